@@ -1,0 +1,116 @@
+//! The Secrets Manager calls of a rotation. The only file that names SDK operations.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_secretsmanager::Client;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use shared::failure::CallError;
+
+use crate::event::Request;
+use crate::policy::Versions;
+
+/// A secret without its values.
+pub(crate) struct Described {
+    /// The secret's name.
+    pub name: String,
+    /// `None` when rotation was never configured.
+    pub rotation_enabled: Option<bool>,
+    /// Versions and their labels.
+    pub versions: Versions,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// One version with its value.
+pub(crate) struct Version {
+    /// The value.
+    pub value: SecretString,
+    /// When the version was made.
+    pub created: Timestamp,
+}
+
+pub(crate) async fn describe(client: &Client, secret_id: &str) -> Result<Described, CallError> {
+    let secret = client
+        .describe_secret()
+        .secret_id(secret_id)
+        .send()
+        .await
+        .map_err(CallError::during("secretsmanager:DescribeSecret"))?;
+    let versions = secret.version_ids_to_stages.unwrap_or_default();
+    let tags = secret.tags.unwrap_or_default();
+    Ok(Described {
+        name: secret.name.unwrap_or_default(),
+        rotation_enabled: secret.rotation_enabled,
+        versions: versions.into_iter().map(|(id, labels)| (id, labels.into_iter().collect())).collect(),
+        tags: tags.into_iter().filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default()))).collect(),
+    })
+}
+
+/// The version's value; `None` when it has none, as a version has that a rotation has only staged.
+///
+/// Asks for id and label together: the label alone may be on another version by now.
+pub(crate) async fn value(
+    client: &Client,
+    secret_id: &str,
+    version: &str,
+    label: &str,
+) -> Result<Option<Version>, CallError> {
+    let found =
+        client.get_secret_value().secret_id(secret_id).version_id(version).version_stage(label).send().await;
+    match found {
+        Ok(found) => {
+            let created = found.created_date.and_then(|at| Timestamp::from_second(at.secs()).ok());
+            // A binary value counts as none: this function writes text only, and will refuse to test it.
+            Ok(found.secret_string.map(|text| Version {
+                value: SecretString::from(text),
+                created: created.unwrap_or(Timestamp::UNIX_EPOCH),
+            }))
+        }
+        Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
+        Err(error) => Err(CallError::during("secretsmanager:GetSecretValue")(error)),
+    }
+}
+
+/// Fills the pending version; `false` when it holds another value already.
+pub(crate) async fn put_pending(
+    client: &Client,
+    request: &Request,
+    value: &SecretString,
+) -> Result<bool, CallError> {
+    let stored = client
+        .put_secret_value()
+        .secret_id(&request.secret_id)
+        .client_request_token(&request.token)
+        .set_rotation_token(request.rotation_token.as_ref().map(|token| token.expose_secret().to_owned()))
+        .secret_string(value.expose_secret())
+        .version_stages("AWSPENDING")
+        .send()
+        .await;
+    match stored {
+        Ok(_) => Ok(true),
+        Err(error) if error.code() == Some("ResourceExistsException") => Ok(false),
+        Err(error) => Err(CallError::during_secret("secretsmanager:PutSecretValue")(error)),
+    }
+}
+
+/// Moves AWSCURRENT from `current` to the pending version; the service moves AWSPREVIOUS itself.
+///
+/// Naming `current` makes the call fail when somebody has moved the label meanwhile.
+pub(crate) async fn promote(
+    client: &Client,
+    request: &Request,
+    current: Option<&str>,
+) -> Result<(), CallError> {
+    client
+        .update_secret_version_stage()
+        .secret_id(&request.secret_id)
+        .version_stage("AWSCURRENT")
+        .move_to_version_id(&request.token)
+        .set_remove_from_version_id(current.map(str::to_owned))
+        .send()
+        .await
+        .map_err(CallError::during("secretsmanager:UpdateSecretVersionStage"))?;
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! The language of what operators read.
+
+use std::str::FromStr;
+
+/// Language of messages, reports and mail. Logs, code and error kinds are English always.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Language {
+    /// Brazilian Portuguese, the default.
+    Portuguese,
+    /// English.
+    English,
+}
+
+impl Language {
+    /// The text in this language.
+    pub fn pick<'a>(self, portuguese: &'a str, english: &'a str) -> &'a str {
+        match self {
+            Self::Portuguese => portuguese,
+            Self::English => english,
+        }
+    }
+}
+
+impl FromStr for Language {
+    type Err = String;
+
+    fn from_str(tag: &str) -> Result<Self, Self::Err> {
+        match tag {
+            "pt-BR" => Ok(Self::Portuguese),
+            "en" => Ok(Self::English),
+            _ => Err("expected pt-BR or en".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! What at least two procedures need, and nothing else.
+//!
+//! A module enters when a second procedure needs it, and leaves with its last but one. One that needs an AWS
+//! client stands behind a feature of its own name, so that a function links only what it uses.
+
+pub mod env;
+#[cfg(feature = "evidence")]
+pub mod evidence;
+pub mod failure;
+pub mod lambda;
+pub mod language;
+mod log;
+pub mod metrics;
+#[cfg(feature = "notify")]
+pub mod notify;
+pub mod policy;
+#[cfg(feature = "report")]
+pub mod report;
+pub mod time;

@@ -1,0 +1,223 @@
+//! Messages to the team's Slack channel.
+//!
+//! Source: [chat.postMessage](https://docs.slack.dev/reference/methods/chat.postMessage),
+//! [rate limits](https://docs.slack.dev/apis/web-api/rate-limits).
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use aws_sdk_secretsmanager::Client;
+use reqwest::StatusCode;
+use reqwest::header::RETRY_AFTER;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::failure::{CallError, chain};
+
+/// Slack's limits, in characters; a longer text makes it refuse the whole message.
+const HEADER_LIMIT: usize = 150;
+const SECTION_LIMIT: usize = 3000;
+
+/// Longest wait that a `Retry-After` may ask for before the one further try.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A message: what happened, to which resource, what to do next.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Message {
+    /// One line, the first thing that a person sees.
+    pub title: String,
+    /// Paragraphs, plain text.
+    pub lines: Vec<String>,
+    /// Small print: run id and environment.
+    pub context: String,
+}
+
+impl Message {
+    /// The whole message as plain text, for the log.
+    pub fn text(&self) -> String {
+        format!("{}\n{}\n{}", self.title, self.lines.join("\n"), self.context)
+    }
+
+    fn blocks(&self) -> Value {
+        json!([
+            {"type": "header", "text": {"type": "plain_text", "text": cut(&self.title, HEADER_LIMIT)}},
+            {"type": "section", "text": {"type": "mrkdwn", "text": cut(&escape(&self.lines.join("\n")), SECTION_LIMIT)}},
+            {"type": "context", "elements": [{"type": "mrkdwn", "text": cut(&escape(&self.context), SECTION_LIMIT)}]},
+        ])
+    }
+}
+
+/// Slack reads `<…>` as links and mentions; a resource's name must not be able to call everybody.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// The first `limit` characters, the last of them an ellipsis where something was cut.
+fn cut(text: &str, limit: usize) -> String {
+    if text.chars().count() <= limit {
+        return text.to_owned();
+    }
+    text.chars().take(limit - 1).chain(['…']).collect()
+}
+
+/// Base address of Slack's Web API: `https`, or a stand-in on this machine.
+#[derive(Clone, Debug)]
+pub struct SlackApi(String);
+
+impl FromStr for SlackApi {
+    type Err = &'static str;
+
+    fn from_str(url: &str) -> Result<Self, Self::Err> {
+        let local = url.strip_prefix("http://127.0.0.1:").is_some_and(|rest| {
+            rest.split('/')
+                .next()
+                .is_some_and(|port| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()))
+        });
+        if url.starts_with("https://") || local {
+            return Ok(Self(url.trim_end_matches('/').to_owned()));
+        }
+        Err("expected an https:// address, since a token is sent there")
+    }
+}
+
+/// Why a message did not reach the channel. None of the texts holds the token.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NotifyError {
+    /// The bot token could not be read.
+    #[error("the Slack token could not be read; check the secret of the template's SlackSecretName")]
+    Token(#[from] CallError),
+    /// The secret has no bot token in it.
+    #[error("the secret of the template's SlackSecretName must be a bot token, xoxb-…, and nothing else")]
+    NotAToken,
+    /// Slack did not answer, or not in time.
+    #[error("Slack did not answer: {0}")]
+    Unreachable(String),
+    /// Slack answered with an HTTP error.
+    #[error("Slack answered {0}")]
+    Status(u16),
+    /// Slack refused the message.
+    #[error("Slack refused the message: {0}; see the errors of chat.postMessage in Slack's documentation")]
+    Refused(String),
+}
+
+/// The team's channel.
+pub struct Channel {
+    http: reqwest::Client,
+    secrets: Client,
+    secret_id: String,
+    api: SlackApi,
+    channel: String,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    ok: bool,
+    #[serde(default)]
+    error: String,
+}
+
+impl Channel {
+    /// The channel, e.g. `#incidentes-moveongs`, of the workspace that the bot token in `secret_id` belongs to.
+    pub fn new(secrets: Client, secret_id: String, api: SlackApi, channel: String) -> Self {
+        Self { http: reqwest::Client::new(), secrets, secret_id, api, channel }
+    }
+
+    /// Posts the message, with one further try where Slack is busy or does not answer.
+    ///
+    /// Slack has no idempotency key: a try that Slack took but did not confirm is repeated, and the message
+    /// then stands there twice. That is better than not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`NotifyError`]; the message may still have been taken when it is [`NotifyError::Unreachable`].
+    pub async fn post(&self, message: &Message) -> Result<(), NotifyError> {
+        let token = self.token().await?;
+        match self.attempt(message, &token).await {
+            Err((error, Some(wait))) if wait <= PATIENCE => {
+                tracing::warn!(message = format!("posting to Slack once more: {}", chain(&error)));
+                tokio::time::sleep(wait).await;
+                self.attempt(message, &token).await.map_err(|(error, _)| error)
+            }
+            result => result.map_err(|(error, _)| error),
+        }
+    }
+
+    /// Read for each message, so that a token that was rotated is used at once.
+    async fn token(&self) -> Result<SecretString, NotifyError> {
+        let value = self.secrets.get_secret_value().secret_id(&self.secret_id).send().await;
+        let value = value.map_err(CallError::during("secretsmanager:GetSecretValue"))?;
+        let token = SecretString::from(value.secret_string.unwrap_or_default());
+        if token.expose_secret().starts_with("xoxb-") { Ok(token) } else { Err(NotifyError::NotAToken) }
+    }
+
+    /// One try; with the error comes how long to wait before another may help.
+    async fn attempt(
+        &self,
+        message: &Message,
+        token: &SecretString,
+    ) -> Result<(), (NotifyError, Option<Duration>)> {
+        let body = json!({"channel": self.channel, "text": cut(&escape(&message.title), SECTION_LIMIT), "blocks": message.blocks()});
+        let unreachable = |error: reqwest::Error| {
+            (NotifyError::Unreachable(chain(&error.without_url())), Some(Duration::from_millis(200)))
+        };
+        let answer = self
+            .http
+            .post(format!("{}/chat.postMessage", self.api.0))
+            .timeout(Duration::from_secs(3))
+            .bearer_auth(token.expose_secret())
+            .json(&body)
+            .send()
+            .await
+            .map_err(unreachable)?;
+        let status = answer.status();
+        if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
+            let asked = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+            return Err((
+                NotifyError::Status(status.as_u16()),
+                Some(Duration::from_secs(asked.unwrap_or(1))),
+            ));
+        }
+        if !status.is_success() {
+            return Err((NotifyError::Status(status.as_u16()), None));
+        }
+        let answer: Answer = answer.json().await.map_err(unreachable)?;
+        if answer.ok { Ok(()) } else { Err((NotifyError::Refused(answer.error), None)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_call_everybody_and_a_long_text_is_cut() {
+        let message = Message {
+            title: "a".repeat(200),
+            lines: vec!["<!channel> & co".to_owned(), "é".repeat(4000)],
+            context: "run 1".to_owned(),
+        };
+        let blocks = message.blocks();
+        let header = blocks[0]["text"]["text"].as_str().unwrap();
+        assert_eq!((header.chars().count(), header.chars().last()), (150, Some('…')));
+        let section = blocks[1]["text"]["text"].as_str().unwrap();
+        assert!(section.starts_with("&lt;!channel&gt; &amp; co\n"));
+        assert_eq!(section.chars().count(), 3000);
+    }
+
+    #[test]
+    fn the_token_goes_to_https_or_this_machine_only() {
+        for good in ["https://slack.com/api", "http://127.0.0.1:8080/api"] {
+            assert!(good.parse::<SlackApi>().is_ok(), "{good}");
+        }
+        for bad in [
+            "http://slack.com/api",
+            "http://127.0.0.1.evil.example/",
+            "http://127.0.0.1:80@evil.example/",
+            "ftp://x",
+            "",
+        ] {
+            assert!(bad.parse::<SlackApi>().is_err(), "{bad}");
+        }
+    }
+}

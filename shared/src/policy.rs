@@ -1,0 +1,422 @@
+//! The policy: one typed document with the guide's numbers as defaults, overridable per environment.
+//!
+//! `policy.json` beside this crate holds the defaults. An environment changes them with a JSON merge patch
+//! (RFC 7396: a key replaces, `null` removes) in the template's parameter `Policy`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+const DEFAULTS: &str = include_str!("../policy.json");
+
+/// Fewest bits of randomness that a generated secret may have.
+///
+/// Source: NIST SP 800-131A, 2.1: security strength of 112 bits at least; 128 is the common floor.
+const MIN_BITS: f64 = 128.0;
+
+/// The application refuses to start with a shorter `JWT_SECRET`. Source: its `env.ts`, `min(32)`.
+const JWT_MIN_LENGTH: u16 = 32;
+
+/// The whole document.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// Rotation of secrets (guide, 3.1).
+    pub rotation: Rotation,
+    /// Backups (guide, 2.1 and 2.2).
+    pub backups: Backups,
+    /// Incidents (guide, 4.2 and 4.3).
+    pub incidents: Incidents,
+}
+
+/// Rotation of secrets.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {
+    /// By the application's variable for those that the template names (`JWT_SECRET`), by the secret's own
+    /// name for all others.
+    pub secrets: BTreeMap<String, Secret>,
+}
+
+/// What is required of one secret.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secret {
+    /// Greatest age of the current value, in days: 1 to 999, which is Secrets Manager's own limit.
+    pub max_age_days: u16,
+    /// How `rotate-random` makes its value; absent for a secret that another function rotates.
+    pub random: Option<Random>,
+}
+
+/// A secret whose value is ours to make.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Random {
+    /// Number of random bytes, with `encoding`; not together with `length`.
+    pub bytes: Option<u16>,
+    /// How the bytes become text.
+    pub encoding: Option<Encoding>,
+    /// Number of characters, with `alphabet`; not together with `bytes`.
+    pub length: Option<u16>,
+    /// The characters to choose from, each one of ASCII's printable ones and once.
+    pub alphabet: Option<String>,
+    /// Fewest characters that the consumer accepts.
+    #[serde(default)]
+    pub min_length: u16,
+    /// Field of the secret's JSON document that holds the value; absent when the whole secret is the value.
+    pub field: Option<String>,
+}
+
+/// How random bytes become text.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoding {
+    /// RFC 4648 section 4, with padding: what `openssl rand -base64` prints.
+    Base64,
+    /// RFC 4648 section 5, without padding.
+    Base64url,
+    /// Lower-case hexadecimal.
+    Hex,
+}
+
+/// The rule for one value: which characters, how many.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Generator {
+    /// Random bytes as text.
+    Bytes {
+        /// Number of bytes.
+        bytes: u16,
+        /// How they become text.
+        encoding: Encoding,
+    },
+    /// Characters chosen evenly from an alphabet.
+    Characters {
+        /// Number of characters.
+        length: u16,
+        /// The alphabet, ASCII.
+        alphabet: String,
+    },
+}
+
+/// Numbers for backups.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backups {
+    /// Least retention of automated RDS backups by environment, in days: 1 to 35, RDS's limit.
+    pub retention_days: BTreeMap<String, u16>,
+    /// How long noncurrent versions of attachments are kept, in days.
+    pub attachment_noncurrent_days: u16,
+}
+
+/// Numbers for incidents.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Incidents {
+    /// Longest silence of the public channel during an incident, in minutes.
+    pub update_minutes: u16,
+    /// Impact after which AWS Support is called in, in minutes.
+    pub support_case_minutes: u16,
+    /// Days of work until the post-mortem is due.
+    pub postmortem_business_days: u16,
+}
+
+/// What is wrong with a policy, and where.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("policy field {path}: {reason}")]
+pub struct PolicyError {
+    /// Path of the field, e.g. `rotation.secrets.JWT_SECRET.max_age_days`; `.` is the document.
+    pub path: String,
+    /// What was expected.
+    pub reason: String,
+}
+
+impl PolicyError {
+    fn at(path: impl fmt::Display, reason: impl fmt::Display) -> Self {
+        Self { path: path.to_string(), reason: reason.to_string() }
+    }
+}
+
+impl FromStr for Policy {
+    type Err = PolicyError;
+
+    /// The defaults with the merge patch `overrides` applied; an empty text changes nothing.
+    fn from_str(overrides: &str) -> Result<Self, Self::Err> {
+        let parse =
+            |text: &str| serde_json::from_str::<Value>(text).map_err(|error| PolicyError::at(".", error));
+        let mut document = parse(DEFAULTS)?;
+        if !overrides.trim().is_empty() {
+            let patch = parse(overrides)?;
+            if !patch.is_object() {
+                return Err(PolicyError::at(".", "expected a JSON object"));
+            }
+            merge(&mut document, patch);
+        }
+        let policy: Self = serde_path_to_error::deserialize(document)
+            .map_err(|error| PolicyError::at(error.path(), error.inner()))?;
+        policy.check()?;
+        Ok(policy)
+    }
+}
+
+/// RFC 7396.
+fn merge(target: &mut Value, patch: Value) {
+    match patch {
+        Value::Object(patch) => {
+            if !target.is_object() {
+                *target = Value::Object(serde_json::Map::new());
+            }
+            if let Value::Object(target) = target {
+                for (key, value) in patch {
+                    if value.is_null() {
+                        target.remove(&key);
+                    } else {
+                        merge(target.entry(key).or_insert(Value::Null), value);
+                    }
+                }
+            }
+        }
+        other => *target = other,
+    }
+}
+
+impl Policy {
+    fn check(&self) -> Result<(), PolicyError> {
+        for (name, secret) in &self.rotation.secrets {
+            let path = format!("rotation.secrets.{name}");
+            within(format!("{path}.max_age_days"), secret.max_age_days, 1, 999)?;
+            let Some(random) = &secret.random else { continue };
+            random
+                .generator()
+                .map_err(|error| PolicyError::at(format!("{path}.random.{}", error.path), error.reason))?;
+            if name == "JWT_SECRET" {
+                within(format!("{path}.random.min_length"), random.min_length, JWT_MIN_LENGTH, u16::MAX)?;
+            }
+        }
+        for (environment, days) in &self.backups.retention_days {
+            within(format!("backups.retention_days.{environment}"), *days, 1, 35)?;
+        }
+        within("backups.attachment_noncurrent_days", self.backups.attachment_noncurrent_days, 1, 3650)?;
+        within("incidents.update_minutes", self.incidents.update_minutes, 1, 1440)?;
+        within("incidents.support_case_minutes", self.incidents.support_case_minutes, 1, 1440)?;
+        within("incidents.postmortem_business_days", self.incidents.postmortem_business_days, 1, 30)
+    }
+}
+
+fn within(path: impl fmt::Display, value: u16, least: u16, most: u16) -> Result<(), PolicyError> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(PolicyError::at(path, format!("expected {least} to {most}, found {value}")))
+}
+
+impl Random {
+    /// The rule for the value.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`] with the field's name relative to this entry, when fields contradict each other, the
+    /// value would be shorter than `min_length`, or would have fewer than 128 bits of randomness.
+    pub fn generator(&self) -> Result<Generator, PolicyError> {
+        let generator = match (self.bytes, self.encoding, self.length, &self.alphabet) {
+            (Some(bytes), Some(encoding), None, None) => {
+                within("bytes", bytes, 1, 1024)?;
+                Generator::Bytes { bytes, encoding }
+            }
+            (None, None, Some(length), Some(alphabet)) => {
+                within("length", length, 1, 4096)?;
+                let mut characters: Vec<char> = alphabet.chars().collect();
+                characters.sort_unstable();
+                if let Some(bad) = characters.iter().position(|c| !matches!(c, ' '..='~')) {
+                    return Err(PolicyError::at(
+                        "alphabet",
+                        format!("character {} is not printable ASCII", bad + 1),
+                    ));
+                }
+                if characters.windows(2).any(|pair| pair.first() == pair.last()) {
+                    return Err(PolicyError::at(
+                        "alphabet",
+                        "a character stands twice, which would make it likelier",
+                    ));
+                }
+                Generator::Characters { length, alphabet: alphabet.clone() }
+            }
+            (Some(_), None, None, None) => return Err(PolicyError::at("encoding", "missing beside bytes")),
+            (None, Some(_), None, None) => return Err(PolicyError::at("bytes", "missing beside encoding")),
+            (None, None, Some(_), None) => return Err(PolicyError::at("alphabet", "missing beside length")),
+            (None, None, None, Some(_)) => return Err(PolicyError::at("length", "missing beside alphabet")),
+            _ => {
+                return Err(PolicyError::at(
+                    "bytes",
+                    "give either bytes and encoding, or length and alphabet",
+                ));
+            }
+        };
+        let size = match generator {
+            Generator::Bytes { .. } => "bytes",
+            Generator::Characters { .. } => "length",
+        };
+        if generator.bits() < MIN_BITS {
+            let reason =
+                format!("{:.0} bits of randomness, expected {MIN_BITS} at least", generator.bits().floor());
+            return Err(PolicyError::at(size, reason));
+        }
+        if generator.text_length() < usize::from(self.min_length) {
+            let reason = format!(
+                "makes {} characters, and the consumer's min_length is {}",
+                generator.text_length(),
+                self.min_length
+            );
+            return Err(PolicyError::at(size, reason));
+        }
+        Ok(generator)
+    }
+}
+
+impl Generator {
+    /// Number of characters of every value of this rule.
+    pub fn text_length(&self) -> usize {
+        match self {
+            Self::Bytes { bytes, encoding } => {
+                let bytes = usize::from(*bytes);
+                match encoding {
+                    Encoding::Base64 => bytes.div_ceil(3) * 4,
+                    Encoding::Base64url => (bytes * 4).div_ceil(3),
+                    Encoding::Hex => bytes * 2,
+                }
+            }
+            Self::Characters { length, .. } => usize::from(*length),
+        }
+    }
+
+    /// Bits of randomness of a value.
+    fn bits(&self) -> f64 {
+        match self {
+            Self::Bytes { bytes, .. } => f64::from(*bytes) * 8.0,
+            Self::Characters { length, alphabet } => {
+                let size = u8::try_from(alphabet.len()).map_or(1.0, f64::from).max(1.0);
+                f64::from(*length) * size.log2()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_the_guides_numbers() {
+        let policy: Policy = "".parse().unwrap();
+        let jwt = &policy.rotation.secrets["JWT_SECRET"];
+        assert_eq!(jwt.max_age_days, 90);
+        assert_eq!(
+            jwt.random.as_ref().unwrap().generator(),
+            Ok(Generator::Bytes { bytes: 48, encoding: Encoding::Base64 })
+        );
+        assert_eq!(policy.rotation.secrets["NOTIFICATIONS_WEBHOOK_SECRET"].max_age_days, 180);
+        let days: Vec<_> =
+            policy.backups.retention_days.iter().map(|(name, days)| (name.as_str(), *days)).collect();
+        assert_eq!(days, [("dev", 7), ("prod", 30), ("staging", 7)]);
+        assert_eq!(policy.backups.attachment_noncurrent_days, 30);
+        assert_eq!(policy.incidents.update_minutes, 30);
+        assert_eq!(policy.incidents.support_case_minutes, 60);
+        assert_eq!(policy.incidents.postmortem_business_days, 5);
+    }
+
+    #[test]
+    fn an_override_replaces_adds_and_removes() {
+        let policy: Policy = r#"{"rotation": {"secrets": {
+            "JWT_SECRET": {"max_age_days": 30},
+            "NOTIFICATIONS_WEBHOOK_SECRET": null,
+            "moveongs-dev-reports": {"max_age_days": 365, "random": {"length": 40, "alphabet": "abcdefghijkmnpqrstuvwxyz23456789"}}
+        }}}"#
+        .parse()
+        .unwrap();
+        let secrets = &policy.rotation.secrets;
+        assert_eq!(secrets.keys().collect::<Vec<_>>(), ["JWT_SECRET", "moveongs-dev-reports"]);
+        assert_eq!(secrets["JWT_SECRET"].max_age_days, 30);
+        assert_eq!(secrets["JWT_SECRET"].random.as_ref().unwrap().bytes, Some(48));
+    }
+
+    #[track_caller]
+    fn refused(overrides: &str, path: &str, reason: &str) {
+        let error = overrides.parse::<Policy>().unwrap_err();
+        assert_eq!(error.path, path, "{error}");
+        assert!(error.reason.contains(reason), "{error}");
+    }
+
+    #[track_caller]
+    fn refused_jwt(random: &str, field: &str, reason: &str) {
+        let overrides = format!(r#"{{"rotation": {{"secrets": {{"JWT_SECRET": {{"random": {random}}}}}}}}}"#);
+        refused(&overrides, &format!("rotation.secrets.JWT_SECRET.random.{field}"), reason);
+    }
+
+    #[test]
+    fn a_wrong_policy_is_refused_with_the_path() {
+        refused("{", ".", "EOF");
+        refused("[]", ".", "expected a JSON object");
+        refused(r#"{"rotations": {}}"#, "rotations", "unknown field");
+        refused(r#"{"incidents": {"update_minutes": "30"}}"#, "incidents.update_minutes", "expected u16");
+        refused(
+            r#"{"incidents": {"update_minutes": 0}}"#,
+            "incidents.update_minutes",
+            "expected 1 to 1440, found 0",
+        );
+        refused(r#"{"incidents": {"update_minutes": null}}"#, "incidents", "missing field");
+        refused(
+            r#"{"backups": {"retention_days": {"prod": 36}}}"#,
+            "backups.retention_days.prod",
+            "expected 1 to 35",
+        );
+        refused(
+            r#"{"rotation": {"secrets": {"JWT_SECRET": {"max_age_days": 1000}}}}"#,
+            "rotation.secrets.JWT_SECRET.max_age_days",
+            "expected 1 to 999",
+        );
+        refused_jwt(r#"{"bites": 4}"#, "bites", "unknown field");
+        refused_jwt(r#"{"encoding": "base32"}"#, "encoding", "unknown variant");
+        refused_jwt(r#"{"encoding": null}"#, "encoding", "missing beside bytes");
+        refused_jwt(r#"{"bytes": null}"#, "bytes", "missing beside encoding");
+        refused_jwt(r#"{"length": 40}"#, "bytes", "either");
+        refused_jwt(r#"{"bytes": 15}"#, "bytes", "120 bits");
+        refused_jwt(r#"{"bytes": 16}"#, "bytes", "makes 24 characters, and the consumer's min_length is 32");
+        refused_jwt(r#"{"min_length": 31}"#, "min_length", "expected 32 to");
+        refused_jwt(r#"{"bytes": null, "encoding": null, "length": 40}"#, "alphabet", "missing");
+        refused_jwt(r#"{"bytes": null, "encoding": null, "alphabet": "ab"}"#, "length", "missing");
+        refused_jwt(
+            r#"{"bytes": null, "encoding": null, "length": 200, "alphabet": "abca"}"#,
+            "alphabet",
+            "twice",
+        );
+        refused_jwt(
+            r#"{"bytes": null, "encoding": null, "length": 200, "alphabet": "aé"}"#,
+            "alphabet",
+            "ASCII",
+        );
+        refused_jwt(
+            r#"{"bytes": null, "encoding": null, "length": 127, "alphabet": "01"}"#,
+            "length",
+            "127 bits",
+        );
+        refused_jwt(r#"{"bytes": null, "encoding": null, "length": 40, "alphabet": ""}"#, "length", "0 bits");
+    }
+
+    #[test]
+    fn the_smallest_accepted_sizes() {
+        for (random, length) in [
+            (r#"{"bytes": 24}"#, 32),
+            (r#"{"bytes": 16, "encoding": "hex"}"#, 32),
+            (r#"{"bytes": 24, "encoding": "base64url"}"#, 32),
+            (r#"{"bytes": null, "encoding": null, "length": 128, "alphabet": "01"}"#, 128),
+        ] {
+            let overrides =
+                format!(r#"{{"rotation": {{"secrets": {{"JWT_SECRET": {{"random": {random}}}}}}}}}"#);
+            let policy: Policy = overrides.parse().unwrap();
+            let random = policy.rotation.secrets["JWT_SECRET"].random.clone().unwrap();
+            assert_eq!(random.generator().unwrap().text_length(), length);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! UTC inside, America/Sao_Paulo where a person reads it.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+/// The team's time zone, compiled in: the Lambda image has no zone files.
+pub const SAO_PAULO: TimeZone = jiff::tz::get!("America/Sao_Paulo");
+
+/// Reads the clock. Handlers call it once and pass the instant on; rules take it as an argument.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// An instant as a person in São Paulo reads it, with the offset: `2026-03-01 09:00:00 -03:00`.
+pub fn local(instant: Timestamp) -> String {
+    instant.to_zoned_datetime(SAO_PAULO).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn sao_paulo_is_three_hours_behind_utc() {
+        let instant = "2026-03-01T02:00:00Z".parse().unwrap();
+        assert_eq!(super::local(instant), "2026-02-28 23:00:00 -03:00");
+    }
+}

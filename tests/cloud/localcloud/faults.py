@@ -1,0 +1,531 @@
+"""A log of every call, and switches that make the Nth call of an API fail, hang, vanish or kill its caller.
+
+A call is one request to an AWS API, to Slack or to the MoveONgs API: a `service` (`secretsmanager`, `s3`, `slack`,
+`moveongs`, ...), an `action` (`PutSecretValue`, `ListObjectsV2`, `Invoke`, `chat.postMessage`, `GET /health`, ...) and
+a `caller` (`lambda:<function name>`, or `client`). What a call carries is never kept.
+
+Routes below /_local:
+
+- `GET calls?after=SEQ&caller=CALLER` -> `{"calls": [{seq, time, caller, service, action, outcome}], "last": SEQ}`; both
+  arguments are optional. `outcome` is `ok`, `error:<code or HTTP status>` or `fault:<rule id>:<effect>`. An answered
+  call is logged before its caller sees the answer, a struck one before it feels the effect.
+- `POST faults` arms a rule and answers `{"id": N}`:
+    - `service`, `action` and `caller` (default `*`) are shell patterns.
+    - `nth` (1): the first call to hit, counted from now among those that match. `count` (1): how many to hit from
+      there on; 0 = all. If several rules are due, the one armed first strikes; every rule counts every call that
+      it matches.
+    - `when`: `before` = the call takes no effect (default); `after` = the call is carried out and then, whatever came
+      of it, the effect takes the place of its answer.
+    - `effect`: `error` (the service's own form of error; needs `status` and `code`, may have `message`), `throttle`
+      (the service's throttling error; `seconds` is the Retry-After of services that send one), `timeout` (no
+      answer for `seconds`, then the connection closes), `drop` (the connection closes with no answer), `kill`
+      (SIGKILL to the calling process, which is dead before anything else happens; Linux only).
+- `GET faults` -> `{"rules": [...]}`, each with its `id` and `hits`.
+- `DELETE faults` removes all rules and ends the timeouts that are being waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import dataclasses
+import datetime
+import fnmatch
+import functools
+import json
+import os
+import re
+import signal
+import sys
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+import botocore.exceptions
+import botocore.loaders
+import ministack.app
+from hypercorn.events import Closed
+from ministack.core import iam_actions
+from ministack.core.router import detect_service, extract_access_key_id
+from ministack.services import sts
+
+from localcloud.cloud import AdminError, Cloud
+
+# The log forgets the oldest call beyond this many.
+LOG_LENGTH = 100_000
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """What is known of a call."""
+
+    service: str
+    action: str
+    caller: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """A fault rule as it was armed; the module's docstring tells the fields."""
+
+    service: str
+    action: str
+    effect: str
+    caller: str = "*"
+    nth: int = 1
+    count: int = 1
+    when: str = "before"
+    status: int = 500
+    code: str = ""
+    message: str = "fault switched on in the local cloud"
+    seconds: float = 1
+
+    def matches(self, call: Call) -> bool:
+        pairs = (call.service, self.service), (call.action, self.action), (call.caller, self.caller)
+        return all(fnmatch.fnmatchcase(value, pattern) for value, pattern in pairs)
+
+    def due(self, number: int) -> bool:
+        """Whether the matching call with this number, from 1, is to be hit."""
+        return self.nth <= number and (self.count == 0 or number < self.nth + self.count)
+
+
+# Tells the call that a request is, or None when it is not one: (scope, headers, body).
+Describe = Callable[[dict[str, Any], dict[str, str], bytes], Awaitable[Call | None]]
+# Gives the service's own form of a rule's `error` or `throttle`: (call, rule, headers).
+Refuse = Callable[[Call, Rule, dict[str, str]], Answer]
+
+
+def _check(fields: dict[str, Any]) -> Rule:
+    """The rule that the fields of a request make; the first wrong one is refused by name."""
+
+    def text(value):
+        return isinstance(value, str) and value != ""
+
+    def whole(least, most=10**9):
+        return lambda value: type(value) is int and least <= value <= most
+
+    def seconds(value):
+        return type(value) in (int, float) and 0 < value <= 86_400
+
+    effects = ("error", "throttle", "timeout", "drop", "kill")
+    allowed = {
+        "service": (text, "a text"),
+        "action": (text, "a text"),
+        "caller": (
+            lambda value: text(value) and (value in ("*", "client") or re.fullmatch(r"lambda:.+", value)),
+            "'*', 'client' or 'lambda:NAME'",
+        ),
+        "nth": (whole(1), "a whole number from 1"),
+        "count": (whole(0), "a whole number from 0"),
+        "when": (lambda value: value in ("before", "after"), "'before' or 'after'"),
+        "effect": (lambda value: value in effects, f"one of {', '.join(effects)}"),
+        "status": (whole(200, 599), "an HTTP status"),
+        "code": (text, "a text"),
+        "message": (text, "a text"),
+        "seconds": (seconds, "a positive number of seconds"),
+    }
+    if not isinstance(fields, dict):
+        raise AdminError("a rule is a JSON object")
+    for name, value in fields.items():
+        if name not in allowed:
+            raise AdminError(f"{name}: unknown field")
+        valid, wanted = allowed[name]
+        if not valid(value):
+            raise AdminError(f"{name}: must be {wanted}")
+    effect = fields.get("effect")
+    needed = {"error": ("status", "code"), "timeout": ("seconds",)}.get(effect, ())
+    for name in ("service", "action", "effect", *needed):
+        if name not in fields:
+            raise AdminError(f"{name}: missing")
+    used = {"error": {"status", "code", "message"}, "throttle": {"seconds"}, "timeout": {"seconds"}}.get(effect, set())
+    for name in {"status", "code", "message", "seconds"} & fields.keys():
+        if name not in used:
+            raise AdminError(f"{name}: has no meaning for effect {effect}")
+    if effect == "kill" and not sys.platform.startswith("linux"):
+        raise AdminError("effect: kill finds the calling process through /proc, which only Linux has")
+    return Rule(**fields)
+
+
+class Switches:
+    """The rules and the log of one local cloud."""
+
+    def __init__(self) -> None:
+        self._rules: dict[int, Rule] = {}
+        self._seen: collections.Counter[int] = collections.Counter()
+        self._hits: collections.Counter[int] = collections.Counter()
+        self._last = 0
+        self._cleared = asyncio.Event()
+        self._log: collections.deque[dict[str, Any]] = collections.deque(maxlen=LOG_LENGTH)
+        self._sequence = 0
+
+    async def arm(self, fields: dict[str, Any]) -> dict[str, Any]:
+        rule = _check(fields)
+        self._last += 1
+        self._rules[self._last] = rule
+        return {"id": self._last}
+
+    async def armed(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "rules": [
+                {"id": number, **dataclasses.asdict(rule), "hits": self._hits[number]}
+                for number, rule in self._rules.items()
+            ]
+        }
+
+    async def clear(self, _: dict[str, Any]) -> dict[str, Any]:
+        removed = len(self._rules)
+        self._rules.clear()
+        self._cleared.set()
+        self._cleared = asyncio.Event()
+        return {"removed": removed}
+
+    async def calls(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        for name in arguments.keys() - {"after", "caller"}:
+            raise AdminError(f"{name}: unknown field")
+        try:
+            after = int(arguments.get("after", 0))
+        except (TypeError, ValueError):
+            raise AdminError("after: must be a whole number") from None
+        caller = arguments.get("caller")
+        found = [entry for entry in self._log if entry["seq"] > after and caller in (None, entry["caller"])]
+        return {"calls": found, "last": self._sequence}
+
+    def _record(self, call: Call, outcome: str) -> None:
+        self._sequence += 1
+        time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+        self._log.append({"seq": self._sequence, "time": time, **dataclasses.asdict(call), "outcome": outcome})
+
+    def _strike(self, call: Call) -> tuple[int, Rule] | None:
+        """Counts the call for every rule that it matches, and returns the rule that hits it."""
+        hit = None
+        for number, rule in self._rules.items():
+            if rule.matches(call):
+                self._seen[number] += 1
+                if hit is None and rule.due(self._seen[number]):
+                    hit = number, rule
+        if hit is not None:
+            self._hits[hit[0]] += 1
+        return hit
+
+    def guard(self, inner, describe: Describe, refuse: Refuse):
+        """Wraps the ASGI application of a service, so that its calls are logged and the rules hold for them.
+
+        The wrapper has to be given hypercorn's own `send`: no other layer may lie between the two.
+        """
+
+        async def guarded(scope, receive, send):
+            if scope["type"] != "http":
+                await inner(scope, receive, send)
+                return
+            read = [await receive()]
+            while read[-1].get("more_body"):
+                read.append(await receive())
+            if read[-1]["type"] == "http.disconnect":
+                return
+            body = b"".join(message.get("body", b"") for message in read)
+            headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+            unread = iter(read)
+
+            async def replay():
+                return next(unread, None) or await receive()
+
+            call = await describe(scope, headers, body)
+            if call is None:
+                await inner(scope, replay, send)
+            elif (hit := self._strike(call)) is None:
+                await self._answered(call, inner, scope, replay, send)
+            else:
+                number, rule = hit
+                if rule.when == "after":
+                    await inner(scope, replay, _discard)
+                await self._effect(number, rule, call, scope, headers, receive, send, refuse)
+
+        return guarded
+
+    async def _answered(self, call: Call, inner, scope, receive, send) -> None:
+        """Passes the call through. A good answer streams; one that tells an error is held until its code is known."""
+        held: dict[str, Any] = {}
+        text = bytearray()
+        logged = False
+
+        async def record(message):
+            nonlocal held, logged
+            if message["type"] == "http.response.start":
+                if message["status"] >= 400:
+                    held = message
+                    return
+                self._record(call, "ok")
+                logged = True
+            elif held:
+                text.extend(message.get("body", b""))
+                if message.get("more_body"):
+                    return
+                self._record(call, f"error:{_error_code(held, bytes(text))}")
+                logged = True
+                await send(held)
+                message = {"type": "http.response.body", "body": bytes(text)}
+                held = {}
+            await send(message)
+
+        try:
+            await inner(scope, receive, record)
+        finally:
+            if not logged:
+                self._record(call, "error:no answer")
+
+    async def _effect(self, number, rule, call, scope, headers, receive, send, refuse) -> None:
+        victims: list[int] = []
+        if rule.effect == "kill":
+            victims = await asyncio.to_thread(callers_of, scope)
+            if not victims:
+                self._record(call, f"fault:{number}:kill-failed")
+                message = f"rule {number}: the calling process was not found, or it is the local cloud itself"
+                failed = dataclasses.replace(rule, effect="error", status=500, code="KillFailed", message=message)
+                await _send(send, scope, refuse(call, failed, headers))
+                return
+        self._record(call, f"fault:{number}:{rule.effect}")
+        if rule.effect in ("error", "throttle"):
+            await _send(send, scope, refuse(call, rule, headers))
+            return
+        try:
+            if rule.effect == "timeout":
+                await self._hang(rule.seconds, receive)
+            for pid in victims:
+                await _kill(pid)
+        finally:
+            # Also when the cloud stops meanwhile: hypercorn would answer 500.
+            await _close(send)
+
+    async def _hang(self, seconds: float, receive) -> None:
+        """Waits for the time, for the rules' removal or for the client's leaving, whichever comes first."""
+
+        async def left():
+            while (await receive())["type"] != "http.disconnect":
+                pass
+
+        waits = [asyncio.ensure_future(self._cleared.wait()), asyncio.ensure_future(left())]
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+
+async def _discard(_message) -> None:
+    """The `send` of a call that is carried out but whose answer is not wanted."""
+
+
+async def _send(send, scope, answer: Answer) -> None:
+    status, headers, body = answer
+    if scope["method"] == "HEAD":
+        body = b""
+    fields = [*headers.items(), ("content-length", str(len(body)))]
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in fields]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _close(send) -> None:
+    """Closes the connection with no answer, which ASGI has no word for: hypercorn's own parts are reached for it."""
+    stream = send.__self__
+    # Or hypercorn answers 500 for an application that ends without an answer.
+    stream.closed = True
+    await stream.send.__self__.send(Closed())
+
+
+def _error_code(start: dict[str, Any], body: bytes) -> str:
+    """The service's code in an error answer, or else the HTTP status."""
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in start.get("headers", [])}
+    code: Any = headers.get("x-amzn-errortype")
+    if not code:
+        try:
+            answer = json.loads(body)
+            code = answer.get("__type") or answer.get("code")
+        except (ValueError, AttributeError):
+            found = re.search(rb"<Code>([\w.]+)</Code>", body)
+            code = found and found[1].decode()
+    name = re.fullmatch(r"(?:.*#)?([\w.]+)(?::.*)?", code) if isinstance(code, str) else None
+    return name[1] if name else str(start["status"])
+
+
+# The calling process, through /proc.
+
+
+def callers_of(scope: dict[str, Any]) -> list[int]:
+    """The processes at the other end of a request's connection: those of our user, and never this one."""
+    if not scope.get("client") or not scope.get("server"):
+        return []
+    ports = scope["client"][1], scope["server"][1]
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table) as lines:
+                next(lines)
+                for line in lines:
+                    fields = line.split()
+                    if tuple(int(address.rsplit(":", 1)[1], 16) for address in fields[1:3]) == ports:
+                        inodes.add(f"socket:[{fields[9]}]")
+        except FileNotFoundError:
+            continue
+    return [pid for pid in _processes() if pid != os.getpid() and not inodes.isdisjoint(_files(pid))]
+
+
+def _processes() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except FileNotFoundError:
+        return []
+
+
+def _files(pid: int) -> set[str]:
+    """The targets of a process's open files; none when it is another user's or has ended."""
+    targets = set()
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                targets.add(os.readlink(entry.path))
+    return targets
+
+
+def function_of(scope: dict[str, Any]) -> str:
+    """Who calls a service without AWS credentials: `lambda:<name>` if its process is a function's, or `client`."""
+    for pid in callers_of(scope):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as environment:
+            for setting in environment.read().split(b"\0"):
+                name, _, value = setting.partition(b"=")
+                if name == b"AWS_LAMBDA_FUNCTION_NAME":
+                    return f"lambda:{value.decode()}"
+    return "client"
+
+
+async def _kill(pid: int) -> None:
+    """Kills a process, and returns when none of its threads runs any more."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    while not _dead(pid):
+        await asyncio.sleep(0.001)
+
+
+def _dead(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            state = stat.read().rpartition(")")[2].split()[0]
+        return state in "ZX" and len(os.listdir(f"/proc/{pid}/task")) <= 1
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+# AWS.
+
+
+async def describe(scope: dict[str, Any], headers: dict[str, str], body: bytes) -> Call | None:
+    """The AWS call that a request is; None for ministack's own routes and the data planes that it serves by path."""
+    method, path = scope["method"], scope["path"]
+    if path.startswith("/_"):
+        return None
+    query = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    parameters = query
+    if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        parameters = {**parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True), **query}
+    service = detect_service(method, path, headers, parameters)
+    raw_path = scope["raw_path"].decode("latin-1")
+    if ministack.app._parse_lambda_url(headers.get("host", ""), path):
+        service, action = "lambda", "InvokeFunctionUrl"
+    elif target := headers.get("x-amz-target"):
+        action = target.rpartition(".")[2]
+    elif named := re.fullmatch(r"/service/\w+/operation/(\w+)", path):
+        action = named[1]
+    elif service != "s3" and parameters.get("Action"):
+        action = parameters["Action"][0]
+    else:
+        if service == "s3" and (bucket := ministack.app._extract_s3_vhost_bucket(headers.get("host", ""))):
+            raw_path = f"/{bucket}{raw_path}"
+        action = _rest_operation(service, method, raw_path, query, headers) or method
+    return Call(service, action, _aws_caller(extract_access_key_id(headers, query)))
+
+
+def _aws_caller(access_key: str) -> str:
+    session = sts._sessions.get(access_key)
+    # ministack gives a function's role a session without an end, named after the function; all others expire.
+    if session is None or "Expiration" in session or ":assumed-role/" not in session["Arn"]:
+        return "client"
+    return f"lambda:{session['Arn'].rpartition('/')[2]}"
+
+
+def _rest_operation(service: str, method: str, path: str, query: dict, headers: dict[str, str]) -> str | None:
+    for operation, verb, pattern, wanted_query, wanted_headers in _rest_routes(service):
+        if (
+            verb == method
+            and pattern.fullmatch(path)
+            and all(key in query and value in ("", query[key][0]) for key, value in wanted_query.items())
+            and wanted_headers <= headers.keys()
+        ):
+            return operation
+    return None
+
+
+@functools.cache
+def _rest_routes(service: str) -> list[tuple[str, str, re.Pattern[str], dict[str, str], set[str]]]:
+    """The operations of a REST service from the AWS SDK's model of it, the most particular first."""
+    routes = []
+    for name in iam_actions._BOTOCORE_SERVICE_MAP.get(service, [service]):
+        try:
+            model = botocore.loaders.Loader().load_service_model(name, "service-2")
+        except botocore.exceptions.UnknownServiceError:
+            continue
+        if not model["metadata"]["protocol"].startswith("rest"):
+            continue
+        for operation, details in model["operations"].items():
+            path, _, fixed = details["http"]["requestUri"].partition("?")
+            pattern = "".join(_pattern(part) for part in re.split(r"(\{[^}]+\})", path.rstrip("/")))
+            query = dict(part.partition("=")[::2] for part in fixed.split("&") if part)
+            shape = model["shapes"][details["input"]["shape"]] if "input" in details else {}
+            members = [shape["members"][member] for member in shape.get("required", [])]
+            query.update({m["locationName"]: "" for m in members if m.get("location") == "querystring"})
+            wanted = {m["locationName"].lower() for m in members if m.get("location") == "header"}
+            literal = len(re.sub(r"\{[^}]+\}", "", path))
+            order = (-literal, -len(query) - len(wanted), details.get("deprecated", False))
+            routes.append((order, (operation, details["http"]["method"], re.compile(pattern + "/?"), query, wanted)))
+    return [route for _, route in sorted(routes, key=lambda entry: entry[0])]
+
+
+def _pattern(part: str) -> str:
+    if not part.startswith("{"):
+        return re.escape(part)
+    return ".+" if part.endswith("+}") else "[^/]+"
+
+
+# The services whose throttling error is not the one of their protocol.
+_THROTTLING = {
+    "s3": (503, "SlowDown"),
+    "ec2": (503, "RequestLimitExceeded"),
+    "lambda": (429, "TooManyRequestsException"),
+}
+
+
+def refuse(call: Call, rule: Rule, headers: dict[str, str]) -> Answer:
+    """An AWS service's error answer, in the protocol of the request."""
+    status, code, message = rule.status, rule.code, rule.message
+    if rule.effect == "throttle":
+        by_protocol = (400, "Throttling" if call.service in iam_actions._SERVICE_PROTOCOL else "ThrottlingException")
+        status, code = _THROTTLING.get(call.service, by_protocol)
+        message = "Rate exceeded"
+    request_id = str(uuid.uuid4())
+    _, reply, body = iam_actions.access_denied_response(
+        call.service, call.action, "", request_id, error_code=code, message=message, headers=headers
+    )
+    return status, {**reply, "x-amzn-requestid": request_id, "x-amz-request-id": request_id}, body
+
+
+def install(cloud: Cloud, app):
+    """Registers the routes and wraps ministack's application; `cloud.switches` lets the stand-ins do the same."""
+    switches = cloud.switches = Switches()
+    cloud.route("POST", "faults")(switches.arm)
+    cloud.route("GET", "faults")(switches.armed)
+    cloud.route("DELETE", "faults")(switches.clear)
+    cloud.route("GET", "calls")(switches.calls)
+    return switches.guard(app, describe, refuse)

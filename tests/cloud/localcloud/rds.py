@@ -1,0 +1,869 @@
+"""The RDS data plane: a real PostgreSQL behind every `postgres` instance, snapshots with its data, restores, events.
+
+ministack keeps the records of instances and snapshots; this part gives them what RDS does over time. An instance goes
+through `creating` and `backing-up` to `available`, its endpoint (absent before it exists, as with RDS) is `localhost`
+and a port where a PostgreSQL answers over TLS only; the CA is `rds_ca` in `cloud.json`. What RDS refuses is refused.
+Not here: managed master passwords, read replicas, clusters, engines other than postgres, instances that a
+CloudFormation template makes, and points in time (RestoreDBInstanceToPointInTime copies the data of this moment).
+
+Admin routes:
+
+- `GET /_local/rds/fault?instance=ID` -> `{"instance", "mode", "connections", "plaintext_startups", "port"}`; the
+  startups are those since the mode was set, the connections all that there were.
+- `POST /_local/rds/fault {"instance": ID, "mode": MODE}` -> the same. Modes: `none`; `refuse`, `blackhole` and
+  `downgrade` as in `dbproxy.py`; `untrusted-ca` and `wrong-name` put such a certificate in place of the server's.
+- `GET /_local/rds/events` -> `{"drop", "restored_as", "delivered", "dropped"}`.
+- `POST /_local/rds/events {"drop": N}` keeps the next N events from EventBridge (-1: all until told otherwise); they
+  are still in DescribeEvents. `{"restored_as": "db-snapshot"}` makes RDS-EVENT-0043 come from the snapshot, as the
+  documentation says, not from the instance (`db-instance`), as was observed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import dataclasses
+import datetime
+import importlib.metadata
+import json
+import logging
+import pathlib
+import re
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ministack.core.concurrency import spawn_background
+from ministack.core.responses import get_account_id, get_region, new_uuid
+from ministack.services import eventbridge
+from ministack.services import rds as aws
+
+from localcloud.cloud import AdminError, Cloud
+from localcloud.dbproxy import Front, Loop
+from localcloud.postgres import Home, Server
+
+logger = logging.getLogger("localcloud.rds")
+
+MINISTACK = "1.5.33"
+
+# Seconds that RDS takes, roughly; multiplied by the time scale, and added to what the work takes here.
+CREATING = 100
+RESTORING = 150
+SNAPSHOT = 100
+DELETING = 60
+STOPPING = 60
+REBOOTING = 30
+RESETTING = 10
+MANUAL_SNAPSHOTS = 100
+
+Parameters = dict[str, Any]
+Response = tuple[int, dict[str, str], bytes]
+Record = dict[str, Any]
+Handler = Callable[[Parameters], Response]
+
+# Id -> (categories, message) of the RDS events.
+EVENTS = {
+    "0001": (["backup"], "Backing up DB instance."),
+    "0002": (["backup"], "Finished DB instance backup."),
+    "0003": (["deletion"], "DB instance deleted."),
+    "0005": (["creation"], "DB instance created."),
+    "0006": (["availability"], "DB instance restarted."),
+    "0016": (["configuration change"], "Reset master credentials."),
+    "0019": (["restoration"], "Restored from DB instance {source} to {target}."),
+    "0040": (["creation"], "Creating manual snapshot."),
+    "0041": (["deletion"], "Deleted user snapshot."),
+    "0042": (["creation"], "Manual snapshot created."),
+    "0043": (["restoration"], "Restored from snapshot {source}."),
+    "0087": (["notification"], "DB instance stopped."),
+    "0088": (["notification"], "DB instance started."),
+    "0090": (["creation"], "Creating automated snapshot."),
+    "0091": (["creation"], "Automated snapshot created."),
+    "0196": (["notification"], "Started copy of snapshot {source} in region {region}."),
+    "0197": (["notification"], "Finished copy of snapshot {source} in region {region}."),
+}
+
+FAULTS = ("none", "refuse", "blackhole", "downgrade", "untrusted-ca", "wrong-name")
+
+
+class Refused(Exception):
+    """A request that RDS answers with an error of this code."""
+
+    def __init__(self, code: str, message: str):
+        super().__init__(message)
+        self.response = aws._error(code, message, 404 if code.endswith("NotFound") else 400)
+
+
+class Gone(Exception):
+    """The instance was deleted, or the launcher stops, while work on it went on."""
+
+
+@dataclasses.dataclass
+class Database:
+    """What is behind one instance."""
+
+    instance: Record
+    server: Server
+    front: Front
+    fault: str = "none"
+    # Held while the server is started, stopped, copied or removed.
+    lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
+
+
+def install(cloud: Cloud) -> None:
+    """Puts the data plane behind ministack's RDS."""
+    if (version := importlib.metadata.version("ministack")) != MINISTACK:
+        raise SystemExit(f"the local cloud's RDS is written for ministack {MINISTACK}, not {version}")
+    Plane(cloud).install()
+
+
+class Plane:
+    """The data plane of one local cloud."""
+
+    def __init__(self, cloud: Cloud):
+        self.cloud = cloud
+        self.home = Home(cloud.state, cloud.postgres)
+        self.loop = Loop()
+        self.logs = cloud.state / "logs"
+        self.stopping = threading.Event()
+        # By DbiResourceId, because an instance's name can be used again.
+        self.databases: dict[str, Database] = {}
+        self.drop = 0
+        self.delivered = 0
+        self.dropped = 0
+        self.restored_as = "db-instance"
+        # Held while a status is decided on and changed.
+        self.lock = threading.RLock()
+
+    def install(self) -> None:
+        for action, handler in {
+            "CreateDBInstance": self.create_instance,
+            "ModifyDBInstance": self.modify_instance,
+            "StartDBInstance": self.start_instance,
+            "StopDBInstance": self.stop_instance,
+            "RebootDBInstance": self.reboot_instance,
+            "DeleteDBInstance": self.delete_instance,
+            "RestoreDBInstanceFromDBSnapshot": self.restore_from_snapshot,
+            "RestoreDBInstanceToPointInTime": self.restore_to_point_in_time,
+            "CreateDBSnapshot": self.create_snapshot,
+            "CopyDBSnapshot": self.copy_snapshot,
+            "DeleteDBSnapshot": self.delete_snapshot,
+        }.items():
+            aws._ACTION_MAP[action] = handler
+        for action, handler in aws._ACTION_MAP.items():
+            aws._ACTION_MAP[action] = answering(handler)
+        # Without this ministack would start containers of its own where there is a Docker.
+        aws._get_docker = lambda: None
+        # Not 127.0.0.1: clients of RDS verify a host name.
+        aws._MINISTACK_HOST = "localhost"
+        # ModifyDBInstance changes the password here, not through the public endpoint with the old password.
+        aws._rotate_instance_password = lambda instance, old, new: None
+        aws._instance_xml = as_rds_shows(aws._instance_xml)
+        reset = aws.reset
+        aws.reset = lambda: self.reset(reset)
+
+        self.cloud.route("GET", "rds/fault")(self.get_fault)
+        self.cloud.route("POST", "rds/fault")(self.set_fault)
+        self.cloud.route("GET", "rds/events")(self.get_events)
+        self.cloud.route("POST", "rds/events")(self.set_events)
+        self.cloud.facts["rds_ca"] = str(self.home.certificate_authority.path)
+        self.cloud.on_stop.append(self.stop)
+        self.logs.mkdir(exist_ok=True)
+
+    async def stop(self) -> None:
+        """Ends every server and removes all data."""
+        self.stopping.set()
+        await asyncio.to_thread(self._end)
+
+    def _end(self) -> None:
+        def end(database: Database) -> None:
+            with database.lock:
+                database.server.stop(signal.SIGQUIT)
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(end, list(self.databases.values())))
+        self.home.remove()
+
+    # --- the life of an instance ---
+
+    def create_instance(self, p: Parameters) -> Response:
+        if (value(p, "Engine") or "postgres") != "postgres" or value(p, "DBClusterIdentifier"):
+            return aws._create_db_instance(p)
+        check_name(p, "DBInstanceIdentifier", 63)
+        if not value(p, "MasterUsername"):
+            raise Refused(
+                "InvalidParameterValue", "The parameter MasterUsername must be provided and must not be blank."
+            )
+        if value(p, "ManageMasterUserPassword") != "true":
+            check_password(value(p, "MasterUserPassword"))
+        version = value(p, "EngineVersion") or aws._default_engine_version("postgres")
+        self.major_of(version)
+        answer = aws._create_db_instance(p)
+        if answer[0] != 200:
+            return answer
+        instance = aws._instances[value(p, "DBInstanceIdentifier")]
+        instance["DBName"] = value(p, "DBName")
+        database = self.add(instance)
+
+        def prepare() -> None:
+            self.home.new_data(database.server.major, database.server.data)
+
+        def made() -> None:
+            user, password = instance["MasterUsername"], instance["_MasterUserPassword"]
+            database.server.create_master(user, password, instance["DBName"])
+
+        self.background(self.bring_up, database, prepare, made, CREATING)
+        return shown("CreateDBInstance", instance)
+
+    def restore_from_snapshot(self, p: Parameters) -> Response:
+        snapshot = aws._snapshots.get(value(p, "DBSnapshotIdentifier"))
+        if snapshot is None or "_copy" not in snapshot:
+            return aws._restore_from_snapshot(p)
+        check_name(p, "DBInstanceIdentifier", 63)
+        if snapshot["Status"] != "available":
+            raise Refused("InvalidDBSnapshotState", f"DB snapshot is in {snapshot['Status']} state, not available.")
+        answer = aws._restore_from_snapshot(p)
+        if answer[0] != 200:
+            return answer
+        instance = aws._instances[value(p, "DBInstanceIdentifier")]
+        database = self.add_restored(instance, p, snapshot)
+        # At once, because the snapshot may be deleted next.
+        database.server.take(snapshot["_copy"])
+
+        def made() -> None:
+            source = snapshot["DBSnapshotIdentifier"]
+            self.emit("0043", snapshot if self.restored_as == "db-snapshot" else instance, source=source)
+
+        self.background(self.bring_up, database, lambda: None, made, RESTORING)
+        return shown("RestoreDBInstanceFromDBSnapshot", instance)
+
+    def restore_to_point_in_time(self, p: Parameters) -> Response:
+        """Makes an instance from the data of the source as it is now, whatever time was asked for."""
+        if bool(value(p, "RestoreTime")) == (value(p, "UseLatestRestorableTime") == "true"):
+            message = "Exactly one of RestoreTime and UseLatestRestorableTime must be given."
+            raise Refused("InvalidParameterCombination", message)
+        check_name(p, "TargetDBInstanceIdentifier", 63)
+        source = self.find(value(p, "SourceDBInstanceIdentifier"))
+        name, origin = value(p, "TargetDBInstanceIdentifier"), source["DBInstanceIdentifier"]
+        if not source["BackupRetentionPeriod"]:
+            raise Refused("PointInTimeRestoreNotEnabled", f"DB instance {origin} has no automated backups.")
+        if name in aws._instances:
+            raise Refused("DBInstanceAlreadyExists", f"DB instance {name} already exists")
+        with self.lock:
+            # ministack restores from records of snapshots only, so it gets one for this moment.
+            snapshot = self.record_snapshot(f"point-in-time:{name}", source, "automated", [])
+            arguments = {
+                **p,
+                "DBInstanceIdentifier": [name],
+                "DBSnapshotIdentifier": [snapshot["DBSnapshotIdentifier"]],
+            }
+            aws._restore_from_snapshot(arguments)
+            self.forget_snapshot(snapshot)
+        instance = aws._instances[name]
+        database = self.add_restored(instance, p, snapshot)
+        self.copy(source, database.server.data)
+        self.home.own(database.server.data)
+
+        def made() -> None:
+            self.emit("0019", instance, source=origin, target=name)
+
+        self.background(self.bring_up, database, lambda: None, made, RESTORING)
+        return shown("RestoreDBInstanceToPointInTime", instance)
+
+    def add_restored(self, instance: Record, p: Parameters, snapshot: Record) -> Database:
+        """Adds what ministack leaves out of a restored instance: the request's parameters, else RDS's defaults."""
+        retention = value(p, "BackupRetentionPeriod")
+        instance["BackupRetentionPeriod"] = int(retention) if retention else snapshot["_BackupRetentionPeriod"]
+        for flag in ("CopyTagsToSnapshot", "DeletionProtection"):
+            instance[flag] = value(p, flag) == "true"
+        instance["IAMDatabaseAuthenticationEnabled"] = value(p, "EnableIAMDatabaseAuthentication") == "true"
+        group = value(p, "DBParameterGroupName") or f"default.postgres{self.major_of(instance['EngineVersion'])}"
+        instance["DBParameterGroups"] = [{"DBParameterGroupName": group, "ParameterApplyStatus": "in-sync"}]
+        groups = aws._parse_member_list(p, "VpcSecurityGroupIds")
+        instance["VpcSecurityGroups"] = [{"VpcSecurityGroupId": one, "Status": "active"} for one in groups]
+        # Without tags of its own an instance gets those that the source had when the snapshot was made.
+        set_tags(instance, instance["DBInstanceArn"], aws._parse_tags(p) or snapshot["_SourceTags"])
+        return self.add(instance)
+
+    def add(self, instance: Record) -> Database:
+        """Registers what will be behind a new record; what does not exist yet is not shown yet."""
+        hidden = {"Endpoint", "LatestRestorableTime"}
+        instance.update({"DBInstanceStatus": "creating", "LatestRestorableTime": "", "_hidden": hidden})
+        identifier, resource = instance["DBInstanceIdentifier"], instance["DbiResourceId"]
+        server = Server(
+            self.home,
+            self.major_of(instance["EngineVersion"]),
+            self.home.path.resolve() / resource,
+            self.logs / f"rds-{identifier}.log",
+            ["localhost", "127.0.0.1", f"{identifier}.local.{get_region()}.rds.amazonaws.com"],
+        )
+        database = self.databases[resource] = Database(instance, server, Front(self.loop))
+        return database
+
+    def bring_up(self, database: Database, prepare: Callable, made: Callable, seconds: float) -> None:
+        """From `creating` to `available`."""
+        instance = database.instance
+        with database.lock:
+            self.check_alive(instance)
+            prepare()
+            database.server.start(parameters_of(instance))
+            made()
+            self.open_endpoint(database)
+        self.wait(seconds)
+        self.check_alive(instance)
+        instance["_hidden"].discard("Endpoint")
+        self.emit("0005", instance)
+        self.automated_backup(instance)
+        self.move(instance, "available")
+
+    def open_endpoint(self, database: Database) -> None:
+        for _ in range(100):
+            port = aws._next_port()
+            # Another program may have taken it since ministack looked.
+            with contextlib.suppress(OSError):
+                database.front.connect(port, database.server.port)
+                database.instance["Endpoint"] = {"Address": "localhost", "Port": port, "HostedZoneId": "Z2R2ITUGPM61AM"}
+                return
+        raise RuntimeError("no free port for a database's endpoint")
+
+    def modify_instance(self, p: Parameters) -> Response:
+        database = self.database_of(p)
+        if database is None:
+            return aws._modify_db_instance(p)
+        instance = database.instance
+        password = value(p, "MasterUserPassword")
+        if password:
+            check_password(password)
+        self.claim(instance, ("available",), "available")
+        backed_up = instance["BackupRetentionPeriod"] > 0
+        answer = aws._modify_db_instance(p)
+        if answer[0] != 200:
+            return answer
+        if password:
+            instance["PendingModifiedValues"]["MasterUserPassword"] = "****"
+            self.background(self.reset_password, database, password)
+        elif instance["BackupRetentionPeriod"] and not backed_up:
+            self.background(self.first_backup, database)
+        return shown("ModifyDBInstance", instance)
+
+    def reset_password(self, database: Database, password: str) -> None:
+        """Changes the master password; as with RDS, the status stays `available` for a while after the request."""
+        instance = database.instance
+        self.wait(RESETTING)
+        self.move(instance, "resetting-master-credentials")
+        with database.lock:
+            self.check_alive(instance)
+            database.server.set_password(instance["MasterUsername"], password)
+        self.wait(RESETTING)
+        instance["PendingModifiedValues"].pop("MasterUserPassword", None)
+        self.emit("0016", instance)
+        self.move(instance, "available")
+
+    def first_backup(self, database: Database) -> None:
+        self.automated_backup(database.instance)
+        self.move(database.instance, "available")
+
+    def stop_instance(self, p: Parameters) -> Response:
+        database = self.database_of(p)
+        if database is None:
+            return aws._stop_db_instance(p)
+        self.claim(database.instance, ("available",), "stopping")
+        self.background(self.cycle, database, STOPPING, "stopped", "0087")
+        return shown("StopDBInstance", database.instance)
+
+    def start_instance(self, p: Parameters) -> Response:
+        database = self.database_of(p)
+        if database is None:
+            return aws._start_db_instance(p)
+        self.claim(database.instance, ("stopped",), "starting")
+        self.background(self.cycle, database, STOPPING, "available", "0088")
+        return shown("StartDBInstance", database.instance)
+
+    def reboot_instance(self, p: Parameters) -> Response:
+        database = self.database_of(p)
+        if database is None:
+            return aws._reboot_db_instance(p)
+        self.claim(database.instance, ("available",), "rebooting")
+        self.background(self.cycle, database, REBOOTING, "available", "0006")
+        return shown("RebootDBInstance", database.instance)
+
+    def cycle(self, database: Database, seconds: float, status: str, event: str) -> None:
+        """Takes the server down, and up again when the instance is to be available."""
+        with database.lock:
+            self.check_alive(database.instance)
+            database.front.disconnect()
+            database.server.stop()
+        self.wait(seconds)
+        if status == "available":
+            with database.lock:
+                self.check_alive(database.instance)
+                database.server.start(parameters_of(database.instance))
+                database.front.connect(database.front.port, database.server.port)
+        self.emit(event, database.instance)
+        self.move(database.instance, status)
+
+    def delete_instance(self, p: Parameters) -> Response:
+        database = self.database_of(p)
+        if database is None or database.instance["DeletionProtection"]:
+            return aws._delete_db_instance(p)
+        skip, final = value(p, "SkipFinalSnapshot") == "true", value(p, "FinalDBSnapshotIdentifier")
+        if skip and final:
+            message = "FinalDBSnapshotIdentifier can not be specified when SkipFinalSnapshot is specified."
+            raise Refused("InvalidParameterCombination", message)
+        if not skip and not final:
+            message = "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified."
+            raise Refused("InvalidParameterCombination", message)
+        instance = database.instance
+        if final:
+            self.check_new_snapshot(p, "FinalDBSnapshotIdentifier")
+            self.claim(instance, ("available", "stopped"), "deleting")
+        else:
+            with self.lock:
+                if instance["DBInstanceStatus"] == "deleting":
+                    message = f"Instance {instance['DBInstanceIdentifier']} is already being deleted."
+                    raise Refused("InvalidDBInstanceState", message)
+                instance["DBInstanceStatus"] = "deleting"
+        snapshot = final and self.record_snapshot(final, instance, "manual", self.copied_tags(instance))
+        keep = value(p, "DeleteAutomatedBackups") == "false"
+        self.background(self.bring_down, database, snapshot, keep)
+        return shown("DeleteDBInstance", instance)
+
+    def bring_down(self, database: Database, snapshot: Record | None, keep_automated: bool) -> None:
+        """From `deleting` to nothing."""
+        instance = database.instance
+        if snapshot:
+            self.emit("0040", snapshot)
+            self.copy(instance, snapshot["_copy"])
+            self.finish_snapshot(snapshot)
+            self.emit("0042", snapshot)
+        with database.lock:
+            database.front.disconnect()
+            database.server.stop(signal.SIGQUIT)
+        self.wait(DELETING)
+        self.forget(database)
+        for one in [] if keep_automated else aws._snapshots.values():
+            if one["DbiResourceId"] == instance["DbiResourceId"] and one["SnapshotType"] == "automated":
+                self.forget_snapshot(one)
+        self.emit("0003", instance)
+        aws._tags.pop(instance["DBInstanceArn"], None)
+        aws._instances.pop(instance["DBInstanceIdentifier"], None)
+
+    def forget(self, database: Database) -> None:
+        with database.lock:
+            database.front.disconnect()
+            database.server.remove()
+        self.databases.pop(database.instance["DbiResourceId"], None)
+
+    def reset(self, original: Callable[[], None]) -> None:
+        """ministack's reset, which forgets every record."""
+        databases, snapshots = list(self.databases.values()), aws._snapshots.all_values()
+        for database in databases:
+            database.instance["DBInstanceStatus"] = "deleting"
+            self.forget(database)
+        original()
+        for snapshot in snapshots:
+            shutil.rmtree(snapshot.get("_copy", ""), ignore_errors=True)
+
+    # --- snapshots ---
+
+    def create_snapshot(self, p: Parameters) -> Response:
+        instance = self.find(value(p, "DBInstanceIdentifier"))
+        if instance["DbiResourceId"] not in self.databases:
+            return aws._create_db_snapshot(p)
+        self.check_new_snapshot(p, "DBSnapshotIdentifier")
+        with self.lock:
+            if instance["DBInstanceStatus"] not in ("available", "storage-optimization"):
+                name = instance["DBInstanceIdentifier"]
+                message = f"Cannot create a snapshot because the database instance {name} is not currently in the "
+                raise Refused("InvalidDBInstanceState", message + "available state.")
+            instance["DBInstanceStatus"] = "backing-up"
+        tags = aws._parse_tags(p) + self.copied_tags(instance)
+        snapshot = self.record_snapshot(value(p, "DBSnapshotIdentifier"), instance, "manual", tags)
+        # At once, so that a test knows what the copy holds: what was there when the request was answered.
+        try:
+            self.copy(instance, snapshot["_copy"])
+        except Exception:
+            self.forget_snapshot(snapshot)
+            self.move(instance, "available")
+            raise
+        self.background(self.take_snapshot, instance, snapshot)
+        return shown("CreateDBSnapshot", snapshot)
+
+    def take_snapshot(self, instance: Record, snapshot: Record) -> None:
+        self.emit("0040", snapshot)
+        self.finish_snapshot(snapshot)
+        self.emit("0042", snapshot)
+        self.move(instance, "available")
+
+    def automated_backup(self, instance: Record) -> None:
+        """Makes the day's automated snapshot, if the instance has any; leaves it `backing-up`."""
+        if not instance["BackupRetentionPeriod"]:
+            return
+        self.move(instance, "backing-up")
+        self.emit("0001", instance)
+        minute = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d-%H-%M")
+        name = f"rds:{instance['DBInstanceIdentifier']}-{minute}"
+        snapshot = self.record_snapshot(name, instance, "automated", self.copied_tags(instance))
+        self.emit("0090", snapshot)
+        self.copy(instance, snapshot["_copy"])
+        self.finish_snapshot(snapshot)
+        self.emit("0091", snapshot)
+        instance["_hidden"].discard("LatestRestorableTime")
+        self.emit("0002", instance)
+
+    def copied_tags(self, instance: Record) -> list[dict[str, str]]:
+        return instance["TagList"] if instance["CopyTagsToSnapshot"] else []
+
+    def record_snapshot(self, name: str, instance: Record, kind: str, tags: list[dict[str, str]]) -> Record:
+        """Makes the record of a snapshot that has no data yet."""
+        snapshot = aws._create_snapshot_internal(name, instance)
+        snapshot.update(
+            {
+                "Status": "creating",
+                "PercentProgress": 0,
+                "SnapshotType": kind,
+                "_copy": self.home.path.resolve() / "snapshots" / new_uuid(),
+                "_BackupRetentionPeriod": instance["BackupRetentionPeriod"],
+                "_SourceTags": list(instance["TagList"]),
+            }
+        )
+        # The first tag of a name counts: the request's before the instance's.
+        set_tags(snapshot, snapshot["DBSnapshotArn"], list({tag["Key"]: tag for tag in reversed(tags)}.values()))
+        return snapshot
+
+    def finish_snapshot(self, snapshot: Record) -> None:
+        """Takes the time that RDS takes."""
+        for percent in (30, 60):
+            snapshot["PercentProgress"] = percent
+            self.wait(SNAPSHOT / 2)
+        snapshot.update({"PercentProgress": 100, "Status": "available"})
+
+    def copy(self, instance: Record, target: pathlib.Path) -> None:
+        database = self.databases.get(instance["DbiResourceId"])
+        if database is None:
+            raise Gone
+        target.parent.mkdir(mode=0o711, exist_ok=True)
+        with database.lock:
+            database.server.copy_to(target)
+
+    def copy_snapshot(self, p: Parameters) -> Response:
+        """Copies a snapshot within the region."""
+        source = self.find_snapshot(value(p, "SourceDBSnapshotIdentifier"))
+        self.check_new_snapshot(p, "TargetDBSnapshotIdentifier")
+        if source["Status"] != "available":
+            raise Refused("InvalidDBSnapshotState", f"DB snapshot is in {source['Status']} state, not available.")
+        name = value(p, "TargetDBSnapshotIdentifier")
+        arn = f"arn:aws:rds:{get_region()}:{get_account_id()}:snapshot:{name}"
+        copied = source["TagList"] if value(p, "CopyTags") == "true" else []
+        target = aws._snapshots[name] = {
+            **source,
+            "DBSnapshotIdentifier": name,
+            "DBSnapshotArn": arn,
+            "SnapshotType": "manual",
+            "SnapshotCreateTime": aws._format_time(time.time()),
+            "Status": "creating",
+            "PercentProgress": 0,
+            "_copy": source["_copy"].with_name(new_uuid()),
+        }
+        set_tags(target, arn, aws._parse_tags(p) or list(copied))
+        shutil.copytree(source["_copy"], target["_copy"])
+
+        def work() -> None:
+            about = {"source": source["DBSnapshotIdentifier"], "region": get_region()}
+            self.emit("0196", target, **about)
+            self.finish_snapshot(target)
+            self.emit("0197", target, **about)
+
+        self.background(work)
+        return shown("CopyDBSnapshot", target)
+
+    def delete_snapshot(self, p: Parameters) -> Response:
+        snapshot = self.find_snapshot(value(p, "DBSnapshotIdentifier"))
+        if snapshot["SnapshotType"] != "manual" or snapshot["Status"] != "available":
+            message = f"Cannot delete a snapshot that is {snapshot['SnapshotType']} and {snapshot['Status']}."
+            raise Refused("InvalidDBSnapshotState", message)
+        answer = aws._delete_db_snapshot(p)
+        self.forget_snapshot(snapshot)
+        self.background(self.emit, "0041", snapshot)
+        return answer
+
+    def forget_snapshot(self, snapshot: Record) -> None:
+        aws._snapshots.pop(snapshot["DBSnapshotIdentifier"], None)
+        aws._tags.pop(snapshot["DBSnapshotArn"], None)
+        if "_copy" in snapshot:
+            shutil.rmtree(snapshot["_copy"], ignore_errors=True)
+
+    # --- what the parts above share ---
+
+    def find(self, identifier: str) -> Record:
+        instance = aws._resolve_instance(identifier)
+        if instance is None:
+            raise Refused("DBInstanceNotFound", f"DBInstance {identifier} not found.")
+        return instance
+
+    def find_snapshot(self, identifier: str) -> Record:
+        snapshot = aws._snapshots.get(identifier)
+        if snapshot is None:
+            raise Refused("DBSnapshotNotFound", f"DBSnapshot {identifier} not found.")
+        return snapshot
+
+    def database_of(self, p: Parameters) -> Database | None:
+        """What is behind the instance that a request names; None where ministack is to answer alone."""
+        instance = aws._resolve_instance(value(p, "DBInstanceIdentifier"))
+        return self.databases.get(instance["DbiResourceId"]) if instance else None
+
+    def major_of(self, version: str) -> str:
+        major = version.split(".")[0]
+        if major not in self.home.majors():
+            raise Refused("InvalidParameterCombination", f"Cannot find version {version} for postgres")
+        return major
+
+    def check_new_snapshot(self, p: Parameters, parameter: str) -> None:
+        check_name(p, parameter, 255)
+        name = value(p, parameter)
+        if name in aws._snapshots:
+            message = f"Cannot create the snapshot because a snapshot with the identifier {name} already exists."
+            raise Refused("DBSnapshotAlreadyExists", message)
+        if sum(one["SnapshotType"] == "manual" for one in aws._snapshots.values()) >= MANUAL_SNAPSHOTS:
+            raise Refused("SnapshotQuotaExceeded", f"Cannot create more than {MANUAL_SNAPSHOTS} manual snapshots")
+
+    def claim(self, instance: Record, states: tuple[str, ...], status: str) -> None:
+        """Moves an instance on from one of `states`, or refuses the request."""
+        with self.lock:
+            now = instance["DBInstanceStatus"]
+            if now not in states:
+                name, expected = instance["DBInstanceIdentifier"], ", ".join(states)
+                message = f"DBInstance {name} is in {now} state but expected it to be one of {expected}."
+                raise Refused("InvalidDBInstanceState", message)
+            instance["DBInstanceStatus"] = status
+
+    def move(self, instance: Record, status: str) -> None:
+        """Changes the status, unless the instance is being deleted, which ends the work on it."""
+        with self.lock:
+            self.check_alive(instance)
+            instance["DBInstanceStatus"] = status
+
+    def check_alive(self, instance: Record) -> None:
+        if self.stopping.is_set() or instance["DBInstanceStatus"] == "deleting":
+            raise Gone
+
+    def wait(self, seconds: float) -> None:
+        """Waits for what RDS needs `seconds` for."""
+        if self.stopping.wait(seconds * self.cloud.time_scale):
+            raise Gone
+
+    def background(self, work: Callable, *arguments: Any) -> None:
+        """Does work in a thread, in the request's account and region; when it fails the instance has failed."""
+
+        def run() -> None:
+            try:
+                work(*arguments)
+            except Gone:
+                pass
+            except Exception:
+                logger.exception("RDS: %s", work)
+                for one in arguments:
+                    record = one.instance if isinstance(one, Database) else one
+                    for status in ("DBInstanceStatus", "Status"):
+                        if isinstance(record, dict) and status in record:
+                            record[status] = "failed"
+
+        spawn_background(run, thread_name="localcloud-rds-work")
+
+    # --- events ---
+
+    def emit(self, event: str, record: Record, **about: str) -> None:
+        """Records an event for DescribeEvents and gives it to EventBridge, if that is not to lose it."""
+        categories, message = EVENTS[event]
+        of_snapshot = "DBSnapshotArn" in record
+        arn = record["DBSnapshotArn" if of_snapshot else "DBInstanceArn"]
+        now = time.time()
+        recorded = {
+            "SourceIdentifier": record["DBSnapshotIdentifier" if of_snapshot else "DBInstanceIdentifier"],
+            "SourceType": "db-snapshot" if of_snapshot else "db-instance",
+            "SourceArn": arn,
+            "Message": message.format(**about),
+            "EventCategories": categories,
+        }
+        aws._events[new_uuid()] = {**recorded, "Date": now}
+        with self.lock:
+            lost = self.drop != 0
+            self.drop -= self.drop > 0
+            self.dropped += lost
+            self.delivered += not lost
+        if lost:
+            return
+        detail = {
+            **recorded,
+            "SourceType": "SNAPSHOT" if of_snapshot else "DB_INSTANCE",
+            "Date": aws._format_time(now),
+            "EventID": f"RDS-EVENT-{event}",
+            "Tags": {tag["Key"]: tag["Value"] for tag in record["TagList"]},
+        }
+        eventbridge._dispatch_event(
+            {
+                "EventId": new_uuid(),
+                "Source": "aws.rds",
+                "DetailType": "RDS DB Snapshot Event" if of_snapshot else "RDS DB Instance Event",
+                "Detail": json.dumps(detail),
+                "EventBusName": "default",
+                "Time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
+                "Resources": [arn],
+                "Account": get_account_id(),
+                "Region": get_region(),
+            }
+        )
+
+    # --- admin routes ---
+
+    async def get_events(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("drop", "restored_as", "delivered", "dropped")}
+
+    async def set_events(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        if unknown := set(arguments) - {"drop", "restored_as"}:
+            raise AdminError(f"unknown: {', '.join(sorted(unknown))}")
+        restored_as = arguments.get("restored_as", self.restored_as)
+        if restored_as not in ("db-instance", "db-snapshot"):
+            raise AdminError("restored_as is db-instance or db-snapshot")
+        with self.lock:
+            self.restored_as = restored_as
+            self.drop = int(arguments.get("drop", self.drop))
+        return await self.get_events({})
+
+    def named(self, arguments: dict[str, Any]) -> Database:
+        for database in self.databases.values():
+            if database.instance["DBInstanceIdentifier"] == arguments.get("instance"):
+                return database
+        raise AdminError(f"no instance {arguments.get('instance')!r}")
+
+    async def get_fault(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        database = self.named(arguments)
+        front = database.front
+        return {
+            "instance": database.instance["DBInstanceIdentifier"],
+            "mode": database.fault,
+            "port": front.port,
+            "connections": front.connections,
+            "plaintext_startups": front.plaintext_startups,
+        }
+
+    async def set_fault(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        database, mode = self.named(arguments), arguments.get("mode")
+        if mode not in FAULTS:
+            raise AdminError(f"mode is one of {', '.join(FAULTS)}")
+
+        def change() -> None:
+            with database.lock:
+                if mode == "untrusted-ca":
+                    database.server.certify(authority=self.home.stranger)
+                elif mode == "wrong-name":
+                    database.server.certify(name="other.example")
+                elif database.fault in ("untrusted-ca", "wrong-name"):
+                    database.server.certify()
+                database.front.set_mode(mode if mode in ("refuse", "blackhole", "downgrade") else "pass")
+                database.fault = mode
+
+        await asyncio.to_thread(change)
+        return await self.get_fault(arguments)
+
+
+def value(p: Parameters, name: str) -> str:
+    return aws._p(p, name)
+
+
+def answering(handler: Handler) -> Handler:
+    """Makes names lower case, as RDS does, and ARNs of snapshots names, and turns a refusal into its answer."""
+
+    def answer(p: Parameters) -> Response:
+        named = dict(p)
+        for parameter in NAMES:
+            if text := value(p, parameter):
+                named[parameter] = [plain_name(text)]
+        try:
+            return handler(named)
+        except Refused as refusal:
+            return refusal.response
+        except Gone:
+            return aws._error("InvalidDBInstanceState", "The DB instance is being deleted.", 400)
+
+    return answer
+
+
+NAMES = (
+    "DBInstanceIdentifier",
+    "DBSnapshotIdentifier",
+    "FinalDBSnapshotIdentifier",
+    "SourceDBInstanceIdentifier",
+    "SourceDBSnapshotIdentifier",
+    "TargetDBInstanceIdentifier",
+    "TargetDBSnapshotIdentifier",
+)
+
+
+def plain_name(text: str) -> str:
+    if match := re.fullmatch(r"arn:aws:rds:[^:]+:\d+:snapshot:(.+)", text):
+        return match[1].lower()
+    # ARNs, and DbiResourceIds, which stand for a name in some requests.
+    return text if text.startswith("arn:") or re.fullmatch(r"db-[A-Z0-9]{20}", text) else text.lower()
+
+
+def check_name(p: Parameters, parameter: str, longest: int) -> None:
+    name = value(p, parameter)
+    if not name:
+        raise Refused("MissingParameter", f"The request must contain the parameter {parameter}.")
+    if len(name) > longest or not re.fullmatch(r"[a-z](-?[a-z0-9])*", name):
+        message = (
+            f"The parameter {parameter} is not a valid identifier. Identifiers must begin with a letter; must contain "
+            "only ASCII letters, digits, and hyphens; and must not end with a hyphen or contain two consecutive ones."
+        )
+        raise Refused("InvalidParameterValue", message)
+
+
+def check_password(password: str) -> None:
+    if not re.fullmatch(r"[!#-.0-?A-~]{8,128}", password):
+        message = (
+            "The parameter MasterUserPassword is not a valid password. Only printable ASCII characters besides '/', "
+            "'@', '\"', ' ' may be used, 8 to 128 of them."
+        )
+        raise Refused("InvalidParameterValue", message)
+
+
+def set_tags(record: Record, arn: str, tags: list[dict[str, str]]) -> None:
+    record["TagList"] = tags
+    aws._tags[arn] = tags
+
+
+def parameters_of(instance: Record) -> dict[str, str]:
+    """What the instance's parameter group sets, as far as a server outside RDS knows it."""
+    group = aws._param_groups.get(instance["DBParameterGroups"][0]["DBParameterGroupName"]) or {}
+    values = {name: entry["ParameterValue"] for name, entry in group.get("Parameters", {}).items()}
+    return {name: text for name, text in values.items() if not name.startswith("rds.") and "{" not in text}
+
+
+def shown(action: str, record: Record) -> Response:
+    """The answer to `action`: the record as it is now."""
+    if "DBSnapshotArn" in record:
+        element = f"<DBSnapshot>{aws._snapshot_xml(record)}</DBSnapshot>"
+    else:
+        element = f"<DBInstance>{aws._instance_xml(record)}</DBInstance>"
+    return aws._xml(200, f"{action}Response", f"<{action}Result>{element}</{action}Result>")
+
+
+def as_rds_shows(original: Callable[[Record], str]) -> Callable[[Record], str]:
+    """Leaves out of an instance's description what does not exist (yet), where ministack shows something."""
+
+    def show(instance: Record) -> str:
+        xml = original(instance)
+        hidden = set(instance.get("_hidden", ()))
+        if not instance["BackupRetentionPeriod"]:
+            hidden.add("LatestRestorableTime")
+        if not instance.get("DBName"):
+            hidden.add("DBName")
+        for element in hidden:
+            xml = re.sub(rf"<{element}>.*?</{element}>", "", xml, flags=re.DOTALL)
+        return xml
+
+    return show

@@ -1,0 +1,70 @@
+"""The HTTP server: admin routes first, then the fault switches, then ministack."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from urllib.parse import parse_qsl
+
+import ministack.app
+from hypercorn.asyncio import serve as hypercorn_serve
+from hypercorn.config import Config
+
+from localcloud import faults, rds, rotation, standins
+from localcloud.cloud import AdminError, Cloud
+
+
+async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
+    """Runs every part until `stop` is set, then stops them in reverse order."""
+    inner = ministack.app.app
+    for part in (rotation, rds):
+        part.install(cloud)
+    app = faults.install(cloud, inner)
+    standins.install(cloud)
+
+    async def entry(scope, receive, send):
+        if scope["type"] == "http" and scope["path"].startswith("/_local/"):
+            await admin(cloud, scope, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    config = Config()
+    config.bind = [f"127.0.0.1:{cloud.port}"]
+    config.keep_alive_timeout = 75
+    config.graceful_timeout = 1
+    config.errorlog = "-"
+
+    async def started_then_stop():
+        await stop.wait()
+
+    for start in cloud.on_start:
+        await start()
+    cloud.publish()
+    try:
+        await hypercorn_serve(entry, config, shutdown_trigger=started_then_stop)
+    finally:
+        for end in reversed(cloud.on_stop):
+            await end()
+        (cloud.state / "cloud.json").unlink(missing_ok=True)
+
+
+async def admin(cloud: Cloud, scope, receive, send) -> None:
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    handler = cloud.admin.get((scope["method"], scope["path"].removeprefix("/_local/")))
+    if handler is None:
+        status, answer = 404, {"error": f"no admin route {scope['method']} {scope['path']}"}
+    else:
+        try:
+            arguments = json.loads(body) if body else dict(parse_qsl(scope["query_string"].decode()))
+            status, answer = 200, await handler(arguments)
+        except (AdminError, ValueError) as error:
+            status, answer = 400, {"error": str(error)}
+    payload = json.dumps(answer).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(payload)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": payload})

@@ -1,0 +1,695 @@
+"""Slack and the MoveONgs API, as two HTTP servers on free ports of 127.0.0.1; the fault switches hold for both.
+
+`cloud.json` tells `slack_url` (the Web API's base), `slack_token`, `moveongs_url`, `moveongs_jwt_secret`,
+`moveongs_user` (`email`, `password`) and `moveongs_attachment` (`id`, `checksum`).
+
+Slack: `chat.postMessage`, `chat.update`, `conversations.history` and `auth.test`, with the errors and limits of the
+real service. Every channel exists whose name begins with `#` or looks like a channel's id. Routes below /_local:
+
+- `GET slack/messages` -> `{"messages": [{channel, channel_id, ts, text, blocks, thread_ts, edited}]}`, oldest first.
+- `DELETE slack/messages` forgets them.
+- `POST slack/channels` `{"archived": ["#name", ...]}`: the archived channels from now on.
+
+MoveONgs: GET and HEAD /health, POST /auth/login and /auth/refresh, GET /auth/me, /beneficiaries and
+/attachments/{id}[?download=1], with the application's statuses, bodies and defects. Routes below /_local:
+
+- `POST moveongs/config` changes what it names: `jwt_secret` (below 32 characters the application does not start, as the
+  real one), `masking` (RESPONSE_MASKING_ENABLED), `down`, `mfa` (the user has a second factor), `attachment_missing`
+  (the file is gone, its row is there), `user` (`email`, `password`). It answers the names that are set.
+- `GET moveongs/requests` -> `{"requests": [{method, path, status}]}`, never a token, a query or a body.
+- `DELETE moveongs/requests` forgets them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import collections
+import datetime
+import hashlib
+import hmac
+import json
+import re
+import secrets
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+from localcloud.cloud import AdminError, Cloud
+from localcloud.faults import Answer, Call, Rule, function_of
+
+JSON = {"content-type": "application/json; charset=utf-8"}
+
+
+class Request:
+    """A whole HTTP request."""
+
+    def __init__(self, scope: dict[str, Any], body: bytes):
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
+        self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        self.body = body
+
+    @property
+    def media_type(self) -> str:
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def bearer(self) -> str | None:
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else None
+
+
+def answer_json(status: int, value: Any, headers: dict[str, str] | None = None) -> Answer:
+    return status, {**JSON, **(headers or {})}, json.dumps(value, separators=(",", ":")).encode()
+
+
+def application(handle: Callable[[Request], Answer]):
+    """The ASGI application that answers every request with `handle`."""
+
+    async def app(scope, receive, send):
+        if scope["type"] != "http":
+            return
+        body = b""
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        status, headers, content = handle(Request(scope, body))
+        # A HEAD answer tells the length of the body that it lacks; hypercorn leaves the body out.
+        fields = [*headers.items(), ("content-length", str(len(content)))]
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in fields]
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+        await send({"type": "http.response.body", "body": content})
+
+    return app
+
+
+class Slack:
+    """Slack's Web API and what was posted to it."""
+
+    MESSAGE_TEXT = 40_000
+    UPDATE_TEXT = 4_000
+    # Not documented; measured at 13,172 to 13,297 by others.
+    ALL_BLOCKS = 13_200
+
+    def __init__(self) -> None:
+        self.token = f"xoxb-local-{secrets.token_hex(16)}"
+        self.messages: list[dict[str, Any]] = []
+        self.archived: set[str] = set()
+        self._last = 0
+
+    def handle(self, request: Request) -> Answer:
+        name = request.path.removeprefix("/api/")
+        methods = {
+            "auth.test": self.auth_test,
+            "chat.postMessage": self.post,
+            "chat.update": self.update,
+            "conversations.history": self.history,
+        }
+        if not request.path.startswith("/api/") or name not in methods:
+            return answer_json(200, {"ok": False, "error": "unknown_method"})
+        try:
+            arguments = self._arguments(request)
+            token = request.bearer or arguments.pop("token", None)
+            if not token:
+                raise SlackError("not_authed")
+            if not hmac.compare_digest(str(token).encode(), self.token.encode()):
+                raise SlackError("invalid_auth")
+            return answer_json(200, {"ok": True, **methods[name](arguments)})
+        except SlackError as error:
+            found = {"response_metadata": {"messages": error.details}} if error.details else {}
+            return answer_json(200, {"ok": False, "error": str(error), **found})
+
+    def _arguments(self, request: Request) -> dict[str, Any]:
+        arguments: dict[str, Any] = dict(request.query)
+        if request.media_type == "application/json" and request.body:
+            try:
+                given = json.loads(request.body)
+            except ValueError:
+                raise SlackError("invalid_json") from None
+            if not isinstance(given, dict):
+                raise SlackError("json_not_object")
+            arguments.update(given)
+        elif request.media_type == "application/x-www-form-urlencoded":
+            arguments.update({name: values[0] for name, values in parse_qs(request.body.decode()).items()})
+        elif request.body:
+            raise SlackError("invalid_post_type" if request.media_type else "missing_post_type")
+        return arguments
+
+    def _channel(self, arguments: dict[str, Any]) -> tuple[str, str]:
+        """The channel's name as given, and its id."""
+        given = arguments.get("channel")
+        if not isinstance(given, str) or not re.fullmatch(r"#\S+|[CDG][A-Z0-9]{8,}", given):
+            raise SlackError("channel_not_found")
+        return given, self._id(given)
+
+    @staticmethod
+    def _id(channel: str) -> str:
+        if not channel.startswith("#"):
+            return channel
+        return "C" + hashlib.sha256(channel.encode()).hexdigest()[:10].upper()
+
+    def auth_test(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "url": "https://local.slack.com/",
+            "team": "Local",
+            "user": "governance",
+            "team_id": "T0LOCAL000",
+            "user_id": "U0LOCAL000",
+            "bot_id": "B0LOCAL000",
+        }
+
+    def post(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        name, channel = self._channel(arguments)
+        if channel in {self._id(each) for each in self.archived}:
+            raise SlackError("is_archived")
+        text, blocks = self._content(arguments)
+        self._last = max(self._last + 1, time.time_ns() // 1000)
+        message = {
+            "channel": name,
+            "channel_id": channel,
+            "ts": f"{self._last // 1_000_000}.{self._last % 1_000_000:06d}",
+            "text": text[: self.MESSAGE_TEXT],
+            "blocks": blocks,
+            "thread_ts": arguments.get("thread_ts"),
+            "edited": False,
+        }
+        self.messages.append(message)
+        return {"channel": channel, "ts": message["ts"], "message": self._shown(message)}
+
+    def update(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        _, channel = self._channel(arguments)
+        key = channel, arguments.get("ts")
+        message = next((each for each in self.messages if (each["channel_id"], each["ts"]) == key), None)
+        if message is None:
+            raise SlackError("message_not_found")
+        text, blocks = self._content(arguments)
+        if len(text) > self.UPDATE_TEXT:
+            raise SlackError("msg_too_long")
+        message.update(text=text, blocks=blocks, edited=True)
+        return {"channel": channel, "ts": message["ts"], "text": text, "message": self._shown(message)}
+
+    def history(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        _, channel = self._channel(arguments)
+        try:
+            limit = int(arguments.get("limit", 100))
+        except (TypeError, ValueError):
+            raise SlackError("invalid_limit") from None
+        found = [self._shown(each) for each in reversed(self.messages) if each["channel_id"] == channel]
+        return {"messages": found[:limit], "has_more": len(found) > limit}
+
+    @staticmethod
+    def _shown(message: dict[str, Any]) -> dict[str, Any]:
+        shown = {"type": "message", "user": "U0LOCAL000", "bot_id": "B0LOCAL000"}
+        shown |= {name: message[name] for name in ("ts", "text", "blocks", "thread_ts") if message[name]}
+        return shown
+
+    def _content(self, arguments: dict[str, Any]) -> tuple[str, list[Any]]:
+        text, blocks = arguments.get("text") or "", arguments.get("blocks") or []
+        if isinstance(blocks, str):
+            try:
+                blocks = json.loads(blocks)
+            except ValueError:
+                raise SlackError("invalid_blocks_format") from None
+        if not isinstance(blocks, list):
+            raise SlackError("invalid_blocks_format")
+        if not isinstance(text, str) or not (text or blocks):
+            raise SlackError("no_text")
+        if wrong := list(_wrong_blocks(blocks)):
+            raise SlackError("invalid_blocks", wrong)
+        if sum(len(each) for each in _texts(blocks)) > self.ALL_BLOCKS:
+            raise SlackError("msg_blocks_too_long")
+        return text, blocks
+
+    async def told(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"messages": self.messages}
+
+    async def forget(self, _: dict[str, Any]) -> dict[str, Any]:
+        removed = len(self.messages)
+        self.messages.clear()
+        return {"removed": removed}
+
+    async def set_channels(self, fields: dict[str, Any]) -> dict[str, Any]:
+        _only(fields, {"archived"})
+        names = fields.get("archived")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise AdminError("archived: must be a list of channels")
+        self.archived = set(names)
+        return {"archived": names}
+
+
+class SlackError(Exception):
+    """One of Slack's error codes, and what it says about the blocks."""
+
+    def __init__(self, code: str, details: list[str] | None = None):
+        super().__init__(code)
+        self.details = details
+
+
+def _texts(value: Any):
+    """Every text of the blocks that a person reads."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            if name == "text" and isinstance(each, str):
+                yield each
+            else:
+                yield from _texts(each)
+
+
+def _wrong_blocks(blocks: list[Any]):
+    """What Slack refuses in a message's blocks, in its words."""
+
+    def text(value, most, where):
+        content = value.get("text") if isinstance(value, dict) else None
+        if not isinstance(content, str) or value.get("type") not in ("mrkdwn", "plain_text"):
+            yield f"[ERROR] missing required field: text [json-pointer:{where}]"
+        elif not content:
+            yield f"[ERROR] must be more than 0 characters [json-pointer:{where}/text]"
+        elif len(content) > most:
+            yield f"[ERROR] must be less than {most + 1} characters [json-pointer:{where}/text]"
+
+    def at_most(values, most, where):
+        if isinstance(values, list) and len(values) > most:
+            yield f"[ERROR] no more than {most} items allowed [json-pointer:{where}]"
+
+    yield from at_most(blocks, 50, "/blocks")
+    kinds = {"actions", "context", "divider", "file", "header", "image", "input", "markdown", "rich_text", "section"}
+    for index, block in enumerate(blocks):
+        where = f"/blocks/{index}"
+        kind = block.get("type") if isinstance(block, dict) else None
+        if kind not in kinds:
+            yield f"[ERROR] unsupported type: {kind} [json-pointer:{where}/type]"
+            continue
+        if len(str(block.get("block_id", ""))) > 255:
+            yield f"[ERROR] must be less than 256 characters [json-pointer:{where}/block_id]"
+        if kind == "header":
+            yield from text(block.get("text"), 150, f"{where}/text")
+        elif kind == "markdown" and len(str(block.get("text", ""))) > 12_000:
+            yield f"[ERROR] must be less than 12001 characters [json-pointer:{where}/text]"
+        elif kind == "section":
+            if "text" in block or not block.get("fields"):
+                yield from text(block.get("text"), 3000, f"{where}/text")
+            yield from at_most(block.get("fields"), 10, f"{where}/fields")
+            for number, field in enumerate(block.get("fields") or []):
+                yield from text(field, 2000, f"{where}/fields/{number}")
+        elif kind in ("context", "actions"):
+            elements = block.get("elements")
+            if not isinstance(elements, list) or not elements:
+                yield f"[ERROR] missing required field: elements [json-pointer:{where}]"
+                continue
+            yield from at_most(elements, 10 if kind == "context" else 25, f"{where}/elements")
+            for number, element in enumerate(elements):
+                pointer = f"{where}/elements/{number}"
+                if not isinstance(element, dict) or element.get("type") != "button":
+                    continue
+                yield from text(element.get("text"), 75, f"{pointer}/text")
+                for name, most in (("value", 2000), ("url", 3000), ("action_id", 255)):
+                    if len(str(element.get(name, ""))) > most:
+                        yield f"[ERROR] must be less than {most + 1} characters [json-pointer:{pointer}/{name}]"
+
+
+class HttpError(Exception):
+    """An answer of the application that is an error."""
+
+    def __init__(self, status: int, message: str, details: Any = None):
+        super().__init__(message)
+        self.status = status
+        self.body = {"message": message, **({"details": details} if details else {})}
+
+
+class MoveONgs:
+    """The application under governance, as far as a governance function calls it."""
+
+    TOKEN_SECONDS = 86_400
+    REFRESH_SECONDS = 86_400
+    REUSE_SECONDS = 300
+    BENEFICIARIES = 30
+
+    def __init__(self) -> None:
+        self.settings: dict[str, Any] = {
+            "jwt_secret": secrets.token_urlsafe(36),
+            "masking": False,
+            "down": False,
+            "mfa": False,
+            "attachment_missing": False,
+            "user": {"email": "smoke@moveongs.local", "password": secrets.token_urlsafe(18)},
+        }
+        self.requests: collections.deque[dict[str, Any]] = collections.deque(maxlen=10_000)
+        # By the SHA-256 of the token, as the application keeps them: the time of expiry, and of its use.
+        self._refresh: dict[str, dict[str, float | None]] = {}
+        self.attachment_id = "4f9c1f5e-5a49-4a5e-9c35-6f1d0d1f7a11"
+        self._file = b"%PDF-1.4\n% an attachment of the local cloud\n%%EOF\n"
+        self.checksum = hashlib.sha256(self._file).hexdigest()
+
+    def handle(self, request: Request) -> Answer:
+        trace = {"x-request-id": request.headers.get("x-request-id") or str(uuid.uuid4())}
+        if self.settings["down"] or len(self.settings["jwt_secret"]) < 32:
+            # What the load balancer answers when no task is healthy.
+            page = b"<html><head><title>503 Service Temporarily Unavailable</title></head></html>"
+            status, headers, body = 503, {"content-type": "text/html"}, page
+        else:
+            try:
+                status, headers, body = self._route(request)
+            except HttpError as error:
+                status, headers, body = answer_json(error.status, self._masked(error.body))
+            headers = {**headers, **trace}
+        self.requests.append({"method": request.method, "path": request.path, "status": status})
+        return status, headers, body
+
+    def _route(self, request: Request) -> Answer:
+        at = f"{'GET' if request.method == 'HEAD' else request.method} {request.path}"
+        if at == "GET /health":
+            return answer_json(200, {"status": "ok"})
+        routes = {
+            "POST /auth/login": self.login,
+            "POST /auth/refresh": self.refresh,
+            "GET /auth/me": self.me,
+            "GET /beneficiaries": self.beneficiaries,
+        }
+        if route := routes.get(at):
+            status, value = route(request)
+            return answer_json(status, self._masked(value))
+        if found := re.fullmatch(r"GET /attachments/([^/]+)", at):
+            return self.attachment(request, found[1])
+        message = f"Route {request.method}:{request.path} not found"
+        return answer_json(404, {"message": message, "error": "Not Found", "statusCode": 404})
+
+    def _masked(self, value: Any, key: str = "") -> Any:
+        """What RESPONSE_MASKING_ENABLED leaves of an answer: every `token` and `secret` is made unreadable."""
+        if not self.settings["masking"]:
+            return value
+        if isinstance(value, dict):
+            return {name: self._masked(each, name) for name, each in value.items()}
+        if isinstance(value, list):
+            return [self._masked(each, key) for each in value]
+        if isinstance(value, str) and re.search("token|secret", key, re.IGNORECASE):
+            return "*" * max(len(value) - 4, 0) + value[-4:]
+        return value
+
+    def _json(self, request: Request) -> Any:
+        # The application knows no client error here: a body that it cannot read is 500.
+        try:
+            if request.media_type != "application/json":
+                raise ValueError
+            return json.loads(request.body)
+        except ValueError:
+            raise HttpError(500, "Internal server error") from None
+
+    def login(self, request: Request) -> tuple[int, dict[str, Any]]:
+        given = self._json(request)
+        email, password = (given.get("email"), given.get("password")) if isinstance(given, dict) else (None, None)
+        wrong = {}
+        if not isinstance(email, str) or not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email):
+            wrong["email"] = ["Invalid email"]
+        if not isinstance(password, str) or len(password) < 6:
+            wrong["password"] = ["String must contain at least 6 character(s)"]
+        if wrong:
+            raise HttpError(400, "Invalid credentials", {"formErrors": [], "fieldErrors": wrong})
+        if {"email": email, "password": password} != self.settings["user"]:
+            raise HttpError(401, "Invalid credentials")
+        if self.settings["mfa"]:
+            return 202, {
+                "mfaRequired": True,
+                "challengeId": str(uuid.uuid4()),
+                "methods": ["totp"],
+                "expiresAt": _iso(time.time() + 300),
+            }
+        return 200, self._session()
+
+    def refresh(self, request: Request) -> tuple[int, dict[str, Any]]:
+        given = self._json(request)
+        token = given.get("refreshToken") if isinstance(given, dict) else None
+        now = time.time()
+        known = self._refresh.get(_digest(token)) if isinstance(token, str) else None
+        if known is None or known["expires"] < now:
+            raise HttpError(401, "Unauthorized")
+        if known["used"] is not None:
+            if now - known["used"] <= self.REUSE_SECONDS:
+                raise HttpError(409, "Refresh token already rotated")
+            raise HttpError(401, "Unauthorized")
+        known["used"] = now
+        return 200, self._session()
+
+    def _session(self) -> dict[str, Any]:
+        now = time.time()
+        refresh = secrets.token_urlsafe(48)
+        self._refresh[_digest(refresh)] = {"expires": now + self.REFRESH_SECONDS, "used": None}
+        user = self._user()
+        claims = {
+            "sub": user["id"],
+            "email": user["email"],
+            "name": user["name"],
+            "roles": ["leitura_externa"],
+            "projectScopes": [],
+            "permissions": [each["key"] for each in user["permissions"]],
+            "iat": int(now),
+            "exp": int(now) + self.TOKEN_SECONDS,
+        }
+        return {
+            "token": jwt(claims, self.settings["jwt_secret"]),
+            "refreshToken": refresh,
+            "refreshTokenExpiresAt": _iso(now + self.REFRESH_SECONDS),
+            "user": user,
+        }
+
+    def _user(self) -> dict[str, Any]:
+        return {
+            "id": "0b1f7f0e-6c3e-4b7e-8f0a-2f6c9d0e5a01",
+            "name": "Smoke",
+            "email": self.settings["user"]["email"],
+            "roles": [{"slug": "leitura_externa", "projectId": None}],
+            "permissions": [
+                {"key": "beneficiaries:read", "resource": "beneficiaries", "action": "read", "scope": None},
+                {"key": "attachments:read", "resource": "attachments", "action": "read", "scope": None},
+            ],
+        }
+
+    def _authenticated(self, request: Request) -> None:
+        if jwt_claims(request.bearer or "", self.settings["jwt_secret"]) is None:
+            raise HttpError(401, "Unauthorized")
+
+    def me(self, request: Request) -> tuple[int, dict[str, Any]]:
+        self._authenticated(request)
+        return 200, {"user": self._user()}
+
+    def beneficiaries(self, request: Request) -> tuple[int, dict[str, Any]]:
+        self._authenticated(request)
+        page, wrong = {}, {}
+        for name, default, least in (("limit", 25, 1), ("offset", 0, 0)):
+            given = request.query.get(name, str(default))
+            if not re.fullmatch(r"-?\d{1,9}", given):
+                wrong[name] = ["Expected number, received nan"]
+            elif int(given) < least:
+                wrong[name] = [f"Number must be greater than or equal to {least}"]
+            else:
+                page[name] = int(given)
+        if wrong:
+            raise HttpError(400, "Invalid query", {"formErrors": [], "fieldErrors": wrong})
+        limit, offset = page["limit"], page["offset"]
+        rows = [
+            {
+                "id": str(uuid.uuid5(uuid.NAMESPACE_OID, f"beneficiary {number}")),
+                "code": f"B{number:04d}",
+                "fullName": f"Pessoa {number}",
+                "birthDate": None,
+                "cpf": None,
+                "phone1": None,
+                "createdAt": "2025-01-02T03:04:05.000Z",
+                "updatedAt": "2025-01-02T03:04:05.000Z",
+                "vulnerabilities": [],
+            }
+            for number in range(offset, min(offset + min(limit, 100), self.BENEFICIARIES))
+        ]
+        return 200, {"data": rows, "meta": {"limit": limit, "offset": offset, "count": len(rows)}}
+
+    def attachment(self, request: Request, name: str) -> Answer:
+        self._authenticated(request)
+        try:
+            uuid.UUID(name)
+        except ValueError:
+            raise HttpError(400, "Invalid params") from None
+        if name != self.attachment_id:
+            raise HttpError(404, "Attachment not found")
+        if request.query.get("download") in ("1", "true"):
+            if self.settings["attachment_missing"]:
+                raise HttpError(500, "Internal server error")
+            return (
+                200,
+                {"content-type": "application/pdf", "content-disposition": 'attachment; filename="a.pdf"'},
+                self._file,
+            )
+        row = {
+            "id": name,
+            "ownerType": "beneficiary",
+            "ownerId": str(uuid.uuid5(uuid.NAMESPACE_OID, "beneficiary 0")),
+            "filePath": f"s3://moveongs-local-attachments/{uuid.uuid5(uuid.NAMESPACE_OID, 'file')}.pdf",
+            "fileName": "a.pdf",
+            "mimeType": "application/pdf",
+            "sizeBytes": str(len(self._file)),
+            "checksum": self.checksum,
+            "uploadedBy": None,
+            "createdAt": "2025-01-02T03:04:05.000Z",
+            "scanStatus": "skipped",
+        }
+        return answer_json(200, self._masked({"attachment": row}))
+
+    async def configure(self, fields: dict[str, Any]) -> dict[str, Any]:
+        _only(fields, self.settings)
+        for name, value in fields.items():
+            kind = type(self.settings[name])
+            if type(value) is not kind:
+                raise AdminError(f"{name}: must be a {kind.__name__}")
+            if name == "user" and (set(value) != {"email", "password"} or not all(map(_is_text, value.values()))):
+                raise AdminError("user: must have email and password, and nothing else")
+        self.settings.update(fields)
+        return {"set": sorted(fields)}
+
+    async def asked(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"requests": list(self.requests)}
+
+    async def forget(self, _: dict[str, Any]) -> dict[str, Any]:
+        removed = len(self.requests)
+        self.requests.clear()
+        return {"removed": removed}
+
+
+def _only(fields: Any, known) -> None:
+    if not isinstance(fields, dict):
+        raise AdminError("the body must be a JSON object")
+    for name in fields:
+        if name not in known:
+            raise AdminError(f"{name}: unknown field")
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _iso(seconds: float) -> str:
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _base64url(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+def _signature(signed: str, secret: str) -> str:
+    return _base64url(hmac.new(secret.encode(), signed.encode(), hashlib.sha256).digest())
+
+
+def jwt(claims: dict[str, Any], secret: str) -> str:
+    """An access token: HS256, as the application issues it."""
+    parts = [json.dumps(part, separators=(",", ":")).encode() for part in ({"alg": "HS256", "typ": "JWT"}, claims)]
+    signed = ".".join(map(_base64url, parts))
+    return f"{signed}.{_signature(signed, secret)}"
+
+
+def jwt_claims(token: str, secret: str) -> dict[str, Any] | None:
+    """The claims of a token that this secret signed and that has not expired."""
+    signed, _, signature = token.rpartition(".")
+    if not hmac.compare_digest(signature.encode(), _signature(signed, secret).encode()):
+        return None
+    try:
+        header, claims = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in signed.split("."))
+        return claims if header["alg"] == "HS256" and claims["exp"] > time.time() else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _describe(service: str, action_of: Callable[[str, str], str]):
+    async def describe(scope: dict[str, Any], _headers: dict[str, str], _body: bytes) -> Call:
+        caller = await asyncio.to_thread(function_of, scope)
+        return Call(service, action_of(scope["method"], scope["path"]), caller)
+
+    return describe
+
+
+def _slack_action(_method: str, path: str) -> str:
+    # Any other path is not told: that of an incoming webhook is a secret.
+    named = re.fullmatch(r"/api/([A-Za-z.]+)", path)
+    return named[1] if named else "unknown"
+
+
+def _slack_refuse(_call: Call, rule: Rule, _headers: dict[str, str]) -> Answer:
+    if rule.effect == "throttle":
+        return answer_json(429, {"ok": False, "error": "ratelimited"}, {"retry-after": f"{rule.seconds:g}"})
+    return answer_json(rule.status, {"ok": False, "error": rule.code})
+
+
+def _moveongs_action(method: str, path: str) -> str:
+    path = re.sub(r"^/attachments/[^/]+$", "/attachments/{id}", path)
+    known = ("/health", "/auth/login", "/auth/refresh", "/auth/me", "/beneficiaries", "/attachments/{id}")
+    return f"{method} {path if path in known else 'unknown'}"
+
+
+def _moveongs_refuse(_call: Call, rule: Rule, _headers: dict[str, str]) -> Answer:
+    if rule.effect == "throttle":
+        # The application answers 500 to a client that exceeds its rate.
+        return answer_json(500, {"message": "Internal server error"}, {"retry-after": f"{rule.seconds:g}"})
+    return answer_json(rule.status, {"message": rule.message})
+
+
+def install(cloud: Cloud) -> None:
+    """Registers the routes, and starts and stops the two servers with the cloud."""
+    slack, moveongs = Slack(), MoveONgs()
+    cloud.route("GET", "slack/messages")(slack.told)
+    cloud.route("DELETE", "slack/messages")(slack.forget)
+    cloud.route("POST", "slack/channels")(slack.set_channels)
+    cloud.route("POST", "moveongs/config")(moveongs.configure)
+    cloud.route("GET", "moveongs/requests")(moveongs.asked)
+    cloud.route("DELETE", "moveongs/requests")(moveongs.forget)
+    guard = cloud.switches.guard
+    slack_app = guard(application(slack.handle), _describe("slack", _slack_action), _slack_refuse)
+    moveongs_app = guard(application(moveongs.handle), _describe("moveongs", _moveongs_action), _moveongs_refuse)
+    stop = asyncio.Event()
+    running: list[asyncio.Task] = []
+
+    def listen(app) -> str:
+        """Starts a server and returns its URL; connections wait in the kernel until it accepts them."""
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(100)
+        port = listener.getsockname()[1]
+        config = Config()
+        config.bind = [f"fd://{listener.detach()}"]
+        config.graceful_timeout = 1
+        config.errorlog = "-"
+        running.append(asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait)))
+        return f"http://127.0.0.1:{port}"
+
+    async def start() -> None:
+        moveongs_url = listen(moveongs_app)
+        cloud.facts.update(
+            slack_url=f"{listen(slack_app)}/api",
+            slack_token=slack.token,
+            moveongs_url=moveongs_url,
+            moveongs_jwt_secret=moveongs.settings["jwt_secret"],
+            moveongs_user=moveongs.settings["user"],
+            moveongs_attachment={"id": moveongs.attachment_id, "checksum": moveongs.checksum},
+        )
+
+    async def end() -> None:
+        stop.set()
+        await asyncio.gather(*running)
+
+    cloud.on_start.append(start)
+    cloud.on_stop.append(end)

@@ -1,0 +1,89 @@
+"""One local cloud for the whole test session, as a process of its own, on a port of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import boto3
+import pytest
+from botocore.config import Config
+
+HERE = pathlib.Path(__file__).resolve().parent.parent
+
+
+class Local:
+    """A running local cloud, as a test sees it."""
+
+    def __init__(self, facts: dict, state: pathlib.Path):
+        self.facts = facts
+        self.state = state
+
+    def client(self, service: str, **credentials):
+        """A boto3 client of the account's root, or of the credentials given; it never retries."""
+        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", **credentials}
+        return boto3.client(
+            service,
+            endpoint_url=self.facts["endpoint"],
+            region_name="us-east-1",
+            config=Config(retries={"total_max_attempts": 1}, read_timeout=60),
+            **keys,
+        )
+
+    def admin(self, method: str, path: str, body: dict | None = None):
+        """Calls `METHOD /_local/<path>` and returns its JSON; an HTTP error becomes an AssertionError with its text."""
+        request = urllib.request.Request(
+            f"{self.facts['endpoint']}/_local/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from error
+
+
+def wait_for(condition, what: str, seconds: float = 60):
+    """Polls until `condition()` is truthy and returns its value; fails with `what` when it never is."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"gave up after {seconds} s waiting for {what}")
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory):
+    postgres = os.environ.get("LOCALCLOUD_POSTGRES")
+    if not postgres:
+        pytest.fail("LOCALCLOUD_POSTGRES is not set: run these tests through `cargo xtask test`")
+    state = tmp_path_factory.mktemp("cloud")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = (state / "cloud.log").open("wb")
+    command = [sys.executable, "-m", "localcloud", "--state", state, "--port", str(port), "--postgres", postgres]
+    process = subprocess.Popen([*map(str, command)], cwd=HERE, stdout=log, stderr=subprocess.STDOUT)
+    try:
+
+        def ready():
+            assert process.poll() is None, (state / "cloud.log").read_text()
+            with socket.socket() as probe:
+                return (state / "cloud.json").exists() and probe.connect_ex(("127.0.0.1", port)) == 0
+
+        wait_for(ready, "the local cloud to start")
+        yield Local(json.loads((state / "cloud.json").read_text()), state)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) is not None
+        log.close()

@@ -1,0 +1,532 @@
+"""The RDS data plane: real databases, snapshots with their data, statuses in order, events, and faults."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import psycopg
+import pytest
+from botocore.exceptions import ClientError
+from conftest import HERE, Local, wait_for
+
+from localcloud.postgres import remove_folder
+
+PASSWORD = "a-Master_password.1"
+numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def rds(cloud):
+    return cloud.client("rds")
+
+
+def create(rds, version="18.4", retention=0, **more):
+    """Asks for an instance; the status is `creating` when this returns."""
+    name = f"db-{next(numbers)}"
+    rds.create_db_instance(
+        DBInstanceIdentifier=name,
+        DBInstanceClass="db.t4g.micro",
+        Engine="postgres",
+        EngineVersion=version,
+        AllocatedStorage=20,
+        MasterUsername="master",
+        MasterUserPassword=PASSWORD,
+        DBName="app",
+        BackupRetentionPeriod=retention,
+        **more,
+    )
+    return name
+
+
+def describe(rds, name):
+    return rds.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0]
+
+
+def all_instances(rds):
+    return rds.describe_db_instances()["DBInstances"]
+
+
+def statuses(rds, name, last="available"):
+    """Every status that polling sees until `last` (None: until the instance is not found), each once."""
+    seen = []
+
+    def reached():
+        try:
+            status = describe(rds, name)["DBInstanceStatus"]
+        except rds.exceptions.DBInstanceNotFoundFault:
+            status = None
+        if not seen or seen[-1] != status:
+            seen.append(status)
+        assert status != "failed"
+        return status == last
+
+    wait_for(reached, f"{name} to be {last}")
+    return seen
+
+
+def available(rds, name):
+    statuses(rds, name)
+    return describe(rds, name)
+
+
+def snapshot(rds, instance, name):
+    rds.create_db_snapshot(DBInstanceIdentifier=instance, DBSnapshotIdentifier=name)
+    wait_for(lambda: snapshot_of(rds, name)["Status"] == "available", f"{name} to be available")
+
+
+def snapshot_of(rds, name):
+    return rds.describe_db_snapshots(DBSnapshotIdentifier=name)["DBSnapshots"][0]
+
+
+def connect(cloud, instance, **more):
+    endpoint = instance["Endpoint"]
+    arguments = {
+        "user": "master",
+        "password": PASSWORD,
+        "dbname": "app",
+        "sslmode": "verify-full",
+        "sslrootcert": cloud.facts["rds_ca"],
+        "connect_timeout": 10,
+        "autocommit": True,
+        **more,
+    }
+    return psycopg.connect(host=endpoint["Address"], port=endpoint["Port"], **arguments)
+
+
+def rows(cloud, instance):
+    with connect(cloud, instance) as db:
+        return [row[0] for row in db.execute("SELECT word FROM words ORDER BY word")]
+
+
+def listening(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def refusal(call, **arguments):
+    with pytest.raises(ClientError) as refused:
+        call(**arguments)
+    return refused.value.response["Error"]["Code"]
+
+
+def fault(cloud, name, mode):
+    return cloud.admin("POST", "rds/fault", {"instance": name, "mode": mode})
+
+
+def fault_state(cloud, name):
+    return cloud.admin("GET", f"rds/fault?instance={name}")
+
+
+@pytest.fixture(scope="module")
+def shared(cloud, rds):
+    """An instance that tests use which leave it as it was."""
+    return available(rds, create(rds))
+
+
+@pytest.fixture
+def faulty(cloud, shared):
+    """The name of the shared instance, without a fault before and after."""
+    yield shared["DBInstanceIdentifier"]
+    fault(cloud, shared["DBInstanceIdentifier"], "none")
+
+
+@pytest.fixture(scope="module")
+def queue(cloud):
+    """A queue that gets every event of RDS from a rule on the default bus."""
+    sqs, events = cloud.client("sqs"), cloud.client("events")
+    url = sqs.create_queue(QueueName="rds-events")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    rule = events.put_rule(Name="rds-events", EventPattern=json.dumps({"source": ["aws.rds"]}))["RuleArn"]
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": arn,
+        "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    events.put_targets(Rule="rds-events", Targets=[{"Id": "queue", "Arn": arn}])
+    received = []
+
+    def all_events():
+        while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                received.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return received
+
+    return all_events
+
+
+@pytest.mark.parametrize("version", ["15.18", "18.4"])
+def test_a_restored_snapshot_has_exactly_its_rows(cloud, rds, version):
+    name = create(rds, version)
+    instance = available(rds, name)
+    assert instance["Endpoint"]["Address"] == "localhost"
+    with connect(cloud, instance) as db:
+        assert db.info.pgconn.ssl_in_use
+        assert db.execute("SHOW server_version").fetchone()[0] == version
+        assert db.execute("SELECT rolsuper FROM pg_roles WHERE rolname = 'master'").fetchone() == (False,)
+        db.execute("CREATE TABLE words (word text)")
+        db.execute("INSERT INTO words VALUES ('first'), ('second')")
+        db.execute("CREATE ROLE reader LOGIN PASSWORD 'reads-only'")
+    with pytest.raises(psycopg.OperationalError, match=r"no encryption|rejects connection"):
+        connect(cloud, instance, sslmode="disable")
+
+    snapshot(rds, name, f"{name}-snapshot")
+    with connect(cloud, instance) as db:
+        db.execute("INSERT INTO words VALUES ('third')")
+    rds.restore_db_instance_from_db_snapshot(
+        DBInstanceIdentifier=f"{name}-copy", DBSnapshotIdentifier=f"{name}-snapshot", BackupRetentionPeriod=0
+    )
+    copy = available(rds, f"{name}-copy")
+    assert copy["Endpoint"]["Port"] != instance["Endpoint"]["Port"]
+    assert rows(cloud, copy) == ["first", "second"]
+    assert rows(cloud, instance) == ["first", "second", "third"]
+    with connect(cloud, copy, user="reader", password="reads-only") as db:
+        assert db.execute("SELECT current_user").fetchone() == ("reader",)
+    for one in (name, f"{name}-copy"):
+        rds.delete_db_instance(DBInstanceIdentifier=one, SkipFinalSnapshot=True)
+
+
+def test_an_instance_lives_through_its_statuses_and_leaves_nothing(cloud, rds, queue):
+    name = create(rds, retention=1, Tags=[{"Key": "kept", "Value": "yes"}])
+    assert "Endpoint" not in describe(rds, name)
+    assert refusal(rds.create_db_snapshot, DBInstanceIdentifier=name, DBSnapshotIdentifier="early") == (
+        "InvalidDBInstanceState"
+    )
+    assert statuses(rds, name) == ["creating", "backing-up", "available"]
+    instance = describe(rds, name)
+    assert instance["BackupRetentionPeriod"] == 1
+    assert instance["LatestRestorableTime"]
+    automated = rds.describe_db_snapshots(DBInstanceIdentifier=name, SnapshotType="automated")["DBSnapshots"]
+    assert [one["Status"] for one in automated] == ["available"]
+    assert automated[0]["DBSnapshotIdentifier"].startswith(f"rds:{name}-")
+
+    folder = cloud.state / "rds" / instance["DbiResourceId"]
+    assert folder.exists()
+    port = instance["Endpoint"]["Port"]
+    assert listening(port)
+    assert refusal(rds.delete_db_instance, DBInstanceIdentifier=name) == "InvalidParameterCombination"
+    rds.delete_db_instance(DBInstanceIdentifier=name, FinalDBSnapshotIdentifier=f"{name}-final")
+    assert refusal(rds.delete_db_instance, DBInstanceIdentifier=name, SkipFinalSnapshot=True) == (
+        "InvalidDBInstanceState"
+    )
+    assert statuses(rds, name, None) == ["deleting", None]
+    assert not listening(port)
+    assert not folder.exists()
+    left = rds.describe_db_snapshots(DBInstanceIdentifier=name)["DBSnapshots"]
+    assert [one["DBSnapshotIdentifier"] for one in left] == [f"{name}-final"]
+    rds.delete_db_snapshot(DBSnapshotIdentifier=f"{name}-final")
+
+    def of_this():
+        return [event for event in queue() if name in event["detail"]["SourceIdentifier"]]
+
+    expected = ["0005", "0001", "0090", "0091", "0002", "0040", "0042", "0003", "0041"]
+    wait_for(lambda: len(of_this()) >= len(expected), "the events")
+    events = {event["detail"]["EventID"]: event for event in of_this()}
+    assert sorted(events) == sorted(f"RDS-EVENT-{number}" for number in expected)
+    created = events["RDS-EVENT-0005"]
+    assert created["source"] == "aws.rds"
+    assert created["detail-type"] == "RDS DB Instance Event"
+    assert created["resources"] == [instance["DBInstanceArn"]]
+    assert created["detail"] == {
+        "EventCategories": ["creation"],
+        "SourceType": "DB_INSTANCE",
+        "SourceArn": instance["DBInstanceArn"],
+        "Date": created["detail"]["Date"],
+        "Message": "DB instance created.",
+        "SourceIdentifier": name,
+        "EventID": "RDS-EVENT-0005",
+        "Tags": {"kept": "yes"},
+    }
+    saved = events["RDS-EVENT-0091"]
+    assert saved["detail-type"] == "RDS DB Snapshot Event"
+    assert saved["detail"]["SourceType"] == "SNAPSHOT"
+    assert saved["resources"] == [automated[0]["DBSnapshotArn"]]
+
+
+def test_a_snapshot_outlives_its_instance_and_its_copy_is_tagged_as_asked(cloud, rds):
+    tags = [{"Key": "environment", "Value": "prod"}]
+    name = create(rds, Tags=tags, CopyTagsToSnapshot=True, DeletionProtection=True)
+    instance = available(rds, name)
+    with connect(cloud, instance) as db:
+        db.execute("CREATE TABLE words AS SELECT 'kept' AS word")
+    snapshot(rds, name, f"{name}-s")
+    assert snapshot_of(rds, f"{name}-s")["TagList"] == tags
+    assert refusal(rds.delete_db_instance, DBInstanceIdentifier=name, SkipFinalSnapshot=True) == (
+        "InvalidParameterCombination"
+    )
+    rds.modify_db_instance(DBInstanceIdentifier=name, DeletionProtection=False)
+    rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+    statuses(rds, name, None)
+
+    rds.copy_db_snapshot(SourceDBSnapshotIdentifier=f"{name}-s", TargetDBSnapshotIdentifier=f"{name}-t")
+    wait_for(lambda: snapshot_of(rds, f"{name}-t")["Status"] == "available", "the copy of the snapshot")
+    rds.delete_db_snapshot(DBSnapshotIdentifier=f"{name}-s")
+    rds.restore_db_instance_from_db_snapshot(
+        DBInstanceIdentifier=f"{name}-scratch",
+        DBSnapshotIdentifier=f"{name}-t",
+        BackupRetentionPeriod=0,
+        Tags=[{"Key": "purpose", "Value": "restore-test"}],
+    )
+    scratch = available(rds, f"{name}-scratch")
+    assert scratch["TagList"] == [{"Key": "purpose", "Value": "restore-test"}]
+    assert scratch["BackupRetentionPeriod"] == 0
+    assert scratch["DeletionProtection"] is False
+    assert "LatestRestorableTime" not in scratch
+    assert rows(cloud, scratch) == ["kept"]
+    rds.delete_db_instance(DBInstanceIdentifier=f"{name}-scratch", SkipFinalSnapshot=True)
+
+    # Untagged in the request, an instance looks like its source.
+    rds.restore_db_instance_from_db_snapshot(DBInstanceIdentifier=f"{name}-twin", DBSnapshotIdentifier=f"{name}-t")
+    assert describe(rds, f"{name}-twin")["TagList"] == tags
+    rds.delete_db_instance(DBInstanceIdentifier=f"{name}-twin", SkipFinalSnapshot=True)
+    rds.delete_db_snapshot(DBSnapshotIdentifier=f"{name}-t")
+
+
+def test_a_point_in_time_restore_has_the_data_of_now(cloud, rds, shared):
+    name = shared["DBInstanceIdentifier"]
+    restore = {
+        "SourceDBInstanceIdentifier": name,
+        "TargetDBInstanceIdentifier": f"{name}-pit",
+        "UseLatestRestorableTime": True,
+    }
+    assert refusal(rds.restore_db_instance_to_point_in_time, **restore) == "PointInTimeRestoreNotEnabled"
+    rds.modify_db_instance(DBInstanceIdentifier=name, BackupRetentionPeriod=1, ApplyImmediately=True)
+    statuses(rds, name)
+    with connect(cloud, shared) as db:
+        db.execute("CREATE TABLE words AS SELECT 'now' AS word")
+    rds.restore_db_instance_to_point_in_time(**restore, BackupRetentionPeriod=0)
+    assert rows(cloud, available(rds, f"{name}-pit")) == ["now"]
+    rds.delete_db_instance(DBInstanceIdentifier=f"{name}-pit", SkipFinalSnapshot=True)
+
+
+@pytest.mark.parametrize("name", ["rds:x", "a.b", "a_b", "a--b", "a-", "1abc", "a" * 256])
+def test_snapshot_names_that_rds_refuses(rds, shared, name):
+    instance = shared["DBInstanceIdentifier"]
+    assert refusal(rds.create_db_snapshot, DBInstanceIdentifier=instance, DBSnapshotIdentifier=name) == (
+        "InvalidParameterValue"
+    )
+
+
+def test_a_snapshots_name_is_taken_whatever_its_case(rds, shared):
+    name = shared["DBInstanceIdentifier"]
+    statuses(rds, name)
+    snapshot(rds, name, "MoveONgs-prod-20261123")
+    assert snapshot_of(rds, "moveongs-prod-20261123")["PercentProgress"] == 100
+    statuses(rds, name)
+    taken = {"DBInstanceIdentifier": name, "DBSnapshotIdentifier": "moveongs-PROD-20261123"}
+    assert refusal(rds.create_db_snapshot, **taken) == "DBSnapshotAlreadyExists"
+    assert refusal(rds.create_db_snapshot, DBInstanceIdentifier="none", DBSnapshotIdentifier="x") == (
+        "DBInstanceNotFound"
+    )
+    rds.delete_db_snapshot(DBSnapshotIdentifier="moveongs-prod-20261123")
+
+
+def test_create_refuses_what_rds_refuses(rds):
+    good = {
+        "DBInstanceIdentifier": "refused",
+        "DBInstanceClass": "db.t4g.micro",
+        "Engine": "postgres",
+        "MasterUsername": "master",
+        "MasterUserPassword": PASSWORD,
+    }
+    assert refusal(rds.create_db_instance, **{**good, "MasterUserPassword": "short"}) == "InvalidParameterValue"
+    assert refusal(rds.create_db_instance, **{**good, "MasterUserPassword": 'with"quote'}) == "InvalidParameterValue"
+    assert refusal(rds.create_db_instance, **good, EngineVersion="9.6") == "InvalidParameterCombination"
+
+
+def test_the_master_password_changes(cloud, rds):
+    name = create(rds)
+    instance = available(rds, name)
+    rds.modify_db_instance(DBInstanceIdentifier=name, MasterUserPassword="another-Password", ApplyImmediately=True)
+    wait_for(lambda: not describe(rds, name)["PendingModifiedValues"], "the password to change")
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        connect(cloud, instance)
+    connect(cloud, instance, password="another-Password").close()
+    assert "another-Password" not in "".join(path.read_text() for path in (cloud.state / "logs").glob("rds-*.log"))
+    rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+
+
+def test_stop_start_and_reboot_keep_the_data_and_the_endpoint(cloud, rds):
+    name = create(rds)
+    instance = available(rds, name)
+    port = instance["Endpoint"]["Port"]
+    with connect(cloud, instance) as db:
+        db.execute("CREATE TABLE words AS SELECT 'stays' AS word")
+    rds.stop_db_instance(DBInstanceIdentifier=name)
+    assert statuses(rds, name, "stopped") == ["stopping", "stopped"]
+    assert not listening(port)
+    assert refusal(rds.reboot_db_instance, DBInstanceIdentifier=name) == "InvalidDBInstanceState"
+    rds.start_db_instance(DBInstanceIdentifier=name)
+    assert statuses(rds, name) == ["starting", "available"]
+    rds.reboot_db_instance(DBInstanceIdentifier=name)
+    assert statuses(rds, name) == ["rebooting", "available"]
+    assert describe(rds, name)["Endpoint"]["Port"] == port
+    assert rows(cloud, instance) == ["stays"]
+    messages = [
+        event["Message"] for event in rds.describe_events(SourceIdentifier=name, SourceType="db-instance")["Events"]
+    ]
+    assert messages == [
+        "DB instance created.",
+        "DB instance stopped.",
+        "DB instance started.",
+        "DB instance restarted.",
+    ]
+    rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+
+
+def test_a_parameter_group_sets_what_the_server_runs_with(cloud, rds):
+    rds.create_db_parameter_group(
+        DBParameterGroupName="logging", DBParameterGroupFamily="postgres18", Description="logs statements"
+    )
+    parameters = [
+        {"ParameterName": "log_statement", "ParameterValue": "all", "ApplyMethod": "immediate"},
+        {"ParameterName": "rds.force_ssl", "ParameterValue": "1", "ApplyMethod": "immediate"},
+    ]
+    rds.modify_db_parameter_group(DBParameterGroupName="logging", Parameters=parameters)
+    name = create(rds, DBParameterGroupName="logging")
+    instance = available(rds, name)
+    with connect(cloud, instance) as db:
+        assert db.execute("SHOW log_statement").fetchone() == ("all",)
+        db.execute("CREATE EXTENSION pg_stat_statements")
+        kept = "".join(row[0] for row in db.execute("SELECT query FROM pg_stat_statements"))
+    assert "SHOW log_statement" in kept
+    log = (cloud.state / "logs" / f"rds-{name}.log").read_text()
+    assert "CREATE EXTENSION pg_stat_statements" in log
+    assert PASSWORD not in kept + log
+    rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+
+
+def test_events_can_go_missing(cloud, rds, shared, queue):
+    name = shared["DBInstanceIdentifier"]
+    # Otherwise an event of an instance that another test deletes could be the one dropped.
+    wait_for(lambda: {one["DBInstanceStatus"] for one in all_instances(rds)} == {"available"}, "quiet")
+    before = cloud.admin("GET", "rds/events")
+    cloud.admin("POST", "rds/events", {"drop": 1})
+    snapshot(rds, name, "eventful")
+    statuses(rds, name)
+
+    def seen():
+        return [event["detail"]["EventID"] for event in queue() if event["detail"]["SourceIdentifier"] == "eventful"]
+
+    wait_for(lambda: "RDS-EVENT-0042" in seen(), "the event that was not dropped")
+    assert seen() == ["RDS-EVENT-0042"]
+    after = cloud.admin("GET", "rds/events")
+    assert (after["drop"], after["dropped"] - before["dropped"]) == (0, 1)
+    assert after["delivered"] > before["delivered"]
+    cloud.admin("POST", "rds/events", {"drop": -1})
+    rds.delete_db_snapshot(DBSnapshotIdentifier="eventful")
+    wait_for(lambda: cloud.admin("GET", "rds/events")["dropped"] == after["dropped"] + 1, "the dropped event")
+    cloud.admin("POST", "rds/events", {"drop": 0})
+    listed = rds.describe_events(SourceIdentifier="eventful", SourceType="db-snapshot")["Events"]
+    assert [event["Message"] for event in listed] == [
+        "Creating manual snapshot.",
+        "Manual snapshot created.",
+        "Deleted user snapshot.",
+    ]
+    assert "RDS-EVENT-0041" not in seen()
+
+
+def test_refuse_closes_the_port_and_cuts_connections(cloud, shared, faulty):
+    with contextlib.closing(connect(cloud, shared)) as db:
+        fault(cloud, faulty, "refuse")
+        with pytest.raises(psycopg.OperationalError):
+            db.execute("SELECT 1")
+    with pytest.raises(psycopg.OperationalError, match="refused"):
+        connect(cloud, shared)
+    fault(cloud, faulty, "none")
+    connect(cloud, shared).close()
+
+
+def test_blackhole_accepts_and_says_nothing(cloud, shared, faulty):
+    with contextlib.closing(connect(cloud, shared)) as db:
+        counted = fault(cloud, faulty, "blackhole")["connections"]
+        assert listening(shared["Endpoint"]["Port"])
+        wait_for(lambda: fault_state(cloud, faulty)["connections"] > counted, "the connection to be counted")
+        with pytest.raises(psycopg.OperationalError, match="timeout"):
+            connect(cloud, shared, connect_timeout=2)
+        # What was connected stalls: the statement is sent, and its answer comes when the fault is over.
+        db.pgconn.send_query(b"SELECT 1")
+        db.pgconn.flush()
+        with pytest.raises(psycopg.OperationalError, match="timeout"):
+            connect(cloud, shared, connect_timeout=2)
+        db.pgconn.consume_input()
+        assert db.pgconn.is_busy()
+        fault(cloud, faulty, "none")
+        assert db.pgconn.get_result().get_value(0, 0) == b"1"
+
+
+def test_downgrade_counts_clients_that_go_on_in_plaintext(cloud, shared, faulty):
+    fault(cloud, faulty, "downgrade")
+    with pytest.raises(psycopg.OperationalError, match="does not support SSL"):
+        connect(cloud, shared)
+    assert fault_state(cloud, faulty)["plaintext_startups"] == 0
+    with pytest.raises(psycopg.OperationalError, match="closed"):
+        connect(cloud, shared, sslmode="prefer")
+    assert fault_state(cloud, faulty)["plaintext_startups"] == 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "complaint", "weaker"),
+    [("untrusted-ca", "certificate verify failed", "require"), ("wrong-name", "does not match host", "verify-ca")],
+)
+def test_a_wrong_certificate_is_seen_by_who_verifies(cloud, shared, faulty, mode, complaint, weaker):
+    assert fault(cloud, faulty, mode)["mode"] == mode
+    with pytest.raises(psycopg.OperationalError, match=complaint):
+        connect(cloud, shared)
+    root = "/nonexistent" if weaker == "require" else cloud.facts["rds_ca"]
+    connect(cloud, shared, sslmode=weaker, sslrootcert=root).close()
+    fault(cloud, faulty, "none")
+    connect(cloud, shared).close()
+
+
+def test_fault_switches_refuse_what_they_do_not_know(cloud, shared):
+    with pytest.raises(AssertionError, match="no instance"):
+        fault(cloud, "absent", "none")
+    with pytest.raises(AssertionError, match="mode is one of"):
+        fault(cloud, shared["DBInstanceIdentifier"], "odd")
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_no_server_outlives_the_launcher(tmp_path, how):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "localcloud", "--state", tmp_path, "--port", str(port)]
+    command += ["--postgres", os.environ["LOCALCLOUD_POSTGRES"]]
+    with (tmp_path / "output").open("wb") as output:
+        launcher = subprocess.Popen([*map(str, command)], cwd=HERE, stdout=output, stderr=subprocess.STDOUT)
+    try:
+        wait_for(lambda: (tmp_path / "cloud.json").exists() and listening(port), "the second cloud")
+        rds = Local(json.loads((tmp_path / "cloud.json").read_text()), tmp_path).client("rds")
+        name = create(rds)
+        instance = available(rds, name)
+        folder = (tmp_path / "rds").resolve()
+        pid = int((folder / instance["DbiResourceId"] / "data/postmaster.pid").read_text().split()[0])
+        assert running(pid)
+        launcher.send_signal(how)
+        launcher.wait(30)
+        wait_for(lambda: not running(pid), "the server to end")
+        assert not listening(instance["Endpoint"]["Port"])
+        if how == signal.SIGTERM:
+            assert not folder.exists()
+    finally:
+        launcher.kill()
+        launcher.wait()
+        # What a killed launcher leaves, as the next one with this state folder would.
+        remove_folder(tmp_path / "rds")
+
+
+def running(pid: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], stdout=subprocess.PIPE, text=True).stdout.strip()
+    return bool(state) and not state.startswith("Z")

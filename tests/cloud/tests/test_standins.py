@@ -1,0 +1,330 @@
+"""Slack and the MoveONgs API answer as the real ones do, and remember what they were asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import uuid
+
+import pytest
+
+from localcloud import standins
+
+
+@pytest.fixture(autouse=True)
+def fresh(cloud):
+    def reset():
+        cloud.admin("DELETE", "faults")
+        cloud.admin("DELETE", "slack/messages")
+        cloud.admin("POST", "slack/channels", {"archived": []})
+        cloud.admin("DELETE", "moveongs/requests")
+        usual = {"masking": False, "down": False, "mfa": False, "attachment_missing": False}
+        secret, user = cloud.facts["moveongs_jwt_secret"], cloud.facts["moveongs_user"]
+        cloud.admin("POST", "moveongs/config", {**usual, "jwt_secret": secret, "user": user})
+
+    reset()
+    yield
+    reset()
+
+
+def http(method, url, body=None, **headers):
+    """Status, headers and body, whatever the status."""
+    if isinstance(body, dict):
+        headers.setdefault("content-type", "application/json")
+        body = json.dumps(body)
+    data = body.encode() if isinstance(body, str) else body
+    names = {name.replace("_", "-"): text for name, text in headers.items()}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data, names, method=method), timeout=60) as answer:
+            return answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read()
+
+
+def slack(cloud, method, token=None, **arguments):
+    bearer = f"Bearer {cloud.facts['slack_token'] if token is None else token}"
+    status, _, body = http("POST", f"{cloud.facts['slack_url']}/{method}", arguments, authorization=bearer)
+    assert status == 200
+    return json.loads(body)
+
+
+def posted(cloud):
+    return cloud.admin("GET", "slack/messages")["messages"]
+
+
+def section(text):
+    return {"type": "section", "text": {"type": "mrkdwn", "text": text}}
+
+
+def header(text):
+    return {"type": "header", "text": {"type": "plain_text", "text": text}}
+
+
+def test_slack_post_update_and_history(cloud):
+    blocks = [header("Rotation"), section("done"), {"type": "divider"}]
+    first = slack(cloud, "chat.postMessage", channel="#ops", text="one", blocks=blocks)
+    second = slack(cloud, "chat.postMessage", channel="#ops", text="two", thread_ts=first["ts"])
+    assert first["ok"] is True
+    assert first["message"]["text"] == "one"
+    assert first["ts"] < second["ts"]
+    assert first["channel"] == second["channel"]
+    changed = slack(cloud, "chat.update", channel=first["channel"], ts=first["ts"], text="changed")
+    assert (changed["ok"], changed["ts"], changed["text"]) == (True, first["ts"], "changed")
+    one, two = posted(cloud)
+    assert (one["channel"], one["channel_id"], one["ts"]) == ("#ops", first["channel"], first["ts"])
+    assert (one["text"], one["blocks"], one["edited"]) == ("changed", [], True)
+    assert (two["text"], two["thread_ts"]) == ("two", first["ts"])
+    history = slack(cloud, "conversations.history", channel=first["channel"], limit=1)
+    assert [message["text"] for message in history["messages"]] == ["two"]
+    assert history["has_more"] is True
+    assert cloud.admin("DELETE", "slack/messages") == {"removed": 2}
+    assert posted(cloud) == []
+
+
+def test_slack_takes_a_form(cloud):
+    blocks = json.dumps([section("olá")])
+    form = {"token": cloud.facts["slack_token"], "channel": "C0123456789", "blocks": blocks}
+    kind = "application/x-www-form-urlencoded"
+    url = f"{cloud.facts['slack_url']}/chat.postMessage"
+    answer = json.loads(http("POST", url, urllib.parse.urlencode(form), content_type=kind)[2])
+    assert answer["ok"] is True
+    assert posted(cloud)[0]["blocks"] == [section("olá")]
+
+
+def test_slack_checks_the_token(cloud):
+    assert slack(cloud, "auth.test")["ok"] is True
+    assert slack(cloud, "auth.test", token="xoxb-wrong") == {"ok": False, "error": "invalid_auth"}
+    assert json.loads(http("POST", f"{cloud.facts['slack_url']}/auth.test")[2])["error"] == "not_authed"
+
+
+LONG = "x" * 3001
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ({"text": "x"}, "channel_not_found"),
+        ({"channel": "ops", "text": "x"}, "channel_not_found"),
+        ({"channel": "#closed", "text": "x"}, "is_archived"),
+        ({"channel": "#ops"}, "no_text"),
+        ({"channel": "#ops", "text": "", "blocks": []}, "no_text"),
+        ({"channel": "#ops", "blocks": "[{"}, "invalid_blocks_format"),
+        ({"channel": "#ops", "blocks": [{"type": "divider"}] * 51}, "invalid_blocks"),
+        ({"channel": "#ops", "blocks": [section(LONG)]}, "invalid_blocks"),
+        ({"channel": "#ops", "blocks": [section("")]}, "invalid_blocks"),
+        ({"channel": "#ops", "blocks": [header("x" * 151)]}, "invalid_blocks"),
+        ({"channel": "#ops", "blocks": [{"type": "section", "fields": [section("f")["text"]] * 11}]}, "invalid_blocks"),
+        ({"channel": "#ops", "blocks": [{"type": "unheard"}]}, "invalid_blocks"),
+        ({"channel": "#ops", "blocks": [section(LONG[:3000])] * 5}, "msg_blocks_too_long"),
+    ],
+)
+def test_slack_refuses(cloud, arguments, error):
+    cloud.admin("POST", "slack/channels", {"archived": ["#closed"]})
+    answer = slack(cloud, "chat.postMessage", **arguments)
+    assert (answer["ok"], answer["error"]) == (False, error)
+    assert posted(cloud) == []
+
+
+def test_slack_says_where_a_block_is_wrong(cloud):
+    answer = slack(cloud, "chat.postMessage", channel="#ops", blocks=[section("x"), section(LONG)])
+    messages = ["[ERROR] must be less than 3001 characters [json-pointer:/blocks/1/text/text]"]
+    assert answer["response_metadata"] == {"messages": messages}
+
+
+def test_slack_takes_what_is_just_within_its_limits(cloud):
+    blocks = [header("x" * 150), section("x" * 3000)] + [{"type": "divider"}] * 48
+    assert slack(cloud, "chat.postMessage", channel="#ops", blocks=blocks)["ok"] is True
+    assert slack(cloud, "chat.postMessage", channel="#ops", text="x" * 40_001)["ok"] is True
+    assert len(posted(cloud)[1]["text"]) == 40_000
+
+
+def test_slack_refuses_other_methods_bodies_and_updates(cloud):
+    assert slack(cloud, "chat.explode")["error"] == "unknown_method"
+    url = f"{cloud.facts['slack_url']}/chat.postMessage"
+    assert json.loads(http("POST", url, "{", content_type="application/json")[2])["error"] == "invalid_json"
+    assert json.loads(http("POST", url, "x", content_type="text/plain")[2])["error"] == "invalid_post_type"
+    assert slack(cloud, "chat.update", channel="#ops", ts="1.000001", text="x")["error"] == "message_not_found"
+    ts = slack(cloud, "chat.postMessage", channel="#ops", text="x")["ts"]
+    assert slack(cloud, "chat.update", channel="#ops", ts=ts, text="x" * 4001)["error"] == "msg_too_long"
+
+
+def test_faults_hold_for_slack(cloud):
+    url, token = f"{cloud.facts['slack_url']}/chat.postMessage", f"Bearer {cloud.facts['slack_token']}"
+    start = cloud.admin("GET", "calls")["last"]
+    rule = {"service": "slack", "action": "chat.postMessage"}
+    cloud.admin("POST", "faults", {**rule, "effect": "error", "status": 200, "code": "internal_error"})
+    cloud.admin("POST", "faults", {**rule, "effect": "throttle", "seconds": 7})
+    cloud.admin("POST", "faults", {**rule, "effect": "error", "status": 503, "code": "x", "when": "after", "nth": 3})
+    message = {"channel": "#ops", "text": "must-not-be-logged"}
+    status, _, body = http("POST", url, message, authorization=token)
+    assert (status, json.loads(body)) == (200, {"ok": False, "error": "internal_error"})
+    cloud.admin("DELETE", "faults")
+    cloud.admin("POST", "faults", {**rule, "effect": "throttle", "seconds": 7})
+    status, headers, body = http("POST", url, message, authorization=token)
+    assert (status, headers["Retry-After"], json.loads(body)["error"]) == (429, "7", "ratelimited")
+    assert posted(cloud) == []
+    cloud.admin("POST", "faults", {**rule, "effect": "error", "status": 503, "code": "x", "when": "after"})
+    assert http("POST", url, message, authorization=token)[0] == 503
+    assert len(posted(cloud)) == 1
+    calls = cloud.admin("GET", f"calls?after={start}")["calls"]
+    kinds = [(call["caller"], call["action"], call["outcome"].rpartition(":")[2]) for call in calls]
+    assert kinds == [("client", "chat.postMessage", effect) for effect in ("error", "throttle", "error")]
+    assert "must-not" not in json.dumps(calls)
+
+
+def api(cloud, method, path, body=None, **headers):
+    status, answer_headers, content = http(method, cloud.facts["moveongs_url"] + path, body, **headers)
+    kind = answer_headers.get("content-type", "")
+    return status, json.loads(content) if content and kind.startswith("application/json") else content
+
+
+def login(cloud):
+    status, session = api(cloud, "POST", "/auth/login", cloud.facts["moveongs_user"])
+    assert status == 200
+    return session
+
+
+def bearer(session):
+    return {"authorization": f"Bearer {session['token']}"}
+
+
+def test_health(cloud):
+    url = f"{cloud.facts['moveongs_url']}/health"
+    status, headers, body = http("GET", url, x_request_id="trace-1")
+    assert (status, body, headers["x-request-id"]) == (200, b'{"status":"ok"}', "trace-1")
+    assert headers["content-type"] == "application/json; charset=utf-8"
+    status, headers, body = http("HEAD", url)
+    assert (status, body, headers["content-length"]) == (200, b"", "15")
+    assert uuid.UUID(headers["x-request-id"])
+    assert api(cloud, "POST", "/health", {})[0] == 404
+    assert api(cloud, "GET", "/metrics")[0] == 404
+
+
+def test_login_refresh_and_reading(cloud):
+    session = login(cloud)
+    assert len(session["refreshToken"]) == 64
+    assert session["user"]["roles"] == [{"slug": "leitura_externa", "projectId": None}]
+    claims = standins.jwt_claims(session["token"], cloud.facts["moveongs_jwt_secret"])
+    assert set(claims) == {"sub", "email", "name", "roles", "projectScopes", "permissions", "iat", "exp"}
+    assert api(cloud, "GET", "/auth/me", **bearer(session))[1]["user"]["email"] == cloud.facts["moveongs_user"]["email"]
+    status, page = api(cloud, "GET", "/beneficiaries?limit=500&offset=28", **bearer(session))
+    assert (status, page["meta"], len(page["data"])) == (200, {"limit": 500, "offset": 28, "count": 2}, 2)
+    assert len(api(cloud, "GET", "/beneficiaries", **bearer(session))[1]["data"]) == 25
+    assert api(cloud, "GET", "/beneficiaries?offset=99", **bearer(session))[1]["data"] == []
+    refresh = {"refreshToken": session["refreshToken"]}
+    status, renewed = api(cloud, "POST", "/auth/refresh", refresh)
+    assert status == 200
+    assert api(cloud, "GET", "/beneficiaries", **bearer(renewed))[0] == 200
+    assert api(cloud, "POST", "/auth/refresh", refresh) == (409, {"message": "Refresh token already rotated"})
+    assert api(cloud, "POST", "/auth/refresh", {"refreshToken": "x"})[0] == 401
+
+
+def test_login_refuses(cloud):
+    user = cloud.facts["moveongs_user"]
+    wrong = {"message": "Invalid credentials"}
+    assert api(cloud, "POST", "/auth/login", {**user, "password": "not the one"}) == (401, wrong)
+    assert api(cloud, "POST", "/auth/login", {**user, "email": "other@moveongs.local"}) == (401, wrong)
+    status, body = api(cloud, "POST", "/auth/login", {"email": "x", "password": "12345"})
+    assert (status, body["message"], set(body["details"]["fieldErrors"])) == (
+        400,
+        "Invalid credentials",
+        {"email", "password"},
+    )
+    broken = 500, {"message": "Internal server error"}
+    assert api(cloud, "POST", "/auth/login", "{", content_type="application/json") == broken
+    assert api(cloud, "POST", "/auth/login", "a=1", content_type="application/x-www-form-urlencoded") == broken
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=x", "offset=-1"])
+def test_beneficiaries_refuses(cloud, query):
+    status, body = api(cloud, "GET", f"/beneficiaries?{query}", **bearer(login(cloud)))
+    assert (status, body["message"]) == (400, "Invalid query")
+
+
+def test_a_token_dies_with_its_secret_and_the_refresh_token_does_not(cloud):
+    session, secret = login(cloud), str(uuid.uuid4())
+    cloud.admin("POST", "moveongs/config", {"jwt_secret": secret})
+    unauthorized = 401, {"message": "Unauthorized"}
+    assert api(cloud, "GET", "/beneficiaries", **bearer(session)) == unauthorized
+    assert api(cloud, "GET", "/auth/me") == unauthorized
+    assert api(cloud, "GET", "/auth/me", authorization="Bearer garbage") == unauthorized
+    late = standins.jwt({"sub": "x", "exp": int(time.time()) - 1}, secret)
+    assert api(cloud, "GET", "/auth/me", authorization=f"Bearer {late}") == unauthorized
+    ours = standins.jwt({"sub": "x", "exp": int(time.time()) + 600}, secret)
+    assert api(cloud, "GET", "/auth/me", authorization=f"Bearer {ours}")[0] == 200
+    status, renewed = api(cloud, "POST", "/auth/refresh", {"refreshToken": session["refreshToken"]})
+    assert (status, api(cloud, "GET", "/auth/me", **bearer(renewed))[0]) == (200, 200)
+
+
+def test_attachments(cloud):
+    token, known = bearer(login(cloud)), cloud.facts["moveongs_attachment"]
+    path = f"/attachments/{known['id']}"
+    status, body = api(cloud, "GET", path, **token)
+    assert (status, body["attachment"]["checksum"]) == (200, known["checksum"])
+    assert api(cloud, "GET", f"{path}?download=yes", **token)[1] == body
+    status, headers, content = http("GET", f"{cloud.facts['moveongs_url']}{path}?download=1", **token)
+    assert (status, hashlib.sha256(content).hexdigest()) == (200, known["checksum"])
+    assert headers["content-type"] == body["attachment"]["mimeType"]
+    assert api(cloud, "GET", path)[0] == 401
+    assert api(cloud, "GET", "/attachments/x", **token) == (400, {"message": "Invalid params"})
+    assert api(cloud, "GET", f"/attachments/{uuid.uuid4()}", **token) == (404, {"message": "Attachment not found"})
+    cloud.admin("POST", "moveongs/config", {"attachment_missing": True})
+    assert api(cloud, "GET", f"{path}?download=true", **token)[0] == 500
+    assert api(cloud, "GET", path, **token)[0] == 200
+
+
+def test_masked_login_is_useless(cloud):
+    cloud.admin("POST", "moveongs/config", {"masking": True})
+    session = login(cloud)
+    for name in ("token", "refreshToken", "refreshTokenExpiresAt"):
+        assert set(session[name][:-4]) == {"*"}
+    assert session["user"]["email"] == cloud.facts["moveongs_user"]["email"]
+
+
+def test_second_factor_down_and_too_short_a_secret(cloud):
+    cloud.admin("POST", "moveongs/config", {"mfa": True})
+    status, body = api(cloud, "POST", "/auth/login", cloud.facts["moveongs_user"])
+    assert (status, body["mfaRequired"], body["methods"]) == (202, True, ["totp"])
+    for broken in ({"down": True}, {"down": False, "jwt_secret": "x" * 31}):
+        cloud.admin("POST", "moveongs/config", broken)
+        assert api(cloud, "GET", "/health")[0] == 503
+    cloud.admin("POST", "moveongs/config", {"jwt_secret": "x" * 32})
+    assert api(cloud, "GET", "/health")[0] == 200
+
+
+def test_requests_are_remembered_without_what_they_carry(cloud):
+    session = login(cloud)
+    api(cloud, "GET", "/beneficiaries?search=somebody", **bearer(session))
+    assert cloud.admin("GET", "moveongs/requests")["requests"] == [
+        {"method": "POST", "path": "/auth/login", "status": 200},
+        {"method": "GET", "path": "/beneficiaries", "status": 200},
+    ]
+
+
+def test_faults_hold_for_moveongs(cloud):
+    rule = {"service": "moveongs", "action": "GET /health"}
+    cloud.admin("POST", "faults", {**rule, "effect": "error", "status": 502, "code": "x", "message": "bad"})
+    assert api(cloud, "GET", "/health") == (502, {"message": "bad"})
+    cloud.admin("POST", "faults", {**rule, "effect": "throttle", "seconds": 60})
+    status, headers, _ = http("GET", f"{cloud.facts['moveongs_url']}/health")
+    assert (status, headers["retry-after"]) == (500, "60")
+    assert api(cloud, "GET", "/health")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("route", "field", "body"),
+    [
+        ("moveongs/config", "maskin", {"maskin": True}),
+        ("moveongs/config", "masking", {"masking": 1}),
+        ("moveongs/config", "user", {"user": {"email": "x"}}),
+        ("slack/channels", "archived", {"archived": "#x"}),
+        ("slack/channels", "closed", {"closed": []}),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_its_name(cloud, route, field, body):
+    with pytest.raises(AssertionError, match=rf'400 {{"error": "{field}: '):
+        cloud.admin("POST", route, body)

@@ -1,0 +1,184 @@
+//! The local cloud as a test sees it: clients of the account's root, and the admin interface.
+
+use std::time::Duration;
+
+use aws_sdk_lambda::primitives::Blob;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// The function under test, as `template.yaml` names it in the local cloud's stack.
+pub(crate) const ROTATE_RANDOM: &str = "moveongs-dev-rotate-random";
+
+/// Prefix of the secrets that the stack of the tests lets `rotate-random` rotate.
+pub(crate) const PREFIX: &str = "/moveongs/dev/test/";
+
+/// A running local cloud with the stack deployed.
+pub(crate) struct Cloud {
+    endpoint: String,
+    http: reqwest::Client,
+    pub(crate) secrets: aws_sdk_secretsmanager::Client,
+    pub(crate) s3: aws_sdk_s3::Client,
+    pub(crate) lambda: aws_sdk_lambda::Client,
+    pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
+}
+
+impl Cloud {
+    /// The cloud whose `cloud.json` stands in `LOCALCLOUD`.
+    #[expect(clippy::disallowed_methods, reason = "a test's own setting")]
+    pub(crate) async fn connect() -> Self {
+        let path =
+            std::env::var("LOCALCLOUD").expect("LOCALCLOUD is not set: run this through `cargo xtask test`");
+        let facts = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let facts: Value = serde_json::from_str(&facts).unwrap();
+        let endpoint = facts["endpoint"].as_str().unwrap().to_owned();
+        let root = aws_sdk_secretsmanager::config::Credentials::new(
+            "test",
+            "test",
+            None,
+            None,
+            "root of the local cloud",
+        );
+        let config = aws_config::defaults(aws_config::BehaviorVersion::v2026_01_12())
+            .endpoint_url(&endpoint)
+            .region("us-east-1")
+            .credentials_provider(root)
+            .load()
+            .await;
+        Self {
+            endpoint,
+            http: reqwest::Client::new(),
+            secrets: aws_sdk_secretsmanager::Client::new(&config),
+            s3: aws_sdk_s3::Client::new(&config),
+            lambda: aws_sdk_lambda::Client::new(&config),
+            logs: aws_sdk_cloudwatchlogs::Client::new(&config),
+        }
+    }
+
+    /// Calls `METHOD /_local/<path>`.
+    pub(crate) async fn admin(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let mut request = self.http.request(method, format!("{}/_local/{path}", self.endpoint));
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status();
+        let text = answer.text().await.unwrap();
+        assert!(status.is_success(), "{path}: {status}: {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// No faults, retries only when a test asks for one, an empty channel.
+    pub(crate) async fn calm(&self) {
+        self.admin(Method::DELETE, "faults", None).await;
+        self.admin(Method::POST, "rotations/settings", Some(json!({"retry": "manual"}))).await;
+        self.admin(Method::DELETE, "slack/messages", None).await;
+    }
+
+    /// Arms a fault for the function's calls; `rule` adds to or replaces the fields.
+    pub(crate) async fn fault(&self, rule: Value) {
+        let mut full = json!({"service": "*", "action": "*", "caller": format!("lambda:{ROTATE_RANDOM}")});
+        full.as_object_mut().unwrap().extend(rule.as_object().unwrap().clone());
+        self.admin(Method::POST, "faults", Some(full)).await;
+    }
+
+    /// How often each armed fault has struck.
+    pub(crate) async fn hits(&self) -> u64 {
+        let rules = self.admin(Method::GET, "faults", None).await;
+        rules["rules"].as_array().unwrap().iter().map(|rule| rule["hits"].as_u64().unwrap()).sum()
+    }
+
+    /// The function's calls since `after`, as `service:action`, and the newest call's number.
+    pub(crate) async fn calls(&self, after: u64) -> (Vec<String>, u64) {
+        let path = format!("calls?after={after}&caller=lambda:{ROTATE_RANDOM}");
+        let log = self.admin(Method::GET, &path, None).await;
+        let calls = log["calls"].as_array().unwrap();
+        let name = |call: &Value| {
+            format!("{}:{}", call["service"].as_str().unwrap(), call["action"].as_str().unwrap())
+        };
+        (calls.iter().map(name).collect(), log["last"].as_u64().unwrap())
+    }
+
+    /// Number of the newest call of anybody.
+    pub(crate) async fn last_call(&self) -> u64 {
+        self.calls(u64::from(u32::MAX)).await.1
+    }
+
+    /// The texts of the channel's messages that mention `about`, blocks and all.
+    pub(crate) async fn messages(&self, about: &str) -> Vec<String> {
+        let messages = self.admin(Method::GET, "slack/messages", None).await;
+        let texts = messages["messages"].as_array().unwrap().iter().map(Value::to_string);
+        texts.filter(|text| text.contains(about)).collect()
+    }
+
+    /// Invokes the function with an event; `Err` is its error answer.
+    pub(crate) async fn invoke(&self, event: Value) -> Result<Value, Value> {
+        let answer = self.lambda.invoke().function_name(ROTATE_RANDOM).payload(Blob::new(event.to_string()));
+        let answer = answer.send().await.unwrap();
+        let payload: Value = serde_json::from_slice(answer.payload().unwrap().as_ref()).unwrap();
+        if answer.function_error().is_some() { Err(payload) } else { Ok(payload) }
+    }
+
+    /// All evidence records of a procedure, oldest first, with their keys; the chain is checked on the way.
+    pub(crate) async fn evidence(&self, procedure: &str) -> Vec<(String, Value)> {
+        let bucket = "moveongs-dev-evidence-000000000000";
+        let mut pages = self
+            .s3
+            .list_objects_v2()
+            .bucket(bucket)
+            .prefix(format!("evidence/{procedure}/"))
+            .into_paginator()
+            .send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await {
+            keys.extend(page.unwrap().contents().iter().map(|object| object.key().unwrap().to_owned()));
+        }
+        keys.reverse();
+        let mut records = Vec::new();
+        let mut previous = Value::Null;
+        for (place, key) in keys.into_iter().enumerate() {
+            let object = self.s3.get_object().bucket(bucket).key(&key).send().await.unwrap();
+            let bytes = object.body.collect().await.unwrap().into_bytes();
+            let record: Value = serde_json::from_slice(&bytes).unwrap();
+            assert_eq!(record["sequence"], place + 1, "{key}");
+            assert_eq!(record["previous"], previous, "{key}");
+            previous = json!({"key": key, "sha256": sha256(&bytes)});
+            records.push((key, record));
+        }
+        records
+    }
+
+    /// The records of one run.
+    pub(crate) async fn records_of(&self, run_id: &str) -> Vec<Value> {
+        let records = self.evidence("rotate-random").await;
+        records.into_iter().map(|(_, record)| record).filter(|record| record["run_id"] == run_id).collect()
+    }
+
+    /// The function's log lines that hold `text`.
+    pub(crate) async fn log_lines(&self, text: &str) -> Vec<String> {
+        let group = format!("/aws/lambda/{ROTATE_RANDOM}");
+        let mut pages = self.logs.filter_log_events().log_group_name(group).into_paginator().send();
+        let mut lines = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.unwrap();
+            lines.extend(page.events().iter().filter_map(|event| Some(event.message()?.to_owned())));
+        }
+        lines.retain(|line| line.contains(text));
+        lines
+    }
+}
+
+/// Polls until `look` finds something; a test that never sees it fails with `what`.
+pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+    for _ in 0..3000 {
+        if let Some(found) = look().await {
+            return found;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never seen: {what}");
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

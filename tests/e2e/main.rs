@@ -1,0 +1,15 @@
+//! The procedures end to end: `template.yaml` deployed to a local cloud with IAM enforced, the functions as
+//! processes over the Lambda Runtime API. `cargo xtask test` makes the cloud; faults are armed for a function
+//! as a whole, so the tests run one at a time.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod cloud;
+mod matrix;
+mod rotate_random;
+mod secret;

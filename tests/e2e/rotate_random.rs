@@ -1,0 +1,525 @@
+//! `rotate-random` against the contract of rotation: the twenty scenarios that need no database, by number.
+
+use aws_sdk_secretsmanager::types::Tag;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::cloud::{Cloud, PREFIX};
+use crate::secret::Secret;
+
+/// A JSON secret of which one field is ours; its odd spacing must survive.
+const DOCUMENT: &str =
+    "{ \"url\": \"https://example.org\",\t\"key\" : \"0123456789abcdef0123456789abcdef\",\"n\":1e2 }\n";
+const FIELD_TAGS: [(&str, &str); 3] =
+    [("rotation:bytes", "16"), ("rotation:encoding", "hex"), ("rotation:field", "key")];
+
+#[track_caller]
+fn kind(refused: Result<Value, Value>, expected: &str) -> String {
+    let error = refused.expect_err("the step should have been refused");
+    assert_eq!(error["errorType"], expected, "{error}");
+    error["errorMessage"].as_str().unwrap().to_owned()
+}
+
+async fn calm() -> Cloud {
+    let cloud = Cloud::connect().await;
+    cloud.calm().await;
+    cloud
+}
+
+#[tokio::test]
+async fn s01_a_rotation_ends_with_a_new_value_a_record_and_a_message() {
+    let cloud = calm().await;
+    let secret = Secret::plain(&cloud, "s01").await;
+    let before = cloud.last_call().await;
+    let token = secret.rotate().await;
+    secret.finished(&token, &secret.first).await;
+
+    let calls = cloud.calls(before).await.0;
+    let rotation = [
+        ["DescribeSecret", "GetSecretValue", "GetSecretValue", "PutSecretValue"].as_slice(),
+        &["DescribeSecret"],
+        &["DescribeSecret", "GetSecretValue", "GetSecretValue"],
+        &["DescribeSecret", "GetSecretValue", "GetSecretValue", "UpdateSecretVersionStage"],
+    ]
+    .concat();
+    let rotation: Vec<_> = rotation.iter().map(|action| format!("secretsmanager:{action}")).collect();
+    assert_eq!(calls[..rotation.len()], rotation);
+    let reporting: Vec<_> = calls[rotation.len()..].iter().filter(|call| *call != "s3:GetObject").collect();
+    assert_eq!(
+        reporting,
+        ["s3:ListObjectsV2", "secretsmanager:GetSecretValue", "slack:chat.postMessage", "s3:PutObject"]
+    );
+
+    let messages = cloud.messages(&token).await;
+    assert_eq!(messages.len(), 1);
+    for part in [
+        format!("Segredo rotacionado: {PREFIX}s01 (dev)"),
+        secret.first.clone(),
+        "force-new-deployment".into(),
+    ] {
+        assert!(messages[0].contains(&part), "{part} is not in {}", messages[0]);
+    }
+    let record = cloud.records_of(&token).await.remove(0);
+    assert_eq!(record["procedure"], "rotate-random");
+    assert_eq!(record["environment"], "dev");
+    assert_eq!(record["trigger"], "secretsmanager:RotateSecret");
+    assert_eq!(record["channel"], "sent");
+    assert_eq!(record["steps"].as_array().unwrap().len(), 3);
+    let local = record["ended"]["local"].as_str().unwrap();
+    assert!(local.ends_with("-03:00"), "{local}");
+
+    let line = cloud.log_lines(&format!("finishSecret of {}", secret.arn)).await.remove(0);
+    let line: Value = serde_json::from_str(&line).unwrap();
+    for field in ["level", "timestamp", "service", "function_name", "function_request_id", "environment"] {
+        assert!(line[field].is_string(), "{field} in {line}");
+    }
+    assert_eq!(line["correlation_id"], token.as_str());
+    assert_eq!(line["run_id"], token.as_str());
+}
+
+#[tokio::test]
+async fn s01_the_applications_secret_is_rotated_by_the_default_policy() {
+    let cloud = calm().await;
+    let arn =
+        cloud.secrets.describe_secret().secret_id("/moveongs/dev/jwt").send().await.unwrap().arn.unwrap();
+    let mut secret = Secret { cloud: &cloud, arn, first: String::new() };
+    secret.first = secret.labelled("AWSCURRENT").await.unwrap();
+    let token = secret.rotate().await;
+    secret.finished(&token, &secret.first).await;
+    assert_eq!(secret.value(&token).await.len(), 64);
+}
+
+#[tokio::test]
+async fn s01_a_field_is_rotated_and_the_rest_of_the_document_kept() {
+    let cloud = calm().await;
+    let secret = Secret::new(&cloud, "s01-field", DOCUMENT, &FIELD_TAGS).await;
+    let token = secret.rotate().await;
+    let (old, new) = (secret.value(&secret.first).await, secret.value(&token).await);
+    let key = serde_json::from_str::<Value>(&new).unwrap()["key"].as_str().unwrap().to_owned();
+    assert_eq!(old, DOCUMENT);
+    assert_eq!(new, DOCUMENT.replace("0123456789abcdef0123456789abcdef", &key));
+    assert_ne!(old, new);
+}
+
+#[tokio::test]
+async fn s02_every_step_three_times_and_the_whole_again_changes_nothing() {
+    let cloud = calm().await;
+    let secret = Secret::plain(&cloud, "s02").await;
+    let token = secret.staged().await;
+    let mut value = None;
+    for (step, first, again) in [
+        ("createSecret", "Created", "Kept"),
+        ("setSecret", "Nothing", "Nothing"),
+        ("testSecret", "Tested", "Tested"),
+        ("finishSecret", "Finished", "AlreadyFinished"),
+    ] {
+        for expected in [first, again, again] {
+            assert_eq!(secret.step(step, &token).await, Ok(json!(expected)), "{step}");
+            let stored = secret.value(&token).await;
+            assert_eq!(*value.get_or_insert(stored.clone()), stored);
+        }
+    }
+    for step in ["createSecret", "setSecret", "testSecret", "finishSecret"] {
+        assert_eq!(secret.step(step, &token).await, Ok(json!("AlreadyFinished")));
+    }
+    // The service comes back too, finds the rotation over, and takes AWSPENDING off.
+    secret.retry().await;
+    secret.settled(&["succeeded"]).await;
+    secret.finished(&token, &secret.first).await;
+    assert_eq!(secret.value(&token).await, value.unwrap());
+    assert_eq!(cloud.messages(&token).await.len(), 1 + failures_of(&cloud, &token).await);
+}
+
+/// Messages about the failure with which [`Secret::staged`] holds a rotation back.
+async fn failures_of(cloud: &Cloud, token: &str) -> usize {
+    let messages = cloud.messages(token).await;
+    messages.iter().filter(|text| text.contains("Rotação falhou")).count()
+}
+
+#[tokio::test]
+async fn s04_a_value_that_was_stored_before_a_crash_is_kept() {
+    let cloud = calm().await;
+    let secret = Secret::plain(&cloud, "s04").await;
+    cloud.fault(json!({"service": "secretsmanager", "action": "PutSecretValue", "when": "after", "effect": "kill"})).await;
+    let token = secret.start().await;
+    secret.settled(&["waiting"]).await;
+    let value = secret.value(&token).await;
+    let before = cloud.last_call().await;
+    secret.retry().await;
+    secret.settled(&["succeeded"]).await;
+    secret.finished(&token, &secret.first).await;
+    assert_eq!(secret.value(&token).await, value);
+    assert!(!cloud.calls(before).await.0.contains(&"secretsmanager:PutSecretValue".to_owned()));
+}
+
+#[tokio::test]
+async fn s05_of_two_createsecret_at_once_one_wins_and_both_succeed() {
+    let cloud = calm().await;
+    let secret = Secret::plain(&cloud, "s05").await;
+    let token = secret.staged().await;
+    // The first to read the empty version is held until the other has stored its value.
+    let held =
+        json!({"service": "secretsmanager", "action": "PutSecretValue", "effect": "timeout", "seconds": 2});
+    cloud.fault(held).await;
+    let (first, second) =
+        tokio::join!(secret.step("createSecret", &token), secret.step("createSecret", &token));
+    let mut outcomes = [first.unwrap().to_string(), second.unwrap().to_string()];
+    outcomes.sort();
+    assert_eq!(outcomes, [r#""Created""#, r#""Kept""#]);
+    assert_eq!(cloud.hits().await, 1);
+    let value = secret.value(&token).await;
+    assert_eq!(secret.step("createSecret", &token).await, Ok(json!("Kept")));
+    assert_eq!(secret.value(&token).await, value);
+}
+
+#[tokio::test]
+async fn s07_a_token_or_step_that_is_not_of_a_rotation_is_refused() {
+    let cloud = calm().await;
+    let secret = Secret::plain(&cloud, "s07").await;
+    let labels = secret.labels().await;
+    let unknown = "00000000-0000-0000-0000-000000000000";
+    for step in ["createSecret", "setSecret", "testSecret", "finishSecret"] {
+        kind(secret.step(step, unknown).await, "UnknownVersion");
+    }
+    let token = secret.rotate().await;
+    // AWSPREVIOUS now, and not pending.
+    kind(secret.step("createSecret", &secret.first).await, "NotPending");
+    for step in ["create_secret", "rollbackSecret", ""] {
+        let message = kind(secret.step(step, &token).await, "InvalidEvent");
+        assert!(message.contains("Step"), "{message}");
+    }
+    kind(cloud.invoke(json!({"Step": "createSecret"})).await, "InvalidEvent");
+    kind(cloud.invoke(json!("createSecret")).await, "InvalidEvent");
+    kind(secret.step("createSecret", "short").await, "InvalidEvent");
+    assert_eq!(labels.len() + 1, secret.labels().await.len());
+    secret.finished(&token, &secret.first).await;
+}
+
+#[tokio::test]
+async fn s08_a_secret_whose_rotation_is_off_or_was_never_on_is_refused() {
+    let cloud = calm().await;
+    let secret = Secret::plain(&cloud, "s08").await;
+    let token = secret.staged().await;
+    cloud.secrets.cancel_rotate_secret().secret_id(&secret.arn).send().await.unwrap();
+    for step in ["createSecret", "setSecret", "testSecret", "finishSecret"] {
+        kind(secret.step(step, &token).await, "RotationNotEnabled");
+    }
+    assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&secret.first));
+
+    let never = cloud
+        .secrets
+        .create_secret()
+        .name(format!("{PREFIX}s08-never"))
+        .secret_string("x")
+        .send()
+        .await
+        .unwrap();
+    let event =
+        json!({"Step": "createSecret", "SecretId": never.arn, "ClientRequestToken": never.version_id});
+    kind(cloud.invoke(event).await, "RotationNotEnabled");
+}
+
+#[tokio::test]
+async fn s09_a_test_of_the_set_up_changes_nothing_and_an_empty_version_fails_it() {
+    let cloud = calm().await;
+    // Secret::new ends with RotateImmediately=false: only testSecret, on a copy of the current value.
+    let secret = Secret::plain(&cloud, "s09").await;
+    let rotation = secret.settled(&["tested"]).await;
+    assert_eq!(rotation["steps"].as_array().unwrap().len(), 1);
+    assert_eq!(rotation["steps"][0]["step"], "testSecret");
+    assert_eq!(secret.labels().await.len(), 1);
+    assert_eq!(secret.value(&secret.first).await, "dev-secret-change-me");
+
+    let token = secret.staged().await;
+    kind(secret.step("testSecret", &token).await, "EmptyPending");
+    kind(secret.step("finishSecret", &token).await, "EmptyPending");
+    assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&secret.first));
+}
+
+#[tokio::test]
+async fn s10_finishsecret_proves_the_value_itself() {
+    let cloud = calm().await;
+    let secret = Secret::plain(&cloud, "s10").await;
+    let token = secret.staged().await;
+    // Somebody has filled the version with a value that the application refuses to start with.
+    let weak = cloud.secrets.put_secret_value().secret_id(&secret.arn).client_request_token(&token);
+    weak.secret_string("hunter2").version_stages("AWSPENDING").send().await.unwrap();
+    for step in ["testSecret", "finishSecret"] {
+        let message = kind(secret.step(step, &token).await, "PendingRejected");
+        assert!(message.contains("7 characters, expected 64") && !message.contains("hunter2"), "{message}");
+    }
+    assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&secret.first));
+    // The channel has the command that clears it, and the command works.
+    let message = cloud.messages("finishSecret: *PendingRejected*").await.remove(0);
+    let cure = format!("--version-stage AWSPENDING --remove-from-version-id {token}");
+    assert!(message.contains(&cure), "{message}");
+    let clear = cloud.secrets.update_secret_version_stage().secret_id(&secret.arn);
+    clear.version_stage("AWSPENDING").remove_from_version_id(&token).send().await.unwrap();
+    let next = secret.rotate().await;
+    secret.finished(&next, &secret.first).await;
+}
+
+#[tokio::test]
+async fn s10_a_pending_value_that_is_the_current_one_is_no_rotation() {
+    let cloud = calm().await;
+    let secret = Secret::plain(&cloud, "s10-same").await;
+    let first = secret.rotate().await;
+    let token = secret.staged().await;
+    let same = cloud.secrets.put_secret_value().secret_id(&secret.arn).client_request_token(&token);
+    same.secret_string(secret.value(&first).await).version_stages("AWSPENDING").send().await.unwrap();
+    kind(secret.step("finishSecret", &token).await, "PendingRejected");
+    assert_eq!(secret.labelled("AWSCURRENT").await, Some(first));
+}
+
+#[tokio::test]
+async fn s11_a_value_that_a_person_sets_meanwhile_is_not_overwritten() {
+    let cloud = calm().await;
+    let secret = Secret::plain(&cloud, "s11").await;
+    let token = secret.staged().await;
+    secret.step("createSecret", &token).await.unwrap();
+    let manual = cloud
+        .secrets
+        .put_secret_value()
+        .secret_id(&secret.arn)
+        .secret_string("set by hand, 32 characters long!");
+    let manual = manual.send().await.unwrap().version_id.unwrap();
+    let message = kind(secret.step("finishSecret", &token).await, "NotPending");
+    assert!(message.contains("abandoned"), "{message}");
+    assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&manual));
+    assert_eq!(secret.settled(&["abandoned"]).await["token"], token.as_str());
+}
+
+#[tokio::test]
+async fn s12_the_calls_of_an_older_rotation_fail_and_the_newer_one_completes() {
+    let cloud = calm().await;
+    let secret = Secret::plain(&cloud, "s12").await;
+    let old = secret.staged().await;
+    secret.step("createSecret", &old).await.unwrap();
+    let clear = cloud.secrets.update_secret_version_stage().secret_id(&secret.arn);
+    clear.version_stage("AWSPENDING").remove_from_version_id(&old).send().await.unwrap();
+    let new = secret.staged().await;
+    for step in ["createSecret", "setSecret", "testSecret", "finishSecret"] {
+        kind(secret.step(step, &old).await, "NotPending");
+    }
+    secret.retry().await;
+    secret.settled(&["succeeded"]).await;
+    assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&new));
+    assert_eq!(secret.labelled("AWSPREVIOUS").await.as_ref(), Some(&secret.first));
+}
+
+#[tokio::test]
+async fn s17_another_field_that_is_edited_meanwhile_is_not_undone() {
+    let cloud = calm().await;
+    let secret = Secret::new(&cloud, "s17", DOCUMENT, &FIELD_TAGS).await;
+    let token = secret.staged().await;
+    secret.step("createSecret", &token).await.unwrap();
+    let edited =
+        cloud.secrets.put_secret_value().secret_id(&secret.arn).secret_string(DOCUMENT.replace("1e2", "1e3"));
+    let edited = edited.send().await.unwrap().version_id.unwrap();
+    // The service has abandoned the rotation. Somebody puts the label back.
+    let back = cloud.secrets.update_secret_version_stage().secret_id(&secret.arn);
+    back.version_stage("AWSPENDING").move_to_version_id(&token).send().await.unwrap();
+    for step in ["testSecret", "finishSecret"] {
+        kind(secret.step(step, &token).await, "CurrentChanged");
+    }
+    assert_eq!(secret.labelled("AWSCURRENT").await, Some(edited));
+}
+
+#[tokio::test]
+async fn s17_a_secret_that_is_not_ours_to_make_is_left_alone() {
+    let cloud = calm().await;
+    let url = "postgres://imm:hunter2@localhost:5432/moveongs";
+    let bytes = [("rotation:bytes", "48"), ("rotation:encoding", "base64")];
+    for (name, value, tags, expected) in [
+        ("s17-no-rule", url, [].as_slice(), "NoRule"),
+        ("s17-url", url, &bytes, "WrongForm"),
+        ("s17-document", DOCUMENT, &bytes, "WrongForm"),
+        ("s17-no-field", "plain", &FIELD_TAGS, "WrongForm"),
+        ("s17-bad-tag", "plain", &[("rotation:bytes", "8"), ("rotation:encoding", "hex")], "InvalidTag"),
+    ] {
+        let secret = Secret::new(&cloud, name, value, tags).await;
+        let rotation = secret.settled(&["test-failed"]).await;
+        assert_eq!(rotation["error"]["type"], expected, "{name}: {rotation}");
+        secret.start().await;
+        let rotation = secret.settled(&["waiting"]).await;
+        assert_eq!(rotation["error"]["type"], expected, "{name}: {rotation}");
+        assert_eq!(secret.value(&secret.first).await, value);
+        assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&secret.first));
+    }
+}
+
+#[tokio::test]
+async fn s20_faults_that_pass_are_ridden_out() {
+    let cloud = calm().await;
+    for (name, fault) in [
+        ("throttled", json!({"effect": "throttle"})),
+        ("server-error", json!({"effect": "error", "status": 500, "code": "InternalServiceError"})),
+        ("dropped", json!({"effect": "drop"})),
+        ("dropped-after", json!({"effect": "drop", "when": "after"})),
+        (
+            "error-after",
+            json!({"effect": "error", "status": 500, "code": "InternalServiceError", "when": "after"}),
+        ),
+    ] {
+        for action in ["DescribeSecret", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"] {
+            cloud.calm().await;
+            let secret = Secret::plain(&cloud, &format!("s20-{name}-{action}")).await;
+            cloud.calm().await;
+            let mut rule = fault.clone();
+            rule["service"] = json!("secretsmanager");
+            rule["action"] = json!(action);
+            cloud.fault(rule).await;
+            let token = secret.rotate().await;
+            assert_eq!(cloud.hits().await, 1, "{name} {action}");
+            secret.finished(&token, &secret.first).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn s20_a_label_that_moved_without_an_answer_counts_as_moved() {
+    let cloud = calm().await;
+    let secret = Secret::plain(&cloud, "s20-unanswered").await;
+    // Refused after it took effect, in a way that the SDK does not repeat.
+    let fault = json!({"service": "secretsmanager", "action": "UpdateSecretVersionStage", "when": "after",
+        "effect": "error", "status": 400, "code": "InvalidParameterException"});
+    cloud.fault(fault).await;
+    let token = secret.rotate().await;
+    assert_eq!(cloud.hits().await, 1);
+    secret.finished(&token, &secret.first).await;
+}
+
+#[tokio::test]
+async fn s20_a_refused_call_is_told_once_with_the_next_step_and_heals() {
+    let cloud = calm().await;
+    let secret = Secret::plain(&cloud, "s20-denied").await;
+    cloud.calm().await;
+    let denied = json!({"service": "secretsmanager", "action": "PutSecretValue", "count": 0,
+        "effect": "error", "status": 400, "code": "EncryptionFailure", "message": "KMS: access denied for \"hunter2\""});
+    cloud.fault(denied).await;
+    let token = secret.start().await;
+    for _ in 0..3 {
+        let rotation = secret.settled(&["waiting"]).await;
+        assert_eq!(rotation["error"]["type"], "SecretsManagerCall");
+        assert!(!rotation.to_string().contains("hunter2"), "the service's message may quote the secret");
+        secret.retry().await;
+    }
+    secret.settled(&["waiting"]).await;
+    let told = cloud.messages(&token).await;
+    assert_eq!(told.len(), 1, "four attempts, one message");
+    assert!(
+        told[0].contains("Rotação falhou") && told[0].contains("secretsmanager:PutSecretValue"),
+        "{}",
+        told[0]
+    );
+    let failed = cloud.records_of(&format!("{token}/createSecret/SecretsManagerCall")).await;
+    assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0]["result"], "failed");
+
+    cloud.admin(Method::DELETE, "faults", None).await;
+    secret.retry().await;
+    secret.settled(&["succeeded"]).await;
+    secret.finished(&token, &secret.first).await;
+}
+
+#[tokio::test]
+async fn s20_a_service_that_never_answers_fails_the_step_in_time_to_be_told() {
+    let cloud = calm().await;
+    let secret = Secret::plain(&cloud, "s20-silent").await;
+    cloud.calm().await;
+    let silent = json!({"service": "secretsmanager", "action": "DescribeSecret", "count": 0, "effect": "timeout", "seconds": 60});
+    cloud.fault(silent).await;
+    let token = secret.start().await;
+    let rotation = secret.settled(&["waiting"]).await;
+    // Told by the function itself, not by Lambda's kill.
+    assert_eq!(rotation["error"]["type"], "SecretsManagerCall", "{rotation}");
+    assert_eq!(cloud.messages(&token).await.len(), 1);
+    cloud.admin(Method::DELETE, "faults", None).await;
+    secret.retry().await;
+    secret.settled(&["succeeded"]).await;
+    secret.finished(&token, &secret.first).await;
+}
+
+#[tokio::test]
+async fn a_finished_rotation_stays_finished_when_the_channel_or_the_evidence_fails() {
+    let cloud = calm().await;
+    for (name, fault, lost) in [
+        (
+            "slack-refuses",
+            json!({"service": "slack", "effect": "error", "status": 200, "code": "is_archived"}),
+            "NotificationFailures",
+        ),
+        (
+            "slack-down",
+            json!({"service": "slack", "effect": "error", "status": 503, "code": "down"}),
+            "NotificationFailures",
+        ),
+        ("slack-throttles", json!({"service": "slack", "effect": "throttle"}), "NotificationFailures"),
+        ("slack-hangs-up", json!({"service": "slack", "effect": "drop"}), "NotificationFailures"),
+        (
+            "s3-denies",
+            json!({"service": "s3", "effect": "error", "status": 403, "code": "AccessDenied"}),
+            "EvidenceFailures",
+        ),
+        (
+            "s3-put-denied",
+            json!({"service": "s3", "action": "PutObject", "effect": "error", "status": 403, "code": "AccessDenied"}),
+            "EvidenceFailures",
+        ),
+    ] {
+        cloud.calm().await;
+        let secret = Secret::plain(&cloud, &format!("lost-{name}")).await;
+        cloud.calm().await;
+        let mut rule = fault;
+        rule["count"] = json!(0);
+        cloud.fault(rule).await;
+        let token = secret.rotate().await;
+        assert!(cloud.hits().await > 0, "{name}");
+        assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&token), "{name}");
+        cloud.calm().await;
+
+        // Not lost: the metric that raises the alarm, and the whole text in the log.
+        let lines = cloud.log_lines(&token).await;
+        let undelivered: Vec<Value> = lines
+            .iter()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .filter(|line| line["undelivered"].as_str().is_some_and(|text| text.contains(&token)))
+            .collect();
+        assert_eq!(undelivered.len(), 1, "{name}: {lines:?}");
+        assert_eq!(undelivered[0]["level"], "ERROR");
+        let expected = if lost == "NotificationFailures" { "NotificationFailed" } else { "EvidenceFailed" };
+        assert_eq!(undelivered[0]["error_type"], expected, "{name}");
+        assert!(!cloud.log_lines(&format!("\"{lost}\":1")).await.is_empty(), "{name}");
+        // The one that did not fail is there.
+        let records = cloud.records_of(&token).await;
+        if lost == "NotificationFailures" {
+            assert!(records[0]["channel"].as_str().unwrap().starts_with("failed: "), "{name}: {records:?}");
+        } else {
+            assert!(records.is_empty(), "{name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn slack_that_is_busy_once_gets_the_message_at_the_second_try() {
+    let cloud = calm().await;
+    let secret = Secret::plain(&cloud, "slack-busy").await;
+    cloud.calm().await;
+    cloud.fault(json!({"service": "slack", "effect": "throttle"})).await;
+    let token = secret.rotate().await;
+    assert_eq!(cloud.hits().await, 1);
+    assert_eq!(cloud.messages(&token).await.len(), 1);
+    secret.finished(&token, &secret.first).await;
+}
+
+#[tokio::test]
+async fn the_role_opens_nothing_but_the_stacks_secrets() {
+    let cloud = calm().await;
+    let foreign = cloud.secrets.create_secret().name("/elsewhere/dev/jwt").secret_string("not ours");
+    let tag = Tag::builder().key("rotation:bytes").value("48").build();
+    let foreign = foreign.tags(tag).send().await.unwrap();
+    let event =
+        json!({"Step": "createSecret", "SecretId": foreign.arn, "ClientRequestToken": foreign.version_id});
+    let message = kind(cloud.invoke(event).await, "SecretsManagerCall");
+    assert!(message.contains("secretsmanager:DescribeSecret failed (AccessDeniedException)"), "{message}");
+}

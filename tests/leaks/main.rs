@@ -1,0 +1,130 @@
+//! After all other end-to-end tests: no value that any secret ever had stands in a log, in the evidence or in the
+//! channel, neither as it is nor encoded.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+#[path = "../e2e/cloud.rs"]
+#[expect(dead_code, reason = "shared with the end-to-end tests")]
+mod cloud;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use reqwest::Method;
+
+#[tokio::test]
+async fn no_secret_value_stands_anywhere() {
+    let cloud = cloud::Cloud::connect().await;
+    let values = values(&cloud).await;
+    assert!(values.len() > 100, "only {} values: run the end-to-end tests first", values.len());
+
+    let mut places = BTreeMap::new();
+    places
+        .insert("the channel".to_owned(), cloud.admin(Method::GET, "slack/messages", None).await.to_string());
+    places.insert("the call log".to_owned(), cloud.admin(Method::GET, "calls", None).await.to_string());
+    let records = cloud.evidence("rotate-random").await;
+    assert!(records.len() > 50, "only {} evidence records", records.len());
+    places.extend(records.into_iter().map(|(key, record)| (key, record.to_string())));
+    let lines = cloud.log_lines("").await;
+    assert!(lines.len() > 500, "only {} log lines", lines.len());
+    places.insert("the function's log".to_owned(), lines.join("\n"));
+    for path in cloud_logs() {
+        places.insert(
+            path.display().to_string(),
+            String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned(),
+        );
+    }
+
+    for (place, text) in &places {
+        for (name, value) in &values {
+            for form in forms(value) {
+                assert!(!text.contains(&form), "a value of {name} stands in {place}");
+            }
+        }
+    }
+}
+
+/// Every value of every secret, those of deprecated versions too, with the secret's name.
+async fn values(cloud: &cloud::Cloud) -> Vec<(String, String)> {
+    let mut values = Vec::new();
+    let mut pages = cloud.secrets.list_secrets().into_paginator().send();
+    while let Some(page) = pages.next().await {
+        for secret in page.unwrap().secret_list() {
+            let name = secret.name().unwrap();
+            let versions =
+                cloud.secrets.list_secret_version_ids().secret_id(name).include_deprecated(true).send().await;
+            for version in versions.unwrap().versions() {
+                let found = cloud
+                    .secrets
+                    .get_secret_value()
+                    .secret_id(name)
+                    .version_id(version.version_id().unwrap());
+                let Some(text) = found.send().await.unwrap().secret_string else { continue };
+                let document =
+                    serde_json::from_str::<BTreeMap<String, serde_json::Value>>(&text).unwrap_or_default();
+                let fields = document.values().filter_map(|field| field.as_str()).map(str::to_owned);
+                // Single words of a test, such as "plain", stand in texts for other reasons.
+                let all = fields.chain([text.clone()]).filter(|text| text.len() >= 16);
+                values.extend(all.map(|text| (name.to_owned(), text)));
+            }
+        }
+    }
+    values
+}
+
+/// A value as it is, base64 at each of the three places it may have in a longer text, percent-encoded, in JSON.
+fn forms(value: &str) -> Vec<String> {
+    let mut forms =
+        vec![value.to_owned(), serde_json::to_string(value).unwrap().trim_matches('"').to_owned()];
+    for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
+        for lead in 0..3_usize {
+            let shifted = engine.encode([vec![0; lead], value.as_bytes().to_vec()].concat());
+            // The first and last characters also depend on the neighbours.
+            forms.push(shifted[(lead * 4).div_ceil(3)..shifted.len() - 2].to_owned());
+        }
+    }
+    let percent = |reserved: fn(u8) -> bool| -> String {
+        let byte = |b: u8| if reserved(b) { format!("%{b:02X}") } else { char::from(b).to_string() };
+        value.bytes().map(byte).collect()
+    };
+    forms.push(percent(|b| !b.is_ascii_alphanumeric()));
+    forms.push(percent(|b| !b.is_ascii_alphanumeric() && !b"-._~".contains(&b)));
+    // The random bytes themselves, should somebody print them.
+    if let Ok(bytes) = STANDARD.decode(value) {
+        forms.push(bytes.iter().map(|byte| format!("{byte:02x}")).collect());
+    }
+    forms
+}
+
+/// The logs of the local cloud's own process.
+#[expect(clippy::disallowed_methods, reason = "a test's own setting")]
+fn cloud_logs() -> Vec<PathBuf> {
+    let facts = std::env::var("LOCALCLOUD").unwrap();
+    let folder = Path::new(&facts).parent().unwrap();
+    let logs: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
+        .collect();
+    logs
+}
+
+#[test]
+fn each_form_of_a_value_is_recognised() {
+    let value = "dev secret+change/me==";
+    let encoded = STANDARD.encode(format!("ab{value}cd"));
+    let found = |text: &str| forms(value).iter().any(|form| text.contains(form));
+    assert!(found("x dev secret+change/me== y"));
+    assert!(found(&encoded), "{encoded}");
+    assert!(found(&STANDARD.encode(format!("a{value}"))));
+    assert!(found(&STANDARD.encode(value)));
+    assert!(found("pw=dev%20secret%2Bchange%2Fme%3D%3D&"));
+    assert!(!found("dev secret"));
+}

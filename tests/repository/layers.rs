@@ -1,0 +1,69 @@
+//! What may know what.
+
+use std::fs;
+
+use crate::{folders, root, sources};
+
+#[test]
+fn rules_know_neither_aws_nor_a_clock_nor_the_runtime() {
+    for function in folders("functions") {
+        for (path, code) in sources(&format!("functions/{function}/src")) {
+            if path.ends_with("/policy.rs") || path.ends_with("/value.rs") {
+                for word in ["aws_sdk_", "tokio", "async ", "::now()"] {
+                    assert!(!code.contains(word), "{path} names {word}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn only_one_file_of_a_function_names_sdk_operations() {
+    for function in folders("functions") {
+        for (path, code) in sources(&format!("functions/{function}/src")) {
+            if !path.contains("/aws") {
+                assert!(!code.contains(".send()"), "{path} calls AWS; aws.rs does that");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_function_knows_another_and_shared_knows_none() {
+    let functions = folders("functions");
+    let manifests = functions.iter().map(|name| format!("functions/{name}/Cargo.toml"));
+    for manifest in manifests.chain(["shared/Cargo.toml".to_owned()]) {
+        let text = fs::read_to_string(root().join(&manifest)).unwrap();
+        let dependencies = text.split("dependencies]").skip(1).collect::<String>();
+        for function in &functions {
+            assert!(!dependencies.contains(function.as_str()), "{manifest} depends on {function}");
+        }
+    }
+}
+
+#[test]
+fn versions_stand_in_the_root_manifest_only() {
+    let functions = folders("functions").into_iter().map(|name| format!("functions/{name}"));
+    for crate_folder in functions.chain(["shared", "tests", "tests/xtask"].map(str::to_owned)) {
+        let text = fs::read_to_string(root().join(&crate_folder).join("Cargo.toml")).unwrap();
+        let dependencies = text.split("dependencies]").skip(1).collect::<String>();
+        for line in dependencies.lines().filter(|line| line.contains('=')) {
+            let inherits = line.contains("workspace = true") || line.starts_with('[');
+            let is_feature = line.contains("[\"") && !line.contains("version");
+            assert!(inherits || is_feature, "{crate_folder}/Cargo.toml: {line}");
+        }
+    }
+}
+
+#[test]
+fn no_error_or_event_is_printed_with_debug() {
+    for function in folders("functions") {
+        for (path, code) in sources(&format!("functions/{function}/src")) {
+            for forbidden in
+                ["{error:?}", "{event:?}", "{request:?}", "{err:?}", "?error", "?event", "?request", "dbg!"]
+            {
+                assert!(!code.contains(forbidden), "{path} has {forbidden}: it may print a secret");
+            }
+        }
+    }
+}

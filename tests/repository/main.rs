@@ -1,0 +1,58 @@
+//! Promises across folders: template and code say the same, layers stay apart, samples parse.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod layers;
+mod samples;
+mod template;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The repository's root.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// Names of the folders in a folder of the repository, in order.
+fn folders(of: &str) -> Vec<String> {
+    let entries = fs::read_dir(root().join(of)).unwrap().map(Result::unwrap);
+    let mut names: Vec<String> = entries
+        .filter(|entry| entry.file_type().unwrap().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert!(!names.is_empty(), "no folder in {of}");
+    names
+}
+
+/// The Rust files of a folder, with their text; everything from the first `#[cfg(test)]` on is left out.
+fn sources(of: &str) -> Vec<(String, String)> {
+    let folder = root().join(of);
+    let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let mut files: Vec<(String, String)> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
+            (path.strip_prefix(root()).unwrap().display().to_string(), code)
+        })
+        .collect();
+    files.sort();
+    assert!(!files.is_empty(), "no source in {of}");
+    files
+}
+
+/// Every text in double quotes that follows `before`.
+fn quoted_after(text: &str, before: &str) -> Vec<String> {
+    let pieces = text.split(before).skip(1);
+    pieces
+        .filter_map(|piece| piece.trim_start().strip_prefix('"')?.split('"').next().map(str::to_owned))
+        .collect()
+}

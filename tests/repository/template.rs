@@ -1,0 +1,328 @@
+//! `template.yaml` against the code: resources, variables, permissions, alarms, queues.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use serde_yaml_ng::Value;
+
+use crate::{folders, quoted_after, root, sources};
+
+/// Actions that Lambda itself needs of a role, or that a service takes on behalf of the function.
+const PLATFORM: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
+
+fn template() -> Value {
+    let text = fs::read_to_string(root().join("template.yaml")).unwrap();
+    serde_yaml_ng::from_str(&text).unwrap()
+}
+
+/// The value behind a tag such as `!Sub`.
+fn plain(value: &Value) -> &Value {
+    match value {
+        Value::Tagged(tagged) => plain(&tagged.value),
+        other => other,
+    }
+}
+
+fn get<'a>(value: &'a Value, path: &[&str]) -> &'a Value {
+    path.iter().fold(plain(value), |value, key| plain(value.get(key).unwrap_or(&Value::Null)))
+}
+
+fn text(value: &Value) -> &str {
+    plain(value).as_str().unwrap_or_default()
+}
+
+/// Every mapping and sequence element below a value, itself included; `!If` branches too.
+fn walk<'a>(value: &'a Value, visit: &mut impl FnMut(&'a Value)) {
+    visit(value);
+    match value {
+        Value::Mapping(mapping) => mapping.values().for_each(|value| walk(value, visit)),
+        Value::Sequence(sequence) => sequence.iter().for_each(|value| walk(value, visit)),
+        Value::Tagged(tagged) => walk(&tagged.value, visit),
+        _ => {}
+    }
+}
+
+/// The resources of a type, by logical id.
+fn resources<'a>(template: &'a Value, kind: &str) -> BTreeMap<&'a str, &'a Value> {
+    let all = get(template, &["Resources"]).as_mapping().unwrap();
+    all.iter()
+        .filter(|(_, resource)| text(get(resource, &["Type"])) == kind)
+        .map(|(id, resource)| (id.as_str().unwrap(), resource))
+        .collect()
+}
+
+/// The function resources by folder.
+fn functions(template: &Value) -> BTreeMap<&str, (&str, &Value)> {
+    let found = resources(template, "AWS::Serverless::Function").into_iter().map(|(id, resource)| {
+        let code = text(get(resource, &["Properties", "CodeUri"]));
+        (code.strip_prefix("functions/").unwrap_or_else(|| panic!("{id}: CodeUri {code}")), (id, resource))
+    });
+    found.collect()
+}
+
+fn pascal(folder: &str) -> String {
+    let word = |word: &str| word[..1].to_uppercase() + &word[1..];
+    folder.split('-').map(word).collect()
+}
+
+#[test]
+fn every_function_folder_has_its_resource_and_no_other_does() {
+    let template = template();
+    let functions = functions(&template);
+    assert_eq!(functions.keys().copied().collect::<Vec<_>>(), folders("functions"));
+    for (folder, (id, resource)) in functions {
+        assert_eq!(id, pascal(folder) + "Function");
+        assert_eq!(text(get(resource, &["Metadata", "BuildMethod"])), "rust-cargolambda");
+        assert_eq!(text(get(resource, &["Metadata", "BuildProperties", "Binary"])), folder);
+        assert!(
+            text(get(resource, &["Properties", "FunctionName"])).ends_with(&format!("-{folder}")),
+            "{id}"
+        );
+    }
+}
+
+#[test]
+fn every_variable_that_the_code_reads_is_set_and_no_other() {
+    let template = template();
+    let names = |value: &Value| -> BTreeSet<String> {
+        let mapping = get(value, &["Environment", "Variables"]).as_mapping();
+        mapping.into_iter().flatten().map(|(name, _)| name.as_str().unwrap().to_owned()).collect()
+    };
+    let mut read_by_any = BTreeSet::new();
+    let global = names(get(&template, &["Globals", "Function"]));
+    for (folder, (id, resource)) in functions(&template) {
+        let mut read = BTreeSet::new();
+        for (_, code) in sources(&format!("functions/{folder}/src")).into_iter().chain(shared_of(folder)) {
+            for call in ["required(", "optional(", "required::<", "optional::<"] {
+                read.extend(quoted_after(&code, call));
+            }
+        }
+        // Lambda sets these itself.
+        read.retain(|name| !name.starts_with("AWS_"));
+        assert!(!read.is_empty(), "{folder} reads no variable: has the way of reading them changed?");
+        let own = names(get(resource, &["Properties"]));
+        let set: BTreeSet<_> = own.union(&global).cloned().collect();
+        assert_eq!(
+            read.difference(&set).collect::<Vec<_>>(),
+            Vec::<&String>::new(),
+            "{id}: read, but not set"
+        );
+        assert_eq!(
+            own.difference(&read).collect::<Vec<_>>(),
+            Vec::<&String>::new(),
+            "{id}: set, but not read"
+        );
+        read_by_any.extend(read);
+    }
+    assert_eq!(
+        global.difference(&read_by_any).collect::<Vec<_>>(),
+        Vec::<&String>::new(),
+        "read by no function"
+    );
+}
+
+/// The sources of the shared modules that a function links: those without a feature, and those of its features.
+fn shared_of(folder: &str) -> Vec<(String, String)> {
+    let manifest = fs::read_to_string(root().join("functions").join(folder).join("Cargo.toml")).unwrap();
+    let line = manifest.lines().find(|line| line.starts_with("shared =")).unwrap_or_default();
+    let mut features: BTreeSet<String> = line.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+    if features.contains("report") {
+        features.extend(["evidence", "notify"].map(str::to_owned));
+    }
+    let library = fs::read_to_string(root().join("shared/src/lib.rs")).unwrap();
+    let gated: BTreeSet<_> = quoted_after(&library, "feature = ").into_iter().collect();
+    let module = |path: &str| path.rsplit('/').next().unwrap().trim_end_matches(".rs").to_owned();
+    let all = sources("shared/src").into_iter();
+    all.filter(|(path, _)| !gated.contains(&module(path)) || features.contains(&module(path))).collect()
+}
+
+/// The IAM actions that the function's code names where it calls AWS.
+fn used(folder: &str) -> BTreeSet<String> {
+    let mut actions = BTreeSet::new();
+    for (path, code) in sources(&format!("functions/{folder}/src")).into_iter().chain(shared_of(folder)) {
+        let named: Vec<_> =
+            ["during(", "during_secret("].iter().flat_map(|call| quoted_after(&code, call)).collect();
+        // Slack's calls are no AWS calls, and a paginator sends without an await of its own.
+        let sent = code.matches(".send()").count() - code.matches("bearer_auth").count().min(1);
+        assert_eq!(sent, named.len(), "{path}: each AWS call names its IAM action with CallError::during");
+        actions.extend(named);
+    }
+    actions
+}
+
+/// The statements of a role's policies, those behind a condition included.
+fn statements(role: &Value) -> Vec<&Value> {
+    let mut found = Vec::new();
+    walk(get(role, &["Properties", "Policies"]), &mut |value| {
+        if value.get("Effect").is_some() {
+            found.push(value);
+        }
+    });
+    found
+}
+
+fn list(value: &Value) -> Vec<&Value> {
+    match plain(value) {
+        Value::Sequence(sequence) => sequence.iter().collect(),
+        Value::Null => Vec::new(),
+        one => vec![one],
+    }
+}
+
+#[test]
+fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
+    let template = template();
+    let roles = resources(&template, "AWS::IAM::Role");
+    let mut taken = BTreeSet::new();
+    for (folder, (id, resource)) in functions(&template) {
+        let role_id = text(get(resource, &["Properties", "Role"])).trim_end_matches(".Arn").to_owned();
+        assert!(taken.insert(role_id.clone()), "{id} shares the role {role_id}");
+        let role = roles.get(role_id.as_str()).unwrap_or_else(|| panic!("{id}: no role {role_id}"));
+        let mut granted = BTreeSet::new();
+        for statement in statements(role) {
+            assert_eq!(text(get(statement, &["Effect"])), "Allow");
+            for action in list(get(statement, &["Action"])) {
+                let action = text(action);
+                assert!(!action.contains('*'), "{role_id} grants {action}");
+                if action.starts_with("kms:") {
+                    let via = get(statement, &["Condition", "StringEquals", "kms:ViaService"]);
+                    assert!(!text(via).is_empty(), "{role_id} grants {action} without kms:ViaService");
+                } else {
+                    granted.insert(action.to_owned());
+                }
+            }
+            for resource in list(get(statement, &["Resource"])) {
+                assert_ne!(text(resource), "*", "{role_id} grants on everything");
+                assert!(!text(resource).is_empty(), "{role_id}: a statement without a resource");
+            }
+        }
+        let mut expected = used(folder);
+        expected.extend(PLATFORM.map(str::to_owned));
+        assert_eq!(granted, expected, "{role_id}: left what it grants, right what the code uses");
+    }
+    assert_eq!(taken.len(), roles.len(), "a role that no function has");
+}
+
+#[test]
+fn every_function_has_a_log_group_with_retention_and_an_alarm_on_errors() {
+    let template = template();
+    let groups = resources(&template, "AWS::Logs::LogGroup");
+    let alarms = resources(&template, "AWS::CloudWatch::Alarm");
+    for (_, (id, resource)) in functions(&template) {
+        let group = text(get(resource, &["Properties", "LoggingConfig", "LogGroup"]));
+        let group = groups.get(group).unwrap_or_else(|| panic!("{id}: no log group {group}"));
+        assert!(!get(group, &["Properties", "RetentionInDays"]).is_null(), "{id}: logs are kept for ever");
+        let watches = |alarm: &&&Value| {
+            let dimension = &list(get(alarm, &["Properties", "Dimensions"]))[0];
+            text(get(alarm, &["Properties", "MetricName"])) == "Errors"
+                && text(get(dimension, &["Value"])) == id
+        };
+        assert_eq!(alarms.values().filter(watches).count(), 1, "{id}: alarms on Errors");
+    }
+    for (id, alarm) in alarms {
+        let actions = list(get(alarm, &["Properties", "AlarmActions"]));
+        assert_eq!(actions.iter().map(|action| text(action)).collect::<Vec<_>>(), ["PagingTopic"], "{id}");
+        assert!(!text(get(alarm, &["Properties", "AlarmDescription"])).is_empty(), "{id}: what to do?");
+    }
+}
+
+#[test]
+fn the_metrics_that_the_code_counts_have_alarms() {
+    let template = template();
+    let alarms = resources(&template, "AWS::CloudWatch::Alarm");
+    for (folder, (id, _)) in functions(&template) {
+        let code: Vec<_> =
+            shared_of(folder).into_iter().filter(|(path, _)| path.ends_with("report.rs")).collect();
+        let mut counted: BTreeSet<String> = BTreeSet::new();
+        for (_, code) in code {
+            counted.extend(quoted_after(&code, "self.lost("));
+        }
+        let alarmed: BTreeSet<String> = alarms
+            .values()
+            .filter(|alarm| text(get(alarm, &["Properties", "Namespace"])) == shared::metrics::NAMESPACE)
+            .filter(|alarm| text(get(list(get(alarm, &["Properties", "Dimensions"]))[0], &["Value"])) == id)
+            .map(|alarm| text(get(alarm, &["Properties", "MetricName"])).to_owned())
+            .collect();
+        assert_eq!(counted, alarmed, "{id}");
+    }
+}
+
+#[test]
+fn secrets_manager_may_invoke_the_rotation_functions_from_this_account_only() {
+    let template = template();
+    let permissions = resources(&template, "AWS::Lambda::Permission");
+    for (folder, (id, _)) in
+        functions(&template).into_iter().filter(|(folder, _)| folder.starts_with("rotate-"))
+    {
+        let own = permissions
+            .values()
+            .filter(|permission| text(get(permission, &["Properties", "FunctionName"])) == id);
+        let own: Vec<_> = own.collect();
+        assert_eq!(own.len(), 1, "{folder}");
+        assert_eq!(text(get(own[0], &["Properties", "Principal"])), "secretsmanager.amazonaws.com");
+        assert_eq!(text(get(own[0], &["Properties", "SourceAccount"])), "AWS::AccountId");
+    }
+}
+
+/// What an asynchronous function lacks: an on-failure queue, encrypted, that exists. Synchronous ones need none.
+fn missing_queue(template: &Value, resource: &Value) -> Option<String> {
+    let properties = get(resource, &["Properties"]);
+    let asynchronous =
+        ["Schedule", "ScheduleV2", "SNS", "EventBridgeRule", "CloudWatchEvent", "CloudWatchLogs", "S3"];
+    let events = get(properties, &["Events"]).as_mapping();
+    let kinds = events.into_iter().flatten().map(|(_, event)| text(get(event, &["Type"])));
+    if !kinds.into_iter().any(|kind| asynchronous.contains(&kind)) {
+        return None;
+    }
+    let dead = text(get(properties, &["DeadLetterQueue", "TargetArn"])).trim_end_matches(".Arn");
+    let destination =
+        get(properties, &["EventInvokeConfig", "DestinationConfig", "OnFailure", "Destination"]);
+    let name = if dead.is_empty() { text(destination).trim_end_matches(".Arn") } else { dead };
+    let Some(queue) = resources(template, "AWS::SQS::Queue").get(name).copied() else {
+        return Some(format!("no queue {name:?}"));
+    };
+    let managed = plain(get(queue, &["Properties", "SqsManagedSseEnabled"])).as_bool() == Some(true);
+    let own_key = !text(get(queue, &["Properties", "KmsMasterKeyId"])).is_empty();
+    (!managed && !own_key).then(|| format!("queue {name} is not encrypted"))
+}
+
+#[test]
+fn every_asynchronous_function_has_an_encrypted_dead_letter_queue() {
+    let template = template();
+    for (_, (id, resource)) in functions(&template) {
+        assert_eq!(missing_queue(&template, resource), None, "{id}");
+    }
+}
+
+#[test]
+fn a_missing_or_open_dead_letter_queue_would_be_found() {
+    let example = |queue: &str, function: &str| -> Option<String> {
+        let text = format!(
+            "Resources:\n  Q: {{Type: AWS::SQS::Queue, Properties: {{{queue}}}}}\n  F: {{Type: AWS::Serverless::Function, Properties: {{{function}}}}}\n"
+        );
+        let template: Value = serde_yaml_ng::from_str(&text).unwrap();
+        missing_queue(&template, get(&template, &["Resources", "F"]))
+    };
+    let event = "Events: {Daily: {Type: ScheduleV2}}";
+    let queue = "DeadLetterQueue: {Type: SQS, TargetArn: !GetAtt Q.Arn}";
+    assert_eq!(example("SqsManagedSseEnabled: true", &format!("{event}, {queue}")), None);
+    assert_eq!(example("", "Events: {Call: {Type: Api}}"), None);
+    assert_eq!(example("SqsManagedSseEnabled: true", event), Some("no queue \"\"".to_owned()));
+    assert_eq!(example("", &format!("{event}, {queue}")), Some("queue Q is not encrypted".to_owned()));
+}
+
+#[test]
+fn the_schedules_keep_the_policys_ages() {
+    let template = template();
+    let policy: shared::policy::Policy = "".parse().unwrap();
+    for (parameter, variable) in
+        [("JwtRotationDays", "JWT_SECRET"), ("WebhookRotationDays", "NOTIFICATIONS_WEBHOOK_SECRET")]
+    {
+        let days = plain(get(&template, &["Parameters", parameter, "Default"])).as_u64().unwrap();
+        assert_eq!(days, u64::from(policy.rotation.secrets[variable].max_age_days), "{parameter}");
+    }
+    for (id, schedule) in resources(&template, "AWS::SecretsManager::RotationSchedule") {
+        let immediately = plain(get(schedule, &["Properties", "RotateImmediatelyOnUpdate"]));
+        assert_eq!(immediately.as_bool(), Some(false), "{id}: a deployment may not change a secret");
+    }
+}

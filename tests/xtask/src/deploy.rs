@@ -1,0 +1,221 @@
+//! Builds the functions and deploys `template.yaml`, unchanged, as a person would: package, then deploy.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::aws::{Aws, text};
+use crate::cloud::Cloud;
+use crate::repo::Repo;
+use crate::run::{self, Interrupted, Log};
+use crate::setup;
+
+pub(crate) const STACK: &str = "moveongs-governance-dev";
+/// What the names of the stack's resources begin with.
+pub(crate) const PREFIX: &str = "moveongs-dev";
+/// The application's JWT secret.
+pub(crate) const JWT_SECRET: &str = "/moveongs/dev/jwt";
+const SLACK_SECRET: &str = "/moveongs/dev/slack";
+const ARTIFACTS: &str = "localcloud-artifacts";
+
+/// One part of a deployment.
+pub(crate) type Part = fn(&Repo, &Aws, &Log) -> Result<()>;
+
+/// The deployment; the second time, only what has changed is built, uploaded and updated.
+pub(crate) const PARTS: [(&str, Part); 4] = [
+    ("building the functions", build),
+    ("creating what the account has already", prerequisites),
+    ("packaging", package),
+    ("deploying the stack", create_or_update),
+];
+
+/// All parts as one.
+pub(crate) fn deploy(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
+    PARTS.iter().try_for_each(|(name, part)| {
+        log.line(name)?;
+        part(repo, aws, log)
+    })
+}
+
+/// Release binaries for this machine, so that no cross compiler is needed.
+fn build(repo: &Repo, _: &Aws, log: &Log) -> Result<()> {
+    let mut build = run::command(repo.venv("cargo-lambda"));
+    build.args(["lambda", "build", "--release", "--locked", "--compiler", "cargo"]);
+    for name in repo.functions()? {
+        build.args(["--bin", &name]);
+    }
+    build.env("PATH", setup::path(repo)?).current_dir(&repo.root);
+    run::run(&mut build, log)
+}
+
+/// What lies in the account before the stack: the secret that the application made, and the channel's token.
+fn prerequisites(_: &Repo, aws: &Aws, _: &Log) -> Result<()> {
+    create_bucket(aws)?;
+    if missing(aws, JWT_SECRET)? {
+        let mut random = [0; 48];
+        getrandom::fill(&mut random).context("the operating system gives no random bytes")?;
+        let value = STANDARD.encode(random);
+        aws.secrets("CreateSecret", &json!({"Name": JWT_SECRET, "SecretString": value}))?;
+    }
+    let token = aws.cloud.fact("slack_token")?;
+    if missing(aws, SLACK_SECRET)? {
+        aws.secrets("CreateSecret", &json!({"Name": SLACK_SECRET, "SecretString": token}))?;
+    }
+    Ok(())
+}
+
+fn missing(aws: &Aws, secret: &str) -> Result<bool> {
+    match aws.secrets("DescribeSecret", &json!({"SecretId": secret})) {
+        Ok(_) => Ok(false),
+        Err(error) if error.to_string().contains("ResourceNotFoundException") => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn create_bucket(aws: &Aws) -> Result<()> {
+    let path = format!("/{ARTIFACTS}");
+    if aws.wire("s3", "HEAD", &path, &[], &[])?.status == 200 {
+        return Ok(());
+    }
+    let answer = aws.wire("s3", "PUT", &path, &[], &[])?;
+    if answer.status != 200 {
+        bail!("the bucket {ARTIFACTS} cannot be made: {} {}", answer.status, answer.text());
+    }
+    Ok(())
+}
+
+/// Lays template and binaries out as `CodeUri` wants them, and uploads the zips that are new.
+fn package(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
+    let folder = repo.local().join("package");
+    setup::remove(&folder)?;
+    for name in repo.functions()? {
+        let into = folder.join("functions").join(&name);
+        fs::create_dir_all(&into)?;
+        let built = repo.at("target/lambda").join(&name).join("bootstrap");
+        let bootstrap = into.join("bootstrap");
+        fs::copy(&built, &bootstrap).with_context(|| format!("{} was not built", built.display()))?;
+        fs::set_permissions(&bootstrap, fs::Permissions::from_mode(0o755))?;
+        // A zip holds the time of its files: with a fixed one, an unchanged binary is an unchanged zip.
+        File::options().append(true).open(&bootstrap)?.set_modified(fixed_time())?;
+    }
+    fs::copy(repo.at("template.yaml"), folder.join("template.yaml")).context("cannot copy template.yaml")?;
+    let mut package = aws.cli(&["cloudformation", "package", "--template-file", "template.yaml"]);
+    package.args(["--s3-bucket", ARTIFACTS, "--output-template-file", "packaged.yaml"]).current_dir(&folder);
+    run::run(&mut package, log)
+}
+
+/// 2001-09-09, in seconds that no time zone moves below what a zip can hold.
+fn fixed_time() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)
+}
+
+fn create_or_update(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
+    let mut deploy = aws.cli(&["cloudformation", "deploy", "--template-file"]);
+    deploy.arg(repo.local().join("package/packaged.yaml"));
+    deploy.args(["--stack-name", STACK, "--s3-bucket", ARTIFACTS, "--no-fail-on-empty-changeset"]);
+    deploy.args(["--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]);
+    deploy.arg("--parameter-overrides").args(parameters(repo, &aws.cloud, log)?);
+    let deployed = run::run(&mut deploy, log).and_then(|()| {
+        // The CLI takes a stack that was rolled back for one that is there.
+        let status = status(aws, log)?;
+        if !matches!(status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE") {
+            bail!("the stack {STACK} is in {status}");
+        }
+        Ok(())
+    });
+    if deployed.is_err()
+        && let Ok(events) = aws.ask(&["cloudformation", "describe-stack-events", "--stack-name", STACK], log)
+    {
+        for line in failures(&events) {
+            log.line(&line)?;
+        }
+    }
+    deployed
+}
+
+fn parameters(repo: &Repo, cloud: &Cloud, log: &Log) -> Result<Vec<String>> {
+    Ok(vec![
+        "Project=moveongs".to_owned(),
+        "Environment=dev".to_owned(),
+        format!("CodeVersion={}", code_version(repo, log)?),
+        format!("Architecture={}", if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }),
+        format!("JwtSecretName={JWT_SECRET}"),
+        format!("SlackSecretName={SLACK_SECRET}"),
+        format!("SlackApiUrl={}", cloud.fact("slack_url")?),
+    ])
+}
+
+/// The commit that the functions are built from; it says so when the work tree has changes, or is none of git's.
+fn code_version(repo: &Repo, log: &Log) -> Result<String> {
+    let git = |arguments: &[&str]| {
+        let ended = run::finish(run::command("git").args(arguments).current_dir(&repo.root), log, true, None);
+        match ended {
+            Err(error) if error.is::<Interrupted>() => Err(error),
+            Ok(ended) if ended.status.success() => {
+                Ok(Some(String::from_utf8_lossy(&ended.stdout).trim().to_owned()))
+            }
+            _ => Ok(None),
+        }
+    };
+    let Some(commit) = git(&["rev-parse", "--short=12", "--verify", "HEAD"])? else {
+        return Ok("uncommitted".to_owned());
+    };
+    let clean = git(&["status", "--porcelain"])?.is_some_and(|changes| changes.is_empty());
+    Ok(if clean { commit } else { format!("{commit}-changed") })
+}
+
+fn status(aws: &Aws, log: &Log) -> Result<String> {
+    let stacks = aws.ask(&["cloudformation", "describe-stacks", "--stack-name", STACK], log)?;
+    Ok(text(&stacks, "/Stacks/0/StackStatus").unwrap_or("an unknown state").to_owned())
+}
+
+/// The failed resources of `describe-stack-events`, with their reasons.
+fn failures(events: &Value) -> Vec<String> {
+    let events = events.get("StackEvents").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    events
+        .iter()
+        .filter(|event| text(event, "/ResourceStatus").is_some_and(|status| status.ends_with("FAILED")))
+        .map(|event| {
+            let part = |name: &str| text(event, name).unwrap_or("?");
+            format!(
+                "{} {}: {}",
+                part("/LogicalResourceId"),
+                part("/ResourceStatus"),
+                part("/ResourceStatusReason")
+            )
+        })
+        .collect()
+}
+
+/// The stack's outputs by name.
+pub(crate) fn outputs(aws: &Aws, log: &Log) -> Result<BTreeMap<String, String>> {
+    let stacks = aws.ask(&["cloudformation", "describe-stacks", "--stack-name", STACK], log)?;
+    let outputs = stacks.pointer("/Stacks/0/Outputs").and_then(Value::as_array).cloned().unwrap_or_default();
+    Ok(outputs
+        .iter()
+        .filter_map(|output| {
+            Some((text(output, "/OutputKey")?.to_owned(), text(output, "/OutputValue")?.to_owned()))
+        })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_failures_of_a_stack_are_told_with_their_reasons() {
+        let events = json!({"StackEvents": [
+            {"LogicalResourceId": "Role", "ResourceStatus": "CREATE_COMPLETE"},
+            {"LogicalResourceId": "Queue", "ResourceStatus": "CREATE_FAILED", "ResourceStatusReason": "bad name"},
+        ]});
+        assert_eq!(failures(&events), ["Queue CREATE_FAILED: bad name"]);
+        assert_eq!(failures(&Value::Null), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,117 @@
+//! `cargo xtask`: the one entry for people. See `cargo xtask --help`.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people in a terminal")]
+
+mod aws;
+mod cloud;
+mod demo;
+mod deploy;
+mod function;
+mod http;
+mod procs;
+mod repo;
+mod run;
+mod setup;
+mod table;
+mod test;
+mod up;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::repo::Repo;
+
+/// Sets up, deploys, shows and tests MoveONgs's governance functions on this machine.
+///
+/// Everything that it downloads and keeps is in the folder `.local` of the repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_version_flag = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Start the local cloud and deploy the template to it
+    ///
+    /// Sets up what is missing, starts the local cloud (one that runs already is kept), builds the functions and
+    /// deploys the template. Prints what an AWS CLI or SDK needs: eval "$(cargo xtask up)"
+    Up {
+        /// Port of the AWS endpoint on 127.0.0.1 [default: 4566 when it is free, else any]
+        #[arg(long)]
+        port: Option<u16>,
+        /// Show no progress
+        #[arg(long, short)]
+        quiet: bool,
+    },
+    /// End the local cloud and everything that it has started, and remove its state
+    Down,
+    /// Run every procedure once on real input and show the results
+    ///
+    /// Sets up what is missing, deploys to a fresh local cloud (or to the one that is up), and writes
+    /// target/demo/results.json. Exits with 0 only when every result is right.
+    Demo {
+        /// Leave the local cloud running
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Run all checks and tests
+    ///
+    /// Sets up what is missing. The summary names what could not be run.
+    Test {
+        /// Only the checks with this text in their name, and what they need
+        #[arg(long)]
+        filter: Option<String>,
+    },
+    /// Invoke a deployed function once
+    ///
+    /// Prints the answer, and the log's tail on standard error. Exits with 1 when the function failed.
+    Invoke {
+        /// Folder name of the function, e.g. rotate-random
+        function: String,
+        /// JSON file with the event; - reads standard input
+        event: PathBuf,
+    },
+    /// Print the log of a deployed function
+    Logs {
+        /// Folder name of the function, e.g. rotate-random
+        function: String,
+        /// Go on until Ctrl-C
+        #[arg(long, short)]
+        follow: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run::catch_interrupts()
+        .and_then(|()| Repo::find())
+        .and_then(|repo| perform(arguments.command, &repo))
+    {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) if error.is::<run::Interrupted>() => {
+            eprintln!("interrupted");
+            ExitCode::from(130)
+        }
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Tells whether everything is right; an error is for what could not be done at all.
+fn perform(task: Task, repo: &Repo) -> anyhow::Result<bool> {
+    match task {
+        Task::Up { port, quiet } => up::up(repo, port, quiet).map(|()| true),
+        Task::Down => cloud::down(repo).map(|()| true),
+        Task::Demo { keep } => demo::demo(repo, keep),
+        Task::Test { filter } => test::test(repo, filter.as_deref()),
+        Task::Invoke { function, event } => function::invoke(repo, &function, &event),
+        Task::Logs { function, follow } => function::logs(repo, &function, follow).map(|()| true),
+    }
+}

@@ -1,0 +1,406 @@
+//! Child processes: each in a group of its own, with its output in a log file, ended on Ctrl-C or when its time is over.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+
+use crate::procs;
+
+static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
+static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// Ctrl-C, or another request to end.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// From now on SIGINT, SIGTERM and SIGHUP are passed to the children, and the next wait ends with [`Interrupted`].
+pub(crate) fn catch_interrupts() -> Result<()> {
+    ctrlc::set_handler(|| {
+        // The first one lets the children tidy up, the third one leaves them no choice.
+        let signal = match INTERRUPTS.fetch_add(1, Ordering::SeqCst) {
+            0 => Signal::SIGINT,
+            1 => Signal::SIGTERM,
+            _ => Signal::SIGKILL,
+        };
+        signal_groups(signal);
+    })
+    .context("cannot catch Ctrl-C")
+}
+
+fn signal_groups(signal: Signal) {
+    if let Ok(groups) = GROUPS.lock() {
+        for group in groups.iter() {
+            let _ = killpg(Pid::from_raw(*group), signal);
+        }
+    }
+}
+
+/// Fails when the user has asked to end.
+pub(crate) fn check() -> Result<()> {
+    if INTERRUPTS.load(Ordering::SeqCst) > 0 { Err(Interrupted.into()) } else { Ok(()) }
+}
+
+/// Sleeps, unless the user has asked to end.
+pub(crate) fn pause(time: Duration) -> Result<()> {
+    let end = Instant::now() + time;
+    loop {
+        check()?;
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        std::thread::sleep(left.min(Duration::from_millis(50)));
+    }
+}
+
+/// Polls until `condition` gives a value; fails with `what` when the time is over.
+pub(crate) fn wait_for<T>(
+    what: &str,
+    limit: Duration,
+    mut condition: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(value) = condition()? {
+            return Ok(value);
+        }
+        if Instant::now() > end {
+            bail!("gave up after {} s waiting for {what}", limit.as_secs());
+        }
+        pause(Duration::from_millis(100))?;
+    }
+}
+
+/// An environment variable of this process.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the ban is for functions, whose settings are parsed once at cold start"
+)]
+pub(crate) fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// A command with its standard input closed and without what could lead it to a real AWS account.
+pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        // Cargo gives its own variables to what it runs; a nested cargo that sees them rebuilds crates that watch them.
+        let of_cargo = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
+        if name.starts_with("AWS_") || of_cargo.iter().any(|prefix| name.starts_with(prefix)) {
+            command.env_remove(&*name);
+        }
+    }
+    command
+}
+
+/// Cargo of the toolchain that runs this program.
+pub(crate) fn cargo() -> Command {
+    command(env("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Where the output of one step goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    pub(crate) path: PathBuf,
+}
+
+impl Log {
+    /// Starts an empty log.
+    pub(crate) fn create(path: PathBuf) -> Result<Self> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self { path })
+    }
+
+    fn append(&self) -> Result<File> {
+        Ok(File::options().append(true).create(true).open(&self.path)?)
+    }
+
+    pub(crate) fn line(&self, text: &str) -> Result<()> {
+        writeln!(self.append()?, "{text}")?;
+        Ok(())
+    }
+
+    /// The last lines.
+    pub(crate) fn tail(&self, lines: usize) -> String {
+        tail(&fs::read(&self.path).unwrap_or_default(), lines)
+    }
+}
+
+/// The last `lines` lines of a text.
+pub(crate) fn tail(text: &[u8], lines: usize) -> String {
+    let text = String::from_utf8_lossy(text);
+    let all: Vec<&str> = text.trim_end().lines().collect();
+    all.get(all.len().saturating_sub(lines)..).unwrap_or_default().join("\n")
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: Vec<u8>,
+}
+
+/// Runs a command to its end with all output in the log; any other exit code than 0 is an error.
+pub(crate) fn run(command: &mut Command, log: &Log) -> Result<()> {
+    let ended = finish(command, log, false, None)?;
+    succeeded(command, &ended)
+}
+
+/// As [`run`], but gives back the standard output, which is not in the log then.
+pub(crate) fn output(command: &mut Command, log: &Log) -> Result<Vec<u8>> {
+    let ended = finish(command, log, true, None)?;
+    succeeded(command, &ended)?;
+    Ok(ended.stdout)
+}
+
+fn succeeded(command: &Command, ended: &Ended) -> Result<()> {
+    if !ended.status.success() {
+        bail!("`{}` ended with {}", shown(command), ended.status);
+    }
+    Ok(())
+}
+
+/// Program and arguments as one line.
+pub(crate) fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    let mut line = program.to_string_lossy().into_owned();
+    for argument in command.get_args() {
+        line.push(' ');
+        line.push_str(&argument.to_string_lossy());
+    }
+    line
+}
+
+/// Runs a command to its end, whatever its exit code; without a `limit` it may take as long as it wants.
+pub(crate) fn finish(
+    command: &mut Command,
+    log: &Log,
+    capture: bool,
+    limit: Option<Duration>,
+) -> Result<Ended> {
+    check()?;
+    log.line(&format!("$ {}", shown(command)))?;
+    command.stdout(if capture { Stdio::piped() } else { log.append()?.into() });
+    command.stderr(log.append()?);
+    // A group of its own, so that a signal reaches what the child starts, and reaches it once.
+    command.process_group(0);
+    let started = Instant::now();
+    let mut child = command
+        .spawn()
+        .with_context(|| format!("`{}` cannot be started", command.get_program().to_string_lossy()))?;
+    let group = Group::of(&child)?;
+    let reader = child.stdout.take().map(|mut pipe| {
+        std::thread::spawn(move || {
+            let mut all = Vec::new();
+            let _ = pipe.read_to_end(&mut all);
+            all
+        })
+    });
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if limit.is_some_and(|limit| started.elapsed() > limit) {
+            group.end();
+            let _ = child.wait();
+            bail!("`{}` was ended after {} s", shown(command), started.elapsed().as_secs());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+        if check().is_err() {
+            group.end_interrupted(&mut child);
+            return Err(Interrupted.into());
+        }
+    };
+    // Asked to end while the child ended by itself: what it started may still be there.
+    if check().is_err() {
+        group.end_interrupted(&mut child);
+        return Err(Interrupted.into());
+    }
+    let stdout = reader.and_then(|reader| reader.join().ok()).unwrap_or_default();
+    Ok(Ended { status, stdout })
+}
+
+/// The process group of a running child; registered, so that a signal to this program reaches it.
+struct Group(i32);
+
+impl Group {
+    fn of(child: &Child) -> Result<Self> {
+        let id = i32::try_from(child.id())?;
+        if let Ok(mut groups) = GROUPS.lock() {
+            groups.insert(id);
+        }
+        // An interrupt between the last check and the registration would have missed this child.
+        if check().is_err() {
+            let _ = killpg(Pid::from_raw(id), Signal::SIGINT);
+        }
+        Ok(Self(id))
+    }
+
+    /// Waits for the end of a group that got the user's signal; after 15 s it is not asked any more.
+    fn end_interrupted(&self, child: &mut Child) {
+        let end = Instant::now() + Duration::from_secs(15);
+        while Instant::now() < end {
+            let _ = child.try_wait();
+            if procs::in_group(self.0).is_empty() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let _ = killpg(Pid::from_raw(self.0), Signal::SIGKILL);
+        let _ = child.wait();
+    }
+
+    fn end(&self) {
+        let group = Pid::from_raw(self.0);
+        let _ = killpg(group, Signal::SIGTERM);
+        std::thread::sleep(Duration::from_secs(1));
+        let _ = killpg(group, Signal::SIGKILL);
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Ok(mut groups) = GROUPS.lock() {
+            groups.remove(&self.0);
+        }
+    }
+}
+
+/// The numbered steps of one `cargo xtask` command, on standard error, so that standard output holds results only.
+pub(crate) struct Progress {
+    logs: PathBuf,
+    total: usize,
+    done: usize,
+    quiet: bool,
+}
+
+impl Progress {
+    pub(crate) fn new(logs: PathBuf, total: usize, quiet: bool) -> Self {
+        Self { logs, total, done: 0, quiet }
+    }
+
+    /// Does one step; when it fails, the end of its log is shown.
+    pub(crate) fn step<T>(&mut self, name: &str, work: impl FnOnce(&Log) -> Result<T>) -> Result<T> {
+        check()?;
+        self.done += 1;
+        let log = Log::create(self.logs.join(format!("{:02}-{}.log", self.done, slug(name))))?;
+        self.say(&format!("[{}/{}] {name}…", self.done, self.total));
+        let started = Instant::now();
+        let result = work(&log);
+        let seconds = started.elapsed().as_secs_f64();
+        match &result {
+            Ok(_) => self.say(&format!(" {seconds:.1} s\n")),
+            Err(error) if error.is::<Interrupted>() => self.say(" interrupted\n"),
+            Err(error) => {
+                if self.quiet {
+                    eprint!("{name}…");
+                }
+                eprintln!(" FAILED after {seconds:.1} s: {error:#}");
+                let tail = log.tail(60);
+                if !tail.is_empty() {
+                    eprintln!("    the end of {}:", log.path.display());
+                    for line in tail.lines() {
+                        eprintln!("    | {line}");
+                    }
+                }
+            }
+        }
+        result
+    }
+
+    fn say(&self, text: &str) {
+        if !self.quiet {
+            eprint!("{text}");
+            let _ = std::io::stderr().flush();
+        }
+    }
+}
+
+/// A step's name as a file name.
+fn slug(name: &str) -> String {
+    let mut slug = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_alphanumeric() {
+            slug.push(letter.to_ascii_lowercase());
+        } else if !slug.ends_with('-') {
+            slug.push('-');
+        }
+    }
+    slug.trim_matches('-').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log() -> Log {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("xtask-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
+        Log::create(std::env::temp_dir().join(name)).unwrap()
+    }
+
+    #[test]
+    fn a_slug_is_a_file_name() {
+        assert_eq!(slug("cargo deny: bans, licenses"), "cargo-deny-bans-licenses");
+        assert_eq!(slug("(Python) 3"), "python-3");
+    }
+
+    #[test]
+    fn a_tail_has_the_last_lines() {
+        assert_eq!(tail(b"a\nb\nc\n", 2), "b\nc");
+        assert_eq!(tail(b"a\n", 5), "a");
+        assert_eq!(tail(b"", 5), "");
+    }
+
+    #[test]
+    fn a_failing_command_names_itself_and_leaves_its_output_in_the_log() {
+        let log = log();
+        let error = run(command("sh").args(["-c", "echo out; echo err >&2; exit 3"]), &log).unwrap_err();
+        assert!(error.to_string().contains("exit status: 3"), "{error}");
+        let text = fs::read_to_string(&log.path).unwrap();
+        assert!(text.contains("\nout\n") && text.contains("\nerr\n"), "{text}");
+        fs::remove_file(&log.path).unwrap();
+    }
+
+    #[test]
+    fn standard_output_is_given_back() {
+        let log = log();
+        assert_eq!(output(command("sh").args(["-c", "echo out"]), &log).unwrap(), b"out\n");
+        fs::remove_file(&log.path).unwrap();
+    }
+
+    #[test]
+    fn a_command_that_takes_too_long_is_ended_with_what_it_started() {
+        let log = log();
+        let mut slow = command("sh");
+        slow.args(["-c", "sleep 77.3 & sleep 77.3"]);
+        let error = finish(&mut slow, &log, false, Some(Duration::from_millis(200))).unwrap_err();
+        assert!(error.to_string().contains("was ended after"), "{error}");
+        assert!(!procs::all().iter().any(|process| process.args == ["sleep", "77.3"]));
+        fs::remove_file(&log.path).unwrap();
+    }
+}

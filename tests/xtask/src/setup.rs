@@ -1,0 +1,180 @@
+//! What the other commands need on this machine: the Python environment, PostgreSQL, cargo-deny. All of it is in `.local`.
+//!
+//! A part is set up when its stamp file holds the digest of what it was made from. The stamp is written last, so a part
+//! whose set-up was interrupted is made anew.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::repo::{Repo, digest};
+use crate::run::{self, Log};
+
+const CARGO_DENY: &str = "0.20.2";
+
+/// One part of the set-up.
+pub(crate) type Part = fn(&Repo, &Log) -> Result<()>;
+
+/// What the local cloud and the deployment need.
+pub(crate) const PARTS: [(&str, Part); 2] =
+    [("setting up the Python environment", python), ("setting up PostgreSQL", postgres)];
+
+pub(crate) fn python(repo: &Repo, log: &Log) -> Result<()> {
+    let requirements = repo.at("tests/cloud/requirements.txt");
+    let wanted =
+        fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
+    let venv = repo.local().join("venv");
+    // The scripts of an environment hold its path, so an environment that was moved is no good.
+    let stamp = Stamp::new(&venv, &[&wanted, venv.as_os_str().as_encoded_bytes()]);
+    if stamp.is_set() && works(Command::new(repo.venv("python")).args(["-c", ""])) {
+        return Ok(());
+    }
+    let python = find_python()?;
+    remove(&venv)?;
+    run::run(run::command(python).args(["-m", "venv"]).arg(&venv), log)?;
+    let mut pip = run::command(repo.venv("python"));
+    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--require-hashes", "-r"]);
+    run::run(pip.arg(&requirements), log)
+        .context("the Python packages could not be installed; is the package index reachable?")?;
+    stamp.set()
+}
+
+/// A Python that can make environments.
+fn find_python() -> Result<PathBuf> {
+    let names = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10", "python"];
+    let recent = |name: &&&str| {
+        works(Command::new(name).args(["-c", "import sys; sys.exit(sys.version_info < (3, 10))"]))
+    };
+    let Some(name) = names.iter().find(recent) else {
+        bail!("no Python 3.10 or newer was found; install Python 3 and have `python3` in PATH");
+    };
+    if !works(Command::new(name).args(["-c", "import ensurepip, venv"])) {
+        bail!(
+            "`{name}` cannot make virtual environments; install its venv module (on Debian and Ubuntu the package python3-venv)"
+        );
+    }
+    Ok(name.into())
+}
+
+pub(crate) fn postgres(repo: &Repo, log: &Log) -> Result<()> {
+    let source = repo.at("tests/cloud/postgres");
+    let into = repo.local().join("postgres");
+    let read = |path: PathBuf| fs::read(&path).with_context(|| format!("cannot read {}", path.display()));
+    let manifest = read(source.join("package.json"))?;
+    let locked = read(source.join("package-lock.json"))?;
+    let installer = read(repo.at("tests/cloud/localcloud/postgres.py"))?;
+    let stamp = Stamp::new(&into, &[&manifest, &locked, &installer, into.as_os_str().as_encoded_bytes()]);
+    if stamp.is_set() {
+        return Ok(());
+    }
+    if !works(Command::new("node").arg("--version")) || !works(Command::new("npm").arg("--version")) {
+        bail!(
+            "`node` and `npm` are needed and were not found; install Node.js 18 or newer with npm and have both in PATH"
+        );
+    }
+    remove(&into)?;
+    let npm = repo.local().join("npm");
+    fs::create_dir_all(&npm)?;
+    fs::write(npm.join("package.json"), manifest)?;
+    fs::write(npm.join("package-lock.json"), locked)?;
+    let mut install = run::command("npm");
+    install.args(["ci", "--no-audit", "--no-fund"]).current_dir(&npm);
+    run::run(&mut install, log)
+        .context("the PostgreSQL packages could not be installed; is the npm registry reachable?")?;
+    let mut install = localcloud(repo, "localcloud.postgres");
+    install.args(["install", "--packages"]).arg(npm.join("node_modules")).arg("--into").arg(&into);
+    run::run(&mut install, log)?;
+    stamp.set()
+}
+
+/// A Python module of the local cloud as a command.
+pub(crate) fn localcloud(repo: &Repo, module: &str) -> Command {
+    let mut command = run::command(repo.venv("python"));
+    command
+        .args(["-m", module])
+        .env("PYTHONPATH", repo.at("tests/cloud"))
+        .current_dir(repo.at("tests/cloud"));
+    command
+}
+
+/// cargo-deny, in the version that the checks were written for; built when it is missing.
+pub(crate) fn cargo_deny(repo: &Repo, log: &Log) -> Result<PathBuf> {
+    let program = repo.local().join("bin/cargo-deny");
+    let version = Command::new(&program).arg("--version").stderr(Stdio::null()).output();
+    if version
+        .is_ok_and(|version| version.stdout.trim_ascii() == format!("cargo-deny {CARGO_DENY}").as_bytes())
+    {
+        return Ok(program);
+    }
+    let mut install = run::cargo();
+    install
+        .args(["install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--force", "--root"])
+        .arg(repo.local());
+    run::run(&mut install, log)?;
+    Ok(program)
+}
+
+/// PATH with the Python environment's programs first.
+pub(crate) fn path(repo: &Repo) -> Result<std::ffi::OsString> {
+    let old = run::env("PATH").unwrap_or_default();
+    let folders = [repo.local().join("venv/bin"), repo.local().join("bin")];
+    Ok(std::env::join_paths(folders.into_iter().chain(std::env::split_paths(&old)))?)
+}
+
+fn works(command: &mut Command) -> bool {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+/// Removes a folder that may not be there.
+pub(crate) fn remove(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says what a folder was made from.
+struct Stamp {
+    path: PathBuf,
+    digest: String,
+}
+
+impl Stamp {
+    fn new(folder: &Path, sources: &[&[u8]]) -> Self {
+        Self { path: folder.join(".made-from"), digest: digest(sources) }
+    }
+
+    fn is_set(&self) -> bool {
+        fs::read_to_string(&self.path).is_ok_and(|found| found == self.digest)
+    }
+
+    fn set(&self) -> Result<()> {
+        fs::write(&self.path, &self.digest).with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_holds_for_the_same_sources_only() {
+        let folder = std::env::temp_dir().join(format!("xtask-stamp-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let stamp = Stamp::new(&folder, &[b"one"]);
+        assert!(!stamp.is_set());
+        stamp.set().unwrap();
+        assert!(Stamp::new(&folder, &[b"one"]).is_set());
+        assert!(!Stamp::new(&folder, &[b"two"]).is_set());
+        // A stamp that was cut off by a full disk or a kill does not count.
+        fs::write(folder.join(".made-from"), "").unwrap();
+        assert!(!stamp.is_set());
+        remove(&folder).unwrap();
+        remove(&folder).unwrap();
+    }
+}

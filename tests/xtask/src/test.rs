@@ -1,0 +1,351 @@
+//! `cargo xtask test`: every check of the repository, one after the other, with a summary in which nothing is missing.
+
+use std::cell::RefCell;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::aws::Aws;
+use crate::cloud::{self, Place};
+use crate::repo::Repo;
+use crate::run::{self, Interrupted, Log, Progress};
+use crate::{demo, deploy, procs, setup};
+
+/// One check.
+struct Check {
+    name: &'static str,
+    /// Names of the checks without whose success this one is pointless.
+    after: &'static [&'static str],
+    run: fn(&Context<'_>, &Log) -> Result<Verdict>,
+}
+
+const PYTHON: &str = "Python environment";
+const POSTGRES: &str = "PostgreSQL";
+const CARGO_DENY: &str = "cargo-deny";
+const END_TO_END: &str = "end-to-end tests";
+const DEPLOYMENT: &str = "deployment to a fresh local cloud";
+
+const CHECKS: &[Check] = &[
+    Check { name: PYTHON, after: &[], run: |context, log| passed(setup::python(context.repo, log)) },
+    Check {
+        name: POSTGRES,
+        after: &[PYTHON],
+        run: |context, log| passed(setup::postgres(context.repo, log)),
+    },
+    Check {
+        name: CARGO_DENY,
+        after: &[],
+        run: |context, log| passed(setup::cargo_deny(context.repo, log).map(drop)),
+    },
+    Check {
+        name: "cargo fmt",
+        after: &[],
+        run: |context, log| passed(context.cargo(&["fmt", "--all", "--check"], log)),
+    },
+    Check {
+        name: "cargo clippy",
+        after: &[],
+        run: |context, log| {
+            let arguments = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
+            passed(context.cargo(&arguments, log))
+        },
+    },
+    Check {
+        name: "cargo deny: bans, licenses, sources",
+        after: &[CARGO_DENY],
+        run: |context, log| passed(run::run(&mut context.deny(&["bans", "licenses", "sources"])?, log)),
+    },
+    Check { name: "cargo deny: advisories", after: &[CARGO_DENY], run: advisories },
+    Check {
+        name: "cfn-lint",
+        after: &[PYTHON],
+        run: |context, log| {
+            let arguments = [
+                "--include-checks",
+                "I",
+                "--non-zero-exit-code",
+                "informational",
+                "--template",
+                "template.yaml",
+            ];
+            passed(run::run(context.venv("cfn-lint").args(arguments), log))
+        },
+    },
+    Check {
+        name: "ruff check",
+        after: &[PYTHON],
+        run: |context, log| {
+            passed(run::run(context.venv("ruff").args(["check", "--no-cache", "tests/cloud"]), log))
+        },
+    },
+    Check {
+        name: "ruff format",
+        after: &[PYTHON],
+        run: |context, log| {
+            passed(run::run(
+                context.venv("ruff").args(["format", "--check", "--no-cache", "tests/cloud"]),
+                log,
+            ))
+        },
+    },
+    Check {
+        name: "unit tests",
+        after: &[],
+        run: |context, log| {
+            passed(context.cargo(&["test", "--workspace", "--exclude", "tests", "--locked"], log))
+        },
+    },
+    Check {
+        name: "repository tests",
+        after: &[],
+        run: |context, log| {
+            passed(context.cargo(&["test", "-p", "tests", "--test", "repository", "--locked"], log))
+        },
+    },
+    Check { name: "tests of the local cloud", after: &[PYTHON, POSTGRES], run: python_tests },
+    Check { name: DEPLOYMENT, after: &[PYTHON, POSTGRES], run: deployment },
+    Check {
+        name: END_TO_END,
+        after: &[DEPLOYMENT],
+        run: |context, log| passed(context.on_test_cloud("e2e", log)),
+    },
+    Check {
+        name: "search for leaked secrets",
+        after: &[END_TO_END],
+        run: |context, log| passed(context.on_test_cloud("leaks", log)),
+    },
+    Check { name: "demo", after: &[PYTHON, POSTGRES], run: demonstration },
+    Check { name: "nothing left running", after: &[], run: nothing_left },
+];
+
+enum Verdict {
+    Passed,
+    NotRun(String),
+}
+
+enum Outcome {
+    Passed,
+    Failed,
+    NotRun(String),
+}
+
+fn passed(result: Result<()>) -> Result<Verdict> {
+    result.map(|()| Verdict::Passed)
+}
+
+struct Context<'a> {
+    repo: &'a Repo,
+    test_cloud: Place,
+    demo_cloud: Place,
+    before: RefCell<Vec<procs::Process>>,
+}
+
+impl Context<'_> {
+    fn cargo(&self, arguments: &[&str], log: &Log) -> Result<()> {
+        run::run(run::cargo().args(arguments).current_dir(&self.repo.root), log)
+    }
+
+    /// Tests of the deployed stack.
+    fn on_test_cloud(&self, target: &str, log: &Log) -> Result<()> {
+        let mut tests = run::cargo();
+        tests.args(["test", "-p", "tests", "--test", target, "--locked"]).current_dir(&self.repo.root);
+        tests.env("LOCALCLOUD", self.test_cloud.facts_file()).env("PATH", setup::path(self.repo)?);
+        run::run(&mut tests, log)
+    }
+
+    fn deny(&self, what: &[&str]) -> Result<Command> {
+        let mut command = run::command(self.repo.local().join("bin/cargo-deny"));
+        command.args(["--locked", "check"]).args(what).current_dir(&self.repo.root);
+        Ok(command)
+    }
+
+    fn venv(&self, program: &str) -> Command {
+        let mut command = run::command(self.repo.venv(program));
+        command.current_dir(&self.repo.root);
+        command
+    }
+}
+
+/// Runs the checks whose name contains `filter`, and those that they need.
+pub(crate) fn test(repo: &Repo, filter: Option<&str>) -> Result<bool> {
+    let _lock = repo.lock()?;
+    let context = Context {
+        repo,
+        test_cloud: Place::new(repo, "test-cloud"),
+        demo_cloud: Place::new(repo, "demo-cloud"),
+        before: RefCell::default(),
+    };
+    let selected = select(filter);
+    if selected.is_empty() {
+        let names: Vec<&str> = CHECKS.iter().map(|check| check.name).collect();
+        bail!("no check has `{}` in its name; there are: {}", filter.unwrap_or_default(), names.join("; "));
+    }
+    // What an earlier run left, when it was killed, is not a failure of this one.
+    context.test_cloud.stop()?;
+    context.demo_cloud.stop()?;
+    context.before.replace(procs::of_folder(&procs::all(), &repo.local()));
+    let _end_test_cloud = cloud::Down::of(&context.test_cloud);
+    let _end_demo_cloud = cloud::Down::of(&context.demo_cloud);
+
+    let mut progress = Progress::new(repo.local().join("logs/test"), selected.len(), false);
+    let mut outcomes: Vec<(&Check, Outcome, f64)> = Vec::new();
+    for check in CHECKS {
+        if !selected.contains(&check.name) {
+            outcomes.push((check, Outcome::NotRun("not asked for by --filter".to_owned()), 0.0));
+            continue;
+        }
+        let is_passed = |name: &&str| {
+            outcomes
+                .iter()
+                .any(|(check, outcome, _)| check.name == *name && matches!(outcome, Outcome::Passed))
+        };
+        if let Some(missing) = check.after.iter().find(|name| !is_passed(name)) {
+            outcomes.push((check, Outcome::NotRun(format!("it needs: {missing}")), 0.0));
+            continue;
+        }
+        let started = Instant::now();
+        let outcome = match progress.step(check.name, |log| (check.run)(&context, log)) {
+            Ok(Verdict::Passed) => Outcome::Passed,
+            Ok(Verdict::NotRun(reason)) => Outcome::NotRun(reason),
+            Err(error) if error.is::<Interrupted>() => return Err(error),
+            Err(_) => Outcome::Failed,
+        };
+        outcomes.push((check, outcome, started.elapsed().as_secs_f64()));
+    }
+    let (lines, right) = summary(&outcomes);
+    for line in lines {
+        println!("{line}");
+    }
+    Ok(right)
+}
+
+/// The names of the checks to run.
+fn select(filter: Option<&str>) -> Vec<&'static str> {
+    let wanted = |check: &&Check| filter.is_none_or(|filter| check.name.contains(filter));
+    let mut selected: Vec<&str> = CHECKS.iter().filter(wanted).map(|check| check.name).collect();
+    // A check needs only checks that come before it.
+    for check in CHECKS.iter().rev() {
+        if selected.contains(&check.name) {
+            selected.extend(check.after);
+        }
+    }
+    CHECKS.iter().map(|check| check.name).filter(|name| selected.contains(name)).collect()
+}
+
+/// The lines for people, and whether all is right. A check that could not run does not fail the run unless what it
+/// needs has failed, which counts by itself.
+fn summary(outcomes: &[(&Check, Outcome, f64)]) -> (Vec<String>, bool) {
+    let mut lines = vec![String::new()];
+    for (check, outcome, seconds) in outcomes {
+        lines.push(match outcome {
+            Outcome::Passed => format!("passed:  {} ({seconds:.1} s)", check.name),
+            Outcome::Failed => format!("FAILED:  {} ({seconds:.1} s)", check.name),
+            Outcome::NotRun(reason) => format!("NOT RUN: {}: {reason}", check.name),
+        });
+    }
+    let count =
+        |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|(_, outcome, _)| wanted(outcome)).count();
+    let failed = count(|outcome| matches!(outcome, Outcome::Failed));
+    lines.push(format!("{} passed, {failed} failed", count(|outcome| matches!(outcome, Outcome::Passed))));
+    (lines, failed == 0)
+}
+
+/// The advisories lie in a repository on the internet, which a machine may not reach.
+fn advisories(context: &Context<'_>, log: &Log) -> Result<Verdict> {
+    let mut deny = context.deny(&["advisories"])?;
+    let ended = run::finish(&mut deny, log, false, Some(Duration::from_secs(180)));
+    if matches!(&ended, Ok(ended) if ended.status.success()) {
+        return Ok(Verdict::Passed);
+    }
+    if let Some(reason) = unreachable_database(&log.tail(200)) {
+        return Ok(Verdict::NotRun(format!("the advisory database could not be fetched: {reason}")));
+    }
+    match ended {
+        Ok(ended) => bail!("cargo-deny ended with {}", ended.status),
+        Err(error) => Err(error),
+    }
+}
+
+/// The line of cargo-deny's output that says that there is no database to check against.
+fn unreachable_database(output: &str) -> Option<String> {
+    let start = output.find("failed to fetch advisory database")?;
+    output.get(start..)?.lines().next().map(str::to_owned)
+}
+
+fn python_tests(context: &Context<'_>, log: &Log) -> Result<Verdict> {
+    let mut pytest = context.venv("python");
+    pytest.args(["-m", "pytest"]).current_dir(context.repo.at("tests/cloud"));
+    pytest
+        .env("LOCALCLOUD_POSTGRES", context.repo.local().join("postgres"))
+        .env("PATH", setup::path(context.repo)?);
+    passed(run::run(&mut pytest, log))
+}
+
+fn deployment(context: &Context<'_>, log: &Log) -> Result<Verdict> {
+    // Not the usual port: the cloud of `cargo xtask up` may have it, or may want it.
+    let cloud = context.test_cloud.start(context.repo, Some(0), log)?;
+    passed(deploy::deploy(context.repo, &Aws::new(context.repo, &cloud), log))
+}
+
+fn demonstration(context: &Context<'_>, log: &Log) -> Result<Verdict> {
+    // The tests have no more use for theirs.
+    context.test_cloud.stop()?;
+    let shown = demo::demo_for_test(context.repo, &context.demo_cloud, log);
+    context.demo_cloud.stop()?;
+    passed(shown)
+}
+
+fn nothing_left(context: &Context<'_>, _: &Log) -> Result<Verdict> {
+    context.test_cloud.stop()?;
+    let before = context.before.borrow();
+    let mut left = procs::of_folder(&procs::all(), &context.repo.local());
+    left.retain(|process| !before.contains(process));
+    if !left.is_empty() {
+        let left: Vec<String> = left.iter().map(cloud::describe).collect();
+        bail!("still running: {}", left.join("; "));
+    }
+    Ok(Verdict::Passed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_needs_only_checks_before_it() {
+        for (index, check) in CHECKS.iter().enumerate() {
+            for name in check.after {
+                assert!(CHECKS[..index].iter().any(|earlier| earlier.name == *name), "{}", check.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_filter_takes_what_is_needed_with_it() {
+        assert_eq!(select(None).len(), CHECKS.len());
+        assert_eq!(select(Some("end-to-end")), [PYTHON, POSTGRES, DEPLOYMENT, END_TO_END]);
+        assert!(select(Some("no such check")).is_empty());
+    }
+
+    #[test]
+    fn the_summary_counts_and_names_what_was_not_run() {
+        let outcomes = [
+            (&CHECKS[0], Outcome::Passed, 1.0),
+            (&CHECKS[1], Outcome::Failed, 2.0),
+            (&CHECKS[2], Outcome::NotRun("why".to_owned()), 0.0),
+        ];
+        let (lines, right) = summary(&outcomes);
+        assert!(!right);
+        assert_eq!(lines.last().unwrap(), "1 passed, 1 failed");
+        assert!(lines.contains(&"NOT RUN: cargo-deny: why".to_owned()), "{lines:?}");
+    }
+
+    #[test]
+    fn a_database_out_of_reach_is_told_from_a_finding() {
+        let offline = "[ERROR] failed to fetch advisory database https://example.org/db\n\nCaused by: dns";
+        let line = "failed to fetch advisory database https://example.org/db";
+        assert_eq!(unreachable_database(offline).as_deref(), Some(line));
+        assert!(unreachable_database("error[vulnerability]: bad crate").is_none());
+    }
+}
