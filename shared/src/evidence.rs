@@ -3,13 +3,18 @@
 //! A procedure's records are the objects `evidence/<procedure>/<number>.json` of the evidence bucket, where the
 //! number is 9,999,999,999 less the record's sequence: S3 lists in ascending order, so one request finds the
 //! newest. A record is put under the condition that its key is free, so two writers cannot take the same place
-//! in the chain: the later one reads the chain again. A run that already has a record gets no second one.
+//! in the chain: the later one looks for the chain's end again.
+//!
+//! A run has one record, however often it is repeated: before the record, the place that it will take is noted in
+//! `runs/<procedure>/<SHA-256 of the run id>.json`. A repetition looks whether the record stands there. The number
+//! of requests does not depend on how many records there are.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumAlgorithm;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -17,9 +22,6 @@ use crate::failure::{CallError, chain};
 
 /// The greatest sequence number plus one, as the keys count down from it.
 const LAST: u64 = 9_999_999_999;
-
-/// How far S3's clock and ours may differ when old records are told from those that a run may have written.
-const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// How often an append starts again because another run took its place in the chain.
 const APPENDS: u32 = 8;
@@ -95,6 +97,19 @@ struct Stored {
     run_id: String,
 }
 
+/// The place that a run's record was to take.
+#[derive(Deserialize, Serialize)]
+struct Intent {
+    key: String,
+}
+
+/// An object as it was read.
+struct Read<T> {
+    content: T,
+    link: Link,
+    etag: String,
+}
+
 /// A record's place and content, as its successor names it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Link {
@@ -116,6 +131,8 @@ pub enum Chain {
     Open {
         /// The newest record and its sequence; none when the procedure has never run.
         newest: Option<(u64, Link)>,
+        /// Entity tag of the place that an earlier attempt has noted for the run.
+        noted: Option<String>,
     },
 }
 
@@ -157,49 +174,50 @@ impl Evidence {
         format!("evidence/{}/{:010}.json", self.procedure, LAST.saturating_sub(sequence))
     }
 
-    /// Looks whether `run_id`, which began at `since`, has its record, and where the chain ends.
-    ///
-    /// Reads the newest record, and those before it that are younger than `since`.
+    fn intent_key(&self, run_id: &str) -> String {
+        format!("runs/{}/{}.json", self.procedure, sha256(run_id.as_bytes()))
+    }
+
+    /// Looks whether `run_id` has its record, and where the chain ends.
     ///
     /// # Errors
     ///
     /// [`EvidenceError::S3`] or [`EvidenceError::Unreadable`].
-    pub async fn find(&self, run_id: &str, since: Timestamp) -> Result<Chain, EvidenceError> {
-        let mut newest = None;
-        let mut pages = self
-            .client
-            .list_objects_v2()
-            .bucket(&self.bucket)
-            .prefix(format!("evidence/{}/", self.procedure))
-            .into_paginator()
-            .page_size(50)
-            .send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(CallError::during("s3:ListBucket"))?;
-            for object in page.contents() {
-                let (Some(key), Some(modified)) = (object.key(), object.last_modified()) else { continue };
-                let modified = Timestamp::from_second(modified.secs()).unwrap_or(Timestamp::MAX);
-                let older = since.duration_since(modified) > CLOCK_SKEW;
-                if older && newest.is_some() {
-                    return Ok(Chain::Open { newest });
-                }
-                let (stored, link) = self.read(key).await?;
-                if stored.run_id == run_id {
-                    return Ok(Chain::Recorded { key: link.key });
-                }
-                newest.get_or_insert((stored.sequence, link));
-            }
+    pub async fn find(&self, run_id: &str) -> Result<Chain, EvidenceError> {
+        let intent = match self.first(&self.intent_key(run_id)).await? {
+            Some(key) => Some(self.read::<Intent>(&key).await?),
+            None => None,
+        };
+        let (intent, noted) = intent.map(|read| (read.content.key, read.etag)).unzip();
+        let Some(newest) = self.first(&format!("evidence/{}/", self.procedure)).await? else {
+            return Ok(Chain::Open { newest: None, noted });
+        };
+        // The chain has no gaps, so a key that sorts before the newest is of a record that was never written.
+        if let Some(key) = intent.filter(|key| *key >= newest)
+            && self.read::<Stored>(&key).await?.content.run_id == run_id
+        {
+            return Ok(Chain::Recorded { key });
         }
-        Ok(Chain::Open { newest })
+        let Read { content, link, .. } = self.read::<Stored>(&newest).await?;
+        Ok(Chain::Open { newest: Some((content.sequence, link)), noted })
     }
 
-    async fn read(&self, key: &str) -> Result<(Stored, Link), EvidenceError> {
+    /// The first key with a prefix. A missing object shows here without the permission that a 404 would need.
+    async fn first(&self, prefix: &str) -> Result<Option<String>, EvidenceError> {
+        let listed =
+            self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).max_keys(1).send().await;
+        let listed = listed.map_err(CallError::during("s3:ListBucket"))?;
+        Ok(listed.contents().first().and_then(|object| object.key()).map(str::to_owned))
+    }
+
+    async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Read<T>, EvidenceError> {
         let object = self.client.get_object().bucket(&self.bucket).key(key).send().await;
-        let body = object.map_err(CallError::during("s3:GetObject"))?.body.collect().await;
+        let object = object.map_err(CallError::during("s3:GetObject"))?;
         let unreadable = |reason: String| EvidenceError::Unreadable { key: key.to_owned(), reason };
-        let bytes = body.map_err(|error| unreadable(chain(&error)))?.into_bytes();
-        let stored = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
-        Ok((stored, Link { key: key.to_owned(), sha256: sha256(&bytes) }))
+        let etag = object.e_tag.unwrap_or_default();
+        let bytes = object.body.collect().await.map_err(|error| unreadable(chain(&error)))?.into_bytes();
+        let content = serde_json::from_slice(&bytes).map_err(|error| unreadable(error.to_string()))?;
+        Ok(Read { content, link: Link { key: key.to_owned(), sha256: sha256(&bytes) }, etag })
     }
 
     /// Writes the run's record at the end of the chain that `find` returned, and returns its key.
@@ -212,38 +230,58 @@ impl Evidence {
     /// Any [`EvidenceError`]; the record is then not stored, or its storing was not confirmed.
     pub async fn append(&self, draft: &Draft, mut chain: Chain) -> Result<String, EvidenceError> {
         for _ in 0..APPENDS {
-            let newest = match chain {
+            let (newest, noted) = match chain {
                 Chain::Recorded { key } => return Ok(key),
-                Chain::Open { newest } => newest,
+                Chain::Open { newest, noted } => (newest, noted),
             };
             let sequence = newest.as_ref().map_or(1, |(sequence, _)| sequence + 1);
             let previous = newest.as_ref().map(|(_, link)| link);
-            let record = Record { schema: 1, procedure: self.procedure, sequence, previous, draft };
             let key = self.key(sequence);
-            let bytes = serde_json::to_vec_pretty(&record)
-                .map_err(|error| EvidenceError::Unreadable { key: key.clone(), reason: error.to_string() })?;
-            let stored = self
-                .client
-                .put_object()
-                .bucket(&self.bucket)
-                .key(&key)
-                .if_none_match("*")
-                .checksum_algorithm(ChecksumAlgorithm::Sha256)
-                .content_type("application/json")
-                .body(ByteStream::from(bytes))
-                .send()
-                .await;
-            match stored {
-                Ok(_) => return Ok(key),
-                Err(error)
-                    if matches!(error.code(), Some("PreconditionFailed" | "ConditionalRequestConflict")) =>
-                {
-                    chain = self.find(&draft.run_id, draft.started.utc).await?;
-                }
-                Err(error) => return Err(CallError::during("s3:PutObject")(error).into()),
+            // The note may replace only the one that was read: a slower attempt of the same run must not point
+            // away from the record that a faster one has written since.
+            let intent = Intent { key: key.clone() };
+            let record = Record { schema: 1, procedure: self.procedure, sequence, previous, draft };
+            if self.put(&self.intent_key(&draft.run_id), &intent, noted.as_deref()).await?
+                && self.put(&key, &record, None).await?
+            {
+                return Ok(key);
             }
+            chain = self.find(&draft.run_id).await?;
         }
         Err(EvidenceError::Contended)
+    }
+
+    /// Puts an object where none is, or in place of the one with the entity tag `replaces`; `false` when another
+    /// is there.
+    async fn put(
+        &self,
+        key: &str,
+        content: &impl Serialize,
+        replaces: Option<&str>,
+    ) -> Result<bool, CallError> {
+        // Text, numbers and lists of our own types: there is nothing in them that JSON cannot say.
+        let bytes = serde_json::to_vec_pretty(content).unwrap_or_default();
+        let put = self
+            .client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(key)
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+            .content_type("application/json")
+            .body(ByteStream::from(bytes));
+        let put = match replaces {
+            Some(etag) => put.if_match(etag),
+            None => put.if_none_match("*"),
+        };
+        match put.send().await {
+            Ok(_) => Ok(true),
+            Err(error)
+                if matches!(error.code(), Some("PreconditionFailed" | "ConditionalRequestConflict")) =>
+            {
+                Ok(false)
+            }
+            Err(error) => Err(CallError::during("s3:PutObject")(error)),
+        }
     }
 }
 

@@ -21,23 +21,16 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// Tells the channel and writes the evidence, once for each `run_id` younger than `since`; returns the
-    /// record's key, if there is one.
+    /// Tells the channel and writes the evidence, once for each `run_id`; returns the record's key, if there is one.
     ///
     /// The message goes out before the record is written, so a run that dies between the two tells the channel
     /// twice rather than never. What cannot be delivered is not lost: it stands in the log at level `ERROR` with
     /// its whole text, and the metrics `EvidenceFailures` and `NotificationFailures` count it, which raises
     /// their alarms.
-    pub async fn report(
-        &self,
-        draft: Draft,
-        since: Timestamp,
-        message: &Message,
-        invocation: &Invocation,
-    ) -> Option<String> {
+    pub async fn report(&self, draft: Draft, message: &Message, invocation: &Invocation) -> Option<String> {
         let mut delivery = Delivery { draft, told: false };
         let delivered =
-            invocation.within(Duration::from_millis(500), self.deliver(&mut delivery, since, message)).await;
+            invocation.within(Duration::from_millis(500), self.deliver(&mut delivery, message)).await;
         let reason = match delivered {
             Ok(Ok(key)) => {
                 tracing::info!(message = "recorded", evidence_key = key);
@@ -54,13 +47,8 @@ impl Reporter {
         None
     }
 
-    async fn deliver(
-        &self,
-        delivery: &mut Delivery,
-        since: Timestamp,
-        message: &Message,
-    ) -> Result<String, EvidenceError> {
-        let found = self.evidence.find(&delivery.draft.run_id, since).await;
+    async fn deliver(&self, delivery: &mut Delivery, message: &Message) -> Result<String, EvidenceError> {
+        let found = self.evidence.find(&delivery.draft.run_id).await;
         if let Ok(Chain::Recorded { key }) = found {
             delivery.told = true;
             return Ok(key);

@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 /// The function under test, as `template.yaml` names it in the local cloud's stack.
 pub(crate) const ROTATE_RANDOM: &str = "moveongs-dev-rotate-random";
 
+/// Bucket of the evidence.
+const EVIDENCE: &str = "moveongs-dev-evidence-000000000000";
+
 /// Prefix of the secrets that the stack of the tests lets `rotate-random` rotate.
 pub(crate) const PREFIX: &str = "/moveongs/dev/test/";
 
@@ -120,11 +123,10 @@ impl Cloud {
 
     /// All evidence records of a procedure, oldest first, with their keys; the chain is checked on the way.
     pub(crate) async fn evidence(&self, procedure: &str) -> Vec<(String, Value)> {
-        let bucket = "moveongs-dev-evidence-000000000000";
         let mut pages = self
             .s3
             .list_objects_v2()
-            .bucket(bucket)
+            .bucket(EVIDENCE)
             .prefix(format!("evidence/{procedure}/"))
             .into_paginator()
             .send();
@@ -136,7 +138,7 @@ impl Cloud {
         let mut records = Vec::new();
         let mut previous = Value::Null;
         for (place, key) in keys.into_iter().enumerate() {
-            let object = self.s3.get_object().bucket(bucket).key(&key).send().await.unwrap();
+            let object = self.s3.get_object().bucket(EVIDENCE).key(&key).send().await.unwrap();
             let bytes = object.body.collect().await.unwrap().into_bytes();
             let record: Value = serde_json::from_slice(&bytes).unwrap();
             assert_eq!(record["sequence"], place + 1, "{key}");
@@ -147,10 +149,23 @@ impl Cloud {
         records
     }
 
-    /// The records of one run.
-    pub(crate) async fn records_of(&self, run_id: &str) -> Vec<Value> {
-        let records = self.evidence("rotate-random").await;
-        records.into_iter().map(|(_, record)| record).filter(|record| record["run_id"] == run_id).collect()
+    /// The record of one run; none when it has not been written.
+    pub(crate) async fn record_of(&self, run_id: &str) -> Option<Value> {
+        let intent = format!("runs/rotate-random/{}.json", sha256(run_id.as_bytes()));
+        let key = self.json(&intent).await?["key"].as_str().unwrap().to_owned();
+        self.json(&key).await.filter(|record| record["run_id"] == run_id)
+    }
+
+    /// An object of the evidence bucket.
+    async fn json(&self, key: &str) -> Option<Value> {
+        let object = self.s3.get_object().bucket(EVIDENCE).key(key).send().await;
+        let object = match object {
+            Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => {
+                return None;
+            }
+            object => object.unwrap(),
+        };
+        Some(serde_json::from_slice(&object.body.collect().await.unwrap().into_bytes()).unwrap())
     }
 
     /// The function's log lines that hold `text`.

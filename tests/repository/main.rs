@@ -1,11 +1,5 @@
 //! Promises across folders: template and code say the same, layers stay apart, samples parse.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod layers;
 mod samples;

@@ -17,7 +17,7 @@ mod value;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::Value;
@@ -38,9 +38,6 @@ pub const PROCEDURE: &str = "rotate-random";
 
 /// Time kept back from a step so that its failure can still be recorded and told.
 const REPORTING: Duration = Duration::from_secs(10);
-
-/// A failure that repeats is told again after this long.
-const REMINDER: SignedDuration = SignedDuration::from_hours(24);
 
 /// What an invocation needs besides its event; built once per cold start.
 pub struct App {
@@ -136,8 +133,10 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
 /// What is told of a rotation that is over.
 struct Finished {
     name: String,
+    /// Version that was current before; unknown when an earlier attempt moved the label.
     previous: Option<String>,
-    created: Timestamp,
+    /// When the pending version was made; unknown then too.
+    created: Option<Timestamp>,
 }
 
 async fn rotate(app: &App, request: &Request) -> Result<(Outcome, Option<Finished>), RotateError> {
@@ -149,13 +148,10 @@ async fn rotate(app: &App, request: &Request) -> Result<(Outcome, Option<Finishe
         Plan::Test => test(app, request, &secret).await?,
         Plan::Promote => return finish(app, request, secret).await,
     };
-    if outcome == Outcome::AlreadyFinished && request.step == Step::FinishSecret {
-        // The attempt that moved the label may have died before it was told.
-        let created = aws::value(&app.secrets, &request.secret_id, &request.token, "AWSCURRENT").await?;
-        let created = created.ok_or(RotateError::EmptyPending)?.created;
-        return Ok((outcome, Some(Finished { name: secret.name, previous: None, created })));
-    }
-    Ok((outcome, None))
+    // The attempt that moved the label may have died before it was told.
+    let late = outcome == Outcome::AlreadyFinished && request.step == Step::FinishSecret;
+    let finished = late.then_some(Finished { name: secret.name, previous: None, created: None });
+    Ok((outcome, finished))
 }
 
 async fn observe(app: &App, request: &Request) -> Result<Secret, RotateError> {
@@ -207,7 +203,7 @@ async fn finish(
             return Err(error.into());
         }
     }
-    let finished = Finished { name: secret.name, previous: secret.current, created: pending.created };
+    let finished = Finished { name: secret.name, previous: secret.current, created: Some(pending.created) };
     Ok((Outcome::Finished, Some(finished)))
 }
 
@@ -229,26 +225,37 @@ async fn report_finished(app: &App, request: &Request, finished: &Finished, invo
         at: at.into(),
         outcome: "succeeded".to_owned(),
     };
-    let draft = Draft {
-        run_id: request.token.clone(),
-        started: finished.created.into(),
-        ended: ended.into(),
-        steps: vec![
-            step("stage AWSPENDING", finished.created),
+    let steps = match finished.created {
+        Some(created) => vec![
+            step("stage AWSPENDING", created),
             step("prove the pending value against the policy", ended),
             step("move AWSCURRENT", ended),
         ],
+        None => vec![step("find AWSCURRENT moved by an attempt that did not come to report it", ended)],
+    };
+    let draft = Draft {
+        run_id: request.token.clone(),
+        started: finished.created.unwrap_or(invocation.now).into(),
+        ended: ended.into(),
+        steps,
         result: "succeeded",
         ..blank(app, request)
     };
-    app.reporter.report(draft, finished.created, &message, invocation).await;
+    app.reporter.report(draft, &message, invocation).await;
 }
 
 async fn report_failed(app: &App, request: &Request, error: &RotateError, invocation: &Invocation) {
     let message: Message = text::failed(&app.config, request, error);
     let now = invocation.now;
     let draft = Draft {
-        run_id: format!("{}/{}/{}", request.token, request.step, error.kind()),
+        // The service repeats a failed rotation for days: the same failure is told once a day.
+        run_id: format!(
+            "{}/{}/{}/{}",
+            request.token,
+            request.step,
+            error.kind(),
+            shared::time::local_date(now)
+        ),
         started: now.into(),
         ended: shared::time::now().into(),
         steps: vec![evidence::Step {
@@ -260,7 +267,7 @@ async fn report_failed(app: &App, request: &Request, error: &RotateError, invoca
         result: "failed",
         ..blank(app, request)
     };
-    app.reporter.report(draft, now - REMINDER, &message, invocation).await;
+    app.reporter.report(draft, &message, invocation).await;
 }
 
 /// The part of a record that is the same for every run.

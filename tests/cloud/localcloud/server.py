@@ -26,7 +26,8 @@ async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
         if scope["type"] == "http" and scope["path"].startswith("/_local/"):
             await admin(cloud, scope, receive, send)
         else:
-            await app(scope, receive, send)
+            # AWS's endpoints speak TLS only; a policy that asks for aws:SecureTransport must see it here too.
+            await app({**scope, "scheme": "https"} if scope["type"] == "http" else scope, receive, send)
 
     config = Config()
     config.bind = [f"127.0.0.1:{cloud.port}"]

@@ -210,7 +210,7 @@ pub(crate) fn down(repo: &Repo) -> Result<()> {
 }
 
 /// Every name that a [`Place`] is made with.
-pub(crate) const PLACES: [&str; 3] = ["cloud", "test-cloud", "demo-cloud"];
+pub(crate) const PLACES: [&str; 4] = ["cloud", "test-cloud", "demo-cloud", "bench-cloud"];
 
 fn choose_port(asked: Option<u16>) -> Result<u16> {
     let free = |port| TcpListener::bind(("127.0.0.1", port)).and_then(|socket| socket.local_addr());

@@ -148,6 +148,8 @@ fn parameters(repo: &Repo, cloud: &Cloud, log: &Log) -> Result<Vec<String>> {
         format!("JwtSecretName={JWT_SECRET}"),
         format!("SlackSecretName={SLACK_SECRET}"),
         format!("SlackApiUrl={}", cloud.fact("slack_url")?),
+        "OtherRandomSecretArns=arn:aws:secretsmanager:us-east-1:000000000000:secret:/moveongs/dev/test/*"
+            .to_owned(),
     ])
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people in a terminal")]
 
 mod aws;
+mod bench;
 mod cloud;
 mod demo;
 mod deploy;
@@ -11,6 +12,7 @@ mod http;
 mod procs;
 mod repo;
 mod run;
+mod runtime_api;
 mod setup;
 mod table;
 mod test;
@@ -83,6 +85,13 @@ enum Task {
         #[arg(long, short)]
         follow: bool,
     },
+    /// Measure what a function costs
+    ///
+    /// Runs on a local cloud of its own and writes target/bench/NAME.json.
+    Bench {
+        /// Only this benchmark: rotation
+        name: Option<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -113,5 +122,6 @@ fn perform(task: Task, repo: &Repo) -> anyhow::Result<bool> {
         Task::Test { filter } => test::test(repo, filter.as_deref()),
         Task::Invoke { function, event } => function::invoke(repo, &function, &event),
         Task::Logs { function, follow } => function::logs(repo, &function, follow).map(|()| true),
+        Task::Bench { name } => bench::bench(repo, name.as_deref()).map(|()| true),
     }
 }

@@ -111,6 +111,11 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
             command.env_remove(&*name);
         }
     }
+    // The local cloud listens on the loopback address, where no proxy can reach it.
+    for name in ["NO_PROXY", "no_proxy"] {
+        let others = env(name).map(|others| format!("{others},")).unwrap_or_default();
+        command.env(name, format!("{others}127.0.0.1,localhost"));
+    }
     command
 }
 
@@ -330,6 +335,12 @@ impl Progress {
             }
         }
         result
+    }
+
+    /// Counts a step that is not done.
+    pub(crate) fn skip(&mut self, name: &str, reason: &str) {
+        self.done += 1;
+        self.say(&format!("[{}/{}] {name}: NOT RUN: {reason}\n", self.done, self.total));
     }
 
     fn say(&self, text: &str) {

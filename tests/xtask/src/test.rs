@@ -149,7 +149,9 @@ impl Context<'_> {
     /// Tests of the deployed stack.
     fn on_test_cloud(&self, target: &str, log: &Log) -> Result<()> {
         let mut tests = run::cargo();
-        tests.args(["test", "-p", "tests", "--test", target, "--locked"]).current_dir(&self.repo.root);
+        // One at a time: they share the fault switches of one cloud.
+        tests.args(["test", "-p", "tests", "--test", target, "--locked", "--", "--test-threads=1"]);
+        tests.current_dir(&self.repo.root);
         tests.env("LOCALCLOUD", self.test_cloud.facts_file()).env("PATH", setup::path(self.repo)?);
         run::run(&mut tests, log)
     }
@@ -201,7 +203,9 @@ pub(crate) fn test(repo: &Repo, filter: Option<&str>) -> Result<bool> {
                 .any(|(check, outcome, _)| check.name == *name && matches!(outcome, Outcome::Passed))
         };
         if let Some(missing) = check.after.iter().find(|name| !is_passed(name)) {
-            outcomes.push((check, Outcome::NotRun(format!("it needs: {missing}")), 0.0));
+            let reason = format!("it needs: {missing}");
+            progress.skip(check.name, &reason);
+            outcomes.push((check, Outcome::NotRun(reason), 0.0));
             continue;
         }
         let started = Instant::now();

@@ -1,0 +1,124 @@
+//! The function against Secrets Manager's wire protocol: real SDK, real signing, recorded answers.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
+use aws_smithy_types::body::SdkBody;
+use rotate_random::{App, Outcome, handle};
+use serde_json::{Value, json};
+use shared::env::Env;
+use shared::lambda::Invocation;
+
+const CREATE: &str = include_str!("../../../../events/rotate-random/create-secret.json");
+const TOKEN: &str = "4f1c2a7e-8d4b-4c55-9b0e-2f6f3a9d7c10";
+
+const RUNNING: &str = r#"{"Name": "/moveongs/dev/jwt", "RotationEnabled": true, "Tags": [],
+    "VersionIdsToStages": {"old": ["AWSCURRENT"], "4f1c2a7e-8d4b-4c55-9b0e-2f6f3a9d7c10": ["AWSPENDING"]}}"#;
+const NO_VALUE: &str =
+    r#"{"__type": "ResourceNotFoundException", "Message": "Secrets Manager can't find the value"}"#;
+const OTHER_VALUE: &str = r#"{"__type": "ResourceExistsException", "Message": "the version has a value"}"#;
+const VALUE: &str = r#"{"SecretString": "dev-secret-change-me", "CreatedDate": 1772366400}"#;
+
+/// A client that gives the answers in order and keeps the requests; a body with an error type is a 400.
+fn replies(bodies: &[&str]) -> StaticReplayClient {
+    let event = |body: &&str| {
+        let status = if body.contains("__type") { 400 } else { 200 };
+        let answer = http::Response::builder().status(status).body(SdkBody::from(*body)).unwrap();
+        ReplayEvent::new(http::Request::new(SdkBody::empty()), answer)
+    };
+    StaticReplayClient::new(bodies.iter().map(event).collect())
+}
+
+fn app(wire: &StaticReplayClient) -> App {
+    let credentials = Credentials::new("key", "secret", None, None, "test");
+    let aws = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(wire.clone())
+        .build();
+    let settings = |name: &str| {
+        let value = match name {
+            "JWT_SECRET_NAME" => "/moveongs/dev/jwt",
+            "MESSAGE_LANGUAGE" => "pt-BR",
+            "SLACK_API_URL" => "https://slack.example/api",
+            "POLICY" | "WEBHOOK_SECRET_NAME" => return None,
+            _ => "x",
+        };
+        Some(value.to_owned())
+    };
+    App::new(&Env::new(&settings), &aws).unwrap()
+}
+
+/// Operation and body of all requests, so that one too many is seen.
+fn requests(wire: &StaticReplayClient) -> Vec<(String, Value)> {
+    let parse = |request: &aws_smithy_runtime_api::client::orchestrator::HttpRequest| {
+        let target = request.headers().get("x-amz-target").unwrap().to_owned();
+        let operation = target.rsplit('.').next().unwrap().to_owned();
+        (operation, serde_json::from_slice(request.body().bytes().unwrap()).unwrap())
+    };
+    wire.actual_requests().map(parse).collect()
+}
+
+async fn create(wire: &StaticReplayClient, event: Value) -> Outcome {
+    let now = "2026-03-01T12:00:00Z".parse().unwrap();
+    handle(&app(wire), event, &Invocation::new(now, Duration::from_secs(30)))
+        .await
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[tokio::test]
+async fn createsecret_reads_what_is_there_and_fills_the_pending_version() {
+    let wire = replies(&[RUNNING, NO_VALUE, VALUE, "{}"]);
+    let event: Value = serde_json::from_str(CREATE).unwrap();
+    assert_eq!(create(&wire, event.clone()).await, Outcome::Created);
+
+    let arn = &event["SecretId"];
+    let mut requests = requests(&wire);
+    let (operation, mut put) = requests.pop().unwrap();
+    let value = put["SecretString"].take();
+    assert_eq!(value.as_str().unwrap().len(), 64);
+    assert_eq!(
+        (operation.as_str(), put),
+        (
+            "PutSecretValue",
+            json!({
+                "SecretId": arn, "ClientRequestToken": TOKEN, "VersionStages": ["AWSPENDING"], "SecretString": null,
+                "RotationToken": "EXAMPLE-rotation-token-not-a-real-one",
+            })
+        )
+    );
+    let get = |version: &str, stage: &str| {
+        ("GetSecretValue".to_owned(), json!({"SecretId": arn, "VersionId": version, "VersionStage": stage}))
+    };
+    let describe = ("DescribeSecret".to_owned(), json!({"SecretId": arn}));
+    assert_eq!(requests, [describe, get(TOKEN, "AWSPENDING"), get("old", "AWSCURRENT")]);
+}
+
+#[tokio::test]
+async fn an_event_of_an_older_service_has_no_rotation_token_to_forward() {
+    let wire = replies(&[RUNNING, NO_VALUE, VALUE, "{}"]);
+    let mut event: Value = serde_json::from_str(CREATE).unwrap();
+    event.as_object_mut().unwrap().remove("RotationToken");
+    assert_eq!(create(&wire, event).await, Outcome::Created);
+    assert_eq!(requests(&wire).pop().unwrap().1.get("RotationToken"), None);
+}
+
+#[tokio::test]
+async fn a_second_createsecret_only_reads() {
+    let wire = replies(&[RUNNING, VALUE]);
+    assert_eq!(create(&wire, serde_json::from_str(CREATE).unwrap()).await, Outcome::Kept);
+    assert_eq!(requests(&wire).len(), 2);
+}
+
+#[tokio::test]
+async fn the_loser_of_two_createsecret_keeps_the_winners_value() {
+    let wire = replies(&[RUNNING, NO_VALUE, VALUE, OTHER_VALUE, VALUE]);
+    assert_eq!(create(&wire, serde_json::from_str(CREATE).unwrap()).await, Outcome::Kept);
+    let operations: Vec<_> = requests(&wire).into_iter().map(|(operation, _)| operation).collect();
+    let get = "GetSecretValue";
+    assert_eq!(operations, ["DescribeSecret", get, get, "PutSecretValue", get]);
+}

@@ -1,0 +1,385 @@
+//! `cargo xtask bench`: what a function costs, measured on its release binary against a local cloud of its own.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::aws::{Aws, text};
+use crate::cloud::Place;
+use crate::deploy::{self, PREFIX};
+use crate::repo::Repo;
+use crate::run::{self, Log, Progress};
+use crate::runtime_api::RuntimeApi;
+use crate::table::table;
+use crate::up;
+
+/// One benchmark: gives what goes to `target/bench/NAME.json`.
+struct Benchmark {
+    name: &'static str,
+    measure: fn(&Repo, &Aws, &mut Progress) -> Result<Value>,
+    steps: usize,
+}
+
+const BENCHMARKS: &[Benchmark] = &[Benchmark { name: "rotation", measure: rotation, steps: 3 }];
+
+/// Runs one benchmark, or all.
+pub(crate) fn bench(repo: &Repo, name: Option<&str>) -> Result<()> {
+    let chosen: Vec<&Benchmark> =
+        BENCHMARKS.iter().filter(|bench| name.is_none_or(|name| bench.name == name)).collect();
+    if chosen.is_empty() {
+        let names: Vec<&str> = BENCHMARKS.iter().map(|bench| bench.name).collect();
+        bail!("there is no benchmark `{}`; there are: {}", name.unwrap_or_default(), names.join(", "));
+    }
+    let _lock = repo.lock()?;
+    let place = Place::new(repo, "bench-cloud");
+    place.stop()?;
+    let steps = up::STEPS + chosen.iter().map(|bench| bench.steps).sum::<usize>();
+    let mut progress = Progress::new(repo.local().join("logs/bench"), steps, false);
+    let running = up::bring_up(repo, &place, Some(0), &mut progress)?;
+    let folder = repo.at("target/bench");
+    fs::create_dir_all(&folder)?;
+    for bench in chosen {
+        let result = (bench.measure)(repo, &running.aws, &mut progress)?;
+        let file = folder.join(format!("{}.json", bench.name));
+        fs::write(&file, format!("{result:#}\n"))?;
+        println!("\n{}: {}\n\n{}", bench.name, file.display(), table(&rows(&result)));
+    }
+    running.down.now()
+}
+
+/// Median, least and greatest of a sample.
+#[derive(Debug, PartialEq, Serialize)]
+struct Spread {
+    median: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Spread {
+    fn of(mut sample: Vec<f64>) -> Result<Self> {
+        sample.sort_by(f64::total_cmp);
+        let at = |index: usize| sample.get(index).copied().context("nothing was measured");
+        let last = sample.len().saturating_sub(1);
+        let median = f64::midpoint(at(last / 2)?, at(last.div_ceil(2))?);
+        let round = |value: f64| (value * 1000.0).round() / 1000.0;
+        Ok(Self { median: round(median), min: round(at(0)?), max: round(at(last)?) })
+    }
+}
+
+/// A result for people: spreads in three columns, everything else in one.
+fn rows(result: &Value) -> Vec<Vec<String>> {
+    let mut rows = vec![["", "median", "min", "max"].map(str::to_owned).to_vec()];
+    for (name, value) in result.as_object().into_iter().flatten() {
+        let mut row = vec![name.replace('_', " ")];
+        match (value.get("median"), value.get("min"), value.get("max")) {
+            (Some(median), Some(min), Some(max)) => row.extend([median, min, max].map(Value::to_string)),
+            _ => row.push(value.to_string()),
+        }
+        rows.push(row);
+    }
+    rows
+}
+
+const COLD_PROCESSES: usize = 20;
+const WARM_ROTATIONS: usize = 100;
+const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
+const SECRET: &str = "/moveongs/dev/bench";
+const STAGER: &str = "bench-stager";
+
+/// `rotate-random`: the start of a process, and rotations of four steps in one that is warm.
+fn rotation(repo: &Repo, aws: &Aws, progress: &mut Progress) -> Result<Value> {
+    let name = format!("{PREFIX}-rotate-random");
+    let configuration = aws.function(&name)?;
+    let role = text(&configuration, "/Role").context("the function has no role")?;
+    let driver =
+        progress.step("preparing a secret to rotate", |log| Driver::prepare(repo, aws, role, log))?;
+
+    let (mut first_poll, mut first_step) = (Vec::new(), Vec::new());
+    progress.step(&format!("starting {COLD_PROCESSES} cold processes"), |log| {
+        for _ in 0..COLD_PROCESSES {
+            let token = driver.stage()?;
+            let mut function = Function::start(repo, aws, &configuration, log)?;
+            first_poll.push(millis(function.started, function.api.polled()?));
+            for step in STEPS {
+                let answered = function.api.invoke(&driver.event(step, &token))?;
+                if step == "createSecret" {
+                    first_step.push(millis(function.started, answered));
+                }
+                function.api.polled()?;
+            }
+            function.end();
+        }
+        Ok(())
+    })?;
+
+    let (mut wall, mut cpu) = (Vec::new(), Vec::new());
+    let mut calls: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    let (mean_cpu, peak_rss) = progress.step(&format!("doing {WARM_ROTATIONS} warm rotations"), |log| {
+        let mut function = Function::start(repo, aws, &configuration, log)?;
+        function.api.polled()?;
+        let mut ticks_before = 0.0;
+        // The first rotation warms the process up and is not counted.
+        for number in 0..=WARM_ROTATIONS {
+            let token = driver.stage()?;
+            if number == 1 {
+                ticks_before = function.cpu_millis_in_ticks()?;
+            }
+            let cpu_before = function.cpu_millis()?;
+            let mut rotation = 0.0;
+            for step in STEPS {
+                let seen = driver.last_call()?;
+                let sent = Instant::now();
+                rotation += millis(sent, function.api.invoke(&driver.event(step, &token))?);
+                function.api.polled()?;
+                if number > 0 {
+                    calls.entry(step).or_default().push(driver.calls_after(seen)?);
+                }
+            }
+            if number > 0 {
+                wall.push(rotation);
+                cpu.push(function.cpu_millis()? - cpu_before);
+            }
+        }
+        let mean = (function.cpu_millis_in_ticks()? - ticks_before) / WARM_ROTATIONS as f64;
+        let peak = function.peak_rss_mib()?;
+        function.end();
+        Ok((mean, peak))
+    })?;
+
+    let calls: BTreeMap<&str, Spread> =
+        calls.into_iter().map(|(step, sample)| Ok((step, Spread::of(sample)?))).collect::<Result<_>>()?;
+    let mut result = json!({
+        "cold_processes": COLD_PROCESSES,
+        "start_to_first_poll_ms": Spread::of(first_poll)?,
+        "start_to_end_of_first_step_ms": Spread::of(first_step)?,
+        "warm_rotations": WARM_ROTATIONS,
+        "warm_rotation_wall_ms": Spread::of(wall)?,
+        "warm_rotation_cpu_ms": Spread::of(cpu)?,
+        "warm_rotation_cpu_mean_ms": mean_cpu,
+        "peak_rss_mib": peak_rss,
+        "zip_bytes": configuration.get("CodeSize").cloned().unwrap_or_default(),
+    });
+    if let Some(result) = result.as_object_mut() {
+        for (step, spread) in calls {
+            result.insert(format!("calls_in_{step}"), serde_json::to_value(spread)?);
+        }
+    }
+    Ok(result)
+}
+
+fn millis(from: Instant, to: Instant) -> f64 {
+    to.duration_since(from).as_secs_f64() * 1000.0
+}
+
+/// Plays Secrets Manager's part: it stages the pending version, and the measured process is called instead of Lambda.
+struct Driver<'a> {
+    aws: &'a Aws,
+    arn: String,
+    stager: String,
+    evidence_bucket: String,
+}
+
+impl<'a> Driver<'a> {
+    /// Only RotateSecret can stage a version without a value. So the secret's own rotation function is one that always
+    /// fails, and nothing but this driver tries again.
+    fn prepare(repo: &Repo, aws: &'a Aws, role: &str, log: &Log) -> Result<Self> {
+        aws.admin("POST", "rotations/settings", Some(&json!({"retry": "manual"})))?;
+        let folder = repo.local().join("bench");
+        fs::create_dir_all(&folder)?;
+        fs::write(
+            folder.join("stager.py"),
+            "def handler(event, context):\n    raise RuntimeError('only stages')\n",
+        )?;
+        let mut zip = run::command(repo.venv("python"));
+        run::run(zip.args(["-m", "zipfile", "-c", "stager.zip", "stager.py"]).current_dir(&folder), log)?;
+        let mut create =
+            aws.cli(&["lambda", "create-function", "--function-name", STAGER, "--handler", "stager.handler"]);
+        create.args(["--runtime", "python3.13", "--role", role]);
+        create.args(["--zip-file", "fileb://stager.zip"]).current_dir(&folder);
+        run::run(&mut create, log)?;
+        let mut permit =
+            aws.cli(&["lambda", "add-permission", "--function-name", STAGER, "--statement-id", "rotation"]);
+        permit.args(["--action", "lambda:InvokeFunction", "--principal", "secretsmanager.amazonaws.com"]);
+        run::run(&mut permit, log)?;
+        let outputs = deploy::outputs(aws, log)?;
+        let stager = aws.function(STAGER)?;
+        let secret =
+            aws.secrets("CreateSecret", &json!({"Name": SECRET, "SecretString": "to be rotated"}))?;
+        Ok(Self {
+            aws,
+            arn: text(&secret, "/ARN").context("the secret has no ARN")?.to_owned(),
+            evidence_bucket: outputs
+                .get("EvidenceBucket")
+                .context("the stack has no output EvidenceBucket")?
+                .clone(),
+            stager: text(&stager, "/FunctionArn").context("the stager has no ARN")?.to_owned(),
+        })
+    }
+
+    /// Starts a rotation; gives its token.
+    fn stage(&self) -> Result<String> {
+        let id = json!({"SecretId": self.arn});
+        // The rotation before was finished behind the service's back.
+        self.forget_old_evidence()?;
+        let described = self.aws.secrets("DescribeSecret", &id)?;
+        if described.get("RotationEnabled") == Some(&Value::Bool(true)) {
+            self.aws.secrets("CancelRotateSecret", &id)?;
+        }
+        let mut bytes = [0_u8; 16];
+        getrandom::fill(&mut bytes).context("the operating system gives no random bytes")?;
+        let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let request = json!({
+            "SecretId": self.arn,
+            "ClientRequestToken": token,
+            "RotationLambdaARN": self.stager,
+            "RotationRules": {"AutomaticallyAfterDays": 90},
+        });
+        self.aws.secrets("RotateSecret", &request)?;
+        run::wait_for("the staged version", Duration::from_secs(30), || {
+            let state = self.aws.admin("GET", &format!("rotations?secret={SECRET}"), None)?;
+            Ok((text(&state, "/state") == Some("waiting")).then_some(()))
+        })?;
+        Ok(token)
+    }
+
+    fn event(&self, step: &str, token: &str) -> String {
+        json!({"Step": step, "SecretId": self.arn, "ClientRequestToken": token}).to_string()
+    }
+
+    /// Leaves the newest evidence record only: a run reads the records that are as young as itself, and outside of a
+    /// benchmark there is none.
+    fn forget_old_evidence(&self) -> Result<()> {
+        let path = format!("/{}?list-type=2&prefix=evidence/rotate-random/", self.evidence_bucket);
+        let listing = self.aws.wire("s3", "GET", &path, &[], &[])?.text();
+        // The newest one has the smallest key.
+        for key in keys(&listing).iter().skip(1) {
+            let path = format!("/{}/{key}", self.evidence_bucket);
+            let answer = self.aws.wire("s3", "DELETE", &path, &[], &[])?;
+            ensure!(answer.status == 204, "{key} cannot be deleted: {} {}", answer.status, answer.text());
+        }
+        Ok(())
+    }
+
+    fn last_call(&self) -> Result<u64> {
+        let answer = self.aws.admin("GET", "calls?after=999999999", None)?;
+        answer.get("last").and_then(Value::as_u64).context("the log of calls has no `last`")
+    }
+
+    /// How many calls were made since; nothing but the measured process makes any.
+    fn calls_after(&self, seen: u64) -> Result<f64> {
+        let answer = self.aws.admin("GET", &format!("calls?after={seen}"), None)?;
+        let calls =
+            answer.get("calls").and_then(Value::as_array).context("the log of calls has no `calls`")?;
+        Ok(calls.len() as f64)
+    }
+}
+
+/// The keys in a listing of a bucket, in its order.
+fn keys(listing: &str) -> Vec<&str> {
+    listing.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next()).collect()
+}
+
+/// One process of the function's release binary.
+struct Function {
+    child: Child,
+    api: RuntimeApi,
+    started: Instant,
+}
+
+impl Function {
+    fn start(repo: &Repo, aws: &Aws, configuration: &Value, log: &Log) -> Result<Self> {
+        let api = RuntimeApi::start()?;
+        let output = fs::File::options().append(true).open(&log.path)?;
+        let mut command = Command::new(repo.at("target/lambda/rotate-random/bootstrap"));
+        command.env_clear().stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+        let variables = configuration.pointer("/Environment/Variables").and_then(Value::as_object);
+        for (name, value) in variables.into_iter().flatten() {
+            command.env(name, value.as_str().unwrap_or_default());
+        }
+        command.envs(aws.environment()).env("AWS_LAMBDA_RUNTIME_API", &api.address);
+        command.env("AWS_LAMBDA_FUNCTION_NAME", text(configuration, "/FunctionName").unwrap_or_default());
+        command.env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256").env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST");
+        command.env("AWS_LAMBDA_LOG_STREAM_NAME", "bench").env("AWS_LAMBDA_LOG_GROUP_NAME", "bench");
+        // The measured secret takes the place of JWT_SECRET, so that its policy holds.
+        command.env("JWT_SECRET_NAME", SECRET);
+        let started = Instant::now();
+        let child = command.spawn().context("the function's binary cannot be started")?;
+        Ok(Self { child, api, started })
+    }
+
+    fn proc(&self, file: &str) -> Result<String> {
+        let path = format!("/proc/{}/{file}", self.child.id());
+        fs::read_to_string(&path).with_context(|| format!("cannot read {path}; benchmarks need Linux"))
+    }
+
+    /// CPU time of the threads that live, to the nanosecond.
+    fn cpu_millis(&self) -> Result<f64> {
+        let mut nanos = 0.0;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let Ok(stat) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+            nanos += stat.split(' ').next().and_then(|on_cpu| on_cpu.parse::<f64>().ok()).unwrap_or_default();
+        }
+        Ok(nanos / 1e6)
+    }
+
+    /// User and system time of the whole process, in the kernel's ticks of 10 ms.
+    fn cpu_millis_in_ticks(&self) -> Result<f64> {
+        let stat = self.proc("stat")?;
+        let fields: Vec<&str> =
+            stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
+        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok());
+        let (user, system) = ticks(11).zip(ticks(12)).context("the process has no times")?;
+        Ok((user + system) * 10.0)
+    }
+
+    fn peak_rss_mib(&self) -> Result<f64> {
+        let status = self.proc("status")?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .context("the process has no VmHWM")?;
+        let kib: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok((kib / 1024.0 * 10.0).round() / 10.0)
+    }
+
+    fn end(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_has_the_middle_of_an_even_sample() {
+        assert_eq!(Spread::of(vec![3.0, 1.0, 2.0]).unwrap(), Spread { median: 2.0, min: 1.0, max: 3.0 });
+        assert_eq!(Spread::of(vec![4.0, 1.0, 2.0, 3.0]).unwrap(), Spread { median: 2.5, min: 1.0, max: 4.0 });
+        assert!(Spread::of(Vec::new()).is_err());
+    }
+
+    #[test]
+    fn the_keys_of_a_listing_keep_their_order() {
+        assert_eq!(keys("<L><C><Key>a/1</Key><Size>2</Size></C><C><Key>a/2</Key></C></L>"), ["a/1", "a/2"]);
+        assert!(keys("<L></L>").is_empty());
+    }
+
+    #[test]
+    fn a_spread_fills_three_columns_and_a_number_one() {
+        let rows = rows(&json!({"wall_ms": {"median": 2.0, "min": 1.0, "max": 3.0}, "zip_bytes": 7}));
+        assert_eq!(rows[1], ["wall ms", "2.0", "1.0", "3.0"]);
+        assert_eq!(rows[2], ["zip bytes", "7"]);
+    }
+}
