@@ -5,13 +5,13 @@ use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::aws::{Aws, text};
 use crate::cloud::Place;
-use crate::deploy::{self, PREFIX};
+use crate::deploy::PREFIX;
 use crate::repo::Repo;
 use crate::run::{self, Log, Progress};
 use crate::runtime_api::RuntimeApi;
@@ -181,7 +181,6 @@ struct Driver<'a> {
     aws: &'a Aws,
     arn: String,
     stager: String,
-    evidence_bucket: String,
 }
 
 impl<'a> Driver<'a> {
@@ -206,17 +205,12 @@ impl<'a> Driver<'a> {
             aws.cli(&["lambda", "add-permission", "--function-name", STAGER, "--statement-id", "rotation"]);
         permit.args(["--action", "lambda:InvokeFunction", "--principal", "secretsmanager.amazonaws.com"]);
         run::run(&mut permit, log)?;
-        let outputs = deploy::outputs(aws, log)?;
         let stager = aws.function(STAGER)?;
         let secret =
             aws.secrets("CreateSecret", &json!({"Name": SECRET, "SecretString": "to be rotated"}))?;
         Ok(Self {
             aws,
             arn: text(&secret, "/ARN").context("the secret has no ARN")?.to_owned(),
-            evidence_bucket: outputs
-                .get("EvidenceBucket")
-                .context("the stack has no output EvidenceBucket")?
-                .clone(),
             stager: text(&stager, "/FunctionArn").context("the stager has no ARN")?.to_owned(),
         })
     }
@@ -225,7 +219,6 @@ impl<'a> Driver<'a> {
     fn stage(&self) -> Result<String> {
         let id = json!({"SecretId": self.arn});
         // The rotation before was finished behind the service's back.
-        self.forget_old_evidence()?;
         let described = self.aws.secrets("DescribeSecret", &id)?;
         if described.get("RotationEnabled") == Some(&Value::Bool(true)) {
             self.aws.secrets("CancelRotateSecret", &id)?;
@@ -251,20 +244,6 @@ impl<'a> Driver<'a> {
         json!({"Step": step, "SecretId": self.arn, "ClientRequestToken": token}).to_string()
     }
 
-    /// Leaves the newest evidence record only: a run reads the records that are as young as itself, and outside of a
-    /// benchmark there is none.
-    fn forget_old_evidence(&self) -> Result<()> {
-        let path = format!("/{}?list-type=2&prefix=evidence/rotate-random/", self.evidence_bucket);
-        let listing = self.aws.wire("s3", "GET", &path, &[], &[])?.text();
-        // The newest one has the smallest key.
-        for key in keys(&listing).iter().skip(1) {
-            let path = format!("/{}/{key}", self.evidence_bucket);
-            let answer = self.aws.wire("s3", "DELETE", &path, &[], &[])?;
-            ensure!(answer.status == 204, "{key} cannot be deleted: {} {}", answer.status, answer.text());
-        }
-        Ok(())
-    }
-
     fn last_call(&self) -> Result<u64> {
         let answer = self.aws.admin("GET", "calls?after=999999999", None)?;
         answer.get("last").and_then(Value::as_u64).context("the log of calls has no `last`")
@@ -277,11 +256,6 @@ impl<'a> Driver<'a> {
             answer.get("calls").and_then(Value::as_array).context("the log of calls has no `calls`")?;
         Ok(calls.len() as f64)
     }
-}
-
-/// The keys in a listing of a bucket, in its order.
-fn keys(listing: &str) -> Vec<&str> {
-    listing.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next()).collect()
 }
 
 /// One process of the function's release binary.
@@ -368,12 +342,6 @@ mod tests {
         assert_eq!(Spread::of(vec![3.0, 1.0, 2.0]).unwrap(), Spread { median: 2.0, min: 1.0, max: 3.0 });
         assert_eq!(Spread::of(vec![4.0, 1.0, 2.0, 3.0]).unwrap(), Spread { median: 2.5, min: 1.0, max: 4.0 });
         assert!(Spread::of(Vec::new()).is_err());
-    }
-
-    #[test]
-    fn the_keys_of_a_listing_keep_their_order() {
-        assert_eq!(keys("<L><C><Key>a/1</Key><Size>2</Size></C><C><Key>a/2</Key></C></L>"), ["a/1", "a/2"]);
-        assert!(keys("<L></L>").is_empty());
     }
 
     #[test]

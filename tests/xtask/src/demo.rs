@@ -127,9 +127,9 @@ fn rotate_random(show: &mut Show<'_>) -> Result<String> {
     rotated
 }
 
-/// A deployment that sets a schedule starts a rotation; it ends before the one that is shown.
+/// A deployment that sets a schedule makes the service test the set-up; that ends before the rotation that is shown.
 fn wait_until_settled(show: &Show<'_>) -> Result<()> {
-    run::wait_for("the rotation that the deployment started", Duration::from_secs(60), || {
+    run::wait_for("the test that the deployment started", Duration::from_secs(60), || {
         let secret = show.aws.secrets("DescribeSecret", &json!({"SecretId": JWT_SECRET}))?;
         let versions = versions(&secret);
         Ok(holder(&versions, "AWSPENDING").is_none().then_some(()))
@@ -176,7 +176,7 @@ fn rotate_jwt_secret(show: &mut Show<'_>, function: &str) -> Result<String> {
     })?;
     let channel = text(&message, "/channel").unwrap_or("?").to_owned();
     (show.say)(&format!("message in {channel}:"));
-    for line in text(&message, "/text").unwrap_or_default().lines() {
+    for line in texts(&message).iter().flat_map(|text| text.lines()) {
         (show.say)(&format!("  {line}"));
     }
 
@@ -223,6 +223,17 @@ fn explain(show: &mut Show<'_>, function: &str) {
 fn messages(aws: &Aws) -> Result<Vec<Value>> {
     let answer = aws.admin("GET", "slack/messages", None)?;
     Ok(answer.get("messages").and_then(Value::as_array).cloned().unwrap_or_default())
+}
+
+/// What a person reads of a message: the texts of its blocks.
+fn texts(message: &Value) -> Vec<String> {
+    let blocks = message.get("blocks").and_then(Value::as_array).cloned().unwrap_or_default();
+    let elements =
+        |block: &Value| block.get("elements").and_then(Value::as_array).cloned().unwrap_or_default();
+    let places = blocks.iter().flat_map(|block| [vec![block.clone()], elements(block)].concat());
+    places
+        .filter_map(|place| text(&place, "/text/text").or(text(&place, "/text")).map(str::to_owned))
+        .collect()
 }
 
 /// Version ids and their stages.

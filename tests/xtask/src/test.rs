@@ -1,10 +1,11 @@
 //! `cargo xtask test`: every check of the repository, one after the other, with a summary in which nothing is missing.
 
 use std::cell::RefCell;
+use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::aws::Aws;
 use crate::cloud::{self, Place};
@@ -24,6 +25,7 @@ const PYTHON: &str = "Python environment";
 const POSTGRES: &str = "PostgreSQL";
 const CARGO_DENY: &str = "cargo-deny";
 const END_TO_END: &str = "end-to-end tests";
+const SAM_CLI: &str = "AWS SAM CLI";
 const DEPLOYMENT: &str = "deployment to a fresh local cloud";
 
 const CHECKS: &[Check] = &[
@@ -115,6 +117,8 @@ const CHECKS: &[Check] = &[
         after: &[END_TO_END],
         run: |context, log| passed(context.on_test_cloud("leaks", log)),
     },
+    Check { name: SAM_CLI, after: &[], run: |context, log| passed(setup::sam(context.repo, log)) },
+    Check { name: "sam validate and sam build", after: &[PYTHON, SAM_CLI], run: sam_build },
     Check { name: "demo", after: &[PYTHON, POSTGRES], run: demonstration },
     Check { name: "nothing left running", after: &[], run: nothing_left },
 ];
@@ -275,6 +279,26 @@ fn advisories(context: &Context<'_>, log: &Log) -> Result<Verdict> {
 fn unreachable_database(output: &str) -> Option<String> {
     let start = output.find("failed to fetch advisory database")?;
     output.get(start..)?.lines().next().map(str::to_owned)
+}
+
+/// The same template by the tool that deploys it to AWS, for this machine's processor.
+fn sam_build(context: &Context<'_>, log: &Log) -> Result<Verdict> {
+    let sam = |arguments: &[&str]| -> Result<()> {
+        let mut sam = run::command(context.repo.local().join("sam/bin/sam"));
+        sam.args(arguments).args(["--template-file", "template.yaml", "--region", "us-east-1"]);
+        sam.env("SAM_CLI_TELEMETRY", "0").env("PATH", setup::path(context.repo)?);
+        run::run(sam.current_dir(&context.repo.root), log)
+    };
+    sam(&["validate", "--lint"])?;
+    let architecture = format!("Architecture={}", deploy::ARCHITECTURE);
+    let build = context.repo.local().join("sam-build");
+    let build = build.to_string_lossy();
+    sam(&["build", "--beta-features", "--parameter-overrides", &architecture, "--build-dir", &build])?;
+    let entries = fs::read_dir(context.repo.local().join("sam-build"))?.collect::<Result<Vec<_>, _>>()?;
+    let built = entries.iter().filter(|entry| entry.path().join("bootstrap").is_file()).count();
+    let functions = context.repo.functions()?.len();
+    ensure!(built == functions, "sam build made {built} of {functions} functions");
+    Ok(Verdict::Passed)
 }
 
 fn python_tests(context: &Context<'_>, log: &Log) -> Result<Verdict> {
