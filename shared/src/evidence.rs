@@ -6,8 +6,9 @@
 //! in the chain: the later one looks for the chain's end again.
 //!
 //! A run has one record, however often it is repeated: before the record, the place that it will take is noted in
-//! `runs/<procedure>/<SHA-256 of the run id>.json`. A repetition looks whether the record stands there. The number
-//! of requests does not depend on how many records there are.
+//! `runs/<procedure>/<SHA-256 of the run id>.json`. A repetition looks whether the record stands there. The note also
+//! tells a run that was begun by the procedure from one that somebody only claims. The number of requests does not
+//! depend on how many records there are.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
@@ -20,8 +21,11 @@ use sha2::{Digest, Sha256};
 
 use crate::failure::{CallError, chain};
 
-/// The greatest sequence number plus one, as the keys count down from it.
+/// What the keys count down from: the record with sequence 1 has the key 9999999998.
 const LAST: u64 = 9_999_999_999;
+
+/// What a record says of a message that reached the channel.
+pub(crate) const SENT: &str = "sent";
 
 /// How often an append starts again because another run took its place in the chain.
 const APPENDS: u32 = 8;
@@ -90,16 +94,16 @@ struct Record<'a> {
     draft: &'a Draft,
 }
 
-/// The part of a stored record that the chain needs.
+/// The part of a stored record that a repetition needs.
 #[derive(Deserialize)]
 struct Stored {
-    sequence: u64,
     run_id: String,
+    channel: String,
 }
 
-/// The place that a run's record was to take.
+/// The content of a note: the place that a run's record is to take.
 #[derive(Deserialize, Serialize)]
-struct Intent {
+struct Place {
     key: String,
 }
 
@@ -126,14 +130,25 @@ pub enum Chain {
     Recorded {
         /// Key of the record.
         key: String,
+        /// Whether the channel has the run's message.
+        told: bool,
     },
     /// It has none yet.
     Open {
         /// The newest record and its sequence; none when the procedure has never run.
         newest: Option<(u64, Link)>,
-        /// Entity tag of the place that an earlier attempt has noted for the run.
-        noted: Option<String>,
+        /// What an earlier step of the run has noted.
+        noted: Option<Note>,
     },
+}
+
+/// A run's note, as it is stored.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Note {
+    /// The place that the record is to take.
+    key: String,
+    /// Entity tag of the note.
+    etag: String,
 }
 
 /// Why evidence could not be read or written.
@@ -174,7 +189,7 @@ impl Evidence {
         format!("evidence/{}/{:010}.json", self.procedure, LAST.saturating_sub(sequence))
     }
 
-    fn intent_key(&self, run_id: &str) -> String {
+    fn note_key(&self, run_id: &str) -> String {
         format!("runs/{}/{}.json", self.procedure, sha256(run_id.as_bytes()))
     }
 
@@ -184,22 +199,37 @@ impl Evidence {
     ///
     /// [`EvidenceError::S3`] or [`EvidenceError::Unreadable`].
     pub async fn find(&self, run_id: &str) -> Result<Chain, EvidenceError> {
-        let intent = match self.first(&self.intent_key(run_id)).await? {
-            Some(key) => Some(self.read::<Intent>(&key).await?),
+        let noted = match self.first(&self.note_key(run_id)).await? {
+            Some(key) => {
+                let Read { content: Place { key }, etag, .. } = self.read(&key).await?;
+                Some(Note { key, etag })
+            }
             None => None,
         };
-        let (intent, noted) = intent.map(|read| (read.content.key, read.etag)).unzip();
         let Some(newest) = self.first(&format!("evidence/{}/", self.procedure)).await? else {
             return Ok(Chain::Open { newest: None, noted });
         };
         // The chain has no gaps, so a key that sorts before the newest is of a record that was never written.
-        if let Some(key) = intent.filter(|key| *key >= newest)
-            && self.read::<Stored>(&key).await?.content.run_id == run_id
-        {
-            return Ok(Chain::Recorded { key });
+        if let Some(Note { key, .. }) = noted.as_ref().filter(|note| note.key >= newest) {
+            let stored = self.read::<Stored>(key).await?.content;
+            if stored.run_id == run_id {
+                return Ok(Chain::Recorded { key: key.clone(), told: stored.channel == SENT });
+            }
         }
-        let Read { content, link, .. } = self.read::<Stored>(&newest).await?;
-        Ok(Chain::Open { newest: Some((content.sequence, link)), noted })
+        let link = self.read::<Stored>(&newest).await?.link;
+        Ok(Chain::Open { newest: Some((self.sequence(&newest)?, link)), noted })
+    }
+
+    /// The sequence in a record's key.
+    fn sequence(&self, key: &str) -> Result<u64, EvidenceError> {
+        let place = key.strip_prefix("evidence/").and_then(|key| key.strip_prefix(self.procedure));
+        let number =
+            place.and_then(|place| place.strip_prefix('/')?.strip_suffix(".json")?.parse::<u64>().ok());
+        let sequence = number.and_then(|number| LAST.checked_sub(number)).filter(|sequence| *sequence > 0);
+        sequence.ok_or_else(|| EvidenceError::Unreadable {
+            key: key.to_owned(),
+            reason: "its name is not a number of the chain".to_owned(),
+        })
     }
 
     /// The first key with a prefix. A missing object shows here without the permission that a 404 would need.
@@ -220,7 +250,26 @@ impl Evidence {
         Ok(Read { content, link: Link { key: key.to_owned(), sha256: sha256(&bytes) }, etag })
     }
 
-    /// Writes the run's record at the end of the chain that `find` returned, and returns its key.
+    /// Notes the place at the end of the chain for `run_id`, and returns the chain with the note; `None` when
+    /// another run, or another attempt of this one, was faster.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::S3`].
+    pub async fn note(&self, run_id: &str, chain: Chain) -> Result<Option<Chain>, EvidenceError> {
+        let Chain::Open { newest, noted } = chain else { return Ok(Some(chain)) };
+        let key = self.key(newest.as_ref().map_or(1, |(sequence, _)| sequence + 1));
+        if noted.as_ref().is_some_and(|note| note.key == key) {
+            return Ok(Some(Chain::Open { newest, noted }));
+        }
+        // The note may replace only the one that was read: a slower attempt of the same run must not point away
+        // from the record that a faster one has written since.
+        let replaces = noted.as_ref().map(|note| note.etag.as_str());
+        let etag = self.put(&self.note_key(run_id), &Place { key: key.clone() }, replaces).await?;
+        Ok(etag.map(|etag| Chain::Open { newest, noted: Some(Note { key, etag }) }))
+    }
+
+    /// Writes the run's record at the end of the chain that `find` or `note` returned, and returns its key.
     ///
     /// Finds the chain's end again when another run was faster. The record that an earlier attempt of the same
     /// run has written stays, and its key is returned.
@@ -230,35 +279,32 @@ impl Evidence {
     /// Any [`EvidenceError`]; the record is then not stored, or its storing was not confirmed.
     pub async fn append(&self, draft: &Draft, mut chain: Chain) -> Result<String, EvidenceError> {
         for _ in 0..APPENDS {
-            let (newest, noted) = match chain {
-                Chain::Recorded { key } => return Ok(key),
-                Chain::Open { newest, noted } => (newest, noted),
-            };
-            let sequence = newest.as_ref().map_or(1, |(sequence, _)| sequence + 1);
-            let previous = newest.as_ref().map(|(_, link)| link);
-            let key = self.key(sequence);
-            // The note may replace only the one that was read: a slower attempt of the same run must not point
-            // away from the record that a faster one has written since.
-            let intent = Intent { key: key.clone() };
-            let record = Record { schema: 1, procedure: self.procedure, sequence, previous, draft };
-            if self.put(&self.intent_key(&draft.run_id), &intent, noted.as_deref()).await?
-                && self.put(&key, &record, None).await?
-            {
-                return Ok(key);
+            if let Some(noted) = self.note(&draft.run_id, chain).await? {
+                let newest = match noted {
+                    Chain::Recorded { key, .. } => return Ok(key),
+                    Chain::Open { newest, .. } => newest,
+                };
+                let sequence = newest.as_ref().map_or(1, |(sequence, _)| sequence + 1);
+                let previous = newest.as_ref().map(|(_, link)| link);
+                let record = Record { schema: 1, procedure: self.procedure, sequence, previous, draft };
+                let key = self.key(sequence);
+                if self.put(&key, &record, None).await?.is_some() {
+                    return Ok(key);
+                }
             }
             chain = self.find(&draft.run_id).await?;
         }
         Err(EvidenceError::Contended)
     }
 
-    /// Puts an object where none is, or in place of the one with the entity tag `replaces`; `false` when another
-    /// is there.
+    /// Puts an object where none is, or in place of the one with the entity tag `replaces`, and returns its own
+    /// tag; `None` when another is there.
     async fn put(
         &self,
         key: &str,
         content: &impl Serialize,
         replaces: Option<&str>,
-    ) -> Result<bool, CallError> {
+    ) -> Result<Option<String>, CallError> {
         // Text, numbers and lists of our own types: there is nothing in them that JSON cannot say.
         let bytes = serde_json::to_vec_pretty(content).unwrap_or_default();
         let put = self
@@ -274,11 +320,11 @@ impl Evidence {
             None => put.if_none_match("*"),
         };
         match put.send().await {
-            Ok(_) => Ok(true),
+            Ok(put) => Ok(Some(put.e_tag.unwrap_or_default())),
             Err(error)
                 if matches!(error.code(), Some("PreconditionFailed" | "ConditionalRequestConflict")) =>
             {
-                Ok(false)
+                Ok(None)
             }
             Err(error) => Err(CallError::during("s3:PutObject")(error)),
         }
@@ -287,4 +333,118 @@ impl Evidence {
 
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
+    use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
+
+    use super::*;
+
+    /// S3 that gives the answers in order: a status and a body.
+    fn evidence(answers: &[(u16, &str)]) -> (Evidence, StaticReplayClient) {
+        let event = |(status, body): &(u16, &str)| {
+            let answer =
+                http::Response::builder().status(*status).header("etag", "\"tag\"").body((*body).into());
+            ReplayEvent::new(http::Request::new("".into()), answer.unwrap())
+        };
+        let wire = StaticReplayClient::new(answers.iter().map(event).collect());
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("key", "secret", None, None, "test"))
+            .http_client(wire.clone())
+            .build();
+        let client = Client::from_conf(config);
+        (Evidence { client, bucket: "evidence-bucket".to_owned(), procedure: "p" }, wire)
+    }
+
+    fn listing(key: &str) -> String {
+        format!("<ListBucketResult><Contents><Key>{key}</Key></Contents></ListBucketResult>")
+    }
+
+    const NONE: &str = "<ListBucketResult></ListBucketResult>";
+    const TAKEN: &str = "<Error><Code>PreconditionFailed</Code></Error>";
+
+    fn draft() -> Draft {
+        let at = Timestamp::UNIX_EPOCH;
+        Draft {
+            run_id: "run".to_owned(),
+            project: String::new(),
+            environment: String::new(),
+            trigger: String::new(),
+            subject: String::new(),
+            started: at.into(),
+            ended: at.into(),
+            steps: Vec::new(),
+            findings: Vec::new(),
+            result: "succeeded",
+            code_version: String::new(),
+            channel: SENT.to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_record_ends_an_empty_chain() {
+        let (evidence, wire) = evidence(&[(200, NONE), (200, NONE), (200, ""), (200, "")]);
+        let chain = evidence.find("run").await.unwrap();
+        assert_eq!(chain, Chain::Open { newest: None, noted: None });
+        assert_eq!(evidence.append(&draft(), chain).await.unwrap(), "evidence/p/9999999998.json");
+        let put = wire.actual_requests().last().unwrap();
+        assert_eq!(put.headers().get("if-none-match"), Some("*"));
+    }
+
+    #[tokio::test]
+    async fn a_place_that_another_run_takes_first_is_left_to_it() {
+        let other = r#"{"run_id": "other", "channel": "sent"}"#;
+        let note = r#"{"key": "evidence/p/9999999998.json"}"#;
+        let (evidence, wire) = evidence(&[
+            // Noted for place 1, which is taken.
+            (200, ""),
+            (412, TAKEN),
+            // The note is there, the record in its place is the other's, which is the newest, too.
+            (200, &listing("runs/p/x.json")),
+            (200, note),
+            (200, &listing("evidence/p/9999999998.json")),
+            (200, other),
+            (200, other),
+            // Noted for place 2, in place of the note that was read; and taken.
+            (200, ""),
+            (200, ""),
+        ]);
+        let open = Chain::Open { newest: None, noted: None };
+        assert_eq!(evidence.append(&draft(), open).await.unwrap(), "evidence/p/9999999997.json");
+        let requests: Vec<_> = wire.actual_requests().collect();
+        assert_eq!(requests[7].headers().get("if-match"), Some("\"tag\""));
+        let record: serde_json::Value = serde_json::from_slice(requests[8].body().bytes().unwrap()).unwrap();
+        assert_eq!(record["sequence"], 2);
+        assert_eq!(record["previous"]["key"], "evidence/p/9999999998.json");
+        assert_eq!(record["previous"]["sha256"], sha256(other.as_bytes()));
+    }
+
+    #[tokio::test]
+    async fn a_chain_whose_end_is_always_taken_is_given_up() {
+        let round = [(412, TAKEN), (200, NONE), (200, NONE)];
+        let (evidence, _) = evidence(&round.repeat(8));
+        let open = Chain::Open { newest: None, noted: None };
+        assert_eq!(evidence.append(&draft(), open).await, Err(EvidenceError::Contended));
+    }
+
+    #[tokio::test]
+    async fn what_is_not_a_record_stops_the_chain_with_its_key() {
+        for (key, body) in [
+            ("evidence/p/9999999998.json", "{}"),
+            ("evidence/p/9999999998.json", "not JSON"),
+            ("evidence/p/readme.txt", r#"{"run_id": "x", "channel": "sent"}"#),
+            ("evidence/p/9999999999.json", r#"{"run_id": "x", "channel": "sent"}"#),
+        ] {
+            let (evidence, _) = evidence(&[(200, NONE), (200, &listing(key)), (200, body)]);
+            let error = evidence.find("run").await.unwrap_err();
+            assert!(
+                matches!(&error, EvidenceError::Unreadable { key: named, .. } if named == key),
+                "{error}"
+            );
+        }
+    }
 }

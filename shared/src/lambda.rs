@@ -130,11 +130,39 @@ where
     }
 }
 
-/// Bounds for each AWS call; the SDK has none for a whole call. Three attempts fit into the 30 s of a rotation step.
+/// Bounds for each AWS call; the SDK has none for a whole call. A call that hangs leaves a 30 s step time for another try.
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
         .operation_attempt_timeout(Duration::from_secs(4))
         .operation_timeout(Duration::from_secs(10))
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn work_is_given_up_before_the_deadline_and_not_earlier() {
+        let now = "2026-03-01T12:00:00Z".parse().unwrap();
+        let work = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
+        let reserve = Duration::from_secs(10);
+        let invocation = Invocation::new(now, Duration::from_secs(30));
+        assert_eq!(invocation.within(reserve, work(19)).await, Ok(()));
+        let invocation = Invocation::new(now, Duration::from_secs(30));
+        let late = invocation.within(reserve, work(21)).await.unwrap_err();
+        assert_eq!(late.to_string(), "no answer within the invocation's time: 20 s were left for it");
+        // What is left after the work can still be used.
+        assert_eq!(invocation.within(Duration::from_millis(500), work(9)).await, Ok(()));
+    }
+
+    #[test]
+    fn the_time_left_is_read_from_the_runtimes_deadline() {
+        let now: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+        let mut context = Context::default();
+        context.deadline = u64::try_from(now.as_millisecond()).unwrap() + 30_000;
+        let left = Invocation::from_context(&context, now).deadline.saturating_duration_since(Instant::now());
+        assert!(left > Duration::from_secs(29) && left <= Duration::from_secs(30), "{left:?}");
+    }
 }

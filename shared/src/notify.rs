@@ -147,8 +147,7 @@ impl Channel {
     async fn token(&self) -> Result<SecretString, NotifyError> {
         let value = self.secrets.get_secret_value().secret_id(&self.secret_id).send().await;
         let value = value.map_err(CallError::during("secretsmanager:GetSecretValue"))?;
-        let token = SecretString::from(value.secret_string.unwrap_or_default());
-        if token.expose_secret().starts_with("xoxb-") { Ok(token) } else { Err(NotifyError::NotAToken) }
+        bot_token(&SecretString::from(value.secret_string.unwrap_or_default())).ok_or(NotifyError::NotAToken)
     }
 
     /// One try; with the error comes how long to wait before another may help.
@@ -186,6 +185,13 @@ impl Channel {
     }
 }
 
+/// The bot token in a secret's value; the newline that a file ends with is no part of it.
+fn bot_token(value: &SecretString) -> Option<SecretString> {
+    let token = value.expose_secret().trim();
+    let rest = token.strip_prefix("xoxb-")?;
+    rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-').then(|| SecretString::from(token))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,6 +224,17 @@ mod tests {
             "",
         ] {
             assert!(bad.parse::<SlackApi>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_bot_token_is_told_from_what_is_none() {
+        let read =
+            |text: &str| bot_token(&SecretString::from(text)).map(|token| token.expose_secret().to_owned());
+        assert_eq!(read("xoxb-1-2-aB3\n").as_deref(), Some("xoxb-1-2-aB3"));
+        for bad in ["", "xoxp-1-2-aB3", "{\"token\": \"xoxb-1\"}", "xoxb-1\r\nHost: evil.example", "xoxb-1 2"]
+        {
+            assert_eq!(read(bad), None);
         }
     }
 }

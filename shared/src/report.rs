@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::evidence::{Chain, Draft, Evidence, EvidenceError};
+use crate::evidence::{Chain, Draft, Evidence, EvidenceError, SENT};
 use crate::failure::chain;
 use crate::lambda::Invocation;
 use crate::metrics;
 use crate::notify::{Channel, Message};
+
+/// Longest that the evidence is looked at before the channel is told.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Where a procedure reports to.
 pub struct Reporter {
@@ -20,55 +23,84 @@ pub struct Reporter {
     pub service: String,
 }
 
+/// How far a run's report was when it was last looked at.
+pub struct Begun(Result<Chain, String>);
+
+impl Begun {
+    /// Whether an earlier attempt of this run has begun it, and has not come to report it.
+    pub fn was_left_open(&self) -> bool {
+        match &self.0 {
+            Ok(Chain::Open { noted, .. }) => noted.is_some(),
+            Ok(Chain::Recorded { told, .. }) => !told,
+            Err(_) => false,
+        }
+    }
+}
+
 impl Reporter {
-    /// Tells the channel and writes the evidence, once for each `run_id`; returns the record's key, if there is one.
+    /// Notes that `run_id` is about to do what must be told, so that another attempt tells it if this one dies.
+    ///
+    /// Cannot fail: without the note, only the report after a crash would be missing, and the crash itself raises
+    /// an alarm.
+    pub async fn begin(&self, run_id: &str) -> Begun {
+        let begun = bounded(async {
+            let chain = self.evidence.find(run_id).await?;
+            match self.evidence.note(run_id, chain.clone()).await? {
+                Some(noted) => Ok(noted),
+                None => self.evidence.find(run_id).await,
+            }
+        });
+        Begun(begun.await)
+    }
+
+    /// Looks how far the report of `run_id` is.
+    pub async fn look(&self, run_id: &str) -> Begun {
+        Begun(bounded(self.evidence.find(run_id)).await)
+    }
+
+    /// Tells the channel and writes the evidence, once for each `run_id`.
     ///
     /// The message goes out before the record is written, so a run that dies between the two tells the channel
     /// twice rather than never. What cannot be delivered is not lost: it stands in the log at level `ERROR` with
     /// its whole text, and the metrics `EvidenceFailures` and `NotificationFailures` count it, which raises
-    /// their alarms.
-    pub async fn report(&self, draft: Draft, message: &Message, invocation: &Invocation) -> Option<String> {
-        let mut delivery = Delivery { draft, told: false };
-        let delivered =
-            invocation.within(Duration::from_millis(500), self.deliver(&mut delivery, message)).await;
-        let reason = match delivered {
-            Ok(Ok(key)) => {
-                tracing::info!(message = "recorded", evidence_key = key);
-                return Some(key);
-            }
-            Ok(Err(error)) => chain(&error),
-            Err(cut_off) => chain(&cut_off),
-        };
-        if !delivery.told {
-            self.lost("NotificationFailures", "NotificationFailed", &reason, &message.text(), invocation.now);
+    /// their alarms. A message that failed is tried again when the run is reported again.
+    pub async fn report(&self, mut draft: Draft, message: &Message, begun: Begun, invocation: &Invocation) {
+        if let Ok(Chain::Recorded { key, told: true }) = &begun.0 {
+            tracing::info!(message = "this run is already told and recorded", evidence_key = key);
+            return;
         }
-        let draft = serde_json::to_string(&delivery.draft).unwrap_or_default();
-        self.lost("EvidenceFailures", "EvidenceFailed", &reason, &draft, invocation.now);
-        None
-    }
-
-    async fn deliver(&self, delivery: &mut Delivery, message: &Message) -> Result<String, EvidenceError> {
-        let found = self.evidence.find(&delivery.draft.run_id).await;
-        if let Ok(Chain::Recorded { key }) = found {
-            delivery.told = true;
-            return Ok(key);
-        }
-        delivery.draft.channel = match self.channel.post(message).await {
-            Ok(()) => "sent".to_owned(),
-            Err(error) => {
-                let reason = chain(&error);
+        let margin = Duration::from_millis(500);
+        let told = invocation.within(margin, self.channel.post(message)).await;
+        let told = told.map_err(|late| chain(&late)).and_then(|posted| posted.map_err(|error| chain(&error)));
+        draft.channel = match told {
+            Ok(()) => SENT.to_owned(),
+            Err(reason) => {
                 self.lost(
                     "NotificationFailures",
                     "NotificationFailed",
                     &reason,
                     &message.text(),
-                    crate::time::now(),
+                    invocation.now,
                 );
                 format!("failed: {reason}")
             }
         };
-        delivery.told = true;
-        self.evidence.append(&delivery.draft, found?).await
+        let written = match begun.0 {
+            Ok(end) => {
+                let written = invocation.within(margin, self.evidence.append(&draft, end)).await;
+                written
+                    .map_err(|late| chain(&late))
+                    .and_then(|written| written.map_err(|error| chain(&error)))
+            }
+            Err(reason) => Err(reason),
+        };
+        match written {
+            Ok(key) => tracing::info!(message = "recorded", evidence_key = key),
+            Err(reason) => {
+                let draft = serde_json::to_string(&draft).unwrap_or_default();
+                self.lost("EvidenceFailures", "EvidenceFailed", &reason, &draft, invocation.now);
+            }
+        }
     }
 
     fn lost(&self, metric: &str, error_type: &str, reason: &str, undelivered: &str, now: Timestamp) {
@@ -77,9 +109,11 @@ impl Reporter {
     }
 }
 
-/// What has been done of a report, as far as it came.
-struct Delivery {
-    draft: Draft,
-    /// The channel has the message, or its loss is in the log.
-    told: bool,
+/// Looking at the evidence may not eat the time that the channel's message needs.
+async fn bounded(work: impl Future<Output = Result<Chain, EvidenceError>>) -> Result<Chain, String> {
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(Ok(chain)) => Ok(chain),
+        Ok(Err(error)) => Err(chain(&error)),
+        Err(_) => Err(format!("S3 did not answer within {} s", PATIENCE.as_secs())),
+    }
 }

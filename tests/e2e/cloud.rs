@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 pub(crate) const ROTATE_RANDOM: &str = "moveongs-dev-rotate-random";
 
 /// Bucket of the evidence.
-const EVIDENCE: &str = "moveongs-dev-evidence-000000000000";
+pub(crate) const EVIDENCE: &str = "moveongs-dev-evidence-000000000000";
 
 /// Prefix of the secrets that the stack of the tests lets `rotate-random` rotate.
 pub(crate) const PREFIX: &str = "/moveongs/dev/test/";
@@ -70,6 +70,40 @@ impl Cloud {
         serde_json::from_str(&text).unwrap()
     }
 
+    /// An S3 client of a new IAM user who may do everything; the account's root is above policies here.
+    pub(crate) async fn administrator(&self, name: &str) -> aws_sdk_s3::Client {
+        let everything =
+            r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
+        self.iam("CreateUser", name, &[]).await;
+        self.iam("PutUserPolicy", name, &[("PolicyName", "everything"), ("PolicyDocument", everything)])
+            .await;
+        let answer = self.iam("CreateAccessKey", name, &[]).await;
+        let part = |tag: &str| {
+            let rest = answer.split(&format!("<{tag}>")).nth(1).unwrap_or_else(|| panic!("{answer}"));
+            rest.split('<').next().unwrap().to_owned()
+        };
+        let key = aws_sdk_s3::config::Credentials::new(
+            part("AccessKeyId"),
+            part("SecretAccessKey"),
+            None,
+            None,
+            "user",
+        );
+        let config = self.s3.config().to_builder().credentials_provider(key).build();
+        aws_sdk_s3::Client::from_conf(config)
+    }
+
+    /// Calls IAM as the account's root, whose signature the local cloud does not check.
+    async fn iam(&self, action: &str, user: &str, more: &[(&str, &str)]) -> String {
+        let parameters =
+            [&[("Action", action), ("Version", "2010-05-08"), ("UserName", user)], more].concat();
+        let scope = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0";
+        let answer =
+            self.http.post(&self.endpoint).header("authorization", scope).form(&parameters).send().await;
+        let answer = answer.unwrap().error_for_status().unwrap();
+        answer.text().await.unwrap()
+    }
+
     /// No faults, retries only when a test asks for one, an empty channel.
     pub(crate) async fn calm(&self) {
         self.admin(Method::DELETE, "faults", None).await;
@@ -84,10 +118,11 @@ impl Cloud {
         self.admin(Method::POST, "faults", Some(full)).await;
     }
 
-    /// How often each armed fault has struck.
-    pub(crate) async fn hits(&self) -> u64 {
+    /// How often the armed faults with an effect have struck.
+    pub(crate) async fn hits(&self, effect: &str) -> u64 {
         let rules = self.admin(Method::GET, "faults", None).await;
-        rules["rules"].as_array().unwrap().iter().map(|rule| rule["hits"].as_u64().unwrap()).sum()
+        let rules = rules["rules"].as_array().unwrap().iter().filter(|rule| rule["effect"] == effect);
+        rules.map(|rule| rule["hits"].as_u64().unwrap()).sum()
     }
 
     /// The function's calls since `after`, as `service:action`, and the newest call's number.

@@ -14,6 +14,8 @@ pub(crate) struct Secret<'a> {
     pub(crate) arn: String,
     /// Version that was current at the start.
     pub(crate) first: String,
+    /// Field of the JSON document that holds the value.
+    pub(crate) field: Option<&'static str>,
 }
 
 impl<'a> Secret<'a> {
@@ -28,6 +30,14 @@ impl<'a> Secret<'a> {
         .await
     }
 
+    /// A JSON document with one field that is 48 random bytes in base64.
+    pub(crate) async fn field(cloud: &'a Cloud, name: &str) -> Self {
+        let document =
+            "{ \"url\": \"https://example.org\",\t\"key\" : \"dev-secret-change-me\",\"n\":1e2 }\n";
+        let tags = [("rotation:bytes", "48"), ("rotation:encoding", "base64"), ("rotation:field", "key")];
+        Self { field: Some("key"), ..Self::new(cloud, name, document, &tags).await }
+    }
+
     /// A secret with a value and tags; rotation is switched on and has not run.
     pub(crate) async fn new(cloud: &'a Cloud, name: &str, value: &str, tags: &[(&str, &str)]) -> Self {
         let tags = tags.iter().map(|(key, value)| Tag::builder().key(*key).value(*value).build()).collect();
@@ -38,7 +48,7 @@ impl<'a> Secret<'a> {
             .secret_string(value)
             .set_tags(Some(tags));
         let made = made.send().await.unwrap();
-        let secret = Self { cloud, arn: made.arn.unwrap(), first: made.version_id.unwrap() };
+        let secret = Self { cloud, arn: made.arn.unwrap(), first: made.version_id.unwrap(), field: None };
         secret.rotate_request(false).await;
         secret.settled(&["tested", "test-failed"]).await;
         secret
@@ -127,9 +137,22 @@ impl<'a> Secret<'a> {
                 (from.to_owned(), labels(&["AWSPREVIOUS"])),
             ]);
             assert_eq!(self.labels().await, expected, "{place}");
-            let value = self.value(token).await;
+            let stored = self.value(token).await;
+            let value = match self.field {
+                Some(field) => {
+                    let document: Value = serde_json::from_str(&stored).unwrap();
+                    let value = document[field].as_str().unwrap().to_owned();
+                    assert_eq!(
+                        stored,
+                        self.value(from).await.replace("dev-secret-change-me", &value),
+                        "{place}"
+                    );
+                    value
+                }
+                None => stored.clone(),
+            };
             assert_eq!(decoded_length(&value), Some(48), "{place}");
-            assert_ne!(value, self.value(from).await, "{place}");
+            assert_ne!(stored, self.value(from).await, "{place}");
             let record = self.cloud.record_of(token).await.unwrap_or_else(|| panic!("{place}: no record"));
             assert_eq!(record["result"], "succeeded", "{place}");
             assert_eq!(record["subject"], self.arn, "{place}");

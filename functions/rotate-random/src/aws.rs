@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use shared::failure::CallError;
 
+use crate::error::RotateError;
 use crate::event::Request;
 use crate::policy::Versions;
 
@@ -27,8 +28,8 @@ pub(crate) struct Described {
 pub(crate) struct Version {
     /// The value.
     pub value: SecretString,
-    /// When the version was made.
-    pub created: Timestamp,
+    /// When the version was made, if the service says.
+    pub created: Option<Timestamp>,
 }
 
 pub(crate) async fn describe(client: &Client, secret_id: &str) -> Result<Described, CallError> {
@@ -51,25 +52,28 @@ pub(crate) async fn describe(client: &Client, secret_id: &str) -> Result<Describ
 /// The version's value; `None` when it has none, as a version has that a rotation has only staged.
 ///
 /// Asks for id and label together: the label alone may be on another version by now.
+///
+/// # Errors
+///
+/// [`RotateError::WrongForm`] for a binary value, which must not pass for none.
 pub(crate) async fn value(
     client: &Client,
     secret_id: &str,
     version: &str,
     label: &str,
-) -> Result<Option<Version>, CallError> {
+) -> Result<Option<Version>, RotateError> {
     let found =
         client.get_secret_value().secret_id(secret_id).version_id(version).version_stage(label).send().await;
     match found {
+        Ok(found) if found.secret_binary.is_some() => {
+            Err(RotateError::WrongForm { reason: "it is binary, and this function writes text".to_owned() })
+        }
         Ok(found) => {
             let created = found.created_date.and_then(|at| Timestamp::from_second(at.secs()).ok());
-            // A binary value counts as none: this function writes text only, and will refuse to test it.
-            Ok(found.secret_string.map(|text| Version {
-                value: SecretString::from(text),
-                created: created.unwrap_or(Timestamp::UNIX_EPOCH),
-            }))
+            Ok(found.secret_string.map(|text| Version { value: SecretString::from(text), created }))
         }
         Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
-        Err(error) => Err(CallError::during("secretsmanager:GetSecretValue")(error)),
+        Err(error) => Err(CallError::during("secretsmanager:GetSecretValue")(error).into()),
     }
 }
 

@@ -76,6 +76,16 @@ pub enum RotateError {
     SecretsManager(#[from] CallError),
 }
 
+impl RotateError {
+    /// What makes two failures of a step the same one, so that it is told once: the kind, and of a call which one.
+    pub(crate) fn fingerprint(&self) -> String {
+        match self {
+            Self::SecretsManager(call) => format!("{}/{}/{}", self.kind(), call.operation, call.code),
+            _ => self.kind().to_owned(),
+        }
+    }
+}
+
 impl Failure for RotateError {
     fn kind(&self) -> &'static str {
         match self {

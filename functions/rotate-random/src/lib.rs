@@ -26,7 +26,7 @@ use shared::evidence::{self, Draft, Evidence};
 use shared::failure::{Failure, chain};
 use shared::lambda::Invocation;
 use shared::notify::{Channel, Message};
-use shared::report::Reporter;
+use shared::report::{Begun, Reporter};
 
 pub use config::Config;
 pub use error::RotateError;
@@ -67,10 +67,9 @@ pub enum Outcome {
 
 /// The secret as one step sees it.
 struct Secret {
-    name: String,
-    plan: Plan,
-    rule: Rule,
+    described: aws::Described,
     current: Option<String>,
+    rule: Rule,
 }
 
 impl App {
@@ -104,7 +103,8 @@ impl App {
 ///
 /// # Errors
 ///
-/// [`RotateError`]; Secrets Manager then repeats the whole rotation with the same token.
+/// [`RotateError`]; Secrets Manager then repeats the whole rotation with the same token. An event that is not one is
+/// only logged: nothing in it says which secret it is about.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Outcome, RotateError> {
     let request = Request::try_from(event)?;
     let span = tracing::Span::current();
@@ -113,7 +113,7 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
         Ok(result) => result,
         Err(late) => Err(late.into()),
     };
-    match &result {
+    match result {
         Ok((outcome, finished)) => {
             tracing::info!(
                 message = format!("{} of {}: {outcome:?}", request.step, request.secret_id),
@@ -124,10 +124,13 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
             if let Some(finished) = finished {
                 report_finished(app, &request, finished, invocation).await;
             }
+            Ok(outcome)
         }
-        Err(error) => report_failed(app, &request, error, invocation).await,
+        Err(error) => {
+            report_failed(app, &request, &error, invocation).await;
+            Err(error)
+        }
     }
-    result.map(|(outcome, _)| outcome)
 }
 
 /// What is told of a rotation that is over.
@@ -135,32 +138,47 @@ struct Finished {
     name: String,
     /// Version that was current before; unknown when an earlier attempt moved the label.
     previous: Option<String>,
-    /// When the pending version was made; unknown then too.
-    created: Option<Timestamp>,
+    steps: Vec<evidence::Step>,
+    begun: Begun,
 }
 
 async fn rotate(app: &App, request: &Request) -> Result<(Outcome, Option<Finished>), RotateError> {
-    let secret = observe(app, request).await?;
-    let outcome = match &secret.plan {
-        Plan::AlreadyCurrent => Outcome::AlreadyFinished,
-        Plan::Nothing => Outcome::Nothing,
-        Plan::Create => create(app, request, &secret).await?,
-        Plan::Test => test(app, request, &secret).await?,
-        Plan::Promote => return finish(app, request, secret).await,
-    };
-    // The attempt that moved the label may have died before it was told.
-    let late = outcome == Outcome::AlreadyFinished && request.step == Step::FinishSecret;
-    let finished = late.then_some(Finished { name: secret.name, previous: None, created: None });
-    Ok((outcome, finished))
-}
-
-async fn observe(app: &App, request: &Request) -> Result<Secret, RotateError> {
     let described = aws::describe(&app.secrets, &request.secret_id).await?;
     let plan = policy::plan(request.step, &request.token, described.rotation_enabled, &described.versions)?;
-    let variable = app.config.variable(&described.name);
-    let rule = policy::rule(&app.config.policy.rotation, variable, &described.tags)?;
+    match plan {
+        Plan::AlreadyCurrent => {
+            return Ok((Outcome::AlreadyFinished, left_open(app, request, described).await));
+        }
+        Plan::Nothing => return Ok((Outcome::Nothing, None)),
+        Plan::Create | Plan::Test | Plan::Promote => {}
+    }
+    let rule =
+        policy::rule(&app.config.policy.rotation, app.config.variable(&described.name), &described.tags)?;
     let current = policy::labelled(&described.versions, "AWSCURRENT");
-    Ok(Secret { name: described.name, plan, rule, current })
+    let secret = Secret { described, current, rule };
+    match plan {
+        Plan::Create => Ok((create(app, request, &secret).await?, None)),
+        Plan::Test => Ok((test(app, request, &secret).await?, None)),
+        _ => finish(app, request, secret).await.map(|finished| (Outcome::Finished, Some(finished))),
+    }
+}
+
+/// What an attempt that moved the label and died has not come to tell. Without that attempt's note there is nothing
+/// to tell: the version became current in another way.
+async fn left_open(app: &App, request: &Request, described: aws::Described) -> Option<Finished> {
+    if request.step != Step::FinishSecret {
+        return None;
+    }
+    let begun = app.reporter.look(&request.token).await;
+    begun.was_left_open().then(|| Finished {
+        name: described.name,
+        previous: None,
+        steps: vec![step(
+            "find AWSCURRENT moved by an attempt that proved the value and died",
+            shared::time::now(),
+        )],
+        begun,
+    })
 }
 
 async fn create(app: &App, request: &Request, secret: &Secret) -> Result<Outcome, RotateError> {
@@ -187,15 +205,15 @@ async fn test(app: &App, request: &Request, secret: &Secret) -> Result<Outcome, 
     Ok(Outcome::Tested)
 }
 
-async fn finish(
-    app: &App,
-    request: &Request,
-    secret: Secret,
-) -> Result<(Outcome, Option<Finished>), RotateError> {
+async fn finish(app: &App, request: &Request, secret: Secret) -> Result<Finished, RotateError> {
     // Secrets Manager calls this step only after a test, but whoever may invoke the function can call it first.
     let pending = pending(app, request).await?.ok_or(RotateError::EmptyPending)?;
     let current = current(app, request, &secret).await?;
     value::examine(&pending.value, current.as_ref(), &secret.rule)?;
+    let mut steps: Vec<_> =
+        pending.created.map(|created| step("stage AWSPENDING", created)).into_iter().collect();
+    steps.push(step("prove the pending value against the policy", shared::time::now()));
+    let begun = app.reporter.begin(&request.token).await;
     if let Err(error) = aws::promote(&app.secrets, request, secret.current.as_deref()).await {
         // The answer may have been lost after the label moved.
         let versions = aws::describe(&app.secrets, &request.secret_id).await?.versions;
@@ -203,12 +221,12 @@ async fn finish(
             return Err(error.into());
         }
     }
-    let finished = Finished { name: secret.name, previous: secret.current, created: Some(pending.created) };
-    Ok((Outcome::Finished, Some(finished)))
+    steps.push(step("move AWSCURRENT", shared::time::now()));
+    Ok(Finished { name: secret.described.name, previous: secret.current, steps, begun })
 }
 
 async fn pending(app: &App, request: &Request) -> Result<Option<aws::Version>, RotateError> {
-    Ok(aws::value(&app.secrets, &request.secret_id, &request.token, "AWSPENDING").await?)
+    aws::value(&app.secrets, &request.secret_id, &request.token, "AWSPENDING").await
 }
 
 async fn current(app: &App, request: &Request, secret: &Secret) -> Result<Option<SecretString>, RotateError> {
@@ -217,73 +235,49 @@ async fn current(app: &App, request: &Request, secret: &Secret) -> Result<Option
     Ok(found.map(|version| version.value))
 }
 
-async fn report_finished(app: &App, request: &Request, finished: &Finished, invocation: &Invocation) {
+fn step(name: &str, at: Timestamp) -> evidence::Step {
+    evidence::Step { name: name.to_owned(), at: at.into(), outcome: "succeeded".to_owned() }
+}
+
+async fn report_finished(app: &App, request: &Request, finished: Finished, invocation: &Invocation) {
     let message = text::rotated(&app.config, &finished.name, request, finished.previous.as_deref());
-    let ended = shared::time::now();
-    let step = |name: &str, at: Timestamp| evidence::Step {
-        name: name.to_owned(),
-        at: at.into(),
-        outcome: "succeeded".to_owned(),
-    };
-    let steps = match finished.created {
-        Some(created) => vec![
-            step("stage AWSPENDING", created),
-            step("prove the pending value against the policy", ended),
-            step("move AWSCURRENT", ended),
-        ],
-        None => vec![step("find AWSCURRENT moved by an attempt that did not come to report it", ended)],
-    };
-    let draft = Draft {
-        run_id: request.token.clone(),
-        started: finished.created.unwrap_or(invocation.now).into(),
-        ended: ended.into(),
-        steps,
-        result: "succeeded",
-        ..blank(app, request)
-    };
-    app.reporter.report(draft, &message, invocation).await;
+    let draft = Draft { steps: finished.steps, ..draft(app, request, "succeeded", invocation) };
+    app.reporter.report(draft, &message, finished.begun, invocation).await;
 }
 
 async fn report_failed(app: &App, request: &Request, error: &RotateError, invocation: &Invocation) {
     let message: Message = text::failed(&app.config, request, error);
-    let now = invocation.now;
-    let draft = Draft {
-        // The service repeats a failed rotation for days: the same failure is told once a day.
-        run_id: format!(
-            "{}/{}/{}/{}",
-            request.token,
-            request.step,
-            error.kind(),
-            shared::time::local_date(now)
-        ),
-        started: now.into(),
-        ended: shared::time::now().into(),
-        steps: vec![evidence::Step {
-            name: request.step.to_string(),
-            at: now.into(),
-            outcome: format!("failed: {}", error.kind()),
-        }],
-        findings: vec![chain(error)],
-        result: "failed",
-        ..blank(app, request)
+    let failed = evidence::Step {
+        name: request.step.to_string(),
+        at: shared::time::now().into(),
+        outcome: format!("failed: {}", error.kind()),
     };
-    app.reporter.report(draft, &message, invocation).await;
+    // The service repeats a failed rotation for days: the same failure is told once a day.
+    let day = shared::time::local_date(invocation.now);
+    let run_id = format!("{}/{}/{}/{day}", request.token, request.step, error.fingerprint());
+    let begun = app.reporter.look(&run_id).await;
+    let draft = Draft {
+        run_id,
+        steps: vec![failed],
+        findings: vec![chain(error)],
+        ..draft(app, request, "failed", invocation)
+    };
+    app.reporter.report(draft, &message, begun, invocation).await;
 }
 
-/// The part of a record that is the same for every run.
-fn blank(app: &App, request: &Request) -> Draft {
-    let epoch = Timestamp::UNIX_EPOCH;
+/// The part of a record that every run has.
+fn draft(app: &App, request: &Request, result: &'static str, invocation: &Invocation) -> Draft {
     Draft {
-        run_id: String::new(),
+        run_id: request.token.clone(),
         project: app.config.project.clone(),
         environment: app.config.environment.clone(),
-        trigger: "secretsmanager:RotateSecret".to_owned(),
+        trigger: format!("rotation step {}", request.step),
         subject: request.secret_id.clone(),
-        started: epoch.into(),
-        ended: epoch.into(),
+        started: invocation.now.into(),
+        ended: shared::time::now().into(),
         steps: Vec::new(),
         findings: Vec::new(),
-        result: "",
+        result,
         code_version: app.config.code_version.clone(),
         channel: String::new(),
     }

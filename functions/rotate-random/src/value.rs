@@ -19,7 +19,7 @@ pub(crate) fn compose(current: Option<&SecretString>, rule: &Rule) -> Result<Sec
     let value = generate(&rule.generator)?;
     let Some(field) = &rule.field else {
         if let Some(current) = current {
-            must_be_plain(current.expose_secret())?;
+            must_be_plain(current.expose_secret(), &rule.generator)?;
         }
         return Ok(value);
     };
@@ -50,7 +50,7 @@ pub(crate) fn is_copy(pending: &SecretString, current: Option<&SecretString>) ->
 pub(crate) fn readable(value: &SecretString, rule: &Rule) -> Result<(), RotateError> {
     match &rule.field {
         Some(field) => locate(value.expose_secret(), field).map(|_| ()),
-        None => must_be_plain(value.expose_secret()),
+        None => must_be_plain(value.expose_secret(), &rule.generator),
     }
 }
 
@@ -146,8 +146,12 @@ fn fill(buffer: &mut [u8]) -> Result<(), RotateError> {
     getrandom::fill(buffer).map_err(|_| RotateError::NoRandomness)
 }
 
-/// A plain value that is replaced whole may not be a document or an address that holds more than the value.
-fn must_be_plain(text: &str) -> Result<(), RotateError> {
+/// A plain value that is replaced whole may not be a document or an address that holds more than the value. One that
+/// the rule itself may have made is plain, whatever it looks like.
+fn must_be_plain(text: &str, generator: &Generator) -> Result<(), RotateError> {
+    if made_by(generator, text).is_ok() {
+        return Ok(());
+    }
     if text.trim_start().starts_with(['{', '[']) {
         return Err(wrong("it is a JSON document, and the policy names no field of it".to_owned()));
     }
@@ -248,7 +252,7 @@ mod tests {
 
     #[test]
     fn every_character_of_an_alphabet_is_as_likely() {
-        // 200 does not divide 256: a plain remainder would make the first 56 twice as likely.
+        // 90 does not divide 256: a plain remainder would make the first 76 half again as likely.
         let alphabet: String = (' '..='~').take(90).collect();
         let generator = Generator::Characters { length: 4096, alphabet: alphabet.clone() };
         let mut counts = std::collections::BTreeMap::new();
@@ -292,6 +296,10 @@ mod tests {
             let error = compose(Some(&secret(current)), &rule(JWT, None)).unwrap_err();
             assert!(matches!(error, RotateError::WrongForm { .. }), "{error}");
         }
+        // What the rule makes is plain, though it may begin like a document.
+        let printable = Generator::Characters { length: 24, alphabet: (' '..='~').collect() };
+        assert!(compose(Some(&secret("[://{ 0123456789abcdefghi")), &rule(printable.clone(), None)).is_err());
+        assert!(compose(Some(&secret("[://{ 0123456789abcdefgh")), &rule(printable, None)).is_ok());
         // All three values of the application's tfvars; too short for it, and replaced all the same.
         assert!(compose(Some(&secret("dev-secret-change-me")), &rule(JWT, None)).is_ok());
     }

@@ -1,9 +1,10 @@
-"""Starts the local cloud and runs it until SIGTERM or SIGINT."""
+"""Starts the local cloud and runs it until SIGTERM, SIGINT or SIGHUP."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import fcntl
 import os
 import pathlib
 import signal
@@ -17,7 +18,17 @@ def main() -> None:
     parser.add_argument("--time-scale", type=float, default=0.01, help="real seconds for one second of AWS's waits")
     args = parser.parse_args()
     args.state.mkdir(parents=True, exist_ok=True)
+    # Open, and so held, until this process ends, however it ends.
+    lock = (args.state / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SystemExit(f"a local cloud already runs in {args.state}") from None
 
+    # Neither a function, whose environment ministack makes of this one, nor ministack nor libpq sees this machine's.
+    for name in os.environ.keys() - {"HOME", "LANG", "PATH", "PYTHONPATH"}:
+        del os.environ[name]
+    state = args.state.resolve()
     # ministack reads these when it is imported. The functions' SDK calls go to AWS_ENDPOINT_URL, never to the internet.
     os.environ.update(
         AUTH="true",
@@ -27,21 +38,23 @@ def main() -> None:
         # Its MQTT listener is on a fixed port, which a second cloud on this machine could not have.
         IOT_MTLS_ENABLED="0",
         MINISTACK_HOST="127.0.0.1",
+        S3_DATA_DIR=str(state / "ministack" / "s3"),
         SFN_WAIT_SCALE=str(args.time_scale),
-        TMPDIR=str((args.state / "tmp").resolve()),
+        STATE_DIR=str(state / "ministack"),
+        TMPDIR=str(state / "tmp"),
     )
-    (args.state / "tmp").mkdir(exist_ok=True)
+    (state / "tmp").mkdir(exist_ok=True)
 
     from localcloud.cloud import Cloud
     from localcloud.server import serve
 
-    cloud = Cloud(args.state.resolve(), args.port, args.postgres.resolve(), args.time_scale)
+    cloud = Cloud(state, args.port, args.postgres.resolve(), args.time_scale)
     asyncio.run(run(cloud, serve))
 
 
 async def run(cloud, serve) -> None:
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await serve(cloud, stop)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import threading
 from collections.abc import Coroutine
 from typing import Any
@@ -34,7 +35,11 @@ class Front:
     """
 
     def __init__(self, loop: Loop):
-        self.port = 0
+        # Bound but never listening: keeps the port for this endpoint while nothing listens on it.
+        self._reserved = socket.socket()
+        self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self._reserved.bind(("127.0.0.1", 0))
+        self.port: int = self._reserved.getsockname()[1]
         self.mode = "pass"
         self.connections = 0
         self.plaintext_startups = 0
@@ -45,15 +50,20 @@ class Front:
         self._flowing = asyncio.Event()
         self._flowing.set()
 
-    def connect(self, port: int, server_port: int) -> None:
-        """Listens on `port` for the server at `server_port`; raises OSError when another program has the port."""
-        self.port, self._server_port = port, server_port
+    def connect(self, server_port: int) -> None:
+        """Listens for the server at `server_port`."""
+        self._server_port = server_port
         self._loop.run(self._apply())
 
     def disconnect(self) -> None:
         """Stops listening and cuts every connection: the server is about to go."""
         self._server_port = None
         self._loop.run(self._apply())
+
+    def close(self) -> None:
+        """Disconnects for good and gives the port up."""
+        self.disconnect()
+        self._reserved.close()
 
     def set_mode(self, mode: str) -> None:
         self.mode = mode
@@ -67,7 +77,7 @@ class Front:
             self._flowing.set()
         listening = self._server_port is not None and self.mode != "refuse"
         if listening and self._listener is None:
-            self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+            self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port, reuse_port=True)
         elif not listening:
             if self._listener is not None:
                 self._listener.close()

@@ -41,6 +41,9 @@ NOBODY = 65534
 # process, and does not exist on macOS.)
 GUARD = 'exec 3<&0 </dev/null; (cat <&3 >/dev/null; kill -QUIT $$ 2>/dev/null) & exec 3<&- "$@"'
 
+# Removes a folder when the launcher's end of the pipe closes; a server that is still ending may write there meanwhile.
+JANITOR = 'cat >/dev/null; for _ in 1 2 3 4 5 6 7 8 9; do rm -rf -- "$1" && exit; sleep 1; done'
+
 PG_HBA = """\
 # TYPE      DATABASE  USER  ADDRESS  METHOD
 hostssl     all       all   all      scram-sha-256
@@ -81,15 +84,10 @@ CREATE ROLE rds_iam NOLOGIN;
 
 
 class Authority:
-    """A certificate authority: ECDSA P-256, kept in `<folder>/<name>.{pem,key}` and made when not there yet."""
+    """A new certificate authority: ECDSA P-256, its certificate in `<folder>/<name>.pem`, its key kept nowhere."""
 
     def __init__(self, folder: pathlib.Path, name: str):
         self.path = folder / f"{name}.pem"
-        key_path = folder / f"{name}.key"
-        if self.path.exists() and key_path.exists():
-            self.certificate = x509.load_pem_x509_certificate(self.path.read_bytes())
-            self.key = serialization.load_pem_private_key(key_path.read_bytes(), None)
-            return
         self.key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Local cloud {name}")])
         usage = x509.KeyUsage(
@@ -109,7 +107,6 @@ class Authority:
             .add_extension(usage, critical=True)
             .sign(self.key, hashes.SHA256())
         )
-        private_file(key_path, _pem(self.key))
         self.path.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, names: Iterable[str]) -> tuple[bytes, bytes]:
@@ -168,8 +165,9 @@ def private_file(path: pathlib.Path, content: bytes) -> None:
 class Home:
     """The folder of everything that belongs to the servers, with the user they run as and the programs they run.
 
-    It is `<state>/rds`; under root, where the servers run as another user who often cannot reach the state folder,
-    that is a link to a folder in the system's temporary directory. Nothing in it outlives the launcher.
+    `<state>/rds` is a link to it: to a folder beside it, or under root, where the servers run as another user who often
+    cannot reach the state folder, to one in the system's temporary directory. It goes when the launcher goes, even when
+    that is killed.
     """
 
     def __init__(self, state: pathlib.Path, programs: pathlib.Path):
@@ -179,20 +177,24 @@ class Home:
         self.certificate_authority = Authority(state, "rds-ca")
         self.path = state / "rds"
         self._lock = threading.RLock()
-        self.remove()
-        if self.user is None:
-            self.path.mkdir(mode=0o700)
-        else:
-            # Not TMPDIR, which the launcher has set to a folder inside the state folder.
-            place = pathlib.Path(tempfile.mkdtemp(prefix="localcloud-rds-", dir="/tmp"))
+        remove_folder(self.path)
+        # Not TMPDIR, which the launcher has set to a folder inside the state folder. Each start has a new folder,
+        # because the janitor of a killed launcher may be at work yet.
+        place = pathlib.Path(tempfile.mkdtemp(prefix="localcloud-rds-", dir=state if self.user is None else "/tmp"))
+        self._janitor = subprocess.Popen(
+            ["sh", "-c", JANITOR, "sh", place], stdin=subprocess.PIPE, start_new_session=True
+        )
+        if self.user is not None:
             place.chmod(0o711)
-            self.path.symlink_to(place)
+        self.path.symlink_to(place)
         # An authority that no client trusts, for the fault switch.
         self.stranger = Authority(self.path, "stranger-ca")
 
     def remove(self) -> None:
-        """Removes the folder, also one that a killed launcher left."""
+        """Removes the folder."""
         remove_folder(self.path)
+        self._janitor.stdin.close()
+        self._janitor.wait()
 
     def majors(self) -> list[str]:
         """The majors that can be run, as far as they are installed."""

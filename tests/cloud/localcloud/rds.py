@@ -4,7 +4,8 @@ ministack keeps the records of instances and snapshots; this part gives them wha
 through `creating` and `backing-up` to `available`, its endpoint (absent before it exists, as with RDS) is `localhost`
 and a port where a PostgreSQL answers over TLS only; the CA is `rds_ca` in `cloud.json`. What RDS refuses is refused.
 Not here: managed master passwords, read replicas, clusters, engines other than postgres, instances that a
-CloudFormation template makes, and points in time (RestoreDBInstanceToPointInTime copies the data of this moment).
+CloudFormation template makes, maintenance windows (without ApplyImmediately a change stays pending), and points in time
+(RestoreDBInstanceToPointInTime copies the data of this moment).
 
 Admin routes:
 
@@ -22,10 +23,8 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import contextlib
 import dataclasses
 import datetime
-import importlib.metadata
 import json
 import logging
 import pathlib
@@ -48,8 +47,6 @@ from localcloud.postgres import Home, Server
 
 logger = logging.getLogger("localcloud.rds")
 
-MINISTACK = "1.5.33"
-
 # Seconds that RDS takes, roughly; multiplied by the time scale, and added to what the work takes here.
 CREATING = 100
 RESTORING = 150
@@ -57,6 +54,7 @@ SNAPSHOT = 100
 DELETING = 60
 STOPPING = 60
 REBOOTING = 30
+MODIFYING = 60
 RESETTING = 10
 MANUAL_SNAPSHOTS = 100
 
@@ -94,7 +92,7 @@ class Refused(Exception):
 
     def __init__(self, code: str, message: str):
         super().__init__(message)
-        self.response = aws._error(code, message, 404 if code.endswith("NotFound") else 400)
+        self.response = aws._error(code, message, 404 if "NotFound" in code else 400)
 
 
 class Gone(Exception):
@@ -115,8 +113,6 @@ class Database:
 
 def install(cloud: Cloud) -> None:
     """Puts the data plane behind ministack's RDS."""
-    if (version := importlib.metadata.version("ministack")) != MINISTACK:
-        raise SystemExit(f"the local cloud's RDS is written for ministack {MINISTACK}, not {version}")
     Plane(cloud).install()
 
 
@@ -135,7 +131,7 @@ class Plane:
         self.delivered = 0
         self.dropped = 0
         self.restored_as = "db-instance"
-        # Held while a status is decided on and changed.
+        # Held while a status is decided on and changed, and while a record is made or shown.
         self.lock = threading.RLock()
 
     def install(self) -> None:
@@ -153,6 +149,9 @@ class Plane:
             "DeleteDBSnapshot": self.delete_snapshot,
         }.items():
             aws._ACTION_MAP[action] = handler
+        # Nobody sees a record between ministack's storing it and what is done to it here.
+        for action in ("DescribeDBInstances", "DescribeDBSnapshots"):
+            aws._ACTION_MAP[action] = self.locked(aws._ACTION_MAP[action])
         for action, handler in aws._ACTION_MAP.items():
             aws._ACTION_MAP[action] = answering(handler)
         # Without this ministack would start containers of its own where there is a Docker.
@@ -197,16 +196,17 @@ class Plane:
             raise Refused(
                 "InvalidParameterValue", "The parameter MasterUsername must be provided and must not be blank."
             )
-        if value(p, "ManageMasterUserPassword") != "true":
-            check_password(value(p, "MasterUserPassword"))
+        self.check_settings(p)
+        check_password(value(p, "MasterUserPassword"))
         version = value(p, "EngineVersion") or aws._default_engine_version("postgres")
         self.major_of(version)
-        answer = aws._create_db_instance(p)
-        if answer[0] != 200:
-            return answer
-        instance = aws._instances[value(p, "DBInstanceIdentifier")]
-        instance["DBName"] = value(p, "DBName")
-        database = self.add(instance)
+        with self.lock:
+            answer = aws._create_db_instance(p)
+            if answer[0] != 200:
+                return answer
+            instance = aws._instances[value(p, "DBInstanceIdentifier")]
+            instance["DBName"] = value(p, "DBName")
+            database = self.add(instance)
 
         def prepare() -> None:
             self.home.new_data(database.server.major, database.server.data)
@@ -225,11 +225,13 @@ class Plane:
         check_name(p, "DBInstanceIdentifier", 63)
         if snapshot["Status"] != "available":
             raise Refused("InvalidDBSnapshotState", f"DB snapshot is in {snapshot['Status']} state, not available.")
-        answer = aws._restore_from_snapshot(p)
-        if answer[0] != 200:
-            return answer
-        instance = aws._instances[value(p, "DBInstanceIdentifier")]
-        database = self.add_restored(instance, p, snapshot)
+        self.check_settings(p)
+        with self.lock:
+            answer = aws._restore_from_snapshot(p)
+            if answer[0] != 200:
+                return answer
+            instance = aws._instances[value(p, "DBInstanceIdentifier")]
+            database = self.add_restored(instance, p, snapshot)
         # At once, because the snapshot may be deleted next.
         database.server.take(snapshot["_copy"])
 
@@ -246,6 +248,7 @@ class Plane:
             message = "Exactly one of RestoreTime and UseLatestRestorableTime must be given."
             raise Refused("InvalidParameterCombination", message)
         check_name(p, "TargetDBInstanceIdentifier", 63)
+        self.check_settings(p)
         source = self.find(value(p, "SourceDBInstanceIdentifier"))
         name, origin = value(p, "TargetDBInstanceIdentifier"), source["DBInstanceIdentifier"]
         if not source["BackupRetentionPeriod"]:
@@ -262,8 +265,8 @@ class Plane:
             }
             aws._restore_from_snapshot(arguments)
             self.forget_snapshot(snapshot)
-        instance = aws._instances[name]
-        database = self.add_restored(instance, p, snapshot)
+            instance = aws._instances[name]
+            database = self.add_restored(instance, p, snapshot)
         self.copy(source, database.server.data)
         self.home.own(database.server.data)
 
@@ -311,23 +314,18 @@ class Plane:
             prepare()
             database.server.start(parameters_of(instance))
             made()
-            self.open_endpoint(database)
+            database.front.connect(database.server.port)
+            instance["Endpoint"] = {
+                "Address": "localhost",
+                "Port": database.front.port,
+                "HostedZoneId": "Z2R2ITUGPM61AM",
+            }
         self.wait(seconds)
         self.check_alive(instance)
         instance["_hidden"].discard("Endpoint")
         self.emit("0005", instance)
         self.automated_backup(instance)
         self.move(instance, "available")
-
-    def open_endpoint(self, database: Database) -> None:
-        for _ in range(100):
-            port = aws._next_port()
-            # Another program may have taken it since ministack looked.
-            with contextlib.suppress(OSError):
-                database.front.connect(port, database.server.port)
-                database.instance["Endpoint"] = {"Address": "localhost", "Port": port, "HostedZoneId": "Z2R2ITUGPM61AM"}
-                return
-        raise RuntimeError("no free port for a database's endpoint")
 
     def modify_instance(self, p: Parameters) -> Response:
         database = self.database_of(p)
@@ -337,17 +335,33 @@ class Plane:
         password = value(p, "MasterUserPassword")
         if password:
             check_password(password)
-        self.claim(instance, ("available",), "available")
-        backed_up = instance["BackupRetentionPeriod"] > 0
-        answer = aws._modify_db_instance(p)
-        if answer[0] != 200:
-            return answer
-        if password:
-            instance["PendingModifiedValues"]["MasterUserPassword"] = "****"
-            self.background(self.reset_password, database, password)
-        elif instance["BackupRetentionPeriod"] and not backed_up:
-            self.background(self.first_backup, database)
+        self.check_settings(p)
+        changed = ("AllocatedStorage", "BackupRetentionPeriod", "DBInstanceClass")
+        modifying = value(p, "ApplyImmediately") == "true" and any(value(p, name) for name in changed)
+        with self.lock:
+            self.claim(instance, ("available",), "modifying" if modifying else "available")
+            backed_up = instance["BackupRetentionPeriod"] > 0
+            answer = aws._modify_db_instance(p)
+            if answer[0] != 200:
+                self.move(instance, "available")
+                return answer
+            if password:
+                instance["PendingModifiedValues"]["MasterUserPassword"] = "****"
+        back_up = instance["BackupRetentionPeriod"] > 0 and not backed_up
+        if modifying or password:
+            self.background(self.apply, database, modifying, back_up, password)
         return shown("ModifyDBInstance", instance)
+
+    def apply(self, database: Database, modifying: bool, back_up: bool, password: str) -> None:
+        """Takes the time that RDS takes for what ministack has changed at once, and changes the password."""
+        if modifying:
+            self.wait(MODIFYING)
+        if back_up:
+            self.automated_backup(database.instance)
+        if modifying:
+            self.move(database.instance, "available")
+        if password:
+            self.reset_password(database, password)
 
     def reset_password(self, database: Database, password: str) -> None:
         """Changes the master password; as with RDS, the status stays `available` for a while after the request."""
@@ -361,10 +375,6 @@ class Plane:
         instance["PendingModifiedValues"].pop("MasterUserPassword", None)
         self.emit("0016", instance)
         self.move(instance, "available")
-
-    def first_backup(self, database: Database) -> None:
-        self.automated_backup(database.instance)
-        self.move(database.instance, "available")
 
     def stop_instance(self, p: Parameters) -> Response:
         database = self.database_of(p)
@@ -401,7 +411,7 @@ class Plane:
             with database.lock:
                 self.check_alive(database.instance)
                 database.server.start(parameters_of(database.instance))
-                database.front.connect(database.front.port, database.server.port)
+                database.front.connect(database.server.port)
         self.emit(event, database.instance)
         self.move(database.instance, status)
 
@@ -453,7 +463,7 @@ class Plane:
 
     def forget(self, database: Database) -> None:
         with database.lock:
-            database.front.disconnect()
+            database.front.close()
             database.server.remove()
         self.databases.pop(database.instance["DbiResourceId"], None)
 
@@ -519,17 +529,17 @@ class Plane:
 
     def record_snapshot(self, name: str, instance: Record, kind: str, tags: list[dict[str, str]]) -> Record:
         """Makes the record of a snapshot that has no data yet."""
-        snapshot = aws._create_snapshot_internal(name, instance)
-        snapshot.update(
-            {
-                "Status": "creating",
-                "PercentProgress": 0,
-                "SnapshotType": kind,
-                "_copy": self.home.path.resolve() / "snapshots" / new_uuid(),
-                "_BackupRetentionPeriod": instance["BackupRetentionPeriod"],
-                "_SourceTags": list(instance["TagList"]),
-            }
-        )
+        ours = {
+            "Status": "creating",
+            "PercentProgress": 0,
+            "SnapshotType": kind,
+            "_copy": self.home.path.resolve() / "snapshots" / new_uuid(),
+            "_BackupRetentionPeriod": instance["BackupRetentionPeriod"],
+            "_SourceTags": list(instance["TagList"]),
+        }
+        with self.lock:
+            snapshot = aws._create_snapshot_internal(name, instance)
+            snapshot.update(ours)
         # The first tag of a name counts: the request's before the instance's.
         set_tags(snapshot, snapshot["DBSnapshotArn"], list({tag["Key"]: tag for tag in reversed(tags)}.values()))
         return snapshot
@@ -620,6 +630,29 @@ class Plane:
         if major not in self.home.majors():
             raise Refused("InvalidParameterCombination", f"Cannot find version {version} for postgres")
         return major
+
+    def check_settings(self, p: Parameters) -> None:
+        """Refuses settings of an instance that name nothing that exists, or that are out of their range."""
+        if value(p, "ManageMasterUserPassword") == "true":
+            message = "The local cloud does not supply ManageMasterUserPassword: give a MasterUserPassword."
+            raise Refused("InvalidParameterCombination", message)
+        retention = value(p, "BackupRetentionPeriod")
+        if retention and not (retention.isdecimal() and int(retention) <= 35):
+            message = f"Invalid backup retention period: {retention}. It must be between 0 and 35."
+            raise Refused("InvalidParameterValue", message)
+        group, defaults = value(p, "DBParameterGroupName"), [f"default.postgres{one}" for one in self.home.majors()]
+        if group and group not in aws._param_groups and group.lower() not in defaults:
+            raise Refused("DBParameterGroupNotFound", f"DBParameterGroup not found: {group}")
+        subnets = value(p, "DBSubnetGroupName")
+        if subnets.lower() not in ("", "default") and subnets not in aws._subnet_groups:
+            raise Refused("DBSubnetGroupNotFoundFault", f"DB subnet group '{subnets}' does not exist.")
+
+    def locked(self, handler: Handler) -> Handler:
+        def answer(p: Parameters) -> Response:
+            with self.lock:
+                return handler(p)
+
+        return answer
 
     def check_new_snapshot(self, p: Parameters, parameter: str) -> None:
         check_name(p, parameter, 255)

@@ -11,14 +11,19 @@ Routes:
   waiting, succeeded, failed, abandoned, cancelled, tested, test-failed), `attempts`, `step`, `error` (null, or `step`,
   `type`, `message`), `steps` (`attempt`, `step`, `outcome`: running, succeeded or failed)
 - `POST /_local/rotations/retry {"secret"}` tries a waiting rotation again now
-- `POST /_local/rotations/settings {"retry": "auto"|"manual"}` manual: only the route above retries
+- `POST /_local/rotations/settings {"retry": "auto"|"manual", "tick_seconds": N}`, either or both; manual: only the
+  route above retries; N: real seconds between two looks at the schedules (5)
+- `GET /_local/rotations/tokens` -> `{"tokens": [...]}` every RotationToken so far, for a test that searches for leaks
 - `GET /_local/clock` the schedules' time: `now` (epoch seconds), `offset_seconds`
-- `POST /_local/clock {"advance_seconds": N}` moves it on and starts what became due: `fired` has the secrets' ARNs
+- `POST /_local/clock {"advance_seconds": N}` moves it on and starts what became due: `fired` has the secrets' ARNs.
+  The dates that secrets show age by N, for functions keep the real time. With `"fire": false` the next look at the
+  schedules starts what is due.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import dataclasses
 import json
@@ -47,8 +52,6 @@ STEPS = ("createSecret", "setSecret", "testSecret", "finishSecret")
 # Seconds from a failed attempt to the next, before --time-scale; the last one repeats without end. AWS documents that
 # it retries "multiple times" within the windows, but neither a count nor a back-off: these are ours.
 RETRY_SECONDS = (60, 120, 300, 600, 1800, 3600)
-# Real seconds between two looks at the schedules; they are in hours, and tests move the clock by its route.
-SCHEDULE_TICK = 5
 
 CANNOT_INVOKE = (
     "Secrets Manager cannot invoke the specified Lambda function. Ensure that the function policy grants access to "
@@ -93,12 +96,15 @@ class Rotations:
         self.cloud = cloud
         self.latest: dict[str, Rotation] = {}
         self.manual = False
-        self.offset = 0.0
+        # Real; the schedules are in hours, and tests move the clock by its route.
+        self.tick_seconds = 5.0
+        self.tick_changed = asyncio.Event()
+        self.rotation_tokens: list[str] = []
         self.loop: asyncio.AbstractEventLoop
         self.tasks: set[asyncio.Task] = set()
 
     def now(self) -> float:
-        return time.time() + self.offset
+        return versions.CLOCK.now()
 
     # Requests
 
@@ -202,7 +208,9 @@ class Rotations:
 
     async def tick(self) -> None:
         while True:
-            await asyncio.sleep(SCHEDULE_TICK)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.tick_changed.wait(), self.tick_seconds)
+            self.tick_changed.clear()
             self.fire()
 
     # The run of a rotation
@@ -242,6 +250,7 @@ class Rotations:
             rotation.state, rotation.error = "running", None
             rotation.attempts += 1
             rotation.rotation_token = str(uuid.uuid4())
+            self.rotation_tokens.append(rotation.rotation_token)
             # Whether CloudTrail shows one start, or one an attempt, is not documented.
             self.emit(rotation, f"{prefix}Started")
         for step in ("testSecret",) if rotation.test else STEPS:
@@ -274,7 +283,7 @@ class Rotations:
             self.end(rotation, "tested" if rotation.test else "succeeded")
             if not rotation.test:
                 versions.detach(secret, PENDING, rotation.token)
-                secret["LastRotatedDate"] = self.now()
+                secret["LastRotatedDate"] = time.time()
                 self.schedule(secret)
                 versions.changed(secret)
 
@@ -555,15 +564,28 @@ def register_routes(cloud: Cloud, engine: Rotations) -> None:
 
     @cloud.route("POST", "rotations/settings")
     async def settings(arguments: Data) -> Data:
-        if arguments.get("retry") not in ("auto", "manual"):
+        if not arguments or set(arguments) - {"retry", "tick_seconds"}:
+            raise AdminError("settings are retry and tick_seconds")
+        if arguments.get("retry", "auto") not in ("auto", "manual"):
             raise AdminError("retry must be auto or manual")
-        engine.manual = arguments["retry"] == "manual"
+        tick = arguments.get("tick_seconds", engine.tick_seconds)
+        if not isinstance(tick, int | float) or tick <= 0:
+            raise AdminError("tick_seconds must be a positive number")
+        if tick != engine.tick_seconds:
+            engine.tick_seconds = tick
+            engine.tick_changed.set()
+        if "retry" in arguments:
+            engine.manual = arguments["retry"] == "manual"
         for rotation in engine.latest.values():
             rotation.wake.set()
         return {}
 
+    @cloud.route("GET", "rotations/tokens")
+    async def tokens(arguments: Data) -> Data:
+        return {"tokens": list(engine.rotation_tokens)}
+
     def clock() -> Data:
-        return {"now": engine.now(), "offset_seconds": engine.offset}
+        return {"now": engine.now(), "offset_seconds": versions.CLOCK.offset}
 
     @cloud.route("GET", "clock")
     async def show_clock(arguments: Data) -> Data:
@@ -574,5 +596,6 @@ def register_routes(cloud: Cloud, engine: Rotations) -> None:
         seconds = arguments.get("advance_seconds")
         if not isinstance(seconds, int | float) or seconds < 0:
             raise AdminError("advance_seconds must be a number, 0 or more")
-        engine.offset += seconds
-        return {**clock(), "fired": engine.fire()}
+        with LOCK:
+            versions.CLOCK.advance(seconds)
+            return {**clock(), "fired": engine.fire() if arguments.get("fire", True) else []}

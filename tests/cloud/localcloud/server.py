@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from urllib.parse import parse_qsl
 
@@ -10,14 +11,14 @@ import ministack.app
 from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
 
-from localcloud import faults, rds, rotation, standins
+from localcloud import conditions, faults, rds, rotation, standins
 from localcloud.cloud import AdminError, Cloud
 
 
 async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
     """Runs every part until `stop` is set, then stops them in reverse order."""
     inner = ministack.app.app
-    for part in (rotation, rds):
+    for part in (rotation, rds, conditions):
         part.install(cloud)
     app = faults.install(cloud, inner)
     standins.install(cloud)
@@ -35,18 +36,15 @@ async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
     config.graceful_timeout = 1
     config.errorlog = "-"
 
-    async def started_then_stop():
-        await stop.wait()
-
-    for start in cloud.on_start:
-        await start()
-    cloud.publish()
-    try:
-        await hypercorn_serve(entry, config, shutdown_trigger=started_then_stop)
-    finally:
-        for end in reversed(cloud.on_stop):
-            await end()
-        (cloud.state / "cloud.json").unlink(missing_ok=True)
+    # Every part is stopped, in reverse order, also when another one fails to start or to stop.
+    async with contextlib.AsyncExitStack() as ends:
+        ends.callback((cloud.state / "cloud.json").unlink, missing_ok=True)
+        for end in cloud.on_stop:
+            ends.push_async_callback(end)
+        for start in cloud.on_start:
+            await start()
+        cloud.publish()
+        await hypercorn_serve(entry, config, shutdown_trigger=stop.wait)
 
 
 async def admin(cloud: Cloud, scope, receive, send) -> None:

@@ -121,7 +121,9 @@ class Slack:
             return answer_json(200, {"ok": False, "error": "unknown_method"})
         try:
             arguments = self._arguments(request)
-            token = request.bearer or arguments.pop("token", None)
+            given = arguments.pop("token", None)
+            # Beside a JSON body Slack takes the token from the header alone.
+            token = request.bearer or (None if request.media_type == "application/json" else given)
             if not token:
                 raise SlackError("not_authed")
             if not hmac.compare_digest(str(token).encode(), self.token.encode()):
@@ -147,10 +149,11 @@ class Slack:
             raise SlackError("invalid_post_type" if request.media_type else "missing_post_type")
         return arguments
 
-    def _channel(self, arguments: dict[str, Any]) -> tuple[str, str]:
-        """The channel's name as given, and its id."""
+    def _channel(self, arguments: dict[str, Any], *, by_name: bool = False) -> tuple[str, str]:
+        """The channel's name or id as given, and its id; most methods take no names."""
         given = arguments.get("channel")
-        if not isinstance(given, str) or not re.fullmatch(r"#\S+|[CDG][A-Z0-9]{8,}", given):
+        pattern = r"#\S+|[CDG][A-Z0-9]{8,}" if by_name else r"[CDG][A-Z0-9]{8,}"
+        if not isinstance(given, str) or not re.fullmatch(pattern, given):
             raise SlackError("channel_not_found")
         return given, self._id(given)
 
@@ -171,7 +174,7 @@ class Slack:
         }
 
     def post(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        name, channel = self._channel(arguments)
+        name, channel = self._channel(arguments, by_name=True)
         if channel in {self._id(each) for each in self.archived}:
             raise SlackError("is_archived")
         text, blocks = self._content(arguments)
@@ -273,9 +276,9 @@ def _texts(value: Any):
 def _wrong_blocks(blocks: list[Any]):
     """What Slack refuses in a message's blocks, in its words."""
 
-    def text(value, most, where):
+    def text(value, most, where, kinds=("mrkdwn", "plain_text")):
         content = value.get("text") if isinstance(value, dict) else None
-        if not isinstance(content, str) or value.get("type") not in ("mrkdwn", "plain_text"):
+        if not isinstance(content, str) or value.get("type") not in kinds:
             yield f"[ERROR] missing required field: text [json-pointer:{where}]"
         elif not content:
             yield f"[ERROR] must be more than 0 characters [json-pointer:{where}/text]"
@@ -287,6 +290,8 @@ def _wrong_blocks(blocks: list[Any]):
             yield f"[ERROR] no more than {most} items allowed [json-pointer:{where}]"
 
     yield from at_most(blocks, 50, "/blocks")
+    plain = ("plain_text",)
+    ids = set()
     kinds = {"actions", "context", "divider", "file", "header", "image", "input", "markdown", "rich_text", "section"}
     for index, block in enumerate(blocks):
         where = f"/blocks/{index}"
@@ -296,8 +301,12 @@ def _wrong_blocks(blocks: list[Any]):
             continue
         if len(str(block.get("block_id", ""))) > 255:
             yield f"[ERROR] must be less than 256 characters [json-pointer:{where}/block_id]"
+        if given := str(block.get("block_id") or ""):
+            if given in ids:
+                yield f"[ERROR] `block_id` {given} already exists [json-pointer:{where}/block_id]"
+            ids.add(given)
         if kind == "header":
-            yield from text(block.get("text"), 150, f"{where}/text")
+            yield from text(block.get("text"), 150, f"{where}/text", plain)
         elif kind == "markdown" and len(str(block.get("text", ""))) > 12_000:
             yield f"[ERROR] must be less than 12001 characters [json-pointer:{where}/text]"
         elif kind == "section":
@@ -314,9 +323,12 @@ def _wrong_blocks(blocks: list[Any]):
             yield from at_most(elements, 10 if kind == "context" else 25, f"{where}/elements")
             for number, element in enumerate(elements):
                 pointer = f"{where}/elements/{number}"
-                if not isinstance(element, dict) or element.get("type") != "button":
+                element_kind = element.get("type") if isinstance(element, dict) else None
+                if kind == "context" and element_kind != "image":
+                    yield from text(element, 3000, pointer)
+                if element_kind != "button":
                     continue
-                yield from text(element.get("text"), 75, f"{pointer}/text")
+                yield from text(element.get("text"), 75, f"{pointer}/text", plain)
                 for name, most in (("value", 2000), ("url", 3000), ("action_id", 255)):
                     if len(str(element.get(name, ""))) > most:
                         yield f"[ERROR] must be less than {most + 1} characters [json-pointer:{pointer}/{name}]"

@@ -6,25 +6,31 @@ This module replaces those handlers; `rotation.py` builds on it and learns of ev
 
 from __future__ import annotations
 
+import base64
+import binascii
 import functools
 import importlib.metadata
 import json
+import re
 import threading
 import time
 import uuid
 from collections.abc import Callable
 from typing import Any
 
-from ministack.core.responses import error_response_json, json_response
+from ministack.core.responses import error_response_json, get_account_id, get_region, json_response
 from ministack.services import secretsmanager
 
 CURRENT, PENDING, PREVIOUS = "AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"
 MINISTACK = "1.5.33"
+# Bytes that the value of a version may have.
+LARGEST = 65_536
 
 Secret = dict[str, Any]
 Data = dict[str, Any]
 
-# Handlers run on the event loop, those of CloudFormation on threads; whoever reads or changes a secret holds this.
+# Handlers run on the event loop, those of CloudFormation on threads. Every change of a secret that is made here or in
+# rotation.py is made under this; ministack's own handlers (tags, deletion, policies, replicas) do not take it.
 # Never held across an await or a function call.
 LOCK = threading.RLock()
 
@@ -77,6 +83,24 @@ def find(data: Data, *, change: bool = False) -> Secret:
     if change and secretsmanager._is_replica(secret):
         raise Refused("InvalidRequestException", "You can't perform this operation on a replica secret.")
     return secret
+
+
+def resolve(secret_id: str | None, *, use_arn_scope: bool = False) -> tuple[str | None, Secret | None]:
+    """ministack's lookup, but of an ARN only whole or without its hyphen and six characters, not by any beginning."""
+    if not (secret_id or "").startswith("arn:"):
+        return plain_resolve(secret_id, use_arn_scope=use_arn_scope)
+    spec, _ = secretsmanager._secret_scope_from_arn(secret_id) or (None, None)
+    if spec is None or spec.account_id != get_account_id() or not (use_arn_scope or spec.region == get_region()):
+        return None, None
+    secrets = list(secretsmanager._secrets.items_scoped(spec.account_id, spec.region))
+    for end in (None, -7):
+        for key, secret in secrets:
+            if secret["ARN"][:end] == secret_id:
+                return key, secret
+    return None, None
+
+
+plain_resolve = secretsmanager._resolve
 
 
 def request_token(data: Data) -> str:
@@ -162,6 +186,14 @@ def requested_value(data: Data) -> dict[str, str | None]:
     value = {"SecretString": data.get("SecretString"), "SecretBinary": data.get("SecretBinary")}
     if bool(value["SecretString"]) == bool(value["SecretBinary"]):
         raise Refused("InvalidParameterException", "You must provide either SecretString or SecretBinary.")
+    size = len((value["SecretString"] or "").encode())
+    if value["SecretBinary"]:
+        try:
+            size = len(base64.b64decode(value["SecretBinary"], validate=True))
+        except binascii.Error:
+            raise Refused("InvalidParameterException", "SecretBinary is not base64.") from None
+    if size > LARGEST:
+        raise Refused("InvalidParameterException", f"The value must have length less than or equal to {LARGEST} bytes.")
     return value
 
 
@@ -170,6 +202,12 @@ def create_secret(data: Data) -> Data:
     name = data.get("Name")
     if not name:
         raise Refused("InvalidParameterException", "Name is required.")
+    if not re.fullmatch(r"[A-Za-z0-9/_+=.@-]{1,512}", name):
+        raise Refused(
+            "InvalidParameterException",
+            "Invalid name. Must be a valid name containing alphanumeric characters, or any of the following: -/_+=.@, "
+            "of at most 512 characters.",
+        )
     valued = bool(data.get("SecretString") or data.get("SecretBinary"))
     if existing := secretsmanager._secrets.get(name):
         version = existing["Versions"].get(data.get("ClientRequestToken"))
@@ -300,13 +338,37 @@ def list_secret_version_ids(data: Data) -> Data:
     return {"ARN": secret["ARN"], "Name": secret["Name"], "Versions": versions}
 
 
+class Clock:
+    """The scheduler's time, which tests move on, and by which then all that is shown of the past ages."""
+
+    def __init__(self) -> None:
+        self.offset = 0.0
+
+    def now(self) -> float:
+        return time.time() + self.offset
+
+    def advance(self, seconds: float) -> None:
+        self.offset += seconds
+        for _, secret in secretsmanager._secrets.all_items():
+            for record in (secret, *secret["Versions"].values()):
+                for key in ("CreatedDate", "LastAccessedDate", "LastChangedDate", "LastRotatedDate"):
+                    if record.get(key) is not None:
+                        record[key] -= seconds
+
+
+# NextRotationDate is kept in this time, every other date in the real one.
+CLOCK = Clock()
+
+
 def rotation_facts(secret: Secret) -> Data:
     """What DescribeSecret and ListSecrets tell of rotation: nothing of a secret that was never configured for it."""
     if not secret.get("RotationLambdaARN"):
         return {}
     facts = {key: secret.get(key) for key in ("RotationEnabled", "RotationLambdaARN", "RotationRules")}
     if secret["RotationEnabled"]:
-        facts |= {key: secret.get(key) for key in ("LastRotatedDate", "NextRotationDate")}
+        facts["LastRotatedDate"] = secret.get("LastRotatedDate")
+        if due := secret.get("NextRotationDate"):
+            facts["NextRotationDate"] = due - CLOCK.offset
     return facts
 
 
@@ -337,6 +399,7 @@ def install() -> None:
             answer["SecretList"] = [described(secretsmanager._secrets[entry["Name"]], entry) for entry in entries]
             return json_response(answer)
 
+    secretsmanager._resolve = resolve
     secretsmanager._create_secret = create_secret
     secretsmanager._get_secret_value = get_secret_value
     secretsmanager._put_secret_value = put_secret_value

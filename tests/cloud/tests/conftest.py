@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -62,28 +63,60 @@ def wait_for(condition, what: str, seconds: float = 60):
     raise AssertionError(f"gave up after {seconds} s waiting for {what}")
 
 
-@pytest.fixture(scope="session")
-def cloud(tmp_path_factory):
+@contextlib.contextmanager
+def launcher(state: pathlib.Path, *options: str, **variables: str):
+    """A started launcher process of a local cloud with this state folder; killed if it still runs at the end."""
     postgres = os.environ.get("LOCALCLOUD_POSTGRES")
     if not postgres:
         pytest.fail("LOCALCLOUD_POSTGRES is not set: run these tests through `cargo xtask test`")
-    state = tmp_path_factory.mktemp("cloud")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = (state / "cloud.log").open("wb")
     command = [sys.executable, "-m", "localcloud", "--state", state, "--port", str(port), "--postgres", postgres]
-    process = subprocess.Popen([*map(str, command)], cwd=HERE, stdout=log, stderr=subprocess.STDOUT)
+    with (state / "cloud.log").open("ab") as log:
+        process = subprocess.Popen(
+            [*map(str, command), *options],
+            cwd=HERE,
+            env={**os.environ, **variables},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
     try:
-
-        def ready():
-            assert process.poll() is None, (state / "cloud.log").read_text()
-            with socket.socket() as probe:
-                return (state / "cloud.json").exists() and probe.connect_ex(("127.0.0.1", port)) == 0
-
-        wait_for(ready, "the local cloud to start")
-        yield Local(json.loads((state / "cloud.json").read_text()), state)
+        yield process
     finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) is not None
-        log.close()
+        process.kill()
+        process.wait()
+
+
+def ready(process: subprocess.Popen, state: pathlib.Path) -> Local:
+    """Waits until the launcher's cloud answers."""
+
+    def answering():
+        assert process.poll() is None, (state / "cloud.log").read_text()
+        if not (state / "cloud.json").exists():
+            return None
+        facts = json.loads((state / "cloud.json").read_text())
+        with socket.socket() as probe:
+            port = int(facts["endpoint"].rpartition(":")[2])
+            return Local(facts, state) if probe.connect_ex(("127.0.0.1", port)) == 0 else None
+
+    return wait_for(answering, "the local cloud to start")
+
+
+def ended(process: subprocess.Popen, state: pathlib.Path, how: signal.Signals = signal.SIGTERM) -> None:
+    """Ends the launcher as a user does, which must succeed."""
+    process.send_signal(how)
+    assert process.wait(30) == 0, (state / "cloud.log").read_text()
+
+
+def running(pid: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], stdout=subprocess.PIPE, text=True).stdout.strip()
+    return bool(state) and not state.startswith("Z")
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory):
+    state = tmp_path_factory.mktemp("cloud")
+    with launcher(state, CANARY="of the starter") as process:
+        yield ready(process, state)
+        ended(process, state)

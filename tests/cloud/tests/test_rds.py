@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import itertools
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
+import threading
 
 import psycopg
 import pytest
 from botocore.exceptions import ClientError
-from conftest import HERE, Local, wait_for
-
-from localcloud.postgres import remove_folder
+from conftest import launcher, ready, running, wait_for
 
 PASSWORD = "a-Master_password.1"
 numbers = itertools.count(1)
@@ -130,6 +127,15 @@ def shared(cloud, rds):
     return available(rds, create(rds))
 
 
+@pytest.fixture(scope="module")
+def kept(rds, shared):
+    """A snapshot of the shared instance."""
+    name = f"{shared['DBInstanceIdentifier']}-kept"
+    snapshot(rds, shared["DBInstanceIdentifier"], name)
+    statuses(rds, shared["DBInstanceIdentifier"])
+    return name
+
+
 @pytest.fixture
 def faulty(cloud, shared):
     """The name of the shared instance, without a fault before and after."""
@@ -164,6 +170,18 @@ def queue(cloud):
         return received
 
     return all_events
+
+
+def event_of(queue, number, source):
+    """The detail of the event with this number and source, when it has come through EventBridge."""
+
+    def found():
+        wanted = (f"RDS-EVENT-{number}", source)
+        details = [event["detail"] for event in queue()]
+        return [detail for detail in details if (detail["EventID"], detail["SourceIdentifier"]) == wanted]
+
+    [detail] = wait_for(found, f"event {number} of {source}")
+    return detail
 
 
 @pytest.mark.parametrize("version", ["15.18", "18.4"])
@@ -254,7 +272,105 @@ def test_an_instance_lives_through_its_statuses_and_leaves_nothing(cloud, rds, q
     assert saved["resources"] == [automated[0]["DBSnapshotArn"]]
 
 
-def test_a_snapshot_outlives_its_instance_and_its_copy_is_tagged_as_asked(cloud, rds):
+def test_automated_and_final_snapshots_restore_their_rows(cloud, rds, queue):
+    name = create(rds)
+    instance = available(rds, name)
+    with connect(cloud, instance) as db:
+        db.execute("CREATE TABLE words AS SELECT 'first' AS word")
+    rds.modify_db_instance(DBInstanceIdentifier=name, BackupRetentionPeriod=1, ApplyImmediately=True)
+    assert statuses(rds, name) == ["modifying", "backing-up", "available"]
+    [automated] = rds.describe_db_snapshots(DBInstanceIdentifier=name, SnapshotType="automated")["DBSnapshots"]
+    with connect(cloud, instance) as db:
+        db.execute("INSERT INTO words VALUES ('second')")
+
+    def restored(target, snapshot_name):
+        # Watched from before it is there.
+        with concurrent.futures.ThreadPoolExecutor(1) as watcher:
+            seen = watcher.submit(statuses, rds, target)
+            rds.restore_db_instance_from_db_snapshot(
+                DBInstanceIdentifier=target, DBSnapshotIdentifier=snapshot_name, BackupRetentionPeriod=0
+            )
+        assert [status for status in seen.result() if status] == ["creating", "available"]
+        found = rows(cloud, describe(rds, target))
+        rds.delete_db_instance(DBInstanceIdentifier=target, SkipFinalSnapshot=True)
+        return found
+
+    assert restored(f"{name}-automated", automated["DBSnapshotIdentifier"]) == ["first"]
+    event = event_of(queue, "0043", f"{name}-automated")
+    assert event["SourceType"] == "DB_INSTANCE"
+    assert event["EventCategories"] == ["restoration"]
+    assert event["Message"] == f"Restored from snapshot {automated['DBSnapshotIdentifier']}."
+
+    rds.delete_db_instance(DBInstanceIdentifier=name, FinalDBSnapshotIdentifier=f"{name}-final")
+    statuses(rds, name, None)
+    cloud.admin("POST", "rds/events", {"restored_as": "db-snapshot"})
+    try:
+        assert restored(f"{name}-again", f"{name}-final") == ["first", "second"]
+        event = event_of(queue, "0043", f"{name}-final")
+    finally:
+        cloud.admin("POST", "rds/events", {"restored_as": "db-instance"})
+    assert (event["SourceType"], event["Message"]) == ("SNAPSHOT", f"Restored from snapshot {name}-final.")
+    rds.delete_db_snapshot(DBSnapshotIdentifier=f"{name}-final")
+
+
+def test_a_snapshot_is_of_one_moment_while_others_write(cloud, rds):
+    name = create(rds)
+    instance = available(rds, name)
+    accounts, each = 500, 1000
+    with connect(cloud, instance) as db:
+        for table in ("source", "sink"):
+            db.execute(
+                f"CREATE TABLE {table} AS SELECT n AS id, {each} AS amount FROM generate_series(1, {accounts}) n"
+            )
+
+    def sums(one):
+        with connect(cloud, one) as db:
+            return [db.execute(f"SELECT sum(amount) FROM {table}").fetchone()[0] for table in ("source", "sink")]
+
+    done = threading.Event()
+    failed = []
+
+    def transfer():
+        try:
+            with connect(cloud, instance, autocommit=False) as db:
+                for number in itertools.count():
+                    if done.is_set():
+                        return
+                    account = [number % accounts + 1]
+                    db.execute("UPDATE source SET amount = amount - 1 WHERE id = %s", account)
+                    db.execute("UPDATE sink SET amount = amount + 1 WHERE id = %s", account)
+                    db.commit()
+                    if number % 20 == 0:
+                        # Recovery of a copy that is no backup begins here, after what it lacks of older pages.
+                        db.execute("CHECKPOINT")
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=transfer)
+    thread.start()
+    try:
+        wait_for(lambda: sums(instance)[1] > accounts * each, "transfers")
+        before = sums(instance)[1]
+        rds.create_db_snapshot(DBInstanceIdentifier=name, DBSnapshotIdentifier=f"{name}-moving")
+        after = sums(instance)[1]
+        wait_for(lambda: sums(instance)[1] > after, "transfers that the snapshot does not have")
+    finally:
+        done.set()
+        thread.join(30)
+    assert failed == []
+    wait_for(lambda: snapshot_of(rds, f"{name}-moving")["Status"] == "available", "the snapshot")
+    rds.restore_db_instance_from_db_snapshot(
+        DBInstanceIdentifier=f"{name}-copy", DBSnapshotIdentifier=f"{name}-moving", BackupRetentionPeriod=0
+    )
+    source, sink = sums(available(rds, f"{name}-copy"))
+    assert source + sink == 2 * accounts * each
+    assert before <= sink <= after
+    for one in (name, f"{name}-copy"):
+        rds.delete_db_instance(DBInstanceIdentifier=one, SkipFinalSnapshot=True)
+    rds.delete_db_snapshot(DBSnapshotIdentifier=f"{name}-moving")
+
+
+def test_a_snapshot_outlives_its_instance_and_its_copy_is_tagged_as_asked(cloud, rds, queue):
     tags = [{"Key": "environment", "Value": "prod"}]
     name = create(rds, Tags=tags, CopyTagsToSnapshot=True, DeletionProtection=True)
     instance = available(rds, name)
@@ -271,6 +387,10 @@ def test_a_snapshot_outlives_its_instance_and_its_copy_is_tagged_as_asked(cloud,
 
     rds.copy_db_snapshot(SourceDBSnapshotIdentifier=f"{name}-s", TargetDBSnapshotIdentifier=f"{name}-t")
     wait_for(lambda: snapshot_of(rds, f"{name}-t")["Status"] == "available", "the copy of the snapshot")
+    for number, verb in (("0196", "Started"), ("0197", "Finished")):
+        event = event_of(queue, number, f"{name}-t")
+        assert (event["SourceType"], event["EventCategories"]) == ("SNAPSHOT", ["notification"])
+        assert event["Message"] == f"{verb} copy of snapshot {name}-s in region us-east-1."
     rds.delete_db_snapshot(DBSnapshotIdentifier=f"{name}-s")
     rds.restore_db_instance_from_db_snapshot(
         DBInstanceIdentifier=f"{name}-scratch",
@@ -293,7 +413,7 @@ def test_a_snapshot_outlives_its_instance_and_its_copy_is_tagged_as_asked(cloud,
     rds.delete_db_snapshot(DBSnapshotIdentifier=f"{name}-t")
 
 
-def test_a_point_in_time_restore_has_the_data_of_now(cloud, rds, shared):
+def test_a_point_in_time_restore_has_the_data_of_now(cloud, rds, shared, queue):
     name = shared["DBInstanceIdentifier"]
     restore = {
         "SourceDBInstanceIdentifier": name,
@@ -307,6 +427,9 @@ def test_a_point_in_time_restore_has_the_data_of_now(cloud, rds, shared):
         db.execute("CREATE TABLE words AS SELECT 'now' AS word")
     rds.restore_db_instance_to_point_in_time(**restore, BackupRetentionPeriod=0)
     assert rows(cloud, available(rds, f"{name}-pit")) == ["now"]
+    event = event_of(queue, "0019", f"{name}-pit")
+    assert (event["SourceType"], event["EventCategories"]) == ("DB_INSTANCE", ["restoration"])
+    assert event["Message"] == f"Restored from DB instance {name} to {name}-pit."
     rds.delete_db_instance(DBInstanceIdentifier=f"{name}-pit", SkipFinalSnapshot=True)
 
 
@@ -345,11 +468,51 @@ def test_create_refuses_what_rds_refuses(rds):
     assert refusal(rds.create_db_instance, **good, EngineVersion="9.6") == "InvalidParameterCombination"
 
 
-def test_the_master_password_changes(cloud, rds):
+@pytest.mark.parametrize(
+    ("setting", "code"),
+    [
+        ({"DBParameterGroupName": "absent"}, "DBParameterGroupNotFound"),
+        ({"DBSubnetGroupName": "absent"}, "DBSubnetGroupNotFoundFault"),
+        ({"BackupRetentionPeriod": 36}, "InvalidParameterValue"),
+        ({"BackupRetentionPeriod": -1}, "InvalidParameterValue"),
+        ({"ManageMasterUserPassword": True}, "InvalidParameterCombination"),
+    ],
+)
+def test_settings_that_are_refused_wherever_they_are_given(rds, shared, kept, setting, code):
+    name = shared["DBInstanceIdentifier"]
+    create_it = {"DBInstanceClass": "db.t4g.micro", "Engine": "postgres", "MasterUsername": "master"}
+    calls = [
+        (rds.create_db_instance, {"DBInstanceIdentifier": "refused", **create_it, "MasterUserPassword": PASSWORD}),
+        (rds.modify_db_instance, {"DBInstanceIdentifier": name}),
+        (
+            rds.restore_db_instance_from_db_snapshot,
+            {"DBInstanceIdentifier": "refused", "DBSnapshotIdentifier": kept},
+        ),
+    ]
+    for call, arguments in calls:
+        assert refusal(call, **arguments, **setting) == code
+    assert refusal(describe, rds=rds, name="refused") == "DBInstanceNotFound"
+
+
+def test_a_new_class_and_size_are_modified_to(rds):
+    name = create(rds, version="18.4")
+    available(rds, name)
+    change = {"DBInstanceIdentifier": name, "DBInstanceClass": "db.t4g.small", "AllocatedStorage": 30}
+    rds.modify_db_instance(**change, ApplyImmediately=True)
+    assert refusal(rds.modify_db_instance, **change, ApplyImmediately=True) == "InvalidDBInstanceState"
+    assert statuses(rds, name) == ["modifying", "available"]
+    changed = describe(rds, name)
+    assert (changed["DBInstanceClass"], changed["AllocatedStorage"]) == ("db.t4g.small", 30)
+    rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+
+
+def test_the_master_password_changes(cloud, rds, queue):
     name = create(rds)
     instance = available(rds, name)
     rds.modify_db_instance(DBInstanceIdentifier=name, MasterUserPassword="another-Password", ApplyImmediately=True)
     wait_for(lambda: not describe(rds, name)["PendingModifiedValues"], "the password to change")
+    event = event_of(queue, "0016", name)
+    assert (event["EventCategories"], event["Message"]) == (["configuration change"], "Reset master credentials.")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         connect(cloud, instance)
     connect(cloud, instance, password="another-Password").close()
@@ -357,7 +520,7 @@ def test_the_master_password_changes(cloud, rds):
     rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 
 
-def test_stop_start_and_reboot_keep_the_data_and_the_endpoint(cloud, rds):
+def test_stop_start_and_reboot_keep_the_data_and_the_endpoint(cloud, rds, queue):
     name = create(rds)
     instance = available(rds, name)
     port = instance["Endpoint"]["Port"]
@@ -373,15 +536,15 @@ def test_stop_start_and_reboot_keep_the_data_and_the_endpoint(cloud, rds):
     assert statuses(rds, name) == ["rebooting", "available"]
     assert describe(rds, name)["Endpoint"]["Port"] == port
     assert rows(cloud, instance) == ["stays"]
-    messages = [
-        event["Message"] for event in rds.describe_events(SourceIdentifier=name, SourceType="db-instance")["Events"]
+    events = rds.describe_events(SourceIdentifier=name, SourceType="db-instance")["Events"]
+    assert [(event["Message"], event["EventCategories"]) for event in events] == [
+        ("DB instance created.", ["creation"]),
+        ("DB instance stopped.", ["notification"]),
+        ("DB instance started.", ["notification"]),
+        ("DB instance restarted.", ["availability"]),
     ]
-    assert messages == [
-        "DB instance created.",
-        "DB instance stopped.",
-        "DB instance started.",
-        "DB instance restarted.",
-    ]
+    for number, event in zip(("0087", "0088", "0006"), events[1:], strict=True):
+        assert event_of(queue, number, name)["Message"] == event["Message"]
     rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 
 
@@ -497,36 +660,17 @@ def test_fault_switches_refuse_what_they_do_not_know(cloud, shared):
         fault(cloud, shared["DBInstanceIdentifier"], "odd")
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_no_server_outlives_the_launcher(tmp_path, how):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "localcloud", "--state", tmp_path, "--port", str(port)]
-    command += ["--postgres", os.environ["LOCALCLOUD_POSTGRES"]]
-    with (tmp_path / "output").open("wb") as output:
-        launcher = subprocess.Popen([*map(str, command)], cwd=HERE, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        wait_for(lambda: (tmp_path / "cloud.json").exists() and listening(port), "the second cloud")
-        rds = Local(json.loads((tmp_path / "cloud.json").read_text()), tmp_path).client("rds")
+    with launcher(tmp_path) as process:
+        rds = ready(process, tmp_path).client("rds")
         name = create(rds)
         instance = available(rds, name)
         folder = (tmp_path / "rds").resolve()
         pid = int((folder / instance["DbiResourceId"] / "data/postmaster.pid").read_text().split()[0])
         assert running(pid)
-        launcher.send_signal(how)
-        launcher.wait(30)
+        process.send_signal(how)
+        assert process.wait(30) == (-signal.SIGKILL if how == signal.SIGKILL else 0)
         wait_for(lambda: not running(pid), "the server to end")
         assert not listening(instance["Endpoint"]["Port"])
-        if how == signal.SIGTERM:
-            assert not folder.exists()
-    finally:
-        launcher.kill()
-        launcher.wait()
-        # What a killed launcher leaves, as the next one with this state folder would.
-        remove_folder(tmp_path / "rds")
-
-
-def running(pid: int) -> bool:
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], stdout=subprocess.PIPE, text=True).stdout.strip()
-    return bool(state) and not state.startswith("Z")
+        wait_for(lambda: not folder.exists(), "the data to be removed")

@@ -34,7 +34,7 @@ def handle(event):
         pending = manager.get_secret_value(SecretId=arn, VersionId=token, VersionStage="AWSPENDING")["SecretString"]
     except manager.exceptions.ResourceNotFoundException:
         pending = None
-    seen = {**event, "stages": secret["VersionIdsToStages"][token], "pending": pending}
+    seen = {**event, "pid": os.getpid(), "stages": secret["VersionIdsToStages"][token], "pending": pending}
     queues.send_message(QueueUrl=tags["queue"], MessageBody=json.dumps(seen))
     while tags.get("hold") == step:
         time.sleep(0.02)
@@ -87,6 +87,7 @@ class Bench:
         self.manager = cloud.client("secretsmanager")
         self.functions = cloud.client("lambda")
         self.queues = cloud.client("sqs")
+        self.made: list[str] = []
         self.received: dict[str, list[dict]] = {}
         self.role = self.make_role("rotation-test", ACTIONS)
         self.function = self.make_function("rotation-test", self.role)
@@ -128,7 +129,15 @@ class Bench:
         tags["queue"] = self.make_queue(name.replace("/", "-"))
         given = {} if value is None else {"SecretString": value}
         secret = self.manager.create_secret(Name=name, Tags=tag_list(tags), **given)
+        self.made.append(secret["ARN"])
         return secret["ARN"]
+
+    def cancel_all(self) -> None:
+        """Cancels every rotation of the secrets made so far: one that fails would be tried again for ever."""
+        while self.made:
+            described = self.manager.describe_secret(SecretId=self.made.pop())
+            if described.get("RotationEnabled") and "DeletedDate" not in described:
+                self.manager.cancel_rotate_secret(SecretId=described["ARN"])
 
     def tag(self, arn: str, **tags: str) -> None:
         self.manager.tag_resource(SecretId=arn, Tags=tag_list(tags))
@@ -214,8 +223,14 @@ def refused(code: str, call, **request) -> str:
 
 
 @pytest.fixture(scope="module")
-def bench(cloud):
+def module_bench(cloud):
     return Bench(cloud)
+
+
+@pytest.fixture
+def bench(module_bench):
+    yield module_bench
+    module_bench.cancel_all()
 
 
 @pytest.fixture
@@ -242,6 +257,7 @@ def test_a_rotation_calls_the_four_steps_and_leaves_the_new_version_current(benc
         assert event["ClientRequestToken"] == token
         assert event["stages"] == ["AWSPENDING"]
     assert len({event["RotationToken"] for event in seen}) == 1
+    assert seen[0]["RotationToken"] in bench.cloud.admin("GET", "rotations/tokens")["tokens"]
     assert re.fullmatch(r"[a-zA-Z0-9-]{36,256}", seen[0]["RotationToken"])
     assert [event["pending"] for event in seen] == [None, *[f"new-{token}"] * 3], "the pending version starts empty"
 
@@ -642,6 +658,31 @@ def test_moving_a_label_needs_its_holder(bench):
     assert bench.labels_moved(arn) == [("MINE", second), ("AWSCURRENT", second), ("AWSCURRENT", first)]
 
 
+@pytest.mark.parametrize("value", [{"SecretString": "é" * 32_769}, {"SecretBinary": b"x" * 65_537}])
+def test_a_value_that_is_too_large_is_refused(bench, value):
+    name = f"large/{uuid.uuid4()}"
+    arn = bench.make_secret()
+    refused("InvalidParameterException", bench.manager.create_secret, Name=name, **value)
+    refused("InvalidParameterException", bench.manager.put_secret_value, SecretId=arn, **value)
+    refused("InvalidParameterException", bench.manager.update_secret, SecretId=arn, **value)
+    fits = {key: content[:32_768] if key == "SecretString" else content[:65_536] for key, content in value.items()}
+    bench.manager.put_secret_value(SecretId=arn, **fits)
+
+
+@pytest.mark.parametrize("name", ["with space", "percent%", "ü", "colon:", "x" * 513])
+def test_names_that_are_refused(bench, name):
+    refused("InvalidParameterException", bench.manager.create_secret, Name=name, SecretString="x")
+
+
+def test_an_arn_names_a_secret_whole_or_without_its_suffix(bench):
+    name = f"arn/{uuid.uuid4()}"
+    longer = bench.manager.create_secret(Name=f"{name}-longer", SecretString="longer")["ARN"]
+    arn = bench.manager.create_secret(Name=name, SecretString="short")["ARN"]
+    assert [bench.value(one) for one in (arn, arn[:-7], longer, longer[:-7])] == ["short", "short", "longer", "longer"]
+    for wrong in (arn[:-1], arn[:-6], arn[:-8], longer[:-9]):
+        refused("ResourceNotFoundException", bench.manager.get_secret_value, SecretId=wrong)
+
+
 # Schedules
 
 
@@ -661,19 +702,40 @@ def test_a_schedule_rotates_when_its_time_comes(bench, rules, days):
     bench.until(arn, "tested")
     due = bench.manager.describe_secret(SecretId=arn)["NextRotationDate"]
     now = bench.cloud.admin("GET", "clock")["now"]
-    assert now < due.timestamp() <= now + (days + 1) * 86400
+    real = time.time()
+    assert real < due.timestamp() <= real + (days + 1) * 86400
+    assert bench.manager.describe_secret(SecretId=arn)["LastChangedDate"].timestamp() > real - 3600
 
     moved = bench.cloud.admin("POST", "clock", {"advance_seconds": days * 86400})
     assert moved["now"] >= now + days * 86400
     assert arn in moved["fired"]
     bench.until(arn, "succeeded")
     described = bench.manager.describe_secret(SecretId=arn)
-    assert described["LastRotatedDate"].timestamp() >= now + days * 86400
-    assert described["NextRotationDate"] > described["LastRotatedDate"]
+    assert real <= described["LastRotatedDate"].timestamp() <= time.time()
+    assert described["NextRotationDate"].timestamp() > time.time()
+    assert described["CreatedDate"].timestamp() < real - (days - 1) * 86400
     [listed] = bench.manager.list_secrets(Filters=[{"Key": "name", "Values": [described["Name"]]}])["SecretList"]
     assert listed["NextRotationDate"] == described["NextRotationDate"]
     bench.manager.cancel_rotate_secret(SecretId=arn)
     assert arn not in bench.cloud.admin("POST", "clock", {"advance_seconds": days * 86400})["fired"]
+    older = bench.manager.describe_secret(SecretId=arn)
+    for date in ("CreatedDate", "LastChangedDate"):
+        assert older[date].timestamp() < time.time() - (days - 1) * 86400
+    [version] = bench.manager.list_secret_version_ids(SecretId=arn)["Versions"][:1]
+    assert version["CreatedDate"].timestamp() < time.time() - (days - 1) * 86400
+
+
+def test_a_schedule_fires_by_itself(bench):
+    arn = bench.make_secret()
+    bench.rotate(arn, RotationRules={"ScheduleExpression": "rate(4 hours)"}, RotateImmediately=False)
+    bench.until(arn, "tested")
+    bench.cloud.admin("POST", "rotations/settings", {"tick_seconds": 0.01})
+    try:
+        moved = bench.cloud.admin("POST", "clock", {"advance_seconds": 5 * 3600, "fire": False})
+        assert moved["fired"] == []
+        bench.until(arn, "succeeded")
+    finally:
+        bench.cloud.admin("POST", "rotations/settings", {"tick_seconds": 5})
 
 
 def test_a_rotation_that_fails_is_overdue(bench, manual_retry):
@@ -682,7 +744,7 @@ def test_a_rotation_that_fails_is_overdue(bench, manual_retry):
     bench.until(arn, "waiting")
     for _ in range(2):
         assert arn not in bench.cloud.admin("POST", "clock", {"advance_seconds": 6 * 3600})["fired"]
-    now = bench.cloud.admin("GET", "clock")["now"]
+    now = time.time()
     assert bench.manager.describe_secret(SecretId=arn)["NextRotationDate"].timestamp() < now
     bench.tag(arn, fail="")
     bench.cloud.admin("POST", "rotations/retry", {"secret": arn})

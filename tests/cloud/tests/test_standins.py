@@ -99,6 +99,20 @@ def test_slack_checks_the_token(cloud):
     assert slack(cloud, "auth.test")["ok"] is True
     assert slack(cloud, "auth.test", token="xoxb-wrong") == {"ok": False, "error": "invalid_auth"}
     assert json.loads(http("POST", f"{cloud.facts['slack_url']}/auth.test")[2])["error"] == "not_authed"
+    # A token in a JSON body is none, but one in a form is.
+    url, token = f"{cloud.facts['slack_url']}/auth.test", cloud.facts["slack_token"]
+    assert json.loads(http("POST", url, {"token": token})[2])["error"] == "not_authed"
+    assert json.loads(http("POST", f"{url}?token={token}", {})[2])["error"] == "not_authed"
+    kind = "application/x-www-form-urlencoded"
+    assert json.loads(http("POST", url, f"token={token}", content_type=kind)[2])["ok"] is True
+
+
+def context(*elements):
+    return {"type": "context", "elements": list(elements)}
+
+
+def button(text):
+    return {"type": "actions", "elements": [{"type": "button", "action_id": "x", "text": text}]}
 
 
 LONG = "x" * 3001
@@ -119,6 +133,10 @@ LONG = "x" * 3001
         ({"channel": "#ops", "blocks": [header("x" * 151)]}, "invalid_blocks"),
         ({"channel": "#ops", "blocks": [{"type": "section", "fields": [section("f")["text"]] * 11}]}, "invalid_blocks"),
         ({"channel": "#ops", "blocks": [{"type": "unheard"}]}, "invalid_blocks"),
+        ({"channel": "#ops", "blocks": [{**section("x"), "type": "header"}]}, "invalid_blocks"),
+        ({"channel": "#ops", "blocks": [button({"type": "mrkdwn", "text": "x"})]}, "invalid_blocks"),
+        ({"channel": "#ops", "blocks": [context({"type": "mrkdwn", "text": LONG})]}, "invalid_blocks"),
+        ({"channel": "#ops", "blocks": [{"type": "divider", "block_id": "same"}] * 2}, "invalid_blocks"),
         ({"channel": "#ops", "blocks": [section(LONG[:3000])] * 5}, "msg_blocks_too_long"),
     ],
 )
@@ -136,7 +154,9 @@ def test_slack_says_where_a_block_is_wrong(cloud):
 
 
 def test_slack_takes_what_is_just_within_its_limits(cloud):
-    blocks = [header("x" * 150), section("x" * 3000)] + [{"type": "divider"}] * 48
+    said = {"type": "mrkdwn", "text": "x" * 3000}
+    pressed = {"type": "plain_text", "text": "x" * 75}
+    blocks = [header("x" * 150), section("x" * 3000), context(said), button(pressed)] + [{"type": "divider"}] * 46
     assert slack(cloud, "chat.postMessage", channel="#ops", blocks=blocks)["ok"] is True
     assert slack(cloud, "chat.postMessage", channel="#ops", text="x" * 40_001)["ok"] is True
     assert len(posted(cloud)[1]["text"]) == 40_000
@@ -147,9 +167,13 @@ def test_slack_refuses_other_methods_bodies_and_updates(cloud):
     url = f"{cloud.facts['slack_url']}/chat.postMessage"
     assert json.loads(http("POST", url, "{", content_type="application/json")[2])["error"] == "invalid_json"
     assert json.loads(http("POST", url, "x", content_type="text/plain")[2])["error"] == "invalid_post_type"
-    assert slack(cloud, "chat.update", channel="#ops", ts="1.000001", text="x")["error"] == "message_not_found"
-    ts = slack(cloud, "chat.postMessage", channel="#ops", text="x")["ts"]
-    assert slack(cloud, "chat.update", channel="#ops", ts=ts, text="x" * 4001)["error"] == "msg_too_long"
+    made = slack(cloud, "chat.postMessage", channel="#ops", text="x")
+    ts, channel = made["ts"], made["channel"]
+    assert slack(cloud, "chat.update", channel=channel, ts="1.000001", text="x")["error"] == "message_not_found"
+    assert slack(cloud, "chat.update", channel=channel, ts=ts, text="x" * 4001)["error"] == "msg_too_long"
+    # Only a post takes a channel's name.
+    assert slack(cloud, "chat.update", channel="#ops", ts=ts, text="x")["error"] == "channel_not_found"
+    assert slack(cloud, "conversations.history", channel="#ops")["error"] == "channel_not_found"
 
 
 def test_faults_hold_for_slack(cloud):
@@ -170,7 +194,7 @@ def test_faults_hold_for_slack(cloud):
     cloud.admin("POST", "faults", {**rule, "effect": "error", "status": 503, "code": "x", "when": "after"})
     assert http("POST", url, message, authorization=token)[0] == 503
     assert len(posted(cloud)) == 1
-    calls = cloud.admin("GET", f"calls?after={start}")["calls"]
+    calls = cloud.admin("GET", f"calls?after={start}&caller=client")["calls"]
     kinds = [(call["caller"], call["action"], call["outcome"].rpartition(":")[2]) for call in calls]
     assert kinds == [("client", "chat.postMessage", effect) for effect in ("error", "throttle", "error")]
     assert "must-not" not in json.dumps(calls)

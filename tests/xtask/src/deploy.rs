@@ -21,6 +21,8 @@ pub(crate) const STACK: &str = "moveongs-governance-dev";
 pub(crate) const PREFIX: &str = "moveongs-dev";
 /// The application's JWT secret.
 pub(crate) const JWT_SECRET: &str = "/moveongs/dev/jwt";
+/// The secret of its webhooks, named in the other of the two styles.
+const WEBHOOK_SECRET: &str = "moveongs-dev-notifications-webhook";
 const SLACK_SECRET: &str = "/moveongs/dev/slack";
 /// This machine's processor, as Lambda calls it.
 pub(crate) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
@@ -64,6 +66,12 @@ fn prerequisites(_: &Repo, aws: &Aws, _: &Log) -> Result<()> {
         getrandom::fill(&mut random).context("the operating system gives no random bytes")?;
         let value = STANDARD.encode(random);
         aws.secrets("CreateSecret", &json!({"Name": JWT_SECRET, "SecretString": value}))?;
+    }
+    if missing(aws, WEBHOOK_SECRET)? {
+        aws.secrets(
+            "CreateSecret",
+            &json!({"Name": WEBHOOK_SECRET, "SecretString": "webhook-secret-change-me"}),
+        )?;
     }
     let token = aws.cloud.fact("slack_token")?;
     if missing(aws, SLACK_SECRET)? {
@@ -148,7 +156,9 @@ fn parameters(repo: &Repo, cloud: &Cloud, log: &Log) -> Result<Vec<String>> {
         format!("CodeVersion={}", code_version(repo, log)?),
         format!("Architecture={ARCHITECTURE}"),
         format!("JwtSecretName={JWT_SECRET}"),
+        format!("WebhookSecretName={WEBHOOK_SECRET}"),
         format!("SlackSecretName={SLACK_SECRET}"),
+        "PagingEmail=none".to_owned(),
         format!("SlackApiUrl={}", cloud.fact("slack_url")?),
         "OtherRandomSecretArns=arn:aws:secretsmanager:us-east-1:000000000000:secret:/moveongs/dev/test/*"
             .to_owned(),

@@ -122,3 +122,25 @@ async fn the_loser_of_two_createsecret_keeps_the_winners_value() {
     let get = "GetSecretValue";
     assert_eq!(operations, ["DescribeSecret", get, get, "PutSecretValue", get]);
 }
+
+#[test]
+fn a_wrong_deployment_stops_in_its_init_phase_and_names_the_setting() {
+    for (policy, expected) in [
+        (
+            r#"{"rotation": {"secrets": {"JWT_SECRET": {"max_age_days": 0}}}}"#,
+            "rotation.secrets.JWT_SECRET.max_age_days",
+        ),
+        ("{}", "environment variable AWS_LAMBDA_FUNCTION_NAME is missing"),
+    ] {
+        let mut function = std::process::Command::new(env!("CARGO_BIN_EXE_rotate-random"));
+        function.env_clear().env("AWS_REGION", "us-east-1").env("ENVIRONMENT", "dev").env("POLICY", policy);
+        if policy != "{}" {
+            function.env("AWS_LAMBDA_FUNCTION_NAME", "moveongs-dev-rotate-random");
+        }
+        let ended = function.output().unwrap();
+        assert_eq!(ended.status.code(), Some(1));
+        let line: Value = serde_json::from_slice(&ended.stdout).unwrap();
+        assert_eq!(line["error_type"], "InvalidConfiguration");
+        assert!(line["message"].as_str().unwrap().contains(expected), "{line}");
+    }
+}
