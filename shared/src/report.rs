@@ -53,9 +53,14 @@ impl Reporter {
         Begun(begun.await)
     }
 
-    /// Looks how far the report of `run_id` is.
-    pub async fn look(&self, run_id: &str) -> Begun {
-        Begun(bounded(self.evidence.find(run_id)).await)
+    /// Looks how far the report of `run_id` is. That it could not be seen is logged and counted, since then nobody
+    /// knows whether something is still to be told.
+    pub async fn look(&self, run_id: &str, now: Timestamp) -> Begun {
+        let seen = bounded(self.evidence.find(run_id)).await;
+        if let Err(reason) = &seen {
+            self.lost("EvidenceFailures", "EvidenceFailed", reason, &format!("state of run {run_id}"), now);
+        }
+        Begun(seen)
     }
 
     /// Tells the channel and writes the evidence, once for each `run_id`.
@@ -85,15 +90,16 @@ impl Reporter {
                 format!("failed: {reason}")
             }
         };
-        let written = match begun.0 {
-            Ok(end) => {
-                let written = invocation.within(margin, self.evidence.append(&draft, end)).await;
-                written
-                    .map_err(|late| chain(&late))
-                    .and_then(|written| written.map_err(|error| chain(&error)))
-            }
-            Err(reason) => Err(reason),
-        };
+        let written = invocation.within(margin, async {
+            // What could not be seen at the beginning may be seen now.
+            let end = match begun.0 {
+                Ok(end) => end,
+                Err(_) => self.evidence.find(&draft.run_id).await?,
+            };
+            self.evidence.append(&draft, end).await
+        });
+        let written = written.await.map_err(|late| chain(&late));
+        let written = written.and_then(|written| written.map_err(|error| chain(&error)));
         match written {
             Ok(key) => tracing::info!(message = "recorded", evidence_key = key),
             Err(reason) => {

@@ -551,6 +551,32 @@ async fn a_version_that_became_current_in_another_way_is_not_reported_as_rotated
 }
 
 #[tokio::test]
+async fn evidence_that_fails_once_is_written_at_the_second_look() {
+    let cloud = calm().await;
+    let secret = Secret::plain(&cloud, "evidence-flake").await;
+    cloud.calm().await;
+    let flake = json!({"service": "s3", "effect": "error", "status": 403, "code": "AccessDenied"});
+    cloud.fault(flake).await;
+    let token = secret.rotate().await;
+    assert_eq!(cloud.hits("error").await, 1);
+    secret.finished(&token, &secret.first).await;
+}
+
+#[tokio::test]
+async fn a_replay_that_cannot_see_the_evidence_says_so() {
+    let cloud = calm().await;
+    let secret = Secret::plain(&cloud, "unseen").await;
+    let token = secret.rotate().await;
+    cloud
+        .fault(json!({"service": "s3", "effect": "error", "status": 403, "code": "AccessDenied", "count": 0}))
+        .await;
+    assert_eq!(secret.step("finishSecret", &token).await, Ok(json!("AlreadyFinished")));
+    cloud.calm().await;
+    let lines = cloud.log_lines(&format!("state of run {token}")).await;
+    assert_eq!(lines.len(), 1, "{lines:?}");
+}
+
+#[tokio::test]
 async fn a_message_that_slack_refused_is_told_by_the_next_attempt() {
     let cloud = calm().await;
     let secret = Secret::plain(&cloud, "told-later").await;

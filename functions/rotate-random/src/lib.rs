@@ -109,7 +109,7 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
     let request = Request::try_from(event)?;
     let span = tracing::Span::current();
     span.record("run_id", request.token.as_str()).record("correlation_id", request.token.as_str());
-    let result = match invocation.within(REPORTING, rotate(app, &request)).await {
+    let result = match invocation.within(REPORTING, rotate(app, &request, invocation)).await {
         Ok(result) => result,
         Err(late) => Err(late.into()),
     };
@@ -142,12 +142,16 @@ struct Finished {
     begun: Begun,
 }
 
-async fn rotate(app: &App, request: &Request) -> Result<(Outcome, Option<Finished>), RotateError> {
+async fn rotate(
+    app: &App,
+    request: &Request,
+    invocation: &Invocation,
+) -> Result<(Outcome, Option<Finished>), RotateError> {
     let described = aws::describe(&app.secrets, &request.secret_id).await?;
     let plan = policy::plan(request.step, &request.token, described.rotation_enabled, &described.versions)?;
     match plan {
         Plan::AlreadyCurrent => {
-            return Ok((Outcome::AlreadyFinished, left_open(app, request, described).await));
+            return Ok((Outcome::AlreadyFinished, left_open(app, request, described, invocation).await));
         }
         Plan::Nothing => return Ok((Outcome::Nothing, None)),
         Plan::Create | Plan::Test | Plan::Promote => {}
@@ -165,11 +169,16 @@ async fn rotate(app: &App, request: &Request) -> Result<(Outcome, Option<Finishe
 
 /// What an attempt that moved the label and died has not come to tell. Without that attempt's note there is nothing
 /// to tell: the version became current in another way.
-async fn left_open(app: &App, request: &Request, described: aws::Described) -> Option<Finished> {
+async fn left_open(
+    app: &App,
+    request: &Request,
+    described: aws::Described,
+    invocation: &Invocation,
+) -> Option<Finished> {
     if request.step != Step::FinishSecret {
         return None;
     }
-    let begun = app.reporter.look(&request.token).await;
+    let begun = app.reporter.look(&request.token, invocation.now).await;
     begun.was_left_open().then(|| Finished {
         name: described.name,
         previous: None,
@@ -255,7 +264,7 @@ async fn report_failed(app: &App, request: &Request, error: &RotateError, invoca
     // The service repeats a failed rotation for days: the same failure is told once a day.
     let day = shared::time::local_date(invocation.now);
     let run_id = format!("{}/{}/{}/{day}", request.token, request.step, error.fingerprint());
-    let begun = app.reporter.look(&run_id).await;
+    let begun = app.reporter.look(&run_id, invocation.now).await;
     let draft = Draft {
         run_id,
         steps: vec![failed],

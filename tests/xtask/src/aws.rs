@@ -20,12 +20,12 @@ pub(crate) const KEY: &str = "test";
 #[derive(Clone, Debug)]
 pub(crate) struct Aws {
     pub(crate) cloud: Cloud,
-    cli: PathBuf,
+    python: PathBuf,
 }
 
 impl Aws {
     pub(crate) fn new(repo: &Repo, cloud: &Cloud) -> Self {
-        Self { cloud: cloud.clone(), cli: repo.venv("aws") }
+        Self { cloud: cloud.clone(), python: repo.venv("python") }
     }
 
     /// What an AWS CLI or SDK reads.
@@ -41,7 +41,9 @@ impl Aws {
 
     /// The AWS CLI, which sees nothing of the user's own profiles.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Command {
-        let mut command = run::command(&self.cli);
+        // The package's own script names its interpreter by a path, which may not hold a space.
+        let mut command = run::command(&self.python);
+        command.args(["-m", "awscli"]);
         command.envs(self.environment());
         command.envs([
             ("AWS_CONFIG_FILE", "/dev/null"),
