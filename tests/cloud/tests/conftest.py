@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import pathlib
@@ -13,12 +14,25 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import zipfile
 
 import boto3
 import pytest
 from botocore.config import Config
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
+
+
+def bootstrap(program: str) -> bytes:
+    """The deployment package of a custom runtime written in Python."""
+    # A shell starts the interpreter: the first line of a script cannot name one whose path has a space.
+    start = f"#!/bin/sh\n'''exec' '{sys.executable}' \"$0\"\n'''\n"
+    entry = zipfile.ZipInfo("bootstrap")
+    entry.external_attr = 0o755 << 16
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr(entry, start + program)
+    return package.getvalue()
 
 
 class Local:

@@ -11,19 +11,18 @@ import threading
 import urllib.error
 import urllib.request
 import uuid
-import zipfile
 
 import boto3
 import botocore.exceptions
 import pytest
 from botocore.config import Config
-from conftest import wait_for
+from conftest import bootstrap, wait_for
 
 from localcloud import faults
 from localcloud.cloud import AdminError
 
 # A custom runtime: it stores the event's `value` in the event's `secret`, or posts to the event's `slack`.
-BOOTSTRAP = """#!{python}
+BOOTSTRAP = """
 import json, os, urllib.request
 import boto3
 from botocore.config import Config
@@ -34,17 +33,17 @@ while True:
         request, event = answer.headers["Lambda-Runtime-Aws-Request-Id"], json.load(answer)
     try:
         if "slack" in event:
-            body = json.dumps({{"channel": "#ops", "text": event["value"]}}).encode()
-            headers = {{"content-type": "application/json", "authorization": "Bearer " + event["token"]}}
+            body = json.dumps({"channel": "#ops", "text": event["value"]}).encode()
+            headers = {"content-type": "application/json", "authorization": "Bearer " + event["token"]}
             call = urllib.request.Request(event["slack"] + "/chat.postMessage", body, headers)
             result = json.load(urllib.request.urlopen(call))
         else:
-            once = Config(retries={{"total_max_attempts": 1}})
+            once = Config(retries={"total_max_attempts": 1})
             client = boto3.client("secretsmanager", config=once)
             result = client.put_secret_value(SecretId=event["secret"], SecretString=event["value"])["VersionId"]
         kind, body = "response", result
     except Exception as error:
-        kind, body = "error", {{"errorType": type(error).__name__, "errorMessage": str(error)}}
+        kind, body = "error", {"errorType": type(error).__name__, "errorMessage": str(error)}
     urllib.request.urlopen(runtime + request + "/" + kind, json.dumps(body).encode()).close()
 """
 
@@ -88,18 +87,13 @@ def function(cloud):
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy(trust))["Role"]["Arn"]
     allowed = policy({"Effect": "Allow", "Action": "secretsmanager:PutSecretValue", "Resource": "*"})
     iam.put_role_policy(RoleName=name, PolicyName="secrets", PolicyDocument=allowed)
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as package:
-        entry = zipfile.ZipInfo("bootstrap")
-        entry.external_attr = 0o755 << 16
-        package.writestr(entry, BOOTSTRAP.format(python=sys.executable))
     cloud.client("lambda").create_function(
         FunctionName=name,
         Runtime="provided.al2023",
         Role=role,
         Handler="bootstrap",
         Timeout=60,
-        Code={"ZipFile": archive.getvalue()},
+        Code={"ZipFile": bootstrap(BOOTSTRAP)},
     )
     return name
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import socket
-import sys
 import time
 import uuid
-import zipfile
 
-from conftest import ended, launcher, ready, running, wait_for
+from conftest import bootstrap, ended, launcher, ready, running, wait_for
 from test_rds import available, create
 from test_rotation import Bench
 
 # A custom runtime that answers every event with the names of its environment's variables.
-BOOTSTRAP = """#!{python}
+BOOTSTRAP = """
 import json, os, urllib.request
 
 runtime = "http://" + os.environ["AWS_LAMBDA_RUNTIME_API"] + "/2018-06-01/runtime/invocation/"
@@ -32,11 +29,6 @@ def test_a_function_sees_nothing_of_the_starters_environment(cloud):
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     role = cloud.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as package:
-        entry = zipfile.ZipInfo("bootstrap")
-        entry.external_attr = 0o755 << 16
-        package.writestr(entry, BOOTSTRAP.format(python=sys.executable))
     functions = cloud.client("lambda")
     functions.create_function(
         FunctionName=name,
@@ -44,7 +36,7 @@ def test_a_function_sees_nothing_of_the_starters_environment(cloud):
         Role=role,
         Handler="bootstrap",
         Timeout=30,
-        Code={"ZipFile": archive.getvalue()},
+        Code={"ZipFile": bootstrap(BOOTSTRAP)},
     )
     names = set(json.load(functions.invoke(FunctionName=name)["Payload"]))
     assert "AWS_LAMBDA_RUNTIME_API" in names

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import concurrent.futures
-import io
 import json
 import re
-import sys
 import time
 import uuid
-import zipfile
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import wait_for
+from conftest import bootstrap, wait_for
 
 STEPS = ["createSecret", "setSecret", "testSecret", "finishSecret"]
 ACTIONS = ["DescribeSecret", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"]
@@ -70,15 +67,6 @@ while True:
 """
 
 
-def package() -> bytes:
-    entry = zipfile.ZipInfo("bootstrap")
-    entry.external_attr = 0o755 << 16
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
-        archive.writestr(entry, f"#!{sys.executable}\n{BOOTSTRAP}")
-    return data.getvalue()
-
-
 class Bench:
     """A cloud with rotation functions in it, and what the tests do with them."""
 
@@ -109,7 +97,9 @@ class Bench:
 
     def make_function(self, name: str, role: str) -> str:
         settings = {"Runtime": "provided.al2023", "Handler": "bootstrap", "Timeout": 30}
-        made = self.functions.create_function(FunctionName=name, Role=role, Code={"ZipFile": package()}, **settings)
+        made = self.functions.create_function(
+            FunctionName=name, Role=role, Code={"ZipFile": bootstrap(BOOTSTRAP)}, **settings
+        )
         return made["FunctionArn"]
 
     def permit(self, function: str, principal: str = "secretsmanager.amazonaws.com", **condition: str) -> None:
@@ -827,7 +817,7 @@ def test_a_stack_schedules_updates_and_cancels(bench):
     store, stacks = bench.cloud.client("s3"), bench.cloud.client("cloudformation")
     bucket = f"code-{uuid.uuid4()}"
     store.create_bucket(Bucket=bucket)
-    store.put_object(Bucket=bucket, Key="code.zip", Body=package())
+    store.put_object(Bucket=bucket, Key="code.zip", Body=bootstrap(BOOTSTRAP))
     capabilities = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
     stack = f"rotation-{uuid.uuid4()}"
 
