@@ -297,6 +297,25 @@ impl Evidence {
         Err(EvidenceError::Contended)
     }
 
+    /// Keeps what a later step of the run needs to know; what was kept first stays, and then the answer is `false`.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::S3`].
+    pub async fn keep(&self, run_id: &str, content: &impl Serialize) -> Result<bool, EvidenceError> {
+        Ok(self.put(&self.note_key(run_id), content, None).await?.is_some())
+    }
+
+    /// What an earlier step of the run has kept; none when nothing was.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::S3`] or [`EvidenceError::Unreadable`].
+    pub async fn kept<T: DeserializeOwned>(&self, run_id: &str) -> Result<Option<T>, EvidenceError> {
+        let Some(key) = self.first(&self.note_key(run_id)).await? else { return Ok(None) };
+        Ok(Some(self.read(&key).await?.content))
+    }
+
     /// Puts an object where none is, or in place of the one with the entity tag `replaces`, and returns its own
     /// tag; `None` when another is there.
     async fn put(

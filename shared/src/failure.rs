@@ -11,6 +11,11 @@ pub trait Failure: Error {
     ///
     /// Stable: renaming one is a breaking change of the function's interface.
     fn kind(&self) -> &'static str;
+
+    /// What makes two failures the same one, so that it is told once: the kind, unless one kind has several causes.
+    fn fingerprint(&self) -> String {
+        self.kind().to_owned()
+    }
 }
 
 /// The Lambda error answer: the failure's kind and its whole source chain.

@@ -3,6 +3,7 @@
 //! A module enters when a second procedure needs it, and leaves with its last but one. One that needs an AWS
 //! client stands behind a feature of its own name, so that a function links only what it uses.
 
+pub mod document;
 pub mod env;
 #[cfg(feature = "evidence")]
 pub mod evidence;
@@ -16,4 +17,6 @@ pub mod notify;
 pub mod policy;
 #[cfg(feature = "report")]
 pub mod report;
+#[cfg(feature = "rotation")]
+pub mod rotation;
 pub mod time;

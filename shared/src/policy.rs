@@ -36,6 +36,8 @@ pub struct Policy {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rotation {
+    /// How database credentials are made and proved, unless the secret's own entry says otherwise.
+    pub database: Database,
     /// By the application's variable for those that the template names (`JWT_SECRET`), by the secret's own
     /// name for all others.
     pub secrets: BTreeMap<String, Secret>,
@@ -49,6 +51,19 @@ pub struct Secret {
     pub max_age_days: u16,
     /// How `rotate-random` makes its value; absent for a secret that another function rotates.
     pub random: Option<Random>,
+    /// How `rotate-database` proves it, where that differs from `rotation.database.test_sql`.
+    pub test_sql: Option<Vec<String>>,
+}
+
+/// A credential of a PostgreSQL database.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// How its password is made.
+    pub password: Random,
+    /// Statements by which a new credential must prove that it can read and write what the application does: one
+    /// statement each, run in one transaction that is rolled back.
+    pub test_sql: Vec<String>,
 }
 
 /// A secret whose value is ours to make.
@@ -187,14 +202,16 @@ impl Policy {
         for (name, secret) in &self.rotation.secrets {
             let path = format!("rotation.secrets.{name}");
             within(format!("{path}.max_age_days"), secret.max_age_days, 1, 999)?;
+            if let Some(statements) = &secret.test_sql {
+                check_test_sql(&format!("{path}.test_sql"), statements)?;
+            }
             let Some(random) = &secret.random else { continue };
-            random
-                .generator()
-                .map_err(|error| PolicyError::at(format!("{path}.random.{}", error.path), error.reason))?;
+            random.check(&format!("{path}.random"))?;
             if name == "JWT_SECRET" {
                 within(format!("{path}.random.min_length"), random.min_length, JWT_MIN_LENGTH, u16::MAX)?;
             }
         }
+        self.rotation.database.check("rotation.database")?;
         for (environment, days) in &self.backups.retention_days {
             within(format!("backups.retention_days.{environment}"), *days, 1, 35)?;
         }
@@ -212,7 +229,47 @@ fn within(path: impl fmt::Display, value: u16, least: u16, most: u16) -> Result<
     Err(PolicyError::at(path, format!("expected {least} to {most}, found {value}")))
 }
 
+impl Database {
+    fn check(&self, path: &str) -> Result<(), PolicyError> {
+        self.password.check(&format!("{path}.password"))?;
+        if self.password.field.is_some() {
+            let reason = "the places of a password are found in the secret itself";
+            return Err(PolicyError::at(format!("{path}.password.field"), reason));
+        }
+        check_test_sql(&format!("{path}.test_sql"), &self.test_sql)
+    }
+}
+
+fn check_test_sql(path: &str, statements: &[String]) -> Result<(), PolicyError> {
+    if statements.is_empty() {
+        return Err(PolicyError::at(path, "without a statement nothing would be proved"));
+    }
+    for (place, statement) in statements.iter().enumerate() {
+        one_statement(statement).map_err(|reason| PolicyError::at(format!("{path}[{place}]"), reason))?;
+    }
+    Ok(())
+}
+
+/// Refuses what could end the transaction that a proof runs in, and so keep what the proof has written. Several
+/// statements in one text are refused by PostgreSQL itself, in the protocol that the proof uses.
+fn one_statement(text: &str) -> Result<(), String> {
+    let keyword: String = text.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
+    match keyword.to_ascii_uppercase().as_str() {
+        "" => Err("expected an SQL statement that begins with its keyword".to_owned()),
+        keyword @ ("ABORT" | "BEGIN" | "COMMIT" | "END" | "PREPARE" | "RELEASE" | "ROLLBACK"
+        | "SAVEPOINT" | "START") => {
+            Err(format!("{keyword} controls the transaction, and the proof runs in one that is rolled back"))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Random {
+    fn check(&self, path: &str) -> Result<(), PolicyError> {
+        self.generator().map_err(|error| PolicyError::at(format!("{path}.{}", error.path), error.reason))?;
+        Ok(())
+    }
+
     /// The rule for the value.
     ///
     /// # Errors
@@ -336,7 +393,10 @@ mod tests {
         .parse()
         .unwrap();
         let secrets = &policy.rotation.secrets;
-        assert_eq!(secrets.keys().collect::<Vec<_>>(), ["JWT_SECRET", "moveongs-dev-reports"]);
+        assert_eq!(
+            secrets.keys().collect::<Vec<_>>(),
+            ["DATABASE_URL", "JWT_SECRET", "moveongs-dev-reports"]
+        );
         assert_eq!(secrets["JWT_SECRET"].max_age_days, 30);
         assert_eq!(secrets["JWT_SECRET"].random.as_ref().unwrap().bytes, Some(48));
     }
@@ -402,6 +462,45 @@ mod tests {
             "127 bits",
         );
         refused_jwt(r#"{"bytes": null, "encoding": null, "length": 40, "alphabet": ""}"#, "length", "0 bits");
+    }
+
+    #[track_caller]
+    fn refused_sql(statements: &str, place: &str, reason: &str) {
+        let generic = format!(r#"{{"rotation": {{"database": {{"test_sql": {statements}}}}}}}"#);
+        refused(&generic, &format!("rotation.database.test_sql{place}"), reason);
+        let own =
+            format!(r#"{{"rotation": {{"secrets": {{"DATABASE_URL": {{"test_sql": {statements}}}}}}}}}"#);
+        refused(&own, &format!("rotation.secrets.DATABASE_URL.test_sql{place}"), reason);
+    }
+
+    #[test]
+    fn a_proof_that_could_keep_what_it_writes_is_refused() {
+        refused_sql("[]", "", "nothing would be proved");
+        for statement in
+            ["COMMIT", "  commit", "End", "ROLLBACK", "abort", "begin;", "START TRANSACTION", "SAVEPOINT a"]
+        {
+            let keyword = statement.trim().split([' ', ';']).next().unwrap().to_ascii_uppercase();
+            refused_sql(&format!(r#"["SELECT 1", "{statement}"]"#), "[1]", &keyword);
+        }
+        refused_sql(r#"["RELEASE a"]"#, "[0]", "RELEASE");
+        refused_sql(r#"["PREPARE TRANSACTION 'a'"]"#, "[0]", "PREPARE");
+        refused_sql(r#"["/* sly */ COMMIT"]"#, "[0]", "begins with its keyword");
+        refused_sql(r#"["-- sly\nCOMMIT"]"#, "[0]", "begins with its keyword");
+        refused_sql(r#"[""]"#, "[0]", "begins with its keyword");
+        let path = "rotation.database.password";
+        refused(
+            r#"{"rotation": {"database": {"password": {"length": 12}}}}"#,
+            &format!("{path}.length"),
+            "bits",
+        );
+        refused(
+            r#"{"rotation": {"database": {"password": {"field": "a"}}}}"#,
+            &format!("{path}.field"),
+            "found in the secret",
+        );
+        // What begins alike but is another word.
+        let fine = r#"{"rotation": {"database": {"test_sql": ["SELECT 1", "endow()", "WITH a AS (SELECT 1) SELECT 2"]}}}"#;
+        assert!(fine.parse::<Policy>().is_ok());
     }
 
     #[test]

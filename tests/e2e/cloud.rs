@@ -6,29 +6,31 @@ use aws_sdk_lambda::primitives::Blob;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// The function under test, as `template.yaml` names it in the local cloud's stack.
-pub(crate) const ROTATE_RANDOM: &str = "moveongs-dev-rotate-random";
-
 /// Bucket of the evidence.
 pub(crate) const EVIDENCE: &str = "moveongs-dev-evidence-000000000000";
 
 /// Prefix of the secrets that the stack of the tests lets `rotate-random` rotate.
 pub(crate) const PREFIX: &str = "/moveongs/dev/test/";
 
-/// A running local cloud with the stack deployed.
+/// A running local cloud with the stack deployed, and the function under test.
 pub(crate) struct Cloud {
+    /// Name of the procedure, e.g. `rotate-random`.
+    pub(crate) procedure: &'static str,
+    /// What the cloud says of itself.
+    pub(crate) facts: Value,
     endpoint: String,
     http: reqwest::Client,
     pub(crate) secrets: aws_sdk_secretsmanager::Client,
     pub(crate) s3: aws_sdk_s3::Client,
     pub(crate) lambda: aws_sdk_lambda::Client,
     pub(crate) logs: aws_sdk_cloudwatchlogs::Client,
+    pub(crate) rds: aws_sdk_rds::Client,
 }
 
 impl Cloud {
-    /// The cloud whose `cloud.json` stands in `LOCALCLOUD`.
+    /// The cloud whose `cloud.json` stands in `LOCALCLOUD`, for tests of one procedure.
     #[expect(clippy::disallowed_methods, reason = "a test's own setting")]
-    pub(crate) async fn connect() -> Self {
+    pub(crate) async fn connect(procedure: &'static str) -> Self {
         let path =
             std::env::var("LOCALCLOUD").expect("LOCALCLOUD is not set: run this through `cargo xtask test`");
         let facts = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
@@ -48,13 +50,26 @@ impl Cloud {
             .load()
             .await;
         Self {
+            procedure,
+            facts,
             endpoint,
             http: reqwest::Client::new(),
             secrets: aws_sdk_secretsmanager::Client::new(&config),
             s3: aws_sdk_s3::Client::new(&config),
             lambda: aws_sdk_lambda::Client::new(&config),
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
+            rds: aws_sdk_rds::Client::new(&config),
         }
+    }
+
+    /// Name of the function under test, as `template.yaml` gives it in the local cloud's stack.
+    pub(crate) fn function(&self) -> String {
+        format!("moveongs-dev-{}", self.procedure)
+    }
+
+    /// Prefix of the secrets that the stack of the tests lets the function rotate.
+    pub(crate) fn prefix(&self) -> &'static str {
+        if self.procedure == "rotate-database" { "/moveongs/dev/test-database/" } else { PREFIX }
     }
 
     /// Calls `METHOD /_local/<path>`.
@@ -113,7 +128,8 @@ impl Cloud {
 
     /// Arms a fault for the function's calls; `rule` adds to or replaces the fields.
     pub(crate) async fn fault(&self, rule: Value) {
-        let mut full = json!({"service": "*", "action": "*", "caller": format!("lambda:{ROTATE_RANDOM}")});
+        let mut full =
+            json!({"service": "*", "action": "*", "caller": format!("lambda:{}", self.function())});
         full.as_object_mut().unwrap().extend(rule.as_object().unwrap().clone());
         self.admin(Method::POST, "faults", Some(full)).await;
     }
@@ -127,7 +143,7 @@ impl Cloud {
 
     /// The function's calls since `after`, as `service:action`, and the newest call's number.
     pub(crate) async fn calls(&self, after: u64) -> (Vec<String>, u64) {
-        let path = format!("calls?after={after}&caller=lambda:{ROTATE_RANDOM}");
+        let path = format!("calls?after={after}&caller=lambda:{}", self.function());
         let log = self.admin(Method::GET, &path, None).await;
         let calls = log["calls"].as_array().unwrap();
         let name = |call: &Value| {
@@ -150,7 +166,8 @@ impl Cloud {
 
     /// Invokes the function with an event; `Err` is its error answer.
     pub(crate) async fn invoke(&self, event: Value) -> Result<Value, Value> {
-        let answer = self.lambda.invoke().function_name(ROTATE_RANDOM).payload(Blob::new(event.to_string()));
+        let answer =
+            self.lambda.invoke().function_name(self.function()).payload(Blob::new(event.to_string()));
         let answer = answer.send().await.unwrap();
         let payload: Value = serde_json::from_slice(answer.payload().unwrap().as_ref()).unwrap();
         if answer.function_error().is_some() { Err(payload) } else { Ok(payload) }
@@ -186,7 +203,7 @@ impl Cloud {
 
     /// The record of one run; none when it has not been written.
     pub(crate) async fn record_of(&self, run_id: &str) -> Option<Value> {
-        let intent = format!("runs/rotate-random/{}.json", sha256(run_id.as_bytes()));
+        let intent = format!("runs/{}/{}.json", self.procedure, sha256(run_id.as_bytes()));
         let key = self.json(&intent).await?["key"].as_str().unwrap().to_owned();
         self.json(&key).await.filter(|record| record["run_id"] == run_id)
     }
@@ -205,7 +222,7 @@ impl Cloud {
 
     /// The function's log lines that hold `text`.
     pub(crate) async fn log_lines(&self, text: &str) -> Vec<String> {
-        let group = format!("/aws/lambda/{ROTATE_RANDOM}");
+        let group = format!("/aws/lambda/{}", self.function());
         let mut pages = self.logs.filter_log_events().log_group_name(group).into_paginator().send();
         let mut lines = Vec::new();
         while let Some(page) = pages.next().await {

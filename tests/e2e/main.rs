@@ -10,6 +10,14 @@
 )]
 
 mod cloud;
+mod credential;
+mod database;
 mod matrix;
+mod model;
+mod prober;
+mod property;
+mod readers;
+mod rotate_database;
 mod rotate_random;
 mod secret;
+mod server;

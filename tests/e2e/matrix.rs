@@ -8,6 +8,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::cloud::Cloud;
+use crate::credential::{Credential, Strategy};
+use crate::prober::{Probed, Prober};
 use crate::secret::Secret;
 
 /// What is rotated while the function is killed.
@@ -23,7 +25,7 @@ enum Case {
 
 #[tokio::test]
 async fn every_crash_point_of_rotate_random_recovers() {
-    let cloud = Cloud::connect().await;
+    let cloud = Cloud::connect("rotate-random").await;
     let mut points = Vec::new();
     for (name, case, least) in
         [("plain", Case::Plain, 18), ("field", Case::Field, 18), ("refused", Case::Refused, 10)]
@@ -45,7 +47,7 @@ async fn every_crash_point_of_rotate_random_recovers() {
     let runs: BTreeSet<_> = records.iter().map(|(_, record)| record["run_id"].as_str().unwrap()).collect();
     assert_eq!(runs.len(), records.len());
     assert!(records.len() > points.len() / 2);
-    write("rotate-random", &points);
+    write("rotate-random", &points, json!({}));
 }
 
 /// Kills the function at its `nth` call of a rotation; `None` when it makes fewer calls.
@@ -96,13 +98,124 @@ async fn crash(cloud: &Cloud, name: &str, case: Case, when: &str, nth: usize) ->
     }))
 }
 
+/// What is rotated while `rotate-database` is killed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Rotated {
+    /// A single user, over and over.
+    SingleUser,
+    /// An ordinary user that becomes a pair: a new one for every point.
+    FirstSetUp,
+    /// A pair, over and over.
+    AlternatingUsers,
+}
+
+#[tokio::test]
+async fn every_crash_point_of_rotate_database_recovers() {
+    let cloud = Cloud::connect("rotate-database").await;
+    cloud.calm().await;
+    let mut points = Vec::new();
+    let mut probers = json!({});
+    for (case, major, least) in
+        [(Rotated::SingleUser, 15, 40), (Rotated::FirstSetUp, 18, 45), (Rotated::AlternatingUsers, 18, 45)]
+    {
+        let strategy = if case == Rotated::SingleUser { Strategy::Single } else { Strategy::Alternating };
+        let name = format!("matrix_{case:?}").to_lowercase();
+        let lasting = Credential::new(&cloud, major, strategy, &name).await;
+        if case == Rotated::AlternatingUsers {
+            lasting.secret.rotate().await;
+        }
+        let mut probed = Probed::default();
+        let prober = Prober::start(&lasting.server, &lasting.secret.arn, &lasting.user).await;
+        for when in ["before", "after"] {
+            let mut killed = 0;
+            loop {
+                let point = if case == Rotated::FirstSetUp {
+                    let name = format!("{name}_{when}_{killed}");
+                    let fresh = Credential::new(&cloud, major, strategy, &name).await;
+                    let prober = Prober::start(&fresh.server, &fresh.secret.arn, &fresh.user).await;
+                    let point = crash_database(&fresh, when, killed + 1).await;
+                    probed.add(prober.end());
+                    point
+                } else {
+                    crash_database(&lasting, when, killed + 1).await
+                };
+                let Some(mut point) = point else { break };
+                point["case"] = json!(format!("{case:?}"));
+                points.push(point);
+                killed += 1;
+            }
+            assert!(killed >= least, "{case:?}: only {killed} calls were killed {when}");
+        }
+        probed.add(prober.end());
+        assert!(probed.logins > 1000, "only {} logins of the prober", probed.logins);
+        if strategy == Strategy::Alternating {
+            assert_eq!(probed.failures, Vec::<String>::new());
+        }
+        probers[format!("{case:?}")] = json!({
+            "prober_logins": probed.logins,
+            "prober_failures": probed.failures.len(),
+            "longest_window_ms": u64::try_from(probed.longest_window.as_millis()).unwrap(),
+        });
+    }
+    let records = cloud.evidence("rotate-database").await;
+    let runs: BTreeSet<_> = records.iter().map(|(_, record)| record["run_id"].as_str().unwrap()).collect();
+    assert_eq!(runs.len(), records.len());
+    write("rotate-database", &points, probers);
+}
+
+/// Kills the function at its `nth` call of a rotation, of AWS or of the database; `None` when it makes fewer calls.
+async fn crash_database(credential: &Credential<'_>, when: &str, nth: usize) -> Option<Value> {
+    let (cloud, secret) = (credential.cloud(), &credential.secret);
+    cloud.calm().await;
+    let from = secret.labelled("AWSCURRENT").await.unwrap();
+    let before = cloud.last_call().await;
+    cloud.fault(json!({"effect": "kill", "when": when, "nth": nth})).await;
+    let token = secret.start().await;
+    let rotation = secret.settled(&["waiting", "succeeded", "failed", "abandoned"]).await;
+    if cloud.hits("kill").await == 0 {
+        assert_eq!(rotation["state"], "succeeded", "{rotation}");
+        credential.finished(&token, &from).await;
+        return None;
+    }
+    assert_eq!(rotation["state"], "waiting", "a killed step is a failed step: {rotation}");
+    let killed = cloud.calls(before).await.0.last().cloned();
+    let step = rotation["error"]["step"].clone();
+    // At this moment already, and until the service comes again, some labelled credential is good.
+    let current = secret.labelled("AWSCURRENT").await.unwrap();
+    let good = credential.logs_in(&current).await;
+    if !good {
+        assert_eq!(credential.strategy, Strategy::Single, "{when} {killed:?}: AWSCURRENT does not log in");
+        assert!(credential.logs_in(&token).await, "{when} {killed:?}: neither logs in");
+    }
+    cloud.admin(Method::DELETE, "faults", None).await;
+    secret.retry().await;
+    let rotation = secret.settled(&["waiting", "succeeded", "failed", "abandoned"]).await;
+    if rotation["state"] == "succeeded" {
+        credential.finished(&token, &from).await;
+    }
+    let messages = cloud.messages(&token).await;
+    let told = messages.iter().filter(|message| message.contains("Segredo rotacionado")).count();
+    assert!((1..=2).contains(&told), "{when} call {nth} ({killed:?}): told {told} times: {rotation}");
+    Some(json!({
+        "when": when,
+        "call": nth,
+        "operation": killed,
+        "step": step,
+        "current_good_after_crash": good,
+        "end": rotation["state"],
+        "attempts": rotation["attempts"],
+        "told": told,
+    }))
+}
+
 /// Writes the counts to `target/matrix/<function>.json`; fails when a point has not recovered.
-fn write(function: &str, points: &[Value]) {
+fn write(function: &str, points: &[Value], more: Value) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/matrix");
     std::fs::create_dir_all(&folder).unwrap();
     let recovered = points.iter().filter(|point| point["end"] == "succeeded").count();
-    let report =
-        json!({"function": function, "points": points.len(), "recovered": recovered, "each": points});
+    let mut report = json!({"function": function, "points": points.len(), "recovered": recovered});
+    report.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    report["each"] = json!(points);
     std::fs::write(folder.join(format!("{function}.json")), format!("{report:#}\n")).unwrap();
     assert_eq!(recovered, points.len(), "see target/matrix/{function}.json");
 }

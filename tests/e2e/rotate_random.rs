@@ -22,7 +22,7 @@ fn kind(refused: Result<Value, Value>, expected: &str) -> String {
 }
 
 async fn calm() -> Cloud {
-    let cloud = Cloud::connect().await;
+    let cloud = Cloud::connect("rotate-random").await;
     cloud.calm().await;
     cloud
 }

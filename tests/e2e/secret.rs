@@ -6,7 +6,7 @@ use aws_sdk_secretsmanager::types::Tag;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::cloud::{Cloud, PREFIX, ROTATE_RANDOM, eventually};
+use crate::cloud::{Cloud, eventually};
 
 /// A secret, with rotation configured and nothing rotated yet.
 pub(crate) struct Secret<'a> {
@@ -44,7 +44,7 @@ impl<'a> Secret<'a> {
         let made = cloud
             .secrets
             .create_secret()
-            .name(format!("{PREFIX}{name}"))
+            .name(format!("{}{name}", cloud.prefix()))
             .secret_string(value)
             .set_tags(Some(tags));
         let made = made.send().await.unwrap();
@@ -55,7 +55,7 @@ impl<'a> Secret<'a> {
     }
 
     async fn rotate_request(&self, immediately: bool) -> String {
-        let function = format!("arn:aws:lambda:us-east-1:000000000000:function:{ROTATE_RANDOM}");
+        let function = format!("arn:aws:lambda:us-east-1:000000000000:function:{}", self.cloud.function());
         let rules =
             aws_sdk_secretsmanager::types::RotationRulesType::builder().automatically_after_days(90).build();
         let request = self.cloud.secrets.rotate_secret().secret_id(&self.arn).rotate_immediately(immediately);

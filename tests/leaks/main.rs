@@ -11,17 +11,21 @@
 #[path = "../e2e/cloud.rs"]
 #[expect(dead_code, reason = "shared with the end-to-end tests")]
 mod cloud;
+#[path = "../e2e/server.rs"]
+#[expect(dead_code, reason = "shared with the end-to-end tests")]
+mod server;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use reqwest::Method;
+use serde_json::Value;
 
 #[tokio::test]
 async fn no_secret_value_stands_anywhere() {
-    let cloud = cloud::Cloud::connect().await;
+    let cloud = cloud::Cloud::connect("rotate-random").await;
     let values = values(&cloud).await;
     assert!(values.len() > 100, "only {} values: run the end-to-end tests first", values.len());
 
@@ -29,13 +33,20 @@ async fn no_secret_value_stands_anywhere() {
     places
         .insert("the channel".to_owned(), cloud.admin(Method::GET, "slack/messages", None).await.to_string());
     places.insert("the call log".to_owned(), cloud.admin(Method::GET, "calls", None).await.to_string());
-    let records = cloud.evidence("rotate-random").await;
-    assert!(records.len() > 50, "only {} evidence records", records.len());
-    places.extend(records.into_iter().map(|(key, record)| (key, record.to_string())));
-    let lines = cloud.log_lines("").await;
-    assert!(lines.len() > 500, "only {} log lines", lines.len());
-    places.insert("the function's log".to_owned(), lines.join("\n"));
-    for path in cloud_logs() {
+    for function in ["rotate-random", "rotate-database"] {
+        let cloud = cloud::Cloud::connect(function).await;
+        let records = cloud.evidence(function).await;
+        assert!(records.len() > 50, "only {} evidence records of {function}", records.len());
+        places.extend(records.into_iter().map(|(key, record)| (key, record.to_string())));
+        let lines = cloud.log_lines("").await;
+        assert!(lines.len() > 500, "only {} log lines of {function}", lines.len());
+        places.insert(format!("the log of {function}"), lines.join("\n"));
+    }
+    let logs = cloud_logs();
+    // The databases of the tests log every statement.
+    let databases = logs.iter().filter(|path| path.to_string_lossy().contains("rds-test-pg")).count();
+    assert!(databases >= 2, "only {databases} logs of databases");
+    for path in logs {
         places.insert(
             path.display().to_string(),
             String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned(),
@@ -58,13 +69,26 @@ async fn no_secret_value_stands_anywhere() {
     let tokens = tokens.into_iter().map(|token| ("a RotationToken".to_owned(), token.to_owned()));
     let values: Vec<_> = values.into_iter().chain(tokens).collect();
 
+    for major in [15, 18] {
+        let server = server::Server::of(&cloud, major).await;
+        let seen = server.master("postgres").await.query("SELECT query FROM pg_stat_statements", &[]).await;
+        let seen: Vec<String> = seen.unwrap().iter().map(|row| row.get(0)).collect();
+        assert!(seen.iter().any(|query| query.contains("SCRAM-SHA-256$")), "no password was set on {major}");
+        places.insert(format!("pg_stat_statements of {major}"), seen.join("\n"));
+    }
+
+    let patterns: Vec<_> = values
+        .iter()
+        .flat_map(|(name, value)| forms(value).into_iter().map(move |form| (name, form)))
+        .collect();
+    let search = aho_corasick::AhoCorasick::new(patterns.iter().map(|(_, form)| form)).unwrap();
+    let mut found = BTreeSet::new();
     for (place, text) in &places {
-        for (name, value) in &values {
-            for form in forms(value) {
-                assert!(!text.contains(&form), "a value of {name} stands in {place}");
-            }
+        for hit in search.find_iter(text) {
+            found.insert(format!("a value of {} stands in {place}", patterns[hit.pattern().as_usize()].0));
         }
     }
+    assert!(found.is_empty(), "{found:#?}");
 }
 
 /// Every value of every secret, those of deprecated versions too, with the secret's name.
@@ -83,9 +107,8 @@ async fn values(cloud: &cloud::Cloud) -> Vec<(String, String)> {
                     .secret_id(name)
                     .version_id(version.version_id().unwrap());
                 let Some(text) = found.send().await.unwrap().secret_string else { continue };
-                let document =
-                    serde_json::from_str::<BTreeMap<String, serde_json::Value>>(&text).unwrap_or_default();
-                let fields = document.values().filter_map(|field| field.as_str()).map(str::to_owned);
+                let document = serde_json::from_str(&text).unwrap_or_default();
+                let fields = secret_strings(&document).into_iter().chain(password_of(&text));
                 // Single words of a test, such as "plain", stand in texts for other reasons.
                 let all = fields.chain([text.clone()]).filter(|text| text.len() >= 7);
                 values.extend(all.map(|text| (name.to_owned(), text)));
@@ -93,6 +116,32 @@ async fn values(cloud: &cloud::Cloud) -> Vec<(String, String)> {
         }
     }
     values
+}
+
+/// What is secret in a document: every string, but in one of a login only its passwords and those in its URLs.
+fn secret_strings(document: &Value) -> Vec<String> {
+    let login = document.get("username").is_some();
+    match document {
+        Value::Object(fields) => {
+            let strings = fields.iter().flat_map(|(key, field)| match field {
+                Value::String(text) if login && !key.to_lowercase().contains("password") => {
+                    password_of(text).into_iter().collect()
+                }
+                field => secret_strings(field),
+            });
+            strings.collect()
+        }
+        Value::Array(items) => items.iter().flat_map(secret_strings).collect(),
+        Value::String(text) => [text.clone()].into_iter().chain(password_of(text)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The password in the URL of a database.
+fn password_of(text: &str) -> Option<String> {
+    let rest = text.strip_prefix("postgres")?.split_once("://")?.1;
+    let (_, password) = rest.split_once('@')?.0.split_once(':')?;
+    Some(percent_encoding::percent_decode_str(password).decode_utf8().ok()?.into_owned())
 }
 
 /// A value as it is, base64 at each of the three places it may have in a longer text, percent-encoded, in JSON.

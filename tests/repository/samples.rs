@@ -20,8 +20,8 @@ fn every_function_has_samples_and_every_sample_parses() {
             let event: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap())
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             match function.as_str() {
-                "rotate-random" => {
-                    let request = rotate_random::Request::try_from(event);
+                "rotate-database" | "rotate-random" => {
+                    let request = shared::rotation::Request::try_from(event);
                     let request = request.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
                     let name = path.file_stem().unwrap().to_string_lossy().replace('-', "");
                     assert_eq!(request.step.to_string().to_lowercase(), name, "{}", path.display());

@@ -126,13 +126,19 @@ fn shared_of(folder: &str) -> Vec<(String, String)> {
     let manifest = fs::read_to_string(root().join("functions").join(folder).join("Cargo.toml")).unwrap();
     let line = manifest.lines().find(|line| line.starts_with("shared =")).unwrap_or_default();
     let mut features: BTreeSet<String> = line.split('"').skip(1).step_by(2).map(str::to_owned).collect();
+    if features.contains("rotation") {
+        features.insert("report".to_owned());
+    }
     if features.contains("report") {
         features.extend(["evidence", "notify"].map(str::to_owned));
     }
     let library = fs::read_to_string(root().join("shared/src/lib.rs")).unwrap();
     let gated: BTreeSet<_> = quoted_after(&library, "feature = ").into_iter().collect();
-    let module = |path: &str| path.rsplit('/').next().unwrap().trim_end_matches(".rs").to_owned();
-    let all = sources("shared/src").into_iter();
+    let module = |path: &str| {
+        let module = path.trim_start_matches("shared/src/").split('/').next().unwrap_or_default();
+        module.trim_end_matches(".rs").to_owned()
+    };
+    let all = sources("shared/src").into_iter().chain(sources("shared/src/rotation"));
     all.filter(|(path, _)| !gated.contains(&module(path)) || features.contains(&module(path))).collect()
 }
 
@@ -172,7 +178,15 @@ fn list(value: &Value) -> Vec<&Value> {
 /// Whether a resource of a statement is one of those that a function's role may name.
 fn names_what_is_the_functions_own(resource: &str, folder: &str) -> bool {
     let log_group = format!("{}Logs.Arn", pascal(folder));
-    let parameters = ["OtherRandomSecretArns", "SecretsKmsKeyArn"];
+    let parameters = [
+        "OtherRandomSecretArns",
+        "OtherDatabaseSecretArns",
+        "DatabaseAdminSecretArn",
+        "OtherDatabaseAdminSecretArns",
+        "SecretsKmsKeyArn",
+        // Only to look: a list of instances cannot be asked for by less than all of them.
+        "arn:${AWS::Partition}:rds:${AWS::Region}:${AWS::AccountId}:db:*",
+    ];
     let own_objects = ["evidence", "runs"].map(|kind| format!("${{EvidenceBucket.Arn}}/{kind}/{folder}/*"));
     let one_secret = resource
         .strip_prefix("arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:${")

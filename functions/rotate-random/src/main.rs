@@ -2,9 +2,14 @@
 
 use std::process::ExitCode;
 
-use rotate_random::{App, handle};
+use rotate_random::App;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    shared::lambda::serve(rotate_random::PROCEDURE, async |env, aws| App::new(env, aws), handle).await
+    shared::lambda::serve(
+        rotate_random::PROCEDURE,
+        async |env, aws| App::new(env, aws),
+        shared::rotation::handle,
+    )
+    .await
 }

@@ -1,21 +1,17 @@
-//! The values: made, put into their form, examined. Nothing here is printable, and buffers are wiped.
+//! The values: put into their form, examined. Nothing here is printable, and buffers are wiped.
 
-use std::fmt;
 use std::ops::Range;
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
-use serde::de::{MapAccess, Visitor};
-use serde_json::value::RawValue;
-use shared::policy::{Encoding, Generator};
+use shared::document;
+use shared::policy::Generator;
+use shared::rotation::{RotationError, generate, made_by};
 
-use crate::error::RotateError;
 use crate::policy::Rule;
 
 /// A new secret: a fresh value in the form that the rule names, everything else of `current` byte for byte.
-pub(crate) fn compose(current: Option<&SecretString>, rule: &Rule) -> Result<SecretString, RotateError> {
+pub(crate) fn compose(current: Option<&SecretString>, rule: &Rule) -> Result<SecretString, RotationError> {
     let value = generate(&rule.generator)?;
     let Some(field) = &rule.field else {
         if let Some(current) = current {
@@ -28,17 +24,7 @@ pub(crate) fn compose(current: Option<&SecretString>, rule: &Rule) -> Result<Sec
     })?;
     let text = current.expose_secret();
     let place = locate(text, field)?;
-    let quoted = Zeroizing::new(
-        serde_json::to_string(value.expose_secret())
-            .map_err(|_| wrong("the new value is not JSON".to_owned()))?,
-    );
-    let (before, after) = around(text, &place);
-    // Sized in advance: a buffer that grows leaves unwiped copies behind.
-    let mut whole = String::with_capacity(before.len() + quoted.len() + after.len());
-    whole.push_str(before);
-    whole.push_str(&quoted);
-    whole.push_str(after);
-    Ok(SecretString::from(whole))
+    Ok(document::splice(text, &[(place, document::quote(value.expose_secret()))]))
 }
 
 /// Whether the pending value is the current one, as in a test that is no rotation (RotateImmediately=false).
@@ -47,7 +33,7 @@ pub(crate) fn is_copy(pending: &SecretString, current: Option<&SecretString>) ->
 }
 
 /// Checks that a value has the rule's form, whatever made it.
-pub(crate) fn readable(value: &SecretString, rule: &Rule) -> Result<(), RotateError> {
+pub(crate) fn readable(value: &SecretString, rule: &Rule) -> Result<(), RotationError> {
     match &rule.field {
         Some(field) => locate(value.expose_secret(), field).map(|_| ()),
         None => must_be_plain(value.expose_secret(), &rule.generator),
@@ -59,7 +45,7 @@ pub(crate) fn examine(
     pending: &SecretString,
     current: Option<&SecretString>,
     rule: &Rule,
-) -> Result<(), RotateError> {
+) -> Result<(), RotationError> {
     if is_copy(pending, current) {
         return Err(rejected("it is the current value"));
     }
@@ -77,78 +63,15 @@ pub(crate) fn examine(
     if let Some(current) = current {
         let current = current.expose_secret();
         if around(current, &locate(current, field)?) != around(pending, &place) {
-            return Err(RotateError::CurrentChanged);
+            return Err(RotationError::CurrentChanged);
         }
     }
     Ok(())
 }
 
-/// Checks length and characters of a value against the rule.
-fn made_by(generator: &Generator, value: &str) -> Result<(), RotateError> {
-    let (found, expected) = (value.chars().count(), generator.text_length());
-    if found != expected {
-        return Err(rejected(format!("{found} characters, expected {expected}")));
-    }
-    let good = match generator {
-        Generator::Bytes { bytes, encoding } => {
-            let decoded = match encoding {
-                Encoding::Base64 => STANDARD.decode(value).ok(),
-                Encoding::Base64url => URL_SAFE_NO_PAD.decode(value).ok(),
-                Encoding::Hex => value
-                    .bytes()
-                    .all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-                    .then(|| vec![0; value.len() / 2]),
-            };
-            decoded.map(Zeroizing::new).is_some_and(|decoded| decoded.len() == usize::from(*bytes))
-        }
-        Generator::Characters { alphabet, .. } => value.chars().all(|c| alphabet.contains(c)),
-    };
-    if good { Ok(()) } else { Err(rejected("characters that the rule does not make")) }
-}
-
-/// A value by the rule, from the operating system's generator.
-fn generate(generator: &Generator) -> Result<SecretString, RotateError> {
-    let text = match generator {
-        Generator::Bytes { bytes, encoding } => {
-            let mut random = Zeroizing::new(vec![0; usize::from(*bytes)]);
-            fill(&mut random)?;
-            match encoding {
-                Encoding::Base64 => STANDARD.encode(&*random),
-                Encoding::Base64url => URL_SAFE_NO_PAD.encode(&*random),
-                Encoding::Hex => {
-                    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
-                    let mut text = String::with_capacity(random.len() * 2);
-                    text.extend(random.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
-                    text
-                }
-            }
-        }
-        Generator::Characters { length, alphabet } => {
-            let alphabet = alphabet.as_bytes();
-            // Bytes at and above the greatest multiple of the alphabet's size would make its first characters likelier.
-            let even = 256 - 256 % alphabet.len().max(1);
-            let mut text = String::with_capacity(usize::from(*length));
-            let mut random = Zeroizing::new([0; 256]);
-            while text.len() < usize::from(*length) {
-                fill(&mut *random)?;
-                let fair = random.iter().map(|byte| usize::from(*byte)).filter(|byte| *byte < even);
-                let chosen =
-                    fair.filter_map(|byte| alphabet.get(byte % alphabet.len()).map(|b| char::from(*b)));
-                text.extend(chosen.take(usize::from(*length) - text.len()));
-            }
-            text
-        }
-    };
-    Ok(SecretString::from(text))
-}
-
-fn fill(buffer: &mut [u8]) -> Result<(), RotateError> {
-    getrandom::fill(buffer).map_err(|_| RotateError::NoRandomness)
-}
-
 /// A plain value that is replaced whole may not be a document or an address that holds more than the value. One that
 /// the rule itself may have made is plain, whatever it looks like.
-fn must_be_plain(text: &str, generator: &Generator) -> Result<(), RotateError> {
+fn must_be_plain(text: &str, generator: &Generator) -> Result<(), RotationError> {
     if made_by(generator, text).is_ok() {
         return Ok(());
     }
@@ -167,57 +90,32 @@ fn around<'a>(text: &'a str, place: &Range<usize>) -> (&'a str, &'a str) {
 }
 
 /// Where the value of a top-level field stands in a JSON document, quotes included.
-fn locate(document: &str, field: &str) -> Result<Range<usize>, RotateError> {
-    struct Places<'f> {
-        field: &'f str,
+fn locate(document: &str, field: &str) -> Result<Range<usize>, RotationError> {
+    let values = document::values(document).unwrap_or_default();
+    if !values.first().is_some_and(|root| root.json().starts_with('{')) {
+        return Err(wrong("it is not a JSON object, and the policy names a field of one".to_owned()));
     }
-    impl<'de> Visitor<'de> for Places<'_> {
-        type Value = Vec<&'de RawValue>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a JSON object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut found = Vec::new();
-            while let Some((key, value)) = map.next_entry::<String, &'de RawValue>()? {
-                if key == self.field {
-                    found.push(value);
-                }
-            }
-            Ok(found)
-        }
+    let mut named = values.iter().filter(|value| value.path.top_level_key() == Some(field));
+    match (named.next(), named.next()) {
+        (Some(value), None) if value.is_string() => Ok(value.range()),
+        (Some(_), None) => Err(wrong(format!("field {field} of its JSON document is not a string"))),
+        (None, _) => Err(wrong(format!("its JSON document has no field {field}"))),
+        (Some(_), Some(_)) => Err(wrong(format!("its JSON document has field {field} more than once"))),
     }
-    let not_json = || wrong("it is not a JSON object, and the policy names a field of one".to_owned());
-    let mut parser = serde_json::Deserializer::from_str(document);
-    // serde_json's own message is left out: it may quote the document.
-    let found =
-        serde::Deserializer::deserialize_map(&mut parser, Places { field }).map_err(|_| not_json())?;
-    parser.end().map_err(|_| not_json())?;
-    let value = match found.as_slice() {
-        [value] => value.get(),
-        [] => return Err(wrong(format!("its JSON document has no field {field}"))),
-        _ => return Err(wrong(format!("its JSON document has field {field} more than once"))),
-    };
-    if !value.starts_with('"') {
-        return Err(wrong(format!("field {field} of its JSON document is not a string")));
-    }
-    // A raw value borrows from the document, so its place is the distance of the two addresses.
-    let start = value.as_ptr().addr() - document.as_ptr().addr();
-    Ok(start..start + value.len())
 }
 
-fn wrong(reason: String) -> RotateError {
-    RotateError::WrongForm { reason }
+fn wrong(reason: String) -> RotationError {
+    RotationError::WrongForm { reason }
 }
 
-fn rejected(reason: impl Into<String>) -> RotateError {
-    RotateError::PendingRejected { reason: reason.into() }
+fn rejected(reason: impl Into<String>) -> RotationError {
+    RotationError::PendingRejected { reason: reason.into() }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use shared::policy::Encoding;
 
     use super::*;
 
@@ -250,22 +148,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn every_character_of_an_alphabet_is_as_likely() {
-        // 90 does not divide 256: a plain remainder would make the first 76 half again as likely.
-        let alphabet: String = (' '..='~').take(90).collect();
-        let generator = Generator::Characters { length: 4096, alphabet: alphabet.clone() };
-        let mut counts = std::collections::BTreeMap::new();
-        for _ in 0..20 {
-            for c in generate(&generator).unwrap().expose_secret().chars() {
-                *counts.entry(c).or_insert(0_u32) += 1;
-            }
-        }
-        // 81,920 draws: 910 each, with a standard deviation of 30. Seven of those do not happen by chance.
-        assert_eq!(counts.len(), alphabet.len());
-        assert!(counts.values().all(|count| (700..1120).contains(count)), "{counts:?}");
-    }
-
     #[track_caller]
     fn refused(value: &str, current: Option<&str>, rule: &Rule, kind: &str) {
         let error = examine(&secret(value), current.map(secret).as_ref(), rule).unwrap_err();
@@ -294,7 +176,7 @@ mod tests {
     fn a_document_or_an_address_is_not_replaced_by_a_plain_value() {
         for current in [r#"{"password": "x"}"#, " [1]", "postgres://imm:pw@db:5432/moveongs"] {
             let error = compose(Some(&secret(current)), &rule(JWT, None)).unwrap_err();
-            assert!(matches!(error, RotateError::WrongForm { .. }), "{error}");
+            assert!(matches!(error, RotationError::WrongForm { .. }), "{error}");
         }
         // What the rule makes is plain, though it may begin like a document.
         let printable = Generator::Characters { length: 24, alphabet: (' '..='~').collect() };
@@ -316,7 +198,7 @@ mod tests {
         assert_eq!(examine(&new, Some(&secret(document)), &hex), Ok(()));
         // Somebody changed another field after the pending value was made.
         let edited = document.replace("1e2", "1e3");
-        assert_eq!(examine(&new, Some(&secret(&edited)), &hex), Err(RotateError::CurrentChanged));
+        assert_eq!(examine(&new, Some(&secret(&edited)), &hex), Err(RotationError::CurrentChanged));
     }
 
     #[test]
@@ -334,9 +216,9 @@ mod tests {
             r#"{"key": "a""#,
         ] {
             let error = compose(Some(&secret(current)), &keyed).unwrap_err();
-            assert!(matches!(error, RotateError::WrongForm { .. }), "{current}: {error}");
+            assert!(matches!(error, RotationError::WrongForm { .. }), "{current}: {error}");
         }
-        assert!(matches!(compose(None, &keyed), Err(RotateError::WrongForm { .. })));
+        assert!(matches!(compose(None, &keyed), Err(RotationError::WrongForm { .. })));
     }
 
     #[test]

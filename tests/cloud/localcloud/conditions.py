@@ -1,8 +1,9 @@
-"""Condition keys of policies that ministack lacks or fills otherwise than AWS documents.
+"""What policies are judged by where ministack differs from what AWS documents.
 
 `s3:if-none-match` and `s3:if-match` tell whether a put is conditional ("Enforce conditional writes on Amazon S3
 buckets"). `aws:PrincipalArn` of a role's session is the ARN of the role, not of the session ("AWS global condition
-context keys").
+context keys"). A list of all DB instances is judged on the resource `db:*` of account and region, as AWS's refusals
+name it, and not on `*`.
 """
 
 from __future__ import annotations
@@ -37,5 +38,15 @@ def install(cloud: Cloud) -> None:
         session = _SESSION.fullmatch(value) if key.lower() == "aws:principalarn" and value else None
         return f"arn:aws:iam::{session[1]}:role/{session[2]}" if session else value
 
+    resource_arn = iam_actions.extract_resource_arn
+
+    def with_all_instances(
+        service: str, method: str, path: str, headers: dict, body: bytes, query: dict, region: str, account: str
+    ) -> str:
+        found = resource_arn(service, method, path, headers, body, query, region, account)
+        lists = service == "rds" and found == "*" and iam_actions._query_param(query, "Action") == "DescribeDBInstances"
+        return f"arn:aws:rds:{region}:{account}:db:*" if lists else found
+
+    iam_actions.extract_resource_arn = with_all_instances
     iam_actions.s3_service_context = with_conditional_puts
     iam_evaluator._resolve_condition_key = with_role_arn

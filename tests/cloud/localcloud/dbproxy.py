@@ -1,17 +1,46 @@
-"""The TCP front of a database: an instance's public endpoint, which forwards to its server or breaks on request."""
+"""The TCP front of a database: an instance's public endpoint, which forwards to its server or breaks on request.
+
+The front ends TLS with the server's own certificate and key and speaks TLS to the server, so that it can read what
+passes and a client's SCRAM channel binding still holds. It refuses TLS without PostgreSQL's request before it
+(`sslnegotiation=direct`).
+
+Each call of a connection is a call of the service `postgres` in the log and the fault rules of `faults.py`. One at a
+time goes to the server, whatever the client sends ahead. Kept of it is only its `action`:
+
+- `login`: from the start-up message to the first ReadyForQuery, or to an error;
+- a simple query: the command of its first statement, with the kind of object after ALTER, CREATE and DROP: `BEGIN`,
+  `ALTER ROLE`, `SELECT`, `SET`, ...; `OTHER` for what is none of PostgreSQL's commands;
+- the extended protocol's messages up to a Sync: the same of the statement parsed or bound last; `PREPARE` and the same
+  (`PREPARE SELECT`) if nothing is executed, `DEALLOCATE` if something is only closed, `SYNC` if there is nothing;
+- `FUNCTION`: the protocol's function call.
+
+The end of a connection and the request to cancel a query are no calls. `outcome` is `ok`, `error:<SQLSTATE>` (also of
+a call that failed in part) or `error:no answer`. `caller` is `lambda:<name>` if the process at the other end is a
+function's, else `client`, whose calls are counted, but logged only when they are struck.
+
+Effects: with `after` the server has answered completely, for example that a COMMIT is done. `error` and `throttle` come
+from the server, which fails the open transaction by them; at a login they end the connection. With the others the
+server's end goes first, so that an open transaction is rolled back and its locks are free when the client notices. Of
+other connections that a killed process has, the servers hear a little later.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import socket
+import ssl
 import threading
 from collections.abc import Coroutine
 from typing import Any
 
-# PostgreSQL's first message: its length, then a protocol version or one of these requests.
-SSL_REQUEST = 80877103
-GSS_REQUEST = 80877104
+from localcloud import pgwire
+from localcloud.faults import SQLSTATE, Call, Rule, Switches, callers_of, function_of, kill
+from localcloud.pgwire import CANCEL_REQUEST, GSS_REQUEST, LONGEST_START, SSL_REQUEST, Stream
+
+# Seconds for a server to end its side of a connection.
+ENDING = 5
 
 
 class Loop:
@@ -34,7 +63,7 @@ class Front:
     counts who goes on without it; nothing is passed on).
     """
 
-    def __init__(self, loop: Loop):
+    def __init__(self, loop: Loop, switches: Switches):
         # Bound but never listening: keeps the port for this endpoint while nothing listens on it.
         self._reserved = socket.socket()
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -44,14 +73,21 @@ class Front:
         self.connections = 0
         self.plaintext_startups = 0
         self._loop = loop
+        self._switches = switches
         self._server_port: int | None = None
+        self._as_server: ssl.SSLContext | None = None
+        self._as_client = pgwire.client_context()
         self._listener: asyncio.Server | None = None
         self._tasks: set[asyncio.Task] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
 
+    def certify(self, certificate: str, key: str) -> None:
+        """Presents this certificate, which must be the server's, to every connection from now on."""
+        self._as_server = pgwire.server_context(certificate, key)
+
     def connect(self, server_port: int) -> None:
-        """Listens for the server at `server_port`."""
+        """Listens for the server at `server_port`; `certify` comes first."""
         self._server_port = server_port
         self._loop.run(self._apply())
 
@@ -89,47 +125,299 @@ class Front:
         task = asyncio.current_task()
         self._tasks.add(task)
         self.connections += 1
+        client = Stream(reader, writer)
         try:
             if self.mode == "downgrade":
-                await self._downgrade(reader, writer)
+                await self._downgrade(client)
             else:
-                await self._forward(reader, writer)
-        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass
+                await self._forward(client)
+            client.close()
+        except (OSError, asyncio.CancelledError):
+            client.cut()
         finally:
             self._tasks.discard(task)
-            writer.close()
 
-    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(self, client: Stream) -> None:
         await self._flowing.wait()
-        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._server_port)
-        pumps = [
-            asyncio.create_task(self._pump(reader, server_writer)),
-            asyncio.create_task(self._pump(server_reader, writer)),
-        ]
+        head = await client.exactly(8)
+        server = Stream(*await asyncio.open_connection("127.0.0.1", self._server_port))
         try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            while (request := int.from_bytes(head[4:], "big")) in (SSL_REQUEST, GSS_REQUEST):
+                if request == SSL_REQUEST and not client.secured:
+                    await client.write(b"S")
+                    await asyncio.gather(client.secure(self._as_server, True), self._secure(server))
+                else:
+                    await client.write(b"N")
+                head = await client.exactly(8)
+            length = int.from_bytes(head[:4], "big")
+            # Also what a TLS handshake without a request before it looks like.
+            if not 8 <= length <= LONGEST_START:
+                raise ConnectionResetError
+            start = head + await client.exactly(length - 8)
+            if request == CANCEL_REQUEST:
+                await server.write(start)
+                await server.ended()
+            else:
+                await Session(self._switches, self._flowing, client, server).run(start)
         finally:
-            for pump in pumps:
-                pump.cancel()
-            server_writer.close()
+            server.close()
 
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await source.read(65536):
-                await self._flowing.wait()
-                sink.write(data)
-                await sink.drain()
-            # An end of the connection does not come through a black hole either.
-            await self._flowing.wait()
+    async def _secure(self, server: Stream) -> None:
+        await server.write(pgwire.message(b"", SSL_REQUEST.to_bytes(4, "big")))
+        if await server.exactly(1) != b"S":
+            raise ConnectionResetError
+        await server.secure(self._as_client, False)
 
-    async def _downgrade(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _downgrade(self, client: Stream) -> None:
         while True:
-            head = await reader.readexactly(8)
+            head = await client.exactly(8)
             request = int.from_bytes(head[4:], "big")
             if request not in (SSL_REQUEST, GSS_REQUEST):
                 break
-            writer.write(b"N")
-            await writer.drain()
+            await client.write(b"N")
         if request >> 16 == 3:
             self.plaintext_startups += 1
+
+
+class Struck(Exception):
+    """A rule hit a call, and its effect ends the connection."""
+
+    def __init__(self, call: Call, number: int, rule: Rule):
+        super().__init__()
+        self.call = call
+        self.number = number
+        self.rule = rule
+
+
+@dataclasses.dataclass
+class Pending:
+    """The call that the server works on."""
+
+    call: Call
+    # The rule that is to take the place of the answer.
+    hit: tuple[int, Rule] | None
+    # What is to be logged: set when a rule has had its effect already, or by the server's error.
+    outcome: str = "ok"
+    # Withheld from the client: the answer of a struck call, but of a login only what follows the proof of the password.
+    withheld: bool = False
+
+
+class Extended:
+    """What the messages of the extended protocol since the last Sync are called."""
+
+    def __init__(self) -> None:
+        self._prepared: dict[bytes, str] = {}
+        self.clear()
+
+    def clear(self) -> None:
+        self._named = ""
+        self._executed = False
+        self._closed = False
+
+    def see(self, kind: bytes, content: bytes) -> None:
+        if kind == b"P":
+            name, _, rest = content.partition(b"\0")
+            self._named = self._prepared[name] = pgwire.keywords(rest.partition(b"\0")[0])
+        elif kind == b"B":
+            name = content.partition(b"\0")[2].partition(b"\0")[0]
+            self._named = self._prepared.get(name, "OTHER")
+        elif kind == b"E":
+            self._executed = True
+        elif kind == b"C":
+            self._closed = True
+            if content[:1] == b"S":
+                self._prepared.pop(content[1:].rstrip(b"\0"), None)
+
+    @property
+    def action(self) -> str:
+        if self._executed:
+            return self._named or "EXECUTE"
+        if self._named:
+            return f"PREPARE {self._named}"
+        return "DEALLOCATE" if self._closed else "SYNC"
+
+
+class Session:
+    """One connection of a client to the server: passes its messages on, call by call."""
+
+    def __init__(self, switches: Switches, flowing: asyncio.Event, client: Stream, server: Stream):
+        self._switches = switches
+        self._flowing = flowing
+        self._client = client
+        self._server = server
+        self._caller = function_of(client.ports)
+        self._pending: Pending | None = None
+        self._extended = False
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def run(self, start: bytes) -> None:
+        """Passes the start-up message on, and everything after it until either side ends the connection."""
+        tasks = [asyncio.create_task(work) for work in (self._requests(start), self._answers())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                task.cancel()
+            # Both have to be quiet before an effect is felt: it reads and writes too.
+            await asyncio.wait(tasks)
+            results = [task.exception() for task in tasks if not task.cancelled()]
+            for struck in results:
+                if isinstance(struck, Struck):
+                    await self._strike(struck)
+                    return
+            for error in results:
+                if error is not None:
+                    raise error
+        finally:
+            for task in tasks:
+                task.cancel()
+            if pending := self._pending:
+                self._record(pending.call, "error:no answer" if pending.outcome == "ok" else pending.outcome)
+
+    # --- from the client ---
+
+    async def _requests(self, start: bytes) -> None:
+        await self._call("login", start)
+        extended = Extended()
+        # The messages of an extended call that has not begun.
+        ahead = bytearray()
+        # It has begun, because the client wants answers before its Sync.
+        begun = False
+        # A Sync that the server passed over while it took the data of a COPY comes once more.
+        copied = False
+        async for messages in self._client.messages():
+            for kind, message in messages:
+                if kind == b"Q" and not begun:
+                    await self._call(pgwire.keywords(message[5:]), message)
+                elif kind == b"F":
+                    await self._call("FUNCTION", message)
+                elif kind in b"PBDECHS" and not (begun or copied or (kind == b"H" and not ahead)):
+                    extended.see(kind, message[5:])
+                    ahead += message
+                    if kind in b"HS":
+                        await self._call(extended.action, bytes(ahead), kind)
+                        ahead.clear()
+                        begun = kind == b"H"
+                else:
+                    await self._pass(self._server, message)
+                    if kind in b"cf" and self._extended and not self._idle.is_set():
+                        copied = True
+                    elif kind in b"SQ":
+                        begun = copied = False
+                if kind == b"S":
+                    extended.clear()
+        await self._flowing.wait()
+
+    async def _call(self, action: str, message: bytes, end: bytes = b"") -> None:
+        """Begins a call when the one before it is answered: passes its message on, unless a rule strikes it.
+
+        `end` is what a call of the extended protocol has begun with, a Sync or a Flush.
+        """
+        await self._idle.wait()
+        await self._flowing.wait()
+        call = Call("postgres", action, self._caller)
+        hit = self._switches.strike(call)
+        self._pending = Pending(call, hit)
+        self._extended = bool(end)
+        self._idle.clear()
+        if hit and hit[1].when == "before":
+            number, rule = hit
+            if action == "login" or rule.effect not in ("error", "throttle"):
+                self._pending = None
+                raise Struck(call, number, rule)
+            self._pending = Pending(call, None, f"fault:{number}:{rule.effect}")
+            message = pgwire.raising(*_error_of(rule), end)
+        elif hit:
+            self._pending.withheld = action != "login"
+        await self._server.write(message)
+
+    # --- from the server ---
+
+    async def _answers(self) -> None:
+        async for messages in self._server.messages():
+            out = bytearray()
+            for kind, message in messages:
+                if await self._answer(kind, message):
+                    out += message
+            await self._pass(self._client, bytes(out))
+        if (pending := self._pending) and pending.hit:
+            self._pending = None
+            raise Struck(pending.call, *pending.hit)
+        # An end of the connection does not come through a black hole either.
+        await self._flowing.wait()
+
+    async def _answer(self, kind: bytes, message: bytes) -> bool:
+        """Whether the client is to have the message; logs the call that it ends."""
+        pending = self._pending
+        if pending is None:
+            return True
+        login = pending.call.action == "login"
+        fatal = False
+        if kind == b"E":
+            fields = pgwire.error_fields(message)
+            fatal = fields["V"] != "ERROR"
+            if pending.outcome == "ok":
+                pending.outcome = f"error:{fields['C']}"
+        if kind != b"Z" and not fatal:
+            # AuthenticationOk.
+            if pending.hit and login and kind == b"R" and message[5:9] == b"\0" * 4:
+                pending.withheld = True
+            # The client of a COPY has to be asked for its data.
+            return not pending.withheld or kind == b"G"
+        if pending.hit:
+            number, rule = pending.hit
+            if login or rule.effect not in ("error", "throttle"):
+                self._pending = None
+                raise Struck(pending.call, number, rule)
+            self._pending = Pending(pending.call, None, f"fault:{number}:{rule.effect}")
+            await self._server.write(pgwire.raising(*_error_of(rule)))
+            return False
+        self._record(pending.call, pending.outcome)
+        self._pending = None
+        self._idle.set()
+        return True
+
+    async def _pass(self, stream: Stream, data: bytes) -> None:
+        await self._flowing.wait()
+        await stream.write(data)
+
+    # --- faults ---
+
+    def _record(self, call: Call, outcome: str) -> None:
+        if self._caller != "client" or outcome.startswith("fault:"):
+            self._switches.record(call, outcome)
+
+    async def _strike(self, struck: Struck) -> None:
+        call, number, rule = struck.call, struck.number, struck.rule
+        victims: list[int] = []
+        if rule.effect == "kill":
+            victims = await asyncio.to_thread(callers_of, self._client.ports)
+            if not victims:
+                self._record(call, f"fault:{number}:kill-failed")
+                message = f"rule {number}: the calling process was not found, or it is the local cloud itself"
+                await self._client.write(pgwire.fatal("XX000", message))
+                return
+        self._record(call, f"fault:{number}:{rule.effect}")
+        if rule.effect in ("error", "throttle"):
+            await self._client.write(pgwire.fatal(*_error_of(rule)))
+            return
+        if rule.effect == "timeout":
+            await self._switches.hang(rule.seconds, self._client.ended())
+        await self._end_server()
+        for pid in victims:
+            await kill(pid)
+        self._client.cut()
+
+    async def _end_server(self) -> None:
+        """Returns when the server's process for this connection has ended."""
+        with contextlib.suppress(OSError, asyncio.TimeoutError):
+            await self._server.write(pgwire.message(b"X", b""))
+            await asyncio.wait_for(self._server.ended(), ENDING)
+
+
+def _error_of(rule: Rule) -> tuple[str, str]:
+    """The SQLSTATE and the message of an error that a rule makes."""
+    if rule.effect == "throttle":
+        return "53300", "sorry, too many clients already"
+    # A rule for all services can have another service's code.
+    return rule.code if SQLSTATE.fullmatch(rule.code) else "XX000", rule.message

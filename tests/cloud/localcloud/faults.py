@@ -1,25 +1,29 @@
 """A log of every call, and switches that make the Nth call of an API fail, hang, vanish or kill its caller.
 
-A call is one request to an AWS API, to Slack or to the MoveONgs API: a `service` (`secretsmanager`, `s3`, `slack`,
-`moveongs`, ...), an `action` (`PutSecretValue`, `ListObjectsV2`, `Invoke`, `chat.postMessage`, `GET /health`, ...) and
-a `caller` (`lambda:<function name>`, or `client`). What a call carries is never kept.
+A call is one request to an AWS API, to Slack, to the MoveONgs API or to a database: a `service` (`secretsmanager`,
+`s3`, `slack`, `moveongs`, `postgres`, ...), an `action` (`PutSecretValue`, `ListObjectsV2`, `Invoke`,
+`chat.postMessage`, `GET /health`, `ALTER ROLE`, ...) and a `caller` (`lambda:<function name>`, or `client`). What a
+call carries is never kept. The calls of `postgres` are told in `dbproxy.py`; all calls of all services are in one
+order, so a rule for the service `*` and the action `*` of one function counts every call that it makes to the outside.
 
 Routes below /_local:
 
 - `GET calls?after=SEQ&caller=CALLER` -> `{"calls": [{seq, time, caller, service, action, outcome}], "last": SEQ}`; both
   arguments are optional. `outcome` is `ok`, `error:<code or HTTP status>` or `fault:<rule id>:<effect>`. An answered
-  call is logged before its caller sees the answer, a struck one before it feels the effect.
+  call is logged before its caller sees the answer, a struck one before it feels the effect. A call of `client` to
+  `postgres` is logged only when a rule strikes it.
 - `POST faults` arms a rule and answers `{"id": N}`:
     - `service`, `action` and `caller` (default `*`) are shell patterns.
     - `nth` (1): the first call to hit, counted from now among those that match. `count` (1): how many to hit from
       there on; 0 = all. If several rules are due, the one armed first strikes; every rule counts every call that
-      it matches.
+      it matches. Give a `caller` where others call meanwhile, as a prober of a database does.
     - `when`: `before` = the call takes no effect (default); `after` = the call is carried out and then, whatever came
       of it, the effect takes the place of its answer.
     - `effect`: `error` (the service's own form of error; needs `status` and `code`, may have `message`), `throttle`
       (the service's throttling error; `seconds` is the Retry-After of services that send one), `timeout` (no
       answer for `seconds`, then the connection closes), `drop` (the connection closes with no answer), `kill`
-      (SIGKILL to the calling process, which is dead before anything else happens; Linux only).
+      (SIGKILL to the calling process, which is dead before anything else happens; Linux only). For `postgres` the
+      `code` is an SQLSTATE, without a `status`; `throttle` is 53300 (too many connections).
 - `GET faults` -> `{"rules": [...]}`, each with its `id` and `hits`.
 - `DELETE faults` removes all rules and ends the timeouts that are being waited for.
 """
@@ -31,15 +35,19 @@ import collections
 import contextlib
 import dataclasses
 import datetime
+import errno
 import fnmatch
 import functools
 import json
 import os
 import re
 import signal
+import socket
+import struct
 import sys
+import threading
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -47,7 +55,7 @@ import botocore.exceptions
 import botocore.loaders
 import ministack.app
 from hypercorn.events import Closed
-from ministack.core import iam_actions
+from ministack.core import iam_actions, lambda_runtime
 from ministack.core.router import detect_service, extract_access_key_id
 from ministack.services import sts
 
@@ -55,6 +63,9 @@ from localcloud.cloud import AdminError, Cloud
 
 # The log forgets the oldest call beyond this many.
 LOG_LENGTH = 100_000
+
+# A server cannot be made to raise 00000, which means success.
+SQLSTATE = re.compile(r"(?!0{5})[0-9A-Z]{5}")
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -137,50 +148,58 @@ def _check(fields: dict[str, Any]) -> Rule:
         if not valid(value):
             raise AdminError(f"{name}: must be {wanted}")
     effect = fields.get("effect")
-    needed = {"error": ("status", "code"), "timeout": ("seconds",)}.get(effect, ())
+    answers = ("code",) if fields.get("service") == "postgres" else ("status", "code")
+    needed = {"error": answers, "timeout": ("seconds",)}.get(effect, ())
     for name in ("service", "action", "effect", *needed):
         if name not in fields:
             raise AdminError(f"{name}: missing")
-    used = {"error": {"status", "code", "message"}, "throttle": {"seconds"}, "timeout": {"seconds"}}.get(effect, set())
+    used = {"error": {*answers, "message"}, "throttle": {"seconds"}, "timeout": {"seconds"}}.get(effect, set())
     for name in {"status", "code", "message", "seconds"} & fields.keys():
         if name not in used:
             raise AdminError(f"{name}: has no meaning for effect {effect}")
+    if effect == "error" and fields["service"] == "postgres" and not SQLSTATE.fullmatch(fields["code"]):
+        raise AdminError("code: must be an SQLSTATE: five digits or capital letters, not 00000")
     if effect == "kill" and not sys.platform.startswith("linux"):
         raise AdminError("effect: kill finds the calling process through /proc, which only Linux has")
     return Rule(**fields)
 
 
 class Switches:
-    """The rules and the log of one local cloud."""
+    """The rules and the log of one local cloud. Calls come on several threads, each with a loop of its own."""
 
     def __init__(self) -> None:
+        # Never held across an await.
+        self._lock = threading.Lock()
         self._rules: dict[int, Rule] = {}
         self._seen: collections.Counter[int] = collections.Counter()
         self._hits: collections.Counter[int] = collections.Counter()
         self._last = 0
-        self._cleared = asyncio.Event()
+        self._waiting: set[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = set()
         self._log: collections.deque[dict[str, Any]] = collections.deque(maxlen=LOG_LENGTH)
         self._sequence = 0
 
     async def arm(self, fields: dict[str, Any]) -> dict[str, Any]:
         rule = _check(fields)
-        self._last += 1
-        self._rules[self._last] = rule
-        return {"id": self._last}
+        with self._lock:
+            self._last += 1
+            self._rules[self._last] = rule
+            return {"id": self._last}
 
     async def armed(self, _: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "rules": [
-                {"id": number, **dataclasses.asdict(rule), "hits": self._hits[number]}
-                for number, rule in self._rules.items()
-            ]
-        }
+        with self._lock:
+            return {
+                "rules": [
+                    {"id": number, **dataclasses.asdict(rule), "hits": self._hits[number]}
+                    for number, rule in self._rules.items()
+                ]
+            }
 
     async def clear(self, _: dict[str, Any]) -> dict[str, Any]:
-        removed = len(self._rules)
-        self._rules.clear()
-        self._cleared.set()
-        self._cleared = asyncio.Event()
+        with self._lock:
+            removed = len(self._rules)
+            self._rules.clear()
+            for loop, cleared in self._waiting:
+                loop.call_soon_threadsafe(cleared.set)
         return {"removed": removed}
 
     async def calls(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -191,24 +210,28 @@ class Switches:
         except (TypeError, ValueError):
             raise AdminError("after: must be a whole number") from None
         caller = arguments.get("caller")
-        found = [entry for entry in self._log if entry["seq"] > after and caller in (None, entry["caller"])]
-        return {"calls": found, "last": self._sequence}
+        with self._lock:
+            found = [entry for entry in self._log if entry["seq"] > after and caller in (None, entry["caller"])]
+            return {"calls": found, "last": self._sequence}
 
-    def _record(self, call: Call, outcome: str) -> None:
-        self._sequence += 1
-        time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
-        self._log.append({"seq": self._sequence, "time": time, **dataclasses.asdict(call), "outcome": outcome})
+    def record(self, call: Call, outcome: str) -> None:
+        """Logs a call with what came of it."""
+        with self._lock:
+            self._sequence += 1
+            time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+            self._log.append({"seq": self._sequence, "time": time, **dataclasses.asdict(call), "outcome": outcome})
 
-    def _strike(self, call: Call) -> tuple[int, Rule] | None:
-        """Counts the call for every rule that it matches, and returns the rule that hits it."""
+    def strike(self, call: Call) -> tuple[int, Rule] | None:
+        """Counts the call for every rule that it matches, and returns the rule that hits it, with its id."""
         hit = None
-        for number, rule in self._rules.items():
-            if rule.matches(call):
-                self._seen[number] += 1
-                if hit is None and rule.due(self._seen[number]):
-                    hit = number, rule
-        if hit is not None:
-            self._hits[hit[0]] += 1
+        with self._lock:
+            for number, rule in self._rules.items():
+                if rule.matches(call):
+                    self._seen[number] += 1
+                    if hit is None and rule.due(self._seen[number]):
+                        hit = number, rule
+            if hit is not None:
+                self._hits[hit[0]] += 1
         return hit
 
     def guard(self, inner, describe: Describe, refuse: Refuse):
@@ -236,7 +259,7 @@ class Switches:
             call = await describe(scope, headers, body)
             if call is None:
                 await inner(scope, replay, send)
-            elif (hit := self._strike(call)) is None:
+            elif (hit := self.strike(call)) is None:
                 await self._answered(call, inner, scope, replay, send)
             else:
                 number, rule = hit
@@ -258,13 +281,13 @@ class Switches:
                 if message["status"] >= 400:
                     held = message
                     return
-                self._record(call, "ok")
+                self.record(call, "ok")
                 logged = True
             elif held:
                 text.extend(message.get("body", b""))
                 if message.get("more_body"):
                     return
-                self._record(call, f"error:{_error_code(held, bytes(text))}")
+                self.record(call, f"error:{_error_code(held, bytes(text))}")
                 logged = True
                 await send(held)
                 message = {"type": "http.response.body", "body": bytes(text)}
@@ -275,44 +298,51 @@ class Switches:
             await inner(scope, receive, record)
         finally:
             if not logged:
-                self._record(call, "error:no answer")
+                self.record(call, "error:no answer")
 
     async def _effect(self, number, rule, call, scope, headers, receive, send, refuse) -> None:
         victims: list[int] = []
         if rule.effect == "kill":
             victims = await asyncio.to_thread(callers_of, scope)
             if not victims:
-                self._record(call, f"fault:{number}:kill-failed")
+                self.record(call, f"fault:{number}:kill-failed")
                 message = f"rule {number}: the calling process was not found, or it is the local cloud itself"
                 failed = dataclasses.replace(rule, effect="error", status=500, code="KillFailed", message=message)
                 await _send(send, scope, refuse(call, failed, headers))
                 return
-        self._record(call, f"fault:{number}:{rule.effect}")
+        self.record(call, f"fault:{number}:{rule.effect}")
         if rule.effect in ("error", "throttle"):
             await _send(send, scope, refuse(call, rule, headers))
             return
         try:
             if rule.effect == "timeout":
-                await self._hang(rule.seconds, receive)
+                await self.hang(rule.seconds, _left(receive))
             for pid in victims:
-                await _kill(pid)
+                await kill(pid)
         finally:
             # Also when the cloud stops meanwhile: hypercorn would answer 500.
             await _close(send)
 
-    async def _hang(self, seconds: float, receive) -> None:
+    async def hang(self, seconds: float, left: Coroutine[Any, Any, None]) -> None:
         """Waits for the time, for the rules' removal or for the client's leaving, whichever comes first."""
-
-        async def left():
-            while (await receive())["type"] != "http.disconnect":
-                pass
-
-        waits = [asyncio.ensure_future(self._cleared.wait()), asyncio.ensure_future(left())]
+        cleared = asyncio.Event()
+        waiting = asyncio.get_running_loop(), cleared
+        with self._lock:
+            self._waiting.add(waiting)
+        waits = [asyncio.ensure_future(cleared.wait()), asyncio.ensure_future(left)]
         try:
             await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            with self._lock:
+                self._waiting.discard(waiting)
             for wait in waits:
                 wait.cancel()
+
+
+async def _left(receive) -> None:
+    """Returns when the client of a request has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _discard(_message) -> None:
@@ -357,9 +387,50 @@ def _error_code(start: dict[str, Any], body: bytes) -> str:
 
 def callers_of(scope: dict[str, Any]) -> list[int]:
     """The processes at the other end of a request's connection: those of our user, and never this one."""
+    return _holders(scope, (pid for pid in _processes() if pid != os.getpid()))
+
+
+def _holders(scope: dict[str, Any], pids: Iterable[int]) -> list[int]:
+    """Those of the processes that have the other end of a connection open."""
     if not scope.get("client") or not scope.get("server"):
         return []
     ports = scope["client"][1], scope["server"][1]
+    try:
+        inodes = _inodes(*ports)
+    except OSError:
+        # A sandbox without this part of netlink.
+        inodes = _listed_inodes(*ports)
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    return [pid for pid in pids if wanted and not wanted.isdisjoint(_files(pid))]
+
+
+NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, NLMSG_ERROR = 4, 20, 1, 2
+
+
+def _inodes(own: int, peer: int) -> set[int]:
+    """The inode of the socket on 127.0.0.1 with these ports, from the kernel's index of sockets.
+
+    Its list of them in /proc takes long to read when a prober has left thousands of closed connections.
+    """
+    host = socket.inet_aton("127.0.0.1").ljust(16, b"\0")
+    wanted = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, 0xFFFFFFFF)
+    wanted += struct.pack(">HH", own, peer) + host + host + struct.pack("=I8s", 0, b"\xff" * 8)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as kernel:
+        kernel.settimeout(5)
+        kernel.send(struct.pack("=IHHII", 16 + len(wanted), SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, 0, 0) + wanted)
+        answer = kernel.recv(65536)
+    kind, number = struct.unpack_from("=H", answer, 4)[0], struct.unpack_from("=i", answer, 16)[0]
+    if kind == NLMSG_ERROR and -number == errno.ENOENT:
+        return set()
+    if kind != SOCK_DIAG_BY_FAMILY:
+        raise OSError(-number, "netlink")
+    # Without such a connection the kernel answers with what listens on the first port.
+    found = struct.unpack_from(">HH", answer, 20) == (own, peer)
+    return {struct.unpack_from("=I", answer, 84)[0]} if found else set()
+
+
+def _listed_inodes(own: int, peer: int) -> set[int]:
+    """The same from the lists in /proc."""
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
@@ -367,11 +438,11 @@ def callers_of(scope: dict[str, Any]) -> list[int]:
                 next(lines)
                 for line in lines:
                     fields = line.split()
-                    if tuple(int(address.rsplit(":", 1)[1], 16) for address in fields[1:3]) == ports:
-                        inodes.add(f"socket:[{fields[9]}]")
+                    if tuple(int(address.rsplit(":", 1)[1], 16) for address in fields[1:3]) == (own, peer):
+                        inodes.add(int(fields[9]))
         except FileNotFoundError:
             continue
-    return [pid for pid in _processes() if pid != os.getpid() and not inodes.isdisjoint(_files(pid))]
+    return inodes
 
 
 def _processes() -> list[int]:
@@ -392,17 +463,18 @@ def _files(pid: int) -> set[str]:
 
 
 def function_of(scope: dict[str, Any]) -> str:
-    """Who calls a service without AWS credentials: `lambda:<name>` if its process is a function's, or `client`."""
-    for pid in callers_of(scope):
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as environment:
-            for setting in environment.read().split(b"\0"):
-                name, _, value = setting.partition(b"=")
-                if name == b"AWS_LAMBDA_FUNCTION_NAME":
-                    return f"lambda:{value.decode()}"
-    return "client"
+    """Who calls without AWS credentials: `lambda:<name>` if the process is a function's of this cloud, or `client`.
+
+    Cheap: it looks at the functions' own processes only, and at nothing while there are none.
+    """
+    with lambda_runtime._lock:
+        workers = [worker for pool in lambda_runtime._workers.values() for worker in pool]
+    functions = {process.pid: worker.config["FunctionName"] for worker in workers if (process := worker._proc)}
+    found = _holders(scope, functions) if functions else []
+    return f"lambda:{functions[found[0]]}" if found else "client"
 
 
-async def _kill(pid: int) -> None:
+async def kill(pid: int) -> None:
     """Kills a process, and returns when none of its threads runs any more."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)

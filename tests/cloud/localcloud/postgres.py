@@ -275,6 +275,8 @@ class Server:
         self.data = folder / "data"
         self.log = log
         self.port = 0
+        # Starts as a hot standby, which takes read-only sessions and for ever waits for more to replay.
+        self.standby = False
         self.process: subprocess.Popen | None = None
         self._names = names
         self._authority = home.certificate_authority
@@ -285,6 +287,9 @@ class Server:
         """Starts the server with `settings` over ours and returns when it takes connections."""
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         private_file(self.data / "pg_hba.conf", PG_HBA.encode())
+        (self.data / "standby.signal").unlink(missing_ok=True)
+        if self.standby:
+            private_file(self.data / "standby.signal", b"")
         self._write_certificate()
         for _ in range(5):
             with socket.socket() as free:
@@ -382,11 +387,15 @@ class Server:
             self.process.send_signal(signal.SIGHUP)
             self._wait_until_served(30)
 
+    @property
+    def certificate(self) -> tuple[str, str]:
+        """The files of the certificate that is presented and of its key."""
+        return str(self.data / "server.crt"), str(self.data / "server.key")
+
     def _write_certificate(self) -> None:
         names = self._names if self._host in self._names else [self._host]
-        certificate, key = self._authority.issue(names)
-        private_file(self.data / "server.crt", certificate)
-        private_file(self.data / "server.key", key)
+        for path, content in zip(self.certificate, self._authority.issue(names), strict=True):
+            private_file(pathlib.Path(path), content)
         self.home.own(self.data)
 
     def create_master(self, user: str, password: str, database: str) -> None:

@@ -3,9 +3,18 @@
 ministack keeps the records of instances and snapshots; this part gives them what RDS does over time. An instance goes
 through `creating` and `backing-up` to `available`, its endpoint (absent before it exists, as with RDS) is `localhost`
 and a port where a PostgreSQL answers over TLS only; the CA is `rds_ca` in `cloud.json`. What RDS refuses is refused.
-Not here: managed master passwords, read replicas, clusters, engines other than postgres, instances that a
-CloudFormation template makes, maintenance windows (without ApplyImmediately a change stays pending), and points in time
-(RestoreDBInstanceToPointInTime copies the data of this moment).
+Not here: clusters, engines other than postgres, instances that a CloudFormation template makes, maintenance windows
+(without ApplyImmediately a change stays pending), and points in time (RestoreDBInstanceToPointInTime copies the data of
+this moment).
+
+A read replica (CreateDBInstanceReadReplica, of an instance with automated backups) is a hot standby: it takes read-only
+sessions, and refuses to write with 25006. It has the source's data of the moment of the request, and does not follow
+it; it cannot be promoted.
+
+With ManageMasterUserPassword, in CreateDBInstance or ModifyDBInstance, RDS makes the master's password and keeps it in
+a secret of its own, with the master's name and nothing else (MasterUserSecret in DescribeDBInstances). The secret is
+`creating` until the password works, and goes with the instance or when a MasterUserPassword takes its place. Nobody
+else may change its value. Its rotation is not supplied, nor a managed password of a restored instance.
 
 Admin routes:
 
@@ -38,7 +47,7 @@ from typing import Any
 
 from ministack.core.concurrency import spawn_background
 from ministack.core.responses import get_account_id, get_region, new_uuid
-from ministack.services import eventbridge
+from ministack.services import eventbridge, secretsmanager
 from ministack.services import rds as aws
 
 from localcloud.cloud import AdminError, Cloud
@@ -110,6 +119,11 @@ class Database:
     # Held while the server is started, stopped, copied or removed.
     lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
 
+    def expose(self) -> None:
+        """Opens the endpoint to the server that has started."""
+        self.front.certify(*self.server.certificate)
+        self.front.connect(self.server.port)
+
 
 def install(cloud: Cloud) -> None:
     """Puts the data plane behind ministack's RDS."""
@@ -144,6 +158,7 @@ class Plane:
             "DeleteDBInstance": self.delete_instance,
             "RestoreDBInstanceFromDBSnapshot": self.restore_from_snapshot,
             "RestoreDBInstanceToPointInTime": self.restore_to_point_in_time,
+            "CreateDBInstanceReadReplica": self.create_read_replica,
             "CreateDBSnapshot": self.create_snapshot,
             "CopyDBSnapshot": self.copy_snapshot,
             "DeleteDBSnapshot": self.delete_snapshot,
@@ -197,6 +212,10 @@ class Plane:
                 "InvalidParameterValue", "The parameter MasterUsername must be provided and must not be blank."
             )
         self.check_settings(p)
+        managed = value(p, "ManageMasterUserPassword") == "true"
+        if managed:
+            refuse_both(p)
+            p = {**p, "MasterUserPassword": [aws._generate_master_user_password()]}
         check_password(value(p, "MasterUserPassword"))
         version = value(p, "EngineVersion") or aws._default_engine_version("postgres")
         self.major_of(version)
@@ -207,6 +226,8 @@ class Plane:
             instance = aws._instances[value(p, "DBInstanceIdentifier")]
             instance["DBName"] = value(p, "DBName")
             database = self.add(instance)
+            if managed:
+                self.keep_password(instance, value(p, "MasterUserPassword"), value(p, "MasterUserSecretKmsKeyId"))
 
         def prepare() -> None:
             self.home.new_data(database.server.major, database.server.data)
@@ -214,6 +235,8 @@ class Plane:
         def made() -> None:
             user, password = instance["MasterUsername"], instance["_MasterUserPassword"]
             database.server.create_master(user, password, instance["DBName"])
+            if managed:
+                instance["_MasterUserSecret"]["SecretStatus"] = "active"
 
         self.background(self.bring_up, database, prepare, made, CREATING)
         return shown("CreateDBInstance", instance)
@@ -276,6 +299,51 @@ class Plane:
         self.background(self.bring_up, database, lambda: None, made, RESTORING)
         return shown("RestoreDBInstanceToPointInTime", instance)
 
+    def create_read_replica(self, p: Parameters) -> Response:
+        """Makes a hot standby from the data of the source as it is now."""
+        source = self.find(value(p, "SourceDBInstanceIdentifier"))
+        origin = self.databases.get(source["DbiResourceId"])
+        if origin is None:
+            return aws._create_read_replica(p)
+        check_name(p, "DBInstanceIdentifier", 63)
+        name, source_name = value(p, "DBInstanceIdentifier"), source["DBInstanceIdentifier"]
+        self.check_settings(p)
+        if name in aws._instances:
+            raise Refused("DBInstanceAlreadyExists", f"DB instance {name} already exists")
+        if source["DBInstanceStatus"] != "available":
+            message = (
+                f"DBInstance {source_name} is in {source['DBInstanceStatus']} state but expected it to be available."
+            )
+            raise Refused("InvalidDBInstanceState", message)
+        if not source["BackupRetentionPeriod"]:
+            message = f"Automated backups are not enabled for the DB instance {source_name}."
+            raise Refused("InvalidDBInstanceState", message)
+        if "_MasterUserSecret" in source:
+            message = f"A read replica of {source_name} cannot be made: RDS manages its master user password."
+            raise Refused("InvalidDBInstanceState", message)
+        with self.lock:
+            answer = aws._create_read_replica(p)
+            if answer[0] != 200:
+                return answer
+            replica = aws._instances[name]
+            group = value(p, "DBParameterGroupName") or source["DBParameterGroups"][0]["DBParameterGroupName"]
+            replica.update(
+                {
+                    "BackupRetentionPeriod": 0,
+                    "DBInstanceClass": value(p, "DBInstanceClass") or source["DBInstanceClass"],
+                    "DBParameterGroups": [{"DBParameterGroupName": group, "ParameterApplyStatus": "in-sync"}],
+                    "DeletionProtection": value(p, "DeletionProtection") == "true",
+                    "PendingModifiedValues": {},
+                }
+            )
+            set_tags(replica, replica["DBInstanceArn"], aws._parse_tags(p))
+            database = self.add(replica)
+            database.server.standby = True
+        self.copy(source, database.server.data)
+        self.home.own(database.server.data)
+        self.background(self.bring_up, database, lambda: None, lambda: None, RESTORING)
+        return shown("CreateDBInstanceReadReplica", replica)
+
     def add_restored(self, instance: Record, p: Parameters, snapshot: Record) -> Database:
         """Adds what ministack leaves out of a restored instance: the request's parameters, else RDS's defaults."""
         retention = value(p, "BackupRetentionPeriod")
@@ -303,7 +371,7 @@ class Plane:
             self.logs / f"rds-{identifier}.log",
             ["localhost", "127.0.0.1", f"{identifier}.local.{get_region()}.rds.amazonaws.com"],
         )
-        database = self.databases[resource] = Database(instance, server, Front(self.loop))
+        database = self.databases[resource] = Database(instance, server, Front(self.loop, self.cloud.switches))
         return database
 
     def bring_up(self, database: Database, prepare: Callable, made: Callable, seconds: float) -> None:
@@ -314,7 +382,7 @@ class Plane:
             prepare()
             database.server.start(parameters_of(instance))
             made()
-            database.front.connect(database.server.port)
+            database.expose()
             instance["Endpoint"] = {
                 "Address": "localhost",
                 "Port": database.front.port,
@@ -332,7 +400,23 @@ class Plane:
         if database is None:
             return aws._modify_db_instance(p)
         instance = database.instance
-        password = value(p, "MasterUserPassword")
+        password, manage = value(p, "MasterUserPassword"), value(p, "ManageMasterUserPassword")
+        managed = "_MasterUserSecret" in instance
+        if password and database.server.standby:
+            message = "The master user password of a read replica is that of its source."
+            raise Refused("InvalidParameterCombination", message)
+        if manage == "true":
+            refuse_both(p)
+        elif managed and (password == "") == (manage == "false"):
+            message = (
+                "You can't specify MasterUserPassword for an instance with ManageMasterUserPassword enabled."
+                if password
+                else "A MasterUserPassword is required when ManageMasterUserPassword is turned off."
+            )
+            raise Refused("InvalidParameterCombination", message)
+        if begin := manage == "true" and not managed:
+            password = aws._generate_master_user_password()
+            p = {**p, "MasterUserPassword": [password]}
         if password:
             check_password(password)
         self.check_settings(p)
@@ -347,6 +431,10 @@ class Plane:
                 return answer
             if password:
                 instance["PendingModifiedValues"]["MasterUserPassword"] = "****"
+            if begin:
+                self.keep_password(instance, password, value(p, "MasterUserSecretKmsKeyId"))
+            elif password:
+                self.drop_password(instance)
         back_up = instance["BackupRetentionPeriod"] > 0 and not backed_up
         if modifying or password:
             self.background(self.apply, database, modifying, back_up, password)
@@ -371,10 +459,33 @@ class Plane:
         with database.lock:
             self.check_alive(instance)
             database.server.set_password(instance["MasterUsername"], password)
+            if secret := instance.get("_MasterUserSecret"):
+                secret["SecretStatus"] = "active"
         self.wait(RESETTING)
         instance["PendingModifiedValues"].pop("MasterUserPassword", None)
         self.emit("0016", instance)
         self.move(instance, "available")
+
+    def keep_password(self, instance: Record, password: str, key: str) -> None:
+        """Makes the secret of a managed master password."""
+        arn = secretsmanager.create_secret_in_process(
+            f"rds!db-{new_uuid()}",
+            json.dumps({"username": instance["MasterUsername"], "password": password}),
+            description=f"Secret associated with primary RDS DB instance: {instance['DBInstanceArn']}",
+        )
+        _, secret = secretsmanager._resolve(arn)
+        key = key or f"arn:aws:kms:{get_region()}:{get_account_id()}:key/aws-secretsmanager-default"
+        secret.update(OwningService="rds", KmsKeyId=key)
+        owner = {
+            "aws:rds:primaryDBInstanceArn": instance["DBInstanceArn"],
+            "aws:secretsmanager:owningService": "rds",
+        }
+        secret["Tags"] = [{"Key": name, "Value": text} for name, text in owner.items()]
+        instance["_MasterUserSecret"] = {"SecretArn": arn, "SecretStatus": "creating", "KmsKeyId": key}
+
+    def drop_password(self, instance: Record) -> None:
+        if secret := instance.pop("_MasterUserSecret", None):
+            secretsmanager.delete_secret_in_process(secret["SecretArn"])
 
     def stop_instance(self, p: Parameters) -> Response:
         database = self.database_of(p)
@@ -411,7 +522,7 @@ class Plane:
             with database.lock:
                 self.check_alive(database.instance)
                 database.server.start(parameters_of(database.instance))
-                database.front.connect(database.server.port)
+                database.expose()
         self.emit(event, database.instance)
         self.move(database.instance, status)
 
@@ -457,6 +568,9 @@ class Plane:
         for one in [] if keep_automated else aws._snapshots.values():
             if one["DbiResourceId"] == instance["DbiResourceId"] and one["SnapshotType"] == "automated":
                 self.forget_snapshot(one)
+        self.drop_password(instance)
+        if source := aws._instances.get(instance.get("ReadReplicaSourceDBInstanceIdentifier", "")):
+            source["ReadReplicaDBInstanceIdentifiers"].remove(instance["DBInstanceIdentifier"])
         self.emit("0003", instance)
         aws._tags.pop(instance["DBInstanceArn"], None)
         aws._instances.pop(instance["DBInstanceIdentifier"], None)
@@ -633,9 +747,11 @@ class Plane:
 
     def check_settings(self, p: Parameters) -> None:
         """Refuses settings of an instance that name nothing that exists, or that are out of their range."""
-        if value(p, "ManageMasterUserPassword") == "true":
-            message = "The local cloud does not supply ManageMasterUserPassword: give a MasterUserPassword."
-            raise Refused("InvalidParameterCombination", message)
+        derived = value(p, "DBSnapshotIdentifier") or value(p, "SourceDBInstanceIdentifier")
+        for unsupplied in ("RotateMasterUserPassword", *(["ManageMasterUserPassword"] if derived else [])):
+            if value(p, unsupplied) == "true":
+                message = f"The local cloud does not supply {unsupplied} here."
+                raise Refused("InvalidParameterCombination", message)
         retention = value(p, "BackupRetentionPeriod")
         if retention and not (retention.isdecimal() and int(retention) <= 35):
             message = f"Invalid backup retention period: {retention}. It must be between 0 and 35."
@@ -796,6 +912,8 @@ class Plane:
                     database.server.certify(name="other.example")
                 elif database.fault in ("untrusted-ca", "wrong-name"):
                     database.server.certify()
+                if database.server.process:
+                    database.front.certify(*database.server.certificate)
                 database.front.set_mode(mode if mode in ("refuse", "blackhole", "downgrade") else "pass")
                 database.fault = mode
 
@@ -864,6 +982,12 @@ def check_password(password: str) -> None:
         raise Refused("InvalidParameterValue", message)
 
 
+def refuse_both(p: Parameters) -> None:
+    if value(p, "MasterUserPassword"):
+        message = "You can't specify MasterUserPassword when ManageMasterUserPassword is enabled."
+        raise Refused("InvalidParameterCombination", message)
+
+
 def set_tags(record: Record, arn: str, tags: list[dict[str, str]]) -> None:
     record["TagList"] = tags
     aws._tags[arn] = tags
@@ -886,17 +1010,21 @@ def shown(action: str, record: Record) -> Response:
 
 
 def as_rds_shows(original: Callable[[Record], str]) -> Callable[[Record], str]:
-    """Leaves out of an instance's description what does not exist (yet), where ministack shows something."""
+    """Leaves out of an instance's description what does not exist (yet), and adds what ministack never shows."""
 
     def show(instance: Record) -> str:
         xml = original(instance)
         hidden = set(instance.get("_hidden", ()))
         if not instance["BackupRetentionPeriod"]:
             hidden.add("LatestRestorableTime")
-        if not instance.get("DBName"):
-            hidden.add("DBName")
+        for optional in ("DBName", "ReadReplicaSourceDBInstanceIdentifier"):
+            if not instance.get(optional):
+                hidden.add(optional)
         for element in hidden:
             xml = re.sub(rf"<{element}>.*?</{element}>", "", xml, flags=re.DOTALL)
+        if secret := instance.get("_MasterUserSecret"):
+            fields = "".join(f"<{name}>{text}</{name}>" for name, text in secret.items())
+            xml += f"<MasterUserSecret>{fields}</MasterUserSecret>"
         return xml
 
     return show

@@ -82,6 +82,9 @@ def find(data: Data, *, change: bool = False) -> Secret:
         )
     if change and secretsmanager._is_replica(secret):
         raise Refused("InvalidRequestException", "You can't perform this operation on a replica secret.")
+    if change and (owner := secret.get("OwningService")):
+        # The code and the words are not documented.
+        raise Refused("InvalidRequestException", f"You can't perform this operation on a secret managed by {owner}.")
     return secret
 
 
@@ -376,6 +379,7 @@ def described(secret: Secret, entry: Data) -> Data:
     """An entry of ministack's, with the facts of rotation; the service returns only fields that have a value."""
     entry.pop("RotationEnabled", None)
     entry |= rotation_facts(secret)
+    entry["OwningService"] = secret.get("OwningService")
     return {key: value for key, value in entry.items() if value not in (None, "")}
 
 

@@ -475,7 +475,6 @@ def test_create_refuses_what_rds_refuses(rds):
         ({"DBSubnetGroupName": "absent"}, "DBSubnetGroupNotFoundFault"),
         ({"BackupRetentionPeriod": 36}, "InvalidParameterValue"),
         ({"BackupRetentionPeriod": -1}, "InvalidParameterValue"),
-        ({"ManageMasterUserPassword": True}, "InvalidParameterCombination"),
     ],
 )
 def test_settings_that_are_refused_wherever_they_are_given(rds, shared, kept, setting, code):
@@ -492,6 +491,124 @@ def test_settings_that_are_refused_wherever_they_are_given(rds, shared, kept, se
     for call, arguments in calls:
         assert refusal(call, **arguments, **setting) == code
     assert refusal(describe, rds=rds, name="refused") == "DBInstanceNotFound"
+
+
+def secret_of(cloud, instance):
+    """The managed secret's name as DescribeSecret tells it, and its value."""
+    secrets = cloud.client("secretsmanager")
+    arn = instance["MasterUserSecret"]["SecretArn"]
+    described = secrets.describe_secret(SecretId=arn)
+    assert described["OwningService"] == "rds"
+    assert "RotationEnabled" not in described
+    return described["Name"], json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"])
+
+
+def test_rds_manages_the_master_password_in_a_secret(cloud, rds):
+    secrets = cloud.client("secretsmanager")
+    wanted = {
+        "DBInstanceIdentifier": "managed",
+        "DBInstanceClass": "db.t4g.micro",
+        "Engine": "postgres",
+        "EngineVersion": "18.4",
+        "AllocatedStorage": 20,
+        "MasterUsername": "master",
+        "DBName": "app",
+        "BackupRetentionPeriod": 1,
+        "ManageMasterUserPassword": True,
+    }
+    assert refusal(rds.create_db_instance, **wanted, MasterUserPassword=PASSWORD) == "InvalidParameterCombination"
+    made = rds.create_db_instance(**wanted)["DBInstance"]
+    assert made["MasterUserSecret"]["SecretStatus"] == "creating"
+    instance = available(rds, "managed")
+    assert instance["MasterUserSecret"]["SecretStatus"] == "active"
+    assert instance["MasterUserSecret"]["KmsKeyId"]
+    name, value = secret_of(cloud, instance)
+    assert name.startswith("rds!db-")
+    assert set(value) == {"username", "password"}
+    connect(cloud, instance, user=value["username"], password=value["password"]).close()
+
+    refused = {"DBInstanceIdentifier": "managed", "MasterUserPassword": PASSWORD}
+    assert refusal(rds.modify_db_instance, **refused) == "InvalidParameterCombination"
+    assert refusal(rds.modify_db_instance, **refused, ManageMasterUserPassword=True) == "InvalidParameterCombination"
+    refused = {"DBInstanceIdentifier": "managed", "ManageMasterUserPassword": False}
+    assert refusal(rds.modify_db_instance, **refused) == "InvalidParameterCombination"
+    refused = {"DBInstanceIdentifier": "managed-replica", "SourceDBInstanceIdentifier": "managed"}
+    assert refusal(rds.create_db_instance_read_replica, **refused) == "InvalidDBInstanceState"
+    assert refusal(secrets.put_secret_value, SecretId=name, SecretString="mine") == "InvalidRequestException"
+    assert secret_of(cloud, describe(rds, "managed")) == (name, value)
+    connect(cloud, instance, password=value["password"]).close()
+
+    # From RDS's hands to ours, and back.
+    rds.modify_db_instance(
+        DBInstanceIdentifier="managed",
+        ManageMasterUserPassword=False,
+        MasterUserPassword=PASSWORD,
+        ApplyImmediately=True,
+    )
+    wait_for(lambda: not describe(rds, "managed")["PendingModifiedValues"], "the password to change")
+    assert "MasterUserSecret" not in describe(rds, "managed")
+    assert refusal(secrets.describe_secret, SecretId=name) == "ResourceNotFoundException"
+    connect(cloud, instance).close()
+    statuses(rds, "managed")
+    rds.modify_db_instance(DBInstanceIdentifier="managed", ManageMasterUserPassword=True, ApplyImmediately=True)
+    wait_for(lambda: describe(rds, "managed")["MasterUserSecret"]["SecretStatus"] == "active", "the secret")
+    again, value = secret_of(cloud, describe(rds, "managed"))
+    assert again != name
+    connect(cloud, instance, password=value["password"]).close()
+    rds.delete_db_instance(DBInstanceIdentifier="managed", SkipFinalSnapshot=True)
+    statuses(rds, "managed", None)
+    assert refusal(secrets.describe_secret, SecretId=again) == "ResourceNotFoundException"
+
+
+@pytest.mark.parametrize("version", ["15.18", "18.4"])
+def test_a_read_replica_is_a_hot_standby(cloud, rds, version):
+    name = create(rds, version)
+    source = available(rds, name)
+    wanted = {"DBInstanceIdentifier": f"{name}-replica", "SourceDBInstanceIdentifier": name}
+    assert refusal(rds.create_db_instance_read_replica, **wanted) == "InvalidDBInstanceState"
+    rds.modify_db_instance(DBInstanceIdentifier=name, BackupRetentionPeriod=1, ApplyImmediately=True)
+    statuses(rds, name)
+    with connect(cloud, source) as db:
+        db.execute("CREATE TABLE words AS SELECT 'first' AS word")
+    rds.create_db_instance_read_replica(**wanted)
+    with connect(cloud, source) as db:
+        db.execute("INSERT INTO words VALUES ('second')")
+    assert statuses(rds, f"{name}-replica") == ["creating", "available"]
+    replica = describe(rds, f"{name}-replica")
+    assert replica["ReadReplicaSourceDBInstanceIdentifier"] == name
+    assert replica["Endpoint"]["Port"] != source["Endpoint"]["Port"]
+    assert describe(rds, name)["ReadReplicaDBInstanceIdentifiers"] == [f"{name}-replica"]
+    assert "ReadReplicaSourceDBInstanceIdentifier" not in describe(rds, name)
+
+    def is_standby():
+        with connect(cloud, replica) as db:
+            assert db.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
+            for write in ("ALTER ROLE master PASSWORD 'another'", "CREATE TABLE no (n int)"):
+                with pytest.raises(psycopg.errors.ReadOnlySqlTransaction) as refused:
+                    db.execute(write)
+                assert refused.value.sqlstate == "25006"
+        assert rows(cloud, replica) == ["first"]
+
+    is_standby()
+    refused = {"DBInstanceIdentifier": f"{name}-replica", "MasterUserPassword": PASSWORD}
+    assert refusal(rds.modify_db_instance, **refused) == "InvalidParameterCombination"
+    rds.reboot_db_instance(DBInstanceIdentifier=f"{name}-replica")
+    statuses(rds, f"{name}-replica")
+    is_standby()
+    # What is restored from a replica's snapshot is none.
+    snapshot(rds, f"{name}-replica", f"{name}-s")
+    rds.restore_db_instance_from_db_snapshot(
+        DBInstanceIdentifier=f"{name}-restored", DBSnapshotIdentifier=f"{name}-s", BackupRetentionPeriod=0
+    )
+    with connect(cloud, available(rds, f"{name}-restored")) as db:
+        db.execute("INSERT INTO words VALUES ('third')")
+    statuses(rds, f"{name}-replica")
+    for one in (f"{name}-replica", f"{name}-restored"):
+        rds.delete_db_instance(DBInstanceIdentifier=one, SkipFinalSnapshot=True)
+        statuses(rds, one, None)
+    assert describe(rds, name)["ReadReplicaDBInstanceIdentifiers"] == []
+    rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+    rds.delete_db_snapshot(DBSnapshotIdentifier=f"{name}-s")
 
 
 def test_a_new_class_and_size_are_modified_to(rds):
@@ -555,6 +672,11 @@ def test_a_parameter_group_sets_what_the_server_runs_with(cloud, rds):
     parameters = [
         {"ParameterName": "log_statement", "ParameterValue": "all", "ApplyMethod": "immediate"},
         {"ParameterName": "rds.force_ssl", "ParameterValue": "1", "ApplyMethod": "immediate"},
+        {
+            "ParameterName": "shared_preload_libraries",
+            "ParameterValue": "pg_stat_statements",
+            "ApplyMethod": "pending-reboot",
+        },
     ]
     rds.modify_db_parameter_group(DBParameterGroupName="logging", Parameters=parameters)
     name = create(rds, DBParameterGroupName="logging")
@@ -562,10 +684,16 @@ def test_a_parameter_group_sets_what_the_server_runs_with(cloud, rds):
     with connect(cloud, instance) as db:
         assert db.execute("SHOW log_statement").fetchone() == ("all",)
         db.execute("CREATE EXTENSION pg_stat_statements")
+        db.execute("CREATE ROLE other LOGIN PASSWORD 'of-the-other'")
+        with connect(cloud, instance, user="other", password="of-the-other") as other:
+            other.execute("SELECT 'of the other' AS statement")
+        # The master sees what every user did.
         kept = "".join(row[0] for row in db.execute("SELECT query FROM pg_stat_statements"))
     assert "SHOW log_statement" in kept
+    assert "AS statement" in kept
     log = (cloud.state / "logs" / f"rds-{name}.log").read_text()
     assert "CREATE EXTENSION pg_stat_statements" in log
+    assert "SELECT 'of the other' AS statement" in log
     assert PASSWORD not in kept + log
     rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
 

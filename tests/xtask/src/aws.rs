@@ -51,7 +51,8 @@ impl Aws {
             ("AWS_PAGER", ""),
         ]);
         command.env("AWS_EC2_METADATA_DISABLED", "true");
-        command.args(["--output", "json"]).args(arguments);
+        // Some services' commands do not heed the variable.
+        command.args(["--endpoint-url", &self.cloud.endpoint, "--output", "json"]).args(arguments);
         command
     }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::aws::{Aws, text};
 use crate::cloud::Place;
-use crate::deploy::PREFIX;
+use crate::deploy::{self, PREFIX};
 use crate::repo::Repo;
 use crate::run::{self, Log, Progress};
 use crate::runtime_api::RuntimeApi;
@@ -25,7 +25,7 @@ struct Benchmark {
     steps: usize,
 }
 
-const BENCHMARKS: &[Benchmark] = &[Benchmark { name: "rotation", measure: rotation, steps: 3 }];
+const BENCHMARKS: &[Benchmark] = &[Benchmark { name: "rotation", measure: rotation, steps: 10 }];
 
 /// Runs one benchmark, or all.
 pub(crate) fn bench(repo: &Repo, name: Option<&str>) -> Result<()> {
@@ -71,9 +71,18 @@ impl Spread {
     }
 }
 
-/// A result for people: spreads in three columns, everything else in one.
+/// A result for people: under each title, spreads in three columns, everything else in one.
 fn rows(result: &Value) -> Vec<Vec<String>> {
-    let mut rows = vec![["", "median", "min", "max"].map(str::to_owned).to_vec()];
+    let mut rows = Vec::new();
+    for (title, result) in result.as_object().into_iter().flatten() {
+        rows.push([title, "median", "min", "max"].map(str::to_owned).to_vec());
+        rows.extend(lines(result));
+    }
+    rows
+}
+
+fn lines(result: &Value) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
     for (name, value) in result.as_object().into_iter().flatten() {
         let mut row = vec![name.replace('_', " ")];
         match (value.get("median"), value.get("min"), value.get("max")) {
@@ -88,22 +97,74 @@ fn rows(result: &Value) -> Vec<Vec<String>> {
 const COLD_PROCESSES: usize = 20;
 const WARM_ROTATIONS: usize = 100;
 const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
-const SECRET: &str = "/moveongs/dev/bench";
 const STAGER: &str = "bench-stager";
+const DATABASE: &str = "moveongs-dev-bench";
 
-/// `rotate-random`: the start of a process, and rotations of four steps in one that is warm.
+/// A function and what it rotates.
+struct Subject {
+    title: &'static str,
+    function: &'static str,
+    secret: &'static str,
+    /// Settings that make the measured secret the application's, so that its policy holds.
+    settings: Vec<(&'static str, String)>,
+}
+
+/// The start of a process, and rotations of four steps in one that is warm: of both functions, and of both strategies.
 fn rotation(repo: &Repo, aws: &Aws, progress: &mut Progress) -> Result<Value> {
-    let name = format!("{PREFIX}-rotate-random");
+    let subjects = progress.step("preparing the secrets to rotate", |log| prepare(repo, aws, log))?;
+    let mut result = json!({});
+    for subject in subjects {
+        let title = subject.title;
+        let measured = measure(repo, aws, &subject, progress)?;
+        if let Some(result) = result.as_object_mut() {
+            result.insert(title.to_owned(), measured);
+        }
+    }
+    Ok(result)
+}
+
+/// A secret for each subject, and a database for two of them.
+fn prepare(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<Subject>> {
+    let create = |name: &str, value: &str| {
+        let secret = aws.secrets("CreateSecret", &json!({"Name": name, "SecretString": value}))?;
+        Ok::<_, anyhow::Error>(text(&secret, "/ARN").context("the secret has no ARN")?.to_owned())
+    };
+    let (single, _) = deploy::make_database(repo, aws, DATABASE, log)?;
+    let (pair, admin) = deploy::make_database(repo, aws, &format!("{DATABASE}-2"), log)?;
+    let random = Subject {
+        title: "rotate-random",
+        function: "rotate-random",
+        secret: "/moveongs/dev/bench-random",
+        settings: vec![("JWT_SECRET_NAME", "/moveongs/dev/bench-random".to_owned())],
+    };
+    let of_database = |title, secret: &'static str, admin: String| Subject {
+        title,
+        function: "rotate-database",
+        secret,
+        settings: vec![("DATABASE_SECRET_NAME", secret.to_owned()), ("DATABASE_ADMIN_SECRET_ARN", admin)],
+    };
+    create(random.secret, "to be rotated")?;
+    let one = of_database("rotate-database, single user", "/moveongs/dev/bench-single", String::new());
+    create(one.secret, &single)?;
+    let admin = create("/moveongs/dev/bench-admin", &admin)?;
+    let two = of_database("rotate-database, alternating users", "/moveongs/dev/bench-pair", admin);
+    create(two.secret, &pair)?;
+    Ok(vec![random, one, two])
+}
+
+fn measure(repo: &Repo, aws: &Aws, subject: &Subject, progress: &mut Progress) -> Result<Value> {
+    let name = format!("{PREFIX}-{}", subject.function);
     let configuration = aws.function(&name)?;
     let role = text(&configuration, "/Role").context("the function has no role")?;
-    let driver =
-        progress.step("preparing a secret to rotate", |log| Driver::prepare(repo, aws, role, log))?;
+    let driver = progress.step(&format!("preparing {}", subject.title), |log| {
+        Driver::prepare(repo, aws, role, subject.secret, log)
+    })?;
 
     let (mut first_poll, mut first_step) = (Vec::new(), Vec::new());
     progress.step(&format!("starting {COLD_PROCESSES} cold processes"), |log| {
         for _ in 0..COLD_PROCESSES {
             let token = driver.stage()?;
-            let mut function = Function::start(repo, aws, &configuration, log)?;
+            let mut function = Function::start(repo, aws, &configuration, subject, log)?;
             first_poll.push(millis(function.started, function.api.polled()?));
             for step in STEPS {
                 let answered = function.api.invoke(&driver.event(step, &token))?;
@@ -118,9 +179,9 @@ fn rotation(repo: &Repo, aws: &Aws, progress: &mut Progress) -> Result<Value> {
     })?;
 
     let (mut wall, mut cpu) = (Vec::new(), Vec::new());
-    let mut calls: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    let mut calls: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     let (mean_cpu, peak_rss) = progress.step(&format!("doing {WARM_ROTATIONS} warm rotations"), |log| {
-        let mut function = Function::start(repo, aws, &configuration, log)?;
+        let mut function = Function::start(repo, aws, &configuration, subject, log)?;
         function.api.polled()?;
         let mut ticks_before = 0.0;
         // The first rotation warms the process up and is not counted.
@@ -132,12 +193,18 @@ fn rotation(repo: &Repo, aws: &Aws, progress: &mut Progress) -> Result<Value> {
             let cpu_before = function.cpu_millis()?;
             let mut rotation = 0.0;
             for step in STEPS {
-                let seen = driver.last_call()?;
+                let (seen, logins) = (driver.last_call()?, driver.logins()?);
                 let sent = Instant::now();
                 rotation += millis(sent, function.api.invoke(&driver.event(step, &token))?);
                 function.api.polled()?;
                 if number > 0 {
-                    calls.entry(step).or_default().push(driver.calls_after(seen)?);
+                    for (service, count) in driver.calls_after(seen)? {
+                        calls.entry(format!("{service}_calls_in_{step}")).or_default().push(count);
+                    }
+                    let logins = driver.logins()? - logins;
+                    if logins > 0.0 {
+                        calls.entry(format!("logins_in_{step}")).or_default().push(logins);
+                    }
                 }
             }
             if number > 0 {
@@ -151,8 +218,6 @@ fn rotation(repo: &Repo, aws: &Aws, progress: &mut Progress) -> Result<Value> {
         Ok((mean, peak))
     })?;
 
-    let calls: BTreeMap<&str, Spread> =
-        calls.into_iter().map(|(step, sample)| Ok((step, Spread::of(sample)?))).collect::<Result<_>>()?;
     let mut result = json!({
         "cold_processes": COLD_PROCESSES,
         "start_to_first_poll_ms": Spread::of(first_poll)?,
@@ -165,8 +230,8 @@ fn rotation(repo: &Repo, aws: &Aws, progress: &mut Progress) -> Result<Value> {
         "zip_bytes": configuration.get("CodeSize").cloned().unwrap_or_default(),
     });
     if let Some(result) = result.as_object_mut() {
-        for (step, spread) in calls {
-            result.insert(format!("calls_in_{step}"), serde_json::to_value(spread)?);
+        for (step, sample) in calls {
+            result.insert(step, serde_json::to_value(Spread::of(sample)?)?);
         }
     }
     Ok(result)
@@ -179,6 +244,7 @@ fn millis(from: Instant, to: Instant) -> f64 {
 /// Plays Secrets Manager's part: it stages the pending version, and the measured process is called instead of Lambda.
 struct Driver<'a> {
     aws: &'a Aws,
+    secret: &'static str,
     arn: String,
     stager: String,
 }
@@ -186,7 +252,7 @@ struct Driver<'a> {
 impl<'a> Driver<'a> {
     /// Only RotateSecret can stage a version without a value. So the secret's own rotation function is one that always
     /// fails, and nothing but this driver tries again.
-    fn prepare(repo: &Repo, aws: &'a Aws, role: &str, log: &Log) -> Result<Self> {
+    fn prepare(repo: &Repo, aws: &'a Aws, role: &str, secret: &'static str, log: &Log) -> Result<Self> {
         aws.admin("POST", "rotations/settings", Some(&json!({"retry": "manual"})))?;
         let folder = repo.local().join("bench");
         fs::create_dir_all(&folder)?;
@@ -196,6 +262,12 @@ impl<'a> Driver<'a> {
         )?;
         let mut zip = run::command(repo.venv("python"));
         run::run(zip.args(["-m", "zipfile", "-c", "stager.zip", "stager.py"]).current_dir(&folder), log)?;
+        let described = aws.secrets("DescribeSecret", &json!({"SecretId": secret}))?;
+        let arn = text(&described, "/ARN").context("the secret has no ARN")?.to_owned();
+        if let Ok(stager) = aws.function(STAGER) {
+            let stager = text(&stager, "/FunctionArn").context("the stager has no ARN")?.to_owned();
+            return Ok(Self { aws, secret, arn, stager });
+        }
         let mut create =
             aws.cli(&["lambda", "create-function", "--function-name", STAGER, "--handler", "stager.handler"]);
         create.args(["--runtime", "python3.13", "--role", role]);
@@ -206,13 +278,8 @@ impl<'a> Driver<'a> {
         permit.args(["--action", "lambda:InvokeFunction", "--principal", "secretsmanager.amazonaws.com"]);
         run::run(&mut permit, log)?;
         let stager = aws.function(STAGER)?;
-        let secret =
-            aws.secrets("CreateSecret", &json!({"Name": SECRET, "SecretString": "to be rotated"}))?;
-        Ok(Self {
-            aws,
-            arn: text(&secret, "/ARN").context("the secret has no ARN")?.to_owned(),
-            stager: text(&stager, "/FunctionArn").context("the stager has no ARN")?.to_owned(),
-        })
+        let stager = text(&stager, "/FunctionArn").context("the stager has no ARN")?.to_owned();
+        Ok(Self { aws, secret, arn, stager })
     }
 
     /// Starts a rotation; gives its token.
@@ -234,7 +301,7 @@ impl<'a> Driver<'a> {
         });
         self.aws.secrets("RotateSecret", &request)?;
         run::wait_for("the staged version", Duration::from_secs(30), || {
-            let state = self.aws.admin("GET", &format!("rotations?secret={SECRET}"), None)?;
+            let state = self.aws.admin("GET", &format!("rotations?secret={}", self.secret), None)?;
             Ok((text(&state, "/state") == Some("waiting")).then_some(()))
         })?;
         Ok(token)
@@ -249,12 +316,26 @@ impl<'a> Driver<'a> {
         answer.get("last").and_then(Value::as_u64).context("the log of calls has no `last`")
     }
 
-    /// How many calls were made since; nothing but the measured process makes any.
-    fn calls_after(&self, seen: u64) -> Result<f64> {
+    /// How many calls of each service were made since; nothing but the measured process makes any.
+    fn calls_after(&self, seen: u64) -> Result<BTreeMap<String, f64>> {
         let answer = self.aws.admin("GET", &format!("calls?after={seen}"), None)?;
         let calls =
             answer.get("calls").and_then(Value::as_array).context("the log of calls has no `calls`")?;
-        Ok(calls.len() as f64)
+        let mut counts = BTreeMap::new();
+        for call in calls {
+            *counts.entry(text(call, "/service").unwrap_or("?").to_owned()).or_default() += 1.0;
+        }
+        Ok(counts)
+    }
+
+    /// How many connections the databases have had.
+    fn logins(&self) -> Result<f64> {
+        let mut sum = 0.0;
+        for instance in [DATABASE.to_owned(), format!("{DATABASE}-2")] {
+            let state = self.aws.admin("GET", &format!("rds/fault?instance={instance}"), None)?;
+            sum += state.get("connections").and_then(Value::as_f64).context("the instance has no count")?;
+        }
+        Ok(sum)
     }
 }
 
@@ -266,10 +347,10 @@ struct Function {
 }
 
 impl Function {
-    fn start(repo: &Repo, aws: &Aws, configuration: &Value, log: &Log) -> Result<Self> {
+    fn start(repo: &Repo, aws: &Aws, configuration: &Value, subject: &Subject, log: &Log) -> Result<Self> {
         let api = RuntimeApi::start()?;
         let output = fs::File::options().append(true).open(&log.path)?;
-        let mut command = Command::new(repo.at("target/lambda/rotate-random/bootstrap"));
+        let mut command = Command::new(repo.at("target/lambda").join(subject.function).join("bootstrap"));
         command.env_clear().stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let variables = configuration.pointer("/Environment/Variables").and_then(Value::as_object);
         for (name, value) in variables.into_iter().flatten() {
@@ -279,8 +360,7 @@ impl Function {
         command.env("AWS_LAMBDA_FUNCTION_NAME", text(configuration, "/FunctionName").unwrap_or_default());
         command.env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256").env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST");
         command.env("AWS_LAMBDA_LOG_STREAM_NAME", "bench").env("AWS_LAMBDA_LOG_GROUP_NAME", "bench");
-        // The measured secret takes the place of JWT_SECRET, so that its policy holds.
-        command.env("JWT_SECRET_NAME", SECRET);
+        command.envs(subject.settings.iter().map(|(name, value)| (name, value)));
         let started = Instant::now();
         let child = command.spawn().context("the function's binary cannot be started")?;
         Ok(Self { child, api, started })
@@ -346,7 +426,8 @@ mod tests {
 
     #[test]
     fn a_spread_fills_three_columns_and_a_number_one() {
-        let rows = rows(&json!({"wall_ms": {"median": 2.0, "min": 1.0, "max": 3.0}, "zip_bytes": 7}));
+        let rows = rows(&json!({"f": {"wall_ms": {"median": 2.0, "min": 1.0, "max": 3.0}, "zip_bytes": 7}}));
+        assert_eq!(rows[0], ["f", "median", "min", "max"]);
         assert_eq!(rows[1], ["wall ms", "2.0", "1.0", "3.0"]);
         assert_eq!(rows[2], ["zip bytes", "7"]);
     }

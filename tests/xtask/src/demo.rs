@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -12,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::aws::{Aws, text};
 use crate::cloud::Place;
-use crate::deploy::{self, JWT_SECRET, PREFIX};
+use crate::deploy::{self, DATABASE_SECRET, JWT_SECRET, PREFIX};
 use crate::repo::{Repo, digest};
 use crate::run::{self, Interrupted, Log, Progress};
 use crate::table::table;
@@ -25,11 +27,18 @@ struct Procedure {
     show: fn(&mut Show<'_>) -> Result<String>,
 }
 
-const PROCEDURES: &[Procedure] = &[Procedure {
-    name: "rotate-random",
-    title: "rotates JWT_SECRET when an AWS CLI calls RotateSecret",
-    show: rotate_random,
-}];
+const PROCEDURES: &[Procedure] = &[
+    Procedure {
+        name: "rotate-random",
+        title: "rotates JWT_SECRET when an AWS CLI calls RotateSecret",
+        show: rotate_random,
+    },
+    Procedure {
+        name: "rotate-database",
+        title: "rotates DATABASE_URL between two users over verified TLS, while an application keeps logging in",
+        show: rotate_database,
+    },
+];
 
 /// One line of the table and of `results.json`.
 #[derive(Debug, Serialize)]
@@ -48,6 +57,7 @@ impl Outcome {
 
 /// What a procedure works with.
 struct Show<'a> {
+    repo: &'a Repo,
     aws: &'a Aws,
     log: &'a Log,
     say: &'a mut dyn FnMut(&str),
@@ -89,7 +99,7 @@ fn perform(repo: &Repo, aws: &Aws, log: &Log, say: &mut dyn FnMut(&str)) -> Resu
     for procedure in PROCEDURES {
         say(&format!("\n── {}: {}", procedure.name, procedure.title));
         let started = Instant::now();
-        let mut show = Show { aws, log, say: &mut *say, evidence_bucket: bucket.clone() };
+        let mut show = Show { repo, aws, log, say: &mut *say, evidence_bucket: bucket.clone() };
         let result = (procedure.show)(&mut show);
         let seconds = (started.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
         let (outcome, evidence_key) = match result {
@@ -116,75 +126,189 @@ fn rows(outcomes: &[Outcome]) -> Vec<Vec<String>> {
 }
 
 fn rotate_random(show: &mut Show<'_>) -> Result<String> {
-    let function = format!("{PREFIX}-rotate-random");
-    let settled = wait_until_settled(show);
-    let rotated = settled.and_then(|()| rotate_jwt_secret(show, &function));
-    if let Err(error) = &rotated
-        && !error.is::<Interrupted>()
-    {
-        explain(show, &function);
-    }
-    rotated
-}
-
-/// A deployment that sets a schedule makes the service test the set-up; that ends before the rotation that is shown.
-fn wait_until_settled(show: &Show<'_>) -> Result<()> {
-    run::wait_for("the test that the deployment started", Duration::from_secs(60), || {
-        let secret = show.aws.secrets("DescribeSecret", &json!({"SecretId": JWT_SECRET}))?;
-        let versions = versions(&secret);
-        Ok(holder(&versions, "AWSPENDING").is_none().then_some(()))
+    let old = Fingerprint::current(show.aws, JWT_SECRET)?;
+    let rotated = Rotation { function: "rotate-random", secret: JWT_SECRET };
+    rotated.explained(show, |show| {
+        let key = rotated.perform(show)?;
+        Fingerprint::current(show.aws, JWT_SECRET)?.check_jwt_secret(&old)?;
+        (show.say)("the value is a new one: 48 bytes in base64");
+        Ok(key)
     })
 }
 
-fn rotate_jwt_secret(show: &mut Show<'_>, function: &str) -> Result<String> {
-    let describe = ["secretsmanager", "describe-secret", "--secret-id", JWT_SECRET];
-    let before = show.aws.ask(&describe, show.log)?;
-    let old = Fingerprint::current(show.aws)?;
-    let messages_before = messages(show.aws)?.len();
-    (show.say)("versions before:");
-    list(show.say, &versions(&before));
+/// Rotations of `DATABASE_URL` that the demo does: the first makes a pair of the user, the second takes turns.
+const DATABASE_ROTATIONS: usize = 2;
 
-    let mut rotate = vec!["secretsmanager", "rotate-secret", "--secret-id", JWT_SECRET];
-    let configuration = show.aws.function(function)?;
-    let arn = text(&configuration, "/FunctionArn").context("the function has no ARN")?;
-    if text(&before, "/RotationLambdaARN").is_none() {
-        rotate.extend(["--rotation-lambda-arn", arn, "--rotation-rules", "AutomaticallyAfterDays=90"]);
+fn rotate_database(show: &mut Show<'_>) -> Result<String> {
+    let rotated = Rotation { function: "rotate-database", secret: DATABASE_SECRET };
+    rotated.explained(show, |show| {
+        let mut users = vec![current_user(show.aws)?];
+        let (mut logins, mut failures, mut key) = (0, 0, String::new());
+        for _ in 0..DATABASE_ROTATIONS {
+            // Deployed anew between rotations, as the channel's message asks: a credential lives until the next but one.
+            let mut application = Application::start(show.repo, show.aws, show.log)?;
+            key = rotated.perform(show)?;
+            let counted = application.end()?;
+            logins += counted.0;
+            failures += counted.1;
+            users.push(current_user(show.aws)?);
+        }
+        (show.say)(&format!("users in turn: {}", users.join(", ")));
+        (show.say)(&format!(
+            "the application opened {logins} new connections meanwhile, with the URL it was started with and with AWSCURRENT: {failures} failures"
+        ));
+        ensure!(logins > 0 && failures == 0, "{failures} of the application's logins failed");
+        ensure!(users.windows(2).all(|pair| pair.first() != pair.last()), "the user did not change");
+        Ok(key)
+    })
+}
+
+/// The user in `DATABASE_URL`.
+fn current_user(aws: &Aws) -> Result<String> {
+    let url = current(aws, DATABASE_SECRET)?;
+    let user =
+        url.split_once("://").and_then(|(_, rest)| rest.split_once(':')).map(|(user, _)| user.to_owned());
+    user.context("DATABASE_URL names no user")
+}
+
+/// The stand-in for the application, which logs in until it is ended.
+struct Application {
+    process: Child,
+    input: Option<ChildStdin>,
+}
+
+impl Application {
+    fn start(repo: &Repo, aws: &Aws, log: &Log) -> Result<Self> {
+        let mut command = deploy::application(repo, aws, "serve")?;
+        let errors = fs::File::options().append(true).open(&log.path)?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
+        let mut process = command.spawn().context("the application cannot be started")?;
+        let mut input = process.stdin.take();
+        let wanted = json!({"endpoint": aws.cloud.endpoint, "secret": DATABASE_SECRET});
+        if let Some(input) = &mut input {
+            writeln!(input, "{wanted}")?;
+        }
+        Ok(Self { process, input })
     }
-    (show.say)(&format!("$ aws {}", rotate.join(" ")));
-    let answer = show.aws.ask(&rotate, show.log)?;
-    let token = text(&answer, "/VersionId").context("RotateSecret answered without a VersionId")?.to_owned();
 
-    run::wait_for("the rotation to end", Duration::from_secs(90), || {
-        let secret = show.aws.secrets("DescribeSecret", &json!({"SecretId": JWT_SECRET}))?;
-        let now = versions(&secret);
-        let promoted = holder(&now, "AWSCURRENT") == Some(token.as_str());
-        Ok((promoted && holder(&now, "AWSPENDING").is_none()).then_some(()))
-    })?;
-    let after = show.aws.ask(&describe, show.log)?;
-    (show.say)("versions after:");
-    list(show.say, &versions(&after));
+    /// The count of its logins, and of those that failed.
+    fn end(&mut self) -> Result<(u64, u64)> {
+        // The end of its input is its sign to stop.
+        self.input = None;
+        let mut said = String::new();
+        if let Some(output) = &mut self.process.stdout {
+            output.read_to_string(&mut said)?;
+        }
+        let counts: Value =
+            serde_json::from_str(&said).context("the application ended without its counts")?;
+        let count = |name: &str| counts.get(name).and_then(Value::as_u64);
+        count("logins").zip(count("failures")).context("the application's counts are not numbers")
+    }
+}
 
-    let new = Fingerprint::current(show.aws)?;
-    new.check_jwt_secret(&old)?;
-    (show.say)("the value is a new one: 48 bytes in base64");
+impl Drop for Application {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
 
-    let message = run::wait_for("the channel message", Duration::from_secs(30), || {
-        Ok(messages(show.aws)?
-            .into_iter()
-            .skip(messages_before)
-            .find(|message| message.to_string().contains(JWT_SECRET)))
-    })?;
-    let channel = text(&message, "/channel").unwrap_or("?").to_owned();
-    (show.say)(&format!("message in {channel}:"));
-    for line in texts(&message).iter().flat_map(|text| text.lines()) {
-        (show.say)(&format!("  {line}"));
+/// The rotation of one secret by one function.
+struct Rotation {
+    function: &'static str,
+    secret: &'static str,
+}
+
+impl Rotation {
+    /// Does `work` when the secret has come to rest, and says what can be known if it fails.
+    fn explained(
+        &self,
+        show: &mut Show<'_>,
+        work: impl FnOnce(&mut Show<'_>) -> Result<String>,
+    ) -> Result<String> {
+        let done = self.wait_until_settled(show).and_then(|()| work(show));
+        if let Err(error) = &done
+            && !error.is::<Interrupted>()
+        {
+            self.explain(show);
+        }
+        done
     }
 
-    let key = run::wait_for("the evidence", Duration::from_secs(30), || {
-        evidence_of(show.aws, show.log, &show.evidence_bucket, "rotate-random", &token)
-    })?;
-    (show.say)(&format!("evidence: s3://{}/{key}", show.evidence_bucket));
-    Ok(key)
+    /// A deployment that sets a schedule makes the service test the set-up; that ends before the rotation that is shown.
+    fn wait_until_settled(&self, show: &Show<'_>) -> Result<()> {
+        run::wait_for("the test that the deployment started", Duration::from_secs(60), || {
+            let secret = show.aws.secrets("DescribeSecret", &json!({"SecretId": self.secret}))?;
+            let versions = versions(&secret);
+            Ok(holder(&versions, "AWSPENDING").is_none().then_some(()))
+        })
+    }
+
+    /// Rotates as a person would, shows what changed, and gives the key of the evidence.
+    fn perform(&self, show: &mut Show<'_>) -> Result<String> {
+        let describe = ["secretsmanager", "describe-secret", "--secret-id", self.secret];
+        let before = show.aws.ask(&describe, show.log)?;
+        let messages_before = messages(show.aws)?.len();
+        (show.say)("versions before:");
+        list(show.say, &versions(&before));
+
+        let mut rotate = vec!["secretsmanager", "rotate-secret", "--secret-id", self.secret];
+        let configuration = show.aws.function(&format!("{PREFIX}-{}", self.function))?;
+        let arn = text(&configuration, "/FunctionArn").context("the function has no ARN")?;
+        if text(&before, "/RotationLambdaARN").is_none() {
+            rotate.extend(["--rotation-lambda-arn", arn, "--rotation-rules", "AutomaticallyAfterDays=90"]);
+        }
+        (show.say)(&format!("$ aws {}", rotate.join(" ")));
+        let answer = show.aws.ask(&rotate, show.log)?;
+        let token =
+            text(&answer, "/VersionId").context("RotateSecret answered without a VersionId")?.to_owned();
+
+        run::wait_for("the rotation to end", Duration::from_secs(90), || {
+            let secret = show.aws.secrets("DescribeSecret", &json!({"SecretId": self.secret}))?;
+            let now = versions(&secret);
+            let promoted = holder(&now, "AWSCURRENT") == Some(token.as_str());
+            Ok((promoted && holder(&now, "AWSPENDING").is_none()).then_some(()))
+        })?;
+        let after = show.aws.ask(&describe, show.log)?;
+        (show.say)("versions after:");
+        list(show.say, &versions(&after));
+
+        let message = run::wait_for("the channel message", Duration::from_secs(30), || {
+            Ok(messages(show.aws)?
+                .into_iter()
+                .skip(messages_before)
+                .find(|message| message.to_string().contains(self.secret)))
+        })?;
+        let channel = text(&message, "/channel").unwrap_or("?").to_owned();
+        (show.say)(&format!("message in {channel}:"));
+        for line in texts(&message).iter().flat_map(|text| text.lines()) {
+            (show.say)(&format!("  {line}"));
+        }
+
+        let key = run::wait_for("the evidence", Duration::from_secs(30), || {
+            evidence_of(show.aws, show.log, &show.evidence_bucket, self.function, &token)
+        })?;
+        (show.say)(&format!("evidence: s3://{}/{key}", show.evidence_bucket));
+        Ok(key)
+    }
+
+    /// Says what can be known about a rotation that did not end well.
+    fn explain(&self, show: &mut Show<'_>) {
+        match show.aws.admin("GET", &format!("rotations?secret={}", self.secret), None) {
+            Ok(state) => (show.say)(&format!("the rotation: {state:#}")),
+            Err(error) => (show.say)(&format!("the rotation's state is not known: {error:#}")),
+        }
+        let function = format!("{PREFIX}-{}", self.function);
+        match function::events(show.aws, &function) {
+            Ok(events) => {
+                (show.say)(&format!("the end of the log of {function}:"));
+                for event in events.iter().skip(events.len().saturating_sub(30)) {
+                    (show.say)(&format!("  {}", event.message));
+                }
+            }
+            Err(error) => (show.say)(&format!("the log of {function} cannot be read: {error:#}")),
+        }
+    }
 }
 
 /// The key of the record that a run left.
@@ -201,23 +325,6 @@ fn evidence_of(aws: &Aws, log: &Log, bucket: &str, procedure: &str, run_id: &str
         }
     }
     Ok(None)
-}
-
-/// Says what can be known about a rotation that did not end well.
-fn explain(show: &mut Show<'_>, function: &str) {
-    match show.aws.admin("GET", &format!("rotations?secret={JWT_SECRET}"), None) {
-        Ok(state) => (show.say)(&format!("the rotation: {state:#}")),
-        Err(error) => (show.say)(&format!("the rotation's state is not known: {error:#}")),
-    }
-    match function::events(show.aws, function) {
-        Ok(events) => {
-            (show.say)(&format!("the end of the log of {function}:"));
-            for event in events.iter().skip(events.len().saturating_sub(30)) {
-                (show.say)(&format!("  {}", event.message));
-            }
-        }
-        Err(error) => (show.say)(&format!("the log of {function} cannot be read: {error:#}")),
-    }
 }
 
 fn messages(aws: &Aws) -> Result<Vec<Value>> {
@@ -259,6 +366,12 @@ fn list(say: &mut dyn FnMut(&str), versions: &BTreeMap<String, Vec<String>>) {
     }
 }
 
+/// A secret's current value.
+fn current(aws: &Aws, secret: &str) -> Result<String> {
+    let answer = aws.secrets("GetSecretValue", &json!({"SecretId": secret, "VersionStage": "AWSCURRENT"}))?;
+    Ok(text(&answer, "/SecretString").context("the secret has no string value")?.to_owned())
+}
+
 /// What may be known of a secret's value.
 struct Fingerprint {
     sha256: String,
@@ -267,10 +380,8 @@ struct Fingerprint {
 }
 
 impl Fingerprint {
-    fn current(aws: &Aws) -> Result<Self> {
-        let answer =
-            aws.secrets("GetSecretValue", &json!({"SecretId": JWT_SECRET, "VersionStage": "AWSCURRENT"}))?;
-        Ok(Self::of(text(&answer, "/SecretString").context("the secret has no string value")?))
+    fn current(aws: &Aws, secret: &str) -> Result<Self> {
+        Ok(Self::of(&current(aws, secret)?))
     }
 
     fn of(value: &str) -> Self {

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::aws::{Aws, text};
-use crate::cloud::Cloud;
 use crate::repo::Repo;
 use crate::run::{self, Interrupted, Log};
 use crate::setup;
@@ -24,6 +24,15 @@ pub(crate) const JWT_SECRET: &str = "/moveongs/dev/jwt";
 /// The secret of its webhooks, named in the other of the two styles.
 const WEBHOOK_SECRET: &str = "moveongs-dev-notifications-webhook";
 const SLACK_SECRET: &str = "/moveongs/dev/slack";
+/// The application's database URL.
+pub(crate) const DATABASE_SECRET: &str = "/moveongs/dev/db";
+/// The login that manages the database's users.
+const DATABASE_ADMIN_SECRET: &str = "/moveongs/dev/db-admin";
+/// The database, as the application's Terraform names it.
+const DATABASE: &str = "moveongs-dev-db";
+const DATABASE_NAME: &str = "moveongs_dev_db";
+/// Its master user, which is not the application's: RDS depends on that one.
+const MASTER: &str = "imm";
 /// This machine's processor, as Lambda calls it.
 pub(crate) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
 const ARTIFACTS: &str = "localcloud-artifacts";
@@ -58,8 +67,8 @@ fn build(repo: &Repo, _: &Aws, log: &Log) -> Result<()> {
     run::run(&mut build, log)
 }
 
-/// What lies in the account before the stack: the secret that the application made, and the channel's token.
-fn prerequisites(_: &Repo, aws: &Aws, _: &Log) -> Result<()> {
+/// What lies in the account before the stack: the application's secrets and database, and the channel's token.
+fn prerequisites(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     create_bucket(aws)?;
     if missing(aws, JWT_SECRET)? {
         let mut random = [0; 48];
@@ -77,7 +86,67 @@ fn prerequisites(_: &Repo, aws: &Aws, _: &Log) -> Result<()> {
     if missing(aws, SLACK_SECRET)? {
         aws.secrets("CreateSecret", &json!({"Name": SLACK_SECRET, "SecretString": token}))?;
     }
+    database(repo, aws, log)
+}
+
+/// The application's database, and a secret for each of its two users.
+///
+/// The admin's secret is made last, so that what an interrupted start has left is not taken for whole.
+fn database(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
+    if !missing(aws, DATABASE_ADMIN_SECRET)? {
+        return Ok(());
+    }
+    let (url, admin) = make_database(repo, aws, DATABASE, log)?;
+    aws.secrets("CreateSecret", &json!({"Name": DATABASE_SECRET, "SecretString": url}))?;
+    aws.secrets("CreateSecret", &json!({"Name": DATABASE_ADMIN_SECRET, "SecretString": admin}))?;
     Ok(())
+}
+
+/// An RDS instance with the application's schema, an ordinary user and the one that manages it; gives the first's URL
+/// and the second's login as JSON.
+pub(crate) fn make_database(repo: &Repo, aws: &Aws, name: &str, log: &Log) -> Result<(String, String)> {
+    let password = || {
+        let mut random = [0; 24];
+        getrandom::fill(&mut random).context("the operating system gives no random bytes")?;
+        Ok::<_, anyhow::Error>(URL_SAFE_NO_PAD.encode(random))
+    };
+    let all = aws.ask(&["rds", "describe-db-instances"], log)?;
+    if all.to_string().contains(&format!("\"{name}\"")) {
+        bail!("the database {name} of an interrupted start is there; `cargo xtask down` ends it");
+    }
+    let master = password()?;
+    let mut create = aws.cli(&["rds", "create-db-instance", "--db-instance-identifier", name]);
+    create.args(["--engine", "postgres", "--engine-version", "18.4", "--db-instance-class", "db.t4g.small"]);
+    create.args(["--allocated-storage", "20", "--db-name", DATABASE_NAME, "--master-username", MASTER]);
+    create.args(["--master-user-password", &master, "--backup-retention-period", "0"]);
+    run::run(&mut create, log)?;
+    let endpoint = run::wait_for("the database", Duration::from_secs(60), || {
+        let found = aws.ask(&["rds", "describe-db-instances", "--db-instance-identifier", name], log)?;
+        let available = text(&found, "/DBInstances/0/DBInstanceStatus") == Some("available");
+        Ok(available.then(|| found.pointer("/DBInstances/0/Endpoint").cloned()).flatten())
+    })?;
+    let host = text(&endpoint, "/Address").context("the database has no address")?;
+    let port = endpoint.get("Port").context("the database has no port")?;
+    let [user, admin] = [("moveongs", password()?), ("moveongs_rotation", password()?)];
+    let login = |(user, password): &(&str, String)| json!({"user": user, "password": password});
+    let wanted = json!({
+        "host": host, "port": port, "dbname": DATABASE_NAME,
+        "master": {"user": MASTER, "password": master}, "user": login(&user), "admin": login(&admin),
+    });
+    let input = repo.local().join("prepare.json");
+    fs::write(&input, wanted.to_string())?;
+    let prepared = run::run(application(repo, aws, "prepare")?.stdin(File::open(&input)?), log);
+    fs::remove_file(&input)?;
+    prepared?;
+    let url = format!("postgres://{}:{}@{host}:{port}/{DATABASE_NAME}?sslmode=verify-full", user.0, user.1);
+    Ok((url, json!({"username": admin.0, "password": admin.1}).to_string()))
+}
+
+/// The stand-in for the application as a process.
+pub(crate) fn application(repo: &Repo, aws: &Aws, role: &str) -> Result<Command> {
+    let mut command = setup::localcloud(repo, "localcloud.application");
+    command.arg(role).env("PGSSLROOTCERT", aws.cloud.fact("rds_ca")?);
+    Ok(command)
 }
 
 fn missing(aws: &Aws, secret: &str) -> Result<bool> {
@@ -130,7 +199,7 @@ fn create_or_update(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     deploy.arg(repo.local().join("package/packaged.yaml"));
     deploy.args(["--stack-name", STACK, "--s3-bucket", ARTIFACTS, "--no-fail-on-empty-changeset"]);
     deploy.args(["--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]);
-    deploy.arg("--parameter-overrides").args(parameters(repo, &aws.cloud, log)?);
+    deploy.arg("--parameter-overrides").args(parameters(repo, aws, log)?);
     let deployed = run::run(&mut deploy, log).and_then(|()| {
         // The CLI takes a stack that was rolled back for one that is there.
         let status = status(aws, log)?;
@@ -149,7 +218,10 @@ fn create_or_update(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     deployed
 }
 
-fn parameters(repo: &Repo, cloud: &Cloud, log: &Log) -> Result<Vec<String>> {
+fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
+    let admin = aws.secrets("DescribeSecret", &json!({"SecretId": DATABASE_ADMIN_SECRET}))?;
+    let admin = text(&admin, "/ARN").context("the admin secret has no ARN")?;
+    let secrets = "arn:aws:secretsmanager:us-east-1:000000000000:secret:/moveongs/dev";
     Ok(vec![
         "Project=moveongs".to_owned(),
         "Environment=dev".to_owned(),
@@ -159,9 +231,13 @@ fn parameters(repo: &Repo, cloud: &Cloud, log: &Log) -> Result<Vec<String>> {
         format!("WebhookSecretName={WEBHOOK_SECRET}"),
         format!("SlackSecretName={SLACK_SECRET}"),
         "PagingEmail=none".to_owned(),
-        format!("SlackApiUrl={}", cloud.fact("slack_url")?),
-        "OtherRandomSecretArns=arn:aws:secretsmanager:us-east-1:000000000000:secret:/moveongs/dev/test/*"
-            .to_owned(),
+        format!("SlackApiUrl={}", aws.cloud.fact("slack_url")?),
+        format!("OtherRandomSecretArns={secrets}/test/*"),
+        format!("DatabaseSecretName={DATABASE_SECRET}"),
+        format!("DatabaseAdminSecretArn={admin}"),
+        format!("OtherDatabaseSecretArns={secrets}/test-database/*"),
+        format!("OtherDatabaseAdminSecretArns={secrets}/test-admin/*"),
+        format!("RdsCaFile={}", aws.cloud.fact("rds_ca")?),
     ])
 }
 

@@ -1,4 +1,5 @@
-//! What the other commands need on this machine: the Python environment, PostgreSQL, cargo-deny. All of it is in `.local`.
+//! What the other commands need on this machine: the Python environment, PostgreSQL, node-postgres, cargo-deny. All of it
+//! is in `.local`.
 //!
 //! A part is set up when its stamp file holds the digest of what it was made from. The stamp is written last, so a part
 //! whose set-up was interrupted is made anew.
@@ -82,25 +83,47 @@ pub(crate) fn postgres(repo: &Repo, log: &Log) -> Result<()> {
     if stamp.is_set() {
         return Ok(());
     }
+    remove(&into)?;
+    let npm = repo.local().join("npm");
+    npm_packages(&source, &npm, log)?;
+    let mut install = localcloud(repo, "localcloud.postgres");
+    install.args(["install", "--packages"]).arg(npm.join("node_modules")).arg("--into").arg(&into);
+    run::run(&mut install, log)?;
+    stamp.set()
+}
+
+/// The application's database driver, for the tests that read a secret as the application does.
+pub(crate) fn readers(repo: &Repo, log: &Log) -> Result<()> {
+    let source = repo.at("tests/readers");
+    let into = repo.local().join("readers");
+    let read = |path: PathBuf| fs::read(&path).with_context(|| format!("cannot read {}", path.display()));
+    let manifest = read(source.join("package.json"))?;
+    let locked = read(source.join("package-lock.json"))?;
+    let stamp = Stamp::new(&into, &[&manifest, &locked]);
+    if stamp.is_set() {
+        return Ok(());
+    }
+    remove(&into)?;
+    npm_packages(&source, &into, log)?;
+    stamp.set()
+}
+
+/// The npm packages of the lock file in `source`, in `<into>/node_modules`.
+fn npm_packages(source: &Path, into: &Path, log: &Log) -> Result<()> {
     if !works(Command::new("node").arg("--version")) || !works(Command::new("npm").arg("--version")) {
         bail!(
             "`node` and `npm` are needed and were not found; install Node.js 18 or newer with npm and have both in PATH"
         );
     }
-    remove(&into)?;
-    let npm = repo.local().join("npm");
-    fs::create_dir_all(&npm)?;
-    fs::write(npm.join("package.json"), manifest)?;
-    fs::write(npm.join("package-lock.json"), locked)?;
-    fs::copy(source.join(".npmrc"), npm.join(".npmrc"))?;
+    fs::create_dir_all(into)?;
+    for name in ["package.json", "package-lock.json", ".npmrc"] {
+        fs::copy(source.join(name), into.join(name))?;
+    }
     let mut install = run::command("npm");
-    install.args(["ci", "--no-audit", "--no-fund"]).current_dir(&npm);
-    run::run(&mut install, log)
-        .context("the PostgreSQL packages could not be installed; is the npm registry reachable?")?;
-    let mut install = localcloud(repo, "localcloud.postgres");
-    install.args(["install", "--packages"]).arg(npm.join("node_modules")).arg("--into").arg(&into);
-    run::run(&mut install, log)?;
-    stamp.set()
+    install.args(["ci", "--no-audit", "--no-fund"]).current_dir(into);
+    run::run(&mut install, log).with_context(|| {
+        format!("the packages of {} could not be installed; is the npm registry reachable?", source.display())
+    })
 }
 
 /// A Python module of the local cloud as a command.

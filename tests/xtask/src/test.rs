@@ -24,6 +24,7 @@ struct Check {
 const PYTHON: &str = "Python environment";
 const POSTGRES: &str = "PostgreSQL";
 const CARGO_DENY: &str = "cargo-deny";
+const NODE_POSTGRES: &str = "node-postgres";
 const END_TO_END: &str = "end-to-end tests";
 const SAM_CLI: &str = "AWS SAM CLI";
 const DEPLOYMENT: &str = "deployment to a fresh local cloud";
@@ -40,6 +41,7 @@ const CHECKS: &[Check] = &[
         after: &[],
         run: |context, log| passed(setup::cargo_deny(context.repo, log).map(drop)),
     },
+    Check { name: NODE_POSTGRES, after: &[], run: |context, log| passed(setup::readers(context.repo, log)) },
     Check {
         name: "cargo fmt",
         after: &[],
@@ -78,17 +80,16 @@ const CHECKS: &[Check] = &[
         name: "ruff check",
         after: &[PYTHON],
         run: |context, log| {
-            passed(run::run(context.venv("ruff").args(["check", "--no-cache", "tests/cloud"]), log))
+            let arguments = ["check", "--no-cache", "tests/cloud", "tests/readers"];
+            passed(run::run(context.venv("ruff").args(arguments), log))
         },
     },
     Check {
         name: "ruff format",
         after: &[PYTHON],
         run: |context, log| {
-            passed(run::run(
-                context.venv("ruff").args(["format", "--check", "--no-cache", "tests/cloud"]),
-                log,
-            ))
+            let arguments = ["format", "--check", "--no-cache", "tests/cloud", "tests/readers"];
+            passed(run::run(context.venv("ruff").args(arguments), log))
         },
     },
     Check {
@@ -105,11 +106,18 @@ const CHECKS: &[Check] = &[
             passed(context.cargo(&["test", "-p", "tests", "--test", "repository", "--locked"], log))
         },
     },
+    Check {
+        name: "model of the rotation protocol",
+        after: &[],
+        run: |context, log| {
+            passed(context.cargo(&["test", "-p", "tests", "--test", "model", "--locked"], log))
+        },
+    },
     Check { name: "tests of the local cloud", after: &[PYTHON, POSTGRES], run: python_tests },
     Check { name: DEPLOYMENT, after: &[PYTHON, POSTGRES], run: deployment },
     Check {
         name: END_TO_END,
-        after: &[DEPLOYMENT],
+        after: &[NODE_POSTGRES, DEPLOYMENT],
         run: |context, log| passed(context.on_test_cloud("e2e", log)),
     },
     Check {
@@ -157,6 +165,8 @@ impl Context<'_> {
         tests.args(["test", "-p", "tests", "--test", target, "--locked", "--", "--test-threads=1"]);
         tests.current_dir(&self.repo.root);
         tests.env("LOCALCLOUD", self.test_cloud.facts_file()).env("PATH", setup::path(self.repo)?);
+        // Where the readers of a rotated secret find the application's driver.
+        tests.env("NODE_PATH", self.repo.local().join("readers/node_modules"));
         run::run(&mut tests, log)
     }
 
@@ -358,7 +368,7 @@ mod tests {
     #[test]
     fn a_filter_takes_what_is_needed_with_it() {
         assert_eq!(select(None).len(), CHECKS.len());
-        assert_eq!(select(Some("end-to-end")), [PYTHON, POSTGRES, DEPLOYMENT, END_TO_END]);
+        assert_eq!(select(Some("end-to-end")), [PYTHON, POSTGRES, NODE_POSTGRES, DEPLOYMENT, END_TO_END]);
         assert!(select(Some("no such check")).is_empty());
     }
 

@@ -7,10 +7,11 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
 use aws_smithy_types::body::SdkBody;
-use rotate_random::{App, Outcome, handle};
+use rotate_random::App;
 use serde_json::{Value, json};
 use shared::env::Env;
 use shared::lambda::Invocation;
+use shared::rotation::{Outcome, handle};
 
 const CREATE: &str = include_str!("../../../../events/rotate-random/create-secret.json");
 const TOKEN: &str = "4f1c2a7e-8d4b-4c55-9b0e-2f6f3a9d7c10";

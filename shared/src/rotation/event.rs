@@ -7,14 +7,14 @@ use aws_lambda_events::event::secretsmanager::SecretsManagerSecretRotationEvent;
 use secrecy::SecretString;
 use serde_json::Value;
 
-use crate::error::RotateError;
+use super::RotationError;
 
 /// The steps of a rotation, in the order in which Secrets Manager calls them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Step {
     /// Make the new value and stage it as AWSPENDING.
     CreateSecret,
-    /// Give the new value to the system that checks it; there is none for a random secret.
+    /// Give the new value to the system that checks it.
     SetSecret,
     /// Prove the pending value.
     TestSecret,
@@ -22,7 +22,9 @@ pub enum Step {
     FinishSecret,
 }
 
-/// One rotation step, parsed.
+/// One rotation step, parsed; `try_from` refuses an event that is not one.
+///
+/// Source: [rotation by Lambda function](https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda.html).
 #[derive(Clone, Debug)]
 pub struct Request {
     /// ARN of the secret.
@@ -36,7 +38,7 @@ pub struct Request {
 }
 
 impl FromStr for Step {
-    type Err = RotateError;
+    type Err = RotationError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
         match name {
@@ -60,12 +62,12 @@ impl fmt::Display for Step {
     }
 }
 
-fn invalid(field: &'static str, expected: &'static str) -> RotateError {
-    RotateError::InvalidEvent { field, expected }
+fn invalid(field: &'static str, expected: &'static str) -> RotationError {
+    RotationError::InvalidEvent { field, expected }
 }
 
 impl TryFrom<Value> for Request {
-    type Error = RotateError;
+    type Error = RotationError;
 
     fn try_from(event: Value) -> Result<Self, Self::Error> {
         // Looked at one by one, since serde's own message may quote a value, and the event holds a RotationToken.
@@ -132,7 +134,7 @@ mod tests {
         let mut event = event();
         event[field] = value;
         match Request::try_from(event).unwrap_err() {
-            RotateError::InvalidEvent { field: named, .. } => assert_eq!(named, field),
+            RotationError::InvalidEvent { field: named, .. } => assert_eq!(named, field),
             other => panic!("{other}"),
         }
     }

@@ -1,38 +1,37 @@
-//! The Secrets Manager calls of a rotation. The only file that names SDK operations.
+//! The Secrets Manager calls of every rotation.
 
 use std::collections::BTreeMap;
 
+use super::{Request, RotationError, Versions, tags};
+use crate::failure::CallError;
 use aws_sdk_secretsmanager::Client;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use shared::failure::CallError;
-
-use crate::error::RotateError;
-use crate::event::Request;
-use crate::policy::Versions;
 
 /// A secret without its values.
-pub(crate) struct Described {
+pub struct Described {
     /// The secret's name.
     pub name: String,
     /// `None` when rotation was never configured.
     pub rotation_enabled: Option<bool>,
     /// Versions and their labels.
     pub versions: Versions,
-    /// Tags.
+    /// The service that owns the secret and rotates it by itself, e.g. `rds`.
+    pub owner: Option<String>,
+    /// The tags that begin with `rotation:`, without that beginning.
     pub tags: BTreeMap<String, String>,
 }
 
 /// One version with its value.
-pub(crate) struct Version {
+pub struct Version {
     /// The value.
     pub value: SecretString,
     /// When the version was made, if the service says.
     pub created: Option<Timestamp>,
 }
 
-pub(crate) async fn describe(client: &Client, secret_id: &str) -> Result<Described, CallError> {
+pub(super) async fn describe(client: &Client, secret_id: &str) -> Result<Described, CallError> {
     let secret = client
         .describe_secret()
         .secret_id(secret_id)
@@ -40,33 +39,33 @@ pub(crate) async fn describe(client: &Client, secret_id: &str) -> Result<Describ
         .await
         .map_err(CallError::during("secretsmanager:DescribeSecret"))?;
     let versions = secret.version_ids_to_stages.unwrap_or_default();
-    let tags = secret.tags.unwrap_or_default();
+    let all = secret.tags.unwrap_or_default();
     Ok(Described {
         name: secret.name.unwrap_or_default(),
         rotation_enabled: secret.rotation_enabled,
         versions: versions.into_iter().map(|(id, labels)| (id, labels.into_iter().collect())).collect(),
-        tags: tags.into_iter().filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default()))).collect(),
+        owner: secret.owning_service,
+        tags: tags(all.into_iter().filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default())))),
     })
 }
 
 /// The version's value; `None` when it has none, as a version has that a rotation has only staged.
 ///
-/// Asks for id and label together: the label alone may be on another version by now.
+/// With a label, asks for id and label together: the label alone may be on another version by now.
 ///
 /// # Errors
 ///
-/// [`RotateError::WrongForm`] for a binary value, which must not pass for none.
-pub(crate) async fn value(
+/// [`RotationError::WrongForm`] for a binary value, which must not pass for none.
+pub(super) async fn value(
     client: &Client,
     secret_id: &str,
     version: &str,
-    label: &str,
-) -> Result<Option<Version>, RotateError> {
-    let found =
-        client.get_secret_value().secret_id(secret_id).version_id(version).version_stage(label).send().await;
-    match found {
+    label: Option<&str>,
+) -> Result<Option<Version>, RotationError> {
+    let request = client.get_secret_value().secret_id(secret_id).version_id(version);
+    match request.set_version_stage(label.map(str::to_owned)).send().await {
         Ok(found) if found.secret_binary.is_some() => {
-            Err(RotateError::WrongForm { reason: "it is binary, and this function writes text".to_owned() })
+            Err(RotationError::WrongForm { reason: "it is binary, and a text is expected".to_owned() })
         }
         Ok(found) => {
             let created = found.created_date.and_then(|at| Timestamp::from_second(at.secs()).ok());
@@ -78,7 +77,7 @@ pub(crate) async fn value(
 }
 
 /// Fills the pending version; `false` when it holds another value already.
-pub(crate) async fn put_pending(
+pub(super) async fn put_pending(
     client: &Client,
     request: &Request,
     value: &SecretString,
@@ -102,7 +101,7 @@ pub(crate) async fn put_pending(
 /// Moves AWSCURRENT from `current` to the pending version; the service moves AWSPREVIOUS itself.
 ///
 /// Naming `current` makes the call fail when somebody has moved the label meanwhile.
-pub(crate) async fn promote(
+pub(super) async fn promote(
     client: &Client,
     request: &Request,
     current: Option<&str>,

@@ -1,0 +1,518 @@
+//! Why a rotation step failed, and what an operator does next.
+
+use std::error::Error;
+use std::fmt;
+
+use shared::failure::{CallError, Failure};
+use shared::language::Language;
+use shared::rotation::{Advice, InForce, Request, RotationError};
+
+use crate::database::{DatabaseError, ErrorKind};
+use crate::secret::FormError;
+
+/// Why a rotation step failed, and what it leaves in force.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RotateError {
+    /// The reason.
+    pub why: Why,
+    /// Which credential the application can use now.
+    pub in_force: InForce,
+    /// The version that was AWSCURRENT.
+    pub current: Option<String>,
+}
+
+/// Why a rotation step failed.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Why {
+    /// What any rotation may fail of.
+    #[error(transparent)]
+    Rotation(#[from] RotationError),
+    /// The database, or the way to it.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The secret is not one that can be kept in step.
+    #[error("the secret cannot be rotated as it is")]
+    Form(#[from] FormError),
+    /// The admin's secret cannot be read.
+    #[error("the admin secret cannot be used")]
+    AdminForm(#[source] FormError),
+    /// Pending and current credential, or the admin's, do not belong together.
+    #[error("{reason}")]
+    Identity {
+        /// What does not agree.
+        reason: String,
+    },
+    /// The user's name leaves no room for its pair's.
+    #[error("{reason}: alternating users need a shorter name")]
+    NameTooLong {
+        /// The name and its limit.
+        reason: String,
+    },
+    /// Neither the labelled versions' credentials nor the newest others log in.
+    #[error("no stored credential logs in; {tried} versions were tried")]
+    NoLogin {
+        /// What the server said to the current one.
+        #[source]
+        refused: DatabaseError,
+        /// Number of versions.
+        tried: usize,
+    },
+    /// AWSCURRENT is on another version than at setSecret.
+    #[error(
+        "somebody moved AWSCURRENT during the rotation; the database takes {}",
+        live(*takes_pending, *takes_current)
+    )]
+    CurrentMoved {
+        /// Whether the version of this rotation logs in.
+        takes_pending: bool,
+        /// Whether the version that is AWSCURRENT now logs in.
+        takes_current: bool,
+    },
+    /// The user is RDS's master user, and RDS keeps its password.
+    #[error(
+        "{user} is the master user of RDS instance {instance}, and RDS manages its password (MasterUserSecret)"
+    )]
+    ManagedMaster {
+        /// Name of the user.
+        user: String,
+        /// Identifier of the instance.
+        instance: String,
+    },
+    /// The secret belongs to a service that rotates it.
+    #[error("the secret is managed by the service {owner}, which rotates it")]
+    ManagedSecret {
+        /// Name of the service, e.g. `rds`.
+        owner: String,
+    },
+    /// RDS could not be asked about the instance.
+    #[error("the step stopped at an RDS call")]
+    Rds(#[source] CallError),
+}
+
+fn live(pending: bool, current: bool) -> &'static str {
+    match (pending, current) {
+        (true, true) => "the credentials of both",
+        (true, false) => "the credential of this rotation's version, and not the one that is AWSCURRENT now",
+        (false, true) => "the credential that is AWSCURRENT now",
+        (false, false) => "neither this rotation's credential nor the one that is AWSCURRENT now",
+    }
+}
+
+impl fmt::Display for RotateError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.why.fmt(f)
+    }
+}
+
+impl Error for RotateError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.why.source()
+    }
+}
+
+impl<E: Into<Why>> From<E> for RotateError {
+    fn from(why: E) -> Self {
+        Self { why: why.into(), in_force: InForce::Current, current: None }
+    }
+}
+
+impl Failure for RotateError {
+    fn kind(&self) -> &'static str {
+        match &self.why {
+            Why::Rotation(error) => error.kind(),
+            Why::Database(error) => error.kind.name(),
+            Why::Form(_) => "WrongForm",
+            Why::AdminForm(_) => "WrongAdminForm",
+            Why::Identity { .. } | Why::NameTooLong { .. } => "Identity",
+            Why::NoLogin { .. } => "Auth",
+            Why::CurrentMoved { .. } => "CurrentMoved",
+            Why::ManagedMaster { .. } | Why::ManagedSecret { .. } => "ManagedByRds",
+            Why::Rds(_) => "RdsCall",
+        }
+    }
+
+    fn fingerprint(&self) -> String {
+        match &self.why {
+            Why::Rotation(error) => error.fingerprint(),
+            _ => self.kind().to_owned(),
+        }
+    }
+}
+
+/// What the channel is told of a rotation that went on although AWSCURRENT did not log in.
+pub(crate) fn rescued(language: Language, version: &str) -> String {
+    match language {
+        Language::Portuguese => format!(
+            "*Atenção*: o AWSCURRENT de antes não entrava no banco; a rotação usou a credencial da versão `{version}`. Descobrir quem mudou o segredo ou a senha, e conferir as tasks que ainda usam a credencial antiga."
+        ),
+        Language::English => format!(
+            "*Attention*: the AWSCURRENT of before did not log in; the rotation used the credential of version `{version}`. Find out who changed the secret or the password, and check the tasks that still use the old credential."
+        ),
+    }
+}
+
+impl RotateError {
+    /// What an operator reads of the failure.
+    pub(crate) fn advise(&self, language: Language, request: &Request) -> Advice {
+        let advice = match &self.why {
+            Why::Rotation(error) => error.advise(language, request),
+            other => Advice {
+                cause: other.cause(language),
+                in_force: self.in_force,
+                next: self.next_step(language, request),
+            },
+        };
+        match &self.why {
+            // A value that is in force already may not lose its label.
+            Why::Rotation(RotationError::CurrentChanged | RotationError::PendingRejected { .. })
+                if self.in_force != InForce::Current =>
+            {
+                Advice { in_force: self.in_force, next: self.way_out(language, request), ..advice }
+            }
+            Why::Rotation(_) if self.in_force != InForce::Current => {
+                Advice { in_force: self.in_force, ..advice }
+            }
+            _ => advice,
+        }
+    }
+
+    /// How a rotation ends whose pending value does not fit the current one any more.
+    fn way_out(&self, language: Language, request: &Request) -> String {
+        let next = match self.in_force {
+            InForce::Current => language.pick(
+                "o valor pendente não pode mais ser alterado; nada foi mudado no banco.",
+                "the pending value cannot be changed any more; nothing was changed in the database.",
+            ),
+            _ => language.pick(
+                "desfazer a mudança no segredo, e a próxima tentativa termina.",
+                "undo the change of the secret, and the next try finishes.",
+            ),
+        };
+        format!("{next} {}", self.giving_up(language, request))
+    }
+
+    /// How to give a rotation up. Whoever takes AWSPENDING off a password that is in force loses it.
+    fn giving_up(&self, language: Language, request: &Request) -> String {
+        let clear = request.clear_command();
+        let restore = request.restore_command(&request.token, self.current.as_deref().unwrap_or("—"));
+        match (self.in_force, language) {
+            (InForce::Current, Language::Portuguese) => {
+                format!(
+                    "Para desistir desta rotação: {clear}; para rotacionar de novo: {}.",
+                    request.rotate_command()
+                )
+            }
+            (InForce::Current, Language::English) => {
+                format!("To give this rotation up: {clear}; to rotate again: {}.", request.rotate_command())
+            }
+            (InForce::Unsure, Language::Portuguese) => format!(
+                "Antes de desistir, ver com o psql qual senha entra. Se a do AWSCURRENT: {clear}. Se só a do AWSPENDING, *não* removê-lo: torná-lo o atual com {restore}."
+            ),
+            (InForce::Unsure, Language::English) => format!(
+                "Before giving up, see with psql which password logs in. If that of AWSCURRENT: {clear}. If only that of AWSPENDING, do *not* remove it: make it the current one with {restore}."
+            ),
+            (InForce::Pending, Language::Portuguese) => format!(
+                "*Não* remover o AWSPENDING, a única senha que entra; se as tentativas acabarem, torná-lo o atual: {restore}."
+            ),
+            (InForce::Pending, Language::English) => format!(
+                "Do *not* remove AWSPENDING, the only password that logs in; if the tries are over, make it the current one: {restore}."
+            ),
+            (InForce::Nothing, _) => String::new(),
+        }
+    }
+
+    fn next_step(&self, language: Language, request: &Request) -> String {
+        let say = |portuguese: &str, english: &str| language.pick(portuguese, english).to_owned();
+        let again = say(
+            "O Secrets Manager tenta de novo com a mesma versão; nada a desfazer.",
+            "Secrets Manager tries again with the same version; there is nothing to undo.",
+        );
+        let (token, current) = (&request.token, self.current.as_deref().unwrap_or("—"));
+        match &self.why {
+            Why::Rotation(error) => error.advise(language, request).next,
+            Why::Database(error) => self.database_step(error, language, request, &again),
+            Why::Form(_) => {
+                let next = say(
+                    "corrigir o valor do segredo como diz a linha miúda; a próxima tentativa usa a correção.",
+                    "correct the secret's value as the small print says; the next try uses the correction.",
+                );
+                format!("{next} {}", self.giving_up(language, request))
+            }
+            Why::AdminForm(_) => {
+                say(
+                    "corrigir o segredo do administrador como diz a linha miúda.",
+                    "correct the admin secret as the small print says.",
+                ) + " "
+                    + &again
+            }
+            Why::Identity { .. } => self.way_out(language, request),
+            Why::NameTooLong { .. } => say(
+                "renomear o usuário no banco (ALTER ROLE … RENAME TO) e no segredo, ou marcar o segredo com a tag rotation:strategy=single-user.",
+                "rename the user in the database (ALTER ROLE … RENAME TO) and in the secret, or give the secret the tag rotation:strategy=single-user.",
+            ),
+            Why::NoLogin { .. } => format!(
+                "{} `ALTER ROLE … PASSWORD` {}",
+                say(
+                    "*urgente*: a aplicação também não abre conexões novas. Entrar como administrador e dar ao usuário a senha do AWSCURRENT com `\\password` no psql (não com",
+                    "*urgent*: the application cannot open new connections either. Log in as an administrator and give the user the password of AWSCURRENT with psql's `\\password` (not with",
+                ),
+                say(
+                    "em texto claro, que vai para o log). Depois a próxima tentativa termina sozinha.",
+                    "in clear text, which goes to the log). The next try then finishes by itself.",
+                ),
+            ),
+            Why::CurrentMoved { takes_pending: true, takes_current: false } => format!(
+                "{} {}",
+                say(
+                    "só a credencial desta rotação entra no banco. Torná-la a atual:",
+                    "only this rotation's credential logs in. Make it the current one:",
+                ),
+                request.restore_command(token, current),
+            ),
+            Why::CurrentMoved { takes_current: true, .. } => format!(
+                "{} {}. {} {}",
+                say(
+                    "o AWSCURRENT escolhido à mão entra no banco e fica. Se o AWSPENDING ainda estiver na versão desta rotação, removê-lo com",
+                    "the AWSCURRENT that was chosen by hand logs in and stays. If AWSPENDING is still on this rotation's version, remove it with",
+                ),
+                request.clear_command(),
+                say("Quando quiser, rotacionar de novo:", "When wanted, rotate again:"),
+                request.rotate_command(),
+            ),
+            Why::CurrentMoved { .. } => say(
+                "*urgente*: nenhuma das duas credenciais entra. Entrar como administrador e dar ao usuário a senha do AWSCURRENT com `\\password` no psql.",
+                "*urgent*: neither credential logs in. Log in as an administrator and give the user the password of AWSCURRENT with psql's `\\password`.",
+            ),
+            Why::ManagedMaster { instance, .. } => format!(
+                "{} `aws rds modify-db-instance --db-instance-identifier {instance} --no-manage-master-user-password --master-user-password … --apply-immediately`",
+                say(
+                    "o RDS guarda e troca essa senha sozinho. O certo é a aplicação ter um usuário próprio (docs/rotacao-banco.md). Se este deve mesmo ser rotacionado aqui, tirar a senha da gestão do RDS:",
+                    "RDS keeps and changes that password itself. The right way is a user of the application's own (docs/rotacao-banco.md). If this one is to be rotated here all the same, take the password out of RDS's management:",
+                ),
+            ),
+            Why::ManagedSecret { .. } => say(
+                "desligar a rotação por esta função: o serviço dono do segredo já o rotaciona. A aplicação deve usar um usuário próprio (docs/rotacao-banco.md).",
+                "switch off the rotation by this function: the service that owns the secret rotates it. The application should have a user of its own (docs/rotacao-banco.md).",
+            ),
+            Why::Rds(call) => format!(
+                "{} {}. {again}",
+                say("conferir a permissão (IAM) para", "check the permission (IAM) for"),
+                call.operation
+            ),
+        }
+    }
+
+    fn database_step(
+        &self,
+        error: &DatabaseError,
+        language: Language,
+        request: &Request,
+        again: &str,
+    ) -> String {
+        let say = |portuguese: &str, english: &str| language.pick(portuguese, english).to_owned();
+        let next = match error.kind {
+            ErrorKind::Network => say(
+                "conferir se o banco está no ar e se as subnets e o security group da função chegam a ele (parâmetros VpcSubnetIds e VpcSecurityGroupIds).",
+                "check that the database is up and that the function's subnets and security group reach it (parameters VpcSubnetIds and VpcSecurityGroupIds).",
+            ),
+            ErrorKind::Tls => say(
+                "conferir o certificado do banco: o host do segredo deve ser o endpoint do RDS e o servidor deve oferecer TLS. Uma autoridade própria entra pelo parâmetro RdsCaFile. Nada foi enviado sem TLS.",
+                "check the database's certificate: the secret's host must be the RDS endpoint, and the server must offer TLS. An authority of your own is given by the parameter RdsCaFile. Nothing was sent without TLS.",
+            ),
+            ErrorKind::Auth => say(
+                "o banco recusou a credencial: conferir a senha do usuário (ou do administrador) que a linha miúda nomeia.",
+                "the database refused the credential: check the password of the user (or the administrator) that the small print names.",
+            ),
+            ErrorKind::ConnectionLimit => say(
+                "o limite de conexões está esgotado: fechar conexões ociosas ou aumentar o limite do usuário (ALTER ROLE … CONNECTION LIMIT) ou do servidor; deixar uma de folga para a rotação.",
+                "the connection limit is used up: close idle connections or raise the user's limit (ALTER ROLE … CONNECTION LIMIT) or the server's; leave one free for the rotation.",
+            ),
+            ErrorKind::ReadOnly => say(
+                "o host do segredo é uma réplica ou está em recuperação: apontar o segredo para o endpoint de escrita.",
+                "the secret's host is a replica or in recovery: point the secret to the writer's endpoint.",
+            ),
+            ErrorKind::Permission => say(
+                "dar a permissão que a linha miúda nomeia (docs/rotacao-banco.md tem o SQL).",
+                "grant the permission that the small print names (docs/rotacao-banco.md has the SQL).",
+            ),
+            ErrorKind::Identity => say(
+                "os papéis do banco não são os que a rotação espera; a linha miúda diz qual e o que fazer (docs/rotacao-banco.md).",
+                "the database's roles are not those that the rotation expects; the small print says which and what to do (docs/rotacao-banco.md).",
+            ),
+            ErrorKind::Busy => say(
+                "outra invocação ou uma migração segura uma trava no banco.",
+                "another invocation or a migration holds a lock in the database.",
+            ),
+            ErrorKind::ProofFailed => say(
+                "a credencial nova entra, mas não passa no SQL de prova da política (test_sql): corrigir a permissão ou a política (parâmetro Policy).",
+                "the new credential logs in, but does not pass the policy's test SQL (test_sql): correct the permission or the policy (parameter Policy).",
+            ),
+            ErrorKind::Other => say(
+                "ver o log do banco no horário do erro.",
+                "read the database's log at the time of the error.",
+            ),
+        };
+        format!("{next} {again} {}", self.giving_up(language, request))
+    }
+}
+
+impl Why {
+    /// What went wrong, in a sentence. The technical detail, in English, stands in the message's small print.
+    fn cause(&self, language: Language) -> String {
+        if language == Language::English {
+            return self.to_string();
+        }
+        match self {
+            Self::Rotation(error) => error.to_string(),
+            Self::Database(error) => match error.kind {
+                ErrorKind::Network => "o banco não respondeu",
+                ErrorKind::Tls => "a conexão TLS com o banco não pôde ser verificada",
+                ErrorKind::Auth => "o banco recusou a credencial",
+                ErrorKind::ConnectionLimit => "não há conexão livre no banco",
+                ErrorKind::ReadOnly => "o banco só aceita leitura",
+                ErrorKind::Permission => "falta permissão no banco",
+                ErrorKind::Identity => "os papéis do banco não são os esperados",
+                ErrorKind::Busy => "uma trava no banco não foi liberada a tempo",
+                ErrorKind::ProofFailed => "a credencial nova não passou na prova",
+                ErrorKind::Other => "o banco recusou um comando",
+            }
+            .to_owned(),
+            Self::Form(_) => "o segredo, como está, não pode ser rotacionado".to_owned(),
+            Self::AdminForm(_) => "o segredo do administrador não pode ser usado".to_owned(),
+            Self::Identity { .. } => {
+                "as credenciais não são do mesmo lugar ou do mesmo par de usuários".to_owned()
+            }
+            Self::NameTooLong { .. } => {
+                "o nome do usuário é longo demais para dois usuários alternados".to_owned()
+            }
+            Self::NoLogin { .. } => "nenhuma credencial guardada entra no banco".to_owned(),
+            Self::CurrentMoved { takes_pending, takes_current } => format!(
+                "alguém mudou o AWSCURRENT durante a rotação; entram no banco: {}",
+                match (takes_pending, takes_current) {
+                    (true, true) => "as duas credenciais",
+                    (true, false) => "só a credencial desta rotação",
+                    (false, true) => "só a credencial do AWSCURRENT de agora",
+                    (false, false) => "nenhuma das duas credenciais",
+                }
+            ),
+            Self::ManagedMaster { user, instance } => {
+                format!("{user} é o usuário mestre da instância {instance}, com senha gerida pelo RDS")
+            }
+            Self::ManagedSecret { owner } => format!("o segredo é gerido pelo serviço {owner}"),
+            Self::Rds(call) => format!("a chamada {} falhou ({})", call.operation, call.code),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::rotation::Step;
+
+    use super::*;
+
+    fn request() -> Request {
+        Request {
+            secret_id: "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveongs/dev/db-a1B2c3"
+                .to_owned(),
+            token: "4f1c2a7e-8d4b-4c55-9b0e-2f6f3a9d7c10".to_owned(),
+            rotation_token: None,
+            step: Step::TestSecret,
+        }
+    }
+
+    fn of_database(kind: ErrorKind) -> DatabaseError {
+        DatabaseError {
+            kind,
+            during: "log in",
+            target: "imm@db.example:5432/moveongs".to_owned(),
+            sqlstate: None,
+            reason: "why".to_owned(),
+        }
+    }
+
+    fn advice(why: Why, in_force: InForce, language: Language) -> Advice {
+        RotateError { why, in_force, current: Some("old".to_owned()) }.advise(language, &request())
+    }
+
+    const KINDS: [ErrorKind; 10] = [
+        ErrorKind::Network,
+        ErrorKind::Tls,
+        ErrorKind::Auth,
+        ErrorKind::ConnectionLimit,
+        ErrorKind::ReadOnly,
+        ErrorKind::Permission,
+        ErrorKind::Identity,
+        ErrorKind::Busy,
+        ErrorKind::ProofFailed,
+        ErrorKind::Other,
+    ];
+
+    #[test]
+    fn every_failure_says_what_happened_and_what_to_do_in_both_languages() {
+        let call = CallError {
+            operation: "rds:DescribeDBInstances",
+            code: "AccessDenied".to_owned(),
+            message: "why".to_owned(),
+        };
+        let form = || FormError::SeveralLogins;
+        let moved = |takes_pending, takes_current| Why::CurrentMoved { takes_pending, takes_current };
+        let others = [
+            (Why::Form(form()), "secret"),
+            (Why::AdminForm(form()), "small print"),
+            (Why::Identity { reason: "why".to_owned() }, "--version-stage AWSPENDING"),
+            (Why::NameTooLong { reason: "why".to_owned() }, "rotation:strategy=single-user"),
+            (Why::NoLogin { refused: of_database(ErrorKind::Auth), tried: 3 }, "\\password"),
+            (moved(true, false), "--version-stage AWSCURRENT --move-to-version-id 4f1c2a7e"),
+            (moved(true, true), "--version-stage AWSPENDING --remove-from-version-id 4f1c2a7e"),
+            (moved(false, true), "--version-stage AWSPENDING --remove-from-version-id 4f1c2a7e"),
+            (moved(false, false), "\\password"),
+            (
+                Why::ManagedMaster { user: "imm".to_owned(), instance: "moveongs-dev-db".to_owned() },
+                "--db-instance-identifier moveongs-dev-db --no-manage-master-user-password",
+            ),
+            (Why::ManagedSecret { owner: "rds".to_owned() }, "rotacao-banco.md"),
+            (Why::Rds(call), "rds:DescribeDBInstances"),
+        ];
+        let databases = KINDS.map(|kind| (Why::Database(of_database(kind)), "tries again"));
+        for (why, part) in others.into_iter().chain(databases) {
+            let english = advice(why.clone(), InForce::Current, Language::English);
+            let portuguese = advice(why, InForce::Current, Language::Portuguese);
+            assert!(english.next.contains(part), "{part} is not in: {}", english.next);
+            assert!(!portuguese.next.is_empty() && portuguese.next != english.next, "{}", portuguese.next);
+            assert!(
+                !portuguese.cause.is_empty() && portuguese.cause != english.cause,
+                "{}",
+                portuguese.cause
+            );
+        }
+    }
+
+    #[test]
+    fn a_password_that_may_be_the_only_one_is_never_cleared_away() {
+        let clear = request().clear_command();
+        let mut failures: Vec<Why> = KINDS.map(|kind| Why::Database(of_database(kind))).into();
+        failures.push(Why::Form(FormError::SeveralLogins));
+        failures.push(Why::Identity { reason: "why".to_owned() });
+        failures.push(RotationError::CurrentChanged.into());
+        failures.push(RotationError::PendingRejected { reason: "why".to_owned() }.into());
+        for why in failures {
+            for language in [Language::Portuguese, Language::English] {
+                let next = advice(why.clone(), InForce::Current, language).next;
+                assert!(next.contains(&clear), "{why}: {next}");
+                let restore = request().restore_command(&request().token, "old");
+                for in_force in [InForce::Unsure, InForce::Pending] {
+                    let advice = advice(why.clone(), in_force, language);
+                    assert_eq!(
+                        advice.next.contains(&clear),
+                        in_force == InForce::Unsure,
+                        "{why}: {}",
+                        advice.next
+                    );
+                    assert!(advice.next.contains(&restore), "{why}: {}", advice.next);
+                    assert!(advice.next.contains("psql") == (in_force == InForce::Unsure), "{}", advice.next);
+                    assert_eq!(advice.in_force, in_force);
+                }
+            }
+        }
+    }
+}

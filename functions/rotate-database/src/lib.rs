@@ -1,0 +1,418 @@
+//! Rotates the PostgreSQL credential inside a database URL, one step per invocation.
+//!
+//! The course of a rotation is `shared::rotation`'s. Decisions: `policy.rs` (strategy, what may differ) and
+//! `alternating.rs` (what the database lacks). Forms of the secret: `secret.rs`. The database: `database.rs`. What an
+//! operator reads: `error.rs`.
+
+pub mod alternating;
+mod aws;
+pub mod certificates;
+pub mod database;
+mod error;
+mod policy;
+pub mod secret;
+
+use aws_config::SdkConfig;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use shared::env::{Env, EnvError};
+use shared::evidence::EvidenceError;
+use shared::failure::chain;
+use shared::rotation::{
+    Advice, Attempt, Base, InForce, Outcome, Proof, Request, Rotation, RotationError, Step, generate,
+};
+
+use database::{Database, DatabaseError, ErrorKind, Expected, Session};
+pub use error::{RotateError, Why};
+pub use policy::Strategy;
+use secret::{Login, Secret};
+
+/// Name of the procedure: the function's folder, its evidence's folder.
+pub const PROCEDURE: &str = "rotate-database";
+
+/// How many versions without a label are tried when no label's credential logs in: each costs a login.
+const STRAYS: usize = 5;
+
+/// What an invocation needs besides its event; built once per cold start.
+pub struct App {
+    base: Base,
+    rds: aws_sdk_rds::Client,
+    database: Database,
+    /// Name of the secret that the application reads `DATABASE_URL` from.
+    database_secret: Option<String>,
+    /// ARN of the secret of the role that manages users, for secrets that name none themselves.
+    admin_secret: Option<String>,
+}
+
+/// What setSecret keeps for finishSecret before it changes anything.
+#[derive(Deserialize, Serialize)]
+struct Change {
+    /// Version that was current, from which the pending value was made.
+    from: String,
+    /// When the change was about to be made first.
+    at: Timestamp,
+    /// Version whose credential logged in instead of the current one.
+    rescued_by: Option<String>,
+}
+
+/// A credential of one of the secret's versions.
+struct Known {
+    version: String,
+    login: Login,
+}
+
+impl App {
+    /// Reads the settings and makes the clients: those of [`Base::new`], and `DATABASE_SECRET_NAME`,
+    /// `DATABASE_ADMIN_SECRET_ARN` and `RDS_CA_FILE`, each of which may be empty.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError`] for the first setting that is missing or wrong, the authorities' file included.
+    pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
+        let invalid = |reason| EnvError::Invalid { name: "RDS_CA_FILE", reason };
+        let file: Option<String> = env.optional("RDS_CA_FILE")?;
+        let roots = match file {
+            Some(path) => {
+                let pem = std::fs::read(&path).map_err(|error| invalid(format!("{path}: {error}")))?;
+                certificates::roots(&pem).map_err(|error| invalid(chain(&error)))?
+            }
+            None => certificates::roots(certificates::RDS).map_err(|error| invalid(chain(&error)))?,
+        };
+        Ok(Self {
+            base: Base::new(PROCEDURE, env, aws)?,
+            rds: aws_sdk_rds::Client::new(aws),
+            database: Database::new(roots).map_err(|error| invalid(chain(&error)))?,
+            database_secret: env.optional("DATABASE_SECRET_NAME")?,
+            admin_secret: env.optional("DATABASE_ADMIN_SECRET_ARN")?,
+        })
+    }
+
+    fn strategy(&self, attempt: &Attempt<'_>, secret: &Secret) -> Result<Strategy, RotationError> {
+        policy::strategy(&attempt.described.tags, secret.admin_secret(), self.admin_secret.as_deref())
+    }
+
+    /// The policy's key of a secret: the application's variable where the template names the secret, else the
+    /// secret's own name.
+    fn variable<'a>(&self, attempt: &'a Attempt<'_>) -> &'a str {
+        let name = &attempt.described.name;
+        if self.database_secret.as_ref() == Some(name) { "DATABASE_URL" } else { name }
+    }
+
+    async fn current(&self, attempt: &Attempt<'_>) -> Result<Secret, Why> {
+        Self::read(attempt.current().await?.as_ref())
+    }
+
+    fn read(current: Option<&SecretString>) -> Result<Secret, Why> {
+        let reason = || "it has no value yet, so there is no credential to replace".to_owned();
+        Ok(Secret::parse(current.ok_or_else(|| RotationError::WrongForm { reason: reason() })?)?)
+    }
+
+    async fn next_value(
+        &self,
+        attempt: &Attempt<'_>,
+        current: Option<&SecretString>,
+    ) -> Result<SecretString, Why> {
+        if let Some(owner) = &attempt.described.owner {
+            return Err(Why::ManagedSecret { owner: owner.clone() });
+        }
+        let current = Self::read(current)?;
+        let strategy = self.strategy(attempt, &current)?;
+        let user = policy::next_user(&strategy, &current.login().user)?;
+        if let Some(instance) = aws::managed_master(&self.rds, current.login()).await.map_err(Why::Rds)? {
+            return Err(Why::ManagedMaster { user: current.login().user.clone(), instance });
+        }
+        let (password, _) = policy::rule(&self.base.settings.policy.rotation, self.variable(attempt))?;
+        Ok(current.with(&user, &generate(&password)?)?)
+    }
+
+    async fn change(&self, attempt: &Attempt<'_>) -> Result<Outcome, Why> {
+        let pending = Secret::parse(&attempt.pending().await?.value)?;
+        let current = self.current(attempt).await?;
+        let strategy = self.strategy(attempt, &current)?;
+        policy::compare(&strategy, &pending, &current)?;
+        let from = attempt.labelled("AWSCURRENT").unwrap_or_default().to_owned();
+        let known = Known { version: from.clone(), login: current.login().clone() };
+        let Some((session, known)) = self.enter(attempt, known, pending.login()).await? else {
+            return Ok(Outcome::AlreadySet);
+        };
+        let rescued_by = (known.version != from).then_some(known.version);
+        let change = Change { from, at: shared::time::now(), rescued_by };
+        if !self.keep(attempt, &change).await && Self::has_moved(attempt, &self.kept(attempt).await) {
+            // finishSecret would refuse, and a single user's AWSCURRENT would be dead until somebody came.
+            session.close().await;
+            return Err(self.moved(pending.login(), current.login()).await?);
+        }
+        // Whoever holds the database's lock asks again: an invocation that was slow to come here may be of a rotation
+        // that was abandoned meanwhile, and would undo the next one, or a person's choice of AWSCURRENT.
+        let fence = async || attempt.must_be_unmoved().await.map_err(Why::from);
+        match &strategy {
+            Strategy::SingleUser => {
+                session.set_own_password(&pending.login().password, fence).await?;
+                session.close().await;
+            }
+            Strategy::AlternatingUsers { admin } => {
+                session.close().await;
+                let admin = self.admin(admin, &known.login).await?;
+                let session = self.database.login(&admin).await?;
+                let pair = policy::pair(&known.login.user)?;
+                session.hand_over(&pair, &known.login, pending.login(), fence).await?;
+                session.close().await;
+            }
+        }
+        Ok(Outcome::Set)
+    }
+
+    /// Logs in as the current user; none when the pending password is the user's already.
+    ///
+    /// A changed AWSCURRENT that logs in no more does not end the matter: the credential that the database takes may
+    /// stand in another version of the same secret, above all in AWSPREVIOUS.
+    async fn enter(
+        &self,
+        attempt: &Attempt<'_>,
+        current: Known,
+        pending: &Login,
+    ) -> Result<Option<(Session, Known)>, Why> {
+        let refused = match self.database.login(&current.login).await {
+            Ok(session) => return Ok(Some((session, current))),
+            Err(error) if error.kind == ErrorKind::Auth => error,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(session) = self.try_login(pending).await? {
+            session.close().await;
+            return Ok(None);
+        }
+        let mut strays: Vec<_> = attempt.labelled("AWSPREVIOUS").map(str::to_owned).into_iter().collect();
+        let all = aws::all_versions(&self.base.secrets, &attempt.request.secret_id).await;
+        strays.extend(all.map_err(RotationError::from)?);
+        let mut seen = vec![attempt.request.token.clone(), current.version.clone()];
+        for version in strays {
+            if seen.contains(&version) || seen.len() > STRAYS + 2 {
+                continue;
+            }
+            seen.push(version.clone());
+            let Some(found) = attempt.version(&version, None).await? else { continue };
+            let Ok(secret) = Secret::parse(&found.value) else { continue };
+            let login = secret.login().clone();
+            // Only the same user: another one's password is not this secret's to change, whatever it once held.
+            let same_place = login.host == current.login.host && login.port == current.login.port;
+            if !same_place || login.user != current.login.user {
+                continue;
+            }
+            if let Some(session) = self.try_login(&login).await? {
+                tracing::warn!(
+                    message = format!(
+                        "AWSCURRENT does not log in, version {version} does; the rotation goes on with it"
+                    ),
+                    error_type = "Auth",
+                );
+                return Ok(Some((session, Known { version, login })));
+            }
+        }
+        Err(Why::NoLogin { refused, tried: seen.len() })
+    }
+
+    /// Logs in; none when the server refuses the credential.
+    async fn try_login(&self, login: &Login) -> Result<Option<Session>, DatabaseError> {
+        match self.database.login(login).await {
+            Ok(session) => Ok(Some(session)),
+            Err(error) if error.kind == ErrorKind::Auth => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn admin(&self, arn: &str, of: &Login) -> Result<Login, Why> {
+        let value = aws::admin_secret(&self.base.secrets, arn).await.map_err(RotationError::from)?;
+        let reason = || "the admin secret has no text value".to_owned();
+        let value = value.ok_or_else(|| RotationError::WrongForm { reason: reason() })?;
+        let admin = secret::admin_login(&value, of).map_err(Why::AdminForm)?;
+        if !admin.host.eq_ignore_ascii_case(&of.host) || admin.port != of.port {
+            let reason = "the admin secret and the secret itself name different hosts".to_owned();
+            return Err(Why::Identity { reason });
+        }
+        // Objects and grants are those of the application's database, whichever the admin's secret names.
+        Ok(Login { database: of.database.clone(), ..admin })
+    }
+
+    async fn try_out(&self, attempt: &Attempt<'_>) -> Result<Outcome, Why> {
+        let pending_text = attempt.pending().await?.value;
+        let pending = Secret::parse(&pending_text)?;
+        let strategy = self.strategy(attempt, &pending)?;
+        let current = attempt.current().await?;
+        if current.is_some_and(|current| current.expose_secret() == pending_text.expose_secret()) {
+            // A test of the set-up; before the first rotation there is no owner yet to act as.
+            self.prove_login(attempt, &Strategy::SingleUser, pending.login()).await?;
+            return Ok(Outcome::TestedCopy);
+        }
+        self.prove_login(attempt, &strategy, pending.login()).await?;
+        Ok(Outcome::Tested)
+    }
+
+    async fn prove_login(
+        &self,
+        attempt: &Attempt<'_>,
+        strategy: &Strategy,
+        login: &Login,
+    ) -> Result<(), Why> {
+        let (_, test_sql) = policy::rule(&self.base.settings.policy.rotation, self.variable(attempt))?;
+        let owner = match strategy {
+            Strategy::SingleUser => None,
+            Strategy::AlternatingUsers { .. } => Some(policy::pair(&login.user)?.owner),
+        };
+        let expected = Expected { login: login.user.clone(), owner };
+        let session = self.database.login(login).await?;
+        session.prove(&expected, test_sql).await?;
+        session.close().await;
+        Ok(())
+    }
+
+    async fn prove_again(&self, attempt: &Attempt<'_>) -> Result<Proof, Why> {
+        let version = attempt.pending().await?;
+        let pending = Secret::parse(&version.value)?;
+        let current = self.current(attempt).await?;
+        let strategy = self.strategy(attempt, &current)?;
+        let change = self.kept(attempt).await;
+        if Self::has_moved(attempt, &change) {
+            return Err(self.moved(pending.login(), current.login()).await?);
+        }
+        policy::compare(&strategy, &pending, &current)?;
+        self.prove_login(attempt, &strategy, pending.login()).await?;
+        let window_from = match (&strategy, &change) {
+            (Strategy::SingleUser, Some(change)) => Some(change.at),
+            _ => None,
+        };
+        let rescued = change.and_then(|change| change.rescued_by);
+        let findings = rescued.map(|version| error::rescued(self.base.settings.language, &version));
+        Ok(Proof {
+            staged: version.created,
+            what: "log in with the pending credential, read and write",
+            window_from,
+            findings: findings.into_iter().collect(),
+        })
+    }
+
+    /// Whether AWSCURRENT is on another version than when the change was first about to be made.
+    fn has_moved(attempt: &Attempt<'_>, change: &Option<Change>) -> bool {
+        let current = attempt.labelled("AWSCURRENT").unwrap_or_default();
+        change.as_ref().is_some_and(|change| change.from != current)
+    }
+
+    /// That AWSCURRENT is on another version than at setSecret, and which of the two the database takes.
+    async fn moved(&self, pending: &Login, current: &Login) -> Result<Why, Why> {
+        let mut takes = [false; 2];
+        for (takes, login) in takes.iter_mut().zip([pending, current]) {
+            if let Some(session) = self.try_login(login).await? {
+                session.close().await;
+                *takes = true;
+            }
+        }
+        let [takes_pending, takes_current] = takes;
+        Ok(Why::CurrentMoved { takes_pending, takes_current })
+    }
+
+    async fn diagnose(&self, attempt: &Attempt<'_>, error: RotationError) -> Result<Why, Why> {
+        // Without the note nothing was changed, and the database is not asked for a token that anybody may have made up.
+        if attempt.request.step == Step::CreateSecret || self.kept(attempt).await.is_none() {
+            return Ok(error.into());
+        }
+        let Some(version) = attempt.version(&attempt.request.token, None).await? else {
+            return Ok(error.into());
+        };
+        let pending = Secret::parse(&version.value)?;
+        let current = self.current(attempt).await?;
+        self.moved(pending.login(), current.login()).await
+    }
+
+    fn note(attempt: &Attempt<'_>) -> String {
+        format!("{}/setSecret", attempt.request.token)
+    }
+
+    /// Whether it is the first note. Cannot fail: without the note the length of the window is unknown, and that
+    /// AWSCURRENT was moved is not noticed.
+    async fn keep(&self, attempt: &Attempt<'_>, change: &Change) -> bool {
+        match self.base.reporter.evidence.keep(&Self::note(attempt), change).await {
+            Ok(first) => first,
+            Err(error) => {
+                tracing::warn!(message = chain(&error), error_type = "EvidenceFailed");
+                true
+            }
+        }
+    }
+
+    async fn kept(&self, attempt: &Attempt<'_>) -> Option<Change> {
+        self.look(attempt).await.unwrap_or_else(|error| {
+            tracing::warn!(message = chain(&error), error_type = "EvidenceFailed");
+            None
+        })
+    }
+
+    async fn look(&self, attempt: &Attempt<'_>) -> Result<Option<Change>, EvidenceError> {
+        self.base.reporter.evidence.kept(&Self::note(attempt)).await
+    }
+
+    /// A failure, with what it leaves in force: a single user's old password is dead once setSecret has run.
+    async fn failed(&self, attempt: &Attempt<'_>, why: Why) -> RotateError {
+        let single = match self.current(attempt).await {
+            Ok(current) => {
+                self.strategy(attempt, &current).is_ok_and(|strategy| strategy == Strategy::SingleUser)
+            }
+            Err(_) => true,
+        };
+        let set_begun = self.look(attempt).await;
+        let in_force = match (attempt.request.step, set_begun) {
+            _ if matches!(why, Why::NoLogin { .. }) => InForce::Nothing,
+            _ if !single => InForce::Current,
+            (Step::CreateSecret, _) | (_, Ok(None)) => InForce::Current,
+            (Step::TestSecret | Step::FinishSecret, Ok(Some(_))) => InForce::Pending,
+            (Step::SetSecret, Ok(Some(_))) | (_, Err(_)) => InForce::Unsure,
+        };
+        let current = attempt.labelled("AWSCURRENT").map(str::to_owned);
+        RotateError { why, in_force, current }
+    }
+}
+
+impl Rotation for App {
+    type Error = RotateError;
+
+    fn base(&self) -> &Base {
+        &self.base
+    }
+
+    async fn compose(
+        &self,
+        attempt: &Attempt<'_>,
+        current: Option<&SecretString>,
+    ) -> Result<SecretString, RotateError> {
+        Ok(self.next_value(attempt, current).await?)
+    }
+
+    async fn set(&self, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
+        match self.change(attempt).await {
+            Ok(outcome) => Ok(outcome),
+            Err(why) => Err(self.failed(attempt, why).await),
+        }
+    }
+
+    async fn test(&self, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
+        match self.try_out(attempt).await {
+            Ok(outcome) => Ok(outcome),
+            Err(why) => Err(self.failed(attempt, why).await),
+        }
+    }
+
+    async fn prove(&self, attempt: &Attempt<'_>) -> Result<Proof, RotateError> {
+        match self.prove_again(attempt).await {
+            Ok(proof) => Ok(proof),
+            Err(why) => Err(self.failed(attempt, why).await),
+        }
+    }
+
+    async fn abandoned(&self, attempt: &Attempt<'_>, error: RotationError) -> RotateError {
+        let why = self.diagnose(attempt, error).await.unwrap_or_else(|why| why);
+        self.failed(attempt, why).await
+    }
+
+    fn advise(&self, request: &Request, error: &RotateError) -> Advice {
+        error.advise(self.base.settings.language, request)
+    }
+}

@@ -1,0 +1,15 @@
+//! Lambda entry point: build the app once, then serve events.
+
+use std::process::ExitCode;
+
+use rotate_database::App;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    shared::lambda::serve(
+        rotate_database::PROCEDURE,
+        async |env, aws| App::new(env, aws),
+        shared::rotation::handle,
+    )
+    .await
+}

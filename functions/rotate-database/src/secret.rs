@@ -1,0 +1,1371 @@
+//! The forms of a secret that holds a login to PostgreSQL: what it says, and the same with another user and password.
+//!
+//! A secret is a URL, AWS's JSON document (`username`, `password`, `host` …), or a JSON document that holds URLs, with
+//! or without such fields. An application may read any of these places, so all that hold the login change together,
+//! and a secret is refused when one of them could be left with a dead password, or be read in two ways.
+//!
+//! Source: [JSON structure of Secrets Manager secrets](https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_secret_json_structure.html);
+//! [connection URIs](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS) and libpq's
+//! `conninfo_uri_parse_options`; RFC 3986, 3.2.
+
+use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
+use std::ops::Range;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+use shared::document::{self, Path, Value};
+
+const DEFAULT_PORT: u16 = 5432;
+
+/// The database of AWS's form when it names none.
+const DEFAULT_DATABASE: &str = "postgres";
+
+/// The values of AWS's `engine` that are PostgreSQL.
+const ENGINES: [&str; 3] = ["postgres", "postgresql", "aurora-postgresql"];
+
+/// What AWS's form says besides the password; a weak password may be the same word.
+const DESCRIPTIVE: [&str; 8] = [
+    "database",
+    "dbClusterIdentifier",
+    "dbInstanceIdentifier",
+    "dbname",
+    "engine",
+    "host",
+    "masterarn",
+    "port",
+];
+
+/// How a key ends that names a user or a password; what stands before tells which belong together.
+const ENDINGS: [(&str, Part); 6] = [
+    ("username", Part::User),
+    ("user", Part::User),
+    ("password", Part::Password),
+    ("passwd", Part::Password),
+    ("pwd", Part::Password),
+    ("pass", Part::Password),
+];
+
+/// The top-level field whose URL is the login when a secret holds several.
+const MAIN_URL: &str = "DATABASE_URL";
+
+/// Parameters of a URL that say something else than the part of it which every reader takes the login from.
+const OVERRIDES: [&str; 11] = [
+    "database",
+    "dbname",
+    "host",
+    "hostaddr",
+    "passfile",
+    "password",
+    "port",
+    "service",
+    "servicefile",
+    "user",
+    "username",
+];
+
+/// Everything but what RFC 3986, 2.3 calls unreserved.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Fewest bytes of a password that is looked for in other fields: a shorter one is found in anything.
+const MIN_SEARCHED: usize = 8;
+
+/// Why a secret's form is refused. None of the messages holds a value.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum FormError {
+    /// The secret belongs to something else, or has a form that is not known.
+    #[error("it is not a PostgreSQL secret: expected {expected}")]
+    NotPostgres {
+        /// What would be one.
+        expected: &'static str,
+    },
+    /// Readers of the URL would not agree on the login.
+    #[error("{at} is read differently by different programs: {cure}")]
+    AmbiguousUrl {
+        /// The URL, or the field that holds it.
+        at: String,
+        /// What to change in it.
+        cure: String,
+    },
+    /// A part of the login is not there.
+    #[error("{at} names no {part}")]
+    Missing {
+        /// The secret, the URL, or the field that holds it.
+        at: String,
+        /// What is missing.
+        part: &'static str,
+    },
+    /// A field does not have the type that it should have.
+    #[error("field {path} is not {expected}")]
+    Malformed {
+        /// The field.
+        path: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A key occurs more than once in an object, and which one counts depends on the reader.
+    #[error("field {path} stands in its object more than once")]
+    Twice {
+        /// The field.
+        path: String,
+    },
+    /// The document holds several logins and does not say which one is the secret's.
+    #[error("its URLs name several logins, and none of them is the top-level field {MAIN_URL}")]
+    SeveralLogins,
+    /// Two fields are about the same login and say different things; the application may read either.
+    #[error("fields {path} and {other} disagree about the same login: correct or remove the wrong one")]
+    Disagreement {
+        /// The field that does not agree.
+        path: String,
+        /// The field that it should agree with.
+        other: String,
+    },
+    /// A field holds the password in a form that cannot be kept in step.
+    #[error(
+        "field {path} holds the password in an unknown form and would keep the old one: remove it or make it a URL"
+    )]
+    Underived {
+        /// The field.
+        path: String,
+    },
+    /// The new login is one that the document holds already, in a place of its own.
+    #[error("the new login cannot be told from another one in the document")]
+    Unwritable,
+}
+
+/// How to log in, as a secret tells it.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// Name or address of the server; an IPv6 address without brackets.
+    pub host: String,
+    /// TCP port of the server.
+    pub port: u16,
+    /// Name of the database, never empty.
+    pub database: String,
+    /// Name of the role, never empty.
+    pub user: String,
+    /// The role's password, never empty.
+    pub password: SecretString,
+}
+
+/// A secret's value, read.
+#[derive(Debug)]
+pub struct Secret {
+    text: SecretString,
+    login: Login,
+    admin_secret: Option<String>,
+    slots: Vec<Slot>,
+}
+
+/// A place in a secret's text that holds the login's user or password.
+#[derive(Clone, Debug)]
+struct Slot {
+    range: Range<usize>,
+    part: Part,
+    notation: Notation,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Part {
+    User,
+    Password,
+}
+
+/// How a user or a password is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Notation {
+    /// Percent-encoded.
+    Url,
+    /// As a JSON string, quotes included.
+    Json,
+}
+
+impl Secret {
+    /// Reads a secret's value.
+    ///
+    /// # Errors
+    ///
+    /// [`FormError`] for a form that is not known, that readers read in different ways, or that could not be kept
+    /// in step.
+    pub fn parse(text: &SecretString) -> Result<Self, FormError> {
+        let exposed = text.expose_secret();
+        let (login, admin_secret, slots) = if is_url(exposed) {
+            let url = Url::parse(exposed, "the URL".to_owned())?;
+            (url.complete()?.clone(), None, url.slots(Some).unwrap_or_default())
+        } else {
+            let document = Document::read(exposed)?;
+            let (login, source) = document.login(None)?;
+            let slots = document.slots(&login, &source)?;
+            (login, document.top_level("masterarn")?.map(str::to_owned), slots)
+        };
+        Ok(Self { text: text.clone(), login, admin_secret, slots })
+    }
+
+    /// The login that the secret is for.
+    pub fn login(&self) -> &Login {
+        &self.login
+    }
+
+    /// ARN of the admin's secret: `masterarn` of AWS's form.
+    pub fn admin_secret(&self) -> Option<&str> {
+        self.admin_secret.as_deref()
+    }
+
+    /// The secret with another user and password in every place that holds the login, all else byte for byte.
+    ///
+    /// # Errors
+    ///
+    /// [`FormError`] when the result would not be a secret of this form with exactly that login: an empty name or
+    /// password, one with a NUL character, or another login of the document.
+    pub fn with(&self, user: &str, password: &SecretString) -> Result<SecretString, FormError> {
+        let new = |slot: &Slot| {
+            let text = match slot.part {
+                Part::User => user,
+                Part::Password => password.expose_secret(),
+            };
+            let written = match slot.notation {
+                Notation::Url => encode(text),
+                Notation::Json => document::quote(text),
+            };
+            (slot.range.clone(), written)
+        };
+        let replacements: Vec<_> = self.slots.iter().map(new).collect();
+        let text = document::splice(self.text.expose_secret(), &replacements);
+        let result = Self::parse(&text)?;
+        let as_asked = result.login.user == user
+            && result.login.password.expose_secret() == password.expose_secret()
+            && result.differs_only_in_login(self);
+        if as_asked { Ok(text) } else { Err(FormError::Unwritable) }
+    }
+
+    /// Whether two secrets are the same but for user and password, which stand in the same places.
+    pub fn differs_only_in_login(&self, other: &Self) -> bool {
+        self.fixed().eq(other.fixed())
+    }
+
+    /// The text between the slots, each with what follows it.
+    fn fixed(&self) -> impl Iterator<Item = (&str, Option<(Part, Notation)>)> {
+        let text = self.text.expose_secret();
+        let starts = [0].into_iter().chain(self.slots.iter().map(|slot| slot.range.end));
+        let next = self.slots.iter().map(Some).chain([None]);
+        starts.zip(next).map(move |(start, next)| {
+            let end = next.map_or(text.len(), |slot| slot.range.start);
+            (text.get(start..end).unwrap_or_default(), next.map(|slot| (slot.part, slot.notation)))
+        })
+    }
+}
+
+/// The admin's login for the database that `of` logs in to.
+///
+/// Where the admin's secret is a JSON document without host, all that it does not say is taken from `of`: the secret
+/// that RDS manages holds only `username` and `password`.
+///
+/// # Errors
+///
+/// [`FormError`] as for [`Secret::parse`], but for what only concerns writing.
+pub fn admin_login(text: &SecretString, of: &Login) -> Result<Login, FormError> {
+    let text = text.expose_secret();
+    if is_url(text) {
+        return Url::parse(text, "the URL".to_owned())?.complete().cloned();
+    }
+    Document::read(text)?.login(Some(of)).map(|(login, _)| login)
+}
+
+/// A JSON document with logins in it.
+struct Document<'a>(Vec<Field<'a>>);
+
+/// A value of the document, at any depth.
+struct Field<'a> {
+    value: Value<'a>,
+    /// Its text if it is a string.
+    text: Option<Zeroizing<String>>,
+    /// What it names if it is a URL of PostgreSQL.
+    url: Option<Url>,
+}
+
+impl Field<'_> {
+    fn text(&self) -> Option<&str> {
+        self.text.as_ref().map(|text| text.as_str())
+    }
+
+    fn path(&self) -> String {
+        self.value.path.to_string()
+    }
+
+    /// The URL, unless it holds no login.
+    fn login_url(&self) -> Option<&Url> {
+        self.url.as_ref().filter(|url| url.names_login())
+    }
+}
+
+/// Fields of one object that name user and password with the same prefix: `DB_USER` and `DB_PASSWORD`.
+#[derive(Default)]
+struct Group<'a> {
+    users: Vec<&'a Field<'a>>,
+    passwords: Vec<&'a Field<'a>>,
+}
+
+impl<'a> Document<'a> {
+    fn read(text: &'a str) -> Result<Self, FormError> {
+        let values = document::values(text).unwrap_or_default();
+        if !values.first().is_some_and(|root| root.json().starts_with('{')) {
+            return Err(FormError::NotPostgres {
+                expected: "a URL that begins with postgres:// or postgresql://, or a JSON object",
+            });
+        }
+        let field = |value: Value<'a>| {
+            let path = value.path.to_string();
+            if value.twice {
+                return Err(FormError::Twice { path });
+            }
+            let text = value.text();
+            if value.is_string() && text.is_none() {
+                return Err(FormError::Malformed { path, expected: "text: it holds half a surrogate pair" });
+            }
+            let url = text.as_ref().filter(|text| is_url(text));
+            let url = url.map(|text| Url::parse(text, path)).transpose()?;
+            Ok(Field { value, text, url })
+        };
+        values.into_iter().map(field).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The text of a top-level field; `None` when it is absent, `null` or empty.
+    fn top_level(&self, key: &str) -> Result<Option<&str>, FormError> {
+        let Some(field) = self.0.iter().find(|field| field.value.path.top_level_key() == Some(key)) else {
+            return Ok(None);
+        };
+        match field.text() {
+            Some(text) => Ok(Some(text).filter(|text| !text.is_empty())),
+            None if field.value.json() == "null" => Ok(None),
+            None => Err(FormError::Malformed { path: field.path(), expected: "a string" }),
+        }
+    }
+
+    /// The top-level `port`, as a number or as a string of digits.
+    fn port(&self) -> Result<Option<u16>, FormError> {
+        let Some(field) = self.0.iter().find(|field| field.value.path.top_level_key() == Some("port")) else {
+            return Ok(None);
+        };
+        match field.text().unwrap_or(field.value.json()) {
+            "" | "null" => Ok(None),
+            digits => port(digits).map(Some).ok_or_else(|| FormError::Malformed {
+                path: field.path(),
+                expected: "a port from 1 to 65535",
+            }),
+        }
+    }
+
+    fn database(&self) -> Result<Option<&str>, FormError> {
+        match (self.top_level("dbname")?, self.top_level("database")?) {
+            (Some(one), Some(other)) if one != other => {
+                Err(FormError::Disagreement { path: "database".to_owned(), other: "dbname".to_owned() })
+            }
+            (one, other) => Ok(one.or(other)),
+        }
+    }
+
+    /// Users and passwords that belong together, by their object and their prefix.
+    fn groups(&self) -> BTreeMap<(Path, String), Group<'_>> {
+        let mut groups = BTreeMap::<_, Group<'_>>::new();
+        for field in self.0.iter().filter(|field| field.text.is_some()) {
+            let path = &field.value.path;
+            let Some((object, (prefix, part))) = path.parent().zip(path.key().and_then(role)) else {
+                continue;
+            };
+            let group = groups.entry((object, prefix)).or_default();
+            match part {
+                Part::User => group.users.push(field),
+                Part::Password => group.passwords.push(field),
+            }
+        }
+        groups.retain(|_, group| !group.users.is_empty() && !group.passwords.is_empty());
+        groups
+    }
+
+    /// The document's own login, and the field that holds its password.
+    fn login(&self, of: Option<&Login>) -> Result<(Login, String), FormError> {
+        let groups = self.groups();
+        let own = groups.get(&(Path::default(), String::new()));
+        if let Some((user, password)) = own.and_then(|own| own.users.first().zip(own.passwords.first())) {
+            let source = password.path();
+            let (user, password) = (user.text().unwrap_or_default(), password.text().unwrap_or_default());
+            let server = match self.top_level("host")? {
+                Some(host) => Some((host, DEFAULT_PORT, DEFAULT_DATABASE)),
+                None => match self.url(|url| url.is_of(user, password))? {
+                    Some(url) => return Ok((url.complete()?.clone(), source)),
+                    None => of.map(|of| (of.host.as_str(), of.port, of.database.as_str())),
+                },
+            };
+            if let Some((host, port, database)) = server {
+                if self.top_level("engine")?.is_some_and(|engine| !ENGINES.contains(&engine)) {
+                    return Err(FormError::NotPostgres {
+                        expected: "the field engine to be postgres, postgresql or aurora-postgresql",
+                    });
+                }
+                let login = Login {
+                    host: host.to_owned(),
+                    port: self.port()?.unwrap_or(port),
+                    database: self.database()?.unwrap_or(database).to_owned(),
+                    user: user.to_owned(),
+                    password: SecretString::from(password),
+                };
+                return Ok((checked(login)?, source));
+            }
+        }
+        if let Some(url) = self.url(|_| true)? {
+            return Ok((url.complete()?.clone(), url.at.clone()));
+        }
+        let part = match own {
+            Some(_) => "host",
+            None => "login: expected username, password and host, or a URL in the field DATABASE_URL",
+        };
+        Err(FormError::Missing { at: "it".to_owned(), part })
+    }
+
+    /// The one URL that names a login of this kind: the main one, or that which all agree with.
+    fn url(&self, wanted: impl Fn(&Url) -> bool) -> Result<Option<&Url>, FormError> {
+        let candidates = || {
+            let urls = self.0.iter().filter_map(|field| Some((field, field.login_url()?)));
+            urls.filter(|(_, url)| wanted(url))
+        };
+        if let Some((_, main)) =
+            candidates().find(|(field, _)| field.value.path.top_level_key() == Some(MAIN_URL))
+        {
+            return Ok(Some(main));
+        }
+        let mut urls = candidates().map(|(_, url)| url);
+        let Some(first) = urls.next() else { return Ok(None) };
+        if urls.all(|url| url.is_same(first)) { Ok(Some(first)) } else { Err(FormError::SeveralLogins) }
+    }
+
+    /// Every place that holds the login, in order.
+    fn slots(&self, login: &Login, source: &str) -> Result<Vec<Slot>, FormError> {
+        let password = login.password.expose_secret();
+        let disagreement = |path: String| FormError::Disagreement { path, other: source.to_owned() };
+        let mut slots = Vec::new();
+        for group in self.groups().into_values() {
+            if !group.users.iter().any(|user| user.text() == Some(&login.user)) {
+                continue;
+            }
+            let users = group.users.into_iter().map(|field| (field, Part::User, login.user.as_str()));
+            let passwords = group.passwords.into_iter().map(|field| (field, Part::Password, password));
+            for (field, part, expected) in users.chain(passwords) {
+                if field.text() != Some(expected) {
+                    return Err(disagreement(field.path()));
+                }
+                slots.push(Slot { range: field.value.range(), part, notation: Notation::Json });
+            }
+        }
+        for (field, url) in self.0.iter().filter_map(|field| Some((field, field.login_url()?))) {
+            if url.is_of(&login.user, password) {
+                url.complete()?;
+                slots.extend(url.slots(|part| field.value.range_of(part)).unwrap_or_default());
+            } else if url.login.user == login.user && url.login.host.eq_ignore_ascii_case(&login.host) {
+                return Err(disagreement(field.path()));
+            }
+        }
+        slots.sort_by_key(|slot| slot.range.start);
+        let kept = |field: &&Field<'_>| {
+            let range = field.value.range();
+            !slots.iter().any(|slot| range.contains(&slot.range.start))
+                && !field.value.path.top_level_key().is_some_and(|key| DESCRIPTIVE.contains(&key))
+        };
+        match self.0.iter().filter(kept).find(|field| field.text().is_some_and(|text| holds(text, password)))
+        {
+            Some(field) => Err(FormError::Underived { path: field.path() }),
+            None => Ok(slots),
+        }
+    }
+}
+
+/// A URL of PostgreSQL that all readers read alike.
+struct Url {
+    /// What it is called in an error.
+    at: String,
+    /// Bytes of the URL that hold the user; empty when it names none.
+    user: Range<usize>,
+    /// Bytes of the URL that hold the password; empty when it names none.
+    password: Range<usize>,
+    /// What it names; a part that it does not name is empty.
+    login: Login,
+}
+
+impl Url {
+    /// Reads a URL as libpq does, and refuses it where RFC 3986 or the WHATWG would read something else.
+    fn parse(text: &str, at: String) -> Result<Self, FormError> {
+        let ambiguous = |cure: &str| Err(FormError::AmbiguousUrl { at: at.clone(), cure: cure.to_owned() });
+        let illegal = |part: &str| FormError::AmbiguousUrl {
+            at: at.clone(),
+            cure: format!(
+                "in its {part}, percent-encode all but letters, digits and -._~ as UTF-8, and leave out %00"
+            ),
+        };
+        let Some(rest) = SCHEMES.iter().find_map(|scheme| text.strip_prefix(scheme)) else {
+            return ambiguous("write its scheme in lower case");
+        };
+        if !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+            return ambiguous(
+                "percent-encode # as %23, spaces and all that is not ASCII; leave out fragments",
+            );
+        }
+        let (authority, tail) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
+        let (userinfo, server) = authority.split_once('@').unwrap_or(("", authority));
+        if server.contains('@') || tail.contains('@') {
+            return ambiguous(
+                "percent-encode @ as %40, / as %2F and ? as %3F everywhere but where they separate its parts",
+            );
+        }
+        let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+        let (host, digits) = match server.strip_prefix('[').and_then(|server| server.split_once(']')) {
+            Some((host, after)) if host.parse::<Ipv6Addr>().is_ok() => match after.strip_prefix(':') {
+                Some(digits) => (host, digits),
+                None if after.is_empty() => (host, ""),
+                None => return ambiguous("name one host and, after a colon, one port"),
+            },
+            _ => {
+                let (host, digits) = server.split_once(':').unwrap_or((server, ""));
+                let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+                if host.is_empty() || !host.chars().all(legal) {
+                    return ambiguous("name one host, by name or address, and no socket");
+                }
+                (host, digits)
+            }
+        };
+        let port = match digits {
+            "" => DEFAULT_PORT,
+            digits => match port(digits) {
+                Some(port) => port,
+                None => {
+                    return ambiguous("name a port from 1 to 65535, and percent-encode : as %3A elsewhere");
+                }
+            },
+        };
+        let database = path.strip_prefix('/').unwrap_or_default();
+        let database = decode(database, ":")
+            // The WHATWG takes these for steps of a path.
+            .filter(|database| !matches!(database.as_str(), "." | ".."))
+            .ok_or_else(|| illegal("database"))?;
+        for parameter in query.split('&') {
+            let key = percent_decode_str(parameter.split('=').next().unwrap_or_default()).decode_utf8_lossy();
+            if let Some(key) = OVERRIDES.iter().find(|name| key.eq_ignore_ascii_case(name)) {
+                return ambiguous(&format!("remove its parameter {key}"));
+            }
+        }
+        let start = text.len() - rest.len();
+        let colon = start + user.len();
+        let login = Login {
+            host: host.to_owned(),
+            port,
+            database: database.to_string(),
+            user: decode(user, "").ok_or_else(|| illegal("user"))?.to_string(),
+            password: SecretString::from(decode(password, ":").ok_or_else(|| illegal("password"))?.as_str()),
+        };
+        Ok(Self {
+            user: start..colon,
+            password: (start + userinfo.len() - password.len())..(start + userinfo.len()),
+            login,
+            at,
+        })
+    }
+
+    fn names_login(&self) -> bool {
+        !self.user.is_empty() && !self.password.is_empty()
+    }
+
+    /// The login, if the URL names all of it.
+    fn complete(&self) -> Result<&Login, FormError> {
+        let missing = |part| Err(FormError::Missing { at: self.at.clone(), part });
+        if self.user.is_empty() {
+            return missing("user");
+        }
+        if self.password.is_empty() {
+            return missing("password");
+        }
+        if self.login.database.is_empty() {
+            // libpq would take the user's name, which changes with the user.
+            return missing("database");
+        }
+        Ok(&self.login)
+    }
+
+    fn is_of(&self, user: &str, password: &str) -> bool {
+        self.login.user == user && self.login.password.expose_secret() == password
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        let (one, other) = (&self.login, &other.login);
+        self.is_of(&other.user, other.password.expose_secret())
+            && one.host.eq_ignore_ascii_case(&other.host)
+            && (one.port, &one.database) == (other.port, &other.database)
+    }
+
+    /// Where user and password stand; `place` tells where a part of the URL does.
+    fn slots(&self, place: impl Fn(Range<usize>) -> Option<Range<usize>>) -> Option<Vec<Slot>> {
+        let slot = |range: &Range<usize>, part| {
+            Some(Slot { range: place(range.clone())?, part, notation: Notation::Url })
+        };
+        Some(vec![slot(&self.user, Part::User)?, slot(&self.password, Part::Password)?])
+    }
+}
+
+const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+
+/// Whether a text means to be a URL of PostgreSQL.
+fn is_url(text: &str) -> bool {
+    SCHEMES
+        .iter()
+        .any(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))
+}
+
+/// The prefix of a key, in lower case, and what the field holds.
+fn role(key: &str) -> Option<(String, Part)> {
+    let key = key.to_ascii_lowercase();
+    ENDINGS.iter().find_map(|(ending, part)| Some((key.strip_suffix(ending)?.to_owned(), *part)))
+}
+
+fn port(digits: &str) -> Option<u16> {
+    let port = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?;
+    port.filter(|port| *port != 0)
+}
+
+/// A login that PostgreSQL's protocol can carry: its texts end with a NUL character there.
+fn checked(login: Login) -> Result<Login, FormError> {
+    let texts = [
+        ("username", login.user.as_str()),
+        ("password", login.password.expose_secret()),
+        ("host", &login.host),
+        ("dbname", &login.database),
+    ];
+    for (part, text) in texts {
+        if text.is_empty() {
+            return Err(FormError::Missing { at: "it".to_owned(), part });
+        }
+        if text.contains('\0') {
+            return Err(FormError::Malformed {
+                path: part.to_owned(),
+                expected: "text without NUL characters",
+            });
+        }
+    }
+    Ok(login)
+}
+
+/// Whether a text holds the password, as it is or percent-encoded.
+fn holds(text: &str, password: &str) -> bool {
+    let found = |bytes: &[u8]| bytes.windows(password.len()).any(|window| window == password.as_bytes());
+    if password.len() < MIN_SEARCHED {
+        return false;
+    }
+    let mut decoded = Zeroizing::new(Vec::with_capacity(text.len()));
+    decoded.extend(percent_decode_str(text));
+    found(text.as_bytes()) || found(&decoded)
+}
+
+/// A part of a URL, percent-encoded for every reader: a space is `%20`, a plus `%2B`.
+fn encode(text: &str) -> Zeroizing<String> {
+    let pieces = || utf8_percent_encode(text, RESERVED);
+    // Sized in advance: a buffer that grows leaves unwiped copies behind.
+    let mut encoded = Zeroizing::new(String::with_capacity(pieces().map(str::len).sum()));
+    encoded.extend(pieces());
+    encoded
+}
+
+/// The text of a URL's part in which RFC 3986's unreserved characters, its `sub-delims` and `raw` may stand as they are.
+///
+/// `None` when it holds other characters, or escapes that are no UTF-8 text or NUL. A plus is a plus.
+fn decode(part: &str, raw: &str) -> Option<Zeroizing<String>> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=%".contains(c) || raw.contains(c);
+    let is_escape =
+        |after: &str| after.get(..2).is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()));
+    if !part.chars().all(legal) || !part.split('%').skip(1).all(is_escape) {
+        return None;
+    }
+    let mut decoded = Zeroizing::new(Vec::with_capacity(part.len()));
+    decoded.extend(percent_decode_str(part));
+    let text = Zeroizing::new(str::from_utf8(&decoded).ok()?.to_owned());
+    (!text.contains('\0')).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tokio_postgres::config::Host;
+
+    use super::*;
+
+    fn secret(text: &str) -> SecretString {
+        SecretString::from(text)
+    }
+
+    fn parse(text: &str) -> Result<Secret, FormError> {
+        Secret::parse(&secret(text))
+    }
+
+    fn parts(login: &Login) -> (&str, u16, &str, &str, &str) {
+        (&login.host, login.port, &login.database, &login.user, login.password.expose_secret())
+    }
+
+    /// A form that is read; written with `new user` and `n/w "pass"`, it becomes `expected`.
+    #[track_caller]
+    fn kept(text: &str, login: (&str, u16, &str, &str, &str), expected: &str) {
+        let current = parse(text).unwrap();
+        assert_eq!(parts(current.login()), login);
+        let new = current.with("new user", &secret("n/w \"pass\"")).unwrap();
+        assert_eq!(new.expose_secret(), expected);
+        let pending = Secret::parse(&new).unwrap();
+        assert_eq!(parts(pending.login()), (login.0, login.1, login.2, "new user", "n/w \"pass\""));
+        assert!(pending.differs_only_in_login(&current) && current.differs_only_in_login(&pending));
+    }
+
+    /// A form that is refused, by a message that holds no value.
+    #[track_caller]
+    fn refused(text: &str, expected: &FormError) {
+        let error = parse(text).unwrap_err();
+        assert_eq!(&error, expected);
+        let message = error.to_string();
+        assert!(!message.contains("s3cret"), "{message}");
+        assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+    }
+
+    const NEW: &str = "new%20user:n%2Fw%20%22pass%22";
+
+    #[test]
+    fn a_url_is_read_and_written() {
+        let rows = [
+            (
+                "postgres://",
+                "app:s3cret",
+                "@db.example:6432/moveongs",
+                ("db.example", 6432, "moveongs", "app", "s3cret"),
+            ),
+            (
+                "postgresql://",
+                "%C3%9cser%40x:a%3Ab+c%2bd%25",
+                "@DB_1.example/m%20v?sslmode=require&application_name=a%26user%3Db&&x",
+                ("DB_1.example", 5432, "m v", "Üser@x", "a:b+c+d%"),
+            ),
+            (
+                "postgres://",
+                "a!$&'()*+,;=b:!$&'()*+,;=:",
+                "@h:/d?",
+                ("h", 5432, "d", "a!$&'()*+,;=b", "!$&'()*+,;=:"),
+            ),
+            (
+                "postgres://",
+                "u:p",
+                "@[2001:db8::1]:65535/d:e?options=-c%20a=b",
+                ("2001:db8::1", 65535, "d:e", "u", "p"),
+            ),
+            ("postgres://", "u:p", "@[::ffff:10.0.0.1]/d", ("::ffff:10.0.0.1", 5432, "d", "u", "p")),
+            ("postgres://", "u:p", "@10.0.0.1:/d?user_name=x", ("10.0.0.1", 5432, "d", "u", "p")),
+        ];
+        for (scheme, userinfo, rest, login) in rows {
+            kept(&format!("{scheme}{userinfo}{rest}"), login, &format!("{scheme}{NEW}{rest}"));
+        }
+    }
+
+    #[test]
+    fn a_url_that_names_no_full_login_is_refused() {
+        for (text, part) in [
+            ("postgres://db/moveongs", "user"),
+            ("postgres://:s3cret@db/moveongs", "user"),
+            ("postgres://app@db/moveongs", "password"),
+            ("postgres://app:@db/moveongs", "password"),
+            ("postgres://app:s3cret@db", "database"),
+            ("postgres://app:s3cret@db/", "database"),
+            ("postgres://app:s3cret@db?sslmode=require", "database"),
+        ] {
+            refused(text, &FormError::Missing { at: "the URL".to_owned(), part });
+        }
+    }
+
+    #[test]
+    fn a_url_that_readers_read_differently_is_refused() {
+        let scheme = "write its scheme in lower case";
+        let ascii = "percent-encode # as %23, spaces and all that is not ASCII; leave out fragments";
+        let at =
+            "percent-encode @ as %40, / as %2F and ? as %3F everywhere but where they separate its parts";
+        let hosts = "name one host, by name or address, and no socket";
+        let port = "name a port from 1 to 65535, and percent-encode : as %3A elsewhere";
+        let encode = |part| {
+            format!(
+                "in its {part}, percent-encode all but letters, digits and -._~ as UTF-8, and leave out %00"
+            )
+        };
+        let (user, password, database) = (encode("user"), encode("password"), encode("database"));
+        for (text, cure) in [
+            ("Postgres://app:s3cret@db/d", scheme),
+            ("POSTGRESQL://app:s3cret@db/d", scheme),
+            // What ends the authority, or the user.
+            ("postgres://app:s3cret#@db/d", ascii),
+            ("postgres://app:s3cret@db/d#fragment", ascii),
+            ("postgres://app:s3cret @db/d", ascii),
+            ("postgres://app:s3cré@db/d", ascii),
+            ("postgres://app:s3cret@db/d\n", ascii),
+            ("postgres://app:s3\tcret@db/d", ascii),
+            ("postgres://app:s3cret@x@db/d", at),
+            ("postgres://app:s3cret/x@db/d", at),
+            ("postgres://app:1/s3cret@db/d", at),
+            ("postgres://app:s3cret?x@db/d", at),
+            ("postgres://app:s3cret@x/y@db/d", at),
+            ("postgres://app:s3cret@x?y@db/d", at),
+            ("postgres://app:s3cret@db/d@e", at),
+            ("postgres://db/d?password=s3cret@x", at),
+            // What a part may not hold.
+            ("postgres://a[b:s3cret@db/d", &user),
+            ("postgres://a%FFb:s3cret@db/d", &user),
+            ("postgres://a%00b:s3cret@db/d", &user),
+            ("postgres://app:s3cret%@db/d", &password),
+            ("postgres://app:s3cret%4@db/d", &password),
+            ("postgres://app:s3cret%4g@db/d", &password),
+            ("postgres://app:s3cret%+4@db/d", &password),
+            ("postgres://app:s3cret%c3@db/d", &password),
+            ("postgres://app:s3cret%ED%A0%80@db/d", &password),
+            ("postgres://app:s3cret%00@db/d", &password),
+            ("postgres://app:s3cret^@db/d", &password),
+            ("postgres://app:s3cret\\@db/d", &password),
+            ("postgres://app:s3cret[@db/d", &password),
+            ("postgres://app:s3cret@db/d/e", &database),
+            ("postgres://app:s3cret@db/..", &database),
+            ("postgres://app:s3cret@db/%2e", &database),
+            ("postgres://app:s3cret@db/%zz", &database),
+            // The server.
+            ("postgres://app:s3cret@h1,h2/d", hosts),
+            ("postgres://app:s3cret@h1:5432,h2:5432/d", port),
+            ("postgres://app:s3cret@/d", hosts),
+            ("postgres://app:s3cret@:5432/d", hosts),
+            ("postgres://app:s3cret@%2Fvar%2Frun/d", hosts),
+            ("postgres://app:s3cret@[db]/d", hosts),
+            ("postgres://app:s3cret@[fe80::1%25eth0]/d", hosts),
+            ("postgres://app:s3cret@[::1/d", hosts),
+            ("postgres://app:s3cret@[::1]5/d", "name one host and, after a colon, one port"),
+            ("postgres://app:s3cret@db:0/d", port),
+            ("postgres://app:s3cret@db:65536/d", port),
+            ("postgres://app:s3cret@db:+1/d", port),
+            ("postgres://app:s3cret:x/d", port),
+            // What overrides it.
+            ("postgres://app:s3cret@db/d?user=s3cret", "remove its parameter user"),
+            ("postgres://app:s3cret@db/d?a=b&p%61ssword=s3cret", "remove its parameter password"),
+            ("postgres://app:s3cret@db/d?host=s3cret", "remove its parameter host"),
+            ("postgres://app:s3cret@db/d?hostaddr=s3cret", "remove its parameter hostaddr"),
+            ("postgres://app:s3cret@db/d?PORT=1", "remove its parameter port"),
+            ("postgres://app:s3cret@db/d?dbname=s3cret", "remove its parameter dbname"),
+            ("postgres://app:s3cret@db/d?database=s3cret", "remove its parameter database"),
+            ("postgres://app:s3cret@db/d?service=s3cret", "remove its parameter service"),
+            ("postgres://app:s3cret@db/d?servicefile=s3cret", "remove its parameter servicefile"),
+            ("postgres://app:s3cret@db/d?passfile=s3cret", "remove its parameter passfile"),
+            ("postgres://app:s3cret@db/d?username=s3cret", "remove its parameter username"),
+        ] {
+            refused(text, &FormError::AmbiguousUrl { at: "the URL".to_owned(), cure: cure.to_owned() });
+        }
+    }
+
+    #[test]
+    fn awss_document_is_read_and_written() {
+        kept(
+            "{\"engine\": \"postgres\", \"z\": 1e2, \"host\":\"db\",\n\"username\":\"\\u0061pp\",\"password\":\"s3\\\"cret\",\"port\":6432,\"dbname\":\"m\",\"ü\":\"\\u00fc\"} ",
+            ("db", 6432, "m", "app", "s3\"cret"),
+            "{\"engine\": \"postgres\", \"z\": 1e2, \"host\":\"db\",\n\"username\":\"new user\",\"password\":\"n/w \\\"pass\\\"\",\"port\":6432,\"dbname\":\"m\",\"ü\":\"\\u00fc\"} ",
+        );
+        let written = r#""username": "new user", "password": "n/w \"pass\"""#;
+        for (rest, port, database) in [
+            (r#""host": "db""#, 5432, "postgres"),
+            (r#""host": "db", "port": "6432", "database": "m""#, 6432, "m"),
+            (r#""host": "db", "port": null, "dbname": null, "engine": null"#, 5432, "postgres"),
+            (r#""host": "db", "port": "", "dbname": "", "engine": """#, 5432, "postgres"),
+            (r#""host": "db", "engine": "aurora-postgresql", "dbname": "m", "database": "m""#, 5432, "m"),
+            (r#""host": "db", "engine": "postgresql""#, 5432, "postgres"),
+        ] {
+            kept(
+                &format!(r#"{{"username": "app", "password": "s3cret", {rest}}}"#),
+                ("db", port, database, "app", "s3cret"),
+                &format!("{{{written}, {rest}}}"),
+            );
+        }
+    }
+
+    #[test]
+    fn a_weak_password_is_rotated_away() {
+        // As a database is often set up first; the word stands in fields that are not derived from it.
+        kept(
+            r#"{"engine":"postgres","username":"postgres","password":"postgres","host":"postgres","dbname":"postgres","dbInstanceIdentifier":"postgres-1"}"#,
+            ("postgres", 5432, "postgres", "postgres", "postgres"),
+            r#"{"engine":"postgres","username":"new user","password":"n/w \"pass\"","host":"postgres","dbname":"postgres","dbInstanceIdentifier":"postgres-1"}"#,
+        );
+        kept(
+            r#"{"username":"a","password":"short","host":"h","note":"short"}"#,
+            ("h", 5432, "postgres", "a", "short"),
+            r#"{"username":"new user","password":"n/w \"pass\"","host":"h","note":"short"}"#,
+        );
+    }
+
+    #[test]
+    fn the_admins_secret_is_named_by_its_arn() {
+        let named = |text| parse(text).unwrap().admin_secret().map(str::to_owned);
+        let text = r#"{"username":"a","password":"p","host":"h","masterarn":"arn:admin"}"#;
+        assert_eq!(named(text).as_deref(), Some("arn:admin"));
+        assert_eq!(named(r#"{"username":"a","password":"p","host":"h","x":{"masterarn":"arn"}}"#), None);
+        assert_eq!(named("postgres://a:p@h/d"), None);
+    }
+
+    #[test]
+    fn every_place_of_the_login_is_kept_in_step() {
+        // The document says who logs in where; URLs and fields follow, wherever they stand.
+        kept(
+            r#"{"username":"app","password":"s3cret","host":"db","DATABASE_URL":"postgres:\/\/app:s3cret@db\/m?a=b\u0026c=d",
+                "replica":[{"PGUSER":"app","PGPASSWORD":"s3cret","PGHOST":"ro"},"postgresql://%61pp:s3cr%65t@ro/m"],
+                "DB_USER":"app","DB_PASS":"s3cret","dbUsername":"app","dbPassword":"s3cret","pwd":"s3cret",
+                "admin":{"username":"root","password":"other"},"REPORT_URL":"postgres://report:x@db/m",
+                "OLD_URL":"postgres://app:other@elsewhere/m","PUBLIC_URL":"postgres://app@db","MAIL":"smtp://app:x@mx"}"#,
+            ("db", 5432, "postgres", "app", "s3cret"),
+            r#"{"username":"new user","password":"n/w \"pass\"","host":"db","DATABASE_URL":"postgres:\/\/new%20user:n%2Fw%20%22pass%22@db\/m?a=b\u0026c=d",
+                "replica":[{"PGUSER":"new user","PGPASSWORD":"n/w \"pass\"","PGHOST":"ro"},"postgresql://new%20user:n%2Fw%20%22pass%22@ro/m"],
+                "DB_USER":"new user","DB_PASS":"n/w \"pass\"","dbUsername":"new user","dbPassword":"n/w \"pass\"","pwd":"n/w \"pass\"",
+                "admin":{"username":"root","password":"other"},"REPORT_URL":"postgres://report:x@db/m",
+                "OLD_URL":"postgres://app:other@elsewhere/m","PUBLIC_URL":"postgres://app@db","MAIL":"smtp://app:x@mx"}"#,
+        );
+    }
+
+    #[test]
+    fn the_login_is_told_from_others_in_the_document() {
+        let other = r#""REPORT_URL":"postgres://report:x@ro:1/r""#;
+        let app = r#""postgres://app:s3cret@db:6432/m""#;
+        let expected = ("db", 6432, "m", "app", "s3cret");
+        for (text, login) in [
+            // By user and password, and where the URL of the same login points.
+            (format!(r#"{{"username":"app","password":"s3cret",{other},"x":{{"y":{app}}}}}"#), expected),
+            (
+                format!(
+                    r#"{{"user":"app","pass":"s3cret",{other},"A":"postgres://app:s3cret@ro/m","DATABASE_URL":{app}}}"#
+                ),
+                expected,
+            ),
+            // By the host, though the login's URLs point to several.
+            (
+                format!(
+                    r#"{{"username":"app","password":"s3cret","host":"db","port":6432,"dbname":"m","RW":{app},"RO":"postgres://app:s3cret@ro/m"}}"#
+                ),
+                expected,
+            ),
+            // The fields are another service's.
+            (format!(r#"{{"username":"smtp","password":"x",{other},"DATABASE_URL":{app}}}"#), expected),
+            (format!(r#"{{{other},"DATABASE_URL":{app}}}"#), expected),
+            (format!(r#"{{"a":{{"b":[{app}]}}}}"#), expected),
+            (format!(r#"{{"a":{app},"b":"postgresql://app:s3cret@DB:6432/m?x=y"}}"#), expected),
+            (format!(r#"{{"a":{app},"DATABASE_URL":"mysql://app:x@db/m"}}"#), expected),
+        ] {
+            assert_eq!(parts(parse(&text).unwrap().login()), login, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_document_without_one_login_is_refused() {
+        let form = FormError::NotPostgres {
+            expected: "a URL that begins with postgres:// or postgresql://, or a JSON object",
+        };
+        for text in [
+            "",
+            "s3cret",
+            "mysql://app:s3cret@db/d",
+            " postgres://app:s3cret@db/d",
+            r#"["s3cret"]"#,
+            r#"{"password": "s3cret""#,
+            r#""postgres://app:s3cret@db/d""#,
+        ] {
+            refused(text, &form);
+        }
+        let engine = FormError::NotPostgres {
+            expected: "the field engine to be postgres, postgresql or aurora-postgresql",
+        };
+        refused(r#"{"username":"app","password":"s3cret","host":"db","engine":"mysql"}"#, &engine);
+        let missing = |part| FormError::Missing { at: "it".to_owned(), part };
+        let login =
+            missing("login: expected username, password and host, or a URL in the field DATABASE_URL");
+        refused("{}", &login);
+        refused(r#"{"username":"app","host":"db"}"#, &login);
+        refused(r#"{"username":"app","password":5,"host":"db"}"#, &login);
+        refused(r#"{"x":{"username":"app","password":"s3cret","host":"db"}}"#, &login);
+        refused(r#"{"DATABASE_URL":"postgres://app@db/d"}"#, &login);
+        refused(r#"{"username":"app","password":"s3cret"}"#, &missing("host"));
+        refused(r#"{"username":"","password":"s3cret","host":"db"}"#, &missing("username"));
+        refused(r#"{"username":"app","password":"","host":"db"}"#, &missing("password"));
+        let several = [
+            r#"{"A":"postgres://app:s3cret@db/d","B":"postgres://report:s3cret@db/d"}"#,
+            r#"{"A":"postgres://app:s3cret@db/d","B":"postgres://app:s3cret@ro/d"}"#,
+            r#"{"A":"postgres://app:s3cret@db/d","B":"postgres://app:s3cret@db:1/d"}"#,
+            r#"{"A":"postgres://app:s3cret@db/d","B":"postgres://app:s3cret@db/e"}"#,
+            r#"{"username":"app","password":"s3cret","A":"postgres://app:s3cret@db/d","B":"postgres://app:s3cret@ro/d"}"#,
+        ];
+        for text in several {
+            refused(text, &FormError::SeveralLogins);
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_not_what_it_should_be_is_refused() {
+        let malformed = |path: &str, expected| FormError::Malformed { path: path.to_owned(), expected };
+        for (rest, path, expected) in [
+            (r#""port": 0"#, "port", "a port from 1 to 65535"),
+            (r#""port": "65536""#, "port", "a port from 1 to 65535"),
+            (r#""port": 1e2"#, "port", "a port from 1 to 65535"),
+            (r#""port": "s3cret""#, "port", "a port from 1 to 65535"),
+            (r#""port": [5432]"#, "port", "a port from 1 to 65535"),
+            (r#""dbname": 5"#, "dbname", "a string"),
+            (r#""engine": {}"#, "engine", "a string"),
+            (r#""masterarn": ["s3cret"]"#, "masterarn", "a string"),
+            (r#""a": ["\ud800s3cret"]"#, "a[0]", "text: it holds half a surrogate pair"),
+            (r#""dbname": "\u0000""#, "dbname", "text without NUL characters"),
+        ] {
+            let text = format!(r#"{{"username":"app","password":"s3cret","host":"db",{rest}}}"#);
+            refused(&text, &malformed(path, expected));
+        }
+        refused(r#"{"username":"app","password":"s3cret","host":5}"#, &malformed("host", "a string"));
+        refused(
+            r#"{"username":"app","password":"s3cret\u0000","host":"db"}"#,
+            &malformed("password", "text without NUL characters"),
+        );
+        refused(
+            r#"{"username":"app","password":"s3cret","host":"db","pass\u0077ord":"other"}"#,
+            &FormError::Twice { path: "password".to_owned() },
+        );
+        refused(
+            r#"{"a":{"DATABASE_URL":"postgres://app:s3cret@h1,h2/d"}}"#,
+            &FormError::AmbiguousUrl {
+                at: "a.DATABASE_URL".to_owned(),
+                cure: "name one host, by name or address, and no socket".to_owned(),
+            },
+        );
+        refused(
+            r#"{"username":"app","password":"s3cret","host":"db","u":["postgres://app:s3cret@db"]}"#,
+            &FormError::Missing { at: "u[0]".to_owned(), part: "database" },
+        );
+    }
+
+    #[test]
+    fn fields_that_disagree_about_the_login_are_refused() {
+        let disagreement = |path: &str, other: &str| FormError::Disagreement {
+            path: path.to_owned(),
+            other: other.to_owned(),
+        };
+        let document = |rest: &str| format!(r#"{{"username":"app","password":"s3cret","host":"db",{rest}}}"#);
+        for (rest, path) in [
+            // What AWS's own function leaves behind: the password changed, the URL not.
+            (r#""DATABASE_URL":"postgres://app:dead-s3cret@db/m""#, "DATABASE_URL"),
+            (r#""a":[{"url":"postgres://app:dead@DB:1/m"}]"#, "a[0].url"),
+            (r#""PGUSER":"app","PGPASSWORD":"dead-s3cret""#, "PGPASSWORD"),
+            (r#""x":{"user":"app","passwd":"dead"}"#, "x.passwd"),
+            (r#""pass":"dead-s3cret""#, "pass"),
+            (r#""user":"other""#, "user"),
+        ] {
+            refused(&document(rest), &disagreement(path, "password"));
+        }
+        refused(&document(r#""dbname":"a","database":"b""#), &disagreement("database", "dbname"));
+        refused(
+            r#"{"username":"app","password":"dead","DATABASE_URL":"postgres://app:s3cret@db/m"}"#,
+            &disagreement("password", "DATABASE_URL"),
+        );
+    }
+
+    #[test]
+    fn a_password_in_an_unknown_form_is_refused() {
+        for derived in [
+            "jdbc:postgresql://db/m?user=app&password=s3cret/word",
+            "host=db user=app password=s3cret/word",
+            "postgresql+asyncpg://app:s3cret%2fword@db/m",
+            "mysql://report:s3cret%2Fword@db/m",
+            "s3cret/word",
+        ] {
+            let text = format!(
+                r#"{{"username":"app","password":"s3cret\/word","host":"db","a":{{"DSN":"{derived}"}}}}"#
+            );
+            refused(&text, &FormError::Underived { path: "a.DSN".to_owned() });
+        }
+        // Another login with the same password is a place that would keep it, too.
+        refused(
+            r#"{"username":"app","password":"s3cret12","host":"db","ro_user":"ro","ro_password":"s3cret12"}"#,
+            &FormError::Underived { path: "ro_password".to_owned() },
+        );
+    }
+
+    #[test]
+    fn a_login_that_the_form_cannot_hold_is_not_written() {
+        let url = parse("postgres://app:s3cret@db/m").unwrap();
+        let fields = parse(r#"{"username":"app","password":"s3cret","host":"db"}"#).unwrap();
+        for (user, password) in [("", "x"), ("app", ""), ("a\0", "x"), ("app", "x\0")] {
+            for current in [&url, &fields] {
+                assert!(current.with(user, &secret(password)).is_err(), "{user:?} {password:?}");
+            }
+        }
+        // The other login of a pair has fields of its own.
+        let pair = parse(
+            r#"{"username":"app","password":"s3cret","host":"db","b_user":"app_clone","b_password":"other"}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            pair.with("app_clone", &secret("new")).unwrap_err(),
+            FormError::Disagreement { path: "b_password".to_owned(), other: "password".to_owned() }
+        );
+        assert_eq!(pair.with("app_clone", &secret("other")).unwrap_err(), FormError::Unwritable);
+    }
+
+    #[test]
+    fn a_difference_outside_the_login_is_seen() {
+        let base =
+            r#"{"username":"app","password":"s3cret","host":"db","a":1,"u":"postgres://app:s3cret@db/m"}"#;
+        let differs = |text: &str| !parse(text).unwrap().differs_only_in_login(&parse(base).unwrap());
+        assert!(!differs(&base.replace("app", "app_clone").replace("s3cret", "other")));
+        assert!(differs(&base.replace("\"db\"", "\"other\"")));
+        assert!(differs(&base.replace("\"a\":1", "\"a\": 1")));
+        assert!(differs(&base.replace("/m", "/n")));
+        assert!(differs(&base.replace(r#","u":"postgres://app:s3cret@db/m""#, "")));
+        assert!(differs(&base.replace("app:s3cret@db", "report:x@db")));
+        assert!(differs("postgres://app:s3cret@db/m"));
+    }
+
+    #[test]
+    fn an_admins_login_is_completed_by_the_database_that_it_is_for() {
+        let of = parse("postgres://app:pw@db:6432/m").unwrap().login;
+        let login = |text: &str| admin_login(&secret(text), &of);
+        for (text, expected) in [
+            // What RDS manages.
+            (r#"{"username":"imm","password":"s3cret"}"#, ("db", 6432, "m", "imm", "s3cret")),
+            (
+                r#"{"username":"imm","password":"s3cret","dbname":"x","port":1}"#,
+                ("db", 1, "x", "imm", "s3cret"),
+            ),
+            (
+                r#"{"username":"imm","password":"s3cret","host":"h"}"#,
+                ("h", 5432, "postgres", "imm", "s3cret"),
+            ),
+            (
+                r#"{"username":"imm","password":"s3cret","u":"postgres://imm:s3cret@h/d"}"#,
+                ("h", 5432, "d", "imm", "s3cret"),
+            ),
+            ("postgres://imm:s3cret@h/d", ("h", 5432, "d", "imm", "s3cret")),
+        ] {
+            assert_eq!(parts(&login(text).unwrap()), expected, "{text}");
+        }
+        assert!(matches!(login("postgres://imm@h/d"), Err(FormError::Missing { .. })));
+        assert!(matches!(login(r#"{"password":"s3cret"}"#), Err(FormError::Missing { .. })));
+        assert!(matches!(
+            login(r#"{"username":"imm","password":"s3cret","engine":"mysql"}"#),
+            Err(FormError::NotPostgres { .. })
+        ));
+    }
+
+    #[test]
+    fn nothing_prints_a_password() {
+        let read = parse(r#"{"username":"app","password":"s3cret","host":"db"}"#).unwrap();
+        assert!(!format!("{read:?} {:?}", read.login()).contains("s3cret"));
+    }
+
+    /// Percent-encoding, written without the crate that the code uses.
+    fn encoded(text: &str) -> String {
+        let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        let byte =
+            |byte| if unreserved(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+        text.bytes().map(byte).collect()
+    }
+
+    /// A JSON string in which some characters, chosen by the mask, are escaped.
+    fn string(text: &str, mask: u64) -> String {
+        let quoted = |(at, character): (usize, char)| {
+            let mut units = [0; 2];
+            match (mask >> (at % 64) & 1, character) {
+                (1, '/') => "\\/".to_owned(),
+                (1, _) => {
+                    character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+                }
+                _ => {
+                    let quoted = serde_json::to_string(&character).unwrap();
+                    quoted[1..quoted.len() - 1].to_owned()
+                }
+            }
+        };
+        text.chars().enumerate().map(quoted).collect()
+    }
+
+    /// JSON of any shape, in any notation.
+    fn json() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            prop::sample::select(vec!["1e2", "-0.0", "1E+9", "12345678901234567890", "true", "null"])
+                .prop_map(str::to_owned),
+            (any::<String>(), any::<u64>()).prop_map(|(text, mask)| format!("\"{}\"", string(&text, mask))),
+        ];
+        leaf.prop_recursive(3, 12, 4, |inner| {
+            let members = prop::collection::vec((any::<String>(), any::<u64>(), inner.clone()), 0..4);
+            prop_oneof![
+                prop::collection::vec(inner, 0..4).prop_map(|items| format!("[ {}]", items.join("\n,"))),
+                members.prop_map(|members| format!("{{{}\t}}", object(&members, ""))),
+            ]
+        })
+    }
+
+    /// An object's inside; a number in front keeps keys apart, and letters behind from meaning something.
+    fn object(members: &[(String, u64, String)], prefix: &str) -> String {
+        let member = |(at, (key, mask, value)): (usize, &(String, u64, String))| {
+            format!(" \"{}\" :{value}", string(&format!("{prefix}{at}{key}x"), *mask))
+        };
+        members.iter().enumerate().map(member).collect::<Vec<_>>().join(", ")
+    }
+
+    fn name() -> impl Strategy<Value = String> {
+        prop_oneof!["[^\0]{1,15}", "[!-~]{1,63}", "[a-z_]{1,20}"]
+    }
+
+    fn password() -> impl Strategy<Value = String> {
+        prop_oneof!["[^\0]{8,40}", "[ -~]{8,64}"]
+    }
+
+    /// A part of a URL that mostly every reader reads alike.
+    fn almost_legal() -> impl Strategy<Value = String> {
+        let legal =
+            prop::sample::select(vec!["a", "B", "1", "-", ".", "+", "=", "%40", "%2f", "%C3%A9", "%25"]);
+        let other = prop::sample::select(vec![
+            ":",
+            "@",
+            "/",
+            "?",
+            "#",
+            "%",
+            "%4",
+            "%00",
+            "%ff",
+            "%ED%A0%80",
+            "[",
+            "]",
+            ",",
+            " ",
+            "\t",
+            "\\",
+            "é",
+            "^",
+        ]);
+        prop::collection::vec(prop_oneof![12 => legal, 1 => other], 1..4).prop_map(|pieces| pieces.concat())
+    }
+
+    fn parameters() -> impl Strategy<Value = String> {
+        let value = any::<String>().prop_map(|text| encoded(&text.replace('\0', "")));
+        let parameter = prop_oneof![
+            value.prop_map(|name| format!("application_name={name}")),
+            prop::sample::select(vec![
+                "sslmode=require",
+                "connect_timeout=5",
+                "target_session_attrs=read-write",
+                "options=-c%20role%3Dx",
+            ])
+            .prop_map(str::to_owned),
+        ];
+        prop::collection::vec(parameter, 0..4).prop_map(|all| match all.as_slice() {
+            [] => String::new(),
+            all => format!("?{}", all.join("&")),
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn every_parser_reads_the_login_that_was_written(
+            old in (name(), password()),
+            user in name(),
+            password in password(),
+            host in prop::sample::select(vec!["db.example", "10.0.0.1", "[2001:db8::1]"]),
+            port in prop::option::of(1_u16..),
+            database in "[^\0]{1,9}",
+            parameters in parameters(),
+        ) {
+            prop_assume!(database != "." && database != "..");
+            let at = port.map_or(host.to_owned(), |port| format!("{host}:{port}"));
+            let rest = format!("@{at}/{}{parameters}", encoded(&database));
+            let current = parse(&format!("postgres://{}:{}{rest}", encoded(&old.0), encoded(&old.1))).unwrap();
+            let host = host.trim_matches(['[', ']']);
+            prop_assert_eq!(parts(current.login()), (host, port.unwrap_or(5432), &*database, &*old.0, &*old.1));
+
+            let new = current.with(&user, &secret(&password)).unwrap();
+            let text = new.expose_secret();
+            prop_assert_eq!(text, &format!("postgres://{}:{}{rest}", encoded(&user), encoded(&password)));
+            let pending = Secret::parse(&new).unwrap();
+            prop_assert_eq!(parts(pending.login()), (host, port.unwrap_or(5432), &*database, &*user, &*password));
+            prop_assert!(pending.differs_only_in_login(&current));
+
+            // By the WHATWG's parser.
+            let url = url::Url::parse(text).unwrap();
+            let read = |part: &str| percent_decode_str(part).decode_utf8().unwrap().into_owned();
+            prop_assert_eq!(read(url.username()), user.as_str());
+            prop_assert_eq!(read(url.password().unwrap()), password.as_str());
+            prop_assert_eq!(url.host_str().unwrap().trim_matches(['[', ']']), host);
+            prop_assert_eq!(url.port(), port);
+            prop_assert_eq!(read(url.path()), format!("/{database}"));
+            // By the driver's, which follows libpq's.
+            let config: tokio_postgres::Config = text.parse().unwrap();
+            prop_assert_eq!(config.get_user(), Some(&*user));
+            prop_assert_eq!(config.get_password(), Some(password.as_bytes()));
+            prop_assert_eq!(config.get_hosts(), [Host::Tcp(host.to_owned())]);
+            prop_assert_eq!(config.get_ports(), [port.unwrap_or(5432)]);
+            prop_assert_eq!(config.get_dbname(), Some(&*database));
+        }
+
+        #[test]
+        fn a_text_is_read_as_others_read_it_or_not_at_all(
+            user in almost_legal(),
+            password in almost_legal(),
+            server in prop_oneof![Just("db:5432".to_owned()), almost_legal()],
+            database in almost_legal(),
+        ) {
+            let text = format!("postgres://{user}:{password}@{server}/{database}");
+            if let Ok(read) = parse(&text) {
+                let login = read.login();
+                // The driver knows no parameters but its own.
+                let config: tokio_postgres::Config = text.split('?').next().unwrap().parse().unwrap();
+                prop_assert_eq!(config.get_user(), Some(&*login.user));
+                prop_assert_eq!(config.get_password(), Some(login.password.expose_secret().as_bytes()));
+                prop_assert_eq!(config.get_hosts(), [Host::Tcp(login.host.clone())]);
+                prop_assert_eq!(config.get_dbname(), Some(&*login.database));
+                let url = url::Url::parse(&text).unwrap();
+                let read = |part: &str| percent_decode_str(part).decode_utf8().unwrap().into_owned();
+                prop_assert_eq!(read(url.username()), login.user.as_str());
+                prop_assert_eq!(read(url.password().unwrap()), login.password.expose_secret());
+                prop_assert_eq!(url.host_str(), Some(&*login.host));
+                prop_assert_eq!(read(url.path()), format!("/{}", login.database));
+            }
+        }
+
+        #[test]
+        fn every_place_of_any_document_is_kept_and_nothing_else_changes(
+            around in prop::collection::vec((any::<String>(), any::<u64>(), json()), 0..4),
+            nested in json(),
+            masks in any::<[u64; 6]>(),
+            old in (name(), password()),
+            new in (name(), password()),
+            parameters in parameters(),
+        ) {
+            let document = |user: &str, password: &str, url: &str, url_password: &str| {
+                let tail = string(&format!("@db/m{parameters}"), masks[4]);
+                let url = format!("{}{url}:{url_password}{tail}\"", string("postgres://", masks[5]));
+                format!(
+                    " {{ {},\"username\" : {user},\"host\":\"db\",\"password\":{password} ,\"u\": \"{url},\"in\":[{nested}, \"{url},{{\"PG_\\u0055SER\":{user},\"pg_pwd\"\n:{password}}}] }}\n",
+                    object(&around, "k") + if around.is_empty() { "\"k\":1" } else { "" },
+                )
+            };
+            let quoted = |text: &str, mask| format!("\"{}\"", string(text, mask));
+            let current = parse(&document(
+                &quoted(&old.0, masks[0]),
+                &quoted(&old.1, masks[1]),
+                &string(&encoded(&old.0), masks[2]),
+                &string(&encoded(&old.1), masks[3]),
+            ))
+            .unwrap();
+            prop_assert_eq!(parts(current.login()), ("db", 5432, "postgres", &*old.0, &*old.1));
+
+            let pending = current.with(&new.0, &secret(&new.1)).unwrap();
+
+            let (user, password) = (document::quote(&new.0), document::quote(&new.1));
+            prop_assert_eq!(
+                pending.expose_secret(),
+                &document(&user, &password, &encoded(&new.0), &encoded(&new.1))
+            );
+            prop_assert!(Secret::parse(&pending).unwrap().differs_only_in_login(&current));
+        }
+    }
+}

@@ -1,0 +1,469 @@
+//! What every rotation function does: check the step, look at the versions, perform it, tell and record the end.
+//!
+//! Trigger: Secrets Manager, once per [`Step`]; any step may arrive more than once, for days, with the same token. A
+//! function says with [`Rotation`] what is its own: how a value is made, given to the system that checks it, and
+//! proved.
+//!
+//! Source: [Lambda rotation functions](https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html).
+
+mod aws;
+mod error;
+mod event;
+mod random;
+mod text;
+mod versions;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_secretsmanager::Client;
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::env::{Env, EnvError};
+use crate::evidence::{self, Draft, Evidence};
+use crate::failure::{Failure, chain};
+use crate::lambda::{DeadlineExceeded, Invocation};
+use crate::language::Language;
+use crate::notify::{Channel, SlackApi};
+use crate::policy::Policy;
+use crate::report::{Begun, Reporter};
+
+pub use aws::{Described, Version};
+pub use error::RotationError;
+pub use event::{Request, Step};
+pub use random::{generate, made_by};
+pub use text::{Advice, InForce};
+use versions::Plan;
+pub use versions::{Versions, labelled};
+
+/// Time kept back from a step so that its failure can still be recorded and told.
+const REPORTING: Duration = Duration::from_secs(10);
+
+/// Prefix of the tags by which a secret says how it is rotated.
+const TAG_PREFIX: &str = "rotation:";
+
+/// The settings of every rotation function; `template.yaml` sets every one.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The function's own name. `AWS_LAMBDA_FUNCTION_NAME`, set by Lambda.
+    pub function: String,
+    /// Project of the stack. `PROJECT`.
+    pub project: String,
+    /// Environment of the stack: dev, staging or prod. `ENVIRONMENT`.
+    pub environment: String,
+    /// Commit that the code was built from. `CODE_VERSION`.
+    pub code_version: String,
+    /// Language of messages. `MESSAGE_LANGUAGE`: `pt-BR` or `en`.
+    pub language: Language,
+    /// The policy. `POLICY` overrides its defaults; may be empty.
+    pub policy: Policy,
+}
+
+impl Settings {
+    /// Reads the settings once, at cold start.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError`] for the first variable that is missing or malformed, so that a bad deployment fails in its init
+    /// phase and not in the middle of a rotation.
+    pub fn from_env(env: &Env<'_>) -> Result<Self, EnvError> {
+        let policy = match env.optional("POLICY")? {
+            Some(policy) => policy,
+            None => "".parse().map_err(|error: crate::policy::PolicyError| EnvError::Invalid {
+                name: "POLICY",
+                reason: error.to_string(),
+            })?,
+        };
+        Ok(Self {
+            function: env.required("AWS_LAMBDA_FUNCTION_NAME")?,
+            project: env.required("PROJECT")?,
+            environment: env.required("ENVIRONMENT")?,
+            code_version: env.required("CODE_VERSION")?,
+            language: env.required("MESSAGE_LANGUAGE")?,
+            policy,
+        })
+    }
+}
+
+/// What every rotation function has; built once per cold start.
+pub struct Base {
+    /// Settings.
+    pub settings: Settings,
+    /// Client of the secrets' region.
+    pub secrets: Client,
+    /// Channel and evidence. `EVIDENCE_BUCKET`, `SLACK_SECRET_NAME`, `SLACK_CHANNEL`, `SLACK_API_URL`.
+    pub reporter: Reporter,
+}
+
+impl Base {
+    /// Reads the settings and makes the clients.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError`] for the first setting that is missing or wrong.
+    pub fn new(procedure: &'static str, env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
+        let settings = Settings::from_env(env)?;
+        let secrets = Client::new(aws);
+        let slack_api: SlackApi = env.required("SLACK_API_URL")?;
+        let reporter = Reporter {
+            evidence: Evidence {
+                client: aws_sdk_s3::Client::new(aws),
+                bucket: env.required("EVIDENCE_BUCKET")?,
+                procedure,
+            },
+            channel: Channel::new(
+                secrets.clone(),
+                env.required("SLACK_SECRET_NAME")?,
+                slack_api,
+                env.required("SLACK_CHANNEL")?,
+            ),
+            service: settings.function.clone(),
+        };
+        Ok(Self { settings, secrets, reporter })
+    }
+}
+
+/// What a step did; the invocation's answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub enum Outcome {
+    /// A new value is staged as AWSPENDING.
+    Created,
+    /// An earlier attempt has staged a value already; that one stays.
+    Kept,
+    /// The step has nothing to do for this kind of secret.
+    Nothing,
+    /// The system that checks the value takes the pending one.
+    Set,
+    /// It took the pending value before.
+    AlreadySet,
+    /// The pending value is proved.
+    Tested,
+    /// The pending value is a copy of the current one: a test of the set-up, not of a rotation.
+    TestedCopy,
+    /// AWSCURRENT has moved to the pending version.
+    Finished,
+    /// AWSCURRENT was there before.
+    AlreadyFinished,
+}
+
+/// What a rotation is made of besides what all have in common.
+pub trait Rotation {
+    /// Why a step fails.
+    type Error: Failure + From<RotationError>;
+
+    /// What every rotation function has.
+    fn base(&self) -> &Base;
+
+    /// createSecret: a new value, made from the current one; is not called when a value is staged already.
+    fn compose(
+        &self,
+        attempt: &Attempt<'_>,
+        current: Option<&SecretString>,
+    ) -> impl Future<Output = Result<SecretString, Self::Error>>;
+
+    /// setSecret: gives the pending value to the system that checks it.
+    fn set(&self, attempt: &Attempt<'_>) -> impl Future<Output = Result<Outcome, Self::Error>>;
+
+    /// testSecret: proves the pending value; it may be a copy of the current one, without any earlier step.
+    fn test(&self, attempt: &Attempt<'_>) -> impl Future<Output = Result<Outcome, Self::Error>>;
+
+    /// finishSecret: proves the pending value again, since whoever may invoke the function can call this step first.
+    fn prove(&self, attempt: &Attempt<'_>) -> impl Future<Output = Result<Proof, Self::Error>>;
+
+    /// Looks into a step whose version lost its label while the rotation was under way.
+    fn abandoned(&self, attempt: &Attempt<'_>, error: RotationError) -> impl Future<Output = Self::Error> {
+        let _ = attempt;
+        async { error.into() }
+    }
+
+    /// What an operator reads of a failure.
+    fn advise(&self, request: &Request, error: &Self::Error) -> Advice;
+}
+
+/// That the pending value is good.
+pub struct Proof {
+    /// When the pending value was staged, if the service says.
+    pub staged: Option<Timestamp>,
+    /// What was proved, for the evidence.
+    pub what: &'static str,
+    /// Since when nobody can use the current value any more; none where it stays good.
+    pub window_from: Option<Timestamp>,
+    /// What a person should know although all is well now.
+    pub findings: Vec<String>,
+}
+
+/// One attempt at a step.
+pub struct Attempt<'a> {
+    base: &'a Base,
+    /// The event.
+    pub request: &'a Request,
+    /// The secret as it was at the beginning.
+    pub described: Described,
+    /// When the invocation began.
+    pub now: Timestamp,
+}
+
+impl Attempt<'_> {
+    /// The version that carries a label.
+    pub fn labelled(&self, label: &str) -> Option<&str> {
+        labelled(&self.described.versions, label)
+    }
+
+    /// The pending value.
+    ///
+    /// # Errors
+    ///
+    /// [`RotationError::EmptyPending`]; those of [`Attempt::version`].
+    pub async fn pending(&self) -> Result<Version, RotationError> {
+        let found = self.version(&self.request.token, Some("AWSPENDING")).await?;
+        found.ok_or(RotationError::EmptyPending)
+    }
+
+    /// The current value; none when the secret has never had one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Attempt::version`].
+    pub async fn current(&self) -> Result<Option<SecretString>, RotationError> {
+        let Some(id) = self.labelled("AWSCURRENT") else { return Ok(None) };
+        Ok(self.version(id, Some("AWSCURRENT")).await?.map(|version| version.value))
+    }
+
+    /// A version's value; none when it has none. With a label, none also when the label has gone elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`RotationError::SecretsManager`]; [`RotationError::WrongForm`] for a binary value, which must not pass for none.
+    pub async fn version(&self, id: &str, label: Option<&str>) -> Result<Option<Version>, RotationError> {
+        aws::value(&self.base.secrets, &self.request.secret_id, id, label).await
+    }
+
+    /// Looks again whether the rotation is still under way, and AWSCURRENT where it was at the beginning.
+    ///
+    /// # Errors
+    ///
+    /// [`RotationError::UnknownVersion`], [`RotationError::NotPending`] or [`RotationError::CurrentMoved`] when not.
+    pub async fn must_be_unmoved(&self) -> Result<(), RotationError> {
+        let described = aws::describe(&self.base.secrets, &self.request.secret_id).await?;
+        let token = &self.request.token;
+        match versions::plan(token, described.rotation_enabled, &described.versions)? {
+            Plan::Perform if labelled(&described.versions, "AWSCURRENT") != self.labelled("AWSCURRENT") => {
+                Err(RotationError::CurrentMoved { token: token.clone() })
+            }
+            Plan::Perform => Ok(()),
+            Plan::AlreadyCurrent => Err(RotationError::NotPending { token: token.clone() }),
+        }
+    }
+}
+
+/// The tags that say how a secret is rotated, without their prefix.
+pub fn tags(all: impl IntoIterator<Item = (String, String)>) -> BTreeMap<String, String> {
+    all.into_iter()
+        .filter_map(|(key, value)| Some((key.strip_prefix(TAG_PREFIX)?.to_owned(), value)))
+        .collect()
+}
+
+/// That the tag with `key`, given without its prefix, is wrong.
+pub fn invalid_tag(key: &str, reason: impl std::fmt::Display) -> RotationError {
+    RotationError::InvalidTag { tag: format!("{TAG_PREFIX}{key}"), reason: reason.to_string() }
+}
+
+/// Handles one rotation step: observe the versions, plan, apply; then tell and record what must be known.
+///
+/// # Errors
+///
+/// Those of the rotation; Secrets Manager then repeats the whole rotation with the same token. An event that is not one
+/// is only logged: nothing in it says which secret it is about.
+pub async fn handle<R: Rotation>(
+    rotation: &R,
+    event: Value,
+    invocation: &Invocation,
+) -> Result<Outcome, R::Error> {
+    let request = Request::try_from(event)?;
+    let span = tracing::Span::current();
+    span.record("run_id", request.token.as_str()).record("correlation_id", request.token.as_str());
+    let step = invocation.within(REPORTING, perform(rotation, &request, invocation)).await;
+    let late = |late: DeadlineExceeded| Err(RotationError::from(late).into());
+    match step.unwrap_or_else(late) {
+        Ok((outcome, finished)) => {
+            tracing::info!(
+                message = format!("{} of {}: {outcome:?}", request.step, request.secret_id),
+                secret.id = request.secret_id,
+                rotation.step = request.step.to_string(),
+                rotation.outcome = format!("{outcome:?}"),
+            );
+            if let Some(finished) = finished {
+                report_finished(rotation.base(), &request, finished, invocation).await;
+            }
+            Ok(outcome)
+        }
+        Err(error) => {
+            report_failed(rotation, &request, &error, invocation).await;
+            Err(error)
+        }
+    }
+}
+
+/// What is told of a rotation that is over.
+struct Finished {
+    name: String,
+    /// Version that was current before; unknown when an earlier attempt moved the label.
+    previous: Option<String>,
+    steps: Vec<evidence::Step>,
+    findings: Vec<String>,
+    begun: Begun,
+}
+
+async fn perform<R: Rotation>(
+    rotation: &R,
+    request: &Request,
+    invocation: &Invocation,
+) -> Result<(Outcome, Option<Finished>), R::Error> {
+    let base = rotation.base();
+    let described = aws::describe(&base.secrets, &request.secret_id).await.map_err(RotationError::from)?;
+    let plan = versions::plan(&request.token, described.rotation_enabled, &described.versions);
+    let attempt = Attempt { base, request, described, now: invocation.now };
+    let outcome = match (plan, request.step) {
+        (Ok(Plan::AlreadyCurrent), step) => {
+            let finished =
+                if step == Step::FinishSecret { left_open(attempt, invocation).await } else { None };
+            return Ok((Outcome::AlreadyFinished, finished));
+        }
+        (
+            Err(
+                error @ (RotationError::UnknownVersion { .. }
+                | RotationError::NotPending { .. }
+                | RotationError::CurrentMoved { .. }),
+            ),
+            _,
+        ) => return Err(rotation.abandoned(&attempt, error).await),
+        (Err(error), _) => return Err(error.into()),
+        (Ok(Plan::Perform), Step::CreateSecret) => create(rotation, &attempt).await?,
+        (Ok(Plan::Perform), Step::SetSecret) => rotation.set(&attempt).await?,
+        (Ok(Plan::Perform), Step::TestSecret) => rotation.test(&attempt).await?,
+        (Ok(Plan::Perform), Step::FinishSecret) => {
+            let proof = rotation.prove(&attempt).await?;
+            return Ok((Outcome::Finished, Some(finish(attempt, proof).await?)));
+        }
+    };
+    Ok((outcome, None))
+}
+
+/// What an attempt that moved the label and died has not come to tell. Without that attempt's note there is nothing
+/// to tell: the version became current in another way.
+async fn left_open(attempt: Attempt<'_>, invocation: &Invocation) -> Option<Finished> {
+    let begun = attempt.base.reporter.look(&attempt.request.token, invocation.now).await;
+    begun.was_left_open().then(|| Finished {
+        name: attempt.described.name,
+        previous: None,
+        steps: vec![step(
+            "find AWSCURRENT moved by an attempt that proved the value and died",
+            crate::time::now(),
+        )],
+        findings: Vec::new(),
+        begun,
+    })
+}
+
+async fn create<R: Rotation>(rotation: &R, attempt: &Attempt<'_>) -> Result<Outcome, R::Error> {
+    let token = &attempt.request.token;
+    if attempt.version(token, Some("AWSPENDING")).await?.is_some() {
+        return Ok(Outcome::Kept);
+    }
+    let current = attempt.current().await?;
+    let value = rotation.compose(attempt, current.as_ref()).await?;
+    let put = aws::put_pending(&attempt.base.secrets, attempt.request, &value).await;
+    if put.map_err(RotationError::from)? {
+        return Ok(Outcome::Created);
+    }
+    // Another invocation of this step was faster; its value is as good, and the version keeps it for ever.
+    attempt.pending().await?;
+    Ok(Outcome::Kept)
+}
+
+async fn finish(attempt: Attempt<'_>, proof: Proof) -> Result<Finished, RotationError> {
+    let (base, request) = (attempt.base, attempt.request);
+    let mut steps: Vec<_> =
+        proof.staged.map(|created| step("stage AWSPENDING", created)).into_iter().collect();
+    steps.push(step(proof.what, crate::time::now()));
+    let begun = base.reporter.begin(&request.token).await;
+    let current = attempt.labelled("AWSCURRENT").map(str::to_owned);
+    if let Err(error) = aws::promote(&base.secrets, request, current.as_deref()).await {
+        // The answer may have been lost after the label moved.
+        let versions = aws::describe(&base.secrets, &request.secret_id).await?.versions;
+        if labelled(&versions, "AWSCURRENT") != Some(request.token.as_str()) {
+            return Err(error.into());
+        }
+    }
+    let moved = crate::time::now();
+    steps.push(step("move AWSCURRENT", moved));
+    if let Some(from) = proof.window_from {
+        let window = moved.duration_since(from).as_millis();
+        tracing::info!(
+            message = format!("AWSCURRENT was not accepted for {window} ms"),
+            rotation.window_ms = u64::try_from(window).unwrap_or_default(),
+        );
+        steps.push(step(&format!("the value before was not accepted for {window} ms"), moved));
+    }
+    Ok(Finished { name: attempt.described.name, previous: current, steps, findings: proof.findings, begun })
+}
+
+fn step(name: &str, at: Timestamp) -> evidence::Step {
+    evidence::Step { name: name.to_owned(), at: at.into(), outcome: "succeeded".to_owned() }
+}
+
+async fn report_finished(base: &Base, request: &Request, finished: Finished, invocation: &Invocation) {
+    let mut message = text::rotated(&base.settings, &finished.name, request, finished.previous.as_deref());
+    message.lines.extend(finished.findings.iter().cloned());
+    let Finished { steps, findings, .. } = finished;
+    let draft = Draft { steps, findings, ..draft(base, request, "succeeded", invocation) };
+    base.reporter.report(draft, &message, finished.begun, invocation).await;
+}
+
+async fn report_failed<R: Rotation>(
+    rotation: &R,
+    request: &Request,
+    error: &R::Error,
+    invocation: &Invocation,
+) {
+    let base = rotation.base();
+    let message = text::failed(&base.settings, request, error, rotation.advise(request, error));
+    let failed = evidence::Step {
+        name: request.step.to_string(),
+        at: crate::time::now().into(),
+        outcome: format!("failed: {}", error.kind()),
+    };
+    // The service repeats a failed rotation for days: the same failure is told once a day.
+    let day = crate::time::local_date(invocation.now);
+    let run_id = format!("{}/{}/{}/{day}", request.token, request.step, error.fingerprint());
+    let begun = base.reporter.look(&run_id, invocation.now).await;
+    let draft = Draft {
+        run_id,
+        steps: vec![failed],
+        findings: vec![chain(error)],
+        ..draft(base, request, "failed", invocation)
+    };
+    base.reporter.report(draft, &message, begun, invocation).await;
+}
+
+/// The part of a record that every run has.
+fn draft(base: &Base, request: &Request, result: &'static str, invocation: &Invocation) -> Draft {
+    Draft {
+        run_id: request.token.clone(),
+        project: base.settings.project.clone(),
+        environment: base.settings.environment.clone(),
+        trigger: format!("rotation step {}", request.step),
+        subject: request.secret_id.clone(),
+        started: invocation.now.into(),
+        ended: crate::time::now().into(),
+        steps: Vec::new(),
+        findings: Vec::new(),
+        result,
+        code_version: base.settings.code_version.clone(),
+        channel: String::new(),
+    }
+}

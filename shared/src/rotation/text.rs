@@ -1,0 +1,338 @@
+//! What people read in the channel: what happened, to which secret, what to do next.
+
+use super::{Request, RotationError, Settings, Step};
+use crate::failure::{Failure, chain};
+use crate::language::Language;
+use crate::notify::Message;
+
+/// What an operator reads of a failure besides its kind.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Advice {
+    /// What went wrong, in a sentence.
+    pub cause: String,
+    /// Which value is in force now.
+    pub in_force: InForce,
+    /// What to do next.
+    pub next: String,
+}
+
+/// Which value the application can use after a failure.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum InForce {
+    /// The current one.
+    Current,
+    /// The pending one may be: the answer to a change was not seen.
+    Unsure,
+    /// The pending one; the current one is good no more.
+    Pending,
+    /// None that is stored.
+    Nothing,
+}
+
+impl Request {
+    /// Takes AWSPENDING off the version, so that a new rotation can begin. Danger: where the pending value is already
+    /// in force, nobody knows the value then.
+    pub fn clear_command(&self) -> String {
+        self.stage_command("AWSPENDING", &format!("--remove-from-version-id {}", self.token))
+    }
+
+    /// Makes a version the current one.
+    pub fn restore_command(&self, version: &str, instead_of: &str) -> String {
+        self.stage_command(
+            "AWSCURRENT",
+            &format!("--move-to-version-id {version} --remove-from-version-id {instead_of}"),
+        )
+    }
+
+    fn stage_command(&self, stage: &str, change: &str) -> String {
+        format!(
+            "`aws secretsmanager update-secret-version-stage --secret-id '{}' --version-stage {stage} {change}`",
+            self.secret_id
+        )
+    }
+
+    /// Rotates at once.
+    pub fn rotate_command(&self) -> String {
+        format!("`aws secretsmanager rotate-secret --secret-id '{}'`", self.secret_id)
+    }
+
+    /// The name in the secret's ARN: without the six characters that the service appends.
+    pub fn secret_name(&self) -> &str {
+        let resource =
+            self.secret_id.rsplit_once(":secret:").map_or(self.secret_id.as_str(), |(_, name)| name);
+        resource.rsplit_once('-').filter(|(_, suffix)| suffix.len() == 6).map_or(resource, |(name, _)| name)
+    }
+}
+
+/// The message of a finished rotation.
+pub(super) fn rotated(settings: &Settings, name: &str, request: &Request, previous: Option<&str>) -> Message {
+    let (project, environment, token) = (&settings.project, &settings.environment, &request.token);
+    let previous = previous.unwrap_or("—");
+    // The names that the application's Terraform gives its cluster and service.
+    let deploy = format!(
+        "`aws ecs update-service --cluster {project}-{environment}-cluster --service {project}-{environment}-api --force-new-deployment`"
+    );
+    let (title, versions, next) = match settings.language {
+        Language::Portuguese => (
+            format!("Segredo rotacionado: {name} ({environment})"),
+            format!("Versão nova (AWSCURRENT): `{token}`\nVersão anterior (AWSPREVIOUS): `{previous}`"),
+            format!(
+                "A aplicação só lê o segredo quando inicia. *Próximo passo*: forçar um novo deployment ({deploy}) e conferir o login."
+            ),
+        ),
+        Language::English => (
+            format!("Secret rotated: {name} ({environment})"),
+            format!("New version (AWSCURRENT): `{token}`\nPrevious version (AWSPREVIOUS): `{previous}`"),
+            format!(
+                "The application reads the secret only when it starts. *Next step*: force a new deployment ({deploy}) and check the login."
+            ),
+        ),
+    };
+    Message { title, lines: vec![versions, next], context: context(settings, request) }
+}
+
+/// The message of a failed step.
+pub(super) fn failed(
+    settings: &Settings,
+    request: &Request,
+    error: &impl Failure,
+    advice: Advice,
+) -> Message {
+    let (environment, step, kind, language) =
+        (&settings.environment, request.step, error.kind(), settings.language);
+    let name = request.secret_name();
+    let title = match language {
+        Language::Portuguese => format!("Rotação falhou: {name} ({environment})"),
+        Language::English => format!("Rotation failed: {name} ({environment})"),
+    };
+    let in_force = match advice.in_force {
+        InForce::Current => language.pick(
+            "O valor atual (AWSCURRENT) continua valendo. Versões:",
+            "The current value (AWSCURRENT) is still in force. Versions:",
+        ),
+        InForce::Unsure => language.pick(
+            "O valor novo pode já estar valendo: a última resposta não chegou. Conferir com",
+            "The new value may be in force already: the last answer did not arrive. Check with",
+        ),
+        InForce::Pending => language.pick(
+            "Só o valor pendente (AWSPENDING) está valendo; o atual (AWSCURRENT) não é mais aceito até a rotação terminar. Versões:",
+            "Only the pending value (AWSPENDING) is in force; the current one (AWSCURRENT) is not accepted until the rotation is finished. Versions:",
+        ),
+        InForce::Nothing => language.pick(
+            "Nenhum valor guardado está valendo. Versões:",
+            "No stored value is in force. Versions:",
+        ),
+    };
+    let versions = format!(
+        "`aws secretsmanager describe-secret --secret-id '{}' --query VersionIdsToStages`",
+        request.secret_id
+    );
+    Message {
+        title,
+        lines: vec![
+            format!("{step}: *{kind}*: {}", advice.cause),
+            format!("{in_force} {versions}"),
+            format!("*{}*: {}", language.pick("Próximo passo", "Next step"), advice.next),
+        ],
+        context: format!("{} · {}", chain(error), context(settings, request)),
+    }
+}
+
+fn context(settings: &Settings, request: &Request) -> String {
+    format!("{} · {} · {}", settings.function, request.secret_id, request.token)
+}
+
+impl RotationError {
+    /// What an operator reads of the failure.
+    pub fn advise(&self, language: Language, request: &Request) -> Advice {
+        let unanswered = matches!(self, Self::Deadline(_) | Self::SecretsManager(_));
+        let in_force = match request.step {
+            Step::FinishSecret if unanswered => InForce::Unsure,
+            _ => InForce::Current,
+        };
+        Advice { cause: self.cause(language), in_force, next: self.next_step(language, request) }
+    }
+
+    /// What went wrong, in a sentence. The technical detail, in English, stands in the message's small print.
+    fn cause(&self, language: Language) -> String {
+        if language == Language::English {
+            return self.to_string();
+        }
+        match self {
+            Self::InvalidEvent { field, .. } => {
+                format!("o evento não é do Secrets Manager (campo {field})")
+            }
+            Self::RotationNotEnabled => "a rotação não está ligada para o segredo".to_owned(),
+            Self::UnknownVersion { .. } => {
+                "o segredo não tem mais essa versão; a rotação não começou no Secrets Manager, ou foi abandonada"
+                    .to_owned()
+            }
+            Self::NotPending { .. } => {
+                "a versão não está em AWSPENDING; a rotação foi abandonada ou outra tomou o lugar dela".to_owned()
+            }
+            Self::CurrentMoved { .. } => {
+                "alguém moveu o AWSCURRENT à mão durante a rotação; ele fica onde está".to_owned()
+            }
+            Self::InvalidTag { tag, .. } => format!("a tag {tag} do segredo está errada"),
+            Self::WrongForm { .. } => "o valor guardado não tem a forma esperada".to_owned(),
+            Self::EmptyPending => "a versão pendente ainda não tem valor".to_owned(),
+            Self::PendingRejected { .. } => "o valor pendente não é o que a política pede".to_owned(),
+            Self::CurrentChanged => {
+                "outra parte do segredo mudou depois que o valor pendente foi feito; terminar desfaria a mudança"
+                    .to_owned()
+            }
+            Self::NoRandomness => "o gerador aleatório do sistema operacional falhou".to_owned(),
+            Self::Deadline(_) => "o passo não terminou no tempo da invocação".to_owned(),
+            Self::SecretsManager(call) => format!("a chamada {} falhou ({})", call.operation, call.code),
+        }
+    }
+
+    fn next_step(&self, language: Language, request: &Request) -> String {
+        let say = |portuguese: &str, english: &str| language.pick(portuguese, english).to_owned();
+        let rotate = request.rotate_command();
+        let at_once = say("(troca o valor na hora)", "(changes the value at once)");
+        match self {
+            Self::RotationNotEnabled => format!(
+                "{} `aws secretsmanager rotate-secret --secret-id '{}' --no-rotate-immediately`",
+                say(
+                    "se a rotação deve acontecer, ligá-la de novo, sem trocar o valor agora:",
+                    "if the rotation is wanted, switch it on again without changing the value now:",
+                ),
+                request.secret_id
+            ),
+            Self::UnknownVersion { .. } | Self::NotPending { .. } => format!(
+                "{} {rotate} {at_once}.",
+                say(
+                    "alguém mudou o segredo durante a rotação. Conferir qual versão vale e, se for preciso, rotacionar de novo:",
+                    "somebody changed the secret during the rotation. Check which version is in force and, if needed, rotate again:",
+                ),
+            ),
+            Self::CurrentMoved { .. } => format!(
+                "{} {} {} {rotate} {at_once}.",
+                say(
+                    "conferir qual versão vale. Enquanto o AWSPENDING estiver na versão desta rotação, as tentativas se repetem; removê-lo com",
+                    "check which version is in force. While AWSPENDING is on this rotation's version, it is tried again; remove it with",
+                ),
+                request.clear_command(),
+                say("e, se for preciso, rotacionar de novo com", "and, if needed, rotate again with"),
+            ),
+            Self::InvalidTag { .. } => say(
+                "corrigir as tags rotation:* do segredo ou a política (parâmetro Policy da stack); a próxima tentativa usa a correção.",
+                "correct the secret's rotation:* tags or the policy (the stack's parameter Policy); the next try uses the correction.",
+            ),
+            Self::WrongForm { .. } => say(
+                "conferir se esta é a função certa para o segredo e se o valor guardado tem a forma que a política indica (a linha miúda diz o que falta).",
+                "check that this is the right function for the secret and that the stored value has the form that the policy names (the small print says what is missing).",
+            ),
+            Self::PendingRejected { .. } | Self::CurrentChanged => format!(
+                "{} {} {} {rotate} {at_once}.",
+                say(
+                    "o valor pendente não pode mais ser alterado. Desfazer com",
+                    "the pending value cannot be changed any more. Clear it with",
+                ),
+                request.clear_command(),
+                say("e rotacionar de novo com", "and rotate again with"),
+            ),
+            Self::InvalidEvent { .. } | Self::EmptyPending | Self::NoRandomness | Self::Deadline(_) => say(
+                "nada a fazer agora: o Secrets Manager tenta de novo com a mesma versão. Se a falha se repetir, ver os logs da função.",
+                "nothing now: Secrets Manager tries again with the same version. If the failure repeats, read the function's logs.",
+            ),
+            Self::SecretsManager(call) => format!(
+                "{} {}.",
+                say(
+                    "o Secrets Manager tenta de novo com a mesma versão. Se a falha se repetir, conferir a permissão (IAM, KMS) para",
+                    "Secrets Manager tries again with the same version. If the failure repeats, check the permission (IAM, KMS) for",
+                ),
+                call.operation
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(step: Step) -> Request {
+        Request {
+            secret_id: "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveongs/dev/jwt-a1B2c3"
+                .to_owned(),
+            token: "4f1c2a7e-8d4b-4c55-9b0e-2f6f3a9d7c10".to_owned(),
+            rotation_token: None,
+            step,
+        }
+    }
+
+    /// The message of a failure at a step.
+    fn message(language: Language, step: Step, error: &RotationError) -> String {
+        let settings = Settings {
+            function: "moveongs-dev-rotate".to_owned(),
+            project: "moveongs".to_owned(),
+            environment: "dev".to_owned(),
+            code_version: "x".to_owned(),
+            language,
+            policy: "".parse().unwrap(),
+        };
+        let request = request(step);
+        failed(&settings, &request, error, error.advise(language, &request)).text()
+    }
+
+    #[test]
+    fn every_failure_names_secret_step_kind_and_next_step_in_both_languages() {
+        let reason = || "why".to_owned();
+        let call = crate::failure::CallError {
+            operation: "secretsmanager:GetSecretValue",
+            code: "AccessDeniedException".to_owned(),
+            message: reason(),
+        };
+        let late = crate::lambda::DeadlineExceeded { allowed: std::time::Duration::from_secs(20) };
+        let failures = [
+            (RotationError::InvalidEvent { field: "Step", expected: "a string" }, ""),
+            (RotationError::RotationNotEnabled, "--no-rotate-immediately"),
+            (RotationError::UnknownVersion { token: reason() }, "rotate-secret --secret-id"),
+            (RotationError::NotPending { token: reason() }, "rotate-secret --secret-id"),
+            (RotationError::CurrentMoved { token: reason() }, "--remove-from-version-id 4f1c2a7e"),
+            (RotationError::InvalidTag { tag: reason(), reason: reason() }, "rotation:*"),
+            (RotationError::WrongForm { reason: reason() }, "why"),
+            (RotationError::EmptyPending, ""),
+            (
+                RotationError::PendingRejected { reason: reason() },
+                "--version-stage AWSPENDING --remove-from-version-id 4f1c2a7e",
+            ),
+            (RotationError::CurrentChanged, "--remove-from-version-id 4f1c2a7e"),
+            (RotationError::NoRandomness, ""),
+            (RotationError::Deadline(late), ""),
+            (RotationError::SecretsManager(call), "secretsmanager:GetSecretValue"),
+        ];
+        for (error, command) in failures {
+            let [portuguese, english] = [Language::Portuguese, Language::English]
+                .map(|language| message(language, Step::TestSecret, &error));
+            assert_ne!(portuguese, english);
+            for (text, next) in [(&portuguese, "Próximo passo"), (&english, "Next step")] {
+                for part in ["/moveongs/dev/jwt", "testSecret", error.kind(), next, command] {
+                    assert!(text.contains(part), "{part} is not in: {text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_finish_without_an_answer_does_not_claim_that_the_old_value_holds() {
+        let late = crate::lambda::DeadlineExceeded { allowed: std::time::Duration::from_secs(20) };
+        let text = |step| message(Language::English, step, &RotationError::Deadline(late.clone()));
+        let finish = text(Step::FinishSecret);
+        assert!(finish.contains("may be in force already") && !finish.contains("still in force"));
+        assert!(text(Step::TestSecret).contains("still in force"));
+    }
+
+    #[test]
+    fn the_name_is_read_from_the_arn() {
+        let name = |name: &str| {
+            let secret_id = format!("arn:aws:secretsmanager:sa-east-1:123456789012:secret:{name}");
+            Request { secret_id, ..request(Step::SetSecret) }.secret_name().to_owned()
+        };
+        assert_eq!(name("/moveongs/dev/jwt-a1B2c3"), "/moveongs/dev/jwt");
+        assert_eq!(name("moveongs-dev-jwt-a1B2c3"), "moveongs-dev-jwt");
+        assert_eq!(name("moveongs-dev-jwt"), "moveongs-dev-jwt");
+    }
+}

@@ -1,0 +1,89 @@
+//! Which version is what: the preconditions of every step. No I/O, no clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::RotationError;
+
+/// Version ids and their staging labels.
+pub type Versions = BTreeMap<String, BTreeSet<String>>;
+
+/// What is to be done with a step.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Plan {
+    /// The rotation is over: AWSCURRENT is on the token.
+    AlreadyCurrent,
+    /// The rotation is under way.
+    Perform,
+}
+
+/// The version that carries a label.
+pub fn labelled<'a>(versions: &'a Versions, label: &str) -> Option<&'a str> {
+    versions.iter().find(|(_, labels)| labels.contains(label)).map(|(id, _)| id.as_str())
+}
+
+/// Checks that a step belongs to a rotation that is under way.
+///
+/// AWSPENDING on the version that is AWSCURRENT already is normal: the service takes it off later.
+pub(super) fn plan(
+    token: &str,
+    rotation_enabled: Option<bool>,
+    versions: &Versions,
+) -> Result<Plan, RotationError> {
+    if rotation_enabled != Some(true) {
+        return Err(RotationError::RotationNotEnabled);
+    }
+    let labels =
+        versions.get(token).ok_or_else(|| RotationError::UnknownVersion { token: token.to_owned() })?;
+    if labels.contains("AWSCURRENT") {
+        return Ok(Plan::AlreadyCurrent);
+    }
+    if !labels.contains("AWSPENDING") {
+        return Err(RotationError::NotPending { token: token.to_owned() });
+    }
+    // The service retries for days a rotation that moved AWSCURRENT and died before it answered. Who has moved the label
+    // back meanwhile has left AWSPREVIOUS here.
+    if labels.contains("AWSPREVIOUS") {
+        return Err(RotationError::CurrentMoved { token: token.to_owned() });
+    }
+    Ok(Plan::Perform)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "new";
+
+    #[track_caller]
+    fn check(enabled: Option<bool>, versions: &[(&str, &[&str])], expected: Result<Plan, RotationError>) {
+        let versions = versions
+            .iter()
+            .map(|(id, labels)| ((*id).to_owned(), labels.iter().map(|label| (*label).to_owned()).collect()))
+            .collect();
+        assert_eq!(plan(TOKEN, enabled, &versions), expected);
+    }
+
+    #[test]
+    fn the_plan_of_every_state() {
+        const RUNNING: &[(&str, &[&str])] = &[("old", &["AWSCURRENT"]), ("new", &["AWSPENDING"])];
+        check(Some(true), RUNNING, Ok(Plan::Perform));
+        // The first value of a secret that was made empty.
+        check(Some(true), &[("new", &["AWSPENDING"])], Ok(Plan::Perform));
+        check(Some(true), &[("new", &["AWSCURRENT"])], Ok(Plan::AlreadyCurrent));
+        check(Some(true), &[("new", &["AWSCURRENT", "AWSPENDING"])], Ok(Plan::AlreadyCurrent));
+        check(Some(false), RUNNING, Err(RotationError::RotationNotEnabled));
+        check(None, RUNNING, Err(RotationError::RotationNotEnabled));
+        let unknown = RotationError::UnknownVersion { token: TOKEN.into() };
+        check(Some(true), &[("old", &["AWSCURRENT"])], Err(unknown));
+        let not_pending = || Err(RotationError::NotPending { token: TOKEN.into() });
+        check(Some(true), &[("old", &["AWSCURRENT"]), ("new", &[])], not_pending());
+        check(Some(true), &[("old", &["AWSCURRENT"]), ("new", &["AWSPREVIOUS"])], not_pending());
+        // A person has taken back what an attempt that died had finished.
+        let moved = RotationError::CurrentMoved { token: TOKEN.into() };
+        let taken_back: &[(&str, &[&str])] =
+            &[("old", &["AWSCURRENT"]), ("new", &["AWSPENDING", "AWSPREVIOUS"])];
+        check(Some(true), taken_back, Err(moved));
+        // A second rotation has taken the label.
+        check(Some(true), &[("new", &[]), ("newer", &["AWSPENDING"])], not_pending());
+    }
+}

@@ -1,0 +1,98 @@
+"""A small application of a database: its schema and users, and a process that logs in again and again as it would.
+
+- `python -m localcloud.application prepare` makes, as the master user, what an application team makes before the first
+  rotation: an ordinary user that owns the schema, and a user that may do no more than manage it. Reads a JSON object
+  on stdin: `{host, port, dbname, master: {user, password}, user: {user, password}, admin: {user, password}}`. May
+  be repeated: what is there stays.
+- `python -m localcloud.application serve` reads `{endpoint, secret}` on stdin, and until the end of stdin opens one new
+  connection after another, writes and reads: in turns with the `DATABASE_URL` that it started with, as a running task
+  does, and with the one that AWSCURRENT holds now, as a task that starts does. Then prints
+  `{"logins": N, "failures": N, "errors": [...]}`.
+
+Both verify the server's certificate against the file that PGSSLROOTCERT names.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sys
+import threading
+import urllib.request
+
+import psycopg
+from psycopg import sql
+
+# The part of the application's schema that the guide calls critical.
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS beneficiaries (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), full_name text NOT NULL);
+CREATE TABLE IF NOT EXISTS enrollments (
+  id uuid PRIMARY KEY DEFAULT gen_random_uuid(), beneficiary_id uuid REFERENCES beneficiaries ON DELETE CASCADE);
+CREATE TABLE IF NOT EXISTS audit_logs (id bigserial PRIMARY KEY, entity text, action text);
+"""
+
+
+def prepare(wanted: dict) -> None:
+    place = {key: wanted[key] for key in ("host", "port", "dbname")} | {"sslmode": "verify-full"}
+    user, admin = wanted["user"], wanted["admin"]
+    with psycopg.connect(**place, **wanted["master"]) as master:
+        there = {row[0] for row in master.execute("SELECT rolname FROM pg_roles")}
+        if user["user"] in there:
+            return
+        name, manager = sql.Identifier(user["user"]), sql.Identifier(admin["user"])
+        master.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(name, user["password"]))
+        attributes = "LOGIN CREATEROLE CONNECTION LIMIT 5"
+        master.execute(sql.SQL(f"CREATE ROLE {{}} {attributes} PASSWORD {{}}").format(manager, admin["password"]))
+        if master.info.server_version >= 160000:
+            rights = "ADMIN TRUE, INHERIT FALSE, SET FALSE"
+            master.execute(sql.SQL(f"GRANT {{}} TO {{}} WITH {rights}").format(name, manager))
+        master.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(name))
+        database = sql.Identifier(wanted["dbname"])
+        master.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, name))
+        master.execute(sql.SQL("REVOKE {} FROM CURRENT_USER").format(name))
+    with psycopg.connect(**place, **user) as owner:
+        # In a schema that the user may write to on every major.
+        owner.execute(SCHEMA)
+
+
+def current(endpoint: str, secret: str) -> str:
+    headers = {
+        "content-type": "application/x-amz-json-1.1",
+        "x-amz-target": "secretsmanager.GetSecretValue",
+        "authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/secretsmanager/aws4_request, "
+        "SignedHeaders=host, Signature=0",
+    }
+    body = json.dumps({"SecretId": secret, "VersionStage": "AWSCURRENT"}).encode()
+    with urllib.request.urlopen(urllib.request.Request(endpoint, body, headers), timeout=30) as answer:
+        return json.load(answer)["SecretString"]
+
+
+def serve(wanted: dict, stop: threading.Event) -> dict:
+    started_with = current(wanted["endpoint"], wanted["secret"])
+    counts = {"logins": 0, "failures": 0, "errors": []}
+    for starting in itertools.cycle((True, False)):
+        if stop.is_set():
+            return counts
+        url = current(wanted["endpoint"], wanted["secret"]) if starting else started_with
+        try:
+            with psycopg.connect(url, sslmode="verify-full", connect_timeout=10) as database:
+                database.execute("INSERT INTO beneficiaries (full_name) VALUES ('demo')")
+                database.execute("SELECT count(*) FROM beneficiaries")
+            counts["logins"] += 1
+        except psycopg.Error as error:
+            counts["failures"] += 1
+            counts["errors"].append(str(error))
+
+
+def main() -> None:
+    if sys.argv[1] == "prepare":
+        prepare(json.load(sys.stdin))
+        return
+    wanted = json.loads(sys.stdin.readline())
+    stop = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), stop.set()), daemon=True).start()
+    print(json.dumps(serve(wanted, stop)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,206 @@
+//! A database secret of a test: its user, its value, and who can log in with it.
+
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+use tokio_postgres::Client;
+
+use crate::cloud::Cloud;
+use crate::secret::Secret;
+use crate::server::Server;
+
+/// How the credential is replaced.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Strategy {
+    Single,
+    Alternating,
+}
+
+pub(crate) const BOTH: [Strategy; 2] = [Strategy::Single, Strategy::Alternating];
+
+/// A secret with the URL of a database of its own, which nothing has rotated yet.
+pub(crate) struct Credential<'a> {
+    pub(crate) secret: Secret<'a>,
+    pub(crate) server: Server,
+    pub(crate) strategy: Strategy,
+    /// Name of the user at the start, and of its database.
+    pub(crate) user: String,
+}
+
+impl<'a> Credential<'a> {
+    /// A user with a database of the same name, and a secret in URL form.
+    pub(crate) async fn new(cloud: &'a Cloud, major: u32, strategy: Strategy, name: &str) -> Self {
+        let server = Server::of(cloud, major).await;
+        let user = format!("{name}_{major}_{strategy:?}_{}", std::process::id()).to_lowercase();
+        server.application(&user, &user, "first-Password.of_the~app").await;
+        let (host, port) = (&server.host, server.port);
+        let url = format!("postgres://{user}:first-Password.of_the~app@{host}:{port}/{user}?sslmode=require");
+        Self::with_value(cloud, server, strategy, &user, &url).await
+    }
+
+    /// The same for a user that is there already.
+    pub(crate) async fn with_value(
+        cloud: &'a Cloud,
+        server: Server,
+        strategy: Strategy,
+        user: &str,
+        value: &str,
+    ) -> Self {
+        let admin = server.admin_secret.clone();
+        let tags: &[(&str, &str)] = match strategy {
+            Strategy::Single => &[("rotation:strategy", "single-user")],
+            Strategy::Alternating => {
+                &[("rotation:strategy", "alternating-users"), ("rotation:admin-secret", &admin)]
+            }
+        };
+        let secret = Secret::new(cloud, &format!("{user}-{}", std::process::id()), value, tags).await;
+        Self { secret, server, strategy, user: user.to_owned() }
+    }
+
+    pub(crate) fn cloud(&self) -> &'a Cloud {
+        self.secret.cloud
+    }
+
+    /// The user who comes after the first one.
+    pub(crate) fn next_user(&self) -> String {
+        match self.strategy {
+            Strategy::Single => self.user.clone(),
+            Strategy::Alternating => format!("{}_clone", self.user),
+        }
+    }
+
+    /// User and password of a version.
+    pub(crate) async fn login_of(&self, version: &str) -> (String, String) {
+        parts(&self.secret.value(version).await)
+    }
+
+    /// A session with a version's credential.
+    pub(crate) async fn enter(&self, version: &str) -> Result<Client, tokio_postgres::Error> {
+        let (user, password) = self.login_of(version).await;
+        self.server.login(&self.user, &user, &password).await
+    }
+
+    /// Whether a version's credential is good; a failure of another kind than a refusal fails the test.
+    pub(crate) async fn logs_in(&self, version: &str) -> bool {
+        match self.enter(version).await {
+            Ok(_) => true,
+            Err(error) => {
+                assert_eq!(error.code().map(|code| code.code()), Some("28P01"), "{error}");
+                false
+            }
+        }
+    }
+
+    /// A credential's session writes and reads what the application's first table holds.
+    pub(crate) async fn works(&self, version: &str) {
+        let session = self.enter(version).await.unwrap();
+        session.batch_execute("INSERT INTO first VALUES (2); SELECT id FROM first").await.unwrap();
+    }
+
+    /// Checks the end state of a rotation from the version `from` to `token`: labels, logins, the text, the record.
+    pub(crate) async fn finished(&self, token: &str, from: &str) {
+        let labels = self.secret.labels().await;
+        let label = |version: &str| labels[version].iter().cloned().collect::<Vec<_>>();
+        assert_eq!(label(token), ["AWSCURRENT"]);
+        assert_eq!(label(from), ["AWSPREVIOUS"]);
+        self.works(token).await;
+        assert_eq!(self.logs_in(from).await, self.strategy == Strategy::Alternating);
+        let (old, new) = (self.secret.value(from).await, self.secret.value(token).await);
+        let ((old_user, old_password), (new_user, new_password)) = (parts(&old), parts(&new));
+        assert_ne!(old_password, new_password);
+        assert_eq!(new_password.len(), 40);
+        let turns = [self.user.clone(), format!("{}_clone", self.user)];
+        match self.strategy {
+            Strategy::Single => assert_eq!(new_user, old_user),
+            Strategy::Alternating => {
+                assert!(new_user != old_user && turns.contains(&new_user), "{new_user} after {old_user}");
+            }
+        }
+        if old.starts_with("postgres") {
+            let replaced = old.replacen(
+                &format!("{old_user}:{old_password}@"),
+                &format!("{new_user}:{new_password}@"),
+                1,
+            );
+            assert_eq!(new, replaced);
+        }
+        let record = self.cloud().record_of(token).await.expect("the rotation has its record");
+        assert_eq!(record["result"], "succeeded");
+    }
+
+    /// That nothing was changed: the first version is current and logs in.
+    pub(crate) async fn untouched(&self) {
+        assert_eq!(self.secret.labelled("AWSCURRENT").await.as_ref(), Some(&self.secret.first));
+        self.works(&self.secret.first).await;
+    }
+
+    /// Performs these steps as the service does, and expects each to succeed.
+    pub(crate) async fn steps(&self, token: &str, steps: &[&str]) {
+        for step in steps {
+            let done = self.secret.step(step, token).await;
+            assert!(done.is_ok(), "{step}: {done:?}");
+        }
+    }
+
+    /// A session that holds the lock which setSecret takes.
+    pub(crate) async fn lock_holder(&self) -> Client {
+        let session = self.server.master(&self.user).await;
+        // The function's key: FNV-1a, 64 bits, over this name.
+        let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        let key = format!("rotate-database/{}", self.user).bytes().fold(0xcbf2_9ce4_8422_2325, fold);
+        session.execute("SELECT pg_advisory_lock($1)", &[&key.cast_signed()]).await.unwrap();
+        session
+    }
+
+    /// Waits until `count` sessions wait for that lock.
+    pub(crate) async fn waiting(&self, count: i64) {
+        let session = self.server.master(&self.user).await;
+        crate::cloud::eventually("invocations that wait for the lock", async || {
+            let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+            let found: i64 = session.query_one(waiting, &[]).await.unwrap().get(0);
+            (found == count).then_some(())
+        })
+        .await;
+    }
+
+    /// Puts a value as a person does; it becomes the current one.
+    pub(crate) async fn put(&self, value: String) -> String {
+        let put = self.cloud().secrets.put_secret_value().secret_id(&self.secret.arn).secret_string(value);
+        put.send().await.unwrap().version_id.unwrap()
+    }
+
+    /// Moves a label as a person does.
+    pub(crate) async fn move_label(&self, label: &str, to: Option<&str>, from: Option<&str>) {
+        let change = self.cloud().secrets.update_secret_version_stage().secret_id(&self.secret.arn);
+        let change = change.version_stage(label).set_move_to_version_id(to.map(str::to_owned));
+        change.set_remove_from_version_id(from.map(str::to_owned)).send().await.unwrap();
+    }
+}
+
+/// User and password of a URL, or of a JSON document with `username` and `password`.
+pub(crate) fn parts(text: &str) -> (String, String) {
+    if let Ok(document) = serde_json::from_str::<Value>(text) {
+        let field = |name: &str| document[name].as_str().unwrap().to_owned();
+        return (field("username"), field("password"));
+    }
+    let (_, rest) = text.split_once("://").unwrap();
+    let (user, rest) = rest.split_once(':').unwrap();
+    let (password, _) = rest.split_once('@').unwrap();
+    let decoded = |part: &str| percent_decode_str(part).decode_utf8().unwrap().into_owned();
+    (decoded(user), decoded(password))
+}
+
+/// The error of a refused step, by its kind.
+#[track_caller]
+pub(crate) fn kind(refused: Result<Value, Value>, expected: &str) -> String {
+    let error = refused.expect_err("the step should have been refused");
+    assert_eq!(error["errorType"], expected, "{error}");
+    error["errorMessage"].as_str().unwrap().to_owned()
+}
+
+/// AWS's form of a database secret.
+pub(crate) fn aws_form(server: &Server, user: &str, password: &str) -> Value {
+    json!({
+        "engine": "postgres", "host": server.host, "port": server.port,
+        "username": user, "password": password, "dbname": user,
+    })
+}

@@ -1,0 +1,89 @@
+//! A client that does nothing but log in with AWSCURRENT, again and again, while something else goes on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::cloud::Cloud;
+use crate::credential::parts;
+use crate::server::Server;
+
+/// What a prober saw.
+#[derive(Debug, Default)]
+pub(crate) struct Probed {
+    pub(crate) logins: u64,
+    pub(crate) failures: Vec<String>,
+    /// Longest time from the first refused login to the next good one.
+    pub(crate) longest_window: Duration,
+}
+
+impl Probed {
+    /// Adds what another prober saw.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.logins += other.logins;
+        self.failures.extend(other.failures);
+        self.longest_window = self.longest_window.max(other.longest_window);
+    }
+}
+
+/// A running prober.
+pub(crate) struct Prober {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Probed>,
+}
+
+impl Prober {
+    /// Starts one for the secret `arn` of a database on `server`; it has logged in once when this returns.
+    pub(crate) async fn start(server: &Server, arn: &str, database: &str) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (server, arn, database, stopped) =
+            (server.clone(), arn.to_owned(), database.to_owned(), stop.clone());
+        let (first, begun) = tokio::sync::oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(probe(&server, &arn, &database, &stopped, first))
+        });
+        begun.await.unwrap();
+        Self { stop, thread }
+    }
+
+    /// Ends it.
+    pub(crate) fn end(self) -> Probed {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+async fn probe(
+    server: &Server,
+    arn: &str,
+    database: &str,
+    stop: &AtomicBool,
+    first: tokio::sync::oneshot::Sender<()>,
+) -> Probed {
+    let cloud = Cloud::connect("rotate-database").await;
+    let (mut probed, mut first, mut refused_since) = (Probed::default(), Some(first), None);
+    while !stop.load(Ordering::Relaxed) {
+        let current = cloud.secrets.get_secret_value().secret_id(arn).version_stage("AWSCURRENT");
+        let (user, password) = parts(&current.send().await.unwrap().secret_string.unwrap());
+        match server.login(database, &user, &password).await {
+            Ok(_) => {
+                probed.logins += 1;
+                if let Some(since) = refused_since.take() {
+                    probed.longest_window = probed.longest_window.max(Instant::elapsed(&since));
+                }
+            }
+            Err(error) => {
+                refused_since.get_or_insert_with(Instant::now);
+                probed.failures.push(format!("{user}: {error}: {:?}", error.code().map(|code| code.code())));
+            }
+        }
+        if let Some(first) = first.take() {
+            let _ = first.send(());
+        }
+        // Every few milliseconds, and the other processes of the machine get a turn, too.
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+    probed
+}

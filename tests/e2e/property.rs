@@ -1,0 +1,530 @@
+//! For random users, passwords, URL parameters and documents: after a rotation every reader of the secret logs in, and
+//! nothing else in the secret has changed.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use percent_encoding::percent_decode_str;
+use postgres_protocol::escape::escape_identifier as ident;
+use postgres_protocol::password::scram_sha_256;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{Config, TestError, TestRunner};
+use serde_json::json;
+
+use crate::cloud::Cloud;
+use crate::credential::{self, BOTH};
+use crate::readers::{self, Login, NODE_POSTGRES, Reader};
+use crate::secret::Secret;
+use crate::server::Server;
+
+/// Cases of each server, form and strategy.
+const CASES: u32 = 4;
+
+/// What PostgreSQL keeps of a name, and what the names of alternating users leave of it.
+const NAME_BYTES: usize = 63;
+const STEM_BYTES: usize = NAME_BYTES - "_clone".len();
+
+/// Fewest bytes of a random password that stands nowhere by chance.
+const SEARCHED: usize = 16;
+
+/// The databases that a secret names. node-postgres decodes no reserved character there, so none has one.
+const DATABASES: [&str; 2] = ["postgres", "mové ongs"];
+
+#[derive(Clone, Copy, Debug)]
+enum Form {
+    /// The URL alone.
+    Url,
+    /// AWS's JSON document.
+    Fields,
+    /// The same with a `DATABASE_URL`.
+    FieldsAndUrl,
+}
+
+/// A secret before its first rotation.
+#[derive(Clone, Debug)]
+struct Case {
+    user: String,
+    password: String,
+    database: &'static str,
+    /// Parameters of the URL, encoded; the CA's is not among them.
+    parameters: Vec<String>,
+    /// Members of the document that mean nothing.
+    members: Vec<(String, String)>,
+    /// Ranks of the URL's parameters, and of the document's members.
+    order: [u8; 24],
+    /// Chooses among equal notations.
+    mask: u64,
+}
+
+/// A piece of the secret's text.
+enum Piece {
+    /// What a rotation leaves as it is.
+    Fixed(String),
+    /// A user or a password.
+    Slot(Part, Notation),
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Part {
+    User,
+    Password,
+}
+
+#[derive(Clone, Copy)]
+enum Notation {
+    /// In a URL.
+    Url,
+    /// In a URL that is a JSON string.
+    UrlInJson,
+    /// As a JSON string, quotes included.
+    Json,
+}
+
+/// What all cases need.
+struct Stage {
+    cloud: Cloud,
+    rootcert: String,
+    readers: [Reader; 3],
+    made: usize,
+}
+
+#[test]
+fn after_a_rotation_every_reader_logs_in_and_nothing_else_has_changed() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let cloud = runtime.block_on(Cloud::connect("rotate-database"));
+    let rootcert = cloud.facts["rds_ca"].as_str().unwrap().to_owned();
+    let stage = RefCell::new(Stage { cloud, rootcert, readers: readers::start(), made: 0 });
+    for major in [15, 18] {
+        let server = runtime.block_on(prepared(&stage.borrow().cloud, major));
+        for form in [Form::Url, Form::Fields, Form::FieldsAndUrl] {
+            for strategy in BOTH {
+                let alternating = strategy == credential::Strategy::Alternating;
+                let mut runner = TestRunner::new(Config {
+                    cases: CASES,
+                    // What was found is made a test of its own.
+                    failure_persistence: None,
+                    max_shrink_iters: 32,
+                    ..Config::default()
+                });
+                let outcome = runner.run(&case(if alternating { STEM_BYTES } else { NAME_BYTES }), |case| {
+                    runtime.block_on(stage.borrow_mut().rotates(&server, form, alternating, &case));
+                    Ok(())
+                });
+                match outcome {
+                    Ok(()) => {}
+                    Err(TestError::Fail(reason, case)) => {
+                        panic!("PostgreSQL {major}, {form:?}, {strategy:?}: {reason}\n{case:?}")
+                    }
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+    }
+}
+
+/// A server with the databases.
+async fn prepared(cloud: &Cloud, major: u32) -> Server {
+    let server = Server::of(cloud, major).await;
+    let master = server.master("postgres").await;
+    for database in DATABASES {
+        let found = master.query("SELECT FROM pg_database WHERE datname = $1", &[&database]).await.unwrap();
+        if found.is_empty() {
+            master.batch_execute(&format!("CREATE DATABASE {}", ident(database))).await.unwrap();
+        }
+    }
+    server
+}
+
+impl Stage {
+    /// Rotates the secret of a case, twice when users alternate, and checks it after each time.
+    async fn rotates(&mut self, server: &Server, form: Form, alternating: bool, case: &Case) {
+        let Self { cloud, rootcert, readers, made } = self;
+        let manager = server.manager("postgres").await;
+        let [user, clone, owner] = ["", "_clone", "_owner"].map(|suffix| format!("{}{suffix}", case.user));
+        let drop_roles =
+            [&user, &clone, &owner].map(|role| format!("DROP ROLE IF EXISTS {};", ident(role))).concat();
+        manager.batch_execute(&drop_roles).await.unwrap();
+        let verifier = scram_sha_256(case.password.as_bytes());
+        let create = format!("CREATE ROLE {} LOGIN PASSWORD '{verifier}'", ident(&user));
+        manager.batch_execute(&create).await.unwrap();
+
+        let template = case.template(form, server, rootcert);
+        let first = case.text(&template);
+        let places = if let Form::FieldsAndUrl = form { 2 } else { 1 };
+        // node-postgres prepares a password that SASLprep refuses, where PostgreSQL takes it as it is.
+        let odd = stringprep::saslprep(&case.password).is_err();
+        let mut log_in = |secret: &str, session_user: &str, current_user: &str| {
+            let login =
+                Login { session_user: session_user.to_owned(), current_user: current_user.to_owned() };
+            for (reader, answer) in answers(readers, secret, rootcert) {
+                if odd && secret == first && reader == NODE_POSTGRES {
+                    continue;
+                }
+                assert_eq!(answer, Ok(vec![login.clone(); places]), "{reader}: {secret}");
+            }
+        };
+        log_in(&first, &user, &user);
+
+        *made += 1;
+        // A case that failed leaves its secret behind, also for another run on the same cloud.
+        let name = format!("property-{}-{made}", std::process::id());
+        let tags: &[_] = if alternating {
+            &[("rotation:strategy", "alternating-users"), ("rotation:admin-secret", &server.admin_secret)]
+        } else {
+            &[("rotation:strategy", "single-user")]
+        };
+        let secret = Secret::new(cloud, &name, &first, tags).await;
+        let turns: &[_] = if alternating { &[(&user, &clone), (&clone, &user)] } else { &[(&user, &user)] };
+        let mut previous = first.clone();
+        let mut passwords = vec![case.password.clone()];
+        for (old, new) in turns {
+            let token = secret.rotate().await;
+            assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&token));
+            let current = secret.value(&token).await;
+            let password = written(&template, &current, new)
+                .unwrap_or_else(|| panic!("not the same with another login:\n{previous}\n{current}"));
+            assert!(!passwords.contains(&password), "a password that was used before");
+            if alternating {
+                log_in(&current, new, &owner);
+                log_in(&previous, old, &owner);
+            } else {
+                log_in(&current, new, new);
+            }
+            passwords.push(password);
+            previous = current;
+        }
+        if !alternating {
+            for (reader, answer) in answers(readers, &first, rootcert) {
+                let refusal = answer.expect_err(reader);
+                assert!(refusal.contains("password authentication failed"), "{reader}: {refusal}");
+            }
+        }
+
+        // The search for leaked values would find its short names and members everywhere; the passwords are for it.
+        let delete = cloud.secrets.delete_secret().secret_id(&secret.arn).force_delete_without_recovery(true);
+        delete.send().await.unwrap();
+        passwords.retain(|password| password.len() >= SEARCHED);
+        let kept = json!(
+            passwords
+                .iter()
+                .enumerate()
+                .map(|(at, password)| (at.to_string(), password))
+                .collect::<BTreeMap<_, _>>()
+        );
+        let keep = cloud.secrets.create_secret().name(format!("{}{name}-passwords", cloud.prefix()));
+        keep.secret_string(kept.to_string()).send().await.unwrap();
+        manager.batch_execute(&drop_roles).await.unwrap();
+    }
+}
+
+/// What each reader says to a secret.
+fn answers(
+    readers: &mut [Reader],
+    secret: &str,
+    rootcert: &str,
+) -> Vec<(&'static str, Result<Vec<Login>, String>)> {
+    readers.iter_mut().for_each(|reader| reader.ask(secret, rootcert));
+    readers.iter_mut().map(|reader| (reader.name, reader.answer())).collect()
+}
+
+impl Case {
+    fn template(&self, form: Form, server: &Server, rootcert: &str) -> Vec<Piece> {
+        let fixed = |text: String| vec![Piece::Fixed(text)];
+        if let Form::Url = form {
+            return self.url(server, rootcert, Notation::Url);
+        }
+        let quoted = |text: &str| quoted(text, self.mask);
+        let port = server.port;
+        let port = if self.mask & 1 == 0 { port.to_string() } else { quoted(&port.to_string()) };
+        let mut members = vec![
+            ("engine".to_owned(), fixed(quoted("postgres"))),
+            ("host".to_owned(), fixed(quoted(&server.host))),
+            ("port".to_owned(), fixed(port)),
+            ("dbname".to_owned(), fixed(quoted(self.database))),
+            ("username".to_owned(), vec![Piece::Slot(Part::User, Notation::Json)]),
+            ("password".to_owned(), vec![Piece::Slot(Part::Password, Notation::Json)]),
+        ];
+        if let Form::FieldsAndUrl = form {
+            let mut url = fixed("\"".to_owned());
+            url.extend(self.url(server, rootcert, Notation::UrlInJson));
+            url.extend(fixed("\"".to_owned()));
+            members.push(("DATABASE_URL".to_owned(), url));
+        }
+        if self.mask & 2 == 0 {
+            // Another login, which is none of this secret's business.
+            let url = format!("postgres://report:n%6Ft%20ours@{}:{}/postgres", server.host, server.port);
+            for (key, value) in [
+                ("REPORT_URL", url.as_str()),
+                ("report_user", "report"),
+                ("report_password", "n\u{f6}t ours"),
+            ] {
+                members.push((key.to_owned(), fixed(quoted(value))));
+            }
+        }
+        // A number in front keeps the keys apart, and a letter behind keeps them from meaning something.
+        let more = self.members.iter().enumerate();
+        members.extend(more.map(|(at, (key, value))| (format!("{at}{key}x"), fixed(value.clone()))));
+        let members = self.ordered(members);
+
+        let space = |at: usize| [" ", "", "\n\t", "\r\n  "][(self.mask >> (at % 31) & 3) as usize];
+        let mut pieces = fixed(format!("{}{{", space(0)));
+        for (at, (key, value)) in members.into_iter().enumerate() {
+            let comma = if at == 0 { "" } else { "," };
+            pieces.extend(fixed(format!(
+                "{comma}{}{}{}:{}",
+                space(at),
+                quoted(&key),
+                space(at + 1),
+                space(at + 2)
+            )));
+            pieces.extend(value);
+            pieces.extend(fixed(space(at + 3).to_owned()));
+        }
+        pieces.extend(fixed(format!("}}{}", space(1))));
+        pieces
+    }
+
+    fn url(&self, server: &Server, rootcert: &str, notation: Notation) -> Vec<Piece> {
+        let mut parameters = self.parameters.clone();
+        parameters.push(format!("sslrootcert={}", percent(rootcert, self.mask)));
+        let end = format!(
+            "@{}:{}/{}?{}",
+            server.host,
+            server.port,
+            percent(self.database, 0),
+            self.ordered(parameters).join("&"),
+        );
+        let scheme = ["postgres://", "postgresql://"][(self.mask >> 2 & 1) as usize];
+        let fixed = |text: &str| {
+            Piece::Fixed(match notation {
+                Notation::UrlInJson => escaped(text, self.mask >> 3),
+                _ => text.to_owned(),
+            })
+        };
+        vec![
+            fixed(scheme),
+            Piece::Slot(Part::User, notation),
+            fixed(":"),
+            Piece::Slot(Part::Password, notation),
+            fixed(&end),
+        ]
+    }
+
+    /// The secret's text before its first rotation.
+    fn text(&self, template: &[Piece]) -> String {
+        let piece = |piece: &Piece| match piece {
+            Piece::Fixed(text) => text.clone(),
+            Piece::Slot(part, notation) => {
+                let text = if *part == Part::User { &self.user } else { &self.password };
+                match notation {
+                    Notation::Url => percent(text, self.mask),
+                    Notation::UrlInJson => escaped(&percent(text, self.mask), self.mask >> 1),
+                    Notation::Json => quoted(text, self.mask),
+                }
+            }
+        };
+        template.iter().map(piece).collect()
+    }
+
+    fn ordered<T>(&self, mut items: Vec<T>) -> Vec<T> {
+        let mut ranks = self.order.iter().cycle();
+        items.sort_by_cached_key(|_| ranks.next());
+        items
+    }
+}
+
+/// The password in a text, if it is that of the template with this user and one password in their places.
+fn written(template: &[Piece], text: &str, user: &str) -> Option<String> {
+    let mut rest = text;
+    let mut password = None;
+    for piece in template {
+        let (part, notation) = match piece {
+            Piece::Fixed(text) => {
+                rest = rest.strip_prefix(text.as_str())?;
+                continue;
+            }
+            Piece::Slot(part, notation) => (part, notation),
+        };
+        let (found, length) = match notation {
+            Notation::Json => {
+                let mut strings = serde_json::Deserializer::from_str(rest).into_iter::<String>();
+                (strings.next()?.ok()?, strings.byte_offset())
+            }
+            Notation::Url | Notation::UrlInJson => {
+                let written = |c: char| c.is_ascii_alphanumeric() || "-._~%".contains(c);
+                let length = rest.find(|c| !written(c))?;
+                (percent_decode_str(&rest[..length]).decode_utf8().ok()?.into_owned(), length)
+            }
+        };
+        match part {
+            Part::User if found == user => {}
+            Part::Password if password.as_ref().is_none_or(|known| *known == found) => password = Some(found),
+            _ => return None,
+        }
+        rest = &rest[length..];
+    }
+    password.filter(|_| rest.is_empty())
+}
+
+/// A JSON string in which some characters, chosen by the mask, are escaped.
+fn quoted(text: &str, mask: u64) -> String {
+    format!("\"{}\"", escaped(text, mask))
+}
+
+/// The same without the quotes.
+fn escaped(text: &str, mask: u64) -> String {
+    let character = |(at, character): (usize, char)| {
+        if mask.rotate_right(at as u32) & 4 == 0 {
+            let string = serde_json::to_string(&character).unwrap();
+            return string[1..string.len() - 1].to_owned();
+        }
+        character.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+    };
+    text.chars().enumerate().map(character).collect()
+}
+
+/// A part of a URL in which some bytes that could stand as they are, chosen by the mask, are percent-encoded.
+fn percent(text: &str, mask: u64) -> String {
+    let byte = |(at, byte): (usize, u8)| {
+        let chosen = mask.rotate_right(at as u32);
+        // RFC 3986's unreserved and sub-delims.
+        if byte.is_ascii_alphanumeric() || b"-._~!$'()*,;".contains(&byte) && chosen & 3 != 0 {
+            return char::from(byte).to_string();
+        }
+        if chosen & 4 == 0 { format!("%{byte:02X}") } else { format!("%{byte:02x}") }
+    };
+    text.bytes().enumerate().map(byte).collect()
+}
+
+/// Characters of all of Unicode but NUL, those that are known for trouble above all.
+fn character() -> impl Strategy<Value = char> {
+    let troublesome = "'\"\\%:@/?#[] +&=;,$|`~^<>{}()*!_-.\u{1}\t\n\r\u{7f}";
+    // What SASLprep maps to a space, to nothing, or to other characters.
+    let mapped = "\u{a0}\u{3000}\u{ad}\u{200b}\u{feff}\u{fe0f}ªﬁＡ½ẛ\u{1100}\u{1161}";
+    let not_characters = ['\u{fdd0}', '\u{fffe}', '\u{ffff}', '\u{1ffff}', '\u{10fffe}', '\u{10ffff}'];
+    prop_oneof![
+        6 => select(troublesome.chars().collect::<Vec<_>>()),
+        3 => prop::char::range('a', 'z'),
+        2 => prop::char::range('A', 'Z'),
+        1 => prop::char::range('0', '9'),
+        1 => select(mapped.chars().collect::<Vec<_>>()),
+        1 => prop::char::range('\u{300}', '\u{36f}'),
+        1 => select("😀👩🏽\u{200d}🚀🇧🇷éÜçãßİı".chars().collect::<Vec<_>>()),
+        1 => select("אבגשערب\u{202e}\u{200f}٣".chars().collect::<Vec<_>>()),
+        1 => select(not_characters.to_vec()),
+        3 => prop::char::range('\u{1}', char::MAX),
+    ]
+}
+
+fn text(characters: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = String> {
+    vec(character(), characters).prop_map(|characters| characters.into_iter().collect())
+}
+
+/// A name that PostgreSQL takes, of at most so many bytes, and as often as not of nearly so many.
+fn user(bytes: usize) -> impl Strategy<Value = String> {
+    let whole = move |text: String| {
+        let fits = |(at, c): &(usize, char)| at + c.len_utf8() <= bytes;
+        text.char_indices().take_while(fits).map(|(_, c)| c).collect::<String>()
+    };
+    let possible = |name: &String| {
+        !name.starts_with("pg_")
+            && !["public", "none", "report"].contains(&name.as_str())
+            && !["_clone", "_owner"].iter().any(|suffix| name.ends_with(suffix))
+    };
+    prop_oneof![text(1..=12), text(NAME_BYTES..=NAME_BYTES)].prop_map(whole).prop_filter("reserved", possible)
+}
+
+/// A password of which SASLprep leaves something.
+fn password() -> impl Strategy<Value = String> {
+    let left = |password: &String| stringprep::saslprep(password).map_or(true, |left| !left.is_empty());
+    prop_oneof![text(1..=40), "[ -~]{1,64}"].prop_filter("SASLprep leaves nothing", left)
+}
+
+/// Parameters that libpq knows and node-postgres does not stumble over.
+fn parameters() -> impl Strategy<Value = Vec<String>> {
+    let known = [
+        "channel_binding=prefer",
+        "client_encoding=UTF8",
+        "connect_timeout=20",
+        "gssencmode=disable",
+        "keepalives=1",
+        "keepalives_idle=60",
+        "options=-c%20statement_timeout%3D20000",
+        "options=-c%20lock_timeout%3D9s%20-c%20search_path%3Dpublic",
+        "require_auth=scram-sha-256",
+        "target_session_attrs=read-write",
+    ];
+    let mode =
+        select(vec!["sslmode=require", "sslmode=verify-ca", "sslmode=verify-full", "sslmode=verify-full"]);
+    let named = (select(vec!["application_name", "fallback_application_name"]), text(0..=12), any::<u64>());
+    let named = named.prop_map(|(key, name, mask)| format!("{key}={}", percent(&name, mask)));
+    (prop::sample::subsequence(known.to_vec(), 0..4), mode, prop::option::of(named)).prop_map(
+        |(known, mode, named)| known.into_iter().chain([mode]).map(str::to_owned).chain(named).collect(),
+    )
+}
+
+/// JSON of any shape, in any notation.
+fn json() -> impl Strategy<Value = String> {
+    let literals = ["1e2", "-0.0", "1E+9", "12345678901234567890", "true", "null", "\"\"", "\"\\/\""];
+    let leaf = prop_oneof![
+        select(literals.to_vec()).prop_map(str::to_owned),
+        (text(0..=12), any::<u64>()).prop_map(|(text, mask)| quoted(&text, mask)),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        let members = vec((text(0..=6), any::<u64>(), inner.clone()), 0..4);
+        prop_oneof![
+            vec(inner, 0..4).prop_map(|items| format!("[ {}]", items.join("\n,"))),
+            members.prop_map(|members| {
+                let member = |(at, (key, mask, value)): (usize, &(String, u64, String))| {
+                    format!(" {} :{value}", quoted(&format!("{at}{key}x"), *mask))
+                };
+                format!("{{{}\t}}", members.iter().enumerate().map(member).collect::<Vec<_>>().join(","))
+            }),
+        ]
+    })
+}
+
+fn case(name_bytes: usize) -> impl Strategy<Value = Case> {
+    let members = vec((text(0..=6), json()), 0..4);
+    let login = (user(name_bytes), password(), select(DATABASES.to_vec()));
+    (login, parameters(), members, any::<[u8; 24]>(), any::<u64>()).prop_map(
+        |((user, password, database), parameters, members, order, mask)| Case {
+            user,
+            password,
+            database,
+            parameters,
+            members,
+            order,
+            mask,
+        },
+    )
+}
+
+#[test]
+fn a_text_with_any_other_difference_is_not_the_template() {
+    let fixed = |text: &str| Piece::Fixed(text.to_owned());
+    let template = [
+        fixed("{\"u\":\"pg://"),
+        Piece::Slot(Part::User, Notation::UrlInJson),
+        fixed(":"),
+        Piece::Slot(Part::Password, Notation::UrlInJson),
+        fixed("@h\",\"p\": "),
+        Piece::Slot(Part::Password, Notation::Json),
+        fixed("}"),
+    ];
+    let password = |text: &str| written(&template, text, "a b");
+    assert_eq!(password(r#"{"u":"pg://a%20b:c%22@h","p": "c\""}"#).as_deref(), Some("c\""));
+    for other in [
+        r#"{"u":"pg://a%20c:c%22@h","p": "c\""}"#,
+        r#"{"u":"pg://a%20b:c%23@h","p": "c\""}"#,
+        r#"{"u":"pg://a%20b:c%22@h","p":"c\""}"#,
+        r#"{"u":"pg://a%20b:c%22@i","p": "c\""}"#,
+        r#"{"u":"pg://a%20b:c%22@h","p": "c\""} "#,
+        r#"{"u":"pg://a b:c%22@h","p": "c\""}"#,
+        r#"{"u":"pg://a%20b:c%22@h","p": "c\"","x":1}"#,
+    ] {
+        assert_eq!(password(other), None, "{other}");
+    }
+}

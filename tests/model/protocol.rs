@@ -1,0 +1,176 @@
+//! The protocol of a rotation as the function performs it: what each step looks at, and each of its calls that changes
+//! something or waits, one at a time. Who else acts on the secret: `world.rs`. What must hold: `properties.rs`.
+//!
+//! Left out: a step's own reads count as one, at its beginning, for what is read by id and label cannot be older than
+//! the label; the secret's fields beside user and password; that no more than five versions without a label are tried.
+
+use super::world::{Invocation, Login, State, Version};
+
+/// A version, by the order in which they were made.
+pub(crate) type Id = usize;
+
+/// A step of a rotation.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Step {
+    Create,
+    Set,
+    Test,
+    Finish,
+}
+
+/// What an invocation does next.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Next {
+    Put,
+    Login,
+    Note,
+    Lock,
+    Fence,
+    Commit,
+    Promote,
+}
+
+/// How an invocation goes on.
+pub(crate) enum Course {
+    On(Next),
+    Done,
+    Failed,
+}
+
+use Course::{Done, Failed, On};
+
+/// What the design rests on; a check takes one away and sees a property fail.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Guard {
+    /// createSecret keeps a value that is there, and the service lets nobody change it.
+    Immutable,
+    /// The service refuses PutSecretValue with the RotationToken of a rotation that is over.
+    RotationToken,
+    /// No step is performed for a token with AWSPREVIOUS: it was current, and a person has taken that back.
+    TakenBack,
+    /// Pending and current are of the same user, or of the two that take turns.
+    Compare,
+    /// Another stored version's credential helps when AWSCURRENT's is refused.
+    Rescue,
+    /// setSecret changes nothing when AWSCURRENT is not where its note says.
+    NoteAtSet,
+    /// One invocation at a time is between its fence and its COMMIT.
+    Lock,
+    /// Under the lock: AWSPENDING is still on the token.
+    Fence,
+    /// Under the lock: AWSCURRENT is still where it was at the beginning.
+    FenceCurrent,
+    /// finishSecret moves nothing when AWSCURRENT is not where setSecret's note says.
+    NoteAtFinish,
+    /// finishSecret proves the pending login itself.
+    Proof,
+    /// finishSecret moves AWSCURRENT only from where it was at the beginning.
+    RemoveFrom,
+}
+
+/// The strategy, the bounds, and what is taken away.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Protocol {
+    /// 1: single user; 2: alternating users.
+    pub(crate) users: usize,
+    /// Rotations that the service starts.
+    pub(crate) rotations: usize,
+    /// Invocations at a time.
+    pub(crate) invocations: usize,
+    /// A person's edits.
+    pub(crate) edits: usize,
+    pub(crate) without: Option<Guard>,
+}
+
+impl Protocol {
+    pub(crate) fn has(&self, guard: Guard) -> bool {
+        self.without != Some(guard)
+    }
+
+    fn other(&self, user: usize) -> usize {
+        (user + 1) % self.users
+    }
+
+    fn fits(&self, pending: Option<Login>, current: Option<Login>) -> bool {
+        let compared =
+            |(new, old): (Login, Login)| new.user == self.other(old.user) && new.password != old.password;
+        pending.zip(current).is_some_and(compared) || !self.has(Guard::Compare)
+    }
+
+    /// A step's beginning: what it reads.
+    pub(crate) fn begin(&self, state: &State, token: Id, step: Step) -> Course {
+        let taken_back = state.previous == Some(token) && self.has(Guard::TakenBack);
+        if state.current == token {
+            return Done;
+        }
+        if state.pending != Some(token) || taken_back {
+            return Failed;
+        }
+        let Version { value, note, .. } = state.versions[token];
+        let fits = self.fits(value, state.login(state.current));
+        let moved = note.is_some_and(|from| from != state.current);
+        match step {
+            Step::Create if value.is_some() && self.has(Guard::Immutable) => Done,
+            Step::Create => On(Next::Put),
+            Step::Set if fits => On(Next::Login),
+            Step::Test if state.takes(token) => Done,
+            Step::Finish if !self.has(Guard::Proof) => On(Next::Promote),
+            Step::Finish if moved && self.has(Guard::NoteAtFinish) => Failed,
+            Step::Finish if fits && state.takes(token) => On(Next::Promote),
+            Step::Set | Step::Test | Step::Finish => Failed,
+        }
+    }
+
+    /// An invocation's next call.
+    pub(crate) fn act(&self, state: &mut State, me: &Invocation) -> Course {
+        let token = me.token;
+        let still_pending = state.pending == Some(token) && state.current != token;
+        match me.next {
+            Next::Put if !state.rotating(token) && self.has(Guard::RotationToken) => Failed,
+            Next::Put if state.login(token).is_some() && self.has(Guard::Immutable) => {
+                if still_pending {
+                    Done
+                } else {
+                    Failed
+                }
+            }
+            Next::Put => {
+                let user = self.other(state.login(me.current).map_or(0, |login| login.user));
+                state.put_pending(token, user);
+                Done
+            }
+            Next::Login if state.takes(me.current) => On(Next::Note),
+            Next::Login if state.takes(token) => Done,
+            Next::Login => {
+                let stray = (0..state.versions.len()).any(|id| state.takes(id));
+                if stray && self.has(Guard::Rescue) { On(Next::Note) } else { Failed }
+            }
+            Next::Note => {
+                let from = *state.versions[token].note.get_or_insert(me.current);
+                if from == me.current || !self.has(Guard::NoteAtSet) { On(Next::Lock) } else { Failed }
+            }
+            Next::Lock => On(Next::Fence),
+            Next::Fence => {
+                let unmoved = state.current == me.current || !self.has(Guard::FenceCurrent);
+                if still_pending && unmoved || !self.has(Guard::Fence) { On(Next::Commit) } else { Failed }
+            }
+            Next::Commit => {
+                if let Some(login) = state.login(token) {
+                    state.database[login.user] = Some(login.password);
+                }
+                Done
+            }
+            Next::Promote if state.current != me.current && self.has(Guard::RemoveFrom) => Failed,
+            Next::Promote => {
+                state.move_current(token);
+                Done
+            }
+        }
+    }
+
+    /// Whether an invocation waits for the database's lock.
+    pub(crate) fn waits(&self, state: &State, me: &Invocation) -> bool {
+        let held = || state.invocations.iter().any(|other| matches!(other.next, Next::Fence | Next::Commit));
+        me.next == Next::Lock && self.has(Guard::Lock) && held()
+    }
+}

@@ -1,0 +1,130 @@
+//! Runs of the protocol that can be performed for real: one invocation at a time, to its end or its death.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use stateright::Model;
+
+use super::protocol::{Id, Next, Protocol, Step};
+use super::world::{Action, Edit, State};
+
+/// What is done for real in one go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Deed {
+    Start,
+    Edit(Edit),
+    /// A step is called.
+    Step {
+        token: Id,
+        step: Step,
+        /// Whether it is the service's call, in its turn.
+        awaited: bool,
+        /// The call at which the invocation dies, and whether that call still has its effect.
+        death: Option<(Next, bool)>,
+    },
+}
+
+/// A deed and the state that it leads to.
+pub(crate) type Stage = (Deed, State);
+
+/// Traces from the start that together do every class of a deed, none longer than the bounds allow.
+pub(crate) fn traces(protocol: &Protocol) -> Vec<Vec<Stage>> {
+    let (mut done, mut traces) = (BTreeSet::new(), Vec::new());
+    loop {
+        let mut trace: Vec<Stage> = Vec::new();
+        let mut state = protocol.init_states().remove(0);
+        while let Some(path) = path_to_new(protocol, &state, &done) {
+            for (deed, after) in path {
+                done.insert(class(&state, deed));
+                state = after.clone();
+                trace.push((deed, after));
+            }
+        }
+        if trace.is_empty() {
+            return traces;
+        }
+        traces.push(trace);
+    }
+}
+
+/// The shortest way from a state to the end of a deed whose class has not been done.
+fn path_to_new(protocol: &Protocol, from: &State, done: &BTreeSet<String>) -> Option<Vec<Stage>> {
+    let mut queue = VecDeque::from([(from.clone(), Vec::new())]);
+    let mut met = BTreeSet::from([situation(from)]);
+    while let Some((state, path)) = queue.pop_front() {
+        for (deed, after) in deeds(protocol, &state) {
+            let mut longer: Vec<Stage> = path.clone();
+            longer.push((deed, after.clone()));
+            if !done.contains(&class(&state, deed)) {
+                return Some(longer);
+            }
+            if met.insert(situation(&after)) {
+                queue.push_back((after, longer));
+            }
+        }
+    }
+    None
+}
+
+/// A trace as text, each deed on a line.
+pub(crate) fn told(trace: &[Stage]) -> String {
+    trace.iter().map(|(deed, _)| format!("{deed:?}\n")).collect()
+}
+
+fn deeds(protocol: &Protocol, state: &State) -> Vec<Stage> {
+    let mut actions = Vec::new();
+    protocol.actions(state, &mut actions);
+    // What uses up the bounds comes last.
+    actions.sort_by_key(|action| matches!(action, Action::Start | Action::Edit(_)));
+    let mut all = Vec::new();
+    for action in actions {
+        let mut now = protocol.next_state(state, action).unwrap_or_else(|| state.clone());
+        let (token, step, awaited) = match action {
+            Action::Start => {
+                all.push((Deed::Start, now));
+                continue;
+            }
+            Action::Edit(edit) => {
+                all.push((Deed::Edit(edit), now));
+                continue;
+            }
+            Action::Again(step, token) => (token, step, false),
+            _ => {
+                let Some((token, step)) = state.rotation else { continue };
+                (token, step, true)
+            }
+        };
+        let deed = |death| Deed::Step { token, step, awaited, death };
+        while let Some(me) = now.invocations.first().copied() {
+            let run = |action| protocol.next_state(&now, action).unwrap_or_else(|| now.clone());
+            all.push((deed(Some((me.next, false))), run(Action::Die(me))));
+            if matches!(me.next, Next::Put | Next::Commit | Next::Promote) {
+                all.push((deed(Some((me.next, true))), run(Action::LastCall(me))));
+            }
+            now = run(Action::Advance(me));
+        }
+        all.push((deed(None), now));
+    }
+    all
+}
+
+fn situation(state: &State) -> String {
+    let State { versions, current, previous, pending, database, rotation, edits, .. } = state;
+    let versions: Vec<_> = versions.iter().map(|version| (version.value, version.note)).collect();
+    format!("{versions:?} {current} {previous:?} {pending:?} {database:?} {rotation:?} {edits}")
+}
+
+/// What a deed meets, whichever versions they are.
+fn class(state: &State, deed: Deed) -> String {
+    let about = |id: Id| {
+        let labels = [state.current == id, state.previous == Some(id), state.pending == Some(id)];
+        let noted = state.versions[id].note.map(|from| from == state.current);
+        (labels, state.login(id).is_some(), state.takes(id), noted)
+    };
+    let (what, id) = match deed {
+        Deed::Start => ("Start".to_owned(), state.current),
+        Deed::Edit(Edit::Move(id)) => ("Move".to_owned(), id),
+        Deed::Edit(edit) => (format!("{edit:?}"), state.pending.unwrap_or(state.current)),
+        Deed::Step { token, step, awaited, death } => (format!("{step:?} {awaited} {death:?}"), token),
+    };
+    format!("{what} {:?} {:?}", about(id), state.takes(state.current))
+}

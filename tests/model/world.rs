@@ -1,0 +1,292 @@
+//! Those who act on one secret: the service and its labels, the function's invocations, a person, the database.
+
+use stateright::{Model, Property};
+
+use super::properties::{Seen, properties};
+use super::protocol::{Course, Id, Next, Protocol, Step};
+
+/// A credential; a password is named after the version that it was made for.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Login {
+    pub(crate) user: usize,
+    pub(crate) password: Id,
+}
+
+/// A version without its labels.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub(crate) struct Version {
+    pub(crate) value: Option<Login>,
+    /// setSecret's note: the version that was current before it first changed the database.
+    pub(crate) note: Option<Id>,
+    /// Whether a person has moved AWSCURRENT from where the note says, or back to there from this version.
+    pub(crate) overruled: bool,
+}
+
+/// An invocation under way.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Invocation {
+    pub(crate) token: Id,
+    pub(crate) next: Next,
+    /// AWSCURRENT at its beginning.
+    pub(crate) current: Id,
+    /// Whether a person came after it had looked for the last time, or another that was late itself.
+    pub(crate) late: bool,
+    /// Whether the service waits for it.
+    pub(crate) awaited: bool,
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct State {
+    pub(crate) versions: Vec<Version>,
+    pub(crate) current: Id,
+    pub(crate) previous: Option<Id>,
+    pub(crate) pending: Option<Id>,
+    /// The password of each user.
+    pub(crate) database: [Option<Id>; 2],
+    /// The rotation under way and its next step.
+    pub(crate) rotation: Option<(Id, Step)>,
+    pub(crate) invocations: Vec<Invocation>,
+    pub(crate) rotations: usize,
+    pub(crate) edits: usize,
+    pub(crate) seen: Seen,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Action {
+    /// RotateSecret.
+    Start,
+    /// The service calls the next step; after a failure the first one.
+    Call,
+    /// A step is called once more, out of turn or late; nobody hears the answer.
+    Again(Step, Id),
+    /// The service takes an invocation for failed that goes on.
+    GiveUp,
+    /// An invocation makes its next call.
+    Advance(Invocation),
+    /// An invocation makes its last call and dies.
+    LastCall(Invocation),
+    Die(Invocation),
+    Edit(Edit),
+}
+
+/// What a person does.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Edit {
+    /// Puts a version with the password that the database has.
+    PutSame,
+    /// Puts a version with a password that it has not.
+    PutWrong,
+    /// Changes the password in the database and puts it.
+    PutReset,
+    /// Moves AWSCURRENT.
+    Move(Id),
+    /// Takes AWSPENDING off, which ends the rotation.
+    Cancel,
+}
+
+impl State {
+    pub(crate) fn login(&self, id: Id) -> Option<Login> {
+        self.versions[id].value
+    }
+
+    /// Whether the database takes a version's credential.
+    pub(crate) fn takes(&self, id: Id) -> bool {
+        self.login(id).is_some_and(|login| self.database[login.user] == Some(login.password))
+    }
+
+    pub(crate) fn rotating(&self, token: Id) -> bool {
+        self.rotation.is_some_and(|(rotating, _)| rotating == token)
+    }
+
+    /// PutSecretValue of a rotation: the label comes too, and any other rotation is abandoned.
+    pub(crate) fn put_pending(&mut self, token: Id, user: usize) {
+        // A value that is there is changed only where its guard is taken away.
+        let password = self.login(token).map_or(token, |stored| stored.password + 100);
+        self.versions[token].value = Some(Login { user, password });
+        self.pending = Some(token);
+        if !self.rotating(token) {
+            self.end();
+        }
+    }
+
+    /// AWSPREVIOUS follows AWSCURRENT.
+    pub(crate) fn move_current(&mut self, to: Id) {
+        self.previous = Some(std::mem::replace(&mut self.current, to));
+    }
+
+    /// The rotation is over; what still runs, nobody waits for.
+    fn end(&mut self) {
+        self.rotation = None;
+        self.invocations.iter_mut().for_each(|invocation| invocation.awaited = false);
+    }
+
+    /// The service hears how a step ended.
+    fn hear(&mut self, done: bool) {
+        let Some((token, step)) = &mut self.rotation else { return };
+        *step = match (done, *step) {
+            (true, Step::Create) => Step::Set,
+            (true, Step::Set) => Step::Test,
+            (true, Step::Test) => Step::Finish,
+            (true, Step::Finish) if self.current == *token => {
+                self.pending = None;
+                return self.end();
+            }
+            (true, Step::Finish) | (false, _) => Step::Create,
+        };
+    }
+
+    fn leave(&mut self, me: &Invocation) -> Option<Invocation> {
+        let place = self.invocations.iter().position(|other| other == me)?;
+        Some(self.invocations.remove(place))
+    }
+
+    fn edit(&mut self, edit: Edit) {
+        self.edits += 1;
+        self.overtake();
+        let id = self.versions.len();
+        let user = self.login(self.current).map_or(0, |login| login.user);
+        let password = match edit {
+            Edit::Move(to) => {
+                self.move_current(to);
+                return self.judge_edit();
+            }
+            Edit::Cancel => {
+                self.pending = None;
+                return self.end();
+            }
+            Edit::PutSame => self.database[user].unwrap_or(id),
+            Edit::PutWrong => id,
+            Edit::PutReset => *self.database[user].insert(id),
+        };
+        self.versions.push(Version { value: Some(Login { user, password }), ..Version::default() });
+        self.move_current(id);
+        if self.rotation.is_some() {
+            self.pending = None;
+        }
+        self.end();
+        self.judge_edit();
+    }
+}
+
+impl Protocol {
+    /// RotateSecret refuses while AWSPENDING is on another version than AWSCURRENT.
+    pub(crate) fn may_start(state: &State) -> bool {
+        state.rotation.is_none() && state.pending.is_none_or(|pending| pending == state.current)
+    }
+
+    fn invoke(&self, state: &mut State, token: Id, step: Step, awaited: bool) {
+        let current = state.current;
+        match self.begin(state, token, step) {
+            Course::On(next) => {
+                state.invocations.push(Invocation { token, next, current, late: false, awaited });
+            }
+            course if awaited => state.hear(matches!(course, Course::Done)),
+            Course::Done | Course::Failed => {}
+        }
+    }
+}
+
+impl Model for Protocol {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let value = Some(Login { user: 0, password: 0 });
+        vec![State {
+            versions: vec![Version { value, ..Version::default() }],
+            current: 0,
+            previous: None,
+            pending: None,
+            database: [Some(0), None],
+            rotation: None,
+            invocations: Vec::new(),
+            rotations: 0,
+            edits: 0,
+            seen: Seen::default(),
+        }]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if Self::may_start(state) && state.rotations < self.rotations {
+            actions.push(Action::Start);
+        }
+        let awaited = state.invocations.iter().any(|invocation| invocation.awaited);
+        if awaited {
+            actions.push(Action::GiveUp);
+        }
+        if state.invocations.len() < self.invocations {
+            if state.rotation.is_some() && !awaited {
+                actions.push(Action::Call);
+            }
+            for token in 1..state.versions.len() {
+                actions
+                    .extend([Step::Create, Step::Set, Step::Finish].map(|step| Action::Again(step, token)));
+            }
+        }
+        for me in &state.invocations {
+            if !self.waits(state, me) {
+                actions.push(Action::Advance(*me));
+                if me.awaited && matches!(me.next, Next::Put | Next::Commit | Next::Promote) {
+                    actions.push(Action::LastCall(*me));
+                }
+            }
+            actions.push(Action::Die(*me));
+        }
+        if state.edits < self.edits {
+            actions.extend([Edit::PutSame, Edit::PutWrong, Edit::PutReset].map(Action::Edit));
+            let others = (0..state.versions.len()).filter(|id| *id != state.current);
+            let valued = others.filter(|id| state.login(*id).is_some());
+            actions.extend(valued.map(|id| Action::Edit(Edit::Move(id))));
+            if state.pending.is_some() {
+                actions.push(Action::Edit(Edit::Cancel));
+            }
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut state = last.clone();
+        match action {
+            Action::Start => {
+                let token = state.versions.len();
+                state.versions.push(Version::default());
+                state.pending = Some(token);
+                state.rotation = Some((token, Step::Create));
+                state.rotations += 1;
+                state.seen.moved = false;
+            }
+            Action::Call => {
+                let (token, step) = state.rotation?;
+                self.invoke(&mut state, token, step, true);
+            }
+            Action::Again(step, token) => self.invoke(&mut state, token, step, false),
+            Action::GiveUp => {
+                state.invocations.iter_mut().for_each(|invocation| invocation.awaited = false);
+                state.hear(false);
+            }
+            Action::Advance(me) | Action::LastCall(me) => {
+                state.leave(&me)?;
+                let course = self.act(&mut state, &me);
+                state.judge(last, &me);
+                match course {
+                    Course::On(next) => state.invocations.push(Invocation { next, ..me }),
+                    course if me.awaited && state.rotating(me.token) => {
+                        state.hear(matches!((course, action), (Course::Done, Action::Advance(_))));
+                    }
+                    Course::Done | Course::Failed => {}
+                }
+            }
+            Action::Die(me) => {
+                if state.leave(&me)?.awaited {
+                    state.hear(false);
+                }
+            }
+            Action::Edit(edit) => state.edit(edit),
+        }
+        state.invocations.sort_unstable();
+        (state != *last).then_some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        properties(self)
+    }
+}
