@@ -121,7 +121,10 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
 
 /// Cargo of the toolchain that runs this program.
 pub(crate) fn cargo() -> Command {
-    command(env("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = command(env("CARGO").unwrap_or_else(|| "cargo".into()));
+    // A failed step shows the end of its log: a backtrace would push out what the test said.
+    cargo.env("RUST_BACKTRACE", "0");
+    cargo
 }
 
 /// Where the output of one step goes.
