@@ -264,8 +264,7 @@ class Rotations:
                     error = ("NotCurrent", f"finishSecret returned, but {CURRENT} is not on the version.")
                 record["outcome"] = "failed" if error else "succeeded"
                 if error:
-                    message = redacted(error[1], secret, rotation)
-                    rotation.error = {"step": step, "type": error[0], "message": message}
+                    rotation.error = {"step": step, "type": error[0], "message": error[1]}
                 if not rotation.active:
                     return
                 if secret is GONE:
@@ -384,23 +383,6 @@ GONE: Secret = {"Versions": {}}
 def in_progress(secret: Secret) -> bool:
     """The documented test for a rotation that is not complete: AWSPENDING on another version than AWSCURRENT."""
     return versions.holder(secret, PENDING) not in (None, versions.holder(secret, CURRENT))
-
-
-def redacted(message: str, secret: Secret, rotation: Rotation) -> str:
-    """A function's error message without the values of its secret: it is shown by an admin route."""
-    hidden = {rotation.rotation_token}
-    for version in secret["Versions"].values():
-        value = version.get("SecretString") or version.get("SecretBinary") or ""
-        hidden.add(value)
-        try:
-            fields = json.loads(value)
-        except ValueError:
-            continue
-        if isinstance(fields, dict):
-            hidden.update(field for field in fields.values() if isinstance(field, str))
-    for value in sorted(hidden - {""}, key=len, reverse=True):
-        message = message.replace(value, "[redacted]")
-    return message
 
 
 def may_invoke(function: str, secret_arn: str) -> bool:
