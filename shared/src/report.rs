@@ -35,6 +35,11 @@ impl Begun {
             Err(_) => false,
         }
     }
+
+    /// Whether the run has its record.
+    pub fn is_recorded(&self) -> bool {
+        matches!(&self.0, Ok(Chain::Recorded { .. }))
+    }
 }
 
 impl Reporter {

@@ -174,10 +174,22 @@ pub trait Rotation {
     /// finishSecret: proves the pending value again, since whoever may invoke the function can call this step first.
     fn prove(&self, attempt: &Attempt<'_>) -> impl Future<Output = Result<Proof, Self::Error>>;
 
+    /// What is to be told when AWSCURRENT was moved by an attempt that died before it could.
+    fn aftermath(&self, attempt: &Attempt<'_>) -> impl Future<Output = Aftermath> {
+        let _ = attempt;
+        async { Aftermath::default() }
+    }
+
     /// Looks into a step whose version lost its label while the rotation was under way.
     fn abandoned(&self, attempt: &Attempt<'_>, error: RotationError) -> impl Future<Output = Self::Error> {
         let _ = attempt;
         async { error.into() }
+    }
+
+    /// Looks, within the few seconds that are kept for it, at what a failure leaves behind.
+    fn look_into(&self, request: &Request, error: Self::Error) -> impl Future<Output = Self::Error> {
+        let _ = request;
+        async { error }
     }
 
     /// What an operator reads of a failure.
@@ -190,7 +202,14 @@ pub struct Proof {
     pub staged: Option<Timestamp>,
     /// What was proved, for the evidence.
     pub what: &'static str,
-    /// Since when nobody can use the current value any more; none where it stays good.
+    /// What is told of it at the end.
+    pub aftermath: Aftermath,
+}
+
+/// What is to be told of a rotation that ended well, besides that.
+#[derive(Default)]
+pub struct Aftermath {
+    /// Since when nobody could use the value that was current; none where it stays good.
     pub window_from: Option<Timestamp>,
     /// What a person should know although all is well now.
     pub findings: Vec<String>,
@@ -302,6 +321,7 @@ pub async fn handle<R: Rotation>(
             Ok(outcome)
         }
         Err(error) => {
+            let error = rotation.look_into(&request, error).await;
             report_failed(rotation, &request, &error, invocation).await;
             Err(error)
         }
@@ -329,8 +349,11 @@ async fn perform<R: Rotation>(
     let attempt = Attempt { base, request, described, now: invocation.now };
     let outcome = match (plan, request.step) {
         (Ok(Plan::AlreadyCurrent), step) => {
-            let finished =
-                if step == Step::FinishSecret { left_open(attempt, invocation).await } else { None };
+            let finished = if step == Step::FinishSecret {
+                left_open(rotation, attempt, invocation).await
+            } else {
+                None
+            };
             return Ok((Outcome::AlreadyFinished, finished));
         }
         (
@@ -355,18 +378,31 @@ async fn perform<R: Rotation>(
 
 /// What an attempt that moved the label and died has not come to tell. Without that attempt's note there is nothing
 /// to tell: the version became current in another way.
-async fn left_open(attempt: Attempt<'_>, invocation: &Invocation) -> Option<Finished> {
+async fn left_open<R: Rotation>(
+    rotation: &R,
+    attempt: Attempt<'_>,
+    invocation: &Invocation,
+) -> Option<Finished> {
     let begun = attempt.base.reporter.look(&attempt.request.token, invocation.now).await;
-    begun.was_left_open().then(|| Finished {
-        name: attempt.described.name,
-        previous: None,
-        steps: vec![step(
-            "find AWSCURRENT moved by an attempt that proved the value and died",
-            crate::time::now(),
-        )],
-        findings: Vec::new(),
-        begun,
-    })
+    if !begun.was_left_open() {
+        return None;
+    }
+    let now = crate::time::now();
+    let mut steps = vec![step("find AWSCURRENT moved by an attempt that proved the value and died", now)];
+    let Aftermath { window_from, findings } = rotation.aftermath(&attempt).await;
+    // When the label moved is not known any more.
+    steps.extend(window_from.map(|from| window(from, now, "at most ")));
+    Some(Finished { name: attempt.described.name, previous: None, steps, findings, begun })
+}
+
+/// How long the value before was of no use.
+fn window(from: Timestamp, to: Timestamp, at_most: &str) -> evidence::Step {
+    let window = to.duration_since(from).as_millis();
+    tracing::info!(
+        message = format!("AWSCURRENT was not accepted for {at_most}{window} ms"),
+        rotation.window_ms = u64::try_from(window).unwrap_or_default(),
+    );
+    step(&format!("the value before was not accepted for {at_most}{window} ms"), to)
 }
 
 async fn create<R: Rotation>(rotation: &R, attempt: &Attempt<'_>) -> Result<Outcome, R::Error> {
@@ -401,15 +437,9 @@ async fn finish(attempt: Attempt<'_>, proof: Proof) -> Result<Finished, Rotation
     }
     let moved = crate::time::now();
     steps.push(step("move AWSCURRENT", moved));
-    if let Some(from) = proof.window_from {
-        let window = moved.duration_since(from).as_millis();
-        tracing::info!(
-            message = format!("AWSCURRENT was not accepted for {window} ms"),
-            rotation.window_ms = u64::try_from(window).unwrap_or_default(),
-        );
-        steps.push(step(&format!("the value before was not accepted for {window} ms"), moved));
-    }
-    Ok(Finished { name: attempt.described.name, previous: current, steps, findings: proof.findings, begun })
+    let Aftermath { window_from, findings } = proof.aftermath;
+    steps.extend(window_from.map(|from| window(from, moved, "")));
+    Ok(Finished { name: attempt.described.name, previous: current, steps, findings, begun })
 }
 
 fn step(name: &str, at: Timestamp) -> evidence::Step {

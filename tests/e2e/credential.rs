@@ -1,6 +1,8 @@
 //! A database secret of a test: its user, its value, and who can log in with it.
 
-use percent_encoding::percent_decode_str;
+use std::collections::{BTreeMap, BTreeSet};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::{Value, json};
 use tokio_postgres::Client;
 
@@ -17,13 +19,73 @@ pub(crate) enum Strategy {
 
 pub(crate) const BOTH: [Strategy; 2] = [Strategy::Single, Strategy::Alternating];
 
+/// All that RFC 3986 reserves in a part of a URL.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What an administrator who is no superuser can read of a pair: the roles with their attributes and settings, their
+/// memberships, what in the database is theirs or granted to them, and who owns and may use the database's objects.
+const OF_THE_PAIR: &str = r"
+WITH pair AS (
+    SELECT oid FROM pg_roles WHERE rolname::text = ANY($1::text[])
+), here AS (
+    SELECT oid, datdba, datacl FROM pg_database WHERE datname = current_database()
+)
+SELECT jsonb_build_object(
+    'roles', (SELECT jsonb_agg(to_jsonb(r) ORDER BY r.oid) FROM pg_roles r WHERE r.oid IN (SELECT oid FROM pair)),
+    'settings', (
+        SELECT jsonb_agg(to_jsonb(s) ORDER BY s.setdatabase, s.setrole) FROM pg_db_role_setting s
+        WHERE s.setrole IN (SELECT oid FROM pair)
+    ),
+    'memberships', (
+        SELECT jsonb_agg(to_jsonb(m) ORDER BY m.roleid, m.member, m.grantor) FROM pg_auth_members m
+        WHERE m.roleid IN (SELECT oid FROM pair) OR m.member IN (SELECT oid FROM pair)
+    ),
+    'dependent', (
+        SELECT jsonb_agg(to_jsonb(d) ORDER BY d.dbid, d.classid, d.objid, d.objsubid, d.refobjid, d.deptype)
+        FROM pg_shdepend d
+        WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid IN (SELECT oid FROM pair)
+            AND d.dbid IN (SELECT oid FROM here UNION ALL SELECT 0)
+    ),
+    'relations', (
+        SELECT jsonb_agg(
+            jsonb_build_array(c.oid::regclass::text, c.relowner::regrole::text, c.relacl::text) ORDER BY c.oid
+        )
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    ),
+    'schemas', (
+        SELECT jsonb_agg(jsonb_build_array(n.nspname, n.nspowner::regrole::text, n.nspacl::text) ORDER BY n.oid)
+        FROM pg_namespace n WHERE n.nspname !~ '^pg_'
+    ),
+    'database', (SELECT jsonb_build_array(datdba::regrole::text, datacl::text) FROM here)
+)::text";
+
+/// What a step that changes nothing leaves as it is.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Snapshot {
+    /// The secret's versions.
+    pub(crate) versions: BTreeMap<String, Staged>,
+    /// What the database has of the pair, in its own database.
+    pub(crate) database: Value,
+}
+
+/// A version of a secret.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(crate) struct Staged {
+    pub(crate) labels: BTreeSet<String>,
+    /// What the server says to the version's credential: `welcome` or an SQLSTATE. None when the version has no value.
+    pub(crate) answer: Option<String>,
+}
+
 /// A secret with the URL of a database of its own, which nothing has rotated yet.
 pub(crate) struct Credential<'a> {
     pub(crate) secret: Secret<'a>,
     pub(crate) server: Server,
     pub(crate) strategy: Strategy,
-    /// Name of the user at the start, and of its database.
+    /// Name of the user at the start.
     pub(crate) user: String,
+    /// Name of its database.
+    pub(crate) database: String,
 }
 
 impl<'a> Credential<'a> {
@@ -53,7 +115,14 @@ impl<'a> Credential<'a> {
             }
         };
         let secret = Secret::new(cloud, &format!("{user}-{}", std::process::id()), value, tags).await;
-        Self { secret, server, strategy, user: user.to_owned() }
+        Self { secret, server, strategy, user: user.to_owned(), database: user.to_owned() }
+    }
+
+    /// Another secret about the same user.
+    pub(crate) async fn beside(&self, name: &str, value: &str) -> Self {
+        let name = format!("{}-{name}", self.database);
+        let other = Self::with_value(self.cloud(), self.server.clone(), self.strategy, &name, value).await;
+        Self { user: self.user.clone(), database: self.database.clone(), ..other }
     }
 
     pub(crate) fn cloud(&self) -> &'a Cloud {
@@ -76,7 +145,7 @@ impl<'a> Credential<'a> {
     /// A session with a version's credential.
     pub(crate) async fn enter(&self, version: &str) -> Result<Client, tokio_postgres::Error> {
         let (user, password) = self.login_of(version).await;
-        self.server.login(&self.user, &user, &password).await
+        self.server.login(&self.database, &user, &password).await
     }
 
     /// Whether a version's credential is good; a failure of another kind than a refusal fails the test.
@@ -116,21 +185,45 @@ impl<'a> Credential<'a> {
             }
         }
         if old.starts_with("postgres") {
-            let replaced = old.replacen(
-                &format!("{old_user}:{old_password}@"),
-                &format!("{new_user}:{new_password}@"),
-                1,
-            );
-            assert_eq!(new, replaced);
+            let login = |user: &str, password: &str| format!("://{}:{}@", encoded(user), encoded(password));
+            let (before, after) = (login(&old_user, &old_password), login(&new_user, &new_password));
+            assert!(old.contains(&before));
+            assert_eq!(new, old.replacen(&before, &after, 1));
         }
         let record = self.cloud().record_of(token).await.expect("the rotation has its record");
         assert_eq!(record["result"], "succeeded");
     }
 
-    /// That nothing was changed: the first version is current and logs in.
-    pub(crate) async fn untouched(&self) {
-        assert_eq!(self.secret.labelled("AWSCURRENT").await.as_ref(), Some(&self.secret.first));
-        self.works(&self.secret.first).await;
+    /// The secret and the pair as they are now.
+    pub(crate) async fn snapshot(&self) -> Snapshot {
+        let mut versions = self.secret.labels().await;
+        let listed = self.cloud().secrets.list_secret_version_ids().secret_id(&self.secret.arn);
+        let listed = listed.include_deprecated(true).send().await.unwrap();
+        let mut answers = BTreeMap::new();
+        for version in listed.versions() {
+            let id = version.version_id().unwrap().to_owned();
+            let answer = match self.enter(&id).await {
+                Ok(_) => "welcome".to_owned(),
+                Err(error) => error.code().unwrap_or_else(|| panic!("{error}")).code().to_owned(),
+            };
+            versions.entry(id.clone()).or_default();
+            answers.insert(id, answer);
+        }
+        let staged = |(id, labels)| {
+            let answer = answers.remove(&id);
+            (id, Staged { labels, answer })
+        };
+        let versions = versions.into_iter().map(staged).collect();
+        let stem = self.user.strip_suffix("_clone").unwrap_or(&self.user);
+        let pair = [stem.to_owned(), format!("{stem}_clone"), format!("{stem}_owner")];
+        let master = self.server.master(&self.database).await;
+        let found = master.query_one(OF_THE_PAIR, &[&pair.as_slice()]).await.unwrap();
+        Snapshot { versions, database: serde_json::from_str(found.get(0)).unwrap() }
+    }
+
+    /// That nothing was changed since the snapshot was taken.
+    pub(crate) async fn untouched(&self, since: &Snapshot) {
+        assert_eq!(&self.snapshot().await, since);
     }
 
     /// Performs these steps as the service does, and expects each to succeed.
@@ -143,7 +236,7 @@ impl<'a> Credential<'a> {
 
     /// A session that holds the lock which setSecret takes.
     pub(crate) async fn lock_holder(&self) -> Client {
-        let session = self.server.master(&self.user).await;
+        let session = self.server.master(&self.database).await;
         // The function's key: FNV-1a, 64 bits, over this name.
         let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         let key = format!("rotate-database/{}", self.user).bytes().fold(0xcbf2_9ce4_8422_2325, fold);
@@ -153,7 +246,7 @@ impl<'a> Credential<'a> {
 
     /// Waits until `count` sessions wait for that lock.
     pub(crate) async fn waiting(&self, count: i64) {
-        let session = self.server.master(&self.user).await;
+        let session = self.server.master(&self.database).await;
         crate::cloud::eventually("invocations that wait for the lock", async || {
             let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
             let found: i64 = session.query_one(waiting, &[]).await.unwrap().get(0);
@@ -168,12 +261,24 @@ impl<'a> Credential<'a> {
         put.send().await.unwrap().version_id.unwrap()
     }
 
+    /// Fills the pending version with a value that the function did not make.
+    pub(crate) async fn put_pending(&self, token: &str, value: &str) {
+        let put = self.cloud().secrets.put_secret_value().secret_id(&self.secret.arn);
+        let put = put.client_request_token(token).secret_string(value).version_stages("AWSPENDING");
+        put.send().await.unwrap();
+    }
+
     /// Moves a label as a person does.
     pub(crate) async fn move_label(&self, label: &str, to: Option<&str>, from: Option<&str>) {
         let change = self.cloud().secrets.update_secret_version_stage().secret_id(&self.secret.arn);
         let change = change.version_stage(label).set_move_to_version_id(to.map(str::to_owned));
         change.set_remove_from_version_id(from.map(str::to_owned)).send().await.unwrap();
     }
+}
+
+/// A part of a URL, percent-encoded.
+pub(crate) fn encoded(part: &str) -> String {
+    utf8_percent_encode(part, RESERVED).to_string()
 }
 
 /// User and password of a URL, or of a JSON document with `username` and `password`.

@@ -1,6 +1,8 @@
 //! The database side of `rotate-database` against real servers, of the oldest and the newest major that the local cloud
 //! has: what each failure is told as, and what a hand-over leaves behind.
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -10,12 +12,16 @@ use reqwest::Method;
 use rotate_database::alternating::{HandedOver, Pair};
 use rotate_database::database::{Database, DatabaseError, ErrorKind, Expected, Session};
 use rotate_database::secret::Login;
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
+use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
-use tokio_postgres::{Client, Config, SimpleQueryMessage, config::SslMode};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio_postgres::config::{ChannelBinding, SslMode};
+use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::cloud::{Cloud, eventually};
@@ -31,6 +37,8 @@ struct Server {
     port: u16,
     roots: RootCertStore,
     database: Database,
+    /// The local cloud's state.
+    folder: PathBuf,
     log: PathBuf,
 }
 
@@ -49,9 +57,23 @@ async fn servers() -> Vec<Server> {
         let port = eventually("the instance", async || port(&cloud, id).await).await;
         let database = Database::new(roots.clone()).unwrap();
         let log = folder.join(format!("logs/rds-{id}.log"));
-        servers.push(Server { cloud, id: id.to_owned(), major, port, roots: roots.clone(), database, log });
+        servers.push(Server {
+            cloud,
+            id: id.to_owned(),
+            major,
+            port,
+            roots: roots.clone(),
+            database,
+            folder: folder.clone(),
+            log,
+        });
     }
     servers
+}
+
+fn trusting(roots: RootCertStore) -> ClientConfig {
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+    config.with_safe_default_protocol_versions().unwrap().with_root_certificates(roots).with_no_client_auth()
 }
 
 fn roots(facts: &Value) -> RootCertStore {
@@ -105,15 +127,18 @@ impl Server {
 
     /// A connection as an application makes it.
     async fn connect(&self, login: &Login) -> Result<Client, tokio_postgres::Error> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(self.roots.clone())
-            .with_no_client_auth();
+        self.connect_binding(login, ChannelBinding::Prefer).await
+    }
+
+    async fn connect_binding(
+        &self,
+        login: &Login,
+        binding: ChannelBinding,
+    ) -> Result<Client, tokio_postgres::Error> {
+        let tls = trusting(self.roots.clone());
         let mut config = Config::new();
         config.host(&login.host).port(login.port).dbname(&login.database).user(&login.user);
-        config.password(login.password.expose_secret()).ssl_mode(SslMode::Require);
+        config.password(login.password.expose_secret()).ssl_mode(SslMode::Require).channel_binding(binding);
         let (client, connection) = config.connect(MakeRustlsConnect::new(tls)).await?;
         tokio::spawn(connection);
         Ok(client)
@@ -132,6 +157,28 @@ impl Server {
     async fn fault(&self, mode: &str) -> Value {
         let body = json!({"instance": self.id, "mode": mode});
         self.cloud.admin(Method::POST, "rds/fault", Some(body)).await
+    }
+
+    /// The files of the certificate and of its key.
+    async fn certificate(&self) -> [PathBuf; 2] {
+        let found = self.cloud.rds.describe_db_instances().db_instance_identifier(&self.id).send().await;
+        let resource = found.unwrap().db_instances()[0].dbi_resource_id().unwrap().to_owned();
+        ["server.crt", "server.key"]
+            .map(|file| self.folder.join("rds").join(&resource).join("data").join(file))
+    }
+
+    /// The port of somebody in the middle, with the certificate of another server that every client trusts, for one
+    /// login; and the mechanism of that login.
+    async fn relayed(&self, other: &Self) -> (u16, JoinHandle<String>) {
+        let [certificate, key] = other.certificate().await;
+        let certificates = CertificateDer::pem_file_iter(certificate).unwrap().map(Result::unwrap).collect();
+        let seen = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+        let seen = seen.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let seen = seen.with_single_cert(certificates, PrivateKeyDer::from_pem_file(key).unwrap()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (own, port, trusted) =
+            (listener.local_addr().unwrap().port(), self.port, trusting(self.roots.clone()));
+        (own, spawn_blocking(move || relay(&listener, seen, port, trusted)))
     }
 
     async fn session(&self, login: &Login) -> Session {
@@ -293,11 +340,79 @@ async fn each_refusal_of_a_login_has_its_kind() {
         ] {
             server.fault(mode).await;
             let error = server.refused(&login).await;
-            let state = server.fault("none").await;
             assert_eq!(error.kind, expected, "{mode}: {error}");
-            assert_eq!(state["plaintext_startups"], 0, "{mode}");
+            // Of every mode so far.
+            assert_eq!(server.fault("none").await["plaintext_startups"], 0, "{mode}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_login_is_bound_to_the_certificate_that_it_sees() {
+    let servers = servers().await;
+    for (server, other) in [(&servers[0], &servers[1]), (&servers[1], &servers[0])] {
+        let login = server.login("postgres", "bound", "first");
+        let sql = format!("CREATE ROLE bound LOGIN PASSWORD {}", verifier("first"));
+        server.as_master("postgres", &sql).await;
+
+        let (port, chosen) = server.relayed(other).await;
+        let relayed = Login { port, ..login.clone() };
+        let error = server.refused(&relayed).await;
+        assert_eq!((error.kind, error.sqlstate.as_deref()), (ErrorKind::Auth, Some("28000")), "{error}");
+        assert_eq!(chosen.await.unwrap(), "SCRAM-SHA-256-PLUS");
+
+        // Who is not bound does not notice.
+        let (port, chosen) = server.relayed(other).await;
+        let relayed = Login { port, ..login.clone() };
+        assert!(server.connect_binding(&relayed, ChannelBinding::Disable).await.is_ok());
+        assert_eq!(chosen.await.unwrap(), "SCRAM-SHA-256");
+        server.session(&login).await.close().await;
+    }
+}
+
+/// Passes a login on between a client and the server at `port`, with a TLS session to each; gives the mechanism that
+/// the client chose.
+fn relay(listener: &TcpListener, seen: ServerConfig, port: u16, trusted: ClientConfig) -> String {
+    let (mut client, _) = listener.accept().unwrap();
+    client.read_exact(&mut SSL_REQUEST.map(|_| 0)).unwrap();
+    client.write_all(b"S").unwrap();
+    let mut client = StreamOwned::new(ServerConnection::new(Arc::new(seen)).unwrap(), client);
+    let mut server = TcpStream::connect(("localhost", port)).unwrap();
+    server.write_all(&SSL_REQUEST).unwrap();
+    server.read_exact(&mut [0]).unwrap();
+    let name = "localhost".try_into().unwrap();
+    let mut server = StreamOwned::new(ClientConnection::new(Arc::new(trusted), name).unwrap(), server);
+
+    server.write_all(&message(&mut client, 0)).unwrap();
+    let mut chosen = None;
+    loop {
+        let answer = message(&mut server, 1);
+        client.write_all(&answer).unwrap();
+        client.flush().unwrap();
+        match (answer[0], answer.get(5..9)) {
+            // AuthenticationSASL and AuthenticationSASLContinue.
+            (b'R', Some([0, 0, 0, 10 | 11])) => {
+                let response = message(&mut client, 1);
+                let mechanism = response[5..].split(|byte| *byte == 0).next().unwrap();
+                chosen.get_or_insert_with(|| String::from_utf8_lossy(mechanism).into_owned());
+                server.write_all(&response).unwrap();
+            }
+            (b'E' | b'Z', _) => return chosen.unwrap(),
+            _ => {}
+        }
+    }
+}
+
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+
+/// A message of PostgreSQL's protocol whose length stands at `at`.
+fn message(stream: &mut impl Read, at: usize) -> Vec<u8> {
+    let mut message = vec![0; at + 4];
+    stream.read_exact(&mut message).unwrap();
+    let length = u32::from_be_bytes(message[at..].try_into().unwrap()) as usize;
+    message.resize(at + length, 0);
+    stream.read_exact(&mut message[at + 4..]).unwrap();
+    message
 }
 
 #[tokio::test]
@@ -369,12 +484,15 @@ async fn a_fence_that_says_no_leaves_the_password_alone() {
         server.session(&login).await.close().await;
         // A session that is dropped in the middle frees the lock at once.
         let dropped = server.session(&login).await;
-        let waiting = dropped.set_own_password::<DatabaseError>(&new, async || {
-            std::future::pending::<()>().await;
-            Ok(())
+        let (inside, reached) = oneshot::channel();
+        let waiting = dropped.set_own_password::<DatabaseError>(&new, async move || {
+            inside.send(()).unwrap();
+            std::future::pending().await
         });
-        let limit = std::time::Duration::from_secs(1);
-        assert!(tokio::time::timeout(limit, waiting).await.is_err());
+        tokio::select! {
+            done = waiting => panic!("{done:?}"),
+            reached = reached => reached.unwrap(),
+        }
         drop(dropped);
         assert_eq!(other.set_own_password::<DatabaseError>(&login.password, async || Ok(())).await, Ok(()));
     }

@@ -89,7 +89,7 @@ impl Replay<'_> {
     ) -> Result<(), String> {
         let (cloud, secret) = (self.credential.cloud(), &self.credential.secret);
         if let Some((next, late)) = death {
-            let (service, action, nth) = call(next);
+            let (service, action, nth) = call(next, self.credential.strategy);
             let when = if late { "after" } else { "before" };
             cloud
                 .fault(
@@ -201,12 +201,13 @@ impl Replay<'_> {
 }
 
 /// The call for real, and which of its kind in the step.
-fn call(next: Next) -> (&'static str, &'static str, usize) {
+fn call(next: Next, strategy: Strategy) -> (&'static str, &'static str, usize) {
     match next {
         Next::Put => ("secretsmanager", "PutSecretValue", 1),
         Next::Login => ("postgres", "login", 1),
         Next::Note => ("s3", "PutObject", 1),
-        Next::Lock => ("postgres", "BEGIN", 1),
+        // A single user's rights are proved first.
+        Next::Lock => ("postgres", "BEGIN", if strategy == Strategy::Single { 2 } else { 1 }),
         Next::Fence => ("secretsmanager", "DescribeSecret", 2),
         Next::Commit => ("postgres", "COMMIT", 1),
         Next::Promote => ("secretsmanager", "UpdateSecretVersionStage", 1),

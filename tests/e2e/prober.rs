@@ -1,11 +1,11 @@
 //! A client that does nothing but log in with AWSCURRENT, again and again, while something else goes on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, eventually};
 use crate::credential::parts;
 use crate::server::Server;
 
@@ -30,22 +30,34 @@ impl Probed {
 /// A running prober.
 pub(crate) struct Prober {
     stop: Arc<AtomicBool>,
+    attempts: Arc<AtomicU64>,
     thread: JoinHandle<Probed>,
 }
 
 impl Prober {
     /// Starts one for the secret `arn` of a database on `server`; it has logged in once when this returns.
     pub(crate) async fn start(server: &Server, arn: &str, database: &str) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (server, arn, database, stopped) =
-            (server.clone(), arn.to_owned(), database.to_owned(), stop.clone());
+        let (stop, attempts) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (server, arn, database) = (server.clone(), arn.to_owned(), database.to_owned());
+        let (stopped, counted) = (stop.clone(), attempts.clone());
         let (first, begun) = tokio::sync::oneshot::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(probe(&server, &arn, &database, &stopped, first))
+            runtime.block_on(probe(&server, &arn, &database, (&stopped, &counted), first))
         });
         begun.await.unwrap();
-        Self { stop, thread }
+        Self { stop, attempts, thread }
+    }
+
+    /// Waits until it has tried to log in twice more, the second time with an AWSCURRENT of now; gives how often it has
+    /// tried in all.
+    pub(crate) async fn twice_more(&self) -> u64 {
+        let before = self.attempts.load(Ordering::Relaxed);
+        eventually("the prober's next logins", async || {
+            let now = self.attempts.load(Ordering::Relaxed);
+            (now >= before + 2).then_some(now)
+        })
+        .await
     }
 
     /// Ends it.
@@ -59,7 +71,7 @@ async fn probe(
     server: &Server,
     arn: &str,
     database: &str,
-    stop: &AtomicBool,
+    (stop, attempts): (&AtomicBool, &AtomicU64),
     first: tokio::sync::oneshot::Sender<()>,
 ) -> Probed {
     let cloud = Cloud::connect("rotate-database").await;
@@ -79,6 +91,7 @@ async fn probe(
                 probed.failures.push(format!("{user}: {error}: {:?}", error.code().map(|code| code.code())));
             }
         }
+        attempts.fetch_add(1, Ordering::Relaxed);
         if let Some(first) = first.take() {
             let _ = first.send(());
         }

@@ -1,5 +1,5 @@
-//! For random users, passwords, URL parameters and documents: after a rotation every reader of the secret logs in, and
-//! nothing else in the secret has changed.
+//! For random users, passwords, URL parameters and documents: after a rotation, to a password of the policy or to any
+//! other, every reader of the secret logs in, and nothing else in the secret has changed.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestError, TestRunner};
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use crate::cloud::Cloud;
@@ -20,7 +21,10 @@ use crate::secret::Secret;
 use crate::server::Server;
 
 /// Cases of each server, form and strategy.
-const CASES: u32 = 4;
+const CASES: u32 = 5;
+
+/// Name of the reader that refuses a URL with a parameter that it does not know.
+const LIBPQ: &str = "libpq";
 
 /// What PostgreSQL keeps of a name, and what the names of alternating users leave of it.
 const NAME_BYTES: usize = 63;
@@ -47,9 +51,13 @@ enum Form {
 struct Case {
     user: String,
     password: String,
+    /// The password of the last rotation.
+    last_password: String,
     database: &'static str,
     /// Parameters of the URL, encoded; the CA's is not among them.
     parameters: Vec<String>,
+    /// One that only the application knows, encoded.
+    own_parameter: Option<String>,
     /// Members of the document that mean nothing.
     members: Vec<(String, String)>,
     /// Ranks of the URL's parameters, and of the document's members.
@@ -88,6 +96,8 @@ struct Stage {
     rootcert: String,
     readers: [Reader; 3],
     made: usize,
+    /// How often each reader was asked about a secret of random parts, and how often its answer did not count.
+    asked: BTreeMap<&'static str, (usize, usize)>,
 }
 
 #[test]
@@ -95,7 +105,8 @@ fn after_a_rotation_every_reader_logs_in_and_nothing_else_has_changed() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let cloud = runtime.block_on(Cloud::connect("rotate-database"));
     let rootcert = cloud.facts["rds_ca"].as_str().unwrap().to_owned();
-    let stage = RefCell::new(Stage { cloud, rootcert, readers: readers::start(), made: 0 });
+    let stage =
+        RefCell::new(Stage { cloud, rootcert, readers: readers::start(), made: 0, asked: BTreeMap::new() });
     for major in [15, 18] {
         let server = runtime.block_on(prepared(&stage.borrow().cloud, major));
         for form in [Form::Url, Form::Fields, Form::FieldsAndUrl] {
@@ -122,6 +133,11 @@ fn after_a_rotation_every_reader_logs_in_and_nothing_else_has_changed() {
             }
         }
     }
+    let asked = stage.into_inner().asked;
+    assert!(
+        asked.len() == 3 && asked.values().all(|(asked, skipped)| skipped * 2 < *asked),
+        "most answers of a reader did not count: {asked:?}"
+    );
 }
 
 /// A server with the databases.
@@ -138,9 +154,10 @@ async fn prepared(cloud: &Cloud, major: u32) -> Server {
 }
 
 impl Stage {
-    /// Rotates the secret of a case, twice when users alternate, and checks it after each time.
+    /// Rotates the secret of a case to passwords of the policy, twice when users alternate, and to the case's own, and
+    /// checks it after each time.
     async fn rotates(&mut self, server: &Server, form: Form, alternating: bool, case: &Case) {
-        let Self { cloud, rootcert, readers, made } = self;
+        let Self { cloud, rootcert, readers, made, asked } = self;
         let manager = server.manager("postgres").await;
         let [user, clone, owner] = ["", "_clone", "_owner"].map(|suffix| format!("{}{suffix}", case.user));
         let drop_roles =
@@ -153,19 +170,24 @@ impl Stage {
         let template = case.template(form, server, rootcert);
         let first = case.text(&template);
         let places = if let Form::FieldsAndUrl = form { 2 } else { 1 };
-        // node-postgres prepares a password that SASLprep refuses, where PostgreSQL takes it as it is.
-        let odd = stringprep::saslprep(&case.password).is_err();
-        let mut log_in = |secret: &str, session_user: &str, current_user: &str| {
+        let unknown = case.own_parameter.is_some() && !matches!(form, Form::Fields);
+        let mut log_in = |secret: &str, password: &str, session_user: &str, current_user: &str| {
             let login =
                 Login { session_user: session_user.to_owned(), current_user: current_user.to_owned() };
             for (reader, answer) in answers(readers, secret, rootcert) {
-                if odd && secret == first && reader == NODE_POSTGRES {
-                    continue;
+                // node-postgres prepares a password that SASLprep refuses, where PostgreSQL takes it as it is.
+                let skipped = reader == NODE_POSTGRES && stringprep::saslprep(password).is_err()
+                    || reader == LIBPQ && unknown;
+                let random = [&case.password, &case.last_password].iter().any(|known| *known == password);
+                let (asked, skips) = asked.entry(reader).or_default();
+                *asked += usize::from(random);
+                *skips += usize::from(random && skipped);
+                if !skipped {
+                    assert_eq!(answer, Ok(vec![login.clone(); places]), "{reader}: {secret}");
                 }
-                assert_eq!(answer, Ok(vec![login.clone(); places]), "{reader}: {secret}");
             }
         };
-        log_in(&first, &user, &user);
+        log_in(&first, &case.password, &user, &user);
 
         *made += 1;
         // A case that failed leaves its secret behind, also for another run on the same cloud.
@@ -176,27 +198,38 @@ impl Stage {
             &[("rotation:strategy", "single-user")]
         };
         let secret = Secret::new(cloud, &name, &first, tags).await;
-        let turns: &[_] = if alternating { &[(&user, &clone), (&clone, &user)] } else { &[(&user, &user)] };
+        let turns: &[_] = if alternating {
+            &[(&user, &clone, None), (&clone, &user, None), (&user, &clone, Some(&case.last_password))]
+        } else {
+            &[(&user, &user, None), (&user, &user, Some(&case.last_password))]
+        };
         let mut previous = first.clone();
         let mut passwords = vec![case.password.clone()];
-        for (old, new) in turns {
-            let token = secret.rotate().await;
+        for (old, new, chosen) in turns {
+            let token = match chosen {
+                None => secret.rotate().await,
+                Some(password) => rotate_to(&secret, &previous, new, password).await,
+            };
             assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&token));
             let current = secret.value(&token).await;
             let password = written(&template, &current, new)
                 .unwrap_or_else(|| panic!("not the same with another login:\n{previous}\n{current}"));
             assert!(!passwords.contains(&password), "a password that was used before");
+            assert!(chosen.is_none_or(|chosen| *chosen == password), "not the staged password: {current}");
             if alternating {
-                log_in(&current, new, &owner);
-                log_in(&previous, old, &owner);
+                log_in(&current, &password, new, &owner);
+                log_in(&previous, passwords.last().unwrap(), old, &owner);
             } else {
-                log_in(&current, new, new);
+                log_in(&current, &password, new, new);
             }
             passwords.push(password);
             previous = current;
         }
         if !alternating {
             for (reader, answer) in answers(readers, &first, rootcert) {
+                if reader == LIBPQ && unknown {
+                    continue;
+                }
                 let refusal = answer.expect_err(reader);
                 assert!(refusal.contains("password authentication failed"), "{reader}: {refusal}");
             }
@@ -217,6 +250,23 @@ impl Stage {
         keep.secret_string(kept.to_string()).send().await.unwrap();
         manager.batch_execute(&drop_roles).await.unwrap();
     }
+}
+
+/// Rotates a secret to this login, as the service does when somebody has put the pending version.
+async fn rotate_to(secret: &Secret<'_>, current: &str, user: &str, password: &str) -> String {
+    let token = secret.staged().await;
+    let current = rotate_database::secret::Secret::parse(&SecretString::from(current)).unwrap();
+    let pending = current.with(user, &SecretString::from(password)).unwrap();
+    let put = secret.cloud.secrets.put_secret_value().secret_id(&secret.arn).client_request_token(&token);
+    let put = put.secret_string(pending.expose_secret()).version_stages("AWSPENDING");
+    put.send().await.unwrap();
+    for step in ["setSecret", "testSecret", "finishSecret"] {
+        let done = secret.step(step, &token).await;
+        assert!(done.is_ok(), "{step}: {done:?}");
+    }
+    secret.retry().await;
+    secret.settled(&["succeeded"]).await;
+    token
 }
 
 /// What each reader says to a secret.
@@ -287,7 +337,7 @@ impl Case {
     }
 
     fn url(&self, server: &Server, rootcert: &str, notation: Notation) -> Vec<Piece> {
-        let mut parameters = self.parameters.clone();
+        let mut parameters = [self.parameters.clone(), self.own_parameter.iter().cloned().collect()].concat();
         parameters.push(format!("sslrootcert={}", percent(rootcert, self.mask)));
         let end = format!(
             "@{}:{}/{}?{}",
@@ -436,13 +486,18 @@ fn user(bytes: usize) -> impl Strategy<Value = String> {
     prop_oneof![text(1..=12), text(NAME_BYTES..=NAME_BYTES)].prop_map(whole).prop_filter("reserved", possible)
 }
 
-/// A password of which SASLprep leaves something.
+/// A password of which SASLprep leaves something, more often than not one that it does not refuse.
 fn password() -> impl Strategy<Value = String> {
     let left = |password: &String| stringprep::saslprep(password).map_or(true, |left| !left.is_empty());
-    prop_oneof![text(1..=40), "[ -~]{1,64}"].prop_filter("SASLprep leaves nothing", left)
+    let prepared = text(1..=40).prop_map(|password| {
+        // Between letters, since what is written from the right is refused among them.
+        let taken = |c: &char| stringprep::saslprep(&format!("a{c}a")).is_ok();
+        password.chars().filter(taken).chain(['a']).collect()
+    });
+    prop_oneof![text(1..=40), "[ -~]{1,64}", prepared].prop_filter("SASLprep leaves nothing", left)
 }
 
-/// Parameters that libpq knows and node-postgres does not stumble over.
+/// Parameters that libpq knows and node-postgres does not stumble over, with some letters of their names encoded.
 fn parameters() -> impl Strategy<Value = Vec<String>> {
     let known = [
         "channel_binding=prefer",
@@ -450,19 +505,44 @@ fn parameters() -> impl Strategy<Value = Vec<String>> {
         "connect_timeout=20",
         "gssencmode=disable",
         "keepalives=1",
-        "keepalives_idle=60",
         "options=-c%20statement_timeout%3D20000",
         "options=-c%20lock_timeout%3D9s%20-c%20search_path%3Dpublic",
         "require_auth=scram-sha-256",
+        "sslsni=1",
         "target_session_attrs=read-write",
+        "tcp_user_timeout=30000",
     ];
     let mode =
         select(vec!["sslmode=require", "sslmode=verify-ca", "sslmode=verify-full", "sslmode=verify-full"]);
-    let named = (select(vec!["application_name", "fallback_application_name"]), text(0..=12), any::<u64>());
-    let named = named.prop_map(|(key, name, mask)| format!("{key}={}", percent(&name, mask)));
-    (prop::sample::subsequence(known.to_vec(), 0..4), mode, prop::option::of(named)).prop_map(
-        |(known, mode, named)| known.into_iter().chain([mode]).map(str::to_owned).chain(named).collect(),
+    let named = (select(vec!["application_name", "fallback_application_name", "krbsrvname"]), text(0..=24));
+    let named =
+        (named, any::<u64>()).prop_map(|((key, value), mask)| format!("{key}={}", percent(&value, mask)));
+    let times = select(vec!["keepalives_idle", "keepalives_interval"]);
+    let timed = (times, 30..=32_767_u16).prop_map(|(key, value)| format!("{key}={value}"));
+    let more = (vec(named, 0..3), vec(timed, 0..3));
+    (prop::sample::subsequence(known.to_vec(), 0..4), mode, more, any::<u64>()).prop_map(
+        |(known, mode, (named, timed), mask)| {
+            let known = known.into_iter().chain([mode]).map(str::to_owned);
+            known.chain(named).chain(timed).map(|parameter| respelled(&parameter, mask)).collect()
+        },
     )
+}
+
+/// A parameter with some letters of its name, chosen by the mask, percent-encoded.
+fn respelled(parameter: &str, mask: u64) -> String {
+    let (key, value) = parameter.split_once('=').unwrap();
+    let letter = |(at, c): (usize, char)| {
+        if mask.rotate_right(at as u32) & 7 == 0 { format!("%{:02X}", u32::from(c)) } else { c.to_string() }
+    };
+    format!("{}={value}", key.chars().enumerate().map(letter).collect::<String>())
+}
+
+/// A parameter of any name, behind a letter that keeps it from meaning something, and of any value.
+fn own_parameter() -> impl Strategy<Value = Option<String>> {
+    let parameter = (text(0..=12), text(0..=24), any::<u64>());
+    let parameter = parameter
+        .prop_map(|(key, value, mask)| format!("x{}={}", percent(&key, mask), percent(&value, mask >> 5)));
+    prop_oneof![3 => Just(None), 1 => parameter.prop_map(Some)]
 }
 
 /// JSON of any shape, in any notation.
@@ -488,18 +568,20 @@ fn json() -> impl Strategy<Value = String> {
 
 fn case(name_bytes: usize) -> impl Strategy<Value = Case> {
     let members = vec((text(0..=6), json()), 0..4);
-    let login = (user(name_bytes), password(), select(DATABASES.to_vec()));
-    (login, parameters(), members, any::<[u8; 24]>(), any::<u64>()).prop_map(
-        |((user, password, database), parameters, members, order, mask)| Case {
-            user,
-            password,
-            database,
-            parameters,
-            members,
-            order,
-            mask,
-        },
-    )
+    let login = (user(name_bytes), password(), password(), select(DATABASES.to_vec()));
+    let parameters = (parameters(), own_parameter());
+    let case = (login, parameters, members, any::<[u8; 24]>(), any::<u64>());
+    let case = case.prop_map(|(login, (parameters, own_parameter), members, order, mask)| {
+        let (user, password, last_password, database) = login;
+        Case { user, password, last_password, database, parameters, own_parameter, members, order, mask }
+    });
+    // As PostgreSQL takes it.
+    let prepared = |password: &str| {
+        stringprep::saslprep(password).map_or_else(|_| password.to_owned(), std::borrow::Cow::into_owned)
+    };
+    case.prop_filter("the same password", move |case| {
+        prepared(&case.password) != prepared(&case.last_password)
+    })
 }
 
 #[test]

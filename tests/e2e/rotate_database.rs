@@ -1,10 +1,13 @@
 //! `rotate-database` against the contract of rotation: the twenty scenarios, by number, on real PostgreSQL.
 
+use std::collections::BTreeSet;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::cloud::{Cloud, eventually};
-use crate::credential::{BOTH, Credential, Strategy, aws_form, kind, parts};
+use crate::credential::{BOTH, Credential, Strategy, aws_form, encoded, kind, parts};
+use crate::secret::Secret;
 use crate::server::Server;
 
 const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
@@ -19,6 +22,49 @@ async fn calm() -> Cloud {
 async fn sql_calls(cloud: &Cloud, before: u64) -> Vec<String> {
     let calls = cloud.calls(before).await.0;
     calls.into_iter().filter(|call| call.starts_with("postgres:")).collect()
+}
+
+/// What came of the function's calls of an action since `before`.
+async fn outcomes(cloud: &Cloud, before: u64, action: &str) -> Vec<String> {
+    let path = format!("calls?after={before}&caller=lambda:{}", cloud.function());
+    let log = cloud.admin(Method::GET, &path, None).await;
+    let calls = log["calls"].as_array().unwrap().iter().filter(|call| call["action"] == action);
+    calls.map(|call| call["outcome"].as_str().unwrap().to_owned()).collect()
+}
+
+/// The channel's message about a step of a rotation that failed in this way; there is one.
+async fn told(cloud: &Cloud, step: &str, kind: &str, token: &str) -> String {
+    let messages = cloud.messages(&format!("{step}: *{kind}*")).await;
+    let mut messages: Vec<_> = messages.into_iter().filter(|message| message.contains(token)).collect();
+    assert_eq!(messages.len(), 1, "{step}: {kind}: {messages:?}");
+    messages.remove(0)
+}
+
+/// The command that gives a rotation up, as a message has it.
+fn clear_command(secret: &Secret<'_>, token: &str) -> String {
+    format!(
+        "`aws secretsmanager update-secret-version-stage --secret-id '{}' --version-stage AWSPENDING --remove-from-version-id {token}`",
+        secret.arn
+    )
+}
+
+/// A secret's URL.
+fn url(server: &Server, database: &str, user: &str, password: &str) -> String {
+    let (user, password) = (encoded(user), encoded(password));
+    let (host, port) = (&server.host, server.port);
+    format!("postgres://{user}:{password}@{host}:{port}/{database}?sslmode=require&application_name=a%20b")
+}
+
+/// A document that holds a login in many places, laid out as no program does it.
+fn document(server: &Server, database: &str, user: &str, password: &str, url: &str) -> String {
+    let (host, port) = (&server.host, server.port);
+    let (user, password, url) = (json!(user), json!(password), json!(url));
+    format!(
+        "{{ \"engine\":\"postgres\",\t\"host\" : \"{host}\", \"port\": {port},\n  \"username\":{user} , \"password\": {password},\n\
+         \"dbname\":\"{database}\", \"DATABASE_URL\" :{url},\"DB_USER\": {user}, \"DB_PASSWORD\":{password},\r\n\
+         \"nested\": {{\"username\":{user},\"password\" : {password}, \"PGUSER\": {user}, \"PGPASSWORD\":{password},\n\
+         \"other\": [ 1,\"two\" ]}},\"n\": 1e2, \"note\":\"k\\u0065pt\" }}\n"
+    )
 }
 
 #[tokio::test]
@@ -123,15 +169,24 @@ async fn s05_of_two_createsecret_at_once_one_wins_and_both_succeed() {
     let secret = &credential.secret;
     let token = secret.staged().await;
     cloud.fault(json!({"service": "secretsmanager", "action": "PutSecretValue", "effect": "timeout", "seconds": 2})).await;
+    let before = cloud.last_call().await;
     let (first, second) =
         tokio::join!(secret.step("createSecret", &token), secret.step("createSecret", &token));
-    let mut outcomes = [first.unwrap().to_string(), second.unwrap().to_string()];
-    outcomes.sort();
-    assert_eq!(outcomes, [r#""Created""#, r#""Kept""#]);
+    let mut answers = [first.unwrap().to_string(), second.unwrap().to_string()];
+    answers.sort();
+    assert_eq!(answers, [r#""Created""#, r#""Kept""#]);
+    assert_eq!(cloud.hits("timeout").await, 1);
+    let puts = outcomes(&cloud, before, "PutSecretValue").await;
+    assert!(puts[0].ends_with(":timeout"), "{puts:?}");
+    assert_eq!(puts[1..], ["ok", "error:ResourceExistsException"]);
+    let value = secret.value(&token).await;
+    assert_eq!(secret.step("createSecret", &token).await, Ok(json!("Kept")));
+    assert_eq!(secret.value(&token).await, value);
     credential.steps(&token, &STEPS).await;
     secret.retry().await;
     secret.settled(&["succeeded"]).await;
     credential.finished(&token, &secret.first).await;
+    assert_eq!(secret.value(&token).await, value);
 }
 
 #[tokio::test]
@@ -162,25 +217,41 @@ async fn s06_of_two_setsecret_at_once_one_waits_for_the_other_and_both_succeed()
 #[tokio::test]
 async fn s07_a_token_or_step_that_is_not_of_a_rotation_never_comes_to_the_database() {
     let cloud = calm().await;
-    let credential = Credential::new(&cloud, 18, Strategy::Single, "s07").await;
-    let secret = &credential.secret;
-    let before = cloud.last_call().await;
-    for step in STEPS {
-        kind(secret.step(step, "00000000-0000-0000-0000-000000000000").await, "UnknownVersion");
+    for (major, strategy) in [(18, Strategy::Single), (15, Strategy::Alternating)] {
+        let credential = Credential::new(&cloud, major, strategy, "s07").await;
+        let secret = &credential.secret;
+        let untouched = credential.snapshot().await;
+        let before = cloud.last_call().await;
+        for step in STEPS {
+            kind(secret.step(step, "00000000-0000-0000-0000-000000000000").await, "UnknownVersion");
+        }
+        for step in ["create_secret", "rollbackSecret", ""] {
+            let message = kind(secret.step(step, &secret.first).await, "InvalidEvent");
+            assert!(message.contains("Step"), "{message}");
+        }
+        assert_eq!(sql_calls(&cloud, before).await, Vec::<String>::new());
+        credential.untouched(&untouched).await;
+
+        // Versions of rotations that are over: AWSPREVIOUS now, or without a label.
+        let mut over = vec![secret.first.clone()];
+        for _ in 0..3 {
+            let token = secret.rotate().await;
+            credential.finished(&token, over.last().unwrap()).await;
+            let (untouched, labels) = (credential.snapshot().await, secret.labels().await);
+            let before = cloud.last_call().await;
+            for version in &over {
+                let labelled = labels.get(version).is_some_and(|labels| labels.contains("AWSPREVIOUS"));
+                let expected = if labels.contains_key(version) { "NotPending" } else { "UnknownVersion" };
+                assert!(labelled == (Some(version) == over.last()));
+                for step in STEPS {
+                    kind(secret.step(step, version).await, expected);
+                }
+            }
+            assert_eq!(sql_calls(&cloud, before).await, Vec::<String>::new());
+            credential.untouched(&untouched).await;
+            over.push(token);
+        }
     }
-    for step in ["create_secret", "rollbackSecret", ""] {
-        let message = kind(secret.step(step, &secret.first).await, "InvalidEvent");
-        assert!(message.contains("Step"), "{message}");
-    }
-    assert_eq!(sql_calls(&cloud, before).await, Vec::<String>::new());
-    let token = secret.rotate().await;
-    let before = cloud.last_call().await;
-    // AWSPREVIOUS now, and not pending.
-    for step in STEPS {
-        kind(secret.step(step, &secret.first).await, "NotPending");
-    }
-    assert_eq!(sql_calls(&cloud, before).await, Vec::<String>::new());
-    credential.finished(&token, &secret.first).await;
 }
 
 #[tokio::test]
@@ -190,6 +261,7 @@ async fn s08_a_secret_whose_rotation_is_off_or_was_never_on_is_refused() {
     let secret = &credential.secret;
     let token = secret.staged().await;
     cloud.secrets.cancel_rotate_secret().secret_id(&secret.arn).send().await.unwrap();
+    let untouched = credential.snapshot().await;
     let before = cloud.last_call().await;
     for step in STEPS {
         kind(secret.step(step, &token).await, "RotationNotEnabled");
@@ -200,25 +272,32 @@ async fn s08_a_secret_whose_rotation_is_off_or_was_never_on_is_refused() {
         json!({"Step": "createSecret", "SecretId": never.arn, "ClientRequestToken": never.version_id});
     kind(cloud.invoke(event).await, "RotationNotEnabled");
     assert_eq!(sql_calls(&cloud, before).await, Vec::<String>::new());
-    credential.untouched().await;
+    credential.untouched(&untouched).await;
 }
 
 #[tokio::test]
 async fn s09_a_test_of_the_set_up_logs_in_and_changes_nothing_and_an_empty_version_fails_it() {
     let cloud = calm().await;
     for strategy in BOTH {
-        // Secret::new ends with RotateImmediately=false: only testSecret, on a copy of the current value.
         let credential = Credential::new(&cloud, 18, strategy, "s09").await;
         let secret = &credential.secret;
-        let rotation = secret.settled(&["tested"]).await;
+        let untouched = credential.snapshot().await;
+        let before = cloud.last_call().await;
+        // Only testSecret, on a copy of the current value.
+        let test = cloud.secrets.rotate_secret().secret_id(&secret.arn).rotate_immediately(false);
+        test.send().await.unwrap();
+        let rotation = secret.settled(&["tested", "test-failed"]).await;
+        assert_eq!(rotation["state"], "tested", "{rotation}");
         assert_eq!(rotation["steps"].as_array().unwrap().len(), 1);
+        assert!(sql_calls(&cloud, before).await.contains(&"postgres:login".to_owned()));
         assert_eq!(secret.labels().await.len(), 1);
-        credential.untouched().await;
+        credential.untouched(&untouched).await;
         let token = secret.staged().await;
+        let untouched = credential.snapshot().await;
         for step in ["setSecret", "testSecret", "finishSecret"] {
             kind(secret.step(step, &token).await, "EmptyPending");
         }
-        credential.untouched().await;
+        credential.untouched(&untouched).await;
     }
 }
 
@@ -230,20 +309,23 @@ async fn s10_finishsecret_called_first_or_after_a_failed_test_moves_nothing() {
         let secret = &credential.secret;
         let token = secret.staged().await;
         credential.steps(&token, &["createSecret"]).await;
+        let untouched = credential.snapshot().await;
         kind(secret.step("finishSecret", &token).await, "Auth");
-        credential.untouched().await;
+        credential.untouched(&untouched).await;
         // The database no longer lets the user do what the policy's test SQL does.
         credential.steps(&token, &["setSecret"]).await;
         let master = credential.server.master(&credential.user).await;
         let database = &credential.user;
         let owner = if strategy == Strategy::Single { database.clone() } else { format!("{database}_owner") };
         master.batch_execute(&format!("GRANT \"{owner}\" TO imm; REVOKE TEMPORARY ON DATABASE \"{database}\" FROM PUBLIC, \"{owner}\"")).await.unwrap();
+        let untouched = credential.snapshot().await;
         for step in ["testSecret", "finishSecret"] {
             let message = kind(secret.step(step, &token).await, "Permission");
             assert!(message.contains("statement 1 of the policy's test SQL"), "{message}");
         }
+        credential.untouched(&untouched).await;
         assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&secret.first));
-        let told = cloud.messages("testSecret: *Permission*").await.remove(0);
+        let told = told(&cloud, "testSecret", "Permission", &token).await;
         // For a single user, taking the label off would lose the only password that logs in.
         let clear = "--version-stage AWSPENDING --remove-from-version-id";
         assert_eq!(told.contains(clear), strategy == Strategy::Alternating, "{told}");
@@ -302,6 +384,39 @@ async fn s11_a_label_that_a_person_moves_meanwhile_stays() {
 }
 
 #[tokio::test]
+async fn s11_a_label_that_is_moved_while_setsecret_waits_stays_and_nothing_is_set() {
+    let cloud = calm().await;
+    for (major, strategy) in [(18, Strategy::Single), (15, Strategy::Alternating)] {
+        let credential = Credential::new(&cloud, major, strategy, "s11_fence").await;
+        let secret = &credential.secret;
+        let current = secret.rotate().await;
+        let token = secret.staged().await;
+        credential.steps(&token, &["createSecret"]).await;
+        let mut expected = credential.snapshot().await;
+        let holder = credential.lock_holder().await;
+        let late = secret.step("setSecret", &token);
+        let moved = async {
+            credential.waiting(1).await;
+            credential.move_label("AWSCURRENT", Some(&secret.first), Some(&current)).await;
+            drop(holder);
+        };
+        let (late, ()) = tokio::join!(late, moved);
+        kind(late, "CurrentMoved");
+        for (version, label) in [(&secret.first, "AWSCURRENT"), (&current, "AWSPREVIOUS")] {
+            expected.versions.get_mut(version).unwrap().labels = BTreeSet::from([label.to_owned()]);
+        }
+        assert_eq!(expected.versions[&token].labels, BTreeSet::from(["AWSPENDING".to_owned()]));
+        credential.untouched(&expected).await;
+        told(&cloud, "setSecret", "CurrentMoved", &token).await;
+        // Moved back, the rotation ends as if nothing had been.
+        credential.move_label("AWSCURRENT", Some(&current), Some(&secret.first)).await;
+        secret.retry().await;
+        secret.settled(&["succeeded"]).await;
+        credential.finished(&token, &current).await;
+    }
+}
+
+#[tokio::test]
 async fn s12_the_calls_of_an_older_rotation_fail_and_the_newer_one_completes() {
     let cloud = calm().await;
     for strategy in BOTH {
@@ -309,6 +424,7 @@ async fn s12_the_calls_of_an_older_rotation_fail_and_the_newer_one_completes() {
         let secret = &credential.secret;
         let old = secret.staged().await;
         credential.steps(&old, &["createSecret"]).await;
+        let mut expected = credential.snapshot().await;
         // A step of the older rotation has come as far as the database's lock when a person gives that rotation up.
         let holder = credential.lock_holder().await;
         let late = secret.step("setSecret", &old);
@@ -319,13 +435,11 @@ async fn s12_the_calls_of_an_older_rotation_fail_and_the_newer_one_completes() {
         };
         let (late, ()) = tokio::join!(late, overtaken);
         kind(late, "UnknownVersion");
-        credential.untouched().await;
+        expected.versions.get_mut(&old).unwrap().labels.clear();
+        credential.untouched(&expected).await;
         let new = secret.staged().await;
         for step in STEPS {
-            kind(
-                secret.step(step, &old).await,
-                if step == "createSecret" { "UnknownVersion" } else { "CurrentMoved" },
-            );
+            kind(secret.step(step, &old).await, "UnknownVersion");
         }
         secret.retry().await;
         secret.settled(&["succeeded"]).await;
@@ -337,52 +451,136 @@ async fn s12_the_calls_of_an_older_rotation_fail_and_the_newer_one_completes() {
 #[tokio::test]
 async fn s13_a_database_that_cannot_be_reached_is_told_in_time_and_the_retry_succeeds() {
     let cloud = calm().await;
-    let credential = Credential::new(&cloud, 15, Strategy::Single, "s13").await;
+    for (major, strategy) in [(15, Strategy::Single), (18, Strategy::Alternating)] {
+        for mode in ["blackhole", "refuse"] {
+            let credential = Credential::new(&cloud, major, strategy, &format!("s13_{mode}")).await;
+            let secret = &credential.secret;
+            let token = secret.staged().await;
+            credential.steps(&token, &["createSecret"]).await;
+            let untouched = credential.snapshot().await;
+            credential.server.fault(&cloud, mode).await;
+            for step in ["setSecret", "testSecret", "finishSecret"] {
+                kind(secret.step(step, &token).await, "Network");
+            }
+            credential.server.fault(&cloud, "none").await;
+            for step in ["setSecret", "testSecret", "finishSecret"] {
+                told(&cloud, step, "Network", &token).await;
+            }
+            credential.untouched(&untouched).await;
+            secret.retry().await;
+            secret.settled(&["succeeded"]).await;
+            credential.finished(&token, &secret.first).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn s13_a_host_that_has_no_address_is_told_in_time_and_nothing_is_changed() {
+    let cloud = calm().await;
+    for (major, strategy) in [(15, Strategy::Single), (18, Strategy::Alternating)] {
+        let credential = Credential::new(&cloud, major, strategy, "s13_dns").await;
+        let value = credential.secret.value(&credential.secret.first).await;
+        let nowhere = value.replace(&format!("@{}:", credential.server.host), "@no-such-host.invalid:");
+        assert_ne!(nowhere, value);
+        let lost = credential.beside("nowhere", &nowhere).await;
+        let token = lost.secret.staged().await;
+        lost.steps(&token, &["createSecret"]).await;
+        let untouched = lost.snapshot().await;
+        for step in ["setSecret", "testSecret", "finishSecret"] {
+            let message = kind(lost.secret.step(step, &token).await, "Network");
+            assert!(message.contains("no-such-host.invalid"), "{message}");
+            told(&cloud, step, "Network", &token).await;
+        }
+        lost.untouched(&untouched).await;
+    }
+}
+
+#[tokio::test]
+async fn s13_a_database_that_falls_silent_during_setsecret_is_told_in_time_and_the_retry_succeeds() {
+    let cloud = calm().await;
+    for (major, strategy) in [(15, Strategy::Single), (18, Strategy::Alternating)] {
+        for (name, action) in [("s13_begin", "BEGIN"), ("s13_change", "ALTER ROLE")] {
+            let credential = Credential::new(&cloud, major, strategy, name).await;
+            let secret = &credential.secret;
+            let token = secret.staged().await;
+            credential.steps(&token, &["createSecret"]).await;
+            let untouched = credential.snapshot().await;
+            let silence =
+                json!({"service": "postgres", "action": action, "effect": "timeout", "seconds": 600});
+            cloud.fault(silence).await;
+            kind(secret.step("setSecret", &token).await, "Network");
+            assert_eq!(cloud.hits("timeout").await, 1, "{action}");
+            told(&cloud, "setSecret", "Network", &token).await;
+            cloud.calm().await;
+            credential.untouched(&untouched).await;
+            secret.retry().await;
+            secret.settled(&["succeeded"]).await;
+            credential.finished(&token, &secret.first).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn s13_an_admin_who_does_not_get_in_is_told_and_nothing_is_changed() {
+    let cloud = calm().await;
+    let credential = Credential::new(&cloud, 18, Strategy::Alternating, "s13_admin").await;
     let secret = &credential.secret;
     let token = secret.staged().await;
     credential.steps(&token, &["createSecret"]).await;
-    for mode in ["blackhole", "refuse"] {
-        credential.server.fault(&cloud, mode).await;
-        for step in ["setSecret", "testSecret", "finishSecret"] {
-            kind(secret.step(step, &token).await, "Network");
-        }
-        credential.server.fault(&cloud, "none").await;
-        credential.untouched().await;
-        assert!(!cloud.messages("Network").await.is_empty());
+    let untouched = credential.snapshot().await;
+    for (failure, expected) in [
+        (json!({"effect": "drop"}), "Network"),
+        (json!({"effect": "timeout", "seconds": 600}), "Network"),
+        (json!({"effect": "error", "code": "57P03"}), "Network"),
+        (json!({"effect": "throttle"}), "ConnectionLimit"),
+        (json!({"effect": "error", "code": "28P01"}), "Auth"),
+    ] {
+        // The current user gets in first.
+        let mut login = json!({"service": "postgres", "action": "login", "nth": 2});
+        login.as_object_mut().unwrap().extend(failure.as_object().unwrap().clone());
+        cloud.fault(login).await;
+        let message = kind(secret.step("setSecret", &token).await, expected);
+        assert!(message.contains("(rotation_admin@"), "{failure}: {message}");
+        told(&cloud, "setSecret", expected, &token).await;
+        cloud.calm().await;
+        credential.untouched(&untouched).await;
     }
     secret.retry().await;
     secret.settled(&["succeeded"]).await;
     credential.finished(&token, &secret.first).await;
-
-    let server = credential.server.clone();
-    let nowhere = secret.value(&token).await.replace(&format!("@{}:", server.host), "@no-such-host.invalid:");
-    let lost = Credential::with_value(&cloud, server, Strategy::Single, "s13-nowhere", &nowhere).await;
-    let token = lost.secret.staged().await;
-    lost.steps(&token, &["createSecret"]).await;
-    kind(lost.secret.step("setSecret", &token).await, "Network");
 }
 
 #[tokio::test]
 async fn s14_tls_that_cannot_be_verified_is_refused_and_nothing_goes_out_in_clear() {
     let cloud = calm().await;
-    let credential = Credential::new(&cloud, 18, Strategy::Single, "s14").await;
-    let secret = &credential.secret;
-    let token = secret.staged().await;
-    credential.steps(&token, &["createSecret"]).await;
-    for mode in ["untrusted-ca", "wrong-name", "downgrade"] {
-        credential.server.fault(&cloud, mode).await;
-        for step in ["setSecret", "testSecret", "finishSecret"] {
-            kind(secret.step(step, &token).await, "Tls");
+    for (major, strategy) in [(15, Strategy::Single), (18, Strategy::Alternating)] {
+        let credential = Credential::new(&cloud, major, strategy, "s14").await;
+        let secret = &credential.secret;
+        let token = secret.staged().await;
+        credential.steps(&token, &["createSecret"]).await;
+        let untouched = credential.snapshot().await;
+        let steps = ["setSecret", "testSecret", "finishSecret"];
+        for mode in ["untrusted-ca", "wrong-name", "downgrade"] {
+            let before = credential.server.fault(&cloud, mode).await;
+            for step in steps {
+                kind(secret.step(step, &token).await, "Tls");
+            }
+            let state = format!("rds/fault?instance={}", credential.server.name);
+            let after = cloud.admin(Method::GET, &state, None).await;
+            credential.server.fault(&cloud, "none").await;
+            let since = |count: &str| after[count].as_u64().unwrap() - before[count].as_u64().unwrap();
+            assert_eq!(since("plaintext_startups"), 0, "{mode}");
+            assert!(since("connections") >= 3, "{mode}: {before}, {after}");
+            credential.untouched(&untouched).await;
         }
-        let state =
-            cloud.admin(Method::GET, &format!("rds/fault?instance={}", credential.server.name), None).await;
-        assert!(state.to_string().contains("\"plaintext_startups\":0"), "{state}");
-        credential.server.fault(&cloud, "none").await;
-        credential.untouched().await;
+        for step in steps {
+            let told = told(&cloud, step, "Tls", &token).await;
+            assert!(told.contains("Nada foi enviado sem TLS"), "{told}");
+        }
+        secret.retry().await;
+        secret.settled(&["succeeded"]).await;
+        credential.finished(&token, &secret.first).await;
     }
-    secret.retry().await;
-    secret.settled(&["succeeded"]).await;
-    credential.finished(&token, &secret.first).await;
 }
 
 #[tokio::test]
@@ -410,21 +608,27 @@ async fn s15_when_no_version_logs_in_nothing_is_changed() {
     for strategy in BOTH {
         let credential = Credential::new(&cloud, 15, strategy, "s15_none").await;
         let secret = &credential.secret;
-        let verifier = postgres_protocol::password::scram_sha_256(b"set-By.hand_in~the database");
+        let by_hand = "set-By.hand_in~the database";
+        let verifier = postgres_protocol::password::scram_sha_256(by_hand.as_bytes());
         let manager = credential.server.manager("postgres").await;
         manager
             .batch_execute(&format!("ALTER ROLE \"{}\" PASSWORD '{verifier}'", credential.user))
             .await
             .unwrap();
+        let untouched = credential.snapshot().await;
         let token = secret.start().await;
         let rotation = secret.settled(&["waiting", "succeeded"]).await;
         assert_eq!(rotation["error"]["step"], "setSecret", "{rotation}");
+        let refused = credential.snapshot().await;
+        assert_eq!(refused.database, untouched.database);
+        assert_eq!(refused.versions[&secret.first], untouched.versions[&secret.first]);
+        assert_eq!(refused.versions[&token].answer.as_deref(), Some("28P01"));
         let message = kind(secret.step("setSecret", &token).await, "Auth");
         assert!(message.contains("no stored credential logs in"), "{message}");
-        let told = cloud.messages("setSecret: *Auth*").await.remove(0);
-        assert!(told.contains("Nenhum valor guardado"), "{told}");
-        let clone = format!("SELECT 1 FROM pg_roles WHERE rolname = '{}_clone'", credential.user);
-        assert!(manager.query(&clone, &[]).await.unwrap().is_empty());
+        credential.untouched(&refused).await;
+        let told = told(&cloud, "setSecret", "Auth", &token).await;
+        assert!(told.contains("nenhuma credencial guardada entra no banco"), "{told}");
+        credential.server.login(&credential.database, &credential.user, by_hand).await.unwrap();
         // Somebody gives the user the password of AWSCURRENT back.
         let verifier = postgres_protocol::password::scram_sha_256(b"first-Password.of_the~app");
         manager
@@ -445,33 +649,51 @@ async fn s16_a_json_secret_with_derived_fields_is_kept_in_step() {
         let user = format!("s16_{strategy:?}").to_lowercase();
         let password = "first p@ss:w/rd?#[]%'\"\\ çã";
         server.application(&user, &user, password).await;
-        let encoded: String = password.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let url = |user: &str, password: &str| {
-            format!(
-                "postgresql://{user}:{password}@{}:{}/{user_db}?sslmode=require",
-                server.host,
-                server.port,
-                user_db = "DB"
-            )
+        let with = |name: &str, password: &str, in_url: &str| {
+            let url = url(&server, &user, name, "-").replacen(":-@", &format!(":{in_url}@"), 1);
+            document(&server, &user, name, password, &url.replacen("postgres:", "postgresql:", 1))
         };
-        let mut document = aws_form(&server, &user, password);
-        document["DATABASE_URL"] = json!(url(&user, &encoded).replace("/DB?", &format!("/{user}?")));
-        document["nested"] = json!({"PGUSER": user, "PGPASSWORD": password, "other": [1, "two"]});
-        document["note"] = json!("kept");
-        let credential =
-            Credential::with_value(&cloud, server.clone(), strategy, &user, &document.to_string()).await;
+        // Encoded where it need not be.
+        let every: String = password.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let old = with(&user, password, &every);
+        let credential = Credential::with_value(&cloud, server.clone(), strategy, &user, &old).await;
         let token = credential.secret.rotate().await;
-        credential.works(&token).await;
-        let new: Value = serde_json::from_str(&credential.secret.value(&token).await).unwrap();
-        let (name, secret) = (new["username"].as_str().unwrap(), new["password"].as_str().unwrap());
+        credential.finished(&token, &credential.secret.first).await;
+        let (name, secret) = credential.login_of(&token).await;
         assert_eq!(name, credential.next_user());
-        let mut expected = document.clone();
-        expected["username"] = json!(name);
-        expected["password"] = json!(secret);
-        expected["DATABASE_URL"] = json!(url(name, secret).replace("/DB?", &format!("/{user}?")));
-        expected["nested"]["PGUSER"] = json!(name);
-        expected["nested"]["PGPASSWORD"] = json!(secret);
-        assert_eq!(new, expected);
+        assert_eq!(credential.secret.value(&token).await, with(&name, &secret, &secret));
+    }
+}
+
+#[tokio::test]
+async fn s16_a_name_and_a_password_with_any_sign_are_rotated_in_every_form() {
+    let cloud = calm().await;
+    let signs = ["%", "'", "\"", "\\", ":", "/", "@", "#", "?", " ", "UPPER"];
+    let password = "first-Password % ' \" \\ : / @ # ? ~";
+    for (major, strategy) in [(15, Strategy::Single), (18, Strategy::Alternating)] {
+        let server = Server::of(&cloud, major).await;
+        for (place, sign) in signs.into_iter().enumerate() {
+            for json in [false, true] {
+                let tag = format!("{strategy:?}_{json}").to_lowercase();
+                let (user, database) = (format!("s16_{sign}_{tag}"), format!("s16_signs_{place}_{tag}"));
+                server.application(&database, &user, password).await;
+                let with = |user: &str, password: &str| {
+                    let url = url(&server, &database, user, password);
+                    if json { document(&server, &database, user, password, &url) } else { url }
+                };
+                let old = with(&user, password);
+                assert_eq!(parts(&old), (user.clone(), password.to_owned()));
+                let credential =
+                    Credential::with_value(&cloud, server.clone(), strategy, &database, &old).await;
+                let credential = Credential { user: user.clone(), ..credential };
+                let token = credential.secret.rotate().await;
+                credential.finished(&token, &credential.secret.first).await;
+                let (name, secret) = credential.login_of(&token).await;
+                assert_eq!(name, credential.next_user());
+                server.login(&database, &name, &secret).await.unwrap();
+                assert_eq!(credential.secret.value(&token).await, with(&name, &secret));
+            }
+        }
     }
 }
 
@@ -500,62 +722,76 @@ async fn s17_a_host_that_is_edited_meanwhile_is_refused_with_the_way_out() {
     let cloud = calm().await;
     for strategy in BOTH {
         let credential = Credential::new(&cloud, 18, strategy, "s17").await;
-        let secret = &credential.secret;
+        let value = credential.secret.value(&credential.secret.first).await;
+        let elsewhere = value.replace(&format!("@{}:", credential.server.host), "@edited.invalid:");
+        assert_ne!(elsewhere, value);
+        // A version of another host is there; while the rotation from the right one goes on, it is made current.
+        let edited = credential.beside("edited", &elsewhere).await;
+        let secret = &edited.secret;
+        let right = edited.put(value.clone()).await;
         let token = secret.staged().await;
-        credential.steps(&token, &["createSecret"]).await;
-        // The stored pending value names another host than the current one: as if the current had been edited since.
-        let pending = secret.value(&token).await;
-        let other = pending.replace(&format!(":{}/", credential.server.port), ":1/");
-        let moved = Credential::with_value(
-            &cloud,
-            credential.server.clone(),
-            strategy,
-            &format!("{}-b", credential.user),
-            &secret.value(&secret.first).await,
-        )
-        .await;
-        let token = moved.secret.staged().await;
-        let put = cloud.secrets.put_secret_value().secret_id(&moved.secret.arn).client_request_token(&token);
-        put.secret_string(other).version_stages("AWSPENDING").send().await.unwrap();
+        edited.steps(&token, &["createSecret"]).await;
+        edited.move_label("AWSCURRENT", Some(&secret.first), Some(&right)).await;
+        let untouched = edited.snapshot().await;
+        let before = cloud.last_call().await;
         for step in ["setSecret", "finishSecret"] {
-            let message = kind(moved.secret.step(step, &token).await, "Identity");
+            let message = kind(secret.step(step, &token).await, "Identity");
             assert!(message.contains("different hosts"), "{message}");
+            let told = told(&cloud, step, "Identity", &token).await;
+            assert!(told.contains(&clear_command(secret, &token)), "{told}");
         }
-        let told = cloud.messages("setSecret: *Identity*").await.remove(0);
-        assert!(
-            told.contains(&format!("--version-stage AWSPENDING --remove-from-version-id {token}")),
-            "{told}"
-        );
-        credential.untouched().await;
-        // And one that names a user of nobody's pair.
-        moved.move_label("AWSPENDING", None, Some(&token)).await;
-        let token = moved.secret.staged().await;
-        let (user, _) = moved.login_of(&moved.secret.first).await;
-        let stranger = pending.replacen(&credential.next_user(), "imm", 1);
-        assert_ne!(user, "imm");
-        let put = cloud.secrets.put_secret_value().secret_id(&moved.secret.arn).client_request_token(&token);
-        put.secret_string(stranger).version_stages("AWSPENDING").send().await.unwrap();
-        let message = kind(moved.secret.step("setSecret", &token).await, "Identity");
-        assert!(message.contains("users"), "{message}");
+        assert_eq!(sql_calls(&cloud, before).await, Vec::<String>::new());
+        edited.untouched(&untouched).await;
+
+        // What the message says, and the right host again. Then a pending value of a user of nobody's pair.
+        edited.move_label("AWSPENDING", None, Some(&token)).await;
+        edited.move_label("AWSCURRENT", Some(&right), Some(&secret.first)).await;
+        let token = secret.staged().await;
+        edited.put_pending(&token, &value.replacen(&credential.user, "imm", 1)).await;
+        assert_eq!(edited.login_of(&token).await.0, "imm");
+        let untouched = edited.snapshot().await;
+        let before = cloud.last_call().await;
+        for step in ["setSecret", "finishSecret"] {
+            let message = kind(secret.step(step, &token).await, "Identity");
+            assert!(message.contains("users"), "{message}");
+            let told = told(&cloud, step, "Identity", &token).await;
+            assert!(told.contains(&clear_command(secret, &token)), "{told}");
+        }
+        assert_eq!(sql_calls(&cloud, before).await, Vec::<String>::new());
+        edited.untouched(&untouched).await;
+        edited.move_label("AWSPENDING", None, Some(&token)).await;
+        let next = secret.rotate().await;
+        edited.finished(&next, &right).await;
     }
 }
 
 #[tokio::test]
 async fn s18_a_full_connection_limit_has_its_own_kind() {
     let cloud = calm().await;
-    let credential = Credential::new(&cloud, 18, Strategy::Single, "s18_limit").await;
-    let secret = &credential.secret;
-    let manager = credential.server.manager("postgres").await;
-    manager.batch_execute(&format!("ALTER ROLE {} CONNECTION LIMIT 1", credential.user)).await.unwrap();
-    let taken = credential.enter(&secret.first).await.unwrap();
-    let token = secret.staged().await;
-    credential.steps(&token, &["createSecret"]).await;
-    kind(secret.step("setSecret", &token).await, "ConnectionLimit");
-    drop(taken);
-    eventually("the connection is given back", async || credential.enter(&secret.first).await.ok()).await;
-    secret.retry().await;
-    let rotation = secret.settled(&["succeeded", "waiting"]).await;
-    assert_eq!(rotation["state"], "succeeded", "{rotation}");
+    for (major, strategy) in [(18, Strategy::Single), (15, Strategy::Alternating)] {
+        let credential = Credential::new(&cloud, major, strategy, "s18_limit").await;
+        let secret = &credential.secret;
+        let manager = credential.server.manager("postgres").await;
+        manager.batch_execute(&format!("ALTER ROLE {} CONNECTION LIMIT 1", credential.user)).await.unwrap();
+        let token = secret.staged().await;
+        credential.steps(&token, &["createSecret"]).await;
+        let taken =
+            eventually("the one connection", async || credential.enter(&secret.first).await.ok()).await;
+        let untouched = credential.snapshot().await;
+        assert_eq!(untouched.versions[&secret.first].answer.as_deref(), Some("53300"));
+        kind(secret.step("setSecret", &token).await, "ConnectionLimit");
+        told(&cloud, "setSecret", "ConnectionLimit", &token).await;
+        credential.untouched(&untouched).await;
+        drop(taken);
+        eventually("the connection is given back", async || credential.enter(&secret.first).await.ok()).await;
+        secret.retry().await;
+        let rotation = secret.settled(&["succeeded", "waiting"]).await;
+        assert_eq!(rotation["state"], "succeeded", "{rotation}");
+        for user in BTreeSet::from([credential.user.clone(), credential.next_user()]) {
+            manager.batch_execute(&format!("ALTER ROLE {user} CONNECTION LIMIT -1")).await.unwrap();
+        }
+        credential.finished(&token, &secret.first).await;
+    }
 }
 
 #[tokio::test]
@@ -577,16 +813,26 @@ async fn s18_a_role_that_is_read_only_by_default_is_rotated() {
 #[tokio::test]
 async fn s18_restricted_password_commands_have_their_own_kind() {
     let cloud = calm().await;
-    let credential = Credential::new(&cloud, 18, Strategy::Single, "s18_restricted").await;
-    let secret = &credential.secret;
-    let token = secret.staged().await;
-    credential.steps(&token, &["createSecret"]).await;
-    // What RDS answers when rds.restrict_password_commands is on and the user is no member of rds_password.
-    let refusal = json!({"service": "postgres", "action": "ALTER ROLE", "effect": "error", "code": "42501"});
-    cloud.fault(refusal).await;
-    kind(secret.step("setSecret", &token).await, "Permission");
-    assert_eq!(cloud.hits("error").await, 1);
-    credential.untouched().await;
+    for (major, strategy) in [(18, Strategy::Single), (15, Strategy::Alternating)] {
+        let credential = Credential::new(&cloud, major, strategy, "s18_restricted").await;
+        let secret = &credential.secret;
+        let token = secret.staged().await;
+        credential.steps(&token, &["createSecret"]).await;
+        let untouched = credential.snapshot().await;
+        // What RDS answers when rds.restrict_password_commands is on and the user is no member of rds_password.
+        let refusal =
+            json!({"service": "postgres", "action": "ALTER ROLE", "effect": "error", "code": "42501"});
+        cloud.fault(refusal).await;
+        kind(secret.step("setSecret", &token).await, "Permission");
+        assert_eq!(cloud.hits("error").await, 1);
+        told(&cloud, "setSecret", "Permission", &token).await;
+        credential.untouched(&untouched).await;
+        // The user has become a member.
+        cloud.calm().await;
+        secret.retry().await;
+        secret.settled(&["succeeded"]).await;
+        credential.finished(&token, &secret.first).await;
+    }
 }
 
 #[tokio::test]
@@ -598,10 +844,11 @@ async fn s18_without_admin_option_nothing_is_half_done_and_the_cure_is_told() {
     master.batch_execute(&format!("REVOKE {} FROM rotation_admin", credential.user)).await.unwrap();
     let token = secret.staged().await;
     credential.steps(&token, &["createSecret"]).await;
+    let untouched = credential.snapshot().await;
     let message = kind(secret.step("setSecret", &token).await, "Permission");
     let cure = format!("GRANT \"{}\" TO \"rotation_admin\" WITH ADMIN OPTION", credential.user);
     assert!(message.contains(&cure), "{message}");
-    credential.untouched().await;
+    credential.untouched(&untouched).await;
     master.batch_execute(&cure).await.unwrap();
     secret.retry().await;
     secret.settled(&["succeeded"]).await;
@@ -609,29 +856,51 @@ async fn s18_without_admin_option_nothing_is_half_done_and_the_cure_is_told() {
 }
 
 #[tokio::test]
-async fn s18_a_standby_is_refused_as_read_only() {
+async fn s18_a_standby_is_refused_as_read_only_at_every_step() {
     let cloud = calm().await;
-    let credential = Credential::new(&cloud, 18, Strategy::Single, "s18_standby").await;
+    let mut rotated = Vec::new();
+    for strategy in BOTH {
+        let credential = Credential::new(&cloud, 18, strategy, "s18_standby").await;
+        let current = credential.secret.rotate().await;
+        rotated.push((credential, current));
+    }
+    let source = &rotated[0].0.server;
     let name = "test-pg18-replica";
     let replica = cloud.rds.create_db_instance_read_replica().db_instance_identifier(name);
-    replica.source_db_instance_identifier(&credential.server.name).send().await.unwrap();
+    replica.source_db_instance_identifier(&source.name).send().await.unwrap();
     let endpoint = eventually("the replica", async || {
         let found = cloud.rds.describe_db_instances().db_instance_identifier(name).send().await.unwrap();
         let instance = &found.db_instances()[0];
         (instance.db_instance_status() == Some("available")).then(|| instance.endpoint().cloned()).flatten()
     })
     .await;
-    let value = credential.secret.value(&credential.secret.first).await;
-    let there =
-        value.replace(&format!(":{}/", credential.server.port), &format!(":{}/", endpoint.port().unwrap()));
-    assert_ne!(there, value);
-    let standby =
-        Credential::with_value(&cloud, credential.server.clone(), Strategy::Single, "s18-standby", &there)
-            .await;
-    let token = standby.secret.staged().await;
-    standby.steps(&token, &["createSecret"]).await;
-    kind(standby.secret.step("setSecret", &token).await, "ReadOnly");
-    credential.untouched().await;
+    let (port, there) = (format!(":{}/", source.port), format!(":{}/", endpoint.port().unwrap()));
+    for (credential, current) in &rotated {
+        let old = credential.secret.value(&credential.secret.first).await.replace(&port, &there);
+        let new = credential.secret.value(current).await.replace(&port, &there);
+        assert!(old.contains(&there) && new.contains(&there));
+        let standby = credential.beside("a", &new).await;
+        let tested = standby.secret.settled(&["tested", "test-failed"]).await;
+        assert_eq!(tested["error"]["type"], "ReadOnly", "{tested}");
+        let token = standby.secret.staged().await;
+        standby.steps(&token, &["createSecret"]).await;
+        let untouched = standby.snapshot().await;
+        kind(standby.secret.step("setSecret", &token).await, "ReadOnly");
+        told(&cloud, "setSecret", "ReadOnly", &token).await;
+        standby.untouched(&untouched).await;
+
+        // A pending credential that the standby takes.
+        let (from, to) = if credential.strategy == Strategy::Single { (old, new) } else { (new, old) };
+        let standby = credential.beside("b", &from).await;
+        let token = standby.secret.staged().await;
+        standby.put_pending(&token, &to).await;
+        let untouched = standby.snapshot().await;
+        for step in ["testSecret", "finishSecret"] {
+            kind(standby.secret.step(step, &token).await, "ReadOnly");
+            told(&cloud, step, "ReadOnly", &token).await;
+        }
+        standby.untouched(&untouched).await;
+    }
     let delete = cloud.rds.delete_db_instance().db_instance_identifier(name).skip_final_snapshot(true);
     delete.send().await.unwrap();
 }
@@ -645,10 +914,15 @@ async fn s18_a_privileged_or_managed_user_is_refused() {
         format!("postgres://imm:master-Password_of.the.tests~1@{}:{}/postgres", server.host, server.port);
     let master =
         Credential::with_value(&cloud, server.clone(), Strategy::Alternating, "s18-master", &url).await;
+    let master = Credential { user: "imm".to_owned(), database: "postgres".to_owned(), ..master };
     let token = master.secret.staged().await;
     master.steps(&token, &["createSecret"]).await;
+    let untouched = master.snapshot().await;
     let message = kind(master.secret.step("setSecret", &token).await, "Identity");
     assert!(message.contains("not an ordinary application user"), "{message}");
+    let told = told(&cloud, "setSecret", "Identity", &token).await;
+    assert!(told.contains(&clear_command(&master.secret, &token)), "{told}");
+    master.untouched(&untouched).await;
 }
 
 #[tokio::test]
@@ -690,37 +964,31 @@ async fn s19_both_users_can_do_everything_whatever_was_done_by_hand() {
         let credential = Credential::new(&cloud, major, Strategy::Alternating, "s19").await;
         let (secret, user) = (&credential.secret, credential.user.clone());
         let manager = credential.server.manager("postgres").await;
-        let settings = [
+        for setting in [
             format!("ALTER ROLE {user} SET search_path = app, \"$user\", public"),
             format!("ALTER ROLE {user} SET statement_timeout = '7s'"),
             format!("ALTER ROLE {user} CONNECTION LIMIT 20"),
-        ];
-        for setting in &settings {
-            manager.batch_execute(setting).await.unwrap();
+        ] {
+            manager.batch_execute(&setting).await.unwrap();
         }
         let open = credential.enter(&secret.first).await.unwrap();
         open.batch_execute("CREATE SCHEMA app; CREATE TABLE app.early (id int)").await.unwrap();
-
-        let mut from = secret.first.clone();
+        let mut from = secret.rotate().await;
+        credential.finished(&from, &secret.first).await;
         for round in 0..4 {
-            let token = secret.rotate().await;
-            credential.finished(&token, &from).await;
+            // Each of the two in its turn.
+            let (login, _) = credential.login_of(&from).await;
+            let (in_use, idle) = if round % 2 == 0 {
+                (credential.next_user(), user.clone())
+            } else {
+                (user.clone(), credential.next_user())
+            };
+            assert_eq!(login, in_use, "round {round}");
             // Open connections go on.
             open.batch_execute("INSERT INTO app.early VALUES (1)").await.unwrap();
-            let session = credential.enter(&token).await.unwrap();
-            for (name, value) in [("search_path", "app, \"$user\", public"), ("statement_timeout", "7s")] {
-                let shown: String = session.query_one(&format!("SHOW {name}"), &[]).await.unwrap().get(0);
-                assert_eq!(shown, value, "round {round}");
-            }
-            let limits =
-                "SELECT count(*) FROM pg_roles WHERE rolcanlogin AND rolconnlimit = 20 AND rolname LIKE $1";
-            let pair = format!("{user}%");
-            let count: i64 = session.query_one(limits, &[&pair]).await.unwrap().get(0);
-            assert_eq!(count, 2, "round {round}");
-
             // What one user makes, the other one can use and alter: acting as the owner, and as itself.
+            let session = credential.enter(&from).await.unwrap();
             session.batch_execute(&format!("CREATE TABLE app.by_{round} (id int)")).await.unwrap();
-            let (login, _) = credential.login_of(&token).await;
             // Since 15, nobody but a database's owner may create in its schema public.
             session.batch_execute("GRANT CREATE ON SCHEMA public TO PUBLIC").await.unwrap();
             let granted = format!(
@@ -729,17 +997,31 @@ async fn s19_both_users_can_do_everything_whatever_was_done_by_hand() {
             credential.server.manager(&user).await.batch_execute(&granted).await.unwrap();
             let itself = format!("SET ROLE {login}; CREATE TABLE public.itself_{round} (id int)");
             session.batch_execute(&itself).await.unwrap();
-            if round == 1 {
-                // Settings lost, the owner made a login.
-                manager
-                    .batch_execute(&format!("ALTER ROLE {user} RESET ALL; ALTER ROLE {user}_owner LOGIN"))
-                    .await
-                    .unwrap();
-                manager.batch_execute(&settings[0]).await.unwrap();
-                manager.batch_execute(&settings[1]).await.unwrap();
+            if round > 0 {
+                // The login that comes next has lost what it had, and the owner was made a login.
+                let damage = format!(
+                    "ALTER ROLE {idle} RESET ALL; ALTER ROLE {idle} CONNECTION LIMIT -1; ALTER ROLE {user}_owner LOGIN"
+                );
+                manager.batch_execute(&damage).await.unwrap();
             }
             let next = secret.rotate().await;
+            credential.finished(&next, &from).await;
+            assert_eq!(credential.login_of(&next).await.0, idle, "round {round}");
             let session = credential.enter(&next).await.unwrap();
+            let settings = [
+                ("search_path", "app, \"$user\", public".to_owned()),
+                ("statement_timeout", "7s".to_owned()),
+                ("role", format!("{user}_owner")),
+            ];
+            for (name, value) in settings {
+                let shown: String = session.query_one(&format!("SHOW {name}"), &[]).await.unwrap().get(0);
+                assert_eq!(shown, value, "round {round}");
+            }
+            let limits =
+                "SELECT count(*) FROM pg_roles WHERE rolcanlogin AND rolconnlimit = 20 AND rolname LIKE $1";
+            let pair = format!("{user}%");
+            let count: i64 = session.query_one(limits, &[&pair]).await.unwrap().get(0);
+            assert_eq!(count, 2, "round {round}");
             for table in [format!("app.by_{round}"), format!("public.itself_{round}"), "app.early".to_owned()]
             {
                 session
@@ -872,29 +1154,147 @@ async fn s20_faults_of_the_apis_are_ridden_out_or_told() {
         credential.finished(&token, &from).await;
         from = token;
     }
+}
 
-    cloud.calm().await;
-    let denied = json!({"service": "secretsmanager", "action": "PutSecretValue", "effect": "error", "status": 400, "code": "AccessDeniedException", "message": "Access to KMS is not allowed"});
-    cloud.fault(denied).await;
+#[tokio::test]
+async fn s20_a_key_that_may_not_be_used_is_told_at_createsecret_and_nothing_is_changed() {
+    let cloud = calm().await;
+    for strategy in BOTH {
+        let credential = Credential::new(&cloud, 18, strategy, "s20_key").await;
+        let secret = &credential.secret;
+        let token = secret.staged().await;
+        let untouched = credential.snapshot().await;
+        let before = cloud.last_call().await;
+        for action in ["GetSecretValue", "PutSecretValue"] {
+            let denied = json!({"service": "secretsmanager", "action": action, "effect": "error", "status": 400, "code": "AccessDeniedException", "message": "Access to KMS is not allowed"});
+            cloud.fault(denied).await;
+            let message = kind(secret.step("createSecret", &token).await, "SecretsManagerCall");
+            assert!(
+                message.contains(&format!("secretsmanager:{action} failed (AccessDeniedException)")),
+                "{message}"
+            );
+            let told = cloud.messages(&format!("secretsmanager:{action}")).await;
+            assert_eq!(told.iter().filter(|message| message.contains(&token)).count(), 1, "{told:?}");
+            cloud.admin(Method::DELETE, "faults", None).await;
+            credential.untouched(&untouched).await;
+        }
+        assert_eq!(sql_calls(&cloud, before).await, Vec::<String>::new());
+        secret.retry().await;
+        secret.settled(&["succeeded"]).await;
+        credential.finished(&token, &secret.first).await;
+    }
+}
+
+#[tokio::test]
+async fn s20_an_instance_that_cannot_be_looked_up_is_told_and_the_retry_succeeds() {
+    let cloud = calm().await;
+    for strategy in BOTH {
+        let credential = Credential::new(&cloud, 18, strategy, "s20_rds").await;
+        let secret = &credential.secret;
+        let token = secret.staged().await;
+        let untouched = credential.snapshot().await;
+        let before = cloud.last_call().await;
+        let denied = json!({"service": "rds", "action": "DescribeDBInstances", "effect": "error", "status": 403, "code": "AccessDenied"});
+        cloud.fault(denied).await;
+        let message = kind(secret.step("createSecret", &token).await, "RdsCall");
+        assert!(message.contains("rds:DescribeDBInstances failed (AccessDenied)"), "{message}");
+        let told = told(&cloud, "createSecret", "RdsCall", &token).await;
+        assert!(told.contains("(IAM) para rds:DescribeDBInstances"), "{told}");
+        let calls = cloud.calls(before).await.0;
+        let changes = |call: &&String| call.ends_with(":PutSecretValue") || call.starts_with("postgres:");
+        assert_eq!(calls.iter().find(changes), None);
+        credential.untouched(&untouched).await;
+        cloud.calm().await;
+        secret.retry().await;
+        secret.settled(&["succeeded"]).await;
+        credential.finished(&token, &secret.first).await;
+    }
+}
+
+/// A credential whose admin secret is one of its own, with the value that `admin` makes of server, user and password.
+async fn with_admin<'a>(
+    cloud: &'a Cloud,
+    name: &str,
+    admin: impl Fn(&Server, &str, &str) -> String,
+) -> Credential<'a> {
+    let mut credential = Credential::new(cloud, 18, Strategy::Alternating, name).await;
+    let server = &credential.server;
+    let known = cloud.secrets.get_secret_value().secret_id(&server.admin_secret).send().await.unwrap();
+    let (user, password) = parts(known.secret_string().unwrap());
+    let create = cloud.secrets.create_secret().name(format!("/moveongs/dev/test-admin/{}", credential.user));
+    let made = create.secret_string(admin(server, &user, &password)).send().await.unwrap();
+    credential.server.admin_secret = made.arn.unwrap();
+    let value = credential.secret.value(&credential.secret.first).await;
+    credential.beside("own-admin", &value).await
+}
+
+#[tokio::test]
+async fn s20_an_admin_secret_that_is_no_login_is_refused_and_its_correction_ends_the_rotation() {
+    let cloud = calm().await;
+    let credential = with_admin(&cloud, "s20_no_admin", |_, _, _| "no login but a text".to_owned()).await;
+    admin_is_refused_until_corrected(&credential, "WrongAdminForm", "the admin secret cannot be used").await;
+}
+
+#[tokio::test]
+async fn s20_an_admin_secret_of_another_host_is_refused_and_its_correction_ends_the_rotation() {
+    let cloud = calm().await;
+    let credential = with_admin(&cloud, "s20_other_admin", |_, user, password| {
+        json!({"username": user, "password": password, "host": "elsewhere.invalid"}).to_string()
+    })
+    .await;
+    admin_is_refused_until_corrected(&credential, "Identity", "name different hosts").await;
+}
+
+async fn admin_is_refused_until_corrected(credential: &Credential<'_>, expected: &str, reason: &str) {
+    let (cloud, secret) = (credential.cloud(), &credential.secret);
+    let token = secret.staged().await;
+    credential.steps(&token, &["createSecret"]).await;
+    let untouched = credential.snapshot().await;
     let before = cloud.last_call().await;
-    secret.start().await;
-    let rotation = secret.settled(&["waiting", "succeeded"]).await;
-    assert_eq!(rotation["error"]["step"], "createSecret", "{rotation}");
-    assert_eq!(sql_calls(&cloud, before).await, Vec::<String>::new());
-    credential.works(&from).await;
+    let message = kind(secret.step("setSecret", &token).await, expected);
+    assert!(message.contains(reason), "{message}");
+    // The current user's, and nobody else's.
+    assert_eq!(sql_calls(cloud, before).await, ["postgres:login"]);
+    told(cloud, "setSecret", expected, &token).await;
+    credential.untouched(&untouched).await;
+    let right = Server::of(cloud, 18).await.admin_secret;
+    let right = cloud.secrets.get_secret_value().secret_id(right).send().await.unwrap();
+    let put = cloud.secrets.put_secret_value().secret_id(&credential.server.admin_secret);
+    put.secret_string(right.secret_string().unwrap()).send().await.unwrap();
+    secret.retry().await;
+    secret.settled(&["succeeded"]).await;
+    credential.finished(&token, &secret.first).await;
+}
+
+#[tokio::test]
+async fn s20_an_admin_secret_may_be_a_url() {
+    let cloud = calm().await;
+    let admin = |server: &Server, user: &str, password: &str| url(server, "postgres", user, password);
+    let credential = with_admin(&cloud, "s20_url_admin", admin).await;
+    let token = credential.secret.rotate().await;
+    credential.finished(&token, &credential.secret.first).await;
 }
 
 #[tokio::test]
 async fn s20_a_value_that_is_no_database_secret_is_refused_at_createsecret() {
     let cloud = calm().await;
     let server = Server::of(&cloud, 15).await;
-    for (name, value) in
-        [("text", "just a password"), ("mysql", "mysql://a:b@c/d"), ("json", "{\"password\": \"x\"}")]
-    {
-        let name = format!("s20-{name}");
-        let wrong = Credential::with_value(&cloud, server.clone(), Strategy::Single, &name, value).await;
-        let token = wrong.secret.staged().await;
-        let message = kind(wrong.secret.step("createSecret", &token).await, "WrongForm");
-        assert!(!message.contains(value), "{message}");
+    for strategy in BOTH {
+        for (name, value) in
+            [("text", "just a password"), ("mysql", "mysql://a:b@c/d"), ("json", "{\"password\": \"x\"}")]
+        {
+            let name = format!("s20-{name}-{strategy:?}");
+            let wrong = Credential::with_value(&cloud, server.clone(), strategy, &name, value).await;
+            let secret = &wrong.secret;
+            let token = secret.staged().await;
+            let (labels, before) = (secret.labels().await, cloud.last_call().await);
+            let message = kind(secret.step("createSecret", &token).await, "WrongForm");
+            assert!(!message.contains(value), "{message}");
+            told(&cloud, "createSecret", "WrongForm", &token).await;
+            let calls = cloud.calls(before).await.0;
+            let changes = |call: &&String| call.ends_with(":PutSecretValue") || call.starts_with("postgres:");
+            assert_eq!(calls.iter().find(changes), None);
+            assert_eq!(secret.labels().await, labels);
+        }
     }
 }

@@ -23,6 +23,9 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD
 use reqwest::Method;
 use serde_json::Value;
 
+/// How PostgreSQL's verifier of a password begins.
+const VERIFIER: &str = "SCRAM-SHA-256$";
+
 #[tokio::test]
 async fn no_secret_value_stands_anywhere() {
     let cloud = cloud::Cloud::connect("rotate-random").await;
@@ -30,10 +33,12 @@ async fn no_secret_value_stands_anywhere() {
     assert!(values.len() > 100, "only {} values: run the end-to-end tests first", values.len());
 
     let mut places = BTreeMap::new();
-    places
-        .insert("the channel".to_owned(), cloud.admin(Method::GET, "slack/messages", None).await.to_string());
+    let messages = channel(&cloud).await;
+    assert!(messages.len() > 100, "only {} messages in the channel", messages.len());
     places.insert("the call log".to_owned(), cloud.admin(Method::GET, "calls", None).await.to_string());
     for function in ["rotate-random", "rotate-database"] {
+        let of_function = messages.iter().filter(|message| message.contains(function)).count();
+        assert!(of_function > 20, "only {of_function} messages of {function}");
         let cloud = cloud::Cloud::connect(function).await;
         let records = cloud.evidence(function).await;
         assert!(records.len() > 50, "only {} evidence records of {function}", records.len());
@@ -42,16 +47,7 @@ async fn no_secret_value_stands_anywhere() {
         assert!(lines.len() > 500, "only {} log lines of {function}", lines.len());
         places.insert(format!("the log of {function}"), lines.join("\n"));
     }
-    let logs = cloud_logs();
-    // The databases of the tests log every statement.
-    let databases = logs.iter().filter(|path| path.to_string_lossy().contains("rds-test-pg")).count();
-    assert!(databases >= 2, "only {databases} logs of databases");
-    for path in logs {
-        places.insert(
-            path.display().to_string(),
-            String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned(),
-        );
-    }
+    places.insert("the channel".to_owned(), messages.join("\n"));
 
     // What the functions answered.
     let mut pages = cloud.secrets.list_secrets().into_paginator().send();
@@ -62,6 +58,20 @@ async fn no_secret_value_stands_anywhere() {
             places.insert(format!("the answers for {}", secret.name().unwrap()), answers);
         }
     }
+    for (place, text) in &places {
+        assert!(!text.contains(VERIFIER), "a verifier stands in {place}");
+    }
+
+    for path in cloud_logs() {
+        let log = std::fs::read(&path).unwrap();
+        places.insert(path.display().to_string(), String::from_utf8_lossy(&log).into_owned());
+    }
+    // The databases of the tests log every statement.
+    for database in ["rds-test-pg15.log", "rds-test-pg18.log"] {
+        let (place, log) = places.iter().find(|(place, _)| place.ends_with(database)).expect(database);
+        assert!(log.contains(VERIFIER), "no password was set in {place}");
+    }
+
     let tokens = cloud.admin(Method::GET, "rotations/tokens", None).await;
     let tokens: Vec<_> =
         tokens["tokens"].as_array().unwrap().iter().map(|token| token.as_str().unwrap()).collect();
@@ -73,7 +83,7 @@ async fn no_secret_value_stands_anywhere() {
         let server = server::Server::of(&cloud, major).await;
         let seen = server.master("postgres").await.query("SELECT query FROM pg_stat_statements", &[]).await;
         let seen: Vec<String> = seen.unwrap().iter().map(|row| row.get(0)).collect();
-        assert!(seen.iter().any(|query| query.contains("SCRAM-SHA-256$")), "no password was set on {major}");
+        assert!(seen.iter().any(|query| query.contains(VERIFIER)), "no password was set on {major}");
         places.insert(format!("pg_stat_statements of {major}"), seen.join("\n"));
     }
 
@@ -89,6 +99,12 @@ async fn no_secret_value_stands_anywhere() {
         }
     }
     assert!(found.is_empty(), "{found:#?}");
+}
+
+/// Every message that the channel ever took, also as it was before an update.
+async fn channel(cloud: &cloud::Cloud) -> Vec<String> {
+    let taken = cloud.admin(Method::GET, "slack/messages?all=1", None).await;
+    taken["messages"].as_array().unwrap().iter().map(Value::to_string).collect()
 }
 
 /// Every value of every secret, those of deprecated versions too, with the secret's name.
@@ -118,20 +134,24 @@ async fn values(cloud: &cloud::Cloud) -> Vec<(String, String)> {
     values
 }
 
-/// What is secret in a document: every string, but in one of a login only its passwords and those in its URLs.
+/// What is secret in a document: every string, but in one of a login, at any depth, only its passwords and those in its
+/// URLs.
 fn secret_strings(document: &Value) -> Vec<String> {
-    let login = document.get("username").is_some();
-    match document {
+    strings(document, document.get("username").is_some())
+}
+
+fn strings(value: &Value, login: bool) -> Vec<String> {
+    match value {
         Value::Object(fields) => {
             let strings = fields.iter().flat_map(|(key, field)| match field {
                 Value::String(text) if login && !key.to_lowercase().contains("password") => {
                     password_of(text).into_iter().collect()
                 }
-                field => secret_strings(field),
+                field => strings(field, login),
             });
             strings.collect()
         }
-        Value::Array(items) => items.iter().flat_map(secret_strings).collect(),
+        Value::Array(items) => items.iter().flat_map(|item| strings(item, login)).collect(),
         Value::String(text) => [text.clone()].into_iter().chain(password_of(text)).collect(),
         _ => Vec::new(),
     }

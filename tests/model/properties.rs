@@ -117,7 +117,9 @@ pub(crate) fn properties(protocol: &Protocol) -> Vec<Property<Protocol>> {
 }
 
 /// Whether all ends well from here when nothing goes wrong any more: the rotation under way, and one after it. Only
-/// where a person has moved AWSCURRENT during it, it may take a person to take AWSPENDING off.
+/// where a person has moved AWSCURRENT, it may take a person, with the commands that the messages give: AWSPENDING is
+/// taken off where the move came during the rotation; and AWSCURRENT is moved to another user's version where no stored
+/// credential of its own user logs in.
 fn finishes(protocol: &Protocol, state: &State) -> bool {
     if !state.invocations.is_empty() {
         // They come to their ends by actions whose outcomes are checked too.
@@ -132,6 +134,10 @@ fn finishes(protocol: &Protocol, state: &State) -> bool {
                 let action = state.invocations.first().map_or(Action::Call, |only| Action::Advance(*only));
                 state = run(state, action);
             }
+        }
+        let other = (0..state.versions.len()).find(|id| state.takes(*id));
+        if let (true, None, Some(other)) = (state.seen.broken, state.rescues(state.current), other) {
+            state = run(state, Action::Edit(Edit::Move(other)));
         }
         if state.rotation.is_some() && state.seen.moved {
             state = run(state, Action::Edit(Edit::Cancel));

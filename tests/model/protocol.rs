@@ -50,7 +50,7 @@ pub(crate) enum Guard {
     TakenBack,
     /// Pending and current are of the same user, or of the two that take turns.
     Compare,
-    /// Another stored version's credential helps when AWSCURRENT's is refused.
+    /// Another stored version's credential of the same user helps when AWSCURRENT's is refused.
     Rescue,
     /// setSecret changes nothing when AWSCURRENT is not where its note says.
     NoteAtSet,
@@ -142,8 +142,8 @@ impl Protocol {
             Next::Login if state.takes(me.current) => On(Next::Note),
             Next::Login if state.takes(token) => Done,
             Next::Login => {
-                let stray = (0..state.versions.len()).any(|id| state.takes(id));
-                if stray && self.has(Guard::Rescue) { On(Next::Note) } else { Failed }
+                let rescued = state.rescues(me.current).is_some() && self.has(Guard::Rescue);
+                if rescued { On(Next::Note) } else { Failed }
             }
             Next::Note => {
                 let from = *state.versions[token].note.get_or_insert(me.current);

@@ -94,6 +94,12 @@ impl State {
         self.login(id).is_some_and(|login| self.database[login.user] == Some(login.password))
     }
 
+    /// A version whose credential logs in as the user of another's.
+    pub(crate) fn rescues(&self, of: Id) -> Option<Id> {
+        let user = |id| self.login(id).map(|login| login.user);
+        (0..self.versions.len()).find(|id| self.takes(*id) && user(*id) == user(of))
+    }
+
     pub(crate) fn rotating(&self, token: Id) -> bool {
         self.rotation.is_some_and(|(rotating, _)| rotating == token)
     }

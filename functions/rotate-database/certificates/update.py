@@ -20,7 +20,7 @@ VERSION = "1.1.2"
 INTEGRITY = "sha512-NZKeq9AfyQvEeNlN0zSYAaWrmBffJh3IELMZfRpJVWgrpEbtEpnjvzqBPf+mxoI287JohRDoa+/nsfqqiZmF6g=="
 # A constant instead of today, so that two people get the same file.
 VALID_AFTER = datetime.date(2026, 11, 24)
-SOURCES = ("package/lib/profiles/ca/defaults.js", "package/lib/profiles/ca/proxies.js")
+SOURCE = "package/lib/profiles/ca/defaults.js"
 LICENSE = "package/LICENSE"
 
 # Amazon's own test environments, where no production database is.
@@ -104,12 +104,12 @@ def main() -> None:
     archive = fetch()
     try:
         with tarfile.open(archive) as package:
-            read = {name: package.extractfile(name).read() for name in (*SOURCES, LICENSE)}
+            read = {name: package.extractfile(name).read() for name in (SOURCE, LICENSE)}
     finally:
         archive.unlink()
         archive.parent.rmdir()
 
-    offered = {der for name in SOURCES for der in certificates(read[name].decode())}
+    offered = set(certificates(read[SOURCE].decode()))
     known = sorted((*subject_and_end(der), der) for der in offered)
     current = [item for item in known if item[1] > VALID_AFTER]
     kept = [item for item in current if not LEFT_OUT.match(item[0])]

@@ -309,8 +309,15 @@ fn plan(observed: &Observed, pair: &Pair, current: &str) -> Result<Vec<Statement
     plan.memberships();
     plan.settings();
     plan.objects();
-    plan.privileges()?;
-    plan.granted()?;
+    let missing = [plan.privileges(), plan.granted()].concat();
+    if !missing.is_empty() {
+        return permission(format!(
+            "{} may not pass on to {} all that the logins have: {}",
+            observed.admin.name,
+            pair.owner,
+            missing.join("; ")
+        ));
+    }
     plan.borrow(place);
     check_administered(observed, pair, &plan)?;
     Ok(plan.statements)
@@ -666,9 +673,11 @@ impl<'a> Plan<'a> {
         self.add("SET LOCAL ROLE NONE".to_owned());
     }
 
-    /// What somebody granted to a login goes to the owner too.
-    fn privileges(&mut self) -> Result<(), Refusal> {
+    /// What somebody granted to a login goes to the owner too. What the administrator may not pass on is returned, each
+    /// with who may.
+    fn privileges(&mut self) -> Vec<String> {
         let owner = escape_identifier(&self.pair.owner);
+        let mut missing = Vec::new();
         for one in &self.observed.privileges {
             let option = if one.grantable { " WITH GRANT OPTION" } else { "" };
             let sql = if one.kind == "DEFAULT" {
@@ -687,18 +696,16 @@ impl<'a> Plan<'a> {
             } else if one.grantable && one.kind != "DEFAULT" {
                 self.as_login(&one.holder, sql);
             } else {
-                return permission(format!(
-                    "{} may not pass on what {} has: {sql}; as role {}, or one that may, run this statement",
-                    self.observed.admin.name, one.holder, one.owner
-                ));
+                missing.push(format!("{sql} (as {}, or a role that may)", one.owner));
             }
         }
-        Ok(())
+        missing
     }
 
-    /// What a login is a member of the owner becomes a member of.
-    fn granted(&mut self) -> Result<(), Refusal> {
+    /// What a login is a member of the owner becomes a member of. Returns as [`Self::privileges`] does.
+    fn granted(&mut self) -> Vec<String> {
         let owner = escape_identifier(&self.pair.owner);
+        let mut missing = Vec::new();
         for one in &self.observed.granted {
             let options = match (self.observed.major >= 16, one.admin) {
                 (true, admin) => {
@@ -710,15 +717,13 @@ impl<'a> Plan<'a> {
                 (false, false) => String::new(),
             };
             let sql = format!("GRANT {} TO {owner}{options}", escape_identifier(&one.role));
-            if !one.may {
-                return permission(format!(
-                    "{} may not grant role {}; as a role that may: {sql}",
-                    self.observed.admin.name, one.role
-                ));
+            if one.may {
+                self.add(sql);
+            } else {
+                missing.push(format!("{sql} (as a role that may)"));
             }
-            self.add(sql);
         }
-        Ok(())
+        missing
     }
 
     /// Lets the administrator act as a role from `place` on, and takes away what that added at the end.
@@ -1202,11 +1207,14 @@ mod tests {
             "kind": "TABLE", "target": "public.audit", "part": null, "owner": "dba", "holder": "imm",
             "privilege": "SELECT", "grantable": false, "may": false
         }]);
-        let told = "GRANT SELECT ON TABLE public.audit TO \"imm_owner\"; as role dba";
+        let told = "GRANT SELECT ON TABLE public.audit TO \"imm_owner\" (as dba";
         refused(&settled(&json!({"privileges": privilege})), "imm", permission, told);
         let granted = json!([{"role": "group", "admin": true, "inherit": true, "set": false, "may": false}]);
         let told = "GRANT \"group\" TO \"imm_owner\" WITH ADMIN TRUE, INHERIT TRUE, SET FALSE";
         refused(&settled(&json!({"granted": granted})), "imm", permission, told);
+        // One message has all, since a second one of the day would not be told.
+        let both = settled(&json!({"privileges": privilege, "granted": granted}));
+        refused(&both, "imm", permission, "(as dba, or a role that may); GRANT \"group\"");
     }
 
     #[test]

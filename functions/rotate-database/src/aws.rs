@@ -5,24 +5,41 @@ use shared::failure::CallError;
 
 use crate::secret::Login;
 
-/// The RDS instance whose master password RDS itself keeps and rotates, if it is this login's.
+/// What has its master password kept and rotated by RDS itself, if the password is this login's: `instance` or `cluster`,
+/// and its identifier.
 pub(crate) async fn managed_master(
     client: &aws_sdk_rds::Client,
     login: &Login,
-) -> Result<Option<String>, CallError> {
+) -> Result<Option<(&'static str, String)>, CallError> {
+    let here = |address: Option<&str>, port: Option<i32>| {
+        address.is_some_and(|address| address.eq_ignore_ascii_case(&login.host))
+            && port == Some(i32::from(login.port))
+    };
+    let is_master = |user: Option<&str>| user == Some(login.user.as_str());
     let mut pages = client.describe_db_instances().into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("rds:DescribeDBInstances"))?;
         for instance in page.db_instances() {
-            let here = instance.endpoint().is_some_and(|endpoint| {
-                endpoint.address().is_some_and(|address| address.eq_ignore_ascii_case(&login.host))
-                    && endpoint.port() == Some(i32::from(login.port))
-            });
-            if here
-                && instance.master_user_secret().is_some()
-                && instance.master_username() == Some(login.user.as_str())
+            let endpoint = instance.endpoint();
+            let endpoint = here(endpoint.and_then(|end| end.address()), endpoint.and_then(|end| end.port()));
+            if endpoint && instance.master_user_secret().is_some() && is_master(instance.master_username()) {
+                return Ok(instance.db_instance_identifier().map(|id| ("instance", id.to_owned())));
+            }
+        }
+    }
+    // Only a cluster's endpoint has this in its name, and only a cluster has one.
+    if !login.host.contains(".cluster-") {
+        return Ok(None);
+    }
+    let mut pages = client.describe_db_clusters().into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(CallError::during("rds:DescribeDBClusters"))?;
+        for cluster in page.db_clusters() {
+            if here(cluster.endpoint(), cluster.port())
+                && cluster.master_user_secret().is_some()
+                && is_master(cluster.master_username())
             {
-                return Ok(instance.db_instance_identifier().map(str::to_owned));
+                return Ok(cluster.db_cluster_identifier().map(|id| ("cluster", id.to_owned())));
             }
         }
     }

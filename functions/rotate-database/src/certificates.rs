@@ -4,8 +4,7 @@ use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
-/// Amazon RDS's authorities of each commercial region, and those of RDS Proxy, as PEM; provenance and limits are in
-/// `certificates/README.md`.
+/// Amazon RDS's authorities of each commercial region, as PEM; provenance and limits are in `certificates/README.md`.
 pub const RDS: &[u8] = include_bytes!("../certificates/rds-ca.pem");
 
 /// Why a CA file cannot be used.

@@ -152,13 +152,27 @@ impl Database {
         Ok(Self { tls: MakeRustlsConnect::new(config) })
     }
 
-    /// Logs in over verified TLS, and never without. Takes at most 5 s. An address that is a folder is refused:
-    /// sockets have no TLS.
+    /// Logs in over verified TLS, and never without; bound to its channel where the server offers that. Takes at most
+    /// 5 s. An address that is a folder is refused: sockets have no TLS.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError`], never of kind `ReadOnly`, `Identity` or `ProofFailed`.
+    /// [`DatabaseError`], never of kind `ReadOnly` or `ProofFailed`; `Identity` for the host of an RDS Proxy.
     pub async fn login(&self, login: &Login) -> Result<Session, DatabaseError> {
+        self.enter(login, ChannelBinding::Prefer).await
+    }
+
+    /// Logs in as [`Self::login`] does, but only bound to the channel. A server could else ask for the password in clear
+    /// text, and whose server it is says the application's secret, whose writers may not know this login.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::login`]; `Auth` when the server wants another proof than SCRAM-SHA-256-PLUS.
+    pub async fn login_bound(&self, login: &Login) -> Result<Session, DatabaseError> {
+        self.enter(login, ChannelBinding::Require).await
+    }
+
+    async fn enter(&self, login: &Login, binding: ChannelBinding) -> Result<Session, DatabaseError> {
         const DURING: &str = "log in";
         let target = format!("{}@{}:{}/{}", login.user, login.host, login.port, login.database);
         let refuse = |kind, reason: &str| DatabaseError {
@@ -170,6 +184,11 @@ impl Database {
         };
         if login.host.is_empty() || login.host.starts_with(['/', '@']) {
             return Err(refuse(ErrorKind::Network, "the host is not a host name"));
+        }
+        if login.host.contains(".proxy-") && login.host.ends_with(".rds.amazonaws.com") {
+            let reason =
+                "the host is an RDS Proxy's, through which no user is managed; name the instance's endpoint";
+            return Err(refuse(ErrorKind::Identity, reason));
         }
         if [&login.user, &login.database].iter().any(|name| name.is_empty() || name.contains('\0')) {
             return Err(refuse(ErrorKind::Auth, "the user or the database has no possible name"));
@@ -184,7 +203,7 @@ impl Database {
             .application_name("rotate-database")
             .options(OPTIONS)
             .ssl_mode(SslMode::Require)
-            .channel_binding(ChannelBinding::Prefer);
+            .channel_binding(binding);
         let (client, connection) = match timeout(CONNECT_LIMIT, config.connect(self.tls.clone())).await {
             Ok(Ok(connected)) => connected,
             Ok(Err(error)) => return Err(describe(&error, DURING, &target, Quotes::Nothing)),
@@ -256,7 +275,7 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`DatabaseError`]: `Identity`, `ReadOnly`, `Permission`, `Network`, `ConnectionLimit`, else `ProofFailed`.
+    /// [`DatabaseError`]: `Identity`, `ReadOnly`, `Permission`, `Network`, `ConnectionLimit`, `Busy`, else `ProofFailed`.
     pub async fn prove(&self, expected: &Expected, sql: &[String]) -> Result<(), DatabaseError> {
         const DURING: &str = "prove the login";
         let begin = "BEGIN READ WRITE; \
@@ -297,7 +316,8 @@ impl Session {
                     ErrorKind::Network
                     | ErrorKind::ConnectionLimit
                     | ErrorKind::ReadOnly
-                    | ErrorKind::Permission => error.kind,
+                    | ErrorKind::Permission
+                    | ErrorKind::Busy => error.kind,
                     _ => ErrorKind::ProofFailed,
                 },
                 ..error

@@ -48,18 +48,23 @@ pub enum Why {
         /// The name and its limit.
         reason: String,
     },
-    /// Neither the labelled versions' credentials nor the newest others log in.
-    #[error("no stored credential logs in; {tried} versions were tried")]
+    /// No stored credential of the current user logs in.
+    #[error(
+        "no stored credential logs in{}; {tried} versions were tried",
+        if another_user.is_some() { " as the user of AWSCURRENT" } else { "" }
+    )]
     NoLogin {
         /// What the server said to the current one.
         #[source]
         refused: DatabaseError,
         /// Number of versions.
         tried: usize,
+        /// Version with which another user logs in.
+        another_user: Option<String>,
     },
-    /// AWSCURRENT is on another version than at setSecret.
+    /// AWSCURRENT is on another version than at setSecret, or AWSPENDING was taken off a password that is in force.
     #[error(
-        "somebody moved AWSCURRENT during the rotation; the database takes {}",
+        "somebody moved AWSCURRENT or AWSPENDING during the rotation; the database takes {}",
         live(*takes_pending, *takes_current)
     )]
     CurrentMoved {
@@ -69,14 +74,14 @@ pub enum Why {
         takes_current: bool,
     },
     /// The user is RDS's master user, and RDS keeps its password.
-    #[error(
-        "{user} is the master user of RDS instance {instance}, and RDS manages its password (MasterUserSecret)"
-    )]
+    #[error("{user} is the master user of RDS {kind} {id}, and RDS manages its password (MasterUserSecret)")]
     ManagedMaster {
         /// Name of the user.
         user: String,
-        /// Identifier of the instance.
-        instance: String,
+        /// `instance` or `cluster`.
+        kind: &'static str,
+        /// Its identifier.
+        id: String,
     },
     /// The secret belongs to a service that rotates it.
     #[error("the secret is managed by the service {owner}, which rotates it")]
@@ -134,7 +139,8 @@ impl Failure for RotateError {
     fn fingerprint(&self) -> String {
         match &self.why {
             Why::Rotation(error) => error.fingerprint(),
-            _ => self.kind().to_owned(),
+            // Another reason of the same kind is news: who has mended the first one waits for it.
+            why => format!("{}/{why}", self.kind()),
         }
     }
 }
@@ -250,6 +256,15 @@ impl RotateError {
                 "renomear o usuário no banco (ALTER ROLE … RENAME TO) e no segredo, ou marcar o segredo com a tag rotation:strategy=single-user.",
                 "rename the user in the database (ALTER ROLE … RENAME TO) and in the secret, or give the secret the tag rotation:strategy=single-user.",
             ),
+            Why::NoLogin { another_user: Some(version), .. } => format!(
+                "{} {}. {}",
+                say(
+                    "*urgente*: a aplicação também não abre conexões novas. Outro usuário entra; torná-lo o atual:",
+                    "*urgent*: the application cannot open new connections either. Another user logs in; make it the current one:",
+                ),
+                request.restore_command(version, current),
+                RotateError { in_force: InForce::Current, ..self.clone() }.giving_up(language, request),
+            ),
             Why::NoLogin { .. } => format!(
                 "{} `ALTER ROLE … PASSWORD` {}",
                 say(
@@ -283,8 +298,8 @@ impl RotateError {
                 "*urgente*: nenhuma das duas credenciais entra. Entrar como administrador e dar ao usuário a senha do AWSCURRENT com `\\password` no psql.",
                 "*urgent*: neither credential logs in. Log in as an administrator and give the user the password of AWSCURRENT with psql's `\\password`.",
             ),
-            Why::ManagedMaster { instance, .. } => format!(
-                "{} `aws rds modify-db-instance --db-instance-identifier {instance} --no-manage-master-user-password --master-user-password … --apply-immediately`",
+            Why::ManagedMaster { kind, id, .. } => format!(
+                "{} `aws rds modify-db-{kind} --db-{kind}-identifier {id} --no-manage-master-user-password --master-user-password … --apply-immediately`",
                 say(
                     "o RDS guarda e troca essa senha sozinho. O certo é a aplicação ter um usuário próprio (docs/rotacao-banco.md). Se este deve mesmo ser rotacionado aqui, tirar a senha da gestão do RDS:",
                     "RDS keeps and changes that password itself. The right way is a user of the application's own (docs/rotacao-banco.md). If this one is to be rotated here all the same, take the password out of RDS's management:",
@@ -357,6 +372,22 @@ impl RotateError {
 }
 
 impl Why {
+    /// Which credential is in force, where the failure itself says so.
+    pub(crate) fn in_force(&self) -> Option<InForce> {
+        match self {
+            Self::NoLogin { .. } | Self::CurrentMoved { takes_pending: false, takes_current: false } => {
+                Some(InForce::Nothing)
+            }
+            Self::CurrentMoved { takes_current: true, .. }
+            // The rotation is over or given up, and nothing is wrong with what it left.
+            | Self::Rotation(RotationError::UnknownVersion { .. } | RotationError::NotPending { .. }) => {
+                Some(InForce::Current)
+            }
+            Self::CurrentMoved { .. } => Some(InForce::Pending),
+            _ => None,
+        }
+    }
+
     /// What went wrong, in a sentence. The technical detail, in English, stands in the message's small print.
     fn cause(&self, language: Language) -> String {
         if language == Language::English {
@@ -385,9 +416,14 @@ impl Why {
             Self::NameTooLong { .. } => {
                 "o nome do usuário é longo demais para dois usuários alternados".to_owned()
             }
-            Self::NoLogin { .. } => "nenhuma credencial guardada entra no banco".to_owned(),
+            Self::NoLogin { another_user: None, .. } => {
+                "nenhuma credencial guardada entra no banco".to_owned()
+            }
+            Self::NoLogin { .. } => {
+                "nenhuma credencial guardada do usuário do AWSCURRENT entra no banco".to_owned()
+            }
             Self::CurrentMoved { takes_pending, takes_current } => format!(
-                "alguém mudou o AWSCURRENT durante a rotação; entram no banco: {}",
+                "alguém moveu o AWSCURRENT ou o AWSPENDING durante a rotação; entram no banco: {}",
                 match (takes_pending, takes_current) {
                     (true, true) => "as duas credenciais",
                     (true, false) => "só a credencial desta rotação",
@@ -395,8 +431,8 @@ impl Why {
                     (false, false) => "nenhuma das duas credenciais",
                 }
             ),
-            Self::ManagedMaster { user, instance } => {
-                format!("{user} é o usuário mestre da instância {instance}, com senha gerida pelo RDS")
+            Self::ManagedMaster { user, id, .. } => {
+                format!("{user} é o usuário mestre de {id} no RDS, com senha gerida pelo RDS")
             }
             Self::ManagedSecret { owner } => format!("o segredo é gerido pelo serviço {owner}"),
             Self::Rds(call) => format!("a chamada {} falhou ({})", call.operation, call.code),
@@ -455,20 +491,29 @@ mod tests {
             message: "why".to_owned(),
         };
         let form = || FormError::SeveralLogins;
+        let managed =
+            |kind| Why::ManagedMaster { user: "imm".to_owned(), kind, id: "moveongs-dev-db".to_owned() };
+        let no_login =
+            |another_user| Why::NoLogin { refused: of_database(ErrorKind::Auth), tried: 3, another_user };
         let moved = |takes_pending, takes_current| Why::CurrentMoved { takes_pending, takes_current };
         let others = [
             (Why::Form(form()), "secret"),
             (Why::AdminForm(form()), "small print"),
             (Why::Identity { reason: "why".to_owned() }, "--version-stage AWSPENDING"),
             (Why::NameTooLong { reason: "why".to_owned() }, "rotation:strategy=single-user"),
-            (Why::NoLogin { refused: of_database(ErrorKind::Auth), tried: 3 }, "\\password"),
+            (no_login(None), "\\password"),
+            (no_login(Some("v1".to_owned())), "--move-to-version-id v1 --remove-from-version-id old"),
             (moved(true, false), "--version-stage AWSCURRENT --move-to-version-id 4f1c2a7e"),
             (moved(true, true), "--version-stage AWSPENDING --remove-from-version-id 4f1c2a7e"),
             (moved(false, true), "--version-stage AWSPENDING --remove-from-version-id 4f1c2a7e"),
             (moved(false, false), "\\password"),
             (
-                Why::ManagedMaster { user: "imm".to_owned(), instance: "moveongs-dev-db".to_owned() },
-                "--db-instance-identifier moveongs-dev-db --no-manage-master-user-password",
+                managed("instance"),
+                "modify-db-instance --db-instance-identifier moveongs-dev-db --no-manage-master-user-password",
+            ),
+            (
+                managed("cluster"),
+                "modify-db-cluster --db-cluster-identifier moveongs-dev-db --no-manage-master-user-password",
             ),
             (Why::ManagedSecret { owner: "rds".to_owned() }, "rotacao-banco.md"),
             (Why::Rds(call), "rds:DescribeDBInstances"),

@@ -12,6 +12,8 @@ mod error;
 mod policy;
 pub mod secret;
 
+use std::time::Duration;
+
 use aws_config::SdkConfig;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -20,7 +22,8 @@ use shared::env::{Env, EnvError};
 use shared::evidence::EvidenceError;
 use shared::failure::chain;
 use shared::rotation::{
-    Advice, Attempt, Base, InForce, Outcome, Proof, Request, Rotation, RotationError, Step, generate,
+    Advice, Aftermath, Attempt, Base, InForce, Outcome, Proof, Request, Rotation, RotationError, Step,
+    generate,
 };
 
 use database::{Database, DatabaseError, ErrorKind, Expected, Session};
@@ -33,6 +36,9 @@ pub const PROCEDURE: &str = "rotate-database";
 
 /// How many versions without a label are tried when no label's credential logs in: each costs a login.
 const STRAYS: usize = 5;
+
+/// Longest that a failure waits for the note that says what it leaves in force.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What an invocation needs besides its event; built once per cold start.
 pub struct App {
@@ -54,6 +60,8 @@ struct Change {
     at: Timestamp,
     /// Version whose credential logged in instead of the current one.
     rescued_by: Option<String>,
+    /// Whether the change ends the current password: the strategy may be another one by the next step.
+    single_user: bool,
 }
 
 /// A credential of one of the secret's versions.
@@ -119,8 +127,8 @@ impl App {
         let current = Self::read(current)?;
         let strategy = self.strategy(attempt, &current)?;
         let user = policy::next_user(&strategy, &current.login().user)?;
-        if let Some(instance) = aws::managed_master(&self.rds, current.login()).await.map_err(Why::Rds)? {
-            return Err(Why::ManagedMaster { user: current.login().user.clone(), instance });
+        if let Some((kind, id)) = aws::managed_master(&self.rds, current.login()).await.map_err(Why::Rds)? {
+            return Err(Why::ManagedMaster { user: current.login().user.clone(), kind, id });
         }
         let (password, _) = policy::rule(&self.base.settings.policy.rotation, self.variable(attempt))?;
         Ok(current.with(&user, &generate(&password)?)?)
@@ -137,8 +145,13 @@ impl App {
             return Ok(Outcome::AlreadySet);
         };
         let rescued_by = (known.version != from).then_some(known.version);
-        let change = Change { from, at: shared::time::now(), rescued_by };
-        if !self.keep(attempt, &change).await && Self::has_moved(attempt, &self.kept(attempt).await) {
+        let single_user = strategy == Strategy::SingleUser;
+        if single_user {
+            // What the policy asks for must hold before the only password is changed: the rights are the same.
+            self.prove_session(attempt, &strategy, &known.login, &session).await?;
+        }
+        let change = Change { from, at: shared::time::now(), rescued_by, single_user };
+        if !self.keep(attempt, &change).await && Self::has_moved(attempt, &self.kept(attempt.request).await) {
             // finishSecret would refuse, and a single user's AWSCURRENT would be dead until somebody came.
             session.close().await;
             return Err(self.moved(pending.login(), current.login()).await?);
@@ -154,7 +167,7 @@ impl App {
             Strategy::AlternatingUsers { admin } => {
                 session.close().await;
                 let admin = self.admin(admin, &known.login).await?;
-                let session = self.database.login(&admin).await?;
+                let session = self.database.login_bound(&admin).await?;
                 let pair = policy::pair(&known.login.user)?;
                 session.hand_over(&pair, &known.login, pending.login(), fence).await?;
                 session.close().await;
@@ -186,6 +199,7 @@ impl App {
         let all = aws::all_versions(&self.base.secrets, &attempt.request.secret_id).await;
         strays.extend(all.map_err(RotationError::from)?);
         let mut seen = vec![attempt.request.token.clone(), current.version.clone()];
+        let mut another_user = None;
         for version in strays {
             if seen.contains(&version) || seen.len() > STRAYS + 2 {
                 continue;
@@ -194,12 +208,17 @@ impl App {
             let Some(found) = attempt.version(&version, None).await? else { continue };
             let Ok(secret) = Secret::parse(&found.value) else { continue };
             let login = secret.login().clone();
-            // Only the same user: another one's password is not this secret's to change, whatever it once held.
-            let same_place = login.host == current.login.host && login.port == current.login.port;
-            if !same_place || login.user != current.login.user {
+            if login.host != current.login.host || login.port != current.login.port {
                 continue;
             }
             if let Some(session) = self.try_login(&login).await? {
+                // The pending password is not for the user who comes after this one; a person can make the version
+                // the current one again.
+                if login.user != current.login.user {
+                    session.close().await;
+                    another_user.get_or_insert(version);
+                    continue;
+                }
                 tracing::warn!(
                     message = format!(
                         "AWSCURRENT does not log in, version {version} does; the rotation goes on with it"
@@ -209,7 +228,7 @@ impl App {
                 return Ok(Some((session, Known { version, login })));
             }
         }
-        Err(Why::NoLogin { refused, tried: seen.len() })
+        Err(Why::NoLogin { refused, tried: seen.len(), another_user })
     }
 
     /// Logs in; none when the server refuses the credential.
@@ -254,16 +273,26 @@ impl App {
         strategy: &Strategy,
         login: &Login,
     ) -> Result<(), Why> {
+        let session = self.database.login(login).await?;
+        self.prove_session(attempt, strategy, login, &session).await?;
+        session.close().await;
+        Ok(())
+    }
+
+    async fn prove_session(
+        &self,
+        attempt: &Attempt<'_>,
+        strategy: &Strategy,
+        login: &Login,
+        session: &Session,
+    ) -> Result<(), Why> {
         let (_, test_sql) = policy::rule(&self.base.settings.policy.rotation, self.variable(attempt))?;
         let owner = match strategy {
             Strategy::SingleUser => None,
             Strategy::AlternatingUsers { .. } => Some(policy::pair(&login.user)?.owner),
         };
         let expected = Expected { login: login.user.clone(), owner };
-        let session = self.database.login(login).await?;
-        session.prove(&expected, test_sql).await?;
-        session.close().await;
-        Ok(())
+        Ok(session.prove(&expected, test_sql).await?)
     }
 
     async fn prove_again(&self, attempt: &Attempt<'_>) -> Result<Proof, Why> {
@@ -271,24 +300,27 @@ impl App {
         let pending = Secret::parse(&version.value)?;
         let current = self.current(attempt).await?;
         let strategy = self.strategy(attempt, &current)?;
-        let change = self.kept(attempt).await;
+        let change = self.kept(attempt.request).await;
         if Self::has_moved(attempt, &change) {
             return Err(self.moved(pending.login(), current.login()).await?);
         }
         policy::compare(&strategy, &pending, &current)?;
         self.prove_login(attempt, &strategy, pending.login()).await?;
-        let window_from = match (&strategy, &change) {
-            (Strategy::SingleUser, Some(change)) => Some(change.at),
-            _ => None,
-        };
-        let rescued = change.and_then(|change| change.rescued_by);
-        let findings = rescued.map(|version| error::rescued(self.base.settings.language, &version));
         Ok(Proof {
             staged: version.created,
             what: "log in with the pending credential, read and write",
-            window_from,
-            findings: findings.into_iter().collect(),
+            aftermath: self.told(change),
         })
+    }
+
+    /// What setSecret's note adds to what is told at the end.
+    fn told(&self, change: Option<Change>) -> Aftermath {
+        let Some(change) = change else { return Aftermath::default() };
+        let rescued = change.rescued_by.map(|version| error::rescued(self.base.settings.language, &version));
+        Aftermath {
+            window_from: change.single_user.then_some(change.at),
+            findings: rescued.into_iter().collect(),
+        }
     }
 
     /// Whether AWSCURRENT is on another version than when the change was first about to be made.
@@ -297,40 +329,57 @@ impl App {
         change.as_ref().is_some_and(|change| change.from != current)
     }
 
-    /// That AWSCURRENT is on another version than at setSecret, and which of the two the database takes.
+    /// That labels are on other versions than at setSecret, and which of the two the database takes.
     async fn moved(&self, pending: &Login, current: &Login) -> Result<Why, Why> {
+        let [takes_pending, takes_current] = self.takes([pending, current]).await?;
+        Ok(Why::CurrentMoved { takes_pending, takes_current })
+    }
+
+    /// Which of two credentials the database takes.
+    async fn takes(&self, logins: [&Login; 2]) -> Result<[bool; 2], Why> {
         let mut takes = [false; 2];
-        for (takes, login) in takes.iter_mut().zip([pending, current]) {
+        for (takes, login) in takes.iter_mut().zip(logins) {
             if let Some(session) = self.try_login(login).await? {
                 session.close().await;
                 *takes = true;
             }
         }
-        let [takes_pending, takes_current] = takes;
-        Ok(Why::CurrentMoved { takes_pending, takes_current })
+        Ok(takes)
     }
 
     async fn diagnose(&self, attempt: &Attempt<'_>, error: RotationError) -> Result<Why, Why> {
         // Without the note nothing was changed, and the database is not asked for a token that anybody may have made up.
-        if attempt.request.step == Step::CreateSecret || self.kept(attempt).await.is_none() {
+        let change = self.kept(attempt.request).await;
+        if attempt.request.step == Step::CreateSecret || change.is_none() {
             return Ok(error.into());
         }
-        let Some(version) = attempt.version(&attempt.request.token, None).await? else {
+        // A late step of a rotation that ended well is no news, unless somebody took its end back.
+        let taken_back = matches!(error, RotationError::CurrentMoved { .. });
+        let token = &attempt.request.token;
+        if !taken_back && self.base.reporter.look(token, attempt.now).await.is_recorded() {
+            return Ok(error.into());
+        }
+        let Some(version) = attempt.version(token, None).await? else {
             return Ok(error.into());
         };
         let pending = Secret::parse(&version.value)?;
         let current = self.current(attempt).await?;
-        self.moved(pending.login(), current.login()).await
+        let given_up = !taken_back && !Self::has_moved(attempt, &change);
+        match self.takes([pending.login(), current.login()]).await? {
+            // Somebody took AWSPENDING off, or another rotation has it, and the application can log in as before.
+            [false, true] if given_up => Ok(error.into()),
+            [takes_pending, takes_current] => Ok(Why::CurrentMoved { takes_pending, takes_current }),
+        }
     }
 
-    fn note(attempt: &Attempt<'_>) -> String {
-        format!("{}/setSecret", attempt.request.token)
+    fn note(request: &Request) -> String {
+        format!("{}/setSecret", request.token)
     }
 
     /// Whether it is the first note. Cannot fail: without the note the length of the window is unknown, and that
     /// AWSCURRENT was moved is not noticed.
     async fn keep(&self, attempt: &Attempt<'_>, change: &Change) -> bool {
-        match self.base.reporter.evidence.keep(&Self::note(attempt), change).await {
+        match self.base.reporter.evidence.keep(&Self::note(attempt.request), change).await {
             Ok(first) => first,
             Err(error) => {
                 tracing::warn!(message = chain(&error), error_type = "EvidenceFailed");
@@ -339,36 +388,38 @@ impl App {
         }
     }
 
-    async fn kept(&self, attempt: &Attempt<'_>) -> Option<Change> {
-        self.look(attempt).await.unwrap_or_else(|error| {
+    async fn kept(&self, request: &Request) -> Option<Change> {
+        self.look(request).await.unwrap_or_else(|error| {
             tracing::warn!(message = chain(&error), error_type = "EvidenceFailed");
             None
         })
     }
 
-    async fn look(&self, attempt: &Attempt<'_>) -> Result<Option<Change>, EvidenceError> {
-        self.base.reporter.evidence.kept(&Self::note(attempt)).await
+    async fn look(&self, request: &Request) -> Result<Option<Change>, EvidenceError> {
+        self.base.reporter.evidence.kept(&Self::note(request)).await
     }
 
-    /// A failure, with what it leaves in force: a single user's old password is dead once setSecret has run.
-    async fn failed(&self, attempt: &Attempt<'_>, why: Why) -> RotateError {
-        let single = match self.current(attempt).await {
-            Ok(current) => {
-                self.strategy(attempt, &current).is_ok_and(|strategy| strategy == Strategy::SingleUser)
-            }
-            Err(_) => true,
-        };
-        let set_begun = self.look(attempt).await;
-        let in_force = match (attempt.request.step, set_begun) {
-            _ if matches!(why, Why::NoLogin { .. }) => InForce::Nothing,
-            _ if !single => InForce::Current,
-            (Step::CreateSecret, _) | (_, Ok(None)) => InForce::Current,
-            (Step::TestSecret | Step::FinishSecret, Ok(Some(_))) => InForce::Pending,
-            (Step::SetSecret, Ok(Some(_))) | (_, Err(_)) => InForce::Unsure,
-        };
-        let current = attempt.labelled("AWSCURRENT").map(str::to_owned);
-        RotateError { why, in_force, current }
+    /// What a failed step leaves in force, and setSecret's note: a single user's old password is dead once setSecret
+    /// has run.
+    async fn in_force(&self, request: &Request, why: &Why) -> (InForce, Option<Change>) {
+        if let Some(known) = why.in_force() {
+            return (known, None);
+        }
+        if request.step == Step::CreateSecret {
+            return (InForce::Current, None);
+        }
+        match tokio::time::timeout(PATIENCE, self.look(request)).await {
+            Ok(Ok(None)) => (InForce::Current, None),
+            Ok(Ok(Some(change))) => (policy::in_force(request.step, change.single_user), Some(change)),
+            Ok(Err(_)) | Err(_) => (InForce::Unsure, None),
+        }
     }
+}
+
+/// A failure with the version that was AWSCURRENT then.
+fn at(attempt: &Attempt<'_>) -> impl FnOnce(Why) -> RotateError {
+    let current = attempt.labelled("AWSCURRENT").map(str::to_owned);
+    |why| RotateError { why, in_force: InForce::Current, current }
 }
 
 impl Rotation for App {
@@ -387,29 +438,29 @@ impl Rotation for App {
     }
 
     async fn set(&self, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
-        match self.change(attempt).await {
-            Ok(outcome) => Ok(outcome),
-            Err(why) => Err(self.failed(attempt, why).await),
-        }
+        self.change(attempt).await.map_err(at(attempt))
     }
 
     async fn test(&self, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
-        match self.try_out(attempt).await {
-            Ok(outcome) => Ok(outcome),
-            Err(why) => Err(self.failed(attempt, why).await),
-        }
+        self.try_out(attempt).await.map_err(at(attempt))
     }
 
     async fn prove(&self, attempt: &Attempt<'_>) -> Result<Proof, RotateError> {
-        match self.prove_again(attempt).await {
-            Ok(proof) => Ok(proof),
-            Err(why) => Err(self.failed(attempt, why).await),
-        }
+        self.prove_again(attempt).await.map_err(at(attempt))
+    }
+
+    async fn aftermath(&self, attempt: &Attempt<'_>) -> Aftermath {
+        self.told(self.kept(attempt.request).await)
     }
 
     async fn abandoned(&self, attempt: &Attempt<'_>, error: RotationError) -> RotateError {
-        let why = self.diagnose(attempt, error).await.unwrap_or_else(|why| why);
-        self.failed(attempt, why).await
+        at(attempt)(self.diagnose(attempt, error).await.unwrap_or_else(|why| why))
+    }
+
+    async fn look_into(&self, request: &Request, error: RotateError) -> RotateError {
+        let (in_force, change) = self.in_force(request, &error.why).await;
+        let current = error.current.or(change.map(|change| change.from));
+        RotateError { why: error.why, in_force, current }
     }
 
     fn advise(&self, request: &Request, error: &RotateError) -> Advice {

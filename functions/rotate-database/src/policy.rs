@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use secrecy::ExposeSecret;
 use shared::policy::{Generator, Rotation};
-use shared::rotation::{RotationError, invalid_tag};
+use shared::rotation::{InForce, RotationError, Step, invalid_tag};
 
 use crate::alternating::Pair;
 use crate::error::Why;
@@ -71,6 +71,17 @@ pub(crate) fn next_user(strategy: &Strategy, current: &str) -> Result<String, Wh
     match strategy {
         Strategy::SingleUser => Ok(current.to_owned()),
         Strategy::AlternatingUsers { .. } => Ok(pair(current)?.other(current).to_owned()),
+    }
+}
+
+/// Which credential a step that failed after setSecret's note leaves in force; `single_user` when the note says that
+/// the change ends the current password.
+pub(crate) fn in_force(step: Step, single_user: bool) -> InForce {
+    match step {
+        _ if !single_user => InForce::Current,
+        Step::CreateSecret => InForce::Current,
+        Step::SetSecret => InForce::Unsure,
+        Step::TestSecret | Step::FinishSecret => InForce::Pending,
     }
 }
 
@@ -170,6 +181,18 @@ mod tests {
         check(one, &with("sslmode=require", "sslmode=disable"), CURRENT, Some("another part of the secret"));
         check(one, CURRENT, CURRENT, Some("its password is the current one"));
         check(two, &clone, CURRENT, Some("its password is the current one"));
+    }
+
+    #[test]
+    fn a_single_users_current_password_is_dead_after_setsecret() {
+        for (step, single, pair) in [
+            (Step::CreateSecret, InForce::Current, InForce::Current),
+            (Step::SetSecret, InForce::Unsure, InForce::Current),
+            (Step::TestSecret, InForce::Pending, InForce::Current),
+            (Step::FinishSecret, InForce::Pending, InForce::Current),
+        ] {
+            assert_eq!((in_force(step, true), in_force(step, false)), (single, pair), "{step}");
+        }
     }
 
     #[test]

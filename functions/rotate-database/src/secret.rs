@@ -365,7 +365,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Users and passwords that belong together, by their object and their prefix.
+    /// Users and passwords that belong together, by their object and their prefix; a user may stand alone.
     fn groups(&self) -> BTreeMap<(Path, String), Group<'_>> {
         let mut groups = BTreeMap::<_, Group<'_>>::new();
         for field in self.0.iter().filter(|field| field.text.is_some()) {
@@ -379,14 +379,14 @@ impl<'a> Document<'a> {
                 Part::Password => group.passwords.push(field),
             }
         }
-        groups.retain(|_, group| !group.users.is_empty() && !group.passwords.is_empty());
+        groups.retain(|_, group| !group.users.is_empty());
         groups
     }
 
     /// The document's own login, and the field that holds its password.
     fn login(&self, of: Option<&Login>) -> Result<(Login, String), FormError> {
         let groups = self.groups();
-        let own = groups.get(&(Path::default(), String::new()));
+        let own = groups.get(&(Path::default(), String::new())).filter(|own| !own.passwords.is_empty());
         if let Some((user, password)) = own.and_then(|own| own.users.first().zip(own.passwords.first())) {
             let source = password.path();
             let (user, password) = (user.text().unwrap_or_default(), password.text().unwrap_or_default());
@@ -448,7 +448,11 @@ impl<'a> Document<'a> {
             if !group.users.iter().any(|user| user.text() == Some(&login.user)) {
                 continue;
             }
-            let users = group.users.into_iter().map(|field| (field, Part::User, login.user.as_str()));
+            // Alone it names the login whose password stands elsewhere.
+            let alone = group.passwords.is_empty();
+            let named = |user: &&Field<'_>| !alone || user.text() == Some(&login.user);
+            let users =
+                group.users.into_iter().filter(named).map(|field| (field, Part::User, login.user.as_str()));
             let passwords = group.passwords.into_iter().map(|field| (field, Part::Password, password));
             for (field, part, expected) in users.chain(passwords) {
                 if field.text() != Some(expected) {
@@ -464,6 +468,11 @@ impl<'a> Document<'a> {
             } else if url.login.user == login.user && url.login.host.eq_ignore_ascii_case(&login.host) {
                 return Err(disagreement(field.path()));
             }
+        }
+        let urls = self.0.iter().filter_map(|field| Some((field, field.url.as_ref()?)));
+        for (field, url) in urls.filter(|(_, url)| url.password.is_empty() && url.login.user == login.user) {
+            let range = field.value.range_of(url.user.clone());
+            slots.extend(range.map(|range| Slot { range, part: Part::User, notation: Notation::Url }));
         }
         slots.sort_by_key(|slot| slot.range.start);
         let kept = |field: &&Field<'_>| {
@@ -918,13 +927,13 @@ mod tests {
                 "replica":[{"PGUSER":"app","PGPASSWORD":"s3cret","PGHOST":"ro"},"postgresql://%61pp:s3cr%65t@ro/m"],
                 "DB_USER":"app","DB_PASS":"s3cret","dbUsername":"app","dbPassword":"s3cret","pwd":"s3cret",
                 "admin":{"username":"root","password":"other"},"REPORT_URL":"postgres://report:x@db/m",
-                "OLD_URL":"postgres://app:other@elsewhere/m","PUBLIC_URL":"postgres://app@db","MAIL":"smtp://app:x@mx"}"#,
+                "OLD_URL":"postgres://app:other@elsewhere/m","PUBLIC_URL":"postgres://app@db","REPORTS_USER":"app","MAIL_USER":"mail","MAIL":"smtp://app:x@mx"}"#,
             ("db", 5432, "postgres", "app", "s3cret"),
             r#"{"username":"new user","password":"n/w \"pass\"","host":"db","DATABASE_URL":"postgres:\/\/new%20user:n%2Fw%20%22pass%22@db\/m?a=b\u0026c=d",
                 "replica":[{"PGUSER":"new user","PGPASSWORD":"n/w \"pass\"","PGHOST":"ro"},"postgresql://new%20user:n%2Fw%20%22pass%22@ro/m"],
                 "DB_USER":"new user","DB_PASS":"n/w \"pass\"","dbUsername":"new user","dbPassword":"n/w \"pass\"","pwd":"n/w \"pass\"",
                 "admin":{"username":"root","password":"other"},"REPORT_URL":"postgres://report:x@db/m",
-                "OLD_URL":"postgres://app:other@elsewhere/m","PUBLIC_URL":"postgres://app@db","MAIL":"smtp://app:x@mx"}"#,
+                "OLD_URL":"postgres://app:other@elsewhere/m","PUBLIC_URL":"postgres://new%20user@db","REPORTS_USER":"new user","MAIL_USER":"mail","MAIL":"smtp://app:x@mx"}"#,
         );
     }
 

@@ -14,10 +14,9 @@ const UPDATE: &str = include_str!("../certificates/update.py");
 
 /// The day for which the file was made, and the start of it in Unix seconds.
 const MADE: (&str, i64) = ("2026-11-24", 1_795_478_400);
-/// When the first certificate stops being valid: 2037-12-31 23:59:59 UTC.
-const FIRST_EXPIRY: (&str, i64) = ("2037-12-31", 2_145_916_799);
-const FIRST_RDS_EXPIRY: (&str, i64) = ("2061-05-19", 2_883_753_634);
-const COUNT: usize = 86;
+/// When the first certificate stops being valid.
+const FIRST_EXPIRY: (&str, i64) = ("2061-05-19", 2_883_753_634);
+const COUNT: usize = 81;
 
 const REGIONS: [&str; 27] = [
     "af-south-1",
@@ -49,14 +48,6 @@ const REGIONS: [&str; 27] = [
     "us-west-2",
 ];
 const KEYS: [&str; 3] = ["ECC384", "RSA2048", "RSA4096"];
-const PROXY: [&str; 5] = [
-    "Amazon Root CA 1",
-    "Amazon Root CA 2",
-    "Amazon Root CA 3",
-    "Amazon Root CA 4",
-    "Starfield Services Root Certificate Authority - G2",
-];
-
 fn ders() -> Vec<CertificateDer<'static>> {
     CertificateDer::pem_slice_iter(certificates::RDS).collect::<Result<_, _>>().unwrap()
 }
@@ -72,11 +63,10 @@ fn name(certificate: &X509Certificate<'_>) -> String {
 }
 
 #[test]
-fn the_roots_are_those_of_each_region_and_of_rds_proxy() {
+fn the_roots_are_those_of_each_region() {
     let expected: BTreeSet<_> = REGIONS
         .iter()
         .flat_map(|region| KEYS.map(|key| format!("Amazon RDS {region} Root CA {key} G1")))
-        .chain(PROXY.map(str::to_owned))
         .collect();
     let ders = ders();
     let names: Vec<_> = ders.iter().map(|der| name(&parse(der))).collect();
@@ -102,7 +92,7 @@ fn every_root_is_a_ca_that_signed_itself_with_the_key_in_its_name() {
             "RSA2048" => 2048,
             "RSA4096" => 4096,
             "ECC384" => 384,
-            _ => continue,
+            key => panic!("{name}: {key}"),
         };
         assert_eq!(bits, expected, "{name}");
     }
@@ -120,12 +110,8 @@ fn a_changed_root_does_not_verify() {
 #[test]
 fn no_root_is_expired_or_soon_will_be() {
     let ders = ders();
-    let ends = |of: fn(&str) -> bool| {
-        let valid = ders.iter().map(parse).filter(|certificate| of(&name(certificate)));
-        valid.map(|certificate| certificate.validity().not_after.timestamp()).min().unwrap()
-    };
-    assert_eq!(ends(|_| true), FIRST_EXPIRY.1);
-    assert_eq!(ends(|name| name.starts_with("Amazon RDS ")), FIRST_RDS_EXPIRY.1);
+    let ends = ders.iter().map(|der| parse(der).validity().not_after.timestamp());
+    assert_eq!(ends.min().unwrap(), FIRST_EXPIRY.1);
     assert!(FIRST_EXPIRY.1 > MADE.1 + 90 * 24 * 3600);
     for certificate in ders.iter().map(parse) {
         assert!(certificate.validity().not_before.timestamp() < MADE.1, "{}", name(&certificate));
@@ -156,10 +142,8 @@ fn the_readme_has_the_figures_of_the_file() {
     };
     assert_eq!(row("certificates"), COUNT.to_string());
     assert!(row("regions").starts_with(&format!("{}, ", REGIONS.len())));
-    assert!(row("roots of RDS Proxy").starts_with(&format!("{}: ", PROXY.len())));
     assert_eq!(row("valid on"), MADE.0);
     assert!(row("first to expire").starts_with(FIRST_EXPIRY.0));
-    assert!(row("first of RDS to expire").starts_with(FIRST_RDS_EXPIRY.0));
     let constant = |name: &str| {
         let value = UPDATE.lines().find_map(|line| line.strip_prefix(&format!("{name} = \"")));
         value.unwrap().trim_end_matches('"')

@@ -10,7 +10,7 @@ mod value;
 use aws_config::SdkConfig;
 use secrecy::SecretString;
 use shared::env::{Env, EnvError};
-use shared::rotation::{Advice, Attempt, Base, Outcome, Proof, Request, Rotation};
+use shared::rotation::{Advice, Aftermath, Attempt, Base, Outcome, Proof, Request, Rotation};
 
 pub use error::RotateError;
 use policy::Rule;
@@ -100,8 +100,7 @@ impl Rotation for App {
         Ok(Proof {
             staged: pending.created,
             what: "prove the pending value against the policy",
-            window_from: None,
-            findings: Vec::new(),
+            aftermath: Aftermath::default(),
         })
     }
 

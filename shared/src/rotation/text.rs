@@ -25,7 +25,7 @@ pub enum InForce {
     Unsure,
     /// The pending one; the current one is good no more.
     Pending,
-    /// None that is stored.
+    /// Neither of the two.
     Nothing,
 }
 
@@ -119,8 +119,8 @@ pub(super) fn failed(
             "Only the pending value (AWSPENDING) is in force; the current one (AWSCURRENT) is not accepted until the rotation is finished. Versions:",
         ),
         InForce::Nothing => language.pick(
-            "Nenhum valor guardado está valendo. Versões:",
-            "No stored value is in force. Versions:",
+            "Nem o valor atual (AWSCURRENT) nem o pendente está valendo. Versões:",
+            "Neither the current value (AWSCURRENT) nor the pending one is in force. Versions:",
         ),
     };
     let versions = format!(

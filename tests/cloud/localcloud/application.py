@@ -6,8 +6,8 @@
   be repeated: what is there stays.
 - `python -m localcloud.application serve` reads `{endpoint, secret}` on stdin, and until the end of stdin opens one new
   connection after another, writes and reads: in turns with the `DATABASE_URL` that it started with, as a running task
-  does, and with the one that AWSCURRENT holds now, as a task that starts does. Then prints
-  `{"logins": N, "failures": N, "errors": [...]}`.
+  does, and with the one that AWSCURRENT holds now, as a task that starts does. Prints
+  `{"logins": N, "failures": N, "errors": [...]}` after the first connection, and at the end.
 
 Both verify the server's certificate against the file that PGSSLROOTCERT names.
 """
@@ -71,6 +71,8 @@ def serve(wanted: dict, stop: threading.Event) -> dict:
     started_with = current(wanted["endpoint"], wanted["secret"])
     counts = {"logins": 0, "failures": 0, "errors": []}
     for starting in itertools.cycle((True, False)):
+        if counts["logins"] + counts["failures"] == 1:
+            print(json.dumps(counts), flush=True)
         if stop.is_set():
             return counts
         url = current(wanted["endpoint"], wanted["secret"]) if starting else started_with

@@ -59,8 +59,9 @@ class Front:
     """One public endpoint on 127.0.0.1.
 
     Modes: `pass`; `refuse` (nothing listens, and what was connected is cut); `blackhole` (accepts and says nothing;
-    what was connected stalls; all of it goes on when the mode ends); `downgrade` (answers as a server without TLS, and
-    counts who goes on without it; nothing is passed on).
+    what was connected stalls; all of it goes on when the mode ends); `downgrade` (answers as a server without TLS;
+    nothing is passed on). Of its whole life it tells in every mode how many `connections` there were, and how many of
+    them sent their start-up message in plaintext (`plaintext_startups`).
     """
 
     def __init__(self, loop: Loop, switches: Switches):
@@ -103,7 +104,6 @@ class Front:
 
     def set_mode(self, mode: str) -> None:
         self.mode = mode
-        self.plaintext_startups = 0
         self._loop.run(self._apply())
 
     async def _apply(self) -> None:
@@ -138,17 +138,17 @@ class Front:
             self._tasks.discard(task)
 
     async def _forward(self, client: Stream) -> None:
+        head, request = await self._opening(client)
         await self._flowing.wait()
-        head = await client.exactly(8)
         server = Stream(*await asyncio.open_connection("127.0.0.1", self._server_port))
         try:
-            while (request := int.from_bytes(head[4:], "big")) in (SSL_REQUEST, GSS_REQUEST):
+            while request in (SSL_REQUEST, GSS_REQUEST):
                 if request == SSL_REQUEST and not client.secured:
                     await client.write(b"S")
                     await asyncio.gather(client.secure(self._as_server, True), self._secure(server))
                 else:
                     await client.write(b"N")
-                head = await client.exactly(8)
+                head, request = await self._opening(client)
             length = int.from_bytes(head[:4], "big")
             # Also what a TLS handshake without a request before it looks like.
             if not 8 <= length <= LONGEST_START:
@@ -169,14 +169,16 @@ class Front:
         await server.secure(self._as_client, False)
 
     async def _downgrade(self, client: Stream) -> None:
-        while True:
-            head = await client.exactly(8)
-            request = int.from_bytes(head[4:], "big")
-            if request not in (SSL_REQUEST, GSS_REQUEST):
-                break
+        while (await self._opening(client))[1] in (SSL_REQUEST, GSS_REQUEST):
             await client.write(b"N")
-        if request >> 16 == 3:
+
+    async def _opening(self, client: Stream) -> tuple[bytes, int]:
+        """The head of a request before the start-up message, or of that, and which it is."""
+        head = await client.exactly(8)
+        request = int.from_bytes(head[4:], "big")
+        if request >> 16 == 3 and not client.secured:
             self.plaintext_startups += 1
+        return head, request
 
 
 class Struck(Exception):

@@ -18,8 +18,8 @@ else may change its value. Its rotation is not supplied, nor a managed password 
 
 Admin routes:
 
-- `GET /_local/rds/fault?instance=ID` -> `{"instance", "mode", "connections", "plaintext_startups", "port"}`; the
-  startups are those since the mode was set, the connections all that there were.
+- `GET /_local/rds/fault?instance=ID` -> `{"instance", "mode", "connections", "plaintext_startups", "port"}`; both
+  counts are of all that there were, in every mode.
 - `POST /_local/rds/fault {"instance": ID, "mode": MODE}` -> the same. Modes: `none`; `refuse`, `blackhole` and
   `downgrade` as in `dbproxy.py`; `untrusted-ca` and `wrong-name` put such a certificate in place of the server's.
 - `GET /_local/rds/events` -> `{"drop", "restored_as", "delivered", "dropped"}`.

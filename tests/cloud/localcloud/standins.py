@@ -7,7 +7,8 @@ Slack: `chat.postMessage`, `chat.update`, `conversations.history` and `auth.test
 real service. Every channel exists whose name begins with `#` or looks like a channel's id. Routes below /_local:
 
 - `GET slack/messages` -> `{"messages": [{channel, channel_id, ts, text, blocks, thread_ts, edited}]}`, oldest first.
-- `DELETE slack/messages` forgets them.
+- `GET slack/messages?all=1` -> the same of every post and every update since the cloud started, one entry each.
+- `DELETE slack/messages` forgets them, but not for `all=1`.
 - `POST slack/channels` `{"archived": ["#name", ...]}`: the archived channels from now on.
 
 MoveONgs: GET and HEAD /health, POST /auth/login and /auth/refresh, GET /auth/me, /beneficiaries and
@@ -106,6 +107,7 @@ class Slack:
     def __init__(self) -> None:
         self.token = f"xoxb-local-{secrets.token_hex(16)}"
         self.messages: list[dict[str, Any]] = []
+        self.taken: list[dict[str, Any]] = []
         self.archived: set[str] = set()
         self._last = 0
 
@@ -189,6 +191,7 @@ class Slack:
             "edited": False,
         }
         self.messages.append(message)
+        self.taken.append(dict(message))
         return {"channel": channel, "ts": message["ts"], "message": self._shown(message)}
 
     def update(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -201,6 +204,7 @@ class Slack:
         if len(text) > self.UPDATE_TEXT:
             raise SlackError("msg_too_long")
         message.update(text=text, blocks=blocks, edited=True)
+        self.taken.append(dict(message))
         return {"channel": channel, "ts": message["ts"], "text": text, "message": self._shown(message)}
 
     def history(self, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -235,8 +239,8 @@ class Slack:
             raise SlackError("msg_blocks_too_long")
         return text, blocks
 
-    async def told(self, _: dict[str, Any]) -> dict[str, Any]:
-        return {"messages": self.messages}
+    async def told(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return {"messages": self.taken if arguments.get("all") == "1" else self.messages}
 
     async def forget(self, _: dict[str, Any]) -> dict[str, Any]:
         removed = len(self.messages)

@@ -757,14 +757,25 @@ def test_blackhole_accepts_and_says_nothing(cloud, shared, faulty):
         assert db.pgconn.get_result().get_value(0, 0) == b"1"
 
 
-def test_downgrade_counts_clients_that_go_on_in_plaintext(cloud, shared, faulty):
-    fault(cloud, faulty, "downgrade")
+def test_downgrade_is_seen_by_who_wants_tls(cloud, shared, faulty):
+    seen = fault(cloud, faulty, "downgrade")["plaintext_startups"]
     with pytest.raises(psycopg.OperationalError, match="does not support SSL"):
         connect(cloud, shared)
-    assert fault_state(cloud, faulty)["plaintext_startups"] == 0
+    assert fault_state(cloud, faulty)["plaintext_startups"] == seen
     with pytest.raises(psycopg.OperationalError, match="closed"):
         connect(cloud, shared, sslmode="prefer")
-    assert fault_state(cloud, faulty)["plaintext_startups"] == 1
+    assert fault_state(cloud, faulty)["plaintext_startups"] == seen + 1
+
+
+@pytest.mark.parametrize("mode", ["none", "blackhole", "downgrade", "untrusted-ca", "wrong-name"])
+def test_who_goes_on_in_plaintext_is_counted_in_every_mode_and_for_good(cloud, shared, faulty, mode):
+    seen = fault(cloud, faulty, mode)["plaintext_startups"]
+    with pytest.raises(psycopg.OperationalError):
+        connect(cloud, shared, sslmode="disable", connect_timeout=2)
+    assert fault_state(cloud, faulty)["plaintext_startups"] == seen + 1
+    assert fault(cloud, faulty, "none")["plaintext_startups"] == seen + 1
+    connect(cloud, shared).close()
+    assert fault_state(cloud, faulty)["plaintext_startups"] == seen + 1
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,19 @@ def test_slack_post_update_and_history(cloud):
     assert posted(cloud) == []
 
 
+def test_slack_keeps_what_was_forgotten_and_what_was_changed(cloud):
+    def kept():
+        return [(each["text"], each["edited"]) for each in cloud.admin("GET", "slack/messages?all=1")["messages"]]
+
+    before = len(kept())
+    first = slack(cloud, "chat.postMessage", channel="#ops", text="one")
+    slack(cloud, "chat.update", channel=first["channel"], ts=first["ts"], text="changed")
+    cloud.admin("DELETE", "slack/messages")
+    slack(cloud, "chat.postMessage", channel="#ops", text="two")
+    assert [each["text"] for each in posted(cloud)] == ["two"]
+    assert kept()[before:] == [("one", False), ("changed", True), ("two", False)]
+
+
 def test_slack_takes_a_form(cloud):
     blocks = json.dumps([section("olá")])
     form = {"token": cloud.facts["slack_token"], "channel": "C0123456789", "blocks": blocks}

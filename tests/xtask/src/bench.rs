@@ -71,11 +71,12 @@ impl Spread {
     }
 }
 
-/// A result for people: under each title, spreads in three columns, everything else in one.
+/// A result for people: under each title, spreads in three columns, everything else in one; then the aim, and by how
+/// much the median misses it.
 fn rows(result: &Value) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for (title, result) in result.as_object().into_iter().flatten() {
-        rows.push([title, "median", "min", "max"].map(str::to_owned).to_vec());
+        rows.push([title, "median", "min", "max", "aim", "miss"].map(str::to_owned).to_vec());
         rows.extend(lines(result));
     }
     rows
@@ -83,22 +84,52 @@ fn rows(result: &Value) -> Vec<Vec<String>> {
 
 fn lines(result: &Value) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
-    for (name, value) in result.as_object().into_iter().flatten() {
+    for (name, value) in result.as_object().into_iter().flatten().filter(|(name, _)| *name != AIMS) {
         let mut row = vec![name.replace('_', " ")];
-        match (value.get("median"), value.get("min"), value.get("max")) {
-            (Some(median), Some(min), Some(max)) => row.extend([median, min, max].map(Value::to_string)),
-            _ => row.push(value.to_string()),
+        let value = match (value.get("median"), value.get("min"), value.get("max")) {
+            (Some(median), Some(min), Some(max)) => {
+                row.extend([median, min, max].map(Value::to_string));
+                median
+            }
+            _ => {
+                row.push(value.to_string());
+                value
+            }
+        };
+        let aim = result.get(AIMS).and_then(|aims| aims.get(name)).and_then(Value::as_f64);
+        if let Some((aim, value)) = aim.zip(value.as_f64()) {
+            row.resize(4, String::new());
+            row.extend([aim.to_string(), miss(value, aim)]);
         }
         rows.push(row);
     }
     rows
 }
 
+/// Less is better.
+fn miss(value: f64, aim: f64) -> String {
+    if value <= aim { "none".to_owned() } else { format!("{:+.1} %", (value / aim - 1.0) * 100.0) }
+}
+
+/// Where a result has its aims, by the names of the figures.
+const AIMS: &str = "aims";
+
 const COLD_PROCESSES: usize = 20;
 const WARM_ROTATIONS: usize = 100;
 const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
 const STAGER: &str = "bench-stager";
 const DATABASE: &str = "moveongs-dev-bench";
+
+/// What every function should cost at most.
+const AIM: [(&str, f64); 7] = [
+    ("start_to_first_poll_ms", 13.0),
+    ("warm_rotation_cpu_ms", 9.0),
+    ("warm_rotation_cpu_mean_ms", 9.0),
+    ("cold_peak_rss_mib", 16.0),
+    ("peak_rss_mib", 16.0),
+    ("aws_calls", 11.0),
+    ("zip_bytes", 4_600_000.0),
+];
 
 /// A function and what it rotates.
 struct Subject {
@@ -107,6 +138,8 @@ struct Subject {
     secret: &'static str,
     /// Settings that make the measured secret the application's, so that its policy holds.
     settings: Vec<(&'static str, String)>,
+    /// Aims of its own.
+    aims: Vec<(&'static str, f64)>,
 }
 
 /// The start of a process, and rotations of four steps in one that is warm: of both functions, and of both strategies.
@@ -136,18 +169,22 @@ fn prepare(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<Subject>> {
         function: "rotate-random",
         secret: "/moveongs/dev/bench-random",
         settings: vec![("JWT_SECRET_NAME", "/moveongs/dev/bench-random".to_owned())],
+        aims: Vec::new(),
     };
-    let of_database = |title, secret: &'static str, admin: String| Subject {
+    let of_database = |title, secret: &'static str, admin: String, aims| Subject {
         title,
         function: "rotate-database",
         secret,
         settings: vec![("DATABASE_SECRET_NAME", secret.to_owned()), ("DATABASE_ADMIN_SECRET_ARN", admin)],
+        aims,
     };
     create(random.secret, "to be rotated")?;
-    let one = of_database("rotate-database, single user", "/moveongs/dev/bench-single", String::new());
+    let aims = vec![("logins", 3.0)];
+    let one = of_database("rotate-database, single user", "/moveongs/dev/bench-single", String::new(), aims);
     create(one.secret, &single)?;
     let admin = create("/moveongs/dev/bench-admin", &admin)?;
-    let two = of_database("rotate-database, alternating users", "/moveongs/dev/bench-pair", admin);
+    let two =
+        of_database("rotate-database, alternating users", "/moveongs/dev/bench-pair", admin, Vec::new());
     create(two.secret, &pair)?;
     Ok(vec![random, one, two])
 }
@@ -160,7 +197,7 @@ fn measure(repo: &Repo, aws: &Aws, subject: &Subject, progress: &mut Progress) -
         Driver::prepare(repo, aws, role, subject.secret, log)
     })?;
 
-    let (mut first_poll, mut first_step) = (Vec::new(), Vec::new());
+    let (mut first_poll, mut first_step, mut cold_peak_rss) = (Vec::new(), Vec::new(), Vec::new());
     progress.step(&format!("starting {COLD_PROCESSES} cold processes"), |log| {
         for _ in 0..COLD_PROCESSES {
             let token = driver.stage()?;
@@ -173,13 +210,14 @@ fn measure(repo: &Repo, aws: &Aws, subject: &Subject, progress: &mut Progress) -
                 }
                 function.api.polled()?;
             }
+            cold_peak_rss.push(function.peak_rss_mib()?);
             function.end();
         }
         Ok(())
     })?;
 
     let (mut wall, mut cpu) = (Vec::new(), Vec::new());
-    let mut calls: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    let mut counts = Counts::default();
     let (mean_cpu, peak_rss) = progress.step(&format!("doing {WARM_ROTATIONS} warm rotations"), |log| {
         let mut function = Function::start(repo, aws, &configuration, subject, log)?;
         function.api.polled()?;
@@ -198,16 +236,11 @@ fn measure(repo: &Repo, aws: &Aws, subject: &Subject, progress: &mut Progress) -
                 rotation += millis(sent, function.api.invoke(&driver.event(step, &token))?);
                 function.api.polled()?;
                 if number > 0 {
-                    for (service, count) in driver.calls_after(seen)? {
-                        calls.entry(format!("{service}_calls_in_{step}")).or_default().push(count);
-                    }
-                    let logins = driver.logins()? - logins;
-                    if logins > 0.0 {
-                        calls.entry(format!("logins_in_{step}")).or_default().push(logins);
-                    }
+                    counts.add(step, &driver.calls_after(seen)?, driver.logins()? - logins);
                 }
             }
             if number > 0 {
+                counts.rotations += 1;
                 wall.push(rotation);
                 cpu.push(function.cpu_millis()? - cpu_before);
             }
@@ -222,6 +255,7 @@ fn measure(repo: &Repo, aws: &Aws, subject: &Subject, progress: &mut Progress) -
         "cold_processes": COLD_PROCESSES,
         "start_to_first_poll_ms": Spread::of(first_poll)?,
         "start_to_end_of_first_step_ms": Spread::of(first_step)?,
+        "cold_peak_rss_mib": Spread::of(cold_peak_rss)?,
         "warm_rotations": WARM_ROTATIONS,
         "warm_rotation_wall_ms": Spread::of(wall)?,
         "warm_rotation_cpu_ms": Spread::of(cpu)?,
@@ -230,11 +264,48 @@ fn measure(repo: &Repo, aws: &Aws, subject: &Subject, progress: &mut Progress) -
         "zip_bytes": configuration.get("CodeSize").cloned().unwrap_or_default(),
     });
     if let Some(result) = result.as_object_mut() {
-        for (step, sample) in calls {
-            result.insert(step, serde_json::to_value(Spread::of(sample)?)?);
+        for (name, spread) in counts.spreads()? {
+            result.insert(name, serde_json::to_value(spread)?);
         }
+        let aims: BTreeMap<_, _> = AIM.into_iter().chain(subject.aims.iter().copied()).collect();
+        result.insert(AIMS.to_owned(), serde_json::to_value(aims)?);
     }
     Ok(result)
+}
+
+/// How often each thing happened in each rotation.
+#[derive(Default)]
+struct Counts {
+    /// Those that have ended.
+    rotations: usize,
+    /// By name, then by the rotation's place; one in which it did not happen may be absent.
+    samples: BTreeMap<String, BTreeMap<usize, f64>>,
+}
+
+impl Counts {
+    /// What one step of the rotation that runs has done.
+    fn add(&mut self, step: &str, calls: &BTreeMap<String, f64>, logins: f64) {
+        for (service, count) in calls {
+            self.count(format!("{service}_calls_in_{step}"), *count);
+        }
+        let aws = calls.iter().filter(|(service, _)| !["slack", "postgres"].contains(&service.as_str()));
+        let aws: f64 = aws.map(|(_, count)| count).sum();
+        self.count(format!("aws_calls_in_{step}"), aws);
+        self.count("aws_calls".to_owned(), aws);
+        self.count(format!("logins_in_{step}"), logins);
+        self.count("logins".to_owned(), logins);
+    }
+
+    fn count(&mut self, name: String, count: f64) {
+        *self.samples.entry(name).or_default().entry(self.rotations).or_default() += count;
+    }
+
+    fn spreads(self) -> Result<BTreeMap<String, Spread>> {
+        let all = |sample: BTreeMap<usize, f64>| {
+            (0..self.rotations).map(|rotation| sample.get(&rotation).copied().unwrap_or_default()).collect()
+        };
+        self.samples.into_iter().map(|(name, sample)| Ok((name, Spread::of(all(sample))?))).collect()
+    }
 }
 
 fn millis(from: Instant, to: Instant) -> f64 {
@@ -427,8 +498,37 @@ mod tests {
     #[test]
     fn a_spread_fills_three_columns_and_a_number_one() {
         let rows = rows(&json!({"f": {"wall_ms": {"median": 2.0, "min": 1.0, "max": 3.0}, "zip_bytes": 7}}));
-        assert_eq!(rows[0], ["f", "median", "min", "max"]);
+        assert_eq!(rows[0], ["f", "median", "min", "max", "aim", "miss"]);
         assert_eq!(rows[1], ["wall ms", "2.0", "1.0", "3.0"]);
         assert_eq!(rows[2], ["zip bytes", "7"]);
+    }
+
+    #[test]
+    fn an_aim_stands_beside_its_figure_with_what_the_median_misses_it_by() {
+        let wall = json!({"median": 2.5, "min": 1.0, "max": 3.0});
+        let rows = rows(
+            &json!({"f": {"aims": {"wall_ms": 2.0, "zip_bytes": 7.0}, "wall_ms": wall, "zip_bytes": 7}}),
+        );
+        assert_eq!(rows[1], ["wall ms", "2.5", "1.0", "3.0", "2", "+25.0 %"]);
+        assert_eq!(rows[2], ["zip bytes", "7", "", "", "7", "none"]);
+        assert_eq!(rows.len(), 3);
+    }
+
+    #[test]
+    fn what_a_rotation_did_not_do_counts_as_zero() {
+        let mut counts = Counts::default();
+        let calls = |service: &str, count| BTreeMap::from([(service.to_owned(), count)]);
+        counts.add("setSecret", &calls("s3", 2.0), 1.0);
+        counts.add("testSecret", &calls("slack", 5.0), 2.0);
+        counts.rotations += 1;
+        counts.add("setSecret", &calls("sqs", 4.0), 0.0);
+        counts.rotations += 1;
+        let spreads = counts.spreads().unwrap();
+        let spread = |name: &str| (spreads[name].min, spreads[name].median, spreads[name].max);
+        assert_eq!(spread("s3_calls_in_setSecret"), (0.0, 1.0, 2.0));
+        assert_eq!(spread("slack_calls_in_testSecret"), (0.0, 2.5, 5.0));
+        assert_eq!(spread("aws_calls"), (2.0, 3.0, 4.0));
+        assert_eq!(spread("aws_calls_in_testSecret"), (0.0, 0.0, 0.0));
+        assert_eq!(spread("logins"), (0.0, 1.5, 3.0));
     }
 }

@@ -64,7 +64,7 @@ fn requests(wire: &StaticReplayClient) -> Vec<(String, Value)> {
     wire.actual_requests().map(parse).collect()
 }
 
-async fn create(wire: &StaticReplayClient, event: Value) -> Outcome {
+async fn perform(wire: &StaticReplayClient, event: Value) -> Outcome {
     let now = "2026-03-01T12:00:00Z".parse().unwrap();
     handle(&app(wire), event, &Invocation::new(now, Duration::from_secs(30)))
         .await
@@ -75,7 +75,7 @@ async fn create(wire: &StaticReplayClient, event: Value) -> Outcome {
 async fn createsecret_reads_what_is_there_and_fills_the_pending_version() {
     let wire = replies(&[RUNNING, NO_VALUE, VALUE, "{}"]);
     let event: Value = serde_json::from_str(CREATE).unwrap();
-    assert_eq!(create(&wire, event.clone()).await, Outcome::Created);
+    assert_eq!(perform(&wire, event.clone()).await, Outcome::Created);
 
     let arn = &event["SecretId"];
     let mut requests = requests(&wire);
@@ -104,24 +104,46 @@ async fn an_event_of_an_older_service_has_no_rotation_token_to_forward() {
     let wire = replies(&[RUNNING, NO_VALUE, VALUE, "{}"]);
     let mut event: Value = serde_json::from_str(CREATE).unwrap();
     event.as_object_mut().unwrap().remove("RotationToken");
-    assert_eq!(create(&wire, event).await, Outcome::Created);
+    assert_eq!(perform(&wire, event).await, Outcome::Created);
     assert_eq!(requests(&wire).pop().unwrap().1.get("RotationToken"), None);
 }
 
 #[tokio::test]
 async fn a_second_createsecret_only_reads() {
     let wire = replies(&[RUNNING, VALUE]);
-    assert_eq!(create(&wire, serde_json::from_str(CREATE).unwrap()).await, Outcome::Kept);
+    assert_eq!(perform(&wire, serde_json::from_str(CREATE).unwrap()).await, Outcome::Kept);
     assert_eq!(requests(&wire).len(), 2);
 }
 
 #[tokio::test]
 async fn the_loser_of_two_createsecret_keeps_the_winners_value() {
     let wire = replies(&[RUNNING, NO_VALUE, VALUE, OTHER_VALUE, VALUE]);
-    assert_eq!(create(&wire, serde_json::from_str(CREATE).unwrap()).await, Outcome::Kept);
+    assert_eq!(perform(&wire, serde_json::from_str(CREATE).unwrap()).await, Outcome::Kept);
     let operations: Vec<_> = requests(&wire).into_iter().map(|(operation, _)| operation).collect();
     let get = "GetSecretValue";
     assert_eq!(operations, ["DescribeSecret", get, get, "PutSecretValue", get]);
+}
+
+#[tokio::test]
+async fn finishsecret_moves_awscurrent_only_from_where_it_was() {
+    let pending = format!(r#"{{"SecretString": "{}", "CreatedDate": 1772366400}}"#, "AAAA".repeat(16));
+    // S3 answers nothing that is a listing: without evidence the rotation ends all the same.
+    let wire = replies(&[RUNNING, &pending, VALUE, "", "{}"]);
+    let mut event: Value = serde_json::from_str(CREATE).unwrap();
+    event["Step"] = json!("finishSecret");
+    assert_eq!(perform(&wire, event.clone()).await, Outcome::Finished);
+    let moved = wire.actual_requests().find(|request| {
+        request
+            .headers()
+            .get("x-amz-target")
+            .is_some_and(|target| target.ends_with(".UpdateSecretVersionStage"))
+    });
+    let moved: Value = serde_json::from_slice(moved.unwrap().body().bytes().unwrap()).unwrap();
+    let expected = json!({
+        "SecretId": event["SecretId"], "VersionStage": "AWSCURRENT", "MoveToVersionId": TOKEN,
+        "RemoveFromVersionId": "old",
+    });
+    assert_eq!(moved, expected);
 }
 
 #[test]

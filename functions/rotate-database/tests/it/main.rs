@@ -1,0 +1,228 @@
+//! The function against the wire protocols of Secrets Manager and RDS: real SDK, real signing, recorded answers.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use rotate_database::{App, RotateError};
+use serde_json::{Value, json};
+use shared::env::Env;
+use shared::failure::{Failure, chain};
+use shared::lambda::Invocation;
+use shared::rotation::{Outcome, handle};
+
+const CREATE: &str = include_str!("../../../../events/rotate-database/create-secret.json");
+const TOKEN: &str = "4f1c2a7e-8d4b-4c55-9b0e-2f6f3a9d7c10";
+const ROTATION_TOKEN: &str = "EXAMPLE-rotation-token-not-a-real-one";
+const PASSWORD: &str = "dev-password-change-me";
+
+const RUNNING: &str = r#"{"Name": "/moveongs/dev/db", "RotationEnabled": true, "Tags": [],
+    "VersionIdsToStages": {"old": ["AWSCURRENT"], "4f1c2a7e-8d4b-4c55-9b0e-2f6f3a9d7c10": ["AWSPENDING"]}}"#;
+const NO_VALUE: &str =
+    r#"{"__type": "ResourceNotFoundException", "Message": "Secrets Manager can't find the value"}"#;
+const OTHER_VALUE: &str = r#"{"__type": "ResourceExistsException", "Message": "the version has a value"}"#;
+const VALUE: &str = r#"{"SecretString": "postgres://imm:dev-password-change-me@db.example:5432/app?sslmode=require", "CreatedDate": 1772366400}"#;
+const NO_INSTANCE: &str = r#"<DescribeDBInstancesResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/">
+    <DescribeDBInstancesResult><DBInstances/></DescribeDBInstancesResult></DescribeDBInstancesResponse>"#;
+
+/// A client that gives the answers in order and keeps the requests; a body with an error type is a 400.
+fn replies(bodies: &[&str]) -> StaticReplayClient {
+    let event = |body: &&str| {
+        let status = if body.contains("__type") { 400 } else { 200 };
+        let answer = http::Response::builder().status(status).body(SdkBody::from(*body)).unwrap();
+        ReplayEvent::new(http::Request::new(SdkBody::empty()), answer)
+    };
+    StaticReplayClient::new(bodies.iter().map(event).collect())
+}
+
+fn app(wire: &StaticReplayClient) -> App {
+    let credentials = Credentials::new("key", "secret", None, None, "test");
+    let aws = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(wire.clone())
+        .build();
+    let settings = |name: &str| {
+        let value = match name {
+            "DATABASE_SECRET_NAME" => "/moveongs/dev/db",
+            "MESSAGE_LANGUAGE" => "pt-BR",
+            "SLACK_API_URL" => "https://slack.example/api",
+            "POLICY" | "DATABASE_ADMIN_SECRET_ARN" | "RDS_CA_FILE" => return None,
+            _ => "x",
+        };
+        Some(value.to_owned())
+    };
+    App::new(&Env::new(&settings), &aws).unwrap()
+}
+
+/// Operation and body of a request; the body of RDS's is a form.
+fn read(request: &HttpRequest) -> (String, Value) {
+    let body = str::from_utf8(request.body().bytes().unwrap()).unwrap();
+    match request.headers().get("x-amz-target") {
+        Some(target) => (target.rsplit('.').next().unwrap().to_owned(), serde_json::from_str(body).unwrap()),
+        None => {
+            let action = body.split('&').find_map(|field| field.strip_prefix("Action="));
+            (action.unwrap().to_owned(), json!(body))
+        }
+    }
+}
+
+/// All requests, so that one too many is seen.
+fn requests(wire: &StaticReplayClient) -> Vec<(String, Value)> {
+    wire.actual_requests().map(read).collect()
+}
+
+fn operations(wire: &StaticReplayClient) -> Vec<String> {
+    requests(wire).into_iter().map(|(operation, _)| operation).collect()
+}
+
+/// Everything of a request that leaves the function.
+fn text(request: &HttpRequest) -> String {
+    let headers: Vec<_> = request.headers().iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    let body = String::from_utf8_lossy(request.body().bytes().unwrap()).into_owned();
+    format!("{} {}\n{}\n\n{body}", request.method(), request.uri(), headers.join("\n"))
+}
+
+fn event() -> Value {
+    serde_json::from_str(CREATE).unwrap()
+}
+
+async fn try_create(wire: &StaticReplayClient, event: Value) -> Result<Outcome, RotateError> {
+    let now = "2026-03-01T12:00:00Z".parse().unwrap();
+    handle(&app(wire), event, &Invocation::new(now, Duration::from_secs(30))).await
+}
+
+async fn create(wire: &StaticReplayClient, event: Value) -> Outcome {
+    try_create(wire, event).await.unwrap_or_else(|error| panic!("{}", chain(&error)))
+}
+
+#[tokio::test]
+async fn createsecret_reads_what_is_there_and_fills_the_pending_version() {
+    let wire = replies(&[RUNNING, NO_VALUE, VALUE, NO_INSTANCE, "{}"]);
+    let event = event();
+    assert_eq!(event["RotationToken"], ROTATION_TOKEN);
+    assert_eq!(create(&wire, event.clone()).await, Outcome::Created);
+
+    let arn = &event["SecretId"];
+    let mut requests = requests(&wire);
+    let (operation, mut put) = requests.pop().unwrap();
+    let value = put["SecretString"].take();
+    let password = value.as_str().unwrap().strip_prefix("postgres://imm:").unwrap();
+    let password = password.strip_suffix("@db.example:5432/app?sslmode=require").unwrap();
+    assert!(password.len() == 40 && password != PASSWORD);
+    assert_eq!(
+        (operation.as_str(), put),
+        (
+            "PutSecretValue",
+            json!({
+                "SecretId": arn, "ClientRequestToken": TOKEN, "VersionStages": ["AWSPENDING"], "SecretString": null,
+                "RotationToken": ROTATION_TOKEN,
+            })
+        )
+    );
+    let (operation, form) = requests.pop().unwrap();
+    assert_eq!(operation, "DescribeDBInstances");
+    assert!(!form.as_str().unwrap().contains("imm"), "{form}");
+    let get = |version: &str, stage: &str| {
+        ("GetSecretValue".to_owned(), json!({"SecretId": arn, "VersionId": version, "VersionStage": stage}))
+    };
+    let describe = ("DescribeSecret".to_owned(), json!({"SecretId": arn}));
+    assert_eq!(requests, [describe, get(TOKEN, "AWSPENDING"), get("old", "AWSCURRENT")]);
+}
+
+#[tokio::test]
+async fn the_rotation_token_stands_in_one_place_of_one_request() {
+    let wire = replies(&[RUNNING, NO_VALUE, VALUE, NO_INSTANCE, "{}"]);
+    assert_eq!(create(&wire, event()).await, Outcome::Created);
+    let sent: Vec<_> = wire.actual_requests().map(text).collect();
+    let times: Vec<_> = sent.iter().map(|request| request.matches(ROTATION_TOKEN).count()).collect();
+    assert_eq!(times, [0, 0, 0, 0, 1]);
+}
+
+#[tokio::test]
+async fn an_event_of_an_older_service_has_no_rotation_token_to_forward() {
+    let wire = replies(&[RUNNING, NO_VALUE, VALUE, NO_INSTANCE, "{}"]);
+    let mut event = event();
+    event.as_object_mut().unwrap().remove("RotationToken");
+    assert_eq!(create(&wire, event).await, Outcome::Created);
+    assert_eq!(requests(&wire).pop().unwrap().1.get("RotationToken"), None);
+}
+
+#[tokio::test]
+async fn a_second_createsecret_only_reads() {
+    let wire = replies(&[RUNNING, VALUE]);
+    assert_eq!(create(&wire, event()).await, Outcome::Kept);
+    assert_eq!(operations(&wire), ["DescribeSecret", "GetSecretValue"]);
+}
+
+#[tokio::test]
+async fn the_loser_of_two_createsecret_keeps_the_winners_value() {
+    let wire = replies(&[RUNNING, NO_VALUE, VALUE, NO_INSTANCE, OTHER_VALUE, VALUE]);
+    assert_eq!(create(&wire, event()).await, Outcome::Kept);
+    let get = "GetSecretValue";
+    assert_eq!(operations(&wire), ["DescribeSecret", get, get, "DescribeDBInstances", "PutSecretValue", get]);
+}
+
+#[tokio::test]
+async fn a_failure_changes_nothing_and_quotes_neither_token_nor_password() {
+    // What the service says could quote what it was given.
+    let denied = format!(
+        r#"{{"__type": "AccessDeniedException", "Message": "{ROTATION_TOKEN} {PASSWORD}: access to KMS is not allowed"}}"#
+    );
+    let managed = RUNNING.replace("\"Tags\"", "\"OwningService\": \"rds\", \"Tags\"");
+    let of_rds = r#"<DescribeDBInstancesResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/"><DescribeDBInstancesResult><DBInstances>
+        <DBInstance><DBInstanceIdentifier>db</DBInstanceIdentifier><MasterUsername>imm</MasterUsername>
+        <Endpoint><Address>DB.example</Address><Port>5432</Port></Endpoint>
+        <MasterUserSecret><SecretStatus>active</SecretStatus></MasterUserSecret></DBInstance>
+        </DBInstances></DescribeDBInstancesResult></DescribeDBInstancesResponse>"#;
+    let text = r#"{"SecretString": "dev-password-change-me"}"#;
+    for (answers, kind, part) in [
+        (
+            vec![RUNNING, NO_VALUE, VALUE, NO_INSTANCE, denied.as_str()],
+            "SecretsManagerCall",
+            "secretsmanager:PutSecretValue failed (AccessDeniedException)",
+        ),
+        (vec![managed.as_str(), NO_VALUE, VALUE], "ManagedByRds", "managed by the service rds"),
+        (vec![RUNNING, NO_VALUE, VALUE, of_rds], "ManagedByRds", "imm is the master user of RDS instance db"),
+        (vec![RUNNING, NO_VALUE, text], "WrongForm", "it is not a PostgreSQL secret"),
+        (vec![RUNNING, NO_VALUE, NO_VALUE], "WrongForm", "it has no value yet"),
+    ] {
+        let wire = replies(&answers);
+        let error = try_create(&wire, event()).await.unwrap_err();
+        let told = chain(&error);
+        assert_eq!(error.kind(), kind, "{told}");
+        assert!(told.contains(part), "{told}");
+        for secret in [ROTATION_TOKEN, PASSWORD] {
+            assert!(!told.contains(secret), "{kind}");
+        }
+        assert_eq!(wire.actual_requests().count(), answers.len(), "{kind}");
+        let put = operations(&wire).contains(&"PutSecretValue".to_owned());
+        assert_eq!(put, kind == "SecretsManagerCall");
+    }
+}
+
+#[test]
+fn a_wrong_deployment_stops_in_its_init_phase_and_names_the_setting() {
+    let policy = r#"{"rotation": {"database": {"test_sql": []}}}"#;
+    for (settings, expected) in [
+        (vec![("POLICY", policy), ("AWS_LAMBDA_FUNCTION_NAME", "f")], "rotation.database.test_sql"),
+        (
+            vec![("RDS_CA_FILE", "/no/such/file.pem"), ("AWS_LAMBDA_FUNCTION_NAME", "f")],
+            "variable RDS_CA_FILE",
+        ),
+        (vec![], "environment variable AWS_LAMBDA_FUNCTION_NAME is missing"),
+    ] {
+        let mut function = std::process::Command::new(env!("CARGO_BIN_EXE_rotate-database"));
+        function.env_clear().env("AWS_REGION", "us-east-1").env("ENVIRONMENT", "dev").envs(settings);
+        let ended = function.output().unwrap();
+        assert_eq!(ended.status.code(), Some(1));
+        let line: Value = serde_json::from_slice(&ended.stdout).unwrap();
+        assert_eq!(line["error_type"], "InvalidConfiguration");
+        assert!(line["message"].as_str().unwrap().contains(expected), "{line}");
+    }
+}
