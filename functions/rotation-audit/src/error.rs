@@ -58,7 +58,7 @@ impl AuditError {
 
 /// Why the board did not take a task. None of the texts holds the token.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum BoardError {
+pub(crate) enum BoardError {
     /// The token could not be read.
     #[error("the GitHub token could not be read; check the secret of the template's GitHubSecretName")]
     Token(#[source] CallError),
