@@ -22,7 +22,7 @@ pub(crate) const PREFIX: &str = "moveongs-dev";
 /// The application's JWT secret.
 pub(crate) const JWT_SECRET: &str = "/moveongs/dev/jwt";
 /// The secret of its webhooks, named in the other of the two styles.
-const WEBHOOK_SECRET: &str = "moveongs-dev-notifications-webhook";
+pub(crate) const WEBHOOK_SECRET: &str = "moveongs-dev-notifications-webhook";
 const SLACK_SECRET: &str = "/moveongs/dev/slack";
 const GITHUB_SECRET: &str = "/moveongs/dev/github";
 /// The team's board, as the local cloud's GitHub has it.

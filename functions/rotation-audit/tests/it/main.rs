@@ -187,6 +187,44 @@ async fn an_overdue_secret_is_paged_before_anything_else_and_then_noted() {
 }
 
 #[tokio::test]
+async fn only_what_changed_since_the_record_before_is_told() {
+    let (page, key) = (listed(None), "evidence/rotation-audit/9999999998.json");
+    let object = format!("<ListBucketResult><Contents><Key>{key}</Key></Contents></ListBucketResult>");
+    let before = |findings: &[&str]| {
+        json!({"run_id": "2026-03-02", "channel": "sent", "findings": findings}).to_string()
+    };
+    let token = r#"{"SecretString": "xoxb-1"}"#;
+    let published =
+        "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
+    for (versions, known, is_told) in [
+        (VERSIONS, [].as_slice(), false),
+        // What was there is no more.
+        (VERSIONS, &["Overdue /moveongs/dev/jwt: overdue since 2026-02-01"], true),
+        // Still so, in other words than the day before.
+        (OLD_VERSIONS, &["Overdue /moveongs/dev/jwt: overdue since 2026-02-01"], false),
+        // Worse than the day before.
+        (OLD_VERSIONS, &["DueSoon /moveongs/dev/jwt: due by 2026-03-02"], true),
+    ] {
+        let known = before(known);
+        let mut answers = vec![page.as_str(), versions, NO_POLICY];
+        if versions == OLD_VERSIONS {
+            answers.extend([NO_OBJECT, published, ""]);
+        }
+        answers.extend([NO_OBJECT, &object, &known, &object, &known]);
+        if is_told {
+            answers.push(token);
+        }
+        answers.extend(["", ""]);
+        let wire = replies(&answers);
+        audit(&wire, NOW).await.unwrap();
+        let operations = operations(&wire);
+        assert_eq!(operations.len(), answers.len(), "{operations:?}");
+        assert_eq!(operations.contains(&"GetSecretValue".to_owned()), is_told, "{known}: {operations:?}");
+        assert_eq!(body(&wire, answers.len() - 1)["sequence"], 2);
+    }
+}
+
+#[tokio::test]
 async fn a_list_that_is_refused_is_a_failure_and_no_empty_inventory() {
     let denied = r#"{"__type": "AccessDeniedException", "Message": "no"}"#;
     let token = r#"{"SecretString": "xoxb-1"}"#;
