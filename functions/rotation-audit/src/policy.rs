@@ -560,9 +560,19 @@ mod tests {
             },
             &["RotationLate", "InsufficientData", "InsufficientData"],
         );
-        let found = check(|facts, _| drop(facts.made.as_mut().unwrap().remove("new")), &["InsufficientData"]);
+        let found = check(
+            |facts, _| {
+                facts.made.as_mut().unwrap().remove("new");
+            },
+            &["InsufficientData"],
+        );
         assert!(found[0].fails());
-        check(|facts, _| drop(facts.labels.remove("new")), &["Empty"]);
+        check(
+            |facts, _| {
+                facts.labels.remove("new");
+            },
+            &["Empty"],
+        );
         let policy: Policy = "".parse().unwrap();
         let missing = Secret { facts: None, ..well() };
         assert_eq!(findings(&missing, &policy.rotation.audit, now()), [Finding::Missing]);
