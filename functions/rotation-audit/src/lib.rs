@@ -43,6 +43,9 @@ const ACTING: Duration = Duration::from_secs(90);
 /// Time kept back from pages and tasks, for the report.
 const REPORTING: Duration = Duration::from_secs(20);
 
+/// Longest look at the record before: the channel's message does not need it.
+const LOOKING: Duration = Duration::from_secs(3);
+
 /// What an invocation needs besides its event; built once per cold start.
 pub struct App {
     settings: Settings,
@@ -355,12 +358,12 @@ async fn report(
 ) {
     let now = invocation.now;
     let begun = app.reporter.look(run_id, now).await;
-    let before = match app.reporter.evidence.newest::<Before>().await {
+    let newest = tokio::time::timeout(LOOKING, app.reporter.evidence.newest::<Before>()).await;
+    let newest = newest.map_err(|late| chain(&late)).and_then(|read| read.map_err(|error| chain(&error)));
+    let before = match newest {
         Ok(before) => before.map_or_else(Vec::new, |before| before.findings),
-        Err(error) => {
-            tracing::warn!(
-                message = format!("the record before was not read, so all is new: {}", chain(&error))
-            );
+        Err(reason) => {
+            tracing::warn!(message = format!("the record before was not read, so all is new: {reason}"));
             Vec::new()
         }
     };
