@@ -27,6 +27,9 @@ const LAST: u64 = 9_999_999_999;
 /// What a record says of a message that reached the channel.
 pub(crate) const SENT: &str = "sent";
 
+/// The same where there was nothing to tell.
+pub(crate) const SILENT: &str = "nothing to tell";
+
 /// How often an append starts again because another run took its place in the chain.
 const APPENDS: u32 = 8;
 
@@ -55,7 +58,7 @@ pub struct Draft {
     pub result: &'static str,
     /// Commit that the code was built from.
     pub code_version: String,
-    /// What became of the channel message: `sent`, or `failed` and why.
+    /// What became of the channel message: `sent`, `nothing to tell`, or `failed` and why.
     pub channel: String,
 }
 
@@ -151,6 +154,14 @@ pub struct Note {
     etag: String,
 }
 
+/// A place that was taken with [`Evidence::claim`].
+#[derive(Debug)]
+pub struct Claim {
+    key: String,
+    /// Entity tag of what was written there.
+    etag: String,
+}
+
 /// Why evidence could not be read or written.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum EvidenceError {
@@ -213,7 +224,8 @@ impl Evidence {
         if let Some(Note { key, .. }) = noted.as_ref().filter(|note| note.key >= newest) {
             let stored = self.read::<Stored>(key).await?.content;
             if stored.run_id == run_id {
-                return Ok(Chain::Recorded { key: key.clone(), told: stored.channel == SENT });
+                let told = [SENT, SILENT].contains(&stored.channel.as_str());
+                return Ok(Chain::Recorded { key: key.clone(), told });
             }
         }
         let link = self.read::<Stored>(&newest).await?.link;
@@ -297,6 +309,16 @@ impl Evidence {
         Err(EvidenceError::Contended)
     }
 
+    /// The procedure's newest record; none when it has never run.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::S3`] or [`EvidenceError::Unreadable`].
+    pub async fn newest<T: DeserializeOwned>(&self) -> Result<Option<T>, EvidenceError> {
+        let Some(key) = self.first(&format!("evidence/{}/", self.procedure)).await? else { return Ok(None) };
+        Ok(Some(self.read(&key).await?.content))
+    }
+
     /// Keeps what a later step of the run needs to know; what was kept first stays, and then the answer is `false`.
     ///
     /// # Errors
@@ -314,6 +336,43 @@ impl Evidence {
     pub async fn kept<T: DeserializeOwned>(&self, run_id: &str) -> Result<Option<T>, EvidenceError> {
         let Some(key) = self.first(&self.note_key(run_id)).await? else { return Ok(None) };
         Ok(Some(self.read(&key).await?.content))
+    }
+
+    /// Takes a place that only one may have, for what cannot be done twice: writes `content` where nothing is kept, or
+    /// in place of what is, if `is_stale` says so of it. Of several that try at once, one gets the place.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::S3`] or [`EvidenceError::Unreadable`].
+    pub async fn claim<T: DeserializeOwned + Serialize>(
+        &self,
+        run_id: &str,
+        content: &T,
+        is_stale: impl Fn(&T) -> bool,
+    ) -> Result<Option<Claim>, EvidenceError> {
+        let key = self.note_key(run_id);
+        let replaces = match self.first(&key).await? {
+            Some(_) => {
+                let found = self.read::<T>(&key).await?;
+                if !is_stale(&found.content) {
+                    return Ok(None);
+                }
+                Some(found.etag)
+            }
+            None => None,
+        };
+        let etag = self.put(&key, content, replaces.as_deref()).await?;
+        Ok(etag.map(|etag| Claim { key, etag }))
+    }
+
+    /// Writes what became of a claim. Nothing is written when somebody else has it by now.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::S3`].
+    pub async fn settle(&self, claim: Claim, content: &impl Serialize) -> Result<(), EvidenceError> {
+        self.put(&claim.key, content, Some(&claim.etag)).await?;
+        Ok(())
     }
 
     /// Puts an object where none is, or in place of the one with the entity tag `replaces`, and returns its own
@@ -448,6 +507,29 @@ mod tests {
         let (evidence, _) = evidence(&round.repeat(8));
         let open = Chain::Open { newest: None, noted: None };
         assert_eq!(evidence.append(&draft(), open).await, Err(EvidenceError::Contended));
+    }
+
+    #[tokio::test]
+    async fn a_place_is_had_by_one() {
+        let stale = |taken: &String| taken == "old";
+        let new = "new".to_owned();
+        // Free, and taken by another a moment before.
+        let (free, wire) = evidence(&[(200, NONE), (200, "")]);
+        assert!(free.claim("task", &new, stale).await.unwrap().is_some());
+        let put = wire.actual_requests().last().unwrap();
+        assert_eq!(put.headers().get("if-none-match"), Some("*"));
+        let (raced, _) = evidence(&[(200, NONE), (412, TAKEN)]);
+        assert!(raced.claim("task", &new, stale).await.unwrap().is_none());
+        // Another's, whether it is still at work or not.
+        let key = listing("runs/p/x.json");
+        let (held, _) = evidence(&[(200, &key), (200, r#""fresh""#)]);
+        assert!(held.claim("task", &new, stale).await.unwrap().is_none());
+        let (left, wire) = evidence(&[(200, &key), (200, r#""old""#), (200, "")]);
+        assert!(left.claim("task", &new, stale).await.unwrap().is_some());
+        let put = wire.actual_requests().last().unwrap();
+        assert_eq!(put.headers().get("if-match"), Some("\"tag\""));
+        let (raced, _) = evidence(&[(200, &key), (200, r#""old""#), (412, TAKEN)]);
+        assert!(raced.claim("task", &new, stale).await.unwrap().is_none());
     }
 
     #[tokio::test]

@@ -44,6 +44,11 @@ impl Invocation {
         Self::new(now, Duration::from_millis(context.deadline.saturating_sub(now_ms)))
     }
 
+    /// How long Lambda lets the invocation live from now.
+    pub fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
     /// Awaits `work`, but gives up `reserve` before the deadline, so that the failure can still be reported.
     ///
     /// # Errors

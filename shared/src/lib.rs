@@ -4,6 +4,7 @@
 //! client stands behind a feature of its own name, so that a function links only what it uses.
 
 pub mod document;
+pub mod endpoint;
 pub mod env;
 #[cfg(feature = "evidence")]
 pub mod evidence;
@@ -19,4 +20,5 @@ pub mod policy;
 pub mod report;
 #[cfg(feature = "rotation")]
 pub mod rotation;
+pub mod settings;
 pub mod time;

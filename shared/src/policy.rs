@@ -36,11 +36,39 @@ pub struct Policy {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rotation {
+    /// When `rotation-audit` speaks.
+    pub audit: Audit,
+    /// Who is responsible for a secret, unless the secret's own entry says otherwise.
+    pub responsible: Responsible,
     /// How database credentials are made and proved, unless the secret's own entry says otherwise.
     pub database: Database,
     /// By the application's variable for those that the template names (`JWT_SECRET`), by the secret's own
     /// name for all others.
     pub secrets: BTreeMap<String, Secret>,
+}
+
+/// The audit's numbers.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// Days before the greatest age from which a secret is due and has a task, but half of the age at most: 1 to 90.
+    pub due_days: u16,
+    /// Hours after NextRotationDate from which a rotation is late: 1 to 168.
+    pub late_hours: u16,
+    /// Hours that a version may be AWSPENDING: 1 to 168.
+    pub stuck_hours: u16,
+    /// Days without a read after which a secret counts as unused: 2 to 999; the service tells the day only.
+    pub unused_days: u16,
+}
+
+/// Who does it. Source: the guide, section 1.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Responsible {
+    /// The team that does it.
+    pub primary: String,
+    /// The team that does it when the first cannot.
+    pub backup: String,
 }
 
 /// What is required of one secret.
@@ -49,6 +77,8 @@ pub struct Rotation {
 pub struct Secret {
     /// Greatest age of the current value, in days: 1 to 999, which is Secrets Manager's own limit.
     pub max_age_days: u16,
+    /// Who is responsible, where that differs from `rotation.responsible`.
+    pub responsible: Option<Responsible>,
     /// How `rotate-random` makes its value; absent for a secret that another function rotates.
     pub random: Option<Random>,
     /// How `rotate-database` proves it, where that differs from `rotation.database.test_sql`.
@@ -199,11 +229,16 @@ fn merge(target: &mut Value, patch: Value) {
 
 impl Policy {
     fn check(&self) -> Result<(), PolicyError> {
+        self.rotation.audit.check("rotation.audit")?;
+        self.rotation.responsible.check("rotation.responsible")?;
         for (name, secret) in &self.rotation.secrets {
             let path = format!("rotation.secrets.{name}");
             within(format!("{path}.max_age_days"), secret.max_age_days, 1, 999)?;
             if let Some(statements) = &secret.test_sql {
                 check_test_sql(&format!("{path}.test_sql"), statements)?;
+            }
+            if let Some(responsible) = &secret.responsible {
+                responsible.check(&format!("{path}.responsible"))?;
             }
             let Some(random) = &secret.random else { continue };
             random.check(&format!("{path}.random"))?;
@@ -227,6 +262,27 @@ fn within(path: impl fmt::Display, value: u16, least: u16, most: u16) -> Result<
         return Ok(());
     }
     Err(PolicyError::at(path, format!("expected {least} to {most}, found {value}")))
+}
+
+impl Audit {
+    fn check(&self, path: &str) -> Result<(), PolicyError> {
+        within(format!("{path}.due_days"), self.due_days, 1, 90)?;
+        within(format!("{path}.late_hours"), self.late_hours, 1, 168)?;
+        within(format!("{path}.stuck_hours"), self.stuck_hours, 1, 168)?;
+        within(format!("{path}.unused_days"), self.unused_days, 2, 999)
+    }
+}
+
+impl Responsible {
+    fn check(&self, path: &str) -> Result<(), PolicyError> {
+        for (field, team) in [("primary", &self.primary), ("backup", &self.backup)] {
+            if team.trim().is_empty() || team.chars().count() > 100 || team.contains(char::is_control) {
+                let reason = "expected the name of a team, one line of at most 100 characters";
+                return Err(PolicyError::at(format!("{path}.{field}"), reason));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Database {
@@ -378,6 +434,13 @@ mod tests {
             policy.backups.retention_days.iter().map(|(name, days)| (name.as_str(), *days)).collect();
         assert_eq!(days, [("dev", 7), ("prod", 30), ("staging", 7)]);
         assert_eq!(policy.backups.attachment_noncurrent_days, 30);
+        let audit = Audit { due_days: 14, late_hours: 24, stuck_hours: 24, unused_days: 90 };
+        assert_eq!(policy.rotation.audit, audit);
+        let team = |name: &str| name.to_owned();
+        let infra = Responsible { primary: team("Squad Infra"), backup: team("Squad Security") };
+        assert_eq!(policy.rotation.responsible, infra);
+        let data = Responsible { primary: team("Squad Dados"), backup: team("Squad Infra") };
+        assert_eq!(policy.rotation.secrets["DATABASE_URL"].responsible, Some(data));
         assert_eq!(policy.incidents.update_minutes, 30);
         assert_eq!(policy.incidents.support_case_minutes, 60);
         assert_eq!(policy.incidents.postmortem_business_days, 5);
@@ -435,6 +498,22 @@ mod tests {
             r#"{"rotation": {"secrets": {"JWT_SECRET": {"max_age_days": 1000}}}}"#,
             "rotation.secrets.JWT_SECRET.max_age_days",
             "expected 1 to 999",
+        );
+        for (field, value) in [("due_days", 0), ("due_days", 91), ("late_hours", 169), ("stuck_hours", 0)] {
+            let overrides = format!(r#"{{"rotation": {{"audit": {{"{field}": {value}}}}}}}"#);
+            refused(&overrides, &format!("rotation.audit.{field}"), "expected 1 to");
+        }
+        let audit = r#"{"rotation": {"audit": {"unused_days": 1}}}"#;
+        refused(audit, "rotation.audit.unused_days", "expected 2 to 999");
+        refused(
+            r#"{"rotation": {"responsible": {"backup": " "}}}"#,
+            "rotation.responsible.backup",
+            "name of a team",
+        );
+        refused(
+            r#"{"rotation": {"secrets": {"JWT_SECRET": {"responsible": {"primary": "a", "backup": "b\nc"}}}}}"#,
+            "rotation.secrets.JWT_SECRET.responsible.backup",
+            "one line",
         );
         refused_jwt(r#"{"bites": 4}"#, "bites", "unknown field");
         refused_jwt(r#"{"encoding": "base32"}"#, "encoding", "unknown variant");

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use jiff::Timestamp;
 
-use crate::evidence::{Chain, Draft, Evidence, EvidenceError, SENT};
+use crate::endpoint::Endpoint;
+use crate::env::{Env, EnvError};
+use crate::evidence::{Chain, Draft, Evidence, EvidenceError, SENT, SILENT};
 use crate::failure::chain;
 use crate::lambda::Invocation;
 use crate::metrics;
 use crate::notify::{Channel, Message};
+use crate::settings::Settings;
 
 /// Longest that the evidence is looked at before the channel is told.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -43,6 +47,34 @@ impl Begun {
 }
 
 impl Reporter {
+    /// Reads `EVIDENCE_BUCKET`, `SLACK_SECRET_NAME`, `SLACK_CHANNEL` and `SLACK_API_URL`, and makes the clients.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError`] for the first setting that is missing or wrong.
+    pub fn new(
+        procedure: &'static str,
+        settings: &Settings,
+        env: &Env<'_>,
+        aws: &SdkConfig,
+    ) -> Result<Self, EnvError> {
+        let slack_api: Endpoint = env.required("SLACK_API_URL")?;
+        Ok(Self {
+            evidence: Evidence {
+                client: aws_sdk_s3::Client::new(aws),
+                bucket: env.required("EVIDENCE_BUCKET")?,
+                procedure,
+            },
+            channel: Channel::new(
+                aws_sdk_secretsmanager::Client::new(aws),
+                env.required("SLACK_SECRET_NAME")?,
+                slack_api,
+                env.required("SLACK_CHANNEL")?,
+            ),
+            service: settings.function.clone(),
+        })
+    }
+
     /// Notes that `run_id` is about to do what must be told, so that another attempt tells it if this one dies.
     ///
     /// Cannot fail: without the note, only the report after a crash would be missing, and the crash itself raises
@@ -68,32 +100,27 @@ impl Reporter {
         Begun(seen)
     }
 
-    /// Tells the channel and writes the evidence, once for each `run_id`.
+    /// Tells the channel, unless there is nothing to tell, and writes the evidence, once for each `run_id`.
     ///
     /// The message goes out before the record is written, so a run that dies between the two tells the channel
     /// twice rather than never. What cannot be delivered is not lost: it stands in the log at level `ERROR` with
     /// its whole text, and the metrics `EvidenceFailures` and `NotificationFailures` count it, which raises
     /// their alarms. A message that failed is tried again when the run is reported again.
-    pub async fn report(&self, mut draft: Draft, message: &Message, begun: Begun, invocation: &Invocation) {
+    pub async fn report(
+        &self,
+        mut draft: Draft,
+        message: Option<&Message>,
+        begun: Begun,
+        invocation: &Invocation,
+    ) {
         if let Ok(Chain::Recorded { key, told: true }) = &begun.0 {
             tracing::info!(message = "this run is already told and recorded", evidence_key = key);
             return;
         }
         let margin = Duration::from_millis(500);
-        let told = invocation.within(margin, self.channel.post(message)).await;
-        let told = told.map_err(|late| chain(&late)).and_then(|posted| posted.map_err(|error| chain(&error)));
-        draft.channel = match told {
-            Ok(()) => SENT.to_owned(),
-            Err(reason) => {
-                self.lost(
-                    "NotificationFailures",
-                    "NotificationFailed",
-                    &reason,
-                    &message.text(),
-                    invocation.now,
-                );
-                format!("failed: {reason}")
-            }
+        draft.channel = match message {
+            Some(message) => self.tell(message, margin, invocation).await,
+            None => SILENT.to_owned(),
         };
         let written = invocation.within(margin, async {
             // What could not be seen at the beginning may be seen now.
@@ -114,7 +141,27 @@ impl Reporter {
         }
     }
 
-    fn lost(&self, metric: &str, error_type: &str, reason: &str, undelivered: &str, now: Timestamp) {
+    /// Posts the message; what the record says of it.
+    async fn tell(&self, message: &Message, margin: Duration, invocation: &Invocation) -> String {
+        let told = invocation.within(margin, self.channel.post(message)).await;
+        let told = told.map_err(|late| chain(&late)).and_then(|posted| posted.map_err(|error| chain(&error)));
+        match told {
+            Ok(()) => SENT.to_owned(),
+            Err(reason) => {
+                self.lost(
+                    "NotificationFailures",
+                    "NotificationFailed",
+                    &reason,
+                    &message.text(),
+                    invocation.now,
+                );
+                format!("failed: {reason}")
+            }
+        }
+    }
+
+    /// Logs at `ERROR` what could not be delivered, whole, and counts it in `metric`, which raises that metric's alarm.
+    pub fn lost(&self, metric: &str, error_type: &str, reason: &str, undelivered: &str, now: Timestamp) {
         metrics::count(metric, &self.service, now);
         tracing::error!(message = format!("not delivered: {reason}"), error_type, undelivered);
     }

@@ -24,13 +24,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::env::{Env, EnvError};
-use crate::evidence::{self, Draft, Evidence};
+use crate::evidence::{self, Draft};
 use crate::failure::{Failure, chain};
 use crate::lambda::{DeadlineExceeded, Invocation};
-use crate::language::Language;
-use crate::notify::{Channel, SlackApi};
-use crate::policy::Policy;
 use crate::report::{Begun, Reporter};
+use crate::settings::Settings;
 
 pub use aws::{Described, Version};
 pub use error::RotationError;
@@ -46,56 +44,13 @@ const REPORTING: Duration = Duration::from_secs(10);
 /// Prefix of the tags by which a secret says how it is rotated.
 const TAG_PREFIX: &str = "rotation:";
 
-/// The settings of every rotation function; `template.yaml` sets every one.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The function's own name. `AWS_LAMBDA_FUNCTION_NAME`, set by Lambda.
-    pub function: String,
-    /// Project of the stack. `PROJECT`.
-    pub project: String,
-    /// Environment of the stack: dev, staging or prod. `ENVIRONMENT`.
-    pub environment: String,
-    /// Commit that the code was built from. `CODE_VERSION`.
-    pub code_version: String,
-    /// Language of messages. `MESSAGE_LANGUAGE`: `pt-BR` or `en`.
-    pub language: Language,
-    /// The policy. `POLICY` overrides its defaults; may be empty.
-    pub policy: Policy,
-}
-
-impl Settings {
-    /// Reads the settings once, at cold start.
-    ///
-    /// # Errors
-    ///
-    /// [`EnvError`] for the first variable that is missing or malformed, so that a bad deployment fails in its init
-    /// phase and not in the middle of a rotation.
-    pub fn from_env(env: &Env<'_>) -> Result<Self, EnvError> {
-        let policy = match env.optional("POLICY")? {
-            Some(policy) => policy,
-            None => "".parse().map_err(|error: crate::policy::PolicyError| EnvError::Invalid {
-                name: "POLICY",
-                reason: error.to_string(),
-            })?,
-        };
-        Ok(Self {
-            function: env.required("AWS_LAMBDA_FUNCTION_NAME")?,
-            project: env.required("PROJECT")?,
-            environment: env.required("ENVIRONMENT")?,
-            code_version: env.required("CODE_VERSION")?,
-            language: env.required("MESSAGE_LANGUAGE")?,
-            policy,
-        })
-    }
-}
-
 /// What every rotation function has; built once per cold start.
 pub struct Base {
     /// Settings.
     pub settings: Settings,
     /// Client of the secrets' region.
     pub secrets: Client,
-    /// Channel and evidence. `EVIDENCE_BUCKET`, `SLACK_SECRET_NAME`, `SLACK_CHANNEL`, `SLACK_API_URL`.
+    /// Channel and evidence.
     pub reporter: Reporter,
 }
 
@@ -108,21 +63,7 @@ impl Base {
     pub fn new(procedure: &'static str, env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let settings = Settings::from_env(env)?;
         let secrets = Client::new(aws);
-        let slack_api: SlackApi = env.required("SLACK_API_URL")?;
-        let reporter = Reporter {
-            evidence: Evidence {
-                client: aws_sdk_s3::Client::new(aws),
-                bucket: env.required("EVIDENCE_BUCKET")?,
-                procedure,
-            },
-            channel: Channel::new(
-                secrets.clone(),
-                env.required("SLACK_SECRET_NAME")?,
-                slack_api,
-                env.required("SLACK_CHANNEL")?,
-            ),
-            service: settings.function.clone(),
-        };
+        let reporter = Reporter::new(procedure, &settings, env, aws)?;
         Ok(Self { settings, secrets, reporter })
     }
 }
@@ -451,7 +392,7 @@ async fn report_finished(base: &Base, request: &Request, finished: Finished, inv
     message.lines.extend(finished.findings.iter().cloned());
     let Finished { steps, findings, .. } = finished;
     let draft = Draft { steps, findings, ..draft(base, request, "succeeded", invocation) };
-    base.reporter.report(draft, &message, finished.begun, invocation).await;
+    base.reporter.report(draft, Some(&message), finished.begun, invocation).await;
 }
 
 async fn report_failed<R: Rotation>(
@@ -477,7 +418,7 @@ async fn report_failed<R: Rotation>(
         findings: vec![chain(error)],
         ..draft(base, request, "failed", invocation)
     };
-    base.reporter.report(draft, &message, begun, invocation).await;
+    base.reporter.report(draft, Some(&message), begun, invocation).await;
 }
 
 /// The part of a record that every run has.

@@ -108,15 +108,36 @@ impl Cloud {
         aws_sdk_s3::Client::from_conf(config)
     }
 
-    /// Calls IAM as the account's root, whose signature the local cloud does not check.
+    /// Calls IAM as the account's root.
     async fn iam(&self, action: &str, user: &str, more: &[(&str, &str)]) -> String {
-        let parameters =
-            [&[("Action", action), ("Version", "2010-05-08"), ("UserName", user)], more].concat();
-        let scope = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/iam/aws4_request, SignedHeaders=host, Signature=0";
+        let parameters = [&[("Version", "2010-05-08"), ("UserName", user)], more].concat();
+        self.query("iam", action, &parameters).await
+    }
+
+    /// Calls a service that takes forms, as the account's root, whose signature the local cloud does not check.
+    pub(crate) async fn query(&self, service: &str, action: &str, more: &[(&str, &str)]) -> String {
+        let parameters = [&[("Action", action)], more].concat();
+        let scope = format!(
+            "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+        );
         let answer =
             self.http.post(&self.endpoint).header("authorization", scope).form(&parameters).send().await;
         let answer = answer.unwrap().error_for_status().unwrap();
         answer.text().await.unwrap()
+    }
+
+    /// The bodies of all messages that have come to a queue and that nobody has taken.
+    pub(crate) async fn queued(&self, queue: &str) -> Vec<Value> {
+        let url = format!("{}/_ministack/sqs/messages?QueueUrl={}", self.endpoint, self.queue_url(queue));
+        let answer: Value = self.http.get(url).send().await.unwrap().json().await.unwrap();
+        let messages = answer["messages"]["000000000000"]["us-east-1"][self.queue_url(queue)].as_array();
+        let bodies = messages.into_iter().flatten().map(|message| message["Body"].as_str().unwrap());
+        bodies.map(|body| serde_json::from_str(body).unwrap_or_else(|_| json!(body))).collect()
+    }
+
+    /// A queue's URL.
+    pub(crate) fn queue_url(&self, queue: &str) -> String {
+        format!("{}/000000000000/{queue}", self.endpoint)
     }
 
     /// No faults, retries only when a test asks for one, an empty channel.
@@ -209,7 +230,7 @@ impl Cloud {
     }
 
     /// An object of the evidence bucket.
-    async fn json(&self, key: &str) -> Option<Value> {
+    pub(crate) async fn json(&self, key: &str) -> Option<Value> {
         let object = self.s3.get_object().bucket(EVIDENCE).key(key).send().await;
         let object = match object {
             Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => {
@@ -252,7 +273,7 @@ pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>)
     panic!("never seen: {what}");
 }
 
-fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     use sha2::{Digest, Sha256};
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

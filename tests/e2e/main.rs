@@ -19,5 +19,6 @@ mod property;
 mod readers;
 mod rotate_database;
 mod rotate_random;
+mod rotation_audit;
 mod secret;
 mod server;

@@ -230,7 +230,7 @@ async fn crash_database(
 }
 
 /// Writes the counts to `target/matrix/<function>.json`; fails when a point has not recovered.
-fn write(function: &str, points: &[Value], more: Value) {
+pub(crate) fn write(function: &str, points: &[Value], more: Value) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/matrix");
     std::fs::create_dir_all(&folder).unwrap();
     let recovered = points.iter().filter(|point| point["end"] == "succeeded").count();

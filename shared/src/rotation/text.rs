@@ -1,9 +1,10 @@
 //! What people read in the channel: what happened, to which secret, what to do next.
 
-use super::{Request, RotationError, Settings, Step};
+use super::{Request, RotationError, Step};
 use crate::failure::{Failure, chain};
 use crate::language::Language;
 use crate::notify::Message;
+use crate::settings::Settings;
 
 /// What an operator reads of a failure besides its kind.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -562,6 +562,10 @@ def register_routes(cloud: Cloud, engine: Rotations) -> None:
             rotation.wake.set()
         return {}
 
+    @cloud.route("POST", "secrets/dates")
+    async def dates(arguments: Data) -> Data:
+        return versions.set_dates(arguments)
+
     @cloud.route("GET", "rotations/tokens")
     async def tokens(arguments: Data) -> Data:
         return {"tokens": list(engine.rotation_tokens)}

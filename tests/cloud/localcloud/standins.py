@@ -1,7 +1,7 @@
-"""Slack and the MoveONgs API, as two HTTP servers on free ports of 127.0.0.1; the fault switches hold for both.
+"""Slack, GitHub and the MoveONgs API, as HTTP servers on free ports of 127.0.0.1; the fault switches hold for all.
 
-`cloud.json` tells `slack_url` (the Web API's base), `slack_token`, `moveongs_url`, `moveongs_jwt_secret`,
-`moveongs_user` (`email`, `password`) and `moveongs_attachment` (`id`, `checksum`).
+`cloud.json` tells `slack_url` (the Web API's base), `slack_token`, `github_url`, `github_token`, `moveongs_url`,
+`moveongs_jwt_secret`, `moveongs_user` (`email`, `password`) and `moveongs_attachment` (`id`, `checksum`).
 
 Slack: `chat.postMessage`, `chat.update`, `conversations.history` and `auth.test`, with the errors and limits of the
 real service. Every channel exists whose name begins with `#` or looks like a channel's id. Routes below /_local:
@@ -10,6 +10,19 @@ real service. Every channel exists whose name begins with `#` or looks like a ch
 - `GET slack/messages?all=1` -> the same of every post and every update since the cloud started, one entry each.
 - `DELETE slack/messages` forgets them, but not for `all=1`.
 - `POST slack/channels` `{"archived": ["#name", ...]}`: the archived channels from now on.
+
+GitHub: the issues of one repository, `moveongs/governance` until told otherwise: list (by label and state, in pages
+with a Link header), open, read, change, comments; with the real service's statuses, bodies and limits. A fault's
+`throttle` is the secondary rate limit. Routes below /_local:
+
+- `GET github/issues` -> `{"issues": [{number, title, body, state, state_reason, labels, comments}]}`, by number; a
+  comment is its text.
+- `POST github/issues` puts one there as a person would: `title`, and may have `body`, `labels`, `state`.
+- `DELETE github/issues` forgets them all; numbers go on.
+- `POST github/config` changes what it names: `repository` (owner/name), `issues` (false: switched off, 410),
+  `may_write` (false: the token lacks the permission, 403), `may_label` (false: labels of new issues are silently
+  dropped), `remaining` (calls until the primary rate limit; -1: no end) and `reset_seconds` (from the refusal until it
+  is over).
 
 MoveONgs: GET and HEAD /health, POST /auth/login and /auth/refresh, GET /auth/me, /beneficiaries and
 /attachments/{id}[?download=1], with the application's statuses, bodies and defects. Routes below /_local:
@@ -37,7 +50,7 @@ import time
 import uuid
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
@@ -336,6 +349,200 @@ def _wrong_blocks(blocks: list[Any]):
                 for name, most in (("value", 2000), ("url", 3000), ("action_id", 255)):
                     if len(str(element.get(name, ""))) > most:
                         yield f"[ERROR] must be less than {most + 1} characters [json-pointer:{pointer}/{name}]"
+
+
+class GitHubError(Exception):
+    """An answer of GitHub that is an error."""
+
+    def __init__(self, status: int, message: str, errors: list[Any] | None = None, headers: dict | None = None):
+        super().__init__(message)
+        self.status = status
+        self.headers = headers or {}
+        self.body = {"message": message, "documentation_url": "https://docs.github.com/rest", "status": str(status)}
+        if errors:
+            self.body["errors"] = errors
+
+
+class GitHub:
+    """The issues of one repository, as GitHub's REST API of the version 2022-11-28 has them."""
+
+    BODY = 65_536
+    TITLE = 256
+
+    def __init__(self) -> None:
+        self.token = f"github_pat_{secrets.token_hex(11)}_{secrets.token_hex(29)}"
+        self.url = ""
+        self.settings: dict[str, Any] = {
+            "repository": "moveongs/governance",
+            "issues": True,
+            "may_write": True,
+            "may_label": True,
+            "remaining": -1,
+            "reset_seconds": 3600,
+        }
+        self.issues: dict[int, dict[str, Any]] = {}
+        self._last = 0
+
+    def handle(self, request: Request) -> Answer:
+        try:
+            return self._route(request)
+        except GitHubError as error:
+            return answer_json(error.status, error.body, error.headers)
+
+    def _route(self, request: Request) -> Answer:
+        if not request.headers.get("user-agent"):
+            raise GitHubError(403, "Request forbidden by administrative rules. Please make sure to have a User-Agent")
+        if request.headers.get("x-github-api-version", "2022-11-28") != "2022-11-28":
+            raise GitHubError(400, "X-GitHub-Api-Version is not a supported version")
+        if not hmac.compare_digest((request.bearer or "").encode(), self.token.encode()):
+            raise GitHubError(401, "Bad credentials" if request.bearer else "Requires authentication")
+        if self.settings["remaining"] == 0:
+            reset = int(time.time()) + self.settings["reset_seconds"]
+            left = {"x-ratelimit-limit": "5000", "x-ratelimit-remaining": "0", "x-ratelimit-reset": str(reset)}
+            raise GitHubError(403, "API rate limit exceeded for user ID 1.", headers=left)
+        self.settings["remaining"] -= self.settings["remaining"] > 0
+        found = re.fullmatch(r"/repos/([^/]+/[^/]+)/issues(?:/(\d+)(/comments)?)?", request.path)
+        if not found or found[1].lower() != self.settings["repository"].lower():
+            raise GitHubError(404, "Not Found")
+        if not self.settings["issues"]:
+            raise GitHubError(410, "Issues has been disabled in this repository.")
+        if request.method != "GET" and not self.settings["may_write"]:
+            raise GitHubError(403, "Resource not accessible by personal access token")
+        if found[2] is None:
+            routes = {"GET": self._list, "POST": self._open}
+            return self._served(routes, request)
+        issue = self.issues.get(int(found[2]))
+        if issue is None:
+            raise GitHubError(404, "Not Found")
+        if found[3]:
+            routes = {"GET": self._comments, "POST": self._comment}
+        else:
+            routes = {"GET": lambda _, issue: answer_json(200, self._shown(issue)), "PATCH": self._change}
+        return self._served(routes, request, issue)
+
+    @staticmethod
+    def _served(routes: dict[str, Callable], request: Request, *rest) -> Answer:
+        if request.method not in routes:
+            raise GitHubError(404, "Not Found")
+        return routes[request.method](request, *rest)
+
+    @staticmethod
+    def _json(request: Request) -> dict[str, Any]:
+        try:
+            given = json.loads(request.body)
+        except ValueError:
+            raise GitHubError(400, "Problems parsing JSON") from None
+        if not isinstance(given, dict):
+            raise GitHubError(400, "Body should be a JSON object")
+        return given
+
+    def _list(self, request: Request) -> Answer:
+        query = request.query
+        state = query.get("state", "open")
+        if state not in ("open", "closed", "all"):
+            raise GitHubError(422, "Validation Failed", [{"resource": "Issue", "field": "state", "code": "invalid"}])
+        labels = set(filter(None, query.get("labels", "").split(",")))
+        found = [
+            issue
+            for issue in self.issues.values()
+            if state in ("all", issue["state"]) and labels <= set(issue["labels"])
+        ]
+        if query.get("direction", "desc") == "desc":
+            found.reverse()
+        number = int(query["page"]) if query.get("page", "").isdigit() else 1
+        size = min(int(query["per_page"]), 100) if query.get("per_page", "").isdigit() else 30
+        pages = max(-(-len(found) // size), 1)
+        links = [("prev", number - 1), ("next", number + 1), ("last", pages), ("first", 1)]
+        there = [
+            f'<{self.url}{request.path}?{urlencode({**query, "page": page})}>; rel="{name}"'
+            for name, page in links
+            if 1 <= page <= pages and page != number
+        ]
+        page = [self._shown(issue) for issue in found[(number - 1) * size : number * size]]
+        return answer_json(200, page, {"link": ", ".join(there)} if there else {})
+
+    def _open(self, request: Request) -> Answer:
+        given = self._json(request)
+        self._check(given, needs_title=True)
+        labels = given.get("labels", []) if self.settings["may_label"] else []
+        return answer_json(201, self._shown(self._add(given["title"], given.get("body"), labels)))
+
+    def _add(self, title: str, body: str | None, labels: list[str], state: str = "open") -> dict[str, Any]:
+        self._last += 1
+        issue = {"number": self._last, "title": title, "body": body, "state": state, "state_reason": None}
+        self.issues[self._last] = {**issue, "labels": list(labels), "comments": []}
+        return self.issues[self._last]
+
+    def _check(self, given: dict[str, Any], *, needs_title: bool) -> None:
+        def wrong(field: str, code: str) -> GitHubError:
+            return GitHubError(422, "Validation Failed", [{"resource": "Issue", "field": field, "code": code}])
+
+        title = given.get("title")
+        if (needs_title or "title" in given) and not (isinstance(title, str) and title.strip()):
+            raise wrong("title", "missing_field")
+        if len(title or "") > self.TITLE:
+            raise wrong("title", "custom")
+        if not isinstance(given.get("body"), str | None):
+            raise GitHubError(422, "Invalid request.\n\nFor 'properties/body', it is not a string.")
+        if len(given.get("body") or "") > self.BODY:
+            raise wrong("body", "custom")
+        if given.get("state", "open") not in ("open", "closed"):
+            raise wrong("state", "invalid")
+        if given.get("state_reason") not in (None, "completed", "not_planned", "duplicate", "reopened"):
+            raise wrong("state_reason", "invalid")
+
+    def _change(self, request: Request, issue: dict[str, Any]) -> Answer:
+        given = self._json(request)
+        self._check(given, needs_title=False)
+        issue.update({key: given[key] for key in ("title", "body", "state", "state_reason", "labels") if key in given})
+        return answer_json(200, self._shown(issue))
+
+    def _comments(self, _: Request, issue: dict[str, Any]) -> Answer:
+        return answer_json(200, [{"id": number, "body": text} for number, text in enumerate(issue["comments"])])
+
+    def _comment(self, request: Request, issue: dict[str, Any]) -> Answer:
+        text = self._json(request).get("body")
+        if not isinstance(text, str) or not text.strip():
+            code = [{"resource": "IssueComment", "field": "body", "code": "missing_field"}]
+            raise GitHubError(422, "Validation Failed", code)
+        issue["comments"].append(text)
+        return answer_json(201, {"id": len(issue["comments"]) - 1, "body": text})
+
+    def _shown(self, issue: dict[str, Any]) -> dict[str, Any]:
+        number = issue["number"]
+        return {
+            **issue,
+            "id": 1_000_000 + number,
+            "node_id": f"I_{number}",
+            "html_url": f"https://github.com/{self.settings['repository']}/issues/{number}",
+            "user": {"login": "governance", "type": "User"},
+            "labels": [{"name": name, "color": "ededed"} for name in issue["labels"]],
+            "comments": len(issue["comments"]),
+        }
+
+    async def told(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"issues": list(self.issues.values())}
+
+    async def put(self, fields: dict[str, Any]) -> dict[str, Any]:
+        _only(fields, {"title", "body", "labels", "state"})
+        if not _is_text(fields.get("title")):
+            raise AdminError("title: must be a text")
+        issue = self._add(fields["title"], fields.get("body"), fields.get("labels", []), fields.get("state", "open"))
+        return {"number": issue["number"]}
+
+    async def forget(self, _: dict[str, Any]) -> dict[str, Any]:
+        removed = len(self.issues)
+        self.issues.clear()
+        return {"removed": removed}
+
+    async def configure(self, fields: dict[str, Any]) -> dict[str, Any]:
+        _only(fields, self.settings)
+        for name, value in fields.items():
+            kind = type(self.settings[name])
+            if type(value) is not kind:
+                raise AdminError(f"{name}: must be a {kind.__name__}")
+        self.settings.update(fields)
+        return {"set": sorted(fields)}
 
 
 class HttpError(Exception):
@@ -651,6 +858,20 @@ def _slack_refuse(_call: Call, rule: Rule, _headers: dict[str, str]) -> Answer:
     return answer_json(rule.status, {"ok": False, "error": rule.code})
 
 
+def _github_action(method: str, path: str) -> str:
+    found = re.fullmatch(r"/repos/[^/]+/[^/]+/issues(/\d+)?(/comments)?", path)
+    if not found:
+        return f"{method} unknown"
+    return f"{method} /issues{'/{n}' if found[1] else ''}{found[2] or ''}"
+
+
+def _github_refuse(_call: Call, rule: Rule, _headers: dict[str, str]) -> Answer:
+    if rule.effect == "throttle":
+        said = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
+        return answer_json(403, {"message": said}, {"retry-after": f"{rule.seconds:g}"})
+    return answer_json(rule.status, {"message": rule.message})
+
+
 def _moveongs_action(method: str, path: str) -> str:
     path = re.sub(r"^/attachments/[^/]+$", "/attachments/{id}", path)
     known = ("/health", "/auth/login", "/auth/refresh", "/auth/me", "/beneficiaries", "/attachments/{id}")
@@ -665,16 +886,21 @@ def _moveongs_refuse(_call: Call, rule: Rule, _headers: dict[str, str]) -> Answe
 
 
 def install(cloud: Cloud) -> None:
-    """Registers the routes, and starts and stops the two servers with the cloud."""
-    slack, moveongs = Slack(), MoveONgs()
+    """Registers the routes, and starts and stops the servers with the cloud."""
+    slack, github, moveongs = Slack(), GitHub(), MoveONgs()
     cloud.route("GET", "slack/messages")(slack.told)
     cloud.route("DELETE", "slack/messages")(slack.forget)
     cloud.route("POST", "slack/channels")(slack.set_channels)
+    cloud.route("GET", "github/issues")(github.told)
+    cloud.route("POST", "github/issues")(github.put)
+    cloud.route("DELETE", "github/issues")(github.forget)
+    cloud.route("POST", "github/config")(github.configure)
     cloud.route("POST", "moveongs/config")(moveongs.configure)
     cloud.route("GET", "moveongs/requests")(moveongs.asked)
     cloud.route("DELETE", "moveongs/requests")(moveongs.forget)
     guard = cloud.switches.guard
     slack_app = guard(application(slack.handle), _describe("slack", _slack_action), _slack_refuse)
+    github_app = guard(application(github.handle), _describe("github", _github_action), _github_refuse)
     moveongs_app = guard(application(moveongs.handle), _describe("moveongs", _moveongs_action), _moveongs_refuse)
     stop = asyncio.Event()
     running: list[asyncio.Task] = []
@@ -694,9 +920,12 @@ def install(cloud: Cloud) -> None:
 
     async def start() -> None:
         moveongs_url = listen(moveongs_app)
+        github.url = listen(github_app)
         cloud.facts.update(
             slack_url=f"{listen(slack_app)}/api",
             slack_token=slack.token,
+            github_url=github.url,
+            github_token=github.token,
             moveongs_url=moveongs_url,
             moveongs_jwt_secret=moveongs.settings["jwt_secret"],
             moveongs_user=moveongs.settings["user"],

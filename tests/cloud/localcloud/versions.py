@@ -2,6 +2,13 @@
 
 ministack overwrites a version that exists, ignores VersionStage beside VersionId and drops deprecated versions at once.
 This module replaces those handlers; `rotation.py` builds on it and learns of every change through `observers`.
+
+Route, which `rotation.py` registers:
+
+- `POST /_local/secrets/dates` sets dates of one secret: `secret` (name or ARN), and `seconds_ago` with any of
+  `AWSCURRENT` and `AWSPENDING` (when the version with that label was made), `created`, `changed`, `accessed`, `rotated`
+  and `next` (the secret's own; below 0 lies ahead, null takes the date away). It changes what is shown, and starts
+  nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +27,8 @@ from typing import Any
 
 from ministack.core.responses import error_response_json, get_account_id, get_region, json_response
 from ministack.services import secretsmanager
+
+from localcloud.cloud import AdminError
 
 CURRENT, PENDING, PREVIOUS = "AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"
 MINISTACK = "1.5.33"
@@ -361,6 +370,35 @@ class Clock:
 
 # NextRotationDate is kept in this time, every other date in the real one.
 CLOCK = Clock()
+
+
+def set_dates(arguments: Data) -> Data:
+    """Makes a secret as old as a test needs it."""
+    with LOCK:
+        _, secret = secretsmanager._resolve(arguments.get("secret"))
+        if secret is None:
+            raise AdminError(f"no secret {arguments.get('secret')!r}")
+        for name, seconds in (arguments.get("seconds_ago") or {}).items():
+            at = None if seconds is None else int(time.time() - seconds)
+            if name in (CURRENT, PENDING):
+                if not (version := secret["Versions"].get(holder(secret, name))) or at is None:
+                    raise AdminError(f"{name}: no version has it, or no date is given")
+                version["CreatedDate"] = at
+            elif name == "next":
+                secret["NextRotationDate"] = at and at + CLOCK.offset
+            elif key := DATES.get(name):
+                secret[key] = at
+            else:
+                raise AdminError(f"{name}: unknown date")
+        return {"secret": secret["ARN"]}
+
+
+DATES = {
+    "created": "CreatedDate",
+    "changed": "LastChangedDate",
+    "accessed": "LastAccessedDate",
+    "rotated": "LastRotatedDate",
+}
 
 
 def rotation_facts(secret: Secret) -> Data:

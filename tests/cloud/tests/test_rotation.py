@@ -862,3 +862,31 @@ def test_a_stack_schedules_updates_and_cancels(bench):
     events = stacks.describe_stack_events(StackName=f"{stack}-absent")["StackEvents"]
     reasons = " ".join(event.get("ResourceStatusReason", "") for event in events)
     assert "Secrets Manager can't find the specified secret." in reasons
+
+
+def test_a_secret_is_as_old_as_a_test_wants_it(bench):
+    arn = bench.make_secret()
+    bench.rotate(arn, RotationRules={"AutomaticallyAfterDays": 90})
+    bench.until(arn, "succeeded")
+    day = 86_400
+    ages = {"AWSCURRENT": 100, "created": 400, "changed": 2, "accessed": 50, "rotated": 100, "next": -5}
+    seconds = {name: days * day for name, days in ages.items()}
+    bench.cloud.admin("POST", "secrets/dates", {"secret": arn, "seconds_ago": seconds})
+    secret = bench.manager.describe_secret(SecretId=arn)
+    shown = {
+        "created": "CreatedDate",
+        "changed": "LastChangedDate",
+        "accessed": "LastAccessedDate",
+        "rotated": "LastRotatedDate",
+        "next": "NextRotationDate",
+    }
+    for name, date in shown.items():
+        assert abs(time.time() - seconds[name] - secret[date].timestamp()) < 60, name
+    versions = bench.manager.list_secret_version_ids(SecretId=arn)["Versions"]
+    [current] = [version for version in versions if "AWSCURRENT" in version["VersionStages"]]
+    assert abs(time.time() - 100 * day - current["CreatedDate"].timestamp()) < 60
+    bench.cloud.admin("POST", "secrets/dates", {"secret": arn, "seconds_ago": {"accessed": None}})
+    assert "LastAccessedDate" not in bench.manager.describe_secret(SecretId=arn)
+    for wrong, part in (({"AWSPENDING": 1}, "AWSPENDING"), ({"age": 1}, "age: unknown date")):
+        with pytest.raises(AssertionError, match=part):
+            bench.cloud.admin("POST", "secrets/dates", {"secret": arn, "seconds_ago": wrong})

@@ -1,4 +1,4 @@
-"""Slack and the MoveONgs API answer as the real ones do, and remember what they were asked."""
+"""Slack, GitHub and the MoveONgs API answer as the real ones do, and remember what they were asked."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ def fresh(cloud):
         cloud.admin("DELETE", "faults")
         cloud.admin("DELETE", "slack/messages")
         cloud.admin("POST", "slack/channels", {"archived": []})
+        cloud.admin("DELETE", "github/issues")
+        usual = {"repository": "moveongs/governance", "issues": True, "may_write": True, "may_label": True}
+        cloud.admin("POST", "github/config", {**usual, "remaining": -1})
         cloud.admin("DELETE", "moveongs/requests")
         usual = {"masking": False, "down": False, "mfa": False, "attachment_missing": False}
         secret, user = cloud.facts["moveongs_jwt_secret"], cloud.facts["moveongs_user"]
@@ -359,9 +362,109 @@ def test_faults_hold_for_moveongs(cloud):
         ("moveongs/config", "masking", {"masking": 1}),
         ("moveongs/config", "user", {"user": {"email": "x"}}),
         ("slack/channels", "archived", {"archived": "#x"}),
+        ("github/config", "issue", {"issue": False}),
+        ("github/config", "remaining", {"remaining": True}),
+        ("github/issues", "title", {"title": ""}),
         ("slack/channels", "closed", {"closed": []}),
     ],
 )
 def test_a_wrong_setting_is_refused_by_its_name(cloud, route, field, body):
     with pytest.raises(AssertionError, match=rf'400 {{"error": "{field}: '):
         cloud.admin("POST", route, body)
+
+
+def github(cloud, method, path="", body=None, **headers):
+    """Status, headers and the parsed body of a call about the repository's issues; `path` may be a whole URL."""
+    url = path if path.startswith("http") else f"{cloud.facts['github_url']}/repos/moveongs/governance/issues{path}"
+    headers.setdefault("authorization", f"Bearer {cloud.facts['github_token']}")
+    status, answered, text = http(method, url, body, **headers)
+    return status, answered, json.loads(text)
+
+
+def titles(issues):
+    return [issue["title"] for issue in issues]
+
+
+def test_github_opens_changes_and_closes_an_issue(cloud):
+    status, _, issue = github(cloud, "POST", body={"title": "one", "body": "b", "labels": ["x", "y"]})
+    assert (status, issue["state"], [label["name"] for label in issue["labels"]]) == (201, "open", ["x", "y"])
+    path = f"/{issue['number']}"
+    assert github(cloud, "POST", f"{path}/comments", {"body": "done"})[0] == 201
+    change = {"state": "closed", "state_reason": "completed"}
+    status, _, closed = github(cloud, "PATCH", path, change)
+    assert (status, closed["state"], closed["state_reason"], closed["comments"]) == (200, "closed", "completed", 1)
+    assert github(cloud, "GET", path)[2]["state"] == "closed"
+    assert github(cloud, "GET", f"{path}/comments")[2][0]["body"] == "done"
+    assert cloud.admin("GET", "github/issues")["issues"] == [
+        {
+            "number": issue["number"],
+            "title": "one",
+            "body": "b",
+            "state": "closed",
+            "state_reason": "completed",
+            "labels": ["x", "y"],
+            "comments": ["done"],
+        }
+    ]
+    assert github(cloud, "GET", "/999999")[0] == 404
+
+
+def test_github_lists_by_label_and_state_in_pages(cloud):
+    for number in range(5):
+        labels = ["ours"] if number != 2 else ["other"]
+        state = "closed" if number == 3 else "open"
+        cloud.admin("POST", "github/issues", {"title": str(number), "labels": labels, "state": state})
+    assert titles(github(cloud, "GET")[2]) == ["4", "2", "1", "0"]
+    assert titles(github(cloud, "GET", "?labels=ours&state=all&direction=asc")[2]) == ["0", "1", "3", "4"]
+    assert titles(github(cloud, "GET", "?state=closed")[2]) == ["3"]
+    assert github(cloud, "GET", "?state=odd")[0] == 422
+    seen, url = [], "?labels=ours&state=all&direction=asc&per_page=3"
+    while url:
+        _, headers, page = github(cloud, "GET", url)
+        seen += titles(page)
+        links = [link.split("; ") for link in (headers["link"] or "").split(", ")]
+        url = next((link[0].strip("<>") for link in links if link[-1] == 'rel="next"'), None)
+    assert seen == ["0", "1", "3", "4"]
+
+
+def test_github_refuses_as_the_real_one(cloud):
+    def said(*arguments, **headers):
+        status, _, body = github(cloud, *arguments, **headers)
+        return status, body["message"]
+
+    assert said("GET", authorization="Bearer wrong") == (401, "Bad credentials")
+    assert said("GET", authorization="") == (401, "Requires authentication")
+    assert said("GET", x_github_api_version="2000-01-01")[0] == 400
+    assert said("GET", user_agent="")[0] == 403
+    assert said("POST", "", {"title": " "}) == (422, "Validation Failed")
+    assert said("POST", "", {"title": "x", "body": "b" * 65_537})[0] == 422
+    assert said("POST", "", "{") == (400, "Problems parsing JSON")
+    for config, method, status in (
+        ({"repository": "moveongs/other"}, "GET", 404),
+        ({"repository": "moveongs/governance", "issues": False}, "GET", 410),
+        ({"issues": True, "may_write": False}, "POST", 403),
+    ):
+        cloud.admin("POST", "github/config", config)
+        assert said(method, "", {"title": "x"} if method == "POST" else None)[0] == status
+    cloud.admin("POST", "github/config", {"may_write": True, "may_label": False})
+    # Who may not push may open issues all the same, and their labels are dropped without a word.
+    assert github(cloud, "POST", "", {"title": "x", "labels": ["ours"]})[2]["labels"] == []
+
+
+def test_github_limits_the_rate(cloud):
+    cloud.admin("POST", "github/config", {"remaining": 1, "reset_seconds": 30})
+    assert github(cloud, "GET")[0] == 200
+    status, headers, body = github(cloud, "GET")
+    assert (status, headers["x-ratelimit-remaining"]) == (403, "0")
+    assert 25 <= int(headers["x-ratelimit-reset"]) - time.time() <= 35
+    assert "rate limit" in body["message"]
+    cloud.admin("POST", "github/config", {"remaining": -1})
+    rule = {"service": "github", "action": "POST /issues"}
+    cloud.admin("POST", "faults", {**rule, "effect": "throttle", "seconds": 7})
+    cloud.admin("POST", "faults", {**rule, "effect": "error", "status": 502, "code": "x", "nth": 2})
+    status, headers, _ = github(cloud, "POST", "", {"title": "x"})
+    assert (status, headers["retry-after"]) == (403, "7")
+    assert github(cloud, "POST", "", {"title": "x"})[0] == 502
+    assert github(cloud, "POST", "", {"title": "x"})[0] == 201
+    called = [call["action"] for call in cloud.admin("GET", "calls")["calls"] if call["service"] == "github"]
+    assert called[-3:] == ["POST /issues"] * 3

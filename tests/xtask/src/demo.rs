@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::aws::{Aws, text};
 use crate::cloud::Place;
-use crate::deploy::{self, DATABASE_SECRET, JWT_SECRET, PREFIX};
+use crate::deploy::{self, DATABASE_SECRET, JWT_SECRET, PREFIX, WEBHOOK_SECRET};
 use crate::repo::{Repo, digest};
 use crate::run::{self, Interrupted, Log, Progress};
 use crate::table::table;
@@ -37,6 +37,11 @@ const PROCEDURES: &[Procedure] = &[
         name: "rotate-database",
         title: "rotates DATABASE_URL between two users over verified TLS, while an application keeps logging in",
         show: rotate_database,
+    },
+    Procedure {
+        name: "rotation-audit",
+        title: "holds a good, a due and an overdue secret against the policy",
+        show: rotation_audit,
     },
 ];
 
@@ -165,6 +170,68 @@ fn rotate_database(show: &mut Show<'_>) -> Result<String> {
         ensure!(users.windows(2).all(|pair| pair.first() != pair.last()), "the user did not change");
         Ok(key)
     })
+}
+
+/// Days that the demo makes two secrets old; those of the policy are 180 and 90.
+const AGES: [(&str, u64, &str); 2] = [(WEBHOOK_SECRET, 170, "DueSoon"), (DATABASE_SECRET, 100, "Overdue")];
+
+fn rotation_audit(show: &mut Show<'_>) -> Result<String> {
+    for (secret, days, _) in AGES {
+        let dates = json!({"secret": secret, "seconds_ago": {"AWSCURRENT": days * 86_400}});
+        show.aws.admin("POST", "secrets/dates", Some(&dates))?;
+    }
+    let function = format!("{PREFIX}-rotation-audit");
+    (show.say)(&format!("$ aws lambda invoke --function-name {function}"));
+    let path = format!("/2015-03-31/functions/{function}/invocations");
+    let answer = show.aws.wire("lambda", "POST", &path, &[], b"{}")?;
+    ensure!(
+        answer.status == 200 && answer.header("x-amz-function-error").is_none(),
+        "the audit failed: {}",
+        answer.text()
+    );
+    let report: Value = serde_json::from_slice(&answer.body).context("the audit's answer is not JSON")?;
+    let audited = report.get("secrets").and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut rows = vec![["secret", "age in days", "at most", "findings"].map(str::to_owned).to_vec()];
+    rows.extend(audited.iter().map(audited_row));
+    (show.say)(&table(&rows));
+    for (secret, kind) in AGES.map(|(secret, _, kind)| (secret, kind)).into_iter().chain([(JWT_SECRET, "")]) {
+        let row = rows.iter().find(|row| row.first().is_some_and(|name| name == secret));
+        let found = row.and_then(|row| row.last()).context("a secret was not audited")?;
+        ensure!(found.contains(kind) && (secret != JWT_SECRET || found.is_empty()), "{secret}: {found}");
+    }
+    let issues = show.aws.admin("GET", "github/issues", None)?;
+    let issues = issues.get("issues").and_then(Value::as_array).cloned().unwrap_or_default();
+    for (secret, _, _) in AGES {
+        let marker = format!("governance:rotation:{secret}:");
+        let of_secret = |issue: &&Value| {
+            text(issue, "/state") == Some("open")
+                && text(issue, "/body").is_some_and(|body| body.contains(&marker))
+        };
+        let open: Vec<_> = issues.iter().filter(of_secret).collect();
+        let [issue] = open.as_slice() else { bail!("{} open tasks for {secret}", open.len()) };
+        let number = issue.get("number").and_then(Value::as_u64).unwrap_or_default();
+        (show.say)(&format!("task #{number}: {}", text(issue, "/title").unwrap_or("?")));
+    }
+    let run_id = text(&report, "/run_id").context("the audit has no run id")?;
+    let key = evidence_of(show.aws, show.log, &show.evidence_bucket, "rotation-audit", run_id)?;
+    let key = key.context("the audit left no evidence")?;
+    (show.say)(&format!("evidence: s3://{}/{key}", show.evidence_bucket));
+    Ok(key)
+}
+
+/// One secret of the audit's answer, for people.
+fn audited_row(secret: &Value) -> Vec<String> {
+    let number = |name: &str| {
+        secret.get(name).and_then(Value::as_u64).map_or_else(|| "?".to_owned(), |number| number.to_string())
+    };
+    let findings = secret.get("findings").and_then(Value::as_array).cloned().unwrap_or_default();
+    let findings: Vec<_> = findings.iter().filter_map(Value::as_str).collect();
+    vec![
+        text(secret, "/name").unwrap_or("?").to_owned(),
+        number("age_days"),
+        number("max_age_days"),
+        findings.join(", "),
+    ]
 }
 
 /// The user in `DATABASE_URL`.

@@ -22,8 +22,11 @@ pub(crate) const PREFIX: &str = "moveongs-dev";
 /// The application's JWT secret.
 pub(crate) const JWT_SECRET: &str = "/moveongs/dev/jwt";
 /// The secret of its webhooks, named in the other of the two styles.
-const WEBHOOK_SECRET: &str = "moveongs-dev-notifications-webhook";
+pub(crate) const WEBHOOK_SECRET: &str = "moveongs-dev-notifications-webhook";
 const SLACK_SECRET: &str = "/moveongs/dev/slack";
+const GITHUB_SECRET: &str = "/moveongs/dev/github";
+/// The team's board, as the local cloud's GitHub has it.
+const GITHUB_REPOSITORY: &str = "moveongs/governance";
 /// The application's database URL.
 pub(crate) const DATABASE_SECRET: &str = "/moveongs/dev/db";
 /// The login that manages the database's users.
@@ -67,7 +70,7 @@ fn build(repo: &Repo, _: &Aws, log: &Log) -> Result<()> {
     run::run(&mut build, log)
 }
 
-/// What lies in the account before the stack: the application's secrets and database, and the channel's token.
+/// What lies in the account before the stack: the application's secrets and database, the channel's and the board's token.
 fn prerequisites(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     create_bucket(aws)?;
     if missing(aws, JWT_SECRET)? {
@@ -82,9 +85,11 @@ fn prerequisites(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
             &json!({"Name": WEBHOOK_SECRET, "SecretString": "webhook-secret-change-me"}),
         )?;
     }
-    let token = aws.cloud.fact("slack_token")?;
-    if missing(aws, SLACK_SECRET)? {
-        aws.secrets("CreateSecret", &json!({"Name": SLACK_SECRET, "SecretString": token}))?;
+    for (secret, token) in [(SLACK_SECRET, "slack_token"), (GITHUB_SECRET, "github_token")] {
+        if missing(aws, secret)? {
+            let token = aws.cloud.fact(token)?;
+            aws.secrets("CreateSecret", &json!({"Name": secret, "SecretString": token}))?;
+        }
     }
     database(repo, aws, log)
 }
@@ -232,6 +237,9 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
         format!("SlackSecretName={SLACK_SECRET}"),
         "PagingEmail=none".to_owned(),
         format!("SlackApiUrl={}", aws.cloud.fact("slack_url")?),
+        format!("GitHubRepository={GITHUB_REPOSITORY}"),
+        format!("GitHubSecretName={GITHUB_SECRET}"),
+        format!("GitHubApiUrl={}", aws.cloud.fact("github_url")?),
         format!("OtherRandomSecretArns={secrets}/test/*"),
         format!("DatabaseSecretName={DATABASE_SECRET}"),
         format!("DatabaseAdminSecretArn={admin}"),

@@ -1,0 +1,461 @@
+//! Answers every day: is each secret of this environment within its policy age, and is its rotation healthy?
+//!
+//! Trigger: a schedule, or a person; what the event holds is ignored. Reads: `aws.rs`. Decisions: `policy.rs` and
+//! `resource_policy.rs`. Then it pages (SNS), keeps the tasks on the board (`tasks.rs`, `github.rs`), tells the channel what
+//! changed and writes the day's evidence. Any of it may fail without hiding what was found. Source: the guide, 3.1 and 3.2.
+
+mod aws;
+mod error;
+mod github;
+mod policy;
+mod resource_policy;
+mod tasks;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use jiff::Timestamp;
+use jiff::civil::Weekday;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared::endpoint::Endpoint;
+use shared::env::{Env, EnvError};
+use shared::evidence::{Draft, Step};
+use shared::failure::{Failure, chain};
+use shared::lambda::Invocation;
+use shared::report::Reporter;
+use shared::settings::Settings;
+use shared::time;
+
+pub use error::AuditError;
+use error::BoardError;
+use github::Board;
+use policy::{Finding, Secret, VARIABLES};
+
+/// Name of the procedure: the function's folder, its evidence's folder.
+pub const PROCEDURE: &str = "rotation-audit";
+
+/// Time kept back from reading, for pages, tasks and report.
+const ACTING: Duration = Duration::from_secs(90);
+
+/// Time kept back from pages and tasks, for the report.
+const REPORTING: Duration = Duration::from_secs(20);
+
+/// Longest look at the record before: the channel's message does not need it.
+const LOOKING: Duration = Duration::from_secs(3);
+
+/// What an invocation needs besides its event; built once per cold start.
+pub struct App {
+    settings: Settings,
+    secrets: aws_sdk_secretsmanager::Client,
+    pages: aws_sdk_sns::Client,
+    topic: String,
+    /// The board, and the name of the secret with its token; none when tasks are not wanted.
+    board: Option<(Board, String)>,
+    reporter: Reporter,
+    /// The application's name of each secret that the template names, by the secret's own.
+    variables: BTreeMap<String, &'static str>,
+}
+
+impl App {
+    /// Reads the settings and makes the clients: those of [`Settings`] and [`Reporter`], `PAGING_TOPIC_ARN`,
+    /// `JWT_SECRET_NAME`, and `WEBHOOK_SECRET_NAME`, `DATABASE_SECRET_NAME` and `GITHUB_REPOSITORY`, which may be empty.
+    /// With a repository, `GITHUB_SECRET_NAME` and `GITHUB_API_URL` are needed.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError`] for the first setting that is missing or wrong.
+    pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
+        let settings = Settings::from_env(env)?;
+        let reporter = Reporter::new(PROCEDURE, &settings, env, aws)?;
+        let jwt_secret: String = env.required("JWT_SECRET_NAME")?;
+        let names =
+            [Some(jwt_secret), env.optional("WEBHOOK_SECRET_NAME")?, env.optional("DATABASE_SECRET_NAME")?];
+        let variables =
+            names.into_iter().zip(VARIABLES).filter_map(|(name, key)| Some((name?, key))).collect();
+        let repository: Option<String> = env.optional("GITHUB_REPOSITORY")?;
+        let board = match repository {
+            None => None,
+            Some(repository) => {
+                let api: Endpoint = env.required("GITHUB_API_URL")?;
+                let board = Board::new(api, repository)
+                    .map_err(|reason| EnvError::Invalid { name: "GITHUB_API_URL", reason })?;
+                Some((board, env.required("GITHUB_SECRET_NAME")?))
+            }
+        };
+        Ok(Self {
+            settings,
+            secrets: aws_sdk_secretsmanager::Client::new(aws),
+            pages: aws_sdk_sns::Client::new(aws),
+            topic: env.required("PAGING_TOPIC_ARN")?,
+            board,
+            reporter,
+            variables,
+        })
+    }
+}
+
+/// The audit's answer.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The day in São Paulo.
+    pub run_id: String,
+    /// `succeeded` when everything was seen and nothing is overdue, late or stuck.
+    pub result: &'static str,
+    /// Every secret of this environment.
+    pub secrets: Vec<Row>,
+    /// Issues that were opened.
+    pub opened: Vec<u64>,
+    /// Issues that were closed.
+    pub closed: Vec<u64>,
+    /// Dedup keys of the pages that were published.
+    pub paged: Vec<String>,
+}
+
+/// One secret of the answer.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// Name.
+    pub name: String,
+    /// Whole days since the current value was made, if that was seen.
+    pub age_days: Option<i64>,
+    /// Greatest age, if the policy knows the secret.
+    pub max_age_days: Option<u16>,
+    /// Kinds of what is wrong, worst first.
+    pub findings: Vec<&'static str>,
+}
+
+/// Audits once: observe, decide, page, keep the tasks, report.
+///
+/// # Errors
+///
+/// [`AuditError`]; Lambda then tries twice more, and the dead-letter queue stands behind.
+pub async fn handle(app: &App, _: Value, invocation: &Invocation) -> Result<Report, AuditError> {
+    let run_id = time::local_date(invocation.now);
+    tracing::Span::current().record("run_id", run_id.as_str());
+    let seen = invocation.within(ACTING, observe(app)).await;
+    match seen.map_err(AuditError::from).and_then(|seen| seen) {
+        Ok(secrets) => act(app, run_id, decide(app, secrets, invocation.now), invocation).await,
+        Err(error) => {
+            report_failed(app, &run_id, &error, invocation).await;
+            Err(error)
+        }
+    }
+}
+
+/// This environment's secrets: those that template or policy name, and those that carry its tags.
+async fn observe(app: &App) -> Result<Vec<Secret>, AuditError> {
+    let rotation = &app.settings.policy.rotation;
+    let mut named: BTreeSet<&str> = app.variables.keys().map(String::as_str).collect();
+    // The policy knows those that the template names by the application's names for them.
+    named.extend(rotation.secrets.keys().map(String::as_str).filter(|name| !VARIABLES.contains(name)));
+    let key = |name: &str| app.variables.get(name).map_or_else(|| name.to_owned(), |key| (*key).to_owned());
+    let mut secrets = Vec::new();
+    for mut listed in aws::list(&app.secrets).await? {
+        let tagged = |key: &str, value: &str| listed.tags.get(key).is_some_and(|tag| tag == value);
+        let is_tagged =
+            tagged("Project", &app.settings.project) && tagged("Environment", &app.settings.environment);
+        if !named.remove(listed.name.as_str()) && !is_tagged {
+            continue;
+        }
+        listed.facts.made = aws::versions(&app.secrets, &listed.facts.arn).await;
+        listed.facts.resource_policy = aws::resource_policy(&app.secrets, &listed.facts.arn).await;
+        let standard = policy::standard(rotation, &key(&listed.name));
+        secrets.push(Secret { name: listed.name, standard, facts: Some(listed.facts) });
+    }
+    secrets.extend(named.into_iter().map(|name| Secret {
+        name: name.to_owned(),
+        standard: policy::standard(rotation, &key(name)),
+        facts: None,
+    }));
+    Ok(secrets)
+}
+
+/// What is wrong with each secret; the worst secret first.
+fn decide(app: &App, secrets: Vec<Secret>, now: Timestamp) -> Vec<(Secret, Vec<Finding>)> {
+    let audit = &app.settings.policy.rotation.audit;
+    let mut decided: Vec<_> = secrets
+        .into_iter()
+        .map(|secret| {
+            let found = policy::findings(&secret, audit, now);
+            (secret, found)
+        })
+        .collect();
+    let severity = |found: &[Finding]| {
+        found.iter().map(|finding| if finding.pages() { 3 } else { 1 + u8::from(finding.fails()) }).max()
+    };
+    decided.sort_by_key(|(secret, found)| (std::cmp::Reverse(severity(found)), secret.name.clone()));
+    for (secret, found) in &decided {
+        for finding in found {
+            tracing::info!(
+                message = text::line(secret, finding, now),
+                secret.name = secret.name,
+                finding = finding.kind()
+            );
+        }
+    }
+    decided
+}
+
+async fn act(
+    app: &App,
+    run_id: String,
+    secrets: Vec<(Secret, Vec<Finding>)>,
+    invocation: &Invocation,
+) -> Result<Report, AuditError> {
+    let mut steps = vec![step(format!("look at {} secrets", secrets.len()), "succeeded")];
+    let (paged, unpaged) = page(app, &run_id, &secrets, &mut steps, invocation).await;
+    let tasks = keep_tasks(app, &secrets, &mut steps, invocation).await;
+    let is_green = secrets.iter().flat_map(|(_, found)| found).all(|finding| !finding.fails());
+    let result = if is_green { "succeeded" } else { "failed" };
+    report(app, &run_id, &secrets, result, steps, &tasks, invocation).await;
+    if unpaged > 0 {
+        return Err(AuditError::PageFailed(unpaged));
+    }
+    let rows = secrets.iter().map(|(secret, found)| Row {
+        name: secret.name.clone(),
+        age_days: secret
+            .facts
+            .as_ref()
+            .and_then(policy::Facts::current_made)
+            .map(|made| invocation.now.duration_since(made).as_hours() / 24),
+        max_age_days: secret.standard.max_age_days,
+        findings: found.iter().map(Finding::kind).collect(),
+    });
+    Ok(Report { run_id, result, secrets: rows.collect(), opened: tasks.opened, closed: tasks.closed, paged })
+}
+
+fn step(name: String, outcome: impl Into<String>) -> Step {
+    Step { name, at: time::now().into(), outcome: outcome.into() }
+}
+
+/// Pages once a day for each finding that wakes somebody; gives what was paged, and how much could not be.
+///
+/// The note that says so is written afterwards: a run that dies between the two pages again, under the same dedup key.
+async fn page(
+    app: &App,
+    run_id: &str,
+    secrets: &[(Secret, Vec<Finding>)],
+    steps: &mut Vec<Step>,
+    invocation: &Invocation,
+) -> (Vec<String>, usize) {
+    let (mut paged, mut failed) = (Vec::new(), 0);
+    let all = secrets.iter().flat_map(|(secret, found)| found.iter().map(move |finding| (secret, finding)));
+    for (secret, finding) in all.filter(|(_, finding)| finding.pages()) {
+        let page = text::page(&app.settings, secret, finding, invocation.now);
+        let published = invocation.within(REPORTING, publish_once(app, run_id, &page)).await;
+        let published = published.map_err(|late| chain(&late)).and_then(|published| published);
+        let outcome = match published {
+            Ok(true) => {
+                paged.push(page.dedup_key.clone());
+                "succeeded".to_owned()
+            }
+            Ok(false) => "was paged today already".to_owned(),
+            Err(reason) => {
+                failed += 1;
+                app.reporter.lost("PageFailures", "PageFailed", &reason, &page.text, invocation.now);
+                format!("failed: {reason}")
+            }
+        };
+        steps.push(step(format!("page {}", page.dedup_key), outcome));
+    }
+    (paged, failed)
+}
+
+/// Publishes a page unless it was today; `false` when it was.
+async fn publish_once(app: &App, run_id: &str, page: &text::Page) -> Result<bool, String> {
+    let note = format!("{run_id}/{}", page.dedup_key);
+    match app.reporter.evidence.kept::<Value>(&note).await {
+        Ok(Some(_)) => return Ok(false),
+        Ok(None) => {}
+        // Twice rather than never.
+        Err(error) => tracing::warn!(message = format!("not known whether it was paged: {}", chain(&error))),
+    }
+    aws::publish(&app.pages, &app.topic, page).await.map_err(|error| chain(&error))?;
+    if let Err(error) = app.reporter.evidence.keep(&note, &page.dedup_key).await {
+        tracing::warn!(message = format!("that it was paged was not noted: {}", chain(&error)));
+    }
+    Ok(true)
+}
+
+/// What became of the tasks.
+#[derive(Default)]
+struct Kept {
+    opened: Vec<u64>,
+    closed: Vec<u64>,
+    /// What the channel is told of them.
+    told: Vec<String>,
+    has_failed: bool,
+}
+
+/// Opens the tasks that are missing on the board, and closes those that are done.
+async fn keep_tasks(
+    app: &App,
+    secrets: &[(Secret, Vec<Finding>)],
+    steps: &mut Vec<Step>,
+    invocation: &Invocation,
+) -> Kept {
+    let mut kept = Kept::default();
+    let Some((board, token)) = &app.board else { return kept };
+    let work = async {
+        let token = aws::token(&app.secrets, token).await.map_err(BoardError::Token)?;
+        let session = board.session(&token, invocation)?;
+        tasks::settle(&session, &app.reporter.evidence, &app.settings, secrets, invocation.now).await
+    };
+    let settled = invocation.within(REPORTING, work).await.map_err(BoardError::from).and_then(|done| done);
+    let outcomes = settled.unwrap_or_else(|error| {
+        let wanted: Vec<_> = tasks::tasks(secrets).iter().map(tasks::Task::marker).collect();
+        vec![(format!("tasks of the board: {}", wanted.join(" ")), Err(error))]
+    });
+    let language = app.settings.language;
+    for (task, outcome) in outcomes {
+        let said = match outcome {
+            Ok(tasks::Outcome::Opened(number)) => {
+                kept.opened.push(number);
+                kept.told
+                    .push(format!("{} #{number}: {task}", language.pick("Tarefa aberta", "Task opened")));
+                format!("opened as #{number}")
+            }
+            Ok(tasks::Outcome::Closed(number)) => {
+                kept.closed.push(number);
+                kept.told.push(format!("{} #{number}", language.pick("Tarefa fechada", "Task closed")));
+                "closed".to_owned()
+            }
+            Ok(tasks::Outcome::Left) => "left: it was opened before, or another run has it".to_owned(),
+            Err(error) => {
+                let reason = chain(&error);
+                app.reporter.lost("TaskFailures", "TaskFailed", &reason, &task, invocation.now);
+                kept.told.push(format!(
+                    "{}: {reason}",
+                    language.pick("Uma tarefa do board falhou", "A task of the board failed")
+                ));
+                kept.has_failed = true;
+                format!("failed: {reason}")
+            }
+        };
+        steps.push(step(format!("task {task}"), said));
+    }
+    kept
+}
+
+/// The part of the record before that the next one needs.
+#[derive(Deserialize)]
+struct Before {
+    findings: Vec<String>,
+}
+
+/// Tells the channel what is new, worse or resolved, once a week everything, and writes the day's record.
+async fn report(
+    app: &App,
+    run_id: &str,
+    secrets: &[(Secret, Vec<Finding>)],
+    result: &'static str,
+    steps: Vec<Step>,
+    tasks: &Kept,
+    invocation: &Invocation,
+) {
+    let now = invocation.now;
+    let begun = app.reporter.look(run_id, now).await;
+    let newest = tokio::time::timeout(LOOKING, app.reporter.evidence.newest::<Before>()).await;
+    let newest = newest.map_err(|late| chain(&late)).and_then(|read| read.map_err(|error| chain(&error)));
+    let before = match newest {
+        Ok(before) => before.map_or_else(Vec::new, |before| before.findings),
+        Err(reason) => {
+            tracing::warn!(message = format!("the record before was not read, so all is new: {reason}"));
+            Vec::new()
+        }
+    };
+    let (new, resolved) = changes(&before, secrets);
+    let is_weekly = now.to_zoned_datetime(time::SAO_PAULO).weekday() == Weekday::Monday;
+    let told =
+        text::Summary { run_id, secrets, new: &new, resolved: &resolved, is_weekly, tasks: &tasks.told };
+    let is_silent =
+        new.is_empty() && resolved.is_empty() && !is_weekly && !tasks.has_failed && !begun.was_left_open();
+    let message = (!is_silent).then(|| text::summary(&app.settings, &told, now));
+    let lines = secrets
+        .iter()
+        .flat_map(|(secret, found)| found.iter().map(move |finding| text::line(secret, finding, now)));
+    let draft = Draft { steps, findings: lines.collect(), ..draft(app, run_id, result, invocation) };
+    app.reporter.report(draft, message.as_ref(), begun, invocation).await;
+}
+
+/// The keys of findings that are new since the record before, and of those that are no more. What could not be seen
+/// today is not resolved.
+fn changes(before: &[String], secrets: &[(Secret, Vec<Finding>)]) -> (BTreeSet<String>, BTreeSet<String>) {
+    let before: BTreeSet<String> = before.iter().map(|line| text::key_of(line).to_owned()).collect();
+    let all =
+        secrets.iter().flat_map(|(secret, found)| found.iter().map(move |each| text::key(secret, each)));
+    let after: BTreeSet<String> = all.collect();
+    let unseen: Vec<&str> = secrets
+        .iter()
+        .filter(|(_, found)| found.iter().any(|finding| matches!(finding, Finding::InsufficientData { .. })))
+        .map(|(secret, _)| secret.name.as_str())
+        .collect();
+    let is_unseen = |key: &str| key.split_once(' ').is_some_and(|(_, name)| unseen.contains(&name));
+    (
+        after.difference(&before).cloned().collect(),
+        before.difference(&after).filter(|key| !is_unseen(key)).cloned().collect(),
+    )
+}
+
+/// Tells and records, once a day for each cause, that nothing is known today.
+async fn report_failed(app: &App, day: &str, error: &AuditError, invocation: &Invocation) {
+    let run_id = format!("{day}/{}", error.fingerprint());
+    let message =
+        text::failed(&app.settings, &run_id, &chain(error), &error.next_step(app.settings.language));
+    let begun = app.reporter.look(&run_id, invocation.now).await;
+    let draft = Draft {
+        steps: vec![step("look at the secrets".to_owned(), format!("failed: {}", error.kind()))],
+        findings: vec![format!("{}: {}", error.kind(), chain(error))],
+        ..draft(app, &run_id, "failed", invocation)
+    };
+    app.reporter.report(draft, Some(&message), begun, invocation).await;
+}
+
+/// The part of a record that every run has.
+fn draft(app: &App, run_id: &str, result: &'static str, invocation: &Invocation) -> Draft {
+    Draft {
+        run_id: run_id.to_owned(),
+        project: app.settings.project.clone(),
+        environment: app.settings.environment.clone(),
+        trigger: "daily audit".to_owned(),
+        subject: format!("secrets of {}-{}", app.settings.project, app.settings.environment),
+        started: invocation.now.into(),
+        ended: time::now().into(),
+        steps: Vec::new(),
+        findings: Vec::new(),
+        result,
+        code_version: app.settings.code_version.clone(),
+        channel: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(name: &str, found: Vec<Finding>) -> (Secret, Vec<Finding>) {
+        let policy: shared::policy::Policy = "".parse().unwrap();
+        let standard = policy::standard(&policy.rotation, name);
+        (Secret { name: name.to_owned(), standard, facts: None }, found)
+    }
+
+    #[test]
+    fn what_is_new_and_what_is_resolved() {
+        let keys = |keys: BTreeSet<String>| keys.into_iter().collect::<Vec<_>>();
+        let before = ["NoPolicy a: x", "Missing b: y: z", "Overdue c: old"].map(str::to_owned);
+        let unseen = || Finding::InsufficientData { why: String::new() };
+        let secrets = [
+            secret("a", vec![Finding::NoPolicy, Finding::Missing]),
+            secret("b", vec![]),
+            secret("c", vec![unseen()]),
+        ];
+        let (new, resolved) = changes(&before, &secrets);
+        assert_eq!(keys(new), ["InsufficientData c", "Missing a"]);
+        assert_eq!(keys(resolved), ["Missing b"]);
+        let (new, resolved) = changes(&[], &secrets);
+        assert_eq!((new.len(), resolved.len()), (3, 0));
+    }
+}

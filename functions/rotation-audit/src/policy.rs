@@ -1,0 +1,629 @@
+//! The rules: what is wrong with a secret, worst first. No I/O, no clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use shared::failure::CallError;
+use shared::policy::{Audit, Responsible, Rotation};
+
+use crate::resource_policy;
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// The names by which the policy knows the secrets that the template names.
+pub(crate) const VARIABLES: [&str; 3] = ["JWT_SECRET", "NOTIFICATIONS_WEBHOOK_SECRET", "DATABASE_URL"];
+
+/// Which of our functions makes a secret's value.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Rotator {
+    /// `rotate-random`.
+    Random,
+    /// `rotate-database`.
+    Database,
+}
+
+impl Rotator {
+    /// Name of the function's folder.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Random => "rotate-random",
+            Self::Database => "rotate-database",
+        }
+    }
+}
+
+/// What is required of a secret.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Standard {
+    /// Greatest age of the current value, in days; none when the policy does not know the secret.
+    pub max_age_days: Option<u16>,
+    /// Which of our functions is to make its value.
+    pub rotator: Option<Rotator>,
+    /// Who rotates it.
+    pub responsible: Responsible,
+}
+
+/// What was seen of a secret; never a value.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Facts {
+    /// ARN.
+    pub arn: String,
+    /// When the secret was made.
+    pub created: Option<Timestamp>,
+    /// When anything of it changed, a tag included.
+    pub changed: Option<Timestamp>,
+    /// The day of the last read of a value, as its first instant in UTC.
+    pub accessed: Option<Timestamp>,
+    /// When the service last rotated it.
+    pub rotated: Option<Timestamp>,
+    /// The end of the next rotation's window.
+    pub next: Option<Timestamp>,
+    /// Whether the service rotates it.
+    pub enabled: bool,
+    /// ARN of its rotation function.
+    pub function: Option<String>,
+    /// Versions and their labels.
+    pub labels: BTreeMap<String, BTreeSet<String>>,
+    /// When each version was made, or why that was not seen. The service can leave AWSPENDING's version out.
+    pub made: Result<BTreeMap<String, Timestamp>, CallError>,
+    /// The resource policy, or why it was not seen.
+    pub resource_policy: Result<Option<String>, CallError>,
+}
+
+impl Facts {
+    /// The version that carries a label.
+    pub(crate) fn labelled(&self, label: &str) -> Option<&str> {
+        self.labels.iter().find(|(_, labels)| labels.contains(label)).map(|(id, _)| id.as_str())
+    }
+
+    /// When the current value was made. `changed` does not tell: a tag moves it.
+    pub(crate) fn current_made(&self) -> Option<Timestamp> {
+        self.made.as_ref().ok()?.get(self.labelled("AWSCURRENT")?).copied()
+    }
+}
+
+/// A secret, what is required of it and what was seen of it; no facts when it does not exist.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Secret {
+    /// Name.
+    pub name: String,
+    /// What is required.
+    pub standard: Standard,
+    /// What was seen.
+    pub facts: Option<Facts>,
+}
+
+/// One thing that is wrong with a secret, or not known of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Finding {
+    /// The current value is older than the policy allows.
+    Overdue {
+        /// When its time was over.
+        due: Timestamp,
+    },
+    /// The service should have rotated it.
+    RotationLate {
+        /// The end of the window that was missed.
+        since: Timestamp,
+    },
+    /// A rotation hangs.
+    StuckPending {
+        /// The version that carries AWSPENDING.
+        pending: String,
+        /// The one that carries AWSCURRENT.
+        current: Option<String>,
+        /// Since when at the latest.
+        since: Timestamp,
+        /// Whether the pending value may be the only one that is in force, so that nobody may remove it unseen.
+        may_be_in_force: bool,
+    },
+    /// A call was refused or failed; never a pass.
+    InsufficientData {
+        /// What was not seen, and why.
+        why: String,
+    },
+    /// Policy or template name it, and it does not exist.
+    Missing,
+    /// It exists without a value.
+    Empty,
+    /// Its resource policy lets others in.
+    WidePolicy {
+        /// Whom.
+        principal: String,
+    },
+    /// One of our functions is to rotate it, and rotation is off.
+    RotationOff {
+        /// Which one.
+        rotator: Rotator,
+    },
+    /// The current value is to be replaced soon.
+    DueSoon {
+        /// When its time is over.
+        due: Timestamp,
+    },
+    /// It is this environment's, and the policy does not know it.
+    NoPolicy,
+    /// Nobody reads it.
+    Unused {
+        /// The day of the last read.
+        since: Option<Timestamp>,
+    },
+    /// Rotation is on and has never run; its age is within the policy.
+    NeverRotated,
+}
+
+impl Finding {
+    /// Stable name, as records, metrics and pages have it.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::Overdue { .. } => "Overdue",
+            Self::RotationLate { .. } => "RotationLate",
+            Self::StuckPending { .. } => "StuckPending",
+            Self::InsufficientData { .. } => "InsufficientData",
+            Self::Missing => "Missing",
+            Self::Empty => "Empty",
+            Self::WidePolicy { .. } => "WidePolicy",
+            Self::RotationOff { .. } => "RotationOff",
+            Self::DueSoon { .. } => "DueSoon",
+            Self::NoPolicy => "NoPolicy",
+            Self::Unused { .. } => "Unused",
+            Self::NeverRotated => "NeverRotated",
+        }
+    }
+
+    /// Whether somebody is to be woken.
+    pub(crate) fn pages(&self) -> bool {
+        matches!(self, Self::Overdue { .. } | Self::RotationLate { .. } | Self::StuckPending { .. })
+    }
+
+    /// When a secret whose finding is a task has to be rotated.
+    pub(crate) fn task(&self) -> Option<Timestamp> {
+        match self {
+            Self::Overdue { due } | Self::DueSoon { due } => Some(*due),
+            _ => None,
+        }
+    }
+
+    /// Whether a run with this finding is not green.
+    pub(crate) fn fails(&self) -> bool {
+        self.pages() || matches!(self, Self::InsufficientData { .. } | Self::Missing | Self::Empty)
+    }
+}
+
+type Rule = fn(&Facts, &Standard, &Audit, Timestamp) -> Option<Finding>;
+
+/// Worst first.
+const RULES: [Rule; 11] = [
+    overdue,
+    rotation_late,
+    stuck_pending,
+    unseen_versions,
+    unseen_policy,
+    empty,
+    wide_policy,
+    rotation_off,
+    due_soon,
+    no_policy,
+    unused,
+];
+
+/// What is wrong with a secret at `now`, worst first; empty when nothing is.
+pub(crate) fn findings(secret: &Secret, audit: &Audit, now: Timestamp) -> Vec<Finding> {
+    let Some(facts) = &secret.facts else { return vec![Finding::Missing] };
+    let mut found: Vec<_> =
+        RULES.iter().filter_map(|rule| rule(facts, &secret.standard, audit, now)).collect();
+    // Of a secret that is overdue the age says it all.
+    if facts.enabled && facts.rotated.is_none() && !found.iter().any(|each| each.kind() == "Overdue") {
+        found.push(Finding::NeverRotated);
+    }
+    found
+}
+
+/// What is required of a secret. `variable` is the application's name for one that the template names.
+pub(crate) fn standard(rotation: &Rotation, key: &str) -> Standard {
+    let entry = rotation.secrets.get(key);
+    let rotator = match entry {
+        Some(entry) if entry.random.is_some() => Some(Rotator::Random),
+        Some(entry) if entry.test_sql.is_some() || key == "DATABASE_URL" => Some(Rotator::Database),
+        _ => None,
+    };
+    Standard {
+        max_age_days: entry.map(|entry| entry.max_age_days),
+        rotator,
+        responsible: entry
+            .and_then(|entry| entry.responsible.clone())
+            .unwrap_or_else(|| rotation.responsible.clone()),
+    }
+}
+
+fn days(days: u16) -> SignedDuration {
+    SignedDuration::from_hours(i64::from(days) * 24)
+}
+
+fn hours(hours: u16) -> SignedDuration {
+    SignedDuration::from_hours(i64::from(hours))
+}
+
+/// When the current value was made, its greatest age, and by how much that may be exceeded while the service is still
+/// within the rotation's window: a window opens on the last day and lasts until the next.
+fn age_limit(
+    facts: &Facts,
+    standard: &Standard,
+    audit: &Audit,
+    now: Timestamp,
+) -> Option<(Timestamp, SignedDuration, SignedDuration)> {
+    let (made, most) = (facts.current_made()?, days(standard.max_age_days?));
+    let is_in_window = facts.enabled && facts.next.is_some_and(|next| next > now);
+    Some((made, most, if is_in_window { hours(audit.late_hours) } else { SignedDuration::ZERO }))
+}
+
+fn due(made: Timestamp, most: SignedDuration) -> Timestamp {
+    made.saturating_add(most).unwrap_or(Timestamp::MAX)
+}
+
+/// An age that is the greatest allowed complies.
+fn overdue(facts: &Facts, standard: &Standard, audit: &Audit, now: Timestamp) -> Option<Finding> {
+    let (made, most, grace) = age_limit(facts, standard, audit, now)?;
+    (now.duration_since(made) > most + grace).then(|| Finding::Overdue { due: due(made, most) })
+}
+
+fn due_soon(facts: &Facts, standard: &Standard, audit: &Audit, now: Timestamp) -> Option<Finding> {
+    let (made, most, grace) = age_limit(facts, standard, audit, now)?;
+    // A secret that lives for a week is not due all its life.
+    let ahead = days(audit.due_days).min(most / 2);
+    let age = now.duration_since(made);
+    (age >= most - ahead && age <= most + grace).then(|| Finding::DueSoon { due: due(made, most) })
+}
+
+fn rotation_late(facts: &Facts, _: &Standard, audit: &Audit, now: Timestamp) -> Option<Finding> {
+    let since = facts.next.filter(|_| facts.enabled)?;
+    (now.duration_since(since) > hours(audit.late_hours)).then_some(Finding::RotationLate { since })
+}
+
+/// AWSPENDING on the current version is normal after a rotation. Where the service does not tell when the pending version
+/// was made, it was before the secret's last change: then this may speak late, but never too early.
+fn stuck_pending(facts: &Facts, standard: &Standard, audit: &Audit, now: Timestamp) -> Option<Finding> {
+    let (pending, current) = (facts.labelled("AWSPENDING")?, facts.labelled("AWSCURRENT"));
+    if Some(pending) == current {
+        return None;
+    }
+    let made = facts.made.as_ref().ok().and_then(|made| made.get(pending));
+    let since = made.copied().or(facts.changed)?;
+    let random = match &facts.function {
+        Some(function) => function.ends_with("-rotate-random"),
+        None => standard.rotator == Some(Rotator::Random),
+    };
+    (now.duration_since(since) > hours(audit.stuck_hours)).then(|| Finding::StuckPending {
+        pending: pending.to_owned(),
+        current: current.map(str::to_owned),
+        since,
+        may_be_in_force: !random,
+    })
+}
+
+fn unseen_versions(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
+    let why = match &facts.made {
+        Err(error) => error.to_string(),
+        Ok(_) if facts.labelled("AWSCURRENT").is_some() && facts.current_made().is_none() => {
+            "secretsmanager:ListSecretVersionIds leaves the version that is AWSCURRENT out".to_owned()
+        }
+        Ok(_) => return None,
+    };
+    Some(Finding::InsufficientData { why })
+}
+
+fn unseen_policy(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
+    let why = match &facts.resource_policy {
+        Err(error) => error.to_string(),
+        Ok(Some(text)) => resource_policy::admitted(text, &facts.arn).err()?.to_owned(),
+        Ok(None) => return None,
+    };
+    Some(Finding::InsufficientData { why })
+}
+
+fn empty(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
+    facts.labelled("AWSCURRENT").is_none().then_some(Finding::Empty)
+}
+
+fn wide_policy(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
+    let text = facts.resource_policy.as_ref().ok()?.as_ref()?;
+    let principal = resource_policy::admitted(text, &facts.arn).ok()??;
+    Some(Finding::WidePolicy { principal })
+}
+
+fn rotation_off(facts: &Facts, standard: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
+    standard.rotator.filter(|_| !facts.enabled).map(|rotator| Finding::RotationOff { rotator })
+}
+
+fn no_policy(_: &Facts, standard: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
+    standard.max_age_days.is_none().then_some(Finding::NoPolicy)
+}
+
+fn unused(facts: &Facts, _: &Standard, audit: &Audit, now: Timestamp) -> Option<Finding> {
+    let day = |at: Timestamp| at.as_second().div_euclid(DAY.as_secs());
+    let is_unused = match facts.accessed {
+        Some(read) => day(now) - day(read) > i64::from(audit.unused_days),
+        None => facts.created.is_some_and(|made| now.duration_since(made) > days(audit.unused_days)),
+    };
+    is_unused.then_some(Finding::Unused { since: facts.accessed })
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::policy::Policy;
+
+    use super::*;
+
+    const NOW: &str = "2026-03-01T12:00:00Z";
+
+    fn now() -> Timestamp {
+        NOW.parse().unwrap()
+    }
+
+    fn ago(seconds: i64) -> Timestamp {
+        now() - SignedDuration::from_secs(seconds)
+    }
+
+    const D: i64 = 86_400;
+    const H: i64 = 3_600;
+
+    /// A secret of the policy's key `JWT_SECRET` with which all is well.
+    fn well() -> Secret {
+        let policy: Policy = "".parse().unwrap();
+        let labels = [("new", &["AWSCURRENT", "AWSPENDING"][..]), ("old", &["AWSPREVIOUS"])];
+        let labels = labels
+            .into_iter()
+            .map(|(id, labels)| (id.to_owned(), labels.iter().map(|label| (*label).to_owned()).collect()));
+        Secret {
+            name: "/moveongs/dev/jwt".to_owned(),
+            standard: standard(&policy.rotation, "JWT_SECRET"),
+            facts: Some(Facts {
+                arn: "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveongs/dev/jwt-a1B2c3"
+                    .to_owned(),
+                created: Some(ago(400 * D)),
+                changed: Some(ago(D)),
+                accessed: Some(ago(D)),
+                rotated: Some(ago(10 * D)),
+                next: Some(ago(-80 * D)),
+                enabled: true,
+                function: Some(
+                    "arn:aws:lambda:us-east-1:123456789012:function:moveongs-dev-rotate-random".to_owned(),
+                ),
+                labels: labels.collect(),
+                made: Ok(BTreeMap::from([("new".to_owned(), ago(10 * D)), ("old".to_owned(), ago(100 * D))])),
+                resource_policy: Ok(None),
+            }),
+        }
+    }
+
+    #[track_caller]
+    fn check(change: impl Fn(&mut Facts, &mut Standard), expected: &[&str]) -> Vec<Finding> {
+        let mut secret = well();
+        change(secret.facts.as_mut().unwrap(), &mut secret.standard);
+        let policy: Policy = "".parse().unwrap();
+        let found = findings(&secret, &policy.rotation.audit, now());
+        let kinds: Vec<_> = found.iter().map(Finding::kind).collect();
+        assert_eq!(kinds, expected);
+        found
+    }
+
+    fn aged(facts: &mut Facts, seconds: i64) {
+        facts.made.as_mut().unwrap().insert("new".to_owned(), ago(seconds));
+    }
+
+    fn denied() -> CallError {
+        CallError {
+            operation: "secretsmanager:GetResourcePolicy",
+            code: "AccessDeniedException".to_owned(),
+            message: "no".to_owned(),
+        }
+    }
+
+    fn pending(facts: &mut Facts, since: Option<i64>) {
+        facts.labels.get_mut("new").unwrap().remove("AWSPENDING");
+        facts.labels.insert("next".to_owned(), BTreeSet::from(["AWSPENDING".to_owned()]));
+        if let Some(since) = since {
+            facts.made.as_mut().unwrap().insert("next".to_owned(), ago(since));
+        }
+    }
+
+    #[test]
+    fn the_age_of_the_current_value() {
+        check(|_, _| {}, &[]);
+        check(|facts, _| aged(facts, 76 * D - 1), &[]);
+        check(|facts, _| aged(facts, 76 * D), &["DueSoon"]);
+        check(|facts, _| aged(facts, 90 * D), &["DueSoon"]);
+        // The rotation's window is open: it lasts a day.
+        check(|facts, _| aged(facts, 90 * D + 1), &["DueSoon"]);
+        check(|facts, _| aged(facts, 91 * D), &["DueSoon"]);
+        check(|facts, _| aged(facts, 91 * D + 1), &["Overdue"]);
+        // It is over, or there is none.
+        let over = |facts: &mut Facts| facts.next = Some(now());
+        check(
+            |facts, _| {
+                over(facts);
+                aged(facts, 90 * D);
+            },
+            &["DueSoon"],
+        );
+        let found = check(
+            |facts, _| {
+                over(facts);
+                aged(facts, 90 * D + 1);
+            },
+            &["Overdue"],
+        );
+        assert_eq!(found[0].task(), Some(ago(1)));
+        check(
+            |facts, _| {
+                facts.enabled = false;
+                aged(facts, 90 * D + 1);
+            },
+            &["Overdue", "RotationOff"],
+        );
+        // A tag moves the date of the last change, not the age.
+        check(
+            |facts, _| {
+                facts.changed = Some(now());
+                aged(facts, 100 * D);
+            },
+            &["Overdue"],
+        );
+        // Of a short life, only the second half is due.
+        check(
+            |facts, standard| {
+                standard.max_age_days = Some(8);
+                aged(facts, 4 * D - 1);
+            },
+            &[],
+        );
+        check(
+            |facts, standard| {
+                standard.max_age_days = Some(8);
+                aged(facts, 4 * D);
+            },
+            &["DueSoon"],
+        );
+    }
+
+    #[test]
+    fn a_rotation_that_the_service_has_not_done() {
+        check(|facts, _| facts.next = Some(ago(24 * H)), &[]);
+        check(|facts, _| facts.next = Some(ago(24 * H + 1)), &["RotationLate"]);
+        check(|facts, _| facts.next = None, &[]);
+        check(
+            |facts, _| {
+                facts.enabled = false;
+                facts.next = Some(ago(9 * D));
+            },
+            &["RotationOff"],
+        );
+        check(
+            |facts, standard| {
+                facts.enabled = false;
+                standard.rotator = None;
+            },
+            &[],
+        );
+        check(|facts, _| facts.rotated = None, &["NeverRotated"]);
+        check(
+            |facts, _| {
+                facts.rotated = None;
+                aged(facts, 92 * D);
+            },
+            &["Overdue"],
+        );
+    }
+
+    #[test]
+    fn a_pending_version_that_stays() {
+        check(|facts, _| pending(facts, Some(24 * H)), &[]);
+        let found = check(|facts, _| pending(facts, Some(24 * H + 1)), &["StuckPending"]);
+        assert!(matches!(
+            &found[0],
+            Finding::StuckPending { pending, current: Some(current), may_be_in_force: false, .. }
+                if pending == "next" && current == "new"
+        ));
+        // The service leaves the version out: then the last change bounds its age from below.
+        check(|facts, _| pending(facts, None), &[]);
+        check(
+            |facts, _| {
+                pending(facts, None);
+                facts.changed = Some(ago(D + 1));
+            },
+            &["StuckPending"],
+        );
+        // Of any other function the pending value may be the one in force.
+        for function in [Some("arn:…:moveongs-dev-rotate-database"), Some("arn:…:SecretsManagerPostgres")]
+        {
+            let found = check(
+                |facts, _| {
+                    pending(facts, Some(2 * D));
+                    facts.function = function.map(str::to_owned);
+                },
+                &["StuckPending"],
+            );
+            assert!(matches!(&found[0], Finding::StuckPending { may_be_in_force: true, .. }));
+        }
+    }
+
+    #[test]
+    fn what_was_not_seen_is_no_pass() {
+        check(|facts, _| facts.made = Err(denied()), &["InsufficientData"]);
+        check(|facts, _| facts.resource_policy = Err(denied()), &["InsufficientData"]);
+        check(|facts, _| facts.resource_policy = Ok(Some("{".to_owned())), &["InsufficientData"]);
+        check(
+            |facts, _| {
+                facts.made = Err(denied());
+                facts.resource_policy = Err(denied());
+                facts.next = Some(ago(2 * D));
+            },
+            &["RotationLate", "InsufficientData", "InsufficientData"],
+        );
+        let found = check(
+            |facts, _| {
+                facts.made.as_mut().unwrap().remove("new");
+            },
+            &["InsufficientData"],
+        );
+        assert!(found[0].fails());
+        check(
+            |facts, _| {
+                facts.labels.remove("new");
+            },
+            &["Empty"],
+        );
+        let policy: Policy = "".parse().unwrap();
+        let missing = Secret { facts: None, ..well() };
+        assert_eq!(findings(&missing, &policy.rotation.audit, now()), [Finding::Missing]);
+    }
+
+    #[test]
+    fn a_secret_that_nobody_reads_or_knows() {
+        // The service tells the day only.
+        check(|facts, _| facts.accessed = Some("2025-12-01T00:00:00Z".parse().unwrap()), &[]);
+        check(|facts, _| facts.accessed = Some("2025-11-30T00:00:00Z".parse().unwrap()), &["Unused"]);
+        let never = |facts: &mut Facts, created| {
+            facts.accessed = None;
+            facts.created = Some(ago(created));
+        };
+        check(|facts, _| never(facts, 90 * D), &[]);
+        check(|facts, _| never(facts, 90 * D + 1), &["Unused"]);
+        check(|_, standard| standard.max_age_days = None, &["NoPolicy"]);
+    }
+
+    #[test]
+    fn a_policy_that_lets_others_in() {
+        let wide = r#"{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}}"#;
+        check(|facts, _| facts.resource_policy = Ok(Some(wide.to_owned())), &["WidePolicy"]);
+        let closed = wide.replace("Allow", "Deny");
+        check(|facts, _| facts.resource_policy = Ok(Some(closed.clone())), &[]);
+    }
+
+    #[test]
+    fn who_makes_it_and_who_is_responsible() {
+        let policy: Policy =
+            r#"{"rotation": {"secrets": {"reports": {"max_age_days": 30, "test_sql": ["SELECT 1"]}, "key": {"max_age_days": 9}}}}"#
+                .parse()
+                .unwrap();
+        let of = |key: &str| {
+            let standard = standard(&policy.rotation, key);
+            (standard.max_age_days, standard.rotator, standard.responsible.primary)
+        };
+        assert_eq!(of("JWT_SECRET"), (Some(90), Some(Rotator::Random), "Squad Infra".to_owned()));
+        assert_eq!(of("DATABASE_URL"), (Some(90), Some(Rotator::Database), "Squad Dados".to_owned()));
+        assert_eq!(of("reports"), (Some(30), Some(Rotator::Database), "Squad Infra".to_owned()));
+        assert_eq!(of("key"), (Some(9), None, "Squad Infra".to_owned()));
+        assert_eq!(of("other"), (None, None, "Squad Infra".to_owned()));
+    }
+
+    #[test]
+    fn what_wakes_somebody_and_what_is_a_task() {
+        let at = now();
+        assert!(Finding::Overdue { due: at }.pages() && Finding::RotationLate { since: at }.pages());
+        assert!(!Finding::DueSoon { due: at }.pages() && !Finding::DueSoon { due: at }.fails());
+        assert_eq!(Finding::DueSoon { due: at }.task(), Some(at));
+        assert_eq!(Finding::NoPolicy.task(), None);
+        assert!(Finding::Missing.fails() && !Finding::NeverRotated.fails());
+    }
+}

@@ -1,0 +1,222 @@
+//! The tasks on the board: opened once for a version that is due, closed when it is current no more.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use shared::evidence::{Evidence, EvidenceError};
+use shared::failure::chain;
+use shared::settings::Settings;
+
+use crate::error::BoardError;
+use crate::github::{Issue, Session};
+use crate::policy::{Finding, Secret};
+use crate::text;
+
+/// What a marker begins with; Markdown does not show it.
+const MARKER: &str = "<!-- governance:rotation:";
+
+/// How long whoever took a task's place may be at work: far longer than the function's timeout lets a run live.
+const PLACE_HELD: SignedDuration = SignedDuration::from_mins(15);
+
+/// The place of one task: taken before its issue is opened, so that of two runs one opens it.
+#[derive(Debug, Deserialize, Serialize)]
+struct Place {
+    secret: String,
+    version: String,
+    taken: Timestamp,
+    /// The issue; none while it is being opened, or when whoever was opening it died.
+    issue: Option<u64>,
+}
+
+/// A task that the board has to have.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Task<'a> {
+    /// The secret that is due.
+    pub secret: &'a Secret,
+    /// The version that is to be replaced.
+    version: &'a str,
+    due: Timestamp,
+}
+
+impl Task<'_> {
+    /// The text by which the issue is found again.
+    pub(crate) fn marker(&self) -> String {
+        format!("{MARKER}{}:{} -->", self.secret.name, self.version)
+    }
+}
+
+/// The tasks that the board has to have.
+pub(crate) fn tasks<'a>(secrets: &'a [(Secret, Vec<Finding>)]) -> Vec<Task<'a>> {
+    let task = |(secret, found): &'a (Secret, Vec<Finding>)| {
+        let due = found.iter().find_map(Finding::task)?;
+        Some(Task { secret, version: secret.facts.as_ref()?.labelled("AWSCURRENT")?, due })
+    };
+    secrets.iter().filter_map(task).collect()
+}
+
+/// What an issue's marker names: a secret and the version that was current.
+fn marked(body: &str) -> Option<(&str, &str)> {
+    body.split(MARKER).nth(1)?.split(" -->").next()?.rsplit_once(':')
+}
+
+/// The open issues whose secret has another current version, with that version.
+fn done<'a>(issues: &'a [Issue], secrets: &'a [(Secret, Vec<Finding>)]) -> Vec<(&'a Issue, &'a str)> {
+    let current: BTreeMap<&str, &str> = secrets
+        .iter()
+        .filter_map(|(secret, _)| {
+            Some((secret.name.as_str(), secret.facts.as_ref()?.labelled("AWSCURRENT")?))
+        })
+        .collect();
+    issues
+        .iter()
+        .filter(|issue| issue.state == "open")
+        .filter_map(|issue| {
+            let (name, version) = marked(issue.body.as_deref()?)?;
+            let now = current.get(name)?;
+            (*now != version).then_some((issue, *now))
+        })
+        .collect()
+}
+
+/// What became of a task.
+pub(crate) enum Outcome {
+    /// Its issue was opened now.
+    Opened(u64),
+    /// Its issue was closed now.
+    Closed(u64),
+    /// Another run has its place, or somebody has taken its issue off the list.
+    Left,
+}
+
+/// Closes what is done, opens what is missing; each task ends with what became of it.
+pub(crate) async fn settle(
+    session: &Session<'_>,
+    evidence: &Evidence,
+    settings: &Settings,
+    secrets: &[(Secret, Vec<Finding>)],
+    now: Timestamp,
+) -> Result<Vec<(String, Result<Outcome, BoardError>)>, BoardError> {
+    let issues = session.issues().await?;
+    let mut outcomes = Vec::new();
+    for (issue, version) in done(&issues, secrets) {
+        let closed = close(session, settings, issue.number, version, now).await;
+        outcomes.push((format!("#{}", issue.number), closed.map(|()| Outcome::Closed(issue.number))));
+    }
+    for task in tasks(secrets) {
+        let marker = task.marker();
+        let is_there =
+            issues.iter().any(|issue| issue.body.as_deref().is_some_and(|body| body.contains(&marker)));
+        if !is_there {
+            let opened = open(session, evidence, settings, &task, now).await;
+            outcomes.push((text::task_title(settings, task.secret, task.due), opened));
+        }
+    }
+    Ok(outcomes)
+}
+
+/// Says so before it closes: a run that dies between the two says it twice rather than never.
+async fn close(
+    session: &Session<'_>,
+    settings: &Settings,
+    number: u64,
+    version: &str,
+    now: Timestamp,
+) -> Result<(), BoardError> {
+    session.comment(number, &text::task_done(settings.language, version, now)).await?;
+    session.close(number).await
+}
+
+async fn open(
+    session: &Session<'_>,
+    evidence: &Evidence,
+    settings: &Settings,
+    task: &Task<'_>,
+    now: Timestamp,
+) -> Result<Outcome, BoardError> {
+    let unkept = |error: EvidenceError| BoardError::Place(chain(&error));
+    let marker = task.marker();
+    let mut place =
+        Place { secret: task.secret.name.clone(), version: task.version.to_owned(), taken: now, issue: None };
+    let is_stale = |found: &Place| found.issue.is_none() && now.duration_since(found.taken) >= PLACE_HELD;
+    let Some(claim) = evidence.claim(&marker, &place, is_stale).await.map_err(unkept)? else {
+        return Ok(Outcome::Left);
+    };
+    let body = format!("{}\n\n{marker}\n", text::task_body(settings, task.secret, task.due, now));
+    let issue = session.open(&text::task_title(settings, task.secret, task.due), &body).await?;
+    place.issue = Some(issue.number);
+    if let Err(error) = evidence.settle(claim, &place).await {
+        // The issue's marker says the same.
+        tracing::warn!(
+            message = format!("the number of issue #{} was not noted: {}", issue.number, chain(&error))
+        );
+    }
+    if !issue.has_label() {
+        return Err(BoardError::LabelDropped { number: issue.number });
+    }
+    Ok(Outcome::Opened(issue.number))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::json;
+    use shared::policy::Policy;
+
+    use super::*;
+    use crate::policy::{Facts, standard};
+
+    fn secret(name: &str, version: &str, found: Vec<Finding>) -> (Secret, Vec<Finding>) {
+        let policy: Policy = "".parse().unwrap();
+        let facts = Facts {
+            arn: String::new(),
+            created: None,
+            changed: None,
+            accessed: None,
+            rotated: None,
+            next: None,
+            enabled: true,
+            function: None,
+            labels: BTreeMap::from([(version.to_owned(), BTreeSet::from(["AWSCURRENT".to_owned()]))]),
+            made: Ok(BTreeMap::new()),
+            resource_policy: Ok(None),
+        };
+        let standard = standard(&policy.rotation, "JWT_SECRET");
+        (Secret { name: name.to_owned(), standard, facts: Some(facts) }, found)
+    }
+
+    fn issue(number: u64, state: &str, body: &str) -> Issue {
+        serde_json::from_value(json!({"number": number, "state": state, "body": body})).unwrap()
+    }
+
+    #[test]
+    fn a_task_for_each_secret_that_is_due_or_overdue() {
+        let due = "2026-03-01T12:00:00Z".parse().unwrap();
+        let secrets = [
+            secret("a", "1", vec![Finding::DueSoon { due }]),
+            secret("b", "2", vec![Finding::RotationLate { since: due }, Finding::Overdue { due }]),
+            secret("c", "3", vec![Finding::NoPolicy]),
+            (Secret { facts: None, ..secret("d", "4", vec![]).0 }, vec![Finding::Missing]),
+        ];
+        let markers: Vec<_> = tasks(&secrets).iter().map(Task::marker).collect();
+        assert_eq!(markers, ["<!-- governance:rotation:a:1 -->", "<!-- governance:rotation:b:2 -->"]);
+    }
+
+    #[test]
+    fn an_open_issue_of_a_version_that_is_current_no_more_is_done() {
+        let marker = |name: &str, version: &str| format!("x\n\n{MARKER}{name}:{version} -->\n");
+        let secrets = [secret("/m/dev/a", "2", vec![])];
+        let issues = [
+            issue(1, "open", &marker("/m/dev/a", "1")),
+            issue(2, "open", &marker("/m/dev/a", "2")),
+            issue(3, "closed", &marker("/m/dev/a", "1")),
+            issue(4, "open", &marker("/m/dev/other", "1")),
+            issue(5, "open", "no marker"),
+            issue(6, "open", "<!-- governance:rotation:"),
+        ];
+        let done: Vec<_> =
+            done(&issues, &secrets).into_iter().map(|(issue, now)| (issue.number, now)).collect();
+        assert_eq!(done, [(1, "2")]);
+    }
+}

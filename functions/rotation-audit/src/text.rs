@@ -1,0 +1,580 @@
+//! What people read: in the channel, on the board, in a page. No secret's value is known here.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use shared::language::Language;
+use shared::notify::Message;
+use shared::settings::Settings;
+use shared::time;
+
+use crate::policy::{Finding, Secret};
+
+/// Longest subject that SNS takes is below 100 characters of ASCII.
+const SUBJECT_LIMIT: usize = 99;
+
+/// What is published to the paging topic.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Page {
+    /// One line.
+    pub subject: String,
+    /// What happened to which secret, and the next command.
+    pub text: String,
+    /// What makes repetitions the same page: the same every day until it is mended.
+    pub dedup_key: String,
+    /// Name of the secret.
+    pub secret: String,
+}
+
+/// The line of a finding in the evidence record: what `key` gives, and the details.
+pub(crate) fn line(secret: &Secret, finding: &Finding, now: Timestamp) -> String {
+    format!("{}: {}", key(secret, finding), sentence(secret, finding, now, Language::English))
+}
+
+/// What makes findings of two runs the same one.
+pub(crate) fn key(secret: &Secret, finding: &Finding) -> String {
+    format!("{} {}", finding.kind(), secret.name)
+}
+
+/// The key in a record's line.
+pub(crate) fn key_of(line: &str) -> &str {
+    line.split(": ").next().unwrap_or(line)
+}
+
+fn date(at: Timestamp) -> String {
+    time::local_date(at)
+}
+
+fn days(from: Timestamp, to: Timestamp) -> i64 {
+    to.duration_since(from).as_hours() / 24
+}
+
+/// What is wrong, in a sentence.
+pub(crate) fn sentence(secret: &Secret, finding: &Finding, now: Timestamp, language: Language) -> String {
+    let portuguese = language == Language::Portuguese;
+    let most = secret.standard.max_age_days.unwrap_or_default();
+    let age = secret.facts.as_ref().and_then(|facts| facts.current_made()).map_or(0, |made| days(made, now));
+    match finding {
+        Finding::Overdue { due } if portuguese => {
+            format!("vencido desde {}: o valor tem {age} dias, e o limite é de {most}", date(*due))
+        }
+        Finding::Overdue { due } => {
+            format!("overdue since {}: the value is {age} days old, and {most} are allowed", date(*due))
+        }
+        Finding::RotationLate { since } if portuguese => {
+            format!("a rotação automática devia ter terminado em {} e não terminou", time::local(*since))
+        }
+        Finding::RotationLate { since } => {
+            format!("the automatic rotation should have ended at {} and has not", time::local(*since))
+        }
+        Finding::StuckPending { pending, since, .. } if portuguese => {
+            format!(
+                "rotação parada: a versão `{pending}` está em AWSPENDING desde {} ou antes",
+                time::local(*since)
+            )
+        }
+        Finding::StuckPending { pending, since, .. } => {
+            format!(
+                "a rotation hangs: version `{pending}` is AWSPENDING since {} or earlier",
+                time::local(*since)
+            )
+        }
+        Finding::InsufficientData { why } if portuguese => format!("não foi possível verificar: {why}"),
+        Finding::InsufficientData { why } => format!("could not be checked: {why}"),
+        Finding::Missing => language
+            .pick(
+                "a política ou a stack o nomeia, e ele não existe",
+                "policy or stack name it, and it does not exist",
+            )
+            .to_owned(),
+        Finding::Empty => language.pick("existe, mas não tem valor", "exists, but has no value").to_owned(),
+        Finding::WidePolicy { principal } if portuguese => {
+            format!(
+                "a política de acesso do segredo admite `{principal}` sem condição que o prenda a esta conta"
+            )
+        }
+        Finding::WidePolicy { principal } => {
+            format!(
+                "the secret's resource policy admits `{principal}` without a condition that binds it to this account"
+            )
+        }
+        Finding::RotationOff { rotator } if portuguese => {
+            format!("a rotação por {} está desligada", rotator.name())
+        }
+        Finding::RotationOff { rotator } => format!("rotation by {} is off", rotator.name()),
+        Finding::DueSoon { due } if portuguese => {
+            format!("vence em {}: o valor tem {age} dias, e o limite é de {most}", date(*due))
+        }
+        Finding::DueSoon { due } => {
+            format!("due by {}: the value is {age} days old, and {most} are allowed", date(*due))
+        }
+        Finding::NoPolicy => language
+            .pick(
+                "tem as tags deste ambiente, e a política não diz a idade máxima",
+                "has this environment's tags, and the policy does not say its greatest age",
+            )
+            .to_owned(),
+        Finding::Unused { since } => {
+            let since =
+                since.map_or_else(|| "—".to_owned(), |since| since.to_string().chars().take(10).collect());
+            let says = language.pick("ninguém o lê; última leitura:", "nobody reads it; last read:");
+            format!("{says} {since}")
+        }
+        Finding::NeverRotated => language
+            .pick("a rotação está ligada e ainda não aconteceu", "rotation is on and has not happened yet")
+            .to_owned(),
+    }
+}
+
+fn command(secret: &Secret, operation: &str) -> String {
+    format!("`aws secretsmanager {operation} --secret-id '{}'`", secret.name)
+}
+
+fn stage_command(secret: &Secret, stage: &str, change: &str) -> String {
+    format!(
+        "`aws secretsmanager update-secret-version-stage --secret-id '{}' --version-stage {stage} {change}`",
+        secret.name
+    )
+}
+
+/// How to give the secret a new value.
+fn rotate(secret: &Secret, language: Language) -> String {
+    let has_function = secret.facts.as_ref().is_some_and(|facts| facts.enabled && facts.function.is_some());
+    if has_function || secret.standard.rotator.is_some() {
+        return command(secret, "rotate-secret");
+    }
+    // No value on a command line, where it would stay in the shell's history.
+    format!(
+        "`aws secretsmanager put-secret-value --secret-id '{}' --secret-string file:///dev/stdin` {}",
+        secret.name,
+        language.pick(
+            "(nenhuma função o rotaciona: o valor novo vem de quem o emite)",
+            "(no function rotates it: the new value comes from whoever issues it)",
+        )
+    )
+}
+
+/// What to do next, with the command.
+pub(crate) fn next_step(secret: &Secret, finding: &Finding, language: Language) -> String {
+    let describe = command(secret, "describe-secret");
+    match finding {
+        Finding::Overdue { .. } | Finding::DueSoon { .. } => rotate(secret, language),
+        Finding::RotationLate { .. } => format!(
+            "{} {describe}; {} {}",
+            language.pick("ver o estado com", "see the state with"),
+            language.pick("se nada estiver em AWSPENDING, rotacionar:", "if nothing is AWSPENDING, rotate:"),
+            rotate(secret, language)
+        ),
+        Finding::StuckPending { pending, current, may_be_in_force, .. } => {
+            let clear = stage_command(secret, "AWSPENDING", &format!("--remove-from-version-id {pending}"));
+            if !*may_be_in_force {
+                return format!(
+                    "{} {clear} {} {}",
+                    language.pick("desfazer com", "clear it with"),
+                    language.pick("e rotacionar de novo:", "and rotate again:"),
+                    rotate(secret, language)
+                );
+            }
+            let restore = stage_command(
+                secret,
+                "AWSCURRENT",
+                &format!(
+                    "--move-to-version-id {pending} --remove-from-version-id {}",
+                    current.as_deref().unwrap_or("—")
+                ),
+            );
+            match language {
+                Language::Portuguese => format!(
+                    "*não* remover o AWSPENDING antes de ver com o psql qual senha entra: com um só usuário, a pendente pode ser a única. Se entra a do AWSCURRENT: {clear}. Se só a do AWSPENDING, torná-la a atual: {restore}. Um segredo que não é de banco se verifica no sistema que o aceita"
+                ),
+                Language::English => format!(
+                    "do *not* remove AWSPENDING before you have seen with psql which password logs in: with a single user the pending one may be the only one. If that of AWSCURRENT logs in: {clear}. If only that of AWSPENDING, make it the current one: {restore}. A secret that is no database's is tried at the system that takes it"
+                ),
+            }
+        }
+        Finding::InsufficientData { .. } => language
+            .pick(
+                "conferir a permissão (IAM, KMS) que o erro nomeia; a próxima auditoria verifica de novo",
+                "check the permission (IAM, KMS) that the error names; the next audit looks again",
+            )
+            .to_owned(),
+        Finding::Missing => language
+            .pick(
+                "criar o segredo, ou tirá-lo da política ou dos parâmetros da stack",
+                "create the secret, or take it out of the policy or the stack's parameters",
+            )
+            .to_owned(),
+        Finding::Empty => language
+            .pick(
+                "gravar o primeiro valor, ou apagar o segredo",
+                "store its first value, or delete the secret",
+            )
+            .to_owned(),
+        Finding::WidePolicy { .. } => format!(
+            "{} {}",
+            language.pick(
+                "ver a política e prender cada Allow com aws:PrincipalAccount ou aws:PrincipalOrgID:",
+                "read the policy and bind each Allow with aws:PrincipalAccount or aws:PrincipalOrgID:",
+            ),
+            command(secret, "get-resource-policy")
+        ),
+        Finding::RotationOff { .. } => format!(
+            "{} `aws secretsmanager rotate-secret --secret-id '{}' --no-rotate-immediately`",
+            language.pick(
+                "ligar de novo, sem trocar o valor agora:",
+                "switch it on again without changing the value now:"
+            ),
+            secret.name
+        ),
+        Finding::NoPolicy => language
+            .pick(
+                "acrescentar o segredo em rotation.secrets da política (parâmetro Policy)",
+                "add the secret to the policy's rotation.secrets (parameter Policy)",
+            )
+            .to_owned(),
+        Finding::Unused { .. } => format!(
+            "{} {}",
+            language.pick(
+                "se ninguém precisa dele, apagar (30 dias para voltar atrás):",
+                "if nobody needs it, delete it (30 days to undo):"
+            ),
+            command(secret, "delete-secret")
+        ),
+        Finding::NeverRotated => language
+            .pick(
+                "nada agora: a idade está no limite da política",
+                "nothing now: its age is within the policy",
+            )
+            .to_owned(),
+    }
+}
+
+/// The page of a finding that wakes somebody.
+pub(crate) fn page(settings: &Settings, secret: &Secret, finding: &Finding, now: Timestamp) -> Page {
+    let language = settings.language;
+    let (environment, kind) = (&settings.environment, finding.kind());
+    let next = language.pick("Próximo passo", "Next step");
+    let team = &secret.standard.responsible;
+    let who = language.pick("Responsável", "Responsible");
+    let backup = language.pick("backup", "backup");
+    let dedup_key = format!("rotation-audit/{}/{kind}", secret.name);
+    Page {
+        subject: format!("[{environment}] {kind}: {}", secret.name).chars().take(SUBJECT_LIMIT).collect(),
+        text: format!(
+            "{} ({environment}): {}.\n{next}: {}.\n{who}: {}, {backup}: {}.\n{dedup_key}",
+            secret.name,
+            sentence(secret, finding, now, language),
+            next_step(secret, finding, language),
+            team.primary,
+            team.backup,
+        ),
+        dedup_key,
+        secret: secret.name.clone(),
+    }
+}
+
+/// Title of a task.
+pub(crate) fn task_title(settings: &Settings, secret: &Secret, due: Timestamp) -> String {
+    let (verb, by) = match settings.language {
+        Language::Portuguese => ("Rotacionar", "até"),
+        Language::English => ("Rotate", "by"),
+    };
+    format!("{verb} {} ({}) {by} {}", secret.name, settings.environment, date(due))
+}
+
+/// Body of a task, without its marker. Names stand in code, so that none calls a person or a team of GitHub.
+pub(crate) fn task_body(settings: &Settings, secret: &Secret, due: Timestamp, now: Timestamp) -> String {
+    let language = settings.language;
+    let (project, environment) = (&settings.project, &settings.environment);
+    let team = &secret.standard.responsible;
+    let window = match (due > now, language) {
+        (true, Language::Portuguese) => format!("de {} a {}", date(now), date(due)),
+        (true, Language::English) => format!("from {} to {}", date(now), date(due)),
+        (false, Language::Portuguese) => format!("vencido desde {}: o quanto antes", date(due)),
+        (false, Language::English) => format!("overdue since {}: as soon as possible", date(due)),
+    };
+    let rotate = rotate(secret, language);
+    let state = format!(
+        "`aws secretsmanager describe-secret --secret-id '{}' --query VersionIdsToStages`",
+        secret.name
+    );
+    let deploy = format!(
+        "`aws ecs update-service --cluster {project}-{environment}-cluster --service {project}-{environment}-api --force-new-deployment`"
+    );
+    match language {
+        Language::Portuguese => format!(
+            "Segredo: `{}`\n\n- **Janela de execução:** {window}\n- **Responsável:** {}\n- **Backup:** {}\n\n## Passos\n\n- [ ] Avisar o canal de que a rotação vai começar.\n- [ ] Rotacionar: {rotate}\n- [ ] Conferir que AWSCURRENT mudou de versão e que nada ficou em AWSPENDING: {state}\n- [ ] Forçar um novo deployment, pois a aplicação só lê o segredo quando inicia: {deploy}\n- [ ] Smoke tests: `/health`, login, listagem de beneficiárias; tokens antigos recusados, quando é o JWT.\n- [ ] Registrar na planilha de rotação e no changelog de segurança.\n\nA auditoria fecha esta tarefa sozinha quando o segredo tiver outra versão atual.",
+            secret.name, team.primary, team.backup,
+        ),
+        Language::English => format!(
+            "Secret: `{}`\n\n- **Window:** {window}\n- **Responsible:** {}\n- **Backup:** {}\n\n## Steps\n\n- [ ] Tell the channel that the rotation begins.\n- [ ] Rotate: {rotate}\n- [ ] Check that AWSCURRENT is on another version and nothing is left AWSPENDING: {state}\n- [ ] Force a new deployment, since the application reads the secret only when it starts: {deploy}\n- [ ] Smoke tests: `/health`, login, list of beneficiaries; old tokens refused, for the JWT secret.\n- [ ] Enter it in the rotation sheet and the security changelog.\n\nThe audit closes this task by itself when the secret has another current version.",
+            secret.name, team.primary, team.backup,
+        ),
+    }
+}
+
+/// What is said in a task that is closed.
+pub(crate) fn task_done(language: Language, version: &str, now: Timestamp) -> String {
+    match language {
+        Language::Portuguese => {
+            format!("O segredo foi rotacionado: a versão atual é `{version}`, vista em {}.", time::local(now))
+        }
+        Language::English => {
+            format!(
+                "The secret was rotated: the current version is `{version}`, seen at {}.",
+                time::local(now)
+            )
+        }
+    }
+}
+
+/// What a run tells the channel.
+pub(crate) struct Summary<'a> {
+    /// Run id: the day.
+    pub run_id: &'a str,
+    /// The secrets that were seen, with what is wrong, worst first.
+    pub secrets: &'a [(Secret, Vec<Finding>)],
+    /// Keys of findings that the record before did not have.
+    pub new: &'a BTreeSet<String>,
+    /// Keys that only the record before has.
+    pub resolved: &'a BTreeSet<String>,
+    /// Whether everything is told, not only what changed.
+    pub is_weekly: bool,
+    /// Tasks that were opened, closed or could not be.
+    pub tasks: &'a [String],
+}
+
+/// The channel's message.
+pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>, now: Timestamp) -> Message {
+    let language = settings.language;
+    let all: Vec<_> = summary
+        .secrets
+        .iter()
+        .flat_map(|(secret, found)| found.iter().map(move |finding| (secret, finding)))
+        .collect();
+    let count = |kind: &str| all.iter().filter(|(_, finding)| finding.kind() == kind).count();
+    let what = match (language, summary.is_weekly) {
+        (Language::Portuguese, false) => "Auditoria de rotação",
+        (Language::Portuguese, true) => "Auditoria de rotação, resumo da semana",
+        (Language::English, false) => "Rotation audit",
+        (Language::English, true) => "Rotation audit, the week's summary",
+    };
+    let [overdue, due] = match language {
+        Language::Portuguese => ["vencido(s)", "a vencer"],
+        Language::English => ["overdue", "due soon"],
+    };
+    let title = format!(
+        "{what} ({}): {} {overdue}, {} {due}",
+        settings.environment,
+        count("Overdue"),
+        count("DueSoon")
+    );
+    let next = language.pick("Próximo passo", "Next step");
+    let is_told =
+        |secret: &Secret, finding: &Finding| summary.is_weekly || summary.new.contains(&key(secret, finding));
+    let mut lines: Vec<String> = all
+        .iter()
+        .filter(|(secret, finding)| is_told(secret, finding))
+        .map(|(secret, finding)| {
+            format!(
+                "*{}* `{}`: {}. {next}: {}.",
+                finding.kind(),
+                secret.name,
+                sentence(secret, finding, now, language),
+                next_step(secret, finding, language)
+            )
+        })
+        .collect();
+    let list =
+        |label: &str, keys: Vec<String>| (!keys.is_empty()).then(|| format!("{label} {}.", keys.join("; ")));
+    let still = all.iter().filter(|(secret, finding)| !is_told(secret, finding));
+    lines.extend(list(
+        language.pick("Continua:", "Still so:"),
+        still.map(|(secret, finding)| key(secret, finding)).collect(),
+    ));
+    lines.extend(list(language.pick("Resolvido:", "Resolved:"), summary.resolved.iter().cloned().collect()));
+    lines.extend(summary.tasks.iter().cloned());
+    if lines.is_empty() {
+        lines.push(
+            language
+                .pick("Todos os segredos estão dentro da política.", "Every secret is within the policy.")
+                .to_owned(),
+        );
+    }
+    let context = format!("{} · {} · {}", settings.function, summary.run_id, settings.code_version);
+    Message { title, lines, context }
+}
+
+/// The message of an audit that could not be done.
+pub(crate) fn failed(settings: &Settings, run_id: &str, error: &str, next_step: &str) -> Message {
+    let language = settings.language;
+    Message {
+        title: format!(
+            "{} ({})",
+            language.pick("A auditoria de rotação falhou", "The rotation audit failed"),
+            settings.environment
+        ),
+        lines: vec![
+            error.to_owned(),
+            format!("*{}*: {next_step}", language.pick("Próximo passo", "Next step")),
+        ],
+        context: format!("{} · {run_id} · {}", settings.function, settings.code_version),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::SignedDuration;
+    use shared::policy::Policy;
+
+    use super::*;
+    use crate::policy::{Facts, Rotator, standard};
+
+    fn now() -> Timestamp {
+        "2026-03-01T12:00:00Z".parse().unwrap()
+    }
+
+    fn settings(language: Language) -> Settings {
+        Settings {
+            function: "moveongs-dev-rotation-audit".to_owned(),
+            project: "moveongs".to_owned(),
+            environment: "dev".to_owned(),
+            code_version: "x".to_owned(),
+            language,
+            policy: "".parse().unwrap(),
+        }
+    }
+
+    fn secret() -> Secret {
+        let policy: Policy = "".parse().unwrap();
+        let made = now() - SignedDuration::from_hours(100 * 24);
+        Secret {
+            name: "/moveongs/dev/db".to_owned(),
+            standard: standard(&policy.rotation, "DATABASE_URL"),
+            facts: Some(Facts {
+                arn: String::new(),
+                created: None,
+                changed: None,
+                accessed: None,
+                rotated: None,
+                next: None,
+                enabled: true,
+                function: Some("arn".to_owned()),
+                labels: BTreeMap::from([("old".to_owned(), BTreeSet::from(["AWSCURRENT".to_owned()]))]),
+                made: Ok(BTreeMap::from([("old".to_owned(), made)])),
+                resource_policy: Ok(None),
+            }),
+        }
+    }
+
+    fn stuck(may_be_in_force: bool) -> Finding {
+        Finding::StuckPending {
+            pending: "new".to_owned(),
+            current: Some("old".to_owned()),
+            since: now(),
+            may_be_in_force,
+        }
+    }
+
+    #[test]
+    fn every_finding_is_told_with_its_next_step_in_both_languages() {
+        let reason = || "why".to_owned();
+        for (finding, part) in [
+            (Finding::Overdue { due: now() }, "rotate-secret --secret-id '/moveongs/dev/db'"),
+            (Finding::RotationLate { since: now() }, "describe-secret"),
+            (stuck(false), "--version-stage AWSPENDING --remove-from-version-id new"),
+            (Finding::InsufficientData { why: reason() }, "why"),
+            (Finding::Missing, ""),
+            (Finding::Empty, ""),
+            (Finding::WidePolicy { principal: reason() }, "get-resource-policy"),
+            (Finding::RotationOff { rotator: Rotator::Database }, "--no-rotate-immediately"),
+            (Finding::DueSoon { due: now() }, "rotate-secret"),
+            (Finding::NoPolicy, "rotation.secrets"),
+            (Finding::Unused { since: None }, "delete-secret"),
+            (Finding::NeverRotated, ""),
+        ] {
+            let [portuguese, english] = [Language::Portuguese, Language::English].map(|language| {
+                let secrets = [(secret(), vec![finding.clone()])];
+                let nothing = BTreeSet::new();
+                let told = Summary {
+                    run_id: "2026-03-01",
+                    secrets: &secrets,
+                    new: &BTreeSet::from([key(&secrets[0].0, &finding)]),
+                    resolved: &nothing,
+                    is_weekly: false,
+                    tasks: &[],
+                };
+                summary(&settings(language), &told, now()).text()
+            });
+            assert_ne!(portuguese, english);
+            for (text, next) in [(&portuguese, "Próximo passo"), (&english, "Next step")] {
+                for part in ["/moveongs/dev/db", finding.kind(), next, part] {
+                    assert!(text.contains(part), "{part} is not in: {text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_is_told_to_remove_a_password_that_may_be_the_only_one() {
+        for (language, warning) in [
+            (Language::Portuguese, "*não* remover o AWSPENDING antes"),
+            (Language::English, "do *not* remove AWSPENDING before"),
+        ] {
+            let text = page(&settings(language), &secret(), &stuck(true), now()).text;
+            for part in [
+                warning,
+                "psql",
+                "--remove-from-version-id new",
+                "--version-stage AWSCURRENT --move-to-version-id new --remove-from-version-id old",
+            ] {
+                assert!(text.contains(part), "{part} is not in: {text}");
+            }
+            assert!(text.find(warning) < text.find("--remove-from-version-id"));
+        }
+    }
+
+    #[test]
+    fn a_page_names_secret_kind_command_and_people_and_keeps_its_key() {
+        let overdue = Finding::Overdue { due: now() };
+        let page = |at| page(&settings(Language::Portuguese), &secret(), &overdue, at);
+        let first = page(now());
+        assert_eq!(first.dedup_key, "rotation-audit//moveongs/dev/db/Overdue");
+        assert_eq!(first.dedup_key, page(now() + SignedDuration::from_hours(24)).dedup_key);
+        for part in ["rotate-secret", "100 dias", "Squad Dados", "Squad Infra"] {
+            assert!(first.text.contains(part), "{}", first.text);
+        }
+        let long = Secret { name: "x".repeat(400), ..secret() };
+        let long = super::page(&settings(Language::English), &long, &overdue, now());
+        assert!(long.subject.len() < 100 && long.subject.is_ascii());
+    }
+
+    #[test]
+    fn a_task_has_window_people_and_steps() {
+        let due = now() + SignedDuration::from_hours(10 * 24);
+        for (language, parts) in [
+            (
+                Language::Portuguese,
+                ["Janela de execução", "de 2026-03-01 a 2026-03-11", "Squad Dados", "Passos"],
+            ),
+            (Language::English, ["Window", "from 2026-03-01 to 2026-03-11", "Squad Dados", "Steps"]),
+        ] {
+            let body = task_body(&settings(language), &secret(), due, now());
+            for part in parts.into_iter().chain(["rotate-secret", "force-new-deployment"]) {
+                assert!(body.contains(part), "{part} is not in: {body}");
+            }
+        }
+        let late = task_body(&settings(Language::Portuguese), &secret(), now(), now());
+        assert!(late.contains("vencido desde 2026-03-01: o quanto antes"));
+    }
+
+    #[test]
+    fn a_records_line_begins_with_its_key() {
+        let finding = Finding::InsufficientData { why: "a: b".to_owned() };
+        let line = line(&secret(), &finding, now());
+        assert_eq!(key_of(&line), "InsufficientData /moveongs/dev/db");
+        assert_eq!(key_of(&line), key(&secret(), &finding));
+    }
+}

@@ -1,0 +1,256 @@
+//! The function against the wire protocols of AWS: real SDK, real signing, recorded answers. The board and the channel are
+//! tested on the local cloud.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use rotation_audit::{App, AuditError, Report, handle};
+use serde_json::{Value, json};
+use shared::env::{Env, EnvError};
+use shared::lambda::Invocation;
+
+const EVENT: &str = include_str!("../../../../events/rotation-audit/daily.json");
+/// A Tuesday.
+const NOW: &str = "2026-03-03T12:00:00Z";
+const ARN: &str = "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveongs/dev/jwt-a1B2c3";
+
+const NO_OBJECT: &str = "<ListBucketResult></ListBucketResult>";
+const NO_POLICY: &str = "{}";
+/// Made ten days before.
+const VERSIONS: &str =
+    r#"{"Versions": [{"VersionId": "v1", "VersionStages": ["AWSCURRENT"], "CreatedDate": 1771675200}]}"#;
+/// Made 2025-11-01.
+const OLD_VERSIONS: &str =
+    r#"{"Versions": [{"VersionId": "v1", "VersionStages": ["AWSCURRENT"], "CreatedDate": 1761998400}]}"#;
+
+/// A page of secrets: another environment's, and at the end this one's.
+fn listed(token: Option<&str>) -> String {
+    let other = json!({"Name": "other", "ARN": "arn:other", "Tags": [{"Key": "Project", "Value": "moveongs"},
+        {"Key": "Environment", "Value": "prod"}]});
+    let jwt = json!({"Name": "/moveongs/dev/jwt", "ARN": ARN, "RotationEnabled": true, "LastRotatedDate": 1771675200,
+        "LastAccessedDate": 1772409600, "NextRotationDate": 1779451200,
+        "RotationLambdaARN": "arn:aws:lambda:us-east-1:123456789012:function:moveongs-dev-rotate-random",
+        "SecretVersionsToStages": {"v1": ["AWSCURRENT"]}});
+    match token {
+        Some(token) => json!({"SecretList": [other], "NextToken": token}).to_string(),
+        None => json!({"SecretList": [jwt]}).to_string(),
+    }
+}
+
+/// A client that gives the answers in order and keeps the requests; a body with an error type is a 400.
+fn replies(bodies: &[&str]) -> StaticReplayClient {
+    let event = |body: &&str| {
+        let status = if body.contains("__type") { 400 } else { 200 };
+        let answer = http::Response::builder().status(status).body(SdkBody::from(*body)).unwrap();
+        ReplayEvent::new(http::Request::new(SdkBody::empty()), answer)
+    };
+    StaticReplayClient::new(bodies.iter().map(event).collect())
+}
+
+fn app_with(wire: &StaticReplayClient, more: &[(&str, &str)]) -> Result<App, EnvError> {
+    let credentials = Credentials::new("key", "secret", None, None, "test");
+    let aws = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .http_client(wire.clone())
+        .build();
+    let settings = |name: &str| {
+        if let Some((_, value)) = more.iter().find(|(given, _)| *given == name) {
+            return Some((*value).to_owned());
+        }
+        let value = match name {
+            "JWT_SECRET_NAME" => "/moveongs/dev/jwt",
+            "PROJECT" => "moveongs",
+            "ENVIRONMENT" => "dev",
+            "MESSAGE_LANGUAGE" => "pt-BR",
+            // Nothing listens there.
+            "SLACK_API_URL" => "http://127.0.0.1:1/api",
+            "PAGING_TOPIC_ARN" => "arn:aws:sns:us-east-1:123456789012:moveongs-dev-paging",
+            "POLICY" | "WEBHOOK_SECRET_NAME" | "DATABASE_SECRET_NAME" => return None,
+            name if name.starts_with("GITHUB_") => return None,
+            _ => "x",
+        };
+        Some(value.to_owned())
+    };
+    App::new(&Env::new(&settings), &aws)
+}
+
+async fn audit(wire: &StaticReplayClient, now: &str) -> Result<Report, AuditError> {
+    let app = app_with(wire, &[]).unwrap_or_else(|error| panic!("{error}"));
+    let event = serde_json::from_str(EVENT).unwrap();
+    handle(&app, event, &Invocation::new(now.parse().unwrap(), Duration::from_secs(240))).await
+}
+
+/// What each request is: the operation of a JSON service, the action of a form, else method and path.
+fn operation(request: &HttpRequest) -> String {
+    if let Some(target) = request.headers().get("x-amz-target") {
+        return target.rsplit('.').next().unwrap().to_owned();
+    }
+    let body = request.body().bytes().unwrap_or_default();
+    if let Some(form) = std::str::from_utf8(body).ok().and_then(|body| body.strip_prefix("Action=")) {
+        return form.split('&').next().unwrap().to_owned();
+    }
+    let path = request.uri().split(".com").nth(1).unwrap_or_default();
+    format!("{} {}", request.method(), path.split(['?', '&']).next().unwrap_or_default())
+}
+
+fn operations(wire: &StaticReplayClient) -> Vec<String> {
+    wire.actual_requests().map(operation).collect()
+}
+
+fn body(wire: &StaticReplayClient, place: usize) -> Value {
+    serde_json::from_slice(wire.actual_requests().nth(place).unwrap().body().bytes().unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_quiet_day_reads_no_value_says_nothing_and_leaves_its_record() {
+    let pages = [listed(Some("more")), listed(None)];
+    let wire = replies(&[&pages[0], &pages[1], VERSIONS, NO_POLICY, NO_OBJECT, NO_OBJECT, NO_OBJECT, "", ""]);
+    let report = audit(&wire, NOW).await.unwrap();
+    assert_eq!((report.run_id.as_str(), report.result), ("2026-03-03", "succeeded"));
+    let [row] = report.secrets.as_slice() else { panic!("{:?}", report.secrets) };
+    assert_eq!(
+        (row.name.as_str(), row.age_days, row.max_age_days),
+        ("/moveongs/dev/jwt", Some(10), Some(90))
+    );
+    assert!(row.findings.is_empty(), "{:?}", row.findings);
+
+    let operations = operations(&wire);
+    assert_eq!(operations[..4], ["ListSecrets", "ListSecrets", "ListSecretVersionIds", "GetResourcePolicy"]);
+    assert!(operations[4..7].iter().all(|each| each.starts_with("GET ")), "{operations:?}");
+    assert_eq!(operations.len(), 9, "{operations:?}");
+    assert_eq!(body(&wire, 1)["NextToken"], "more");
+    assert_eq!(body(&wire, 2), json!({"SecretId": ARN, "IncludeDeprecated": true}));
+    let record = body(&wire, 8);
+    assert_eq!((&record["run_id"], &record["channel"]), (&json!("2026-03-03"), &json!("nothing to tell")));
+    assert_eq!((&record["result"], &record["findings"]), (&json!("succeeded"), &json!([])));
+}
+
+#[tokio::test]
+async fn on_mondays_the_channel_is_told_that_all_is_well() {
+    let page = listed(None);
+    let token = r#"{"SecretString": "xoxb-1"}"#;
+    let wire = replies(&[&page, VERSIONS, NO_POLICY, NO_OBJECT, NO_OBJECT, NO_OBJECT, token, "", ""]);
+    audit(&wire, "2026-03-02T12:00:00Z").await.unwrap();
+    assert_eq!(operations(&wire)[6], "GetSecretValue");
+    assert_eq!(body(&wire, 6), json!({"SecretId": "x"}));
+    // Half past midnight in UTC it is Sunday in São Paulo still.
+    let wire = replies(&[&page, VERSIONS, NO_POLICY, NO_OBJECT, NO_OBJECT, NO_OBJECT, "", ""]);
+    let report = audit(&wire, "2026-03-02T00:30:00Z").await.unwrap();
+    assert_eq!(report.run_id, "2026-03-01");
+    assert_eq!(operations(&wire).len(), 8);
+}
+
+#[tokio::test]
+async fn an_overdue_secret_is_paged_before_anything_else_and_then_noted() {
+    let page = listed(None);
+    let published =
+        "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
+    let token = r#"{"SecretString": "xoxb-1"}"#;
+    let wire = replies(&[
+        &page,
+        OLD_VERSIONS,
+        NO_POLICY,
+        NO_OBJECT,
+        published,
+        "",
+        NO_OBJECT,
+        NO_OBJECT,
+        NO_OBJECT,
+        token,
+        "",
+        "",
+    ]);
+    let report = audit(&wire, NOW).await.unwrap();
+    assert_eq!(
+        (report.result, report.paged.as_slice()),
+        ("failed", ["rotation-audit//moveongs/dev/jwt/Overdue".to_owned()].as_slice())
+    );
+    let operations = operations(&wire);
+    assert_eq!(operations[4], "Publish");
+    assert!(operations[5].starts_with("PUT "), "{operations:?}");
+    let publish = wire.actual_requests().nth(4).unwrap();
+    let form = String::from_utf8(publish.body().bytes().unwrap().to_vec()).unwrap();
+    for part in
+        ["TopicArn=arn%3Aaws%3Asns", "dedup_key", "rotation-audit%2F%2Fmoveongs%2Fdev%2Fjwt%2FOverdue"]
+    {
+        assert!(form.contains(part), "{part} is not in {form}");
+    }
+    let note = wire.actual_requests().nth(5).unwrap();
+    assert_eq!(note.headers().get("if-none-match"), Some("*"));
+}
+
+#[tokio::test]
+async fn only_what_changed_since_the_record_before_is_told() {
+    let (page, key) = (listed(None), "evidence/rotation-audit/9999999998.json");
+    let object = format!("<ListBucketResult><Contents><Key>{key}</Key></Contents></ListBucketResult>");
+    let before = |findings: &[&str]| {
+        json!({"run_id": "2026-03-02", "channel": "sent", "findings": findings}).to_string()
+    };
+    let token = r#"{"SecretString": "xoxb-1"}"#;
+    let published =
+        "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
+    for (versions, known, is_told) in [
+        (VERSIONS, [].as_slice(), false),
+        // What was there is no more.
+        (VERSIONS, &["Overdue /moveongs/dev/jwt: overdue since 2026-02-01"], true),
+        // Still so, in other words than the day before.
+        (OLD_VERSIONS, &["Overdue /moveongs/dev/jwt: overdue since 2026-02-01"], false),
+        // Worse than the day before.
+        (OLD_VERSIONS, &["DueSoon /moveongs/dev/jwt: due by 2026-03-02"], true),
+    ] {
+        let known = before(known);
+        let mut answers = vec![page.as_str(), versions, NO_POLICY];
+        if versions == OLD_VERSIONS {
+            answers.extend([NO_OBJECT, published, ""]);
+        }
+        answers.extend([NO_OBJECT, &object, &known, &object, &known]);
+        if is_told {
+            answers.push(token);
+        }
+        answers.extend(["", ""]);
+        let wire = replies(&answers);
+        audit(&wire, NOW).await.unwrap();
+        let operations = operations(&wire);
+        assert_eq!(operations.len(), answers.len(), "{operations:?}");
+        assert_eq!(operations.contains(&"GetSecretValue".to_owned()), is_told, "{known}: {operations:?}");
+        assert_eq!(body(&wire, answers.len() - 1)["sequence"], 2);
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_is_refused_is_a_failure_and_no_empty_inventory() {
+    let denied = r#"{"__type": "AccessDeniedException", "Message": "no"}"#;
+    let token = r#"{"SecretString": "xoxb-1"}"#;
+    let wire = replies(&[denied, NO_OBJECT, NO_OBJECT, token, "", ""]);
+    let error = audit(&wire, NOW).await.unwrap_err();
+    assert!(
+        matches!(&error, AuditError::SecretsManager(call) if call.operation == "secretsmanager:ListSecrets")
+    );
+    let record = body(&wire, 5);
+    assert_eq!(
+        (&record["run_id"], &record["result"]),
+        (&json!("2026-03-03/SecretsManagerCall"), &json!("failed"))
+    );
+}
+
+#[test]
+fn a_wrong_deployment_names_the_setting() {
+    let wire = replies(&[]);
+    let board = [("GITHUB_REPOSITORY", "o/n"), ("GITHUB_API_URL", "https://api.example")];
+    let refused = |more: &[(&str, &str)]| app_with(&wire, more).err().map(|error| error.to_string());
+    assert_eq!(
+        refused(&board).as_deref(),
+        Some("environment variable GITHUB_SECRET_NAME is missing: set it in template.yaml")
+    );
+    let open =
+        [("GITHUB_REPOSITORY", "o/n"), ("GITHUB_API_URL", "http://api.example"), ("GITHUB_SECRET_NAME", "s")];
+    assert!(refused(&open).unwrap().contains("GITHUB_API_URL is invalid: expected an https:// address"));
+    assert_eq!(refused(&[]), None);
+}

@@ -1,0 +1,48 @@
+//! What every function is told by the template.
+
+use crate::env::{Env, EnvError};
+use crate::language::Language;
+use crate::policy::{Policy, PolicyError};
+
+/// The settings of every function; `template.yaml` sets every one.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The function's own name. `AWS_LAMBDA_FUNCTION_NAME`, set by Lambda.
+    pub function: String,
+    /// Project of the stack. `PROJECT`.
+    pub project: String,
+    /// Environment of the stack: dev, staging or prod. `ENVIRONMENT`.
+    pub environment: String,
+    /// Commit that the code was built from. `CODE_VERSION`.
+    pub code_version: String,
+    /// Language of messages. `MESSAGE_LANGUAGE`: `pt-BR` or `en`.
+    pub language: Language,
+    /// The policy. `POLICY` overrides its defaults; may be empty.
+    pub policy: Policy,
+}
+
+impl Settings {
+    /// Reads the settings once, at cold start.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError`] for the first variable that is missing or malformed, so that a bad deployment fails in its init
+    /// phase and not in the middle of a procedure.
+    pub fn from_env(env: &Env<'_>) -> Result<Self, EnvError> {
+        let policy = match env.optional("POLICY")? {
+            Some(policy) => policy,
+            None => "".parse().map_err(|error: PolicyError| EnvError::Invalid {
+                name: "POLICY",
+                reason: error.to_string(),
+            })?,
+        };
+        Ok(Self {
+            function: env.required("AWS_LAMBDA_FUNCTION_NAME")?,
+            project: env.required("PROJECT")?,
+            environment: env.required("ENVIRONMENT")?,
+            code_version: env.required("CODE_VERSION")?,
+            language: env.required("MESSAGE_LANGUAGE")?,
+            policy,
+        })
+    }
+}

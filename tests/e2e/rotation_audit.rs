@@ -1,0 +1,647 @@
+//! `rotation-audit` against the local cloud: every kind of finding from a real state of a secret, the page, the task, the
+//! message and the record of each, what fails, and what a crash leaves.
+//!
+//! The audit sees the whole account, and has one record a day: a test begins with an empty chain and an empty board.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_secretsmanager::types::Tag;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::cloud::{self, Cloud, EVIDENCE, eventually};
+use crate::matrix;
+
+const JWT: &str = "/moveongs/dev/jwt";
+const WEBHOOK: &str = "moveongs-dev-notifications-webhook";
+const DATABASE: &str = "/moveongs/dev/db";
+/// Prefix of the secrets that a test makes.
+const OWN: &str = "/moveongs/dev/audit/";
+const QUEUE: &str = "rotation-audit-pages";
+const DAY: i64 = 86_400;
+const HOUR: i64 = 3_600;
+
+struct World {
+    cloud: Cloud,
+    /// Pages that came before.
+    pages: usize,
+}
+
+impl World {
+    /// No record, no note, no issue, no fault; the application's secrets as after a rotation today.
+    async fn fresh() -> Self {
+        let cloud = Cloud::connect("rotation-audit").await;
+        let world = Self { pages: 0, cloud };
+        world.cloud.calm().await;
+        world.forget().await;
+        world.cloud.admin(Method::DELETE, "github/issues", None).await;
+        world.board(json!({"issues": true, "may_write": true, "may_label": true, "remaining": -1})).await;
+        let mut pages = world.cloud.secrets.list_secrets().into_paginator().send();
+        while let Some(page) = pages.next().await {
+            for secret in page.unwrap().secret_list() {
+                if secret.name().unwrap().starts_with(OWN) {
+                    let gone = world.cloud.secrets.delete_secret().secret_id(secret.arn().unwrap());
+                    gone.force_delete_without_recovery(true).send().await.unwrap();
+                }
+            }
+        }
+        for secret in [JWT, WEBHOOK, DATABASE] {
+            let dates = json!({"AWSCURRENT": 0, "created": 0, "changed": 0, "accessed": 0, "rotated": 0, "next": -90 * DAY});
+            world.dates(secret, dates).await;
+        }
+        Self { pages: world.listen().await, ..world }
+    }
+
+    /// Hides every object of the function. Only the account's root can, which is above the bucket's policy here.
+    async fn forget(&self) {
+        for kind in ["evidence", "runs"] {
+            for key in self.keys(&format!("{kind}/rotation-audit/")).await {
+                self.cloud.s3.delete_object().bucket(EVIDENCE).key(key).send().await.unwrap();
+            }
+        }
+    }
+
+    async fn keys(&self, prefix: &str) -> Vec<String> {
+        let pages = self.cloud.s3.list_objects_v2().bucket(EVIDENCE).prefix(prefix);
+        let mut pages = pages.into_paginator().send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await {
+            keys.extend(page.unwrap().contents().iter().map(|object| object.key().unwrap().to_owned()));
+        }
+        keys
+    }
+
+    /// Subscribes a queue to the paging topic, and counts what is in it.
+    async fn listen(&self) -> usize {
+        let topic = "arn:aws:sns:us-east-1:000000000000:moveongs-dev-paging";
+        let arn = format!("arn:aws:sqs:us-east-1:000000000000:{QUEUE}");
+        let policy = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}});
+        let policy = policy.to_string();
+        let queue = [
+            ("Version", "2012-11-05"),
+            ("QueueName", QUEUE),
+            ("Attribute.1.Name", "Policy"),
+            ("Attribute.1.Value", &policy),
+        ];
+        self.cloud.query("sqs", "CreateQueue", &queue).await;
+        let subscription =
+            [("Version", "2010-03-31"), ("TopicArn", topic), ("Protocol", "sqs"), ("Endpoint", &arn)];
+        self.cloud.query("sns", "Subscribe", &subscription).await;
+        self.cloud.queued(QUEUE).await.len()
+    }
+
+    async fn dates(&self, secret: &str, seconds_ago: Value) {
+        let body = json!({"secret": secret, "seconds_ago": seconds_ago});
+        self.cloud.admin(Method::POST, "secrets/dates", Some(body)).await;
+    }
+
+    async fn board(&self, config: Value) {
+        self.cloud.admin(Method::POST, "github/config", Some(config)).await;
+    }
+
+    /// A secret with this environment's tags.
+    async fn tagged(&self, name: &str) -> String {
+        let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+        let made = self.cloud.secrets.create_secret().name(format!("{OWN}{name}"));
+        let made = made.secret_string("a value of the audit's tests");
+        let made = made.tags(tag("Project", "moveongs")).tags(tag("Environment", "dev"));
+        made.send().await.unwrap().name.unwrap()
+    }
+
+    async fn current(&self, secret: &str) -> String {
+        let described = self.cloud.secrets.describe_secret().secret_id(secret).send().await.unwrap();
+        let versions = described.version_ids_to_stages.unwrap();
+        let current =
+            versions.into_iter().find(|(_, labels)| labels.iter().any(|label| label == "AWSCURRENT"));
+        current.unwrap().0
+    }
+
+    async fn marker(&self, secret: &str) -> String {
+        format!("<!-- governance:rotation:{secret}:{} -->", self.current(secret).await)
+    }
+
+    /// Invokes the function as the schedule does; the event holds nothing that it reads.
+    async fn audit(&self) -> Value {
+        let report = self.cloud.invoke(json!({})).await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(report["run_id"], today());
+        report
+    }
+
+    /// Kinds of what the audit finds of one secret.
+    async fn findings(&self, secret: &str) -> Vec<String> {
+        findings(&self.audit().await, secret)
+    }
+
+    async fn issues(&self) -> Vec<Value> {
+        let issues = self.cloud.admin(Method::GET, "github/issues", None).await;
+        issues["issues"].as_array().unwrap().clone()
+    }
+
+    /// The issues with a text in their body.
+    async fn issues_with(&self, text: &str) -> Vec<Value> {
+        let mut issues = self.issues().await;
+        issues.retain(|issue| issue["body"].as_str().is_some_and(|body| body.contains(text)));
+        issues
+    }
+
+    /// What was published about a finding since this world began.
+    async fn pages(&self, secret: &str, kind: &str) -> Vec<Value> {
+        let key = format!("rotation-audit/{secret}/{kind}");
+        let all = self.cloud.queued(QUEUE).await.into_iter().skip(self.pages);
+        all.filter(|page| page["MessageAttributes"]["dedup_key"]["Value"] == key.as_str()).collect()
+    }
+
+    /// The day's record, which is the only one that is not of a failure.
+    async fn record(&self) -> Value {
+        let records = self.cloud.evidence("rotation-audit").await;
+        let mut of_today = records.into_iter().filter(|(_, record)| record["run_id"] == today());
+        let record = of_today.next().expect("no record").1;
+        assert!(of_today.next().is_none(), "two records of one day");
+        record
+    }
+
+    /// Makes a place that was taken and whose issue was not opened look as if the run that took it were long dead.
+    async fn abandon(&self, marker: &str) {
+        let key = format!("runs/rotation-audit/{}.json", cloud::sha256(marker.as_bytes()));
+        let Some(mut place) = self.cloud.json(&key).await else { return };
+        place["taken"] = json!("2026-01-01T00:00:00Z");
+        let body = ByteStream::from(place.to_string().into_bytes());
+        self.cloud.s3.put_object().bucket(EVIDENCE).key(key).body(body).send().await.unwrap();
+    }
+
+    /// Rotates a secret for real.
+    async fn rotate(&self, secret: &str) {
+        self.cloud.secrets.rotate_secret().secret_id(secret).send().await.unwrap();
+        eventually("the rotation", async || {
+            let rotation = self.cloud.admin(Method::GET, &format!("rotations?secret={secret}"), None).await;
+            (rotation["state"] == "succeeded").then_some(())
+        })
+        .await;
+    }
+
+    async fn overdue(&self, secret: &str) {
+        self.dates(secret, json!({"AWSCURRENT": 190 * DAY})).await;
+    }
+
+    async fn due(&self, secret: &str) {
+        self.dates(secret, json!({"AWSCURRENT": 170 * DAY})).await;
+    }
+}
+
+fn findings(report: &Value, secret: &str) -> Vec<String> {
+    let rows = report["secrets"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["name"] == secret).unwrap_or_else(|| panic!("{secret}: {report}"));
+    row["findings"].as_array().unwrap().iter().map(|kind| kind.as_str().unwrap().to_owned()).collect()
+}
+
+/// The day in São Paulo, which has had one offset since 2019.
+fn today() -> String {
+    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let days = i64::try_from(seconds).unwrap() - 3 * HOUR;
+    let days = days.div_euclid(DAY) + 719_468;
+    // Days to a civil date, as in Howard Hinnant's chrono-compatible algorithms.
+    let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[tokio::test]
+async fn a_secret_that_is_well_has_no_finding() {
+    let world = World::fresh().await;
+    let report = world.audit().await;
+    assert_eq!(findings(&report, JWT), [""; 0], "{report}");
+    assert_eq!(report["result"], "succeeded", "{report}");
+    // Others' secrets are none of this environment's.
+    let rows = report["secrets"].as_array().unwrap();
+    assert!(!rows.iter().any(|row| row["name"] == "/moveongs/dev/slack"), "{report}");
+    let record = world.record().await;
+    assert_eq!((&record["result"], &record["procedure"]), (&json!("succeeded"), &json!("rotation-audit")));
+    assert_eq!(world.issues().await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn ages_and_dates_are_found() {
+    let world = World::fresh().await;
+    for (secret, dates, expected) in [
+        (WEBHOOK, json!({"AWSCURRENT": 165 * DAY}), [].as_slice()),
+        (WEBHOOK, json!({"AWSCURRENT": 167 * DAY}), &["DueSoon"]),
+        // A tag moves the date of the last change, not the age.
+        (WEBHOOK, json!({"AWSCURRENT": 190 * DAY, "changed": 0}), &["Overdue"]),
+        (WEBHOOK, json!({"AWSCURRENT": 0, "next": 23 * HOUR}), &[]),
+        (WEBHOOK, json!({"next": 25 * HOUR}), &["RotationLate"]),
+        (WEBHOOK, json!({"next": -DAY, "rotated": null}), &["NeverRotated"]),
+        (WEBHOOK, json!({"rotated": 0, "accessed": 89 * DAY}), &[]),
+        (WEBHOOK, json!({"accessed": 92 * DAY}), &["Unused"]),
+        (WEBHOOK, json!({"accessed": null, "created": 91 * DAY}), &["Unused"]),
+        (DATABASE, json!({"AWSCURRENT": 100 * DAY}), &["Overdue"]),
+    ] {
+        world.dates(secret, dates.clone()).await;
+        assert_eq!(world.findings(secret).await, expected, "{dates}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_off_wide_or_unknown_is_found() {
+    let world = World::fresh().await;
+    let secrets = &world.cloud.secrets;
+    let tagged = world.tagged("reports").await;
+    assert_eq!(world.findings(&tagged).await, ["NoPolicy"]);
+    let wide = |principal: &str| {
+        json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": {"AWS": principal},
+            "Action": "secretsmanager:GetSecretValue", "Resource": "*"}]})
+        .to_string()
+    };
+    let put = secrets.put_resource_policy().secret_id(&tagged);
+    put.clone().resource_policy(wide("arn:aws:iam::210987654321:root")).send().await.unwrap();
+    assert_eq!(world.findings(&tagged).await, ["WidePolicy", "NoPolicy"]);
+    put.resource_policy(wide("arn:aws:iam::000000000000:root")).send().await.unwrap();
+    assert_eq!(world.findings(&tagged).await, ["NoPolicy"]);
+
+    secrets.cancel_rotate_secret().secret_id(WEBHOOK).send().await.unwrap();
+    assert_eq!(world.findings(WEBHOOK).await, ["RotationOff"]);
+    secrets.rotate_secret().secret_id(WEBHOOK).rotate_immediately(false).send().await.unwrap();
+    eventually("the test of the set-up", async || {
+        let rotation = world.cloud.admin(Method::GET, &format!("rotations?secret={WEBHOOK}"), None).await;
+        (rotation["state"] == "tested").then_some(())
+    })
+    .await;
+
+    secrets.delete_secret().secret_id(WEBHOOK).recovery_window_in_days(7).send().await.unwrap();
+    let report = world.audit().await;
+    assert_eq!(findings(&report, WEBHOOK), ["Missing"]);
+    assert_eq!(report["result"], "failed");
+    secrets.restore_secret().secret_id(WEBHOOK).send().await.unwrap();
+
+    let empty = secrets.create_secret().name(format!("{OWN}empty"));
+    let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+    let empty = empty.tags(tag("Project", "moveongs")).tags(tag("Environment", "dev"));
+    let empty = empty.send().await.unwrap().name.unwrap();
+    assert_eq!(world.findings(&empty).await, ["Empty", "NoPolicy"]);
+}
+
+#[tokio::test]
+async fn a_stuck_rotation_is_paged_with_the_cure_that_loses_no_password() {
+    let world = World::fresh().await;
+    for (secret, careful) in [(WEBHOOK, false), (DATABASE, true)] {
+        let put = world.cloud.secrets.put_secret_value().secret_id(secret).version_stages("AWSPENDING");
+        let pending =
+            put.secret_string("pending in the audit's test").send().await.unwrap().version_id.unwrap();
+        world.dates(secret, json!({"AWSPENDING": 23 * HOUR})).await;
+        assert_eq!(world.findings(secret).await, [""; 0]);
+        world.dates(secret, json!({"AWSPENDING": 25 * HOUR})).await;
+        assert_eq!(world.findings(secret).await, ["StuckPending"]);
+        let page = eventually("the page", async || world.pages(secret, "StuckPending").await.pop()).await;
+        let text = page["Message"].as_str().unwrap();
+        let clear = format!("--version-stage AWSPENDING --remove-from-version-id {pending}");
+        let restore = format!("--version-stage AWSCURRENT --move-to-version-id {pending}");
+        assert!(text.contains(&clear), "{text}");
+        assert_eq!(text.contains("*não* remover o AWSPENDING antes"), careful, "{text}");
+        assert_eq!(text.contains(&restore), careful, "{text}");
+        // The cure works.
+        let cure = world.cloud.secrets.update_secret_version_stage().secret_id(secret);
+        cure.version_stage("AWSPENDING").remove_from_version_id(&pending).send().await.unwrap();
+        assert_eq!(world.findings(secret).await, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn an_overdue_secret_is_paged_once_a_day_told_and_recorded() {
+    let world = World::fresh().await;
+    world.overdue(WEBHOOK).await;
+    let before = world.cloud.last_call().await;
+    let report = world.audit().await;
+    assert_eq!(report["result"], "failed");
+    assert_eq!(report["paged"], json!([format!("rotation-audit/{WEBHOOK}/Overdue")]));
+    let page = eventually("the page", async || world.pages(WEBHOOK, "Overdue").await.pop()).await;
+    assert_eq!(page["Subject"], format!("[dev] Overdue: {WEBHOOK}"));
+    let text = page["Message"].as_str().unwrap();
+    for part in ["190 dias", "rotate-secret --secret-id", "Squad Infra", "Squad Security"] {
+        assert!(text.contains(part), "{text}");
+    }
+    let calls: BTreeSet<_> = world.cloud.calls(before).await.0.into_iter().collect();
+    let expected = [
+        "github:GET /issues",
+        "github:POST /issues",
+        "s3:GetObject",
+        "s3:ListObjectsV2",
+        "s3:PutObject",
+        "secretsmanager:GetResourcePolicy",
+        "secretsmanager:GetSecretValue",
+        "secretsmanager:ListSecretVersionIds",
+        "secretsmanager:ListSecrets",
+        "slack:chat.postMessage",
+        "sns:Publish",
+    ];
+    assert!(calls.iter().all(|call| expected.contains(&call.as_str())), "{calls:?}");
+
+    let record = world.record().await;
+    assert_eq!(record["channel"], "sent");
+    let lines = record["findings"].to_string();
+    assert!(lines.contains(&format!("Overdue {WEBHOOK}: overdue since ")), "{lines}");
+    let told = world.cloud.messages(WEBHOOK).await;
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("Auditoria de rotação") && told[0].contains("Próximo passo"), "{}", told[0]);
+
+    // The same event again, and one more: the same world.
+    let (evidence, issues) = (world.keys("evidence/rotation-audit/").await, world.issues().await);
+    for _ in 0..2 {
+        let again = world.audit().await;
+        assert_eq!((&again["paged"], &again["opened"]), (&json!([]), &json!([])));
+    }
+    assert_eq!(world.keys("evidence/rotation-audit/").await, evidence);
+    assert_eq!(world.issues().await, issues);
+    assert_eq!(world.pages(WEBHOOK, "Overdue").await.len(), 1);
+    assert_eq!(world.cloud.messages("Auditoria de rotação").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_task_is_opened_once_and_closed_by_the_rotation() {
+    let world = World::fresh().await;
+    world.due(WEBHOOK).await;
+    // A hundred others with the label, so that the marker stands on the second page.
+    for number in 0..100 {
+        let other =
+            json!({"title": format!("other {number}"), "labels": ["governance-rotation"], "state": "closed"});
+        world.cloud.admin(Method::POST, "github/issues", Some(other)).await;
+    }
+    let marker = world.marker(WEBHOOK).await;
+    let report = world.audit().await;
+    assert_eq!(report["result"], "succeeded", "due is not overdue: {report}");
+    let issue = world.issues_with(&marker).await.pop().unwrap();
+    assert_eq!(report["opened"], json!([issue["number"]]));
+    assert_eq!(issue["labels"], json!(["governance-rotation"]));
+    assert!(issue["title"].as_str().unwrap().starts_with(&format!("Rotacionar {WEBHOOK} (dev) até ")));
+    let body = issue["body"].as_str().unwrap();
+    for part in ["Janela de execução", "Squad Infra", "Squad Security", "rotate-secret", "/health"] {
+        assert!(body.contains(part), "{body}");
+    }
+    for _ in 0..2 {
+        assert_eq!(world.audit().await["opened"], json!([]));
+    }
+    assert_eq!(world.pages(WEBHOOK, "DueSoon").await.len(), 0);
+
+    world.rotate(WEBHOOK).await;
+    let report = world.audit().await;
+    assert_eq!(report["closed"], json!([issue["number"]]), "{report}");
+    let closed = world.issues_with(&marker).await.pop().unwrap();
+    assert_eq!((&closed["state"], &closed["state_reason"]), (&json!("closed"), &json!("completed")));
+    let comments = closed["comments"].as_array().unwrap();
+    assert_eq!(comments.len(), 1);
+    assert!(comments[0].as_str().unwrap().contains(&world.current(WEBHOOK).await));
+    assert_eq!(world.audit().await["closed"], json!([]));
+    // The next version has a task of its own.
+    world.due(WEBHOOK).await;
+    assert_eq!(world.audit().await["opened"].as_array().unwrap().len(), 1);
+    assert_eq!(world.issues_with(&format!("rotation:{WEBHOOK}:")).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_task_that_a_person_closed_or_unlabelled_is_not_opened_again() {
+    let world = World::fresh().await;
+    world.due(WEBHOOK).await;
+    let marker = world.marker(WEBHOOK).await;
+    let closed =
+        json!({"title": "by hand", "body": marker, "labels": ["governance-rotation"], "state": "closed"});
+    world.cloud.admin(Method::POST, "github/issues", Some(closed)).await;
+    assert_eq!(world.audit().await["opened"], json!([]));
+
+    world.cloud.admin(Method::DELETE, "github/issues", None).await;
+    world.forget().await;
+    // The token's owner may not set labels, and GitHub drops them without a word.
+    world.board(json!({"may_label": false})).await;
+    let report = world.audit().await;
+    assert_eq!(report["opened"], json!([]));
+    let record = world.record().await;
+    assert!(record["steps"].to_string().contains("without the label"), "{record}");
+    world.audit().await;
+    world.abandon(&marker).await;
+    world.audit().await;
+    assert_eq!(world.issues_with(&marker).await.len(), 1);
+}
+
+#[tokio::test]
+async fn of_two_audits_at_once_one_opens_the_task() {
+    let world = World::fresh().await;
+    world.due(WEBHOOK).await;
+    world.due(JWT).await;
+    let audits = [(); 4].map(|()| world.cloud.invoke(json!({})));
+    let [one, two, three, four] = audits;
+    let (one, two, three, four) = tokio::join!(one, two, three, four);
+    for report in [one, two, three, four] {
+        report.unwrap();
+    }
+    for secret in [WEBHOOK, JWT] {
+        assert_eq!(world.issues_with(&world.marker(secret).await).await.len(), 1, "{secret}");
+    }
+    world.record().await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_denied_is_neither_a_pass_nor_resolved() {
+    let world = World::fresh().await;
+    world.dates(WEBHOOK, json!({"next": 25 * HOUR})).await;
+    let denied = |action: &str| {
+        json!({"service": "secretsmanager", "action": action, "count": 0, "effect": "error",
+            "status": 400, "code": "AccessDeniedException", "message": "not authorized"})
+    };
+    world.cloud.fault(denied("ListSecretVersionIds")).await;
+    world.cloud.fault(denied("GetResourcePolicy")).await;
+    let report = world.audit().await;
+    // What the list tells is known all the same.
+    assert_eq!(findings(&report, WEBHOOK), ["RotationLate", "InsufficientData", "InsufficientData"]);
+    assert_eq!(findings(&report, JWT), ["InsufficientData"; 2]);
+    assert_eq!(report["result"], "failed");
+    let record = world.record().await;
+    assert!(record["findings"].to_string().contains("secretsmanager:GetResourcePolicy failed (AccessDenied"));
+    assert!(!world.cloud.messages("InsufficientData").await.is_empty());
+}
+
+#[tokio::test]
+async fn when_nothing_can_be_seen_the_channel_is_told_and_the_invocation_fails() {
+    let world = World::fresh().await;
+    let denied = json!({"service": "secretsmanager", "action": "ListSecrets", "count": 0, "effect": "error",
+        "status": 400, "code": "AccessDeniedException"});
+    world.cloud.fault(denied).await;
+    for _ in 0..2 {
+        let error = world.cloud.invoke(json!({})).await.unwrap_err();
+        assert_eq!(error["errorType"], "SecretsManagerCall", "{error}");
+    }
+    let records = world.cloud.evidence("rotation-audit").await;
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0].1["result"], "failed");
+    let told = world.cloud.messages("A auditoria de rotação falhou").await;
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("secretsmanager:ListSecrets"), "{}", told[0]);
+    world.cloud.calm().await;
+    world.audit().await;
+    assert_eq!(world.record().await["result"], "succeeded");
+}
+
+#[tokio::test]
+async fn a_board_that_fails_hides_no_finding_and_the_next_audit_opens_the_task() {
+    let world = World::fresh().await;
+    world.overdue(WEBHOOK).await;
+    let marker = world.marker(WEBHOOK).await;
+    for (rule, action, part) in [
+        (json!({"effect": "drop", "count": 0}), "*", "did not answer"),
+        (json!({"effect": "error", "status": 401, "code": "x", "count": 0}), "*", "has expired"),
+        (json!({"effect": "error", "status": 404, "code": "x", "count": 0}), "*", "GitHubRepository"),
+        (json!({"effect": "error", "status": 422, "code": "x", "count": 0}), "POST /issues", "answered 422"),
+        (json!({"effect": "throttle", "seconds": 3600}), "POST /issues", "asks to wait 3600 s"),
+        (json!({"effect": "drop", "when": "after"}), "POST /issues", "did not answer"),
+    ] {
+        world.forget().await;
+        world.cloud.admin(Method::DELETE, "github/issues", None).await;
+        world.cloud.calm().await;
+        let mut rule = rule;
+        rule["service"] = json!("github");
+        rule["action"] = json!(action);
+        world.cloud.fault(rule.clone()).await;
+        let report = world.audit().await;
+        assert_eq!(report["result"], "failed");
+        assert_eq!(report["opened"], json!([]));
+        let record = world.record().await;
+        assert!(record["findings"].to_string().contains(&format!("Overdue {WEBHOOK}")));
+        assert!(record["steps"].to_string().contains(part), "{rule}: {record}");
+        let told = world.cloud.messages("Uma tarefa do board falhou").await;
+        assert_eq!(told.len(), 1, "{rule}");
+        world.cloud.admin(Method::DELETE, "faults", None).await;
+        world.abandon(&marker).await;
+        world.audit().await;
+        assert_eq!(world.issues_with(&marker).await.len(), 1, "{rule}");
+    }
+    assert!(!world.pages(WEBHOOK, "Overdue").await.is_empty());
+    let lost = world.cloud.log_lines("\"error_type\":\"TaskFailed\"").await;
+    assert!(lost.iter().all(|line| line.contains("\"level\":\"ERROR\"")) && lost.len() >= 6);
+    assert!(world.cloud.log_lines("\"TaskFailures\":1").await.len() >= 6);
+}
+
+#[tokio::test]
+async fn a_short_wait_that_github_asks_for_is_kept() {
+    let world = World::fresh().await;
+    world.due(WEBHOOK).await;
+    let busy = json!({"service": "github", "action": "POST /issues", "effect": "throttle", "seconds": 1});
+    world.cloud.fault(busy).await;
+    assert_eq!(world.audit().await["opened"].as_array().unwrap().len(), 1);
+    assert_eq!(world.cloud.hits("throttle").await, 1);
+    // The primary limit is over in an hour, which no run lasts.
+    world.due(JWT).await;
+    world.board(json!({"remaining": 0})).await;
+    assert_eq!(world.audit().await["opened"], json!([]));
+    assert!(!world.cloud.log_lines("GitHub asks to wait 360").await.is_empty());
+}
+
+#[tokio::test]
+async fn a_page_that_fails_fails_the_invocation_and_is_tried_again() {
+    let world = World::fresh().await;
+    world.overdue(WEBHOOK).await;
+    let down = json!({"service": "sns", "action": "Publish", "count": 0, "effect": "error", "status": 403, "code": "AuthorizationError"});
+    world.cloud.fault(down).await;
+    let error = world.cloud.invoke(json!({})).await.unwrap_err();
+    assert_eq!(error["errorType"], "PageFailed", "{error}");
+    // What was found is told, recorded and a task all the same.
+    assert!(world.record().await["findings"].to_string().contains(&format!("Overdue {WEBHOOK}")));
+    assert_eq!(world.cloud.messages(WEBHOOK).await.len(), 1);
+    assert_eq!(world.issues_with(&world.marker(WEBHOOK).await).await.len(), 1);
+    assert!(!world.cloud.log_lines("\"PageFailures\":1").await.is_empty());
+    let lost = world.cloud.log_lines("\"error_type\":\"PageFailed\",").await;
+    assert!(lost.iter().any(|line| line.contains("undelivered") && line.contains(WEBHOOK)), "{lost:?}");
+
+    world.cloud.admin(Method::DELETE, "faults", None).await;
+    assert_eq!(world.audit().await["paged"].as_array().unwrap().len(), 1);
+    eventually("the page", async || world.pages(WEBHOOK, "Overdue").await.pop()).await;
+    assert_eq!(world.issues_with(&world.marker(WEBHOOK).await).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_channel_or_bucket_that_fails_leaves_all_in_the_log() {
+    let world = World::fresh().await;
+    world.overdue(WEBHOOK).await;
+    let down = |service: &str, action: &str| json!({"service": service, "action": action, "count": 0, "effect": "error", "status": 403, "code": "AccessDenied"});
+    world.cloud.fault(down("slack", "chat.postMessage")).await;
+    world.audit().await;
+    assert!(world.record().await["channel"].as_str().unwrap().starts_with("failed: "));
+    let lost = world.cloud.log_lines("\"error_type\":\"NotificationFailed\"").await;
+    assert!(lost.iter().any(|line| line.contains("ERROR") && line.contains(WEBHOOK)), "{lost:?}");
+    // The next attempt tells it.
+    world.cloud.admin(Method::DELETE, "faults", None).await;
+    world.audit().await;
+    assert_eq!(world.cloud.messages(WEBHOOK).await.len(), 1);
+
+    let world = World::fresh().await;
+    world.overdue(WEBHOOK).await;
+    world.cloud.fault(down("s3", "*")).await;
+    world.audit().await;
+    eventually("the page", async || world.pages(WEBHOOK, "Overdue").await.pop()).await;
+    assert_eq!(world.cloud.messages(WEBHOOK).await.len(), 1);
+    let lost = world.cloud.log_lines("\"error_type\":\"EvidenceFailed\"").await;
+    assert!(lost.iter().any(|line| line.contains(&format!("Overdue {WEBHOOK}"))), "{lost:?}");
+    // Without its place, no task is opened: nobody could tell that it is the only one.
+    assert_eq!(world.issues().await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn every_crash_point_ends_with_one_task_one_record_and_a_page() {
+    let mut points = Vec::new();
+    for when in ["before", "after"] {
+        let mut killed = 0;
+        while let Some(point) = crash(when, killed + 1).await {
+            points.push(point);
+            killed += 1;
+        }
+        assert!(killed >= 25, "only {killed} calls were killed {when}");
+    }
+    matrix::write("rotation-audit", &points, json!({}));
+}
+
+/// Kills the function at its `nth` call; `None` when it makes fewer calls.
+async fn crash(when: &str, nth: usize) -> Option<Value> {
+    let world = World::fresh().await;
+    let cloud = &world.cloud;
+    world.overdue(WEBHOOK).await;
+    let marker = world.marker(WEBHOOK).await;
+    // A task of a version that has been replaced since.
+    let replaced = format!("<!-- governance:rotation:{JWT}:00000000-0000-0000-0000-000000000000 -->");
+    let issue = json!({"title": "replaced", "body": replaced, "labels": ["governance-rotation"]});
+    cloud.admin(Method::POST, "github/issues", Some(issue)).await;
+    let before = cloud.last_call().await;
+    cloud.fault(json!({"effect": "kill", "when": when, "nth": nth})).await;
+    let first = cloud.invoke(json!({})).await;
+    let is_killed = cloud.hits("kill").await > 0;
+    assert_eq!(first.is_err(), is_killed, "{when} {nth}: {first:?}");
+    let operation = cloud.calls(before).await.0.last().cloned();
+
+    cloud.admin(Method::DELETE, "faults", None).await;
+    if is_killed {
+        world.abandon(&marker).await;
+        world.audit().await;
+    }
+    let at = format!("{when} call {nth} ({operation:?})");
+    let tasks = world.issues_with(&marker).await;
+    assert_eq!(tasks.len(), 1, "{at}: {tasks:?}");
+    assert_eq!(tasks[0]["state"], "open", "{at}");
+    let done = world.issues_with(&replaced).await.remove(0);
+    let comments = done["comments"].as_array().unwrap().len();
+    assert!(done["state"] == "closed" && (1..=2).contains(&comments), "{at}: {done}");
+    let pages = eventually("the page", async || {
+        Some(world.pages(WEBHOOK, "Overdue").await).filter(|p| !p.is_empty())
+    })
+    .await;
+    let record = world.record().await;
+    assert!(record["findings"].to_string().contains(&format!("Overdue {WEBHOOK}")), "{at}: {record}");
+    let told = cloud.messages(WEBHOOK).await.len();
+    assert!((1..=2).contains(&told), "{at}: told {told} times");
+    is_killed.then(|| {
+        json!({
+            "when": when, "call": nth, "operation": operation, "end": "succeeded",
+            "tasks": tasks.len(), "comments": comments, "pages": pages.len(), "told": told,
+        })
+    })
+}
