@@ -517,6 +517,11 @@ async fn the_proof_runs_the_policys_sql_and_undoes_it() {
         assert_eq!(kind(prove("SELECT * FROM pg_authid").await), ErrorKind::Permission);
         let slow = ["SET LOCAL statement_timeout = 50".to_owned(), "SELECT pg_sleep(9)".to_owned()];
         assert_eq!(kind(session.prove(&who, &slow).await), ErrorKind::ProofFailed);
+        let migration = server.connect(&app.current).await.unwrap();
+        migration.batch_execute("BEGIN; LOCK TABLE first IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        let locked = ["SET LOCAL lock_timeout = 50".to_owned(), "SELECT * FROM first".to_owned()];
+        assert_eq!(kind(session.prove(&who, &locked).await), ErrorKind::Busy);
+        migration.batch_execute("ROLLBACK").await.unwrap();
         let quoting = prove("SELECT 'a-row-s-value'::int").await.unwrap_err();
         assert!(!quoting.to_string().contains("a-row-s-value"), "{quoting}");
         assert_eq!(
@@ -844,7 +849,7 @@ async fn an_administrator_without_the_right_is_told_the_cure() {
         let before = app.roles().await;
         let error = app.hand_over_by(&rotator, &app.pending("fifth")).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Permission, "{error}");
-        let told = "GRANT SELECT ON TABLE public.audit TO \"cured_owner\"; as role dbmaster";
+        let told = "GRANT SELECT ON TABLE public.audit TO \"cured_owner\" (as dbmaster";
         assert!(error.reason.contains(told), "{error}");
         assert_eq!(app.roles().await, before);
         app.as_master("GRANT SELECT ON audit TO cured_owner").await;

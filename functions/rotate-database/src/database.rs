@@ -316,8 +316,9 @@ impl Session {
                     ErrorKind::Network
                     | ErrorKind::ConnectionLimit
                     | ErrorKind::ReadOnly
-                    | ErrorKind::Permission
-                    | ErrorKind::Busy => error.kind,
+                    | ErrorKind::Permission => error.kind,
+                    // A lock has a limit of its own, shorter than a statement's: what exceeds that is slow itself.
+                    ErrorKind::Busy if error.sqlstate.as_deref() != Some("57014") => error.kind,
                     _ => ErrorKind::ProofFailed,
                 },
                 ..error
