@@ -122,7 +122,7 @@ async fn values(cloud: &cloud::Cloud) -> Vec<(String, String)> {
 
 /// What is secret in a document: every string, but in one of a login only its passwords and those in its URLs.
 fn secret_strings(document: &Value) -> Vec<String> {
-    let login = document.get("username").is_some();
+    let login = ["username", "PGUSER"].iter().any(|user| document.get(user).is_some());
     match document {
         Value::Object(fields) => {
             let strings = fields.iter().flat_map(|(key, field)| match field {
