@@ -56,7 +56,7 @@ pub enum Why {
     NoLogin {
         /// What the server said to the current one.
         #[source]
-        refused: DatabaseError,
+        refused: Box<DatabaseError>,
         /// Number of versions.
         tried: usize,
         /// Version with which another user logs in.
@@ -494,7 +494,7 @@ mod tests {
         let managed =
             |kind| Why::ManagedMaster { user: "imm".to_owned(), kind, id: "moveongs-dev-db".to_owned() };
         let no_login =
-            |another_user| Why::NoLogin { refused: of_database(ErrorKind::Auth), tried: 3, another_user };
+            |another_user| Why::NoLogin { refused: Box::new(of_database(ErrorKind::Auth)), tried: 3, another_user };
         let moved = |takes_pending, takes_current| Why::CurrentMoved { takes_pending, takes_current };
         let others = [
             (Why::Form(form()), "secret"),

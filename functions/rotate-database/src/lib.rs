@@ -188,7 +188,7 @@ impl App {
     ) -> Result<Option<(Session, Known)>, Why> {
         let refused = match self.database.login(&current.login).await {
             Ok(session) => return Ok(Some((session, current))),
-            Err(error) if error.kind == ErrorKind::Auth => error,
+            Err(error) if error.kind == ErrorKind::Auth => Box::new(error),
             Err(error) => return Err(error.into()),
         };
         if let Some(session) = self.try_login(pending).await? {
