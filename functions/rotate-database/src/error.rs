@@ -493,8 +493,11 @@ mod tests {
         let form = || FormError::SeveralLogins;
         let managed =
             |kind| Why::ManagedMaster { user: "imm".to_owned(), kind, id: "moveongs-dev-db".to_owned() };
-        let no_login =
-            |another_user| Why::NoLogin { refused: Box::new(of_database(ErrorKind::Auth)), tried: 3, another_user };
+        let no_login = |another_user| Why::NoLogin {
+            refused: Box::new(of_database(ErrorKind::Auth)),
+            tried: 3,
+            another_user,
+        };
         let moved = |takes_pending, takes_current| Why::CurrentMoved { takes_pending, takes_current };
         let others = [
             (Why::Form(form()), "secret"),
