@@ -494,7 +494,9 @@ fn password() -> impl Strategy<Value = String> {
         let taken = |c: &char| stringprep::saslprep(&format!("a{c}a")).is_ok();
         password.chars().filter(taken).chain(['a']).collect()
     });
-    prop_oneof![text(1..=40), "[ -~]{1,64}", prepared].prop_filter("SASLprep leaves nothing", left)
+    // What the product refuses: libpq and the driver of this test would not agree on it either.
+    let alike = |password: &String| left(password) && rotate_database::secret::prepared_alike(password);
+    prop_oneof![text(1..=40), "[ -~]{1,64}", prepared].prop_filter("programs would not agree on it", alike)
 }
 
 /// Parameters that libpq knows and node-postgres does not stumble over, with some letters of their names encoded.

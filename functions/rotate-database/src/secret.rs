@@ -16,6 +16,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use shared::document::{self, Path, Value};
+use stringprep::tables;
 
 const DEFAULT_PORT: u16 = 5432;
 
@@ -128,6 +129,14 @@ pub enum FormError {
     Underived {
         /// The field.
         path: String,
+    },
+    /// Programs would not agree on the password that they prove to know.
+    #[error(
+        "the password in {at} is prepared differently by different programs (SASLprep): set another one, of ASCII characters"
+    )]
+    Unprepared {
+        /// The secret, the URL, or the field that holds it.
+        at: String,
     },
     /// The new login is one that the document holds already, in a place of its own.
     #[error("the new login cannot be told from another one in the document")]
@@ -596,6 +605,9 @@ impl Url {
             // libpq would take the user's name, which changes with the user.
             return missing("database");
         }
+        if !prepared_alike(self.login.password.expose_secret()) {
+            return Err(FormError::Unprepared { at: self.at.clone() });
+        }
         Ok(&self.login)
     }
 
@@ -658,7 +670,42 @@ fn checked(login: Login) -> Result<Login, FormError> {
             });
         }
     }
+    if !prepared_alike(login.password.expose_secret()) {
+        return Err(FormError::Unprepared { at: "it".to_owned() });
+    }
     Ok(login)
+}
+
+/// Whether PostgreSQL's own programs and those that keep to RFC 4013, as the driver here, prepare a password alike.
+///
+/// Both take a password as it is when SASLprep refuses it. But PostgreSQL (`saslprep.c`) looks for what is prohibited or
+/// not assigned before it normalises, RFC 4013 after that: U+0340 is prohibited, and normalises to U+0300, which is not.
+pub fn prepared_alike(password: &str) -> bool {
+    let mapped = || {
+        let space = |c| if tables::non_ascii_space_character(c) { ' ' } else { c };
+        password.chars().map(space).filter(|c| !tables::commonly_mapped_to_nothing(*c))
+    };
+    let prohibited = |c| {
+        tables::ascii_control_character(c)
+            || tables::non_ascii_control_character(c)
+            || tables::private_use(c)
+            || tables::non_character_code_point(c)
+            || tables::inappropriate_for_plain_text(c)
+            || tables::inappropriate_for_canonical_representation(c)
+            || tables::change_display_properties_or_deprecated(c)
+            || tables::tagging_character(c)
+            || tables::unassigned_code_point(c)
+    };
+    let from_the_right = |c: Option<char>| c.is_some_and(tables::bidi_r_or_al);
+    let mixed = mapped().any(tables::bidi_r_or_al)
+        && (mapped().any(tables::bidi_l)
+            || !from_the_right(mapped().next())
+            || !from_the_right(mapped().last()));
+    let refused = mapped().next().is_none() || mapped().any(prohibited) || mixed;
+    match stringprep::saslprep(password) {
+        Ok(prepared) => !refused || Zeroizing::new(prepared.into_owned()).as_str() == password,
+        Err(_) => refused,
+    }
 }
 
 /// Whether a text holds the password, as it is or percent-encoded.
@@ -726,6 +773,29 @@ mod tests {
         let pending = Secret::parse(&new).unwrap();
         assert_eq!(parts(pending.login()), (login.0, login.1, login.2, "new user", "n/w \"pass\""));
         assert!(pending.differs_only_in_login(&current) && current.differs_only_in_login(&pending));
+    }
+
+    #[test]
+    fn a_password_that_programs_prepare_differently_is_refused() {
+        for (password, alike) in [
+            ("plain ASCII ~", true),
+            ("çã½ İ", true),
+            // Refused by both before and after it is normalised, and so taken as it is.
+            ("tab\there", true),
+            ("\u{e000}", true),
+            ("a\u{5d0}", true),
+            ("\u{5d0}1\u{5d0}", true),
+            // Deprecated, assigned after Unicode 3.2, mapped to nothing: each normalises to something that is allowed.
+            ("s3cret\u{340}", false),
+            ("s3cret\u{1d2c}", false),
+            ("\u{ad}", false),
+        ] {
+            assert_eq!(prepared_alike(password), alike, "{password:?}");
+        }
+        let encoded = utf8_percent_encode("s3cret\u{340}", RESERVED).to_string();
+        let url = |at: &str| FormError::Unprepared { at: at.to_owned() };
+        refused(&format!("postgres://app:{encoded}@db/m"), &url("the URL"));
+        refused(r#"{"username":"app","password":"s3cret\u0340","host":"db"}"#, &url("it"));
     }
 
     /// A form that is refused, by a message that holds no value.
@@ -1226,6 +1296,7 @@ mod tests {
 
     fn password() -> impl Strategy<Value = String> {
         prop_oneof!["[^\0]{8,40}", "[ -~]{8,64}"]
+            .prop_filter("prepared differently", |password| prepared_alike(password))
     }
 
     /// A part of a URL that mostly every reader reads alike.
