@@ -495,7 +495,7 @@ fn password() -> impl Strategy<Value = String> {
         password.chars().filter(taken).chain(['a']).collect()
     });
     // What the product refuses: libpq and the driver of this test would not agree on it either.
-    let alike = |password: &String| left(password) && rotate_database::secret::prepared_alike(password);
+    let alike = move |password: &String| left(password) && rotate_database::secret::prepared_alike(password);
     prop_oneof![text(1..=40), "[ -~]{1,64}", prepared].prop_filter("programs would not agree on it", alike)
 }
 

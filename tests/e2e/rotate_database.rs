@@ -604,6 +604,31 @@ async fn s15_when_only_another_version_logs_in_it_is_used_and_told() {
 }
 
 #[tokio::test]
+async fn s15_when_only_another_user_logs_in_the_commands_of_the_messages_mend_it() {
+    let cloud = calm().await;
+    let credential = Credential::new(&cloud, 18, Strategy::Alternating, "s15_other").await;
+    let secret = &credential.secret;
+    let current = secret.rotate().await;
+    let (user, _) = credential.login_of(&current).await;
+    let verifier = postgres_protocol::password::scram_sha_256(b"set-By.hand_in~the database");
+    let manager = credential.server.manager("postgres").await;
+    manager.batch_execute(&format!("ALTER ROLE \"{user}\" PASSWORD '{verifier}'")).await.unwrap();
+    let token = secret.staged().await;
+    credential.steps(&token, &["createSecret"]).await;
+    let untouched = credential.snapshot().await;
+    let message = kind(secret.step("setSecret", &token).await, "Auth");
+    assert!(message.contains("as the user of AWSCURRENT"), "{message}");
+    credential.untouched(&untouched).await;
+    let told = told(&cloud, "setSecret", "Auth", &token).await;
+    let back = format!("--move-to-version-id {} --remove-from-version-id {current}", secret.first);
+    assert!(told.contains(&back) && told.contains(&clear_command(secret, &token)), "{told}");
+    credential.move_label("AWSCURRENT", Some(&secret.first), Some(&current)).await;
+    credential.move_label("AWSPENDING", None, Some(&token)).await;
+    let next = secret.rotate().await;
+    credential.finished(&next, &secret.first).await;
+}
+
+#[tokio::test]
 async fn s15_when_no_version_logs_in_nothing_is_changed() {
     let cloud = calm().await;
     for strategy in BOTH {
