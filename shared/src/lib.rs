@@ -21,4 +21,6 @@ pub mod report;
 #[cfg(feature = "rotation")]
 pub mod rotation;
 pub mod settings;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;

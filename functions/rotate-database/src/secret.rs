@@ -700,7 +700,7 @@ pub fn prepared_alike(password: &str) -> bool {
     let mixed = mapped().any(tables::bidi_r_or_al)
         && (mapped().any(tables::bidi_l)
             || !from_the_right(mapped().next())
-            || !from_the_right(mapped().last()));
+            || !from_the_right(mapped().next_back()));
     let refused = mapped().next().is_none() || mapped().any(prohibited) || mixed;
     match stringprep::saslprep(password) {
         Ok(prepared) => !refused || Zeroizing::new(prepared.into_owned()).as_str() == password,

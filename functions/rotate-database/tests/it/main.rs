@@ -3,17 +3,15 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
-use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
+use aws_smithy_http_client::test_util::StaticReplayClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_types::body::SdkBody;
 use rotate_database::{App, RotateError};
 use serde_json::{Value, json};
 use shared::env::Env;
 use shared::failure::{Failure, chain};
 use shared::lambda::Invocation;
 use shared::rotation::{Outcome, handle};
+use shared::testing::{aws, replies};
 
 const CREATE: &str = include_str!("../../../../events/rotate-database/create-secret.json");
 const TOKEN: &str = "4f1c2a7e-8d4b-4c55-9b0e-2f6f3a9d7c10";
@@ -29,24 +27,7 @@ const VALUE: &str = r#"{"SecretString": "postgres://imm:dev-password-change-me@d
 const NO_INSTANCE: &str = r#"<DescribeDBInstancesResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/">
     <DescribeDBInstancesResult><DBInstances/></DescribeDBInstancesResult></DescribeDBInstancesResponse>"#;
 
-/// A client that gives the answers in order and keeps the requests; a body with an error type is a 400.
-fn replies(bodies: &[&str]) -> StaticReplayClient {
-    let event = |body: &&str| {
-        let status = if body.contains("__type") { 400 } else { 200 };
-        let answer = http::Response::builder().status(status).body(SdkBody::from(*body)).unwrap();
-        ReplayEvent::new(http::Request::new(SdkBody::empty()), answer)
-    };
-    StaticReplayClient::new(bodies.iter().map(event).collect())
-}
-
 fn app(wire: &StaticReplayClient) -> App {
-    let credentials = Credentials::new("key", "secret", None, None, "test");
-    let aws = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(wire.clone())
-        .build();
     let settings = |name: &str| {
         let value = match name {
             "DATABASE_SECRET_NAME" => "/moveongs/dev/db",
@@ -57,7 +38,7 @@ fn app(wire: &StaticReplayClient) -> App {
         };
         Some(value.to_owned())
     };
-    App::new(&Env::new(&settings), &aws).unwrap()
+    App::new(&Env::new(&settings), &aws(wire)).unwrap()
 }
 
 /// Operation and body of a request; the body of RDS's is a form.

@@ -4,15 +4,13 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
-use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
+use aws_smithy_http_client::test_util::StaticReplayClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_types::body::SdkBody;
 use rotation_audit::{App, AuditError, Report, handle};
 use serde_json::{Value, json};
 use shared::env::{Env, EnvError};
 use shared::lambda::Invocation;
+use shared::testing::{aws, replies};
 
 const EVENT: &str = include_str!("../../../../events/rotation-audit/daily.json");
 /// A Tuesday.
@@ -42,24 +40,7 @@ fn listed(token: Option<&str>) -> String {
     }
 }
 
-/// A client that gives the answers in order and keeps the requests; a body with an error type is a 400.
-fn replies(bodies: &[&str]) -> StaticReplayClient {
-    let event = |body: &&str| {
-        let status = if body.contains("__type") { 400 } else { 200 };
-        let answer = http::Response::builder().status(status).body(SdkBody::from(*body)).unwrap();
-        ReplayEvent::new(http::Request::new(SdkBody::empty()), answer)
-    };
-    StaticReplayClient::new(bodies.iter().map(event).collect())
-}
-
 fn app_with(wire: &StaticReplayClient, more: &[(&str, &str)]) -> Result<App, EnvError> {
-    let credentials = Credentials::new("key", "secret", None, None, "test");
-    let aws = SdkConfig::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::new("us-east-1"))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(wire.clone())
-        .build();
     let settings = |name: &str| {
         if let Some((_, value)) = more.iter().find(|(given, _)| *given == name) {
             return Some((*value).to_owned());
@@ -78,7 +59,7 @@ fn app_with(wire: &StaticReplayClient, more: &[(&str, &str)]) -> Result<App, Env
         };
         Some(value.to_owned())
     };
-    App::new(&Env::new(&settings), &aws)
+    App::new(&Env::new(&settings), &aws(wire))
 }
 
 async fn audit(wire: &StaticReplayClient, now: &str) -> Result<Report, AuditError> {
