@@ -170,15 +170,28 @@ impl Server {
     /// The port of somebody in the middle, with the certificate of another server that every client trusts, for one
     /// login; and the mechanism of that login.
     async fn relayed(&self, other: &Self) -> (u16, JoinHandle<String>) {
-        let [certificate, key] = other.certificate().await;
-        let certificates = CertificateDer::pem_file_iter(certificate).unwrap().map(Result::unwrap).collect();
-        let seen = ServerConfig::builder_with_provider(Arc::new(default_provider()));
-        let seen = seen.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
-        let seen = seen.with_single_cert(certificates, PrivateKeyDer::from_pem_file(key).unwrap()).unwrap();
+        let seen = other.shown().await;
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (own, port, trusted) =
             (listener.local_addr().unwrap().port(), self.port, trusting(self.roots.clone()));
         (own, spawn_blocking(move || relay(&listener, seen, port, trusted)))
+    }
+
+    /// The port of somebody with this server's certificate who asks one login for its password in clear text; and the
+    /// answer.
+    async fn asking(&self) -> (u16, JoinHandle<Vec<u8>>) {
+        let (seen, listener) = (self.shown().await, TcpListener::bind("127.0.0.1:0").unwrap());
+        let port = listener.local_addr().unwrap().port();
+        (port, spawn_blocking(move || ask_in_clear(&listener, seen)))
+    }
+
+    /// What a server with this one's certificate shows.
+    async fn shown(&self) -> ServerConfig {
+        let [certificate, key] = self.certificate().await;
+        let certificates = CertificateDer::pem_file_iter(certificate).unwrap().map(Result::unwrap).collect();
+        let shown = ServerConfig::builder_with_provider(Arc::new(default_provider()));
+        let shown = shown.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        shown.with_single_cert(certificates, PrivateKeyDer::from_pem_file(key).unwrap()).unwrap()
     }
 
     async fn session(&self, login: &Login) -> Session {
@@ -368,6 +381,38 @@ async fn a_login_is_bound_to_the_certificate_that_it_sees() {
         assert_eq!(chosen.await.unwrap(), "SCRAM-SHA-256");
         server.session(&login).await.close().await;
     }
+}
+
+#[tokio::test]
+async fn a_bound_login_gives_its_password_to_nobody_who_asks_for_it() {
+    let server = servers().await.remove(0);
+    let login = |port| Login { port, ..server.login("postgres", "asked", "the-admins-Password") };
+    let (port, answer) = server.asking().await;
+    let error = server.database.login_bound(&login(port)).await.err().expect("the login succeeded");
+    assert_eq!(error.kind, ErrorKind::Auth, "{error}");
+    assert_eq!(answer.await.unwrap(), b"");
+
+    // Who is not bound answers.
+    let (port, answer) = server.asking().await;
+    server.refused(&login(port)).await;
+    assert!(String::from_utf8_lossy(&answer.await.unwrap()).contains("the-admins-Password"));
+}
+
+/// Takes one client, asks for its password in clear text, and gives what it answers.
+fn ask_in_clear(listener: &TcpListener, seen: ServerConfig) -> Vec<u8> {
+    let (mut client, _) = listener.accept().unwrap();
+    client.read_exact(&mut SSL_REQUEST.map(|_| 0)).unwrap();
+    client.write_all(b"S").unwrap();
+    let mut client = StreamOwned::new(ServerConnection::new(Arc::new(seen)).unwrap(), client);
+    message(&mut client, 0);
+    // AuthenticationCleartextPassword.
+    client.write_all(&[b'R', 0, 0, 0, 8, 0, 0, 0, 3]).unwrap();
+    client.flush().unwrap();
+    let mut answer = vec![0; 256];
+    // A client that hangs up without a farewell is an error.
+    let length = client.read(&mut answer).unwrap_or(0);
+    answer.truncate(length);
+    answer
 }
 
 /// Passes a login on between a client and the server at `port`, with a TLS session to each; gives the mechanism that

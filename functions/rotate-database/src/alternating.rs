@@ -1212,7 +1212,7 @@ mod tests {
         let granted = json!([{"role": "group", "admin": true, "inherit": true, "set": false, "may": false}]);
         let told = "GRANT \"group\" TO \"imm_owner\" WITH ADMIN TRUE, INHERIT TRUE, SET FALSE";
         refused(&settled(&json!({"granted": granted})), "imm", permission, told);
-        // One message has all, since a second one of the day would not be told.
+        // One message has all: who mends them one by one waits for a retry each time.
         let both = settled(&json!({"privileges": privilege, "granted": granted}));
         refused(&both, "imm", permission, "(as dba, or a role that may); GRANT \"group\"");
     }

@@ -335,8 +335,8 @@ impl RotateError {
                 "check the database's certificate: the secret's host must be the RDS endpoint, and the server must offer TLS. An authority of your own is given by the parameter RdsCaFile. Nothing was sent without TLS.",
             ),
             ErrorKind::Auth => say(
-                "o banco recusou a credencial: conferir a senha do usuário (ou do administrador) que a linha miúda nomeia.",
-                "the database refused the credential: check the password of the user (or the administrator) that the small print names.",
+                "o banco recusou a credencial: conferir a senha do usuário (ou do administrador, que só entra com scram-sha-256) que a linha miúda nomeia.",
+                "the database refused the credential: check the password of the user (or the administrator, who logs in with scram-sha-256 only) that the small print names.",
             ),
             ErrorKind::ConnectionLimit => say(
                 "o limite de conexões está esgotado: fechar conexões ociosas ou aumentar o limite do usuário (ALTER ROLE … CONNECTION LIMIT) ou do servidor; deixar uma de folga para a rotação.",

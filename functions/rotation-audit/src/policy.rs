@@ -82,6 +82,26 @@ impl Facts {
     }
 }
 
+#[cfg(test)]
+impl Facts {
+    /// Of a secret that is rotated and has one version.
+    pub(crate) fn of_version(id: &str) -> Self {
+        Self {
+            arn: String::new(),
+            created: None,
+            changed: None,
+            accessed: None,
+            rotated: None,
+            next: None,
+            enabled: true,
+            function: None,
+            labels: BTreeMap::from([(id.to_owned(), BTreeSet::from(["AWSCURRENT".to_owned()]))]),
+            made: Ok(BTreeMap::new()),
+            resource_policy: Ok(None),
+        }
+    }
+}
+
 /// A secret, what is required of it and what was seen of it; no facts when it does not exist.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Secret {

@@ -159,8 +159,6 @@ async fn open(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use serde_json::json;
     use shared::policy::Policy;
 
@@ -169,21 +167,8 @@ mod tests {
 
     fn secret(name: &str, version: &str, found: Vec<Finding>) -> (Secret, Vec<Finding>) {
         let policy: Policy = "".parse().unwrap();
-        let facts = Facts {
-            arn: String::new(),
-            created: None,
-            changed: None,
-            accessed: None,
-            rotated: None,
-            next: None,
-            enabled: true,
-            function: None,
-            labels: BTreeMap::from([(version.to_owned(), BTreeSet::from(["AWSCURRENT".to_owned()]))]),
-            made: Ok(BTreeMap::new()),
-            resource_policy: Ok(None),
-        };
         let standard = standard(&policy.rotation, "JWT_SECRET");
-        (Secret { name: name.to_owned(), standard, facts: Some(facts) }, found)
+        (Secret { name: name.to_owned(), standard, facts: Some(Facts::of_version(version)) }, found)
     }
 
     fn issue(number: u64, state: &str, body: &str) -> Issue {

@@ -454,17 +454,9 @@ mod tests {
             name: "/moveongs/dev/db".to_owned(),
             standard: standard(&policy.rotation, "DATABASE_URL"),
             facts: Some(Facts {
-                arn: String::new(),
-                created: None,
-                changed: None,
-                accessed: None,
-                rotated: None,
-                next: None,
-                enabled: true,
                 function: Some("arn".to_owned()),
-                labels: BTreeMap::from([("old".to_owned(), BTreeSet::from(["AWSCURRENT".to_owned()]))]),
                 made: Ok(BTreeMap::from([("old".to_owned(), made)])),
-                resource_policy: Ok(None),
+                ..Facts::of_version("old")
             }),
         }
     }
