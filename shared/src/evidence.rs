@@ -375,6 +375,77 @@ impl Evidence {
         Ok(())
     }
 
+    /// Changes a document that several runs share, by compare-and-swap, and gives what `change` answers. `change` gets what
+    /// is kept, or the default when nothing is, and is asked again when another run was faster.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError`]; the document is then unchanged, or its change was not confirmed.
+    pub async fn amend<T, R>(&self, name: &str, change: impl Fn(&mut T) -> R) -> Result<R, EvidenceError>
+    where
+        T: Clone + Default + DeserializeOwned + PartialEq + Serialize,
+    {
+        let key = self.note_key(name);
+        for _ in 0..APPENDS {
+            let (before, tag) = match self.first(&key).await? {
+                Some(_) => self.read::<T>(&key).await.map(|read| (read.content, Some(read.etag)))?,
+                None => (T::default(), None),
+            };
+            let mut content = before.clone();
+            let answer = change(&mut content);
+            if content == before || self.put(&key, &content, tag.as_deref()).await?.is_some() {
+                return Ok(answer);
+            }
+        }
+        Err(EvidenceError::Contended)
+    }
+
+    /// Writes a page for people, made of a document that is kept: never an older one over a newer.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError`].
+    pub async fn show<T: Default + DeserializeOwned>(
+        &self,
+        name: &str,
+        key: &str,
+        content_type: &str,
+        page: impl Fn(&T) -> String,
+    ) -> Result<(), EvidenceError> {
+        for _ in 0..APPENDS {
+            // The page's tag is taken before the document is read: whoever writes the page in between was not later.
+            let tag = match self.first(key).await? {
+                Some(_) => {
+                    let head = self.client.get_object().bucket(&self.bucket).key(key).send().await;
+                    head.map_err(CallError::during("s3:GetObject"))?.e_tag
+                }
+                None => None,
+            };
+            let document: T = self.kept(name).await?.unwrap_or_default();
+            let page = page(&document).into_bytes();
+            if self.put_bytes(key, page, content_type, tag.as_deref()).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(EvidenceError::Contended)
+    }
+
+    /// The procedure's newest records, newest first, at most `most`.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::S3`] or [`EvidenceError::Unreadable`].
+    pub async fn recent<T: DeserializeOwned>(&self, most: u8) -> Result<Vec<T>, EvidenceError> {
+        let prefix = format!("evidence/{}/", self.procedure);
+        let listed = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix);
+        let listed = listed.max_keys(most.into()).send().await.map_err(CallError::during("s3:ListBucket"))?;
+        let mut records = Vec::new();
+        for key in listed.contents().iter().filter_map(|object| object.key()) {
+            records.push(self.read(key).await?.content);
+        }
+        Ok(records)
+    }
+
     /// Puts an object where none is, or in place of the one with the entity tag `replaces`, and returns its own
     /// tag; `None` when another is there.
     async fn put(
@@ -385,13 +456,23 @@ impl Evidence {
     ) -> Result<Option<String>, CallError> {
         // Text, numbers and lists of our own types: there is nothing in them that JSON cannot say.
         let bytes = serde_json::to_vec_pretty(content).unwrap_or_default();
+        self.put_bytes(key, bytes, "application/json", replaces).await
+    }
+
+    async fn put_bytes(
+        &self,
+        key: &str,
+        bytes: Vec<u8>,
+        content_type: &str,
+        replaces: Option<&str>,
+    ) -> Result<Option<String>, CallError> {
         let put = self
             .client
             .put_object()
             .bucket(&self.bucket)
             .key(key)
             .checksum_algorithm(ChecksumAlgorithm::Sha256)
-            .content_type("application/json")
+            .content_type(content_type)
             .body(ByteStream::from(bytes));
         let put = match replaces {
             Some(etag) => put.if_match(etag),

@@ -3,6 +3,8 @@
 //! A module enters when a second procedure needs it, and leaves with its last but one. One that needs an AWS
 //! client stands behind a feature of its own name, so that a function links only what it uses.
 
+#[cfg(feature = "database")]
+pub mod database;
 pub mod document;
 pub mod endpoint;
 pub mod env;
@@ -15,11 +17,15 @@ mod log;
 pub mod metrics;
 #[cfg(feature = "notify")]
 pub mod notify;
+#[cfg(feature = "paging")]
+pub mod paging;
 pub mod policy;
 #[cfg(feature = "report")]
 pub mod report;
 #[cfg(feature = "rotation")]
 pub mod rotation;
+#[cfg(feature = "scope")]
+pub mod scope;
 pub mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;

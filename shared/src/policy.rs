@@ -38,6 +38,8 @@ pub struct Policy {
 pub struct Rotation {
     /// When `rotation-audit` speaks.
     pub audit: Audit,
+    /// How `rotation-followup` brings a new value into use.
+    pub followup: Followup,
     /// Who is responsible for a secret, unless the secret's own entry says otherwise.
     pub responsible: Responsible,
     /// How database credentials are made and proved, unless the secret's own entry says otherwise.
@@ -61,6 +63,43 @@ pub struct Audit {
     pub unused_days: u16,
 }
 
+/// The follow-up's numbers.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Followup {
+    /// Seconds that a change waits for others, so that secrets that change together cause one deployment: 1 to 900.
+    pub settle_seconds: u16,
+    /// How the rollout is watched.
+    pub rollout: Polls,
+    /// Tasks of a deployment that failed to start, from which the rollout counts as failed: 1 to 100.
+    pub failed_tasks: u16,
+    /// How often the application is asked for its proofs before they count as failed.
+    pub proof: Polls,
+}
+
+/// A question that is asked again until the answer is final.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Polls {
+    /// Seconds between two: 1 to 300.
+    pub every_seconds: u16,
+    /// How many at most: 1 to 200.
+    pub times: u16,
+}
+
+/// When the sessions that outlive a token secret are ended.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndSessions {
+    /// Not by us.
+    #[default]
+    Never,
+    /// When somebody has declared that the reason is an incident.
+    Incident,
+    /// After each rotation.
+    Always,
+}
+
 /// Who does it. Source: the guide, section 1.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
@@ -81,6 +120,15 @@ pub struct Secret {
     pub responsible: Option<Responsible>,
     /// How `rotate-random` makes its value; absent for a secret that another function rotates.
     pub random: Option<Random>,
+    /// Whether the label goes back to the value before when the application does not work with the new one.
+    #[serde(default)]
+    pub roll_back: bool,
+    /// When the application's refresh tokens are revoked, which outlive the secret that signs its access tokens.
+    #[serde(default)]
+    pub end_sessions: EndSessions,
+    /// ECS services of the stack's cluster that read it, when their task definitions do not say so.
+    #[serde(default)]
+    pub services: Vec<String>,
     /// How `rotate-database` proves it, where that differs from `rotation.database.test_sql`.
     pub test_sql: Option<Vec<String>>,
 }
@@ -230,6 +278,7 @@ fn merge(target: &mut Value, patch: Value) {
 impl Policy {
     fn check(&self) -> Result<(), PolicyError> {
         self.rotation.audit.check("rotation.audit")?;
+        self.rotation.followup.check("rotation.followup")?;
         self.rotation.responsible.check("rotation.responsible")?;
         for (name, secret) in &self.rotation.secrets {
             let path = format!("rotation.secrets.{name}");
@@ -270,6 +319,18 @@ impl Audit {
         within(format!("{path}.late_hours"), self.late_hours, 1, 168)?;
         within(format!("{path}.stuck_hours"), self.stuck_hours, 1, 168)?;
         within(format!("{path}.unused_days"), self.unused_days, 2, 999)
+    }
+}
+
+impl Followup {
+    fn check(&self, path: &str) -> Result<(), PolicyError> {
+        within(format!("{path}.settle_seconds"), self.settle_seconds, 1, 900)?;
+        within(format!("{path}.failed_tasks"), self.failed_tasks, 1, 100)?;
+        for (field, polls) in [("rollout", &self.rollout), ("proof", &self.proof)] {
+            within(format!("{path}.{field}.every_seconds"), polls.every_seconds, 1, 300)?;
+            within(format!("{path}.{field}.times"), polls.times, 1, 200)?;
+        }
+        Ok(())
     }
 }
 

@@ -9,15 +9,15 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use aws_sdk_rds::types::{ApplyMethod, Parameter};
 use reqwest::Method;
-use rotate_database::alternating::{HandedOver, Pair};
-use rotate_database::database::{Database, DatabaseError, ErrorKind, Expected, Session};
-use rotate_database::secret::Login;
+use rotate_database::alternating::{HandedOver, Pair, hand_over};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
+use shared::database::secret::Login;
+use shared::database::{Database, DatabaseError, ErrorKind, Expected, Session};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_postgres::config::{ChannelBinding, SslMode};
@@ -55,7 +55,7 @@ async fn servers() -> Vec<Server> {
         let cloud = Cloud::connect("rotate-database").await;
         make(&cloud, id, major).await;
         let port = eventually("the instance", async || port(&cloud, id).await).await;
-        let database = Database::new(roots.clone()).unwrap();
+        let database = Database::new("tests", roots.clone()).unwrap();
         let log = folder.join(format!("logs/rds-{id}.log"));
         servers.push(Server {
             cloud,
@@ -250,7 +250,7 @@ impl App<'_> {
 
     async fn hand_over_by(&self, admin: &Login, pending: &Login) -> Result<HandedOver, DatabaseError> {
         let session = self.server.session(admin).await;
-        let done = session.hand_over(&self.pair(), &self.current, pending, async || Ok(())).await;
+        let done = hand_over(&session, &self.pair(), &self.current, pending, async || Ok(())).await;
         session.close().await;
         done
     }

@@ -255,7 +255,7 @@ impl Stage {
 /// Rotates a secret to this login, as the service does when somebody has put the pending version.
 async fn rotate_to(secret: &Secret<'_>, current: &str, user: &str, password: &str) -> String {
     let token = secret.staged().await;
-    let current = rotate_database::secret::Secret::parse(&SecretString::from(current)).unwrap();
+    let current = shared::database::secret::Secret::parse(&SecretString::from(current)).unwrap();
     let pending = current.with(user, &SecretString::from(password)).unwrap();
     let put = secret.cloud.secrets.put_secret_value().secret_id(&secret.arn).client_request_token(&token);
     let put = put.secret_string(pending.expose_secret()).version_stages("AWSPENDING");
@@ -495,7 +495,7 @@ fn password() -> impl Strategy<Value = String> {
         password.chars().filter(taken).chain(['a']).collect()
     });
     // What the product refuses: libpq and the driver of this test would not agree on it either.
-    let alike = move |password: &String| left(password) && rotate_database::secret::prepared_alike(password);
+    let alike = move |password: &String| left(password) && shared::database::secret::prepared_alike(password);
     prop_oneof![text(1..=40), "[ -~]{1,64}", prepared].prop_filter("programs would not agree on it", alike)
 }
 

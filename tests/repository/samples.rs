@@ -26,6 +26,8 @@ fn every_function_has_samples_and_every_sample_parses() {
                     let name = path.file_stem().unwrap().to_string_lossy().replace('-', "");
                     assert_eq!(request.step.to_string().to_lowercase(), name, "{}", path.display());
                 }
+                "rotation-followup" => rotation_followup::check(event)
+                    .unwrap_or_else(|error| panic!("{}: {error}", path.display())),
                 // It reads nothing of the event.
                 "rotation-audit" => {}
                 other => panic!("say here how the samples of {other} are parsed"),

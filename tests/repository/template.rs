@@ -132,6 +132,9 @@ fn shared_of(folder: &str) -> Vec<(String, String)> {
     if features.contains("rotation") {
         features.insert("report".to_owned());
     }
+    if features.contains("paging") {
+        features.insert("evidence".to_owned());
+    }
     if features.contains("report") {
         features.extend(["evidence", "notify"].map(str::to_owned));
     }
@@ -152,7 +155,7 @@ fn used(folder: &str) -> BTreeSet<String> {
         let named: Vec<_> =
             ["during(", "during_secret("].iter().flat_map(|call| quoted_after(&code, call)).collect();
         // Slack's calls are no AWS calls, and a paginator sends without an await of its own.
-        let sent = code.matches(".send()").count() - code.matches("bearer_auth").count().min(1);
+        let sent = code.matches(".send()").count().saturating_sub(code.matches("bearer_auth").count().min(1));
         assert_eq!(sent, named.len(), "{path}: each AWS call names its IAM action with CallError::during");
         actions.extend(named);
     }
@@ -208,12 +211,29 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
     let every_secret = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:*";
     match (folder, actions) {
         // A list of secrets cannot be asked for by less than all of them.
-        ("rotation-audit", ["secretsmanager:ListSecrets"]) => resource == "*",
+        ("rotation-audit" | "rotation-followup", ["secretsmanager:ListSecrets"]) => resource == "*",
         // Tags and policy say which secrets are audited. Neither action reads a value.
         ("rotation-audit", ["secretsmanager:GetResourcePolicy", "secretsmanager:ListSecretVersionIds"]) => {
             resource == every_secret
         }
-        ("rotation-audit", ["sns:Publish"]) => resource == "PagingTopic",
+        ("rotation-followup", ["secretsmanager:DescribeSecret", "secretsmanager:ListSecretVersionIds"]) => {
+            resource == every_secret
+        }
+        ("rotation-audit" | "rotation-followup", ["sns:Publish"]) => resource == "PagingTopic",
+        // A list of services is bound to the cluster by a condition; a task definition has no resource.
+        ("rotation-followup", ["ecs:ListServices"] | ["ecs:DescribeTaskDefinition"]) => resource == "*",
+        ("rotation-followup", ["ecs:DescribeServices", "ecs:UpdateService"]) => {
+            resource
+                == "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:service/${EcsClusterName}/*"
+        }
+        // Why a rotation failed stands in its function's record.
+        ("rotation-followup", ["s3:GetObject"]) => ["rotate-database", "rotate-random"]
+            .iter()
+            .any(|procedure| resource == format!("${{EvidenceBucket.Arn}}/evidence/{procedure}/*")),
+        // The pages of the ledger are its own.
+        ("rotation-followup", ["s3:GetObject", "s3:PutObject"]) => {
+            resource == "${EvidenceBucket.Arn}/ledger/*"
+        }
         _ => false,
     }
 }
@@ -282,7 +302,36 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
         }
         assert_eq!(granted, expected, "{role_id}: left what it grants, right what the code uses");
     }
-    assert_eq!(taken.len(), roles.len(), "a role that no function has");
+    for (id, machine) in resources(&template, "AWS::Serverless::StateMachine") {
+        let role_id = text(get(machine, &["Properties", "Role"])).trim_end_matches(".Arn").to_owned();
+        let role = roles.get(role_id.as_str()).unwrap_or_else(|| panic!("{id}: no role {role_id}"));
+        let function = format!("{}Function.Arn", id.trim_end_matches("StateMachine"));
+        for statement in statements(role) {
+            assert_eq!(text(get(statement, &["Action"])), "lambda:InvokeFunction", "{role_id}");
+            assert_eq!(text(get(statement, &["Resource"])), function, "{role_id}");
+        }
+        assert!(taken.insert(role_id), "{id} shares its role");
+    }
+    assert_eq!(taken.len(), roles.len(), "a role that no function and no state machine has");
+}
+
+#[test]
+fn every_state_machine_ends_by_itself_and_raises_alarms() {
+    let template = template();
+    let alarms = resources(&template, "AWS::CloudWatch::Alarm");
+    for (id, machine) in resources(&template, "AWS::Serverless::StateMachine") {
+        let path = text(get(machine, &["Properties", "DefinitionUri"]));
+        let definition = fs::read_to_string(root().join(path)).unwrap();
+        let definition: serde_json::Value = serde_json::from_str(&definition).unwrap();
+        assert!(definition["TimeoutSeconds"].is_u64(), "{id}: an execution that hangs would hang for a year");
+        for metric in ["ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"] {
+            let watches = |alarm: &&&Value| {
+                text(get(alarm, &["Properties", "MetricName"])) == metric
+                    && text(get(list(get(alarm, &["Properties", "Dimensions"]))[0], &["Value"])) == id
+            };
+            assert_eq!(alarms.values().filter(watches).count(), 1, "{id}: alarms on {metric}");
+        }
+    }
 }
 
 #[test]

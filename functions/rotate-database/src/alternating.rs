@@ -12,10 +12,9 @@ use secrecy::zeroize::Zeroizing;
 use serde::Deserialize;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::database::{DatabaseError, ErrorKind, Quotes, Session, verifier};
-use crate::secret::Login;
+use shared::database::secret::Login;
+use shared::database::{CLONE, DatabaseError, ErrorKind, Quotes, Session, stem, verifier};
 
-const CLONE: &str = "_clone";
 const OWNER: &str = "_owner";
 
 /// PostgreSQL cuts longer names off, in bytes.
@@ -53,11 +52,6 @@ impl Pair {
     pub fn other(&self, user: &str) -> &str {
         if user == self.clone { &self.stem } else { &self.clone }
     }
-}
-
-/// The name without the mark of the second login.
-pub(crate) fn stem(user: &str) -> &str {
-    user.strip_suffix(CLONE).filter(|stem| !stem.is_empty()).unwrap_or(user)
 }
 
 /// What a hand-over did.
@@ -203,64 +197,62 @@ fn permission<T>(reason: String) -> Result<T, Refusal> {
     Err(Refusal { kind: ErrorKind::Permission, reason })
 }
 
-impl Session {
-    /// Gives the pair's other login the pending password, and sets up or repairs what both logins need. The session is
-    /// the administrator's, in the application's database; `current` must have been seen to log in. Either everything
-    /// happens or nothing, and there is no moment in which `current` cannot log in.
-    ///
-    /// `fence` is asked as in [`Session::set_own_password`]. A second call changes nothing but the verifier's salt.
-    ///
-    /// # Errors
-    ///
-    /// [`DatabaseError`], or the fence's error: `Identity` when a role is not what it should be, `Permission` with the
-    /// statement that cures it when the administrator lacks a right. After a `Network` error it may have happened.
-    pub async fn hand_over<E: From<DatabaseError>>(
-        &self,
-        pair: &Pair,
-        current: &Login,
-        pending: &Login,
-        fence: impl AsyncFnOnce() -> Result<(), E>,
-    ) -> Result<HandedOver, E> {
-        const DURING: &str = "hand over to the other login";
-        let refused = |refusal: Refusal| self.error(refusal.kind, DURING, refusal.reason);
-        if (current.user != pair.stem && current.user != pair.clone)
-            || pending.user != pair.other(&current.user)
-        {
-            let reason = format!("{} and {} do not take turns", current.user, pending.user);
-            return Err(refused(Refusal { kind: ErrorKind::Identity, reason }).into());
-        }
-        self.in_transaction(&pair.stem, async || {
-            let observed = self.observe(pair).await?;
+/// Gives the pair's other login the pending password, and sets up or repairs what both logins need. The session is
+/// the administrator's, in the application's database; `current` must have been seen to log in. Either everything
+/// happens or nothing, and there is no moment in which `current` cannot log in.
+///
+/// `fence` is asked as in [`Session::set_own_password`]. A second call changes nothing but the verifier's salt.
+///
+/// # Errors
+///
+/// [`DatabaseError`], or the fence's error: `Identity` when a role is not what it should be, `Permission` with the
+/// statement that cures it when the administrator lacks a right. After a `Network` error it may have happened.
+pub async fn hand_over<E: From<DatabaseError>>(
+    session: &Session,
+    pair: &Pair,
+    current: &Login,
+    pending: &Login,
+    fence: impl AsyncFnOnce() -> Result<(), E>,
+) -> Result<HandedOver, E> {
+    const DURING: &str = "hand over to the other login";
+    let refused = |refusal: Refusal| session.error(refusal.kind, DURING, refusal.reason);
+    if (current.user != pair.stem && current.user != pair.clone) || pending.user != pair.other(&current.user)
+    {
+        let reason = format!("{} and {} do not take turns", current.user, pending.user);
+        return Err(refused(Refusal { kind: ErrorKind::Identity, reason }).into());
+    }
+    session
+        .in_transaction(&pair.stem, async || {
+            let observed = observe(session, pair).await?;
             let statements = plan(&observed, pair, &current.user).map_err(refused)?;
             let verifiers = Verifiers { current: &current.password, pending: &pending.password };
             let sql = verifiers.script(&statements);
             fence().await?;
-            self.run(DURING, &sql, Quotes::Verifier).await?;
+            session.run(DURING, &sql, Quotes::Verifier).await?;
             // A GRANT that may grant nothing only warns.
-            let left = plan(&self.observe(pair).await?, pair, &current.user).map_err(refused)?;
+            let left = plan(&observe(session, pair).await?, pair, &current.user).map_err(refused)?;
             if let Some(left) = left.iter().find(|statement| statement.password.is_none()) {
                 let reason = format!("the server accepted this and did not do it: {}", left.sql);
                 return Err(refused(Refusal { kind: ErrorKind::Permission, reason }).into());
             }
-            self.run(DURING, "COMMIT", Quotes::Nothing).await?;
+            session.run(DURING, "COMMIT", Quotes::Nothing).await?;
             Ok(HandedOver { statements: statements.iter().map(Statement::shown).collect() })
         })
         .await
-    }
+}
 
-    async fn observe(&self, pair: &Pair) -> Result<Observed, DatabaseError> {
-        const DURING: &str = "look at the pair's roles";
-        let sql = query(self.major);
-        let names: [&(dyn ToSql + Sync); 3] = [&pair.stem, &pair.clone, &pair.owner];
-        let names = names.map(|name| (name, Type::TEXT));
-        let row =
-            tokio::time::timeout(crate::database::STATEMENT_LIMIT, self.client.query_typed(&sql, &names));
-        let rows = self.answered(DURING, row.await, Quotes::Nothing)?;
-        let text = rows.first().and_then(|row| row.try_get::<_, String>(0).ok());
-        let strange = || self.error(ErrorKind::Other, DURING, "the answer has another form".to_owned());
-        let observed: Observed = serde_json::from_str(&text.ok_or_else(strange)?).map_err(|_| strange())?;
-        Ok(Observed { major: self.major, ..observed })
-    }
+async fn observe(session: &Session, pair: &Pair) -> Result<Observed, DatabaseError> {
+    const DURING: &str = "look at the pair's roles";
+    let sql = query(session.major);
+    let names: [&(dyn ToSql + Sync); 3] = [&pair.stem, &pair.clone, &pair.owner];
+    let names = names.map(|name| (name, Type::TEXT));
+    let row =
+        tokio::time::timeout(shared::database::STATEMENT_LIMIT, session.client.query_typed(&sql, &names));
+    let rows = session.answered(DURING, row.await, Quotes::Nothing)?;
+    let text = rows.first().and_then(|row| row.try_get::<_, String>(0).ok());
+    let strange = || session.error(ErrorKind::Other, DURING, "the answer has another form".to_owned());
+    let observed: Observed = serde_json::from_str(&text.ok_or_else(strange)?).map_err(|_| strange())?;
+    Ok(Observed { major: session.major, ..observed })
 }
 
 /// The passwords whose verifiers a plan asks for.

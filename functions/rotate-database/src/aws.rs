@@ -3,7 +3,7 @@
 use secrecy::SecretString;
 use shared::failure::CallError;
 
-use crate::secret::Login;
+use shared::database::secret::Login;
 
 /// What has its master password kept and rotated by RDS itself, if the password is this login's: `instance` or `cluster`,
 /// and its identifier.

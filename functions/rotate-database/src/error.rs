@@ -7,8 +7,8 @@ use shared::failure::{CallError, Failure};
 use shared::language::Language;
 use shared::rotation::{Advice, InForce, Request, RotationError};
 
-use crate::database::{DatabaseError, ErrorKind};
-use crate::secret::FormError;
+use shared::database::secret::FormError;
+use shared::database::{DatabaseError, ErrorKind};
 
 /// Why a rotation step failed, and what it leaves in force.
 #[derive(Clone, Debug, Eq, PartialEq)]

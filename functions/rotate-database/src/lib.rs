@@ -6,11 +6,8 @@
 
 pub mod alternating;
 mod aws;
-pub mod certificates;
-pub mod database;
 mod error;
 mod policy;
-pub mod secret;
 
 use std::time::Duration;
 
@@ -18,6 +15,8 @@ use aws_config::SdkConfig;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use shared::database::secret::{self, Login, Secret};
+use shared::database::{Database, DatabaseError, ErrorKind, Expected, Session};
 use shared::env::{Env, EnvError};
 use shared::evidence::EvidenceError;
 use shared::failure::chain;
@@ -26,10 +25,8 @@ use shared::rotation::{
     generate,
 };
 
-use database::{Database, DatabaseError, ErrorKind, Expected, Session};
 pub use error::{RotateError, Why};
 pub use policy::Strategy;
-use secret::{Login, Secret};
 
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "rotate-database";
@@ -78,19 +75,10 @@ impl App {
     ///
     /// [`EnvError`] for the first setting that is missing or wrong, the authorities' file included.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
-        let invalid = |reason| EnvError::Invalid { name: "RDS_CA_FILE", reason };
-        let file: Option<String> = env.optional("RDS_CA_FILE")?;
-        let roots = match file {
-            Some(path) => {
-                let pem = std::fs::read(&path).map_err(|error| invalid(format!("{path}: {error}")))?;
-                certificates::roots(&pem).map_err(|error| invalid(chain(&error)))?
-            }
-            None => certificates::roots(certificates::RDS).map_err(|error| invalid(chain(&error)))?,
-        };
         Ok(Self {
             base: Base::new(PROCEDURE, env, aws)?,
             rds: aws_sdk_rds::Client::new(aws),
-            database: Database::new(roots).map_err(|error| invalid(chain(&error)))?,
+            database: Database::from_env(PROCEDURE, env)?,
             database_secret: env.optional("DATABASE_SECRET_NAME")?,
             admin_secret: env.optional("DATABASE_ADMIN_SECRET_ARN")?,
         })
@@ -169,7 +157,7 @@ impl App {
                 let admin = self.admin(admin, &known.login).await?;
                 let session = self.database.login_bound(&admin).await?;
                 let pair = policy::pair(&known.login.user)?;
-                session.hand_over(&pair, &known.login, pending.login(), fence).await?;
+                alternating::hand_over(&session, &pair, &known.login, pending.login(), fence).await?;
                 session.close().await;
             }
         }

@@ -8,7 +8,7 @@ use shared::rotation::{InForce, RotationError, Step, invalid_tag};
 
 use crate::alternating::Pair;
 use crate::error::Why;
-use crate::secret::Secret;
+use shared::database::secret::Secret;
 
 /// How a credential is replaced.
 #[derive(Clone, Debug, Eq, PartialEq)]

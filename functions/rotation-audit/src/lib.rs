@@ -12,7 +12,7 @@ mod resource_policy;
 mod tasks;
 mod text;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -25,14 +25,16 @@ use shared::env::{Env, EnvError};
 use shared::evidence::{Draft, Step};
 use shared::failure::{Failure, chain};
 use shared::lambda::Invocation;
+use shared::paging::Pager;
 use shared::report::Reporter;
+use shared::scope::{self, Scope};
 use shared::settings::Settings;
 use shared::time;
 
 pub use error::AuditError;
 use error::BoardError;
 use github::Board;
-use policy::{Finding, Secret, VARIABLES};
+use policy::{Facts, Finding, Secret};
 
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "rotation-audit";
@@ -50,19 +52,16 @@ const LOOKING: Duration = Duration::from_secs(3);
 pub struct App {
     settings: Settings,
     secrets: aws_sdk_secretsmanager::Client,
-    pages: aws_sdk_sns::Client,
-    topic: String,
+    pager: Pager,
     /// The board, and the name of the secret with its token; none when tasks are not wanted.
     board: Option<(Board, String)>,
     reporter: Reporter,
-    /// The application's name of each secret that the template names, by the secret's own.
-    variables: BTreeMap<String, &'static str>,
+    scope: Scope,
 }
 
 impl App {
-    /// Reads the settings and makes the clients: those of [`Settings`] and [`Reporter`], `PAGING_TOPIC_ARN`,
-    /// `JWT_SECRET_NAME`, and `WEBHOOK_SECRET_NAME`, `DATABASE_SECRET_NAME` and `GITHUB_REPOSITORY`, which may be empty.
-    /// With a repository, `GITHUB_SECRET_NAME` and `GITHUB_API_URL` are needed.
+    /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`], [`Pager`] and [`Scope`], and
+    /// `GITHUB_REPOSITORY`, which may be empty. With a repository, `GITHUB_SECRET_NAME` and `GITHUB_API_URL` are needed.
     ///
     /// # Errors
     ///
@@ -70,11 +69,6 @@ impl App {
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let settings = Settings::from_env(env)?;
         let reporter = Reporter::new(PROCEDURE, &settings, env, aws)?;
-        let jwt_secret: String = env.required("JWT_SECRET_NAME")?;
-        let names =
-            [Some(jwt_secret), env.optional("WEBHOOK_SECRET_NAME")?, env.optional("DATABASE_SECRET_NAME")?];
-        let variables =
-            names.into_iter().zip(VARIABLES).filter_map(|(name, key)| Some((name?, key))).collect();
         let repository: Option<String> = env.optional("GITHUB_REPOSITORY")?;
         let board = match repository {
             None => None,
@@ -88,11 +82,10 @@ impl App {
         Ok(Self {
             settings,
             secrets: aws_sdk_secretsmanager::Client::new(aws),
-            pages: aws_sdk_sns::Client::new(aws),
-            topic: env.required("PAGING_TOPIC_ARN")?,
+            pager: Pager::new(env, aws)?,
             board,
             reporter,
-            variables,
+            scope: Scope::from_env(env)?,
         })
     }
 }
@@ -148,26 +141,21 @@ pub async fn handle(app: &App, _: Value, invocation: &Invocation) -> Result<Repo
 /// This environment's secrets: those that template or policy name, and those that carry its tags.
 async fn observe(app: &App) -> Result<Vec<Secret>, AuditError> {
     let rotation = &app.settings.policy.rotation;
-    let mut named: BTreeSet<&str> = app.variables.keys().map(String::as_str).collect();
-    // The policy knows those that the template names by the application's names for them.
-    named.extend(rotation.secrets.keys().map(String::as_str).filter(|name| !VARIABLES.contains(name)));
-    let key = |name: &str| app.variables.get(name).map_or_else(|| name.to_owned(), |key| (*key).to_owned());
+    let mut named = app.scope.named(rotation);
     let mut secrets = Vec::new();
-    for mut listed in aws::list(&app.secrets).await? {
-        let tagged = |key: &str, value: &str| listed.tags.get(key).is_some_and(|tag| tag == value);
-        let is_tagged =
-            tagged("Project", &app.settings.project) && tagged("Environment", &app.settings.environment);
-        if !named.remove(listed.name.as_str()) && !is_tagged {
+    for listed in scope::list(&app.secrets).await? {
+        if !named.remove(listed.name.as_str()) && !Scope::is_tagged(&app.settings, &listed.tags) {
             continue;
         }
-        listed.facts.made = aws::versions(&app.secrets, &listed.facts.arn).await;
-        listed.facts.resource_policy = aws::resource_policy(&app.secrets, &listed.facts.arn).await;
-        let standard = policy::standard(rotation, &key(&listed.name));
-        secrets.push(Secret { name: listed.name, standard, facts: Some(listed.facts) });
+        let mut facts = Facts::from(&listed);
+        facts.made = scope::versions(&app.secrets, &facts.arn).await;
+        facts.resource_policy = aws::resource_policy(&app.secrets, &facts.arn).await;
+        let standard = policy::standard(rotation, app.scope.key(&listed.name));
+        secrets.push(Secret { name: listed.name, standard, facts: Some(facts) });
     }
     secrets.extend(named.into_iter().map(|name| Secret {
         name: name.to_owned(),
-        standard: policy::standard(rotation, &key(name)),
+        standard: policy::standard(rotation, app.scope.key(name)),
         facts: None,
     }));
     Ok(secrets)
@@ -245,8 +233,10 @@ async fn page(
     let all = secrets.iter().flat_map(|(secret, found)| found.iter().map(move |finding| (secret, finding)));
     for (secret, finding) in all.filter(|(_, finding)| finding.pages()) {
         let page = text::page(&app.settings, secret, finding, invocation.now);
-        let published = invocation.within(REPORTING, publish_once(app, run_id, &page)).await;
-        let published = published.map_err(|late| chain(&late)).and_then(|published| published);
+        let published =
+            invocation.within(REPORTING, app.pager.page_once(&app.reporter.evidence, run_id, &page)).await;
+        let published =
+            published.map_err(|late| chain(&late)).and_then(|page| page.map_err(|error| chain(&error)));
         let outcome = match published {
             Ok(true) => {
                 paged.push(page.dedup_key.clone());
@@ -262,22 +252,6 @@ async fn page(
         steps.push(step(format!("page {}", page.dedup_key), outcome));
     }
     (paged, failed)
-}
-
-/// Publishes a page unless it was today; `false` when it was.
-async fn publish_once(app: &App, run_id: &str, page: &text::Page) -> Result<bool, String> {
-    let note = format!("{run_id}/{}", page.dedup_key);
-    match app.reporter.evidence.kept::<Value>(&note).await {
-        Ok(Some(_)) => return Ok(false),
-        Ok(None) => {}
-        // Twice rather than never.
-        Err(error) => tracing::warn!(message = format!("not known whether it was paged: {}", chain(&error))),
-    }
-    aws::publish(&app.pages, &app.topic, page).await.map_err(|error| chain(&error))?;
-    if let Err(error) = app.reporter.evidence.keep(&note, &page.dedup_key).await {
-        tracing::warn!(message = format!("that it was paged was not noted: {}", chain(&error)));
-    }
-    Ok(true)
 }
 
 /// What became of the tasks.

@@ -5,13 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use shared::failure::CallError;
 use shared::policy::{Audit, Responsible, Rotation};
+use shared::scope::Listed;
 
 use crate::resource_policy;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
-
-/// The names by which the policy knows the secrets that the template names.
-pub(crate) const VARIABLES: [&str; 3] = ["JWT_SECRET", "NOTIFICATIONS_WEBHOOK_SECRET", "DATABASE_URL"];
 
 /// Which of our functions makes a secret's value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -79,6 +77,25 @@ impl Facts {
     /// When the current value was made. `changed` does not tell: a tag moves it.
     pub(crate) fn current_made(&self) -> Option<Timestamp> {
         self.made.as_ref().ok()?.get(self.labelled("AWSCURRENT")?).copied()
+    }
+}
+
+impl From<&Listed> for Facts {
+    /// Without what has calls of its own.
+    fn from(listed: &Listed) -> Self {
+        Self {
+            arn: listed.arn.clone(),
+            created: listed.created,
+            changed: listed.changed,
+            accessed: listed.accessed,
+            rotated: listed.rotated,
+            next: listed.next,
+            enabled: listed.enabled,
+            function: listed.function.clone(),
+            labels: listed.labels.clone(),
+            made: Ok(BTreeMap::new()),
+            resource_policy: Ok(None),
+        }
     }
 }
 

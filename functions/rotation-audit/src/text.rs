@@ -5,26 +5,11 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use shared::language::Language;
 use shared::notify::Message;
+use shared::paging::Page;
 use shared::settings::Settings;
 use shared::time;
 
 use crate::policy::{Finding, Secret};
-
-/// Longest subject that SNS takes is below 100 characters of ASCII.
-const SUBJECT_LIMIT: usize = 99;
-
-/// What is published to the paging topic.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Page {
-    /// One line.
-    pub subject: String,
-    /// What happened to which secret, and the next command.
-    pub text: String,
-    /// What makes repetitions the same page: the same every day until it is mended.
-    pub dedup_key: String,
-    /// Name of the secret.
-    pub secret: String,
-}
 
 /// The line of a finding in the evidence record: what `key` gives, and the details.
 pub(crate) fn line(secret: &Secret, finding: &Finding, now: Timestamp) -> String {
@@ -259,7 +244,7 @@ pub(crate) fn page(settings: &Settings, secret: &Secret, finding: &Finding, now:
     let backup = language.pick("backup", "backup");
     let dedup_key = format!("rotation-audit/{}/{kind}", secret.name);
     Page {
-        subject: format!("[{environment}] {kind}: {}", secret.name).chars().take(SUBJECT_LIMIT).collect(),
+        subject: format!("[{environment}] {kind}: {}", secret.name),
         text: format!(
             "{} ({environment}): {}.\n{next}: {}.\n{who}: {}, {backup}: {}.\n{dedup_key}",
             secret.name,

@@ -27,6 +27,11 @@ const SLACK_SECRET: &str = "/moveongs/dev/slack";
 const GITHUB_SECRET: &str = "/moveongs/dev/github";
 /// The team's board, as the local cloud's GitHub has it.
 const GITHUB_REPOSITORY: &str = "moveongs/governance";
+/// The account for smoke tests.
+const SMOKE_SECRET: &str = "/moveongs/dev/smoke";
+/// The application's cluster and service, as its Terraform names them.
+pub(crate) const CLUSTER: &str = "moveongs-dev-cluster";
+pub(crate) const SERVICE: &str = "moveongs-dev-api";
 /// The application's database URL.
 pub(crate) const DATABASE_SECRET: &str = "/moveongs/dev/db";
 /// The login that manages the database's users.
@@ -185,6 +190,10 @@ fn package(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
         let bootstrap = into.join("bootstrap");
         fs::copy(&built, &bootstrap).with_context(|| format!("{} was not built", built.display()))?;
         fs::set_permissions(&bootstrap, fs::Permissions::from_mode(0o755))?;
+        let machine = repo.at("functions").join(&name).join("statemachine.asl.json");
+        if machine.exists() {
+            fs::copy(&machine, into.join("statemachine.asl.json"))?;
+        }
         // A zip holds the time of its files: with a fixed one, an unchanged binary is an unchanged zip.
         File::options().append(true).open(&bootstrap)?.set_modified(fixed_time())?;
     }
@@ -241,6 +250,9 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
         format!("GitHubSecretName={GITHUB_SECRET}"),
         format!("GitHubApiUrl={}", aws.cloud.fact("github_url")?),
         format!("OtherRandomSecretArns={secrets}/test/*"),
+        format!("EcsClusterName={CLUSTER}"),
+        format!("AppUrl={}", aws.cloud.fact("moveongs_url")?),
+        format!("SmokeSecretName={SMOKE_SECRET}"),
         format!("DatabaseSecretName={DATABASE_SECRET}"),
         format!("DatabaseAdminSecretArn={admin}"),
         format!("OtherDatabaseSecretArns={secrets}/test-database/*"),

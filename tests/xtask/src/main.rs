@@ -7,6 +7,7 @@ mod bench;
 mod cloud;
 mod demo;
 mod deploy;
+mod draw;
 mod function;
 mod http;
 mod procs;
@@ -85,6 +86,8 @@ enum Task {
         #[arg(long, short)]
         follow: bool,
     },
+    /// Draw the state machines from their definitions, into docs/estados
+    Draw,
     /// Measure what a function costs
     ///
     /// Runs on a local cloud of its own and writes target/bench/NAME.json.
@@ -122,6 +125,7 @@ fn perform(task: Task, repo: &Repo) -> anyhow::Result<bool> {
         Task::Test { filter } => test::test(repo, filter.as_deref()),
         Task::Invoke { function, event } => function::invoke(repo, &function, &event),
         Task::Logs { function, follow } => function::logs(repo, &function, follow).map(|()| true),
+        Task::Draw => draw::draw(repo).map(|()| true),
         Task::Bench { name } => bench::bench(repo, name.as_deref()).map(|()| true),
     }
 }

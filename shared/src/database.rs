@@ -4,6 +4,9 @@
 //! [ALTER ROLE](https://www.postgresql.org/docs/current/sql-alterrole.html),
 //! [SASL authentication](https://www.postgresql.org/docs/current/sasl-authentication.html).
 
+pub mod certificates;
+pub mod secret;
+
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -20,14 +23,15 @@ use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::alternating::stem;
-use crate::secret::Login;
+use crate::database::secret::Login;
+use crate::env::{Env, EnvError};
+use crate::failure::chain;
 
 /// DNS, TCP, TLS and authentication together.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the server is given for a statement (`statement_timeout` below) and what the network may add to it.
-pub(crate) const STATEMENT_LIMIT: Duration = Duration::from_secs(12);
+pub const STATEMENT_LIMIT: Duration = Duration::from_secs(12);
 
 /// The farewell is a courtesy to the server's log.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
@@ -108,15 +112,19 @@ impl fmt::Display for SqlState<'_> {
 #[derive(Clone)]
 pub struct Database {
     tls: MakeRustlsConnect,
+    /// What the server's list of sessions shows.
+    application: &'static str,
 }
 
 /// One connection. Dropping it cuts the connection, and the server rolls back what was open.
 pub struct Session {
-    pub(crate) client: Client,
+    /// The driver's client, for what needs typed parameters.
+    pub client: Client,
     user: String,
     /// The server's major version, e.g. 15.
-    pub(crate) major: u32,
-    pub(crate) target: String,
+    pub major: u32,
+    /// `user@host:port/database`.
+    pub target: String,
     connection: Connection,
 }
 
@@ -138,18 +146,36 @@ pub struct Expected {
 }
 
 impl Database {
-    /// Takes the authorities to trust.
+    /// Reads `RDS_CA_FILE`, which may be empty: then the authorities are those of Amazon RDS.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError`] when the file cannot be read or holds no authority.
+    pub fn from_env(application: &'static str, env: &Env<'_>) -> Result<Self, EnvError> {
+        let invalid = |reason| EnvError::Invalid { name: "RDS_CA_FILE", reason };
+        let file: Option<String> = env.optional("RDS_CA_FILE")?;
+        let roots = match file {
+            Some(path) => {
+                let pem = std::fs::read(&path).map_err(|error| invalid(format!("{path}: {error}")))?;
+                certificates::roots(&pem).map_err(|error| invalid(chain(&error)))?
+            }
+            None => certificates::roots(certificates::RDS).map_err(|error| invalid(chain(&error)))?,
+        };
+        Self::new(application, roots).map_err(|error| invalid(chain(&error)))
+    }
+
+    /// Takes the authorities to trust, and the name that the server's list of sessions shows.
     ///
     /// # Errors
     ///
     /// When the TLS library supports no protocol version, which a build of it could.
-    pub fn new(roots: RootCertStore) -> Result<Self, rustls::Error> {
+    pub fn new(application: &'static str, roots: RootCertStore) -> Result<Self, rustls::Error> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        Ok(Self { tls: MakeRustlsConnect::new(config) })
+        Ok(Self { tls: MakeRustlsConnect::new(config), application })
     }
 
     /// Logs in over verified TLS, and never without; bound to its channel where the server offers that. Takes at most
@@ -200,7 +226,7 @@ impl Database {
             .dbname(&login.database)
             .user(&login.user)
             .password(login.password.expose_secret())
-            .application_name("rotate-database")
+            .application_name(self.application)
             .options(OPTIONS)
             .ssl_mode(SslMode::Require)
             .channel_binding(binding);
@@ -221,7 +247,7 @@ impl Database {
 
 /// What a server's message about a statement could quote.
 #[derive(Clone, Copy)]
-pub(crate) enum Quotes {
+pub enum Quotes {
     /// Nothing that is secret.
     Nothing,
     /// A password's verifier.
@@ -339,7 +365,7 @@ impl Session {
     /// Runs `work` in a transaction of the login's own role that holds the lock of `user`'s pair, with no name
     /// resolved outside of PostgreSQL's catalog: the application could have put a function of its own in the way.
     /// What `work` does not commit is rolled back when it fails.
-    pub(crate) async fn in_transaction<T, E: From<DatabaseError>>(
+    pub async fn in_transaction<T, E: From<DatabaseError>>(
         &self,
         user: &str,
         work: impl AsyncFnOnce() -> Result<T, E>,
@@ -360,8 +386,22 @@ impl Session {
         result
     }
 
+    /// Runs one statement by itself, and gives the number of rows that it changed.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`]. After a `Network` error the rows may have been changed.
+    pub async fn execute(&self, during: &'static str, sql: &str) -> Result<u64, DatabaseError> {
+        let answer = self.run(during, sql, Quotes::Rows).await?;
+        let count = answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::CommandComplete(count) => Some(*count),
+            _ => None,
+        });
+        Ok(count.unwrap_or_default())
+    }
+
     /// One round trip; `sql` may hold several statements.
-    pub(crate) async fn run(
+    pub async fn run(
         &self,
         during: &'static str,
         sql: &str,
@@ -370,7 +410,8 @@ impl Session {
         self.answered(during, timeout(STATEMENT_LIMIT, self.client.simple_query(sql)).await, quotes)
     }
 
-    pub(crate) fn answered<T>(
+    /// What came of a statement that was sent through the client.
+    pub fn answered<T>(
         &self,
         during: &'static str,
         answer: Result<Result<T, tokio_postgres::Error>, tokio::time::error::Elapsed>,
@@ -383,7 +424,8 @@ impl Session {
         }
     }
 
-    pub(crate) fn error(&self, kind: ErrorKind, during: &'static str, reason: String) -> DatabaseError {
+    /// An error of our own about this login.
+    pub fn error(&self, kind: ErrorKind, during: &'static str, reason: String) -> DatabaseError {
         DatabaseError { kind, during, target: self.target.clone(), sqlstate: None, reason }
     }
 
@@ -394,7 +436,7 @@ impl Session {
 }
 
 /// What `ALTER ROLE … PASSWORD` takes in place of a password: it lets the server check one, not know it.
-pub(crate) fn verifier(password: &SecretString) -> Zeroizing<String> {
+pub fn verifier(password: &SecretString) -> Zeroizing<String> {
     Zeroizing::new(postgres_protocol::password::scram_sha_256(password.expose_secret().as_bytes()))
 }
 
@@ -404,6 +446,14 @@ fn column(messages: &[SimpleQueryMessage], place: usize) -> Option<&str> {
         SimpleQueryMessage::Row(row) => row.try_get(place).ok().flatten(),
         _ => None,
     })
+}
+
+/// The mark of a pair's second login, as AWS's own functions name it.
+pub const CLONE: &str = "_clone";
+
+/// The name without the mark of the second login.
+pub fn stem(user: &str) -> &str {
+    user.strip_suffix(CLONE).filter(|stem| !stem.is_empty()).unwrap_or(user)
 }
 
 /// Key of the advisory lock of a pair, or of the one login that is no pair yet. Changing it lets two releases of this

@@ -5,7 +5,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
 /// Amazon RDS's authorities of each commercial region, as PEM; provenance and limits are in `certificates/README.md`.
-pub const RDS: &[u8] = include_bytes!("../certificates/rds-ca.pem");
+pub const RDS: &[u8] = include_bytes!("../../certificates/rds-ca.pem");
 
 /// Why a CA file cannot be used.
 #[derive(Debug, thiserror::Error)]

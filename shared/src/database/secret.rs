@@ -12,10 +12,10 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
+use crate::document::{self, Path, Value};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
-use shared::document::{self, Path, Value};
 use stringprep::tables;
 
 const DEFAULT_PORT: u16 = 5432;

@@ -1,11 +1,12 @@
 //! The certificate authorities that are shipped: who they are, how long they last, and that README.md says so.
+#![cfg(feature = "database")]
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
 
-use rotate_database::certificates;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use shared::database::certificates;
 use x509_parser::prelude::*;
 
 const README: &str = include_str!("../certificates/README.md");

@@ -1,0 +1,110 @@
+//! May the label of a secret go back to the value before? No I/O, no clock.
+
+use shared::policy::Secret;
+use shared::scope::{Listed, VARIABLES};
+
+use crate::book::{Change, Failed, Reason};
+
+/// What is to be done with a secret's label after the application failed with its new value.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Way {
+    /// Move it, once the value before is proved.
+    Move(String),
+    /// It is there: an attempt of this step that died has moved it.
+    Moved,
+    /// Leave it, and why.
+    Stay(&'static str),
+}
+
+/// Decides for one secret.
+pub(crate) fn way(change: &Change, policy: Option<&Secret>, listed: &Listed, failed: Option<&Failed>) -> Way {
+    let Some(previous) = &change.previous else { return Way::Stay("there is no version before") };
+    if change.declared.as_ref().is_some_and(|declared| declared.reason == Reason::Incident) {
+        return Way::Stay("the value before may be known to others");
+    }
+    if !policy.is_some_and(|policy| policy.roll_back) {
+        return Way::Stay("the policy does not allow it (roll_back)");
+    }
+    if !VARIABLES.contains(&change.key.as_str()) {
+        return Way::Stay("only the labels of secrets that the template names can be moved");
+    }
+    if failed.is_some_and(|failed| failed.kind == "OldTokenAccepted") {
+        return Way::Stay("the application still takes the value before, so going back mends nothing");
+    }
+    let current = listed.labelled("AWSCURRENT");
+    if current == Some(previous) {
+        return Way::Moved;
+    }
+    if current != Some(change.version.as_str()) {
+        return Way::Stay("somebody has moved AWSCURRENT since");
+    }
+    if listed.labelled("AWSPENDING").is_some_and(|pending| pending != change.version) {
+        return Way::Stay("the next rotation runs already, and would be abandoned");
+    }
+    if !listed.labels.contains_key(previous) {
+        return Way::Stay("the version before has no label any more, so the service may have deleted it");
+    }
+    Way::Move(previous.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::book::Declared;
+
+    #[test]
+    fn the_label_goes_back_only_where_that_helps_and_harms_nobody() {
+        let policy: shared::policy::Policy = "".parse().unwrap();
+        let jwt = policy.rotation.secrets.get("JWT_SECRET");
+        let webhook = policy.rotation.secrets.get("NOTIFICATIONS_WEBHOOK_SECRET");
+        let change = Change {
+            secret: "arn".to_owned(),
+            name: "n".to_owned(),
+            key: "JWT_SECRET".to_owned(),
+            version: "v2".to_owned(),
+            previous: Some("v1".to_owned()),
+            made: None,
+            noticed: jiff::Timestamp::UNIX_EPOCH,
+            is_rotation: true,
+            declared: None,
+        };
+        let listed = |labels: &[(&str, &[&str])]| Listed {
+            labels: labels
+                .iter()
+                .map(|(id, labels)| {
+                    (
+                        (*id).to_owned(),
+                        labels.iter().map(|label| (*label).to_owned()).collect::<BTreeSet<_>>(),
+                    )
+                })
+                .collect::<BTreeMap<_, _>>(),
+            ..Listed::default()
+        };
+        let usual = listed(&[("v1", &["AWSPREVIOUS"]), ("v2", &["AWSCURRENT", "AWSPENDING"])]);
+        let failed = |kind: &str| Some(Failed { kind: kind.to_owned(), detail: String::new() });
+        assert_eq!(way(&change, jwt, &usual, failed("RolloutFailed").as_ref()), Way::Move("v1".to_owned()));
+        let moved = listed(&[("v1", &["AWSCURRENT"]), ("v2", &["AWSPREVIOUS"])]);
+        assert_eq!(way(&change, jwt, &moved, None), Way::Moved);
+        let stays = |found: Way, why: &str| {
+            let Way::Stay(said) = found else { panic!("{found:?}") };
+            assert!(said.contains(why), "{said}");
+        };
+        stays(way(&change, webhook, &usual, None), "roll_back");
+        stays(way(&change, None, &usual, None), "roll_back");
+        stays(
+            way(&Change { key: "other".to_owned(), ..change.clone() }, jwt, &usual, None),
+            "template names",
+        );
+        stays(way(&change, jwt, &usual, failed("OldTokenAccepted").as_ref()), "mends nothing");
+        let incident = Some(Declared { reason: Reason::Incident, by: "ana".to_owned() });
+        stays(way(&Change { declared: incident, ..change.clone() }, jwt, &usual, None), "known to others");
+        stays(way(&Change { previous: None, ..change.clone() }, jwt, &usual, None), "no version before");
+        let third = listed(&[("v1", &["AWSPREVIOUS"]), ("v3", &["AWSCURRENT"])]);
+        stays(way(&change, jwt, &third, None), "somebody");
+        let next = listed(&[("v1", &["AWSPREVIOUS"]), ("v2", &["AWSCURRENT"]), ("v3", &["AWSPENDING"])]);
+        stays(way(&change, jwt, &next, None), "next rotation");
+        stays(way(&change, jwt, &listed(&[("v2", &["AWSCURRENT"])]), None), "no label");
+    }
+}

@@ -1,0 +1,399 @@
+//! What all follow-ups share: the changes that wait, the one batch that is worked on, what was followed, and the ledger's rows.
+//! One document, changed by compare-and-swap, so that nothing of it can disagree with the rest. No I/O, no clock.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::proof::Proof;
+
+/// The batch of an execution that has died is taken over after this: more than the state machine lets one live.
+pub(crate) const LEASE: SignedDuration = SignedDuration::from_mins(185);
+
+/// The document's name.
+pub(crate) const NAME: &str = "book";
+
+/// The document.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Book {
+    /// The version of each secret, by ARN, that a follow-up has last dealt with.
+    pub handled: BTreeMap<String, String>,
+    /// Changes that nobody works on yet.
+    pub waiting: Vec<Change>,
+    /// What is worked on.
+    pub open: Option<Batch>,
+    /// The ledger, oldest first. A row never changes, but for who and why, which may become known later.
+    pub rows: Vec<Row>,
+}
+
+/// AWSCURRENT of a secret is on another version than the last follow-up saw.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Change {
+    /// ARN of the secret.
+    pub secret: String,
+    /// Its name.
+    pub name: String,
+    /// The policy's key: the application's variable, or the name.
+    pub key: String,
+    /// The version that is current.
+    pub version: String,
+    /// The one before; none when there is none.
+    pub previous: Option<String>,
+    /// When the current value was made, where the service tells.
+    pub made: Option<Timestamp>,
+    /// When we saw that the label had moved.
+    pub noticed: Timestamp,
+    /// Whether the service rotated it, as far as its dates tell.
+    pub is_rotation: bool,
+    /// What a person has declared.
+    pub declared: Option<Declared>,
+}
+
+/// Why a secret was changed, as a person says who asks for a follow-up.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Declared {
+    /// The reason.
+    pub reason: Reason,
+    /// Who says so.
+    pub by: String,
+}
+
+/// Why a secret was changed.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Reason {
+    /// Its schedule.
+    Scheduled,
+    /// A person wanted it.
+    Manual,
+    /// The value before may be known to others. Nothing goes back to it.
+    Incident,
+    /// Not known: CloudTrail has told nothing.
+    Unknown,
+}
+
+/// Which way the batch goes.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Phase {
+    /// To the new values.
+    Forward,
+    /// Back to those before.
+    Back,
+}
+
+/// Changes that one deployment brings into use.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Batch {
+    /// The state machine's execution that works on it.
+    pub execution: String,
+    /// When it was taken.
+    pub taken: Timestamp,
+    /// The changes; one a secret.
+    pub changes: Vec<Change>,
+    /// The way.
+    pub phase: Phase,
+    /// A deployment that began before this may have tasks with other values.
+    pub since: Timestamp,
+    /// The deployment of each service.
+    pub deployments: BTreeMap<String, String>,
+    /// What the last proof showed.
+    pub proofs: Vec<Proof>,
+    /// Why the way forward ended, and then why the way back did.
+    pub failures: Vec<Failed>,
+    /// The services that read each secret, by ARN.
+    pub readers: BTreeMap<String, Vec<String>>,
+    /// Refresh tokens that were revoked.
+    pub sessions_ended: Option<u64>,
+    /// ARNs of the secrets whose label went back.
+    pub moved: Vec<String>,
+    /// Why the label of the others did not, by secret's name.
+    pub stayed: BTreeMap<String, String>,
+}
+
+/// Why a batch failed.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Failed {
+    /// Stable name.
+    pub kind: String,
+    /// What happened.
+    pub detail: String,
+}
+
+/// One row of the rotation ledger.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Row {
+    /// Name of the secret.
+    pub secret: String,
+    /// The policy's key.
+    pub key: String,
+    /// The version that became current.
+    pub version: String,
+    /// The one before.
+    pub previous: Option<String>,
+    /// Why.
+    pub reason: Reason,
+    /// Who, as far as known.
+    pub by: Option<String>,
+    /// When the value was made.
+    pub made: Option<Timestamp>,
+    /// When the follow-up began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// `proved`, `unproved`, `rolled back` or `failed`.
+    pub outcome: String,
+    /// What happened where it did not go well.
+    pub failure: Option<Failed>,
+    /// The services that were deployed again.
+    pub services: Vec<String>,
+    /// What was proved, each with its outcome.
+    pub proofs: Vec<Proof>,
+    /// Refresh tokens that were revoked; none when that was not asked for.
+    pub sessions_ended: Option<u64>,
+    /// When the value has to be replaced by policy.
+    pub next_due: Option<Timestamp>,
+    /// The execution.
+    pub execution: String,
+}
+
+/// What an execution that wants the waiting changes gets.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Taken {
+    /// They are its own now, or were already.
+    Batch(Box<Batch>),
+    /// Another execution is at work; they have to wait.
+    Busy,
+    /// Nothing waits: another execution took them.
+    Nothing,
+}
+
+impl Book {
+    /// Whether a secret with this current version has to be followed; `is_declared` when a person asks for it.
+    pub(crate) fn is_news(&self, secret: &str, version: &str, is_declared: bool) -> bool {
+        let is_ours = |batch: &Batch| {
+            let change = batch.changes.iter().find(|change| change.secret == secret);
+            change.is_some_and(|change| {
+                change.version == version
+                    || change.previous.as_deref() == Some(version) && batch.phase == Phase::Back
+            })
+        };
+        if self.open.as_ref().is_some_and(is_ours) {
+            return false;
+        }
+        is_declared || self.handled.get(secret).is_none_or(|handled| handled != version)
+    }
+
+    /// Takes a change up, and says whether it waits now. One that is known already is known once; of two of one secret
+    /// only the newer counts.
+    pub(crate) fn notice(&mut self, change: &Change) -> bool {
+        if let Some(open) = &mut self.open
+            && let Some(known) = open.changes.iter_mut().find(|known| known.secret == change.secret)
+            && known.version == change.version
+        {
+            if change.declared.is_some() {
+                known.declared.clone_from(&change.declared);
+            }
+            return false;
+        }
+        if !self.is_news(&change.secret, &change.version, change.declared.is_some()) {
+            return false;
+        }
+        if let Some(known) = self.waiting.iter_mut().find(|known| known.secret == change.secret) {
+            let declared = change.declared.clone().or_else(|| known.declared.clone());
+            if known.version == change.version {
+                known.declared = declared;
+            } else {
+                *known = Change { declared, ..change.clone() };
+            }
+        } else {
+            self.waiting.push(change.clone());
+        }
+        true
+    }
+
+    /// Gives what waits to an execution, unless another is at work.
+    pub(crate) fn take(&mut self, execution: &str, now: Timestamp) -> Taken {
+        match &self.open {
+            Some(open) if open.execution == execution => return Taken::Batch(Box::new(open.clone())),
+            Some(open) if now.duration_since(open.taken) < LEASE => {
+                return if self.waiting.is_empty() { Taken::Nothing } else { Taken::Busy };
+            }
+            Some(_) => self.reopen(),
+            None => {}
+        }
+        if self.waiting.is_empty() {
+            return Taken::Nothing;
+        }
+        let batch = Batch {
+            execution: execution.to_owned(),
+            taken: now,
+            changes: std::mem::take(&mut self.waiting),
+            phase: Phase::Forward,
+            since: now,
+            deployments: BTreeMap::new(),
+            proofs: Vec::new(),
+            failures: Vec::new(),
+            readers: BTreeMap::new(),
+            sessions_ended: None,
+            moved: Vec::new(),
+            stayed: BTreeMap::new(),
+        };
+        self.open = Some(batch.clone());
+        Taken::Batch(Box::new(batch))
+    }
+
+    /// Lets the changes of a batch wait again whose execution has died.
+    fn reopen(&mut self) {
+        let Some(dead) = self.open.take() else { return };
+        for change in dead.changes {
+            // What went back is in force and was before: a follow-up of it finds that by itself.
+            let is_newer = self.waiting.iter().any(|known| known.secret == change.secret);
+            if !is_newer && !dead.moved.contains(&change.secret) {
+                self.waiting.push(change);
+            }
+        }
+    }
+
+    /// Whether a batch is open whose execution has died.
+    pub(crate) fn has_dead_batch(&self, now: Timestamp) -> bool {
+        self.open.as_ref().is_some_and(|open| now.duration_since(open.taken) >= LEASE)
+    }
+
+    /// The batch of an execution; none when it is no longer its own.
+    pub(crate) fn batch_of(&mut self, execution: &str) -> Option<&mut Batch> {
+        self.open.as_mut().filter(|open| open.execution == execution)
+    }
+
+    /// Ends an execution's batch with its rows; `false` when it had ended.
+    pub(crate) fn close(&mut self, execution: &str, rows: &[Row]) -> bool {
+        let Some(batch) = self.open.take_if(|open| open.execution == execution) else { return false };
+        for change in batch.changes {
+            let in_force = match change.previous {
+                Some(previous) if batch.moved.contains(&change.secret) => previous,
+                _ => change.version,
+            };
+            self.handled.insert(change.secret, in_force);
+        }
+        self.rows.extend(rows.iter().cloned());
+        true
+    }
+
+    /// Writes into the rows of a version who changed it, which CloudTrail may tell late; `false` when nothing is to be told.
+    pub(crate) fn attribute(&mut self, version: &str, reason: Reason, by: &str) -> bool {
+        let mut changed = false;
+        for row in self.rows.iter_mut().filter(|row| row.version == version && row.by.is_none()) {
+            row.by = Some(by.to_owned());
+            if matches!(row.reason, Reason::Unknown | Reason::Scheduled) {
+                row.reason = reason;
+            }
+            changed = true;
+        }
+        changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_772_366_400 + seconds).unwrap()
+    }
+
+    fn change(secret: &str, version: &str, previous: &str) -> Change {
+        Change {
+            secret: secret.to_owned(),
+            name: secret.to_owned(),
+            key: secret.to_owned(),
+            version: version.to_owned(),
+            previous: Some(previous.to_owned()),
+            made: Some(at(0)),
+            noticed: at(1),
+            is_rotation: true,
+            declared: None,
+        }
+    }
+
+    fn taken(book: &mut Book, execution: &str, now: Timestamp) -> Option<Vec<String>> {
+        match book.take(execution, now) {
+            Taken::Batch(batch) => Some(batch.changes.iter().map(|change| change.version.clone()).collect()),
+            Taken::Busy => Some(vec!["busy".to_owned()]),
+            Taken::Nothing => None,
+        }
+    }
+
+    fn incident() -> Option<Declared> {
+        Some(Declared { reason: Reason::Incident, by: "ana".to_owned() })
+    }
+
+    #[test]
+    fn secrets_that_change_together_are_one_batch_and_an_event_twice_is_one_change() {
+        let mut book = Book::default();
+        assert!(book.notice(&change("a", "a2", "a1")));
+        assert!(book.notice(&change("b", "b2", "b1")));
+        assert!(book.notice(&change("a", "a2", "a1")));
+        // Changed again before anybody took it.
+        assert!(book.notice(&change("b", "b3", "b2")));
+        assert_eq!(taken(&mut book, "one", at(10)).unwrap(), ["a2", "b3"]);
+        // The same step twice; the executions of the other events.
+        assert_eq!(taken(&mut book, "one", at(11)).unwrap(), ["a2", "b3"]);
+        assert_eq!(taken(&mut book, "two", at(11)), None);
+        assert!(!book.notice(&change("a", "a2", "a1")));
+        // What changes meanwhile waits for its turn.
+        assert!(book.notice(&change("c", "c2", "c1")));
+        assert_eq!(taken(&mut book, "two", at(12)).unwrap(), ["busy"]);
+        assert!(book.close("one", &[]) && !book.close("one", &[]));
+        assert_eq!(taken(&mut book, "two", at(13)).unwrap(), ["c2"]);
+        assert!(!book.notice(&change("a", "a2", "a1")));
+        assert_eq!(book.handled["b"], "b3");
+    }
+
+    #[test]
+    fn a_rollback_is_followed_by_nothing_and_a_second_try_is() {
+        let mut book = Book::default();
+        book.notice(&change("a", "a2", "a1"));
+        book.take("one", at(0));
+        let batch = book.batch_of("one").unwrap();
+        batch.phase = Phase::Back;
+        batch.moved.push("a".to_owned());
+        // The event of our own move of the label.
+        assert!(!book.notice(&change("a", "a1", "a2")));
+        book.close("one", &[]);
+        assert_eq!(book.handled["a"], "a1");
+        assert!(!book.notice(&change("a", "a1", "a2")));
+        assert!(book.notice(&change("a", "a2", "a1")));
+    }
+
+    #[test]
+    fn a_person_may_ask_for_what_was_done_and_declare_it_while_it_is_done() {
+        let mut book = Book::default();
+        book.notice(&change("a", "a2", "a1"));
+        book.take("one", at(0));
+        let declared = Change { declared: incident(), ..change("a", "a2", "a1") };
+        assert!(!book.notice(&declared));
+        assert_eq!(book.batch_of("one").unwrap().changes[0].declared, incident());
+        book.close("one", &[]);
+        assert!(book.notice(&declared));
+        // The event that comes after it takes nothing back.
+        assert!(!book.notice(&change("a", "a2", "a1")));
+        assert_eq!(book.waiting[0].declared, incident());
+    }
+
+    #[test]
+    fn the_batch_of_a_dead_execution_is_taken_over_when_its_lease_is_over() {
+        let mut book = Book::default();
+        book.notice(&change("a", "a2", "a1"));
+        book.notice(&change("b", "b2", "b1"));
+        book.take("dead", at(0));
+        book.batch_of("dead").unwrap().moved.push("b".to_owned());
+        let lease = LEASE.as_secs();
+        assert_eq!(taken(&mut book, "next", at(lease - 1)), None);
+        assert!(!book.has_dead_batch(at(lease - 1)) && book.has_dead_batch(at(lease)));
+        assert_eq!(taken(&mut book, "next", at(lease)).unwrap(), ["a2"]);
+        assert!(book.batch_of("dead").is_none());
+        assert!(!book.close("dead", &[]));
+    }
+}

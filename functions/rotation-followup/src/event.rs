@@ -1,0 +1,231 @@
+//! What came in: a step of the state machine, or an event of CloudTrail.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::book::{Declared, Failed, Reason};
+use crate::error::FollowupError;
+use crate::trail::{self, Told};
+
+/// What the function is asked.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// By the state machine.
+    Step {
+        /// Name of its execution.
+        execution: String,
+        /// What to do.
+        step: Step,
+    },
+    /// By EventBridge, with what CloudTrail saw.
+    Trail(Told),
+}
+
+/// A step of the state machine.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Step {
+    /// Take up what has changed.
+    Note(Source),
+    /// Take what waits.
+    Take,
+    /// Deploy the services again.
+    Deploy,
+    /// Look how far the rollout is, for the n-th time.
+    Watch(u16),
+    /// Let the application prove that it uses the new values, for the n-th time.
+    Prove(u16),
+    /// Put the labels back, where that is right.
+    RollBack,
+    /// Tell, record and close; with what broke the course of the steps, if something did.
+    Finish(Option<Failed>),
+}
+
+/// What started an execution.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Source {
+    /// AWSCURRENT of a secret has moved, as an event says that may come late, twice or never.
+    Moved(String),
+    /// Every day: compare all.
+    Sweep,
+    /// A person: follow this secret now.
+    Asked(String, Declared),
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    step: String,
+    execution: String,
+    #[serde(default)]
+    source: Value,
+    #[serde(default)]
+    poll: u16,
+    #[serde(default)]
+    failure: Option<Broken>,
+}
+
+/// The error output of a state.
+#[derive(Deserialize)]
+struct Broken {
+    #[serde(rename = "Error")]
+    error: String,
+    #[serde(rename = "Cause", default)]
+    cause: String,
+}
+
+impl From<Broken> for Failed {
+    /// The cause of a function's error is its answer, as JSON in text.
+    fn from(Broken { error, cause }: Broken) -> Self {
+        let answer: Value = serde_json::from_str(&cause).unwrap_or_default();
+        let said = answer.get("errorMessage").and_then(Value::as_str).map(str::to_owned);
+        Self { kind: error, detail: said.unwrap_or(cause) }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    secret: String,
+    #[serde(default = "manual")]
+    reason: Reason,
+    by: String,
+}
+
+fn manual() -> Reason {
+    Reason::Manual
+}
+
+#[derive(Deserialize)]
+struct Moved {
+    resources: Vec<String>,
+    detail: Label,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Label {
+    label_updated: String,
+}
+
+fn parse<T: DeserializeOwned>(value: Value) -> Result<T, FollowupError> {
+    serde_path_to_error::deserialize(value).map_err(|error| FollowupError::InvalidEvent {
+        field: error.path().to_string(),
+        reason: error.inner().to_string(),
+    })
+}
+
+fn invalid(field: &str, reason: &str) -> FollowupError {
+    FollowupError::InvalidEvent { field: field.to_owned(), reason: reason.to_owned() }
+}
+
+impl TryFrom<Value> for Request {
+    type Error = FollowupError;
+
+    fn try_from(event: Value) -> Result<Self, Self::Error> {
+        if event.get("detail-type").is_some() {
+            return trail::parse(event).map(Self::Trail);
+        }
+        let raw: Raw = parse(event)?;
+        let step = match raw.step.as_str() {
+            "note" => Step::Note(source(raw.source)?),
+            "take" => Step::Take,
+            "deploy" => Step::Deploy,
+            "watch" => Step::Watch(raw.poll),
+            "prove" => Step::Prove(raw.poll),
+            "rollBack" => Step::RollBack,
+            "finish" => Step::Finish(raw.failure.map(Failed::from)),
+            _ => {
+                return Err(invalid("step", "expected note, take, deploy, watch, prove, rollBack or finish"));
+            }
+        };
+        Ok(Self::Step { execution: raw.execution, step })
+    }
+}
+
+fn source(value: Value) -> Result<Source, FollowupError> {
+    if value.get("detail-type").is_some_and(|kind| kind == "Secret Label Updated") {
+        let moved: Moved = parse(value)?;
+        if moved.detail.label_updated != "AWSCURRENT" {
+            return Err(invalid("source.detail.labelUpdated", "expected AWSCURRENT"));
+        }
+        let [secret] = moved.resources.as_slice() else {
+            return Err(invalid("source.resources", "expected the ARN of one secret"));
+        };
+        return Ok(Source::Moved(secret.clone()));
+    }
+    if value.get("sweep").is_some_and(|sweep| sweep == true) {
+        return Ok(Source::Sweep);
+    }
+    let asked: Asked = parse(value)?;
+    let is_plain = |text: &str, most: usize| {
+        !text.trim().is_empty() && text.chars().count() <= most && !text.contains(char::is_control)
+    };
+    if !is_plain(&asked.by, 100) {
+        return Err(invalid("source.by", "expected who asks, one line of at most 100 characters"));
+    }
+    if !is_plain(&asked.secret, 2048) {
+        return Err(invalid("source.secret", "expected the name or ARN of a secret"));
+    }
+    Ok(Source::Asked(asked.secret, Declared { reason: asked.reason, by: asked.by }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn step(event: Value) -> Result<Step, FollowupError> {
+        Request::try_from(event).map(|request| match request {
+            Request::Step { step, .. } => step,
+            Request::Trail(_) => panic!("not a step"),
+        })
+    }
+
+    fn noted(source: &Value) -> Result<Step, FollowupError> {
+        step(json!({"step": "note", "execution": "e", "source": source}))
+    }
+
+    #[test]
+    fn what_starts_an_execution() {
+        let moved = json!({"detail-type": "Secret Label Updated", "source": "aws.secretsmanager", "resources": ["arn:1"],
+            "detail": {"name": "n", "labelUpdated": "AWSCURRENT", "versionId": "v"}});
+        assert_eq!(noted(&moved), Ok(Step::Note(Source::Moved("arn:1".to_owned()))));
+        assert_eq!(noted(&json!({"sweep": true})), Ok(Step::Note(Source::Sweep)));
+        let declared = |reason| Declared { reason, by: "ana".to_owned() };
+        let asked = |reason| Ok(Step::Note(Source::Asked("/a".to_owned(), declared(reason))));
+        assert_eq!(noted(&json!({"secret": "/a", "by": "ana"})), asked(Reason::Manual));
+        assert_eq!(
+            noted(&json!({"secret": "/a", "by": "ana", "reason": "incident"})),
+            asked(Reason::Incident)
+        );
+    }
+
+    #[test]
+    fn what_is_refused_names_the_field() {
+        let field = |asked: Result<Step, FollowupError>| match asked.unwrap_err() {
+            FollowupError::InvalidEvent { field, .. } => field,
+            other => panic!("{other}"),
+        };
+        let label = |label: &str, resources: Value| json!({"detail-type": "Secret Label Updated", "resources": resources, "detail": {"labelUpdated": label}});
+        assert_eq!(field(noted(&label("AWSPENDING", json!(["a"])))), "source.detail.labelUpdated");
+        assert_eq!(field(noted(&label("AWSCURRENT", json!(["a", "b"])))), "source.resources");
+        assert_eq!(field(noted(&json!({"secret": "/a", "by": "a\nb"}))), "source.by");
+        assert_eq!(field(noted(&json!({"secret": " ", "by": "a"}))), "source.secret");
+        assert_eq!(field(noted(&json!({"secret": "/a", "by": "a", "reason": "fun"}))), "reason");
+        assert_eq!(field(noted(&json!({"secret": "/a", "by": "a", "other": 1}))), "other");
+        assert_eq!(field(step(json!({"step": "jump", "execution": "e"}))), "step");
+        assert_eq!(field(step(json!({"step": "take"}))), ".");
+    }
+
+    #[test]
+    fn what_broke_the_course_comes_to_the_end() {
+        for cause in ["why", r#"{"errorType":"EcsCall","errorMessage":"why"}"#] {
+            let broken =
+                json!({"step": "finish", "execution": "e", "failure": {"Error": "EcsCall", "Cause": cause}});
+            let failed = Failed { kind: "EcsCall".to_owned(), detail: "why".to_owned() };
+            assert_eq!(step(broken), Ok(Step::Finish(Some(failed))));
+        }
+        assert_eq!(step(json!({"step": "finish", "execution": "e"})), Ok(Step::Finish(None)));
+    }
+}

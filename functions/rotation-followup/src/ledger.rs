@@ -1,0 +1,233 @@
+//! The rotation ledger and the security changelog, as people read them. All are made of the book's rows.
+
+use jiff::Timestamp;
+use shared::language::Language;
+use shared::time;
+
+use crate::book::{Book, Reason, Row};
+use crate::proof::{Outcome, Proof};
+
+/// A page: its key, its type, and how it is made.
+pub(crate) struct Page {
+    /// The object's key.
+    pub key: &'static str,
+    /// Its media type.
+    pub content_type: &'static str,
+    /// Makes it.
+    pub make: fn(&Book, Language) -> String,
+}
+
+/// The pages of the ledger.
+pub(crate) const PAGES: [Page; 3] = [
+    Page { key: "ledger/rotation.json", content_type: "application/json", make: |book, _| json(&book.rows) },
+    Page {
+        key: "ledger/rotation.csv",
+        content_type: "text/csv; charset=utf-8",
+        make: |book, _| csv(&book.rows),
+    },
+    Page {
+        key: "ledger/security-changelog.md",
+        content_type: "text/markdown; charset=utf-8",
+        make: |book, language| changelog(&book.rows, language),
+    },
+];
+
+fn json(rows: &[Row]) -> String {
+    let newest_first: Vec<_> = rows.iter().rev().collect();
+    // Text, numbers and lists of our own types: there is nothing in them that JSON cannot say.
+    serde_json::to_string_pretty(&newest_first).unwrap_or_default()
+}
+
+const COLUMNS: [&str; 15] = [
+    "secret",
+    "key",
+    "version",
+    "previous",
+    "reason",
+    "by",
+    "made_utc",
+    "started_utc",
+    "ended_utc",
+    "duration_s",
+    "outcome",
+    "failure",
+    "services",
+    "proofs",
+    "next_due",
+];
+
+fn csv(rows: &[Row]) -> String {
+    let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
+    // Writing to memory cannot fail.
+    let _ = writer.write_record(COLUMNS);
+    for row in rows.iter().rev() {
+        let _ = writer.write_record(cells(row).map(|cell| harmless(&cell)));
+    }
+    writer.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
+/// A spreadsheet takes a cell that begins so for a formula, and runs it.
+fn harmless(cell: &str) -> String {
+    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell.to_owned() }
+}
+
+fn cells(row: &Row) -> [String; 15] {
+    let at = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
+    let proofs: Vec<_> =
+        row.proofs.iter().map(|proof| format!("{}: {}", proof.name, verdict(proof))).collect();
+    [
+        row.secret.clone(),
+        row.key.clone(),
+        row.version.clone(),
+        row.previous.clone().unwrap_or_default(),
+        reason(row.reason).to_owned(),
+        row.by.clone().unwrap_or_default(),
+        at(row.made),
+        row.started.to_string(),
+        row.ended.to_string(),
+        row.ended.duration_since(row.started).as_secs().to_string(),
+        row.outcome.clone(),
+        row.failure.as_ref().map(|failed| failed.kind.clone()).unwrap_or_default(),
+        row.services.join(" "),
+        proofs.join("; "),
+        row.next_due.map(time::local_date).unwrap_or_default(),
+    ]
+}
+
+fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Scheduled => "scheduled",
+        Reason::Manual => "manual",
+        Reason::Incident => "incident",
+        Reason::Unknown => "unknown",
+    }
+}
+
+/// A proof's outcome in a word or two.
+pub(crate) fn verdict(proof: &Proof) -> String {
+    match proof.outcome {
+        Outcome::Passed if proof.detail.is_empty() => "passed".to_owned(),
+        Outcome::Passed => format!("passed ({})", proof.detail),
+        Outcome::Failed => format!("failed: {} ({})", proof.kind, proof.detail),
+        Outcome::Unproved => format!("unproved: {}", proof.kind),
+    }
+}
+
+/// The changelog, newest first. An entry never changes: who and why may become known later, so only an incident that was
+/// declared stands in it.
+pub(crate) fn changelog(rows: &[Row], language: Language) -> String {
+    let title = language.pick("# Changelog de segurança\n", "# Security changelog\n");
+    let entries = rows.iter().rev().map(|row| entry(row, language));
+    std::iter::once(title.to_owned()).chain(entries).collect::<Vec<_>>().join("\n")
+}
+
+fn entry(row: &Row, language: Language) -> String {
+    let outcome = match (row.outcome.as_str(), language) {
+        ("proved", Language::Portuguese) => "em uso, provado",
+        ("unproved", Language::Portuguese) => "em uso, sem prova completa",
+        ("rolled back", Language::Portuguese) => "desfeito: o valor anterior voltou",
+        ("failed", Language::Portuguese) => "falhou",
+        (other, _) => other,
+    };
+    let mut lines = vec![format!("## {} — {}: {outcome}\n", time::local(row.ended), row.key)];
+    lines.push(format!("- {}: `{}`", language.pick("Segredo", "Secret"), row.secret));
+    lines.push(format!(
+        "- {}: `{}` → `{}`",
+        language.pick("Versão", "Version"),
+        row.previous.as_deref().unwrap_or("—"),
+        row.version
+    ));
+    if row.reason == Reason::Incident {
+        let declared = language.pick("Motivo: incidente, declarado por", "Reason: incident, declared by");
+        lines.push(format!("- {declared} {}", row.by.as_deref().unwrap_or("—")));
+    }
+    if !row.services.is_empty() {
+        lines.push(format!(
+            "- {}: {}",
+            language.pick("Deployment novo", "New deployment"),
+            row.services.join(", ")
+        ));
+    }
+    lines.extend(row.proofs.iter().map(|proof| format!("- {}: {}", proof.name, verdict(proof))));
+    if let Some(count) = row.sessions_ended {
+        lines.push(format!(
+            "- {}: {count}",
+            language.pick("Refresh tokens revogados", "Refresh tokens revoked")
+        ));
+    }
+    if let Some(failed) = &row.failure {
+        lines.push(format!("- {}: {}: {}", language.pick("Falha", "Failure"), failed.kind, failed.detail));
+    }
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::book::Failed;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_772_366_400 + seconds).unwrap()
+    }
+
+    fn row(version: &str) -> Row {
+        Row {
+            secret: "/moveongs/dev/jwt".to_owned(),
+            key: "JWT_SECRET".to_owned(),
+            version: version.to_owned(),
+            previous: Some("v1".to_owned()),
+            reason: Reason::Scheduled,
+            by: Some("=cmd".to_owned()),
+            made: Some(at(0)),
+            started: at(60),
+            ended: at(300),
+            outcome: "proved".to_owned(),
+            failure: None,
+            services: vec!["moveongs-dev-api".to_owned()],
+            proofs: vec![Proof {
+                name: "token of the old secret".to_owned(),
+                outcome: Outcome::Passed,
+                kind: String::new(),
+                detail: r#"401 {"message":"Unauthorized"}"#.to_owned(),
+            }],
+            sessions_ended: None,
+            next_due: Some(at(90 * 86_400)),
+            execution: "e".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_row_is_a_line_of_the_sheet_and_no_formula() {
+        let sheet = csv(&[row("v2"), row("v3")]);
+        let lines: Vec<_> = sheet.lines().collect();
+        assert_eq!(lines[0], COLUMNS.join(","));
+        assert_eq!(
+            lines[1],
+            "/moveongs/dev/jwt,JWT_SECRET,v3,v1,scheduled,'=cmd,2026-03-01T12:00:00Z,2026-03-01T12:01:00Z,2026-03-01T12:05:00Z,240,\
+             proved,,moveongs-dev-api,\"token of the old secret: passed (401 {\"\"message\"\":\"\"Unauthorized\"\"})\",2026-05-30"
+        );
+        assert_eq!(lines.len(), 3);
+    }
+
+    #[test]
+    fn the_changelog_only_grows_at_its_top() {
+        let failed = Row {
+            outcome: "rolled back".to_owned(),
+            failure: Some(Failed { kind: "RolloutFailed".to_owned(), detail: "api".to_owned() }),
+            ..row("v3")
+        };
+        let before = changelog(&[row("v2")], Language::Portuguese);
+        let after = changelog(&[row("v2"), failed], Language::Portuguese);
+        let title = "# Changelog de segurança\n\n";
+        assert!(after.ends_with(before.strip_prefix(title).unwrap()));
+        assert!(after.starts_with(&format!(
+            "{title}## 2026-03-01 09:05:00 -03:00 — JWT_SECRET: desfeito: o valor anterior voltou\n\n- Segredo: `/moveongs/dev/jwt`\n- Versão: `v1` → `v3`\n"
+        )));
+        assert!(after.contains("- Falha: RolloutFailed: api\n"));
+        // Who becomes known later, and no entry changes.
+        let unknown = Row { by: None, reason: Reason::Unknown, ..row("v2") };
+        assert_eq!(changelog(&[unknown], Language::Portuguese), before);
+        let incident = Row { reason: Reason::Incident, by: Some("ana".to_owned()), ..row("v2") };
+        assert!(changelog(&[incident], Language::English).contains("- Reason: incident, declared by ana\n"));
+    }
+}

@@ -1,0 +1,887 @@
+//! After AWSCURRENT of a secret has moved: deploys the services that read it, watches the rollout, lets the application prove
+//! that it uses the new value and refuses the old one, goes back where that helps, and keeps ledger and changelog.
+//!
+//! Trigger: a step of the state machine beside this crate, which an event of Secrets Manager, a schedule or a person starts;
+//! and events of CloudTrail. Decisions: `book.rs`, `rollout.rs`, `proof.rs`, `back.rs`. Source: the guide, 3.2 steps 3 to 5.
+
+mod application;
+mod aws;
+mod back;
+mod book;
+mod database;
+mod error;
+mod event;
+mod ledger;
+mod proof;
+mod rollout;
+mod text;
+mod trail;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use jiff::{SignedDuration, Timestamp};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared::database::Database;
+use shared::endpoint::Endpoint;
+use shared::env::{Env, EnvError};
+use shared::evidence::{Draft, Evidence, Step as Recorded};
+use shared::failure::{CallError, chain};
+use shared::lambda::Invocation;
+use shared::paging::{Page, Pager};
+use shared::policy::EndSessions;
+use shared::report::Reporter;
+use shared::scope::{self, Listed, Scope};
+use shared::settings::Settings;
+use shared::time;
+
+use application::{Account, Application};
+use back::Way;
+use book::{Batch, Book, Change, Declared, Failed, Phase, Reason, Row, Taken};
+pub use error::FollowupError;
+use event::{Request, Source, Step};
+use proof::{Outcome, Proof, Verdict};
+use rollout::Rollout;
+use trail::{Act, Told};
+
+/// Name of the procedure: the function's folder, its evidence's folder.
+pub const PROCEDURE: &str = "rotation-followup";
+
+/// The variable whose secret signs the application's tokens.
+const JWT: &str = "JWT_SECRET";
+
+/// The one with the database's credential.
+const DATABASE: &str = "DATABASE_URL";
+
+/// Time kept back from proofs, for what they mean to be noted.
+const NOTING: Duration = Duration::from_secs(15);
+
+/// Time kept back from the database, for page, message and record.
+const REPORTING: Duration = Duration::from_secs(60);
+
+/// The functions whose evidence tells why a rotation failed.
+const ROTATORS: [&str; 2] = ["rotate-database", "rotate-random"];
+
+/// Records of a rotation function that are searched for the failure that CloudTrail tells of.
+const SEARCHED: u8 = 20;
+
+/// What an invocation needs besides its event; built once per cold start.
+pub struct App {
+    settings: Settings,
+    secrets: aws_sdk_secretsmanager::Client,
+    ecs: aws_sdk_ecs::Client,
+    cluster: String,
+    /// The application; none when it is not to be asked.
+    application: Option<Application>,
+    /// Name of the secret with the account for smoke tests.
+    account: Option<String>,
+    /// Name of the secret with the database's URL.
+    database_secret: Option<String>,
+    database: Database,
+    pager: Pager,
+    reporter: Reporter,
+    scope: Scope,
+}
+
+impl App {
+    /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`], [`Pager`] and [`Scope`],
+    /// `ECS_CLUSTER_NAME`, and `APP_URL` and `SMOKE_SECRET_NAME`, which may be empty.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError`] for the first setting that is missing or wrong.
+    pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
+        let settings = Settings::from_env(env)?;
+        let reporter = Reporter::new(PROCEDURE, &settings, env, aws)?;
+        let url: Option<Endpoint> = env.optional("APP_URL")?;
+        let application = url.map(Application::new).transpose();
+        let application = application.map_err(|reason| EnvError::Invalid { name: "APP_URL", reason })?;
+        Ok(Self {
+            settings,
+            secrets: aws_sdk_secretsmanager::Client::new(aws),
+            ecs: aws_sdk_ecs::Client::new(aws),
+            cluster: env.required("ECS_CLUSTER_NAME")?,
+            application,
+            account: env.optional("SMOKE_SECRET_NAME")?,
+            database_secret: env.optional("DATABASE_SECRET_NAME")?,
+            database: Database::from_env(PROCEDURE, env)?,
+            pager: Pager::new(env, aws)?,
+            reporter,
+            scope: Scope::from_env(env)?,
+        })
+    }
+
+    fn evidence(&self) -> &Evidence {
+        &self.reporter.evidence
+    }
+
+    /// Changes the book, and gives what `change` answers.
+    async fn amend<R>(&self, change: impl Fn(&mut Book) -> R) -> Result<R, FollowupError> {
+        Ok(self.evidence().amend(book::NAME, change).await?)
+    }
+
+    /// Changes the execution's batch, and gives it as it is then.
+    async fn amend_batch(
+        &self,
+        execution: &str,
+        change: impl Fn(&mut Batch),
+    ) -> Result<Batch, FollowupError> {
+        let amended = self
+            .amend(|book| {
+                let batch = book.batch_of(execution)?;
+                change(batch);
+                Some(batch.clone())
+            })
+            .await?;
+        amended.ok_or_else(|| FollowupError::NotOpen(execution.to_owned()))
+    }
+}
+
+/// A step's answer: what the state machine chooses by.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    /// What comes next, in a word.
+    pub status: &'static str,
+    /// Seconds to wait before that.
+    pub wait_seconds: u16,
+}
+
+fn next(status: &'static str) -> Answer {
+    Answer { status, wait_seconds: 0 }
+}
+
+/// Whether an event is one that the function takes.
+///
+/// # Errors
+///
+/// [`FollowupError::InvalidEvent`] names the field.
+pub fn check(event: Value) -> Result<(), FollowupError> {
+    Request::try_from(event).map(drop)
+}
+
+/// Does one step, or takes note of what CloudTrail saw.
+///
+/// # Errors
+///
+/// [`FollowupError`]; the state machine tries again what may pass, Lambda what CloudTrail told.
+pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, FollowupError> {
+    match Request::try_from(event)? {
+        Request::Trail(told) => take_note(app, told, invocation).await,
+        Request::Step { execution, step } => {
+            tracing::Span::current().record("run_id", execution.as_str());
+            match step {
+                Step::Note(source) => note(app, source, invocation.now).await,
+                Step::Take => take(app, &execution, invocation.now).await,
+                Step::Deploy => deploy(app, &execution).await,
+                Step::Watch(poll) => watch(app, &execution, poll).await,
+                Step::Prove(poll) => prove(app, &execution, poll, invocation).await,
+                Step::RollBack => roll_back(app, &execution, invocation).await,
+                Step::Finish(broken) => finish(app, &execution, broken, invocation).await,
+            }
+        }
+    }
+}
+
+/// Compares the current versions with those that were followed, and takes up what is new.
+async fn note(app: &App, source: Source, now: Timestamp) -> Result<Answer, FollowupError> {
+    let book: Book = app.evidence().kept(book::NAME).await?.unwrap_or_default();
+    let (listed, declared) = match &source {
+        Source::Moved(secret) => (vec![described(app, secret).await?], None),
+        Source::Asked(secret, declared) => (vec![described(app, secret).await?], Some(declared)),
+        Source::Sweep => (scope::list(&app.secrets).await.map_err(FollowupError::SecretsManager)?, None),
+    };
+    let named = app.scope.named(&app.settings.policy.rotation);
+    let mut changes = Vec::new();
+    for secret in listed {
+        if !named.contains(secret.name.as_str()) && !Scope::is_tagged(&app.settings, &secret.tags) {
+            match source {
+                Source::Asked(..) => return Err(FollowupError::NotOurs(secret.name)),
+                _ => continue,
+            }
+        }
+        let Some(version) = secret.labelled("AWSCURRENT") else { continue };
+        if book.is_news(&secret.arn, version, declared.is_some()) {
+            changes.push(change(app, &secret, version, declared, now).await?);
+        }
+    }
+    if source == Source::Sweep {
+        changes = without_baseline(app, &book, changes).await?;
+    }
+    let is_waiting = app
+        .amend(|book| {
+            let noticed = changes.iter().fold(false, |any, change| book.notice(change) || any);
+            // What an execution that died has left is seen by whoever comes next.
+            noticed || book.has_dead_batch(now) || (source == Source::Sweep && !book.waiting.is_empty())
+        })
+        .await?;
+    for change in &changes {
+        tracing::info!(
+            message = "AWSCURRENT has moved",
+            secret.name = change.name,
+            secret.version = change.version
+        );
+    }
+    let wait_seconds = app.settings.policy.rotation.followup.settle_seconds;
+    Ok(if is_waiting { Answer { status: "waiting", wait_seconds } } else { next("nothing") })
+}
+
+async fn described(app: &App, secret: &str) -> Result<Listed, FollowupError> {
+    aws::describe(&app.secrets, secret).await.map_err(FollowupError::SecretsManager)
+}
+
+async fn change(
+    app: &App,
+    secret: &Listed,
+    version: &str,
+    declared: Option<&Declared>,
+    now: Timestamp,
+) -> Result<Change, FollowupError> {
+    let made = scope::versions(&app.secrets, &secret.arn).await.map_err(FollowupError::SecretsManager)?;
+    let made = made.get(version).copied();
+    Ok(Change {
+        secret: secret.arn.clone(),
+        name: secret.name.clone(),
+        key: app.scope.key(&secret.name).to_owned(),
+        version: version.to_owned(),
+        previous: secret.labelled("AWSPREVIOUS").map(str::to_owned),
+        made,
+        noticed: now,
+        is_rotation: secret.rotated.is_some_and(|rotated| made.is_none_or(|made| rotated >= made)),
+        declared: declared.cloned(),
+    })
+}
+
+/// Of secrets that were never followed, a sweep takes up those that services read which were deployed before the value was
+/// made. All others are as they should be: their versions count as followed.
+async fn without_baseline(
+    app: &App,
+    book: &Book,
+    changes: Vec<Change>,
+) -> Result<Vec<Change>, FollowupError> {
+    let (unknown, mut changes): (Vec<_>, Vec<_>) =
+        changes.into_iter().partition(|change| !book.handled.contains_key(&change.secret));
+    if unknown.is_empty() {
+        return Ok(changes);
+    }
+    let (readers, services) = readers(app, &unknown).await?;
+    let mut settled = Vec::new();
+    for change in unknown {
+        let read_by = readers.get(&change.secret).cloned().unwrap_or_default();
+        let is_stale = services
+            .iter()
+            .filter(|service| read_by.contains(&service.name))
+            .any(|service| change.made.is_some_and(|made| service.deployed_since(made).is_none()));
+        if is_stale { changes.push(change) } else { settled.push(change) }
+    }
+    app.amend(|book| {
+        for change in &settled {
+            book.handled.entry(change.secret.clone()).or_insert_with(|| change.version.clone());
+        }
+    })
+    .await?;
+    Ok(changes)
+}
+
+/// The services that read each secret, by ARN, and those services.
+async fn readers(
+    app: &App,
+    changes: &[Change],
+) -> Result<(BTreeMap<String, Vec<String>>, Vec<rollout::Service>), FollowupError> {
+    let policy = &app.settings.policy.rotation;
+    let of_policy = |change: &Change| {
+        policy.secrets.get(&change.key).map(|entry| &entry.services[..]).unwrap_or_default()
+    };
+    let names = aws::services(&app.ecs, &app.cluster).await.map_err(FollowupError::Ecs)?;
+    if let Some(missing) = changes.iter().flat_map(of_policy).find(|name| !names.contains(name)) {
+        return Err(FollowupError::NoService(missing.clone()));
+    }
+    let services =
+        aws::describe_services(&app.ecs, &app.cluster, &names).await.map_err(FollowupError::Ecs)?;
+    let mut secrets: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for service in &services {
+        if !secrets.contains_key(service.task_definition.as_str()) {
+            let found =
+                aws::secrets_of(&app.ecs, &service.task_definition).await.map_err(FollowupError::Ecs)?;
+            secrets.insert(&service.task_definition, found);
+        }
+    }
+    let mut readers = BTreeMap::new();
+    for change in changes {
+        let mut names = of_policy(change).to_vec();
+        if names.is_empty() {
+            let reads = |service: &&rollout::Service| {
+                secrets.get(service.task_definition.as_str()).is_some_and(|found| {
+                    found.iter().any(|value_from| names_secret(value_from, &change.secret, &change.name))
+                })
+            };
+            names = services.iter().filter(reads).map(|service| service.name.clone()).collect();
+        }
+        readers.insert(change.secret.clone(), names);
+    }
+    Ok((readers, services))
+}
+
+/// Whether a task definition's `valueFrom` is this secret: its name, its ARN with or without the six characters that the service
+/// appends, or the ARN with field, label and version behind it.
+fn names_secret(value_from: &str, arn: &str, name: &str) -> bool {
+    if value_from == name {
+        return true;
+    }
+    let parts: Vec<_> = value_from.splitn(8, ':').collect();
+    let Some(resource) = parts.get(..7) else { return false };
+    let named = resource.join(":");
+    named == arn
+        || arn.strip_prefix(&named).is_some_and(|suffix| suffix.len() == 7 && suffix.starts_with('-'))
+}
+
+async fn take(app: &App, execution: &str, now: Timestamp) -> Result<Answer, FollowupError> {
+    Ok(match app.amend(|book| book.take(execution, now)).await? {
+        Taken::Batch(_) => next("taken"),
+        Taken::Busy => {
+            Answer { status: "busy", wait_seconds: app.settings.policy.rotation.followup.settle_seconds }
+        }
+        Taken::Nothing => next("joined"),
+    })
+}
+
+/// Forces a deployment of each service that reads a secret of the batch, unless the newest began after the change.
+async fn deploy(app: &App, execution: &str) -> Result<Answer, FollowupError> {
+    let batch = app.amend_batch(execution, |_| ()).await?;
+    let (readers, services) = readers(app, &batch.changes).await?;
+    let wanted: BTreeSet<&String> = readers.values().flatten().collect();
+    let mut deployments = BTreeMap::new();
+    for service in services.iter().filter(|service| wanted.contains(&service.name)) {
+        let id = match service.deployed_since(batch.since) {
+            // Of an attempt of this step that died, or somebody else's: its tasks have the values of now all the same.
+            Some(newest) => newest.id.clone(),
+            None => aws::deploy(&app.ecs, &app.cluster, &service.name).await.map_err(FollowupError::Ecs)?,
+        };
+        tracing::info!(message = "deployment", ecs.service = service.name, ecs.deployment = id);
+        deployments.insert(service.name.clone(), id);
+    }
+    app.amend_batch(execution, |batch| {
+        batch.deployments.clone_from(&deployments);
+        batch.readers.clone_from(&readers);
+    })
+    .await?;
+    Ok(next("deployed"))
+}
+
+async fn watch(app: &App, execution: &str, poll: u16) -> Result<Answer, FollowupError> {
+    let policy = &app.settings.policy.rotation.followup;
+    let batch = app.amend_batch(execution, |_| ()).await?;
+    let names: Vec<_> = batch.deployments.keys().cloned().collect();
+    let services =
+        aws::describe_services(&app.ecs, &app.cluster, &names).await.map_err(FollowupError::Ecs)?;
+    let mut is_running = false;
+    for (name, id) in &batch.deployments {
+        let service = services.iter().find(|service| service.name == *name);
+        let service = service.ok_or_else(|| FollowupError::NoService(name.clone()))?;
+        match rollout::judge(service, id, batch.since, poll, policy) {
+            Rollout::Steady => {}
+            Rollout::Running => is_running = true,
+            Rollout::Failed(detail) => {
+                return fail(app, execution, Failed { kind: "RolloutFailed".to_owned(), detail }).await;
+            }
+        }
+    }
+    let wait_seconds = policy.rollout.every_seconds;
+    Ok(if is_running { Answer { status: "running", wait_seconds } } else { next("steady") })
+}
+
+/// Notes why the way that the batch goes has ended.
+async fn fail(app: &App, execution: &str, failed: Failed) -> Result<Answer, FollowupError> {
+    tracing::warn!(message = failed.detail, failure = failed.kind);
+    app.amend_batch(execution, |batch| {
+        let ways = if batch.phase == Phase::Forward { 1 } else { 2 };
+        if batch.failures.len() < ways {
+            batch.failures.push(failed.clone());
+        }
+    })
+    .await?;
+    Ok(next("failed"))
+}
+
+/// Asks the application once; what fails is asked again, as often as the policy says.
+async fn prove(
+    app: &App,
+    execution: &str,
+    poll: u16,
+    invocation: &Invocation,
+) -> Result<Answer, FollowupError> {
+    let policy = &app.settings.policy.rotation.followup;
+    let batch = app.amend_batch(execution, |_| ()).await?;
+    let asked = invocation.within(NOTING, proofs(app, &batch, invocation.now)).await;
+    let proofs = asked.unwrap_or_else(|late| {
+        let detail = chain(&late);
+        Ok(vec![Proof {
+            name: "proofs".to_owned(),
+            outcome: Outcome::Failed,
+            kind: "Unreachable".to_owned(),
+            detail,
+        }])
+    })?;
+    for proof in &proofs {
+        tracing::info!(message = ledger::verdict(proof), proof = proof.name);
+    }
+    app.amend_batch(execution, |batch| batch.proofs.clone_from(&proofs)).await?;
+    match proof::verdict(&proofs, poll >= policy.proof.times) {
+        Verdict::Proved => Ok(next("proved")),
+        Verdict::Again => Ok(Answer { status: "again", wait_seconds: policy.proof.every_seconds }),
+        Verdict::Failed(failed) => fail(app, execution, failed).await,
+    }
+}
+
+async fn proofs(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Proof>, FollowupError> {
+    let read =
+        |change: &&Change| batch.readers.get(&change.secret).is_some_and(|readers| !readers.is_empty());
+    let changes: Vec<&Change> = batch.changes.iter().filter(read).collect();
+    let mut proofs = Vec::new();
+    if changes.is_empty() {
+        return Ok(vec![proof::unproved(
+            "services",
+            "NoReader",
+            "no service of the cluster reads the secret",
+        )]);
+    }
+    if let Some(change) = changes.iter().find(|change| change.key == DATABASE) {
+        let value =
+            aws::value(&app.secrets, &change.secret, None).await.map_err(FollowupError::SecretsManager)?;
+        proofs.push(proof::database_login(database::login(&app.database, &value).await.map(drop)));
+    }
+    let Some(application) = &app.application else {
+        proofs.push(proof::unproved("application", "NoApplicationUrl", "the template's AppUrl is empty"));
+        return Ok(proofs);
+    };
+    proofs.push(application.health().await);
+    if let Some(change) = changes.iter().find(|change| change.key == JWT) {
+        // On the way back the two have changed places.
+        let (new, old) = match batch.phase {
+            Phase::Forward => (Some(&change.version), change.previous.as_ref()),
+            Phase::Back => (change.previous.as_ref(), Some(&change.version)),
+        };
+        for (version, is_new) in [(new, true), (old, false)] {
+            let Some(version) = version else { continue };
+            let value = aws::value(&app.secrets, &change.secret, Some(version)).await;
+            let key = signing_key(app, value.map_err(FollowupError::SecretsManager)?);
+            proofs.push(application.token(&proof::powerless_token(&key, now), is_new).await);
+        }
+    }
+    let account = account(app).await;
+    match account {
+        Ok(account) => proofs.extend(application.smoke(account.as_ref()).await),
+        Err(why) => {
+            proofs.push(proof::unproved("login", "NoSmokeAccount", &why));
+            proofs.extend(application.smoke(None).await);
+        }
+    }
+    Ok(proofs)
+}
+
+/// The key in a secret's value: the whole of it, or the field that the policy names.
+fn signing_key(app: &App, value: SecretString) -> SecretString {
+    let entry = app.settings.policy.rotation.secrets.get(JWT);
+    let field = entry.and_then(|entry| entry.random.as_ref()?.field.as_deref());
+    let Some(field) = field else { return value };
+    let document: BTreeMap<String, Value> = serde_json::from_str(value.expose_secret()).unwrap_or_default();
+    SecretString::from(document.get(field).and_then(Value::as_str).unwrap_or_default())
+}
+
+/// The account for smoke tests, if there is one.
+async fn account(app: &App) -> Result<Option<Account>, String> {
+    let Some(name) = &app.account else { return Ok(None) };
+    let value = aws::value(&app.secrets, name, None).await.map_err(|error| chain(&error))?;
+    let account = Account::parse(&value);
+    account
+        .map(Some)
+        .ok_or_else(|| format!("the secret {name} must be JSON with email and password, and nothing else"))
+}
+
+/// Puts the labels back where that helps: only to a value that works.
+async fn roll_back(app: &App, execution: &str, invocation: &Invocation) -> Result<Answer, FollowupError> {
+    let batch = app.amend_batch(execution, |_| ()).await?;
+    // Back again would be forward.
+    if batch.phase == Phase::Back {
+        return Ok(next("stays"));
+    }
+    let mut moved = Vec::new();
+    let mut stayed = BTreeMap::new();
+    for change in &batch.changes {
+        let listed = described(app, &change.secret).await?;
+        let policy = app.settings.policy.rotation.secrets.get(&change.key);
+        match back::way(change, policy, &listed, batch.failures.first()) {
+            Way::Moved => moved.push(change.secret.clone()),
+            Way::Stay(why) => {
+                stayed.insert(change.name.clone(), why.to_owned());
+            }
+            Way::Move(previous) => match works(app, change, &previous, invocation).await? {
+                Ok(()) => {
+                    let done =
+                        aws::move_current(&app.secrets, &change.secret, &change.version, &previous).await;
+                    done.map_err(FollowupError::SecretsManager)?;
+                    moved.push(change.secret.clone());
+                }
+                Err(why) => {
+                    stayed.insert(change.name.clone(), why);
+                }
+            },
+        }
+    }
+    let since = time::now();
+    let batch = app
+        .amend_batch(execution, |batch| {
+            batch.stayed.clone_from(&stayed);
+            if !moved.is_empty() {
+                batch.moved.clone_from(&moved);
+                batch.phase = Phase::Back;
+                batch.since = since;
+            }
+        })
+        .await?;
+    Ok(next(if batch.phase == Phase::Back { "moved" } else { "stays" }))
+}
+
+/// Whether the value before still works: of a database's credential that is tried, and the application proves all others.
+async fn works(
+    app: &App,
+    change: &Change,
+    previous: &str,
+    invocation: &Invocation,
+) -> Result<Result<(), String>, FollowupError> {
+    if change.key != DATABASE {
+        return Ok(Ok(()));
+    }
+    let value = aws::value(&app.secrets, &change.secret, Some(previous))
+        .await
+        .map_err(FollowupError::SecretsManager)?;
+    let tried = invocation.within(NOTING, database::login(&app.database, &value)).await?;
+    Ok(tried
+        .map(drop)
+        .map_err(|(kind, why)| format!("the credential before does not log in ({kind}): {why}")))
+}
+
+/// Ends sessions, pages, tells, records and closes. Any of it may fail without the next.
+async fn finish(
+    app: &App,
+    execution: &str,
+    broken: Option<Failed>,
+    invocation: &Invocation,
+) -> Result<Answer, FollowupError> {
+    if let Some(broken) = &broken {
+        tracing::warn!(message = broken.detail, failure = broken.kind);
+    }
+    let opened = app
+        .amend(|book| {
+            let batch = book.batch_of(execution)?;
+            if let Some(broken) = &broken
+                && !batch.failures.contains(broken)
+            {
+                batch.failures.push(broken.clone());
+            }
+            Some(batch.clone())
+        })
+        .await?;
+    let Some(mut batch) = opened else {
+        // Closed by an attempt of this step that died afterwards, or it never came to have a batch.
+        let book: Book = app.evidence().kept(book::NAME).await?.unwrap_or_default();
+        let mut rows: Vec<_> = book.rows.into_iter().filter(|row| row.execution == execution).collect();
+        let is_paged = match (&broken, rows.is_empty()) {
+            (Some(broken), true) => report_broken(app, execution, broken, invocation).await,
+            _ => {
+                show(app, invocation).await;
+                true
+            }
+        };
+        rows.retain(|row| row.failure.is_some());
+        return closing(is_paged, rows.is_empty() && broken.is_none());
+    };
+    end_sessions(app, execution, &mut batch, invocation).await?;
+    let rows = rows(app, &batch, invocation.now).await?;
+    let is_good = batch.failures.is_empty();
+    let is_paged = is_good || page(app, execution, &text::page(&app.settings, &batch), invocation).await;
+    let message = text::message(&app.settings, &batch, &rows);
+    let begun = app.reporter.look(execution, invocation.now).await;
+    let draft = draft(app, execution, &batch, &rows);
+    app.reporter.report(draft, Some(&message), begun, invocation).await;
+    app.amend(|book| book.close(execution, &rows)).await?;
+    show(app, invocation).await;
+    closing(is_paged, is_good)
+}
+
+fn closing(is_paged: bool, is_good: bool) -> Result<Answer, FollowupError> {
+    match (is_paged, is_good) {
+        (false, _) => Err(FollowupError::PageFailed),
+        (true, true) => Ok(next("succeeded")),
+        (true, false) => Ok(next("failed")),
+    }
+}
+
+/// Revokes the refresh tokens where the signing secret has changed for good, and policy or an incident asks for it.
+async fn end_sessions(
+    app: &App,
+    execution: &str,
+    batch: &mut Batch,
+    invocation: &Invocation,
+) -> Result<(), FollowupError> {
+    let policy =
+        app.settings.policy.rotation.secrets.get(JWT).map(|entry| entry.end_sessions).unwrap_or_default();
+    let jwt = batch.changes.iter().find(|change| change.key == JWT && !batch.moved.contains(&change.secret));
+    let Some(jwt) = jwt else { return Ok(()) };
+    let is_incident = jwt.declared.as_ref().is_some_and(|declared| declared.reason == Reason::Incident);
+    let is_wanted = policy == EndSessions::Always || policy == EndSessions::Incident && is_incident;
+    if !is_wanted || batch.sessions_ended.is_some() {
+        return Ok(());
+    }
+    let revoked = async {
+        let Some(secret) = &app.database_secret else {
+            return Err("the template's DatabaseSecretName is empty".to_owned());
+        };
+        let value = aws::value(&app.secrets, secret, None).await.map_err(|error| chain(&error))?;
+        database::end_sessions(&app.database, &value).await
+    };
+    let revoked =
+        invocation.within(REPORTING, revoked).await.map_err(|late| chain(&late)).and_then(|done| done);
+    *batch = app
+        .amend_batch(execution, |batch| match &revoked {
+            Ok(count) => batch.sessions_ended = Some(*count),
+            Err(why) => {
+                let failed = Failed { kind: "SessionsNotEnded".to_owned(), detail: why.clone() };
+                if !batch.failures.contains(&failed) {
+                    batch.failures.push(failed);
+                }
+            }
+        })
+        .await?;
+    Ok(())
+}
+
+/// The ledger's rows of a batch.
+async fn rows(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Row>, FollowupError> {
+    let mut rows = Vec::new();
+    for change in &batch.changes {
+        let act: Option<Act> = app.evidence().kept(&act_note(&change.version)).await?;
+        rows.push(row(app, batch, change, act, now));
+    }
+    Ok(rows)
+}
+
+fn act_note(version: &str) -> String {
+    format!("act/{version}")
+}
+
+fn row(app: &App, batch: &Batch, change: &Change, act: Option<Act>, now: Timestamp) -> Row {
+    let has_moved = batch.moved.contains(&change.secret);
+    let proofs: Vec<Proof> =
+        batch.proofs.iter().filter(|proof| concerns(proof, &change.key)).cloned().collect();
+    let services = batch.readers.get(&change.secret).cloned().unwrap_or_default();
+    let is_proved = !proofs.is_empty() && proofs.iter().all(|proof| proof.outcome == Outcome::Passed);
+    let outcome = match batch.failures.len() {
+        0 if is_proved => "proved",
+        0 => "unproved",
+        1 if has_moved => "rolled back",
+        _ => "failed",
+    };
+    let (reason, by) = match (&change.declared, act) {
+        (Some(declared), _) => (declared.reason, Some(declared.by.clone())),
+        (None, Some(act)) => (act.reason, Some(act.by)),
+        (None, None) if change.is_rotation => (Reason::Scheduled, None),
+        (None, None) => (Reason::Unknown, None),
+    };
+    let days =
+        app.settings.policy.rotation.secrets.get(&change.key).map(|entry| i64::from(entry.max_age_days));
+    let next_due = change
+        .made
+        .zip(days)
+        .and_then(|(made, days)| made.checked_add(SignedDuration::from_hours(24 * days)).ok());
+    Row {
+        secret: change.name.clone(),
+        key: change.key.clone(),
+        version: change.version.clone(),
+        previous: change.previous.clone(),
+        reason,
+        by,
+        made: change.made,
+        started: change.noticed,
+        ended: now,
+        outcome: outcome.to_owned(),
+        failure: batch.failures.first().cloned(),
+        services,
+        proofs,
+        sessions_ended: batch.sessions_ended.filter(|_| change.key == JWT),
+        next_due: next_due.filter(|_| !has_moved),
+        execution: batch.execution.clone(),
+    }
+}
+
+/// Whether a proof says something of a secret.
+fn concerns(proof: &Proof, key: &str) -> bool {
+    match proof.name.as_str() {
+        "token of the new secret" | "token of the old secret" => key == JWT,
+        "login to the database" | "login of nobody" => key == DATABASE,
+        _ => true,
+    }
+}
+
+/// The evidence of a batch.
+fn draft(app: &App, execution: &str, batch: &Batch, rows: &[Row]) -> Draft {
+    let step = |name: String, outcome: String| Recorded { name, at: time::now().into(), outcome };
+    let deployments =
+        batch.deployments.iter().map(|(service, id)| step(format!("deploy {service}"), id.clone()));
+    let proofs =
+        batch.proofs.iter().map(|proof| step(format!("prove {}", proof.name), ledger::verdict(proof)));
+    let mut steps: Vec<_> = deployments.chain(proofs).collect();
+    steps.extend(
+        batch
+            .moved
+            .iter()
+            .map(|secret| step(format!("move AWSCURRENT back: {secret}"), "succeeded".to_owned())),
+    );
+    steps.extend(
+        batch
+            .stayed
+            .iter()
+            .map(|(name, why)| step(format!("move AWSCURRENT back: {name}"), format!("no: {why}"))),
+    );
+    if let Some(count) = batch.sessions_ended {
+        steps.push(step("revoke refresh tokens".to_owned(), count.to_string()));
+    }
+    let mut findings: Vec<_> =
+        batch.failures.iter().map(|failed| format!("{}: {}", failed.kind, failed.detail)).collect();
+    let unproved = batch.proofs.iter().filter(|proof| proof.outcome == Outcome::Unproved);
+    findings.extend(unproved.map(|proof| format!("{}: {}: {}", proof.kind, proof.name, proof.detail)));
+    let subject: Vec<_> = rows.iter().map(|row| format!("{} {}", row.secret, row.version)).collect();
+    Draft {
+        started: batch.taken.into(),
+        subject: subject.join(", "),
+        steps,
+        findings,
+        result: if batch.failures.is_empty() { "succeeded" } else { "failed" },
+        ..blank(app, execution)
+    }
+}
+
+/// The part of a record that every run has.
+fn blank(app: &App, run_id: &str) -> Draft {
+    let now = time::now();
+    Draft {
+        run_id: run_id.to_owned(),
+        project: app.settings.project.clone(),
+        environment: app.settings.environment.clone(),
+        trigger: "secretsmanager:Secret Label Updated".to_owned(),
+        subject: String::new(),
+        started: now.into(),
+        ended: now.into(),
+        steps: Vec::new(),
+        findings: Vec::new(),
+        result: "failed",
+        code_version: app.settings.code_version.clone(),
+        channel: String::new(),
+    }
+}
+
+/// Pages; `false` when the page was not taken. It stands in the log then.
+async fn page(app: &App, day: &str, page: &Page, invocation: &Invocation) -> bool {
+    let paged = invocation.within(NOTING, app.pager.page_once(app.evidence(), day, page)).await;
+    let paged =
+        paged.map_err(|late| chain(&late)).and_then(|paged| paged.map_err(|error: CallError| chain(&error)));
+    if let Err(reason) = &paged {
+        app.reporter.lost("PageFailures", "PageFailed", reason, &page.text, invocation.now);
+    }
+    paged.is_ok()
+}
+
+/// Pages, tells and records that an execution broke before it had something to work on; `false` when the page was not taken.
+async fn report_broken(app: &App, execution: &str, broken: &Failed, invocation: &Invocation) -> bool {
+    let is_paged =
+        page(app, execution, &text::broken_page(&app.settings, execution, broken), invocation).await;
+    let begun = app.reporter.look(execution, invocation.now).await;
+    let draft = Draft {
+        subject: format!("execution {execution}"),
+        findings: vec![format!("{}: {}", broken.kind, broken.detail)],
+        ..blank(app, execution)
+    };
+    let message = text::broken(&app.settings, execution, broken);
+    app.reporter.report(draft, Some(&message), begun, invocation).await;
+    is_paged
+}
+
+/// Writes ledger and changelog as people read them. What fails is written by the next follow-up.
+async fn show(app: &App, invocation: &Invocation) {
+    let language = app.settings.language;
+    for page in &ledger::PAGES {
+        let shown = app
+            .evidence()
+            .show(book::NAME, page.key, page.content_type, |book| (page.make)(book, language))
+            .await;
+        if let Err(error) = shown {
+            app.reporter.lost("LedgerFailures", "LedgerFailed", &chain(&error), page.key, invocation.now);
+        }
+    }
+}
+
+/// The part of a rotation's record that tells of its failure.
+#[derive(Deserialize)]
+struct RecordOfRotation {
+    run_id: String,
+    subject: String,
+    findings: Vec<String>,
+}
+
+/// The step, kind and text of a rotation's newest failure, from its function's evidence; none when there is none.
+async fn failure_of(app: &App, secret: &Listed) -> Option<text::RotationFailure> {
+    let function = secret.function.as_deref()?;
+    let procedure = ROTATORS.into_iter().find(|name| function.ends_with(&format!("-{name}")))?;
+    let of_rotation =
+        Evidence { client: app.evidence().client.clone(), bucket: app.evidence().bucket.clone(), procedure };
+    let records: Vec<RecordOfRotation> = of_rotation
+        .recent(SEARCHED)
+        .await
+        .map_err(|error| {
+            tracing::warn!(
+                message = format!("the evidence of {procedure} could not be read: {}", chain(&error))
+            );
+        })
+        .ok()?;
+    let newest = records.into_iter().find(|record| record.subject == secret.arn)?;
+    let mut parts = newest.run_id.split('/');
+    let (token, step, kind) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(text::RotationFailure {
+        token: token.to_owned(),
+        step: step.to_owned(),
+        kind: kind.to_owned(),
+        said: newest.findings.join("; "),
+    })
+}
+
+/// Keeps who changed a secret; pages for a rotation that failed.
+async fn take_note(app: &App, told: Told, invocation: &Invocation) -> Result<Answer, FollowupError> {
+    match told {
+        Told::Nothing => Ok(next("nothing")),
+        Told::Act { version, act } => {
+            app.evidence().keep(&act_note(&version), &act).await?;
+            if app.amend(|book| book.attribute(&version, act.reason, &act.by)).await? {
+                show(app, invocation).await;
+            }
+            Ok(next("noted"))
+        }
+        Told::Broken { secret, event, id } => {
+            tracing::Span::current().record("correlation_id", id.as_str());
+            let listed = described(app, &secret).await?;
+            let named = app.scope.named(&app.settings.policy.rotation);
+            if !named.contains(listed.name.as_str()) && !Scope::is_tagged(&app.settings, &listed.tags) {
+                return Ok(next("nothing"));
+            }
+            let failure = failure_of(app, &listed).await;
+            let day = time::local_date(invocation.now);
+            let told = text::rotation_failed(&app.settings, &listed, &event, failure.as_ref());
+            if page(app, &day, &told, invocation).await {
+                Ok(next("paged"))
+            } else {
+                Err(FollowupError::PageFailed)
+            }
+        }
+    }
+}

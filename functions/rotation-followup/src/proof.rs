@@ -1,0 +1,367 @@
+//! What the application's answers prove. No I/O, no clock.
+//!
+//! Source for what it answers: observed on the running application; [JWT](https://www.rfc-editor.org/rfc/rfc7519),
+//! [HS256](https://www.rfc-editor.org/rfc/rfc7518#section-3.2).
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit, Mac};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+use crate::book::Failed;
+
+/// How often each question is asked at a time: a load balancer hands the requests round, and each task must answer alike.
+pub(crate) const ROUNDS: usize = 5;
+
+/// How long a token of ours is good.
+const TOKEN_SECONDS: i64 = 120;
+
+/// One thing that was tried.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Proof {
+    /// What was tried.
+    pub name: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Stable name of why it was not proved; empty when it was.
+    pub kind: String,
+    /// What was answered; nothing secret.
+    pub detail: String,
+}
+
+/// How a proof ended.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Outcome {
+    /// As it has to be.
+    Passed,
+    /// Not as it has to be; while tasks are replaced and connections drain that may still change.
+    Failed,
+    /// Cannot be told, for a reason that is not the secret's.
+    Unproved,
+}
+
+/// What the proofs mean together.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Verdict {
+    /// Nothing failed.
+    Proved,
+    /// Something did, and is asked again.
+    Again,
+    /// Something did to the end.
+    Failed(Failed),
+}
+
+/// What the application answered to one request; the error says why it did not.
+pub(crate) type Answered = Result<Answer, String>;
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The body's beginning. Danger: a login's holds tokens.
+    pub body: String,
+    /// Whether it asks to be left alone for a while.
+    pub is_limited: bool,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_default()
+    }
+
+    fn says(&self) -> String {
+        match self.json().get("message").and_then(Value::as_str) {
+            Some(message) => format!(
+                "{} {{\"message\":\"{}\"}}",
+                self.status,
+                message.chars().take(80).collect::<String>()
+            ),
+            None => self.status.to_string(),
+        }
+    }
+}
+
+fn proof(name: &str, outcome: Outcome, kind: &str, detail: impl Into<String>) -> Proof {
+    Proof { name: name.to_owned(), outcome, kind: kind.to_owned(), detail: detail.into() }
+}
+
+/// A proof that cannot be made, for a reason that is not the secret's.
+pub(crate) fn unproved(name: &str, kind: &str, detail: &str) -> Proof {
+    proof(name, Outcome::Unproved, kind, detail)
+}
+
+/// The answers of all rounds as one proof: passed when each is as `is_good` says; else the first that is not speaks.
+fn all(name: &str, kind: &str, answers: &[Answered], is_good: impl Fn(&Answer) -> bool) -> Proof {
+    let is_bad = |answered: &&Answered| !answered.as_ref().is_ok_and(&is_good);
+    let bad = answers.iter().filter(is_bad).count();
+    match answers.iter().find(is_bad) {
+        None => {
+            let said = answers.iter().flatten().next().map(Answer::says);
+            proof(name, Outcome::Passed, "", said.unwrap_or_default())
+        }
+        Some(Err(why)) => {
+            proof(name, Outcome::Failed, "Unreachable", format!("{why} ({bad} of {})", answers.len()))
+        }
+        Some(Ok(answer)) => {
+            let kind = if answer.is_limited { "RateLimited" } else { kind };
+            let said = format!("{} ({bad} of {} answers)", answer.says(), answers.len());
+            proof(name, Outcome::Failed, kind, said)
+        }
+    }
+}
+
+/// `GET /health`. A proxy in front may answer by itself: only the application's JSON counts.
+pub(crate) fn health(answers: &[Answered]) -> Proof {
+    all("health", "HealthFailed", answers, |answer| {
+        answer.status == 200 && answer.json().get("status").is_some_and(|status| status == "ok")
+    })
+}
+
+/// A request with a token that the new secret signed, and that grants nothing: whoever knows the secret forbids it, whoever
+/// does not takes it for nobody's.
+pub(crate) fn new_token(answers: &[Answered]) -> Proof {
+    all("token of the new secret", "NewTokenRefused", answers, |answer| matches!(answer.status, 200 | 403))
+}
+
+/// The same with the secret before.
+pub(crate) fn old_token(answers: &[Answered]) -> Proof {
+    all("token of the old secret", "OldTokenAccepted", answers, |answer| answer.status == 401)
+}
+
+/// `POST /auth/login` with an account that does not exist: to say so, the application has to read its database.
+pub(crate) fn nobodys_login(answers: &[Answered]) -> Proof {
+    all("login of nobody", "DatabaseRefused", answers, |answer| answer.status == 401)
+}
+
+/// `POST /auth/login` with the account for smoke tests, and the token that it gave.
+pub(crate) fn login(answered: &Answered) -> (Proof, Option<SecretString>) {
+    const NAME: &str = "login";
+    let answer = match answered {
+        Ok(answer) => answer,
+        Err(why) => return (proof(NAME, Outcome::Failed, "Unreachable", why), None),
+    };
+    let said = answer.says();
+    let found = match answer.status {
+        200 => {
+            let body = answer.json();
+            let token = body.get("token").and_then(Value::as_str).unwrap_or_default();
+            if is_jwt(token) {
+                return (proof(NAME, Outcome::Passed, "", said), Some(SecretString::from(token)));
+            }
+            if token.starts_with('*') {
+                proof(
+                    NAME,
+                    Outcome::Unproved,
+                    "MaskedLogin",
+                    "the password was accepted and the token comes masked: RESPONSE_MASKING_ENABLED is on, so nobody can log in",
+                )
+            } else {
+                proof(NAME, Outcome::Failed, "LoginFailed", "200 without a token")
+            }
+        }
+        202 => proof(
+            NAME,
+            Outcome::Unproved,
+            "SecondFactor",
+            "the password was accepted, and a second factor is asked for",
+        ),
+        401 => proof(
+            NAME,
+            Outcome::Unproved,
+            "SmokeLoginRefused",
+            "the account for smoke tests is refused: check the secret of the template's SmokeSecretName",
+        ),
+        _ if answer.is_limited => proof(NAME, Outcome::Failed, "RateLimited", said),
+        _ => proof(NAME, Outcome::Failed, "LoginFailed", said),
+    };
+    (found, None)
+}
+
+/// `GET /beneficiaries` with that token.
+pub(crate) fn list(answered: &Answered) -> Proof {
+    const NAME: &str = "list of beneficiaries";
+    match answered {
+        Ok(answer) if answer.status == 200 && answer.json().get("data").is_some_and(Value::is_array) => {
+            proof(NAME, Outcome::Passed, "", "200")
+        }
+        Ok(answer) if answer.status == 403 => unproved(
+            NAME,
+            "NotPermitted",
+            "the account for smoke tests may not list; give it the role leitura_externa",
+        ),
+        Ok(answer) if answer.is_limited => proof(NAME, Outcome::Failed, "RateLimited", answer.says()),
+        Ok(answer) => proof(NAME, Outcome::Failed, "ListFailed", answer.says()),
+        Err(why) => proof(NAME, Outcome::Failed, "Unreachable", why),
+    }
+}
+
+/// A login to the database with the current value, as the application makes it. That we cannot reach it is no proof
+/// against it: the application may have another way.
+pub(crate) fn database_login(answered: Result<(), (&'static str, String)>) -> Proof {
+    const NAME: &str = "login to the database";
+    match answered {
+        Ok(()) => proof(NAME, Outcome::Passed, "", "logged in with AWSCURRENT"),
+        Err((kind @ ("Network" | "Tls" | "ConnectionLimit"), why)) => {
+            proof(NAME, Outcome::Unproved, kind, why)
+        }
+        Err((kind, why)) => proof(NAME, Outcome::Failed, kind, why),
+    }
+}
+
+/// What the proofs mean together; `is_last` when nothing is asked again.
+pub(crate) fn verdict(proofs: &[Proof], is_last: bool) -> Verdict {
+    match proofs.iter().find(|proof| proof.outcome == Outcome::Failed) {
+        None => Verdict::Proved,
+        Some(_) if !is_last => Verdict::Again,
+        Some(failed) => Verdict::Failed(Failed {
+            kind: failed.kind.clone(),
+            detail: format!("{}: {}", failed.name, failed.detail),
+        }),
+    }
+}
+
+/// Three parts of base64url with dots between.
+fn is_jwt(token: &str) -> bool {
+    let parts: Vec<_> = token.split('.').collect();
+    parts.len() == 3
+        && parts.iter().all(|part| {
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        })
+}
+
+/// A token as the application makes them, of nobody and without any right, good for two minutes.
+pub(crate) fn powerless_token(secret: &SecretString, now: Timestamp) -> SecretString {
+    let issued = now.as_second();
+    let claims = json!({
+        "sub": "00000000-0000-0000-0000-000000000000",
+        "email": "rotation-followup@governance.invalid",
+        "name": "rotation-followup",
+        "roles": [],
+        "projectScopes": [],
+        "permissions": [],
+        "iat": issued,
+        "exp": issued + TOKEN_SECONDS,
+    });
+    let part = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
+    let signed = format!("{}.{}", part(&json!({"alg": "HS256", "typ": "JWT"})), part(&claims));
+    // A key of any length is good for HMAC.
+    let mac = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes());
+    let signature = mac.map(|mac| mac.chain_update(&signed).finalize().into_bytes());
+    SecretString::from(format!(
+        "{signed}.{}",
+        signature.map(|bytes| URL_SAFE_NO_PAD.encode(bytes)).unwrap_or_default()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answered {
+        Ok(Answer { status, body: body.to_owned(), is_limited: false })
+    }
+
+    fn told(proof: &Proof) -> (Outcome, &str) {
+        (proof.outcome, proof.kind.as_str())
+    }
+
+    const UNAUTHORIZED: &str = r#"{"message":"Unauthorized"}"#;
+    const FORBIDDEN: &str = r#"{"message":"Insufficient permissions"}"#;
+
+    #[test]
+    fn only_the_applications_own_health_counts() {
+        assert_eq!(told(&health(&[answer(200, r#"{"status":"ok"}"#)])), (Outcome::Passed, ""));
+        assert_eq!(told(&health(&[answer(200, "OK")])), (Outcome::Failed, "HealthFailed"));
+        assert_eq!(told(&health(&[answer(503, "<html>")])), (Outcome::Failed, "HealthFailed"));
+        assert_eq!(told(&health(&[Err("refused".to_owned())])), (Outcome::Failed, "Unreachable"));
+        let limited = Ok(Answer { status: 500, body: String::new(), is_limited: true });
+        assert_eq!(told(&health(&[limited])), (Outcome::Failed, "RateLimited"));
+    }
+
+    #[test]
+    fn a_token_is_told_by_every_task() {
+        let (yes, no) = (answer(403, FORBIDDEN), answer(401, UNAUTHORIZED));
+        let proof = new_token(&[yes.clone(), yes.clone()]);
+        assert_eq!(
+            (told(&proof), proof.detail.as_str()),
+            ((Outcome::Passed, ""), r#"403 {"message":"Insufficient permissions"}"#)
+        );
+        let mixed = new_token(&[yes.clone(), no.clone(), yes.clone()]);
+        assert_eq!(told(&mixed), (Outcome::Failed, "NewTokenRefused"));
+        assert!(mixed.detail.ends_with("(1 of 3 answers)"), "{}", mixed.detail);
+        let refused = old_token(&[no.clone(), no.clone()]);
+        assert_eq!(
+            (told(&refused), refused.detail.as_str()),
+            ((Outcome::Passed, ""), r#"401 {"message":"Unauthorized"}"#)
+        );
+        assert_eq!(told(&old_token(&[no, yes])), (Outcome::Failed, "OldTokenAccepted"));
+        assert_eq!(told(&old_token(&[answer(500, "")])), (Outcome::Failed, "OldTokenAccepted"));
+    }
+
+    #[test]
+    fn a_login_and_what_is_no_failure_of_it() {
+        let (proof, token) = login(&answer(200, r#"{"token":"aa.bb-_.cc","refreshToken":"x"}"#));
+        assert_eq!(told(&proof), (Outcome::Passed, ""));
+        assert_eq!(token.unwrap().expose_secret(), "aa.bb-_.cc");
+        assert!(!format!("{proof:?}").contains("aa.bb"));
+        for (status, body, outcome, kind) in [
+            (200, r#"{"token":"**********6789"}"#, Outcome::Unproved, "MaskedLogin"),
+            (200, r#"{"token":"a.b"}"#, Outcome::Failed, "LoginFailed"),
+            (202, r#"{"mfaRequired":true}"#, Outcome::Unproved, "SecondFactor"),
+            (401, r#"{"message":"Invalid credentials"}"#, Outcome::Unproved, "SmokeLoginRefused"),
+            (500, r#"{"message":"Internal server error"}"#, Outcome::Failed, "LoginFailed"),
+        ] {
+            let (proof, token) = login(&answer(status, body));
+            assert_eq!(told(&proof), (outcome, kind), "{status} {body}");
+            assert!(token.is_none());
+        }
+    }
+
+    #[test]
+    fn the_database_behind_the_application() {
+        assert_eq!(told(&nobodys_login(&[answer(401, "")])), (Outcome::Passed, ""));
+        assert_eq!(told(&nobodys_login(&[answer(500, "")])), (Outcome::Failed, "DatabaseRefused"));
+        assert_eq!(told(&list(&answer(200, r#"{"data":[]}"#))), (Outcome::Passed, ""));
+        assert_eq!(told(&list(&answer(200, "{}"))), (Outcome::Failed, "ListFailed"));
+        assert_eq!(told(&list(&answer(403, FORBIDDEN))), (Outcome::Unproved, "NotPermitted"));
+        assert_eq!(told(&list(&answer(500, ""))), (Outcome::Failed, "ListFailed"));
+        assert_eq!(told(&database_login(Ok(()))), (Outcome::Passed, ""));
+        let refused = |kind| database_login(Err((kind, "why".to_owned())));
+        assert_eq!(told(&refused("Auth")), (Outcome::Failed, "Auth"));
+        assert_eq!(told(&refused("Network")), (Outcome::Unproved, "Network"));
+    }
+
+    #[test]
+    fn what_fails_is_asked_again_until_the_last_time() {
+        let bad = old_token(&[answer(200, "")]);
+        let fine = unproved("login", "MaskedLogin", "masked");
+        assert_eq!(verdict(&[fine.clone()], true), Verdict::Proved);
+        assert_eq!(verdict(&[fine.clone(), bad.clone()], false), Verdict::Again);
+        let Verdict::Failed(failed) = verdict(&[fine, bad], true) else { panic!("not failed") };
+        assert_eq!(
+            (failed.kind.as_str(), failed.detail.as_str()),
+            ("OldTokenAccepted", "token of the old secret: 200 (1 of 1 answers)")
+        );
+    }
+
+    #[test]
+    fn a_token_is_signed_as_the_standard_says() {
+        let token = powerless_token(
+            &SecretString::from("a".repeat(40)),
+            Timestamp::from_second(1_772_366_400).unwrap(),
+        );
+        let token = token.expose_secret();
+        assert!(is_jwt(token));
+        let parts: Vec<_> = token.split('.').collect();
+        assert_eq!(URL_SAFE_NO_PAD.decode(parts[0]).unwrap(), br#"{"alg":"HS256","typ":"JWT"}"#);
+        let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts[1]).unwrap()).unwrap();
+        assert_eq!((&claims["roles"], &claims["exp"]), (&json!([]), &json!(1_772_366_520)));
+        assert_eq!(URL_SAFE_NO_PAD.decode(parts[2]).unwrap().len(), 32);
+    }
+}

@@ -1,0 +1,299 @@
+//! What people read: in the channel and in a page. No secret's value is known here.
+
+use shared::language::Language;
+use shared::notify::Message;
+use shared::paging::Page;
+use shared::scope::Listed;
+use shared::settings::Settings;
+use shared::time;
+
+use crate::book::{Batch, Change, Failed, Row};
+use crate::ledger::verdict;
+use crate::proof::Outcome;
+
+/// Why a rotation failed, as its function has recorded it.
+pub(crate) struct RotationFailure {
+    /// The version that was to become current.
+    pub token: String,
+    /// The step that failed.
+    pub step: String,
+    /// The failure's stable name.
+    pub kind: String,
+    /// What the function said.
+    pub said: String,
+}
+
+fn keys(batch: &Batch) -> String {
+    batch.changes.iter().map(|change| change.key.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// The message at the end of a batch.
+pub(crate) fn message(settings: &Settings, batch: &Batch, rows: &[Row]) -> Message {
+    let (language, environment) = (settings.language, &settings.environment);
+    let keys = keys(batch);
+    let is_unproved = rows.iter().any(|row| row.outcome == "unproved");
+    let title = match (batch.failures.len(), batch.moved.is_empty()) {
+        (0, _) if is_unproved => {
+            language.pick("Segredo novo em uso, prova incompleta", "New secret in use, proof incomplete")
+        }
+        (0, _) => language.pick("Segredo novo em uso e provado", "New secret in use and proved"),
+        (1, false) => {
+            language.pick("Segredo novo falhou e foi desfeito", "New secret failed and was rolled back")
+        }
+        _ => language.pick("Segredo novo falhou", "New secret failed"),
+    };
+    let mut lines: Vec<String> =
+        batch.failures.iter().map(|failed| format!("*{}*: {}", failed.kind, failed.detail)).collect();
+    lines.extend(rows.iter().map(|row| versions(row, language)));
+    let deployments: Vec<_> =
+        batch.deployments.iter().map(|(service, id)| format!("{service} (`{id}`)")).collect();
+    if !deployments.is_empty() {
+        lines.push(format!("{}: {}", language.pick("Deployment", "Deployment"), deployments.join(", ")));
+    }
+    lines.extend(batch.proofs.iter().map(|proof| {
+        let mark = match proof.outcome {
+            Outcome::Passed => "✓",
+            Outcome::Failed => "✗",
+            Outcome::Unproved => "?",
+        };
+        format!("{mark} {}: {}", proof.name, verdict(proof))
+    }));
+    if let Some(count) = batch.sessions_ended {
+        lines.push(format!(
+            "{}: {count}",
+            language.pick("Refresh tokens revogados", "Refresh tokens revoked")
+        ));
+    }
+    lines.extend(
+        batch
+            .proofs
+            .iter()
+            .filter_map(|proof| cure(&proof.kind, language))
+            .map(|cure| format!("*{}*: {cure}", next(language))),
+    );
+    if !batch.failures.is_empty() {
+        lines.push(format!("*{}*: {}", next(language), next_step(settings, batch)));
+    }
+    Message {
+        title: format!("{title}: {keys} ({environment})"),
+        lines,
+        context: context(settings, &batch.execution),
+    }
+}
+
+fn next(language: Language) -> &'static str {
+    language.pick("Próximo passo", "Next step")
+}
+
+fn context(settings: &Settings, execution: &str) -> String {
+    format!("{} · {execution} · ledger/rotation.csv", settings.function)
+}
+
+fn versions(row: &Row, language: Language) -> String {
+    let due = row.next_due.map_or_else(|| "—".to_owned(), time::local_date);
+    format!(
+        "`{}`: `{}` → `{}` · {}: {due}",
+        row.secret,
+        row.previous.as_deref().unwrap_or("—"),
+        row.version,
+        language.pick("vence em", "due by"),
+    )
+}
+
+/// What the owners of the application do about what could not be proved.
+fn cure(kind: &str, language: Language) -> Option<&'static str> {
+    match kind {
+        "MaskedLogin" => Some(language.pick(
+            "a senha foi aceita, mas o token volta mascarado, e ninguém consegue entrar. Pôr RESPONSE_MASKING_ENABLED=false na task definition da API",
+            "the password was accepted, but the token comes masked, and nobody can log in. Set RESPONSE_MASKING_ENABLED=false in the API's task definition",
+        )),
+        "SmokeLoginRefused" | "NoSmokeAccount" => Some(language.pick(
+            "corrigir o segredo do parâmetro SmokeSecretName: JSON com email e password de uma conta com o papel leitura_externa",
+            "correct the secret of the parameter SmokeSecretName: JSON with email and password of an account with the role leitura_externa",
+        )),
+        "NoReader" => Some(language.pick(
+            "nenhum serviço do cluster lê o segredo pela task definition. Se algum o lê de outro modo, nomeá-lo em rotation.secrets.*.services da política",
+            "no service of the cluster reads the secret by its task definition. If one does in another way, name it in the policy's rotation.secrets.*.services",
+        )),
+        "NoApplicationUrl" => Some(language.pick(
+            "preencher o parâmetro AppUrl da stack, para que a aplicação prove o valor novo",
+            "fill the stack's parameter AppUrl, so that the application proves the new value",
+        )),
+        _ => None,
+    }
+}
+
+/// What to do after a failure, with the command.
+fn next_step(settings: &Settings, batch: &Batch) -> String {
+    let language = settings.language;
+    let kind = batch.failures.first().map(|failed| failed.kind.as_str()).unwrap_or_default();
+    if batch.failures.len() == 1 && !batch.moved.is_empty() && batch.stayed.is_empty() {
+        return format!(
+            "{} {}",
+            language.pick(
+                "a aplicação usa de novo o valor anterior, e isso foi provado. Achar a causa (eventos do serviço e logs das tasks) e rotacionar de novo:",
+                "the application uses the value before again, and that was proved. Find the cause (the service's events, the tasks' logs) and rotate again:",
+            ),
+            batch.changes.iter().map(|change| command("rotate-secret", &change.name)).collect::<Vec<_>>().join(", "),
+        );
+    }
+    let mut steps = Vec::new();
+    steps.extend(batch.stayed.iter().map(|(name, why)| {
+        format!("{} `{name}`: {why}", language.pick("O rótulo não voltou em", "The label did not go back on"))
+    }));
+    let cause = match kind {
+        "RolloutFailed" => format!(
+            "{} {}",
+            language.pick("ver por que as tasks não iniciam:", "see why the tasks do not start:"),
+            events(settings, batch)
+        ),
+        "OldTokenAccepted" | "NewTokenRefused" => language
+            .pick(
+                "a aplicação não lê o segredo de onde a stack o conhece. Conferir JWT_SECRET na task definition (valueFrom sem versão fixa)",
+                "the application does not read the secret from where the stack knows it. Check JWT_SECRET in the task definition (valueFrom without a fixed version)",
+            )
+            .to_owned(),
+        "DatabaseRefused" | "LoginFailed" | "ListFailed" | "Auth" => language
+            .pick(
+                "a aplicação não entra no banco com o valor atual. Com um só usuário não há volta: seguir docs/rotacao-banco.md, e depois pedir o acompanhamento",
+                "the application does not log in to the database with the current value. With a single user there is no way back: follow docs/rotacao-banco.md, then ask for a follow-up",
+            )
+            .to_owned(),
+        "SessionsNotEnded" => language
+            .pick(
+                "as sessões abertas continuam valendo. Entrar no banco e executar: `UPDATE auth_refresh_tokens SET revoked_at = now() WHERE revoked_at IS NULL;`",
+                "open sessions are still good. Log in to the database and run: `UPDATE auth_refresh_tokens SET revoked_at = now() WHERE revoked_at IS NULL;`",
+            )
+            .to_owned(),
+        _ => language
+            .pick("ver a execução no Step Functions e os logs da função", "see the execution in Step Functions and the function's logs")
+            .to_owned(),
+    };
+    steps.push(cause);
+    let follow =
+        batch.changes.iter().map(|change| follow_command(settings, change)).collect::<Vec<_>>().join(", ");
+    steps.push(format!("{} {follow}", language.pick("depois, acompanhar de novo:", "then follow up again:")));
+    steps.join(". ")
+}
+
+fn command(operation: &str, secret: &str) -> String {
+    format!("`aws secretsmanager {operation} --secret-id '{secret}'`")
+}
+
+fn events(settings: &Settings, batch: &Batch) -> String {
+    let services = batch.deployments.keys().map(String::as_str).collect::<Vec<_>>().join(" ");
+    format!(
+        "`aws ecs describe-services --cluster {}-{}-cluster --services {services} --query 'services[].events[:5]'`",
+        settings.project, settings.environment
+    )
+}
+
+/// Asks for a follow-up by hand.
+fn follow_command(settings: &Settings, change: &Change) -> String {
+    format!(
+        "`aws stepfunctions start-execution --state-machine-arn $ROTATION_FOLLOWUP --input '{{\"secret\":\"{}\",\"by\":\"{}\"}}'`",
+        change.name,
+        settings.language.pick("SEU NOME", "YOUR NAME")
+    )
+}
+
+/// The page of a batch that failed.
+pub(crate) fn page(settings: &Settings, batch: &Batch) -> Page {
+    let (environment, keys) = (&settings.environment, keys(batch));
+    let kind = batch.failures.first().map(|failed| failed.kind.clone()).unwrap_or_default();
+    let told: Vec<_> =
+        batch.failures.iter().map(|failed| format!("{}: {}", failed.kind, failed.detail)).collect();
+    let dedup_key = format!("{}/{}", crate::PROCEDURE, batch.execution);
+    Page {
+        subject: format!("[{environment}] {kind}: {keys}"),
+        text: format!(
+            "{keys} ({environment}): {}.\n{}: {}.\n{dedup_key}",
+            told.join("; "),
+            next(settings.language),
+            next_step(settings, batch)
+        ),
+        dedup_key,
+        secret: batch.changes.iter().map(|change| change.name.as_str()).collect::<Vec<_>>().join(", "),
+    }
+}
+
+fn broken_next(settings: &Settings) -> &'static str {
+    settings.language.pick(
+        "corrigir a causa; a varredura diária (ou o próximo evento) retoma o que falta. Para não esperar, iniciar a state machine com {\"sweep\": true}",
+        "mend the cause; the daily sweep (or the next event) takes up what is missing. Not to wait, start the state machine with {\"sweep\": true}",
+    )
+}
+
+/// The message of an execution that broke before it had a batch.
+pub(crate) fn broken(settings: &Settings, execution: &str, broken: &Failed) -> Message {
+    let language = settings.language;
+    let title = language.pick("Acompanhamento de rotação falhou", "Follow-up of a rotation failed");
+    Message {
+        title: format!("{title} ({})", settings.environment),
+        lines: vec![
+            format!("*{}*: {}", broken.kind, broken.detail),
+            format!("*{}*: {}", next(language), broken_next(settings)),
+        ],
+        context: context(settings, execution),
+    }
+}
+
+/// The page of such an execution.
+pub(crate) fn broken_page(settings: &Settings, execution: &str, broken: &Failed) -> Page {
+    let (environment, dedup_key) = (&settings.environment, format!("{}/{execution}", crate::PROCEDURE));
+    Page {
+        subject: format!("[{environment}] {}: {}", broken.kind, crate::PROCEDURE),
+        text: format!(
+            "{} ({environment}): {}: {}.\n{}: {}.\n{dedup_key}",
+            crate::PROCEDURE,
+            broken.kind,
+            broken.detail,
+            next(settings.language),
+            broken_next(settings)
+        ),
+        dedup_key,
+        secret: String::new(),
+    }
+}
+
+/// The page of a rotation that CloudTrail says has failed.
+pub(crate) fn rotation_failed(
+    settings: &Settings,
+    secret: &Listed,
+    event: &str,
+    failure: Option<&RotationFailure>,
+) -> Page {
+    let (language, environment, name) = (settings.language, &settings.environment, &secret.name);
+    let dedup_key = format!("{}/{event}/{name}", crate::PROCEDURE);
+    let kind = failure.map_or(event, |failure| failure.kind.as_str());
+    let what = match failure {
+        Some(failure) => {
+            format!("{event}: {}: {}: {} ({})", failure.step, failure.kind, failure.said, failure.token)
+        }
+        None => format!(
+            "{event}: {}",
+            language.pick(
+                "a função de rotação não registrou a falha; ver os logs dela",
+                "the rotation function has no record of the failure; read its logs",
+            )
+        ),
+    };
+    let describe =
+        format!("{} --query VersionIdsToStages", command("describe-secret", name).trim_matches('`'));
+    let step = match language {
+        Language::Portuguese => format!(
+            "o canal tem a mensagem da função com o comando exato (docs/rotacao.md). Estado: `{describe}`. O Secrets Manager repete uma rotação que falhou; uma abandonada, não: {}",
+            command("rotate-secret", name)
+        ),
+        Language::English => format!(
+            "the channel has the function's message with the exact command (docs/rotacao.md). State: `{describe}`. Secrets Manager repeats a rotation that failed, and not one that was abandoned: {}",
+            command("rotate-secret", name)
+        ),
+    };
+    Page {
+        subject: format!("[{environment}] {kind}: {name}"),
+        text: format!("{name} ({environment}): {what}.\n{}: {step}.\n{dedup_key}", next(language)),
+        dedup_key,
+        secret: name.clone(),
+    }
+}

@@ -1,0 +1,172 @@
+//! What CloudTrail tells: who changed a secret, and that a rotation failed. Secrets Manager has no event of its own for either.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::book::Reason;
+use crate::error::FollowupError;
+
+/// What an event tells.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Told {
+    /// Somebody made a version, or made it current.
+    Act {
+        /// The version.
+        version: String,
+        /// Who, and why as far as that follows.
+        act: Act,
+    },
+    /// A rotation failed or was abandoned.
+    Broken {
+        /// ARN of the secret.
+        secret: String,
+        /// CloudTrail's name of it.
+        event: String,
+        /// Id of CloudTrail's event.
+        id: String,
+    },
+    /// Nothing that we keep.
+    Nothing,
+}
+
+/// Who changed a secret.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, serde::Serialize)]
+pub(crate) struct Act {
+    /// Why, as far as that follows from the call.
+    pub reason: Reason,
+    /// ARN of the caller.
+    pub by: String,
+}
+
+#[derive(Deserialize)]
+struct Event {
+    #[serde(default)]
+    id: String,
+    detail: Detail,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Detail {
+    event_name: String,
+    #[serde(default)]
+    error_code: Option<String>,
+    #[serde(default)]
+    user_identity: Identity,
+    #[serde(default)]
+    request_parameters: Value,
+    #[serde(default)]
+    response_elements: Value,
+    #[serde(default)]
+    additional_event_data: Value,
+}
+
+#[derive(Default, Deserialize)]
+struct Identity {
+    #[serde(default)]
+    arn: Option<String>,
+}
+
+fn text(value: &Value, name: &str) -> Option<String> {
+    Some(value.get(name)?.as_str()?.to_owned())
+}
+
+/// Reads an event of either of CloudTrail's two detail types.
+///
+/// # Errors
+///
+/// [`FollowupError::InvalidEvent`] when it is none.
+pub(crate) fn parse(event: Value) -> Result<Told, FollowupError> {
+    let Event { id, detail } = serde_path_to_error::deserialize(event).map_err(|error| {
+        FollowupError::InvalidEvent { field: error.path().to_string(), reason: error.inner().to_string() }
+    })?;
+    if matches!(detail.event_name.as_str(), "RotationFailed" | "RotationAbandoned" | "TestRotationFailed") {
+        let secret = text(&detail.additional_event_data, "SecretId")
+            .or_else(|| text(&detail.request_parameters, "secretId"))
+            .ok_or_else(|| FollowupError::InvalidEvent {
+                field: "detail.additionalEventData.SecretId".to_owned(),
+                reason: "expected the secret's ARN".to_owned(),
+            })?;
+        return Ok(Told::Broken { secret, event: detail.event_name, id });
+    }
+    if detail.error_code.is_some() {
+        return Ok(Told::Nothing);
+    }
+    let version = match detail.event_name.as_str() {
+        "RotateSecret" | "PutSecretValue" | "UpdateSecret" => text(&detail.response_elements, "versionId")
+            .or_else(|| text(&detail.request_parameters, "clientRequestToken")),
+        "UpdateSecretVersionStage" => text(&detail.request_parameters, "moveToVersionId"),
+        _ => None,
+    };
+    // What a rotation function does, the service asked it to do.
+    let by = detail.user_identity.arn.filter(|arn| !is_rotation(arn));
+    Ok(match version.zip(by) {
+        Some((version, by)) => Told::Act { version, act: Act { reason: Reason::Manual, by } },
+        None => Told::Nothing,
+    })
+}
+
+/// Whether a caller is one of our functions, by the name that its session has from Lambda.
+fn is_rotation(arn: &str) -> bool {
+    let session = arn.rsplit('/').next().unwrap_or_default();
+    arn.contains(":assumed-role/")
+        && ["-rotate-random", "-rotate-database", "-rotation-followup"]
+            .iter()
+            .any(|name| session.ends_with(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn call(name: &str, arn: &str, request: Value, response: Value) -> Value {
+        json!({"detail-type": "AWS API Call via CloudTrail", "detail": {"eventName": name, "userIdentity": {"arn": arn},
+            "requestParameters": request, "responseElements": response}})
+    }
+
+    const ANA: &str = "arn:aws:iam::123456789012:user/ana";
+
+    #[test]
+    fn who_made_a_version_current() {
+        let told =
+            Told::Act { version: "v".to_owned(), act: Act { reason: Reason::Manual, by: ANA.to_owned() } };
+        let versions = [
+            call("RotateSecret", ANA, json!({"secretId": "s"}), json!({"versionId": "v"})),
+            call("PutSecretValue", ANA, json!({"clientRequestToken": "v"}), Value::Null),
+            call("UpdateSecret", ANA, json!({}), json!({"versionId": "v"})),
+            call("UpdateSecretVersionStage", ANA, json!({"moveToVersionId": "v"}), Value::Null),
+        ];
+        for event in versions {
+            assert_eq!(parse(event), Ok(told.clone()));
+        }
+        let own = "arn:aws:sts::123456789012:assumed-role/r/moveongs-dev-rotate-random";
+        for event in [
+            call("PutSecretValue", own, json!({"clientRequestToken": "v"}), Value::Null),
+            call("UpdateSecretVersionStage", ANA, json!({"removeFromVersionId": "v"}), Value::Null),
+            call("DescribeSecret", ANA, json!({}), json!({"versionId": "v"})),
+        ] {
+            assert_eq!(parse(event), Ok(Told::Nothing));
+        }
+        let mut refused = call("RotateSecret", ANA, json!({}), json!({"versionId": "v"}));
+        refused["detail"]["errorCode"] = json!("AccessDenied");
+        assert_eq!(parse(refused), Ok(Told::Nothing));
+    }
+
+    #[test]
+    fn a_rotation_that_failed() {
+        let event = |name: &str, data: Value| {
+            json!({"id": "1", "detail-type": "AWS Service Event via CloudTrail",
+                "detail": {"eventName": name, "userIdentity": {"invokedBy": "secretsmanager.amazonaws.com"}, "additionalEventData": data}})
+        };
+        for name in ["RotationFailed", "RotationAbandoned", "TestRotationFailed"] {
+            let broken =
+                Told::Broken { secret: "arn".to_owned(), event: name.to_owned(), id: "1".to_owned() };
+            assert_eq!(parse(event(name, json!({"SecretId": "arn"}))), Ok(broken));
+        }
+        assert_eq!(parse(event("RotationSucceeded", json!({"SecretId": "arn"}))), Ok(Told::Nothing));
+        assert!(parse(event("RotationFailed", json!({}))).is_err());
+        assert!(parse(json!({"detail-type": "AWS Service Event via CloudTrail"})).is_err());
+    }
+}

@@ -1,0 +1,80 @@
+//! Pages: what wakes somebody, published to the stack's paging topic once a day.
+
+use aws_config::SdkConfig;
+use aws_sdk_sns::types::MessageAttributeValue;
+use serde_json::Value;
+
+use crate::env::{Env, EnvError};
+use crate::evidence::Evidence;
+use crate::failure::{CallError, chain};
+
+/// Longest subject that SNS takes is below 100 characters of ASCII.
+const SUBJECT_LIMIT: usize = 99;
+
+/// What is published to the paging topic.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Page {
+    /// One line.
+    pub subject: String,
+    /// What happened to which secret, and the next command.
+    pub text: String,
+    /// What makes repetitions the same page: the same every day until it is mended.
+    pub dedup_key: String,
+    /// Name of the secret, or of what else it is about.
+    pub secret: String,
+}
+
+/// The paging topic.
+pub struct Pager {
+    client: aws_sdk_sns::Client,
+    topic: String,
+}
+
+impl Pager {
+    /// Reads `PAGING_TOPIC_ARN`.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError`] when it is missing.
+    pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
+        Ok(Self { client: aws_sdk_sns::Client::new(aws), topic: env.required("PAGING_TOPIC_ARN")? })
+    }
+
+    /// Publishes a page unless it was on `day`, by the note of it in `evidence`; `false` when it was.
+    ///
+    /// The note is written afterwards: a run that dies between the two pages again, under the same dedup key.
+    ///
+    /// # Errors
+    ///
+    /// The [`CallError`] of SNS; the page may still have been taken when there was no answer.
+    pub async fn page_once(&self, evidence: &Evidence, day: &str, page: &Page) -> Result<bool, CallError> {
+        let note = format!("{day}/{}", page.dedup_key);
+        match evidence.kept::<Value>(&note).await {
+            Ok(Some(_)) => return Ok(false),
+            Ok(None) => {}
+            // Twice rather than never.
+            Err(error) => {
+                tracing::warn!(message = format!("not known whether it was paged: {}", chain(&error)));
+            }
+        }
+        self.publish(page).await?;
+        if let Err(error) = evidence.keep(&note, &page.dedup_key).await {
+            tracing::warn!(message = format!("that it was paged was not noted: {}", chain(&error)));
+        }
+        Ok(true)
+    }
+
+    /// Who reads mail reads the text, who is a program the attributes.
+    async fn publish(&self, page: &Page) -> Result<(), CallError> {
+        let attributes = [("dedup_key", &page.dedup_key), ("secret", &page.secret)];
+        let attributes = attributes.into_iter().filter_map(|(name, value)| {
+            let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
+            Some((name.to_owned(), value.ok()?))
+        });
+        let subject: String = page.subject.chars().take(SUBJECT_LIMIT).collect();
+        let publish = self.client.publish().topic_arn(&self.topic).subject(subject).message(&page.text);
+        let publish = publish.set_message_attributes(Some(attributes.collect()));
+        publish.send().await.map_err(CallError::during("sns:Publish"))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! `cargo xtask draw`: the state machines as pages of `docs/estados`, made from their definitions.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::aws::text;
+use crate::repo::Repo;
+
+const DEFINITION: &str = "statemachine.asl.json";
+
+/// The pages: path below the repository, and content.
+fn pages(repo: &Repo) -> Result<Vec<(String, String)>> {
+    let mut pages = Vec::new();
+    for function in repo.functions()? {
+        let path = repo.at("functions").join(&function).join(DEFINITION);
+        if !path.exists() {
+            continue;
+        }
+        let definition = serde_json::from_str(&fs::read_to_string(&path)?)
+            .with_context(|| format!("{} is not JSON", path.display()))?;
+        pages.push((format!("docs/estados/{function}.md"), page(&function, &definition)));
+    }
+    Ok(pages)
+}
+
+/// `cargo xtask draw`.
+pub(crate) fn draw(repo: &Repo) -> Result<()> {
+    fs::create_dir_all(repo.at("docs/estados"))?;
+    for (path, content) in pages(repo)? {
+        fs::write(repo.at(&path), content)?;
+        println!("{path}");
+    }
+    Ok(())
+}
+
+/// The diagram, in the language that GitHub draws.
+fn page(function: &str, definition: &Value) -> String {
+    let states = definition.get("States").and_then(Value::as_object).cloned().unwrap_or_default();
+    let start = text(definition, "/StartAt").unwrap_or("?");
+    let mut lines = vec![format!("    [*] --> {start}")];
+    let mut rows = Vec::new();
+    for (name, state) in &states {
+        for choice in list(state, "Choices") {
+            let condition = text(choice, "/Condition").unwrap_or_default();
+            let condition = condition.trim_start_matches("{%").trim_end_matches("%}").trim();
+            let condition = condition.trim_start_matches("$states.input.");
+            lines.push(format!("    {name} --> {}: {condition}", text(choice, "/Next").unwrap_or("?")));
+        }
+        if let Some(next) = text(state, "/Default") {
+            lines.push(format!("    {name} --> {next}: senão"));
+        }
+        if let Some(next) = text(state, "/Next") {
+            lines.push(format!("    {name} --> {next}"));
+        }
+        for catch in list(state, "Catch") {
+            let errors: Vec<_> = list(catch, "ErrorEquals").iter().filter_map(Value::as_str).collect();
+            lines.push(format!(
+                "    {name} --> {}: {}",
+                text(catch, "/Next").unwrap_or("?"),
+                errors.join(", ")
+            ));
+        }
+        let kind = text(state, "/Type").unwrap_or("?");
+        if matches!(kind, "Succeed" | "Fail") || state.get("End").is_some() {
+            lines.push(format!("    {name} --> [*]"));
+        }
+        rows.push(format!("| {name} | {kind} | {} |", text(state, "/Comment").unwrap_or_default()));
+    }
+    format!(
+        "# Estados de `{function}`\n\nDesenhado por `cargo xtask draw` a partir de `functions/{function}/{DEFINITION}`; não editar à mão.\n\n```mermaid\nstateDiagram-v2\n{}\n```\n\n| estado | tipo | o que faz |\n| --- | --- | --- |\n{}\n",
+        lines.join("\n"),
+        rows.join("\n"),
+    )
+}
+
+fn list<'a>(value: &'a Value, name: &str) -> &'a [Value] {
+    value.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_way_out_of_a_state_is_drawn() {
+        let definition = json!({"StartAt": "Ask", "States": {
+            "Ask": {"Type": "Task", "Comment": "Ask it.", "Next": "Is",
+                "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Bad"}]},
+            "Bad": {"Type": "Fail"},
+            "Is": {"Type": "Choice", "Default": "Bad",
+                "Choices": [{"Condition": "{% $states.input.status = 'yes' %}", "Next": "Good"}]},
+            "Good": {"Type": "Pass", "End": true},
+        }});
+        let page = page("p", &definition);
+        for line in [
+            "    [*] --> Ask\n",
+            "    Ask --> Is\n",
+            "    Ask --> Bad: States.ALL\n",
+            "    Is --> Good: status = 'yes'\n",
+            "    Is --> Bad: senão\n",
+            "    Bad --> [*]\n",
+            "    Good --> [*]\n",
+            "| Ask | Task | Ask it. |\n",
+        ] {
+            assert!(page.contains(line), "{line} is not in {page}");
+        }
+    }
+
+    #[test]
+    fn the_pages_are_those_of_the_definitions() {
+        let repo = Repo::find().unwrap();
+        for (path, content) in pages(&repo).unwrap() {
+            assert_eq!(fs::read_to_string(repo.at(&path)).unwrap(), content, "run `cargo xtask draw`");
+        }
+    }
+}
