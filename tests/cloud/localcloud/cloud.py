@@ -34,6 +34,8 @@ class Cloud:
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
     # The log and the fault switches (faults.Switches), set by faults.install.
     switches: Any = None
+    # The services' rollouts (ecs.Rollouts), set by ecs.install.
+    rollouts: Any = None
 
     @property
     def endpoint(self) -> str:

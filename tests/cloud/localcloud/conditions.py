@@ -3,17 +3,26 @@
 `s3:if-none-match` and `s3:if-match` tell whether a put is conditional ("Enforce conditional writes on Amazon S3
 buckets"). `aws:PrincipalArn` of a role's session is the ARN of the role, not of the session ("AWS global condition
 context keys"). A list of all DB instances is judged on the resource `db:*` of account and region, as AWS's refusals
-name it, and not on `*`.
+name it, and not on `*`. What a call to ECS is judged on follows the "Service Authorization Reference": a service by its
+whole ARN, each one of a list; a task definition on `*`; and `ecs:cluster` is the ARN of the cluster.
 """
 
 from __future__ import annotations
 
+import contextvars
+import json
 import re
 from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
+from ministack.core.responses import get_account_id, get_region
 
 from localcloud.cloud import Cloud
+
+# The services of the request at hand; ministack asks for one resource.
+_SERVICES: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("ecs_services", default=())
+_SERVICE_CALLS = ("CreateService", "DeleteService", "DescribeServices", "UpdateService")
+_CLUSTER_CALLS = (*_SERVICE_CALLS, "ListServices", "ListTasks", "DescribeTasks", "RunTask", "StopTask")
 
 _SESSION = re.compile(r"arn:aws:sts::(\d{12}):assumed-role/([^/]+)/.*")
 
@@ -47,6 +56,53 @@ def install(cloud: Cloud) -> None:
         lists = service == "rds" and found == "*" and iam_actions._query_param(query, "Action") == "DescribeDBInstances"
         return f"arn:aws:rds:{region}:{account}:db:*" if lists else found
 
-    iam_actions.extract_resource_arn = with_all_instances
+    plain_tags, plain_enforce = iam_actions.request_tag_context, iam_evaluator.enforce
+
+    def with_services(
+        service: str, method: str, path: str, headers: dict, body: bytes, query: dict, region: str, account: str
+    ) -> str:
+        if service != "ecs":
+            return with_all_instances(service, method, path, headers, body, query, region, account)
+        action, data = headers.get("x-amz-target", "").rpartition(".")[2], json.loads(body or b"{}")
+        _SERVICES.set(tuple(ecs_services(action, data, region, account)))
+        if _SERVICES.get():
+            return _SERVICES.get()[0]
+        if "Service" in action or "TaskDefinition" in action or action == "ListTasks":
+            return "*"
+        return with_all_instances(service, method, path, headers, body, query, region, account)
+
+    def with_cluster(service: str, action: str, body: bytes, params: dict) -> dict:
+        context = plain_tags(service, action, body, params)
+        if service == "ecs" and action.partition(":")[2] in _CLUSTER_CALLS:
+            cluster = cluster_name(json.loads(body or b"{}"))
+            context["ecs:cluster"] = f"arn:aws:ecs:{get_region()}:{get_account_id()}:cluster/{cluster}"
+        return context
+
+    def each_service(
+        key: str, action: str, service: str, region: str, resource_arn: str = "*", service_context: Any = None
+    ) -> Any:
+        listed = service == "ecs" and resource_arn in _SERVICES.get()
+        for resource in _SERVICES.get() if listed else (resource_arn,):
+            if refused := plain_enforce(key, action, service, region, resource, service_context):
+                return refused
+        return None
+
+    iam_actions.extract_resource_arn = with_services
+    iam_actions.request_tag_context = with_cluster
+    iam_evaluator.enforce = each_service
     iam_actions.s3_service_context = with_conditional_puts
     iam_evaluator._resolve_condition_key = with_role_arn
+
+
+def cluster_name(data: dict) -> str:
+    """The cluster that a call to ECS names, by name or ARN."""
+    return str(data.get("cluster") or "default").rpartition("/")[2]
+
+
+def ecs_services(action: str, data: dict, region: str, account: str) -> list[str]:
+    """The services that a call to ECS is about."""
+    if action not in _SERVICE_CALLS:
+        return []
+    named = data.get("services") or [data.get("service") or data.get("serviceName") or ""]
+    prefix = f"arn:aws:ecs:{region}:{account}:service/{cluster_name(data)}/"
+    return [name if name.startswith("arn:") else prefix + name for name in named]

@@ -2,8 +2,8 @@
 
 A rotation stages an empty AWSPENDING version under the request's token, answers, and then calls the function's steps
 in order. An error of any step fails the attempt; the whole rotation is tried again with the same token until it
-succeeds, somebody makes another version (abandoned), takes AWSPENDING away (failed) or cancels it. Service events go
-to the default event bus as CloudTrail shapes them.
+succeeds, somebody makes another version (abandoned), takes AWSPENDING away (failed) or cancels it. Service events, and
+those of the calls that change a secret, go to the default event bus as CloudTrail shapes them (`trail.py`).
 
 Routes:
 
@@ -36,10 +36,10 @@ import ministack.app
 from ministack.core import iam_actions, iam_evaluator, lambda_runtime
 from ministack.core.responses import get_account_id, get_region, request_scope
 from ministack.core.router import extract_access_key_id
-from ministack.services import eventbridge, lambda_svc, secretsmanager
+from ministack.services import lambda_svc, secretsmanager
 from ministack.services.cloudformation import provisioners
 
-from localcloud import versions
+from localcloud import trail, versions
 from localcloud.cloud import AdminError, Cloud
 from localcloud.schedules import next_window
 from localcloud.versions import CURRENT, LOCK, PENDING, Data, Refused, Secret
@@ -341,39 +341,8 @@ class Rotations:
 
     def emit(self, rotation: Rotation, name: str) -> None:
         """A service event, as CloudTrail hands it to EventBridge."""
-        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        detail = {
-            "eventVersion": "1.08",
-            "userIdentity": {"accountId": rotation.account, "invokedBy": PRINCIPAL},
-            "eventTime": moment,
-            "eventSource": PRINCIPAL,
-            "eventName": name,
-            "awsRegion": rotation.region,
-            "sourceIPAddress": PRINCIPAL,
-            "userAgent": PRINCIPAL,
-            "requestParameters": None,
-            "responseElements": None,
-            "additionalEventData": {"SecretId": rotation.arn},
-            "eventID": str(uuid.uuid4()),
-            "readOnly": False,
-            "eventType": "AwsServiceEvent",
-            "managementEvent": True,
-            "recipientAccountId": rotation.account,
-            "eventCategory": "Management",
-        }
-        event = {
-            "EventId": str(uuid.uuid4()),
-            "Source": "aws.secretsmanager",
-            "DetailType": "AWS Service Event via CloudTrail",
-            "Detail": json.dumps(detail),
-            "EventBusName": "default",
-            "Time": moment,
-            "Resources": [],
-            "Account": rotation.account,
-            "Region": rotation.region,
-        }
         with request_scope(rotation.account, rotation.region):
-            eventbridge._dispatch_event(event)
+            trail.service_event(name, rotation.arn)
 
 
 # Stands for a secret that was deleted while it rotated.
@@ -446,7 +415,10 @@ def patch_requests(cancel) -> None:
             key = extract_access_key_id(headers, query_params) or ""
             if function and (denied := caller_denied(key, function)):
                 return denied
-        return await plain(method, path, headers, body, query_params)
+        answer = await plain(method, path, headers, body, query_params)
+        if action in trail.CALLS and answer[0] == 200:
+            trail.api_call(action, json.loads(body), json.loads(answer[2]))
+        return answer
 
     secretsmanager.handle_request = handle_request
 

@@ -11,14 +11,14 @@ import ministack.app
 from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
 
-from localcloud import conditions, faults, rds, rotation, standins
+from localcloud import conditions, ecs, faults, rds, rotation, standins, workflows
 from localcloud.cloud import AdminError, Cloud
 
 
 async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
     """Runs every part until `stop` is set, then stops them in reverse order."""
     inner = ministack.app.app
-    for part in (rotation, rds, conditions):
+    for part in (rotation, rds, ecs, conditions, workflows):
         part.install(cloud)
     app = faults.install(cloud, inner)
     standins.install(cloud)

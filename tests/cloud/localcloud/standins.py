@@ -25,11 +25,15 @@ with a Link header), open, read, change, comments; with the real service's statu
   is over).
 
 MoveONgs: GET and HEAD /health, POST /auth/login and /auth/refresh, GET /auth/me, /beneficiaries and
-/attachments/{id}[?download=1], with the application's statuses, bodies and defects. Routes below /_local:
+/attachments/{id}[?download=1], with the application's statuses, bodies and defects. It is one process, or the tasks of
+an ECS service (`ecs.py`), which answer in turns, each with the JWT_SECRET that it started with. Where a task has a
+DATABASE_URL, what reads the database opens a connection of `client` with it first, verified against `rds_ca`, and
+refresh tokens are in its table `auth_refresh_tokens`; other rows are not. Routes below /_local:
 
 - `POST moveongs/config` changes what it names: `jwt_secret` (below 32 characters the application does not start, as the
   real one), `masking` (RESPONSE_MASKING_ENABLED), `down`, `mfa` (the user has a second factor), `attachment_missing`
-  (the file is gone, its row is there), `user` (`email`, `password`). It answers the names that are set.
+  (the file is gone, its row is there), `user` (`email`, `password`), `service` (`cluster`, `service`: its running tasks
+  answer, and `jwt_secret` is for those that have none; null: one process). It answers the names that are set.
 - `GET moveongs/requests` -> `{"requests": [{method, path, status}]}`, never a token, a query or a body.
 - `DELETE moveongs/requests` forgets them.
 """
@@ -39,19 +43,23 @@ from __future__ import annotations
 import asyncio
 import base64
 import collections
+import contextlib
+import dataclasses
 import datetime
 import hashlib
 import hmac
+import inspect
 import json
 import re
 import secrets
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+import psycopg
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
@@ -85,7 +93,7 @@ def answer_json(status: int, value: Any, headers: dict[str, str] | None = None) 
     return status, {**JSON, **(headers or {})}, json.dumps(value, separators=(",", ":")).encode()
 
 
-def application(handle: Callable[[Request], Answer]):
+def application(handle: Callable[[Request], Answer | Awaitable[Answer]]):
     """The ASGI application that answers every request with `handle`."""
 
     async def app(scope, receive, send):
@@ -99,7 +107,8 @@ def application(handle: Callable[[Request], Answer]):
             body += message.get("body", b"")
             if not message.get("more_body"):
                 break
-        status, headers, content = handle(Request(scope, body))
+        answer = handle(Request(scope, body))
+        status, headers, content = await answer if inspect.isawaitable(answer) else answer
         # A HEAD answer tells the length of the body that it lacks; hypercorn leaves the body out.
         fields = [*headers.items(), ("content-length", str(len(content)))]
         raw = [(name.encode(), value.encode("latin-1")) for name, value in fields]
@@ -554,6 +563,14 @@ class HttpError(Exception):
         self.body = {"message": message, **({"details": details} if details else {})}
 
 
+@dataclasses.dataclass(frozen=True)
+class Process:
+    """What a process of the application read when it started."""
+
+    jwt_secret: str = dataclasses.field(repr=False)
+    database_url: str | None = dataclasses.field(default=None, repr=False)
+
+
 class MoveONgs:
     """The application under governance, as far as a governance function calls it."""
 
@@ -561,8 +578,16 @@ class MoveONgs:
     REFRESH_SECONDS = 86_400
     REUSE_SECONDS = 300
     BENEFICIARIES = 30
+    READERS = ("admin", "coordenacao", "tecnica", "educadora", "recepcao", "financeiro")
+    READING = ("beneficiaries:read", "beneficiaries:read:own")
+    TABLE = """
+    CREATE TABLE IF NOT EXISTS auth_refresh_tokens (
+      id uuid PRIMARY KEY DEFAULT gen_random_uuid(), user_id uuid NOT NULL, token_hash text NOT NULL UNIQUE,
+      expires_at timestamptz NOT NULL, revoked_at timestamptz, created_at timestamptz NOT NULL DEFAULT now())
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, cloud: Cloud) -> None:
+        self.cloud = cloud
         self.settings: dict[str, Any] = {
             "jwt_secret": secrets.token_urlsafe(36),
             "masking": False,
@@ -570,30 +595,45 @@ class MoveONgs:
             "mfa": False,
             "attachment_missing": False,
             "user": {"email": "smoke@moveongs.local", "password": secrets.token_urlsafe(18)},
+            "service": None,
         }
         self.requests: collections.deque[dict[str, Any]] = collections.deque(maxlen=10_000)
-        # By the SHA-256 of the token, as the application keeps them: the time of expiry, and of its use.
+        # By the SHA-256 of the token, as the application keeps them: the time of expiry, and of its use. With a
+        # database, only of tokens that were used.
         self._refresh: dict[str, dict[str, float | None]] = {}
+        # Two at once would make the table twice, of which the server refuses one.
+        self._making = asyncio.Lock()
         self.attachment_id = "4f9c1f5e-5a49-4a5e-9c35-6f1d0d1f7a11"
         self._file = b"%PDF-1.4\n% an attachment of the local cloud\n%%EOF\n"
         self.checksum = hashlib.sha256(self._file).hexdigest()
 
-    def handle(self, request: Request) -> Answer:
+    def _process(self) -> Process | None:
+        """The process that answers the next request; None if none runs."""
+        own, service = self.settings["jwt_secret"], self.settings["service"]
+        if self.settings["down"]:
+            return None
+        if service is None:
+            return Process(own) if len(own) >= 32 else None
+        found = self.cloud.rollouts.next_environment(service["cluster"], service["service"])
+        return None if found is None else Process(found.get("JWT_SECRET", own), found.get("DATABASE_URL"))
+
+    async def handle(self, request: Request) -> Answer:
         trace = {"x-request-id": request.headers.get("x-request-id") or str(uuid.uuid4())}
-        if self.settings["down"] or len(self.settings["jwt_secret"]) < 32:
+        process = self._process()
+        if process is None:
             # What the load balancer answers when no task is healthy.
             page = b"<html><head><title>503 Service Temporarily Unavailable</title></head></html>"
             status, headers, body = 503, {"content-type": "text/html"}, page
         else:
             try:
-                status, headers, body = self._route(request)
+                status, headers, body = await self._route(request, process)
             except HttpError as error:
                 status, headers, body = answer_json(error.status, self._masked(error.body))
             headers = {**headers, **trace}
         self.requests.append({"method": request.method, "path": request.path, "status": status})
         return status, headers, body
 
-    def _route(self, request: Request) -> Answer:
+    async def _route(self, request: Request, process: Process) -> Answer:
         at = f"{'GET' if request.method == 'HEAD' else request.method} {request.path}"
         if at == "GET /health":
             return answer_json(200, {"status": "ok"})
@@ -604,10 +644,10 @@ class MoveONgs:
             "GET /beneficiaries": self.beneficiaries,
         }
         if route := routes.get(at):
-            status, value = route(request)
+            status, value = await route(request, process)
             return answer_json(status, self._masked(value))
         if found := re.fullmatch(r"GET /attachments/([^/]+)", at):
-            return self.attachment(request, found[1])
+            return await self.attachment(request, process, found[1])
         message = f"Route {request.method}:{request.path} not found"
         return answer_json(404, {"message": message, "error": "Not Found", "statusCode": 404})
 
@@ -632,7 +672,33 @@ class MoveONgs:
         except ValueError:
             raise HttpError(500, "Internal server error") from None
 
-    def login(self, request: Request) -> tuple[int, dict[str, Any]]:
+    @contextlib.asynccontextmanager
+    async def _database(self, process: Process) -> AsyncIterator[psycopg.AsyncConnection | None]:
+        """A new connection, as the pool opens when it has none idle; None without a DATABASE_URL."""
+        if process.database_url is None:
+            yield None
+            return
+        try:
+            database = await psycopg.AsyncConnection.connect(
+                process.database_url,
+                autocommit=True,
+                sslmode="verify-full",
+                sslrootcert=self.cloud.facts["rds_ca"],
+                connect_timeout=10,
+            )
+            async with database:
+                yield database
+        except psycopg.Error:
+            raise HttpError(500, "Internal server error") from None
+
+    async def _table(self, database: psycopg.AsyncConnection) -> None:
+        # Even IF NOT EXISTS asks for the right to create, which only the owner of the schema has.
+        async with self._making:
+            found = await database.execute("SELECT to_regclass('auth_refresh_tokens')")
+            if (await found.fetchone())[0] is None:
+                await database.execute(self.TABLE)
+
+    async def login(self, request: Request, process: Process) -> tuple[int, dict[str, Any]]:
         given = self._json(request)
         email, password = (given.get("email"), given.get("password")) if isinstance(given, dict) else (None, None)
         wrong = {}
@@ -642,36 +708,58 @@ class MoveONgs:
             wrong["password"] = ["String must contain at least 6 character(s)"]
         if wrong:
             raise HttpError(400, "Invalid credentials", {"formErrors": [], "fieldErrors": wrong})
-        if {"email": email, "password": password} != self.settings["user"]:
-            raise HttpError(401, "Invalid credentials")
-        if self.settings["mfa"]:
-            return 202, {
-                "mfaRequired": True,
-                "challengeId": str(uuid.uuid4()),
-                "methods": ["totp"],
-                "expiresAt": _iso(time.time() + 300),
-            }
-        return 200, self._session()
+        async with self._database(process) as database:
+            if {"email": email, "password": password} != self.settings["user"]:
+                raise HttpError(401, "Invalid credentials")
+            if self.settings["mfa"]:
+                return 202, {
+                    "mfaRequired": True,
+                    "challengeId": str(uuid.uuid4()),
+                    "methods": ["totp"],
+                    "expiresAt": _iso(time.time() + 300),
+                }
+            return 200, await self._session(process, database)
 
-    def refresh(self, request: Request) -> tuple[int, dict[str, Any]]:
+    async def refresh(self, request: Request, process: Process) -> tuple[int, dict[str, Any]]:
         given = self._json(request)
         token = given.get("refreshToken") if isinstance(given, dict) else None
-        now = time.time()
-        known = self._refresh.get(_digest(token)) if isinstance(token, str) else None
-        if known is None or known["expires"] < now:
+        if not isinstance(token, str):
             raise HttpError(401, "Unauthorized")
-        if known["used"] is not None:
-            if now - known["used"] <= self.REUSE_SECONDS:
+        async with self._database(process) as database:
+            now, known = time.time(), self._refresh.get(_digest(token))
+            if known and known["used"] is not None and now - known["used"] <= self.REUSE_SECONDS:
                 raise HttpError(409, "Refresh token already rotated")
-            raise HttpError(401, "Unauthorized")
-        known["used"] = now
-        return 200, self._session()
+            if database is None:
+                valid = known is not None and known["used"] is None and known["expires"] >= now
+            else:
+                valid = await self._redeemed(database, token)
+            if not valid:
+                raise HttpError(401, "Unauthorized")
+            self._refresh[_digest(token)] = {"expires": now, "used": now}
+            return 200, await self._session(process, database)
 
-    def _session(self) -> dict[str, Any]:
+    async def _redeemed(self, database: psycopg.AsyncConnection, token: str) -> bool:
+        """Takes a token of the database out of use; False if it is not valid, or no longer."""
+        await self._table(database)
+        ended = await database.execute(
+            "UPDATE auth_refresh_tokens SET revoked_at = now() "
+            "WHERE token_hash = %s AND revoked_at IS NULL AND expires_at > now()",
+            [_digest(token)],
+        )
+        return ended.rowcount == 1
+
+    async def _session(self, process: Process, database: psycopg.AsyncConnection | None) -> dict[str, Any]:
         now = time.time()
         refresh = secrets.token_urlsafe(48)
-        self._refresh[_digest(refresh)] = {"expires": now + self.REFRESH_SECONDS, "used": None}
         user = self._user()
+        if database is None:
+            self._refresh[_digest(refresh)] = {"expires": now + self.REFRESH_SECONDS, "used": None}
+        else:
+            await self._table(database)
+            await database.execute(
+                "INSERT INTO auth_refresh_tokens (user_id, token_hash, expires_at) VALUES (%s, %s, to_timestamp(%s))",
+                [user["id"], _digest(refresh), now + self.REFRESH_SECONDS],
+            )
         claims = {
             "sub": user["id"],
             "email": user["email"],
@@ -683,7 +771,7 @@ class MoveONgs:
             "exp": int(now) + self.TOKEN_SECONDS,
         }
         return {
-            "token": jwt(claims, self.settings["jwt_secret"]),
+            "token": jwt(claims, process.jwt_secret),
             "refreshToken": refresh,
             "refreshTokenExpiresAt": _iso(now + self.REFRESH_SECONDS),
             "user": user,
@@ -701,16 +789,21 @@ class MoveONgs:
             ],
         }
 
-    def _authenticated(self, request: Request) -> None:
-        if jwt_claims(request.bearer or "", self.settings["jwt_secret"]) is None:
+    def _authenticated(self, request: Request, process: Process) -> dict[str, Any]:
+        claims = jwt_claims(request.bearer or "", process.jwt_secret)
+        if claims is None:
             raise HttpError(401, "Unauthorized")
+        return claims
 
-    def me(self, request: Request) -> tuple[int, dict[str, Any]]:
-        self._authenticated(request)
+    async def me(self, request: Request, process: Process) -> tuple[int, dict[str, Any]]:
+        self._authenticated(request, process)
         return 200, {"user": self._user()}
 
-    def beneficiaries(self, request: Request) -> tuple[int, dict[str, Any]]:
-        self._authenticated(request)
+    async def beneficiaries(self, request: Request, process: Process) -> tuple[int, dict[str, Any]]:
+        claims = self._authenticated(request, process)
+        roles, permissions = (claims.get(name) or [] for name in ("roles", "permissions"))
+        if not (any(role in roles for role in self.READERS) or any(each in permissions for each in self.READING)):
+            raise HttpError(403, "Insufficient permissions")
         page, wrong = {}, {}
         for name, default, least in (("limit", 25, 1), ("offset", 0, 0)):
             given = request.query.get(name, str(default))
@@ -722,6 +815,8 @@ class MoveONgs:
                 page[name] = int(given)
         if wrong:
             raise HttpError(400, "Invalid query", {"formErrors": [], "fieldErrors": wrong})
+        async with self._database(process):
+            pass
         limit, offset = page["limit"], page["offset"]
         rows = [
             {
@@ -739,12 +834,14 @@ class MoveONgs:
         ]
         return 200, {"data": rows, "meta": {"limit": limit, "offset": offset, "count": len(rows)}}
 
-    def attachment(self, request: Request, name: str) -> Answer:
-        self._authenticated(request)
+    async def attachment(self, request: Request, process: Process, name: str) -> Answer:
+        self._authenticated(request, process)
         try:
             uuid.UUID(name)
         except ValueError:
             raise HttpError(400, "Invalid params") from None
+        async with self._database(process):
+            pass
         if name != self.attachment_id:
             raise HttpError(404, "Attachment not found")
         if request.query.get("download") in ("1", "true"):
@@ -773,6 +870,11 @@ class MoveONgs:
     async def configure(self, fields: dict[str, Any]) -> dict[str, Any]:
         _only(fields, self.settings)
         for name, value in fields.items():
+            if name == "service":
+                named = isinstance(value, dict) and set(value) == {"cluster", "service"}
+                if value is not None and not (named and all(map(_is_text, value.values()))):
+                    raise AdminError("service: must be null, or have cluster and service, and nothing else")
+                continue
             kind = type(self.settings[name])
             if type(value) is not kind:
                 raise AdminError(f"{name}: must be a {kind.__name__}")
@@ -887,7 +989,7 @@ def _moveongs_refuse(_call: Call, rule: Rule, _headers: dict[str, str]) -> Answe
 
 def install(cloud: Cloud) -> None:
     """Registers the routes, and starts and stops the servers with the cloud."""
-    slack, github, moveongs = Slack(), GitHub(), MoveONgs()
+    slack, github, moveongs = Slack(), GitHub(), MoveONgs(cloud)
     cloud.route("GET", "slack/messages")(slack.told)
     cloud.route("DELETE", "slack/messages")(slack.forget)
     cloud.route("POST", "slack/channels")(slack.set_channels)

@@ -180,6 +180,14 @@ class Bench:
             and event["detail"]["additionalEventData"]["SecretId"] == arn
         ]
 
+    def api_calls(self, arn: str) -> list[dict]:
+        return [
+            event["detail"]
+            for event in self.read(self.events_queue)
+            if event["detail-type"] == "AWS API Call via CloudTrail"
+            and event["detail"]["requestParameters"]["secretId"] == arn
+        ]
+
     def labels_moved(self, arn: str) -> list[tuple[str, str]]:
         return [
             (event["detail"]["labelUpdated"], event["detail"]["versionId"])
@@ -611,6 +619,65 @@ def test_a_put_without_stages_moves_the_current_label(bench):
     listed = bench.manager.list_secret_version_ids(SecretId=arn, IncludeDeprecated=True)["Versions"]
     assert {version["VersionId"] for version in listed} == {first, second, third}
     assert bench.labels_moved(arn) == [("AWSCURRENT", second), ("AWSCURRENT", third)]
+
+
+def test_calls_that_change_a_secret_are_events_with_their_caller_and_without_its_value(bench):
+    arn = bench.make_secret()
+    first = bench.stages(arn)["AWSCURRENT"]
+    second = bench.rotate(arn)
+    bench.until(arn, "succeeded")
+    third, fourth = str(uuid.uuid4()), str(uuid.uuid4())
+    iam = bench.cloud.client("iam")
+    name = f"operator-{third}"
+    user = iam.create_user(UserName=name)["User"]["Arn"]
+    iam.put_user_policy(
+        UserName=name,
+        PolicyName="rights",
+        PolicyDocument=document({"Effect": "Allow", "Action": "secretsmanager:PutSecretValue", "Resource": arn}),
+    )
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    of_user = bench.cloud.client(
+        "secretsmanager", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"]
+    )
+    of_user.put_secret_value(SecretId=arn, SecretString="by-hand-3", ClientRequestToken=third)
+    bench.manager.update_secret(SecretId=arn, SecretString="by-hand-4", ClientRequestToken=fourth)
+    move = {"VersionStage": "AWSCURRENT", "MoveToVersionId": third, "RemoveFromVersionId": fourth}
+    bench.manager.update_secret_version_stage(SecretId=arn, **move)
+    with pytest.raises(ClientError):
+        bench.manager.update_secret_version_stage(SecretId=arn, **move)
+
+    calls = bench.api_calls(arn)
+    root, account = "arn:aws:iam::000000000000:root", "000000000000"
+    session = f"arn:aws:sts::{account}:assumed-role/rotation-test/rotation-test"
+    seen = [
+        (
+            call["eventName"],
+            call["userIdentity"]["type"],
+            call["userIdentity"]["arn"],
+            call["responseElements"].get("versionId"),
+        )
+        for call in calls
+    ]
+    # The function begins before RotateSecret's caller has the answer.
+    assert sorted(seen[:3]) == sorted(
+        [
+            ("RotateSecret", "Root", root, second),
+            ("PutSecretValue", "AssumedRole", session, second),
+            ("UpdateSecretVersionStage", "AssumedRole", session, None),
+        ]
+    )
+    assert seen[3:] == [
+        ("PutSecretValue", "IAMUser", user, third),
+        ("UpdateSecret", "Root", root, fourth),
+        ("UpdateSecretVersionStage", "Root", root, None),
+    ]
+    assert calls[3]["requestParameters"] == {"secretId": arn, "clientRequestToken": third}
+    assert calls[5]["requestParameters"] == {"secretId": arn, **{k[0].lower() + k[1:]: v for k, v in move.items()}}
+    assert {call["responseElements"]["arn"] for call in calls} == {arn}
+    assert {call["eventSource"] for call in calls} == {"secretsmanager.amazonaws.com"}
+    assert not any(value in json.dumps(calls) for value in ("by-hand-3", "by-hand-4", f"new-{second}"))
+    moved = [("AWSCURRENT", version) for version in (second, third, fourth, third)]
+    assert bench.labels_moved(arn) == moved and first not in dict(moved).values()
 
 
 def test_version_id_and_stage_must_agree(bench):

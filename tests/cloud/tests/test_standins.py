@@ -27,7 +27,7 @@ def fresh(cloud):
         cloud.admin("DELETE", "moveongs/requests")
         usual = {"masking": False, "down": False, "mfa": False, "attachment_missing": False}
         secret, user = cloud.facts["moveongs_jwt_secret"], cloud.facts["moveongs_user"]
-        cloud.admin("POST", "moveongs/config", {**usual, "jwt_secret": secret, "user": user})
+        cloud.admin("POST", "moveongs/config", {**usual, "jwt_secret": secret, "user": user, "service": None})
 
     reset()
     yield
@@ -300,6 +300,21 @@ def test_a_token_dies_with_its_secret_and_the_refresh_token_does_not(cloud):
     assert (status, api(cloud, "GET", "/auth/me", **bearer(renewed))[0]) == (200, 200)
 
 
+def test_beneficiaries_are_for_the_roles_and_permissions_of_the_token(cloud):
+    def status(**claims):
+        token = standins.jwt({"exp": int(time.time()) + 600, **claims}, cloud.facts["moveongs_jwt_secret"])
+        return api(cloud, "GET", "/beneficiaries", authorization=f"Bearer {token}")
+
+    for role in ("admin", "coordenacao", "tecnica", "educadora", "recepcao", "financeiro"):
+        assert status(roles=[role])[0] == 200
+    for permission in ("beneficiaries:read", "beneficiaries:read:own"):
+        assert status(roles=["beneficiaria"], permissions=[permission])[0] == 200
+    insufficient = 403, {"message": "Insufficient permissions"}
+    for claims in ({}, {"roles": ["leitura_externa"]}, {"roles": [], "permissions": ["attachments:read"]}):
+        assert status(sub=str(uuid.uuid4()), **claims) == insufficient
+    assert status(exp=int(time.time()) - 1, roles=["admin"]) == (401, {"message": "Unauthorized"})
+
+
 def test_attachments(cloud):
     token, known = bearer(login(cloud)), cloud.facts["moveongs_attachment"]
     path = f"/attachments/{known['id']}"
@@ -361,6 +376,7 @@ def test_faults_hold_for_moveongs(cloud):
         ("moveongs/config", "maskin", {"maskin": True}),
         ("moveongs/config", "masking", {"masking": 1}),
         ("moveongs/config", "user", {"user": {"email": "x"}}),
+        ("moveongs/config", "service", {"service": {"cluster": "x"}}),
         ("slack/channels", "archived", {"archived": "#x"}),
         ("github/config", "issue", {"issue": False}),
         ("github/config", "remaining", {"remaining": True}),

@@ -1,0 +1,468 @@
+"""ECS services as far as a rollout shows: deployments that take their time, and tasks that keep what they started with.
+
+ministack completes a deployment at once, or starts containers where it finds Docker. Here no container runs: a task is
+a record with the environment that its containers would have. A new deployment starts its tasks one after another, 10
+seconds each before --time-scale; for each that runs, one of the former tasks stops. A task takes the values of its
+`secrets` when it begins to run, and keeps them. It fails to start if a secret cannot be had, if its JWT_SECRET is
+shorter than 32 characters (MoveONgs exits then), or if it is told to; ECS tries again, after a wait that grows.
+Without a circuit breaker that goes on for ever; with one the deployment is FAILED after 3 tasks, or half of the desired
+count if that is more, and with `rollback` another deployment of the last task definition that was COMPLETED follows.
+
+What the load balancer's draining and health checks take is not modelled, nor are minimumHealthyPercent and
+maximumPercent: they are taken as 100 and 200.
+
+Routes below /_local:
+
+- `POST ecs/rollouts` `{"cluster", "service", "fail_tasks": N, "hold_after": K}`, one or both of the last two, of names
+  that need not exist yet: the next N starts of a task fail (-1: each one until told otherwise); a rollout waits when K
+  of its tasks run, until K is raised or null. It answers all four.
+- `GET ecs/tasks` -> `{"services": [{cluster, service, tasks: [{task, deployment, task_definition, secrets}]}]}`: the
+  running tasks, oldest first; `secrets` has the SHA-256 of each value by the variable's name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import dataclasses
+import hashlib
+import json
+import math
+import secrets
+import threading
+from typing import Any
+
+from ministack.core.responses import error_response_json, get_account_id, get_region, json_response, request_scope
+from ministack.services import ecs, ssm
+
+from localcloud import versions
+from localcloud.cloud import AdminError, Cloud
+
+# Before --time-scale. The service documents that it waits ever longer between tries, but not how long.
+START_SECONDS = 10
+RETRY_SECONDS = (10, 20, 40, 80, 160, 320)
+
+Record = dict[str, Any]
+# Account, region, and `cluster/service`.
+Place = tuple[str, str, str]
+
+# Handlers run on threads, rollouts on the event loop. Taken before versions.LOCK, never after it.
+LOCK = threading.RLock()
+
+
+class CannotStart(Exception):
+    """Why a task's containers do not start, in ECS's words."""
+
+
+@dataclasses.dataclass
+class Orders:
+    """What a test wants of a service's rollouts."""
+
+    fail_tasks: int = 0
+    hold_after: int | None = None
+
+
+class Rollouts:
+    """The engine: one task of the event loop a service, which makes one change after another until nothing is due."""
+
+    def __init__(self, cloud: Cloud):
+        self.cloud = cloud
+        self.loop: asyncio.AbstractEventLoop
+        self.places: dict[Place, asyncio.Event] = {}
+        self.running: set[asyncio.Task] = set()
+        self.orders: dict[str, Orders] = {}
+        # What the containers of each running task have, by the task's ARN.
+        self.environments: dict[str, dict[str, str]] = {}
+        self.turns: dict[str, int] = {}
+
+    def wake(self, key: str) -> None:
+        """Looks at the service soon; called on any thread."""
+        place = (get_account_id(), get_region(), key)
+        self.loop.call_soon_threadsafe(self._wake, place, context=contextvars.Context())
+
+    def _wake(self, place: Place) -> None:
+        if place not in self.places:
+            self.places[place] = asyncio.Event()
+            task = self.loop.create_task(self.run(place))
+            self.running.add(task)
+        self.places[place].set()
+
+    async def run(self, place: Place) -> None:
+        account, region, key = place
+        with request_scope(account, region):
+            while True:
+                self.places[place].clear()
+                with LOCK:
+                    wait = self.step(key)
+                with contextlib.suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(self.places[place].wait(), wait)
+
+    def step(self, key: str) -> float | None:
+        """Makes what is due; the seconds until more is, None if nothing will be."""
+        service = ecs._services.get(key)
+        while True:
+            if service is None or service["status"] != "ACTIVE":
+                return None
+            wait = self.change(key, service)
+            ecs._refresh_service_state(key.partition("/")[0], f"service:{service['serviceName']}")
+            self.prune(service)
+            if wait != 0:
+                return wait
+
+    def change(self, key: str, service: Record) -> float | None:
+        """Makes one change and answers 0, or as `step`."""
+        now, desired = self.loop.time(), service["desiredCount"]
+        primary = ecs._primary_deployment(service)
+        mine, others = [], []
+        for task in active(service):
+            (mine if task["_deployment_id"] == primary["id"] else others).append(task)
+        up = [task for task in mine if task["lastStatus"] == "RUNNING"]
+        pending = [task for task in mine if task["lastStatus"] == "PENDING"]
+        failed = primary["rolloutState"] == "FAILED"
+        stopping = [task for task in others if task["lastStatus"] == "PENDING"] + (pending if failed else [])
+        if stopping:
+            self.stop(stopping[0], "Deployment superseded")
+            return 0
+        if failed:
+            return None
+        if pending and pending[0]["_ready"] <= now:
+            self.begin(key, service, primary, pending[0])
+            return 0
+        if len(mine) > desired:
+            self.stop(mine[-1], "Scaling activity initiated by deployment")
+            return 0
+        if others and len(up) + len(others) > desired:
+            self.stop(others[0], "Scaling activity initiated by deployment")
+            return 0
+        rolling = primary["rolloutState"] == "IN_PROGRESS"
+        if rolling and len(up) == desired and not others:
+            self.complete(service, primary)
+            return 0
+        if pending:
+            return pending[0]["_ready"] - now
+        hold = self.orders_of(key).hold_after
+        if len(mine) == desired or (rolling and hold is not None and len(mine) >= hold):
+            return None
+        if primary["_retry_at"] > now:
+            return primary["_retry_at"] - now
+        self.launch(service, primary)
+        return 0
+
+    def launch(self, service: Record, deployment: Record) -> None:
+        answer = ecs._run_task(
+            {
+                "cluster": service["clusterArn"],
+                "taskDefinition": deployment["taskDefinition"],
+                "group": f"service:{service['serviceName']}",
+                "startedBy": deployment["id"],
+                "launchType": service.get("launchType"),
+                "capacityProviderStrategy": service.get("capacityProviderStrategy"),
+                "_deploymentId": deployment["id"],
+            }
+        )
+        made = json.loads(answer[2]).get("tasks")
+        if not made:
+            # The task definition is gone: nothing starts, and nothing will.
+            self.failed(service, deployment)
+            return
+        task = ecs._tasks[made[0]["taskArn"]]
+        task.update(
+            lastStatus="PENDING",
+            startedAt=None,
+            _ready=self.loop.time() + START_SECONDS * self.cloud.time_scale,
+        )
+        for container in task["containers"]:
+            container["lastStatus"] = "PENDING"
+
+    def begin(self, key: str, service: Record, deployment: Record, task: Record) -> None:
+        """The containers start, or not."""
+        orders = self.orders_of(key)
+        try:
+            found = environment(task["taskDefinitionArn"])
+            if orders.fail_tasks or len(found.get("JWT_SECRET", " " * 32)) < 32:
+                orders.fail_tasks -= 1 if orders.fail_tasks > 0 else 0
+                self.stop(task, "Essential container in task exited", "EssentialContainerExited", 1)
+                self.failed(service, deployment)
+                return
+        except CannotStart as error:
+            self.stop(task, str(error), "TaskFailedToStart")
+            self.failed(service, deployment)
+            return
+        self.environments[task["taskArn"]] = found
+        task.update(lastStatus="RUNNING", startedAt=ecs._iso(), healthStatus="HEALTHY")
+        for container in task["containers"]:
+            container["lastStatus"] = "RUNNING"
+        deployment.update(_retry_at=0.0, _tries=0, updatedAt=ecs._iso())
+
+    def stop(self, task: Record, reason: str, code: str = "ServiceSchedulerInitiated", status: int | None = 0) -> None:
+        ecs._mark_task_stopped(task["taskArn"], task, reason, code, status)
+        self.environments.pop(task["taskArn"], None)
+
+    def failed(self, service: Record, deployment: Record) -> None:
+        """A task failed to start: when the next one may, or what the circuit breaker does."""
+        wait = RETRY_SECONDS[min(deployment["_tries"], len(RETRY_SECONDS) - 1)]
+        deployment.update(
+            failedTasks=deployment["failedTasks"] + 1,
+            updatedAt=ecs._iso(),
+            _retry_at=self.loop.time() + wait * self.cloud.time_scale,
+            _tries=deployment["_tries"] + 1,
+        )
+        breaker = (service.get("deploymentConfiguration") or {}).get("deploymentCircuitBreaker") or {}
+        few = deployment["failedTasks"] < min(200, max(3, math.ceil(service["desiredCount"] / 2)))
+        if few or not breaker.get("enable") or deployment["rolloutState"] != "IN_PROGRESS":
+            return
+        deployment.update(
+            rolloutState="FAILED",
+            rolloutStateReason="ECS deployment circuit breaker: tasks failed to start.",
+            desiredCount=0,
+        )
+        last = service.get("_completed")
+        # A rollback that fails is not rolled back.
+        if not breaker.get("rollback") or last is None or deployment.get("_rollback"):
+            return
+        back = ecs._make_deployment(last, service["desiredCount"])
+        reason = f"ECS deployment circuit breaker: rolling back to deploymentId {back['id']}."
+        back.update(rolloutStateReason=reason, launchType=service.get("launchType"), _rollback=True)
+        deployment["status"] = "ACTIVE"
+        service["deployments"].insert(0, back)
+        service["taskDefinition"] = last
+
+    def complete(self, service: Record, deployment: Record) -> None:
+        deployment.update(
+            rolloutState="COMPLETED",
+            rolloutStateReason=f"ECS deployment {deployment['id']} completed.",
+            updatedAt=ecs._iso(),
+        )
+        service["deployments"] = [deployment]
+        service["_completed"] = deployment["taskDefinition"]
+
+    def prune(self, service: Record) -> None:
+        """A former deployment is told as long as it has tasks, a failed one until another is complete."""
+        counts: dict[str, int] = {}
+        for task in active(service):
+            counts[task["_deployment_id"]] = counts.get(task["_deployment_id"], 0) + 1
+        kept = []
+        for deployment in service["deployments"]:
+            if deployment["status"] != "PRIMARY":
+                deployment["desiredCount"] = min(deployment["desiredCount"], counts.get(deployment["id"], 0))
+                if not counts.get(deployment["id"]) and deployment["rolloutState"] != "FAILED":
+                    continue
+            kept.append(deployment)
+        service["deployments"] = kept
+
+    def orders_of(self, key: str) -> Orders:
+        return self.orders.setdefault(key, Orders())
+
+    def next_environment(self, cluster: str, service: str) -> dict[str, str] | None:
+        """What the next running task in turn has; None if there is none."""
+        key = f"{cluster}/{service}"
+        with LOCK:
+            record = ecs._services.get(key)
+            up = [task for task in active(record) if task["lastStatus"] == "RUNNING"] if record else []
+            if not up:
+                return None
+            self.turns[key] = self.turns.get(key, -1) + 1
+            return self.environments[up[self.turns[key] % len(up)]["taskArn"]]
+
+    # Routes
+
+    async def order(self, fields: Record) -> Record:
+        names = ("cluster", "service")
+        if not isinstance(fields, dict) or set(fields) - {*names, "fail_tasks", "hold_after"}:
+            raise AdminError("the fields are cluster, service, fail_tasks and hold_after")
+        if not all(isinstance(fields.get(name), str) and fields[name] for name in names):
+            raise AdminError("cluster and service must be names")
+        fail, hold = fields.get("fail_tasks", 0), fields.get("hold_after")
+        if type(fail) is not int or fail < -1:
+            raise AdminError("fail_tasks must be a whole number from -1")
+        if hold is not None and (type(hold) is not int or hold < 0):
+            raise AdminError("hold_after must be a whole number from 0, or null")
+        key = f"{fields['cluster']}/{fields['service']}"
+        with LOCK:
+            orders = self.orders_of(key)
+            orders.fail_tasks = fields.get("fail_tasks", orders.fail_tasks)
+            orders.hold_after = fields.get("hold_after", orders.hold_after)
+        self.wake(key)
+        return {**{name: fields[name] for name in names}, **dataclasses.asdict(orders)}
+
+    async def told(self, _: Record) -> Record:
+        with LOCK:
+            return {"services": [self.shown(key, service) for key, service in ecs._services.items()]}
+
+    def shown(self, key: str, service: Record) -> Record:
+        cluster, _, name = key.partition("/")
+        tasks = []
+        for task in active(service):
+            if task["lastStatus"] == "RUNNING":
+                held, names = self.environments[task["taskArn"]], secret_names(task["taskDefinitionArn"])
+                tasks.append(
+                    {
+                        "task": task["taskArn"],
+                        "deployment": task["_deployment_id"],
+                        "task_definition": task["taskDefinitionArn"],
+                        "secrets": {each: hashlib.sha256(held[each].encode()).hexdigest() for each in names},
+                    }
+                )
+        return {"cluster": cluster, "service": name, "tasks": tasks}
+
+
+def active(service: Record) -> list[Record]:
+    """The tasks of a service that start or run, oldest first."""
+    group = f"service:{service['serviceName']}"
+    return [
+        task
+        for task in ecs._tasks.values()
+        if task["group"] == group
+        and task["clusterArn"] == service["clusterArn"]
+        and task["lastStatus"] in ("PENDING", "RUNNING")
+    ]
+
+
+def containers(task_definition: str) -> list[Record]:
+    return ecs._task_defs[ecs._resolve_td_key(task_definition)]["containerDefinitions"]
+
+
+def secret_names(task_definition: str) -> list[str]:
+    return [secret["name"] for container in containers(task_definition) for secret in container.get("secrets", [])]
+
+
+def environment(task_definition: str) -> dict[str, str]:
+    """The variables of a task's containers, with the secrets' values as they are now."""
+    found = {}
+    for container in containers(task_definition):
+        found |= {each["name"]: each["value"] for each in container.get("environment", [])}
+        found |= {each["name"]: secret_value(each["valueFrom"]) for each in container.get("secrets", [])}
+    return found
+
+
+def secret_value(source: str) -> str:
+    """The value that `valueFrom` names: a secret by ARN, or by its name, or a parameter."""
+    prefix = "ResourceInitializationError: unable to pull secrets or registry auth:"
+    if source.startswith("arn:aws:secretsmanager:"):
+        # arn:aws:secretsmanager:region:account:secret:name[:json-key:version-stage:version-id]
+        parts = source.split(":")
+        secret_id, (key, stage, version_id) = ":".join(parts[:7]), [*parts[7:10], "", "", ""][:3]
+    else:
+        secret_id, key, stage, version_id = source, "", "", ""
+    with versions.LOCK:
+        _, secret = versions.resolve(secret_id)
+        if secret is None and not source.startswith("arn:aws:secretsmanager:"):
+            value = ssm.resolve_parameter_value(source)
+        elif secret is None or secret.get("DeletedDate"):
+            value = None
+        else:
+            version_id = version_id or versions.holder(secret, stage or versions.CURRENT)
+            version = secret["Versions"].get(version_id) or {}
+            value = version.get("SecretString") if not stage or stage in version.get("Stages", []) else None
+    if value is None:
+        raise CannotStart(f"{prefix} unable to retrieve secret from {source}: ResourceNotFoundException")
+    if not key:
+        return value
+    try:
+        found = json.loads(value)[key]
+    except (ValueError, KeyError, TypeError):
+        raise CannotStart(f"{prefix} retrieved secret from Secrets Manager did not contain json key {key}") from None
+    return found if isinstance(found, str) else json.dumps(found)
+
+
+def pages(data: Record, arns: list[str], name: str) -> tuple:
+    """One page of a list; 10 unless told, as the service does."""
+    most, token = data.get("maxResults") or 10, data.get("nextToken") or "0"
+    if not 1 <= most <= 100:
+        return error_response_json("InvalidParameterException", "maxResults must be between 1 and 100.", 400)
+    if not token.isdigit():
+        return error_response_json("InvalidParameterException", "Invalid token.", 400)
+    end = int(token) + most
+    return json_response({name: arns[int(token) : end], **({"nextToken": str(end)} if end < len(arns) else {})})
+
+
+def install(cloud: Cloud) -> None:
+    """Replaces ministack's scheduling, and registers the routes."""
+    engine = cloud.rollouts = Rollouts(cloud)
+    plain_deployment = ecs._make_deployment
+
+    def make_deployment(task_definition: str, desired: int, status: str = "PRIMARY") -> Record:
+        number = f"{secrets.randbelow(9 * 10**18) + 10**18}"
+        made = plain_deployment(task_definition, desired, status)
+        own = {"rolloutState": "IN_PROGRESS", "rolloutStateReason": "", "_retry_at": 0.0, "_tries": 0}
+        return {**made, "id": f"ecs-svc/{number}", **own}
+
+    def reconcile(cluster: str, key: str) -> None:
+        """Called by ministack when a service was made or changed, before it answers."""
+        for deployment in ecs._services[key]["deployments"]:
+            if not deployment["rolloutStateReason"]:
+                deployment["rolloutStateReason"] = f"ECS deployment {deployment['id']} in progress."
+        engine.wake(key)
+
+    def locked(plain):
+        def handle(data: Record) -> tuple:
+            with LOCK:
+                return plain(data)
+
+        return handle
+
+    def update_service(data: Record) -> tuple:
+        found = ecs._resolve_service_ref(data.get("service", ""))
+        service = ecs._services.get(f"{ecs._resolve_cluster_name(data.get('cluster'))}/{(found or ('',))[0]}")
+        if service and service["status"] != "ACTIVE":
+            return error_response_json("ServiceNotActiveException", "Service was not ACTIVE.", 400)
+        return plain_update(data)
+
+    def describe_services(data: Record) -> tuple:
+        if not 1 <= len(data.get("services") or []) <= 10:
+            text = "Services must have between 1 and 10 entries."
+            return error_response_json("InvalidParameterException", text, 400)
+        return plain_describe(data)
+
+    def list_services(data: Record) -> tuple:
+        cluster = ecs._resolve_cluster_name(data.get("cluster"))
+        if cluster not in ecs._clusters:
+            return error_response_json("ClusterNotFoundException", "Cluster not found.", 400)
+        answer = plain_list(data)
+        return pages(data, json.loads(answer[2])["serviceArns"], "serviceArns") if answer[0] == 200 else answer
+
+    def stop_task(data: Record) -> tuple:
+        answer = plain_stop(data)
+        if answer[0] == 200:
+            task = json.loads(answer[2])["task"]
+            engine.environments.pop(task["taskArn"], None)
+            engine.wake(f"{task['clusterArn'].rpartition('/')[2]}/{task['group'].partition(':')[2]}")
+        return answer
+
+    plain_update, plain_describe, plain_list, plain_stop = (
+        ecs._update_service,
+        ecs._describe_services,
+        ecs._list_services,
+        ecs._stop_task,
+    )
+    handlers = {
+        "CreateService": ("_create_service", ecs._create_service),
+        "UpdateService": ("_update_service", update_service),
+        "DeleteService": ("_delete_service", ecs._delete_service),
+        "DescribeServices": ("_describe_services", describe_services),
+        "ListServices": ("_list_services", list_services),
+        "StopTask": ("_stop_task", stop_task),
+        "DescribeTasks": ("_describe_tasks", ecs._describe_tasks),
+    }
+    for action, (name, handle) in handlers.items():
+        ecs._ACTION_MAP[action] = locked(handle)
+        setattr(ecs, name, ecs._ACTION_MAP[action])
+    ecs._make_deployment = make_deployment
+    ecs._reconcile_service_tasks = reconcile
+    ecs._record_service_task_failure = lambda task, digest_resolution_failed=False: None
+    ecs._get_docker = lambda: None
+
+    cloud.route("POST", "ecs/rollouts")(engine.order)
+    cloud.route("GET", "ecs/tasks")(engine.told)
+
+    async def start() -> None:
+        engine.loop = asyncio.get_running_loop()
+
+    async def stop() -> None:
+        for task in engine.running:
+            task.cancel()
+        await asyncio.gather(*engine.running, return_exceptions=True)
+
+    cloud.on_start.append(start)
+    cloud.on_stop.append(stop)

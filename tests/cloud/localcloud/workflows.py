@@ -1,0 +1,141 @@
+"""What ministack lacks between EventBridge, Step Functions and Lambda: the roles, and an execution's end in time.
+
+A rule or a schedule starts an execution only if its target's role trusts the service and may start that state
+machine, an execution calls a function only if its machine's role may; ministack asks neither. `TimeoutSeconds` of a
+state machine ends an execution as TIMED_OUT, after that time multiplied by --time-scale, as its waits are. Only
+functions can be called: a role's right to anything else would go unjudged, so any other task fails.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import logging
+import threading
+from typing import Any
+
+from ministack.core import iam_evaluator
+from ministack.core.responses import get_account_id, get_region
+from ministack.services import eventbridge, iam, scheduler, stepfunctions
+
+from localcloud.cloud import Cloud
+
+logger = logging.getLogger("workflows")
+
+EXECUTION: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("execution", default=None)
+
+
+class Ended(Exception):
+    """Stops the thread of an execution that is no longer running."""
+
+
+def refusal(role_arn: str, service: str, action: str, resource: str) -> str | None:
+    """Why a service cannot do this by that role; None if it can."""
+    role = iam._roles.get(role_arn.rpartition("/")[2])
+    if role is None or role["Arn"] != role_arn:
+        return f"role {role_arn} does not exist"
+    name = role["RoleName"]
+    if not trusts(role, service):
+        return f"role {role_arn} does not trust {service}"
+    context = iam_evaluator.EvalContext(
+        principal_arn=f"arn:aws:sts::{get_account_id()}:assumed-role/{name}/{service.partition('.')[0]}",
+        principal_type="AssumedRole",
+        principal_account=get_account_id(),
+        action=action,
+        resource_arn=resource,
+        region=get_region(),
+    )
+    policies = iam_evaluator._gather_role_policies(name, get_account_id())
+    limits = iam_evaluator._permissions_boundary(iam._roles, name, get_account_id())
+    if iam_evaluator.evaluate(context, policies, *limits).decision == "Allow":
+        return None
+    return f"User: {context.principal_arn} is not authorized to perform: {action} on resource: {resource}"
+
+
+def trusts(role: dict[str, Any], service: str) -> bool:
+    """Whether a role's trust policy names the service; conditions of such a policy are not looked at."""
+    document = role["AssumeRolePolicyDocument"]
+    statements = (json.loads(document) if isinstance(document, str) else document)["Statement"]
+    for statement in statements if isinstance(statements, list) else [statements]:
+        principal = statement.get("Principal")
+        named = principal.get("Service", []) if isinstance(principal, dict) else []
+        if statement["Effect"] == "Allow" and service in ([named] if isinstance(named, str) else named):
+            return True
+    return False
+
+
+def install(cloud: Cloud) -> None:
+    """Puts the checks into ministack."""
+    plain_target = eventbridge._invoke_target
+    plain_run, plain_start, plain_fail = (
+        stepfunctions._run_execution,
+        stepfunctions._start_execution,
+        stepfunctions._fail_execution,
+    )
+    plain_resource, plain_lambda = stepfunctions._invoke_resource, stepfunctions._call_lambda
+
+    def invoke_target(target: dict, event: dict, rule: dict, view: Any = None) -> None:
+        arn = target.get("Arn", "")
+        if arn.startswith("arn:aws:states:"):
+            scheduled = event.get("Source") == "aws.scheduler"
+            service = "scheduler.amazonaws.com" if scheduled else "events.amazonaws.com"
+            if why := refusal(target.get("RoleArn", ""), service, "states:StartExecution", arn):
+                logger.warning("%s was not started: %s", arn, why)
+                return
+        plain_target(target, event, rule, view)
+
+    def start(data: dict) -> tuple:
+        answer = plain_start(data)
+        if answer[0] == 200:
+            arn = json.loads(answer[2])["executionArn"]
+            execution = stepfunctions._executions[arn]
+            definition = json.loads(stepfunctions._state_machines[execution["stateMachineArn"]]["definition"])
+            if seconds := definition.get("TimeoutSeconds"):
+                context = contextvars.copy_context()
+                timer = threading.Timer(seconds * cloud.time_scale, context.run, (time_out, execution))
+                timer.daemon = True
+                timer.start()
+        return answer
+
+    def time_out(execution: dict) -> None:
+        if execution["status"] != "RUNNING":
+            return
+        execution.update(status="TIMED_OUT", error="States.Timeout", stopDate=stepfunctions.now_iso())
+        stepfunctions._add_event(execution, "ExecutionTimedOut", {"executionTimedOutEventDetails": {}})
+        stepfunctions._emit_execution_status_event(execution)
+
+    def run(arn: str) -> None:
+        EXECUTION.set(stepfunctions._executions.get(arn))
+        plain_run(arn)
+
+    def fail(execution: dict, error: str, cause: str) -> None:
+        # ministack lets an execution that was stopped fail later.
+        if execution["status"] == "RUNNING":
+            plain_fail(execution, error, cause)
+
+    def invoke_resource(resource: str, given: Any) -> Any:
+        if (execution := EXECUTION.get()) and execution["status"] != "RUNNING":
+            raise Ended(f"the execution is {execution['status']}")
+        if resource != "arn:aws:states:::lambda:invoke" and not resource.startswith("arn:aws:lambda:"):
+            raise stepfunctions._ExecutionError("States.Runtime", f"{resource} is not served by the local cloud")
+        return plain_resource(resource, given)
+
+    def call_lambda(function: str, event: Any) -> Any:
+        execution = EXECUTION.get()
+        if execution is not None:
+            arn = function
+            if not arn.startswith("arn:"):
+                arn = f"arn:aws:lambda:{get_region()}:{get_account_id()}:function:{function}"
+            role = stepfunctions._state_machines[execution["stateMachineArn"]]["roleArn"]
+            if why := refusal(role, "states.amazonaws.com", "lambda:InvokeFunction", arn):
+                raise stepfunctions._ExecutionError("Lambda.AWSLambdaException", why)
+        return plain_lambda(function, event)
+
+    # Ten seconds are ministack's, and a test's to wait.
+    scheduler._SCHEDULE_TICK_INTERVAL = 1
+    eventbridge._invoke_target = invoke_target
+    stepfunctions._start_execution = start
+    stepfunctions._run_execution = run
+    stepfunctions._fail_execution = fail
+    stepfunctions._invoke_resource = invoke_resource
+    stepfunctions._call_lambda = call_lambda
