@@ -176,7 +176,11 @@ class Rotations:
             versions.detach(secret, PENDING, rotation.token)
             self.emit(rotation, "RotationAbandoned")
         elif versions.holder(secret, PENDING) != rotation.token:
+            attempting = rotation.state == "running"
             self.end(rotation, "failed")
+            # Of one that waits for its retry the last attempt's failure was told.
+            if attempting:
+                self.emit(rotation, "TestRotationFailed" if rotation.test else "RotationFailed")
 
     # Schedules
 

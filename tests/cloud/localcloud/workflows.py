@@ -3,7 +3,8 @@
 A rule or a schedule starts an execution only if its target's role trusts the service and may start that state
 machine, an execution calls a function only if its machine's role may; ministack asks neither. `TimeoutSeconds` of a
 state machine ends an execution as TIMED_OUT, after that time multiplied by --time-scale, as its waits are. Only
-functions can be called: a role's right to anything else would go unjudged, so any other task fails.
+functions can be called: a role's right to anything else would go unjudged, so any other task fails. So does a Parallel
+or Map state with JSONata fields that ministack would pass over.
 """
 
 from __future__ import annotations
@@ -117,8 +118,11 @@ def install(cloud: Cloud) -> None:
         if (execution := EXECUTION.get()) and execution["status"] != "RUNNING":
             raise Ended(f"the execution is {execution['status']}")
         if resource != "arn:aws:states:::lambda:invoke" and not resource.startswith("arn:aws:lambda:"):
-            raise stepfunctions._ExecutionError("States.Runtime", f"{resource} is not served by the local cloud")
+            not_served(resource)
         return plain_resource(resource, given)
+
+    def not_served(resource: str, *_: Any) -> None:
+        raise stepfunctions._ExecutionError("States.Runtime", f"{resource} is not served by the local cloud")
 
     def call_lambda(function: str, event: Any) -> Any:
         execution = EXECUTION.get()
@@ -129,13 +133,40 @@ def install(cloud: Cloud) -> None:
             role = stepfunctions._state_machines[execution["stateMachineArn"]]["roleArn"]
             if why := refusal(role, "states.amazonaws.com", "lambda:InvokeFunction", arn):
                 raise stepfunctions._ExecutionError("Lambda.AWSLambdaException", why)
-        return plain_lambda(function, event)
+        try:
+            return plain_lambda(function, event)
+        except stepfunctions._ExecutionError as error:
+            # ministack has no name for an answer that is not the function's.
+            if error.error == "Lambda.Unknown" and "TooManyRequestsException" in str(error.cause):
+                raise stepfunctions._ExecutionError("Lambda.TooManyRequestsException", error.cause) from None
+            raise
 
     # Ten seconds are ministack's, and a test's to wait.
     scheduler._SCHEDULE_TICK_INTERVAL = 1
+    plain_output = stepfunctions._apply_output_path
+
+    def output(state: dict, data: Any, ctx: dict | None = None) -> Any:
+        # ministack passes over the Output of a Succeed state.
+        if state.get("Type") == "Succeed" and stepfunctions._state_query_language(state, ctx) == "JSONata":
+            return stepfunctions._apply_jsonata_output(state, data, ctx, default=data)
+        return plain_output(state, data, ctx)
+
+    def strict(plain: Any) -> Any:
+        def execute(state: dict, given: Any, execution: dict, ctx: dict) -> Any:
+            passed_over = {"Arguments", "Assign", "ItemSelector", "Output"} & state.keys()
+            if passed_over and stepfunctions._state_query_language(state, ctx) == "JSONata":
+                not_served(f"{', '.join(sorted(passed_over))} of a {state['Type']} state")
+            return plain(state, given, execution, ctx)
+
+        return execute
+
+    stepfunctions._apply_output_path = output
+    stepfunctions._execute_parallel = strict(stepfunctions._execute_parallel)
+    stepfunctions._execute_map = strict(stepfunctions._execute_map)
     eventbridge._invoke_target = invoke_target
     stepfunctions._start_execution = start
     stepfunctions._run_execution = run
     stepfunctions._fail_execution = fail
     stepfunctions._invoke_resource = invoke_resource
+    stepfunctions._invoke_with_callback = not_served
     stepfunctions._call_lambda = call_lambda

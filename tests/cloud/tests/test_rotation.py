@@ -350,6 +350,18 @@ def test_a_second_rotation_is_refused_until_the_first_is_complete(bench, manual_
     second = bench.rotate(arn)
     bench.until(arn, "succeeded")
     assert bench.stages(arn)["AWSCURRENT"] == second != token
+    assert bench.service_events(arn) == ["RotationStarted", "RotationFailed", "RotationStarted", "RotationSucceeded"]
+
+
+def test_the_label_taken_from_a_running_attempt_fails_it(bench, manual_retry):
+    arn = bench.make_secret(hold="setSecret")
+    token = bench.rotate(arn)
+    bench.holding(arn, "setSecret")
+    bench.manager.update_secret_version_stage(SecretId=arn, VersionStage="AWSPENDING", RemoveFromVersionId=token)
+    assert bench.rotation(arn)["state"] == "failed"
+    bench.tag(arn, hold="")
+    wait_for(lambda: bench.rotation(arn)["steps"][-1]["outcome"] != "running", "setSecret to return")
+    assert bench.service_events(arn) == ["RotationStarted", "RotationFailed"]
 
 
 def test_of_many_requests_at_once_one_rotates(bench):

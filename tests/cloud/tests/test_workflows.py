@@ -184,9 +184,33 @@ def test_an_execution_is_over_at_its_machines_time_limit(bench):
     assert "output" not in found
 
 
-def test_what_the_cloud_does_not_judge_fails(bench):
-    task = {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sqs:listQueues", "Arguments": {}, "End": True}
+def test_a_function_that_is_throttled_has_its_own_error(bench, cloud):
+    functions = cloud.client("lambda")
+    functions.put_function_concurrency(FunctionName=bench.function, ReservedConcurrentExecutions=0)
+    try:
+        found = output(bench.run(bench.make_machine()))
+    finally:
+        functions.delete_function_concurrency(FunctionName=bench.function)
+    assert found["caught"] == "Lambda.TooManyRequestsException"
+
+
+@pytest.mark.parametrize("integration", ["aws-sdk:sqs:listQueues", "lambda:invoke.waitForTaskToken"])
+def test_what_the_cloud_does_not_judge_fails(bench, integration):
+    task = {"Type": "Task", "Resource": f"arn:aws:states:::{integration}", "Arguments": {}, "End": True}
     assert bench.run(bench.make_machine(States={"Call": task}))["error"] == "States.Runtime"
+
+
+def test_succeed_has_an_output_and_parallel_none_that_would_be_passed_over(bench):
+    succeed = {"Type": "Succeed", "Output": {"got": "{% $states.input.a %}"}}
+    assert output(bench.run(bench.make_machine(States={"Call": succeed}), a=1)) == {"got": 1}
+    branch = {"StartAt": "Only", "States": {"Only": succeed}}
+    parallel = {"Type": "Parallel", "Branches": [branch], "End": True}
+    assert output(bench.run(bench.make_machine(States={"Call": parallel}), a=1)) == [{"got": 1}]
+    found = bench.run(bench.make_machine(States={"Call": {**parallel, "Output": {}}}), a=1)
+    assert (found["error"], found["cause"]) == (
+        "States.Runtime",
+        "Output of a Parallel state is not served by the local cloud",
+    )
 
 
 def test_a_rule_starts_an_execution_with_the_event(bench):
@@ -277,7 +301,7 @@ def test_a_template_makes_a_machine_that_events_and_schedules_start(bench, cloud
                 "Properties": {
                     "Name": prefix,
                     "DefinitionUri": uri,
-                    "DefinitionSubstitutions": {"Function": bench.function},
+                    "DefinitionSubstitutions": {"Function": {"Fn::Join": [":", bench.function.split(":")]}},
                     "Role": bench.make_role("states", "lambda:InvokeFunction", bench.function),
                     "Events": {
                         "Label": {
