@@ -126,6 +126,25 @@ impl Cloud {
         answer.text().await.unwrap()
     }
 
+    /// Calls a service that takes JSON, as the account's root.
+    pub(crate) async fn json_call(&self, service: &str, target: &str, body: Value) -> Value {
+        let scope = format!(
+            "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+        );
+        let request =
+            self.http.post(&self.endpoint).header("authorization", scope).header("x-amz-target", target);
+        let request = request.header("content-type", "application/x-amz-json-1.1").body(body.to_string());
+        let answer = request.send().await.unwrap().error_for_status().unwrap().text().await.unwrap();
+        if answer.is_empty() { Value::Null } else { serde_json::from_str(&answer).unwrap() }
+    }
+
+    /// Calls the application; gives status and body.
+    pub(crate) async fn application(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
+        let url = self.facts["moveongs_url"].as_str().unwrap();
+        let answer = self.http.request(method, format!("{url}{path}")).json(&body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
     /// The bodies of all messages that have come to a queue and that nobody has taken.
     pub(crate) async fn queued(&self, queue: &str) -> Vec<Value> {
         let url = format!("{}/_ministack/sqs/messages?QueueUrl={}", self.endpoint, self.queue_url(queue));
@@ -227,6 +246,49 @@ impl Cloud {
         let intent = format!("runs/{}/{}.json", self.procedure, sha256(run_id.as_bytes()));
         let key = self.json(&intent).await?["key"].as_str().unwrap().to_owned();
         self.json(&key).await.filter(|record| record["run_id"] == run_id)
+    }
+
+    /// An object of the evidence bucket, as text.
+    pub(crate) async fn text(&self, key: &str) -> String {
+        let object = self.s3.get_object().bucket(EVIDENCE).key(key).send().await.unwrap();
+        String::from_utf8(object.body.collect().await.unwrap().to_vec()).unwrap()
+    }
+
+    /// Keys of the evidence bucket.
+    pub(crate) async fn keys(&self, prefix: &str) -> Vec<String> {
+        let mut pages = self.s3.list_objects_v2().bucket(EVIDENCE).prefix(prefix).into_paginator().send();
+        let mut keys = Vec::new();
+        while let Some(page) = pages.next().await {
+            keys.extend(page.unwrap().contents().iter().map(|object| object.key().unwrap().to_owned()));
+        }
+        keys
+    }
+
+    /// Hides every object below a prefix. Only the account's root can, which is above the bucket's policy here.
+    pub(crate) async fn hide(&self, prefix: &str) {
+        for key in self.keys(prefix).await {
+            self.s3.delete_object().bucket(EVIDENCE).key(key).send().await.unwrap();
+        }
+    }
+
+    /// Subscribes a queue to the paging topic, and counts what is in it.
+    pub(crate) async fn listen_to_pages(&self, queue: &str) -> usize {
+        let topic = "arn:aws:sns:us-east-1:000000000000:moveongs-dev-paging";
+        let arn = format!("arn:aws:sqs:us-east-1:000000000000:{queue}");
+        let policy = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}});
+        let policy = policy.to_string();
+        let made = [
+            ("Version", "2012-11-05"),
+            ("QueueName", queue),
+            ("Attribute.1.Name", "Policy"),
+            ("Attribute.1.Value", &policy),
+        ];
+        self.query("sqs", "CreateQueue", &made).await;
+        let subscription =
+            [("Version", "2010-03-31"), ("TopicArn", topic), ("Protocol", "sqs"), ("Endpoint", &arn)];
+        self.query("sns", "Subscribe", &subscription).await;
+        self.queued(queue).await.len()
     }
 
     /// An object of the evidence bucket.

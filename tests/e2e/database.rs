@@ -55,7 +55,7 @@ async fn servers() -> Vec<Server> {
         let cloud = Cloud::connect("rotate-database").await;
         make(&cloud, id, major).await;
         let port = eventually("the instance", async || port(&cloud, id).await).await;
-        let database = Database::new("tests", roots.clone()).unwrap();
+        let database = Database::new("rotate-database", roots.clone()).unwrap();
         let log = folder.join(format!("logs/rds-{id}.log"));
         servers.push(Server {
             cloud,
@@ -917,8 +917,7 @@ async fn two_hand_overs_at_once_and_one_cut_off() {
         let app = server.app("cut").await;
         let before = app.roles().await;
         let session = server.session(&server.master("cut")).await;
-        let cut = session
-            .hand_over::<DatabaseError>(&app.pair(), &app.current, &app.pending("second"), async || {
+        let cut = hand_over::<DatabaseError>(&session, &app.pair(), &app.current, &app.pending("second"), async || {
                 let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                               WHERE application_name = 'rotate-database' AND datname = 'cut' AND pid <> pg_backend_pid()";
                 assert_eq!(app.as_master(others).await, ["t"]);
@@ -944,7 +943,7 @@ async fn session_after(app: &App<'_>) -> DatabaseError {
         sqlstate: None,
         reason: "no".to_owned(),
     };
-    session.hand_over(&app.pair(), &app.current, &app.pending("x"), async || Err(no)).await.unwrap_err()
+    hand_over(&session, &app.pair(), &app.current, &app.pending("x"), async || Err(no)).await.unwrap_err()
 }
 
 #[tokio::test]

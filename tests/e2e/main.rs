@@ -20,5 +20,6 @@ mod readers;
 mod rotate_database;
 mod rotate_random;
 mod rotation_audit;
+mod rotation_followup;
 mod secret;
 mod server;

@@ -50,46 +50,14 @@ impl World {
             let dates = json!({"AWSCURRENT": 0, "created": 0, "changed": 0, "accessed": 0, "rotated": 0, "next": -90 * DAY});
             world.dates(secret, dates).await;
         }
-        Self { pages: world.listen().await, ..world }
+        Self { pages: world.cloud.listen_to_pages(QUEUE).await, ..world }
     }
 
-    /// Hides every object of the function. Only the account's root can, which is above the bucket's policy here.
+    /// Hides every object of the function.
     async fn forget(&self) {
         for kind in ["evidence", "runs"] {
-            for key in self.keys(&format!("{kind}/rotation-audit/")).await {
-                self.cloud.s3.delete_object().bucket(EVIDENCE).key(key).send().await.unwrap();
-            }
+            self.cloud.hide(&format!("{kind}/rotation-audit/")).await;
         }
-    }
-
-    async fn keys(&self, prefix: &str) -> Vec<String> {
-        let pages = self.cloud.s3.list_objects_v2().bucket(EVIDENCE).prefix(prefix);
-        let mut pages = pages.into_paginator().send();
-        let mut keys = Vec::new();
-        while let Some(page) = pages.next().await {
-            keys.extend(page.unwrap().contents().iter().map(|object| object.key().unwrap().to_owned()));
-        }
-        keys
-    }
-
-    /// Subscribes a queue to the paging topic, and counts what is in it.
-    async fn listen(&self) -> usize {
-        let topic = "arn:aws:sns:us-east-1:000000000000:moveongs-dev-paging";
-        let arn = format!("arn:aws:sqs:us-east-1:000000000000:{QUEUE}");
-        let policy = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow",
-            "Principal": {"Service": "sns.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": arn}});
-        let policy = policy.to_string();
-        let queue = [
-            ("Version", "2012-11-05"),
-            ("QueueName", QUEUE),
-            ("Attribute.1.Name", "Policy"),
-            ("Attribute.1.Value", &policy),
-        ];
-        self.cloud.query("sqs", "CreateQueue", &queue).await;
-        let subscription =
-            [("Version", "2010-03-31"), ("TopicArn", topic), ("Protocol", "sqs"), ("Endpoint", &arn)];
-        self.cloud.query("sns", "Subscribe", &subscription).await;
-        self.cloud.queued(QUEUE).await.len()
     }
 
     async fn dates(&self, secret: &str, seconds_ago: Value) {
@@ -350,12 +318,12 @@ async fn an_overdue_secret_is_paged_once_a_day_told_and_recorded() {
     assert!(told[0].contains("Auditoria de rotação") && told[0].contains("Próximo passo"), "{}", told[0]);
 
     // The same event again, and one more: the same world.
-    let (evidence, issues) = (world.keys("evidence/rotation-audit/").await, world.issues().await);
+    let (evidence, issues) = (world.cloud.keys("evidence/rotation-audit/").await, world.issues().await);
     for _ in 0..2 {
         let again = world.audit().await;
         assert_eq!((&again["paged"], &again["opened"]), (&json!([]), &json!([])));
     }
-    assert_eq!(world.keys("evidence/rotation-audit/").await, evidence);
+    assert_eq!(world.cloud.keys("evidence/rotation-audit/").await, evidence);
     assert_eq!(world.issues().await, issues);
     assert_eq!(world.pages(WEBHOOK, "Overdue").await.len(), 1);
     assert_eq!(world.cloud.messages("Auditoria de rotação").await.len(), 1);

@@ -288,11 +288,11 @@ pub(crate) fn task_body(settings: &Settings, secret: &Secret, due: Timestamp, no
     );
     match language {
         Language::Portuguese => format!(
-            "Segredo: `{}`\n\n- **Janela de execução:** {window}\n- **Responsável:** {}\n- **Backup:** {}\n\n## Passos\n\n- [ ] Avisar o canal de que a rotação vai começar.\n- [ ] Rotacionar: {rotate}\n- [ ] Conferir que AWSCURRENT mudou de versão e que nada ficou em AWSPENDING: {state}\n- [ ] Forçar um novo deployment, pois a aplicação só lê o segredo quando inicia: {deploy}\n- [ ] Smoke tests: `/health`, login, listagem de beneficiárias; tokens antigos recusados, quando é o JWT.\n- [ ] Registrar na planilha de rotação e no changelog de segurança.\n\nA auditoria fecha esta tarefa sozinha quando o segredo tiver outra versão atual.",
+            "Segredo: `{}`\n\n- **Janela de execução:** {window}\n- **Responsável:** {}\n- **Backup:** {}\n\n## Passos\n\n- [ ] Avisar o canal de que a rotação vai começar.\n- [ ] Rotacionar: {rotate}\n- [ ] Conferir que AWSCURRENT mudou de versão e que nada ficou em AWSPENDING: {state}\n- [ ] Esperar a mensagem do acompanhamento (rotation-followup): ele força o deployment, faz os smoke tests, prova que tokens antigos são recusados e registra na planilha e no changelog. Sem mensagem em 30 min: {deploy}\n\nA auditoria fecha esta tarefa sozinha quando o segredo tiver outra versão atual.",
             secret.name, team.primary, team.backup,
         ),
         Language::English => format!(
-            "Secret: `{}`\n\n- **Window:** {window}\n- **Responsible:** {}\n- **Backup:** {}\n\n## Steps\n\n- [ ] Tell the channel that the rotation begins.\n- [ ] Rotate: {rotate}\n- [ ] Check that AWSCURRENT is on another version and nothing is left AWSPENDING: {state}\n- [ ] Force a new deployment, since the application reads the secret only when it starts: {deploy}\n- [ ] Smoke tests: `/health`, login, list of beneficiaries; old tokens refused, for the JWT secret.\n- [ ] Enter it in the rotation sheet and the security changelog.\n\nThe audit closes this task by itself when the secret has another current version.",
+            "Secret: `{}`\n\n- **Window:** {window}\n- **Responsible:** {}\n- **Backup:** {}\n\n## Steps\n\n- [ ] Tell the channel that the rotation begins.\n- [ ] Rotate: {rotate}\n- [ ] Check that AWSCURRENT is on another version and nothing is left AWSPENDING: {state}\n- [ ] Wait for the message of the follow-up (rotation-followup): it forces the deployment, runs the smoke tests, proves that old tokens are refused, and writes sheet and changelog. Without a message within 30 min: {deploy}\n\nThe audit closes this task by itself when the secret has another current version.",
             secret.name, team.primary, team.backup,
         ),
     }

@@ -337,7 +337,13 @@ fn names_secret(value_from: &str, arn: &str, name: &str) -> bool {
         || arn.strip_prefix(&named).is_some_and(|suffix| suffix.len() == 7 && suffix.starts_with('-'))
 }
 
+/// As exact as ECS tells when a deployment began.
+fn whole_milliseconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
+}
+
 async fn take(app: &App, execution: &str, now: Timestamp) -> Result<Answer, FollowupError> {
+    let now = whole_milliseconds(now);
     Ok(match app.amend(|book| book.take(execution, now)).await? {
         Taken::Batch(_) => next("taken"),
         Taken::Busy => {
@@ -530,7 +536,7 @@ async fn roll_back(app: &App, execution: &str, invocation: &Invocation) -> Resul
             },
         }
     }
-    let since = time::now();
+    let since = whole_milliseconds(time::now());
     let batch = app
         .amend_batch(execution, |batch| {
             batch.stayed.clone_from(&stayed);

@@ -78,14 +78,14 @@ pub(super) fn rotated(settings: &Settings, name: &str, request: &Request, previo
             format!("Segredo rotacionado: {name} ({environment})"),
             format!("Versão nova (AWSCURRENT): `{token}`\nVersão anterior (AWSPREVIOUS): `{previous}`"),
             format!(
-                "A aplicação só lê o segredo quando inicia. *Próximo passo*: forçar um novo deployment ({deploy}) e conferir o login."
+                "O acompanhamento (rotation-followup) força o deployment e prova o valor novo; a mensagem dele é a próxima. *Próximo passo*, só se ela não vier em 30 min: {deploy}"
             ),
         ),
         Language::English => (
             format!("Secret rotated: {name} ({environment})"),
             format!("New version (AWSCURRENT): `{token}`\nPrevious version (AWSPREVIOUS): `{previous}`"),
             format!(
-                "The application reads the secret only when it starts. *Next step*: force a new deployment ({deploy}) and check the login."
+                "The follow-up (rotation-followup) forces a deployment and proves the new value; its message is the next one. *Next step*, only if it does not come within 30 min: {deploy}"
             ),
         ),
     };

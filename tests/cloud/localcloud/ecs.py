@@ -26,6 +26,7 @@ import asyncio
 import contextlib
 import contextvars
 import dataclasses
+import datetime
 import hashlib
 import json
 import math
@@ -395,6 +396,12 @@ def install(cloud: Cloud) -> None:
                 deployment["rolloutStateReason"] = f"ECS deployment {deployment['id']} in progress."
         engine.wake(key)
 
+    def exact(moment: Any) -> Any:
+        """ECS tells milliseconds; whoever compares a deployment with a change needs them."""
+        if not isinstance(moment, str):
+            return moment
+        return datetime.datetime.fromisoformat(moment.replace("Z", "+00:00")).timestamp()
+
     def locked(plain):
         def handle(data: Record) -> tuple:
             with LOCK:
@@ -449,6 +456,7 @@ def install(cloud: Cloud) -> None:
         ecs._ACTION_MAP[action] = locked(handle)
         setattr(ecs, name, ecs._ACTION_MAP[action])
     ecs._make_deployment = make_deployment
+    ecs._ts_to_epoch = exact
     ecs._reconcile_service_tasks = reconcile
     ecs._record_service_task_failure = lambda task, digest_resolution_failed=False: None
     ecs._get_docker = lambda: None

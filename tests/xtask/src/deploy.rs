@@ -96,7 +96,43 @@ fn prerequisites(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
             aws.secrets("CreateSecret", &json!({"Name": secret, "SecretString": token}))?;
         }
     }
-    database(repo, aws, log)
+    if missing(aws, SMOKE_SECRET)? {
+        let user =
+            aws.cloud.facts.get("moveongs_user").context("the local cloud has no account for smoke tests")?;
+        aws.secrets("CreateSecret", &json!({"Name": SMOKE_SECRET, "SecretString": user.to_string()}))?;
+    }
+    database(repo, aws, log)?;
+    application_service(aws, log)
+}
+
+/// The application's service, which gets its secrets as the application's Terraform gives them; its tasks answer at the
+/// application's address.
+fn application_service(aws: &Aws, log: &Log) -> Result<()> {
+    let found = aws.ask(&["ecs", "describe-clusters", "--clusters", CLUSTER], log)?;
+    if found.pointer("/clusters/0").is_some() {
+        return Ok(());
+    }
+    let secret = |variable: &str, name: &str| {
+        let described = aws.secrets("DescribeSecret", &json!({"SecretId": name}))?;
+        let arn = text(&described, "/ARN").context("a secret has no ARN")?;
+        Ok::<_, anyhow::Error>(json!({"name": variable, "valueFrom": arn}))
+    };
+    let containers = json!([{
+        "name": "api", "image": "moveongs/api:1", "essential": true,
+        "portMappings": [{"containerPort": 3333}],
+        "secrets": [secret("JWT_SECRET", JWT_SECRET)?, secret("DATABASE_URL", DATABASE_SECRET)?],
+    }]);
+    let containers = containers.to_string();
+    aws.ask(&["ecs", "create-cluster", "--cluster-name", CLUSTER], log)?;
+    aws.ask(
+        &["ecs", "register-task-definition", "--family", SERVICE, "--container-definitions", &containers],
+        log,
+    )?;
+    let service = ["ecs", "create-service", "--cluster", CLUSTER, "--service-name", SERVICE];
+    aws.ask(&[&service[..], &["--task-definition", SERVICE, "--desired-count", "2"]].concat(), log)?;
+    let place = json!({"service": {"cluster": CLUSTER, "service": SERVICE}});
+    aws.admin("POST", "moveongs/config", Some(&place))?;
+    Ok(())
 }
 
 /// The application's database, and a secret for each of its two users.

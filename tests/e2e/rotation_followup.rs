@@ -1,0 +1,630 @@
+//! `rotation-followup` against the local cloud: its state machine as events, schedule and people start it, the application's
+//! service with tasks that keep the secrets that they started with, and what a crash or a second delivery leaves.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::cloud::{Cloud, eventually, sha256};
+use crate::matrix;
+
+const JWT: &str = "/moveongs/dev/jwt";
+const DATABASE: &str = "/moveongs/dev/db";
+const MACHINE: &str = "arn:aws:states:us-east-1:000000000000:stateMachine:moveongs-dev-rotation-followup";
+const QUEUE: &str = "rotation-followup-pages";
+const SERVICE: [(&str, &str); 2] = [("cluster", "moveongs-dev-cluster"), ("service", "moveongs-dev-api")];
+const ROOT: &str = "arn:aws:iam::000000000000:root";
+
+struct World {
+    cloud: Cloud,
+    /// Pages that came before.
+    pages: usize,
+}
+
+fn service() -> Value {
+    SERVICE.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect()
+}
+
+impl World {
+    /// No record, no book, no fault; the application as it should be, with the secrets of now.
+    async fn fresh() -> Self {
+        let world = Self { pages: 0, cloud: Cloud::connect("rotation-followup").await };
+        world.cloud.calm().await;
+        world.events(true).await;
+        world.application(json!({"masking": false, "mfa": false, "down": false, "service": service()})).await;
+        world.rollouts(json!({"fail_tasks": 0, "hold_after": null})).await;
+        world.idle().await;
+        for prefix in ["evidence/rotation-followup/", "runs/rotation-followup/", "ledger/"] {
+            world.cloud.hide(prefix).await;
+        }
+        // Tasks of an earlier test may hold other values.
+        world.ecs("UpdateService", json!({"service": SERVICE[1].1, "forceNewDeployment": true})).await;
+        world.steady().await;
+        world.cloud.calm().await;
+        Self { pages: world.cloud.listen_to_pages(QUEUE).await, ..world }
+    }
+
+    async fn ecs(&self, operation: &str, mut body: Value) -> Value {
+        body["cluster"] = json!(SERVICE[0].1);
+        let target = format!("AmazonEC2ContainerServiceV20141113.{operation}");
+        self.cloud.json_call("ecs", &target, body).await
+    }
+
+    async fn states(&self, operation: &str, body: Value) -> Value {
+        self.cloud.json_call("states", &format!("AWSStepFunctions.{operation}"), body).await
+    }
+
+    /// Whether events of Secrets Manager reach the state machine.
+    async fn events(&self, reach: bool) {
+        let rules = self.cloud.json_call("events", "AWSEvents.ListRules", json!({})).await;
+        let operation = if reach { "AWSEvents.EnableRule" } else { "AWSEvents.DisableRule" };
+        let mut found = 0;
+        for rule in rules["Rules"].as_array().unwrap() {
+            if rule["EventPattern"].as_str().unwrap_or_default().contains("Secret Label Updated") {
+                self.cloud.json_call("events", operation, json!({"Name": rule["Name"]})).await;
+                found += 1;
+            }
+        }
+        assert_eq!(found, 1, "{rules}");
+    }
+
+    async fn application(&self, config: Value) {
+        self.cloud.admin(Method::POST, "moveongs/config", Some(config)).await;
+    }
+
+    async fn rollouts(&self, mut orders: Value) {
+        for (name, value) in SERVICE {
+            orders[name] = json!(value);
+        }
+        self.cloud.admin(Method::POST, "ecs/rollouts", Some(orders)).await;
+    }
+
+    /// Waits until no execution runs.
+    async fn idle(&self) {
+        eventually("that no follow-up runs", async || {
+            let running = json!({"stateMachineArn": MACHINE, "statusFilter": "RUNNING"});
+            let running = self.states("ListExecutions", running).await;
+            running["executions"].as_array().unwrap().is_empty().then_some(())
+        })
+        .await;
+    }
+
+    async fn steady(&self) {
+        eventually("a steady service", async || {
+            let described = self.ecs("DescribeServices", json!({"services": [SERVICE[1].1]})).await;
+            let deployments = described["services"][0]["deployments"].as_array().unwrap().clone();
+            (deployments.len() == 1 && deployments[0]["rolloutState"] == "COMPLETED").then_some(())
+        })
+        .await;
+    }
+
+    async fn labelled(&self, secret: &str, label: &str) -> Option<String> {
+        let described = self.cloud.secrets.describe_secret().secret_id(secret).send().await.unwrap();
+        let versions = described.version_ids_to_stages.unwrap();
+        versions.into_iter().find(|(_, labels)| labels.iter().any(|each| each == label)).map(|(id, _)| id)
+    }
+
+    async fn current(&self, secret: &str) -> String {
+        self.labelled(secret, "AWSCURRENT").await.unwrap()
+    }
+
+    async fn value(&self, secret: &str, version: &str) -> String {
+        let value = self.cloud.secrets.get_secret_value().secret_id(secret).version_id(version);
+        value.send().await.unwrap().secret_string.unwrap()
+    }
+
+    /// Rotates as a person would, and gives the new version.
+    async fn rotate(&self, secret: &str) -> String {
+        let token = self.cloud.secrets.rotate_secret().secret_id(secret).send().await.unwrap();
+        let token = token.version_id.unwrap();
+        eventually("the rotation", async || {
+            let is_done = self.current(secret).await == token
+                && self.labelled(secret, "AWSPENDING").await.is_none_or(|pending| pending == token);
+            is_done.then_some(())
+        })
+        .await;
+        token
+    }
+
+    /// Makes a version with a new value of our own the current one.
+    async fn put(&self, secret: &str, value: &str) -> String {
+        let put = self.cloud.secrets.put_secret_value().secret_id(secret).secret_string(value);
+        put.send().await.unwrap().version_id.unwrap()
+    }
+
+    /// Makes a version current.
+    async fn make_current(&self, secret: &str, version: &str) {
+        let current = self.current(secret).await;
+        let moved =
+            self.cloud.secrets.update_secret_version_stage().secret_id(secret).version_stage("AWSCURRENT");
+        moved.move_to_version_id(version).remove_from_version_id(current).send().await.unwrap();
+    }
+
+    async fn rows(&self) -> Vec<Value> {
+        let ledger = self.cloud.json("ledger/rotation.json").await;
+        ledger.map(|rows| rows.as_array().unwrap().clone()).unwrap_or_default()
+    }
+
+    /// The ledger's row of a version, once its follow-up has ended.
+    async fn row(&self, version: &str) -> Value {
+        let row = eventually(&format!("the ledger's row of {version}"), async || {
+            self.rows().await.into_iter().find(|row| row["version"] == version)
+        })
+        .await;
+        self.idle().await;
+        row
+    }
+
+    /// Starts the state machine by hand and waits for its end.
+    async fn start(&self, input: Value) -> Value {
+        let started = json!({"stateMachineArn": MACHINE, "input": input.to_string()});
+        let started = self.states("StartExecution", started).await;
+        eventually("the execution's end", async || {
+            let described = json!({"executionArn": started["executionArn"]});
+            let described = self.states("DescribeExecution", described).await;
+            (described["status"] != "RUNNING").then_some(described)
+        })
+        .await
+    }
+
+    async fn record(&self, execution: &Value) -> Value {
+        self.cloud.record_of(execution.as_str().unwrap()).await.unwrap()
+    }
+
+    async fn deployments(&self, after: u64) -> usize {
+        self.cloud.calls(after).await.0.iter().filter(|call| call.ends_with(":UpdateService")).count()
+    }
+
+    async fn pages(&self, about: &str) -> Vec<Value> {
+        let pages = self.cloud.queued(QUEUE).await.into_iter().skip(self.pages);
+        pages.filter(|page| page.to_string().contains(about)).collect()
+    }
+
+    async fn paged(&self, about: &str) -> Value {
+        eventually(&format!("a page about {about}"), async || self.pages(about).await.pop()).await
+    }
+}
+
+/// The outcome and detail of a proof in a row.
+fn proof(row: &Value, name: &str) -> String {
+    let proofs = row["proofs"].as_array().unwrap();
+    let proof = proofs.iter().find(|proof| proof["name"] == name).unwrap_or_else(|| panic!("{name}: {row}"));
+    format!(
+        "{} {} {}",
+        proof["outcome"].as_str().unwrap(),
+        proof["kind"].as_str().unwrap(),
+        proof["detail"].as_str().unwrap()
+    )
+}
+
+const REFUSED: &str = "passed  401 {\"message\":\"Unauthorized\"}";
+
+#[tokio::test]
+async fn a_rotated_jwt_secret_is_deployed_and_the_old_token_is_refused() {
+    let world = World::fresh().await;
+    let old = world.current(JWT).await;
+    let after = world.cloud.last_call().await;
+    let new = world.rotate(JWT).await;
+    let row = world.row(&new).await;
+    assert_eq!(
+        (&row["outcome"], &row["previous"], &row["key"]),
+        (&json!("proved"), &json!(old), &json!("JWT_SECRET"))
+    );
+    assert_eq!(proof(&row, "token of the old secret"), REFUSED);
+    assert_eq!(
+        proof(&row, "token of the new secret"),
+        "passed  403 {\"message\":\"Insufficient permissions\"}"
+    );
+    assert!(proof(&row, "health").starts_with("passed") && proof(&row, "login").starts_with("passed"));
+    assert!(proof(&row, "list of beneficiaries").starts_with("passed"));
+    assert_eq!(world.deployments(after).await, 1);
+    // The tasks have it, and are the only ones.
+    let tasks = world.cloud.admin(Method::GET, "ecs/tasks", None).await;
+    let tasks = tasks["services"][0]["tasks"].as_array().unwrap().clone();
+    let value = sha256(world.value(JWT, &new).await.as_bytes());
+    assert!(
+        tasks.len() == 2 && tasks.iter().all(|task| task["secrets"]["JWT_SECRET"] == json!(value)),
+        "{tasks:?}"
+    );
+    // Who did it comes from CloudTrail, sooner or later.
+    let row =
+        eventually("who rotated it", async || world.rows().await.into_iter().find(|row| row["by"] == ROOT))
+            .await;
+    assert_eq!((&row["reason"], &row["version"]), (&json!("manual"), &json!(new)));
+    assert_eq!(row["services"], json!(["moveongs-dev-api"]));
+    let sheet = world.cloud.text("ledger/rotation.csv").await;
+    assert!(sheet.lines().nth(1).unwrap().starts_with(&format!("{JWT},JWT_SECRET,{new},{old},")), "{sheet}");
+    let changelog = world.cloud.text("ledger/security-changelog.md").await;
+    assert!(
+        changelog.contains("JWT_SECRET: em uso, provado")
+            && changelog.contains("401 {\"message\":\"Unauthorized\"}")
+    );
+    let told = world.cloud.messages("em uso e provado").await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains(&new) && told[0].contains("token of the old secret"));
+    let record = world.record(&row["execution"]).await;
+    assert_eq!(record["result"], "succeeded", "{record}");
+    assert_eq!(world.pages("JWT_SECRET").await, Vec::<Value>::new());
+
+    // The event comes again, and then the sweep.
+    let arn = world.cloud.secrets.describe_secret().secret_id(JWT).send().await.unwrap().arn.unwrap();
+    let event = json!({"detail-type": "Secret Label Updated", "resources": [arn],
+        "detail": {"name": JWT, "labelUpdated": "AWSCURRENT", "versionId": new}});
+    for input in [event, json!({"sweep": true})] {
+        assert_eq!(world.start(input).await["status"], "SUCCEEDED");
+    }
+    assert_eq!(world.deployments(after).await, 1);
+    assert_eq!(world.rows().await.len(), 1);
+    assert_eq!(world.cloud.messages("em uso e provado").await.len(), 1);
+}
+
+#[tokio::test]
+async fn secrets_that_change_together_cause_one_deployment_and_the_database_is_proved() {
+    let world = World::fresh().await;
+    let after = world.cloud.last_call().await;
+    // Both within the time that a change waits for others.
+    let value = format!("{:0<48}", "another value of our own");
+    let jwt = world.put(JWT, &value).await;
+    let database = world.rotate(DATABASE).await;
+    let (jwt, database) = (world.row(&jwt).await, world.row(&database).await);
+    assert_eq!(jwt["execution"], database["execution"]);
+    assert_eq!(world.deployments(after).await, 1);
+    assert_eq!((&jwt["outcome"], &database["outcome"]), (&json!("proved"), &json!("proved")));
+    assert_eq!(proof(&jwt, "token of the old secret"), REFUSED);
+    assert_eq!(proof(&database, "login to the database"), "passed  logged in with AWSCURRENT");
+    assert!(!database["proofs"].to_string().contains("token of"));
+    assert_eq!(database["reason"], "manual");
+    let told = world.cloud.messages("em uso e provado").await;
+    assert_eq!(told.len(), 1);
+    assert!(told[0].contains("JWT_SECRET, DATABASE_URL") || told[0].contains("DATABASE_URL, JWT_SECRET"));
+}
+
+#[tokio::test]
+async fn a_rollout_that_fails_goes_back_by_itself() {
+    let world = World::fresh().await;
+    let old = world.current(JWT).await;
+    world.rollouts(json!({"fail_tasks": 3})).await;
+    let new = world.rotate(JWT).await;
+    let row = world.row(&new).await;
+    assert_eq!(row["outcome"], "rolled back", "{row}");
+    assert_eq!(row["failure"]["kind"], "RolloutFailed");
+    assert_eq!(world.current(JWT).await, old);
+    // What the application proves at the end is the value before.
+    assert_eq!(proof(&row, "token of the old secret"), REFUSED);
+    assert!(proof(&row, "token of the new secret").starts_with("passed"));
+    let told = world.cloud.messages("foi desfeito").await;
+    assert!(told.len() == 1 && told[0].contains("rotate-secret"), "{told:?}");
+    let page = world.paged("RolloutFailed").await;
+    assert!(page.to_string().contains("JWT_SECRET"), "{page}");
+    let record = world.record(&row["execution"]).await;
+    assert_eq!(record["result"], "failed");
+    assert!(record["steps"].to_string().contains("move AWSCURRENT back"));
+    // The event of our own move is followed by nothing.
+    assert_eq!(world.rows().await.len(), 1);
+    assert_eq!(world.start(json!({"sweep": true})).await["status"], "SUCCEEDED");
+    assert_eq!(world.rows().await.len(), 1);
+    assert!(world.cloud.text("ledger/security-changelog.md").await.contains("desfeito"));
+}
+
+#[tokio::test]
+async fn an_application_that_reads_the_secret_from_elsewhere_goes_back_too() {
+    let world = World::fresh().await;
+    let old = world.current(JWT).await;
+    let elsewhere = world.value(JWT, &old).await;
+    world.application(json!({"service": null, "jwt_secret": elsewhere})).await;
+    let new = world.rotate(JWT).await;
+    let row = world.row(&new).await;
+    assert_eq!(
+        (&row["outcome"], &row["failure"]["kind"]),
+        (&json!("rolled back"), &json!("NewTokenRefused"))
+    );
+    assert_eq!(world.current(JWT).await, old);
+}
+
+#[tokio::test]
+async fn a_rolling_deployment_that_still_answers_with_the_old_secret_is_waited_for() {
+    let world = World::fresh().await;
+    world.rollouts(json!({"hold_after": 1})).await;
+    let new = world.rotate(JWT).await;
+    let half_way = async || {
+        let tasks = world.cloud.admin(Method::GET, "ecs/tasks", None).await;
+        let tasks = tasks["services"][0]["tasks"].as_array().unwrap().clone();
+        let deployments: std::collections::BTreeSet<_> =
+            tasks.iter().map(|task| task["deployment"].as_str().unwrap().to_owned()).collect();
+        (deployments.len() == 2).then_some(())
+    };
+    eventually("a task of each deployment", half_way).await;
+    // It goes on looking, and asks the application nothing yet.
+    let after = world.cloud.last_call().await;
+    eventually("a second look", async || {
+        let calls = world.cloud.calls(after).await.0;
+        (calls.iter().filter(|call| call.ends_with(":DescribeServices")).count() >= 2).then_some(())
+    })
+    .await;
+    assert!(!world.cloud.calls(after).await.0.iter().any(|call| call.starts_with("moveongs:")));
+    assert_eq!(world.rows().await.len(), 0);
+    world.rollouts(json!({"hold_after": null})).await;
+    assert_eq!(world.row(&new).await["outcome"], "proved");
+}
+
+#[tokio::test]
+async fn what_is_not_the_secrets_fault_is_told_and_fails_nothing() {
+    let world = World::fresh().await;
+    for (config, kind, cure) in [
+        (json!({"masking": true}), "MaskedLogin", "RESPONSE_MASKING_ENABLED=false"),
+        (json!({"masking": false, "mfa": true}), "SecondFactor", ""),
+    ] {
+        world.application(config).await;
+        let new = world.rotate(JWT).await;
+        let row = world.row(&new).await;
+        assert_eq!(row["outcome"], "unproved");
+        assert!(proof(&row, "login").starts_with(&format!("unproved {kind}")), "{row}");
+        assert_eq!(proof(&row, "token of the old secret"), REFUSED);
+        let told = world.cloud.messages("prova incompleta").await;
+        assert!(told.last().unwrap().contains(cure), "{told:?}");
+        assert!(world.record(&row["execution"]).await["findings"].to_string().contains(kind));
+    }
+    assert_eq!(world.pages("JWT_SECRET").await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn an_incident_ends_the_sessions_and_nothing_goes_back() {
+    let world = World::fresh().await;
+    let login = async || {
+        let (status, body) = world
+            .cloud
+            .application(Method::POST, "/auth/login", world.cloud.facts["moveongs_user"].clone())
+            .await;
+        assert_eq!(status, 200);
+        body["refreshToken"].clone()
+    };
+    let refresh = async |token: &Value| {
+        world.cloud.application(Method::POST, "/auth/refresh", json!({"refreshToken": token})).await.0
+    };
+    // It outlives a rotation.
+    let session = login().await;
+    let new = world.rotate(JWT).await;
+    assert_eq!(world.row(&new).await["sessions_ended"], Value::Null);
+    assert_eq!(refresh(&session).await, 200);
+
+    let session = login().await;
+    let incident = json!({"secret": JWT, "reason": "incident", "by": "Ana Souza"});
+    assert_eq!(world.start(incident.clone()).await["status"], "SUCCEEDED");
+    let row = world.rows().await.remove(0);
+    assert_eq!(
+        (&row["reason"], &row["by"], &row["version"]),
+        (&json!("incident"), &json!("Ana Souza"), &json!(new))
+    );
+    assert!(row["sessions_ended"].as_u64().unwrap() >= 1);
+    assert_eq!(refresh(&session).await, 401);
+    assert!(
+        world.cloud.text("ledger/security-changelog.md").await.contains("incidente, declarado por Ana Souza")
+    );
+
+    // Declared while the rollout fails: forward is the only way.
+    world.rollouts(json!({"fail_tasks": -1})).await;
+    let ended = world.start(incident).await;
+    assert_eq!((&ended["status"], world.current(JWT).await), (&json!("FAILED"), new));
+    let told = world.cloud.messages("may be known to others").await;
+    assert!(told.len() == 1 && told[0].contains("describe-services"), "{told:?}");
+    world.paged("RolloutFailed").await;
+    world.rollouts(json!({"fail_tasks": 0})).await;
+}
+
+#[tokio::test]
+async fn an_event_that_never_came_is_found_by_the_sweep() {
+    let world = World::fresh().await;
+    // Nothing was ever followed: what runs with the values of now is as it should be.
+    assert_eq!(world.start(json!({"sweep": true})).await["status"], "SUCCEEDED");
+    assert_eq!(world.rows().await.len(), 0);
+    world.events(false).await;
+    let new = world.rotate(JWT).await;
+    assert_eq!(world.start(json!({"sweep": true})).await["status"], "SUCCEEDED");
+    assert_eq!(world.row(&new).await["outcome"], "proved");
+
+    // Nothing was ever followed, and the tasks are older than the value.
+    world.cloud.hide("runs/rotation-followup/").await;
+    world.cloud.hide("ledger/").await;
+    let new = world.rotate(JWT).await;
+    assert_eq!(world.start(json!({"sweep": true})).await["status"], "SUCCEEDED");
+    assert_eq!(world.row(&new).await["outcome"], "proved");
+    world.events(true).await;
+}
+
+#[tokio::test]
+async fn a_rotation_that_fails_pages_with_step_kind_and_next_step() {
+    let world = World::fresh().await;
+    let denied = json!({"service": "secretsmanager", "action": "PutSecretValue", "caller": "lambda:moveongs-dev-rotate-random",
+        "count": 0, "effect": "error", "status": 400, "code": "AccessDeniedException"});
+    world.cloud.fault(denied).await;
+    world.cloud.secrets.rotate_secret().secret_id(JWT).send().await.unwrap();
+    let page = world.paged("RotationFailed").await;
+    for part in [JWT, "createSecret", "SecretsManagerCall", "rotate-secret", "describe-secret"] {
+        assert!(page.to_string().contains(part), "{part}: {page}");
+    }
+    world.cloud.admin(Method::DELETE, "faults", None).await;
+    world.cloud.admin(Method::POST, "rotations/retry", Some(json!({"secret": JWT}))).await;
+    let new = eventually("the rotation", async || {
+        let current = world.current(JWT).await;
+        let pending = world.labelled(JWT, "AWSPENDING").await;
+        pending.is_none_or(|pending| pending == current).then_some(current)
+    })
+    .await;
+    assert_eq!(world.row(&new).await["outcome"], "proved");
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_to_the_end_is_told_and_paged_once() {
+    let world = World::fresh().await;
+    let denied = json!({"service": "ecs", "action": "UpdateService", "count": 0, "effect": "error", "status": 400, "code": "AccessDeniedException"});
+    world.cloud.fault(denied).await;
+    let new = world.rotate(JWT).await;
+    let row = world.row(&new).await;
+    assert_eq!((&row["outcome"], &row["failure"]["kind"]), (&json!("failed"), &json!("EcsCall")), "{row}");
+    assert!(row["failure"]["detail"].as_str().unwrap().contains("ecs:UpdateService"), "{row}");
+    assert_eq!(world.cloud.messages("Segredo novo falhou").await.len(), 1);
+    assert_eq!(
+        {
+            world.paged("EcsCall").await;
+            world.pages("EcsCall").await.len()
+        },
+        1
+    );
+    world.cloud.admin(Method::DELETE, "faults", None).await;
+    // By hand, as the message says.
+    let asked = json!({"secret": JWT, "by": "Ana Souza"});
+    assert_eq!(world.start(asked).await["status"], "SUCCEEDED");
+    assert_eq!(world.rows().await[0]["outcome"], "proved");
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_left_and_refused_to_a_person() {
+    let world = World::fresh().await;
+    let after = world.cloud.last_call().await;
+    let foreign = "/moveongs/dev/followup/foreign";
+    let made = world.cloud.secrets.create_secret().name(foreign).secret_string("x").send().await.unwrap();
+    world.put(foreign, "y").await;
+    world.idle().await;
+    let asked = json!({"secret": foreign, "by": "Ana Souza"});
+    assert_eq!(world.start(asked).await["status"], "FAILED");
+    assert!(world.cloud.messages("NotOurs").await.len() == 1);
+    assert_eq!(world.start(json!({"secret": JWT})).await["status"], "FAILED");
+    assert_eq!((world.deployments(after).await, world.rows().await.len()), (0, 0));
+    let gone = world.cloud.secrets.delete_secret().secret_id(made.arn.unwrap());
+    gone.force_delete_without_recovery(true).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_channel_bucket_or_topic_that_fails_hides_nothing() {
+    let world = World::fresh().await;
+    let down = |service: &str, action: &str| json!({"service": service, "action": action, "count": 0, "effect": "error", "status": 403, "code": "AccessDenied"});
+    world.cloud.fault(down("slack", "chat.postMessage")).await;
+    world.cloud.fault(down("sns", "Publish")).await;
+    world.rollouts(json!({"fail_tasks": 3})).await;
+    let new = world.rotate(JWT).await;
+    let row = world.row(&new).await;
+    assert_eq!(row["outcome"], "rolled back");
+    for (kind, metric) in [("NotificationFailed", "NotificationFailures"), ("PageFailed", "PageFailures")] {
+        let lost = world.cloud.log_lines(&format!("\"error_type\":\"{kind}\"")).await;
+        assert!(
+            lost.iter().any(|line| line.contains("undelivered") && line.contains("RolloutFailed")),
+            "{kind}"
+        );
+        assert!(!world.cloud.log_lines(&format!("\"{metric}\":1")).await.is_empty());
+    }
+}
+
+/// One step as the state machine asks for it: again when the function was killed.
+async fn step(world: &World, name: &str, execution: &str, more: Value) -> Value {
+    let mut event = json!({"step": name, "execution": execution});
+    event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    match world.cloud.invoke(event.clone()).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            assert!(world.cloud.hits("kill").await > 0, "{name}: {error}");
+            world.cloud.admin(Method::DELETE, "faults", None).await;
+            world.cloud.invoke(event).await.unwrap_or_else(|error| panic!("{name} again: {error}"))
+        }
+    }
+}
+
+/// The whole course by hand, for a change that the application does not follow; each step `times` times.
+async fn course(world: &World, execution: &str, times: usize) {
+    let repeated = async |name: &str, more: Value| {
+        let mut answer = Value::Null;
+        for _ in 0..times {
+            answer = step(world, name, execution, more.clone()).await;
+        }
+        answer["status"].as_str().unwrap().to_owned()
+    };
+    let watched = async || {
+        eventually("a steady rollout", async || {
+            let status = repeated("watch", json!({"poll": 1})).await;
+            assert_ne!(status, "failed");
+            (status == "steady").then_some(())
+        })
+        .await;
+    };
+    let arn = world.cloud.secrets.describe_secret().secret_id(JWT).send().await.unwrap().arn.unwrap();
+    let event = json!({"detail-type": "Secret Label Updated", "resources": [arn], "detail": {"labelUpdated": "AWSCURRENT"}});
+    assert_eq!(repeated("note", json!({"source": event})).await, "waiting");
+    assert_eq!(repeated("take", json!({})).await, "taken");
+    assert_eq!(repeated("deploy", json!({})).await, "deployed");
+    watched().await;
+    assert_eq!(repeated("prove", json!({"poll": 15})).await, "failed");
+    // A second time the way back is gone already.
+    let moved = repeated("rollBack", json!({})).await;
+    assert!(moved == "moved" || moved == "stays" && times > 1, "{moved}");
+    assert_eq!(repeated("deploy", json!({})).await, "deployed");
+    watched().await;
+    assert_eq!(repeated("prove", json!({"poll": 1})).await, "proved");
+    assert_eq!(repeated("finish", json!({})).await, "failed");
+}
+
+/// A world in which the application keeps the value of the version that is given first, and the other is current.
+async fn unfollowed() -> (World, String, String) {
+    let world = World::fresh().await;
+    world.events(false).await;
+    let old = world.current(JWT).await;
+    world.application(json!({"service": null, "jwt_secret": world.value(JWT, &old).await})).await;
+    let new = world.put(JWT, &format!("{:0<48}", "a value that nobody uses")).await;
+    (world, old, new)
+}
+
+async fn has_ended_well(world: &World, execution: &str, old: &str, new: &str, before: usize) {
+    assert_eq!(world.current(JWT).await, old);
+    let rows = world.rows().await;
+    let own: Vec<_> = rows.iter().filter(|row| row["execution"] == execution).collect();
+    assert_eq!(own.len(), 1, "{rows:?}");
+    assert_eq!((&own[0]["outcome"], &own[0]["version"]), (&json!("rolled back"), &json!(new)));
+    assert_eq!(rows.len(), before + 1);
+    assert_eq!(world.cloud.record_of(execution).await.unwrap()["result"], "failed");
+    assert_eq!(world.cloud.text("ledger/rotation.csv").await.lines().count(), rows.len() + 1);
+}
+
+#[tokio::test]
+async fn every_step_twice_is_the_same_as_once() {
+    let (world, old, new) = unfollowed().await;
+    let after = world.cloud.last_call().await;
+    course(&world, "twice", 2).await;
+    has_ended_well(&world, "twice", &old, &new, 0).await;
+    assert_eq!(world.deployments(after).await, 2, "one forward and one back");
+    assert_eq!(world.cloud.messages("twice").await.len(), 1);
+    world.paged("twice").await;
+    assert_eq!(world.pages("twice").await.len(), 1);
+    world.events(true).await;
+}
+
+#[tokio::test]
+async fn every_crash_point_of_rotation_followup_recovers() {
+    let (world, old, new) = unfollowed().await;
+    let mut points = Vec::new();
+    for when in ["before", "after"] {
+        let mut killed = 0;
+        loop {
+            let execution = format!("crash-{when}-{killed}");
+            if world.current(JWT).await != new {
+                world.make_current(JWT, &new).await;
+            }
+            world.cloud.calm().await;
+            let (before, rows) = (world.cloud.last_call().await, world.rows().await.len());
+            world.cloud.fault(json!({"effect": "kill", "when": when, "nth": killed + 1})).await;
+            course(&world, &execution, 1).await;
+            let is_over =
+                world.cloud.admin(Method::GET, "faults", None).await["rules"].as_array().unwrap().len() == 1;
+            has_ended_well(&world, &execution, &old, &new, rows).await;
+            let told = world.cloud.messages(&execution).await.len();
+            assert!((1..=2).contains(&told), "{when} {killed}: told {told} times");
+            world.paged(&execution).await;
+            if is_over {
+                break;
+            }
+            let deployments = world.deployments(before).await;
+            assert!((2..=4).contains(&deployments), "{when} {killed}: {deployments} deployments");
+            points.push(json!({"when": when, "call": killed + 1, "end": "succeeded", "told": told, "deployments": deployments}));
+            killed += 1;
+        }
+        assert!(killed >= 60, "only {killed} calls were killed {when}");
+    }
+    matrix::write("rotation-followup", &points, json!({}));
+    world.events(true).await;
+}
