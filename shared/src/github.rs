@@ -3,6 +3,8 @@
 //! Source: [rate limits](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api),
 //! [troubleshooting](https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api).
 
+pub mod proposal;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -82,6 +84,9 @@ pub enum GitHubError {
     /// GitHub's answer is not what its documentation says.
     #[error("GitHub's answer was not understood: {0}")]
     Unreadable(String),
+    /// A branch or a file is named that nothing can be proposed with.
+    #[error("nothing can be proposed: {0}")]
+    Name(String),
 }
 
 /// A repository.
