@@ -1,7 +1,7 @@
 //! What at least two procedures need, and nothing else.
 //!
-//! A module enters when a second procedure needs it, and leaves with its last but one. One that needs an AWS
-//! client stands behind a feature of its own name, so that a function links only what it uses.
+//! A module enters when a second procedure needs it, and leaves with its last but one. One that needs a client of
+//! AWS or of the web stands behind a feature of its own name, so that a function links only what it uses.
 
 #[cfg(feature = "database")]
 pub mod database;
@@ -11,6 +11,8 @@ pub mod env;
 #[cfg(feature = "evidence")]
 pub mod evidence;
 pub mod failure;
+#[cfg(feature = "github")]
+pub mod github;
 pub mod lambda;
 pub mod language;
 mod log;

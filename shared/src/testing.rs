@@ -1,9 +1,16 @@
-//! For the functions' wire tests: recorded answers in place of AWS, behind the real SDK with its real signing.
+//! For the functions' wire tests: recorded answers in place of AWS, behind the real SDK with its real signing; and a web
+//! API on this machine.
+#![expect(clippy::unwrap_used, reason = "for tests")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
 use aws_smithy_types::body::SdkBody;
+use serde_json::Value;
 
 /// A client that gives the answers in order and keeps the requests; a body with an error type is a 400.
 pub fn replies(bodies: &[&str]) -> StaticReplayClient {
@@ -26,4 +33,78 @@ pub fn aws(wire: &StaticReplayClient) -> SdkConfig {
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .http_client(wire.clone())
         .build()
+}
+
+/// A web API of JSON on this machine, for as long as the process lives.
+pub struct Web {
+    url: String,
+    asked: Arc<Mutex<Vec<http::Request<Value>>>>,
+}
+
+impl Web {
+    /// An API that answers with a function, one request after the other; none to hang up without an answer.
+    pub fn new(
+        mut answer: impl FnMut(&http::Request<Value>) -> Option<http::Response<Value>> + Send + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked = Arc::<Mutex<Vec<_>>>::default();
+        let web = Self { url, asked: Arc::clone(&asked) };
+        std::thread::spawn(move || {
+            for connection in listener.incoming().map(Result::unwrap) {
+                // A client may open a connection that it does not use.
+                let Some(request) = received(&connection) else { continue };
+                let answer = answer(&request);
+                asked.lock().unwrap().push(request);
+                if let Some(answer) = answer {
+                    send(&connection, &answer);
+                }
+            }
+        });
+        web
+    }
+
+    /// Base address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What it was asked, in order; without a body that is `null`.
+    pub fn asked(&self) -> Vec<http::Request<Value>> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+fn received(connection: &TcpStream) -> Option<http::Request<Value>> {
+    let mut lines = BufReader::new(connection);
+    let mut line = || {
+        let mut line = String::new();
+        lines.read_line(&mut line).ok()?;
+        Some(line.trim_end().to_owned())
+    };
+    let first = line()?;
+    let mut parts = first.split(' ');
+    let mut request = http::Request::builder().method(parts.next()?).uri(parts.next()?);
+    let mut length = 0;
+    while let Some((name, value)) = line()?.split_once(": ") {
+        request = request.header(name, value);
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    lines.read_exact(&mut body).unwrap();
+    let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+    Some(request.body(body).unwrap())
+}
+
+fn send(mut connection: &TcpStream, answer: &http::Response<Value>) {
+    let body = answer.body().to_string();
+    let mut text = format!("HTTP/1.1 {}\r\n", answer.status());
+    for (name, value) in answer.headers() {
+        text += &format!("{name}: {}\r\n", value.to_str().unwrap());
+    }
+    text += &format!("content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+    // The client may have given up.
+    let _ = connection.write_all(text.as_bytes());
 }

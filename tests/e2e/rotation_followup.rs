@@ -33,6 +33,7 @@ impl World {
         world.application(json!({"masking": false, "mfa": false, "down": false, "service": service()})).await;
         world.rollouts(json!({"fail_tasks": 0, "hold_after": null})).await;
         world.idle().await;
+        world.cloud.admin(Method::DELETE, "github/repository", None).await;
         for prefix in ["evidence/rotation-followup/", "runs/rotation-followup/", "ledger/"] {
             world.cloud.hide(prefix).await;
         }
@@ -53,18 +54,19 @@ impl World {
         self.cloud.json_call("states", &format!("AWSStepFunctions.{operation}"), body).await
     }
 
-    /// Whether events of Secrets Manager reach the state machine.
+    /// Whether events of Secrets Manager reach the state machine, and those of CloudTrail the function.
     async fn events(&self, reach: bool) {
         let rules = self.cloud.json_call("events", "AWSEvents.ListRules", json!({})).await;
         let operation = if reach { "AWSEvents.EnableRule" } else { "AWSEvents.DisableRule" };
         let mut found = 0;
         for rule in rules["Rules"].as_array().unwrap() {
-            if rule["EventPattern"].as_str().unwrap_or_default().contains("Secret Label Updated") {
+            let pattern = rule["EventPattern"].as_str().unwrap_or_default();
+            if pattern.contains("Secret Label Updated") || pattern.contains("via CloudTrail") {
                 self.cloud.json_call("events", operation, json!({"Name": rule["Name"]})).await;
                 found += 1;
             }
         }
-        assert_eq!(found, 1, "{rules}");
+        assert_eq!(found, 2, "{rules}");
     }
 
     async fn application(&self, config: Value) {
@@ -238,6 +240,16 @@ async fn a_rotated_jwt_secret_is_deployed_and_the_old_token_is_refused() {
         changelog.contains("JWT_SECRET: em uso, provado")
             && changelog.contains("401 {\"message\":\"Unauthorized\"}")
     );
+    // It is proposed to the team's repository as it is.
+    let proposed = async || {
+        let repository = world.cloud.admin(Method::GET, "github/repository", None).await;
+        let branch =
+            repository["branches"]["governance/security-changelog"]["docs/security/changelog.md"].clone();
+        (repository["pulls"].as_array().unwrap().len(), branch)
+    };
+    let (pulls, file) =
+        eventually("the pull request", async || Some(proposed().await).filter(|(pulls, _)| *pulls > 0)).await;
+    assert_eq!((pulls, file.as_str().unwrap()), (1, changelog.as_str()));
     let told = world.cloud.messages("em uso e provado").await;
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains(&new) && told[0].contains("token of the old secret"));
@@ -254,6 +266,7 @@ async fn a_rotated_jwt_secret_is_deployed_and_the_old_token_is_refused() {
     }
     assert_eq!(world.deployments(after).await, 1);
     assert_eq!(world.rows().await.len(), 1);
+    assert_eq!(proposed().await.0, 1);
     assert_eq!(world.cloud.messages("em uso e provado").await.len(), 1);
 }
 

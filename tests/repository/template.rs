@@ -144,8 +144,12 @@ fn shared_of(folder: &str) -> Vec<(String, String)> {
         let module = path.trim_start_matches("shared/src/").split('/').next().unwrap_or_default();
         module.trim_end_matches(".rs").to_owned()
     };
-    let all = sources("shared/src").into_iter().chain(sources("shared/src/rotation"));
-    all.filter(|(path, _)| !gated.contains(&module(path)) || features.contains(&module(path))).collect()
+    let parts = folders("shared/src").into_iter().flat_map(|part| sources(&format!("shared/src/{part}")));
+    sources("shared/src")
+        .into_iter()
+        .chain(parts)
+        .filter(|(path, _)| !gated.contains(&module(path)) || features.contains(&module(path)))
+        .collect()
 }
 
 /// The IAM actions that the function's code names where it calls AWS.
@@ -154,7 +158,8 @@ fn used(folder: &str) -> BTreeSet<String> {
     for (path, code) in sources(&format!("functions/{folder}/src")).into_iter().chain(shared_of(folder)) {
         let named: Vec<_> =
             ["during(", "during_secret("].iter().flat_map(|call| quoted_after(&code, call)).collect();
-        // Slack's calls are no AWS calls, and a paginator sends without an await of its own.
+        // Slack's calls are no AWS calls, nor are GitHub's, which are executed and not sent; and a paginator sends without
+        // an await of its own.
         let sent = code.matches(".send()").count().saturating_sub(code.matches("bearer_auth").count().min(1));
         assert_eq!(sent, named.len(), "{path}: each AWS call names its IAM action with CallError::during");
         actions.extend(named);

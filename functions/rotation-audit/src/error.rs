@@ -1,6 +1,7 @@
 //! Why an audit, or a task of it, failed; a variant for each thing that an operator does next.
 
 use shared::failure::{CallError, Failure};
+use shared::github::GitHubError;
 use shared::lambda::DeadlineExceeded;
 use shared::language::Language;
 
@@ -62,31 +63,9 @@ pub(crate) enum BoardError {
     /// The token could not be read.
     #[error("the GitHub token could not be read; check the secret of the template's GitHubSecretName")]
     Token(#[source] CallError),
-    /// The secret has no token in it.
-    #[error("the secret of the template's GitHubSecretName must be a GitHub token and nothing else")]
-    NotAToken,
-    /// GitHub did not answer, or not in time.
-    #[error("GitHub did not answer: {0}")]
-    Unreachable(String),
-    /// GitHub asks to wait longer than the invocation lives.
-    #[error(
-        "GitHub asks to wait {seconds} s, which is longer than this run may last; the next one tries again"
-    )]
-    RateLimited {
-        /// What is to be waited.
-        seconds: u64,
-    },
-    /// GitHub refused the call.
-    #[error("GitHub answered {status} ({message}); {}", hint(*status))]
-    Refused {
-        /// HTTP status.
-        status: u16,
-        /// GitHub's message.
-        message: String,
-    },
-    /// GitHub's answer is not what its documentation says.
-    #[error("GitHub's answer was not understood: {0}")]
-    Unreadable(String),
+    /// GitHub did not do what it was asked.
+    #[error(transparent)]
+    GitHub(#[from] GitHubError),
     /// The issue was opened without its label, so that it will not be found again.
     #[error(
         "issue #{number} was opened without the label that it is found by: the token's owner may not set labels; give the issue its label by hand, and the owner the right to push or to triage"
@@ -101,17 +80,4 @@ pub(crate) enum BoardError {
     /// The run's time was over.
     #[error("the task was not reached in time")]
     Late(#[from] DeadlineExceeded),
-}
-
-/// What a status means for the set-up; see docs/rotacao-auditoria.md.
-fn hint(status: u16) -> &'static str {
-    match status {
-        401 => "the token is wrong or has expired: store a new one",
-        403 => "the token needs the permission Issues: read and write on this repository",
-        404 => "check GitHubRepository, and that the token was given this repository",
-        410 => "switch the repository's issues on",
-        301 | 307 | 308 => "the repository has moved: correct GitHubRepository",
-        422 => "see the message",
-        _ => "the next run tries again",
-    }
 }

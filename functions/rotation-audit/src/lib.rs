@@ -24,6 +24,7 @@ use shared::endpoint::Endpoint;
 use shared::env::{Env, EnvError};
 use shared::evidence::{Draft, Step};
 use shared::failure::{Failure, chain};
+use shared::github::Repository;
 use shared::lambda::Invocation;
 use shared::paging::Pager;
 use shared::report::Reporter;
@@ -54,7 +55,7 @@ pub struct App {
     secrets: aws_sdk_secretsmanager::Client,
     pager: Pager,
     /// The board, and the name of the secret with its token; none when tasks are not wanted.
-    board: Option<(Board, String)>,
+    board: Option<(Repository, String)>,
     reporter: Reporter,
     scope: Scope,
 }
@@ -74,7 +75,7 @@ impl App {
             None => None,
             Some(repository) => {
                 let api: Endpoint = env.required("GITHUB_API_URL")?;
-                let board = Board::new(api, repository)
+                let board = Repository::new(api, repository, github::SETUP)
                     .map_err(|reason| EnvError::Invalid { name: "GITHUB_API_URL", reason })?;
                 Some((board, env.required("GITHUB_SECRET_NAME")?))
             }
@@ -272,11 +273,11 @@ async fn keep_tasks(
     invocation: &Invocation,
 ) -> Kept {
     let mut kept = Kept::default();
-    let Some((board, token)) = &app.board else { return kept };
+    let Some((repository, token)) = &app.board else { return kept };
     let work = async {
         let token = aws::token(&app.secrets, token).await.map_err(BoardError::Token)?;
-        let session = board.session(&token, invocation)?;
-        tasks::settle(&session, &app.reporter.evidence, &app.settings, secrets, invocation.now).await
+        let board = Board(repository.session(&token, invocation)?);
+        tasks::settle(&board, &app.reporter.evidence, &app.settings, secrets, invocation.now).await
     };
     let settled = invocation.within(REPORTING, work).await.map_err(BoardError::from).and_then(|done| done);
     let outcomes = settled.unwrap_or_else(|error| {

@@ -9,7 +9,7 @@ use shared::failure::chain;
 use shared::settings::Settings;
 
 use crate::error::BoardError;
-use crate::github::{Issue, Session};
+use crate::github::{Board, Issue};
 use crate::policy::{Finding, Secret};
 use crate::text;
 
@@ -91,16 +91,16 @@ pub(crate) enum Outcome {
 
 /// Closes what is done, opens what is missing; each task ends with what became of it.
 pub(crate) async fn settle(
-    session: &Session<'_>,
+    board: &Board<'_>,
     evidence: &Evidence,
     settings: &Settings,
     secrets: &[(Secret, Vec<Finding>)],
     now: Timestamp,
 ) -> Result<Vec<(String, Result<Outcome, BoardError>)>, BoardError> {
-    let issues = session.issues().await?;
+    let issues = board.issues().await?;
     let mut outcomes = Vec::new();
     for (issue, version) in done(&issues, secrets) {
-        let closed = close(session, settings, issue.number, version, now).await;
+        let closed = close(board, settings, issue.number, version, now).await;
         outcomes.push((format!("#{}", issue.number), closed.map(|()| Outcome::Closed(issue.number))));
     }
     for task in tasks(secrets) {
@@ -108,7 +108,7 @@ pub(crate) async fn settle(
         let is_there =
             issues.iter().any(|issue| issue.body.as_deref().is_some_and(|body| body.contains(&marker)));
         if !is_there {
-            let opened = open(session, evidence, settings, &task, now).await;
+            let opened = open(board, evidence, settings, &task, now).await;
             outcomes.push((text::task_title(settings, task.secret, task.due), opened));
         }
     }
@@ -117,18 +117,18 @@ pub(crate) async fn settle(
 
 /// Says so before it closes: a run that dies between the two says it twice rather than never.
 async fn close(
-    session: &Session<'_>,
+    board: &Board<'_>,
     settings: &Settings,
     number: u64,
     version: &str,
     now: Timestamp,
 ) -> Result<(), BoardError> {
-    session.comment(number, &text::task_done(settings.language, version, now)).await?;
-    session.close(number).await
+    board.comment(number, &text::task_done(settings.language, version, now)).await?;
+    Ok(board.close(number).await?)
 }
 
 async fn open(
-    session: &Session<'_>,
+    board: &Board<'_>,
     evidence: &Evidence,
     settings: &Settings,
     task: &Task<'_>,
@@ -143,7 +143,7 @@ async fn open(
         return Ok(Outcome::Left);
     };
     let body = format!("{}\n\n{marker}\n", text::task_body(settings, task.secret, task.due, now));
-    let issue = session.open(&text::task_title(settings, task.secret, task.due), &body).await?;
+    let issue = board.open(&text::task_title(settings, task.secret, task.due), &body).await?;
     place.issue = Some(issue.number);
     if let Err(error) = evidence.settle(claim, &place).await {
         // The issue's marker says the same.

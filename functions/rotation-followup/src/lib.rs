@@ -30,6 +30,8 @@ use shared::endpoint::Endpoint;
 use shared::env::{Env, EnvError};
 use shared::evidence::{Draft, Evidence, Step as Recorded};
 use shared::failure::{CallError, chain};
+use shared::github::proposal::{self, propose};
+use shared::github::{Repository, Setup};
 use shared::lambda::Invocation;
 use shared::paging::{Page, Pager};
 use shared::policy::EndSessions;
@@ -62,6 +64,16 @@ const NOTING: Duration = Duration::from_secs(15);
 /// Time kept back from the database, for page, message and record.
 const REPORTING: Duration = Duration::from_secs(60);
 
+/// What the repository of the changelog needs.
+const GITHUB: Setup = Setup {
+    repository: "GitHubRepository",
+    secret: "GitHubSecretName",
+    permissions: "the permissions Contents and Pull requests: read and write",
+};
+
+/// The branch that the changelog is proposed from; the function's own.
+const BRANCH: &str = "governance/security-changelog";
+
 /// The functions whose evidence tells why a rotation failed.
 const ROTATORS: [&str; 2] = ["rotate-database", "rotate-random"];
 
@@ -84,11 +96,23 @@ pub struct App {
     pager: Pager,
     reporter: Reporter,
     scope: Scope,
+    /// Where the changelog is proposed; none when it is not wanted.
+    changelog: Option<Changelog>,
+}
+
+/// Where the changelog is proposed.
+struct Changelog {
+    repository: Repository,
+    /// Name of the secret with the token.
+    token: String,
+    /// Path of the file.
+    path: String,
 }
 
 impl App {
     /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`], [`Pager`] and [`Scope`],
-    /// `ECS_CLUSTER_NAME`, and `APP_URL` and `SMOKE_SECRET_NAME`, which may be empty.
+    /// `ECS_CLUSTER_NAME`, and `APP_URL`, `SMOKE_SECRET_NAME` and `CHANGELOG_PATH`, which may be empty. With a path,
+    /// `GITHUB_REPOSITORY`, `GITHUB_SECRET_NAME` and `GITHUB_API_URL` are needed.
     ///
     /// # Errors
     ///
@@ -111,6 +135,15 @@ impl App {
             pager: Pager::new(env, aws)?,
             reporter,
             scope: Scope::from_env(env)?,
+            changelog: match env.optional("CHANGELOG_PATH")? {
+                None => None,
+                Some(path) => {
+                    let api: Endpoint = env.required("GITHUB_API_URL")?;
+                    let repository = Repository::new(api, env.required("GITHUB_REPOSITORY")?, GITHUB)
+                        .map_err(|reason| EnvError::Invalid { name: "GITHUB_API_URL", reason })?;
+                    Some(Changelog { repository, token: env.required("GITHUB_SECRET_NAME")?, path })
+                }
+            },
         })
     }
 
@@ -814,18 +847,61 @@ async fn report_broken(app: &App, execution: &str, broken: &Failed, invocation: 
     is_paged
 }
 
-/// Writes ledger and changelog as people read them. What fails is written by the next follow-up.
+/// Writes ledger and changelog as people read them, and proposes the changelog. What fails is done by the next follow-up.
 async fn show(app: &App, invocation: &Invocation) {
     let language = app.settings.language;
+    let lost = |reason: &str, what: &str| {
+        app.reporter.lost("LedgerFailures", "LedgerFailed", reason, what, invocation.now);
+    };
     for page in &ledger::PAGES {
-        let shown = app
-            .evidence()
-            .show(book::NAME, page.key, page.content_type, |book| (page.make)(book, language))
-            .await;
-        if let Err(error) = shown {
-            app.reporter.lost("LedgerFailures", "LedgerFailed", &chain(&error), page.key, invocation.now);
+        let shown =
+            app.evidence().show(book::NAME, page.key, page.content_type, |book| (page.make)(book, language));
+        let shown = invocation.within(NOTING, shown).await;
+        let shown = shown.map_err(|late| chain(&late)).and_then(|shown| shown.map_err(|error| chain(&error)));
+        if let Err(reason) = shown {
+            lost(&reason, page.key);
         }
     }
+    if let Some(changelog) = &app.changelog {
+        let proposed = invocation.within(NOTING, offer(app, changelog, invocation)).await;
+        if let Err(reason) = proposed.map_err(|late| chain(&late)).and_then(|proposed| proposed) {
+            lost(&reason, &changelog.path);
+        }
+    }
+}
+
+/// Makes sure that a pull request brings the changelog to the team's repository.
+async fn offer(app: &App, changelog: &Changelog, invocation: &Invocation) -> Result<(), String> {
+    let token = aws::value(&app.secrets, &changelog.token, None).await.map_err(|error| chain(&error))?;
+    let book = app.evidence().kept::<Book>(book::NAME).await.map_err(|error| chain(&error))?;
+    let language = app.settings.language;
+    let content = ledger::changelog(&book.unwrap_or_default().rows, language);
+    let title = format!(
+        "{} ({})",
+        language.pick("Changelog de segurança", "Security changelog"),
+        app.settings.environment
+    );
+    let body = language.pick(
+        "Rotações de segredos, escritas por `rotation-followup`. A fonte é `ledger/security-changelog.md` no bucket de evidências.",
+        "Rotations of secrets, written by `rotation-followup`. The source is `ledger/security-changelog.md` in the evidence bucket.",
+    );
+    let change = proposal::Change {
+        base: None,
+        branch: BRANCH,
+        path: &changelog.path,
+        content: &content,
+        message: &title,
+        title: &title,
+        body,
+    };
+    let session = changelog.repository.session(&token, invocation).map_err(|error| chain(&error))?;
+    let proposed = propose(&session, &change).await.map_err(|error| chain(&error))?;
+    tracing::info!(
+        message = "changelog proposed",
+        pull_request = proposed.number,
+        changed = proposed.changed
+    );
+    Ok(())
 }
 
 /// The part of a rotation's record that tells of its failure.

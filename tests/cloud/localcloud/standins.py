@@ -11,18 +11,23 @@ real service. Every channel exists whose name begins with `#` or looks like a ch
 - `DELETE slack/messages` forgets them, but not for `all=1`.
 - `POST slack/channels` `{"archived": ["#name", ...]}`: the archived channels from now on.
 
-GitHub: the issues of one repository, `moveongs/governance` until told otherwise: list (by label and state, in pages
-with a Link header), open, read, change, comments; with the real service's statuses, bodies and limits. A fault's
-`throttle` is the secondary rate limit. Routes below /_local:
+GitHub: one repository, `moveongs/governance` until told otherwise, with the real service's statuses, bodies and limits.
+Issues: list (by label and state, in pages with a Link header), open, read, change, comments. Files: the repository,
+branches (read, make, move), a file's contents (read, commit), pull requests (list, open). A fault's `throttle` is the
+secondary rate limit. Routes below /_local:
 
 - `GET github/issues` -> `{"issues": [{number, title, body, state, state_reason, labels, comments}]}`, by number; a
   comment is its text.
 - `POST github/issues` puts one there as a person would: `title`, and may have `body`, `labels`, `state`.
 - `DELETE github/issues` forgets them all; numbers go on.
+- `GET github/repository` -> `{"default_branch", "branches": {name: {path: text}}, "pulls": [{number, title, body,
+  state, merged, head, base}]}`, by number; head and base are branches.
+- `POST github/pulls/merge` `{"number"}` merges an open pull request as a person would; its files win.
+- `DELETE github/repository` forgets branches, files and pull requests; `main` has a README.md again. Numbers go on.
 - `POST github/config` changes what it names: `repository` (owner/name), `issues` (false: switched off, 410),
-  `may_write` (false: the token lacks the permission, 403), `may_label` (false: labels of new issues are silently
-  dropped), `remaining` (calls until the primary rate limit; -1: no end) and `reset_seconds` (from the refusal until it
-  is over).
+  `may_write` (false: the token lacks the permission for issues, 403), `may_write_contents` (false: that for branches,
+  files and pull requests), `may_label` (false: labels of new issues are silently dropped), `remaining` (calls until
+  the primary rate limit; -1: no end) and `reset_seconds` (from the refusal until it is over).
 
 MoveONgs: GET and HEAD /health, POST /auth/login and /auth/refresh, GET /auth/me, /beneficiaries and
 /attachments/{id}[?download=1], with the application's statuses, bodies and defects. It is one process, or the tasks of
@@ -373,10 +378,11 @@ class GitHubError(Exception):
 
 
 class GitHub:
-    """The issues of one repository, as GitHub's REST API of the version 2022-11-28 has them."""
+    """One repository, its issues and its files, as GitHub's REST API of the version 2022-11-28 has them."""
 
     BODY = 65_536
     TITLE = 256
+    DEFAULT = "main"
 
     def __init__(self) -> None:
         self.token = f"github_pat_{secrets.token_hex(11)}_{secrets.token_hex(29)}"
@@ -385,12 +391,22 @@ class GitHub:
             "repository": "moveongs/governance",
             "issues": True,
             "may_write": True,
+            "may_write_contents": True,
             "may_label": True,
             "remaining": -1,
             "reset_seconds": 3600,
         }
         self.issues: dict[int, dict[str, Any]] = {}
+        # The number of the newest issue or pull request: they are counted together.
         self._last = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        # Each commit's files, and its parents.
+        self.commits: dict[str, tuple[dict[str, str], list[str]]] = {}
+        self.branches: dict[str, str] = {}
+        self.pulls: dict[int, dict[str, Any]] = {}
+        self._commit(self.DEFAULT, {"README.md": "# governance\n"}, [])
 
     def handle(self, request: Request) -> Answer:
         try:
@@ -410,9 +426,13 @@ class GitHub:
             left = {"x-ratelimit-limit": "5000", "x-ratelimit-remaining": "0", "x-ratelimit-reset": str(reset)}
             raise GitHubError(403, "API rate limit exceeded for user ID 1.", headers=left)
         self.settings["remaining"] -= self.settings["remaining"] > 0
-        found = re.fullmatch(r"/repos/([^/]+/[^/]+)/issues(?:/(\d+)(/comments)?)?", request.path)
+        found = re.fullmatch(r"/repos/([^/]+/[^/]+)(/.*)?", request.path)
         if not found or found[1].lower() != self.settings["repository"].lower():
             raise GitHubError(404, "Not Found")
+        rest = found[2] or ""
+        found = re.fullmatch(r"(/issues)(?:/(\d+)(/comments)?)?", rest)
+        if not found:
+            return self._route_files(request, rest)
         if not self.settings["issues"]:
             raise GitHubError(410, "Issues has been disabled in this repository.")
         if request.method != "GET" and not self.settings["may_write"]:
@@ -428,6 +448,22 @@ class GitHub:
         else:
             routes = {"GET": lambda _, issue: answer_json(200, self._shown(issue)), "PATCH": self._change}
         return self._served(routes, request, issue)
+
+    def _route_files(self, request: Request, path: str) -> Answer:
+        routes = {
+            "": {"GET": self._describe},
+            "/git/ref/heads/(.+)": {"GET": self._ref},
+            "/git/refs": {"POST": self._add_ref},
+            "/git/refs/heads/(.+)": {"PATCH": self._move_ref},
+            "/contents/(.+)": {"GET": self._file, "PUT": self._put_file},
+            "/pulls": {"GET": self._list_pulls, "POST": self._open_pull},
+        }
+        for pattern, methods in routes.items():
+            if found := re.fullmatch(pattern, path):
+                if request.method != "GET" and not self.settings["may_write_contents"]:
+                    raise GitHubError(403, "Resource not accessible by personal access token")
+                return self._served(methods, request, *found.groups())
+        raise GitHubError(404, "Not Found")
 
     @staticmethod
     def _served(routes: dict[str, Callable], request: Request, *rest) -> Answer:
@@ -529,6 +565,170 @@ class GitHub:
             "comments": len(issue["comments"]),
         }
 
+    def _commit(self, branch: str, files: dict[str, str], parents: list[str]) -> str:
+        sha = secrets.token_hex(20)
+        self.commits[sha] = files, parents
+        self.branches[branch] = sha
+        return sha
+
+    def _files(self, branch: str) -> dict[str, str]:
+        return self.commits[self.branches[branch]][0]
+
+    def _history(self, sha: str) -> set[str]:
+        """The commit and all before it."""
+        found, left = set(), [sha]
+        while left:
+            found.add(sha := left.pop())
+            left += self.commits[sha][1]
+        return found
+
+    def _has_commits(self, pull: dict[str, Any]) -> bool:
+        """Whether the head has commits that the base has not."""
+        return self.branches[pull["head"]] not in self._history(self.branches[pull["base"]])
+
+    def _describe(self, _: Request) -> Answer:
+        name = self.settings["repository"]
+        return answer_json(200, {"full_name": name, "default_branch": self.DEFAULT, "private": True})
+
+    def _shown_ref(self, status: int, branch: str) -> Answer:
+        pointed = {"type": "commit", "sha": self.branches[branch]}
+        return answer_json(status, {"ref": f"refs/heads/{branch}", "object": pointed})
+
+    def _ref(self, _: Request, branch: str) -> Answer:
+        if branch not in self.branches:
+            raise GitHubError(404, "Not Found")
+        return self._shown_ref(200, branch)
+
+    def _texts(self, request: Request, *names: str) -> list[str]:
+        given = self._json(request)
+        for name in names:
+            if not isinstance(given.get(name), str):
+                raise GitHubError(422, f'Invalid request.\n\n"{name}" wasn\'t supplied.')
+        return [given[name] for name in names]
+
+    def _add_ref(self, request: Request) -> Answer:
+        ref, sha = self._texts(request, "ref", "sha")
+        branch = ref.removeprefix("refs/heads/")
+        if branch == ref:
+            raise GitHubError(422, "Reference name must start with 'refs/heads/'")
+        if branch in self.branches:
+            raise GitHubError(422, "Reference already exists")
+        if sha not in self.commits:
+            raise GitHubError(422, "Object does not exist")
+        self.branches[branch] = sha
+        return self._shown_ref(201, branch)
+
+    def _move_ref(self, request: Request, branch: str) -> Answer:
+        (sha,) = self._texts(request, "sha")
+        if branch not in self.branches:
+            raise GitHubError(422, "Reference does not exist")
+        if sha not in self.commits:
+            raise GitHubError(422, "Object does not exist")
+        if self.branches[branch] not in self._history(sha) and self._json(request).get("force") is not True:
+            raise GitHubError(422, "Update is not a fast forward")
+        self.branches[branch] = sha
+        for pull in self.pulls.values():
+            # A pull request that is left without a commit is closed.
+            if pull["state"] == "open" and pull["head"] == branch and not self._has_commits(pull):
+                pull["state"] = "closed"
+        return self._shown_ref(200, branch)
+
+    def _file(self, request: Request, path: str) -> Answer:
+        ref = request.query.get("ref", self.DEFAULT)
+        commit = self.commits.get(self.branches.get(ref, ref))
+        if commit is None:
+            raise GitHubError(404, f"No commit found for the ref {ref}")
+        if path not in commit[0]:
+            raise GitHubError(404, "Not Found")
+        content = base64.b64encode(commit[0][path].encode()).decode()
+        lines = "".join(f"{content[at : at + 60]}\n" for at in range(0, len(content), 60))
+        return answer_json(200, {**_blob(path, commit[0][path]), "encoding": "base64", "content": lines})
+
+    def _put_file(self, request: Request, path: str) -> Answer:
+        message, content = self._texts(request, "message", "content")
+        given = self._json(request)
+        branch = given.get("branch", self.DEFAULT)
+        if branch not in self.branches:
+            raise GitHubError(404, f"Branch {branch} not found")
+        try:
+            text = base64.b64decode(content, validate=True).decode()
+        except ValueError:
+            raise GitHubError(422, "content is not valid Base64") from None
+        files = self._files(branch)
+        # The sha that is given for a file that is not there is ignored, as by the real one.
+        if path in files and "sha" not in given:
+            raise GitHubError(422, 'Invalid request.\n\n"sha" wasn\'t supplied.')
+        if path in files and given["sha"] != _blob(path, files[path])["sha"]:
+            raise GitHubError(409, f"{path} does not match {given['sha']}")
+        sha = self._commit(branch, {**files, path: text}, [self.branches[branch]])
+        made = {"content": _blob(path, text), "commit": {"sha": sha, "message": message}}
+        return answer_json(200 if path in files else 201, made)
+
+    def _list_pulls(self, request: Request) -> Answer:
+        query = request.query
+        state, head = query.get("state", "open"), query.get("head", "")
+        owner = self.settings["repository"].partition("/")[0]
+        found = [
+            self._shown_pull(pull)
+            for pull in reversed(self.pulls.values())
+            if state in ("all", pull["state"])
+            and query.get("base", pull["base"]) == pull["base"]
+            # A head without its owner is ignored, as by the real one.
+            and (":" not in head or head == f"{owner}:{pull['head']}")
+        ]
+        return answer_json(200, found[: int(query.get("per_page", 30))])
+
+    def _open_pull(self, request: Request) -> Answer:
+        def wrong(**error: str) -> GitHubError:
+            return GitHubError(422, "Validation Failed", [{"resource": "PullRequest", **error}])
+
+        given = self._json(request)
+        self._check(given, needs_title=True)
+        owner = self.settings["repository"].partition("/")[0]
+        given["head"] = str(given.get("head", "")).removeprefix(f"{owner}:")
+        for field in ("base", "head"):
+            if given.get(field) not in self.branches:
+                raise wrong(field=field, code="invalid")
+        pull = {"number": self._last + 1, **{key: given.get(key) for key in ("title", "body", "head", "base")}}
+        for other in self.pulls.values():
+            if (other["state"], other["head"], other["base"]) == ("open", pull["head"], pull["base"]):
+                raise wrong(code="custom", message=f"A pull request already exists for {owner}:{pull['head']}.")
+        if not self._has_commits(pull):
+            raise wrong(code="custom", message=f"No commits between {pull['base']} and {pull['head']}")
+        self._last += 1
+        self.pulls[self._last] = {**pull, "state": "open", "merged": False}
+        return answer_json(201, self._shown_pull(self.pulls[self._last]))
+
+    def _shown_pull(self, pull: dict[str, Any]) -> dict[str, Any]:
+        name = self.settings["repository"]
+
+        def side(branch: str) -> dict[str, Any]:
+            label = f"{name.partition('/')[0]}:{branch}"
+            return {"ref": branch, "label": label, "repo": {"full_name": name}}
+
+        url = f"https://github.com/{name}/pull/{pull['number']}"
+        return {**pull, "html_url": url, "head": side(pull["head"]), "base": side(pull["base"])}
+
+    async def repository(self, _: dict[str, Any]) -> dict[str, Any]:
+        branches = {branch: self._files(branch) for branch in self.branches}
+        return {"default_branch": self.DEFAULT, "branches": branches, "pulls": list(self.pulls.values())}
+
+    async def merge(self, fields: dict[str, Any]) -> dict[str, Any]:
+        _only(fields, {"number"})
+        pull = self.pulls.get(fields.get("number"))
+        if pull is None or pull["state"] != "open":
+            raise AdminError("number: no open pull request")
+        head, base = pull["head"], pull["base"]
+        parents = [self.branches[base], self.branches[head]]
+        self._commit(base, {**self._files(base), **self._files(head)}, parents)
+        pull.update(state="closed", merged=True)
+        return {"merged": pull["number"]}
+
+    async def forget_repository(self, _: dict[str, Any]) -> dict[str, Any]:
+        removed = len(self.pulls)
+        self._clear()
+        return {"removed": removed}
+
     async def told(self, _: dict[str, Any]) -> dict[str, Any]:
         return {"issues": list(self.issues.values())}
 
@@ -552,6 +752,13 @@ class GitHub:
                 raise AdminError(f"{name}: must be a {kind.__name__}")
         self.settings.update(fields)
         return {"set": sorted(fields)}
+
+
+def _blob(path: str, text: str) -> dict[str, Any]:
+    """A file as the contents API names it; its sha is git's."""
+    content = text.encode()
+    sha = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    return {"type": "file", "path": path, "name": path.rpartition("/")[2], "size": len(content), "sha": sha}
 
 
 class HttpError(Exception):
@@ -961,6 +1168,9 @@ def _slack_refuse(_call: Call, rule: Rule, _headers: dict[str, str]) -> Answer:
 
 
 def _github_action(method: str, path: str) -> str:
+    found = re.fullmatch(r"/repos/[^/]+/[^/]+(/git/refs?|/contents|/pulls)?(/.*)?", path)
+    if found and (found[1] or not found[2]):
+        return f"{method} {found[1] or '/'}"
     found = re.fullmatch(r"/repos/[^/]+/[^/]+/issues(/\d+)?(/comments)?", path)
     if not found:
         return f"{method} unknown"
@@ -996,6 +1206,9 @@ def install(cloud: Cloud) -> None:
     cloud.route("GET", "github/issues")(github.told)
     cloud.route("POST", "github/issues")(github.put)
     cloud.route("DELETE", "github/issues")(github.forget)
+    cloud.route("GET", "github/repository")(github.repository)
+    cloud.route("DELETE", "github/repository")(github.forget_repository)
+    cloud.route("POST", "github/pulls/merge")(github.merge)
     cloud.route("POST", "github/config")(github.configure)
     cloud.route("POST", "moveongs/config")(moveongs.configure)
     cloud.route("GET", "moveongs/requests")(moveongs.asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import time
@@ -22,8 +23,9 @@ def fresh(cloud):
         cloud.admin("DELETE", "slack/messages")
         cloud.admin("POST", "slack/channels", {"archived": []})
         cloud.admin("DELETE", "github/issues")
+        cloud.admin("DELETE", "github/repository")
         usual = {"repository": "moveongs/governance", "issues": True, "may_write": True, "may_label": True}
-        cloud.admin("POST", "github/config", {**usual, "remaining": -1})
+        cloud.admin("POST", "github/config", {**usual, "may_write_contents": True, "remaining": -1})
         cloud.admin("DELETE", "moveongs/requests")
         usual = {"masking": False, "down": False, "mfa": False, "attachment_missing": False}
         secret, user = cloud.facts["moveongs_jwt_secret"], cloud.facts["moveongs_user"]
@@ -381,6 +383,7 @@ def test_faults_hold_for_moveongs(cloud):
         ("github/config", "issue", {"issue": False}),
         ("github/config", "remaining", {"remaining": True}),
         ("github/issues", "title", {"title": ""}),
+        ("github/pulls/merge", "number", {"number": 999_999}),
         ("slack/channels", "closed", {"closed": []}),
     ],
 )
@@ -484,3 +487,120 @@ def test_github_limits_the_rate(cloud):
     assert github(cloud, "POST", "", {"title": "x"})[0] == 201
     called = [call["action"] for call in cloud.admin("GET", "calls")["calls"] if call["service"] == "github"]
     assert called[-3:] == ["POST /issues"] * 3
+
+
+LOG, BRANCH = "docs/a b.md", "governance/log"
+
+
+def files(cloud, method, path="", body=None):
+    """Status and the parsed body of a call about the repository's files."""
+    url = f"{cloud.facts['github_url']}/repos/moveongs/governance{urllib.parse.quote(path, safe='/?&=')}"
+    status, _, answer = github(cloud, method, url, body)
+    return status, answer
+
+
+def refusal(answered):
+    """Status, message and reasons."""
+    status, body = answered
+    reasons = [error.get("message", error.get("field")) for error in body.get("errors", [])]
+    return status, body["message"], *reasons
+
+
+def committed(cloud, text, branch=BRANCH, **more):
+    fields = {"message": "m", "content": base64.b64encode(text.encode()).decode(), "branch": branch}
+    return files(cloud, "PUT", f"/contents/{LOG}", {**fields, **more})
+
+
+def branched(cloud, branch=BRANCH):
+    sha = files(cloud, "GET", "/git/ref/heads/main")[1]["object"]["sha"]
+    return files(cloud, "POST", "/git/refs", {"ref": f"refs/heads/{branch}", "sha": sha})
+
+
+def proposed(cloud, **more):
+    return files(cloud, "POST", "/pulls", {"title": "t", "body": "b", "head": BRANCH, "base": "main", **more})
+
+
+def test_github_keeps_files_on_branches(cloud):
+    assert files(cloud, "GET")[1]["default_branch"] == "main"
+    assert refusal(files(cloud, "GET", f"/git/ref/heads/{BRANCH}")) == (404, "Not Found")
+    assert refusal(committed(cloud, "x")) == (404, f"Branch {BRANCH} not found")
+    assert branched(cloud)[0] == 201
+    assert refusal(branched(cloud)) == (422, "Reference already exists")
+    unknown = {"ref": "refs/heads/other", "sha": "0" * 40}
+    assert refusal(files(cloud, "POST", "/git/refs", unknown)) == (422, "Object does not exist")
+    assert files(cloud, "POST", "/git/refs", {**unknown, "ref": "other"})[0] == 422
+    assert refusal(files(cloud, "GET", f"/contents/{LOG}?ref={BRANCH}")) == (404, "Not Found")
+    assert files(cloud, "GET", f"/contents/{LOG}?ref=none")[0] == 404
+    text = "ação\n" * 20
+    assert committed(cloud, text)[0] == 201
+    status, shown = files(cloud, "GET", f"/contents/{LOG}?ref={BRANCH}")
+    assert (status, shown["type"], shown["encoding"]) == (200, "file", "base64")
+    lines = shown["content"].splitlines()
+    assert len(lines) > 2 and {len(line) for line in lines[:-1]} == {60}
+    assert base64.b64decode(shown["content"]).decode() == text
+    # As `git hash-object` says.
+    assert shown["sha"] == hashlib.sha1(f"blob {len(text.encode())}\0{text}".encode()).hexdigest()
+    assert refusal(committed(cloud, "new")) == (422, 'Invalid request.\n\n"sha" wasn\'t supplied.')
+    assert refusal(committed(cloud, "new", sha="0" * 40)) == (409, f"{LOG} does not match {'0' * 40}")
+    assert refusal(committed(cloud, "new", sha=shown["sha"], content="!")) == (422, "content is not valid Base64")
+    assert committed(cloud, "new", sha=shown["sha"])[0] == 200
+    main = {"README.md": "# governance\n"}
+    told = cloud.admin("GET", "github/repository")
+    assert told == {"default_branch": "main", "branches": {"main": main, BRANCH: {**main, LOG: "new"}}, "pulls": []}
+    start = files(cloud, "GET", "/git/ref/heads/main")[1]["object"]["sha"]
+    path = f"/git/refs/heads/{BRANCH}"
+    assert refusal(files(cloud, "PATCH", path, {"sha": start})) == (422, "Update is not a fast forward")
+    assert files(cloud, "PATCH", path, {"sha": start, "force": True})[0] == 200
+    assert cloud.admin("GET", "github/repository")["branches"][BRANCH] == main
+    assert refusal(files(cloud, "PATCH", "/git/refs/heads/none", {"sha": start})) == (422, "Reference does not exist")
+    committed(cloud, "by hand", "main")
+    ahead = files(cloud, "GET", "/git/ref/heads/main")[1]["object"]["sha"]
+    assert files(cloud, "PATCH", path, {"sha": ahead})[0] == 200
+
+
+def test_github_has_one_pull_request_of_a_branch_and_merges_it(cloud):
+    branched(cloud)
+    assert refusal(proposed(cloud)) == (422, "Validation Failed", f"No commits between main and {BRANCH}")
+    assert refusal(proposed(cloud, head="none")) == (422, "Validation Failed", "head")
+    assert refusal(proposed(cloud, base="none")) == (422, "Validation Failed", "base")
+    committed(cloud, "new")
+    status, pull = proposed(cloud)
+    assert (status, pull["state"], pull["head"]["ref"]) == (201, "open", BRANCH)
+    reason = f"A pull request already exists for moveongs:{BRANCH}."
+    assert refusal(proposed(cloud)) == (422, "Validation Failed", reason)
+
+    def listed(query=""):
+        return [found["number"] for found in files(cloud, "GET", f"/pulls?base=main&state=open{query}")[1]]
+
+    assert listed(f"&head=moveongs:{BRANCH}") == listed("&head=unowned") == [pull["number"]]
+    assert listed("&head=moveongs:other") == listed(f"&head=other:{BRANCH}") == []
+    assert cloud.admin("POST", "github/pulls/merge", {"number": pull["number"]}) == {"merged": pull["number"]}
+    told = cloud.admin("GET", "github/repository")
+    usual = {"number": pull["number"], "title": "t", "body": "b", "head": BRANCH, "base": "main"}
+    assert told["pulls"] == [{**usual, "state": "closed", "merged": True}]
+    assert told["branches"]["main"][LOG] == "new"
+    assert refusal(proposed(cloud))[2] == f"No commits between main and {BRANCH}"
+    assert listed() == []
+    # A branch that is set back to the base has nothing to propose any more, and its pull request is closed.
+    committed(cloud, "newer", sha=files(cloud, "GET", f"/contents/{LOG}")[1]["sha"])
+    assert proposed(cloud)[1]["number"] > pull["number"]
+    start = files(cloud, "GET", "/git/ref/heads/main")[1]["object"]["sha"]
+    files(cloud, "PATCH", f"/git/refs/heads/{BRANCH}", {"sha": start, "force": True})
+    assert listed() == []
+
+
+def test_github_refuses_files_without_the_permission_and_names_the_calls(cloud):
+    cloud.admin("POST", "github/config", {"may_write_contents": False})
+    refused = (403, "Resource not accessible by personal access token")
+    for answered in (branched(cloud), committed(cloud, "x", "main"), proposed(cloud)):
+        assert refusal(answered) == refused
+    assert files(cloud, "PATCH", f"/git/refs/heads/{BRANCH}", {})[0] == 403
+    assert files(cloud, "GET", "/contents/README.md")[0] == files(cloud, "GET")[0] == 200
+    assert github(cloud, "POST", "", {"title": "x"})[0] == 201
+    cloud.admin("POST", "github/config", {"may_write_contents": True, "may_write": False})
+    assert branched(cloud)[0] == 201
+    assert files(cloud, "GET", "/branches")[0] == 404
+    called = [call["action"] for call in cloud.admin("GET", "calls")["calls"] if call["service"] == "github"]
+    branching = ["GET /git/ref", "POST /git/refs"]
+    refused = [*branching, "PUT /contents", "POST /pulls", "PATCH /git/refs"]
+    assert called[-11:] == [*refused, "GET /contents", "GET /", "POST /issues", *branching, "GET unknown"]

@@ -285,6 +285,7 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
         format!("GitHubRepository={GITHUB_REPOSITORY}"),
         format!("GitHubSecretName={GITHUB_SECRET}"),
         format!("GitHubApiUrl={}", aws.cloud.fact("github_url")?),
+        "ChangelogPath=docs/security/changelog.md".to_owned(),
         format!("OtherRandomSecretArns={secrets}/test/*"),
         format!("EcsClusterName={CLUSTER}"),
         format!("AppUrl={}", aws.cloud.fact("moveongs_url")?),

@@ -1,0 +1,288 @@
+//! One repository on GitHub, through its REST API.
+//!
+//! Source: [rate limits](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api),
+//! [troubleshooting](https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api).
+
+pub mod proposal;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
+use reqwest::{Client, Method, Response};
+use secrecy::{ExposeSecret, SecretString};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::endpoint::Endpoint;
+use crate::failure::chain;
+use crate::lambda::Invocation;
+
+/// Time that a wait for the rate limit leaves to the rest of the run.
+const RESERVE: Duration = Duration::from_secs(30);
+
+/// How often a call is made again because GitHub asked to wait.
+const WAITS: u32 = 3;
+
+/// What an operator has set up for a procedure; its refusals name it.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// The template's parameter with the repository, e.g. `GitHubRepository`.
+    pub repository: &'static str,
+    /// The template's parameter with the name of the token's secret, e.g. `GitHubSecretName`.
+    pub secret: &'static str,
+    /// What the token must be allowed, e.g. `the permission Issues: read and write`.
+    pub permissions: &'static str,
+}
+
+impl Setup {
+    /// What a status means for whoever set this up.
+    fn hint(&self, status: u16) -> String {
+        let Self { repository, permissions, .. } = self;
+        match status {
+            401 => "the token is wrong or has expired: store a new one".to_owned(),
+            403 => format!("the token needs {permissions} on this repository"),
+            404 => format!("check {repository}, and that the token was given this repository"),
+            410 => "switch the repository's issues on".to_owned(),
+            301 | 307 | 308 => format!("the repository has moved: correct {repository}"),
+            422 => "see the message".to_owned(),
+            _ => "the next run tries again".to_owned(),
+        }
+    }
+}
+
+/// Why GitHub did not do what it was asked. None of the texts holds the token.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum GitHubError {
+    /// The secret has no token in it.
+    #[error("the secret of the template's {secret} must be a GitHub token and nothing else")]
+    NotAToken {
+        /// The template's parameter.
+        secret: &'static str,
+    },
+    /// GitHub did not answer, or not in time.
+    #[error("GitHub did not answer: {0}")]
+    Unreachable(String),
+    /// GitHub asks to wait longer than the invocation lives.
+    #[error(
+        "GitHub asks to wait {seconds} s, which is longer than this run may last; the next one tries again"
+    )]
+    RateLimited {
+        /// What is to be waited.
+        seconds: u64,
+    },
+    /// GitHub refused the call.
+    #[error("GitHub answered {status} ({message}); {hint}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// GitHub's message, and its reasons where it gives some.
+        message: String,
+        /// What an operator does next.
+        hint: String,
+    },
+    /// GitHub's answer is not what its documentation says.
+    #[error("GitHub's answer was not understood: {0}")]
+    Unreadable(String),
+    /// A branch or a file is named that nothing can be proposed with.
+    #[error("nothing can be proposed: {0}")]
+    Name(String),
+}
+
+/// A repository.
+pub struct Repository {
+    http: Client,
+    api: Endpoint,
+    name: String,
+    setup: Setup,
+}
+
+/// The repository with a token, for one run.
+pub struct Session<'a> {
+    repository: &'a Repository,
+    headers: HeaderMap,
+    invocation: &'a Invocation,
+}
+
+impl Repository {
+    /// The repository `name`, given as `owner/name`.
+    ///
+    /// # Errors
+    ///
+    /// The reason why there is no HTTP client.
+    pub fn new(api: Endpoint, name: String, setup: Setup) -> Result<Self, String> {
+        // A redirected POST would become a GET; and the token goes nowhere else.
+        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build();
+        Ok(Self { http: http.map_err(|error| chain(&error))?, api, name, setup })
+    }
+
+    /// Opens a session with the value of the token's secret; no call is made.
+    ///
+    /// # Errors
+    ///
+    /// [`GitHubError::NotAToken`].
+    pub fn session<'a>(
+        &'a self,
+        token: &SecretString,
+        invocation: &'a Invocation,
+    ) -> Result<Session<'a>, GitHubError> {
+        let not_a_token = || GitHubError::NotAToken { secret: self.setup.secret };
+        let token = token.expose_secret().trim();
+        if token.is_empty() || !token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            return Err(not_a_token());
+        }
+        let mut bearer = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| not_a_token())?;
+        bearer.set_sensitive(true);
+        let headers = HeaderMap::from_iter([
+            (AUTHORIZATION, bearer),
+            (ACCEPT, HeaderValue::from_static("application/vnd.github+json")),
+            (HeaderName::from_static("x-github-api-version"), HeaderValue::from_static("2022-11-28")),
+            (USER_AGENT, HeaderValue::from_static("moveongs-governance")),
+        ]);
+        Ok(Session { repository: self, headers, invocation })
+    }
+}
+
+impl Session<'_> {
+    /// Base address of the API, the only one that [`Session::ask`] may be given addresses of.
+    pub fn api(&self) -> &Endpoint {
+        &self.repository.api
+    }
+
+    /// Address of what `path` names in the repository: empty, or from its slash on.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}/repos/{}{path}", self.repository.api, self.repository.name)
+    }
+
+    /// One call, of 10 s at most. It is made again only when GitHub has refused it for its rate, for then it had no
+    /// effect; a call that was not answered may have had one.
+    ///
+    /// # Errors
+    ///
+    /// [`GitHubError`]; every status but a success is one.
+    pub async fn ask(
+        &self,
+        method: Method,
+        url: &str,
+        body: Option<&Value>,
+    ) -> Result<Response, GitHubError> {
+        let http = &self.repository.http;
+        for _ in 0..WAITS {
+            let mut request = http.request(method.clone(), url);
+            request = request.timeout(Duration::from_secs(10)).headers(self.headers.clone());
+            if let Some(body) = body {
+                request = request.json(body);
+            }
+            let request = request.build().map_err(unreachable)?;
+            let answer = http.execute(request).await.map_err(unreachable)?;
+            let status = answer.status().as_u16();
+            if answer.status().is_success() {
+                return Ok(answer);
+            }
+            let Some(wait) = pause(status, answer.headers(), crate::time::now()) else {
+                let message = told(&answer.json().await.unwrap_or_default());
+                return Err(GitHubError::Refused {
+                    status,
+                    message,
+                    hint: self.repository.setup.hint(status),
+                });
+            };
+            if wait + RESERVE > self.invocation.left() {
+                return Err(GitHubError::RateLimited { seconds: wait.as_secs() });
+            }
+            tracing::warn!(message = format!("GitHub asks to wait {} s", wait.as_secs()));
+            tokio::time::sleep(wait).await;
+        }
+        Err(GitHubError::RateLimited { seconds: 60 })
+    }
+}
+
+/// The answer's JSON.
+///
+/// # Errors
+///
+/// [`GitHubError::Unreachable`] when it broke off, [`GitHubError::Unreadable`] when it is something else.
+pub async fn read<T: DeserializeOwned>(answer: Response) -> Result<T, GitHubError> {
+    let bytes = answer.bytes().await.map_err(unreachable)?;
+    serde_json::from_slice(&bytes).map_err(|error| GitHubError::Unreadable(error.to_string()))
+}
+
+fn unreachable(error: reqwest::Error) -> GitHubError {
+    GitHubError::Unreachable(chain(&error.without_url()))
+}
+
+/// What GitHub says of a refusal: of a 422 that it is one, and the reasons apart.
+fn told(answer: &Value) -> String {
+    let message = answer.get("message").and_then(Value::as_str).unwrap_or("no message");
+    let reasons = answer.get("errors").and_then(Value::as_array).into_iter().flatten();
+    let reasons = reasons.filter_map(|error| error.get("message")?.as_str());
+    std::iter::once(message).chain(reasons).collect::<Vec<_>>().join(": ").chars().take(200).collect()
+}
+
+/// How long a refused call has to wait; none when waiting does not help.
+fn pause(status: u16, headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    if status != 403 && status != 429 {
+        return None;
+    }
+    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
+    let seconds = match (number(RETRY_AFTER.as_str()), number("x-ratelimit-remaining")) {
+        (Some(seconds), _) => seconds,
+        // The reset is in whole seconds, and clocks differ.
+        (None, Some(0)) => number("x-ratelimit-reset")? - now.as_second() + 1,
+        (None, _) if status == 429 => 60,
+        (None, _) => return None,
+    };
+    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or_default().max(1)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let field = |(name, value): &(&'static str, &str)| {
+            (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        };
+        fields.iter().map(field).collect()
+    }
+
+    #[test]
+    fn how_long_to_wait() {
+        let now = Timestamp::from_second(1_000).unwrap();
+        let pause = |status, fields: &[(&'static str, &str)]| {
+            pause(status, &headers(fields), now).map(|wait| wait.as_secs())
+        };
+        assert_eq!(pause(403, &[("retry-after", "7")]), Some(7));
+        assert_eq!(pause(429, &[("retry-after", "0")]), Some(1));
+        let spent = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1010")];
+        assert_eq!(pause(403, &spent), Some(11));
+        assert_eq!(pause(429, &[]), Some(60));
+        // A refusal for want of a permission has the same status.
+        assert_eq!(pause(403, &[("x-ratelimit-remaining", "4999"), ("x-ratelimit-reset", "1010")]), None);
+        assert_eq!(pause(422, &[("retry-after", "7")]), None);
+    }
+
+    #[test]
+    fn a_token_is_told_from_what_is_none() {
+        let setup = Setup { repository: "R", secret: "S", permissions: "P" };
+        let api = "https://api.example".parse().unwrap();
+        let repository = Repository::new(api, "o/n".to_owned(), setup).unwrap();
+        let now = "2026-03-01T12:00:00Z".parse().unwrap();
+        let invocation = Invocation::new(now, Duration::from_secs(1));
+        let opens = |token: &str| repository.session(&SecretString::from(token), &invocation).is_ok();
+        assert!(opens("github_pat_11AAA_bbb\n"));
+        for bad in ["", "{\"token\": \"x\"}", "a\r\nHost: evil.example", "a b"] {
+            assert!(!opens(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_refusals_reasons_are_told() {
+        let plain = serde_json::json!({"message": "Not Found"});
+        assert_eq!(told(&plain), "Not Found");
+        let reason = serde_json::json!({"code": "custom", "message": "No commits between a and b"});
+        let refused = serde_json::json!({"message": "Validation Failed", "errors": [{"code": "x"}, reason]});
+        assert_eq!(told(&refused), "Validation Failed: No commits between a and b");
+        assert_eq!(told(&Value::Null), "no message");
+    }
+}
