@@ -37,8 +37,15 @@ async fn no_secret_value_stands_anywhere() {
     assert!(messages.len() > 100, "only {} messages in the channel", messages.len());
     places.insert("the call log".to_owned(), cloud.admin(Method::GET, "calls", None).await.to_string());
     places.insert("the board".to_owned(), cloud.admin(Method::GET, "github/issues", None).await.to_string());
+    let proposed = cloud.admin(Method::GET, "github/repository", None).await.to_string();
+    places.insert("the repository".to_owned(), proposed);
+    for key in cloud.keys("ledger/").await {
+        places.insert(key.clone(), cloud.text(&key).await);
+    }
     // The audit has one record a day.
-    for (function, least) in [("rotate-random", 50), ("rotate-database", 50), ("rotation-audit", 0)] {
+    for (function, least) in
+        [("rotate-random", 50), ("rotate-database", 50), ("rotation-audit", 0), ("rotation-followup", 0)]
+    {
         let of_function = messages.iter().filter(|message| message.contains(function)).count();
         assert!(of_function > least / 3, "only {of_function} messages of {function}");
         let cloud = cloud::Cloud::connect(function).await;

@@ -127,6 +127,8 @@ pub(crate) struct Failed {
 pub(crate) struct Row {
     /// Name of the secret.
     pub secret: String,
+    /// Its ARN.
+    pub arn: String,
     /// The policy's key.
     pub key: String,
     /// The version that became current.
@@ -282,9 +284,11 @@ impl Book {
     }
 
     /// Writes into the rows of a version who changed it, which CloudTrail may tell late; `false` when nothing is to be told.
-    pub(crate) fn attribute(&mut self, version: &str, reason: Reason, by: &str) -> bool {
+    pub(crate) fn attribute(&mut self, arn: &str, version: &str, reason: Reason, by: &str) -> bool {
         let mut changed = false;
-        for row in self.rows.iter_mut().filter(|row| row.version == version && row.by.is_none()) {
+        for row in
+            self.rows.iter_mut().filter(|row| row.arn == arn && row.version == version && row.by.is_none())
+        {
             row.by = Some(by.to_owned());
             if matches!(row.reason, Reason::Unknown | Reason::Scheduled) {
                 row.reason = reason;

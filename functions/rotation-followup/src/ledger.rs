@@ -173,6 +173,7 @@ mod tests {
     fn row(version: &str) -> Row {
         Row {
             secret: "/moveongs/dev/jwt".to_owned(),
+            arn: "arn".to_owned(),
             key: "JWT_SECRET".to_owned(),
             version: version.to_owned(),
             previous: Some("v1".to_owned()),

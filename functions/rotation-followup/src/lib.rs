@@ -542,9 +542,12 @@ async fn account(app: &App) -> Result<Option<Account>, String> {
 /// Puts the labels back where that helps: only to a value that works.
 async fn roll_back(app: &App, execution: &str, invocation: &Invocation) -> Result<Answer, FollowupError> {
     let batch = app.amend_batch(execution, |_| ()).await?;
-    // Back again would be forward.
-    if batch.phase == Phase::Back {
-        return Ok(next("stays"));
+    match (batch.phase, batch.failures.len()) {
+        // Nothing to go back from; or the way back has failed too, and back again would be forward.
+        (_, 0) | (Phase::Back, 2..) => return Ok(next("stays")),
+        // An attempt of this step died after it was done.
+        (Phase::Back, _) => return Ok(next("moved")),
+        (Phase::Forward, _) => {}
     }
     let mut moved = Vec::new();
     let mut stayed = BTreeMap::new();
@@ -640,8 +643,9 @@ async fn finish(
     end_sessions(app, execution, &mut batch, invocation).await?;
     let rows = rows(app, &batch, invocation.now).await?;
     let is_good = batch.failures.is_empty();
-    let is_paged = is_good || page(app, execution, &text::page(&app.settings, &batch), invocation).await;
-    let message = text::message(&app.settings, &batch, &rows);
+    let is_paged =
+        is_good || page(app, execution, &text::page(&app.settings, &app.cluster, &batch), invocation).await;
+    let message = text::message(&app.settings, &app.cluster, &batch, &rows);
     let begun = app.reporter.look(execution, invocation.now).await;
     let draft = draft(app, execution, &batch, &rows);
     app.reporter.report(draft, Some(&message), begun, invocation).await;
@@ -701,14 +705,14 @@ async fn end_sessions(
 async fn rows(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Row>, FollowupError> {
     let mut rows = Vec::new();
     for change in &batch.changes {
-        let act: Option<Act> = app.evidence().kept(&act_note(&change.version)).await?;
+        let act: Option<Act> = app.evidence().kept(&act_note(&change.secret, &change.version)).await?;
         rows.push(row(app, batch, change, act, now));
     }
     Ok(rows)
 }
 
-fn act_note(version: &str) -> String {
-    format!("act/{version}")
+fn act_note(arn: &str, version: &str) -> String {
+    format!("act/{arn}/{version}")
 }
 
 fn row(app: &App, batch: &Batch, change: &Change, act: Option<Act>, now: Timestamp) -> Row {
@@ -737,6 +741,7 @@ fn row(app: &App, batch: &Batch, change: &Change, act: Option<Act>, now: Timesta
         .and_then(|(made, days)| made.checked_add(SignedDuration::from_hours(24 * days)).ok());
     Row {
         secret: change.name.clone(),
+        arn: change.secret.clone(),
         key: change.key.clone(),
         version: change.version.clone(),
         previous: change.previous.clone(),
@@ -876,6 +881,8 @@ async fn offer(app: &App, changelog: &Changelog, invocation: &Invocation) -> Res
     let book = app.evidence().kept::<Book>(book::NAME).await.map_err(|error| chain(&error))?;
     let language = app.settings.language;
     let content = ledger::changelog(&book.unwrap_or_default().rows, language);
+    // One of each environment, since stacks may share a repository.
+    let branch = format!("{BRANCH}-{}", app.settings.environment);
     let title = format!(
         "{} ({})",
         language.pick("Changelog de segurança", "Security changelog"),
@@ -887,7 +894,7 @@ async fn offer(app: &App, changelog: &Changelog, invocation: &Invocation) -> Res
     );
     let change = proposal::Change {
         base: None,
-        branch: BRANCH,
+        branch: &branch,
         path: &changelog.path,
         content: &content,
         message: &title,
@@ -942,9 +949,9 @@ async fn failure_of(app: &App, secret: &Listed) -> Option<text::RotationFailure>
 async fn take_note(app: &App, told: Told, invocation: &Invocation) -> Result<Answer, FollowupError> {
     match told {
         Told::Nothing => Ok(next("nothing")),
-        Told::Act { version, act } => {
-            app.evidence().keep(&act_note(&version), &act).await?;
-            if app.amend(|book| book.attribute(&version, act.reason, &act.by)).await? {
+        Told::Act { secret, version, act } => {
+            app.evidence().keep(&act_note(&secret, &version), &act).await?;
+            if app.amend(|book| book.attribute(&secret, &version, act.reason, &act.by)).await? {
                 show(app, invocation).await;
             }
             Ok(next("noted"))

@@ -28,7 +28,7 @@ fn keys(batch: &Batch) -> String {
 }
 
 /// The message at the end of a batch.
-pub(crate) fn message(settings: &Settings, batch: &Batch, rows: &[Row]) -> Message {
+pub(crate) fn message(settings: &Settings, cluster: &str, batch: &Batch, rows: &[Row]) -> Message {
     let (language, environment) = (settings.language, &settings.environment);
     let keys = keys(batch);
     let is_unproved = rows.iter().any(|row| row.outcome == "unproved");
@@ -72,7 +72,7 @@ pub(crate) fn message(settings: &Settings, batch: &Batch, rows: &[Row]) -> Messa
             .map(|cure| format!("*{}*: {cure}", next(language))),
     );
     if !batch.failures.is_empty() {
-        lines.push(format!("*{}*: {}", next(language), next_step(settings, batch)));
+        lines.push(format!("*{}*: {}", next(language), next_step(settings, cluster, batch)));
     }
     Message {
         title: format!("{title}: {keys} ({environment})"),
@@ -124,7 +124,7 @@ fn cure(kind: &str, language: Language) -> Option<&'static str> {
 }
 
 /// What to do after a failure, with the command.
-fn next_step(settings: &Settings, batch: &Batch) -> String {
+fn next_step(settings: &Settings, cluster: &str, batch: &Batch) -> String {
     let language = settings.language;
     let kind = batch.failures.first().map(|failed| failed.kind.as_str()).unwrap_or_default();
     if batch.failures.len() == 1 && !batch.moved.is_empty() && batch.stayed.is_empty() {
@@ -145,7 +145,7 @@ fn next_step(settings: &Settings, batch: &Batch) -> String {
         "RolloutFailed" => format!(
             "{} {}",
             language.pick("ver por que as tasks não iniciam:", "see why the tasks do not start:"),
-            events(settings, batch)
+            events(cluster, batch)
         ),
         "OldTokenAccepted" | "NewTokenRefused" => language
             .pick(
@@ -180,11 +180,10 @@ fn command(operation: &str, secret: &str) -> String {
     format!("`aws secretsmanager {operation} --secret-id '{secret}'`")
 }
 
-fn events(settings: &Settings, batch: &Batch) -> String {
+fn events(cluster: &str, batch: &Batch) -> String {
     let services = batch.deployments.keys().map(String::as_str).collect::<Vec<_>>().join(" ");
     format!(
-        "`aws ecs describe-services --cluster {}-{}-cluster --services {services} --query 'services[].events[:5]'`",
-        settings.project, settings.environment
+        "`aws ecs describe-services --cluster {cluster} --services {services} --query 'services[].events[:5]'`"
     )
 }
 
@@ -198,7 +197,7 @@ fn follow_command(settings: &Settings, change: &Change) -> String {
 }
 
 /// The page of a batch that failed.
-pub(crate) fn page(settings: &Settings, batch: &Batch) -> Page {
+pub(crate) fn page(settings: &Settings, cluster: &str, batch: &Batch) -> Page {
     let (environment, keys) = (&settings.environment, keys(batch));
     let kind = batch.failures.first().map(|failed| failed.kind.clone()).unwrap_or_default();
     let told: Vec<_> =
@@ -210,7 +209,7 @@ pub(crate) fn page(settings: &Settings, batch: &Batch) -> Page {
             "{keys} ({environment}): {}.\n{}: {}.\n{dedup_key}",
             told.join("; "),
             next(settings.language),
-            next_step(settings, batch)
+            next_step(settings, cluster, batch)
         ),
         dedup_key,
         secret: batch.changes.iter().map(|change| change.name.as_str()).collect::<Vec<_>>().join(", "),

@@ -11,6 +11,8 @@ use crate::error::FollowupError;
 pub(crate) enum Told {
     /// Somebody made a version, or made it current.
     Act {
+        /// ARN of the secret.
+        secret: String,
         /// The version.
         version: String,
         /// Who, and why as far as that follows.
@@ -98,11 +100,17 @@ pub(crate) fn parse(event: Value) -> Result<Told, FollowupError> {
         "UpdateSecretVersionStage" => text(&detail.request_parameters, "moveToVersionId"),
         _ => None,
     };
+    // Some events have `aRN`.
+    let secret = text(&detail.response_elements, "arn")
+        .or_else(|| text(&detail.response_elements, "aRN"))
+        .or_else(|| text(&detail.request_parameters, "secretId").filter(|id| id.starts_with("arn:")));
     // What a rotation function does, the service asked it to do.
     let by = detail.user_identity.arn.filter(|arn| !is_rotation(arn));
-    Ok(match version.zip(by) {
-        Some((version, by)) => Told::Act { version, act: Act { reason: Reason::Manual, by } },
-        None => Told::Nothing,
+    Ok(match (secret, version, by) {
+        (Some(secret), Some(version), Some(by)) => {
+            Told::Act { secret, version, act: Act { reason: Reason::Manual, by } }
+        }
+        _ => Told::Nothing,
     })
 }
 
@@ -130,13 +138,14 @@ mod tests {
 
     #[test]
     fn who_made_a_version_current() {
-        let told =
-            Told::Act { version: "v".to_owned(), act: Act { reason: Reason::Manual, by: ANA.to_owned() } };
+        let act = Act { reason: Reason::Manual, by: ANA.to_owned() };
+        let told = Told::Act { secret: "arn:s".to_owned(), version: "v".to_owned(), act };
+        let made = json!({"arn": "arn:s", "versionId": "v"});
         let versions = [
-            call("RotateSecret", ANA, json!({"secretId": "s"}), json!({"versionId": "v"})),
-            call("PutSecretValue", ANA, json!({"clientRequestToken": "v"}), Value::Null),
-            call("UpdateSecret", ANA, json!({}), json!({"versionId": "v"})),
-            call("UpdateSecretVersionStage", ANA, json!({"moveToVersionId": "v"}), Value::Null),
+            call("RotateSecret", ANA, json!({"secretId": "s"}), made.clone()),
+            call("PutSecretValue", ANA, json!({"secretId": "arn:s", "clientRequestToken": "v"}), Value::Null),
+            call("UpdateSecret", ANA, json!({}), made),
+            call("UpdateSecretVersionStage", ANA, json!({"moveToVersionId": "v"}), json!({"arn": "arn:s"})),
         ];
         for event in versions {
             assert_eq!(parse(event), Ok(told.clone()));
@@ -144,7 +153,14 @@ mod tests {
         let own = "arn:aws:sts::123456789012:assumed-role/r/moveongs-dev-rotate-random";
         for event in [
             call("PutSecretValue", own, json!({"clientRequestToken": "v"}), Value::Null),
-            call("UpdateSecretVersionStage", ANA, json!({"removeFromVersionId": "v"}), Value::Null),
+            call(
+                "UpdateSecretVersionStage",
+                ANA,
+                json!({"removeFromVersionId": "v"}),
+                json!({"arn": "arn:s"}),
+            ),
+            // Which secret's version is not told.
+            call("PutSecretValue", ANA, json!({"secretId": "s", "clientRequestToken": "v"}), Value::Null),
             call("DescribeSecret", ANA, json!({}), json!({"versionId": "v"})),
         ] {
             assert_eq!(parse(event), Ok(Told::Nothing));

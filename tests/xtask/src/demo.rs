@@ -39,6 +39,11 @@ const PROCEDURES: &[Procedure] = &[
         show: rotate_database,
     },
     Procedure {
+        name: "rotation-followup",
+        title: "brings a new JWT_SECRET into use and proves it, and goes back by itself when the rollout fails",
+        show: rotation_followup,
+    },
+    Procedure {
         name: "rotation-audit",
         title: "holds a good, a due and an overdue secret against the policy",
         show: rotation_audit,
@@ -170,6 +175,83 @@ fn rotate_database(show: &mut Show<'_>) -> Result<String> {
         ensure!(users.windows(2).all(|pair| pair.first() != pair.last()), "the user did not change");
         Ok(key)
     })
+}
+
+fn rotation_followup(show: &mut Show<'_>) -> Result<String> {
+    wait_until_followed(show)?;
+    let good = followed(show)?;
+    let proofs = good.get("proofs").and_then(Value::as_array).cloned().unwrap_or_default();
+    let old_token = proofs.iter().find(|proof| text(proof, "/name") == Some("token of the old secret"));
+    let refused = old_token.and_then(|proof| text(proof, "/detail")).unwrap_or("?");
+    (show.say)(&format!("a token of the old secret is answered: {refused}"));
+    ensure!(refused == "401 {\"message\":\"Unauthorized\"}", "the old token was not refused");
+    ensure!(text(&good, "/outcome") == Some("proved"), "the new secret was not proved: {good}");
+    for (page, lines) in [("rotation.csv", 2), ("security-changelog.md", 12)] {
+        (show.say)(&format!("s3://{}/ledger/{page}:", show.evidence_bucket));
+        for line in ledger(show, page)?.lines().take(lines) {
+            (show.say)(&format!("  {line}"));
+        }
+    }
+
+    (show.say)("now the next three tasks fail to start:");
+    orders(show, 3)?;
+    let before = current(show.aws, JWT_SECRET)?;
+    let bad = followed(show);
+    orders(show, 0)?;
+    let bad = bad?;
+    ensure!(text(&bad, "/outcome") == Some("rolled back"), "not rolled back: {bad}");
+    ensure!(current(show.aws, JWT_SECRET)? == before, "AWSCURRENT did not go back");
+    (show.say)("AWSCURRENT is on the version before again, deployed and proved");
+    let run_id = text(&bad, "/execution").context("the ledger's row names no execution")?;
+    let key = evidence_of(show.aws, show.log, &show.evidence_bucket, "rotation-followup", run_id)?;
+    let key = key.context("the follow-up left no evidence")?;
+    (show.say)(&format!("evidence: s3://{}/{key}", show.evidence_bucket));
+    Ok(key)
+}
+
+/// Makes starts of tasks fail.
+fn orders(show: &Show<'_>, fail_tasks: i32) -> Result<()> {
+    let orders = json!({"cluster": deploy::CLUSTER, "service": deploy::SERVICE, "fail_tasks": fail_tasks});
+    show.aws.admin("POST", "ecs/rollouts", Some(&orders)).map(drop)
+}
+
+/// Waits until what other rotations have started is over.
+fn wait_until_followed(show: &Show<'_>) -> Result<()> {
+    let outputs = deploy::outputs(show.aws, show.log)?;
+    let machine = outputs.get("RotationFollowupStateMachine").context("the stack has no state machine")?;
+    let list =
+        ["stepfunctions", "list-executions", "--status-filter", "RUNNING", "--state-machine-arn", machine];
+    run::wait_for("the follow-ups of the other rotations", Duration::from_secs(120), || {
+        let running = show.aws.ask(&list, show.log)?;
+        let running = running.get("executions").and_then(Value::as_array).map_or(0, Vec::len);
+        Ok((running == 0).then_some(()))
+    })
+}
+
+fn ledger(show: &Show<'_>, page: &str) -> Result<String> {
+    let answer = show.aws.wire("s3", "GET", &format!("/{}/ledger/{page}", show.evidence_bucket), &[], &[])?;
+    ensure!(answer.status == 200, "ledger/{page}: {}", answer.status);
+    Ok(answer.text().to_string())
+}
+
+/// Rotates, waits for the follow-up, and shows its message; gives the ledger's row.
+fn followed(show: &mut Show<'_>) -> Result<Value> {
+    let rotate = ["secretsmanager", "rotate-secret", "--secret-id", JWT_SECRET];
+    (show.say)(&format!("$ aws {}", rotate.join(" ")));
+    let answer = show.aws.ask(&rotate, show.log)?;
+    let token = text(&answer, "/VersionId").context("RotateSecret answered without a VersionId")?.to_owned();
+    let row = run::wait_for("the ledger's row", Duration::from_secs(120), || {
+        let rows = ledger(show, "rotation.json").unwrap_or_default();
+        let rows: Vec<Value> = serde_json::from_str(&rows).unwrap_or_default();
+        Ok(rows.into_iter().find(|row| text(row, "/version") == Some(token.as_str())))
+    })?;
+    let run_id = text(&row, "/execution").context("the ledger's row names no execution")?;
+    let told = messages(show.aws)?.into_iter().find(|message| message.to_string().contains(run_id));
+    let message = told.context("the channel was not told")?;
+    for line in texts(&message).iter().flat_map(|text| text.lines()) {
+        (show.say)(&format!("  {line}"));
+    }
+    Ok(row)
 }
 
 /// Days that the demo makes two secrets old; those of the policy are 180 and 90.
