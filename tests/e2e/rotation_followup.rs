@@ -252,7 +252,7 @@ async fn a_rotated_jwt_secret_is_deployed_and_the_old_token_is_refused() {
     assert_eq!((pulls, file.as_str().unwrap()), (1, changelog.as_str()));
     let told = world.cloud.messages("em uso e provado").await;
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains(&new) && told[0].contains("token of the old secret"));
+    assert!(told[0].contains(&new) && told[0].contains("token assinado com o valor anterior: passou (401"));
     let record = world.record(&row["execution"]).await;
     assert_eq!(record["result"], "succeeded", "{record}");
     assert_eq!(world.pages("JWT_SECRET").await, Vec::<Value>::new());

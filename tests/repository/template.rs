@@ -329,6 +329,25 @@ fn every_state_machine_ends_by_itself_and_raises_alarms() {
         let definition = fs::read_to_string(root().join(path)).unwrap();
         let definition: serde_json::Value = serde_json::from_str(&definition).unwrap();
         assert!(definition["TimeoutSeconds"].is_u64(), "{id}: an execution that hangs would hang for a year");
+        let states: BTreeSet<&str> =
+            definition["States"].as_object().unwrap().keys().map(String::as_str).collect();
+        let mut targets = BTreeSet::from([definition["StartAt"].as_str().unwrap()]);
+        for state in definition["States"].as_object().unwrap().values() {
+            let ways =
+                ["Choices", "Catch"].iter().filter_map(|way| state[way].as_array()).flatten().chain([state]);
+            targets.extend(
+                ways.flat_map(|way| [&way["Next"], &way["Default"]]).filter_map(|next| next.as_str()),
+            );
+            let catches = state["Catch"]
+                .as_array()
+                .is_some_and(|all| all.iter().any(|c| c["ErrorEquals"][0] == "States.ALL"));
+            let payload = &state["Arguments"]["Payload"]["step"];
+            assert!(
+                state["Type"] != "Task" || catches || payload == "finish",
+                "{id}: {payload} fails silently"
+            );
+        }
+        assert_eq!(targets, states, "{id}: left what is gone to, right what there is");
         for metric in ["ExecutionsFailed", "ExecutionsTimedOut", "ExecutionsAborted"] {
             let watches = |alarm: &&&Value| {
                 text(get(alarm, &["Properties", "MetricName"])) == metric

@@ -73,8 +73,11 @@ fn harmless(cell: &str) -> String {
 
 fn cells(row: &Row) -> [String; 15] {
     let at = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
-    let proofs: Vec<_> =
-        row.proofs.iter().map(|proof| format!("{}: {}", proof.name, verdict(proof))).collect();
+    let proofs: Vec<_> = row
+        .proofs
+        .iter()
+        .map(|proof| format!("{}: {}", proof.name, verdict(proof, Language::English)))
+        .collect();
     [
         row.secret.clone(),
         row.key.clone(),
@@ -104,13 +107,32 @@ fn reason(reason: Reason) -> &'static str {
 }
 
 /// A proof's outcome in a word or two.
-pub(crate) fn verdict(proof: &Proof) -> String {
+pub(crate) fn verdict(proof: &Proof, language: Language) -> String {
     match proof.outcome {
-        Outcome::Passed if proof.detail.is_empty() => "passed".to_owned(),
-        Outcome::Passed => format!("passed ({})", proof.detail),
-        Outcome::Failed => format!("failed: {} ({})", proof.kind, proof.detail),
-        Outcome::Unproved => format!("unproved: {}", proof.kind),
+        Outcome::Passed if proof.detail.is_empty() => language.pick("passou", "passed").to_owned(),
+        Outcome::Passed => format!("{} ({})", language.pick("passou", "passed"), proof.detail),
+        Outcome::Failed => {
+            format!("{}: {} ({})", language.pick("falhou", "failed"), proof.kind, proof.detail)
+        }
+        Outcome::Unproved => format!("{}: {}", language.pick("sem prova", "unproved"), proof.kind),
     }
+}
+
+/// A proof's name as people read it; its own is English, as in evidence and sheet.
+pub(crate) fn name(proof: &Proof, language: Language) -> &str {
+    let portuguese = match proof.name.as_str() {
+        "token of the new secret" => "token assinado com o valor novo",
+        "token of the old secret" => "token assinado com o valor anterior",
+        "login of nobody" => "login de ninguém (a aplicação lê o banco)",
+        "login to the database" => "login no banco",
+        "list of beneficiaries" => "listagem de beneficiárias",
+        "health" => "/health",
+        "services" => "serviços",
+        "application" => "aplicação",
+        "proofs" => "provas",
+        other => other,
+    };
+    language.pick(portuguese, &proof.name)
 }
 
 /// The changelog, newest first. An entry never changes: who and why may become known later, so only an incident that was
@@ -148,7 +170,9 @@ fn entry(row: &Row, language: Language) -> String {
             row.services.join(", ")
         ));
     }
-    lines.extend(row.proofs.iter().map(|proof| format!("- {}: {}", proof.name, verdict(proof))));
+    lines.extend(
+        row.proofs.iter().map(|proof| format!("- {}: {}", name(proof, language), verdict(proof, language))),
+    );
     if let Some(count) = row.sessions_ended {
         lines.push(format!(
             "- {}: {count}",

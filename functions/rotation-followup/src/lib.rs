@@ -33,6 +33,7 @@ use shared::failure::{CallError, chain};
 use shared::github::proposal::{self, propose};
 use shared::github::{Repository, Setup};
 use shared::lambda::Invocation;
+use shared::language::Language;
 use shared::paging::{Page, Pager};
 use shared::policy::EndSessions;
 use shared::report::Reporter;
@@ -464,7 +465,7 @@ async fn prove(
         }])
     })?;
     for proof in &proofs {
-        tracing::info!(message = ledger::verdict(proof), proof = proof.name);
+        tracing::info!(message = ledger::verdict(proof, Language::English), proof = proof.name);
     }
     app.amend_batch(execution, |batch| batch.proofs.clone_from(&proofs)).await?;
     match proof::verdict(&proofs, poll >= policy.proof.times) {
@@ -774,8 +775,10 @@ fn draft(app: &App, execution: &str, batch: &Batch, rows: &[Row]) -> Draft {
     let step = |name: String, outcome: String| Recorded { name, at: time::now().into(), outcome };
     let deployments =
         batch.deployments.iter().map(|(service, id)| step(format!("deploy {service}"), id.clone()));
-    let proofs =
-        batch.proofs.iter().map(|proof| step(format!("prove {}", proof.name), ledger::verdict(proof)));
+    let proofs = batch
+        .proofs
+        .iter()
+        .map(|proof| step(format!("prove {}", proof.name), ledger::verdict(proof, Language::English)));
     let mut steps: Vec<_> = deployments.chain(proofs).collect();
     steps.extend(
         batch

@@ -8,7 +8,7 @@ use shared::settings::Settings;
 use shared::time;
 
 use crate::book::{Batch, Change, Failed, Row};
-use crate::ledger::verdict;
+use crate::ledger;
 use crate::proof::Outcome;
 
 /// Why a rotation failed, as its function has recorded it.
@@ -56,7 +56,7 @@ pub(crate) fn message(settings: &Settings, cluster: &str, batch: &Batch, rows: &
             Outcome::Failed => "✗",
             Outcome::Unproved => "?",
         };
-        format!("{mark} {}: {}", proof.name, verdict(proof))
+        format!("{mark} {}: {}", ledger::name(proof, language), ledger::verdict(proof, language))
     }));
     if let Some(count) = batch.sessions_ended {
         lines.push(format!(

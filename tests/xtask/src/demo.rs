@@ -186,9 +186,13 @@ fn rotation_followup(show: &mut Show<'_>) -> Result<String> {
     (show.say)(&format!("a token of the old secret is answered: {refused}"));
     ensure!(refused == "401 {\"message\":\"Unauthorized\"}", "the old token was not refused");
     ensure!(text(&good, "/outcome") == Some("proved"), "the new secret was not proved: {good}");
+    let version = text(&good, "/version").context("the ledger's row names no version")?;
     for (page, lines) in [("rotation.csv", 2), ("security-changelog.md", 12)] {
+        let content = run::wait_for("the ledger's pages", Duration::from_secs(30), || {
+            Ok(ledger(show, page).ok().filter(|content| content.contains(version)))
+        })?;
         (show.say)(&format!("s3://{}/ledger/{page}:", show.evidence_bucket));
-        for line in ledger(show, page)?.lines().take(lines) {
+        for line in content.lines().take(lines) {
             (show.say)(&format!("  {line}"));
         }
     }

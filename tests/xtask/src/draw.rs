@@ -10,19 +10,26 @@ use crate::repo::Repo;
 
 const DEFINITION: &str = "statemachine.asl.json";
 
-/// The pages: path below the repository, and content.
-fn pages(repo: &Repo) -> Result<Vec<(String, String)>> {
-    let mut pages = Vec::new();
+/// The definitions, by function.
+pub(crate) fn definitions(repo: &Repo) -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
     for function in repo.functions()? {
         let path = repo.at("functions").join(&function).join(DEFINITION);
-        if !path.exists() {
-            continue;
+        if path.exists() {
+            found.push((function, fs::read_to_string(&path)?));
         }
-        let definition = serde_json::from_str(&fs::read_to_string(&path)?)
-            .with_context(|| format!("{} is not JSON", path.display()))?;
-        pages.push((format!("docs/estados/{function}.md"), page(&function, &definition)));
     }
-    Ok(pages)
+    Ok(found)
+}
+
+/// The pages: path below the repository, and content.
+fn pages(repo: &Repo) -> Result<Vec<(String, String)>> {
+    let page = |(function, definition): (String, String)| {
+        let definition = serde_json::from_str(&definition)
+            .with_context(|| format!("functions/{function}/{DEFINITION} is not JSON"))?;
+        Ok((format!("docs/estados/{function}.md"), page(&function, &definition)))
+    };
+    definitions(repo)?.into_iter().map(page).collect()
 }
 
 /// `cargo xtask draw`.

@@ -11,7 +11,7 @@ use crate::aws::Aws;
 use crate::cloud::{self, Place};
 use crate::repo::Repo;
 use crate::run::{self, Interrupted, Log, Progress};
-use crate::{demo, deploy, procs, setup};
+use crate::{demo, deploy, draw, procs, setup};
 
 /// One check.
 struct Check {
@@ -76,6 +76,7 @@ const CHECKS: &[Check] = &[
             passed(run::run(context.venv("cfn-lint").args(arguments), log))
         },
     },
+    Check { name: "cfn-lint: state machines", after: &[PYTHON], run: state_machines },
     Check {
         name: "ruff check",
         after: &[PYTHON],
@@ -181,6 +182,26 @@ impl Context<'_> {
         command.current_dir(&self.repo.root);
         command
     }
+}
+
+/// cfn-lint knows the language of state machines, and looks at a definition only where it stands in a template.
+fn state_machines(context: &Context<'_>, log: &Log) -> Result<Verdict> {
+    let machines = draw::definitions(context.repo)?;
+    ensure!(!machines.is_empty(), "no function has a state machine: has the file's name changed?");
+    for (function, definition) in machines {
+        let definition = definition.replace("${Partition}", "aws");
+        let definition =
+            definition.replace("${FunctionArn}", "arn:aws:lambda:us-east-1:123456789012:function:f");
+        let definition: serde_json::Value = serde_json::from_str(&definition)?;
+        let role = "arn:aws:iam::123456789012:role/r";
+        let properties = serde_json::json!({"RoleArn": role, "Definition": definition});
+        let machine =
+            serde_json::json!({"Type": "AWS::StepFunctions::StateMachine", "Properties": properties});
+        let template = context.repo.local().join(format!("{function}.template.json"));
+        fs::write(&template, serde_json::json!({"Resources": {"Machine": machine}}).to_string())?;
+        run::run(context.venv("cfn-lint").arg("--template").arg(&template), log)?;
+    }
+    Ok(Verdict::Passed)
 }
 
 /// Runs the checks whose name contains `filter`, and those that they need.
