@@ -564,6 +564,16 @@ mod tests {
             let overrides = format!(r#"{{"rotation": {{"audit": {{"{field}": {value}}}}}}}"#);
             refused(&overrides, &format!("rotation.audit.{field}"), "expected 1 to");
         }
+        for (patch, field) in [
+            (r#"{"settle_seconds": 0}"#, "settle_seconds"),
+            (r#"{"settle_seconds": 901}"#, "settle_seconds"),
+            (r#"{"failed_tasks": 101}"#, "failed_tasks"),
+            (r#"{"rollout": {"every_seconds": 301}}"#, "rollout.every_seconds"),
+            (r#"{"proof": {"times": 0}}"#, "proof.times"),
+        ] {
+            let patch = format!(r#"{{"rotation": {{"followup": {patch}}}}}"#);
+            refused(&patch, &format!("rotation.followup.{field}"), "expected 1 to");
+        }
         let audit = r#"{"rotation": {"audit": {"unused_days": 1}}}"#;
         refused(audit, "rotation.audit.unused_days", "expected 2 to 999");
         refused(

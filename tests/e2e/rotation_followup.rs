@@ -410,7 +410,11 @@ async fn an_incident_ends_the_sessions_and_nothing_goes_back() {
     assert!(row["sessions_ended"].as_u64().unwrap() >= 1);
     assert_eq!(refresh(&session).await, 401);
     assert!(
-        world.cloud.text("ledger/security-changelog.md").await.contains("incidente, declarado por Ana Souza")
+        world
+            .cloud
+            .text("ledger/security-changelog.md")
+            .await
+            .contains("incidente, declarado por `Ana Souza`")
     );
 
     // Declared while the rollout fails: forward is the only way.

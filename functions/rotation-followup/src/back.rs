@@ -4,6 +4,7 @@ use shared::policy::Secret;
 use shared::scope::{Listed, VARIABLES};
 
 use crate::book::{Change, Failed, Reason};
+use crate::{DATABASE, JWT};
 
 /// What is to be done with a secret's label after the application failed with its new value.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,8 +29,10 @@ pub(crate) fn way(change: &Change, policy: Option<&Secret>, listed: &Listed, fai
     if !VARIABLES.contains(&change.key.as_str()) {
         return Way::Stay("only the labels of secrets that the template names can be moved");
     }
-    if failed.is_some_and(|failed| failed.kind == "OldTokenAccepted") {
-        return Way::Stay("the application still takes the value before, so going back mends nothing");
+    if let Some(failed) = failed
+        && !implicates(&failed.kind, &change.key)
+    {
+        return Way::Stay("what failed says nothing against the new value");
     }
     let current = listed.labelled("AWSCURRENT");
     if current == Some(previous) {
@@ -45,6 +48,18 @@ pub(crate) fn way(change: &Change, policy: Option<&Secret>, listed: &Listed, fai
         return Way::Stay("the version before has no label any more, so the service may have deleted it");
     }
     Way::Move(previous.clone())
+}
+
+/// Whether a failure can come from a secret's new value. Health, reach and rate of the application depend on no secret; that it
+/// takes the old token still would not end by going back.
+fn implicates(kind: &str, key: &str) -> bool {
+    match kind {
+        "RolloutFailed" => true,
+        "NewTokenRefused" => key == JWT,
+        "HealthFailed" | "Unreachable" | "RateLimited" | "UnclearAnswer" | "OldTokenAccepted" => false,
+        // All else is the database's: the login of the application or ours.
+        _ => key == DATABASE,
+    }
 }
 
 #[cfg(test)]
@@ -97,7 +112,18 @@ mod tests {
             way(&Change { key: "other".to_owned(), ..change.clone() }, jwt, &usual, None),
             "template names",
         );
-        stays(way(&change, jwt, &usual, failed("OldTokenAccepted").as_ref()), "mends nothing");
+        for kind in ["OldTokenAccepted", "HealthFailed", "Unreachable", "RateLimited", "LoginFailed", "Auth"]
+        {
+            stays(way(&change, jwt, &usual, failed(kind).as_ref()), "says nothing");
+        }
+        let database = Change { key: "DATABASE_URL".to_owned(), ..change.clone() };
+        let move_back = Way::Move("v1".to_owned());
+        for (change, kind) in
+            [(&change, "NewTokenRefused"), (&database, "DatabaseRefused"), (&database, "Auth")]
+        {
+            assert_eq!(way(change, jwt, &usual, failed(kind).as_ref()), move_back, "{kind}");
+        }
+        stays(way(&database, jwt, &usual, failed("NewTokenRefused").as_ref()), "says nothing");
         let incident = Some(Declared { reason: Reason::Incident, by: "ana".to_owned() });
         stays(way(&Change { declared: incident, ..change.clone() }, jwt, &usual, None), "known to others");
         stays(way(&Change { previous: None, ..change.clone() }, jwt, &usual, None), "no version before");

@@ -161,7 +161,8 @@ fn entry(row: &Row, language: Language) -> String {
     ));
     if row.reason == Reason::Incident {
         let declared = language.pick("Motivo: incidente, declarado por", "Reason: incident, declared by");
-        lines.push(format!("- {declared} {}", row.by.as_deref().unwrap_or("—")));
+        // A person's own text: in a code span nothing of it is Markdown.
+        lines.push(format!("- {declared} `{}`", row.by.as_deref().unwrap_or("—").replace('`', "'")));
     }
     if !row.services.is_empty() {
         lines.push(format!(
@@ -253,6 +254,8 @@ mod tests {
         let unknown = Row { by: None, reason: Reason::Unknown, ..row("v2") };
         assert_eq!(changelog(&[unknown], Language::Portuguese), before);
         let incident = Row { reason: Reason::Incident, by: Some("ana".to_owned()), ..row("v2") };
-        assert!(changelog(&[incident], Language::English).contains("- Reason: incident, declared by ana\n"));
+        assert!(
+            changelog(&[incident], Language::English).contains("- Reason: incident, declared by `ana`\n")
+        );
     }
 }

@@ -223,14 +223,13 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
 async fn note(app: &App, source: Source, now: Timestamp) -> Result<Answer, FollowupError> {
     let book: Book = app.evidence().kept(book::NAME).await?.unwrap_or_default();
     let (listed, declared) = match &source {
-        Source::Moved(secret) => (vec![described(app, secret).await?], None),
+        Source::Moved(secret) => (found(app, secret).await?.into_iter().collect(), None),
         Source::Asked(secret, declared) => (vec![described(app, secret).await?], Some(declared)),
         Source::Sweep => (scope::list(&app.secrets).await.map_err(FollowupError::SecretsManager)?, None),
     };
-    let named = app.scope.named(&app.settings.policy.rotation);
     let mut changes = Vec::new();
     for secret in listed {
-        if !named.contains(secret.name.as_str()) && !Scope::is_tagged(&app.settings, &secret.tags) {
+        if !is_ours(app, &secret) {
             match source {
                 Source::Asked(..) => return Err(FollowupError::NotOurs(secret.name)),
                 _ => continue,
@@ -260,6 +259,20 @@ async fn note(app: &App, source: Source, now: Timestamp) -> Result<Answer, Follo
     }
     let wait_seconds = app.settings.policy.rotation.followup.settle_seconds;
     Ok(if is_waiting { Answer { status: "waiting", wait_seconds } } else { next("nothing") })
+}
+
+/// Whether a secret is of this environment: by name in template or policy, or by its tags.
+fn is_ours(app: &App, secret: &Listed) -> bool {
+    app.scope.named(&app.settings.policy.rotation).contains(secret.name.as_str())
+        || Scope::is_tagged(&app.settings, &secret.tags)
+}
+
+/// A secret that an event names; none when it was deleted since.
+async fn found(app: &App, secret: &str) -> Result<Option<Listed>, FollowupError> {
+    match described(app, secret).await {
+        Err(FollowupError::SecretsManager(call)) if call.code == "ResourceNotFoundException" => Ok(None),
+        described => described.map(Some),
+    }
 }
 
 async fn described(app: &App, secret: &str) -> Result<Listed, FollowupError> {
@@ -953,6 +966,9 @@ async fn take_note(app: &App, told: Told, invocation: &Invocation) -> Result<Ans
     match told {
         Told::Nothing => Ok(next("nothing")),
         Told::Act { secret, version, act } => {
+            if !found(app, &secret).await?.is_some_and(|secret| is_ours(app, &secret)) {
+                return Ok(next("nothing"));
+            }
             app.evidence().keep(&act_note(&secret, &version), &act).await?;
             if app.amend(|book| book.attribute(&secret, &version, act.reason, &act.by)).await? {
                 show(app, invocation).await;
@@ -961,11 +977,9 @@ async fn take_note(app: &App, told: Told, invocation: &Invocation) -> Result<Ans
         }
         Told::Broken { secret, event, id } => {
             tracing::Span::current().record("correlation_id", id.as_str());
-            let listed = described(app, &secret).await?;
-            let named = app.scope.named(&app.settings.policy.rotation);
-            if !named.contains(listed.name.as_str()) && !Scope::is_tagged(&app.settings, &listed.tags) {
+            let Some(listed) = found(app, &secret).await?.filter(|secret| is_ours(app, secret)) else {
                 return Ok(next("nothing"));
-            }
+            };
             let failure = failure_of(app, &listed).await;
             let day = time::local_date(invocation.now);
             let told = text::rotation_failed(&app.settings, &listed, &event, failure.as_ref());

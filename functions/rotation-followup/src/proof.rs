@@ -97,7 +97,12 @@ pub(crate) fn unproved(name: &str, kind: &str, detail: &str) -> Proof {
 }
 
 /// The answers of all rounds as one proof: passed when each is as `is_good` says; else the first that is not speaks.
-fn all(name: &str, kind: &str, answers: &[Answered], is_good: impl Fn(&Answer) -> bool) -> Proof {
+fn all(
+    name: &str,
+    kind: impl Fn(&Answer) -> &'static str,
+    answers: &[Answered],
+    is_good: impl Fn(&Answer) -> bool,
+) -> Proof {
     let is_bad = |answered: &&Answered| !answered.as_ref().is_ok_and(&is_good);
     let bad = answers.iter().filter(is_bad).count();
     match answers.iter().find(is_bad) {
@@ -109,7 +114,7 @@ fn all(name: &str, kind: &str, answers: &[Answered], is_good: impl Fn(&Answer) -
             proof(name, Outcome::Failed, "Unreachable", format!("{why} ({bad} of {})", answers.len()))
         }
         Some(Ok(answer)) => {
-            let kind = if answer.is_limited { "RateLimited" } else { kind };
+            let kind = if answer.is_limited { "RateLimited" } else { kind(answer) };
             let said = format!("{} ({bad} of {} answers)", answer.says(), answers.len());
             proof(name, Outcome::Failed, kind, said)
         }
@@ -118,25 +123,38 @@ fn all(name: &str, kind: &str, answers: &[Answered], is_good: impl Fn(&Answer) -
 
 /// `GET /health`. A proxy in front may answer by itself: only the application's JSON counts.
 pub(crate) fn health(answers: &[Answered]) -> Proof {
-    all("health", "HealthFailed", answers, |answer| {
-        answer.status == 200 && answer.json().get("status").is_some_and(|status| status == "ok")
-    })
+    all(
+        "health",
+        |_| "HealthFailed",
+        answers,
+        |answer| answer.status == 200 && answer.json().get("status").is_some_and(|status| status == "ok"),
+    )
 }
 
 /// A request with a token that the new secret signed, and that grants nothing: whoever knows the secret forbids it, whoever
 /// does not takes it for nobody's.
 pub(crate) fn new_token(answers: &[Answered]) -> Proof {
-    all("token of the new secret", "NewTokenRefused", answers, |answer| matches!(answer.status, 200 | 403))
+    let kind = |answer: &Answer| if answer.status == 401 { "NewTokenRefused" } else { UNCLEAR };
+    all("token of the new secret", kind, answers, |answer| is_taken(answer.status))
 }
 
 /// The same with the secret before.
 pub(crate) fn old_token(answers: &[Answered]) -> Proof {
-    all("token of the old secret", "OldTokenAccepted", answers, |answer| answer.status == 401)
+    let kind = |answer: &Answer| if is_taken(answer.status) { "OldTokenAccepted" } else { UNCLEAR };
+    all("token of the old secret", kind, answers, |answer| answer.status == 401)
+}
+
+/// Neither takes a token nor refuses it, e.g. a load balancer without a task.
+const UNCLEAR: &str = "UnclearAnswer";
+
+fn is_taken(status: u16) -> bool {
+    matches!(status, 200 | 403)
 }
 
 /// `POST /auth/login` with an account that does not exist: to say so, the application has to read its database.
 pub(crate) fn nobodys_login(answers: &[Answered]) -> Proof {
-    all("login of nobody", "DatabaseRefused", answers, |answer| answer.status == 401)
+    let kind = |answer: &Answer| if answer.status == 500 { "DatabaseRefused" } else { UNCLEAR };
+    all("login of nobody", kind, answers, |answer| answer.status == 401)
 }
 
 /// `POST /auth/login` with the account for smoke tests, and the token that it gave.
@@ -178,7 +196,8 @@ pub(crate) fn login(answered: &Answered) -> (Proof, Option<SecretString>) {
             "the account for smoke tests is refused: check the secret of the template's SmokeSecretName",
         ),
         _ if answer.is_limited => proof(NAME, Outcome::Failed, "RateLimited", said),
-        _ => proof(NAME, Outcome::Failed, "LoginFailed", said),
+        500 => proof(NAME, Outcome::Failed, "LoginFailed", said),
+        _ => proof(NAME, Outcome::Failed, UNCLEAR, said),
     };
     (found, None)
 }
@@ -196,7 +215,10 @@ pub(crate) fn list(answered: &Answered) -> Proof {
             "the account for smoke tests may not list; give it the role leitura_externa",
         ),
         Ok(answer) if answer.is_limited => proof(NAME, Outcome::Failed, "RateLimited", answer.says()),
-        Ok(answer) => proof(NAME, Outcome::Failed, "ListFailed", answer.says()),
+        Ok(answer) if matches!(answer.status, 200 | 401 | 500) => {
+            proof(NAME, Outcome::Failed, "ListFailed", answer.says())
+        }
+        Ok(answer) => proof(NAME, Outcome::Failed, UNCLEAR, answer.says()),
         Err(why) => proof(NAME, Outcome::Failed, "Unreachable", why),
     }
 }
@@ -216,7 +238,12 @@ pub(crate) fn database_login(answered: Result<(), (&'static str, String)>) -> Pr
 
 /// What the proofs mean together; `is_last` when nothing is asked again.
 pub(crate) fn verdict(proofs: &[Proof], is_last: bool) -> Verdict {
-    match proofs.iter().find(|proof| proof.outcome == Outcome::Failed) {
+    // What speaks against a value comes before what speaks of the way to the application.
+    let failed = proofs.iter().filter(|proof| proof.outcome == Outcome::Failed);
+    let is_vague = |proof: &&Proof| {
+        ["HealthFailed", "Unreachable", "RateLimited", UNCLEAR].contains(&proof.kind.as_str())
+    };
+    match failed.min_by_key(is_vague) {
         None => Verdict::Proved,
         Some(_) if !is_last => Verdict::Again,
         Some(failed) => Verdict::Failed(Failed {
@@ -301,7 +328,11 @@ mod tests {
             ((Outcome::Passed, ""), r#"401 {"message":"Unauthorized"}"#)
         );
         assert_eq!(told(&old_token(&[no, yes])), (Outcome::Failed, "OldTokenAccepted"));
-        assert_eq!(told(&old_token(&[answer(500, "")])), (Outcome::Failed, "OldTokenAccepted"));
+        for unclear in
+            [old_token(&[answer(503, "")]), new_token(&[answer(503, "")]), nobodys_login(&[answer(503, "")])]
+        {
+            assert_eq!(told(&unclear), (Outcome::Failed, "UnclearAnswer"));
+        }
     }
 
     #[test]

@@ -189,8 +189,13 @@ fn events(cluster: &str, batch: &Batch) -> String {
 
 /// Asks for a follow-up by hand.
 fn follow_command(settings: &Settings, change: &Change) -> String {
+    // arn:PARTITION:secretsmanager:REGION:ACCOUNT:…
+    let mut parts = change.secret.split(':').skip(1);
+    let partition = parts.next().unwrap_or_default();
+    let place = parts.skip(1).take(2).collect::<Vec<_>>().join(":");
     format!(
-        "`aws stepfunctions start-execution --state-machine-arn $ROTATION_FOLLOWUP --input '{{\"secret\":\"{}\",\"by\":\"{}\"}}'`",
+        "`aws stepfunctions start-execution --state-machine-arn arn:{partition}:states:{place}:stateMachine:{} --input '{{\"secret\":\"{}\",\"by\":\"{}\"}}'`",
+        settings.function,
         change.name,
         settings.language.pick("SEU NOME", "YOUR NAME")
     )
@@ -294,5 +299,39 @@ pub(crate) fn rotation_failed(
         text: format!("{name} ({environment}): {what}.\n{}: {step}.\n{dedup_key}", next(language)),
         dedup_key,
         secret: name.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::book::Change;
+
+    #[test]
+    fn the_command_that_asks_for_a_follow_up_is_whole() {
+        let settings = Settings {
+            function: "moveongs-dev-rotation-followup".to_owned(),
+            project: "moveongs".to_owned(),
+            environment: "dev".to_owned(),
+            code_version: "1".to_owned(),
+            language: Language::English,
+            policy: "".parse().unwrap(),
+        };
+        let change = Change {
+            secret: "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveongs/dev/jwt-a1B2c3"
+                .to_owned(),
+            name: "/moveongs/dev/jwt".to_owned(),
+            key: "JWT_SECRET".to_owned(),
+            version: "v2".to_owned(),
+            previous: None,
+            made: None,
+            noticed: jiff::Timestamp::UNIX_EPOCH,
+            is_rotation: true,
+            declared: None,
+        };
+        assert_eq!(
+            follow_command(&settings, &change),
+            "`aws stepfunctions start-execution --state-machine-arn arn:aws:states:us-east-1:123456789012:stateMachine:moveongs-dev-rotation-followup --input '{\"secret\":\"/moveongs/dev/jwt\",\"by\":\"YOUR NAME\"}'`"
+        );
     }
 }
