@@ -2,6 +2,7 @@
 
 use aws_config::SdkConfig;
 use aws_sdk_sns::types::MessageAttributeValue;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::env::{Env, EnvError};
@@ -12,7 +13,7 @@ use crate::failure::{CallError, chain};
 const SUBJECT_LIMIT: usize = 99;
 
 /// What is published to the paging topic.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Page {
     /// One line.
     pub subject: String,
@@ -22,6 +23,11 @@ pub struct Page {
     pub dedup_key: String,
     /// Name of the secret, or of what else it is about.
     pub secret: String,
+}
+
+/// A subject that SNS takes: of ASCII, and not too long.
+pub fn subject(text: &str) -> String {
+    text.chars().filter(char::is_ascii).take(SUBJECT_LIMIT).collect()
 }
 
 /// The paging topic.
@@ -67,12 +73,13 @@ impl Pager {
     /// Who reads mail reads the text, who is a program the attributes.
     async fn publish(&self, page: &Page) -> Result<(), CallError> {
         let attributes = [("dedup_key", &page.dedup_key), ("secret", &page.secret)];
-        let attributes = attributes.into_iter().filter_map(|(name, value)| {
+        // SNS refuses an empty one, and with it the page.
+        let attributes = attributes.into_iter().filter(|(_, value)| !value.is_empty());
+        let attributes = attributes.filter_map(|(name, value)| {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
             Some((name.to_owned(), value.ok()?))
         });
-        let subject: String = page.subject.chars().take(SUBJECT_LIMIT).collect();
-        let publish = self.client.publish().topic_arn(&self.topic).subject(subject).message(&page.text);
+        let publish = self.client.publish().topic_arn(&self.topic).subject(&page.subject).message(&page.text);
         let publish = publish.set_message_attributes(Some(attributes.collect()));
         publish.send().await.map_err(CallError::during("sns:Publish"))?;
         Ok(())

@@ -504,6 +504,7 @@ async fn what_is_not_ours_is_left_and_refused_to_a_person() {
     let asked = json!({"secret": foreign, "by": "Ana Souza"});
     assert_eq!(world.start(asked).await["status"], "FAILED");
     assert!(world.cloud.messages("NotOurs").await.len() == 1);
+    world.paged("NotOurs").await;
     assert_eq!(world.start(json!({"secret": JWT})).await["status"], "FAILED");
     assert_eq!((world.deployments(after).await, world.rows().await.len()), (0, 0));
     let gone = world.cloud.secrets.delete_secret().secret_id(made.arn.unwrap());

@@ -75,10 +75,11 @@ impl App {
     ///
     /// [`EnvError`] for the first setting that is missing or wrong, the authorities' file included.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
+        let database = Database::from_env(PROCEDURE, env)?;
         Ok(Self {
             base: Base::new(PROCEDURE, env, aws)?,
             rds: aws_sdk_rds::Client::new(aws),
-            database: Database::from_env(PROCEDURE, env)?,
+            database,
             database_secret: env.optional("DATABASE_SECRET_NAME")?,
             admin_secret: env.optional("DATABASE_ADMIN_SECRET_ARN")?,
         })

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use shared::language::Language;
 use shared::notify::Message;
-use shared::paging::Page;
+use shared::paging::{self, Page};
 use shared::settings::Settings;
 use shared::time;
 
@@ -244,7 +244,7 @@ pub(crate) fn page(settings: &Settings, secret: &Secret, finding: &Finding, now:
     let backup = language.pick("backup", "backup");
     let dedup_key = format!("rotation-audit/{}/{kind}", secret.name);
     Page {
-        subject: format!("[{environment}] {kind}: {}", secret.name),
+        subject: paging::subject(&format!("[{environment}] {kind}: {}", secret.name)),
         text: format!(
             "{} ({environment}): {}.\n{next}: {}.\n{who}: {}, {backup}: {}.\n{dedup_key}",
             secret.name,

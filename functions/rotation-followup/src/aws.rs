@@ -62,6 +62,14 @@ pub(crate) async fn move_current(
     Ok(())
 }
 
+/// Takes AWSPENDING off a version whose rotation is finished.
+pub(crate) async fn clear_pending(client: &Secrets, secret_id: &str, version: &str) -> Result<(), CallError> {
+    let cleared = client.update_secret_version_stage().secret_id(secret_id).version_stage("AWSPENDING");
+    let cleared = cleared.remove_from_version_id(version).send().await;
+    cleared.map_err(CallError::during("secretsmanager:UpdateSecretVersionStage"))?;
+    Ok(())
+}
+
 /// Names of all services of a cluster.
 pub(crate) async fn services(client: &Ecs, cluster: &str) -> Result<Vec<String>, CallError> {
     let mut pages = client.list_services().cluster(cluster).into_paginator().send();

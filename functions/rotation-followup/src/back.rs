@@ -3,7 +3,7 @@
 use shared::policy::Secret;
 use shared::scope::{Listed, VARIABLES};
 
-use crate::book::{Change, Failed, Reason};
+use crate::book::{Change, Failed};
 use crate::{DATABASE, JWT};
 
 /// What is to be done with a secret's label after the application failed with its new value.
@@ -18,13 +18,24 @@ pub(crate) enum Way {
 }
 
 /// Decides for one secret.
-pub(crate) fn way(change: &Change, policy: Option<&Secret>, listed: &Listed, failed: Option<&Failed>) -> Way {
+///
+/// `has_failed` tells whether the version before has failed itself when it was followed.
+pub(crate) fn way(
+    change: &Change,
+    policy: Option<&Secret>,
+    listed: &Listed,
+    failed: Option<&Failed>,
+    has_failed: bool,
+) -> Way {
     let Some(previous) = &change.previous else { return Way::Stay("there is no version before") };
-    if change.declared.as_ref().is_some_and(|declared| declared.reason == Reason::Incident) {
+    if change.is_incident() {
         return Way::Stay("the value before may be known to others");
     }
     if !policy.is_some_and(|policy| policy.roll_back) {
         return Way::Stay("the policy does not allow it (roll_back)");
+    }
+    if has_failed {
+        return Way::Stay("the version before has failed itself");
     }
     if !VARIABLES.contains(&change.key.as_str()) {
         return Way::Stay("only the labels of secrets that the template names can be moved");
@@ -52,11 +63,17 @@ pub(crate) fn way(change: &Change, policy: Option<&Secret>, listed: &Listed, fai
 
 /// Whether a failure can come from a secret's new value. Health, reach and rate of the application depend on no secret; that it
 /// takes the old token still would not end by going back.
-fn implicates(kind: &str, key: &str) -> bool {
+pub(crate) fn implicates(kind: &str, key: &str) -> bool {
     match kind {
         "RolloutFailed" => true,
         "NewTokenRefused" => key == JWT,
-        "HealthFailed" | "Unreachable" | "RateLimited" | "UnclearAnswer" | "OldTokenAccepted" => false,
+        "OthersRolloutFailed"
+        | "Superseded"
+        | "HealthFailed"
+        | "Unreachable"
+        | "RateLimited"
+        | "UnclearAnswer"
+        | "OldTokenAccepted" => false,
         // All else is the database's: the login of the application or ours.
         _ => key == DATABASE,
     }
@@ -67,7 +84,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::book::Declared;
+    use crate::book::{Declared, Reason};
 
     #[test]
     fn the_label_goes_back_only_where_that_helps_and_harms_nobody() {
@@ -99,38 +116,48 @@ mod tests {
         };
         let usual = listed(&[("v1", &["AWSPREVIOUS"]), ("v2", &["AWSCURRENT", "AWSPENDING"])]);
         let failed = |kind: &str| Some(Failed { kind: kind.to_owned(), detail: String::new() });
-        assert_eq!(way(&change, jwt, &usual, failed("RolloutFailed").as_ref()), Way::Move("v1".to_owned()));
+        assert_eq!(
+            way(&change, jwt, &usual, failed("RolloutFailed").as_ref(), false),
+            Way::Move("v1".to_owned())
+        );
         let moved = listed(&[("v1", &["AWSCURRENT"]), ("v2", &["AWSPREVIOUS"])]);
-        assert_eq!(way(&change, jwt, &moved, None), Way::Moved);
+        assert_eq!(way(&change, jwt, &moved, None, false), Way::Moved);
         let stays = |found: Way, why: &str| {
             let Way::Stay(said) = found else { panic!("{found:?}") };
             assert!(said.contains(why), "{said}");
         };
-        stays(way(&change, webhook, &usual, None), "roll_back");
-        stays(way(&change, None, &usual, None), "roll_back");
+        stays(way(&change, webhook, &usual, None, false), "roll_back");
+        stays(way(&change, None, &usual, None, false), "roll_back");
         stays(
-            way(&Change { key: "other".to_owned(), ..change.clone() }, jwt, &usual, None),
+            way(&Change { key: "other".to_owned(), ..change.clone() }, jwt, &usual, None, false),
             "template names",
         );
         for kind in ["OldTokenAccepted", "HealthFailed", "Unreachable", "RateLimited", "LoginFailed", "Auth"]
         {
-            stays(way(&change, jwt, &usual, failed(kind).as_ref()), "says nothing");
+            stays(way(&change, jwt, &usual, failed(kind).as_ref(), false), "says nothing");
         }
         let database = Change { key: "DATABASE_URL".to_owned(), ..change.clone() };
         let move_back = Way::Move("v1".to_owned());
         for (change, kind) in
             [(&change, "NewTokenRefused"), (&database, "DatabaseRefused"), (&database, "Auth")]
         {
-            assert_eq!(way(change, jwt, &usual, failed(kind).as_ref()), move_back, "{kind}");
+            assert_eq!(way(change, jwt, &usual, failed(kind).as_ref(), false), move_back, "{kind}");
         }
-        stays(way(&database, jwt, &usual, failed("NewTokenRefused").as_ref()), "says nothing");
+        stays(way(&database, jwt, &usual, failed("NewTokenRefused").as_ref(), false), "says nothing");
         let incident = Some(Declared { reason: Reason::Incident, by: "ana".to_owned() });
-        stays(way(&Change { declared: incident, ..change.clone() }, jwt, &usual, None), "known to others");
-        stays(way(&Change { previous: None, ..change.clone() }, jwt, &usual, None), "no version before");
+        stays(
+            way(&Change { declared: incident, ..change.clone() }, jwt, &usual, None, false),
+            "known to others",
+        );
+        stays(
+            way(&Change { previous: None, ..change.clone() }, jwt, &usual, None, false),
+            "no version before",
+        );
+        stays(way(&change, jwt, &usual, None, true), "failed itself");
         let third = listed(&[("v1", &["AWSPREVIOUS"]), ("v3", &["AWSCURRENT"])]);
-        stays(way(&change, jwt, &third, None), "somebody");
+        stays(way(&change, jwt, &third, None, false), "somebody");
         let next = listed(&[("v1", &["AWSPREVIOUS"]), ("v2", &["AWSCURRENT"]), ("v3", &["AWSPENDING"])]);
-        stays(way(&change, jwt, &next, None), "next rotation");
-        stays(way(&change, jwt, &listed(&[("v2", &["AWSCURRENT"])]), None), "no label");
+        stays(way(&change, jwt, &next, None, false), "next rotation");
+        stays(way(&change, jwt, &listed(&[("v2", &["AWSCURRENT"])]), None, false), "no label");
     }
 }

@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use shared::paging::Page;
+
 use crate::proof::Proof;
+use crate::trail::Act;
 
 /// The batch of an execution that has died is taken over after this: more than the state machine lets one live.
 pub(crate) const LEASE: SignedDuration = SignedDuration::from_mins(185);
@@ -23,6 +26,12 @@ pub(crate) struct Book {
     pub waiting: Vec<Change>,
     /// What is worked on.
     pub open: Option<Batch>,
+    /// Pages that the topic has not taken yet.
+    #[serde(default)]
+    pub unpaged: Vec<Page>,
+    /// Who made which version current, by ARN and version, until its row is written.
+    #[serde(default)]
+    pub acts: BTreeMap<String, Act>,
     /// The ledger, oldest first. A row never changes, but for who and why, which may become known later.
     pub rows: Vec<Row>,
 }
@@ -172,67 +181,29 @@ pub(crate) enum Taken {
     Nothing,
 }
 
-impl Book {
-    /// Whether a secret with this current version has to be followed; `is_declared` when a person asks for it.
-    pub(crate) fn is_news(&self, secret: &str, version: &str, is_declared: bool) -> bool {
-        let is_ours = |batch: &Batch| {
-            let change = batch.changes.iter().find(|change| change.secret == secret);
-            change.is_some_and(|change| {
-                change.version == version
-                    || change.previous.as_deref() == Some(version) && batch.phase == Phase::Back
-            })
-        };
-        if self.open.as_ref().is_some_and(is_ours) {
-            return false;
-        }
-        is_declared || self.handled.get(secret).is_none_or(|handled| handled != version)
-    }
-
-    /// Takes a change up, and says whether it waits now. One that is known already is known once; of two of one secret
-    /// only the newer counts.
-    pub(crate) fn notice(&mut self, change: &Change) -> bool {
-        if let Some(open) = &mut self.open
-            && let Some(known) = open.changes.iter_mut().find(|known| known.secret == change.secret)
-            && known.version == change.version
+impl Change {
+    /// Takes a declaration over. An incident stays one, whoever asks again.
+    fn declare(&mut self, declared: Option<&Declared>) {
+        let is_incident = self.declared.as_ref().is_some_and(|known| known.reason == Reason::Incident);
+        if let Some(declared) = declared
+            && (!is_incident || declared.reason == Reason::Incident)
         {
-            if change.declared.is_some() {
-                known.declared.clone_from(&change.declared);
-            }
-            return false;
+            self.declared = Some(declared.clone());
         }
-        if !self.is_news(&change.secret, &change.version, change.declared.is_some()) {
-            return false;
-        }
-        if let Some(known) = self.waiting.iter_mut().find(|known| known.secret == change.secret) {
-            let declared = change.declared.clone().or_else(|| known.declared.clone());
-            if known.version == change.version {
-                known.declared = declared;
-            } else {
-                *known = Change { declared, ..change.clone() };
-            }
-        } else {
-            self.waiting.push(change.clone());
-        }
-        true
     }
 
-    /// Gives what waits to an execution, unless another is at work.
-    pub(crate) fn take(&mut self, execution: &str, now: Timestamp) -> Taken {
-        match &self.open {
-            Some(open) if open.execution == execution => return Taken::Batch(Box::new(open.clone())),
-            Some(open) if now.duration_since(open.taken) < LEASE => {
-                return if self.waiting.is_empty() { Taken::Nothing } else { Taken::Busy };
-            }
-            Some(_) => self.reopen(),
-            None => {}
-        }
-        if self.waiting.is_empty() {
-            return Taken::Nothing;
-        }
-        let batch = Batch {
+    /// Whether somebody has declared that the value before may be known to others.
+    pub(crate) fn is_incident(&self) -> bool {
+        self.declared.as_ref().is_some_and(|declared| declared.reason == Reason::Incident)
+    }
+}
+
+impl Batch {
+    fn new(execution: &str, now: Timestamp, changes: Vec<Change>) -> Self {
+        Self {
             execution: execution.to_owned(),
             taken: now,
-            changes: std::mem::take(&mut self.waiting),
+            changes,
             phase: Phase::Forward,
             since: now,
             deployments: BTreeMap::new(),
@@ -242,21 +213,87 @@ impl Book {
             sessions_ended: None,
             moved: Vec::new(),
             stayed: BTreeMap::new(),
-        };
+        }
+    }
+
+    /// The version that the batch means to leave a secret on; none of one that is not its own.
+    pub(crate) fn in_force(&self, secret: &str) -> Option<&str> {
+        let change = self.changes.iter().find(|change| change.secret == secret)?;
+        let has_moved = self.moved.contains(&change.secret);
+        Some(change.previous.as_deref().filter(|_| has_moved).unwrap_or(&change.version))
+    }
+}
+
+impl Book {
+    /// Whether a secret with this current version has to be followed: it is on another than the open batch, or else the last
+    /// follow-up, leaves it on.
+    pub(crate) fn is_news(&self, secret: &str, version: &str) -> bool {
+        let of_batch = self.open.as_ref().and_then(|batch| batch.in_force(secret));
+        of_batch.or(self.handled.get(secret).map(String::as_str)) != Some(version)
+    }
+
+    /// Takes a change up, and says whether it waits now. One that is known already is known once; of two of one secret
+    /// only the newer counts.
+    pub(crate) fn notice(&mut self, change: &Change) -> bool {
+        let is_going_back = |open: &Batch| open.moved.contains(&change.secret);
+        if let Some(open) = self.open.as_mut().filter(|open| !is_going_back(open))
+            && let Some(known) = open.changes.iter_mut().find(|known| known.secret == change.secret)
+            && known.version == change.version
+        {
+            known.declare(change.declared.as_ref());
+            return false;
+        }
+        if change.declared.is_none() && !self.is_news(&change.secret, &change.version) {
+            return false;
+        }
+        if let Some(known) = self.waiting.iter_mut().find(|known| known.secret == change.secret) {
+            let declared = known.declared.clone();
+            if known.version != change.version {
+                *known = Change { declared, ..change.clone() };
+            }
+            known.declare(change.declared.as_ref());
+        } else {
+            self.waiting.push(change.clone());
+        }
+        true
+    }
+
+    /// Forgets what waits of a secret whose label has gone back to what was followed.
+    pub(crate) fn forget_stale(&mut self, secret: &str, version: &str) {
+        if !self.is_news(secret, version) {
+            self.waiting.retain(|change| change.secret != secret || change.version == version);
+        }
+    }
+
+    /// Gives what waits to an execution, unless another is at work.
+    pub(crate) fn take(&mut self, execution: &str, now: Timestamp) -> Taken {
+        match &self.open {
+            Some(open) if open.execution == execution => return Taken::Batch(Box::new(open.clone())),
+            Some(open) if now.duration_since(open.taken) < LEASE => {
+                return if self.waiting.is_empty() { Taken::Nothing } else { Taken::Busy };
+            }
+            // Its execution is dead. A way back is gone on with, since nothing else would find it; forward begins again.
+            Some(_) => return Taken::Batch(Box::new(self.adopt(execution, now))),
+            None => {}
+        }
+        if self.waiting.is_empty() {
+            return Taken::Nothing;
+        }
+        let batch = Batch::new(execution, now, std::mem::take(&mut self.waiting));
         self.open = Some(batch.clone());
         Taken::Batch(Box::new(batch))
     }
 
-    /// Lets the changes of a batch wait again whose execution has died.
-    fn reopen(&mut self) {
-        let Some(dead) = self.open.take() else { return };
-        for change in dead.changes {
-            // What went back is in force and was before: a follow-up of it finds that by itself.
-            let is_newer = self.waiting.iter().any(|known| known.secret == change.secret);
-            if !is_newer && !dead.moved.contains(&change.secret) {
-                self.waiting.push(change);
-            }
+    /// Gives the batch of a dead execution to another.
+    fn adopt(&mut self, execution: &str, now: Timestamp) -> Batch {
+        let mut batch = self.open.take().unwrap_or_else(|| Batch::new(execution, now, Vec::new()));
+        if batch.phase == Phase::Forward {
+            batch = Batch::new(execution, now, batch.changes);
         }
+        execution.clone_into(&mut batch.execution);
+        batch.taken = now;
+        self.open = Some(batch.clone());
+        batch
     }
 
     /// Whether a batch is open whose execution has died.
@@ -269,34 +306,59 @@ impl Book {
         self.open.as_mut().filter(|open| open.execution == execution)
     }
 
-    /// Ends an execution's batch with its rows; `false` when it had ended.
-    pub(crate) fn close(&mut self, execution: &str, rows: &[Row]) -> bool {
+    /// Ends an execution's batch with its rows and its page; `false` when it had ended.
+    pub(crate) fn close(&mut self, execution: &str, rows: &[Row], page: Option<&Page>) -> bool {
         let Some(batch) = self.open.take_if(|open| open.execution == execution) else { return false };
-        for change in batch.changes {
-            let in_force = match change.previous {
-                Some(previous) if batch.moved.contains(&change.secret) => previous,
-                _ => change.version,
-            };
-            self.handled.insert(change.secret, in_force);
+        for change in &batch.changes {
+            let in_force = batch.in_force(&change.secret).unwrap_or(&change.version).to_owned();
+            // The event of our own move of the label may have come before we noted it.
+            self.waiting.retain(|other| {
+                other.secret != change.secret || other.version != in_force || other.declared.is_some()
+            });
+            self.handled.insert(change.secret.clone(), in_force);
+            self.acts.remove(&act_key(&change.secret, &change.version));
         }
         self.rows.extend(rows.iter().cloned());
+        self.unpaged.extend(page.cloned());
         true
     }
 
-    /// Writes into the rows of a version who changed it, which CloudTrail may tell late; `false` when nothing is to be told.
-    pub(crate) fn attribute(&mut self, arn: &str, version: &str, reason: Reason, by: &str) -> bool {
-        let mut changed = false;
-        for row in
-            self.rows.iter_mut().filter(|row| row.arn == arn && row.version == version && row.by.is_none())
-        {
-            row.by = Some(by.to_owned());
-            if matches!(row.reason, Reason::Unknown | Reason::Scheduled) {
-                row.reason = reason;
-            }
-            changed = true;
+    /// Takes up who made a version current: into its row, where that is written already, which may be as CloudTrail is late.
+    pub(crate) fn attribute(&mut self, arn: &str, version: &str, act: &Act) -> bool {
+        let rows = self.rows.iter_mut().filter(|row| row.arn == arn && row.version == version);
+        let row = rows.rev().find(|row| act.is_of(row.started));
+        let Some(row) = row else {
+            self.acts.insert(act_key(arn, version), act.clone());
+            return false;
+        };
+        if row.by.is_some() {
+            return false;
         }
-        changed
+        row.by = Some(act.by.clone());
+        row.reason = act.reason;
+        true
     }
+
+    /// Who made a change.
+    pub(crate) fn act_of(&self, change: &Change) -> Option<&Act> {
+        self.acts.get(&act_key(&change.secret, &change.version)).filter(|act| act.is_of(change.noticed))
+    }
+
+    /// Whether the last follow-up of a version ended badly, so that nobody goes back to it.
+    pub(crate) fn has_failed(&self, arn: &str, version: &str) -> bool {
+        let last = self.rows.iter().rev().find(|row| row.arn == arn && row.version == version);
+        last.is_some_and(|row| matches!(row.outcome.as_str(), "failed" | "rolled back"))
+    }
+
+    /// Whether a version is in force because the one after it was rolled back.
+    pub(crate) fn is_restored(&self, arn: &str, version: &str) -> bool {
+        let last = self.rows.iter().rev().find(|row| row.arn == arn);
+        last.is_some_and(|row| row.outcome == "rolled back" && row.previous.as_deref() == Some(version))
+    }
+}
+
+fn act_key(arn: &str, version: &str) -> String {
+    format!("{arn} {version}")
 }
 
 #[cfg(test)]
@@ -349,7 +411,7 @@ mod tests {
         // What changes meanwhile waits for its turn.
         assert!(book.notice(&change("c", "c2", "c1")));
         assert_eq!(taken(&mut book, "two", at(12)).unwrap(), ["busy"]);
-        assert!(book.close("one", &[]) && !book.close("one", &[]));
+        assert!(book.close("one", &[], None) && !book.close("one", &[], None));
         assert_eq!(taken(&mut book, "two", at(13)).unwrap(), ["c2"]);
         assert!(!book.notice(&change("a", "a2", "a1")));
         assert_eq!(book.handled["b"], "b3");
@@ -365,7 +427,7 @@ mod tests {
         batch.moved.push("a".to_owned());
         // The event of our own move of the label.
         assert!(!book.notice(&change("a", "a1", "a2")));
-        book.close("one", &[]);
+        book.close("one", &[], None);
         assert_eq!(book.handled["a"], "a1");
         assert!(!book.notice(&change("a", "a1", "a2")));
         assert!(book.notice(&change("a", "a2", "a1")));
@@ -379,7 +441,7 @@ mod tests {
         let declared = Change { declared: incident(), ..change("a", "a2", "a1") };
         assert!(!book.notice(&declared));
         assert_eq!(book.batch_of("one").unwrap().changes[0].declared, incident());
-        book.close("one", &[]);
+        book.close("one", &[], None);
         assert!(book.notice(&declared));
         // The event that comes after it takes nothing back.
         assert!(!book.notice(&change("a", "a2", "a1")));
@@ -387,17 +449,54 @@ mod tests {
     }
 
     #[test]
-    fn the_batch_of_a_dead_execution_is_taken_over_when_its_lease_is_over() {
+    fn the_batch_of_a_dead_execution_is_gone_on_with_when_its_lease_is_over() {
         let mut book = Book::default();
         book.notice(&change("a", "a2", "a1"));
-        book.notice(&change("b", "b2", "b1"));
         book.take("dead", at(0));
-        book.batch_of("dead").unwrap().moved.push("b".to_owned());
+        book.batch_of("dead").unwrap().failures.push(Failed { kind: "x".to_owned(), detail: String::new() });
         let lease = LEASE.as_secs();
         assert_eq!(taken(&mut book, "next", at(lease - 1)), None);
         assert!(!book.has_dead_batch(at(lease - 1)) && book.has_dead_batch(at(lease)));
         assert_eq!(taken(&mut book, "next", at(lease)).unwrap(), ["a2"]);
-        assert!(book.batch_of("dead").is_none());
-        assert!(!book.close("dead", &[]));
+        assert!(book.batch_of("dead").is_none() && !book.close("dead", &[], None));
+        // Forward begins again; a way back goes on.
+        let batch = book.batch_of("next").unwrap();
+        assert_eq!((batch.failures.len(), batch.since), (0, at(lease)));
+        batch.failures.push(Failed { kind: "x".to_owned(), detail: String::new() });
+        batch.phase = Phase::Back;
+        batch.moved.push("a".to_owned());
+        assert_eq!(taken(&mut book, "third", at(2 * lease)).unwrap(), ["a2"]);
+        let batch = book.batch_of("third").unwrap();
+        assert_eq!((batch.phase, batch.failures.len(), batch.since), (Phase::Back, 1, at(lease)));
+        book.close("third", &[], None);
+        assert_eq!(book.handled["a"], "a1");
+    }
+
+    #[test]
+    fn a_label_that_a_person_moves_back_meanwhile_is_news_or_ends_the_waiting() {
+        let mut book = Book::default();
+        book.handled.insert("a".to_owned(), "a1".to_owned());
+        book.notice(&change("a", "a2", "a1"));
+        book.forget_stale("a", "a2");
+        assert_eq!(book.waiting.len(), 1);
+        book.forget_stale("a", "a1");
+        assert_eq!(book.waiting, []);
+        book.notice(&change("a", "a2", "a1"));
+        book.take("one", at(0));
+        assert!(book.notice(&change("a", "a1", "a2")));
+        book.close("one", &[], None);
+        assert_eq!((book.handled["a"].as_str(), book.waiting[0].version.as_str()), ("a2", "a1"));
+    }
+
+    #[test]
+    fn an_incident_stays_one() {
+        let mut book = Book::default();
+        let manual = Some(Declared { reason: Reason::Manual, by: "bob".to_owned() });
+        book.notice(&Change { declared: incident(), ..change("a", "a2", "a1") });
+        book.notice(&Change { declared: manual.clone(), ..change("a", "a2", "a1") });
+        assert!(book.waiting[0].is_incident());
+        book.take("one", at(0));
+        book.notice(&Change { declared: manual, ..change("a", "a2", "a1") });
+        assert!(book.batch_of("one").unwrap().changes[0].is_incident());
     }
 }

@@ -20,6 +20,11 @@ pub enum FollowupError {
         "the secret {0} is not of this environment: neither template nor policy name it, and its tags Project and Environment do not"
     )]
     NotOurs(String),
+    /// An incident was declared of a value that is not new.
+    #[error(
+        "the current version of {0} is not one that was made after the incident: rotate it first, `aws secretsmanager rotate-secret --secret-id '{0}'`, and then declare the incident again"
+    )]
+    NotRotated(String),
     /// The batch belongs to another execution by now.
     #[error("the batch of execution {0} is closed, or was taken over")]
     NotOpen(String),
@@ -50,6 +55,7 @@ impl Failure for FollowupError {
         match self {
             Self::InvalidEvent { .. } => "InvalidEvent",
             Self::NotOurs(_) => "NotOurs",
+            Self::NotRotated(_) => "NotRotated",
             Self::NotOpen(_) => "NotOpen",
             Self::SecretsManager(_) => "SecretsManagerCall",
             Self::Ecs(_) => "EcsCall",

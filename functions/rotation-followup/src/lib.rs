@@ -78,6 +78,9 @@ const BRANCH: &str = "governance/security-changelog";
 /// The functions whose evidence tells why a rotation failed.
 const ROTATORS: [&str; 2] = ["rotate-database", "rotate-random"];
 
+/// Name of the notes that a page of the book was published: each has a dedup key of its own.
+const PAGED: &str = "paged";
+
 /// Records of a rotation function that are searched for the failure that CloudTrail tells of.
 const SEARCHED: u8 = 20;
 
@@ -207,7 +210,7 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
         Request::Step { execution, step } => {
             tracing::Span::current().record("run_id", execution.as_str());
             match step {
-                Step::Note(source) => note(app, source, invocation.now).await,
+                Step::Note(source) => note(app, source, invocation).await,
                 Step::Take => take(app, &execution, invocation.now).await,
                 Step::Deploy => deploy(app, &execution).await,
                 Step::Watch(poll) => watch(app, &execution, poll).await,
@@ -220,14 +223,15 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
 }
 
 /// Compares the current versions with those that were followed, and takes up what is new.
-async fn note(app: &App, source: Source, now: Timestamp) -> Result<Answer, FollowupError> {
+async fn note(app: &App, source: Source, invocation: &Invocation) -> Result<Answer, FollowupError> {
+    let now = invocation.now;
     let book: Book = app.evidence().kept(book::NAME).await?.unwrap_or_default();
     let (listed, declared) = match &source {
         Source::Moved(secret) => (found(app, secret).await?.into_iter().collect(), None),
         Source::Asked(secret, declared) => (vec![described(app, secret).await?], Some(declared)),
         Source::Sweep => (scope::list(&app.secrets).await.map_err(FollowupError::SecretsManager)?, None),
     };
-    let mut changes = Vec::new();
+    let (mut changes, mut settled) = (Vec::new(), Vec::new());
     for secret in listed {
         if !is_ours(app, &secret) {
             match source {
@@ -236,16 +240,31 @@ async fn note(app: &App, source: Source, now: Timestamp) -> Result<Answer, Follo
             }
         }
         let Some(version) = secret.labelled("AWSCURRENT") else { continue };
-        if book.is_news(&secret.arn, version, declared.is_some()) {
-            changes.push(change(app, &secret, version, declared, now).await?);
+        if declared.is_none() && !book.is_news(&secret.arn, version) {
+            settled.push((secret.arn.clone(), version.to_owned()));
+            continue;
         }
+        // The list lags behind: what it calls news may have been followed.
+        let secret = if source == Source::Sweep { described(app, &secret.arn).await? } else { secret };
+        let Some(version) = secret.labelled("AWSCURRENT") else { continue };
+        if declared.is_none() && !book.is_news(&secret.arn, version) {
+            continue;
+        }
+        let change = change(app, &secret, version, declared, now).await?;
+        if change.is_incident() && !is_new(&book, &change, now) {
+            return Err(FollowupError::NotRotated(secret.name));
+        }
+        changes.push(change);
     }
     if source == Source::Sweep {
         changes = without_baseline(app, &book, changes).await?;
     }
     let is_waiting = app
         .amend(|book| {
-            let noticed = changes.iter().fold(false, |any, change| book.notice(change) || any);
+            for (secret, version) in &settled {
+                book.forget_stale(secret, version);
+            }
+            let noticed = changes.iter().filter(|change| book.notice(change)).count() > 0;
             // What an execution that died has left is seen by whoever comes next.
             noticed || book.has_dead_batch(now) || (source == Source::Sweep && !book.waiting.is_empty())
         })
@@ -257,8 +276,21 @@ async fn note(app: &App, source: Source, now: Timestamp) -> Result<Answer, Follo
             secret.version = change.version
         );
     }
+    if source == Source::Sweep && !publish(app, invocation).await {
+        return Err(FollowupError::PageFailed);
+    }
     let wait_seconds = app.settings.policy.rotation.followup.settle_seconds;
     Ok(if is_waiting { Answer { status: "waiting", wait_seconds } } else { next("nothing") })
+}
+
+/// How old a value may be that an incident is declared of: the declaration follows the rotation.
+const FRESH: SignedDuration = SignedDuration::from_hours(24);
+
+/// Whether a value was made after an incident that is declared now: not long ago, and not one that a rollback has restored.
+fn is_new(book: &Book, change: &Change, now: Timestamp) -> bool {
+    change.made.is_some_and(|made| now.duration_since(made) <= FRESH)
+        && !book.is_restored(&change.secret, &change.version)
+        && book.open.as_ref().is_none_or(|open| !open.moved.contains(&change.secret))
 }
 
 /// Whether a secret is of this environment: by name in template or policy, or by its tags.
@@ -439,6 +471,9 @@ async fn watch(app: &App, execution: &str, poll: u16) -> Result<Answer, Followup
             Rollout::Failed(detail) => {
                 return fail(app, execution, Failed { kind: "RolloutFailed".to_owned(), detail }).await;
             }
+            Rollout::OthersFailed(detail) => {
+                return fail(app, execution, Failed { kind: "OthersRolloutFailed".to_owned(), detail }).await;
+            }
         }
     }
     let wait_seconds = policy.rollout.every_seconds;
@@ -446,7 +481,19 @@ async fn watch(app: &App, execution: &str, poll: u16) -> Result<Answer, Followup
 }
 
 /// Notes why the way that the batch goes has ended.
-async fn fail(app: &App, execution: &str, failed: Failed) -> Result<Answer, FollowupError> {
+async fn fail(app: &App, execution: &str, mut failed: Failed) -> Result<Answer, FollowupError> {
+    let batch = app.amend_batch(execution, |_| ()).await?;
+    for change in &batch.changes {
+        let listed = described(app, &change.secret).await?;
+        let current = listed.labelled("AWSCURRENT");
+        // What a rollback has decided and not done yet is no move of somebody else's.
+        if current != batch.in_force(&change.secret) && current != Some(&change.version) {
+            let detail =
+                format!("AWSCURRENT of {} has moved again ({}: {})", change.name, failed.kind, failed.detail);
+            failed = Failed { kind: "Superseded".to_owned(), detail };
+            break;
+        }
+    }
     tracing::warn!(message = failed.detail, failure = failed.kind);
     app.amend_batch(execution, |batch| {
         let ways = if batch.phase == Phase::Forward { 1 } else { 2 };
@@ -511,17 +558,18 @@ async fn proofs(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Proof>, 
     };
     proofs.push(application.health().await);
     if let Some(change) = changes.iter().find(|change| change.key == JWT) {
-        // On the way back the two have changed places.
-        let (new, old) = match batch.phase {
-            Phase::Forward => (Some(&change.version), change.previous.as_ref()),
-            Phase::Back => (change.previous.as_ref(), Some(&change.version)),
+        // Where its label went back the two have changed places.
+        let (new, old) = match batch.moved.contains(&change.secret) {
+            false => (Some(&change.version), change.previous.as_ref()),
+            true => (change.previous.as_ref(), Some(&change.version)),
         };
+        let mut keys = Vec::new();
         for (version, is_new) in [(new, true), (old, false)] {
             let Some(version) = version else { continue };
             let value = aws::value(&app.secrets, &change.secret, Some(version)).await;
-            let key = signing_key(app, value.map_err(FollowupError::SecretsManager)?);
-            proofs.push(application.token(&proof::powerless_token(&key, now), is_new).await);
+            keys.push((signing_key(app, value.map_err(FollowupError::SecretsManager)?), is_new));
         }
+        proofs.extend(tokens(application, &keys, now).await);
     }
     let account = account(app).await;
     match account {
@@ -532,6 +580,24 @@ async fn proofs(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Proof>, 
         }
     }
     Ok(proofs)
+}
+
+/// Whether the application takes tokens of the new key and refuses those of the old one; the new comes first.
+async fn tokens(application: &Application, keys: &[(SecretString, bool)], now: Timestamp) -> Vec<Proof> {
+    const NAME: &str = "token of the old secret";
+    if keys.iter().any(|(key, _)| key.expose_secret().is_empty()) {
+        return vec![proof::unproved(NAME, "NoKey", "the secret's value has no signing key in it")];
+    }
+    if let [(new, _), (old, _)] = keys
+        && new.expose_secret() == old.expose_secret()
+    {
+        return vec![proof::unproved(NAME, "SameValue", "the new version has the key of the one before")];
+    }
+    let mut proofs = Vec::new();
+    for (key, is_new) in keys {
+        proofs.push(application.token(&proof::powerless_token(key, now), *is_new).await);
+    }
+    proofs
 }
 
 /// The key in a secret's value: the whole of it, or the field that the policy names.
@@ -559,34 +625,30 @@ async fn roll_back(app: &App, execution: &str, invocation: &Invocation) -> Resul
     match (batch.phase, batch.failures.len()) {
         // Nothing to go back from; or the way back has failed too, and back again would be forward.
         (_, 0) | (Phase::Back, 2..) => return Ok(next("stays")),
-        // An attempt of this step died after it was done.
-        (Phase::Back, _) => return Ok(next("moved")),
+        // An attempt of this step died on the way.
+        (Phase::Back, _) => return move_back(app, &batch).await,
         (Phase::Forward, _) => {}
     }
+    let book: Book = app.evidence().kept(book::NAME).await?.unwrap_or_default();
     let mut moved = Vec::new();
     let mut stayed = BTreeMap::new();
     for change in &batch.changes {
         let listed = described(app, &change.secret).await?;
         let policy = app.settings.policy.rotation.secrets.get(&change.key);
-        match back::way(change, policy, &listed, batch.failures.first()) {
-            Way::Moved => moved.push(change.secret.clone()),
-            Way::Stay(why) => {
-                stayed.insert(change.name.clone(), why.to_owned());
-            }
-            Way::Move(previous) => match works(app, change, &previous, invocation).await? {
-                Ok(()) => {
-                    let done =
-                        aws::move_current(&app.secrets, &change.secret, &change.version, &previous).await;
-                    done.map_err(FollowupError::SecretsManager)?;
-                    moved.push(change.secret.clone());
-                }
-                Err(why) => {
-                    stayed.insert(change.name.clone(), why);
-                }
-            },
+        let previous = change.previous.as_deref().unwrap_or_default();
+        let has_failed = book.has_failed(&change.secret, previous);
+        let way = match back::way(change, policy, &listed, batch.failures.first(), has_failed) {
+            Way::Moved => Ok(()),
+            Way::Stay(why) => Err(why.to_owned()),
+            Way::Move(previous) => works(app, change, &previous, invocation).await?,
+        };
+        match way {
+            Ok(()) => moved.push(change.secret.clone()),
+            Err(why) => drop(stayed.insert(change.name.clone(), why)),
         }
     }
     let since = whole_milliseconds(time::now());
+    // Before the first label moves, so that whoever comes after an attempt that died knows what is meant.
     let batch = app
         .amend_batch(execution, |batch| {
             batch.stayed.clone_from(&stayed);
@@ -597,7 +659,25 @@ async fn roll_back(app: &App, execution: &str, invocation: &Invocation) -> Resul
             }
         })
         .await?;
-    Ok(next(if batch.phase == Phase::Back { "moved" } else { "stays" }))
+    if batch.moved.is_empty() { Ok(next("stays")) } else { move_back(app, &batch).await }
+}
+
+/// Moves the labels that are to go back and have not.
+async fn move_back(app: &App, batch: &Batch) -> Result<Answer, FollowupError> {
+    for change in batch.changes.iter().filter(|change| batch.moved.contains(&change.secret)) {
+        let Some(previous) = &change.previous else { continue };
+        let listed = described(app, &change.secret).await?;
+        if listed.labelled("AWSCURRENT") == Some(&change.version) {
+            let done = aws::move_current(&app.secrets, &change.secret, &change.version, previous).await;
+            done.map_err(FollowupError::SecretsManager)?;
+        }
+        // Where the service has left it there, it would take the finished rotation for one that runs, and repeat it.
+        if listed.labelled("AWSPENDING") == Some(&change.version) {
+            let done = aws::clear_pending(&app.secrets, &change.secret, &change.version).await;
+            done.map_err(FollowupError::SecretsManager)?;
+        }
+    }
+    Ok(next("moved"))
 }
 
 /// Whether the value before still works: of a database's credential that is tried, and the application proves all others.
@@ -648,7 +728,7 @@ async fn finish(
             (Some(broken), true) => report_broken(app, execution, broken, invocation).await,
             _ => {
                 show(app, invocation).await;
-                true
+                publish(app, invocation).await
             }
         };
         rows.retain(|row| row.failure.is_some());
@@ -657,13 +737,15 @@ async fn finish(
     end_sessions(app, execution, &mut batch, invocation).await?;
     let rows = rows(app, &batch, invocation.now).await?;
     let is_good = batch.failures.is_empty();
-    let is_paged =
-        is_good || page(app, execution, &text::page(&app.settings, &app.cluster, &batch), invocation).await;
+    // What was overtaken by the next change wakes nobody: that has a follow-up of its own.
+    let is_overtaken = batch.failures.first().is_some_and(|failed| failed.kind == "Superseded");
+    let page = (!is_good && !is_overtaken).then(|| text::page(&app.settings, &app.cluster, &batch));
     let message = text::message(&app.settings, &app.cluster, &batch, &rows);
     let begun = app.reporter.look(execution, invocation.now).await;
     let draft = draft(app, execution, &batch, &rows);
     app.reporter.report(draft, Some(&message), begun, invocation).await;
-    app.amend(|book| book.close(execution, &rows)).await?;
+    app.amend(|book| book.close(execution, &rows, page.as_ref())).await?;
+    let is_paged = publish(app, invocation).await;
     show(app, invocation).await;
     closing(is_paged, is_good)
 }
@@ -718,15 +800,11 @@ async fn end_sessions(
 /// The ledger's rows of a batch.
 async fn rows(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Row>, FollowupError> {
     let mut rows = Vec::new();
+    let book: Book = app.evidence().kept(book::NAME).await?.unwrap_or_default();
     for change in &batch.changes {
-        let act: Option<Act> = app.evidence().kept(&act_note(&change.secret, &change.version)).await?;
-        rows.push(row(app, batch, change, act, now));
+        rows.push(row(app, batch, change, book.act_of(change).cloned(), now));
     }
     Ok(rows)
-}
-
-fn act_note(arn: &str, version: &str) -> String {
-    format!("act/{arn}/{version}")
 }
 
 fn row(app: &App, batch: &Batch, change: &Change, act: Option<Act>, now: Timestamp) -> Row {
@@ -734,7 +812,10 @@ fn row(app: &App, batch: &Batch, change: &Change, act: Option<Act>, now: Timesta
     let proofs: Vec<Proof> =
         batch.proofs.iter().filter(|proof| concerns(proof, &change.key)).cloned().collect();
     let services = batch.readers.get(&change.secret).cloned().unwrap_or_default();
-    let is_proved = !proofs.is_empty() && proofs.iter().all(|proof| proof.outcome == Outcome::Passed);
+    // Health and login say nothing of a webhook's secret.
+    let is_proved = !services.is_empty()
+        && proofs.iter().any(|proof| is_of(proof, &change.key))
+        && proofs.iter().all(|proof| proof.outcome == Outcome::Passed);
     let outcome = match batch.failures.len() {
         0 if is_proved => "proved",
         0 => "unproved",
@@ -774,13 +855,18 @@ fn row(app: &App, batch: &Batch, change: &Change, act: Option<Act>, now: Timesta
     }
 }
 
-/// Whether a proof says something of a secret.
-fn concerns(proof: &Proof, key: &str) -> bool {
+/// Whether a proof is one of a secret's value.
+fn is_of(proof: &Proof, key: &str) -> bool {
     match proof.name.as_str() {
         "token of the new secret" | "token of the old secret" => key == JWT,
         "login to the database" | "login of nobody" => key == DATABASE,
-        _ => true,
+        _ => false,
     }
+}
+
+/// Whether a proof stands in a secret's row: its own, and those of the application as a whole.
+fn concerns(proof: &Proof, key: &str) -> bool {
+    is_of(proof, key) || ![JWT, DATABASE].iter().any(|other| is_of(proof, other))
 }
 
 /// The evidence of a batch.
@@ -840,6 +926,34 @@ fn blank(app: &App, run_id: &str) -> Draft {
         code_version: app.settings.code_version.clone(),
         channel: String::new(),
     }
+}
+
+/// Publishes the pages that the topic has not taken yet; `false` when one is left, for the next attempt or the sweep.
+async fn publish(app: &App, invocation: &Invocation) -> bool {
+    let book = app.evidence().kept::<Book>(book::NAME).await;
+    let waiting = match book {
+        Ok(book) => book.unwrap_or_default().unpaged,
+        Err(error) => {
+            app.reporter.lost(
+                "PageFailures",
+                "PageFailed",
+                &chain(&error),
+                "pages of the book",
+                invocation.now,
+            );
+            return false;
+        }
+    };
+    let mut is_done = true;
+    for each in waiting {
+        if !page(app, PAGED, &each, invocation).await {
+            is_done = false;
+        } else if app.amend(|book| book.unpaged.retain(|other| *other != each)).await.is_err() {
+            // It is published again, under the same dedup key.
+            is_done = false;
+        }
+    }
+    is_done
 }
 
 /// Pages; `false` when the page was not taken. It stands in the log then.
@@ -969,8 +1083,7 @@ async fn take_note(app: &App, told: Told, invocation: &Invocation) -> Result<Ans
             if !found(app, &secret).await?.is_some_and(|secret| is_ours(app, &secret)) {
                 return Ok(next("nothing"));
             }
-            app.evidence().keep(&act_note(&secret, &version), &act).await?;
-            if app.amend(|book| book.attribute(&secret, &version, act.reason, &act.by)).await? {
+            if app.amend(|book| book.attribute(&secret, &version, &act)).await? {
                 show(app, invocation).await;
             }
             Ok(next("noted"))

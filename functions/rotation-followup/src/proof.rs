@@ -105,7 +105,9 @@ fn all(
 ) -> Proof {
     let is_bad = |answered: &&Answered| !answered.as_ref().is_ok_and(&is_good);
     let bad = answers.iter().filter(is_bad).count();
-    match answers.iter().find(is_bad) {
+    // An answer that speaks against the value comes before one that does not speak.
+    let speaks = |answered: &&Answered| !matches!(answered, Ok(answer) if !answer.is_limited && kind(answer) != UNCLEAR);
+    match answers.iter().filter(is_bad).min_by_key(speaks) {
         None => {
             let said = answers.iter().flatten().next().map(Answer::says);
             proof(name, Outcome::Passed, "", said.unwrap_or_default())
@@ -215,7 +217,9 @@ pub(crate) fn list(answered: &Answered) -> Proof {
             "the account for smoke tests may not list; give it the role leitura_externa",
         ),
         Ok(answer) if answer.is_limited => proof(NAME, Outcome::Failed, "RateLimited", answer.says()),
-        Ok(answer) if matches!(answer.status, 200 | 401 | 500) => {
+        // A task has just made the token: another one does not know its secret.
+        Ok(answer) if answer.status == 401 => proof(NAME, Outcome::Failed, "NewTokenRefused", answer.says()),
+        Ok(answer) if matches!(answer.status, 200 | 500) => {
             proof(NAME, Outcome::Failed, "ListFailed", answer.says())
         }
         Ok(answer) => proof(NAME, Outcome::Failed, UNCLEAR, answer.says()),
@@ -322,6 +326,9 @@ mod tests {
         let mixed = new_token(&[yes.clone(), no.clone(), yes.clone()]);
         assert_eq!(told(&mixed), (Outcome::Failed, "NewTokenRefused"));
         assert!(mixed.detail.ends_with("(1 of 3 answers)"), "{}", mixed.detail);
+        let slow = new_token(&[Err("late".to_owned()), answer(503, ""), no.clone()]);
+        assert_eq!(told(&slow), (Outcome::Failed, "NewTokenRefused"));
+        assert_eq!(told(&list(&no)), (Outcome::Failed, "NewTokenRefused"));
         let refused = old_token(&[no.clone(), no.clone()]);
         assert_eq!(
             (told(&refused), refused.detail.as_str()),
@@ -372,7 +379,7 @@ mod tests {
     fn what_fails_is_asked_again_until_the_last_time() {
         let bad = old_token(&[answer(200, "")]);
         let fine = unproved("login", "MaskedLogin", "masked");
-        assert_eq!(verdict(&[fine.clone()], true), Verdict::Proved);
+        assert_eq!(verdict(std::slice::from_ref(&fine), true), Verdict::Proved);
         assert_eq!(verdict(&[fine.clone(), bad.clone()], false), Verdict::Again);
         let Verdict::Failed(failed) = verdict(&[fine, bad], true) else { panic!("not failed") };
         assert_eq!(

@@ -44,6 +44,8 @@ pub(crate) enum Rollout {
     Steady,
     /// It has failed, or does not end.
     Failed(String),
+    /// Somebody else's deployment has taken its place and fails, which says nothing of the secret.
+    OthersFailed(String),
 }
 
 impl Service {
@@ -69,11 +71,14 @@ pub(crate) fn judge(
     let Some(newest) = service.deployed_since(since) else {
         return Rollout::Failed(format!("{}: the deployment {deployment} is gone", service.name));
     };
+    let failed = |detail| {
+        if newest.id == deployment { Rollout::Failed(detail) } else { Rollout::OthersFailed(detail) }
+    };
     if newest.state == "FAILED" {
-        return Rollout::Failed(format!("{}: {}", service.name, newest.reason));
+        return failed(format!("{}: {}", service.name, newest.reason));
     }
     if newest.failed >= i32::from(policy.failed_tasks) {
-        return Rollout::Failed(format!("{}: {} tasks failed to start", service.name, newest.failed));
+        return failed(format!("{}: {} tasks failed to start", service.name, newest.failed));
     }
     let is_alone = service.deployments.len() == 1;
     if is_alone && newest.state == "COMPLETED" && newest.running >= newest.desired {
@@ -81,7 +86,7 @@ pub(crate) fn judge(
     }
     if poll >= policy.rollout.times {
         let seconds = u32::from(policy.rollout.times) * u32::from(policy.rollout.every_seconds);
-        return Rollout::Failed(format!(
+        return failed(format!(
             "{}: not steady within {} min: {} of {} tasks are new",
             service.name,
             seconds / 60,
@@ -125,6 +130,7 @@ mod tests {
             Rollout::Running => "running".to_owned(),
             Rollout::Steady => "steady".to_owned(),
             Rollout::Failed(why) => why,
+            Rollout::OthersFailed(why) => format!("others: {why}"),
         };
         assert_eq!(judged, expected);
     }
@@ -161,6 +167,7 @@ mod tests {
         check(vec![back.clone(), ours], 1, "api: tasks failed to start");
         // Somebody else's newer deployment has the values of now too.
         check(vec![back.clone(), Deployment { is_primary: false, ..new() }], 1, "running");
+        check(vec![Deployment { failed: 3, ..back.clone() }], 1, "others: api: 3 tasks failed to start");
         check(vec![back], 1, "steady");
         check(vec![Deployment { is_primary: true, ..old() }], 1, "api: the deployment ecs-svc/2 is gone");
     }

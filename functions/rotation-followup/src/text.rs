@@ -2,7 +2,7 @@
 
 use shared::language::Language;
 use shared::notify::Message;
-use shared::paging::Page;
+use shared::paging::{self, Page};
 use shared::scope::Listed;
 use shared::settings::Settings;
 use shared::time;
@@ -43,7 +43,11 @@ pub(crate) fn message(settings: &Settings, cluster: &str, batch: &Batch, rows: &
         _ => language.pick("Segredo novo falhou", "New secret failed"),
     };
     let mut lines: Vec<String> =
-        batch.failures.iter().map(|failed| format!("*{}*: {}", failed.kind, failed.detail)).collect();
+        batch.failures.iter().map(|failed| format!("*{}*: {}", failed.kind, brief(&failed.detail))).collect();
+    // Before all that may be cut off at its end.
+    if !batch.failures.is_empty() {
+        lines.push(format!("*{}*: {}", next(language), next_step(settings, cluster, batch)));
+    }
     lines.extend(rows.iter().map(|row| versions(row, language)));
     let deployments: Vec<_> =
         batch.deployments.iter().map(|(service, id)| format!("{service} (`{id}`)")).collect();
@@ -71,14 +75,18 @@ pub(crate) fn message(settings: &Settings, cluster: &str, batch: &Batch, rows: &
             .filter_map(|proof| cure(&proof.kind, language))
             .map(|cure| format!("*{}*: {cure}", next(language))),
     );
-    if !batch.failures.is_empty() {
-        lines.push(format!("*{}*: {}", next(language), next_step(settings, cluster, batch)));
-    }
     Message {
         title: format!("{title}: {keys} ({environment})"),
         lines,
         context: context(settings, &batch.execution),
     }
+}
+
+/// The beginning of what a service or a function said.
+fn brief(detail: &str) -> String {
+    const LIMIT: usize = 300;
+    let cut: String = detail.chars().take(LIMIT).collect();
+    if cut.len() < detail.len() { cut + "…" } else { cut }
 }
 
 fn next(language: Language) -> &'static str {
@@ -147,6 +155,18 @@ fn next_step(settings: &Settings, cluster: &str, batch: &Batch) -> String {
             language.pick("ver por que as tasks não iniciam:", "see why the tasks do not start:"),
             events(cluster, batch)
         ),
+        "OthersRolloutFailed" => language
+            .pick(
+                "outro deployment tomou o lugar do nosso e falha; isso nada diz do segredo. Corrigir esse deployment",
+                "another deployment has taken the place of ours and fails, which says nothing of the secret. Mend that deployment",
+            )
+            .to_owned(),
+        "Superseded" => language
+            .pick(
+                "o AWSCURRENT mudou de novo no meio; o acompanhamento da versão nova já espera a vez",
+                "AWSCURRENT has moved again meanwhile; the follow-up of the newer version waits for its turn",
+            )
+            .to_owned(),
         "OldTokenAccepted" | "NewTokenRefused" => language
             .pick(
                 "a aplicação não lê o segredo de onde a stack o conhece. Conferir JWT_SECRET na task definition (valueFrom sem versão fixa)",
@@ -194,9 +214,10 @@ fn follow_command(settings: &Settings, change: &Change) -> String {
     let partition = parts.next().unwrap_or_default();
     let place = parts.skip(1).take(2).collect::<Vec<_>>().join(":");
     format!(
-        "`aws stepfunctions start-execution --state-machine-arn arn:{partition}:states:{place}:stateMachine:{} --input '{{\"secret\":\"{}\",\"by\":\"{}\"}}'`",
+        "`aws stepfunctions start-execution --state-machine-arn arn:{partition}:states:{place}:stateMachine:{} --input '{{\"secret\":\"{}\",{}\"by\":\"{}\"}}'`",
         settings.function,
         change.name,
+        if change.is_incident() { "\"reason\":\"incident\"," } else { "" },
         settings.language.pick("SEU NOME", "YOUR NAME")
     )
 }
@@ -206,10 +227,10 @@ pub(crate) fn page(settings: &Settings, cluster: &str, batch: &Batch) -> Page {
     let (environment, keys) = (&settings.environment, keys(batch));
     let kind = batch.failures.first().map(|failed| failed.kind.clone()).unwrap_or_default();
     let told: Vec<_> =
-        batch.failures.iter().map(|failed| format!("{}: {}", failed.kind, failed.detail)).collect();
+        batch.failures.iter().map(|failed| format!("{}: {}", failed.kind, brief(&failed.detail))).collect();
     let dedup_key = format!("{}/{}", crate::PROCEDURE, batch.execution);
     Page {
-        subject: format!("[{environment}] {kind}: {keys}"),
+        subject: paging::subject(&format!("[{environment}] {kind}: {keys}")),
         text: format!(
             "{keys} ({environment}): {}.\n{}: {}.\n{dedup_key}",
             told.join("; "),
@@ -246,7 +267,7 @@ pub(crate) fn broken(settings: &Settings, execution: &str, broken: &Failed) -> M
 pub(crate) fn broken_page(settings: &Settings, execution: &str, broken: &Failed) -> Page {
     let (environment, dedup_key) = (&settings.environment, format!("{}/{execution}", crate::PROCEDURE));
     Page {
-        subject: format!("[{environment}] {}: {}", broken.kind, crate::PROCEDURE),
+        subject: paging::subject(&format!("[{environment}] {}: {}", broken.kind, crate::PROCEDURE)),
         text: format!(
             "{} ({environment}): {}: {}.\n{}: {}.\n{dedup_key}",
             crate::PROCEDURE,
@@ -295,7 +316,7 @@ pub(crate) fn rotation_failed(
         ),
     };
     Page {
-        subject: format!("[{environment}] {kind}: {name}"),
+        subject: paging::subject(&format!("[{environment}] {kind}: {name}")),
         text: format!("{name} ({environment}): {what}.\n{}: {step}.\n{dedup_key}", next(language)),
         dedup_key,
         secret: name.clone(),

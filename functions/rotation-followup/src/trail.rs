@@ -1,5 +1,6 @@
 //! What CloudTrail tells: who changed a secret, and that a rotation failed. Secrets Manager has no event of its own for either.
 
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -38,6 +39,16 @@ pub(crate) struct Act {
     pub reason: Reason,
     /// ARN of the caller.
     pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl Act {
+    /// Whether it can be the act behind a change that was noticed then: an event of Secrets Manager may be late, and clocks differ.
+    pub(crate) fn is_of(&self, noticed: Timestamp) -> bool {
+        let late = noticed.duration_since(self.at);
+        late > SignedDuration::from_mins(-5) && late < SignedDuration::from_hours(26)
+    }
 }
 
 #[derive(Deserialize)]
@@ -51,6 +62,8 @@ struct Event {
 #[serde(rename_all = "camelCase")]
 struct Detail {
     event_name: String,
+    #[serde(default)]
+    event_time: Timestamp,
     #[serde(default)]
     error_code: Option<String>,
     #[serde(default)]
@@ -108,7 +121,7 @@ pub(crate) fn parse(event: Value) -> Result<Told, FollowupError> {
     let by = detail.user_identity.arn.filter(|arn| !is_rotation(arn));
     Ok(match (secret, version, by) {
         (Some(secret), Some(version), Some(by)) => {
-            Told::Act { secret, version, act: Act { reason: Reason::Manual, by } }
+            Told::Act { secret, version, act: Act { reason: Reason::Manual, by, at: detail.event_time } }
         }
         _ => Told::Nothing,
     })
@@ -138,7 +151,7 @@ mod tests {
 
     #[test]
     fn who_made_a_version_current() {
-        let act = Act { reason: Reason::Manual, by: ANA.to_owned() };
+        let act = Act { reason: Reason::Manual, by: ANA.to_owned(), at: Timestamp::UNIX_EPOCH };
         let told = Told::Act { secret: "arn:s".to_owned(), version: "v".to_owned(), act };
         let made = json!({"arn": "arn:s", "versionId": "v"});
         let versions = [
