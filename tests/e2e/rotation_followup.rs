@@ -431,6 +431,10 @@ async fn an_incident_ends_the_sessions_and_nothing_goes_back() {
 async fn an_event_that_never_came_is_found_by_the_sweep() {
     let world = World::fresh().await;
     // Nothing was ever followed: what runs with the values of now is as it should be.
+    for secret in [JWT, DATABASE] {
+        let dates = json!({"secret": secret, "seconds_ago": {"AWSCURRENT": 3600}});
+        world.cloud.admin(Method::POST, "secrets/dates", Some(dates)).await;
+    }
     assert_eq!(world.start(json!({"sweep": true})).await["status"], "SUCCEEDED");
     assert_eq!(world.rows().await.len(), 0);
     world.events(false).await;

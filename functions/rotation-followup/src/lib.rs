@@ -349,10 +349,12 @@ async fn without_baseline(
     let mut settled = Vec::new();
     for change in unknown {
         let read_by = readers.get(&change.secret).cloned().unwrap_or_default();
+        // The service tells whole seconds here: rather one deployment too many.
+        let made = change.made.and_then(|made| made.checked_add(SignedDuration::from_secs(1)).ok());
         let is_stale = services
             .iter()
             .filter(|service| read_by.contains(&service.name))
-            .any(|service| change.made.is_some_and(|made| service.deployed_since(made).is_none()));
+            .any(|service| made.is_some_and(|made| service.deployed_since(made).is_none()));
         if is_stale { changes.push(change) } else { settled.push(change) }
     }
     app.amend(|book| {
