@@ -146,7 +146,7 @@ async fn values(cloud: &cloud::Cloud) -> Vec<(String, String)> {
 /// What is secret in a document: every string, but in one of a login, at any depth, only its passwords and those in its
 /// URLs.
 fn secret_strings(document: &Value) -> Vec<String> {
-    strings(document, document.get("username").is_some())
+    strings(document, ["username", "email"].iter().any(|name| document.get(name).is_some()))
 }
 
 fn strings(value: &Value, login: bool) -> Vec<String> {
