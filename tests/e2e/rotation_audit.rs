@@ -347,7 +347,8 @@ async fn a_task_is_opened_once_and_closed_by_the_rotation() {
     assert_eq!(issue["labels"], json!(["governance-rotation"]));
     assert!(issue["title"].as_str().unwrap().starts_with(&format!("Rotacionar {WEBHOOK} (dev) até ")));
     let body = issue["body"].as_str().unwrap();
-    for part in ["Janela de execução", "Squad Infra", "Squad Security", "rotate-secret", "rotation-followup"] {
+    for part in ["Janela de execução", "Squad Infra", "Squad Security", "rotate-secret", "rotation-followup"]
+    {
         assert!(body.contains(part), "{body}");
     }
     for _ in 0..2 {
