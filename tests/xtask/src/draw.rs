@@ -1,5 +1,6 @@
 //! `cargo xtask draw`: the state machines as pages of `docs/estados`, made from their definitions.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context, Result};
@@ -44,7 +45,9 @@ pub(crate) fn draw(repo: &Repo) -> Result<()> {
 
 /// The diagram, in the language that GitHub draws.
 fn page(function: &str, definition: &Value) -> String {
+    // By name: whether JSON keeps its order depends on what else is built.
     let states = definition.get("States").and_then(Value::as_object).cloned().unwrap_or_default();
+    let states: BTreeMap<_, _> = states.into_iter().collect();
     let start = text(definition, "/StartAt").unwrap_or("?");
     let mut lines = vec![format!("    [*] --> {start}")];
     let mut rows = Vec::new();
