@@ -771,8 +771,7 @@ async fn end_sessions(
         app.settings.policy.rotation.secrets.get(JWT).map(|entry| entry.end_sessions).unwrap_or_default();
     let jwt = batch.changes.iter().find(|change| change.key == JWT && !batch.moved.contains(&change.secret));
     let Some(jwt) = jwt else { return Ok(()) };
-    let is_incident = jwt.declared.as_ref().is_some_and(|declared| declared.reason == Reason::Incident);
-    let is_wanted = policy == EndSessions::Always || policy == EndSessions::Incident && is_incident;
+    let is_wanted = policy == EndSessions::Always || policy == EndSessions::Incident && jwt.is_incident();
     if !is_wanted || batch.sessions_ended.is_some() {
         return Ok(());
     }

@@ -52,7 +52,7 @@ pub(crate) fn message(settings: &Settings, cluster: &str, batch: &Batch, rows: &
     let deployments: Vec<_> =
         batch.deployments.iter().map(|(service, id)| format!("{service} (`{id}`)")).collect();
     if !deployments.is_empty() {
-        lines.push(format!("{}: {}", language.pick("Deployment", "Deployment"), deployments.join(", ")));
+        lines.push(format!("Deployment: {}", deployments.join(", ")));
     }
     lines.extend(batch.proofs.iter().map(|proof| {
         let mark = match proof.outcome {
