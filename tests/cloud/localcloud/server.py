@@ -11,7 +11,7 @@ import ministack.app
 from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
 
-from localcloud import conditions, ecs, faults, rds, rotation, standins, workflows
+from localcloud import conditions, ecs, faults, rds, rotation, standins, twilio, workflows
 from localcloud.cloud import AdminError, Cloud
 
 
@@ -22,6 +22,7 @@ async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
         part.install(cloud)
     app = faults.install(cloud, inner)
     standins.install(cloud)
+    twilio.install(cloud)
 
     async def entry(scope, receive, send):
         if scope["type"] == "http" and scope["path"].startswith("/_local/"):

@@ -13,8 +13,10 @@ real service. Every channel exists whose name begins with `#` or looks like a ch
 
 GitHub: one repository, `moveongs/governance` until told otherwise, with the real service's statuses, bodies and limits.
 Issues: list (by label and state, in pages with a Link header), open, read, change, comments. Files: the repository,
-branches (read, make, move), a file's contents (read, commit), pull requests (list, open). A fault's `throttle` is the
-secondary rate limit. Routes below /_local:
+branches (read, make, move), a file's contents (read, commit), pull requests (list, open). Secrets of Actions, of the
+repository and of environments (`githubsecrets.py`): public key, write, read (without the value). Their actions in the
+log are `GET /actions/secrets/public-key`, `PUT /actions/secrets/{name}`, `GET /actions/secrets/{name}`, and the same
+with `/environments/secrets`. A fault's `throttle` is the secondary rate limit. Routes below /_local:
 
 - `GET github/issues` -> `{"issues": [{number, title, body, state, state_reason, labels, comments}]}`, by number; a
   comment is its text.
@@ -24,10 +26,19 @@ secondary rate limit. Routes below /_local:
   state, merged, head, base}]}`, by number; head and base are branches.
 - `POST github/pulls/merge` `{"number"}` merges an open pull request as a person would; its files win.
 - `DELETE github/repository` forgets branches, files and pull requests; `main` has a README.md again. Numbers go on.
+- `GET github/secrets` -> `{"secrets": [{scope, name, value, created_at, updated_at}]}`, oldest first, with the plain
+  value; the scope is `repository` or `environment:NAME`. For a test only: nothing else tells a value.
+- `POST github/secrets` puts one there as a person would: `name`, `value`, and may have `scope` (`repository`) and
+  `updated_at`, as GitHub writes it.
+- `DELETE github/secrets` forgets them all.
+- `POST github/secrets/keys` `{}` replaces the key pairs: another `key_id`, and 422 for the former.
 - `POST github/config` changes what it names: `repository` (owner/name), `issues` (false: switched off, 410),
   `may_write` (false: the token lacks the permission for issues, 403), `may_write_contents` (false: that for branches,
-  files and pull requests), `may_label` (false: labels of new issues are silently dropped), `remaining` (calls until
-  the primary rate limit; -1: no end) and `reset_seconds` (from the refusal until it is over).
+  files and pull requests), `may_write_secrets` (false: that for secrets), `may_label` (false: labels of new issues are
+  silently dropped), `environments` (the names of those that are there; `staging` and `production` unless told),
+  `lose_secret_writes` (true: a written secret is answered as usual, but not kept), `stale_keys` (before so many writes
+  of secrets from now on the key pairs are replaced), `remaining` (calls until the primary rate limit; -1: no end) and
+  `reset_seconds` (from the refusal until it is over).
 
 MoveONgs: GET and HEAD /health, POST /auth/login and /auth/refresh, GET /auth/me, /beneficiaries and
 /attachments/{id}[?download=1], with the application's statuses, bodies and defects. It is one process, or the tasks of
@@ -70,6 +81,7 @@ from hypercorn.config import Config
 
 from localcloud.cloud import AdminError, Cloud
 from localcloud.faults import Answer, Call, Rule, function_of
+from localcloud.githubsecrets import REPOSITORY, ActionsSecrets, Refused, checked_name
 
 JSON = {"content-type": "application/json; charset=utf-8"}
 
@@ -115,12 +127,38 @@ def application(handle: Callable[[Request], Answer | Awaitable[Answer]]):
         answer = handle(Request(scope, body))
         status, headers, content = await answer if inspect.isawaitable(answer) else answer
         # A HEAD answer tells the length of the body that it lacks; hypercorn leaves the body out.
-        fields = [*headers.items(), ("content-length", str(len(content)))]
-        raw = [(name.encode(), value.encode("latin-1")) for name, value in fields]
+        # An answer of 204 may not tell one.
+        length = [] if status == 204 else [("content-length", str(len(content)))]
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in [*headers.items(), *length]]
         await send({"type": "http.response.start", "status": status, "headers": raw})
         await send({"type": "http.response.body", "body": content})
 
     return app
+
+
+class Servers:
+    """HTTP servers on free ports of 127.0.0.1, which end together."""
+
+    def __init__(self) -> None:
+        self._stop = asyncio.Event()
+        self._running: list[asyncio.Task] = []
+
+    def listen(self, app) -> str:
+        """Starts a server and returns its URL; connections wait in the kernel until it accepts them."""
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(100)
+        port = listener.getsockname()[1]
+        config = Config()
+        config.bind = [f"fd://{listener.detach()}"]
+        config.graceful_timeout = 1
+        config.errorlog = "-"
+        self._running.append(asyncio.create_task(serve(app, config, shutdown_trigger=self._stop.wait)))
+        return f"http://127.0.0.1:{port}"
+
+    async def end(self) -> None:
+        self._stop.set()
+        await asyncio.gather(*self._running)
 
 
 class Slack:
@@ -275,7 +313,7 @@ class Slack:
         return {"removed": removed}
 
     async def set_channels(self, fields: dict[str, Any]) -> dict[str, Any]:
-        _only(fields, {"archived"})
+        only(fields, {"archived"})
         names = fields.get("archived")
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise AdminError("archived: must be a list of channels")
@@ -377,8 +415,11 @@ class GitHubError(Exception):
             self.body["errors"] = errors
 
 
+SECRETS = re.compile(r"/(?:actions|environments/(?P<environment>.+))/secrets/(?P<name>[^/]+)")
+
+
 class GitHub:
-    """One repository, its issues and its files, as GitHub's REST API of the version 2022-11-28 has them."""
+    """One repository, its issues, files and secrets, as GitHub's REST API of the version 2022-11-28 has them."""
 
     BODY = 65_536
     TITLE = 256
@@ -392,11 +433,16 @@ class GitHub:
             "issues": True,
             "may_write": True,
             "may_write_contents": True,
+            "may_write_secrets": True,
             "may_label": True,
+            "environments": ["staging", "production"],
+            "lose_secret_writes": False,
+            "stale_keys": 0,
             "remaining": -1,
             "reset_seconds": 3600,
         }
         self.issues: dict[int, dict[str, Any]] = {}
+        self.secrets = ActionsSecrets()
         # The number of the newest issue or pull request: they are counted together.
         self._last = 0
         self._clear()
@@ -411,6 +457,8 @@ class GitHub:
     def handle(self, request: Request) -> Answer:
         try:
             return self._route(request)
+        except Refused as error:
+            return answer_json(error.status, GitHubError(error.status, str(error)).body)
         except GitHubError as error:
             return answer_json(error.status, error.body, error.headers)
 
@@ -430,6 +478,8 @@ class GitHub:
         if not found or found[1].lower() != self.settings["repository"].lower():
             raise GitHubError(404, "Not Found")
         rest = found[2] or ""
+        if found := SECRETS.fullmatch(rest):
+            return self._route_secrets(request, found["environment"], found["name"])
         found = re.fullmatch(r"(/issues)(?:/(\d+)(/comments)?)?", rest)
         if not found:
             return self._route_files(request, rest)
@@ -448,6 +498,24 @@ class GitHub:
         else:
             routes = {"GET": lambda _, issue: answer_json(200, self._shown(issue)), "PATCH": self._change}
         return self._served(routes, request, issue)
+
+    def _route_secrets(self, request: Request, environment: str | None, name: str) -> Answer:
+        if environment is not None and environment not in self.settings["environments"]:
+            raise GitHubError(404, "Not Found")
+        scope = REPOSITORY if environment is None else f"environment:{environment}"
+        if request.method == "GET":
+            status, value = self.secrets.public_key(scope) if name == "public-key" else self.secrets.read(scope, name)
+        elif request.method == "PUT":
+            if not self.settings["may_write_secrets"]:
+                raise GitHubError(403, "Resource not accessible by personal access token")
+            given = self._json(request)
+            if self.settings["stale_keys"] > 0:
+                self.settings["stale_keys"] -= 1
+                self.secrets.replace_keys()
+            status, value = self.secrets.write(scope, name, given, self.settings["lose_secret_writes"])
+        else:
+            raise GitHubError(404, "Not Found")
+        return (status, {}, b"") if value is None else answer_json(status, value)
 
     def _route_files(self, request: Request, path: str) -> Answer:
         routes = {
@@ -714,7 +782,7 @@ class GitHub:
         return {"default_branch": self.DEFAULT, "branches": branches, "pulls": list(self.pulls.values())}
 
     async def merge(self, fields: dict[str, Any]) -> dict[str, Any]:
-        _only(fields, {"number"})
+        only(fields, {"number"})
         pull = self.pulls.get(fields.get("number"))
         if pull is None or pull["state"] != "open":
             raise AdminError("number: no open pull request")
@@ -733,7 +801,7 @@ class GitHub:
         return {"issues": list(self.issues.values())}
 
     async def put(self, fields: dict[str, Any]) -> dict[str, Any]:
-        _only(fields, {"title", "body", "labels", "state"})
+        only(fields, {"title", "body", "labels", "state"})
         if not _is_text(fields.get("title")):
             raise AdminError("title: must be a text")
         issue = self._add(fields["title"], fields.get("body"), fields.get("labels", []), fields.get("state", "open"))
@@ -745,13 +813,44 @@ class GitHub:
         return {"removed": removed}
 
     async def configure(self, fields: dict[str, Any]) -> dict[str, Any]:
-        _only(fields, self.settings)
+        only(fields, self.settings)
         for name, value in fields.items():
             kind = type(self.settings[name])
             if type(value) is not kind:
                 raise AdminError(f"{name}: must be a {kind.__name__}")
+        if not all(map(_is_text, fields.get("environments", []))):
+            raise AdminError("environments: must be a list of names")
         self.settings.update(fields)
         return {"set": sorted(fields)}
+
+    async def told_secrets(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"secrets": self.secrets.told()}
+
+    async def put_secret(self, fields: dict[str, Any]) -> dict[str, Any]:
+        fields = {"scope": REPOSITORY, **fields} if isinstance(fields, dict) else fields
+        only(fields, {"scope", "name", "value", "updated_at"})
+        if not all(_is_text(fields.get(name)) for name in ("scope", "name", "value")):
+            raise AdminError("scope, name and value must be texts")
+        environments = [f"environment:{name}" for name in self.settings["environments"]]
+        if fields["scope"] not in (REPOSITORY, *environments):
+            raise AdminError("scope: must be repository or environment:NAME of one that is there")
+        try:
+            name = checked_name(fields["name"])
+        except Refused as error:
+            raise AdminError(f"name: {error}") from None
+        at = fields.get("updated_at")
+        if at is not None and not re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", str(at)):
+            raise AdminError("updated_at: must be a time as 2026-01-02T03:04:05Z")
+        self.secrets.put(fields["scope"], name, fields["value"], at)
+        return {"scope": fields["scope"], "name": name}
+
+    async def forget_secrets(self, _: dict[str, Any]) -> dict[str, Any]:
+        return {"removed": self.secrets.forget()}
+
+    async def replace_keys(self, fields: dict[str, Any]) -> dict[str, Any]:
+        only(fields, ())
+        self.secrets.replace_keys()
+        return {}
 
 
 def _blob(path: str, text: str) -> dict[str, Any]:
@@ -1075,7 +1174,7 @@ class MoveONgs:
         return answer_json(200, self._masked({"attachment": row}))
 
     async def configure(self, fields: dict[str, Any]) -> dict[str, Any]:
-        _only(fields, self.settings)
+        only(fields, self.settings)
         for name, value in fields.items():
             if name == "service":
                 named = isinstance(value, dict) and set(value) == {"cluster", "service"}
@@ -1099,7 +1198,8 @@ class MoveONgs:
         return {"removed": removed}
 
 
-def _only(fields: Any, known) -> None:
+def only(fields: Any, known) -> None:
+    """Refuses what is not a JSON object of the known fields."""
     if not isinstance(fields, dict):
         raise AdminError("the body must be a JSON object")
     for name in fields:
@@ -1147,7 +1247,9 @@ def jwt_claims(token: str, secret: str) -> dict[str, Any] | None:
         return None
 
 
-def _describe(service: str, action_of: Callable[[str, str], str]):
+def described(service: str, action_of: Callable[[str, str], str]):
+    """Tells the calls of a stand-in, for the log and the fault switches, by method and path."""
+
     async def describe(scope: dict[str, Any], _headers: dict[str, str], _body: bytes) -> Call:
         caller = await asyncio.to_thread(function_of, scope)
         return Call(service, action_of(scope["method"], scope["path"]), caller)
@@ -1171,6 +1273,11 @@ def _github_action(method: str, path: str) -> str:
     found = re.fullmatch(r"/repos/[^/]+/[^/]+(/git/refs?|/contents|/pulls)?(/.*)?", path)
     if found and (found[1] or not found[2]):
         return f"{method} {found[1] or '/'}"
+    found = re.fullmatch(r"/repos/[^/]+/[^/]+(/.+)", path)
+    if found and (secret := SECRETS.fullmatch(found[1])):
+        # Of a path nothing is told that a caller chose.
+        name = "public-key" if secret["name"] == "public-key" else "{name}"
+        return f"{method} /{'environments' if secret['environment'] else 'actions'}/secrets/{name}"
     found = re.fullmatch(r"/repos/[^/]+/[^/]+/issues(/\d+)?(/comments)?", path)
     if not found:
         return f"{method} unknown"
@@ -1209,35 +1316,25 @@ def install(cloud: Cloud) -> None:
     cloud.route("GET", "github/repository")(github.repository)
     cloud.route("DELETE", "github/repository")(github.forget_repository)
     cloud.route("POST", "github/pulls/merge")(github.merge)
+    cloud.route("GET", "github/secrets")(github.told_secrets)
+    cloud.route("POST", "github/secrets")(github.put_secret)
+    cloud.route("DELETE", "github/secrets")(github.forget_secrets)
+    cloud.route("POST", "github/secrets/keys")(github.replace_keys)
     cloud.route("POST", "github/config")(github.configure)
     cloud.route("POST", "moveongs/config")(moveongs.configure)
     cloud.route("GET", "moveongs/requests")(moveongs.asked)
     cloud.route("DELETE", "moveongs/requests")(moveongs.forget)
     guard = cloud.switches.guard
-    slack_app = guard(application(slack.handle), _describe("slack", _slack_action), _slack_refuse)
-    github_app = guard(application(github.handle), _describe("github", _github_action), _github_refuse)
-    moveongs_app = guard(application(moveongs.handle), _describe("moveongs", _moveongs_action), _moveongs_refuse)
-    stop = asyncio.Event()
-    running: list[asyncio.Task] = []
-
-    def listen(app) -> str:
-        """Starts a server and returns its URL; connections wait in the kernel until it accepts them."""
-        listener = socket.socket()
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(100)
-        port = listener.getsockname()[1]
-        config = Config()
-        config.bind = [f"fd://{listener.detach()}"]
-        config.graceful_timeout = 1
-        config.errorlog = "-"
-        running.append(asyncio.create_task(serve(app, config, shutdown_trigger=stop.wait)))
-        return f"http://127.0.0.1:{port}"
+    slack_app = guard(application(slack.handle), described("slack", _slack_action), _slack_refuse)
+    github_app = guard(application(github.handle), described("github", _github_action), _github_refuse)
+    moveongs_app = guard(application(moveongs.handle), described("moveongs", _moveongs_action), _moveongs_refuse)
+    servers = Servers()
 
     async def start() -> None:
-        moveongs_url = listen(moveongs_app)
-        github.url = listen(github_app)
+        moveongs_url = servers.listen(moveongs_app)
+        github.url = servers.listen(github_app)
         cloud.facts.update(
-            slack_url=f"{listen(slack_app)}/api",
+            slack_url=f"{servers.listen(slack_app)}/api",
             slack_token=slack.token,
             github_url=github.url,
             github_token=github.token,
@@ -1247,9 +1344,5 @@ def install(cloud: Cloud) -> None:
             moveongs_attachment={"id": moveongs.attachment_id, "checksum": moveongs.checksum},
         )
 
-    async def end() -> None:
-        stop.set()
-        await asyncio.gather(*running)
-
     cloud.on_start.append(start)
-    cloud.on_stop.append(end)
+    cloud.on_stop.append(servers.end)

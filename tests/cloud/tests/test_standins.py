@@ -397,7 +397,7 @@ def github(cloud, method, path="", body=None, **headers):
     url = path if path.startswith("http") else f"{cloud.facts['github_url']}/repos/moveongs/governance/issues{path}"
     headers.setdefault("authorization", f"Bearer {cloud.facts['github_token']}")
     status, answered, text = http(method, url, body, **headers)
-    return status, answered, json.loads(text)
+    return status, answered, json.loads(text) if text else None
 
 
 def titles(issues):
