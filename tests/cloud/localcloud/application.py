@@ -2,8 +2,9 @@
 
 - `python -m localcloud.application prepare` makes, as the master user, what an application team makes before the first
   rotation: an ordinary user that owns the schema, and a user that may do no more than manage it. Reads a JSON object
-  on stdin: `{host, port, dbname, master: {user, password}, user: {user, password}, admin: {user, password}}`. May
-  be repeated: what is there stays.
+  on stdin: `{host, port, dbname, master: {user, password}, user: {user, password}, admin: {user, password}}`, and may
+  have `seed_admin: {email, password}`: an administrator in the table `users`, as the application's seed makes it. May
+  be repeated: what is there stays, also the password of a seeded administrator.
 - `python -m localcloud.application serve` reads `{endpoint, secret}` on stdin, and until the end of stdin opens one new
   connection after another, writes and reads: in turns with the `DATABASE_URL` that it started with, as a running task
   does, and with the one that AWSCURRENT holds now, as a task that starts does. Prints
@@ -20,6 +21,7 @@ import sys
 import threading
 import urllib.request
 
+import bcrypt
 import psycopg
 from psycopg import sql
 
@@ -31,8 +33,24 @@ CREATE TABLE IF NOT EXISTS enrollments (
 CREATE TABLE IF NOT EXISTS audit_logs (id bigserial PRIMARY KEY, entity text, action text);
 """
 
+USERS = """
+CREATE TABLE IF NOT EXISTS users (
+  id uuid PRIMARY KEY DEFAULT gen_random_uuid(), name text NOT NULL, email text UNIQUE NOT NULL,
+  password_hash text NOT NULL, is_active boolean DEFAULT true, created_at timestamptz DEFAULT now(),
+  updated_at timestamptz DEFAULT now());
+"""
+
+# As the application's seed has it.
+BCRYPT_COST = 12
+
 
 def prepare(wanted: dict) -> None:
+    create(wanted)
+    if "seed_admin" in wanted:
+        seed(wanted)
+
+
+def create(wanted: dict) -> None:
     place = {key: wanted[key] for key in ("host", "port", "dbname")} | {"sslmode": "verify-full"}
     user, admin = wanted["user"], wanted["admin"]
     with psycopg.connect(**place, **wanted["master"]) as master:
@@ -52,7 +70,25 @@ def prepare(wanted: dict) -> None:
         master.execute(sql.SQL("REVOKE {} FROM CURRENT_USER").format(name))
     with psycopg.connect(**place, **user) as owner:
         # In a schema that the user may write to on every major.
-        owner.execute(SCHEMA)
+        owner.execute(SCHEMA + USERS)
+
+
+def seed(wanted: dict) -> None:
+    """The administrator, if no user has the e-mail; by the master user, for the owner's password may have changed."""
+    place = {key: wanted[key] for key in ("host", "port", "dbname")} | {"sslmode": "verify-full"}
+    admin, name = wanted["seed_admin"], sql.Identifier(wanted["user"]["user"])
+    kept = bcrypt.hashpw(admin["password"].encode(), bcrypt.gensalt(BCRYPT_COST)).decode()
+    with psycopg.connect(**place, **wanted["master"]) as master:
+        master.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(name))
+        master.execute(sql.SQL("SET LOCAL ROLE {}").format(name))
+        # Of a database that was prepared before there was one.
+        master.execute(USERS)
+        master.execute(
+            "INSERT INTO users (name, email, password_hash) VALUES ('Administrador', %s, %s) ON CONFLICT DO NOTHING",
+            [admin["email"], kept],
+        )
+        master.execute("RESET ROLE")
+        master.execute(sql.SQL("REVOKE {} FROM CURRENT_USER").format(name))
 
 
 def current(endpoint: str, secret: str) -> str:

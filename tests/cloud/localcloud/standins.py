@@ -44,7 +44,10 @@ MoveONgs: GET and HEAD /health, POST /auth/login and /auth/refresh, GET /auth/me
 /attachments/{id}[?download=1], with the application's statuses, bodies and defects. It is one process, or the tasks of
 an ECS service (`ecs.py`), which answer in turns, each with the JWT_SECRET that it started with. Where a task has a
 DATABASE_URL, what reads the database opens a connection of `client` with it first, verified against `rds_ca`, and
-refresh tokens are in its table `auth_refresh_tokens`; other rows are not. Routes below /_local:
+refresh tokens are in its table `auth_refresh_tokens`. Has that database a table `users` with a row of the very e-mail,
+a login checks the password against its bcrypt `password_hash`, and refuses a user that is not `is_active`; all such
+users are administrators here. Anyone else is the configured user. Other rows are not in the database. Limit: the
+application finds the row in capitals too. Routes below /_local:
 
 - `POST moveongs/config` changes what it names: `jwt_secret` (below 32 characters the application does not start, as the
   real one), `masking` (RESPONSE_MASKING_ENABLED), `down`, `mfa` (the user has a second factor), `attachment_missing`
@@ -75,9 +78,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
+import bcrypt
 import psycopg
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
+from psycopg import sql
+from psycopg.rows import dict_row
 
 from localcloud.cloud import AdminError, Cloud
 from localcloud.faults import Answer, Call, Rule, function_of
@@ -877,6 +883,28 @@ class Process:
     database_url: str | None = dataclasses.field(default=None, repr=False)
 
 
+@dataclasses.dataclass(frozen=True)
+class User:
+    """Who is logged in."""
+
+    id: str
+    name: str
+    email: str
+    role: str
+
+    def shown(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "name": self.name,
+            "email": self.email,
+            "roles": [{"slug": self.role, "projectId": None}],
+            "permissions": [
+                {"key": "beneficiaries:read", "resource": "beneficiaries", "action": "read", "scope": None},
+                {"key": "attachments:read", "resource": "attachments", "action": "read", "scope": None},
+            ],
+        }
+
+
 class MoveONgs:
     """The application under governance, as far as a governance function calls it."""
 
@@ -1015,7 +1043,8 @@ class MoveONgs:
         if wrong:
             raise HttpError(400, "Invalid credentials", {"formErrors": [], "fieldErrors": wrong})
         async with self._database(process) as database:
-            if {"email": email, "password": password} != self.settings["user"]:
+            user = await self._logged_in(database, email, password)
+            if user is None:
                 raise HttpError(401, "Invalid credentials")
             if self.settings["mfa"]:
                 return 202, {
@@ -1024,7 +1053,28 @@ class MoveONgs:
                     "methods": ["totp"],
                     "expiresAt": _iso(time.time() + 300),
                 }
-            return 200, await self._session(process, database)
+            return 200, await self._session(process, database, user)
+
+    async def _logged_in(self, database: psycopg.AsyncConnection | None, email: str, password: str) -> User | None:
+        row = await self._row(database, "email", email)
+        if row is None:
+            return self._configured() if self.settings["user"] == {"email": email, "password": password} else None
+        if not row["is_active"]:
+            return None
+        right = await asyncio.to_thread(_is_password, password, row["password_hash"])
+        return _user(row) if right else None
+
+    async def _row(self, database: psycopg.AsyncConnection | None, column: str, value: str) -> dict[str, Any] | None:
+        """A user of the database by a column."""
+        if database is None:
+            return None
+        found = await database.execute("SELECT to_regclass('users')")
+        if (await found.fetchone())[0] is None:
+            return None
+        asked = sql.SQL("SELECT id, name, email, password_hash, is_active FROM users WHERE {} = %s")
+        cursor = database.cursor(row_factory=dict_row)
+        await cursor.execute(asked.format(sql.Identifier(column)), [value])
+        return await cursor.fetchone()
 
     async def refresh(self, request: Request, process: Process) -> tuple[int, dict[str, Any]]:
         given = self._json(request)
@@ -1033,46 +1083,51 @@ class MoveONgs:
             raise HttpError(401, "Unauthorized")
         async with self._database(process) as database:
             now, known = time.time(), self._refresh.get(_digest(token))
+            user: User | None = self._configured()
             if known and known["used"] is not None and now - known["used"] <= self.REUSE_SECONDS:
                 raise HttpError(409, "Refresh token already rotated")
             if database is None:
                 valid = known is not None and known["used"] is None and known["expires"] >= now
             else:
-                valid = await self._redeemed(database, token)
+                user = await self._redeemed(database, token)
+                valid = user is not None
             if not valid:
                 raise HttpError(401, "Unauthorized")
             self._refresh[_digest(token)] = {"expires": now, "used": now}
-            return 200, await self._session(process, database)
+            return 200, await self._session(process, database, user)
 
-    async def _redeemed(self, database: psycopg.AsyncConnection, token: str) -> bool:
-        """Takes a token of the database out of use; False if it is not valid, or no longer."""
+    async def _redeemed(self, database: psycopg.AsyncConnection, token: str) -> User | None:
+        """Takes a token of the database out of use; None if it is not valid, or no longer."""
         await self._table(database)
         ended = await database.execute(
             "UPDATE auth_refresh_tokens SET revoked_at = now() "
-            "WHERE token_hash = %s AND revoked_at IS NULL AND expires_at > now()",
+            "WHERE token_hash = %s AND revoked_at IS NULL AND expires_at > now() RETURNING user_id",
             [_digest(token)],
         )
-        return ended.rowcount == 1
+        redeemed = await ended.fetchone()
+        if redeemed is None:
+            return None
+        row = await self._row(database, "id", redeemed[0])
+        return _user(row) if row else self._configured()
 
-    async def _session(self, process: Process, database: psycopg.AsyncConnection | None) -> dict[str, Any]:
+    async def _session(self, process: Process, database: psycopg.AsyncConnection | None, user: User) -> dict[str, Any]:
         now = time.time()
         refresh = secrets.token_urlsafe(48)
-        user = self._user()
         if database is None:
             self._refresh[_digest(refresh)] = {"expires": now + self.REFRESH_SECONDS, "used": None}
         else:
             await self._table(database)
             await database.execute(
                 "INSERT INTO auth_refresh_tokens (user_id, token_hash, expires_at) VALUES (%s, %s, to_timestamp(%s))",
-                [user["id"], _digest(refresh), now + self.REFRESH_SECONDS],
+                [user.id, _digest(refresh), now + self.REFRESH_SECONDS],
             )
         claims = {
-            "sub": user["id"],
-            "email": user["email"],
-            "name": user["name"],
-            "roles": ["leitura_externa"],
+            "sub": user.id,
+            "email": user.email,
+            "name": user.name,
+            "roles": [user.role],
             "projectScopes": [],
-            "permissions": [each["key"] for each in user["permissions"]],
+            "permissions": [each["key"] for each in user.shown()["permissions"]],
             "iat": int(now),
             "exp": int(now) + self.TOKEN_SECONDS,
         }
@@ -1080,20 +1135,12 @@ class MoveONgs:
             "token": jwt(claims, process.jwt_secret),
             "refreshToken": refresh,
             "refreshTokenExpiresAt": _iso(now + self.REFRESH_SECONDS),
-            "user": user,
+            "user": user.shown(),
         }
 
-    def _user(self) -> dict[str, Any]:
-        return {
-            "id": "0b1f7f0e-6c3e-4b7e-8f0a-2f6c9d0e5a01",
-            "name": "Smoke",
-            "email": self.settings["user"]["email"],
-            "roles": [{"slug": "leitura_externa", "projectId": None}],
-            "permissions": [
-                {"key": "beneficiaries:read", "resource": "beneficiaries", "action": "read", "scope": None},
-                {"key": "attachments:read", "resource": "attachments", "action": "read", "scope": None},
-            ],
-        }
+    def _configured(self) -> User:
+        email = self.settings["user"]["email"]
+        return User("0b1f7f0e-6c3e-4b7e-8f0a-2f6c9d0e5a01", "Smoke", email, "leitura_externa")
 
     def _authenticated(self, request: Request, process: Process) -> dict[str, Any]:
         claims = jwt_claims(request.bearer or "", process.jwt_secret)
@@ -1102,8 +1149,11 @@ class MoveONgs:
         return claims
 
     async def me(self, request: Request, process: Process) -> tuple[int, dict[str, Any]]:
-        self._authenticated(request, process)
-        return 200, {"user": self._user()}
+        claims = self._authenticated(request, process)
+        user = self._configured()
+        if set(claims) >= {"sub", "name", "email", "roles"}:
+            user = User(claims["sub"], claims["name"], claims["email"], claims["roles"][0])
+        return 200, {"user": user.shown()}
 
     async def beneficiaries(self, request: Request, process: Process) -> tuple[int, dict[str, Any]]:
         claims = self._authenticated(request, process)
@@ -1214,6 +1264,20 @@ def _is_text(value: Any) -> bool:
 def _iso(seconds: float) -> str:
     moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _user(row: dict[str, Any]) -> User:
+    return User(str(row["id"]), row["name"], row["email"], "admin")
+
+
+def _is_password(password: str, kept: str) -> bool:
+    """As the application's library compares: a text of another length is no hash, and bytes after 72 are ignored."""
+    if len(kept) != 60:
+        return False
+    try:
+        return bcrypt.checkpw(password.encode()[:72], kept.encode())
+    except ValueError:
+        raise HttpError(500, "Internal server error") from None
 
 
 def _digest(token: str) -> str:

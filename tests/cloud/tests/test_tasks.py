@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import collections
+import json
+import os
+import subprocess
+import sys
 import uuid
 from urllib.parse import quote
 
+import bcrypt
 import psycopg
 import pytest
-from conftest import wait_for
+from conftest import HERE, wait_for
 from test_ecs import Service, value
-from test_rds import available, connect, create, fault
+from test_rds import PASSWORD, available, connect, create, fault
 from test_standins import api, bearer, login
 
 UNAUTHORIZED = 401, {"message": "Unauthorized"}
@@ -170,3 +175,95 @@ def test_only_a_server_with_the_clouds_certificate_is_talked_to(cloud, database,
     finally:
         assert fault(cloud, name, "none")["plaintext_startups"] == 0
     login(cloud)
+
+
+class Admin:
+    """A database with the application's schema and a seeded administrator, and the service that has it."""
+
+    EMAIL = "admin@imm.local"
+
+    def __init__(self, cloud, instance):
+        self.cloud, end = cloud, instance["Endpoint"]
+        name = f"app_{uuid.uuid4().hex[:8]}"
+        with connect(cloud, instance) as master:
+            master.execute(f"CREATE DATABASE {name}")
+        owner, manager = ({"user": f"{name}_{kind}", "password": uuid.uuid4().hex} for kind in ("owner", "manager"))
+        self.owner, self.prepared = (
+            owner,
+            {
+                "host": end["Address"],
+                "port": end["Port"],
+                "dbname": name,
+                "master": {"user": "master", "password": PASSWORD},
+                "user": owner,
+                "admin": manager,
+            },
+        )
+        self.prepare()
+        self.service = Service(cloud)
+        self.service.until("COMPLETED")
+        url = f"postgresql://{owner['user']}:{owner['password']}@{end['Address']}:{end['Port']}/{name}"
+        secret = cloud.client("secretsmanager").create_secret(Name=name, SecretString=url)["ARN"]
+        variables = {"JWT_SECRET": self.service.secret, "DATABASE_URL": secret}
+        made = self.service.ecs.register_task_definition(
+            family=name,
+            containerDefinitions=[
+                {"name": "api", "image": "x", "secrets": [{"name": n, "valueFrom": v} for n, v in variables.items()]}
+            ],
+        )
+        self.service.force(taskDefinition=made["taskDefinition"]["taskDefinitionArn"])
+        self.service.until("COMPLETED")
+        cloud.admin("POST", "moveongs/config", {"service": self.service.at})
+
+    def prepare(self, password=None):
+        seeded = {"seed_admin": {"email": self.EMAIL, "password": password}} if password else {}
+        environment = {**os.environ, "PGSSLROOTCERT": self.cloud.facts["rds_ca"]}
+        command = [sys.executable, "-m", "localcloud.application", "prepare"]
+        told = json.dumps({**self.prepared, **seeded}).encode()
+        subprocess.run(command, input=told, env=environment, cwd=HERE, check=True)
+
+    def ask(self, statement, *values):
+        place = {key: self.prepared[key] for key in ("host", "port", "dbname")}
+        with psycopg.connect(
+            **place, **self.owner, sslmode="verify-full", sslrootcert=self.cloud.facts["rds_ca"]
+        ) as db:
+            cursor = db.execute(statement, values)
+            return cursor.fetchall() if cursor.description else None
+
+    def login(self, password, email=EMAIL):
+        return api(self.cloud, "POST", "/auth/login", {"email": email, "password": password})
+
+
+def test_a_seeded_administrator_logs_in_by_the_password_of_the_database(cloud, instance):
+    admin = Admin(cloud, instance)
+    wrong = (401, {"message": "Invalid credentials"})
+    assert admin.login("ChangeMe123!") == wrong
+    admin.prepare("ChangeMe123!")
+    status, session = admin.login("ChangeMe123!")
+    assert (status, session["user"]["email"], session["user"]["roles"][0]["slug"]) == (200, admin.EMAIL, "admin")
+    assert admin.login("Another123!") == wrong
+    assert admin.login("ChangeMe123!", "Admin@imm.local") == wrong
+    assert api(cloud, "GET", "/auth/me", **bearer(session))[1]["user"] == session["user"]
+    [(user, kept)] = admin.ask("SELECT id::text, password_hash FROM users")
+    assert (user, kept[:7], len(kept)) == (session["user"]["id"], "$2b$12$", 60)
+    status, renewed = api(cloud, "POST", "/auth/refresh", {"refreshToken": session["refreshToken"]})
+    assert (status, renewed["user"]) == (200, session["user"])
+
+    # A second seed changes nothing; a changed hash does.
+    admin.prepare("Another123!")
+    assert admin.login("Another123!") == wrong
+    new = bcrypt.hashpw(b"Another123!", bcrypt.gensalt(4, b"2a")).decode()
+    admin.ask("UPDATE users SET password_hash = %s", new)
+    assert admin.login("ChangeMe123!") == wrong
+    assert admin.login("Another123!")[0] == 200
+    admin.ask("UPDATE users SET is_active = false")
+    assert admin.login("Another123!") == wrong
+    admin.ask("UPDATE users SET is_active = true, password_hash = 'x'")
+    assert admin.login("Another123!") == wrong
+    admin.ask("UPDATE users SET password_hash = %s", "x" * 60)
+    assert admin.login("Another123!") == BROKEN
+
+    # The configured user has no row, and logs in as ever.
+    assert api(cloud, "POST", "/auth/login", cloud.facts["moveongs_user"])[0] == 200
+    cloud.admin("POST", "moveongs/config", {"service": None})
+    assert admin.login("Another123!") == wrong
