@@ -1,10 +1,11 @@
 """A log of every call, and switches that make the Nth call of an API fail, hang, vanish or kill its caller.
 
-A call is one request to an AWS API, to Slack, to the MoveONgs API or to a database: a `service` (`secretsmanager`,
-`s3`, `slack`, `moveongs`, `postgres`, ...), an `action` (`PutSecretValue`, `ListObjectsV2`, `Invoke`,
-`chat.postMessage`, `GET /health`, `ALTER ROLE`, ...) and a `caller` (`lambda:<function name>`, or `client`). What a
-call carries is never kept. The calls of `postgres` are told in `dbproxy.py`; all calls of all services are in one
-order, so a rule for the service `*` and the action `*` of one function counts every call that it makes to the outside.
+A call is one request to an AWS API, to a stand-in (Slack, GitHub, Twilio, MoveONgs) or to a database: a `service`
+(`secretsmanager`, `s3`, `slack`, `twilio`, `postgres`, ...), an `action` (`PutSecretValue`, `ListObjectsV2`, `Invoke`,
+`chat.postMessage`, `POST AuthTokens/Secondary`, `GET /health`, `ALTER ROLE`, ...) and a `caller`
+(`lambda:<function name>`, or `client`). What a call carries is never kept. The calls of `postgres` are told in
+`dbproxy.py`; all calls of all services are in one order, so a rule for the service `*` and the action `*` of one
+function counts every call that it makes to the outside.
 
 Routes below /_local:
 
@@ -517,7 +518,10 @@ async def describe(scope: dict[str, Any], headers: dict[str, str], body: bytes) 
         if service == "s3" and (bucket := ministack.app._extract_s3_vhost_bucket(headers.get("host", ""))):
             raw_path = f"/{bucket}{raw_path}"
         action = _rest_operation(service, method, raw_path, query, headers) or method
-    return Call(service, action, _aws_caller(extract_access_key_id(headers, query)))
+    key = extract_access_key_id(headers, query)
+    # A function may call with the key of a user, which tells nothing of it.
+    caller = await asyncio.to_thread(function_of, scope) if key.startswith("AKIA") else _aws_caller(key)
+    return Call(service, action, caller)
 
 
 def _aws_caller(access_key: str) -> str:
@@ -576,19 +580,26 @@ _THROTTLING = {
     "s3": (503, "SlowDown"),
     "ec2": (503, "RequestLimitExceeded"),
     "lambda": (429, "TooManyRequestsException"),
+    "sesv2": (429, "TooManyRequestsException"),
 }
+
+
+def _is_ses_v2(call: Call, headers: dict[str, str]) -> bool:
+    """SES has two interfaces, of which the first alone takes forms."""
+    return call.service == "ses" and not headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
 
 
 def refuse(call: Call, rule: Rule, headers: dict[str, str]) -> Answer:
     """An AWS service's error answer, in the protocol of the request."""
     status, code, message = rule.status, rule.code, rule.message
+    service = "sesv2" if _is_ses_v2(call, headers) else call.service
     if rule.effect == "throttle":
         by_protocol = (400, "Throttling" if call.service in iam_actions._SERVICE_PROTOCOL else "ThrottlingException")
-        status, code = _THROTTLING.get(call.service, by_protocol)
+        status, code = _THROTTLING.get(service, by_protocol)
         message = "Rate exceeded"
     request_id = str(uuid.uuid4())
     _, reply, body = iam_actions.access_denied_response(
-        call.service, call.action, "", request_id, error_code=code, message=message, headers=headers
+        service, call.action, "", request_id, error_code=code, message=message, headers=headers
     )
     return status, {**reply, "x-amzn-requestid": request_id, "x-amz-request-id": request_id}, body
 
