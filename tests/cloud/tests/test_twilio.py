@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 from test_standins import http
@@ -123,6 +126,25 @@ def test_switches_hold_for_the_calls_before_and_after_their_effect(cloud):
     secondary = ("POST AuthTokens/Secondary", "fault")
     ends = [("GET Accounts/{sid}", "error"), ("GET unknown", "error")]
     assert called == [secondary, secondary, ("POST AuthTokens/Promote", "fault"), *ends]
+
+
+# A program that makes a secondary token.
+MAKE = """
+import sys, urllib.request
+url, authorization = sys.argv[1:]
+urllib.request.urlopen(urllib.request.Request(url, b"", {"authorization": authorization}))
+"""
+
+
+@pytest.mark.parametrize(("when", "left"), [("before", 0), ("after", 1)])
+def test_a_caller_is_killed_before_or_after_its_token_is_made(cloud, when, left):
+    rule = {"service": "twilio", "action": "POST AuthTokens/Secondary", "effect": "kill", "when": when}
+    cloud.admin("POST", "faults", rule)
+    given = f"{cloud.facts['twilio_account_sid']}:{cloud.facts['twilio_auth_token']}"
+    basic = f"Basic {base64.b64encode(given.encode()).decode()}"
+    ended = subprocess.run([sys.executable, "-c", MAKE, f"{cloud.facts['twilio_url']}{SECONDARY}", basic], timeout=60)
+    assert ended.returncode == -signal.SIGKILL
+    assert cloud.admin("GET", "twilio")["made"] == left
 
 
 def calls(cloud, after):
