@@ -15,6 +15,25 @@ use serde_json::value::RawValue;
 /// Deepest nesting that is followed; `serde_json`'s own limit, which raw values do not have.
 const MAX_DEPTH: usize = 128;
 
+/// Where the text value of a top-level field stands in a JSON object, quotes included.
+///
+/// # Errors
+///
+/// What is wrong with the document, as the end of a sentence about it; nothing of its content but the field's name.
+pub fn field(text: &str, name: &str) -> Result<Range<usize>, String> {
+    let values = values(text).unwrap_or_default();
+    if !values.first().is_some_and(|root| root.json().starts_with('{')) {
+        return Err("it is not a JSON object, and the policy names a field of one".to_owned());
+    }
+    let mut named = values.iter().filter(|value| value.path.top_level_key() == Some(name));
+    match (named.next(), named.next()) {
+        (Some(value), None) if value.is_string() => Ok(value.range()),
+        (Some(_), None) => Err(format!("field {name} of its JSON document is not a string")),
+        (None, _) => Err(format!("its JSON document has no field {name}")),
+        (Some(_), Some(_)) => Err(format!("its JSON document has field {name} more than once")),
+    }
+}
+
 /// The text is not one JSON document, or one nested deeper than 128 levels.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("not a JSON document")]

@@ -3,8 +3,12 @@
 //! A module enters when a second procedure needs it, and leaves with its last but one. One that needs a client of
 //! AWS or of the web stands behind a feature of its own name, so that a function links only what it uses.
 
+#[cfg(feature = "application")]
+pub mod application;
 #[cfg(feature = "database")]
 pub mod database;
+#[cfg(feature = "describe")]
+pub mod describe;
 pub mod document;
 pub mod endpoint;
 pub mod env;
@@ -28,6 +32,8 @@ pub mod report;
 pub mod rotation;
 #[cfg(feature = "scope")]
 pub mod scope;
+#[cfg(feature = "secrets")]
+pub mod secrets;
 pub mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;

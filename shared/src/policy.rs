@@ -20,6 +20,9 @@ const MIN_BITS: f64 = 128.0;
 /// The application refuses to start with a shorter `JWT_SECRET`. Source: its `env.ts`, `min(32)`.
 const JWT_MIN_LENGTH: u16 = 32;
 
+/// Most bytes of a password that bcrypt looks at.
+const BCRYPT_LIMIT: usize = 72;
+
 /// The whole document.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -44,6 +47,8 @@ pub struct Rotation {
     pub responsible: Responsible,
     /// How database credentials are made and proved, unless the secret's own entry says otherwise.
     pub database: Database,
+    /// How the credentials that another system issues are made and put out of use.
+    pub external: External,
     /// By the application's variable for those that the template names (`JWT_SECRET`), by the secret's own
     /// name for all others.
     pub secrets: BTreeMap<String, Secret>,
@@ -142,6 +147,32 @@ pub struct Database {
     /// Statements by which a new credential must prove that it can read and write what the application does: one
     /// statement each, run in one transaction that is rolled back.
     pub test_sql: Vec<String>,
+}
+
+/// Credentials that another system issues.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct External {
+    /// Hours that an access key stays deactivated, and can be activated again, before it is deleted: 1 to 720.
+    pub delete_after_hours: u16,
+    /// The fields of the secret with the access key that sends mail.
+    pub ses: SesFields,
+    /// How the administrator's password is made.
+    pub admin_password: Random,
+}
+
+/// The fields of a JSON document with an access key. The two of SMTP are followed where the document has them.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct SesFields {
+    /// Id of the access key.
+    pub access_key_id: String,
+    /// Its secret.
+    pub secret_access_key: String,
+    /// The user name for SMTP, which is the key's id.
+    pub smtp_username: String,
+    /// The password for SMTP, which is derived from the key's secret.
+    pub smtp_password: String,
 }
 
 /// A secret whose value is ours to make.
@@ -296,6 +327,7 @@ impl Policy {
             }
         }
         self.rotation.database.check("rotation.database")?;
+        self.rotation.external.check("rotation.external")?;
         for (environment, days) in &self.backups.retention_days {
             within(format!("backups.retention_days.{environment}"), *days, 1, 35)?;
         }
@@ -319,6 +351,24 @@ impl Audit {
         within(format!("{path}.late_hours"), self.late_hours, 1, 168)?;
         within(format!("{path}.stuck_hours"), self.stuck_hours, 1, 168)?;
         within(format!("{path}.unused_days"), self.unused_days, 2, 999)
+    }
+}
+
+impl External {
+    fn check(&self, path: &str) -> Result<(), PolicyError> {
+        within(format!("{path}.delete_after_hours"), self.delete_after_hours, 1, 720)?;
+        let path = format!("{path}.admin_password");
+        self.admin_password.check(&path)?;
+        if self.admin_password.field.is_some() {
+            return Err(PolicyError::at(format!("{path}.field"), "the whole secret is the password"));
+        }
+        let length = self.admin_password.generator().map(|generator| generator.text_length());
+        if length.is_ok_and(|length| length > BCRYPT_LIMIT) {
+            let reason =
+                format!("makes more than {BCRYPT_LIMIT} characters, of which bcrypt ignores the rest");
+            return Err(PolicyError::at(path, reason));
+        }
+        Ok(())
     }
 }
 
@@ -490,7 +540,14 @@ mod tests {
             jwt.random.as_ref().unwrap().generator(),
             Ok(Generator::Bytes { bytes: 48, encoding: Encoding::Base64 })
         );
-        assert_eq!(policy.rotation.secrets["NOTIFICATIONS_WEBHOOK_SECRET"].max_age_days, 180);
+        for name in [
+            "NOTIFICATIONS_WEBHOOK_SECRET",
+            "NOTIFICATIONS_EMAIL_SES",
+            "NOTIFICATIONS_WHATSAPP_TWILIO_AUTH_TOKEN",
+            "SEED_ADMIN_PASSWORD",
+        ] {
+            assert_eq!(policy.rotation.secrets[name].max_age_days, 180);
+        }
         let days: Vec<_> =
             policy.backups.retention_days.iter().map(|(name, days)| (name.as_str(), *days)).collect();
         assert_eq!(days, [("dev", 7), ("prod", 30), ("staging", 7)]);
@@ -519,7 +576,14 @@ mod tests {
         let secrets = &policy.rotation.secrets;
         assert_eq!(
             secrets.keys().collect::<Vec<_>>(),
-            ["DATABASE_URL", "JWT_SECRET", "moveongs-dev-reports"]
+            [
+                "DATABASE_URL",
+                "JWT_SECRET",
+                "NOTIFICATIONS_EMAIL_SES",
+                "NOTIFICATIONS_WHATSAPP_TWILIO_AUTH_TOKEN",
+                "SEED_ADMIN_PASSWORD",
+                "moveongs-dev-reports"
+            ]
         );
         assert_eq!(secrets["JWT_SECRET"].max_age_days, 30);
         assert_eq!(secrets["JWT_SECRET"].random.as_ref().unwrap().bytes, Some(48));
@@ -648,6 +712,17 @@ mod tests {
             &format!("{path}.field"),
             "found in the secret",
         );
+        let path = "rotation.external.admin_password";
+        let long = r#"{"rotation": {"external": {"admin_password": {"length": 73}}}}"#;
+        refused(long, path, "bcrypt ignores");
+        let longest = r#"{"rotation": {"external": {"admin_password": {"length": 72}}}}"#;
+        assert!(longest.parse::<Policy>().is_ok());
+        let keyed = r#"{"rotation": {"external": {"admin_password": {"field": "a"}}}}"#;
+        refused(keyed, &format!("{path}.field"), "whole secret");
+        for hours in [0, 721] {
+            let patch = format!(r#"{{"rotation": {{"external": {{"delete_after_hours": {hours}}}}}}}"#);
+            refused(&patch, "rotation.external.delete_after_hours", "expected 1 to 720");
+        }
         // What begins alike but is another word.
         let fine = r#"{"rotation": {"database": {"test_sql": ["SELECT 1", "endow()", "WITH a AS (SELECT 1) SELECT 2"]}}}"#;
         assert!(fine.parse::<Policy>().is_ok());

@@ -1,20 +1,25 @@
-//! Which secrets are this environment's: those that template or policy name, and those that carry its tags; and what Secrets
-//! Manager tells of them without their values.
+//! Which secrets are this environment's: those that template or policy name, and those that carry its tags.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::types::SecretListEntry;
-use aws_smithy_types::DateTime;
-use jiff::Timestamp;
 
 use crate::env::{Env, EnvError};
 use crate::failure::CallError;
 use crate::policy::Rotation;
+use crate::secrets::{Listed, instant};
 use crate::settings::Settings;
 
 /// The names by which the policy knows the secrets that the template names.
-pub const VARIABLES: [&str; 3] = ["JWT_SECRET", "NOTIFICATIONS_WEBHOOK_SECRET", "DATABASE_URL"];
+pub const VARIABLES: [&str; 6] = [
+    "JWT_SECRET",
+    "NOTIFICATIONS_WEBHOOK_SECRET",
+    "DATABASE_URL",
+    "NOTIFICATIONS_EMAIL_SES",
+    "NOTIFICATIONS_WHATSAPP_TWILIO_AUTH_TOKEN",
+    "SEED_ADMIN_PASSWORD",
+];
 
 /// The secrets that the template names: the application's name of each, by the secret's own.
 pub struct Scope {
@@ -22,15 +27,22 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Reads `JWT_SECRET_NAME`, and `WEBHOOK_SECRET_NAME` and `DATABASE_SECRET_NAME`, which may be empty.
+    /// Reads `JWT_SECRET_NAME`, and `WEBHOOK_SECRET_NAME`, `DATABASE_SECRET_NAME`, `SES_SECRET_NAME`, `TWILIO_SECRET_NAME`
+    /// and `SEED_ADMIN_SECRET_NAME`, which may be empty.
     ///
     /// # Errors
     ///
     /// [`EnvError`] when the first is missing.
     pub fn from_env(env: &Env<'_>) -> Result<Self, EnvError> {
         let jwt_secret: String = env.required("JWT_SECRET_NAME")?;
-        let names =
-            [Some(jwt_secret), env.optional("WEBHOOK_SECRET_NAME")?, env.optional("DATABASE_SECRET_NAME")?];
+        let names = [
+            Some(jwt_secret),
+            env.optional("WEBHOOK_SECRET_NAME")?,
+            env.optional("DATABASE_SECRET_NAME")?,
+            env.optional("SES_SECRET_NAME")?,
+            env.optional("TWILIO_SECRET_NAME")?,
+            env.optional("SEED_ADMIN_SECRET_NAME")?,
+        ];
         let variables =
             names.into_iter().zip(VARIABLES).filter_map(|(name, key)| Some((name?, key))).collect();
         Ok(Self { variables })
@@ -51,40 +63,6 @@ impl Scope {
     pub fn is_tagged(settings: &Settings, tags: &BTreeMap<String, String>) -> bool {
         let tagged = |key: &str, value: &str| tags.get(key).is_some_and(|tag| tag == value);
         tagged("Project", &settings.project) && tagged("Environment", &settings.environment)
-    }
-}
-
-/// A secret as the service shows it; never a value.
-#[derive(Clone, Debug, Default)]
-pub struct Listed {
-    /// Name.
-    pub name: String,
-    /// ARN.
-    pub arn: String,
-    /// Tags.
-    pub tags: BTreeMap<String, String>,
-    /// When the secret was made.
-    pub created: Option<Timestamp>,
-    /// When anything of it changed, a tag included.
-    pub changed: Option<Timestamp>,
-    /// The day of the last read of a value, as its first instant in UTC.
-    pub accessed: Option<Timestamp>,
-    /// When the service last rotated it.
-    pub rotated: Option<Timestamp>,
-    /// The end of the next rotation's window.
-    pub next: Option<Timestamp>,
-    /// Whether the service rotates it.
-    pub enabled: bool,
-    /// ARN of its rotation function.
-    pub function: Option<String>,
-    /// Versions and their labels.
-    pub labels: BTreeMap<String, BTreeSet<String>>,
-}
-
-impl Listed {
-    /// The version that carries a label.
-    pub fn labelled(&self, label: &str) -> Option<&str> {
-        self.labels.iter().find(|(_, labels)| labels.contains(label)).map(|(id, _)| id.as_str())
     }
 }
 
@@ -120,28 +98,4 @@ fn entry(entry: SecretListEntry) -> Listed {
         function: entry.rotation_lambda_arn,
         labels: labels.map(|(id, labels)| (id, labels.into_iter().collect())).collect(),
     }
-}
-
-/// An instant of the service's.
-pub fn instant(at: Option<DateTime>) -> Option<Timestamp> {
-    at.and_then(|at| Timestamp::from_second(at.secs()).ok())
-}
-
-/// When each version of a secret was made, those without a label too. The service can leave AWSPENDING's version out.
-///
-/// # Errors
-///
-/// The [`CallError`] of ListSecretVersionIds.
-pub async fn versions(client: &Client, secret_id: &str) -> Result<BTreeMap<String, Timestamp>, CallError> {
-    let listed = client.list_secret_version_ids().secret_id(secret_id).include_deprecated(true);
-    let mut pages = listed.into_paginator().send();
-    let mut made = BTreeMap::new();
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(CallError::during("secretsmanager:ListSecretVersionIds"))?;
-        let versions = page.versions.unwrap_or_default().into_iter();
-        made.extend(
-            versions.filter_map(|version| Some((version.version_id?, instant(version.created_date)?))),
-        );
-    }
-    Ok(made)
 }

@@ -20,7 +20,11 @@ fn every_function_has_samples_and_every_sample_parses() {
             let event: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap())
                 .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             match function.as_str() {
-                "rotate-database" | "rotate-random" => {
+                "rotate-external" if path.ends_with("retire.json") => {
+                    rotate_external::check(event)
+                        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                }
+                "rotate-database" | "rotate-external" | "rotate-random" => {
                     let request = shared::rotation::Request::try_from(event);
                     let request = request.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
                     let name = path.file_stem().unwrap().to_string_lossy().replace('-', "");

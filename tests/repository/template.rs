@@ -132,6 +132,9 @@ fn shared_of(folder: &str) -> Vec<(String, String)> {
     if features.contains("rotation") {
         features.insert("report".to_owned());
     }
+    if ["describe", "scope"].iter().any(|feature| features.contains(*feature)) {
+        features.insert("secrets".to_owned());
+    }
     if features.contains("paging") {
         features.insert("evidence".to_owned());
     }
@@ -232,9 +235,22 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
                 == "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:service/${EcsClusterName}/*"
         }
         // Why a rotation failed stands in its function's record.
-        ("rotation-followup", ["s3:GetObject"]) => ["rotate-database", "rotate-random"]
+        ("rotation-followup", ["s3:GetObject"]) => ["rotate-database", "rotate-external", "rotate-random"]
             .iter()
             .any(|procedure| resource == format!("${{EvidenceBucket.Arn}}/evidence/{procedure}/*")),
+        // What the follow-up has brought into use.
+        ("rotate-external", ["s3:GetObject"]) => resource == "${EvidenceBucket.Arn}/ledger/rotation.json",
+        // The keys of the one user that the template names.
+        (
+            "rotate-external",
+            [
+                "iam:CreateAccessKey",
+                "iam:DeleteAccessKey",
+                "iam:GetAccessKeyLastUsed",
+                "iam:ListAccessKeys",
+                "iam:UpdateAccessKey",
+            ],
+        ) => resource == "arn:${AWS::Partition}:iam::${AWS::AccountId}:user/${SesUserName}",
         // The pages of the ledger are its own.
         ("rotation-followup", ["s3:GetObject", "s3:PutObject"]) => {
             resource == "${EvidenceBucket.Arn}/ledger/*"
@@ -301,6 +317,8 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
             "{role_id}: {policies:?}"
         );
         let mut expected = used(folder);
+        // The mail is sent with the application's key, whose user has the permission.
+        expected.remove("ses:SendEmail");
         expected.extend(PLATFORM.map(str::to_owned));
         if is_asynchronous(resource) {
             expected.insert(DEAD_LETTERS.to_owned());
@@ -488,9 +506,13 @@ fn a_missing_or_open_dead_letter_queue_would_be_found() {
 fn the_schedules_keep_the_policys_ages() {
     let template = template();
     let policy: shared::policy::Policy = "".parse().unwrap();
-    for (parameter, variable) in
-        [("JwtRotationDays", "JWT_SECRET"), ("WebhookRotationDays", "NOTIFICATIONS_WEBHOOK_SECRET")]
-    {
+    for (parameter, variable) in [
+        ("JwtRotationDays", "JWT_SECRET"),
+        ("WebhookRotationDays", "NOTIFICATIONS_WEBHOOK_SECRET"),
+        ("SesRotationDays", "NOTIFICATIONS_EMAIL_SES"),
+        ("TwilioRotationDays", "NOTIFICATIONS_WHATSAPP_TWILIO_AUTH_TOKEN"),
+        ("SeedAdminRotationDays", "SEED_ADMIN_PASSWORD"),
+    ] {
         let days = plain(get(&template, &["Parameters", parameter, "Default"])).as_u64().unwrap();
         assert_eq!(days, u64::from(policy.rotation.secrets[variable].max_age_days), "{parameter}");
     }

@@ -89,19 +89,8 @@ fn around<'a>(text: &'a str, place: &Range<usize>) -> (&'a str, &'a str) {
     (text.get(..place.start).unwrap_or_default(), text.get(place.end..).unwrap_or_default())
 }
 
-/// Where the value of a top-level field stands in a JSON document, quotes included.
 fn locate(document: &str, field: &str) -> Result<Range<usize>, RotationError> {
-    let values = document::values(document).unwrap_or_default();
-    if !values.first().is_some_and(|root| root.json().starts_with('{')) {
-        return Err(wrong("it is not a JSON object, and the policy names a field of one".to_owned()));
-    }
-    let mut named = values.iter().filter(|value| value.path.top_level_key() == Some(field));
-    match (named.next(), named.next()) {
-        (Some(value), None) if value.is_string() => Ok(value.range()),
-        (Some(_), None) => Err(wrong(format!("field {field} of its JSON document is not a string"))),
-        (None, _) => Err(wrong(format!("its JSON document has no field {field}"))),
-        (Some(_), Some(_)) => Err(wrong(format!("its JSON document has field {field} more than once"))),
-    }
+    document::field(document, field).map_err(wrong)
 }
 
 fn wrong(reason: String) -> RotationError {

@@ -29,6 +29,7 @@ use shared::lambda::Invocation;
 use shared::paging::Pager;
 use shared::report::Reporter;
 use shared::scope::{self, Scope};
+use shared::secrets;
 use shared::settings::Settings;
 use shared::time;
 
@@ -149,7 +150,7 @@ async fn observe(app: &App) -> Result<Vec<Secret>, AuditError> {
             continue;
         }
         let mut facts = Facts::from(&listed);
-        facts.made = scope::versions(&app.secrets, &facts.arn).await;
+        facts.made = secrets::versions(&app.secrets, &facts.arn).await;
         facts.resource_policy = aws::resource_policy(&app.secrets, &facts.arn).await;
         let standard = policy::standard(rotation, app.scope.key(&listed.name));
         secrets.push(Secret { name: listed.name, standard, facts: Some(facts) });
@@ -275,7 +276,7 @@ async fn keep_tasks(
     let mut kept = Kept::default();
     let Some((repository, token)) = &app.board else { return kept };
     let work = async {
-        let token = aws::token(&app.secrets, token).await.map_err(BoardError::Token)?;
+        let token = secrets::value(&app.secrets, token, None).await.map_err(BoardError::Token)?;
         let board = Board(repository.session(&token, invocation)?);
         tasks::settle(&board, &app.reporter.evidence, &app.settings, secrets, invocation.now).await
     };

@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use shared::failure::CallError;
 use shared::policy::{Audit, Responsible, Rotation};
-use shared::scope::Listed;
+use shared::secrets::Listed;
 
 use crate::resource_policy;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// The policy's keys of the secrets that `rotate-external` rotates.
+const EXTERNAL: [&str; 3] =
+    ["NOTIFICATIONS_EMAIL_SES", "NOTIFICATIONS_WHATSAPP_TWILIO_AUTH_TOKEN", "SEED_ADMIN_PASSWORD"];
 
 /// Which of our functions makes a secret's value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,6 +22,8 @@ pub(crate) enum Rotator {
     Random,
     /// `rotate-database`.
     Database,
+    /// `rotate-external`.
+    External,
 }
 
 impl Rotator {
@@ -26,6 +32,7 @@ impl Rotator {
         match self {
             Self::Random => "rotate-random",
             Self::Database => "rotate-database",
+            Self::External => "rotate-external",
         }
     }
 }
@@ -262,6 +269,7 @@ pub(crate) fn standard(rotation: &Rotation, key: &str) -> Standard {
     let rotator = match entry {
         Some(entry) if entry.random.is_some() => Some(Rotator::Random),
         Some(entry) if entry.test_sql.is_some() || key == "DATABASE_URL" => Some(Rotator::Database),
+        Some(_) if EXTERNAL.contains(&key) => Some(Rotator::External),
         _ => None,
     };
     Standard {
@@ -648,6 +656,9 @@ mod tests {
             (standard.max_age_days, standard.rotator, standard.responsible.primary)
         };
         assert_eq!(of("JWT_SECRET"), (Some(90), Some(Rotator::Random), "Squad Infra".to_owned()));
+        for key in EXTERNAL {
+            assert_eq!(of(key), (Some(180), Some(Rotator::External), "Squad Infra".to_owned()));
+        }
         assert_eq!(of("DATABASE_URL"), (Some(90), Some(Rotator::Database), "Squad Dados".to_owned()));
         assert_eq!(of("reports"), (Some(30), Some(Rotator::Database), "Squad Infra".to_owned()));
         assert_eq!(of("key"), (Some(9), None, "Squad Infra".to_owned()));

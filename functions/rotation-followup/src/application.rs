@@ -1,29 +1,13 @@
-//! The application's API, asked as its users ask it. The only file that speaks to it.
+//! What the application is asked for its proofs.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use reqwest::{Client, Method, RequestBuilder};
+use reqwest::{Method, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
-use shared::endpoint::Endpoint;
-use shared::failure::chain;
+use shared::application::{Answered, Application};
 
-use crate::proof::{
-    Answer, Answered, Proof, ROUNDS, health, list, login, new_token, nobodys_login, old_token,
-};
-
-/// Longest wait for one answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Most of a body that is read.
-const BODY_LIMIT: usize = 64 * 1024;
-
-/// The application at its address.
-pub(crate) struct Application {
-    http: Client,
-    url: Endpoint,
-}
+use crate::proof::{Proof, ROUNDS, health, list, login, new_token, nobodys_login, old_token};
 
 /// The account for smoke tests.
 pub(crate) struct Account {
@@ -42,78 +26,43 @@ impl Account {
     }
 }
 
-impl Application {
-    /// The application at a base address.
-    ///
-    /// # Errors
-    ///
-    /// Why no client could be made.
-    pub(crate) fn new(url: Endpoint) -> Result<Self, String> {
-        // A redirect would carry the token elsewhere.
-        let http = Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
-        Ok(Self { http: http.build().map_err(|error| chain(&error))?, url })
+async fn rounds(application: &Application, request: impl Fn() -> RequestBuilder) -> Vec<Answered> {
+    let mut answers = Vec::new();
+    for _ in 0..ROUNDS {
+        answers.push(application.ask(request()).await);
     }
+    answers
+}
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{path}", self.url))
-    }
+/// `GET /health`.
+pub(crate) async fn is_healthy(application: &Application) -> Proof {
+    health(&rounds(application, || application.request(Method::GET, "/health")).await)
+}
 
-    async fn ask(&self, request: RequestBuilder) -> Answered {
-        let sent = async {
-            let mut answer = self.http.execute(request.build()?).await?;
-            let status = answer.status().as_u16();
-            let is_limited = answer.headers().contains_key("retry-after");
-            let mut body = Vec::new();
-            while let Some(part) = answer.chunk().await?
-                && body.len() < BODY_LIMIT
-            {
-                body.extend_from_slice(&part);
-            }
-            Ok::<_, reqwest::Error>(Answer {
-                status,
-                body: String::from_utf8_lossy(&body).into_owned(),
-                is_limited,
-            })
-        };
-        sent.await.map_err(|error| chain(&error.without_url()))
-    }
+/// Whether it takes a token of ours, or refuses it.
+pub(crate) async fn token(application: &Application, token: &SecretString, is_new: bool) -> Proof {
+    let request =
+        || application.request(Method::GET, "/beneficiaries?limit=1").bearer_auth(token.expose_secret());
+    let answers = rounds(application, request).await;
+    if is_new { new_token(&answers) } else { old_token(&answers) }
+}
 
-    async fn rounds(&self, request: impl Fn() -> RequestBuilder) -> Vec<Answered> {
-        let mut answers = Vec::new();
-        for _ in 0..ROUNDS {
-            answers.push(self.ask(request()).await);
-        }
-        answers
+/// Login and list with the account for smoke tests; without one, a login of nobody.
+pub(crate) async fn smoke(application: &Application, account: Option<&Account>) -> Vec<Proof> {
+    let enter = |email: &str, password: &str| {
+        let body = json!({"email": email, "password": password});
+        application.request(Method::POST, "/auth/login").json(&body)
+    };
+    let Some(account) = account else {
+        let request = || enter("nobody@governance.invalid", "no account has this");
+        return vec![nobodys_login(&rounds(application, request).await)];
+    };
+    let request = enter(&account.email, account.password.expose_secret());
+    let (proof, token) = login(&application.ask(request).await);
+    let mut proofs = vec![proof];
+    if let Some(token) = token {
+        let request = application.request(Method::GET, "/beneficiaries?limit=1");
+        proofs.push(list(&application.ask(request.bearer_auth(token.expose_secret())).await));
     }
-
-    /// `GET /health`.
-    pub(crate) async fn health(&self) -> Proof {
-        health(&self.rounds(|| self.request(Method::GET, "/health")).await)
-    }
-
-    /// Whether it takes a token of ours, or refuses it.
-    pub(crate) async fn token(&self, token: &SecretString, is_new: bool) -> Proof {
-        let request =
-            || self.request(Method::GET, "/beneficiaries?limit=1").bearer_auth(token.expose_secret());
-        let answers = self.rounds(request).await;
-        if is_new { new_token(&answers) } else { old_token(&answers) }
-    }
-
-    /// Login and list with the account for smoke tests; without one, a login of nobody.
-    pub(crate) async fn smoke(&self, account: Option<&Account>) -> Vec<Proof> {
-        let Some(account) = account else {
-            let body = json!({"email": "nobody@governance.invalid", "password": "no account has this"});
-            return vec![nobodys_login(
-                &self.rounds(|| self.request(Method::POST, "/auth/login").json(&body)).await,
-            )];
-        };
-        let body = json!({"email": account.email, "password": account.password.expose_secret()});
-        let (proof, token) = login(&self.ask(self.request(Method::POST, "/auth/login").json(&body)).await);
-        let mut proofs = vec![proof];
-        if let Some(token) = token {
-            let request = self.request(Method::GET, "/beneficiaries?limit=1");
-            proofs.push(list(&self.ask(request.bearer_auth(token.expose_secret())).await));
-        }
-        proofs
-    }
+    proofs
 }

@@ -6,9 +6,7 @@ use aws_sdk_ecs::types::{Deployment as EcsDeployment, Service as EcsService};
 use aws_sdk_secretsmanager::Client as Secrets;
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
-use secrecy::SecretString;
 use shared::failure::CallError;
-use shared::scope::{self, Listed};
 
 use crate::rollout::{Deployment, Service};
 
@@ -16,38 +14,6 @@ type Ecs = aws_sdk_ecs::Client;
 
 /// Most services that one DescribeServices takes.
 const SERVICES_A_CALL: usize = 10;
-
-/// A secret as it is now; the list of secrets lags behind.
-pub(crate) async fn describe(client: &Secrets, secret_id: &str) -> Result<Listed, CallError> {
-    let described = client.describe_secret().secret_id(secret_id).send().await;
-    let described = described.map_err(CallError::during("secretsmanager:DescribeSecret"))?;
-    let tags = described.tags.unwrap_or_default().into_iter();
-    let labels = described.version_ids_to_stages.unwrap_or_default().into_iter();
-    Ok(Listed {
-        name: described.name.unwrap_or_default(),
-        arn: described.arn.unwrap_or_default(),
-        tags: tags.filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default()))).collect(),
-        created: scope::instant(described.created_date),
-        changed: scope::instant(described.last_changed_date),
-        accessed: scope::instant(described.last_accessed_date),
-        rotated: scope::instant(described.last_rotated_date),
-        next: scope::instant(described.next_rotation_date),
-        enabled: described.rotation_enabled == Some(true),
-        function: described.rotation_lambda_arn,
-        labels: labels.map(|(id, labels)| (id, labels.into_iter().collect())).collect(),
-    })
-}
-
-/// The value of a version, or of AWSCURRENT.
-pub(crate) async fn value(
-    client: &Secrets,
-    secret_id: &str,
-    version: Option<&str>,
-) -> Result<SecretString, CallError> {
-    let value = client.get_secret_value().secret_id(secret_id).set_version_id(version.map(str::to_owned));
-    let value = value.send().await.map_err(CallError::during("secretsmanager:GetSecretValue"))?;
-    Ok(SecretString::from(value.secret_string.unwrap_or_default()))
-}
 
 /// Makes `to` the current version instead of `from`.
 pub(crate) async fn move_current(

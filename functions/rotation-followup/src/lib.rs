@@ -25,7 +25,9 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use shared::application::Application;
 use shared::database::Database;
+use shared::describe;
 use shared::endpoint::Endpoint;
 use shared::env::{Env, EnvError};
 use shared::evidence::{Draft, Evidence, Step as Recorded};
@@ -37,11 +39,12 @@ use shared::language::Language;
 use shared::paging::{Page, Pager};
 use shared::policy::EndSessions;
 use shared::report::Reporter;
-use shared::scope::{self, Listed, Scope};
+use shared::scope::{self, Scope};
+use shared::secrets::{self, Listed};
 use shared::settings::Settings;
 use shared::time;
 
-use application::{Account, Application};
+use application::Account;
 use back::Way;
 use book::{Batch, Book, Change, Declared, Failed, Phase, Reason, Row, Taken};
 pub use error::FollowupError;
@@ -58,6 +61,9 @@ const JWT: &str = "JWT_SECRET";
 
 /// The one with the database's credential.
 const DATABASE: &str = "DATABASE_URL";
+
+/// The policy's key of the webhooks' secret.
+const WEBHOOK: &str = "NOTIFICATIONS_WEBHOOK_SECRET";
 
 /// Time kept back from proofs, for what they mean to be noted.
 const NOTING: Duration = Duration::from_secs(15);
@@ -76,7 +82,7 @@ const GITHUB: Setup = Setup {
 const BRANCH: &str = "governance/security-changelog";
 
 /// The functions whose evidence tells why a rotation failed.
-const ROTATORS: [&str; 2] = ["rotate-database", "rotate-random"];
+const ROTATORS: [&str; 3] = ["rotate-database", "rotate-external", "rotate-random"];
 
 /// Name of the notes that a page of the book was published: each has a dedup key of its own.
 const PAGED: &str = "paged";
@@ -308,7 +314,7 @@ async fn found(app: &App, secret: &str) -> Result<Option<Listed>, FollowupError>
 }
 
 async fn described(app: &App, secret: &str) -> Result<Listed, FollowupError> {
-    aws::describe(&app.secrets, secret).await.map_err(FollowupError::SecretsManager)
+    describe::secret(&app.secrets, secret).await.map_err(FollowupError::SecretsManager)
 }
 
 async fn change(
@@ -318,7 +324,7 @@ async fn change(
     declared: Option<&Declared>,
     now: Timestamp,
 ) -> Result<Change, FollowupError> {
-    let made = scope::versions(&app.secrets, &secret.arn).await.map_err(FollowupError::SecretsManager)?;
+    let made = secrets::versions(&app.secrets, &secret.arn).await.map_err(FollowupError::SecretsManager)?;
     let made = made.get(version).copied();
     Ok(Change {
         secret: secret.arn.clone(),
@@ -550,15 +556,16 @@ async fn proofs(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Proof>, 
         )]);
     }
     if let Some(change) = changes.iter().find(|change| change.key == DATABASE) {
-        let value =
-            aws::value(&app.secrets, &change.secret, None).await.map_err(FollowupError::SecretsManager)?;
+        let value = secrets::value(&app.secrets, &change.secret, None)
+            .await
+            .map_err(FollowupError::SecretsManager)?;
         proofs.push(proof::database_login(database::login(&app.database, &value).await.map(drop)));
     }
     let Some(application) = &app.application else {
         proofs.push(proof::unproved("application", "NoApplicationUrl", "the template's AppUrl is empty"));
         return Ok(proofs);
     };
-    proofs.push(application.health().await);
+    proofs.push(application::is_healthy(application).await);
     if let Some(change) = changes.iter().find(|change| change.key == JWT) {
         // Where its label went back the two have changed places.
         let (new, old) = match batch.moved.contains(&change.secret) {
@@ -568,17 +575,17 @@ async fn proofs(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Proof>, 
         let mut keys = Vec::new();
         for (version, is_new) in [(new, true), (old, false)] {
             let Some(version) = version else { continue };
-            let value = aws::value(&app.secrets, &change.secret, Some(version)).await;
+            let value = secrets::value(&app.secrets, &change.secret, Some(version)).await;
             keys.push((signing_key(app, value.map_err(FollowupError::SecretsManager)?), is_new));
         }
         proofs.extend(tokens(application, &keys, now).await);
     }
     let account = account(app).await;
     match account {
-        Ok(account) => proofs.extend(application.smoke(account.as_ref()).await),
+        Ok(account) => proofs.extend(application::smoke(application, account.as_ref()).await),
         Err(why) => {
             proofs.push(proof::unproved("login", "NoSmokeAccount", &why));
-            proofs.extend(application.smoke(None).await);
+            proofs.extend(application::smoke(application, None).await);
         }
     }
     Ok(proofs)
@@ -597,7 +604,7 @@ async fn tokens(application: &Application, keys: &[(SecretString, bool)], now: T
     }
     let mut proofs = Vec::new();
     for (key, is_new) in keys {
-        proofs.push(application.token(&proof::powerless_token(key, now), *is_new).await);
+        proofs.push(application::token(application, &proof::powerless_token(key, now), *is_new).await);
     }
     proofs
 }
@@ -614,7 +621,7 @@ fn signing_key(app: &App, value: SecretString) -> SecretString {
 /// The account for smoke tests, if there is one.
 async fn account(app: &App) -> Result<Option<Account>, String> {
     let Some(name) = &app.account else { return Ok(None) };
-    let value = aws::value(&app.secrets, name, None).await.map_err(|error| chain(&error))?;
+    let value = secrets::value(&app.secrets, name, None).await.map_err(|error| chain(&error))?;
     let account = Account::parse(&value);
     account
         .map(Some)
@@ -692,7 +699,7 @@ async fn works(
     if change.key != DATABASE {
         return Ok(Ok(()));
     }
-    let value = aws::value(&app.secrets, &change.secret, Some(previous))
+    let value = secrets::value(&app.secrets, &change.secret, Some(previous))
         .await
         .map_err(FollowupError::SecretsManager)?;
     let tried = invocation.within(NOTING, database::login(&app.database, &value)).await?;
@@ -779,7 +786,7 @@ async fn end_sessions(
         let Some(secret) = &app.database_secret else {
             return Err("the template's DatabaseSecretName is empty".to_owned());
         };
-        let value = aws::value(&app.secrets, secret, None).await.map_err(|error| chain(&error))?;
+        let value = secrets::value(&app.secrets, secret, None).await.map_err(|error| chain(&error))?;
         database::end_sessions(&app.database, &value).await
     };
     let revoked =
@@ -1008,7 +1015,7 @@ async fn show(app: &App, invocation: &Invocation) {
 
 /// Makes sure that a pull request brings the changelog to the team's repository.
 async fn offer(app: &App, changelog: &Changelog, invocation: &Invocation) -> Result<(), String> {
-    let token = aws::value(&app.secrets, &changelog.token, None).await.map_err(|error| chain(&error))?;
+    let token = secrets::value(&app.secrets, &changelog.token, None).await.map_err(|error| chain(&error))?;
     let book = app.evidence().kept::<Book>(book::NAME).await.map_err(|error| chain(&error))?;
     let language = app.settings.language;
     let content = ledger::changelog(&book.unwrap_or_default().rows, language);

@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::Sha256;
+use shared::application::{Answer, Answered, Login};
 
 use crate::book::Failed;
 
@@ -54,37 +55,6 @@ pub(crate) enum Verdict {
     Again,
     /// Something did to the end.
     Failed(Failed),
-}
-
-/// What the application answered to one request; the error says why it did not.
-pub(crate) type Answered = Result<Answer, String>;
-
-/// An answer.
-#[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// The body's beginning. Danger: a login's holds tokens.
-    pub body: String,
-    /// Whether it asks to be left alone for a while.
-    pub is_limited: bool,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_default()
-    }
-
-    fn says(&self) -> String {
-        match self.json().get("message").and_then(Value::as_str) {
-            Some(message) => format!(
-                "{} {{\"message\":\"{}\"}}",
-                self.status,
-                message.chars().take(80).collect::<String>()
-            ),
-            None => self.status.to_string(),
-        }
-    }
 }
 
 fn proof(name: &str, outcome: Outcome, kind: &str, detail: impl Into<String>) -> Proof {
@@ -167,39 +137,25 @@ pub(crate) fn login(answered: &Answered) -> (Proof, Option<SecretString>) {
         Err(why) => return (proof(NAME, Outcome::Failed, "Unreachable", why), None),
     };
     let said = answer.says();
-    let found = match answer.status {
-        200 => {
-            let body = answer.json();
-            let token = body.get("token").and_then(Value::as_str).unwrap_or_default();
-            if is_jwt(token) {
-                return (proof(NAME, Outcome::Passed, "", said), Some(SecretString::from(token)));
-            }
-            if token.starts_with('*') {
-                proof(
-                    NAME,
-                    Outcome::Unproved,
-                    "MaskedLogin",
-                    "the password was accepted and the token comes masked: RESPONSE_MASKING_ENABLED is on, so nobody can log in",
-                )
-            } else {
-                proof(NAME, Outcome::Failed, "LoginFailed", "200 without a token")
-            }
-        }
-        202 => proof(
+    let found = match answer.login() {
+        Login::Token(token) => return (proof(NAME, Outcome::Passed, "", said), Some(token)),
+        Login::Masked => unproved(
             NAME,
-            Outcome::Unproved,
-            "SecondFactor",
-            "the password was accepted, and a second factor is asked for",
+            "MaskedLogin",
+            "the password was accepted and the token comes masked: RESPONSE_MASKING_ENABLED is on, so nobody can log in",
         ),
-        401 => proof(
+        Login::SecondFactor => {
+            unproved(NAME, "SecondFactor", "the password was accepted, and a second factor is asked for")
+        }
+        Login::Refused => unproved(
             NAME,
-            Outcome::Unproved,
             "SmokeLoginRefused",
             "the account for smoke tests is refused: check the secret of the template's SmokeSecretName",
         ),
-        _ if answer.is_limited => proof(NAME, Outcome::Failed, "RateLimited", said),
-        500 => proof(NAME, Outcome::Failed, "LoginFailed", said),
-        _ => proof(NAME, Outcome::Failed, UNCLEAR, said),
+        Login::NoToken => proof(NAME, Outcome::Failed, "LoginFailed", "200 without a token"),
+        Login::Limited => proof(NAME, Outcome::Failed, "RateLimited", said),
+        Login::Failed => proof(NAME, Outcome::Failed, "LoginFailed", said),
+        Login::Unclear => proof(NAME, Outcome::Failed, UNCLEAR, said),
     };
     (found, None)
 }
@@ -257,15 +213,6 @@ pub(crate) fn verdict(proofs: &[Proof], is_last: bool) -> Verdict {
     }
 }
 
-/// Three parts of base64url with dots between.
-fn is_jwt(token: &str) -> bool {
-    let parts: Vec<_> = token.split('.').collect();
-    parts.len() == 3
-        && parts.iter().all(|part| {
-            !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        })
-}
-
 /// A token as the application makes them, of nobody and without any right, good for two minutes.
 pub(crate) fn powerless_token(secret: &SecretString, now: Timestamp) -> SecretString {
     let issued = now.as_second();
@@ -292,6 +239,8 @@ pub(crate) fn powerless_token(secret: &SecretString, now: Timestamp) -> SecretSt
 
 #[cfg(test)]
 mod tests {
+    use shared::application::is_jwt;
+
     use super::*;
 
     fn answer(status: u16, body: &str) -> Answered {

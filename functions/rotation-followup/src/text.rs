@@ -3,7 +3,7 @@
 use shared::language::Language;
 use shared::notify::Message;
 use shared::paging::{self, Page};
-use shared::scope::Listed;
+use shared::secrets::Listed;
 use shared::settings::Settings;
 use shared::time;
 

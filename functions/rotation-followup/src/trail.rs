@@ -131,7 +131,7 @@ pub(crate) fn parse(event: Value) -> Result<Told, FollowupError> {
 fn is_rotation(arn: &str) -> bool {
     let session = arn.rsplit('/').next().unwrap_or_default();
     arn.contains(":assumed-role/")
-        && ["-rotate-random", "-rotate-database", "-rotation-followup"]
+        && ["-rotate-random", "-rotate-database", "-rotate-external", "-rotation-followup"]
             .iter()
             .any(|name| session.ends_with(name))
 }

@@ -162,8 +162,8 @@ fn prepare(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<Subject>> {
         let secret = aws.secrets("CreateSecret", &json!({"Name": name, "SecretString": value}))?;
         Ok::<_, anyhow::Error>(text(&secret, "/ARN").context("the secret has no ARN")?.to_owned())
     };
-    let (single, _) = deploy::make_database(repo, aws, DATABASE, log)?;
-    let (pair, admin) = deploy::make_database(repo, aws, &format!("{DATABASE}-2"), log)?;
+    let (single, _) = deploy::make_database(repo, aws, DATABASE, None, log)?;
+    let (pair, admin) = deploy::make_database(repo, aws, &format!("{DATABASE}-2"), None, log)?;
     let random = Subject {
         title: "rotate-random",
         function: "rotate-random",

@@ -23,6 +23,15 @@ pub(crate) const PREFIX: &str = "moveongs-dev";
 pub(crate) const JWT_SECRET: &str = "/moveongs/dev/jwt";
 /// The secret of its webhooks, named in the other of the two styles.
 pub(crate) const WEBHOOK_SECRET: &str = "moveongs-dev-notifications-webhook";
+/// The access key that it sends mail with, of an IAM user of its own.
+const SES_SECRET: &str = "/moveongs/dev/ses";
+const SES_USER: &str = "moveongs-dev-mail";
+const SES_FROM: &str = "alerts@imm.local";
+/// Its auth token of Twilio.
+const TWILIO_SECRET: &str = "/moveongs/dev/twilio";
+/// The password of its administrator.
+const SEED_ADMIN_SECRET: &str = "/moveongs/dev/seed-admin";
+const SEED_ADMIN_EMAIL: &str = "admin@imm.local";
 const SLACK_SECRET: &str = "/moveongs/dev/slack";
 const GITHUB_SECRET: &str = "/moveongs/dev/github";
 /// The team's board, as the local cloud's GitHub has it.
@@ -90,7 +99,9 @@ fn prerequisites(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
             &json!({"Name": WEBHOOK_SECRET, "SecretString": "webhook-secret-change-me"}),
         )?;
     }
-    for (secret, token) in [(SLACK_SECRET, "slack_token"), (GITHUB_SECRET, "github_token")] {
+    for (secret, token) in
+        [(SLACK_SECRET, "slack_token"), (GITHUB_SECRET, "github_token"), (TWILIO_SECRET, "twilio_auth_token")]
+    {
         if missing(aws, secret)? {
             let token = aws.cloud.fact(token)?;
             aws.secrets("CreateSecret", &json!({"Name": secret, "SecretString": token}))?;
@@ -101,8 +112,44 @@ fn prerequisites(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
             aws.cloud.facts.get("moveongs_user").context("the local cloud has no account for smoke tests")?;
         aws.secrets("CreateSecret", &json!({"Name": SMOKE_SECRET, "SecretString": user.to_string()}))?;
     }
+    mail_user(aws, log)?;
+    if missing(aws, SEED_ADMIN_SECRET)? {
+        aws.secrets(
+            "CreateSecret",
+            &json!({"Name": SEED_ADMIN_SECRET, "SecretString": format!("seed-{}", password()?)}),
+        )?;
+    }
     database(repo, aws, log)?;
     application_service(aws, log)
+}
+
+/// An IAM user that may send mail from one address, and a secret with its key.
+fn mail_user(aws: &Aws, log: &Log) -> Result<()> {
+    if !missing(aws, SES_SECRET)? {
+        return Ok(());
+    }
+    let identity = format!("arn:aws:ses:us-east-1:000000000000:identity/{SES_FROM}");
+    let allow = json!({"Effect": "Allow", "Action": "ses:SendEmail", "Resource": identity});
+    let policy = json!({"Version": "2012-10-17", "Statement": [allow]}).to_string();
+    aws.ask(&["iam", "create-user", "--user-name", SES_USER], log)?;
+    let put = ["iam", "put-user-policy", "--user-name", SES_USER, "--policy-name", "mail"];
+    run::run(aws.cli(&put).args(["--policy-document", &policy]), log)?;
+    aws.ask(&["sesv2", "create-email-identity", "--email-identity", SES_FROM], log)?;
+    let key = aws.ask(&["iam", "create-access-key", "--user-name", SES_USER], log)?;
+    let part = |name| text(&key, name).context("IAM gave no access key");
+    let value = json!({
+        "NOTIFICATIONS_EMAIL_SES_ACCESS_KEY_ID": part("/AccessKey/AccessKeyId")?,
+        "NOTIFICATIONS_EMAIL_SES_SECRET_ACCESS_KEY": part("/AccessKey/SecretAccessKey")?,
+    });
+    aws.secrets("CreateSecret", &json!({"Name": SES_SECRET, "SecretString": value.to_string()}))?;
+    Ok(())
+}
+
+/// A password that a URL takes as it is.
+fn password() -> Result<String> {
+    let mut random = [0; 24];
+    getrandom::fill(&mut random).context("the operating system gives no random bytes")?;
+    Ok(URL_SAFE_NO_PAD.encode(random))
 }
 
 /// The application's service, which gets its secrets as the application's Terraform gives them; its tasks answer at the
@@ -117,10 +164,20 @@ fn application_service(aws: &Aws, log: &Log) -> Result<()> {
         let arn = text(&described, "/ARN").context("a secret has no ARN")?;
         Ok::<_, anyhow::Error>(json!({"name": variable, "valueFrom": arn}))
     };
+    // One field of a document, as ECS names it.
+    let field = |variable: &str| {
+        let secret = secret(variable, SES_SECRET)?;
+        let arn = text(&secret, "/valueFrom").context("a secret has no ARN")?;
+        Ok::<_, anyhow::Error>(json!({"name": variable, "valueFrom": format!("{arn}:{variable}::")}))
+    };
     let containers = json!([{
         "name": "api", "image": "moveongs/api:1", "essential": true,
         "portMappings": [{"containerPort": 3333}],
-        "secrets": [secret("JWT_SECRET", JWT_SECRET)?, secret("DATABASE_URL", DATABASE_SECRET)?],
+        "secrets": [
+            secret("JWT_SECRET", JWT_SECRET)?, secret("DATABASE_URL", DATABASE_SECRET)?,
+            field("NOTIFICATIONS_EMAIL_SES_ACCESS_KEY_ID")?, field("NOTIFICATIONS_EMAIL_SES_SECRET_ACCESS_KEY")?,
+            secret("NOTIFICATIONS_WHATSAPP_TWILIO_AUTH_TOKEN", TWILIO_SECRET)?,
+        ],
     }]);
     let containers = containers.to_string();
     aws.ask(&["ecs", "create-cluster", "--cluster-name", CLUSTER], log)?;
@@ -142,20 +199,24 @@ fn database(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     if !missing(aws, DATABASE_ADMIN_SECRET)? {
         return Ok(());
     }
-    let (url, admin) = make_database(repo, aws, DATABASE, log)?;
+    let seed = aws.secrets("GetSecretValue", &json!({"SecretId": SEED_ADMIN_SECRET}))?;
+    let seed = text(&seed, "/SecretString").context("the administrator has no password")?;
+    let seed = json!({"email": SEED_ADMIN_EMAIL, "password": seed});
+    let (url, admin) = make_database(repo, aws, DATABASE, Some(seed), log)?;
     aws.secrets("CreateSecret", &json!({"Name": DATABASE_SECRET, "SecretString": url}))?;
     aws.secrets("CreateSecret", &json!({"Name": DATABASE_ADMIN_SECRET, "SecretString": admin}))?;
     Ok(())
 }
 
 /// An RDS instance with the application's schema, an ordinary user and the one that manages it; gives the first's URL
-/// and the second's login as JSON.
-pub(crate) fn make_database(repo: &Repo, aws: &Aws, name: &str, log: &Log) -> Result<(String, String)> {
-    let password = || {
-        let mut random = [0; 24];
-        getrandom::fill(&mut random).context("the operating system gives no random bytes")?;
-        Ok::<_, anyhow::Error>(URL_SAFE_NO_PAD.encode(random))
-    };
+/// and the second's login as JSON. The application's own administrator is seeded where one is given.
+pub(crate) fn make_database(
+    repo: &Repo,
+    aws: &Aws,
+    name: &str,
+    seed_admin: Option<Value>,
+    log: &Log,
+) -> Result<(String, String)> {
     let all = aws.ask(&["rds", "describe-db-instances"], log)?;
     if all.to_string().contains(&format!("\"{name}\"")) {
         bail!("the database {name} of an interrupted start is there; `cargo xtask down` ends it");
@@ -177,7 +238,7 @@ pub(crate) fn make_database(repo: &Repo, aws: &Aws, name: &str, log: &Log) -> Re
     let login = |(user, password): &(&str, String)| json!({"user": user, "password": password});
     let wanted = json!({
         "host": host, "port": port, "dbname": DATABASE_NAME,
-        "master": {"user": MASTER, "password": master}, "user": login(&user), "admin": login(&admin),
+        "master": {"user": MASTER, "password": master}, "user": login(&user), "admin": login(&admin), "seed_admin": seed_admin,
     });
     let input = repo.local().join("prepare.json");
     fs::write(&input, wanted.to_string())?;
@@ -292,6 +353,16 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
         format!("SmokeSecretName={SMOKE_SECRET}"),
         format!("DatabaseSecretName={DATABASE_SECRET}"),
         format!("DatabaseAdminSecretArn={admin}"),
+        format!("SesSecretName={SES_SECRET}"),
+        format!("SesUserName={SES_USER}"),
+        format!("SesFromAddress={SES_FROM}"),
+        format!("TwilioSecretName={TWILIO_SECRET}"),
+        format!("TwilioAccountSid={}", aws.cloud.fact("twilio_account_sid")?),
+        format!("TwilioApiUrl={}", aws.cloud.fact("twilio_url")?),
+        format!("TwilioAccountsUrl={}", aws.cloud.fact("twilio_url")?),
+        format!("SeedAdminSecretName={SEED_ADMIN_SECRET}"),
+        format!("SeedAdminEmail={SEED_ADMIN_EMAIL}"),
+        "SeedAdminGitHubSecret=SEED_ADMIN_PASSWORD".to_owned(),
         format!("OtherDatabaseSecretArns={secrets}/test-database/*"),
         format!("OtherDatabaseAdminSecretArns={secrets}/test-admin/*"),
         format!("RdsCaFile={}", aws.cloud.fact("rds_ca")?),

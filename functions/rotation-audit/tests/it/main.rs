@@ -53,7 +53,12 @@ fn app_with(wire: &StaticReplayClient, more: &[(&str, &str)]) -> Result<App, Env
             // Nothing listens there.
             "SLACK_API_URL" => "http://127.0.0.1:1/api",
             "PAGING_TOPIC_ARN" => "arn:aws:sns:us-east-1:123456789012:moveongs-dev-paging",
-            "POLICY" | "WEBHOOK_SECRET_NAME" | "DATABASE_SECRET_NAME" => return None,
+            "POLICY"
+            | "WEBHOOK_SECRET_NAME"
+            | "DATABASE_SECRET_NAME"
+            | "SES_SECRET_NAME"
+            | "TWILIO_SECRET_NAME"
+            | "SEED_ADMIN_SECRET_NAME" => return None,
             name if name.starts_with("GITHUB_") => return None,
             _ => "x",
         };

@@ -1,0 +1,148 @@
+//! The administrator's password in the application's database, and the proof that it is in force.
+//!
+//! Source: observed on the running application: bcrypt, cost 12, column `users.password_hash`; its own reset revokes the
+//! user's refresh tokens.
+
+use reqwest::Method;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use shared::application::{Application, Login};
+use shared::database::secret::Secret;
+use shared::database::{Database, DatabaseError, Quotes, STATEMENT_LIMIT, Session};
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::error::RotateError;
+
+/// What the application hashes with.
+const COST: u32 = 12;
+
+/// The administrator's hash.
+const FIND: &str = "SELECT password_hash FROM users WHERE email = $1";
+
+/// Only the hash that was looked at is replaced.
+const CHANGE: &str = "UPDATE users SET password_hash = $1 WHERE email = $2 AND password_hash = $3";
+
+/// Whoever has a refresh token needs no password.
+const END_SESSIONS: &str = "UPDATE auth_refresh_tokens SET revoked_at = now() WHERE revoked_at IS NULL AND user_id IN \
+    (SELECT id FROM users WHERE email = $1)";
+
+/// What the application's database has of the administrator, and what was done about it.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum InDatabase {
+    /// The new password is in force.
+    New,
+    /// A password that is in no version of the secret: somebody has changed it, and it is left alone.
+    Others,
+    /// Nobody has that e-mail address: the seed will make the administrator with the secret's value.
+    Nobody,
+}
+
+/// What is known of a password.
+pub(crate) enum Found {
+    /// The hash is of the candidate with this number.
+    Of(usize),
+    /// It is of none of them.
+    OfNone,
+    /// There is no such user.
+    Nobody,
+}
+
+/// The application's database, as far as the administrator goes.
+pub(crate) struct Users {
+    session: Session,
+    email: String,
+}
+
+impl Users {
+    /// Logs in as the application does.
+    pub(crate) async fn enter(
+        database: &Database,
+        url: &SecretString,
+        email: &str,
+    ) -> Result<Self, RotateError> {
+        let secret = Secret::parse(url).map_err(RotateError::DatabaseForm)?;
+        Ok(Self { session: database.login(secret.login()).await?, email: email.to_owned() })
+    }
+
+    /// Ends the connection.
+    pub(crate) async fn close(self) {
+        self.session.close().await;
+    }
+
+    /// Which of the candidates the administrator's password is, and the hash of it.
+    pub(crate) async fn find(
+        &self,
+        candidates: &[SecretString],
+    ) -> Result<(Found, Option<Zeroizing<String>>), RotateError> {
+        let rows = self.ask("look at the administrator", FIND, &[(&self.email, Type::TEXT)]).await?;
+        let Some(row) = rows.first() else { return Ok((Found::Nobody, None)) };
+        let hash: Zeroizing<String> = Zeroizing::new(row.try_get(0).map_err(|_| RotateError::Hash)?);
+        for (number, candidate) in candidates.iter().enumerate() {
+            if bcrypt::verify(candidate.expose_secret(), &hash).map_err(|_| RotateError::Hash)? {
+                return Ok((Found::Of(number), Some(hash)));
+            }
+        }
+        Ok((Found::OfNone, Some(hash)))
+    }
+
+    /// Replaces `hash` by that of `password`, and ends the administrator's sessions.
+    pub(crate) async fn change(&self, hash: &str, password: &SecretString) -> Result<(), RotateError> {
+        let new = bcrypt::hash(password.expose_secret(), COST).map_err(|_| RotateError::Hash)?;
+        let values: [(&(dyn ToSql + Sync), Type); 3] =
+            [(&new, Type::TEXT), (&self.email, Type::TEXT), (&hash, Type::TEXT)];
+        let sent = self.session.client.execute_typed(CHANGE, &values);
+        let sent = tokio::time::timeout(STATEMENT_LIMIT, sent).await;
+        if self.session.answered("change the administrator's password", sent, Quotes::Rows)? == 0 {
+            return Err(RotateError::HashMoved);
+        }
+        self.end_sessions().await
+    }
+
+    /// Without the table, which the application makes when it first needs it, nobody has ever logged in.
+    pub(crate) async fn end_sessions(&self) -> Result<(), RotateError> {
+        let values: [(&(dyn ToSql + Sync), Type); 1] = [(&self.email, Type::TEXT)];
+        let sent = self.session.client.execute_typed(END_SESSIONS, &values);
+        let sent = tokio::time::timeout(STATEMENT_LIMIT, sent).await;
+        match self.session.answered("end the administrator's sessions", sent, Quotes::Rows) {
+            Err(error) if error.sqlstate.as_deref() != Some("42P01") => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    async fn ask(
+        &self,
+        during: &'static str,
+        sql: &str,
+        values: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<Vec<tokio_postgres::Row>, DatabaseError> {
+        let sent = tokio::time::timeout(STATEMENT_LIMIT, self.session.client.query_typed(sql, values)).await;
+        match self.session.answered(during, sent, Quotes::Rows) {
+            // Without the table nothing was ever seeded.
+            Err(error) if error.sqlstate.as_deref() == Some("42P01") => Ok(Vec::new()),
+            rows => rows,
+        }
+    }
+}
+
+/// Logs in to the application with the administrator's password; what proves it.
+pub(crate) async fn log_in(
+    application: &Application,
+    email: &str,
+    password: &SecretString,
+) -> Result<&'static str, RotateError> {
+    let body = json!({"email": email, "password": password.expose_secret()});
+    let request = application.request(Method::POST, "/auth/login").json(&body);
+    let answer = application.ask(request).await.map_err(|said| RotateError::LoginUnclear { said })?;
+    match answer.login() {
+        Login::Token(_) => Ok("log in to the application as the administrator"),
+        Login::Masked => Ok("log in to the application as the administrator (its answer comes masked)"),
+        Login::SecondFactor => Ok("log in to the application as the administrator, up to the second factor"),
+        Login::Refused => Err(RotateError::LoginRefused { said: answer.says() }),
+        Login::Limited | Login::NoToken | Login::Failed | Login::Unclear => {
+            Err(RotateError::LoginUnclear { said: answer.says() })
+        }
+    }
+}

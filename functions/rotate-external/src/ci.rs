@@ -1,0 +1,135 @@
+//! A secret of GitHub Actions.
+//!
+//! Source: [Actions secrets](https://docs.github.com/en/rest/actions/secrets),
+//! [sealed boxes](https://doc.libsodium.org/public-key_cryptography/sealed_boxes).
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use crypto_box::PublicKey;
+use crypto_box::aead::OsRng;
+use jiff::fmt::rfc2822;
+use jiff::{SignedDuration, Timestamp};
+use reqwest::Method;
+use reqwest::header::DATE;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+use shared::github::{GitHubError, Session, Setup, read};
+
+use crate::error::RotateError;
+
+/// What the template has for it.
+pub(crate) const SETUP: Setup = Setup {
+    repository: "GitHubRepository",
+    secret: "GitHubSecretName",
+    permissions: "the permission Secrets: read and write (for an environment, Environments: read and write)",
+};
+
+/// `updated_at` and the `Date` of an answer may come from different machines of GitHub's.
+const SKEW: SignedDuration = SignedDuration::from_secs(30);
+
+/// Where the secret is.
+pub(crate) struct Place {
+    /// Name of the secret.
+    pub name: String,
+    /// The environment that has it; none when it is the repository's.
+    pub environment: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct SealingKey {
+    key_id: String,
+    key: String,
+}
+
+#[derive(Deserialize)]
+struct Stored {
+    updated_at: Timestamp,
+}
+
+impl Place {
+    fn url(&self, session: &Session<'_>, rest: &str) -> String {
+        let folder = match &self.environment {
+            Some(environment) => format!("/environments/{environment}/secrets"),
+            None => "/actions/secrets".to_owned(),
+        };
+        session.url(&format!("{folder}/{rest}"))
+    }
+
+    /// Stores a value, and checks by GitHub's date that it did. What is stored nobody can read back.
+    pub(crate) async fn store(
+        &self,
+        session: &Session<'_>,
+        value: &SecretString,
+    ) -> Result<Timestamp, RotateError> {
+        let mut asked = self.try_to_store(session, value).await;
+        // The key was changed between the two calls.
+        if let Err(RotateError::Repository(GitHubError::Refused { status: 422, .. })) = asked {
+            asked = self.try_to_store(session, value).await;
+        }
+        let asked = asked?;
+        let updated_at = self.updated_at(session).await?;
+        if updated_at.checked_add(SKEW).is_ok_and(|updated_at| updated_at < asked) {
+            return Err(RotateError::NotUpdated { name: self.name.clone(), updated_at });
+        }
+        Ok(updated_at)
+    }
+
+    /// Checks that the token may at least look.
+    pub(crate) async fn look(&self, session: &Session<'_>) -> Result<(), RotateError> {
+        let answer = session.ask(Method::GET, &self.url(session, "public-key"), None).await?;
+        read::<SealingKey>(answer).await?;
+        Ok(())
+    }
+
+    /// When it was last stored, by GitHub's clock.
+    async fn updated_at(&self, session: &Session<'_>) -> Result<Timestamp, RotateError> {
+        let answer = session.ask(Method::GET, &self.url(session, &self.name), None).await?;
+        Ok(read::<Stored>(answer).await?.updated_at)
+    }
+
+    /// Seals and sends the value; gives the time before that, by GitHub's clock.
+    async fn try_to_store(
+        &self,
+        session: &Session<'_>,
+        value: &SecretString,
+    ) -> Result<Timestamp, RotateError> {
+        let answer = session.ask(Method::GET, &self.url(session, "public-key"), None).await?;
+        let date = answer.headers().get(DATE).and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| rfc2822::DateTimeParser::new().parse_timestamp(date).ok());
+        let undated = || GitHubError::Unreadable("its answer has no Date".to_owned());
+        let date = date.ok_or_else(undated)?;
+        let sealing: SealingKey = read(answer).await?;
+        let body = json!({"encrypted_value": seal(&sealing.key, value)?, "key_id": sealing.key_id});
+        session.ask(Method::PUT, &self.url(session, &self.name), Some(&body)).await?;
+        Ok(date)
+    }
+}
+
+/// A libsodium sealed box, which only the owner of the key can open.
+fn seal(key: &str, value: &SecretString) -> Result<String, RotateError> {
+    let key: [u8; 32] =
+        STANDARD.decode(key).ok().and_then(|key| key.try_into().ok()).ok_or(RotateError::Seal)?;
+    let sealed = PublicKey::from(key).seal(&mut OsRng, value.expose_secret().as_bytes());
+    Ok(STANDARD.encode(sealed.map_err(|_| RotateError::Seal)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use crypto_box::SecretKey;
+
+    use super::*;
+
+    #[test]
+    fn only_the_keys_owner_opens_what_was_sealed() {
+        let owner = SecretKey::generate(&mut OsRng);
+        let value = SecretString::from("a password");
+        let sealed = seal(&STANDARD.encode(owner.public_key().as_bytes()), &value).unwrap();
+        assert_eq!(owner.unseal(&STANDARD.decode(&sealed).unwrap()).unwrap(), b"a password");
+        let other = SecretKey::generate(&mut OsRng);
+        assert!(other.unseal(&STANDARD.decode(&sealed).unwrap()).is_err());
+        for bad in ["", "AAAA", "no base64"] {
+            assert_eq!(seal(bad, &value), Err(RotateError::Seal));
+        }
+    }
+}

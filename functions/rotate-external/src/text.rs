@@ -1,0 +1,188 @@
+//! What people read in the channel of what is not a rotation step.
+
+use shared::language::Language;
+use shared::notify::Message;
+use shared::settings::Settings;
+
+use crate::admin::InDatabase;
+use crate::error::{Names, RotateError};
+use crate::retire::Stays;
+use crate::{Done, PROCEDURE, Retired};
+use shared::failure::{Failure, chain};
+
+/// The stable name of why something waits.
+pub(crate) fn name(stays: Stays) -> &'static str {
+    match stays {
+        Stays::RotationRuns => "rotation_runs",
+        Stays::NotFollowed => "not_followed",
+        Stays::FollowupFailed => "followup_failed",
+        Stays::NoReader => "no_reader",
+        Stays::StillUsed => "still_used",
+        Stays::Foreign => "foreign",
+        Stays::Deactivated => "deactivated",
+    }
+}
+
+/// What was done, in a word.
+pub(crate) fn did(retired: &Retired) -> &'static str {
+    match retired {
+        Retired::Nothing => "nothing",
+        Retired::Waits(_) => "waits",
+        Retired::Deactivated { .. } => "deactivated",
+        Retired::Deleted { .. } => "deleted",
+        Retired::Promoted => "promoted",
+    }
+}
+
+/// That the credential before is still good.
+pub(crate) fn to_come(language: Language) -> String {
+    language
+        .pick(
+            "A credencial anterior continua valendo até o acompanhamento pôr a nova em uso; depois a função a desativa e avisa aqui.",
+            "The credential before stays good until the follow-up has brought the new one into use; then the function puts it out of use and says so here.",
+        )
+        .to_owned()
+}
+
+/// What became of the administrator's password outside of Secrets Manager.
+pub(crate) fn password(language: Language, done: &Done) -> Vec<String> {
+    let database = done.database.map(|database| match database {
+        InDatabase::New => language.pick(
+            "Banco da aplicação: a senha do administrador foi trocada, e as sessões dele terminaram.",
+            "Application's database: the administrator's password was changed, and their sessions ended.",
+        ),
+        InDatabase::Others => language.pick(
+            "*Atenção*: a senha do administrador na aplicação não é a de nenhuma versão do segredo; alguém a trocou, e ela ficou como está. Para que o segredo valha, redefinir a senha por /auth/password/forgot e guardá-la no segredo.",
+            "*Attention*: the administrator's password in the application is that of no version of the secret; somebody has changed it, and it was left alone. For the secret to hold, reset the password through /auth/password/forgot and store it in the secret.",
+        ),
+        InDatabase::Nobody => language.pick(
+            "A aplicação ainda não tem esse administrador: o seed o criará com a senha do segredo.",
+            "The application has no such administrator yet: the seed will make them with the secret's password.",
+        ),
+    });
+    let stored = done.stored.map(|at| {
+        let at = shared::time::local(at);
+        match language {
+            Language::Portuguese => format!("GitHub Actions: segredo gravado, updated_at {at}."),
+            Language::English => format!("GitHub Actions: secret stored, updated_at {at}."),
+        }
+    });
+    database.map(str::to_owned).into_iter().chain(stored).collect()
+}
+
+/// What was done with an old credential.
+pub(crate) fn retired(settings: &Settings, secret: &str, retired: &Retired, user: Option<&str>) -> Message {
+    let language = settings.language;
+    let user = user.unwrap_or_default();
+    let line = match (retired, language) {
+        (Retired::Deactivated { key }, Language::Portuguese) => format!(
+            "A chave anterior, `{key}`, foi desativada: a nova está em uso. Será apagada depois do prazo da política (rotation.external.delete_after_hours).\n*Próximo passo*, só se algo parou de enviar e-mail: `aws iam update-access-key --user-name {user} --access-key-id {key} --status Active`"
+        ),
+        (Retired::Deactivated { key }, Language::English) => format!(
+            "The key before, `{key}`, is deactivated: the new one is in use. It will be deleted after the policy's hours (rotation.external.delete_after_hours).\n*Next step*, only if something has stopped to send mail: `aws iam update-access-key --user-name {user} --access-key-id {key} --status Active`"
+        ),
+        (Retired::Deleted { key }, Language::Portuguese) => {
+            format!("A chave anterior, `{key}`, foi apagada.")
+        }
+        (Retired::Deleted { key }, Language::English) => format!("The key before, `{key}`, is deleted."),
+        (_, Language::Portuguese) => {
+            "O token novo é agora o primário no Twilio, e o anterior não vale mais.".to_owned()
+        }
+        (_, Language::English) => {
+            "The new token is Twilio's primary one now, and the one before is refused.".to_owned()
+        }
+    };
+    let title = match language {
+        Language::Portuguese => format!("Credencial antiga desativada: {secret} ({})", settings.environment),
+        Language::English => format!("Old credential put out of use: {secret} ({})", settings.environment),
+    };
+    message(settings, title, vec![line])
+}
+
+/// That an old credential is still good, long after the new one became current.
+pub(crate) fn waits(settings: &Settings, secret: &str, stays: Stays, names: &Names<'_>) -> Message {
+    let language = settings.language;
+    let why = match stays {
+        Stays::RotationRuns | Stays::Deactivated => {
+            language.pick("uma rotação está em curso", "a rotation is under way")
+        }
+        Stays::NotFollowed => language.pick(
+            "o acompanhamento (rotation-followup) ainda não pôs a versão atual em uso",
+            "the follow-up (rotation-followup) has not brought the current version into use yet",
+        ),
+        Stays::FollowupFailed => language.pick(
+            "o acompanhamento da versão atual falhou; ver a mensagem dele",
+            "the follow-up of the current version failed; see its message",
+        ),
+        Stays::NoReader => language.pick(
+            "nenhum serviço do cluster lê o segredo, então ninguém sabe se a nova está em uso",
+            "no service of the cluster reads the secret, so nobody knows whether the new one is in use",
+        ),
+        Stays::StillUsed => language.pick(
+            "alguém usou a credencial antiga depois do deployment",
+            "somebody has used the old credential since the deployment",
+        ),
+        Stays::Foreign => language.pick(
+            "o usuário IAM tem uma segunda chave que não está no segredo; a próxima rotação não terá lugar para a nova",
+            "the IAM user has a second key that is not in the secret; the next rotation will have no room for a new one",
+        ),
+    };
+    let next = match stays {
+        Stays::NoReader => format!(
+            "{} `{{\"retire\": true, \"in_use\": {{\"secret\": \"{secret}\", \"version\": \"VERSION\", \"by\": \"NAME\"}}}}`",
+            language.pick(
+                "nomear os serviços em rotation.secrets.*.services da política; ou, se a versão atual está em uso, invocar a função com",
+                "name the services in the policy's rotation.secrets.*.services; or, if the current version is in use, invoke the function with",
+            )
+        ),
+        Stays::StillUsed => language
+            .pick(
+                "descobrir quem (CloudTrail, `aws iam get-access-key-last-used`) e dar a ele a credencial nova.",
+                "find out who (CloudTrail, `aws iam get-access-key-last-used`) and give them the new credential.",
+            )
+            .to_owned(),
+        Stays::Foreign => format!(
+            "{} `aws iam list-access-keys --user-name {}`",
+            language.pick(
+                "descobrir de quem é e apagá-la se ninguém a usa:",
+                "find out whose it is and delete it if nobody uses it:",
+            ),
+            names.user
+        ),
+        _ => names.retire_command(),
+    };
+    let title = match language {
+        Language::Portuguese => format!("Credencial antiga ainda vale: {secret} ({})", settings.environment),
+        Language::English => format!("Old credential still good: {secret} ({})", settings.environment),
+    };
+    let lines = vec![
+        format!("{}: {why}.", language.pick("Motivo", "Reason")),
+        format!("*{}*: {next}", language.pick("Próximo passo", "Next step")),
+    ];
+    message(settings, title, lines)
+}
+
+/// That an old credential could not be dealt with.
+pub(crate) fn failed(settings: &Settings, secret: &str, error: &RotateError, names: &Names<'_>) -> Message {
+    let language = settings.language;
+    let title = match language {
+        Language::Portuguese => {
+            format!("Credencial antiga não foi desativada: {secret} ({})", settings.environment)
+        }
+        Language::English => {
+            format!("Old credential not put out of use: {secret} ({})", settings.environment)
+        }
+    };
+    let lines = vec![
+        format!("*{}*: {}", error.kind(), error.cause(language)),
+        format!("*{}*: {}", language.pick("Próximo passo", "Next step"), error.next_step(language, names)),
+    ];
+    let mut message = message(settings, title, lines);
+    message.context = format!("{} · {}", chain(error), message.context);
+    message
+}
+
+fn message(settings: &Settings, title: String, lines: Vec<String>) -> Message {
+    let context = format!("{PROCEDURE} · {} · {}", settings.project, settings.code_version);
+    Message { title, lines, context }
+}

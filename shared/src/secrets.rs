@@ -1,0 +1,83 @@
+//! What Secrets Manager tells of a secret.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aws_sdk_secretsmanager::Client;
+use aws_smithy_types::DateTime;
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use crate::failure::CallError;
+
+/// A secret as the service shows it; never a value.
+#[derive(Clone, Debug, Default)]
+pub struct Listed {
+    /// Name.
+    pub name: String,
+    /// ARN.
+    pub arn: String,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+    /// When the secret was made.
+    pub created: Option<Timestamp>,
+    /// When anything of it changed, a tag included.
+    pub changed: Option<Timestamp>,
+    /// The day of the last read of a value, as its first instant in UTC.
+    pub accessed: Option<Timestamp>,
+    /// When the service last rotated it.
+    pub rotated: Option<Timestamp>,
+    /// The end of the next rotation's window.
+    pub next: Option<Timestamp>,
+    /// Whether the service rotates it.
+    pub enabled: bool,
+    /// ARN of its rotation function.
+    pub function: Option<String>,
+    /// Versions and their labels.
+    pub labels: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Listed {
+    /// The version that carries a label.
+    pub fn labelled(&self, label: &str) -> Option<&str> {
+        self.labels.iter().find(|(_, labels)| labels.contains(label)).map(|(id, _)| id.as_str())
+    }
+}
+
+/// The value of a version, or of AWSCURRENT; read each time, so that one that was replaced is used.
+///
+/// # Errors
+///
+/// The [`CallError`] of GetSecretValue.
+pub async fn value(
+    client: &Client,
+    secret_id: &str,
+    version: Option<&str>,
+) -> Result<SecretString, CallError> {
+    let value = client.get_secret_value().secret_id(secret_id).set_version_id(version.map(str::to_owned));
+    let value = value.send().await.map_err(CallError::during("secretsmanager:GetSecretValue"))?;
+    Ok(SecretString::from(value.secret_string.unwrap_or_default()))
+}
+
+/// When each version of a secret was made, those without a label too. The service can leave AWSPENDING's version out.
+///
+/// # Errors
+///
+/// The [`CallError`] of ListSecretVersionIds.
+pub async fn versions(client: &Client, secret_id: &str) -> Result<BTreeMap<String, Timestamp>, CallError> {
+    let listed = client.list_secret_version_ids().secret_id(secret_id).include_deprecated(true);
+    let mut pages = listed.into_paginator().send();
+    let mut made = BTreeMap::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(CallError::during("secretsmanager:ListSecretVersionIds"))?;
+        let versions = page.versions.unwrap_or_default().into_iter();
+        made.extend(
+            versions.filter_map(|version| Some((version.version_id?, instant(version.created_date)?))),
+        );
+    }
+    Ok(made)
+}
+
+/// An instant of the service's.
+pub fn instant(at: Option<DateTime>) -> Option<Timestamp> {
+    at.and_then(|at| Timestamp::from_second(at.secs()).ok())
+}
