@@ -109,7 +109,7 @@ impl Cloud {
     }
 
     /// Calls IAM as the account's root.
-    async fn iam(&self, action: &str, user: &str, more: &[(&str, &str)]) -> String {
+    pub(crate) async fn iam(&self, action: &str, user: &str, more: &[(&str, &str)]) -> String {
         let parameters = [&[("Version", "2010-05-08"), ("UserName", user)], more].concat();
         self.query("iam", action, &parameters).await
     }
@@ -136,6 +136,21 @@ impl Cloud {
         let request = request.header("content-type", "application/x-amz-json-1.1").body(body.to_string());
         let answer = request.send().await.unwrap().error_for_status().unwrap().text().await.unwrap();
         if answer.is_empty() { Value::Null } else { serde_json::from_str(&answer).unwrap() }
+    }
+
+    /// Whether events of Secrets Manager reach the follow-up's state machine, and those of CloudTrail its function.
+    pub(crate) async fn followups(&self, reach: bool) {
+        let rules = self.json_call("events", "AWSEvents.ListRules", json!({})).await;
+        let operation = if reach { "AWSEvents.EnableRule" } else { "AWSEvents.DisableRule" };
+        let mut found = 0;
+        for rule in rules["Rules"].as_array().unwrap() {
+            let pattern = rule["EventPattern"].as_str().unwrap_or_default();
+            if pattern.contains("Secret Label Updated") || pattern.contains("via CloudTrail") {
+                self.json_call("events", operation, json!({"Name": rule["Name"]})).await;
+                found += 1;
+            }
+        }
+        assert_eq!(found, 2, "{rules}");
     }
 
     /// Calls the application; gives status and body.

@@ -18,6 +18,7 @@ mod prober;
 mod property;
 mod readers;
 mod rotate_database;
+mod rotate_external;
 mod rotate_random;
 mod rotation_audit;
 mod rotation_followup;

@@ -29,7 +29,7 @@ impl World {
     async fn fresh() -> Self {
         let world = Self { pages: 0, cloud: Cloud::connect("rotation-followup").await };
         world.cloud.calm().await;
-        world.events(true).await;
+        world.cloud.followups(true).await;
         world.application(json!({"masking": false, "mfa": false, "down": false, "service": service()})).await;
         world.rollouts(json!({"fail_tasks": 0, "hold_after": null})).await;
         world.idle().await;
@@ -52,21 +52,6 @@ impl World {
 
     async fn states(&self, operation: &str, body: Value) -> Value {
         self.cloud.json_call("states", &format!("AWSStepFunctions.{operation}"), body).await
-    }
-
-    /// Whether events of Secrets Manager reach the state machine, and those of CloudTrail the function.
-    async fn events(&self, reach: bool) {
-        let rules = self.cloud.json_call("events", "AWSEvents.ListRules", json!({})).await;
-        let operation = if reach { "AWSEvents.EnableRule" } else { "AWSEvents.DisableRule" };
-        let mut found = 0;
-        for rule in rules["Rules"].as_array().unwrap() {
-            let pattern = rule["EventPattern"].as_str().unwrap_or_default();
-            if pattern.contains("Secret Label Updated") || pattern.contains("via CloudTrail") {
-                self.cloud.json_call("events", operation, json!({"Name": rule["Name"]})).await;
-                found += 1;
-            }
-        }
-        assert_eq!(found, 2, "{rules}");
     }
 
     async fn application(&self, config: Value) {
@@ -437,7 +422,7 @@ async fn an_event_that_never_came_is_found_by_the_sweep() {
     }
     assert_eq!(world.start(json!({"sweep": true})).await["status"], "SUCCEEDED");
     assert_eq!(world.rows().await.len(), 0);
-    world.events(false).await;
+    world.cloud.followups(false).await;
     let new = world.rotate(JWT).await;
     assert_eq!(world.start(json!({"sweep": true})).await["status"], "SUCCEEDED");
     assert_eq!(world.row(&new).await["outcome"], "proved");
@@ -448,7 +433,7 @@ async fn an_event_that_never_came_is_found_by_the_sweep() {
     let new = world.rotate(JWT).await;
     assert_eq!(world.start(json!({"sweep": true})).await["status"], "SUCCEEDED");
     assert_eq!(world.row(&new).await["outcome"], "proved");
-    world.events(true).await;
+    world.cloud.followups(true).await;
 }
 
 #[tokio::test]
@@ -583,7 +568,7 @@ async fn course(world: &World, execution: &str, times: usize) {
 /// A world in which the application keeps the value of the version that is given first, and the other is current.
 async fn unfollowed() -> (World, String, String) {
     let world = World::fresh().await;
-    world.events(false).await;
+    world.cloud.followups(false).await;
     let old = world.current(JWT).await;
     world.application(json!({"service": null, "jwt_secret": world.value(JWT, &old).await})).await;
     let new = world.put(JWT, &format!("{:0<48}", "a value that nobody uses")).await;
@@ -611,7 +596,7 @@ async fn every_step_twice_is_the_same_as_once() {
     assert_eq!(world.cloud.messages("twice").await.len(), 1);
     world.paged("twice").await;
     assert_eq!(world.pages("twice").await.len(), 1);
-    world.events(true).await;
+    world.cloud.followups(true).await;
 }
 
 /// The calls that change something. Between two others the world is the same, so a death there is one of these.
@@ -665,5 +650,5 @@ async fn every_crash_point_of_rotation_followup_recovers() {
         }
     }
     matrix::write("rotation-followup", &points, json!({}));
-    world.events(true).await;
+    world.cloud.followups(true).await;
 }

@@ -54,6 +54,20 @@ impl<'a> Secret<'a> {
         secret
     }
 
+    /// One of the stack's own secrets.
+    pub(crate) async fn of_the_stack(cloud: &'a Cloud, name: &str) -> Self {
+        let found = cloud.secrets.describe_secret().secret_id(name).send().await.unwrap();
+        let mut secret = Self { cloud, arn: found.arn.unwrap(), first: String::new(), field: None };
+        secret.first = secret.labelled("AWSCURRENT").await.unwrap();
+        secret
+    }
+
+    /// Tests the set-up without rotating; gives how it ended.
+    pub(crate) async fn test(&self) -> Value {
+        self.rotate_request(false).await;
+        self.settled(&["tested", "test-failed"]).await
+    }
+
     async fn rotate_request(&self, immediately: bool) -> String {
         let function = format!("arn:aws:lambda:us-east-1:000000000000:function:{}", self.cloud.function());
         let rules =

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use postgres_protocol::escape::escape_identifier as ident;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::{Client, Config};
@@ -142,6 +143,19 @@ impl Server {
         let owner = self.login(name, user, password).await.unwrap();
         owner.batch_execute("CREATE TABLE first (id int); INSERT INTO first VALUES (1)").await.unwrap();
     }
+}
+
+/// A session as the application has it, with the value of its database secret.
+pub(crate) async fn as_the_application(cloud: &Cloud, secret: &str) -> Client {
+    let url = cloud.secrets.get_secret_value().secret_id(secret).send().await.unwrap().secret_string.unwrap();
+    let secret = shared::database::secret::Secret::parse(&SecretString::from(url)).unwrap();
+    let login = secret.login();
+    let mut config = Config::new();
+    config.host(&login.host).port(login.port).dbname(&login.database).user(&login.user);
+    config.password(login.password.expose_secret()).ssl_mode(SslMode::Require);
+    let (client, connection) = config.connect(tls(cloud)).await.unwrap();
+    tokio::spawn(connection);
+    client
 }
 
 /// What a person would give with \password: the servers of the tests log every statement, and no password of the

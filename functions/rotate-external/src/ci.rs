@@ -121,6 +121,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_date_is_read_as_github_writes_it() {
+        let date = rfc2822::DateTimeParser::new().parse_timestamp("Thu, 26 Nov 2026 06:44:28 GMT");
+        assert_eq!(date.unwrap(), "2026-11-26T06:44:28Z".parse().unwrap());
+    }
+
+    #[test]
     fn only_the_keys_owner_opens_what_was_sealed() {
         let owner = SecretKey::generate(&mut OsRng);
         let value = SecretString::from("a password");

@@ -46,7 +46,7 @@ BCRYPT_COST = 12
 
 def prepare(wanted: dict) -> None:
     create(wanted)
-    if "seed_admin" in wanted:
+    if wanted.get("seed_admin"):
         seed(wanted)
 
 

@@ -75,6 +75,7 @@ import socket
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
@@ -135,7 +136,8 @@ def application(handle: Callable[[Request], Answer | Awaitable[Answer]]):
         # A HEAD answer tells the length of the body that it lacks; hypercorn leaves the body out.
         # An answer of 204 may not tell one.
         length = [] if status == 204 else [("content-length", str(len(content)))]
-        raw = [(name.encode(), value.encode("latin-1")) for name, value in [*headers.items(), *length]]
+        fields = [*headers.items(), *length, ("date", formatdate(usegmt=True))]
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in fields]
         await send({"type": "http.response.start", "status": status, "headers": raw})
         await send({"type": "http.response.body", "body": content})
 

@@ -1,0 +1,778 @@
+//! `rotate-external` against the local cloud: keys of a real IAM user with IAM enforced, Twilio's two tokens, the application's
+//! database and GitHub's sealed secrets; and what a crash or a second delivery leaves.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::cloud::{Cloud, EVIDENCE, eventually, sha256};
+use crate::matrix;
+use crate::secret::Secret;
+use crate::server::as_the_application;
+
+const SES: &str = "/moveongs/dev/ses";
+const TWILIO: &str = "/moveongs/dev/twilio";
+const ADMIN: &str = "/moveongs/dev/seed-admin";
+const DATABASE: &str = "/moveongs/dev/db";
+const USER: &str = "moveongs-dev-mail";
+const EMAIL: &str = "admin@imm.local";
+const ID: &str = "NOTIFICATIONS_EMAIL_SES_ACCESS_KEY_ID";
+const KEY: &str = "NOTIFICATIONS_EMAIL_SES_SECRET_ACCESS_KEY";
+
+/// The cloud as it should be: nothing retired is left over, no record, no fault, no follow-up.
+async fn fresh() -> Cloud {
+    let cloud = Cloud::connect("rotate-external").await;
+    cloud.calm().await;
+    cloud.followups(false).await;
+    for prefix in ["evidence/rotate-external/", "runs/rotate-external/", "ledger/"] {
+        cloud.hide(prefix).await;
+    }
+    cloud.admin(Method::POST, "iam/propagation", Some(json!({"calls": 0}))).await;
+    cloud.admin(Method::DELETE, "ses/messages", None).await;
+    let github = json!({"may_write_secrets": true, "lose_secret_writes": false, "stale_keys": 0});
+    cloud.admin(Method::POST, "github/config", Some(github)).await;
+    cloud.admin(Method::DELETE, "github/secrets", None).await;
+    for name in [SES, TWILIO, ADMIN] {
+        let secret = Secret::of_the_stack(&cloud, name).await;
+        let pending = secret.labelled("AWSPENDING").await;
+        if let Some(pending) = pending.filter(|pending| *pending != secret.first) {
+            clear(&secret, &pending).await;
+        }
+    }
+    let current = value(&cloud, TWILIO, "AWSCURRENT").await;
+    twilio(
+        &cloud,
+        json!({"primary": current, "secondary": null, "status": "active", "second_secondary": "refuse"}),
+    )
+    .await;
+    only_the_current_key(&cloud).await;
+    let admin = value(&cloud, ADMIN, "AWSCURRENT").await;
+    set_password(&cloud, &admin).await;
+    cloud
+}
+
+async fn value(cloud: &Cloud, secret: &str, label: &str) -> String {
+    let value = cloud.secrets.get_secret_value().secret_id(secret).version_stage(label).send().await;
+    value.unwrap().secret_string.unwrap()
+}
+
+/// The id of the key in the version with a label.
+async fn key_of(cloud: &Cloud, label: &str) -> String {
+    let document: Value = serde_json::from_str(&value(cloud, SES, label).await).unwrap();
+    document[ID].as_str().unwrap().to_owned()
+}
+
+/// The user's keys with their status, and how many there ever were.
+async fn keys(cloud: &Cloud) -> (Vec<(String, String)>, u64) {
+    let told = cloud.admin(Method::GET, &format!("iam/keys?user={USER}"), None).await;
+    let text = |key: &Value, name: &str| key[name].as_str().unwrap().to_owned();
+    let keys = told["keys"].as_array().unwrap().iter();
+    let mut keys: Vec<_> = keys.map(|key| (text(key, "access_key_id"), text(key, "status"))).collect();
+    keys.sort();
+    (keys, told["most"].as_u64().unwrap())
+}
+
+fn sorted(keys: &[(&str, &str)]) -> Vec<(String, String)> {
+    let mut keys: Vec<_> = keys.iter().map(|(id, status)| ((*id).to_owned(), (*status).to_owned())).collect();
+    keys.sort();
+    keys
+}
+
+async fn delete_key(cloud: &Cloud, key: &str) {
+    cloud.iam("DeleteAccessKey", USER, &[("AccessKeyId", key)]).await;
+}
+
+async fn make_key(cloud: &Cloud) -> String {
+    let answer = cloud.iam("CreateAccessKey", USER, &[]).await;
+    answer.split("<AccessKeyId>").nth(1).unwrap().split('<').next().unwrap().to_owned()
+}
+
+async fn only_the_current_key(cloud: &Cloud) {
+    let current = key_of(cloud, "AWSCURRENT").await;
+    for (key, _) in keys(cloud).await.0 {
+        if key != current {
+            delete_key(cloud, &key).await;
+        }
+    }
+    assert_eq!(keys(cloud).await.0, sorted(&[(&current, "Active")]));
+}
+
+async fn twilio(cloud: &Cloud, config: Value) {
+    cloud.admin(Method::POST, "twilio/config", Some(config)).await;
+}
+
+async fn tokens(cloud: &Cloud) -> (Value, Value, u64) {
+    let told = cloud.admin(Method::GET, "twilio", None).await;
+    (told["primary"].clone(), told["secondary"].clone(), told["most"].as_u64().unwrap())
+}
+
+/// What the application's own reset would do.
+async fn set_password(cloud: &Cloud, password: &str) {
+    let hash = bcrypt::hash(password, 4).unwrap();
+    let changed = as_the_application(cloud, DATABASE)
+        .await
+        .execute("UPDATE users SET password_hash = $1 WHERE email = $2", &[&hash, &EMAIL])
+        .await;
+    assert_eq!(changed.unwrap(), 1);
+}
+
+async fn hash(cloud: &Cloud) -> String {
+    let rows = as_the_application(cloud, DATABASE)
+        .await
+        .query("SELECT password_hash FROM users WHERE email = $1", &[&EMAIL])
+        .await;
+    rows.unwrap()[0].get(0)
+}
+
+async fn log_in(cloud: &Cloud, password: &str) -> (u16, Value) {
+    let body = json!({"email": EMAIL, "password": password});
+    cloud.application(Method::POST, "/auth/login", body).await
+}
+
+/// The value and date of the secret of GitHub Actions.
+async fn in_github(cloud: &Cloud) -> Option<(String, String)> {
+    let told = cloud.admin(Method::GET, "github/secrets", None).await;
+    let secrets = told["secrets"].as_array().unwrap();
+    assert!(secrets.len() <= 1, "{} secrets", secrets.len());
+    let text = |secret: &Value, name: &str| secret[name].as_str().unwrap().to_owned();
+    secrets.first().map(|secret| (text(secret, "value"), text(secret, "updated_at")))
+}
+
+/// A row of the ledger, as the follow-up writes it.
+async fn ledger(cloud: &Cloud, secret: &Secret<'_>, outcome: &str, services: &[&str]) {
+    let row = json!([{
+        "arn": secret.arn, "version": secret.labelled("AWSCURRENT").await, "outcome": outcome, "services": services,
+        "ended": "2099-01-01T00:00:00Z",
+    }]);
+    put(cloud, "ledger/rotation.json", &row).await;
+}
+
+async fn put(cloud: &Cloud, key: &str, content: &Value) {
+    let body = content.to_string().into_bytes().into();
+    cloud.s3.put_object().bucket(EVIDENCE).key(key).body(body).send().await.unwrap();
+}
+
+/// Lets time pass for what is remembered of a secret: every instant in it is moved back.
+async fn later(cloud: &Cloud, secret: &Secret<'_>, field: &str, to: &str) {
+    let key = desk(secret);
+    let mut desk =
+        cloud.json(&key).await.unwrap_or_else(|| panic!("nothing is remembered of {}", secret.arn));
+    *desk.pointer_mut(field).unwrap_or_else(|| panic!("{field}")) = json!(to);
+    put(cloud, &key, &desk).await;
+}
+
+fn desk(secret: &Secret<'_>) -> String {
+    format!("runs/rotate-external/{}.json", sha256(format!("desk/{}", secret.arn).as_bytes()))
+}
+
+/// What retiring answers for one secret: what was done, and why not.
+async fn retire(cloud: &Cloud, secret: &str) -> (String, String) {
+    let answer = cloud.invoke(json!({"retire": true})).await.unwrap();
+    let line = answer.as_array().unwrap().iter().find(|line| line["secret"] == secret).unwrap().clone();
+    (line["did"].as_str().unwrap().to_owned(), line["why"].as_str().unwrap().to_owned())
+}
+
+fn did(what: &str) -> (String, String) {
+    (what.to_owned(), String::new())
+}
+
+fn waits(why: &str) -> (String, String) {
+    ("waits".to_owned(), why.to_owned())
+}
+
+/// Starts a rotation that is to stop with a kind of failure at a step.
+async fn stops(secret: &Secret<'_>, step: &str, kind: &str) -> String {
+    let token = secret.start().await;
+    let rotation = secret.settled(&["waiting", "succeeded"]).await;
+    assert_eq!(
+        (&rotation["error"]["step"], &rotation["error"]["type"]),
+        (&json!(step), &json!(kind)),
+        "{rotation}"
+    );
+    token
+}
+
+/// Lets a rotation that waits go on to its end.
+async fn goes_on(secret: &Secret<'_>) {
+    secret.retry().await;
+    let rotation = secret.settled(&["waiting", "succeeded"]).await;
+    assert_eq!(rotation["state"], "succeeded", "{rotation}");
+}
+
+/// Ends a rotation that waits, as a person would.
+async fn clear(secret: &Secret<'_>, token: &str) {
+    let clear = secret.cloud.secrets.update_secret_version_stage().secret_id(&secret.arn);
+    clear.version_stage("AWSPENDING").remove_from_version_id(token).send().await.unwrap();
+    secret.settled(&["abandoned"]).await;
+}
+
+async fn sent_with(cloud: &Cloud, key: &str) -> usize {
+    let told = cloud.admin(Method::GET, "ses/messages", None).await;
+    told["messages"].as_array().unwrap().iter().filter(|mail| mail["access_key_id"] == key).count()
+}
+
+const API: &[&str] = &["moveongs-dev-api"];
+
+#[tokio::test]
+async fn the_set_up_of_all_three_is_tested_without_changing_anything() {
+    let cloud = fresh().await;
+    let before = (keys(&cloud).await, tokens(&cloud).await, hash(&cloud).await);
+    for name in [SES, TWILIO, ADMIN] {
+        let tested = Secret::of_the_stack(&cloud, name).await.test().await;
+        assert_eq!(tested["state"], "tested", "{name}: {tested}");
+    }
+    assert_eq!((keys(&cloud).await, tokens(&cloud).await, hash(&cloud).await), before);
+    assert_eq!(in_github(&cloud).await, None);
+}
+
+#[tokio::test]
+async fn a_key_is_replaced_used_deactivated_and_deleted() {
+    let cloud = fresh().await;
+    cloud.followups(true).await;
+    let secret = Secret::of_the_stack(&cloud, SES).await;
+    let old = key_of(&cloud, "AWSCURRENT").await;
+    let document = value(&cloud, SES, "AWSCURRENT").await;
+    let token = secret.rotate().await;
+    let new = key_of(&cloud, "AWSCURRENT").await;
+    assert_ne!(old, new);
+    let replaced = value(&cloud, SES, "AWSCURRENT").await;
+    let part = |text: &str, name: &str| {
+        serde_json::from_str::<Value>(text).unwrap()[name].as_str().unwrap().to_owned()
+    };
+    assert_eq!(replaced, document.replace(&old, &new).replace(&part(&document, KEY), &part(&replaced, KEY)));
+    assert!(sent_with(&cloud, &new).await >= 1, "no mail was sent with the new key");
+    assert_eq!(sent_with(&cloud, &old).await, 0);
+    let told = cloud.messages(&token).await;
+    assert!(told.len() == 1 && told[0].contains("A credencial anterior continua valendo"), "{told:?}");
+
+    // Nothing happens to the old key before the follow-up has brought the new one into use.
+    let row = eventually("the ledger's row", async || {
+        let rows = cloud.json("ledger/rotation.json").await?;
+        rows.as_array().unwrap().iter().find(|row| row["version"] == json!(token)).cloned()
+    })
+    .await;
+    assert_eq!(row["services"], json!(API), "{row}");
+    assert_eq!(retire(&cloud, SES).await, did("deactivated"));
+    assert_eq!(keys(&cloud).await.0, sorted(&[(&old, "Inactive"), (&new, "Active")]));
+    let told = cloud.messages("foi desativada").await;
+    assert!(told.len() == 1 && told[0].contains("--status Active"), "{told:?}");
+
+    // Until the policy's hours are over it can be taken back.
+    assert_eq!(retire(&cloud, SES).await, waits("deactivated"));
+    later(&cloud, &secret, "/deactivated/at", "2026-01-01T00:00:00Z").await;
+    assert_eq!(retire(&cloud, SES).await, did("deleted"));
+    assert_eq!(retire(&cloud, SES).await, did("nothing"));
+    assert_eq!(keys(&cloud).await, (sorted(&[(&new, "Active")]), 2));
+    assert_eq!(cloud.messages("foi apagada").await.len(), 1);
+    let records = cloud.evidence("rotate-external").await;
+    let runs: Vec<_> = records.iter().map(|(_, record)| record["run_id"].as_str().unwrap()).collect();
+    assert_eq!(
+        runs,
+        [token.clone(), format!("{token}/retire/deactivated/{old}"), format!("{token}/retire/deleted/{old}")]
+    );
+    cloud.followups(false).await;
+}
+
+#[tokio::test]
+async fn an_old_key_stays_while_nobody_knows_that_the_new_one_is_used() {
+    let cloud = fresh().await;
+    let secret = Secret::of_the_stack(&cloud, SES).await;
+    let old = key_of(&cloud, "AWSCURRENT").await;
+    secret.rotate().await;
+    let new = key_of(&cloud, "AWSCURRENT").await;
+    let both = sorted(&[(&old, "Active"), (&new, "Active")]);
+    assert_eq!(retire(&cloud, SES).await, waits("not_followed"));
+    for (outcome, services, why) in [
+        ("failed", API, "followup_failed"),
+        ("rolled back", API, "followup_failed"),
+        ("unproved", &[], "no_reader"),
+    ] {
+        ledger(&cloud, &secret, outcome, services).await;
+        assert_eq!(retire(&cloud, SES).await, waits(why), "{outcome}");
+        assert_eq!(keys(&cloud).await.0, both);
+    }
+    // The key that should do the work has to do it.
+    ledger(&cloud, &secret, "unproved", API).await;
+    cloud.fault(json!({"service": "ses", "action": "SendEmail", "effect": "error", "status": 403, "code": "UnrecognizedClientException", "count": 0})).await;
+    let failed = cloud.invoke(json!({"retire": true})).await.unwrap_err();
+    assert_eq!(failed["errorType"], "RetireFailed", "{failed}");
+    assert_eq!(keys(&cloud).await.0, both);
+    let told = cloud.messages("não foi desativada").await;
+    assert!(told.len() == 1 && told[0].contains("KeyRefused"), "{told:?}");
+    // The alarm pages once a day.
+    assert_eq!(retire(&cloud, SES).await, ("failed".to_owned(), "KeyRefused".to_owned()));
+    assert_eq!(cloud.messages("não foi desativada").await.len(), 1);
+    cloud.calm().await;
+
+    // No room for a third key meanwhile.
+    let token = stops(&secret, "createSecret", "NotRetired").await;
+    assert_eq!(keys(&cloud).await, (both.clone(), 2));
+    assert_eq!(retire(&cloud, SES).await, waits("rotation_runs"));
+    clear(&secret, &token).await;
+    // A person vouches: of the wrong version that is worth nothing.
+    ledger(&cloud, &secret, "unproved", &[]).await;
+    let vouch = async |version: &str| {
+        let in_use = json!({"secret": SES, "version": version, "by": "Ana Souza"});
+        cloud.invoke(json!({"retire": true, "in_use": in_use})).await.unwrap()[0]["did"].clone()
+    };
+    assert_eq!(vouch("another").await, "waits");
+    assert_eq!(vouch(&secret.labelled("AWSCURRENT").await.unwrap()).await, "deactivated");
+    assert_eq!(keys(&cloud).await.0, sorted(&[(&old, "Inactive"), (&new, "Active")]));
+    let record = cloud.evidence("rotate-external").await.pop().unwrap().1;
+    assert!(record["findings"].to_string().contains("Ana Souza vouches"), "{record}");
+    // Put out of use and proved: the next rotation need not wait for the hours.
+    secret.rotate().await;
+    let third = key_of(&cloud, "AWSCURRENT").await;
+    assert_eq!(keys(&cloud).await, (sorted(&[(&new, "Active"), (&third, "Active")]), 2));
+}
+
+#[tokio::test]
+async fn what_could_harm_a_key_is_refused() {
+    let cloud = fresh().await;
+    let secret = Secret::of_the_stack(&cloud, SES).await;
+    let good = value(&cloud, SES, "AWSCURRENT").await;
+    let current = key_of(&cloud, "AWSCURRENT").await;
+    // A person's second key.
+    let foreign = make_key(&cloud).await;
+    let token = stops(&secret, "createSecret", "ForeignKey").await;
+    assert!(
+        cloud.messages(&token).await[0]
+            .contains(&format!("delete-access-key --user-name {USER} --access-key-id {foreign}"))
+    );
+    assert_eq!(keys(&cloud).await.0, sorted(&[(&current, "Active"), (&foreign, "Active")]));
+    delete_key(&cloud, &foreign).await;
+    goes_on(&secret).await;
+    delete_key(&cloud, &current).await;
+
+    // AWSCURRENT with the key of somebody else, and with none.
+    for (wrong, kind) in [
+        (good.replace(&current, "AKIAOFANOTHERUSER000"), "NotTheUsersKey"),
+        ("{\"a\": \"b\"}".to_owned(), "WrongForm"),
+    ] {
+        let now = value(&cloud, SES, "AWSCURRENT").await;
+        let before = keys(&cloud).await.0;
+        cloud.secrets.put_secret_value().secret_id(SES).secret_string(&wrong).send().await.unwrap();
+        let token = stops(&secret, "createSecret", kind).await;
+        assert_eq!(keys(&cloud).await.0, before);
+        clear(&secret, &token).await;
+        cloud.secrets.put_secret_value().secret_id(SES).secret_string(&now).send().await.unwrap();
+    }
+    // Permissions and limits: told, and gone on with.
+    let denied = |service: &str, action: &str, code: &str| json!({"service": service, "action": action, "effect": "error", "status": 403, "code": code});
+    for (fault, step, kind) in [
+        (denied("iam", "ListAccessKeys", "AccessDenied"), "createSecret", "IamCall"),
+        (denied("iam", "CreateAccessKey", "AccessDenied"), "createSecret", "IamCall"),
+        (denied("ses", "SendEmail", "MessageRejected"), "testSecret", "MailFailed"),
+        (denied("s3", "PutObject", "AccessDenied"), "createSecret", "DeskFailed"),
+    ] {
+        only_the_current_key(&cloud).await;
+        cloud.fault(fault).await;
+        stops(&secret, step, kind).await;
+        if kind == "IamCall" && cloud.json(&desk(&secret)).await.is_some_and(|desk| !desk["making"].is_null())
+        {
+            later(&cloud, &secret, "/making/until", "2026-01-01T00:00:00Z").await;
+        }
+        goes_on(&secret).await;
+        assert!(keys(&cloud).await.1 <= 2);
+    }
+    // IAM tells everybody of a new key only after a while.
+    only_the_current_key(&cloud).await;
+    cloud.admin(Method::POST, "iam/propagation", Some(json!({"calls": 2}))).await;
+    secret.rotate().await;
+    cloud.admin(Method::POST, "iam/propagation", Some(json!({"calls": 0}))).await;
+}
+
+#[tokio::test]
+async fn a_token_is_made_used_and_promoted() {
+    let cloud = fresh().await;
+    let secret = Secret::of_the_stack(&cloud, TWILIO).await;
+    let old = value(&cloud, TWILIO, "AWSCURRENT").await;
+    let token = secret.rotate().await;
+    let new = value(&cloud, TWILIO, "AWSCURRENT").await;
+    assert_ne!(old, new);
+    // Both are good until the new one is known to be used.
+    assert_eq!(tokens(&cloud).await, (json!(old), json!(new), 2));
+    assert_eq!(retire(&cloud, TWILIO).await, waits("not_followed"));
+    ledger(&cloud, &secret, "failed", API).await;
+    assert_eq!(retire(&cloud, TWILIO).await, waits("followup_failed"));
+    // The application's own token is the secondary one: another would take its place.
+    let stopped = stops(&secret, "createSecret", "NotRetired").await;
+    assert_eq!(tokens(&cloud).await, (json!(old), json!(new), 2));
+    clear(&secret, &stopped).await;
+    ledger(&cloud, &secret, "unproved", API).await;
+    assert_eq!(retire(&cloud, TWILIO).await, did("promoted"));
+    assert_eq!(retire(&cloud, TWILIO).await, did("nothing"));
+    assert_eq!(tokens(&cloud).await, (json!(new), Value::Null, 2));
+    assert_eq!(cloud.messages("agora o primário").await.len(), 1);
+    let record = cloud.record_of(&format!("{token}/retire/promoted/")).await.unwrap();
+    assert_eq!(record["result"], "succeeded");
+    secret.rotate().await;
+    assert_eq!(tokens(&cloud).await.0, json!(new));
+}
+
+#[tokio::test]
+async fn what_could_harm_a_token_is_refused() {
+    let cloud = fresh().await;
+    let secret = Secret::of_the_stack(&cloud, TWILIO).await;
+    let current = value(&cloud, TWILIO, "AWSCURRENT").await;
+    // A person's secondary token.
+    let foreign = "f".repeat(32);
+    twilio(&cloud, json!({"secondary": foreign})).await;
+    stops(&secret, "createSecret", "ForeignToken").await;
+    for _ in 0..2 {
+        later(&cloud, &secret, "/promoting", "2026-01-01T00:00:00Z").await;
+        secret.retry().await;
+        let again = secret.settled(&["waiting"]).await;
+        assert_eq!(again["error"]["type"], "ForeignToken", "{again}");
+        assert_eq!(tokens(&cloud).await.1, json!(foreign));
+    }
+    twilio(&cloud, json!({"secondary": null})).await;
+    goes_on(&secret).await;
+    // A token that Twilio does not know; an account that is closed; a limit; an answer that is none.
+    let new = value(&cloud, TWILIO, "AWSCURRENT").await;
+    let down = |effect: Value| {
+        let mut rule = json!({"service": "twilio", "action": "*", "count": 1});
+        rule.as_object_mut().unwrap().extend(effect.as_object().unwrap().clone());
+        rule
+    };
+    for (config, fault, kind) in [
+        (json!({"primary": "0".repeat(32), "secondary": null}), None, "TokenRefused"),
+        (json!({"primary": new, "secondary": null, "status": "suspended"}), None, "AccountClosed"),
+        (
+            json!({"primary": new, "secondary": null}),
+            Some(down(json!({"effect": "throttle"}))),
+            "TwilioLimited",
+        ),
+        (json!({"primary": new, "secondary": null}), Some(down(json!({"effect": "hang"}))), "TwilioFailed"),
+    ] {
+        twilio(&cloud, config).await;
+        if let Some(fault) = fault {
+            cloud.fault(fault).await;
+        }
+        let token = stops(&secret, "createSecret", kind).await;
+        assert_eq!(tokens(&cloud).await.1, Value::Null, "{kind}");
+        cloud.calm().await;
+        twilio(&cloud, json!({"primary": new, "status": "active"})).await;
+        clear(&secret, &token).await;
+    }
+    assert_ne!(current, new);
+}
+
+#[tokio::test]
+async fn an_administrators_password_is_in_force_everywhere() {
+    let cloud = fresh().await;
+    let secret = Secret::of_the_stack(&cloud, ADMIN).await;
+    let old = value(&cloud, ADMIN, "AWSCURRENT").await;
+    let (status, session) = log_in(&cloud, &old).await;
+    assert_eq!(status, 200);
+    let token = secret.rotate().await;
+    let new = value(&cloud, ADMIN, "AWSCURRENT").await;
+    assert_eq!((log_in(&cloud, &old).await.0, log_in(&cloud, &new).await.0), (401, 200));
+    assert!(hash(&cloud).await.starts_with("$2b$12$"));
+    assert_eq!(in_github(&cloud).await.unwrap().0, new);
+    let refresh = json!({"refreshToken": session["refreshToken"]});
+    assert_eq!(cloud.application(Method::POST, "/auth/refresh", refresh).await.0, 401);
+    let told = cloud.messages(&token).await;
+    assert!(told.len() == 1 && told[0].contains("a senha do administrador foi trocada"), "{told:?}");
+    assert!(told[0].contains("updated_at"), "{told:?}");
+    let record = cloud.record_of(&token).await.unwrap();
+    assert!(
+        record["steps"].to_string().contains("log in to the application as the administrator"),
+        "{record}"
+    );
+}
+
+#[tokio::test]
+async fn a_password_that_somebody_changed_is_reported_and_left() {
+    let cloud = fresh().await;
+    let secret = Secret::of_the_stack(&cloud, ADMIN).await;
+    set_password(&cloud, "a person's own").await;
+    let before = hash(&cloud).await;
+    let token = secret.rotate().await;
+    assert_eq!(hash(&cloud).await, before);
+    assert_eq!(in_github(&cloud).await.unwrap().0, value(&cloud, ADMIN, "AWSCURRENT").await);
+    let told = cloud.messages(&token).await;
+    assert!(told.len() == 1 && told[0].contains("nenhuma versão do segredo"), "{told:?}");
+    // A rotation that was given up has left its password in force; the next one finds it.
+    let current = value(&cloud, ADMIN, "AWSCURRENT").await;
+    set_password(&cloud, &current).await;
+    cloud
+        .fault(json!({"service": "moveongs", "action": "*", "effect": "error", "status": 500, "count": 0}))
+        .await;
+    let token = stops(&secret, "testSecret", "LoginUnclear").await;
+    assert!(bcrypt::verify(secret.value(&token).await, &hash(&cloud).await).unwrap());
+    let told = cloud.messages(&token).await;
+    assert!(told[0].contains("Só o valor pendente (AWSPENDING) está valendo"), "{told:?}");
+    cloud.calm().await;
+    clear(&secret, &token).await;
+    secret.rotate().await;
+    assert_eq!(log_in(&cloud, &value(&cloud, ADMIN, "AWSCURRENT").await).await.0, 200);
+}
+
+#[tokio::test]
+async fn nothing_is_changed_where_the_repository_does_not_take_the_password() {
+    let cloud = fresh().await;
+    let secret = Secret::of_the_stack(&cloud, ADMIN).await;
+    let old = value(&cloud, ADMIN, "AWSCURRENT").await;
+    cloud.admin(Method::POST, "github/config", Some(json!({"may_write_secrets": false}))).await;
+    let token = stops(&secret, "setSecret", "GitHubFailed").await;
+    let told = cloud.messages(&token).await;
+    assert!(told[0].contains("Secrets: read and write") && told[0].contains("continua valendo"), "{told:?}");
+    assert_eq!(log_in(&cloud, &old).await.0, 200);
+    // It says that it stored the value, and did not.
+    let since = json!({"name": "SEED_ADMIN_PASSWORD", "value": "old", "updated_at": "2026-01-01T00:00:00Z"});
+    cloud.admin(Method::POST, "github/secrets", Some(since)).await;
+    let github = json!({"may_write_secrets": true, "lose_secret_writes": true});
+    cloud.admin(Method::POST, "github/config", Some(github)).await;
+    secret.retry().await;
+    let rotation = secret.settled(&["waiting"]).await;
+    assert_eq!(rotation["error"]["type"], "NotUpdated", "{rotation}");
+    assert_eq!((log_in(&cloud, &old).await.0, in_github(&cloud).await.unwrap().0), (200, "old".to_owned()));
+    // The key pair is replaced between the two calls.
+    let github = json!({"lose_secret_writes": false, "stale_keys": 1});
+    cloud.admin(Method::POST, "github/config", Some(github)).await;
+    goes_on(&secret).await;
+    assert_eq!(in_github(&cloud).await.unwrap().0, secret.value(&token).await);
+    assert_eq!(log_in(&cloud, &secret.value(&token).await).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_secret_that_the_stack_does_not_name_is_refused_and_so_is_what_is_no_event() {
+    let cloud = fresh().await;
+    let answer = async |event: Value| cloud.invoke(event).await.unwrap_err()["errorType"].clone();
+    for event in [
+        json!({"retire": false}),
+        json!({"retire": true, "force": true}),
+        json!({}),
+        json!({"Step": "createSecret"}),
+    ] {
+        assert_eq!(answer(event).await, "InvalidEvent");
+    }
+    for name in [SES, TWILIO, ADMIN] {
+        let secret = Secret::of_the_stack(&cloud, name).await;
+        // No step of a rotation that the service has not started does anything.
+        for step in ["createSecret", "setSecret", "testSecret", "finishSecret"] {
+            let error = secret.step(step, &"0".repeat(36)).await.unwrap_err();
+            assert_eq!(error["errorType"], "UnknownVersion", "{name} {step}");
+        }
+        // finishSecret first.
+        let token = secret.staged().await;
+        let error = secret.step("finishSecret", &token).await.unwrap_err();
+        assert_eq!(error["errorType"], "EmptyPending", "{name}");
+        secret.step("createSecret", &token).await.unwrap();
+        if name == ADMIN {
+            assert_eq!(secret.step("finishSecret", &token).await.unwrap_err()["errorType"], "NotSet");
+        }
+        goes_on(&secret).await;
+    }
+}
+
+/// What a finished rotation of one of the three leaves outside of Secrets Manager.
+async fn has_ended_well(cloud: &Cloud, name: &str) {
+    match name {
+        SES => {
+            let (current, previous) = (key_of(cloud, "AWSCURRENT").await, key_of(cloud, "AWSPREVIOUS").await);
+            assert_eq!(keys(cloud).await, (sorted(&[(&current, "Active"), (&previous, "Active")]), 2));
+        }
+        TWILIO => {
+            let (current, previous) =
+                (value(cloud, TWILIO, "AWSCURRENT").await, value(cloud, TWILIO, "AWSPREVIOUS").await);
+            assert_eq!(tokens(cloud).await, (json!(previous), json!(current), 2));
+        }
+        _ => {
+            let current = value(cloud, ADMIN, "AWSCURRENT").await;
+            assert!(bcrypt::verify(&current, &hash(cloud).await).unwrap());
+            assert_eq!(in_github(cloud).await.unwrap().0, current);
+        }
+    }
+}
+
+/// Ready for another rotation.
+async fn reset(cloud: &Cloud, name: &str) {
+    match name {
+        SES => only_the_current_key(cloud).await,
+        TWILIO => {
+            let current = value(cloud, TWILIO, "AWSCURRENT").await;
+            twilio(cloud, json!({"primary": current, "secondary": null})).await;
+        }
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn every_step_twice_is_the_same_as_once() {
+    let cloud = fresh().await;
+    for name in [SES, TWILIO, ADMIN] {
+        let secret = Secret::of_the_stack(&cloud, name).await;
+        let token = secret.staged().await;
+        let mut values = Vec::new();
+        for step in ["createSecret", "setSecret", "testSecret", "finishSecret"] {
+            for _ in 0..2 {
+                secret.step(step, &token).await.unwrap_or_else(|error| panic!("{name} {step}: {error}"));
+                values.push(secret.value(&token).await);
+            }
+        }
+        values.dedup();
+        assert_eq!(values.len(), 1);
+        has_ended_well(&cloud, name).await;
+        assert_eq!(cloud.messages(&token).await.len(), 1);
+        goes_on(&secret).await;
+        assert_eq!(cloud.messages(&token).await.len(), 1);
+        ledger(&cloud, &secret, "unproved", API).await;
+        if name != ADMIN {
+            let first = retire(&cloud, name).await;
+            assert!(["deactivated", "promoted"].contains(&first.0.as_str()), "{first:?}");
+            assert!(["waits", "nothing"].contains(&retire(&cloud, name).await.0.as_str()));
+        }
+    }
+}
+
+/// Lets time pass when an attempt that died may still be at work.
+async fn let_the_lease_end(cloud: &Cloud, secret: &Secret<'_>, field: &str) {
+    later(cloud, secret, field, "2026-01-01T00:00:00Z").await;
+}
+
+/// Kills the function at its `nth` call of a rotation; none when it makes fewer calls.
+async fn crash(secret: &Secret<'_>, name: &str, when: &str, nth: usize) -> Option<Value> {
+    let cloud = secret.cloud;
+    cloud.calm().await;
+    reset(cloud, name).await;
+    let before = cloud.last_call().await;
+    cloud.fault(json!({"effect": "kill", "when": when, "nth": nth})).await;
+    let token = secret.start().await;
+    let mut rotation = secret.settled(&["waiting", "succeeded", "failed", "abandoned"]).await;
+    if cloud.hits("kill").await == 0 {
+        assert_eq!(rotation["state"], "succeeded", "{rotation}");
+        has_ended_well(cloud, name).await;
+        return None;
+    }
+    assert_eq!(rotation["state"], "waiting", "a killed step is a failed step: {rotation}");
+    let killed = cloud.calls(before).await.0.last().cloned();
+    let step = rotation["error"]["step"].clone();
+    cloud.admin(Method::DELETE, "faults", None).await;
+    let mut attempts = 0;
+    while rotation["state"] == "waiting" && attempts < 3 {
+        attempts += 1;
+        secret.retry().await;
+        rotation = secret.settled(&["waiting", "succeeded", "failed", "abandoned"]).await;
+        if rotation["error"]["type"] == "Busy" {
+            let_the_lease_end(cloud, secret, "/making/until").await;
+        }
+    }
+    if rotation["state"] == "succeeded" {
+        has_ended_well(cloud, name).await;
+        assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&token));
+    }
+    let messages = cloud.messages(&token).await;
+    let told = messages.iter().filter(|message| message.contains("Segredo rotacionado")).count();
+    assert!((1..=2).contains(&told), "{when} call {nth} ({killed:?}): told {told} times: {rotation}");
+    Some(
+        json!({"case": name, "when": when, "call": nth, "operation": killed, "step": step, "end": rotation["state"],
+        "attempts": attempts, "told": told}),
+    )
+}
+
+/// Kills retiring at its `nth` call; none when it makes fewer.
+async fn crash_retiring(
+    secret: &Secret<'_>,
+    name: &str,
+    deletes: bool,
+    when: &str,
+    nth: usize,
+) -> Option<Value> {
+    let cloud = secret.cloud;
+    cloud.calm().await;
+    reset(cloud, name).await;
+    let old = if name == SES {
+        key_of(cloud, "AWSCURRENT").await
+    } else {
+        value(cloud, TWILIO, "AWSCURRENT").await
+    };
+    let token = secret.rotate().await;
+    ledger(cloud, secret, "unproved", API).await;
+    if deletes {
+        assert_eq!(retire(cloud, name).await, did("deactivated"));
+        later(cloud, secret, "/deactivated/at", "2026-01-01T00:00:00Z").await;
+    }
+    cloud.calm().await;
+    let before = cloud.last_call().await;
+    cloud.fault(json!({"effect": "kill", "when": when, "nth": nth})).await;
+    let survived = cloud.invoke(json!({"retire": true})).await.is_ok();
+    assert_eq!(survived, cloud.hits("kill").await == 0);
+    let killed = cloud.calls(before).await.0.last().cloned();
+    cloud.admin(Method::DELETE, "faults", None).await;
+    for _ in 0..3 {
+        let again = cloud.invoke(json!({"retire": true})).await;
+        let told = cloud.messages("Busy").await;
+        if again.is_ok() && told.is_empty() {
+            break;
+        }
+        cloud.admin(Method::DELETE, "slack/messages", None).await;
+        let_the_lease_end(cloud, secret, "/promoting").await;
+    }
+    let what = if name == SES {
+        let current = key_of(cloud, "AWSCURRENT").await;
+        let left = if deletes {
+            sorted(&[(&current, "Active")])
+        } else {
+            sorted(&[(&old, "Inactive"), (&current, "Active")])
+        };
+        assert_eq!(keys(cloud).await, (left, 2), "{when} call {nth} ({killed:?})");
+        if deletes { "foi apagada" } else { "foi desativada" }
+    } else {
+        assert_eq!(
+            tokens(cloud).await,
+            (json!(value(cloud, TWILIO, "AWSCURRENT").await), Value::Null, 2),
+            "{when} {killed:?}"
+        );
+        "agora o primário"
+    };
+    let told = cloud.messages(what).await.len();
+    assert!((1..=2).contains(&told), "{when} call {nth} ({killed:?}): told {told} times");
+    let act = if name == TWILIO {
+        "promoted"
+    } else if deletes {
+        "deleted"
+    } else {
+        "deactivated"
+    };
+    let key = if name == TWILIO { "" } else { old.as_str() };
+    assert!(
+        cloud.record_of(&format!("{token}/retire/{act}/{key}")).await.is_some(),
+        "{when} {killed:?}: no record"
+    );
+    (!survived).then(|| json!({"case": format!("{name}: {act}"), "when": when, "call": nth, "operation": killed, "end": "succeeded", "told": told}))
+}
+
+#[tokio::test]
+async fn every_crash_point_of_rotate_external_recovers() {
+    let cloud = fresh().await;
+    let mut points = Vec::new();
+    for (name, least) in [(SES, 20), (TWILIO, 20), (ADMIN, 30)] {
+        let secret = Secret::of_the_stack(&cloud, name).await;
+        for when in ["before", "after"] {
+            let mut killed = 0;
+            while let Some(point) = crash(&secret, name, when, killed + 1).await {
+                points.push(point);
+                killed += 1;
+            }
+            assert!(killed >= least, "{name}: only {killed} calls were killed {when}");
+        }
+    }
+    for (name, deletes) in [(SES, false), (SES, true), (TWILIO, false)] {
+        let secret = Secret::of_the_stack(&cloud, name).await;
+        for when in ["before", "after"] {
+            let mut killed = 0;
+            while let Some(point) = crash_retiring(&secret, name, deletes, when, killed + 1).await {
+                points.push(point);
+                killed += 1;
+            }
+            assert!(killed >= 8, "{name}: only {killed} calls were killed {when}");
+        }
+    }
+    let records = cloud.evidence("rotate-external").await;
+    let runs: std::collections::BTreeSet<_> =
+        records.iter().map(|(_, record)| record["run_id"].as_str().unwrap()).collect();
+    assert_eq!(runs.len(), records.len());
+    matrix::write("rotate-external", &points, json!({}));
+    cloud.followups(true).await;
+}
