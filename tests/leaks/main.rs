@@ -42,10 +42,16 @@ async fn no_secret_value_stands_anywhere() {
     for key in cloud.keys("ledger/").await {
         places.insert(key.clone(), cloud.text(&key).await);
     }
-    // The audit has one record a day.
-    for (function, least) in
-        [("rotate-random", 50), ("rotate-database", 50), ("rotation-audit", 0), ("rotation-followup", 0)]
-    {
+    let mails = cloud.admin(Method::GET, "ses/messages", None).await.to_string();
+    places.insert("the mails".to_owned(), mails);
+    // The audit has one record a day; the tests of the follow-up and of external credentials hide what others left.
+    for (function, least) in [
+        ("rotate-random", 50),
+        ("rotate-database", 50),
+        ("rotate-external", 0),
+        ("rotation-audit", 0),
+        ("rotation-followup", 0),
+    ] {
         let of_function = messages.iter().filter(|message| message.contains(function)).count();
         assert!(of_function > least / 3, "only {of_function} messages of {function}");
         let cloud = cloud::Cloud::connect(function).await;
@@ -152,7 +158,9 @@ fn secret_strings(document: &Value) -> Vec<String> {
 fn strings(value: &Value, login: bool) -> Vec<String> {
     match value {
         Value::Object(fields) => {
-            let strings = fields.iter().flat_map(|(key, field)| match field {
+            // The id of an access key is no secret: IAM's own logs and commands name it.
+            let fields = fields.iter().filter(|(key, _)| !key.ends_with("ACCESS_KEY_ID"));
+            let strings = fields.flat_map(|(key, field)| match field {
                 Value::String(text) if login && !key.to_lowercase().contains("password") => {
                     password_of(text).into_iter().collect()
                 }

@@ -39,6 +39,11 @@ const PROCEDURES: &[Procedure] = &[
         show: rotate_database,
     },
     Procedure {
+        name: "rotate-external",
+        title: "replaces the access key that sends mail, and puts the old one out of use when the new one is in use",
+        show: rotate_external,
+    },
+    Procedure {
         name: "rotation-followup",
         title: "brings a new JWT_SECRET into use and proves it, and goes back by itself when the rollout fails",
         show: rotation_followup,
@@ -175,6 +180,37 @@ fn rotate_database(show: &mut Show<'_>) -> Result<String> {
         ensure!(users.windows(2).all(|pair| pair.first() != pair.last()), "the user did not change");
         Ok(key)
     })
+}
+
+fn rotate_external(show: &mut Show<'_>) -> Result<String> {
+    let rotated = Rotation { function: "rotate-external", secret: deploy::SES_SECRET };
+    let key = rotated.explained(show, |show| rotated.perform(show))?;
+    keys(show)?;
+    (show.say)("the follow-up deploys the service that reads it; until then the old key stays:");
+    let function = format!("{PREFIX}-rotate-external");
+    (show.say)(&format!("$ aws lambda invoke --function-name {function} --payload '{{\"retire\": true}}'"));
+    let path = format!("/2015-03-31/functions/{function}/invocations");
+    let lines = run::wait_for("that the new key is in use", Duration::from_secs(120), || {
+        let answer = show.aws.wire("lambda", "POST", &path, &[], br#"{"retire": true}"#)?;
+        let lines: Value = serde_json::from_slice(&answer.body).context("the answer is not JSON")?;
+        Ok((text(&lines, "/0/did") != Some("waits")).then_some(lines))
+    })?;
+    (show.say)(&format!("  {lines}"));
+    ensure!(text(&lines, "/0/did") == Some("deactivated"), "the old key was not put out of use: {lines}");
+    keys(show)?;
+    Ok(key)
+}
+
+/// Shows the keys of the user that sends mail.
+fn keys(show: &mut Show<'_>) -> Result<()> {
+    let list = ["iam", "list-access-keys", "--user-name", deploy::SES_USER];
+    (show.say)(&format!("$ aws {}", list.join(" ")));
+    let listed = show.aws.ask(&list, show.log)?;
+    for key in listed.get("AccessKeyMetadata").and_then(Value::as_array).into_iter().flatten() {
+        let part = |name| text(key, name).unwrap_or("?").to_owned();
+        (show.say)(&format!("  {} {}", part("/AccessKeyId"), part("/Status")));
+    }
+    Ok(())
 }
 
 fn rotation_followup(show: &mut Show<'_>) -> Result<String> {

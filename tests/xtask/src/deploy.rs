@@ -24,8 +24,8 @@ pub(crate) const JWT_SECRET: &str = "/moveongs/dev/jwt";
 /// The secret of its webhooks, named in the other of the two styles.
 pub(crate) const WEBHOOK_SECRET: &str = "moveongs-dev-notifications-webhook";
 /// The access key that it sends mail with, of an IAM user of its own.
-const SES_SECRET: &str = "/moveongs/dev/ses";
-const SES_USER: &str = "moveongs-dev-mail";
+pub(crate) const SES_SECRET: &str = "/moveongs/dev/ses";
+pub(crate) const SES_USER: &str = "moveongs-dev-mail";
 const SES_FROM: &str = "alerts@imm.local";
 /// Its auth token of Twilio.
 const TWILIO_SECRET: &str = "/moveongs/dev/twilio";
