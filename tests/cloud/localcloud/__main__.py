@@ -9,6 +9,8 @@ import os
 import pathlib
 import signal
 
+from localcloud import clock
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="localcloud", description=__doc__)
@@ -26,7 +28,7 @@ def main() -> None:
         raise SystemExit(f"a local cloud already runs in {args.state}") from None
 
     # Neither a function, whose environment ministack makes of this one, nor ministack nor libpq sees this machine's.
-    for name in os.environ.keys() - {"HOME", "LANG", "PATH", "PYTHONPATH"}:
+    for name in os.environ.keys() - {"HOME", "LANG", "PATH", "PYTHONPATH", *clock.VARIABLES}:
         del os.environ[name]
     state = args.state.resolve()
     # ministack reads these when it is imported. The functions' SDK calls go to AWS_ENDPOINT_URL, never to the internet.

@@ -16,8 +16,9 @@ Routes:
 - `GET /_local/rotations/tokens` -> `{"tokens": [...]}` every RotationToken so far, for a test that searches for leaks
 - `GET /_local/clock` the schedules' time: `now` (epoch seconds), `offset_seconds`
 - `POST /_local/clock {"advance_seconds": N}` moves it on and starts what became due: `fired` has the secrets' ARNs.
-  The dates that secrets show age by N, for functions keep the real time. With `"fire": false` the next look at the
-  schedules starts what is due.
+  The dates that secrets show age by N, for functions keep the real time. In a cloud with a clock of its own
+  (`clock.py`) they have this one, of whole seconds, and nothing ages; EventBridge's schedules go by it too. With
+  `"fire": false` the next look at the schedules starts what is due.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ from ministack.core.router import extract_access_key_id
 from ministack.services import lambda_svc, secretsmanager
 from ministack.services.cloudformation import provisioners
 
-from localcloud import trail, versions
+from localcloud import clock as own_clock
+from localcloud import trail, versions, workflows
 from localcloud.cloud import AdminError, Cloud
 from localcloud.schedules import next_window
 from localcloud.versions import CURRENT, LOCK, PENDING, Data, Refused, Secret
@@ -546,6 +548,8 @@ def register_routes(cloud: Cloud, engine: Rotations) -> None:
     async def tokens(arguments: Data) -> Data:
         return {"tokens": list(engine.rotation_tokens)}
 
+    cloud.facts["clock"] = own_clock.variables()
+
     def clock() -> Data:
         return {"now": engine.now(), "offset_seconds": versions.CLOCK.offset}
 
@@ -560,4 +564,7 @@ def register_routes(cloud: Cloud, engine: Rotations) -> None:
             raise AdminError("advance_seconds must be a number, 0 or more")
         with LOCK:
             versions.CLOCK.advance(seconds)
-            return {**clock(), "fired": engine.fire() if arguments.get("fire", True) else []}
+            fired = engine.fire() if arguments.get("fire", True) else []
+        if arguments.get("fire", True):
+            await asyncio.to_thread(workflows.look_at_schedules)
+        return {**clock(), "fired": fired}

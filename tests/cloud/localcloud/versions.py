@@ -28,6 +28,7 @@ from typing import Any
 from ministack.core.responses import error_response_json, get_account_id, get_region, json_response
 from ministack.services import secretsmanager
 
+from localcloud import clock
 from localcloud.cloud import AdminError
 
 CURRENT, PENDING, PREVIOUS = "AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"
@@ -351,7 +352,10 @@ def list_secret_version_ids(data: Data) -> Data:
 
 
 class Clock:
-    """The scheduler's time, which tests move on, and by which then all that is shown of the past ages."""
+    """The scheduler's time, which tests move on, and by which then all that is shown of the past ages.
+
+    Of a cloud with a clock of its own, the functions' time moves with it, and nothing has to be made older.
+    """
 
     def __init__(self) -> None:
         self.offset = 0.0
@@ -360,6 +364,9 @@ class Clock:
         return time.time() + self.offset
 
     def advance(self, seconds: float) -> None:
+        if clock.is_own():
+            clock.advance(seconds)
+            return
         self.offset += seconds
         for _, secret in secretsmanager._secrets.all_items():
             for record in (secret, *secret["Versions"].values()):

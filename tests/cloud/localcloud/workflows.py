@@ -1,7 +1,8 @@
 """What ministack lacks between EventBridge, Step Functions and Lambda: the roles, and an execution's end in time.
 
 A rule or a schedule starts an execution only if its target's role trusts the service and may start that state
-machine, an execution calls a function only if its machine's role may; ministack asks neither. `TimeoutSeconds` of a
+machine, an execution calls a function only if its machine's role may; ministack asks neither. The cron() of a schedule
+is of the schedule's time zone; ministack takes it for UTC. `TimeoutSeconds` of a
 state machine ends an execution as TIMED_OUT, after that time multiplied by --time-scale, as its waits are. Only
 functions can be called: a role's right to anything else would go unjudged, so any other task fails. So does a Parallel
 or Map state with JSONata fields that ministack would pass over.
@@ -13,17 +14,63 @@ import contextvars
 import json
 import logging
 import threading
+import zoneinfo
+from datetime import datetime, timezone
 from typing import Any
 
 from ministack.core import iam_evaluator
 from ministack.core.responses import get_account_id, get_region
 from ministack.services import eventbridge, iam, scheduler, stepfunctions
+from ministack.services.cloudformation import provisioners
 
 from localcloud.cloud import Cloud
 
 logger = logging.getLogger("workflows")
 
 EXECUTION: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("execution", default=None)
+
+
+# One look at the schedules at a time, or one that is due would start twice.
+LOOK = threading.Lock()
+plain_look = scheduler._tick_schedules
+# When each schedule with a cron() was looked at last.
+looked: dict[Any, datetime] = {}
+
+
+def look_at_schedules() -> None:
+    """Starts the schedules that are due."""
+    with LOOK:
+        now = datetime.now(timezone.utc)
+        for key, schedule in list(scheduler._schedules._data.items()):
+            fields = eventbridge._parse_cron_fields(schedule["ScheduleExpression"])
+            if fields is None or schedule["State"] != "ENABLED":
+                looked.pop(key, None)
+                continue
+            zone = zoneinfo.ZoneInfo(schedule.get("ScheduleExpressionTimezone") or "UTC")
+            due = eventbridge._cron_next_fire(fields, looked.get(key, now).astimezone(zone))
+            looked[key] = now
+            # ministack reads a cron() as of UTC, and starts what was due between the last time and now: so it is told
+            # that the last time was long ago, or not over yet.
+            is_due = due is not None and due <= now
+            scheduler._schedule_last_fired[key] = 0.0 if is_due else now.timestamp() + 3600
+        plain_look()
+
+
+def keep_time_zones() -> None:
+    """ministack's CloudFormation makes schedules without the time zone of their template."""
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::Scheduler::Schedule"]
+
+    def strict(plain: Any, place: int) -> Any:
+        def handle(*given: Any) -> tuple:
+            made, properties = plain(*given), given[place]
+            schedule = scheduler._schedules[f"{properties.get('GroupName', 'default')}/{made[0]}"]
+            schedule["ScheduleExpressionTimezone"] = properties.get("ScheduleExpressionTimezone", "UTC")
+            return made
+
+        return handle
+
+    handlers["create"] = strict(handlers["create"], 1)
+    handlers["update"] = strict(handlers["update"], 2)
 
 
 class Ended(Exception):
@@ -143,6 +190,8 @@ def install(cloud: Cloud) -> None:
 
     # Ten seconds are ministack's, and a test's to wait.
     scheduler._SCHEDULE_TICK_INTERVAL = 1
+    scheduler._tick_schedules = look_at_schedules
+    keep_time_zones()
     plain_output = stepfunctions._apply_output_path
 
     def output(state: dict, data: Any, ctx: dict | None = None) -> Any:

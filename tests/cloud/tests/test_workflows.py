@@ -318,6 +318,7 @@ def test_a_template_makes_a_machine_that_events_and_schedules_start(bench, cloud
                             "Properties": {
                                 "Name": prefix,
                                 "ScheduleExpression": "at(2026-01-01T00:00:00)",
+                                "ScheduleExpressionTimezone": "America/Sao_Paulo",
                                 "Input": json.dumps({"scheduled": True}),
                                 "DeadLetterConfig": {"Arn": {"Fn::GetAtt": ["Dead", "Arn"]}},
                             },
@@ -342,5 +343,7 @@ def test_a_template_makes_a_machine_that_events_and_schedules_start(bench, cloud
     both = wait_for(lambda: len(found := bench.executions(machine)) > 1 and found, "an execution for each")
     inputs = [output(bench.ended(execution))["input"] for execution in both]
     assert sorted(inputs, key=str) == [{"name": "a"}, {"scheduled": True}]
+    schedule = cloud.client("scheduler").get_schedule(Name=prefix)
+    assert schedule["ScheduleExpressionTimezone"] == "America/Sao_Paulo"
     stacks.delete_stack(StackName=prefix)
     stacks.get_waiter("stack_delete_complete").wait(StackName=prefix, WaiterConfig={"Delay": 1})

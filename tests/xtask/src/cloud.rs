@@ -5,7 +5,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill};
@@ -112,15 +112,39 @@ impl Place {
 
     /// Starts a fresh cloud, and ends it again when it does not come up.
     pub(crate) fn start(&self, repo: &Repo, port: Option<u16>, log: &Log) -> Result<Cloud> {
+        self.start_with(repo, port, None, log)
+    }
+
+    /// The same on any port, with a clock of its own, which begins at `start`, in seconds since 1970.
+    pub(crate) fn start_at(&self, repo: &Repo, start: i64, log: &Log) -> Result<Cloud> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+        let clock = (setup::clock(repo, log)?, start - i64::try_from(now.as_secs())?);
+        self.start_with(repo, Some(0), Some(clock), log)
+    }
+
+    fn start_with(
+        &self,
+        repo: &Repo,
+        port: Option<u16>,
+        clock: Option<(PathBuf, i64)>,
+        log: &Log,
+    ) -> Result<Cloud> {
         self.stop()?;
-        let started = self.start_fresh(repo, port, log);
+        let started = self.start_fresh(repo, port, clock, log);
         if started.is_err() {
             let _ = self.stop();
         }
         started
     }
 
-    fn start_fresh(&self, repo: &Repo, port: Option<u16>, log: &Log) -> Result<Cloud> {
+    /// `clock` is the library that moves a process's clock, and by how many seconds it does.
+    fn start_fresh(
+        &self,
+        repo: &Repo,
+        port: Option<u16>,
+        clock: Option<(PathBuf, i64)>,
+        log: &Log,
+    ) -> Result<Cloud> {
         let port = choose_port(port)?;
         fs::create_dir_all(&self.state)?;
         let output = Log::create(self.log.clone())?;
@@ -133,6 +157,11 @@ impl Place {
         command.args(["--port", &port.to_string(), "--postgres"]).arg(repo.local().join("postgres"));
         command.env("PYTHONPATH", repo.at("tests/cloud")).env("PATH", setup::path(repo)?);
         command.current_dir(repo.at("tests/cloud"));
+        if let Some((library, seconds)) = clock {
+            let ahead = self.state.join("clock");
+            fs::write(&ahead, seconds.to_ne_bytes())?;
+            command.env("LD_PRELOAD", library).env("CLOCK_FILE", ahead);
+        }
         let file = fs::File::options().append(true).open(&self.log)?;
         let mut child = command.stdout(file.try_clone()?).stderr(file).stdin(Stdio::null()).spawn()?;
         let ready = run::wait_for("the local cloud to start", Duration::from_secs(90), || {
@@ -210,7 +239,7 @@ pub(crate) fn down(repo: &Repo) -> Result<()> {
 }
 
 /// Every name that a [`Place`] is made with.
-pub(crate) const PLACES: [&str; 4] = ["cloud", "test-cloud", "demo-cloud", "bench-cloud"];
+pub(crate) const PLACES: [&str; 5] = ["cloud", "test-cloud", "month-cloud", "demo-cloud", "bench-cloud"];
 
 fn choose_port(asked: Option<u16>) -> Result<u16> {
     let free = |port| TcpListener::bind(("127.0.0.1", port)).and_then(|socket| socket.local_addr());

@@ -253,6 +253,10 @@ pub(crate) fn make_database(
 pub(crate) fn application(repo: &Repo, aws: &Aws, role: &str) -> Result<Command> {
     let mut command = setup::localcloud(repo, "localcloud.application");
     command.arg(role).env("PGSSLROOTCERT", aws.cloud.fact("rds_ca")?);
+    // By another clock than the cloud's, the server's certificate may not be valid.
+    for (name, value) in aws.cloud.facts.get("clock").and_then(Value::as_object).into_iter().flatten() {
+        command.env(name, value.as_str().unwrap_or_default());
+    }
     Ok(command)
 }
 

@@ -153,6 +153,24 @@ pub(crate) fn cargo_deny(repo: &Repo, log: &Log) -> Result<PathBuf> {
     Ok(program)
 }
 
+/// The library that gives a local cloud a clock of its own, built by the C compiler that Rust links with.
+pub(crate) fn clock(repo: &Repo, log: &Log) -> Result<PathBuf> {
+    let source = repo.at("tests/cloud/clock.c");
+    let read = fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?;
+    let into = repo.local().join("clock");
+    let library = into.join("clock.so");
+    let stamp = Stamp::new(&into, &[&read]);
+    if !stamp.is_set() {
+        fs::create_dir_all(&into)?;
+        let mut compiler = run::command("cc");
+        compiler.args(["-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-o"]).arg(&library);
+        run::run(compiler.arg(&source).arg("-ldl"), log)
+            .context("clock.c could not be compiled; it needs Linux and a C compiler called `cc`")?;
+        stamp.set()?;
+    }
+    Ok(library)
+}
+
 /// PATH with the Python environment's programs first.
 pub(crate) fn path(repo: &Repo) -> Result<std::ffi::OsString> {
     let old = run::env("PATH").unwrap_or_default();

@@ -26,6 +26,7 @@ const POSTGRES: &str = "PostgreSQL";
 const CARGO_DENY: &str = "cargo-deny";
 const NODE_POSTGRES: &str = "node-postgres";
 const END_TO_END: &str = "end-to-end tests";
+const MONTH: &str = "a month of simulated time";
 const SAM_CLI: &str = "AWS SAM CLI";
 const DEPLOYMENT: &str = "deployment to a fresh local cloud";
 
@@ -119,13 +120,14 @@ const CHECKS: &[Check] = &[
     Check {
         name: END_TO_END,
         after: &[NODE_POSTGRES, DEPLOYMENT],
-        run: |context, log| passed(context.on_test_cloud("e2e", log)),
+        run: |context, log| passed(context.on_cloud(&context.test_cloud, "e2e", log)),
     },
     Check {
         name: "search for leaked secrets",
         after: &[END_TO_END],
-        run: |context, log| passed(context.on_test_cloud("leaks", log)),
+        run: |context, log| passed(context.on_cloud(&context.test_cloud, "leaks", log)),
     },
+    Check { name: MONTH, after: &[DEPLOYMENT], run: month },
     Check { name: SAM_CLI, after: &[], run: |context, log| passed(setup::sam(context.repo, log)) },
     Check { name: "sam validate and sam build", after: &[PYTHON, SAM_CLI], run: sam_build },
     Check { name: "demo, twice", after: &[PYTHON, POSTGRES], run: demonstration },
@@ -150,6 +152,7 @@ fn passed(result: Result<()>) -> Result<Verdict> {
 struct Context<'a> {
     repo: &'a Repo,
     test_cloud: Place,
+    month_cloud: Place,
     demo_cloud: Place,
     before: RefCell<Vec<procs::Process>>,
 }
@@ -159,13 +162,13 @@ impl Context<'_> {
         run::run(run::cargo().args(arguments).current_dir(&self.repo.root), log)
     }
 
-    /// Tests of the deployed stack.
-    fn on_test_cloud(&self, target: &str, log: &Log) -> Result<()> {
+    /// Tests of the stack that is deployed to a cloud.
+    fn on_cloud(&self, place: &Place, target: &str, log: &Log) -> Result<()> {
         let mut tests = run::cargo();
         // One at a time: they share the fault switches of one cloud.
         tests.args(["test", "-p", "tests", "--test", target, "--locked", "--", "--test-threads=1"]);
         tests.current_dir(&self.repo.root);
-        tests.env("LOCALCLOUD", self.test_cloud.facts_file()).env("PATH", setup::path(self.repo)?);
+        tests.env("LOCALCLOUD", place.facts_file()).env("PATH", setup::path(self.repo)?);
         // Where the readers of a rotated secret find the application's driver.
         tests.env("NODE_PATH", self.repo.local().join("readers/node_modules"));
         run::run(&mut tests, log)
@@ -210,6 +213,7 @@ pub(crate) fn test(repo: &Repo, filter: Option<&str>) -> Result<bool> {
     let context = Context {
         repo,
         test_cloud: Place::new(repo, "test-cloud"),
+        month_cloud: Place::new(repo, "month-cloud"),
         demo_cloud: Place::new(repo, "demo-cloud"),
         before: RefCell::default(),
     };
@@ -220,9 +224,11 @@ pub(crate) fn test(repo: &Repo, filter: Option<&str>) -> Result<bool> {
     }
     // What an earlier run left, when it was killed, is not a failure of this one.
     context.test_cloud.stop()?;
+    context.month_cloud.stop()?;
     context.demo_cloud.stop()?;
     context.before.replace(procs::of_folder(&procs::all(), &repo.local()));
     let _end_test_cloud = cloud::Down::of(&context.test_cloud);
+    let _end_month_cloud = cloud::Down::of(&context.month_cloud);
     let _end_demo_cloud = cloud::Down::of(&context.demo_cloud);
 
     let mut progress = Progress::new(repo.local().join("logs/test"), selected.len(), false);
@@ -347,6 +353,18 @@ fn deployment(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     // Not the usual port: the cloud of `cargo xtask up` may have it, or may want it.
     let cloud = context.test_cloud.start(context.repo, Some(0), log)?;
     passed(deploy::deploy(context.repo, &Aws::new(context.repo, &cloud), log))
+}
+
+/// When the clock of the month's cloud begins: 2030-03-13T15:00:00Z. The test's table goes by it.
+const MONTH_FROM: i64 = 1_899_644_400;
+
+/// On a cloud of its own, since its clock is moved.
+fn month(context: &Context<'_>, log: &Log) -> Result<Verdict> {
+    let cloud = context.month_cloud.start_at(context.repo, MONTH_FROM, log)?;
+    deploy::deploy(context.repo, &Aws::new(context.repo, &cloud), log)?;
+    context.on_cloud(&context.month_cloud, "month", log)?;
+    context.month_cloud.stop()?;
+    Ok(Verdict::Passed)
 }
 
 fn demonstration(context: &Context<'_>, log: &Log) -> Result<Verdict> {
