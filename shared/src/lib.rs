@@ -8,6 +8,7 @@ pub mod database;
 pub mod document;
 pub mod endpoint;
 pub mod env;
+pub mod event;
 #[cfg(feature = "evidence")]
 pub mod evidence;
 pub mod failure;

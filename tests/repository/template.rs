@@ -133,7 +133,7 @@ fn shared_of(folder: &str) -> Vec<(String, String)> {
         features.insert("report".to_owned());
     }
     if features.contains("paging") {
-        features.insert("evidence".to_owned());
+        features.insert("report".to_owned());
     }
     if features.contains("report") {
         features.extend(["evidence", "notify"].map(str::to_owned));
@@ -386,7 +386,9 @@ fn the_metrics_that_the_code_counts_have_alarms() {
     let template = template();
     let alarms = resources(&template, "AWS::CloudWatch::Alarm");
     for (folder, (id, _)) in functions(&template) {
-        let shared = shared_of(folder).into_iter().filter(|(path, _)| path.ends_with("report.rs"));
+        let shared = shared_of(folder)
+            .into_iter()
+            .filter(|(path, _)| ["report.rs", "paging.rs"].iter().any(|module| path.ends_with(module)));
         let mut counted: BTreeSet<String> = BTreeSet::new();
         for (_, code) in shared.chain(sources(&format!("functions/{folder}/src"))) {
             counted.extend(quoted_after(&code, ".lost("));
