@@ -23,3 +23,4 @@ mod rotation_audit;
 mod rotation_followup;
 mod secret;
 mod server;
+mod snapshot_create;

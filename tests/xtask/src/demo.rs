@@ -48,6 +48,11 @@ const PROCEDURES: &[Procedure] = &[
         title: "holds a good, a due and an overdue secret against the policy",
         show: rotation_audit,
     },
+    Procedure {
+        name: "snapshot-create",
+        title: "takes the database snapshot of a deploy and waits for it, and pages when RDS gives one up",
+        show: snapshot_create,
+    },
 ];
 
 /// One line of the table and of `results.json`.
@@ -303,6 +308,88 @@ fn rotation_audit(show: &mut Show<'_>) -> Result<String> {
     let key = key.context("the audit left no evidence")?;
     (show.say)(&format!("evidence: s3://{}/{key}", show.evidence_bucket));
     Ok(key)
+}
+
+fn snapshot_create(show: &mut Show<'_>) -> Result<String> {
+    let function = format!("{PREFIX}-snapshot-create");
+    let good = snapshot(show, "demo-deploy-1", "SUCCEEDED")?;
+    let output: Value = serde_json::from_str(text(&good, "/output").unwrap_or_default())?;
+    let name = text(&output, "/snapshot").context("the execution names no snapshot")?.to_owned();
+    let describe = ["rds", "describe-db-snapshots", "--db-snapshot-identifier", &name];
+    let described = show.aws.ask(&describe, show.log)?;
+    let described = described.pointer("/DBSnapshots/0").context("the snapshot is not there")?;
+    let tags = described.get("TagList").and_then(Value::as_array).cloned().unwrap_or_default();
+    let tag = |tag: &Value| Some(format!("{}={}", text(tag, "/Key")?, text(tag, "/Value")?));
+    let tags: Vec<_> = tags.iter().filter_map(tag).collect();
+    let status = text(described, "/Status").unwrap_or("?");
+    (show.say)(&format!("{name} is {status}: {}", tags.join(", ")));
+    ensure!(status == "available", "the snapshot is {status}");
+    let again = snapshot(show, "demo-deploy-1", "SUCCEEDED")?;
+    ensure!(text(&again, "/output") == text(&good, "/output"), "the same deploy has another snapshot");
+    (show.say)("the same deploy again has the same snapshot; now RDS gives the next one up:");
+    wait_for_instance(show)?;
+    show.aws.admin("POST", "rds/snapshots", Some(&json!({"fail": 1})))?;
+    let bad = snapshot(show, "demo-deploy-2", "FAILED")?;
+    let error = text(&bad, "/error").unwrap_or("?").to_owned();
+    (show.say)(&format!("the execution ends with {error}: {}", text(&bad, "/cause").unwrap_or("?")));
+    ensure!(error == "SnapshotFailed", "it ended with {error}");
+    let events = function::events(show.aws, &function)?;
+    ensure!(!events.iter().any(|event| event.message.contains("PageFailed")), "nobody was paged");
+    for message in messages(show.aws)?.iter().filter(|message| message.to_string().contains("demo-deploy-")) {
+        for line in texts(message).iter().flat_map(|text| text.lines()) {
+            (show.say)(&format!("  {line}"));
+        }
+    }
+    let records = show.aws.ask(
+        &[
+            "s3api",
+            "list-objects-v2",
+            "--bucket",
+            &show.evidence_bucket,
+            "--prefix",
+            "evidence/snapshot-create/",
+        ],
+        show.log,
+    )?;
+    let records = records.get("Contents").and_then(Value::as_array).map_or(0, Vec::len);
+    ensure!(records == 2, "{records} evidence records for two deploys");
+    let run_id = format!("{}/demo-deploy-1/available", deploy::DATABASE);
+    let key = evidence_of(show.aws, show.log, &show.evidence_bucket, "snapshot-create", &run_id)?;
+    let key = key.context("the snapshot left no evidence")?;
+    (show.say)(&format!("evidence: s3://{}/{key}", show.evidence_bucket));
+    Ok(key)
+}
+
+/// Snapshots are refused while another is made.
+fn wait_for_instance(show: &Show<'_>) -> Result<()> {
+    let describe = ["rds", "describe-db-instances", "--db-instance-identifier", deploy::DATABASE];
+    run::wait_for("the instance", Duration::from_secs(30), || {
+        let found = show.aws.ask(&describe, show.log)?;
+        Ok((text(&found, "/DBInstances/0/DBInstanceStatus") == Some("available")).then_some(()))
+    })
+}
+
+/// Asks for a deploy's snapshot as a pipeline does, and gives the execution at its end.
+fn snapshot(show: &mut Show<'_>, deploy: &str, expected: &str) -> Result<Value> {
+    let outputs = deploy::outputs(show.aws, show.log)?;
+    let machine = outputs.get("SnapshotCreateStateMachine").context("the stack has no state machine")?;
+    let input =
+        json!({"deploy": deploy, "reason": "Migração 0042 reescreve enrollments", "by": "cargo xtask demo"});
+    let input = input.to_string();
+    let start = ["stepfunctions", "start-execution", "--state-machine-arn", machine, "--input", &input];
+    (show.say)(&format!(
+        "$ aws stepfunctions start-execution --state-machine-arn {machine} --input '{input}'"
+    ));
+    let started = show.aws.ask(&start, show.log)?;
+    let execution = text(&started, "/executionArn").context("the execution has no ARN")?;
+    let describe = ["stepfunctions", "describe-execution", "--execution-arn", execution];
+    let ended = run::wait_for("the snapshot", Duration::from_secs(60), || {
+        let described = show.aws.ask(&describe, show.log)?;
+        Ok((text(&described, "/status") != Some("RUNNING")).then_some(described))
+    })?;
+    let status = text(&ended, "/status").unwrap_or("?");
+    ensure!(status == expected, "the execution is {status}: {ended}");
+    Ok(ended)
 }
 
 /// One secret of the audit's answer, for people.
