@@ -169,7 +169,7 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
                     create(app, invocation.within(REPORTING, ask(app, &request, invocation.now)).await?, poll)
                 }
                 Step::Watch(poll) => {
-                    let seen = invocation.within(REPORTING, look(app, &request, invocation.now)).await??;
+                    let seen = invocation.within(REPORTING, seen(app, &request, invocation.now)).await??;
                     watch(app, &seen, poll)
                 }
                 Step::Finish(broken) => finish(app, request, broken, invocation).await,
@@ -203,6 +203,10 @@ async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<Seen, Snaps
             prefix: app.prefix(),
         });
     }
+    let job = amend(app, request, |_| ()).await?;
+    if job.made.is_some() {
+        return look(app, request, job, now).await;
+    }
     let refused = |call| refusal(call, instance);
     let listed = aws::list(&app.rds, instance).await.map_err(refused)?;
     // Of an attempt whose answer was lost, or whose note was.
@@ -216,8 +220,9 @@ async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<Seen, Snaps
     let free = name::first_free(&name::of_day(project, environment, now), &taken);
     let mut job = amend(app, request, |job| job.begin(&free, now)).await?;
     for _ in 0..NAMES {
+        // By another attempt, meanwhile.
         if job.made.is_some() {
-            return look(app, request, now).await;
+            return look(app, request, job, now).await;
         }
         let begun = job.begun.unwrap_or(now);
         let name = job.name.clone().unwrap_or(free.clone());
@@ -288,10 +293,15 @@ async fn keep(
     Ok(Seen { job, snapshot: Some(snapshot), status })
 }
 
-/// Looks how far the snapshot is that was asked for.
-async fn look(app: &App, request: &Request, now: Timestamp) -> Result<Seen, SnapshotError> {
-    let instance = app.instance_of(request);
+/// Looks how far the deploy's snapshot is.
+async fn seen(app: &App, request: &Request, now: Timestamp) -> Result<Seen, SnapshotError> {
     let job = amend(app, request, |_| ()).await?;
+    look(app, request, job, now).await
+}
+
+/// The same, with what is kept of it.
+async fn look(app: &App, request: &Request, job: Job, now: Timestamp) -> Result<Seen, SnapshotError> {
+    let instance = app.instance_of(request);
     let Some(name) = job.name.clone().filter(|_| job.made.is_some()) else {
         return Err(SnapshotError::NotAsked(request.deploy.clone()));
     };
@@ -361,7 +371,7 @@ async fn finish(
     invocation: &Invocation,
 ) -> Result<Answer, SnapshotError> {
     let Some(broken) = broken else {
-        let seen = invocation.within(REPORTING, look(app, &request, invocation.now)).await??;
+        let seen = invocation.within(REPORTING, seen(app, &request, invocation.now)).await??;
         if seen.status == Status::Creating {
             return Err(slow(app, &seen));
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use base64::Engine;
@@ -312,7 +312,10 @@ fn rotation_audit(show: &mut Show<'_>) -> Result<String> {
 
 fn snapshot_create(show: &mut Show<'_>) -> Result<String> {
     let function = format!("{PREFIX}-snapshot-create");
-    let good = snapshot(show, "demo-deploy-1", "SUCCEEDED")?;
+    // On a cloud that was left running, an earlier demo has deploys of its own.
+    let demo = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    let (first, second) = (format!("demo-{demo}-1"), format!("demo-{demo}-2"));
+    let good = snapshot(show, &first, "SUCCEEDED")?;
     let output: Value = serde_json::from_str(text(&good, "/output").unwrap_or_default())?;
     let name = text(&output, "/snapshot").context("the execution names no snapshot")?.to_owned();
     let describe = ["rds", "describe-db-snapshots", "--db-snapshot-identifier", &name];
@@ -324,40 +327,42 @@ fn snapshot_create(show: &mut Show<'_>) -> Result<String> {
     let status = text(described, "/Status").unwrap_or("?");
     (show.say)(&format!("{name} is {status}: {}", tags.join(", ")));
     ensure!(status == "available", "the snapshot is {status}");
-    let again = snapshot(show, "demo-deploy-1", "SUCCEEDED")?;
+    let again = snapshot(show, &first, "SUCCEEDED")?;
     ensure!(text(&again, "/output") == text(&good, "/output"), "the same deploy has another snapshot");
     (show.say)("the same deploy again has the same snapshot; now RDS gives the next one up:");
     wait_for_instance(show)?;
     show.aws.admin("POST", "rds/snapshots", Some(&json!({"fail": 1})))?;
-    let bad = snapshot(show, "demo-deploy-2", "FAILED")?;
+    let before = calls(show, &function, 0)?.1;
+    let bad = snapshot(show, &second, "FAILED")?;
     let error = text(&bad, "/error").unwrap_or("?").to_owned();
     (show.say)(&format!("the execution ends with {error}: {}", text(&bad, "/cause").unwrap_or("?")));
     ensure!(error == "SnapshotFailed", "it ended with {error}");
-    let events = function::events(show.aws, &function)?;
-    ensure!(!events.iter().any(|event| event.message.contains("PageFailed")), "nobody was paged");
-    for message in messages(show.aws)?.iter().filter(|message| message.to_string().contains("demo-deploy-")) {
+    let paged = calls(show, &function, before)?.0;
+    ensure!(paged.iter().any(|call| call == "sns:Publish ok"), "nobody was paged");
+    (show.say)("the page was published; the channel has:");
+    let deploys = format!("demo-{demo}-");
+    for message in messages(show.aws)?.iter().filter(|message| message.to_string().contains(&deploys)) {
         for line in texts(message).iter().flat_map(|text| text.lines()) {
             (show.say)(&format!("  {line}"));
         }
     }
-    let records = show.aws.ask(
-        &[
-            "s3api",
-            "list-objects-v2",
-            "--bucket",
-            &show.evidence_bucket,
-            "--prefix",
-            "evidence/snapshot-create/",
-        ],
-        show.log,
-    )?;
-    let records = records.get("Contents").and_then(Value::as_array).map_or(0, Vec::len);
-    ensure!(records == 2, "{records} evidence records for two deploys");
-    let run_id = format!("{}/demo-deploy-1/available", deploy::DATABASE);
+    let run_id = format!("{}/{first}/available", deploy::DATABASE);
     let key = evidence_of(show.aws, show.log, &show.evidence_bucket, "snapshot-create", &run_id)?;
     let key = key.context("the snapshot left no evidence")?;
     (show.say)(&format!("evidence: s3://{}/{key}", show.evidence_bucket));
     Ok(key)
+}
+
+/// What a function has called since a call, with what came of it; and the number of the newest call.
+fn calls(show: &Show<'_>, function: &str, after: u64) -> Result<(Vec<String>, u64)> {
+    let log = show.aws.admin("GET", &format!("calls?after={after}&caller=lambda:{function}"), None)?;
+    let calls = log.get("calls").and_then(Value::as_array).cloned().unwrap_or_default();
+    let part = |call: &Value, name: &str| text(call, name).unwrap_or("?").to_owned();
+    let name = |call: &Value| {
+        format!("{}:{} {}", part(call, "/service"), part(call, "/action"), part(call, "/outcome"))
+    };
+    let last = log.get("last").and_then(Value::as_u64).context("the log of calls has no number")?;
+    Ok((calls.iter().map(name).collect(), last))
 }
 
 /// Snapshots are refused while another is made.
