@@ -12,6 +12,7 @@ pub mod describe;
 pub mod document;
 pub mod endpoint;
 pub mod env;
+pub mod event;
 #[cfg(feature = "evidence")]
 pub mod evidence;
 pub mod failure;

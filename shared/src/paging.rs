@@ -1,5 +1,7 @@
 //! Pages: what wakes somebody, published to the stack's paging topic once a day.
 
+use std::time::Duration;
+
 use aws_config::SdkConfig;
 use aws_sdk_sns::types::MessageAttributeValue;
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,8 @@ use serde_json::Value;
 use crate::env::{Env, EnvError};
 use crate::evidence::Evidence;
 use crate::failure::{CallError, chain};
+use crate::lambda::Invocation;
+use crate::report::Reporter;
 
 /// Longest subject that SNS takes is below 100 characters of ASCII.
 const SUBJECT_LIMIT: usize = 99;
@@ -46,6 +50,27 @@ impl Pager {
         Ok(Self { client: aws_sdk_sns::Client::new(aws), topic: env.required("PAGING_TOPIC_ARN")? })
     }
 
+    /// Publishes a page unless it was on `day`, within the invocation's time but `reserve`; `false` when it was.
+    ///
+    /// # Errors
+    ///
+    /// Why not. The page stands whole in the log then, and the metric `PageFailures` counts it, which raises its alarm.
+    pub async fn page(
+        &self,
+        reporter: &Reporter,
+        day: &str,
+        page: &Page,
+        reserve: Duration,
+        invocation: &Invocation,
+    ) -> Result<bool, String> {
+        let paged = invocation.within(reserve, self.page_once(&reporter.evidence, day, page)).await;
+        let paged = paged.map_err(|late| chain(&late)).and_then(|paged| paged.map_err(|error| chain(&error)));
+        if let Err(reason) = &paged {
+            reporter.lost("PageFailures", "PageFailed", reason, &page.text, invocation.now);
+        }
+        paged
+    }
+
     /// Publishes a page unless it was on `day`, by the note of it in `evidence`; `false` when it was.
     ///
     /// The note is written afterwards: a run that dies between the two pages again, under the same dedup key.
@@ -53,7 +78,7 @@ impl Pager {
     /// # Errors
     ///
     /// The [`CallError`] of SNS; the page may still have been taken when there was no answer.
-    pub async fn page_once(&self, evidence: &Evidence, day: &str, page: &Page) -> Result<bool, CallError> {
+    async fn page_once(&self, evidence: &Evidence, day: &str, page: &Page) -> Result<bool, CallError> {
         let note = format!("{day}/{}", page.dedup_key);
         match evidence.kept::<Value>(&note).await {
             Ok(Some(_)) => return Ok(false),

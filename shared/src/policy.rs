@@ -10,6 +10,8 @@ use std::str::FromStr;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::event::is_line;
+
 const DEFAULTS: &str = include_str!("../policy.json");
 
 /// Fewest bits of randomness that a generated secret may have.
@@ -231,8 +233,25 @@ pub enum Generator {
 pub struct Backups {
     /// Least retention of automated RDS backups by environment, in days: 1 to 35, RDS's limit.
     pub retention_days: BTreeMap<String, u16>,
+    /// Manual snapshots before a deploy (guide, 2.1 step 2).
+    pub snapshots: Snapshots,
     /// How long noncurrent versions of attachments are kept, in days.
     pub attachment_noncurrent_days: u16,
+}
+
+/// Longest that `snapshot-create` waits for one thing, in seconds; `TimeoutSeconds` of its state machine is beyond two of them.
+pub const LONGEST_WAIT_SECONDS: u32 = 21_600;
+
+/// Numbers for `snapshot-create`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshots {
+    /// Days that a manual snapshot is to be kept, by environment: 1 to 3650. Every environment needs an entry.
+    pub retention_days: BTreeMap<String, u16>,
+    /// How long an instance that is busy is waited for: six hours at most.
+    pub instance: Polls,
+    /// How long a snapshot may take: six hours at most.
+    pub creation: Polls,
 }
 
 /// Numbers for incidents.
@@ -331,6 +350,7 @@ impl Policy {
         for (environment, days) in &self.backups.retention_days {
             within(format!("backups.retention_days.{environment}"), *days, 1, 35)?;
         }
+        self.backups.snapshots.check("backups.snapshots")?;
         within("backups.attachment_noncurrent_days", self.backups.attachment_noncurrent_days, 1, 3650)?;
         within("incidents.update_minutes", self.incidents.update_minutes, 1, 1440)?;
         within("incidents.support_case_minutes", self.incidents.support_case_minutes, 1, 1440)?;
@@ -376,9 +396,37 @@ impl Followup {
     fn check(&self, path: &str) -> Result<(), PolicyError> {
         within(format!("{path}.settle_seconds"), self.settle_seconds, 1, 900)?;
         within(format!("{path}.failed_tasks"), self.failed_tasks, 1, 100)?;
-        for (field, polls) in [("rollout", &self.rollout), ("proof", &self.proof)] {
-            within(format!("{path}.{field}.every_seconds"), polls.every_seconds, 1, 300)?;
-            within(format!("{path}.{field}.times"), polls.times, 1, 200)?;
+        self.rollout.check(&format!("{path}.rollout"))?;
+        self.proof.check(&format!("{path}.proof"))
+    }
+}
+
+impl Polls {
+    fn check(&self, path: &str) -> Result<(), PolicyError> {
+        within(format!("{path}.every_seconds"), self.every_seconds, 1, 300)?;
+        within(format!("{path}.times"), self.times, 1, 200)
+    }
+
+    /// How long all of them take together, in seconds.
+    pub fn seconds(&self) -> u32 {
+        u32::from(self.every_seconds) * u32::from(self.times)
+    }
+}
+
+impl Snapshots {
+    fn check(&self, path: &str) -> Result<(), PolicyError> {
+        for (environment, days) in &self.retention_days {
+            within(format!("{path}.retention_days.{environment}"), *days, 1, 3650)?;
+        }
+        for (field, polls) in [("instance", &self.instance), ("creation", &self.creation)] {
+            polls.check(&format!("{path}.{field}"))?;
+            if polls.seconds() > LONGEST_WAIT_SECONDS {
+                let reason = format!(
+                    "every_seconds times times is {} s, expected {LONGEST_WAIT_SECONDS} at most",
+                    polls.seconds()
+                );
+                return Err(PolicyError::at(format!("{path}.{field}"), reason));
+            }
         }
         Ok(())
     }
@@ -387,7 +435,7 @@ impl Followup {
 impl Responsible {
     fn check(&self, path: &str) -> Result<(), PolicyError> {
         for (field, team) in [("primary", &self.primary), ("backup", &self.backup)] {
-            if team.trim().is_empty() || team.chars().count() > 100 || team.contains(char::is_control) {
+            if !is_line(team, 100) {
                 let reason = "expected the name of a team, one line of at most 100 characters";
                 return Err(PolicyError::at(format!("{path}.{field}"), reason));
             }
@@ -551,6 +599,9 @@ mod tests {
         let days: Vec<_> =
             policy.backups.retention_days.iter().map(|(name, days)| (name.as_str(), *days)).collect();
         assert_eq!(days, [("dev", 7), ("prod", 30), ("staging", 7)]);
+        let snapshots = &policy.backups.snapshots;
+        assert_eq!(snapshots.retention_days, policy.backups.retention_days);
+        assert_eq!((snapshots.instance.seconds(), snapshots.creation.seconds()), (1200, 3600));
         assert_eq!(policy.backups.attachment_noncurrent_days, 30);
         let audit = Audit { due_days: 14, late_hours: 24, stuck_hours: 24, unused_days: 90 };
         assert_eq!(policy.rotation.audit, audit);
@@ -638,6 +689,17 @@ mod tests {
             let patch = format!(r#"{{"rotation": {{"followup": {patch}}}}}"#);
             refused(&patch, &format!("rotation.followup.{field}"), "expected 1 to");
         }
+        for (patch, field, reason) in [
+            (r#"{"retention_days": {"prod": 0}}"#, "retention_days.prod", "expected 1 to 3650"),
+            (r#"{"instance": {"every_seconds": 0}}"#, "instance.every_seconds", "expected 1 to 300"),
+            (r#"{"creation": {"times": 201}}"#, "creation.times", "expected 1 to 200"),
+            (r#"{"creation": {"every_seconds": 300, "times": 73}}"#, "creation", "21900 s, expected 21600"),
+        ] {
+            let patch = format!(r#"{{"backups": {{"snapshots": {patch}}}}}"#);
+            refused(&patch, &format!("backups.snapshots.{field}"), reason);
+        }
+        let longest = r#"{"backups": {"snapshots": {"creation": {"every_seconds": 300, "times": 72}}}}"#;
+        assert!(longest.parse::<Policy>().is_ok());
         let audit = r#"{"rotation": {"audit": {"unused_days": 1}}}"#;
         refused(audit, "rotation.audit.unused_days", "expected 2 to 999");
         refused(

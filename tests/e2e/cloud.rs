@@ -219,6 +219,48 @@ impl Cloud {
         texts.filter(|text| text.contains(about)).collect()
     }
 
+    /// Invokes the function with a step's event as a state machine does: again when the function was killed.
+    pub(crate) async fn despite_death(&self, event: Value) -> Value {
+        match self.invoke(event.clone()).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                assert!(self.hits("kill").await > 0, "{event}: {error}");
+                self.admin(Method::DELETE, "faults", None).await;
+                self.invoke(event.clone()).await.unwrap_or_else(|error| panic!("{event} again: {error}"))
+            }
+        }
+    }
+
+    /// Calls Step Functions.
+    pub(crate) async fn states(&self, operation: &str, body: Value) -> Value {
+        self.json_call("states", &format!("AWSStepFunctions.{operation}"), body).await
+    }
+
+    /// Starts a state machine.
+    pub(crate) async fn start(&self, machine: &str, input: &Value) -> Value {
+        let started = json!({"stateMachineArn": machine, "input": input.to_string()});
+        self.states("StartExecution", started).await["executionArn"].clone()
+    }
+
+    /// Waits for the end of an execution.
+    pub(crate) async fn ended(&self, execution: &Value) -> Value {
+        eventually("the execution's end", async || {
+            let described = self.states("DescribeExecution", json!({"executionArn": execution})).await;
+            (described["status"] != "RUNNING").then_some(described)
+        })
+        .await
+    }
+
+    /// Waits until no execution of a state machine runs.
+    pub(crate) async fn idle(&self, machine: &str) {
+        eventually("that no execution runs", async || {
+            let running = json!({"stateMachineArn": machine, "statusFilter": "RUNNING"});
+            let running = self.states("ListExecutions", running).await;
+            running["executions"].as_array().unwrap().is_empty().then_some(())
+        })
+        .await;
+    }
+
     /// Invokes the function with an event; `Err` is its error answer.
     pub(crate) async fn invoke(&self, event: Value) -> Result<Value, Value> {
         let answer =

@@ -24,3 +24,4 @@ mod rotation_audit;
 mod rotation_followup;
 mod secret;
 mod server;
+mod snapshot_create;

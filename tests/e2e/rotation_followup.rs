@@ -50,10 +50,6 @@ impl World {
         self.cloud.json_call("ecs", &target, body).await
     }
 
-    async fn states(&self, operation: &str, body: Value) -> Value {
-        self.cloud.json_call("states", &format!("AWSStepFunctions.{operation}"), body).await
-    }
-
     async fn application(&self, config: Value) {
         self.cloud.admin(Method::POST, "moveongs/config", Some(config)).await;
     }
@@ -67,12 +63,7 @@ impl World {
 
     /// Waits until no execution runs.
     async fn idle(&self) {
-        eventually("that no follow-up runs", async || {
-            let running = json!({"stateMachineArn": MACHINE, "statusFilter": "RUNNING"});
-            let running = self.states("ListExecutions", running).await;
-            running["executions"].as_array().unwrap().is_empty().then_some(())
-        })
-        .await;
+        self.cloud.idle(MACHINE).await;
     }
 
     async fn steady(&self) {
@@ -143,14 +134,7 @@ impl World {
 
     /// Starts the state machine by hand and waits for its end.
     async fn start(&self, input: Value) -> Value {
-        let started = json!({"stateMachineArn": MACHINE, "input": input.to_string()});
-        let started = self.states("StartExecution", started).await;
-        eventually("the execution's end", async || {
-            let described = json!({"executionArn": started["executionArn"]});
-            let described = self.states("DescribeExecution", described).await;
-            (described["status"] != "RUNNING").then_some(described)
-        })
-        .await
+        self.cloud.ended(&self.cloud.start(MACHINE, &input).await).await
     }
 
     async fn record(&self, execution: &Value) -> Value {
@@ -524,14 +508,7 @@ async fn a_channel_bucket_or_topic_that_fails_hides_nothing() {
 async fn step(world: &World, name: &str, execution: &str, more: Value) -> Value {
     let mut event = json!({"step": name, "execution": execution});
     event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    match world.cloud.invoke(event.clone()).await {
-        Ok(answer) => answer,
-        Err(error) => {
-            assert!(world.cloud.hits("kill").await > 0, "{name}: {error}");
-            world.cloud.admin(Method::DELETE, "faults", None).await;
-            world.cloud.invoke(event).await.unwrap_or_else(|error| panic!("{name} again: {error}"))
-        }
-    }
+    world.cloud.despite_death(event).await
 }
 
 /// The whole course by hand, for a change that the application does not follow; each step `times` times.

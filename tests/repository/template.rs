@@ -136,7 +136,7 @@ fn shared_of(folder: &str) -> Vec<(String, String)> {
         features.insert("secrets".to_owned());
     }
     if features.contains("paging") {
-        features.insert("evidence".to_owned());
+        features.insert("report".to_owned());
     }
     if features.contains("report") {
         features.extend(["evidence", "notify"].map(str::to_owned));
@@ -214,6 +214,14 @@ fn names_what_is_the_functions_own(resource: &str, folder: &str) -> bool {
         || one_secret
 }
 
+fn is_rds(resource: &str, name: &str) -> bool {
+    resource == format!("arn:${{AWS::Partition}}:rds:${{AWS::Region}}:${{AWS::AccountId}}:{name}")
+}
+
+fn is_own_instance(resource: &str) -> bool {
+    ["db:${DatabaseInstanceId}", "db:${Project}-${Environment}-*"].iter().any(|name| is_rds(resource, name))
+}
+
 /// Whether a statement may name more than what is the function's own: these actions only, each on nothing wider.
 fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
     let every_secret = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:*";
@@ -227,7 +235,20 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
         ("rotation-followup", ["secretsmanager:DescribeSecret", "secretsmanager:ListSecretVersionIds"]) => {
             resource == every_secret
         }
-        ("rotation-audit" | "rotation-followup", ["sns:Publish"]) => resource == "PagingTopic",
+        ("rotation-audit" | "rotation-followup" | "snapshot-create", ["sns:Publish"]) => {
+            resource == "PagingTopic"
+        }
+        // Snapshots of the environment's names and instances; a list of them is judged on all.
+        ("snapshot-create", ["rds:CreateDBSnapshot"]) => {
+            is_rds(resource, "snapshot:${Project}-${Environment}-*") || is_own_instance(resource)
+        }
+        ("snapshot-create", ["rds:AddTagsToResource"]) => {
+            is_rds(resource, "snapshot:${Project}-${Environment}-*")
+        }
+        ("snapshot-create", ["rds:DescribeDBInstances"]) => is_own_instance(resource),
+        ("snapshot-create", ["rds:DescribeDBSnapshots"]) => {
+            is_rds(resource, "snapshot:*") || is_own_instance(resource)
+        }
         // A list of services is bound to the cluster by a condition; a task definition has no resource.
         ("rotation-followup", ["ecs:ListServices"] | ["ecs:DescribeTaskDefinition"]) => resource == "*",
         ("rotation-followup", ["ecs:DescribeServices", "ecs:UpdateService"]) => {
@@ -270,6 +291,8 @@ fn a_wide_resource_would_be_found() {
     assert!(!names_what_is_the_functions_own(all, "rotate-random"));
     assert!(!names_what_is_the_functions_own("RotationAuditDeadLetters.Arn", "rotate-random"));
     assert!(!is_an_exception("rotation-audit", &["secretsmanager:GetSecretValue"], all));
+    let snapshots = "arn:${AWS::Partition}:rds:${AWS::Region}:${AWS::AccountId}:snapshot:*";
+    assert!(!is_an_exception("snapshot-create", &["rds:CreateDBSnapshot"], snapshots));
     let more = ["secretsmanager:GetSecretValue", "secretsmanager:ListSecrets"];
     assert!(!is_an_exception("rotation-audit", &more, "*"));
     assert!(!is_an_exception("rotate-random", &["secretsmanager:ListSecrets"], "*"));
@@ -322,6 +345,10 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
         expected.extend(PLATFORM.map(str::to_owned));
         if is_asynchronous(resource) {
             expected.insert(DEAD_LETTERS.to_owned());
+        }
+        // RDS judges the tags of a new snapshot as an action of its own.
+        if expected.contains("rds:CreateDBSnapshot") {
+            expected.insert("rds:AddTagsToResource".to_owned());
         }
         assert_eq!(granted, expected, "{role_id}: left what it grants, right what the code uses");
     }
@@ -404,7 +431,9 @@ fn the_metrics_that_the_code_counts_have_alarms() {
     let template = template();
     let alarms = resources(&template, "AWS::CloudWatch::Alarm");
     for (folder, (id, _)) in functions(&template) {
-        let shared = shared_of(folder).into_iter().filter(|(path, _)| path.ends_with("report.rs"));
+        let shared = shared_of(folder)
+            .into_iter()
+            .filter(|(path, _)| ["report.rs", "paging.rs"].iter().any(|module| path.ends_with(module)));
         let mut counted: BTreeSet<String> = BTreeSet::new();
         for (_, code) in shared.chain(sources(&format!("functions/{folder}/src"))) {
             counted.extend(quoted_after(&code, ".lost("));

@@ -235,11 +235,7 @@ async fn page(
     let all = secrets.iter().flat_map(|(secret, found)| found.iter().map(move |finding| (secret, finding)));
     for (secret, finding) in all.filter(|(_, finding)| finding.pages()) {
         let page = text::page(&app.settings, secret, finding, invocation.now);
-        let published =
-            invocation.within(REPORTING, app.pager.page_once(&app.reporter.evidence, run_id, &page)).await;
-        let published =
-            published.map_err(|late| chain(&late)).and_then(|page| page.map_err(|error| chain(&error)));
-        let outcome = match published {
+        let outcome = match app.pager.page(&app.reporter, run_id, &page, REPORTING, invocation).await {
             Ok(true) => {
                 paged.push(page.dedup_key.clone());
                 "succeeded".to_owned()
@@ -247,7 +243,6 @@ async fn page(
             Ok(false) => "was paged today already".to_owned(),
             Err(reason) => {
                 failed += 1;
-                app.reporter.lost("PageFailures", "PageFailed", &reason, &page.text, invocation.now);
                 format!("failed: {reason}")
             }
         };

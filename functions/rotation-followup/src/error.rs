@@ -1,5 +1,6 @@
 //! Why a step of a follow-up failed. What is wrong with a rollout or a proof is a result and no failure of a step.
 
+use shared::event::InvalidEvent;
 use shared::evidence::EvidenceError;
 use shared::failure::{CallError, Failure};
 use shared::lambda::DeadlineExceeded;
@@ -8,13 +9,8 @@ use shared::lambda::DeadlineExceeded;
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum FollowupError {
     /// The event is none of ours.
-    #[error("the event is refused: field {field}: {reason}")]
-    InvalidEvent {
-        /// Path of the field.
-        field: String,
-        /// What was expected.
-        reason: String,
-    },
+    #[error(transparent)]
+    InvalidEvent(#[from] InvalidEvent),
     /// The secret is not this environment's.
     #[error(
         "the secret {0} is not of this environment: neither template nor policy name it, and its tags Project and Environment do not"
@@ -53,7 +49,7 @@ pub enum FollowupError {
 impl Failure for FollowupError {
     fn kind(&self) -> &'static str {
         match self {
-            Self::InvalidEvent { .. } => "InvalidEvent",
+            Self::InvalidEvent(_) => "InvalidEvent",
             Self::NotOurs(_) => "NotOurs",
             Self::NotRotated(_) => "NotRotated",
             Self::NotOpen(_) => "NotOpen",

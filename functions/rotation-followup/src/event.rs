@@ -1,8 +1,8 @@
 //! What came in: a step of the state machine, or an event of CloudTrail.
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
+use shared::event::{Broken, InvalidEvent, is_line, parse};
 
 use crate::book::{Declared, Failed, Reason};
 use crate::error::FollowupError;
@@ -64,24 +64,6 @@ struct Raw {
     failure: Option<Broken>,
 }
 
-/// The error output of a state.
-#[derive(Deserialize)]
-struct Broken {
-    #[serde(rename = "Error")]
-    error: String,
-    #[serde(rename = "Cause", default)]
-    cause: String,
-}
-
-impl From<Broken> for Failed {
-    /// The cause of a function's error is its answer, as JSON in text.
-    fn from(Broken { error, cause }: Broken) -> Self {
-        let answer: Value = serde_json::from_str(&cause).unwrap_or_default();
-        let said = answer.get("errorMessage").and_then(Value::as_str).map(str::to_owned);
-        Self { kind: error, detail: said.unwrap_or(cause) }
-    }
-}
-
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Asked {
@@ -107,23 +89,12 @@ struct Label {
     label_updated: String,
 }
 
-fn parse<T: DeserializeOwned>(value: Value) -> Result<T, FollowupError> {
-    serde_path_to_error::deserialize(value).map_err(|error| FollowupError::InvalidEvent {
-        field: error.path().to_string(),
-        reason: error.inner().to_string(),
-    })
-}
-
-fn invalid(field: &str, reason: &str) -> FollowupError {
-    FollowupError::InvalidEvent { field: field.to_owned(), reason: reason.to_owned() }
-}
-
 impl TryFrom<Value> for Request {
     type Error = FollowupError;
 
     fn try_from(event: Value) -> Result<Self, Self::Error> {
         if event.get("detail-type").is_some() {
-            return trail::parse(event).map(Self::Trail);
+            return Ok(Self::Trail(trail::parse(event)?));
         }
         let raw: Raw = parse(event)?;
         let step = match raw.step.as_str() {
@@ -133,23 +104,24 @@ impl TryFrom<Value> for Request {
             "watch" => Step::Watch(raw.poll),
             "prove" => Step::Prove(raw.poll),
             "rollBack" => Step::RollBack,
-            "finish" => Step::Finish(raw.failure.map(Failed::from)),
+            "finish" => Step::Finish(raw.failure.map(|Broken { kind, detail }| Failed { kind, detail })),
             _ => {
-                return Err(invalid("step", "expected note, take, deploy, watch, prove, rollBack or finish"));
+                let expected = "expected note, take, deploy, watch, prove, rollBack or finish";
+                return Err(InvalidEvent::at("step", expected).into());
             }
         };
         Ok(Self::Step { execution: raw.execution, step })
     }
 }
 
-fn source(value: Value) -> Result<Source, FollowupError> {
+fn source(value: Value) -> Result<Source, InvalidEvent> {
     if value.get("detail-type").is_some_and(|kind| kind == "Secret Label Updated") {
         let moved: Moved = parse(value)?;
         if moved.detail.label_updated != "AWSCURRENT" {
-            return Err(invalid("source.detail.labelUpdated", "expected AWSCURRENT"));
+            return Err(InvalidEvent::at("source.detail.labelUpdated", "expected AWSCURRENT"));
         }
         let [secret] = moved.resources.as_slice() else {
-            return Err(invalid("source.resources", "expected the ARN of one secret"));
+            return Err(InvalidEvent::at("source.resources", "expected the ARN of one secret"));
         };
         return Ok(Source::Moved(secret.clone()));
     }
@@ -157,14 +129,11 @@ fn source(value: Value) -> Result<Source, FollowupError> {
         return Ok(Source::Sweep);
     }
     let asked: Asked = parse(value)?;
-    let is_plain = |text: &str, most: usize| {
-        !text.trim().is_empty() && text.chars().count() <= most && !text.contains(char::is_control)
-    };
-    if !is_plain(&asked.by, 100) {
-        return Err(invalid("source.by", "expected who asks, one line of at most 100 characters"));
+    if !is_line(&asked.by, 100) {
+        return Err(InvalidEvent::at("source.by", "expected who asks, one line of at most 100 characters"));
     }
-    if !is_plain(&asked.secret, 2048) {
-        return Err(invalid("source.secret", "expected the name or ARN of a secret"));
+    if !is_line(&asked.secret, 2048) {
+        return Err(InvalidEvent::at("source.secret", "expected the name or ARN of a secret"));
     }
     Ok(Source::Asked(asked.secret, Declared { reason: asked.reason, by: asked.by }))
 }
@@ -204,7 +173,7 @@ mod tests {
     #[test]
     fn what_is_refused_names_the_field() {
         let field = |asked: Result<Step, FollowupError>| match asked.unwrap_err() {
-            FollowupError::InvalidEvent { field, .. } => field,
+            FollowupError::InvalidEvent(InvalidEvent { field, .. }) => field,
             other => panic!("{other}"),
         };
         let label = |label: &str, resources: Value| json!({"detail-type": "Secret Label Updated", "resources": resources, "detail": {"labelUpdated": label}});
@@ -220,12 +189,10 @@ mod tests {
 
     #[test]
     fn what_broke_the_course_comes_to_the_end() {
-        for cause in ["why", r#"{"errorType":"EcsCall","errorMessage":"why"}"#] {
-            let broken =
-                json!({"step": "finish", "execution": "e", "failure": {"Error": "EcsCall", "Cause": cause}});
-            let failed = Failed { kind: "EcsCall".to_owned(), detail: "why".to_owned() };
-            assert_eq!(step(broken), Ok(Step::Finish(Some(failed))));
-        }
+        let broken =
+            json!({"step": "finish", "execution": "e", "failure": {"Error": "EcsCall", "Cause": "why"}});
+        let failed = Failed { kind: "EcsCall".to_owned(), detail: "why".to_owned() };
+        assert_eq!(step(broken), Ok(Step::Finish(Some(failed))));
         assert_eq!(step(json!({"step": "finish", "execution": "e"})), Ok(Step::Finish(None)));
     }
 }

@@ -31,7 +31,7 @@ use shared::describe;
 use shared::endpoint::Endpoint;
 use shared::env::{Env, EnvError};
 use shared::evidence::{Draft, Evidence, Step as Recorded};
-use shared::failure::{CallError, chain};
+use shared::failure::chain;
 use shared::github::proposal::{self, propose};
 use shared::github::{Repository, Setup};
 use shared::lambda::Invocation;
@@ -966,13 +966,7 @@ async fn publish(app: &App, invocation: &Invocation) -> bool {
 
 /// Pages; `false` when the page was not taken. It stands in the log then.
 async fn page(app: &App, day: &str, page: &Page, invocation: &Invocation) -> bool {
-    let paged = invocation.within(NOTING, app.pager.page_once(app.evidence(), day, page)).await;
-    let paged =
-        paged.map_err(|late| chain(&late)).and_then(|paged| paged.map_err(|error: CallError| chain(&error)));
-    if let Err(reason) = &paged {
-        app.reporter.lost("PageFailures", "PageFailed", reason, &page.text, invocation.now);
-    }
-    paged.is_ok()
+    app.pager.page(&app.reporter, day, page, NOTING, invocation).await.is_ok()
 }
 
 /// Pages, tells and records that an execution broke before it had something to work on; `false` when the page was not taken.

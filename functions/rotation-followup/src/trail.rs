@@ -3,9 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
+use shared::event::{self, InvalidEvent};
 
 use crate::book::Reason;
-use crate::error::FollowupError;
 
 /// What an event tells.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -90,17 +90,14 @@ fn text(value: &Value, name: &str) -> Option<String> {
 ///
 /// # Errors
 ///
-/// [`FollowupError::InvalidEvent`] when it is none.
-pub(crate) fn parse(event: Value) -> Result<Told, FollowupError> {
-    let Event { id, detail } = serde_path_to_error::deserialize(event).map_err(|error| {
-        FollowupError::InvalidEvent { field: error.path().to_string(), reason: error.inner().to_string() }
-    })?;
+/// [`InvalidEvent`] when it is none.
+pub(crate) fn parse(event: Value) -> Result<Told, InvalidEvent> {
+    let Event { id, detail } = event::parse(event)?;
     if matches!(detail.event_name.as_str(), "RotationFailed" | "RotationAbandoned" | "TestRotationFailed") {
         let secret = text(&detail.additional_event_data, "SecretId")
             .or_else(|| text(&detail.request_parameters, "secretId"))
-            .ok_or_else(|| FollowupError::InvalidEvent {
-                field: "detail.additionalEventData.SecretId".to_owned(),
-                reason: "expected the secret's ARN".to_owned(),
+            .ok_or_else(|| {
+                InvalidEvent::at("detail.additionalEventData.SecretId", "expected the secret's ARN")
             })?;
         return Ok(Told::Broken { secret, event: detail.event_name, id });
     }

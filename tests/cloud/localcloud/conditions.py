@@ -4,7 +4,9 @@
 buckets"). `aws:PrincipalArn` of a role's session is the ARN of the role, not of the session ("AWS global condition
 context keys"). A list of all DB instances is judged on the resource `db:*` of account and region, as AWS's refusals
 name it, and not on `*`. What a call to ECS is judged on follows the "Service Authorization Reference": a service by its
-whole ARN, each one of a list; a task definition on `*`; and `ecs:cluster` is the ARN of the cluster.
+whole ARN, each one of a list; a task definition on `*`; and `ecs:cluster` is the ARN of the cluster. So does what
+is judged of RDS's snapshots: a new one on the instance and on the snapshot, its tags as `rds:AddTagsToResource`; a look
+at those of an instance on the instance and on all snapshots, since the reference leaves open on which.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from localcloud.cloud import Cloud
 
 # The services of the request at hand; ministack asks for one resource.
 _SERVICES: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("ecs_services", default=())
+# What else the call to RDS at hand is judged on: action and resource.
+_ALSO: contextvars.ContextVar[tuple[tuple[str, str], ...]] = contextvars.ContextVar("rds_also", default=())
 _SERVICE_CALLS = ("CreateService", "DeleteService", "DescribeServices", "UpdateService")
 _CLUSTER_CALLS = (*_SERVICE_CALLS, "ListServices", "ListTasks", "DescribeTasks", "RunTask", "StopTask")
 
@@ -61,6 +65,11 @@ def install(cloud: Cloud) -> None:
     def with_services(
         service: str, method: str, path: str, headers: dict, body: bytes, query: dict, region: str, account: str
     ) -> str:
+        if service == "rds":
+            judged = snapshot_calls(query, f"arn:aws:rds:{region}:{account}")
+            _ALSO.set(tuple(judged[1:]))
+            if judged:
+                return judged[0][1]
         if service != "ecs":
             return with_all_instances(service, method, path, headers, body, query, region, account)
         action, data = headers.get("x-amz-target", "").rpartition(".")[2], json.loads(body or b"{}")
@@ -85,6 +94,9 @@ def install(cloud: Cloud) -> None:
         for resource in _SERVICES.get() if listed else (resource_arn,):
             if refused := plain_enforce(key, action, service, region, resource, service_context):
                 return refused
+        for also, resource in _ALSO.get() if service == "rds" else ():
+            if refused := plain_enforce(key, also, service, region, resource, service_context):
+                return refused
         return None
 
     iam_actions.extract_resource_arn = with_services
@@ -92,6 +104,21 @@ def install(cloud: Cloud) -> None:
     iam_evaluator.enforce = each_service
     iam_actions.s3_service_context = with_conditional_puts
     iam_evaluator._resolve_condition_key = with_role_arn
+
+
+def snapshot_calls(query: dict, place: str) -> list[tuple[str, str]]:
+    """The actions and resources that a call about DB snapshots is judged on; none when it is about something else."""
+    action, instance, snapshot = (
+        iam_actions._query_param(query, name) for name in ("Action", "DBInstanceIdentifier", "DBSnapshotIdentifier")
+    )
+    if action == "CreateDBSnapshot":
+        judged = [("rds:CreateDBSnapshot", f"{place}:{one}") for one in (f"db:{instance}", f"snapshot:{snapshot}")]
+        tagged = any(name.startswith("Tags.") for name in query)
+        return judged + ([("rds:AddTagsToResource", f"{place}:snapshot:{snapshot}")] if tagged else [])
+    if action == "DescribeDBSnapshots":
+        named = [f"snapshot:{snapshot or '*'}"] + ([f"db:{instance}"] if instance else [])
+        return [(f"rds:{action}", f"{place}:{one}") for one in named]
+    return []
 
 
 def cluster_name(data: dict) -> str:

@@ -22,6 +22,12 @@ Admin routes:
   counts are of all that there were, in every mode.
 - `POST /_local/rds/fault {"instance": ID, "mode": MODE}` -> the same. Modes: `none`; `refuse`, `blackhole` and
   `downgrade` as in `dbproxy.py`; `untrusted-ca` and `wrong-name` put such a certificate in place of the server's.
+- `GET /_local/rds/snapshots` -> `{"fail", "hold", "quota"}`.
+- `POST /_local/rds/snapshots {"fail": N}` makes the next N snapshots of CreateDBSnapshot end as `failed`;
+  `{"hold": true}` keeps them `creating` until told otherwise; `{"quota": N}` allows that many manual ones (100, as with
+  AWS).
+- `POST /_local/rds/status {"instance": ID, "status": STATUS}` lets an instance that is available show another status,
+  and refuse what RDS refuses then; `available` ends it. What is behind the instance goes on.
 - `GET /_local/rds/events` -> `{"drop", "restored_as", "delivered", "dropped"}`.
 - `POST /_local/rds/events {"drop": N}` keeps the next N events from EventBridge (-1: all until told otherwise); they
   are still in DescribeEvents. `{"restored_as": "db-snapshot"}` makes RDS-EVENT-0043 come from the snapshot, as the
@@ -145,6 +151,7 @@ class Plane:
         self.delivered = 0
         self.dropped = 0
         self.restored_as = "db-instance"
+        self.orders: dict[str, Any] = {"fail": 0, "hold": False, "quota": MANUAL_SNAPSHOTS}
         # Held while a status is decided on and changed, and while a record is made or shown.
         self.lock = threading.RLock()
 
@@ -181,6 +188,9 @@ class Plane:
 
         self.cloud.route("GET", "rds/fault")(self.get_fault)
         self.cloud.route("POST", "rds/fault")(self.set_fault)
+        self.cloud.route("GET", "rds/snapshots")(self.get_orders)
+        self.cloud.route("POST", "rds/snapshots")(self.set_orders)
+        self.cloud.route("POST", "rds/status")(self.set_status)
         self.cloud.route("GET", "rds/events")(self.get_events)
         self.cloud.route("POST", "rds/events")(self.set_events)
         self.cloud.facts["rds_ca"] = str(self.home.certificate_authority.path)
@@ -598,6 +608,7 @@ class Plane:
         if instance["DbiResourceId"] not in self.databases:
             return aws._create_db_snapshot(p)
         self.check_new_snapshot(p, "DBSnapshotIdentifier")
+        check_tags(aws._parse_tags(p))
         with self.lock:
             if instance["DBInstanceStatus"] not in ("available", "storage-optimization"):
                 name = instance["DBInstanceIdentifier"]
@@ -618,8 +629,19 @@ class Plane:
 
     def take_snapshot(self, instance: Record, snapshot: Record) -> None:
         self.emit("0040", snapshot)
-        self.finish_snapshot(snapshot)
-        self.emit("0042", snapshot)
+        while self.orders["hold"] and snapshot["DBSnapshotIdentifier"] in aws._snapshots:
+            snapshot["PercentProgress"] = 30
+            self.wait(1)
+        with self.lock:
+            fails = self.orders["fail"] > 0
+            self.orders["fail"] -= fails
+        if fails:
+            # RDS has no event for it.
+            self.wait(SNAPSHOT / 2)
+            snapshot["Status"] = "failed"
+        else:
+            self.finish_snapshot(snapshot)
+            self.emit("0042", snapshot)
         self.move(instance, "available")
 
     def automated_backup(self, instance: Record) -> None:
@@ -706,7 +728,7 @@ class Plane:
 
     def delete_snapshot(self, p: Parameters) -> Response:
         snapshot = self.find_snapshot(value(p, "DBSnapshotIdentifier"))
-        if snapshot["SnapshotType"] != "manual" or snapshot["Status"] != "available":
+        if snapshot["SnapshotType"] != "manual" or snapshot["Status"] not in ("available", "failed"):
             message = f"Cannot delete a snapshot that is {snapshot['SnapshotType']} and {snapshot['Status']}."
             raise Refused("InvalidDBSnapshotState", message)
         answer = aws._delete_db_snapshot(p)
@@ -776,8 +798,9 @@ class Plane:
         if name in aws._snapshots:
             message = f"Cannot create the snapshot because a snapshot with the identifier {name} already exists."
             raise Refused("DBSnapshotAlreadyExists", message)
-        if sum(one["SnapshotType"] == "manual" for one in aws._snapshots.values()) >= MANUAL_SNAPSHOTS:
-            raise Refused("SnapshotQuotaExceeded", f"Cannot create more than {MANUAL_SNAPSHOTS} manual snapshots")
+        quota = self.orders["quota"]
+        if sum(one["SnapshotType"] == "manual" for one in aws._snapshots.values()) >= quota:
+            raise Refused("SnapshotQuotaExceeded", f"Cannot create more than {quota} manual snapshots")
 
     def claim(self, instance: Record, states: tuple[str, ...], status: str) -> None:
         """Moves an instance on from one of `states`, or refuses the request."""
@@ -867,6 +890,28 @@ class Plane:
         )
 
     # --- admin routes ---
+
+    async def get_orders(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return dict(self.orders)
+
+    async def set_orders(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        for name, given in arguments.items():
+            if type(given) is not type(self.orders.get(name)) or (type(given) is int and given < 0):
+                raise AdminError(f"{name}: expected fail or quota with a number, or hold with true or false")
+        with self.lock:
+            self.orders.update(arguments)
+        return await self.get_orders({})
+
+    async def set_status(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        instance, status = self.named(arguments).instance, arguments.get("status")
+        if not isinstance(status, str) or not re.fullmatch(r"[a-z][a-z-]+", status):
+            raise AdminError("status is a word of RDS, e.g. modifying")
+        with self.lock:
+            now = instance["DBInstanceStatus"]
+            if now != instance.get("_ordered", "available"):
+                raise AdminError(f"the instance is {now}")
+            instance["DBInstanceStatus"] = instance["_ordered"] = status
+        return {"instance": instance["DBInstanceIdentifier"], "status": status}
 
     async def get_events(self, arguments: dict[str, Any]) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("drop", "restored_as", "delivered", "dropped")}
@@ -971,6 +1016,18 @@ def check_name(p: Parameters, parameter: str, longest: int) -> None:
             "only ASCII letters, digits, and hyphens; and must not end with a hyphen or contain two consecutive ones."
         )
         raise Refused("InvalidParameterValue", message)
+
+
+def check_tags(tags: list[dict[str, str]]) -> None:
+    """Refuses tags as RDS does: their number, length, characters and AWS's own prefixes."""
+    keys = [tag["Key"] for tag in tags]
+    if len(tags) > 50 or len(set(keys)) < len(keys):
+        raise Refused("InvalidParameterValue", "At most 50 tags, each key once.")
+    for tag in tags:
+        for text, longest in ((tag["Key"], 128), (tag["Value"], 256)):
+            plain = all(c.isalnum() or c.isspace() or c in "_.:/=+-@" for c in text)
+            if len(text) > longest or not plain or text.lower().startswith(("aws:", "rds:")):
+                raise Refused("InvalidParameterValue", f"The tag {tag['Key']} is not valid: {text}")
 
 
 def check_password(password: str) -> None:

@@ -799,6 +799,118 @@ def test_fault_switches_refuse_what_they_do_not_know(cloud, shared):
         fault(cloud, shared["DBInstanceIdentifier"], "odd")
 
 
+@pytest.fixture
+def orders(cloud):
+    """Gives orders for snapshots, and takes them back."""
+    yield lambda **given: cloud.admin("POST", "rds/snapshots", given)
+    cloud.admin("POST", "rds/snapshots", {"fail": 0, "hold": False, "quota": 100})
+
+
+def test_a_snapshot_fails_waits_or_is_one_too_many_as_told(cloud, rds, orders):
+    name = create(rds)
+    available(rds, name)
+    assert orders(fail=1) == {"fail": 1, "hold": False, "quota": 100}
+    rds.create_db_snapshot(DBInstanceIdentifier=name, DBSnapshotIdentifier=f"{name}-bad")
+    wait_for(lambda: snapshot_of(rds, f"{name}-bad")["Status"] == "failed", "a failed snapshot")
+    statuses(rds, name)
+
+    orders(hold=True)
+    rds.create_db_snapshot(DBInstanceIdentifier=name, DBSnapshotIdentifier=f"{name}-held")
+    wait_for(lambda: snapshot_of(rds, f"{name}-held")["PercentProgress"] == 30, "some progress")
+    assert describe(rds, name)["DBInstanceStatus"] == "backing-up"
+    second = {"DBInstanceIdentifier": name, "DBSnapshotIdentifier": f"{name}-second"}
+    assert refusal(rds.create_db_snapshot, **second) == "InvalidDBInstanceState"
+    orders(hold=False)
+    wait_for(lambda: snapshot_of(rds, f"{name}-held")["Status"] == "available", "the held snapshot")
+    statuses(rds, name)
+
+    manual = len(rds.describe_db_snapshots(SnapshotType="manual")["DBSnapshots"])
+    orders(quota=manual)
+    assert refusal(rds.create_db_snapshot, **second) == "SnapshotQuotaExceeded"
+    orders(quota=manual + 1)
+    rds.create_db_snapshot(**second)
+    statuses(rds, name)
+    for one in ("bad", "held", "second"):
+        rds.delete_db_snapshot(DBSnapshotIdentifier=f"{name}-{one}")
+    rds.delete_db_instance(DBInstanceIdentifier=name, SkipFinalSnapshot=True)
+    for odd in ({"fail": -1}, {"fail": True}, {"hold": 1}, {"other": 1}):
+        with pytest.raises(AssertionError, match="expected fail or quota"):
+            orders(**odd)
+
+
+def test_an_instance_shows_another_status_as_told(cloud, rds, shared):
+    name = shared["DBInstanceIdentifier"]
+    tell = {"instance": name, "status": "modifying"}
+    assert cloud.admin("POST", "rds/status", tell) == tell
+    assert describe(rds, name)["DBInstanceStatus"] == "modifying"
+    again = {"DBInstanceIdentifier": name, "DBSnapshotIdentifier": "never"}
+    assert refusal(rds.create_db_snapshot, **again) == "InvalidDBInstanceState"
+    cloud.admin("POST", "rds/status", {"instance": name, "status": "available"})
+    connect(cloud, describe(rds, name)).close()
+    with pytest.raises(AssertionError, match="a word of RDS"):
+        cloud.admin("POST", "rds/status", {"instance": name, "status": "Odd one"})
+
+
+@pytest.mark.parametrize("tag", [("aws:x", "y"), ("x", "rds:y"), ("x", "a;b"), ("x" * 129, "y"), ("x", "y" * 257)])
+def test_a_snapshot_takes_only_the_tags_that_rds_takes(rds, shared, tag):
+    name = shared["DBInstanceIdentifier"]
+    tags = [{"Key": tag[0], "Value": tag[1]}]
+    asked = {"DBInstanceIdentifier": name, "DBSnapshotIdentifier": "never", "Tags": tags}
+    assert refusal(rds.create_db_snapshot, **asked) == "InvalidParameterValue"
+
+
+def test_a_snapshot_is_judged_by_instance_snapshot_and_tags(cloud, shared, kept):
+    name, place = shared["DBInstanceIdentifier"], "arn:aws:rds:us-east-1:000000000000"
+    asked = {
+        "DBInstanceIdentifier": name,
+        "DBSnapshotIdentifier": "judged-1",
+        "Tags": [{"Key": "Project", "Value": "p"}],
+    }
+
+    def may(**changed):
+        """A client of a user who may make snapshots of one name, with one tag, and look; each right can be changed."""
+        rights = {
+            "rds:CreateDBSnapshot": [f"{place}:db:{name}", f"{place}:snapshot:judged-*"],
+            "rds:AddTagsToResource": [f"{place}:snapshot:judged-*"],
+            "rds:DescribeDBSnapshots": [f"{place}:db:{name}", f"{place}:snapshot:*"],
+            **changed,
+        }
+        tagged = {"StringEquals": {"aws:RequestTag/Project": "p"}}
+        statements = [
+            {"Effect": "Allow", "Action": action, "Resource": resources}
+            | ({} if "Describe" in action else {"Condition": tagged})
+            for action, resources in rights.items()
+            if resources
+        ]
+        iam, user = cloud.client("iam"), f"judged-{next(numbers)}"
+        iam.create_user(UserName=user)
+        document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+        iam.put_user_policy(UserName=user, PolicyName="rights", PolicyDocument=document)
+        key = iam.create_access_key(UserName=user)["AccessKey"]
+        return cloud.client("rds", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+
+    for lacking in (
+        {"rds:CreateDBSnapshot": [f"{place}:db:{name}"]},
+        {"rds:CreateDBSnapshot": [f"{place}:snapshot:judged-*"]},
+        {"rds:AddTagsToResource": []},
+        {"rds:AddTagsToResource": [f"{place}:snapshot:other-*"]},
+    ):
+        assert refusal(may(**lacking).create_db_snapshot, **asked) == "AccessDenied", lacking
+    right = may()
+    assert refusal(right.create_db_snapshot, **{**asked, "DBSnapshotIdentifier": "other-1"}) == "AccessDenied"
+    wrong_tag = {**asked, "Tags": [{"Key": "Project", "Value": "q"}]}
+    assert refusal(right.create_db_snapshot, **wrong_tag) == "AccessDenied"
+    assert right.create_db_snapshot(**asked)["DBSnapshot"]["TagList"] == asked["Tags"]
+    assert right.describe_db_snapshots(DBInstanceIdentifier=name)["DBSnapshots"]
+    assert right.describe_db_snapshots(DBSnapshotIdentifier=kept)["DBSnapshots"]
+    narrow = may(**{"rds:DescribeDBSnapshots": [f"{place}:db:{name}"]})
+    assert refusal(narrow.describe_db_snapshots, DBInstanceIdentifier=name) == "AccessDenied"
+    assert refusal(narrow.describe_db_snapshots, DBSnapshotIdentifier=kept) == "AccessDenied"
+    rds = cloud.client("rds")
+    statuses(rds, name)
+    rds.delete_db_snapshot(DBSnapshotIdentifier="judged-1")
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_no_server_outlives_the_launcher(tmp_path, how):
     with launcher(tmp_path) as process:

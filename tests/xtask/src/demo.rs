@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use base64::Engine;
@@ -52,6 +52,11 @@ const PROCEDURES: &[Procedure] = &[
         name: "rotation-audit",
         title: "holds a good, a due and an overdue secret against the policy",
         show: rotation_audit,
+    },
+    Procedure {
+        name: "snapshot-create",
+        title: "takes the database snapshot of a deploy and waits for it, and pages when RDS gives one up",
+        show: snapshot_create,
     },
 ];
 
@@ -339,6 +344,93 @@ fn rotation_audit(show: &mut Show<'_>) -> Result<String> {
     let key = key.context("the audit left no evidence")?;
     (show.say)(&format!("evidence: s3://{}/{key}", show.evidence_bucket));
     Ok(key)
+}
+
+fn snapshot_create(show: &mut Show<'_>) -> Result<String> {
+    let function = format!("{PREFIX}-snapshot-create");
+    // On a cloud that was left running, an earlier demo has deploys of its own.
+    let demo = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    let (first, second) = (format!("demo-{demo}-1"), format!("demo-{demo}-2"));
+    let good = snapshot(show, &first, "SUCCEEDED")?;
+    let output: Value = serde_json::from_str(text(&good, "/output").unwrap_or_default())?;
+    let name = text(&output, "/snapshot").context("the execution names no snapshot")?.to_owned();
+    let describe = ["rds", "describe-db-snapshots", "--db-snapshot-identifier", &name];
+    let described = show.aws.ask(&describe, show.log)?;
+    let described = described.pointer("/DBSnapshots/0").context("the snapshot is not there")?;
+    let tags = described.get("TagList").and_then(Value::as_array).cloned().unwrap_or_default();
+    let tag = |tag: &Value| Some(format!("{}={}", text(tag, "/Key")?, text(tag, "/Value")?));
+    let tags: Vec<_> = tags.iter().filter_map(tag).collect();
+    let status = text(described, "/Status").unwrap_or("?");
+    (show.say)(&format!("{name} is {status}: {}", tags.join(", ")));
+    ensure!(status == "available", "the snapshot is {status}");
+    let again = snapshot(show, &first, "SUCCEEDED")?;
+    ensure!(text(&again, "/output") == text(&good, "/output"), "the same deploy has another snapshot");
+    (show.say)("the same deploy again has the same snapshot; now RDS gives the next one up:");
+    wait_for_instance(show)?;
+    show.aws.admin("POST", "rds/snapshots", Some(&json!({"fail": 1})))?;
+    let before = calls(show, &function, 0)?.1;
+    let bad = snapshot(show, &second, "FAILED")?;
+    let error = text(&bad, "/error").unwrap_or("?").to_owned();
+    (show.say)(&format!("the execution ends with {error}: {}", text(&bad, "/cause").unwrap_or("?")));
+    ensure!(error == "SnapshotFailed", "it ended with {error}");
+    let paged = calls(show, &function, before)?.0;
+    ensure!(paged.iter().any(|call| call == "sns:Publish ok"), "nobody was paged");
+    (show.say)("the page was published; the channel has:");
+    let deploys = format!("demo-{demo}-");
+    for message in messages(show.aws)?.iter().filter(|message| message.to_string().contains(&deploys)) {
+        for line in texts(message).iter().flat_map(|text| text.lines()) {
+            (show.say)(&format!("  {line}"));
+        }
+    }
+    let run_id = format!("{}/{first}/available", deploy::DATABASE);
+    let key = evidence_of(show.aws, show.log, &show.evidence_bucket, "snapshot-create", &run_id)?;
+    let key = key.context("the snapshot left no evidence")?;
+    (show.say)(&format!("evidence: s3://{}/{key}", show.evidence_bucket));
+    Ok(key)
+}
+
+/// What a function has called since a call, with what came of it; and the number of the newest call.
+fn calls(show: &Show<'_>, function: &str, after: u64) -> Result<(Vec<String>, u64)> {
+    let log = show.aws.admin("GET", &format!("calls?after={after}&caller=lambda:{function}"), None)?;
+    let calls = log.get("calls").and_then(Value::as_array).cloned().unwrap_or_default();
+    let part = |call: &Value, name: &str| text(call, name).unwrap_or("?").to_owned();
+    let name = |call: &Value| {
+        format!("{}:{} {}", part(call, "/service"), part(call, "/action"), part(call, "/outcome"))
+    };
+    let last = log.get("last").and_then(Value::as_u64).context("the log of calls has no number")?;
+    Ok((calls.iter().map(name).collect(), last))
+}
+
+/// Snapshots are refused while another is made.
+fn wait_for_instance(show: &Show<'_>) -> Result<()> {
+    let describe = ["rds", "describe-db-instances", "--db-instance-identifier", deploy::DATABASE];
+    run::wait_for("the instance", Duration::from_secs(30), || {
+        let found = show.aws.ask(&describe, show.log)?;
+        Ok((text(&found, "/DBInstances/0/DBInstanceStatus") == Some("available")).then_some(()))
+    })
+}
+
+/// Asks for a deploy's snapshot as a pipeline does, and gives the execution at its end.
+fn snapshot(show: &mut Show<'_>, deploy: &str, expected: &str) -> Result<Value> {
+    let outputs = deploy::outputs(show.aws, show.log)?;
+    let machine = outputs.get("SnapshotCreateStateMachine").context("the stack has no state machine")?;
+    let input =
+        json!({"deploy": deploy, "reason": "Migração 0042 reescreve enrollments", "by": "cargo xtask demo"});
+    let input = input.to_string();
+    let start = ["stepfunctions", "start-execution", "--state-machine-arn", machine, "--input", &input];
+    (show.say)(&format!(
+        "$ aws stepfunctions start-execution --state-machine-arn {machine} --input '{input}'"
+    ));
+    let started = show.aws.ask(&start, show.log)?;
+    let execution = text(&started, "/executionArn").context("the execution has no ARN")?;
+    let describe = ["stepfunctions", "describe-execution", "--execution-arn", execution];
+    let ended = run::wait_for("the snapshot", Duration::from_secs(60), || {
+        let described = show.aws.ask(&describe, show.log)?;
+        Ok((text(&described, "/status") != Some("RUNNING")).then_some(described))
+    })?;
+    let status = text(&ended, "/status").unwrap_or("?");
+    ensure!(status == expected, "the execution is {status}: {ended}");
+    Ok(ended)
 }
 
 /// One secret of the audit's answer, for people.

@@ -46,7 +46,7 @@ pub(crate) const DATABASE_SECRET: &str = "/moveongs/dev/db";
 /// The login that manages the database's users.
 const DATABASE_ADMIN_SECRET: &str = "/moveongs/dev/db-admin";
 /// The database, as the application's Terraform names it.
-const DATABASE: &str = "moveongs-dev-db";
+pub(crate) const DATABASE: &str = "moveongs-dev-db";
 const DATABASE_NAME: &str = "moveongs_dev_db";
 /// Its master user, which is not the application's: RDS depends on that one.
 const MASTER: &str = "imm";
@@ -370,6 +370,7 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
         format!("OtherDatabaseSecretArns={secrets}/test-database/*"),
         format!("OtherDatabaseAdminSecretArns={secrets}/test-admin/*"),
         format!("RdsCaFile={}", aws.cloud.fact("rds_ca")?),
+        format!("DatabaseInstanceId={DATABASE}"),
     ])
 }
 

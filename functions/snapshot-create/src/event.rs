@@ -1,0 +1,201 @@
+//! What came in: a deploy that wants a snapshot, from a pipeline or a person, or a step of the state machine.
+
+use serde::Deserialize;
+use serde_json::Value;
+use shared::event::{Broken, InvalidEvent, is_line, parse};
+
+use crate::tags;
+
+/// A deploy that wants a snapshot.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Request {
+    /// What names the deploy, and the idempotency key: the same twice gets the same snapshot. E.g. the run of a pipeline.
+    pub deploy: String,
+    /// Why, one line.
+    pub reason: String,
+    /// Who or what asks, one line.
+    pub by: String,
+    /// The commit that is deployed.
+    #[serde(default)]
+    pub commit: Option<String>,
+    /// Identifier of the database instance; the template's when it is absent.
+    #[serde(default)]
+    pub instance: Option<String>,
+}
+
+/// What the function is asked.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Event {
+    /// Take it, and answer at once.
+    Direct(Request),
+    /// By the state machine.
+    Step {
+        /// Name of its execution.
+        execution: String,
+        /// What to do.
+        step: Step,
+        /// What it was started with.
+        request: Request,
+    },
+    /// The end of an execution whose input is none of ours.
+    Refused {
+        /// Name of the execution.
+        execution: String,
+        /// How it was refused.
+        broken: Broken,
+    },
+}
+
+/// A step of the state machine.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Step {
+    /// Ask RDS for it, for the n-th time.
+    Create(u16),
+    /// Look how far it is, for the n-th time.
+    Watch(u16),
+    /// Tell and record; with what broke the course of the steps, if something did.
+    Finish(Option<Broken>),
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    step: String,
+    execution: String,
+    input: Value,
+    #[serde(default)]
+    poll: u16,
+    #[serde(default)]
+    failure: Option<Broken>,
+}
+
+impl TryFrom<Value> for Event {
+    type Error = InvalidEvent;
+
+    fn try_from(event: Value) -> Result<Self, Self::Error> {
+        if event.get("step").is_none() {
+            return Ok(Self::Direct(request(event)?));
+        }
+        let Raw { step, execution, input, poll, failure } = parse(event)?;
+        let step = match step.as_str() {
+            "create" => Step::Create(poll),
+            "watch" => Step::Watch(poll),
+            "finish" => Step::Finish(failure),
+            _ => return Err(InvalidEvent::at("step", "expected create, watch or finish")),
+        };
+        match (request(input), step) {
+            (Ok(request), step) => Ok(Self::Step { execution, step, request }),
+            (Err(_), Step::Finish(Some(broken))) => Ok(Self::Refused { execution, broken }),
+            (Err(error), _) => Err(error),
+        }
+    }
+}
+
+fn request(value: Value) -> Result<Request, InvalidEvent> {
+    let request: Request = parse(value)?;
+    let is_tag = |text: &str, most: usize| {
+        !text.is_empty()
+            && text.len() <= most
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.:/=+-@".contains(c))
+            && !tags::is_reserved(text)
+    };
+    if !is_tag(&request.deploy, 128) {
+        let expected = "expected 1 to 128 letters, digits or _.:/=+-@, not beginning with aws: or rds:";
+        return Err(InvalidEvent::at("deploy", expected));
+    }
+    if request.commit.as_ref().is_some_and(|commit| !is_tag(commit, 64)) {
+        return Err(InvalidEvent::at("commit", "expected a commit, at most 64 letters, digits or _.:/=+-@"));
+    }
+    for (field, text) in [("reason", &request.reason), ("by", &request.by)] {
+        if !is_line(text, 200) {
+            return Err(InvalidEvent::at(field, "expected one line of at most 200 characters"));
+        }
+    }
+    let is_identifier = |text: &String| {
+        text.len() <= 63
+            && text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+    };
+    if !request.instance.as_ref().is_none_or(is_identifier) {
+        return Err(InvalidEvent::at("instance", "expected the identifier of a DB instance, in lower case"));
+    }
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn good() -> Value {
+        json!({"deploy": "run-17-1", "reason": "migração", "by": "ana", "commit": "0f3c9a1", "instance": "moveongs-dev-db"})
+    }
+
+    fn with(field: &str, value: impl Into<Value>) -> Value {
+        let mut event = good();
+        event[field] = value.into();
+        event
+    }
+
+    #[test]
+    fn what_is_taken() {
+        let Ok(Event::Direct(request)) = Event::try_from(good()) else { panic!() };
+        assert_eq!((request.deploy.as_str(), request.commit.as_deref()), ("run-17-1", Some("0f3c9a1")));
+        let least = json!({"deploy": "d", "reason": "r", "by": "b"});
+        let Ok(Event::Direct(request)) = Event::try_from(least.clone()) else { panic!() };
+        assert_eq!((request.commit, request.instance), (None, None));
+        let step = |step: &str, more: Value| {
+            let mut event = json!({"step": step, "execution": "e", "input": least});
+            event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            match Event::try_from(event).unwrap() {
+                Event::Step { step, .. } => step,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(step("create", json!({"poll": 3})), Step::Create(3));
+        assert_eq!(step("watch", json!({"poll": 2})), Step::Watch(2));
+        assert_eq!(step("finish", json!({})), Step::Finish(None));
+        let broken = Broken { kind: "RdsCall".to_owned(), detail: "why".to_owned() };
+        let failure = json!({"failure": {"Error": "RdsCall", "Cause": "why"}});
+        assert_eq!(step("finish", failure), Step::Finish(Some(broken)));
+    }
+
+    #[test]
+    fn what_is_refused_names_the_field() {
+        let field = |event: Value| Event::try_from(event).unwrap_err().field;
+        for (name, value) in [
+            ("deploy", json!("")),
+            ("deploy", json!("a b")),
+            ("deploy", json!("aws:x")),
+            ("deploy", json!("x".repeat(129))),
+            ("commit", json!("'; rm")),
+            ("commit", json!("x".repeat(65))),
+            ("reason", json!("a\nb")),
+            ("reason", json!("x".repeat(201))),
+            ("by", json!(" ")),
+            ("instance", json!("Moveongs")),
+            ("instance", json!("x".repeat(64))),
+            ("instance", json!("*")),
+            ("wait", json!(true)),
+            ("deploy", json!(7)),
+        ] {
+            assert_eq!(field(with(name, value.clone())), name, "{value}");
+        }
+        assert!(Event::try_from(with("deploy", "x".repeat(128))).is_ok());
+        assert_eq!(field(json!({"deploy": "d"})), ".");
+        assert_eq!(field(json!("deploy")), ".");
+        assert_eq!(field(json!({"step": "jump", "execution": "e", "input": good()})), "step");
+        assert_eq!(field(json!({"step": "create", "execution": "e", "input": with("by", "")})), "by");
+    }
+
+    #[test]
+    fn an_input_that_was_refused_still_comes_to_its_end() {
+        let failure = json!({"Error": "InvalidEvent", "Cause": "field by"});
+        let event = json!({"step": "finish", "execution": "e", "input": with("by", ""), "failure": failure});
+        let broken = Broken { kind: "InvalidEvent".to_owned(), detail: "field by".to_owned() };
+        assert_eq!(Event::try_from(event), Ok(Event::Refused { execution: "e".to_owned(), broken }));
+        let event = json!({"step": "finish", "execution": "e", "input": with("by", "")});
+        assert_eq!(Event::try_from(event).unwrap_err().field, "by");
+    }
+}

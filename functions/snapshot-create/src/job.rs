@@ -1,0 +1,111 @@
+//! What is kept of a deploy: the name that its snapshot is asked for by, fixed before RDS is asked, and what was seen of it. RDS
+//! has no idempotency key for a snapshot; this is it.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::policy::{Snapshot, Status};
+
+/// Name of the note of a deploy's snapshot.
+pub(crate) fn note(instance: &str, deploy: &str) -> String {
+    // Unlike every run id, so that no deploy's name makes the two one.
+    format!("job:{instance}/{deploy}")
+}
+
+/// A deploy's snapshot.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Job {
+    /// When it was first asked for.
+    pub begun: Option<Timestamp>,
+    /// The name that it is asked for by.
+    pub name: Option<String>,
+    /// When RDS was first known to have it. Never asked for again from then on.
+    pub made: Option<Timestamp>,
+    /// Its ARN.
+    pub arn: Option<String>,
+    /// Whether RDS has shown it, so that its absence means that it was deleted.
+    #[serde(default)]
+    pub seen: bool,
+    /// When it was first seen to be available.
+    pub available: Option<Timestamp>,
+}
+
+impl Job {
+    /// Takes a name, unless it has one.
+    pub(crate) fn begin(&mut self, name: &str, now: Timestamp) {
+        self.begun.get_or_insert(now);
+        self.name.get_or_insert_with(|| name.to_owned());
+    }
+
+    /// Goes on from a name that another deploy has, unless another attempt of this one was faster.
+    pub(crate) fn move_on(&mut self, from: &str, to: &str) {
+        if self.made.is_none() && self.name.as_deref() == Some(from) {
+            self.name = Some(to.to_owned());
+        }
+    }
+
+    /// Keeps that RDS has it; `shown` when it was described, not only answered.
+    pub(crate) fn keep(&mut self, snapshot: &Snapshot, status: Status, shown: bool, now: Timestamp) {
+        self.begun.get_or_insert(now);
+        self.made.get_or_insert(now);
+        self.name = Some(snapshot.name.clone());
+        self.arn = Some(snapshot.arn.clone());
+        self.seen |= shown;
+        if status == Status::Available {
+            self.available.get_or_insert(now);
+        }
+    }
+
+    /// From the first request to when it was first seen to be available.
+    pub(crate) fn duration(&self) -> Option<SignedDuration> {
+        Some(self.available?.duration_since(self.begun?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn snapshot(name: &str) -> Snapshot {
+        Snapshot {
+            name: name.to_owned(),
+            arn: format!("arn:{name}"),
+            instance: "db".to_owned(),
+            status: "creating".to_owned(),
+            progress: 0,
+            size_gib: 20,
+            deploy: None,
+        }
+    }
+
+    #[test]
+    fn a_name_stays_until_another_deploy_has_it() {
+        let mut job = Job::default();
+        job.begin("a", at(1));
+        job.begin("b", at(2));
+        assert_eq!((job.name.as_deref(), job.begun), (Some("a"), Some(at(1))));
+        job.move_on("a", "a-2");
+        // Another attempt that found the same name taken.
+        job.move_on("a", "a-3");
+        assert_eq!(job.name.as_deref(), Some("a-2"));
+        job.keep(&snapshot("a-2"), Status::Creating, false, at(3));
+        job.move_on("a-2", "a-4");
+        assert_eq!((job.name.as_deref(), job.arn.as_deref()), (Some("a-2"), Some("arn:a-2")));
+    }
+
+    #[test]
+    fn what_was_first_seen_counts() {
+        let mut job = Job::default();
+        job.begin("a", at(10));
+        job.keep(&snapshot("a"), Status::Creating, false, at(11));
+        assert_eq!((job.made, job.seen, job.duration()), (Some(at(11)), false, None));
+        job.keep(&snapshot("a"), Status::Available, true, at(70));
+        job.keep(&snapshot("a"), Status::Available, false, at(90));
+        assert_eq!((job.made, job.seen), (Some(at(11)), true));
+        assert_eq!(job.duration(), Some(SignedDuration::from_secs(60)));
+    }
+}

@@ -1,0 +1,81 @@
+//! What snapshots are called: `moveongs-{env}-{AAAAMMDD}`, and `-2`, `-3` for the further deploys of a day. Source: the guide, 2.1 step 2.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use shared::time::SAO_PAULO;
+
+/// The name of a day's first snapshot; the day is São Paulo's.
+pub(crate) fn of_day(project: &str, environment: &str, at: Timestamp) -> String {
+    let day = at.to_zoned_datetime(SAO_PAULO);
+    format!("{project}-{environment}-{}", day.strftime("%Y%m%d"))
+}
+
+/// The first of a day's names that is not taken.
+pub(crate) fn first_free(of_day: &str, taken: &BTreeSet<String>) -> String {
+    let mut name = of_day.to_owned();
+    let mut number = 1;
+    while taken.contains(&name) {
+        number += 1;
+        name = format!("{of_day}-{number}");
+    }
+    name
+}
+
+/// Whether RDS takes names that begin with the project's: letters, digits and single hyphens.
+pub(crate) fn check_project(project: &str) -> Result<(), String> {
+    let is_name = project.starts_with(|c: char| c.is_ascii_lowercase())
+        && project.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && !project.ends_with('-')
+        && !project.contains("--");
+    if is_name {
+        return Ok(());
+    }
+    Err("expected lower-case letters, digits and single hyphens, none at the end: a snapshot's name begins with it".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_ends_at_midnight_in_sao_paulo() {
+        for (at, name) in [
+            ("2026-11-26T02:59:59Z", "moveongs-prod-20261125"),
+            ("2026-11-26T03:00:00Z", "moveongs-prod-20261126"),
+            ("2027-01-01T02:59:59Z", "moveongs-prod-20261231"),
+        ] {
+            assert_eq!(of_day("moveongs", "prod", at.parse().unwrap()), name, "{at}");
+        }
+    }
+
+    #[test]
+    fn a_deploy_gets_the_first_name_that_is_free() {
+        for (taken, name) in [
+            (&[][..], "a-1"),
+            (&["a-1"][..], "a-1-2"),
+            (&["a-1", "a-1-2"][..], "a-1-3"),
+            // One that was deleted is free again.
+            (&["a-1-2"][..], "a-1"),
+            (&["a-1", "a-1-3", "a-10"][..], "a-1-2"),
+        ] {
+            let taken = taken.iter().map(|name| (*name).to_owned()).collect();
+            assert_eq!(first_free("a-1", &taken), name, "{taken:?}");
+        }
+    }
+
+    #[test]
+    fn a_project_that_rds_takes() {
+        for (project, is_good) in [
+            ("moveongs", true),
+            ("a-b2", true),
+            ("a-", false),
+            ("a--b", false),
+            ("2a", false),
+            ("A", false),
+            ("", false),
+        ] {
+            assert_eq!(check_project(project).is_ok(), is_good, "{project}");
+        }
+    }
+}

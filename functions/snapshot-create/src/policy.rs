@@ -1,0 +1,182 @@
+//! What statuses mean, and whose instance it is.
+
+use serde::{Deserialize, Serialize};
+
+/// A manual snapshot as RDS describes it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Snapshot {
+    /// Its identifier.
+    pub name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// Identifier of the instance that it is of.
+    pub instance: String,
+    /// RDS's own word, e.g. `creating`.
+    pub status: String,
+    /// How much of it is done, in percent.
+    pub progress: i32,
+    /// Storage that the instance had, in GiB.
+    pub size_gib: i32,
+    /// The tag that says which deploy it was made for.
+    pub deploy: Option<String>,
+}
+
+impl Snapshot {
+    /// Whether it was made for this deploy of this instance.
+    pub(crate) fn is_of(&self, instance: &str, deploy: &str) -> bool {
+        self.instance == instance && self.deploy.as_deref() == Some(deploy)
+    }
+}
+
+/// How far a deploy's snapshot is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Status {
+    /// Not done yet.
+    Creating,
+    /// It can be restored.
+    Available,
+    /// RDS has given it up.
+    Failed,
+    /// It was there, and is no more.
+    Deleted,
+}
+
+impl Status {
+    /// What a pipeline reads.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Creating => "creating",
+            Self::Available => "available",
+            Self::Failed => "failed",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// What it means that the deploy's own snapshot is `found` or not. One that was never seen is only late: RDS may answer with
+/// what it has made a moment before it shows it.
+pub(crate) fn status(found: Option<&Snapshot>, was_seen: bool) -> Status {
+    match found.map(|snapshot| snapshot.status.as_str()) {
+        Some("available") => Status::Available,
+        Some("failed") => Status::Failed,
+        Some(word) if word.starts_with("incompatible-") => Status::Failed,
+        Some("deleting" | "deleted") => Status::Deleted,
+        Some(_) => Status::Creating,
+        None if was_seen => Status::Deleted,
+        None => Status::Creating,
+    }
+}
+
+/// Whether an instance in this state comes to take a snapshot by itself. What RDS adds to its list one day is waited for: the
+/// wait has an end.
+///
+/// Source: [DB instance status](https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html).
+pub(crate) fn passes(state: &str) -> bool {
+    let is_stuck = matches!(
+        state,
+        "delete-precheck"
+            | "deleting"
+            | "failed"
+            | "insufficient-capacity"
+            | "restore-error"
+            | "stopped"
+            | "stopping"
+            | "storage-full"
+    );
+    !is_stuck
+        && !["inaccessible-encryption-credentials", "incompatible-"]
+            .iter()
+            .any(|stuck| state.starts_with(stuck))
+}
+
+/// Whether an instance is this environment's: the template's, or one that has its name in front, e.g. a restored one. The
+/// role's permissions say the same.
+pub(crate) fn is_ours(instance: &str, of_template: &str, project: &str, environment: &str) -> bool {
+    instance == of_template || instance.starts_with(&format!("{project}-{environment}-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn snapshot(status: &str) -> Snapshot {
+        Snapshot {
+            name: "n".to_owned(),
+            arn: "arn".to_owned(),
+            instance: "db".to_owned(),
+            status: status.to_owned(),
+            progress: 0,
+            size_gib: 20,
+            deploy: Some("d".to_owned()),
+        }
+    }
+
+    #[test]
+    fn what_a_status_means() {
+        for (found, was_seen, expected) in [
+            (Some("creating"), true, Status::Creating),
+            (Some("pending"), true, Status::Creating),
+            (Some("available"), false, Status::Available),
+            (Some("failed"), true, Status::Failed),
+            (Some("incompatible-restore"), true, Status::Failed),
+            (Some("deleting"), true, Status::Deleted),
+            (None, true, Status::Deleted),
+            (None, false, Status::Creating),
+        ] {
+            assert_eq!(status(found.map(snapshot).as_ref(), was_seen), expected, "{found:?} {was_seen}");
+        }
+    }
+
+    #[test]
+    fn whose_snapshot_it_is() {
+        let own = snapshot("available");
+        assert!(own.is_of("db", "d") && !own.is_of("db", "d2") && !own.is_of("db2", "d"));
+        assert!(!Snapshot { deploy: None, ..own }.is_of("db", ""));
+    }
+
+    #[test]
+    fn which_states_pass() {
+        for state in [
+            "available",
+            "backing-up",
+            "modifying",
+            "maintenance",
+            "rebooting",
+            "creating",
+            "starting",
+            "upgrading",
+            "storage-optimization",
+            "of-tomorrow",
+        ] {
+            assert!(passes(state), "{state}");
+        }
+        for state in [
+            "stopped",
+            "stopping",
+            "deleting",
+            "failed",
+            "storage-full",
+            "incompatible-network",
+            "inaccessible-encryption-credentials-recoverable",
+            "restore-error",
+            "insufficient-capacity",
+        ] {
+            assert!(!passes(state), "{state}");
+        }
+    }
+
+    #[test]
+    fn whose_instance_it_is() {
+        for (instance, is) in [
+            ("main", true),
+            ("moveongs-dev-db", true),
+            ("moveongs-dev-db-restored", true),
+            ("moveongs-dev", false),
+            ("moveongs-development-db", false),
+            ("moveongs-prod-db", false),
+        ] {
+            assert_eq!(is_ours(instance, "main", "moveongs", "dev"), is, "{instance}");
+        }
+    }
+}

@@ -1,0 +1,376 @@
+//! What people read: in the channel and in a page.
+
+use shared::event::Broken;
+use shared::language::Language;
+use shared::notify::Message;
+use shared::paging::{self, Page};
+use shared::settings::Settings;
+
+use crate::error::{DELETED, FAILED};
+use crate::event::Request;
+use crate::job::Job;
+use crate::policy::{Snapshot, Status};
+use crate::{PROCEDURE, tags};
+
+/// A deploy and its snapshot, as far as they are known.
+pub(crate) struct Case {
+    /// The instance; `?` when the input that names it was refused.
+    pub instance: String,
+    /// The deploy; none when it was refused.
+    pub request: Option<Request>,
+    /// What is kept of it.
+    pub job: Job,
+    /// The snapshot as it was last seen.
+    pub snapshot: Option<Snapshot>,
+    /// What the runs' ids begin with.
+    pub id: String,
+}
+
+impl Case {
+    fn name(&self) -> &str {
+        self.job.name.as_deref().unwrap_or("?")
+    }
+}
+
+/// The last day that the snapshot is to be kept.
+pub(crate) fn expires(settings: &Settings, job: &Job) -> Option<String> {
+    let days = settings.policy.backups.snapshots.retention_days.get(&settings.environment)?;
+    Some(tags::expires(job.begun?, *days))
+}
+
+/// Who asked for it, and why.
+fn asked(language: Language, request: &Request) -> String {
+    let commit = request.commit.as_ref().map(|commit| format!(" · commit `{commit}`")).unwrap_or_default();
+    let by = language.pick("por", "by");
+    format!("Deploy `{}`{commit} · {by} {}: {}", request.deploy, plain(&request.by), plain(&request.reason))
+}
+
+/// A text of somebody else's, unable to end the code that it stands in and so to put another command in its place.
+fn plain(text: &str) -> String {
+    text.replace('`', "'")
+}
+
+fn context(settings: &Settings, run_id: &str) -> String {
+    format!("{} · {run_id}", settings.function)
+}
+
+/// The message that a snapshot is there, or has been asked for.
+pub(crate) fn message(settings: &Settings, case: &Case, status: Status, run_id: &str) -> Message {
+    let (language, environment, name) = (settings.language, &settings.environment, case.name());
+    let title = match status {
+        Status::Available => language.pick("Snapshot pronto", "Snapshot available"),
+        _ => language.pick("Snapshot pedido", "Snapshot requested"),
+    };
+    let mut lines: Vec<String> = case.request.iter().map(|request| asked(language, request)).collect();
+    let mut facts = vec![format!("{} `{}`", language.pick("Instância", "Instance"), case.instance)];
+    facts.extend(case.snapshot.as_ref().map(|snapshot| format!("{} GiB", snapshot.size_gib)));
+    facts.extend(case.job.duration().map(|duration| format!("{} s", duration.as_secs())));
+    let keep = language.pick("guardar até", "keep until");
+    facts.extend(expires(settings, &case.job).map(|day| format!("{keep} {day}")));
+    lines.push(facts.join(" · "));
+    lines.extend(case.job.arn.iter().map(|arn| format!("`{arn}`")));
+    let next = language.pick("Próximo passo", "Next step");
+    lines.push(match status {
+        Status::Available => {
+            format!("*{next}*: {}", language.pick("o deploy pode seguir.", "the deploy may go on."))
+        }
+        _ => format!(
+            "*{next}*: {} `aws rds wait db-snapshot-available --db-snapshot-identifier {name}`",
+            language.pick(
+                "ainda não está pronto, e ninguém espera por ele. Antes do deploy:",
+                "it is not available yet, and nobody waits for it. Before the deploy:",
+            )
+        ),
+    });
+    Message { title: format!("{title}: {name} ({environment})"), lines, context: context(settings, run_id) }
+}
+
+/// The message that there is no snapshot.
+pub(crate) fn failed(settings: &Settings, case: &Case, broken: &Broken, run_id: &str) -> Message {
+    let language = settings.language;
+    let title = language.pick("Snapshot falhou", "Snapshot failed");
+    let mut lines = vec![
+        format!("*{}*: {}", broken.kind, broken.detail),
+        format!(
+            "*{}*: {}",
+            language.pick("Próximo passo", "Next step"),
+            next_step(settings, case, &broken.kind)
+        ),
+    ];
+    lines.extend(case.request.iter().map(|request| asked(language, request)));
+    Message {
+        title: format!("{title}: {} ({})", case.instance, settings.environment),
+        lines,
+        context: context(settings, run_id),
+    }
+}
+
+/// The page of it.
+pub(crate) fn page(settings: &Settings, case: &Case, broken: &Broken) -> Page {
+    let environment = &settings.environment;
+    let dedup_key = format!("{PROCEDURE}/{}/{}", case.id, broken.kind);
+    Page {
+        subject: paging::subject(&format!("[{environment}] {}: {}", broken.kind, case.instance)),
+        text: format!(
+            "{} ({environment}): {}: {}.\n{}: {}\n{dedup_key}",
+            case.instance,
+            broken.kind,
+            broken.detail,
+            settings.language.pick("Próximo passo", "Next step"),
+            next_step(settings, case, &broken.kind)
+        ),
+        dedup_key,
+        secret: case.instance.clone(),
+    }
+}
+
+/// What to do after a failure, with the command.
+fn next_step(settings: &Settings, case: &Case, kind: &str) -> String {
+    let language = settings.language;
+    let say = |portuguese: &'static str, english: &'static str| language.pick(portuguese, english);
+    let (instance, name) = (&case.instance, case.name());
+    let again = again(settings, case);
+    let same = say("Depois, pedir de novo com o mesmo `deploy`:", "Then ask again with the same `deploy`:");
+    let other = say(
+        "Depois, pedir de novo com outro `deploy` (por exemplo, a próxima tentativa do pipeline):",
+        "Then ask again with another `deploy` (e.g. the pipeline's next attempt):",
+    );
+    let describe = format!(
+        "`aws rds describe-db-instances --db-instance-identifier {instance} --query 'DBInstances[0].[DBInstanceStatus,KmsKeyId]'`"
+    );
+    match kind {
+        "SnapshotQuotaExceeded" => format!(
+            "{} `aws rds describe-db-snapshots --snapshot-type manual --query 'sort_by(DBSnapshots,&SnapshotCreateTime)[:10].[DBSnapshotIdentifier,SnapshotCreateTime]' --output table` {} `aws rds delete-db-snapshot --db-snapshot-identifier {}`. {same} {again}",
+            say("ver os mais antigos", "see the oldest"),
+            say(
+                "e apagar os que já venceram (tag ExpiresOn), ou pedir aumento da quota:",
+                "and delete those that have expired (tag ExpiresOn), or ask for a higher quota:",
+            ),
+            say("NOME", "NAME"),
+        ),
+        "StorageQuotaExceeded" => format!(
+            "{} {same} {again}",
+            say(
+                "pedir aumento de «Total storage for all DB instances» em Service Quotas, ou apagar o que não é mais preciso.",
+                "ask for more «Total storage for all DB instances» in Service Quotas, or delete what is not needed any more.",
+            ),
+        ),
+        "KeyNotAccessible" => format!(
+            "{} {describe}, `aws kms describe-key --key-id {}`. {same} {again}",
+            say(
+                "a chave está desligada, marcada para exclusão ou fechada ao RDS:",
+                "the key is disabled, scheduled for deletion or closed to RDS:",
+            ),
+            say("CHAVE", "KEY"),
+        ),
+        "InstanceNotFound" => format!(
+            "{} `aws rds describe-db-instances --query 'DBInstances[].DBInstanceIdentifier'`. {again}",
+            say(
+                "corrigir `instance` no pedido, ou DatabaseInstanceId na stack. As que existem:",
+                "correct `instance` in the request, or DatabaseInstanceId of the stack. Those that exist:",
+            ),
+        ),
+        "InstanceBusy" => format!(
+            "{} {describe}. {same} {again}",
+            say(
+                "esperar que a instância volte a available (backup, modificação ou manutenção em curso):",
+                "wait until the instance is available again (a backup, change or maintenance is going on):",
+            ),
+        ),
+        "InstanceState" => format!(
+            "{} {describe}. {} `aws rds start-db-instance --db-instance-identifier {instance}`. {same} {again}",
+            say("ver o estado da instância:", "see the instance's state:"),
+            say("Se está stopped:", "If it is stopped:"),
+        ),
+        "NamesTaken" => format!("{same} {again}"),
+        "SnapshotSlow" => format!(
+            "{} `aws rds wait db-snapshot-available --db-snapshot-identifier {name}`. {} {again}",
+            say("ele ainda pode terminar:", "it may still come to its end:"),
+            say("O mesmo `deploy` continua esperando por ele:", "The same `deploy` goes on waiting for it:",),
+        ),
+        FAILED => format!(
+            "{} `aws rds describe-events --source-type db-snapshot --source-identifier {name} --duration 1440`. {} `aws rds delete-db-snapshot --db-snapshot-identifier {name}`. {other} {again}",
+            say("não fazer o deploy. Ver por quê:", "do not deploy. See why:"),
+            say("Apagar o que falhou:", "Delete the one that failed:"),
+        ),
+        DELETED => format!(
+            "{} `aws cloudtrail lookup-events --lookup-attributes AttributeKey=ResourceName,AttributeValue={name}`. {other} {again}",
+            say(
+                "não fazer o deploy: alguém apagou o snapshot. Quem:",
+                "do not deploy: somebody has deleted the snapshot. Who:",
+            ),
+        ),
+        "InvalidEvent" | "NotOurs" => format!(
+            "{} {again}",
+            say("corrigir o pedido (docs/backups.md):", "correct the request (docs/backups.md):"),
+        ),
+        "RdsCall" => format!(
+            "{} {same} {again}",
+            say(
+                "conferir a permissão (IAM) que o erro nomeia; sem erro de permissão, o RDS não respondeu.",
+                "check the permission (IAM) that the error names; if none is, RDS did not answer.",
+            ),
+        ),
+        "NoteFailed" => format!(
+            "{} {same} {again}",
+            say(
+                "conferir o acesso ao bucket de evidências: sem a anotação, um segundo snapshot seria possível.",
+                "check the access to the evidence bucket: without the note, a second snapshot would be possible.",
+            ),
+        ),
+        _ => format!(
+            "{} {same} {again}",
+            say(
+                "ver a execução no Step Functions e os logs da função.",
+                "see the execution in Step Functions and the function's logs.",
+            ),
+        ),
+    }
+}
+
+/// Starts the state machine by hand.
+fn again(settings: &Settings, case: &Case) -> String {
+    let language = settings.language;
+    let placeholder = |portuguese: &'static str, english: &'static str| language.pick(portuguese, english);
+    let (deploy, reason, by) = match &case.request {
+        Some(request) => (request.deploy.as_str(), plain(&request.reason), plain(&request.by)),
+        None => (
+            "DEPLOY",
+            placeholder("MOTIVO", "REASON").to_owned(),
+            placeholder("SEU NOME", "YOUR NAME").to_owned(),
+        ),
+    };
+    let mut input = serde_json::json!({"deploy": deploy, "reason": reason, "by": by});
+    if let (Some(fields), Some(request)) = (input.as_object_mut(), &case.request) {
+        fields.extend(request.commit.iter().map(|commit| ("commit".to_owned(), commit.clone().into())));
+        fields
+            .extend(request.instance.iter().map(|instance| ("instance".to_owned(), instance.clone().into())));
+    }
+    // In single quotes of a shell.
+    let input = input.to_string().replace('\'', r"'\''");
+    format!(
+        "`aws stepfunctions start-execution --state-machine-arn \"$(aws stepfunctions list-state-machines --query \"stateMachines[?name=='{}'].stateMachineArn\" --output text)\" --input '{input}'`",
+        settings.function
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(language: Language) -> Settings {
+        Settings {
+            function: "moveongs-dev-snapshot-create".to_owned(),
+            project: "moveongs".to_owned(),
+            environment: "dev".to_owned(),
+            code_version: String::new(),
+            language,
+            policy: "".parse().unwrap(),
+        }
+    }
+
+    fn case() -> Case {
+        let at = |text: &str| Some(text.parse().unwrap());
+        Case {
+            instance: "moveongs-dev-db".to_owned(),
+            request: Some(Request {
+                deploy: "run-17-1".to_owned(),
+                reason: "d'água".to_owned(),
+                by: "ana".to_owned(),
+                commit: Some("0f3c9a1".to_owned()),
+                instance: None,
+            }),
+            job: Job {
+                begun: at("2026-11-26T12:00:00Z"),
+                name: Some("moveongs-dev-20261126".to_owned()),
+                made: at("2026-11-26T12:00:01Z"),
+                arn: Some("arn:aws:rds:r:1:snapshot:moveongs-dev-20261126".to_owned()),
+                seen: true,
+                available: at("2026-11-26T12:01:21Z"),
+            },
+            snapshot: Some(Snapshot {
+                name: "moveongs-dev-20261126".to_owned(),
+                arn: String::new(),
+                instance: "moveongs-dev-db".to_owned(),
+                status: "available".to_owned(),
+                progress: 100,
+                size_gib: 20,
+                deploy: None,
+            }),
+            id: "moveongs-dev-db/run-17-1".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_is_there_is_told_with_its_figures() {
+        let told = message(&settings(Language::Portuguese), &case(), Status::Available, "run");
+        assert_eq!(told.title, "Snapshot pronto: moveongs-dev-20261126 (dev)");
+        assert_eq!(
+            told.lines,
+            [
+                "Deploy `run-17-1` · commit `0f3c9a1` · por ana: d'água",
+                "Instância `moveongs-dev-db` · 20 GiB · 81 s · guardar até 2026-12-03",
+                "`arn:aws:rds:r:1:snapshot:moveongs-dev-20261126`",
+                "*Próximo passo*: o deploy pode seguir.",
+            ]
+        );
+        let told = message(&settings(Language::English), &case(), Status::Creating, "run");
+        assert_eq!(told.title, "Snapshot requested: moveongs-dev-20261126 (dev)");
+        assert!(
+            told.lines[3].contains(
+                "aws rds wait db-snapshot-available --db-snapshot-identifier moveongs-dev-20261126"
+            )
+        );
+    }
+
+    #[test]
+    fn every_kind_has_a_command_that_goes_on() {
+        let kinds = [
+            ("SnapshotQuotaExceeded", "sort_by(DBSnapshots,&SnapshotCreateTime)[:10]"),
+            ("StorageQuotaExceeded", "Service Quotas"),
+            ("KeyNotAccessible", "kms describe-key"),
+            ("InstanceNotFound", "describe-db-instances"),
+            ("InstanceBusy", "--db-instance-identifier moveongs-dev-db"),
+            ("InstanceState", "start-db-instance"),
+            ("NamesTaken", "start-execution"),
+            ("SnapshotSlow", "aws rds wait"),
+            (FAILED, "describe-events"),
+            (DELETED, "cloudtrail"),
+            ("InvalidEvent", "docs/backups.md"),
+            ("NotOurs", "docs/backups.md"),
+            ("RdsCall", "IAM"),
+            ("NoteFailed", "bucket"),
+            ("States.Timeout", "Step Functions"),
+        ];
+        for language in [Language::Portuguese, Language::English] {
+            for (kind, part) in kinds {
+                let step = next_step(&settings(language), &case(), kind);
+                assert!(step.contains(part) && step.contains("start-execution"), "{kind}: {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_command_that_asks_again_is_whole_and_quoted() {
+        let command = again(&settings(Language::Portuguese), &case());
+        assert!(
+            command.contains(
+                r#"--input '{"by":"ana","commit":"0f3c9a1","deploy":"run-17-1","reason":"d'\''água"}'"#
+            ) || command.contains(
+                r#"--input '{"deploy":"run-17-1","reason":"d'\''água","by":"ana","commit":"0f3c9a1"}'"#
+            ),
+            "{command}"
+        );
+        let refused = Case { request: None, ..case() };
+        assert!(again(&settings(Language::English), &refused).contains("YOUR NAME"));
+    }
+
+    #[test]
+    fn a_page_has_one_key_a_deploy_and_kind() {
+        let broken = Broken { kind: FAILED.to_owned(), detail: "RDS gave it up".to_owned() };
+        let page = page(&settings(Language::Portuguese), &case(), &broken);
+        assert_eq!(page.dedup_key, "snapshot-create/moveongs-dev-db/run-17-1/SnapshotFailed");
+        assert_eq!(page.subject, "[dev] SnapshotFailed: moveongs-dev-db");
+        assert!(page.text.contains("delete-db-snapshot --db-snapshot-identifier moveongs-dev-20261126"));
+    }
+}

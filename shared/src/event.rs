@@ -1,0 +1,89 @@
+//! Events that people, pipelines and state machines send: read strictly, refused by field.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// An event that a function does not take.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the event is refused: field {field}: {reason}")]
+pub struct InvalidEvent {
+    /// Path of the field; `.` is the event.
+    pub field: String,
+    /// What was expected.
+    pub reason: String,
+}
+
+impl InvalidEvent {
+    /// A refusal of one field.
+    pub fn at(field: &str, reason: &str) -> Self {
+        Self { field: field.to_owned(), reason: reason.to_owned() }
+    }
+}
+
+/// Reads an event, or a part of one.
+///
+/// # Errors
+///
+/// [`InvalidEvent`] with the path of the first field that is wrong.
+pub fn parse<T: DeserializeOwned>(value: Value) -> Result<T, InvalidEvent> {
+    serde_path_to_error::deserialize(value)
+        .map_err(|error| InvalidEvent { field: error.path().to_string(), reason: error.inner().to_string() })
+}
+
+/// Whether a text is one line of at most `most` characters that says something.
+pub fn is_line(text: &str, most: usize) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= most && !text.contains(char::is_control)
+}
+
+/// What broke the course of a state machine: the error output of a state.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(from = "ErrorOutput")]
+pub struct Broken {
+    /// The stable kind of a function's failure, or Step Functions' own name, e.g. `States.Timeout`.
+    pub kind: String,
+    /// What was said of it.
+    pub detail: String,
+}
+
+#[derive(Deserialize)]
+struct ErrorOutput {
+    #[serde(rename = "Error")]
+    error: String,
+    #[serde(rename = "Cause", default)]
+    cause: String,
+}
+
+impl From<ErrorOutput> for Broken {
+    /// The cause of a function's error is its answer, as JSON in text.
+    fn from(ErrorOutput { error, cause }: ErrorOutput) -> Self {
+        let answer: Value = serde_json::from_str(&cause).unwrap_or_default();
+        let said = answer.get("errorMessage").and_then(Value::as_str).map(str::to_owned);
+        Self { kind: error, detail: said.unwrap_or(cause) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_function_said_is_taken_out_of_the_cause() {
+        for cause in ["why", r#"{"errorType":"EcsCall","errorMessage":"why"}"#] {
+            let broken = parse::<Broken>(json!({"Error": "EcsCall", "Cause": cause}));
+            assert_eq!(broken, Ok(Broken { kind: "EcsCall".to_owned(), detail: "why".to_owned() }));
+        }
+        assert_eq!(parse::<Broken>(json!({"Cause": "why"})).unwrap_err().field, ".");
+    }
+
+    #[test]
+    fn a_line_says_something_and_ends() {
+        for (text, is) in
+            [("ana", true), ("é", true), ("12345", true), ("123456", false), (" ", false), ("a\nb", false)]
+        {
+            assert_eq!(is_line(text, 5), is, "{text}");
+        }
+    }
+}

@@ -1,0 +1,608 @@
+//! `snapshot-create` against the local cloud, on a real instance: asked by a pipeline's own shell, by its state machine and
+//! directly; refused in each way, and what a crash or a second delivery leaves.
+
+use std::path::Path;
+use std::process::Command;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::cloud::{Cloud, eventually};
+use crate::matrix;
+
+const INSTANCE: &str = "moveongs-dev-db";
+const MACHINE: &str = "arn:aws:states:us-east-1:000000000000:stateMachine:moveongs-dev-snapshot-create";
+const QUEUE: &str = "snapshot-create-pages";
+/// What the names of its snapshots begin with.
+const NAMES: &str = "moveongs-dev-20";
+
+struct World {
+    cloud: Cloud,
+    /// Pages that came before.
+    pages: usize,
+}
+
+fn deploy(name: &str) -> Value {
+    json!({"deploy": name, "reason": "Migração extensa; tabela enrollments", "by": "Ana Souza", "commit": "0f3c9a1"})
+}
+
+impl World {
+    /// No snapshot of ours, no record, no order, no fault; the instance available.
+    async fn fresh() -> Self {
+        let world = Self { pages: 0, cloud: Cloud::connect("snapshot-create").await };
+        world.cloud.calm().await;
+        world.orders(json!({"fail": 0, "hold": false, "quota": 100})).await;
+        world.cloud.idle(MACHINE).await;
+        let state = world.state().await;
+        if ["modifying", "stopped"].contains(&state.as_str()) {
+            world.show("available").await;
+        }
+        world.available().await;
+        world.clear().await;
+        for prefix in ["evidence/snapshot-create/", "runs/snapshot-create/"] {
+            world.cloud.hide(prefix).await;
+        }
+        world.cloud.calm().await;
+        Self { pages: world.cloud.listen_to_pages(QUEUE).await, ..world }
+    }
+
+    /// Deletes the snapshots.
+    async fn clear(&self) {
+        for snapshot in self.snapshots().await {
+            self.delete(snapshot.db_snapshot_identifier().unwrap()).await;
+        }
+    }
+
+    async fn delete(&self, name: &str) {
+        self.cloud.rds.delete_db_snapshot().db_snapshot_identifier(name).send().await.unwrap();
+    }
+
+    async fn orders(&self, orders: Value) {
+        self.cloud.admin(Method::POST, "rds/snapshots", Some(orders)).await;
+    }
+
+    /// Lets the instance show a status.
+    async fn show(&self, status: &str) {
+        let order = json!({"instance": INSTANCE, "status": status});
+        self.cloud.admin(Method::POST, "rds/status", Some(order)).await;
+    }
+
+    async fn state(&self) -> String {
+        let described = self.cloud.rds.describe_db_instances().db_instance_identifier(INSTANCE).send().await;
+        described.unwrap().db_instances()[0].db_instance_status().unwrap().to_owned()
+    }
+
+    async fn available(&self) {
+        eventually("an instance that is available", async || {
+            (self.state().await == "available").then_some(())
+        })
+        .await;
+    }
+
+    /// The snapshots that the function could have made.
+    async fn snapshots(&self) -> Vec<aws_sdk_rds::types::DbSnapshot> {
+        let listed = self.cloud.rds.describe_db_snapshots().snapshot_type("manual").send().await.unwrap();
+        let all = listed.db_snapshots.unwrap().into_iter();
+        all.filter(|snapshot| snapshot.db_snapshot_identifier().unwrap().starts_with(NAMES)).collect()
+    }
+
+    /// Names of the snapshots of a deploy, by their tag.
+    async fn of(&self, deploy: &str) -> Vec<String> {
+        let of_deploy = |snapshot: &aws_sdk_rds::types::DbSnapshot| {
+            snapshot.tag_list().iter().any(|tag| tag.key() == Some("Deploy") && tag.value() == Some(deploy))
+        };
+        let snapshots = self.snapshots().await.into_iter().filter(of_deploy);
+        snapshots.map(|snapshot| snapshot.db_snapshot_identifier.unwrap()).collect()
+    }
+
+    /// Starts the state machine and waits for its end.
+    async fn run(&self, input: &Value) -> Value {
+        self.cloud.ended(&self.cloud.start(MACHINE, input).await).await
+    }
+
+    /// The execution's output of a deploy that may go on.
+    async fn snapshot(&self, input: &Value) -> Value {
+        let ended = self.run(input).await;
+        assert_eq!(ended["status"], "SUCCEEDED", "{ended}");
+        serde_json::from_str(ended["output"].as_str().unwrap()).unwrap()
+    }
+
+    /// A direct request that is refused with this kind, told and paged; gives its message.
+    async fn refused(&self, event: Value, kind: &str, part: &str) -> String {
+        let name = event["deploy"].as_str().unwrap().to_owned();
+        let error = self.cloud.invoke(event).await.unwrap_err();
+        assert_eq!(error["errorType"], kind, "{error}");
+        let told = self.cloud.messages(&name).await;
+        let told: Vec<_> =
+            told.into_iter().filter(|message| message.contains(&format!("*{kind}*"))).collect();
+        assert_eq!(told.len(), 1, "{kind}: {told:?}");
+        assert!(told[0].contains(part) && told[0].contains("start-execution"), "{part}: {}", told[0]);
+        let page = self.paged(&format!("{name}/{kind}")).await;
+        assert!(page.to_string().contains(part), "{part}: {page}");
+        error["errorMessage"].as_str().unwrap().to_owned()
+    }
+
+    async fn pages(&self, about: &str) -> Vec<Value> {
+        let pages = self.cloud.queued(QUEUE).await.into_iter().skip(self.pages);
+        pages.filter(|page| page.to_string().contains(about)).collect()
+    }
+
+    async fn paged(&self, about: &str) -> Value {
+        eventually(&format!("a page about {about}"), async || self.pages(about).await.pop()).await
+    }
+
+    async fn records(&self) -> Vec<Value> {
+        self.cloud.evidence("snapshot-create").await.into_iter().map(|(_, record)| record).collect()
+    }
+
+    /// How many snapshots the function has asked for.
+    async fn asked(&self, after: u64) -> usize {
+        self.cloud.calls(after).await.0.iter().filter(|call| call.ends_with(":CreateDBSnapshot")).count()
+    }
+}
+
+#[tokio::test]
+async fn each_deploy_gets_one_snapshot_with_the_days_name_and_its_tags() {
+    let world = World::fresh().await;
+    let after = world.cloud.last_call().await;
+    let first = world.snapshot(&deploy("first")).await;
+    let name = first["snapshot"].as_str().unwrap();
+    let day = name.strip_prefix("moveongs-dev-").unwrap();
+    assert!(day.len() == 8 && day.bytes().all(|b| b.is_ascii_digit()), "{name}");
+    let arn = format!("arn:aws:rds:us-east-1:000000000000:snapshot:{name}");
+    assert_eq!(
+        (&first["status"], &first["arn"], &first["progress"], &first["size_gib"]),
+        (&json!("available"), &json!(arn), &json!(100), &json!(20))
+    );
+    assert!(first["duration_seconds"].is_u64(), "{first}");
+    let snapshots = world.snapshots().await;
+    let tags: std::collections::BTreeMap<_, _> =
+        snapshots[0].tag_list().iter().map(|tag| (tag.key().unwrap(), tag.value().unwrap())).collect();
+    let expires = tags["ExpiresOn"];
+    assert!(expires.len() == 10 && expires > format!("{}-{}-{}", &day[..4], &day[4..6], &day[6..]).as_str());
+    for (key, value) in [
+        ("Project", "moveongs"),
+        ("Environment", "dev"),
+        ("ManagedBy", "snapshot-create"),
+        ("Deploy", "first"),
+        ("Reason", "Migração extensa tabela enrollments"),
+        ("CreatedBy", "Ana Souza"),
+        ("Commit", "0f3c9a1"),
+    ] {
+        assert_eq!(tags[key], value);
+    }
+    let told = world.cloud.messages("Snapshot pronto").await;
+    assert!(told.len() == 1 && told[0].contains("20 GiB") && told[0].contains(expires), "{told:?}");
+    assert!(told[0].contains("Migração extensa; tabela enrollments"), "{told:?}");
+    let records = world.records().await;
+    assert_eq!((records.len(), &records[0]["result"]), (1, &json!("succeeded")));
+    assert_eq!(records[0]["subject"], arn);
+    assert!(records[0]["steps"].to_string().contains("available, 20 GiB, "), "{}", records[0]);
+
+    // The same deploy again, by another execution and directly.
+    assert_eq!(world.snapshot(&deploy("first")).await, first);
+    assert_eq!(world.cloud.invoke(deploy("first")).await.unwrap(), first);
+    assert_eq!((world.snapshots().await.len(), world.asked(after).await), (1, 1));
+    assert_eq!((world.cloud.messages("Snapshot pronto").await.len(), world.records().await.len()), (1, 1));
+
+    // Further deploys of the day.
+    for (deploy_name, expected) in [("second", format!("{name}-2")), ("third", format!("{name}-3"))] {
+        assert_eq!(world.snapshot(&deploy(deploy_name)).await["snapshot"], expected);
+    }
+    assert_eq!(world.pages("snapshot-create").await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_direct_request_is_answered_at_once() {
+    let world = World::fresh().await;
+    world.orders(json!({"hold": true})).await;
+    let answer = world.cloud.invoke(deploy("direct")).await.unwrap();
+    assert_eq!((&answer["status"], &answer["wait_seconds"]), (&json!("creating"), &json!(30)));
+    let name = answer["snapshot"].as_str().unwrap();
+    assert_eq!(world.of("direct").await, [name]);
+    assert_eq!(world.cloud.invoke(deploy("direct")).await.unwrap()["status"], "creating");
+    let told = world.cloud.messages("Snapshot pedido").await;
+    assert!(told.len() == 1 && told[0].contains("aws rds wait db-snapshot-available"), "{told:?}");
+    world.orders(json!({"hold": false})).await;
+    let answer = eventually("the snapshot", async || {
+        let answer = world.cloud.invoke(deploy("direct")).await.unwrap();
+        (answer["status"] == "available").then_some(answer)
+    })
+    .await;
+    assert_eq!(answer["snapshot"], name);
+    assert_eq!(world.cloud.messages("Snapshot pronto").await.len(), 1);
+    assert_eq!(world.records().await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_snapshot_that_fails_stops_the_deploy_and_pages() {
+    let world = World::fresh().await;
+    world.orders(json!({"fail": 1})).await;
+    let ended = world.run(&deploy("bad")).await;
+    assert_eq!((&ended["status"], &ended["error"]), (&json!("FAILED"), &json!("SnapshotFailed")), "{ended}");
+    let name = world.of("bad").await.remove(0);
+    assert!(ended["cause"].as_str().unwrap().contains(&name), "{ended}");
+    let page = world.paged("SnapshotFailed").await;
+    for part in [INSTANCE, "describe-events", &format!("delete-db-snapshot --db-snapshot-identifier {name}")]
+    {
+        assert!(page.to_string().contains(part), "{part}: {page}");
+    }
+    assert_eq!(world.cloud.messages("Snapshot falhou").await.len(), 1);
+    let records = world.records().await;
+    assert_eq!((records.len(), &records[0]["result"]), (1, &json!("failed")));
+    assert!(records[0]["findings"].to_string().contains("SnapshotFailed"));
+
+    // The same deploy has no other snapshot, and nobody is woken again.
+    assert_eq!(world.run(&deploy("bad")).await["error"], "SnapshotFailed");
+    let answer = world.cloud.invoke(deploy("bad")).await.unwrap();
+    assert_eq!((&answer["status"], &answer["kind"]), (&json!("failed"), &json!("SnapshotFailed")));
+    assert_eq!(world.snapshots().await.len(), 1);
+    assert_eq!(world.cloud.messages("Snapshot falhou").await.len(), 1);
+    assert_eq!(world.pages("SnapshotFailed").await.len(), 1);
+    // The next attempt of the pipeline has.
+    assert_eq!(world.snapshot(&deploy("bad-2")).await["snapshot"], format!("{name}-2"));
+}
+
+#[tokio::test]
+async fn a_snapshot_that_somebody_deletes_is_not_made_again() {
+    let world = World::fresh().await;
+    let name = world.snapshot(&deploy("gone")).await["snapshot"].as_str().unwrap().to_owned();
+    world.delete(&name).await;
+    let ended = world.run(&deploy("gone")).await;
+    assert_eq!((&ended["status"], &ended["error"]), (&json!("FAILED"), &json!("SnapshotDeleted")), "{ended}");
+    assert!(world.paged("SnapshotDeleted").await.to_string().contains("cloudtrail lookup-events"));
+    assert_eq!(world.snapshots().await.len(), 0);
+    // Another deploy may have its name; that is still not the first one's.
+    assert_eq!(world.snapshot(&deploy("later")).await["snapshot"], name);
+    let answer = world.cloud.invoke(deploy("gone")).await.unwrap();
+    assert_eq!((&answer["status"], &answer["kind"]), (&json!("deleted"), &json!("SnapshotDeleted")));
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_kind_and_its_next_step() {
+    let world = World::fresh().await;
+    world.orders(json!({"quota": 0})).await;
+    world.refused(deploy("quota"), "SnapshotQuotaExceeded", "sort_by(DBSnapshots,").await;
+    let ended = world.run(&deploy("quota")).await;
+    assert_eq!((&ended["status"], &ended["error"]), (&json!("FAILED"), &json!("SnapshotQuotaExceeded")));
+    assert!(ended["cause"].as_str().unwrap().contains("Cannot create more than 0"), "{ended}");
+    world.orders(json!({"quota": 100})).await;
+    let refuse = async |code: &str| {
+        let fault = json!({"service": "rds", "action": "CreateDBSnapshot", "effect": "error", "status": 400, "code": code});
+        world.cloud.fault(fault).await;
+    };
+    refuse("StorageQuotaExceeded").await;
+    world.refused(deploy("storage"), "StorageQuotaExceeded", "Service Quotas").await;
+    refuse("KMSKeyNotAccessibleFault").await;
+    world.refused(deploy("key"), "KeyNotAccessible", "kms describe-key").await;
+    refuse("AccessDenied").await;
+    let denied = world.refused(deploy("denied"), "RdsCall", "IAM").await;
+    assert!(denied.contains("rds:CreateDBSnapshot failed (AccessDenied)"), "{denied}");
+    let mut absent = deploy("absent");
+    absent["instance"] = json!("moveongs-dev-absent");
+    world.refused(absent, "InstanceNotFound", "DBInstances[].DBInstanceIdentifier").await;
+    let mut foreign = deploy("foreign");
+    foreign["instance"] = json!("moveongs-prod-db");
+    let foreign = world.refused(foreign, "NotOurs", "docs/backups.md").await;
+    assert!(foreign.contains("must be moveongs-dev-db or begin with moveongs-dev-"), "{foreign}");
+    world.show("stopped").await;
+    world.refused(deploy("stopped"), "InstanceState", "start-db-instance").await;
+    let ended = world.run(&deploy("stopped")).await;
+    assert_eq!((&ended["status"], &ended["error"]), (&json!("FAILED"), &json!("InstanceState")));
+    world.show("available").await;
+    assert_eq!(world.snapshots().await.len(), 0);
+    // What was refused has used nothing up.
+    assert_eq!(world.snapshot(&deploy("quota")).await["status"], "available");
+}
+
+#[tokio::test]
+async fn an_event_that_is_none_names_its_field() {
+    let world = World::fresh().await;
+    for (event, field) in [
+        (json!({"deploy": "a b", "reason": "r", "by": "b"}), "field deploy"),
+        (json!({"deploy": "d", "reason": "r"}), "missing field `by`"),
+        (json!({"step": "create", "execution": "e", "input": {"deploy": "d"}}), "missing field `reason`"),
+    ] {
+        let error = world.cloud.invoke(event).await.unwrap_err();
+        assert_eq!(error["errorType"], "InvalidEvent");
+        assert!(error["errorMessage"].as_str().unwrap().contains(field), "{field}: {error}");
+    }
+    let error = world
+        .cloud
+        .invoke(json!({"step": "watch", "execution": "e", "input": deploy("never")}))
+        .await
+        .unwrap_err();
+    assert_eq!(error["errorType"], "NotAsked");
+    // A state machine tells it, since nobody waits for the answer.
+    let ended = world.run(&json!({"deploy": "d", "reason": "r", "by": "b", "wait": true})).await;
+    assert_eq!((&ended["status"], &ended["error"]), (&json!("FAILED"), &json!("InvalidEvent")));
+    assert_eq!(world.cloud.messages("*InvalidEvent*").await.len(), 1);
+    world.paged("InvalidEvent").await;
+    assert_eq!(world.records().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_instance_that_is_busy_is_waited_for_with_an_end() {
+    let world = World::fresh().await;
+    world.show("modifying").await;
+    let execution = world.cloud.start(MACHINE, &deploy("busy")).await;
+    eventually("a second request", async || (world.asked(0).await >= 2).then_some(())).await;
+    world.show("available").await;
+    let ended = world.cloud.ended(&execution).await;
+    assert_eq!(ended["status"], "SUCCEEDED", "{ended}");
+    world.available().await;
+
+    world.show("modifying").await;
+    let create =
+        |poll: u16| json!({"step": "create", "execution": "e", "input": deploy("late"), "poll": poll});
+    let answer = world.cloud.invoke(create(39)).await.unwrap();
+    assert_eq!((&answer["status"], &answer["wait_seconds"]), (&json!("waiting"), &json!(30)));
+    let error = world.cloud.invoke(create(40)).await.unwrap_err();
+    assert_eq!(error["errorType"], "InstanceBusy");
+    // Who asks directly does not wait.
+    let busy = world.refused(deploy("now"), "InstanceBusy", "DBInstanceStatus").await;
+    assert!(busy.contains("is modifying"), "{busy}");
+    world.show("available").await;
+}
+
+#[tokio::test]
+async fn a_snapshot_that_takes_too_long_is_told_and_can_be_waited_for_again() {
+    let world = World::fresh().await;
+    world.orders(json!({"hold": true})).await;
+    let step = |name: &str, more: Value| {
+        let mut event = json!({"step": name, "execution": "e", "input": deploy("slow")});
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event
+    };
+    let created = world.cloud.invoke(step("create", json!({"poll": 1}))).await.unwrap();
+    assert_eq!(created["status"], "creating");
+    let watched = eventually("some progress", async || {
+        let watched = world.cloud.invoke(step("watch", json!({"poll": 119}))).await.unwrap();
+        (watched["progress"] == 30).then_some(watched)
+    })
+    .await;
+    assert_eq!((&watched["status"], &watched["wait_seconds"]), (&json!("creating"), &json!(30)));
+    let error = world.cloud.invoke(step("watch", json!({"poll": 120}))).await.unwrap_err();
+    assert_eq!(error["errorType"], "SnapshotSlow");
+    assert!(error["errorMessage"].as_str().unwrap().contains("at 30 % after 3600 s"), "{error}");
+    let failure = json!({"failure": {"Error": "SnapshotSlow", "Cause": error.to_string()}});
+    let finished = world.cloud.invoke(step("finish", failure)).await.unwrap();
+    assert_eq!((&finished["status"], &finished["kind"]), (&json!("failed"), &json!("SnapshotSlow")));
+    let name = created["snapshot"].as_str().unwrap();
+    assert!(
+        world.paged("SnapshotSlow").await.to_string().contains(&format!("--db-snapshot-identifier {name}"))
+    );
+    world.orders(json!({"hold": false})).await;
+    let snapshot = world.snapshot(&deploy("slow")).await;
+    assert_eq!((&snapshot["snapshot"], world.snapshots().await.len()), (&created["snapshot"], 1));
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_makes_no_second_snapshot() {
+    let world = World::fresh().await;
+    let lose = json!({"service": "rds", "action": "CreateDBSnapshot", "effect": "drop", "when": "after"});
+    // The SDK asks again by itself.
+    world.cloud.fault(lose.clone()).await;
+    let lost = world.snapshot(&deploy("lost")).await;
+    assert_eq!(world.snapshots().await.len(), 1);
+    world.available().await;
+    // RDS might rather say that the instance is not available while the snapshot is made.
+    world.cloud.fault(lose).await;
+    let busy = json!({"service": "rds", "action": "CreateDBSnapshot", "nth": 2, "effect": "error", "status": 400, "code": "InvalidDBInstanceState"});
+    world.cloud.fault(busy).await;
+    assert_eq!(world.cloud.invoke(deploy("lost-too")).await.unwrap()["status"], "creating");
+    assert_eq!((world.of("lost-too").await.len(), world.snapshots().await.len()), (1, 2));
+    world.available().await;
+    // Without a note it is found by its tag.
+    world.cloud.hide("runs/snapshot-create/").await;
+    let found = world.cloud.invoke(deploy("lost")).await.unwrap();
+    assert_eq!((&found["snapshot"], world.snapshots().await.len()), (&lost["snapshot"], 2));
+}
+
+#[tokio::test]
+async fn of_two_deploys_that_want_one_name_each_gets_its_own() {
+    let world = World::fresh().await;
+    // The slower has noted the name, and dies before it asks for it.
+    let kill = json!({"service": "rds", "action": "CreateDBSnapshot", "effect": "kill"});
+    world.cloud.fault(kill).await;
+    assert!(world.cloud.invoke(deploy("slower")).await.is_err());
+    world.cloud.admin(Method::DELETE, "faults", None).await;
+    let faster = world.snapshot(&deploy("faster")).await;
+    let slower = world.snapshot(&deploy("slower")).await;
+    let name = faster["snapshot"].as_str().unwrap();
+    assert_eq!(slower["snapshot"], format!("{name}-2"));
+
+    // At the same time, each by two executions.
+    let mut executions = Vec::new();
+    for name in ["twin-a", "twin-b", "twin-a", "twin-b"] {
+        executions.push(world.cloud.start(MACHINE, &deploy(name)).await);
+    }
+    for execution in executions {
+        let ended = world.cloud.ended(&execution).await;
+        assert_eq!(ended["status"], "SUCCEEDED", "{ended}");
+    }
+    let mut names = [world.of("twin-a").await, world.of("twin-b").await].concat();
+    names.sort();
+    assert_eq!(names, [format!("{name}-3"), format!("{name}-4")]);
+}
+
+#[tokio::test]
+async fn a_channel_topic_or_bucket_that_fails_hides_nothing() {
+    let world = World::fresh().await;
+    let down = |service: &str, action: &str| json!({"service": service, "action": action, "count": 0, "effect": "error", "status": 403, "code": "AccessDenied"});
+    world.cloud.fault(down("slack", "chat.postMessage")).await;
+    world.cloud.fault(down("sns", "Publish")).await;
+    world.orders(json!({"fail": 1})).await;
+    let ended = world.run(&deploy("unheard")).await;
+    // Finish is tried again until the tries are used up.
+    assert_eq!((&ended["status"], &ended["error"]), (&json!("FAILED"), &json!("PageFailed")), "{ended}");
+    for (kind, metric) in [("NotificationFailed", "NotificationFailures"), ("PageFailed", "PageFailures")] {
+        let lost = world.cloud.log_lines(&format!("\"error_type\":\"{kind}\"")).await;
+        let is_whole = |line: &String| line.contains("undelivered") && line.contains("SnapshotFailed");
+        assert!(lost.iter().any(is_whole), "{kind}");
+        assert!(!world.cloud.log_lines(&format!("\"{metric}\":1")).await.is_empty());
+    }
+    world.cloud.admin(Method::DELETE, "faults", None).await;
+    world.available().await;
+    // Without its note a deploy could get two.
+    let after = world.cloud.last_call().await;
+    world.cloud.fault(down("s3", "*")).await;
+    let error = world.cloud.invoke(deploy("unnoted")).await.unwrap_err();
+    assert_eq!(error["errorType"], "NoteFailed");
+    assert_eq!((world.asked(after).await, world.of("unnoted").await.len()), (0, 0));
+    assert_eq!(world.cloud.messages("*NoteFailed*").await.len(), 1);
+    world.paged("NoteFailed").await;
+}
+
+/// The shell of the pipeline's step, as the operators' page gives it.
+fn pipeline(world: &World, attempt: &str) -> (bool, String, String) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let workflow = std::fs::read_to_string(root.join("docs/github-actions/snapshot.yml")).unwrap();
+    let workflow: serde_yaml_ng::Value = serde_yaml_ng::from_str(&workflow).unwrap();
+    let steps = workflow["jobs"]["snapshot"]["steps"].as_sequence().unwrap();
+    let step = steps.iter().find(|step| step["id"] == "snapshot").unwrap();
+    let mut names: Vec<_> =
+        step["env"].as_mapping().unwrap().keys().map(|name| name.as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["BY", "COMMIT", "DEPLOY", "POLL_SECONDS", "REASON", "STATE_MACHINE_ARN"]);
+    // The CLI's own script names its interpreter by a path, which may hold a space.
+    let script = format!("aws() {{ python3 -m awscli \"$@\"; }}\n{}", step["run"].as_str().unwrap());
+    let output = std::env::temp_dir().join(format!("snapshot-create-{}-{attempt}", std::process::id()));
+    let mut shell = Command::new("bash");
+    shell.args(["-c", &script]).envs([
+        ("STATE_MACHINE_ARN", MACHINE),
+        ("DEPLOY", attempt),
+        ("REASON", "Deploy de moveongs/api \"main\""),
+        ("COMMIT", "0f3c9a1"),
+        ("BY", "github-actions ana"),
+        ("POLL_SECONDS", "0.1"),
+        ("AWS_ACCESS_KEY_ID", "test"),
+        ("AWS_SECRET_ACCESS_KEY", "test"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+        ("AWS_CONFIG_FILE", "/dev/null"),
+        ("AWS_PAGER", ""),
+        ("AWS_ENDPOINT_URL", world.cloud.facts["endpoint"].as_str().unwrap()),
+        ("GITHUB_OUTPUT", output.to_str().unwrap()),
+    ]);
+    let ended = shell.output().unwrap();
+    let said = [ended.stdout, ended.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    let written = std::fs::read_to_string(&output).unwrap_or_default();
+    let _ = std::fs::remove_file(&output);
+    (ended.status.success(), said, written)
+}
+
+#[tokio::test]
+async fn the_pipelines_step_gates_on_the_snapshot() {
+    let world = World::fresh().await;
+    let run = world.cloud.last_call().await;
+    let attempt = |number: u32| format!("github-{run}-{number}");
+    let (is_good, said, written) = pipeline(&world, &attempt(1));
+    assert!(is_good, "{said}");
+    let name = world.of(&attempt(1)).await.remove(0);
+    assert_eq!(written, format!("snapshot={name}\n"));
+    // The same attempt again finds its execution.
+    assert_eq!(pipeline(&world, &attempt(1)).2, written);
+    assert_eq!(world.snapshots().await.len(), 1);
+    world.available().await;
+    world.orders(json!({"fail": 1})).await;
+    let (is_good, said, written) = pipeline(&world, &attempt(2));
+    assert!(!is_good && written.is_empty(), "{said}");
+    assert!(said.contains("::error::Sem snapshot: FAILED") && said.contains("SnapshotFailed"), "{said}");
+}
+
+/// The whole course by hand; each step `times` times. Gives the last answer.
+async fn course(world: &World, deploy_name: &str, times: usize) -> Value {
+    let step = async |name: &str, poll: u16| {
+        let mut answer = Value::Null;
+        for _ in 0..times {
+            let event =
+                json!({"step": name, "execution": deploy_name, "input": deploy(deploy_name), "poll": poll});
+            answer = world.cloud.despite_death(event).await;
+        }
+        answer
+    };
+    eventually("that the instance takes it", async || {
+        (step("create", 1).await["status"] != "waiting").then_some(())
+    })
+    .await;
+    eventually("the snapshot's end", async || (step("watch", 1).await["status"] != "creating").then_some(()))
+        .await;
+    step("finish", 1).await
+}
+
+#[tokio::test]
+async fn every_step_twice_is_the_same_as_once() {
+    let world = World::fresh().await;
+    let after = world.cloud.last_call().await;
+    assert_eq!(course(&world, "twice", 2).await["status"], "available");
+    assert_eq!((world.snapshots().await.len(), world.asked(after).await), (1, 1));
+    assert_eq!((world.cloud.messages("twice").await.len(), world.records().await.len()), (1, 1));
+    world.available().await;
+    world.orders(json!({"fail": 1})).await;
+    assert_eq!(course(&world, "twice-bad", 2).await["kind"], "SnapshotFailed");
+    assert_eq!((world.snapshots().await.len(), world.cloud.messages("twice-bad").await.len()), (2, 1));
+    world.paged("twice-bad").await;
+    assert_eq!((world.pages("twice-bad").await.len(), world.records().await.len()), (1, 2));
+}
+
+/// The calls that change something, and how often they are made at least in a course that ends well and in one that does not.
+/// Between two others the world is the same, so a death there is one of these.
+const WRITES: [(&str, &str, [usize; 2]); 4] = [
+    ("s3", "PutObject", [5, 6]),
+    ("rds", "CreateDBSnapshot", [1, 1]),
+    ("slack", "chat.postMessage", [1, 1]),
+    ("sns", "Publish", [0, 1]),
+];
+
+#[tokio::test]
+async fn every_crash_point_of_snapshot_create_recovers() {
+    let world = World::fresh().await;
+    let mut points = Vec::new();
+    for (service, action, least) in WRITES {
+        for (fail, least) in [0, 1].into_iter().zip(least) {
+            for when in ["before", "after"] {
+                let mut killed = 0;
+                loop {
+                    let name = format!("crash-{service}-{fail}-{when}-{killed}");
+                    world.cloud.calm().await;
+                    world.available().await;
+                    world.orders(json!({"fail": fail})).await;
+                    let records = world.records().await.len();
+                    let kill = json!({"service": service, "action": action, "effect": "kill", "when": when, "nth": killed + 1});
+                    world.cloud.fault(kill).await;
+                    let end = course(&world, &name, 1).await;
+                    let rules = world.cloud.admin(Method::GET, "faults", None).await;
+                    assert_eq!(
+                        end["status"],
+                        if fail == 0 { "available" } else { "failed" },
+                        "{name}: {end}"
+                    );
+                    assert_eq!(
+                        (world.of(&name).await.len(), world.snapshots().await.len()),
+                        (1, 1),
+                        "{name}"
+                    );
+                    assert_eq!(world.records().await.len(), records + 1, "{name}");
+                    let told = world.cloud.messages(&name).await.len();
+                    assert!((1..=2).contains(&told), "{name}: told {told} times");
+                    if fail == 1 {
+                        world.paged(&name).await;
+                    }
+                    let pages = world.pages(&name).await.len();
+                    assert!((fail..=2 * fail).contains(&pages), "{name}: {pages} pages");
+                    world.clear().await;
+                    // A death takes the rule away.
+                    if !rules["rules"].as_array().unwrap().is_empty() {
+                        break;
+                    }
+                    points.push(json!({"operation": format!("{service}:{action}"), "when": when, "call": killed + 1,
+                        "course": if fail == 0 { "available" } else { "failed" }, "end": "succeeded", "told": told, "pages": pages}));
+                    killed += 1;
+                }
+                assert!(killed >= least, "{service} {action} {fail}: only {killed} calls were killed {when}");
+            }
+        }
+    }
+    world.orders(json!({"fail": 0})).await;
+    matrix::write("snapshot-create", &points, json!({}));
+}
