@@ -62,8 +62,10 @@ impl Desk {
     }
 
     /// The same for a promotion, during which nobody may make a token.
-    pub(crate) fn begin_promotion(&mut self, now: Timestamp) -> Result<(), Timestamp> {
-        free([self.making.as_ref().map(|making| making.until), self.promoting], now)?;
+    /// An attempt whose token is `current` has stored what it made.
+    pub(crate) fn begin_promotion(&mut self, current: &str, now: Timestamp) -> Result<(), Timestamp> {
+        let making = self.making.as_ref().filter(|making| making.token != current).map(|making| making.until);
+        free([making, self.promoting], now)?;
         self.promoting = Some(end(now));
         Ok(())
     }
@@ -113,9 +115,10 @@ mod tests {
         let at = |seconds: i64| Timestamp::from_second(1_772_366_400 + seconds).unwrap();
         let mut desk = Desk::default();
         assert_eq!(desk.begin("a", at(0), &[]), Ok(()));
-        assert_eq!(desk.begin_promotion(at(19)), Err(at(20)));
-        assert_eq!(desk.begin_promotion(at(20)), Ok(()));
-        assert_eq!(desk.begin_promotion(at(39)), Err(at(40)));
+        assert_eq!(desk.begin_promotion("before", at(19)), Err(at(20)));
+        assert_eq!(desk.clone().begin_promotion("a", at(19)), Ok(()));
+        assert_eq!(desk.begin_promotion("before", at(20)), Ok(()));
+        assert_eq!(desk.begin_promotion("before", at(39)), Err(at(40)));
         assert_eq!(desk.begin("b", at(39), &[]), Err(at(40)));
         desk.settle(&Retired::Promoted, at(39));
         assert_eq!(desk.begin("b", at(39), &[]), Ok(()));

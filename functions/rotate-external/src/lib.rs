@@ -411,8 +411,10 @@ impl Token {
             return Ok(Retired::Waits(stays));
         }
         app.about_to(round, Retired::Promoted).await?;
-        let begun = app.remember(arn, |desk| desk.begin_promotion(time::now())).await?;
-        begun.map_err(|until| RotateError::Busy { until })?;
+        let version = round.listed.labelled("AWSCURRENT").unwrap_or_default();
+        if app.remember(arn, |desk| desk.begin_promotion(version, time::now())).await?.is_err() {
+            return Ok(Retired::Waits(Stays::RotationRuns));
+        }
         bounded(async {
             // From here on nobody makes a token; before it a rotation may have begun.
             let listed = described(app, arn).await?;
