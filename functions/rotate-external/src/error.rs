@@ -305,7 +305,8 @@ impl RotateError {
         let say = |portuguese: &str, english: &str| language.pick(portuguese, english).to_owned();
         let user = names.user;
         match self {
-            Self::Rotation(error) => chain(error),
+            // Of a rotation step the rotation itself says it; this is what retiring says.
+            Self::Rotation(_) => names.retire_command(),
             Self::InvalidEvent { .. } => say(
                 "invocar com {\"retire\": true}, ou deixar o Secrets Manager chamar.",
                 "invoke with {\"retire\": true}, or leave the calls to Secrets Manager.",

@@ -221,9 +221,11 @@ async fn bounded<T>(work: impl Future<Output = Result<T, RotateError>>) -> Resul
 }
 
 async fn current(attempt: &Attempt<'_>) -> Result<SecretString, RotateError> {
-    let reason = || "it has no value yet, so there is nothing to replace".to_owned();
-    let current = attempt.current().await?;
-    Ok(current.ok_or_else(|| RotationError::WrongForm { reason: reason() })?)
+    Ok(attempt.current().await?.ok_or_else(no_value)?)
+}
+
+fn no_value() -> RotationError {
+    RotationError::WrongForm { reason: "it has no value yet, so there is nothing to replace".to_owned() }
 }
 
 impl Mail {
@@ -628,11 +630,9 @@ impl Rotation for App {
         attempt: &Attempt<'_>,
         current: Option<&SecretString>,
     ) -> Result<SecretString, RotateError> {
-        let reason = || "it has no value yet, so there is nothing to replace".to_owned();
-        let empty = || RotationError::WrongForm { reason: reason() };
         match self.kind(&attempt.described.name)? {
-            Kind::Mail(mail) => mail.compose(self, attempt, current.ok_or_else(empty)?).await,
-            Kind::Token(token) => token.compose(self, attempt, current.ok_or_else(empty)?).await,
+            Kind::Mail(mail) => mail.compose(self, attempt, current.ok_or_else(no_value)?).await,
+            Kind::Token(token) => token.compose(self, attempt, current.ok_or_else(no_value)?).await,
             Kind::Password(_) => Ok(generate(&generator(self)?)?),
         }
     }
@@ -925,8 +925,11 @@ async fn report(
     let begun = app.base.reporter.look(&run_id, invocation.now).await;
     let is_news = !begun.is_recorded();
     let ended = time::now();
-    let step =
-        Recorded { name: format!("retire: {}", line.did), at: ended.into(), outcome: "succeeded".into() };
+    let outcome = match done {
+        Ok(_) => "succeeded".to_owned(),
+        Err(error) => format!("failed: {}", error.kind()),
+    };
+    let step = Recorded { name: format!("retire: {}", line.did), at: ended.into(), outcome };
     let mut findings: Vec<_> = done.as_ref().err().map(|error| chain(error)).into_iter().collect();
     findings.extend(declared.map(|declared| format!("{} vouches for {}", declared.by, declared.version)));
     let draft = Draft {
