@@ -59,6 +59,11 @@ impl CallError {
         }
     }
 
+    /// Makes the `map_err` argument for an operation whose request could not even be made.
+    pub fn before<E: Error>(operation: &'static str) -> impl Fn(E) -> Self {
+        move |error| Self { operation, code: "InvalidRequest".to_owned(), message: chain(&error) }
+    }
+
     /// Like [`CallError::during`] for an operation whose input is a secret: the service's message is left out,
     /// since it may quote what it was given.
     pub fn during_secret<E: ProvideErrorMetadata + Error>(operation: &'static str) -> impl Fn(E) -> Self {

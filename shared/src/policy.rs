@@ -311,6 +311,70 @@ pub struct Backups {
     pub snapshots: Snapshots,
     /// How long noncurrent versions of attachments are kept, in days.
     pub attachment_noncurrent_days: u16,
+    /// What `backup-audit` measures by (guide, 2.1 to 2.3).
+    pub audit: BackupAudit,
+}
+
+/// Numbers for `backup-audit`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupAudit {
+    /// Greatest age of an instance's newest automated snapshot, in hours: 1 to 168.
+    pub snapshot_hours: u16,
+    /// Greatest lag of point-in-time recovery, in minutes: 1 to 1440.
+    pub point_in_time_minutes: u16,
+    /// Hours of the day in São Paulo in which no backup window may lie.
+    pub business_hours: Hours,
+    /// The backup window that a repair sets, in UTC: `05:00-06:00`.
+    pub backup_window: String,
+    /// Environments whose databases must be Multi-AZ.
+    pub multi_az: Vec<String>,
+    /// Days before the end of an instance's certificate from which it counts as ending: 1 to 365.
+    pub certificate_days: u16,
+    /// Accounts that snapshots may be shared with.
+    pub shared_with: Vec<String>,
+    /// Longest that the parts of an upload that was never completed are kept, in days: 1 to 365.
+    pub incomplete_upload_days: u16,
+    /// Greatest age of the on-prem synchronisation, in hours: 1 to 720.
+    pub uploads_hours: u16,
+    /// Object that the synchronisation writes at its end, without which the newest upload counts.
+    pub uploads_marker: String,
+    /// Greatest age of the export of Grafana, in days: 1 to 366.
+    pub grafana_days: u16,
+    /// Whether Terraform locks its state with an object of the state bucket, where there is no lock table.
+    pub terraform_native_lock: bool,
+    /// Variables that the application must be given; one that ends in `*` stands for any with that beginning.
+    pub variables: Vec<String>,
+    /// Variables that the application may be given as secrets only.
+    pub secret_variables: Vec<String>,
+    /// What is accepted for a time.
+    pub exceptions: Vec<Exception>,
+}
+
+/// Hours of a day, from one to another later one: 0 to 24.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Hours {
+    /// The first hour.
+    pub from: u8,
+    /// The hour that is no longer one of them.
+    pub to: u8,
+}
+
+/// A violation that somebody has accepted until a day.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Exception {
+    /// The rule's id.
+    pub rule: String,
+    /// The resource's name; one that ends in `*` stands for all with that beginning.
+    pub resource: String,
+    /// Why it is accepted, in one line.
+    pub reason: String,
+    /// Who answers for it, in one line.
+    pub owner: String,
+    /// The last day on which it holds, in São Paulo.
+    pub until: jiff::civil::Date,
 }
 
 /// Longest that `snapshot-create` waits for one thing, in seconds; `TimeoutSeconds` of its state machine is beyond two of them.
@@ -440,6 +504,7 @@ impl Policy {
             within(format!("backups.retention_days.{environment}"), *days, 1, 35)?;
         }
         self.backups.snapshots.check("backups.snapshots")?;
+        self.backups.audit.check("backups.audit")?;
         within("backups.attachment_noncurrent_days", self.backups.attachment_noncurrent_days, 1, 3650)?;
         within("incidents.update_minutes", self.incidents.update_minutes, 1, 1440)?;
         within("incidents.support_case_minutes", self.incidents.support_case_minutes, 1, 1440)?;
@@ -632,6 +697,59 @@ impl Snapshots {
         }
         Ok(())
     }
+}
+
+impl BackupAudit {
+    fn check(&self, path: &str) -> Result<(), PolicyError> {
+        within(format!("{path}.snapshot_hours"), self.snapshot_hours, 1, 168)?;
+        within(format!("{path}.point_in_time_minutes"), self.point_in_time_minutes, 1, 1440)?;
+        within(format!("{path}.certificate_days"), self.certificate_days, 1, 365)?;
+        within(format!("{path}.incomplete_upload_days"), self.incomplete_upload_days, 1, 365)?;
+        within(format!("{path}.uploads_hours"), self.uploads_hours, 1, 720)?;
+        within(format!("{path}.grafana_days"), self.grafana_days, 1, 366)?;
+        if self.business_hours.from >= self.business_hours.to || self.business_hours.to > 24 {
+            let reason = "expected two hours of 0 to 24, the second later than the first";
+            return Err(PolicyError::at(format!("{path}.business_hours"), reason));
+        }
+        if window(&self.backup_window).is_none() {
+            let reason = "expected two times of the day in UTC, 30 minutes apart at least: 05:00-06:00";
+            return Err(PolicyError::at(format!("{path}.backup_window"), reason));
+        }
+        for (index, account) in self.shared_with.iter().enumerate() {
+            if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
+                let reason = "expected the twelve digits of an account";
+                return Err(PolicyError::at(format!("{path}.shared_with[{index}]"), reason));
+            }
+        }
+        for (index, exception) in self.exceptions.iter().enumerate() {
+            let fields = [
+                ("rule", &exception.rule),
+                ("resource", &exception.resource),
+                ("reason", &exception.reason),
+                ("owner", &exception.owner),
+            ];
+            for (field, text) in fields {
+                if !is_line(text, 200) {
+                    let reason = "expected one line of at most 200 characters";
+                    return Err(PolicyError::at(format!("{path}.exceptions[{index}].{field}"), reason));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The minutes of the day at which a window of RDS, `hh:mm-hh:mm`, begins and ends; none when it is no window, or shorter
+/// than the half hour that RDS asks for.
+pub fn window(text: &str) -> Option<(u16, u16)> {
+    let minute = |time: &str| {
+        let (hour, minute) = time.split_once(':')?;
+        let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+        (time.len() == 5 && hour < 24 && minute < 60).then_some(hour * 60 + minute)
+    };
+    let (from, to) = text.split_once('-')?;
+    let (from, to) = (minute(from)?, minute(to)?);
+    ((to + 1440 - from) % 1440 >= 30).then_some((from, to))
 }
 
 impl Responsible {

@@ -1,0 +1,101 @@
+//! ECS, the application's role, and what Cloud Control lists.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_ecs::types::TaskDefinition;
+use aws_sdk_iam::types::PolicyEvaluationDecisionType;
+use shared::failure::CallError;
+
+use super::Page;
+use crate::facts::{Seen, Service, Task};
+
+type Ecs = aws_sdk_ecs::Client;
+type Iam = aws_sdk_iam::Client;
+
+/// A page of the ARNs of a cluster's services: ten at most, which is what one description takes.
+pub(crate) async fn services(client: &Ecs, cluster: &str, token: Option<String>) -> Seen<Page<String>> {
+    let listed = client.list_services().cluster(cluster).max_results(10).set_next_token(token).send().await;
+    let listed = listed.map_err(CallError::during("ecs:ListServices"))?;
+    Ok((listed.service_arns.unwrap_or_default(), listed.next_token))
+}
+
+/// Services by their ARNs, with what their containers are given and whether their tasks may read `versions`.
+pub(crate) async fn describe(
+    ecs: &Ecs,
+    iam: &Iam,
+    cluster: &str,
+    arns: Vec<String>,
+    versions: &str,
+) -> Seen<Vec<Service>> {
+    if arns.is_empty() {
+        return Ok(Vec::new());
+    }
+    let described = ecs.describe_services().cluster(cluster).set_services(Some(arns)).send().await;
+    let described = described.map_err(CallError::during("ecs:DescribeServices"))?;
+    let mut services = Vec::new();
+    for found in described.services.unwrap_or_default() {
+        let task = task(ecs, found.task_definition.as_deref().unwrap_or_default()).await;
+        let reads_versions = match &task {
+            Err(call) => Err(call.clone()),
+            Ok(Task { role: None, .. }) => Ok(None),
+            Ok(Task { role: Some(role), .. }) => allows(iam, role, versions).await.map(Some),
+        };
+        let breaker = found.deployment_configuration.map(|configuration| {
+            configuration.deployment_circuit_breaker.is_some_and(|breaker| breaker.enable && breaker.rollback)
+        });
+        services.push(Service {
+            name: found.service_name.unwrap_or_default(),
+            arn: found.service_arn.unwrap_or_default(),
+            has_circuit_breaker: breaker,
+            is_balanced: found.load_balancers.is_some_and(|balancers| !balancers.is_empty()),
+            grace_seconds: found.health_check_grace_period_seconds,
+            task,
+            reads_versions,
+        });
+    }
+    Ok(services)
+}
+
+async fn task(client: &Ecs, definition: &str) -> Seen<Task> {
+    let described = client.describe_task_definition().task_definition(definition).send().await;
+    let described = described.map_err(CallError::during("ecs:DescribeTaskDefinition"))?;
+    Ok(described.task_definition.map(given).unwrap_or_default())
+}
+
+/// The names only: the values of variables in clear may be secrets.
+fn given(definition: TaskDefinition) -> Task {
+    let (mut plain, mut secret) = (BTreeSet::new(), BTreeSet::new());
+    for container in definition.container_definitions.unwrap_or_default() {
+        plain.extend(container.environment.unwrap_or_default().into_iter().filter_map(|pair| pair.name));
+        secret.extend(container.secrets.unwrap_or_default().into_iter().map(|secret| secret.name));
+    }
+    Task { plain, secret, role: definition.task_role_arn.filter(|role| !role.is_empty()) }
+}
+
+/// Whether a role may read old versions of a bucket's objects.
+async fn allows(client: &Iam, role: &str, objects: &str) -> Seen<bool> {
+    let simulated = client.simulate_principal_policy().policy_source_arn(role);
+    let simulated = simulated.action_names("s3:GetObjectVersion").resource_arns(objects).send().await;
+    let simulated = simulated.map_err(CallError::during("iam:SimulatePrincipalPolicy"))?;
+    let results = simulated.evaluation_results.unwrap_or_default();
+    Ok(!results.is_empty()
+        && results.iter().all(|result| *result.eval_decision() == PolicyEvaluationDecisionType::Allowed))
+}
+
+/// Whether a type of resource has one whose identifier is wanted.
+pub(crate) async fn has(
+    client: &aws_sdk_cloudcontrol::Client,
+    kind: &str,
+    is_wanted: impl Fn(&str) -> bool,
+) -> Seen<bool> {
+    let mut pages = client.list_resources().type_name(kind).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(CallError::during("cloudformation:ListResources"))?;
+        let mut names =
+            page.resource_descriptions.unwrap_or_default().into_iter().filter_map(|found| found.identifier);
+        if names.any(|name| is_wanted(&name)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,338 @@
+//! S3.
+
+use std::path::Path;
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{
+    AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, BucketVersioningStatus, ExpirationStatus,
+    LifecycleRule, LifecycleRuleFilter, NoncurrentVersionExpiration, PublicAccessBlockConfiguration,
+    ReplicationRuleStatus, ServerSideEncryption, ServerSideEncryptionByDefault,
+    ServerSideEncryptionConfiguration, ServerSideEncryptionRule, VersioningConfiguration,
+};
+use futures_util::join;
+use jiff::Timestamp;
+use shared::failure::CallError;
+
+use super::{Page, instant};
+use crate::facts::{Bucket, Encryption, Lifecycle, Lock, Newest, Role, Seen};
+
+type S3 = aws_sdk_s3::Client;
+
+/// Most pages of objects that are looked at for the newest: fifty thousand objects.
+const PAGES: usize = 50;
+
+/// Id of the lifecycle rule that a repair adds.
+const OURS: &str = "moveongs-governance";
+
+/// A page of the names of buckets with a beginning.
+pub(crate) async fn buckets(client: &S3, beginning: &str, token: Option<String>) -> Seen<Page<String>> {
+    let listed =
+        client.list_buckets().prefix(beginning).max_buckets(1000).set_continuation_token(token).send().await;
+    let listed = listed.map_err(CallError::during("s3:ListAllMyBuckets"))?;
+    let names = listed.buckets.unwrap_or_default().into_iter().filter_map(|bucket| bucket.name);
+    Ok((names.collect(), listed.continuation_token))
+}
+
+/// Whether there is a bucket with a name that the role may see.
+pub(crate) async fn exists(client: &S3, bucket: &str) -> Seen<bool> {
+    let head = client.head_bucket().bucket(bucket).send().await;
+    match head.map_err(CallError::during("s3:ListBucket")) {
+        Ok(_) => Ok(true),
+        Err(call) if ["NotFound", "NoSuchBucket"].contains(&call.code.as_str()) => Ok(false),
+        Err(call) => Err(call),
+    }
+}
+
+/// What S3 says where nothing is configured is an answer.
+fn absent<T>(found: Result<T, CallError>, code: &str) -> Seen<Option<T>> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(call) if call.code == code => Ok(None),
+        Err(call) => Err(call),
+    }
+}
+
+/// Everything that a rule asks of a bucket; `young` is what its newest object is looked for until.
+pub(crate) async fn bucket(client: &S3, name: &str, role: Role, marker: &str, young: Timestamp) -> Bucket {
+    let (versioning, lifecycle, open, encryption, policy) = join!(
+        versioning(client, name),
+        lifecycle(client, name),
+        open(client, name),
+        encryption(client, name),
+        policy(client, name)
+    );
+    let mut bucket = Bucket {
+        name: name.to_owned(),
+        role,
+        versioning,
+        lifecycle,
+        open,
+        encryption,
+        policy,
+        lock: None,
+        replicates: None,
+        logs: None,
+        newest: None,
+    };
+    match role {
+        Role::Attachments => {
+            let (locked, replicated, logged) =
+                join!(lock(client, name), replicates(client, name), logs(client, name));
+            (bucket.lock, bucket.replicates, bucket.logs) = (Some(locked), Some(replicated), Some(logged));
+        }
+        Role::Evidence => bucket.lock = Some(lock(client, name).await),
+        Role::Uploads => bucket.newest = Some(newest(client, name, Some(marker), young).await),
+        Role::Grafana => bucket.newest = Some(newest(client, name, None, young).await),
+        Role::State | Role::Other => {}
+    }
+    bucket
+}
+
+async fn versioning(client: &S3, bucket: &str) -> Seen<Option<String>> {
+    let found = client.get_bucket_versioning().bucket(bucket).send().await;
+    let found = found.map_err(CallError::during("s3:GetBucketVersioning"))?;
+    Ok(found.status.map(|status| status.as_str().to_owned()))
+}
+
+async fn lifecycle(client: &S3, bucket: &str) -> Seen<Vec<Lifecycle>> {
+    let found = client.get_bucket_lifecycle_configuration().bucket(bucket).send().await;
+    let found = absent(
+        found.map_err(CallError::during("s3:GetLifecycleConfiguration")),
+        "NoSuchLifecycleConfiguration",
+    )?;
+    Ok(found.and_then(|found| found.rules).unwrap_or_default().iter().map(rule).collect())
+}
+
+fn rule(rule: &LifecycleRule) -> Lifecycle {
+    #[expect(deprecated, reason = "rules of before 2016 have it")]
+    let prefix = rule.prefix().unwrap_or_default();
+    let is_whole = prefix.is_empty()
+        && rule.filter().is_none_or(|filter| {
+            filter.prefix().unwrap_or_default().is_empty()
+                && filter.tag().is_none()
+                && filter.and().is_none()
+                && filter.object_size_greater_than().is_none()
+                && filter.object_size_less_than().is_none()
+        });
+    Lifecycle {
+        is_enabled: *rule.status() == ExpirationStatus::Enabled,
+        is_whole,
+        expires: rule
+            .expiration()
+            .is_some_and(|expiration| expiration.days().is_some() || expiration.date().is_some()),
+        noncurrent_days: rule
+            .noncurrent_version_expiration()
+            .and_then(|expiration| expiration.noncurrent_days()),
+        incomplete_days: rule
+            .abort_incomplete_multipart_upload()
+            .and_then(|abort| abort.days_after_initiation()),
+    }
+}
+
+async fn open(client: &S3, bucket: &str) -> Seen<Vec<&'static str>> {
+    let found = client.get_public_access_block().bucket(bucket).send().await;
+    let found = absent(
+        found.map_err(CallError::during("s3:GetBucketPublicAccessBlock")),
+        "NoSuchPublicAccessBlockConfiguration",
+    )?;
+    let found = found.and_then(|found| found.public_access_block_configuration);
+    let found = found.unwrap_or_else(|| PublicAccessBlockConfiguration::builder().build());
+    let blocks = [
+        ("BlockPublicAcls", found.block_public_acls),
+        ("IgnorePublicAcls", found.ignore_public_acls),
+        ("BlockPublicPolicy", found.block_public_policy),
+        ("RestrictPublicBuckets", found.restrict_public_buckets),
+    ];
+    Ok(blocks.into_iter().filter(|(_, is_on)| *is_on != Some(true)).map(|(name, _)| name).collect())
+}
+
+async fn encryption(client: &S3, bucket: &str) -> Seen<Option<Encryption>> {
+    let found = client.get_bucket_encryption().bucket(bucket).send().await;
+    let code = "ServerSideEncryptionConfigurationNotFoundError";
+    let found = absent(found.map_err(CallError::during("s3:GetEncryptionConfiguration")), code)?;
+    let rules = found.and_then(|found| found.server_side_encryption_configuration).map(|found| found.rules);
+    let default =
+        rules.unwrap_or_default().into_iter().find_map(|rule| rule.apply_server_side_encryption_by_default);
+    Ok(default.map(|default| Encryption {
+        algorithm: default.sse_algorithm.as_str().to_owned(),
+        key: default.kms_master_key_id,
+    }))
+}
+
+/// The bucket policy; none when there is none.
+pub(crate) async fn policy(client: &S3, bucket: &str) -> Seen<Option<String>> {
+    let found = client.get_bucket_policy().bucket(bucket).send().await;
+    let found = absent(found.map_err(CallError::during("s3:GetBucketPolicy")), "NoSuchBucketPolicy")?;
+    Ok(found.and_then(|found| found.policy))
+}
+
+async fn lock(client: &S3, bucket: &str) -> Seen<Option<Lock>> {
+    let found = client.get_object_lock_configuration().bucket(bucket).send().await;
+    let code = "ObjectLockConfigurationNotFoundError";
+    let found = absent(found.map_err(CallError::during("s3:GetBucketObjectLockConfiguration")), code)?;
+    let retention = found.and_then(|found| found.object_lock_configuration?.rule?.default_retention);
+    Ok(retention.and_then(|retention| {
+        let days = retention.days.or_else(|| Some(retention.years? * 365))?;
+        Some(Lock { mode: retention.mode?.as_str().to_owned(), days })
+    }))
+}
+
+async fn replicates(client: &S3, bucket: &str) -> Seen<bool> {
+    let found = client.get_bucket_replication().bucket(bucket).send().await;
+    let code = "ReplicationConfigurationNotFoundError";
+    let found = absent(found.map_err(CallError::during("s3:GetReplicationConfiguration")), code)?;
+    let rules =
+        found.and_then(|found| found.replication_configuration).map(|found| found.rules).unwrap_or_default();
+    Ok(rules.iter().any(|rule| *rule.status() == ReplicationRuleStatus::Enabled))
+}
+
+async fn logs(client: &S3, bucket: &str) -> Seen<bool> {
+    let found = client.get_bucket_logging().bucket(bucket).send().await;
+    Ok(found.map_err(CallError::during("s3:GetBucketLogging"))?.logging_enabled.is_some())
+}
+
+/// When the newest object was written: the marker's time where there is one, or that of the first object that is young
+/// enough, since S3 does not list by age.
+async fn newest(client: &S3, bucket: &str, marker: Option<&str>, young: Timestamp) -> Seen<Newest> {
+    if let Some(marker) = marker {
+        let head = client.head_object().bucket(bucket).key(marker).send().await;
+        match head.map_err(CallError::during("s3:GetObject")) {
+            Ok(head) => {
+                if let Some(at) = instant(head.last_modified) {
+                    return Ok(Newest::At(at));
+                }
+            }
+            Err(call) if call.code == "NotFound" => {}
+            Err(call) => return Err(call),
+        }
+    }
+    let mut objects = client.list_objects_v2().bucket(bucket).into_paginator().send();
+    let (mut newest, mut looked) = (None, 0);
+    for _ in 0..PAGES {
+        let Some(page) = objects.next().await else {
+            return Ok(newest.map_or(Newest::Nothing, Newest::At));
+        };
+        let page = page.map_err(CallError::during("s3:ListBucket"))?;
+        let times = page.contents.unwrap_or_default().into_iter().map(|object| instant(object.last_modified));
+        for at in times {
+            looked += 1;
+            newest = newest.max(at);
+        }
+        if let Some(at) = newest.filter(|at| *at >= young) {
+            return Ok(Newest::At(at));
+        }
+    }
+    Ok(Newest::NotAll(looked))
+}
+
+/// Switches versioning on.
+pub(crate) async fn version(client: &S3, bucket: &str) -> Result<(), CallError> {
+    let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+    let put = client.put_bucket_versioning().bucket(bucket).versioning_configuration(on).send().await;
+    put.map_err(CallError::during("s3:PutBucketVersioning"))?;
+    Ok(())
+}
+
+/// Blocks public access in all four ways.
+pub(crate) async fn close(client: &S3, bucket: &str) -> Result<(), CallError> {
+    let all = PublicAccessBlockConfiguration::builder()
+        .block_public_acls(true)
+        .ignore_public_acls(true)
+        .block_public_policy(true)
+        .restrict_public_buckets(true)
+        .build();
+    let put =
+        client.put_public_access_block().bucket(bucket).public_access_block_configuration(all).send().await;
+    put.map_err(CallError::during("s3:PutBucketPublicAccessBlock"))?;
+    Ok(())
+}
+
+/// Encrypts by default with a key.
+pub(crate) async fn encrypt(client: &S3, bucket: &str, key: &str) -> Result<(), CallError> {
+    let during = CallError::before("s3:PutEncryptionConfiguration");
+    let default = ServerSideEncryptionByDefault::builder()
+        .sse_algorithm(ServerSideEncryption::AwsKms)
+        .kms_master_key_id(key);
+    let default = default.build().map_err(&during)?;
+    let rule = ServerSideEncryptionRule::builder()
+        .apply_server_side_encryption_by_default(default)
+        .bucket_key_enabled(true)
+        .build();
+    let all = ServerSideEncryptionConfiguration::builder().rules(rule).build().map_err(&during)?;
+    let put =
+        client.put_bucket_encryption().bucket(bucket).server_side_encryption_configuration(all).send().await;
+    put.map_err(CallError::during("s3:PutEncryptionConfiguration"))?;
+    Ok(())
+}
+
+/// Replaces the bucket policy.
+pub(crate) async fn put_policy(client: &S3, bucket: &str, policy: &str) -> Result<(), CallError> {
+    let put = client.put_bucket_policy().bucket(bucket).policy(policy).send().await;
+    put.map_err(CallError::during("s3:PutBucketPolicy"))?;
+    Ok(())
+}
+
+/// Adds one lifecycle rule for the whole bucket beside those that are there; one of an earlier repair is replaced.
+pub(crate) async fn add_lifecycle(
+    client: &S3,
+    bucket: &str,
+    noncurrent: Option<i32>,
+    incomplete: Option<i32>,
+) -> Result<(), CallError> {
+    let found = client.get_bucket_lifecycle_configuration().bucket(bucket).send().await;
+    let found = absent(
+        found.map_err(CallError::during("s3:GetLifecycleConfiguration")),
+        "NoSuchLifecycleConfiguration",
+    )?;
+    let minimum = found.as_ref().and_then(|found| found.transition_default_minimum_object_size.clone());
+    let mut rules = found.and_then(|found| found.rules).unwrap_or_default();
+    let before = rules.iter().position(|rule| rule.id() == Some(OURS)).map(|place| rules.remove(place));
+    let noncurrent =
+        noncurrent.map(|days| NoncurrentVersionExpiration::builder().noncurrent_days(days).build());
+    let incomplete =
+        incomplete.map(|days| AbortIncompleteMultipartUpload::builder().days_after_initiation(days).build());
+    let before = before.as_ref();
+    let added = LifecycleRule::builder()
+        .id(OURS)
+        .status(ExpirationStatus::Enabled)
+        .filter(LifecycleRuleFilter::builder().prefix("").build())
+        .set_noncurrent_version_expiration(
+            noncurrent.or_else(|| before?.noncurrent_version_expiration.clone()),
+        )
+        .set_abort_incomplete_multipart_upload(
+            incomplete.or_else(|| before?.abort_incomplete_multipart_upload.clone()),
+        );
+    let during = CallError::before("s3:PutLifecycleConfiguration");
+    rules.push(added.build().map_err(&during)?);
+    let all = BucketLifecycleConfiguration::builder().set_rules(Some(rules)).build().map_err(&during)?;
+    let put = client.put_bucket_lifecycle_configuration().bucket(bucket).lifecycle_configuration(all);
+    let put = put.set_transition_default_minimum_object_size(minimum).send().await;
+    put.map_err(CallError::during("s3:PutLifecycleConfiguration"))?;
+    Ok(())
+}
+
+/// Stores a report that was collected in a file, at a place that is free.
+pub(crate) async fn store(
+    client: &S3,
+    bucket: &str,
+    key: &str,
+    file: &Path,
+    kind: &str,
+    checksum: String,
+) -> Result<(), CallError> {
+    let body = ByteStream::from_path(file).await.map_err(CallError::before("s3:PutObject"))?;
+    let put = client.put_object().bucket(bucket).key(key).body(body).content_type(kind);
+    // Its own checksum, since Object Lock wants one and a file has none that could be sent before it.
+    let put = put.checksum_sha256(checksum).if_none_match("*").send().await;
+    match put.map_err(CallError::during("s3:PutObject")) {
+        // An attempt before, that S3 took and did not confirm.
+        Err(call) if call.code != "PreconditionFailed" => Err(call),
+        _ => Ok(()),
+    }
+}
+
+/// The lines of a report, in chunks as they come.
+pub(crate) async fn open_report(client: &S3, bucket: &str, key: &str) -> Seen<ByteStream> {
+    let object = client.get_object().bucket(bucket).key(key).send().await;
+    Ok(object.map_err(CallError::during("s3:GetObject"))?.body)
+}

@@ -1,0 +1,177 @@
+//! What was read of each resource, as far as a rule asks for it.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use shared::failure::CallError;
+
+/// What was read, or why it could not be.
+pub(crate) type Seen<T> = Result<T, CallError>;
+
+/// A DB instance. What RDS leaves out of an answer is none.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Instance {
+    pub name: String,
+    pub arn: String,
+    /// RDS's word, e.g. `available`.
+    pub status: Option<String>,
+    pub created: Option<Timestamp>,
+    /// The instance that it replicates.
+    pub replica_of: Option<String>,
+    pub retention_days: Option<i32>,
+    /// The retention that RDS has taken and not applied yet.
+    pub pending_retention_days: Option<i32>,
+    /// `hh:mm-hh:mm`, UTC.
+    pub backup_window: Option<String>,
+    pub latest_restorable: Option<Timestamp>,
+    pub is_encrypted: Option<bool>,
+    pub key: Option<String>,
+    pub is_protected: Option<bool>,
+    pub is_public: Option<bool>,
+    pub copies_tags: Option<bool>,
+    pub is_multi_az: Option<bool>,
+    pub upgrades: Option<bool>,
+    /// When its certificate ends.
+    pub certificate_until: Option<Timestamp>,
+    pub storage_gib: Option<i32>,
+    /// Storage that it may grow to.
+    pub storage_limit_gib: Option<i32>,
+    pub log_exports: Vec<String>,
+    pub parameter_groups: Vec<String>,
+    pub subnet_group: Option<String>,
+    /// Whether RDS makes and rotates the master user's password itself.
+    pub has_managed_password: bool,
+    /// When its newest automated snapshot was taken; none when it has none.
+    pub newest_snapshot: Option<Seen<Option<Timestamp>>>,
+}
+
+/// A snapshot that a person or a pipeline took.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub name: String,
+    pub arn: String,
+    pub is_encrypted: Option<bool>,
+    /// The accounts that may restore it; `all` is everybody.
+    pub shared_with: Seen<BTreeSet<String>>,
+}
+
+/// What a bucket is to the application.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Role {
+    /// Attachments of the application.
+    Attachments,
+    /// Where on-prem installations send their attachments.
+    Uploads,
+    /// The evidence of all procedures.
+    Evidence,
+    /// Terraform's state.
+    State,
+    /// The exports of Grafana.
+    Grafana,
+    /// Another one of this environment.
+    Other,
+}
+
+/// One rule of a bucket's lifecycle.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Lifecycle {
+    pub is_enabled: bool,
+    /// Whether it is for every object of the bucket.
+    pub is_whole: bool,
+    /// Whether it deletes current objects.
+    pub expires: bool,
+    pub noncurrent_days: Option<i32>,
+    pub incomplete_days: Option<i32>,
+}
+
+/// How a bucket encrypts what it is given without a wish.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Encryption {
+    /// `AES256`, `aws:kms`, `aws:kms:dsse`.
+    pub algorithm: String,
+    pub key: Option<String>,
+}
+
+/// The default retention of a bucket with Object Lock.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Lock {
+    /// `COMPLIANCE` or `GOVERNANCE`.
+    pub mode: String,
+    pub days: i32,
+}
+
+/// The newest object of a bucket or of a part of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Newest {
+    /// It was written then.
+    At(Timestamp),
+    /// There is no object.
+    Nothing,
+    /// None was found that is young enough, and not all were looked at.
+    NotAll(usize),
+}
+
+/// A bucket.
+#[derive(Clone, Debug)]
+pub(crate) struct Bucket {
+    pub name: String,
+    pub role: Role,
+    /// `Enabled`, `Suspended`; none when it never was.
+    pub versioning: Seen<Option<String>>,
+    pub lifecycle: Seen<Vec<Lifecycle>>,
+    /// Which of the four blocks are off.
+    pub open: Seen<Vec<&'static str>>,
+    pub encryption: Seen<Option<Encryption>>,
+    /// The bucket policy, as JSON.
+    pub policy: Seen<Option<String>>,
+    /// Of the roles whose rules ask for it.
+    pub lock: Option<Seen<Option<Lock>>>,
+    pub replicates: Option<Seen<bool>>,
+    pub logs: Option<Seen<bool>>,
+    pub newest: Option<Seen<Newest>>,
+}
+
+/// A table of DynamoDB in which Terraform locks its state.
+#[derive(Clone, Debug)]
+pub(crate) struct Table {
+    pub name: String,
+    pub arn: String,
+    pub is_protected: Option<bool>,
+    pub has_recovery: Seen<bool>,
+}
+
+/// A service of ECS, with the task definition that it runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Service {
+    pub name: String,
+    pub arn: String,
+    pub has_circuit_breaker: Option<bool>,
+    pub is_balanced: bool,
+    pub grace_seconds: Option<i32>,
+    pub task: Seen<Task>,
+    /// Whether its tasks may read old versions of attachments; none when the tasks have no role.
+    pub reads_versions: Seen<Option<bool>>,
+}
+
+/// What the containers of a task definition are given.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Task {
+    /// Variables in clear.
+    pub plain: BTreeSet<String>,
+    /// Variables from a secret.
+    pub secret: BTreeSet<String>,
+    pub role: Option<String>,
+}
+
+/// What must be there at all.
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    /// Alarms of CloudWatch besides this stack's.
+    pub has_alarms: Seen<bool>,
+    /// Metric filters on the application's log group.
+    pub has_filters: Seen<bool>,
+    /// Plans of AWS Backup.
+    pub has_backup_plan: Seen<bool>,
+    /// Endpoints of the VPC.
+    pub has_endpoints: Seen<bool>,
+}

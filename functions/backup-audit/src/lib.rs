@@ -1,0 +1,572 @@
+//! Answers every day: is what must be backed up backed up as the guide says?
+//!
+//! Trigger: a schedule; or a person, for one resource or for a repair (`event.rs`). Reads: `aws/`, piece by piece (`sweep.rs`).
+//! Decisions: `rules/`, and `repair.rs` for what mends. `findings.rs` collects the verdicts in files and compares them with the
+//! run before. Then it pages (SNS), repairs what the stack allows, tells the channel what changed and writes the day's evidence.
+//! What could not be read is neither in order nor failing, and a run with such a part is not green.
+//! Source: the guide, 1, 2.1, 2.2 and 2.3, and section 7 of the application's facts.
+
+mod aws;
+mod error;
+mod event;
+mod facts;
+mod findings;
+mod mend;
+mod repair;
+mod rules;
+mod sweep;
+mod text;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use jiff::Timestamp;
+use jiff::civil::Weekday;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared::env::{Env, EnvError};
+use shared::evidence::{Draft, Step};
+use shared::failure::{Failure, chain};
+use shared::lambda::Invocation;
+use shared::paging::{Page, Pager};
+use shared::report::Reporter;
+use shared::settings::Settings;
+use shared::time;
+
+pub use error::AuditError;
+use event::Event;
+use findings::{Counts, Finding, Findings, KEPT, Outcome, Place, Worst};
+use rules::Context;
+use sweep::{Progress, Sweep};
+
+/// Name of the procedure: the function's folder, its evidence's folder.
+pub const PROCEDURE: &str = "backup-audit";
+
+/// Time kept back from reading, for pages, repairs, reports and record.
+const ACTING: Duration = Duration::from_secs(150);
+
+/// Time kept back from pages and repairs, for reports and record.
+const REPORTING: Duration = Duration::from_secs(60);
+
+/// Name of the note that says where the newest reports lie.
+const LATEST: &str = "latest";
+
+/// What an invocation needs besides its event; built once per cold start.
+pub struct App {
+    settings: Settings,
+    rds: aws_sdk_rds::Client,
+    s3: aws_sdk_s3::Client,
+    dynamodb: aws_sdk_dynamodb::Client,
+    ecs: aws_sdk_ecs::Client,
+    iam: aws_sdk_iam::Client,
+    control: aws_sdk_cloudcontrol::Client,
+    pager: Pager,
+    reporter: Reporter,
+    names: Names,
+    place: Place,
+    cluster: String,
+    /// ARN of the application's key, if it is told.
+    key: Option<String>,
+    /// Rules whose repairs the stack allows.
+    repairs: Vec<String>,
+}
+
+/// What this environment's resources are called.
+struct Names {
+    project: String,
+    environment: String,
+    /// What the names of this environment's resources begin with.
+    beginning: String,
+    database: String,
+    attachments: String,
+    uploads: String,
+    state: String,
+    lock_table: String,
+    grafana: String,
+}
+
+impl Names {
+    /// Whether a database, or a snapshot of one, is this environment's: by its name or by its tags.
+    fn owns(&self, name: &str, tags: &BTreeMap<String, String>) -> bool {
+        let tagged = |key: &str, value: &str| tags.get(key).is_some_and(|tag| tag == value);
+        name == self.database
+            || name.starts_with(&self.beginning)
+            || (tagged("Project", &self.project) && tagged("Environment", &self.environment))
+    }
+
+    /// Whether an alarm is one of this stack's functions.
+    fn is_own_alarm(&self, name: &str) -> bool {
+        let rest = name.strip_prefix(&self.beginning);
+        rest.is_some_and(|rest| {
+            [
+                "errors",
+                "dead-letters",
+                "-failures",
+                "executions-failed",
+                "executions-timed-out",
+                "executions-aborted",
+            ]
+            .iter()
+            .any(|end| rest.ends_with(end))
+        })
+    }
+}
+
+impl App {
+    /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`] and [`Pager`], `DATABASE_INSTANCE_ID`,
+    /// `ECS_CLUSTER_NAME`, `ACCOUNT_ID`; and, which may be empty, `ATTACHMENTS_BUCKET` (else by its name's convention),
+    /// `UPLOADS_BUCKET`, `TERRAFORM_STATE_BUCKET`, `TERRAFORM_LOCK_TABLE`, `GRAFANA_BUCKET`, `APP_KMS_KEY_ARN` and
+    /// `BACKUP_REPAIRS`, rules with commas between them.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError`] for the first setting that is missing or wrong.
+    pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
+        let settings = Settings::from_env(env)?;
+        let beginning = format!("{}-{}-", settings.project, settings.environment);
+        let optional = |name| env.optional::<String>(name).map(Option::unwrap_or_default);
+        let attachments: Option<String> = env.optional("ATTACHMENTS_BUCKET")?;
+        let patient = aws::patient(aws);
+        let names = Names {
+            project: settings.project.clone(),
+            environment: settings.environment.clone(),
+            database: env.required("DATABASE_INSTANCE_ID")?,
+            attachments: attachments.unwrap_or_else(|| format!("{beginning}attachments")),
+            uploads: optional("UPLOADS_BUCKET")?,
+            state: optional("TERRAFORM_STATE_BUCKET")?,
+            lock_table: optional("TERRAFORM_LOCK_TABLE")?,
+            grafana: optional("GRAFANA_BUCKET")?,
+            beginning,
+        };
+        let repairs = optional("BACKUP_REPAIRS")?;
+        let repairs: Vec<String> =
+            repairs.split(',').map(|rule| rule.trim().to_owned()).filter(|rule| !rule.is_empty()).collect();
+        if let Some(unknown) = repairs.iter().find(|rule| !repair::REPAIRS.contains(&rule.as_str())) {
+            let reason =
+                format!("{unknown} has no repair; those that have one: {}", repair::REPAIRS.join(", "));
+            return Err(EnvError::Invalid { name: "BACKUP_REPAIRS", reason });
+        }
+        Ok(Self {
+            rds: aws_sdk_rds::Client::new(&patient),
+            s3: aws_sdk_s3::Client::new(&patient),
+            dynamodb: aws_sdk_dynamodb::Client::new(&patient),
+            ecs: aws_sdk_ecs::Client::new(&patient),
+            iam: aws_sdk_iam::Client::new(&patient),
+            control: aws_sdk_cloudcontrol::Client::new(&patient),
+            pager: Pager::new(env, aws)?,
+            reporter: Reporter::new(PROCEDURE, &settings, env, aws)?,
+            place: Place {
+                account: env.required("ACCOUNT_ID")?,
+                region: aws.region().map(ToString::to_string).unwrap_or_default(),
+                environment: settings.environment.clone(),
+                version: settings.code_version.clone(),
+            },
+            cluster: env.required("ECS_CLUSTER_NAME")?,
+            key: env.optional("APP_KMS_KEY_ARN")?,
+            names,
+            repairs,
+            settings,
+        })
+    }
+
+    fn context(&self, now: Timestamp) -> Context<'_> {
+        let backups = &self.settings.policy.backups;
+        Context {
+            project: &self.settings.project,
+            environment: &self.settings.environment,
+            policy: &backups.audit,
+            retention_days: backups.retention_days.get(&self.settings.environment).copied(),
+            noncurrent_days: backups.attachment_noncurrent_days,
+            key: self.key.as_deref(),
+            cluster: &self.cluster,
+            attachments: &self.names.attachments,
+            now,
+        }
+    }
+
+    /// What a record says of every run.
+    fn draft(
+        &self,
+        run_id: &str,
+        trigger: &str,
+        subject: String,
+        result: &'static str,
+        invocation: &Invocation,
+    ) -> Draft {
+        Draft {
+            run_id: run_id.to_owned(),
+            project: self.settings.project.clone(),
+            environment: self.settings.environment.clone(),
+            trigger: trigger.to_owned(),
+            subject,
+            started: invocation.now.into(),
+            ended: time::now().into(),
+            steps: Vec::new(),
+            findings: Vec::new(),
+            result,
+            code_version: self.settings.code_version.clone(),
+            channel: String::new(),
+        }
+    }
+}
+
+fn step(name: impl Into<String>, outcome: impl Into<String>) -> Step {
+    Step { name: name.into(), at: time::now().into(), outcome: outcome.into() }
+}
+
+/// The function's answer.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// Of an audit.
+    Audit(Box<Report>),
+    /// Of a repair.
+    Repair(mend::Repaired),
+}
+
+/// The audit's answer.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    run_id: String,
+    /// `succeeded` when everything was seen and nothing fails.
+    result: &'static str,
+    counts: Counts,
+    /// What fails or could not be verified; the worst first, and not more than the reports' reader takes.
+    findings: Vec<Finding>,
+    /// How many of the findings are new or worse, and how many of the run before are no more.
+    new: usize,
+    resolved: usize,
+    /// Keys of the reports in the evidence bucket; empty when they were not stored, and for one resource.
+    reports: Vec<String>,
+    /// Keys of pages.
+    paged: Vec<String>,
+    /// What became of repairs.
+    repaired: Vec<String>,
+}
+
+/// Where a run's reports lie.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+struct Latest {
+    run_id: String,
+    /// Key of the report of findings.
+    findings: String,
+}
+
+/// Audits everything or one resource, or repairs.
+///
+/// # Errors
+///
+/// [`AuditError`]; Lambda then tries twice more, and the dead-letter queue stands behind.
+pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, AuditError> {
+    let day = time::local_date(invocation.now);
+    tracing::Span::current().record("run_id", day.as_str());
+    let event = Event::try_from(event)?;
+    let done = match &event {
+        Event::Everything => audit(app, &day, invocation).await.map(|report| Answer::Audit(Box::new(report))),
+        Event::One(resource) => {
+            let one = invocation.within(REPORTING, one(app, &day, resource, invocation)).await?;
+            return one.map(|report| Answer::Audit(Box::new(report)));
+        }
+        Event::Repair(wish) => {
+            let context = app.context(invocation.now);
+            let mended = mend::on_demand(app, &context, wish, invocation);
+            return invocation.within(Duration::from_secs(2), mended).await?.map(Answer::Repair);
+        }
+    };
+    // A page that failed is a failure of a run that is told and recorded already.
+    if let Err(error) = &done
+        && !matches!(error, AuditError::PageFailed(_))
+    {
+        failed(app, &day, error, invocation).await;
+    }
+    done
+}
+
+/// Tells and records, once a day for each cause, that nothing is known today.
+async fn failed(app: &App, day: &str, error: &AuditError, invocation: &Invocation) {
+    let run_id = format!("{day}/{}", error.fingerprint());
+    let message = text::failed(&app.settings, &run_id, error);
+    let begun = app.reporter.look(&run_id, invocation.now).await;
+    let draft = Draft {
+        steps: vec![step("audit", format!("failed: {}", error.kind()))],
+        findings: vec![format!("{}: {}", error.kind(), chain(error))],
+        ..app.draft(&run_id, "daily audit", everything(app), "failed", invocation)
+    };
+    app.reporter.report(draft, Some(&message), begun, invocation).await;
+}
+
+fn everything(app: &App) -> String {
+    format!("backups of {}-{}", app.settings.project, app.settings.environment)
+}
+
+/// Audits everything of this environment.
+async fn audit(app: &App, day: &str, invocation: &Invocation) -> Result<Report, AuditError> {
+    let context = app.context(invocation.now);
+    let mut steps = Vec::new();
+    let left = mend::finish_open(app, &context, invocation).await;
+    steps.extend(left.iter().map(|said| step("repair of an earlier run", said)));
+    let (outcome, unreadable) = observe(app, &context, invocation).await?;
+    let (paged, unpaged) = page(app, day, &outcome, &unreadable, &mut steps, invocation).await;
+    let repaired = mend::allowed(app, &context, &outcome.repairable, invocation).await;
+    steps.extend(repaired.iter().map(|said| step("repair", said)));
+    let stored = store(app, &outcome, invocation).await;
+    steps
+        .extend(stored.iter().map(|(key, sha256)| step(format!("store {key}"), format!("SHA-256 {sha256}"))));
+    let is_green = outcome.counts.fail == 0 && outcome.counts.unknown == 0;
+    let result = if is_green { "succeeded" } else { "failed" };
+    let told = [left, repaired].concat();
+    report(app, day, &outcome, result, steps, &told, &stored, invocation).await;
+    if unpaged > 0 {
+        return Err(AuditError::PageFailed(unpaged));
+    }
+    Ok(Report {
+        run_id: day.to_owned(),
+        result,
+        counts: outcome.counts,
+        findings: outcome.worst.findings,
+        new: outcome.new.count,
+        resolved: outcome.resolved_count,
+        reports: stored.into_iter().map(|(key, _)| key).collect(),
+        paged,
+        repaired: told,
+    })
+}
+
+fn file(error: io::Error) -> AuditError {
+    AuditError::File(error.to_string())
+}
+
+/// Reads and judges everything, as far as the time allows, and compares it with the run before. Gives also the services of
+/// which nothing could be read.
+async fn observe(
+    app: &App,
+    context: &Context<'_>,
+    invocation: &Invocation,
+) -> Result<(Outcome, Vec<(&'static str, String)>), AuditError> {
+    let today = context.now.to_zoned_datetime(time::SAO_PAULO).date();
+    let at_ms = context.now.as_millisecond();
+    let findings = Findings::new(today, at_ms, app.settings.language, app.place.clone(), app.repairs.clone())
+        .map_err(file)?;
+    let findings = RefCell::new(findings);
+    let before = before(app).await;
+    if let Some(key) = &before {
+        lines(app, key, |line| {
+            findings.borrow_mut().remember(line);
+            Ok(())
+        })
+        .await?;
+    }
+    let progress = RefCell::new(Progress::default());
+    let sweep = Sweep { app, context, findings: &findings, progress: &progress };
+    match invocation.within(ACTING, sweep.run()).await {
+        Ok(read) => read.map_err(file)?,
+        Err(late) => tracing::warn!(message = format!("not everything was seen: {}", chain(&late))),
+    }
+    let (mut findings, progress) = (findings.into_inner(), progress.into_inner());
+    for row in progress.coverage().iter().chain(&rules::expired(context)) {
+        findings.push(row).map_err(file)?;
+    }
+    let unseen = progress.unseen();
+    let mut resolved = Worst::default();
+    if let Some(key) = &before {
+        lines(app, key, |line| findings.compare(line, &unseen, &mut resolved)).await?;
+    }
+    Ok((findings.finish(resolved).map_err(file)?, progress.unreadable()))
+}
+
+/// Key of the findings of the run before. Without it all is new, which is told rather than hidden.
+async fn before(app: &App) -> Option<String> {
+    match app.reporter.evidence.kept::<Latest>(LATEST).await {
+        Ok(latest) => latest.map(|latest| latest.findings),
+        Err(error) => {
+            tracing::warn!(
+                message = format!("the run before was not found, so all is new: {}", chain(&error))
+            );
+            None
+        }
+    }
+}
+
+/// Reads a report of findings line by line.
+async fn lines(
+    app: &App,
+    key: &str,
+    mut each: impl FnMut(&[u8]) -> io::Result<()>,
+) -> Result<(), AuditError> {
+    let mut body = aws::s3::open_report(&app.s3, &app.reporter.evidence.bucket, key).await?;
+    let mut rest = Vec::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|error| AuditError::File(chain(&error)))?;
+        rest.extend_from_slice(&chunk);
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = rest.drain(..=end).collect();
+            each(&line).map_err(file)?;
+        }
+    }
+    Ok(())
+}
+
+/// Pages once a day for what strangers can read or what has no backup, and for each service of which nothing was read.
+async fn page(
+    app: &App,
+    day: &str,
+    outcome: &Outcome,
+    unreadable: &[(&'static str, String)],
+    steps: &mut Vec<Step>,
+    invocation: &Invocation,
+) -> (Vec<String>, usize) {
+    let mut critical = BTreeMap::<&str, Vec<&Finding>>::new();
+    let worst = outcome.worst.findings.iter();
+    for finding in worst.filter(|finding| finding.verdict == "fail" && finding.severity == "critical") {
+        critical.entry(&finding.rule).or_default().push(finding);
+    }
+    let mut pages: Vec<Page> =
+        critical.iter().map(|(rule, findings)| text::critical(&app.settings, rule, findings)).collect();
+    pages.extend(unreadable.iter().map(|(service, why)| text::unreadable(&app.settings, service, why)));
+    // A service whose list is empty or readable, and of which no single rule could be judged.
+    let is_dark = |counts: &Counts| counts.unknown > 0 && counts.pass + counts.fail + counts.excepted == 0;
+    let dark = outcome
+        .services
+        .iter()
+        .filter(|(service, counts)| is_dark(counts) && !unreadable.iter().any(|(name, _)| name == *service));
+    pages.extend(dark.map(|(service, _)| {
+        let why =
+            outcome.worst.findings.iter().find(|finding| finding.rule.starts_with(&format!("{service}.")));
+        text::unreadable(&app.settings, service, why.map_or("", |finding| finding.found.as_str()))
+    }));
+    let (mut paged, mut failed) = (Vec::new(), 0);
+    for page in pages {
+        let outcome = match app.pager.page(&app.reporter, day, &page, REPORTING, invocation).await {
+            Ok(true) => {
+                paged.push(page.dedup_key.clone());
+                "succeeded".to_owned()
+            }
+            Ok(false) => "was paged today already".to_owned(),
+            Err(reason) => {
+                failed += 1;
+                format!("failed: {reason}")
+            }
+        };
+        steps.push(step(format!("page {}", page.dedup_key), outcome));
+    }
+    (paged, failed)
+}
+
+/// Stores the reports; gives their keys, each with its SHA-256. What cannot be stored fails no audit: the record and the log
+/// still say what was found.
+async fn store(app: &App, outcome: &Outcome, invocation: &Invocation) -> Vec<(String, String)> {
+    let stamp = invocation.now.strftime("%Y%m%dT%H%M%S%.3fZ");
+    let mut stored = Vec::new();
+    for report in &outcome.reports {
+        let key = format!("reports/{PROCEDURE}/{stamp}/{}", report.name);
+        let put = aws::s3::store(
+            &app.s3,
+            &app.reporter.evidence.bucket,
+            &key,
+            report.file.path(),
+            report.kind,
+            report.checksum(),
+        );
+        let put = invocation.within(Duration::from_secs(20), put).await;
+        match put.map_err(|late| chain(&late)).and_then(|put| put.map_err(|call| chain(&call))) {
+            Ok(()) => stored.push((key, report.hex())),
+            Err(reason) => {
+                app.reporter.lost("EvidenceFailures", "EvidenceFailed", &reason, &key, invocation.now)
+            }
+        }
+    }
+    stored
+}
+
+/// Tells the channel what is new, worse, resolved or repaired, once a week everything, and writes the day's record.
+#[expect(clippy::too_many_arguments, reason = "what a run comes to has as many parts")]
+async fn report(
+    app: &App,
+    day: &str,
+    outcome: &Outcome,
+    result: &'static str,
+    steps: Vec<Step>,
+    repairs: &[String],
+    stored: &[(String, String)],
+    invocation: &Invocation,
+) {
+    let begun = app.reporter.look(day, invocation.now).await;
+    let is_weekly = invocation.now.to_zoned_datetime(time::SAO_PAULO).weekday() == Weekday::Monday;
+    let bucket = &app.reporter.evidence.bucket;
+    let folder = stored
+        .first()
+        .and_then(|(key, _)| key.rsplit_once('/'))
+        .map(|(folder, _)| format!("s3://{bucket}/{folder}/"));
+    let folder = folder.unwrap_or_else(|| {
+        app.settings.language.pick("não guardados, ver o log", "not stored, see the log").to_owned()
+    });
+    let summary = text::Summary { run_id: day, outcome, is_weekly, repairs, reports: &folder };
+    let is_silent = outcome.new.count == 0
+        && outcome.resolved_count == 0
+        && repairs.is_empty()
+        && !is_weekly
+        && !begun.was_left_open();
+    let message = (!is_silent).then(|| text::summary(&app.settings, &summary));
+    let mut lines: Vec<String> = outcome.worst.findings.iter().map(text::line).collect();
+    let more = outcome.worst.count.saturating_sub(KEPT);
+    if more > 0 {
+        lines.push(format!("… and {more} more, in {folder}"));
+    }
+    let draft = Draft {
+        steps,
+        findings: lines,
+        ..app.draft(day, "daily audit", everything(app), result, invocation)
+    };
+    app.reporter.report(draft, message.as_ref(), begun, invocation).await;
+    // Only after the channel knows: a run that dies before compares with the same run as this one did.
+    if let Some((key, _)) = stored.iter().find(|(key, _)| key.ends_with("findings.jsonl")) {
+        let latest = Latest { run_id: day.to_owned(), findings: key.clone() };
+        if let Err(error) =
+            app.reporter.evidence.amend(LATEST, |kept: &mut Latest| *kept = latest.clone()).await
+        {
+            let reason = chain(&error);
+            app.reporter.lost("EvidenceFailures", "EvidenceFailed", &reason, key, invocation.now);
+        }
+    }
+}
+
+/// Audits one resource, for whoever asks. Compares with nothing, tells nobody, and leaves a record.
+async fn one(app: &App, day: &str, resource: &str, invocation: &Invocation) -> Result<Report, AuditError> {
+    let context = app.context(invocation.now);
+    let found = sweep::find(app, resource, None, &context).await?;
+    if found.is_empty() {
+        return Err(AuditError::NotFound(resource.to_owned()));
+    }
+    let today = context.now.to_zoned_datetime(time::SAO_PAULO).date();
+    let at_ms = context.now.as_millisecond();
+    let mut findings =
+        Findings::new(today, at_ms, app.settings.language, app.place.clone(), Vec::new()).map_err(file)?;
+    for row in found.iter().flat_map(|found| found.judge(&context)) {
+        findings.push(&row).map_err(file)?;
+    }
+    let outcome = findings.finish(Worst::default()).map_err(file)?;
+    let is_green = outcome.counts.fail == 0 && outcome.counts.unknown == 0;
+    let result = if is_green { "succeeded" } else { "failed" };
+    let run_id = format!("{day}/{resource}/{}", invocation.now);
+    let begun = app.reporter.look(&run_id, invocation.now).await;
+    let draft = Draft {
+        steps: vec![step(format!("look at {resource}"), "succeeded")],
+        findings: outcome.worst.findings.iter().map(text::line).collect(),
+        ..app.draft(&run_id, "a person's question", resource.to_owned(), result, invocation)
+    };
+    app.reporter.report(draft, None, begun, invocation).await;
+    Ok(Report {
+        run_id,
+        result,
+        counts: outcome.counts,
+        findings: outcome.worst.findings,
+        new: 0,
+        resolved: 0,
+        reports: Vec::new(),
+        paged: Vec::new(),
+        repaired: Vec::new(),
+    })
+}

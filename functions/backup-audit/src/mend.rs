@@ -1,0 +1,239 @@
+//! Does what `repair.rs` plans: noted before, applied, read again, recorded with before and after.
+
+use serde::{Deserialize, Serialize};
+use shared::evidence::Draft;
+use shared::failure::{CallError, chain};
+use shared::lambda::Invocation;
+
+use crate::error::AuditError;
+use crate::event::Wish;
+use crate::repair::{Change, REPAIRS, Target, described, plan};
+use crate::rules::{Context, Verdict};
+use crate::sweep::{self, Found};
+use crate::{App, REPORTING, aws, step, text};
+
+/// Name of the note of the repairs that were begun.
+const OPEN: &str = "repairs";
+
+/// Most repairs of one run; the next run does the others.
+const MOST: usize = 20;
+
+/// What came of a repair.
+#[derive(Debug, Serialize)]
+pub struct Repaired {
+    rule: &'static str,
+    resource: String,
+    /// `planned`, `applied`, `unconfirmed` (AWS took it, and does not show it yet), or `not needed`.
+    outcome: &'static str,
+    before: String,
+    change: String,
+    after: String,
+}
+
+/// A repair that was begun. It is noted before the change, so that a run that dies cannot leave a change without evidence.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+struct Begun {
+    run_id: String,
+    rule: String,
+    resource: String,
+    arn: String,
+    before: String,
+    change: String,
+}
+
+/// A rule's verdict on a resource, and what a repair changes there.
+struct Looked {
+    target: Target,
+    arn: String,
+    verdict: Verdict,
+}
+
+/// The one resource of a name that a rule is for.
+async fn look(
+    app: &App,
+    context: &Context<'_>,
+    rule: &'static str,
+    resource: &str,
+) -> Result<Looked, AuditError> {
+    for found in sweep::find(app, resource, rule.split('.').next(), context).await? {
+        let Some(row) = found.judge(context).into_iter().find(|row| row.rule.id == rule) else { continue };
+        let target = match found {
+            Found::Instance(found) => Target::Instance(found),
+            Found::Snapshot(found) => Target::Snapshot(found),
+            Found::Bucket(found) => Target::Bucket(found),
+            Found::Table(found) => Target::Table(found),
+            Found::Service(_) => continue,
+        };
+        return Ok(Looked { target, arn: row.arn, verdict: row.verdict });
+    }
+    Err(AuditError::NotFound(resource.to_owned()))
+}
+
+async fn apply(app: &App, change: &Change) -> Result<(), CallError> {
+    match change {
+        Change::Instance { name, setting } => aws::rds::modify(&app.rds, name, setting).await,
+        Change::Unshare { name, accounts } => aws::rds::unshare(&app.rds, name, accounts).await,
+        Change::Versioning { bucket } => aws::s3::version(&app.s3, bucket).await,
+        Change::Lifecycle { bucket, noncurrent, incomplete } => {
+            aws::s3::add_lifecycle(&app.s3, bucket, *noncurrent, *incomplete).await
+        }
+        Change::Close { bucket } => aws::s3::close(&app.s3, bucket).await,
+        Change::Encrypt { bucket, key } => aws::s3::encrypt(&app.s3, bucket, key).await,
+        Change::Policy { bucket, document } => aws::s3::put_policy(&app.s3, bucket, document).await,
+        Change::Recovery { table } => aws::rds::keep_recovery(&app.dynamodb, table).await,
+        Change::Protect { table } => aws::rds::protect(&app.dynamodb, table).await,
+    }
+}
+
+/// Repairs what somebody asks for, or says what would be changed.
+pub(crate) async fn on_demand(
+    app: &App,
+    context: &Context<'_>,
+    wish: &Wish,
+    invocation: &Invocation,
+) -> Result<Repaired, AuditError> {
+    let rule = REPAIRS
+        .iter()
+        .find(|rule| **rule == wish.rule)
+        .ok_or_else(|| AuditError::NoRepair(wish.rule.clone()))?;
+    repair(app, context, rule, &wish.resource, wish.apply, invocation).await
+}
+
+async fn repair(
+    app: &App,
+    context: &Context<'_>,
+    rule: &'static str,
+    resource: &str,
+    is_applied: bool,
+    invocation: &Invocation,
+) -> Result<Repaired, AuditError> {
+    let Looked { target, arn, verdict } = look(app, context, rule, resource).await?;
+    let before = described(&verdict);
+    let mut repaired = Repaired {
+        rule,
+        resource: resource.to_owned(),
+        outcome: "not needed",
+        before,
+        change: String::new(),
+        after: String::new(),
+    };
+    let refused = |reason| AuditError::Refused { rule, resource: resource.to_owned(), reason };
+    match verdict {
+        Verdict::Pass => return Ok(repaired),
+        Verdict::Fail { .. } => {}
+        Verdict::Unknown(why) => return Err(refused(format!("it could not be read: {why}"))),
+        Verdict::Excepted { exception, .. } => {
+            return Err(refused(format!("{} accepts it until {}", exception.owner, exception.until)));
+        }
+    }
+    let change = plan(rule, &target, context).map_err(refused)?;
+    repaired.change = change.to_string();
+    tracing::info!(message = format!("{rule} of {resource}: {}, planned: {change}", repaired.before));
+    if !is_applied {
+        repaired.outcome = "planned";
+        return Ok(repaired);
+    }
+    if !app.repairs.iter().any(|allowed| allowed == rule) {
+        return Err(AuditError::NotAllowed(rule.to_owned()));
+    }
+    let begun = Begun {
+        run_id: format!("repair/{rule}/{resource}/{}", context.now),
+        rule: rule.to_owned(),
+        resource: resource.to_owned(),
+        arn,
+        before: repaired.before.clone(),
+        change: repaired.change.clone(),
+    };
+    let note = |open: &mut Vec<Begun>| {
+        open.retain(|other| other.run_id != begun.run_id);
+        open.push(begun.clone());
+    };
+    app.reporter.evidence.amend(OPEN, note).await?;
+    let applied = apply(app, &change).await;
+    // Looked at again also after a failure: a call without an answer may have been taken.
+    let after = conclude(app, context, rule, &begun, applied.as_ref().err(), invocation).await?;
+    applied?;
+    repaired.outcome = if after == Verdict::Pass { "applied" } else { "unconfirmed" };
+    repaired.after = described(&after);
+    Ok(repaired)
+}
+
+/// Reads the resource again, tells and records before and after, and takes the note away.
+async fn conclude(
+    app: &App,
+    context: &Context<'_>,
+    rule: &'static str,
+    begun: &Begun,
+    failure: Option<&CallError>,
+    invocation: &Invocation,
+) -> Result<Verdict, AuditError> {
+    let after = look(app, context, rule, &begun.resource).await?.verdict;
+    let said = failure.map_or_else(|| described(&after), |call| format!("{}; {call}", described(&after)));
+    let result = if after == Verdict::Pass { "succeeded" } else { "failed" };
+    let repaired = text::Repaired {
+        rule,
+        resource: &begun.resource,
+        before: &begun.before,
+        change: &begun.change,
+        after: &said,
+    };
+    let message = text::repaired(&app.settings, &begun.run_id, &repaired);
+    let look = app.reporter.look(&begun.run_id, context.now).await;
+    let draft = Draft {
+        steps: vec![step("before", &begun.before), step("change", &begun.change), step("after", &said)],
+        ..app.draft(&begun.run_id, "repair", begun.arn.clone(), result, invocation)
+    };
+    app.reporter.report(draft, Some(&message), look, invocation).await;
+    let gone = |open: &mut Vec<Begun>| open.retain(|other| other.run_id != begun.run_id);
+    app.reporter.evidence.amend(OPEN, gone).await?;
+    Ok(after)
+}
+
+/// Repairs what a run has found, as far as the stack allows it; what came of each.
+pub(crate) async fn allowed(
+    app: &App,
+    context: &Context<'_>,
+    found: &[(&'static str, String)],
+    invocation: &Invocation,
+) -> Vec<String> {
+    let mut said = Vec::new();
+    for (rule, resource) in found.iter().take(MOST) {
+        let done = invocation.within(REPORTING, repair(app, context, rule, resource, true, invocation)).await;
+        let done = done.map_err(AuditError::from).and_then(|done| done);
+        said.push(match done {
+            Ok(repaired) => {
+                format!("{rule} {resource}: {} ({} → {})", repaired.outcome, repaired.before, repaired.change)
+            }
+            Err(error) => format!("{rule} {resource}: {}", chain(&error)),
+        });
+    }
+    let more = found.len().saturating_sub(MOST);
+    if more > 0 {
+        said.push(format!("+{more}: {MOST} repairs a run"));
+    }
+    said
+}
+
+/// Ends the repairs that an earlier run has begun and did not come to record.
+pub(crate) async fn finish_open(app: &App, context: &Context<'_>, invocation: &Invocation) -> Vec<String> {
+    let open = match app.reporter.evidence.kept::<Vec<Begun>>(OPEN).await {
+        Ok(open) => open.unwrap_or_default(),
+        Err(error) => {
+            app.reporter.lost("EvidenceFailures", "EvidenceFailed", &chain(&error), OPEN, context.now);
+            return Vec::new();
+        }
+    };
+    let mut said = Vec::new();
+    for begun in open {
+        // A rule whose repair a later version has dropped has nobody who could look at it.
+        let Some(rule) = REPAIRS.iter().find(|rule| **rule == begun.rule) else { continue };
+        let done = conclude(app, context, rule, &begun, None, invocation).await;
+        said.push(match done {
+            Ok(after) => {
+                format!("{} {}: {} → {}", begun.rule, begun.resource, begun.before, described(&after))
+            }
+            Err(error) => format!("{} {}: {}", begun.rule, begun.resource, chain(&error)),
+        });
+    }
+    said
+}

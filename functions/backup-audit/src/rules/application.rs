@@ -1,0 +1,212 @@
+//! What the application's infrastructure lacks, as far as AWS tells it. Source: the application's facts, section 7.
+
+use super::{Context, Meta, Rule, Severity, Verdict, matches, seen, switch};
+use crate::facts::{Account, Seen, Service};
+
+fn update(service: &Service, context: &Context<'_>, change: &str) -> String {
+    format!("aws ecs update-service --cluster {} --service {} {change}", context.cluster, service.name)
+}
+
+/// Every rule for a service.
+pub(crate) static SERVICE: &[Rule<Service>] = &[
+    Rule {
+        meta: Meta {
+            id: "ecs.circuit-breaker",
+            severity: Severity::Medium,
+            guide: "app 7",
+            title: ["disjuntor de deployment", "deployment circuit breaker"],
+            why: [
+                "sem ele um deployment que falha tenta para sempre e não volta",
+                "without it a deployment that fails tries for ever and does not go back",
+            ],
+        },
+        check: |service, _| {
+            Some(switch(service.has_circuit_breaker, "deploymentCircuitBreaker.enable", true))
+        },
+        command: |service, context| {
+            update(
+                service,
+                context,
+                "--deployment-configuration 'deploymentCircuitBreaker={enable=true,rollback=true}'",
+            )
+        },
+    },
+    Rule {
+        meta: Meta {
+            id: "ecs.grace-period",
+            severity: Severity::Low,
+            guide: "app 7",
+            title: ["carência da verificação de saúde", "grace period of the health check"],
+            why: [
+                "sem ela uma tarefa que demora a subir é morta antes",
+                "without it a task that is slow to start is killed first",
+            ],
+        },
+        check: |service, _| {
+            service.is_balanced.then(|| match service.grace_seconds {
+                None => Verdict::untold("healthCheckGracePeriodSeconds"),
+                Some(seconds) => {
+                    Verdict::of(seconds > 0, format!("healthCheckGracePeriodSeconds {seconds}"), "≥ 1")
+                }
+            })
+        },
+        command: |service, context| update(service, context, "--health-check-grace-period-seconds 60"),
+    },
+    Rule {
+        meta: Meta {
+            id: "ecs.variables",
+            severity: Severity::Medium,
+            guide: "app 7",
+            title: [
+                "variáveis que a aplicação precisa receber",
+                "variables that the application must be given",
+            ],
+            why: [
+                "sem AUDIT_LOG_SIGNING_KEY, por exemplo, a trilha de auditoria não é assinada",
+                "without AUDIT_LOG_SIGNING_KEY, for one, the audit trail is not signed",
+            ],
+        },
+        check: |service, context| {
+            Some(seen(&service.task, |task| {
+                let is_given = |wanted: &&String| {
+                    task.plain.iter().chain(&task.secret).any(|name| matches(wanted, name))
+                };
+                let missing: Vec<_> =
+                    context.policy.variables.iter().filter(|wanted| !is_given(wanted)).cloned().collect();
+                Verdict::of(
+                    missing.is_empty(),
+                    format!("missing: {}", missing.join(", ")),
+                    "backups.audit.variables",
+                )
+            }))
+        },
+        command: |service, _| format!("# infra/terraform: aws_ecs_task_definition {}", service.name),
+    },
+    Rule {
+        meta: Meta {
+            id: "ecs.secrets",
+            severity: Severity::High,
+            guide: "app 7",
+            title: ["segredos fora das variáveis em claro", "no secret in a variable in clear"],
+            why: [
+                "quem descreve a task definition lê a variável",
+                "whoever describes the task definition reads the variable",
+            ],
+        },
+        check: |service, context| {
+            Some(seen(&service.task, |task| {
+                let in_clear: Vec<_> = context
+                    .policy
+                    .secret_variables
+                    .iter()
+                    .filter(|name| task.plain.contains(*name))
+                    .cloned()
+                    .collect();
+                Verdict::of(
+                    in_clear.is_empty(),
+                    format!("environment: {}", in_clear.join(", ")),
+                    "secrets[].valueFrom",
+                )
+            }))
+        },
+        command: |service, _| {
+            format!("# infra/terraform: aws_ecs_task_definition {}: environment → secrets", service.name)
+        },
+    },
+    Rule {
+        meta: Meta {
+            id: "iam.object-versions",
+            severity: Severity::Low,
+            guide: "app 7",
+            title: [
+                "a aplicação pode ler versões antigas dos anexos",
+                "the application may read old versions of attachments",
+            ],
+            why: [
+                "sem s3:GetObjectVersion a restauração de um anexo passa por uma pessoa",
+                "without s3:GetObjectVersion the restore of an attachment needs a person",
+            ],
+        },
+        check: |service, _| {
+            Some(seen(&service.reads_versions, |reads| match reads {
+                None => Verdict::fail("no taskRoleArn", "a task role with s3:GetObjectVersion"),
+                Some(reads) => Verdict::of(*reads, "s3:GetObjectVersion denied", "allowed"),
+            }))
+        },
+        command: |_, context| {
+            format!(
+                "aws iam put-role-policy --role-name {}-{}-task --policy-name attachment-versions --policy-document '{{\"Version\":\"2012-10-17\",\"Statement\":[{{\"Effect\":\"Allow\",\"Action\":\"s3:GetObjectVersion\",\"Resource\":\"arn:aws:s3:::{}/*\"}}]}}'",
+                context.project, context.environment, context.attachments
+            )
+        },
+    },
+];
+
+fn there(fact: &Seen<bool>, what: &str) -> Option<Verdict> {
+    Some(seen(fact, |there| Verdict::of(*there, format!("no {what}"), format!("one {what} or more"))))
+}
+
+/// Every rule for the account.
+pub(crate) static ACCOUNT: &[Rule<Account>] = &[
+    Rule {
+        meta: Meta {
+            id: "account.alarms",
+            severity: Severity::Medium,
+            guide: "app 7",
+            title: ["alarmes do CloudWatch além dos desta stack", "CloudWatch alarms besides this stack's"],
+            why: [
+                "sem alarmes da aplicação ninguém sabe que ela caiu",
+                "without alarms of the application nobody knows that it is down",
+            ],
+        },
+        check: |account, _| there(&account.has_alarms, "alarm"),
+        command: |_, _| "# docs/observability/alertas.md: aws cloudwatch put-metric-alarm …".to_owned(),
+    },
+    Rule {
+        meta: Meta {
+            id: "account.log-filters",
+            severity: Severity::Medium,
+            guide: "4.1",
+            title: ["filtros de métrica nos logs da aplicação", "metric filters on the application's logs"],
+            why: [
+                "o guia pede filtros para erros críticos nos logs",
+                "the guide asks for filters on critical errors in the logs",
+            ],
+        },
+        check: |account, _| there(&account.has_filters, "metric filter on the application's log group"),
+        command: |_, context| {
+            format!(
+                "aws logs put-metric-filter --log-group-name /aws/ecs/{0}-{1}-api --filter-name unhandled-error --filter-pattern '{{ $.level = \"error\" && $.message = \"unhandled error\" }}' --metric-transformations metricName=UnhandledErrors,metricNamespace={0},metricValue=1",
+                context.project, context.environment
+            )
+        },
+    },
+    Rule {
+        meta: Meta {
+            id: "account.backup-plan",
+            severity: Severity::Low,
+            guide: "app 7",
+            title: ["plano do AWS Backup", "plan of AWS Backup"],
+            why: [
+                "uma segunda via dos backups, com cofre próprio",
+                "a second copy of the backups, with a vault of its own",
+            ],
+        },
+        check: |account, _| there(&account.has_backup_plan, "plan"),
+        command: |_, _| "aws backup create-backup-plan --backup-plan file://plan.json".to_owned(),
+    },
+    Rule {
+        meta: Meta {
+            id: "account.vpc-endpoints",
+            severity: Severity::Low,
+            guide: "app 7",
+            title: ["endpoints da VPC", "VPC endpoints"],
+            why: [
+                "sem eles o tráfego para o S3 e os segredos sai da VPC",
+                "without them traffic to S3 and to the secrets leaves the VPC",
+            ],
+        },
+        check: |account, _| there(&account.has_endpoints, "endpoint"),
+        command: |_, _| "aws ec2 create-vpc-endpoint --vpc-id … --service-name com.amazonaws.…".to_owned(),
+    },
+];

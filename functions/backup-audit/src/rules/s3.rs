@@ -1,0 +1,476 @@
+//! Buckets (guide, 2.2 and 2.3).
+
+use jiff::SignedDuration;
+use serde_json::Value;
+
+use super::{Context, Meta, Rule, Severity, Verdict, seen, utc};
+use crate::facts::{Bucket, Newest, Role};
+
+/// That a bucket which is named is there.
+pub(crate) static MISSING: Meta = Meta {
+    id: "s3.exists",
+    severity: Severity::Critical,
+    guide: "1",
+    title: ["o bucket existe", "the bucket exists"],
+    why: ["sem ele, o que ele guarda não está em lugar nenhum", "without it, what it keeps is nowhere"],
+};
+
+/// That somebody has said where Grafana's export lies.
+pub(crate) static GRAFANA_DECLARED: Meta = Meta {
+    id: "grafana.declared",
+    severity: Severity::Medium,
+    guide: "2.3",
+    title: ["lugar da exportação do Grafana", "place of Grafana's export"],
+    why: [
+        "o guia pede a exportação de dashboards e alertas a cada release",
+        "the guide asks for an export of dashboards and alerts with each release",
+    ],
+};
+
+fn put(bucket: &Bucket, operation: &str, change: &str) -> String {
+    format!("aws s3api {operation} --bucket {} {change}", bucket.name)
+}
+
+/// Whether the guide's retention is for it.
+fn holds_files(bucket: &Bucket) -> bool {
+    matches!(bucket.role, Role::Attachments | Role::Uploads | Role::Other)
+}
+
+/// Every rule for a bucket.
+pub(crate) static BUCKET: &[Rule<Bucket>] = &[
+    Rule {
+        meta: Meta {
+            id: "s3.versioning",
+            severity: Severity::High,
+            guide: "2.2",
+            title: ["versionamento", "versioning"],
+            why: [
+                "só ele traz de volta o que foi apagado ou trocado",
+                "nothing else brings back what was deleted or replaced",
+            ],
+        },
+        check: |bucket, _| {
+            Some(seen(&bucket.versioning, |status| {
+                let status = status.as_deref().unwrap_or("never enabled");
+                Verdict::of(status == "Enabled", format!("Versioning {status}"), "Enabled")
+            }))
+        },
+        command: |bucket, _| {
+            put(bucket, "put-bucket-versioning", "--versioning-configuration Status=Enabled")
+        },
+    },
+    Rule {
+        meta: Meta {
+            id: "s3.noncurrent",
+            severity: Severity::Medium,
+            guide: "2.2",
+            title: ["retenção das versões antigas", "retention of old versions"],
+            why: [
+                "o guia pede versões antigas por 30 dias; sem regra elas ficam para sempre, com uma curta demais somem antes",
+                "the guide asks for old versions for 30 days; without a rule they stay for ever, with too short a one they go earlier",
+            ],
+        },
+        check: |bucket, context| {
+            holds_files(bucket)
+                .then(|| seen(&bucket.lifecycle, |rules| noncurrent(rules, context.noncurrent_days)))
+        },
+        command: |bucket, context| lifecycle(bucket, context),
+    },
+    Rule {
+        meta: Meta {
+            id: "s3.expiration",
+            severity: Severity::High,
+            guide: "2.2",
+            title: ["nada que é atual expira", "nothing current expires"],
+            why: [
+                "uma regra que apaga objetos atuais apaga os próprios anexos",
+                "a rule that deletes current objects deletes the attachments themselves",
+            ],
+        },
+        check: |bucket, _| {
+            matches!(bucket.role, Role::Attachments | Role::Uploads | Role::State).then(|| {
+                seen(&bucket.lifecycle, |rules| {
+                    let expires = rules.iter().any(|rule| rule.is_enabled && rule.expires);
+                    Verdict::of(!expires, "Expiration of current objects", "no Expiration")
+                })
+            })
+        },
+        command: |bucket, _| format!("aws s3api get-bucket-lifecycle-configuration --bucket {}", bucket.name),
+    },
+    Rule {
+        meta: Meta {
+            id: "s3.incomplete-uploads",
+            severity: Severity::Low,
+            guide: "2.2",
+            title: ["uploads incompletos abortados", "incomplete uploads are aborted"],
+            why: [
+                "as partes deles se pagam e ninguém as vê",
+                "their parts are paid for, and nobody sees them",
+            ],
+        },
+        check: |bucket, context| {
+            let most = i32::from(context.policy.incomplete_upload_days);
+            holds_files(bucket).then(|| {
+                seen(&bucket.lifecycle, |rules| {
+                    let days = rules
+                        .iter()
+                        .filter(|rule| rule.is_enabled && rule.is_whole)
+                        .filter_map(|rule| rule.incomplete_days)
+                        .min();
+                    let found =
+                        days.map_or_else(|| "none".to_owned(), |days| format!("DaysAfterInitiation {days}"));
+                    Verdict::of(
+                        days.is_some_and(|days| days <= most),
+                        format!("AbortIncompleteMultipartUpload {found}"),
+                        format!("≤ {most} d"),
+                    )
+                })
+            })
+        },
+        command: |bucket, context| lifecycle(bucket, context),
+    },
+    Rule {
+        meta: Meta {
+            id: "s3.public-access-block",
+            severity: Severity::Critical,
+            guide: "2.2",
+            title: ["bloqueio de acesso público", "public access block"],
+            why: [
+                "anexos e estado guardam dados pessoais e senhas",
+                "attachments and state hold personal data and passwords",
+            ],
+        },
+        check: |bucket, _| {
+            Some(seen(&bucket.open, |open| {
+                Verdict::of(open.is_empty(), format!("{} false", open.join(", ")), "all four true")
+            }))
+        },
+        command: |bucket, _| {
+            put(
+                bucket,
+                "put-public-access-block",
+                "--public-access-block-configuration BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true",
+            )
+        },
+    },
+    Rule {
+        meta: Meta {
+            id: "s3.encryption",
+            severity: Severity::High,
+            guide: "2.2",
+            title: ["cifra com a chave esperada", "encryption with the expected key"],
+            why: [
+                "quem lê o bucket sem a chave não lê o conteúdo",
+                "whoever reads the bucket without the key does not read its content",
+            ],
+        },
+        check: encryption,
+        command: |bucket, context| {
+            let rule = format!(
+                r#"{{"Rules":[{{"ApplyServerSideEncryptionByDefault":{{"SSEAlgorithm":"aws:kms","KMSMasterKeyID":"{}"}},"BucketKeyEnabled":true}}]}}"#,
+                context.key.unwrap_or("…")
+            );
+            put(bucket, "put-bucket-encryption", &format!("--server-side-encryption-configuration '{rule}'"))
+        },
+    },
+    Rule {
+        meta: Meta {
+            id: "s3.tls-only",
+            severity: Severity::Medium,
+            guide: "2.2",
+            title: ["só por TLS", "over TLS only"],
+            why: [
+                "sem a política o bucket aceita pedidos em claro",
+                "without the policy the bucket takes requests in clear",
+            ],
+        },
+        check: |bucket, _| {
+            Some(seen(&bucket.policy, |policy| {
+                let denies = policy.as_deref().is_some_and(|policy| denies_clear(policy, &bucket.name));
+                Verdict::of(
+                    denies,
+                    "no Deny with aws:SecureTransport false",
+                    "Deny s3:* for everybody without TLS",
+                )
+            }))
+        },
+        command: |bucket, _| {
+            format!(
+                "aws s3api get-bucket-policy --bucket {0}; acrescentar / add: {1}; aws s3api put-bucket-policy --bucket {0} --policy file://policy.json",
+                bucket.name,
+                tls_statement(&bucket.name)
+            )
+        },
+    },
+    Rule {
+        meta: Meta {
+            id: "s3.evidence-lock",
+            severity: Severity::High,
+            guide: "2.1.3",
+            title: ["Object Lock na evidência", "Object Lock on the evidence"],
+            why: [
+                "evidência que se pode apagar não convence auditor nenhum",
+                "evidence that can be deleted convinces no auditor",
+            ],
+        },
+        check: |bucket, _| (bucket.role == Role::Evidence).then(|| lock(bucket)),
+        command: |bucket, _| {
+            put(
+                bucket,
+                "put-object-lock-configuration",
+                r#"--object-lock-configuration '{"ObjectLockEnabled":"Enabled","Rule":{"DefaultRetention":{"Mode":"COMPLIANCE","Days":365}}}'"#,
+            )
+        },
+    },
+    Rule {
+        meta: Meta {
+            id: "s3.object-lock",
+            severity: Severity::Low,
+            guide: "app 7",
+            title: ["Object Lock nos anexos", "Object Lock on the attachments"],
+            why: [
+                "sem ele quem tem a conta apaga também as versões antigas",
+                "without it whoever has the account deletes old versions too",
+            ],
+        },
+        check: |bucket, _| (bucket.role == Role::Attachments).then(|| lock(bucket)),
+        command: |bucket, context| {
+            let days = context.noncurrent_days;
+            put(
+                bucket,
+                "put-object-lock-configuration",
+                &format!(
+                    r#"--object-lock-configuration '{{"ObjectLockEnabled":"Enabled","Rule":{{"DefaultRetention":{{"Mode":"GOVERNANCE","Days":{days}}}}}}}'"#
+                ),
+            )
+        },
+    },
+    Rule {
+        meta: Meta {
+            id: "s3.replication",
+            severity: Severity::Low,
+            guide: "app 7",
+            title: ["réplica dos anexos", "a replica of the attachments"],
+            why: [
+                "versões no mesmo bucket não sobrevivem à perda da região",
+                "versions in the same bucket do not outlive the loss of a region",
+            ],
+        },
+        check: |bucket, _| {
+            (bucket.role == Role::Attachments).then(|| match &bucket.replicates {
+                None => Verdict::Unknown("the replication was not read".to_owned()),
+                Some(fact) => seen(fact, |on| {
+                    Verdict::of(*on, "no enabled replication rule", "an enabled replication rule")
+                }),
+            })
+        },
+        command: |bucket, _| {
+            put(bucket, "put-bucket-replication", "--replication-configuration file://replication.json")
+        },
+    },
+    Rule {
+        meta: Meta {
+            id: "s3.access-logging",
+            severity: Severity::Low,
+            guide: "app 7",
+            title: ["registro de acessos", "access logging"],
+            why: [
+                "depois de um vazamento se pergunta quem leu o quê",
+                "after a leak people ask who read what",
+            ],
+        },
+        check: |bucket, _| {
+            (bucket.role == Role::Attachments).then(|| match &bucket.logs {
+                None => Verdict::Unknown("the logging was not read".to_owned()),
+                Some(fact) => seen(fact, |on| Verdict::of(*on, "no LoggingEnabled", "LoggingEnabled")),
+            })
+        },
+        command: |bucket, _| put(bucket, "put-bucket-logging", "--bucket-logging-status file://logging.json"),
+    },
+    Rule {
+        meta: Meta {
+            id: "s3.uploads-fresh",
+            severity: Severity::High,
+            guide: "2.2",
+            title: ["idade da sincronização on-prem", "age of the on-prem synchronisation"],
+            why: [
+                "o guia pede o envio diário de UPLOADS_DIR",
+                "the guide asks for UPLOADS_DIR to be sent every day",
+            ],
+        },
+        check: |bucket, context| {
+            (bucket.role == Role::Uploads)
+                .then(|| fresh(bucket, i64::from(context.policy.uploads_hours), context))
+        },
+        command: |bucket, context| {
+            format!(
+                "aws s3 sync \"$UPLOADS_DIR\" s3://{0}/ && date -u | aws s3 cp - s3://{0}/{1}",
+                bucket.name, context.policy.uploads_marker
+            )
+        },
+    },
+    Rule {
+        meta: Meta {
+            id: "grafana.fresh",
+            severity: Severity::Medium,
+            guide: "2.3",
+            title: ["idade da exportação do Grafana", "age of Grafana's export"],
+            why: [
+                "dashboards e alertas se exportam a cada release",
+                "dashboards and alerts are exported with each release",
+            ],
+        },
+        check: |bucket, context| {
+            (bucket.role == Role::Grafana)
+                .then(|| fresh(bucket, 24 * i64::from(context.policy.grafana_days), context))
+        },
+        command: |bucket, _| {
+            format!("# docs/backups.md#grafana: aws s3 sync docs/observability/ s3://{}/", bucket.name)
+        },
+    },
+];
+
+fn noncurrent(rules: &[crate::facts::Lifecycle], least: u16) -> Verdict {
+    let enabled = rules.iter().filter(|rule| rule.is_enabled);
+    let days: Vec<i32> = enabled.clone().filter_map(|rule| rule.noncurrent_days).collect();
+    let whole = enabled.filter(|rule| rule.is_whole).any(|rule| rule.noncurrent_days.is_some());
+    let expected = format!("NoncurrentDays ≥ {least}, whole bucket");
+    match days.iter().min() {
+        None => Verdict::fail("no NoncurrentVersionExpiration", expected),
+        Some(shortest) => {
+            let scope = if whole { "" } else { ", part of the bucket" };
+            Verdict::of(
+                whole && *shortest >= i32::from(least),
+                format!("NoncurrentDays {shortest}{scope}"),
+                expected,
+            )
+        }
+    }
+}
+
+fn lifecycle(bucket: &Bucket, context: &Context<'_>) -> String {
+    format!(
+        r#"aws s3api get-bucket-lifecycle-configuration --bucket {0}; acrescentar / add: {{"ID":"moveongs-governance","Status":"Enabled","Filter":{{}},"NoncurrentVersionExpiration":{{"NoncurrentDays":{1}}},"AbortIncompleteMultipartUpload":{{"DaysAfterInitiation":{2}}}}}; aws s3api put-bucket-lifecycle-configuration --bucket {0} --lifecycle-configuration file://lifecycle.json"#,
+        bucket.name, context.noncurrent_days, context.policy.incomplete_upload_days
+    )
+}
+
+fn encryption(bucket: &Bucket, context: &Context<'_>) -> Option<Verdict> {
+    let needs_key = matches!(bucket.role, Role::Attachments | Role::Uploads);
+    Some(seen(&bucket.encryption, |encryption| {
+        let Some(encryption) = encryption else { return Verdict::fail("no default encryption", "SSE") };
+        let key = encryption.key.as_deref().unwrap_or("aws/s3");
+        let found = format!("{} {key}", encryption.algorithm);
+        match context.key.filter(|_| needs_key) {
+            Some(expected) => Verdict::of(
+                encryption.algorithm.starts_with("aws:kms") && is_key(expected, key),
+                found,
+                format!("aws:kms {expected}"),
+            ),
+            // The application refuses to store without aws:kms, so a bucket of its attachments has it too.
+            None if bucket.role == Role::Attachments => {
+                Verdict::of(encryption.algorithm.starts_with("aws:kms"), found, "aws:kms")
+            }
+            None => Verdict::Pass,
+        }
+    }))
+}
+
+/// Whether a key, by its ARN or its bare id, is the expected one.
+fn is_key(expected: &str, found: &str) -> bool {
+    found == expected || (!found.contains(['/', ':']) && expected.ends_with(&format!(":key/{found}")))
+}
+
+fn lock(bucket: &Bucket) -> Verdict {
+    match &bucket.lock {
+        None => Verdict::Unknown("the Object Lock was not read".to_owned()),
+        Some(fact) => seen(fact, |lock| {
+            let expected = "a default retention of 1 day or more";
+            match lock {
+                None => Verdict::fail("no default retention", expected),
+                Some(lock) => Verdict::of(lock.days > 0, format!("{} {} d", lock.mode, lock.days), expected),
+            }
+        }),
+    }
+}
+
+fn fresh(bucket: &Bucket, hours: i64, context: &Context<'_>) -> Verdict {
+    let expected = format!("≤ {hours} h");
+    match &bucket.newest {
+        None => Verdict::Unknown("the objects were not looked at".to_owned()),
+        Some(fact) => seen(fact, |newest| match newest {
+            Newest::At(at) => Verdict::of(
+                context.now.duration_since(*at) <= SignedDuration::from_hours(hours),
+                format!("LastModified {}", utc(*at)),
+                expected,
+            ),
+            Newest::Nothing => Verdict::fail("no object", expected),
+            Newest::NotAll(looked) => Verdict::Unknown(format!(
+                "none of the first {looked} objects is young enough, and there are more; let the job write its marker"
+            )),
+        }),
+    }
+}
+
+/// The statement that refuses requests without TLS.
+pub(crate) fn tls_statement(bucket: &str) -> Value {
+    serde_json::json!({
+        "Sid": "OnlyOverTls", "Effect": "Deny", "Principal": "*", "Action": "s3:*",
+        "Resource": [format!("arn:aws:s3:::{bucket}"), format!("arn:aws:s3:::{bucket}/*")],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    })
+}
+
+/// Whether a bucket policy refuses every request without TLS: one statement, for everybody, every action, bucket and
+/// objects, and no further condition that would let some through.
+pub(crate) fn denies_clear(policy: &str, bucket: &str) -> bool {
+    let policy: Value = serde_json::from_str(policy).unwrap_or_default();
+    let statements = match policy.get("Statement") {
+        Some(Value::Array(statements)) => statements.as_slice(),
+        Some(one @ Value::Object(_)) => std::slice::from_ref(one),
+        _ => &[],
+    };
+    statements.iter().any(|statement| {
+        let text = |field: &str| statement.get(field).and_then(Value::as_str);
+        let everybody = match statement.get("Principal") {
+            Some(Value::String(principal)) => principal == "*",
+            Some(Value::Object(kinds)) => kinds.get("AWS").is_some_and(|aws| texts(aws).contains(&"*")),
+            _ => false,
+        };
+        let every_action = statement
+            .get("Action")
+            .is_some_and(|action| texts(action).iter().any(|action| matches!(*action, "*" | "s3:*")));
+        let resources = statement.get("Resource").map(texts).unwrap_or_default();
+        let covers = |suffix: &str| {
+            resources
+                .iter()
+                .any(|resource| *resource == "*" || resource.ends_with(&format!(":::{bucket}{suffix}")))
+        };
+        let condition = statement.get("Condition").and_then(Value::as_object);
+        let only_tls = condition.is_some_and(|operators| {
+            operators.len() == 1
+                && operators.get("Bool").and_then(Value::as_object).is_some_and(|keys| {
+                    keys.len() == 1
+                        && keys.iter().all(|(key, value)| {
+                            key.eq_ignore_ascii_case("aws:SecureTransport") && is_false(value)
+                        })
+                })
+        });
+        text("Effect") == Some("Deny") && everybody && every_action && covers("") && covers("/*") && only_tls
+    })
+}
+
+fn is_false(value: &Value) -> bool {
+    match value {
+        Value::Array(values) => values.len() == 1 && values.iter().all(is_false),
+        Value::String(text) => text == "false",
+        value => *value == Value::Bool(false),
+    }
+}
+
+fn texts(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Array(values) => values.iter().filter_map(Value::as_str).collect(),
+        value => value.as_str().into_iter().collect(),
+    }
+}

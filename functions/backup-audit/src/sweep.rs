@@ -1,0 +1,509 @@
+//! Reads everything of this environment, piece by piece, and has each piece judged. Keeps account of what was not seen.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use futures_util::{StreamExt, join, stream};
+use jiff::{SignedDuration, Timestamp};
+use shared::failure::CallError;
+
+use crate::aws;
+use crate::facts::{Account, Bucket, Instance, Role, Seen, Service, Snapshot, Table};
+use crate::findings::Findings;
+use crate::rules::application::{ACCOUNT, SERVICE};
+use crate::rules::rds::{INSTANCE, SNAPSHOT};
+use crate::rules::s3::BUCKET;
+use crate::rules::terraform::TABLE;
+use crate::rules::{Context, Meta, Row, UNSEEN, Verdict, judge, rds, s3, terraform};
+use crate::{App, Names};
+
+/// How many resources of a kind are read at once.
+const AT_ONCE: usize = 8;
+
+/// Most names of what was begun and not seen that are told.
+const TOLD: usize = 20;
+
+/// The parts of an audit: service and kind.
+pub(crate) const SECTIONS: [&str; 6] =
+    ["rds:snapshots", "rds:instances", "s3:buckets", "terraform:lock", "ecs:services", "account:resources"];
+
+/// Why a part was not read to its end.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// AWS did not answer.
+    Call(CallError),
+    /// The report could not be written.
+    File(io::Error),
+}
+
+impl From<CallError> for Stop {
+    fn from(call: CallError) -> Self {
+        Self::Call(call)
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self::File(error)
+    }
+}
+
+/// How far a part is.
+#[derive(Clone, Debug, Default)]
+struct Section {
+    seen: usize,
+    /// What was begun and is not judged yet.
+    begun: BTreeSet<String>,
+    /// Its end; none while it lasts.
+    end: Option<Result<(), CallError>>,
+}
+
+/// How far all parts are. It outlives a sweep that is given up.
+#[derive(Debug, Default)]
+pub(crate) struct Progress(BTreeMap<&'static str, Section>);
+
+impl Progress {
+    fn of(&mut self, section: &'static str) -> &mut Section {
+        self.0.entry(section).or_default()
+    }
+
+    /// What was seen of each part, as the verdict of a rule.
+    pub(crate) fn coverage(&self) -> Vec<Row> {
+        SECTIONS.iter().map(|name| coverage(name, &self.0.get(name).cloned().unwrap_or_default())).collect()
+    }
+
+    /// The services that were not seen to their end.
+    pub(crate) fn unseen(&self) -> Vec<&'static str> {
+        let is_whole = |section: &Section| matches!(section.end, Some(Ok(())));
+        let names = SECTIONS.iter().filter(|name| !self.0.get(*name).is_some_and(is_whole));
+        names.map(|name| service(name)).collect()
+    }
+
+    /// The services of which nothing was seen, and why.
+    pub(crate) fn unreadable(&self) -> Vec<(&'static str, String)> {
+        let failed = |name: &&'static str| {
+            let section = self.0.get(*name)?;
+            let Some(Err(call)) = &section.end else { return None };
+            (section.seen == 0).then(|| (service(name), call.to_string()))
+        };
+        SECTIONS.iter().filter_map(failed).collect()
+    }
+}
+
+fn service(section: &'static str) -> &'static str {
+    section.split(':').next().unwrap_or(section)
+}
+
+fn coverage(name: &str, section: &Section) -> Row {
+    let seen = section.seen;
+    let verdict = match &section.end {
+        Some(Ok(())) => Verdict::Pass,
+        Some(Err(call)) => Verdict::Unknown(format!("{call}; {seen} were seen before it, and nothing after")),
+        None => {
+            let named: Vec<_> = section.begun.iter().take(TOLD).map(String::as_str).collect();
+            let begun = if named.is_empty() {
+                String::new()
+            } else {
+                format!("; begun and not judged: {}", named.join(", "))
+            };
+            Verdict::Unknown(format!("the time was over: {seen} were seen, and nothing after{begun}"))
+        }
+    };
+    Row { rule: &UNSEEN, resource: name.to_owned(), arn: String::new(), verdict, command: String::new() }
+}
+
+/// One reading of everything.
+pub(crate) struct Sweep<'a> {
+    pub app: &'a App,
+    pub context: &'a Context<'a>,
+    pub findings: &'a RefCell<Findings>,
+    pub progress: &'a RefCell<Progress>,
+}
+
+impl Sweep<'_> {
+    /// Reads all parts. One that AWS does not answer for is told at the end, and keeps no other from being read.
+    pub(crate) async fn run(&self) -> io::Result<()> {
+        let databases = async {
+            let newest = self.section("rds:snapshots", self.snapshots()).await?;
+            drop(self.section("rds:instances", self.instances(newest.as_ref())).await?);
+            Ok::<_, io::Error>(())
+        };
+        let others = async {
+            drop(self.section("terraform:lock", self.terraform()).await?);
+            drop(self.section("ecs:services", self.services()).await?);
+            drop(self.section("account:resources", self.account()).await?);
+            Ok::<_, io::Error>(())
+        };
+        let (databases, buckets, others) =
+            join!(databases, self.section("s3:buckets", self.buckets()), others);
+        databases?;
+        others?;
+        buckets.map(drop)
+    }
+
+    async fn section<T>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<T, Stop>>,
+    ) -> io::Result<Seen<T>> {
+        let ended = match work.await {
+            Ok(found) => Ok(found),
+            Err(Stop::Call(call)) => Err(call),
+            Err(Stop::File(error)) => return Err(error),
+        };
+        self.progress.borrow_mut().of(name).end = Some(ended.as_ref().map(drop).map_err(Clone::clone));
+        Ok(ended)
+    }
+
+    fn emit(&self, section: &'static str, rows: &[Row]) -> io::Result<()> {
+        self.progress.borrow_mut().of(section).seen += 1;
+        rows.iter().try_for_each(|row| self.findings.borrow_mut().push(row))
+    }
+
+    /// Reads and judges several at once.
+    async fn each<T>(
+        &self,
+        section: &'static str,
+        items: Vec<(String, T)>,
+        read: impl AsyncFn(&str, T) -> Vec<Row>,
+    ) -> io::Result<()> {
+        let read = &read;
+        let mut done = stream::iter(items)
+            .map(|(name, item)| async move {
+                self.progress.borrow_mut().of(section).begun.insert(name.clone());
+                let rows = read(&name, item).await;
+                (name, rows)
+            })
+            .buffer_unordered(AT_ONCE);
+        while let Some((name, rows)) = done.next().await {
+            self.emit(section, &rows)?;
+            self.progress.borrow_mut().of(section).begun.remove(&name);
+        }
+        Ok(())
+    }
+
+    /// Judges manual snapshots; gives the newest automated one of each instance.
+    async fn snapshots(&self) -> Result<BTreeMap<String, Timestamp>, Stop> {
+        let mut newest = BTreeMap::<String, Timestamp>::new();
+        let mut marker = None;
+        loop {
+            let (page, next) = aws::rds::snapshots(&self.app.rds, None, marker).await?;
+            let mut manual = Vec::new();
+            for snapshot in
+                page.into_iter().filter(|snapshot| self.app.names.owns(&snapshot.instance, &snapshot.tags))
+            {
+                match (snapshot.kind.as_str(), snapshot.made) {
+                    ("manual", _) => manual.push((snapshot.name.clone(), snapshot)),
+                    ("automated", Some(made)) if snapshot.is_available => {
+                        let newest = newest.entry(snapshot.instance).or_insert(made);
+                        *newest = made.max(*newest);
+                    }
+                    _ => {}
+                }
+            }
+            let read = async |_: &str, listed| {
+                let snapshot = of_list(self.app, listed).await;
+                judge(SNAPSHOT, (&snapshot.name, &snapshot.arn), &snapshot, self.context)
+            };
+            self.each("rds:snapshots", manual, read).await?;
+            marker = next;
+            if marker.is_none() {
+                return Ok(newest);
+            }
+        }
+    }
+
+    async fn instances(&self, newest: Result<&BTreeMap<String, Timestamp>, &CallError>) -> Result<(), Stop> {
+        let mut is_named_seen = false;
+        let mut marker = None;
+        loop {
+            let (page, next) = aws::rds::instances(&self.app.rds, marker).await?;
+            for (mut instance, tags) in page {
+                if !self.app.names.owns(&instance.name, &tags) {
+                    continue;
+                }
+                is_named_seen |= instance.name == self.app.names.database;
+                instance.newest_snapshot =
+                    Some(newest.map(|newest| newest.get(&instance.name).copied()).map_err(Clone::clone));
+                let rows = judge(INSTANCE, (&instance.name, &instance.arn), &instance, self.context);
+                self.emit("rds:instances", &rows)?;
+            }
+            marker = next;
+            if marker.is_none() {
+                break;
+            }
+        }
+        let there = declared(
+            &rds::MISSING,
+            &self.app.names.database,
+            is_named_seen,
+            "DBInstanceNotFound",
+            "aws rds describe-db-instances",
+        );
+        Ok(self.emit("rds:instances", &[there])?)
+    }
+
+    /// The buckets that have a name to go by first: they are told of even when no list can be read.
+    async fn buckets(&self) -> Result<(), Stop> {
+        let names = &self.app.names;
+        let named: BTreeMap<&str, Role> = names.buckets(&self.app.reporter.evidence.bucket);
+        let items = named.iter().map(|(name, role)| ((*name).to_owned(), *role)).collect();
+        self.each("s3:buckets", items, async |name, role| {
+            named_bucket(self.app, name, role, self.context).await
+        })
+        .await?;
+        if names.grafana.is_empty() {
+            let missing = declared(
+                &s3::GRAFANA_DECLARED,
+                "grafana",
+                false,
+                "no bucket",
+                "parameter GrafanaExportBucketName",
+            );
+            self.emit("s3:buckets", &[missing])?;
+        }
+        let mut token = None;
+        loop {
+            let (page, next) = aws::s3::buckets(&self.app.s3, &names.beginning, token).await?;
+            let others = page.into_iter().filter(|name| !named.contains_key(name.as_str()));
+            let others = others.map(|name| (name.clone(), names.role(&name))).collect();
+            let read = async |name: &str, role| {
+                let bucket = bucket(self.app, name, role, self.context).await;
+                judge(BUCKET, (name, &arn(name)), &bucket, self.context)
+            };
+            self.each("s3:buckets", others, read).await?;
+            token = next;
+            if token.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn terraform(&self) -> Result<(), Stop> {
+        let names = &self.app.names;
+        let state = declared(
+            &terraform::DECLARED_STATE,
+            "terraform",
+            !names.state.is_empty(),
+            "no state bucket",
+            "parameter TerraformStateBucketName; infra/terraform/README.md",
+        );
+        self.emit("terraform:lock", &[state])?;
+        if names.lock_table.is_empty() {
+            let native = self.context.policy.terraform_native_lock;
+            let lock = declared(
+                &terraform::DECLARED_LOCK,
+                "terraform",
+                native,
+                "no lock table, no native lock",
+                "parameter TerraformLockTableName, or backups.audit.terraform_native_lock",
+            );
+            return Ok(self.emit("terraform:lock", &[lock])?);
+        }
+        let rows = match aws::rds::table(&self.app.dynamodb, &names.lock_table).await? {
+            None => vec![declared(
+                &terraform::DECLARED_LOCK,
+                &names.lock_table,
+                false,
+                "ResourceNotFoundException",
+                "infra/terraform/README.md",
+            )],
+            Some(table) => {
+                let mut rows = judge(TABLE, (&table.name, &table.arn), &table, self.context);
+                rows.push(declared(&terraform::DECLARED_LOCK, &table.name, true, "", ""));
+                rows
+            }
+        };
+        Ok(self.emit("terraform:lock", &rows)?)
+    }
+
+    async fn services(&self) -> Result<(), Stop> {
+        let mut token = None;
+        loop {
+            let (arns, next) = aws::application::services(&self.app.ecs, self.context.cluster, token).await?;
+            for service in described(self.app, self.context, arns).await? {
+                let rows = judge(SERVICE, (&service.name, &service.arn), &service, self.context);
+                self.emit("ecs:services", &rows)?;
+            }
+            token = next;
+            if token.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn account(&self) -> Result<(), Stop> {
+        let control = &self.app.control;
+        let stack = format!("{}-{}-", self.context.project, self.context.environment);
+        // A metric filter's identifier is its log group and its name.
+        let logs = format!("/aws/ecs/{stack}api|");
+        let (has_alarms, has_filters, has_backup_plan, has_endpoints) = join!(
+            aws::application::has(control, "AWS::CloudWatch::Alarm", |name| !self
+                .app
+                .names
+                .is_own_alarm(name)),
+            aws::application::has(control, "AWS::Logs::MetricFilter", |name| name.starts_with(&logs)),
+            aws::application::has(control, "AWS::Backup::BackupPlan", |_| true),
+            aws::application::has(control, "AWS::EC2::VPCEndpoint", |_| true),
+        );
+        let account = Account { has_alarms, has_filters, has_backup_plan, has_endpoints };
+        let rows = judge(ACCOUNT, (&self.app.place.account, ""), &account, self.context);
+        Ok(self.emit("account:resources", &rows)?)
+    }
+}
+
+/// The verdict on what the stack names.
+fn declared(rule: &'static Meta, resource: &str, is_there: bool, found: &str, command: &str) -> Row {
+    let (verdict, command) = if is_there {
+        (Verdict::Pass, String::new())
+    } else {
+        (Verdict::fail(found, "exists"), command.to_owned())
+    };
+    Row { rule, resource: resource.to_owned(), arn: String::new(), verdict, command }
+}
+
+fn arn(bucket: &str) -> String {
+    format!("arn:aws:s3:::{bucket}")
+}
+
+async fn of_list(app: &App, listed: aws::rds::Listed) -> Snapshot {
+    let shared_with = aws::rds::shared_with(&app.rds, &listed.name).await;
+    Snapshot { name: listed.name, arn: listed.arn, is_encrypted: listed.is_encrypted, shared_with }
+}
+
+async fn bucket(app: &App, name: &str, role: Role, context: &Context<'_>) -> Bucket {
+    let hours = match role {
+        Role::Grafana => 24 * i64::from(context.policy.grafana_days),
+        _ => context.policy.uploads_hours.into(),
+    };
+    let young = context.now - SignedDuration::from_hours(hours);
+    aws::s3::bucket(&app.s3, name, role, &context.policy.uploads_marker, young).await
+}
+
+/// A bucket that must be there.
+async fn named_bucket(app: &App, name: &str, role: Role, context: &Context<'_>) -> Vec<Row> {
+    let missing = |verdict, command: &str| Row {
+        rule: &s3::MISSING,
+        resource: name.to_owned(),
+        arn: arn(name),
+        verdict,
+        command: command.to_owned(),
+    };
+    match aws::s3::exists(&app.s3, name).await {
+        Err(call) => vec![missing(Verdict::Unknown(call.to_string()), "")],
+        Ok(false) => vec![missing(
+            Verdict::fail("NoSuchBucket", "exists"),
+            "infra/terraform; docs/backups.md#bucket-que-falta",
+        )],
+        Ok(true) => {
+            let mut rows =
+                judge(BUCKET, (name, &arn(name)), &bucket(app, name, role, context).await, context);
+            rows.push(missing(Verdict::Pass, ""));
+            rows
+        }
+    }
+}
+
+async fn described(app: &App, context: &Context<'_>, arns: Vec<String>) -> Seen<Vec<Service>> {
+    let objects = format!("arn:aws:s3:::{}/*", context.attachments);
+    aws::application::describe(&app.ecs, &app.iam, context.cluster, arns, &objects).await
+}
+
+/// A resource by its name.
+pub(crate) enum Found {
+    Instance(Box<Instance>),
+    Snapshot(Snapshot),
+    Bucket(Box<Bucket>),
+    Table(Table),
+    Service(Box<Service>),
+}
+
+impl Found {
+    /// Every rule's verdict on it.
+    pub(crate) fn judge(&self, context: &Context<'_>) -> Vec<Row> {
+        match self {
+            Self::Instance(found) => judge(INSTANCE, (&found.name, &found.arn), found, context),
+            Self::Snapshot(found) => judge(SNAPSHOT, (&found.name, &found.arn), found, context),
+            Self::Bucket(found) => judge(BUCKET, (&found.name, &arn(&found.name)), found, context),
+            Self::Table(found) => judge(TABLE, (&found.name, &found.arn), found, context),
+            Self::Service(found) => judge(SERVICE, (&found.name, &found.arn), found, context),
+        }
+    }
+}
+
+/// Everything of this environment that has a name: of one service, or of all.
+pub(crate) async fn find(app: &App, name: &str, of: Option<&str>, context: &Context<'_>) -> Seen<Vec<Found>> {
+    let names = &app.names;
+    let is_asked = |service: &str| of.is_none_or(|of| of == service);
+    let mut found = Vec::new();
+    if is_asked("rds")
+        && let Some((mut instance, tags)) = aws::rds::instance(&app.rds, name).await?
+        && names.owns(&instance.name, &tags)
+    {
+        instance.newest_snapshot = Some(newest(app, &instance.name).await);
+        found.push(Found::Instance(Box::new(instance)));
+    }
+    if is_asked("rds")
+        && let Some(listed) = aws::rds::snapshot_named(&app.rds, name).await?
+        && listed.kind == "manual"
+        && names.owns(&listed.instance, &listed.tags)
+    {
+        found.push(Found::Snapshot(of_list(app, listed).await));
+    }
+    if is_asked("s3")
+        && let Some(role) = names.known_role(name, &app.reporter.evidence.bucket)
+        && aws::s3::exists(&app.s3, name).await?
+    {
+        found.push(Found::Bucket(Box::new(bucket(app, name, role, context).await)));
+    }
+    if is_asked("terraform") && !names.lock_table.is_empty() && name == names.lock_table {
+        found.extend(aws::rds::table(&app.dynamodb, name).await?.map(Found::Table));
+    }
+    if is_asked("ecs") && name.starts_with(&names.beginning) {
+        // A name that no service has is no failure of the call.
+        let services = described(app, context, vec![name.to_owned()]).await?;
+        found.extend(services.into_iter().map(|service| Found::Service(Box::new(service))));
+    }
+    Ok(found)
+}
+
+/// When an instance's newest automated snapshot was taken.
+async fn newest(app: &App, instance: &str) -> Seen<Option<Timestamp>> {
+    let (mut newest, mut marker) = (None, None);
+    loop {
+        let (page, next) = aws::rds::snapshots(&app.rds, Some(instance), marker).await?;
+        let automated =
+            page.into_iter().filter(|snapshot| snapshot.kind == "automated" && snapshot.is_available);
+        newest = newest.max(automated.filter_map(|snapshot| snapshot.made).max());
+        marker = next;
+        if marker.is_none() {
+            return Ok(newest);
+        }
+    }
+}
+
+impl Names {
+    /// The buckets that are named, and what they are.
+    fn buckets<'a>(&'a self, evidence: &'a str) -> BTreeMap<&'a str, Role> {
+        let named = [
+            (evidence, Role::Evidence),
+            (&self.attachments, Role::Attachments),
+            (&self.uploads, Role::Uploads),
+            (&self.state, Role::State),
+            (&self.grafana, Role::Grafana),
+        ];
+        named.into_iter().filter(|(name, _)| !name.is_empty()).collect()
+    }
+
+    /// What a bucket of this environment is that nobody has named.
+    fn role(&self, bucket: &str) -> Role {
+        if bucket == format!("{}uploads", self.beginning) { Role::Uploads } else { Role::Other }
+    }
+
+    /// What a bucket is; none when it is not this environment's.
+    fn known_role(&self, bucket: &str, evidence: &str) -> Option<Role> {
+        let named = self.buckets(evidence).get(bucket).copied();
+        named.or_else(|| bucket.starts_with(&self.beginning).then(|| self.role(bucket)))
+    }
+}

@@ -1,0 +1,255 @@
+//! What people read: in the channel, in a page, in the record.
+
+use shared::failure::{Failure, chain};
+use shared::language::Language;
+use shared::notify::Message;
+use shared::paging::{self, Page};
+use shared::policy::{Area, Responsible};
+use shared::settings::Settings;
+
+use crate::error::AuditError;
+use crate::findings::{Finding, Outcome};
+use crate::rules;
+
+/// Most findings that a message tells one by one; Slack cuts a longer one.
+const TOLD: usize = 12;
+
+/// Most resources that a page names.
+const NAMED: usize = 10;
+
+fn severity(word: &str, language: Language) -> &str {
+    match (language, word) {
+        (Language::Portuguese, "critical") => "crítica",
+        (Language::Portuguese, "high") => "alta",
+        (Language::Portuguese, "medium") => "média",
+        (Language::Portuguese, "low") => "baixa",
+        (_, word) => word,
+    }
+}
+
+fn title(rule: &str, language: Language) -> &str {
+    rules::all().find(|meta| meta.id == rule).map_or(rule, |meta| meta.title(language))
+}
+
+/// What is wrong, in a sentence.
+fn sentence(finding: &Finding, language: Language) -> String {
+    let title = title(&finding.rule, language);
+    let Finding { found, expected, .. } = finding;
+    match (finding.verdict.as_str(), language) {
+        ("unknown", Language::Portuguese) => format!("{title}: não foi possível verificar: {found}"),
+        ("unknown", Language::English) => format!("{title}: could not be verified: {found}"),
+        (_, Language::Portuguese) => format!("{title}: é {found}, devia ser {expected}"),
+        (_, Language::English) => format!("{title}: is {found}, should be {expected}"),
+    }
+}
+
+/// What to do next.
+fn next_step(finding: &Finding, language: Language) -> String {
+    if finding.verdict == "unknown" {
+        let text = language.pick(
+            "conferir a permissão (IAM) ou o limite que o erro nomeia; a próxima auditoria verifica de novo",
+            "check the permission (IAM) or the limit that the error names; the next audit looks again",
+        );
+        return text.to_owned();
+    }
+    format!("`{}`", finding.next_step)
+}
+
+/// The line of a finding in the evidence record.
+pub(crate) fn line(finding: &Finding) -> String {
+    let accepted = finding.exception.as_ref().map(|exception| {
+        format!(" (accepted by {} until {}: {})", exception.owner, exception.until, exception.reason)
+    });
+    format!(
+        "{} {}: {}, since {}{}",
+        finding.verdict,
+        finding.key(),
+        sentence(finding, Language::English),
+        finding.since,
+        accepted.unwrap_or_default()
+    )
+}
+
+fn told(settings: &Settings, finding: &Finding) -> String {
+    let language = settings.language;
+    format!(
+        "*{}* `{}` ({}, {}): {}. {}: {}.",
+        finding.rule,
+        finding.resource,
+        severity(&finding.severity, language),
+        responsible(settings, &finding.rule).primary,
+        sentence(finding, language),
+        language.pick("Próximo passo", "Next step"),
+        next_step(finding, language)
+    )
+}
+
+/// Who answers for what a rule is about.
+fn responsible<'a>(settings: &'a Settings, rule: &str) -> &'a Responsible {
+    let area = match rule.split('.').next().unwrap_or_default() {
+        "rds" => Area::Database,
+        "s3" => Area::Attachments,
+        "ecs" | "iam" => Area::Application,
+        "grafana" | "account" => Area::Observability,
+        _ => Area::Infrastructure,
+    };
+    settings.policy.responsible(area)
+}
+
+/// What a run tells the channel.
+pub(crate) struct Summary<'a> {
+    pub run_id: &'a str,
+    pub outcome: &'a Outcome,
+    /// Whether everything is told, not only what changed.
+    pub is_weekly: bool,
+    /// What became of repairs.
+    pub repairs: &'a [String],
+    /// Where the reports lie.
+    pub reports: &'a str,
+}
+
+/// The channel's message.
+pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
+    let language = settings.language;
+    let outcome = summary.outcome;
+    let what = match (language, summary.is_weekly) {
+        (Language::Portuguese, false) => "Auditoria de backup",
+        (Language::Portuguese, true) => "Auditoria de backup, resumo da semana",
+        (Language::English, false) => "Backup audit",
+        (Language::English, true) => "Backup audit, the week's summary",
+    };
+    let [fail, unknown, pass] = match language {
+        Language::Portuguese => ["falha(s)", "não verificado(s)", "em ordem"],
+        Language::English => ["failing", "not verified", "in order"],
+    };
+    let counts = outcome.counts;
+    let title = format!(
+        "{what} ({}): {} {fail}, {} {unknown}, {} {pass}",
+        settings.environment, counts.fail, counts.unknown, counts.pass
+    );
+    let shown = if summary.is_weekly { &outcome.worst } else { &outcome.new };
+    let mut lines: Vec<String> =
+        shown.findings.iter().take(TOLD).map(|finding| told(settings, finding)).collect();
+    let more = shown.count.saturating_sub(TOLD);
+    if more > 0 {
+        lines.push(match language {
+            Language::Portuguese => format!("… e mais {more}, no relatório."),
+            Language::English => format!("… and {more} more, in the report."),
+        });
+    }
+    if outcome.resolved_count > 0 {
+        let named: Vec<_> = outcome.resolved.iter().take(NAMED).map(String::as_str).collect();
+        let label = language.pick("Resolvido", "Resolved");
+        lines.push(format!("{label} ({}): {}.", outcome.resolved_count, named.join("; ")));
+    }
+    lines.extend(summary.repairs.iter().cloned());
+    if lines.is_empty() {
+        lines.push(language.pick("Nada mudou.", "Nothing has changed.").to_owned());
+    }
+    lines.push(format!("{}: {}", language.pick("Relatórios", "Reports"), summary.reports));
+    let context = format!("{} · {} · {}", settings.function, summary.run_id, settings.code_version);
+    Message { title, lines, context }
+}
+
+/// The page of a critical rule, for all resources that it fails on.
+pub(crate) fn critical(settings: &Settings, rule: &str, findings: &[&Finding]) -> Page {
+    let language = settings.language;
+    let named: Vec<_> = findings.iter().take(NAMED).map(|finding| finding.resource.as_str()).collect();
+    let more = findings.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" (+{more})") } else { String::new() };
+    let first = findings.first();
+    page(
+        settings,
+        rule,
+        &named.join(", "),
+        format!(
+            "{}{more}: {}.\n{}: {}.",
+            named.join(", "),
+            first.map(|finding| sentence(finding, language)).unwrap_or_default(),
+            language.pick("Próximo passo", "Next step"),
+            first.map(|finding| next_step(finding, language)).unwrap_or_default(),
+        ),
+    )
+}
+
+/// The page of a service of which nothing could be read.
+pub(crate) fn unreadable(settings: &Settings, service: &str, why: &str) -> Page {
+    let text = match settings.language {
+        Language::Portuguese => format!(
+            "A auditoria de backup não conseguiu ler nada de {service}: {why}.\nPróximo passo: conferir a permissão (IAM) ou o limite que o erro nomeia, e invocar a função de novo."
+        ),
+        Language::English => format!(
+            "The backup audit could read nothing of {service}: {why}.\nNext step: check the permission (IAM) or the limit that the error names, and invoke the function again."
+        ),
+    };
+    page(settings, &format!("unreadable/{service}"), service, text)
+}
+
+fn page(settings: &Settings, kind: &str, resource: &str, text: String) -> Page {
+    let environment = &settings.environment;
+    let team = responsible(settings, kind.strip_prefix("unreadable/").unwrap_or(kind));
+    let who = settings.language.pick("Responsável", "Responsible");
+    let dedup_key = format!("backup-audit/{environment}/{kind}");
+    Page {
+        subject: paging::subject(&format!("[{environment}] backup-audit {kind}: {resource}")),
+        text: format!("{text}\n{who}: {}, backup: {}.\n{dedup_key}", team.primary, team.backup),
+        dedup_key,
+        secret: resource.to_owned(),
+    }
+}
+
+/// What was done, or why nothing was.
+pub(crate) struct Repaired<'a> {
+    pub rule: &'a str,
+    pub resource: &'a str,
+    pub before: &'a str,
+    pub change: &'a str,
+    pub after: &'a str,
+}
+
+/// The message of a repair.
+pub(crate) fn repaired(settings: &Settings, run_id: &str, repaired: &Repaired<'_>) -> Message {
+    let language = settings.language;
+    let [title, before, after, undo] = match language {
+        Language::Portuguese => [
+            "Correção de backup aplicada",
+            "Antes",
+            "Depois",
+            "nada; se a mudança veio de fora do Terraform, levá-la ao código, senão o próximo apply a desfaz",
+        ],
+        Language::English => [
+            "Backup repair applied",
+            "Before",
+            "After",
+            "nothing; bring the change into the Terraform code, or the next apply undoes it",
+        ],
+    };
+    Message {
+        title: format!("{title}: {} ({})", repaired.resource, settings.environment),
+        lines: vec![
+            format!("*{}*: {}", repaired.rule, self::title(repaired.rule, language)),
+            format!("{before}: {}", repaired.before),
+            repaired.change.to_owned(),
+            format!("{after}: {}", repaired.after),
+            format!("*{}*: {undo}.", language.pick("Próximo passo", "Next step")),
+        ],
+        context: format!("{} · {run_id} · {}", settings.function, settings.code_version),
+    }
+}
+
+/// The message of an audit that could not be done.
+pub(crate) fn failed(settings: &Settings, run_id: &str, error: &AuditError) -> Message {
+    let language = settings.language;
+    Message {
+        title: format!(
+            "{} ({})",
+            language.pick("A auditoria de backup falhou", "The backup audit failed"),
+            settings.environment
+        ),
+        lines: vec![
+            format!("*{}*: {}", error.kind(), chain(error)),
+            format!("*{}*: {}", language.pick("Próximo passo", "Next step"), error.next_step(language)),
+        ],
+        context: format!("{} · {run_id} · {}", settings.function, settings.code_version),
+    }
+}
