@@ -337,8 +337,6 @@ pub struct BackupAudit {
     pub incomplete_upload_days: u16,
     /// Greatest age of the on-prem synchronisation, in hours: 1 to 720.
     pub uploads_hours: u16,
-    /// Object that the synchronisation writes at its end, without which the newest upload counts.
-    pub uploads_marker: String,
     /// Greatest age of the export of Grafana, in days: 1 to 366.
     pub grafana_days: u16,
     /// Whether Terraform locks its state with an object of the state bucket, where there is no lock table.

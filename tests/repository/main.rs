@@ -29,8 +29,10 @@ fn folders(of: &str) -> Vec<String> {
 fn sources(of: &str) -> Vec<(String, String)> {
     let folder = root().join(of);
     let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let (folders, entries): (Vec<_>, Vec<_>) =
+        entries.map(|entry| entry.unwrap().path()).partition(|path| path.is_dir());
     let mut files: Vec<(String, String)> = entries
-        .map(|entry| entry.unwrap().path())
+        .into_iter()
         .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
         .map(|path| {
             let text = fs::read_to_string(&path).unwrap();
@@ -38,6 +40,9 @@ fn sources(of: &str) -> Vec<(String, String)> {
             (path.strip_prefix(root()).unwrap().display().to_string(), code)
         })
         .collect();
+    for folder in folders {
+        files.extend(sources(&folder.strip_prefix(root()).unwrap().display().to_string()));
+    }
     files.sort();
     assert!(!files.is_empty(), "no source in {of}");
     files

@@ -30,6 +30,9 @@ fn every_function_has_samples_and_every_sample_parses() {
                     let name = path.file_stem().unwrap().to_string_lossy().replace('-', "");
                     assert_eq!(request.step.to_string().to_lowercase(), name, "{}", path.display());
                 }
+                "backup-audit" => {
+                    backup_audit::check(event).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                }
                 "rotation-followup" => rotation_followup::check(event)
                     .unwrap_or_else(|error| panic!("{}: {error}", path.display())),
                 "snapshot-create" => snapshot_create::check(event)

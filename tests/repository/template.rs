@@ -10,6 +10,14 @@ use crate::{folders, quoted_after, root, sources};
 /// Actions that Lambda itself needs of a role, or that a service takes on behalf of the function.
 const PLATFORM: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
 
+/// What Cloud Control needs of whoever lists alarms, metric filters, backup plans and VPC endpoints.
+const CONTROLLED: [&str; 4] = [
+    "backup:ListBackupPlans",
+    "cloudwatch:DescribeAlarms",
+    "ec2:DescribeVpcEndpoints",
+    "logs:DescribeMetricFilters",
+];
+
 /// What Lambda needs of the role of an asynchronous function.
 const DEAD_LETTERS: &str = "sqs:SendMessage";
 
@@ -147,10 +155,8 @@ fn shared_of(folder: &str) -> Vec<(String, String)> {
         let module = path.trim_start_matches("shared/src/").split('/').next().unwrap_or_default();
         module.trim_end_matches(".rs").to_owned()
     };
-    let parts = folders("shared/src").into_iter().flat_map(|part| sources(&format!("shared/src/{part}")));
     sources("shared/src")
         .into_iter()
-        .chain(parts)
         .filter(|(path, _)| !gated.contains(&module(path)) || features.contains(&module(path)))
         .collect()
 }
@@ -218,6 +224,33 @@ fn is_rds(resource: &str, name: &str) -> bool {
     resource == format!("arn:${{AWS::Partition}}:rds:${{AWS::Region}}:${{AWS::AccountId}}:{name}")
 }
 
+/// Reading of a bucket's settings and of the names in it.
+const LOOKS_AT_BUCKETS: [&str; 9] = [
+    "s3:GetBucketLogging",
+    "s3:GetBucketObjectLockConfiguration",
+    "s3:GetBucketPolicy",
+    "s3:GetBucketPublicAccessBlock",
+    "s3:GetBucketVersioning",
+    "s3:GetEncryptionConfiguration",
+    "s3:GetLifecycleConfiguration",
+    "s3:GetReplicationConfiguration",
+    "s3:ListBucket",
+];
+
+/// Whether a resource is a bucket that the template names, or that has the name of one.
+fn is_bucket(resource: &str) -> bool {
+    let name = resource.strip_prefix("arn:${AWS::Partition}:s3:::").unwrap_or_default();
+    let named = [
+        "${AttachmentsBucketName}",
+        "${GrafanaExportBucketName}",
+        "${Project}-${Environment}-attachments",
+        "${Project}-${Environment}-uploads",
+        "${TerraformStateBucketName}",
+        "${UploadsBucketName}",
+    ];
+    named.contains(&name)
+}
+
 fn is_own_instance(resource: &str) -> bool {
     ["db:${DatabaseInstanceId}", "db:${Project}-${Environment}-*"].iter().any(|name| is_rds(resource, name))
 }
@@ -235,7 +268,7 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
         ("rotation-followup", ["secretsmanager:DescribeSecret", "secretsmanager:ListSecretVersionIds"]) => {
             resource == every_secret
         }
-        ("rotation-audit" | "rotation-followup" | "snapshot-create", ["sns:Publish"]) => {
+        ("backup-audit" | "rotation-audit" | "rotation-followup" | "snapshot-create", ["sns:Publish"]) => {
             resource == "PagingTopic"
         }
         // Snapshots of the environment's names and instances; a list of them is judged on all.
@@ -272,12 +305,73 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
                 "iam:UpdateAccessKey",
             ],
         ) => resource == "arn:${AWS::Partition}:iam::${AWS::AccountId}:user/${SesUserName}",
+        // Names and tags say which databases are audited; a list is judged on all.
+        (
+            "backup-audit",
+            ["rds:DescribeDBInstances", "rds:DescribeDBSnapshotAttributes", "rds:DescribeDBSnapshots"],
+        ) => is_rds(resource, "db:*") || is_rds(resource, "snapshot:*"),
+        ("backup-audit", ["rds:ModifyDBInstance"]) => is_own_instance(resource),
+        ("backup-audit", ["rds:ModifyDBSnapshotAttribute"]) => {
+            is_rds(resource, "snapshot:${Project}-${Environment}-*")
+        }
+        // None of these can be narrowed; a list of services is bound to the cluster by a condition.
+        (
+            "backup-audit",
+            ["s3:ListAllMyBuckets"]
+            | ["ecs:ListServices"]
+            | ["ecs:DescribeTaskDefinition"]
+            | [
+                "backup:ListBackupPlans",
+                "cloudformation:ListResources",
+                "cloudwatch:DescribeAlarms",
+                "ec2:DescribeVpcEndpoints",
+                "logs:DescribeMetricFilters",
+            ],
+        ) => resource == "*",
+        ("backup-audit", ["ecs:DescribeServices"]) => {
+            resource
+                == "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:service/${EcsClusterName}/*"
+        }
+        ("backup-audit", ["iam:SimulatePrincipalPolicy"]) => {
+            resource == "arn:${AWS::Partition}:iam::${AWS::AccountId}:role/${Project}-${Environment}-*"
+        }
+        // The table that the template names.
+        (
+            "backup-audit",
+            ["dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable"]
+            | ["dynamodb:UpdateContinuousBackups", "dynamodb:UpdateTable"],
+        ) => resource.ends_with(":table/${TerraformLockTableName}"),
+        // One object, which says when the synchronisation ended.
+        ("backup-audit", ["s3:GetObject"]) => {
+            is_bucket(resource.strip_suffix("/${UploadsMarkerKey}").unwrap_or_default())
+        }
+        // How buckets are set up; nothing that they hold.
+        ("backup-audit", actions) if actions.iter().all(|action| LOOKS_AT_BUCKETS.contains(action)) => {
+            resource == "arn:${AWS::Partition}:s3:::${Project}-${Environment}-*" || is_bucket(resource)
+        }
+        // Not the evidence bucket.
+        ("backup-audit", actions)
+            if actions.iter().all(|action| action.starts_with("s3:Put") && *action != "s3:PutObject") =>
+        {
+            is_bucket(resource)
+        }
+        ("backup-audit", ["s3:GetObject", "s3:PutObject"]) => {
+            resource == "${EvidenceBucket.Arn}/reports/backup-audit/*"
+        }
         // The pages of the ledger are its own.
         ("rotation-followup", ["s3:GetObject", "s3:PutObject"]) => {
             resource == "${EvidenceBucket.Arn}/ledger/*"
         }
         _ => false,
     }
+}
+
+#[test]
+fn the_backup_audit_knows_whose_alarms_are_the_products() {
+    let template = template();
+    let (_, resource) = functions(&template)["backup-audit"];
+    let names = text(get(resource, &["Properties", "Environment", "Variables", "OWN_PROCEDURES"]));
+    assert_eq!(names.split(',').collect::<Vec<_>>(), folders("functions"));
 }
 
 #[test]
@@ -293,6 +387,9 @@ fn a_wide_resource_would_be_found() {
     assert!(!is_an_exception("rotation-audit", &["secretsmanager:GetSecretValue"], all));
     let snapshots = "arn:${AWS::Partition}:rds:${AWS::Region}:${AWS::AccountId}:snapshot:*";
     assert!(!is_an_exception("snapshot-create", &["rds:CreateDBSnapshot"], snapshots));
+    let buckets = "arn:${AWS::Partition}:s3:::${Project}-${Environment}-*";
+    assert!(!is_an_exception("backup-audit", &["s3:PutBucketPolicy"], buckets));
+    assert!(!is_an_exception("backup-audit", &["s3:GetObject"], buckets));
     let more = ["secretsmanager:GetSecretValue", "secretsmanager:ListSecrets"];
     assert!(!is_an_exception("rotation-audit", &more, "*"));
     assert!(!is_an_exception("rotate-random", &["secretsmanager:ListSecrets"], "*"));
@@ -345,6 +442,10 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
         expected.extend(PLATFORM.map(str::to_owned));
         if is_asynchronous(resource) {
             expected.insert(DEAD_LETTERS.to_owned());
+        }
+        // Cloud Control lists with the right to list of whoever asks.
+        if expected.contains("cloudformation:ListResources") {
+            expected.extend(CONTROLLED.map(str::to_owned));
         }
         // RDS judges the tags of a new snapshot as an action of its own.
         if expected.contains("rds:CreateDBSnapshot") {

@@ -21,9 +21,6 @@ pub enum AuditError {
     /// The report could not be written where it is collected.
     #[error("the report could not be written: {0}")]
     File(String),
-    /// The reports were not stored.
-    #[error("the reports were not stored in the evidence bucket")]
-    NotStored(#[source] CallError),
     /// What the audit notes for later runs could not be read or written.
     #[error("the notes of the audit could not be read or written")]
     Note(#[from] EvidenceError),
@@ -58,7 +55,6 @@ impl Failure for AuditError {
             Self::NotFound(_) => "NotFound",
             Self::Call(_) => "AwsCall",
             Self::File(_) => "FileFailed",
-            Self::NotStored(_) => "NotStored",
             Self::Note(_) => "NoteFailed",
             Self::NoRepair(_) => "NoRepair",
             Self::NotAllowed(_) => "RepairNotAllowed",
@@ -81,7 +77,7 @@ impl AuditError {
                 "conferir o nome; a auditoria só vê os recursos deste ambiente.",
                 "check the name; the audit sees the resources of this environment only.",
             ),
-            Self::Call(call) | Self::NotStored(call) => {
+            Self::Call(call) => {
                 return format!(
                     "{} {}.",
                     language.pick(

@@ -17,7 +17,7 @@ use shared::language::Language;
 use shared::policy::Exception;
 use tempfile::NamedTempFile;
 
-use crate::rules::{Meta, Row, Severity, Verdict};
+use crate::rules::{Meta, Row, Severity, Verdict, service};
 
 /// Most rows that are kept for people; the files have all.
 pub(crate) const KEPT: usize = 200;
@@ -349,7 +349,7 @@ impl Findings {
         if self.after.contains(&key) {
             return Ok(());
         }
-        let service = finding.rule.split('.').next().unwrap_or_default();
+        let service = service(&finding.rule);
         if !self.passed.contains(&key) && unseen.contains(&service) {
             self.worst.push(&finding);
             return writeln!(self.open, "{}", serde_json::to_string(&finding)?);

@@ -83,9 +83,13 @@ struct Names {
     database: String,
     attachments: String,
     uploads: String,
+    /// Object that the on-prem synchronisation writes at its end; without it the newest upload counts.
+    marker: String,
     state: String,
     lock_table: String,
     grafana: String,
+    /// The stack's procedures.
+    procedures: Vec<String>,
 }
 
 impl Names {
@@ -97,27 +101,17 @@ impl Names {
             || (tagged("Project", &self.project) && tagged("Environment", &self.environment))
     }
 
-    /// Whether an alarm is one of this stack's functions.
+    /// Whether an alarm is one of this product's functions, in whichever environment of the account.
     fn is_own_alarm(&self, name: &str) -> bool {
-        let rest = name.strip_prefix(&self.beginning);
-        rest.is_some_and(|rest| {
-            [
-                "errors",
-                "dead-letters",
-                "-failures",
-                "executions-failed",
-                "executions-timed-out",
-                "executions-aborted",
-            ]
-            .iter()
-            .any(|end| rest.ends_with(end))
-        })
+        let is_ours = name.starts_with(&format!("{}-", self.project));
+        is_ours && self.procedures.iter().any(|procedure| name.contains(&format!("-{procedure}-")))
     }
 }
 
 impl App {
     /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`] and [`Pager`], `DATABASE_INSTANCE_ID`,
-    /// `ECS_CLUSTER_NAME`, `ACCOUNT_ID`; and, which may be empty, `ATTACHMENTS_BUCKET` (else by its name's convention),
+    /// `ECS_CLUSTER_NAME`, `ACCOUNT_ID`, `UPLOADS_MARKER`,
+    /// `OWN_PROCEDURES`; and, which may be empty, `ATTACHMENTS_BUCKET` (else by its name's convention),
     /// `UPLOADS_BUCKET`, `TERRAFORM_STATE_BUCKET`, `TERRAFORM_LOCK_TABLE`, `GRAFANA_BUCKET`, `APP_KMS_KEY_ARN` and
     /// `BACKUP_REPAIRS`, rules with commas between them.
     ///
@@ -136,18 +130,25 @@ impl App {
             database: env.required("DATABASE_INSTANCE_ID")?,
             attachments: attachments.unwrap_or_else(|| format!("{beginning}attachments")),
             uploads: optional("UPLOADS_BUCKET")?,
+            marker: env.required("UPLOADS_MARKER")?,
             state: optional("TERRAFORM_STATE_BUCKET")?,
             lock_table: optional("TERRAFORM_LOCK_TABLE")?,
             grafana: optional("GRAFANA_BUCKET")?,
+            procedures: words(&env.required::<String>("OWN_PROCEDURES")?),
             beginning,
         };
-        let repairs = optional("BACKUP_REPAIRS")?;
-        let repairs: Vec<String> =
-            repairs.split(',').map(|rule| rule.trim().to_owned()).filter(|rule| !rule.is_empty()).collect();
+        let repairs = words(&optional("BACKUP_REPAIRS")?);
         if let Some(unknown) = repairs.iter().find(|rule| !repair::REPAIRS.contains(&rule.as_str())) {
             let reason =
                 format!("{unknown} has no repair; those that have one: {}", repair::REPAIRS.join(", "));
             return Err(EnvError::Invalid { name: "BACKUP_REPAIRS", reason });
+        }
+        let exceptions = &settings.policy.backups.audit.exceptions;
+        if let Some(typo) =
+            exceptions.iter().find(|exception| rules::all().all(|meta| meta.id != exception.rule))
+        {
+            let reason = format!("backups.audit.exceptions: there is no rule {}", typo.rule);
+            return Err(EnvError::Invalid { name: "POLICY", reason });
         }
         Ok(Self {
             rds: aws_sdk_rds::Client::new(&patient),
@@ -183,6 +184,7 @@ impl App {
             key: self.key.as_deref(),
             cluster: &self.cluster,
             attachments: &self.names.attachments,
+            marker: &self.names.marker,
             now,
         }
     }
@@ -211,6 +213,11 @@ impl App {
             channel: String::new(),
         }
     }
+}
+
+/// What stands between commas.
+fn words(text: &str) -> Vec<String> {
+    text.split(',').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect()
 }
 
 fn step(name: impl Into<String>, outcome: impl Into<String>) -> Step {
@@ -253,6 +260,16 @@ struct Latest {
     run_id: String,
     /// Key of the report of findings.
     findings: String,
+}
+
+/// Whether an event is one that the function takes.
+///
+/// # Errors
+///
+/// [`AuditError::InvalidEvent`].
+pub fn check(event: Value) -> Result<(), AuditError> {
+    Event::try_from(event)?;
+    Ok(())
 }
 
 /// Audits everything or one resource, or repairs.
@@ -351,13 +368,16 @@ async fn observe(
     let findings = Findings::new(today, at_ms, app.settings.language, app.place.clone(), app.repairs.clone())
         .map_err(file)?;
     let findings = RefCell::new(findings);
-    let before = before(app).await;
+    let mut before = before(app).await;
     if let Some(key) = &before {
-        lines(app, key, |line| {
+        let remember = |line: &[u8]| {
             findings.borrow_mut().remember(line);
             Ok(())
-        })
-        .await?;
+        };
+        if let Err(error) = lines(app, key, remember).await {
+            tracing::warn!(message = format!("{key} was not read, so all is new: {}", chain(&error)));
+            before = None;
+        }
     }
     let progress = RefCell::new(Progress::default());
     let sweep = Sweep { app, context, findings: &findings, progress: &progress };
@@ -521,12 +541,16 @@ async fn report(
         ..app.draft(day, "daily audit", everything(app), result, invocation)
     };
     app.reporter.report(draft, message.as_ref(), begun, invocation).await;
-    // Only after the channel knows: a run that dies before compares with the same run as this one did.
+    // Only after the channel knows: a run that dies before compares with the same run as this one did. And the first run of
+    // a day only: what a later one finds, and does not tell, is new for the next day's.
     if let Some((key, _)) = stored.iter().find(|(key, _)| key.ends_with("findings.jsonl")) {
         let latest = Latest { run_id: day.to_owned(), findings: key.clone() };
-        if let Err(error) =
-            app.reporter.evidence.amend(LATEST, |kept: &mut Latest| *kept = latest.clone()).await
-        {
+        let keep = |kept: &mut Latest| {
+            if kept.run_id != latest.run_id {
+                *kept = latest.clone();
+            }
+        };
+        if let Err(error) = app.reporter.evidence.amend(LATEST, keep).await {
             let reason = chain(&error);
             app.reporter.lost("EvidenceFailures", "EvidenceFailed", &reason, key, invocation.now);
         }

@@ -10,7 +10,7 @@ use crate::event::Wish;
 use crate::repair::{Change, REPAIRS, Target, described, plan};
 use crate::rules::{Context, Verdict};
 use crate::sweep::{self, Found};
-use crate::{App, REPORTING, aws, step, text};
+use crate::{ACTING, App, REPORTING, aws, step, text};
 
 /// Name of the note of the repairs that were begun.
 const OPEN: &str = "repairs";
@@ -167,7 +167,13 @@ async fn conclude(
     failure: Option<&CallError>,
     invocation: &Invocation,
 ) -> Result<Verdict, AuditError> {
-    let after = look(app, context, rule, &begun.resource).await?.verdict;
+    let after = match look(app, context, rule, &begun.resource).await {
+        Ok(looked) => looked.verdict,
+        // There is nothing left that could be repaired.
+        Err(AuditError::NotFound(name)) => Verdict::Unknown(format!("{name} is no more")),
+        // Why the change failed says more than why it could not be looked at.
+        Err(error) => return Err(failure.map_or(error, |call| call.clone().into())),
+    };
     let said = failure.map_or_else(|| described(&after), |call| format!("{}; {call}", described(&after)));
     let result = if after == Verdict::Pass { "succeeded" } else { "failed" };
     let repaired = text::Repaired {
@@ -176,6 +182,7 @@ async fn conclude(
         before: &begun.before,
         change: &begun.change,
         after: &said,
+        holds: after == Verdict::Pass,
     };
     let message = text::repaired(&app.settings, &begun.run_id, &repaired);
     let look = app.reporter.look(&begun.run_id, context.now).await;
@@ -189,7 +196,8 @@ async fn conclude(
     Ok(after)
 }
 
-/// Repairs what a run has found, as far as the stack allows it; what came of each.
+/// Repairs what a run has found, as far as the stack allows it; what came of each. What is refused is so every day until
+/// somebody decides, and is not told again: it stands in the log, and the finding in the report.
 pub(crate) async fn allowed(
     app: &App,
     context: &Context<'_>,
@@ -203,6 +211,10 @@ pub(crate) async fn allowed(
         said.push(match done {
             Ok(repaired) => {
                 format!("{rule} {resource}: {} ({} → {})", repaired.outcome, repaired.before, repaired.change)
+            }
+            Err(error @ AuditError::Refused { .. }) => {
+                tracing::info!(message = chain(&error));
+                continue;
             }
             Err(error) => format!("{rule} {resource}: {}", chain(&error)),
         });
@@ -227,7 +239,8 @@ pub(crate) async fn finish_open(app: &App, context: &Context<'_>, invocation: &I
     for begun in open {
         // A rule whose repair a later version has dropped has nobody who could look at it.
         let Some(rule) = REPAIRS.iter().find(|rule| **rule == begun.rule) else { continue };
-        let done = conclude(app, context, rule, &begun, None, invocation).await;
+        let ended = conclude(app, context, rule, &begun, None, invocation);
+        let done = invocation.within(ACTING, ended).await.map_err(AuditError::from).and_then(|done| done);
         said.push(match done {
             Ok(after) => {
                 format!("{} {}: {} → {}", begun.rule, begun.resource, begun.before, described(&after))

@@ -61,9 +61,18 @@ impl Meta {
         language.pick(self.why[0], self.why[1])
     }
 
-    /// The service that the rule is of: what stands before the point.
+    /// The service whose reading the rule depends on.
     pub(crate) fn service(&self) -> &'static str {
-        self.id.split('.').next().unwrap_or(self.id)
+        service(self.id)
+    }
+}
+
+/// The service whose reading a rule depends on: what stands before the point of its id, where that is read by itself.
+pub(crate) fn service(rule: &str) -> &str {
+    match rule.split('.').next().unwrap_or(rule) {
+        "grafana" => "s3",
+        "iam" => "ecs",
+        service => service,
     }
 }
 
@@ -88,6 +97,8 @@ pub(crate) struct Context<'a> {
     pub key: Option<&'a str>,
     pub cluster: &'a str,
     pub attachments: &'a str,
+    /// Object that the on-prem synchronisation writes at its end.
+    pub marker: &'a str,
     pub now: Timestamp,
 }
 
@@ -177,6 +188,24 @@ pub(crate) fn judge<T>(
         Some(Row { rule: &rule.meta, resource: name.to_owned(), arn: arn.to_owned(), verdict, command })
     };
     rules.iter().filter_map(row).collect()
+}
+
+/// The verdict on what the stack names, or should.
+pub(crate) fn declared(
+    rule: &'static Meta,
+    resource: &str,
+    is_there: bool,
+    (found, command): (&str, &str),
+    context: &Context<'_>,
+) -> Row {
+    let verdict = Verdict::of(is_there, found, "exists");
+    Row {
+        rule,
+        resource: resource.to_owned(),
+        arn: String::new(),
+        verdict: accept(verdict, rule.id, resource, context),
+        command: if is_there { String::new() } else { command.to_owned() },
+    }
 }
 
 /// A violation that the policy excepts today is told apart from one that it does not.

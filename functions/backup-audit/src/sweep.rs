@@ -15,7 +15,7 @@ use crate::rules::application::{ACCOUNT, SERVICE};
 use crate::rules::rds::{INSTANCE, SNAPSHOT};
 use crate::rules::s3::BUCKET;
 use crate::rules::terraform::TABLE;
-use crate::rules::{Context, Meta, Row, UNSEEN, Verdict, judge, rds, s3, terraform};
+use crate::rules::{Context, Row, UNSEEN, Verdict, declared, judge, rds, s3, terraform};
 use crate::{App, Names};
 
 /// How many resources of a kind are read at once.
@@ -234,12 +234,14 @@ impl Sweep<'_> {
                 break;
             }
         }
+        let command =
+            format!("aws rds describe-db-instances --db-instance-identifier {}", self.app.names.database);
         let there = declared(
             &rds::MISSING,
             &self.app.names.database,
             is_named_seen,
-            "DBInstanceNotFound",
-            "aws rds describe-db-instances",
+            ("DBInstanceNotFound", &command),
+            self.context,
         );
         Ok(self.emit("rds:instances", &[there])?)
     }
@@ -258,8 +260,8 @@ impl Sweep<'_> {
                 &s3::GRAFANA_DECLARED,
                 "grafana",
                 false,
-                "no bucket",
-                "parameter GrafanaExportBucketName",
+                ("no bucket", "parameter GrafanaExportBucketName"),
+                self.context,
             );
             self.emit("s3:buckets", &[missing])?;
         }
@@ -281,40 +283,37 @@ impl Sweep<'_> {
     }
 
     async fn terraform(&self) -> Result<(), Stop> {
-        let names = &self.app.names;
-        let state = declared(
-            &terraform::DECLARED_STATE,
-            "terraform",
-            !names.state.is_empty(),
-            "no state bucket",
-            "parameter TerraformStateBucketName; infra/terraform/README.md",
-        );
-        self.emit("terraform:lock", &[state])?;
-        if names.lock_table.is_empty() {
-            let native = self.context.policy.terraform_native_lock;
-            let lock = declared(
-                &terraform::DECLARED_LOCK,
+        let table = &self.app.names.lock_table;
+        let readme = "infra/terraform/README.md";
+        let lock = |name: &str, is_there, found| {
+            let command = "parameter TerraformLockTableName, or backups.audit.terraform_native_lock; infra/terraform/README.md";
+            declared(&terraform::DECLARED_LOCK, name, is_there, (found, command), self.context)
+        };
+        let mut rows = if table.is_empty() {
+            vec![lock(
                 "terraform",
-                native,
+                self.context.policy.terraform_native_lock,
                 "no lock table, no native lock",
-                "parameter TerraformLockTableName, or backups.audit.terraform_native_lock",
-            );
-            return Ok(self.emit("terraform:lock", &[lock])?);
-        }
-        let rows = match aws::rds::table(&self.app.dynamodb, &names.lock_table).await? {
-            None => vec![declared(
-                &terraform::DECLARED_LOCK,
-                &names.lock_table,
-                false,
-                "ResourceNotFoundException",
-                "infra/terraform/README.md",
-            )],
-            Some(table) => {
-                let mut rows = judge(TABLE, (&table.name, &table.arn), &table, self.context);
-                rows.push(declared(&terraform::DECLARED_LOCK, &table.name, true, "", ""));
-                rows
+            )]
+        } else {
+            match aws::rds::table(&self.app.dynamodb, table).await? {
+                None => vec![lock(table, false, "ResourceNotFoundException")],
+                Some(found) => {
+                    let mut rows = judge(TABLE, (&found.name, &found.arn), &found, self.context);
+                    rows.push(lock(table, true, ""));
+                    rows
+                }
             }
         };
+        let is_remote = !self.app.names.state.is_empty();
+        let command = format!("parameter TerraformStateBucketName; {readme}");
+        rows.push(declared(
+            &terraform::DECLARED_STATE,
+            "terraform",
+            is_remote,
+            ("no state bucket", &command),
+            self.context,
+        ));
         Ok(self.emit("terraform:lock", &rows)?)
     }
 
@@ -335,9 +334,8 @@ impl Sweep<'_> {
 
     async fn account(&self) -> Result<(), Stop> {
         let control = &self.app.control;
-        let stack = format!("{}-{}-", self.context.project, self.context.environment);
         // A metric filter's identifier is its log group and its name.
-        let logs = format!("/aws/ecs/{stack}api|");
+        let logs = format!("/aws/ecs/{}-{}-api|", self.context.project, self.context.environment);
         let (has_alarms, has_filters, has_backup_plan, has_endpoints) = join!(
             aws::application::has(control, "AWS::CloudWatch::Alarm", |name| !self
                 .app
@@ -351,16 +349,6 @@ impl Sweep<'_> {
         let rows = judge(ACCOUNT, (&self.app.place.account, ""), &account, self.context);
         Ok(self.emit("account:resources", &rows)?)
     }
-}
-
-/// The verdict on what the stack names.
-fn declared(rule: &'static Meta, resource: &str, is_there: bool, found: &str, command: &str) -> Row {
-    let (verdict, command) = if is_there {
-        (Verdict::Pass, String::new())
-    } else {
-        (Verdict::fail(found, "exists"), command.to_owned())
-    };
-    Row { rule, resource: resource.to_owned(), arn: String::new(), verdict, command }
 }
 
 fn arn(bucket: &str) -> String {
@@ -378,28 +366,29 @@ async fn bucket(app: &App, name: &str, role: Role, context: &Context<'_>) -> Buc
         _ => context.policy.uploads_hours.into(),
     };
     let young = context.now - SignedDuration::from_hours(hours);
-    aws::s3::bucket(&app.s3, name, role, &context.policy.uploads_marker, young).await
+    aws::s3::bucket(&app.s3, name, role, &app.names.marker, young).await
 }
 
 /// A bucket that must be there.
 async fn named_bucket(app: &App, name: &str, role: Role, context: &Context<'_>) -> Vec<Row> {
-    let missing = |verdict, command: &str| Row {
-        rule: &s3::MISSING,
-        resource: name.to_owned(),
-        arn: arn(name),
-        verdict,
-        command: command.to_owned(),
+    let there = |is_there| {
+        declared(
+            &s3::MISSING,
+            name,
+            is_there,
+            ("NoSuchBucket", "infra/terraform; docs/backups.md#bucket-que-falta"),
+            context,
+        )
     };
     match aws::s3::exists(&app.s3, name).await {
-        Err(call) => vec![missing(Verdict::Unknown(call.to_string()), "")],
-        Ok(false) => vec![missing(
-            Verdict::fail("NoSuchBucket", "exists"),
-            "infra/terraform; docs/backups.md#bucket-que-falta",
-        )],
+        Err(call) => {
+            vec![Row { verdict: Verdict::Unknown(call.to_string()), command: String::new(), ..there(false) }]
+        }
+        Ok(false) => vec![there(false)],
         Ok(true) => {
             let mut rows =
                 judge(BUCKET, (name, &arn(name)), &bucket(app, name, role, context).await, context);
-            rows.push(missing(Verdict::Pass, ""));
+            rows.push(there(true));
             rows
         }
     }
@@ -436,8 +425,11 @@ impl Found {
 pub(crate) async fn find(app: &App, name: &str, of: Option<&str>, context: &Context<'_>) -> Seen<Vec<Found>> {
     let names = &app.names;
     let is_asked = |service: &str| of.is_none_or(|of| of == service);
+    // RDS refuses what cannot be an identifier of its own.
+    let is_identifier = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let mut found = Vec::new();
     if is_asked("rds")
+        && is_identifier
         && let Some((mut instance, tags)) = aws::rds::instance(&app.rds, name).await?
         && names.owns(&instance.name, &tags)
     {
@@ -445,6 +437,7 @@ pub(crate) async fn find(app: &App, name: &str, of: Option<&str>, context: &Cont
         found.push(Found::Instance(Box::new(instance)));
     }
     if is_asked("rds")
+        && is_identifier
         && let Some(listed) = aws::rds::snapshot_named(&app.rds, name).await?
         && listed.kind == "manual"
         && names.owns(&listed.instance, &listed.tags)

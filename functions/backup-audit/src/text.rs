@@ -72,6 +72,18 @@ pub(crate) fn line(finding: &Finding) -> String {
 
 fn told(settings: &Settings, finding: &Finding) -> String {
     let language = settings.language;
+    if let Some(exception) = &finding.exception {
+        let accepted = language.pick("aceito até", "accepted until");
+        return format!(
+            "*{}* `{}`: {}; {accepted} {} ({}: {}).",
+            finding.rule,
+            finding.resource,
+            sentence(finding, language),
+            exception.until,
+            exception.owner,
+            exception.reason
+        );
+    }
     format!(
         "*{}* `{}` ({}, {}): {}. {}: {}.",
         finding.rule,
@@ -205,23 +217,37 @@ pub(crate) struct Repaired<'a> {
     pub before: &'a str,
     pub change: &'a str,
     pub after: &'a str,
+    /// Whether the rule holds now.
+    pub holds: bool,
 }
 
 /// The message of a repair.
 pub(crate) fn repaired(settings: &Settings, run_id: &str, repaired: &Repaired<'_>) -> Message {
     let language = settings.language;
-    let [title, before, after, undo] = match language {
-        Language::Portuguese => [
+    let [title, before, after, undo] = match (language, repaired.holds) {
+        (Language::Portuguese, true) => [
             "Correção de backup aplicada",
             "Antes",
             "Depois",
-            "nada; se a mudança veio de fora do Terraform, levá-la ao código, senão o próximo apply a desfaz",
+            "levar a mudança ao Terraform, senão o próximo apply a desfaz",
         ],
-        Language::English => [
+        (Language::Portuguese, false) => [
+            "Correção de backup não confirmada",
+            "Antes",
+            "Depois",
+            "ver o recurso em alguns minutos; se a regra ainda falhar, executar o comando do achado",
+        ],
+        (Language::English, true) => [
             "Backup repair applied",
             "Before",
             "After",
-            "nothing; bring the change into the Terraform code, or the next apply undoes it",
+            "bring the change into the Terraform code, or the next apply undoes it",
+        ],
+        (Language::English, false) => [
+            "Backup repair not confirmed",
+            "Before",
+            "After",
+            "look at the resource in some minutes; if the rule still fails, run the finding's command",
         ],
     };
     Message {

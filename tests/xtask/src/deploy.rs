@@ -27,6 +27,16 @@ pub(crate) const WEBHOOK_SECRET: &str = "moveongs-dev-notifications-webhook";
 pub(crate) const SES_SECRET: &str = "/moveongs/dev/ses";
 pub(crate) const SES_USER: &str = "moveongs-dev-mail";
 const SES_FROM: &str = "alerts@imm.local";
+/// The bucket of Terraform's state, and the table that it is locked in.
+pub(crate) const STATE_BUCKET: &str = "moveongs-dev-terraform-state";
+pub(crate) const LOCK_TABLE: &str = "moveongs-dev-terraform-locks";
+/// The application's attachments.
+pub(crate) const ATTACHMENTS: &str = "moveongs-dev-attachments";
+/// The application's key.
+pub(crate) const APP_KEY: &str =
+    "arn:aws:kms:us-east-1:000000000000:key/11111111-2222-3333-4444-555555555555";
+/// What the audit of the backups may repair.
+const REPAIRS: &str = "rds.retention,rds.backup-window,rds.deletion-protection,rds.public,rds.copy-tags,rds.minor-upgrades,rds.snapshot-public,rds.snapshot-shared,s3.versioning,s3.noncurrent,s3.incomplete-uploads,s3.public-access-block,s3.encryption,s3.tls-only,terraform.lock-recovery,terraform.lock-protection";
 /// Its auth token of Twilio.
 const TWILIO_SECRET: &str = "/moveongs/dev/twilio";
 /// The password of its administrator.
@@ -73,14 +83,15 @@ pub(crate) fn deploy(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     })
 }
 
-/// Release binaries for this machine, so that no cross compiler is needed.
+/// Binaries for this machine, built and linked as `sam build` does it.
 fn build(repo: &Repo, _: &Aws, log: &Log) -> Result<()> {
     let mut build = run::command(repo.venv("cargo-lambda"));
-    build.args(["lambda", "build", "--release", "--locked", "--compiler", "cargo"]);
+    build.args(["lambda", "build", "--release", "--locked"]);
     for name in repo.functions()? {
         build.args(["--bin", &name]);
     }
     build.env("PATH", setup::path(repo)?).current_dir(&repo.root);
+    repo.set_profile(&mut build);
     run::run(&mut build, log)
 }
 
@@ -371,6 +382,10 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
         format!("OtherDatabaseAdminSecretArns={secrets}/test-admin/*"),
         format!("RdsCaFile={}", aws.cloud.fact("rds_ca")?),
         format!("DatabaseInstanceId={DATABASE}"),
+        format!("TerraformStateBucketName={STATE_BUCKET}"),
+        format!("TerraformLockTableName={LOCK_TABLE}"),
+        format!("AppKmsKeyArn={APP_KEY}"),
+        format!("BackupRepairs={REPAIRS}"),
     ])
 }
 

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -14,6 +15,8 @@ use crate::run;
 #[derive(Clone, Debug)]
 pub(crate) struct Repo {
     pub(crate) root: PathBuf,
+    /// Whether binaries are built to be tested and not to be deployed.
+    pub(crate) is_test: bool,
 }
 
 impl Repo {
@@ -25,7 +28,7 @@ impl Repo {
             .join("../..")
             .canonicalize()
             .context("the repository is not where this program was built; run it as `cargo xtask` inside the repository")?;
-        Ok(Self { root })
+        Ok(Self { root, is_test: false })
     }
 
     pub(crate) fn at(&self, path: &str) -> PathBuf {
@@ -34,6 +37,21 @@ impl Repo {
 
     pub(crate) fn local(&self) -> PathBuf {
         self.at(".local")
+    }
+
+    /// The same repository for tests: what a binary does depends neither on its size nor on its speed, and without the
+    /// optimisation of the whole program a build of all functions takes a third of the time.
+    pub(crate) fn for_tests(&self) -> Self {
+        Self { is_test: true, ..self.clone() }
+    }
+
+    /// Sets a build of the functions to what the binaries are for.
+    pub(crate) fn set_profile(&self, build: &mut Command) {
+        if self.is_test {
+            build.env("CARGO_PROFILE_RELEASE_LTO", "off");
+            build.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+            build.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+        }
     }
 
     /// A program of the Python environment.

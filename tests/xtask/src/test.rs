@@ -209,6 +209,7 @@ fn state_machines(context: &Context<'_>, log: &Log) -> Result<Verdict> {
 
 /// Runs the checks whose name contains `filter`, and those that they need.
 pub(crate) fn test(repo: &Repo, filter: Option<&str>) -> Result<bool> {
+    let repo = &repo.for_tests();
     let _lock = repo.lock()?;
     let context = Context {
         repo,
@@ -324,8 +325,7 @@ fn sam_build(context: &Context<'_>, log: &Log) -> Result<Verdict> {
         let mut sam = run::command(context.repo.local().join("sam/bin/sam"));
         sam.args(arguments).args(["--template-file", "template.yaml", "--region", "us-east-1"]);
         sam.env("SAM_CLI_TELEMETRY", "0").env("PATH", setup::path(context.repo)?);
-        // It links with another linker; in the common folder, each build would undo the other.
-        sam.env("CARGO_TARGET_DIR", context.repo.local().join("sam-target"));
+        context.repo.set_profile(&mut sam);
         run::run(sam.current_dir(&context.repo.root), log)
     };
     sam(&["validate", "--lint"])?;

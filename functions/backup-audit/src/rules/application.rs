@@ -21,7 +21,7 @@ pub(crate) static SERVICE: &[Rule<Service>] = &[
             ],
         },
         check: |service, _| {
-            Some(switch(service.has_circuit_breaker, "deploymentCircuitBreaker.enable", true))
+            Some(switch(service.has_circuit_breaker, "deploymentCircuitBreaker.enable and .rollback", true))
         },
         command: |service, context| {
             update(
@@ -133,10 +133,12 @@ pub(crate) static SERVICE: &[Rule<Service>] = &[
                 Some(reads) => Verdict::of(*reads, "s3:GetObjectVersion denied", "allowed"),
             }))
         },
-        command: |_, context| {
+        command: |service, context| {
+            let role = service.task.as_ref().ok().and_then(|task| task.role.as_deref());
             format!(
-                "aws iam put-role-policy --role-name {}-{}-task --policy-name attachment-versions --policy-document '{{\"Version\":\"2012-10-17\",\"Statement\":[{{\"Effect\":\"Allow\",\"Action\":\"s3:GetObjectVersion\",\"Resource\":\"arn:aws:s3:::{}/*\"}}]}}'",
-                context.project, context.environment, context.attachments
+                "aws iam put-role-policy --role-name {} --policy-name attachment-versions --policy-document '{{\"Version\":\"2012-10-17\",\"Statement\":[{{\"Effect\":\"Allow\",\"Action\":\"s3:GetObjectVersion\",\"Resource\":\"arn:aws:s3:::{}/*\"}}]}}'",
+                role.and_then(|role| role.rsplit('/').next()).unwrap_or("…"),
+                context.attachments
             )
         },
     },

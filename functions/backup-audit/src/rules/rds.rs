@@ -557,7 +557,7 @@ pub(crate) static SNAPSHOT: &[Rule<Snapshot>] = &[
         check: |snapshot, _| Some(switch(snapshot.is_encrypted, "Encrypted", true)),
         command: |snapshot, context| {
             format!(
-                "aws rds copy-db-snapshot --source-db-snapshot-identifier {0} --target-db-snapshot-identifier {0}-encrypted --kms-key-id {1} --copy-tags && aws rds delete-db-snapshot --db-snapshot-identifier {0}",
+                "aws rds copy-db-snapshot --source-db-snapshot-identifier {0} --target-db-snapshot-identifier {0}-encrypted --kms-key-id {1} --copy-tags && aws rds wait db-snapshot-available --db-snapshot-identifier {0}-encrypted && aws rds delete-db-snapshot --db-snapshot-identifier {0}",
                 snapshot.name,
                 context.key.unwrap_or("alias/aws/rds"),
             )

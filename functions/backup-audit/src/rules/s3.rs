@@ -215,10 +215,9 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
         },
         check: |bucket, _| (bucket.role == Role::Evidence).then(|| lock(bucket)),
         command: |bucket, _| {
-            put(
-                bucket,
-                "put-object-lock-configuration",
-                r#"--object-lock-configuration '{"ObjectLockEnabled":"Enabled","Rule":{"DefaultRetention":{"Mode":"COMPLIANCE","Days":365}}}'"#,
+            format!(
+                "# template.yaml, EvidenceBucket: sam deploy; aws s3api get-object-lock-configuration --bucket {}",
+                bucket.name
             )
         },
     },
@@ -305,7 +304,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
         command: |bucket, context| {
             format!(
                 "aws s3 sync \"$UPLOADS_DIR\" s3://{0}/ && date -u | aws s3 cp - s3://{0}/{1}",
-                bucket.name, context.policy.uploads_marker
+                bucket.name, context.marker
             )
         },
     },
@@ -325,7 +324,10 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
                 .then(|| fresh(bucket, 24 * i64::from(context.policy.grafana_days), context))
         },
         command: |bucket, _| {
-            format!("# docs/backups.md#grafana: aws s3 sync docs/observability/ s3://{}/", bucket.name)
+            format!(
+                "# docs/backups.md#grafana: aws s3 cp --recursive docs/observability/ s3://{}/",
+                bucket.name
+            )
         },
     },
 ];
