@@ -26,7 +26,7 @@ import bisect
 import datetime
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from ministack.core.responses import get_account_id, get_region
@@ -369,16 +369,16 @@ def page(p: Parameters, records: Any, wanted: list[tuple[str, set[str]]]) -> tup
     text = value(p, "MaxRecords") or "100"
     if not (text.isdecimal() and 20 <= int(text) <= 100):
         raise Refused("InvalidParameterValue", f"Invalid value {text} for MaxRecords. Must be between 20 and 100")
-    place = get_account_id(), get_region()
-    # Not items(), which asks for account and region once a record.
-    own = {key[2]: one for key, one in list(records._data.items()) if key[:2] == place}
-    names: Iterable[str] = sorted(
-        name for name, one in own.items() if all(one.get(member) in texts for member, texts in wanted)
-    )
+    account, region = get_account_id(), get_region()
+    # Not items(), which asks for account and region once a record; a page of ten thousand takes milliseconds so.
+    own = [(key[2], one) for key, one in list(records._data.items()) if key[:2] == (account, region)]
+    for member, texts in wanted:
+        own = [(name, one) for name, one in own if one.get(member) in texts]
+    names = sorted(name for name, _ in own)
     names = names[bisect.bisect_right(names, value(p, "Marker")) :]
     chosen = names[: int(text)]
     marker = f"<Marker>{chosen[-1]}</Marker>" if len(names) > len(chosen) else ""
-    return [own[name] for name in chosen], marker
+    return [records._data[account, region, name] for name in chosen], marker
 
 
 def answered(action: str, result: str) -> Response:

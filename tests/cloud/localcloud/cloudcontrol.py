@@ -114,10 +114,13 @@ def install(cloud: Cloud) -> None:
 
     async def handle(method: str, path: str, headers: dict, body: bytes, query: dict) -> tuple:
         action = headers.get("x-amz-target", "").rpartition(".")[2]
-        data = json.loads(body or b"{}")
-        kind = KINDS.get(data.get("TypeName", ""))
         if action not in ("ListResources", "GetResource"):
             return await inner(method, path, headers, body, query)
+        try:
+            data = json.loads(body or b"{}")
+        except ValueError:
+            return error_response_json("SerializationException", "Invalid JSON", 400)
+        kind = KINDS.get(data.get("TypeName", ""))
         if kind is None:
             if any(one["TypeName"] == data.get("TypeName") for one in aws._resources.values()):
                 return await inner(method, path, headers, body, query)

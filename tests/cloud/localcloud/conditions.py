@@ -19,7 +19,9 @@ from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id, get_region
+from ministack.services import tagging
 
+from localcloud import versions
 from localcloud.cloud import Cloud
 
 # The services of the request at hand; ministack asks for one resource.
@@ -102,6 +104,16 @@ def install(cloud: Cloud) -> None:
                 return refused
         return None
 
+    plain_resource_tags = tagging.resource_tags
+
+    def secret_tags(arn: str) -> dict[str, str] | None:
+        # ministack looks through all secrets for each request.
+        if not arn.startswith("arn:aws:secretsmanager:"):
+            return plain_resource_tags(arn)
+        _, secret = versions.resolve(arn, use_arn_scope=True)
+        return {tag["Key"]: tag["Value"] for tag in secret["Tags"]} if secret and secret["ARN"] == arn else None
+
+    tagging.resource_tags = secret_tags
     iam_actions.extract_resource_arn = with_services
     iam_actions.request_tag_context = with_cluster
     iam_evaluator.enforce = each_service

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
 import time
 from collections.abc import Callable
 from typing import Any
@@ -57,6 +58,9 @@ def install(cloud: Cloud) -> None:
         def work() -> None:
             for name, number in arguments.items():
                 makers[name](number)
+            # Or every collection of garbage walks all the records, which only a Python has.
+            gc.collect()
+            gc.freeze()
 
         started = time.monotonic()
         await asyncio.to_thread(work)
@@ -159,4 +163,5 @@ def unmake() -> dict[str, int]:
                 for settings in (s3._bucket_tags, s3._bucket_versioning, s3._bucket_lifecycle):
                     settings.pop(name, None)
         removed[kind] = len(names)
+    gc.unfreeze()
     return removed

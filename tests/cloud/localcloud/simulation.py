@@ -61,7 +61,8 @@ def simulate(p: Parameters) -> tuple:
             )
             decision = iam_evaluator.evaluate(context, policies, *limits).decision
             decided[resource] = DECISIONS.get(decision, "implicitDeny")
-        results += result_xml(action, decided, sorted(keys - given.keys()))
+        missing = sorted(key for key in keys if iam_evaluator._resolve_condition_key(key, context) is None)
+        results += result_xml(action, decided, missing)
     body = f"<EvaluationResults>{results}</EvaluationResults><IsTruncated>false</IsTruncated>"
     wrapped = f"<SimulatePrincipalPolicyResult>{body}</SimulatePrincipalPolicyResult>"
     return aws._xml(200, "SimulatePrincipalPolicyResponse", wrapped, ns="iam")
