@@ -103,7 +103,8 @@ class Backups:
             raise Refused("InvalidDBInstanceState", message)
         backup, maintenance = (value(p, f"Preferred{one}Window") for one in ("Backup", "Maintenance"))
         if backup or maintenance:
-            windows(backup or instance["PreferredBackupWindow"], maintenance or instance["PreferredMaintenanceWindow"])
+            backup = backup or instance.get("PreferredBackupWindow", "03:00-04:00")
+            windows(backup, maintenance or instance.get("PreferredMaintenanceWindow", "sun:05:00-sun:06:00"))
         if authority := value(p, "CACertificateIdentifier"):
             check_authority(authority)
         check_storage(
@@ -230,7 +231,7 @@ class Backups:
         details = dict(instance.get("CertificateDetails") or certificate(AUTHORITIES[0]))
         if "latest_restorable" in arguments:
             standing = arguments["latest_restorable"]
-            instance["LatestRestorableTime"] = standing and instant(standing)
+            instance["_standing"] = standing and instant(standing)
         if "created" in arguments:
             instance["InstanceCreateTime"] = instant(arguments["created"])
         if "ca" in arguments:
@@ -343,7 +344,7 @@ def key_arn(key: str) -> str:
 def latest_restorable(instance: Record) -> str:
     """The standing instant that was ordered, or the last full five minutes, and none before the instance was."""
     lagging = aws._format_time(time.time() // 300 * 300)
-    return instance.get("LatestRestorableTime") or max(lagging, instance["InstanceCreateTime"])
+    return instance.get("_standing") or max(lagging, instance["InstanceCreateTime"])
 
 
 # --- pages and answers ---

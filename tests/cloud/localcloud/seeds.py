@@ -88,7 +88,7 @@ def instance_pattern() -> Record:
     asked = {"DBInstanceIdentifier": name, "Engine": "postgres", "EngineVersion": "18.4", "StorageEncrypted": "true"}
     rds._create_db_instance({key: [text] for key, text in {**asked, "DBInstanceClass": "db.t4g.micro"}.items()})
     record = rds._instances.pop(name)
-    record.update({"DBInstanceStatus": "available", "LatestRestorableTime": "", "KmsKeyId": key_arn("")})
+    record.update({"DBInstanceStatus": "available", "KmsKeyId": key_arn("")})
     return {**record, "CertificateDetails": certificate(record["CACertificateIdentifier"])}
 
 
