@@ -76,6 +76,15 @@ def test_what_a_bucket_is_told_it_tells(s3, bucket):
     }
     s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
     assert s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"] == [rule]
+    old = {"ID": "old-rule", "Status": "Disabled", "Prefix": "old/", "Expiration": {"Days": 3}}
+    s3.put_bucket_lifecycle_configuration(
+        Bucket=bucket,
+        LifecycleConfiguration={"Rules": [rule, old]},
+        TransitionDefaultMinimumObjectSize="varies_by_storage_class",
+    )
+    told = s3.get_bucket_lifecycle_configuration(Bucket=bucket)
+    assert told["Rules"] == [rule, old]
+    assert told["TransitionDefaultMinimumObjectSize"] == "varies_by_storage_class"
     block = dict.fromkeys(
         ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
     ) | {"RestrictPublicBuckets": False}
