@@ -39,8 +39,8 @@ from localcloud.rds import Handler, Parameters, Plane, Record, Refused, Response
 AUTHORITIES = ("rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1")
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 DAY, WEEK = 24 * 60, 7 * 24 * 60
-# Minutes.
-SHORTEST_WINDOW = 30
+# Minutes, and seconds.
+SHORTEST_WINDOW, YEAR = 30, 365 * 86_400
 SHARED_ACCOUNTS = 20
 # Where a record has nothing RDS shows nothing; ministack shows an empty text.
 EMPTY = re.compile(
@@ -332,7 +332,7 @@ def check_storage(threshold: str, allocated: str) -> None:
 
 def certificate(authority: str) -> Record:
     """What is shown of a new certificate of an instance: RDS renews them every year."""
-    return {"CAIdentifier": authority, "ValidTill": aws._format_time(time.time() + 365 * 86_400)}
+    return {"CAIdentifier": authority, "ValidTill": aws._format_time(time.time() + YEAR)}
 
 
 def key_arn(key: str) -> str:
@@ -400,8 +400,8 @@ def as_audited(original: Callable[[Record], str]) -> Callable[[Record], str]:
     def show(instance: Record) -> str:
         told = {**instance, "LatestRestorableTime": latest_restorable(instance)}
         if not told.get("CertificateDetails"):
-            created = datetime.datetime.fromisoformat(instance["InstanceCreateTime"])
-            till = aws._format_time(created.timestamp() + 365 * 86_400)
+            created = datetime.datetime.fromisoformat(instance["InstanceCreateTime"].replace("Z", "+00:00"))
+            till = aws._format_time(created.timestamp() + YEAR)
             authority = instance.get("CACertificateIdentifier", AUTHORITIES[0])
             told["CertificateDetails"] = {"CAIdentifier": authority, "ValidTill": till}
         if told.get("StorageEncrypted") and not told.get("KmsKeyId"):
@@ -423,8 +423,8 @@ def without_empty(original: Callable[[Record], str]) -> Callable[[Record], str]:
 def instant(text: Any) -> str:
     """An instant of an admin request, as RDS writes them."""
     try:
-        at = datetime.datetime.fromisoformat(text)
-    except (TypeError, ValueError):
+        at = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except (AttributeError, ValueError):
         raise AdminError(f"not an instant of ISO 8601: {text!r}") from None
     if at.tzinfo is None:
         raise AdminError(f"an instant without its zone: {text}")

@@ -62,9 +62,9 @@ def install(cloud: Cloud) -> None:
             gc.collect()
             gc.freeze()
 
-        started = time.monotonic()
+        started, held = time.monotonic(), len(rds._snapshots)
         await asyncio.to_thread(work)
-        cloud.rds.orders["quota"] += arguments.get("snapshots", 0)
+        cloud.rds.orders["quota"] += len(rds._snapshots) - held
         made = {name: arguments.get(name, 0) for name in makers}
         return {**made, "seconds": round(time.monotonic() - started, 3)}
 
