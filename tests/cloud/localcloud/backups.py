@@ -216,10 +216,10 @@ class Backups:
             if snapshot["KmsKeyId"] in ("", key_arn("")):
                 message = "Sharing snapshots encrypted with default service key for RDS is currently not supported."
                 raise Refused("InvalidParameterValue", message)
-        restore = sorted((set(snapshot.get("_restore", ())) | set(add)) - set(remove))
+        restore = sorted((set(restorers(snapshot)) | set(add)) - set(remove))
         if len(restore) > SHARED_ACCOUNTS:
             raise Refused("SharedSnapshotQuotaExceeded", f"Cannot share with more than {SHARED_ACCOUNTS} accounts.")
-        snapshot["_restore"] = restore
+        snapshot["_restore"] = snapshot["DBSnapshotArn"], restore
         return attributes("ModifyDBSnapshotAttribute", snapshot)
 
     # --- admin routes ---
@@ -386,8 +386,14 @@ def answered(action: str, result: str) -> Response:
     return aws._xml(200, f"{action}Response", f"<{action}Result>{result}</{action}Result>")
 
 
+def restorers(snapshot: Record) -> list[str]:
+    """The accounts that may restore a snapshot; its copies, which have another ARN, are not shared with them."""
+    arn, accounts = snapshot.get("_restore", ("", []))
+    return accounts if arn == snapshot["DBSnapshotArn"] else []
+
+
 def attributes(action: str, snapshot: Record) -> Response:
-    values = "".join(f"<AttributeValue>{one}</AttributeValue>" for one in snapshot.get("_restore", ()))
+    values = "".join(f"<AttributeValue>{one}</AttributeValue>" for one in restorers(snapshot))
     restore = f"<AttributeName>restore</AttributeName><AttributeValues>{values}</AttributeValues>"
     name = f"<DBSnapshotIdentifier>{snapshot['DBSnapshotIdentifier']}</DBSnapshotIdentifier>"
     listed = f"<DBSnapshotAttributes><DBSnapshotAttribute>{restore}</DBSnapshotAttribute></DBSnapshotAttributes>"

@@ -8,7 +8,7 @@ Admin routes:
   encrypted, with a retention of 0, 1, 7, 14 and 30 days in turn; without a PostgreSQL, so they can be described,
   modified and deleted, but not connected to. Every second bucket is versioned, every fourth has a lifecycle rule. Every
   third secret rotates, for the first time in 30 days. The manual snapshots are of the instances of the same number,
-  whether those are there or not; the quota of snapshots rises by as many.
+  whether those are there or not, and cannot be copied; the quota of snapshots rises by as many.
 - `DELETE /_local/seed` removes them all -> the same, with what was removed.
 """
 

@@ -264,6 +264,9 @@ def test_a_manual_snapshot_is_shared_with_accounts_and_all(cloud, rds, instance)
     share = {**about, "AttributeName": "restore"}
     added = rds.modify_db_snapshot_attribute(**share, ValuesToAdd=["123456789012", "all"])
     assert restore_of(added) == ["123456789012", "all"]
+    copied = {"DBSnapshotIdentifier": f"{name}-copy"}
+    rds.copy_db_snapshot(SourceDBSnapshotIdentifier=name, TargetDBSnapshotIdentifier=f"{name}-copy")
+    assert restore_of(rds.describe_db_snapshot_attributes(**copied)) == []
     left = rds.modify_db_snapshot_attribute(**share, ValuesToRemove=["all"])
     assert restore_of(left) == restore_of(rds.describe_db_snapshot_attributes(**about)) == ["123456789012"]
     for wrong, code in (
