@@ -36,6 +36,8 @@ class Cloud:
     switches: Any = None
     # The services' rollouts (ecs.Rollouts), set by ecs.install.
     rollouts: Any = None
+    # The data plane of RDS (rds.Plane), set by rds.install.
+    rds: Any = None
 
     @property
     def endpoint(self) -> str:

@@ -6,7 +6,8 @@ context keys"). A list of all DB instances is judged on the resource `db:*` of a
 name it, and not on `*`. What a call to ECS is judged on follows the "Service Authorization Reference": a service by its
 whole ARN, each one of a list; a task definition on `*`; and `ecs:cluster` is the ARN of the cluster. So does what
 is judged of RDS's snapshots: a new one on the instance and on the snapshot, its tags as `rds:AddTagsToResource`; a look
-at those of an instance on the instance and on all snapshots, since the reference leaves open on which.
+at those of an instance on the instance and on all snapshots, since the reference leaves open on which; a look at who
+may restore one, and a change of that, on the snapshot. SimulatePrincipalPolicy is judged on whose policies it is about.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id, get_region
+from ministack.services import tagging
 
+from localcloud import versions
 from localcloud.cloud import Cloud
 
 # The services of the request at hand; ministack asks for one resource.
@@ -70,6 +73,8 @@ def install(cloud: Cloud) -> None:
             _ALSO.set(tuple(judged[1:]))
             if judged:
                 return judged[0][1]
+        if service == "iam" and (source := iam_actions._query_param(query, "PolicySourceArn")):
+            return source
         if service != "ecs":
             return with_all_instances(service, method, path, headers, body, query, region, account)
         action, data = headers.get("x-amz-target", "").rpartition(".")[2], json.loads(body or b"{}")
@@ -99,6 +104,16 @@ def install(cloud: Cloud) -> None:
                 return refused
         return None
 
+    plain_resource_tags = tagging.resource_tags
+
+    def secret_tags(arn: str) -> dict[str, str] | None:
+        # ministack looks through all secrets for each request.
+        if not arn.startswith("arn:aws:secretsmanager:"):
+            return plain_resource_tags(arn)
+        _, secret = versions.resolve(arn, use_arn_scope=True)
+        return {tag["Key"]: tag["Value"] for tag in secret["Tags"]} if secret and secret["ARN"] == arn else None
+
+    tagging.resource_tags = secret_tags
     iam_actions.extract_resource_arn = with_services
     iam_actions.request_tag_context = with_cluster
     iam_evaluator.enforce = each_service
@@ -115,6 +130,8 @@ def snapshot_calls(query: dict, place: str) -> list[tuple[str, str]]:
         judged = [("rds:CreateDBSnapshot", f"{place}:{one}") for one in (f"db:{instance}", f"snapshot:{snapshot}")]
         tagged = any(name.startswith("Tags.") for name in query)
         return judged + ([("rds:AddTagsToResource", f"{place}:snapshot:{snapshot}")] if tagged else [])
+    if action in ("DescribeDBSnapshotAttributes", "ModifyDBSnapshotAttribute"):
+        return [(f"rds:{action}", f"{place}:snapshot:{snapshot}")]
     if action == "DescribeDBSnapshots":
         named = [f"snapshot:{snapshot or '*'}"] + ([f"db:{instance}"] if instance else [])
         return [(f"rds:{action}", f"{place}:{one}") for one in named]

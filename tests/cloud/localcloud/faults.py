@@ -15,6 +15,9 @@ Routes below /_local:
   `postgres` is logged only when a rule strikes it.
 - `POST faults` arms a rule and answers `{"id": N}`:
     - `service`, `action` and `caller` (default `*`) are shell patterns.
+    - `resource` (`*`) is a shell pattern of the ARN that IAM judges a call to AWS on, e.g. `arn:aws:s3:::bucket` or
+      `arn:aws:rds:*:db:name`; a list of all is about `*` or `...:db:*`. Calls to others have none. So the third
+      `s3` `GetBucketVersioning` of one bucket can fail, however many others are asked about meanwhile.
     - `nth` (1): the first call to hit, counted from now among those that match. `count` (1): how many to hit from
       there on; 0 = all. If several rules are due, the one armed first strikes; every rule counts every call that
       it matches. Give a `caller` where others call meanwhile, as a prober of a database does.
@@ -50,14 +53,15 @@ import threading
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, unquote
 
 import botocore.exceptions
 import botocore.loaders
 import ministack.app
 from hypercorn.events import Closed
 from ministack.core import iam_actions, lambda_runtime
-from ministack.core.router import detect_service, extract_access_key_id
+from ministack.core.responses import get_account_id
+from ministack.core.router import detect_service, extract_access_key_id, extract_region
 from ministack.services import sts
 
 from localcloud.cloud import AdminError, Cloud
@@ -78,6 +82,8 @@ class Call:
     service: str
     action: str
     caller: str
+    # Asked for only when a rule names one.
+    resource: Callable[[], str] = str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +94,7 @@ class Rule:
     action: str
     effect: str
     caller: str = "*"
+    resource: str = "*"
     nth: int = 1
     count: int = 1
     when: str = "before"
@@ -98,7 +105,9 @@ class Rule:
 
     def matches(self, call: Call) -> bool:
         pairs = (call.service, self.service), (call.action, self.action), (call.caller, self.caller)
-        return all(fnmatch.fnmatchcase(value, pattern) for value, pattern in pairs)
+        if not all(fnmatch.fnmatchcase(value, pattern) for value, pattern in pairs):
+            return False
+        return self.resource == "*" or fnmatch.fnmatchcase(call.resource(), self.resource)
 
     def due(self, number: int) -> bool:
         """Whether the matching call with this number, from 1, is to be hit."""
@@ -131,6 +140,7 @@ def _check(fields: dict[str, Any]) -> Rule:
             lambda value: text(value) and (value in ("*", "client") or re.fullmatch(r"lambda:.+", value)),
             "'*', 'client' or 'lambda:NAME'",
         ),
+        "resource": (text, "a text"),
         "nth": (whole(1), "a whole number from 1"),
         "count": (whole(0), "a whole number from 0"),
         "when": (lambda value: value in ("before", "after"), "'before' or 'after'"),
@@ -220,7 +230,8 @@ class Switches:
         with self._lock:
             self._sequence += 1
             time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
-            self._log.append({"seq": self._sequence, "time": time, **dataclasses.asdict(call), "outcome": outcome})
+            about = {"caller": call.caller, "service": call.service, "action": call.action}
+            self._log.append({"seq": self._sequence, "time": time, **about, "outcome": outcome})
 
     def strike(self, call: Call) -> tuple[int, Rule] | None:
         """Counts the call for every rule that it matches, and returns the rule that hits it, with its id."""
@@ -521,7 +532,19 @@ async def describe(scope: dict[str, Any], headers: dict[str, str], body: bytes) 
     key = extract_access_key_id(headers, query)
     # A function may call with the key of a user, which tells nothing of it.
     caller = await asyncio.to_thread(function_of, scope) if key.startswith("AKIA") else _aws_caller(key)
-    return Call(service, action, caller)
+
+    def resource() -> str:
+        of = raw_path if service == "s3" else path
+        region, account = extract_region(headers, query), get_account_id()
+        try:
+            return iam_actions.extract_resource_arn(
+                service, method, unquote(of), headers, body, parameters, region, account
+            )
+        except ValueError:
+            # A body that is not what the service takes.
+            return "*"
+
+    return Call(service, action, caller, resource)
 
 
 def _aws_caller(access_key: str) -> str:

@@ -133,7 +133,8 @@ class Database:
 
 def install(cloud: Cloud) -> None:
     """Puts the data plane behind ministack's RDS."""
-    Plane(cloud).install()
+    cloud.rds = Plane(cloud)
+    cloud.rds.install()
 
 
 class Plane:
@@ -360,6 +361,7 @@ class Plane:
         instance["BackupRetentionPeriod"] = int(retention) if retention else snapshot["_BackupRetentionPeriod"]
         for flag in ("CopyTagsToSnapshot", "DeletionProtection"):
             instance[flag] = value(p, flag) == "true"
+        instance["KmsKeyId"] = snapshot["KmsKeyId"]
         instance["IAMDatabaseAuthenticationEnabled"] = value(p, "EnableIAMDatabaseAuthentication") == "true"
         group = value(p, "DBParameterGroupName") or f"default.postgres{self.major_of(instance['EngineVersion'])}"
         instance["DBParameterGroups"] = [{"DBParameterGroupName": group, "ParameterApplyStatus": "in-sync"}]

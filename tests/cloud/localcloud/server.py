@@ -11,14 +11,32 @@ import ministack.app
 from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
 
-from localcloud import accesskeys, conditions, ecs, faults, mail, rds, rotation, standins, twilio, workflows
+from localcloud import (
+    accesskeys,
+    backups,
+    buckets,
+    cloudcontrol,
+    conditions,
+    ecs,
+    faults,
+    mail,
+    rds,
+    rotation,
+    seeds,
+    simulation,
+    standins,
+    tables,
+    twilio,
+    workflows,
+)
 from localcloud.cloud import AdminError, Cloud
 
 
 async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
     """Runs every part until `stop` is set, then stops them in reverse order."""
     inner = ministack.app.app
-    for part in (rotation, rds, ecs, conditions, workflows, accesskeys, mail):
+    audited = (backups, buckets, tables, cloudcontrol, simulation, seeds)
+    for part in (rotation, rds, *audited, ecs, conditions, workflows, accesskeys, mail):
         part.install(cloud)
     app = faults.install(cloud, inner)
     standins.install(cloud)

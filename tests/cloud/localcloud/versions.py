@@ -105,11 +105,11 @@ def resolve(secret_id: str | None, *, use_arn_scope: bool = False) -> tuple[str 
     spec, _ = secretsmanager._secret_scope_from_arn(secret_id) or (None, None)
     if spec is None or spec.account_id != get_account_id() or not (use_arn_scope or spec.region == get_region()):
         return None, None
-    secrets = list(secretsmanager._secrets.items_scoped(spec.account_id, spec.region))
-    for end in (None, -7):
-        for key, secret in secrets:
-            if secret["ARN"][:end] == secret_id:
-                return key, secret
+    named = secret_id.rpartition(":secret:")[2]
+    for key, end in ((named[:-7], None), (named, -7)):
+        secret = secretsmanager._secrets.get_scoped(spec.account_id, spec.region, key)
+        if secret and secret["ARN"][:end] == secret_id:
+            return key, secret
     return None, None
 
 

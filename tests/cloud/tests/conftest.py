@@ -120,7 +120,8 @@ def ready(process: subprocess.Popen, state: pathlib.Path) -> Local:
 def ended(process: subprocess.Popen, state: pathlib.Path, how: signal.Signals = signal.SIGTERM) -> None:
     """Ends the launcher as a user does, which must succeed."""
     process.send_signal(how)
-    assert process.wait(30) == 0, (state / "cloud.log").read_text()
+    # The data of every database that the tests made, gigabytes, goes with it.
+    assert process.wait(180) == 0, (state / "cloud.log").read_text()
 
 
 def running(pid: int) -> bool:

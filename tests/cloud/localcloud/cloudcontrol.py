@@ -1,0 +1,190 @@
+"""Cloud Control's ListResources and GetResource over what the services themselves have, which ministack keeps apart.
+
+Types: AWS::CloudWatch::Alarm, AWS::Logs::MetricFilter, AWS::Backup::BackupPlan, AWS::EC2::VPCEndpoint; of any other,
+what Cloud Control itself has made, or else TypeNotFoundException. A page has 25 resources, as was observed; MaxResults
+is taken and has no effect, as AWS says of it. A list shows all properties, where AWS promises the identifier only.
+Both calls are judged on `arn:aws:cloudformation:REGION:ACCOUNT:resource/*`, as AWS's refusals name it, and on what the
+service is asked for (`cloudwatch:DescribeAlarms`, ...): without that the answer is AccessDeniedException from the
+handler, as was observed. Backup plans are made with AWS Backup's own CreateBackupPlan.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import bisect
+import json
+from collections.abc import Callable
+from typing import Any
+
+from ministack.core import iam_actions, iam_evaluator
+from ministack.core.responses import error_response_json, get_account_id, get_region, json_response, new_uuid
+from ministack.core.router import extract_access_key_id
+from ministack.services import backup, cloudwatch, cloudwatch_logs, ec2
+from ministack.services import cloudcontrol as aws
+
+from localcloud.cloud import Cloud
+
+PAGE = 25
+
+Properties = dict[str, Any]
+# (action for a list, action for one, service, resource of both below region and account, identifier -> properties)
+Kind = tuple[str, str, str, str, Callable[[], dict[str, Properties]]]
+
+
+def alarms() -> dict[str, Properties]:
+    state = {"StateValue", "StateReason", "StateReasonData", "StateUpdatedTimestamp", "AlarmArn"}
+    hidden = state | {"AlarmConfigurationUpdatedTimestamp"}
+    return {
+        name: {
+            **{key: told for key, told in alarm.items() if key not in hidden and key[0] != "_" and told is not None},
+            "Arn": alarm["AlarmArn"],
+        }
+        for name, alarm in cloudwatch._alarms.items()
+    }
+
+
+def metric_filters() -> dict[str, Properties]:
+    return {
+        f"{group}|{name}": {
+            "LogGroupName": group,
+            "FilterName": name,
+            "FilterPattern": one["filterPattern"],
+            "MetricTransformations": [
+                {key[0].upper() + key[1:]: told for key, told in to.items()} for to in one["metricTransformations"]
+            ],
+        }
+        for (group, name), one in cloudwatch_logs._metric_filters.items()
+    }
+
+
+def backup_plans() -> dict[str, Properties]:
+    def described(plan: dict[str, Any]) -> Properties:
+        rules = [
+            {("TargetBackupVault" if key == "TargetBackupVaultName" else key): told for key, told in rule.items()}
+            for rule in plan.get("Rules", [])
+        ]
+        return {"BackupPlanName": plan["BackupPlanName"], "BackupPlanRule": rules}
+
+    return {
+        name: {
+            "BackupPlanId": name,
+            "BackupPlanArn": one["BackupPlanArn"],
+            "VersionId": one["VersionId"],
+            "BackupPlan": described(one["BackupPlan"]),
+        }
+        for name, one in backup._plans.items()
+    }
+
+
+def endpoints() -> dict[str, Properties]:
+    kept = ("VpcEndpointType", "VpcId", "ServiceName", "RouteTableIds", "SubnetIds")
+    return {name: {"Id": name, **{key: one[key] for key in kept}} for name, one in ec2._vpc_endpoints.items()}
+
+
+KINDS: dict[str, Kind] = {
+    "AWS::CloudWatch::Alarm": (
+        "cloudwatch:DescribeAlarms",
+        "cloudwatch:DescribeAlarms",
+        "monitoring",
+        "cloudwatch alarm:*",
+        alarms,
+    ),
+    "AWS::Logs::MetricFilter": (
+        "logs:DescribeMetricFilters",
+        "logs:DescribeMetricFilters",
+        "logs",
+        "logs log-group:*",
+        metric_filters,
+    ),
+    "AWS::Backup::BackupPlan": (
+        "backup:ListBackupPlans",
+        "backup:GetBackupPlan",
+        "backup",
+        "backup backup-plan:*",
+        backup_plans,
+    ),
+    "AWS::EC2::VPCEndpoint": ("ec2:DescribeVpcEndpoints", "ec2:DescribeVpcEndpoints", "ec2", "", endpoints),
+}
+
+
+def install(cloud: Cloud) -> None:
+    """Answers both calls in place of ministack, and has them judged."""
+    inner, resource_arn = aws.handle_request, iam_actions.extract_resource_arn
+
+    async def handle(method: str, path: str, headers: dict, body: bytes, query: dict) -> tuple:
+        action = headers.get("x-amz-target", "").rpartition(".")[2]
+        if action not in ("ListResources", "GetResource"):
+            return await inner(method, path, headers, body, query)
+        try:
+            data = json.loads(body or b"{}")
+        except ValueError:
+            return error_response_json("SerializationException", "Invalid JSON", 400)
+        kind = KINDS.get(data.get("TypeName", ""))
+        if kind is None:
+            if any(one["TypeName"] == data.get("TypeName") for one in aws._resources.values()):
+                return await inner(method, path, headers, body, query)
+            message = f"The type '{data.get('TypeName')}' cannot be found."
+            return error_response_json("TypeNotFoundException", message, 400)
+        if refused := denied(data["TypeName"], kind, action, extract_access_key_id(headers, query)):
+            return refused
+        return listed(data, kind) if action == "ListResources" else told(data, kind)
+
+    def with_resources(
+        service: str, method: str, path: str, headers: dict, body: bytes, query: dict, region: str, account: str
+    ) -> str:
+        if service == "cloudcontrol":
+            return f"arn:aws:cloudformation:{region}:{account}:resource/*"
+        return resource_arn(service, method, path, headers, body, query, region, account)
+
+    aws.handle_request = handle
+    iam_actions.extract_resource_arn = with_resources
+
+
+def denied(type_name: str, kind: Kind, action: str, key: str) -> tuple | None:
+    """The refusal of who may ask Cloud Control, but not the service itself."""
+    for_list, for_one, service, where, _ = kind
+    asked = for_list if action == "ListResources" else for_one
+    namespace, _, resource = where.partition(" ")
+    arn = f"arn:aws:{namespace}:{get_region()}:{get_account_id()}:{resource}" if where else "*"
+    if asked == "backup:ListBackupPlans":
+        arn = "*"
+    refused = iam_evaluator.enforce(key, asked, service, get_region(), arn)
+    if not refused:
+        return None
+    who = iam_actions.identity_denial_message(
+        asked, refused.principal_arn, arn, getattr(refused, "decision", "") == "Deny"
+    )
+    message = f"{type_name} Handler returned status FAILED: {who} (HandlerErrorCode: AccessDenied, RequestToken: "
+    return error_response_json("AccessDeniedException", f"{message}{new_uuid()})", 400)
+
+
+def listed(data: dict[str, Any], kind: Kind) -> tuple:
+    resources = kind[4]()
+    names = sorted(resources)
+    if token := data.get("NextToken"):
+        try:
+            last = base64.b64decode(token, validate=True).decode()
+        except (binascii.Error, UnicodeDecodeError):
+            return error_response_json("InvalidRequestException", "NextToken is not valid.", 400)
+        names = names[bisect.bisect_right(names, last) :]
+    chosen = names[:PAGE]
+    answer = {
+        "TypeName": data["TypeName"],
+        "ResourceDescriptions": [
+            {"Identifier": name, "Properties": json.dumps(resources[name], default=str)} for name in chosen
+        ],
+    }
+    if len(names) > len(chosen):
+        answer["NextToken"] = base64.b64encode(chosen[-1].encode()).decode()
+    return json_response(answer)
+
+
+def told(data: dict[str, Any], kind: Kind) -> tuple:
+    name = data.get("Identifier", "")
+    properties = kind[4]().get(name)
+    if properties is None:
+        message = f"Resource of type '{data['TypeName']}' with identifier '{name}' was not found."
+        return error_response_json("ResourceNotFoundException", message, 400)
+    described = {"Identifier": name, "Properties": json.dumps(properties, default=str)}
+    return json_response({"TypeName": data["TypeName"], "ResourceDescription": described})
