@@ -121,9 +121,10 @@ impl App {
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let settings = Settings::from_env(env)?;
         let beginning = format!("{}-{}-", settings.project, settings.environment);
-        let optional = |name| env.optional::<String>(name).map(Option::unwrap_or_default);
+        let optional = |name| env.optional(name).map(Option::<String>::unwrap_or_default);
         let attachments: Option<String> = env.optional("ATTACHMENTS_BUCKET")?;
         let patient = aws::patient(aws);
+        let procedures: String = env.required("OWN_PROCEDURES")?;
         let names = Names {
             project: settings.project.clone(),
             environment: settings.environment.clone(),
@@ -134,7 +135,7 @@ impl App {
             state: optional("TERRAFORM_STATE_BUCKET")?,
             lock_table: optional("TERRAFORM_LOCK_TABLE")?,
             grafana: optional("GRAFANA_BUCKET")?,
-            procedures: words(&env.required::<String>("OWN_PROCEDURES")?),
+            procedures: words(&procedures),
             beginning,
         };
         let repairs = words(&optional("BACKUP_REPAIRS")?);

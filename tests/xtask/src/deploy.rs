@@ -131,7 +131,54 @@ fn prerequisites(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
         )?;
     }
     database(repo, aws, log)?;
+    storage(aws)?;
     application_service(aws, log)
+}
+
+/// What the application stores in and is built from, as its Terraform makes them: attachments whose old versions nothing
+/// deletes, and Terraform's state with its lock table.
+fn storage(aws: &Aws) -> Result<()> {
+    if aws.wire("s3", "HEAD", &format!("/{STATE_BUCKET}"), &[], &[])?.status == 200 {
+        return Ok(());
+    }
+    let versioned = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+    let closed = "<PublicAccessBlockConfiguration><BlockPublicAcls>true</BlockPublicAcls><IgnorePublicAcls>true</IgnorePublicAcls><BlockPublicPolicy>true</BlockPublicPolicy><RestrictPublicBuckets>true</RestrictPublicBuckets></PublicAccessBlockConfiguration>";
+    let encrypted = format!(
+        "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>aws:kms</SSEAlgorithm><KMSMasterKeyID>{APP_KEY}</KMSMasterKeyID></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>"
+    );
+    let incomplete = "<LifecycleConfiguration><Rule><ID>uploads</ID><Status>Enabled</Status><Filter><Prefix></Prefix></Filter><AbortIncompleteMultipartUpload><DaysAfterInitiation>7</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule></LifecycleConfiguration>";
+    let table = json!({
+        "TableName": LOCK_TABLE, "BillingMode": "PAY_PER_REQUEST",
+        "KeySchema": [{"AttributeName": "LockID", "KeyType": "HASH"}],
+        "AttributeDefinitions": [{"AttributeName": "LockID", "AttributeType": "S"}],
+    });
+    if let Err(error) = aws.json("dynamodb", "DynamoDB_20120810.CreateTable", &table)
+        && !error.to_string().contains("ResourceInUseException")
+    {
+        return Err(error);
+    }
+    // The one that is looked for first is made last.
+    for bucket in [ATTACHMENTS, STATE_BUCKET] {
+        let resources = json!([format!("arn:aws:s3:::{bucket}"), format!("arn:aws:s3:::{bucket}/*")]);
+        let deny = json!({"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": resources,
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}}});
+        let policy = json!({"Version": "2012-10-17", "Statement": [deny]}).to_string();
+        let parts = [
+            ("", ""),
+            ("?versioning", versioned),
+            ("?publicAccessBlock", closed),
+            ("?encryption", &encrypted),
+            ("?lifecycle", incomplete),
+            ("?policy", &policy),
+        ];
+        for (part, body) in parts {
+            let answer = aws.wire("s3", "PUT", &format!("/{bucket}{part}"), &[], body.as_bytes())?;
+            if !matches!(answer.status, 200 | 204) {
+                bail!("the bucket {bucket} does not take {part}: {} {}", answer.status, answer.text());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// An IAM user that may send mail from one address, and a secret with its key.
