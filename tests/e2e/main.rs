@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod backup_audit;
 mod cloud;
 mod credential;
 mod database;

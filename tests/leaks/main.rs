@@ -46,6 +46,7 @@ async fn no_secret_value_stands_anywhere() {
     places.insert("the mails".to_owned(), mails);
     // The audit has one record a day; the tests of the follow-up and of external credentials hide what others left.
     for (function, least) in [
+        ("backup-audit", 0),
         ("rotate-random", 50),
         ("rotate-database", 50),
         ("rotate-external", 0),

@@ -263,6 +263,11 @@ struct Latest {
     findings: String,
 }
 
+/// The ids of all rules.
+pub fn rules() -> impl Iterator<Item = &'static str> {
+    rules::all().map(|meta| meta.id)
+}
+
 /// Whether an event is one that the function takes.
 ///
 /// # Errors
