@@ -745,7 +745,8 @@ pub fn window(text: &str) -> Option<(u16, u16)> {
     let minute = |time: &str| {
         let (hour, minute) = time.split_once(':')?;
         let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
-        (time.len() == 5 && hour < 24 && minute < 60).then_some(hour * 60 + minute)
+        let is_written_out = time.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
+        (time.len() == 5 && is_written_out && hour < 24 && minute < 60).then_some(hour * 60 + minute)
     };
     let (from, to) = text.split_once('-')?;
     let (from, to) = (minute(from)?, minute(to)?);
