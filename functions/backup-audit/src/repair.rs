@@ -188,13 +188,13 @@ fn with_tls(policy: Option<&str>, bucket: &str) -> Result<String, String> {
     let statements =
         document.get_mut("Statement").ok_or_else(|| "the bucket's policy has no statement".to_owned())?;
     let ours = tls_statement(bucket);
-    match statements {
-        serde_json::Value::Array(all) => {
-            all.retain(|statement| statement.get("Sid") != ours.get("Sid"));
-            all.push(ours);
-        }
-        one => *one = serde_json::Value::Array(vec![one.take(), ours]),
-    }
+    let mut all = match statements.take() {
+        serde_json::Value::Array(all) => all,
+        one => vec![one],
+    };
+    all.retain(|statement| statement.get("Sid") != ours.get("Sid"));
+    all.push(ours);
+    *statements = serde_json::Value::Array(all);
     Ok(document.to_string())
 }
 
