@@ -180,7 +180,7 @@ pub(crate) fn judge<T>(
 }
 
 /// A violation that the policy excepts today is told apart from one that it does not.
-fn accept(verdict: Verdict, rule: &str, resource: &str, context: &Context<'_>) -> Verdict {
+pub(crate) fn accept(verdict: Verdict, rule: &str, resource: &str, context: &Context<'_>) -> Verdict {
     let Verdict::Fail { found, expected } = verdict else { return verdict };
     let today = context.now.to_zoned_datetime(shared::time::SAO_PAULO).date();
     let excepts = |exception: &&Exception| {

@@ -15,7 +15,7 @@ use crate::rules::application::{ACCOUNT, SERVICE};
 use crate::rules::rds::{INSTANCE, SNAPSHOT};
 use crate::rules::s3::BUCKET;
 use crate::rules::terraform::TABLE;
-use crate::rules::{Context, Meta, Row, UNSEEN, Verdict, judge, rds, s3, terraform};
+use crate::rules::{Context, Meta, Row, UNSEEN, Verdict, accept, judge, rds, s3, terraform};
 use crate::{App, Names};
 
 /// How many resources of a kind are read at once.
@@ -249,8 +249,8 @@ impl Sweep<'_> {
             &rds::MISSING,
             &self.app.names.database,
             is_named_seen,
-            "DBInstanceNotFound",
-            "aws rds describe-db-instances",
+            ("DBInstanceNotFound", "aws rds describe-db-instances"),
+            self.context,
         );
         Ok(self.emit("rds:instances", &[there])?)
     }
@@ -269,8 +269,8 @@ impl Sweep<'_> {
                 &s3::GRAFANA_DECLARED,
                 "grafana",
                 false,
-                "no bucket",
-                "parameter GrafanaExportBucketName",
+                ("no bucket", "parameter GrafanaExportBucketName"),
+                self.context,
             );
             self.emit("s3:buckets", &[missing])?;
         }
@@ -297,8 +297,8 @@ impl Sweep<'_> {
             &terraform::DECLARED_STATE,
             "terraform",
             !names.state.is_empty(),
-            "no state bucket",
-            "parameter TerraformStateBucketName; infra/terraform/README.md",
+            ("no state bucket", "parameter TerraformStateBucketName; infra/terraform/README.md"),
+            self.context,
         );
         self.emit("terraform:lock", &[state])?;
         if names.lock_table.is_empty() {
@@ -307,8 +307,11 @@ impl Sweep<'_> {
                 &terraform::DECLARED_LOCK,
                 "terraform",
                 native,
-                "no lock table, no native lock",
-                "parameter TerraformLockTableName, or backups.audit.terraform_native_lock",
+                (
+                    "no lock table, no native lock",
+                    "parameter TerraformLockTableName, or backups.audit.terraform_native_lock",
+                ),
+                self.context,
             );
             return Ok(self.emit("terraform:lock", &[lock])?);
         }
@@ -317,12 +320,12 @@ impl Sweep<'_> {
                 &terraform::DECLARED_LOCK,
                 &names.lock_table,
                 false,
-                "ResourceNotFoundException",
-                "infra/terraform/README.md",
+                ("ResourceNotFoundException", "infra/terraform/README.md"),
+                self.context,
             )],
             Some(table) => {
                 let mut rows = judge(TABLE, (&table.name, &table.arn), &table, self.context);
-                rows.push(declared(&terraform::DECLARED_LOCK, &table.name, true, "", ""));
+                rows.push(declared(&terraform::DECLARED_LOCK, &table.name, true, ("", ""), self.context));
                 rows
             }
         };
@@ -365,11 +368,17 @@ impl Sweep<'_> {
 }
 
 /// The verdict on what the stack names.
-fn declared(rule: &'static Meta, resource: &str, is_there: bool, found: &str, command: &str) -> Row {
+fn declared(
+    rule: &'static Meta,
+    resource: &str,
+    is_there: bool,
+    (found, command): (&str, &str),
+    context: &Context<'_>,
+) -> Row {
     let (verdict, command) = if is_there {
         (Verdict::Pass, String::new())
     } else {
-        (Verdict::fail(found, "exists"), command.to_owned())
+        (accept(Verdict::fail(found, "exists"), rule.id, resource, context), command.to_owned())
     };
     Row { rule, resource: resource.to_owned(), arn: String::new(), verdict, command }
 }
@@ -403,7 +412,7 @@ async fn named_bucket(app: &App, name: &str, role: Role, context: &Context<'_>) 
     };
     match aws::s3::exists(&app.s3, name).await {
         Ok(false) => vec![missing(
-            Verdict::fail("NoSuchBucket", "exists"),
+            accept(Verdict::fail("NoSuchBucket", "exists"), s3::MISSING.id, name, context),
             "infra/terraform; docs/backups.md#bucket-que-falta",
         )],
         // One that does not say whether it is there is still read: else what was open on it would count as resolved.
