@@ -8,7 +8,7 @@ use shared::policy::{Area, Responsible};
 use shared::settings::Settings;
 
 use crate::error::AuditError;
-use crate::findings::{Finding, Outcome};
+use crate::findings::{Accepted, Finding, Outcome};
 use crate::rules;
 
 /// Most findings that a message tells one by one; Slack cuts a longer one.
@@ -51,6 +51,17 @@ fn next_step(finding: &Finding, language: Language) -> String {
             "check the permission (IAM) or the limit that the error names; the next audit looks again",
         );
         return text.to_owned();
+    }
+    if let Some(exception) = &finding.exception {
+        let Accepted { owner, until, .. } = exception;
+        return match language {
+            Language::Portuguese => {
+                format!("aceito por {owner} até {until}; até lá, corrigir ou renovar a exceção")
+            }
+            Language::English => {
+                format!("accepted by {owner} until {until}; by then, mend it or renew the exception")
+            }
+        };
     }
     format!("`{}`", finding.next_step)
 }
