@@ -424,6 +424,16 @@ fn severity_id(severity: Severity) -> u8 {
     }
 }
 
+/// The caption of a severity's id.
+fn severity_caption(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Low => "Low",
+        Severity::Medium => "Medium",
+        Severity::High => "High",
+        Severity::Critical => "Critical",
+    }
+}
+
 /// What every event has, open or closed.
 fn event(
     finding: &Finding,
@@ -443,6 +453,7 @@ fn event(
         "status_id": status.0, "status": status.1,
         "metadata": {
             "version": OCSF,
+            "profiles": ["cloud"],
             "product": {"name": "backup-audit", "vendor_name": "MoveONgs", "version": place.version},
             "event_code": finding.rule,
         },
@@ -471,11 +482,13 @@ fn ocsf(
     };
     let mut event = event(finding, place, at_ms, activity, status, compliance);
     event["severity_id"] = severity_id(rule.severity).into();
-    event["severity"] = rule.severity.word().into();
+    event["severity"] = severity_caption(rule.severity).into();
     event["finding_info"]["title"] = rule.title(language).into();
     event["finding_info"]["desc"] = rule.why(language).into();
     event["message"] = format!("{}: {}", rule.title(language), finding.found).into();
-    event["remediation"] = json!({"desc": finding.next_step});
+    if !finding.next_step.is_empty() {
+        event["remediation"] = json!({"desc": finding.next_step});
+    }
     if let Some(exception) = &finding.exception {
         event["comment"] = format!("{}: {} ({})", exception.owner, exception.reason, exception.until).into();
     }
@@ -486,7 +499,7 @@ fn ocsf(
 fn closed(finding: &Finding, place: &Place, at_ms: i64) -> Value {
     let mut event = event(finding, place, at_ms, (3, "Close"), (4, "Resolved"), (1, "Pass"));
     event["severity_id"] = 1.into();
-    event["severity"] = "informational".into();
+    event["severity"] = "Informational".into();
     event
 }
 
