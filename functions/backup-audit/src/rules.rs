@@ -4,6 +4,8 @@ pub(crate) mod application;
 pub(crate) mod rds;
 pub(crate) mod s3;
 pub(crate) mod terraform;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
