@@ -743,7 +743,8 @@ pub fn window(text: &str) -> Option<(u16, u16)> {
     let minute = |time: &str| {
         let (hour, minute) = time.split_once(':')?;
         let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
-        (time.len() == 5 && hour < 24 && minute < 60).then_some(hour * 60 + minute)
+        let is_written_out = time.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
+        (time.len() == 5 && is_written_out && hour < 24 && minute < 60).then_some(hour * 60 + minute)
     };
     let (from, to) = text.split_once('-')?;
     let (from, to) = (minute(from)?, minute(to)?);
@@ -1207,6 +1208,91 @@ mod tests {
             let policy: Policy = overrides.parse().unwrap();
             let random = policy.rotation.secrets["JWT_SECRET"].random.clone().unwrap();
             assert_eq!(random.generator().unwrap().text_length(), length);
+        }
+    }
+
+    #[test]
+    fn the_numbers_of_the_backup_audit_are_refused_outside_their_ranges() {
+        for (field, least, most) in [
+            ("snapshot_hours", 1, 168),
+            ("point_in_time_minutes", 1, 1440),
+            ("certificate_days", 1, 365),
+            ("incomplete_upload_days", 1, 365),
+            ("uploads_hours", 1, 720),
+            ("grafana_days", 1, 366),
+        ] {
+            let patch = |value| format!(r#"{{"backups": {{"audit": {{"{field}": {value}}}}}}}"#);
+            let expected = format!("expected {least} to {most}");
+            for outside in [least - 1, most + 1] {
+                refused(&patch(outside), &format!("backups.audit.{field}"), &expected);
+            }
+            for inside in [least, most] {
+                assert!(patch(inside).parse::<Policy>().is_ok(), "{field} {inside}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrong_policy_of_the_backup_audit_is_refused_with_the_path() {
+        let patch = |patch: &str| format!(r#"{{"backups": {{"audit": {patch}}}}}"#);
+        let exception = |field: &str, value: &str| {
+            let mut exception = serde_json::json!({
+                "rule": "rds.public", "resource": "*", "reason": "r", "owner": "o", "until": "2026-12-31"
+            });
+            exception[field] = value.into();
+            patch(&format!(r#"{{"exceptions": [{exception}]}}"#))
+        };
+        let long = "x".repeat(201);
+        let place = |field: &str| format!("backups.audit.exceptions[0].{field}");
+        for field in ["rule", "resource", "reason", "owner"] {
+            for value in ["", " ", "a\nb", &long] {
+                refused(&exception(field, value), &place(field), "one line");
+            }
+            assert!(exception(field, &long[..200]).parse::<Policy>().is_ok(), "{field}");
+        }
+        refused(&exception("until", "2026-02-30"), &place("until"), "");
+        refused(&exception("by", "x"), &place("by"), "unknown field");
+        refused(
+            &patch(r#"{"exceptions": [{"rule": "rds.public", "resource": "*"}]}"#),
+            "backups.audit.exceptions[0]",
+            "missing field `reason`",
+        );
+        for (from, to) in [(8, 8), (20, 8), (8, 25)] {
+            let hours = patch(&format!(r#"{{"business_hours": {{"from": {from}, "to": {to}}}}}"#));
+            refused(&hours, "backups.audit.business_hours", "the second later than the first");
+        }
+        assert!(patch(r#"{"business_hours": {"from": 0, "to": 24}}"#).parse::<Policy>().is_ok());
+        refused(&patch(r#"{"backup_window": "05:00-05:29"}"#), "backups.audit.backup_window", "30 minutes");
+        for account in ["44445555666", "4444555566667", "44445555666a", "all"] {
+            let accounts = patch(&format!(r#"{{"shared_with": ["444455556666", "{account}"]}}"#));
+            refused(&accounts, "backups.audit.shared_with[1]", "twelve digits");
+        }
+        refused(&patch(r#"{"multi_az": "prod"}"#), "backups.audit.multi_az", "expected a sequence");
+        refused(&patch(r#"{"hours": 1}"#), "backups.audit.hours", "unknown field");
+    }
+
+    #[test]
+    fn a_window_is_two_times_of_a_day_half_an_hour_apart_at_least() {
+        for (text, expected) in [
+            ("05:00-06:00", Some((300, 360))),
+            ("05:00-05:30", Some((300, 330))),
+            ("05:00-05:29", None),
+            ("00:00-23:59", Some((0, 1439))),
+            ("23:30-00:30", Some((1410, 30))),
+            ("23:45-00:15", Some((1425, 15))),
+            ("23:45-00:14", None),
+            ("05:00-05:00", None),
+            ("24:00-01:00", None),
+            ("05:60-07:00", None),
+            ("5:00-06:00", None),
+            ("+5:00-06:00", None),
+            ("05:+5-06:00", None),
+            ("05:00", None),
+            ("05:00-06:00-07:00", None),
+            ("mon:05:00-mon:06:00", None),
+            ("", None),
+        ] {
+            assert_eq!(window(text), expected, "{text}");
         }
     }
 }

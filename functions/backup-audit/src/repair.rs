@@ -188,13 +188,13 @@ fn with_tls(policy: Option<&str>, bucket: &str) -> Result<String, String> {
     let statements =
         document.get_mut("Statement").ok_or_else(|| "the bucket's policy has no statement".to_owned())?;
     let ours = tls_statement(bucket);
-    match statements {
-        serde_json::Value::Array(all) => {
-            all.retain(|statement| statement.get("Sid") != ours.get("Sid"));
-            all.push(ours);
-        }
-        one => *one = serde_json::Value::Array(vec![one.take(), ours]),
-    }
+    let mut all = match statements.take() {
+        serde_json::Value::Array(all) => all,
+        one => vec![one],
+    };
+    all.retain(|statement| statement.get("Sid") != ours.get("Sid"));
+    all.push(ours);
+    *statements = serde_json::Value::Array(all);
     Ok(document.to_string())
 }
 
@@ -204,5 +204,196 @@ pub(crate) fn described(verdict: &Verdict) -> String {
         Verdict::Pass => "holds".to_owned(),
         Verdict::Fail { found, .. } | Verdict::Excepted { found, .. } => found.clone(),
         Verdict::Unknown(why) => format!("unknown: {why}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::facts::{Encryption, Role};
+    use crate::rules::all;
+    use crate::rules::s3::denies_clear;
+    use crate::rules::tests::{bucket, context, instance, share, snapshot, table, unread, whole};
+
+    fn database(change: impl FnOnce(&mut Instance)) -> Target {
+        let mut instance = instance();
+        change(&mut instance);
+        Target::Instance(Box::new(instance))
+    }
+
+    fn files(change: impl FnOnce(&mut Bucket)) -> Target {
+        let mut bucket = bucket(Role::Attachments);
+        change(&mut bucket);
+        Target::Bucket(Box::new(bucket))
+    }
+
+    fn shared(accounts: &[&str]) -> Target {
+        let mut snapshot = snapshot();
+        share(&mut snapshot, accounts);
+        Target::Snapshot(snapshot)
+    }
+
+    #[test]
+    fn every_repair_changes_one_thing_and_says_which() {
+        let key = context().key.unwrap();
+        let encrypted = format!("default encryption := aws:kms {key}");
+        let rows = [
+            ("rds.retention", database(|db| db.retention_days = Some(7)), "BackupRetentionPeriod := 30"),
+            (
+                "rds.backup-window",
+                database(|db| db.backup_window = None),
+                "PreferredBackupWindow := 05:00-06:00",
+            ),
+            (
+                "rds.deletion-protection",
+                database(|db| db.is_protected = Some(false)),
+                "DeletionProtection := true",
+            ),
+            ("rds.public", database(|db| db.is_public = Some(true)), "PubliclyAccessible := false"),
+            ("rds.copy-tags", database(|db| db.copies_tags = Some(false)), "CopyTagsToSnapshot := true"),
+            (
+                "rds.minor-upgrades",
+                database(|db| db.upgrades = Some(false)),
+                "AutoMinorVersionUpgrade := true",
+            ),
+            ("rds.snapshot-public", shared(&["all", "777788889999"]), "restore: removed all"),
+            (
+                "rds.snapshot-shared",
+                shared(&["all", "444455556666", "777788889999"]),
+                "restore: removed 777788889999",
+            ),
+            ("s3.versioning", files(|bucket| bucket.versioning = Ok(None)), "Versioning := Enabled"),
+            (
+                "s3.noncurrent",
+                files(|bucket| bucket.lifecycle = Ok(Vec::new())),
+                "lifecycle: added NoncurrentDays 30",
+            ),
+            (
+                "s3.incomplete-uploads",
+                files(|bucket| bucket.lifecycle = Ok(vec![whole(None, Some(30))])),
+                "lifecycle: added DaysAfterInitiation 7",
+            ),
+            (
+                "s3.public-access-block",
+                files(|bucket| bucket.open = Ok(vec!["BlockPublicAcls"])),
+                "public access block := all four",
+            ),
+            (
+                "s3.encryption",
+                files(|bucket| {
+                    bucket.encryption = Ok(Some(Encryption { algorithm: "AES256".into(), key: None }))
+                }),
+                &encrypted,
+            ),
+            ("s3.tls-only", files(|bucket| bucket.policy = Ok(None)), "bucket policy: added OnlyOverTls"),
+            ("terraform.lock-recovery", Target::Table(table()), "PointInTimeRecovery := enabled"),
+            ("terraform.lock-protection", Target::Table(table()), "DeletionProtectionEnabled := true"),
+        ];
+        let planned: Vec<_> = rows.iter().map(|(rule, ..)| *rule).collect();
+        assert_eq!(planned, REPAIRS);
+        for (rule, target, change) in &rows {
+            let planned = plan(rule, target, &context()).unwrap();
+            assert_eq!(planned.to_string(), *change, "{rule}");
+        }
+    }
+
+    #[test]
+    fn every_repair_is_of_a_rule_that_there_is() {
+        for rule in REPAIRS {
+            assert!(all().any(|meta| meta.id == *rule), "{rule}");
+        }
+    }
+
+    #[test]
+    fn what_would_do_harm_or_not_help_is_refused_with_the_reason() {
+        let mut unseen = snapshot();
+        unseen.shared_with = unread();
+        let days = |days, pending| {
+            database(|db| (db.retention_days, db.pending_retention_days) = (Some(days), pending))
+        };
+        for (rule, target, reason) in [
+            ("rds.public", database(|db| db.status = Some("modifying".into())), "is modifying"),
+            ("rds.public", database(|db| db.status = Some("stopped".into())), "is stopped"),
+            ("rds.public", database(|db| db.status = None), "is ?"),
+            ("rds.retention", days(0, None), "restarts the instance"),
+            ("rds.retention", days(7, Some(30)), "not applied it yet"),
+            ("rds.encryption", database(|_| ()), "not for this kind"),
+            ("rds.snapshot-shared", Target::Snapshot(unseen), "AccessDenied"),
+            ("rds.snapshot-encryption", shared(&[]), "not for this kind"),
+            (
+                "s3.noncurrent",
+                files(|bucket| bucket.lifecycle = Ok(vec![whole(Some(29), None)])),
+                "deletes old versions earlier",
+            ),
+            ("s3.noncurrent", files(|bucket| bucket.lifecycle = unread()), "AccessDenied"),
+            ("s3.tls-only", files(|bucket| bucket.policy = unread()), "AccessDenied"),
+            ("s3.tls-only", files(|bucket| bucket.policy = Ok(Some("{".into()))), "not JSON"),
+            ("s3.tls-only", files(|bucket| bucket.policy = Ok(Some("{}".into()))), "no statement"),
+            ("s3.replication", files(|_| ()), "not for this kind"),
+            ("terraform.lock", Target::Table(table()), "not for this kind"),
+        ] {
+            let refused = plan(rule, &target, &context()).unwrap_err();
+            assert!(refused.contains(reason), "{rule}: {refused}");
+        }
+        let unknown = Context { key: None, retention_days: None, ..context() };
+        let refused = |rule, target| plan(rule, &target, &unknown).unwrap_err();
+        assert!(refused("s3.encryption", files(|_| ())).contains("AppKmsKeyArn"));
+        assert!(refused("rds.retention", days(7, None)).contains("does not know the environment"));
+    }
+
+    #[test]
+    fn a_smaller_change_that_waits_and_a_longer_or_disabled_lifecycle_rule_stop_no_repair() {
+        let waits = database(|db| (db.retention_days, db.pending_retention_days) = (Some(7), Some(29)));
+        assert!(plan("rds.retention", &waits, &context()).is_ok());
+        for rules in [
+            vec![],
+            vec![whole(Some(30), None)],
+            vec![{
+                let mut short = whole(Some(1), None);
+                short.is_enabled = false;
+                short
+            }],
+        ] {
+            let target = files(|bucket| bucket.lifecycle = Ok(rules.clone()));
+            assert!(plan("s3.noncurrent", &target, &context()).is_ok(), "{rules:?}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_policy_keeps_what_it_has_and_is_the_same_after_a_second_repair() {
+        let theirs = json!({"Sid": "Theirs", "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject"});
+        let ours = json!({"Sid": "OnlyOverTls", "Effect": "Deny"});
+        for (policy, kept) in [
+            (None, 0),
+            (Some(json!({"Version": "2012-10-17", "Id": "p", "Statement": [theirs]})), 1),
+            (Some(json!({"Version": "2012-10-17", "Statement": theirs})), 1),
+            (Some(json!({"Version": "2012-10-17", "Statement": [ours, theirs]})), 1),
+            (Some(json!({"Version": "2012-10-17", "Statement": ours})), 0),
+        ] {
+            let before = policy.as_ref().map(ToString::to_string);
+            let once = with_tls(before.as_deref(), "files").unwrap();
+            assert!(denies_clear(&once, "files"), "{once}");
+            let after: Value = serde_json::from_str(&once).unwrap();
+            let statements = after["Statement"].as_array().unwrap();
+            assert_eq!(statements.iter().filter(|statement| **statement == theirs).count(), kept);
+            assert_eq!(statements.len(), kept + 1, "{once}");
+            if let Some(policy) = policy {
+                assert_eq!(after["Id"], policy["Id"]);
+            }
+            assert_eq!(with_tls(Some(&once), "files"), Ok(once));
+        }
+    }
+
+    #[test]
+    fn the_evidence_says_what_was_and_what_is() {
+        for (verdict, said) in [
+            (Verdict::Pass, "holds"),
+            (Verdict::fail("Versioning Suspended", "Enabled"), "Versioning Suspended"),
+            (Verdict::Unknown("x:Get failed".to_owned()), "unknown: x:Get failed"),
+        ] {
+            assert_eq!(described(&verdict), said);
+        }
     }
 }

@@ -73,11 +73,11 @@ impl Progress {
         SECTIONS.iter().map(|name| coverage(name, &self.0.get(name).cloned().unwrap_or_default())).collect()
     }
 
-    /// The services that were not seen to their end.
+    /// The services that were not seen to their end: what the ids of their rules begin with.
     pub(crate) fn unseen(&self) -> Vec<&'static str> {
         let is_whole = |section: &Section| matches!(section.end, Some(Ok(())));
         let names = SECTIONS.iter().filter(|name| !self.0.get(*name).is_some_and(is_whole));
-        names.map(|name| service(name)).collect()
+        names.flat_map(|name| services(name)).copied().collect()
     }
 
     /// The services of which nothing was seen, and why.
@@ -93,6 +93,17 @@ impl Progress {
 
 fn service(section: &'static str) -> &'static str {
     section.split(':').next().unwrap_or(section)
+}
+
+/// What the ids of a part's rules begin with.
+fn services(section: &str) -> &'static [&'static str] {
+    match section {
+        "s3:buckets" => &["s3", "grafana"],
+        "terraform:lock" => &["terraform"],
+        "ecs:services" => &["ecs", "iam"],
+        "account:resources" => &["account"],
+        _ => &["rds"],
+    }
 }
 
 fn coverage(name: &str, section: &Section) -> Row {
@@ -381,14 +392,15 @@ async fn named_bucket(app: &App, name: &str, role: Role, context: &Context<'_>) 
         )
     };
     match aws::s3::exists(&app.s3, name).await {
-        Err(call) => {
-            vec![Row { verdict: Verdict::Unknown(call.to_string()), command: String::new(), ..there(false) }]
-        }
         Ok(false) => vec![there(false)],
-        Ok(true) => {
+        // One that does not say whether it is there is still read: else what was open on it would count as resolved.
+        found => {
             let mut rows =
                 judge(BUCKET, (name, &arn(name)), &bucket(app, name, role, context).await, context);
-            rows.push(there(true));
+            rows.push(match found {
+                Ok(_) => there(true),
+                Err(call) => Row { verdict: Verdict::Unknown(call.to_string()), ..there(true) },
+            });
             rows
         }
     }
@@ -498,5 +510,122 @@ impl Names {
     fn known_role(&self, bucket: &str, evidence: &str) -> Option<Role> {
         let named = self.buckets(evidence).get(bucket).copied();
         named.or_else(|| bucket.starts_with(&self.beginning).then(|| self.role(bucket)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use shared::policy::Policy;
+
+    use super::*;
+    use crate::rules::tests::{context, unread};
+
+    fn call() -> CallError {
+        unread::<()>().unwrap_err()
+    }
+
+    fn section(seen: usize, begun: &[&str], end: Option<Result<(), CallError>>) -> Section {
+        Section { seen, begun: begun.iter().map(|name| (*name).to_owned()).collect(), end }
+    }
+
+    fn progress(ends: &[(&'static str, Section)]) -> Progress {
+        let whole = SECTIONS.map(|name| (name, section(1, &[], Some(Ok(())))));
+        Progress(whole.into_iter().chain(ends.iter().cloned()).collect())
+    }
+
+    #[test]
+    fn a_part_says_how_far_it_was_seen() {
+        let many: Vec<_> = (0..25).map(|n| format!("b-{n:02}")).collect();
+        let many: Vec<_> = many.iter().map(String::as_str).collect();
+        let twenty = many[..TOLD].join(", ");
+        for (section, expected) in [
+            (section(0, &[], Some(Ok(()))), None),
+            (
+                section(3, &[], Some(Err(call()))),
+                Some("x:Get failed (AccessDenied): not authorized; 3 were seen before it, and nothing after"),
+            ),
+            (section(2, &[], None), Some("the time was over: 2 were seen, and nothing after")),
+            (
+                section(2, &["b", "a"], None),
+                Some("the time was over: 2 were seen, and nothing after; begun and not judged: a, b"),
+            ),
+            (
+                section(0, &many, None),
+                Some(&*format!(
+                    "the time was over: 0 were seen, and nothing after; begun and not judged: {twenty}"
+                )),
+            ),
+        ] {
+            let row = coverage("rds:instances", &section);
+            let expected = expected.map_or(Verdict::Pass, |why| Verdict::Unknown(why.to_owned()));
+            assert_eq!(row.verdict, expected);
+            assert_eq!(row.key(), "audit.coverage rds:instances");
+        }
+    }
+
+    #[test]
+    fn a_part_that_was_never_begun_is_not_verified() {
+        let rows = Progress::default().coverage();
+        assert_eq!(rows.len(), SECTIONS.len());
+        assert!(rows.iter().all(|row| row.verdict.word() == "unknown"));
+        assert!(Progress::default().unreadable().is_empty());
+    }
+
+    #[test]
+    fn the_services_of_parts_that_have_no_end_are_unseen() {
+        assert!(progress(&[]).unseen().is_empty());
+        for (name, end, unseen) in [
+            ("rds:snapshots", None, &["rds"][..]),
+            ("rds:instances", Some(Err(call())), &["rds"]),
+            ("s3:buckets", None, &["s3", "grafana"]),
+            ("terraform:lock", None, &["terraform"]),
+            ("ecs:services", Some(Err(call())), &["ecs", "iam"]),
+            ("account:resources", None, &["account"]),
+        ] {
+            assert_eq!(progress(&[(name, section(5, &[], end))]).unseen(), unseen, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_rule_is_of_a_service_that_a_part_stands_for() {
+        let services: Vec<_> = SECTIONS.iter().flat_map(|name| services(name)).collect();
+        for rule in crate::rules::all().filter(|rule| rule.service() != "audit") {
+            assert!(services.contains(&&rule.service()), "{}", rule.id);
+        }
+    }
+
+    #[test]
+    fn a_service_is_unreadable_when_its_first_call_failed() {
+        for (seen, end, expected) in
+            [(0, Some(Err(call())), 1), (1, Some(Err(call())), 0), (0, None, 0), (0, Some(Ok(())), 0)]
+        {
+            let unreadable = progress(&[("ecs:services", section(seen, &[], end))]).unreadable();
+            assert_eq!(unreadable.len(), expected);
+            assert!(unreadable.iter().all(|(service, why)| *service == "ecs" && why.contains("x:Get")));
+        }
+    }
+
+    #[test]
+    fn what_the_stack_names_is_there_or_missing_or_accepted() {
+        let exception = json!({
+            "rule": "terraform.state", "resource": "terraform", "reason": "r", "owner": "o", "until": "2026-11-26"
+        });
+        let policy = json!({"backups": {"audit": {"exceptions": [exception]}}}).to_string();
+        let policy = policy.parse::<Policy>().unwrap().backups.audit;
+        let accepting = Context { policy: &policy, ..context() };
+        for (rule, is_there, context, expected) in [
+            (&terraform::DECLARED_STATE, true, context(), "pass"),
+            (&terraform::DECLARED_STATE, false, context(), "fail"),
+            (&terraform::DECLARED_STATE, false, accepting, "excepted"),
+            (&terraform::DECLARED_LOCK, false, context(), "fail"),
+            (&s3::GRAFANA_DECLARED, false, context(), "fail"),
+            (&rds::MISSING, true, context(), "pass"),
+            (&rds::MISSING, false, context(), "fail"),
+        ] {
+            let row = declared(rule, "terraform", is_there, ("nothing", "parameter P"), &context);
+            assert_eq!(row.verdict.word(), expected, "{}", rule.id);
+            assert_eq!(row.command, if is_there { "" } else { "parameter P" });
+        }
     }
 }

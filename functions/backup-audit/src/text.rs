@@ -8,7 +8,7 @@ use shared::policy::{Area, Responsible};
 use shared::settings::Settings;
 
 use crate::error::AuditError;
-use crate::findings::{Finding, Outcome};
+use crate::findings::{Accepted, Finding, Outcome};
 use crate::rules;
 
 /// Most findings that a message tells one by one; Slack cuts a longer one.
@@ -51,6 +51,17 @@ fn next_step(finding: &Finding, language: Language) -> String {
             "check the permission (IAM) or the limit that the error names; the next audit looks again",
         );
         return text.to_owned();
+    }
+    if let Some(exception) = &finding.exception {
+        let Accepted { owner, until, .. } = exception;
+        return match language {
+            Language::Portuguese => {
+                format!("aceito por {owner} até {until}; até lá, corrigir ou renovar a exceção")
+            }
+            Language::English => {
+                format!("accepted by {owner} until {until}; by then, mend it or renew the exception")
+            }
+        };
     }
     format!("`{}`", finding.next_step)
 }
@@ -277,5 +288,208 @@ pub(crate) fn failed(settings: &Settings, run_id: &str, error: &AuditError) -> M
             format!("*{}*: {}", language.pick("Próximo passo", "Next step"), error.next_step(language)),
         ],
         context: format!("{} · {run_id} · {}", settings.function, settings.code_version),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::Date;
+    use shared::policy::Policy;
+
+    use super::*;
+    use crate::findings::{Counts, Worst};
+
+    fn settings(language: Language) -> Settings {
+        Settings {
+            function: "moveongs-prod-backup-audit".to_owned(),
+            project: "moveongs".to_owned(),
+            environment: "prod".to_owned(),
+            code_version: "4f2c1b7".to_owned(),
+            language,
+            policy: "".parse::<Policy>().unwrap(),
+        }
+    }
+
+    fn finding(verdict: &str) -> Finding {
+        let until = Date::constant(2026, 12, 31);
+        let accepted = Accepted { owner: "Squad Dados".to_owned(), reason: "migration".to_owned(), until };
+        Finding {
+            rule: "rds.public".to_owned(),
+            severity: "critical".to_owned(),
+            verdict: verdict.to_owned(),
+            resource: "moveongs-prod-db".to_owned(),
+            arn: String::new(),
+            found: "PubliclyAccessible true".to_owned(),
+            expected: "PubliclyAccessible false".to_owned(),
+            next_step: "aws rds modify-db-instance".to_owned(),
+            guide: "2.1.1".to_owned(),
+            since: Date::constant(2026, 11, 26),
+            exception: (verdict == "excepted").then_some(accepted),
+        }
+    }
+
+    #[test]
+    fn a_finding_in_both_languages() {
+        use Language::{English, Portuguese};
+        let name = "*rds.public* `moveongs-prod-db`";
+        for (verdict, language, expected) in [
+            (
+                "fail",
+                Portuguese,
+                "(crítica, Squad Dados): instância fora da internet: é PubliclyAccessible true, devia ser PubliclyAccessible false. Próximo passo: `aws rds modify-db-instance`.",
+            ),
+            (
+                "fail",
+                English,
+                "(critical, Squad Dados): instance not reachable from the internet: is PubliclyAccessible true, should be PubliclyAccessible false. Next step: `aws rds modify-db-instance`.",
+            ),
+            (
+                "unknown",
+                Portuguese,
+                "(crítica, Squad Dados): instância fora da internet: não foi possível verificar: PubliclyAccessible true. Próximo passo: conferir a permissão (IAM) ou o limite que o erro nomeia; a próxima auditoria verifica de novo.",
+            ),
+            (
+                "unknown",
+                English,
+                "(critical, Squad Dados): instance not reachable from the internet: could not be verified: PubliclyAccessible true. Next step: check the permission (IAM) or the limit that the error names; the next audit looks again.",
+            ),
+            (
+                "excepted",
+                Portuguese,
+                "(crítica, Squad Dados): instância fora da internet: é PubliclyAccessible true, devia ser PubliclyAccessible false. Próximo passo: aceito por Squad Dados até 2026-12-31; até lá, corrigir ou renovar a exceção.",
+            ),
+            (
+                "excepted",
+                English,
+                "(critical, Squad Dados): instance not reachable from the internet: is PubliclyAccessible true, should be PubliclyAccessible false. Next step: accepted by Squad Dados until 2026-12-31; by then, mend it or renew the exception.",
+            ),
+        ] {
+            assert_eq!(told(&settings(language), &finding(verdict)), format!("{name} {expected}"));
+        }
+        assert_eq!(
+            line(&finding("excepted")),
+            "excepted rds.public moveongs-prod-db: instance not reachable from the internet: is PubliclyAccessible true, should be PubliclyAccessible false, since 2026-11-26 (accepted by Squad Dados until 2026-12-31: migration)"
+        );
+    }
+
+    fn outcome(new: usize, worst: usize, resolved: usize) -> Outcome {
+        let of = |count| Worst { findings: vec![finding("fail"); count], count };
+        Outcome {
+            counts: Counts { pass: 7, fail: 2, unknown: 1, excepted: 0 },
+            services: std::collections::BTreeMap::new(),
+            worst: of(worst),
+            new: of(new),
+            resolved: (0..resolved).map(|n| format!("s3.versioning b-{n}")).collect(),
+            resolved_count: resolved,
+            repairable: Vec::new(),
+            reports: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_message_tells_what_changed_and_once_a_week_everything_and_not_more_than_can_be_read() {
+        for (language, is_weekly, outcome, title, count, last) in [
+            (Language::Portuguese, false, outcome(1, 5, 0), "Auditoria de backup (prod)", 2, "Relatórios: r"),
+            (
+                Language::English,
+                true,
+                outcome(1, 5, 0),
+                "Backup audit, the week's summary (prod)",
+                6,
+                "Reports: r",
+            ),
+            (Language::English, false, outcome(12, 20, 0), "Backup audit (prod)", 13, "Reports: r"),
+            (Language::English, false, outcome(13, 20, 0), "Backup audit (prod)", 14, "Reports: r"),
+            (Language::English, false, outcome(0, 5, 11), "Backup audit (prod)", 2, "Reports: r"),
+            (Language::Portuguese, false, outcome(0, 5, 0), "Auditoria de backup (prod)", 2, "Relatórios: r"),
+        ] {
+            let summary_ = Summary { run_id: "d", outcome: &outcome, is_weekly, repairs: &[], reports: "r" };
+            let message = summary(&settings(language), &summary_);
+            assert!(message.title.starts_with(title), "{}", message.title);
+            assert_eq!(message.lines.len(), count, "{:?}", message.lines);
+            assert_eq!(message.lines.last().map(String::as_str), Some(last));
+        }
+        let told = |outcome: &Outcome| {
+            let repairs = ["rds.public db: applied".to_owned()];
+            let summary_ =
+                Summary { run_id: "d", outcome, is_weekly: false, repairs: &repairs, reports: "r" };
+            summary(&settings(Language::Portuguese), &summary_)
+        };
+        let message = told(&outcome(13, 20, 11));
+        assert_eq!(message.title, "Auditoria de backup (prod): 2 falha(s), 1 não verificado(s), 7 em ordem");
+        assert_eq!(message.lines[12], "… e mais 1, no relatório.");
+        assert!(message.lines[13].starts_with("Resolvido (11): s3.versioning b-0; "));
+        assert!(message.lines[13].ends_with("b-9."));
+        assert_eq!(message.lines[14], "rds.public db: applied");
+    }
+
+    #[test]
+    fn a_page_names_the_resources_the_next_step_and_who_is_responsible() {
+        let failing = finding("fail");
+        let many = [&failing; NAMED + 2];
+        for (language, responsible, step) in [
+            (
+                Language::Portuguese,
+                "Responsável: Squad Dados, backup: Squad Infra.",
+                "Próximo passo: `aws rds",
+            ),
+            (Language::English, "Responsible: Squad Dados, backup: Squad Infra.", "Next step: `aws rds"),
+        ] {
+            let page = critical(&settings(language), "rds.public", &many[..1]);
+            assert_eq!(page.subject, "[prod] backup-audit rds.public: moveongs-prod-db");
+            assert_eq!(page.dedup_key, "backup-audit/prod/rds.public");
+            assert!(page.text.starts_with("moveongs-prod-db: "), "{}", page.text);
+            assert!(page.text.contains(step) && page.text.contains(responsible), "{}", page.text);
+            let page = critical(&settings(language), "rds.public", &many);
+            assert_eq!(page.text.matches("moveongs-prod-db").count(), NAMED);
+            assert!(page.text.contains("(+2)") && page.subject.len() < 100, "{}", page.text);
+            let page = unreadable(&settings(language), "s3", "x:Get failed");
+            assert_eq!(page.dedup_key, "backup-audit/prod/unreadable/s3");
+            for part in ["s3", "x:Get failed", "IAM", "Squad Infra, backup: Squad Backend"] {
+                assert!(page.text.contains(part), "{}", page.text);
+            }
+        }
+    }
+
+    #[test]
+    fn every_rule_has_people() {
+        let settings = settings(Language::English);
+        for (rule, primary) in [
+            ("rds.public", "Squad Dados"),
+            ("s3.versioning", "Squad Infra"),
+            ("ecs.variables", "Squad Backend"),
+            ("iam.object-versions", "Squad Backend"),
+            ("grafana.fresh", "Squad Observability"),
+            ("account.alarms", "Squad Observability"),
+            ("terraform.lock", "Squad Infra"),
+            ("audit.coverage", "Squad Infra"),
+        ] {
+            assert_eq!(responsible(&settings, rule).primary, primary, "{rule}");
+        }
+    }
+
+    #[test]
+    fn a_repair_and_a_failure_are_told_with_what_was_and_what_to_do() {
+        let done = Repaired {
+            rule: "rds.public",
+            resource: "moveongs-prod-db",
+            before: "PubliclyAccessible true",
+            change: "PubliclyAccessible := false",
+            after: "holds",
+        };
+        let cause = AuditError::NotAllowed("rds.public".to_owned());
+        for (language, before, failed_) in [
+            (Language::Portuguese, "Antes: PubliclyAccessible true", "A auditoria de backup falhou (prod)"),
+            (Language::English, "Before: PubliclyAccessible true", "The backup audit failed (prod)"),
+        ] {
+            let message = repaired(&settings(language), "d", &done);
+            assert!(message.title.ends_with("moveongs-prod-db (prod)"), "{}", message.title);
+            assert_eq!(message.lines[1], before);
+            assert_eq!(message.lines[2], done.change);
+            let message = failed(&settings(language), "d", &cause);
+            assert_eq!(message.title, failed_);
+            assert!(message.lines[0].starts_with("*RepairNotAllowed*: "));
+            assert!(message.lines[1].contains("BackupRepairs"));
+        }
     }
 }

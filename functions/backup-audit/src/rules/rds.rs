@@ -235,7 +235,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             id: "rds.multi-az",
             severity: Severity::Low,
             guide: "1",
-            title: ["Multi-AZ", "Multi-AZ"],
+            title: ["banco em duas zonas (Multi-AZ)", "database in two zones (Multi-AZ)"],
             why: [
                 "o guia o diz opcional; a política o pede neste ambiente",
                 "the guide calls it optional; the policy asks for it here",
@@ -407,7 +407,10 @@ fn retention(instance: &Instance, context: &Context<'_>) -> Verdict {
     let pending = instance.pending_retention_days.map(|days| format!(", pending {days}")).unwrap_or_default();
     let found = format!("BackupRetentionPeriod {days}{pending}");
     match context.retention_days {
-        None => Verdict::fail(found, format!("backups.retention_days.{} in the policy", context.environment)),
+        None => Verdict::Unknown(format!(
+            "{found}, and the policy has no backups.retention_days.{}",
+            context.environment
+        )),
         Some(least) => Verdict::of(days >= i32::from(least), found, format!("≥ {least}")),
     }
 }
@@ -435,7 +438,10 @@ fn newest_snapshot(instance: &Instance, context: &Context<'_>) -> Option<Verdict
     }
     let hours = context.policy.snapshot_hours;
     let expected = format!("≤ {hours} h");
-    Some(match instance.newest_snapshot.as_ref()? {
+    let Some(newest) = &instance.newest_snapshot else {
+        return Some(Verdict::Unknown("the snapshots were not read".to_owned()));
+    };
+    Some(match newest {
         Err(error) => Verdict::Unknown(error.to_string()),
         Ok(Some(at)) => {
             let age = context.now.duration_since(*at);

@@ -362,17 +362,19 @@ fn encryption(bucket: &Bucket, context: &Context<'_>) -> Option<Verdict> {
     Some(seen(&bucket.encryption, |encryption| {
         let Some(encryption) = encryption else { return Verdict::fail("no default encryption", "SSE") };
         let key = encryption.key.as_deref().unwrap_or("aws/s3");
-        let found = format!("{} {key}", encryption.algorithm);
+        let is_kms = encryption.algorithm.starts_with("aws:kms");
+        let found =
+            if is_kms { format!("{} {key}", encryption.algorithm) } else { encryption.algorithm.clone() };
         match context.key.filter(|_| needs_key) {
-            Some(expected) => Verdict::of(
-                encryption.algorithm.starts_with("aws:kms") && is_key(expected, key),
-                found,
-                format!("aws:kms {expected}"),
-            ),
-            // The application refuses to store without aws:kms, so a bucket of its attachments has it too.
-            None if bucket.role == Role::Attachments => {
-                Verdict::of(encryption.algorithm.starts_with("aws:kms"), found, "aws:kms")
+            // What an alias points to, S3 does not tell; only those of AWS are surely another key.
+            Some(_) if is_kms && key.contains("alias/") && !key.contains("alias/aws/") => {
+                Verdict::Unknown(format!("{found} is an alias; put the key's ARN in its place"))
             }
+            Some(expected) => {
+                Verdict::of(is_kms && is_key(expected, key), found, format!("aws:kms {expected}"))
+            }
+            // The application refuses to store without aws:kms, so a bucket of its attachments has it too.
+            None if bucket.role == Role::Attachments => Verdict::of(is_kms, found, "aws:kms"),
             None => Verdict::Pass,
         }
     }))

@@ -1,0 +1,862 @@
+//! A table over all rules, and the details of some. What others' tests begin with is here too: a resource of each kind on
+//! which every rule holds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use shared::failure::CallError;
+use shared::policy::{BackupAudit, Policy};
+
+use super::application::{ACCOUNT, SERVICE};
+use super::rds::{INSTANCE, SNAPSHOT};
+use super::s3::{BUCKET, denies_clear, tls_statement};
+use super::terraform::TABLE;
+use super::*;
+use crate::facts::{
+    Account, Bucket, Encryption, Instance, Lifecycle, Lock, Newest, Role, Seen, Service, Snapshot, Table,
+    Task,
+};
+
+const DB: &str = "moveongs-prod-db";
+const FILES: &str = "moveongs-prod-attachments";
+const KEY: &str = "arn:aws:kms:us-east-1:111122223333:key/0b1c";
+/// Nine in the morning in São Paulo.
+const NOW: &str = "2026-11-26T12:00:00Z";
+
+static POLICY: LazyLock<BackupAudit> = LazyLock::new(|| {
+    audit(json!({"multi_az": ["prod"], "shared_with": ["444455556666"], "variables": ["ANTIVIRUS_*", "KEY"]}))
+});
+
+/// The policy's numbers, with some of them changed.
+fn audit(changed: serde_json::Value) -> BackupAudit {
+    let policy: Policy = json!({"backups": {"audit": changed}}).to_string().parse().unwrap();
+    policy.backups.audit
+}
+
+pub(crate) fn context() -> Context<'static> {
+    Context {
+        project: "moveongs",
+        environment: "prod",
+        policy: &POLICY,
+        retention_days: Some(30),
+        noncurrent_days: 30,
+        key: Some(KEY),
+        cluster: "moveongs-prod-cluster",
+        attachments: FILES,
+        now: NOW.parse().unwrap(),
+    }
+}
+
+fn ago(seconds: i64) -> Timestamp {
+    context().now - SignedDuration::from_secs(seconds)
+}
+
+pub(crate) fn unread<T>() -> Seen<T> {
+    let code = "AccessDenied".to_owned();
+    Err(CallError { operation: "x:Get", code, message: "not authorized".to_owned() })
+}
+
+pub(crate) fn instance() -> Instance {
+    Instance {
+        name: DB.to_owned(),
+        arn: format!("arn:aws:rds:us-east-1:111122223333:db:{DB}"),
+        status: Some("available".to_owned()),
+        created: Some(ago(90 * 24 * HOUR)),
+        retention_days: Some(35),
+        backup_window: Some("05:00-06:00".to_owned()),
+        latest_restorable: Some(ago(5 * 60)),
+        is_encrypted: Some(true),
+        key: Some(KEY.to_owned()),
+        is_protected: Some(true),
+        is_public: Some(false),
+        copies_tags: Some(true),
+        is_multi_az: Some(true),
+        upgrades: Some(true),
+        certificate_until: Some(ago(-400 * 24 * HOUR)),
+        storage_gib: Some(100),
+        storage_limit_gib: Some(200),
+        log_exports: vec!["postgresql".to_owned()],
+        parameter_groups: vec!["moveongs-prod-db".to_owned()],
+        subnet_group: Some("moveongs-prod-db".to_owned()),
+        newest_snapshot: Some(Ok(Some(ago(HOUR)))),
+        ..Instance::default()
+    }
+}
+
+pub(crate) fn snapshot() -> Snapshot {
+    Snapshot {
+        name: "moveongs-prod-20261126".to_owned(),
+        arn: "arn:aws:rds:us-east-1:111122223333:snapshot:moveongs-prod-20261126".to_owned(),
+        is_encrypted: Some(true),
+        shared_with: Ok(BTreeSet::new()),
+    }
+}
+
+/// A lifecycle rule for a whole bucket.
+pub(crate) fn whole(noncurrent_days: Option<i32>, incomplete_days: Option<i32>) -> Lifecycle {
+    Lifecycle { is_enabled: true, is_whole: true, expires: false, noncurrent_days, incomplete_days }
+}
+
+pub(crate) fn bucket(role: Role) -> Bucket {
+    Bucket {
+        name: FILES.to_owned(),
+        role,
+        versioning: Ok(Some("Enabled".to_owned())),
+        lifecycle: Ok(vec![whole(Some(90), Some(1))]),
+        open: Ok(Vec::new()),
+        encryption: Ok(Some(Encryption { algorithm: "aws:kms".to_owned(), key: Some(KEY.to_owned()) })),
+        policy: Ok(Some(json!({"Statement": [tls_statement(FILES)]}).to_string())),
+        lock: Some(Ok(Some(Lock { mode: "COMPLIANCE".to_owned(), days: 365 }))),
+        replicates: Some(Ok(true)),
+        logs: Some(Ok(true)),
+        newest: Some(Ok(Newest::At(ago(HOUR)))),
+    }
+}
+
+pub(crate) fn table() -> Table {
+    Table {
+        name: "moveongs-terraform-locks".to_owned(),
+        arn: "arn:aws:dynamodb:us-east-1:111122223333:table/moveongs-terraform-locks".to_owned(),
+        is_protected: Some(true),
+        has_recovery: Ok(true),
+    }
+}
+
+fn service() -> Service {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    Service {
+        name: "moveongs-prod-api".to_owned(),
+        arn: "arn:aws:ecs:us-east-1:111122223333:service/moveongs-prod-cluster/moveongs-prod-api".to_owned(),
+        has_circuit_breaker: Some(true),
+        is_balanced: true,
+        grace_seconds: Some(60),
+        task: Ok(Task {
+            plain: names(&["ANTIVIRUS_HOST"]),
+            secret: names(&["KEY", "JWT_SECRET"]),
+            role: Some("arn:aws:iam::111122223333:role/moveongs-prod-task".to_owned()),
+        }),
+        reads_versions: Ok(Some(true)),
+    }
+}
+
+fn account() -> Account {
+    Account {
+        has_alarms: Ok(true),
+        has_filters: Ok(true),
+        has_backup_plan: Ok(true),
+        has_endpoints: Ok(true),
+    }
+}
+
+const HOUR: i64 = 3600;
+const DAY: i64 = 24 * HOUR;
+
+/// What a row of the table is a case of.
+#[derive(Clone, Copy, Debug)]
+enum Case {
+    Holds,
+    Broken,
+    /// It cannot be evaluated.
+    Dark,
+    /// At the boundary, or where the rule is a plain switch: at the edge of what it is for. The verdict is a word, or
+    /// `-` where the rule is not for it.
+    Edge(&'static str),
+}
+use Case::{Broken, Dark, Edge, Holds};
+
+impl Case {
+    fn word(self) -> &'static str {
+        match self {
+            Holds => "pass",
+            Broken => "fail",
+            Dark => "unknown",
+            Edge(word) => word,
+        }
+    }
+
+    fn kind(self) -> &'static str {
+        match self {
+            Holds => "holds",
+            Broken => "broken",
+            Dark => "dark",
+            Edge(_) => "edge",
+        }
+    }
+}
+
+/// A rule, a case, and what makes a resource on which every rule holds into it.
+type Rows<T> = &'static [(&'static str, Case, fn(&mut T))];
+
+const INSTANCES: Rows<Instance> = &[
+    ("rds.retention", Holds, |db| db.retention_days = Some(31)),
+    ("rds.retention", Edge("pass"), |db| db.retention_days = Some(30)),
+    ("rds.retention", Edge("fail"), |db| db.retention_days = Some(29)),
+    ("rds.retention", Broken, |db| db.retention_days = Some(7)),
+    ("rds.retention", Broken, |db| (db.retention_days, db.pending_retention_days) = (Some(7), Some(30))),
+    ("rds.retention", Dark, |db| db.retention_days = None),
+    ("rds.retention", Edge("-"), |db| (db.replica_of, db.retention_days) = (Some("db".into()), Some(0))),
+    ("rds.backups-on", Holds, |_| ()),
+    ("rds.backups-on", Edge("pass"), |db| db.retention_days = Some(1)),
+    ("rds.backups-on", Broken, |db| db.retention_days = Some(0)),
+    ("rds.backups-on", Dark, |db| db.retention_days = None),
+    ("rds.backups-on", Edge("-"), |db| (db.replica_of, db.retention_days) = (Some("db".into()), Some(0))),
+    ("rds.backup-window", Holds, |_| ()),
+    ("rds.backup-window", Edge("pass"), |db| db.backup_window = Some("10:30-11:00".into())),
+    ("rds.backup-window", Edge("fail"), |db| db.backup_window = Some("10:31-11:01".into())),
+    ("rds.backup-window", Broken, |db| db.backup_window = Some("14:00-15:00".into())),
+    ("rds.backup-window", Broken, |db| db.backup_window = None),
+    ("rds.backup-window", Dark, |db| db.backup_window = Some("soon".into())),
+    ("rds.backup-window", Edge("-"), |db| (db.replica_of, db.backup_window) = (Some("db".into()), None)),
+    ("rds.snapshot-fresh", Holds, |_| ()),
+    ("rds.snapshot-fresh", Edge("pass"), |db| db.newest_snapshot = Some(Ok(Some(ago(26 * HOUR))))),
+    ("rds.snapshot-fresh", Edge("fail"), |db| db.newest_snapshot = Some(Ok(Some(ago(26 * HOUR + 1))))),
+    ("rds.snapshot-fresh", Broken, |db| db.newest_snapshot = Some(Ok(None))),
+    ("rds.snapshot-fresh", Edge("pass"), |db| no_snapshot(db, 26 * HOUR)),
+    ("rds.snapshot-fresh", Edge("fail"), |db| no_snapshot(db, 26 * HOUR + 1)),
+    ("rds.snapshot-fresh", Dark, |db| (db.newest_snapshot, db.created) = (Some(Ok(None)), None)),
+    ("rds.snapshot-fresh", Dark, |db| db.newest_snapshot = Some(unread())),
+    ("rds.snapshot-fresh", Dark, |db| db.newest_snapshot = None),
+    ("rds.snapshot-fresh", Edge("-"), |db| {
+        (db.retention_days, db.newest_snapshot) = (Some(0), Some(Ok(None)))
+    }),
+    ("rds.snapshot-fresh", Edge("-"), |db| {
+        (db.replica_of, db.newest_snapshot) = (Some("db".into()), Some(Ok(None)));
+    }),
+    ("rds.point-in-time", Holds, |_| ()),
+    ("rds.point-in-time", Edge("pass"), |db| db.latest_restorable = Some(ago(15 * 60))),
+    ("rds.point-in-time", Edge("fail"), |db| db.latest_restorable = Some(ago(15 * 60 + 1))),
+    ("rds.point-in-time", Broken, |db| db.latest_restorable = None),
+    ("rds.point-in-time", Edge("pass"), |db| {
+        (db.latest_restorable, db.created) = (None, Some(ago(26 * HOUR)));
+    }),
+    ("rds.point-in-time", Edge("fail"), |db| {
+        (db.latest_restorable, db.created) = (None, Some(ago(26 * HOUR + 1)));
+    }),
+    ("rds.point-in-time", Dark, |db| (db.latest_restorable, db.created) = (None, None)),
+    ("rds.point-in-time", Edge("-"), |db| (db.retention_days, db.latest_restorable) = (Some(0), None)),
+    ("rds.point-in-time", Edge("-"), |db| (db.replica_of, db.latest_restorable) = (Some("db".into()), None)),
+    ("rds.encryption", Holds, |_| ()),
+    ("rds.encryption", Broken, |db| db.is_encrypted = Some(false)),
+    ("rds.encryption", Dark, |db| db.is_encrypted = None),
+    ("rds.encryption", Edge("fail"), |db| {
+        (db.replica_of, db.is_encrypted) = (Some("db".into()), Some(false))
+    }),
+    ("rds.encryption-key", Holds, |_| ()),
+    ("rds.encryption-key", Broken, |db| db.key = Some(format!("{KEY}-another"))),
+    ("rds.encryption-key", Dark, |db| db.key = None),
+    ("rds.encryption-key", Edge("-"), |db| (db.is_encrypted, db.key) = (Some(false), None)),
+    ("rds.deletion-protection", Holds, |_| ()),
+    ("rds.deletion-protection", Broken, |db| db.is_protected = Some(false)),
+    ("rds.deletion-protection", Dark, |db| db.is_protected = None),
+    ("rds.deletion-protection", Edge("fail"), |db| {
+        (db.replica_of, db.is_protected) = (Some("db".into()), Some(false));
+    }),
+    ("rds.public", Holds, |_| ()),
+    ("rds.public", Broken, |db| db.is_public = Some(true)),
+    ("rds.public", Dark, |db| db.is_public = None),
+    ("rds.public", Edge("fail"), |db| (db.replica_of, db.is_public) = (Some("db".into()), Some(true))),
+    ("rds.copy-tags", Holds, |_| ()),
+    ("rds.copy-tags", Broken, |db| db.copies_tags = Some(false)),
+    ("rds.copy-tags", Dark, |db| db.copies_tags = None),
+    ("rds.copy-tags", Edge("fail"), |db| (db.replica_of, db.copies_tags) = (Some("db".into()), Some(false))),
+    ("rds.multi-az", Holds, |_| ()),
+    ("rds.multi-az", Broken, |db| db.is_multi_az = Some(false)),
+    ("rds.multi-az", Dark, |db| db.is_multi_az = None),
+    ("rds.multi-az", Edge("-"), |db| (db.replica_of, db.is_multi_az) = (Some("db".into()), Some(false))),
+    ("rds.minor-upgrades", Holds, |_| ()),
+    ("rds.minor-upgrades", Broken, |db| db.upgrades = Some(false)),
+    ("rds.minor-upgrades", Dark, |db| db.upgrades = None),
+    ("rds.minor-upgrades", Edge("fail"), |db| {
+        (db.replica_of, db.upgrades) = (Some("db".into()), Some(false))
+    }),
+    ("rds.certificate", Holds, |_| ()),
+    ("rds.certificate", Edge("pass"), |db| db.certificate_until = Some(ago(-90 * DAY))),
+    ("rds.certificate", Edge("fail"), |db| db.certificate_until = Some(ago(-90 * DAY + 1))),
+    ("rds.certificate", Broken, |db| db.certificate_until = Some(ago(1))),
+    ("rds.certificate", Dark, |db| db.certificate_until = None),
+    ("rds.storage-autoscaling", Holds, |_| ()),
+    ("rds.storage-autoscaling", Edge("pass"), |db| db.storage_limit_gib = Some(110)),
+    ("rds.storage-autoscaling", Edge("fail"), |db| db.storage_limit_gib = Some(109)),
+    ("rds.storage-autoscaling", Broken, |db| db.storage_limit_gib = None),
+    ("rds.storage-autoscaling", Dark, |db| db.storage_gib = None),
+    ("rds.log-exports", Holds, |_| ()),
+    ("rds.log-exports", Edge("pass"), |db| db.log_exports = vec!["upgrade".into(), "postgresql".into()]),
+    ("rds.log-exports", Edge("fail"), |db| db.log_exports = vec!["upgrade".into()]),
+    ("rds.log-exports", Broken, |db| db.log_exports.clear()),
+    ("rds.log-exports", Dark, |db| db.status = None),
+    ("rds.parameter-group", Holds, |_| ()),
+    ("rds.parameter-group", Edge("pass"), |db| db.parameter_groups = vec!["default-but-ours".into()]),
+    ("rds.parameter-group", Broken, |db| db.parameter_groups = vec!["default.postgres17".into()]),
+    ("rds.parameter-group", Dark, |db| db.parameter_groups.clear()),
+    ("rds.subnet-group", Holds, |_| ()),
+    ("rds.subnet-group", Edge("pass"), |db| db.subnet_group = Some("default-but-ours".into())),
+    ("rds.subnet-group", Broken, |db| db.subnet_group = Some("default".into())),
+    ("rds.subnet-group", Dark, |db| db.subnet_group = None),
+    ("rds.master-password", Holds, |_| ()),
+    ("rds.master-password", Broken, |db| db.has_managed_password = true),
+    ("rds.master-password", Dark, |db| db.status = None),
+    ("rds.master-password", Edge("pass"), |db| db.status = Some("stopped".into())),
+];
+
+fn no_snapshot(db: &mut Instance, age_seconds: i64) {
+    (db.newest_snapshot, db.created) = (Some(Ok(None)), Some(ago(age_seconds)));
+}
+
+const SNAPSHOTS: Rows<Snapshot> = &[
+    ("rds.snapshot-public", Holds, |_| ()),
+    ("rds.snapshot-public", Edge("pass"), |snapshot| share(snapshot, &["777788889999"])),
+    ("rds.snapshot-public", Broken, |snapshot| share(snapshot, &["all"])),
+    ("rds.snapshot-public", Dark, |snapshot| snapshot.shared_with = unread()),
+    ("rds.snapshot-shared", Holds, |_| ()),
+    ("rds.snapshot-shared", Edge("pass"), |snapshot| share(snapshot, &["444455556666"])),
+    ("rds.snapshot-shared", Edge("pass"), |snapshot| share(snapshot, &["all"])),
+    ("rds.snapshot-shared", Broken, |snapshot| share(snapshot, &["444455556666", "777788889999"])),
+    ("rds.snapshot-shared", Dark, |snapshot| snapshot.shared_with = unread()),
+    ("rds.snapshot-encryption", Holds, |_| ()),
+    ("rds.snapshot-encryption", Broken, |snapshot| snapshot.is_encrypted = Some(false)),
+    ("rds.snapshot-encryption", Dark, |snapshot| snapshot.is_encrypted = None),
+    ("rds.snapshot-encryption", Edge("pass"), |snapshot| snapshot.shared_with = unread()),
+];
+
+pub(crate) fn share(snapshot: &mut Snapshot, accounts: &[&str]) {
+    snapshot.shared_with = Ok(accounts.iter().map(|account| (*account).to_owned()).collect());
+}
+
+const BUCKETS: Rows<Bucket> = &[
+    ("s3.versioning", Holds, |_| ()),
+    ("s3.versioning", Edge("fail"), |bucket| bucket.versioning = Ok(Some("Suspended".into()))),
+    ("s3.versioning", Broken, |bucket| bucket.versioning = Ok(None)),
+    ("s3.versioning", Dark, |bucket| bucket.versioning = unread()),
+    ("s3.noncurrent", Holds, |_| ()),
+    ("s3.noncurrent", Edge("pass"), |bucket| bucket.lifecycle = Ok(vec![whole(Some(30), None)])),
+    ("s3.noncurrent", Edge("fail"), |bucket| bucket.lifecycle = Ok(vec![whole(Some(29), None)])),
+    ("s3.noncurrent", Broken, |bucket| bucket.lifecycle = Ok(Vec::new())),
+    ("s3.noncurrent", Dark, |bucket| bucket.lifecycle = unread()),
+    ("s3.noncurrent", Edge("-"), |bucket| (bucket.role, bucket.lifecycle) = (Role::State, Ok(Vec::new()))),
+    ("s3.expiration", Holds, |_| ()),
+    ("s3.expiration", Broken, |bucket| {
+        bucket.lifecycle = Ok(vec![whole(Some(90), None), Lifecycle { expires: true, ..whole(None, None) }]);
+    }),
+    ("s3.expiration", Edge("fail"), |bucket| {
+        bucket.lifecycle = Ok(vec![Lifecycle { expires: true, is_whole: false, ..whole(None, None) }]);
+    }),
+    ("s3.expiration", Edge("pass"), |bucket| {
+        bucket.lifecycle = Ok(vec![Lifecycle { expires: true, is_enabled: false, ..whole(None, None) }]);
+    }),
+    ("s3.expiration", Dark, |bucket| bucket.lifecycle = unread()),
+    ("s3.expiration", Edge("-"), |bucket| (bucket.role, bucket.lifecycle) = (Role::Other, unread())),
+    ("s3.incomplete-uploads", Holds, |_| ()),
+    ("s3.incomplete-uploads", Edge("pass"), |bucket| bucket.lifecycle = Ok(vec![whole(None, Some(7))])),
+    ("s3.incomplete-uploads", Edge("fail"), |bucket| bucket.lifecycle = Ok(vec![whole(None, Some(8))])),
+    ("s3.incomplete-uploads", Broken, |bucket| bucket.lifecycle = Ok(vec![whole(Some(90), None)])),
+    ("s3.incomplete-uploads", Dark, |bucket| bucket.lifecycle = unread()),
+    ("s3.public-access-block", Holds, |_| ()),
+    ("s3.public-access-block", Edge("fail"), |bucket| bucket.open = Ok(vec!["IgnorePublicAcls"])),
+    ("s3.public-access-block", Broken, |bucket| {
+        bucket.open = Ok(vec!["BlockPublicAcls", "BlockPublicPolicy"])
+    }),
+    ("s3.public-access-block", Dark, |bucket| bucket.open = unread()),
+    ("s3.encryption", Holds, |_| ()),
+    ("s3.encryption", Edge("fail"), |bucket| encrypt(bucket, "aws:kms", None)),
+    ("s3.encryption", Broken, |bucket| encrypt(bucket, "AES256", None)),
+    ("s3.encryption", Broken, |bucket| bucket.encryption = Ok(None)),
+    ("s3.encryption", Dark, |bucket| bucket.encryption = unread()),
+    ("s3.tls-only", Holds, |_| ()),
+    ("s3.tls-only", Edge("fail"), |bucket| bucket.policy = Ok(Some(r#"{"Statement": []}"#.into()))),
+    ("s3.tls-only", Broken, |bucket| bucket.policy = Ok(None)),
+    ("s3.tls-only", Dark, |bucket| bucket.policy = unread()),
+    ("s3.evidence-lock", Holds, |bucket| bucket.role = Role::Evidence),
+    ("s3.evidence-lock", Edge("pass"), |bucket| locked(bucket, Role::Evidence, 1)),
+    ("s3.evidence-lock", Edge("fail"), |bucket| locked(bucket, Role::Evidence, 0)),
+    ("s3.evidence-lock", Broken, |bucket| (bucket.role, bucket.lock) = (Role::Evidence, Some(Ok(None)))),
+    ("s3.evidence-lock", Dark, |bucket| (bucket.role, bucket.lock) = (Role::Evidence, Some(unread()))),
+    ("s3.evidence-lock", Dark, |bucket| (bucket.role, bucket.lock) = (Role::Evidence, None)),
+    ("s3.object-lock", Holds, |_| ()),
+    ("s3.object-lock", Edge("pass"), |bucket| locked(bucket, Role::Attachments, 1)),
+    ("s3.object-lock", Edge("fail"), |bucket| locked(bucket, Role::Attachments, 0)),
+    ("s3.object-lock", Edge("-"), |bucket| locked(bucket, Role::State, 0)),
+    ("s3.object-lock", Broken, |bucket| bucket.lock = Some(Ok(None))),
+    ("s3.object-lock", Dark, |bucket| bucket.lock = Some(unread())),
+    ("s3.object-lock", Dark, |bucket| bucket.lock = None),
+    ("s3.replication", Holds, |_| ()),
+    ("s3.replication", Broken, |bucket| bucket.replicates = Some(Ok(false))),
+    ("s3.replication", Dark, |bucket| bucket.replicates = Some(unread())),
+    ("s3.replication", Dark, |bucket| bucket.replicates = None),
+    ("s3.replication", Edge("-"), |bucket| (bucket.role, bucket.replicates) = (Role::Uploads, None)),
+    ("s3.access-logging", Holds, |_| ()),
+    ("s3.access-logging", Broken, |bucket| bucket.logs = Some(Ok(false))),
+    ("s3.access-logging", Dark, |bucket| bucket.logs = Some(unread())),
+    ("s3.access-logging", Dark, |bucket| bucket.logs = None),
+    ("s3.access-logging", Edge("-"), |bucket| (bucket.role, bucket.logs) = (Role::Other, None)),
+    ("s3.uploads-fresh", Holds, |bucket| bucket.role = Role::Uploads),
+    ("s3.uploads-fresh", Edge("pass"), |bucket| newest(bucket, Role::Uploads, Newest::At(ago(26 * HOUR)))),
+    ("s3.uploads-fresh", Edge("fail"), |bucket| {
+        newest(bucket, Role::Uploads, Newest::At(ago(26 * HOUR + 1)))
+    }),
+    ("s3.uploads-fresh", Broken, |bucket| newest(bucket, Role::Uploads, Newest::Nothing)),
+    ("s3.uploads-fresh", Dark, |bucket| newest(bucket, Role::Uploads, Newest::NotAll(50_000))),
+    ("s3.uploads-fresh", Dark, |bucket| (bucket.role, bucket.newest) = (Role::Uploads, Some(unread()))),
+    ("s3.uploads-fresh", Dark, |bucket| (bucket.role, bucket.newest) = (Role::Uploads, None)),
+    ("grafana.fresh", Holds, |bucket| bucket.role = Role::Grafana),
+    ("grafana.fresh", Edge("pass"), |bucket| newest(bucket, Role::Grafana, Newest::At(ago(31 * DAY)))),
+    ("grafana.fresh", Edge("fail"), |bucket| newest(bucket, Role::Grafana, Newest::At(ago(31 * DAY + 1)))),
+    ("grafana.fresh", Broken, |bucket| newest(bucket, Role::Grafana, Newest::Nothing)),
+    ("grafana.fresh", Dark, |bucket| newest(bucket, Role::Grafana, Newest::NotAll(50_000))),
+    ("grafana.fresh", Dark, |bucket| (bucket.role, bucket.newest) = (Role::Grafana, Some(unread()))),
+    ("grafana.fresh", Edge("-"), |bucket| newest(bucket, Role::Uploads, Newest::Nothing)),
+];
+
+fn encrypt(bucket: &mut Bucket, algorithm: &str, key: Option<&str>) {
+    bucket.encryption = Ok(Some(Encryption { algorithm: algorithm.to_owned(), key: key.map(str::to_owned) }));
+}
+
+fn locked(bucket: &mut Bucket, role: Role, days: i32) {
+    bucket.role = role;
+    bucket.lock = Some(Ok(Some(Lock { mode: "GOVERNANCE".to_owned(), days })));
+}
+
+fn newest(bucket: &mut Bucket, role: Role, newest: Newest) {
+    (bucket.role, bucket.newest) = (role, Some(Ok(newest)));
+}
+
+const TABLES: Rows<Table> = &[
+    ("terraform.lock-recovery", Holds, |_| ()),
+    ("terraform.lock-recovery", Broken, |table| table.has_recovery = Ok(false)),
+    ("terraform.lock-recovery", Dark, |table| table.has_recovery = unread()),
+    ("terraform.lock-recovery", Edge("pass"), |table| table.is_protected = None),
+    ("terraform.lock-protection", Holds, |_| ()),
+    ("terraform.lock-protection", Broken, |table| table.is_protected = Some(false)),
+    ("terraform.lock-protection", Dark, |table| table.is_protected = None),
+    ("terraform.lock-protection", Edge("pass"), |table| table.has_recovery = unread()),
+];
+
+const SERVICES: Rows<Service> = &[
+    ("ecs.circuit-breaker", Holds, |_| ()),
+    ("ecs.circuit-breaker", Broken, |service| service.has_circuit_breaker = Some(false)),
+    ("ecs.circuit-breaker", Dark, |service| service.has_circuit_breaker = None),
+    ("ecs.circuit-breaker", Edge("pass"), |service| service.task = unread()),
+    ("ecs.grace-period", Holds, |_| ()),
+    ("ecs.grace-period", Edge("pass"), |service| service.grace_seconds = Some(1)),
+    ("ecs.grace-period", Broken, |service| service.grace_seconds = Some(0)),
+    ("ecs.grace-period", Dark, |service| service.grace_seconds = None),
+    ("ecs.grace-period", Edge("-"), |service| {
+        (service.is_balanced, service.grace_seconds) = (false, Some(0))
+    }),
+    ("ecs.variables", Holds, |_| ()),
+    ("ecs.variables", Edge("pass"), |service| given(service, &["KEY"], &["ANTIVIRUS_"])),
+    ("ecs.variables", Edge("fail"), |service| given(service, &["KEYS"], &["ANTIVIRUS_HOST"])),
+    ("ecs.variables", Broken, |service| given(service, &[], &[])),
+    ("ecs.variables", Dark, |service| service.task = unread()),
+    ("ecs.secrets", Holds, |_| ()),
+    ("ecs.secrets", Edge("pass"), |service| given(service, &["JWT_SECRET_TTL"], &["JWT_SECRET"])),
+    ("ecs.secrets", Edge("fail"), |service| given(service, &["JWT_SECRET"], &["JWT_SECRET"])),
+    ("ecs.secrets", Broken, |service| given(service, &["DATABASE_URL", "REDIS_URL"], &[])),
+    ("ecs.secrets", Dark, |service| service.task = unread()),
+    ("iam.object-versions", Holds, |_| ()),
+    ("iam.object-versions", Broken, |service| service.reads_versions = Ok(Some(false))),
+    ("iam.object-versions", Edge("fail"), |service| service.reads_versions = Ok(None)),
+    ("iam.object-versions", Dark, |service| service.reads_versions = unread()),
+];
+
+fn given(service: &mut Service, plain: &[&str], secret: &[&str]) {
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    service.task = Ok(Task { plain: names(plain), secret: names(secret), role: None });
+}
+
+const ACCOUNTS: Rows<Account> = &[
+    ("account.alarms", Holds, |_| ()),
+    ("account.alarms", Broken, |account| account.has_alarms = Ok(false)),
+    ("account.alarms", Dark, |account| account.has_alarms = unread()),
+    ("account.alarms", Edge("pass"), |account| account.has_filters = unread()),
+    ("account.log-filters", Holds, |_| ()),
+    ("account.log-filters", Broken, |account| account.has_filters = Ok(false)),
+    ("account.log-filters", Dark, |account| account.has_filters = unread()),
+    ("account.log-filters", Edge("pass"), |account| account.has_alarms = unread()),
+    ("account.backup-plan", Holds, |_| ()),
+    ("account.backup-plan", Broken, |account| account.has_backup_plan = Ok(false)),
+    ("account.backup-plan", Dark, |account| account.has_backup_plan = unread()),
+    ("account.backup-plan", Edge("pass"), |account| account.has_endpoints = unread()),
+    ("account.vpc-endpoints", Holds, |_| ()),
+    ("account.vpc-endpoints", Broken, |account| account.has_endpoints = Ok(false)),
+    ("account.vpc-endpoints", Dark, |account| account.has_endpoints = unread()),
+    ("account.vpc-endpoints", Edge("pass"), |account| account.has_backup_plan = unread()),
+];
+
+/// Verdicts on what the stack names and on the audit itself; the tests of the sweep and of exceptions hold them.
+const OF_NO_RESOURCE: [&str; 7] = [
+    "audit.coverage",
+    "audit.exception-expired",
+    "grafana.declared",
+    "rds.exists",
+    "s3.exists",
+    "terraform.lock",
+    "terraform.state",
+];
+
+/// Judges a resource, changed, and gives one rule's row.
+fn row<T: Clone>(
+    rules: &'static [Rule<T>],
+    id: &str,
+    name: &str,
+    base: &T,
+    change: impl Fn(&mut T),
+    context: &Context<'_>,
+) -> Option<Row> {
+    let mut resource = base.clone();
+    change(&mut resource);
+    judge(rules, (name, "arn"), &resource, context).into_iter().find(|row| row.rule.id == id)
+}
+
+fn word(row: Option<&Row>) -> &'static str {
+    row.map_or("-", |row| row.verdict.word())
+}
+
+/// Whether an operator can run it, or is told where to look.
+fn can_be_run(command: &str) -> bool {
+    ["aws ", "# docs/", "# infra/terraform"].iter().any(|beginning| command.starts_with(beginning))
+}
+
+/// Holds a table; `name` is what the commands name.
+fn check<T: Clone>(rules: &'static [Rule<T>], name: &str, base: &T, rows: Rows<T>) {
+    for row in judge(rules, (name, "arn"), base, &context()) {
+        assert_eq!(row.verdict, Verdict::Pass, "{} of the resource that every rule holds on", row.rule.id);
+    }
+    for (index, (id, case, change)) in rows.iter().enumerate() {
+        let row = row(rules, id, name, base, change, &context());
+        assert_eq!(word(row.as_ref()), case.word(), "row {index}: {id} {case:?}: {row:?}");
+        let Some(row) = row else { continue };
+        match &row.verdict {
+            Verdict::Fail { found, expected } => {
+                assert!(!found.is_empty() && !expected.is_empty() && found != expected, "{row:?}");
+                assert!(can_be_run(&row.command), "{row:?}");
+                // The role and the endpoints are the environment's.
+                assert!(
+                    row.command.contains(name) || ["iam", "account"].contains(&row.rule.service()),
+                    "{row:?}"
+                );
+            }
+            Verdict::Unknown(why) => assert!(!why.is_empty() && row.command.is_empty(), "{row:?}"),
+            _ => assert!(row.command.is_empty(), "{row:?}"),
+        }
+    }
+}
+
+#[test]
+fn every_rule_of_an_instance() {
+    check(INSTANCE, DB, &instance(), INSTANCES);
+}
+
+#[test]
+fn every_rule_of_a_snapshot() {
+    check(SNAPSHOT, "moveongs-prod-20261126", &snapshot(), SNAPSHOTS);
+}
+
+#[test]
+fn every_rule_of_a_bucket() {
+    check(BUCKET, FILES, &bucket(Role::Attachments), BUCKETS);
+}
+
+#[test]
+fn every_rule_of_a_lock_table() {
+    check(TABLE, "moveongs-terraform-locks", &table(), TABLES);
+}
+
+#[test]
+fn every_rule_of_a_service() {
+    check(SERVICE, "moveongs-prod-api", &service(), SERVICES);
+}
+
+#[test]
+fn every_rule_of_the_account() {
+    check(ACCOUNT, "111122223333", &account(), ACCOUNTS);
+}
+
+#[test]
+fn every_rule_has_rows_of_each_kind() {
+    fn kinds<T>(rows: Rows<T>) -> impl Iterator<Item = (&'static str, &'static str)> {
+        rows.iter().map(|(id, case, _)| (*id, case.kind()))
+    }
+    let given = kinds(INSTANCES).chain(kinds(SNAPSHOTS)).chain(kinds(BUCKETS));
+    let given = given.chain(kinds(TABLES)).chain(kinds(SERVICES)).chain(kinds(ACCOUNTS));
+    let mut rows = BTreeMap::<_, BTreeSet<_>>::new();
+    for (id, kind) in given {
+        rows.entry(id).or_default().insert(kind);
+    }
+    for rule in all().filter(|rule| !OF_NO_RESOURCE.contains(&rule.id)) {
+        let kinds: Vec<_> = rows.remove(rule.id).unwrap_or_default().into_iter().collect();
+        assert_eq!(kinds, ["broken", "dark", "edge", "holds"], "{}", rule.id);
+    }
+    assert!(rows.is_empty(), "rows of no rule: {rows:?}");
+}
+
+#[test]
+fn every_rule_says_what_it_is_in_both_languages() {
+    let mut ids = BTreeSet::new();
+    for rule in all() {
+        assert!(ids.insert(rule.id), "{} stands twice", rule.id);
+        assert!(rule.id.split_once('.').is_some_and(|(service, _)| service == rule.service()), "{}", rule.id);
+        assert!(!rule.guide.is_empty(), "{}", rule.id);
+        for [portuguese, english] in [rule.title, rule.why] {
+            assert!(!portuguese.is_empty() && !english.is_empty(), "{}", rule.id);
+            assert_ne!(portuguese, english, "{}", rule.id);
+        }
+    }
+    assert!(OF_NO_RESOURCE.iter().all(|id| ids.contains(id)));
+}
+
+#[track_caller]
+fn window(found: &str, expected: &str) {
+    let change = |db: &mut Instance| db.backup_window = Some(found.to_owned());
+    let row = row(INSTANCE, "rds.backup-window", DB, &instance(), change, &context());
+    assert_eq!(word(row.as_ref()), expected, "{row:?}");
+}
+
+/// Business hours are 8 to 20 in São Paulo: 11:00 to 23:00 UTC.
+#[test]
+fn a_backup_window_may_touch_business_hours_and_pass_midnight() {
+    window("10:30-11:00", "pass");
+    window("10:31-11:01", "fail");
+    window("23:00-23:30", "pass");
+    window("22:59-23:29", "fail");
+    window("23:30-00:30", "pass");
+    window("02:45-03:15", "pass"); // midnight in São Paulo
+    window("23:00-11:00", "pass"); // the whole night
+    window("23:00-11:01", "fail");
+    window("22:59-11:00", "fail");
+    window("22:00-12:00", "fail");
+    window("10:00-24:00", "unknown");
+    window("05:00-05:29", "unknown"); // RDS takes half an hour at least
+    window("05:00-05:30", "pass");
+    window("5:00-06:00", "unknown");
+}
+
+#[test]
+fn retention_is_measured_by_the_environments_own_number() {
+    for (environment, least, days, expected) in [
+        ("dev", Some(7), 7, "pass"),
+        ("dev", Some(7), 6, "fail"),
+        ("staging", Some(7), 7, "pass"),
+        ("staging", Some(7), 0, "fail"),
+        ("prod", Some(30), 30, "pass"),
+        ("prod", Some(30), 29, "fail"),
+        ("qa", None, 35, "unknown"),
+    ] {
+        let context = Context { environment, retention_days: least, ..context() };
+        let change = |db: &mut Instance| db.retention_days = Some(days);
+        let row = row(INSTANCE, "rds.retention", DB, &instance(), change, &context);
+        assert_eq!(word(row.as_ref()), expected, "{row:?}");
+    }
+}
+
+#[test]
+fn a_retention_that_waits_is_told_and_does_not_count() {
+    let change = |db: &mut Instance| (db.retention_days, db.pending_retention_days) = (Some(7), Some(30));
+    let row = row(INSTANCE, "rds.retention", DB, &instance(), change, &context()).unwrap();
+    assert_eq!(row.verdict, Verdict::fail("BackupRetentionPeriod 7, pending 30", "≥ 30"));
+}
+
+#[test]
+fn backups_that_are_off_are_told_once_and_not_as_their_consequences() {
+    let off = Instance {
+        retention_days: Some(0),
+        latest_restorable: None,
+        newest_snapshot: Some(Ok(None)),
+        ..instance()
+    };
+    let rows = judge(INSTANCE, (DB, ""), &off, &context());
+    let failing: Vec<_> = rows.iter().filter(|row| row.verdict != Verdict::Pass).collect();
+    let ids: Vec<_> = failing.iter().map(|row| row.rule.id).collect();
+    assert_eq!(ids, ["rds.retention", "rds.backups-on"]);
+    for row in failing {
+        assert!(row.command.contains("--backup-retention-period 30 --apply-immediately"), "{row:?}");
+    }
+}
+
+#[test]
+fn rules_that_the_policy_or_the_stack_does_not_ask_for_are_no_rows() {
+    let plain = audit(json!({}));
+    let context = Context { policy: &plain, key: None, ..context() };
+    let ids = |rows: Vec<Row>| rows.into_iter().map(|row| row.rule.id).collect::<Vec<_>>();
+    let asked = ids(judge(INSTANCE, (DB, ""), &instance(), &context));
+    for id in ["rds.multi-az", "rds.encryption-key"] {
+        assert!(!asked.contains(&id), "{id}");
+    }
+    assert!(asked.contains(&"rds.encryption"));
+}
+
+#[track_caller]
+fn noncurrent(rules: Vec<Lifecycle>, expected: &str) {
+    let change = |bucket: &mut Bucket| bucket.lifecycle = Ok(rules.clone());
+    let row = row(BUCKET, "s3.noncurrent", FILES, &bucket(Role::Attachments), change, &context());
+    assert_eq!(word(row.as_ref()), expected, "{row:?}");
+}
+
+#[test]
+fn the_shortest_enabled_lifecycle_rule_counts_and_one_must_be_for_all() {
+    let rule = |days| whole(Some(days), None);
+    let part = |days| Lifecycle { is_whole: false, ..rule(days) };
+    let disabled = |days| Lifecycle { is_enabled: false, ..rule(days) };
+    noncurrent(vec![rule(30), rule(90)], "pass");
+    noncurrent(vec![rule(30), rule(29)], "fail");
+    noncurrent(vec![rule(30), part(29)], "fail");
+    noncurrent(vec![rule(30), part(30)], "pass");
+    noncurrent(vec![part(90)], "fail");
+    noncurrent(vec![disabled(90)], "fail");
+    noncurrent(vec![rule(30), disabled(1)], "pass");
+    noncurrent(vec![whole(None, Some(7))], "fail");
+}
+
+#[test]
+fn incomplete_uploads_of_a_part_or_of_a_disabled_rule_do_not_count() {
+    let rule = whole(None, Some(7));
+    for (rules, expected) in [
+        (vec![rule.clone(), whole(None, Some(30))], "pass"),
+        (vec![Lifecycle { is_whole: false, ..rule.clone() }], "fail"),
+        (vec![Lifecycle { is_enabled: false, ..rule }], "fail"),
+    ] {
+        let change = |bucket: &mut Bucket| bucket.lifecycle = Ok(rules.clone());
+        let row = row(BUCKET, "s3.incomplete-uploads", FILES, &bucket(Role::Other), change, &context());
+        assert_eq!(word(row.as_ref()), expected, "{rules:?}");
+    }
+}
+
+#[test]
+fn a_buckets_key_by_its_arn_its_id_or_an_alias() {
+    for (role, key, algorithm, found, expected) in [
+        (Role::Attachments, Some(KEY), "aws:kms", Some(KEY), "pass"),
+        (Role::Attachments, Some(KEY), "aws:kms", Some("0b1c"), "pass"),
+        (Role::Attachments, Some(KEY), "aws:kms:dsse", Some(KEY), "pass"),
+        (Role::Uploads, Some(KEY), "aws:kms", Some("b1c"), "fail"),
+        (Role::Uploads, Some(KEY), "AES256", None, "fail"),
+        (Role::Attachments, Some(KEY), "aws:kms", Some("alias/moveongs-prod"), "unknown"),
+        (
+            Role::Attachments,
+            Some(KEY),
+            "aws:kms",
+            Some("arn:aws:kms:us-east-1:111122223333:alias/app"),
+            "unknown",
+        ),
+        (Role::Attachments, Some(KEY), "aws:kms", Some("alias/aws/s3"), "fail"),
+        (Role::Attachments, None, "aws:kms", Some("alias/app"), "pass"),
+        (Role::Attachments, None, "AES256", None, "fail"),
+        (Role::Uploads, None, "AES256", None, "pass"),
+        (Role::State, Some(KEY), "AES256", None, "pass"),
+    ] {
+        let context = Context { key, ..context() };
+        let change = |bucket: &mut Bucket| encrypt(bucket, algorithm, found);
+        let row = row(BUCKET, "s3.encryption", FILES, &bucket(role), change, &context);
+        assert_eq!(word(row.as_ref()), expected, "{role:?} {key:?} {algorithm} {found:?}: {row:?}");
+    }
+}
+
+/// The statement of a repair, with some of its fields changed, and taken out where they are null.
+#[track_caller]
+fn tls(changed: serde_json::Value, expected: bool) {
+    let mut statement = tls_statement(FILES);
+    for (field, value) in changed.as_object().unwrap() {
+        match value {
+            serde_json::Value::Null => drop(statement.as_object_mut().unwrap().remove(field)),
+            value => statement[field] = value.clone(),
+        }
+    }
+    let policy = json!({"Statement": [{"Sid": "Another", "Effect": "Allow"}, statement]}).to_string();
+    assert_eq!(denies_clear(&policy, FILES), expected, "{policy}");
+}
+
+#[test]
+fn a_bucket_policy_refuses_requests_without_tls_or_lets_some_through() {
+    let secure = |value: serde_json::Value| json!({"Condition": {"Bool": {"aws:SecureTransport": value}}});
+    let both = tls_statement(FILES)["Resource"].clone();
+    tls(json!({}), true);
+    tls(secure(json!(false)), true);
+    tls(secure(json!(["false"])), true);
+    tls(secure(json!("true")), false);
+    tls(secure(json!(["false", "true"])), false);
+    tls(json!({"Condition": {"Bool": {"aws:securetransport": "false"}}}), true);
+    tls(
+        json!({"Condition": {"Bool": {"aws:SecureTransport": "false", "aws:ViaAWSService": "false"}}}),
+        false,
+    );
+    let further = json!({
+        "Bool": {"aws:SecureTransport": "false"}, "StringNotEquals": {"aws:SourceVpc": "vpc-1"}
+    });
+    tls(json!({"Condition": further}), false);
+    tls(json!({"Condition": null}), false);
+    tls(json!({"Effect": "Allow"}), false);
+    tls(json!({"Principal": {"AWS": "*"}}), true);
+    tls(json!({"Principal": {"AWS": ["111122223333", "*"]}}), true);
+    tls(json!({"Principal": {"AWS": "111122223333"}}), false);
+    tls(json!({"Principal": {"Service": "*"}}), false);
+    tls(json!({"Principal": null, "NotPrincipal": {"AWS": "111122223333"}}), false);
+    tls(json!({"Action": "*"}), true);
+    tls(json!({"Action": ["s3:GetObject", "s3:*"]}), true);
+    tls(json!({"Action": "s3:GetObject"}), false);
+    tls(json!({"Action": null, "NotAction": "s3:GetObject"}), false);
+    tls(json!({"Resource": "*"}), true);
+    tls(json!({"Resource": both[0]}), false);
+    tls(json!({"Resource": both[1]}), false);
+    tls(json!({"Resource": ["arn:aws:s3:::another", "arn:aws:s3:::another/*"]}), false);
+    assert!(denies_clear(&json!({"Statement": tls_statement(FILES)}).to_string(), FILES));
+    assert!(!denies_clear("no policy", FILES));
+}
+
+#[track_caller]
+fn excepted(rule: &str, resource: &str, until: &str, expected: &str) {
+    let exception =
+        json!({"rule": rule, "resource": resource, "reason": "why", "owner": "Squad Dados", "until": until});
+    let policy = audit(json!({"exceptions": [exception]}));
+    let context = Context { policy: &policy, ..context() };
+    let change = |db: &mut Instance| db.is_public = Some(true);
+    let row = row(INSTANCE, "rds.public", DB, &instance(), change, &context).unwrap();
+    assert_eq!(row.verdict.word(), expected, "{row:?}");
+    assert!(can_be_run(&row.command), "{row:?}");
+}
+
+/// Today is the 26th in São Paulo.
+#[test]
+fn an_exception_is_of_one_rule_and_of_a_name_or_a_beginning_and_lasts_its_last_day() {
+    excepted("rds.public", DB, "2026-11-26", "excepted");
+    excepted("rds.public", DB, "2026-11-25", "fail");
+    excepted("rds.public", "moveongs-prod-*", "2026-12-31", "excepted");
+    excepted("rds.public", "*", "2026-12-31", "excepted");
+    excepted("rds.public", "moveongs-prod-d", "2026-12-31", "fail");
+    excepted("rds.public", "moveongs-dev-*", "2026-12-31", "fail");
+    excepted("rds.encryption", DB, "2026-12-31", "fail");
+}
+
+#[test]
+fn an_exception_is_of_a_violation_and_not_of_what_cannot_be_said() {
+    let exception =
+        json!({"rule": "rds.public", "resource": "*", "reason": "r", "owner": "o", "until": "2026-12-31"});
+    let policy = audit(json!({"exceptions": [exception]}));
+    let context = Context { policy: &policy, ..context() };
+    for (is_public, expected) in [(None, "unknown"), (Some(false), "pass")] {
+        let change = |db: &mut Instance| db.is_public = is_public;
+        let row = row(INSTANCE, "rds.public", DB, &instance(), change, &context);
+        assert_eq!(word(row.as_ref()), expected);
+    }
+}
+
+#[test]
+fn an_exception_whose_day_is_over_is_a_finding() {
+    let exception =
+        |until| json!({"rule": "rds.public", "resource": until, "reason": "r", "owner": "o", "until": until});
+    let policy = audit(json!({"exceptions": [exception("2026-11-25"), exception("2026-11-26")]}));
+    // The 26th in UTC, and still the 25th in São Paulo, and the moment after.
+    for (now, expected) in [
+        ("2026-11-26T02:59:59Z", vec![]),
+        ("2026-11-26T03:00:00Z", vec!["rds.public 2026-11-25"]),
+        ("2026-11-27T03:00:00Z", vec!["rds.public 2026-11-25", "rds.public 2026-11-26"]),
+    ] {
+        let context = Context { policy: &policy, now: now.parse().unwrap(), ..context() };
+        let rows = expired(&context);
+        let names: Vec<_> = rows.iter().map(|row| row.resource.as_str()).collect();
+        assert_eq!(names, expected, "{now}");
+        for row in rows {
+            assert_eq!((row.rule.id, row.verdict.word()), ("audit.exception-expired", "fail"));
+            assert!(row.command.contains("backups.audit.exceptions"));
+        }
+    }
+}

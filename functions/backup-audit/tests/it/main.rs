@@ -1,0 +1,82 @@
+//! The function's settings.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use backup_audit::App;
+use shared::env::{Env, EnvError};
+use shared::testing::{aws, replies};
+
+fn app(changed: &[(&str, &str)]) -> Result<App, EnvError> {
+    let settings = |name: &str| {
+        if let Some((_, value)) = changed.iter().find(|(given, _)| *given == name) {
+            return Some((*value).to_owned());
+        }
+        let value = match name {
+            "PROJECT" => "moveongs",
+            "ENVIRONMENT" => "prod",
+            "MESSAGE_LANGUAGE" => "pt-BR",
+            "DATABASE_INSTANCE_ID" => "moveongs-prod-db",
+            "ECS_CLUSTER_NAME" => "moveongs-prod-cluster",
+            "ACCOUNT_ID" => "111122223333",
+            "POLICY"
+            | "BACKUP_REPAIRS"
+            | "ATTACHMENTS_BUCKET"
+            | "UPLOADS_BUCKET"
+            | "TERRAFORM_STATE_BUCKET"
+            | "TERRAFORM_LOCK_TABLE"
+            | "GRAFANA_BUCKET"
+            | "APP_KMS_KEY_ARN" => return None,
+            // Nothing listens there.
+            "SLACK_API_URL" => "http://127.0.0.1:1/api",
+            _ => "x",
+        };
+        Some(value.to_owned())
+    };
+    App::new(&Env::new(&settings), &aws(&replies(&[])))
+}
+
+fn refused(name: &str, value: &str) -> String {
+    app(&[(name, value)]).err().unwrap().to_string()
+}
+
+#[test]
+fn what_may_be_left_out_may_be_left_out() {
+    assert!(app(&[]).is_ok());
+}
+
+#[test]
+fn a_setting_that_is_missing_stops_the_start() {
+    for name in [
+        "PROJECT",
+        "ENVIRONMENT",
+        "CODE_VERSION",
+        "MESSAGE_LANGUAGE",
+        "DATABASE_INSTANCE_ID",
+        "ECS_CLUSTER_NAME",
+        "ACCOUNT_ID",
+        "PAGING_TOPIC_ARN",
+        "EVIDENCE_BUCKET",
+    ] {
+        let error = refused(name, "");
+        assert!(error.contains(&format!("{name} is missing")), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_repair_that_there_is_not_is_refused_with_those_that_there_are() {
+    for repairs in ["rds.multi-az", "rds.public,rds.multi-az", "all", "rds.public;rds.retention"] {
+        let error = refused("BACKUP_REPAIRS", repairs);
+        assert!(
+            error.contains("has no repair") && error.contains("rds.retention, rds.backup-window"),
+            "{error}"
+        );
+    }
+    for repairs in ["", " ", ",", "rds.public", " rds.public , s3.versioning,"] {
+        assert!(app(&[("BACKUP_REPAIRS", repairs)]).is_ok(), "{repairs:?}");
+    }
+}
+
+#[test]
+fn a_policy_that_is_wrong_is_refused_with_the_path() {
+    let error = refused("POLICY", r#"{"backups": {"audit": {"snapshot_hours": 0}}}"#);
+    assert!(error.contains("backups.audit.snapshot_hours"), "{error}");
+}
