@@ -466,6 +466,7 @@ fn event(
 }
 
 /// The event of a finding that is open.
+#[expect(clippy::indexing_slicing, reason = "a JSON object takes any field")]
 fn ocsf(
     finding: &Finding,
     rule: &Meta,
@@ -496,6 +497,7 @@ fn ocsf(
 }
 
 /// The event of a finding that is no more.
+#[expect(clippy::indexing_slicing, reason = "a JSON object takes any field")]
 fn closed(finding: &Finding, place: &Place, at_ms: i64) -> Value {
     let mut event = event(finding, place, at_ms, (3, "Close"), (4, "Resolved"), (1, "Pass"));
     event["severity_id"] = 1.into();
