@@ -83,18 +83,6 @@ pub(crate) fn line(finding: &Finding) -> String {
 
 fn told(settings: &Settings, finding: &Finding) -> String {
     let language = settings.language;
-    if let Some(exception) = &finding.exception {
-        let accepted = language.pick("aceito até", "accepted until");
-        return format!(
-            "*{}* `{}`: {}; {accepted} {} ({}: {}).",
-            finding.rule,
-            finding.resource,
-            sentence(finding, language),
-            exception.until,
-            exception.owner,
-            exception.reason
-        );
-    }
     format!(
         "*{}* `{}` ({}, {}): {}. {}: {}.",
         finding.rule,
@@ -222,6 +210,7 @@ fn page(settings: &Settings, kind: &str, resource: &str, text: String) -> Page {
 }
 
 /// What was done, or why nothing was.
+#[derive(Clone, Copy)]
 pub(crate) struct Repaired<'a> {
     pub rule: &'a str,
     pub resource: &'a str,
@@ -476,6 +465,7 @@ mod tests {
             before: "PubliclyAccessible true",
             change: "PubliclyAccessible := false",
             after: "holds",
+            holds: true,
         };
         let cause = AuditError::NotAllowed("rds.public".to_owned());
         for (language, before, failed_) in [
@@ -486,6 +476,8 @@ mod tests {
             assert!(message.title.ends_with("moveongs-prod-db (prod)"), "{}", message.title);
             assert_eq!(message.lines[1], before);
             assert_eq!(message.lines[2], done.change);
+            let pending = repaired(&settings(language), "d", &Repaired { holds: false, ..done });
+            assert_ne!(pending.title, message.title);
             let message = failed(&settings(language), "d", &cause);
             assert_eq!(message.title, failed_);
             assert!(message.lines[0].starts_with("*RepairNotAllowed*: "));

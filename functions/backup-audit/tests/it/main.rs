@@ -53,6 +53,8 @@ fn a_setting_that_is_missing_stops_the_start() {
         "DATABASE_INSTANCE_ID",
         "ECS_CLUSTER_NAME",
         "ACCOUNT_ID",
+        "OWN_PROCEDURES",
+        "UPLOADS_MARKER",
         "PAGING_TOPIC_ARN",
         "EVIDENCE_BUCKET",
     ] {
@@ -79,4 +81,13 @@ fn a_repair_that_there_is_not_is_refused_with_those_that_there_are() {
 fn a_policy_that_is_wrong_is_refused_with_the_path() {
     let error = refused("POLICY", r#"{"backups": {"audit": {"snapshot_hours": 0}}}"#);
     assert!(error.contains("backups.audit.snapshot_hours"), "{error}");
+}
+
+#[test]
+fn an_exception_from_a_rule_that_does_not_exist_stops_the_start() {
+    let exception =
+        r#"{"rule": "rds.typo", "resource": "*", "reason": "r", "owner": "o", "until": "2026-12-31"}"#;
+    let policy = format!(r#"{{"backups": {{"audit": {{"exceptions": [{exception}]}}}}}}"#);
+    assert!(refused("POLICY", &policy).contains("rds.typo"));
+    assert!(app(&[("POLICY", &policy.replace("rds.typo", "rds.public"))]).is_ok());
 }
