@@ -58,6 +58,11 @@ const PROCEDURES: &[Procedure] = &[
         title: "takes the database snapshot of a deploy and waits for it, and pages when RDS gives one up",
         show: snapshot_create,
     },
+    Procedure {
+        name: "backup-audit",
+        title: "holds good and bad databases, buckets and snapshots against the guide, and repairs one with before and after",
+        show: backup_audit,
+    },
 ];
 
 /// One line of the table and of `results.json`.
@@ -308,15 +313,7 @@ fn rotation_audit(show: &mut Show<'_>) -> Result<String> {
         show.aws.admin("POST", "secrets/dates", Some(&dates))?;
     }
     let function = format!("{PREFIX}-rotation-audit");
-    (show.say)(&format!("$ aws lambda invoke --function-name {function}"));
-    let path = format!("/2015-03-31/functions/{function}/invocations");
-    let answer = show.aws.wire("lambda", "POST", &path, &[], b"{}")?;
-    ensure!(
-        answer.status == 200 && answer.header("x-amz-function-error").is_none(),
-        "the audit failed: {}",
-        answer.text()
-    );
-    let report: Value = serde_json::from_slice(&answer.body).context("the audit's answer is not JSON")?;
+    let report = invoke(show, &function, &json!({}))?;
     let audited = report.get("secrets").and_then(Value::as_array).cloned().unwrap_or_default();
     let mut rows = vec![["secret", "age in days", "at most", "findings"].map(str::to_owned).to_vec()];
     rows.extend(audited.iter().map(audited_row));
@@ -385,6 +382,75 @@ fn snapshot_create(show: &mut Show<'_>) -> Result<String> {
     let run_id = format!("{}/{first}/available", deploy::DATABASE);
     let key = evidence_of(show.aws, show.log, &show.evidence_bucket, "snapshot-create", &run_id)?;
     let key = key.context("the snapshot left no evidence")?;
+    (show.say)(&format!("evidence: s3://{}/{key}", show.evidence_bucket));
+    Ok(key)
+}
+
+/// Invokes a function as a person does, and gives its answer.
+fn invoke(show: &mut Show<'_>, function: &str, event: &Value) -> Result<Value> {
+    (show.say)(&format!("$ aws lambda invoke --function-name {function} --payload '{event}'"));
+    let path = format!("/2015-03-31/functions/{function}/invocations");
+    let answer = show.aws.wire("lambda", "POST", &path, &[], event.to_string().as_bytes())?;
+    ensure!(
+        answer.status == 200 && answer.header("x-amz-function-error").is_none(),
+        "{function} failed: {}",
+        answer.text()
+    );
+    serde_json::from_slice(&answer.body).with_context(|| format!("the answer of {function} is not JSON"))
+}
+
+fn backup_audit(show: &mut Show<'_>) -> Result<String> {
+    let function = format!("{PREFIX}-backup-audit");
+    // Good and bad ones beside the application's own, which has no backups at all: retention 0, as its Terraform leaves it.
+    let seed = json!({"instances": 5, "buckets": 4, "secrets": 0, "snapshots": 2});
+    show.aws.admin("POST", "seed", Some(&seed))?;
+    let suspend = ["s3api", "put-bucket-versioning", "--bucket", deploy::ATTACHMENTS];
+    show.aws.ask(&[&suspend[..], &["--versioning-configuration", "Status=Suspended"]].concat(), show.log)?;
+    for apply in [false, true] {
+        let repair = json!({"rule": "s3.versioning", "resource": deploy::ATTACHMENTS, "apply": apply});
+        let repaired = invoke(show, &function, &json!({"repair": repair}))?;
+        let part = |name: &str| repaired.get(name).and_then(Value::as_str).unwrap_or("?").to_owned();
+        (show.say)(&format!(
+            "{}: before: {}; change: {}; after: {}",
+            part("outcome"),
+            part("before"),
+            part("change"),
+            part("after")
+        ));
+        ensure!(part("outcome") == if apply { "applied" } else { "planned" }, "{repaired}");
+    }
+    let report = invoke(show, &function, &json!({}))?;
+    let findings = report.get("findings").and_then(Value::as_array).cloned().unwrap_or_default();
+    let part = |finding: &Value, name: &str| {
+        finding.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let mut rows =
+        vec![["rule", "severity", "verdict", "resource", "is", "should be"].map(str::to_owned).to_vec()];
+    rows.extend(findings.iter().take(25).map(|finding| {
+        ["rule", "severity", "verdict", "resource", "found", "expected"]
+            .map(|name| part(finding, name))
+            .to_vec()
+    }));
+    (show.say)(&table(&rows));
+    let counts = report.get("counts").map(Value::to_string).unwrap_or_default();
+    (show.say)(&format!("… of {} findings; {counts}", findings.len()));
+    let is_found = |rule: &str, resource: &str| {
+        findings
+            .iter()
+            .any(|finding| part(finding, "rule") == rule && part(finding, "resource").starts_with(resource))
+    };
+    ensure!(is_found("rds.backups-on", deploy::DATABASE), "a database without backups was not found");
+    ensure!(!is_found("s3.versioning", deploy::ATTACHMENTS), "what was repaired is still a finding");
+    ensure!(is_found("s3.versioning", "moveongs-dev-bench"), "a bucket without versions was not found");
+    let paged = report.get("paged").and_then(Value::as_array).is_some_and(|paged| !paged.is_empty());
+    ensure!(paged, "a database without backups pages nobody");
+    for key in report.get("reports").and_then(Value::as_array).into_iter().flatten() {
+        (show.say)(&format!("report: s3://{}/{}", show.evidence_bucket, key.as_str().unwrap_or("?")));
+    }
+    show.aws.admin("DELETE", "seed", None)?;
+    let run_id = text(&report, "/run_id").context("the audit has no run id")?;
+    let key = evidence_of(show.aws, show.log, &show.evidence_bucket, "backup-audit", run_id)?;
+    let key = key.context("the audit left no evidence")?;
     (show.say)(&format!("evidence: s3://{}/{key}", show.evidence_bucket));
     Ok(key)
 }

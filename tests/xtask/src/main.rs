@@ -92,7 +92,7 @@ enum Task {
     ///
     /// Runs on a local cloud of its own and writes target/bench/NAME.json.
     Bench {
-        /// Only this benchmark: rotation
+        /// Only this benchmark: rotation, audit
         name: Option<String>,
     },
 }

@@ -26,10 +26,12 @@ pub(crate) struct RuntimeApi {
     pub(crate) address: String,
     events: Sender<String>,
     acts: Receiver<Act>,
+    limit: Duration,
 }
 
 impl RuntimeApi {
-    pub(crate) fn start() -> Result<Self> {
+    /// One whose invocations may last as long as `limit`.
+    pub(crate) fn start(limit: Duration) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?.to_string();
         let (events, next) = channel();
@@ -38,10 +40,10 @@ impl RuntimeApi {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (next, acts) = (Arc::clone(&next), acts.clone());
-                std::thread::spawn(move || serve(&stream, &next, &acts));
+                std::thread::spawn(move || serve(&stream, &next, &acts, limit));
             }
         });
-        Ok(Self { address, events, acts: done })
+        Ok(Self { address, events, acts: done, limit })
     }
 
     /// When the process asked for an event.
@@ -63,20 +65,25 @@ impl RuntimeApi {
     }
 
     fn act(&self) -> Result<Act> {
-        let end = Instant::now() + Duration::from_secs(30);
+        let end = Instant::now() + self.limit;
         loop {
             run::check()?;
             match self.acts.recv_timeout(Duration::from_millis(100)) {
                 Ok(act) => return Ok(act),
                 Err(RecvTimeoutError::Timeout) if Instant::now() < end => {}
-                Err(_) => bail!("the function did nothing for 30 s"),
+                Err(_) => bail!("the function did nothing for {} s", self.limit.as_secs()),
             }
         }
     }
 }
 
 /// Serves one connection until the process closes it.
-fn serve(stream: &TcpStream, events: &Mutex<Receiver<String>>, acts: &Sender<Act>) -> Option<()> {
+fn serve(
+    stream: &TcpStream,
+    events: &Mutex<Receiver<String>>,
+    acts: &Sender<Act>,
+    limit: Duration,
+) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let mut reader = BufReader::new(stream);
     loop {
@@ -85,7 +92,7 @@ fn serve(stream: &TcpStream, events: &Mutex<Receiver<String>>, acts: &Sender<Act
         let (head, answer) = if line.contains("/runtime/invocation/next") {
             acts.send(Act::Polled(at)).ok()?;
             let event = events.lock().ok()?.recv().ok()?;
-            (format!("HTTP/1.1 200 OK\r\n{}", event_headers()), event)
+            (format!("HTTP/1.1 200 OK\r\n{}", event_headers(limit)), event)
         } else {
             let act = if line.contains("/response ") {
                 Act::Answered(at)
@@ -102,9 +109,9 @@ fn serve(stream: &TcpStream, events: &Mutex<Receiver<String>>, acts: &Sender<Act
     }
 }
 
-fn event_headers() -> String {
+fn event_headers(limit: Duration) -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let deadline = (now + Duration::from_secs(30)).as_millis();
+    let deadline = (now + limit).as_millis();
     format!(
         "Lambda-Runtime-Aws-Request-Id: 00000000-0000-4000-8000-{:012x}\r\n\
          Lambda-Runtime-Deadline-Ms: {deadline}\r\n\
@@ -170,7 +177,7 @@ mod tests {
 
     #[test]
     fn an_event_is_polled_and_answered() {
-        let api = RuntimeApi::start().unwrap();
+        let api = RuntimeApi::start(Duration::from_secs(30)).unwrap();
         let mut process = TcpStream::connect(&api.address).unwrap();
         process.write_all(b"GET /2018-06-01/runtime/invocation/next HTTP/1.1\r\n\r\n").unwrap();
         api.polled().unwrap();
