@@ -23,9 +23,13 @@ Admin routes:
 - `POST /_local/rds/fault {"instance": ID, "mode": MODE}` -> the same. Modes: `none`; `refuse`, `blackhole` and
   `downgrade` as in `dbproxy.py`; `untrusted-ca` and `wrong-name` put such a certificate in place of the server's.
 - `GET /_local/rds/snapshots` -> `{"fail", "hold", "quota"}`.
-- `POST /_local/rds/snapshots {"fail": N}` makes the next N snapshots of CreateDBSnapshot end as `failed`;
-  `{"hold": true}` keeps them `creating` until told otherwise; `{"quota": N}` allows that many manual ones (100, as with
-  AWS).
+- `POST /_local/rds/snapshots {"fail": N}` makes the next N snapshots of CreateDBSnapshot or CopyDBSnapshot end as
+  `failed`; `{"hold": true}` keeps them `creating` until told otherwise; `{"quota": N}` allows that many manual ones
+  (100, as with AWS).
+- `POST /_local/rds/snapshot {"snapshot": NAME, "region": REGION, "facts": {FACT: VALUE}}` changes what RDS shows of a
+  snapshot (`region` may be left out): `Status`, `Encrypted`, `AllocatedStorage`, `FullSnapshotSizeInBytes`, `TagList`,
+  or `seconds_ago`, how long ago it was taken (and made, when it is a copy); null lets it show no time, as RDS does of
+  one that is not begun.
 - `POST /_local/rds/status {"instance": ID, "status": STATUS}` lets an instance that is available show another status,
   and refuse what RDS refuses then; `available` ends it. What is behind the instance goes on.
 - `GET /_local/rds/events` -> `{"drop", "restored_as", "delivered", "dropped"}`.
@@ -91,6 +95,8 @@ EVENTS = {
     "0041": (["deletion"], "Deleted user snapshot."),
     "0042": (["creation"], "Manual snapshot created."),
     "0043": (["restoration"], "Restored from snapshot {source}."),
+    "0059": (["notification"], "Started copy of snapshot {source} from region {region}."),
+    "0060": (["notification"], "Finished copy of snapshot {source} from region {region} in 1 minutes."),
     "0087": (["notification"], "DB instance stopped."),
     "0088": (["notification"], "DB instance started."),
     "0090": (["creation"], "Creating automated snapshot."),
@@ -98,6 +104,8 @@ EVENTS = {
     "0196": (["notification"], "Started copy of snapshot {source} in region {region}."),
     "0197": (["notification"], "Finished copy of snapshot {source} in region {region}."),
 }
+
+FACTS = ("Status", "Encrypted", "AllocatedStorage", "FullSnapshotSizeInBytes", "TagList")
 
 FAULTS = ("none", "refuse", "blackhole", "downgrade", "untrusted-ca", "wrong-name")
 
@@ -169,6 +177,8 @@ class Plane:
             "CreateDBSnapshot": self.create_snapshot,
             "CopyDBSnapshot": self.copy_snapshot,
             "DeleteDBSnapshot": self.delete_snapshot,
+            "DescribeDBSnapshotAttributes": self.show_attributes,
+            "ModifyDBSnapshotAttribute": self.modify_attribute,
         }.items():
             aws._ACTION_MAP[action] = handler
         # Nobody sees a record between ministack's storing it and what is done to it here.
@@ -183,6 +193,7 @@ class Plane:
         # ModifyDBInstance changes the password here, not through the public endpoint with the old password.
         aws._rotate_instance_password = lambda instance, old, new: None
         aws._instance_xml = as_rds_shows(aws._instance_xml)
+        aws._snapshot_xml = snapshot_as_rds_shows(aws._snapshot_xml)
         reset = aws.reset
         aws.reset = lambda: self.reset(reset)
 
@@ -190,6 +201,7 @@ class Plane:
         self.cloud.route("POST", "rds/fault")(self.set_fault)
         self.cloud.route("GET", "rds/snapshots")(self.get_orders)
         self.cloud.route("POST", "rds/snapshots")(self.set_orders)
+        self.cloud.route("POST", "rds/snapshot")(self.set_facts)
         self.cloud.route("POST", "rds/status")(self.set_status)
         self.cloud.route("GET", "rds/events")(self.get_events)
         self.cloud.route("POST", "rds/events")(self.set_events)
@@ -629,6 +641,12 @@ class Plane:
 
     def take_snapshot(self, instance: Record, snapshot: Record) -> None:
         self.emit("0040", snapshot)
+        if self.ends_well(snapshot):
+            self.emit("0042", snapshot)
+        self.move(instance, "available")
+
+    def ends_well(self, snapshot: Record) -> bool:
+        """Brings a snapshot to its end, as told; RDS has no event for one that failed."""
         while self.orders["hold"] and snapshot["DBSnapshotIdentifier"] in aws._snapshots:
             snapshot["PercentProgress"] = 30
             self.wait(1)
@@ -636,13 +654,11 @@ class Plane:
             fails = self.orders["fail"] > 0
             self.orders["fail"] -= fails
         if fails:
-            # RDS has no event for it.
             self.wait(SNAPSHOT / 2)
             snapshot["Status"] = "failed"
         else:
             self.finish_snapshot(snapshot)
-            self.emit("0042", snapshot)
-        self.move(instance, "available")
+        return not fails
 
     def automated_backup(self, instance: Record) -> None:
         """Makes the day's automated snapshot, if the instance has any; leaves it `backing-up`."""
@@ -696,13 +712,25 @@ class Plane:
             database.server.copy_to(target)
 
     def copy_snapshot(self, p: Parameters) -> Response:
-        """Copies a snapshot within the region."""
-        source = self.find_snapshot(value(p, "SourceDBSnapshotIdentifier"))
+        """Copies a snapshot within the region, or from another one, which the source's ARN names."""
+        given, here, account = value(p, "SourceDBSnapshotIdentifier"), get_region(), get_account_id()
+        match = re.match(r"arn:aws:rds:([^:]+):", given)
+        origin = match[1] if match else here
+        source = aws._snapshots.get_scoped(account, origin, plain_name(given))
+        if source is None:
+            raise Refused("DBSnapshotNotFound", f"DBSnapshot {given} not found.")
         self.check_new_snapshot(p, "TargetDBSnapshotIdentifier")
+        check_tags(aws._parse_tags(p))
         if source["Status"] != "available":
             raise Refused("InvalidDBSnapshotState", f"DB snapshot is in {source['Status']} state, not available.")
+        key = value(p, "KmsKeyId")
+        if origin != here and source["Encrypted"] and not key:
+            message = "A KMS key of this region is needed to copy an encrypted snapshot from another region."
+            raise Refused("InvalidParameterCombination", message)
+        if key.startswith("arn:") and key.split(":")[3] != here:
+            raise Refused("KMSKeyNotAccessibleFault", f"The key {key} is not of the region {here}.")
         name = value(p, "TargetDBSnapshotIdentifier")
-        arn = f"arn:aws:rds:{get_region()}:{get_account_id()}:snapshot:{name}"
+        arn = f"arn:aws:rds:{here}:{account}:snapshot:{name}"
         copied = source["TagList"] if value(p, "CopyTags") == "true" else []
         target = aws._snapshots[name] = {
             **source,
@@ -712,19 +740,43 @@ class Plane:
             "SnapshotCreateTime": aws._format_time(time.time()),
             "Status": "creating",
             "PercentProgress": 0,
+            "Encrypted": source["Encrypted"] or bool(key),
+            "KmsKeyId": key or source["KmsKeyId"],
             "_copy": source["_copy"].with_name(new_uuid()),
+            "_restore": [],
         }
         set_tags(target, arn, aws._parse_tags(p) or list(copied))
         shutil.copytree(source["_copy"], target["_copy"])
 
         def work() -> None:
-            about = {"source": source["DBSnapshotIdentifier"], "region": get_region()}
-            self.emit("0196", target, **about)
-            self.finish_snapshot(target)
-            self.emit("0197", target, **about)
+            about = {"source": source["DBSnapshotIdentifier"], "region": origin}
+            started, finished = ("0196", "0197") if origin == here else ("0059", "0060")
+            self.emit(started, target, **about)
+            if self.ends_well(target):
+                self.emit(finished, target, **about)
 
         self.background(work)
         return shown("CopyDBSnapshot", target)
+
+    def show_attributes(self, p: Parameters) -> Response:
+        return attributes("DescribeDBSnapshotAttributes", self.manual_snapshot(p))
+
+    def modify_attribute(self, p: Parameters) -> Response:
+        """Shares a snapshot with accounts, or with `all`."""
+        snapshot = self.manual_snapshot(p)
+        if value(p, "AttributeName") != "restore":
+            raise Refused("InvalidParameterValue", "The attribute is restore.")
+        added, removed = (set(aws._parse_member_list(p, name)) for name in ("ValuesToAdd", "ValuesToRemove"))
+        if added and snapshot["Encrypted"] and "all" in added:
+            raise Refused("InvalidParameterValue", "An encrypted snapshot cannot be public.")
+        snapshot["_restore"] = sorted((set(snapshot.get("_restore", ())) | added) - removed)
+        return attributes("ModifyDBSnapshotAttribute", snapshot)
+
+    def manual_snapshot(self, p: Parameters) -> Record:
+        snapshot = self.find_snapshot(value(p, "DBSnapshotIdentifier"))
+        if snapshot["SnapshotType"] != "manual":
+            raise Refused("InvalidDBSnapshotState", "Only a manual snapshot has attributes.")
+        return snapshot
 
     def delete_snapshot(self, p: Parameters) -> Response:
         snapshot = self.find_snapshot(value(p, "DBSnapshotIdentifier"))
@@ -902,6 +954,24 @@ class Plane:
             self.orders.update(arguments)
         return await self.get_orders({})
 
+    async def set_facts(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        region, name = arguments.get("region", get_region()), arguments.get("snapshot")
+        snapshot = aws._snapshots.get_scoped(get_account_id(), region, name)
+        facts = dict(arguments.get("facts") or {})
+        if snapshot is None:
+            raise AdminError(f"no snapshot {name!r} in {region}")
+        if unknown := set(facts) - {*FACTS, "seconds_ago"}:
+            raise AdminError(f"unknown: {', '.join(sorted(unknown))}")
+        with self.lock:
+            if "seconds_ago" in facts:
+                ago = facts.pop("seconds_ago")
+                at = "" if ago is None else aws._format_time(time.time() - ago)
+                snapshot.update({"SnapshotCreateTime": at, "OriginalSnapshotCreateTime": at})
+            if "TagList" in facts:
+                set_tags(snapshot, snapshot["DBSnapshotArn"], facts["TagList"])
+            snapshot.update(facts)
+        return {"snapshot": name, "region": region}
+
     async def set_status(self, arguments: dict[str, Any]) -> dict[str, Any]:
         instance, status = self.named(arguments).instance, arguments.get("status")
         if not isinstance(status, str) or not re.fullmatch(r"[a-z][a-z-]+", status):
@@ -993,7 +1063,6 @@ NAMES = (
     "DBSnapshotIdentifier",
     "FinalDBSnapshotIdentifier",
     "SourceDBInstanceIdentifier",
-    "SourceDBSnapshotIdentifier",
     "TargetDBInstanceIdentifier",
     "TargetDBSnapshotIdentifier",
 )
@@ -1064,6 +1133,29 @@ def shown(action: str, record: Record) -> Response:
     else:
         element = f"<DBInstance>{aws._instance_xml(record)}</DBInstance>"
     return aws._xml(200, f"{action}Response", f"<{action}Result>{element}</{action}Result>")
+
+
+def attributes(action: str, snapshot: Record) -> Response:
+    """The answer with the attributes of a snapshot, of which there is one: who may restore it."""
+    accounts = "".join(f"<AttributeValue>{one}</AttributeValue>" for one in snapshot.get("_restore", ()))
+    attribute = f"<AttributeName>restore</AttributeName><AttributeValues>{accounts}</AttributeValues>"
+    element = (
+        f"<DBSnapshotAttributesResult><DBSnapshotIdentifier>{snapshot['DBSnapshotIdentifier']}</DBSnapshotIdentifier>"
+        f"<DBSnapshotAttributes><DBSnapshotAttribute>{attribute}</DBSnapshotAttribute></DBSnapshotAttributes>"
+        "</DBSnapshotAttributesResult>"
+    )
+    return aws._xml(200, f"{action}Response", f"<{action}Result>{element}</{action}Result>")
+
+
+def snapshot_as_rds_shows(original: Callable[[Record], str]) -> Callable[[Record], str]:
+    """Leaves times out that are not known yet, and adds what ministack never shows."""
+
+    def show(snapshot: Record) -> str:
+        xml = re.sub(r"<(\w+Time)></\1>", "", original(snapshot))
+        size = snapshot.get("FullSnapshotSizeInBytes")
+        return xml + (f"<FullSnapshotSizeInBytes>{size}</FullSnapshotSizeInBytes>" if size is not None else "")
+
+    return show
 
 
 def as_rds_shows(original: Callable[[Record], str]) -> Callable[[Record], str]:
