@@ -199,7 +199,8 @@ async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<Seen, Snaps
     let listed = aws::list(&app.rds, instance).await.map_err(refused)?;
     // Of an attempt whose answer was lost, or whose note was.
     let own = |snapshot: &&Snapshot| {
-        snapshot.is_of(instance, &request.deploy) && snapshot.name.starts_with(&snapshots::prefix(&app.settings))
+        snapshot.is_of(instance, &request.deploy)
+            && snapshot.name.starts_with(&snapshots::prefix(&app.settings))
     };
     if let Some(own) = listed.iter().find(own) {
         return keep(app, request, own.clone(), true, now).await;

@@ -7,11 +7,11 @@ use shared::paging::{self, Page};
 use shared::settings::Settings;
 use shared::snapshots;
 
+use crate::PROCEDURE;
 use crate::error::{DELETED, FAILED};
 use crate::event::Request;
 use crate::job::Job;
 use crate::policy::{Snapshot, Status};
-use crate::PROCEDURE;
 
 /// A deploy and its snapshot, as far as they are known.
 pub(crate) struct Case {
