@@ -3,7 +3,8 @@
 use aws_sdk_secretsmanager::Client;
 
 use crate::failure::CallError;
-use crate::secrets::{Listed, instant};
+use crate::secrets::Listed;
+use crate::time::instant;
 
 /// A secret as it is now; the list of secrets lags behind.
 ///

@@ -36,6 +36,7 @@ pub mod scope;
 #[cfg(feature = "secrets")]
 pub mod secrets;
 pub mod settings;
+pub mod snapshots;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;

@@ -378,7 +378,7 @@ pub struct Exception {
 /// Longest that `snapshot-create` waits for one thing, in seconds; `TimeoutSeconds` of its state machine is beyond two of them.
 pub const LONGEST_WAIT_SECONDS: u32 = 21_600;
 
-/// Numbers for `snapshot-create`.
+/// Numbers for `snapshot-create` and `snapshot-verify`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Snapshots {
@@ -388,6 +388,22 @@ pub struct Snapshots {
     pub instance: Polls,
     /// How long a snapshot may take: six hours at most.
     pub creation: Polls,
+    /// When `snapshot-verify` speaks.
+    pub verify: Verify,
+}
+
+/// Numbers for `snapshot-verify`.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Verify {
+    /// Hours that a snapshot may take before it is told: 1 to 48.
+    pub creation_hours: u16,
+    /// Hours that a copy to another region may take before somebody is woken: 1 to 168.
+    pub copy_hours: u16,
+    /// Least size of a snapshot, in percent of the one before: 1 to 100.
+    pub least_percent: u16,
+    /// Greatest size of a snapshot, in percent of the one before: 100 to 10000.
+    pub most_percent: u16,
 }
 
 /// Numbers for incidents.
@@ -693,7 +709,11 @@ impl Snapshots {
                 return Err(PolicyError::at(format!("{path}.{field}"), reason));
             }
         }
-        Ok(())
+        let (path, verify) = (format!("{path}.verify"), &self.verify);
+        within(format!("{path}.creation_hours"), verify.creation_hours, 1, 48)?;
+        within(format!("{path}.copy_hours"), verify.copy_hours, 1, 168)?;
+        within(format!("{path}.least_percent"), verify.least_percent, 1, 100)?;
+        within(format!("{path}.most_percent"), verify.most_percent, 100, 10_000)
     }
 }
 
@@ -921,6 +941,8 @@ mod tests {
         let snapshots = &policy.backups.snapshots;
         assert_eq!(snapshots.retention_days, policy.backups.retention_days);
         assert_eq!((snapshots.instance.seconds(), snapshots.creation.seconds()), (1200, 3600));
+        let verify = Verify { creation_hours: 6, copy_hours: 12, least_percent: 50, most_percent: 200 };
+        assert_eq!(snapshots.verify, verify);
         assert_eq!(policy.backups.attachment_noncurrent_days, 30);
         let audit = Audit { due_days: 14, late_hours: 24, stuck_hours: 24, unused_days: 90 };
         assert_eq!(policy.rotation.audit, audit);
@@ -1102,6 +1124,10 @@ mod tests {
             (r#"{"retention_days": {"prod": 0}}"#, "retention_days.prod", "expected 1 to 3650"),
             (r#"{"instance": {"every_seconds": 0}}"#, "instance.every_seconds", "expected 1 to 300"),
             (r#"{"creation": {"times": 201}}"#, "creation.times", "expected 1 to 200"),
+            (r#"{"verify": {"creation_hours": 49}}"#, "verify.creation_hours", "expected 1 to 48"),
+            (r#"{"verify": {"copy_hours": 0}}"#, "verify.copy_hours", "expected 1 to 168"),
+            (r#"{"verify": {"least_percent": 101}}"#, "verify.least_percent", "expected 1 to 100"),
+            (r#"{"verify": {"most_percent": 99}}"#, "verify.most_percent", "expected 100 to 10000"),
             (r#"{"creation": {"every_seconds": 300, "times": 73}}"#, "creation", "21900 s, expected 21600"),
         ] {
             let patch = format!(r#"{{"backups": {{"snapshots": {patch}}}}}"#);

@@ -8,8 +8,9 @@ use aws_sdk_secretsmanager::types::SecretListEntry;
 use crate::env::{Env, EnvError};
 use crate::failure::CallError;
 use crate::policy::Rotation;
-use crate::secrets::{Listed, instant};
+use crate::secrets::Listed;
 use crate::settings::Settings;
+use crate::time::instant;
 
 /// The names by which the policy knows the secrets that the template names.
 pub const VARIABLES: [&str; 6] = [

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_secretsmanager::Client;
-use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::failure::CallError;
+use crate::time::instant;
 
 /// A secret as the service shows it; never a value.
 #[derive(Clone, Debug, Default)]
@@ -75,9 +75,4 @@ pub async fn versions(client: &Client, secret_id: &str) -> Result<BTreeMap<Strin
         );
     }
     Ok(made)
-}
-
-/// An instant of the service's.
-pub fn instant(at: Option<DateTime>) -> Option<Timestamp> {
-    at.and_then(|at| Timestamp::from_second(at.secs()).ok())
 }

@@ -1,7 +1,13 @@
 //! UTC inside, America/Sao_Paulo where a person reads it.
 
+use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+
+/// An instant of a service's, to the second.
+pub fn instant(at: Option<DateTime>) -> Option<Timestamp> {
+    at.and_then(|at| Timestamp::from_second(at.secs()).ok())
+}
 
 /// The team's time zone, compiled in: the Lambda image has no zone files.
 pub const SAO_PAULO: TimeZone = jiff::tz::get!("America/Sao_Paulo");

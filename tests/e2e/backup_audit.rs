@@ -18,7 +18,6 @@ const ATTACHMENTS: &str = "moveongs-dev-attachments";
 const UPLOADS: &str = "moveongs-dev-uploads";
 const STATE: &str = "moveongs-dev-terraform-state";
 const TABLE: &str = "moveongs-dev-terraform-locks";
-const SNAPSHOT: &str = "moveongs-dev-audited";
 const QUEUE: &str = "backup-audit-pages";
 const LATEST: &str = "latest";
 const DAY: i64 = 86_400;
@@ -64,6 +63,7 @@ impl World {
     async fn fresh() -> Self {
         let world = Self { pages: 0, cloud: Cloud::connect("backup-audit").await };
         world.cloud.calm().await;
+        world.cloud.snapshot_events(false).await;
         world.forget().await;
         world.cloud.admin(Method::DELETE, "seed", None).await;
         world.good().await;
@@ -177,8 +177,6 @@ impl World {
 
     /// What a person could have set up: the rules that nothing here repairs.
     async fn good(&self) {
-        let shared = self.cloud.rds.delete_db_snapshot().db_snapshot_identifier(SNAPSHOT).send().await;
-        drop(shared);
         self.modify(|change| {
             change
                 .backup_retention_period(7)
@@ -235,25 +233,18 @@ impl World {
         self.shared_snapshot().await;
     }
 
-    /// A manual snapshot that everybody and a stranger may restore.
-    async fn shared_snapshot(&self) {
-        let made = self
-            .cloud
-            .rds
-            .create_db_snapshot()
-            .db_snapshot_identifier(SNAPSHOT)
-            .db_instance_identifier(INSTANCE);
-        made.send().await.unwrap();
-        eventually("the snapshot", async || {
-            let found =
-                self.cloud.rds.describe_db_snapshots().db_snapshot_identifier(SNAPSHOT).send().await.unwrap();
-            (found.db_snapshots()[0].status() == Some("available")).then_some(())
-        })
-        .await;
-        let share = self.cloud.rds.modify_db_snapshot_attribute().db_snapshot_identifier(SNAPSHOT);
+    /// A manual snapshot, not encrypted, that everybody and a stranger may restore; gives its name.
+    async fn shared_snapshot(&self) -> String {
+        let seed = json!({"instances": 0, "buckets": 0, "secrets": 0, "snapshots": 1});
+        self.cloud.admin(Method::POST, "seed", Some(seed)).await;
+        let listed = self.cloud.rds.describe_db_snapshots().snapshot_type("manual").send().await.unwrap();
+        let names = listed.db_snapshots().iter().filter_map(|snapshot| snapshot.db_snapshot_identifier());
+        let name =
+            names.into_iter().find(|name| name.contains("bench")).expect("a seeded snapshot").to_owned();
+        let share = self.cloud.rds.modify_db_snapshot_attribute().db_snapshot_identifier(&name);
         let share = share.attribute_name("restore").values_to_add("all").values_to_add("210987654321");
         share.send().await.unwrap();
-        self.available().await;
+        name
     }
 
     /// Invokes the function as the schedule does.
@@ -365,9 +356,9 @@ async fn every_rule_is_judged_on_real_answers_and_what_is_mended_passes_the_next
     // What time and a person mend; the rest was mended by the run.
     world.no_automated().await;
     world.good().await;
-    world.shared_snapshot().await;
+    let shared = world.shared_snapshot().await;
     for rule in ["rds.snapshot-public", "rds.snapshot-shared"] {
-        assert_eq!(world.repair(rule, SNAPSHOT, true).await.unwrap()["outcome"], "applied");
+        assert_eq!(world.repair(rule, &shared, true).await.unwrap()["outcome"], "applied");
     }
     note(world.verdicts(&world.audit().await).await);
     world.modify(|change| change.backup_retention_period(0)).await;

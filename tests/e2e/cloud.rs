@@ -140,17 +140,27 @@ impl Cloud {
 
     /// Whether events of Secrets Manager reach the follow-up's state machine, and those of CloudTrail its function.
     pub(crate) async fn followups(&self, reach: bool) {
+        self.rules(reach, &["Secret Label Updated", "via CloudTrail"]).await;
+    }
+
+    /// Whether events of snapshots reach `snapshot-verify`.
+    pub(crate) async fn snapshot_events(&self, reach: bool) {
+        self.rules(reach, &["RDS DB Snapshot Event"]).await;
+    }
+
+    /// Switches the rules whose pattern has one of these texts.
+    async fn rules(&self, reach: bool, patterns: &[&str]) {
         let rules = self.json_call("events", "AWSEvents.ListRules", json!({})).await;
         let operation = if reach { "AWSEvents.EnableRule" } else { "AWSEvents.DisableRule" };
         let mut found = 0;
         for rule in rules["Rules"].as_array().unwrap() {
             let pattern = rule["EventPattern"].as_str().unwrap_or_default();
-            if pattern.contains("Secret Label Updated") || pattern.contains("via CloudTrail") {
+            if patterns.iter().any(|text| pattern.contains(text)) {
                 self.json_call("events", operation, json!({"Name": rule["Name"]})).await;
                 found += 1;
             }
         }
-        assert_eq!(found, 2, "{rules}");
+        assert_eq!(found, patterns.len(), "{rules}");
     }
 
     /// Calls the application; gives status and body.

@@ -26,3 +26,4 @@ mod rotation_followup;
 mod secret;
 mod server;
 mod snapshot_create;
+mod snapshot_verify;

@@ -31,6 +31,7 @@ impl World {
     async fn fresh() -> Self {
         let world = Self { pages: 0, cloud: Cloud::connect("snapshot-create").await };
         world.cloud.calm().await;
+        world.cloud.snapshot_events(false).await;
         world.orders(json!({"fail": 0, "hold": false, "quota": 100})).await;
         world.cloud.idle(MACHINE).await;
         let state = world.state().await;

@@ -53,6 +53,7 @@ async fn no_secret_value_stands_anywhere() {
         ("rotation-audit", 0),
         ("rotation-followup", 0),
         ("snapshot-create", 0),
+        ("snapshot-verify", 0),
     ] {
         let of_function = messages.iter().filter(|message| message.contains(function)).count();
         assert!(of_function > least / 3, "only {of_function} messages of {function}");

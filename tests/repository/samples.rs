@@ -37,6 +37,8 @@ fn every_function_has_samples_and_every_sample_parses() {
                     .unwrap_or_else(|error| panic!("{}: {error}", path.display())),
                 "snapshot-create" => snapshot_create::check(event)
                     .unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+                "snapshot-verify" => snapshot_verify::check(event)
+                    .unwrap_or_else(|error| panic!("{}: {error}", path.display())),
                 // It reads nothing of the event.
                 "rotation-audit" => {}
                 other => panic!("say here how the samples of {other} are parsed"),

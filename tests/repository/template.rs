@@ -262,6 +262,10 @@ fn is_bucket(resource: &str) -> bool {
     named.contains(&name)
 }
 
+fn is_copies(resource: &str, name: &str) -> bool {
+    resource == format!("arn:${{AWS::Partition}}:rds:${{SnapshotCopyRegion}}:${{AWS::AccountId}}:{name}")
+}
+
 fn is_own_instance(resource: &str) -> bool {
     ["db:${DatabaseInstanceId}", "db:${Project}-${Environment}-*"].iter().any(|name| is_rds(resource, name))
 }
@@ -279,8 +283,26 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
         ("rotation-followup", ["secretsmanager:DescribeSecret", "secretsmanager:ListSecretVersionIds"]) => {
             resource == every_secret
         }
-        ("backup-audit" | "rotation-audit" | "rotation-followup" | "snapshot-create", ["sns:Publish"]) => {
-            resource == "PagingTopic"
+        (
+            "backup-audit" | "rotation-audit" | "rotation-followup" | "snapshot-create" | "snapshot-verify",
+            ["sns:Publish"],
+        ) => resource == "PagingTopic",
+        // Names of the environment's snapshots, in the copies' region too; a list is judged on all, and a person's has any name.
+        ("snapshot-verify", ["rds:DescribeDBSnapshotAttributes", "rds:DescribeDBSnapshots"]) => {
+            is_rds(resource, "snapshot:*") || is_copies(resource, "snapshot:*")
+        }
+        ("snapshot-verify", ["rds:DeleteDBSnapshot"]) => {
+            let own = "snapshot:${Project}-${Environment}-*";
+            is_rds(resource, own) || is_copies(resource, own)
+        }
+        ("snapshot-verify", ["rds:CopyDBSnapshot"]) => {
+            is_rds(resource, "snapshot:*") || is_copies(resource, "snapshot:${Project}-${Environment}-copy-*")
+        }
+        ("snapshot-verify", ["rds:AddTagsToResource"]) => {
+            is_copies(resource, "snapshot:${Project}-${Environment}-copy-*")
+        }
+        ("snapshot-verify", ["kms:CreateGrant", "kms:DescribeKey"]) => {
+            ["SnapshotCopyKmsKeyArn", "DatabaseKmsKeyArn"].contains(&resource)
         }
         // Snapshots of the environment's names and instances; a list of them is judged on all.
         ("snapshot-create", ["rds:CreateDBSnapshot"]) => {
@@ -401,6 +423,7 @@ fn a_wide_resource_would_be_found() {
     let buckets = "arn:${AWS::Partition}:s3:::${Project}-${Environment}-*";
     assert!(!is_an_exception("backup-audit", &["s3:PutBucketPolicy"], buckets));
     assert!(!is_an_exception("backup-audit", &["s3:GetObject"], buckets));
+    assert!(!is_an_exception("snapshot-verify", &["rds:DeleteDBSnapshot"], snapshots));
     let more = ["secretsmanager:GetSecretValue", "secretsmanager:ListSecrets"];
     assert!(!is_an_exception("rotation-audit", &more, "*"));
     assert!(!is_an_exception("rotate-random", &["secretsmanager:ListSecrets"], "*"));
@@ -421,7 +444,7 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
             for action in list(get(statement, &["Action"])) {
                 let action = text(action);
                 assert!(!action.contains('*'), "{role_id} grants {action}");
-                if ["kms:Decrypt", "kms:GenerateDataKey"].contains(&action) {
+                if action.starts_with("kms:") {
                     let via = get(statement, &["Condition", "StringEquals", "kms:ViaService"]);
                     assert!(!text(via).is_empty(), "{role_id} grants {action} without kms:ViaService");
                 } else {
@@ -460,7 +483,7 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
             expected.extend(CONTROLLED.map(str::to_owned));
         }
         // RDS judges the tags of a new snapshot as an action of its own.
-        if expected.contains("rds:CreateDBSnapshot") {
+        if ["rds:CreateDBSnapshot", "rds:CopyDBSnapshot"].iter().any(|action| expected.contains(*action)) {
             expected.insert("rds:AddTagsToResource".to_owned());
         }
         assert_eq!(granted, expected, "{role_id}: left what it grants, right what the code uses");

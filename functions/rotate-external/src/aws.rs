@@ -7,7 +7,7 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use shared::failure::CallError;
-use shared::secrets;
+use shared::time;
 
 use crate::retire::Row;
 use crate::ses::{Credential, Key};
@@ -27,7 +27,7 @@ pub(crate) async fn keys(client: &Iam, user: &str) -> Result<Vec<Key>, CallError
         keys.extend(page.access_key_metadata.into_iter().filter_map(|key| {
             Some(Key {
                 is_active: key.status == Some(StatusType::Active),
-                made: secrets::instant(key.create_date),
+                made: time::instant(key.create_date),
                 id: key.access_key_id?,
             })
         }));
@@ -68,7 +68,7 @@ pub(crate) async fn delete_key(client: &Iam, user: &str, key: &str) -> Result<()
 pub(crate) async fn last_used(client: &Iam, key: &str) -> Result<Option<Timestamp>, CallError> {
     let used = client.get_access_key_last_used().access_key_id(key).send().await;
     let used = used.map_err(CallError::during("iam:GetAccessKeyLastUsed"))?;
-    Ok(used.access_key_last_used.and_then(|used| secrets::instant(used.last_used_date)))
+    Ok(used.access_key_last_used.and_then(|used| time::instant(used.last_used_date)))
 }
 
 /// Sends a mail to the simulator with a key, as the application would to a person.

@@ -28,7 +28,7 @@ use shared::lambda::Invocation;
 use shared::paging::Pager;
 use shared::report::Reporter;
 use shared::settings::Settings;
-use shared::time;
+use shared::{snapshots, time};
 
 pub use error::SnapshotError;
 use error::{DELETED, FAILED, code, refusal};
@@ -38,7 +38,7 @@ use policy::{Snapshot, Status};
 use text::Case;
 
 /// Name of the procedure: the function's folder, its evidence's folder.
-pub const PROCEDURE: &str = "snapshot-create";
+pub const PROCEDURE: &str = snapshots::CREATOR;
 
 /// Time kept back from the work, for page, message and record.
 const REPORTING: Duration = Duration::from_secs(25);
@@ -69,17 +69,10 @@ impl App {
     /// [`EnvError`] for the first setting that is missing or wrong.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let settings = Settings::from_env(env)?;
-        name::check_project(&settings.project)
-            .map_err(|reason| EnvError::Invalid { name: "PROJECT", reason })?;
-        let days = settings.policy.backups.snapshots.retention_days.get(&settings.environment).copied();
-        let retention_days = days.ok_or_else(|| EnvError::Invalid {
-            name: "POLICY",
-            reason: format!("backups.snapshots.retention_days has no entry for {}", settings.environment),
-        })?;
         Ok(Self {
             rds: aws_sdk_rds::Client::new(aws),
             instance: env.required("DATABASE_INSTANCE_ID")?,
-            retention_days,
+            retention_days: snapshots::retention_days(&settings)?,
             pager: Pager::new(env, aws)?,
             reporter: Reporter::new(PROCEDURE, &settings, env, aws)?,
             settings,
@@ -88,11 +81,6 @@ impl App {
 
     fn instance_of<'a>(&'a self, request: &'a Request) -> &'a str {
         request.instance.as_deref().unwrap_or(&self.instance)
-    }
-
-    /// What the names of this environment's snapshots and instances begin with.
-    fn prefix(&self) -> String {
-        format!("{}-{}-", self.settings.project, self.settings.environment)
     }
 }
 
@@ -196,11 +184,11 @@ struct Seen {
 async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<Seen, SnapshotError> {
     let instance = app.instance_of(request);
     let (project, environment) = (&app.settings.project, &app.settings.environment);
-    if !policy::is_ours(instance, &app.instance, project, environment) {
+    if !snapshots::is_ours(instance, &app.instance, &app.settings) {
         return Err(SnapshotError::NotOurs {
             instance: instance.to_owned(),
             expected: app.instance.clone(),
-            prefix: app.prefix(),
+            prefix: snapshots::prefix(&app.settings),
         });
     }
     let job = amend(app, request, |_| ()).await?;
@@ -211,7 +199,8 @@ async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<Seen, Snaps
     let listed = aws::list(&app.rds, instance).await.map_err(refused)?;
     // Of an attempt whose answer was lost, or whose note was.
     let own = |snapshot: &&Snapshot| {
-        snapshot.is_of(instance, &request.deploy) && snapshot.name.starts_with(&app.prefix())
+        snapshot.is_of(instance, &request.deploy)
+            && snapshot.name.starts_with(&snapshots::prefix(&app.settings))
     };
     if let Some(own) = listed.iter().find(own) {
         return keep(app, request, own.clone(), true, now).await;
@@ -226,7 +215,7 @@ async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<Seen, Snaps
         }
         let begun = job.begun.unwrap_or(now);
         let name = job.name.clone().unwrap_or(free.clone());
-        let tags = tags::tags(&app.settings, request, &tags::expires(begun, app.retention_days));
+        let tags = tags::tags(&app.settings, request, &snapshots::expires(begun, app.retention_days));
         tracing::info!(message = "asking for a snapshot", rds.snapshot = name, rds.instance = instance);
         let call = match aws::create(&app.rds, &name, instance, tags).await {
             Ok(made) => return keep(app, request, made, false, now).await,

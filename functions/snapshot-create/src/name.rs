@@ -22,18 +22,6 @@ pub(crate) fn first_free(of_day: &str, taken: &BTreeSet<String>) -> String {
     name
 }
 
-/// Whether RDS takes names that begin with the project's: letters, digits and single hyphens.
-pub(crate) fn check_project(project: &str) -> Result<(), String> {
-    let is_name = project.starts_with(|c: char| c.is_ascii_lowercase())
-        && project.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
-        && !project.ends_with('-')
-        && !project.contains("--");
-    if is_name {
-        return Ok(());
-    }
-    Err("expected lower-case letters, digits and single hyphens, none at the end: a snapshot's name begins with it".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,21 +49,6 @@ mod tests {
         ] {
             let taken = taken.iter().map(|name| (*name).to_owned()).collect();
             assert_eq!(first_free("a-1", &taken), name, "{taken:?}");
-        }
-    }
-
-    #[test]
-    fn a_project_that_rds_takes() {
-        for (project, is_good) in [
-            ("moveongs", true),
-            ("a-b2", true),
-            ("a-", false),
-            ("a--b", false),
-            ("2a", false),
-            ("A", false),
-            ("", false),
-        ] {
-            assert_eq!(check_project(project).is_ok(), is_good, "{project}");
         }
     }
 }

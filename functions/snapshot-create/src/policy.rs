@@ -1,6 +1,7 @@
-//! What statuses mean, and whose instance it is.
+//! What statuses mean.
 
 use serde::{Deserialize, Serialize};
+use shared::snapshots::{self, Progress};
 
 /// A manual snapshot as RDS describes it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -57,12 +58,11 @@ impl Status {
 /// What it means that the deploy's own snapshot is `found` or not. One that was never seen is only late: RDS may answer with
 /// what it has made a moment before it shows it.
 pub(crate) fn status(found: Option<&Snapshot>, was_seen: bool) -> Status {
-    match found.map(|snapshot| snapshot.status.as_str()) {
-        Some("available") => Status::Available,
-        Some("failed") => Status::Failed,
-        Some(word) if word.starts_with("incompatible-") => Status::Failed,
-        Some("deleting" | "deleted") => Status::Deleted,
-        Some(_) => Status::Creating,
+    match found.map(|snapshot| snapshots::progress(&snapshot.status)) {
+        Some(Progress::Available) => Status::Available,
+        Some(Progress::Failed) => Status::Failed,
+        Some(Progress::Deleted) => Status::Deleted,
+        Some(Progress::Creating) => Status::Creating,
         None if was_seen => Status::Deleted,
         None => Status::Creating,
     }
@@ -88,12 +88,6 @@ pub(crate) fn passes(state: &str) -> bool {
         && !["inaccessible-encryption-credentials", "incompatible-"]
             .iter()
             .any(|stuck| state.starts_with(stuck))
-}
-
-/// Whether an instance is this environment's: the template's, or one that has its name in front, e.g. a restored one. The
-/// role's permissions say the same.
-pub(crate) fn is_ours(instance: &str, of_template: &str, project: &str, environment: &str) -> bool {
-    instance == of_template || instance.starts_with(&format!("{project}-{environment}-"))
 }
 
 #[cfg(test)]
@@ -163,20 +157,6 @@ mod tests {
             "insufficient-capacity",
         ] {
             assert!(!passes(state), "{state}");
-        }
-    }
-
-    #[test]
-    fn whose_instance_it_is() {
-        for (instance, is) in [
-            ("main", true),
-            ("moveongs-dev-db", true),
-            ("moveongs-dev-db-restored", true),
-            ("moveongs-dev", false),
-            ("moveongs-development-db", false),
-            ("moveongs-prod-db", false),
-        ] {
-            assert_eq!(is_ours(instance, "main", "moveongs", "dev"), is, "{instance}");
         }
     }
 }

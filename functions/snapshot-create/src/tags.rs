@@ -1,8 +1,7 @@
 //! What a snapshot says of itself.
 
-use jiff::{Timestamp, ToSpan};
 use shared::settings::Settings;
-use shared::time::SAO_PAULO;
+use shared::snapshots::{CREATOR, ENVIRONMENT, EXPIRES_ON, MANAGED_BY, PROJECT};
 
 use crate::event::Request;
 
@@ -15,24 +14,18 @@ const LONGEST: usize = 256;
 /// The tags of a deploy's snapshot.
 pub(crate) fn tags(settings: &Settings, request: &Request, expires: &str) -> Vec<(&'static str, String)> {
     let mut tags = vec![
-        ("Project", settings.project.clone()),
-        ("Environment", settings.environment.clone()),
-        ("ManagedBy", crate::PROCEDURE.to_owned()),
+        (PROJECT, settings.project.clone()),
+        (ENVIRONMENT, settings.environment.clone()),
+        (MANAGED_BY, CREATOR.to_owned()),
         (DEPLOY, request.deploy.clone()),
         ("Reason", clean(&request.reason)),
         ("CreatedBy", clean(&request.by)),
-        ("ExpiresOn", expires.to_owned()),
+        (EXPIRES_ON, expires.to_owned()),
     ];
     if let Some(commit) = &request.commit {
         tags.push(("Commit", commit.clone()));
     }
     tags
-}
-
-/// The last day that a snapshot is to be kept: `2026-12-26`, in São Paulo.
-pub(crate) fn expires(begun: Timestamp, days: u16) -> String {
-    let day = begun.to_zoned_datetime(SAO_PAULO).date();
-    day.saturating_add(i64::from(days).days()).to_string()
 }
 
 /// A text as RDS takes it in a tag: letters, digits, spaces and `_.:/=+-@`, not beginning with a prefix of AWS's own.
@@ -68,16 +61,5 @@ mod tests {
             assert_eq!(clean(text), expected);
         }
         assert_eq!(clean(&"é".repeat(300)).chars().count(), 256);
-    }
-
-    #[test]
-    fn the_last_day_is_counted_in_sao_paulo() {
-        for (begun, days, last) in [
-            ("2026-11-26T02:59:59Z", 7, "2026-12-02"),
-            ("2026-11-26T03:00:00Z", 7, "2026-12-03"),
-            ("2028-02-01T12:00:00Z", 30, "2028-03-02"),
-        ] {
-            assert_eq!(expires(begun.parse().unwrap(), days), last);
-        }
     }
 }

@@ -5,12 +5,13 @@ use shared::language::Language;
 use shared::notify::Message;
 use shared::paging::{self, Page};
 use shared::settings::Settings;
+use shared::snapshots;
 
+use crate::PROCEDURE;
 use crate::error::{DELETED, FAILED};
 use crate::event::Request;
 use crate::job::Job;
 use crate::policy::{Snapshot, Status};
-use crate::{PROCEDURE, tags};
 
 /// A deploy and its snapshot, as far as they are known.
 pub(crate) struct Case {
@@ -35,7 +36,7 @@ impl Case {
 /// The last day that the snapshot is to be kept.
 pub(crate) fn expires(settings: &Settings, job: &Job) -> Option<String> {
     let days = settings.policy.backups.snapshots.retention_days.get(&settings.environment)?;
-    Some(tags::expires(job.begun?, *days))
+    Some(snapshots::expires(job.begun?, *days))
 }
 
 /// Who asked for it, and why.

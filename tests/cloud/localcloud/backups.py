@@ -16,7 +16,6 @@ Admin routes; instants are ISO 8601 with a zone:
   LatestRestorableTime that stands still.
 - `POST /_local/rds/automated-snapshot {"instance": ID, "created": INSTANT}` -> `{"snapshot": NAME}`: an automated
   snapshot of that instant, `available`, with the data of now.
-- `POST /_local/rds/snapshot {"snapshot": ID, "created": INSTANT}` -> the same: gives a snapshot another age.
 """
 
 from __future__ import annotations
@@ -74,7 +73,6 @@ class Backups:
         aws._snapshot_xml = without_empty(aws._snapshot_xml)
         cloud.route("POST", "rds/instance")(self.set_instance)
         cloud.route("POST", "rds/automated-snapshot")(self.add_automated)
-        cloud.route("POST", "rds/snapshot")(self.set_snapshot)
 
     # --- instances ---
 
@@ -265,13 +263,6 @@ class Backups:
 
         await asyncio.to_thread(make)
         return {"snapshot": name}
-
-    async def set_snapshot(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        snapshot = aws._snapshots.get(str(arguments.get("snapshot")))
-        if snapshot is None:
-            raise AdminError(f"no snapshot {arguments.get('snapshot')!r}")
-        age(snapshot, instant(arguments.get("created")))
-        return {"snapshot": snapshot["DBSnapshotIdentifier"]}
 
     def named(self, arguments: dict[str, Any]) -> Record:
         instance = aws._instances.get(str(arguments.get("instance")))

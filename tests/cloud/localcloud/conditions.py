@@ -5,9 +5,10 @@ buckets"). `aws:PrincipalArn` of a role's session is the ARN of the role, not of
 context keys"). A list of all DB instances is judged on the resource `db:*` of account and region, as AWS's refusals
 name it, and not on `*`. What a call to ECS is judged on follows the "Service Authorization Reference": a service by its
 whole ARN, each one of a list; a task definition on `*`; and `ecs:cluster` is the ARN of the cluster. So does what
-is judged of RDS's snapshots: a new one on the instance and on the snapshot, its tags as `rds:AddTagsToResource`; a look
-at those of an instance on the instance and on all snapshots, since the reference leaves open on which; a look at who
-may restore one, and a change of that, on the snapshot. SimulatePrincipalPolicy is judged on whose policies it is about.
+is judged of RDS's snapshots: a new one on the instance and on the snapshot, its tags as `rds:AddTagsToResource`; a copy
+on its source and on itself; a look at those of an instance on the instance and on all snapshots, since the reference
+leaves open on which; a look at who may restore one, and a change of that, on the snapshot. SimulatePrincipalPolicy is
+judged on whose policies it is about. `aws:ResourceTag` knows the tags of instances and snapshots.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id, get_region
-from ministack.services import tagging
+from ministack.services import rds, tagging
 
 from localcloud import versions
 from localcloud.cloud import Cloud
@@ -114,6 +115,7 @@ def install(cloud: Cloud) -> None:
         return {tag["Key"]: tag["Value"] for tag in secret["Tags"]} if secret and secret["ARN"] == arn else None
 
     tagging.resource_tags = secret_tags
+    tagging._RESOURCE_TAG_COLLECTORS["rds"] = lambda: rds._tags.items()
     iam_actions.extract_resource_arn = with_services
     iam_actions.request_tag_context = with_cluster
     iam_evaluator.enforce = each_service
@@ -130,7 +132,16 @@ def snapshot_calls(query: dict, place: str) -> list[tuple[str, str]]:
         judged = [("rds:CreateDBSnapshot", f"{place}:{one}") for one in (f"db:{instance}", f"snapshot:{snapshot}")]
         tagged = any(name.startswith("Tags.") for name in query)
         return judged + ([("rds:AddTagsToResource", f"{place}:snapshot:{snapshot}")] if tagged else [])
-    if action in ("DescribeDBSnapshotAttributes", "ModifyDBSnapshotAttribute"):
+    if action == "CopyDBSnapshot":
+        source, target = (
+            iam_actions._query_param(query, f"{which}DBSnapshotIdentifier") for which in ("Source", "Target")
+        )
+        target = f"{place}:snapshot:{target}"
+        named = [source if source.startswith("arn:") else f"{place}:snapshot:{source}", target]
+        tagged = any(name.startswith("Tags.") for name in query)
+        also = [("rds:AddTagsToResource", target)] if tagged else []
+        return [(f"rds:{action}", one) for one in named] + also
+    if action in ("DeleteDBSnapshot", "DescribeDBSnapshotAttributes", "ModifyDBSnapshotAttribute"):
         return [(f"rds:{action}", f"{place}:snapshot:{snapshot}")]
     if action == "DescribeDBSnapshots":
         named = [f"snapshot:{snapshot or '*'}"] + ([f"db:{instance}"] if instance else [])

@@ -23,9 +23,13 @@ Admin routes:
 - `POST /_local/rds/fault {"instance": ID, "mode": MODE}` -> the same. Modes: `none`; `refuse`, `blackhole` and
   `downgrade` as in `dbproxy.py`; `untrusted-ca` and `wrong-name` put such a certificate in place of the server's.
 - `GET /_local/rds/snapshots` -> `{"fail", "hold", "quota"}`.
-- `POST /_local/rds/snapshots {"fail": N}` makes the next N snapshots of CreateDBSnapshot end as `failed`;
-  `{"hold": true}` keeps them `creating` until told otherwise; `{"quota": N}` allows that many manual ones (100, as with
-  AWS).
+- `POST /_local/rds/snapshots {"fail": N}` makes the next N snapshots of CreateDBSnapshot or CopyDBSnapshot end as
+  `failed`; `{"hold": true}` keeps them `creating` until told otherwise; `{"quota": N}` allows that many manual ones
+  (100, as with AWS).
+- `POST /_local/rds/snapshot {"snapshot": NAME, "region": REGION, "facts": {FACT: VALUE}}` changes what RDS shows of a
+  snapshot (`region` may be left out): `Status`, `Encrypted`, `AllocatedStorage`, `FullSnapshotSizeInBytes`, `TagList`,
+  or `seconds_ago`, how long ago it was taken (and made, when it is a copy); null lets it show no time, as RDS does of
+  one that is not begun.
 - `POST /_local/rds/status {"instance": ID, "status": STATUS}` lets an instance that is available show another status,
   and refuse what RDS refuses then; `available` ends it. What is behind the instance goes on.
 - `GET /_local/rds/events` -> `{"drop", "restored_as", "delivered", "dropped"}`.
@@ -91,6 +95,8 @@ EVENTS = {
     "0041": (["deletion"], "Deleted user snapshot."),
     "0042": (["creation"], "Manual snapshot created."),
     "0043": (["restoration"], "Restored from snapshot {source}."),
+    "0059": (["notification"], "Started copy of snapshot {source} from region {region}."),
+    "0060": (["notification"], "Finished copy of snapshot {source} from region {region} in 1 minutes."),
     "0087": (["notification"], "DB instance stopped."),
     "0088": (["notification"], "DB instance started."),
     "0090": (["creation"], "Creating automated snapshot."),
@@ -98,6 +104,8 @@ EVENTS = {
     "0196": (["notification"], "Started copy of snapshot {source} in region {region}."),
     "0197": (["notification"], "Finished copy of snapshot {source} in region {region}."),
 }
+
+FACTS = ("Status", "Encrypted", "AllocatedStorage", "FullSnapshotSizeInBytes", "TagList")
 
 FAULTS = ("none", "refuse", "blackhole", "downgrade", "untrusted-ca", "wrong-name")
 
@@ -184,6 +192,7 @@ class Plane:
         # ModifyDBInstance changes the password here, not through the public endpoint with the old password.
         aws._rotate_instance_password = lambda instance, old, new: None
         aws._instance_xml = as_rds_shows(aws._instance_xml)
+        aws._snapshot_xml = snapshot_as_rds_shows(aws._snapshot_xml)
         reset = aws.reset
         aws.reset = lambda: self.reset(reset)
 
@@ -191,6 +200,7 @@ class Plane:
         self.cloud.route("POST", "rds/fault")(self.set_fault)
         self.cloud.route("GET", "rds/snapshots")(self.get_orders)
         self.cloud.route("POST", "rds/snapshots")(self.set_orders)
+        self.cloud.route("POST", "rds/snapshot")(self.set_facts)
         self.cloud.route("POST", "rds/status")(self.set_status)
         self.cloud.route("GET", "rds/events")(self.get_events)
         self.cloud.route("POST", "rds/events")(self.set_events)
@@ -631,6 +641,12 @@ class Plane:
 
     def take_snapshot(self, instance: Record, snapshot: Record) -> None:
         self.emit("0040", snapshot)
+        if self.ends_well(snapshot):
+            self.emit("0042", snapshot)
+        self.move(instance, "available")
+
+    def ends_well(self, snapshot: Record) -> bool:
+        """Brings a snapshot to its end, as told; RDS has no event for one that failed."""
         while self.orders["hold"] and snapshot["DBSnapshotIdentifier"] in aws._snapshots:
             snapshot["PercentProgress"] = 30
             self.wait(1)
@@ -638,13 +654,11 @@ class Plane:
             fails = self.orders["fail"] > 0
             self.orders["fail"] -= fails
         if fails:
-            # RDS has no event for it.
             self.wait(SNAPSHOT / 2)
             snapshot["Status"] = "failed"
         else:
             self.finish_snapshot(snapshot)
-            self.emit("0042", snapshot)
-        self.move(instance, "available")
+        return not fails
 
     def automated_backup(self, instance: Record) -> None:
         """Makes the day's automated snapshot, if the instance has any; leaves it `backing-up`."""
@@ -698,13 +712,25 @@ class Plane:
             database.server.copy_to(target)
 
     def copy_snapshot(self, p: Parameters) -> Response:
-        """Copies a snapshot within the region."""
-        source = self.find_snapshot(value(p, "SourceDBSnapshotIdentifier"))
+        """Copies a snapshot within the region, or from another one, which the source's ARN names."""
+        given, here, account = value(p, "SourceDBSnapshotIdentifier"), get_region(), get_account_id()
+        match = re.match(r"arn:aws:rds:([^:]+):", given)
+        origin = match[1] if match else here
+        source = aws._snapshots.get_scoped(account, origin, plain_name(given))
+        if source is None:
+            raise Refused("DBSnapshotNotFound", f"DBSnapshot {given} not found.")
         self.check_new_snapshot(p, "TargetDBSnapshotIdentifier")
+        check_tags(aws._parse_tags(p))
         if source["Status"] != "available":
             raise Refused("InvalidDBSnapshotState", f"DB snapshot is in {source['Status']} state, not available.")
+        key = value(p, "KmsKeyId")
+        if origin != here and source["Encrypted"] and not key:
+            message = "A KMS key of this region is needed to copy an encrypted snapshot from another region."
+            raise Refused("InvalidParameterCombination", message)
+        if key.startswith("arn:") and key.split(":")[3] != here:
+            raise Refused("KMSKeyNotAccessibleFault", f"The key {key} is not of the region {here}.")
         name = value(p, "TargetDBSnapshotIdentifier")
-        arn = f"arn:aws:rds:{get_region()}:{get_account_id()}:snapshot:{name}"
+        arn = f"arn:aws:rds:{here}:{account}:snapshot:{name}"
         copied = source["TagList"] if value(p, "CopyTags") == "true" else []
         target = aws._snapshots[name] = {
             **source,
@@ -714,195 +740,40 @@ class Plane:
             "SnapshotCreateTime": aws._format_time(time.time()),
             "Status": "creating",
             "PercentProgress": 0,
+            "Encrypted": source["Encrypted"] or bool(key),
+            "KmsKeyId": key or source["KmsKeyId"],
             "_copy": source["_copy"].with_name(new_uuid()),
         }
         set_tags(target, arn, aws._parse_tags(p) or list(copied))
         shutil.copytree(source["_copy"], target["_copy"])
 
         def work() -> None:
-            about = {"source": source["DBSnapshotIdentifier"], "region": get_region()}
-            self.emit("0196", target, **about)
-            self.finish_snapshot(target)
-            self.emit("0197", target, **about)
+            about = {"source": source["DBSnapshotIdentifier"], "region": origin}
+            started, finished = ("0196", "0197") if origin == here else ("0059", "0060")
+            self.emit(started, target, **about)
+            if self.ends_well(target):
+                self.emit(finished, target, **about)
 
         self.background(work)
         return shown("CopyDBSnapshot", target)
 
-    def delete_snapshot(self, p: Parameters) -> Response:
-        snapshot = self.find_snapshot(value(p, "DBSnapshotIdentifier"))
-        if snapshot["SnapshotType"] != "manual" or snapshot["Status"] not in ("available", "failed"):
-            message = f"Cannot delete a snapshot that is {snapshot['SnapshotType']} and {snapshot['Status']}."
-            raise Refused("InvalidDBSnapshotState", message)
-        answer = aws._delete_db_snapshot(p)
-        self.forget_snapshot(snapshot)
-        self.background(self.emit, "0041", snapshot)
-        return answer
-
-    def forget_snapshot(self, snapshot: Record) -> None:
-        aws._snapshots.pop(snapshot["DBSnapshotIdentifier"], None)
-        aws._tags.pop(snapshot["DBSnapshotArn"], None)
-        if "_copy" in snapshot:
-            shutil.rmtree(snapshot["_copy"], ignore_errors=True)
-
-    # --- what the parts above share ---
-
-    def find(self, identifier: str) -> Record:
-        instance = aws._resolve_instance(identifier)
-        if instance is None:
-            raise Refused("DBInstanceNotFound", f"DBInstance {identifier} not found.")
-        return instance
-
-    def find_snapshot(self, identifier: str) -> Record:
-        snapshot = aws._snapshots.get(identifier)
+    async def set_facts(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        region, name = arguments.get("region", get_region()), arguments.get("snapshot")
+        snapshot = aws._snapshots.get_scoped(get_account_id(), region, name)
+        facts = dict(arguments.get("facts") or {})
         if snapshot is None:
-            raise Refused("DBSnapshotNotFound", f"DBSnapshot {identifier} not found.")
-        return snapshot
-
-    def database_of(self, p: Parameters) -> Database | None:
-        """What is behind the instance that a request names; None where ministack is to answer alone."""
-        instance = aws._resolve_instance(value(p, "DBInstanceIdentifier"))
-        return self.databases.get(instance["DbiResourceId"]) if instance else None
-
-    def major_of(self, version: str) -> str:
-        major = version.split(".")[0]
-        if major not in self.home.majors():
-            raise Refused("InvalidParameterCombination", f"Cannot find version {version} for postgres")
-        return major
-
-    def check_settings(self, p: Parameters) -> None:
-        """Refuses settings of an instance that name nothing that exists, or that are out of their range."""
-        derived = value(p, "DBSnapshotIdentifier") or value(p, "SourceDBInstanceIdentifier")
-        for unsupplied in ("RotateMasterUserPassword", *(["ManageMasterUserPassword"] if derived else [])):
-            if value(p, unsupplied) == "true":
-                message = f"The local cloud does not supply {unsupplied} here."
-                raise Refused("InvalidParameterCombination", message)
-        retention = value(p, "BackupRetentionPeriod")
-        if retention and not (retention.isdecimal() and int(retention) <= 35):
-            message = f"Invalid backup retention period: {retention}. It must be between 0 and 35."
-            raise Refused("InvalidParameterValue", message)
-        group, defaults = value(p, "DBParameterGroupName"), [f"default.postgres{one}" for one in self.home.majors()]
-        if group and group not in aws._param_groups and group.lower() not in defaults:
-            raise Refused("DBParameterGroupNotFound", f"DBParameterGroup not found: {group}")
-        subnets = value(p, "DBSubnetGroupName")
-        if subnets.lower() not in ("", "default") and subnets not in aws._subnet_groups:
-            raise Refused("DBSubnetGroupNotFoundFault", f"DB subnet group '{subnets}' does not exist.")
-
-    def locked(self, handler: Handler) -> Handler:
-        def answer(p: Parameters) -> Response:
-            with self.lock:
-                return handler(p)
-
-        return answer
-
-    def check_new_snapshot(self, p: Parameters, parameter: str) -> None:
-        check_name(p, parameter, 255)
-        name = value(p, parameter)
-        if name in aws._snapshots:
-            message = f"Cannot create the snapshot because a snapshot with the identifier {name} already exists."
-            raise Refused("DBSnapshotAlreadyExists", message)
-        quota = self.orders["quota"]
-        if sum(one["SnapshotType"] == "manual" for one in aws._snapshots.values()) >= quota:
-            raise Refused("SnapshotQuotaExceeded", f"Cannot create more than {quota} manual snapshots")
-
-    def claim(self, instance: Record, states: tuple[str, ...], status: str) -> None:
-        """Moves an instance on from one of `states`, or refuses the request."""
+            raise AdminError(f"no snapshot {name!r} in {region}")
+        if unknown := set(facts) - {*FACTS, "seconds_ago"}:
+            raise AdminError(f"unknown: {', '.join(sorted(unknown))}")
         with self.lock:
-            now = instance["DBInstanceStatus"]
-            if now not in states:
-                name, expected = instance["DBInstanceIdentifier"], ", ".join(states)
-                message = f"DBInstance {name} is in {now} state but expected it to be one of {expected}."
-                raise Refused("InvalidDBInstanceState", message)
-            instance["DBInstanceStatus"] = status
-
-    def move(self, instance: Record, status: str) -> None:
-        """Changes the status, unless the instance is being deleted, which ends the work on it."""
-        with self.lock:
-            self.check_alive(instance)
-            instance["DBInstanceStatus"] = status
-
-    def check_alive(self, instance: Record) -> None:
-        if self.stopping.is_set() or instance["DBInstanceStatus"] == "deleting":
-            raise Gone
-
-    def wait(self, seconds: float) -> None:
-        """Waits for what RDS needs `seconds` for."""
-        if self.stopping.wait(seconds * self.cloud.time_scale):
-            raise Gone
-
-    def background(self, work: Callable, *arguments: Any) -> None:
-        """Does work in a thread, in the request's account and region; when it fails the instance has failed."""
-
-        def run() -> None:
-            try:
-                work(*arguments)
-            except Gone:
-                pass
-            except Exception:
-                logger.exception("RDS: %s", work)
-                for one in arguments:
-                    record = one.instance if isinstance(one, Database) else one
-                    for status in ("DBInstanceStatus", "Status"):
-                        if isinstance(record, dict) and status in record:
-                            record[status] = "failed"
-
-        spawn_background(run, thread_name="localcloud-rds-work")
-
-    # --- events ---
-
-    def emit(self, event: str, record: Record, **about: str) -> None:
-        """Records an event for DescribeEvents and gives it to EventBridge, if that is not to lose it."""
-        categories, message = EVENTS[event]
-        of_snapshot = "DBSnapshotArn" in record
-        arn = record["DBSnapshotArn" if of_snapshot else "DBInstanceArn"]
-        now = time.time()
-        recorded = {
-            "SourceIdentifier": record["DBSnapshotIdentifier" if of_snapshot else "DBInstanceIdentifier"],
-            "SourceType": "db-snapshot" if of_snapshot else "db-instance",
-            "SourceArn": arn,
-            "Message": message.format(**about),
-            "EventCategories": categories,
-        }
-        aws._events[new_uuid()] = {**recorded, "Date": now}
-        with self.lock:
-            lost = self.drop != 0
-            self.drop -= self.drop > 0
-            self.dropped += lost
-            self.delivered += not lost
-        if lost:
-            return
-        detail = {
-            **recorded,
-            "SourceType": "SNAPSHOT" if of_snapshot else "DB_INSTANCE",
-            "Date": aws._format_time(now),
-            "EventID": f"RDS-EVENT-{event}",
-            "Tags": {tag["Key"]: tag["Value"] for tag in record["TagList"]},
-        }
-        eventbridge._dispatch_event(
-            {
-                "EventId": new_uuid(),
-                "Source": "aws.rds",
-                "DetailType": "RDS DB Snapshot Event" if of_snapshot else "RDS DB Instance Event",
-                "Detail": json.dumps(detail),
-                "EventBusName": "default",
-                "Time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
-                "Resources": [arn],
-                "Account": get_account_id(),
-                "Region": get_region(),
-            }
-        )
-
-    # --- admin routes ---
-
-    async def get_orders(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        return dict(self.orders)
-
-    async def set_orders(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        for name, given in arguments.items():
-            if type(given) is not type(self.orders.get(name)) or (type(given) is int and given < 0):
-                raise AdminError(f"{name}: expected fail or quota with a number, or hold with true or false")
-        with self.lock:
-            self.orders.update(arguments)
-        return await self.get_orders({})
+            if "seconds_ago" in facts:
+                ago = facts.pop("seconds_ago")
+                at = "" if ago is None else aws._format_time(time.time() - ago)
+                snapshot.update({"SnapshotCreateTime": at, "OriginalSnapshotCreateTime": at})
+            if "TagList" in facts:
+                set_tags(snapshot, snapshot["DBSnapshotArn"], facts["TagList"])
+            snapshot.update(facts)
+        return {"snapshot": name, "region": region}
 
     async def set_status(self, arguments: dict[str, Any]) -> dict[str, Any]:
         instance, status = self.named(arguments).instance, arguments.get("status")
@@ -995,7 +866,6 @@ NAMES = (
     "DBSnapshotIdentifier",
     "FinalDBSnapshotIdentifier",
     "SourceDBInstanceIdentifier",
-    "SourceDBSnapshotIdentifier",
     "TargetDBInstanceIdentifier",
     "TargetDBSnapshotIdentifier",
 )
@@ -1066,6 +936,17 @@ def shown(action: str, record: Record) -> Response:
     else:
         element = f"<DBInstance>{aws._instance_xml(record)}</DBInstance>"
     return aws._xml(200, f"{action}Response", f"<{action}Result>{element}</{action}Result>")
+
+
+def snapshot_as_rds_shows(original: Callable[[Record], str]) -> Callable[[Record], str]:
+    """Leaves times out that are not known yet, and adds what ministack never shows."""
+
+    def show(snapshot: Record) -> str:
+        xml = re.sub(r"<(\w+Time)></\1>", "", original(snapshot))
+        size = snapshot.get("FullSnapshotSizeInBytes")
+        return xml + (f"<FullSnapshotSizeInBytes>{size}</FullSnapshotSizeInBytes>" if size is not None else "")
+
+    return show
 
 
 def as_rds_shows(original: Callable[[Record], str]) -> Callable[[Record], str]:

@@ -42,13 +42,13 @@ class Local:
         self.facts = facts
         self.state = state
 
-    def client(self, service: str, **credentials):
+    def client(self, service: str, region: str = "us-east-1", **credentials):
         """A boto3 client of the account's root, or of the credentials given; it never retries."""
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", **credentials}
         return boto3.client(
             service,
             endpoint_url=self.facts["endpoint"],
-            region_name="us-east-1",
+            region_name=region,
             config=Config(retries={"total_max_attempts": 1}, read_timeout=60),
             **keys,
         )

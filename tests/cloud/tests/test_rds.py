@@ -911,6 +911,116 @@ def test_a_snapshot_is_judged_by_instance_snapshot_and_tags(cloud, shared, kept)
     rds.delete_db_snapshot(DBSnapshotIdentifier="judged-1")
 
 
+KEY = "arn:aws:kms:sa-east-1:000000000000:key/11111111-2222-3333-4444-555555555555"
+
+
+def test_a_snapshot_is_copied_to_another_region_with_a_key_of_it(cloud, rds, shared, kept, orders):
+    away = cloud.client("rds", "sa-east-1")
+    cloud.admin("POST", "rds/snapshot", {"snapshot": kept, "facts": {"Encrypted": True}})
+    source = snapshot_of(rds, kept)
+    tags = [{"Key": "Project", "Value": "p"}]
+    asked = {"SourceDBSnapshotIdentifier": source["DBSnapshotArn"], "TargetDBSnapshotIdentifier": f"{kept}-away"}
+    assert refusal(away.copy_db_snapshot, **asked, Tags=tags) == "InvalidParameterCombination"
+    at_home = KEY.replace("sa-east-1", "us-east-1")
+    assert refusal(away.copy_db_snapshot, **asked, KmsKeyId=at_home) == "KMSKeyNotAccessibleFault"
+    odd = [{"Key": "CopyOf", "Value": "rds:x"}]
+    assert refusal(away.copy_db_snapshot, **asked, KmsKeyId=KEY, Tags=odd) == "InvalidParameterValue"
+    absent = {**asked, "SourceDBSnapshotIdentifier": source["DBSnapshotArn"] + "-absent"}
+    assert refusal(away.copy_db_snapshot, **absent, KmsKeyId=KEY) == "DBSnapshotNotFound"
+    orders(hold=True)
+    copied = away.copy_db_snapshot(**asked, KmsKeyId=KEY, Tags=tags)["DBSnapshot"]
+    assert (copied["Status"], copied["TagList"], copied["KmsKeyId"]) == ("creating", tags, KEY)
+    assert copied["DBSnapshotArn"] == source["DBSnapshotArn"].replace("us-east-1", "sa-east-1") + "-away"
+    assert refusal(away.copy_db_snapshot, **asked, KmsKeyId=KEY) == "DBSnapshotAlreadyExists"
+    orders(hold=False)
+    wait_for(lambda: snapshot_of(away, f"{kept}-away")["Status"] == "available", "the copy")
+    copied = snapshot_of(away, f"{kept}-away")
+    assert copied["OriginalSnapshotCreateTime"] == source["OriginalSnapshotCreateTime"]
+    assert copied["SnapshotCreateTime"] > source["SnapshotCreateTime"]
+    assert copied["DbiResourceId"] == source["DbiResourceId"]
+    assert refusal(rds.describe_db_snapshots, DBSnapshotIdentifier=f"{kept}-away") == "DBSnapshotNotFound"
+
+    orders(fail=1)
+    away.copy_db_snapshot(**{**asked, "TargetDBSnapshotIdentifier": f"{kept}-bad"}, KmsKeyId=KEY)
+    wait_for(lambda: snapshot_of(away, f"{kept}-bad")["Status"] == "failed", "a copy that failed")
+    for name in (f"{kept}-away", f"{kept}-bad"):
+        away.delete_db_snapshot(DBSnapshotIdentifier=name)
+    cloud.admin("POST", "rds/snapshot", {"snapshot": kept, "facts": {"Encrypted": False}})
+
+
+def test_who_may_restore_a_snapshot(rds, kept, cloud):
+    def accounts():
+        found = rds.describe_db_snapshot_attributes(DBSnapshotIdentifier=kept)["DBSnapshotAttributesResult"]
+        assert found["DBSnapshotIdentifier"] == kept
+        return [(one["AttributeName"], one["AttributeValues"]) for one in found["DBSnapshotAttributes"]]
+
+    assert accounts() == [("restore", [])]
+    share = {"DBSnapshotIdentifier": kept, "AttributeName": "restore"}
+    rds.modify_db_snapshot_attribute(**share, ValuesToAdd=["all", "111111111111"])
+    assert accounts() == [("restore", ["111111111111", "all"])]
+    rds.modify_db_snapshot_attribute(**share, ValuesToRemove=["all", "111111111111"])
+    assert accounts() == [("restore", [])]
+    cloud.admin("POST", "rds/snapshot", {"snapshot": kept, "facts": {"Encrypted": True}})
+    assert refusal(rds.modify_db_snapshot_attribute, **share, ValuesToAdd=["all"]) == "InvalidParameterValue"
+    cloud.admin("POST", "rds/snapshot", {"snapshot": kept, "facts": {"Encrypted": False}})
+
+
+def test_rds_shows_of_a_snapshot_what_it_is_told(cloud, rds, kept):
+    def tell(**facts):
+        return cloud.admin("POST", "rds/snapshot", {"snapshot": kept, "facts": facts})
+
+    before = snapshot_of(rds, kept)
+    assert "FullSnapshotSizeInBytes" not in before
+    tell(AllocatedStorage=40, FullSnapshotSizeInBytes=5, Status="creating", seconds_ago=None)
+    shown = snapshot_of(rds, kept)
+    assert (shown["AllocatedStorage"], shown["Status"]) == (40, "creating")
+    assert "SnapshotCreateTime" not in shown
+    tell(AllocatedStorage=20, Status="available", seconds_ago=3600, FullSnapshotSizeInBytes=None)
+    shown = snapshot_of(rds, kept)
+    assert (before["SnapshotCreateTime"] - shown["SnapshotCreateTime"]).total_seconds() > 3500
+    for odd in ({"snapshot": "absent"}, {"snapshot": kept, "facts": {"odd": 1}}):
+        with pytest.raises(AssertionError, match=r"no snapshot|unknown: odd"):
+            cloud.admin("POST", "rds/snapshot", odd)
+
+
+def test_a_snapshot_is_deleted_and_copied_by_who_may(cloud, rds, shared):
+    place, name = "arn:aws:rds:us-east-1:000000000000:snapshot", shared["DBInstanceIdentifier"]
+    statuses(rds, name)
+    snapshot(rds, name, "rights-1")
+    rds.add_tags_to_resource(ResourceName=f"{place}:rights-1", Tags=[{"Key": "Project", "Value": "p"}])
+    statuses(rds, name)
+
+    def may(actions, resources, condition):
+        iam, user = cloud.client("iam"), f"rights-{next(numbers)}"
+        iam.create_user(UserName=user)
+        statement = {"Effect": "Allow", "Action": actions, "Resource": resources, "Condition": condition}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        iam.put_user_policy(UserName=user, PolicyName="rights", PolicyDocument=document)
+        key = iam.create_access_key(UserName=user)["AccessKey"]
+        return cloud.client("rds", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+
+    def tagged(value):
+        return {"StringEquals": {"aws:ResourceTag/Project": value}}
+
+    copy = {"SourceDBSnapshotIdentifier": "rights-1", "TargetDBSnapshotIdentifier": "rights-2"}
+    for resources in ([f"{place}:rights-1"], [f"{place}:rights-2"]):
+        assert refusal(may("rds:CopyDBSnapshot", resources, {}).copy_db_snapshot, **copy) == "AccessDenied"
+    may("rds:CopyDBSnapshot", f"{place}:rights-*", {}).copy_db_snapshot(**copy)
+    wait_for(lambda: snapshot_of(rds, "rights-2")["Status"] == "available", "the copy")
+    rds.delete_db_snapshot(DBSnapshotIdentifier="rights-2")
+
+    delete = {"DBSnapshotIdentifier": "rights-1"}
+    for resource, condition in ((f"{place}:other-*", tagged("p")), (f"{place}:rights-*", tagged("q"))):
+        user = may("rds:DeleteDBSnapshot", resource, condition)
+        assert refusal(user.delete_db_snapshot, **delete) == "AccessDenied"
+    unheld = {"StringEqualsIfExists": {"aws:ResourceTag/Hold": ["", "false"]}}
+    rds.add_tags_to_resource(ResourceName=f"{place}:rights-1", Tags=[{"Key": "Hold", "Value": "audit"}])
+    user = may("rds:DeleteDBSnapshot", f"{place}:rights-*", {**tagged("p"), **unheld})
+    assert refusal(user.delete_db_snapshot, **delete) == "AccessDenied"
+    rds.remove_tags_from_resource(ResourceName=f"{place}:rights-1", TagKeys=["Hold"])
+    user.delete_db_snapshot(**delete)
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_no_server_outlives_the_launcher(tmp_path, how):
     with launcher(tmp_path) as process:

@@ -63,6 +63,11 @@ const PROCEDURES: &[Procedure] = &[
         title: "holds good and bad databases, buckets and snapshots against the guide, and repairs one with before and after",
         show: backup_audit,
     },
+    Procedure {
+        name: "snapshot-verify",
+        title: "verifies the snapshots, pages for the failed one, copies the newest to another region, deletes the expired one",
+        show: snapshot_verify,
+    },
 ];
 
 /// One line of the table and of `results.json`.
@@ -312,8 +317,7 @@ fn rotation_audit(show: &mut Show<'_>) -> Result<String> {
         let dates = json!({"secret": secret, "seconds_ago": {"AWSCURRENT": days * 86_400}});
         show.aws.admin("POST", "secrets/dates", Some(&dates))?;
     }
-    let function = format!("{PREFIX}-rotation-audit");
-    let report = invoke(show, &function, &json!({}))?;
+    let report = invoked(show, "rotation-audit", &json!({}))?;
     let audited = report.get("secrets").and_then(Value::as_array).cloned().unwrap_or_default();
     let mut rows = vec![["secret", "age in days", "at most", "findings"].map(str::to_owned).to_vec()];
     rows.extend(audited.iter().map(audited_row));
@@ -341,6 +345,20 @@ fn rotation_audit(show: &mut Show<'_>) -> Result<String> {
     let key = key.context("the audit left no evidence")?;
     (show.say)(&format!("evidence: s3://{}/{key}", show.evidence_bucket));
     Ok(key)
+}
+
+/// Invokes a function as a person does, and gives its answer.
+fn invoked(show: &mut Show<'_>, procedure: &str, event: &Value) -> Result<Value> {
+    let function = format!("{PREFIX}-{procedure}");
+    (show.say)(&format!("$ aws lambda invoke --function-name {function} --payload '{event}'"));
+    let path = format!("/2015-03-31/functions/{function}/invocations");
+    let answer = show.aws.wire("lambda", "POST", &path, &[], event.to_string().as_bytes())?;
+    ensure!(
+        answer.status == 200 && answer.header("x-amz-function-error").is_none(),
+        "{function} failed: {}",
+        answer.text()
+    );
+    serde_json::from_slice(&answer.body).with_context(|| format!("the answer of {function} is not JSON"))
 }
 
 fn snapshot_create(show: &mut Show<'_>) -> Result<String> {
@@ -386,21 +404,7 @@ fn snapshot_create(show: &mut Show<'_>) -> Result<String> {
     Ok(key)
 }
 
-/// Invokes a function as a person does, and gives its answer.
-fn invoke(show: &mut Show<'_>, function: &str, event: &Value) -> Result<Value> {
-    (show.say)(&format!("$ aws lambda invoke --function-name {function} --payload '{event}'"));
-    let path = format!("/2015-03-31/functions/{function}/invocations");
-    let answer = show.aws.wire("lambda", "POST", &path, &[], event.to_string().as_bytes())?;
-    ensure!(
-        answer.status == 200 && answer.header("x-amz-function-error").is_none(),
-        "{function} failed: {}",
-        answer.text()
-    );
-    serde_json::from_slice(&answer.body).with_context(|| format!("the answer of {function} is not JSON"))
-}
-
 fn backup_audit(show: &mut Show<'_>) -> Result<String> {
-    let function = format!("{PREFIX}-backup-audit");
     // Good and bad ones beside the application's own, which has no backups at all: retention 0, as its Terraform leaves it.
     let seed = json!({"instances": 5, "buckets": 4, "secrets": 0, "snapshots": 2});
     show.aws.admin("POST", "seed", Some(&seed))?;
@@ -408,7 +412,7 @@ fn backup_audit(show: &mut Show<'_>) -> Result<String> {
     show.aws.ask(&[&suspend[..], &["--versioning-configuration", "Status=Suspended"]].concat(), show.log)?;
     for apply in [false, true] {
         let repair = json!({"rule": "s3.versioning", "resource": deploy::ATTACHMENTS, "apply": apply});
-        let repaired = invoke(show, &function, &json!({"repair": repair}))?;
+        let repaired = invoked(show, "backup-audit", &json!({"repair": repair}))?;
         let part = |name: &str| repaired.get(name).and_then(Value::as_str).unwrap_or("?").to_owned();
         (show.say)(&format!(
             "{}: before: {}; change: {}; after: {}",
@@ -419,7 +423,7 @@ fn backup_audit(show: &mut Show<'_>) -> Result<String> {
         ));
         ensure!(part("outcome") == if apply { "applied" } else { "planned" }, "{repaired}");
     }
-    let report = invoke(show, &function, &json!({}))?;
+    let report = invoked(show, "backup-audit", &json!({}))?;
     let findings = report.get("findings").and_then(Value::as_array).cloned().unwrap_or_default();
     let part = |finding: &Value, name: &str| {
         finding.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -453,6 +457,73 @@ fn backup_audit(show: &mut Show<'_>) -> Result<String> {
     let key = key.context("the audit left no evidence")?;
     (show.say)(&format!("evidence: s3://{}/{key}", show.evidence_bucket));
     Ok(key)
+}
+
+fn snapshot_verify(show: &mut Show<'_>) -> Result<String> {
+    let function = format!("{PREFIX}-snapshot-verify");
+    // On a cloud that was left running, an earlier demo has snapshots of its own.
+    let demo = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    let (expired, kept) = (format!("{PREFIX}-demo-{demo}-expired"), format!("{PREFIX}-demo-{demo}-kept"));
+    for (name, last_day, days) in [(&expired, "2026-01-31", 90), (&kept, "2099-12-31", 0)] {
+        wait_for_instance(show)?;
+        let tags = [
+            "Key=Project,Value=moveongs",
+            "Key=Environment,Value=dev",
+            "Key=ManagedBy,Value=snapshot-create",
+            &format!("Key=ExpiresOn,Value={last_day}"),
+        ];
+        let create = ["rds", "create-db-snapshot", "--db-snapshot-identifier", name];
+        let of = ["--db-instance-identifier", deploy::DATABASE, "--tags"];
+        show.aws.ask(&[&create[..], &of, &tags].concat(), show.log)?;
+        wait_for_snapshot(show, name, "us-east-1")?;
+        let facts = json!({"snapshot": name, "facts": {"seconds_ago": days * 86_400}});
+        show.aws.admin("POST", "rds/snapshot", Some(&facts))?;
+    }
+    (show.say)(&format!("{expired} has expired, {kept} has not; a sweep, as every morning:"));
+    let report = invoked(show, "snapshot-verify", &json!({}))?;
+    let list = |name: &str| report.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let mut rows = vec![["snapshot", "status", "verdict", "findings"].map(str::to_owned).to_vec()];
+    rows.extend(list("snapshots").iter().map(verified_row));
+    (show.say)(&table(&rows));
+    ensure!(list("deleted").contains(&json!(expired)), "the expired one was not deleted: {report}");
+    (show.say)(&format!("deleted: {expired}"));
+    let copy = format!("{PREFIX}-copy-{kept}");
+    // The day has one copy; on a cloud that was left running it may be an earlier demo's.
+    let describe = ["rds", "describe-db-snapshots", "--region", deploy::COPY_REGION];
+    let copies = show.aws.ask(&describe, show.log)?;
+    if copies.to_string().contains(&copy) {
+        wait_for_snapshot(show, &copy, deploy::COPY_REGION)?;
+        let report = invoked(show, "snapshot-verify", &json!({"follow": true}))?;
+        ensure!(report.get("copied") == Some(&json!([copy])), "the copy was not followed: {report}");
+        (show.say)(&format!("copied to {}: {copy}", deploy::COPY_REGION));
+    }
+    (show.say)("the channel has:");
+    for message in messages(show.aws)?.iter().filter(|message| message.to_string().contains(&function)) {
+        for line in texts(message).iter().flat_map(|text| text.lines()) {
+            (show.say)(&format!("  {line}"));
+        }
+    }
+    let run_id = text(&report, "/run_id").context("the sweep left no record")?;
+    let key = evidence_of(show.aws, show.log, &show.evidence_bucket, "snapshot-verify", run_id)?;
+    let key = key.context("the sweep left no evidence")?;
+    (show.say)(&format!("evidence: s3://{}/{key}", show.evidence_bucket));
+    Ok(key)
+}
+
+/// One snapshot of the verification's answer, for people.
+fn verified_row(snapshot: &Value) -> Vec<String> {
+    let part = |name: &str| snapshot.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
+    let findings = snapshot.get("findings").and_then(Value::as_array).cloned().unwrap_or_default();
+    let findings: Vec<_> = findings.iter().filter_map(Value::as_str).collect();
+    vec![part("name"), part("status"), part("verdict"), findings.join(", ")]
+}
+
+fn wait_for_snapshot(show: &Show<'_>, name: &str, region: &str) -> Result<()> {
+    let describe = ["rds", "describe-db-snapshots", "--db-snapshot-identifier", name, "--region", region];
+    run::wait_for("the snapshot", Duration::from_secs(60), || {
+        let found = show.aws.ask(&describe, show.log)?;
+        Ok((text(&found, "/DBSnapshots/0/Status") == Some("available")).then_some(()))
+    })
 }
 
 /// What a function has called since a call, with what came of it; and the number of the newest call.

@@ -57,6 +57,8 @@ pub(crate) const DATABASE_SECRET: &str = "/moveongs/dev/db";
 const DATABASE_ADMIN_SECRET: &str = "/moveongs/dev/db-admin";
 /// The database, as the application's Terraform names it.
 pub(crate) const DATABASE: &str = "moveongs-dev-db";
+/// Where its snapshots are copied to.
+pub(crate) const COPY_REGION: &str = "sa-east-1";
 const DATABASE_NAME: &str = "moveongs_dev_db";
 /// Its master user, which is not the application's: RDS depends on that one.
 const MASTER: &str = "imm";
@@ -283,7 +285,7 @@ pub(crate) fn make_database(
     let mut create = aws.cli(&["rds", "create-db-instance", "--db-instance-identifier", name]);
     create.args(["--engine", "postgres", "--engine-version", "18.4", "--db-instance-class", "db.t4g.small"]);
     create.args(["--allocated-storage", "20", "--db-name", DATABASE_NAME, "--master-username", MASTER]);
-    create.args(["--master-user-password", &master, "--backup-retention-period", "0"]);
+    create.args(["--master-user-password", &master, "--backup-retention-period", "0", "--storage-encrypted"]);
     run::run(&mut create, log)?;
     let endpoint = run::wait_for("the database", Duration::from_secs(60), || {
         let found = aws.ask(&["rds", "describe-db-instances", "--db-instance-identifier", name], log)?;
@@ -433,6 +435,8 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
         format!("TerraformLockTableName={LOCK_TABLE}"),
         format!("AppKmsKeyArn={APP_KEY}"),
         format!("BackupRepairs={REPAIRS}"),
+        format!("SnapshotCopyRegion={COPY_REGION}"),
+        format!("SnapshotCopyKmsKeyArn=arn:aws:kms:{COPY_REGION}:000000000000:key/copies"),
     ])
 }
 

@@ -1,0 +1,105 @@
+//! What woke the function: RDS's event about a snapshot, a schedule, or a person. It says where to look, and nothing else is
+//! taken from it.
+
+use serde::Deserialize;
+use serde_json::Value;
+use shared::event::{InvalidEvent, is_line, parse};
+
+/// Where to look.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Wake {
+    /// At every snapshot; then copy, and delete what has expired.
+    Sweep,
+    /// At the copies in the other region.
+    Follow,
+    /// At one snapshot of this region, by its name.
+    One(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Asked {
+    #[serde(default)]
+    snapshot: Option<String>,
+    #[serde(default)]
+    follow: bool,
+}
+
+impl TryFrom<Value> for Wake {
+    type Error = InvalidEvent;
+
+    fn try_from(event: Value) -> Result<Self, Self::Error> {
+        match event.get("detail-type").and_then(Value::as_str) {
+            Some("RDS DB Snapshot Event") => named(&event),
+            Some("Scheduled Event") => Ok(Self::Sweep),
+            Some(_) => {
+                Err(InvalidEvent::at("detail-type", "expected RDS DB Snapshot Event or Scheduled Event"))
+            }
+            None => match parse(event)? {
+                Asked { snapshot: None, follow: false } => Ok(Self::Sweep),
+                Asked { snapshot: None, follow: true } => Ok(Self::Follow),
+                Asked { snapshot: Some(name), follow: false } if is_line(&name, 255) => Ok(Self::One(name)),
+                Asked { .. } => Err(InvalidEvent::at(
+                    "snapshot",
+                    "expected the name of a snapshot, and follow without one",
+                )),
+            },
+        }
+    }
+}
+
+/// The snapshot of RDS's event: by the resource's ARN, since what `SourceIdentifier` holds differs between AWS's own samples.
+fn named(event: &Value) -> Result<Wake, InvalidEvent> {
+    let resource = event.pointer("/resources/0").and_then(Value::as_str);
+    let of_arn = resource.and_then(|arn| arn.split_once(":snapshot:")).map(|(_, name)| name);
+    let name = of_arn.or_else(|| event.pointer("/detail/SourceIdentifier").and_then(Value::as_str));
+    let name = name.filter(|name| is_line(name, 255));
+    name.map(|name| Wake::One(name.to_owned())).ok_or_else(|| {
+        InvalidEvent::at(
+            "resources",
+            "expected the ARN of a snapshot, or its name in detail.SourceIdentifier",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_taken() {
+        let arn = "arn:aws:rds:us-east-1:123456789012:snapshot:rds:moveongs-dev-db-2026-11-26-03-10";
+        let one = |name: &str| Wake::One(name.to_owned());
+        for (event, expected) in [
+            (json!({}), Wake::Sweep),
+            (json!({"detail-type": "Scheduled Event", "detail": "{}"}), Wake::Sweep),
+            (json!({"follow": true}), Wake::Follow),
+            (json!({"snapshot": "moveongs-dev-20261126"}), one("moveongs-dev-20261126")),
+            (
+                json!({"detail-type": "RDS DB Snapshot Event", "resources": [arn], "detail": {"SourceIdentifier": "other"}}),
+                one("rds:moveongs-dev-db-2026-11-26-03-10"),
+            ),
+            (
+                json!({"detail-type": "RDS DB Snapshot Event", "resources": [], "detail": {"SourceIdentifier": "rds:a"}}),
+                one("rds:a"),
+            ),
+        ] {
+            assert_eq!(Wake::try_from(event.clone()), Ok(expected), "{event}");
+        }
+    }
+
+    #[test]
+    fn what_is_refused() {
+        for (event, field) in [
+            (json!({"detail-type": "RDS DB Instance Event"}), "detail-type"),
+            (json!({"detail-type": "RDS DB Snapshot Event", "detail": {}}), "resources"),
+            (json!({"snapshot": "a", "follow": true}), "snapshot"),
+            (json!({"snapshot": "a\nb"}), "snapshot"),
+            (json!({"snapshots": []}), "snapshots"),
+        ] {
+            assert_eq!(Wake::try_from(event.clone()).unwrap_err().field, field, "{event}");
+        }
+    }
+}

@@ -1,0 +1,811 @@
+//! Answers for every snapshot of the database: is it complete, encrypted, private, tagged and of a plausible size? Copies the
+//! newest one to another region where that is wanted, and deletes those that have expired.
+//!
+//! Trigger: RDS's event about a snapshot, which may come twice, late or never; a daily and, for copies, an hourly schedule; a
+//! person. An event only says where to look. Reads and acts: `aws.rs`. Decisions: `policy.rs`. What one run leaves to the next:
+//! `book.rs`. Source: the guide, 2.1.
+
+mod aws;
+mod book;
+mod error;
+mod event;
+mod policy;
+mod text;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use aws_config::{Region, SdkConfig};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shared::env::{Env, EnvError};
+use shared::evidence::{Draft, EvidenceError, Step};
+use shared::failure::{CallError, Failure, chain};
+use shared::lambda::Invocation;
+use shared::paging::Pager;
+use shared::report::Reporter;
+use shared::settings::Settings;
+use shared::snapshots::{self, ENVIRONMENT, EXPIRES_ON, MANAGED_BY, PROJECT, Progress, progress};
+use shared::time;
+
+use book::{Book, NOTE};
+pub use error::VerifyError;
+use event::Wake;
+use policy::{Expired, Finding, Snapshot, Victim};
+use text::{Deed, Judged, Subject};
+
+/// Name of the procedure: the function's folder, its evidence's folder.
+pub const PROCEDURE: &str = "snapshot-verify";
+
+/// Time kept back from reading, for pages, copy, deletions and report.
+const ACTING: Duration = Duration::from_secs(120);
+
+/// Time kept back from acting, for the report.
+const REPORTING: Duration = Duration::from_secs(30);
+
+/// Longest look at the record before: the channel's message does not need it.
+const LOOKING: Duration = Duration::from_secs(3);
+
+/// What an invocation needs besides its event; built once per cold start.
+pub struct App {
+    settings: Settings,
+    rds: aws_sdk_rds::Client,
+    /// Identifier of the instance that is copied.
+    instance: String,
+    /// Where copies go; none when they are not wanted.
+    away: Option<Away>,
+    /// Days that a copy is to be kept.
+    retention_days: u16,
+    pager: Pager,
+    reporter: Reporter,
+}
+
+/// The region of the copies.
+struct Away {
+    rds: aws_sdk_rds::Client,
+    region: String,
+    /// ARN of the key that copies are encrypted with.
+    key: String,
+}
+
+impl Away {
+    /// Reads `SNAPSHOT_COPY_REGION` and `SNAPSHOT_COPY_KMS_KEY_ARN`, which are both set or both empty.
+    fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Option<Self>, EnvError> {
+        let region: Option<String> = env.optional("SNAPSHOT_COPY_REGION")?;
+        let key: Option<String> = env.optional("SNAPSHOT_COPY_KMS_KEY_ARN")?;
+        let invalid = |name, reason: &str| EnvError::Invalid { name, reason: reason.to_owned() };
+        let (region, key) = match (region, key) {
+            (None, None) => return Ok(None),
+            (Some(region), Some(key)) => (region, key),
+            _ => {
+                return Err(invalid(
+                    "SNAPSHOT_COPY_REGION",
+                    "needs SNAPSHOT_COPY_KMS_KEY_ARN, and the reverse",
+                ));
+            }
+        };
+        if aws.region().is_some_and(|home| home.as_ref() == region) {
+            return Err(invalid("SNAPSHOT_COPY_REGION", "expected another region than the stack's"));
+        }
+        if key.split(':').nth(3) != Some(&region) {
+            return Err(invalid(
+                "SNAPSHOT_COPY_KMS_KEY_ARN",
+                "expected the ARN of a key in SNAPSHOT_COPY_REGION",
+            ));
+        }
+        let config = aws_sdk_rds::config::Builder::from(aws).region(Region::new(region.clone())).build();
+        Ok(Some(Self { rds: aws_sdk_rds::Client::from_conf(config), region, key }))
+    }
+}
+
+impl App {
+    /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`] and [`Pager`], `DATABASE_INSTANCE_ID`, and
+    /// `SNAPSHOT_COPY_REGION` and `SNAPSHOT_COPY_KMS_KEY_ARN`, which may both be empty.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError`] for the first setting that is missing or wrong.
+    pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
+        let settings = Settings::from_env(env)?;
+        Ok(Self {
+            rds: aws_sdk_rds::Client::new(aws),
+            instance: env.required("DATABASE_INSTANCE_ID")?,
+            away: Away::new(env, aws)?,
+            retention_days: snapshots::retention_days(&settings)?,
+            pager: Pager::new(env, aws)?,
+            reporter: Reporter::new(PROCEDURE, &settings, env, aws)?,
+            settings,
+        })
+    }
+}
+
+/// Whether an event is one that the function takes.
+///
+/// # Errors
+///
+/// [`VerifyError::InvalidEvent`] names the field.
+pub fn check(event: Value) -> Result<(), VerifyError> {
+    Wake::try_from(event)?;
+    Ok(())
+}
+
+/// The run's answer.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Id of the evidence record; none when there was nothing to record.
+    pub run_id: Option<String>,
+    /// `succeeded` when everything that was looked at was seen and nothing is wrong; `nothing` when there was nothing to look at.
+    pub result: &'static str,
+    /// The snapshots that were looked at.
+    pub snapshots: Vec<Row>,
+    /// Keys of all that is wrong.
+    pub findings: Vec<String>,
+    /// Names of the snapshots that were deleted.
+    pub deleted: Vec<String>,
+    /// Names of the copies that came to their end.
+    pub copied: Vec<String>,
+    /// Dedup keys of the pages that were published.
+    pub paged: Vec<String>,
+}
+
+/// One snapshot of the answer.
+#[derive(Debug, Serialize)]
+pub struct Row {
+    /// Name.
+    pub name: String,
+    /// Its region, when that is the copies'.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The instance that it is of.
+    pub instance: String,
+    /// RDS's word.
+    pub status: String,
+    /// `pass`, `fail`, `could-not-verify`; none while it is being made in time.
+    pub verdict: Option<&'static str>,
+    /// Kinds of what is wrong.
+    pub findings: Vec<&'static str>,
+}
+
+/// Looks once: observe, decide, page, copy, delete, report.
+///
+/// # Errors
+///
+/// [`VerifyError`]; Lambda then tries twice more, and the dead-letter queue stands behind.
+pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Report, VerifyError> {
+    let wake = Wake::try_from(event)?;
+    let day = time::local_date(invocation.now);
+    tracing::Span::current().record("run_id", day.as_str());
+    tracing::info!(message = "woken", wake = ?wake);
+    let seen = invocation.within(ACTING, observe(app, &wake, invocation.now)).await;
+    match seen.map_err(VerifyError::from).and_then(|seen| seen.map_err(VerifyError::from)) {
+        Ok(world) => act(app, &wake, world, &day, invocation).await,
+        Err(error) => {
+            report_failed(app, &wake, &day, &error, invocation).await;
+            Err(error)
+        }
+    }
+}
+
+/// What there is.
+struct World {
+    /// The environment's snapshots in this region.
+    home: Vec<Snapshot>,
+    /// Those in the copies' region, if copies are wanted.
+    away: Option<Result<Vec<Snapshot>, CallError>>,
+    /// What the runs before have left.
+    book: Result<Book, EvidenceError>,
+}
+
+impl World {
+    fn copies(&self) -> Option<&[Snapshot]> {
+        self.away.as_ref()?.as_deref().ok()
+    }
+}
+
+/// The environment's snapshots of both regions; of those that this run is about, also who may restore them.
+async fn observe(app: &App, wake: &Wake, now: Timestamp) -> Result<World, CallError> {
+    let is_ours = |snapshot: &Snapshot| snapshots::is_ours(&snapshot.instance, &app.instance, &app.settings);
+    let mut home = aws::list(&app.rds).await?;
+    home.retain(is_ours);
+    for snapshot in home.iter_mut().filter(|one| one.is_manual && concerns(wake, one, false)) {
+        snapshot.shared_with = aws::shared_with(&app.rds, &snapshot.name).await;
+    }
+    let mut away = None;
+    if let Some(region) = &app.away {
+        let mut listed = aws::list(&region.rds).await;
+        if let Ok(copies) = &mut listed {
+            copies.retain(is_ours);
+            for snapshot in copies.iter_mut().filter(|one| one.is_manual && concerns(wake, one, true)) {
+                snapshot.shared_with = aws::shared_with(&region.rds, &snapshot.name).await;
+            }
+        }
+        away = Some(listed);
+    }
+    let all = home.iter().chain(away.iter().flatten().flatten());
+    let untimed = all.filter(|one| one.created.is_none() && progress(&one.status) == Progress::Creating);
+    let untimed: BTreeSet<String> = untimed.map(|one| one.arn.clone()).collect();
+    let book = amend(app, |book| book.see(&untimed, now)).await;
+    Ok(World { home, away, book })
+}
+
+/// Whether a run looks at a snapshot.
+fn concerns(wake: &Wake, snapshot: &Snapshot, is_away: bool) -> bool {
+    match wake {
+        Wake::Sweep => true,
+        Wake::Follow => is_away,
+        Wake::One(name) => !is_away && snapshot.name == *name,
+    }
+}
+
+/// Whether a run finds out anew what a key says.
+fn covers(app: &App, wake: &Wake, key: &str) -> bool {
+    let (kind, label) = key.split_once(' ').unwrap_or_default();
+    match (wake, &app.away) {
+        (Wake::Sweep, _) => true,
+        // Only a sweep deletes.
+        _ if kind == "NotDeleted" => false,
+        (Wake::Follow, Some(away)) => label.ends_with(&format!(" ({})", away.region)),
+        (Wake::Follow, None) => false,
+        (Wake::One(name), _) => label == name,
+    }
+}
+
+/// Changes what the runs share, and gives it as it is then.
+async fn amend<R>(app: &App, change: impl Fn(&mut Book) -> R) -> Result<Book, EvidenceError> {
+    let amended = app.reporter.evidence.amend(NOTE, |book: &mut Book| {
+        change(book);
+        book.clone()
+    });
+    amended.await
+}
+
+/// What is wrong with each snapshot that the run is about.
+fn decide(app: &App, wake: &Wake, world: &World, now: Timestamp) -> Vec<Judged> {
+    let nothing = BTreeMap::new();
+    let first_seen = world.book.as_ref().map_or(&nothing, |book| &book.first_seen);
+    let mut judged = Vec::new();
+    let mut automated: BTreeMap<&str, Vec<Finding>> = BTreeMap::new();
+    let region = app.away.as_ref().map(|away| away.region.clone());
+    let lists = [(world.home.as_slice(), None), (world.copies().unwrap_or_default(), region.clone())];
+    for (all, region) in lists {
+        for snapshot in all.iter().filter(|one| concerns(wake, one, region.is_some())) {
+            let (before, seen) = (policy::before(snapshot, all), first_seen.get(&snapshot.arn).copied());
+            let mut found = policy::findings(snapshot, before, seen, region.is_some(), &app.settings, now);
+            if !snapshot.is_manual {
+                let (of_instance, own) = found.into_iter().partition(policy::is_of_instance);
+                let known = automated.entry(&snapshot.instance).or_default();
+                let new: Vec<Finding> = of_instance;
+                known.extend(new.into_iter().filter(|one| !known.contains(one)).collect::<Vec<_>>());
+                found = own;
+            }
+            judged.push(Judged {
+                subject: Subject::Snapshot(Box::new(snapshot.clone()), region.clone()),
+                findings: found,
+            });
+        }
+    }
+    // One automated snapshot is as the next: a sweep tells it of the instance.
+    if *wake == Wake::Sweep {
+        judged.extend(automated.into_iter().map(|(instance, findings)| Judged {
+            subject: Subject::Automated(instance.to_owned()),
+            findings,
+        }));
+    }
+    if let (Some(Err(call)), Some(region), Wake::Sweep | Wake::Follow) = (&world.away, region, wake) {
+        let unseen = Finding::InsufficientData { why: chain(call) };
+        judged.push(Judged::new(Subject::Region(region), unseen));
+    }
+    judged
+}
+
+async fn act(
+    app: &App,
+    wake: &Wake,
+    world: World,
+    day: &str,
+    invocation: &Invocation,
+) -> Result<Report, VerifyError> {
+    let mut run = Run { judged: decide(app, wake, &world, invocation.now), ..Run::default() };
+    for judged in &run.judged {
+        for finding in &judged.findings {
+            tracing::info!(message = text::line(&judged.subject, finding), finding = finding.kind());
+        }
+    }
+    page(app, &mut run, 0, day, invocation).await;
+    let mut noted = world.book.as_ref().map(|_| ()).map_err(Clone::clone);
+    if let Ok(book) = &world.book {
+        run.deeds = ended(app, wake, &world, book);
+        if *wake == Wake::Sweep {
+            let from = run.judged.len();
+            let work = copy_and_delete(app, &world, book, day, invocation.now, &mut run);
+            match invocation.within(REPORTING, work).await {
+                Ok(done) => noted = done,
+                Err(late) => run.steps.push(step("copy and delete", format!("failed: {}", chain(&late)))),
+            }
+            page(app, &mut run, from, day, invocation).await;
+        }
+    }
+    let report = report(app, wake, &world, day, run, invocation).await;
+    noted?;
+    report
+}
+
+/// What a run has done so far.
+#[derive(Default)]
+struct Run {
+    judged: Vec<Judged>,
+    deeds: Vec<Deed>,
+    steps: Vec<Step>,
+    paged: Vec<String>,
+    unpaged: usize,
+    /// What was to be deleted, and was not after all.
+    spared: Vec<Victim>,
+}
+
+fn step(name: impl Into<String>, outcome: impl Into<String>) -> Step {
+    Step { name: name.into(), at: time::now().into(), outcome: outcome.into() }
+}
+
+/// Pages once a day for each finding that wakes somebody, of those from an index on.
+async fn page(app: &App, run: &mut Run, from: usize, day: &str, invocation: &Invocation) {
+    for judged in run.judged.iter().skip(from) {
+        for finding in judged.findings.iter().filter(|finding| finding.pages()) {
+            let page = text::page(&app.settings, &judged.subject, finding);
+            let outcome = match app.pager.page(&app.reporter, day, &page, REPORTING, invocation).await {
+                Ok(true) => {
+                    run.paged.push(page.dedup_key.clone());
+                    "succeeded".to_owned()
+                }
+                Ok(false) => "was paged today already".to_owned(),
+                Err(reason) => {
+                    run.unpaged += 1;
+                    format!("failed: {reason}")
+                }
+            };
+            run.steps.push(step(format!("page {}", page.dedup_key), outcome));
+        }
+    }
+}
+
+/// What earlier runs have begun, and has come to its end since.
+fn ended(app: &App, wake: &Wake, world: &World, book: &Book) -> Vec<Deed> {
+    let mut deeds = Vec::new();
+    if let (Some(copies), Some(away), Wake::Sweep | Wake::Follow) = (world.copies(), &app.away, wake) {
+        for copy in book.copies.iter().filter(|copy| !copy.told) {
+            let found = copies.iter().find(|one| one.name == copy.target);
+            if let Some(found) = found.filter(|found| progress(&found.status) == Progress::Available) {
+                deeds.push(Deed::Copied {
+                    arn: found.arn.clone(),
+                    source: copy.source.clone(),
+                    target: copy.target.clone(),
+                    region: away.region.clone(),
+                });
+            }
+        }
+    }
+    if *wake == Wake::Sweep {
+        // Of a region that was not seen nothing is known.
+        let region = app.away.as_ref().map(|away| format!(":{}:", away.region));
+        let is_away = |victim: &&Victim| region.as_ref().is_some_and(|region| victim.arn.contains(region));
+        for victim in book.deleting.iter().filter(|victim| !is_away(victim) || world.copies().is_some()) {
+            let all = world.home.iter().chain(world.copies().unwrap_or_default());
+            let mut there = all.filter(|one| {
+                one.is_same(&victim.arn, victim.taken) && progress(&one.status) != Progress::Deleted
+            });
+            if there.next().is_none() {
+                deeds.push(Deed::Deleted(victim.clone()));
+            }
+        }
+    }
+    deeds
+}
+
+/// Copies the newest snapshot of the day, and deletes those that have expired.
+async fn copy_and_delete(
+    app: &App,
+    world: &World,
+    book: &Book,
+    day: &str,
+    now: Timestamp,
+    run: &mut Run,
+) -> Result<(), EvidenceError> {
+    let mut in_use: BTreeSet<String> = BTreeSet::new();
+    if let (Some(away), Some(copies)) = (&app.away, world.copies()) {
+        in_use.extend(copy(app, away, world, copies, day, now, run).await?);
+        // While it is copied, a source may not go; also when the copy is not shown yet.
+        let running = copies.iter().filter(|one| progress(&one.status) == Progress::Creating);
+        in_use.extend(running.filter_map(|one| one.tags.get(policy::COPY_OF).cloned()));
+        let is_shown = |target: &str| copies.iter().any(|one| one.name == target);
+        let hidden = book.copies.iter().filter(|copy| !copy.told && !is_shown(&copy.target));
+        in_use.extend(hidden.map(|copy| copy.source.clone()));
+    }
+    let Ok(today) = day.parse::<Date>() else { return Ok(()) };
+    if matches!(world.away, Some(Err(_))) {
+        run.steps.push(step("delete what has expired", "left: what is being copied was not seen"));
+        return Ok(());
+    }
+    let mut expired = Vec::new();
+    for (client, all, region) in [
+        (Some(&app.rds), world.home.as_slice(), None),
+        (
+            app.away.as_ref().map(|away| &away.rds),
+            world.copies().unwrap_or_default(),
+            app.away.as_ref().map(|away| &away.region),
+        ),
+    ] {
+        let Some(client) = client else { continue };
+        let found = policy::expired(all, &app.settings, today, &in_use).into_iter();
+        expired.extend(found.map(|one| (client, region, one)));
+    }
+    let victims: Vec<Victim> = expired.iter().map(|(_, _, one)| Victim::from(&one.snapshot)).collect();
+    // What an earlier run has noted, and what is to stay by now.
+    let all = world.home.iter().chain(world.copies().unwrap_or_default());
+    let there: Vec<Victim> = all.map(Victim::from).collect();
+    let stays = |victim: &&Victim| {
+        there.iter().any(|one| one.arn == victim.arn && one.taken == victim.taken)
+            && !victims.contains(victim)
+    };
+    run.spared.extend(book.deleting.iter().filter(stays).cloned());
+    if victims.is_empty() {
+        return Ok(());
+    }
+    amend(app, |book| book.intend(&victims)).await?;
+    for ((client, region, one), victim) in expired.iter().zip(victims) {
+        let name = format!("delete {}", victim.arn);
+        match delete(client, one, &app.settings, today).await {
+            Ok(true) => run.deeds.push(Deed::Deleted(victim)),
+            Ok(false) => {
+                run.steps.push(step(name, "left: it has changed since it was listed"));
+                run.spared.push(victim);
+            }
+            Err(call) => {
+                run.steps.push(step(name, format!("failed: {}", chain(&call))));
+                let subject = Subject::Snapshot(Box::new(one.snapshot.clone()), region.cloned());
+                run.judged.push(Judged::new(subject, Finding::NotDeleted { why: chain(&call) }));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Deletes one that has expired, unless it or the one that stays for it is another by now; `false` then.
+async fn delete(
+    client: &aws_sdk_rds::Client,
+    one: &Expired,
+    settings: &Settings,
+    today: Date,
+) -> Result<bool, CallError> {
+    let keeper = match &one.keeper {
+        Some(keeper) => aws::find(client, &keeper.name).await?,
+        None => None,
+    };
+    let Some(now) = aws::find(client, &one.snapshot.name).await? else {
+        // Another attempt was faster.
+        return Ok(true);
+    };
+    if !one.holds(&now, keeper.as_ref(), settings, today) {
+        return Ok(false);
+    }
+    tracing::info!(message = "deleting what has expired", rds.snapshot = now.name, rds.arn = now.arn);
+    match aws::delete(client, &now.name).await {
+        Err(call) if !call.code.starts_with("DBSnapshotNotFound") => Err(call),
+        _ => Ok(true),
+    }
+}
+
+/// Makes sure that RDS was asked for the day's copy, once; gives the ARN of its source when it was asked now.
+async fn copy(
+    app: &App,
+    away: &Away,
+    world: &World,
+    copies: &[Snapshot],
+    day: &str,
+    now: Timestamp,
+    run: &mut Run,
+) -> Result<Option<String>, EvidenceError> {
+    let subject = || Subject::Copy {
+        instance: app.instance.clone(),
+        region: away.region.clone(),
+        key: away.key.clone(),
+    };
+    let Some(source) = policy::source(&world.home, &app.instance) else {
+        run.judged.push(Judged::new(subject(), Finding::NoSource));
+        return Ok(None);
+    };
+    let target = policy::copy_name(&app.settings, &source.name);
+    let is_there = |target: &str| copies.iter().any(|one| one.name == target);
+    let available = world.home.iter().filter(|one| progress(&one.status) == Progress::Available);
+    let available: BTreeSet<String> = available.map(|one| one.arn.clone()).collect();
+    let chosen = world.book.iter().flat_map(|book| &book.copies).find(|copy| copy.day == day);
+    // One that failed, was told and deleted by somebody is chosen anew.
+    let is_good =
+        |copy: &&book::Copy| is_there(&copy.target) || (!copy.told && available.contains(&copy.source));
+    let chosen = match chosen.filter(is_good) {
+        Some(chosen) => chosen.clone(),
+        None if is_there(&target) => {
+            run.steps.push(step(format!("copy {}", source.arn), "was copied before; there is no newer one"));
+            return Ok(None);
+        }
+        None => {
+            let book = amend(app, |book| drop(book.choose(day, source, &target, &available))).await?;
+            match book.copies.into_iter().find(|copy| copy.day == day) {
+                Some(chosen) => chosen,
+                None => return Ok(None),
+            }
+        }
+    };
+    if is_there(&chosen.target) {
+        return Ok(None);
+    }
+    let tags = vec![
+        (PROJECT, app.settings.project.clone()),
+        (ENVIRONMENT, app.settings.environment.clone()),
+        (MANAGED_BY, PROCEDURE.to_owned()),
+        (policy::COPY_OF, chosen.source.clone()),
+        (EXPIRES_ON, snapshots::expires(now, app.retention_days)),
+    ];
+    tracing::info!(message = "asking for a copy", rds.source = chosen.source, rds.snapshot = chosen.target);
+    let outcome = match aws::copy(&away.rds, &chosen.source, &chosen.target, &away.key, tags).await {
+        Ok(()) => format!("asked for as {} in {}", chosen.target, away.region),
+        // By another attempt.
+        Err(call) if call.code.starts_with("DBSnapshotAlreadyExists") => "was asked for already".to_owned(),
+        Err(call) => {
+            let why = chain(&call);
+            run.judged.push(Judged::new(subject(), Finding::CopyRefused { why: why.clone() }));
+            format!("failed: {why}")
+        }
+    };
+    run.steps.push(step(format!("copy {}", chosen.source), outcome));
+    Ok(Some(chosen.source))
+}
+
+/// The part of the record before that the next one needs.
+#[derive(Default, Deserialize)]
+struct Before {
+    sequence: u64,
+    findings: Vec<String>,
+    steps: Vec<Told>,
+}
+
+#[derive(Deserialize)]
+struct Told {
+    name: String,
+}
+
+async fn before(app: &App) -> Before {
+    let newest = tokio::time::timeout(LOOKING, app.reporter.evidence.newest::<Before>()).await;
+    let newest = newest.map_err(|late| chain(&late)).and_then(|read| read.map_err(|error| chain(&error)));
+    newest.map(Option::unwrap_or_default).unwrap_or_else(|reason| {
+        tracing::warn!(message = format!("the record before was not read, so all is new: {reason}"));
+        Before::default()
+    })
+}
+
+/// How the findings differ from those of the record before.
+struct Changes {
+    new: BTreeSet<String>,
+    resolved: BTreeSet<String>,
+    still: BTreeSet<String>,
+    /// Lines of what this run did not find out anew.
+    carried: Vec<String>,
+}
+
+/// What could not be seen is not resolved, and what the run is not about is as it was.
+fn changes(app: &App, wake: &Wake, before: &Before, judged: &[Judged]) -> Changes {
+    let all = judged.iter().flat_map(|judged| {
+        judged
+            .findings
+            .iter()
+            .map(move |finding| (&judged.subject, finding, text::key(&judged.subject, finding)))
+    });
+    let unseen: Vec<String> = all
+        .clone()
+        .filter(|(_, finding, _)| matches!(finding, Finding::InsufficientData { .. }))
+        .map(|(subject, _, _)| subject.label())
+        .collect();
+    let is_unseen = |key: &str| {
+        let label = key.split_once(' ').map_or("", |(_, label)| label);
+        unseen.iter().any(|unseen| match unseen.strip_prefix("region") {
+            Some(region) => label.ends_with(region),
+            None => label == unseen,
+        })
+    };
+    let after: BTreeSet<String> = all.map(|(_, _, key)| key).collect();
+    let mut changes = Changes {
+        new: BTreeSet::new(),
+        resolved: BTreeSet::new(),
+        still: BTreeSet::new(),
+        carried: Vec::new(),
+    };
+    let mut known = BTreeSet::new();
+    for line in &before.findings {
+        let key = text::key_of(line).to_owned();
+        if after.contains(&key) {
+            changes.still.insert(key.clone());
+        } else if !covers(app, wake, &key) || is_unseen(&key) {
+            changes.carried.push(line.clone());
+        } else {
+            changes.resolved.insert(key.clone());
+        }
+        known.insert(key);
+    }
+    changes.new = after.difference(&known).cloned().collect();
+    changes
+}
+
+/// Tells the channel what changed and what was done, writes the record, and settles what was told.
+async fn report(
+    app: &App,
+    wake: &Wake,
+    world: &World,
+    day: &str,
+    mut run: Run,
+    invocation: &Invocation,
+) -> Result<Report, VerifyError> {
+    let before = before(app).await;
+    let changes = changes(app, wake, &before, &run.judged);
+    // An attempt that died behind its record has told them.
+    let is_told = |deed: &Deed| before.steps.iter().any(|told| told.name == deed.step());
+    let fresh: Vec<Deed> = run.deeds.iter().filter(|deed| !is_told(deed)).cloned().collect();
+    run.steps.extend(fresh.iter().map(|deed| step(deed.step(), deed.outcome())));
+    let has_changed = !changes.new.is_empty() || !changes.resolved.is_empty() || !fresh.is_empty();
+    let of_day = app.reporter.look(day, invocation.now).await;
+    let is_of_day = *wake == Wake::Sweep && !of_day.is_recorded();
+    // A second run of the day that found a change has the place behind the record before as its name.
+    let run_id = if is_of_day {
+        Some(day.to_owned())
+    } else {
+        has_changed.then(|| format!("{day}/{}", before.sequence + 1))
+    };
+    let is_green = run.judged.iter().flat_map(|one| &one.findings).all(|finding| !finding.fails());
+    let result = if is_green { "succeeded" } else { "failed" };
+    if let Some(run_id) = &run_id {
+        let begun = if is_of_day { of_day } else { app.reporter.look(run_id, invocation.now).await };
+        let told = text::Summary {
+            run_id,
+            judged: &run.judged,
+            new: &changes.new,
+            resolved: &changes.resolved,
+            still: &changes.still,
+            deeds: &fresh,
+        };
+        let message = (has_changed || begun.was_left_open()).then(|| text::summary(&app.settings, &told));
+        let count = format!("look at {} snapshots", rows(&run.judged).len());
+        let mut steps = vec![step(count, result)];
+        steps.append(&mut run.steps);
+        let draft = Draft {
+            steps,
+            findings: lines(&run.judged).chain(changes.carried).collect(),
+            ..draft(app, wake, run_id, result, invocation)
+        };
+        app.reporter.report(draft, message.as_ref(), begun, invocation).await;
+    }
+    if let Ok(book) = &world.book {
+        settle(app, book, world, day, &run, invocation).await;
+    }
+    if run.unpaged > 0 {
+        return Err(VerifyError::PageFailed(run.unpaged));
+    }
+    let snapshots = rows(&run.judged);
+    let name_of = |deed: &Deed| match deed {
+        Deed::Deleted(victim) => (Some(victim.name.clone()), None),
+        Deed::Copied { target, .. } => (None, Some(target.clone())),
+    };
+    let (deleted, copied): (Vec<_>, Vec<_>) = fresh.iter().map(name_of).unzip();
+    Ok(Report {
+        run_id,
+        result: if snapshots.is_empty() && run.judged.is_empty() { "nothing" } else { result },
+        snapshots,
+        findings: run
+            .judged
+            .iter()
+            .flat_map(|one| one.findings.iter().map(|finding| text::key(&one.subject, finding)))
+            .collect(),
+        deleted: deleted.into_iter().flatten().collect(),
+        copied: copied.into_iter().flatten().collect(),
+        paged: run.paged,
+    })
+}
+
+/// Takes out of the book what was told, and what came to nothing. Cannot fail the run: the next one finds what it has told in
+/// the record.
+async fn settle(app: &App, book: &Book, world: &World, day: &str, run: &Run, invocation: &Invocation) {
+    let mut targets = BTreeSet::new();
+    let mut victims = run.spared.clone();
+    for deed in &run.deeds {
+        match deed {
+            Deed::Deleted(victim) => victims.push(victim.clone()),
+            Deed::Copied { target, .. } => drop(targets.insert(target.clone())),
+        }
+    }
+    // A copy that failed is told as a finding; one of another day that is not there was refused, or deleted by somebody.
+    if let Some(copies) = world.copies() {
+        for copy in book.copies.iter().filter(|copy| !copy.told) {
+            let found = copies.iter().find(|one| one.name == copy.target);
+            let has_failed = found.is_some_and(|found| progress(&found.status) == Progress::Failed);
+            if has_failed || (found.is_none() && copy.day != day) {
+                targets.insert(copy.target.clone());
+            }
+        }
+    }
+    if targets.is_empty() && victims.is_empty() {
+        return;
+    }
+    let margin = Duration::from_millis(500);
+    let settled = invocation.within(margin, amend(app, |book| book.settle(day, &targets, &victims))).await;
+    let settled = settled.map_err(|late| chain(&late)).and_then(|done| done.map_err(|error| chain(&error)));
+    if let Err(reason) = settled {
+        tracing::warn!(message = format!("what was told was not settled: {reason}"));
+    }
+}
+
+fn lines(judged: &[Judged]) -> impl Iterator<Item = String> {
+    judged.iter().flat_map(|one| one.findings.iter().map(move |finding| text::line(&one.subject, finding)))
+}
+
+/// The snapshots of the answer. What was found while it was copied or deleted stands beside, with the same one.
+fn rows(judged: &[Judged]) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for judged in judged {
+        let Subject::Snapshot(snapshot, region) = &judged.subject else { continue };
+        let kinds = judged.findings.iter().map(Finding::kind);
+        match rows.iter_mut().find(|row| row.name == snapshot.name && row.region == *region) {
+            Some(row) => {
+                row.findings.extend(kinds);
+                row.verdict = Some("fail");
+            }
+            None => rows.push(Row {
+                name: snapshot.name.clone(),
+                region: region.clone(),
+                instance: snapshot.instance.clone(),
+                status: snapshot.status.clone(),
+                verdict: policy::verdict(snapshot, &judged.findings),
+                findings: kinds.collect(),
+            }),
+        }
+    }
+    rows
+}
+
+/// Tells and records, once a day for each cause, that nothing is known.
+async fn report_failed(app: &App, wake: &Wake, day: &str, error: &VerifyError, invocation: &Invocation) {
+    let run_id = format!("{day}/{}", error.fingerprint());
+    let language = app.settings.language;
+    let message = text::failed(&app.settings, &run_id, &chain(error), &error.next_step(language));
+    let begun = app.reporter.look(&run_id, invocation.now).await;
+    let mut findings = vec![format!("{} run: {}", error.kind(), chain(error))];
+    // What was wrong before still is, as far as anybody knows.
+    findings.extend(before(app).await.findings.into_iter().filter(|line| !line.starts_with(error.kind())));
+    let draft = Draft {
+        steps: vec![step("look at the snapshots", format!("failed: {}", error.kind()))],
+        findings,
+        ..draft(app, wake, &run_id, "failed", invocation)
+    };
+    app.reporter.report(draft, Some(&message), begun, invocation).await;
+}
+
+/// The part of a record that every run has.
+fn draft(app: &App, wake: &Wake, run_id: &str, result: &'static str, invocation: &Invocation) -> Draft {
+    let (project, environment) = (&app.settings.project, &app.settings.environment);
+    let (trigger, subject) = match wake {
+        Wake::Sweep => ("sweep".to_owned(), format!("snapshots of {project}-{environment}")),
+        Wake::Follow => ("hourly look".to_owned(), format!("copies of {project}-{environment}")),
+        Wake::One(name) => ("snapshot event".to_owned(), format!("snapshot {name}")),
+    };
+    Draft {
+        run_id: run_id.to_owned(),
+        project: project.clone(),
+        environment: environment.clone(),
+        trigger,
+        subject,
+        started: invocation.now.into(),
+        ended: time::now().into(),
+        steps: Vec::new(),
+        findings: Vec::new(),
+        result,
+        code_version: app.settings.code_version.clone(),
+        channel: String::new(),
+    }
+}

@@ -1,0 +1,161 @@
+//! The snapshots of the database: their tags, whose they are, and what RDS's words for them mean.
+
+use jiff::{Timestamp, ToSpan};
+
+use crate::env::EnvError;
+use crate::settings::Settings;
+use crate::time::SAO_PAULO;
+
+/// Tag with the project.
+pub const PROJECT: &str = "Project";
+
+/// Tag with the environment.
+pub const ENVIRONMENT: &str = "Environment";
+
+/// Tag with the procedure that made it.
+pub const MANAGED_BY: &str = "ManagedBy";
+
+/// Tag with the last day that it is to be kept, in São Paulo: `2026-12-26`.
+pub const EXPIRES_ON: &str = "ExpiresOn";
+
+/// The procedure that makes snapshots.
+pub const CREATOR: &str = "snapshot-create";
+
+/// How far a snapshot is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Progress {
+    /// Not done yet.
+    Creating,
+    /// It can be restored.
+    Available,
+    /// RDS has given it up.
+    Failed,
+    /// It is no more, or will be in a moment.
+    Deleted,
+}
+
+/// What RDS's word for a snapshot's state means. One that is not known is waited for, as every wait has an end.
+pub fn progress(status: &str) -> Progress {
+    match status {
+        "available" => Progress::Available,
+        "failed" => Progress::Failed,
+        word if word.starts_with("incompatible-") => Progress::Failed,
+        "deleting" | "deleted" => Progress::Deleted,
+        _ => Progress::Creating,
+    }
+}
+
+/// What the names of this environment's snapshots and instances begin with.
+pub fn prefix(settings: &Settings) -> String {
+    format!("{}-{}-", settings.project, settings.environment)
+}
+
+/// Whether an instance is this environment's: the template's, or one that has its name in front, e.g. a restored one. The
+/// roles' permissions say the same.
+pub fn is_ours(instance: &str, of_template: &str, settings: &Settings) -> bool {
+    instance == of_template || instance.starts_with(&prefix(settings))
+}
+
+/// Days that a manual snapshot of this environment is to be kept.
+///
+/// # Errors
+///
+/// [`EnvError`] when the policy does not say, or when RDS takes no names that begin with the project's.
+pub fn retention_days(settings: &Settings) -> Result<u16, EnvError> {
+    check_project(&settings.project).map_err(|reason| EnvError::Invalid { name: "PROJECT", reason })?;
+    let days = settings.policy.backups.snapshots.retention_days.get(&settings.environment).copied();
+    days.ok_or_else(|| EnvError::Invalid {
+        name: "POLICY",
+        reason: format!("backups.snapshots.retention_days has no entry for {}", settings.environment),
+    })
+}
+
+/// Whether RDS takes names that begin with the project's: letters, digits and single hyphens.
+fn check_project(project: &str) -> Result<(), String> {
+    let is_name = project.starts_with(|c: char| c.is_ascii_lowercase())
+        && project.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && !project.ends_with('-')
+        && !project.contains("--");
+    if is_name {
+        return Ok(());
+    }
+    Err("expected lower-case letters, digits and single hyphens, none at the end: a snapshot's name begins with it".to_owned())
+}
+
+/// The last day that a snapshot is to be kept, when it is made at `begun`: `2026-12-26`, in São Paulo.
+pub fn expires(begun: Timestamp, days: u16) -> String {
+    let day = begun.to_zoned_datetime(SAO_PAULO).date();
+    day.saturating_add(i64::from(days).days()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::Language;
+
+    #[test]
+    fn what_a_status_means() {
+        for (status, expected) in [
+            ("creating", Progress::Creating),
+            ("pending", Progress::Creating),
+            ("copying", Progress::Creating),
+            ("available", Progress::Available),
+            ("failed", Progress::Failed),
+            ("incompatible-restore", Progress::Failed),
+            ("deleting", Progress::Deleted),
+        ] {
+            assert_eq!(progress(status), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn whose_instance_it_is() {
+        let settings = Settings {
+            function: "f".to_owned(),
+            project: "moveongs".to_owned(),
+            environment: "dev".to_owned(),
+            code_version: "x".to_owned(),
+            language: Language::English,
+            policy: "".parse().unwrap(),
+        };
+        assert_eq!(retention_days(&settings), Ok(7));
+        for (instance, is) in [
+            ("main", true),
+            ("moveongs-dev-db", true),
+            ("moveongs-dev-db-restored", true),
+            ("moveongs-dev", false),
+            ("moveongs-development-db", false),
+            ("moveongs-prod-db", false),
+        ] {
+            assert_eq!(is_ours(instance, "main", &settings), is, "{instance}");
+        }
+        let elsewhere = Settings { environment: "test".to_owned(), ..settings };
+        assert!(retention_days(&elsewhere).is_err());
+    }
+
+    #[test]
+    fn a_project_that_rds_takes() {
+        for (project, is_good) in [
+            ("moveongs", true),
+            ("a-b2", true),
+            ("a-", false),
+            ("a--b", false),
+            ("2a", false),
+            ("A", false),
+            ("", false),
+        ] {
+            assert_eq!(check_project(project).is_ok(), is_good, "{project}");
+        }
+    }
+
+    #[test]
+    fn the_last_day_is_counted_in_sao_paulo() {
+        for (begun, days, last) in [
+            ("2026-11-26T02:59:59Z", 7, "2026-12-02"),
+            ("2026-11-26T03:00:00Z", 7, "2026-12-03"),
+            ("2028-02-01T12:00:00Z", 30, "2028-03-02"),
+        ] {
+            assert_eq!(expires(begun.parse().unwrap(), days), last);
+        }
+    }
+}

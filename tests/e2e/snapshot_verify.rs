@@ -1,0 +1,608 @@
+//! `snapshot-verify` against the local cloud, on real snapshots of a real instance and real copies in another region: every
+//! kind of finding, the page and message of each, what is copied and deleted and what never is, and what a crash leaves.
+//!
+//! A run sees every snapshot of the environment, so a test begins without any.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_rds::types::{DbSnapshot, Tag};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::cloud::{Cloud, eventually};
+use crate::matrix;
+
+const INSTANCE: &str = "moveongs-dev-db";
+const AWAY: &str = "sa-east-1";
+const QUEUE: &str = "snapshot-verify-pages";
+const HOUR: i64 = 3_600;
+const DAY: i64 = 24 * HOUR;
+
+struct World {
+    cloud: Cloud,
+    /// A client of the copies' region.
+    away: aws_sdk_rds::Client,
+    /// Pages that came before.
+    pages: usize,
+}
+
+/// The tags of `snapshot-create`, with a last day.
+fn tags(last_day: &str) -> Vec<(&str, &str)> {
+    vec![
+        ("Project", "moveongs"),
+        ("Environment", "dev"),
+        ("ManagedBy", "snapshot-create"),
+        ("Deploy", "run-17"),
+        ("ExpiresOn", last_day),
+    ]
+}
+
+const KEPT: &str = "2099-12-31";
+const EXPIRED: &str = "2026-01-31";
+
+impl World {
+    /// No snapshot, no record, no order, no fault; the instance available, and no event comes.
+    async fn fresh() -> Self {
+        let cloud = Cloud::connect("snapshot-verify").await;
+        let config = cloud.rds.config().to_builder().region(aws_sdk_rds::config::Region::new(AWAY)).build();
+        let world = Self { pages: 0, away: aws_sdk_rds::Client::from_conf(config), cloud };
+        world.cloud.snapshot_events(false).await;
+        world.cloud.calm().await;
+        world.orders(json!({"fail": 0, "hold": false, "quota": 100})).await;
+        world.clear().await;
+        world.forget().await;
+        world.cloud.calm().await;
+        Self { pages: world.cloud.listen_to_pages(QUEUE).await, ..world }
+    }
+
+    async fn forget(&self) {
+        for prefix in ["evidence/snapshot-verify/", "runs/snapshot-verify/"] {
+            self.cloud.hide(prefix).await;
+        }
+    }
+
+    /// Deletes every manual snapshot of both regions.
+    async fn clear(&self) {
+        self.instance_is_available().await;
+        for client in [&self.cloud.rds, &self.away] {
+            for snapshot in self.manual(client).await {
+                let name = snapshot.db_snapshot_identifier().unwrap();
+                eventually("an end of the snapshot", async || {
+                    client.delete_db_snapshot().db_snapshot_identifier(name).send().await.ok()
+                })
+                .await;
+            }
+        }
+    }
+
+    async fn instance_is_available(&self) {
+        eventually("an instance that is available", async || {
+            let found = self.cloud.rds.describe_db_instances().db_instance_identifier(INSTANCE).send().await;
+            (found.unwrap().db_instances()[0].db_instance_status() == Some("available")).then_some(())
+        })
+        .await;
+    }
+
+    async fn manual(&self, client: &aws_sdk_rds::Client) -> Vec<DbSnapshot> {
+        let listed = client.describe_db_snapshots().snapshot_type("manual").send().await.unwrap();
+        listed.db_snapshots.unwrap_or_default()
+    }
+
+    /// Names of the manual snapshots of a region, in order.
+    async fn names(&self, client: &aws_sdk_rds::Client) -> Vec<String> {
+        let all = self.manual(client).await.into_iter();
+        let mut names: Vec<_> = all.map(|one| one.db_snapshot_identifier.unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    async fn orders(&self, orders: Value) {
+        self.cloud.admin(Method::POST, "rds/snapshots", Some(orders)).await;
+    }
+
+    async fn facts(&self, snapshot: &str, facts: Value) {
+        let body = json!({"snapshot": snapshot, "facts": facts});
+        self.cloud.admin(Method::POST, "rds/snapshot", Some(body)).await;
+    }
+
+    async fn facts_away(&self, snapshot: &str, facts: Value) {
+        let body = json!({"snapshot": snapshot, "region": AWAY, "facts": facts});
+        self.cloud.admin(Method::POST, "rds/snapshot", Some(body)).await;
+    }
+
+    /// Takes a snapshot and waits for its end, which makes it `days` old.
+    async fn take(&self, name: &str, tags: &[(&str, &str)], days: i64) -> String {
+        let tag = |(key, value): &(&str, &str)| Tag::builder().key(*key).value(*value).build();
+        let taken = self.cloud.rds.create_db_snapshot().db_instance_identifier(INSTANCE);
+        let taken = taken.db_snapshot_identifier(name).set_tags(Some(tags.iter().map(tag).collect()));
+        taken.send().await.unwrap();
+        self.status(&self.cloud.rds, name, &["available", "failed"]).await;
+        self.facts(name, json!({"seconds_ago": days * DAY})).await;
+        self.instance_is_available().await;
+        name.to_owned()
+    }
+
+    async fn status(&self, client: &aws_sdk_rds::Client, name: &str, wanted: &[&str]) {
+        eventually(&format!("{name} to be {wanted:?}"), async || {
+            let found = client.describe_db_snapshots().db_snapshot_identifier(name).send().await.unwrap();
+            wanted.contains(&found.db_snapshots()[0].status().unwrap()).then_some(())
+        })
+        .await;
+    }
+
+    async fn retag(&self, name: &str, tags: &[(&str, &str)]) {
+        let tags: Vec<_> = tags.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
+        self.facts(name, json!({"TagList": tags})).await;
+    }
+
+    async fn run(&self, event: Value) -> Value {
+        self.cloud.invoke(event).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    async fn sweep(&self) -> Value {
+        self.run(json!({})).await
+    }
+
+    /// What a run finds of one snapshot.
+    async fn one(&self, name: &str) -> Vec<String> {
+        let report = self.run(event(name)).await;
+        row(&report, name)["findings"].as_array().unwrap().iter().map(text).collect()
+    }
+
+    async fn pages(&self, about: &str) -> Vec<Value> {
+        let pages = self.cloud.queued(QUEUE).await.into_iter().skip(self.pages);
+        let key = |page: &Value| page["MessageAttributes"]["dedup_key"]["Value"].to_string();
+        pages.filter(|page| key(page).contains(about)).collect()
+    }
+
+    async fn paged(&self, about: &str) -> String {
+        eventually(&format!("a page about {about}"), async || self.pages(about).await.pop()).await.to_string()
+    }
+
+    async fn records(&self) -> Vec<Value> {
+        self.cloud.evidence("snapshot-verify").await.into_iter().map(|(_, record)| record).collect()
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+/// RDS's event that a snapshot was made.
+fn event(name: &str) -> Value {
+    let arn = format!("arn:aws:rds:us-east-1:000000000000:snapshot:{name}");
+    json!({"detail-type": "RDS DB Snapshot Event", "source": "aws.rds", "resources": [arn],
+        "detail": {"SourceIdentifier": name, "Message": "Manual snapshot created."}})
+}
+
+fn row(report: &Value, name: &str) -> Value {
+    let rows = report["snapshots"].as_array().unwrap();
+    rows.iter().find(|row| row["name"] == name).unwrap_or_else(|| panic!("{name}: {report}")).clone()
+}
+
+fn copy_of(name: &str) -> String {
+    format!("moveongs-dev-copy-{name}")
+}
+
+/// How often a text stands in the steps of all records.
+fn recorded(records: &[Value], text: &str) -> usize {
+    let steps = records.iter().flat_map(|record| record["steps"].as_array().unwrap());
+    steps.filter(|step| step.to_string().contains(text)).count()
+}
+
+#[tokio::test]
+async fn a_good_snapshot_passes_and_has_one_copy_that_is_followed_to_its_end() {
+    let world = World::fresh().await;
+    let other = world.take("moveongs-dev-other", &tags(KEPT), 5).await;
+    let name = world.take("moveongs-dev-good", &tags(KEPT), 0).await;
+    world.orders(json!({"hold": true})).await;
+    let report = world.sweep().await;
+    assert_eq!(
+        (&report["result"], &row(&report, &name)["verdict"]),
+        (&json!("succeeded"), &json!("pass")),
+        "{report}"
+    );
+    let copy = copy_of(&name);
+    assert_eq!(world.names(&world.away).await, [copy.as_str()]);
+    let made = world.manual(&world.away).await.remove(0);
+    let made_tags: BTreeMap<_, _> =
+        made.tag_list().iter().map(|tag| (tag.key().unwrap(), tag.value().unwrap())).collect();
+    let source = format!("arn:aws:rds:us-east-1:000000000000:snapshot:{name}");
+    for (key, value) in [
+        ("Project", "moveongs"),
+        ("Environment", "dev"),
+        ("ManagedBy", "snapshot-verify"),
+        ("CopyOf", source.as_str()),
+    ] {
+        assert_eq!(made_tags[key], value);
+    }
+    assert!(made_tags["ExpiresOn"].starts_with("20") && made_tags["ExpiresOn"].len() == 10);
+    assert!(
+        made.encrypted() == Some(true) && made.kms_key_id().unwrap().starts_with("arn:aws:kms:sa-east-1:")
+    );
+
+    // Whatever wakes it again: no second copy, and nothing to tell while it runs. A newer snapshot is for another day.
+    world.facts(&name, json!({"seconds_ago": 2 * HOUR})).await;
+    world.facts(&other, json!({"seconds_ago": HOUR})).await;
+    for event in [json!({}), json!({"follow": true}), event(&name), json!({"detail-type": "Scheduled Event"})]
+    {
+        let report = world.run(event).await;
+        assert_eq!((&report["run_id"], &report["copied"]), (&Value::Null, &json!([])), "{report}");
+    }
+    assert_eq!(world.names(&world.away).await, [copy.as_str()]);
+    assert_eq!((world.cloud.messages("Snapshots (dev)").await.len(), world.records().await.len()), (0, 1));
+
+    world.orders(json!({"hold": false})).await;
+    world.status(&world.away, &copy, &["available"]).await;
+    let report = world.run(json!({"follow": true})).await;
+    assert_eq!(report["copied"], json!([copy]), "{report}");
+    assert_eq!(row(&report, &copy)["verdict"], "pass", "{report}");
+    for _ in 0..2 {
+        assert_eq!(world.run(json!({"follow": true})).await["run_id"], Value::Null);
+    }
+    assert_eq!(world.cloud.messages("Cópia pronta").await.len(), 1);
+    let records = world.records().await;
+    assert_eq!((records.len(), recorded(&records, &format!("available, of {source}"))), (2, 1));
+    assert_eq!(world.pages("").await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn each_finding_is_told_once_with_its_command_and_resolved() {
+    let world = World::fresh().await;
+    let before = world.take("moveongs-dev-before", &tags(KEPT), 2).await;
+    let name = world.take("moveongs-dev-odd", &tags(KEPT), 1).await;
+    world.facts(&before, json!({"FullSnapshotSizeInBytes": 1000})).await;
+    assert_eq!(world.one(&name).await, [""; 0]);
+    let good = json!({"Status": "available", "Encrypted": true, "FullSnapshotSizeInBytes": 1000, "seconds_ago": DAY});
+    for (facts, kind, part, pages) in [
+        (json!({"Status": "failed"}), "SnapshotFailed", "describe-events --source-type db-snapshot", true),
+        (json!({"Encrypted": false}), "NotEncrypted", "copy-db-snapshot", false),
+        (
+            json!({"FullSnapshotSizeInBytes": 499}),
+            "SizeDoubtful",
+            "restore-db-instance-from-db-snapshot",
+            false,
+        ),
+        (json!({"FullSnapshotSizeInBytes": 2010}), "SizeDoubtful", "201 %", false),
+        (
+            json!({"Status": "creating", "seconds_ago": 7 * HOUR}),
+            "SnapshotSlow",
+            "wait db-snapshot-available",
+            false,
+        ),
+    ] {
+        world.cloud.calm().await;
+        world.facts(&name, facts.clone()).await;
+        for _ in 0..2 {
+            assert_eq!(world.one(&name).await, [kind], "{facts}");
+        }
+        let told = world.cloud.messages(&format!("*{kind}*")).await;
+        assert!(told.len() == 1 && told[0].contains(part) && told[0].contains(&name), "{part}: {told:?}");
+        assert_eq!(world.pages(kind).await.len(), usize::from(pages), "{kind}");
+        world.facts(&name, good.clone()).await;
+        assert_eq!(world.one(&name).await, [""; 0]);
+        assert_eq!(world.cloud.messages(&format!("Resolvido: {kind} {name}")).await.len(), 1, "{kind}");
+    }
+    let all = tags(KEPT);
+    for (left, kind, part) in [
+        (&all[..4], "NoExpiry", "Key=ExpiresOn,Value=AAAA-MM-DD"),
+        (&all[1..], "Untagged", "Key=Project,Value=moveongs"),
+    ] {
+        world.retag(&name, left).await;
+        assert_eq!(world.one(&name).await, [kind]);
+        let told = world.cloud.messages(&format!("*{kind}*")).await;
+        assert!(told.len() == 1 && told[0].contains(part), "{told:?}");
+    }
+    world.retag(&name, &all).await;
+    let share = async |accounts: &str| {
+        let share = world.cloud.rds.modify_db_snapshot_attribute().db_snapshot_identifier(&name);
+        share.attribute_name("restore").values_to_add(accounts).send().await.unwrap();
+    };
+    world.facts(&name, json!({"Encrypted": false})).await;
+    share("111111111111").await;
+    assert_eq!(world.one(&name).await, ["SharedSnapshot", "NotEncrypted"]);
+    assert!(world.paged("SharedSnapshot").await.contains("--values-to-remove 111111111111"));
+    share("all").await;
+    assert_eq!(world.one(&name).await, ["PublicSnapshot", "NotEncrypted"]);
+    assert!(world.paged("PublicSnapshot").await.contains("--values-to-remove all"));
+    assert_eq!(world.one(&name).await, ["PublicSnapshot", "NotEncrypted"]);
+    assert_eq!(world.pages("PublicSnapshot").await.len(), 1);
+
+    // One that is gone has nothing wrong any more.
+    world.cloud.rds.delete_db_snapshot().db_snapshot_identifier(&name).send().await.unwrap();
+    let report = world.run(event(&name)).await;
+    assert_eq!(report["result"], "nothing", "{report}");
+    assert_eq!(world.cloud.messages(&format!("NotEncrypted {name}; PublicSnapshot {name}")).await.len(), 1);
+    // Nobody else's snapshot is looked at, and no event is an error.
+    assert_eq!(world.run(event("moveongs-prod-20261126")).await["run_id"], Value::Null);
+}
+
+#[tokio::test]
+async fn what_could_not_be_seen_is_neither_good_nor_resolved() {
+    let world = World::fresh().await;
+    let name = world.take("moveongs-dev-unseen", &tags(KEPT), 0).await;
+    let old = world.take("moveongs-dev-old", &tags(EXPIRED), 300).await;
+    world.retag(&name, &tags(KEPT)[1..]).await;
+    assert_eq!(world.one(&name).await, ["Untagged"]);
+    world.retag(&name, &tags(KEPT)).await;
+    let denied = |action: &str, nth: u64| json!({"service": "rds", "action": action, "nth": nth, "effect": "error", "status": 403, "code": "AccessDenied"});
+    world.cloud.fault(denied("DescribeDBSnapshotAttributes", 1)).await;
+    let report = world.run(event(&name)).await;
+    assert_eq!(
+        (&report["result"], &row(&report, &name)["verdict"]),
+        (&json!("failed"), &json!("could-not-verify"))
+    );
+    let told = world.cloud.messages("*InsufficientData*").await;
+    assert!(told.len() == 1 && told[0].contains("rds:DescribeDBSnapshotAttributes failed"), "{told:?}");
+    assert!(world.cloud.messages("Resolvido").await.is_empty());
+
+    // Without the other region nobody knows what is being copied, so nothing is deleted.
+    world.cloud.calm().await;
+    world.cloud.fault(denied("DescribeDBSnapshots", 2)).await;
+    let report = world.sweep().await;
+    assert_eq!((&report["result"], &report["deleted"]), (&json!("failed"), &json!([])), "{report}");
+    assert!(report["findings"].to_string().contains("InsufficientData region (sa-east-1)"), "{report}");
+    assert!(world.names(&world.cloud.rds).await.contains(&old));
+    assert_eq!(world.cloud.messages(&format!("Untagged {name}")).await.len(), 1);
+
+    // Without this one nothing is known.
+    world.cloud.calm().await;
+    world.cloud.fault(denied("DescribeDBSnapshots", 1)).await;
+    assert_eq!(world.cloud.invoke(json!({})).await.unwrap_err()["errorType"], "RdsCall");
+    assert_eq!(world.cloud.messages("A verificação dos snapshots falhou").await.len(), 1);
+    let report = world.sweep().await;
+    assert_eq!((&report["result"], &report["deleted"]), (&json!("succeeded"), &json!([old])), "{report}");
+    let error = world.cloud.invoke(json!({"snapshots": 1})).await.unwrap_err();
+    assert_eq!(error["errorType"], "InvalidEvent");
+}
+
+#[tokio::test]
+async fn only_what_has_expired_is_deleted_and_never_the_last_good_one() {
+    let world = World::fresh().await;
+    let base = tags(EXPIRED);
+    let last = world.take("moveongs-dev-last", &base, 100).await;
+    // Nothing else is left, but RDS's own.
+    let report = world.sweep().await;
+    assert_eq!(report["deleted"], json!([]), "{report}");
+    world.status(&world.away, &copy_of(&last), &["available"]).await;
+
+    let keeper = world.take("moveongs-dev-keeper", &tags(KEPT), 1).await;
+    let held = [&base[..], &[("Hold", "processo 12")]].concat();
+    world.take("moveongs-dev-held", &held, 90).await;
+    let persons = [&base[..2], &base[3..]].concat();
+    world.take("moveongs-dev-persons", &persons, 90).await;
+    world.take("moveongs-dev-undated", &base[..4], 90).await;
+    world.take("another-name", &base, 90).await;
+    let failed = world.take("moveongs-dev-failed", &base, 80).await;
+    world.facts(&failed, json!({"Status": "failed"})).await;
+    let freed = [&base[..], &[("Hold", "false")]].concat();
+    let freed = world.take("moveongs-dev-freed", &freed, 70).await;
+    let report = world.sweep().await;
+    let mut deleted: Vec<_> = report["deleted"].as_array().unwrap().iter().map(text).collect();
+    deleted.sort();
+    assert_eq!(deleted, [failed, freed.clone(), last.clone()], "{report}");
+    let left = ["another-name", "moveongs-dev-held", &keeper, "moveongs-dev-persons", "moveongs-dev-undated"];
+    assert_eq!(world.names(&world.cloud.rds).await, left);
+    let told = world.cloud.messages("*Apagado*").await;
+    assert!(told.len() == 1 && told[0].contains(&last) && told[0].contains("20 GiB"), "{told:?}");
+    let records = world.records().await;
+    for part in
+        [&format!("snapshot:{last}"), "run-17", "ExpiresOn=2026-01-31", "20 GiB", "of moveongs-dev-db"]
+    {
+        assert!(recorded(&records, part) > 0, "{part}: {records:?}");
+    }
+    assert_eq!(recorded(&records, &format!("delete arn:aws:rds:us-east-1:000000000000:snapshot:{freed}")), 1);
+
+    // Copies go by the same rules: the one that is left for an older one stays.
+    let copy = copy_of(&last);
+    let expired: Vec<_> = [
+        ("Project", "moveongs"),
+        ("Environment", "dev"),
+        ("ManagedBy", "snapshot-verify"),
+        ("ExpiresOn", EXPIRED),
+    ]
+    .iter()
+    .map(|(key, value)| json!({"Key": key, "Value": value}))
+    .collect();
+    world.facts_away(&copy, json!({"TagList": expired})).await;
+    assert_eq!(world.sweep().await["deleted"], json!([]));
+    assert_eq!(world.names(&world.away).await, [copy.as_str()]);
+    // The next day's copy; a test's day is over when its note is.
+    world.cloud.hide("runs/snapshot-verify/").await;
+    world.sweep().await;
+    world.status(&world.away, &copy_of(&keeper), &["available"]).await;
+    assert_eq!(world.sweep().await["deleted"], json!([copy]));
+    assert_eq!(world.names(&world.away).await, [copy_of(&keeper)]);
+}
+
+#[tokio::test]
+async fn a_deletion_that_is_refused_is_told() {
+    let world = World::fresh().await;
+    world.take("moveongs-dev-keeper", &tags(KEPT), 1).await;
+    let old = world.take("moveongs-dev-old", &tags(EXPIRED), 90).await;
+    // Without the note nothing is deleted.
+    let down = json!({"service": "s3", "action": "PutObject", "count": 0, "effect": "error", "status": 403, "code": "AccessDenied"});
+    world.cloud.fault(down).await;
+    assert_eq!(world.cloud.invoke(json!({})).await.unwrap_err()["errorType"], "NoteFailed");
+    assert!(world.names(&world.cloud.rds).await.contains(&old));
+    world.cloud.admin(Method::DELETE, "faults", None).await;
+    let denied = json!({"service": "rds", "action": "DeleteDBSnapshot", "effect": "error", "status": 403, "code": "AccessDenied"});
+    world.cloud.fault(denied).await;
+    let report = world.sweep().await;
+    assert!(report["findings"].to_string().contains(&format!("NotDeleted {old}")), "{report}");
+    let told = world.cloud.messages("*NotDeleted*").await;
+    assert!(told.len() == 1 && told[0].contains("rds:DeleteDBSnapshot failed (AccessDenied)"), "{told:?}");
+    assert_eq!(world.sweep().await["deleted"], json!([old]));
+    assert_eq!(world.cloud.messages(&format!("Resolvido: NotDeleted {old}")).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_copy_that_is_refused_fails_or_takes_too_long_pages() {
+    let world = World::fresh().await;
+    // A copy needs something to copy.
+    let plain = world.take("moveongs-dev-plain", &tags(KEPT), 3).await;
+    world.facts(&plain, json!({"Encrypted": false})).await;
+    let report = world.sweep().await;
+    assert!(report["findings"].to_string().contains("NoSource copy/moveongs-dev-db"), "{report}");
+    world.facts(&plain, json!({"Encrypted": true})).await;
+    for code in ["SnapshotQuotaExceeded", "KMSKeyNotAccessibleFault"] {
+        let refused = json!({"service": "rds", "action": "CopyDBSnapshot", "effect": "error", "status": 400, "code": code});
+        world.cloud.fault(refused).await;
+        let report = world.sweep().await;
+        assert!(report["findings"].to_string().contains("CopyRefused copy/moveongs-dev-db"), "{report}");
+    }
+    let page = world.paged("CopyRefused").await;
+    for part in ["SnapshotQuotaExceeded", "kms describe-key", "--region sa-east-1"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert_eq!(world.pages("CopyRefused").await.len(), 1);
+
+    world.orders(json!({"hold": true})).await;
+    assert_eq!(world.sweep().await["result"], "succeeded");
+    let copy = copy_of(&plain);
+    world.facts_away(&copy, json!({"seconds_ago": 13 * HOUR})).await;
+    let report = world.run(json!({"follow": true})).await;
+    assert_eq!(row(&report, &copy)["findings"], json!(["CopySlow"]), "{report}");
+    assert!(world.paged("CopySlow").await.contains("wait db-snapshot-available"));
+    world.orders(json!({"fail": 1, "hold": false})).await;
+    world.status(&world.away, &copy, &["failed"]).await;
+    for _ in 0..2 {
+        let report = world.run(json!({"follow": true})).await;
+        assert_eq!(row(&report, &copy)["findings"], json!(["CopyFailed"]), "{report}");
+    }
+    assert!(
+        world
+            .paged("CopyFailed")
+            .await
+            .contains(&format!("delete-db-snapshot --db-snapshot-identifier {copy} --region sa-east-1"))
+    );
+    assert_eq!(world.pages("CopyFailed").await.len(), 1);
+    assert_eq!(world.cloud.messages("*CopyFailed*").await.len(), 1);
+    // As the page says: delete it, and invoke the function.
+    world.away.delete_db_snapshot().db_snapshot_identifier(&copy).send().await.unwrap();
+    assert_eq!(world.sweep().await["result"], "succeeded");
+    world.status(&world.away, &copy, &["available"]).await;
+    assert_eq!(world.names(&world.away).await, [copy.as_str()]);
+    assert_eq!(world.run(json!({"follow": true})).await["copied"], json!([copy]));
+}
+
+#[tokio::test]
+async fn an_event_that_comes_twice_or_late_is_harmless_and_one_that_never_comes_is_made_up_for() {
+    let world = World::fresh().await;
+    world.cloud.snapshot_events(true).await;
+    world.orders(json!({"fail": 1})).await;
+    let before = world.cloud.last_call().await;
+    let name = world.take("moveongs-dev-events", &tags(KEPT), 0).await;
+    // RDS has no event of a failure; that of its beginning came.
+    eventually("a run by RDS's event", async || {
+        let calls = world.cloud.calls(before).await.0;
+        calls.contains(&"rds:DescribeDBSnapshotAttributes".to_owned()).then_some(())
+    })
+    .await;
+    world.cloud.snapshot_events(false).await;
+    for event in [json!({}), event(&name), event(&name)] {
+        let report = world.run(event).await;
+        assert_eq!(row(&report, &name)["findings"], json!(["SnapshotFailed"]), "{report}");
+    }
+    assert_eq!(world.pages("SnapshotFailed").await.len(), 1);
+    assert_eq!(world.cloud.messages("*SnapshotFailed*").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_channel_or_topic_that_fails_hides_nothing() {
+    let world = World::fresh().await;
+    let name = world.take("moveongs-dev-unheard", &tags(KEPT), 0).await;
+    world.facts(&name, json!({"Status": "failed"})).await;
+    for (service, action) in [("slack", "chat.postMessage"), ("sns", "Publish")] {
+        let down = json!({"service": service, "action": action, "count": 0, "effect": "error", "status": 403, "code": "AccessDenied"});
+        world.cloud.fault(down).await;
+    }
+    assert_eq!(world.cloud.invoke(event(&name)).await.unwrap_err()["errorType"], "PageFailed");
+    for (kind, metric) in [("NotificationFailed", "NotificationFailures"), ("PageFailed", "PageFailures")] {
+        let lost = world.cloud.log_lines(&format!("\"error_type\":\"{kind}\"")).await;
+        let is_whole = |line: &String| line.contains("undelivered") && line.contains("SnapshotFailed");
+        assert!(lost.iter().any(is_whole), "{kind}");
+        assert!(!world.cloud.log_lines(&format!("\"{metric}\":1")).await.is_empty());
+    }
+    world.cloud.admin(Method::DELETE, "faults", None).await;
+    world.run(event(&name)).await;
+    world.paged("SnapshotFailed").await;
+}
+
+/// The calls that change something, and how often they are made at least in a sweep that pages, copies and deletes, and the
+/// look that finds the copy's end.
+const WRITES: [(&str, &str, usize); 5] = [
+    ("s3", "PutObject", 8),
+    ("rds", "CopyDBSnapshot", 1),
+    ("rds", "DeleteDBSnapshot", 1),
+    ("slack", "chat.postMessage", 2),
+    ("sns", "Publish", 1),
+];
+
+#[tokio::test]
+async fn every_crash_point_of_snapshot_verify_recovers() {
+    let world = World::fresh().await;
+    let keeper = world.take("moveongs-dev-keeper", &tags(KEPT), 1).await;
+    let failed = world.take("moveongs-dev-failed", &tags(KEPT), 2).await;
+    world.facts(&failed, json!({"Status": "failed"})).await;
+    let copy = copy_of(&keeper);
+    let mut points = Vec::new();
+    for (service, action, least) in WRITES {
+        for when in ["before", "after"] {
+            let mut killed = 0;
+            loop {
+                world.cloud.calm().await;
+                world.forget().await;
+                for name in world.names(&world.away).await {
+                    world.away.delete_db_snapshot().db_snapshot_identifier(name).send().await.unwrap();
+                }
+                let old = format!("moveongs-dev-old-{service}-{action}-{when}-{killed}")
+                    .to_lowercase()
+                    .replace('.', "-");
+                let old = world.take(&old, &tags(EXPIRED), 90).await;
+                let pages = world.pages("").await.len();
+                let before = world.cloud.last_call().await;
+                let kill = json!({"service": service, "action": action, "effect": "kill", "when": when, "nth": killed + 1});
+                world.cloud.fault(kill).await;
+                world.cloud.despite_death(json!({})).await;
+                world.status(&world.away, &copy, &["available"]).await;
+                world.cloud.despite_death(json!({"follow": true})).await;
+                let rules = world.cloud.admin(Method::GET, "faults", None).await;
+                // A death takes the rule away.
+                let is_over = !rules["rules"].as_array().unwrap().is_empty();
+                world.cloud.admin(Method::DELETE, "faults", None).await;
+                let at = format!("{service}:{action} {when} {killed}");
+                assert_eq!(world.names(&world.cloud.rds).await, [failed.as_str(), keeper.as_str()], "{at}");
+                assert_eq!(world.names(&world.away).await, [copy.as_str()], "{at}");
+                let records = world.records().await;
+                let delete = format!("delete arn:aws:rds:us-east-1:000000000000:snapshot:{old} of");
+                assert_eq!(recorded(&records, &delete), 1, "{at}: {records:?}");
+                assert_eq!(recorded(&records, "available, of arn:"), 1, "{at}: {records:?}");
+                assert!(records.last().unwrap()["findings"].to_string().contains("SnapshotFailed"), "{at}");
+                // A copy may be ready before a repetition looks: then the day's record has it.
+                assert!((1..=2).contains(&records.len()), "{at}: {} records", records.len());
+                let calls = world.cloud.calls(before).await.0;
+                let asked = calls.iter().filter(|call| call.ends_with(":CopyDBSnapshot")).count();
+                assert!((1..=2).contains(&asked), "{at}: asked {asked} times");
+                let told = world.cloud.messages(&old).await.len();
+                assert!((1..=2).contains(&told), "{at}: told {told} times");
+                let paged = world.pages("").await.len() - pages;
+                assert!((1..=2).contains(&paged), "{at}: {paged} pages");
+                // Nothing is left to be told.
+                for event in [json!({}), json!({"follow": true})] {
+                    assert_eq!(world.run(event).await["run_id"], Value::Null, "{at}");
+                }
+                if is_over {
+                    break;
+                }
+                points.push(
+                    json!({"operation": format!("{service}:{action}"), "when": when, "call": killed + 1,
+                    "end": "succeeded", "told": told, "pages": paged, "records": records.len()}),
+                );
+                killed += 1;
+            }
+            assert!(killed >= least, "{service} {action}: only {killed} calls were killed {when}");
+        }
+    }
+    matrix::write("snapshot-verify", &points, json!({}));
+}
