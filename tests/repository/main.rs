@@ -33,7 +33,9 @@ fn sources(of: &str) -> Vec<(String, String)> {
         entries.map(|entry| entry.unwrap().path()).partition(|path| path.is_dir());
     let mut files: Vec<(String, String)> = entries
         .into_iter()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .filter(|path| {
+            path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs")
+        })
         .map(|path| {
             let text = fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]").next().unwrap_or_default().to_owned();
