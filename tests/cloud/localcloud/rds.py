@@ -55,9 +55,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from ministack.core.concurrency import spawn_background
 from ministack.core.responses import get_account_id, get_region, new_uuid
 from ministack.services import rds as aws
-from ministack.services import secretsmanager
+from ministack.services import eventbridge, secretsmanager
 
 from localcloud.cloud import AdminError, Cloud
 from localcloud.dbproxy import Front, Loop
@@ -755,6 +756,182 @@ class Plane:
 
         self.background(work)
         return shown("CopyDBSnapshot", target)
+
+    def delete_snapshot(self, p: Parameters) -> Response:
+        snapshot = self.find_snapshot(value(p, "DBSnapshotIdentifier"))
+        if snapshot["SnapshotType"] != "manual" or snapshot["Status"] not in ("available", "failed"):
+            message = f"Cannot delete a snapshot that is {snapshot['SnapshotType']} and {snapshot['Status']}."
+            raise Refused("InvalidDBSnapshotState", message)
+        answer = aws._delete_db_snapshot(p)
+        self.forget_snapshot(snapshot)
+        self.background(self.emit, "0041", snapshot)
+        return answer
+
+    def forget_snapshot(self, snapshot: Record) -> None:
+        aws._snapshots.pop(snapshot["DBSnapshotIdentifier"], None)
+        aws._tags.pop(snapshot["DBSnapshotArn"], None)
+        if "_copy" in snapshot:
+            shutil.rmtree(snapshot["_copy"], ignore_errors=True)
+
+    # --- what the parts above share ---
+
+    def find(self, identifier: str) -> Record:
+        instance = aws._resolve_instance(identifier)
+        if instance is None:
+            raise Refused("DBInstanceNotFound", f"DBInstance {identifier} not found.")
+        return instance
+
+    def find_snapshot(self, identifier: str) -> Record:
+        snapshot = aws._snapshots.get(identifier)
+        if snapshot is None:
+            raise Refused("DBSnapshotNotFound", f"DBSnapshot {identifier} not found.")
+        return snapshot
+
+    def database_of(self, p: Parameters) -> Database | None:
+        """What is behind the instance that a request names; None where ministack is to answer alone."""
+        instance = aws._resolve_instance(value(p, "DBInstanceIdentifier"))
+        return self.databases.get(instance["DbiResourceId"]) if instance else None
+
+    def major_of(self, version: str) -> str:
+        major = version.split(".")[0]
+        if major not in self.home.majors():
+            raise Refused("InvalidParameterCombination", f"Cannot find version {version} for postgres")
+        return major
+
+    def check_settings(self, p: Parameters) -> None:
+        """Refuses settings of an instance that name nothing that exists, or that are out of their range."""
+        derived = value(p, "DBSnapshotIdentifier") or value(p, "SourceDBInstanceIdentifier")
+        for unsupplied in ("RotateMasterUserPassword", *(["ManageMasterUserPassword"] if derived else [])):
+            if value(p, unsupplied) == "true":
+                message = f"The local cloud does not supply {unsupplied} here."
+                raise Refused("InvalidParameterCombination", message)
+        retention = value(p, "BackupRetentionPeriod")
+        if retention and not (retention.isdecimal() and int(retention) <= 35):
+            message = f"Invalid backup retention period: {retention}. It must be between 0 and 35."
+            raise Refused("InvalidParameterValue", message)
+        group, defaults = value(p, "DBParameterGroupName"), [f"default.postgres{one}" for one in self.home.majors()]
+        if group and group not in aws._param_groups and group.lower() not in defaults:
+            raise Refused("DBParameterGroupNotFound", f"DBParameterGroup not found: {group}")
+        subnets = value(p, "DBSubnetGroupName")
+        if subnets.lower() not in ("", "default") and subnets not in aws._subnet_groups:
+            raise Refused("DBSubnetGroupNotFoundFault", f"DB subnet group '{subnets}' does not exist.")
+
+    def locked(self, handler: Handler) -> Handler:
+        def answer(p: Parameters) -> Response:
+            with self.lock:
+                return handler(p)
+
+        return answer
+
+    def check_new_snapshot(self, p: Parameters, parameter: str) -> None:
+        check_name(p, parameter, 255)
+        name = value(p, parameter)
+        if name in aws._snapshots:
+            message = f"Cannot create the snapshot because a snapshot with the identifier {name} already exists."
+            raise Refused("DBSnapshotAlreadyExists", message)
+        quota = self.orders["quota"]
+        if sum(one["SnapshotType"] == "manual" for one in aws._snapshots.values()) >= quota:
+            raise Refused("SnapshotQuotaExceeded", f"Cannot create more than {quota} manual snapshots")
+
+    def claim(self, instance: Record, states: tuple[str, ...], status: str) -> None:
+        """Moves an instance on from one of `states`, or refuses the request."""
+        with self.lock:
+            now = instance["DBInstanceStatus"]
+            if now not in states:
+                name, expected = instance["DBInstanceIdentifier"], ", ".join(states)
+                message = f"DBInstance {name} is in {now} state but expected it to be one of {expected}."
+                raise Refused("InvalidDBInstanceState", message)
+            instance["DBInstanceStatus"] = status
+
+    def move(self, instance: Record, status: str) -> None:
+        """Changes the status, unless the instance is being deleted, which ends the work on it."""
+        with self.lock:
+            self.check_alive(instance)
+            instance["DBInstanceStatus"] = status
+
+    def check_alive(self, instance: Record) -> None:
+        if self.stopping.is_set() or instance["DBInstanceStatus"] == "deleting":
+            raise Gone
+
+    def wait(self, seconds: float) -> None:
+        """Waits for what RDS needs `seconds` for."""
+        if self.stopping.wait(seconds * self.cloud.time_scale):
+            raise Gone
+
+    def background(self, work: Callable, *arguments: Any) -> None:
+        """Does work in a thread, in the request's account and region; when it fails the instance has failed."""
+
+        def run() -> None:
+            try:
+                work(*arguments)
+            except Gone:
+                pass
+            except Exception:
+                logger.exception("RDS: %s", work)
+                for one in arguments:
+                    record = one.instance if isinstance(one, Database) else one
+                    for status in ("DBInstanceStatus", "Status"):
+                        if isinstance(record, dict) and status in record:
+                            record[status] = "failed"
+
+        spawn_background(run, thread_name="localcloud-rds-work")
+
+    # --- events ---
+
+    def emit(self, event: str, record: Record, **about: str) -> None:
+        """Records an event for DescribeEvents and gives it to EventBridge, if that is not to lose it."""
+        categories, message = EVENTS[event]
+        of_snapshot = "DBSnapshotArn" in record
+        arn = record["DBSnapshotArn" if of_snapshot else "DBInstanceArn"]
+        now = time.time()
+        recorded = {
+            "SourceIdentifier": record["DBSnapshotIdentifier" if of_snapshot else "DBInstanceIdentifier"],
+            "SourceType": "db-snapshot" if of_snapshot else "db-instance",
+            "SourceArn": arn,
+            "Message": message.format(**about),
+            "EventCategories": categories,
+        }
+        aws._events[new_uuid()] = {**recorded, "Date": now}
+        with self.lock:
+            lost = self.drop != 0
+            self.drop -= self.drop > 0
+            self.dropped += lost
+            self.delivered += not lost
+        if lost:
+            return
+        detail = {
+            **recorded,
+            "SourceType": "SNAPSHOT" if of_snapshot else "DB_INSTANCE",
+            "Date": aws._format_time(now),
+            "EventID": f"RDS-EVENT-{event}",
+            "Tags": {tag["Key"]: tag["Value"] for tag in record["TagList"]},
+        }
+        eventbridge._dispatch_event(
+            {
+                "EventId": new_uuid(),
+                "Source": "aws.rds",
+                "DetailType": "RDS DB Snapshot Event" if of_snapshot else "RDS DB Instance Event",
+                "Detail": json.dumps(detail),
+                "EventBusName": "default",
+                "Time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
+                "Resources": [arn],
+                "Account": get_account_id(),
+                "Region": get_region(),
+            }
+        )
+
+    # --- admin routes ---
+
+    async def get_orders(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        return dict(self.orders)
+
+    async def set_orders(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        for name, given in arguments.items():
+            if type(given) is not type(self.orders.get(name)) or (type(given) is int and given < 0):
+                raise AdminError(f"{name}: expected fail or quota with a number, or hold with true or false")
+        with self.lock:
+            self.orders.update(arguments)
+        return await self.get_orders({})
 
     async def set_facts(self, arguments: dict[str, Any]) -> dict[str, Any]:
         region, name = arguments.get("region", get_region()), arguments.get("snapshot")
