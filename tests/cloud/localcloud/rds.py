@@ -57,8 +57,8 @@ from typing import Any
 
 from ministack.core.concurrency import spawn_background
 from ministack.core.responses import get_account_id, get_region, new_uuid
-from ministack.services import rds as aws
 from ministack.services import eventbridge, secretsmanager
+from ministack.services import rds as aws
 
 from localcloud.cloud import AdminError, Cloud
 from localcloud.dbproxy import Front, Loop
