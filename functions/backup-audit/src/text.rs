@@ -12,7 +12,7 @@ use crate::findings::{Accepted, Finding, Outcome};
 use crate::rules;
 
 /// Most findings that a message tells one by one; Slack cuts a longer one.
-const TOLD: usize = 12;
+const TOLD: usize = 8;
 
 /// Most resources that a page names.
 const NAMED: usize = 10;
@@ -157,7 +157,8 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
     if lines.is_empty() {
         lines.push(language.pick("Nada mudou.", "Nothing has changed.").to_owned());
     }
-    lines.push(format!("{}: {}", language.pick("Relatórios", "Reports"), summary.reports));
+    // First, since the end of a long message is cut off.
+    lines.insert(0, format!("{}: {}", language.pick("Relatórios", "Reports"), summary.reports));
     let context = format!("{} · {} · {}", settings.function, summary.run_id, settings.code_version);
     Message { title, lines, context }
 }
@@ -387,8 +388,8 @@ mod tests {
                 6,
                 "Reports: r",
             ),
-            (Language::English, false, outcome(12, 20, 0), "Backup audit (prod)", 13, "Reports: r"),
-            (Language::English, false, outcome(13, 20, 0), "Backup audit (prod)", 14, "Reports: r"),
+            (Language::English, false, outcome(8, 20, 0), "Backup audit (prod)", 9, "Reports: r"),
+            (Language::English, false, outcome(9, 20, 0), "Backup audit (prod)", 10, "Reports: r"),
             (Language::English, false, outcome(0, 5, 11), "Backup audit (prod)", 2, "Reports: r"),
             (Language::Portuguese, false, outcome(0, 5, 0), "Auditoria de backup (prod)", 2, "Relatórios: r"),
         ] {
@@ -396,7 +397,7 @@ mod tests {
             let message = summary(&settings(language), &summary_);
             assert!(message.title.starts_with(title), "{}", message.title);
             assert_eq!(message.lines.len(), count, "{:?}", message.lines);
-            assert_eq!(message.lines.last().map(String::as_str), Some(last));
+            assert_eq!(message.lines.first().map(String::as_str), Some(last));
         }
         let told = |outcome: &Outcome| {
             let repairs = ["rds.public db: applied".to_owned()];
@@ -404,12 +405,12 @@ mod tests {
                 Summary { run_id: "d", outcome, is_weekly: false, repairs: &repairs, reports: "r" };
             summary(&settings(Language::Portuguese), &summary_)
         };
-        let message = told(&outcome(13, 20, 11));
+        let message = told(&outcome(9, 20, 11));
         assert_eq!(message.title, "Auditoria de backup (prod): 2 falha(s), 1 não verificado(s), 7 em ordem");
-        assert_eq!(message.lines[12], "… e mais 1, no relatório.");
-        assert!(message.lines[13].starts_with("Resolvido (11): s3.versioning b-0; "));
-        assert!(message.lines[13].ends_with("b-9."));
-        assert_eq!(message.lines[14], "rds.public db: applied");
+        assert_eq!(message.lines[9], "… e mais 1, no relatório.");
+        assert!(message.lines[10].starts_with("Resolvido (11): s3.versioning b-0; "));
+        assert!(message.lines[10].ends_with("b-9."));
+        assert_eq!(message.lines[11], "rds.public db: applied");
     }
 
     #[test]
