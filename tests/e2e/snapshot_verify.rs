@@ -61,8 +61,13 @@ impl World {
         }
     }
 
-    /// Deletes every manual snapshot of both regions.
+    /// Deletes every snapshot of both regions.
     async fn clear(&self) {
+        self.instance_is_available().await;
+        // And, with the backups that other tests switch on, every automated one.
+        let off =
+            self.cloud.rds.modify_db_instance().db_instance_identifier(INSTANCE).backup_retention_period(0);
+        off.apply_immediately(true).send().await.unwrap();
         self.instance_is_available().await;
         for client in [&self.cloud.rds, &self.away] {
             for snapshot in self.manual(client).await {
