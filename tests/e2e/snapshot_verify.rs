@@ -591,6 +591,8 @@ async fn every_crash_point_of_snapshot_verify_recovers() {
                 assert!((1..=2).contains(&asked), "{at}: asked {asked} times");
                 let told = world.cloud.messages(&old).await.len();
                 assert!((1..=2).contains(&told), "{at}: told {told} times");
+                let arrived = async || (world.pages("").await.len() > pages).then_some(());
+                eventually(&format!("a page: {at}"), arrived).await;
                 let paged = world.pages("").await.len() - pages;
                 assert!((1..=2).contains(&paged), "{at}: {paged} pages");
                 // Nothing is left to be told.
