@@ -85,16 +85,16 @@ pub(crate) fn deploy(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     })
 }
 
-/// Binaries for this machine, built and linked as `sam build` does it.
+/// Binaries for this machine, each built in its own folder as `sam build` does it, so that one finds what the other has built.
 fn build(repo: &Repo, _: &Aws, log: &Log) -> Result<()> {
-    let mut build = run::command(repo.venv("cargo-lambda"));
-    build.args(["lambda", "build", "--release", "--locked"]);
     for name in repo.functions()? {
-        build.args(["--bin", &name]);
+        let mut build = run::command(repo.venv("cargo-lambda"));
+        build.args(["lambda", "build", "--release", "--locked", "--bin", &name]);
+        build.env("PATH", setup::path(repo)?).current_dir(repo.at("functions").join(&name));
+        repo.set_profile(&mut build);
+        run::run(&mut build, log)?;
     }
-    build.env("PATH", setup::path(repo)?).current_dir(&repo.root);
-    repo.set_profile(&mut build);
-    run::run(&mut build, log)
+    Ok(())
 }
 
 /// What lies in the account before the stack: the application's secrets and database, the channel's and the board's token.
