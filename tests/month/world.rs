@@ -92,6 +92,10 @@ impl World {
         let (audit_state, audit) = world.schedule("rotation-audit", &off).await;
         let (sweep_state, sweep) = world.schedule("rotation-followup-sweep", &off).await;
         (world.audit, world.sweep) = (audit, sweep);
+        // The table is of secrets' ages; nobody keeps the month's backups in order.
+        for procedure in ["backup-audit", "snapshot-verify"] {
+            world.schedule(procedure, &off).await;
+        }
         world.cloud.listen_to_pages(QUEUE).await;
         for line in lines.iter().filter(|line| line.rotation == Rotation::Stack) {
             let found = world.cloud.secrets.describe_secret().secret_id(&line.name).send().await.unwrap();
