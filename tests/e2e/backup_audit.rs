@@ -515,8 +515,11 @@ async fn throttling_drops_nothing() {
 #[tokio::test]
 async fn a_run_whose_time_is_over_says_what_it_did_not_see() {
     let world = World::fresh().await;
-    world.audit().await;
-    world.next_day().await;
+    // The first run repairs, the second tells that it helped.
+    for _ in 0..2 {
+        world.audit().await;
+        world.next_day().await;
+    }
     // All but a moment of this is kept back for reports; and one bucket does not answer within it.
     world.configure(153, "").await;
     world.cloud.fault(json!({"service": "s3", "action": "GetBucketVersioning", "resource": format!("arn:aws:s3:::{STATE}"), "effect": "timeout", "seconds": 15})).await;
