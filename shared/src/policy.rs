@@ -29,12 +29,88 @@ const BCRYPT_LIMIT: usize = 72;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
+    /// Critical services, and who answers for each (guide, 1).
+    pub inventory: Inventory,
     /// Rotation of secrets (guide, 3.1).
     pub rotation: Rotation,
     /// Backups (guide, 2.1 and 2.2).
     pub backups: Backups,
     /// Incidents (guide, 4.2 and 4.3).
     pub incidents: Incidents,
+}
+
+/// The inventory of critical services.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inventory {
+    /// What there is and who answers for it.
+    pub areas: Areas,
+    /// Types of resources that AWS or the application makes as it runs, so that neither inventory nor Terraform knows
+    /// them: service and type of their ARN, e.g. `rds:snapshot`.
+    pub untracked: Vec<String>,
+}
+
+/// The areas of the inventory; an environment can change them and not leave one out.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Areas {
+    /// The API.
+    pub application: Holding,
+    /// PostgreSQL.
+    pub database: Holding,
+    /// Stored files.
+    pub attachments: Holding,
+    /// Logs and metrics.
+    pub observability: Holding,
+    /// Secrets Manager. What template and `rotation.secrets` name belongs to it without being listed.
+    pub secrets: Holding,
+    /// Terraform. The bucket of its state, which the template names, belongs to it without being listed.
+    pub infrastructure: Holding,
+}
+
+/// An area of the inventory.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Area {
+    /// [`Areas::application`].
+    Application,
+    /// [`Areas::database`].
+    Database,
+    /// [`Areas::attachments`].
+    Attachments,
+    /// [`Areas::observability`].
+    Observability,
+    /// [`Areas::secrets`].
+    Secrets,
+    /// [`Areas::infrastructure`].
+    Infrastructure,
+}
+
+/// An area's critical resources and who answers for them.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Holding {
+    /// Who answers for the area.
+    pub responsible: Responsible,
+    /// Names by kind, in which `{project}` and `{environment}` stand for the stack's.
+    pub resources: BTreeMap<Kind, Vec<String>>,
+}
+
+/// A kind of resource that the inventory can hold, and what its name is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// ECS cluster; its name.
+    EcsCluster,
+    /// ECS service; `cluster/service`.
+    EcsService,
+    /// CloudWatch Logs log group; its name.
+    LogGroup,
+    /// RDS instance; its identifier.
+    RdsInstance,
+    /// S3 bucket; its name.
+    S3Bucket,
+    /// Secrets Manager secret; its name.
+    Secret,
 }
 
 /// Rotation of secrets.
@@ -45,8 +121,6 @@ pub struct Rotation {
     pub audit: Audit,
     /// How `rotation-followup` brings a new value into use.
     pub followup: Followup,
-    /// Who is responsible for a secret, unless the secret's own entry says otherwise.
-    pub responsible: Responsible,
     /// How database credentials are made and proved, unless the secret's own entry says otherwise.
     pub database: Database,
     /// How the credentials that another system issues are made and put out of use.
@@ -123,7 +197,7 @@ pub struct Responsible {
 pub struct Secret {
     /// Greatest age of the current value, in days: 1 to 999, which is Secrets Manager's own limit.
     pub max_age_days: u16,
-    /// Who is responsible, where that differs from `rotation.responsible`.
+    /// Who is responsible, where that differs from the inventory's area ([`Policy::secret_responsible`]).
     pub responsible: Option<Responsible>,
     /// How `rotate-random` makes its value; absent for a secret that another function rotates.
     pub random: Option<Random>,
@@ -326,10 +400,25 @@ fn merge(target: &mut Value, patch: Value) {
 }
 
 impl Policy {
+    /// Who answers for an area of the inventory.
+    pub fn responsible(&self, area: Area) -> &Responsible {
+        &self.inventory.areas.holding(area).responsible
+    }
+
+    /// Who answers for a secret: whom its own entry names; else the database's area for a database credential, and the
+    /// area of secrets for others.
+    ///
+    /// `key` is the application's name for a secret that the template names, the secret's own for others.
+    pub fn secret_responsible(&self, key: &str) -> &Responsible {
+        let own = self.rotation.secrets.get(key).and_then(|entry| entry.responsible.as_ref());
+        let is_database = self.rotation.is_database(key);
+        own.unwrap_or_else(|| self.responsible(if is_database { Area::Database } else { Area::Secrets }))
+    }
+
     fn check(&self) -> Result<(), PolicyError> {
+        self.inventory.check("inventory")?;
         self.rotation.audit.check("rotation.audit")?;
         self.rotation.followup.check("rotation.followup")?;
-        self.rotation.responsible.check("rotation.responsible")?;
         for (name, secret) in &self.rotation.secrets {
             let path = format!("rotation.secrets.{name}");
             within(format!("{path}.max_age_days"), secret.max_age_days, 1, 999)?;
@@ -363,6 +452,119 @@ fn within(path: impl fmt::Display, value: u16, least: u16, most: u16) -> Result<
         return Ok(());
     }
     Err(PolicyError::at(path, format!("expected {least} to {most}, found {value}")))
+}
+
+impl Inventory {
+    fn check(&self, path: &str) -> Result<(), PolicyError> {
+        let mut seen = BTreeMap::new();
+        for area in Area::ALL {
+            let path = format!("{path}.areas.{}", area.name());
+            let holding = self.areas.holding(area);
+            holding.responsible.check(&format!("{path}.responsible"))?;
+            for (kind, names) in &holding.resources {
+                for (place, name) in names.iter().enumerate() {
+                    let path = format!("{path}.resources.{}[{place}]", kind.name());
+                    kind.check(name).map_err(|reason| PolicyError::at(&path, reason))?;
+                    if let Some(first) = seen.insert((kind, name), path.clone()) {
+                        return Err(PolicyError::at(path, format!("stands at {first} too")));
+                    }
+                }
+            }
+        }
+        for (place, kind) in self.untracked.iter().enumerate() {
+            let is_word =
+                |word: &str| !word.is_empty() && word.chars().all(|c| c == '-' || c.is_ascii_alphanumeric());
+            if !kind.split_once(':').is_some_and(|(service, kind)| is_word(service) && is_word(kind)) {
+                let reason = "expected service and type as in an ARN, e.g. rds:snapshot";
+                return Err(PolicyError::at(format!("{path}.untracked[{place}]"), reason));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Areas {
+    /// One of them.
+    pub fn holding(&self, area: Area) -> &Holding {
+        match area {
+            Area::Application => &self.application,
+            Area::Database => &self.database,
+            Area::Attachments => &self.attachments,
+            Area::Observability => &self.observability,
+            Area::Secrets => &self.secrets,
+            Area::Infrastructure => &self.infrastructure,
+        }
+    }
+}
+
+impl Area {
+    /// All of them, in the guide's order.
+    pub const ALL: [Self; 6] = [
+        Self::Application,
+        Self::Database,
+        Self::Attachments,
+        Self::Observability,
+        Self::Secrets,
+        Self::Infrastructure,
+    ];
+
+    /// Its name in the policy.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Application => "application",
+            Self::Database => "database",
+            Self::Attachments => "attachments",
+            Self::Observability => "observability",
+            Self::Secrets => "secrets",
+            Self::Infrastructure => "infrastructure",
+        }
+    }
+}
+
+impl Kind {
+    /// Its name in the policy.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EcsCluster => "ecs-cluster",
+            Self::EcsService => "ecs-service",
+            Self::LogGroup => "log-group",
+            Self::RdsInstance => "rds-instance",
+            Self::S3Bucket => "s3-bucket",
+            Self::Secret => "secret",
+        }
+    }
+
+    fn check(self, name: &str) -> Result<(), String> {
+        let bare = resolve(name, "p", "e");
+        if !is_line(&bare, 512) || !bare.chars().all(|c| c.is_ascii_alphanumeric() || "-_./+=@!#".contains(c))
+        {
+            let reason =
+                "expected a resource's name, in which only {project} and {environment} stand in braces";
+            return Err(reason.to_owned());
+        }
+        let is_pair = bare.split_once('/').is_some_and(|(cluster, service)| {
+            !cluster.is_empty() && !service.is_empty() && !service.contains('/')
+        });
+        match self {
+            Self::EcsService if !is_pair => Err("expected cluster/service".to_owned()),
+            Self::EcsCluster | Self::RdsInstance | Self::S3Bucket if bare.contains('/') => {
+                Err("expected a name without a slash".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A name of the inventory with the stack's project and environment in it.
+pub fn resolve(name: &str, project: &str, environment: &str) -> String {
+    name.replace("{project}", project).replace("{environment}", environment)
+}
+
+impl Rotation {
+    /// Whether a secret is a credential of a database: the application's, or one that the policy proves with SQL.
+    pub fn is_database(&self, key: &str) -> bool {
+        key == "DATABASE_URL" || self.secrets.get(key).is_some_and(|entry| entry.test_sql.is_some())
+    }
 }
 
 impl Audit {
@@ -605,14 +807,104 @@ mod tests {
         assert_eq!(policy.backups.attachment_noncurrent_days, 30);
         let audit = Audit { due_days: 14, late_hours: 24, stuck_hours: 24, unused_days: 90 };
         assert_eq!(policy.rotation.audit, audit);
-        let team = |name: &str| name.to_owned();
-        let infra = Responsible { primary: team("Squad Infra"), backup: team("Squad Security") };
-        assert_eq!(policy.rotation.responsible, infra);
-        let data = Responsible { primary: team("Squad Dados"), backup: team("Squad Infra") };
-        assert_eq!(policy.rotation.secrets["DATABASE_URL"].responsible, Some(data));
         assert_eq!(policy.incidents.update_minutes, 30);
         assert_eq!(policy.incidents.support_case_minutes, 60);
         assert_eq!(policy.incidents.postmortem_business_days, 5);
+    }
+
+    #[test]
+    fn every_area_of_the_guide_has_its_two_teams() {
+        let policy: Policy = "".parse().unwrap();
+        let teams = Area::ALL.map(|area| {
+            let team = policy.responsible(area);
+            (area.name(), team.primary.as_str(), team.backup.as_str())
+        });
+        let expected = [
+            ("application", "Squad Backend", "Squad Infra"),
+            ("database", "Squad Dados", "Squad Infra"),
+            ("attachments", "Squad Infra", "Squad Backend"),
+            ("observability", "Squad Observability", "Squad Infra"),
+            ("secrets", "Squad Infra", "Squad Security"),
+            ("infrastructure", "Squad Infra", "Squad Security"),
+        ];
+        assert_eq!(teams, expected);
+        let resources = |area: Area| &policy.inventory.areas.holding(area).resources;
+        let database = &resources(Area::Database)[&Kind::RdsInstance][0];
+        assert_eq!(resolve(database, "moveongs", "dev"), "moveongs-dev-db");
+        let service = &resources(Area::Application)[&Kind::EcsService][0];
+        assert_eq!(resolve(service, "moveongs", "dev"), "moveongs-dev-cluster/moveongs-dev-api");
+    }
+
+    #[test]
+    fn a_secrets_people_are_its_own_or_its_areas() {
+        let policy: Policy = r#"{
+            "inventory": {"areas": {"secrets": {"responsible": {"primary": "Squad Security"}}}},
+            "rotation": {"secrets": {
+                "reports": {"max_age_days": 30, "test_sql": ["SELECT 1"]},
+                "key": {"max_age_days": 30, "responsible": {"primary": "Squad Backend", "backup": "Squad Dados"}}
+            }}
+        }"#
+        .parse()
+        .unwrap();
+        for (key, primary) in [
+            ("DATABASE_URL", "Squad Dados"),
+            ("reports", "Squad Dados"),
+            ("key", "Squad Backend"),
+            ("JWT_SECRET", "Squad Security"),
+            ("unknown", "Squad Security"),
+        ] {
+            assert_eq!(policy.secret_responsible(key).primary, primary, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_inventory_is_refused_with_the_path() {
+        let area =
+            |area: &str, patch: &str| format!(r#"{{"inventory": {{"areas": {{"{area}": {patch}}}}}}}"#);
+        let listed = |kind: &str, name: &str| {
+            area("secrets", &format!(r#"{{"resources": {{"{kind}": ["a", "{name}"]}}}}"#))
+        };
+        let path = "inventory.areas.secrets";
+        refused(&area("secrets", "null"), "inventory.areas", "missing field");
+        refused(&area("billing", "{}"), "inventory.areas.billing", "unknown field");
+        refused(
+            &area("secrets", r#"{"responsible": {"backup": " "}}"#),
+            &format!("{path}.responsible.backup"),
+            "name of a team",
+        );
+        refused(
+            &area("secrets", r#"{"responsible": {"primary": null}}"#),
+            &format!("{path}.responsible"),
+            "missing field",
+        );
+        refused(&listed("lambda", "b"), &format!("{path}.resources.?"), "unknown variant `lambda`");
+        for name in ["", " ", "a b", "{region}-b", "{project", "b}", "é", "*"] {
+            refused(
+                &listed("secret", name),
+                &format!("{path}.resources.secret[1]"),
+                "expected a resource's name",
+            );
+        }
+        for kind in ["ecs-cluster", "rds-instance", "s3-bucket"] {
+            refused(&listed(kind, "b/c"), &format!("{path}.resources.{kind}[1]"), "without a slash");
+        }
+        let service =
+            |name: &str| area("secrets", &format!(r#"{{"resources": {{"ecs-service": ["{name}"]}}}}"#));
+        for name in ["api", "/api", "cluster/", "a/b/c"] {
+            refused(&service(name), &format!("{path}.resources.ecs-service[0]"), "expected cluster/service");
+        }
+        refused(
+            &listed("secret", "a"),
+            &format!("{path}.resources.secret[1]"),
+            "stands at inventory.areas.secrets.resources.secret[0] too",
+        );
+        for kind in ["snapshot", "rds:", ":snapshot", "rds:db:x", "rds:*"] {
+            refused(
+                &format!(r#"{{"inventory": {{"untracked": ["{kind}"]}}}}"#),
+                "inventory.untracked[0]",
+                "as in an ARN",
+            );
+        }
     }
 
     #[test]
@@ -702,11 +994,7 @@ mod tests {
         assert!(longest.parse::<Policy>().is_ok());
         let audit = r#"{"rotation": {"audit": {"unused_days": 1}}}"#;
         refused(audit, "rotation.audit.unused_days", "expected 2 to 999");
-        refused(
-            r#"{"rotation": {"responsible": {"backup": " "}}}"#,
-            "rotation.responsible.backup",
-            "name of a team",
-        );
+        refused(r#"{"rotation": {"responsible": {}}}"#, "rotation.responsible", "unknown field");
         refused(
             r#"{"rotation": {"secrets": {"JWT_SECRET": {"responsible": {"primary": "a", "backup": "b\nc"}}}}}"#,
             "rotation.secrets.JWT_SECRET.responsible.backup",

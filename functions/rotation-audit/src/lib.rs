@@ -142,8 +142,8 @@ pub async fn handle(app: &App, _: Value, invocation: &Invocation) -> Result<Repo
 
 /// This environment's secrets: those that template or policy name, and those that carry its tags.
 async fn observe(app: &App) -> Result<Vec<Secret>, AuditError> {
-    let rotation = &app.settings.policy.rotation;
-    let mut named = app.scope.named(rotation);
+    let policy = &app.settings.policy;
+    let mut named = app.scope.named(&policy.rotation);
     let mut secrets = Vec::new();
     for listed in scope::list(&app.secrets).await? {
         if !named.remove(listed.name.as_str()) && !Scope::is_tagged(&app.settings, &listed.tags) {
@@ -152,12 +152,12 @@ async fn observe(app: &App) -> Result<Vec<Secret>, AuditError> {
         let mut facts = Facts::from(&listed);
         facts.made = secrets::versions(&app.secrets, &facts.arn).await;
         facts.resource_policy = aws::resource_policy(&app.secrets, &facts.arn).await;
-        let standard = policy::standard(rotation, app.scope.key(&listed.name));
+        let standard = policy::standard(policy, app.scope.key(&listed.name));
         secrets.push(Secret { name: listed.name, standard, facts: Some(facts) });
     }
     secrets.extend(named.into_iter().map(|name| Secret {
         name: name.to_owned(),
-        standard: policy::standard(rotation, app.scope.key(name)),
+        standard: policy::standard(policy, app.scope.key(name)),
         facts: None,
     }));
     Ok(secrets)
@@ -409,7 +409,7 @@ mod tests {
 
     fn secret(name: &str, found: Vec<Finding>) -> (Secret, Vec<Finding>) {
         let policy: shared::policy::Policy = "".parse().unwrap();
-        let standard = policy::standard(&policy.rotation, name);
+        let standard = policy::standard(&policy, name);
         (Secret { name: name.to_owned(), standard, facts: None }, found)
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use shared::failure::CallError;
-use shared::policy::{Audit, Responsible, Rotation};
+use shared::policy::{Audit, Policy, Responsible};
 use shared::secrets::Listed;
 
 use crate::resource_policy;
@@ -263,21 +263,20 @@ pub(crate) fn findings(secret: &Secret, audit: &Audit, now: Timestamp) -> Vec<Fi
     found
 }
 
-/// What is required of a secret. `variable` is the application's name for one that the template names.
-pub(crate) fn standard(rotation: &Rotation, key: &str) -> Standard {
+/// What is required of a secret. `key` is the application's name for one that the template names.
+pub(crate) fn standard(policy: &Policy, key: &str) -> Standard {
+    let rotation = &policy.rotation;
     let entry = rotation.secrets.get(key);
     let rotator = match entry {
         Some(entry) if entry.random.is_some() => Some(Rotator::Random),
-        Some(entry) if entry.test_sql.is_some() || key == "DATABASE_URL" => Some(Rotator::Database),
+        Some(_) if rotation.is_database(key) => Some(Rotator::Database),
         Some(_) if EXTERNAL.contains(&key) => Some(Rotator::External),
         _ => None,
     };
     Standard {
         max_age_days: entry.map(|entry| entry.max_age_days),
         rotator,
-        responsible: entry
-            .and_then(|entry| entry.responsible.clone())
-            .unwrap_or_else(|| rotation.responsible.clone()),
+        responsible: policy.secret_responsible(key).clone(),
     }
 }
 
@@ -421,7 +420,7 @@ mod tests {
             .map(|(id, labels)| (id.to_owned(), labels.iter().map(|label| (*label).to_owned()).collect()));
         Secret {
             name: "/moveongs/dev/jwt".to_owned(),
-            standard: standard(&policy.rotation, "JWT_SECRET"),
+            standard: standard(&policy, "JWT_SECRET"),
             facts: Some(Facts {
                 arn: "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveongs/dev/jwt-a1B2c3"
                     .to_owned(),
@@ -652,7 +651,7 @@ mod tests {
                 .parse()
                 .unwrap();
         let of = |key: &str| {
-            let standard = standard(&policy.rotation, key);
+            let standard = standard(&policy, key);
             (standard.max_age_days, standard.rotator, standard.responsible.primary)
         };
         assert_eq!(of("JWT_SECRET"), (Some(90), Some(Rotator::Random), "Squad Infra".to_owned()));
@@ -660,7 +659,7 @@ mod tests {
             assert_eq!(of(key), (Some(180), Some(Rotator::External), "Squad Infra".to_owned()));
         }
         assert_eq!(of("DATABASE_URL"), (Some(90), Some(Rotator::Database), "Squad Dados".to_owned()));
-        assert_eq!(of("reports"), (Some(30), Some(Rotator::Database), "Squad Infra".to_owned()));
+        assert_eq!(of("reports"), (Some(30), Some(Rotator::Database), "Squad Dados".to_owned()));
         assert_eq!(of("key"), (Some(9), None, "Squad Infra".to_owned()));
         assert_eq!(of("other"), (None, None, "Squad Infra".to_owned()));
     }

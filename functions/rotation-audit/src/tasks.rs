@@ -167,7 +167,7 @@ mod tests {
 
     fn secret(name: &str, version: &str, found: Vec<Finding>) -> (Secret, Vec<Finding>) {
         let policy: Policy = "".parse().unwrap();
-        let standard = standard(&policy.rotation, "JWT_SECRET");
+        let standard = standard(&policy, "JWT_SECRET");
         (Secret { name: name.to_owned(), standard, facts: Some(Facts::of_version(version)) }, found)
     }
 

@@ -437,7 +437,7 @@ mod tests {
         let made = now() - SignedDuration::from_hours(100 * 24);
         Secret {
             name: "/moveongs/dev/db".to_owned(),
-            standard: standard(&policy.rotation, "DATABASE_URL"),
+            standard: standard(&policy, "DATABASE_URL"),
             facts: Some(Facts {
                 function: Some("arn".to_owned()),
                 made: Ok(BTreeMap::from([("old".to_owned(), made)])),
