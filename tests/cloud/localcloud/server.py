@@ -11,14 +11,14 @@ import ministack.app
 from hypercorn.asyncio import serve as hypercorn_serve
 from hypercorn.config import Config
 
-from localcloud import accesskeys, conditions, ecs, faults, mail, rds, rotation, standins, twilio, workflows
+from localcloud import accesskeys, conditions, ecs, faults, mail, rds, rotation, standins, tagging, twilio, workflows
 from localcloud.cloud import AdminError, Cloud
 
 
 async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
     """Runs every part until `stop` is set, then stops them in reverse order."""
     inner = ministack.app.app
-    for part in (rotation, rds, ecs, conditions, workflows, accesskeys, mail):
+    for part in (rotation, rds, ecs, conditions, workflows, accesskeys, mail, tagging):
         part.install(cloud)
     app = faults.install(cloud, inner)
     standins.install(cloud)
