@@ -12,6 +12,7 @@
 mod cloud;
 mod credential;
 mod database;
+mod inventory_audit;
 mod matrix;
 mod model;
 mod prober;
