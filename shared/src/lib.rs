@@ -16,10 +16,13 @@ pub mod event;
 #[cfg(feature = "evidence")]
 pub mod evidence;
 pub mod failure;
+pub mod findings;
 #[cfg(feature = "github")]
 pub mod github;
 pub mod lambda;
 pub mod language;
+#[cfg(feature = "listing")]
+pub mod listing;
 mod log;
 pub mod metrics;
 #[cfg(feature = "notify")]
@@ -36,6 +39,8 @@ pub mod scope;
 #[cfg(feature = "secrets")]
 pub mod secrets;
 pub mod settings;
+#[cfg(feature = "sheet")]
+pub mod sheet;
 pub mod snapshots;
 #[cfg(feature = "testing")]
 pub mod testing;

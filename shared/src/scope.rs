@@ -2,15 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aws_sdk_secretsmanager::Client;
-use aws_sdk_secretsmanager::types::SecretListEntry;
-
 use crate::env::{Env, EnvError};
-use crate::failure::CallError;
 use crate::policy::Rotation;
-use crate::secrets::Listed;
 use crate::settings::Settings;
-use crate::time::instant;
 
 /// The names by which the policy knows the secrets that the template names.
 pub const VARIABLES: [&str; 6] = [
@@ -64,39 +58,5 @@ impl Scope {
     pub fn is_tagged(settings: &Settings, tags: &BTreeMap<String, String>) -> bool {
         let tagged = |key: &str, value: &str| tags.get(key).is_some_and(|tag| tag == value);
         tagged("Project", &settings.project) && tagged("Environment", &settings.environment)
-    }
-}
-
-/// Every secret of account and region that is not being deleted. What changed in the last minutes may be missing: the
-/// service says that its list lags behind.
-///
-/// # Errors
-///
-/// The [`CallError`] of ListSecrets.
-pub async fn list(client: &Client) -> Result<Vec<Listed>, CallError> {
-    let mut pages = client.list_secrets().max_results(100).into_paginator().send();
-    let mut listed = Vec::new();
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(CallError::during("secretsmanager:ListSecrets"))?;
-        listed.extend(page.secret_list.unwrap_or_default().into_iter().map(entry));
-    }
-    Ok(listed)
-}
-
-fn entry(entry: SecretListEntry) -> Listed {
-    let tags = entry.tags.unwrap_or_default().into_iter();
-    let labels = entry.secret_versions_to_stages.unwrap_or_default().into_iter();
-    Listed {
-        name: entry.name.unwrap_or_default(),
-        arn: entry.arn.unwrap_or_default(),
-        tags: tags.filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default()))).collect(),
-        created: instant(entry.created_date),
-        changed: instant(entry.last_changed_date),
-        accessed: instant(entry.last_accessed_date),
-        rotated: instant(entry.last_rotated_date),
-        next: instant(entry.next_rotation_date),
-        enabled: entry.rotation_enabled == Some(true),
-        function: entry.rotation_lambda_arn,
-        labels: labels.map(|(id, labels)| (id, labels.into_iter().collect())).collect(),
     }
 }

@@ -13,6 +13,7 @@ mod backup_audit;
 mod cloud;
 mod credential;
 mod database;
+mod inventory_audit;
 mod matrix;
 mod model;
 mod prober;

@@ -39,14 +39,17 @@ async fn no_secret_value_stands_anywhere() {
     places.insert("the board".to_owned(), cloud.admin(Method::GET, "github/issues", None).await.to_string());
     let proposed = cloud.admin(Method::GET, "github/repository", None).await.to_string();
     places.insert("the repository".to_owned(), proposed);
-    for key in cloud.keys("ledger/").await {
-        places.insert(key.clone(), cloud.text(&key).await);
+    for folder in ["inventory/", "ledger/"] {
+        for key in cloud.keys(folder).await {
+            places.insert(key.clone(), cloud.text(&key).await);
+        }
     }
     let mails = cloud.admin(Method::GET, "ses/messages", None).await.to_string();
     places.insert("the mails".to_owned(), mails);
     // The audit has one record a day; the tests of the follow-up and of external credentials hide what others left.
     for (function, least) in [
         ("backup-audit", 0),
+        ("inventory-audit", 0),
         ("rotate-random", 50),
         ("rotate-database", 50),
         ("rotate-external", 0),

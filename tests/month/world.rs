@@ -92,8 +92,8 @@ impl World {
         let (audit_state, audit) = world.schedule("rotation-audit", &off).await;
         let (sweep_state, sweep) = world.schedule("rotation-followup-sweep", &off).await;
         (world.audit, world.sweep) = (audit, sweep);
-        // The table is of secrets' ages; nobody keeps the month's backups in order.
-        for procedure in ["backup-audit", "snapshot-verify"] {
+        // The table is of secrets' ages; nobody keeps the month's backups or its inventory in order.
+        for procedure in ["backup-audit", "inventory-audit", "snapshot-verify"] {
             world.schedule(procedure, &off).await;
         }
         world.cloud.listen_to_pages(QUEUE).await;
@@ -162,6 +162,14 @@ impl World {
 
     /// Puts a daily schedule of the stack into a state; gives the state it had, and its hour and minute in São Paulo.
     async fn schedule(&self, name: &str, state: &Value) -> (Value, (i8, i8)) {
+        let (deployed, expression) = self.switch(name, state).await;
+        let fields = expression.strip_prefix("cron(").and_then(|rest| rest.strip_suffix(" * * ? *)"));
+        let (minute, hour) = fields.and_then(|fields| fields.split_once(' ')).expect("a daily cron()");
+        (deployed, (hour.parse().unwrap(), minute.parse().unwrap()))
+    }
+
+    /// Switches a schedule; gives its state before and its expression.
+    async fn switch(&self, name: &str, state: &Value) -> (Value, String) {
         let url = format!("{}/schedules/moveongs-dev-{name}", self.cloud.facts["endpoint"].as_str().unwrap());
         let scope = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/scheduler/aws4_request, SignedHeaders=host, Signature=0";
         let ask = |method: Method, body: Option<Value>| {
@@ -174,9 +182,7 @@ impl World {
         assert_eq!(schedule["ScheduleExpressionTimezone"], "America/Sao_Paulo");
         let expression = schedule["ScheduleExpression"].as_str().unwrap().to_owned();
         ask(Method::PUT, Some(schedule)).await;
-        let fields = expression.strip_prefix("cron(").and_then(|rest| rest.strip_suffix(" * * ? *)"));
-        let (minute, hour) = fields.and_then(|fields| fields.split_once(' ')).expect("a daily cron()");
-        (deployed, (hour.parse().unwrap(), minute.parse().unwrap()))
+        (deployed, expression)
     }
 
     async fn now(&self) -> Timestamp {

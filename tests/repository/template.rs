@@ -140,7 +140,7 @@ fn shared_of(folder: &str) -> Vec<(String, String)> {
     if features.contains("rotation") {
         features.insert("report".to_owned());
     }
-    if ["describe", "scope"].iter().any(|feature| features.contains(*feature)) {
+    if ["describe", "listing"].iter().any(|feature| features.contains(*feature)) {
         features.insert("secrets".to_owned());
     }
     if features.contains("paging") {
@@ -284,7 +284,8 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             resource == every_secret
         }
         (
-            "backup-audit" | "rotation-audit" | "rotation-followup" | "snapshot-create" | "snapshot-verify",
+            "backup-audit" | "inventory-audit" | "rotation-audit" | "rotation-followup" | "snapshot-create"
+            | "snapshot-verify",
             ["sns:Publish"],
         ) => resource == "PagingTopic",
         // Names of the environment's snapshots, in the copies' region too; a list is judged on all, and a person's has any name.
@@ -303,6 +304,27 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
         }
         ("snapshot-verify", ["kms:CreateGrant", "kms:DescribeKey"]) => {
             ["SnapshotCopyKmsKeyArn", "DatabaseKmsKeyArn"].contains(&resource)
+        }
+        // What the policy names is not known to the template. None of these reads a value or an object.
+        ("inventory-audit", ["tag:GetResources"]) => resource == "*",
+        ("inventory-audit", ["secretsmanager:DescribeSecret"]) => resource == every_secret,
+        ("inventory-audit", ["s3:GetBucketTagging"]) => resource == "arn:${AWS::Partition}:s3:::*",
+        ("inventory-audit", ["ecs:DescribeClusters", "ecs:DescribeServices"]) => {
+            ["cluster", "service"].iter().any(|kind| {
+                resource
+                    == format!("arn:${{AWS::Partition}}:ecs:${{AWS::Region}}:${{AWS::AccountId}}:{kind}/*")
+            })
+        }
+        ("inventory-audit", ["logs:DescribeLogGroups", "logs:ListTagsForResource"]) => {
+            resource == "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:*"
+        }
+        ("inventory-audit", ["s3:GetObject"]) => {
+            resource == "arn:${AWS::Partition}:s3:::${TerraformStateBucketName}/${TerraformStateKey}"
+        }
+        ("inventory-audit", ["kms:Decrypt"]) => resource == "TerraformStateKmsKeyArn",
+        // The table is its own.
+        ("inventory-audit", ["s3:GetObject", "s3:PutObject"]) => {
+            resource == "${EvidenceBucket.Arn}/inventory/*"
         }
         // Snapshots of the environment's names and instances; a list of them is judged on all.
         ("snapshot-create", ["rds:CreateDBSnapshot"]) => {
@@ -424,6 +446,8 @@ fn a_wide_resource_would_be_found() {
     assert!(!is_an_exception("backup-audit", &["s3:PutBucketPolicy"], buckets));
     assert!(!is_an_exception("backup-audit", &["s3:GetObject"], buckets));
     assert!(!is_an_exception("snapshot-verify", &["rds:DeleteDBSnapshot"], snapshots));
+    assert!(!is_an_exception("inventory-audit", &["s3:GetObject"], "arn:${AWS::Partition}:s3:::*"));
+    assert!(!is_an_exception("inventory-audit", &["secretsmanager:GetSecretValue"], all));
     let more = ["secretsmanager:GetSecretValue", "secretsmanager:ListSecrets"];
     assert!(!is_an_exception("rotation-audit", &more, "*"));
     assert!(!is_an_exception("rotate-random", &["secretsmanager:ListSecrets"], "*"));

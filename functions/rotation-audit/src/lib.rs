@@ -12,7 +12,6 @@ mod resource_policy;
 mod tasks;
 mod text;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -24,11 +23,13 @@ use shared::endpoint::Endpoint;
 use shared::env::{Env, EnvError};
 use shared::evidence::{Draft, Step};
 use shared::failure::{Failure, chain};
+use shared::findings::{self, Changes};
 use shared::github::Repository;
 use shared::lambda::Invocation;
+use shared::listing;
 use shared::paging::Pager;
 use shared::report::Reporter;
-use shared::scope::{self, Scope};
+use shared::scope::Scope;
 use shared::secrets;
 use shared::settings::Settings;
 use shared::time;
@@ -145,7 +146,7 @@ async fn observe(app: &App) -> Result<Vec<Secret>, AuditError> {
     let policy = &app.settings.policy;
     let mut named = app.scope.named(&policy.rotation);
     let mut secrets = Vec::new();
-    for listed in scope::list(&app.secrets).await? {
+    for listed in listing::secrets(&app.secrets).await? {
         if !named.remove(listed.name.as_str()) && !Scope::is_tagged(&app.settings, &listed.tags) {
             continue;
         }
@@ -338,7 +339,7 @@ async fn report(
             Vec::new()
         }
     };
-    let (new, resolved) = changes(&before, secrets);
+    let Changes { new, resolved } = changes(&before, secrets);
     let is_weekly = now.to_zoned_datetime(time::SAO_PAULO).weekday() == Weekday::Monday;
     let told =
         text::Summary { run_id, secrets, new: &new, resolved: &resolved, is_weekly, tasks: &tasks.told };
@@ -352,23 +353,16 @@ async fn report(
     app.reporter.report(draft, message.as_ref(), begun, invocation).await;
 }
 
-/// The keys of findings that are new since the record before, and of those that are no more. What could not be seen
-/// today is not resolved.
-fn changes(before: &[String], secrets: &[(Secret, Vec<Finding>)]) -> (BTreeSet<String>, BTreeSet<String>) {
-    let before: BTreeSet<String> = before.iter().map(|line| text::key_of(line).to_owned()).collect();
+/// What is new since the record before, and what is no more. What could not be seen today is not resolved.
+fn changes(before: &[String], secrets: &[(Secret, Vec<Finding>)]) -> Changes {
     let all =
         secrets.iter().flat_map(|(secret, found)| found.iter().map(move |each| text::key(secret, each)));
-    let after: BTreeSet<String> = all.collect();
     let unseen: Vec<&str> = secrets
         .iter()
         .filter(|(_, found)| found.iter().any(|finding| matches!(finding, Finding::InsufficientData { .. })))
         .map(|(secret, _)| secret.name.as_str())
         .collect();
-    let is_unseen = |key: &str| key.split_once(' ').is_some_and(|(_, name)| unseen.contains(&name));
-    (
-        after.difference(&before).cloned().collect(),
-        before.difference(&after).filter(|key| !is_unseen(key)).cloned().collect(),
-    )
+    findings::changes(before, &all.collect(), |name| unseen.contains(&name))
 }
 
 /// Tells and records, once a day for each cause, that nothing is known today.
@@ -405,6 +399,8 @@ fn draft(app: &App, run_id: &str, result: &'static str, invocation: &Invocation)
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn secret(name: &str, found: Vec<Finding>) -> (Secret, Vec<Finding>) {
@@ -414,19 +410,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_new_and_what_is_resolved() {
-        let keys = |keys: BTreeSet<String>| keys.into_iter().collect::<Vec<_>>();
-        let before = ["NoPolicy a: x", "Missing b: y: z", "Overdue c: old"].map(str::to_owned);
+    fn what_could_not_be_seen_is_not_resolved() {
+        let before = ["Missing b: y: z", "Overdue c: old"].map(str::to_owned);
         let unseen = || Finding::InsufficientData { why: String::new() };
-        let secrets = [
-            secret("a", vec![Finding::NoPolicy, Finding::Missing]),
-            secret("b", vec![]),
-            secret("c", vec![unseen()]),
-        ];
-        let (new, resolved) = changes(&before, &secrets);
+        let secrets = [secret("a", vec![Finding::Missing]), secret("b", vec![]), secret("c", vec![unseen()])];
+        let keys = |keys: BTreeSet<String>| keys.into_iter().collect::<Vec<_>>();
+        let Changes { new, resolved } = changes(&before, &secrets);
         assert_eq!(keys(new), ["InsufficientData c", "Missing a"]);
         assert_eq!(keys(resolved), ["Missing b"]);
-        let (new, resolved) = changes(&[], &secrets);
-        assert_eq!((new.len(), resolved.len()), (3, 0));
     }
 }

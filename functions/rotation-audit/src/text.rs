@@ -21,11 +21,6 @@ pub(crate) fn key(secret: &Secret, finding: &Finding) -> String {
     format!("{} {}", finding.kind(), secret.name)
 }
 
-/// The key in a record's line.
-pub(crate) fn key_of(line: &str) -> &str {
-    line.split(": ").next().unwrap_or(line)
-}
-
 fn date(at: Timestamp) -> String {
     time::local_date(at)
 }
@@ -551,7 +546,7 @@ mod tests {
     fn a_records_line_begins_with_its_key() {
         let finding = Finding::InsufficientData { why: "a: b".to_owned() };
         let line = line(&secret(), &finding, now());
-        assert_eq!(key_of(&line), "InsufficientData /moveongs/dev/db");
-        assert_eq!(key_of(&line), key(&secret(), &finding));
+        assert_eq!(shared::findings::key_of(&line), "InsufficientData /moveongs/dev/db");
+        assert_eq!(shared::findings::key_of(&line), key(&secret(), &finding));
     }
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use shared::language::Language;
+use shared::sheet;
 use shared::time;
 
 use crate::book::{Book, Reason, Row};
@@ -57,18 +58,7 @@ const COLUMNS: [&str; 15] = [
 ];
 
 fn csv(rows: &[Row]) -> String {
-    let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
-    // Writing to memory cannot fail.
-    let _ = writer.write_record(COLUMNS);
-    for row in rows.iter().rev() {
-        let _ = writer.write_record(cells(row).map(|cell| harmless(&cell)));
-    }
-    writer.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
-}
-
-/// A spreadsheet takes a cell that begins so for a formula, and runs it.
-fn harmless(cell: &str) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell.to_owned() }
+    sheet::csv(COLUMNS, rows.iter().rev().map(cells))
 }
 
 fn cells(row: &Row) -> [String; 15] {

@@ -36,10 +36,11 @@ use shared::github::proposal::{self, propose};
 use shared::github::{Repository, Setup};
 use shared::lambda::Invocation;
 use shared::language::Language;
+use shared::listing;
 use shared::paging::{Page, Pager};
 use shared::policy::EndSessions;
 use shared::report::Reporter;
-use shared::scope::{self, Scope};
+use shared::scope::Scope;
 use shared::secrets::{self, Listed};
 use shared::settings::Settings;
 use shared::time;
@@ -235,7 +236,7 @@ async fn note(app: &App, source: Source, invocation: &Invocation) -> Result<Answ
     let (listed, declared) = match &source {
         Source::Moved(secret) => (found(app, secret).await?.into_iter().collect(), None),
         Source::Asked(secret, declared) => (vec![described(app, secret).await?], Some(declared)),
-        Source::Sweep => (scope::list(&app.secrets).await.map_err(FollowupError::SecretsManager)?, None),
+        Source::Sweep => (listing::secrets(&app.secrets).await.map_err(FollowupError::SecretsManager)?, None),
     };
     let (mut changes, mut settled) = (Vec::new(), Vec::new());
     for secret in listed {

@@ -3,12 +3,13 @@
 `s3:if-none-match` and `s3:if-match` tell whether a put is conditional ("Enforce conditional writes on Amazon S3
 buckets"). `aws:PrincipalArn` of a role's session is the ARN of the role, not of the session ("AWS global condition
 context keys"). A list of all DB instances is judged on the resource `db:*` of account and region, as AWS's refusals
-name it, and not on `*`. What a call to ECS is judged on follows the "Service Authorization Reference": a service by its
-whole ARN, each one of a list; a task definition on `*`; and `ecs:cluster` is the ARN of the cluster. So does what
-is judged of RDS's snapshots: a new one on the instance and on the snapshot, its tags as `rds:AddTagsToResource`; a copy
-on its source and on itself; a look at those of an instance on the instance and on all snapshots, since the reference
-leaves open on which; a look at who may restore one, and a change of that, on the snapshot. SimulatePrincipalPolicy is
-judged on whose policies it is about. `aws:ResourceTag` knows the tags of instances and snapshots.
+name it, and not on `*`. What a call to ECS is judged on follows the "Service Authorization Reference": a service or
+cluster by its whole ARN, each one of a list; a task definition on `*`; and `ecs:cluster` is the ARN of the cluster. So
+does what is judged of RDS's snapshots: a new one on the instance and on the snapshot, its tags as
+`rds:AddTagsToResource`; a copy on its source and on itself; a look at those of an instance on the instance and on all
+snapshots, since the reference leaves open on which; a look at who may restore one, and a change of that, on the
+snapshot. SimulatePrincipalPolicy is judged on whose policies it is about. A look at log groups is judged on the ARN
+without a group that AWS's refusals name. `aws:ResourceTag` knows the tags of instances and snapshots.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from ministack.services import rds, tagging
 from localcloud import versions
 from localcloud.cloud import Cloud
 
-# The services of the request at hand; ministack asks for one resource.
-_SERVICES: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("ecs_services", default=())
+# The services or clusters of the request to ECS at hand; ministack asks for one resource.
+_NAMED: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("ecs_named", default=())
 # What else the call to RDS at hand is judged on: action and resource.
 _ALSO: contextvars.ContextVar[tuple[tuple[str, str], ...]] = contextvars.ContextVar("rds_also", default=())
 _SERVICE_CALLS = ("CreateService", "DeleteService", "DescribeServices", "UpdateService")
@@ -76,12 +77,14 @@ def install(cloud: Cloud) -> None:
                 return judged[0][1]
         if service == "iam" and (source := iam_actions._query_param(query, "PolicySourceArn")):
             return source
+        if service == "logs" and headers.get("x-amz-target", "").endswith(".DescribeLogGroups"):
+            return f"arn:aws:logs:{region}:{account}:log-group::log-stream:"
         if service != "ecs":
             return with_all_instances(service, method, path, headers, body, query, region, account)
         action, data = headers.get("x-amz-target", "").rpartition(".")[2], json.loads(body or b"{}")
-        _SERVICES.set(tuple(ecs_services(action, data, region, account)))
-        if _SERVICES.get():
-            return _SERVICES.get()[0]
+        _NAMED.set(tuple(named_in_ecs(action, data, region, account)))
+        if _NAMED.get():
+            return _NAMED.get()[0]
         if "Service" in action or "TaskDefinition" in action or action == "ListTasks":
             return "*"
         return with_all_instances(service, method, path, headers, body, query, region, account)
@@ -93,11 +96,11 @@ def install(cloud: Cloud) -> None:
             context["ecs:cluster"] = f"arn:aws:ecs:{get_region()}:{get_account_id()}:cluster/{cluster}"
         return context
 
-    def each_service(
+    def each_named(
         key: str, action: str, service: str, region: str, resource_arn: str = "*", service_context: Any = None
     ) -> Any:
-        listed = service == "ecs" and resource_arn in _SERVICES.get()
-        for resource in _SERVICES.get() if listed else (resource_arn,):
+        listed = service == "ecs" and resource_arn in _NAMED.get()
+        for resource in _NAMED.get() if listed else (resource_arn,):
             if refused := plain_enforce(key, action, service, region, resource, service_context):
                 return refused
         for also, resource in _ALSO.get() if service == "rds" else ():
@@ -118,7 +121,7 @@ def install(cloud: Cloud) -> None:
     tagging._RESOURCE_TAG_COLLECTORS["rds"] = lambda: rds._tags.items()
     iam_actions.extract_resource_arn = with_services
     iam_actions.request_tag_context = with_cluster
-    iam_evaluator.enforce = each_service
+    iam_evaluator.enforce = each_named
     iam_actions.s3_service_context = with_conditional_puts
     iam_evaluator._resolve_condition_key = with_role_arn
 
@@ -154,8 +157,11 @@ def cluster_name(data: dict) -> str:
     return str(data.get("cluster") or "default").rpartition("/")[2]
 
 
-def ecs_services(action: str, data: dict, region: str, account: str) -> list[str]:
-    """The services that a call to ECS is about."""
+def named_in_ecs(action: str, data: dict, region: str, account: str) -> list[str]:
+    """The services or clusters that a call to ECS is about."""
+    if action == "DescribeClusters":
+        named = data.get("clusters") or ["default"]
+        return [name if name.startswith("arn:") else f"arn:aws:ecs:{region}:{account}:cluster/{name}" for name in named]
     if action not in _SERVICE_CALLS:
         return []
     named = data.get("services") or [data.get("service") or data.get("serviceName") or ""]

@@ -26,6 +26,7 @@ from localcloud import (
     simulation,
     standins,
     tables,
+    tagging,
     twilio,
     workflows,
 )
@@ -36,7 +37,7 @@ async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
     """Runs every part until `stop` is set, then stops them in reverse order."""
     inner = ministack.app.app
     audited = (backups, buckets, tables, cloudcontrol, simulation, seeds)
-    for part in (rotation, rds, *audited, ecs, conditions, workflows, accesskeys, mail):
+    for part in (rotation, rds, *audited, ecs, conditions, workflows, accesskeys, mail, tagging):
         part.install(cloud)
     app = faults.install(cloud, inner)
     standins.install(cloud)

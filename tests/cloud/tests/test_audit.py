@@ -488,6 +488,20 @@ CALLS = [
         "simulate_principal_policy",
         {"PolicySourceArn": f"arn:aws:iam::{ACCOUNT}:role/none", "ActionNames": ["s3:GetObject"]},
     ),
+    (
+        "ecs",
+        "ecs:DescribeClusters",
+        f"arn:aws:ecs:us-east-1:{ACCOUNT}:cluster/none",
+        "describe_clusters",
+        {"clusters": ["none"]},
+    ),
+    (
+        "logs",
+        "logs:DescribeLogGroups",
+        f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:*",
+        "describe_log_groups",
+        {"logGroupNamePrefix": "/aws/ecs/none"},
+    ),
 ]
 REFUSED = ("AccessDenied", "AccessDeniedException")
 

@@ -68,6 +68,11 @@ const PROCEDURES: &[Procedure] = &[
         title: "verifies the snapshots, pages for the failed one, copies the newest to another region, deletes the expired one",
         show: snapshot_verify,
     },
+    Procedure {
+        name: "inventory-audit",
+        title: "holds the inventory against AWS and the Terraform state, while a secret of it is missing and when it is back",
+        show: inventory_audit,
+    },
 ];
 
 /// One line of the table and of `results.json`.
@@ -359,6 +364,75 @@ fn invoked(show: &mut Show<'_>, procedure: &str, event: &Value) -> Result<Value>
         answer.text()
     );
     serde_json::from_slice(&answer.body).with_context(|| format!("the answer of {function} is not JSON"))
+}
+
+fn inventory_audit(show: &mut Show<'_>) -> Result<String> {
+    let secret = deploy::REDIS_SECRET;
+    // An earlier demo's, on a cloud that was left running.
+    let gone = json!({"SecretId": secret, "ForceDeleteWithoutRecovery": true});
+    if let Err(error) = show.aws.secrets("DeleteSecret", &gone) {
+        ensure!(error.to_string().contains("ResourceNotFoundException"), "{error}");
+    }
+    let before = calls(show, &format!("{PREFIX}-inventory-audit"), 0)?.1;
+    let (_, missing) = inventory(show)?;
+    ensure!(missing.contains(&format!("{secret} Missing")), "{secret} is not missing: {missing:?}");
+    let paged = calls(show, &format!("{PREFIX}-inventory-audit"), before)?.0;
+    ensure!(paged.iter().any(|call| call == "sns:Publish ok"), "nobody was paged");
+    (show.say)("the page was published; now somebody creates the secret by hand:");
+    let made = json!({"Name": secret, "SecretString": "rediss://redis.example:6379"});
+    show.aws.secrets("CreateSecret", &made)?;
+    let (_, by_hand) = inventory(show)?;
+    let expected = format!("{secret} TagsMissing NotInState");
+    ensure!(by_hand.contains(&expected), "{secret} is not found as made by hand: {by_hand:?}");
+    (show.say)("then Terraform takes it over, with its tags:");
+    let tags = deploy::TAGS.map(|(key, value)| json!({"Key": key, "Value": value}));
+    show.aws.secrets("TagResource", &json!({"SecretId": secret, "Tags": tags}))?;
+    let state =
+        show.aws.wire("s3", "GET", &format!("/{}/{}", deploy::STATE_BUCKET, deploy::STATE_KEY), &[], &[])?;
+    let state: Value = serde_json::from_slice(&state.body).context("the state is not JSON")?;
+    let resources = state.get("resources").and_then(Value::as_array).cloned().unwrap_or_default();
+    let secrets = resources.iter().filter(|one| text(one, "/type") == Some("aws_secretsmanager_secret"));
+    let secrets = secrets.filter_map(|one| text(one, "/instances/0/attributes/name"));
+    let secrets: Vec<_> = secrets.filter(|name| *name != secret).chain([secret]).collect();
+    deploy::terraform_state(show.aws, &secrets)?;
+    let (run_id, whole) = inventory(show)?;
+    ensure!(!whole.iter().any(|found| found.starts_with(secret)), "{secret} is not well: {whole:?}");
+    let table = show.aws.wire(
+        "s3",
+        "GET",
+        &format!("/{}/inventory/inventory.csv", show.evidence_bucket),
+        &[],
+        &[],
+    )?;
+    (show.say)(&format!("s3://{}/inventory/inventory.csv:", show.evidence_bucket));
+    for line in table.text().lines().take(4) {
+        (show.say)(&format!("  {line}"));
+    }
+    let key = evidence_of(show.aws, show.log, &show.evidence_bucket, "inventory-audit", &run_id)?;
+    let key = key.context("the audit left no evidence")?;
+    (show.say)(&format!("evidence: s3://{}/{key}", show.evidence_bucket));
+    Ok(key)
+}
+
+/// Audits the inventory and shows its table; gives the run's id, and each name that something is wrong with, with the findings.
+fn inventory(show: &mut Show<'_>) -> Result<(String, Vec<String>)> {
+    let report = invoked(show, "inventory-audit", &json!({}))?;
+    let resources = report.get("resources").and_then(Value::as_array).cloned().unwrap_or_default();
+    let columns = ["area", "kind", "name", "exists", "tags", "terraform"];
+    let mut rows = vec![columns.into_iter().chain(["findings"]).map(str::to_owned).collect::<Vec<_>>()];
+    let mut wrong = Vec::new();
+    for resource in &resources {
+        let part = |name: &str| resource.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let findings = resource.get("findings").and_then(Value::as_array).cloned().unwrap_or_default();
+        let findings: Vec<_> = findings.iter().filter_map(Value::as_str).collect();
+        if !findings.is_empty() {
+            wrong.push(format!("{} {}", part("name"), findings.join(" ")));
+        }
+        rows.push(columns.map(part).into_iter().chain([findings.join(" ")]).collect());
+    }
+    (show.say)(&table(&rows));
+    let run_id = text(&report, "/run_id").context("the audit has no run id")?;
+    Ok((run_id.to_owned(), wrong))
 }
 
 fn snapshot_create(show: &mut Show<'_>) -> Result<String> {

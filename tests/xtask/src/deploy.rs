@@ -27,8 +27,9 @@ pub(crate) const WEBHOOK_SECRET: &str = "moveongs-dev-notifications-webhook";
 pub(crate) const SES_SECRET: &str = "/moveongs/dev/ses";
 pub(crate) const SES_USER: &str = "moveongs-dev-mail";
 const SES_FROM: &str = "alerts@imm.local";
-/// The bucket of Terraform's state, and the table that it is locked in.
+/// The bucket of Terraform's state, the state in it, and the table that it is locked in.
 pub(crate) const STATE_BUCKET: &str = "moveongs-dev-terraform-state";
+pub(crate) const STATE_KEY: &str = "moveongs/dev/terraform.tfstate";
 pub(crate) const LOCK_TABLE: &str = "moveongs-dev-terraform-locks";
 /// The application's attachments.
 pub(crate) const ATTACHMENTS: &str = "moveongs-dev-attachments";
@@ -64,6 +65,10 @@ const DATABASE_NAME: &str = "moveongs_dev_db";
 const MASTER: &str = "imm";
 /// This machine's processor, as Lambda calls it.
 pub(crate) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
+/// The application's log group, as its Terraform names it.
+const LOG_GROUP: &str = "/aws/ecs/moveongs-dev-api";
+/// The application's secret that nothing rotates. The stack starts without it.
+pub(crate) const REDIS_SECRET: &str = "moveongs-dev-redis-url";
 const ARTIFACTS: &str = "localcloud-artifacts";
 
 /// One part of a deployment.
@@ -99,7 +104,7 @@ fn build(repo: &Repo, _: &Aws, log: &Log) -> Result<()> {
 
 /// What lies in the account before the stack: the application's secrets and database, the channel's and the board's token.
 fn prerequisites(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
-    create_bucket(aws)?;
+    create_bucket(aws, ARTIFACTS)?;
     if missing(aws, JWT_SECRET)? {
         let mut random = [0; 48];
         getrandom::fill(&mut random).context("the operating system gives no random bytes")?;
@@ -134,7 +139,100 @@ fn prerequisites(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     }
     database(repo, aws, log)?;
     storage(aws)?;
-    application_service(aws, log)
+    application_service(aws, log)?;
+    inventory(aws, log)
+}
+
+/// The tags that the application's Terraform gives to everything.
+pub(crate) const TAGS: [(&str, &str); 3] =
+    [("Project", "moveongs"), ("Environment", "dev"), ("ManagedBy", "terraform")];
+
+/// The rest of the inventory, the tags of all of it, and a Terraform state that knows it.
+fn inventory(aws: &Aws, log: &Log) -> Result<()> {
+    let tags: String = TAGS
+        .iter()
+        .map(|(key, value)| format!("<Tag><Key>{key}</Key><Value>{value}</Value></Tag>"))
+        .collect();
+    let tags = format!("<Tagging><TagSet>{tags}</TagSet></Tagging>");
+    for bucket in [ATTACHMENTS, STATE_BUCKET] {
+        let answer = aws.wire("s3", "PUT", &format!("/{bucket}?tagging"), &[], tags.as_bytes())?;
+        if !(200..300).contains(&answer.status) {
+            bail!("the bucket {bucket} cannot be tagged: {} {}", answer.status, answer.text());
+        }
+    }
+    let groups = aws.json(
+        "logs",
+        "Logs_20140328.DescribeLogGroups",
+        &json!({"logGroupNamePrefix": LOG_GROUP, "limit": 1}),
+    )?;
+    if groups.pointer("/logGroups/0").is_none() {
+        let tags: Value = TAGS.into_iter().collect();
+        let group = json!({"logGroupName": LOG_GROUP, "tags": tags});
+        aws.json("logs", "Logs_20140328.CreateLogGroup", &group)?;
+    }
+    let account = "us-east-1:000000000000";
+    let lower: Vec<_> = TAGS.iter().map(|(key, value)| json!({"key": key, "value": value})).collect();
+    for resource in [format!("cluster/{CLUSTER}"), format!("service/{CLUSTER}/{SERVICE}")] {
+        let tagged = json!({"resourceArn": format!("arn:aws:ecs:{account}:{resource}"), "tags": lower});
+        aws.json("ecs", "AmazonEC2ContainerServiceV20141113.TagResource", &tagged)?;
+    }
+    let pairs = TAGS.map(|(key, value)| format!("Key={key},Value={value}"));
+    let instance = format!("arn:aws:rds:{account}:db:{DATABASE}");
+    let mut tag = aws.cli(&["rds", "add-tags-to-resource", "--resource-name", &instance, "--tags"]);
+    run::run(tag.args(pairs), log)?;
+    let upper: Vec<_> = TAGS.iter().map(|(key, value)| json!({"Key": key, "Value": value})).collect();
+    let secrets = [JWT_SECRET, WEBHOOK_SECRET, DATABASE_SECRET, SES_SECRET, TWILIO_SECRET, SEED_ADMIN_SECRET];
+    for secret in secrets {
+        aws.secrets("TagResource", &json!({"SecretId": secret, "Tags": upper}))?;
+    }
+    terraform_state(aws, &secrets)
+}
+
+/// A Terraform state of the application with these secrets, as far as an auditor reads it.
+pub(crate) fn terraform_state(aws: &Aws, secrets: &[&str]) -> Result<()> {
+    let account = "us-east-1:000000000000";
+    let resource = |kind: &str, name: &str, attributes: Value| {
+        json!({"mode": "managed", "type": kind, "name": name,
+            "provider": "provider[\"registry.terraform.io/hashicorp/aws\"]",
+            "instances": [{"schema_version": 0, "attributes": attributes, "sensitive_attributes": []}]})
+    };
+    let cluster = format!("arn:aws:ecs:{account}:cluster/{CLUSTER}");
+    let service = format!("arn:aws:ecs:{account}:service/{CLUSTER}/{SERVICE}");
+    let instance = format!("arn:aws:rds:{account}:db:{DATABASE}");
+    let bucket = format!("arn:aws:s3:::{ATTACHMENTS}");
+    let group = format!("arn:aws:logs:{account}:log-group:{LOG_GROUP}");
+    let mut resources = vec![
+        resource("aws_ecs_cluster", "this", json!({"arn": cluster, "id": cluster, "name": CLUSTER})),
+        resource("aws_ecs_service", "api", json!({"id": service, "name": SERVICE, "cluster": cluster})),
+        resource("aws_db_instance", "this", json!({"arn": instance, "id": "db-0", "identifier": DATABASE})),
+        resource(
+            "aws_s3_bucket",
+            "attachments",
+            json!({"arn": bucket, "id": ATTACHMENTS, "bucket": ATTACHMENTS}),
+        ),
+        resource(
+            "aws_cloudwatch_log_group",
+            "api",
+            json!({"arn": group, "id": LOG_GROUP, "name": LOG_GROUP}),
+        ),
+    ];
+    for secret in secrets {
+        let described = aws.secrets("DescribeSecret", &json!({"SecretId": secret}))?;
+        let arn = text(&described, "/ARN").context("a secret has no ARN")?;
+        resources.push(resource(
+            "aws_secretsmanager_secret",
+            "this",
+            json!({"arn": arn, "id": arn, "name": secret}),
+        ));
+    }
+    let state = json!({"version": 4, "terraform_version": "1.9.8", "serial": 1,
+        "lineage": "5f7a1c1e-0000-4000-8000-1c2d3e4f5a6b", "outputs": {}, "resources": resources});
+    let path = format!("/{STATE_BUCKET}/{STATE_KEY}");
+    let answer = aws.wire("s3", "PUT", &path, &[], state.to_string().as_bytes())?;
+    if answer.status != 200 {
+        bail!("the Terraform state cannot be written: {} {}", answer.status, answer.text());
+    }
+    Ok(())
 }
 
 /// What the application stores in and is built from, as its Terraform makes them: attachments whose old versions nothing
@@ -328,14 +426,14 @@ fn missing(aws: &Aws, secret: &str) -> Result<bool> {
     }
 }
 
-fn create_bucket(aws: &Aws) -> Result<()> {
-    let path = format!("/{ARTIFACTS}");
+fn create_bucket(aws: &Aws, name: &str) -> Result<()> {
+    let path = format!("/{name}");
     if aws.wire("s3", "HEAD", &path, &[], &[])?.status == 200 {
         return Ok(());
     }
     let answer = aws.wire("s3", "PUT", &path, &[], &[])?;
     if answer.status != 200 {
-        bail!("the bucket {ARTIFACTS} cannot be made: {} {}", answer.status, answer.text());
+        bail!("the bucket {name} cannot be made: {} {}", answer.status, answer.text());
     }
     Ok(())
 }
@@ -437,6 +535,7 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
         format!("BackupRepairs={REPAIRS}"),
         format!("SnapshotCopyRegion={COPY_REGION}"),
         format!("SnapshotCopyKmsKeyArn=arn:aws:kms:{COPY_REGION}:000000000000:key/copies"),
+        format!("TerraformStateKey={STATE_KEY}"),
     ])
 }
 

@@ -1,0 +1,402 @@
+//! Answers every week: does each critical service exist, with its tags, in Terraform and with people who answer for it,
+//! and what else does the project have?
+//!
+//! Trigger: a schedule, or a person; what the event holds is ignored. Reads: `aws.rs`; the Terraform state: `state.rs`.
+//! Decisions: `policy.rs`. Then it pages (SNS) what is gone, writes the table (`table.rs`), tells the channel what changed,
+//! and leaves a record. What could not be seen is said as such and never taken for good. Source: the guide, 1.
+
+mod aws;
+mod error;
+mod policy;
+mod state;
+mod table;
+mod text;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use jiff::civil::Weekday;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use shared::env::{Env, EnvError};
+use shared::evidence::{Draft, Step};
+use shared::failure::chain;
+use shared::findings::{self, Changes};
+use shared::lambda::Invocation;
+use shared::paging::Pager;
+use shared::report::Reporter;
+use shared::scope::Scope;
+use shared::settings::Settings;
+use shared::time;
+
+use aws::{Clients, ReadError};
+pub use error::AuditError;
+use policy::{Problem, Row, Sight, Stack, State, Wanted};
+use table::Table;
+
+/// Name of the procedure: the function's folder, its evidence's folder.
+pub const PROCEDURE: &str = "inventory-audit";
+
+/// Time kept back from looking, for pages, table and report.
+const ACTING: Duration = Duration::from_secs(60);
+
+/// Time kept back from pages and table, for the report.
+const REPORTING: Duration = Duration::from_secs(20);
+
+/// Longest look at the record before.
+const LOOKING: Duration = Duration::from_secs(3);
+
+/// Name under which the table's rows are kept.
+const TABLE: &str = "inventory";
+
+/// What an invocation needs besides its event; built once per cold start.
+pub struct App {
+    settings: Settings,
+    clients: Clients,
+    pager: Pager,
+    reporter: Reporter,
+    scope: Scope,
+    /// Bucket of the Terraform state.
+    state_bucket: Option<String>,
+    /// Its key.
+    state_key: Option<String>,
+}
+
+impl App {
+    /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`], [`Pager`] and [`Scope`], and
+    /// `TERRAFORM_STATE_BUCKET` and `TERRAFORM_STATE_KEY`, which may be empty.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError`] for the first setting that is missing or wrong.
+    pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
+        let settings = Settings::from_env(env)?;
+        Ok(Self {
+            clients: Clients::new(aws),
+            pager: Pager::new(env, aws)?,
+            reporter: Reporter::new(PROCEDURE, &settings, env, aws)?,
+            scope: Scope::from_env(env)?,
+            state_bucket: env.optional("TERRAFORM_STATE_BUCKET")?,
+            state_key: env.optional("TERRAFORM_STATE_KEY")?,
+            settings,
+        })
+    }
+
+    fn stack(&self) -> Stack<'_> {
+        Stack {
+            policy: &self.settings.policy,
+            project: &self.settings.project,
+            environment: &self.settings.environment,
+        }
+    }
+}
+
+/// The audit's answer.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The day in São Paulo, and what was found.
+    pub run_id: String,
+    /// `succeeded` when everything was seen and nothing is wrong.
+    pub result: &'static str,
+    /// What the inventory holds, and what is wrong with anything else; worst first.
+    pub resources: Vec<Answer>,
+    /// How many others of the project there are, with which nothing is wrong.
+    pub others: usize,
+    /// Dedup keys of the pages that were published.
+    pub paged: Vec<String>,
+}
+
+/// One thing of the answer.
+#[derive(Debug, Serialize)]
+pub struct Answer {
+    /// Its area of the inventory.
+    pub area: Option<&'static str>,
+    /// Its kind.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// `ok`, `finding`, `unverified`, or empty where it is not asked.
+    pub exists: &'static str,
+    /// The same for its tags.
+    pub tags: &'static str,
+    /// The same for the Terraform state.
+    pub terraform: &'static str,
+    /// Kinds of what is wrong, worst first.
+    pub findings: Vec<&'static str>,
+}
+
+/// Audits once: observe, decide, page, report.
+///
+/// # Errors
+///
+/// [`AuditError`]; Lambda then tries twice more, and the dead-letter queue stands behind.
+pub async fn handle(app: &App, _: Value, invocation: &Invocation) -> Result<Report, AuditError> {
+    let rows = observe_and_decide(app, invocation).await;
+    let day = time::local_date(invocation.now);
+    let keys: BTreeSet<String> = problems(&rows).map(|(row, problem)| row.key(problem)).collect();
+    let before = newest(app).await;
+    let run_id = run_id(&day, before.as_ref(), &keys);
+    tracing::Span::current().record("run_id", run_id.as_str());
+    for (row, problem) in problems(&rows) {
+        tracing::info!(message = text::line(row, problem), finding = problem.kind());
+    }
+
+    let mut steps = vec![step(format!("look at {} resources", rows.len()), "succeeded")];
+    let (paged, unpaged) = page(app, &day, &rows, &mut steps, invocation).await;
+    show(app, &rows, &mut steps, invocation).await;
+    let result = if keys.is_empty() { "succeeded" } else { "failed" };
+    report(app, &run_id, before, &rows, &keys, result, steps, invocation).await;
+    if unpaged > 0 {
+        return Err(AuditError::PageFailed(unpaged));
+    }
+    let is_told = |row: &&Row| row.area.is_some() || !row.problems.is_empty();
+    Ok(Report {
+        run_id,
+        result,
+        others: rows.iter().filter(|row| !is_told(row)).count(),
+        resources: rows.iter().filter(is_told).map(answer).collect(),
+        paged,
+    })
+}
+
+fn answer(row: &Row) -> Answer {
+    Answer {
+        area: row.area.map(|area| area.name()),
+        kind: row.kind.clone(),
+        name: row.name.clone(),
+        exists: row.exists.word(),
+        tags: row.tags.word(),
+        terraform: row.state.word(),
+        findings: row.problems.iter().map(Problem::kind).collect(),
+    }
+}
+
+fn problems(rows: &[Row]) -> impl Iterator<Item = (&Row, &Problem)> {
+    rows.iter().flat_map(|row| row.problems.iter().map(move |problem| (row, problem)))
+}
+
+/// Looks at everything, each thing by itself, so that one that cannot be seen hides no other.
+async fn observe_and_decide(app: &App, invocation: &Invocation) -> Vec<Row> {
+    let stack = app.stack();
+    let secrets = app.scope.named(&app.settings.policy.rotation).into_iter();
+    let secrets = secrets.map(|name| (name, app.scope.key(name))).collect();
+    let mut seen: Vec<(Wanted, Sight)> = Vec::new();
+    for wanted in policy::wanted(stack, &secrets, app.state_bucket.as_deref()) {
+        let sight = invocation.within(ACTING, app.clients.look(wanted.kind, &wanted.name)).await;
+        seen.push((wanted, sight.unwrap_or_else(|late| Sight::Unseen(chain(&late)))));
+    }
+    let tagged = invocation.within(ACTING, app.clients.tagged(stack.project, stack.environment)).await;
+    let tagged = tagged.map_err(|late| chain(&late)).and_then(|tagged| tagged.map_err(|error| chain(&error)));
+    policy::decide(stack, seen, &state(app, invocation).await, &tagged)
+}
+
+async fn state(app: &App, invocation: &Invocation) -> State {
+    let (Some(bucket), Some(key)) = (&app.state_bucket, &app.state_key) else { return State::Undeclared };
+    let read = invocation.within(ACTING, app.clients.state(bucket, key)).await;
+    let read: Result<_, String> = match read {
+        Ok(read) => read.map_err(|error: ReadError| chain(&error)),
+        Err(late) => Err(chain(&late)),
+    };
+    match read {
+        Ok(managed) => {
+            tracing::info!(message = format!("the Terraform state has {} ARNs", managed.len()));
+            State::Read(managed)
+        }
+        Err(why) => State::Unreadable(format!("s3://{bucket}/{key}: {why}")),
+    }
+}
+
+fn step(name: String, outcome: impl Into<String>) -> Step {
+    Step { name, at: time::now().into(), outcome: outcome.into() }
+}
+
+/// Pages once a day for each problem that wakes somebody; gives what was paged, and how much could not be.
+async fn page(
+    app: &App,
+    day: &str,
+    rows: &[Row],
+    steps: &mut Vec<Step>,
+    invocation: &Invocation,
+) -> (Vec<String>, usize) {
+    let (mut paged, mut failed) = (Vec::new(), 0);
+    for (row, problem) in problems(rows).filter(|(_, problem)| problem.pages()) {
+        let page = text::page(&app.settings, row, problem);
+        let outcome = match app.pager.page(&app.reporter, day, &page, REPORTING, invocation).await {
+            Ok(true) => {
+                paged.push(page.dedup_key.clone());
+                "succeeded".to_owned()
+            }
+            Ok(false) => "was paged today already".to_owned(),
+            Err(reason) => {
+                failed += 1;
+                format!("failed: {reason}")
+            }
+        };
+        steps.push(step(format!("page {}", page.dedup_key), outcome));
+    }
+    (paged, failed)
+}
+
+/// Writes the table.
+async fn show(app: &App, rows: &[Row], steps: &mut Vec<Step>, invocation: &Invocation) {
+    let (evidence, table) = (&app.reporter.evidence, Table::of(rows));
+    let written = invocation.within(REPORTING, async {
+        evidence.amend(TABLE, |kept: &mut Table| kept.clone_from(&table)).await?;
+        evidence.show(TABLE, table::KEY, "text/csv; charset=utf-8", Table::csv).await
+    });
+    let written = written.await.map_err(|late| chain(&late));
+    let outcome = match written.and_then(|written| written.map_err(|error| chain(&error))) {
+        Ok(()) => "succeeded".to_owned(),
+        Err(reason) => {
+            app.reporter.lost("EvidenceFailures", "EvidenceFailed", &reason, &table.csv(), invocation.now);
+            format!("failed: {reason}")
+        }
+    };
+    steps.push(step(format!("write {}", table::KEY), outcome));
+}
+
+/// The part of the record before that the next one needs.
+#[derive(Deserialize)]
+struct Before {
+    run_id: String,
+    findings: Vec<String>,
+}
+
+/// The newest record; none when there is none, or when it could not be read.
+async fn newest(app: &App) -> Option<Before> {
+    let newest = tokio::time::timeout(LOOKING, app.reporter.evidence.newest::<Before>()).await;
+    let newest = newest.map_err(|late| chain(&late)).and_then(|read| read.map_err(|error| chain(&error)));
+    newest.unwrap_or_else(|reason| {
+        tracing::warn!(message = format!("the record before was not read, so all is new: {reason}"));
+        None
+    })
+}
+
+/// What makes a run one run, over its retries and repetitions: the day, what was recorded before, and what is found. A
+/// person who has mended something has a record of it on the same day; one who changed nothing is the same run.
+fn run_id(day: &str, before: Option<&Before>, keys: &BTreeSet<String>) -> String {
+    if let Some(before) = before.filter(|before| before.run_id.starts_with(&format!("{day}/"))) {
+        let recorded: BTreeSet<_> = before.findings.iter().map(|line| findings::key_of(line)).collect();
+        if recorded == keys.iter().map(String::as_str).collect() {
+            return before.run_id.clone();
+        }
+    }
+    let mut hash = Sha256::new();
+    hash.update(before.map_or("", |before| before.run_id.as_str()));
+    for key in keys {
+        hash.update("\n");
+        hash.update(key);
+    }
+    let hash: String = hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("{day}/{hash}")
+}
+
+/// Tells the channel what is new or resolved, once a week everything, and writes the record.
+#[expect(clippy::too_many_arguments, reason = "all that a report is made of")]
+async fn report(
+    app: &App,
+    run_id: &str,
+    before: Option<Before>,
+    rows: &[Row],
+    keys: &BTreeSet<String>,
+    result: &'static str,
+    steps: Vec<Step>,
+    invocation: &Invocation,
+) {
+    let now = invocation.now;
+    let begun = app.reporter.look(run_id, now).await;
+    let changes = changes(&before.map_or_else(Vec::new, |before| before.findings), rows, keys);
+    let is_weekly = now.to_zoned_datetime(time::SAO_PAULO).weekday() == Weekday::Monday;
+    let is_silent = changes == Changes::default() && !is_weekly && !begun.was_left_open();
+    let told = text::Summary { run_id, rows, changes: &changes, is_weekly };
+    let message = (!is_silent).then(|| text::summary(&app.settings, &told));
+    let draft = Draft {
+        run_id: run_id.to_owned(),
+        project: app.settings.project.clone(),
+        environment: app.settings.environment.clone(),
+        trigger: "weekly audit".to_owned(),
+        subject: format!("inventory of {}-{}", app.settings.project, app.settings.environment),
+        started: now.into(),
+        ended: time::now().into(),
+        steps,
+        findings: problems(rows).map(|(row, problem)| text::line(row, problem)).collect(),
+        result,
+        code_version: app.settings.code_version.clone(),
+        channel: String::new(),
+    };
+    app.reporter.report(draft, message.as_ref(), begun, invocation).await;
+}
+
+/// What is new since the record before, and what is no more. What could not be seen now is not resolved.
+fn changes(before: &[String], rows: &[Row], keys: &BTreeSet<String>) -> Changes {
+    let unread = |kind: &str| problems(rows).any(|(_, problem)| problem.kind() == kind);
+    let is_blind = unread("StateUndeclared") || unread("StateUnreadable") || unread("ListUnread");
+    let unseen: Vec<String> = problems(rows)
+        .filter(|(_, problem)| matches!(problem, Problem::InsufficientData { .. }))
+        .map(|(row, _)| row.about())
+        .collect();
+    let mut changes = findings::changes(before, keys, |about| unseen.iter().any(|each| each == about));
+    if is_blind {
+        let is_seen =
+            |key: &String| !["NotInState ", "NotInInventory "].iter().any(|kind| key.starts_with(kind));
+        changes.resolved.retain(is_seen);
+    }
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(keys: &[&str]) -> BTreeSet<String> {
+        keys.iter().map(|key| (*key).to_owned()).collect()
+    }
+
+    fn before(run_id: &str, findings: &[&str]) -> Before {
+        Before {
+            run_id: run_id.to_owned(),
+            findings: findings.iter().map(|line| (*line).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn the_same_findings_of_a_day_are_one_run_and_a_change_is_another() {
+        let day = "2026-03-02";
+        let (one, two) = (keys(&["Missing a b"]), keys(&["Missing a b", "NotInState c d"]));
+        let first = run_id(day, None, &one);
+        assert!(first.starts_with("2026-03-02/"), "{first}");
+        assert_eq!(run_id(day, None, &one), first);
+        let recorded = before(&first, &["Missing a b: text: more"]);
+        assert_eq!(run_id(day, Some(&recorded), &one), first);
+        let second = run_id(day, Some(&recorded), &two);
+        assert_ne!(second, first);
+        // Back to what it was: another record, since the newest says something else.
+        let changed = before(&second, &["Missing a b: x", "NotInState c d: y"]);
+        let third = run_id(day, Some(&changed), &one);
+        assert!(third != first && third != second);
+        // The next day.
+        let next = run_id("2026-03-03", Some(&recorded), &one);
+        assert!(next.starts_with("2026-03-03/"), "{next}");
+    }
+
+    #[test]
+    fn what_could_not_be_compared_is_not_resolved() {
+        let lines =
+            ["NotInState secret a: x", "Missing secret b: x", "Missing secret c: x"].map(str::to_owned);
+        let policy: shared::policy::Policy = "".parse().unwrap();
+        let stack = Stack { policy: &policy, project: "moveongs", environment: "dev" };
+        let wanted = policy::wanted(stack, &[("c", "c")].into_iter().collect(), None);
+        let unseen = wanted.into_iter().filter(|each| each.name == "c");
+        let unseen = unseen.map(|each| (each, Sight::Unseen(String::new()))).collect();
+        let rows = policy::decide(stack, unseen, &State::Undeclared, &Ok(Vec::new()));
+        let found: BTreeSet<String> = problems(&rows).map(|(row, problem)| row.key(problem)).collect();
+        let changes = changes(&lines, &rows, &found);
+        assert_eq!(changes.resolved, keys(&["Missing secret b"]));
+        assert_eq!(
+            changes.new,
+            keys(&["InsufficientData secret c", "StateUndeclared terraform-state moveongs-dev"])
+        );
+    }
+}

@@ -1,0 +1,702 @@
+//! The rules: what is wrong with each resource of the inventory, and which others there are. No I/O, no clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use shared::policy::{Area, Kind, Policy, Responsible, resolve};
+
+use crate::state::{Managed, bare};
+
+/// A resource that must exist.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Wanted {
+    /// Its area.
+    pub area: Area,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name, as [`Kind`] says.
+    pub name: String,
+    /// Who answers for it.
+    pub responsible: Responsible,
+    /// Whether Terraform is to manage it. The bucket of its own state it cannot.
+    pub is_terraforms: bool,
+}
+
+/// How a look at a resource ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Sight {
+    /// There is none, or it is being deleted.
+    Absent,
+    /// It is there.
+    Present {
+        /// Its ARN.
+        arn: String,
+        /// Its tags, or why they were not seen.
+        tags: Result<BTreeMap<String, String>, String>,
+    },
+    /// Nobody knows, and why.
+    Unseen(String),
+}
+
+/// What is known of the Terraform state.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum State {
+    /// The template does not name it.
+    Undeclared,
+    /// It was not read, and why.
+    Unreadable(String),
+    /// What it holds.
+    Read(Managed),
+}
+
+/// A resource that carries the project's and the environment's tags.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Tagged {
+    /// Its ARN.
+    pub arn: String,
+    /// Whether a CloudFormation stack has made it.
+    pub is_of_a_stack: bool,
+}
+
+/// How one question about a resource ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Verdict {
+    /// As it should be.
+    Fine,
+    /// Not as it should be.
+    Wrong,
+    /// Nobody could see.
+    Unverified,
+    /// Not asked.
+    NotAsked,
+}
+
+impl Verdict {
+    /// Its word in answer and table.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Fine => "ok",
+            Self::Wrong => "finding",
+            Self::Unverified => "unverified",
+            Self::NotAsked => "",
+        }
+    }
+}
+
+/// What is wrong, or could not be seen; the worst first.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Problem {
+    /// Nothing of the inventory could be seen.
+    NothingRead,
+    /// It does not exist; with whether Terraform believes that it does, if that is known.
+    Missing {
+        /// Whether the state has it.
+        is_in_state: Option<bool>,
+    },
+    /// It could not be looked at.
+    InsufficientData {
+        /// Why.
+        why: String,
+    },
+    /// The template does not say where the state is.
+    StateUndeclared,
+    /// The state was not read.
+    StateUnreadable {
+        /// Why.
+        why: String,
+    },
+    /// What else there is could not be listed.
+    ListUnread {
+        /// Why.
+        why: String,
+    },
+    /// It lacks tags, or they say something else; with the values that they must have, none for any.
+    TagsMissing {
+        /// Names, and the values that they must have.
+        tags: Vec<(&'static str, Option<String>)>,
+    },
+    /// It exists, and the state does not know it.
+    NotInState,
+    /// It is of a kind that the inventory holds, and not in it.
+    NotInInventory,
+    /// One team is primary and backup of an area.
+    OneTeam,
+}
+
+impl Problem {
+    /// Its stable name.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Self::NothingRead => "NothingRead",
+            Self::Missing { .. } => "Missing",
+            Self::InsufficientData { .. } => "InsufficientData",
+            Self::StateUndeclared => "StateUndeclared",
+            Self::StateUnreadable { .. } => "StateUnreadable",
+            Self::ListUnread { .. } => "ListUnread",
+            Self::TagsMissing { .. } => "TagsMissing",
+            Self::NotInState => "NotInState",
+            Self::NotInInventory => "NotInInventory",
+            Self::OneTeam => "OneTeam",
+        }
+    }
+
+    /// Whether somebody is to be woken.
+    pub(crate) fn pages(&self) -> bool {
+        matches!(self, Self::NothingRead | Self::Missing { .. })
+    }
+
+    /// Whether it says that something could not be seen, rather than that something is wrong.
+    pub(crate) fn is_unverified(&self) -> bool {
+        matches!(
+            self,
+            Self::NothingRead
+                | Self::InsufficientData { .. }
+                | Self::StateUndeclared
+                | Self::StateUnreadable { .. }
+                | Self::ListUnread { .. }
+        )
+    }
+}
+
+/// What was decided of one thing: a resource, an area, the state or the list.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Row {
+    /// Its area; none for a resource that the inventory does not have.
+    pub area: Option<Area>,
+    /// Its kind in the inventory, or service and type of its ARN, or `area`, `terraform-state`, `tagged-resources`,
+    /// `inventory`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// Its ARN, if that was seen.
+    pub arn: String,
+    /// Who answers for it.
+    pub responsible: Responsible,
+    /// Whether it exists.
+    pub exists: Verdict,
+    /// Whether it has the tags.
+    pub tags: Verdict,
+    /// Whether the state has it.
+    pub state: Verdict,
+    /// What is wrong, worst first.
+    pub problems: Vec<Problem>,
+}
+
+impl Row {
+    /// What the row is about, in one line.
+    pub(crate) fn about(&self) -> String {
+        format!("{} {}", self.kind, self.name)
+    }
+
+    /// What makes problems of two runs the same one.
+    pub(crate) fn key(&self, problem: &Problem) -> String {
+        format!("{} {}", problem.kind(), self.about())
+    }
+}
+
+/// Whose inventory it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stack<'a> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// The project.
+    pub project: &'a str,
+    /// The environment.
+    pub environment: &'a str,
+}
+
+/// What must exist: what the policy lists, the secrets that template and policy name, by their names and the policy's keys,
+/// and the bucket of the Terraform state.
+pub(crate) fn wanted(
+    stack: Stack<'_>,
+    secrets: &BTreeMap<&str, &str>,
+    state_bucket: Option<&str>,
+) -> Vec<Wanted> {
+    let mut wanted = Vec::new();
+    for area in Area::ALL {
+        let holding = stack.policy.inventory.areas.holding(area);
+        let one = |kind: Kind, name: String, responsible: &Responsible| Wanted {
+            area,
+            kind,
+            name,
+            responsible: responsible.clone(),
+            is_terraforms: true,
+        };
+        for (kind, names) in &holding.resources {
+            for name in names {
+                let name = resolve(name, stack.project, stack.environment);
+                let is_named = *kind == Kind::Secret && secrets.contains_key(name.as_str());
+                let is_state = *kind == Kind::S3Bucket && Some(name.as_str()) == state_bucket;
+                if !is_named && !is_state {
+                    wanted.push(one(*kind, name, &holding.responsible));
+                }
+            }
+        }
+        if area == Area::Secrets {
+            let named = secrets.iter().map(|(name, key)| {
+                one(Kind::Secret, (*name).to_owned(), stack.policy.secret_responsible(key))
+            });
+            wanted.extend(named);
+        }
+        if let (Area::Infrastructure, Some(bucket)) = (area, state_bucket) {
+            let bucket = one(Kind::S3Bucket, bucket.to_owned(), &holding.responsible);
+            wanted.push(Wanted { is_terraforms: false, ..bucket });
+        }
+    }
+    wanted
+}
+
+/// What is wrong with each resource of the inventory, with the areas, and with what else the project has; worst first.
+pub(crate) fn decide(
+    stack: Stack<'_>,
+    seen: Vec<(Wanted, Sight)>,
+    state: &State,
+    tagged: &Result<Vec<Tagged>, String>,
+) -> Vec<Row> {
+    let infrastructure = stack.policy.responsible(Area::Infrastructure);
+    let nothing_read = tagged.is_err() && seen.iter().all(|(_, sight)| matches!(sight, Sight::Unseen(_)));
+    let general = |kind: &str, name: String, problem: Problem| Row {
+        area: Some(Area::Infrastructure),
+        kind: kind.to_owned(),
+        name,
+        arn: String::new(),
+        responsible: infrastructure.clone(),
+        exists: Verdict::NotAsked,
+        tags: Verdict::NotAsked,
+        state: Verdict::NotAsked,
+        problems: vec![problem],
+    };
+    let named = || format!("{}-{}", stack.project, stack.environment);
+    let mut rows = Vec::new();
+    if nothing_read {
+        rows.push(general("inventory", named(), Problem::NothingRead));
+    }
+    match state {
+        State::Undeclared => rows.push(general("terraform-state", named(), Problem::StateUndeclared)),
+        State::Unreadable(why) => {
+            rows.push(general("terraform-state", named(), Problem::StateUnreadable { why: why.clone() }));
+        }
+        State::Read(_) => {}
+    }
+    if let Err(why) = tagged {
+        rows.push(general("tagged-resources", named(), Problem::ListUnread { why: why.clone() }));
+    }
+    for area in Area::ALL {
+        let responsible = stack.policy.responsible(area);
+        if responsible.primary == responsible.backup {
+            let row = general("area", area.name().to_owned(), Problem::OneTeam);
+            rows.push(Row { area: Some(area), responsible: responsible.clone(), ..row });
+        }
+    }
+    let listed: BTreeSet<(Kind, String)> =
+        seen.iter().map(|(wanted, _)| (wanted.kind, wanted.name.clone())).collect();
+    rows.extend(seen.into_iter().map(|(wanted, sight)| judge(stack, wanted, sight, state)));
+    let others = tagged.iter().flatten().filter(|found| !found.is_of_a_stack);
+    rows.extend(others.filter_map(|found| judge_other(stack, found, &listed, state)));
+    rows.sort_by_cached_key(|row| {
+        (row.problems.first().map_or((1, None), |first| (0, Some(first.clone()))), row.about())
+    });
+    rows
+}
+
+/// One resource of the inventory.
+fn judge(stack: Stack<'_>, wanted: Wanted, sight: Sight, state: &State) -> Row {
+    let mut row = Row {
+        area: Some(wanted.area),
+        kind: wanted.kind.name().to_owned(),
+        name: wanted.name,
+        arn: String::new(),
+        responsible: wanted.responsible,
+        exists: Verdict::Unverified,
+        tags: Verdict::Unverified,
+        state: Verdict::Unverified,
+        problems: Vec::new(),
+    };
+    match sight {
+        Sight::Unseen(why) => row.problems.push(Problem::InsufficientData { why }),
+        Sight::Absent => {
+            let is_in_state = match state {
+                State::Read(managed) => Some(managed.has_name(wanted.kind, &row.name)),
+                State::Undeclared | State::Unreadable(_) => None,
+            };
+            row.exists = Verdict::Wrong;
+            (row.tags, row.state) = (Verdict::NotAsked, Verdict::NotAsked);
+            row.problems.push(Problem::Missing { is_in_state });
+        }
+        Sight::Present { arn, tags } => {
+            row.exists = Verdict::Fine;
+            let mut is_of_a_stack = false;
+            match tags {
+                Err(why) => row.problems.push(Problem::InsufficientData { why }),
+                Ok(tags) => {
+                    is_of_a_stack = tags.keys().any(|key| key == STACK_TAG);
+                    let lacks = lacking(stack, &tags);
+                    row.tags = if lacks.is_empty() { Verdict::Fine } else { Verdict::Wrong };
+                    if !lacks.is_empty() {
+                        row.problems.push(Problem::TagsMissing { tags: lacks });
+                    }
+                }
+            }
+            row.state = if !wanted.is_terraforms || is_of_a_stack {
+                Verdict::NotAsked
+            } else {
+                in_state(&arn, state)
+            };
+            if row.state == Verdict::Wrong {
+                row.problems.push(Problem::NotInState);
+            }
+            row.arn = arn;
+        }
+    }
+    row.problems.sort();
+    row
+}
+
+/// The tag that CloudFormation gives to what a stack makes; nobody else can.
+pub(crate) const STACK_TAG: &str = "aws:cloudformation:stack-id";
+
+/// The tags that are missing, or that say something else.
+fn lacking(stack: Stack<'_>, tags: &BTreeMap<String, String>) -> Vec<(&'static str, Option<String>)> {
+    let required =
+        [("Project", Some(stack.project)), ("Environment", Some(stack.environment)), ("ManagedBy", None)];
+    let lacks = |(key, value): &(&str, Option<&str>)| match (tags.get(*key), value) {
+        (None, _) => true,
+        (Some(found), Some(value)) => found != value,
+        (Some(found), None) => found.trim().is_empty(),
+    };
+    required.into_iter().filter(lacks).map(|(key, value)| (key, value.map(str::to_owned))).collect()
+}
+
+fn in_state(arn: &str, state: &State) -> Verdict {
+    match state {
+        State::Undeclared | State::Unreadable(_) => Verdict::Unverified,
+        State::Read(managed) if managed.has_arn(arn) => Verdict::Fine,
+        State::Read(_) => Verdict::Wrong,
+    }
+}
+
+/// A resource that carries the tags and is none of the inventory's; none if it is.
+fn judge_other(
+    stack: Stack<'_>,
+    found: &Tagged,
+    listed: &BTreeSet<(Kind, String)>,
+    state: &State,
+) -> Option<Row> {
+    let arn = bare(&found.arn);
+    let known = known(arn);
+    if known.as_ref().is_some_and(|known| listed.contains(known)) {
+        return None;
+    }
+    let kind = type_of(arn);
+    if stack.policy.inventory.untracked.contains(&kind) {
+        return None;
+    }
+    let state = in_state(arn, state);
+    let mut problems = Vec::new();
+    if state == Verdict::Wrong {
+        problems.push(Problem::NotInState);
+    }
+    if known.is_some() {
+        problems.push(Problem::NotInInventory);
+    }
+    let (kind, name) = known.map_or_else(
+        || (kind, arn.splitn(6, ':').nth(5).unwrap_or(arn).to_owned()),
+        |(kind, name)| (kind.name().to_owned(), name),
+    );
+    Some(Row {
+        area: None,
+        kind,
+        name,
+        arn: arn.to_owned(),
+        responsible: stack.policy.responsible(Area::Infrastructure).clone(),
+        exists: Verdict::NotAsked,
+        tags: Verdict::Fine,
+        state,
+        problems,
+    })
+}
+
+/// Kind and name of a resource that the inventory could hold, by its ARN.
+fn known(arn: &str) -> Option<(Kind, String)> {
+    let mut parts = arn.splitn(6, ':').skip(2);
+    let (service, resource) = (parts.next()?, parts.nth(2)?);
+    let after = |prefix: &str| resource.strip_prefix(prefix).map(str::to_owned);
+    match service {
+        "ecs" => after("cluster/")
+            .map(|name| (Kind::EcsCluster, name))
+            .or_else(|| after("service/").map(|name| (Kind::EcsService, name))),
+        "logs" => after("log-group:").map(|name| (Kind::LogGroup, name)),
+        "rds" => after("db:").map(|name| (Kind::RdsInstance, name)),
+        "s3" if !resource.contains(['/', ':']) => Some((Kind::S3Bucket, resource.to_owned())),
+        // Secrets Manager adds a hyphen and six characters.
+        "secretsmanager" => {
+            let name = after("secret:")?;
+            let end = name.len().checked_sub(7).filter(|end| name.is_char_boundary(*end))?;
+            name.get(end..)?.starts_with('-').then_some(())?;
+            Some((Kind::Secret, name.get(..end)?.to_owned()))
+        }
+        _ => None,
+    }
+}
+
+/// Service and type of an ARN, e.g. `rds:snapshot`.
+fn type_of(arn: &str) -> String {
+    let mut parts = arn.splitn(6, ':').skip(2);
+    let service = parts.next().unwrap_or_default();
+    let resource = parts.nth(2).unwrap_or_default();
+    let kind = match (resource.split_once(['/', ':']), service) {
+        // An API's path begins with a slash.
+        (Some(("", path)), _) => path.split('/').next().unwrap_or_default(),
+        (Some((kind, _)), _) => kind,
+        (None, "s3") => "bucket",
+        (None, "sns") => "topic",
+        (None, "sqs") => "queue",
+        (None, _) => "resource",
+    };
+    format!("{service}:{kind}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::parse;
+
+    const DB: &str = "arn:aws:rds:us-east-1:123456789012:db:moveongs-dev-db";
+
+    fn policy() -> Policy {
+        "".parse().unwrap()
+    }
+
+    fn stack(policy: &Policy) -> Stack<'_> {
+        Stack { policy, project: "moveongs", environment: "dev" }
+    }
+
+    fn state() -> State {
+        State::Read(parse(include_str!("../tests/terraform.tfstate").as_bytes()).unwrap())
+    }
+
+    fn tags(values: [&str; 3]) -> BTreeMap<String, String> {
+        let named = ["Project", "Environment", "ManagedBy"].into_iter().zip(values);
+        named
+            .filter(|(_, value)| *value != "-")
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    fn good() -> BTreeMap<String, String> {
+        tags(["moveongs", "dev", "terraform"])
+    }
+
+    fn database() -> Wanted {
+        let policy = policy();
+        wanted(stack(&policy), &BTreeMap::new(), None)
+            .into_iter()
+            .find(|each| each.kind == Kind::RdsInstance)
+            .unwrap()
+    }
+
+    #[track_caller]
+    fn check(sight: Sight, state: &State, verdicts: [Verdict; 3], problems: &[&str]) {
+        let policy = policy();
+        let row = judge(stack(&policy), database(), sight, state);
+        assert_eq!([row.exists, row.tags, row.state], verdicts, "{row:?}");
+        assert_eq!(row.problems.iter().map(Problem::kind).collect::<Vec<_>>(), problems, "{row:?}");
+    }
+
+    fn present(tags: Result<BTreeMap<String, String>, String>) -> Sight {
+        Sight::Present { arn: DB.to_owned(), tags }
+    }
+
+    #[test]
+    fn each_question_has_three_answers() {
+        use Verdict::{Fine, NotAsked, Unverified, Wrong};
+        let unread = State::Unreadable("x".to_owned());
+        let other = State::Read(Managed::default());
+        check(present(Ok(good())), &state(), [Fine, Fine, Fine], &[]);
+        check(present(Ok(good())), &other, [Fine, Fine, Wrong], &["NotInState"]);
+        // That the state is not read is said once, and not for each resource.
+        check(present(Ok(good())), &unread, [Fine, Fine, Unverified], &[]);
+        check(present(Ok(good())), &State::Undeclared, [Fine, Fine, Unverified], &[]);
+        check(present(Err("x".to_owned())), &state(), [Fine, Unverified, Fine], &["InsufficientData"]);
+        check(present(Ok(BTreeMap::new())), &other, [Fine, Wrong, Wrong], &["TagsMissing", "NotInState"]);
+        check(Sight::Absent, &state(), [Wrong, NotAsked, NotAsked], &["Missing"]);
+        let unseen = || Sight::Unseen("x".to_owned());
+        check(unseen(), &state(), [Unverified, Unverified, Unverified], &["InsufficientData"]);
+        // What a stack made is not Terraform's.
+        let mut stacks = good();
+        stacks.insert(STACK_TAG.to_owned(), "arn".to_owned());
+        check(present(Ok(stacks)), &other, [Fine, Fine, NotAsked], &[]);
+    }
+
+    #[test]
+    fn the_three_tags() {
+        let policy = policy();
+        for (values, expected) in [
+            (["moveongs", "dev", "terraform"], vec![]),
+            (["moveongs", "dev", "ana"], vec![]),
+            (["moveongs", "dev", " "], vec!["ManagedBy"]),
+            (["moveongs", "prod", "terraform"], vec!["Environment"]),
+            (["Moveongs", "dev", "-"], vec!["Project", "ManagedBy"]),
+            (["-", "-", "-"], vec!["Project", "Environment", "ManagedBy"]),
+        ] {
+            let lacks = lacking(stack(&policy), &tags(values));
+            assert_eq!(lacks.iter().map(|(key, _)| *key).collect::<Vec<_>>(), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_resource_says_whether_terraform_believes_in_it() {
+        let policy = policy();
+        for (state, expected) in
+            [(state(), Some(true)), (State::Read(Managed::default()), Some(false)), (State::Undeclared, None)]
+        {
+            let row = judge(stack(&policy), database(), Sight::Absent, &state);
+            assert_eq!(row.problems, [Problem::Missing { is_in_state: expected }]);
+        }
+    }
+
+    #[test]
+    fn what_must_exist_is_of_policy_and_template() {
+        let policy: Policy =
+            r#"{"rotation": {"secrets": {"reports": {"max_age_days": 9, "test_sql": ["SELECT 1"]}}}}"#
+                .parse()
+                .unwrap();
+        let secrets = BTreeMap::from([
+            ("/moveongs/dev/jwt", "JWT_SECRET"),
+            ("/moveongs/dev/db", "DATABASE_URL"),
+            ("moveongs-dev-redis-url", "moveongs-dev-redis-url"),
+            ("reports", "reports"),
+        ]);
+        let wanted = wanted(stack(&policy), &secrets, Some("states"));
+        let lines: Vec<_> = wanted
+            .iter()
+            .map(|each| {
+                format!(
+                    "{} {} {} {}",
+                    each.area.name(),
+                    each.kind.name(),
+                    each.name,
+                    each.responsible.primary
+                )
+            })
+            .collect();
+        let expected = [
+            "application ecs-cluster moveongs-dev-cluster Squad Backend",
+            "application ecs-service moveongs-dev-cluster/moveongs-dev-api Squad Backend",
+            "database rds-instance moveongs-dev-db Squad Dados",
+            "attachments s3-bucket moveongs-dev-attachments Squad Infra",
+            "observability log-group /aws/ecs/moveongs-dev-api Squad Observability",
+            "secrets secret /moveongs/dev/db Squad Dados",
+            "secrets secret /moveongs/dev/jwt Squad Infra",
+            "secrets secret moveongs-dev-redis-url Squad Infra",
+            "secrets secret reports Squad Dados",
+            "infrastructure s3-bucket states Squad Infra",
+        ];
+        assert_eq!(lines, expected);
+        // A state does not hold its own bucket.
+        assert_eq!(wanted.iter().filter(|each| !each.is_terraforms).count(), 1);
+    }
+
+    #[test]
+    fn others_of_the_project_are_listed_by_what_is_known_of_them() {
+        let policy = policy();
+        let arn = |rest: &str| Tagged { arn: format!("arn:aws:{rest}"), is_of_a_stack: false };
+        let account = "us-east-1:123456789012";
+        let listed = BTreeSet::from([(Kind::RdsInstance, "moveongs-dev-db".to_owned())]);
+        for (rest, expected) in [
+            // The inventory's own.
+            (format!("rds:{account}:db:moveongs-dev-db"), None),
+            // AWS makes these.
+            (format!("rds:{account}:snapshot:moveongs-dev-20260301"), None),
+            (format!("ecs:{account}:task/moveongs-dev-cluster/0123"), None),
+            (format!("ecs:{account}:task-definition/moveongs-dev-api:7"), None),
+            // Of a kind of the inventory.
+            (
+                "s3:::moveongs-dev-attachments".to_owned(),
+                Some(("s3-bucket moveongs-dev-attachments", vec!["NotInInventory"])),
+            ),
+            (
+                "s3:::moveongs-dev-copies".to_owned(),
+                Some(("s3-bucket moveongs-dev-copies", vec!["NotInState", "NotInInventory"])),
+            ),
+            (
+                format!("logs:{account}:log-group:/aws/x:*"),
+                Some(("log-group /aws/x", vec!["NotInState", "NotInInventory"])),
+            ),
+            (
+                format!("secretsmanager:{account}:secret:/m/dev/key-AbCdEf"),
+                Some(("secret /m/dev/key", vec!["NotInState", "NotInInventory"])),
+            ),
+            (
+                format!("ecs:{account}:service/c/web"),
+                Some(("ecs-service c/web", vec!["NotInState", "NotInInventory"])),
+            ),
+            // Of another kind: only Terraform is to know it.
+            (
+                format!("ec2:{account}:subnet/subnet-0aaaaaaaaaaaaaaa1"),
+                Some(("ec2:subnet subnet/subnet-0aaaaaaaaaaaaaaa1", vec![])),
+            ),
+            (format!("sns:{account}:byhand"), Some(("sns:topic byhand", vec!["NotInState"]))),
+            (
+                "apigateway:us-east-1::/restapis/abc".to_owned(),
+                Some(("apigateway:restapis /restapis/abc", vec!["NotInState"])),
+            ),
+        ] {
+            let row = judge_other(stack(&policy), &arn(&rest), &listed, &state());
+            let seen =
+                row.as_ref().map(|row| (row.about(), row.problems.iter().map(Problem::kind).collect()));
+            assert_eq!(seen, expected.map(|(about, kinds)| (about.to_owned(), kinds)), "{rest}");
+        }
+        // Without a state nobody knows, and nothing is called unmanaged.
+        let row =
+            judge_other(stack(&policy), &arn(&format!("sns:{account}:byhand")), &listed, &State::Undeclared);
+        assert_eq!(row.map(|row| (row.state, row.problems)), Some((Verdict::Unverified, vec![])));
+    }
+
+    #[test]
+    fn what_could_not_be_seen_is_said_and_never_fine() {
+        let policy = policy();
+        let kinds = |seen: Vec<(Wanted, Sight)>, state: &State, tagged: &Result<Vec<Tagged>, String>| {
+            let rows = decide(stack(&policy), seen, state, tagged);
+            rows.iter().flat_map(|row| row.problems.iter().map(Problem::kind)).collect::<Vec<_>>()
+        };
+        let seen = |sight: Sight| vec![(database(), sight)];
+        let (none, unread) = (Ok(Vec::new()), Err("x".to_owned()));
+        assert_eq!(kinds(seen(present(Ok(good()))), &state(), &none), [""; 0]);
+        assert_eq!(kinds(seen(present(Ok(good()))), &State::Undeclared, &none), ["StateUndeclared"]);
+        let lost = State::Unreadable("x".to_owned());
+        assert_eq!(kinds(seen(present(Ok(good()))), &lost, &none), ["StateUnreadable"]);
+        assert_eq!(kinds(seen(present(Ok(good()))), &state(), &unread), ["ListUnread"]);
+        let unseen = || seen(Sight::Unseen("x".to_owned()));
+        assert_eq!(kinds(unseen(), &state(), &none), ["InsufficientData"]);
+        assert_eq!(kinds(unseen(), &state(), &unread), ["NothingRead", "InsufficientData", "ListUnread"]);
+        // What a stack of CloudFormation made is neither the inventory's nor Terraform's.
+        let stacks = Tagged { arn: "arn:aws:s3:::evidence".to_owned(), is_of_a_stack: true };
+        assert_eq!(kinds(Vec::new(), &state(), &Ok(vec![stacks])), [""; 0]);
+    }
+
+    #[test]
+    fn an_area_whose_teams_are_one_has_no_backup() {
+        let one = r#"{"inventory": {"areas": {"database": {"responsible": {"backup": "Squad Dados"}}}}}"#;
+        let policy: Policy = one.parse().unwrap();
+        let rows = decide(stack(&policy), Vec::new(), &state(), &Ok(Vec::new()));
+        assert_eq!(
+            rows.iter().map(|row| row.key(&row.problems[0])).collect::<Vec<_>>(),
+            ["OneTeam area database"]
+        );
+        assert_eq!(rows[0].area, Some(Area::Database));
+    }
+
+    #[test]
+    fn only_what_is_gone_wakes_somebody() {
+        let pages = |problem: Problem| problem.pages();
+        assert!(pages(Problem::NothingRead) && pages(Problem::Missing { is_in_state: None }));
+        for quiet in [
+            Problem::NotInState,
+            Problem::StateUndeclared,
+            Problem::InsufficientData { why: String::new() },
+            Problem::OneTeam,
+        ] {
+            assert!(!pages(quiet));
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! The inventory as a table, as people open it.
+
+use serde::{Deserialize, Serialize};
+use shared::sheet;
+
+use crate::policy::{Problem, Row};
+
+/// Key of the table in the evidence bucket.
+pub(crate) const KEY: &str = "inventory/inventory.csv";
+
+const COLUMNS: [&str; 10] =
+    ["area", "kind", "name", "arn", "primary", "backup", "exists", "tags", "terraform", "findings"];
+
+/// The table's rows as they are kept; each has the columns' order.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Table {
+    rows: Vec<[String; 10]>,
+}
+
+impl Table {
+    /// The rows of an audit, by area and name.
+    pub(crate) fn of(rows: &[Row]) -> Self {
+        let mut ordered: Vec<_> = rows.iter().collect();
+        ordered.sort_by_cached_key(|row| (row.area.is_none(), row.area, row.about()));
+        Self { rows: ordered.into_iter().map(cells).collect() }
+    }
+
+    /// As CSV.
+    pub(crate) fn csv(&self) -> String {
+        sheet::csv(COLUMNS, self.rows.iter().cloned())
+    }
+}
+
+fn cells(row: &Row) -> [String; 10] {
+    let findings: Vec<_> = row.problems.iter().map(Problem::kind).collect();
+    [
+        row.area.map(|area| area.name()).unwrap_or_default().to_owned(),
+        row.kind.clone(),
+        row.name.clone(),
+        row.arn.clone(),
+        row.responsible.primary.clone(),
+        row.responsible.backup.clone(),
+        row.exists.word().to_owned(),
+        row.tags.word().to_owned(),
+        row.state.word().to_owned(),
+        findings.join(" "),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::policy::{Area, Responsible};
+
+    use super::*;
+    use crate::policy::Verdict;
+
+    #[test]
+    fn the_areas_come_first_and_a_row_says_each_answer() {
+        let row = |area: Option<Area>, name: &str| Row {
+            area,
+            kind: "s3-bucket".to_owned(),
+            name: name.to_owned(),
+            arn: format!("arn:aws:s3:::{name}"),
+            responsible: Responsible {
+                primary: "Squad Infra".to_owned(),
+                backup: "Squad Backend".to_owned(),
+            },
+            exists: Verdict::NotAsked,
+            tags: Verdict::Fine,
+            state: Verdict::Wrong,
+            problems: vec![Problem::NotInState, Problem::NotInInventory],
+        };
+        let listed = Row {
+            exists: Verdict::Fine,
+            state: Verdict::Unverified,
+            problems: vec![],
+            ..row(Some(Area::Attachments), "z")
+        };
+        let csv = Table::of(&[row(None, "a"), listed]).csv();
+        assert_eq!(
+            csv,
+            "area,kind,name,arn,primary,backup,exists,tags,terraform,findings\n\
+             attachments,s3-bucket,z,arn:aws:s3:::z,Squad Infra,Squad Backend,ok,ok,unverified,\n\
+             ,s3-bucket,a,arn:aws:s3:::a,Squad Infra,Squad Backend,,ok,finding,NotInState NotInInventory\n"
+        );
+    }
+}

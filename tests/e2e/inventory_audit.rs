@@ -1,0 +1,542 @@
+//! `inventory-audit` against the local cloud: every kind of finding from real resources and real-shaped states, the page, the
+//! message, the table and the record of each, what cannot be read, and what a crash leaves.
+//!
+//! The stack's own inventory is audited. A test begins with an empty chain, and with every resource of it in order.
+
+use std::collections::BTreeSet;
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_secretsmanager::types::Tag;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::cloud::{Cloud, EVIDENCE, eventually};
+use crate::matrix;
+
+const QUEUE: &str = "inventory-audit-pages";
+const STATE_BUCKET: &str = "moveongs-dev-terraform-state";
+const STATE_KEY: &str = "moveongs/dev/terraform.tfstate";
+const ATTACHMENTS: &str = "moveongs-dev-attachments";
+const LOG_GROUP: &str = "/aws/ecs/moveongs-dev-api";
+const INSTANCE: &str = "moveongs-dev-db";
+const CLUSTER: &str = "moveongs-dev-cluster";
+/// The one secret of the inventory that the stack does not start with.
+const REDIS: &str = "moveongs-dev-redis-url";
+/// A resource that the inventory does not have.
+const OTHER: &str = "moveongs-dev-inventory-test";
+const SECRET_IN_STATE: &str = "a-password-of-the-state-in-clear";
+const ACCOUNT: &str = "us-east-1:000000000000";
+const TAGS: [(&str, &str); 3] = [("Project", "moveongs"), ("Environment", "dev"), ("ManagedBy", "terraform")];
+
+struct World {
+    cloud: Cloud,
+    /// Pages that came before.
+    pages: usize,
+}
+
+impl World {
+    /// No record, no note, no fault, every resource of the inventory there, with its tags and in the state.
+    async fn fresh() -> Self {
+        let cloud = Cloud::connect("inventory-audit").await;
+        cloud.calm().await;
+        for kind in ["evidence", "runs"] {
+            cloud.hide(&format!("{kind}/inventory-audit/")).await;
+        }
+        let pages = cloud.listen_to_pages(QUEUE).await;
+        let world = Self { cloud, pages };
+        world.forget(OTHER).await;
+        world.forget(REDIS).await;
+        world.create(REDIS, &TAGS).await;
+        world.tag_bucket(&TAGS).await;
+        world.log_group(true).await;
+        world.put_state(&world.state().await).await;
+        world
+    }
+
+    /// The audit of secrets would find what only this module's tests need.
+    async fn end(self) {
+        self.cloud.calm().await;
+        self.forget(REDIS).await;
+        self.forget(OTHER).await;
+    }
+
+    async fn create(&self, name: &str, tags: &[(&str, &str)]) {
+        let tags = tags.iter().map(|(key, value)| Tag::builder().key(*key).value(*value).build()).collect();
+        let made = self.cloud.secrets.create_secret().name(name).secret_string(SECRET_IN_STATE);
+        made.set_tags(Some(tags)).send().await.unwrap();
+    }
+
+    async fn forget(&self, name: &str) {
+        let gone = self.cloud.secrets.delete_secret().secret_id(name).force_delete_without_recovery(true);
+        // It may not be there.
+        let _ = gone.send().await;
+    }
+
+    async fn tag_bucket(&self, tags: &[(&str, &str)]) {
+        let tags = tags
+            .iter()
+            .map(|(key, value)| aws_sdk_s3::types::Tag::builder().key(*key).value(*value).build().unwrap());
+        let tagging =
+            aws_sdk_s3::types::Tagging::builder().set_tag_set(Some(tags.collect())).build().unwrap();
+        self.cloud.s3.put_bucket_tagging().bucket(ATTACHMENTS).tagging(tagging).send().await.unwrap();
+    }
+
+    /// Whether the application's log group is there.
+    async fn log_group(&self, is_there: bool) {
+        let _ = self.cloud.logs.delete_log_group().log_group_name(LOG_GROUP).send().await;
+        if is_there {
+            let tags = TAGS.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter().collect();
+            let made = self.cloud.logs.create_log_group().log_group_name(LOG_GROUP).set_tags(Some(tags));
+            made.send().await.unwrap();
+        }
+    }
+
+    async fn arn(&self, secret: &str) -> String {
+        self.cloud.secrets.describe_secret().secret_id(secret).send().await.unwrap().arn.unwrap()
+    }
+
+    /// A state that has the whole inventory, and what is secret in one.
+    async fn state(&self) -> Value {
+        let managed = |kind: &str, attributes: Value| {
+            json!({"module": "module.app[\"main\"]", "mode": "managed", "type": kind, "name": "this",
+                "provider": "provider[\"registry.terraform.io/hashicorp/aws\"]",
+                "instances": [{"index_key": 0, "schema_version": 1, "attributes": attributes, "private": "bnVsbA=="}]})
+        };
+        let service = format!("arn:aws:ecs:{ACCOUNT}:service/{CLUSTER}/moveongs-dev-api");
+        let mut resources = vec![
+            managed(
+                "aws_ecs_cluster",
+                json!({"arn": format!("arn:aws:ecs:{ACCOUNT}:cluster/{CLUSTER}"), "name": CLUSTER}),
+            ),
+            managed("aws_ecs_service", json!({"id": service, "name": "moveongs-dev-api"})),
+            managed(
+                "aws_db_instance",
+                json!({"arn": format!("arn:aws:rds:{ACCOUNT}:db:{INSTANCE}"), "id": "db-ABC", "password": SECRET_IN_STATE}),
+            ),
+            managed(
+                "aws_s3_bucket",
+                json!({"arn": format!("arn:aws:s3:::{ATTACHMENTS}"), "bucket": ATTACHMENTS}),
+            ),
+            managed(
+                "aws_cloudwatch_log_group",
+                json!({"arn": format!("arn:aws:logs:{ACCOUNT}:log-group:{LOG_GROUP}:*"), "name": LOG_GROUP}),
+            ),
+            json!({"mode": "managed", "type": "random_string", "name": "x", "provider": "p",
+                "instances": [{"attributes": {"id": SECRET_IN_STATE, "result": SECRET_IN_STATE}}]}),
+        ];
+        for secret in self.secrets().await {
+            let arn = self.arn(&secret).await;
+            resources
+                .push(managed("aws_secretsmanager_secret", json!({"arn": arn, "id": arn, "name": secret})));
+        }
+        json!({"version": 4, "terraform_version": "1.9.8", "serial": 7, "lineage": "x",
+            "outputs": {"url": {"value": SECRET_IN_STATE, "type": "string", "sensitive": true}}, "resources": resources})
+    }
+
+    /// The secrets of the environment, by their tags.
+    async fn secrets(&self) -> Vec<String> {
+        let mut pages = self.cloud.secrets.list_secrets().into_paginator().send();
+        let mut names = Vec::new();
+        while let Some(page) = pages.next().await {
+            for secret in page.unwrap().secret_list() {
+                if secret
+                    .tags()
+                    .iter()
+                    .any(|tag| tag.key() == Some("ManagedBy") && tag.value() == Some("terraform"))
+                {
+                    names.push(secret.name().unwrap().to_owned());
+                }
+            }
+        }
+        names
+    }
+
+    async fn put_state(&self, state: &Value) {
+        self.put(state.to_string().into_bytes()).await;
+    }
+
+    async fn put(&self, bytes: Vec<u8>) {
+        let put = self.cloud.s3.put_object().bucket(STATE_BUCKET).key(STATE_KEY);
+        put.body(ByteStream::from(bytes)).send().await.unwrap();
+    }
+
+    /// Invokes the function as the schedule does.
+    async fn audit(&self) -> Value {
+        self.cloud.invoke(json!({})).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The findings of an audit, as `kind name: finding …`.
+    async fn findings(&self) -> Vec<String> {
+        findings(&self.audit().await)
+    }
+
+    /// Pages since this world began, of one dedup key.
+    async fn pages(&self, key: &str) -> Vec<Value> {
+        let all = self.cloud.queued(QUEUE).await.into_iter().skip(self.pages);
+        all.filter(|page| page["MessageAttributes"]["dedup_key"]["Value"] == key).collect()
+    }
+
+    /// The table's line of a resource.
+    async fn line(&self, name: &str) -> String {
+        let table = self.cloud.text("inventory/inventory.csv").await;
+        let line = table.lines().find(|line| line.contains(&format!(",{name},")));
+        line.unwrap_or_else(|| panic!("{name}: {table}")).to_owned()
+    }
+}
+
+fn findings(report: &Value) -> Vec<String> {
+    let rows = report["resources"].as_array().unwrap().iter();
+    let wrong = rows.filter(|row| !row["findings"].as_array().unwrap().is_empty());
+    let line = |row: &Value| {
+        let kinds: Vec<_> =
+            row["findings"].as_array().unwrap().iter().map(|kind| kind.as_str().unwrap()).collect();
+        format!("{} {}: {}", row["kind"].as_str().unwrap(), row["name"].as_str().unwrap(), kinds.join(" "))
+    };
+    wrong.map(line).collect()
+}
+
+fn missing(name: &str) -> String {
+    format!("inventory-audit/secret/{name}/Missing")
+}
+
+#[tokio::test]
+async fn an_inventory_in_order_has_no_finding_and_a_table_with_its_people() {
+    let world = World::fresh().await;
+    let before = world.cloud.last_call().await;
+    let report = world.audit().await;
+    assert_eq!((findings(&report), &report["result"]), (vec![], &json!("succeeded")), "{report}");
+    let rows = report["resources"].as_array().unwrap();
+    for row in rows {
+        let is_state_bucket = row["name"] == STATE_BUCKET;
+        assert_eq!((&row["exists"], &row["tags"]), (&json!("ok"), &json!("ok")), "{row}");
+        assert_eq!(row["terraform"], if is_state_bucket { "" } else { "ok" }, "{row}");
+    }
+    let areas: BTreeSet<_> = rows.iter().map(|row| row["area"].as_str().unwrap()).collect();
+    assert_eq!(areas.len(), 6, "{areas:?}");
+    assert_eq!(
+        world.line(INSTANCE).await,
+        format!(
+            "database,rds-instance,{INSTANCE},arn:aws:rds:{ACCOUNT}:db:{INSTANCE},Squad Dados,Squad Infra,ok,ok,ok,"
+        )
+    );
+    // Only looks, the note of the table and the record.
+    let calls: BTreeSet<_> = world.cloud.calls(before).await.0.into_iter().collect();
+    let expected = [
+        "ecs:DescribeClusters",
+        "ecs:DescribeServices",
+        "logs:DescribeLogGroups",
+        "logs:ListTagsForResource",
+        "rds:DescribeDBInstances",
+        "s3:GetBucketTagging",
+        "s3:GetObject",
+        "s3:ListObjectsV2",
+        "s3:PutObject",
+        "secretsmanager:DescribeSecret",
+        "secretsmanager:GetSecretValue",
+        "slack:chat.postMessage",
+        "tagging:GetResources",
+    ];
+    assert!(calls.iter().all(|call| expected.contains(&call.as_str())), "{calls:?}");
+    let record = world.cloud.record_of(report["run_id"].as_str().unwrap()).await.unwrap();
+    assert_eq!((&record["result"], &record["findings"]), (&json!("succeeded"), &json!([])));
+    // The same event again: the same run.
+    let again = world.audit().await;
+    assert_eq!(again["run_id"], report["run_id"]);
+    assert_eq!(world.cloud.evidence("inventory-audit").await.len(), 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_missing_resource_is_paged_once_a_day_with_its_people_told_and_recorded() {
+    let world = World::fresh().await;
+    world.audit().await;
+    world.forget(REDIS).await;
+    world.log_group(false).await;
+    let report = world.audit().await;
+    let mut found = findings(&report);
+    found.sort_unstable();
+    assert_eq!(found, [format!("log-group {LOG_GROUP}: Missing"), format!("secret {REDIS}: Missing")]);
+    assert_eq!(report["result"], "failed");
+    assert_eq!(report["paged"].as_array().unwrap().len(), 2, "{report}");
+    let page = eventually("the page", async || world.pages(&missing(REDIS)).await.pop()).await;
+    assert_eq!(page["Subject"], format!("[dev] Missing: secret {REDIS}"));
+    let text = page["Message"].as_str().unwrap();
+    for part in ["Responsável: Squad Infra, backup: Squad Security", "terraform apply"] {
+        assert!(text.contains(part), "{text}");
+    }
+    let told = world.cloud.messages(REDIS).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("Squad Security") && told[0].contains("Próximo passo"), "{}", told[0]);
+    // Twice: neither a page nor a message nor a record more.
+    let again = world.audit().await;
+    assert_eq!((&again["run_id"], &again["paged"]), (&report["run_id"], &json!([])));
+    assert_eq!(world.pages(&missing(REDIS)).await.len(), 1);
+    assert_eq!(world.cloud.messages(REDIS).await.len(), 1);
+    assert_eq!(world.cloud.evidence("inventory-audit").await.len(), 2);
+    // Whoever mends it has it told and recorded on the same day.
+    world.create(REDIS, &TAGS).await;
+    world.log_group(true).await;
+    world.put_state(&world.state().await).await;
+    let mended = world.audit().await;
+    assert_eq!((findings(&mended), &mended["result"]), (vec![], &json!("succeeded")));
+    let told = world.cloud.messages(&format!("Missing secret {REDIS}")).await;
+    assert!(told.len() == 1 && told[0].contains("Resolvido"), "{told:?}");
+    let records = world.cloud.evidence("inventory-audit").await;
+    assert_eq!(records.len(), 3);
+    assert_eq!(records[2].1["result"], "succeeded");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_resource_that_is_being_deleted_counts_as_missing() {
+    let world = World::fresh().await;
+    let gone = world.cloud.secrets.delete_secret().secret_id(REDIS).recovery_window_in_days(7);
+    gone.send().await.unwrap();
+    assert_eq!(world.findings().await, [format!("secret {REDIS}: Missing")]);
+    world.cloud.secrets.restore_secret().secret_id(REDIS).send().await.unwrap();
+    assert_eq!(world.findings().await, [""; 0]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn tags_that_are_missing_or_say_something_else_are_found_and_the_command_mends_them() {
+    let world = World::fresh().await;
+    world.tag_bucket(&[("Project", "moveongs"), ("Environment", "prod")]).await;
+    assert_eq!(world.findings().await, [format!("s3-bucket {ATTACHMENTS}: TagsMissing")]);
+    let told = world.cloud.messages("TagsMissing").await;
+    let command = format!(
+        "tag-resources --resource-arn-list 'arn:aws:s3:::{ATTACHMENTS}' --tags Environment=dev,ManagedBy=terraform"
+    );
+    assert!(told.iter().any(|text| text.contains(&command)), "{told:?}");
+    let tags = json!({"ResourceARNList": [format!("arn:aws:s3:::{ATTACHMENTS}")],
+        "Tags": {"Environment": "dev", "ManagedBy": "terraform"}});
+    world.cloud.json_call("tagging", "ResourceGroupsTaggingAPI_20170126.TagResources", tags).await;
+    assert_eq!(world.findings().await, [""; 0]);
+    // None at all.
+    world.cloud.s3.delete_bucket_tagging().bucket(ATTACHMENTS).send().await.unwrap();
+    assert_eq!(world.findings().await, [format!("s3-bucket {ATTACHMENTS}: TagsMissing")]);
+    assert!(world.line(ATTACHMENTS).await.ends_with(",ok,finding,ok,TagsMissing"));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_terraform_does_not_know_and_what_the_inventory_does_not_have_is_listed() {
+    let world = World::fresh().await;
+    let mut state = world.state().await;
+    let kinds = state["resources"].as_array_mut().unwrap();
+    kinds.retain(|resource| resource["type"] != "aws_db_instance");
+    world.put_state(&state).await;
+    assert_eq!(world.findings().await, [format!("rds-instance {INSTANCE}: NotInState")]);
+    let told = world.cloud.messages("terraform import aws_db_instance.NOME").await;
+    assert_eq!(told.len(), 1);
+
+    // A data source only looks.
+    let mut state = world.state().await;
+    for resource in state["resources"].as_array_mut().unwrap() {
+        if resource["type"] == "aws_ecs_cluster" {
+            resource["mode"] = json!("data");
+        }
+    }
+    world.put_state(&state).await;
+    assert_eq!(world.findings().await, [format!("ecs-cluster {CLUSTER}: NotInState")]);
+
+    // Made by hand with the project's tags: neither in the inventory nor in the state; then in the state only.
+    world.create(OTHER, &TAGS).await;
+    let mut whole = world.state().await;
+    let (others, own): (Vec<_>, Vec<_>) = whole["resources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .cloned()
+        .partition(|resource| resource["instances"][0]["attributes"]["name"] == OTHER);
+    assert_eq!(others.len(), 1);
+    whole["resources"] = json!(own);
+    world.put_state(&whole).await;
+    assert_eq!(world.findings().await, [format!("secret {OTHER}: NotInState NotInInventory")]);
+    world.put_state(&world.state().await).await;
+    assert_eq!(world.findings().await, [format!("secret {OTHER}: NotInInventory")]);
+    assert!(world.line(OTHER).await.starts_with(",secret,"));
+    // None of the stack's own resources, which carry the tags too, was ever listed.
+    let table = world.cloud.text("inventory/inventory.csv").await;
+    assert!(!table.contains("moveongs-dev-inventory-audit") && !table.contains("dead-letters"), "{table}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_state_that_cannot_be_read_is_said_and_nothing_counts_as_compared() {
+    let world = World::fresh().await;
+    world.audit().await;
+    let unread = ["terraform-state moveongs-dev: StateUnreadable"];
+    for (bytes, reason) in [
+        (json!({"version": 3, "modules": []}).to_string().into_bytes(), "version 3"),
+        (json!({"serial": 1, "encrypted_data": SECRET_IN_STATE}).to_string().into_bytes(), "no version"),
+        (SECRET_IN_STATE.as_bytes().to_vec(), "not a Terraform state"),
+        (vec![b' '; 33 * 1024 * 1024], "larger than 32 MiB"),
+    ] {
+        world.put(bytes).await;
+        let report = world.audit().await;
+        assert_eq!(
+            (findings(&report), &report["result"]),
+            (unread.map(str::to_owned).to_vec(), &json!("failed"))
+        );
+        let rows = report["resources"].as_array().unwrap();
+        let states: BTreeSet<_> = rows.iter().map(|row| row["terraform"].as_str().unwrap()).collect();
+        assert_eq!(states, BTreeSet::from(["", "unverified"]), "{report}");
+        assert!(!world.cloud.log_lines(reason).await.is_empty(), "{reason} is not told");
+    }
+    world.cloud.s3.delete_object().bucket(STATE_BUCKET).key(STATE_KEY).send().await.unwrap();
+    assert_eq!(world.findings().await, unread);
+    world.put_state(&world.state().await).await;
+    assert_eq!(world.findings().await, [""; 0]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_could_not_be_seen_is_never_fine_and_pages_only_when_nothing_was() {
+    let world = World::fresh().await;
+    let denied = |service: &str, action: &str| json!({"service": service, "action": action, "effect": "error", "status": 400, "code": "AccessDeniedException", "count": 0});
+    world.cloud.fault(denied("rds", "DescribeDBInstances")).await;
+    let report = world.audit().await;
+    assert_eq!(findings(&report), [format!("rds-instance {INSTANCE}: InsufficientData")]);
+    assert_eq!((&report["result"], &report["paged"]), (&json!("failed"), &json!([])));
+    // The tags of one, and the list of the others.
+    world.cloud.admin(Method::DELETE, "faults", None).await;
+    world.cloud.fault(denied("logs", "ListTagsForResource")).await;
+    world.cloud.fault(denied("tagging", "GetResources")).await;
+    let mut found = world.findings().await;
+    found.sort_unstable();
+    assert_eq!(
+        found,
+        [
+            format!("log-group {LOG_GROUP}: InsufficientData"),
+            "tagged-resources moveongs-dev: ListUnread".to_owned()
+        ]
+    );
+    assert!(world.line(LOG_GROUP).await.contains(",ok,unverified,ok,"));
+    // Nothing.
+    world.cloud.admin(Method::DELETE, "faults", None).await;
+    for (service, action) in [
+        ("ecs", "DescribeClusters"),
+        ("ecs", "DescribeServices"),
+        ("logs", "DescribeLogGroups"),
+        ("rds", "DescribeDBInstances"),
+        ("s3", "GetBucketTagging"),
+        ("secretsmanager", "DescribeSecret"),
+        ("tagging", "GetResources"),
+    ] {
+        world.cloud.fault(denied(service, action)).await;
+    }
+    let report = world.audit().await;
+    let key = "inventory-audit/inventory/moveongs-dev/NothingRead";
+    assert_eq!(report["paged"], json!([key]));
+    let page = eventually("the page", async || world.pages(key).await.pop()).await;
+    assert!(page["Message"].as_str().unwrap().contains("nada do inventário pôde ser visto"), "{page}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_delivered_stands_in_the_log_and_the_page_goes_out_all_the_same() {
+    let world = World::fresh().await;
+    world.forget(REDIS).await;
+    let down = |service: &str| json!({"service": service, "action": "*", "effect": "error", "status": 400, "code": "Down", "count": 0});
+    // The topic.
+    world.cloud.fault(down("sns")).await;
+    let error = world.cloud.invoke(json!({})).await.unwrap_err();
+    assert_eq!(error["errorType"], "PageFailed", "{error}");
+    let lost = world.cloud.log_lines("\"error_type\":\"PageFailed\"").await;
+    assert!(lost.iter().any(|line| line.contains(&missing(REDIS))), "{lost:?}");
+    // The channel has it all the same; the next try pages.
+    assert_eq!(world.cloud.messages(REDIS).await.len(), 1);
+    world.cloud.admin(Method::DELETE, "faults", None).await;
+    let report = world.audit().await;
+    assert_eq!(report["paged"], json!([missing(REDIS)]));
+    // The evidence bucket, and with it the table.
+    world.forget(OTHER).await;
+    world.create(OTHER, &TAGS).await;
+    world.cloud.fault(json!({"service": "s3", "action": "PutObject", "effect": "error", "status": 400, "code": "Down", "count": 0})).await;
+    world.audit().await;
+    let lost = world.cloud.log_lines("\"error_type\":\"EvidenceFailed\"").await;
+    assert!(lost.iter().any(|line| line.contains("area,kind,name")), "the table is lost");
+    assert!(
+        lost.iter().any(|line| line.contains(&format!("NotInInventory secret {OTHER}"))),
+        "the record is lost"
+    );
+    world.end().await;
+}
+
+#[tokio::test]
+async fn no_value_of_the_state_is_ever_written_down() {
+    let world = World::fresh().await;
+    world.audit().await;
+    world.put(format!("{{\"version\": 4, \"resources\": \"{SECRET_IN_STATE}\"}}").into_bytes()).await;
+    world.audit().await;
+    assert_eq!(world.cloud.log_lines(SECRET_IN_STATE).await, Vec::<String>::new());
+    for prefix in ["evidence/inventory-audit/", "runs/inventory-audit/", "inventory/"] {
+        for key in world.cloud.keys(prefix).await {
+            assert!(!world.cloud.text(&key).await.contains(SECRET_IN_STATE), "{key}");
+        }
+    }
+    assert_eq!(world.cloud.messages(SECRET_IN_STATE).await, Vec::<String>::new());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn only_the_audit_writes_its_evidence_and_its_table() {
+    let world = World::fresh().await;
+    world.audit().await;
+    let administrator = world.cloud.administrator("inventory-administrator").await;
+    for key in
+        ["inventory/inventory.csv", "evidence/inventory-audit/0000000001.json", "runs/inventory-audit/x.json"]
+    {
+        let put = administrator.put_object().bucket(EVIDENCE).key(key).if_none_match("*");
+        let refused = put.body(ByteStream::from_static(b"x")).send().await.unwrap_err();
+        assert_eq!(refused.into_service_error().meta().code(), Some("AccessDenied"), "{key}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn every_crash_point_ends_with_one_record_a_table_and_a_page() {
+    let mut points = Vec::new();
+    for when in ["before", "after"] {
+        let mut killed = 0;
+        while let Some(point) = crash(when, killed + 1).await {
+            points.push(point);
+            killed += 1;
+        }
+        assert!(killed >= 25, "only {killed} calls were killed {when}");
+    }
+    matrix::write("inventory-audit", &points, json!({}));
+}
+
+/// Kills the function at its `nth` call; `None` when it makes fewer calls.
+async fn crash(when: &str, nth: usize) -> Option<Value> {
+    let world = World::fresh().await;
+    let cloud = &world.cloud;
+    world.forget(REDIS).await;
+    let before = cloud.last_call().await;
+    cloud.fault(json!({"effect": "kill", "when": when, "nth": nth})).await;
+    let first = cloud.invoke(json!({})).await;
+    let is_killed = cloud.hits("kill").await > 0;
+    assert_eq!(first.is_err(), is_killed, "{when} {nth}: {first:?}");
+    let operation = cloud.calls(before).await.0.last().cloned();
+    cloud.admin(Method::DELETE, "faults", None).await;
+    let report = if is_killed { world.audit().await } else { first.unwrap() };
+    let at = format!("{when} call {nth} ({operation:?})");
+    assert_eq!(findings(&report), [format!("secret {REDIS}: Missing")], "{at}");
+    let pages =
+        eventually("the page", async || Some(world.pages(&missing(REDIS)).await).filter(|p| !p.is_empty()))
+            .await
+            .len();
+    assert!((1..=2).contains(&pages), "{at}: paged {pages} times");
+    let records = cloud.evidence("inventory-audit").await;
+    assert_eq!(records.len(), 1, "{at}: {records:?}");
+    assert!(records[0].1["findings"].to_string().contains(&format!("Missing secret {REDIS}")), "{at}");
+    assert!(world.line(REDIS).await.ends_with(",finding,,,Missing"), "{at}");
+    let told = cloud.messages(REDIS).await.len();
+    assert!((1..=2).contains(&told), "{at}: told {told} times");
+    world.end().await;
+    is_killed.then(|| {
+        json!({"when": when, "call": nth, "operation": operation, "end": "succeeded", "pages": pages, "told": told})
+    })
+}
