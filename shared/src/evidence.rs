@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::failure::{CallError, chain};
+use crate::settings::Settings;
+use crate::time;
 
 /// What the keys count down from: the record with sequence 1 has the key 9999999998.
 const LAST: u64 = 9_999_999_999;
@@ -62,6 +64,26 @@ pub struct Draft {
     pub channel: String,
 }
 
+impl Draft {
+    /// Of a run that ends now, without steps and findings.
+    pub fn of(settings: &Settings, run_id: &str, result: &'static str, started: Timestamp) -> Self {
+        Self {
+            run_id: run_id.to_owned(),
+            project: settings.project.clone(),
+            environment: settings.environment.clone(),
+            trigger: String::new(),
+            subject: String::new(),
+            started: started.into(),
+            ended: time::now().into(),
+            steps: Vec::new(),
+            findings: Vec::new(),
+            result,
+            code_version: settings.code_version.clone(),
+            channel: String::new(),
+        }
+    }
+}
+
 /// One step of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Step {
@@ -71,6 +93,13 @@ pub struct Step {
     pub at: Instant,
     /// `succeeded`, or what went wrong.
     pub outcome: String,
+}
+
+impl Step {
+    /// One that ends now.
+    pub fn now(name: impl Into<String>, outcome: impl Into<String>) -> Self {
+        Self { name: name.into(), at: time::now().into(), outcome: outcome.into() }
+    }
 }
 
 /// An instant, in UTC and as people in São Paulo read it.

@@ -14,10 +14,14 @@ use serde_json::{Value, json};
 
 use crate::endpoint::Endpoint;
 use crate::failure::{CallError, chain};
+use crate::settings::Settings;
 
 /// Slack's limits, in characters; a longer text makes it refuse the whole message.
 const HEADER_LIMIT: usize = 150;
 const SECTION_LIMIT: usize = 3000;
+
+/// Most sections of a message: Slack refuses one whose blocks have together somewhat more than 13,000 characters.
+const MOST_SECTIONS: usize = 3;
 
 /// Longest wait that a `Retry-After` may ask for before the one further try.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -34,17 +38,51 @@ pub struct Message {
 }
 
 impl Message {
+    /// Of a run that could not be done; `what` says so.
+    pub fn failed(settings: &Settings, run_id: &str, what: &str, error: &str, next_step: &str) -> Self {
+        let next = settings.language.pick("Próximo passo", "Next step");
+        Self {
+            title: format!("{what} ({})", settings.environment),
+            lines: vec![error.to_owned(), format!("*{next}*: {next_step}")],
+            context: format!("{} · {run_id} · {}", settings.function, settings.code_version),
+        }
+    }
+
     /// The whole message as plain text, for the log.
     pub fn text(&self) -> String {
         format!("{}\n{}\n{}", self.title, self.lines.join("\n"), self.context)
     }
 
     fn blocks(&self) -> Value {
-        json!([
-            {"type": "header", "text": {"type": "plain_text", "text": cut(&self.title, HEADER_LIMIT)}},
-            {"type": "section", "text": {"type": "mrkdwn", "text": cut(&escape(&self.lines.join("\n")), SECTION_LIMIT)}},
-            {"type": "context", "elements": [{"type": "mrkdwn", "text": cut(&escape(&self.context), SECTION_LIMIT)}]},
-        ])
+        let header =
+            json!({"type": "header", "text": {"type": "plain_text", "text": cut(&self.title, HEADER_LIMIT)}});
+        let sections = self.sections().into_iter();
+        let sections =
+            sections.map(|text| json!({"type": "section", "text": {"type": "mrkdwn", "text": text}}));
+        let context = cut(&escape(&self.context), SECTION_LIMIT);
+        let context = json!({"type": "context", "elements": [{"type": "mrkdwn", "text": context}]});
+        std::iter::once(header).chain(sections).chain([context]).collect()
+    }
+
+    /// The lines in as many sections as they need, none cut where it can be whole.
+    fn sections(&self) -> Vec<String> {
+        let mut sections: Vec<String> = Vec::new();
+        for line in self.lines.iter().map(|line| cut(&escape(line), SECTION_LIMIT)) {
+            match sections.last_mut() {
+                Some(last) if last.chars().count() + line.chars().count() < SECTION_LIMIT => {
+                    last.push('\n');
+                    last.push_str(&line);
+                }
+                _ => sections.push(line),
+            }
+        }
+        if sections.len() > MOST_SECTIONS {
+            sections.truncate(MOST_SECTIONS);
+            if let Some(last) = sections.last_mut() {
+                *last = cut(&format!("{last}\n…"), SECTION_LIMIT);
+            }
+        }
+        sections
     }
 }
 
@@ -186,9 +224,27 @@ mod tests {
         let blocks = message.blocks();
         let header = blocks[0]["text"]["text"].as_str().unwrap();
         assert_eq!((header.chars().count(), header.chars().last()), (150, Some('…')));
-        let section = blocks[1]["text"]["text"].as_str().unwrap();
-        assert!(section.starts_with("&lt;!channel&gt; &amp; co\n"));
-        assert_eq!(section.chars().count(), 3000);
+        let section = |place: usize| blocks[place]["text"]["text"].as_str().unwrap();
+        assert_eq!(section(1), "&lt;!channel&gt; &amp; co");
+        assert_eq!((section(2).chars().count(), section(2).chars().last()), (3000, Some('…')));
+        assert_eq!(blocks[3]["type"], "context");
+    }
+
+    #[test]
+    fn lines_share_sections_up_to_their_limit_and_a_message_has_a_limit_too() {
+        let sections = |lengths: &[usize]| {
+            let lines = lengths.iter().map(|length| "é".repeat(*length)).collect();
+            let message = Message { title: String::new(), lines, context: String::new() };
+            message.sections().iter().map(|text| text.chars().count()).collect::<Vec<_>>()
+        };
+        assert_eq!(sections(&[]), [0; 0]);
+        assert_eq!(sections(&[1499, 1500]), [3000]);
+        assert_eq!(sections(&[1500, 1500, 7]), [1500, 1508]);
+        assert_eq!(sections(&[3000, 3000, 3000]), [3000, 3000, 3000]);
+        assert_eq!(sections(&[3000, 3000, 2000, 3000]), [3000, 3000, 2002]);
+        let lines = vec!["a".repeat(2_990), "b".repeat(2_990), "c".repeat(2_999), "lost".repeat(9)];
+        let last = Message { title: String::new(), lines, context: String::new() }.sections().pop().unwrap();
+        assert_eq!((last.chars().count(), last.chars().last()), (3000, Some('…')));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::env::{Env, EnvError};
-use crate::evidence::Evidence;
+use crate::evidence::{Evidence, Step};
 use crate::failure::{CallError, chain};
 use crate::lambda::Invocation;
 use crate::report::Reporter;
@@ -32,6 +32,17 @@ pub struct Page {
 /// A subject that SNS takes: of ASCII, and not too long.
 pub fn subject(text: &str) -> String {
     text.chars().filter(char::is_ascii).take(SUBJECT_LIMIT).collect()
+}
+
+/// What came of the pages of a run.
+#[derive(Debug, Default)]
+pub struct Paged {
+    /// Dedup keys of those that were published.
+    pub keys: Vec<String>,
+    /// How many could not be.
+    pub failed: usize,
+    /// One for each page.
+    pub steps: Vec<Step>,
 }
 
 /// The paging topic.
@@ -67,6 +78,33 @@ impl Pager {
         let paged = paged.map_err(|late| chain(&late)).and_then(|paged| paged.map_err(|error| chain(&error)));
         if let Err(reason) = &paged {
             reporter.lost("PageFailures", "PageFailed", reason, &page.text, invocation.now);
+        }
+        paged
+    }
+
+    /// Publishes each page, as [`Pager::page`] does.
+    pub async fn all(
+        &self,
+        reporter: &Reporter,
+        day: &str,
+        pages: impl IntoIterator<Item = Page>,
+        reserve: Duration,
+        invocation: &Invocation,
+    ) -> Paged {
+        let mut paged = Paged::default();
+        for page in pages {
+            let outcome = match self.page(reporter, day, &page, reserve, invocation).await {
+                Ok(true) => {
+                    paged.keys.push(page.dedup_key.clone());
+                    "succeeded".to_owned()
+                }
+                Ok(false) => "was paged today already".to_owned(),
+                Err(reason) => {
+                    paged.failed += 1;
+                    format!("failed: {reason}")
+                }
+            };
+            paged.steps.push(Step::now(format!("page {}", page.dedup_key), outcome));
         }
         paged
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 
 use crate::endpoint::Endpoint;
 use crate::env::{Env, EnvError};
@@ -75,6 +76,16 @@ impl Reporter {
         })
     }
 
+    /// A part of the procedure's newest record; none when there is none, or when it could not be read, so that what an audit
+    /// finds is new rather than hidden.
+    pub async fn before<T: DeserializeOwned>(&self) -> Option<T> {
+        let newest = bounded(self.evidence.newest::<T>()).await;
+        newest.unwrap_or_else(|reason| {
+            tracing::warn!(message = format!("the record before was not read, so all is new: {reason}"));
+            None
+        })
+    }
+
     /// Notes that `run_id` is about to do what must be told, so that another attempt tells it if this one dies.
     ///
     /// Cannot fail: without the note, only the report after a crash would be missing, and the crash itself raises
@@ -105,17 +116,17 @@ impl Reporter {
     /// The message goes out before the record is written, so a run that dies between the two tells the channel
     /// twice rather than never. What cannot be delivered is not lost: it stands in the log at level `ERROR` with
     /// its whole text, and the metrics `EvidenceFailures` and `NotificationFailures` count it, which raises
-    /// their alarms. A message that failed is tried again when the run is reported again.
+    /// their alarms. A message that failed is tried again when the run is reported again. Gives whether the run has its record.
     pub async fn report(
         &self,
         mut draft: Draft,
         message: Option<&Message>,
         begun: Begun,
         invocation: &Invocation,
-    ) {
+    ) -> bool {
         if let Ok(Chain::Recorded { key, told: true }) = &begun.0 {
             tracing::info!(message = "this run is already told and recorded", evidence_key = key);
-            return;
+            return true;
         }
         let margin = Duration::from_millis(500);
         draft.channel = match message {
@@ -132,13 +143,14 @@ impl Reporter {
         });
         let written = written.await.map_err(|late| chain(&late));
         let written = written.and_then(|written| written.map_err(|error| chain(&error)));
-        match written {
+        match &written {
             Ok(key) => tracing::info!(message = "recorded", evidence_key = key),
             Err(reason) => {
                 let draft = serde_json::to_string(&draft).unwrap_or_default();
-                self.lost("EvidenceFailures", "EvidenceFailed", &reason, &draft, invocation.now);
+                self.lost("EvidenceFailures", "EvidenceFailed", reason, &draft, invocation.now);
             }
         }
+        written.is_ok()
     }
 
     /// Posts the message; what the record says of it.
@@ -168,9 +180,9 @@ impl Reporter {
 }
 
 /// Looking at the evidence may not eat the time that the channel's message needs.
-async fn bounded(work: impl Future<Output = Result<Chain, EvidenceError>>) -> Result<Chain, String> {
+async fn bounded<T>(work: impl Future<Output = Result<T, EvidenceError>>) -> Result<T, String> {
     match tokio::time::timeout(PATIENCE, work).await {
-        Ok(Ok(chain)) => Ok(chain),
+        Ok(Ok(found)) => Ok(found),
         Ok(Err(error)) => Err(chain(&error)),
         Err(_) => Err(format!("S3 did not answer within {} s", PATIENCE.as_secs())),
     }

@@ -424,17 +424,8 @@ async fn report_failed<R: Rotation>(
 /// The part of a record that every run has.
 fn draft(base: &Base, request: &Request, result: &'static str, invocation: &Invocation) -> Draft {
     Draft {
-        run_id: request.token.clone(),
-        project: base.settings.project.clone(),
-        environment: base.settings.environment.clone(),
         trigger: format!("rotation step {}", request.step),
         subject: request.secret_id.clone(),
-        started: invocation.now.into(),
-        ended: crate::time::now().into(),
-        steps: Vec::new(),
-        findings: Vec::new(),
-        result,
-        code_version: base.settings.code_version.clone(),
-        channel: String::new(),
+        ..Draft::of(&base.settings, &request.token, result, invocation.now)
     }
 }

@@ -10,7 +10,7 @@ use crate::failure::CallError;
 use crate::time::instant;
 
 /// A secret as the service shows it; never a value.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Listed {
     /// Name.
     pub name: String,

@@ -239,6 +239,8 @@ async fn an_inventory_in_order_has_no_finding_and_a_table_with_its_people() {
     assert!(calls.iter().all(|call| expected.contains(&call.as_str())), "{calls:?}");
     let record = world.cloud.record_of(report["run_id"].as_str().unwrap()).await.unwrap();
     assert_eq!((&record["result"], &record["findings"]), (&json!("succeeded"), &json!([])));
+    let steps = record["steps"].to_string();
+    assert!(steps.contains(&format!("s3://{STATE_BUCKET}/{STATE_KEY}: serial 7, S3 version ")), "{steps}");
     // The same event again: the same run.
     let again = world.audit().await;
     assert_eq!(again["run_id"], report["run_id"]);
@@ -356,9 +358,37 @@ async fn what_terraform_does_not_know_and_what_the_inventory_does_not_have_is_li
     world.put_state(&world.state().await).await;
     assert_eq!(world.findings().await, [format!("secret {OTHER}: NotInInventory")]);
     assert!(world.line(OTHER).await.starts_with(",secret,"));
+    // The list still has what is being deleted; whoever looks sees that it is gone.
+    let gone = world.cloud.secrets.delete_secret().secret_id(OTHER).recovery_window_in_days(7);
+    gone.send().await.unwrap();
+    assert_eq!(world.findings().await, [""; 0]);
+    // The project's, and nobody says of which environment.
+    world.forget(OTHER).await;
+    world.create(OTHER, &TAGS[..1]).await;
+    assert_eq!(world.findings().await, [format!("secret {OTHER}: TagsMissing")]);
+    world.forget(OTHER).await;
+    world.create(OTHER, &[("Project", "moveongs"), ("Environment", "prod")]).await;
+    assert_eq!(world.findings().await, [""; 0]);
     // None of the stack's own resources, which carry the tags too, was ever listed.
     let table = world.cloud.text("inventory/inventory.csv").await;
     assert!(!table.contains("moveongs-dev-inventory-audit") && !table.contains("dead-letters"), "{table}");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn more_than_a_page_of_others_is_listed_whole() {
+    let world = World::fresh().await;
+    let names: Vec<_> = (0..101).map(|number| format!("{OTHER}-{number:03}")).collect();
+    for name in &names {
+        world.create(name, &TAGS).await;
+    }
+    let mut found = world.findings().await;
+    for name in &names {
+        world.forget(name).await;
+    }
+    found.sort_unstable();
+    let expected = names.iter().map(|name| format!("secret {name}: NotInState NotInInventory"));
+    assert_eq!(found, expected.collect::<Vec<_>>());
     world.end().await;
 }
 

@@ -94,7 +94,7 @@ impl World {
         (world.audit, world.sweep) = (audit, sweep);
         // The table is of secrets' ages; nobody keeps the month's backups or its inventory in order.
         for procedure in ["backup-audit", "inventory-audit", "snapshot-verify"] {
-            world.schedule(procedure, &off).await;
+            world.switch(procedure, &off).await;
         }
         world.cloud.listen_to_pages(QUEUE).await;
         for line in lines.iter().filter(|line| line.rotation == Rotation::Stack) {

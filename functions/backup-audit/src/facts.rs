@@ -23,6 +23,8 @@ pub(crate) struct Instance {
     pub pending_retention_days: Option<i32>,
     /// `hh:mm-hh:mm`, UTC.
     pub backup_window: Option<String>,
+    /// `ddd:hh:mm-ddd:hh:mm`, UTC.
+    pub maintenance_window: Option<String>,
     pub latest_restorable: Option<Timestamp>,
     pub is_encrypted: Option<bool>,
     pub key: Option<String>,
@@ -72,9 +74,18 @@ pub(crate) enum Role {
     Other,
 }
 
+impl Role {
+    /// Whether the function's role may change such a bucket, where the stack allows repairs.
+    pub(crate) fn is_repaired(self) -> bool {
+        !matches!(self, Self::Evidence | Self::Other)
+    }
+}
+
 /// One rule of a bucket's lifecycle.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Lifecycle {
+    /// Whether an earlier repair has made it, which the next one replaces.
+    pub is_ours: bool,
     pub is_enabled: bool,
     /// Whether it is for every object of the bucket.
     pub is_whole: bool,
@@ -116,6 +127,8 @@ pub(crate) enum Newest {
 pub(crate) struct Bucket {
     pub name: String,
     pub role: Role,
+    /// Its region, where that is not the stack's.
+    pub elsewhere: Option<String>,
     /// `Enabled`, `Suspended`; none when it never was.
     pub versioning: Seen<Option<String>>,
     pub lifecycle: Seen<Vec<Lifecycle>>,

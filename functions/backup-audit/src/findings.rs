@@ -108,6 +108,11 @@ impl Counts {
             Verdict::Excepted { .. } => self.excepted += 1,
         }
     }
+
+    /// Whether there is something to judge, and none of it could be.
+    pub(crate) fn is_dark(&self) -> bool {
+        self.unknown > 0 && self.pass + self.fail + self.excepted == 0
+    }
 }
 
 /// How bad a verdict is, to say what got worse.
@@ -196,6 +201,7 @@ pub(crate) struct Place {
 /// What the findings come to.
 pub(crate) struct Outcome {
     pub counts: Counts,
+    /// Of the rules whose verdicts show that their service was read.
     pub services: BTreeMap<&'static str, Counts>,
     pub worst: Worst,
     /// New, or worse than before.
@@ -288,7 +294,9 @@ impl Findings {
     pub(crate) fn push(&mut self, row: &Row) -> io::Result<()> {
         let key = short(&row.key());
         self.counts.add(&row.verdict);
-        self.services.entry(row.rule.service()).or_default().add(&row.verdict);
+        if row.rule.shows_reading() {
+            self.services.entry(row.rule.service()).or_default().add(&row.verdict);
+        }
         let before = self.before.get(&key).copied();
         let finding = Finding::new(row, before.map_or(self.today, |before| before.since));
         self.row(&finding, row.verdict == Verdict::Pass)?;
@@ -658,6 +666,25 @@ mod tests {
         assert_eq!(outcome.counts, Counts { pass: 2, fail: 2, unknown: 1, excepted: 1 });
         assert_eq!(outcome.services["s3"], Counts { pass: 1, ..Counts::default() });
         assert_eq!(outcome.repairable, [("rds.public", "a".to_owned())]);
+    }
+
+    #[test]
+    fn a_service_is_dark_until_a_verdict_shows_that_it_was_read() {
+        let denied = || row("s3.versioning", "files", unknown());
+        for (others, is_dark) in [
+            (vec![], true),
+            (vec![row("grafana.declared", "grafana", fail())], true),
+            (vec![row("grafana.declared", "grafana", excepted())], true),
+            (vec![row("uploads.declared", "uploads", Verdict::Pass)], true),
+            (vec![row("s3.public-access-block", "files", Verdict::Pass)], false),
+            (vec![row("s3.public-access-block", "files", fail())], false),
+            (vec![row("s3.public-access-block", "files", excepted())], false),
+        ] {
+            let rows: Vec<_> = [vec![denied()], others].concat();
+            assert_eq!(run(26, None, &rows, &[]).services["s3"].is_dark(), is_dark, "{rows:?}");
+        }
+        let state = run(26, None, &[row("terraform.state", "terraform", fail())], &[]);
+        assert!(!state.services.contains_key("terraform"));
     }
 
     #[test]

@@ -38,6 +38,7 @@ use shared::time;
 
 pub use error::AuditError;
 use event::Event;
+use facts::Lock;
 use findings::{Counts, Finding, Findings, KEPT, Outcome, Place, Worst};
 use rules::Context;
 use sweep::{Progress, Sweep};
@@ -68,6 +69,8 @@ pub struct App {
     names: Names,
     place: Place,
     cluster: String,
+    /// What the stack gives the evidence bucket.
+    evidence_lock: Lock,
     /// ARN of the application's key, if it is told.
     key: Option<String>,
     /// Rules whose repairs the stack allows.
@@ -93,24 +96,47 @@ struct Names {
 }
 
 impl Names {
+    /// Whether a database is this environment's by its name.
+    fn is_named(&self, name: &str) -> bool {
+        name == self.database || name.starts_with(&self.beginning)
+    }
+
     /// Whether a database, or a snapshot of one, is this environment's: by its name or by its tags.
     fn owns(&self, name: &str, tags: &BTreeMap<String, String>) -> bool {
         let tagged = |key: &str, value: &str| tags.get(key).is_some_and(|tag| tag == value);
-        name == self.database
-            || name.starts_with(&self.beginning)
-            || (tagged("Project", &self.project) && tagged("Environment", &self.environment))
+        self.is_named(name) || (tagged("Project", &self.project) && tagged("Environment", &self.environment))
     }
 
-    /// Whether an alarm is one of this product's functions, in whichever environment of the account.
-    fn is_own_alarm(&self, name: &str) -> bool {
-        let is_ours = name.starts_with(&format!("{}-", self.project));
-        is_ours && self.procedures.iter().any(|procedure| name.contains(&format!("-{procedure}-")))
+    /// Whether an alarm is one that somebody has made for an application: not of this product's functions, in whichever
+    /// environment of the account, and not of autoscaling, which makes its own and tells nobody.
+    fn is_anothers_alarm(&self, name: &str) -> bool {
+        let is_ours = name.starts_with(&format!("{}-", self.project))
+            && self.procedures.iter().any(|procedure| name.contains(&format!("-{procedure}-")));
+        !is_ours && !name.starts_with("TargetTracking-")
+    }
+
+    /// Two settings that name the same bucket: it would be held to the rules of one of them only.
+    fn twice(&self, evidence: &str) -> Option<(&'static str, &'static str)> {
+        let by_name = format!("{}uploads", self.beginning);
+        let uploads = if self.uploads.is_empty() { &by_name } else { &self.uploads };
+        let named = [
+            ("EVIDENCE_BUCKET", evidence),
+            ("ATTACHMENTS_BUCKET", &self.attachments),
+            ("UPLOADS_BUCKET", uploads),
+            ("TERRAFORM_STATE_BUCKET", &self.state),
+            ("GRAFANA_BUCKET", &self.grafana),
+        ];
+        let mut seen = BTreeMap::new();
+        named
+            .into_iter()
+            .filter(|(_, bucket)| !bucket.is_empty())
+            .find_map(|(setting, bucket)| seen.insert(bucket, setting).map(|first| (first, setting)))
     }
 }
 
 impl App {
     /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`] and [`Pager`], `DATABASE_INSTANCE_ID`,
-    /// `ECS_CLUSTER_NAME`, `ACCOUNT_ID`, `UPLOADS_MARKER`,
+    /// `ECS_CLUSTER_NAME`, `ACCOUNT_ID`, `UPLOADS_MARKER`, `EVIDENCE_LOCK_MODE`, `EVIDENCE_LOCK_DAYS` and
     /// `OWN_PROCEDURES`; and, which may be empty, `ATTACHMENTS_BUCKET` (else by its name's convention),
     /// `UPLOADS_BUCKET`, `TERRAFORM_STATE_BUCKET`, `TERRAFORM_LOCK_TABLE`, `GRAFANA_BUCKET`, `APP_KMS_KEY_ARN` and
     /// `BACKUP_REPAIRS`, rules with commas between them.
@@ -144,6 +170,11 @@ impl App {
                 format!("{unknown} has no repair; those that have one: {}", repair::REPAIRS.join(", "));
             return Err(EnvError::Invalid { name: "BACKUP_REPAIRS", reason });
         }
+        let reporter = Reporter::new(PROCEDURE, &settings, env, aws)?;
+        if let Some((first, name)) = names.twice(&reporter.evidence.bucket) {
+            let reason = format!("the bucket is that of {first} too; each has rules of its own");
+            return Err(EnvError::Invalid { name, reason });
+        }
         let exceptions = &settings.policy.backups.audit.exceptions;
         if let Some(typo) =
             exceptions.iter().find(|exception| rules::all().all(|meta| meta.id != exception.rule))
@@ -159,7 +190,7 @@ impl App {
             iam: aws_sdk_iam::Client::new(&patient),
             control: aws_sdk_cloudcontrol::Client::new(&patient),
             pager: Pager::new(env, aws)?,
-            reporter: Reporter::new(PROCEDURE, &settings, env, aws)?,
+            reporter,
             place: Place {
                 account: env.required("ACCOUNT_ID")?,
                 region: aws.region().map(ToString::to_string).unwrap_or_default(),
@@ -167,6 +198,10 @@ impl App {
                 version: settings.code_version.clone(),
             },
             cluster: env.required("ECS_CLUSTER_NAME")?,
+            evidence_lock: Lock {
+                mode: env.required("EVIDENCE_LOCK_MODE")?,
+                days: env.required("EVIDENCE_LOCK_DAYS")?,
+            },
             key: env.optional("APP_KMS_KEY_ARN")?,
             names,
             repairs,
@@ -183,7 +218,9 @@ impl App {
             retention_days: backups.retention_days.get(&self.settings.environment).copied(),
             noncurrent_days: backups.attachment_noncurrent_days,
             key: self.key.as_deref(),
+            database: &self.names.database,
             cluster: &self.cluster,
+            evidence_lock: &self.evidence_lock,
             attachments: &self.names.attachments,
             marker: &self.names.marker,
             now,
@@ -199,30 +236,14 @@ impl App {
         result: &'static str,
         invocation: &Invocation,
     ) -> Draft {
-        Draft {
-            run_id: run_id.to_owned(),
-            project: self.settings.project.clone(),
-            environment: self.settings.environment.clone(),
-            trigger: trigger.to_owned(),
-            subject,
-            started: invocation.now.into(),
-            ended: time::now().into(),
-            steps: Vec::new(),
-            findings: Vec::new(),
-            result,
-            code_version: self.settings.code_version.clone(),
-            channel: String::new(),
-        }
+        let draft = Draft::of(&self.settings, run_id, result, invocation.now);
+        Draft { trigger: trigger.to_owned(), subject, ..draft }
     }
 }
 
 /// What stands between commas.
 fn words(text: &str) -> Vec<String> {
     text.split(',').map(|word| word.trim().to_owned()).filter(|word| !word.is_empty()).collect()
-}
-
-fn step(name: impl Into<String>, outcome: impl Into<String>) -> Step {
-    Step { name: name.into(), at: time::now().into(), outcome: outcome.into() }
 }
 
 /// The function's answer.
@@ -314,7 +335,7 @@ async fn failed(app: &App, day: &str, error: &AuditError, invocation: &Invocatio
     let message = text::failed(&app.settings, &run_id, error);
     let begun = app.reporter.look(&run_id, invocation.now).await;
     let draft = Draft {
-        steps: vec![step("audit", format!("failed: {}", error.kind()))],
+        steps: vec![Step::now("audit", format!("failed: {}", error.kind()))],
         findings: vec![format!("{}: {}", error.kind(), chain(error))],
         ..app.draft(&run_id, "daily audit", everything(app), "failed", invocation)
     };
@@ -330,20 +351,28 @@ async fn audit(app: &App, day: &str, invocation: &Invocation) -> Result<Report, 
     let context = app.context(invocation.now);
     let mut steps = Vec::new();
     let left = mend::finish_open(app, &context, invocation).await;
-    steps.extend(left.iter().map(|said| step("repair of an earlier run", said)));
-    let (outcome, unreadable) = observe(app, &context, invocation).await?;
-    let (paged, unpaged) = page(app, day, &outcome, &unreadable, &mut steps, invocation).await;
+    steps.extend(left.iter().map(|said| Step::now("repair of an earlier run", said)));
+    let (outcome, unreadable, is_compared) = observe(app, &context, invocation).await?;
+    let pages = pages(app, &outcome, &unreadable);
+    let paged = app.pager.all(&app.reporter, day, pages, REPORTING, invocation).await;
+    steps.extend(paged.steps);
     let repaired = mend::allowed(app, &context, &outcome.repairable, invocation).await;
-    steps.extend(repaired.iter().map(|said| step("repair", said)));
+    steps.extend(repaired.iter().map(|said| Step::now("repair", said)));
     let stored = store(app, &outcome, invocation).await;
-    steps
-        .extend(stored.iter().map(|(key, sha256)| step(format!("store {key}"), format!("SHA-256 {sha256}"))));
+    steps.extend(
+        stored.iter().map(|(key, sha256)| Step::now(format!("store {key}"), format!("SHA-256 {sha256}"))),
+    );
     let is_green = outcome.counts.fail == 0 && outcome.counts.unknown == 0;
     let result = if is_green { "succeeded" } else { "failed" };
     let told = [left, repaired].concat();
+    let latest = stored.iter().find(|(key, _)| is_compared && key.ends_with("findings.jsonl"));
+    let latest = latest.map(|(key, _)| Latest { run_id: day.to_owned(), findings: key.clone() });
     report(app, day, &outcome, result, steps, &told, &stored, invocation).await;
-    if unpaged > 0 {
-        return Err(AuditError::PageFailed(unpaged));
+    if let Some(latest) = latest {
+        keep(app, &latest, invocation).await;
+    }
+    if paged.failed > 0 {
+        return Err(AuditError::PageFailed(paged.failed));
     }
     Ok(Report {
         run_id: day.to_owned(),
@@ -353,7 +382,7 @@ async fn audit(app: &App, day: &str, invocation: &Invocation) -> Result<Report, 
         new: outcome.new.count,
         resolved: outcome.resolved_count,
         reports: stored.into_iter().map(|(key, _)| key).collect(),
-        paged,
+        paged: paged.keys,
         repaired: told,
     })
 }
@@ -362,13 +391,13 @@ fn file(error: io::Error) -> AuditError {
     AuditError::File(error.to_string())
 }
 
-/// Reads and judges everything, as far as the time allows, and compares it with the run before. Gives also the services of
-/// which nothing could be read.
+/// Reads and judges everything, as far as the time allows, and compares it with the run before. Gives also the services, or
+/// their parts, of which nothing could be read, and whether the comparison came to its end.
 async fn observe(
     app: &App,
     context: &Context<'_>,
     invocation: &Invocation,
-) -> Result<(Outcome, Vec<(&'static str, String)>), AuditError> {
+) -> Result<(Outcome, Vec<(&'static str, String)>, bool), AuditError> {
     let today = context.now.to_zoned_datetime(time::SAO_PAULO).date();
     let at_ms = context.now.as_millisecond();
     let findings = Findings::new(today, at_ms, app.settings.language, app.place.clone(), app.repairs.clone())
@@ -397,10 +426,17 @@ async fn observe(
     }
     let unseen = progress.unseen();
     let mut resolved = Worst::default();
-    if let Some(key) = &before {
-        lines(app, key, |line| findings.compare(line, &unseen, &mut resolved)).await?;
+    let mut is_compared = true;
+    if let Some(key) = &before
+        && let Err(error) = lines(app, key, |line| findings.compare(line, &unseen, &mut resolved)).await
+    {
+        // What was found is not to wait for what was mended: the next run compares with the same report and tells that.
+        tracing::warn!(
+            message = format!("{key} was not compared, so nothing is resolved: {}", chain(&error))
+        );
+        (resolved, is_compared) = (Worst::default(), false);
     }
-    Ok((findings.finish(resolved).map_err(file)?, progress.unreadable()))
+    Ok((findings.finish(resolved).map_err(file)?, progress.unreadable(), is_compared))
 }
 
 /// Key of the findings of the run before. Without it all is new, which is told rather than hidden.
@@ -435,15 +471,8 @@ async fn lines(
     Ok(())
 }
 
-/// Pages once a day for what strangers can read or what has no backup, and for each service of which nothing was read.
-async fn page(
-    app: &App,
-    day: &str,
-    outcome: &Outcome,
-    unreadable: &[(&'static str, String)],
-    steps: &mut Vec<Step>,
-    invocation: &Invocation,
-) -> (Vec<String>, usize) {
+/// The pages for what strangers can read or what has no backup, and for each service of which nothing was read.
+fn pages(app: &App, outcome: &Outcome, unreadable: &[(&'static str, String)]) -> Vec<Page> {
     let mut critical = BTreeMap::<&str, Vec<&Finding>>::new();
     let worst = outcome.worst.findings.iter();
     for finding in worst.filter(|finding| finding.verdict == "fail" && finding.severity == "critical") {
@@ -453,32 +482,14 @@ async fn page(
         critical.iter().map(|(rule, findings)| text::critical(&app.settings, rule, findings)).collect();
     pages.extend(unreadable.iter().map(|(service, why)| text::unreadable(&app.settings, service, why)));
     // A service whose list is empty or readable, and of which no single rule could be judged.
-    let is_dark = |counts: &Counts| counts.unknown > 0 && counts.pass + counts.fail + counts.excepted == 0;
-    let dark = outcome
-        .services
-        .iter()
-        .filter(|(service, counts)| is_dark(counts) && !unreadable.iter().any(|(name, _)| name == *service));
+    let is_told = |service: &str| unreadable.iter().any(|(part, _)| sweep::service(part) == service);
+    let dark = outcome.services.iter().filter(|(service, counts)| counts.is_dark() && !is_told(service));
     pages.extend(dark.map(|(service, _)| {
         let why =
             outcome.worst.findings.iter().find(|finding| finding.rule.starts_with(&format!("{service}.")));
         text::unreadable(&app.settings, service, why.map_or("", |finding| finding.found.as_str()))
     }));
-    let (mut paged, mut failed) = (Vec::new(), 0);
-    for page in pages {
-        let outcome = match app.pager.page(&app.reporter, day, &page, REPORTING, invocation).await {
-            Ok(true) => {
-                paged.push(page.dedup_key.clone());
-                "succeeded".to_owned()
-            }
-            Ok(false) => "was paged today already".to_owned(),
-            Err(reason) => {
-                failed += 1;
-                format!("failed: {reason}")
-            }
-        };
-        steps.push(step(format!("page {}", page.dedup_key), outcome));
-    }
-    (paged, failed)
+    pages
 }
 
 /// Stores the reports; gives their keys, each with its SHA-256. What cannot be stored fails no audit: the record and the log
@@ -547,19 +558,19 @@ async fn report(
         ..app.draft(day, "daily audit", everything(app), result, invocation)
     };
     app.reporter.report(draft, message.as_ref(), begun, invocation).await;
-    // Only after the channel knows: a run that dies before compares with the same run as this one did. And the first run of
-    // a day only: what a later one finds, and does not tell, is new for the next day's.
-    if let Some((key, _)) = stored.iter().find(|(key, _)| key.ends_with("findings.jsonl")) {
-        let latest = Latest { run_id: day.to_owned(), findings: key.clone() };
-        let keep = |kept: &mut Latest| {
-            if kept.run_id != latest.run_id {
-                *kept = latest.clone();
-            }
-        };
-        if let Err(error) = app.reporter.evidence.amend(LATEST, keep).await {
-            let reason = chain(&error);
-            app.reporter.lost("EvidenceFailures", "EvidenceFailed", &reason, key, invocation.now);
+}
+
+/// Notes what the next run compares with. Only after the channel knows: a run that dies before compares with the same run as
+/// this one did. And the first run of a day only: what a later one finds, and does not tell, is new for the next day's.
+async fn keep(app: &App, latest: &Latest, invocation: &Invocation) {
+    let keep = |kept: &mut Latest| {
+        if kept.run_id != latest.run_id {
+            *kept = latest.clone();
         }
+    };
+    if let Err(error) = app.reporter.evidence.amend(LATEST, keep).await {
+        let reason = chain(&error);
+        app.reporter.lost("EvidenceFailures", "EvidenceFailed", &reason, &latest.findings, invocation.now);
     }
 }
 
@@ -583,7 +594,7 @@ async fn one(app: &App, day: &str, resource: &str, invocation: &Invocation) -> R
     let run_id = format!("{day}/{resource}/{}", invocation.now);
     let begun = app.reporter.look(&run_id, invocation.now).await;
     let draft = Draft {
-        steps: vec![step(format!("look at {resource}"), "succeeded")],
+        steps: vec![Step::now(format!("look at {resource}"), "succeeded")],
         findings: outcome.worst.findings.iter().map(text::line).collect(),
         ..app.draft(&run_id, "a person's question", resource.to_owned(), result, invocation)
     };
@@ -599,4 +610,57 @@ async fn one(app: &App, day: &str, resource: &str, invocation: &Invocation) -> R
         paged: Vec::new(),
         repaired: Vec::new(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> Names {
+        Names {
+            project: "moveongs".to_owned(),
+            environment: "prod".to_owned(),
+            beginning: "moveongs-prod-".to_owned(),
+            database: "main".to_owned(),
+            attachments: "moveongs-prod-attachments".to_owned(),
+            uploads: String::new(),
+            marker: ".moveongs-sync".to_owned(),
+            state: String::new(),
+            lock_table: String::new(),
+            grafana: String::new(),
+            procedures: vec!["backup-audit".to_owned(), "snapshot-create".to_owned()],
+        }
+    }
+
+    #[test]
+    fn alarms_of_this_product_and_of_autoscaling_are_nobodys_else() {
+        for (alarm, is_anothers) in [
+            ("moveongs-prod-backup-audit-errors", false),
+            ("moveongs-dev-snapshot-create-errors", false),
+            ("TargetTracking-service/moveongs-prod-cluster/moveongs-prod-api-AlarmHigh-0b1c", false),
+            ("moveongs-prod-api-5xx", true),
+            ("another-backup-audit-errors", true),
+            ("api-TargetTracking-5xx", true),
+        ] {
+            assert_eq!(names().is_anothers_alarm(alarm), is_anothers, "{alarm}");
+        }
+    }
+
+    #[test]
+    fn a_database_is_owned_by_its_name_or_by_both_tags() {
+        let tags = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        let both: &[(&str, &str)] = &[("Project", "moveongs"), ("Environment", "prod")];
+        for (name, tagged, is_named, is_owned) in [
+            ("main", &[][..], true, true),
+            ("moveongs-prod-db", &[], true, true),
+            ("legacy", both, false, true),
+            ("legacy", &both[..1], false, false),
+            ("legacy", &[("Project", "moveongs"), ("Environment", "dev")], false, false),
+        ] {
+            assert_eq!(names().is_named(name), is_named, "{name}");
+            assert_eq!(names().owns(name, &tags(tagged)), is_owned, "{name} {tagged:?}");
+        }
+    }
 }

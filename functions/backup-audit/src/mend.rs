@@ -1,7 +1,7 @@
 //! Does what `repair.rs` plans: noted before, applied, read again, recorded with before and after.
 
 use serde::{Deserialize, Serialize};
-use shared::evidence::Draft;
+use shared::evidence::{Draft, Step};
 use shared::failure::{CallError, chain};
 use shared::lambda::Invocation;
 
@@ -10,12 +10,12 @@ use crate::event::Wish;
 use crate::repair::{Change, REPAIRS, Target, described, plan};
 use crate::rules::{Context, Verdict};
 use crate::sweep::{self, Found};
-use crate::{ACTING, App, REPORTING, aws, step, text};
+use crate::{ACTING, App, REPORTING, aws, text};
 
 /// Name of the note of the repairs that were begun.
 const OPEN: &str = "repairs";
 
-/// Most repairs of one run; the next run does the others.
+/// Most repairs that one run tries; the next run does the others.
 const MOST: usize = 20;
 
 /// What came of a repair.
@@ -39,6 +39,23 @@ struct Begun {
     arn: String,
     before: String,
     change: String,
+}
+
+impl Begun {
+    /// Whether it is the same change of the same state.
+    fn is_same(&self, other: &Self) -> bool {
+        *self == Self { run_id: self.run_id.clone(), ..other.clone() }
+    }
+}
+
+/// What is known of a repair that is to be concluded.
+enum Course<'a> {
+    /// AWS took it a moment ago, and may show it later.
+    Taken,
+    /// AWS refused it, or did not answer.
+    Failed(&'a CallError),
+    /// An earlier run began it.
+    Left,
 }
 
 /// A rule's verdict on a resource, and what a repair changes there.
@@ -144,27 +161,33 @@ async fn repair(
         before: repaired.before.clone(),
         change: repaired.change.clone(),
     };
-    let note = |open: &mut Vec<Begun>| {
-        open.retain(|other| other.run_id != begun.run_id);
-        open.push(begun.clone());
+    // The same repair that another attempt has begun, and not ended, is the same run, with one record.
+    let note = |open: &mut Vec<Begun>| match open.iter().find(|other| other.is_same(&begun)) {
+        Some(same) => same.clone(),
+        None => {
+            open.push(begun.clone());
+            begun.clone()
+        }
     };
-    app.reporter.evidence.amend(OPEN, note).await?;
+    let begun = app.reporter.evidence.amend(OPEN, note).await?;
     let applied = apply(app, &change).await;
     // Looked at again also after a failure: a call without an answer may have been taken.
-    let after = conclude(app, context, rule, &begun, applied.as_ref().err(), invocation).await?;
+    let course = applied.as_ref().err().map_or(Course::Taken, Course::Failed);
+    let after = conclude(app, context, rule, &begun, course, invocation).await?;
     applied?;
     repaired.outcome = if after == Verdict::Pass { "applied" } else { "unconfirmed" };
     repaired.after = described(&after);
     Ok(repaired)
 }
 
-/// Reads the resource again, tells and records before and after, and takes the note away.
+/// Reads the resource again, tells and records before and after, and then takes the note away. A change that AWS took and
+/// does not show yet is left to the next audit, by which it shows; till then the note is the evidence.
 async fn conclude(
     app: &App,
     context: &Context<'_>,
     rule: &'static str,
     begun: &Begun,
-    failure: Option<&CallError>,
+    course: Course<'_>,
     invocation: &Invocation,
 ) -> Result<Verdict, AuditError> {
     let after = match look(app, context, rule, &begun.resource).await {
@@ -172,9 +195,18 @@ async fn conclude(
         // There is nothing left that could be repaired.
         Err(AuditError::NotFound(name)) => Verdict::Unknown(format!("{name} is no more")),
         // Why the change failed says more than why it could not be looked at.
-        Err(error) => return Err(failure.map_or(error, |call| call.clone().into())),
+        Err(error) => {
+            return Err(match course {
+                Course::Failed(call) => call.clone().into(),
+                Course::Taken | Course::Left => error,
+            });
+        }
     };
-    let said = failure.map_or_else(|| described(&after), |call| format!("{}; {call}", described(&after)));
+    let said = match course {
+        Course::Taken if after != Verdict::Pass => return Ok(after),
+        Course::Failed(call) => format!("{}; {call}", described(&after)),
+        Course::Taken | Course::Left => described(&after),
+    };
     let result = if after == Verdict::Pass { "succeeded" } else { "failed" };
     let repaired = text::Repaired {
         rule,
@@ -187,10 +219,17 @@ async fn conclude(
     let message = text::repaired(&app.settings, &begun.run_id, &repaired);
     let look = app.reporter.look(&begun.run_id, context.now).await;
     let draft = Draft {
-        steps: vec![step("before", &begun.before), step("change", &begun.change), step("after", &said)],
+        steps: vec![
+            Step::now("before", &begun.before),
+            Step::now("change", &begun.change),
+            Step::now("after", &said),
+        ],
         ..app.draft(&begun.run_id, "repair", begun.arn.clone(), result, invocation)
     };
-    app.reporter.report(draft, Some(&message), look, invocation).await;
+    if !app.reporter.report(draft, Some(&message), look, invocation).await {
+        // The note stays, so that the next run records it.
+        return Ok(after);
+    }
     let gone = |open: &mut Vec<Begun>| open.retain(|other| other.run_id != begun.run_id);
     app.reporter.evidence.amend(OPEN, gone).await?;
     Ok(after)
@@ -205,9 +244,20 @@ pub(crate) async fn allowed(
     invocation: &Invocation,
 ) -> Vec<String> {
     let mut said = Vec::new();
-    for (rule, resource) in found.iter().take(MOST) {
+    for (index, (rule, resource)) in found.iter().enumerate() {
+        let left = found.len() - index;
+        if said.len() == MOST {
+            said.push(format!("+{left}: {MOST} repairs a run"));
+            break;
+        }
         let done = invocation.within(REPORTING, repair(app, context, rule, resource, true, invocation)).await;
-        let done = done.map_err(AuditError::from).and_then(|done| done);
+        let done = match done {
+            Ok(done) => done,
+            Err(late) => {
+                said.push(format!("{rule} {resource} (+{}): {}", left - 1, chain(&late)));
+                break;
+            }
+        };
         said.push(match done {
             Ok(repaired) => {
                 format!("{rule} {resource}: {} ({} → {})", repaired.outcome, repaired.before, repaired.change)
@@ -218,10 +268,6 @@ pub(crate) async fn allowed(
             }
             Err(error) => format!("{rule} {resource}: {}", chain(&error)),
         });
-    }
-    let more = found.len().saturating_sub(MOST);
-    if more > 0 {
-        said.push(format!("+{more}: {MOST} repairs a run"));
     }
     said
 }
@@ -239,7 +285,7 @@ pub(crate) async fn finish_open(app: &App, context: &Context<'_>, invocation: &I
     for begun in open {
         // A rule whose repair a later version has dropped has nobody who could look at it.
         let Some(rule) = REPAIRS.iter().find(|rule| **rule == begun.rule) else { continue };
-        let ended = conclude(app, context, rule, &begun, None, invocation);
+        let ended = conclude(app, context, rule, &begun, Course::Left, invocation);
         let done = invocation.within(ACTING, ended).await.map_err(AuditError::from).and_then(|done| done);
         said.push(match done {
             Ok(after) => {

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::facts::{Bucket, Instance, Snapshot, Table};
-use crate::rules::rds::strangers;
+use crate::facts::{Bucket, Instance, Role, Snapshot, Table};
+use crate::rules::rds::{maintained, strangers, wanted_days};
 use crate::rules::s3::tls_statement;
 use crate::rules::{Context, Verdict};
 
@@ -92,9 +92,17 @@ pub(crate) const REPAIRS: &[&str] = &[
 /// The change that makes a rule hold, or why nothing is changed by itself. The rule fails on the target.
 pub(crate) fn plan(rule: &str, target: &Target, context: &Context<'_>) -> Result<Change, String> {
     match target {
-        Target::Instance(instance) => setting(rule, instance, context)
-            .map(|setting| Change::Instance { name: instance.name.clone(), setting }),
+        Target::Instance(instance) => {
+            let name = instance.name.clone();
+            if name != context.database && !context.is_named(&name) {
+                return Err(beyond(&name));
+            }
+            setting(rule, instance, context).map(|setting| Change::Instance { name, setting })
+        }
         Target::Snapshot(snapshot) => {
+            if !context.is_named(&snapshot.name) {
+                return Err(beyond(&snapshot.name));
+            }
             let accounts = snapshot.shared_with.as_ref().map_err(ToString::to_string)?;
             let accounts = match rule {
                 "rds.snapshot-public" => vec!["all".to_owned()],
@@ -103,13 +111,22 @@ pub(crate) fn plan(rule: &str, target: &Target, context: &Context<'_>) -> Result
             };
             Ok(Change::Unshare { name: snapshot.name.clone(), accounts })
         }
-        Target::Bucket(bucket) => of_bucket(rule, bucket, context),
+        Target::Bucket(bucket) if !bucket.role.is_repaired() => Err(beyond(&bucket.name)),
+        Target::Bucket(bucket) => match &bucket.elsewhere {
+            Some(region) => Err(format!("the bucket is in {region}, and repairs are of the stack's region")),
+            None => of_bucket(rule, bucket, context),
+        },
         Target::Table(table) => match rule {
             "terraform.lock-recovery" => Ok(Change::Recovery { table: table.name.clone() }),
             "terraform.lock-protection" => Ok(Change::Protect { table: table.name.clone() }),
             _ => Err(unknown(rule)),
         },
     }
+}
+
+/// What the template grants the function for repairs is by name; a try would be denied every day.
+fn beyond(name: &str) -> String {
+    format!("the function's role may not change {name}")
 }
 
 fn unknown(rule: &str) -> String {
@@ -133,9 +150,15 @@ fn setting(rule: &str, instance: &Instance, context: &Context<'_>) -> Result<Set
             {
                 Err("RDS has taken the change and not applied it yet".to_owned())
             }
-            (_, Some(days)) => Ok(Setting::Retention(days.into())),
+            (_, Some(days)) => Ok(Setting::Retention(wanted_days(instance, days))),
         },
-        "rds.backup-window" => Ok(Setting::Window(context.policy.backup_window.clone())),
+        "rds.backup-window" => match maintained(instance, context) {
+            Some(maintenance) => Err(format!(
+                "RDS refuses {}, which overlaps the maintenance window {maintenance}",
+                context.policy.backup_window
+            )),
+            None => Ok(Setting::Window(context.policy.backup_window.clone())),
+        },
         "rds.deletion-protection" => Ok(Setting::Protection),
         "rds.public" => Ok(Setting::Private),
         "rds.copy-tags" => Ok(Setting::CopyTags),
@@ -153,10 +176,9 @@ fn of_bucket(rule: &str, bucket: &Bucket, context: &Context<'_>) -> Result<Chang
             let rules = bucket.lifecycle.as_ref().map_err(ToString::to_string)?;
             let least = i32::from(context.noncurrent_days);
             // S3 takes the shortest of several, so a longer rule beside it would change nothing.
-            if rules
-                .iter()
-                .any(|rule| rule.is_enabled && rule.noncurrent_days.is_some_and(|days| days < least))
-            {
+            if rules.iter().any(|rule| {
+                rule.is_enabled && !rule.is_ours && rule.noncurrent_days.is_some_and(|days| days < least)
+            }) {
                 return Err(
                     "a rule of the bucket itself deletes old versions earlier; change that one".to_owned()
                 );
@@ -168,6 +190,9 @@ fn of_bucket(rule: &str, bucket: &Bucket, context: &Context<'_>) -> Result<Chang
             noncurrent: None,
             incomplete: Some(context.policy.incomplete_upload_days.into()),
         }),
+        "s3.encryption" if bucket.role == Role::Uploads => {
+            Err("the on-prem senders may lack kms:GenerateDataKey, and would fail from then on".to_owned())
+        }
         "s3.encryption" => match context.key {
             Some(key) => Ok(Change::Encrypt { bucket: name, key: key.to_owned() }),
             None => Err("the stack does not know the key: parameter AppKmsKeyArn".to_owned()),
@@ -212,7 +237,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::facts::{Encryption, Role};
+    use crate::facts::{Encryption, Lifecycle};
     use crate::rules::all;
     use crate::rules::s3::denies_clear;
     use crate::rules::tests::{bucket, context, instance, share, snapshot, table, unread, whole};
@@ -227,6 +252,10 @@ mod tests {
         let mut bucket = bucket(Role::Attachments);
         change(&mut bucket);
         Target::Bucket(Box::new(bucket))
+    }
+
+    fn of(role: Role) -> Target {
+        Target::Bucket(Box::new(bucket(role)))
     }
 
     fn shared(accounts: &[&str]) -> Target {
@@ -320,6 +349,25 @@ mod tests {
             ("rds.retention", days(0, None), "restarts the instance"),
             ("rds.retention", days(7, Some(30)), "not applied it yet"),
             ("rds.encryption", database(|_| ()), "not for this kind"),
+            (
+                "rds.backup-window",
+                database(|db| db.maintenance_window = Some("sun:05:30-sun:06:00".into())),
+                "overlaps the maintenance window sun:05:30-sun:06:00",
+            ),
+            ("rds.public", database(|db| db.name = "legacy".into()), "may not change legacy"),
+            (
+                "rds.snapshot-public",
+                Target::Snapshot(Snapshot { name: "legacy-1".into(), ..snapshot() }),
+                "may not change legacy-1",
+            ),
+            ("s3.versioning", of(Role::Other), "may not change"),
+            ("s3.tls-only", of(Role::Evidence), "may not change"),
+            ("s3.encryption", of(Role::Uploads), "kms:GenerateDataKey"),
+            (
+                "s3.versioning",
+                files(|bucket| bucket.elsewhere = Some("sa-east-1".into())),
+                "the bucket is in sa-east-1",
+            ),
             ("rds.snapshot-shared", Target::Snapshot(unseen), "AccessDenied"),
             ("rds.snapshot-encryption", shared(&[]), "not for this kind"),
             (
@@ -337,6 +385,17 @@ mod tests {
             let refused = plan(rule, &target, &context()).unwrap_err();
             assert!(refused.contains(reason), "{rule}: {refused}");
         }
+        for role in [Role::Attachments, Role::Uploads, Role::State, Role::Grafana] {
+            assert!(plan("s3.versioning", &of(role), &context()).is_ok(), "{role:?}");
+        }
+        let own_instance = Context { database: "legacy", ..context() };
+        let legacy = database(|db| db.name = "legacy".into());
+        assert!(plan("rds.public", &legacy, &own_instance).is_ok());
+        let own = Lifecycle { is_ours: true, ..whole(Some(29), None) };
+        assert!(
+            plan("s3.noncurrent", &files(|bucket| bucket.lifecycle = Ok(vec![own.clone()])), &context())
+                .is_ok()
+        );
         let unknown = Context { key: None, retention_days: None, ..context() };
         let refused = |rule, target| plan(rule, &target, &unknown).unwrap_err();
         assert!(refused("s3.encryption", files(|_| ())).contains("AppKmsKeyArn"));
@@ -345,8 +404,12 @@ mod tests {
 
     #[test]
     fn a_smaller_change_that_waits_and_a_longer_or_disabled_lifecycle_rule_stop_no_repair() {
-        let waits = database(|db| (db.retention_days, db.pending_retention_days) = (Some(7), Some(29)));
-        assert!(plan("rds.retention", &waits, &context()).is_ok());
+        for (days, pending, expected) in [(7, 29, 30), (30, 0, 30), (35, 7, 35), (35, 0, 35)] {
+            let waits =
+                database(|db| (db.retention_days, db.pending_retention_days) = (Some(days), Some(pending)));
+            let planned = plan("rds.retention", &waits, &context()).unwrap().to_string();
+            assert_eq!(planned, format!("BackupRetentionPeriod := {expected}"));
+        }
         for rules in [
             vec![],
             vec![whole(Some(30), None)],

@@ -13,6 +13,8 @@ use shared::failure::CallError;
 use shared::language::Language;
 use shared::policy::{BackupAudit, Exception};
 
+use crate::facts::Lock;
+
 /// How bad a violation is.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Severity {
@@ -67,12 +69,22 @@ impl Meta {
     pub(crate) fn service(&self) -> &'static str {
         service(self.id)
     }
+
+    /// Whether a verdict shows that the service was read.
+    pub(crate) fn shows_reading(&self) -> bool {
+        !OF_THE_STACK.contains(&self.id)
+    }
 }
+
+/// Rules that are judged by what the stack, its policy or a list of names says: a service of which nothing else is known is
+/// dark all the same.
+const OF_THE_STACK: [&str; 4] =
+    ["audit.exception-expired", "grafana.declared", "terraform.state", "uploads.declared"];
 
 /// The service whose reading a rule depends on: what stands before the point of its id, where that is read by itself.
 pub(crate) fn service(rule: &str) -> &str {
     match rule.split('.').next().unwrap_or(rule) {
-        "grafana" => "s3",
+        "grafana" | "uploads" => "s3",
         "iam" => "ecs",
         service => service,
     }
@@ -97,11 +109,24 @@ pub(crate) struct Context<'a> {
     pub noncurrent_days: u16,
     /// ARN of the application's key; none when it is not told, and then no rule asks for it.
     pub key: Option<&'a str>,
+    /// The environment's own instance.
+    pub database: &'a str,
     pub cluster: &'a str,
+    /// What the stack gives the evidence bucket.
+    pub evidence_lock: &'a Lock,
     pub attachments: &'a str,
     /// Object that the on-prem synchronisation writes at its end.
     pub marker: &'a str,
     pub now: Timestamp,
+}
+
+impl Context<'_> {
+    /// Whether a name says that something is this environment's.
+    pub(crate) fn is_named(&self, name: &str) -> bool {
+        name.strip_prefix(self.project)
+            .and_then(|rest| rest.strip_prefix('-')?.strip_prefix(self.environment))
+            .is_some_and(|rest| rest.starts_with('-'))
+    }
 }
 
 /// What is true of a resource.
@@ -302,9 +327,11 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Meta> {
         &terraform::DECLARED_STATE,
         &terraform::DECLARED_LOCK,
         &s3::GRAFANA_DECLARED,
+        &s3::UPLOADS_DECLARED,
         &UNSEEN,
         &EXPIRED,
         &rds::MISSING,
+        &application::NO_SERVICE,
     ];
     instances.chain(snapshots).chain(buckets).chain(tables).chain(services).chain(account).chain(declared)
 }

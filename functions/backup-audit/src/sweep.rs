@@ -15,7 +15,7 @@ use crate::rules::application::{ACCOUNT, SERVICE};
 use crate::rules::rds::{INSTANCE, SNAPSHOT};
 use crate::rules::s3::BUCKET;
 use crate::rules::terraform::TABLE;
-use crate::rules::{Context, Row, UNSEEN, Verdict, declared, judge, rds, s3, terraform};
+use crate::rules::{Context, Row, UNSEEN, Verdict, application, declared, judge, rds, s3, terraform};
 use crate::{App, Names};
 
 /// How many resources of a kind are read at once.
@@ -80,18 +80,28 @@ impl Progress {
         names.flat_map(|name| services(name)).copied().collect()
     }
 
-    /// The services of which nothing was seen, and why.
+    /// The services of which nothing was seen, and why; or the part, where the service has others that were.
     pub(crate) fn unreadable(&self) -> Vec<(&'static str, String)> {
         let failed = |name: &&'static str| {
             let section = self.0.get(*name)?;
             let Some(Err(call)) = &section.end else { return None };
-            (section.seen == 0).then(|| (service(name), call.to_string()))
+            (section.seen == 0).then(|| (*name, call.to_string()))
         };
-        SECTIONS.iter().filter_map(failed).collect()
+        let parts: Vec<_> = SECTIONS.iter().filter_map(failed).collect();
+        let mut told = BTreeMap::new();
+        for (name, why) in &parts {
+            let is_of_service = |other: &str| service(other) == service(name);
+            let all = SECTIONS.iter().filter(|other| is_of_service(other)).count();
+            let failed = parts.iter().filter(|(other, _)| is_of_service(other)).count();
+            let what = if failed == all { service(name) } else { *name };
+            told.entry(what).or_insert_with(|| why.clone());
+        }
+        told.into_iter().collect()
     }
 }
 
-fn service(section: &'static str) -> &'static str {
+/// The service that a part is of.
+pub(crate) fn service(section: &str) -> &str {
     section.split(':').next().unwrap_or(section)
 }
 
@@ -194,16 +204,38 @@ impl Sweep<'_> {
         Ok(())
     }
 
+    /// The instances that are this environment's by their tags alone: what is owned by name needs no list of names.
+    async fn tagged(&self) -> Seen<BTreeSet<String>> {
+        let names = &self.app.names;
+        let (mut tagged, mut marker) = (BTreeSet::new(), None);
+        loop {
+            let (page, next) = aws::rds::instances(&self.app.rds, marker).await?;
+            let ours = page.into_iter().filter(|(instance, tags)| {
+                !names.is_named(&instance.name) && names.owns(&instance.name, tags)
+            });
+            tagged.extend(ours.map(|(instance, _)| instance.name));
+            marker = next;
+            if marker.is_none() {
+                return Ok(tagged);
+            }
+        }
+    }
+
     /// Judges manual snapshots; gives the newest automated one of each instance.
     async fn snapshots(&self) -> Result<BTreeMap<String, Timestamp>, Stop> {
+        // Without them the others are judged all the same, and the part is not whole.
+        let (tagged, untold) = match self.tagged().await {
+            Ok(tagged) => (tagged, None),
+            Err(call) => (BTreeSet::new(), Some(call)),
+        };
         let mut newest = BTreeMap::<String, Timestamp>::new();
         let mut marker = None;
         loop {
             let (page, next) = aws::rds::snapshots(&self.app.rds, None, marker).await?;
             let mut manual = Vec::new();
-            for snapshot in
-                page.into_iter().filter(|snapshot| self.app.names.owns(&snapshot.instance, &snapshot.tags))
-            {
+            for snapshot in page.into_iter().filter(|snapshot| {
+                tagged.contains(&snapshot.instance) || self.app.names.owns(&snapshot.instance, &snapshot.tags)
+            }) {
                 match (snapshot.kind.as_str(), snapshot.made) {
                     ("manual", _) => manual.push((snapshot.name.clone(), snapshot)),
                     ("automated", Some(made)) if snapshot.is_available => {
@@ -220,7 +252,7 @@ impl Sweep<'_> {
             self.each("rds:snapshots", manual, read).await?;
             marker = next;
             if marker.is_none() {
-                return Ok(newest);
+                return untold.map_or(Ok(newest), |call| Err(call.into()));
             }
         }
     }
@@ -276,19 +308,36 @@ impl Sweep<'_> {
             );
             self.emit("s3:buckets", &[missing])?;
         }
-        let mut token = None;
+        let listed = self.other_buckets(&named).await;
+        if names.uploads.is_empty() {
+            let is_listed = match &listed {
+                Ok(is_listed) => Ok(*is_listed),
+                Err(Stop::Call(call)) => Err(call),
+                Err(Stop::File(_)) => return listed.map(drop),
+            };
+            self.emit("s3:buckets", &[s3::uploads(is_listed, self.context)])?;
+        }
+        listed.map(drop)
+    }
+
+    /// The buckets of this environment that have no name to go by; gives whether one is the uploads'.
+    async fn other_buckets(&self, named: &BTreeMap<&str, Role>) -> Result<bool, Stop> {
+        let names = &self.app.names;
+        let (mut has_uploads, mut token) = (false, None);
         loop {
             let (page, next) = aws::s3::buckets(&self.app.s3, &names.beginning, token).await?;
-            let others = page.into_iter().filter(|name| !named.contains_key(name.as_str()));
-            let others = others.map(|name| (name.clone(), names.role(&name))).collect();
-            let read = async |name: &str, role| {
-                let bucket = bucket(self.app, name, role, self.context).await;
+            has_uploads |= page.iter().any(|(name, _)| names.role(name) == Role::Uploads);
+            let others = page.into_iter().filter(|(name, _)| !named.contains_key(name.as_str())).collect();
+            let read = async |name: &str, region: Option<String>| {
+                let client = aws::s3::elsewhere(&self.app.s3, region.as_deref());
+                let client = client.as_ref().unwrap_or(&self.app.s3);
+                let bucket = bucket(self.app, client, name, names.role(name), self.context).await;
                 judge(BUCKET, (name, &arn(name)), &bucket, self.context)
             };
             self.each("s3:buckets", others, read).await?;
             token = next;
             if token.is_none() {
-                return Ok(());
+                return Ok(has_uploads);
             }
         }
     }
@@ -329,18 +378,32 @@ impl Sweep<'_> {
     }
 
     async fn services(&self) -> Result<(), Stop> {
-        let mut token = None;
+        let (mut is_there, mut untold, mut token) = (false, None, None);
         loop {
             let (arns, next) = aws::application::services(&self.app.ecs, self.context.cluster, token).await?;
+            is_there |= !arns.is_empty();
             for service in described(self.app, self.context, arns).await? {
-                let rows = judge(SERVICE, (&service.name, &service.arn), &service, self.context);
-                self.emit("ecs:services", &rows)?;
+                match service {
+                    Ok(service) => {
+                        let rows = judge(SERVICE, (&service.name, &service.arn), &service, self.context);
+                        self.emit("ecs:services", &rows)?;
+                    }
+                    Err(call) => untold = Some(call),
+                }
             }
             token = next;
             if token.is_none() {
-                return Ok(());
+                break;
             }
         }
+        if let Some(call) = untold {
+            return Err(call.into());
+        }
+        let cluster = self.context.cluster;
+        let command = format!("aws ecs list-services --cluster {cluster}");
+        let rule = &application::NO_SERVICE;
+        let there = declared(rule, cluster, is_there, ("no service", &command), self.context);
+        Ok(self.emit("ecs:services", &[there])?)
     }
 
     async fn account(&self) -> Result<(), Stop> {
@@ -348,10 +411,10 @@ impl Sweep<'_> {
         // A metric filter's identifier is its log group and its name.
         let logs = format!("/aws/ecs/{}-{}-api|", self.context.project, self.context.environment);
         let (has_alarms, has_filters, has_backup_plan, has_endpoints) = join!(
-            aws::application::has(control, "AWS::CloudWatch::Alarm", |name| !self
+            aws::application::has(control, "AWS::CloudWatch::Alarm", |name| self
                 .app
                 .names
-                .is_own_alarm(name)),
+                .is_anothers_alarm(name)),
             aws::application::has(control, "AWS::Logs::MetricFilter", |name| name.starts_with(&logs)),
             aws::application::has(control, "AWS::Backup::BackupPlan", |_| true),
             aws::application::has(control, "AWS::EC2::VPCEndpoint", |_| true),
@@ -371,13 +434,21 @@ async fn of_list(app: &App, listed: aws::rds::Listed) -> Snapshot {
     Snapshot { name: listed.name, arn: listed.arn, is_encrypted: listed.is_encrypted, shared_with }
 }
 
-async fn bucket(app: &App, name: &str, role: Role, context: &Context<'_>) -> Bucket {
+async fn bucket(
+    app: &App,
+    client: &aws_sdk_s3::Client,
+    name: &str,
+    role: Role,
+    context: &Context<'_>,
+) -> Bucket {
     let hours = match role {
         Role::Grafana => 24 * i64::from(context.policy.grafana_days),
         _ => context.policy.uploads_hours.into(),
     };
     let young = context.now - SignedDuration::from_hours(hours);
-    aws::s3::bucket(&app.s3, name, role, &app.names.marker, young).await
+    let bucket = aws::s3::bucket(client, name, role, &app.names.marker, young).await;
+    let (region, own) = (client.config().region(), app.s3.config().region());
+    Bucket { elsewhere: region.filter(|_| region != own).map(ToString::to_string), ..bucket }
 }
 
 /// A bucket that must be there.
@@ -391,12 +462,13 @@ async fn named_bucket(app: &App, name: &str, role: Role, context: &Context<'_>) 
             context,
         )
     };
-    match aws::s3::exists(&app.s3, name).await {
-        Ok(false) => vec![there(false)],
+    match aws::s3::reach(&app.s3, name).await {
+        Ok(None) => vec![there(false)],
         // One that does not say whether it is there is still read: else what was open on it would count as resolved.
         found => {
-            let mut rows =
-                judge(BUCKET, (name, &arn(name)), &bucket(app, name, role, context).await, context);
+            let client = found.as_ref().ok().and_then(Option::as_ref).unwrap_or(&app.s3);
+            let bucket = bucket(app, client, name, role, context).await;
+            let mut rows = judge(BUCKET, (name, &arn(name)), &bucket, context);
             rows.push(match found {
                 Ok(_) => there(true),
                 Err(call) => Row { verdict: Verdict::Unknown(call.to_string()), ..there(true) },
@@ -406,7 +478,7 @@ async fn named_bucket(app: &App, name: &str, role: Role, context: &Context<'_>) 
     }
 }
 
-async fn described(app: &App, context: &Context<'_>, arns: Vec<String>) -> Seen<Vec<Service>> {
+async fn described(app: &App, context: &Context<'_>, arns: Vec<String>) -> Seen<Vec<Seen<Service>>> {
     let objects = format!("arn:aws:s3:::{}/*", context.attachments);
     aws::application::describe(&app.ecs, &app.iam, context.cluster, arns, &objects).await
 }
@@ -452,25 +524,35 @@ pub(crate) async fn find(app: &App, name: &str, of: Option<&str>, context: &Cont
         && is_identifier
         && let Some(listed) = aws::rds::snapshot_named(&app.rds, name).await?
         && listed.kind == "manual"
-        && names.owns(&listed.instance, &listed.tags)
+        && owns_snapshot(app, &listed).await?
     {
         found.push(Found::Snapshot(of_list(app, listed).await));
     }
     if is_asked("s3")
         && let Some(role) = names.known_role(name, &app.reporter.evidence.bucket)
-        && aws::s3::exists(&app.s3, name).await?
+        && let Some(client) = aws::s3::reach(&app.s3, name).await?
     {
-        found.push(Found::Bucket(Box::new(bucket(app, name, role, context).await)));
+        found.push(Found::Bucket(Box::new(bucket(app, &client, name, role, context).await)));
     }
     if is_asked("terraform") && !names.lock_table.is_empty() && name == names.lock_table {
         found.extend(aws::rds::table(&app.dynamodb, name).await?.map(Found::Table));
     }
     if is_asked("ecs") && name.starts_with(&names.beginning) {
         // A name that no service has is no failure of the call.
-        let services = described(app, context, vec![name.to_owned()]).await?;
-        found.extend(services.into_iter().map(|service| Found::Service(Box::new(service))));
+        for service in described(app, context, vec![name.to_owned()]).await? {
+            found.push(Found::Service(Box::new(service?)));
+        }
     }
     Ok(found)
+}
+
+/// Whether a snapshot is this environment's: by itself, or by the tags of its instance.
+async fn owns_snapshot(app: &App, listed: &aws::rds::Listed) -> Seen<bool> {
+    if app.names.owns(&listed.instance, &listed.tags) {
+        return Ok(true);
+    }
+    let instance = aws::rds::instance(&app.rds, &listed.instance).await?;
+    Ok(instance.is_some_and(|(instance, tags)| app.names.owns(&instance.name, &tags)))
 }
 
 /// When an instance's newest automated snapshot was taken.
@@ -604,6 +686,42 @@ mod tests {
             assert_eq!(unreadable.len(), expected);
             assert!(unreadable.iter().all(|(service, why)| *service == "ecs" && why.contains("x:Get")));
         }
+        let denied = |name| (name, section(0, &[], Some(Err(call()))));
+        for (parts, expected) in [
+            (vec![denied("rds:snapshots")], "rds:snapshots"),
+            (vec![denied("rds:instances")], "rds:instances"),
+            (vec![denied("rds:snapshots"), denied("rds:instances")], "rds"),
+        ] {
+            let unreadable = progress(&parts).unreadable();
+            let names: Vec<_> = unreadable.iter().map(|(name, _)| *name).collect();
+            assert_eq!(names, [expected]);
+        }
+    }
+
+    #[test]
+    fn the_uploads_bucket_is_listed_or_missing_or_accepted_or_not_known() {
+        let accepting = |resource: &str| {
+            let exception = json!({
+                "rule": "uploads.declared", "resource": resource, "reason": "r", "owner": "o", "until": "2026-11-26"
+            });
+            let policy = json!({"backups": {"audit": {"exceptions": [exception]}}}).to_string();
+            policy.parse::<Policy>().unwrap().backups.audit
+        };
+        let (ours, anothers) = (accepting("moveongs-prod-uploads"), accepting("moveongs-dev-uploads"));
+        for (listed, policy, expected) in [
+            (Ok(true), None, "pass"),
+            (Ok(false), None, "fail"),
+            (Ok(false), Some(&anothers), "fail"),
+            (Ok(false), Some(&ours), "excepted"),
+            (Err(call()), None, "unknown"),
+            (Err(call()), Some(&ours), "unknown"),
+        ] {
+            let context = Context { policy: policy.unwrap_or(context().policy), ..context() };
+            let row = s3::uploads(listed.as_ref().copied(), &context);
+            assert_eq!(row.verdict.word(), expected, "{row:?}");
+            assert_eq!(row.key(), "uploads.declared moveongs-prod-uploads");
+            assert_eq!(row.command.is_empty(), !["fail", "excepted"].contains(&expected), "{row:?}");
+        }
     }
 
     #[test]
@@ -620,6 +738,8 @@ mod tests {
             (&terraform::DECLARED_STATE, false, accepting, "excepted"),
             (&terraform::DECLARED_LOCK, false, context(), "fail"),
             (&s3::GRAFANA_DECLARED, false, context(), "fail"),
+            (&application::NO_SERVICE, true, context(), "pass"),
+            (&application::NO_SERVICE, false, context(), "fail"),
             (&rds::MISSING, true, context(), "pass"),
             (&rds::MISSING, false, context(), "fail"),
         ] {

@@ -99,7 +99,7 @@ fn told(settings: &Settings, finding: &Finding) -> String {
 fn responsible<'a>(settings: &'a Settings, rule: &str) -> &'a Responsible {
     let area = match rule.split('.').next().unwrap_or_default() {
         "rds" => Area::Database,
-        "s3" => Area::Attachments,
+        "s3" | "uploads" => Area::Attachments,
         "ecs" | "iam" => Area::Application,
         "grafana" | "account" => Area::Observability,
         _ => Area::Infrastructure,
@@ -181,30 +181,36 @@ pub(crate) fn critical(settings: &Settings, rule: &str, findings: &[&Finding]) -
             language.pick("Próximo passo", "Next step"),
             first.map(|finding| next_step(finding, language)).unwrap_or_default(),
         ),
+        if rule == "s3.exists" { "bucket-que-falta" } else { "regras" },
     )
 }
 
-/// The page of a service of which nothing could be read.
-pub(crate) fn unreadable(settings: &Settings, service: &str, why: &str) -> Page {
+/// The page of a service, or of a part of one, of which nothing could be read.
+pub(crate) fn unreadable(settings: &Settings, part: &str, why: &str) -> Page {
+    let service = crate::sweep::service(part);
     let text = match settings.language {
         Language::Portuguese => format!(
-            "A auditoria de backup não conseguiu ler nada de {service}: {why}.\nPróximo passo: conferir a permissão (IAM) ou o limite que o erro nomeia, e invocar a função de novo."
+            "A auditoria de backup não conseguiu ler nada de {part}: {why}.\nPróximo passo: conferir a permissão (IAM) ou o limite que o erro nomeia, e invocar a função de novo."
         ),
         Language::English => format!(
-            "The backup audit could read nothing of {service}: {why}.\nNext step: check the permission (IAM) or the limit that the error names, and invoke the function again."
+            "The backup audit could read nothing of {part}: {why}.\nNext step: check the permission (IAM) or the limit that the error names, and invoke the function again."
         ),
     };
-    page(settings, &format!("unreadable/{service}"), service, text)
+    page(settings, &format!("unreadable/{service}"), part, text, "quando-a-auditoria-não-termina")
 }
 
-fn page(settings: &Settings, kind: &str, resource: &str, text: String) -> Page {
+/// A page; `section` is that of docs/backups.md.
+fn page(settings: &Settings, kind: &str, resource: &str, text: String, section: &str) -> Page {
     let environment = &settings.environment;
     let team = responsible(settings, kind.strip_prefix("unreadable/").unwrap_or(kind));
     let who = settings.language.pick("Responsável", "Responsible");
     let dedup_key = format!("backup-audit/{environment}/{kind}");
     Page {
         subject: paging::subject(&format!("[{environment}] backup-audit {kind}: {resource}")),
-        text: format!("{text}\n{who}: {}, backup: {}.\n{dedup_key}", team.primary, team.backup),
+        text: format!(
+            "{text}\n{who}: {}, backup: {}.\nRunbook: docs/backups.md#{section}\n{dedup_key}",
+            team.primary, team.backup
+        ),
         dedup_key,
         secret: resource.to_owned(),
     }
@@ -266,19 +272,9 @@ pub(crate) fn repaired(settings: &Settings, run_id: &str, repaired: &Repaired<'_
 
 /// The message of an audit that could not be done.
 pub(crate) fn failed(settings: &Settings, run_id: &str, error: &AuditError) -> Message {
-    let language = settings.language;
-    Message {
-        title: format!(
-            "{} ({})",
-            language.pick("A auditoria de backup falhou", "The backup audit failed"),
-            settings.environment
-        ),
-        lines: vec![
-            format!("*{}*: {}", error.kind(), chain(error)),
-            format!("*{}*: {}", language.pick("Próximo passo", "Next step"), error.next_step(language)),
-        ],
-        context: format!("{} · {run_id} · {}", settings.function, settings.code_version),
-    }
+    let what = settings.language.pick("A auditoria de backup falhou", "The backup audit failed");
+    let said = format!("*{}*: {}", error.kind(), chain(error));
+    Message::failed(settings, run_id, what, &said, &error.next_step(settings.language))
 }
 
 #[cfg(test)]
@@ -430,14 +426,26 @@ mod tests {
             assert_eq!(page.dedup_key, "backup-audit/prod/rds.public");
             assert!(page.text.starts_with("moveongs-prod-db: "), "{}", page.text);
             assert!(page.text.contains(step) && page.text.contains(responsible), "{}", page.text);
+            assert!(page.text.contains("docs/backups.md#regras"), "{}", page.text);
+            let gone = critical(&settings(language), "s3.exists", &many[..1]);
+            assert!(gone.text.contains("docs/backups.md#bucket-que-falta"), "{}", gone.text);
             let page = critical(&settings(language), "rds.public", &many);
             assert_eq!(page.text.matches("moveongs-prod-db").count(), NAMED);
             assert!(page.text.contains("(+2)") && page.subject.len() < 100, "{}", page.text);
             let page = unreadable(&settings(language), "s3", "x:Get failed");
             assert_eq!(page.dedup_key, "backup-audit/prod/unreadable/s3");
-            for part in ["s3", "x:Get failed", "IAM", "Squad Infra, backup: Squad Backend"] {
+            for part in [
+                "s3",
+                "x:Get failed",
+                "IAM",
+                "Squad Infra, backup: Squad Backend",
+                "docs/backups.md#quando-a-auditoria-não-termina",
+            ] {
                 assert!(page.text.contains(part), "{}", page.text);
             }
+            let page = unreadable(&settings(language), "rds:snapshots", "x:Get failed");
+            assert_eq!(page.dedup_key, "backup-audit/prod/unreadable/rds");
+            assert!(page.text.contains("rds:snapshots: x:Get failed"), "{}", page.text);
         }
     }
 
@@ -447,6 +455,7 @@ mod tests {
         for (rule, primary) in [
             ("rds.public", "Squad Dados"),
             ("s3.versioning", "Squad Infra"),
+            ("uploads.declared", "Squad Infra"),
             ("ecs.variables", "Squad Backend"),
             ("iam.object-versions", "Squad Backend"),
             ("grafana.fresh", "Squad Observability"),

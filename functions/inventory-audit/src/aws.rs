@@ -8,6 +8,7 @@ use aws_sdk_resourcegroupstagging::types::TagFilter;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use shared::failure::{CallError, chain};
 use shared::policy::Kind;
+use shared::time::instant;
 
 use crate::policy::{STACK_TAG, Sight, Tagged};
 use crate::state::{MOST_BYTES, Managed, StateError, bare, parse};
@@ -59,6 +60,7 @@ impl Clients {
             Kind::Secret => self.secret(name).await,
         };
         match seen {
+            Ok(Some((arn, _))) if arn.is_empty() => Sight::Unseen("the answer has no ARN".to_owned()),
             Ok(Some((arn, tags))) => Sight::Present { arn, tags: tags.map_err(|error| chain(&error)) },
             Ok(None) => Sight::Absent,
             Err(error) => Sight::Unseen(chain(&error)),
@@ -110,7 +112,7 @@ impl Clients {
         }))
     }
 
-    /// A bucket without tags has no tag set. Another account's bucket of that name is none that may be seen.
+    /// A bucket without tags has no tag set. Another account's bucket of that name is none that the role may see.
     async fn bucket(&self, name: &str) -> Result<Option<Seen>, CallError> {
         let arn = format!("arn:{}:s3:::{name}", self.partition());
         let tags = match self.s3.get_bucket_tagging().bucket(name).send().await {
@@ -157,28 +159,29 @@ impl Clients {
         Ok(Some((found.arn.unwrap_or_default(), Ok(tags))))
     }
 
-    /// Every resource of this region with the tags of project and environment. What has no tags is not among them, nor
-    /// what has them since a moment.
-    pub(crate) async fn tagged(&self, project: &str, environment: &str) -> Result<Vec<Tagged>, CallError> {
-        let filter = |key: &str, value: &str| TagFilter::builder().key(key).values(value).build();
-        let asked = self.tagging.get_resources().resources_per_page(100);
-        let asked =
-            asked.tag_filters(filter("Project", project)).tag_filters(filter("Environment", environment));
+    /// Every resource of this region with the project's tag, of whichever environment. What has no tags is not among them,
+    /// nor what has them since a moment; what is gone still is for a while.
+    pub(crate) async fn tagged(&self, project: &str) -> Result<Vec<Tagged>, CallError> {
+        let filter = TagFilter::builder().key("Project").values(project).build();
+        let asked = self.tagging.get_resources().resources_per_page(100).tag_filters(filter);
         let mut pages = asked.into_paginator().send();
         let mut tagged = Vec::new();
         while let Some(page) = pages.next().await {
             let page = page.map_err(CallError::during("tag:GetResources"))?;
             let found = page.resource_tag_mapping_list.unwrap_or_default().into_iter();
             tagged.extend(found.filter_map(|found| {
-                let is_of_a_stack = found.tags().iter().any(|tag| tag.key() == STACK_TAG);
-                Some(Tagged { arn: found.resource_arn?, is_of_a_stack })
+                let tag = |key: &str| {
+                    found.tags().iter().find(|tag| tag.key() == key).map(|tag| tag.value().to_owned())
+                };
+                let (environment, stack) = (tag("Environment"), tag(STACK_TAG));
+                Some(Tagged { arn: found.resource_arn?, environment, stack })
             }));
         }
         Ok(tagged)
     }
 
-    /// The Terraform state. Its bytes are dropped as soon as they are read.
-    pub(crate) async fn state(&self, bucket: &str, key: &str) -> Result<Managed, ReadError> {
+    /// The Terraform state, and which one it is. Its bytes are dropped as soon as they are read.
+    pub(crate) async fn state(&self, bucket: &str, key: &str) -> Result<(Managed, String), ReadError> {
         let object = self.s3.get_object().bucket(bucket).key(key).send().await;
         let mut object = object.map_err(CallError::during("s3:GetObject"))?;
         let broken =
@@ -190,7 +193,11 @@ impl Clients {
             }
             bytes.extend_from_slice(&part);
         }
-        Ok(parse(&bytes)?)
+        let managed = parse(&bytes)?;
+        let version = object.version_id.as_deref().unwrap_or("-");
+        let written = instant(object.last_modified).map_or_else(|| "?".to_owned(), |at| at.to_string());
+        let which = format!("serial {}, S3 version {version}, written {written}", managed.serial);
+        Ok((managed, which))
     }
 }
 

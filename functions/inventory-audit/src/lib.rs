@@ -45,9 +45,6 @@ const ACTING: Duration = Duration::from_secs(60);
 /// Time kept back from pages and table, for the report.
 const REPORTING: Duration = Duration::from_secs(20);
 
-/// Longest look at the record before.
-const LOOKING: Duration = Duration::from_secs(3);
-
 /// Name under which the table's rows are kept.
 const TABLE: &str = "inventory";
 
@@ -62,10 +59,12 @@ pub struct App {
     state_bucket: Option<String>,
     /// Its key.
     state_key: Option<String>,
+    /// ARN of this product's own stack.
+    own: String,
 }
 
 impl App {
-    /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`], [`Pager`] and [`Scope`], and
+    /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`], [`Pager`] and [`Scope`], `STACK_ID`, and
     /// `TERRAFORM_STATE_BUCKET` and `TERRAFORM_STATE_KEY`, which may be empty.
     ///
     /// # Errors
@@ -80,6 +79,7 @@ impl App {
             scope: Scope::from_env(env)?,
             state_bucket: env.optional("TERRAFORM_STATE_BUCKET")?,
             state_key: env.optional("TERRAFORM_STATE_KEY")?,
+            own: env.required("STACK_ID")?,
             settings,
         })
     }
@@ -89,6 +89,7 @@ impl App {
             policy: &self.settings.policy,
             project: &self.settings.project,
             environment: &self.settings.environment,
+            own: &self.own,
         }
     }
 }
@@ -132,24 +133,28 @@ pub struct Answer {
 /// # Errors
 ///
 /// [`AuditError`]; Lambda then tries twice more, and the dead-letter queue stands behind.
-pub async fn handle(app: &App, _: Value, invocation: &Invocation) -> Result<Report, AuditError> {
-    let rows = observe_and_decide(app, invocation).await;
+pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Report, AuditError> {
+    let (rows, mut steps) = observe_and_decide(app, invocation).await;
     let day = time::local_date(invocation.now);
     let keys: BTreeSet<String> = problems(&rows).map(|(row, problem)| row.key(problem)).collect();
-    let before = newest(app).await;
+    let before = app.reporter.before::<Before>().await;
     let run_id = run_id(&day, before.as_ref(), &keys);
     tracing::Span::current().record("run_id", run_id.as_str());
     for (row, problem) in problems(&rows) {
         tracing::info!(message = text::line(row, problem), finding = problem.kind());
     }
 
-    let mut steps = vec![step(format!("look at {} resources", rows.len()), "succeeded")];
-    let (paged, unpaged) = page(app, &day, &rows, &mut steps, invocation).await;
+    let paging = problems(&rows).filter(|(_, problem)| problem.pages());
+    let pages = paging.map(|(row, problem)| text::page(&app.settings, row, problem));
+    let paged = app.pager.all(&app.reporter, &day, pages, REPORTING, invocation).await;
+    steps.extend(paged.steps);
     show(app, &rows, &mut steps, invocation).await;
     let result = if keys.is_empty() { "succeeded" } else { "failed" };
-    report(app, &run_id, before, &rows, &keys, result, steps, invocation).await;
-    if unpaged > 0 {
-        return Err(AuditError::PageFailed(unpaged));
+    let is_scheduled = event.get("source").is_some_and(|source| source == "aws.scheduler");
+    let trigger = if is_scheduled { "weekly audit" } else { "a person's call" };
+    report(app, trigger, &run_id, before, &rows, &keys, result, steps, invocation).await;
+    if paged.failed > 0 {
+        return Err(AuditError::PageFailed(paged.failed));
     }
     let is_told = |row: &&Row| row.area.is_some() || !row.problems.is_empty();
     Ok(Report {
@@ -157,7 +162,7 @@ pub async fn handle(app: &App, _: Value, invocation: &Invocation) -> Result<Repo
         result,
         others: rows.iter().filter(|row| !is_told(row)).count(),
         resources: rows.iter().filter(is_told).map(answer).collect(),
-        paged,
+        paged: paged.keys,
     })
 }
 
@@ -177,66 +182,71 @@ fn problems(rows: &[Row]) -> impl Iterator<Item = (&Row, &Problem)> {
     rows.iter().flat_map(|row| row.problems.iter().map(move |problem| (row, problem)))
 }
 
-/// Looks at everything, each thing by itself, so that one that cannot be seen hides no other.
-async fn observe_and_decide(app: &App, invocation: &Invocation) -> Vec<Row> {
+/// Looks at everything, each thing by itself, so that one that cannot be seen hides no other; with what was looked at.
+async fn observe_and_decide(app: &App, invocation: &Invocation) -> (Vec<Row>, Vec<Step>) {
     let stack = app.stack();
     let secrets = app.scope.named(&app.settings.policy.rotation).into_iter();
     let secrets = secrets.map(|name| (name, app.scope.key(name))).collect();
+    let look = async |kind, name: &str| {
+        let sight = invocation.within(ACTING, app.clients.look(kind, name)).await;
+        sight.unwrap_or_else(|late| Sight::Unseen(chain(&late)))
+    };
     let mut seen: Vec<(Wanted, Sight)> = Vec::new();
     for wanted in policy::wanted(stack, &secrets, app.state_bucket.as_deref()) {
-        let sight = invocation.within(ACTING, app.clients.look(wanted.kind, &wanted.name)).await;
-        seen.push((wanted, sight.unwrap_or_else(|late| Sight::Unseen(chain(&late)))));
+        let sight = look(wanted.kind, &wanted.name).await;
+        seen.push((wanted, sight));
     }
-    let tagged = invocation.within(ACTING, app.clients.tagged(stack.project, stack.environment)).await;
+    let unseen = seen.iter().filter(|(_, sight)| matches!(sight, Sight::Unseen(_))).count();
+    let mut steps =
+        vec![Step::now(format!("look at the inventory's {} resources", seen.len()), outcome(unseen))];
+
+    let tagged = invocation.within(ACTING, app.clients.tagged(stack.project)).await;
     let tagged = tagged.map_err(|late| chain(&late)).and_then(|tagged| tagged.map_err(|error| chain(&error)));
-    policy::decide(stack, seen, &state(app, invocation).await, &tagged)
+    let listed = policy::listed(&seen);
+    let mut there = Vec::new();
+    for found in tagged.iter().flatten() {
+        let gone = match policy::unlisted(stack, found, &listed) {
+            Some((kind, name)) => look(kind, &name).await == Sight::Absent,
+            None => false,
+        };
+        if !gone {
+            there.push(found.clone());
+        }
+    }
+    let count = tagged.as_ref().map(|tagged| format!("{} found", tagged.len()));
+    let said = count.unwrap_or_else(|why| format!("failed: {why}"));
+    steps.push(Step::now("list what has the project's tag", said));
+
+    let (state, said) = state(app, invocation).await;
+    steps.push(Step::now("read the Terraform state", said));
+    (policy::decide(stack, seen, &state, &tagged.map(|_| there)), steps)
 }
 
-async fn state(app: &App, invocation: &Invocation) -> State {
-    let (Some(bucket), Some(key)) = (&app.state_bucket, &app.state_key) else { return State::Undeclared };
+/// What a step says whose things could not all be seen.
+fn outcome(unseen: usize) -> String {
+    if unseen == 0 { "succeeded".to_owned() } else { format!("failed: {unseen} could not be seen") }
+}
+
+/// The Terraform state, and what the record says of it.
+async fn state(app: &App, invocation: &Invocation) -> (State, String) {
+    let (Some(bucket), Some(key)) = (&app.state_bucket, &app.state_key) else {
+        return (State::Undeclared, "failed: the stack does not say where it is".to_owned());
+    };
     let read = invocation.within(ACTING, app.clients.state(bucket, key)).await;
     let read: Result<_, String> = match read {
         Ok(read) => read.map_err(|error: ReadError| chain(&error)),
         Err(late) => Err(chain(&late)),
     };
     match read {
-        Ok(managed) => {
-            tracing::info!(message = format!("the Terraform state has {} ARNs", managed.len()));
-            State::Read(managed)
+        Ok((managed, which)) => {
+            let said = format!("s3://{bucket}/{key}: {which}, {} ARNs", managed.len());
+            (State::Read(managed), said)
         }
-        Err(why) => State::Unreadable(format!("s3://{bucket}/{key}: {why}")),
+        Err(why) => {
+            let why = format!("s3://{bucket}/{key}: {why}");
+            (State::Unreadable(why.clone()), format!("failed: {why}"))
+        }
     }
-}
-
-fn step(name: String, outcome: impl Into<String>) -> Step {
-    Step { name, at: time::now().into(), outcome: outcome.into() }
-}
-
-/// Pages once a day for each problem that wakes somebody; gives what was paged, and how much could not be.
-async fn page(
-    app: &App,
-    day: &str,
-    rows: &[Row],
-    steps: &mut Vec<Step>,
-    invocation: &Invocation,
-) -> (Vec<String>, usize) {
-    let (mut paged, mut failed) = (Vec::new(), 0);
-    for (row, problem) in problems(rows).filter(|(_, problem)| problem.pages()) {
-        let page = text::page(&app.settings, row, problem);
-        let outcome = match app.pager.page(&app.reporter, day, &page, REPORTING, invocation).await {
-            Ok(true) => {
-                paged.push(page.dedup_key.clone());
-                "succeeded".to_owned()
-            }
-            Ok(false) => "was paged today already".to_owned(),
-            Err(reason) => {
-                failed += 1;
-                format!("failed: {reason}")
-            }
-        };
-        steps.push(step(format!("page {}", page.dedup_key), outcome));
-    }
-    (paged, failed)
 }
 
 /// Writes the table.
@@ -254,7 +264,7 @@ async fn show(app: &App, rows: &[Row], steps: &mut Vec<Step>, invocation: &Invoc
             format!("failed: {reason}")
         }
     };
-    steps.push(step(format!("write {}", table::KEY), outcome));
+    steps.push(Step::now(format!("write {}", table::KEY), outcome));
 }
 
 /// The part of the record before that the next one needs.
@@ -262,16 +272,6 @@ async fn show(app: &App, rows: &[Row], steps: &mut Vec<Step>, invocation: &Invoc
 struct Before {
     run_id: String,
     findings: Vec<String>,
-}
-
-/// The newest record; none when there is none, or when it could not be read.
-async fn newest(app: &App) -> Option<Before> {
-    let newest = tokio::time::timeout(LOOKING, app.reporter.evidence.newest::<Before>()).await;
-    let newest = newest.map_err(|late| chain(&late)).and_then(|read| read.map_err(|error| chain(&error)));
-    newest.unwrap_or_else(|reason| {
-        tracing::warn!(message = format!("the record before was not read, so all is new: {reason}"));
-        None
-    })
 }
 
 /// What makes a run one run, over its retries and repetitions: the day, what was recorded before, and what is found. A
@@ -297,6 +297,7 @@ fn run_id(day: &str, before: Option<&Before>, keys: &BTreeSet<String>) -> String
 #[expect(clippy::too_many_arguments, reason = "all that a report is made of")]
 async fn report(
     app: &App,
+    trigger: &str,
     run_id: &str,
     before: Option<Before>,
     rows: &[Row],
@@ -313,18 +314,11 @@ async fn report(
     let told = text::Summary { run_id, rows, changes: &changes, is_weekly };
     let message = (!is_silent).then(|| text::summary(&app.settings, &told));
     let draft = Draft {
-        run_id: run_id.to_owned(),
-        project: app.settings.project.clone(),
-        environment: app.settings.environment.clone(),
-        trigger: "weekly audit".to_owned(),
+        trigger: trigger.to_owned(),
         subject: format!("inventory of {}-{}", app.settings.project, app.settings.environment),
-        started: now.into(),
-        ended: time::now().into(),
         steps,
         findings: problems(rows).map(|(row, problem)| text::line(row, problem)).collect(),
-        result,
-        code_version: app.settings.code_version.clone(),
-        channel: String::new(),
+        ..Draft::of(&app.settings, run_id, result, now)
     };
     app.reporter.report(draft, message.as_ref(), begun, invocation).await;
 }
@@ -386,7 +380,7 @@ mod tests {
         let lines =
             ["NotInState secret a: x", "Missing secret b: x", "Missing secret c: x"].map(str::to_owned);
         let policy: shared::policy::Policy = "".parse().unwrap();
-        let stack = Stack { policy: &policy, project: "moveongs", environment: "dev" };
+        let stack = Stack { policy: &policy, project: "moveongs", environment: "dev", own: "own" };
         let wanted = policy::wanted(stack, &[("c", "c")].into_iter().collect(), None);
         let unseen = wanted.into_iter().filter(|each| each.name == "c");
         let unseen = unseen.map(|each| (each, Sight::Unseen(String::new()))).collect();
@@ -396,7 +390,11 @@ mod tests {
         assert_eq!(changes.resolved, keys(&["Missing secret b"]));
         assert_eq!(
             changes.new,
-            keys(&["InsufficientData secret c", "StateUndeclared terraform-state moveongs-dev"])
+            keys(&[
+                "InsufficientData secret c",
+                "NothingRead inventory moveongs-dev",
+                "StateUndeclared terraform-state moveongs-dev"
+            ])
         );
     }
 }

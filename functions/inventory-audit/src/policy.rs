@@ -48,13 +48,15 @@ pub(crate) enum State {
     Read(Managed),
 }
 
-/// A resource that carries the project's and the environment's tags.
+/// A resource that carries the project's tag.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Tagged {
     /// Its ARN.
     pub arn: String,
-    /// Whether a CloudFormation stack has made it.
-    pub is_of_a_stack: bool,
+    /// The environment that its tag names.
+    pub environment: Option<String>,
+    /// The CloudFormation stack that has made it.
+    pub stack: Option<String>,
 }
 
 /// How one question about a resource ended.
@@ -118,8 +120,10 @@ pub(crate) enum Problem {
     NotInState,
     /// It is of a kind that the inventory holds, and not in it.
     NotInInventory,
-    /// One team is primary and backup of an area.
+    /// One team is primary and backup.
     OneTeam,
+    /// The inventory has an area without a resource.
+    EmptyArea,
 }
 
 impl Problem {
@@ -136,6 +140,7 @@ impl Problem {
             Self::NotInState => "NotInState",
             Self::NotInInventory => "NotInInventory",
             Self::OneTeam => "OneTeam",
+            Self::EmptyArea => "EmptyArea",
         }
     }
 
@@ -182,9 +187,9 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// What the row is about, in one line.
+    /// What the row is about, in one line; without what ends a finding's key.
     pub(crate) fn about(&self) -> String {
-        format!("{} {}", self.kind, self.name)
+        format!("{} {}", self.kind, self.name).replace(": ", ":")
     }
 
     /// What makes problems of two runs the same one.
@@ -202,6 +207,8 @@ pub(crate) struct Stack<'a> {
     pub project: &'a str,
     /// The environment.
     pub environment: &'a str,
+    /// ARN of this product's own stack.
+    pub own: &'a str,
 }
 
 /// What must exist: what the policy lists, the secrets that template and policy name, by their names and the policy's keys,
@@ -253,7 +260,8 @@ pub(crate) fn decide(
     tagged: &Result<Vec<Tagged>, String>,
 ) -> Vec<Row> {
     let infrastructure = stack.policy.responsible(Area::Infrastructure);
-    let nothing_read = tagged.is_err() && seen.iter().all(|(_, sight)| matches!(sight, Sight::Unseen(_)));
+    let is_unseen = |(_, sight): &(Wanted, Sight)| matches!(sight, Sight::Unseen(_));
+    let nothing_read = !seen.is_empty() && seen.iter().all(is_unseen);
     let general = |kind: &str, name: String, problem: Problem| Row {
         area: Some(Area::Infrastructure),
         kind: kind.to_owned(),
@@ -281,21 +289,41 @@ pub(crate) fn decide(
         rows.push(general("tagged-resources", named(), Problem::ListUnread { why: why.clone() }));
     }
     for area in Area::ALL {
-        let responsible = stack.policy.responsible(area);
-        if responsible.primary == responsible.backup {
-            let row = general("area", area.name().to_owned(), Problem::OneTeam);
-            rows.push(Row { area: Some(area), responsible: responsible.clone(), ..row });
+        let holding = stack.policy.inventory.areas.holding(area);
+        let row = |problem| Row {
+            area: Some(area),
+            responsible: holding.responsible.clone(),
+            ..general("area", area.name().to_owned(), problem)
+        };
+        if is_one_team(&holding.responsible) {
+            rows.push(row(Problem::OneTeam));
+        }
+        // The template names secrets and the bucket of the state.
+        let is_of_the_template = matches!(area, Area::Secrets | Area::Infrastructure);
+        if !is_of_the_template && holding.resources.values().all(Vec::is_empty) {
+            rows.push(row(Problem::EmptyArea));
         }
     }
-    let listed: BTreeSet<(Kind, String)> =
-        seen.iter().map(|(wanted, _)| (wanted.kind, wanted.name.clone())).collect();
+    let listed = listed(&seen);
     rows.extend(seen.into_iter().map(|(wanted, sight)| judge(stack, wanted, sight, state)));
-    let others = tagged.iter().flatten().filter(|found| !found.is_of_a_stack);
+    let others = tagged.iter().flatten();
     rows.extend(others.filter_map(|found| judge_other(stack, found, &listed, state)));
     rows.sort_by_cached_key(|row| {
         (row.problems.first().map_or((1, None), |first| (0, Some(first.clone()))), row.about())
     });
     rows
+}
+
+/// Whether nobody stands behind whoever is first.
+fn is_one_team(responsible: &Responsible) -> bool {
+    let [primary, backup] =
+        [&responsible.primary, &responsible.backup].map(|team| team.trim().to_lowercase());
+    primary == backup
+}
+
+/// What the inventory has.
+pub(crate) fn listed(seen: &[(Wanted, Sight)]) -> BTreeSet<(Kind, String)> {
+    seen.iter().map(|(wanted, _)| (wanted.kind, wanted.name.clone())).collect()
 }
 
 /// One resource of the inventory.
@@ -311,6 +339,10 @@ fn judge(stack: Stack<'_>, wanted: Wanted, sight: Sight, state: &State) -> Row {
         state: Verdict::Unverified,
         problems: Vec::new(),
     };
+    // The area's own says so of the area.
+    if is_one_team(&row.responsible) && !is_one_team(stack.policy.responsible(wanted.area)) {
+        row.problems.push(Problem::OneTeam);
+    }
     match sight {
         Sight::Unseen(why) => row.problems.push(Problem::InsufficientData { why }),
         Sight::Absent => {
@@ -329,7 +361,7 @@ fn judge(stack: Stack<'_>, wanted: Wanted, sight: Sight, state: &State) -> Row {
                 Err(why) => row.problems.push(Problem::InsufficientData { why }),
                 Ok(tags) => {
                     is_of_a_stack = tags.keys().any(|key| key == STACK_TAG);
-                    let lacks = lacking(stack, &tags);
+                    let lacks = lacking(stack, &tags, wanted.is_terraforms);
                     row.tags = if lacks.is_empty() { Verdict::Fine } else { Verdict::Wrong };
                     if !lacks.is_empty() {
                         row.problems.push(Problem::TagsMissing { tags: lacks });
@@ -339,7 +371,7 @@ fn judge(stack: Stack<'_>, wanted: Wanted, sight: Sight, state: &State) -> Row {
             row.state = if !wanted.is_terraforms || is_of_a_stack {
                 Verdict::NotAsked
             } else {
-                in_state(&arn, state)
+                in_state(Some(wanted.kind), &arn, state)
             };
             if row.state == Verdict::Wrong {
                 row.problems.push(Problem::NotInState);
@@ -354,10 +386,14 @@ fn judge(stack: Stack<'_>, wanted: Wanted, sight: Sight, state: &State) -> Row {
 /// The tag that CloudFormation gives to what a stack makes; nobody else can.
 pub(crate) const STACK_TAG: &str = "aws:cloudformation:stack-id";
 
-/// The tags that are missing, or that say something else.
-fn lacking(stack: Stack<'_>, tags: &BTreeMap<String, String>) -> Vec<(&'static str, Option<String>)> {
-    let required =
-        [("Project", Some(stack.project)), ("Environment", Some(stack.environment)), ("ManagedBy", None)];
+/// The tags that are missing, or that say something else. A bucket of states can be that of several environments.
+fn lacking(
+    stack: Stack<'_>,
+    tags: &BTreeMap<String, String>,
+    is_of_one: bool,
+) -> Vec<(&'static str, Option<String>)> {
+    let environment = is_of_one.then_some(stack.environment);
+    let required = [("Project", Some(stack.project)), ("Environment", environment), ("ManagedBy", None)];
     let lacks = |(key, value): &(&str, Option<&str>)| match (tags.get(*key), value) {
         (None, _) => true,
         (Some(found), Some(value)) => found != value,
@@ -366,12 +402,36 @@ fn lacking(stack: Stack<'_>, tags: &BTreeMap<String, String>) -> Vec<(&'static s
     required.into_iter().filter(lacks).map(|(key, value)| (key, value.map(str::to_owned))).collect()
 }
 
-fn in_state(arn: &str, state: &State) -> Verdict {
+fn in_state(kind: Option<Kind>, arn: &str, state: &State) -> Verdict {
     match state {
         State::Undeclared | State::Unreadable(_) => Verdict::Unverified,
-        State::Read(managed) if managed.has_arn(arn) => Verdict::Fine,
+        State::Read(managed) if managed.has_arn(kind, arn) => Verdict::Fine,
         State::Read(_) => Verdict::Wrong,
     }
+}
+
+/// Whether a tagged resource is this environment's, by its tag. One without a name there, or with ours spelt otherwise, is
+/// nobody's, which is none.
+fn is_ours(stack: Stack<'_>, found: &Tagged) -> Option<bool> {
+    let environment = found.environment.as_deref().map(str::trim).filter(|name| !name.is_empty())?;
+    let is_misspelt = environment != stack.environment && environment.eq_ignore_ascii_case(stack.environment);
+    (!is_misspelt).then_some(environment == stack.environment)
+}
+
+/// The kind and name of a resource that the inventory could hold and does not. It may be gone: the list lags behind.
+pub(crate) fn unlisted(
+    stack: Stack<'_>,
+    found: &Tagged,
+    listed: &BTreeSet<(Kind, String)>,
+) -> Option<(Kind, String)> {
+    let is_own = found.stack.as_deref() == Some(stack.own);
+    let known = known(bare(&found.arn)).filter(|known| !listed.contains(known))?;
+    (!is_own && is_ours(stack, found) != Some(false)).then_some(known)
+}
+
+/// A name as text that neither a message nor a shell takes for more.
+fn plain(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() || c == '`' { '?' } else { c }).collect()
 }
 
 /// A resource that carries the tags and is none of the inventory's; none if it is.
@@ -381,6 +441,10 @@ fn judge_other(
     listed: &BTreeSet<(Kind, String)>,
     state: &State,
 ) -> Option<Row> {
+    let is_ours = is_ours(stack, found);
+    if found.stack.as_deref() == Some(stack.own) || is_ours == Some(false) {
+        return None;
+    }
     let arn = bare(&found.arn);
     let known = known(arn);
     if known.as_ref().is_some_and(|known| listed.contains(known)) {
@@ -390,18 +454,28 @@ fn judge_other(
     if stack.policy.inventory.untracked.contains(&kind) {
         return None;
     }
-    let state = in_state(arn, state);
     let mut problems = Vec::new();
+    // Another stack's are CloudFormation's; whose environment is not known can be in another's state.
+    let state = if found.stack.is_some() || is_ours.is_none() {
+        Verdict::NotAsked
+    } else {
+        in_state(known.as_ref().map(|(kind, _)| *kind), arn, state)
+    };
+    if is_ours.is_none() {
+        problems
+            .push(Problem::TagsMissing { tags: vec![("Environment", Some(stack.environment.to_owned()))] });
+    }
     if state == Verdict::Wrong {
         problems.push(Problem::NotInState);
     }
-    if known.is_some() {
+    if known.is_some() && is_ours.is_some() {
         problems.push(Problem::NotInInventory);
     }
     let (kind, name) = known.map_or_else(
         || (kind, arn.splitn(6, ':').nth(5).unwrap_or(arn).to_owned()),
         |(kind, name)| (kind.name().to_owned(), name),
     );
+    let name = plain(&name);
     Some(Row {
         area: None,
         kind,
@@ -409,7 +483,7 @@ fn judge_other(
         arn: arn.to_owned(),
         responsible: stack.policy.responsible(Area::Infrastructure).clone(),
         exists: Verdict::NotAsked,
-        tags: Verdict::Fine,
+        tags: if is_ours.is_some() { Verdict::Fine } else { Verdict::Wrong },
         state,
         problems,
     })
@@ -467,7 +541,7 @@ mod tests {
     }
 
     fn stack(policy: &Policy) -> Stack<'_> {
-        Stack { policy, project: "moveongs", environment: "dev" }
+        Stack { policy, project: "moveongs", environment: "dev", own: "own" }
     }
 
     fn state() -> State {
@@ -480,6 +554,11 @@ mod tests {
             .filter(|(_, value)| *value != "-")
             .map(|(key, value)| (key.to_owned(), value.to_owned()))
             .collect()
+    }
+
+    fn tagged(arn: &str, environment: Option<&str>, stack: Option<&str>) -> Tagged {
+        let [environment, stack] = [environment, stack].map(|value| value.map(str::to_owned));
+        Tagged { arn: arn.to_owned(), environment, stack }
     }
 
     fn good() -> BTreeMap<String, String> {
@@ -538,7 +617,7 @@ mod tests {
             (["Moveongs", "dev", "-"], vec!["Project", "ManagedBy"]),
             (["-", "-", "-"], vec!["Project", "Environment", "ManagedBy"]),
         ] {
-            let lacks = lacking(stack(&policy), &tags(values));
+            let lacks = lacking(stack(&policy), &tags(values), true);
             assert_eq!(lacks.iter().map(|(key, _)| *key).collect::<Vec<_>>(), expected, "{values:?}");
         }
     }
@@ -599,7 +678,7 @@ mod tests {
     #[test]
     fn others_of_the_project_are_listed_by_what_is_known_of_them() {
         let policy = policy();
-        let arn = |rest: &str| Tagged { arn: format!("arn:aws:{rest}"), is_of_a_stack: false };
+        let arn = |rest: &str| tagged(&format!("arn:aws:{rest}"), Some("dev"), None);
         let account = "us-east-1:123456789012";
         let listed = BTreeSet::from([(Kind::RdsInstance, "moveongs-dev-db".to_owned())]);
         for (rest, expected) in [
@@ -667,11 +746,87 @@ mod tests {
         assert_eq!(kinds(seen(present(Ok(good()))), &lost, &none), ["StateUnreadable"]);
         assert_eq!(kinds(seen(present(Ok(good()))), &state(), &unread), ["ListUnread"]);
         let unseen = || seen(Sight::Unseen("x".to_owned()));
-        assert_eq!(kinds(unseen(), &state(), &none), ["InsufficientData"]);
+        assert_eq!(kinds(unseen(), &state(), &none), ["NothingRead", "InsufficientData"]);
+        let both = vec![(database(), Sight::Unseen("x".to_owned())), (database(), present(Ok(good())))];
+        assert_eq!(kinds(both, &state(), &none), ["InsufficientData"]);
         assert_eq!(kinds(unseen(), &state(), &unread), ["NothingRead", "InsufficientData", "ListUnread"]);
-        // What a stack of CloudFormation made is neither the inventory's nor Terraform's.
-        let stacks = Tagged { arn: "arn:aws:s3:::evidence".to_owned(), is_of_a_stack: true };
-        assert_eq!(kinds(Vec::new(), &state(), &Ok(vec![stacks])), [""; 0]);
+        // What this product's stack made is neither the inventory's nor Terraform's.
+        let own = tagged("arn:aws:s3:::evidence", Some("dev"), Some("own"));
+        assert_eq!(kinds(Vec::new(), &state(), &Ok(vec![own])), [""; 0]);
+    }
+
+    #[test]
+    fn what_has_no_environment_is_told_and_what_has_another_is_not_ours() {
+        let policy = policy();
+        let (bucket, alarm) =
+            ("arn:aws:s3:::copies", "arn:aws:cloudwatch:us-east-1:123456789012:alarm:API: `y`\n");
+        for (found, expected) in [
+            (
+                tagged(bucket, Some("dev"), None),
+                Some(("s3-bucket copies", vec!["NotInState", "NotInInventory"])),
+            ),
+            (tagged(bucket, None, None), Some(("s3-bucket copies", vec!["TagsMissing"]))),
+            (tagged(bucket, Some(" "), None), Some(("s3-bucket copies", vec!["TagsMissing"]))),
+            (tagged(bucket, Some("Dev"), None), Some(("s3-bucket copies", vec!["TagsMissing"]))),
+            (tagged(bucket, Some("prod"), None), None),
+            // Another stack's is not Terraform's, and still nobody answers for it.
+            (tagged(bucket, Some("dev"), Some("other")), Some(("s3-bucket copies", vec!["NotInInventory"]))),
+            (tagged(bucket, None, Some("own")), None),
+            // A name cannot end its key, nor leave its place in a message.
+            (tagged(alarm, Some("dev"), None), Some(("cloudwatch:alarm alarm:API:?y??", vec!["NotInState"]))),
+        ] {
+            let row = judge_other(stack(&policy), &found, &BTreeSet::new(), &state());
+            let seen =
+                row.as_ref().map(|row| (row.about(), row.problems.iter().map(Problem::kind).collect()));
+            assert_eq!(seen, expected.map(|(about, kinds)| (about.to_owned(), kinds)), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_list_has_and_the_inventory_has_not_is_looked_at() {
+        let policy = policy();
+        let listed = BTreeSet::from([(Kind::S3Bucket, "a".to_owned())]);
+        let is_looked_at = |found: &Tagged| unlisted(stack(&policy), found, &listed).is_some();
+        assert!(is_looked_at(&tagged("arn:aws:s3:::b", Some("dev"), None)));
+        assert!(is_looked_at(&tagged("arn:aws:s3:::b", None, Some("other"))));
+        for found in [
+            tagged("arn:aws:s3:::a", Some("dev"), None),
+            tagged("arn:aws:s3:::b", Some("prod"), None),
+            tagged("arn:aws:s3:::b", Some("dev"), Some("own")),
+            tagged("arn:aws:sns:us-east-1:123456789012:b", Some("dev"), None),
+        ] {
+            assert!(!is_looked_at(&found), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_bucket_of_states_can_be_that_of_several_environments() {
+        let policy = policy();
+        let wanted = wanted(stack(&policy), &BTreeMap::new(), Some("states")).pop().unwrap();
+        let kinds = |values: [&str; 3]| {
+            let sight = Sight::Present { arn: "arn:aws:s3:::states".to_owned(), tags: Ok(tags(values)) };
+            let row = judge(stack(&policy), wanted.clone(), sight, &state());
+            row.problems.iter().map(Problem::kind).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(["moveongs", "prod", "ana"]), [""; 0]);
+        assert_eq!(kinds(["moveongs", "-", "ana"]), ["TagsMissing"]);
+        assert_eq!(kinds(["other", "dev", "ana"]), ["TagsMissing"]);
+    }
+
+    #[test]
+    fn an_area_without_resources_is_told_and_a_secret_has_two_teams_too() {
+        let policy: Policy = r#"{"inventory": {"areas": {"database": {"resources": {"rds-instance": []}}}},
+            "rotation": {"secrets": {"JWT_SECRET": {"responsible": {"primary": "Squad Infra", "backup": " squad infra"}}}}}"#
+            .parse()
+            .unwrap();
+        let secrets = BTreeMap::from([("jwt", "JWT_SECRET")]);
+        let seen = wanted(stack(&policy), &secrets, None).into_iter().filter(|each| each.name == "jwt");
+        let seen = seen.map(|each| (each, present(Ok(good())))).collect();
+        let rows = decide(stack(&policy), seen, &State::Read(Managed::default()), &Ok(Vec::new()));
+        let keys: BTreeSet<_> =
+            rows.iter().flat_map(|row| row.problems.iter().map(|problem| row.key(problem))).collect();
+        let expected = ["EmptyArea area database", "NotInState secret jwt", "OneTeam secret jwt"];
+        assert_eq!(keys, expected.map(str::to_owned).into());
     }
 
     #[test]

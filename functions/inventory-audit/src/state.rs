@@ -3,7 +3,7 @@
 //!
 //! Source: Terraform's `internal/states/statefile/version4.go`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
@@ -15,10 +15,16 @@ pub(crate) const MOST_BYTES: usize = 32 * 1024 * 1024;
 /// The version that every Terraform since 0.12 writes, and OpenTofu too.
 const VERSION: u64 = 4;
 
+/// What the types of Terraform's other provider for AWS begin with.
+const CLOUD_CONTROL: &str = "awscc_";
+
 /// What Terraform manages, as far as it is asked for.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Managed {
-    arns: BTreeSet<String>,
+    /// Counts the state's changes.
+    pub serial: u64,
+    /// The types of what has an ARN: a secret's version has the secret's.
+    arns: BTreeMap<String, BTreeSet<String>>,
     /// Terraform's type, and a name or id of the resource.
     names: BTreeSet<(String, String)>,
 }
@@ -52,6 +58,8 @@ struct Head {
 
 #[derive(Deserialize)]
 struct File {
+    #[serde(default)]
+    serial: u64,
     #[serde(default)]
     resources: Vec<Resource>,
 }
@@ -121,17 +129,16 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Managed, StateError> {
         None => return Err(StateError::NoVersion),
     }
     let file: File = serde_json::from_slice(bytes).map_err(malformed)?;
-    let mut managed = Managed::default();
+    let mut managed = Managed { serial: file.serial, ..Managed::default() };
     // Other providers' ids may be secrets themselves, and a data source only looks.
-    let aws = |resource: &Resource| resource.mode == "managed" && resource.r#type.starts_with("aws_");
+    let is_aws = |kind: &str| kind.starts_with("aws_") || kind.starts_with(CLOUD_CONTROL);
+    let aws = |resource: &Resource| resource.mode == "managed" && is_aws(&resource.r#type);
     for resource in file.resources.into_iter().filter(aws) {
         for Instance { attributes } in resource.instances {
             let Attributes { id, arn, name, bucket } = attributes;
-            managed.arns.extend(
-                arn.iter()
-                    .chain(id.iter().filter(|id| id.starts_with("arn:")))
-                    .map(|arn| bare(arn).to_owned()),
-            );
+            for arn in arn.iter().chain(id.iter().filter(|id| id.starts_with("arn:"))) {
+                managed.arns.entry(bare(arn).to_owned()).or_default().insert(resource.r#type.clone());
+            }
             managed
                 .names
                 .extend([id, name, bucket].into_iter().flatten().map(|name| (resource.r#type.clone(), name)));
@@ -158,12 +165,14 @@ pub(crate) fn terraform_type(kind: Kind) -> &'static str {
 }
 
 impl Managed {
-    /// Whether Terraform manages the resource with an ARN. Some of EC2's have only an id in the state, which is the end of
-    /// the ARN and stands for nothing else.
-    pub(crate) fn has_arn(&self, arn: &str) -> bool {
+    /// Whether Terraform manages the resource with an ARN, as one of its kind if that is one of the inventory's. Some of
+    /// EC2's have only an id in the state, which is the end of the ARN and stands for nothing else.
+    pub(crate) fn has_arn(&self, kind: Option<Kind>, arn: &str) -> bool {
         let arn = bare(arn);
         let id = || arn.rsplit('/').next().unwrap_or_default();
-        self.arns.contains(arn)
+        let is_it =
+            |of: &String| kind.is_none_or(|kind| of == terraform_type(kind) || of.starts_with(CLOUD_CONTROL));
+        self.arns.get(arn).is_some_and(|types| types.iter().any(is_it))
             || arn.split(':').nth(2) == Some("ec2") && self.names.iter().any(|(_, name)| name == id())
     }
 
@@ -178,7 +187,7 @@ impl Managed {
         // An instance's id is another one since version 5 of the provider; its ARN ends with its identifier.
         let ends = format!(":db:{name}");
         self.names.iter().any(is_it)
-            || kind == Kind::RdsInstance && self.arns.iter().any(|arn| arn.ends_with(&ends))
+            || kind == Kind::RdsInstance && self.arns.keys().any(|arn| arn.ends_with(&ends))
     }
 
     /// How many ARNs are known.
@@ -194,6 +203,22 @@ mod tests {
     /// As `terraform state pull` gives it for the application: modules, indexes, a data source, an older provider's
     /// attributes, a deposed instance, attributes of other types, and values that are secret.
     const STATE: &str = include_str!("../tests/terraform.tfstate");
+
+    #[test]
+    fn a_part_of_a_resource_is_not_the_resource() {
+        let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:x-AbCdEf";
+        let state = |kind: &str| {
+            let resource = format!(
+                r#"{{"version": 4, "serial": 12, "resources": [{{"mode": "managed", "type": "{kind}", "instances": [{{"attributes": {{"arn": "{arn}"}}}}]}}]}}"#
+            );
+            parse(resource.as_bytes()).unwrap()
+        };
+        let version = state("aws_secretsmanager_secret_version");
+        assert!(!version.has_arn(Some(Kind::Secret), arn) && version.has_arn(None, arn));
+        assert!(state("aws_secretsmanager_secret").has_arn(Some(Kind::Secret), arn));
+        assert!(state("awscc_secretsmanager_secret").has_arn(Some(Kind::Secret), arn));
+        assert_eq!(version.serial, 12);
+    }
 
     #[test]
     fn what_terraform_manages_is_found_by_arn() {
@@ -223,7 +248,7 @@ mod tests {
             // The name is managed, the instance is another.
             ("rds:sa-east-1:123456789012:db:moveongs-dev-db", false),
         ] {
-            assert_eq!(managed.has_arn(&arn(rest)), is, "{rest}");
+            assert_eq!(managed.has_arn(None, &arn(rest)), is, "{rest}");
         }
     }
 

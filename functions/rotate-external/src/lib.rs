@@ -933,18 +933,11 @@ async fn report(
     let mut findings: Vec<_> = done.as_ref().err().map(|error| chain(error)).into_iter().collect();
     findings.extend(declared.map(|declared| format!("{} vouches for {}", declared.by, declared.version)));
     let draft = Draft {
-        run_id,
-        project: settings.project.clone(),
-        environment: settings.environment.clone(),
         trigger: "retire".to_owned(),
         subject: secret.to_owned(),
-        started: invocation.now.into(),
-        ended: ended.into(),
         steps: vec![step],
         findings,
-        result: if done.is_ok() { "succeeded" } else { "failed" },
-        code_version: settings.code_version.clone(),
-        channel: String::new(),
+        ..Draft::of(settings, &run_id, if done.is_ok() { "succeeded" } else { "failed" }, invocation.now)
     };
     app.base.reporter.report(draft, Some(&told), begun, invocation).await;
     (line, is_news)

@@ -48,9 +48,6 @@ const ACTING: Duration = Duration::from_secs(90);
 /// Time kept back from pages and tasks, for the report.
 const REPORTING: Duration = Duration::from_secs(20);
 
-/// Longest look at the record before: the channel's message does not need it.
-const LOOKING: Duration = Duration::from_secs(3);
-
 /// What an invocation needs besides its event; built once per cold start.
 pub struct App {
     settings: Settings,
@@ -150,11 +147,10 @@ async fn observe(app: &App) -> Result<Vec<Secret>, AuditError> {
         if !named.remove(listed.name.as_str()) && !Scope::is_tagged(&app.settings, &listed.tags) {
             continue;
         }
-        let mut facts = Facts::from(&listed);
-        facts.made = secrets::versions(&app.secrets, &facts.arn).await;
-        facts.resource_policy = aws::resource_policy(&app.secrets, &facts.arn).await;
-        let standard = policy::standard(policy, app.scope.key(&listed.name));
-        secrets.push(Secret { name: listed.name, standard, facts: Some(facts) });
+        let made = secrets::versions(&app.secrets, &listed.arn).await;
+        let resource_policy = aws::resource_policy(&app.secrets, &listed.arn).await;
+        let (name, standard) = (listed.name.clone(), policy::standard(policy, app.scope.key(&listed.name)));
+        secrets.push(Secret { name, standard, facts: Some(Facts { listed, made, resource_policy }) });
     }
     secrets.extend(named.into_iter().map(|name| Secret {
         name: name.to_owned(),
@@ -196,14 +192,18 @@ async fn act(
     secrets: Vec<(Secret, Vec<Finding>)>,
     invocation: &Invocation,
 ) -> Result<Report, AuditError> {
-    let mut steps = vec![step(format!("look at {} secrets", secrets.len()), "succeeded")];
-    let (paged, unpaged) = page(app, &run_id, &secrets, &mut steps, invocation).await;
+    let mut steps = vec![Step::now(format!("look at {} secrets", secrets.len()), "succeeded")];
+    let all = secrets.iter().flat_map(|(secret, found)| found.iter().map(move |finding| (secret, finding)));
+    let paging = all.filter(|(_, finding)| finding.pages());
+    let pages = paging.map(|(secret, finding)| text::page(&app.settings, secret, finding, invocation.now));
+    let paged = app.pager.all(&app.reporter, &run_id, pages, REPORTING, invocation).await;
+    steps.extend(paged.steps);
     let tasks = keep_tasks(app, &secrets, &mut steps, invocation).await;
     let is_green = secrets.iter().flat_map(|(_, found)| found).all(|finding| !finding.fails());
     let result = if is_green { "succeeded" } else { "failed" };
     report(app, &run_id, &secrets, result, steps, &tasks, invocation).await;
-    if unpaged > 0 {
-        return Err(AuditError::PageFailed(unpaged));
+    if paged.failed > 0 {
+        return Err(AuditError::PageFailed(paged.failed));
     }
     let rows = secrets.iter().map(|(secret, found)| Row {
         name: secret.name.clone(),
@@ -215,41 +215,14 @@ async fn act(
         max_age_days: secret.standard.max_age_days,
         findings: found.iter().map(Finding::kind).collect(),
     });
-    Ok(Report { run_id, result, secrets: rows.collect(), opened: tasks.opened, closed: tasks.closed, paged })
-}
-
-fn step(name: String, outcome: impl Into<String>) -> Step {
-    Step { name, at: time::now().into(), outcome: outcome.into() }
-}
-
-/// Pages once a day for each finding that wakes somebody; gives what was paged, and how much could not be.
-///
-/// The note that says so is written afterwards: a run that dies between the two pages again, under the same dedup key.
-async fn page(
-    app: &App,
-    run_id: &str,
-    secrets: &[(Secret, Vec<Finding>)],
-    steps: &mut Vec<Step>,
-    invocation: &Invocation,
-) -> (Vec<String>, usize) {
-    let (mut paged, mut failed) = (Vec::new(), 0);
-    let all = secrets.iter().flat_map(|(secret, found)| found.iter().map(move |finding| (secret, finding)));
-    for (secret, finding) in all.filter(|(_, finding)| finding.pages()) {
-        let page = text::page(&app.settings, secret, finding, invocation.now);
-        let outcome = match app.pager.page(&app.reporter, run_id, &page, REPORTING, invocation).await {
-            Ok(true) => {
-                paged.push(page.dedup_key.clone());
-                "succeeded".to_owned()
-            }
-            Ok(false) => "was paged today already".to_owned(),
-            Err(reason) => {
-                failed += 1;
-                format!("failed: {reason}")
-            }
-        };
-        steps.push(step(format!("page {}", page.dedup_key), outcome));
-    }
-    (paged, failed)
+    Ok(Report {
+        run_id,
+        result,
+        secrets: rows.collect(),
+        opened: tasks.opened,
+        closed: tasks.closed,
+        paged: paged.keys,
+    })
 }
 
 /// What became of the tasks.
@@ -307,7 +280,7 @@ async fn keep_tasks(
                 format!("failed: {reason}")
             }
         };
-        steps.push(step(format!("task {task}"), said));
+        steps.push(Step::now(format!("task {task}"), said));
     }
     kept
 }
@@ -330,15 +303,7 @@ async fn report(
 ) {
     let now = invocation.now;
     let begun = app.reporter.look(run_id, now).await;
-    let newest = tokio::time::timeout(LOOKING, app.reporter.evidence.newest::<Before>()).await;
-    let newest = newest.map_err(|late| chain(&late)).and_then(|read| read.map_err(|error| chain(&error)));
-    let before = match newest {
-        Ok(before) => before.map_or_else(Vec::new, |before| before.findings),
-        Err(reason) => {
-            tracing::warn!(message = format!("the record before was not read, so all is new: {reason}"));
-            Vec::new()
-        }
-    };
+    let before = app.reporter.before::<Before>().await.map_or_else(Vec::new, |before| before.findings);
     let Changes { new, resolved } = changes(&before, secrets);
     let is_weekly = now.to_zoned_datetime(time::SAO_PAULO).weekday() == Weekday::Monday;
     let told =
@@ -372,7 +337,7 @@ async fn report_failed(app: &App, day: &str, error: &AuditError, invocation: &In
         text::failed(&app.settings, &run_id, &chain(error), &error.next_step(app.settings.language));
     let begun = app.reporter.look(&run_id, invocation.now).await;
     let draft = Draft {
-        steps: vec![step("look at the secrets".to_owned(), format!("failed: {}", error.kind()))],
+        steps: vec![Step::now("look at the secrets", format!("failed: {}", error.kind()))],
         findings: vec![format!("{}: {}", error.kind(), chain(error))],
         ..draft(app, &run_id, "failed", invocation)
     };
@@ -382,18 +347,9 @@ async fn report_failed(app: &App, day: &str, error: &AuditError, invocation: &In
 /// The part of a record that every run has.
 fn draft(app: &App, run_id: &str, result: &'static str, invocation: &Invocation) -> Draft {
     Draft {
-        run_id: run_id.to_owned(),
-        project: app.settings.project.clone(),
-        environment: app.settings.environment.clone(),
         trigger: "daily audit".to_owned(),
         subject: format!("secrets of {}-{}", app.settings.project, app.settings.environment),
-        started: invocation.now.into(),
-        ended: time::now().into(),
-        steps: Vec::new(),
-        findings: Vec::new(),
-        result,
-        code_version: app.settings.code_version.clone(),
-        channel: String::new(),
+        ..Draft::of(&app.settings, run_id, result, invocation.now)
     }
 }
 

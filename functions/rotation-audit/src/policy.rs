@@ -1,6 +1,6 @@
 //! The rules: what is wrong with a secret, worst first. No I/O, no clock.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use shared::failure::CallError;
@@ -51,24 +51,8 @@ pub(crate) struct Standard {
 /// What was seen of a secret; never a value.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Facts {
-    /// ARN.
-    pub arn: String,
-    /// When the secret was made.
-    pub created: Option<Timestamp>,
-    /// When anything of it changed, a tag included.
-    pub changed: Option<Timestamp>,
-    /// The day of the last read of a value, as its first instant in UTC.
-    pub accessed: Option<Timestamp>,
-    /// When the service last rotated it.
-    pub rotated: Option<Timestamp>,
-    /// The end of the next rotation's window.
-    pub next: Option<Timestamp>,
-    /// Whether the service rotates it.
-    pub enabled: bool,
-    /// ARN of its rotation function.
-    pub function: Option<String>,
-    /// Versions and their labels.
-    pub labels: BTreeMap<String, BTreeSet<String>>,
+    /// What the list says.
+    pub listed: Listed,
     /// When each version was made, or why that was not seen. The service can leave AWSPENDING's version out.
     pub made: Result<BTreeMap<String, Timestamp>, CallError>,
     /// The resource policy, or why it was not seen.
@@ -76,33 +60,9 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// The version that carries a label.
-    pub(crate) fn labelled(&self, label: &str) -> Option<&str> {
-        self.labels.iter().find(|(_, labels)| labels.contains(label)).map(|(id, _)| id.as_str())
-    }
-
     /// When the current value was made. `changed` does not tell: a tag moves it.
     pub(crate) fn current_made(&self) -> Option<Timestamp> {
-        self.made.as_ref().ok()?.get(self.labelled("AWSCURRENT")?).copied()
-    }
-}
-
-impl From<&Listed> for Facts {
-    /// Without what has calls of its own.
-    fn from(listed: &Listed) -> Self {
-        Self {
-            arn: listed.arn.clone(),
-            created: listed.created,
-            changed: listed.changed,
-            accessed: listed.accessed,
-            rotated: listed.rotated,
-            next: listed.next,
-            enabled: listed.enabled,
-            function: listed.function.clone(),
-            labels: listed.labels.clone(),
-            made: Ok(BTreeMap::new()),
-            resource_policy: Ok(None),
-        }
+        self.made.as_ref().ok()?.get(self.listed.labelled("AWSCURRENT")?).copied()
     }
 }
 
@@ -110,16 +70,9 @@ impl From<&Listed> for Facts {
 impl Facts {
     /// Of a secret that is rotated and has one version.
     pub(crate) fn of_version(id: &str) -> Self {
+        let labels = [(id.to_owned(), ["AWSCURRENT".to_owned()].into())].into();
         Self {
-            arn: String::new(),
-            created: None,
-            changed: None,
-            accessed: None,
-            rotated: None,
-            next: None,
-            enabled: true,
-            function: None,
-            labels: BTreeMap::from([(id.to_owned(), BTreeSet::from(["AWSCURRENT".to_owned()]))]),
+            listed: Listed { enabled: true, labels, ..Listed::default() },
             made: Ok(BTreeMap::new()),
             resource_policy: Ok(None),
         }
@@ -257,7 +210,10 @@ pub(crate) fn findings(secret: &Secret, audit: &Audit, now: Timestamp) -> Vec<Fi
     let mut found: Vec<_> =
         RULES.iter().filter_map(|rule| rule(facts, &secret.standard, audit, now)).collect();
     // Of a secret that is overdue the age says it all.
-    if facts.enabled && facts.rotated.is_none() && !found.iter().any(|each| each.kind() == "Overdue") {
+    if facts.listed.enabled
+        && facts.listed.rotated.is_none()
+        && !found.iter().any(|each| each.kind() == "Overdue")
+    {
         found.push(Finding::NeverRotated);
     }
     found
@@ -297,7 +253,7 @@ fn age_limit(
     now: Timestamp,
 ) -> Option<(Timestamp, SignedDuration, SignedDuration)> {
     let (made, most) = (facts.current_made()?, days(standard.max_age_days?));
-    let is_in_window = facts.enabled && facts.next.is_some_and(|next| next > now);
+    let is_in_window = facts.listed.enabled && facts.listed.next.is_some_and(|next| next > now);
     Some((made, most, if is_in_window { hours(audit.late_hours) } else { SignedDuration::ZERO }))
 }
 
@@ -320,20 +276,20 @@ fn due_soon(facts: &Facts, standard: &Standard, audit: &Audit, now: Timestamp) -
 }
 
 fn rotation_late(facts: &Facts, _: &Standard, audit: &Audit, now: Timestamp) -> Option<Finding> {
-    let since = facts.next.filter(|_| facts.enabled)?;
+    let since = facts.listed.next.filter(|_| facts.listed.enabled)?;
     (now.duration_since(since) > hours(audit.late_hours)).then_some(Finding::RotationLate { since })
 }
 
 /// AWSPENDING on the current version is normal after a rotation. Where the service does not tell when the pending version
 /// was made, it was before the secret's last change: then this may speak late, but never too early.
 fn stuck_pending(facts: &Facts, standard: &Standard, audit: &Audit, now: Timestamp) -> Option<Finding> {
-    let (pending, current) = (facts.labelled("AWSPENDING")?, facts.labelled("AWSCURRENT"));
+    let (pending, current) = (facts.listed.labelled("AWSPENDING")?, facts.listed.labelled("AWSCURRENT"));
     if Some(pending) == current {
         return None;
     }
     let made = facts.made.as_ref().ok().and_then(|made| made.get(pending));
-    let since = made.copied().or(facts.changed)?;
-    let random = match &facts.function {
+    let since = made.copied().or(facts.listed.changed)?;
+    let random = match &facts.listed.function {
         Some(function) => function.ends_with("-rotate-random"),
         None => standard.rotator == Some(Rotator::Random),
     };
@@ -348,7 +304,7 @@ fn stuck_pending(facts: &Facts, standard: &Standard, audit: &Audit, now: Timesta
 fn unseen_versions(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
     let why = match &facts.made {
         Err(error) => error.to_string(),
-        Ok(_) if facts.labelled("AWSCURRENT").is_some() && facts.current_made().is_none() => {
+        Ok(_) if facts.listed.labelled("AWSCURRENT").is_some() && facts.current_made().is_none() => {
             "secretsmanager:ListSecretVersionIds leaves the version that is AWSCURRENT out".to_owned()
         }
         Ok(_) => return None,
@@ -359,24 +315,24 @@ fn unseen_versions(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Opti
 fn unseen_policy(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
     let why = match &facts.resource_policy {
         Err(error) => error.to_string(),
-        Ok(Some(text)) => resource_policy::admitted(text, &facts.arn).err()?.to_owned(),
+        Ok(Some(text)) => resource_policy::admitted(text, &facts.listed.arn).err()?.to_owned(),
         Ok(None) => return None,
     };
     Some(Finding::InsufficientData { why })
 }
 
 fn empty(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
-    facts.labelled("AWSCURRENT").is_none().then_some(Finding::Empty)
+    facts.listed.labelled("AWSCURRENT").is_none().then_some(Finding::Empty)
 }
 
 fn wide_policy(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
     let text = facts.resource_policy.as_ref().ok()?.as_ref()?;
-    let principal = resource_policy::admitted(text, &facts.arn).ok()??;
+    let principal = resource_policy::admitted(text, &facts.listed.arn).ok()??;
     Some(Finding::WidePolicy { principal })
 }
 
 fn rotation_off(facts: &Facts, standard: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
-    standard.rotator.filter(|_| !facts.enabled).map(|rotator| Finding::RotationOff { rotator })
+    standard.rotator.filter(|_| !facts.listed.enabled).map(|rotator| Finding::RotationOff { rotator })
 }
 
 fn no_policy(_: &Facts, standard: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
@@ -385,16 +341,18 @@ fn no_policy(_: &Facts, standard: &Standard, _: &Audit, _: Timestamp) -> Option<
 
 fn unused(facts: &Facts, _: &Standard, audit: &Audit, now: Timestamp) -> Option<Finding> {
     let day = |at: Timestamp| at.as_second().div_euclid(DAY.as_secs());
-    let is_unused = match facts.accessed {
+    let is_unused = match facts.listed.accessed {
         Some(read) => day(now) - day(read) > i64::from(audit.unused_days),
-        None => facts.created.is_some_and(|made| now.duration_since(made) > days(audit.unused_days)),
+        None => facts.listed.created.is_some_and(|made| now.duration_since(made) > days(audit.unused_days)),
     };
-    is_unused.then_some(Finding::Unused { since: facts.accessed })
+    is_unused.then_some(Finding::Unused { since: facts.listed.accessed })
 }
 
 #[cfg(test)]
 mod tests {
     use shared::policy::Policy;
+
+    use std::collections::BTreeSet;
 
     use super::*;
 
@@ -422,18 +380,22 @@ mod tests {
             name: "/moveongs/dev/jwt".to_owned(),
             standard: standard(&policy, "JWT_SECRET"),
             facts: Some(Facts {
-                arn: "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveongs/dev/jwt-a1B2c3"
-                    .to_owned(),
-                created: Some(ago(400 * D)),
-                changed: Some(ago(D)),
-                accessed: Some(ago(D)),
-                rotated: Some(ago(10 * D)),
-                next: Some(ago(-80 * D)),
-                enabled: true,
-                function: Some(
-                    "arn:aws:lambda:us-east-1:123456789012:function:moveongs-dev-rotate-random".to_owned(),
-                ),
-                labels: labels.collect(),
+                listed: Listed {
+                    arn: "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveongs/dev/jwt-a1B2c3"
+                        .to_owned(),
+                    created: Some(ago(400 * D)),
+                    changed: Some(ago(D)),
+                    accessed: Some(ago(D)),
+                    rotated: Some(ago(10 * D)),
+                    next: Some(ago(-80 * D)),
+                    enabled: true,
+                    function: Some(
+                        "arn:aws:lambda:us-east-1:123456789012:function:moveongs-dev-rotate-random"
+                            .to_owned(),
+                    ),
+                    labels: labels.collect(),
+                    ..Listed::default()
+                },
                 made: Ok(BTreeMap::from([("new".to_owned(), ago(10 * D)), ("old".to_owned(), ago(100 * D))])),
                 resource_policy: Ok(None),
             }),
@@ -464,8 +426,8 @@ mod tests {
     }
 
     fn pending(facts: &mut Facts, since: Option<i64>) {
-        facts.labels.get_mut("new").unwrap().remove("AWSPENDING");
-        facts.labels.insert("next".to_owned(), BTreeSet::from(["AWSPENDING".to_owned()]));
+        facts.listed.labels.get_mut("new").unwrap().remove("AWSPENDING");
+        facts.listed.labels.insert("next".to_owned(), BTreeSet::from(["AWSPENDING".to_owned()]));
         if let Some(since) = since {
             facts.made.as_mut().unwrap().insert("next".to_owned(), ago(since));
         }
@@ -482,7 +444,7 @@ mod tests {
         check(|facts, _| aged(facts, 91 * D), &["DueSoon"]);
         check(|facts, _| aged(facts, 91 * D + 1), &["Overdue"]);
         // It is over, or there is none.
-        let over = |facts: &mut Facts| facts.next = Some(now());
+        let over = |facts: &mut Facts| facts.listed.next = Some(now());
         check(
             |facts, _| {
                 over(facts);
@@ -500,7 +462,7 @@ mod tests {
         assert_eq!(found[0].task(), Some(ago(1)));
         check(
             |facts, _| {
-                facts.enabled = false;
+                facts.listed.enabled = false;
                 aged(facts, 90 * D + 1);
             },
             &["Overdue", "RotationOff"],
@@ -508,7 +470,7 @@ mod tests {
         // A tag moves the date of the last change, not the age.
         check(
             |facts, _| {
-                facts.changed = Some(now());
+                facts.listed.changed = Some(now());
                 aged(facts, 100 * D);
             },
             &["Overdue"],
@@ -532,27 +494,27 @@ mod tests {
 
     #[test]
     fn a_rotation_that_the_service_has_not_done() {
-        check(|facts, _| facts.next = Some(ago(24 * H)), &[]);
-        check(|facts, _| facts.next = Some(ago(24 * H + 1)), &["RotationLate"]);
-        check(|facts, _| facts.next = None, &[]);
+        check(|facts, _| facts.listed.next = Some(ago(24 * H)), &[]);
+        check(|facts, _| facts.listed.next = Some(ago(24 * H + 1)), &["RotationLate"]);
+        check(|facts, _| facts.listed.next = None, &[]);
         check(
             |facts, _| {
-                facts.enabled = false;
-                facts.next = Some(ago(9 * D));
+                facts.listed.enabled = false;
+                facts.listed.next = Some(ago(9 * D));
             },
             &["RotationOff"],
         );
         check(
             |facts, standard| {
-                facts.enabled = false;
+                facts.listed.enabled = false;
                 standard.rotator = None;
             },
             &[],
         );
-        check(|facts, _| facts.rotated = None, &["NeverRotated"]);
+        check(|facts, _| facts.listed.rotated = None, &["NeverRotated"]);
         check(
             |facts, _| {
-                facts.rotated = None;
+                facts.listed.rotated = None;
                 aged(facts, 92 * D);
             },
             &["Overdue"],
@@ -573,7 +535,7 @@ mod tests {
         check(
             |facts, _| {
                 pending(facts, None);
-                facts.changed = Some(ago(D + 1));
+                facts.listed.changed = Some(ago(D + 1));
             },
             &["StuckPending"],
         );
@@ -583,7 +545,7 @@ mod tests {
             let found = check(
                 |facts, _| {
                     pending(facts, Some(2 * D));
-                    facts.function = function.map(str::to_owned);
+                    facts.listed.function = function.map(str::to_owned);
                 },
                 &["StuckPending"],
             );
@@ -600,7 +562,7 @@ mod tests {
             |facts, _| {
                 facts.made = Err(denied());
                 facts.resource_policy = Err(denied());
-                facts.next = Some(ago(2 * D));
+                facts.listed.next = Some(ago(2 * D));
             },
             &["RotationLate", "InsufficientData", "InsufficientData"],
         );
@@ -613,7 +575,7 @@ mod tests {
         assert!(found[0].fails());
         check(
             |facts, _| {
-                facts.labels.remove("new");
+                facts.listed.labels.remove("new");
             },
             &["Empty"],
         );
@@ -625,11 +587,11 @@ mod tests {
     #[test]
     fn a_secret_that_nobody_reads_or_knows() {
         // The service tells the day only.
-        check(|facts, _| facts.accessed = Some("2025-12-01T00:00:00Z".parse().unwrap()), &[]);
-        check(|facts, _| facts.accessed = Some("2025-11-30T00:00:00Z".parse().unwrap()), &["Unused"]);
+        check(|facts, _| facts.listed.accessed = Some("2025-12-01T00:00:00Z".parse().unwrap()), &[]);
+        check(|facts, _| facts.listed.accessed = Some("2025-11-30T00:00:00Z".parse().unwrap()), &["Unused"]);
         let never = |facts: &mut Facts, created| {
-            facts.accessed = None;
-            facts.created = Some(ago(created));
+            facts.listed.accessed = None;
+            facts.listed.created = Some(ago(created));
         };
         check(|facts, _| never(facts, 90 * D), &[]);
         check(|facts, _| never(facts, 90 * D + 1), &["Unused"]);

@@ -50,7 +50,7 @@ impl Task<'_> {
 pub(crate) fn tasks<'a>(secrets: &'a [(Secret, Vec<Finding>)]) -> Vec<Task<'a>> {
     let task = |(secret, found): &'a (Secret, Vec<Finding>)| {
         let due = found.iter().find_map(Finding::task)?;
-        Some(Task { secret, version: secret.facts.as_ref()?.labelled("AWSCURRENT")?, due })
+        Some(Task { secret, version: secret.facts.as_ref()?.listed.labelled("AWSCURRENT")?, due })
     };
     secrets.iter().filter_map(task).collect()
 }
@@ -65,7 +65,7 @@ fn done<'a>(issues: &'a [Issue], secrets: &'a [(Secret, Vec<Finding>)]) -> Vec<(
     let current: BTreeMap<&str, &str> = secrets
         .iter()
         .filter_map(|(secret, _)| {
-            Some((secret.name.as_str(), secret.facts.as_ref()?.labelled("AWSCURRENT")?))
+            Some((secret.name.as_str(), secret.facts.as_ref()?.listed.labelled("AWSCURRENT")?))
         })
         .collect();
     issues

@@ -119,7 +119,8 @@ fn stage_command(secret: &Secret, stage: &str, change: &str) -> String {
 
 /// How to give the secret a new value.
 fn rotate(secret: &Secret, language: Language) -> String {
-    let has_function = secret.facts.as_ref().is_some_and(|facts| facts.enabled && facts.function.is_some());
+    let has_function =
+        secret.facts.as_ref().is_some_and(|facts| facts.listed.enabled && facts.listed.function.is_some());
     if has_function || secret.standard.rotator.is_some() {
         return command(secret, "rotate-secret");
     }
@@ -387,19 +388,8 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>, now: Timestamp
 
 /// The message of an audit that could not be done.
 pub(crate) fn failed(settings: &Settings, run_id: &str, error: &str, next_step: &str) -> Message {
-    let language = settings.language;
-    Message {
-        title: format!(
-            "{} ({})",
-            language.pick("A auditoria de rotação falhou", "The rotation audit failed"),
-            settings.environment
-        ),
-        lines: vec![
-            error.to_owned(),
-            format!("*{}*: {next_step}", language.pick("Próximo passo", "Next step")),
-        ],
-        context: format!("{} · {run_id} · {}", settings.function, settings.code_version),
-    }
+    let what = settings.language.pick("A auditoria de rotação falhou", "The rotation audit failed");
+    Message::failed(settings, run_id, what, error, next_step)
 }
 
 #[cfg(test)]
@@ -410,6 +400,8 @@ mod tests {
     use shared::policy::Policy;
 
     use super::*;
+    use shared::secrets::Listed;
+
     use crate::policy::{Facts, Rotator, standard};
 
     fn now() -> Timestamp {
@@ -430,13 +422,14 @@ mod tests {
     fn secret() -> Secret {
         let policy: Policy = "".parse().unwrap();
         let made = now() - SignedDuration::from_hours(100 * 24);
+        let facts = Facts::of_version("old");
         Secret {
             name: "/moveongs/dev/db".to_owned(),
             standard: standard(&policy, "DATABASE_URL"),
             facts: Some(Facts {
-                function: Some("arn".to_owned()),
+                listed: Listed { function: Some("arn".to_owned()), ..facts.listed },
                 made: Ok(BTreeMap::from([("old".to_owned(), made)])),
-                ..Facts::of_version("old")
+                resource_policy: facts.resource_policy,
             }),
         }
     }

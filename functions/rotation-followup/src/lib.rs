@@ -880,28 +880,26 @@ fn concerns(proof: &Proof, key: &str) -> bool {
 
 /// The evidence of a batch.
 fn draft(app: &App, execution: &str, batch: &Batch, rows: &[Row]) -> Draft {
-    let step = |name: String, outcome: String| Recorded { name, at: time::now().into(), outcome };
     let deployments =
-        batch.deployments.iter().map(|(service, id)| step(format!("deploy {service}"), id.clone()));
-    let proofs = batch
-        .proofs
-        .iter()
-        .map(|proof| step(format!("prove {}", proof.name), ledger::verdict(proof, Language::English)));
+        batch.deployments.iter().map(|(service, id)| Recorded::now(format!("deploy {service}"), id.clone()));
+    let proofs = batch.proofs.iter().map(|proof| {
+        Recorded::now(format!("prove {}", proof.name), ledger::verdict(proof, Language::English))
+    });
     let mut steps: Vec<_> = deployments.chain(proofs).collect();
     steps.extend(
         batch
             .moved
             .iter()
-            .map(|secret| step(format!("move AWSCURRENT back: {secret}"), "succeeded".to_owned())),
+            .map(|secret| Recorded::now(format!("move AWSCURRENT back: {secret}"), "succeeded")),
     );
     steps.extend(
         batch
             .stayed
             .iter()
-            .map(|(name, why)| step(format!("move AWSCURRENT back: {name}"), format!("no: {why}"))),
+            .map(|(name, why)| Recorded::now(format!("move AWSCURRENT back: {name}"), format!("no: {why}"))),
     );
     if let Some(count) = batch.sessions_ended {
-        steps.push(step("revoke refresh tokens".to_owned(), count.to_string()));
+        steps.push(Recorded::now("revoke refresh tokens", count.to_string()));
     }
     let mut findings: Vec<_> =
         batch.failures.iter().map(|failed| format!("{}: {}", failed.kind, failed.detail)).collect();
@@ -920,21 +918,8 @@ fn draft(app: &App, execution: &str, batch: &Batch, rows: &[Row]) -> Draft {
 
 /// The part of a record that every run has.
 fn blank(app: &App, run_id: &str) -> Draft {
-    let now = time::now();
-    Draft {
-        run_id: run_id.to_owned(),
-        project: app.settings.project.clone(),
-        environment: app.settings.environment.clone(),
-        trigger: "secretsmanager:Secret Label Updated".to_owned(),
-        subject: String::new(),
-        started: now.into(),
-        ended: now.into(),
-        steps: Vec::new(),
-        findings: Vec::new(),
-        result: "failed",
-        code_version: app.settings.code_version.clone(),
-        channel: String::new(),
-    }
+    let trigger = "secretsmanager:Secret Label Updated".to_owned();
+    Draft { trigger, ..Draft::of(&app.settings, run_id, "failed", time::now()) }
 }
 
 /// Publishes the pages that the topic has not taken yet; `false` when one is left, for the next attempt or the sweep.

@@ -469,17 +469,10 @@ fn draft(
     }
     findings.extend(text::expires(&app.settings, job).map(|day| format!("to be kept until {day}")));
     Draft {
-        run_id: run_id.to_owned(),
-        project: app.settings.project.clone(),
-        environment: app.settings.environment.clone(),
         trigger: "deploy".to_owned(),
         subject: job.arn.clone().unwrap_or_else(|| format!("instance {}", case.instance)),
-        started: job.begun.unwrap_or(now).into(),
-        ended: now.into(),
         steps: made.into_iter().chain([ended]).collect(),
         findings,
-        result,
-        code_version: app.settings.code_version.clone(),
-        channel: String::new(),
+        ..Draft::of(&app.settings, run_id, result, job.begun.unwrap_or(now))
     }
 }

@@ -45,9 +45,6 @@ const ACTING: Duration = Duration::from_secs(120);
 /// Time kept back from acting, for the report.
 const REPORTING: Duration = Duration::from_secs(30);
 
-/// Longest look at the record before: the channel's message does not need it.
-const LOOKING: Duration = Duration::from_secs(3);
-
 /// What an invocation needs besides its event; built once per cold start.
 pub struct App {
     settings: Settings,
@@ -322,7 +319,9 @@ async fn act(
             let work = copy_and_delete(app, &world, book, day, invocation.now, &mut run);
             match invocation.within(REPORTING, work).await {
                 Ok(done) => noted = done,
-                Err(late) => run.steps.push(step("copy and delete", format!("failed: {}", chain(&late)))),
+                Err(late) => {
+                    run.steps.push(Step::now("copy and delete", format!("failed: {}", chain(&late))))
+                }
             }
             page(app, &mut run, from, day, invocation).await;
         }
@@ -344,29 +343,17 @@ struct Run {
     spared: Vec<Victim>,
 }
 
-fn step(name: impl Into<String>, outcome: impl Into<String>) -> Step {
-    Step { name: name.into(), at: time::now().into(), outcome: outcome.into() }
-}
-
 /// Pages once a day for each finding that wakes somebody, of those from an index on.
 async fn page(app: &App, run: &mut Run, from: usize, day: &str, invocation: &Invocation) {
-    for judged in run.judged.iter().skip(from) {
-        for finding in judged.findings.iter().filter(|finding| finding.pages()) {
-            let page = text::page(&app.settings, &judged.subject, finding);
-            let outcome = match app.pager.page(&app.reporter, day, &page, REPORTING, invocation).await {
-                Ok(true) => {
-                    run.paged.push(page.dedup_key.clone());
-                    "succeeded".to_owned()
-                }
-                Ok(false) => "was paged today already".to_owned(),
-                Err(reason) => {
-                    run.unpaged += 1;
-                    format!("failed: {reason}")
-                }
-            };
-            run.steps.push(step(format!("page {}", page.dedup_key), outcome));
-        }
-    }
+    let judged = run.judged.iter().skip(from);
+    let pages = judged.flat_map(|judged| {
+        let paging = judged.findings.iter().filter(|finding| finding.pages());
+        paging.map(|finding| text::page(&app.settings, &judged.subject, finding))
+    });
+    let paged = app.pager.all(&app.reporter, day, pages, REPORTING, invocation).await;
+    run.paged.extend(paged.keys);
+    run.unpaged += paged.failed;
+    run.steps.extend(paged.steps);
 }
 
 /// What earlier runs have begun, and has come to its end since.
@@ -423,7 +410,7 @@ async fn copy_and_delete(
     }
     let Ok(today) = day.parse::<Date>() else { return Ok(()) };
     if matches!(world.away, Some(Err(_))) {
-        run.steps.push(step("delete what has expired", "left: what is being copied was not seen"));
+        run.steps.push(Step::now("delete what has expired", "left: what is being copied was not seen"));
         return Ok(());
     }
     let mut expired = Vec::new();
@@ -457,11 +444,11 @@ async fn copy_and_delete(
         match delete(client, one, &app.settings, today).await {
             Ok(true) => run.deeds.push(Deed::Deleted(victim)),
             Ok(false) => {
-                run.steps.push(step(name, "left: it has changed since it was listed"));
+                run.steps.push(Step::now(name, "left: it has changed since it was listed"));
                 run.spared.push(victim);
             }
             Err(call) => {
-                run.steps.push(step(name, format!("failed: {}", chain(&call))));
+                run.steps.push(Step::now(name, format!("failed: {}", chain(&call))));
                 let subject = Subject::Snapshot(Box::new(one.snapshot.clone()), region.cloned());
                 run.judged.push(Judged::new(subject, Finding::NotDeleted { why: chain(&call) }));
             }
@@ -510,6 +497,8 @@ async fn copy(
         region: away.region.clone(),
         key: away.key.clone(),
     };
+    let stale = policy::stale(copies, &app.instance, &app.settings, now);
+    run.judged.extend(stale.map(|stale| Judged::new(subject(), stale)));
     let Some(source) = policy::source(&world.home, &app.instance) else {
         run.judged.push(Judged::new(subject(), Finding::NoSource));
         return Ok(None);
@@ -525,7 +514,8 @@ async fn copy(
     let chosen = match chosen.filter(is_good) {
         Some(chosen) => chosen.clone(),
         None if is_there(&target) => {
-            run.steps.push(step(format!("copy {}", source.arn), "was copied before; there is no newer one"));
+            run.steps
+                .push(Step::now(format!("copy {}", source.arn), "was copied before; there is no newer one"));
             return Ok(None);
         }
         None => {
@@ -557,7 +547,7 @@ async fn copy(
             format!("failed: {why}")
         }
     };
-    run.steps.push(step(format!("copy {}", chosen.source), outcome));
+    run.steps.push(Step::now(format!("copy {}", chosen.source), outcome));
     Ok(Some(chosen.source))
 }
 
@@ -572,15 +562,6 @@ struct Before {
 #[derive(Deserialize)]
 struct Told {
     name: String,
-}
-
-async fn before(app: &App) -> Before {
-    let newest = tokio::time::timeout(LOOKING, app.reporter.evidence.newest::<Before>()).await;
-    let newest = newest.map_err(|late| chain(&late)).and_then(|read| read.map_err(|error| chain(&error)));
-    newest.map(Option::unwrap_or_default).unwrap_or_else(|reason| {
-        tracing::warn!(message = format!("the record before was not read, so all is new: {reason}"));
-        Before::default()
-    })
 }
 
 /// How the findings differ from those of the record before.
@@ -644,12 +625,12 @@ async fn report(
     mut run: Run,
     invocation: &Invocation,
 ) -> Result<Report, VerifyError> {
-    let before = before(app).await;
+    let before = app.reporter.before::<Before>().await.unwrap_or_default();
     let changes = changes(app, wake, &before, &run.judged);
     // An attempt that died behind its record has told them.
     let is_told = |deed: &Deed| before.steps.iter().any(|told| told.name == deed.step());
     let fresh: Vec<Deed> = run.deeds.iter().filter(|deed| !is_told(deed)).cloned().collect();
-    run.steps.extend(fresh.iter().map(|deed| step(deed.step(), deed.outcome())));
+    run.steps.extend(fresh.iter().map(|deed| Step::now(deed.step(), deed.outcome())));
     let has_changed = !changes.new.is_empty() || !changes.resolved.is_empty() || !fresh.is_empty();
     let of_day = app.reporter.look(day, invocation.now).await;
     let is_of_day = *wake == Wake::Sweep && !of_day.is_recorded();
@@ -673,7 +654,7 @@ async fn report(
         };
         let message = (has_changed || begun.was_left_open()).then(|| text::summary(&app.settings, &told));
         let count = format!("look at {} snapshots", rows(&run.judged).len());
-        let mut steps = vec![step(count, result)];
+        let mut steps = vec![Step::now(count, result)];
         steps.append(&mut run.steps);
         let draft = Draft {
             steps,
@@ -777,9 +758,10 @@ async fn report_failed(app: &App, wake: &Wake, day: &str, error: &VerifyError, i
     let begun = app.reporter.look(&run_id, invocation.now).await;
     let mut findings = vec![format!("{} run: {}", error.kind(), chain(error))];
     // What was wrong before still is, as far as anybody knows.
-    findings.extend(before(app).await.findings.into_iter().filter(|line| !line.starts_with(error.kind())));
+    let before = app.reporter.before::<Before>().await.unwrap_or_default();
+    findings.extend(before.findings.into_iter().filter(|line| !line.starts_with(error.kind())));
     let draft = Draft {
-        steps: vec![step("look at the snapshots", format!("failed: {}", error.kind()))],
+        steps: vec![Step::now("look at the snapshots", format!("failed: {}", error.kind()))],
         findings,
         ..draft(app, wake, &run_id, "failed", invocation)
     };
@@ -794,18 +776,5 @@ fn draft(app: &App, wake: &Wake, run_id: &str, result: &'static str, invocation:
         Wake::Follow => ("hourly look".to_owned(), format!("copies of {project}-{environment}")),
         Wake::One(name) => ("snapshot event".to_owned(), format!("snapshot {name}")),
     };
-    Draft {
-        run_id: run_id.to_owned(),
-        project: project.clone(),
-        environment: environment.clone(),
-        trigger,
-        subject,
-        started: invocation.now.into(),
-        ended: time::now().into(),
-        steps: Vec::new(),
-        findings: Vec::new(),
-        result,
-        code_version: app.settings.code_version.clone(),
-        channel: String::new(),
-    }
+    Draft { trigger, subject, ..Draft::of(&app.settings, run_id, result, invocation.now) }
 }

@@ -105,6 +105,13 @@ pub(crate) enum Finding {
         /// Why.
         why: String,
     },
+    /// The newest copy that could be restored is older than two days' copies take.
+    CopyStale {
+        /// Hours since its data were taken.
+        hours: i64,
+        /// Its name.
+        newest: String,
+    },
     /// There is no snapshot that could be copied.
     NoSource,
     /// It is not encrypted.
@@ -142,6 +149,7 @@ impl Finding {
             Self::Shared { .. } => "SharedSnapshot",
             Self::CopyRefused { .. } => "CopyRefused",
             Self::InsufficientData { .. } => "InsufficientData",
+            Self::CopyStale { .. } => "CopyStale",
             Self::NoSource => "NoSource",
             Self::NotEncrypted => "NotEncrypted",
             Self::SizeDoubtful { .. } => "SizeDoubtful",
@@ -159,6 +167,7 @@ impl Finding {
                 | Self::Public
                 | Self::Shared { .. }
                 | Self::CopyRefused { .. }
+                | Self::CopyStale { .. }
                 | Self::Slow { is_copy: true, .. }
         )
     }
@@ -202,11 +211,17 @@ pub(crate) fn findings(
     now: Timestamp,
 ) -> Vec<Finding> {
     let rules = &settings.policy.backups.snapshots.verify;
+    let allowed = &settings.policy.backups.audit.shared_with;
     let mut found = Vec::new();
     match &snapshot.shared_with {
         Ok(accounts) if accounts.iter().any(|account| account == "all") => found.push(Finding::Public),
-        Ok(accounts) if !accounts.is_empty() => found.push(Finding::Shared { accounts: accounts.clone() }),
-        Ok(_) => {}
+        Ok(accounts) => {
+            let strangers = accounts.iter().filter(|account| !allowed.contains(account)).cloned();
+            let strangers: Vec<_> = strangers.collect();
+            if !strangers.is_empty() {
+                found.push(Finding::Shared { accounts: strangers });
+            }
+        }
         Err(why) => found.push(Finding::InsufficientData { why: why.clone() }),
     }
     match progress(&snapshot.status) {
@@ -358,6 +373,21 @@ pub(crate) fn source<'a>(all: &'a [Snapshot], instance: &str) -> Option<&'a Snap
     good.max_by_key(|one| one.taken)
 }
 
+/// That the newest good copy of the instance is too old: its data may be a day old when they are copied, the next copy is a
+/// day later, and takes its time.
+pub(crate) fn stale(
+    copies: &[Snapshot],
+    instance: &str,
+    settings: &Settings,
+    now: Timestamp,
+) -> Option<Finding> {
+    let good = copies.iter().filter(|one| one.instance == instance && one.is_good());
+    let (taken, newest) = good.filter_map(|one| Some((one.taken?, one))).max_by_key(|(taken, _)| *taken)?;
+    let hours = now.duration_since(taken).as_hours();
+    let most = 48 + i64::from(settings.policy.backups.snapshots.verify.copy_hours);
+    (hours > most).then(|| Finding::CopyStale { hours, newest: newest.name.clone() })
+}
+
 /// What a snapshot's copy is called. The same for the same snapshot, so that RDS refuses a second one.
 pub(crate) fn copy_name(settings: &Settings, source: &str) -> String {
     format!("{}copy-{}", snapshots::prefix(settings), source.strip_prefix("rds:").unwrap_or(source))
@@ -475,6 +505,40 @@ mod tests {
         let found = findings(snapshot, None, first_seen, is_copy, &settings(), now());
         let kinds: Vec<_> = found.iter().map(Finding::kind).collect();
         assert_eq!(kinds, expected, "{snapshot:?}");
+    }
+
+    #[test]
+    fn accounts_that_the_policy_names_may_share() {
+        let policy = r#"{"backups": {"audit": {"shared_with": ["444455556666"]}}}"#.parse().unwrap();
+        let settings = Settings { policy, ..settings() };
+        for (accounts, expected) in [
+            (&["444455556666"][..], None),
+            (&["444455556666", "1"], Some(Finding::Shared { accounts: vec!["1".to_owned()] })),
+            (&["444455556666", "all"], Some(Finding::Public)),
+        ] {
+            let shared_with = Ok(accounts.iter().map(|account| (*account).to_owned()).collect());
+            let snapshot = Snapshot { shared_with, ..good("a", 1) };
+            let found = findings(&snapshot, None, None, false, &settings, now());
+            assert_eq!(found.into_iter().next(), expected, "{accounts:?}");
+        }
+    }
+
+    #[test]
+    fn copies_are_stale_when_the_newest_good_one_is() {
+        let of = |hours, status: &str| Snapshot { status: status.to_owned(), ..good("a", hours) };
+        let instance = good("a", 1).instance;
+        let hours = |copies: &[Snapshot]| match stale(copies, &instance, &settings(), now()) {
+            Some(Finding::CopyStale { hours, .. }) => Some(hours),
+            _ => None,
+        };
+        // That there is none yet, says what became of the first.
+        assert_eq!(hours(&[]), None);
+        assert_eq!(hours(&[of(60, "available")]), None);
+        assert_eq!(hours(&[of(61, "available")]), Some(61));
+        assert_eq!(hours(&[of(61, "available"), of(90, "available"), of(1, "creating")]), Some(61));
+        assert_eq!(hours(&[of(61, "available"), of(20, "available")]), None);
+        let other = Snapshot { instance: "other".to_owned(), ..of(20, "available") };
+        assert_eq!(hours(&[of(61, "available"), other]), Some(61));
     }
 
     #[test]

@@ -106,6 +106,12 @@ fn sentence(subject: &Subject, finding: &Finding, language: Language) -> String 
         Finding::CopyRefused { why } => format!("the copy was refused: {why}"),
         Finding::InsufficientData { why } if portuguese => format!("não foi possível verificar: {why}"),
         Finding::InsufficientData { why } => format!("could not be checked: {why}"),
+        Finding::CopyStale { hours, newest } if portuguese => {
+            format!("a cópia mais nova que se pode restaurar, {newest}, tem dados de {hours} h atrás")
+        }
+        Finding::CopyStale { hours, newest } => {
+            format!("the newest copy that can be restored, {newest}, has data of {hours} h ago")
+        }
         Finding::NoSource => say(
             "não há snapshot pronto e criptografado para copiar",
             "there is no snapshot that is available and encrypted to copy",
@@ -206,6 +212,10 @@ fn next_step(settings: &Settings, subject: &Subject, finding: &Finding) -> Strin
                 say("Depois:", "Then:"),
             )
         }
+        Finding::CopyStale { .. } => format!(
+            "`aws rds describe-events --source-type db-snapshot --duration 2880{region}`, {} {again}",
+            say("para ver o que houve com as cópias; depois:", "to see what became of the copies; then:")
+        ),
         Finding::NoSource => {
             let instance = match subject {
                 Subject::Copy { instance, .. } => instance.as_str(),
@@ -249,7 +259,7 @@ fn next_step(settings: &Settings, subject: &Subject, finding: &Finding) -> Strin
         ),
         Finding::Untagged { .. } => match subject {
             Subject::Automated(instance) => format!(
-                "`aws rds modify-db-instance --db-instance-identifier {instance} --copy-tags-to-snapshot --apply-immediately`"
+                "`aws rds modify-db-instance --db-instance-identifier {instance} --copy-tags-to-snapshot`"
             ),
             _ => format!(
                 "`aws rds add-tags-to-resource --resource-name {arn} --tags Key=Project,Value={} Key=Environment,Value={}{region}`",
@@ -421,19 +431,9 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
 
 /// The message of a run that could not be done.
 pub(crate) fn failed(settings: &Settings, run_id: &str, error: &str, next_step: &str) -> Message {
-    let language = settings.language;
-    Message {
-        title: format!(
-            "{} ({})",
-            language.pick("A verificação dos snapshots falhou", "The verification of snapshots failed"),
-            settings.environment
-        ),
-        lines: vec![
-            error.to_owned(),
-            format!("*{}*: {next_step}", language.pick("Próximo passo", "Next step")),
-        ],
-        context: format!("{} · {run_id} · {}", settings.function, settings.code_version),
-    }
+    let what =
+        settings.language.pick("A verificação dos snapshots falhou", "The verification of snapshots failed");
+    Message::failed(settings, run_id, what, error, next_step)
 }
 
 #[cfg(test)]
@@ -500,6 +500,11 @@ mod tests {
                 Subject::Region("sa-east-1".to_owned()),
                 Finding::InsufficientData { why: why() },
                 "lambda invoke",
+            ),
+            (
+                copy(),
+                Finding::CopyStale { hours: 70, newest: "c".to_owned() },
+                "describe-events --source-type db-snapshot --duration 2880 --region sa-east-1",
             ),
             (copy(), Finding::NoSource, "--db-instance-identifier moveongs-dev-db"),
             (home(), Finding::NotEncrypted, "copy-db-snapshot"),

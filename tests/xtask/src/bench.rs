@@ -355,7 +355,7 @@ fn one_audit(repo: &Repo, aws: &Aws, folder: &str, log: &Log) -> Result<Value> {
     let before = last(aws.admin("GET", "calls?after=999999999", None)?)?;
     let (sent, ticks) = (Instant::now(), function.cpu_millis_in_ticks()?);
     let answered = function.api.invoke("{}")?;
-    let wall = millis(sent, answered) / 1000.0;
+    let wall = millis(sent, answered).round() / 1000.0;
     function.api.polled()?;
     let cpu = (function.cpu_millis_in_ticks()? - ticks) / 1000.0;
     let requests = last(aws.admin("GET", "calls?after=999999999", None)?)? - before;

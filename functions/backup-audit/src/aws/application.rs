@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use aws_sdk_ecs::types::TaskDefinition;
+use aws_sdk_ecs::types::{Failure, TaskDefinition};
 use aws_sdk_iam::types::PolicyEvaluationDecisionType;
 use shared::failure::CallError;
 
@@ -19,20 +19,22 @@ pub(crate) async fn services(client: &Ecs, cluster: &str, token: Option<String>)
     Ok((listed.service_arns.unwrap_or_default(), listed.next_token))
 }
 
-/// Services by their ARNs, with what their containers are given and whether their tasks may read `versions`.
+/// Services by their ARNs, with what their containers are given and whether their tasks may read `versions`. One that ECS
+/// knows and does not tell of is a failed call; one that is no more, is none.
 pub(crate) async fn describe(
     ecs: &Ecs,
     iam: &Iam,
     cluster: &str,
     arns: Vec<String>,
     versions: &str,
-) -> Seen<Vec<Service>> {
+) -> Seen<Vec<Seen<Service>>> {
     if arns.is_empty() {
         return Ok(Vec::new());
     }
     let described = ecs.describe_services().cluster(cluster).set_services(Some(arns)).send().await;
     let described = described.map_err(CallError::during("ecs:DescribeServices"))?;
-    let mut services = Vec::new();
+    let mut services: Vec<_> =
+        described.failures.unwrap_or_default().into_iter().filter_map(failure).map(Err).collect();
     for found in described.services.unwrap_or_default() {
         let task = task(ecs, found.task_definition.as_deref().unwrap_or_default()).await;
         let reads_versions = match &task {
@@ -43,7 +45,7 @@ pub(crate) async fn describe(
         let breaker = found.deployment_configuration.map(|configuration| {
             configuration.deployment_circuit_breaker.is_some_and(|breaker| breaker.enable && breaker.rollback)
         });
-        services.push(Service {
+        services.push(Ok(Service {
             name: found.service_name.unwrap_or_default(),
             arn: found.service_arn.unwrap_or_default(),
             has_circuit_breaker: breaker,
@@ -51,9 +53,19 @@ pub(crate) async fn describe(
             grace_seconds: found.health_check_grace_period_seconds,
             task,
             reads_versions,
-        });
+        }));
     }
     Ok(services)
+}
+
+fn failure(failure: Failure) -> Option<CallError> {
+    let code = failure.reason.unwrap_or_else(|| "?".to_owned());
+    let said = [failure.arn, failure.detail].into_iter().flatten().collect::<Vec<_>>();
+    (code != "MISSING").then(|| CallError {
+        operation: "ecs:DescribeServices",
+        code,
+        message: said.join(": "),
+    })
 }
 
 async fn task(client: &Ecs, definition: &str) -> Seen<Task> {
@@ -98,4 +110,21 @@ pub(crate) async fn has(
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_is_no_more_is_none_and_another_failure_is_one() {
+        for (reason, expected) in
+            [(Some("MISSING"), None), (Some("ACCESS_DENIED"), Some("ACCESS_DENIED")), (None, Some("?"))]
+        {
+            let told = Failure::builder().arn("arn:api").set_reason(reason.map(str::to_owned)).build();
+            let call = failure(told);
+            assert_eq!(call.as_ref().map(|call| call.code.as_str()), expected);
+            assert!(call.is_none_or(|call| call.message == "arn:api"));
+        }
+    }
 }

@@ -96,6 +96,7 @@ fn instance_of(found: DbInstance) -> (Instance, BTreeMap<String, String>) {
         retention_days: found.backup_retention_period,
         pending_retention_days: pending,
         backup_window: found.preferred_backup_window,
+        maintenance_window: found.preferred_maintenance_window,
         latest_restorable: instant(found.latest_restorable_time),
         is_encrypted: found.storage_encrypted,
         key: found.kms_key_id,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use aws_sdk_s3::config::Region;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, BucketVersioningStatus, ExpirationStatus,
@@ -24,22 +25,45 @@ const PAGES: usize = 50;
 /// Id of the lifecycle rule that a repair adds.
 const OURS: &str = "moveongs-governance";
 
-/// A page of the names of buckets with a beginning.
-pub(crate) async fn buckets(client: &S3, beginning: &str, token: Option<String>) -> Seen<Page<String>> {
+/// A client for another region; none for the client's own, or one that is not told. S3 answers for a bucket in its own region
+/// only, and the SDK does not follow it there.
+pub(crate) fn elsewhere(client: &S3, region: Option<&str>) -> Option<S3> {
+    let own = client.config().region().map(AsRef::as_ref);
+    let region = region.filter(|region| !region.is_empty() && Some(*region) != own)?;
+    Some(S3::from_conf(client.config().to_builder().region(Region::new(region.to_owned())).build()))
+}
+
+/// A page of the names of buckets with a beginning, each with its region.
+pub(crate) async fn buckets(
+    client: &S3,
+    beginning: &str,
+    token: Option<String>,
+) -> Seen<Page<(String, Option<String>)>> {
     let listed =
         client.list_buckets().prefix(beginning).max_buckets(1000).set_continuation_token(token).send().await;
     let listed = listed.map_err(CallError::during("s3:ListAllMyBuckets"))?;
-    let names = listed.buckets.unwrap_or_default().into_iter().filter_map(|bucket| bucket.name);
-    Ok((names.collect(), listed.continuation_token))
+    let buckets = listed.buckets.unwrap_or_default().into_iter();
+    let named = buckets.filter_map(|bucket| Some((bucket.name?, bucket.bucket_region)));
+    Ok((named.collect(), listed.continuation_token))
 }
 
-/// Whether there is a bucket with a name that the role may see.
-pub(crate) async fn exists(client: &S3, bucket: &str) -> Seen<bool> {
-    let head = client.head_bucket().bucket(bucket).send().await;
-    match head.map_err(CallError::during("s3:ListBucket")) {
-        Ok(_) => Ok(true),
-        Err(call) if ["NotFound", "NoSuchBucket"].contains(&call.code.as_str()) => Ok(false),
-        Err(call) => Err(call),
+/// The client that a bucket with a name, which the role may see, answers to; none when there is no such bucket.
+pub(crate) async fn reach(client: &S3, bucket: &str) -> Seen<Option<S3>> {
+    let (mut client, mut has_moved) = (client.clone(), false);
+    loop {
+        let head = client.head_bucket().bucket(bucket).send().await;
+        let answer = head.as_ref().err().and_then(|error| error.raw_response());
+        let region = answer.and_then(|answer| answer.headers().get("x-amz-bucket-region"));
+        // Once: two regions that name each other would never end.
+        if let Some(other) = elsewhere(&client, region).filter(|_| !has_moved) {
+            (client, has_moved) = (other, true);
+            continue;
+        }
+        return match head.map_err(CallError::during("s3:ListBucket")) {
+            Ok(_) => Ok(Some(client)),
+            Err(call) if ["NotFound", "NoSuchBucket"].contains(&call.code.as_str()) => Ok(None),
+            Err(call) => Err(call),
+        };
     }
 }
 
@@ -64,6 +88,7 @@ pub(crate) async fn bucket(client: &S3, name: &str, role: Role, marker: &str, yo
     let mut bucket = Bucket {
         name: name.to_owned(),
         role,
+        elsewhere: None,
         versioning,
         lifecycle,
         open,
@@ -115,6 +140,7 @@ fn rule(rule: &LifecycleRule) -> Lifecycle {
                 && filter.object_size_less_than().is_none()
         });
     Lifecycle {
+        is_ours: rule.id() == Some(OURS),
         is_enabled: *rule.status() == ExpirationStatus::Enabled,
         is_whole,
         expires: rule
@@ -335,4 +361,26 @@ pub(crate) async fn store(
 pub(crate) async fn open_report(client: &S3, bucket: &str, key: &str) -> Seen<ByteStream> {
     let object = client.get_object().bucket(bucket).key(key).send().await;
     Ok(object.map_err(CallError::during("s3:GetObject"))?.body)
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::testing::{aws, replies};
+
+    use super::*;
+
+    #[test]
+    fn a_bucket_of_another_region_has_a_client_of_its_own() {
+        let client = S3::new(&aws(&replies(&[])));
+        for (region, expected) in [
+            (None, None),
+            (Some(""), None),
+            (Some("us-east-1"), None),
+            (Some("sa-east-1"), Some("sa-east-1")),
+        ] {
+            let other = elsewhere(&client, region);
+            let other = other.as_ref().and_then(|other| other.config().region()).map(AsRef::as_ref);
+            assert_eq!(other, expected, "{region:?}");
+        }
+    }
 }

@@ -3,6 +3,18 @@
 use super::{Context, Meta, Rule, Severity, Verdict, matches, seen, switch};
 use crate::facts::{Account, Seen, Service};
 
+/// That the cluster has a service at all.
+pub(crate) static NO_SERVICE: Meta = Meta {
+    id: "ecs.exists",
+    severity: Severity::High,
+    guide: "app 7",
+    title: ["o cluster tem um serviço", "the cluster has a service"],
+    why: [
+        "num cluster vazio, ou no cluster errado, nenhuma regra da aplicação é verificada",
+        "in an empty cluster, or the wrong one, no rule of the application is checked",
+    ],
+};
+
 fn update(service: &Service, context: &Context<'_>, change: &str) -> String {
     format!("aws ecs update-service --cluster {} --service {} {change}", context.cluster, service.name)
 }

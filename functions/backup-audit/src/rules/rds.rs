@@ -44,16 +44,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             ],
         },
         check: |instance, context| is_source(instance).then(|| retention(instance, context)),
-        command: |instance, context| {
-            let days = context.retention_days.unwrap_or(7);
-            // From none to some restarts the instance.
-            let outage = if instance.retention_days == Some(0) {
-                " --apply-immediately  # reinicia a instância / outage"
-            } else {
-                ""
-            };
-            modify(instance, &format!("--backup-retention-period {days}{outage}"))
-        },
+        command: keep,
     },
     Rule {
         meta: Meta {
@@ -67,20 +58,12 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             ],
         },
         check: |instance, _| {
-            is_source(instance).then(|| match instance.retention_days {
+            is_source(instance).then(|| match lasting_days(instance) {
                 None => Verdict::untold("BackupRetentionPeriod"),
-                Some(days) => Verdict::of(days > 0, "BackupRetentionPeriod 0", "BackupRetentionPeriod ≥ 1"),
+                Some(days) => Verdict::of(days > 0, told_days(instance), "BackupRetentionPeriod ≥ 1"),
             })
         },
-        command: |instance, context| {
-            let days = context.retention_days.unwrap_or(7);
-            modify(
-                instance,
-                &format!(
-                    "--backup-retention-period {days} --apply-immediately  # reinicia a instância / outage"
-                ),
-            )
-        },
+        command: keep,
     },
     Rule {
         meta: Meta {
@@ -100,7 +83,14 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             is_source(instance).then(|| backup_window(instance.backup_window.as_deref(), context))
         },
         command: |instance, context| {
-            modify(instance, &format!("--preferred-backup-window {}", context.policy.backup_window))
+            let wanted = &context.policy.backup_window;
+            match maintained(instance, context) {
+                Some(maintenance) => format!(
+                    "# docs/backups.md#regras: o RDS recusa / RDS refuses {wanted}, PreferredMaintenanceWindow {maintenance}: {}",
+                    modify(instance, "--preferred-backup-window hh:mm-hh:mm")
+                ),
+                None => modify(instance, &format!("--preferred-backup-window {wanted}")),
+            }
         },
     },
     Rule {
@@ -115,11 +105,12 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             ],
         },
         check: newest_snapshot,
-        command: |instance, _| {
-            format!(
+        command: |instance, context| {
+            let events = format!(
                 "aws rds describe-events --source-type db-instance --source-identifier {} --duration 2880",
                 instance.name
-            )
+            );
+            format!("{}; {events}", snapshot_now(instance, context))
         },
     },
     Rule {
@@ -274,7 +265,10 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
         },
         check: certificate,
         command: |instance, _| {
-            modify(instance, "--ca-certificate-identifier rds-ca-rsa2048-g1 --apply-immediately")
+            modify(
+                instance,
+                "--ca-certificate-identifier rds-ca-rsa2048-g1 --apply-immediately  # pode reiniciar a instância / outage",
+            )
         },
     },
     Rule {
@@ -402,10 +396,37 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
     },
 ];
 
-fn retention(instance: &Instance, context: &Context<'_>) -> Verdict {
-    let Some(days) = instance.retention_days else { return Verdict::untold("BackupRetentionPeriod") };
+/// The retention that is sure to last: a shorter one that waits will come, a longer one may be taken back.
+fn lasting_days(instance: &Instance) -> Option<i32> {
+    let days = instance.retention_days?;
+    Some(instance.pending_retention_days.map_or(days, |pending| pending.min(days)))
+}
+
+fn told_days(instance: &Instance) -> String {
+    let days = instance.retention_days.map_or_else(|| "?".to_owned(), |days| days.to_string());
     let pending = instance.pending_retention_days.map(|days| format!(", pending {days}")).unwrap_or_default();
-    let found = format!("BackupRetentionPeriod {days}{pending}");
+    format!("BackupRetentionPeriod {days}{pending}")
+}
+
+/// The retention to ask for: the policy's, and never less than there is.
+pub(crate) fn wanted_days(instance: &Instance, least: u16) -> i32 {
+    instance.retention_days.unwrap_or(0).max(least.into())
+}
+
+fn keep(instance: &Instance, context: &Context<'_>) -> String {
+    let days = wanted_days(instance, context.retention_days.unwrap_or(7));
+    // From none to some restarts the instance.
+    let outage = if instance.retention_days == Some(0) {
+        " --apply-immediately  # reinicia a instância / outage"
+    } else {
+        ""
+    };
+    modify(instance, &format!("--backup-retention-period {days}{outage}"))
+}
+
+fn retention(instance: &Instance, context: &Context<'_>) -> Verdict {
+    let Some(days) = lasting_days(instance) else { return Verdict::untold("BackupRetentionPeriod") };
+    let found = told_days(instance);
     match context.retention_days {
         None => Verdict::Unknown(format!(
             "{found}, and the policy has no backups.retention_days.{}",
@@ -413,6 +434,35 @@ fn retention(instance: &Instance, context: &Context<'_>) -> Verdict {
         )),
         Some(least) => Verdict::of(days >= i32::from(least), found, format!("≥ {least}")),
     }
+}
+
+/// The maintenance window, where the backup window that the policy wants overlaps it: RDS refuses that.
+pub(crate) fn maintained<'a>(instance: &'a Instance, context: &Context<'_>) -> Option<&'a str> {
+    let maintenance = instance.maintenance_window.as_deref()?;
+    overlaps(&context.policy.backup_window, maintenance).unwrap_or(false).then_some(maintenance)
+}
+
+/// Whether a window of each day, `hh:mm-hh:mm`, and one of the week, `ddd:hh:mm-ddd:hh:mm`, have a minute in common; none
+/// when one of them is no window.
+fn overlaps(daily: &str, weekly: &str) -> Option<bool> {
+    const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    let minute = |text: &str| {
+        let (day, time) = text.split_once(':')?;
+        let day = DAYS.iter().position(|name| day.eq_ignore_ascii_case(name))?;
+        let (hour, minute) = time.split_once(':')?;
+        let (hour, minute): (i32, i32) = (hour.parse().ok()?, minute.parse().ok()?);
+        Some(i32::try_from(day).ok()? * DAY + hour * 60 + minute)
+    };
+    let (begins, ends) = weekly.split_once('-')?;
+    let (begins, ends) = (minute(begins)?, minute(ends)?);
+    let (from, to) = window(daily)?;
+    let length = (i32::from(to) - i32::from(from)).rem_euclid(DAY);
+    let maintenance = (ends - begins).rem_euclid(7 * DAY);
+    // Two spans on a circle overlap when one begins within the other.
+    Some((0..7).any(|day| {
+        let backup = day * DAY + i32::from(from);
+        (begins - backup).rem_euclid(7 * DAY) < length || (backup - begins).rem_euclid(7 * DAY) < maintenance
+    }))
 }
 
 fn backup_window(found: Option<&str>, context: &Context<'_>) -> Verdict {
@@ -429,6 +479,22 @@ fn backup_window(found: Option<&str>, context: &Context<'_>) -> Verdict {
     // A window that passes midnight also lies on the day after.
     let overlaps = [0, -DAY].iter().any(|day| begins + day < close && begins + day + length > open);
     Verdict::of(!overlaps, format!("PreferredBackupWindow {text} UTC"), expected)
+}
+
+/// Takes a snapshot by hand: snapshot-create takes those that are the environment's by name.
+fn snapshot_now(instance: &Instance, context: &Context<'_>) -> String {
+    let Instance { name, .. } = instance;
+    let Context { project, environment, .. } = context;
+    let today = context.now.to_zoned_datetime(shared::time::SAO_PAULO).date();
+    if name != context.database && !context.is_named(name) {
+        return format!(
+            "aws rds create-db-snapshot --db-instance-identifier {name} --db-snapshot-identifier {name}-{today}"
+        );
+    }
+    let of = if name == context.database { String::new() } else { format!(r#","instance":"{name}""#) };
+    format!(
+        r#"aws lambda invoke --function-name {project}-{environment}-snapshot-create --cli-binary-format raw-in-base64-out --cli-read-timeout 90 --payload '{{"deploy":"backup-audit-{name}-{today}","reason":"rds.snapshot-fresh","by":"backup-audit"{of}}}' /dev/stdout"#
+    )
 }
 
 /// Young instances have none yet, and one with backups off never has one: that is told by its own rule.

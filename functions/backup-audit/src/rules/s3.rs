@@ -2,8 +2,9 @@
 
 use jiff::SignedDuration;
 use serde_json::Value;
+use shared::failure::CallError;
 
-use super::{Context, Meta, Rule, Severity, Verdict, seen, utc};
+use super::{Context, Meta, Row, Rule, Severity, Verdict, declared, seen, utc};
 use crate::facts::{Bucket, Newest, Role};
 
 /// That a bucket which is named is there.
@@ -26,6 +27,29 @@ pub(crate) static GRAFANA_DECLARED: Meta = Meta {
         "the guide asks for an export of dashboards and alerts with each release",
     ],
 };
+
+/// That the uploads' bucket which the stack does not name is there by its name.
+pub(crate) static UPLOADS_DECLARED: Meta = Meta {
+    id: "uploads.declared",
+    severity: Severity::Medium,
+    guide: "2.2",
+    title: ["bucket dos uploads on-prem", "bucket of the on-prem uploads"],
+    why: [
+        "o guia pede o envio diário de UPLOADS_DIR; um bucket que some leva as próprias regras",
+        "the guide asks for UPLOADS_DIR to be sent every day; a bucket that vanishes takes its own rules along",
+    ],
+};
+
+/// Whether the uploads have a bucket by its name; it is not known where the list was not read.
+pub(crate) fn uploads(is_listed: Result<bool, &CallError>, context: &Context<'_>) -> Row {
+    let name = format!("{}-{}-uploads", context.project, context.environment);
+    let command = ("no bucket", "parameter UploadsBucketName; docs/backups.md#envio-diário-on-prem");
+    let there = |is_there| declared(&UPLOADS_DECLARED, &name, is_there, command, context);
+    match is_listed {
+        Ok(is_listed) => there(is_listed),
+        Err(call) => Row { verdict: Verdict::Unknown(call.to_string()), ..there(true) },
+    }
+}
 
 fn put(bucket: &Bucket, operation: &str, change: &str) -> String {
     format!("aws s3api {operation} --bucket {} {change}", bucket.name)
@@ -74,7 +98,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             holds_files(bucket)
                 .then(|| seen(&bucket.lifecycle, |rules| noncurrent(rules, context.noncurrent_days)))
         },
-        command: |bucket, context| lifecycle(bucket, context),
+        command: |bucket, context| lifecycle(bucket, "s3.noncurrent", context),
     },
     Rule {
         meta: Meta {
@@ -127,7 +151,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
                 })
             })
         },
-        command: |bucket, context| lifecycle(bucket, context),
+        command: |bucket, context| lifecycle(bucket, "s3.incomplete-uploads", context),
     },
     Rule {
         meta: Meta {
@@ -194,12 +218,13 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
                 )
             }))
         },
-        command: |bucket, _| {
-            format!(
+        command: |bucket, context| {
+            let by_hand = format!(
                 "aws s3api get-bucket-policy --bucket {0}; acrescentar / add: {1}; aws s3api put-bucket-policy --bucket {0} --policy file://policy.json",
                 bucket.name,
                 tls_statement(&bucket.name)
-            )
+            );
+            plan_or(bucket, "s3.tls-only", &by_hand, context)
         },
     },
     Rule {
@@ -213,7 +238,10 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
                 "evidence that can be deleted convinces no auditor",
             ],
         },
-        check: |bucket, _| (bucket.role == Role::Evidence).then(|| lock(bucket)),
+        check: |bucket, context| {
+            let asked = context.evidence_lock;
+            (bucket.role == Role::Evidence).then(|| lock(bucket, &asked.mode, asked.days))
+        },
         command: |bucket, _| {
             format!(
                 "# template.yaml, EvidenceBucket: sam deploy; aws s3api get-object-lock-configuration --bucket {}",
@@ -232,7 +260,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
                 "without it whoever has the account deletes old versions too",
             ],
         },
-        check: |bucket, _| (bucket.role == Role::Attachments).then(|| lock(bucket)),
+        check: |bucket, _| (bucket.role == Role::Attachments).then(|| lock(bucket, "GOVERNANCE", 1)),
         command: |bucket, context| {
             let days = context.noncurrent_days;
             put(
@@ -350,11 +378,23 @@ fn noncurrent(rules: &[crate::facts::Lifecycle], least: u16) -> Verdict {
     }
 }
 
-fn lifecycle(bucket: &Bucket, context: &Context<'_>) -> String {
+/// The repair's plan where there is a repair; what a person does is a comment: it cannot be pasted as it stands.
+fn plan_or(bucket: &Bucket, rule: &str, by_hand: &str, context: &Context<'_>) -> String {
+    if !bucket.role.is_repaired() || bucket.elsewhere.is_some() {
+        return format!("# docs/backups.md#regras: {by_hand}");
+    }
     format!(
+        r#"aws lambda invoke --function-name {}-{}-backup-audit --cli-binary-format raw-in-base64-out --cli-read-timeout 910 --payload '{{"repair":{{"rule":"{rule}","resource":"{}"}}}}' /dev/stdout  # "apply":true aplica / applies; ou / or: {by_hand}"#,
+        context.project, context.environment, bucket.name
+    )
+}
+
+fn lifecycle(bucket: &Bucket, rule: &str, context: &Context<'_>) -> String {
+    let by_hand = format!(
         r#"aws s3api get-bucket-lifecycle-configuration --bucket {0}; acrescentar / add: {{"ID":"moveongs-governance","Status":"Enabled","Filter":{{}},"NoncurrentVersionExpiration":{{"NoncurrentDays":{1}}},"AbortIncompleteMultipartUpload":{{"DaysAfterInitiation":{2}}}}}; aws s3api put-bucket-lifecycle-configuration --bucket {0} --lifecycle-configuration file://lifecycle.json"#,
         bucket.name, context.noncurrent_days, context.policy.incomplete_upload_days
-    )
+    );
+    plan_or(bucket, rule, &by_hand, context)
 }
 
 fn encryption(bucket: &Bucket, context: &Context<'_>) -> Option<Verdict> {
@@ -385,14 +425,19 @@ fn is_key(expected: &str, found: &str) -> bool {
     found == expected || (!found.contains(['/', ':']) && expected.ends_with(&format!(":key/{found}")))
 }
 
-fn lock(bucket: &Bucket) -> Verdict {
+/// Nobody can take COMPLIANCE away, so it is as good where GOVERNANCE is asked for.
+fn lock(bucket: &Bucket, mode: &str, days: i32) -> Verdict {
     match &bucket.lock {
         None => Verdict::Unknown("the Object Lock was not read".to_owned()),
         Some(fact) => seen(fact, |lock| {
-            let expected = "a default retention of 1 day or more";
+            let expected = format!("{mode} ≥ {days} d");
             match lock {
                 None => Verdict::fail("no default retention", expected),
-                Some(lock) => Verdict::of(lock.days > 0, format!("{} {} d", lock.mode, lock.days), expected),
+                Some(lock) => {
+                    let is_as_strong = lock.mode == mode || lock.mode == "COMPLIANCE";
+                    let found = format!("{} {} d", lock.mode, lock.days);
+                    Verdict::of(is_as_strong && lock.days >= days, found, expected)
+                }
             }
         }),
     }

@@ -29,6 +29,8 @@ static POLICY: LazyLock<BackupAudit> = LazyLock::new(|| {
     audit(json!({"multi_az": ["prod"], "shared_with": ["444455556666"], "variables": ["ANTIVIRUS_*", "KEY"]}))
 });
 
+static EVIDENCE_LOCK: LazyLock<Lock> = LazyLock::new(|| Lock { mode: "GOVERNANCE".to_owned(), days: 365 });
+
 /// The policy's numbers, with some of them changed.
 fn audit(changed: serde_json::Value) -> BackupAudit {
     let policy: Policy = json!({"backups": {"audit": changed}}).to_string().parse().unwrap();
@@ -43,7 +45,9 @@ pub(crate) fn context() -> Context<'static> {
         retention_days: Some(30),
         noncurrent_days: 30,
         key: Some(KEY),
+        database: DB,
         cluster: "moveongs-prod-cluster",
+        evidence_lock: &EVIDENCE_LOCK,
         attachments: FILES,
         marker: ".moveongs-sync",
         now: NOW.parse().unwrap(),
@@ -97,13 +101,21 @@ pub(crate) fn snapshot() -> Snapshot {
 
 /// A lifecycle rule for a whole bucket.
 pub(crate) fn whole(noncurrent_days: Option<i32>, incomplete_days: Option<i32>) -> Lifecycle {
-    Lifecycle { is_enabled: true, is_whole: true, expires: false, noncurrent_days, incomplete_days }
+    Lifecycle {
+        is_ours: false,
+        is_enabled: true,
+        is_whole: true,
+        expires: false,
+        noncurrent_days,
+        incomplete_days,
+    }
 }
 
 pub(crate) fn bucket(role: Role) -> Bucket {
     Bucket {
         name: FILES.to_owned(),
         role,
+        elsewhere: None,
         versioning: Ok(Some("Enabled".to_owned())),
         lifecycle: Ok(vec![whole(Some(90), Some(1))]),
         open: Ok(Vec::new()),
@@ -196,11 +208,18 @@ const INSTANCES: Rows<Instance> = &[
     ("rds.retention", Edge("fail"), |db| db.retention_days = Some(29)),
     ("rds.retention", Broken, |db| db.retention_days = Some(7)),
     ("rds.retention", Broken, |db| (db.retention_days, db.pending_retention_days) = (Some(7), Some(30))),
+    ("rds.retention", Edge("pass"), |db| pending(db, 35, 30)),
+    ("rds.retention", Edge("fail"), |db| pending(db, 35, 29)),
+    ("rds.retention", Broken, |db| pending(db, 35, 0)),
     ("rds.retention", Dark, |db| db.retention_days = None),
+    ("rds.retention", Dark, |db| (db.retention_days, db.pending_retention_days) = (None, Some(35))),
     ("rds.retention", Edge("-"), |db| (db.replica_of, db.retention_days) = (Some("db".into()), Some(0))),
     ("rds.backups-on", Holds, |_| ()),
     ("rds.backups-on", Edge("pass"), |db| db.retention_days = Some(1)),
     ("rds.backups-on", Broken, |db| db.retention_days = Some(0)),
+    ("rds.backups-on", Broken, |db| pending(db, 35, 0)),
+    ("rds.backups-on", Broken, |db| pending(db, 0, 7)),
+    ("rds.backups-on", Edge("pass"), |db| pending(db, 35, 1)),
     ("rds.backups-on", Dark, |db| db.retention_days = None),
     ("rds.backups-on", Edge("-"), |db| (db.replica_of, db.retention_days) = (Some("db".into()), Some(0))),
     ("rds.backup-window", Holds, |_| ()),
@@ -301,6 +320,10 @@ const INSTANCES: Rows<Instance> = &[
     ("rds.master-password", Edge("pass"), |db| db.status = Some("stopped".into())),
 ];
 
+fn pending(db: &mut Instance, days: i32, pending: i32) {
+    (db.retention_days, db.pending_retention_days) = (Some(days), Some(pending));
+}
+
 fn no_snapshot(db: &mut Instance, age_seconds: i64) {
     (db.newest_snapshot, db.created) = (Some(Ok(None)), Some(ago(age_seconds)));
 }
@@ -369,8 +392,8 @@ const BUCKETS: Rows<Bucket> = &[
     ("s3.tls-only", Broken, |bucket| bucket.policy = Ok(None)),
     ("s3.tls-only", Dark, |bucket| bucket.policy = unread()),
     ("s3.evidence-lock", Holds, |bucket| bucket.role = Role::Evidence),
-    ("s3.evidence-lock", Edge("pass"), |bucket| locked(bucket, Role::Evidence, 1)),
-    ("s3.evidence-lock", Edge("fail"), |bucket| locked(bucket, Role::Evidence, 0)),
+    ("s3.evidence-lock", Edge("pass"), |bucket| locked(bucket, Role::Evidence, 365)),
+    ("s3.evidence-lock", Edge("fail"), |bucket| locked(bucket, Role::Evidence, 364)),
     ("s3.evidence-lock", Broken, |bucket| (bucket.role, bucket.lock) = (Role::Evidence, Some(Ok(None)))),
     ("s3.evidence-lock", Dark, |bucket| (bucket.role, bucket.lock) = (Role::Evidence, Some(unread()))),
     ("s3.evidence-lock", Dark, |bucket| (bucket.role, bucket.lock) = (Role::Evidence, None)),
@@ -486,14 +509,16 @@ const ACCOUNTS: Rows<Account> = &[
 ];
 
 /// Verdicts on what the stack names and on the audit itself; the tests of the sweep and of exceptions hold them.
-const OF_NO_RESOURCE: [&str; 7] = [
+const OF_NO_RESOURCE: [&str; 9] = [
     "audit.coverage",
     "audit.exception-expired",
+    "ecs.exists",
     "grafana.declared",
     "rds.exists",
     "s3.exists",
     "terraform.lock",
     "terraform.state",
+    "uploads.declared",
 ];
 
 /// Judges a resource, changed, and gives one rule's row.
@@ -637,6 +662,60 @@ fn a_backup_window_may_touch_business_hours_and_pass_midnight() {
     window("5:00-06:00", "unknown");
 }
 
+#[track_caller]
+fn maintenance(backup: &str, maintenance: &str, is_refused: bool) {
+    let policy = audit(json!({"backup_window": backup}));
+    let context = Context { policy: &policy, ..context() };
+    let change = |db: &mut Instance| {
+        (db.backup_window, db.maintenance_window) = (None, Some(maintenance.to_owned()));
+    };
+    let command = row(INSTANCE, "rds.backup-window", DB, &instance(), change, &context).unwrap().command;
+    assert_eq!(command.starts_with('#'), is_refused, "{command}");
+    assert_eq!(command.contains(maintenance), is_refused, "{command}");
+    assert!(can_be_run(&command) && command.contains(DB), "{command}");
+}
+
+/// RDS takes windows that touch, and none that overlap.
+#[test]
+fn a_backup_window_that_overlaps_the_maintenance_window_is_not_asked_for() {
+    maintenance("05:00-06:00", "sun:06:00-sun:06:30", false);
+    maintenance("05:00-06:00", "sun:04:30-sun:05:00", false);
+    maintenance("05:00-06:00", "sun:05:59-sun:06:29", true);
+    maintenance("05:00-06:00", "Sun:04:31-Sun:05:01", true);
+    maintenance("05:00-06:00", "wed:05:15-wed:05:45", true);
+    maintenance("05:00-06:00", "wed:04:00-wed:07:00", true);
+    maintenance("23:30-00:30", "sun:23:00-sun:23:30", false);
+    maintenance("23:30-00:30", "mon:00:30-mon:01:00", false);
+    maintenance("23:30-00:30", "mon:00:00-mon:00:30", true);
+    maintenance("23:30-00:30", "sun:23:45-mon:00:15", true);
+    maintenance("05:00-06:00", "sun:22:00-mon:05:00", false);
+    maintenance("05:00-06:00", "sun:22:00-mon:05:01", true);
+    maintenance("05:00-06:00", "thu:12:00-wed:05:01", true);
+    maintenance("05:00-06:00", "some day", false);
+    maintenance("05:00-06:00", "day:05:00-day:05:30", false);
+}
+
+#[test]
+fn what_a_person_runs_when_no_snapshot_came() {
+    for (database, name, expected) in [
+        (DB, DB, r#""by":"backup-audit"}' /dev/stdout; aws rds describe-events "#),
+        ("main", DB, r#""by":"backup-audit","instance":"moveongs-prod-db"}' /dev/stdout; aws "#),
+        ("main", "main", r#""deploy":"backup-audit-main-2026-11-26","#),
+        (
+            "main",
+            "legacy",
+            "--db-instance-identifier legacy --db-snapshot-identifier legacy-2026-11-26; aws ",
+        ),
+    ] {
+        let context = Context { database, ..context() };
+        let change = |db: &mut Instance| {
+            (db.name, db.newest_snapshot) = (name.to_owned(), Some(Ok(None)));
+        };
+        let row = row(INSTANCE, "rds.snapshot-fresh", name, &instance(), change, &context).unwrap();
+        assert!(row.command.contains(expected), "{}", row.command);
+    }
+}
+
 #[test]
 fn retention_is_measured_by_the_environments_own_number() {
     for (environment, least, days, expected) in [
@@ -680,6 +759,20 @@ fn backups_that_are_off_are_told_once_and_not_as_their_consequences() {
 }
 
 #[test]
+fn a_switch_off_that_waits_is_taken_back_without_an_outage_and_without_a_shorter_retention() {
+    let off = Instance { pending_retention_days: Some(0), ..instance() };
+    let rows = judge(INSTANCE, (DB, ""), &off, &context());
+    let failing: Vec<_> = rows.iter().filter(|row| row.verdict != Verdict::Pass).collect();
+    let ids: Vec<_> = failing.iter().map(|row| row.rule.id).collect();
+    assert_eq!(ids, ["rds.retention", "rds.backups-on"]);
+    for row in failing {
+        assert!(row.command.ends_with("--backup-retention-period 35"), "{row:?}");
+        let Verdict::Fail { found, .. } = &row.verdict else { panic!("{row:?}") };
+        assert_eq!(found, "BackupRetentionPeriod 35, pending 0");
+    }
+}
+
+#[test]
 fn rules_that_the_policy_or_the_stack_does_not_ask_for_are_no_rows() {
     let plain = audit(json!({}));
     let context = Context { policy: &plain, key: None, ..context() };
@@ -689,6 +782,25 @@ fn rules_that_the_policy_or_the_stack_does_not_ask_for_are_no_rows() {
         assert!(!asked.contains(&id), "{id}");
     }
     assert!(asked.contains(&"rds.encryption"));
+}
+
+#[test]
+fn the_evidence_is_locked_as_the_stack_asks_or_more() {
+    let lock = |mode: &str, days| Lock { mode: mode.to_owned(), days };
+    for (asked, found, expected) in [
+        (("COMPLIANCE", 365), ("COMPLIANCE", 365), "pass"),
+        (("COMPLIANCE", 365), ("COMPLIANCE", 364), "fail"),
+        (("COMPLIANCE", 365), ("GOVERNANCE", 3650), "fail"),
+        (("GOVERNANCE", 365), ("COMPLIANCE", 365), "pass"),
+        (("GOVERNANCE", 365), ("COMPLIANCE", 364), "fail"),
+        (("GOVERNANCE", 1), ("GOVERNANCE", 1), "pass"),
+    ] {
+        let asked = lock(asked.0, asked.1);
+        let context = Context { evidence_lock: &asked, ..context() };
+        let change = |bucket: &mut Bucket| bucket.lock = Some(Ok(Some(lock(found.0, found.1))));
+        let row = row(BUCKET, "s3.evidence-lock", FILES, &bucket(Role::Evidence), change, &context);
+        assert_eq!(word(row.as_ref()), expected, "{asked:?} {found:?}");
+    }
 }
 
 #[track_caller]

@@ -17,6 +17,8 @@ fn app(changed: &[(&str, &str)]) -> Result<App, EnvError> {
             "DATABASE_INSTANCE_ID" => "moveongs-prod-db",
             "ECS_CLUSTER_NAME" => "moveongs-prod-cluster",
             "ACCOUNT_ID" => "111122223333",
+            "EVIDENCE_LOCK_MODE" => "GOVERNANCE",
+            "EVIDENCE_LOCK_DAYS" => "730",
             "POLICY"
             | "BACKUP_REPAIRS"
             | "ATTACHMENTS_BUCKET"
@@ -55,6 +57,8 @@ fn a_setting_that_is_missing_stops_the_start() {
         "ACCOUNT_ID",
         "OWN_PROCEDURES",
         "UPLOADS_MARKER",
+        "EVIDENCE_LOCK_MODE",
+        "EVIDENCE_LOCK_DAYS",
         "PAGING_TOPIC_ARN",
         "EVIDENCE_BUCKET",
     ] {
@@ -75,6 +79,21 @@ fn a_repair_that_there_is_not_is_refused_with_those_that_there_are() {
     for repairs in ["", " ", ",", "rds.public", " rds.public , s3.versioning,"] {
         assert!(app(&[("BACKUP_REPAIRS", repairs)]).is_ok(), "{repairs:?}");
     }
+}
+
+#[test]
+fn a_bucket_is_one_things_only() {
+    for (changed, told) in [
+        (vec![("UPLOADS_BUCKET", "moveongs-prod-attachments")], "UPLOADS_BUCKET"),
+        (vec![("GRAFANA_BUCKET", "moveongs-prod-uploads")], "GRAFANA_BUCKET"),
+        (vec![("TERRAFORM_STATE_BUCKET", "s"), ("GRAFANA_BUCKET", "s")], "GRAFANA_BUCKET"),
+        (vec![("ATTACHMENTS_BUCKET", "x")], "ATTACHMENTS_BUCKET"),
+    ] {
+        let error = app(&changed).err().unwrap().to_string();
+        assert!(error.contains(&format!("{told} is invalid: the bucket is that of")), "{error}");
+    }
+    let apart = [("UPLOADS_BUCKET", "u"), ("TERRAFORM_STATE_BUCKET", "s"), ("GRAFANA_BUCKET", "g")];
+    assert!(app(&apart).is_ok());
 }
 
 #[test]
