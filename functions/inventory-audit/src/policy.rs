@@ -429,7 +429,7 @@ pub(crate) fn unlisted(
     (!is_own && is_ours(stack, found) != Some(false)).then_some(known)
 }
 
-/// A name as text that neither a message nor a shell takes for more.
+/// A name that stays in its place in a message: AWS lets some, an alarm's, hold line ends and backquotes.
 fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_control() || c == '`' { '?' } else { c }).collect()
 }
