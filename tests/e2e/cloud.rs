@@ -1,5 +1,6 @@
 //! The local cloud as a test sees it: clients of the account's root, and the admin interface.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_sdk_lambda::primitives::Blob;
@@ -29,11 +30,24 @@ pub(crate) struct Cloud {
 
 impl Cloud {
     /// The cloud whose `cloud.json` stands in `LOCALCLOUD`, for tests of one procedure.
-    #[expect(clippy::disallowed_methods, reason = "a test's own setting")]
     pub(crate) async fn connect(procedure: &'static str) -> Self {
-        let path =
-            std::env::var("LOCALCLOUD").expect("LOCALCLOUD is not set: run this through `cargo xtask test`");
-        let facts = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        let all = Self::all();
+        assert_eq!(all.len(), 1, "these tests have one local cloud");
+        Self::of(&all[0], procedure).await
+    }
+
+    /// The paths in `LOCALCLOUD`.
+    #[expect(clippy::disallowed_methods, reason = "a test's own setting")]
+    pub(crate) fn all() -> Vec<PathBuf> {
+        let paths = std::env::var_os("LOCALCLOUD");
+        let paths = paths.expect("LOCALCLOUD is not set: run this through `cargo xtask test`");
+        std::env::split_paths(&paths).collect()
+    }
+
+    /// The cloud with this `cloud.json`.
+    pub(crate) async fn of(path: &Path, procedure: &'static str) -> Self {
+        let facts =
+            std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let facts: Value = serde_json::from_str(&facts).unwrap();
         let endpoint = facts["endpoint"].as_str().unwrap().to_owned();
         let root = aws_sdk_secretsmanager::config::Credentials::new(

@@ -527,16 +527,7 @@ async fn only_the_audit_writes_its_evidence_and_its_table() {
 
 #[tokio::test]
 async fn every_crash_point_ends_with_one_record_a_table_and_a_page() {
-    let mut points = Vec::new();
-    for when in ["before", "after"] {
-        let mut killed = 0;
-        while let Some(point) = crash(when, killed + 1).await {
-            points.push(point);
-            killed += 1;
-        }
-        assert!(killed >= 25, "only {killed} calls were killed {when}");
-    }
-    matrix::write("inventory-audit", &points, json!({}));
+    matrix::write("inventory-audit", &matrix::points(25, crash).await, json!({}));
 }
 
 /// Kills the function at its `nth` call; `None` when it makes fewer calls.

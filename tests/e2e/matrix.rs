@@ -1,6 +1,7 @@
-//! The crash matrix: the function is killed before and after every outside call of a rotation, the service
-//! repeats the rotation with the same token, and the end state must be that of an undisturbed rotation.
+//! The crash matrix: the function is killed between any two outside calls of a rotation, the service repeats the
+//! rotation with the same token, and the end state must be that of an undisturbed rotation.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -11,6 +12,23 @@ use crate::cloud::Cloud;
 use crate::credential::{Credential, Strategy};
 use crate::prober::{Probed, Prober};
 use crate::secret::Secret;
+
+/// Kills a function at every moment at which it can die: before its first call, and after each. Before any other call
+/// the world is as it was after the one before it. `kill` gives none when the call is not made any more; `least` is how many
+/// a run makes at least.
+pub(crate) async fn points(
+    least: usize,
+    kill: impl AsyncFn(&'static str, usize) -> Option<Value>,
+) -> Vec<Value> {
+    let mut points = Vec::new();
+    for (when, nth) in std::iter::once(("before", 1)).chain((1..).map(|nth| ("after", nth))) {
+        let Some(point) = kill(when, nth).await else { break };
+        points.push(point);
+    }
+    let calls = points.len().saturating_sub(1);
+    assert!(calls >= least, "only {calls} calls of at least {least}: {points:?}");
+    points
+}
 
 /// What is rotated while the function is killed.
 #[derive(Clone, Copy)]
@@ -30,17 +48,12 @@ async fn every_crash_point_of_rotate_random_recovers() {
     for (name, case, least) in
         [("plain", Case::Plain, 18), ("field", Case::Field, 18), ("refused", Case::Refused, 10)]
     {
-        for when in ["before", "after"] {
-            let mut killed = 0;
-            while let Some(mut point) =
-                crash(&cloud, &format!("matrix-{name}-{when}-{killed}"), case, when, killed + 1).await
-            {
-                point["case"] = json!(name);
-                points.push(point);
-                killed += 1;
-            }
-            assert!(killed >= least, "{name}: only {killed} calls were killed {when}");
-        }
+        let of_case = self::points(least, async |when, nth| {
+            let mut point = crash(&cloud, &format!("matrix-{name}-{when}-{nth}"), case, when, nth).await?;
+            point["case"] = json!(name);
+            Some(point)
+        });
+        points.extend(of_case.await);
     }
     // A crash may leave neither a gap nor a fork in the chain, nor a run with two records.
     let records = cloud.evidence("rotate-random").await;
@@ -124,28 +137,25 @@ async fn every_crash_point_of_rotate_database_recovers() {
         if case == Rotated::AlternatingUsers {
             lasting.secret.rotate().await;
         }
-        let mut probed = Probed::default();
+        let probed = RefCell::new(Probed::default());
         let lasting_prober = Prober::start(&lasting.server, &lasting.secret.arn, &lasting.user).await;
-        for when in ["before", "after"] {
-            let mut killed = 0;
-            loop {
-                let point = if case == Rotated::FirstSetUp {
-                    let name = format!("{name}_{when}_{killed}");
-                    let fresh = Credential::new(&cloud, major, strategy, &name).await;
-                    let prober = Prober::start(&fresh.server, &fresh.secret.arn, &fresh.user).await;
-                    let point = crash_database(&fresh, &prober, when, killed + 1).await;
-                    probed.add(prober.end());
-                    point
-                } else {
-                    crash_database(&lasting, &lasting_prober, when, killed + 1).await
-                };
-                let Some(mut point) = point else { break };
-                point["case"] = json!(format!("{case:?}"));
-                points.push(point);
-                killed += 1;
-            }
-            assert!(killed >= least, "{case:?}: only {killed} calls were killed {when}");
-        }
+        let of_case = self::points(least, async |when, nth| {
+            let point = if case == Rotated::FirstSetUp {
+                let name = format!("{name}_{when}_{nth}");
+                let fresh = Credential::new(&cloud, major, strategy, &name).await;
+                let prober = Prober::start(&fresh.server, &fresh.secret.arn, &fresh.user).await;
+                let point = crash_database(&fresh, &prober, when, nth).await;
+                probed.borrow_mut().add(prober.end());
+                point
+            } else {
+                crash_database(&lasting, &lasting_prober, when, nth).await
+            };
+            let mut point = point?;
+            point["case"] = json!(format!("{case:?}"));
+            Some(point)
+        });
+        points.extend(of_case.await);
+        let mut probed = probed.into_inner();
         probed.add(lasting_prober.end());
         if strategy == Strategy::Alternating {
             assert_eq!(probed.failures, Vec::<String>::new());

@@ -565,16 +565,7 @@ async fn a_channel_or_bucket_that_fails_leaves_all_in_the_log() {
 
 #[tokio::test]
 async fn every_crash_point_ends_with_one_task_one_record_and_a_page() {
-    let mut points = Vec::new();
-    for when in ["before", "after"] {
-        let mut killed = 0;
-        while let Some(point) = crash(when, killed + 1).await {
-            points.push(point);
-            killed += 1;
-        }
-        assert!(killed >= 25, "only {killed} calls were killed {when}");
-    }
-    matrix::write("rotation-audit", &points, json!({}));
+    matrix::write("rotation-audit", &matrix::points(25, crash).await, json!({}));
 }
 
 /// Kills the function at its `nth` call; `None` when it makes fewer calls.

@@ -591,40 +591,32 @@ async fn every_crash_point_of_rotation_followup_recovers() {
     let (world, old, new) = unfollowed().await;
     let mut points = Vec::new();
     for (service, action, least) in WRITES {
-        for when in ["before", "after"] {
-            let mut killed = 0;
-            loop {
-                let execution = format!("crash-{service}-{when}-{killed}");
-                if world.current(JWT).await != new {
-                    world.make_current(JWT, &new).await;
-                }
-                world.cloud.calm().await;
-                let (before, rows) = (world.cloud.last_call().await, world.rows().await.len());
-                let kill = json!({"service": service, "action": action, "effect": "kill", "when": when, "nth": killed + 1});
-                world.cloud.fault(kill).await;
-                course(&world, &execution, 1).await;
-                let rules = world.cloud.admin(Method::GET, "faults", None).await;
-                has_ended_well(&world, &execution, &old, &new, rows).await;
-                let told = world.cloud.messages(&execution).await.len();
-                assert!((1..=2).contains(&told), "{service} {when} {killed}: told {told} times");
-                world.paged(&execution).await;
-                // A death takes the rule away.
-                if !rules["rules"].as_array().unwrap().is_empty() {
-                    break;
-                }
-                let deployments = world.deployments(before).await;
-                assert!(
-                    (2..=3).contains(&deployments),
-                    "{service} {when} {killed}: {deployments} deployments"
-                );
-                points.push(
-                    json!({"operation": format!("{service}:{action}"), "when": when, "call": killed + 1,
-                    "end": "succeeded", "told": told, "deployments": deployments}),
-                );
-                killed += 1;
+        let of_call = matrix::points(least, async |when, nth| {
+            let execution = format!("crash-{service}-{when}-{nth}");
+            if world.current(JWT).await != new {
+                world.make_current(JWT, &new).await;
             }
-            assert!(killed >= least, "{service} {action}: only {killed} calls were killed {when}");
-        }
+            world.cloud.calm().await;
+            let (before, rows) = (world.cloud.last_call().await, world.rows().await.len());
+            let kill =
+                json!({"service": service, "action": action, "effect": "kill", "when": when, "nth": nth});
+            world.cloud.fault(kill).await;
+            course(&world, &execution, 1).await;
+            let rules = world.cloud.admin(Method::GET, "faults", None).await;
+            has_ended_well(&world, &execution, &old, &new, rows).await;
+            let told = world.cloud.messages(&execution).await.len();
+            assert!((1..=2).contains(&told), "{execution}: told {told} times");
+            world.paged(&execution).await;
+            // A death takes the rule away.
+            if !rules["rules"].as_array().unwrap().is_empty() {
+                return None;
+            }
+            let deployments = world.deployments(before).await;
+            assert!((2..=3).contains(&deployments), "{execution}: {deployments} deployments");
+            Some(json!({"operation": format!("{service}:{action}"), "when": when, "call": nth,
+                "end": "succeeded", "told": told, "deployments": deployments}))
+        });
+        points.extend(of_call.await);
     }
     matrix::write("rotation-followup", &points, json!({}));
     world.cloud.followups(true).await;

@@ -553,63 +553,56 @@ async fn every_crash_point_of_snapshot_verify_recovers() {
     let copy = copy_of(&keeper);
     let mut points = Vec::new();
     for (service, action, least) in WRITES {
-        for when in ["before", "after"] {
-            let mut killed = 0;
-            loop {
-                world.cloud.calm().await;
-                world.forget().await;
-                for name in world.names(&world.away).await {
-                    world.away.delete_db_snapshot().db_snapshot_identifier(name).send().await.unwrap();
-                }
-                let old = format!("moveongs-dev-old-{service}-{action}-{when}-{killed}")
-                    .to_lowercase()
-                    .replace('.', "-");
-                let old = world.take(&old, &tags(EXPIRED), 90).await;
-                let pages = world.pages("").await.len();
-                let before = world.cloud.last_call().await;
-                let kill = json!({"service": service, "action": action, "effect": "kill", "when": when, "nth": killed + 1});
-                world.cloud.fault(kill).await;
-                world.cloud.despite_death(json!({})).await;
-                world.status(&world.away, &copy, &["available"]).await;
-                world.cloud.despite_death(json!({"follow": true})).await;
-                let rules = world.cloud.admin(Method::GET, "faults", None).await;
-                // A death takes the rule away.
-                let is_over = !rules["rules"].as_array().unwrap().is_empty();
-                world.cloud.admin(Method::DELETE, "faults", None).await;
-                let at = format!("{service}:{action} {when} {killed}");
-                assert_eq!(world.names(&world.cloud.rds).await, [failed.as_str(), keeper.as_str()], "{at}");
-                assert_eq!(world.names(&world.away).await, [copy.as_str()], "{at}");
-                let records = world.records().await;
-                let delete = format!("delete arn:aws:rds:us-east-1:000000000000:snapshot:{old} of");
-                assert_eq!(recorded(&records, &delete), 1, "{at}: {records:?}");
-                assert_eq!(recorded(&records, "available, of arn:"), 1, "{at}: {records:?}");
-                assert!(records.last().unwrap()["findings"].to_string().contains("SnapshotFailed"), "{at}");
-                // A copy may be ready before a repetition looks: then the day's record has it.
-                assert!((1..=2).contains(&records.len()), "{at}: {} records", records.len());
-                let calls = world.cloud.calls(before).await.0;
-                let asked = calls.iter().filter(|call| call.ends_with(":CopyDBSnapshot")).count();
-                assert!((1..=2).contains(&asked), "{at}: asked {asked} times");
-                let told = world.cloud.messages(&old).await.len();
-                assert!((1..=2).contains(&told), "{at}: told {told} times");
-                let arrived = async || (world.pages("").await.len() > pages).then_some(());
-                eventually(&format!("a page: {at}"), arrived).await;
-                let paged = world.pages("").await.len() - pages;
-                assert!((1..=2).contains(&paged), "{at}: {paged} pages");
-                // Nothing is left to be told.
-                for event in [json!({}), json!({"follow": true})] {
-                    assert_eq!(world.run(event).await["run_id"], Value::Null, "{at}");
-                }
-                if is_over {
-                    break;
-                }
-                points.push(
-                    json!({"operation": format!("{service}:{action}"), "when": when, "call": killed + 1,
-                    "end": "succeeded", "told": told, "pages": paged, "records": records.len()}),
-                );
-                killed += 1;
+        let of_call = matrix::points(least, async |when, nth| {
+            world.cloud.calm().await;
+            world.forget().await;
+            for name in world.names(&world.away).await {
+                world.away.delete_db_snapshot().db_snapshot_identifier(name).send().await.unwrap();
             }
-            assert!(killed >= least, "{service} {action}: only {killed} calls were killed {when}");
-        }
+            let old =
+                format!("moveongs-dev-old-{service}-{action}-{when}-{nth}").to_lowercase().replace('.', "-");
+            let old = world.take(&old, &tags(EXPIRED), 90).await;
+            let pages = world.pages("").await.len();
+            let before = world.cloud.last_call().await;
+            let kill =
+                json!({"service": service, "action": action, "effect": "kill", "when": when, "nth": nth});
+            world.cloud.fault(kill).await;
+            world.cloud.despite_death(json!({})).await;
+            world.status(&world.away, &copy, &["available"]).await;
+            world.cloud.despite_death(json!({"follow": true})).await;
+            let rules = world.cloud.admin(Method::GET, "faults", None).await;
+            // A death takes the rule away.
+            let is_over = !rules["rules"].as_array().unwrap().is_empty();
+            world.cloud.admin(Method::DELETE, "faults", None).await;
+            let at = format!("{service}:{action} {when} {nth}");
+            assert_eq!(world.names(&world.cloud.rds).await, [failed.as_str(), keeper.as_str()], "{at}");
+            assert_eq!(world.names(&world.away).await, [copy.as_str()], "{at}");
+            let records = world.records().await;
+            let delete = format!("delete arn:aws:rds:us-east-1:000000000000:snapshot:{old} of");
+            assert_eq!(recorded(&records, &delete), 1, "{at}: {records:?}");
+            assert_eq!(recorded(&records, "available, of arn:"), 1, "{at}: {records:?}");
+            assert!(records.last().unwrap()["findings"].to_string().contains("SnapshotFailed"), "{at}");
+            // A copy may be ready before a repetition looks: then the day's record has it.
+            assert!((1..=2).contains(&records.len()), "{at}: {} records", records.len());
+            let calls = world.cloud.calls(before).await.0;
+            let asked = calls.iter().filter(|call| call.ends_with(":CopyDBSnapshot")).count();
+            assert!((1..=2).contains(&asked), "{at}: asked {asked} times");
+            let told = world.cloud.messages(&old).await.len();
+            assert!((1..=2).contains(&told), "{at}: told {told} times");
+            let arrived = async || (world.pages("").await.len() > pages).then_some(());
+            eventually(&format!("a page: {at}"), arrived).await;
+            let paged = world.pages("").await.len() - pages;
+            assert!((1..=2).contains(&paged), "{at}: {paged} pages");
+            // Nothing is left to be told.
+            for event in [json!({}), json!({"follow": true})] {
+                assert_eq!(world.run(event).await["run_id"], Value::Null, "{at}");
+            }
+            (!is_over).then(|| {
+                json!({"operation": format!("{service}:{action}"), "when": when, "call": nth,
+                    "end": "succeeded", "told": told, "pages": paged, "records": records.len()})
+            })
+        });
+        points.extend(of_call.await);
     }
     matrix::write("snapshot-verify", &points, json!({}));
 }

@@ -16,120 +16,170 @@ mod cloud;
 mod server;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use reqwest::Method;
 use serde_json::Value;
 
+use cloud::Cloud;
+
 /// How PostgreSQL's verifier of a password begins.
 const VERIFIER: &str = "SCRAM-SHA-256$";
 
+/// The functions, and how many evidence records each has at least. The audits have one a day; the tests of the follow-up and
+/// of external credentials hide what others left.
+const FUNCTIONS: [(&str, usize); 9] = [
+    ("backup-audit", 1),
+    ("inventory-audit", 1),
+    ("rotate-database", 50),
+    ("rotate-external", 1),
+    ("rotate-random", 30),
+    ("rotation-audit", 1),
+    ("rotation-followup", 1),
+    ("snapshot-create", 1),
+    ("snapshot-verify", 1),
+];
+
+/// What is searched for, and where.
+#[derive(Default)]
+struct Search {
+    /// Every value with the name of its secret.
+    values: Vec<(String, String)>,
+    places: BTreeMap<String, String>,
+    /// How much of each kind there was: a search of nothing finds nothing.
+    found: BTreeMap<String, usize>,
+}
+
 #[tokio::test]
 async fn no_secret_value_stands_anywhere() {
-    let cloud = cloud::Cloud::connect("rotate-random").await;
-    let values = values(&cloud).await;
-    assert!(values.len() > 100, "only {} values: run the end-to-end tests first", values.len());
-
-    let mut places = BTreeMap::new();
-    let messages = channel(&cloud).await;
-    assert!(messages.len() > 100, "only {} messages in the channel", messages.len());
-    places.insert("the call log".to_owned(), cloud.admin(Method::GET, "calls", None).await.to_string());
-    places.insert("the board".to_owned(), cloud.admin(Method::GET, "github/issues", None).await.to_string());
-    let proposed = cloud.admin(Method::GET, "github/repository", None).await.to_string();
-    places.insert("the repository".to_owned(), proposed);
-    for folder in ["inventory/", "ledger/"] {
-        for key in cloud.keys(folder).await {
-            places.insert(key.clone(), cloud.text(&key).await);
-        }
+    let mut search = Search::default();
+    for path in Cloud::all() {
+        search.take_in(&path).await;
     }
-    let mails = cloud.admin(Method::GET, "ses/messages", None).await.to_string();
-    places.insert("the mails".to_owned(), mails);
-    // The audit has one record a day; the tests of the follow-up and of external credentials hide what others left.
-    for (function, least) in [
-        ("backup-audit", 0),
-        ("inventory-audit", 0),
-        ("rotate-random", 50),
-        ("rotate-database", 50),
-        ("rotate-external", 0),
-        ("rotation-audit", 0),
-        ("rotation-followup", 0),
-        ("snapshot-create", 0),
-        ("snapshot-verify", 0),
-    ] {
-        let of_function = messages.iter().filter(|message| message.contains(function)).count();
-        assert!(of_function > least / 3, "only {of_function} messages of {function}");
-        let cloud = cloud::Cloud::connect(function).await;
-        let records = cloud.evidence(function).await;
-        assert!(records.len() > least, "only {} evidence records of {function}", records.len());
-        places.extend(records.into_iter().map(|(key, record)| (key, record.to_string())));
-        let lines = cloud.log_lines("").await;
-        assert!(lines.len() > 100, "only {} log lines of {function}", lines.len());
-        places.insert(format!("the log of {function}"), lines.join("\n"));
-    }
-    places.insert("the channel".to_owned(), messages.join("\n"));
-
-    // What the functions answered.
-    let mut pages = cloud.secrets.list_secrets().into_paginator().send();
-    while let Some(page) = pages.next().await {
-        for secret in page.unwrap().secret_list() {
-            let path = format!("rotations?secret={}", secret.name().unwrap());
-            let answers = cloud.admin(Method::GET, &path, None).await.to_string();
-            places.insert(format!("the answers for {}", secret.name().unwrap()), answers);
-        }
-    }
-    for (place, text) in &places {
-        assert!(!text.contains(VERIFIER), "a verifier stands in {place}");
-    }
-
-    for path in cloud_logs() {
-        let log = std::fs::read(&path).unwrap();
-        places.insert(path.display().to_string(), String::from_utf8_lossy(&log).into_owned());
-    }
-    // The databases of the tests log every statement.
-    for database in ["rds-test-pg15.log", "rds-test-pg18.log"] {
-        let (place, log) = places.iter().find(|(place, _)| place.ends_with(database)).expect(database);
-        assert!(log.contains(VERIFIER), "no password was set in {place}");
-    }
-
-    let tokens = cloud.admin(Method::GET, "rotations/tokens", None).await;
-    let tokens: Vec<_> =
-        tokens["tokens"].as_array().unwrap().iter().map(|token| token.as_str().unwrap()).collect();
-    assert!(tokens.len() > 50, "only {} RotationTokens", tokens.len());
-    let tokens = tokens.into_iter().map(|token| ("a RotationToken".to_owned(), token.to_owned()));
-    let values: Vec<_> = values.into_iter().chain(tokens).collect();
-
-    for major in [15, 18] {
-        let server = server::Server::of(&cloud, major).await;
-        let seen = server.master("postgres").await.query("SELECT query FROM pg_stat_statements", &[]).await;
-        let seen: Vec<String> = seen.unwrap().iter().map(|row| row.get(0)).collect();
-        assert!(seen.iter().any(|query| query.contains(VERIFIER)), "no password was set on {major}");
-        places.insert(format!("pg_stat_statements of {major}"), seen.join("\n"));
-    }
-
-    let patterns: Vec<_> = values
+    search.has_all();
+    let patterns: Vec<_> = search
+        .values
         .iter()
         .flat_map(|(name, value)| forms(value).into_iter().map(move |form| (name, form)))
         .collect();
-    let search = aho_corasick::AhoCorasick::new(patterns.iter().map(|(_, form)| form)).unwrap();
+    let automaton = aho_corasick::AhoCorasick::new(patterns.iter().map(|(_, form)| form)).unwrap();
     let mut found = BTreeSet::new();
-    for (place, text) in &places {
-        for hit in search.find_iter(text) {
+    for (place, text) in &search.places {
+        for hit in automaton.find_iter(text) {
             found.insert(format!("a value of {} stands in {place}", patterns[hit.pattern().as_usize()].0));
         }
     }
     assert!(found.is_empty(), "{found:#?}");
 }
 
+impl Search {
+    fn count(&mut self, what: impl Into<String>, number: usize) {
+        *self.found.entry(what.into()).or_default() += number;
+    }
+
+    /// Everything of one local cloud.
+    async fn take_in(&mut self, facts: &Path) {
+        let cloud = Cloud::of(facts, "rotate-random").await;
+        let of = |place: &str| format!("{place} of {}", facts.display());
+        self.values.extend(values(&cloud).await);
+        let tokens = cloud.admin(Method::GET, "rotations/tokens", None).await;
+        let tokens = tokens["tokens"].as_array().unwrap();
+        self.count("RotationTokens", tokens.len());
+        let tokens = tokens.iter().map(|token| token.as_str().unwrap().to_owned());
+        self.values.extend(tokens.map(|token| ("a RotationToken".to_owned(), token)));
+
+        for (place, path) in [
+            ("the call log", "calls"),
+            ("the board", "github/issues"),
+            ("the repository", "github/repository"),
+            ("the mails", "ses/messages"),
+        ] {
+            self.places.insert(of(place), cloud.admin(Method::GET, path, None).await.to_string());
+        }
+        for folder in ["inventory/", "ledger/"] {
+            for key in cloud.keys(folder).await {
+                self.places.insert(of(&key), cloud.text(&key).await);
+            }
+        }
+        let messages = channel(&cloud).await;
+        for (function, _) in FUNCTIONS {
+            let of_function = messages.iter().filter(|message| message.contains(function)).count();
+            self.count(format!("messages of {function}"), of_function);
+            let cloud = Cloud::of(facts, function).await;
+            let records = cloud.evidence(function).await;
+            self.count(format!("records of {function}"), records.len());
+            self.places.extend(records.into_iter().map(|(key, record)| (of(&key), record.to_string())));
+            let lines = cloud.log_lines("").await;
+            self.count(format!("lines of {function}"), lines.len());
+            self.places.insert(of(&format!("the log of {function}")), lines.join("\n"));
+        }
+        self.places.insert(of("the channel"), messages.join("\n"));
+        self.count("messages", messages.len());
+
+        // What the functions answered.
+        let mut pages = cloud.secrets.list_secrets().into_paginator().send();
+        while let Some(page) = pages.next().await {
+            for secret in page.unwrap().secret_list() {
+                let name = secret.name().unwrap();
+                let path = format!("rotations?secret={name}");
+                let answers = cloud.admin(Method::GET, &path, None).await.to_string();
+                self.places.insert(of(&format!("the answers for {name}")), answers);
+            }
+        }
+        for (place, text) in &self.places {
+            assert!(!text.contains(VERIFIER), "a verifier stands in {place}");
+        }
+
+        // The databases of the tests log every statement, and a verifier is what a password is set to.
+        for path in cloud_logs(facts) {
+            let log = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+            let name = path.file_stem().unwrap().to_string_lossy();
+            self.count(format!("verifiers in {name}"), log.matches(VERIFIER).count());
+            self.places.insert(path.display().to_string(), log);
+        }
+        for major in [15, 18] {
+            let server = server::Server::of(&cloud, major).await;
+            let seen =
+                server.master("postgres").await.query("SELECT query FROM pg_stat_statements", &[]).await;
+            let seen: Vec<String> = seen.unwrap().iter().map(|row| row.get(0)).collect();
+            let verifiers = seen.iter().filter(|query| query.contains(VERIFIER)).count();
+            self.count(format!("verifiers in pg_stat_statements of {major}"), verifiers);
+            self.places.insert(of(&format!("pg_stat_statements of {major}")), seen.join("\n"));
+        }
+    }
+
+    /// Fails when there was less to search than the end-to-end tests leave.
+    fn has_all(&self) {
+        let mut wanted = vec![("messages".to_owned(), 101), ("RotationTokens".to_owned(), 51)];
+        for (function, records) in FUNCTIONS {
+            wanted.push((format!("records of {function}"), records));
+            wanted.push((format!("messages of {function}"), records.div_ceil(3)));
+            wanted.push((format!("lines of {function}"), 101));
+        }
+        for database in ["rds-test-pg15", "rds-test-pg18"] {
+            wanted.push((format!("verifiers in {database}"), 1));
+        }
+        for major in [15, 18] {
+            wanted.push((format!("verifiers in pg_stat_statements of {major}"), 1));
+        }
+        assert!(self.values.len() > 150, "only {} values: run the end-to-end tests first", self.values.len());
+        for (what, least) in wanted {
+            let found = self.found.get(&what).copied().unwrap_or_default();
+            assert!(found >= least, "only {found} of {what}: run the end-to-end tests first");
+        }
+    }
+}
+
 /// Every message that the channel ever took, also as it was before an update.
-async fn channel(cloud: &cloud::Cloud) -> Vec<String> {
+async fn channel(cloud: &Cloud) -> Vec<String> {
     let taken = cloud.admin(Method::GET, "slack/messages?all=1", None).await;
     taken["messages"].as_array().unwrap().iter().map(Value::to_string).collect()
 }
 
 /// Every value of every secret, those of deprecated versions too, with the secret's name.
-async fn values(cloud: &cloud::Cloud) -> Vec<(String, String)> {
+async fn values(cloud: &Cloud) -> Vec<(String, String)> {
     let mut values = Vec::new();
     let mut pages = cloud.secrets.list_secrets().into_paginator().send();
     while let Some(page) = pages.next().await {
@@ -223,10 +273,8 @@ fn lower_escapes(text: &str) -> String {
     pieces.fold(first, |text, piece| text + "%" + &piece[..2].to_lowercase() + &piece[2..])
 }
 
-/// The logs of the local cloud's own process and of its databases: in the state folder, or beside it in `logs`.
-#[expect(clippy::disallowed_methods, reason = "a test's own setting")]
-fn cloud_logs() -> Vec<PathBuf> {
-    let facts = PathBuf::from(std::env::var("LOCALCLOUD").unwrap());
+/// The logs of a local cloud's own process and of its databases: in the state folder, or beside it in `logs`.
+fn cloud_logs(facts: &Path) -> Vec<PathBuf> {
     let state = facts.parent().unwrap();
     let mut logs = vec![state.join("../logs").join(state.file_name().unwrap()).with_extension("log")];
     for folder in [state.to_owned(), state.join("logs")] {

@@ -153,7 +153,7 @@ async fn repair(
     if !app.repairs.iter().any(|allowed| allowed == rule) {
         return Err(AuditError::NotAllowed(rule.to_owned()));
     }
-    let begun = Begun {
+    let own = Begun {
         run_id: format!("repair/{rule}/{resource}/{}", context.now),
         rule: rule.to_owned(),
         resource: resource.to_owned(),
@@ -162,14 +162,23 @@ async fn repair(
         change: repaired.change.clone(),
     };
     // The same repair that another attempt has begun, and not ended, is the same run, with one record.
-    let note = |open: &mut Vec<Begun>| match open.iter().find(|other| other.is_same(&begun)) {
+    let note = |open: &mut Vec<Begun>| match open.iter().find(|other| other.is_same(&own)) {
         Some(same) => same.clone(),
         None => {
-            open.push(begun.clone());
-            begun.clone()
+            open.push(own.clone());
+            own.clone()
         }
     };
-    let begun = app.reporter.evidence.amend(OPEN, note).await?;
+    let mut begun = app.reporter.evidence.amend(OPEN, note).await?;
+    // One that has its record has ended, and only its note was left: what is broken again gets a record of its own.
+    if begun != own && app.reporter.look(&begun.run_id, context.now).await.is_recorded() {
+        let ended = |open: &mut Vec<Begun>| {
+            open.retain(|other| other.run_id != begun.run_id);
+            open.push(own.clone());
+        };
+        app.reporter.evidence.amend(OPEN, ended).await?;
+        begun = own;
+    }
     let applied = apply(app, &change).await;
     // Looked at again also after a failure: a call without an answer may have been taken.
     let course = applied.as_ref().err().map_or(Course::Taken, Course::Failed);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from socketserver import StreamRequestHandler
 from urllib.parse import parse_qsl
 
 import ministack.app
@@ -35,6 +36,9 @@ from localcloud.cloud import AdminError, Cloud
 
 async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
     """Runs every part until `stop` is set, then stops them in reverse order."""
+    # ministack's Runtime API writes an answer's head and body apart. Under Nagle's algorithm the body, a function's
+    # next event, waits until the head is acknowledged, for 40 ms.
+    StreamRequestHandler.disable_nagle_algorithm = True
     inner = ministack.app.app
     audited = (backups, buckets, tables, cloudcontrol, simulation, seeds)
     for part in (rotation, rds, *audited, ecs, conditions, workflows, accesskeys, mail, tagging):

@@ -28,7 +28,15 @@ const NODE_POSTGRES: &str = "node-postgres";
 const END_TO_END: &str = "end-to-end tests";
 const MONTH: &str = "a month of simulated time";
 const SAM_CLI: &str = "AWS SAM CLI";
-const DEPLOYMENT: &str = "deployment to a fresh local cloud";
+const DEPLOYMENT: &str = "deployment to two fresh local clouds";
+
+/// The feature without which tests that need a local cloud are left out.
+const ON_CLOUD: &str = "tests/cloud";
+
+/// The tests that work on databases, by parts of their names. They take about half of the time, and have a cloud of their own
+/// beside the one of all others: each half waits for much of its time.
+const OF_DATABASES: [&str; 5] =
+    ["database::", "of_rotate_database", "model::", "property::", "rotate_external::"];
 
 const CHECKS: &[Check] = &[
     Check { name: PYTHON, after: &[], run: |context, log| passed(setup::python(context.repo, log)) },
@@ -52,8 +60,8 @@ const CHECKS: &[Check] = &[
         name: "cargo clippy",
         after: &[],
         run: |context, log| {
-            let arguments = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
-            passed(context.cargo(&arguments, log))
+            let all = ["clippy", "--workspace", "--all-targets", "--features", ON_CLOUD, "--locked"];
+            passed(context.cargo(&[&all[..], &["--", "-D", "warnings"]].concat(), log))
         },
     },
     Check {
@@ -95,37 +103,25 @@ const CHECKS: &[Check] = &[
         },
     },
     Check {
-        name: "unit tests",
+        name: "tests of the code, the repository and the model of the rotation protocol",
         after: &[],
-        run: |context, log| {
-            passed(context.cargo(&["test", "--workspace", "--exclude", "tests", "--locked"], log))
-        },
-    },
-    Check {
-        name: "repository tests",
-        after: &[],
-        run: |context, log| {
-            passed(context.cargo(&["test", "-p", "tests", "--test", "repository", "--locked"], log))
-        },
-    },
-    Check {
-        name: "model of the rotation protocol",
-        after: &[],
-        run: |context, log| {
-            passed(context.cargo(&["test", "-p", "tests", "--test", "model", "--locked"], log))
-        },
+        run: |context, log| passed(context.cargo(&["test", "--workspace", "--locked"], log)),
     },
     Check { name: "tests of the local cloud", after: &[PYTHON, POSTGRES], run: python_tests },
     Check { name: DEPLOYMENT, after: &[PYTHON, POSTGRES], run: deployment },
-    Check {
-        name: END_TO_END,
-        after: &[NODE_POSTGRES, DEPLOYMENT],
-        run: |context, log| passed(context.on_cloud(&context.test_cloud, "e2e", log)),
-    },
+    Check { name: END_TO_END, after: &[NODE_POSTGRES, DEPLOYMENT], run: end_to_end },
     Check {
         name: "search for leaked secrets",
         after: &[END_TO_END],
-        run: |context, log| passed(context.on_cloud(&context.test_cloud, "leaks", log)),
+        run: |context, log| {
+            passed(on_clouds(
+                context.repo,
+                &[&context.test_cloud, &context.database_cloud],
+                "leaks",
+                &[],
+                log,
+            ))
+        },
     },
     Check { name: MONTH, after: &[DEPLOYMENT], run: month },
     Check { name: SAM_CLI, after: &[], run: |context, log| passed(setup::sam(context.repo, log)) },
@@ -152,6 +148,7 @@ fn passed(result: Result<()>) -> Result<Verdict> {
 struct Context<'a> {
     repo: &'a Repo,
     test_cloud: Place,
+    database_cloud: Place,
     month_cloud: Place,
     demo_cloud: Place,
     before: RefCell<Vec<procs::Process>>,
@@ -162,16 +159,12 @@ impl Context<'_> {
         run::run(run::cargo().args(arguments).current_dir(&self.repo.root), log)
     }
 
-    /// Tests of the stack that is deployed to a cloud.
-    fn on_cloud(&self, place: &Place, target: &str, log: &Log) -> Result<()> {
-        let mut tests = run::cargo();
-        // One at a time: they share the fault switches of one cloud.
-        tests.args(["test", "-p", "tests", "--test", target, "--locked", "--", "--test-threads=1"]);
-        tests.current_dir(&self.repo.root);
-        tests.env("LOCALCLOUD", place.facts_file()).env("PATH", setup::path(self.repo)?);
-        // Where the readers of a rotated secret find the application's driver.
-        tests.env("NODE_PATH", self.repo.local().join("readers/node_modules"));
-        run::run(&mut tests, log)
+    fn places(&self) -> [&Place; 4] {
+        [&self.test_cloud, &self.database_cloud, &self.month_cloud, &self.demo_cloud]
+    }
+
+    fn stop(&self) -> Result<()> {
+        self.places().into_iter().try_for_each(|place| place.stop().map(drop))
     }
 
     fn deny(&self, what: &[&str]) -> Result<Command> {
@@ -185,6 +178,38 @@ impl Context<'_> {
         command.current_dir(&self.repo.root);
         command
     }
+}
+
+/// Tests of the stack that is deployed to clouds; `which` are arguments of the test program.
+fn on_clouds(repo: &Repo, places: &[&Place], target: &str, which: &[&str], log: &Log) -> Result<()> {
+    let mut tests = run::cargo();
+    // The whole workspace, so that what the earlier tests have built is built with the same features.
+    tests.args(["test", "--workspace", "--features", ON_CLOUD, "--test", target, "--locked", "--"]);
+    // One at a time: they share the fault switches of one cloud.
+    tests.arg("--test-threads=1").args(which);
+    tests.current_dir(&repo.root).env("PATH", setup::path(repo)?);
+    tests.env("LOCALCLOUD", std::env::join_paths(places.iter().map(|place| place.facts_file()))?);
+    // Where the readers of a rotated secret find the application's driver.
+    tests.env("NODE_PATH", repo.local().join("readers/node_modules"));
+    run::run(&mut tests, log)
+}
+
+/// Every test runs on one of the two clouds: what the one takes by name, the other skips by name.
+fn end_to_end(context: &Context<'_>, log: &Log) -> Result<Verdict> {
+    let (repo, test_cloud, database_cloud) = (context.repo, &context.test_cloud, &context.database_cloud);
+    let of_others: Vec<&str> = OF_DATABASES.iter().flat_map(|name| ["--skip", name]).collect();
+    let beside = Log::create(log.path.with_extension("databases.log"))?;
+    let (of_databases, of_others) = std::thread::scope(|scope| {
+        let databases = scope.spawn(|| on_clouds(repo, &[database_cloud], "e2e", &OF_DATABASES, &beside));
+        let of_others = on_clouds(repo, &[test_cloud], "e2e", &of_others, log);
+        (databases.join(), of_others)
+    });
+    let of_databases =
+        of_databases.unwrap_or_else(|_| bail!("the thread of {} panicked", beside.path.display()));
+    if of_databases.is_err() {
+        log.line(&beside.tail(100))?;
+    }
+    passed(of_databases.and(of_others))
 }
 
 /// cfn-lint knows the language of state machines, and looks at a definition only where it stands in a template.
@@ -214,6 +239,7 @@ pub(crate) fn test(repo: &Repo, filter: Option<&str>) -> Result<bool> {
     let context = Context {
         repo,
         test_cloud: Place::new(repo, "test-cloud"),
+        database_cloud: Place::new(repo, "database-cloud"),
         month_cloud: Place::new(repo, "month-cloud"),
         demo_cloud: Place::new(repo, "demo-cloud"),
         before: RefCell::default(),
@@ -224,13 +250,9 @@ pub(crate) fn test(repo: &Repo, filter: Option<&str>) -> Result<bool> {
         bail!("no check has `{}` in its name; there are: {}", filter.unwrap_or_default(), names.join("; "));
     }
     // What an earlier run left, when it was killed, is not a failure of this one.
-    context.test_cloud.stop()?;
-    context.month_cloud.stop()?;
-    context.demo_cloud.stop()?;
+    context.stop()?;
     context.before.replace(procs::of_folder(&procs::all(), &repo.local()));
-    let _end_test_cloud = cloud::Down::of(&context.test_cloud);
-    let _end_month_cloud = cloud::Down::of(&context.month_cloud);
-    let _end_demo_cloud = cloud::Down::of(&context.demo_cloud);
+    let _ends = context.places().map(cloud::Down::of);
 
     let mut progress = Progress::new(repo.local().join("logs/test"), selected.len(), false);
     let mut outcomes: Vec<(&Check, Outcome, f64)> = Vec::new();
@@ -351,8 +373,11 @@ fn python_tests(context: &Context<'_>, log: &Log) -> Result<Verdict> {
 
 fn deployment(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     // Not the usual port: the cloud of `cargo xtask up` may have it, or may want it.
-    let cloud = context.test_cloud.start(context.repo, Some(0), log)?;
-    passed(deploy::deploy(context.repo, &Aws::new(context.repo, &cloud), log))
+    for place in [&context.test_cloud, &context.database_cloud] {
+        let cloud = place.start(context.repo, Some(0), log)?;
+        deploy::deploy(context.repo, &Aws::new(context.repo, &cloud), log)?;
+    }
+    Ok(Verdict::Passed)
 }
 
 /// When the clock of the month's cloud begins: 2030-03-13T15:00:00Z. The test's table goes by it.
@@ -362,14 +387,14 @@ const MONTH_FROM: i64 = 1_899_644_400;
 fn month(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     let cloud = context.month_cloud.start_at(context.repo, MONTH_FROM, log)?;
     deploy::deploy(context.repo, &Aws::new(context.repo, &cloud), log)?;
-    context.on_cloud(&context.month_cloud, "month", log)?;
+    on_clouds(context.repo, &[&context.month_cloud], "month", &[], log)?;
     context.month_cloud.stop()?;
     Ok(Verdict::Passed)
 }
 
 fn demonstration(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     // The tests have no more use for theirs.
-    context.test_cloud.stop()?;
+    context.stop()?;
     // Twice, each time on a cloud of its own: what the first has left may not disturb the second.
     for _ in 0..2 {
         let shown = demo::demo_for_test(context.repo, &context.demo_cloud, log);
@@ -380,7 +405,7 @@ fn demonstration(context: &Context<'_>, log: &Log) -> Result<Verdict> {
 }
 
 fn nothing_left(context: &Context<'_>, _: &Log) -> Result<Verdict> {
-    context.test_cloud.stop()?;
+    context.stop()?;
     let before = context.before.borrow();
     let mut left = procs::of_folder(&procs::all(), &context.repo.local());
     left.retain(|process| !before.contains(process));

@@ -1,0 +1,45 @@
+//! What the functions are built from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use crate::{folders, root};
+
+/// Each package that a function is built from, with the features that it asks for.
+fn packages(function: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut tree = Command::new(env!("CARGO"));
+    tree.args(["tree", "--locked", "--package", function, "--edges", "normal,build"]);
+    tree.args(["--prefix", "none", "--no-dedupe", "--format", "{p}\t{f}"]);
+    let output = tree.current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{function}: {}", String::from_utf8_lossy(&output.stderr));
+    let mut packages: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for line in String::from_utf8(output.stdout).unwrap().lines() {
+        let (package, features) = line.split_once('\t').unwrap();
+        // A package of this workspace stands with its folder.
+        if !package.contains("(/") {
+            packages.entry(package.to_owned()).or_default().insert(features.to_owned());
+        }
+    }
+    packages
+}
+
+#[test]
+fn one_build_of_the_sdk_is_enough_for_all_functions() {
+    let functions: Vec<_> = folders("functions").into_iter().map(|name| (packages(&name), name)).collect();
+    let (first, name) = functions.first().unwrap();
+    let in_all = first
+        .iter()
+        .filter(|(package, _)| functions.iter().all(|(packages, _)| packages.contains_key(package.as_str())));
+    let mut compared = 0;
+    for (package, features) in in_all {
+        for (packages, other) in &functions {
+            assert_eq!(
+                packages.get(package),
+                Some(features),
+                "{other} and {name} ask for other features of {package}: see shared/Cargo.toml"
+            );
+        }
+        compared += 1;
+    }
+    assert!(compared > 100, "only {compared} packages are in all functions");
+}
