@@ -136,7 +136,8 @@ pub(crate) fn localcloud(repo: &Repo, module: &str) -> Command {
     command
 }
 
-/// cargo-deny, in the version that the checks were written for; built when it is missing.
+/// cargo-deny, in the version that the checks were written for; built when it is missing, and not optimised: it works for
+/// seconds, and optimising it takes minutes.
 pub(crate) fn cargo_deny(repo: &Repo, log: &Log) -> Result<PathBuf> {
     let program = repo.local().join("bin/cargo-deny");
     let version = Command::new(&program).arg("--version").stderr(Stdio::null()).output();
@@ -147,7 +148,7 @@ pub(crate) fn cargo_deny(repo: &Repo, log: &Log) -> Result<PathBuf> {
     }
     let mut install = run::cargo();
     install
-        .args(["install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--force", "--root"])
+        .args(["install", "cargo-deny", "--version", CARGO_DENY, "--locked", "--debug", "--force", "--root"])
         .arg(repo.local());
     run::run(&mut install, log)?;
     Ok(program)
