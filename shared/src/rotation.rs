@@ -10,6 +10,7 @@ mod aws;
 mod error;
 mod event;
 mod random;
+mod seal;
 mod text;
 mod versions;
 
@@ -19,9 +20,10 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
 use jiff::Timestamp;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
 use crate::env::{Env, EnvError};
 use crate::evidence::{self, Draft};
@@ -99,6 +101,10 @@ pub trait Rotation {
     /// What every rotation function has.
     fn base(&self) -> &Base;
 
+    /// Refuses a secret that this function must not rotate. Runs in every step before the step itself, since whoever may
+    /// invoke the function can call each step alone.
+    fn admit(&self, attempt: &Attempt<'_>) -> impl Future<Output = Result<(), Self::Error>>;
+
     /// createSecret: a new value, made from the current one; is not called when a value is staged already.
     fn compose(
         &self,
@@ -165,6 +171,8 @@ pub struct Attempt<'a> {
     pub described: Described,
     /// When the invocation began.
     pub now: Timestamp,
+    /// The current value, once it was read: a step goes by one reading of it.
+    current: OnceCell<Option<SecretString>>,
 }
 
 impl Attempt<'_> {
@@ -173,14 +181,27 @@ impl Attempt<'_> {
         labelled(&self.described.versions, label)
     }
 
-    /// The pending value.
+    /// The pending value, if createSecret made it. In testSecret it may also be a copy of the current value, which Secrets
+    /// Manager stages to test the set-up (`RotateImmediately=false`).
     ///
     /// # Errors
     ///
-    /// [`RotationError::EmptyPending`]; those of [`Attempt::version`].
+    /// [`RotationError::EmptyPending`], [`RotationError::ForeignPending`], [`RotationError::Evidence`]; those of
+    /// [`Attempt::version`].
     pub async fn pending(&self) -> Result<Version, RotationError> {
         let found = self.version(&self.request.token, Some("AWSPENDING")).await?;
-        found.ok_or(RotationError::EmptyPending)
+        let found = found.ok_or(RotationError::EmptyPending)?;
+        if seal::is_ours(&self.base.reporter.evidence, self.request, &found.value).await? {
+            return Ok(found);
+        }
+        let current = match self.request.step {
+            Step::TestSecret => self.current().await?,
+            Step::CreateSecret | Step::SetSecret | Step::FinishSecret => None,
+        };
+        if current.is_some_and(|current| current.expose_secret() == found.value.expose_secret()) {
+            return Ok(found);
+        }
+        Err(RotationError::ForeignPending { token: self.request.token.clone() })
     }
 
     /// The current value; none when the secret has never had one.
@@ -190,7 +211,8 @@ impl Attempt<'_> {
     /// Those of [`Attempt::version`].
     pub async fn current(&self) -> Result<Option<SecretString>, RotationError> {
         let Some(id) = self.labelled("AWSCURRENT") else { return Ok(None) };
-        Ok(self.version(id, Some("AWSCURRENT")).await?.map(|version| version.value))
+        let read = async || Ok(self.version(id, Some("AWSCURRENT")).await?.map(|version| version.value));
+        self.current.get_or_try_init(read).await.cloned()
     }
 
     /// A version's value; none when it has none. With a label, none also when the label has gone elsewhere.
@@ -287,7 +309,10 @@ async fn perform<R: Rotation>(
     let base = rotation.base();
     let described = aws::describe(&base.secrets, &request.secret_id).await.map_err(RotationError::from)?;
     let plan = versions::plan(&request.token, described.rotation_enabled, &described.versions);
-    let attempt = Attempt { base, request, described, now: invocation.now };
+    let attempt = Attempt { base, request, described, now: invocation.now, current: OnceCell::new() };
+    if let Ok(Plan::Perform) = plan {
+        rotation.admit(&attempt).await?;
+    }
     let outcome = match (plan, request.step) {
         (Ok(Plan::AlreadyCurrent), step) => {
             let finished = if step == Step::FinishSecret {
@@ -347,17 +372,19 @@ fn window(from: Timestamp, to: Timestamp, at_most: &str) -> evidence::Step {
 }
 
 async fn create<R: Rotation>(rotation: &R, attempt: &Attempt<'_>) -> Result<Outcome, R::Error> {
-    let token = &attempt.request.token;
-    if attempt.version(token, Some("AWSPENDING")).await?.is_some() {
-        return Ok(Outcome::Kept);
+    match attempt.pending().await {
+        Ok(_) => return Ok(Outcome::Kept),
+        Err(RotationError::EmptyPending) => {}
+        Err(error) => return Err(error.into()),
     }
     let current = attempt.current().await?;
     let value = rotation.compose(attempt, current.as_ref()).await?;
+    seal::keep(&attempt.base.reporter.evidence, attempt.request, &value).await?;
     let put = aws::put_pending(&attempt.base.secrets, attempt.request, &value).await;
     if put.map_err(RotationError::from)? {
         return Ok(Outcome::Created);
     }
-    // Another invocation of this step was faster; its value is as good, and the version keeps it for ever.
+    // Another invocation of this step was faster. Its value is as good, if it has a seal, and the version keeps it for ever.
     attempt.pending().await?;
     Ok(Outcome::Kept)
 }

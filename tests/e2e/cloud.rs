@@ -86,6 +86,11 @@ impl Cloud {
         if self.procedure == "rotate-database" { "/moveongs/dev/test-database/" } else { PREFIX }
     }
 
+    /// The address of all services.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
     /// Calls `METHOD /_local/<path>`.
     pub(crate) async fn admin(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let mut request = self.http.request(method, format!("{}/_local/{path}", self.endpoint));

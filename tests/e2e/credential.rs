@@ -261,13 +261,6 @@ impl<'a> Credential<'a> {
         put.send().await.unwrap().version_id.unwrap()
     }
 
-    /// Fills the pending version with a value that the function did not make.
-    pub(crate) async fn put_pending(&self, token: &str, value: &str) {
-        let put = self.cloud().secrets.put_secret_value().secret_id(&self.secret.arn);
-        let put = put.client_request_token(token).secret_string(value).version_stages("AWSPENDING");
-        put.send().await.unwrap();
-    }
-
     /// Moves a label as a person does.
     pub(crate) async fn move_label(&self, label: &str, to: Option<&str>, from: Option<&str>) {
         let change = self.cloud().secrets.update_secret_version_stage().secret_id(&self.secret.arn);

@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod advice;
 mod backup_audit;
 mod cloud;
 mod credential;

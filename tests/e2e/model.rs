@@ -36,7 +36,7 @@ async fn traces_of_alternating_users_model_come_true() {
 
 async fn come_true(strategy: Strategy, users: usize) {
     let cloud = Cloud::connect("rotate-database").await;
-    let protocol = Protocol { users, rotations: 1, invocations: 1, edits: 1, without: None };
+    let protocol = Protocol { users, rotations: 1, invocations: 1, edits: 1, forgeries: 0, without: None };
     let traces = traces(&protocol);
     let deeds: usize = traces.iter().map(Vec::len).sum();
     assert!(traces.len() > 30 && deeds > 300, "only {} traces of {deeds} deeds", traces.len());
@@ -203,6 +203,7 @@ impl Replay<'_> {
 /// The call for real, and which of its kind in the step.
 fn call(next: Next, strategy: Strategy) -> (&'static str, &'static str, usize) {
     match next {
+        Next::Seal => ("s3", "PutObject", 1),
         Next::Put => ("secretsmanager", "PutSecretValue", 1),
         Next::Login => ("postgres", "login", 1),
         Next::Note => ("s3", "PutObject", 1),

@@ -252,14 +252,12 @@ impl Stage {
     }
 }
 
-/// Rotates a secret to this login, as the service does when somebody has put the pending version.
+/// Rotates a secret to this login, as if createSecret had made it.
 async fn rotate_to(secret: &Secret<'_>, current: &str, user: &str, password: &str) -> String {
     let token = secret.staged().await;
     let current = shared::database::secret::Secret::parse(&SecretString::from(current)).unwrap();
     let pending = current.with(user, &SecretString::from(password)).unwrap();
-    let put = secret.cloud.secrets.put_secret_value().secret_id(&secret.arn).client_request_token(&token);
-    let put = put.secret_string(pending.expose_secret()).version_stages("AWSPENDING");
-    put.send().await.unwrap();
+    secret.put_sealed(&token, pending.expose_secret()).await;
     for step in ["setSecret", "testSecret", "finishSecret"] {
         let done = secret.step(step, &token).await;
         assert!(done.is_ok(), "{step}: {done:?}");

@@ -773,7 +773,7 @@ async fn s17_a_host_that_is_edited_meanwhile_is_refused_with_the_way_out() {
         edited.move_label("AWSPENDING", None, Some(&token)).await;
         edited.move_label("AWSCURRENT", Some(&right), Some(&secret.first)).await;
         let token = secret.staged().await;
-        edited.put_pending(&token, &value.replacen(&credential.user, "imm", 1)).await;
+        secret.put_sealed(&token, &value.replacen(&credential.user, "imm", 1)).await;
         assert_eq!(edited.login_of(&token).await.0, "imm");
         let untouched = edited.snapshot().await;
         let before = cloud.last_call().await;
@@ -919,7 +919,7 @@ async fn s18_a_standby_is_refused_as_read_only_at_every_step() {
         let (from, to) = if credential.strategy == Strategy::Single { (old, new) } else { (new, old) };
         let standby = credential.beside("b", &from).await;
         let token = standby.secret.staged().await;
-        standby.put_pending(&token, &to).await;
+        standby.secret.put_sealed(&token, &to).await;
         let untouched = standby.snapshot().await;
         for step in ["testSecret", "finishSecret"] {
             kind(standby.secret.step(step, &token).await, "ReadOnly");

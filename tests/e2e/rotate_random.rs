@@ -5,6 +5,7 @@ use aws_sdk_secretsmanager::types::Tag;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::advice::Advice;
 use crate::cloud::{self, Cloud, PREFIX};
 use crate::secret::Secret;
 
@@ -256,18 +257,20 @@ async fn s10_finishsecret_proves_the_value_itself() {
     // Somebody has filled the version with a value that the application refuses to start with.
     let weak = cloud.secrets.put_secret_value().secret_id(&secret.arn).client_request_token(&token);
     weak.secret_string("hunter2").version_stages("AWSPENDING").send().await.unwrap();
-    for step in ["testSecret", "finishSecret"] {
-        let message = kind(secret.step(step, &token).await, "PendingRejected");
-        assert!(message.contains("7 characters, expected 64") && !message.contains("hunter2"), "{message}");
+    for step in ["createSecret", "testSecret", "finishSecret"] {
+        let message = kind(secret.step(step, &token).await, "ForeignPending");
+        assert!(message.contains("did not make") && !message.contains("hunter2"), "{message}");
     }
     assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&secret.first));
-    // The channel has the command that clears it, and the command works.
-    let message = cloud.messages("finishSecret: *PendingRejected*").await.remove(0);
-    let cure = format!("--version-stage AWSPENDING --remove-from-version-id {token}");
-    assert!(message.contains(&cure), "{message}");
-    let clear = cloud.secrets.update_secret_version_stage().secret_id(&secret.arn);
-    clear.version_stage("AWSPENDING").remove_from_version_id(&token).send().await.unwrap();
-    let next = secret.rotate().await;
+    // The channel has the commands that cure it.
+    let message = cloud.messages("finishSecret: *ForeignPending*").await.remove(0);
+    let advice = Advice::of(&message);
+    assert_eq!(advice.commands().len(), 3, "{message}");
+    advice.run(&cloud, "describe-secret");
+    advice.run(&cloud, "--version-stage AWSPENDING");
+    advice.run(&cloud, "rotate-secret");
+    secret.settled(&["succeeded"]).await;
+    let next = secret.labelled("AWSCURRENT").await.unwrap();
     secret.finished(&next, &secret.first).await;
 }
 
@@ -279,7 +282,7 @@ async fn s10_a_pending_value_that_is_the_current_one_is_no_rotation() {
     let token = secret.staged().await;
     let same = cloud.secrets.put_secret_value().secret_id(&secret.arn).client_request_token(&token);
     same.secret_string(secret.value(&first).await).version_stages("AWSPENDING").send().await.unwrap();
-    kind(secret.step("finishSecret", &token).await, "PendingRejected");
+    kind(secret.step("finishSecret", &token).await, "ForeignPending");
     assert_eq!(secret.labelled("AWSCURRENT").await, Some(first));
 }
 

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_secretsmanager::types::Tag;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
-use crate::cloud::{Cloud, eventually};
+use crate::cloud::{Cloud, EVIDENCE, eventually};
 
 /// A secret, with rotation configured and nothing rotated yet.
 pub(crate) struct Secret<'a> {
@@ -118,6 +119,20 @@ impl<'a> Secret<'a> {
     /// Calls one step of a rotation as the service does.
     pub(crate) async fn step(&self, step: &str, token: &str) -> Result<Value, Value> {
         self.cloud.invoke(json!({"Step": step, "SecretId": self.arn, "ClientRequestToken": token})).await
+    }
+
+    /// Fills the pending version, with the seal that createSecret leaves for a value of its own.
+    pub(crate) async fn put_sealed(&self, token: &str, value: &str) {
+        let sha256 = |text: String| -> String {
+            Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+        };
+        let note = sha256(format!("{token}/made/{}", self.arn));
+        let seals = json!({"seals": [sha256(format!("{token}\0{value}"))]}).to_string();
+        let key = format!("runs/{}/{note}.json", self.cloud.procedure);
+        let put = self.cloud.s3.put_object().bucket(EVIDENCE).key(key).body(seals.into_bytes().into());
+        put.send().await.unwrap();
+        let put = self.cloud.secrets.put_secret_value().secret_id(&self.arn).client_request_token(token);
+        put.secret_string(value).version_stages("AWSPENDING").send().await.unwrap();
     }
 
     /// Versions and their labels.

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use properties::{
-    CURRENT, CURRENT_OR_PENDING, ENDED, FINISHES, NOT_EMPTY, OVERWRITTEN, PREVIOUS, PROVED, SOME_LOGIN,
-    UNDONE,
+    CURRENT, CURRENT_OR_PENDING, ENDED, FINISHES, NOT_CHOSEN, NOT_EMPTY, NOT_PROMOTED, OVERWRITTEN, PREVIOUS,
+    PROVED, SOME_LOGIN, UNDONE,
 };
 use protocol::{Guard, Protocol};
 use stateright::{Checker, HasDiscoveries, Model};
@@ -21,7 +21,7 @@ const BOUNDS: [(usize, usize, usize); 4] = [(2, 3, 0), (2, 3, 1), (3, 2, 1), (2,
 fn holds(users: usize) {
     for (rotations, invocations, edits) in BOUNDS {
         let begun = Instant::now();
-        let protocol = Protocol { users, rotations, invocations, edits, without: None };
+        let protocol = Protocol { users, rotations, invocations, edits, forgeries: 0, without: None };
         let checker = protocol.checker().threads(2).spawn_bfs().join();
         println!("{protocol:?}: {} states in {:.1?}", checker.unique_state_count(), begun.elapsed());
         checker.assert_properties();
@@ -41,10 +41,41 @@ fn the_rotation_of_alternating_users_holds() {
 /// Takes one guard away and expects a property to fail.
 #[track_caller]
 fn needed(guard: Guard, users: usize, rotations: usize, edits: usize, property: &'static str) {
-    let protocol = Protocol { users, rotations, invocations: 2, edits, without: Some(guard) };
+    let protocol = Protocol { users, rotations, invocations: 2, edits, forgeries: 0, without: Some(guard) };
     let found = HasDiscoveries::AllOf(BTreeSet::from([property]));
     let checker = protocol.checker().finish_when(found).spawn_bfs().join();
     assert!(checker.discovery(property).is_some(), "{property:?} holds without {guard:?}");
+}
+
+/// Rotations, invocations at a time, a person's edits, and an adversary's writes.
+const ATTACKED: [(usize, usize, usize, usize); 4] = [(1, 2, 0, 2), (2, 2, 0, 2), (1, 2, 1, 1), (1, 1, 0, 3)];
+
+#[test]
+fn an_adversary_who_may_write_the_secret_gets_no_login_of_its_choice() {
+    for users in [1, 2] {
+        for (rotations, invocations, edits, forgeries) in ATTACKED {
+            let begun = Instant::now();
+            let protocol = Protocol { users, rotations, invocations, edits, forgeries, without: None };
+            let checker = protocol.checker().threads(2).spawn_bfs().join();
+            println!("{protocol:?}: {} states in {:.1?}", checker.unique_state_count(), begun.elapsed());
+            checker.assert_no_discovery(NOT_CHOSEN);
+            checker.assert_no_discovery(NOT_PROMOTED);
+            checker.assert_no_discovery(FINISHES);
+        }
+        for property in [NOT_CHOSEN, NOT_PROMOTED] {
+            let protocol = Protocol {
+                users,
+                rotations: 1,
+                invocations: 1,
+                edits: 0,
+                forgeries: 1,
+                without: Some(Guard::Seal),
+            };
+            let found = HasDiscoveries::AllOf(BTreeSet::from([property]));
+            let checker = protocol.checker().finish_when(found).spawn_bfs().join();
+            assert!(checker.discovery(property).is_some(), "{property:?} holds without the seal");
+        }
+    }
 }
 
 #[test]

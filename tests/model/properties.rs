@@ -3,7 +3,7 @@
 use stateright::{Model, Property};
 
 use super::protocol::{Next, Protocol};
-use super::world::{Action, Edit, Invocation, State};
+use super::world::{Action, CHOSEN, Edit, Invocation, State};
 
 pub(crate) const SOME_LOGIN: &str = "some stored version logs in";
 pub(crate) const CURRENT_OR_PENDING: &str = "AWSCURRENT or AWSPENDING logs in, unless a person came";
@@ -15,6 +15,8 @@ pub(crate) const OVERWRITTEN: &str = "a person's AWSCURRENT is not overwritten";
 pub(crate) const ENDED: &str = "setSecret ends no AWSCURRENT that finishSecret would not replace";
 pub(crate) const UNDONE: &str = "an old invocation does not undo a newer rotation";
 pub(crate) const FINISHES: &str = "every run can still finish";
+pub(crate) const NOT_CHOSEN: &str = "an adversary who may write the secret gets no login of its choice";
+pub(crate) const NOT_PROMOTED: &str = "no rotation makes a value of an adversary's choice AWSCURRENT";
 /// What no look before an act can exclude; that such a run can still finish is checked as of any other.
 pub(crate) const LATE_COMMIT: &str = "a COMMIT comes after the person who ended its rotation";
 pub(crate) const LATE_PROMOTION: &str = "a promotion comes after the person who took it back";
@@ -28,6 +30,8 @@ pub(crate) struct Seen {
     undone: bool,
     late_commit: bool,
     late_promotion: bool,
+    /// A rotation has made a chosen value AWSCURRENT.
+    promoted: bool,
     /// AWSCURRENT does not log in for what a person did, at once or through an invocation that was late.
     broken: bool,
     /// A person has moved AWSCURRENT during the rotation under way.
@@ -69,6 +73,7 @@ impl State {
             self.seen.broken |= me.late;
         }
         if self.current != before.current {
+            self.seen.promoted |= self.login(self.current).is_some_and(|login| login.password == CHOSEN);
             let overruled = before.versions[token].overruled;
             self.seen.overwritten |= overruled && !me.late || before.current != me.current;
             self.seen.unproved |= !self.takes(token) && !me.late;
@@ -97,6 +102,8 @@ pub(crate) fn properties(protocol: &Protocol) -> Vec<Property<Protocol>> {
         always(ENDED, |_, state| !state.seen.ended),
         always(UNDONE, |_, state| !state.seen.undone),
         always(FINISHES, finishes),
+        always(NOT_CHOSEN, |_, state| !state.database.contains(&Some(CHOSEN))),
+        always(NOT_PROMOTED, |_, state| !state.seen.promoted),
     ];
     if protocol.edits > 0 {
         all.push(sometimes(LATE_COMMIT, |_, state| state.seen.late_commit));
@@ -139,7 +146,7 @@ fn finishes(protocol: &Protocol, state: &State) -> bool {
         if let (true, None, Some(other)) = (state.seen.broken, state.rescues(state.current), other) {
             state = run(state, Action::Edit(Edit::Move(other)));
         }
-        if state.rotation.is_some() && state.seen.moved {
+        if state.seen.moved && (state.rotation.is_some() || !Protocol::may_start(&state)) {
             state = run(state, Action::Edit(Edit::Cancel));
         }
         if !Protocol::may_start(&state) {

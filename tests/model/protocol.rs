@@ -21,6 +21,7 @@ pub(crate) enum Step {
 /// What an invocation does next.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Next {
+    Seal,
     Put,
     Login,
     Note,
@@ -44,6 +45,8 @@ use Course::{Done, Failed, On};
 pub(crate) enum Guard {
     /// createSecret keeps a value that is there, and the service lets nobody change it.
     Immutable,
+    /// A pending value is used only if createSecret has noted that it makes it.
+    Seal,
     /// The service refuses PutSecretValue with the RotationToken of a rotation that is over.
     RotationToken,
     /// No step is performed for a token with AWSPREVIOUS: it was current, and a person has taken that back.
@@ -79,6 +82,8 @@ pub(crate) struct Protocol {
     pub(crate) invocations: usize,
     /// A person's edits.
     pub(crate) edits: usize,
+    /// Writes of an adversary, who may write the secret and nothing else.
+    pub(crate) forgeries: usize,
     pub(crate) without: Option<Guard>,
 }
 
@@ -107,13 +112,15 @@ impl Protocol {
             return Failed;
         }
         let Version { value, note, .. } = state.versions[token];
-        let fits = self.fits(value, state.login(state.current));
+        let ours = state.is_ours(token) || !self.has(Guard::Seal);
+        let fits = ours && self.fits(value, state.login(state.current));
         let moved = note.is_some_and(|from| from != state.current);
         match step {
+            Step::Create if value.is_some() && !ours => Failed,
             Step::Create if value.is_some() && self.has(Guard::Immutable) => Done,
-            Step::Create => On(Next::Put),
+            Step::Create => On(Next::Seal),
             Step::Set if fits => On(Next::Login),
-            Step::Test if state.takes(token) => Done,
+            Step::Test if ours && state.takes(token) => Done,
             Step::Finish if !self.has(Guard::Proof) => On(Next::Promote),
             Step::Finish if moved && self.has(Guard::NoteAtFinish) => Failed,
             Step::Finish if fits && state.takes(token) => On(Next::Promote),
@@ -126,13 +133,13 @@ impl Protocol {
         let token = me.token;
         let still_pending = state.pending == Some(token) && state.current != token;
         match me.next {
+            Next::Seal => {
+                state.versions[token].sealed = true;
+                On(Next::Put)
+            }
             Next::Put if !state.rotating(token) && self.has(Guard::RotationToken) => Failed,
             Next::Put if state.login(token).is_some() && self.has(Guard::Immutable) => {
-                if still_pending {
-                    Done
-                } else {
-                    Failed
-                }
+                if still_pending && (state.is_ours(token) || !self.has(Guard::Seal)) { Done } else { Failed }
             }
             Next::Put => {
                 let user = self.other(state.login(me.current).map_or(0, |login| login.user));

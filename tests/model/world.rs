@@ -12,10 +12,15 @@ pub(crate) struct Login {
     pub(crate) password: Id,
 }
 
+/// The password that an adversary chooses.
+pub(crate) const CHOSEN: Id = 1_000_099;
+
 /// A version without its labels.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct Version {
     pub(crate) value: Option<Login>,
+    /// Whether createSecret has noted the seal of the value that it makes for this version.
+    pub(crate) sealed: bool,
     /// setSecret's note: the version that was current before it first changed the database.
     pub(crate) note: Option<Id>,
     /// Whether a person has moved AWSCURRENT from where the note says, or back to there from this version.
@@ -48,6 +53,7 @@ pub(crate) struct State {
     pub(crate) invocations: Vec<Invocation>,
     pub(crate) rotations: usize,
     pub(crate) edits: usize,
+    pub(crate) forgeries: usize,
     pub(crate) seen: Seen,
 }
 
@@ -67,6 +73,20 @@ pub(crate) enum Action {
     LastCall(Invocation),
     Die(Invocation),
     Edit(Edit),
+    Forge(Forgery),
+}
+
+/// What an adversary does who may call PutSecretValue and UpdateSecretVersionStage.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Forgery {
+    /// Puts a login of its choice into AWSPENDING: into the rotation's version while that is empty, else into one of its own.
+    Pending(usize),
+    /// Puts a login of its choice into AWSCURRENT.
+    Current(usize),
+    /// Moves AWSPENDING.
+    MovePending(Id),
+    /// Moves AWSCURRENT.
+    MoveCurrent(Id),
 }
 
 /// What a person does.
@@ -92,6 +112,12 @@ impl State {
     /// Whether the database takes a version's credential.
     pub(crate) fn takes(&self, id: Id) -> bool {
         self.login(id).is_some_and(|login| self.database[login.user] == Some(login.password))
+    }
+
+    /// Whether createSecret made a version's value; a password of its own is named after the version, also one that a
+    /// missing guard let it make anew.
+    pub(crate) fn is_ours(&self, id: Id) -> bool {
+        self.versions[id].sealed && self.login(id).is_some_and(|login| login.password % 100 == id)
     }
 
     /// A version whose credential logs in as the user of another's.
@@ -144,6 +170,40 @@ impl State {
     fn leave(&mut self, me: &Invocation) -> Option<Invocation> {
         let place = self.invocations.iter().position(|other| other == me)?;
         Some(self.invocations.remove(place))
+    }
+
+    fn forge(&mut self, forgery: Forgery) {
+        self.forgeries += 1;
+        let chosen = |user| Some(Login { user, password: CHOSEN });
+        match forgery {
+            Forgery::Pending(user) => {
+                let empty = self.pending.filter(|pending| self.login(*pending).is_none());
+                let id = empty.unwrap_or_else(|| {
+                    self.versions.push(Version::default());
+                    self.versions.len() - 1
+                });
+                self.versions[id].value = chosen(user);
+                self.stage(id);
+            }
+            Forgery::MovePending(id) => self.stage(id),
+            Forgery::Current(user) => {
+                self.versions.push(Version { value: chosen(user), ..Version::default() });
+                self.edit(Edit::Move(self.versions.len() - 1));
+                self.pending = None;
+                self.end();
+            }
+            Forgery::MoveCurrent(id) => self.edit(Edit::Move(id)),
+        }
+        self.seen.moved |= self.pending.is_some();
+    }
+
+    /// AWSPENDING moves; a rotation that loses it is abandoned.
+    fn stage(&mut self, id: Id) {
+        self.overtake();
+        self.pending = Some(id);
+        if !self.rotating(id) {
+            self.end();
+        }
     }
 
     fn edit(&mut self, edit: Edit) {
@@ -208,6 +268,7 @@ impl Model for Protocol {
             invocations: Vec::new(),
             rotations: 0,
             edits: 0,
+            forgeries: 0,
             seen: Seen::default(),
         }]
     }
@@ -232,11 +293,23 @@ impl Model for Protocol {
         for me in &state.invocations {
             if !self.waits(state, me) {
                 actions.push(Action::Advance(*me));
-                if me.awaited && matches!(me.next, Next::Put | Next::Commit | Next::Promote) {
+                if me.awaited && matches!(me.next, Next::Seal | Next::Put | Next::Commit | Next::Promote) {
                     actions.push(Action::LastCall(*me));
                 }
             }
             actions.push(Action::Die(*me));
+        }
+        if state.forgeries < self.forgeries {
+            let users = 0..self.users;
+            actions.extend(users.clone().map(|user| Action::Forge(Forgery::Pending(user))));
+            actions.extend(users.map(|user| Action::Forge(Forgery::Current(user))));
+            let valued = (0..state.versions.len()).filter(|id| state.login(*id).is_some());
+            for id in valued {
+                actions.push(Action::Forge(Forgery::MovePending(id)));
+                if id != state.current {
+                    actions.push(Action::Forge(Forgery::MoveCurrent(id)));
+                }
+            }
         }
         if state.edits < self.edits {
             actions.extend([Edit::PutSame, Edit::PutWrong, Edit::PutReset].map(Action::Edit));
@@ -287,6 +360,7 @@ impl Model for Protocol {
                 }
             }
             Action::Edit(edit) => state.edit(edit),
+            Action::Forge(forgery) => state.forge(forgery),
         }
         state.invocations.sort_unstable();
         (state != *last).then_some(state)

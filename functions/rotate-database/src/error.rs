@@ -175,6 +175,10 @@ impl RotateError {
             {
                 Advice { in_force: self.in_force, next: self.way_out(language, request), ..advice }
             }
+            // Staged before values had seals, and set in the database since.
+            Why::Rotation(RotationError::ForeignPending { .. }) if self.in_force != InForce::Current => {
+                Advice { in_force: self.in_force, next: self.giving_up(language, request), ..advice }
+            }
             Why::Rotation(_) if self.in_force != InForce::Current => {
                 Advice { in_force: self.in_force, ..advice }
             }
@@ -542,6 +546,7 @@ mod tests {
         failures.push(Why::Form(FormError::SeveralLogins));
         failures.push(Why::Identity { reason: "why".to_owned() });
         failures.push(RotationError::CurrentChanged.into());
+        failures.push(RotationError::ForeignPending { token: request().token }.into());
         failures.push(RotationError::PendingRejected { reason: "why".to_owned() }.into());
         for why in failures {
             for language in [Language::Portuguese, Language::English] {

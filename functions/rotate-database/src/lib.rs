@@ -105,20 +105,28 @@ impl App {
         Ok(Secret::parse(current.ok_or_else(|| RotationError::WrongForm { reason: reason() })?)?)
     }
 
+    /// Refuses what this function must not rotate.
+    async fn check(&self, attempt: &Attempt<'_>) -> Result<(), Why> {
+        if let Some(owner) = &attempt.described.owner {
+            return Err(Why::ManagedSecret { owner: owner.clone() });
+        }
+        let current = self.current(attempt).await?;
+        let strategy = self.strategy(attempt, &current)?;
+        policy::next_user(&strategy, &current.login().user)?;
+        match aws::managed_master(&self.rds, current.login()).await.map_err(Why::Rds)? {
+            Some((kind, id)) => Err(Why::ManagedMaster { user: current.login().user.clone(), kind, id }),
+            None => Ok(()),
+        }
+    }
+
     async fn next_value(
         &self,
         attempt: &Attempt<'_>,
         current: Option<&SecretString>,
     ) -> Result<SecretString, Why> {
-        if let Some(owner) = &attempt.described.owner {
-            return Err(Why::ManagedSecret { owner: owner.clone() });
-        }
         let current = Self::read(current)?;
         let strategy = self.strategy(attempt, &current)?;
         let user = policy::next_user(&strategy, &current.login().user)?;
-        if let Some((kind, id)) = aws::managed_master(&self.rds, current.login()).await.map_err(Why::Rds)? {
-            return Err(Why::ManagedMaster { user: current.login().user.clone(), kind, id });
-        }
         let (password, _) = policy::rule(&self.base.settings.policy.rotation, self.variable(attempt))?;
         Ok(current.with(&user, &generate(&password)?)?)
     }
@@ -416,6 +424,10 @@ impl Rotation for App {
 
     fn base(&self) -> &Base {
         &self.base
+    }
+
+    async fn admit(&self, attempt: &Attempt<'_>) -> Result<(), RotateError> {
+        self.check(attempt).await.map_err(at(attempt))
     }
 
     async fn compose(

@@ -625,6 +625,20 @@ impl Rotation for App {
         &self.base
     }
 
+    async fn admit(&self, attempt: &Attempt<'_>) -> Result<(), RotateError> {
+        let kind = self.kind(&attempt.described.name)?;
+        let Some(current) = attempt.current().await? else { return Ok(()) };
+        match kind {
+            Kind::Mail(_) => {
+                ses::read(&current, &self.base.settings.policy.rotation.external.ses).map(drop)?
+            }
+            Kind::Token(_) => twilio::check(&current)?,
+            // Any text may be a password.
+            Kind::Password(_) => {}
+        }
+        Ok(())
+    }
+
     async fn compose(
         &self,
         attempt: &Attempt<'_>,

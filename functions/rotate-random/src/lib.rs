@@ -67,6 +67,14 @@ impl Rotation for App {
         &self.base
     }
 
+    async fn admit(&self, attempt: &Attempt<'_>) -> Result<(), RotateError> {
+        let rule = self.rule(attempt)?;
+        match attempt.current().await? {
+            Some(current) => Ok(value::readable(&current, &rule)?),
+            None => Ok(()),
+        }
+    }
+
     async fn compose(
         &self,
         attempt: &Attempt<'_>,

@@ -1,5 +1,6 @@
 //! Why a step of any rotation fails; a variant for each thing that an operator does next.
 
+use crate::evidence::EvidenceError;
 use crate::failure::{CallError, Failure};
 use crate::lambda::DeadlineExceeded;
 
@@ -56,6 +57,14 @@ pub enum RotationError {
     /// The pending version has no value.
     #[error("the pending version has no value")]
     EmptyPending,
+    /// The pending version holds a value that createSecret did not make: whoever may write the secret put it there.
+    #[error(
+        "version {token}, staged as AWSPENDING, holds a value that this function did not make; it is not used, and nothing was changed with it"
+    )]
+    ForeignPending {
+        /// The `ClientRequestToken`.
+        token: String,
+    },
     /// The pending value is not what the policy asks for.
     #[error("the pending value is not what the policy asks for: {reason}")]
     PendingRejected {
@@ -76,6 +85,9 @@ pub enum RotationError {
     /// A call to Secrets Manager failed.
     #[error("the step stopped at a Secrets Manager call")]
     SecretsManager(#[from] CallError),
+    /// The notes of the rotation could not be read or written; without them no pending value is trusted.
+    #[error("the step stopped at the notes of the rotation")]
+    Evidence(#[from] EvidenceError),
 }
 
 impl Failure for RotationError {
@@ -89,11 +101,13 @@ impl Failure for RotationError {
             Self::InvalidTag { .. } => "InvalidTag",
             Self::WrongForm { .. } => "WrongForm",
             Self::EmptyPending => "EmptyPending",
+            Self::ForeignPending { .. } => "ForeignPending",
             Self::PendingRejected { .. } => "PendingRejected",
             Self::CurrentChanged => "CurrentChanged",
             Self::NoRandomness => "NoRandomness",
             Self::Deadline(_) => "DeadlineExceeded",
             Self::SecretsManager(_) => "SecretsManagerCall",
+            Self::Evidence(_) => "EvidenceFailed",
         }
     }
 

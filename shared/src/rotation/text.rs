@@ -146,7 +146,7 @@ fn context(settings: &Settings, request: &Request) -> String {
 impl RotationError {
     /// What an operator reads of the failure.
     pub fn advise(&self, language: Language, request: &Request) -> Advice {
-        let unanswered = matches!(self, Self::Deadline(_) | Self::SecretsManager(_));
+        let unanswered = matches!(self, Self::Deadline(_) | Self::SecretsManager(_) | Self::Evidence(_));
         let in_force = match request.step {
             Step::FinishSecret if unanswered => InForce::Unsure,
             _ => InForce::Current,
@@ -177,6 +177,10 @@ impl RotationError {
             Self::InvalidTag { tag, .. } => format!("a tag {tag} do segredo está errada"),
             Self::WrongForm { .. } => "o valor guardado não tem a forma esperada".to_owned(),
             Self::EmptyPending => "a versão pendente ainda não tem valor".to_owned(),
+            Self::ForeignPending { .. } => {
+                "o valor em AWSPENDING não foi criado por esta função: alguém o escreveu no segredo. Ele não é usado"
+                    .to_owned()
+            }
             Self::PendingRejected { .. } => "o valor pendente não é o que a política pede".to_owned(),
             Self::CurrentChanged => {
                 "outra parte do segredo mudou depois que o valor pendente foi feito; terminar desfaria a mudança"
@@ -185,6 +189,9 @@ impl RotationError {
             Self::NoRandomness => "o gerador aleatório do sistema operacional falhou".to_owned(),
             Self::Deadline(_) => "o passo não terminou no tempo da invocação".to_owned(),
             Self::SecretsManager(call) => format!("a chamada {} falhou ({})", call.operation, call.code),
+            Self::Evidence(_) => {
+                "as notas da rotação, no bucket de evidências, não puderam ser lidas ou escritas".to_owned()
+            }
         }
     }
 
@@ -225,6 +232,15 @@ impl RotationError {
                 "conferir se esta é a função certa para o segredo e se o valor guardado tem a forma que a política indica (a linha miúda diz o que falta).",
                 "check that this is the right function for the secret and that the stored value has the form that the policy names (the small print says what is missing).",
             ),
+            Self::ForeignPending { .. } => format!(
+                "{} {} {} {rotate} {at_once}.",
+                say(
+                    "descobrir no CloudTrail quem chamou PutSecretValue com essa versão. Descartar o valor com",
+                    "find in CloudTrail the caller of PutSecretValue with this version. Discard the value with",
+                ),
+                request.clear_command(),
+                say("e rotacionar de novo com", "and rotate again with",),
+            ),
             Self::PendingRejected { .. } | Self::CurrentChanged => format!(
                 "{} {} {} {rotate} {at_once}.",
                 say(
@@ -245,6 +261,10 @@ impl RotationError {
                     "Secrets Manager tries again with the same version. If the failure repeats, check the permission (IAM, KMS) for",
                 ),
                 call.operation
+            ),
+            Self::Evidence(_) => say(
+                "o Secrets Manager tenta de novo com a mesma versão. Se a falha se repetir, conferir o bucket de evidências e a permissão da função nele (a linha miúda diz a chamada).",
+                "Secrets Manager tries again with the same version. If the failure repeats, check the evidence bucket and the function's permissions there (the small print names the call).",
             ),
         }
     }
@@ -300,9 +320,14 @@ mod tests {
                 RotationError::PendingRejected { reason: reason() },
                 "--version-stage AWSPENDING --remove-from-version-id 4f1c2a7e",
             ),
+            (
+                RotationError::ForeignPending { token: reason() },
+                "--version-stage AWSPENDING --remove-from-version-id 4f1c2a7e",
+            ),
             (RotationError::CurrentChanged, "--remove-from-version-id 4f1c2a7e"),
             (RotationError::NoRandomness, ""),
             (RotationError::Deadline(late), ""),
+            (RotationError::Evidence(crate::evidence::EvidenceError::Contended), ""),
             (RotationError::SecretsManager(call), "secretsmanager:GetSecretValue"),
         ];
         for (error, command) in failures {

@@ -7,6 +7,7 @@ use aws_smithy_http_client::test_util::StaticReplayClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use rotate_database::{App, RotateError};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use shared::env::Env;
 use shared::failure::{Failure, chain};
 use shared::lambda::Invocation;
@@ -24,8 +25,19 @@ const NO_VALUE: &str =
     r#"{"__type": "ResourceNotFoundException", "Message": "Secrets Manager can't find the value"}"#;
 const OTHER_VALUE: &str = r#"{"__type": "ResourceExistsException", "Message": "the version has a value"}"#;
 const VALUE: &str = r#"{"SecretString": "postgres://imm:dev-password-change-me@db.example:5432/app?sslmode=require", "CreatedDate": 1772366400}"#;
+const NO_NOTE: &str = "<ListBucketResult></ListBucketResult>";
+const NOTE: &str =
+    "<ListBucketResult><Contents><Key>runs/rotate-database/note.json</Key></Contents></ListBucketResult>";
 const NO_INSTANCE: &str = r#"<DescribeDBInstancesResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/">
     <DescribeDBInstancesResult><DBInstances/></DescribeDBInstancesResult></DescribeDBInstancesResponse>"#;
+
+/// The note of createSecret that it made the value of `VALUE` for the token.
+fn made() -> String {
+    let value: Value = serde_json::from_str(VALUE).unwrap();
+    let sealed = format!("{TOKEN}\0{}", value.get("SecretString").and_then(Value::as_str).unwrap());
+    let seal: String = Sha256::digest(sealed).iter().map(|byte| format!("{byte:02x}")).collect();
+    json!({"seals": [seal]}).to_string()
+}
 
 fn app(wire: &StaticReplayClient) -> App {
     let settings = |name: &str| {
@@ -41,15 +53,15 @@ fn app(wire: &StaticReplayClient) -> App {
     App::new(&Env::new(&settings), &aws(wire)).unwrap()
 }
 
-/// Operation and body of a request; the body of RDS's is a form.
+/// Operation and body of a request; the body of RDS's is a form, and of S3 there is only the method.
 fn read(request: &HttpRequest) -> (String, Value) {
     let body = str::from_utf8(request.body().bytes().unwrap()).unwrap();
     match request.headers().get("x-amz-target") {
         Some(target) => (target.rsplit('.').next().unwrap().to_owned(), serde_json::from_str(body).unwrap()),
-        None => {
-            let action = body.split('&').find_map(|field| field.strip_prefix("Action="));
-            (action.unwrap().to_owned(), json!(body))
-        }
+        None => match body.split('&').find_map(|field| field.strip_prefix("Action=")) {
+            Some(action) => (action.to_owned(), json!(body)),
+            None => (request.method().to_owned(), Value::Null),
+        },
     }
 }
 
@@ -84,7 +96,7 @@ async fn create(wire: &StaticReplayClient, event: Value) -> Outcome {
 
 #[tokio::test]
 async fn createsecret_reads_what_is_there_and_fills_the_pending_version() {
-    let wire = replies(&[RUNNING, NO_VALUE, VALUE, NO_INSTANCE, "{}"]);
+    let wire = replies(&[RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_NOTE, "", "{}"]);
     let event = event();
     assert_eq!(event["RotationToken"], ROTATION_TOKEN);
     assert_eq!(create(&wire, event.clone()).await, Outcome::Created);
@@ -106,28 +118,31 @@ async fn createsecret_reads_what_is_there_and_fills_the_pending_version() {
             })
         )
     );
-    let (operation, form) = requests.pop().unwrap();
+    let (operation, form) = requests.remove(2);
     assert_eq!(operation, "DescribeDBInstances");
     assert!(!form.as_str().unwrap().contains("imm"), "{form}");
     let get = |version: &str, stage: &str| {
         ("GetSecretValue".to_owned(), json!({"SecretId": arn, "VersionId": version, "VersionStage": stage}))
     };
     let describe = ("DescribeSecret".to_owned(), json!({"SecretId": arn}));
-    assert_eq!(requests, [describe, get(TOKEN, "AWSPENDING"), get("old", "AWSCURRENT")]);
+    // The seal is kept before the value is put: a value without it would never be used.
+    let s3 = |method: &str| (method.to_owned(), Value::Null);
+    let read = [describe, get("old", "AWSCURRENT"), get(TOKEN, "AWSPENDING")];
+    assert_eq!(requests, [&read[..], &[s3("GET"), s3("PUT")]].concat());
 }
 
 #[tokio::test]
 async fn the_rotation_token_stands_in_one_place_of_one_request() {
-    let wire = replies(&[RUNNING, NO_VALUE, VALUE, NO_INSTANCE, "{}"]);
+    let wire = replies(&[RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_NOTE, "", "{}"]);
     assert_eq!(create(&wire, event()).await, Outcome::Created);
     let sent: Vec<_> = wire.actual_requests().map(text).collect();
     let times: Vec<_> = sent.iter().map(|request| request.matches(ROTATION_TOKEN).count()).collect();
-    assert_eq!(times, [0, 0, 0, 0, 1]);
+    assert_eq!(times, [0, 0, 0, 0, 0, 0, 1]);
 }
 
 #[tokio::test]
 async fn an_event_of_an_older_service_has_no_rotation_token_to_forward() {
-    let wire = replies(&[RUNNING, NO_VALUE, VALUE, NO_INSTANCE, "{}"]);
+    let wire = replies(&[RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_NOTE, "", "{}"]);
     let mut event = event();
     event.as_object_mut().unwrap().remove("RotationToken");
     assert_eq!(create(&wire, event).await, Outcome::Created);
@@ -136,17 +151,35 @@ async fn an_event_of_an_older_service_has_no_rotation_token_to_forward() {
 
 #[tokio::test]
 async fn a_second_createsecret_only_reads() {
-    let wire = replies(&[RUNNING, VALUE]);
+    let wire = replies(&[RUNNING, VALUE, NO_INSTANCE, VALUE, NOTE, &made()]);
     assert_eq!(create(&wire, event()).await, Outcome::Kept);
-    assert_eq!(operations(&wire), ["DescribeSecret", "GetSecretValue"]);
+    let get = "GetSecretValue";
+    assert_eq!(operations(&wire), ["DescribeSecret", get, "DescribeDBInstances", get, "GET", "GET"]);
+}
+
+#[tokio::test]
+async fn no_step_uses_a_pending_value_that_createsecret_did_not_make() {
+    for step in ["createSecret", "setSecret", "finishSecret"] {
+        let chosen = VALUE.replace(PASSWORD, "a");
+        // The last answer is for the failure's look at setSecret's note.
+        let wire = replies(&[RUNNING, VALUE, NO_INSTANCE, &chosen, NOTE, &made(), NO_NOTE]);
+        let mut event = event();
+        event["Step"] = json!(step);
+        let error = try_create(&wire, event).await.unwrap_err();
+        assert_eq!(error.kind(), "ForeignPending", "{step}");
+        assert!(!operations(&wire).iter().any(|name| name.contains("Put") || name.contains("Update")));
+    }
 }
 
 #[tokio::test]
 async fn the_loser_of_two_createsecret_keeps_the_winners_value() {
-    let wire = replies(&[RUNNING, NO_VALUE, VALUE, NO_INSTANCE, OTHER_VALUE, VALUE]);
+    let note = made();
+    let wire =
+        replies(&[RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_NOTE, "", OTHER_VALUE, VALUE, NOTE, &note]);
     assert_eq!(create(&wire, event()).await, Outcome::Kept);
-    let get = "GetSecretValue";
-    assert_eq!(operations(&wire), ["DescribeSecret", get, get, "DescribeDBInstances", "PutSecretValue", get]);
+    let (get, put) = ("GetSecretValue", "PutSecretValue");
+    let expected = ["DescribeSecret", get, "DescribeDBInstances", get, "GET", "PUT", put, get, "GET", "GET"];
+    assert_eq!(operations(&wire), expected);
 }
 
 #[tokio::test]
@@ -164,14 +197,14 @@ async fn a_failure_changes_nothing_and_quotes_neither_token_nor_password() {
     let text = r#"{"SecretString": "dev-password-change-me"}"#;
     for (answers, kind, part) in [
         (
-            vec![RUNNING, NO_VALUE, VALUE, NO_INSTANCE, denied.as_str()],
+            vec![RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_NOTE, "", denied.as_str()],
             "SecretsManagerCall",
             "secretsmanager:PutSecretValue failed (AccessDeniedException)",
         ),
-        (vec![managed.as_str(), NO_VALUE, VALUE], "ManagedByRds", "managed by the service rds"),
-        (vec![RUNNING, NO_VALUE, VALUE, of_rds], "ManagedByRds", "imm is the master user of RDS instance db"),
-        (vec![RUNNING, NO_VALUE, text], "WrongForm", "it is not a PostgreSQL secret"),
-        (vec![RUNNING, NO_VALUE, NO_VALUE], "WrongForm", "it has no value yet"),
+        (vec![managed.as_str()], "ManagedByRds", "managed by the service rds"),
+        (vec![RUNNING, VALUE, of_rds], "ManagedByRds", "imm is the master user of RDS instance db"),
+        (vec![RUNNING, text], "WrongForm", "it is not a PostgreSQL secret"),
+        (vec![RUNNING, NO_VALUE], "WrongForm", "it has no value yet"),
     ] {
         let wire = replies(&answers);
         let error = try_create(&wire, event()).await.unwrap_err();

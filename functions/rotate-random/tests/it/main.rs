@@ -6,7 +6,9 @@ use std::time::Duration;
 use aws_smithy_http_client::test_util::StaticReplayClient;
 use rotate_random::App;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use shared::env::Env;
+use shared::failure::Failure;
 use shared::lambda::Invocation;
 use shared::rotation::{Outcome, handle};
 use shared::testing::{aws, replies};
@@ -20,6 +22,16 @@ const NO_VALUE: &str =
     r#"{"__type": "ResourceNotFoundException", "Message": "Secrets Manager can't find the value"}"#;
 const OTHER_VALUE: &str = r#"{"__type": "ResourceExistsException", "Message": "the version has a value"}"#;
 const VALUE: &str = r#"{"SecretString": "dev-secret-change-me", "CreatedDate": 1772366400}"#;
+const NO_NOTE: &str = "<ListBucketResult></ListBucketResult>";
+const NOTE: &str =
+    "<ListBucketResult><Contents><Key>runs/rotate-random/note.json</Key></Contents></ListBucketResult>";
+
+/// The note of createSecret that it made `value` for the token.
+fn made(value: &str) -> String {
+    let seal: String =
+        Sha256::digest(format!("{TOKEN}\0{value}")).iter().map(|b| format!("{b:02x}")).collect();
+    json!({"seals": [seal]}).to_string()
+}
 
 fn app(wire: &StaticReplayClient) -> App {
     let settings = |name: &str| {
@@ -35,10 +47,12 @@ fn app(wire: &StaticReplayClient) -> App {
     App::new(&Env::new(&settings), &aws(wire)).unwrap()
 }
 
-/// Operation and body of all requests, so that one too many is seen.
+/// Operation and body of all requests, so that one too many is seen; of S3 the method, without a body.
 fn requests(wire: &StaticReplayClient) -> Vec<(String, Value)> {
     let parse = |request: &aws_smithy_runtime_api::client::orchestrator::HttpRequest| {
-        let target = request.headers().get("x-amz-target").unwrap().to_owned();
+        let Some(target) = request.headers().get("x-amz-target") else {
+            return (request.method().to_owned(), Value::Null);
+        };
         let operation = target.rsplit('.').next().unwrap().to_owned();
         (operation, serde_json::from_slice(request.body().bytes().unwrap()).unwrap())
     };
@@ -54,7 +68,7 @@ async fn perform(wire: &StaticReplayClient, event: Value) -> Outcome {
 
 #[tokio::test]
 async fn createsecret_reads_what_is_there_and_fills_the_pending_version() {
-    let wire = replies(&[RUNNING, NO_VALUE, VALUE, "{}"]);
+    let wire = replies(&[RUNNING, VALUE, NO_VALUE, NO_NOTE, "", "{}"]);
     let event: Value = serde_json::from_str(CREATE).unwrap();
     assert_eq!(perform(&wire, event.clone()).await, Outcome::Created);
 
@@ -77,12 +91,15 @@ async fn createsecret_reads_what_is_there_and_fills_the_pending_version() {
         ("GetSecretValue".to_owned(), json!({"SecretId": arn, "VersionId": version, "VersionStage": stage}))
     };
     let describe = ("DescribeSecret".to_owned(), json!({"SecretId": arn}));
-    assert_eq!(requests, [describe, get(TOKEN, "AWSPENDING"), get("old", "AWSCURRENT")]);
+    // The seal is kept before the value is put: a value without it would never be used.
+    let s3 = |method: &str| (method.to_owned(), Value::Null);
+    let read = [describe, get("old", "AWSCURRENT"), get(TOKEN, "AWSPENDING")];
+    assert_eq!(requests, [&read[..], &[s3("GET"), s3("PUT")]].concat());
 }
 
 #[tokio::test]
 async fn an_event_of_an_older_service_has_no_rotation_token_to_forward() {
-    let wire = replies(&[RUNNING, NO_VALUE, VALUE, "{}"]);
+    let wire = replies(&[RUNNING, VALUE, NO_VALUE, NO_NOTE, "", "{}"]);
     let mut event: Value = serde_json::from_str(CREATE).unwrap();
     event.as_object_mut().unwrap().remove("RotationToken");
     assert_eq!(perform(&wire, event).await, Outcome::Created);
@@ -91,25 +108,47 @@ async fn an_event_of_an_older_service_has_no_rotation_token_to_forward() {
 
 #[tokio::test]
 async fn a_second_createsecret_only_reads() {
-    let wire = replies(&[RUNNING, VALUE]);
+    let wire = replies(&[RUNNING, VALUE, VALUE, NOTE, &made("dev-secret-change-me")]);
     assert_eq!(perform(&wire, serde_json::from_str(CREATE).unwrap()).await, Outcome::Kept);
-    assert_eq!(requests(&wire).len(), 2);
+    assert_eq!(requests(&wire).len(), 5);
+}
+
+#[tokio::test]
+async fn no_step_uses_a_pending_value_that_createsecret_did_not_make() {
+    let chosen = format!(r#"{{"SecretString": "{}"}}"#, "AAAA".repeat(16));
+    for (step, notes) in [
+        ("createSecret", &[NO_NOTE][..]),
+        ("testSecret", &[NOTE, &made("another")]),
+        ("finishSecret", &[NO_NOTE]),
+        ("finishSecret", &[NOTE, &made("another")]),
+    ] {
+        let wire = replies(&[&[RUNNING, VALUE, &chosen][..], notes].concat());
+        let mut event: Value = serde_json::from_str(CREATE).unwrap();
+        event["Step"] = json!(step);
+        let now = "2026-03-01T12:00:00Z".parse().unwrap();
+        let refused = handle(&app(&wire), event, &Invocation::new(now, Duration::from_secs(30))).await;
+        assert_eq!(refused.unwrap_err().kind(), "ForeignPending", "{step}");
+        let mut operations = requests(&wire).into_iter().map(|(operation, _)| operation);
+        assert!(!operations.any(|operation| operation.contains("Put") || operation.contains("Update")));
+    }
 }
 
 #[tokio::test]
 async fn the_loser_of_two_createsecret_keeps_the_winners_value() {
-    let wire = replies(&[RUNNING, NO_VALUE, VALUE, OTHER_VALUE, VALUE]);
+    let note = made("dev-secret-change-me");
+    let wire = replies(&[RUNNING, VALUE, NO_VALUE, NO_NOTE, "", OTHER_VALUE, VALUE, NOTE, &note]);
     assert_eq!(perform(&wire, serde_json::from_str(CREATE).unwrap()).await, Outcome::Kept);
     let operations: Vec<_> = requests(&wire).into_iter().map(|(operation, _)| operation).collect();
     let get = "GetSecretValue";
-    assert_eq!(operations, ["DescribeSecret", get, get, "PutSecretValue", get]);
+    assert_eq!(operations, ["DescribeSecret", get, get, "GET", "PUT", "PutSecretValue", get, "GET", "GET"]);
 }
 
 #[tokio::test]
 async fn finishsecret_moves_awscurrent_only_from_where_it_was() {
     let pending = format!(r#"{{"SecretString": "{}", "CreatedDate": 1772366400}}"#, "AAAA".repeat(16));
-    // S3 answers nothing that is a listing: without evidence the rotation ends all the same.
-    let wire = replies(&[RUNNING, &pending, VALUE, "", "{}"]);
+    let note = made(&"AAAA".repeat(16));
+    // S3 answers nothing that is a listing of records: without evidence the rotation ends all the same.
+    let wire = replies(&[RUNNING, VALUE, &pending, NOTE, &note, "", "{}"]);
     let mut event: Value = serde_json::from_str(CREATE).unwrap();
     event["Step"] = json!("finishSecret");
     assert_eq!(perform(&wire, event.clone()).await, Outcome::Finished);

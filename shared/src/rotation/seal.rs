@@ -1,0 +1,75 @@
+//! Which pending values createSecret made itself, kept without revealing them.
+//!
+//! Whoever may write the secret may also fill the pending version. Without the seal such a value would become a login of
+//! its author's choice. The notes lie in the evidence bucket, where only the function's role may write.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Request, RotationError};
+use crate::evidence::Evidence;
+
+/// Most attempts at createSecret whose seals are kept. Only one attempt fills the version; a hundred retries without an
+/// answer of PutSecretValue are days.
+const KEPT: usize = 100;
+
+/// The seals of all values that attempts at one createSecret were about to put; concurrent attempts have one each.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+struct Made {
+    seals: Vec<String>,
+}
+
+/// SHA-256 of token and value, in hexadecimal. A token has neither NUL nor a varying alphabet, so the parts cannot run
+/// into each other; a value has at least 128 random bits, so the seal does not help to guess it.
+fn seal(token: &str, value: &SecretString) -> String {
+    let mut hash = Sha256::new();
+    hash.update(token);
+    hash.update([0]);
+    hash.update(value.expose_secret());
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn note(request: &Request) -> String {
+    format!("{}/made/{}", request.token, request.secret_id)
+}
+
+/// Notes that this attempt is about to put `value`.
+pub(super) async fn keep(
+    evidence: &Evidence,
+    request: &Request,
+    value: &SecretString,
+) -> Result<(), RotationError> {
+    let seal = seal(&request.token, value);
+    let add = |made: &mut Made| {
+        made.seals.push(seal.clone());
+        let surplus = made.seals.len().saturating_sub(KEPT);
+        made.seals.drain(..surplus);
+    };
+    Ok(evidence.amend(&note(request), add).await?)
+}
+
+/// Whether an attempt at createSecret with this token was about to put `value`.
+pub(super) async fn is_ours(
+    evidence: &Evidence,
+    request: &Request,
+    value: &SecretString,
+) -> Result<bool, RotationError> {
+    let made: Option<Made> = evidence.kept(&note(request)).await?;
+    Ok(made.is_some_and(|made| made.seals.contains(&seal(&request.token, value))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seal_holds_for_one_token_and_one_value() {
+        let value = |text: &str| SecretString::from(text);
+        assert_eq!(seal("token", &value("made")), seal("token", &value("made")));
+        assert_ne!(seal("token", &value("made")), seal("other", &value("made")));
+        assert_ne!(seal("token", &value("made")), seal("token", &value("chosen")));
+        assert_ne!(seal("token", &value("made")), seal("tokenm", &value("ade")));
+        assert_eq!(seal("token", &value("s3cr3t")).len(), 64);
+    }
+}

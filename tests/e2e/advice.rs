@@ -1,0 +1,79 @@
+//! The commands that an operator's message advises, run as an operator runs them: pasted into a shell.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::cloud::Cloud;
+
+/// The commands of one message, in their order.
+#[derive(Debug)]
+pub(crate) struct Advice {
+    commands: Vec<String>,
+}
+
+impl Advice {
+    /// The commands in a message's text, or in the channel's JSON of it: what stands between backquotes and begins with `aws `.
+    pub(crate) fn of(message: &str) -> Self {
+        let mut texts = Vec::new();
+        match serde_json::from_str::<Value>(message) {
+            Ok(json) => strings(&json, &mut texts),
+            Err(_) => texts.push(message.to_owned()),
+        }
+        let mut commands: Vec<String> = Vec::new();
+        for text in texts {
+            // Slack's escapes, which it shows as the characters.
+            let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+            let quoted = text.split('`').skip(1).step_by(2).filter(|command| command.starts_with("aws "));
+            for command in quoted {
+                // The fallback text of a message repeats its blocks.
+                if !commands.iter().any(|known| known == command) {
+                    commands.push(command.to_owned());
+                }
+            }
+        }
+        Self { commands }
+    }
+
+    /// All commands, as an operator reads them.
+    pub(crate) fn commands(&self) -> &[String] {
+        &self.commands
+    }
+
+    /// Runs the only command that holds `part`, which must succeed; gives its output.
+    pub(crate) fn run(&self, cloud: &Cloud, part: &str) -> String {
+        let found: Vec<_> = self.commands.iter().filter(|command| command.contains(part)).collect();
+        let [command] = found[..] else {
+            panic!("{} commands hold {part:?}: {:?}", found.len(), self.commands)
+        };
+        run(cloud, command)
+    }
+}
+
+fn strings(json: &Value, texts: &mut Vec<String>) {
+    match json {
+        Value::String(text) => texts.push(text.clone()),
+        Value::Array(all) => all.iter().for_each(|each| strings(each, texts)),
+        Value::Object(all) => all.values().for_each(|each| strings(each, texts)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Runs a command in a shell whose `aws` speaks to the local cloud and cannot reach AWS: the CLI ignores
+/// `AWS_ENDPOINT_URL` for some services.
+pub(crate) fn run(cloud: &Cloud, command: &str) -> String {
+    let script = format!("aws() {{ command aws --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"; }}\n{command}");
+    let output = Command::new("sh")
+        .args(["-euc", &script])
+        .env("AWS_ENDPOINT_URL", cloud.endpoint())
+        .envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")])
+        .envs([("AWS_REGION", "us-east-1"), ("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_PAGER", "")])
+        .envs([("AWS_CONFIG_FILE", "/dev/null"), ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")])
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env_remove("AWS_PROFILE")
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
