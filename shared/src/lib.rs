@@ -21,6 +21,8 @@ pub mod findings;
 pub mod github;
 pub mod lambda;
 pub mod language;
+#[cfg(feature = "ledger")]
+pub mod ledger;
 #[cfg(feature = "listing")]
 pub mod listing;
 mod log;

@@ -48,6 +48,25 @@ impl Advice {
         };
         run(cloud, command)
     }
+
+    /// The same, where the operator has put `content` into the file that the command names, without a line end.
+    pub(crate) fn run_with(&self, cloud: &Cloud, part: &str, file: &str, content: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(file), content).unwrap();
+        let here = Self {
+            commands: self
+                .commands
+                .iter()
+                .map(|command| {
+                    command.replace(
+                        &format!("file://{file}"),
+                        &format!("file://{}/{file}", folder.path().display()),
+                    )
+                })
+                .collect(),
+        };
+        here.run(cloud, part)
+    }
 }
 
 fn strings(json: &Value, texts: &mut Vec<String>) {

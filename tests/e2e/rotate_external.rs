@@ -4,6 +4,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::advice::{self, Advice};
 use crate::cloud::{Cloud, EVIDENCE, eventually, sha256};
 use crate::matrix;
 use crate::secret::Secret;
@@ -205,6 +206,19 @@ async fn clear(secret: &Secret<'_>, token: &str) {
     secret.settled(&["failed", "abandoned"]).await;
 }
 
+/// Whether AWS takes a mail that is signed with the key of a version.
+fn takes_mail_of(cloud: &Cloud, value: &str) -> bool {
+    let document: Value = serde_json::from_str(value).unwrap();
+    let (id, key) = (document[ID].as_str().unwrap(), document[KEY].as_str().unwrap());
+    let content = json!({"Simple": {"Subject": {"Data": "x"}, "Body": {"Text": {"Data": "x"}}}});
+    let to = "--destination ToAddresses=success@simulator.amazonses.com";
+    let send =
+        format!("aws sesv2 send-email --from-email-address alerts@imm.local {to} --content '{content}'");
+    let signed = format!("export AWS_ACCESS_KEY_ID='{id}' AWS_SECRET_ACCESS_KEY='{key}'");
+    advice::run(cloud, &format!("{signed}\n{send} >/dev/null 2>&1 && echo taken || echo refused"))
+        == "taken\n"
+}
+
 async fn sent_with(cloud: &Cloud, key: &str) -> usize {
     let told = cloud.admin(Method::GET, "ses/messages", None).await;
     told["messages"].as_array().unwrap().iter().filter(|mail| mail["access_key_id"] == key).count()
@@ -303,11 +317,11 @@ async fn an_old_key_stays_while_nobody_knows_that_the_new_one_is_used() {
     assert_eq!(cloud.messages("não foi desativada").await.len(), 1);
     cloud.calm().await;
 
-    // No room for a third key meanwhile.
+    // No room for a third key meanwhile, and the rotation that says so does not keep the old one alive.
+    ledger(&cloud, &secret, "failed", API).await;
     let token = stops(&secret, "createSecret", "NotRetired").await;
     assert_eq!(keys(&cloud).await, (both.clone(), 2));
-    assert_eq!(retire(&cloud, SES).await, waits("rotation_runs"));
-    clear(&secret, &token).await;
+    assert_eq!(retire(&cloud, SES).await, waits("followup_failed"));
     // A person vouches: of the wrong version that is worth nothing.
     ledger(&cloud, &secret, "unproved", &[]).await;
     let vouch = async |version: &str| {
@@ -319,10 +333,49 @@ async fn an_old_key_stays_while_nobody_knows_that_the_new_one_is_used() {
     assert_eq!(keys(&cloud).await.0, sorted(&[(&old, "Inactive"), (&new, "Active")]));
     let record = cloud.evidence("rotate-external").await.pop().unwrap().1;
     assert!(record["findings"].to_string().contains("Ana Souza vouches"), "{record}");
-    // Put out of use and proved: the next rotation need not wait for the hours.
-    secret.rotate().await;
+    // Put out of use and proved: the rotation that waits goes on by itself, and need not wait for the hours.
+    goes_on(&secret).await;
+    assert_eq!(secret.labelled("AWSCURRENT").await, Some(token));
     let third = key_of(&cloud, "AWSCURRENT").await;
     assert_eq!(keys(&cloud).await, (sorted(&[(&new, "Active"), (&third, "Active")]), 2));
+}
+
+#[tokio::test]
+async fn a_rotation_before_the_last_one_is_retired_is_cured_by_the_command_of_its_message() {
+    let cloud = fresh().await;
+    for name in [SES, TWILIO] {
+        let secret = Secret::of_the_stack(&cloud, name).await;
+        secret.rotate().await;
+        let token = stops(&secret, "createSecret", "NotRetired").await;
+        ledger(&cloud, &secret, "proved", API).await;
+        let told = cloud.messages(&token).await.remove(0);
+        Advice::of(&told).run(&cloud, "lambda invoke");
+        goes_on(&secret).await;
+        assert_eq!(secret.labelled("AWSCURRENT").await, Some(token), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_leaked_key_that_its_thief_goes_on_using_is_put_out_of_use_and_proved_dead() {
+    let cloud = fresh().await;
+    let secret = Secret::of_the_stack(&cloud, SES).await;
+    let leaked = key_of(&cloud, "AWSCURRENT").await;
+    let thief = value(&cloud, SES, "AWSCURRENT").await;
+    let token = secret.rotate().await;
+    let new = key_of(&cloud, "AWSCURRENT").await;
+    let row = |reason: &str| {
+        json!([{"arn": secret.arn, "version": token, "outcome": "proved", "services": API, "reason": reason,
+            "ended": "2026-01-01T00:00:00Z"}])
+    };
+    assert!(takes_mail_of(&cloud, &thief));
+    put(&cloud, "ledger/rotation.json", &row("scheduled")).await;
+    assert_eq!(retire(&cloud, SES).await, waits("still_used"));
+    put(&cloud, "ledger/rotation.json", &row("incident")).await;
+    assert_eq!(retire(&cloud, SES).await, did("deactivated"));
+    assert_eq!(keys(&cloud).await.0, sorted(&[(&leaked, "Inactive"), (&new, "Active")]));
+    assert!(!takes_mail_of(&cloud, &thief));
+    let told = cloud.messages("foi desativada").await;
+    assert!(told.len() == 1 && told[0].contains("recusa a anterior (provado)"), "{told:?}");
 }
 
 #[tokio::test]
@@ -482,16 +535,51 @@ async fn an_administrators_password_is_in_force_everywhere() {
 }
 
 #[tokio::test]
-async fn a_password_that_somebody_changed_is_reported_and_left() {
+async fn the_administrators_address_is_compared_as_the_application_does() {
+    let cloud = fresh().await;
+    let secret = Secret::of_the_stack(&cloud, ADMIN).await;
+    let rename = async |to: &str| {
+        let users = as_the_application(&cloud, DATABASE).await;
+        let sql = "UPDATE users SET email = $1 WHERE lower(email) = lower($1)";
+        assert_eq!(users.execute(sql, &[&to]).await.unwrap(), 1);
+    };
+    rename("Admin@IMM.local").await;
+    let old = value(&cloud, ADMIN, "AWSCURRENT").await;
+    assert_eq!(log_in(&cloud, &old).await.0, 200);
+    secret.rotate().await;
+    assert_eq!(log_in(&cloud, &value(&cloud, ADMIN, "AWSCURRENT").await).await.0, 200);
+    assert_eq!(log_in(&cloud, &old).await.0, 401);
+
+    // Two users of one address: nobody can say which one logs in, so nothing is changed.
+    let users = as_the_application(&cloud, DATABASE).await;
+    let second = "INSERT INTO users (name, email, password_hash) VALUES ('Outra', $1, 'x')";
+    users.execute(second, &[&EMAIL]).await.unwrap();
+    let stored = in_github(&cloud).await;
+    stops(&secret, "setSecret", "SeveralUsers").await;
+    assert_eq!(in_github(&cloud).await, stored);
+    users.execute("DELETE FROM users WHERE email = $1 AND name = 'Outra'", &[&EMAIL]).await.unwrap();
+    goes_on(&secret).await;
+    rename(EMAIL).await;
+}
+
+#[tokio::test]
+async fn a_password_that_a_person_changed_fails_the_rotation_until_the_secret_has_it() {
     let cloud = fresh().await;
     let secret = Secret::of_the_stack(&cloud, ADMIN).await;
     set_password(&cloud, "a person's own").await;
     let before = hash(&cloud).await;
-    let token = secret.rotate().await;
+    let token = stops(&secret, "setSecret", "PasswordOfOthers").await;
     assert_eq!(hash(&cloud).await, before);
-    assert_eq!(in_github(&cloud).await.unwrap().0, value(&cloud, ADMIN, "AWSCURRENT").await);
+    assert_eq!(in_github(&cloud).await, None);
     let told = cloud.messages(&token).await;
     assert!(told.len() == 1 && told[0].contains("nenhuma versão do segredo"), "{told:?}");
+    let advice = Advice::of(&told[0]);
+    advice.run_with(&cloud, "put-secret-value", "valor.txt", "a person's own");
+    advice.run(&cloud, "rotate-secret");
+    secret.settled(&["succeeded"]).await;
+    assert_eq!(log_in(&cloud, &value(&cloud, ADMIN, "AWSCURRENT").await).await.0, 200);
+    assert_eq!(log_in(&cloud, "a person's own").await.0, 401);
+
     // A rotation that was given up has left its password in force; the next one finds it.
     let current = value(&cloud, ADMIN, "AWSCURRENT").await;
     set_password(&cloud, &current).await;

@@ -18,15 +18,16 @@ use crate::error::RotateError;
 /// What the application hashes with.
 const COST: u32 = 12;
 
-/// The administrator's hash.
-const FIND: &str = "SELECT password_hash FROM users WHERE email = $1";
+/// The administrator's hash. The application's login compares addresses in lower case, whatever the case in the table.
+const FIND: &str = "SELECT password_hash FROM users WHERE lower(email) = lower($1)";
 
 /// Only the hash that was looked at is replaced.
-const CHANGE: &str = "UPDATE users SET password_hash = $1 WHERE email = $2 AND password_hash = $3";
+const CHANGE: &str =
+    "UPDATE users SET password_hash = $1 WHERE lower(email) = lower($2) AND password_hash = $3";
 
 /// Whoever has a refresh token needs no password.
 const END_SESSIONS: &str = "UPDATE auth_refresh_tokens SET revoked_at = now() WHERE revoked_at IS NULL AND user_id IN \
-    (SELECT id FROM users WHERE email = $1)";
+    (SELECT id FROM users WHERE lower(email) = lower($1))";
 
 /// What the application's database has of the administrator, and what was done about it.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -34,8 +35,6 @@ const END_SESSIONS: &str = "UPDATE auth_refresh_tokens SET revoked_at = now() WH
 pub(crate) enum InDatabase {
     /// The new password is in force.
     New,
-    /// A password that is in no version of the secret: somebody has changed it, and it is left alone.
-    Others,
     /// Nobody has that e-mail address: the seed will make the administrator with the secret's value.
     Nobody,
 }
@@ -78,7 +77,11 @@ impl Users {
         candidates: &[SecretString],
     ) -> Result<(Found, Option<Zeroizing<String>>), RotateError> {
         let rows = self.ask("look at the administrator", FIND, &[(&self.email, Type::TEXT)]).await?;
-        let Some(row) = rows.first() else { return Ok((Found::Nobody, None)) };
+        let row = match &rows[..] {
+            [] => return Ok((Found::Nobody, None)),
+            [row] => row,
+            several => return Err(RotateError::SeveralUsers { count: several.len() }),
+        };
         let hash: Zeroizing<String> = Zeroizing::new(row.try_get(0).map_err(|_| RotateError::Hash)?);
         for (number, candidate) in candidates.iter().enumerate() {
             if bcrypt::verify(candidate.expose_secret(), &hash).map_err(|_| RotateError::Hash)? {

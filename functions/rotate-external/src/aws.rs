@@ -9,7 +9,6 @@ use secrecy::{ExposeSecret, SecretString};
 use shared::failure::CallError;
 use shared::time;
 
-use crate::retire::Row;
 use crate::ses::{Credential, Key};
 
 type Iam = aws_sdk_iam::Client;
@@ -93,24 +92,4 @@ pub(crate) async fn send_mail(
         .content(EmailContent::builder().simple(message).build());
     mail.send().await.map_err(CallError::during("ses:SendEmail"))?;
     Ok(())
-}
-
-/// The rows of the rotation ledger, newest first; the error says where the ledger is wrong. None when no follow-up has written one.
-pub(crate) async fn ledger(
-    client: &aws_sdk_s3::Client,
-    bucket: &str,
-) -> Result<Result<Vec<Row>, String>, CallError> {
-    const KEY: &str = "ledger/rotation.json";
-    let listed = client.list_objects_v2().bucket(bucket).prefix(KEY).max_keys(1).send().await;
-    let listed = listed.map_err(CallError::during("s3:ListBucket"))?;
-    if listed.contents().is_empty() {
-        return Ok(Ok(Vec::new()));
-    }
-    let object = client.get_object().bucket(bucket).key(KEY).send().await;
-    let object = object.map_err(CallError::during("s3:GetObject"))?;
-    let bytes = match object.body.collect().await {
-        Ok(bytes) => bytes.into_bytes(),
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    Ok(serde_json::from_slice(&bytes).map_err(|error| error.to_string()))
 }

@@ -44,6 +44,9 @@ pub enum RotateError {
         "the credential before the current one is not put out of use yet, so there is no room for a new one"
     )]
     NotRetired,
+    /// The credential that was put out of use is accepted still, or no definite refusal was seen.
+    #[error("the old credential was put out of use, and no refusal of it was seen yet")]
+    StillAccepted,
     /// AWSCURRENT holds a key that the template's user does not have.
     #[error("access key {key} of AWSCURRENT is not one of the IAM user's")]
     NotTheUsersKey {
@@ -127,6 +130,18 @@ pub enum RotateError {
     /// The administrator's hash changed between two looks.
     #[error("somebody changed the administrator's password at the same moment")]
     HashMoved,
+    /// The administrator's password is in no version of the secret, so a person set it.
+    #[error("the password of {email} in the application is in no version of the secret; it was left alone")]
+    PasswordOfOthers {
+        /// The administrator's address.
+        email: String,
+    },
+    /// The application compares addresses in lower case, and does not say which of several users logs in.
+    #[error("{count} users have the administrator's address, in different letter case")]
+    SeveralUsers {
+        /// Number of users.
+        count: usize,
+    },
     /// The application's login does not take the new password.
     #[error("the application refuses the administrator's new password: {said}")]
     LoginRefused {
@@ -165,6 +180,7 @@ impl Failure for RotateError {
             Self::Desk(_) => "DeskFailed",
             Self::Busy { .. } => "Busy",
             Self::NotRetired => "NotRetired",
+            Self::StillAccepted => "StillAccepted",
             Self::NotTheUsersKey { .. } => "NotTheUsersKey",
             Self::ForeignKey { .. } => "ForeignKey",
             Self::Iam(_) => "IamCall",
@@ -183,6 +199,8 @@ impl Failure for RotateError {
             Self::NotSet => "NotSet",
             Self::Hash => "HashFailed",
             Self::HashMoved => "HashMoved",
+            Self::PasswordOfOthers { .. } => "PasswordOfOthers",
+            Self::SeveralUsers { .. } => "SeveralUsers",
             Self::LoginRefused { .. } => "LoginRefused",
             Self::LoginUnclear { .. } => "LoginUnclear",
             Self::Call(_) => "AwsCall",
@@ -210,6 +228,8 @@ pub(crate) struct Names<'a> {
     pub user: &'a str,
     /// Whether the secret is the administrator's password, which the database takes from setSecret on.
     pub is_admin: bool,
+    /// Makes a value of a person's the current one, and rotates from there.
+    pub adopt_commands: String,
 }
 
 impl Names<'_> {
@@ -231,7 +251,14 @@ impl RotateError {
             (Self::Rotation(error), _) if !names.is_admin => error.advise(language, request).in_force,
             _ if !names.is_admin || step == Step::CreateSecret => InForce::Current,
             // GitHub is asked first, and the application never before both.
-            (Self::Repository(_) | Self::NotUpdated { .. } | Self::Seal, Step::SetSecret) => InForce::Current,
+            (
+                Self::Repository(_)
+                | Self::NotUpdated { .. }
+                | Self::Seal
+                | Self::PasswordOfOthers { .. }
+                | Self::SeveralUsers { .. },
+                Step::SetSecret,
+            ) => InForce::Current,
             (_, Step::SetSecret) => InForce::Unsure,
             _ => InForce::Pending,
         };
@@ -266,6 +293,9 @@ impl RotateError {
             Self::NotRetired => {
                 "a credencial anterior ainda não foi desativada, e não há lugar para uma nova"
             }
+            Self::StillAccepted => {
+                "a credencial antiga foi desativada, e ainda não se viu que ela é recusada"
+            }
             Self::NotTheUsersKey { key } => {
                 return format!("a chave {key} do AWSCURRENT não é do usuário IAM da stack (SesUserName)");
             }
@@ -289,6 +319,14 @@ impl RotateError {
             Self::NotSet => "a senha pendente ainda não foi dada a ninguém (setSecret não terminou)",
             Self::Hash => "o hash guardado do administrador não é de bcrypt",
             Self::HashMoved => "alguém trocou a senha do administrador no mesmo instante",
+            Self::PasswordOfOthers { email } => {
+                return format!(
+                    "a senha de {email} na aplicação não é a de nenhuma versão do segredo: uma pessoa a trocou, e ela ficou como está"
+                );
+            }
+            Self::SeveralUsers { count } => {
+                return format!("{count} usuários têm o e-mail do administrador, com maiúsculas diferentes");
+            }
             Self::LoginRefused { .. } => "a aplicação recusa a senha nova do administrador",
             Self::LoginUnclear { .. } => "a resposta da aplicação ao login não prova nada",
             Self::Call(call) => return format!("a chamada {} falhou ({})", call.operation, call.code),
@@ -325,6 +363,14 @@ impl RotateError {
                 say(
                     "a credencial anterior só é desativada depois que o acompanhamento (rotation-followup) pôs a atual em uso. Ver a mensagem dele e então:",
                     "the credential before is only put out of use after the follow-up (rotation-followup) has brought the current one into use. See its message, then:",
+                ),
+                names.retire_command()
+            ),
+            Self::StillAccepted => format!(
+                "{} {}",
+                say(
+                    "a desativação pode levar alguns minutos até valer em toda parte; a próxima hora prova de novo. Para provar agora:",
+                    "it may take some minutes until it holds everywhere; the next hour proves it again. To prove it now:",
                 ),
                 names.retire_command()
             ),
@@ -403,6 +449,22 @@ impl RotateError {
             Self::NotSet | Self::HashMoved => {
                 say("nada: a próxima tentativa olha de novo.", "nothing: the next try looks again.")
             }
+            Self::PasswordOfOthers { .. } => format!(
+                "{} {}",
+                say(
+                    "guardar no segredo a senha que o administrador usa (quem não a sabe redefine por /auth/password/forgot), num arquivo sem fim de linha, e rotacionar de novo:",
+                    "store in the secret the password that the administrator uses (/auth/password/forgot sets a new one), from a file without a line end, and rotate again:",
+                ),
+                names.adopt_commands
+            ),
+            Self::SeveralUsers { .. } => format!(
+                "{} `SELECT id, email FROM users WHERE lower(email) = lower('…')`. {}",
+                say(
+                    "a aplicação não distingue maiúsculas, então não se sabe quem entra. Deixar um só:",
+                    "the application does not tell letter case apart, so nobody knows which one logs in. Leave one of them:",
+                ),
+                say("A próxima tentativa continua.", "The next try goes on."),
+            ),
             Self::LoginRefused { .. } => say(
                 "o hash no banco confere com a senha nova e o login não: ver se AppUrl é desta aplicação e se o usuário está ativo; a próxima tentativa continua.",
                 "the hash in the database matches the new password and the login does not: check that AppUrl is this application's and that the user is active; the next try goes on.",

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use jiff::{SignedDuration, Timestamp};
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -33,6 +34,7 @@ use shared::evidence::{Draft, Step as Recorded};
 use shared::failure::{CallError, Failure, chain};
 use shared::github::Repository;
 use shared::lambda::{DeadlineExceeded, Invocation};
+use shared::ledger::{self, InUse, NotInUse};
 use shared::rotation::{
     Advice, Aftermath, Attempt, Base, Outcome, Proof, Request, Rotation, RotationError, generate,
 };
@@ -45,7 +47,7 @@ use desk::{Desk, MAKING};
 use error::Names;
 pub use error::RotateError;
 use event::Declared;
-use retire::{Act, InUse, Stays};
+use retire::{Act, Stays};
 use ses::Credential;
 use twilio::{Secondary, Twilio};
 
@@ -187,6 +189,9 @@ impl App {
             function: &self.base.settings.function,
             user: self.mail.as_ref().map_or("", |mail| &mail.user),
             is_admin: self.password.as_ref().is_some_and(|password| password.secret == secret),
+            adopt_commands: format!(
+                "`aws secretsmanager put-secret-value --secret-id {secret} --secret-string file://valor.txt`, `aws secretsmanager rotate-secret --secret-id {secret}`"
+            ),
         }
     }
 
@@ -278,6 +283,17 @@ impl Mail {
         Err(RotateError::KeyRefused { which })
     }
 
+    /// Proves that AWS refuses a key that was put out of use, which takes IAM some seconds.
+    async fn must_be_refused(&self, key: &Credential) -> Result<(), RotateError> {
+        for _ in 0..TRIES {
+            match aws::send_mail(&self.aws, &self.region, &self.from, key).await {
+                Err(call) if is_unknown_key(&call) => return Ok(()),
+                _ => tokio::time::sleep(BETWEEN).await,
+            }
+        }
+        Err(RotateError::StillAccepted)
+    }
+
     async fn test(&self, app: &App, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
         let fields = &app.base.settings.policy.rotation.external.ses;
         let pending = attempt.pending().await?.value;
@@ -306,17 +322,14 @@ impl Mail {
                 _ => Retired::Nothing,
             });
         };
-        // A rotation's own new key is in no version with these labels.
-        if round.in_use == Err(Stays::RotationRuns) {
-            return Ok(Retired::Waits(Stays::RotationRuns));
-        }
         let previous = match round.listed.labelled("AWSPREVIOUS") {
             Some(_) => ses::read(&round.value(app, "AWSPREVIOUS").await?, &external.ses).ok(),
             None => None,
         };
-        if previous.is_none_or(|previous| previous.id != key.id) {
-            return Ok(Retired::Waits(Stays::Foreign));
-        }
+        // A rotation's own new key is in no version with these labels; one that made none does not keep the old key alive.
+        let Some(previous) = previous.filter(|previous| previous.id == key.id) else {
+            return Ok(Retired::Waits(round.without_owner()));
+        };
         let last_used = match key.is_active {
             true => aws::last_used(&self.iam, &key.id).await.map_err(RotateError::Iam)?,
             false => None,
@@ -325,12 +338,16 @@ impl Mail {
         let id = key.id.clone();
         match retire::act(key, last_used, round.in_use, noted, hours, round.now) {
             Act::Leave(stays) => Ok(Retired::Waits(stays)),
-            Act::Note => Ok(Retired::Deactivated { key: id }),
+            Act::Note => {
+                self.must_be_refused(&previous).await?;
+                Ok(Retired::Deactivated { key: id })
+            }
             Act::Deactivate => {
                 // Without a key that works nothing is put out of use.
                 self.send(&credential, "current", 1).await?;
                 app.about_to(round, Retired::Deactivated { key: id.clone() }).await?;
                 aws::deactivate(&self.iam, &self.user, &id).await.map_err(RotateError::Iam)?;
+                self.must_be_refused(&previous).await?;
                 Ok(Retired::Deactivated { key: id })
             }
             Act::Delete => {
@@ -407,10 +424,14 @@ impl Token {
             let made = round.desk.making.as_ref().map(|making| making.token.as_str());
             let is_news = round.desk.doing == Some(Retired::Promoted)
                 || made.is_some() && made == round.listed.labelled("AWSCURRENT");
-            return Ok(if is_news { Retired::Promoted } else { Retired::Nothing });
+            if !is_news {
+                return Ok(Retired::Nothing);
+            }
+            self.must_be_refused(app, round).await?;
+            return Ok(Retired::Promoted);
         }
-        if let Err(stays) = round.in_use {
-            return Ok(Retired::Waits(stays));
+        if let Err(why) = round.in_use {
+            return Ok(Retired::Waits(Stays::NotInUse(why)));
         }
         app.about_to(round, Retired::Promoted).await?;
         let version = round.listed.labelled("AWSCURRENT").unwrap_or_default();
@@ -420,19 +441,35 @@ impl Token {
         bounded(async {
             // From here on nobody makes a token; before it a rotation may have begun.
             let listed = described(app, arn).await?;
-            if retire::in_use(&listed, round.rows, round.is_declared, round.now).is_err()
+            if ledger::in_use(&listed, round.rows, round.is_declared, round.now).is_err()
                 || listed.labelled("AWSCURRENT") != round.listed.labelled("AWSCURRENT")
             {
                 return Ok(Retired::Waits(Stays::RotationRuns));
             }
             self.twilio.promote(&current).await?;
             if self.twilio.is_primary(&current, "current").await? {
+                self.must_be_refused(app, round).await?;
                 return Ok(Retired::Promoted);
             }
             let reason = "the token was promoted and is not the primary one".to_owned();
             Err(RotateError::Twilio { reason })
         })
         .await
+    }
+}
+
+impl Token {
+    /// Proves that Twilio refuses the token that was the primary one.
+    async fn must_be_refused(&self, app: &App, round: &Round<'_>) -> Result<(), RotateError> {
+        if round.listed.labelled("AWSPREVIOUS").is_none() {
+            return Ok(());
+        }
+        let previous = round.value(app, "AWSPREVIOUS").await?;
+        match self.twilio.is_primary(&previous, "previous").await {
+            Err(RotateError::TokenRefused { .. }) => Ok(()),
+            Ok(_) => Err(RotateError::StillAccepted),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -461,13 +498,25 @@ impl Password {
     /// Gives the password to the CI, and then to the application.
     async fn set(&self, app: &App, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
         let pending = attempt.pending().await?.value;
+        let users = self.users(app).await?;
+        let found = match &users {
+            Some(users) => Some(users.find(&candidates(app, attempt, &pending).await?).await?),
+            None => None,
+        };
+        if matches!(found, Some((Found::OfNone, _))) {
+            return Err(RotateError::PasswordOfOthers { email: self.email.clone() });
+        }
         let stored = match &self.ci {
             Some(ci) => Some(ci.store(app, attempt.now, &pending).await?),
             None => None,
         };
-        let database = match &self.database {
-            Some(_) => Some(self.change(app, attempt, &pending).await?),
-            None => None,
+        let database = match (users, found) {
+            (Some(users), Some((found, hash))) => {
+                let done = self.change(attempt, &users, found, hash, &pending).await?;
+                users.close().await;
+                Some(done)
+            }
+            _ => None,
         };
         let done = Done { database, stored };
         let note = done_of(attempt.request);
@@ -483,30 +532,26 @@ impl Password {
 
     async fn change(
         &self,
-        app: &App,
         attempt: &Attempt<'_>,
+        users: &Users,
+        found: Found,
+        hash: Option<Zeroizing<String>>,
         pending: &SecretString,
     ) -> Result<InDatabase, RotateError> {
-        let Some(users) = self.users(app).await? else { return Ok(InDatabase::Nobody) };
-        let candidates = candidates(app, attempt, pending).await?;
-        let (found, hash) = users.find(&candidates).await?;
-        let done = match (found, hash) {
-            (Found::Nobody, _) | (_, None) => InDatabase::Nobody,
-            (Found::OfNone, _) => InDatabase::Others,
+        match (found, hash) {
             (Found::Of(0), _) => {
                 // An attempt may have died before it ended the sessions.
                 users.end_sessions().await?;
-                InDatabase::New
+                Ok(InDatabase::New)
             }
             (Found::Of(_), Some(hash)) => {
                 // As late as can be: whoever was slow to come here may be of a rotation that was given up.
                 attempt.must_be_unmoved().await?;
                 users.change(&hash, pending).await?;
-                InDatabase::New
+                Ok(InDatabase::New)
             }
-        };
-        users.close().await;
-        Ok(done)
+            (Found::Of(_) | Found::OfNone | Found::Nobody, _) => Ok(InDatabase::Nobody),
+        }
     }
 
     /// Proves the password where it was put in force; gives what proved it.
@@ -519,7 +564,10 @@ impl Password {
         let done = app.base.reporter.evidence.kept(&done_of(request)).await?;
         let done: Done = done.ok_or(RotateError::NotSet)?;
         if done.database != Some(InDatabase::New) {
-            return Ok(("store the new password; the application's is not this secret's", Some(done)));
+            return Ok((
+                "store the new password; nothing proves it, since the application has no such user",
+                Some(done),
+            ));
         }
         if let Some(users) = self.users(app).await? {
             let (found, _) = users.find(std::slice::from_ref(pending)).await?;
@@ -753,14 +801,20 @@ impl Retired {
 /// One secret, as retiring sees it.
 struct Round<'a> {
     listed: &'a Listed,
-    rows: &'a [retire::Row],
+    rows: &'a [ledger::Row],
     desk: &'a Desk,
-    in_use: Result<InUse, Stays>,
+    in_use: Result<InUse, NotInUse>,
     is_declared: bool,
     now: Timestamp,
 }
 
 impl Round<'_> {
+    /// Why a key stays that is neither the current nor the previous one.
+    fn without_owner(&self) -> Stays {
+        let (current, pending) = (self.listed.labelled("AWSCURRENT"), self.listed.labelled("AWSPENDING"));
+        if pending.is_some() && pending != current { Stays::RotationRuns } else { Stays::Foreign }
+    }
+
     async fn value(&self, app: &App, label: &str) -> Result<SecretString, RotateError> {
         let reason = || format!("no version is {label}");
         let version = self.listed.labelled(label);
@@ -869,13 +923,13 @@ async fn retire(
 ) -> Result<Course, RotateError> {
     let listed = described(app, kind.secret()).await?;
     let bucket = &app.base.reporter.evidence;
-    let rows = aws::ledger(&bucket.client, &bucket.bucket).await?;
+    let rows = ledger::rows(&bucket.client, &bucket.bucket).await?;
     let rows = rows.map_err(|reason| RotateError::Ledger { reason })?;
     let version = listed.labelled("AWSCURRENT").unwrap_or_default().to_owned();
     // Who vouches says for which version: AWSCURRENT may have moved since.
     let declared = declared.filter(|declared| declared.version == version);
     let is_declared = declared.is_some();
-    let in_use = retire::in_use(&listed, &rows, is_declared, now);
+    let in_use = ledger::in_use(&listed, &rows, is_declared, now);
     let desk = app.remembered(&listed.arn).await?;
     let round = Round { listed: &listed, rows: &rows, desk: &desk, in_use, is_declared, now };
     let retired = match kind {

@@ -1,6 +1,7 @@
 //! What people read in the channel of what is not a rotation step.
 
 use shared::language::Language;
+use shared::ledger::NotInUse;
 use shared::notify::Message;
 use shared::settings::Settings;
 
@@ -14,9 +15,7 @@ use shared::failure::{Failure, chain};
 pub(crate) fn name(stays: Stays) -> &'static str {
     match stays {
         Stays::RotationRuns => "rotation_runs",
-        Stays::NotFollowed => "not_followed",
-        Stays::FollowupFailed => "followup_failed",
-        Stays::NoReader => "no_reader",
+        Stays::NotInUse(why) => why.name(),
         Stays::StillUsed => "still_used",
         Stays::Foreign => "foreign",
         Stays::Deactivated => "deactivated",
@@ -48,16 +47,12 @@ pub(crate) fn to_come(language: Language) -> String {
 pub(crate) fn password(language: Language, done: &Done) -> Vec<String> {
     let database = done.database.map(|database| match database {
         InDatabase::New => language.pick(
-            "Banco da aplicação: a senha do administrador foi trocada, e as sessões dele terminaram.",
-            "Application's database: the administrator's password was changed, and their sessions ended.",
-        ),
-        InDatabase::Others => language.pick(
-            "*Atenção*: a senha do administrador na aplicação não é a de nenhuma versão do segredo; alguém a trocou, e ela ficou como está. Para que o segredo valha, redefinir a senha por /auth/password/forgot e guardá-la no segredo.",
-            "*Attention*: the administrator's password in the application is that of no version of the secret; somebody has changed it, and it was left alone. For the secret to hold, reset the password through /auth/password/forgot and store it in the secret.",
+            "Banco da aplicação: a senha do administrador foi trocada, e os refresh tokens dele foram revogados. Os tokens de acesso que ele já tem valem até vencerem (`JWT_EXPIRES_IN`, um dia se não foi mudado); para encerrá-los já, rotacionar o JWT_SECRET.",
+            "Application's database: the administrator's password was changed, and their refresh tokens were revoked. Access tokens that they already have hold until they expire (`JWT_EXPIRES_IN`, one day by default); to end them now, rotate JWT_SECRET.",
         ),
         InDatabase::Nobody => language.pick(
-            "A aplicação ainda não tem esse administrador: o seed o criará com a senha do segredo.",
-            "The application has no such administrator yet: the seed will make them with the secret's password.",
+            "*Sem prova*: a aplicação não tem usuário com o e-mail de SeedAdminEmail, então nenhum login prova a senha. Se o administrador usa outro e-mail, corrigir SeedAdminEmail e rotacionar de novo; se a aplicação ainda não foi semeada, o seed o criará com a senha do segredo.",
+            "*Not proved*: the application has no user with the address of SeedAdminEmail, so no login proves the password. If the administrator has another address, correct SeedAdminEmail and rotate again; if the application is not seeded yet, the seed will make the user with the secret's password.",
         ),
     });
     let stored = done.stored.map(|at| {
@@ -76,20 +71,20 @@ pub(crate) fn retired(settings: &Settings, secret: &str, retired: &Retired, user
     let user = user.unwrap_or_default();
     let line = match (retired, language) {
         (Retired::Deactivated { key }, Language::Portuguese) => format!(
-            "A chave anterior, `{key}`, foi desativada: a nova está em uso. Será apagada depois do prazo da política (rotation.external.delete_after_hours).\n*Próximo passo*, só se algo parou de enviar e-mail: `aws iam update-access-key --user-name {user} --access-key-id {key} --status Active`"
+            "A chave anterior, `{key}`, foi desativada: a nova está em uso, e a AWS já recusa a anterior (provado). Será apagada depois do prazo da política (rotation.external.delete_after_hours).\n*Próximo passo*, só se algo parou de enviar e-mail: `aws iam update-access-key --user-name {user} --access-key-id {key} --status Active`"
         ),
         (Retired::Deactivated { key }, Language::English) => format!(
-            "The key before, `{key}`, is deactivated: the new one is in use. It will be deleted after the policy's hours (rotation.external.delete_after_hours).\n*Next step*, only if something has stopped to send mail: `aws iam update-access-key --user-name {user} --access-key-id {key} --status Active`"
+            "The key before, `{key}`, is deactivated: the new one is in use, and AWS refuses the one before (proved). It will be deleted after the policy's hours (rotation.external.delete_after_hours).\n*Next step*, only if something has stopped to send mail: `aws iam update-access-key --user-name {user} --access-key-id {key} --status Active`"
         ),
         (Retired::Deleted { key }, Language::Portuguese) => {
             format!("A chave anterior, `{key}`, foi apagada.")
         }
         (Retired::Deleted { key }, Language::English) => format!("The key before, `{key}`, is deleted."),
         (_, Language::Portuguese) => {
-            "O token novo é agora o primário no Twilio, e o anterior não vale mais.".to_owned()
+            "O token novo é agora o primário no Twilio, e o anterior é recusado (provado).".to_owned()
         }
         (_, Language::English) => {
-            "The new token is Twilio's primary one now, and the one before is refused.".to_owned()
+            "The new token is Twilio's primary one now, and the one before is refused (proved).".to_owned()
         }
     };
     let title = match language {
@@ -106,15 +101,19 @@ pub(crate) fn waits(settings: &Settings, secret: &str, stays: Stays, names: &Nam
         Stays::RotationRuns | Stays::Deactivated => {
             language.pick("uma rotação está em curso", "a rotation is under way")
         }
-        Stays::NotFollowed => language.pick(
+        Stays::NotInUse(NotInUse::NotFollowed) => language.pick(
             "o acompanhamento (rotation-followup) ainda não pôs a versão atual em uso",
             "the follow-up (rotation-followup) has not brought the current version into use yet",
         ),
-        Stays::FollowupFailed => language.pick(
+        Stays::NotInUse(NotInUse::FollowupFailed) => language.pick(
             "o acompanhamento da versão atual falhou; ver a mensagem dele",
             "the follow-up of the current version failed; see its message",
         ),
-        Stays::NoReader => language.pick(
+        Stays::NotInUse(NotInUse::Pinned) => language.pick(
+            "uma task definition fixa outra versão do segredo (valueFrom); a mensagem do acompanhamento diz qual",
+            "a task definition is pinned to another version of the secret (valueFrom); the follow-up's message names it",
+        ),
+        Stays::NotInUse(NotInUse::NoReader) => language.pick(
             "nenhum serviço do cluster lê o segredo, então ninguém sabe se a nova está em uso",
             "no service of the cluster reads the secret, so nobody knows whether the new one is in use",
         ),
@@ -128,7 +127,7 @@ pub(crate) fn waits(settings: &Settings, secret: &str, stays: Stays, names: &Nam
         ),
     };
     let next = match stays {
-        Stays::NoReader => format!(
+        Stays::NotInUse(NotInUse::NoReader) => format!(
             "{} `{{\"retire\": true, \"in_use\": {{\"secret\": \"{secret}\", \"version\": \"VERSION\", \"by\": \"NAME\"}}}}`",
             language.pick(
                 "nomear os serviços em rotation.secrets.*.services da política; ou, se a versão atual está em uso, invocar a função com",

@@ -1058,7 +1058,8 @@ class MoveONgs:
             return 200, await self._session(process, database, user)
 
     async def _logged_in(self, database: psycopg.AsyncConnection | None, email: str, password: str) -> User | None:
-        row = await self._row(database, "email", email)
+        # Addresses are stored as given and compared in lower case.
+        row = await self._row(database, "lower(email) = lower(%s)", email)
         if row is None:
             return self._configured() if self.settings["user"] == {"email": email, "password": password} else None
         if not row["is_active"]:
@@ -1066,16 +1067,16 @@ class MoveONgs:
         right = await asyncio.to_thread(_is_password, password, row["password_hash"])
         return _user(row) if right else None
 
-    async def _row(self, database: psycopg.AsyncConnection | None, column: str, value: str) -> dict[str, Any] | None:
-        """A user of the database by a column."""
+    async def _row(self, database: psycopg.AsyncConnection | None, where: str, value: str) -> dict[str, Any] | None:
+        """A user of the database by a condition."""
         if database is None:
             return None
         found = await database.execute("SELECT to_regclass('users')")
         if (await found.fetchone())[0] is None:
             return None
-        asked = sql.SQL("SELECT id, name, email, password_hash, is_active FROM users WHERE {} = %s")
+        asked = sql.SQL("SELECT id, name, email, password_hash, is_active FROM users WHERE {}")
         cursor = database.cursor(row_factory=dict_row)
-        await cursor.execute(asked.format(sql.Identifier(column)), [value])
+        await cursor.execute(asked.format(sql.SQL(where)), [value])
         return await cursor.fetchone()
 
     async def refresh(self, request: Request, process: Process) -> tuple[int, dict[str, Any]]:
@@ -1109,7 +1110,7 @@ class MoveONgs:
         redeemed = await ended.fetchone()
         if redeemed is None:
             return None
-        row = await self._row(database, "id", redeemed[0])
+        row = await self._row(database, "id = %s", redeemed[0])
         return _user(row) if row else self._configured()
 
     async def _session(self, process: Process, database: psycopg.AsyncConnection | None, user: User) -> dict[str, Any]:

@@ -1,0 +1,185 @@
+//! The rotation ledger, as the functions read it that put old credentials out of use; the follow-up writes it.
+
+use aws_sdk_s3::Client;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::failure::CallError;
+use crate::secrets::Listed;
+
+/// The part of a row that is read.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+pub struct Row {
+    /// ARN of the secret.
+    pub arn: String,
+    /// The version that became current.
+    pub version: String,
+    /// When the follow-up ended.
+    pub ended: Timestamp,
+    /// `proved`, `unproved`, `rolled back` or `failed`.
+    pub outcome: String,
+    /// The services that were deployed again.
+    pub services: Vec<String>,
+    /// Readers that the deployment did not give the new version.
+    #[serde(default)]
+    pub pinned: Vec<String>,
+    /// `scheduled`, `manual`, `incident` or `unknown`.
+    #[serde(default)]
+    pub reason: String,
+}
+
+/// Every service that reads the secret uses its current version.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct InUse {
+    /// Since when, at the latest.
+    pub since: Timestamp,
+    /// Whether the version before has leaked: its use by others is a reason to act.
+    pub is_incident: bool,
+}
+
+/// Why nobody knows that the current version is in use.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotInUse {
+    /// The follow-up has no row for the current version.
+    NotFollowed,
+    /// The follow-up of the current version did not end well.
+    FollowupFailed,
+    /// The follow-up deployed nothing, so nobody knows the readers.
+    NoReader,
+    /// A reader is pinned to another version.
+    Pinned,
+}
+
+impl NotInUse {
+    /// The stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotFollowed => "not_followed",
+            Self::FollowupFailed => "followup_failed",
+            Self::NoReader => "no_reader",
+            Self::Pinned => "pinned",
+        }
+    }
+}
+
+/// Whether every service that reads the secret was started with its current version.
+///
+/// `rows` are the ledger's, newest first. `is_declared` says that a person vouches for it, who may know readers that no task
+/// definition names; they do not know better than a follow-up that failed, or a task definition that is pinned.
+///
+/// # Errors
+///
+/// [`NotInUse`].
+pub fn in_use(listed: &Listed, rows: &[Row], is_declared: bool, now: Timestamp) -> Result<InUse, NotInUse> {
+    let Some(current) = listed.labelled("AWSCURRENT") else { return Err(NotInUse::NotFollowed) };
+    match rows.iter().find(|row| row.arn == listed.arn) {
+        // After a rollback the newest row is of the version that was gone back from.
+        Some(row) if row.version == current => match row.outcome.as_str() {
+            "proved" | "unproved" if !row.pinned.is_empty() => Err(NotInUse::Pinned),
+            "proved" | "unproved" if is_declared || !row.services.is_empty() => {
+                Ok(InUse { since: row.ended, is_incident: row.reason == "incident" })
+            }
+            "proved" | "unproved" => Err(NotInUse::NoReader),
+            _ => Err(NotInUse::FollowupFailed),
+        },
+        Some(row) if row.outcome == "rolled back" => Err(NotInUse::FollowupFailed),
+        _ if is_declared => Ok(InUse { since: now, is_incident: false }),
+        _ => Err(NotInUse::NotFollowed),
+    }
+}
+
+/// The ledger's rows, newest first; none when no follow-up has written one. The inner error says where it is wrong.
+///
+/// # Errors
+///
+/// The [`CallError`] of S3.
+pub async fn rows(client: &Client, bucket: &str) -> Result<Result<Vec<Row>, String>, CallError> {
+    const KEY: &str = "ledger/rotation.json";
+    let listed = client.list_objects_v2().bucket(bucket).prefix(KEY).max_keys(1).send().await;
+    let listed = listed.map_err(CallError::during("s3:ListBucket"))?;
+    if listed.contents().is_empty() {
+        return Ok(Ok(Vec::new()));
+    }
+    let object = client.get_object().bucket(bucket).key(KEY).send().await;
+    let object = object.map_err(CallError::during("s3:GetObject"))?;
+    let bytes = match object.body.collect().await {
+        Ok(bytes) => bytes.into_bytes(),
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    Ok(serde_json::from_slice(&bytes).map_err(|error| error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hours: i64) -> Timestamp {
+        Timestamp::from_second(1_772_366_400 + 3600 * hours).unwrap()
+    }
+
+    fn secret(labels: &[(&str, &str)]) -> Listed {
+        let mut listed = Listed { arn: "arn".to_owned(), ..Listed::default() };
+        for (version, label) in labels {
+            listed.labels.entry((*version).to_owned()).or_default().insert((*label).to_owned());
+        }
+        listed
+    }
+
+    fn row(version: &str, outcome: &str, services: &[&str]) -> Row {
+        Row {
+            arn: "arn".to_owned(),
+            version: version.to_owned(),
+            ended: at(1),
+            outcome: outcome.to_owned(),
+            services: services.iter().map(|name| (*name).to_owned()).collect(),
+            pinned: Vec::new(),
+            reason: "scheduled".to_owned(),
+        }
+    }
+
+    #[test]
+    fn only_a_version_that_was_brought_into_use_is_in_use() {
+        let calm = secret(&[("new", "AWSCURRENT"), ("old", "AWSPREVIOUS")]);
+        let api: &[&str] = &["api"];
+        let used = Ok(InUse { since: at(1), is_incident: false });
+        let pinned = || Row { pinned: vec!["api/api".to_owned()], ..row("new", "unproved", api) };
+        for (rows, declared, expected) in [
+            (vec![], false, Err(NotInUse::NotFollowed)),
+            (vec![], true, Ok(InUse { since: at(9), is_incident: false })),
+            (vec![row("new", "proved", api)], false, used),
+            (vec![row("new", "unproved", api)], false, used),
+            (vec![pinned()], false, Err(NotInUse::Pinned)),
+            (vec![pinned()], true, Err(NotInUse::Pinned)),
+            (vec![row("new", "unproved", &[])], false, Err(NotInUse::NoReader)),
+            (vec![row("new", "unproved", &[])], true, used),
+            (vec![row("new", "failed", api)], false, Err(NotInUse::FollowupFailed)),
+            (vec![row("new", "failed", api)], true, Err(NotInUse::FollowupFailed)),
+            (vec![row("new", "rolled back", api)], true, Err(NotInUse::FollowupFailed)),
+            // AWSCURRENT went back to the version before: both may be in use.
+            (
+                vec![row("newer", "rolled back", api), row("new", "proved", api)],
+                true,
+                Err(NotInUse::FollowupFailed),
+            ),
+            // The label moved, and the follow-up has not come to it yet.
+            (vec![row("old", "proved", api)], false, Err(NotInUse::NotFollowed)),
+            // The newest row counts.
+            (
+                vec![row("new", "failed", api), row("new", "proved", api)],
+                false,
+                Err(NotInUse::FollowupFailed),
+            ),
+        ] {
+            assert_eq!(in_use(&calm, &rows, declared, at(9)), expected, "{rows:?} {declared}");
+        }
+        let incident = Row { reason: "incident".to_owned(), ..row("new", "proved", api) };
+        assert_eq!(in_use(&calm, &[incident], false, at(9)), Ok(InUse { since: at(1), is_incident: true }));
+        let others = Row { arn: "another".to_owned(), ..row("new", "proved", api) };
+        assert_eq!(in_use(&calm, &[others], false, at(9)), Err(NotInUse::NotFollowed));
+        // A rotation that waits, or has failed, does not keep the credential before the current one alive.
+        let runs = secret(&[("new", "AWSCURRENT"), ("next", "AWSPENDING")]);
+        assert_eq!(in_use(&runs, &[row("new", "proved", api)], false, at(9)), used);
+        assert_eq!(in_use(&secret(&[]), &[], true, at(9)), Err(NotInUse::NotFollowed));
+    }
+}
