@@ -475,7 +475,7 @@ pub enum Answer {
 /// # Errors
 ///
 /// [`RotationError::InvalidEvent`] names the field.
-pub fn check(event: Value) -> Result<(), RotateError> {
+pub fn check(event: Value) -> Result<(), RotationError> {
     retire::check(event)
 }
 

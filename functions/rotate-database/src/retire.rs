@@ -62,7 +62,7 @@ pub enum Done {
     },
 }
 
-pub(crate) fn check(event: Value) -> Result<(), RotateError> {
+pub(crate) fn check(event: Value) -> Result<(), RotationError> {
     let request: Request = event::parse(event).map_err(refused)?;
     if request.retire { Ok(()) } else { Err(refused(InvalidEvent::at("retire", "expected true"))) }
 }
@@ -88,9 +88,9 @@ pub(crate) async fn handle(app: &App, event: Value, invocation: &Invocation) -> 
     done
 }
 
-fn refused(error: InvalidEvent) -> RotateError {
+fn refused(error: InvalidEvent) -> RotationError {
     tracing::warn!(message = error.to_string(), error_type = "InvalidEvent");
-    RotationError::InvalidEvent { field: "retire", expected: "true, and no other field" }.into()
+    RotationError::InvalidEvent { field: "retire", expected: "true, and no other field" }
 }
 
 fn note(version: &str) -> String {
