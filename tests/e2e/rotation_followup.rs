@@ -3,9 +3,13 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio_postgres::error::SqlState;
 
+use crate::advice::Advice;
 use crate::cloud::{Cloud, eventually, sha256};
 use crate::matrix;
+use crate::secret::Secret;
+use crate::server::{as_the_application, with_the_value};
 
 const JWT: &str = "/moveongs/dev/jwt";
 const DATABASE: &str = "/moveongs/dev/db";
@@ -34,7 +38,11 @@ impl World {
         world.rollouts(json!({"fail_tasks": 0, "hold_after": null})).await;
         world.idle().await;
         world.cloud.admin(Method::DELETE, "github/repository", None).await;
-        for prefix in ["evidence/rotation-followup/", "runs/rotation-followup/", "ledger/"] {
+        // Without the notes of rotate-database no rotation made the current version, as far as its guard knows, which would
+        // else miss the ledger's row.
+        for prefix in
+            ["evidence/rotation-followup/", "runs/rotation-followup/", "runs/rotate-database/", "ledger/"]
+        {
             world.cloud.hide(prefix).await;
         }
         // Tasks of an earlier test may hold other values.
@@ -394,6 +402,68 @@ async fn an_incident_ends_the_sessions_and_nothing_goes_back() {
     assert!(told.len() == 1 && told[0].contains("describe-services"), "{told:?}");
     world.paged("RolloutFailed").await;
     world.rollouts(json!({"fail_tasks": 0})).await;
+}
+
+#[tokio::test]
+async fn an_incident_on_the_database_ends_the_login_that_leaked_and_proves_it_dead() {
+    let world = World::fresh().await;
+    let cloud = &world.cloud;
+    let leaked = world.value(DATABASE, &world.current(DATABASE).await).await;
+    let version = world.rotate(DATABASE).await;
+    world.row(&version).await;
+    // Two users take turns, so the login before lives on until an incident is declared.
+    let thief = with_the_value(cloud, &leaked).await.unwrap();
+    let own = as_the_application(cloud, DATABASE).await;
+    assert_eq!(retire_database().await, json!("nothing"));
+    let incident = json!({"secret": DATABASE, "reason": "incident", "by": "Ana Souza"});
+    assert_eq!(world.start(incident).await["status"], "SUCCEEDED");
+    let refused = with_the_value(cloud, &leaked).await.unwrap_err();
+    assert_eq!(refused.code(), Some(&SqlState::INVALID_PASSWORD), "{refused}");
+    assert!(thief.simple_query("SELECT 1").await.is_err(), "the thief's session is still open");
+    own.simple_query("SELECT 1").await.unwrap();
+    let told = cloud.messages("Credencial vazada está morta").await;
+    assert!(told.len() == 1 && told[0].contains("(provado)"), "{told:?}");
+    // Asked again, there is nothing more to do.
+    assert_eq!(retire_database().await, json!("nothing"));
+    assert_eq!(cloud.messages("Credencial vazada está morta").await.len(), 1);
+    // The next rotation gives the login a password of its own again.
+    let next = world.rotate(DATABASE).await;
+    assert_eq!(world.row(&next).await["outcome"], "proved");
+    as_the_application(cloud, DATABASE).await.simple_query("SELECT 1").await.unwrap();
+    own.simple_query("SELECT 1").await.unwrap();
+}
+
+/// Asks `rotate-database` to end a login that leaked.
+async fn retire_database() -> Value {
+    let of_database = Cloud::connect("rotate-database").await;
+    of_database.invoke(json!({"retire": true})).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_second_rotation_waits_until_the_first_one_is_in_use() {
+    let world = World::fresh().await;
+    let cloud = &world.cloud;
+    cloud.followups(false).await;
+    let first = world.rotate(DATABASE).await;
+    let own = as_the_application(cloud, DATABASE).await;
+    let database = Cloud::connect("rotate-database").await;
+    let secret = Secret::of_the_stack(&database, DATABASE).await;
+    let second = secret.start().await;
+    let rotation = secret.settled(&["waiting", "succeeded"]).await;
+    assert_eq!(
+        (&rotation["error"]["step"], &rotation["error"]["type"]),
+        (&json!("createSecret"), &json!("NotInUse"))
+    );
+    assert_eq!(world.current(DATABASE).await, first);
+    // The message's own command brings the first into use, and the rotation that waits goes on.
+    let told = cloud.messages("NotInUse").await.remove(0);
+    let started: Value = serde_json::from_str(&Advice::of(&told).run(cloud, "start-execution")).unwrap();
+    assert_eq!(cloud.ended(&started["executionArn"]).await["status"], "SUCCEEDED");
+    secret.retry().await;
+    assert_eq!(secret.settled(&["waiting", "succeeded"]).await["state"], "succeeded");
+    assert_eq!(world.current(DATABASE).await, second);
+    own.simple_query("SELECT 1").await.unwrap();
+    cloud.followups(true).await;
 }
 
 #[tokio::test]

@@ -283,7 +283,7 @@ async fn report(
 fn next_step(settings: &shared::settings::Settings, error: &RotateError) -> String {
     let language = settings.language;
     let again = format!(
-        "`aws lambda invoke --function-name {} --cli-binary-format raw-in-base64-out --payload '{{\"retire\": true}}' /dev/stdout`",
+        "`echo '{{\"retire\": true}}' | aws lambda invoke --function-name {} --payload fileb:///dev/stdin /dev/stdout`",
         settings.function
     );
     let cause = match &error.why {
