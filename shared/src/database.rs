@@ -281,11 +281,25 @@ impl Session {
         password: &SecretString,
         fence: impl AsyncFnOnce() -> Result<(), E>,
     ) -> Result<(), E> {
-        self.in_transaction(&self.user, async || {
+        self.set_password_of(&self.user, password, fence).await
+    }
+
+    /// The same of another login, by one who may alter it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set_own_password`].
+    pub async fn set_password_of<E: From<DatabaseError>>(
+        &self,
+        user: &str,
+        password: &SecretString,
+        fence: impl AsyncFnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.in_transaction(user, async || {
             fence().await?;
             let sql = Zeroizing::new(format!(
                 "ALTER ROLE {} PASSWORD {}",
-                escape_identifier(&self.user),
+                escape_identifier(user),
                 escape_literal(&verifier(password)),
             ));
             self.run("set the login's password", &sql, Quotes::Verifier).await?;

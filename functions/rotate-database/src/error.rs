@@ -5,10 +5,13 @@ use std::fmt;
 
 use shared::failure::{CallError, Failure};
 use shared::language::Language;
+use shared::ledger::NotInUse;
 use shared::rotation::{Advice, InForce, Request, RotationError};
 
 use shared::database::secret::FormError;
 use shared::database::{DatabaseError, ErrorKind};
+
+use crate::policy::IN_USE;
 
 /// Why a rotation step failed, and what it leaves in force.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -92,6 +95,50 @@ pub enum Why {
     /// RDS could not be asked about the instance.
     #[error("the step stopped at an RDS call")]
     Rds(#[source] CallError),
+    /// The password that would be changed may be the one that running tasks use.
+    #[error("version {version}, which is current, is not known to be in use everywhere ({})", why.name())]
+    NotInUse {
+        /// The version.
+        version: String,
+        /// Why nobody knows.
+        why: NotInUse,
+    },
+    /// The database takes the leaked credential.
+    #[error("the database still takes the leaked credential of {user}")]
+    StillAccepted {
+        /// Name of the user.
+        user: String,
+    },
+    /// The leaked credential cannot be tried.
+    #[error("version {version}, which leaked, has no value any more, so nothing proves that it is dead")]
+    LeakUnknown {
+        /// The version.
+        version: String,
+    },
+    /// Sessions of a leaked login did not end.
+    #[error("{target}: sessions of the login go on, or new ones begin")]
+    SessionsLive {
+        /// The login and its place.
+        target: String,
+    },
+    /// A rotation began while the leaked login was about to be ended.
+    #[error("a rotation began at the same moment; nothing was changed")]
+    RotationBegan,
+    /// A leaked credential was not ended.
+    #[error("the leaked credential of {secrets} is not proved dead; the channel has each cause")]
+    Retire {
+        /// The secrets.
+        secrets: String,
+    },
+    /// The ledger is not what the follow-up writes.
+    #[error("the rotation ledger cannot be read: {reason}")]
+    Ledger {
+        /// Where it is wrong.
+        reason: String,
+    },
+    /// S3 did not give the ledger.
+    #[error("the rotation ledger was not read")]
+    Call(#[source] CallError),
 }
 
 fn live(pending: bool, current: bool) -> &'static str {
@@ -133,6 +180,14 @@ impl Failure for RotateError {
             Why::CurrentMoved { .. } => "CurrentMoved",
             Why::ManagedMaster { .. } | Why::ManagedSecret { .. } => "ManagedByRds",
             Why::Rds(_) => "RdsCall",
+            Why::NotInUse { .. } => "NotInUse",
+            Why::StillAccepted { .. } => "StillAccepted",
+            Why::LeakUnknown { .. } => "LeakUnknown",
+            Why::SessionsLive { .. } => "SessionsLive",
+            Why::RotationBegan => "RotationBegan",
+            Why::Retire { .. } => "RetireFailed",
+            Why::Ledger { .. } => "LedgerUnreadable",
+            Why::Call(_) => "AwsCall",
         }
     }
 
@@ -318,6 +373,19 @@ impl RotateError {
                 say("conferir a permissão (IAM) para", "check the permission (IAM) for"),
                 call.operation
             ),
+            Why::NotInUse { version, .. } => in_use_step(language, request, version),
+            Why::Call(call) => format!(
+                "{} {}. {again}",
+                say("conferir a permissão (IAM) para", "check the permission (IAM) for"),
+                call.operation
+            ),
+            // Of what is no step of a rotation, or that the next try ends.
+            Why::StillAccepted { .. }
+            | Why::LeakUnknown { .. }
+            | Why::SessionsLive { .. }
+            | Why::RotationBegan
+            | Why::Retire { .. }
+            | Why::Ledger { .. } => again,
         }
     }
 
@@ -393,7 +461,7 @@ impl Why {
     }
 
     /// What went wrong, in a sentence. The technical detail, in English, stands in the message's small print.
-    fn cause(&self, language: Language) -> String {
+    pub(crate) fn cause(&self, language: Language) -> String {
         if language == Language::English {
             return self.to_string();
         }
@@ -439,8 +507,42 @@ impl Why {
                 format!("{user} é o usuário mestre de {id} no RDS, com senha gerida pelo RDS")
             }
             Self::ManagedSecret { owner } => format!("o segredo é gerido pelo serviço {owner}"),
-            Self::Rds(call) => format!("a chamada {} falhou ({})", call.operation, call.code),
+            Self::Rds(call) | Self::Call(call) => {
+                format!("a chamada {} falhou ({})", call.operation, call.code)
+            }
+            Self::NotInUse { version, why } => format!(
+                "não se sabe se a versão atual ({version}) está em uso em toda parte ({}), e a rotação trocaria a senha que tasks podem estar usando",
+                why.name()
+            ),
+            Self::StillAccepted { user } => {
+                format!("o banco ainda aceita a credencial vazada de `{user}`")
+            }
+            Self::LeakUnknown { version } => {
+                format!("a versão vazada ({version}) não tem mais valor, e nada prova que ela está morta")
+            }
+            Self::SessionsLive { .. } => {
+                "a senha vazada não entra mais, mas sessões abertas do login não terminaram".to_owned()
+            }
+            Self::RotationBegan => "uma rotação começou no mesmo instante; nada foi mudado".to_owned(),
+            Self::Retire { secrets } => format!("a credencial vazada de {secrets} não foi encerrada"),
+            Self::Ledger { .. } => "a planilha de rotações não pode ser lida".to_owned(),
         }
+    }
+}
+
+/// How to let a rotation go on that waits for the version before it to be in use.
+fn in_use_step(language: Language, request: &Request, version: &str) -> String {
+    let vouch = format!(
+        "`aws secretsmanager tag-resource --secret-id '{}' --tags Key={IN_USE},Value={version}`",
+        request.secret_id
+    );
+    match language {
+        Language::Portuguese => format!(
+            "esperar a mensagem do acompanhamento (rotation-followup), ou pedi-lo de novo (docs/rotacao.md); o Secrets Manager repete esta rotação sozinho. Se nenhum serviço do ECS lê o segredo, ou se quem o lê já usa a versão atual, confirme-o para esta versão: {vouch}"
+        ),
+        Language::English => format!(
+            "wait for the message of the follow-up (rotation-followup), or ask for it again (docs/rotacao.md); Secrets Manager repeats this rotation by itself. If no service of ECS reads the secret, or all readers use the current version, confirm that of this version: {vouch}"
+        ),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod alternating;
 mod aws;
 mod error;
 mod policy;
+mod retire;
 
 use std::time::Duration;
 
@@ -15,11 +16,14 @@ use aws_config::SdkConfig;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use shared::database::secret::{self, Login, Secret};
 use shared::database::{Database, DatabaseError, ErrorKind, Expected, Session};
 use shared::env::{Env, EnvError};
 use shared::evidence::EvidenceError;
 use shared::failure::chain;
+use shared::lambda::Invocation;
+use shared::ledger::{self, Line};
 use shared::rotation::{
     Advice, Aftermath, Attempt, Base, InForce, Outcome, Proof, Request, Rotation, RotationError, Step,
     generate,
@@ -30,6 +34,9 @@ pub use policy::Strategy;
 
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "rotate-database";
+
+/// The policy's key of the application's secret.
+const DATABASE: &str = "DATABASE_URL";
 
 /// How many versions without a label are tried when no label's credential logs in: each costs a login.
 const STRAYS: usize = 5;
@@ -46,6 +53,40 @@ pub struct App {
     database_secret: Option<String>,
     /// ARN of the secret of the role that manages users, for secrets that name none themselves.
     admin_secret: Option<String>,
+    /// ARNs of the other secrets that this function rotates, as the template has them.
+    other_secrets: Vec<String>,
+}
+
+/// The answer to a rotation step, or of ending what leaked.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// What the step did.
+    Step(Outcome),
+    /// What became of each secret's leaked login.
+    Retired(Vec<Line>),
+}
+
+/// Whether an event that is no rotation step is one that the function takes.
+///
+/// # Errors
+///
+/// [`RotationError::InvalidEvent`].
+pub fn check(event: &Value) -> Result<(), RotationError> {
+    retire::parse(event)
+}
+
+/// Handles one event: a rotation step, or the wish to end the logins that leaked.
+///
+/// # Errors
+///
+/// Those of the rotation; [`Why::Retire`] when a leaked login is not proved dead, which Lambda tries again.
+pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, RotateError> {
+    if !retire::is_asked(&event) {
+        return shared::rotation::handle(app, event, invocation).await.map(Answer::Step);
+    }
+    retire::parse(&event)?;
+    retire::retire(app, invocation).await.map(Answer::Retired)
 }
 
 /// What setSecret keeps for finishSecret before it changes anything.
@@ -69,7 +110,7 @@ struct Known {
 
 impl App {
     /// Reads the settings and makes the clients: those of [`Base::new`], and `DATABASE_SECRET_NAME`,
-    /// `DATABASE_ADMIN_SECRET_ARN` and `RDS_CA_FILE`, each of which may be empty.
+    /// `DATABASE_ADMIN_SECRET_ARN`, `OTHER_DATABASE_SECRET_ARNS` (joined by commas) and `RDS_CA_FILE`, each of which may be empty.
     ///
     /// # Errors
     ///
@@ -82,6 +123,10 @@ impl App {
             database,
             database_secret: env.optional("DATABASE_SECRET_NAME")?,
             admin_secret: env.optional("DATABASE_ADMIN_SECRET_ARN")?,
+            other_secrets: env
+                .optional::<String>("OTHER_DATABASE_SECRET_ARNS")?
+                .map(|arns| arns.split(',').map(|arn| arn.trim().to_owned()).collect())
+                .unwrap_or_default(),
         })
     }
 
@@ -93,7 +138,7 @@ impl App {
     /// secret's own name.
     fn variable<'a>(&self, attempt: &'a Attempt<'_>) -> &'a str {
         let name = &attempt.described.name;
-        if self.database_secret.as_ref() == Some(name) { "DATABASE_URL" } else { name }
+        if self.database_secret.as_ref() == Some(name) { DATABASE } else { name }
     }
 
     async fn current(&self, attempt: &Attempt<'_>) -> Result<Secret, Why> {
@@ -117,6 +162,24 @@ impl App {
             Some((kind, id)) => Err(Why::ManagedMaster { user: current.login().user.clone(), kind, id }),
             None => Ok(()),
         }
+    }
+
+    /// Refuses to replace a version that running tasks may not have yet.
+    async fn may_replace(&self, attempt: &Attempt<'_>) -> Result<(), Why> {
+        let Some(version) = attempt.labelled("AWSCURRENT") else { return Ok(()) };
+        let arn = &attempt.request.secret_id;
+        let bucket = &self.base.reporter.evidence;
+        let rows = ledger::rows(&bucket.client, &bucket.bucket).await.map_err(Why::Call)?;
+        let rows = rows.map_err(|reason| Why::Ledger { reason })?;
+        let described = &attempt.described;
+        let vouched = described.tags.get("in-use");
+        let Err(why) = policy::in_use(arn, version, vouched, &rows, attempt.now) else { return Ok(()) };
+        // What a person has put, or was there before the first rotation, no rotation has to wait for.
+        let note = bucket.kept::<Change>(&note_of(version)).await.map_err(RotationError::from)?;
+        let age = note.map(|change| attempt.now.duration_since(change.at));
+        let newest = rows.iter().find(|row| row.arn == *arn);
+        let version = version.to_owned();
+        policy::may_replace(why, newest, age).map_err(|why| Why::NotInUse { version, why })
     }
 
     async fn next_value(
@@ -370,7 +433,7 @@ impl App {
     }
 
     fn note(request: &Request) -> String {
-        format!("{}/setSecret", request.token)
+        note_of(&request.token)
     }
 
     /// Whether it is the first note. Cannot fail: without the note the length of the window is unknown, and that
@@ -413,6 +476,11 @@ impl App {
     }
 }
 
+/// Name of setSecret's note of the rotation to a version.
+fn note_of(version: &str) -> String {
+    format!("{version}/setSecret")
+}
+
 /// A failure with the version that was AWSCURRENT then.
 fn at(attempt: &Attempt<'_>) -> impl FnOnce(Why) -> RotateError {
     let current = attempt.labelled("AWSCURRENT").map(str::to_owned);
@@ -435,6 +503,7 @@ impl Rotation for App {
         attempt: &Attempt<'_>,
         current: Option<&SecretString>,
     ) -> Result<SecretString, RotateError> {
+        self.may_replace(attempt).await.map_err(at(attempt))?;
         Ok(self.next_value(attempt, current).await?)
     }
 

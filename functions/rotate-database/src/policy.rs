@@ -1,7 +1,8 @@
 //! The rules: which strategy, which password and proof, and what a pending value may differ in. No I/O, no clock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
 use shared::policy::{Generator, Rotation};
 use shared::rotation::{InForce, RotationError, Step, invalid_tag};
@@ -9,6 +10,46 @@ use shared::rotation::{InForce, RotationError, Step, invalid_tag};
 use crate::alternating::Pair;
 use crate::error::Why;
 use shared::database::secret::Secret;
+use shared::ledger::{self, InUse, NotInUse, Row};
+use shared::secrets::Listed;
+
+/// The tag by which a person vouches that a version is in use; it says nothing of the versions after it.
+pub(crate) const IN_USE: &str = "rotation:in-use";
+
+/// How long a version that was rotated waits for its follow-up: a sweep finds each within a day. After that there is none,
+/// and a rotation that waits for it would wait for ever.
+const FOLLOWED_WITHIN: SignedDuration = SignedDuration::from_hours(48);
+
+/// Whether a version is in use: as the ledger says, or as a person vouches by a tag for this version.
+pub(crate) fn in_use(
+    arn: &str,
+    current: &str,
+    vouched: Option<&String>,
+    rows: &[Row],
+    now: Timestamp,
+) -> Result<InUse, NotInUse> {
+    let label = BTreeSet::from(["AWSCURRENT".to_owned()]);
+    let labels = BTreeMap::from([(current.to_owned(), label)]);
+    let listed = Listed { arn: arn.to_owned(), labels, ..Listed::default() };
+    ledger::in_use(&listed, rows, vouched.is_some_and(|vouched| vouched == current), now)
+}
+
+/// Whether the current version may be replaced although it is not known to be in use. The next rotation changes the password
+/// of the version before it, which tasks may use that were not deployed again. `age` is that of a version that was rotated.
+pub(crate) fn may_replace(
+    why: NotInUse,
+    newest: Option<&Row>,
+    age: Option<SignedDuration>,
+) -> Result<(), NotInUse> {
+    match why {
+        // The version before is in use again, and that was proved.
+        NotInUse::FollowupFailed if newest.is_some_and(|row| row.outcome == "rolled back") => Ok(()),
+        // Nobody is left without a password.
+        NotInUse::NoReader => Ok(()),
+        NotInUse::NotFollowed if age.is_none_or(|age| age > FOLLOWED_WITHIN) => Ok(()),
+        NotInUse::NotFollowed | NotInUse::FollowupFailed | NotInUse::Pinned => Err(why),
+    }
+}
 
 /// How a credential is replaced.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -29,8 +70,9 @@ pub(crate) fn strategy(
     masterarn: Option<&str>,
     default_admin: Option<&str>,
 ) -> Result<Strategy, RotationError> {
-    if let Some(key) = tags.keys().find(|key| !matches!(key.as_str(), "strategy" | "admin-secret")) {
-        return Err(invalid_tag(key, "unknown; expected strategy or admin-secret"));
+    if let Some(key) = tags.keys().find(|key| !matches!(key.as_str(), "strategy" | "admin-secret" | "in-use"))
+    {
+        return Err(invalid_tag(key, "unknown; expected strategy, admin-secret or in-use"));
     }
     let admin = tags.get("admin-secret").map(String::as_str).or(masterarn).or(default_admin);
     if admin.is_some_and(|admin| !admin.starts_with("arn:")) {
@@ -145,6 +187,48 @@ mod tests {
         ] {
             let error = strategy_of(&tags, None, None).unwrap_err();
             assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_replaced_when_no_running_task_needs_the_one_before_it() {
+        let row = |outcome: &str| Row {
+            arn: "arn".to_owned(),
+            version: "v2".to_owned(),
+            previous: Some("v1".to_owned()),
+            started: None,
+            ended: Timestamp::UNIX_EPOCH,
+            outcome: outcome.to_owned(),
+            services: vec!["api".to_owned()],
+            pinned: Vec::new(),
+            reason: "manual".to_owned(),
+        };
+        let hours = |hours| Some(SignedDuration::from_hours(hours));
+        for (rows, vouched, age, expected) in [
+            (vec![row("proved")], None, hours(0), Ok(())),
+            (vec![], None, hours(0), Err(NotInUse::NotFollowed)),
+            (vec![], None, hours(48), Err(NotInUse::NotFollowed)),
+            // No follow-up will come: it is switched off, or knows nothing of the secret.
+            (vec![], None, hours(49), Ok(())),
+            // A person's value, or the one from before the first rotation.
+            (vec![], None, None, Ok(())),
+            (vec![], Some("v2"), hours(0), Ok(())),
+            (vec![], Some("v1"), hours(0), Err(NotInUse::NotFollowed)),
+            (vec![row("failed")], None, hours(99), Err(NotInUse::FollowupFailed)),
+            (vec![row("rolled back")], None, hours(0), Ok(())),
+            (vec![Row { services: Vec::new(), ..row("unproved") }], None, hours(0), Ok(())),
+            (
+                vec![Row { pinned: vec!["api".to_owned()], ..row("proved") }],
+                None,
+                hours(0),
+                Err(NotInUse::Pinned),
+            ),
+        ] {
+            let vouched = vouched.map(str::to_owned);
+            let found = in_use("arn", "v2", vouched.as_ref(), &rows, Timestamp::UNIX_EPOCH)
+                .map(drop)
+                .or_else(|why| may_replace(why, rows.first(), age));
+            assert_eq!(found, expected, "{rows:?} {vouched:?} {age:?}");
         }
     }
 
