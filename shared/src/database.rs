@@ -309,6 +309,27 @@ impl Session {
         .await
     }
 
+    /// Takes the right to log in, and the password, from another login.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set_own_password`].
+    pub async fn disable<E: From<DatabaseError>>(
+        &self,
+        user: &str,
+        fence: impl AsyncFnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        const DURING: &str = "disable the login";
+        self.in_transaction(user, async || {
+            fence().await?;
+            let sql = format!("ALTER ROLE {} NOLOGIN PASSWORD NULL", escape_identifier(user));
+            self.run(DURING, &sql, Quotes::Nothing).await?;
+            self.run(DURING, "COMMIT", Quotes::Nothing).await?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Proves that the login is who it should be and that the application could work with it: each statement of `sql`
     /// is executed, with the search path that the application gets, in one transaction that is then rolled back.
     /// Sequences and what is outside of the database do not roll back.

@@ -103,21 +103,20 @@ pub fn incident<'a>(arn: &str, rows: &'a [Row]) -> Option<&'a Row> {
 /// What became of one secret's old credential: the answer of a function that retires them.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Line {
-    /// Name of the secret.
+    /// Name of the secret, or its ARN.
     pub secret: String,
-    /// `nothing`, `waits`, `deactivated`, `deleted`, `promoted`, `refused`, `ended` or `failed`.
+    /// `nothing`, `waits`, `deactivated`, `deleted`, `promoted`, `ended` or `failed`.
     pub did: String,
     /// Why it waits or failed, as a stable name; empty otherwise.
     pub why: String,
 }
 
 impl Line {
-    /// Whether the old credential was seen to be refused, then or by an earlier attempt.
+    /// Whether the old credential was seen to be refused, by this attempt or an earlier one.
     pub fn is_dead(&self) -> bool {
         match self.did.as_str() {
-            "deactivated" | "deleted" | "promoted" | "refused" | "ended" => true,
-            // The issuer has no other credential than the current one, or holds the one before as deactivated.
-            "nothing" => true,
+            // `nothing`: the issuer has no other credential than the current one.
+            "deactivated" | "deleted" | "promoted" | "ended" | "nothing" => true,
             "waits" => self.why == "deactivated",
             _ => false,
         }

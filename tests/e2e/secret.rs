@@ -78,26 +78,16 @@ impl<'a> Secret<'a> {
         answer.version_id.unwrap_or_default()
     }
 
-    /// Starts a rotation and returns its token. Of a database's credential the current version is vouched for first: it would
-    /// else wait for a follow-up.
+    /// Starts a rotation and returns its token.
     pub(crate) async fn start(&self) -> String {
-        if self.cloud.procedure == "rotate-database" {
-            self.vouch().await;
-        }
         self.rotate_request(true).await
     }
 
-    /// Starts a rotation of which nobody says that the version before it is in use.
-    pub(crate) async fn start_unvouched(&self) -> String {
-        self.rotate_request(true).await
-    }
-
-    /// Says that the current version is in use.
+    /// Says as a person that the current version is in use, so that the next rotation waits for no follow-up.
     pub(crate) async fn vouch(&self) {
         let current = self.labelled("AWSCURRENT").await.unwrap_or_default();
         let tag = Tag::builder().key("rotation:in-use").value(current).build();
-        let tagged = self.cloud.secrets.tag_resource().secret_id(&self.arn).tags(tag);
-        tagged.send().await.unwrap();
+        self.cloud.secrets.tag_resource().secret_id(&self.arn).tags(tag).send().await.unwrap();
     }
 
     /// The latest rotation, once it is in one of `states`.

@@ -5,7 +5,6 @@ use std::fmt;
 
 use shared::failure::{CallError, Failure};
 use shared::language::Language;
-use shared::ledger::NotInUse;
 use shared::rotation::{Advice, InForce, Request, RotationError};
 
 use shared::database::secret::FormError;
@@ -92,21 +91,10 @@ pub enum Why {
         /// Name of the service, e.g. `rds`.
         owner: String,
     },
-    /// RDS could not be asked about the instance.
-    #[error("the step stopped at an RDS call")]
-    Rds(#[source] CallError),
-    /// The password that would be changed may be the one that running tasks use.
-    #[error("version {version}, which is current, is not known to be in use everywhere ({})", why.name())]
-    NotInUse {
-        /// The version.
-        version: String,
-        /// Why nobody knows.
-        why: NotInUse,
-    },
-    /// The database takes the leaked credential.
-    #[error("the database still takes the leaked credential of {user}")]
+    /// The credential that leaked still logs in.
+    #[error("the leaked credential of {user} still logs in")]
     StillAccepted {
-        /// Name of the user.
+        /// Name of the login.
         user: String,
     },
     /// The leaked credential cannot be tried.
@@ -122,7 +110,7 @@ pub enum Why {
         target: String,
     },
     /// A rotation began while the leaked login was about to be ended.
-    #[error("a rotation began at the same moment; nothing was changed")]
+    #[error("a rotation began at the same moment, and may have given the login its next password")]
     RotationBegan,
     /// A leaked credential was not ended.
     #[error("the leaked credential of {secrets} is not proved dead; the channel has each cause")]
@@ -136,9 +124,21 @@ pub enum Why {
         /// Where it is wrong.
         reason: String,
     },
-    /// S3 did not give the ledger.
-    #[error("the rotation ledger was not read")]
-    Call(#[source] CallError),
+    /// Running tasks may use the login whose password a new rotation would change.
+    #[error(
+        "the current version {version} is not known to be in use ({why}), so a new rotation could end the login of running tasks"
+    )]
+    NotInUse {
+        /// The version that is AWSCURRENT.
+        version: String,
+        /// The ledger's word.
+        why: &'static str,
+        /// The state machine that follows rotations up.
+        machine: String,
+    },
+    /// RDS could not be asked about the instance.
+    #[error("the step stopped at an RDS call")]
+    Rds(#[source] CallError),
 }
 
 fn live(pending: bool, current: bool) -> &'static str {
@@ -179,15 +179,14 @@ impl Failure for RotateError {
             Why::NoLogin { .. } => "Auth",
             Why::CurrentMoved { .. } => "CurrentMoved",
             Why::ManagedMaster { .. } | Why::ManagedSecret { .. } => "ManagedByRds",
-            Why::Rds(_) => "RdsCall",
-            Why::NotInUse { .. } => "NotInUse",
             Why::StillAccepted { .. } => "StillAccepted",
             Why::LeakUnknown { .. } => "LeakUnknown",
             Why::SessionsLive { .. } => "SessionsLive",
             Why::RotationBegan => "RotationBegan",
             Why::Retire { .. } => "RetireFailed",
             Why::Ledger { .. } => "LedgerUnreadable",
-            Why::Call(_) => "AwsCall",
+            Why::NotInUse { .. } => "NotInUse",
+            Why::Rds(_) => "RdsCall",
         }
     }
 
@@ -368,24 +367,36 @@ impl RotateError {
                 "desligar a rotação por esta função: o serviço dono do segredo já o rotaciona. A aplicação deve usar um usuário próprio (docs/rotacao-banco.md).",
                 "switch off the rotation by this function: the service that owns the secret rotates it. The application should have a user of its own (docs/rotacao-banco.md).",
             ),
-            Why::Rds(call) => format!(
-                "{} {}. {again}",
-                say("conferir a permissão (IAM) para", "check the permission (IAM) for"),
-                call.operation
-            ),
-            Why::NotInUse { version, .. } => in_use_step(language, request, version),
-            Why::Call(call) => format!(
-                "{} {}. {again}",
-                say("conferir a permissão (IAM) para", "check the permission (IAM) for"),
-                call.operation
-            ),
-            // Of what is no step of a rotation, or that the next try ends.
+            Why::NotInUse { machine, version, .. } => {
+                format!(
+                    "{} `aws stepfunctions start-execution --state-machine-arn {machine} --input '{{\"secret\":\"{}\",\"by\":\"{}\"}}'`. {again}",
+                    say(
+                        "esperar a mensagem do acompanhamento (rotation-followup); se ela não vem ou se ele falhou, corrigir o que ela diz e acompanhar de novo:",
+                        "wait for the follow-up's message (rotation-followup); if it does not come, or the follow-up failed, correct what it says and follow up again:",
+                    ),
+                    request.secret_name(),
+                    say("SEU NOME", "YOUR NAME"),
+                ) + &format!(
+                    " {} `aws secretsmanager tag-resource --secret-id '{}' --tags Key={IN_USE},Value={version}`",
+                    say(
+                        "Se todos os leitores já usam a versão atual, ou nenhum serviço do ECS a lê, confirmar isso para esta versão:",
+                        "If all readers use the current version, or no service of ECS reads it, confirm that of this version:",
+                    ),
+                    request.secret_id
+                )
+            }
+            // Only retiring fails of these, and says so in its own words.
             Why::StillAccepted { .. }
             | Why::LeakUnknown { .. }
             | Why::SessionsLive { .. }
             | Why::RotationBegan
             | Why::Retire { .. }
             | Why::Ledger { .. } => again,
+            Why::Rds(call) => format!(
+                "{} {}. {again}",
+                say("conferir a permissão (IAM) para", "check the permission (IAM) for"),
+                call.operation
+            ),
         }
     }
 
@@ -507,42 +518,23 @@ impl Why {
                 format!("{user} é o usuário mestre de {id} no RDS, com senha gerida pelo RDS")
             }
             Self::ManagedSecret { owner } => format!("o segredo é gerido pelo serviço {owner}"),
-            Self::Rds(call) | Self::Call(call) => {
-                format!("a chamada {} falhou ({})", call.operation, call.code)
-            }
-            Self::NotInUse { version, why } => format!(
-                "não se sabe se a versão atual ({version}) está em uso em toda parte ({}), e a rotação trocaria a senha que tasks podem estar usando",
-                why.name()
-            ),
-            Self::StillAccepted { user } => {
-                format!("o banco ainda aceita a credencial vazada de `{user}`")
-            }
+            Self::StillAccepted { user } => format!("a credencial vazada de {user} ainda entra no banco"),
             Self::LeakUnknown { version } => {
                 format!("a versão vazada ({version}) não tem mais valor, e nada prova que ela está morta")
             }
             Self::SessionsLive { .. } => {
-                "a senha vazada não entra mais, mas sessões abertas do login não terminaram".to_owned()
+                "o login vazado não entra mais, mas sessões abertas dele não terminaram".to_owned()
             }
-            Self::RotationBegan => "uma rotação começou no mesmo instante; nada foi mudado".to_owned(),
+            Self::RotationBegan => {
+                "uma rotação começou no mesmo instante e pode ter dado ao login a senha seguinte".to_owned()
+            }
             Self::Retire { secrets } => format!("a credencial vazada de {secrets} não foi encerrada"),
-            Self::Ledger { .. } => "a planilha de rotações não pode ser lida".to_owned(),
+            Self::Ledger { .. } => "o ledger de rotações não pôde ser lido".to_owned(),
+            Self::NotInUse { version, .. } => format!(
+                "ainda não se sabe se a versão atual ({version}) está em uso em todas as tasks; rotacionar agora poderia derrubar as que usam a outra credencial"
+            ),
+            Self::Rds(call) => format!("a chamada {} falhou ({})", call.operation, call.code),
         }
-    }
-}
-
-/// How to let a rotation go on that waits for the version before it to be in use.
-fn in_use_step(language: Language, request: &Request, version: &str) -> String {
-    let vouch = format!(
-        "`aws secretsmanager tag-resource --secret-id '{}' --tags Key={IN_USE},Value={version}`",
-        request.secret_id
-    );
-    match language {
-        Language::Portuguese => format!(
-            "esperar a mensagem do acompanhamento (rotation-followup), ou pedi-lo de novo (docs/rotacao.md); o Secrets Manager repete esta rotação sozinho. Se nenhum serviço do ECS lê o segredo, ou se quem o lê já usa a versão atual, confirme-o para esta versão: {vouch}"
-        ),
-        Language::English => format!(
-            "wait for the message of the follow-up (rotation-followup), or ask for it again (docs/rotacao.md); Secrets Manager repeats this rotation by itself. If no service of ECS reads the secret, or all readers use the current version, confirm that of this version: {vouch}"
-        ),
     }
 }
 

@@ -23,11 +23,12 @@ use shared::env::{Env, EnvError};
 use shared::evidence::EvidenceError;
 use shared::failure::chain;
 use shared::lambda::Invocation;
-use shared::ledger::{self, Line};
+use shared::ledger::{self, Line, NotInUse};
 use shared::rotation::{
     Advice, Aftermath, Attempt, Base, InForce, Outcome, Proof, Request, Rotation, RotationError, Step,
     generate,
 };
+use shared::secrets::Listed;
 
 pub use error::{RotateError, Why};
 pub use policy::Strategy;
@@ -55,38 +56,6 @@ pub struct App {
     admin_secret: Option<String>,
     /// ARNs of the other secrets that this function rotates, as the template has them.
     other_secrets: Vec<String>,
-}
-
-/// The answer to a rotation step, or of ending what leaked.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub enum Answer {
-    /// What the step did.
-    Step(Outcome),
-    /// What became of each secret's leaked login.
-    Retired(Vec<Line>),
-}
-
-/// Whether an event that is no rotation step is one that the function takes.
-///
-/// # Errors
-///
-/// [`RotationError::InvalidEvent`].
-pub fn check(event: &Value) -> Result<(), RotationError> {
-    retire::parse(event)
-}
-
-/// Handles one event: a rotation step, or the wish to end the logins that leaked.
-///
-/// # Errors
-///
-/// Those of the rotation; [`Why::Retire`] when a leaked login is not proved dead, which Lambda tries again.
-pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, RotateError> {
-    if !retire::is_asked(&event) {
-        return shared::rotation::handle(app, event, invocation).await.map(Answer::Step);
-    }
-    retire::parse(&event)?;
-    retire::retire(app, invocation).await.map(Answer::Retired)
 }
 
 /// What setSecret keeps for finishSecret before it changes anything.
@@ -134,6 +103,11 @@ impl App {
         policy::strategy(&attempt.described.tags, secret.admin_secret(), self.admin_secret.as_deref())
     }
 
+    fn strategy_of(&self, listed: &Listed, secret: &Secret) -> Result<Strategy, RotationError> {
+        let tags = shared::rotation::tags(listed.tags.clone());
+        policy::strategy(&tags, secret.admin_secret(), self.admin_secret.as_deref())
+    }
+
     /// The policy's key of a secret: the application's variable where the template names the secret, else the
     /// secret's own name.
     fn variable<'a>(&self, attempt: &'a Attempt<'_>) -> &'a str {
@@ -164,22 +138,40 @@ impl App {
         }
     }
 
-    /// Refuses to replace a version that running tasks may not have yet.
-    async fn may_replace(&self, attempt: &Attempt<'_>) -> Result<(), Why> {
-        let Some(version) = attempt.labelled("AWSCURRENT") else { return Ok(()) };
-        let arn = &attempt.request.secret_id;
-        let bucket = &self.base.reporter.evidence;
-        let rows = ledger::rows(&bucket.client, &bucket.bucket).await.map_err(Why::Call)?;
+    /// Refuses a rotation that would change the password of a login that tasks may still use.
+    async fn must_be_in_use(&self, attempt: &Attempt<'_>) -> Result<(), Why> {
+        // Of other secrets no follow-up is certain to come.
+        let version = attempt.labelled("AWSCURRENT").filter(|_| self.variable(attempt) == DATABASE);
+        let Some(version) = version else { return Ok(()) };
+        let (evidence, arn) = (&self.base.reporter.evidence, &attempt.request.secret_id);
+        let rows = ledger::rows(&evidence.client, &evidence.bucket).await.map_err(RotationError::from)?;
         let rows = rows.map_err(|reason| Why::Ledger { reason })?;
-        let described = &attempt.described;
-        let vouched = described.tags.get("in-use");
-        let Err(why) = policy::in_use(arn, version, vouched, &rows, attempt.now) else { return Ok(()) };
-        // What a person has put, or was there before the first rotation, no rotation has to wait for.
-        let note = bucket.kept::<Change>(&note_of(version)).await.map_err(RotationError::from)?;
-        let age = note.map(|change| attempt.now.duration_since(change.at));
-        let newest = rows.iter().find(|row| row.arn == *arn);
-        let version = version.to_owned();
-        policy::may_replace(why, newest, age).map_err(|why| Why::NotInUse { version, why })
+        let labels = attempt.described.versions.clone();
+        let listed = Listed { arn: arn.clone(), labels, ..Listed::default() };
+        if attempt.described.tags.get("in-use").is_some_and(|vouched| vouched == version) {
+            return Ok(());
+        }
+        // The value before is in use again, and that was proved.
+        if rows.iter().find(|row| row.arn == *arn).is_some_and(|row| row.outcome == "rolled back") {
+            return Ok(());
+        }
+        let in_use = ledger::in_use(&listed, &rows, false, attempt.now);
+        let made = match in_use {
+            Err(NotInUse::NotFollowed) if attempt.was_made(version).await? => {
+                attempt.version(version, Some("AWSCURRENT")).await?.and_then(|version| version.created)
+            }
+            _ => None,
+        };
+        let Some(why) = policy::waits_for(in_use, made, attempt.now) else { return Ok(()) };
+        let place: Vec<_> = arn.split(':').skip(1).take(4).collect();
+        let machine = match place[..] {
+            [partition, _, region, account] => format!(
+                "arn:{partition}:states:{region}:{account}:stateMachine:{}-{}-rotation-followup",
+                self.base.settings.project, self.base.settings.environment
+            ),
+            _ => String::new(),
+        };
+        Err(Why::NotInUse { version: version.to_owned(), why: why.name(), machine })
     }
 
     async fn next_value(
@@ -188,6 +180,7 @@ impl App {
         current: Option<&SecretString>,
     ) -> Result<SecretString, Why> {
         let current = Self::read(current)?;
+        self.must_be_in_use(attempt).await?;
         let strategy = self.strategy(attempt, &current)?;
         let user = policy::next_user(&strategy, &current.login().user)?;
         let (password, _) = policy::rule(&self.base.settings.policy.rotation, self.variable(attempt))?;
@@ -433,7 +426,7 @@ impl App {
     }
 
     fn note(request: &Request) -> String {
-        note_of(&request.token)
+        format!("{}/setSecret", request.token)
     }
 
     /// Whether it is the first note. Cannot fail: without the note the length of the window is unknown, and that
@@ -476,9 +469,36 @@ impl App {
     }
 }
 
-/// Name of setSecret's note of the rotation to a version.
-fn note_of(version: &str) -> String {
-    format!("{version}/setSecret")
+/// The answer to a rotation step, or of retiring.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// What the step did.
+    Step(Outcome),
+    /// What became of the login that leaked.
+    Retired(Vec<Line>),
+}
+
+/// Whether an event that is no rotation step is one that the function takes.
+///
+/// # Errors
+///
+/// [`RotationError::InvalidEvent`] names the field.
+pub fn check(event: &Value) -> Result<(), RotationError> {
+    retire::check(event)
+}
+
+/// Handles one event: a rotation step, or the wish to end a login that leaked.
+///
+/// # Errors
+///
+/// Those of the rotation; what kept the login from being ended or from being proved dead, which Lambda tries again.
+pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, RotateError> {
+    if retire::is_asked(&event) {
+        retire::check(&event)?;
+        return retire::retire(app, invocation).await.map(Answer::Retired);
+    }
+    shared::rotation::handle(app, event, invocation).await.map(Answer::Step)
 }
 
 /// A failure with the version that was AWSCURRENT then.
@@ -503,7 +523,6 @@ impl Rotation for App {
         attempt: &Attempt<'_>,
         current: Option<&SecretString>,
     ) -> Result<SecretString, RotateError> {
-        self.may_replace(attempt).await.map_err(at(attempt))?;
         Ok(self.next_value(attempt, current).await?)
     }
 

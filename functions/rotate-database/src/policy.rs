@@ -1,55 +1,16 @@
 //! The rules: which strategy, which password and proof, and what a pending value may differ in. No I/O, no clock.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
+use shared::ledger::{InUse, NotInUse};
 use shared::policy::{Generator, Rotation};
 use shared::rotation::{InForce, RotationError, Step, invalid_tag};
 
 use crate::alternating::Pair;
 use crate::error::Why;
 use shared::database::secret::Secret;
-use shared::ledger::{self, InUse, NotInUse, Row};
-use shared::secrets::Listed;
-
-/// The tag by which a person vouches that a version is in use; it says nothing of the versions after it.
-pub(crate) const IN_USE: &str = "rotation:in-use";
-
-/// How long a version that was rotated waits for its follow-up: a sweep finds each within a day. After that there is none,
-/// and a rotation that waits for it would wait for ever.
-const FOLLOWED_WITHIN: SignedDuration = SignedDuration::from_hours(48);
-
-/// Whether a version is in use: as the ledger says, or as a person vouches by a tag for this version.
-pub(crate) fn in_use(
-    arn: &str,
-    current: &str,
-    vouched: Option<&String>,
-    rows: &[Row],
-    now: Timestamp,
-) -> Result<InUse, NotInUse> {
-    let label = BTreeSet::from(["AWSCURRENT".to_owned()]);
-    let labels = BTreeMap::from([(current.to_owned(), label)]);
-    let listed = Listed { arn: arn.to_owned(), labels, ..Listed::default() };
-    ledger::in_use(&listed, rows, vouched.is_some_and(|vouched| vouched == current), now)
-}
-
-/// Whether the current version may be replaced although it is not known to be in use. The next rotation changes the password
-/// of the version before it, which tasks may use that were not deployed again. `age` is that of a version that was rotated.
-pub(crate) fn may_replace(
-    why: NotInUse,
-    newest: Option<&Row>,
-    age: Option<SignedDuration>,
-) -> Result<(), NotInUse> {
-    match why {
-        // The version before is in use again, and that was proved.
-        NotInUse::FollowupFailed if newest.is_some_and(|row| row.outcome == "rolled back") => Ok(()),
-        // Nobody is left without a password.
-        NotInUse::NoReader => Ok(()),
-        NotInUse::NotFollowed if age.is_none_or(|age| age > FOLLOWED_WITHIN) => Ok(()),
-        NotInUse::NotFollowed | NotInUse::FollowupFailed | NotInUse::Pinned => Err(why),
-    }
-}
 
 /// How a credential is replaced.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -101,6 +62,30 @@ pub(crate) fn rule<'a>(
     let password = password.map_err(|error| RotationError::WrongForm { reason: error.to_string() })?;
     let entry = rotation.secrets.get(name).and_then(|secret| secret.test_sql.as_deref());
     Ok((password, entry.unwrap_or(&rotation.database.test_sql)))
+}
+
+/// The tag by which a person vouches that a version is in use; it says nothing of the versions after it.
+pub(crate) const IN_USE: &str = "rotation:in-use";
+
+/// How long the follow-up of a version may be on its way: its sweep comes every day.
+const FOLLOWED: SignedDuration = SignedDuration::from_hours(24);
+
+/// Why a new rotation has to wait: tasks may still use the login whose password it would change.
+///
+/// `made` is when a rotation made the current version; none when no rotation did. A version that no follow-up ever comes to
+/// holds nothing up after a day.
+pub(crate) fn waits_for(
+    in_use: Result<InUse, NotInUse>,
+    made: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<NotInUse> {
+    match in_use {
+        Ok(_) | Err(NotInUse::NoReader) => None,
+        Err(why @ NotInUse::NotFollowed) => {
+            made.filter(|made| now.duration_since(*made) < FOLLOWED).map(|_| why)
+        }
+        Err(why @ (NotInUse::FollowupFailed | NotInUse::Pinned)) => Some(why),
+    }
 }
 
 /// The pair that a user is of.
@@ -170,6 +155,23 @@ mod tests {
     }
 
     #[test]
+    fn a_rotation_waits_until_the_version_before_is_in_use() {
+        let at = |hours: i64| Timestamp::from_second(1_772_366_400 + 3600 * hours).unwrap();
+        let used = Ok(InUse { since: at(0), is_incident: false });
+        let wait = |in_use, made, now| waits_for(in_use, made, at(now));
+        assert_eq!(wait(used, Some(at(0)), 1), None);
+        assert_eq!(wait(Err(NotInUse::NoReader), Some(at(0)), 1), None);
+        let unfollowed = Err(NotInUse::NotFollowed);
+        assert_eq!(wait(unfollowed, Some(at(0)), 23), Some(NotInUse::NotFollowed));
+        assert_eq!(wait(unfollowed, Some(at(0)), 24), None);
+        // Made by a person, or before the follow-up was there.
+        assert_eq!(wait(unfollowed, None, 1), None);
+        for why in [NotInUse::FollowupFailed, NotInUse::Pinned] {
+            assert_eq!(wait(Err(why), None, 999), Some(why));
+        }
+    }
+
+    #[test]
     fn the_strategy_of_a_secret() {
         let two = |admin: &str| Ok(Strategy::AlternatingUsers { admin: admin.to_owned() });
         assert_eq!(strategy_of(&[], None, None), Ok(Strategy::SingleUser));
@@ -187,48 +189,6 @@ mod tests {
         ] {
             let error = strategy_of(&tags, None, None).unwrap_err();
             assert!(error.contains(reason), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_version_is_replaced_when_no_running_task_needs_the_one_before_it() {
-        let row = |outcome: &str| Row {
-            arn: "arn".to_owned(),
-            version: "v2".to_owned(),
-            previous: Some("v1".to_owned()),
-            started: None,
-            ended: Timestamp::UNIX_EPOCH,
-            outcome: outcome.to_owned(),
-            services: vec!["api".to_owned()],
-            pinned: Vec::new(),
-            reason: "manual".to_owned(),
-        };
-        let hours = |hours| Some(SignedDuration::from_hours(hours));
-        for (rows, vouched, age, expected) in [
-            (vec![row("proved")], None, hours(0), Ok(())),
-            (vec![], None, hours(0), Err(NotInUse::NotFollowed)),
-            (vec![], None, hours(48), Err(NotInUse::NotFollowed)),
-            // No follow-up will come: it is switched off, or knows nothing of the secret.
-            (vec![], None, hours(49), Ok(())),
-            // A person's value, or the one from before the first rotation.
-            (vec![], None, None, Ok(())),
-            (vec![], Some("v2"), hours(0), Ok(())),
-            (vec![], Some("v1"), hours(0), Err(NotInUse::NotFollowed)),
-            (vec![row("failed")], None, hours(99), Err(NotInUse::FollowupFailed)),
-            (vec![row("rolled back")], None, hours(0), Ok(())),
-            (vec![Row { services: Vec::new(), ..row("unproved") }], None, hours(0), Ok(())),
-            (
-                vec![Row { pinned: vec!["api".to_owned()], ..row("proved") }],
-                None,
-                hours(0),
-                Err(NotInUse::Pinned),
-            ),
-        ] {
-            let vouched = vouched.map(str::to_owned);
-            let found = in_use("arn", "v2", vouched.as_ref(), &rows, Timestamp::UNIX_EPOCH)
-                .map(drop)
-                .or_else(|why| may_replace(why, rows.first(), age));
-            assert_eq!(found, expected, "{rows:?} {vouched:?} {age:?}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! After an incident: ends the login that leaked, and proves that the database refuses it.
 //!
-//! Of alternating users the leaked login is the one that is not in use; it gets a password that nobody keeps, and its sessions
-//! end. The next rotation gives it a password again. A single user's old password is dead since setSecret; what is left are
+//! Of alternating users the leaked login is the one that is not in use; it may no longer log in, and its sessions end. The
+//! next rotation restores it with a password of its own. A single user's old password is dead since setSecret; what is left are
 //! the sessions that it opened.
 
 use std::time::Duration;
@@ -24,7 +24,7 @@ use shared::{describe, time};
 
 use crate::error::{RotateError, Why};
 use crate::policy::{self, Strategy};
-use crate::{App, PROCEDURE};
+use crate::{App, DATABASE, PROCEDURE};
 
 /// Time kept back for the report.
 const REPORTING: Duration = Duration::from_secs(6);
@@ -40,7 +40,7 @@ pub(crate) struct Ended {
     version: String,
     /// The database's user.
     user: String,
-    /// Whether the user got another password for it; a single user had it already.
+    /// Whether the user was disabled for it; a single user's password had changed already.
     is_shut_out: bool,
     /// Sessions that were ended.
     sessions: u64,
@@ -80,7 +80,7 @@ pub(crate) fn is_asked(event: &Value) -> bool {
 }
 
 /// Whether the event is the one that asks for it.
-pub(crate) fn parse(event: &Value) -> Result<(), RotationError> {
+pub(crate) fn check(event: &Value) -> Result<(), RotationError> {
     let is_whole = event.as_object().is_some_and(|event| event.len() == 1 && event["retire"] == true);
     if is_whole {
         return Ok(());
@@ -93,7 +93,7 @@ pub(crate) async fn retire(app: &App, invocation: &Invocation) -> Result<Vec<Lin
     let day = time::local_date(invocation.now);
     tracing::Span::current().record("run_id", format!("{day}/retire").as_str());
     let bucket = &app.base.reporter.evidence;
-    let rows = ledger::rows(&bucket.client, &bucket.bucket).await.map_err(Why::Call)?;
+    let rows = ledger::rows(&bucket.client, &bucket.bucket).await.map_err(RotationError::from)?;
     let rows = rows.map_err(|reason| Why::Ledger { reason })?;
     let (mut lines, mut failed) = (Vec::new(), Vec::new());
     for secret in app.leaked(&rows) {
@@ -134,8 +134,8 @@ impl App {
         if let Some(ended) = evidence.kept(&note).await.map_err(RotationError::from)? {
             return Ok(Course::Ended(ended));
         }
-        let vouched = listed.tags.get(policy::IN_USE);
-        let since = match policy::in_use(&listed.arn, labelled(&listed)?, vouched, rows, now) {
+        let is_vouched = listed.tags.get(policy::IN_USE).map(String::as_str) == listed.labelled("AWSCURRENT");
+        let since = match ledger::in_use(&listed, rows, is_vouched, now) {
             Ok(InUse { since, .. }) => since,
             Err(why) => return Ok(Course::Waits(Waits::NotInUse(why))),
         };
@@ -177,13 +177,13 @@ impl App {
         Ok(Secret::parse(&value)?.login().clone())
     }
 
-    /// Gives the login that is not in use a password that nobody keeps, and ends its sessions as the login itself, which
-    /// needs no further right. Whoever is logged in as it can change its password until then, so it must take ours at the end.
+    /// Disables the login that is not in use, and ends its sessions. That is done as the login itself, with a password that
+    /// nobody keeps: the administrator would need a further right for it. Whoever is logged in as it can change its password,
+    /// and cannot enable it.
     async fn shut_out(&self, listed: &Listed, leaked: &Login, current: &Login) -> Result<u64, Why> {
-        let tags = shared::rotation::tags(listed.tags.clone());
         let value = secrets::value(&self.base.secrets, &listed.arn, Some(labelled(listed)?)).await;
         let secret = Secret::parse(&value.map_err(RotationError::from)?)?;
-        let strategy = policy::strategy(&tags, secret.admin_secret(), self.admin_secret.as_deref())?;
+        let strategy = self.strategy_of(listed, &secret)?;
         let pair = policy::pair(&current.user)?;
         let Strategy::AlternatingUsers { admin } = &strategy else {
             let reason = format!("{} leaked, and only one user is configured", leaked.user);
@@ -193,16 +193,16 @@ impl App {
             let reason = format!("{} and {} do not take turns", current.user, leaked.user);
             return Err(Why::Identity { reason });
         }
-        let (generator, _) = policy::rule(&self.base.settings.policy.rotation, crate::DATABASE)?;
+        let (generator, _) = policy::rule(&self.base.settings.policy.rotation, DATABASE)?;
         let ours = Login { password: generate(&generator)?, user: leaked.user.clone(), ..current.clone() };
         let admin = self.admin(admin, current).await?;
         let session = self.database.login_bound(&admin).await?;
         session.set_password_of(&ours.user, &ours.password, async || self.is_as_before(listed).await).await?;
+        let own = self.database.login(&ours).await?;
+        session.disable(&ours.user, async || self.is_as_before(listed).await).await?;
         session.close().await;
-        let session = self.database.login(&ours).await?;
-        let sessions = end_sessions(&session, None).await?;
-        session.close().await;
-        self.database.login(&ours).await?.close().await;
+        let sessions = end_sessions(&own, None).await?;
+        own.close().await;
         Ok(sessions)
     }
 
@@ -325,10 +325,10 @@ fn ended_message(settings: &Settings, secret: &str, ended: &Ended) -> Message {
     let Ended { user, is_shut_out, sessions, .. } = ended;
     let line = match (settings.language, is_shut_out) {
         (Language::Portuguese, true) => format!(
-            "O login vazado, `{user}`, tem agora uma senha que ninguém conhece, as sessões dele foram encerradas ({sessions}), e o banco recusa a credencial vazada (provado). A próxima rotação o restaura com uma senha nova; nada a fazer."
+            "O login vazado, `{user}`, não pode mais entrar, as sessões dele foram encerradas ({sessions}), e o banco recusa a credencial vazada (provado). A próxima rotação o restaura com uma senha nova; nada a fazer."
         ),
         (Language::English, true) => format!(
-            "The leaked login, `{user}`, has a password now that nobody knows, its sessions were ended ({sessions}), and the database refuses the leaked credential (proved). The next rotation restores it with a new password; there is nothing to do."
+            "The leaked login, `{user}`, may no longer log in, its sessions were ended ({sessions}), and the database refuses the leaked credential (proved). The next rotation restores it with a new password; there is nothing to do."
         ),
         (Language::Portuguese, false) => format!(
             "A senha vazada de `{user}` é recusada pelo banco (provado), e as sessões abertas antes do deployment foram encerradas ({sessions}). Nada a fazer."
@@ -337,7 +337,7 @@ fn ended_message(settings: &Settings, secret: &str, ended: &Ended) -> Message {
             "The database refuses the leaked password of `{user}` (proved), and the sessions that began before the deployment were ended ({sessions}). There is nothing to do."
         ),
     };
-    let title = settings.language.pick("Credencial vazada encerrada", "Leaked credential ended");
+    let title = settings.language.pick("Credencial vazada está morta", "The leaked credential is dead");
     message(settings, title, secret, vec![line])
 }
 
@@ -439,12 +439,12 @@ mod tests {
 
     #[test]
     fn only_one_event_asks_for_it() {
-        assert!(is_asked(&json!({"retire": true})) && parse(&json!({"retire": true})).is_ok());
+        assert!(is_asked(&json!({"retire": true})) && check(&json!({"retire": true})).is_ok());
         assert!(!is_asked(&json!({"Step": "createSecret"})));
         for bad in
             [json!({"retire": false}), json!({"retire": true, "secret": "s"}), json!({"retire": "yes"})]
         {
-            assert!(is_asked(&bad) && parse(&bad).is_err(), "{bad}");
+            assert!(is_asked(&bad) && check(&bad).is_err(), "{bad}");
         }
     }
 
