@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
+use crate::copies;
 use crate::document::{self, Path, Value};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use secrecy::zeroize::Zeroizing;
@@ -68,9 +69,6 @@ const OVERRIDES: [&str; 11] = [
 
 /// Everything but what RFC 3986, 2.3 calls unreserved.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Fewest bytes of a password that is looked for in other fields: a shorter one is found in anything.
-const MIN_SEARCHED: usize = 8;
 
 /// Why a secret's form is refused. None of the messages holds a value.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -489,7 +487,7 @@ impl<'a> Document<'a> {
             !slots.iter().any(|slot| range.contains(&slot.range.start))
                 && !field.value.path.top_level_key().is_some_and(|key| DESCRIPTIVE.contains(&key))
         };
-        match self.0.iter().filter(kept).find(|field| field.text().is_some_and(|text| holds(text, password)))
+        match self.0.iter().filter(kept).find(|field| field.text().is_some_and(|text| copies::holds(text, &[password])))
         {
             Some(field) => Err(FormError::Underived { path: field.path() }),
             None => Ok(slots),
@@ -706,17 +704,6 @@ pub fn prepared_alike(password: &str) -> bool {
         Ok(prepared) => !refused || Zeroizing::new(prepared.into_owned()).as_str() == password,
         Err(_) => refused,
     }
-}
-
-/// Whether a text holds the password, as it is or percent-encoded.
-fn holds(text: &str, password: &str) -> bool {
-    let found = |bytes: &[u8]| bytes.windows(password.len()).any(|window| window == password.as_bytes());
-    if password.len() < MIN_SEARCHED {
-        return false;
-    }
-    let mut decoded = Zeroizing::new(Vec::with_capacity(text.len()));
-    decoded.extend(percent_decode_str(text));
-    found(text.as_bytes()) || found(&decoded)
 }
 
 /// A part of a URL, percent-encoded for every reader: a space is `%20`, a plus `%2B`.
