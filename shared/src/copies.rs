@@ -34,7 +34,8 @@ pub fn holds(text: &str, values: &[&str]) -> bool {
         }
         if depth < DEPTH {
             let shortest = values.iter().map(|value| value.len()).min().unwrap_or_default();
-            texts = texts.iter().flat_map(|text| decoded(text)).filter(|text| text.len() >= shortest).collect();
+            texts =
+                texts.iter().flat_map(|text| decoded(text)).filter(|text| text.len() >= shortest).collect();
         }
     }
     false
@@ -216,7 +217,8 @@ mod tests {
 
     #[test]
     fn a_short_value_is_found_where_it_stands_for_itself() {
-        for text in ["app", "jdbc:postgresql://h/d?user=u&password=app", "u:app@h", &STANDARD.encode("u:app")] {
+        for text in ["app", "jdbc:postgresql://h/d?user=u&password=app", "u:app@h", &STANDARD.encode("u:app")]
+        {
             assert!(holds(text, &["app"]), "{text}");
         }
         for text in ["application", "wrapp", "app1", "an apple"] {

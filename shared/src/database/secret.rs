@@ -487,7 +487,11 @@ impl<'a> Document<'a> {
             !slots.iter().any(|slot| range.contains(&slot.range.start))
                 && !field.value.path.top_level_key().is_some_and(|key| DESCRIPTIVE.contains(&key))
         };
-        match self.0.iter().filter(kept).find(|field| field.text().is_some_and(|text| copies::holds(text, &[password])))
+        match self
+            .0
+            .iter()
+            .filter(kept)
+            .find(|field| field.text().is_some_and(|text| copies::holds(text, &[password])))
         {
             Some(field) => Err(FormError::Underived { path: field.path() }),
             None => Ok(slots),
@@ -960,11 +964,18 @@ mod tests {
             ("postgres", 5432, "postgres", "postgres", "postgres"),
             r#"{"engine":"postgres","username":"new user","password":"n/w \"pass\"","host":"postgres","dbname":"postgres","dbInstanceIdentifier":"postgres-1"}"#,
         );
-        kept(
-            r#"{"username":"a","password":"short","host":"h","note":"short"}"#,
-            ("h", 5432, "postgres", "a", "short"),
-            r#"{"username":"new user","password":"n/w \"pass\"","host":"h","note":"short"}"#,
-        );
+        let held =
+            |note: &str| format!(r#"{{"username":"a","password":"s3cret7","host":"h","note":"{note}"}}"#);
+        let base64 = "cG9zdGdyZXM6Ly9hOnMzY3JldDdAaC9k";
+        for note in [
+            "s3cret7",
+            "jdbc:postgresql://h/d?user=a&password=s3cret7",
+            "{\\\"p\\\": \\\"s3cret\\\\u0037\\\"}",
+            base64,
+        ] {
+            refused(&held(note), &FormError::Underived { path: "note".to_owned() });
+        }
+        assert!(parse(&held("s3cret77")).is_ok());
     }
 
     #[test]
@@ -1080,7 +1091,7 @@ mod tests {
             (r#""port": [5432]"#, "port", "a port from 1 to 65535"),
             (r#""dbname": 5"#, "dbname", "a string"),
             (r#""engine": {}"#, "engine", "a string"),
-            (r#""masterarn": ["s3cret"]"#, "masterarn", "a string"),
+            (r#""masterarn": ["arn"]"#, "masterarn", "a string"),
             (r#""a": ["\ud800s3cret"]"#, "a[0]", "text: it holds half a surrogate pair"),
             (r#""dbname": "\u0000""#, "dbname", "text without NUL characters"),
         ] {
