@@ -11,6 +11,8 @@ use serde_json::json;
 use shared::application::{Application, Login};
 use shared::database::secret::Secret;
 use shared::database::{Database, DatabaseError, Quotes, STATEMENT_LIMIT, Session};
+use shared::document;
+use shared::rotation::RotationError;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::error::RotateError;
@@ -128,6 +130,19 @@ impl Users {
             rows => rows,
         }
     }
+}
+
+/// Checks that the secret's value is a password, which is replaced whole, and not a document or an address with more in it.
+pub(crate) fn check(value: &SecretString) -> Result<(), RotationError> {
+    let text = value.expose_secret().trim();
+    let reason = match text.chars().next() {
+        Some('{' | '[') if document::values(text).is_ok() => {
+            "it is a JSON document, of which all else would be lost"
+        }
+        _ if text.contains("://") => "it is a URL, and not the administrator's password",
+        _ => return Ok(()),
+    };
+    Err(RotationError::WrongForm { reason: format!("{reason}: store the password and nothing else") })
 }
 
 /// Logs in to the application with the administrator's password; what proves it.

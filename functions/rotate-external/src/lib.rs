@@ -627,7 +627,11 @@ async fn candidates(
             continue;
         }
         if let Some(found) = attempt.version(&version, None).await? {
+            // A line end is an accident of how the value was stored; the application may have been given either.
+            let trimmed = found.value.expose_secret().trim_end_matches(['\r', '\n']).to_owned();
+            let is_whole = trimmed.len() == found.value.expose_secret().len();
             candidates.push(found.value);
+            candidates.extend((!is_whole).then(|| SecretString::from(trimmed)));
         }
         seen.push(version);
     }
@@ -677,12 +681,11 @@ impl Rotation for App {
         let kind = self.kind(&attempt.described.name)?;
         let Some(current) = attempt.current().await? else { return Ok(()) };
         match kind {
-            Kind::Mail(_) => {
-                ses::read(&current, &self.base.settings.policy.rotation.external.ses).map(drop)?
+            Kind::Mail(mail) => {
+                ses::admit(&current, &self.base.settings.policy.rotation.external.ses, &mail.region)?;
             }
             Kind::Token(_) => twilio::check(&current)?,
-            // Any text may be a password.
-            Kind::Password(_) => {}
+            Kind::Password(_) => admin::check(&current)?,
         }
         Ok(())
     }

@@ -70,7 +70,7 @@ impl Rotation for App {
     async fn admit(&self, attempt: &Attempt<'_>) -> Result<(), RotateError> {
         let rule = self.rule(attempt)?;
         match attempt.current().await? {
-            Some(current) => Ok(value::readable(&current, &rule)?),
+            Some(current) => Ok(value::admit(&current, &rule)?),
             None => Ok(()),
         }
     }
