@@ -41,7 +41,7 @@ use shared::rotation::{
 use shared::secrets::{self, Listed};
 use shared::time;
 
-use admin::{Found, InDatabase, Users};
+use admin::{Found, InDatabase, Shown, Users};
 use ci::Place;
 use desk::{Desk, MAKING};
 use error::Names;
@@ -189,9 +189,11 @@ impl App {
             function: &self.base.settings.function,
             user: self.mail.as_ref().map_or("", |mail| &mail.user),
             is_admin: self.password.as_ref().is_some_and(|password| password.secret == secret),
-            adopt_commands: format!(
-                "`aws secretsmanager put-secret-value --secret-id {secret} --secret-string file://valor.txt`, `aws secretsmanager rotate-secret --secret-id {secret}`"
+            put_command: format!(
+                "`aws secretsmanager put-secret-value --secret-id '{secret}' --secret-string file://valor.txt`"
             ),
+            cancel_command: format!("`aws secretsmanager cancel-rotate-secret --secret-id '{secret}'`"),
+            again_commands: String::new(),
         }
     }
 
@@ -305,7 +307,10 @@ impl Mail {
         let key = ses::read(&pending, fields)?;
         // A key of another user would send as well, and never be put out of use.
         if !self.keys().await?.iter().any(|known| known.id == key.id) {
-            return Err(RotateError::NotTheUsersKey { key: key.id });
+            return Err(match is_copy {
+                true => RotateError::NotTheUsersKey { key: key.id },
+                false => RotateError::PendingKeyGone { key: key.id },
+            });
         }
         self.send(&key, "pending", TRIES).await?;
         Ok(if is_copy { Outcome::TestedCopy } else { Outcome::Tested })
@@ -503,8 +508,14 @@ impl Password {
             Some(users) => Some(users.find(&candidates(app, attempt, &pending).await?).await?),
             None => None,
         };
-        if matches!(found, Some((Found::OfNone, _))) {
-            return Err(RotateError::PasswordOfOthers { email: self.email.clone() });
+        match found {
+            Some((Found::OfNone, _)) => {
+                return Err(RotateError::PasswordOfOthers { email: self.email.clone() });
+            }
+            Some((Found::Inactive, _)) => {
+                return Err(RotateError::UserInactive { email: self.email.clone() });
+            }
+            _ => {}
         }
         let stored = match &self.ci {
             Some(ci) => Some(ci.store(app, attempt.now, &pending).await?),
@@ -550,7 +561,7 @@ impl Password {
                 users.change(&hash, pending).await?;
                 Ok(InDatabase::New)
             }
-            (Found::Of(_) | Found::OfNone | Found::Nobody, _) => Ok(InDatabase::Nobody),
+            (Found::Of(_) | Found::OfNone | Found::Inactive | Found::Nobody, _) => Ok(InDatabase::Nobody),
         }
     }
 
@@ -560,25 +571,24 @@ impl Password {
         app: &App,
         request: &Request,
         pending: &SecretString,
-    ) -> Result<(&'static str, Option<Done>), RotateError> {
+    ) -> Result<(Shown, Option<Done>), RotateError> {
         let done = app.base.reporter.evidence.kept(&done_of(request)).await?;
         let done: Done = done.ok_or(RotateError::NotSet)?;
         if done.database != Some(InDatabase::New) {
-            return Ok((
-                "store the new password; nothing proves it, since the application has no such user",
-                Some(done),
-            ));
+            return Ok((Shown::Nothing, Some(done)));
         }
         if let Some(users) = self.users(app).await? {
             let (found, _) = users.find(std::slice::from_ref(pending)).await?;
             users.close().await;
-            if !matches!(found, Found::Of(0)) {
-                return Err(RotateError::HashMoved);
+            match found {
+                Found::Of(0) => {}
+                Found::Inactive => return Err(RotateError::UserInactive { email: self.email.clone() }),
+                _ => return Err(RotateError::HashMoved),
             }
         }
         match &self.application {
             Some(application) => Ok((admin::log_in(application, &self.email, pending).await?, Some(done))),
-            None => Ok(("find the new password's hash in the application's database", Some(done))),
+            None => Ok((Shown::Hash, Some(done))),
         }
     }
 
@@ -597,8 +607,8 @@ impl Password {
             return Ok(Outcome::TestedCopy);
         }
         self.made_by_policy(app, &pending)?;
-        self.prove(app, attempt.request, &pending).await?;
-        Ok(Outcome::Tested)
+        let (shown, _) = self.prove(app, attempt.request, &pending).await?;
+        Ok(if shown == Shown::Nothing { Outcome::Unproved } else { Outcome::Tested })
     }
 
     fn made_by_policy(&self, app: &App, value: &SecretString) -> Result<(), RotateError> {
@@ -725,21 +735,24 @@ impl Rotation for App {
             let reason = "it is the current value".to_owned();
             return Err(RotationError::PendingRejected { reason }.into());
         }
-        let (what, done) = match self.kind(&attempt.described.name)? {
+        let (what, done, shown) = match self.kind(&attempt.described.name)? {
             Kind::Mail(mail) => {
                 mail.test(self, attempt).await?;
-                ("send a mail with the pending key", None)
+                ("send a mail with the pending key", None, None)
             }
             Kind::Token(token) => {
                 token.test(attempt).await?;
-                ("read the account with the pending token", None)
+                ("read the account with the pending token", None, None)
             }
             Kind::Password(password) => {
                 password.made_by_policy(self, &pending.value)?;
-                password.prove(self, attempt.request, &pending.value).await?
+                let (shown, done) = password.prove(self, attempt.request, &pending.value).await?;
+                (shown.what(), done, Some(shown))
             }
         };
-        Ok(Proof { staged: pending.created, what, aftermath: self.told(&attempt.described.name, done) })
+        let mut aftermath = self.told(&attempt.described.name, done);
+        aftermath.findings.extend(shown.and_then(|shown| text::shown(self.base.settings.language, shown)));
+        Ok(Proof { staged: pending.created, what, aftermath })
     }
 
     async fn aftermath(&self, attempt: &Attempt<'_>) -> Aftermath {
@@ -752,7 +765,9 @@ impl Rotation for App {
     }
 
     fn advise(&self, request: &Request, error: &RotateError) -> Advice {
-        error.advise(self.base.settings.language, request, &self.names(request.secret_name()))
+        let again_commands = format!("{}, {}", request.clear_command(), request.rotate_command());
+        let names = Names { again_commands, ..self.names(request.secret_name()) };
+        error.advise(self.base.settings.language, request, &names)
     }
 }
 

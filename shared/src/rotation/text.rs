@@ -154,8 +154,8 @@ impl RotationError {
         Advice { cause: self.cause(language), in_force, next: self.next_step(language, request) }
     }
 
-    /// What went wrong, in a sentence. The technical detail, in English, stands in the message's small print.
-    fn cause(&self, language: Language) -> String {
+    /// What went wrong, in a sentence.
+    pub fn cause(&self, language: Language) -> String {
         if language == Language::English {
             return self.to_string();
         }
