@@ -251,8 +251,8 @@ pub(crate) struct Names<'a> {
     pub is_admin: bool,
     /// Makes what a person put into a file the current value.
     pub put_command: String,
-    /// Switches the secret's rotation off.
-    pub cancel_command: String,
+    /// Gives the rotation that waits up and switches rotation off.
+    pub off_commands: String,
     /// Gives the rotation that waits up and begins another; empty where no rotation step failed.
     pub again_commands: String,
 }
@@ -589,7 +589,7 @@ impl RotateError {
                     "Se ele deve ficar inativo, desligar a rotação do segredo:",
                     "If the user is to stay inactive, switch the secret's rotation off:",
                 ),
-                names.cancel_command
+                names.off_commands
             ),
             Self::LoginLimited { .. } => say(
                 "nada agora: a próxima tentativa, minutos depois, continua. Se repetir, ver quem chama a aplicação tanto (o limite é por endereço, RATE_LIMIT_MAX por minuto).",
@@ -757,7 +757,7 @@ mod tests {
                 admin,
                 SetSecret,
                 Current,
-                &["UPDATE users SET is_active", "cancel-rotate-secret"],
+                &["UPDATE users SET is_active", "cancel-rotate-secret", CLEAR],
             ),
             (database(Some("42501")), admin, SetSecret, Current, &[]),
             (database(None), admin, SetSecret, Unsure, &[]),

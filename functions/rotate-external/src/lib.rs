@@ -192,7 +192,7 @@ impl App {
             put_command: format!(
                 "`aws secretsmanager put-secret-value --secret-id '{secret}' --secret-string file://valor.txt`"
             ),
-            cancel_command: format!("`aws secretsmanager cancel-rotate-secret --secret-id '{secret}'`"),
+            off_commands: String::new(),
             again_commands: String::new(),
         }
     }
@@ -715,7 +715,10 @@ impl Rotation for App {
     async fn set(&self, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
         match self.kind(&attempt.described.name)? {
             // Who issues a credential takes it.
-            Kind::Mail(_) | Kind::Token(_) => Ok(Outcome::Nothing),
+            Kind::Mail(_) | Kind::Token(_) => {
+                attempt.pending().await?;
+                Ok(Outcome::Nothing)
+            }
             Kind::Password(password) => password.set(self, attempt).await,
         }
     }
@@ -765,8 +768,12 @@ impl Rotation for App {
     }
 
     fn advise(&self, request: &Request, error: &RotateError) -> Advice {
-        let again_commands = format!("{}, {}", request.clear_command(), request.rotate_command());
-        let names = Names { again_commands, ..self.names(request.secret_name()) };
+        let clear = request.clear_command();
+        let again_commands = format!("{clear}, {}", request.rotate_command());
+        let cancel = format!("`aws secretsmanager cancel-rotate-secret --secret-id '{}'`", request.secret_id);
+        // AWS takes no label off when it cancels.
+        let off_commands = format!("{cancel}, {clear}");
+        let names = Names { off_commands, again_commands, ..self.names(request.secret_name()) };
         error.advise(self.base.settings.language, request, &names)
     }
 }

@@ -192,7 +192,7 @@ fn is_region(word: &str) -> bool {
     let parts: Vec<_> = word.split('-').collect();
     let letters = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
     matches!(&parts[..], [first, middle @ .., number] if !middle.is_empty()
-        && letters(first) && middle.iter().all(|part| letters(part))
+        && letters(first) && middle.iter().all(letters)
         && word.len() <= 20 && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 

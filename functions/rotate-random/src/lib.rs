@@ -84,7 +84,8 @@ impl Rotation for App {
     }
 
     /// Nothing outside Secrets Manager knows the value.
-    async fn set(&self, _: &Attempt<'_>) -> Result<Outcome, RotateError> {
+    async fn set(&self, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
+        attempt.pending().await?;
         Ok(Outcome::Nothing)
     }
 
