@@ -239,7 +239,7 @@ impl Attempt<'_> {
                 Err(RotationError::CurrentMoved { token: token.clone() })
             }
             Plan::Perform => Ok(()),
-            Plan::AlreadyCurrent => Err(RotationError::NotPending { token: token.clone() }),
+            Plan::AlreadyCurrent => Err(RotationError::NotPending { token: token.clone(), holder: None }),
         }
     }
 }

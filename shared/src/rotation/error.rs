@@ -31,6 +31,8 @@ pub enum RotationError {
     NotPending {
         /// The `ClientRequestToken`.
         token: String,
+        /// The version that has AWSPENDING instead, if one has: while it does, no rotation can begin.
+        holder: Option<String>,
     },
     /// AWSCURRENT was moved while the rotation was under way, by another hand than the rotation's.
     #[error(

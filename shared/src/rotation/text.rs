@@ -34,7 +34,12 @@ impl Request {
     /// Takes AWSPENDING off the version, so that a new rotation can begin. Danger: where the pending value is already
     /// in force, nobody knows the value then.
     pub fn clear_command(&self) -> String {
-        self.stage_command("AWSPENDING", &format!("--remove-from-version-id {}", self.token))
+        self.clear_command_of(&self.token)
+    }
+
+    /// The same for another version.
+    fn clear_command_of(&self, version: &str) -> String {
+        self.stage_command("AWSPENDING", &format!("--remove-from-version-id {version}"))
     }
 
     /// Makes a version the current one.
@@ -208,6 +213,15 @@ impl RotationError {
                 ),
                 request.secret_id
             ),
+            Self::NotPending { holder: Some(holder), .. } => format!(
+                "{} {} {} {rotate} {at_once}.",
+                say(
+                    "o AWSPENDING está em outra versão, e enquanto estiver nenhuma rotação começa. Se nenhuma rotação em curso a fez (CloudTrail diz quem chamou PutSecretValue ou UpdateSecretVersionStage), tirá-lo dela com",
+                    "AWSPENDING is on another version, and as long as it is there no rotation can begin. Unless a rotation under way made that version (CloudTrail has the caller of PutSecretValue or UpdateSecretVersionStage), take it off with",
+                ),
+                request.clear_command_of(holder),
+                say("e rotacionar de novo com", "and rotate again with"),
+            ),
             Self::UnknownVersion { .. } | Self::NotPending { .. } => format!(
                 "{} {rotate} {at_once}.",
                 say(
@@ -311,7 +325,11 @@ mod tests {
             (RotationError::InvalidEvent { field: "Step", expected: "a string" }, ""),
             (RotationError::RotationNotEnabled, "--no-rotate-immediately"),
             (RotationError::UnknownVersion { token: reason() }, "rotate-secret --secret-id"),
-            (RotationError::NotPending { token: reason() }, "rotate-secret --secret-id"),
+            (RotationError::NotPending { token: reason(), holder: None }, "rotate-secret --secret-id"),
+            (
+                RotationError::NotPending { token: reason(), holder: Some("newer".to_owned()) },
+                "--version-stage AWSPENDING --remove-from-version-id newer",
+            ),
             (RotationError::CurrentMoved { token: reason() }, "--remove-from-version-id 4f1c2a7e"),
             (RotationError::InvalidTag { tag: reason(), reason: reason() }, "rotation:*"),
             (RotationError::WrongForm { reason: reason() }, "why"),

@@ -38,7 +38,9 @@ pub(super) fn plan(
         return Ok(Plan::AlreadyCurrent);
     }
     if !labels.contains("AWSPENDING") {
-        return Err(RotationError::NotPending { token: token.to_owned() });
+        let current = labelled(versions, "AWSCURRENT");
+        let holder = labelled(versions, "AWSPENDING").filter(|holder| Some(*holder) != current);
+        return Err(RotationError::NotPending { token: token.to_owned(), holder: holder.map(str::to_owned) });
     }
     // The service retries for days a rotation that moved AWSCURRENT and died before it answered. Who has moved the label
     // back meanwhile has left AWSPREVIOUS here.
@@ -75,15 +77,18 @@ mod tests {
         check(None, RUNNING, Err(RotationError::RotationNotEnabled));
         let unknown = RotationError::UnknownVersion { token: TOKEN.into() };
         check(Some(true), &[("old", &["AWSCURRENT"])], Err(unknown));
-        let not_pending = || Err(RotationError::NotPending { token: TOKEN.into() });
-        check(Some(true), &[("old", &["AWSCURRENT"]), ("new", &[])], not_pending());
-        check(Some(true), &[("old", &["AWSCURRENT"]), ("new", &["AWSPREVIOUS"])], not_pending());
+        let not_pending = |holder: Option<&str>| {
+            Err(RotationError::NotPending { token: TOKEN.into(), holder: holder.map(str::to_owned) })
+        };
+        check(Some(true), &[("old", &["AWSCURRENT"]), ("new", &[])], not_pending(None));
+        check(Some(true), &[("old", &["AWSCURRENT", "AWSPENDING"]), ("new", &[])], not_pending(None));
+        check(Some(true), &[("old", &["AWSCURRENT"]), ("new", &["AWSPREVIOUS"])], not_pending(None));
         // A person has taken back what an attempt that died had finished.
         let moved = RotationError::CurrentMoved { token: TOKEN.into() };
         let taken_back: &[(&str, &[&str])] =
             &[("old", &["AWSCURRENT"]), ("new", &["AWSPENDING", "AWSPREVIOUS"])];
         check(Some(true), taken_back, Err(moved));
         // A second rotation has taken the label.
-        check(Some(true), &[("new", &[]), ("newer", &["AWSPENDING"])], not_pending());
+        check(Some(true), &[("new", &[]), ("newer", &["AWSPENDING"])], not_pending(Some("newer")));
     }
 }
