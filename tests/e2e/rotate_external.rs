@@ -407,8 +407,7 @@ async fn what_could_harm_a_key_is_refused() {
         if kind == "NotTheUsersKey" {
             let advice = Advice::of(&cloud.messages(&token).await[0]);
             assert!(advice.run(&cloud, "list-access-keys").contains(&before[0].0));
-            advice.run_with(&cloud, "put-secret-value", "valor.txt", &now);
-            goes_on(&secret).await;
+            adopted(&secret, &token, kind, &now).await;
             only_the_current_key(&cloud).await;
         } else {
             clear(&secret, &token).await;
@@ -462,9 +461,8 @@ async fn a_field_that_would_keep_the_old_key_is_named_before_a_key_is_made() {
         assert_eq!(error["errorType"], "WrongForm", "{step}: {error}");
     }
     assert_eq!(keys(&cloud).await.0, before);
-    // Without those fields the rotation that waits goes on.
     cloud.secrets.put_secret_value().secret_id(SES).secret_string(&good).send().await.unwrap();
-    goes_on(&secret).await;
+    secret.rotate().await;
 }
 
 #[tokio::test]
@@ -503,16 +501,26 @@ async fn a_pending_key_or_token_that_is_gone_is_cured_by_the_commands_of_its_mes
     let wrong = "0".repeat(32);
     cloud.secrets.put_secret_value().secret_id(TWILIO).secret_string(&wrong).send().await.unwrap();
     let token = stops(&secret, "createSecret", "TokenRefused").await;
-    let advice = Advice::of(&cloud.messages(&token).await[0]);
-    advice.run_with(&cloud, "put-secret-value", "valor.txt", &good);
-    goes_on(&secret).await;
+    adopted(&secret, &token, "TokenRefused", &good).await;
+}
+
+/// The two commands that make a value of a person's the current one and rotate from there.
+async fn adopted(secret: &Secret<'_>, token: &str, kind: &str, value: &str) {
+    let advice = advice_about(secret, token, kind).await;
+    advice.run_with(secret.cloud, "put-secret-value", "valor.txt", value);
+    advice.run(secret.cloud, "rotate-secret");
+    let rotation = secret.settled(&["succeeded", "waiting"]).await;
+    assert_eq!(rotation["state"], "succeeded", "{kind}: {rotation}");
+}
+
+async fn advice_about(secret: &Secret<'_>, token: &str, kind: &str) -> Advice {
+    let told = secret.cloud.messages(token).await;
+    Advice::of(told.iter().find(|message| message.contains(kind)).unwrap_or_else(|| panic!("{told:?}")))
 }
 
 /// The two commands that give a rotation up and begin another, as the message about its failure has them.
 async fn cures(secret: &Secret<'_>, token: &str, kind: &str) {
-    let told = secret.cloud.messages(token).await;
-    let told = told.iter().find(|message| message.contains(kind)).unwrap_or_else(|| panic!("{told:?}"));
-    let advice = Advice::of(told);
+    let advice = advice_about(secret, token, kind).await;
     advice.run(secret.cloud, &format!("--remove-from-version-id {token}"));
     advice.run(secret.cloud, "rotate-secret");
     let rotation = secret.settled(&["succeeded", "waiting"]).await;
@@ -660,8 +668,7 @@ async fn a_password_that_a_person_changed_fails_the_rotation_until_the_secret_ha
     let told = cloud.messages(&token).await;
     assert!(told.len() == 1 && told[0].contains("nenhuma versão do segredo"), "{told:?}");
     assert!(told[0].contains("Nem o valor atual (AWSCURRENT) nem o pendente"), "{told:?}");
-    Advice::of(&told[0]).run_with(&cloud, "put-secret-value", "valor.txt", "a person's own");
-    cures(&secret, &token, "PasswordOfOthers").await;
+    adopted(&secret, &token, "PasswordOfOthers", "a person's own").await;
     assert_eq!(log_in(&cloud, &value(&cloud, ADMIN, "AWSCURRENT").await).await.0, 200);
     assert_eq!(log_in(&cloud, "a person's own").await.0, 401);
 
@@ -711,9 +718,7 @@ async fn an_administrator_who_cannot_log_in_is_told_before_anything_is_changed()
     run("UPDATE users SET password_hash = 'x' WHERE email = $1").await;
     let token = stops(&secret, "setSecret", "HashFailed").await;
     set_password(&cloud, "a person's own").await;
-    let told = cloud.messages(&token).await.remove(0);
-    Advice::of(&told).run_with(&cloud, "put-secret-value", "valor.txt", "a person's own");
-    cures(&secret, &token, "HashFailed").await;
+    adopted(&secret, &token, "HashFailed", "a person's own").await;
     assert_eq!(log_in(&cloud, &value(&cloud, ADMIN, "AWSCURRENT").await).await.0, 200);
 }
 

@@ -249,8 +249,9 @@ pub(crate) struct Names<'a> {
     pub user: &'a str,
     /// Whether the secret is the administrator's password, which the database takes from setSecret on.
     pub is_admin: bool,
-    /// Makes what a person put into a file the current value.
-    pub put_command: String,
+    /// Makes what a person put into a file the current value, and rotates from there. AWS gives a rotation up by itself when
+    /// somebody makes another version.
+    pub adopt_commands: String,
     /// Gives the rotation that waits up and switches rotation off.
     pub off_commands: String,
     /// Gives the rotation that waits up and begins another; empty where no rotation step failed.
@@ -445,10 +446,10 @@ impl RotateError {
                 "{} `aws iam list-access-keys --user-name {user}`. {} {}",
                 say("conferir SesUserName e as chaves do usuário:", "check SesUserName and the user's keys:",),
                 say(
-                    "Guardar no segredo o documento com uma chave dele, num arquivo sem fim de linha; a próxima tentativa continua:",
-                    "Store the document with a key of this user in the secret, from a file without a line end; the next try goes on:",
+                    "Guardar no segredo o documento com uma chave dele, num arquivo sem fim de linha, e rotacionar de novo:",
+                    "Store the document with a key of this user in the secret, from a file without a line end, and rotate again:",
                 ),
-                names.put_command
+                names.adopt_commands
             ),
             Self::PendingKeyGone { .. } => format!(
                 "{} {}",
@@ -496,18 +497,18 @@ impl RotateError {
                     "check that the key of AWSCURRENT is active:",
                 ),
                 say(
-                    "Se não estiver, guardar no segredo o documento com uma chave ativa, num arquivo sem fim de linha:",
-                    "If it is not, store the document with an active key in the secret, from a file without a line end:",
+                    "Se não estiver, guardar no segredo o documento com uma chave ativa, num arquivo sem fim de linha, e rotacionar de novo:",
+                    "If it is not, store the document with an active key in the secret, from a file without a line end, and rotate again:",
                 ),
-                names.put_command
+                names.adopt_commands
             ),
             Self::TokenRefused { which: "current" } => format!(
                 "{} {}",
                 say(
-                    "conferir TwilioAccountSid e guardar no segredo o token primário que o console do Twilio mostra (Account > API keys & tokens), num arquivo sem fim de linha; a próxima tentativa continua:",
-                    "check TwilioAccountSid and store in the secret the primary token that Twilio's console shows (Account > API keys & tokens), from a file without a line end; the next try goes on:",
+                    "conferir TwilioAccountSid e guardar no segredo o token primário que o console do Twilio mostra (Account > API keys & tokens), num arquivo sem fim de linha, e rotacionar de novo:",
+                    "check TwilioAccountSid and store in the secret the primary token that Twilio's console shows (Account > API keys & tokens), from a file without a line end, and rotate again:",
                 ),
-                names.put_command
+                names.adopt_commands
             ),
             Self::TokenRefused { .. } => format!(
                 "{} {}",
@@ -545,27 +546,23 @@ impl RotateError {
                 "check that the function reaches the database (VpcSubnetIds, security group) and that DatabaseSecretName is in use; the next try goes on.",
             ),
             Self::Hash => format!(
-                "{} {} {} {}",
+                "{} {}",
                 say(
-                    "redefinir a senha do administrador por /auth/password/forgot e guardá-la no segredo, num arquivo sem fim de linha:",
-                    "reset the administrator's password through /auth/password/forgot and store it in the secret, from a file without a line end:",
+                    "redefinir a senha do administrador por /auth/password/forgot e guardá-la no segredo, num arquivo sem fim de linha, e rotacionar de novo:",
+                    "reset the administrator's password through /auth/password/forgot and store it in the secret, from a file without a line end, and rotate again:",
                 ),
-                names.put_command,
-                say("A próxima tentativa continua; na hora:", "The next try goes on; at once:"),
-                names.again_commands
+                names.adopt_commands
             ),
             Self::NotSet | Self::HashMoved => {
                 say("nada: a próxima tentativa olha de novo.", "nothing: the next try looks again.")
             }
             Self::PasswordOfOthers { .. } => format!(
-                "{} {} {} {}",
+                "{} {}",
                 say(
-                    "guardar no segredo a senha que o administrador usa (quem não a sabe redefine por /auth/password/forgot), num arquivo sem fim de linha:",
-                    "store in the secret the password that the administrator uses (/auth/password/forgot sets a new one), from a file without a line end:",
+                    "guardar no segredo a senha que o administrador usa (quem não a sabe redefine por /auth/password/forgot), num arquivo sem fim de linha, e rotacionar de novo:",
+                    "store in the secret the password that the administrator uses (/auth/password/forgot sets a new one), from a file without a line end, and rotate again:",
                 ),
-                names.put_command,
-                say("A próxima tentativa continua; na hora:", "The next try goes on; at once:"),
-                names.again_commands
+                names.adopt_commands
             ),
             Self::SeveralUsers { .. } => format!(
                 "{} `SELECT id, email FROM users WHERE lower(email) = lower('…')`. {}",
@@ -631,9 +628,11 @@ mod tests {
             function: "moveongs-dev-rotate-external",
             user: "mailer",
             is_admin,
-            put_command: format!("`aws secretsmanager {PUT}`"),
-            cancel_command: "`aws secretsmanager cancel-rotate-secret --secret-id '/moveongs/dev/x'`"
-                .to_owned(),
+            adopt_commands: format!("`aws secretsmanager {PUT}`, {}", request.rotate_command()),
+            off_commands: format!(
+                "`aws secretsmanager cancel-rotate-secret --secret-id 'arn:x'`, {}",
+                request.clear_command()
+            ),
             again_commands: format!("{}, {}", request.clear_command(), request.rotate_command()),
         };
         error.advise(language, &request, &names)
@@ -680,7 +679,7 @@ mod tests {
                 mail,
                 CreateSecret,
                 Current,
-                &[LIST, PUT],
+                &[LIST, PUT, ROTATE],
             ),
             (
                 RotateError::ForeignKey { key: "AKIA2".to_owned() },
@@ -714,7 +713,7 @@ mod tests {
                 Current,
                 &[],
             ),
-            (RotateError::TokenRefused { which: "current" }, mail, CreateSecret, Current, &[PUT]),
+            (RotateError::TokenRefused { which: "current" }, mail, CreateSecret, Current, &[PUT, ROTATE]),
             (RotateError::TokenRefused { which: "pending" }, mail, TestSecret, Current, &[CLEAR, ROTATE]),
             (RotateError::ForeignToken, mail, CreateSecret, Current, &[]),
             (RotateError::AccountClosed { status: "suspended".to_owned() }, mail, TestSecret, Current, &[]),
@@ -737,14 +736,8 @@ mod tests {
                 Current,
                 &["gh secret list"],
             ),
-            (
-                RotateError::PasswordOfOthers { email: email() },
-                admin,
-                SetSecret,
-                Nothing,
-                &[PUT, CLEAR, ROTATE],
-            ),
-            (RotateError::Hash, admin, SetSecret, Nothing, &[PUT, CLEAR, ROTATE]),
+            (RotateError::PasswordOfOthers { email: email() }, admin, SetSecret, Nothing, &[PUT, ROTATE]),
+            (RotateError::Hash, admin, SetSecret, Nothing, &[PUT, ROTATE]),
             (
                 RotateError::SeveralUsers { count: 2 },
                 admin,

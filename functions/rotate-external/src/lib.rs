@@ -189,7 +189,7 @@ impl App {
             function: &self.base.settings.function,
             user: self.mail.as_ref().map_or("", |mail| &mail.user),
             is_admin: self.password.as_ref().is_some_and(|password| password.secret == secret),
-            put_command: format!(
+            adopt_commands: format!(
                 "`aws secretsmanager put-secret-value --secret-id '{secret}' --secret-string file://valor.txt`"
             ),
             off_commands: String::new(),
@@ -773,7 +773,9 @@ impl Rotation for App {
         let cancel = format!("`aws secretsmanager cancel-rotate-secret --secret-id '{}'`", request.secret_id);
         // AWS takes no label off when it cancels.
         let off_commands = format!("{cancel}, {clear}");
-        let names = Names { off_commands, again_commands, ..self.names(request.secret_name()) };
+        let names = self.names(request.secret_name());
+        let adopt_commands = format!("{}, {}", names.adopt_commands, request.rotate_command());
+        let names = Names { adopt_commands, off_commands, again_commands, ..names };
         error.advise(self.base.settings.language, request, &names)
     }
 }
