@@ -206,6 +206,16 @@ impl Attempt<'_> {
         Err(RotationError::ForeignPending { token: self.request.token.clone() })
     }
 
+    /// Whether createSecret of this function made a version.
+    ///
+    /// # Errors
+    ///
+    /// [`RotationError::Evidence`].
+    pub async fn was_made(&self, version: &str) -> Result<bool, RotationError> {
+        let request = Request { token: version.to_owned(), ..self.request.clone() };
+        seal::exists(&self.base.reporter.evidence, &request).await
+    }
+
     /// The current value; none when the secret has never had one.
     ///
     /// # Errors

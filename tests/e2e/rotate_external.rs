@@ -265,7 +265,13 @@ async fn a_key_is_replaced_used_deactivated_and_deleted() {
     })
     .await;
     assert_eq!(row["services"], json!(API), "{row}");
-    assert_eq!(retire(&cloud, SES).await, did("deactivated"));
+    // The follow-up's end puts it out of use.
+    eventually("the old key's end", async || {
+        (keys(&cloud).await.0 == sorted(&[(&old, "Inactive"), (&new, "Active")])).then_some(())
+    })
+    .await;
+    eventually("its message", async || (cloud.messages("foi desativada").await.len() == 1).then_some(()))
+        .await;
     assert_eq!(keys(&cloud).await.0, sorted(&[(&old, "Inactive"), (&new, "Active")]));
     let told = cloud.messages("foi desativada").await;
     assert!(told.len() == 1 && told[0].contains("--status Active"), "{told:?}");

@@ -24,6 +24,10 @@ fn every_function_has_samples_and_every_sample_parses() {
                     rotate_external::check(event)
                         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
                 }
+                "rotate-database" if path.ends_with("retire.json") => {
+                    rotate_database::check(event)
+                        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+                }
                 "rotate-database" | "rotate-external" | "rotate-random" => {
                     let request = shared::rotation::Request::try_from(event);
                     let request = request.unwrap_or_else(|error| panic!("{}: {error}", path.display()));

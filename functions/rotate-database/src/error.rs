@@ -89,6 +89,30 @@ pub enum Why {
         /// Name of the service, e.g. `rds`.
         owner: String,
     },
+    /// The credential that leaked still logs in.
+    #[error("the leaked credential of {user} still logs in")]
+    StillAccepted {
+        /// Name of the login.
+        user: String,
+    },
+    /// The ledger is not what the follow-up writes.
+    #[error("the rotation ledger cannot be read: {reason}")]
+    Ledger {
+        /// Where it is wrong.
+        reason: String,
+    },
+    /// Running tasks may use the login whose password a new rotation would change.
+    #[error(
+        "the current version {version} is not known to be in use ({why}), so a new rotation could end the login of running tasks"
+    )]
+    NotInUse {
+        /// The version that is AWSCURRENT.
+        version: String,
+        /// The ledger's word.
+        why: &'static str,
+        /// The state machine that follows rotations up.
+        machine: String,
+    },
     /// RDS could not be asked about the instance.
     #[error("the step stopped at an RDS call")]
     Rds(#[source] CallError),
@@ -132,6 +156,9 @@ impl Failure for RotateError {
             Why::NoLogin { .. } => "Auth",
             Why::CurrentMoved { .. } => "CurrentMoved",
             Why::ManagedMaster { .. } | Why::ManagedSecret { .. } => "ManagedByRds",
+            Why::StillAccepted { .. } => "StillAccepted",
+            Why::Ledger { .. } => "LedgerUnreadable",
+            Why::NotInUse { .. } => "NotInUse",
             Why::Rds(_) => "RdsCall",
         }
     }
@@ -313,6 +340,17 @@ impl RotateError {
                 "desligar a rotação por esta função: o serviço dono do segredo já o rotaciona. A aplicação deve usar um usuário próprio (docs/rotacao-banco.md).",
                 "switch off the rotation by this function: the service that owns the secret rotates it. The application should have a user of its own (docs/rotacao-banco.md).",
             ),
+            Why::NotInUse { machine, .. } => format!(
+                "{} `aws stepfunctions start-execution --state-machine-arn {machine} --input '{{\"secret\":\"{}\",\"by\":\"{}\"}}'`. {again}",
+                say(
+                    "esperar a mensagem do acompanhamento (rotation-followup); se ela não vem ou se ele falhou, corrigir o que ela diz e acompanhar de novo:",
+                    "wait for the follow-up's message (rotation-followup); if it does not come, or the follow-up failed, correct what it says and follow up again:",
+                ),
+                request.secret_name(),
+                say("SEU NOME", "YOUR NAME"),
+            ),
+            // Only retiring fails of these, and says so in its own words.
+            Why::StillAccepted { .. } | Why::Ledger { .. } => again,
             Why::Rds(call) => format!(
                 "{} {}. {again}",
                 say("conferir a permissão (IAM) para", "check the permission (IAM) for"),
@@ -393,7 +431,7 @@ impl Why {
     }
 
     /// What went wrong, in a sentence. The technical detail, in English, stands in the message's small print.
-    fn cause(&self, language: Language) -> String {
+    pub(crate) fn cause(&self, language: Language) -> String {
         if language == Language::English {
             return self.to_string();
         }
@@ -439,6 +477,11 @@ impl Why {
                 format!("{user} é o usuário mestre de {id} no RDS, com senha gerida pelo RDS")
             }
             Self::ManagedSecret { owner } => format!("o segredo é gerido pelo serviço {owner}"),
+            Self::StillAccepted { user } => format!("a credencial vazada de {user} ainda entra no banco"),
+            Self::Ledger { .. } => "o ledger de rotações não pôde ser lido".to_owned(),
+            Self::NotInUse { version, .. } => format!(
+                "ainda não se sabe se a versão atual ({version}) está em uso em todas as tasks; rotacionar agora poderia derrubar as que usam a outra credencial"
+            ),
             Self::Rds(call) => format!("a chamada {} falhou ({})", call.operation, call.code),
         }
     }

@@ -8,6 +8,7 @@ pub mod alternating;
 mod aws;
 mod error;
 mod policy;
+mod retire;
 
 use std::time::Duration;
 
@@ -15,18 +16,23 @@ use aws_config::SdkConfig;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use shared::database::secret::{self, Login, Secret};
 use shared::database::{Database, DatabaseError, ErrorKind, Expected, Session};
 use shared::env::{Env, EnvError};
 use shared::evidence::EvidenceError;
 use shared::failure::chain;
+use shared::lambda::Invocation;
+use shared::ledger::{self, NotInUse};
 use shared::rotation::{
     Advice, Aftermath, Attempt, Base, InForce, Outcome, Proof, Request, Rotation, RotationError, Step,
     generate,
 };
+use shared::secrets::Listed;
 
 pub use error::{RotateError, Why};
 pub use policy::Strategy;
+pub use retire::Done;
 
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "rotate-database";
@@ -89,6 +95,17 @@ impl App {
         policy::strategy(&attempt.described.tags, secret.admin_secret(), self.admin_secret.as_deref())
     }
 
+    fn strategy_of(&self, listed: &Listed, secret: &Secret) -> Result<Strategy, RotationError> {
+        let tags = shared::rotation::tags(listed.tags.clone());
+        policy::strategy(&tags, secret.admin_secret(), self.admin_secret.as_deref())
+    }
+
+    /// When setSecret was about to change a single user's password first, if its note says.
+    async fn changed_at(&self, version: &str) -> Option<Timestamp> {
+        let kept = self.base.reporter.evidence.kept::<Change>(&format!("{version}/setSecret")).await;
+        kept.ok().flatten().map(|change| change.at)
+    }
+
     /// The policy's key of a secret: the application's variable where the template names the secret, else the
     /// secret's own name.
     fn variable<'a>(&self, attempt: &'a Attempt<'_>) -> &'a str {
@@ -119,12 +136,42 @@ impl App {
         }
     }
 
+    /// Refuses a rotation that would change the password of a login that tasks may still use.
+    async fn must_be_in_use(&self, attempt: &Attempt<'_>) -> Result<(), Why> {
+        // Of other secrets no follow-up is certain to come.
+        let version = attempt.labelled("AWSCURRENT").filter(|_| self.variable(attempt) == "DATABASE_URL");
+        let Some(version) = version else { return Ok(()) };
+        let (evidence, arn) = (&self.base.reporter.evidence, &attempt.request.secret_id);
+        let rows = ledger::rows(&evidence.client, &evidence.bucket).await.map_err(RotationError::from)?;
+        let rows = rows.map_err(|reason| Why::Ledger { reason })?;
+        let labels = attempt.described.versions.clone();
+        let listed = Listed { arn: arn.clone(), labels, ..Listed::default() };
+        let in_use = ledger::in_use(&listed, &rows, false, attempt.now);
+        let made = match in_use {
+            Err(NotInUse::NotFollowed) if attempt.was_made(version).await? => {
+                attempt.version(version, Some("AWSCURRENT")).await?.and_then(|version| version.created)
+            }
+            _ => None,
+        };
+        let Some(why) = policy::waits_for(in_use, made, attempt.now) else { return Ok(()) };
+        let place: Vec<_> = arn.split(':').skip(1).take(4).collect();
+        let machine = match place[..] {
+            [partition, _, region, account] => format!(
+                "arn:{partition}:states:{region}:{account}:stateMachine:{}-{}-rotation-followup",
+                self.base.settings.project, self.base.settings.environment
+            ),
+            _ => String::new(),
+        };
+        Err(Why::NotInUse { version: version.to_owned(), why: why.name(), machine })
+    }
+
     async fn next_value(
         &self,
         attempt: &Attempt<'_>,
         current: Option<&SecretString>,
     ) -> Result<SecretString, Why> {
         let current = Self::read(current)?;
+        self.must_be_in_use(attempt).await?;
         let strategy = self.strategy(attempt, &current)?;
         let user = policy::next_user(&strategy, &current.login().user)?;
         let (password, _) = policy::rule(&self.base.settings.policy.rotation, self.variable(attempt))?;
@@ -411,6 +458,37 @@ impl App {
             Ok(Err(_)) | Err(_) => (InForce::Unsure, None),
         }
     }
+}
+
+/// The answer to a rotation step, or of retiring.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// What the step did.
+    Step(Outcome),
+    /// What became of the login that leaked.
+    Retired(Done),
+}
+
+/// Whether an event that is no rotation step is one that the function takes.
+///
+/// # Errors
+///
+/// [`RotationError::InvalidEvent`] names the field.
+pub fn check(event: Value) -> Result<(), RotationError> {
+    retire::check(event)
+}
+
+/// Handles one event: a rotation step, or the wish to end a login that leaked.
+///
+/// # Errors
+///
+/// Those of the rotation; what kept the login from being ended or from being proved dead, which Lambda tries again.
+pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, RotateError> {
+    if retire::is_asked(&event) {
+        return retire::handle(app, event, invocation).await.map(Answer::Retired);
+    }
+    shared::rotation::handle(app, event, invocation).await.map(Answer::Step)
 }
 
 /// A failure with the version that was AWSCURRENT then.

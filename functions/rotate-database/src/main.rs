@@ -2,14 +2,9 @@
 
 use std::process::ExitCode;
 
-use rotate_database::App;
+use rotate_database::{App, PROCEDURE, handle};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    shared::lambda::serve(
-        rotate_database::PROCEDURE,
-        async |env, aws| App::new(env, aws),
-        shared::rotation::handle,
-    )
-    .await
+    shared::lambda::serve(PROCEDURE, async |env, aws| App::new(env, aws), handle).await
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
+use shared::ledger::{InUse, NotInUse};
 use shared::policy::{Generator, Rotation};
 use shared::rotation::{InForce, RotationError, Step, invalid_tag};
 
@@ -59,6 +61,27 @@ pub(crate) fn rule<'a>(
     let password = password.map_err(|error| RotationError::WrongForm { reason: error.to_string() })?;
     let entry = rotation.secrets.get(name).and_then(|secret| secret.test_sql.as_deref());
     Ok((password, entry.unwrap_or(&rotation.database.test_sql)))
+}
+
+/// How long the follow-up of a version may be on its way: its sweep comes every day.
+const FOLLOWED: SignedDuration = SignedDuration::from_hours(24);
+
+/// Why a new rotation has to wait: tasks may still use the login whose password it would change.
+///
+/// `made` is when a rotation made the current version; none when no rotation did. A version that no follow-up ever comes to
+/// holds nothing up after a day.
+pub(crate) fn waits_for(
+    in_use: Result<InUse, NotInUse>,
+    made: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<NotInUse> {
+    match in_use {
+        Ok(_) | Err(NotInUse::NoReader) => None,
+        Err(why @ NotInUse::NotFollowed) => {
+            made.filter(|made| now.duration_since(*made) < FOLLOWED).map(|_| why)
+        }
+        Err(why @ (NotInUse::FollowupFailed | NotInUse::Pinned)) => Some(why),
+    }
 }
 
 /// The pair that a user is of.
@@ -125,6 +148,23 @@ mod tests {
     ) -> Result<Strategy, String> {
         let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         strategy(&tags, masterarn, default).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_rotation_waits_until_the_version_before_is_in_use() {
+        let at = |hours: i64| Timestamp::from_second(1_772_366_400 + 3600 * hours).unwrap();
+        let used = Ok(InUse { since: at(0), is_incident: false });
+        let wait = |in_use, made, now| waits_for(in_use, made, at(now));
+        assert_eq!(wait(used, Some(at(0)), 1), None);
+        assert_eq!(wait(Err(NotInUse::NoReader), Some(at(0)), 1), None);
+        let unfollowed = Err(NotInUse::NotFollowed);
+        assert_eq!(wait(unfollowed, Some(at(0)), 23), Some(NotInUse::NotFollowed));
+        assert_eq!(wait(unfollowed, Some(at(0)), 24), None);
+        // Made by a person, or before the follow-up was there.
+        assert_eq!(wait(unfollowed, None, 1), None);
+        for why in [NotInUse::FollowupFailed, NotInUse::Pinned] {
+            assert_eq!(wait(Err(why), None, 999), Some(why));
+        }
     }
 
     #[test]

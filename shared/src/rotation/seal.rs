@@ -49,6 +49,11 @@ pub(super) async fn keep(
     Ok(evidence.amend(&note(request), add).await?)
 }
 
+/// Whether any attempt at createSecret with this token was about to put a value.
+pub(super) async fn exists(evidence: &Evidence, request: &Request) -> Result<bool, RotationError> {
+    Ok(evidence.kept::<Made>(&note(request)).await?.is_some())
+}
+
 /// Whether an attempt at createSecret with this token was about to put `value`.
 pub(super) async fn is_ours(
     evidence: &Evidence,

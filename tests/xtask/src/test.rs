@@ -218,8 +218,11 @@ fn state_machines(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     ensure!(!machines.is_empty(), "no function has a state machine: has the file's name changed?");
     for (function, definition) in machines {
         let definition = definition.replace("${Partition}", "aws");
-        let definition =
-            definition.replace("${FunctionArn}", "arn:aws:lambda:us-east-1:123456789012:function:f");
+        let mut definition = definition;
+        for function in ["FunctionArn", "RotateDatabaseArn", "RotateExternalArn"] {
+            let arn = "arn:aws:lambda:us-east-1:123456789012:function:f";
+            definition = definition.replace(&format!("${{{function}}}"), arn);
+        }
         let definition: serde_json::Value = serde_json::from_str(&definition)?;
         let role = "arn:aws:iam::123456789012:role/r";
         let properties = serde_json::json!({"RoleArn": role, "Definition": definition});

@@ -26,6 +26,8 @@ const NO_VALUE: &str =
 const OTHER_VALUE: &str = r#"{"__type": "ResourceExistsException", "Message": "the version has a value"}"#;
 const VALUE: &str = r#"{"SecretString": "postgres://imm:dev-password-change-me@db.example:5432/app?sslmode=require", "CreatedDate": 1772366400}"#;
 const NO_NOTE: &str = "<ListBucketResult></ListBucketResult>";
+/// No follow-up has written one; and then no note says that a rotation made the current version.
+const NO_LEDGER: &str = NO_NOTE;
 const NOTE: &str =
     "<ListBucketResult><Contents><Key>runs/rotate-database/note.json</Key></Contents></ListBucketResult>";
 const NO_INSTANCE: &str = r#"<DescribeDBInstancesResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/">
@@ -96,7 +98,7 @@ async fn create(wire: &StaticReplayClient, event: Value) -> Outcome {
 
 #[tokio::test]
 async fn createsecret_reads_what_is_there_and_fills_the_pending_version() {
-    let wire = replies(&[RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_NOTE, "", "{}"]);
+    let wire = replies(&[RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_LEDGER, NO_NOTE, NO_NOTE, "", "{}"]);
     let event = event();
     assert_eq!(event["RotationToken"], ROTATION_TOKEN);
     assert_eq!(create(&wire, event.clone()).await, Outcome::Created);
@@ -128,21 +130,21 @@ async fn createsecret_reads_what_is_there_and_fills_the_pending_version() {
     // The seal is kept before the value is put: a value without it would never be used.
     let s3 = |method: &str| (method.to_owned(), Value::Null);
     let read = [describe, get("old", "AWSCURRENT"), get(TOKEN, "AWSPENDING")];
-    assert_eq!(requests, [&read[..], &[s3("GET"), s3("PUT")]].concat());
+    assert_eq!(requests, [&read[..], &[s3("GET"), s3("GET"), s3("GET"), s3("PUT")]].concat());
 }
 
 #[tokio::test]
 async fn the_rotation_token_stands_in_one_place_of_one_request() {
-    let wire = replies(&[RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_NOTE, "", "{}"]);
+    let wire = replies(&[RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_LEDGER, NO_NOTE, NO_NOTE, "", "{}"]);
     assert_eq!(create(&wire, event()).await, Outcome::Created);
     let sent: Vec<_> = wire.actual_requests().map(text).collect();
     let times: Vec<_> = sent.iter().map(|request| request.matches(ROTATION_TOKEN).count()).collect();
-    assert_eq!(times, [0, 0, 0, 0, 0, 0, 1]);
+    assert_eq!(times, [0, 0, 0, 0, 0, 0, 0, 0, 1]);
 }
 
 #[tokio::test]
 async fn an_event_of_an_older_service_has_no_rotation_token_to_forward() {
-    let wire = replies(&[RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_NOTE, "", "{}"]);
+    let wire = replies(&[RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_LEDGER, NO_NOTE, NO_NOTE, "", "{}"]);
     let mut event = event();
     event.as_object_mut().unwrap().remove("RotationToken");
     assert_eq!(create(&wire, event).await, Outcome::Created);
@@ -174,11 +176,36 @@ async fn no_step_uses_a_pending_value_that_createsecret_did_not_make() {
 #[tokio::test]
 async fn the_loser_of_two_createsecret_keeps_the_winners_value() {
     let note = made();
-    let wire =
-        replies(&[RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_NOTE, "", OTHER_VALUE, VALUE, NOTE, &note]);
+    let wire = replies(&[
+        RUNNING,
+        VALUE,
+        NO_INSTANCE,
+        NO_VALUE,
+        NO_LEDGER,
+        NO_NOTE,
+        NO_NOTE,
+        "",
+        OTHER_VALUE,
+        VALUE,
+        NOTE,
+        &note,
+    ]);
     assert_eq!(create(&wire, event()).await, Outcome::Kept);
     let (get, put) = ("GetSecretValue", "PutSecretValue");
-    let expected = ["DescribeSecret", get, "DescribeDBInstances", get, "GET", "PUT", put, get, "GET", "GET"];
+    let expected = [
+        "DescribeSecret",
+        get,
+        "DescribeDBInstances",
+        get,
+        "GET",
+        "GET",
+        "GET",
+        "PUT",
+        put,
+        get,
+        "GET",
+        "GET",
+    ];
     assert_eq!(operations(&wire), expected);
 }
 
@@ -197,7 +224,7 @@ async fn a_failure_changes_nothing_and_quotes_neither_token_nor_password() {
     let text = r#"{"SecretString": "dev-password-change-me"}"#;
     for (answers, kind, part) in [
         (
-            vec![RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_NOTE, "", denied.as_str()],
+            vec![RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_LEDGER, NO_NOTE, NO_NOTE, "", denied.as_str()],
             "SecretsManagerCall",
             "secretsmanager:PutSecretValue failed (AccessDeniedException)",
         ),
