@@ -17,7 +17,10 @@ pub enum RotationError {
     },
     /// Rotation is switched off for the secret, or was never configured.
     #[error("rotation is not enabled for the secret")]
-    RotationNotEnabled,
+    RotationNotEnabled {
+        /// The version that has AWSPENDING, if one has: while it does, rotation cannot be switched on again.
+        holder: Option<String>,
+    },
     /// The secret has no version with the token.
     #[error("the secret has no version {token}; Secrets Manager did not start this rotation, or gave it up")]
     UnknownVersion {
@@ -96,7 +99,7 @@ impl Failure for RotationError {
     fn kind(&self) -> &'static str {
         match self {
             Self::InvalidEvent { .. } => "InvalidEvent",
-            Self::RotationNotEnabled => "RotationNotEnabled",
+            Self::RotationNotEnabled { .. } => "RotationNotEnabled",
             Self::UnknownVersion { .. } => "UnknownVersion",
             Self::NotPending { .. } => "NotPending",
             Self::CurrentMoved { .. } => "CurrentMoved",

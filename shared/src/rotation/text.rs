@@ -168,7 +168,7 @@ impl RotationError {
             Self::InvalidEvent { field, .. } => {
                 format!("o evento não é do Secrets Manager (campo {field})")
             }
-            Self::RotationNotEnabled => "a rotação não está ligada para o segredo".to_owned(),
+            Self::RotationNotEnabled { .. } => "a rotação não está ligada para o segredo".to_owned(),
             Self::UnknownVersion { .. } => {
                 "o segredo não tem mais essa versão; a rotação não começou no Secrets Manager, ou foi abandonada"
                     .to_owned()
@@ -205,12 +205,14 @@ impl RotationError {
         let rotate = request.rotate_command();
         let at_once = say("(troca o valor na hora)", "(changes the value at once)");
         match self {
-            Self::RotationNotEnabled => format!(
-                "{} `aws secretsmanager rotate-secret --secret-id '{}' --no-rotate-immediately`",
+            Self::RotationNotEnabled { holder } => format!(
+                "{} {} `aws secretsmanager rotate-secret --secret-id '{}' --no-rotate-immediately`",
                 say(
                     "se a rotação deve acontecer, ligá-la de novo, sem trocar o valor agora:",
                     "if the rotation is wanted, switch it on again without changing the value now:",
                 ),
+                // AWS begins nothing while the label is on a version of its own.
+                holder.as_ref().map(|holder| request.clear_command_of(holder)).unwrap_or_default(),
                 request.secret_id
             ),
             Self::NotPending { holder: Some(holder), .. } => format!(
@@ -323,7 +325,11 @@ mod tests {
         let late = crate::lambda::DeadlineExceeded { allowed: std::time::Duration::from_secs(20) };
         let failures = [
             (RotationError::InvalidEvent { field: "Step", expected: "a string" }, ""),
-            (RotationError::RotationNotEnabled, "--no-rotate-immediately"),
+            (RotationError::RotationNotEnabled { holder: None }, "--no-rotate-immediately"),
+            (
+                RotationError::RotationNotEnabled { holder: Some("newer".to_owned()) },
+                "--version-stage AWSPENDING --remove-from-version-id newer",
+            ),
             (RotationError::UnknownVersion { token: reason() }, "rotate-secret --secret-id"),
             (RotationError::NotPending { token: reason(), holder: None }, "rotate-secret --secret-id"),
             (
