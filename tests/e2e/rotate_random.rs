@@ -241,6 +241,79 @@ async fn s08_a_secret_whose_rotation_is_off_or_was_never_on_is_refused() {
     kind(cloud.invoke(event).await, "RotationNotEnabled");
 }
 
+/// Runs all commands of the channel's message about a failure, in their order.
+async fn follow(secret: &Secret<'_>, token: &str, kind: &str) {
+    let told = secret.cloud.messages(token).await;
+    let told = told.iter().find(|message| message.contains(kind)).unwrap_or_else(|| panic!("{told:?}"));
+    let advice = Advice::of(told);
+    for command in advice.commands() {
+        crate::advice::run(secret.cloud, command);
+    }
+}
+
+#[tokio::test]
+async fn the_commands_of_each_message_cure_in_the_state_that_it_describes() {
+    let cloud = calm().await;
+    let cured = async |secret: &Secret<'_>, token: &str, kind: &str| {
+        follow(secret, token, kind).await;
+        let rotation = secret.settled(&["succeeded", "waiting"]).await;
+        assert_eq!(rotation["state"], "succeeded", "{kind}: {rotation}");
+        assert_ne!(secret.labelled("AWSCURRENT").await.as_deref(), Some(token), "{kind}");
+    };
+    let secret = Secret::plain(&cloud, "cured").await;
+    // A value that the policy does not take, after the policy was changed.
+    let token = secret.staged().await;
+    secret.put_sealed(&token, "weak").await;
+    kind(secret.step("testSecret", &token).await, "PendingRejected");
+    cured(&secret, &token, "PendingRejected").await;
+    // A value that somebody else staged.
+    let token = secret.staged().await;
+    let put = cloud.secrets.put_secret_value().secret_id(&secret.arn).client_request_token(&token);
+    put.secret_string("chosen").version_stages("AWSPENDING").send().await.unwrap();
+    kind(secret.step("setSecret", &token).await, "ForeignPending");
+    cured(&secret, &token, "ForeignPending").await;
+    // The label is taken off, or is on another version.
+    let token = secret.staged().await;
+    let clear = cloud.secrets.update_secret_version_stage().secret_id(&secret.arn);
+    clear.version_stage("AWSPENDING").remove_from_version_id(&token).send().await.unwrap();
+    let late = kind(secret.step("createSecret", &token).await, "UnknownVersion");
+    assert!(late.contains(&token), "{late}");
+    cured(&secret, &token, "UnknownVersion").await;
+    let token = secret.staged().await;
+    secret.step("createSecret", &token).await.unwrap();
+    let own = cloud.secrets.put_secret_value().secret_id(&secret.arn).secret_string("chosen");
+    own.version_stages("AWSPENDING").send().await.unwrap();
+    kind(secret.step("testSecret", &token).await, "NotPending");
+    cured(&secret, &token, "NotPending").await;
+    // Rotation was switched off while one was under way.
+    let token = secret.staged().await;
+    cloud.secrets.cancel_rotate_secret().secret_id(&secret.arn).send().await.unwrap();
+    kind(secret.step("createSecret", &token).await, "RotationNotEnabled");
+    follow(&secret, &token, "RotationNotEnabled").await;
+    let tested = secret.settled(&["tested", "test-failed"]).await;
+    assert_eq!(tested["state"], "tested", "{tested}");
+    secret.rotate().await;
+
+    // Another version of the document became current after the value was made.
+    let secret = Secret::new(&cloud, "cured-field", DOCUMENT, &FIELD_TAGS).await;
+    let previous = secret.rotate().await;
+    let token = secret.staged().await;
+    secret.step("createSecret", &token).await.unwrap();
+    let other = secret.value(&previous).await.replace("1e2", "1e3");
+    let back = cloud.secrets.put_secret_value().secret_id(&secret.arn).secret_string(other);
+    let back = back.version_stages("other").send().await.unwrap().version_id.unwrap();
+    let again = cloud.secrets.update_secret_version_stage().secret_id(&secret.arn);
+    let again = again.version_stage("AWSPENDING").move_to_version_id(&token);
+    if secret.labelled("AWSPENDING").await.is_none() {
+        again.send().await.unwrap();
+    }
+    let moved = cloud.secrets.update_secret_version_stage().secret_id(&secret.arn);
+    let moved = moved.version_stage("AWSCURRENT").move_to_version_id(&back).remove_from_version_id(&previous);
+    moved.send().await.unwrap();
+    kind(secret.step("testSecret", &token).await, "CurrentChanged");
+    cured(&secret, &token, "CurrentChanged").await;
+}
+
 #[tokio::test]
 async fn s09_a_test_of_the_set_up_changes_nothing_and_an_empty_version_fails_it() {
     let cloud = calm().await;
