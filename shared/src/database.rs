@@ -36,6 +36,9 @@ pub const STATEMENT_LIMIT: Duration = Duration::from_secs(12);
 /// The farewell is a courtesy to the server's log.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
+/// What is being done during a login.
+const LOG_IN: &str = "log in";
+
 /// Sent with the login, so that they cost no statement. A role's own settings do not override them. The server ends an
 /// idle transaction, and with it frees the advisory lock, when an invocation was frozen or cut off.
 const OPTIONS: &str =
@@ -62,6 +65,8 @@ pub enum ErrorKind {
     Busy,
     /// The policy's test SQL failed.
     ProofFailed,
+    /// Something between us and the server answers in its place, and keeps passwords of its own.
+    Pooler,
     /// None of these.
     Other,
 }
@@ -79,6 +84,7 @@ impl ErrorKind {
             Self::Identity => "Identity",
             Self::Busy => "Busy",
             Self::ProofFailed => "ProofFailed",
+            Self::Pooler => "Pooler",
             Self::Other => "Database",
         }
     }
@@ -199,7 +205,7 @@ impl Database {
     }
 
     async fn enter(&self, login: &Login, binding: ChannelBinding) -> Result<Session, DatabaseError> {
-        const DURING: &str = "log in";
+        const DURING: &str = LOG_IN;
         let target = format!("{}@{}:{}/{}", login.user, login.host, login.port, login.database);
         let refuse = |kind, reason: &str| DatabaseError {
             kind,
@@ -219,6 +225,14 @@ impl Database {
         if [&login.user, &login.database].iter().any(|name| name.is_empty() || name.contains('\0')) {
             return Err(refuse(ErrorKind::Auth, "the user or the database has no possible name"));
         }
+        let options = match &login.search_path {
+            // The server splits the options at blanks that no backslash escapes.
+            Some(path) => {
+                let escaped = path.replace('\\', "\\\\").replace(' ', "\\ ");
+                format!("{OPTIONS} -c search_path={escaped}")
+            }
+            None => OPTIONS.to_owned(),
+        };
         let mut config = Config::new();
         config
             .host(&login.host)
@@ -227,7 +241,7 @@ impl Database {
             .user(&login.user)
             .password(login.password.expose_secret())
             .application_name(self.application)
-            .options(OPTIONS)
+            .options(options)
             .ssl_mode(SslMode::Require)
             .channel_binding(binding);
         let (client, connection) = match timeout(CONNECT_LIMIT, config.connect(self.tls.clone())).await {
@@ -263,6 +277,24 @@ impl Session {
         // The farewell is sent when the client is gone.
         drop(client);
         let _ = timeout(CLOSE_LIMIT, &mut connection.0).await;
+    }
+
+    /// Refuses a session that a pooler serves: a pooler that lets the login in may drop its options, by which the server
+    /// limits our statements.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError`] of kind `Pooler` when the options did not arrive.
+    pub async fn must_be_direct(&self) -> Result<(), DatabaseError> {
+        const DURING: &str = "look whether the server itself answers";
+        let asked = "SELECT pg_catalog.current_setting('statement_timeout') || ' ' || \
+            pg_catalog.current_setting('idle_in_transaction_session_timeout')";
+        let answer = self.run(DURING, asked, Quotes::Nothing).await?;
+        if column(&answer, 0) == Some("10s 20s") {
+            return Ok(());
+        }
+        let reason = "the session lacks the options that the login asked for, so a pooler serves it";
+        Err(self.error(ErrorKind::Pooler, DURING, reason.to_owned()))
     }
 
     /// Changes the login's own password, as the login, which is proof that it could log in before. The password stays
@@ -522,7 +554,7 @@ fn describe(
             } else {
                 "the server's message is not shown, since it may quote a secret"
             };
-            (kind_of(code), Some(code.to_owned()), shown.to_owned())
+            (refusal(code, server.message(), during), Some(code.to_owned()), shown.to_owned())
         }
         None => {
             let (kind, reason) = fault(&error.to_string(), error.source());
@@ -530,6 +562,19 @@ fn describe(
         }
     };
     DatabaseError { kind, during, target: target.to_owned(), sqlstate, reason }
+}
+
+/// The kind of a server's refusal. Only of a login is a refused authorization a matter of its password; of a statement it is
+/// a rule of the server's, such as a password hook's.
+fn refusal(sqlstate: &str, message: &str, during: &str) -> ErrorKind {
+    match sqlstate {
+        // PgBouncer takes no options, has authentication of its own, and names itself nowhere else. Source: its
+        // documentation of `ignore_startup_parameters`, and `src/client.c`.
+        "08P01" if message.contains("startup parameter") || message.contains("SASL") => ErrorKind::Pooler,
+        "28P01" | "28000" if during != LOG_IN => ErrorKind::Permission,
+        "XX000" if message.contains("concurrently updated") => ErrorKind::Busy,
+        _ => kind_of(sqlstate),
+    }
 }
 
 /// The kind of a server's error code.
@@ -544,6 +589,8 @@ fn kind_of(sqlstate: &str) -> ErrorKind {
         "42501" => ErrorKind::Permission,
         // lock_not_available, query_canceled, deadlock_detected, serialization_failure
         "55P03" | "57014" | "40P01" | "40001" => ErrorKind::Busy,
+        // A violation of the protocol is an answer.
+        "08P01" => ErrorKind::Other,
         _ if sqlstate.starts_with("08") => ErrorKind::Network,
         _ => ErrorKind::Other,
     }

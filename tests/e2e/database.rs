@@ -118,6 +118,7 @@ impl Server {
             database: database.to_owned(),
             user: user.to_owned(),
             password,
+            search_path: None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use shared::failure::{CallError, Failure};
 use shared::language::Language;
-use shared::rotation::{Advice, InForce, Request, RotationError};
+use shared::rotation::{Advice, InForce, Request, RotationError, Step};
 
 use shared::database::secret::FormError;
 use shared::database::{DatabaseError, ErrorKind};
@@ -418,8 +418,8 @@ impl RotateError {
                 "check the database's certificate: the secret's host must be the RDS endpoint, and the server must offer TLS. An authority of your own is given by the parameter RdsCaFile. Nothing was sent without TLS.",
             ),
             ErrorKind::Auth => say(
-                "o banco recusou a credencial: conferir a senha do usuário (ou do administrador, que só entra com scram-sha-256) que a linha miúda nomeia.",
-                "the database refused the credential: check the password of the user (or the administrator, who logs in with scram-sha-256 only) that the small print names.",
+                "o banco recusou a credencial: conferir a senha do usuário (ou do administrador, que só entra com scram-sha-256) que a linha miúda nomeia, e se a validade dele passou, o que o banco diz com as mesmas palavras (`SELECT rolvaliduntil FROM pg_roles WHERE rolname = 'USUARIO'`).",
+                "the database refused the credential: check the password of the user (or the administrator, who logs in with scram-sha-256 only) that the small print names, and whether the role has expired, which the database reports in the same words (`SELECT rolvaliduntil FROM pg_roles WHERE rolname = 'USER'`).",
             ),
             ErrorKind::ConnectionLimit => say(
                 "o limite de conexões está esgotado: fechar conexões ociosas ou aumentar o limite do usuário (ALTER ROLE … CONNECTION LIMIT) ou do servidor; deixar uma de folga para a rotação.",
@@ -441,9 +441,18 @@ impl RotateError {
                 "outra invocação ou uma migração segura uma trava no banco.",
                 "another invocation or a migration holds a lock in the database.",
             ),
+            // setSecret proves the current login before it changes its password.
+            ErrorKind::ProofFailed if request.step == Step::SetSecret => say(
+                "a credencial *atual* entra, mas não passa no SQL de prova da política (test_sql), e por isso nada foi mudado: corrigir a permissão ou a política (parâmetro Policy).",
+                "the *current* credential logs in, but does not pass the policy's test SQL (test_sql), so nothing was changed: correct the permission or the policy (parameter Policy).",
+            ),
             ErrorKind::ProofFailed => say(
                 "a credencial nova entra, mas não passa no SQL de prova da política (test_sql): corrigir a permissão ou a política (parâmetro Policy).",
                 "the new credential logs in, but does not pass the policy's test SQL (test_sql): correct the permission or the policy (parameter Policy).",
+            ),
+            ErrorKind::Pooler => say(
+                "apontar o segredo para o endpoint da própria instância (o de RDS): por um pooler (PgBouncer, pgcat) nenhuma senha é trocada, porque ele guarda as senhas à parte. A aplicação pode usar o pooler por um campo ou segredo próprio.",
+                "point the secret to the instance's own endpoint (that of RDS): no password is changed through a pooler (PgBouncer, pgcat), which keeps passwords of its own. The application may use the pooler by a field or secret of its own.",
             ),
             ErrorKind::Other => say(
                 "ver o log do banco no horário do erro.",
@@ -455,6 +464,14 @@ impl RotateError {
 }
 
 impl Why {
+    /// Whether the server answered, and did not do what setSecret asked for: its transaction is rolled back.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Database(error) => error.sqlstate.is_some() && error.kind != ErrorKind::Network,
+            _ => false,
+        }
+    }
+
     /// Which credential is in force, where the failure itself says so.
     pub(crate) fn in_force(&self) -> Option<InForce> {
         match self {
@@ -487,7 +504,8 @@ impl Why {
                 ErrorKind::Permission => "falta permissão no banco",
                 ErrorKind::Identity => "os papéis do banco não são os esperados",
                 ErrorKind::Busy => "uma trava no banco não foi liberada a tempo",
-                ErrorKind::ProofFailed => "a credencial nova não passou na prova",
+                ErrorKind::ProofFailed => "o login não passou na prova",
+                ErrorKind::Pooler => "o host do segredo é um pooler de conexões, e não o banco",
                 ErrorKind::Other => "o banco recusou um comando",
             }
             .to_owned(),
@@ -540,8 +558,6 @@ impl Why {
 
 #[cfg(test)]
 mod tests {
-    use shared::rotation::Step;
-
     use super::*;
 
     fn request() -> Request {
@@ -568,7 +584,7 @@ mod tests {
         RotateError { why, in_force, current: Some("old".to_owned()) }.advise(language, &request())
     }
 
-    const KINDS: [ErrorKind; 10] = [
+    const KINDS: [ErrorKind; 11] = [
         ErrorKind::Network,
         ErrorKind::Tls,
         ErrorKind::Auth,
@@ -578,6 +594,7 @@ mod tests {
         ErrorKind::Identity,
         ErrorKind::Busy,
         ErrorKind::ProofFailed,
+        ErrorKind::Pooler,
         ErrorKind::Other,
     ];
 

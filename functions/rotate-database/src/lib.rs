@@ -86,14 +86,14 @@ impl App {
     /// [`EnvError`] for the first setting that is missing or wrong, the authorities' file included.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let database = Database::from_env(PROCEDURE, env)?;
+        let others: Option<String> = env.optional("OTHER_DATABASE_SECRET_ARNS")?;
         Ok(Self {
             base: Base::new(PROCEDURE, env, aws)?,
             rds: aws_sdk_rds::Client::new(aws),
             database,
             database_secret: env.optional("DATABASE_SECRET_NAME")?,
             admin_secret: env.optional("DATABASE_ADMIN_SECRET_ARN")?,
-            other_secrets: env
-                .optional::<String>("OTHER_DATABASE_SECRET_ARNS")?
+            other_secrets: others
                 .map(|arns| arns.split(',').map(|arn| arn.trim().to_owned()).collect())
                 .unwrap_or_default(),
         })
@@ -197,6 +197,7 @@ impl App {
         let Some((session, known)) = self.enter(attempt, known, pending.login()).await? else {
             return Ok(Outcome::AlreadySet);
         };
+        session.must_be_direct().await?;
         let rescued_by = (known.version != from).then_some(known.version);
         let single_user = strategy == Strategy::SingleUser;
         if single_user {
@@ -254,7 +255,7 @@ impl App {
         let mut seen = vec![attempt.request.token.clone(), current.version.clone()];
         let mut another_user = None;
         for version in strays {
-            if seen.contains(&version) || seen.len() > STRAYS + 2 {
+            if seen.contains(&version) || seen.len() >= STRAYS + 2 {
                 continue;
             }
             seen.push(version.clone());
@@ -458,7 +459,7 @@ impl App {
         if let Some(known) = why.in_force() {
             return (known, None);
         }
-        if request.step == Step::CreateSecret {
+        if request.step == Step::CreateSecret || request.step == Step::SetSecret && why.is_refusal() {
             return (InForce::Current, None);
         }
         match tokio::time::timeout(PATIENCE, self.look(request)).await {

@@ -798,7 +798,7 @@ mod tests {
                     );
                 }
                 let found =
-                    advice.next.split('`').skip(1).step_by(2).filter(|quoted| quoted.starts_with("aws "));
+                    advice.next.split('`').skip(1).step_by(2).filter(|quoted| quoted.contains("aws "));
                 let known = commands
                     .iter()
                     .filter(|command| !command.starts_with(['g', 'S', 'U']) || command.starts_with("get-"));

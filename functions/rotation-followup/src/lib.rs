@@ -199,7 +199,7 @@ impl App {
 fn sessions(roles: &str) -> Result<Vec<Session>, EnvError> {
     let invalid = |one: &str| EnvError::Invalid {
         name: "ROTATION_ROLES",
-        reason: format!("expected function=role ARN, found {one:?}"),
+        reason: format!("expected function=role ARN, found {one}"),
     };
     roles.split(',').map(|one| Session::parse(one).ok_or_else(|| invalid(one))).collect()
 }

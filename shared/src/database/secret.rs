@@ -49,6 +49,9 @@ const ENDINGS: [(&str, Part); 6] = [
     ("pass", Part::Password),
 ];
 
+/// How a key ends that names a server.
+const HOSTS: [&str; 8] = ["host", "hostname", "server", "address", "addr", "endpoint", "url", "uri"];
+
 /// The top-level field whose URL is the login when a secret holds several.
 const MAIN_URL: &str = "DATABASE_URL";
 
@@ -154,6 +157,8 @@ pub struct Login {
     pub user: String,
     /// The role's password, never empty.
     pub password: SecretString,
+    /// The search path that the application asks for in its URL, as PostgreSQL writes it; none where it asks for none.
+    pub search_path: Option<String>,
 }
 
 /// A secret's value, read.
@@ -202,7 +207,13 @@ impl Secret {
             (url.complete()?.clone(), None, url.slots(Some).unwrap_or_default())
         } else {
             let document = Document::read(exposed)?;
-            let (login, source) = document.login(None)?;
+            let (mut login, source) = document.login(None)?;
+            let path = document.url(|url| url.is_of(&login.user, login.password.expose_secret()));
+            if let Ok(Some(url)) = path
+                && login.search_path.is_none()
+            {
+                login.search_path.clone_from(&url.login.search_path);
+            }
             let slots = document.slots(&login, &source)?;
             (login, document.top_level("masterarn")?.map(str::to_owned), slots)
         };
@@ -317,6 +328,15 @@ impl<'a> Document<'a> {
     fn read(text: &'a str) -> Result<Self, FormError> {
         let values = document::values(text).unwrap_or_default();
         if !values.first().is_some_and(|root| root.json().starts_with('{')) {
+            // A URL in front of which something stands: a byte order mark, a blank, `jdbc:`.
+            let at = text.find("postgres").filter(|at| (1..=8).contains(at));
+            if at.and_then(|at| text.get(at..)).is_some_and(is_url) {
+                return Err(FormError::AmbiguousUrl {
+                    at: "the URL".to_owned(),
+                    cure: "let it begin with postgres:// or postgresql://, and remove what stands before"
+                        .to_owned(),
+                });
+            }
             return Err(FormError::NotPostgres {
                 expected: "a URL that begins with postgres:// or postgresql://, or a JSON object",
             });
@@ -398,7 +418,11 @@ impl<'a> Document<'a> {
             let source = password.path();
             let (user, password) = (user.text().unwrap_or_default(), password.text().unwrap_or_default());
             let server = match self.top_level("host")? {
-                Some(host) => Some((host, DEFAULT_PORT, DEFAULT_DATABASE)),
+                // The administrator of the same server is at its port, where the document names none.
+                Some(host) => {
+                    let same = of.filter(|of| of.host.eq_ignore_ascii_case(host)).map(|of| of.port);
+                    Some((host, same.unwrap_or(DEFAULT_PORT), DEFAULT_DATABASE))
+                }
                 None => match self.url(|url| url.is_of(user, password))? {
                     Some(url) => return Ok((url.complete()?.clone(), source)),
                     None => of.map(|of| (of.host.as_str(), of.port, of.database.as_str())),
@@ -416,6 +440,7 @@ impl<'a> Document<'a> {
                     database: self.database()?.unwrap_or(database).to_owned(),
                     user: user.to_owned(),
                     password: SecretString::from(password),
+                    search_path: None,
                 };
                 return Ok((checked(login)?, source));
             }
@@ -423,11 +448,33 @@ impl<'a> Document<'a> {
         if let Some(url) = self.url(|_| true)? {
             return Ok((url.complete()?.clone(), url.at.clone()));
         }
+        self.must_be_read()?;
         let part = match own {
             Some(_) => "host",
             None => "login: expected username, password and host, or a URL in the field DATABASE_URL",
         };
         Err(FormError::Missing { at: "it".to_owned(), part })
+    }
+
+    /// Refuses a document whose login is there and cannot be read, rather than one that has none.
+    fn must_be_read(&self) -> Result<(), FormError> {
+        for field in &self.0 {
+            let Some(key) = field.value.path.top_level_key() else { continue };
+            let malformed = |expected| Err(FormError::Malformed { path: field.path(), expected });
+            let is_number = field.value.json().starts_with(|c: char| c.is_ascii_digit() || c == '-');
+            if role(key).is_some_and(|(prefix, _)| prefix.is_empty()) && is_number {
+                return malformed("a string: put it into quotes");
+            }
+            match field.text() {
+                Some(text) if key == MAIN_URL && !text.is_empty() && field.url.is_none() => {
+                    return malformed(
+                        "a URL that begins with postgres:// or postgresql://, with or without a dialect (postgresql+psycopg://)",
+                    );
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The one URL that names a login of this kind: the main one, or that which all agree with.
@@ -446,17 +493,36 @@ impl<'a> Document<'a> {
         if urls.all(|url| url.is_same(first)) { Ok(Some(first)) } else { Err(FormError::SeveralLogins) }
     }
 
+    /// Whether fields with a prefix name a server that is not the login's: `MQ_USER` beside `MQ_HOST`.
+    fn names_another_server(&self, object: &Path, prefix: &str, login: &Login) -> bool {
+        let of_group = |field: &&Field<'_>| {
+            let key = field.value.path.key().map(str::to_ascii_lowercase);
+            let rest = key.as_deref().and_then(|key| key.strip_prefix(prefix));
+            field.value.path.parent().as_ref() == Some(object)
+                && rest.is_some_and(|rest| HOSTS.contains(&rest))
+        };
+        let mut hosts = self.0.iter().filter(of_group).filter_map(Field::text);
+        hosts.any(|host| !host.eq_ignore_ascii_case(&login.host))
+    }
+
     /// Every place that holds the login, in order.
     fn slots(&self, login: &Login, source: &str) -> Result<Vec<Slot>, FormError> {
         let password = login.password.expose_secret();
         let disagreement = |path: String| FormError::Disagreement { path, other: source.to_owned() };
         let mut slots = Vec::new();
-        for group in self.groups().into_values() {
+        for ((object, prefix), group) in self.groups() {
             if !group.users.iter().any(|user| user.text() == Some(&login.user)) {
                 continue;
             }
             // Alone it names the login whose password stands elsewhere.
             let alone = group.passwords.is_empty();
+            // With a host or a password of its own it is another login, of another service, which stays as it is.
+            let is_main = (&object, prefix.as_str()) == (&Path::default(), "");
+            let has_password = |field: &&Field<'_>| field.text() == Some(password);
+            let elsewhere = self.names_another_server(&object, &prefix, login);
+            if !is_main && (elsewhere && alone || !alone && !group.passwords.iter().any(has_password)) {
+                continue;
+            }
             let named = |user: &&Field<'_>| !alone || user.text() == Some(&login.user);
             let users =
                 group.users.into_iter().filter(named).map(|field| (field, Part::User, login.user.as_str()));
@@ -521,7 +587,13 @@ impl Url {
                 "in its {part}, percent-encode all but letters, digits and -._~ as UTF-8, and leave out %00"
             ),
         };
-        let Some(rest) = SCHEMES.iter().find_map(|scheme| text.strip_prefix(scheme)) else {
+        if text.ends_with(|c: char| c.is_whitespace() || c.is_control()) {
+            return ambiguous("it ends with a line end or a blank: store it without");
+        }
+        let Some(rest) = after_scheme(text).filter(|rest| {
+            let scheme = text.strip_suffix(rest).unwrap_or_default();
+            !scheme.contains(|c: char| c.is_ascii_uppercase())
+        }) else {
             return ambiguous("write its scheme in lower case");
         };
         if !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
@@ -547,6 +619,9 @@ impl Url {
             _ => {
                 let (host, digits) = server.split_once(':').unwrap_or((server, ""));
                 let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+                if server.contains(',') {
+                    return ambiguous("it names several hosts: name the one that is written to");
+                }
                 if host.is_empty() || !host.chars().all(legal) {
                     return ambiguous("name one host, by name or address, and no socket");
                 }
@@ -581,6 +656,7 @@ impl Url {
             database: database.to_string(),
             user: decode(user, "").ok_or_else(|| illegal("user"))?.to_string(),
             password: SecretString::from(decode(password, ":").ok_or_else(|| illegal("password"))?.as_str()),
+            search_path: search_path(query),
         };
         Ok(Self {
             user: start..colon,
@@ -633,13 +709,46 @@ impl Url {
     }
 }
 
-const SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
+/// The search path in a URL's parameters: Prisma's `schema`, or the one in libpq's `options` (`-c search_path=…`).
+fn search_path(query: &str) -> Option<String> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8().ok().map(|text| text.into_owned());
+    let mut found = None;
+    for parameter in query.split('&') {
+        let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        match key {
+            "schema" => {
+                let schema = decoded(value).filter(|schema| !schema.is_empty() && !schema.contains('\0'));
+                found = schema.map(|schema| postgres_protocol::escape::escape_identifier(&schema)).or(found);
+            }
+            "options" => {
+                let options = decoded(value).unwrap_or_default();
+                let options = options.replace("-c ", "-c");
+                let path = options.split(' ').find_map(|option| {
+                    option.strip_prefix("-csearch_path=").or(option.strip_prefix("--search_path="))
+                });
+                found = path.filter(|path| !path.is_empty()).map(str::to_owned).or(found);
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+const SCHEMES: [&str; 2] = ["postgres", "postgresql"];
 
 /// Whether a text means to be a URL of PostgreSQL.
 fn is_url(text: &str) -> bool {
-    SCHEMES
-        .iter()
-        .any(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)))
+    after_scheme(text).is_some()
+}
+
+/// What stands behind the scheme of a URL of PostgreSQL, in any letter case. SQLAlchemy puts the name of a driver into the
+/// scheme (`postgresql+asyncpg`), which leaves the rest as it is.
+fn after_scheme(text: &str) -> Option<&str> {
+    let (scheme, rest) = text.split_once("://")?;
+    let (name, dialect) = scheme.split_once('+').unwrap_or((scheme, "any"));
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let is_known = SCHEMES.iter().any(|known| name.eq_ignore_ascii_case(known));
+    (is_known && !dialect.is_empty() && dialect.chars().all(is_word)).then_some(rest)
 }
 
 /// The prefix of a key, in lower case, and what the field holds.
@@ -672,10 +781,33 @@ fn checked(login: Login) -> Result<Login, FormError> {
             });
         }
     }
+    if let Some(expected) = wrong_host(&login.host) {
+        return Err(FormError::Malformed { path: "host".to_owned(), expected });
+    }
     if !prepared_alike(login.password.expose_secret()) {
         return Err(FormError::Unprepared { at: "it".to_owned() });
     }
     Ok(login)
+}
+
+/// What a field `host` should be, if it is not that.
+fn wrong_host(host: &str) -> Option<&'static str> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+    if host.parse::<Ipv6Addr>().is_ok() || host.chars().all(legal) {
+        None
+    } else if host.starts_with(['/', '@']) {
+        Some("a host name: a socket is not reached from here")
+    } else if host.contains(',') {
+        Some("one host name: it names several")
+    } else if host.contains("://") || host.contains(['/', '@', '?']) {
+        Some("a host name alone, without scheme, user or path")
+    } else if host.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        Some("a host name without blanks and line ends")
+    } else if host.contains(':') {
+        Some("a host name without a port: the port has the field port")
+    } else {
+        Some("a host name of letters, digits, hyphens and dots")
+    }
 }
 
 /// Whether PostgreSQL's own programs and those that keep to RFC 4013, as the driver here, prepare a password alike.
@@ -764,6 +896,112 @@ mod tests {
         let pending = Secret::parse(&new).unwrap();
         assert_eq!(parts(pending.login()), (login.0, login.1, login.2, "new user", "n/w \"pass\""));
         assert!(pending.differs_only_in_login(&current) && current.differs_only_in_login(&pending));
+    }
+
+    #[test]
+    fn another_services_user_of_the_same_name_stays_as_it_is() {
+        let text =
+            include_str!("../../../tests/cases/02b-secret-user-name-of-another-service-with-password.json");
+        let new = parse(text).unwrap().with("moveongs_clone", &secret("new")).unwrap();
+        let expected = text
+            .replace(r#""username": "moveongs""#, r#""username": "moveongs_clone""#)
+            .replace(r#""password": "Old-pw-0123456789""#, r#""password": "new""#);
+        assert_eq!(new.expose_secret(), expected);
+        let own = r#""username":"app","password":"s3cret-s3cret","host":"db""#;
+        let changed = r#""username":"new","password":"n","host":"db""#;
+        for (others, expected) in [
+            // A broker's user without a password, and one in an object of its own.
+            (r#""MQ_HOST":"mq","MQ_USER":"app""#, r#""MQ_HOST":"mq","MQ_USER":"app""#),
+            (r#""mq":{"host":"mq","user":"app"}"#, r#""mq":{"host":"mq","user":"app"}"#),
+            (r#""mq":{"user":"app","password":"another"}"#, r#""mq":{"user":"app","password":"another"}"#),
+            (r#""mqHost":"mq","mqUser":"app""#, r#""mqHost":"mq","mqUser":"app""#),
+            // Of the database's own host, or of none.
+            (r#""DB_HOST":"DB","DB_USER":"app""#, r#""DB_HOST":"DB","DB_USER":"new""#),
+            (r#""DB_USER":"app""#, r#""DB_USER":"new""#),
+            (r#""DB_USER":"app","DB_PASSWORD":"s3cret-s3cret""#, r#""DB_USER":"new","DB_PASSWORD":"n""#),
+        ] {
+            let current = parse(&format!("{{{own},{others}}}")).unwrap();
+            let new = current.with("new", &secret("n")).unwrap();
+            assert_eq!(new.expose_secret(), format!("{{{changed},{expected}}}"));
+        }
+    }
+
+    #[test]
+    fn a_login_that_is_there_and_cannot_be_read_is_named() {
+        let case = include_str!("../../../tests/cases/14a-secret-host-with-port.json");
+        let host = |expected| FormError::Malformed { path: "host".to_owned(), expected };
+        refused(case, &host("a host name without a port: the port has the field port"));
+        for (name, expected) in [
+            ("/var/run/postgresql", "a host name: a socket is not reached from here"),
+            ("one,two", "one host name: it names several"),
+            ("db.example/app", "a host name alone, without scheme, user or path"),
+            ("app@db.example", "a host name alone, without scheme, user or path"),
+            ("https://db.example", "a host name alone, without scheme, user or path"),
+            ("db.example\n", "a host name without blanks and line ends"),
+            (" db.example", "a host name without blanks and line ends"),
+        ] {
+            let text = format!(r#"{{"username":"app","password":"s3cret","host":"{name}"}}"#);
+            refused(&text, &host(expected));
+        }
+        let number = |path: &str| FormError::Malformed {
+            path: path.to_owned(),
+            expected: "a string: put it into quotes",
+        };
+        refused(r#"{"username":"app","password":12345678,"host":"db"}"#, &number("password"));
+        refused(r#"{"username":7,"password":"s3cret","host":"db"}"#, &number("username"));
+        let url = |cure: &str| FormError::AmbiguousUrl { at: "the URL".to_owned(), cure: cure.to_owned() };
+        let line_end = "it ends with a line end or a blank: store it without";
+        refused(include_str!("../../../tests/cases/19a-secret-trailing-newline.txt"), &url(line_end));
+        refused("postgres://app:s3cret@db/m\r\n", &url(line_end));
+        refused("postgres://app:s3cret@db/m ", &url(line_end));
+        let hosts = "it names several hosts: name the one that is written to";
+        refused("postgres://app:s3cret@one:5432,two:5432/m", &url(hosts));
+        let before = "let it begin with postgres:// or postgresql://, and remove what stands before";
+        refused("jdbc:postgresql://app:s3cret@db/m", &url(before));
+        refused("\u{feff}postgres://app:s3cret@db/m", &url(before));
+        let scheme = FormError::Malformed {
+            path: "DATABASE_URL".to_owned(),
+            expected: "a URL that begins with postgres:// or postgresql://, with or without a dialect (postgresql+psycopg://)",
+        };
+        refused(r#"{"DATABASE_URL":"mysql://app:s3cret@db/m"}"#, &scheme);
+    }
+
+    #[test]
+    fn a_dialect_in_the_scheme_is_kept() {
+        let text = include_str!("../../../tests/cases/18-secret-dialect-scheme.json");
+        let new = parse(text).unwrap().with("app", &secret("new")).unwrap();
+        assert_eq!(new.expose_secret(), text.replace("moveongs:Old-pw-0123456789", "app:new"));
+        for scheme in ["postgresql+psycopg2", "postgresql+pg8000", "postgres+asyncpg"] {
+            assert!(parse(&format!("{scheme}://app:s3cret@db/m")).is_ok(), "{scheme}");
+        }
+        assert!(parse("postgresql+://app:s3cret@db/m").is_err());
+    }
+
+    #[test]
+    fn the_search_path_is_the_applications() {
+        let lines = include_str!("../../../tests/cases/13-database-url-schema.txt").lines();
+        let urls: Vec<_> = lines.filter(|line| line.starts_with("postgres")).collect();
+        let paths: Vec<_> = urls.iter().map(|url| parse(url).unwrap().login().search_path.clone()).collect();
+        assert_eq!(paths, [Some(r#""app""#.to_owned()), Some("app".to_owned())]);
+        let path = |query: &str| {
+            parse(&format!("postgres://app:s3cret@db/m?{query}")).unwrap().login().search_path.clone()
+        };
+        assert_eq!(path("connect_timeout=3"), None);
+        assert_eq!(path("schema="), None);
+        assert_eq!(path("schema=My%20Schema").as_deref(), Some(r#""My Schema""#));
+        assert_eq!(path("options=--search_path%3Da%2Cb").as_deref(), Some("a,b"));
+        assert_eq!(path("options=-c%20statement_timeout%3D0%20-csearch_path%3Da").as_deref(), Some("a"));
+        let json = r#"{"username":"app","password":"s3cret","host":"db","DATABASE_URL":"postgres://app:s3cret@db/postgres?schema=app"}"#;
+        assert_eq!(parse(json).unwrap().login().search_path.as_deref(), Some(r#""app""#));
+    }
+
+    #[test]
+    fn an_administrator_of_the_same_server_is_at_its_port() {
+        let of = parse("postgres://app:s3cret@db.example:6432/m").unwrap();
+        let port = |text: &str| admin_login(&secret(text), of.login()).unwrap().port;
+        assert_eq!(port(r#"{"username":"admin","password":"s3cret","host":"DB.example"}"#), 6432);
+        assert_eq!(port(r#"{"username":"admin","password":"s3cret","host":"another"}"#), 5432);
+        assert_eq!(port(r#"{"username":"admin","password":"s3cret","host":"db.example","port":5432}"#), 5432);
     }
 
     #[test]
