@@ -676,4 +676,163 @@ mod tests {
             "`aws stepfunctions start-execution --state-machine-arn arn:aws:states:us-east-1:123456789012:stateMachine:moveongs-dev-rotation-followup --input '{\"secret\":\"/moveongs/dev/jwt\",\"by\":\"YOUR NAME\"}'`"
         );
     }
+
+    fn settings(language: Language) -> Settings {
+        Settings {
+            function: "moveongs-dev-rotation-followup".to_owned(),
+            project: "moveongs".to_owned(),
+            environment: "dev".to_owned(),
+            code_version: "1".to_owned(),
+            language,
+            policy: "".parse().unwrap(),
+        }
+    }
+
+    fn change(key: &str, name: &str) -> Change {
+        Change {
+            secret: format!("arn:aws:secretsmanager:us-east-1:123456789012:secret:{name}-a1B2c3"),
+            name: name.to_owned(),
+            key: key.to_owned(),
+            version: "v2".to_owned(),
+            previous: Some("v1".to_owned()),
+            made: None,
+            noticed: jiff::Timestamp::UNIX_EPOCH,
+            is_rotation: true,
+            declared: None,
+        }
+    }
+
+    fn batch(failures: Vec<Failed>, moved: bool) -> Batch {
+        let mut book = crate::book::Book::default();
+        let jwt = change("JWT_SECRET", "/moveongs/dev/jwt");
+        book.notice(&jwt);
+        book.take("execution", jiff::Timestamp::UNIX_EPOCH);
+        let mut batch = book.open.unwrap();
+        batch.failures = failures;
+        batch.deployments.insert("api".to_owned(), "ecs-svc/2".to_owned());
+        batch.readers.insert(jwt.secret.clone(), vec!["api".to_owned()]);
+        if moved {
+            batch.phase = crate::book::Phase::Back;
+            batch.moved.push(jwt.secret);
+        }
+        batch
+    }
+
+    fn paged(language: Language, batch: &Batch) -> String {
+        let runs = [Runs { service: "api".to_owned(), before: 1, new: 0, restored: 1 }];
+        let settings = settings(language);
+        let stack =
+            Stack { settings: &settings, cluster: "c", account: Some("/moveongs/dev/smoke"), runs: &runs };
+        page(&stack, batch).text
+    }
+
+    #[test]
+    fn when_the_way_back_fails_too_the_page_says_what_is_in_force_and_what_runs() {
+        let failures = vec![
+            Failed::new("RolloutFailed", "api: failedTasks 3"),
+            Failed::new("RolloutFailed", "api: failedTasks 3"),
+        ];
+        let text = paged(Language::English, &batch(failures, true));
+        assert!(text.contains("the way back to the value before has failed too"), "{text}");
+        assert!(
+            text.contains("In force on `/moveongs/dev/jwt`: `v1` (the value before, restored)"),
+            "{text}"
+        );
+        assert!(
+            text.contains(
+                "Tasks of api: 1 from before the change, 0 with the new value, 1 from after the way back"
+            ),
+            "{text}"
+        );
+        // Nobody is sent back to the new value, or told of a single user.
+        assert!(!text.contains("rotate-secret") && !text.contains("single user"), "{text}");
+        let text = paged(Language::English, &batch(vec![Failed::new("HealthFailed", "")], false));
+        assert!(text.contains("`v2` (the new value)"), "{text}");
+    }
+
+    /// Each kind that a failure of a batch has.
+    const KINDS: [&str; 22] = [
+        "ValueRefused",
+        "RolloutFailed",
+        "RolloutUnfinished",
+        "OthersRolloutFailed",
+        "Superseded",
+        "NewTokenRefused",
+        "OldTokenAccepted",
+        "DatabaseRefused",
+        "LoginFailed",
+        "ListFailed",
+        "HealthFailed",
+        "Unreachable",
+        "UnclearAnswer",
+        "SessionsNotEnded",
+        "Auth",
+        "WrongForm",
+        "NoService",
+        "EcsCall",
+        "SecretsManagerCall",
+        "BookFailed",
+        "DeadlineExceeded",
+        "NotOpen",
+    ];
+
+    #[test]
+    fn every_failure_has_a_next_step_in_the_chosen_language() {
+        let english = [" the ", " and ", " not ", " with ", " of ", " was "];
+        for kind in KINDS {
+            let mut batch = batch(vec![Failed::of("JWT_SECRET", kind, "health: 503 (5/5)")], false);
+            batch
+                .stayed
+                .insert("/moveongs/dev/jwt".to_owned(), "the value before may be known to others".to_owned());
+            let text = paged(Language::Portuguese, &batch);
+            // Commands and names are in no language.
+            let plain: String = text.split('`').step_by(2).collect();
+            let found: Vec<_> = english.iter().filter(|word| plain.contains(**word)).collect();
+            assert!(found.is_empty(), "{kind}: {found:?}: {text}");
+            let has_command = text.contains("`aws ");
+            assert!(has_command || kind == "Superseded", "{kind}: {text}");
+            assert!(!text.contains("Step Functions"), "{kind}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_proved_has_a_next_step() {
+        let settings = settings(Language::English);
+        let stack =
+            Stack { settings: &settings, cluster: "c", account: Some("/moveongs/dev/smoke"), runs: &[] };
+        for kind in [
+            "MaskedLogin",
+            "SmokeLoginRefused",
+            "NoSmokeAccount",
+            "SecondFactor",
+            "NotPermitted",
+            "NoReader",
+            "NoApplicationUrl",
+            "RateLimited",
+            "Network",
+            "Tls",
+            "ConnectionLimit",
+            "SameValue",
+            "NoKey",
+        ] {
+            let mut batch = batch(Vec::new(), false);
+            batch.proofs.push(crate::proof::unproved("login", kind, ""));
+            let cures = cures(&stack, &batch);
+            assert!(cures.len() == 2 && cures[1].contains("start-execution"), "{kind}: {cures:?}");
+        }
+        let mut batch = batch(Vec::new(), false);
+        let definition = "arn:aws:ecs:us-east-1:123456789012:task-definition/moveongs-dev-api:41";
+        for (cause, part) in [
+            (Cause::Pinned("AWSPREVIOUS".to_owned()), "--task-definition moveongs-dev-api`"),
+            (Cause::Controller("CODE_DEPLOY".to_owned()), "CodeDeploy"),
+            (Cause::Controller("EXTERNAL".to_owned()), "task set"),
+            (Cause::Refused("no".to_owned()), "ECS refuses to deploy"),
+            (Cause::Draining, "wait until they have ended"),
+        ] {
+            let reader = "api/api/JWT_SECRET".to_owned();
+            let it = Unreached { reader, cause, definition: definition.to_owned() };
+            batch.unreached.insert("arn".to_owned(), vec![it]);
+            assert!(cures(&stack, &batch)[0].contains(part), "{part}");
+        }
+    }
 }
