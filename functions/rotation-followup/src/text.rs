@@ -396,7 +396,7 @@ fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
         };
         let moved: Vec<_> =
             batch.changes.iter().filter(|change| batch.moved.contains(&change.secret)).collect();
-        return format!("{text} {}", rotate(&moved));
+        return format!("{text} {}", again(stack, &moved));
     }
     let mut steps: Vec<String> = Vec::new();
     steps.extend(batch.stayed.iter().filter(|(name, _)| failed.iter().any(|it| it.name == **name)).map(
@@ -409,12 +409,20 @@ fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
     let cause = match kind {
         // A rotation makes a value that works, and is followed up by itself.
         "ValueRefused" | "Auth" | "WrongForm" | "Permission" | "Identity" => {
-            let refused: Vec<_> =
-                failed.iter().copied().filter(|change| speaks(change)).collect();
+            let refused: Vec<_> = failed.iter().copied().filter(|change| speaks(change)).collect();
             let text = language.pick(
-                "as tasks continuam com o que tinham. Fazer um valor que funciona, que será acompanhado sozinho:",
-                "the tasks keep what they had. Make a value that works, which is followed up by itself:",
+                "fazer um valor que funciona, que será acompanhado sozinho:",
+                "make a value that works, which is followed up by itself:",
             );
+            // A database's rotation waits until the value in force is known to be in use, which this one will never be.
+            let back = refused.iter().filter(|change| change.key == crate::DATABASE);
+            steps.extend(back.filter_map(|change| {
+                let back = language.pick(
+                    "mover o rótulo à mão para o valor anterior, se ele entra no banco, e esperar que o acompanhamento o prove:",
+                    "move the label by hand to the value before, if that logs in, and wait until the follow-up has proved it:",
+                );
+                Some(format!("{back} {}", move_command(change)?))
+            }));
             let others: Vec<_> = failed.iter().filter(|it| !refused.contains(it)).collect();
             let then = if others.is_empty() {
                 String::new()
@@ -506,6 +514,31 @@ fn events(cluster: &str, batch: &Batch) -> String {
     format!(
         "`aws ecs describe-services --cluster {cluster} --services {services} --query 'services[].events[:5]'`"
     )
+}
+
+/// How values are made anew whose label went back. The database's rotation waits until the value in force is known to be in use.
+fn again(stack: &Stack<'_>, moved: &[&Change]) -> String {
+    let language = stack.settings.language;
+    let each = moved.iter().map(|change| {
+        let rotate = command("rotate-secret", &change.name);
+        if change.key != crate::DATABASE {
+            return rotate;
+        }
+        let (first, then) = match language {
+            Language::Portuguese => ("acompanhar o valor em vigor,", "e, quando estiver provado,"),
+            Language::English => ("follow up the value in force,", "and when it is proved,"),
+        };
+        format!("{first} {} {then} {rotate}", follow_command(stack.settings, change))
+    });
+    each.collect::<Vec<_>>().join(", ")
+}
+
+fn move_command(change: &Change) -> Option<String> {
+    let previous = change.previous.as_deref()?;
+    Some(format!(
+        "`aws secretsmanager update-secret-version-stage --secret-id '{}' --version-stage AWSCURRENT --move-to-version-id {previous} --remove-from-version-id {}`",
+        change.name, change.version
+    ))
 }
 
 /// How far the service deployments are.
