@@ -10,6 +10,8 @@
 //! tells a run that was begun by the procedure from one that somebody only claims. The number of requests does not
 //! depend on how many records there are.
 
+use std::time::Duration;
+
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumAlgorithm;
@@ -34,6 +36,15 @@ pub(crate) const SILENT: &str = "nothing to tell";
 
 /// How often an append starts again because another run took its place in the chain.
 const APPENDS: u32 = 8;
+
+/// How often a change of a shared document starts again because another run was faster.
+const AMENDS: u32 = 12;
+
+/// The longest wait before the first of these starts again; it doubles up to [`LONGEST_PAUSE`].
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// The longest wait between two of them.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a procedure says of one run.
 #[derive(Clone, Debug, Serialize)]
@@ -415,7 +426,7 @@ impl Evidence {
         T: Clone + Default + DeserializeOwned + PartialEq + Serialize,
     {
         let key = self.note_key(name);
-        for _ in 0..APPENDS {
+        for attempt in 0..AMENDS {
             let (before, tag) = match self.first(&key).await? {
                 Some(_) => self.read::<T>(&key).await.map(|read| (read.content, Some(read.etag)))?,
                 None => (T::default(), None),
@@ -425,6 +436,7 @@ impl Evidence {
             if content == before || self.put(&key, &content, tag.as_deref()).await?.is_some() {
                 return Ok(answer);
             }
+            tokio::time::sleep(pause(attempt, time::now().subsec_nanosecond())).await;
         }
         Err(EvidenceError::Contended)
     }
@@ -519,6 +531,14 @@ impl Evidence {
     }
 }
 
+/// How long to wait before the next try, so that runs which collide do not collide again: anything up to a limit that doubles.
+/// `nanoseconds` are those of the clock, which differ between two runs.
+fn pause(attempt: u32, nanoseconds: i32) -> Duration {
+    let limit = PAUSE.saturating_mul(1 << attempt.min(16)).min(LONGEST_PAUSE);
+    let part = f64::from(nanoseconds.unsigned_abs() % 1_000_000) / 1_000_000.0;
+    limit.mul_f64(part)
+}
+
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -554,6 +574,16 @@ mod tests {
 
     const NONE: &str = "<ListBucketResult></ListBucketResult>";
     const TAKEN: &str = "<Error><Code>PreconditionFailed</Code></Error>";
+
+    #[test]
+    fn runs_that_collide_wait_for_different_times_and_not_for_long() {
+        assert_eq!(pause(0, 0), Duration::ZERO);
+        assert_eq!(pause(0, 500_000), PAUSE / 2);
+        assert_eq!(pause(3, 500_000), PAUSE * 4);
+        assert!(pause(5, 999_999) < LONGEST_PAUSE && pause(99, 999_999) < LONGEST_PAUSE);
+        assert_eq!(pause(99, 500_000), LONGEST_PAUSE / 2);
+        assert_ne!(pause(2, 123_456_789), pause(2, 123_456_790));
+    }
 
     fn draft() -> Draft {
         let at = Timestamp::UNIX_EPOCH;

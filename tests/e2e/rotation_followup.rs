@@ -39,6 +39,13 @@ impl World {
         world.application(usual).await;
         world.rollouts(json!({"fail_tasks": 0, "hold_after": null, "bake": true})).await;
         world.idle().await;
+        let services = world.ecs("ListServices", json!({})).await;
+        for arn in services["serviceArns"].as_array().unwrap() {
+            let name = arn.as_str().unwrap().rsplit_once('/').unwrap().1;
+            if name != SERVICE[1].1 {
+                world.without(name).await;
+            }
+        }
         world.cloud.admin(Method::DELETE, "github/repository", None).await;
         // Without the notes of rotate-database no rotation made the current version, as far as its guard knows, which would
         // else miss the ledger's row.
@@ -410,9 +417,12 @@ async fn a_value_that_certainly_does_not_work_is_not_deployed() {
     let page = world.paged("ValueRefused").await;
     assert!(page.to_string().contains("28P01") && !page.to_string().contains("not-the-password"), "{page}");
     // As the message says.
-    world.advice("foi desfeito").await.run(&world.cloud, "rotate-secret");
+    let advice = world.advice("foi desfeito").await;
+    world.follow(&advice).await;
+    assert_eq!(world.rows().await[0]["outcome"], "proved");
+    advice.run(&world.cloud, "rotate-secret");
     let rows = eventually("the follow-up of the rotation", async || {
-        Some(world.rows().await).filter(|rows| rows.len() == 2)
+        Some(world.rows().await).filter(|rows| rows.len() == 3)
     })
     .await;
     world.idle().await;
@@ -431,7 +441,7 @@ async fn a_value_that_certainly_does_not_work_is_not_deployed() {
     let told = world.cloud.messages("outros podem conhecer o valor anterior").await;
     Advice::of(&told[0]).run(&world.cloud, "rotate-secret");
     let rows = eventually("the follow-up of the rotation", async || {
-        Some(world.rows().await).filter(|rows| rows.len() == 4)
+        Some(world.rows().await).filter(|rows| rows.len() == 5)
     })
     .await;
     world.idle().await;

@@ -215,3 +215,114 @@ pub(crate) async fn deploy(client: &Ecs, cluster: &str, name: &str) -> Result<St
         .and_then(|service| service.deployments.into_iter().find(|deployment| deployment.is_primary));
     Ok(newest.map(|deployment| deployment.id).unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+    use shared::testing::{aws, replies};
+
+    use super::*;
+    use crate::readers::{self, Cause, Unreached};
+
+    const PINNED: &str = include_str!("../../../tests/cases/01-task-definition-pinned-valuefrom.json");
+    const EXTERNAL: &str = include_str!("../../../tests/cases/06a-ecs-service-external-controller.json");
+    const CODE_DEPLOY: &str =
+        include_str!("../../../tests/cases/06b-ecs-update-service-code-deploy-refusal.json");
+
+    fn unreached(reader: &str, to: &str, definition: &str) -> Unreached {
+        let cause = Cause::Pinned(to.to_owned());
+        Unreached { reader: reader.to_owned(), cause, definition: definition.to_owned() }
+    }
+
+    #[tokio::test]
+    async fn a_task_definition_that_is_pinned_names_no_reader_of_the_new_value() {
+        let case: Value = serde_json::from_str(PINNED).unwrap();
+        let definition = case["taskDefinitionArn"].as_str().unwrap().to_owned();
+        let wire = replies(&[&json!({"taskDefinition": case}).to_string()]);
+        let client = Ecs::new(&aws(&wire));
+        let found = references(&client, &definition).await.unwrap();
+        let known = BTreeMap::from([(definition.clone(), found)]);
+        let service = Service {
+            name: "moveongs-dev-api".to_owned(),
+            is_active: true,
+            controller: "ECS".to_owned(),
+            next: BTreeSet::from([definition.clone()]),
+            ..Service::default()
+        };
+        let account = "arn:aws:secretsmanager:us-east-1:123456789012:secret";
+        for (name, suffix, variable, to) in [
+            ("moveongs-dev-database-url", "AbCdEf", "DATABASE_URL", "4f1c2a7e-8d4b-4c55-9b0e-2f6f3a9d7c10"),
+            ("/moveongs/dev/jwt", "a1B2c3", "JWT_SECRET", "AWSPREVIOUS"),
+        ] {
+            let arn = format!("{account}:{name}-{suffix}");
+            let found = readers::of(&arn, name, &[], std::slice::from_ref(&service), &known, None);
+            assert_eq!(found.services, Vec::<String>::new());
+            let reader = format!("moveongs-dev-api/api/{variable}");
+            assert_eq!(found.unreached, [unreached(&reader, to, &definition)]);
+        }
+    }
+
+    #[tokio::test]
+    async fn each_place_of_a_task_definition_that_names_a_secret_is_seen() {
+        let definition = json!({"taskDefinition": {
+            "containerDefinitions": [
+                {"name": "init", "secrets": [{"name": "A", "valueFrom": "a"}]},
+                {"name": "logs", "logConfiguration": {"logDriver": "splunk", "secretOptions": [{"name": "splunk-token", "valueFrom": "b"}]}},
+                {"name": "api", "repositoryCredentials": {"credentialsParameter": "c"}}],
+            "volumes": [{"name": "share", "fsxWindowsFileServerVolumeConfiguration": {"fileSystemId": "fs", "rootDirectory": "/",
+                "authorizationConfig": {"credentialsParameter": "d", "domain": "corp"}}}]}});
+        let wire = replies(&[&definition.to_string()]);
+        let found = references(&Ecs::new(&aws(&wire)), "d:1").await.unwrap();
+        let shown: Vec<_> =
+            found.iter().map(|it| format!("{}/{}={}", it.place, it.field, it.value_from)).collect();
+        assert_eq!(
+            shown,
+            [
+                "init/A=a",
+                "logs/splunk-token=b",
+                "api/repositoryCredentials=c",
+                "share/credentialsParameter=d"
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_service_of_another_controller_keeps_no_other_from_being_deployed() {
+        let wire = replies(&[EXTERNAL, CODE_DEPLOY]);
+        let client = Ecs::new(&aws(&wire));
+        let names = ["moveongs-dev-api", "batch"].map(str::to_owned);
+        let services = describe_services(&client, "c", &names).await.unwrap();
+        let shown: Vec<_> = services.iter().map(|it| (it.name.as_str(), it.controller.as_str())).collect();
+        assert_eq!(shown, [("moveongs-dev-api", "ECS"), ("batch", "EXTERNAL")]);
+        // It has no task definition of its own.
+        assert!(services[1].next.is_empty());
+        let refused = deploy(&client, "c", "batch").await.unwrap_err();
+        assert!(crate::is_of_service(&refused.code), "{}", refused.code);
+        assert!(!crate::is_of_service("AccessDeniedException"));
+    }
+
+    #[test]
+    fn a_services_own_settings_say_how_long_traffic_shifts() {
+        use aws_sdk_ecs::types::{CanaryConfiguration, LinearConfiguration};
+        let minutes = |strategy: &str, bake: i32, step: f64, each: i32| {
+            let linear = LinearConfiguration::builder().step_percent(step).step_bake_time_in_minutes(each);
+            let canary = CanaryConfiguration::builder().canary_bake_time_in_minutes(each);
+            let configuration = DeploymentConfiguration::builder()
+                .strategy(DeploymentStrategy::from(strategy))
+                .bake_time_in_minutes(bake)
+                .linear_configuration(linear.build())
+                .canary_configuration(canary.build());
+            shift_minutes(&configuration.build())
+        };
+        assert_eq!(minutes("ROLLING", 30, 10.0, 5), None);
+        assert_eq!(minutes("BLUE_GREEN", 30, 10.0, 5), Some(30));
+        assert_eq!(minutes("LINEAR", 30, 25.0, 5), Some(45));
+        assert_eq!(minutes("CANARY", 30, 10.0, 5), Some(35));
+        // What the service documents where the settings are left out.
+        let linear = DeploymentConfiguration::builder().strategy(DeploymentStrategy::Linear).build();
+        assert_eq!(shift_minutes(&linear), Some(9 * 6));
+        assert_eq!(shift_minutes(&DeploymentConfiguration::builder().build()), None);
+    }
+}

@@ -630,4 +630,127 @@ mod tests {
         book.notice(&Change { declared: manual, ..change("a", "a2", "a1") });
         assert!(book.batch_of("one").unwrap().changes[0].is_incident());
     }
+
+    fn row(version: &str) -> Row {
+        Row {
+            secret: "a".to_owned(),
+            arn: "a".to_owned(),
+            key: "a".to_owned(),
+            version: version.to_owned(),
+            previous: None,
+            reason: Reason::Unknown,
+            by: None,
+            made: None,
+            started: at(0),
+            ended: at(0),
+            outcome: "proved".to_owned(),
+            failure: None,
+            services: Vec::new(),
+            proofs: Vec::new(),
+            pinned: Vec::new(),
+            restored: false,
+            sessions_ended: None,
+            next_due: None,
+            execution: "e".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_document_does_not_grow_with_what_anyone_does() {
+        let mut book = Book { rows: vec![row("old"); ROWS], ..Book::default() };
+        book.notice(&change("a", "a2", "a1"));
+        book.take("one", at(0));
+        book.close("one", &[row("new")], None);
+        assert_eq!((book.rows.len(), book.rows[ROWS - 1].version.as_str()), (ROWS, "new"));
+        let act = |seconds| Act { reason: Reason::Manual, by: "eve".to_owned(), at: at(seconds) };
+        for number in 0..1000 {
+            book.attribute("a", &format!("v{number}"), &act(number));
+        }
+        assert_eq!(book.acts.len(), ACTS);
+        assert!(book.acts.contains_key("a v999") && !book.acts.contains_key("a v1"));
+        // The same told again changes nothing, so that nothing is written.
+        let before = book.clone();
+        book.attribute("a", "v999", &act(1000));
+        assert_eq!(book, before);
+        // After a day an act is of no row any more.
+        book.attribute("a", "later", &act(3 * 86_400));
+        assert_eq!(book.acts.len(), 1);
+    }
+
+    #[test]
+    fn a_sign_of_life_is_noted_now_and_then_and_keeps_the_lease() {
+        let mut book = Book::default();
+        book.notice(&change("a", "a2", "a1"));
+        book.take("one", at(0));
+        let batch = book.batch_of("one").unwrap();
+        batch.touch(at(3599));
+        assert_eq!(batch.alive, Some(at(0)));
+        batch.touch(at(3600));
+        assert_eq!(batch.alive, Some(at(3600)));
+        assert!(!book.has_dead_batch(at(LEASE.as_secs() + 3599)));
+        assert!(book.has_dead_batch(at(LEASE.as_secs() + 3600)));
+        book.notice(&change("b", "b2", "b1"));
+        let Taken::Busy(age) = book.take("two", at(7200)) else { panic!("not busy") };
+        assert_eq!(age.as_secs(), 7200);
+    }
+
+    #[test]
+    fn each_secret_of_a_batch_has_its_own_outcome() {
+        let keyed = |key: &str| Change { key: key.to_owned(), ..change(key, "v2", "v1") };
+        let (jwt, database, webhook) =
+            (keyed("JWT_SECRET"), keyed("DATABASE_URL"), keyed("NOTIFICATIONS_WEBHOOK_SECRET"));
+        let changes = [jwt, database, webhook];
+        let failing = |failures: &[Failed], moved: &[&str]| -> String {
+            let mut batch = Batch::new("e", at(0), changes.to_vec());
+            batch.failures = failures.to_vec();
+            batch.moved = moved.iter().map(|secret| (*secret).to_owned()).collect();
+            batch.phase = if moved.is_empty() { Phase::Forward } else { Phase::Back };
+            let of = |change| if batch.failure_of(change).is_some() { 'x' } else { '.' };
+            changes.iter().map(of).collect()
+        };
+        let plain = |kind: &str| Failed::new(kind, "");
+        let refused = Failed::of("DATABASE_URL", "ValueRefused", "");
+        for (failures, moved, expected) in [
+            (vec![], &[][..], "..."),
+            (vec![plain("RolloutFailed")], &[], "xxx"),
+            (vec![plain("RolloutFailed")], &["JWT_SECRET"], "xxx"),
+            (vec![plain("RolloutUnfinished")], &[], "xxx"),
+            (vec![plain("EcsCall")], &[], "xxx"),
+            (vec![plain("HealthFailed")], &[], "xxx"),
+            (vec![plain("DatabaseRefused")], &[], ".x."),
+            (vec![Failed::of("JWT_SECRET", "NewTokenRefused", "")], &[], "x.."),
+            (vec![Failed::of("JWT_SECRET", "NewTokenRefused", "")], &["JWT_SECRET"], "x.."),
+            // Nothing was deployed of any.
+            (vec![refused.clone()], &[], "xxx"),
+            // The others are in use with the way back's deployment.
+            (vec![refused.clone()], &["DATABASE_URL"], ".x."),
+            // The way back has failed too: nobody knows.
+            (vec![refused, plain("RolloutFailed")], &["DATABASE_URL"], "xxx"),
+            (vec![Failed::of("JWT_SECRET", SESSIONS, "")], &[], "x.."),
+        ] {
+            assert_eq!(failing(&failures, moved), expected, "{failures:?} {moved:?}");
+        }
+    }
+
+    #[test]
+    fn others_have_deployed_a_value_that_was_followed_before() {
+        let mut book = Book { rows: vec![row("v1"), row("v2"), row("v2")], ..Book::default() };
+        book.rows[1].started = at(5);
+        book.rows[2].started = at(9);
+        assert_eq!(book.first_followed(&change("a", "v2", "v1")), Some(at(5)));
+        // It was out of force in between.
+        assert_eq!(book.first_followed(&change("a", "v1", "v2")), None);
+        assert_eq!(book.first_followed(&change("b", "v2", "v1")), None);
+    }
+
+    #[test]
+    fn a_label_that_went_back_restores_a_value_even_if_the_way_back_fails() {
+        let back = Row { previous: Some("v1".to_owned()), ..row("v2") };
+        for (outcome, restored, expected) in
+            [("rolled back", true, true), ("failed", true, true), ("failed", false, false)]
+        {
+            let row = Row { outcome: outcome.to_owned(), restored, ..back.clone() };
+            assert_eq!(Book { rows: vec![row], ..Book::default() }.is_restored("a", "v1"), expected);
+        }
+    }
 }

@@ -145,6 +145,7 @@ pub(crate) fn of(
         };
         readers.unreached.push(Unreached { reader: service.name.clone(), cause, definition: String::new() });
     }
+    readers.unreached.sort_by(|one, other| one.reader.cmp(&other.reader));
     readers.unreached.dedup();
     readers
 }
@@ -257,7 +258,7 @@ mod tests {
         let found = of(ARN, NAME, &[], &services, &known, None);
         assert_eq!(found.services, ["one", "two"]);
         let told: Vec<_> = found.unreached.iter().map(|it| (it.reader.as_str(), it.cause.detail())).collect();
-        assert_eq!(told, [("two/api/JWT_SECRET", "AWSPREVIOUS"), ("three/init/JWT_SECRET", "AWSPREVIOUS")]);
+        assert_eq!(told, [("three/init/JWT_SECRET", "AWSPREVIOUS"), ("two/api/JWT_SECRET", "AWSPREVIOUS")]);
         // What the policy names reads it in another way too, and is pinned all the same.
         let found = of(ARN, NAME, &["three".to_owned(), "four".to_owned()], &services, &known, None);
         assert_eq!((found.services.len(), found.unreached.len()), (4, 2));
@@ -278,7 +279,7 @@ mod tests {
         assert_eq!(found.services, ["api"]);
         let told: Vec<_> = found.unreached.iter().map(|it| (it.reader.as_str(), it.cause.kind())).collect();
         let others = "OthersDeployment";
-        assert_eq!(told, [("blue", others), ("batch", others), ("leaving", "ServiceDraining")]);
+        assert_eq!(told, [("batch", others), ("blue", others), ("leaving", "ServiceDraining")]);
     }
 
     #[test]

@@ -396,7 +396,7 @@ fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
         };
         let moved: Vec<_> =
             batch.changes.iter().filter(|change| batch.moved.contains(&change.secret)).collect();
-        return format!("{text} {}", rotate(&moved));
+        return format!("{text} {}", again(stack, &moved));
     }
     let mut steps: Vec<String> = Vec::new();
     steps.extend(batch.stayed.iter().filter(|(name, _)| failed.iter().any(|it| it.name == **name)).map(
@@ -409,12 +409,20 @@ fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
     let cause = match kind {
         // A rotation makes a value that works, and is followed up by itself.
         "ValueRefused" | "Auth" | "WrongForm" | "Permission" | "Identity" => {
-            let refused: Vec<_> =
-                failed.iter().copied().filter(|change| speaks(change)).collect();
+            let refused: Vec<_> = failed.iter().copied().filter(|change| speaks(change)).collect();
             let text = language.pick(
-                "as tasks continuam com o que tinham. Fazer um valor que funciona, que será acompanhado sozinho:",
-                "the tasks keep what they had. Make a value that works, which is followed up by itself:",
+                "fazer um valor que funciona, que será acompanhado sozinho:",
+                "make a value that works, which is followed up by itself:",
             );
+            // A database's rotation waits until the value in force is known to be in use, which this one will never be.
+            let back = refused.iter().filter(|change| change.key == crate::DATABASE);
+            steps.extend(back.filter_map(|change| {
+                let back = language.pick(
+                    "mover o rótulo à mão para o valor anterior, se ele entra no banco, e esperar que o acompanhamento o prove:",
+                    "move the label by hand to the value before, if that logs in, and wait until the follow-up has proved it:",
+                );
+                Some(format!("{back} {}", move_command(change)?))
+            }));
             let others: Vec<_> = failed.iter().filter(|it| !refused.contains(it)).collect();
             let then = if others.is_empty() {
                 String::new()
@@ -506,6 +514,31 @@ fn events(cluster: &str, batch: &Batch) -> String {
     format!(
         "`aws ecs describe-services --cluster {cluster} --services {services} --query 'services[].events[:5]'`"
     )
+}
+
+/// How values are made anew whose label went back. The database's rotation waits until the value in force is known to be in use.
+fn again(stack: &Stack<'_>, moved: &[&Change]) -> String {
+    let language = stack.settings.language;
+    let each = moved.iter().map(|change| {
+        let rotate = command("rotate-secret", &change.name);
+        if change.key != crate::DATABASE {
+            return rotate;
+        }
+        let (first, then) = match language {
+            Language::Portuguese => ("acompanhar o valor em vigor,", "e, quando estiver provado,"),
+            Language::English => ("follow up the value in force,", "and when it is proved,"),
+        };
+        format!("{first} {} {then} {rotate}", follow_command(stack.settings, change))
+    });
+    each.collect::<Vec<_>>().join(", ")
+}
+
+fn move_command(change: &Change) -> Option<String> {
+    let previous = change.previous.as_deref()?;
+    Some(format!(
+        "`aws secretsmanager update-secret-version-stage --secret-id '{}' --version-stage AWSCURRENT --move-to-version-id {previous} --remove-from-version-id {}`",
+        change.name, change.version
+    ))
 }
 
 /// How far the service deployments are.
@@ -675,5 +708,164 @@ mod tests {
             follow_command(&settings, &change),
             "`aws stepfunctions start-execution --state-machine-arn arn:aws:states:us-east-1:123456789012:stateMachine:moveongs-dev-rotation-followup --input '{\"secret\":\"/moveongs/dev/jwt\",\"by\":\"YOUR NAME\"}'`"
         );
+    }
+
+    fn settings(language: Language) -> Settings {
+        Settings {
+            function: "moveongs-dev-rotation-followup".to_owned(),
+            project: "moveongs".to_owned(),
+            environment: "dev".to_owned(),
+            code_version: "1".to_owned(),
+            language,
+            policy: "".parse().unwrap(),
+        }
+    }
+
+    fn change(key: &str, name: &str) -> Change {
+        Change {
+            secret: format!("arn:aws:secretsmanager:us-east-1:123456789012:secret:{name}-a1B2c3"),
+            name: name.to_owned(),
+            key: key.to_owned(),
+            version: "v2".to_owned(),
+            previous: Some("v1".to_owned()),
+            made: None,
+            noticed: jiff::Timestamp::UNIX_EPOCH,
+            is_rotation: true,
+            declared: None,
+        }
+    }
+
+    fn batch(failures: Vec<Failed>, moved: bool) -> Batch {
+        let mut book = crate::book::Book::default();
+        let jwt = change("JWT_SECRET", "/moveongs/dev/jwt");
+        book.notice(&jwt);
+        book.take("execution", jiff::Timestamp::UNIX_EPOCH);
+        let mut batch = book.open.unwrap();
+        batch.failures = failures;
+        batch.deployments.insert("api".to_owned(), "ecs-svc/2".to_owned());
+        batch.readers.insert(jwt.secret.clone(), vec!["api".to_owned()]);
+        if moved {
+            batch.phase = crate::book::Phase::Back;
+            batch.moved.push(jwt.secret);
+        }
+        batch
+    }
+
+    fn paged(language: Language, batch: &Batch) -> String {
+        let runs = [Runs { service: "api".to_owned(), before: 1, new: 0, restored: 1 }];
+        let settings = settings(language);
+        let stack =
+            Stack { settings: &settings, cluster: "c", account: Some("/moveongs/dev/smoke"), runs: &runs };
+        page(&stack, batch).text
+    }
+
+    #[test]
+    fn when_the_way_back_fails_too_the_page_says_what_is_in_force_and_what_runs() {
+        let failures = vec![
+            Failed::new("RolloutFailed", "api: failedTasks 3"),
+            Failed::new("RolloutFailed", "api: failedTasks 3"),
+        ];
+        let text = paged(Language::English, &batch(failures, true));
+        assert!(text.contains("the way back to the value before has failed too"), "{text}");
+        assert!(
+            text.contains("In force on `/moveongs/dev/jwt`: `v1` (the value before, restored)"),
+            "{text}"
+        );
+        assert!(
+            text.contains(
+                "Tasks of api: 1 from before the change, 0 with the new value, 1 from after the way back"
+            ),
+            "{text}"
+        );
+        // Nobody is sent back to the new value, or told of a single user.
+        assert!(!text.contains("rotate-secret") && !text.contains("single user"), "{text}");
+        let text = paged(Language::English, &batch(vec![Failed::new("HealthFailed", "")], false));
+        assert!(text.contains("`v2` (the new value)"), "{text}");
+    }
+
+    /// Each kind that a failure of a batch has.
+    const KINDS: [&str; 22] = [
+        "ValueRefused",
+        "RolloutFailed",
+        "RolloutUnfinished",
+        "OthersRolloutFailed",
+        "Superseded",
+        "NewTokenRefused",
+        "OldTokenAccepted",
+        "DatabaseRefused",
+        "LoginFailed",
+        "ListFailed",
+        "HealthFailed",
+        "Unreachable",
+        "UnclearAnswer",
+        "SessionsNotEnded",
+        "Auth",
+        "WrongForm",
+        "NoService",
+        "EcsCall",
+        "SecretsManagerCall",
+        "BookFailed",
+        "DeadlineExceeded",
+        "NotOpen",
+    ];
+
+    #[test]
+    fn every_failure_has_a_next_step_in_the_chosen_language() {
+        let english = [" the ", " and ", " not ", " with ", " of ", " was "];
+        for kind in KINDS {
+            let mut batch = batch(vec![Failed::of("JWT_SECRET", kind, "health: 503 (5/5)")], false);
+            batch
+                .stayed
+                .insert("/moveongs/dev/jwt".to_owned(), "the value before may be known to others".to_owned());
+            let text = paged(Language::Portuguese, &batch);
+            // Commands and names are in no language.
+            let plain: String = text.split('`').step_by(2).collect();
+            let found: Vec<_> = english.iter().filter(|word| plain.contains(**word)).collect();
+            assert!(found.is_empty(), "{kind}: {found:?}: {text}");
+            let has_command = text.contains("`aws ");
+            assert!(has_command || kind == "Superseded", "{kind}: {text}");
+            assert!(!text.contains("Step Functions"), "{kind}: {text}");
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_proved_has_a_next_step() {
+        let settings = settings(Language::English);
+        let stack =
+            Stack { settings: &settings, cluster: "c", account: Some("/moveongs/dev/smoke"), runs: &[] };
+        for kind in [
+            "MaskedLogin",
+            "SmokeLoginRefused",
+            "NoSmokeAccount",
+            "SecondFactor",
+            "NotPermitted",
+            "NoReader",
+            "NoApplicationUrl",
+            "RateLimited",
+            "Network",
+            "Tls",
+            "ConnectionLimit",
+            "SameValue",
+            "NoKey",
+        ] {
+            let mut batch = batch(Vec::new(), false);
+            batch.proofs.push(crate::proof::unproved("login", kind, ""));
+            let cures = cures(&stack, &batch);
+            assert!(cures.len() == 2 && cures[1].contains("start-execution"), "{kind}: {cures:?}");
+        }
+        let mut batch = batch(Vec::new(), false);
+        let definition = "arn:aws:ecs:us-east-1:123456789012:task-definition/moveongs-dev-api:41";
+        for (cause, part) in [
+            (Cause::Pinned("AWSPREVIOUS".to_owned()), "--task-definition moveongs-dev-api`"),
+            (Cause::Controller("CODE_DEPLOY".to_owned()), "CodeDeploy"),
+            (Cause::Controller("EXTERNAL".to_owned()), "task set"),
+            (Cause::Refused("no".to_owned()), "ECS refuses to deploy"),
+            (Cause::Draining, "wait until they have ended"),
+        ] {
+            let reader = "api/api/JWT_SECRET".to_owned();
+            let it = Unreached { reader, cause, definition: definition.to_owned() };
+            batch.unreached.insert("arn".to_owned(), vec![it]);
+            assert!(cures(&stack, &batch)[0].contains(part), "{part}");
+        }
     }
 }

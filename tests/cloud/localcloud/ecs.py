@@ -8,10 +8,10 @@ shorter than 32 characters (MoveONgs exits then), or if it is told to; ECS tries
 Without a circuit breaker that goes on for ever; with one the deployment is FAILED after 3 tasks, or half of the desired
 count if that is more, and with `rollback` another deployment of the last task definition that was COMPLETED follows.
 
-With the strategy BLUE_GREEN, LINEAR or CANARY all new tasks start beside the former ones, which answer until the new ones
-run; then traffic moves at once, and the former tasks run on for as long as the settings let the shift and the bake take.
-ListServiceDeployments and DescribeServiceDeployments tell each deployment of a service with the statuses and stages of the
-service's model. A service of the controller CODE_DEPLOY or EXTERNAL has task sets (CreateTaskSet, DeleteTaskSet,
+With the strategy BLUE_GREEN, LINEAR or CANARY all new tasks start beside the former ones, which answer until the new
+ones run; then traffic moves at once, and the former tasks run on for as long as the settings let shift and bake take.
+ListServiceDeployments and DescribeServiceDeployments tell each deployment of a service with the statuses and stages of
+the service's model. A service of the controller CODE_DEPLOY or EXTERNAL has task sets (CreateTaskSet, DeleteTaskSet,
 UpdateServicePrimaryTaskSet) and no deployment; UpdateService cannot force one, and no task of it runs here.
 
 What the load balancer's draining and health checks take is not modelled, nor are minimumHealthyPercent and
@@ -19,10 +19,9 @@ maximumPercent: they are taken as 100 and 200.
 
 Routes below /_local:
 
-- `POST ecs/rollouts` `{"cluster", "service", "fail_tasks": N, "hold_after": K}`, one or both of the last two, of names
-  that need not exist yet: the next N starts of a task fail (-1: each one until told otherwise); a rollout waits when K
-  of its tasks run, until K is raised or null. It answers all four.
-- `POST ecs/rollouts` with `bake`: false ends the bakes of the service, true (the default) lets them take their time.
+- `POST ecs/rollouts` `{"cluster", "service", "fail_tasks": N, "hold_after": K, "bake": B}`, any of the last three, of
+  names that need not exist yet: the next N starts of a task fail (-1: each one until told otherwise); a rollout waits
+  when K of its tasks run, until K is raised or null; false ends a bake, true lets it take its time. It answers all.
 - `GET ecs/tasks` -> `{"services": [{cluster, service, tasks: [{task, deployment, task_definition, secrets}]}]}`: the
   running tasks, oldest first; `secrets` has the SHA-256 of each value by the variable's name.
 """
@@ -503,7 +502,7 @@ def install(cloud: Cloud) -> None:
             return refused("InvalidParameterException", "taskDefinition is of the task sets with this controller.")
         answer = plain_create(data)
         if answer[0] == 200 and kind != "ECS":
-            key, service = of_service({"cluster": data.get("cluster"), "service": data["serviceName"]})
+            _, service = of_service({"cluster": data.get("cluster"), "service": data["serviceName"]})
             service["taskSets"] = []
             if kind == "CODE_DEPLOY":
                 service["taskSets"].append(task_set(service, service["taskDefinition"], "PRIMARY", kind))
@@ -583,7 +582,9 @@ def install(cloud: Cloud) -> None:
         if not 1 <= len(wanted) <= 20:
             return refused("InvalidParameterException", "serviceDeploymentArns must have between 1 and 20 entries.")
         known = {
-            each["arn"]: (key, each) for key, all_ in engine.service_deployments.items() if key in ecs._services
+            each["arn"]: (key, each)
+            for key, all_ in engine.service_deployments.items()
+            if key in ecs._services
             for each in all_
         }
         found = [engine.told_deployment(*known[arn]) for arn in wanted if arn in known]

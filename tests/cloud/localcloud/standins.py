@@ -51,9 +51,10 @@ application finds the row in capitals too. Routes below /_local:
 
 - `POST moveongs/config` changes what it names: `jwt_secret` (below 32 characters the application does not start, as the
   real one), `masking` (RESPONSE_MASKING_ENABLED), `down`, `mfa` (the user has a second factor), `attachment_missing`
-  (the file is gone, its row is there), `rate_limit` (requests a minute, before --time-scale; 0: no limit; each path counts,
-  /health too, as all that comes through a load balancer has one address), `user` (`email`, `password`), `service` (`cluster`, `service`: its running tasks
-  answer, and `jwt_secret` is for those that have none; null: one process). It answers the names that are set.
+  (the file is gone, its row is there), `rate_limit` (requests a minute, before --time-scale; 0: no limit; each path
+  counts, /health too, as all that comes through a load balancer has one address), `user` (`email`, `password`),
+  `service` (`cluster`, `service`: its running tasks answer, and `jwt_secret` is for those that have none; null: one
+  process). It answers the names that are set.
 - `GET moveongs/requests` -> `{"requests": [{method, path, status}]}`, never a token, a query or a body.
 - `DELETE moveongs/requests` forgets them.
 """
@@ -976,7 +977,7 @@ class MoveONgs:
         return status, headers, body
 
     def _count(self) -> None:
-        """Counts a request. The application's error handler knows no rate limit: it answers 500, with the limit's headers."""
+        """Counts a request; the application's error handler knows no rate limit, and answers 500 with its headers."""
         most, (began, count) = self.settings["rate_limit"], self._minute
         length = 60 * self.cloud.time_scale
         if time.monotonic() - began >= length:
@@ -1257,6 +1258,8 @@ class MoveONgs:
             if name == "user" and (set(value) != {"email", "password"} or not all(map(_is_text, value.values()))):
                 raise AdminError("user: must have email and password, and nothing else")
         self.settings.update(fields)
+        if "rate_limit" in fields:
+            self._minute = (time.monotonic(), 0)
         return {"set": sorted(fields)}
 
     async def asked(self, _: dict[str, Any]) -> dict[str, Any]:

@@ -161,7 +161,7 @@ def test_without_a_circuit_breaker_a_rollout_that_fails_goes_on_for_ever(cloud, 
     service.until("COMPLETED")
     before, changes = service.held(), {}
     if how == "told":
-        assert service.order(fail_tasks=-1) == {**service.at, "fail_tasks": -1, "hold_after": None}
+        assert service.order(fail_tasks=-1) == {**service.at, "fail_tasks": -1, "hold_after": None, "bake": True}
     elif how == "short secret":
         service.change_secret("short")
     else:
@@ -289,3 +289,76 @@ def test_policies_are_judged_by_service_and_cluster(cloud):
         with pytest.raises(ClientError) as error:
             call()
         assert error.value.response["Error"]["Code"] == "AccessDeniedException"
+
+
+class Baking(Service):
+    """A service whose deployments bake."""
+
+    def __init__(self, cloud, **configuration):
+        self.configuration = configuration
+        super().__init__(cloud)
+
+    def told(self) -> dict:
+        listed = self.ecs.list_service_deployments(**self.at)["serviceDeployments"]
+        arn = max(listed, key=lambda each: each["createdAt"])["serviceDeploymentArn"]
+        (told,) = self.ecs.describe_service_deployments(serviceDeploymentArns=[arn])["serviceDeployments"]
+        return told
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        {"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 1440},
+        {"strategy": "LINEAR", "linearConfiguration": {"stepPercent": 50.0, "stepBakeTimeInMinutes": 1440}},
+        {"strategy": "CANARY", "canaryConfiguration": {"canaryPercent": 5.0, "canaryBakeTimeInMinutes": 1440}},
+    ],
+    ids=lambda configuration: configuration["strategy"],
+)
+def test_a_deployment_bakes_with_both_revisions_and_then_cleans_up(cloud, configuration):
+    service = Baking(cloud)
+    service.until("COMPLETED")
+    service.ecs.update_service(**service.at, deploymentConfiguration=configuration)
+    service.change_secret()
+    second = service.force()
+    told = wait_for(lambda: (it := service.told()).get("lifecycleStage") == "BAKE_TIME" and it, "the bake")
+    assert told["status"] == "IN_PROGRESS"
+    assert told["serviceDeploymentArn"].startswith(
+        f"arn:aws:ecs:{SCOPE}:service-deployment/{service.cluster}/{service.name}/"
+    )
+    assert service.held() == [digest(service.values[0])] * 2 + [digest(service.values[1])] * 2
+    assert len(service.shown()["deployments"]) == 2
+    service.order(bake=False)
+    assert service.until("COMPLETED")["id"] == second
+    assert service.told()["status"] == "SUCCESSFUL"
+    assert service.held() == [digest(service.values[1])] * 2
+    former = service.ecs.list_service_deployments(**service.at)["serviceDeployments"]
+    assert [each["status"] for each in former] == ["SUCCESSFUL", "SUCCESSFUL"]
+    missing = service.ecs.describe_service_deployments(serviceDeploymentArns=[f"{told['serviceDeploymentArn']}x"])
+    assert missing["failures"][0]["reason"] == "MISSING"
+
+
+@pytest.mark.parametrize("controller", ["CODE_DEPLOY", "EXTERNAL"])
+def test_a_service_that_another_deploys_has_task_sets_and_takes_no_forced_deployment(cloud, controller):
+    """tests/cases/06a-ecs-service-external-controller.json and 06b-ecs-update-service-code-deploy-refusal.json"""
+    own = Service(cloud)
+    at = {"cluster": own.cluster, "service": "batch"}
+    given = {"taskDefinition": own.definition} if controller == "CODE_DEPLOY" else {}
+    own.ecs.create_service(
+        cluster=own.cluster, serviceName="batch", desiredCount=1, deploymentController={"type": controller}, **given
+    )
+    (shown,) = own.ecs.describe_services(cluster=own.cluster, services=["batch"])["services"]
+    assert shown["deploymentController"] == {"type": controller} and shown["deployments"] == []
+    with pytest.raises(ClientError) as refused:
+        own.ecs.update_service(**at, forceNewDeployment=True)
+    assert refused.value.response["Error"]["Code"] == "InvalidParameterException"
+    if controller == "CODE_DEPLOY":
+        assert [each["status"] for each in shown["taskSets"]] == ["PRIMARY"]
+        return
+    assert "taskDefinition" not in shown and shown["taskSets"] == []
+    made = own.ecs.create_task_set(**at, taskDefinition=own.definition)["taskSet"]
+    own.ecs.update_service_primary_task_set(**at, primaryTaskSet=made["id"])
+    (shown,) = own.ecs.describe_services(cluster=own.cluster, services=["batch"])["services"]
+    assert [(each["status"], each["taskDefinition"]) for each in shown["taskSets"]] == [("PRIMARY", own.definition)]
+    own.ecs.delete_task_set(**at, taskSet=made["id"], force=True)
+    (shown,) = own.ecs.describe_services(cluster=own.cluster, services=["batch"])["services"]
+    assert shown["taskSets"] == []

@@ -27,7 +27,7 @@ def fresh(cloud):
         usual = {"repository": "moveongs/governance", "issues": True, "may_write": True, "may_label": True}
         cloud.admin("POST", "github/config", {**usual, "may_write_contents": True, "remaining": -1})
         cloud.admin("DELETE", "moveongs/requests")
-        usual = {"masking": False, "down": False, "mfa": False, "attachment_missing": False}
+        usual = {"masking": False, "down": False, "mfa": False, "attachment_missing": False, "rate_limit": 0}
         secret, user = cloud.facts["moveongs_jwt_secret"], cloud.facts["moveongs_user"]
         cloud.admin("POST", "moveongs/config", {**usual, "jwt_secret": secret, "user": user, "service": None})
 
@@ -244,6 +244,20 @@ def test_health(cloud):
     assert uuid.UUID(headers["x-request-id"])
     assert api(cloud, "POST", "/health", {})[0] == 404
     assert api(cloud, "GET", "/metrics")[0] == 404
+
+
+def test_the_rate_limit_counts_every_request_and_answers_500(cloud):
+    cloud.admin("POST", "moveongs/config", {"rate_limit": 2})
+    url = f"{cloud.facts['moveongs_url']}/health"
+    assert http("GET", url)[0] == 200
+    assert api(cloud, "GET", "/metrics")[0] == 404
+    status, headers, body = http("GET", url)
+    assert (status, json.loads(body)) == (500, {"message": "Internal server error"})
+    told = [headers[name] for name in ("retry-after", "x-ratelimit-limit", "x-ratelimit-remaining")]
+    assert told == ["60", "2", "0"]
+    assert api(cloud, "POST", "/auth/login", {"email": "a@b.c", "password": "123456"})[0] == 500
+    cloud.admin("POST", "moveongs/config", {"rate_limit": 0})
+    assert http("GET", url)[0] == 200
 
 
 def test_login_refresh_and_reading(cloud):
