@@ -64,6 +64,14 @@ impl Path {
         }
     }
 
+    /// The keys of all objects on the way to the value, decoded.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|step| match step {
+            Step::Key(key) => Some(key.as_str()),
+            Step::Index(_) => None,
+        })
+    }
+
     /// The value's key when its object is the document itself.
     pub fn top_level_key(&self) -> Option<&str> {
         self.key().filter(|_| self.0.len() == 1)

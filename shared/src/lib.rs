@@ -5,6 +5,8 @@
 
 #[cfg(feature = "application")]
 pub mod application;
+#[cfg(feature = "copies")]
+pub mod copies;
 #[cfg(feature = "database")]
 pub mod database;
 #[cfg(feature = "describe")]

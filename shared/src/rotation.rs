@@ -87,6 +87,8 @@ pub enum Outcome {
     Tested,
     /// The pending value is a copy of the current one: a test of the set-up, not of a rotation.
     TestedCopy,
+    /// Nothing could prove the pending value; the rotation's message says why and what to do.
+    Unproved,
     /// AWSCURRENT has moved to the pending version.
     Finished,
     /// AWSCURRENT was there before.
@@ -247,7 +249,7 @@ impl Attempt<'_> {
                 Err(RotationError::CurrentMoved { token: token.clone() })
             }
             Plan::Perform => Ok(()),
-            Plan::AlreadyCurrent => Err(RotationError::NotPending { token: token.clone() }),
+            Plan::AlreadyCurrent => Err(RotationError::NotPending { token: token.clone(), holder: None }),
         }
     }
 }

@@ -106,25 +106,22 @@ impl Cloud {
 
     /// An S3 client of a new IAM user who may do everything; the account's root is above policies here.
     pub(crate) async fn administrator(&self, name: &str) -> aws_sdk_s3::Client {
-        let everything =
-            r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}"#;
+        let key = self.user(name, json!({"Effect": "Allow", "Action": "*", "Resource": "*"})).await;
+        let config = self.s3.config().to_builder().credentials_provider(key).build();
+        aws_sdk_s3::Client::from_conf(config)
+    }
+
+    /// The key of a new IAM user with one statement of a policy.
+    pub(crate) async fn user(&self, name: &str, statement: Value) -> aws_sdk_s3::config::Credentials {
+        let policy = json!({"Version": "2012-10-17", "Statement": statement}).to_string();
         self.iam("CreateUser", name, &[]).await;
-        self.iam("PutUserPolicy", name, &[("PolicyName", "everything"), ("PolicyDocument", everything)])
-            .await;
+        self.iam("PutUserPolicy", name, &[("PolicyName", "only"), ("PolicyDocument", &policy)]).await;
         let answer = self.iam("CreateAccessKey", name, &[]).await;
         let part = |tag: &str| {
             let rest = answer.split(&format!("<{tag}>")).nth(1).unwrap_or_else(|| panic!("{answer}"));
             rest.split('<').next().unwrap().to_owned()
         };
-        let key = aws_sdk_s3::config::Credentials::new(
-            part("AccessKeyId"),
-            part("SecretAccessKey"),
-            None,
-            None,
-            "user",
-        );
-        let config = self.s3.config().to_builder().credentials_provider(key).build();
-        aws_sdk_s3::Client::from_conf(config)
+        aws_sdk_s3::config::Credentials::new(part("AccessKeyId"), part("SecretAccessKey"), None, None, "user")
     }
 
     /// Calls IAM as the account's root.

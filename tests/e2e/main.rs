@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod adversary;
 mod advice;
 mod backup_audit;
 mod cloud;

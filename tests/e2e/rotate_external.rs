@@ -393,12 +393,10 @@ async fn what_could_harm_a_key_is_refused() {
     // A person's second key.
     let foreign = make_key(&cloud).await;
     let token = stops(&secret, "createSecret", "ForeignKey").await;
-    assert!(
-        cloud.messages(&token).await[0]
-            .contains(&format!("delete-access-key --user-name {USER} --access-key-id {foreign}"))
-    );
     assert_eq!(keys(&cloud).await.0, sorted(&[(&current, "Active"), (&foreign, "Active")]));
-    delete_key(&cloud, &foreign).await;
+    let advice = Advice::of(&cloud.messages(&token).await[0]);
+    assert!(advice.run(&cloud, "get-access-key-last-used").contains(USER));
+    advice.run(&cloud, &format!("delete-access-key --user-name {USER} --access-key-id {foreign}"));
     goes_on(&secret).await;
     delete_key(&cloud, &current).await;
 
@@ -412,8 +410,15 @@ async fn what_could_harm_a_key_is_refused() {
         cloud.secrets.put_secret_value().secret_id(SES).secret_string(&wrong).send().await.unwrap();
         let token = stops(&secret, "createSecret", kind).await;
         assert_eq!(keys(&cloud).await.0, before);
-        clear(&secret, &token).await;
-        cloud.secrets.put_secret_value().secret_id(SES).secret_string(&now).send().await.unwrap();
+        if kind == "NotTheUsersKey" {
+            let advice = Advice::of(&cloud.messages(&token).await[0]);
+            assert!(advice.run(&cloud, "list-access-keys").contains(&before[0].0));
+            adopted(&secret, &token, kind, &now).await;
+            only_the_current_key(&cloud).await;
+        } else {
+            clear(&secret, &token).await;
+            cloud.secrets.put_secret_value().secret_id(SES).secret_string(&now).send().await.unwrap();
+        }
     }
     // Permissions and limits: told, and gone on with.
     let denied = |service: &str, action: &str, code: &str| json!({"service": service, "action": action, "effect": "error", "status": 403, "code": code});
@@ -438,6 +443,95 @@ async fn what_could_harm_a_key_is_refused() {
     cloud.admin(Method::POST, "iam/propagation", Some(json!({"calls": 2}))).await;
     secret.rotate().await;
     cloud.admin(Method::POST, "iam/propagation", Some(json!({"calls": 0}))).await;
+}
+
+const CASE_04A: &str = include_str!("../cases/04a-ses-secret-smtp-fields-of-other-names.json");
+
+#[tokio::test]
+async fn a_field_that_would_keep_the_old_key_is_named_before_a_key_is_made() {
+    let cloud = fresh().await;
+    let secret = Secret::of_the_stack(&cloud, SES).await;
+    let good = value(&cloud, SES, "AWSCURRENT").await;
+    let parsed: Value = serde_json::from_str(&good).unwrap();
+    let (id, key) = (parsed[ID].as_str().unwrap(), parsed[KEY].as_str().unwrap());
+    let held =
+        CASE_04A.replace("AKIAEXAMPLEOLD000001", id).replace("oldSecretOldSecretOldSecretOldSecretOld1", key);
+    let before = keys(&cloud).await.0;
+    cloud.secrets.put_secret_value().secret_id(SES).secret_string(&held).send().await.unwrap();
+    let token = stops(&secret, "createSecret", "WrongForm").await;
+    let told = cloud.messages(&token).await;
+    assert!(told[0].contains("SMTP_USERNAME, SMTP_PASSWORD"), "{told:?}");
+    // No step does anything, whoever calls it alone.
+    for step in ["createSecret", "setSecret", "testSecret", "finishSecret"] {
+        let error = secret.step(step, &token).await.unwrap_err();
+        assert_eq!(error["errorType"], "WrongForm", "{step}: {error}");
+    }
+    assert_eq!(keys(&cloud).await.0, before);
+    cloud.secrets.put_secret_value().secret_id(SES).secret_string(&good).send().await.unwrap();
+    secret.rotate().await;
+}
+
+#[tokio::test]
+async fn a_pending_key_or_token_that_is_gone_is_cured_by_the_commands_of_its_message() {
+    let cloud = fresh().await;
+    let secret = Secret::of_the_stack(&cloud, SES).await;
+    for kind in ["PendingKeyGone", "KeyRefused"] {
+        only_the_current_key(&cloud).await;
+        let token = secret.staged().await;
+        secret.step("createSecret", &token).await.unwrap();
+        let pending: Value = serde_json::from_str(&secret.value(&token).await).unwrap();
+        let key = pending[ID].as_str().unwrap();
+        if kind == "PendingKeyGone" {
+            delete_key(&cloud, key).await;
+        } else {
+            cloud.iam("UpdateAccessKey", USER, &[("AccessKeyId", key), ("Status", "Inactive")]).await;
+        }
+        secret.retry().await;
+        let stopped = secret.settled(&["waiting", "succeeded"]).await;
+        assert_eq!(stopped["error"]["type"], kind, "{stopped}");
+        cures(&secret, &token, kind).await;
+        assert!(keys(&cloud).await.1 <= 2);
+    }
+
+    let secret = Secret::of_the_stack(&cloud, TWILIO).await;
+    let token = secret.staged().await;
+    secret.step("createSecret", &token).await.unwrap();
+    twilio(&cloud, json!({"secondary": null})).await;
+    secret.retry().await;
+    let stopped = secret.settled(&["waiting", "succeeded"]).await;
+    assert_eq!(stopped["error"]["type"], "TokenRefused", "{stopped}");
+    cures(&secret, &token, "TokenRefused").await;
+    // AWSCURRENT holds a token that Twilio does not know.
+    let good = value(&cloud, TWILIO, "AWSCURRENT").await;
+    twilio(&cloud, json!({"primary": good, "secondary": null})).await;
+    let wrong = "0".repeat(32);
+    cloud.secrets.put_secret_value().secret_id(TWILIO).secret_string(&wrong).send().await.unwrap();
+    let token = stops(&secret, "createSecret", "TokenRefused").await;
+    adopted(&secret, &token, "TokenRefused", &good).await;
+}
+
+/// The two commands that make a value of a person's the current one and rotate from there.
+async fn adopted(secret: &Secret<'_>, token: &str, kind: &str, value: &str) {
+    let advice = advice_about(secret, token, kind).await;
+    advice.run_with(secret.cloud, "put-secret-value", "valor.txt", value);
+    advice.run(secret.cloud, "rotate-secret");
+    let rotation = secret.settled(&["succeeded", "waiting"]).await;
+    assert_eq!(rotation["state"], "succeeded", "{kind}: {rotation}");
+}
+
+async fn advice_about(secret: &Secret<'_>, token: &str, kind: &str) -> Advice {
+    let told = secret.cloud.messages(token).await;
+    Advice::of(told.iter().find(|message| message.contains(kind)).unwrap_or_else(|| panic!("{told:?}")))
+}
+
+/// The two commands that give a rotation up and begin another, as the message about its failure has them.
+async fn cures(secret: &Secret<'_>, token: &str, kind: &str) {
+    let advice = advice_about(secret, token, kind).await;
+    advice.run(secret.cloud, &format!("--remove-from-version-id {token}"));
+    advice.run(secret.cloud, "rotate-secret");
+    let rotation = secret.settled(&["succeeded", "waiting"]).await;
+    assert_eq!(rotation["state"], "succeeded", "{kind}: {rotation}");
+    assert_ne!(secret.labelled("AWSCURRENT").await.as_deref(), Some(token));
 }
 
 #[tokio::test]
@@ -579,10 +673,8 @@ async fn a_password_that_a_person_changed_fails_the_rotation_until_the_secret_ha
     assert_eq!(in_github(&cloud).await, None);
     let told = cloud.messages(&token).await;
     assert!(told.len() == 1 && told[0].contains("nenhuma versão do segredo"), "{told:?}");
-    let advice = Advice::of(&told[0]);
-    advice.run_with(&cloud, "put-secret-value", "valor.txt", "a person's own");
-    advice.run(&cloud, "rotate-secret");
-    secret.settled(&["succeeded"]).await;
+    assert!(told[0].contains("Nem o valor atual (AWSCURRENT) nem o pendente"), "{told:?}");
+    adopted(&secret, &token, "PasswordOfOthers", "a person's own").await;
     assert_eq!(log_in(&cloud, &value(&cloud, ADMIN, "AWSCURRENT").await).await.0, 200);
     assert_eq!(log_in(&cloud, "a person's own").await.0, 401);
 
@@ -600,6 +692,76 @@ async fn a_password_that_a_person_changed_fails_the_rotation_until_the_secret_ha
     clear(&secret, &token).await;
     secret.rotate().await;
     assert_eq!(log_in(&cloud, &value(&cloud, ADMIN, "AWSCURRENT").await).await.0, 200);
+}
+
+#[tokio::test]
+async fn an_administrator_who_cannot_log_in_is_told_before_anything_is_changed() {
+    let cloud = fresh().await;
+    let secret = Secret::of_the_stack(&cloud, ADMIN).await;
+    let run = async |sql: &str| {
+        as_the_application(&cloud, DATABASE).await.execute(sql, &[&EMAIL]).await.unwrap();
+    };
+    let before = hash(&cloud).await;
+    run("UPDATE users SET is_active = false WHERE email = $1").await;
+    let token = stops(&secret, "setSecret", "UserInactive").await;
+    assert_eq!((hash(&cloud).await, in_github(&cloud).await), (before.clone(), None));
+    let told = cloud.messages(&token).await.remove(0);
+    assert!(told.contains("continua valendo"), "{told}");
+    // The user is to stay as it is: the rotation ends, and the next one is a person's decision.
+    let advice = Advice::of(&told);
+    advice.run(&cloud, "cancel-rotate-secret");
+    advice.run(&cloud, "update-secret-version-stage");
+    assert_eq!(secret.labelled("AWSPENDING").await, None);
+    // The user is active again.
+    let token = stops(&secret, "setSecret", "UserInactive").await;
+    let statement = cloud.messages(&token).await.remove(0);
+    let statement =
+        statement.split('`').find(|quoted| quoted.starts_with("UPDATE users")).unwrap().to_owned();
+    run(&statement.replace("'…'", "$1")).await;
+    goes_on(&secret).await;
+
+    // A hash that is none.
+    run("UPDATE users SET password_hash = 'x' WHERE email = $1").await;
+    let token = stops(&secret, "setSecret", "HashFailed").await;
+    set_password(&cloud, "a person's own").await;
+    adopted(&secret, &token, "HashFailed", "a person's own").await;
+    assert_eq!(log_in(&cloud, &value(&cloud, ADMIN, "AWSCURRENT").await).await.0, 200);
+}
+
+#[tokio::test]
+async fn what_a_login_leaves_open_is_told_and_never_plain_success() {
+    let cloud = fresh().await;
+    let secret = Secret::of_the_stack(&cloud, ADMIN).await;
+    let configure = async |config: Value| cloud.admin(Method::POST, "moveongs/config", Some(config)).await;
+    for (set, reset, expected) in [
+        (json!({"masking": true}), json!({"masking": false}), "mascara os tokens"),
+        (json!({"mfa": true}), json!({"mfa": false}), "até o segundo fator"),
+    ] {
+        configure(set).await;
+        let token = secret.rotate().await;
+        configure(reset).await;
+        let told = cloud.messages(&token).await;
+        assert!(told.len() == 1 && told[0].contains(expected), "{told:?}");
+        assert_eq!(log_in(&cloud, &value(&cloud, ADMIN, "AWSCURRENT").await).await.0, 200);
+    }
+    // The application's rate limit: nothing is proved, and the next try goes on.
+    cloud.fault(json!({"service": "moveongs", "action": "*", "effect": "throttle", "count": 1})).await;
+    let token = stops(&secret, "testSecret", "LoginLimited").await;
+    let told = cloud.messages(&token).await;
+    assert!(told[0].contains("Só o valor pendente (AWSPENDING) está valendo"), "{told:?}");
+    goes_on(&secret).await;
+    // A login that the seed has not made yet.
+    let users = as_the_application(&cloud, DATABASE).await;
+    users.execute("UPDATE users SET email = 'gone@imm.local' WHERE email = $1", &[&EMAIL]).await.unwrap();
+    let token = secret.staged().await;
+    for step in ["createSecret", "setSecret"] {
+        secret.step(step, &token).await.unwrap();
+    }
+    assert_eq!(secret.step("testSecret", &token).await.unwrap(), "Unproved");
+    goes_on(&secret).await;
+    users.execute("UPDATE users SET email = $1 WHERE email = 'gone@imm.local'", &[&EMAIL]).await.unwrap();
+    let told = cloud.messages(&token).await;
+    assert!(told.len() == 1 && told[0].contains("*Sem prova*"), "{told:?}");
 }
 
 #[tokio::test]

@@ -15,6 +15,10 @@ const DOCUMENT: &str =
 const FIELD_TAGS: [(&str, &str); 3] =
     [("rotation:bytes", "16"), ("rotation:encoding", "hex"), ("rotation:field", "key")];
 
+/// The first S3 call of a rotation that is the record's: createSecret makes two for its seal, testSecret and finishSecret
+/// two each to compare it.
+const AFTER_THE_SEAL: usize = 7;
+
 #[track_caller]
 fn kind(refused: Result<Value, Value>, expected: &str) -> String {
     let error = refused.expect_err("the step should have been refused");
@@ -37,13 +41,18 @@ async fn s01_a_rotation_ends_with_a_new_value_a_record_and_a_message() {
     secret.finished(&token, &secret.first).await;
 
     let calls = cloud.calls(before).await.0;
-    // Before the label moves: not recorded yet, the chain's end, and the note of the record to come. After: told, recorded.
+    // Each step reads the current value; createSecret keeps the seal of what it makes, and the others compare it. Before the
+    // label moves: not recorded yet, the chain's end, and the note of the record to come. After: told, recorded.
+    let read =
+        ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:GetSecretValue"];
     let rotation = [
-        ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"].as_slice(),
-        &["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"],
-        &["secretsmanager:DescribeSecret"],
-        &["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:GetSecretValue"],
-        &["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:GetSecretValue"],
+        read.as_slice(),
+        &["s3:ListObjectsV2", "s3:PutObject", "secretsmanager:PutSecretValue"],
+        &["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"],
+        &read,
+        &["s3:ListObjectsV2", "s3:GetObject"],
+        &read,
+        &["s3:ListObjectsV2", "s3:GetObject"],
         &["s3:ListObjectsV2", "s3:ListObjectsV2", "s3:GetObject", "s3:PutObject"],
         &["secretsmanager:UpdateSecretVersionStage"],
         &["secretsmanager:GetSecretValue", "slack:chat.postMessage", "s3:PutObject"],
@@ -230,6 +239,79 @@ async fn s08_a_secret_whose_rotation_is_off_or_was_never_on_is_refused() {
     let event =
         json!({"Step": "createSecret", "SecretId": never.arn, "ClientRequestToken": never.version_id});
     kind(cloud.invoke(event).await, "RotationNotEnabled");
+}
+
+/// Runs all commands of the channel's message about a failure, in their order.
+async fn follow(secret: &Secret<'_>, token: &str, kind: &str) {
+    let told = secret.cloud.messages(token).await;
+    let told = told.iter().find(|message| message.contains(kind)).unwrap_or_else(|| panic!("{told:?}"));
+    let advice = Advice::of(told);
+    for command in advice.commands() {
+        crate::advice::run(secret.cloud, command);
+    }
+}
+
+#[tokio::test]
+async fn the_commands_of_each_message_cure_in_the_state_that_it_describes() {
+    let cloud = calm().await;
+    let cured = async |secret: &Secret<'_>, token: &str, kind: &str| {
+        follow(secret, token, kind).await;
+        let rotation = secret.settled(&["succeeded", "waiting"]).await;
+        assert_eq!(rotation["state"], "succeeded", "{kind}: {rotation}");
+        assert_ne!(secret.labelled("AWSCURRENT").await.as_deref(), Some(token), "{kind}");
+    };
+    let secret = Secret::plain(&cloud, "cured").await;
+    // A value that the policy does not take, after the policy was changed.
+    let token = secret.staged().await;
+    secret.put_sealed(&token, "weak").await;
+    kind(secret.step("testSecret", &token).await, "PendingRejected");
+    cured(&secret, &token, "PendingRejected").await;
+    // A value that somebody else staged.
+    let token = secret.staged().await;
+    let put = cloud.secrets.put_secret_value().secret_id(&secret.arn).client_request_token(&token);
+    put.secret_string("chosen").version_stages("AWSPENDING").send().await.unwrap();
+    kind(secret.step("setSecret", &token).await, "ForeignPending");
+    cured(&secret, &token, "ForeignPending").await;
+    // The label is taken off, or is on another version.
+    let token = secret.staged().await;
+    let clear = cloud.secrets.update_secret_version_stage().secret_id(&secret.arn);
+    clear.version_stage("AWSPENDING").remove_from_version_id(&token).send().await.unwrap();
+    let late = kind(secret.step("createSecret", &token).await, "UnknownVersion");
+    assert!(late.contains(&token), "{late}");
+    cured(&secret, &token, "UnknownVersion").await;
+    let token = secret.staged().await;
+    secret.step("createSecret", &token).await.unwrap();
+    let own = cloud.secrets.put_secret_value().secret_id(&secret.arn).secret_string("chosen");
+    own.version_stages("AWSPENDING").send().await.unwrap();
+    kind(secret.step("testSecret", &token).await, "NotPending");
+    cured(&secret, &token, "NotPending").await;
+    // Rotation was switched off while one was under way.
+    let token = secret.staged().await;
+    cloud.secrets.cancel_rotate_secret().secret_id(&secret.arn).send().await.unwrap();
+    kind(secret.step("createSecret", &token).await, "RotationNotEnabled");
+    follow(&secret, &token, "RotationNotEnabled").await;
+    let tested = secret.settled(&["tested", "test-failed"]).await;
+    assert_eq!(tested["state"], "tested", "{tested}");
+    secret.rotate().await;
+
+    // Another version of the document became current after the value was made.
+    let secret = Secret::new(&cloud, "cured-field", DOCUMENT, &FIELD_TAGS).await;
+    let previous = secret.rotate().await;
+    let token = secret.staged().await;
+    secret.step("createSecret", &token).await.unwrap();
+    let other = secret.value(&previous).await.replace("1e2", "1e3");
+    let back = cloud.secrets.put_secret_value().secret_id(&secret.arn).secret_string(other);
+    let back = back.version_stages("other").send().await.unwrap().version_id.unwrap();
+    let again = cloud.secrets.update_secret_version_stage().secret_id(&secret.arn);
+    let again = again.version_stage("AWSPENDING").move_to_version_id(&token);
+    if secret.labelled("AWSPENDING").await.is_none() {
+        again.send().await.unwrap();
+    }
+    let moved = cloud.secrets.update_secret_version_stage().secret_id(&secret.arn);
+    let moved = moved.version_stage("AWSCURRENT").move_to_version_id(&back).remove_from_version_id(&previous);
+    moved.send().await.unwrap();
+    kind(secret.step("testSecret", &token).await, "CurrentChanged");
+    cured(&secret, &token, "CurrentChanged").await;
 }
 
 #[tokio::test]
@@ -478,12 +560,12 @@ async fn a_finished_rotation_stays_finished_when_the_channel_or_the_evidence_fai
         ("slack-hangs-up", json!({"service": "slack", "effect": "drop"}), "NotificationFailures"),
         (
             "s3-denies",
-            json!({"service": "s3", "effect": "error", "status": 403, "code": "AccessDenied"}),
+            json!({"service": "s3", "nth": AFTER_THE_SEAL, "effect": "error", "status": 403, "code": "AccessDenied"}),
             "EvidenceFailures",
         ),
         (
             "s3-put-denied",
-            json!({"service": "s3", "action": "PutObject", "effect": "error", "status": 403, "code": "AccessDenied"}),
+            json!({"service": "s3", "action": "PutObject", "nth": 2, "effect": "error", "status": 403, "code": "AccessDenied"}),
             "EvidenceFailures",
         ),
     ] {
@@ -558,10 +640,37 @@ async fn evidence_that_fails_once_is_written_at_the_second_look() {
     let cloud = calm().await;
     let secret = Secret::plain(&cloud, "evidence-flake").await;
     cloud.calm().await;
-    let flake = json!({"service": "s3", "effect": "error", "status": 403, "code": "AccessDenied"});
+    let flake = json!({"service": "s3", "nth": AFTER_THE_SEAL, "effect": "error", "status": 403, "code": "AccessDenied"});
     cloud.fault(flake).await;
     let token = secret.rotate().await;
     assert_eq!(cloud.hits("error").await, 1);
+    secret.finished(&token, &secret.first).await;
+}
+
+#[tokio::test]
+async fn without_the_notes_no_value_is_made_or_trusted_until_they_are_back() {
+    let cloud = calm().await;
+    let secret = Secret::plain(&cloud, "no-notes").await;
+    let denied =
+        json!({"service": "s3", "effect": "error", "status": 403, "code": "AccessDenied", "count": 0});
+    cloud.calm().await;
+    cloud.fault(denied.clone()).await;
+    let token = secret.start().await;
+    let rotation = secret.settled(&["waiting"]).await;
+    assert_eq!(
+        (&rotation["error"]["step"], &rotation["error"]["type"]),
+        (&json!("createSecret"), &json!("EvidenceFailed"))
+    );
+    cloud.calm().await;
+    secret.step("createSecret", &token).await.unwrap();
+    cloud.fault(denied).await;
+    for step in ["testSecret", "finishSecret"] {
+        kind(secret.step(step, &token).await, "EvidenceFailed");
+    }
+    assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&secret.first));
+    cloud.calm().await;
+    secret.retry().await;
+    secret.settled(&["succeeded"]).await;
     secret.finished(&token, &secret.first).await;
 }
 

@@ -316,7 +316,7 @@ async fn report(
 /// Asks for it at once.
 pub(crate) fn command(settings: &Settings) -> String {
     format!(
-        "`aws lambda invoke --function-name {} --cli-binary-format raw-in-base64-out --payload '{{\"retire\": true}}' /dev/stdout`",
+        "`echo '{{\"retire\": true}}' | aws lambda invoke --function-name {} --payload fileb:///dev/stdin /dev/stdout`",
         settings.function
     )
 }

@@ -11,6 +11,8 @@ use serde_json::json;
 use shared::application::{Application, Login};
 use shared::database::secret::Secret;
 use shared::database::{Database, DatabaseError, Quotes, STATEMENT_LIMIT, Session};
+use shared::document;
+use shared::rotation::RotationError;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::error::RotateError;
@@ -19,7 +21,8 @@ use crate::error::RotateError;
 const COST: u32 = 12;
 
 /// The administrator's hash. The application's login compares addresses in lower case, whatever the case in the table.
-const FIND: &str = "SELECT password_hash FROM users WHERE lower(email) = lower($1)";
+/// A schema without the column has no inactive users.
+const FIND: &str = "SELECT password_hash, to_jsonb(users) ->> 'is_active' = 'false' FROM users WHERE lower(email) = lower($1)";
 
 /// Only the hash that was looked at is replaced.
 const CHANGE: &str =
@@ -45,8 +48,38 @@ pub(crate) enum Found {
     Of(usize),
     /// It is of none of them.
     OfNone,
+    /// There is such a user, who cannot log in with any password.
+    Inactive,
     /// There is no such user.
     Nobody,
+}
+
+/// What has shown that the new password is in force.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Shown {
+    /// A login.
+    Login,
+    /// A login whose tokens come masked, so that no client of the application can use them.
+    Masked,
+    /// A login up to the second factor.
+    SecondFactor,
+    /// The hash in the application's database; there is no address to log in at.
+    Hash,
+    /// Nothing: the application does not have the password.
+    Nothing,
+}
+
+impl Shown {
+    /// For the evidence.
+    pub(crate) fn what(self) -> &'static str {
+        match self {
+            Self::Login => "log in to the application as the administrator",
+            Self::Masked => "log in to the application as the administrator (its answer comes masked)",
+            Self::SecondFactor => "log in to the application as the administrator, up to the second factor",
+            Self::Hash => "find the new password's hash in the application's database; no login was tried",
+            Self::Nothing => "store the new password; nothing proves it",
+        }
+    }
 }
 
 /// The application's database, as far as the administrator goes.
@@ -82,6 +115,9 @@ impl Users {
             [row] => row,
             several => return Err(RotateError::SeveralUsers { count: several.len() }),
         };
+        if row.try_get::<_, Option<bool>>(1).map_err(|_| RotateError::Hash)?.unwrap_or_default() {
+            return Ok((Found::Inactive, None));
+        }
         let hash: Zeroizing<String> = Zeroizing::new(row.try_get(0).map_err(|_| RotateError::Hash)?);
         for (number, candidate) in candidates.iter().enumerate() {
             if bcrypt::verify(candidate.expose_secret(), &hash).map_err(|_| RotateError::Hash)? {
@@ -130,21 +166,35 @@ impl Users {
     }
 }
 
+/// Checks that the secret's value is a password, which is replaced whole, and not a document or an address with more in it.
+pub(crate) fn check(value: &SecretString) -> Result<(), RotationError> {
+    let text = value.expose_secret().trim();
+    let reason = match text.chars().next() {
+        Some('{' | '[') if document::values(text).is_ok() => {
+            "it is a JSON document, of which all else would be lost"
+        }
+        _ if text.contains("://") => "it is a URL, and not the administrator's password",
+        _ => return Ok(()),
+    };
+    Err(RotationError::WrongForm { reason: format!("{reason}: store the password and nothing else") })
+}
+
 /// Logs in to the application with the administrator's password; what proves it.
 pub(crate) async fn log_in(
     application: &Application,
     email: &str,
     password: &SecretString,
-) -> Result<&'static str, RotateError> {
+) -> Result<Shown, RotateError> {
     let body = json!({"email": email, "password": password.expose_secret()});
     let request = application.request(Method::POST, "/auth/login").json(&body);
     let answer = application.ask(request).await.map_err(|said| RotateError::LoginUnclear { said })?;
     match answer.login() {
-        Login::Token(_) => Ok("log in to the application as the administrator"),
-        Login::Masked => Ok("log in to the application as the administrator (its answer comes masked)"),
-        Login::SecondFactor => Ok("log in to the application as the administrator, up to the second factor"),
+        Login::Token(_) => Ok(Shown::Login),
+        Login::Masked => Ok(Shown::Masked),
+        Login::SecondFactor => Ok(Shown::SecondFactor),
         Login::Refused => Err(RotateError::LoginRefused { said: answer.says() }),
-        Login::Limited | Login::NoToken | Login::Failed | Login::Unclear => {
+        Login::Limited => Err(RotateError::LoginLimited { said: answer.says() }),
+        Login::NoToken | Login::Failed | Login::Unclear => {
             Err(RotateError::LoginUnclear { said: answer.says() })
         }
     }

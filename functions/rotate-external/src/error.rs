@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use shared::database::DatabaseError;
 use shared::database::secret::FormError;
 use shared::evidence::EvidenceError;
-use shared::failure::{CallError, Failure, chain};
+use shared::failure::{CallError, Failure};
 use shared::github::GitHubError;
 use shared::language::Language;
 use shared::rotation::{Advice, InForce, Request, RotationError, Step};
@@ -50,6 +50,12 @@ pub enum RotateError {
     /// AWSCURRENT holds a key that the template's user does not have.
     #[error("access key {key} of AWSCURRENT is not one of the IAM user's")]
     NotTheUsersKey {
+        /// Id of the key.
+        key: String,
+    },
+    /// The pending key is gone: a person deleted it, or it belongs to another user.
+    #[error("access key {key} of AWSPENDING is not one of the IAM user's any more")]
+    PendingKeyGone {
         /// Id of the key.
         key: String,
     },
@@ -142,9 +148,21 @@ pub enum RotateError {
         /// Number of users.
         count: usize,
     },
+    /// The administrator cannot log in with any password.
+    #[error("the administrator {email} is inactive in the application, so no login can prove a password")]
+    UserInactive {
+        /// The administrator's address.
+        email: String,
+    },
     /// The application's login does not take the new password.
     #[error("the application refuses the administrator's new password: {said}")]
     LoginRefused {
+        /// Its answer.
+        said: String,
+    },
+    /// The application answers to nobody at this rate.
+    #[error("the application's rate limit was reached, so the login proves nothing: {said}")]
+    LoginLimited {
         /// Its answer.
         said: String,
     },
@@ -182,6 +200,7 @@ impl Failure for RotateError {
             Self::NotRetired => "NotRetired",
             Self::StillAccepted => "StillAccepted",
             Self::NotTheUsersKey { .. } => "NotTheUsersKey",
+            Self::PendingKeyGone { .. } => "PendingKeyGone",
             Self::ForeignKey { .. } => "ForeignKey",
             Self::Iam(_) => "IamCall",
             Self::Mail { .. } => "MailFailed",
@@ -201,7 +220,9 @@ impl Failure for RotateError {
             Self::HashMoved => "HashMoved",
             Self::PasswordOfOthers { .. } => "PasswordOfOthers",
             Self::SeveralUsers { .. } => "SeveralUsers",
+            Self::UserInactive { .. } => "UserInactive",
             Self::LoginRefused { .. } => "LoginRefused",
+            Self::LoginLimited { .. } => "LoginLimited",
             Self::LoginUnclear { .. } => "LoginUnclear",
             Self::Call(_) => "AwsCall",
             Self::Retire { .. } => "RetireFailed",
@@ -228,15 +249,20 @@ pub(crate) struct Names<'a> {
     pub user: &'a str,
     /// Whether the secret is the administrator's password, which the database takes from setSecret on.
     pub is_admin: bool,
-    /// Makes a value of a person's the current one, and rotates from there.
+    /// Makes what a person put into a file the current value, and rotates from there. AWS gives a rotation up by itself when
+    /// somebody makes another version.
     pub adopt_commands: String,
+    /// Gives the rotation that waits up and switches rotation off.
+    pub off_commands: String,
+    /// Gives the rotation that waits up and begins another; empty where no rotation step failed.
+    pub again_commands: String,
 }
 
 impl Names<'_> {
     /// Retires old credentials at once.
     pub(crate) fn retire_command(&self) -> String {
         format!(
-            "`aws lambda invoke --function-name {} --cli-binary-format raw-in-base64-out --payload '{{\"retire\": true}}' /dev/stdout`",
+            "`echo '{{\"retire\": true}}' | aws lambda invoke --function-name {} --payload fileb:///dev/stdin /dev/stdout`",
             self.function
         )
     }
@@ -245,22 +271,13 @@ impl Names<'_> {
 impl RotateError {
     /// What an operator reads of the failure of a step.
     pub(crate) fn advise(&self, language: Language, request: &Request, names: &Names<'_>) -> Advice {
-        let step = request.step;
-        let in_force = match (self, step) {
+        let in_force = match names.is_admin {
+            true => self.in_force_of_password(language, request),
             // Only the administrator's password is taken from the one who has the old one.
-            (Self::Rotation(error), _) if !names.is_admin => error.advise(language, request).in_force,
-            _ if !names.is_admin || step == Step::CreateSecret => InForce::Current,
-            // GitHub is asked first, and the application never before both.
-            (
-                Self::Repository(_)
-                | Self::NotUpdated { .. }
-                | Self::Seal
-                | Self::PasswordOfOthers { .. }
-                | Self::SeveralUsers { .. },
-                Step::SetSecret,
-            ) => InForce::Current,
-            (_, Step::SetSecret) => InForce::Unsure,
-            _ => InForce::Pending,
+            false => match self {
+                Self::Rotation(error) => error.advise(language, request).in_force,
+                _ => InForce::Current,
+            },
         };
         let (cause, next) = match self {
             Self::Rotation(error) => {
@@ -272,13 +289,49 @@ impl RotateError {
         Advice { cause, in_force, next }
     }
 
+    /// Which password of the administrator the application takes, as far as the failed step has seen.
+    fn in_force_of_password(&self, language: Language, request: &Request) -> InForce {
+        match (self, request.step) {
+            (_, Step::CreateSecret) => InForce::Current,
+            // A person's own password is.
+            (Self::PasswordOfOthers { .. } | Self::Hash, Step::SetSecret) => InForce::Nothing,
+            // GitHub is asked first, and the application never before both.
+            (
+                Self::Repository(_)
+                | Self::NotUpdated { .. }
+                | Self::Seal
+                | Self::SeveralUsers { .. }
+                | Self::UserInactive { .. }
+                | Self::NotOurs { .. }
+                | Self::DatabaseForm(_),
+                Step::SetSecret,
+            ) => InForce::Current,
+            // The server has said that it changed nothing.
+            (Self::Database(error), Step::SetSecret) if error.sqlstate.is_some() => InForce::Current,
+            (
+                Self::Rotation(
+                    error @ (RotationError::ForeignPending { .. }
+                    | RotationError::EmptyPending
+                    | RotationError::CurrentMoved { .. }
+                    | RotationError::WrongForm { .. }
+                    | RotationError::InvalidTag { .. }),
+                ),
+                Step::SetSecret | Step::TestSecret,
+            ) => error.advise(language, request).in_force,
+            (_, Step::SetSecret) | (Self::NotSet, _) => InForce::Unsure,
+            // Seen in the database, or by the login.
+            (Self::HashMoved | Self::LoginRefused { .. }, _) => InForce::Nothing,
+            _ => InForce::Pending,
+        }
+    }
+
     /// What went wrong, in a sentence. The technical detail, in English, stands in the message's small print.
     pub(crate) fn cause(&self, language: Language) -> String {
         if language == Language::English {
             return self.to_string();
         }
         let say = match self {
-            Self::Rotation(error) => return chain(error),
+            Self::Rotation(error) => return error.cause(language),
             Self::InvalidEvent { field, .. } => {
                 return format!("o evento não é um que a função conhece (campo {field})");
             }
@@ -299,6 +352,11 @@ impl RotateError {
             Self::NotTheUsersKey { key } => {
                 return format!("a chave {key} do AWSCURRENT não é do usuário IAM da stack (SesUserName)");
             }
+            Self::PendingKeyGone { key } => {
+                return format!(
+                    "a chave {key} do AWSPENDING não existe mais no usuário IAM da stack (SesUserName)"
+                );
+            }
             Self::ForeignKey { key } => {
                 return format!("o usuário IAM tem uma segunda chave, {key}, que não está no segredo");
             }
@@ -315,7 +373,9 @@ impl RotateError {
             Self::NotUpdated { .. } => "o GitHub aceitou o valor, mas o updated_at dele não mudou",
             Self::Seal => "a chave pública do GitHub não serve para cifrar",
             Self::DatabaseForm(_) => "o segredo DATABASE_URL não tem um login que se entenda",
-            Self::Database(error) => return format!("o banco da aplicação: {error}"),
+            Self::Database(error) => {
+                return format!("o banco da aplicação não fez o que foi pedido ({})", error.kind.name());
+            }
             Self::NotSet => "a senha pendente ainda não foi dada a ninguém (setSecret não terminou)",
             Self::Hash => "o hash guardado do administrador não é de bcrypt",
             Self::HashMoved => "alguém trocou a senha do administrador no mesmo instante",
@@ -327,7 +387,15 @@ impl RotateError {
             Self::SeveralUsers { count } => {
                 return format!("{count} usuários têm o e-mail do administrador, com maiúsculas diferentes");
             }
+            Self::UserInactive { email } => {
+                return format!(
+                    "o administrador {email} está inativo na aplicação, e nenhum login prova uma senha"
+                );
+            }
             Self::LoginRefused { .. } => "a aplicação recusa a senha nova do administrador",
+            Self::LoginLimited { .. } => {
+                "a aplicação respondeu pelo limite de chamadas (rate limit), e o login não prova nada"
+            }
             Self::LoginUnclear { .. } => "a resposta da aplicação ao login não prova nada",
             Self::Call(call) => return format!("a chamada {} falhou ({})", call.operation, call.code),
             Self::Retire { secrets } => {
@@ -375,11 +443,21 @@ impl RotateError {
                 names.retire_command()
             ),
             Self::NotTheUsersKey { .. } => format!(
-                "{} `aws iam list-access-keys --user-name {user}`",
+                "{} `aws iam list-access-keys --user-name {user}`. {} {}",
+                say("conferir SesUserName e as chaves do usuário:", "check SesUserName and the user's keys:",),
                 say(
-                    "guardar no segredo uma chave do usuário (ou corrigir SesUserName); as chaves dele:",
-                    "store a key of the user in the secret (or correct SesUserName); its keys:",
+                    "Guardar no segredo o documento com uma chave dele, num arquivo sem fim de linha, e rotacionar de novo:",
+                    "Store the document with a key of this user in the secret, from a file without a line end, and rotate again:",
                 ),
+                names.adopt_commands
+            ),
+            Self::PendingKeyGone { .. } => format!(
+                "{} {}",
+                say(
+                    "a rotação não pode terminar com essa chave. Descartá-la e rotacionar de novo:",
+                    "the rotation cannot end with this key. Discard it and rotate again:",
+                ),
+                names.again_commands
             ),
             Self::ForeignKey { key } => format!(
                 "{} `aws iam get-access-key-last-used --access-key-id {key}` {} `aws iam delete-access-key --user-name {user} --access-key-id {key}`",
@@ -400,20 +478,45 @@ impl RotateError {
                 "o usuário IAM precisa de ses:SendEmail, e o remetente (SesFromAddress) de uma identidade verificada na região SesRegion; a próxima tentativa continua.",
                 "the IAM user needs ses:SendEmail, and the sender (SesFromAddress) a verified identity in the region SesRegion; the next try goes on.",
             ),
-            Self::KeyRefused { .. } => format!(
-                "{} `aws iam list-access-keys --user-name {user}`",
+            Self::KeyRefused { which: "pending" } => format!(
+                "{} `aws iam list-access-keys --user-name {user}`. {} {}",
                 say(
-                    "uma chave nova pode levar alguns segundos até valer, e a próxima tentativa continua. Se repetir, ver as chaves:",
-                    "a new key may take some seconds until it is good, and the next try goes on. If it repeats, look at the keys:",
+                    "uma chave nova pode levar alguns segundos até valer, e a próxima tentativa continua. Se repetir, ver se a chave está ativa:",
+                    "a new key may take some seconds until it is good, and the next try goes on. If it repeats, check that the key is active:",
                 ),
+                say(
+                    "Se não estiver, descartá-la e rotacionar de novo:",
+                    "If it is not, discard it and rotate again:"
+                ),
+                names.again_commands
             ),
-            Self::TokenRefused { which: "current" } => say(
-                "guardar no segredo o token primário que o console do Twilio mostra (Account > API keys & tokens), e conferir TwilioAccountSid.",
-                "store in the secret the primary token that Twilio's console shows (Account > API keys & tokens), and check TwilioAccountSid.",
+            Self::KeyRefused { .. } => format!(
+                "{} `aws iam list-access-keys --user-name {user}`. {} {}",
+                say(
+                    "ver se a chave do AWSCURRENT está ativa:",
+                    "check that the key of AWSCURRENT is active:",
+                ),
+                say(
+                    "Se não estiver, guardar no segredo o documento com uma chave ativa, num arquivo sem fim de linha, e rotacionar de novo:",
+                    "If it is not, store the document with an active key in the secret, from a file without a line end, and rotate again:",
+                ),
+                names.adopt_commands
             ),
-            Self::TokenRefused { .. } => say(
-                "alguém apagou o token secundário. Limpar o AWSPENDING (update-secret-version-stage --version-stage AWSPENDING --remove-from-version-id) e rotacionar de novo.",
-                "somebody deleted the secondary token. Clear AWSPENDING (update-secret-version-stage --version-stage AWSPENDING --remove-from-version-id) and rotate again.",
+            Self::TokenRefused { which: "current" } => format!(
+                "{} {}",
+                say(
+                    "conferir TwilioAccountSid e guardar no segredo o token primário que o console do Twilio mostra (Account > API keys & tokens), num arquivo sem fim de linha, e rotacionar de novo:",
+                    "check TwilioAccountSid and store in the secret the primary token that Twilio's console shows (Account > API keys & tokens), from a file without a line end, and rotate again:",
+                ),
+                names.adopt_commands
+            ),
+            Self::TokenRefused { .. } => format!(
+                "{} {}",
+                say(
+                    "o token secundário foi apagado ou trocado no Twilio. Descartar o valor pendente e rotacionar de novo:",
+                    "the secondary token was deleted or replaced at Twilio. Discard the pending value and rotate again:",
+                ),
+                names.again_commands
             ),
             Self::ForeignToken => say(
                 "se ninguém usa o token secundário, apagá-lo no console do Twilio (Account > API keys & tokens); a próxima tentativa continua.",
@@ -442,9 +545,13 @@ impl RotateError {
                 "ver se a função alcança o banco (VpcSubnetIds, grupo de segurança) e se DatabaseSecretName está em uso; a próxima tentativa continua.",
                 "check that the function reaches the database (VpcSubnetIds, security group) and that DatabaseSecretName is in use; the next try goes on.",
             ),
-            Self::Hash => say(
-                "redefinir a senha do administrador por /auth/password/forgot; depois a próxima tentativa continua.",
-                "reset the administrator's password through /auth/password/forgot; then the next try goes on.",
+            Self::Hash => format!(
+                "{} {}",
+                say(
+                    "redefinir a senha do administrador por /auth/password/forgot e guardá-la no segredo, num arquivo sem fim de linha, e rotacionar de novo:",
+                    "reset the administrator's password through /auth/password/forgot and store it in the secret, from a file without a line end, and rotate again:",
+                ),
+                names.adopt_commands
             ),
             Self::NotSet | Self::HashMoved => {
                 say("nada: a próxima tentativa olha de novo.", "nothing: the next try looks again.")
@@ -469,15 +576,238 @@ impl RotateError {
                 "o hash no banco confere com a senha nova e o login não: ver se AppUrl é desta aplicação e se o usuário está ativo; a próxima tentativa continua.",
                 "the hash in the database matches the new password and the login does not: check that AppUrl is this application's and that the user is active; the next try goes on.",
             ),
+            Self::UserInactive { .. } => format!(
+                "{} `UPDATE users SET is_active = true WHERE lower(email) = lower('…')`. {} {}",
+                say(
+                    "ativar o usuário; a próxima tentativa continua:",
+                    "activate the user; the next try goes on:"
+                ),
+                say(
+                    "Se ele deve ficar inativo, desligar a rotação do segredo:",
+                    "If the user is to stay inactive, switch the secret's rotation off:",
+                ),
+                names.off_commands
+            ),
+            Self::LoginLimited { .. } => say(
+                "nada agora: a próxima tentativa, minutos depois, continua. Se repetir, ver quem chama a aplicação tanto (o limite é por endereço, RATE_LIMIT_MAX por minuto).",
+                "nothing now: the next try, minutes later, goes on. If it repeats, find what calls the application that often (the limit is by address, RATE_LIMIT_MAX a minute).",
+            ),
             Self::LoginUnclear { .. } => say(
-                "ver se a aplicação responde (GET /health); a próxima tentativa continua.",
-                "see whether the application answers (GET /health); the next try goes on.",
+                "ver nos logs da aplicação o erro do login (`unhandled error`; err.code 28P01 é a senha do banco) e se há tasks saudáveis; GET /health não consulta o banco. A próxima tentativa continua.",
+                "look in the application's logs for the login's error (`unhandled error`; err.code 28P01 is the database's password) and for healthy tasks; GET /health does not ask the database. The next try goes on.",
             ),
             Self::Retire { .. } => names.retire_command(),
             Self::Ledger { .. } => say(
                 "ver ledger/rotation.json no bucket de evidências; o rotation-followup o escreve inteiro na próxima rotação.",
                 "see ledger/rotation.json in the evidence bucket; rotation-followup writes it whole after the next rotation.",
             ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::database::ErrorKind;
+
+    use super::*;
+
+    const CLEAR: &str = "--version-stage AWSPENDING --remove-from-version-id 4f1c2a7e";
+    const ROTATE: &str = "aws secretsmanager rotate-secret --secret-id 'arn:";
+    const PUT: &str = "put-secret-value --secret-id '/moveongs/dev/x' --secret-string file://valor.txt";
+    const LIST: &str = "iam list-access-keys --user-name mailer";
+
+    fn advice(error: &RotateError, step: Step, is_admin: bool, language: Language) -> Advice {
+        let request = Request {
+            secret_id: "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveongs/dev/x-a1B2c3"
+                .to_owned(),
+            token: "4f1c2a7e-8d4b-4c55-9b0e-2f6f3a9d7c10".to_owned(),
+            rotation_token: None,
+            step,
+        };
+        let names = Names {
+            function: "moveongs-dev-rotate-external",
+            user: "mailer",
+            is_admin,
+            adopt_commands: format!("`aws secretsmanager {PUT}`, {}", request.rotate_command()),
+            off_commands: format!(
+                "`aws secretsmanager cancel-rotate-secret --secret-id 'arn:x'`, {}",
+                request.clear_command()
+            ),
+            again_commands: format!("{}, {}", request.clear_command(), request.rotate_command()),
+        };
+        error.advise(language, &request, &names)
+    }
+
+    fn database(sqlstate: Option<&str>) -> RotateError {
+        RotateError::Database(DatabaseError {
+            kind: ErrorKind::Permission,
+            during: "change the administrator's password",
+            target: "app@db:5432/app".to_owned(),
+            sqlstate: sqlstate.map(str::to_owned),
+            reason: "permission denied for table users".to_owned(),
+        })
+    }
+
+    fn call(operation: &'static str, code: &str) -> CallError {
+        CallError { operation, code: code.to_owned(), message: "no".to_owned() }
+    }
+
+    /// What is in force after a failure at a step, and the commands that come next; each of those is run, in the state that its
+    /// message describes, by `tests/e2e/rotate_external.rs`.
+    #[test]
+    fn what_each_failure_of_a_step_says() {
+        use InForce::{Current, Nothing, Pending, Unsure};
+        use Step::{CreateSecret, FinishSecret, SetSecret, TestSecret};
+        let email = || "admin@imm.local".to_owned();
+        let said = || "500".to_owned();
+        let late = || {
+            RotationError::Deadline(shared::lambda::DeadlineExceeded {
+                allowed: std::time::Duration::from_secs(20),
+            })
+        };
+        let token = || "4f1c2a7e".to_owned();
+        let at = Timestamp::UNIX_EPOCH;
+        let (mail, admin) = (false, true);
+        let rows: Vec<(RotateError, bool, Step, InForce, &[&str])> = vec![
+            // The issuer takes both credentials until the one before is retired.
+            (RotateError::NotOurs { name: "x".to_owned() }, mail, CreateSecret, Current, &[]),
+            (RotateError::Desk(EvidenceError::Contended), mail, CreateSecret, Current, &[]),
+            (RotateError::Busy { until: at }, mail, CreateSecret, Current, &[]),
+            (RotateError::NotRetired, mail, CreateSecret, Current, &["lambda invoke"]),
+            (
+                RotateError::NotTheUsersKey { key: "AKIA1".to_owned() },
+                mail,
+                CreateSecret,
+                Current,
+                &[LIST, PUT, ROTATE],
+            ),
+            (
+                RotateError::ForeignKey { key: "AKIA2".to_owned() },
+                mail,
+                CreateSecret,
+                Current,
+                &[
+                    "get-access-key-last-used --access-key-id AKIA2",
+                    "delete-access-key --user-name mailer --access-key-id AKIA2",
+                ],
+            ),
+            (
+                RotateError::Iam(call("iam:CreateAccessKey", "AccessDenied")),
+                mail,
+                CreateSecret,
+                Current,
+                &[LIST],
+            ),
+            (
+                RotateError::PendingKeyGone { key: "AKIA3".to_owned() },
+                mail,
+                TestSecret,
+                Current,
+                &[CLEAR, ROTATE],
+            ),
+            (RotateError::KeyRefused { which: "pending" }, mail, TestSecret, Current, &[LIST, CLEAR, ROTATE]),
+            (
+                RotateError::Mail { which: "pending", call: call("ses:SendEmail", "MessageRejected") },
+                mail,
+                FinishSecret,
+                Current,
+                &[],
+            ),
+            (RotateError::TokenRefused { which: "current" }, mail, CreateSecret, Current, &[PUT, ROTATE]),
+            (RotateError::TokenRefused { which: "pending" }, mail, TestSecret, Current, &[CLEAR, ROTATE]),
+            (RotateError::ForeignToken, mail, CreateSecret, Current, &[]),
+            (RotateError::AccountClosed { status: "suspended".to_owned() }, mail, TestSecret, Current, &[]),
+            (RotateError::TwilioLimited, mail, FinishSecret, Current, &[]),
+            (RotateError::Twilio { reason: "no".to_owned() }, mail, CreateSecret, Current, &[]),
+            (
+                RotationError::ForeignPending { token: token() }.into(),
+                mail,
+                TestSecret,
+                Current,
+                &[CLEAR, ROTATE],
+            ),
+            // The administrator's password: GitHub first, then the database.
+            (late().into(), admin, CreateSecret, Current, &[]),
+            (RotateError::Seal, admin, SetSecret, Current, &[]),
+            (
+                RotateError::NotUpdated { name: "N".to_owned(), updated_at: at },
+                admin,
+                SetSecret,
+                Current,
+                &["gh secret list"],
+            ),
+            (RotateError::PasswordOfOthers { email: email() }, admin, SetSecret, Nothing, &[PUT, ROTATE]),
+            (RotateError::Hash, admin, SetSecret, Nothing, &[PUT, ROTATE]),
+            (
+                RotateError::SeveralUsers { count: 2 },
+                admin,
+                SetSecret,
+                Current,
+                &["SELECT id, email FROM users"],
+            ),
+            (
+                RotateError::UserInactive { email: email() },
+                admin,
+                SetSecret,
+                Current,
+                &["UPDATE users SET is_active", "cancel-rotate-secret", CLEAR],
+            ),
+            (database(Some("42501")), admin, SetSecret, Current, &[]),
+            (database(None), admin, SetSecret, Unsure, &[]),
+            (late().into(), admin, SetSecret, Unsure, &[]),
+            (RotateError::HashMoved, admin, SetSecret, Unsure, &[]),
+            (
+                RotationError::ForeignPending { token: token() }.into(),
+                admin,
+                SetSecret,
+                Current,
+                &[CLEAR, ROTATE],
+            ),
+            (
+                RotationError::ForeignPending { token: token() }.into(),
+                admin,
+                TestSecret,
+                Current,
+                &[CLEAR, ROTATE],
+            ),
+            (
+                RotationError::CurrentMoved { token: token() }.into(),
+                admin,
+                SetSecret,
+                Current,
+                &[CLEAR, ROTATE],
+            ),
+            (RotateError::NotSet, admin, TestSecret, Unsure, &[]),
+            (RotateError::HashMoved, admin, TestSecret, Nothing, &[]),
+            (RotateError::LoginRefused { said: said() }, admin, TestSecret, Nothing, &[]),
+            (RotateError::LoginLimited { said: said() }, admin, TestSecret, Pending, &[]),
+            (RotateError::LoginUnclear { said: said() }, admin, TestSecret, Pending, &[]),
+            (database(None), admin, FinishSecret, Pending, &[]),
+            (late().into(), admin, FinishSecret, Pending, &[]),
+        ];
+        for (error, is_admin, step, in_force, commands) in rows {
+            let [portuguese, english] = [Language::Portuguese, Language::English]
+                .map(|language| advice(&error, step, is_admin, language));
+            for advice in [&portuguese, &english] {
+                assert_eq!(advice.in_force, in_force, "{step} {error}");
+                for command in commands {
+                    assert!(
+                        advice.next.contains(command),
+                        "{step} {error}: {command} is not in {}",
+                        advice.next
+                    );
+                }
+                let found =
+                    advice.next.split('`').skip(1).step_by(2).filter(|quoted| quoted.starts_with("aws "));
+                let known = commands
+                    .iter()
+                    .filter(|command| !command.starts_with(['g', 'S', 'U']) || command.starts_with("get-"));
+                assert_eq!(found.count(), known.count(), "{step} {error}: {}", advice.next);
+            }
+            assert_ne!(portuguese.cause, english.cause);
+            assert_ne!(portuguese.next, english.next);
+            // The technical detail is English, and stands in the small print.
+            assert!(!portuguese.cause.contains(&error.to_string()), "{}", portuguese.cause);
         }
     }
 }

@@ -41,7 +41,7 @@ use shared::rotation::{
 use shared::secrets::{self, Listed};
 use shared::time;
 
-use admin::{Found, InDatabase, Users};
+use admin::{Found, InDatabase, Shown, Users};
 use ci::Place;
 use desk::{Desk, MAKING};
 use error::Names;
@@ -190,8 +190,10 @@ impl App {
             user: self.mail.as_ref().map_or("", |mail| &mail.user),
             is_admin: self.password.as_ref().is_some_and(|password| password.secret == secret),
             adopt_commands: format!(
-                "`aws secretsmanager put-secret-value --secret-id {secret} --secret-string file://valor.txt`, `aws secretsmanager rotate-secret --secret-id {secret}`"
+                "`aws secretsmanager put-secret-value --secret-id '{secret}' --secret-string file://valor.txt`"
             ),
+            off_commands: String::new(),
+            again_commands: String::new(),
         }
     }
 
@@ -305,7 +307,10 @@ impl Mail {
         let key = ses::read(&pending, fields)?;
         // A key of another user would send as well, and never be put out of use.
         if !self.keys().await?.iter().any(|known| known.id == key.id) {
-            return Err(RotateError::NotTheUsersKey { key: key.id });
+            return Err(match is_copy {
+                true => RotateError::NotTheUsersKey { key: key.id },
+                false => RotateError::PendingKeyGone { key: key.id },
+            });
         }
         self.send(&key, "pending", TRIES).await?;
         Ok(if is_copy { Outcome::TestedCopy } else { Outcome::Tested })
@@ -503,8 +508,14 @@ impl Password {
             Some(users) => Some(users.find(&candidates(app, attempt, &pending).await?).await?),
             None => None,
         };
-        if matches!(found, Some((Found::OfNone, _))) {
-            return Err(RotateError::PasswordOfOthers { email: self.email.clone() });
+        match found {
+            Some((Found::OfNone, _)) => {
+                return Err(RotateError::PasswordOfOthers { email: self.email.clone() });
+            }
+            Some((Found::Inactive, _)) => {
+                return Err(RotateError::UserInactive { email: self.email.clone() });
+            }
+            _ => {}
         }
         let stored = match &self.ci {
             Some(ci) => Some(ci.store(app, attempt.now, &pending).await?),
@@ -550,7 +561,7 @@ impl Password {
                 users.change(&hash, pending).await?;
                 Ok(InDatabase::New)
             }
-            (Found::Of(_) | Found::OfNone | Found::Nobody, _) => Ok(InDatabase::Nobody),
+            (Found::Of(_) | Found::OfNone | Found::Inactive | Found::Nobody, _) => Ok(InDatabase::Nobody),
         }
     }
 
@@ -584,25 +595,24 @@ impl Password {
         app: &App,
         request: &Request,
         pending: &SecretString,
-    ) -> Result<(&'static str, Option<Done>), RotateError> {
+    ) -> Result<(Shown, Option<Done>), RotateError> {
         let done = app.base.reporter.evidence.kept(&done_of(request)).await?;
         let done: Done = done.ok_or(RotateError::NotSet)?;
         if done.database != Some(InDatabase::New) {
-            return Ok((
-                "store the new password; nothing proves it, since the application has no such user",
-                Some(done),
-            ));
+            return Ok((Shown::Nothing, Some(done)));
         }
         if let Some(users) = self.users(app).await? {
             let (found, _) = users.find(std::slice::from_ref(pending)).await?;
             users.close().await;
-            if !matches!(found, Found::Of(0)) {
-                return Err(RotateError::HashMoved);
+            match found {
+                Found::Of(0) => {}
+                Found::Inactive => return Err(RotateError::UserInactive { email: self.email.clone() }),
+                _ => return Err(RotateError::HashMoved),
             }
         }
         match &self.application {
             Some(application) => Ok((admin::log_in(application, &self.email, pending).await?, Some(done))),
-            None => Ok(("find the new password's hash in the application's database", Some(done))),
+            None => Ok((Shown::Hash, Some(done))),
         }
     }
 
@@ -621,8 +631,8 @@ impl Password {
             return Ok(Outcome::TestedCopy);
         }
         self.made_by_policy(app, &pending)?;
-        self.prove(app, attempt.request, &pending).await?;
-        Ok(Outcome::Tested)
+        let (shown, _) = self.prove(app, attempt.request, &pending).await?;
+        Ok(if shown == Shown::Nothing { Outcome::Unproved } else { Outcome::Tested })
     }
 
     fn made_by_policy(&self, app: &App, value: &SecretString) -> Result<(), RotateError> {
@@ -651,7 +661,11 @@ async fn candidates(
             continue;
         }
         if let Some(found) = attempt.version(&version, None).await? {
+            // A line end is an accident of how the value was stored; the application may have been given either.
+            let trimmed = found.value.expose_secret().trim_end_matches(['\r', '\n']).to_owned();
+            let is_whole = trimmed.len() == found.value.expose_secret().len();
             candidates.push(found.value);
+            candidates.extend((!is_whole).then(|| SecretString::from(trimmed)));
         }
         seen.push(version);
     }
@@ -701,12 +715,11 @@ impl Rotation for App {
         let kind = self.kind(&attempt.described.name)?;
         let Some(current) = attempt.current().await? else { return Ok(()) };
         match kind {
-            Kind::Mail(_) => {
-                ses::read(&current, &self.base.settings.policy.rotation.external.ses).map(drop)?
+            Kind::Mail(mail) => {
+                ses::admit(&current, &self.base.settings.policy.rotation.external.ses, &mail.region)?;
             }
             Kind::Token(_) => twilio::check(&current)?,
-            // Any text may be a password.
-            Kind::Password(_) => {}
+            Kind::Password(_) => admin::check(&current)?,
         }
         Ok(())
     }
@@ -726,7 +739,10 @@ impl Rotation for App {
     async fn set(&self, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
         match self.kind(&attempt.described.name)? {
             // Who issues a credential takes it.
-            Kind::Mail(_) | Kind::Token(_) => Ok(Outcome::Nothing),
+            Kind::Mail(_) | Kind::Token(_) => {
+                attempt.pending().await?;
+                Ok(Outcome::Nothing)
+            }
             Kind::Password(password) => password.set(self, attempt).await,
         }
     }
@@ -746,21 +762,24 @@ impl Rotation for App {
             let reason = "it is the current value".to_owned();
             return Err(RotationError::PendingRejected { reason }.into());
         }
-        let (what, done) = match self.kind(&attempt.described.name)? {
+        let (what, done, shown) = match self.kind(&attempt.described.name)? {
             Kind::Mail(mail) => {
                 mail.test(self, attempt).await?;
-                ("send a mail with the pending key", None)
+                ("send a mail with the pending key", None, None)
             }
             Kind::Token(token) => {
                 token.test(attempt).await?;
-                ("read the account with the pending token", None)
+                ("read the account with the pending token", None, None)
             }
             Kind::Password(password) => {
                 password.made_by_policy(self, &pending.value)?;
-                password.prove(self, attempt.request, &pending.value).await?
+                let (shown, done) = password.prove(self, attempt.request, &pending.value).await?;
+                (shown.what(), done, Some(shown))
             }
         };
-        Ok(Proof { staged: pending.created, what, aftermath: self.told(&attempt.described.name, done) })
+        let mut aftermath = self.told(&attempt.described.name, done);
+        aftermath.findings.extend(shown.and_then(|shown| text::shown(self.base.settings.language, shown)));
+        Ok(Proof { staged: pending.created, what, aftermath })
     }
 
     async fn aftermath(&self, attempt: &Attempt<'_>) -> Aftermath {
@@ -773,7 +792,15 @@ impl Rotation for App {
     }
 
     fn advise(&self, request: &Request, error: &RotateError) -> Advice {
-        error.advise(self.base.settings.language, request, &self.names(request.secret_name()))
+        let clear = request.clear_command();
+        let again_commands = format!("{clear}, {}", request.rotate_command());
+        let cancel = format!("`aws secretsmanager cancel-rotate-secret --secret-id '{}'`", request.secret_id);
+        // AWS takes no label off when it cancels.
+        let off_commands = format!("{cancel}, {clear}");
+        let names = self.names(request.secret_name());
+        let adopt_commands = format!("{}, {}", names.adopt_commands, request.rotate_command());
+        let names = Names { adopt_commands, off_commands, again_commands, ..names };
+        error.advise(self.base.settings.language, request, &names)
     }
 }
 

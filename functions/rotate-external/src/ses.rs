@@ -3,6 +3,8 @@
 //! Source: [access keys](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_access-keys.html),
 //! [SMTP credentials](https://docs.aws.amazon.com/ses/latest/dg/smtp-credentials.html).
 
+use std::ops::Range;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -10,7 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::Sha256;
-use shared::document::{field, quote, splice};
+use shared::copies;
+use shared::document::{self, field, quote, splice};
 use shared::policy::SesFields;
 use shared::rotation::RotationError;
 
@@ -56,27 +59,155 @@ pub(crate) fn read(text: &SecretString, fields: &SesFields) -> Result<Credential
     })
 }
 
-/// The document with another key in it, everything else byte for byte; the SMTP credential follows where there is one.
+/// The document with another key in it, everything else byte for byte; the SMTP credential follows where it is this key's.
 pub(crate) fn with(
     text: &SecretString,
     key: &Credential,
     fields: &SesFields,
     region: &str,
 ) -> Result<SecretString, RotationError> {
+    let current = read(text, fields)?;
     let text = text.expose_secret();
-    let wrong = |reason| RotationError::WrongForm { reason };
     let mut changes = vec![
         (field(text, &fields.access_key_id).map_err(wrong)?, quote(&key.id)),
         (field(text, &fields.secret_access_key).map_err(wrong)?, quote(key.secret.expose_secret())),
     ];
-    if let Ok(place) = field(text, &fields.smtp_username) {
-        changes.push((place, quote(&key.id)));
-    }
-    if let Ok(place) = field(text, &fields.smtp_password) {
-        changes.push((place, quote(&smtp_password(&key.secret, region))));
+    if let Some(smtp) = smtp(text, &current, fields, region)? {
+        changes.extend(smtp.user.map(|place| (place, quote(&key.id))));
+        changes.push((smtp.password, quote(&smtp_password(&key.secret, &smtp.region))));
     }
     changes.sort_by_key(|(place, _)| place.start);
     Ok(splice(text, &changes))
+}
+
+/// Refuses a document in which another field would keep the current key: no key is made then.
+///
+/// What may be such a copy: the id, the secret, and the password for SMTP that is derived from the secret, in any region
+/// and in any form; and a password beside a field that holds the id.
+pub(crate) fn admit(text: &SecretString, fields: &SesFields, region: &str) -> Result<(), RotationError> {
+    let key = read(text, fields)?;
+    let text = text.expose_secret();
+    let smtp = smtp(text, &key, fields, region)?;
+    let kept = |value: &document::Value<'_>| {
+        let is_smtp = |name| smtp.is_some() && value.path.top_level_key() == Some(name);
+        [&fields.access_key_id, &fields.secret_access_key]
+            .into_iter()
+            .any(|name| value.path.top_level_key() == Some(name))
+            || is_smtp(&fields.smtp_username)
+            || is_smtp(&fields.smtp_password)
+    };
+    let derived: Vec<_> =
+        regions(text, region).iter().map(|region| smtp_password(&key.secret, region)).collect();
+    let outdated = outdated_smtp_password(&key.secret);
+    let mut copies = vec![key.id.as_str(), key.secret.expose_secret(), outdated.as_str()];
+    copies.extend(derived.iter().map(|password| password.as_str()));
+    let mut stale = copies::fields(text, &copies, kept);
+    for path in passwords_beside(text, &key.id, kept) {
+        if !stale.contains(&path) {
+            stale.push(path);
+        }
+    }
+    if stale.is_empty() {
+        return Ok(());
+    }
+    Err(wrong(format!(
+        "fields {} hold the current key, or a password of it, and would keep it: remove them, or name the SMTP fields in the policy (rotation.external.ses)",
+        stale.join(", ")
+    )))
+}
+
+/// Where the document has a password for SMTP that is derived from its key.
+struct Smtp {
+    /// The user name's place, where there is one.
+    user: Option<Range<usize>>,
+    password: Range<usize>,
+    /// The region that the password is good for.
+    region: String,
+}
+
+/// The SMTP credential of the fields that the policy names; none where they are absent or of another service.
+fn smtp(
+    text: &str,
+    key: &Credential,
+    fields: &SesFields,
+    region: &str,
+) -> Result<Option<Smtp>, RotationError> {
+    let part = |name: &str| {
+        let place = field(text, name).ok()?;
+        let value: String = serde_json::from_str(text.get(place.clone())?).ok()?;
+        Some((place, Zeroizing::new(value)))
+    };
+    let (user, password) = (part(&fields.smtp_username), part(&fields.smtp_password));
+    let is_ours = user.as_ref().map(|(_, user)| user.as_str() == key.id || user.is_empty());
+    let Some((place, password)) = password else { return Ok(None) };
+    let derived = regions(text, region)
+        .into_iter()
+        .find(|region| *smtp_password(&key.secret, region) == *password)
+        .or_else(|| password.is_empty().then(|| region.to_owned()));
+    match (is_ours, derived) {
+        (Some(true) | None, Some(region)) => {
+            Ok(Some(Smtp { user: user.map(|(place, _)| place), password: place, region }))
+        }
+        (Some(true), None) => Err(wrong(format!(
+            "field {} is not the SMTP password of the current key in any region, so nobody knows what to put there: correct it, or remove it",
+            fields.smtp_password
+        ))),
+        // Another service's.
+        (Some(false) | None, _) => Ok(None),
+    }
+}
+
+/// Fields that are named like passwords, in an object with another field that holds the key's id: a password for SMTP that
+/// somebody derived in a way that is not known here.
+fn passwords_beside(text: &str, id: &str, kept: impl Fn(&document::Value<'_>) -> bool) -> Vec<String> {
+    let values = document::values(text).unwrap_or_default();
+    let others = || values.iter().filter(|value| value.is_string() && !kept(value));
+    let has_id = |value: &document::Value<'_>| value.text().is_some_and(|text| copies::holds(&text, &[id]));
+    let around: Vec<_> = others().filter(|value| has_id(value)).map(|value| value.path.parent()).collect();
+    let is_password = |value: &document::Value<'_>| {
+        let key = value.path.key().unwrap_or_default().to_ascii_lowercase();
+        ["pass", "pwd", "secret"].iter().any(|word| key.contains(word))
+    };
+    let beside = others().filter(|value| is_password(value) && around.contains(&value.path.parent()));
+    beside.map(|value| value.path.to_string()).collect()
+}
+
+/// Regions that a password may be derived for: those of SES, the function's, and those that the document names.
+fn regions(text: &str, own: &str) -> Vec<String> {
+    const KNOWN: &str = "us-east-1 us-east-2 us-west-1 us-west-2 af-south-1 ap-east-1 ap-east-2 ap-south-1 ap-south-2 \
+        ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-4 ap-southeast-5 ap-southeast-6 ap-southeast-7 \
+        ap-northeast-1 ap-northeast-2 ap-northeast-3 ca-central-1 ca-west-1 eu-central-1 eu-central-2 eu-west-1 eu-west-2 \
+        eu-west-3 eu-north-1 eu-south-1 eu-south-2 il-central-1 me-central-1 me-south-1 mx-central-1 sa-east-1 \
+        us-gov-east-1 us-gov-west-1 cn-north-1 cn-northwest-1";
+    let named = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').filter(|word| is_region(word));
+    let mut regions: Vec<String> =
+        [own].into_iter().chain(named).chain(KNOWN.split_whitespace()).map(str::to_owned).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    regions.retain(|region| seen.insert(region.clone()));
+    regions
+}
+
+/// Whether a word is like `sa-east-1`.
+fn is_region(word: &str) -> bool {
+    let parts: Vec<_> = word.split('-').collect();
+    let letters = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
+    matches!(&parts[..], [first, middle @ .., number] if !middle.is_empty()
+        && letters(first) && middle.iter().all(letters)
+        && word.len() <= 20 && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn wrong(reason: String) -> RotationError {
+    RotationError::WrongForm { reason }
+}
+
+/// The password for SMTP that was derived until 2019, good in every region. Source:
+/// [SMTP credentials](https://docs.aws.amazon.com/ses/latest/dg/smtp-credentials.html).
+fn outdated_smtp_password(secret: &SecretString) -> Zeroizing<String> {
+    let mut password = vec![2];
+    if let Ok(mac) = Hmac::<Sha256>::new_from_slice(secret.expose_secret().as_bytes()) {
+        password.extend(mac.chain_update("SendRawEmail").finalize().into_bytes());
+    }
+    Zeroizing::new(STANDARD.encode(&*Zeroizing::new(password)))
 }
 
 /// The password for SMTP in a region that an access key's secret stands for.
@@ -186,14 +317,68 @@ mod tests {
         let secret = SecretString::from("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
         assert_eq!(*smtp_password(&secret, "us-east-1"), "BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9");
         assert_eq!(*smtp_password(&secret, "sa-east-1"), "BMaY55NZ29oKHOmwPeGZOue+QPW4b9Vwt4rVGhRfAK+4");
-        let smtp = r#" "NOTIFICATIONS_EMAIL_SMTP_USERNAME": "x", "NOTIFICATIONS_EMAIL_SMTP_PASSWORD": "y","#;
-        let current = document("AKIA1", "s", smtp);
-        let new = key("AKIA2", secret.expose_secret());
-        let new = with(&current, &new, &fields(), "us-east-1").unwrap();
-        let filled = smtp
-            .replace("\"x\"", "\"AKIA2\"")
-            .replace("\"y\"", "\"BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9\"");
-        assert_eq!(new.expose_secret(), document("AKIA2", secret.expose_secret(), &filled).expose_secret());
+        let fields_of = |user: &str, password: &str| {
+            format!(
+                r#" "NOTIFICATIONS_EMAIL_SMTP_USERNAME": "{user}", "NOTIFICATIONS_EMAIL_SMTP_PASSWORD": "{password}","#
+            )
+        };
+        let followed = |before: &str, region: &str, after: &str| {
+            let old = SecretString::from("old/secret");
+            let before = before.replace("DERIVED", &smtp_password(&old, region));
+            let current = document("AKIA1", "old/secret", &before);
+            assert_eq!(admit(&current, &fields(), "us-east-1"), Ok(()), "{before}");
+            let new = with(&current, &key("AKIA2", secret.expose_secret()), &fields(), "us-east-1").unwrap();
+            let expected = document("AKIA2", secret.expose_secret(), after);
+            assert_eq!(new.expose_secret(), expected.expose_secret());
+        };
+        let virginia = "BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9";
+        let sao_paulo = "BMaY55NZ29oKHOmwPeGZOue+QPW4b9Vwt4rVGhRfAK+4";
+        followed(&fields_of("AKIA1", "DERIVED"), "us-east-1", &fields_of("AKIA2", virginia));
+        // For the region that the password was made for, whatever region the API's mail is sent in.
+        followed(&fields_of("AKIA1", "DERIVED"), "sa-east-1", &fields_of("AKIA2", sao_paulo));
+        // Not filled in yet.
+        followed(&fields_of("", ""), "us-east-1", &fields_of("AKIA2", virginia));
+        // Another service's.
+        followed(&fields_of("apikey", "SG.x"), "us-east-1", &fields_of("apikey", "SG.x"));
+        // Derived in a way that is not known, so nobody knows what to put there.
+        let current = document("AKIA1", "old/secret", &fields_of("AKIA1", "derived-from-the-old-secret"));
+        let error = admit(&current, &fields(), "us-east-1").unwrap_err();
+        assert!(error.to_string().contains("NOTIFICATIONS_EMAIL_SMTP_PASSWORD is not"), "{error}");
+    }
+
+    #[test]
+    fn another_field_that_holds_the_key_is_named() {
+        let case = include_str!("../../../tests/cases/04a-ses-secret-smtp-fields-of-other-names.json");
+        let error = admit(&SecretString::from(case), &fields(), "us-east-1").unwrap_err();
+        assert!(error.to_string().contains("fields SMTP_USERNAME, SMTP_PASSWORD hold"), "{error}");
+
+        let secret = SecretString::from("old/secret+of40characters");
+        let (here, there) = (smtp_password(&secret, "us-east-1"), smtp_password(&secret, "eu-west-3"));
+        let (future, outdated) = (smtp_password(&secret, "xx-new-9"), outdated_smtp_password(&secret));
+        let url = "smtp://AKIA1EXAMPLE:old%2Fsecret%2Bof40characters@email-smtp.us-east-1.amazonaws.com:587";
+        let nested = serde_json::json!({"auth": {"pass": &*here}}).to_string();
+        let base64 = STANDARD.encode(format!("\0AKIA1EXAMPLE\0{}", &*there));
+        for (more, named) in [
+            (serde_json::json!({"user": "AKIA1EXAMPLE"}), "more.user"),
+            (serde_json::json!({"x": secret.expose_secret()}), "more.x"),
+            (serde_json::json!({"x": format!(" {}\n", &*here)}), "more.x"),
+            (serde_json::json!({"x": &*there}), "more.x"),
+            (serde_json::json!({"host": "email-smtp.xx-new-9.amazonaws.com", "x": &*future}), "more.x"),
+            (serde_json::json!({"x": &*outdated}), "more.x"),
+            (serde_json::json!({"url": url}), "more.url"),
+            (serde_json::json!({"url": url.replace('A', "%41")}), "more.url"),
+            (serde_json::json!({"list": [1, {"config": nested}]}), "more.list[1].config"),
+            (serde_json::json!({"plain": base64}), "more.plain"),
+            (serde_json::json!({"AKIA1EXAMPLE": "x"}), "more.AKIA1EXAMPLE"),
+        ] {
+            let current = document("AKIA1EXAMPLE", secret.expose_secret(), &format!(" \"more\": {more},"));
+            let error = admit(&current, &fields(), "us-east-1").unwrap_err().to_string();
+            assert!(error.contains(&format!("fields {named} hold")), "{more}: {error}");
+            assert!(!error.contains("old/secret") && !error.contains(here.as_str()), "{error}");
+        }
+        let others = r#" "host": "email-smtp.us-east-1.amazonaws.com", "user": "AKIA2", "password": "another", "n": 587,"#;
+        let current = document("AKIA1EXAMPLE", secret.expose_secret(), others);
+        assert_eq!(admit(&current, &fields(), "us-east-1"), Ok(()));
     }
 
     #[test]

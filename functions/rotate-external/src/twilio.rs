@@ -162,7 +162,17 @@ pub(crate) fn check(value: &SecretString) -> Result<(), RotationError> {
     if is_token(value.expose_secret()) {
         return Ok(());
     }
-    Err(RotationError::WrongForm { reason: "it is not an auth token of Twilio and nothing else".to_owned() })
+    let reason = match value.expose_secret() {
+        text if text.ends_with(['\r', '\n']) && is_token(text.trim_end()) => {
+            "it ends with a line end, which no reader takes off: store the token without it"
+        }
+        text if is_token(text.trim()) => "a blank stands beside the token: store the token without it",
+        text if text.trim_start().starts_with('{') => {
+            "it is a JSON document, of which all else would be lost: store the token and nothing else"
+        }
+        _ => "it is not an auth token of Twilio and nothing else",
+    };
+    Err(RotationError::WrongForm { reason: reason.to_owned() })
 }
 
 #[cfg(test)]

@@ -70,7 +70,7 @@ impl Rotation for App {
     async fn admit(&self, attempt: &Attempt<'_>) -> Result<(), RotateError> {
         let rule = self.rule(attempt)?;
         match attempt.current().await? {
-            Some(current) => Ok(value::readable(&current, &rule)?),
+            Some(current) => Ok(value::admit(&current, &rule)?),
             None => Ok(()),
         }
     }
@@ -84,7 +84,8 @@ impl Rotation for App {
     }
 
     /// Nothing outside Secrets Manager knows the value.
-    async fn set(&self, _: &Attempt<'_>) -> Result<Outcome, RotateError> {
+    async fn set(&self, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
+        attempt.pending().await?;
         Ok(Outcome::Nothing)
     }
 

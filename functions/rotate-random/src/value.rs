@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
+use shared::copies;
 use shared::document;
 use shared::policy::Generator;
 use shared::rotation::{RotationError, generate, made_by};
@@ -30,6 +31,26 @@ pub(crate) fn compose(current: Option<&SecretString>, rule: &Rule) -> Result<Sec
 /// Whether the pending value is the current one, as in a test that is no rotation (RotateImmediately=false).
 pub(crate) fn is_copy(pending: &SecretString, current: Option<&SecretString>) -> bool {
     current.is_some_and(|current| current.expose_secret() == pending.expose_secret())
+}
+
+/// Refuses a document in which another field would keep the current value.
+pub(crate) fn admit(current: &SecretString, rule: &Rule) -> Result<(), RotationError> {
+    readable(current, rule)?;
+    let Some(field) = &rule.field else { return Ok(()) };
+    let text = current.expose_secret();
+    let value: Zeroizing<String> = text
+        .get(locate(text, field)?)
+        .and_then(|quoted| serde_json::from_str(quoted).ok())
+        .map(Zeroizing::new)
+        .ok_or_else(|| wrong(format!("field {field} of its JSON document is not a string")))?;
+    let stale = copies::fields(text, &[&value], |other| other.path.top_level_key() == Some(field));
+    if stale.is_empty() {
+        return Ok(());
+    }
+    Err(wrong(format!(
+        "fields {} hold the value of {field} and would keep the old one: remove them",
+        stale.join(", ")
+    )))
 }
 
 /// Checks that a value has the rule's form, whatever made it.
@@ -135,6 +156,25 @@ mod tests {
             assert_eq!(examine(&second, Some(&first), &rule), Ok(()), "{rule:?}");
             assert_eq!(examine(&first, None, &rule), Ok(()), "{rule:?}");
         }
+    }
+
+    #[test]
+    fn another_field_that_holds_the_value_is_named() {
+        let keyed = rule(JWT, Some("key"));
+        let held = |more: &str| secret(&format!(r#"{{"key": "dev/secret-change-me", {more}}}"#));
+        for (more, named) in [
+            (r#""old": "dev/secret-change-me""#, "old"),
+            (r#""a": {"JWT": "\u0064ev\/secret-change-me\n"}"#, "a.JWT"),
+            (r#""url": "https://x/?jwt=dev%2Fsecret-change-me""#, "url"),
+            (r#""env": ["e30=", "SldUX1NFQ1JFVD1kZXYvc2VjcmV0LWNoYW5nZS1tZQ=="]"#, "env[1]"),
+        ] {
+            let error = admit(&held(more), &keyed).unwrap_err().to_string();
+            assert!(error.contains(&format!("fields {named} hold the value of key")), "{error}");
+            assert!(!error.contains("change-me"), "{error}");
+        }
+        assert_eq!(admit(&held(r#""old": "another", "n": 1"#), &keyed), Ok(()));
+        assert_eq!(admit(&secret("dev-secret-change-me"), &rule(JWT, None)), Ok(()));
+        assert_eq!(admit(&secret(r#"{"key": "", "a": ""}"#), &keyed), Ok(()));
     }
 
     #[track_caller]

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
+use crate::copies;
 use crate::document::{self, Path, Value};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use secrecy::zeroize::Zeroizing;
@@ -68,9 +69,6 @@ const OVERRIDES: [&str; 11] = [
 
 /// Everything but what RFC 3986, 2.3 calls unreserved.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-/// Fewest bytes of a password that is looked for in other fields: a shorter one is found in anything.
-const MIN_SEARCHED: usize = 8;
 
 /// Why a secret's form is refused. None of the messages holds a value.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -489,7 +487,11 @@ impl<'a> Document<'a> {
             !slots.iter().any(|slot| range.contains(&slot.range.start))
                 && !field.value.path.top_level_key().is_some_and(|key| DESCRIPTIVE.contains(&key))
         };
-        match self.0.iter().filter(kept).find(|field| field.text().is_some_and(|text| holds(text, password)))
+        match self
+            .0
+            .iter()
+            .filter(kept)
+            .find(|field| field.text().is_some_and(|text| copies::holds(text, &[password])))
         {
             Some(field) => Err(FormError::Underived { path: field.path() }),
             None => Ok(slots),
@@ -706,17 +708,6 @@ pub fn prepared_alike(password: &str) -> bool {
         Ok(prepared) => !refused || Zeroizing::new(prepared.into_owned()).as_str() == password,
         Err(_) => refused,
     }
-}
-
-/// Whether a text holds the password, as it is or percent-encoded.
-fn holds(text: &str, password: &str) -> bool {
-    let found = |bytes: &[u8]| bytes.windows(password.len()).any(|window| window == password.as_bytes());
-    if password.len() < MIN_SEARCHED {
-        return false;
-    }
-    let mut decoded = Zeroizing::new(Vec::with_capacity(text.len()));
-    decoded.extend(percent_decode_str(text));
-    found(text.as_bytes()) || found(&decoded)
 }
 
 /// A part of a URL, percent-encoded for every reader: a space is `%20`, a plus `%2B`.
@@ -973,11 +964,18 @@ mod tests {
             ("postgres", 5432, "postgres", "postgres", "postgres"),
             r#"{"engine":"postgres","username":"new user","password":"n/w \"pass\"","host":"postgres","dbname":"postgres","dbInstanceIdentifier":"postgres-1"}"#,
         );
-        kept(
-            r#"{"username":"a","password":"short","host":"h","note":"short"}"#,
-            ("h", 5432, "postgres", "a", "short"),
-            r#"{"username":"new user","password":"n/w \"pass\"","host":"h","note":"short"}"#,
-        );
+        let held =
+            |note: &str| format!(r#"{{"username":"a","password":"s3cret7","host":"h","note":"{note}"}}"#);
+        let base64 = "cG9zdGdyZXM6Ly9hOnMzY3JldDdAaC9k";
+        for note in [
+            "s3cret7",
+            "jdbc:postgresql://h/d?user=a&password=s3cret7",
+            "{\\\"p\\\": \\\"s3cret\\\\u0037\\\"}",
+            base64,
+        ] {
+            refused(&held(note), &FormError::Underived { path: "note".to_owned() });
+        }
+        assert!(parse(&held("s3cret77")).is_ok());
     }
 
     #[test]
@@ -1093,7 +1091,7 @@ mod tests {
             (r#""port": [5432]"#, "port", "a port from 1 to 65535"),
             (r#""dbname": 5"#, "dbname", "a string"),
             (r#""engine": {}"#, "engine", "a string"),
-            (r#""masterarn": ["s3cret"]"#, "masterarn", "a string"),
+            (r#""masterarn": ["arn"]"#, "masterarn", "a string"),
             (r#""a": ["\ud800s3cret"]"#, "a[0]", "text: it holds half a surrogate pair"),
             (r#""dbname": "\u0000""#, "dbname", "text without NUL characters"),
         ] {

@@ -17,7 +17,10 @@ pub enum RotationError {
     },
     /// Rotation is switched off for the secret, or was never configured.
     #[error("rotation is not enabled for the secret")]
-    RotationNotEnabled,
+    RotationNotEnabled {
+        /// The version that has AWSPENDING, if one has: while it does, rotation cannot be switched on again.
+        holder: Option<String>,
+    },
     /// The secret has no version with the token.
     #[error("the secret has no version {token}; Secrets Manager did not start this rotation, or gave it up")]
     UnknownVersion {
@@ -31,6 +34,8 @@ pub enum RotationError {
     NotPending {
         /// The `ClientRequestToken`.
         token: String,
+        /// The version that has AWSPENDING instead, if one has: while it does, no rotation can begin.
+        holder: Option<String>,
     },
     /// AWSCURRENT was moved while the rotation was under way, by another hand than the rotation's.
     #[error(
@@ -94,7 +99,7 @@ impl Failure for RotationError {
     fn kind(&self) -> &'static str {
         match self {
             Self::InvalidEvent { .. } => "InvalidEvent",
-            Self::RotationNotEnabled => "RotationNotEnabled",
+            Self::RotationNotEnabled { .. } => "RotationNotEnabled",
             Self::UnknownVersion { .. } => "UnknownVersion",
             Self::NotPending { .. } => "NotPending",
             Self::CurrentMoved { .. } => "CurrentMoved",

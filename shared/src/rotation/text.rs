@@ -34,7 +34,12 @@ impl Request {
     /// Takes AWSPENDING off the version, so that a new rotation can begin. Danger: where the pending value is already
     /// in force, nobody knows the value then.
     pub fn clear_command(&self) -> String {
-        self.stage_command("AWSPENDING", &format!("--remove-from-version-id {}", self.token))
+        self.clear_command_of(&self.token)
+    }
+
+    /// The same for another version.
+    fn clear_command_of(&self, version: &str) -> String {
+        self.stage_command("AWSPENDING", &format!("--remove-from-version-id {version}"))
     }
 
     /// Makes a version the current one.
@@ -154,8 +159,8 @@ impl RotationError {
         Advice { cause: self.cause(language), in_force, next: self.next_step(language, request) }
     }
 
-    /// What went wrong, in a sentence. The technical detail, in English, stands in the message's small print.
-    fn cause(&self, language: Language) -> String {
+    /// What went wrong, in a sentence.
+    pub fn cause(&self, language: Language) -> String {
         if language == Language::English {
             return self.to_string();
         }
@@ -163,7 +168,7 @@ impl RotationError {
             Self::InvalidEvent { field, .. } => {
                 format!("o evento não é do Secrets Manager (campo {field})")
             }
-            Self::RotationNotEnabled => "a rotação não está ligada para o segredo".to_owned(),
+            Self::RotationNotEnabled { .. } => "a rotação não está ligada para o segredo".to_owned(),
             Self::UnknownVersion { .. } => {
                 "o segredo não tem mais essa versão; a rotação não começou no Secrets Manager, ou foi abandonada"
                     .to_owned()
@@ -200,13 +205,24 @@ impl RotationError {
         let rotate = request.rotate_command();
         let at_once = say("(troca o valor na hora)", "(changes the value at once)");
         match self {
-            Self::RotationNotEnabled => format!(
-                "{} `aws secretsmanager rotate-secret --secret-id '{}' --no-rotate-immediately`",
+            Self::RotationNotEnabled { holder } => format!(
+                "{} {} `aws secretsmanager rotate-secret --secret-id '{}' --no-rotate-immediately`",
                 say(
                     "se a rotação deve acontecer, ligá-la de novo, sem trocar o valor agora:",
                     "if the rotation is wanted, switch it on again without changing the value now:",
                 ),
+                // AWS begins nothing while the label is on a version of its own.
+                holder.as_ref().map(|holder| request.clear_command_of(holder)).unwrap_or_default(),
                 request.secret_id
+            ),
+            Self::NotPending { holder: Some(holder), .. } => format!(
+                "{} {} {} {rotate} {at_once}.",
+                say(
+                    "o AWSPENDING está em outra versão, e enquanto estiver nenhuma rotação começa. Se nenhuma rotação em curso a fez (CloudTrail diz quem chamou PutSecretValue ou UpdateSecretVersionStage), tirá-lo dela com",
+                    "AWSPENDING is on another version, and as long as it is there no rotation can begin. Unless a rotation under way made that version (CloudTrail has the caller of PutSecretValue or UpdateSecretVersionStage), take it off with",
+                ),
+                request.clear_command_of(holder),
+                say("e rotacionar de novo com", "and rotate again with"),
             ),
             Self::UnknownVersion { .. } | Self::NotPending { .. } => format!(
                 "{} {rotate} {at_once}.",
@@ -309,9 +325,17 @@ mod tests {
         let late = crate::lambda::DeadlineExceeded { allowed: std::time::Duration::from_secs(20) };
         let failures = [
             (RotationError::InvalidEvent { field: "Step", expected: "a string" }, ""),
-            (RotationError::RotationNotEnabled, "--no-rotate-immediately"),
+            (RotationError::RotationNotEnabled { holder: None }, "--no-rotate-immediately"),
+            (
+                RotationError::RotationNotEnabled { holder: Some("newer".to_owned()) },
+                "--version-stage AWSPENDING --remove-from-version-id newer",
+            ),
             (RotationError::UnknownVersion { token: reason() }, "rotate-secret --secret-id"),
-            (RotationError::NotPending { token: reason() }, "rotate-secret --secret-id"),
+            (RotationError::NotPending { token: reason(), holder: None }, "rotate-secret --secret-id"),
+            (
+                RotationError::NotPending { token: reason(), holder: Some("newer".to_owned()) },
+                "--version-stage AWSPENDING --remove-from-version-id newer",
+            ),
             (RotationError::CurrentMoved { token: reason() }, "--remove-from-version-id 4f1c2a7e"),
             (RotationError::InvalidTag { tag: reason(), reason: reason() }, "rotation:*"),
             (RotationError::WrongForm { reason: reason() }, "why"),

@@ -29,8 +29,11 @@ pub(super) fn plan(
     rotation_enabled: Option<bool>,
     versions: &Versions,
 ) -> Result<Plan, RotationError> {
+    let current = labelled(versions, "AWSCURRENT");
+    let holder = labelled(versions, "AWSPENDING").filter(|holder| Some(*holder) != current);
+    let holder = holder.map(str::to_owned);
     if rotation_enabled != Some(true) {
-        return Err(RotationError::RotationNotEnabled);
+        return Err(RotationError::RotationNotEnabled { holder });
     }
     let labels =
         versions.get(token).ok_or_else(|| RotationError::UnknownVersion { token: token.to_owned() })?;
@@ -38,7 +41,7 @@ pub(super) fn plan(
         return Ok(Plan::AlreadyCurrent);
     }
     if !labels.contains("AWSPENDING") {
-        return Err(RotationError::NotPending { token: token.to_owned() });
+        return Err(RotationError::NotPending { token: token.to_owned(), holder });
     }
     // The service retries for days a rotation that moved AWSCURRENT and died before it answered. Who has moved the label
     // back meanwhile has left AWSPREVIOUS here.
@@ -71,19 +74,26 @@ mod tests {
         check(Some(true), &[("new", &["AWSPENDING"])], Ok(Plan::Perform));
         check(Some(true), &[("new", &["AWSCURRENT"])], Ok(Plan::AlreadyCurrent));
         check(Some(true), &[("new", &["AWSCURRENT", "AWSPENDING"])], Ok(Plan::AlreadyCurrent));
-        check(Some(false), RUNNING, Err(RotationError::RotationNotEnabled));
-        check(None, RUNNING, Err(RotationError::RotationNotEnabled));
+        let off = |holder: Option<&str>| {
+            Err(RotationError::RotationNotEnabled { holder: holder.map(str::to_owned) })
+        };
+        check(Some(false), RUNNING, off(Some("new")));
+        check(None, RUNNING, off(Some("new")));
+        check(None, &[("old", &["AWSCURRENT", "AWSPENDING"])], off(None));
         let unknown = RotationError::UnknownVersion { token: TOKEN.into() };
         check(Some(true), &[("old", &["AWSCURRENT"])], Err(unknown));
-        let not_pending = || Err(RotationError::NotPending { token: TOKEN.into() });
-        check(Some(true), &[("old", &["AWSCURRENT"]), ("new", &[])], not_pending());
-        check(Some(true), &[("old", &["AWSCURRENT"]), ("new", &["AWSPREVIOUS"])], not_pending());
+        let not_pending = |holder: Option<&str>| {
+            Err(RotationError::NotPending { token: TOKEN.into(), holder: holder.map(str::to_owned) })
+        };
+        check(Some(true), &[("old", &["AWSCURRENT"]), ("new", &[])], not_pending(None));
+        check(Some(true), &[("old", &["AWSCURRENT", "AWSPENDING"]), ("new", &[])], not_pending(None));
+        check(Some(true), &[("old", &["AWSCURRENT"]), ("new", &["AWSPREVIOUS"])], not_pending(None));
         // A person has taken back what an attempt that died had finished.
         let moved = RotationError::CurrentMoved { token: TOKEN.into() };
         let taken_back: &[(&str, &[&str])] =
             &[("old", &["AWSCURRENT"]), ("new", &["AWSPENDING", "AWSPREVIOUS"])];
         check(Some(true), taken_back, Err(moved));
         // A second rotation has taken the label.
-        check(Some(true), &[("new", &[]), ("newer", &["AWSPENDING"])], not_pending());
+        check(Some(true), &[("new", &[]), ("newer", &["AWSPENDING"])], not_pending(Some("newer")));
     }
 }

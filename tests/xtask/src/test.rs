@@ -35,8 +35,8 @@ const ON_CLOUD: &str = "tests/cloud";
 
 /// The tests that work on databases, by parts of their names. They take about half of the time, and have a cloud of their own
 /// beside the one of all others: each half waits for much of its time.
-const OF_DATABASES: [&str; 5] =
-    ["database::", "of_rotate_database", "model::", "property::", "rotate_external::"];
+const OF_DATABASES: [&str; 6] =
+    ["adversary::", "database::", "of_rotate_database", "model::", "property::", "rotate_external::"];
 
 const CHECKS: &[Check] = &[
     Check { name: PYTHON, after: &[], run: |context, log| passed(setup::python(context.repo, log)) },

@@ -118,6 +118,7 @@ async fn no_step_uses_a_pending_value_that_createsecret_did_not_make() {
     let chosen = format!(r#"{{"SecretString": "{}"}}"#, "AAAA".repeat(16));
     for (step, notes) in [
         ("createSecret", &[NO_NOTE][..]),
+        ("setSecret", &[NO_NOTE]),
         ("testSecret", &[NOTE, &made("another")]),
         ("finishSecret", &[NO_NOTE]),
         ("finishSecret", &[NOTE, &made("another")]),
