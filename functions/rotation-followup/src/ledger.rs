@@ -249,6 +249,7 @@ mod tests {
             sessions_ended: None,
             next_due: Some(at(90 * 86_400)),
             execution: "e".to_owned(),
+            leak: None,
         }
     }
 

@@ -200,7 +200,7 @@ fn next_of_leak(stack: &Stack<'_>, row: &Row) -> String {
         return format!("{why} {}", command("rotate-secret", &row.secret));
     }
     format!(
-        "{} `aws lambda invoke --function-name {}-{}-{function} --cli-binary-format raw-in-base64-out --payload '{{\"retire\": true}}' /dev/stdout`",
+        "{} `echo '{{\"retire\": true}}' | aws lambda invoke --function-name {}-{}-{function} --payload fileb:///dev/stdin /dev/stdout`",
         language.pick(
             "a função tenta a cada hora, e a mensagem dela diz a causa. Tentar agora:",
             "the function tries each hour, and its message has the cause. To try now:",
