@@ -166,12 +166,11 @@ impl World {
 
     /// The ledger's row of a version, once its follow-up has ended.
     async fn row(&self, version: &str) -> Value {
-        let row = eventually(&format!("the ledger's row of {version}"), async || {
-            self.rows().await.into_iter().find(|row| row["version"] == version)
-        })
-        .await;
+        let found = async || self.rows().await.into_iter().find(|row| row["version"] == version);
+        eventually(&format!("the ledger's row of {version}"), found).await;
+        // Until then it is the one that the functions read which retire old credentials.
         self.idle().await;
-        row
+        found().await.unwrap()
     }
 
     /// Starts the state machine by hand and waits for its end.
