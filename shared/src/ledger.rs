@@ -105,7 +105,7 @@ pub fn incident<'a>(arn: &str, rows: &'a [Row]) -> Option<&'a Row> {
 pub struct Line {
     /// Name of the secret, or its ARN.
     pub secret: String,
-    /// `nothing`, `waits`, `deactivated`, `deleted`, `promoted`, `ended` or `failed`.
+    /// `nothing`, `waits`, `deactivated`, `deleted`, `promoted`, `refused`, `ended` or `failed`.
     pub did: String,
     /// Why it waits or failed, as a stable name; empty otherwise.
     pub why: String,
@@ -116,7 +116,7 @@ impl Line {
     pub fn is_dead(&self) -> bool {
         match self.did.as_str() {
             // `nothing`: the issuer has no other credential than the current one.
-            "deactivated" | "deleted" | "promoted" | "ended" | "nothing" => true,
+            "deactivated" | "deleted" | "promoted" | "refused" | "ended" | "nothing" => true,
             "waits" => self.why == "deactivated",
             _ => false,
         }

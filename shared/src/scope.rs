@@ -48,6 +48,11 @@ impl Scope {
         self.variables.get(name).copied().unwrap_or(name)
     }
 
+    /// The name of the secret that the policy knows by `key`; none when the template names none.
+    pub fn name(&self, key: &str) -> Option<&str> {
+        self.variables.iter().find(|(_, known)| **known == key).map(|(name, _)| name.as_str())
+    }
+
     /// Names of the secrets that must exist: the template's and the policy's.
     pub fn named<'a>(&'a self, rotation: &'a Rotation) -> BTreeSet<&'a str> {
         let of_policy = rotation.secrets.keys().map(String::as_str).filter(|name| !VARIABLES.contains(name));

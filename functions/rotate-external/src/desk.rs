@@ -23,6 +23,9 @@ pub(crate) struct Desk {
     /// Until when somebody may be making Twilio's secondary token the primary one. A new secondary token that came in between
     /// would be made the primary one in its place, and the application's be refused.
     pub promoting: Option<Timestamp>,
+    /// The version of the administrator's password whose predecessor the application was seen to refuse.
+    #[serde(default)]
+    pub refused: Option<String>,
     /// What is about to be done with the credential before, and not told yet.
     #[serde(default)]
     pub doing: Option<Retired>,
@@ -80,6 +83,7 @@ impl Desk {
             Retired::Deleted { .. } => self.deactivated = None,
             // The secondary token has become the primary one: none is lost any more.
             Retired::Promoted => (self.making, self.promoting) = (None, None),
+            Retired::Refused { version } => self.refused = Some(version.clone()),
             Retired::Nothing | Retired::Waits(_) => {}
         }
     }

@@ -565,6 +565,30 @@ impl Password {
         }
     }
 
+    /// Proves once for each version that a follow-up has come to that the application refuses the password before. No task
+    /// reads it, so the login is all that can show it.
+    async fn retire(&self, app: &App, round: &Round<'_>) -> Result<Retired, RotateError> {
+        let version = round.listed.labelled("AWSCURRENT").unwrap_or_default().to_owned();
+        let is_followed = round.rows.iter().any(|row| row.arn == round.listed.arn && row.version == version);
+        if round.desk.refused.as_ref() == Some(&version) {
+            return Ok(Retired::Refused { version });
+        }
+        if !is_followed || round.listed.labelled("AWSPREVIOUS").is_none() {
+            return Ok(Retired::Waits(Stays::NotInUse(NotInUse::NotFollowed)));
+        }
+        let Some(application) = &self.application else { return Ok(Retired::Waits(Stays::NoApplication)) };
+        let done: Option<Done> = app.base.reporter.evidence.kept(&format!("{version}/setSecret")).await?;
+        if done.is_some_and(|done| done.database == Some(InDatabase::Nobody)) {
+            return Ok(Retired::Waits(Stays::NoUser));
+        }
+        admin::log_in(application, &self.email, &round.value(app, "AWSCURRENT").await?).await?;
+        match admin::log_in(application, &self.email, &round.value(app, "AWSPREVIOUS").await?).await {
+            Err(RotateError::LoginRefused { .. }) => Ok(Retired::Refused { version }),
+            Ok(_) => Err(RotateError::StillAccepted),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Proves the password where it was put in force; gives what proved it.
     async fn prove(
         &self,
@@ -813,6 +837,11 @@ enum Retired {
     },
     /// The current token is the primary one, and the one before is refused.
     Promoted,
+    /// The application takes the current password and refuses the one before.
+    Refused {
+        /// The current version.
+        version: String,
+    },
 }
 
 impl Retired {
@@ -820,7 +849,7 @@ impl Retired {
     fn key(&self) -> &str {
         match self {
             Self::Deactivated { key } | Self::Deleted { key } => key,
-            Self::Nothing | Self::Waits(_) | Self::Promoted => "",
+            Self::Nothing | Self::Waits(_) | Self::Promoted | Self::Refused { .. } => "",
         }
     }
 }
@@ -887,7 +916,8 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
     tracing::Span::current().record("run_id", format!("{day}/retire").as_str());
     let mut lines = Vec::new();
     let mut failed = Vec::new();
-    let secrets = [app.mail.as_ref().map(Kind::Mail), app.token.as_ref().map(Kind::Token)];
+    let password = app.password.as_ref().map(Kind::Password);
+    let secrets = [app.mail.as_ref().map(Kind::Mail), app.token.as_ref().map(Kind::Token), password];
     for kind in secrets.into_iter().flatten() {
         let name = kind.secret();
         let declared = request.in_use.as_ref().filter(|declared| declared.secret == name);
@@ -951,7 +981,7 @@ async fn retire(
     let retired = match kind {
         Kind::Mail(mail) => mail.retire(app, &round).await?,
         Kind::Token(token) => token.retire(app, &round).await?,
-        Kind::Password(_) => Retired::Nothing,
+        Kind::Password(password) => password.retire(app, &round).await?,
     };
     let made = match &retired {
         Retired::Waits(_) => secrets::versions(&app.base.secrets, &listed.arn).await?.remove(&version),

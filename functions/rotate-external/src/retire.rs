@@ -17,6 +17,10 @@ pub(crate) enum Stays {
     StillUsed,
     /// It is in no version of the secret: a person's.
     Foreign,
+    /// The stack names no application whose login would prove anything.
+    NoApplication,
+    /// The application has no such user.
+    NoUser,
     /// It is deactivated, and can be activated again until the policy's hours are over.
     Deactivated,
     /// Nobody knows that the current version is in use.

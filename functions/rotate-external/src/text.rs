@@ -19,6 +19,8 @@ pub(crate) fn name(stays: Stays) -> &'static str {
         Stays::StillUsed => "still_used",
         Stays::Foreign => "foreign",
         Stays::Deactivated => "deactivated",
+        Stays::NoApplication => "no_application",
+        Stays::NoUser => "no_user",
     }
 }
 
@@ -30,6 +32,7 @@ pub(crate) fn did(retired: &Retired) -> &'static str {
         Retired::Deactivated { .. } => "deactivated",
         Retired::Deleted { .. } => "deleted",
         Retired::Promoted => "promoted",
+        Retired::Refused { .. } => "refused",
     }
 }
 
@@ -104,6 +107,13 @@ pub(crate) fn retired(settings: &Settings, secret: &str, retired: &Retired, user
             format!("A chave anterior, `{key}`, foi apagada.")
         }
         (Retired::Deleted { key }, Language::English) => format!("The key before, `{key}`, is deleted."),
+        (Retired::Refused { .. }, Language::Portuguese) => {
+            "A aplicação aceita a senha nova do administrador e recusa a anterior (provado).".to_owned()
+        }
+        (Retired::Refused { .. }, Language::English) => {
+            "The application takes the administrator's new password and refuses the one before (proved)."
+                .to_owned()
+        }
         (_, Language::Portuguese) => {
             "O token novo é agora o primário no Twilio, e o anterior é recusado (provado).".to_owned()
         }
@@ -140,6 +150,14 @@ pub(crate) fn waits(settings: &Settings, secret: &str, stays: Stays, names: &Nam
         Stays::NotInUse(NotInUse::NoReader) => language.pick(
             "nenhum serviço do cluster lê o segredo, então ninguém sabe se a nova está em uso",
             "no service of the cluster reads the secret, so nobody knows whether the new one is in use",
+        ),
+        Stays::NoApplication => language.pick(
+            "o parâmetro AppUrl está vazio, então nenhum login prova que a senha anterior é recusada",
+            "the parameter AppUrl is empty, so no login proves that the password before is refused",
+        ),
+        Stays::NoUser => language.pick(
+            "a aplicação não tem usuário com o e-mail de SeedAdminEmail",
+            "the application has no user with the address of SeedAdminEmail",
         ),
         Stays::StillUsed => language.pick(
             "alguém usou a credencial antiga depois do deployment",

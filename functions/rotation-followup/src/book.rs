@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use shared::ledger::Line;
 use shared::paging::Page;
 
 use crate::back;
@@ -146,6 +147,24 @@ pub(crate) struct Batch {
     pub moved: Vec<String>,
     /// Why the label of the others did not, by secret's name.
     pub stayed: BTreeMap<String, String>,
+    /// Its rows as they are before old credentials are retired: whoever does that reads them in the ledger.
+    #[serde(default)]
+    pub rows: Vec<Row>,
+    /// What became of old credentials.
+    #[serde(default)]
+    pub retired: Vec<Line>,
+}
+
+/// What is known of a value that has leaked, once the one that replaced it is in use.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Leak {
+    /// It was seen to be refused.
+    Dead,
+    /// It may still be good; why, as a stable name.
+    Alive(String),
+    /// Nothing that this stack reaches can prove it.
+    NoProof,
 }
 
 /// Why a batch failed.
@@ -215,6 +234,9 @@ pub(crate) struct Row {
     pub next_due: Option<Timestamp>,
     /// The execution.
     pub execution: String,
+    /// What is known of the value before, after an incident.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leak: Option<Leak>,
 }
 
 /// What an execution that wants the waiting changes gets.
@@ -264,6 +286,8 @@ impl Batch {
             sessions_ended: None,
             moved: Vec::new(),
             stayed: BTreeMap::new(),
+            rows: Vec::new(),
+            retired: Vec::new(),
         }
     }
 
@@ -326,7 +350,45 @@ impl Batch {
     }
 }
 
+impl Batch {
+    /// What became of a secret's old credential; none when no function that retires them said so.
+    pub(crate) fn retired(&self, change: &Change) -> Option<&Line> {
+        self.retired.iter().find(|line| line.secret == change.name || line.secret == change.secret)
+    }
+
+    /// What is known of the value before, where a person has declared that it leaked and nothing went back to it.
+    pub(crate) fn leak(&self, change: &Change) -> Option<Leak> {
+        if !change.is_incident() || self.moved.contains(&change.secret) {
+            return None;
+        }
+        if let Some(line) = self.retired(change) {
+            let why = if line.why.is_empty() { &line.did } else { &line.why };
+            return Some(if line.is_dead() { Leak::Dead } else { Leak::Alive(why.clone()) });
+        }
+        let is_refused = |proof: &Proof| proof.key == change.key && proof.is_refusal_of_old();
+        Some(match change.key.as_str() {
+            crate::JWT if self.proofs.iter().any(is_refused) => Leak::Dead,
+            crate::JWT => Leak::Alive("OldTokenNotProved".to_owned()),
+            key if RETIRED_BY.iter().any(|(known, _)| *known == key) => Leak::Alive("NotRetired".to_owned()),
+            _ => Leak::NoProof,
+        })
+    }
+}
+
+/// The functions that retire old credentials, by the policy's key of the secret.
+pub(crate) const RETIRED_BY: [(&str, &str); 4] = [
+    (crate::DATABASE, "rotate-database"),
+    ("NOTIFICATIONS_EMAIL_SES", "rotate-external"),
+    ("NOTIFICATIONS_WHATSAPP_TWILIO_AUTH_TOKEN", "rotate-external"),
+    (crate::ADMIN, "rotate-external"),
+];
+
 impl Book {
+    /// The rows, oldest first, with those of the batch that is about to end well.
+    pub(crate) fn recorded(&self) -> Vec<&Row> {
+        self.rows.iter().chain(self.open.iter().flat_map(|open| &open.rows)).collect()
+    }
+
     /// Whether a secret with this current version has to be followed: it is on another than the open batch, or else the last
     /// follow-up, leaves it on.
     pub(crate) fn is_news(&self, secret: &str, version: &str) -> bool {

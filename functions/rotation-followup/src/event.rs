@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 use shared::event::{Broken, InvalidEvent, is_line, parse};
+use shared::ledger::Line;
 
 use crate::book::{Declared, Failed, Reason};
 use crate::error::FollowupError;
@@ -37,8 +38,10 @@ pub(crate) enum Step {
     Prove(u16),
     /// Put the labels back, where that is right.
     RollBack,
-    /// Tell, record and close; with what broke the course of the steps, if something did.
-    Finish(Option<Failed>),
+    /// Write down that the new values are in use, for the functions that retire the old ones.
+    Record,
+    /// Tell, record and close; with what broke the course of the steps, if something did, and what became of old credentials.
+    Finish(Option<Failed>, Vec<Line>),
 }
 
 /// What started an execution.
@@ -62,6 +65,41 @@ struct Raw {
     poll: u16,
     #[serde(default)]
     failure: Option<Broken>,
+    #[serde(default)]
+    retired: Retired,
+}
+
+/// What the functions answered that retire old credentials; nothing of one that failed or was not asked.
+#[derive(Default, Deserialize)]
+struct Retired {
+    #[serde(default)]
+    database: Lines,
+    #[serde(default)]
+    external: Lines,
+}
+
+/// JSONata can make one of a list of one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Lines {
+    One(Line),
+    Many(Vec<Line>),
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl Retired {
+    fn lines(self) -> Vec<Line> {
+        let lines = [self.database, self.external].into_iter().map(|lines| match lines {
+            Lines::One(line) => vec![line],
+            Lines::Many(lines) => lines,
+        });
+        lines.flatten().collect()
+    }
 }
 
 #[derive(Deserialize)]
@@ -107,9 +145,13 @@ impl Request {
             "watch" => Step::Watch(raw.poll),
             "prove" => Step::Prove(raw.poll),
             "rollBack" => Step::RollBack,
-            "finish" => Step::Finish(raw.failure.map(|Broken { kind, detail }| Failed::new(&kind, detail))),
+            "record" => Step::Record,
+            "finish" => Step::Finish(
+                raw.failure.map(|Broken { kind, detail }| Failed::new(&kind, detail)),
+                raw.retired.lines(),
+            ),
             _ => {
-                let expected = "expected note, take, deploy, watch, prove, rollBack or finish";
+                let expected = "expected note, take, deploy, watch, prove, record, rollBack or finish";
                 return Err(InvalidEvent::at("step", expected).into());
             }
         };
@@ -195,7 +237,22 @@ mod tests {
         let broken =
             json!({"step": "finish", "execution": "e", "failure": {"Error": "EcsCall", "Cause": "why"}});
         let failed = Failed::new("EcsCall", "why");
-        assert_eq!(step(broken), Ok(Step::Finish(Some(failed))));
-        assert_eq!(step(json!({"step": "finish", "execution": "e"})), Ok(Step::Finish(None)));
+        assert_eq!(step(broken), Ok(Step::Finish(Some(failed), Vec::new())));
+        assert_eq!(step(json!({"step": "finish", "execution": "e"})), Ok(Step::Finish(None, Vec::new())));
+    }
+
+    #[test]
+    fn what_became_of_old_credentials_comes_to_the_end() {
+        let line = json!({"secret": "/a", "did": "ended", "why": ""});
+        let whole = Line { secret: "/a".to_owned(), did: "ended".to_owned(), why: String::new() };
+        for (retired, expected) in [
+            (json!({"database": [line], "external": []}), vec![whole.clone()]),
+            (json!({"database": line, "external": [line]}), vec![whole.clone(), whole]),
+            // Of a way that does not come by them.
+            (json!({"status": "stays", "wait_seconds": 0}), Vec::new()),
+        ] {
+            let finish = json!({"step": "finish", "execution": "e", "retired": retired});
+            assert_eq!(step(finish), Ok(Step::Finish(None, expected)));
+        }
     }
 }

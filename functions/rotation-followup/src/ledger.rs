@@ -5,7 +5,7 @@ use shared::language::Language;
 use shared::sheet;
 use shared::time;
 
-use crate::book::{Book, Reason, Row};
+use crate::book::{Book, Leak, Reason, Row};
 use crate::proof::{Outcome, Proof};
 
 /// A page: its key, its type, and how it is made.
@@ -20,7 +20,11 @@ pub(crate) struct Page {
 
 /// The pages of the ledger.
 pub(crate) const PAGES: [Page; 3] = [
-    Page { key: "ledger/rotation.json", content_type: "application/json", make: |book, _| json(&book.rows) },
+    Page {
+        key: "ledger/rotation.json",
+        content_type: "application/json",
+        make: |book, _| json(&book.recorded()),
+    },
     Page {
         key: "ledger/rotation.csv",
         content_type: "text/csv; charset=utf-8",
@@ -33,10 +37,19 @@ pub(crate) const PAGES: [Page; 3] = [
     },
 ];
 
-fn json(rows: &[Row]) -> String {
+fn json(rows: &[&Row]) -> String {
     let newest_first: Vec<_> = rows.iter().rev().collect();
     // Text, numbers and lists of our own types: there is nothing in them that JSON cannot say.
     serde_json::to_string_pretty(&newest_first).unwrap_or_default()
+}
+
+/// What is known of a value that leaked, for the evidence.
+pub(crate) fn leak(leak: &Leak) -> String {
+    match leak {
+        Leak::Dead => "proved dead".to_owned(),
+        Leak::Alive(why) => format!("may still be good ({why})"),
+        Leak::NoProof => "nothing proves that it is dead".to_owned(),
+    }
 }
 
 const COLUMNS: [&str; 16] = [
@@ -236,6 +249,7 @@ mod tests {
             sessions_ended: None,
             next_due: Some(at(90 * 86_400)),
             execution: "e".to_owned(),
+            leak: None,
         }
     }
 

@@ -37,6 +37,7 @@ use shared::github::proposal::{self, propose};
 use shared::github::{Repository, Setup};
 use shared::lambda::Invocation;
 use shared::language::Language;
+use shared::ledger::Line;
 use shared::listing;
 use shared::paging::{Page, Pager};
 use shared::policy::EndSessions;
@@ -48,7 +49,7 @@ use shared::time;
 
 use application::Account;
 use back::Way;
-use book::{Batch, Book, Change, Declared, Failed, Phase, Reason, Row, Taken};
+use book::{Batch, Book, Change, Declared, Failed, Leak, Phase, Reason, Row, Taken};
 pub use error::FollowupError;
 use event::{Request, Source, Step};
 use proof::{Outcome, Proof, Verdict};
@@ -64,6 +65,9 @@ const JWT: &str = "JWT_SECRET";
 
 /// The one with the database's credential.
 const DATABASE: &str = "DATABASE_URL";
+
+/// The administrator's password, which no task reads.
+const ADMIN: &str = "SEED_ADMIN_PASSWORD";
 
 /// The policy's key of the webhooks' secret.
 const WEBHOOK: &str = "NOTIFICATIONS_WEBHOOK_SECRET";
@@ -243,7 +247,8 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
                 Step::Watch(poll) => watch(app, &execution, poll, invocation.now).await,
                 Step::Prove(poll) => prove(app, &execution, poll, invocation).await,
                 Step::RollBack => roll_back(app, &execution, invocation).await,
-                Step::Finish(broken) => finish(app, &execution, broken, invocation).await,
+                Step::Record => record(app, &execution, invocation).await,
+                Step::Finish(broken, retired) => finish(app, &execution, broken, retired, invocation).await,
             }
         }
     }
@@ -704,6 +709,9 @@ async fn proofs(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Proof>, 
 /// What cannot be proved of a secret, since no deployment of ours gives the value to its readers.
 fn without_reader(batch: &Batch, change: &Change) -> Vec<Proof> {
     let unreached = batch.unreached.get(&change.secret).map(|all| &all[..]).unwrap_or_default();
+    if change.key == ADMIN && unreached.is_empty() {
+        return Vec::new();
+    }
     if unreached.is_empty() && !batch.is_read(change) {
         let why = "no service of the cluster reads the secret";
         return vec![proof::unproved("services", "NoReader", why).of(&change.key)];
@@ -881,11 +889,21 @@ async fn works(
     Ok(tried.map(drop).map_err(|refused| format!("{}: {}: {}", back::DEAD, refused.kind, refused.why)))
 }
 
+/// Writes into the ledger that the new values are in use: the functions that retire old credentials act upon that.
+async fn record(app: &App, execution: &str, invocation: &Invocation) -> Result<Answer, FollowupError> {
+    let batch = app.amend_batch(execution, |_| ()).await?;
+    let rows = rows(app, &batch, invocation.now).await?;
+    app.amend_batch(execution, |batch| batch.rows.clone_from(&rows)).await?;
+    show(app, invocation).await;
+    Ok(next("recorded"))
+}
+
 /// Ends sessions, pages, tells, records and closes. Any of it may fail without the next.
 async fn finish(
     app: &App,
     execution: &str,
     broken: Option<Failed>,
+    retired: Vec<Line>,
     invocation: &Invocation,
 ) -> Result<Answer, FollowupError> {
     if let Some(broken) = &broken {
@@ -899,6 +917,7 @@ async fn finish(
             {
                 batch.failures.push(broken.clone());
             }
+            batch.retired.clone_from(&retired);
             Some(batch.clone())
         })
         .await?;
@@ -913,12 +932,14 @@ async fn finish(
                 publish(app, invocation).await
             }
         };
-        rows.retain(|row| row.failure.is_some());
+        rows.retain(|row| row.failure.is_some() || row.leak.as_ref().is_some_and(|leak| *leak != Leak::Dead));
         return closing(is_paged, rows.is_empty() && broken.is_none());
     };
     end_sessions(app, execution, &mut batch, invocation).await?;
     let rows = rows(app, &batch, invocation.now).await?;
-    let is_good = batch.failures.is_empty();
+    // A value that leaked and may still be good is no success: it wakes somebody, and the functions go on trying.
+    let is_alive = rows.iter().any(|row| row.leak.as_ref().is_some_and(|leak| *leak != Leak::Dead));
+    let is_good = batch.failures.is_empty() && !is_alive;
     // What was overtaken by the next change wakes nobody: that has a follow-up of its own.
     let is_overtaken =
         batch.changes.len() == 1 && batch.failures.first().is_some_and(|failed| failed.kind == "Superseded");
@@ -928,11 +949,12 @@ async fn finish(
         cluster: &app.cluster,
         account: app.account.as_deref(),
         runs: &runs,
+        jwt: app.scope.name(JWT),
     };
-    let page = (!is_good && !is_overtaken).then(|| text::page(&stack, &batch));
+    let page = (!is_good && !is_overtaken).then(|| text::page(&stack, &batch, &rows));
     let message = text::message(&stack, &batch, &rows);
     let begun = app.reporter.look(execution, invocation.now).await;
-    let draft = draft(app, execution, &batch, &rows);
+    let draft = draft(app, execution, &batch, &rows, is_good);
     app.reporter.report(draft, Some(&message), begun, invocation).await;
     app.amend(|book| book.close(execution, &rows, page.as_ref())).await?;
     let is_paged = publish(app, invocation).await;
@@ -1031,6 +1053,12 @@ fn row(app: &App, batch: &Batch, change: &Change, act: Option<Act>, now: Timesta
         && proofs.iter().any(|proof| proof.key == change.key)
         && proofs.iter().all(|proof| proof.outcome == Outcome::Passed);
     let failure = batch.failure_of(change);
+    let leak = batch.leak(change);
+    // No task reads the administrator's password: its proof is the login.
+    let is_proved = match (change.key.as_str(), batch.retired(change)) {
+        (ADMIN, Some(line)) => line.did == "refused",
+        _ => is_proved,
+    } && leak.as_ref().is_none_or(|leak| *leak == Leak::Dead);
     let outcome = match failure {
         Some(_) if has_moved && !batch.has_failed_twice() => "rolled back",
         Some(_) => "failed",
@@ -1069,11 +1097,12 @@ fn row(app: &App, batch: &Batch, change: &Change, act: Option<Act>, now: Timesta
         sessions_ended: batch.sessions_ended.filter(|_| change.key == JWT),
         next_due: next_due.filter(|_| !has_moved),
         execution: batch.execution.clone(),
+        leak,
     }
 }
 
 /// The evidence of a batch.
-fn draft(app: &App, execution: &str, batch: &Batch, rows: &[Row]) -> Draft {
+fn draft(app: &App, execution: &str, batch: &Batch, rows: &[Row], is_good: bool) -> Draft {
     let deployments =
         batch.deployments.iter().map(|(service, id)| Recorded::now(format!("deploy {service}"), id.clone()));
     let proofs = batch.proofs.iter().map(|proof| {
@@ -1099,13 +1128,17 @@ fn draft(app: &App, execution: &str, batch: &Batch, rows: &[Row]) -> Draft {
         batch.failures.iter().map(|failed| format!("{}: {}", failed.kind, failed.detail)).collect();
     let unproved = batch.proofs.iter().filter(|proof| proof.outcome == Outcome::Unproved);
     findings.extend(unproved.map(|proof| format!("{}: {}: {}", proof.kind, proof.name, proof.detail)));
+    findings.extend(rows.iter().filter_map(|row| {
+        let leak = row.leak.as_ref()?;
+        Some(format!("the value of {} that leaked: {}", row.secret, ledger::leak(leak)))
+    }));
     let subject: Vec<_> = rows.iter().map(|row| format!("{} {}", row.secret, row.version)).collect();
     Draft {
         started: batch.taken.into(),
         subject: subject.join(", "),
         steps,
         findings,
-        result: if batch.failures.is_empty() { "succeeded" } else { "failed" },
+        result: if is_good { "succeeded" } else { "failed" },
         ..blank(app, execution)
     }
 }

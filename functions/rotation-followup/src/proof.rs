@@ -71,6 +71,11 @@ impl Proof {
         matches!(self.kind.as_str(), "NewTokenRefused" | "OldTokenAccepted")
     }
 
+    /// Whether it shows that the application refuses what the old key has signed.
+    pub(crate) fn is_refusal_of_old(&self) -> bool {
+        self.name == OLD_TOKEN && self.outcome == Outcome::Passed
+    }
+
     /// Says that it cannot be made: what spoke against it is no fault of the value.
     pub(crate) fn excuse(&mut self) {
         if self.outcome == Outcome::Failed {

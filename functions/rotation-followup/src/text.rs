@@ -10,7 +10,7 @@ use shared::settings::Settings;
 use shared::time;
 
 use crate::back;
-use crate::book::{Batch, Change, Failed, Row, SESSIONS};
+use crate::book::{Batch, Change, Failed, Leak, RETIRED_BY, Row, SESSIONS};
 use crate::ledger;
 use crate::proof::Outcome;
 use crate::readers::{Cause, Unreached};
@@ -26,6 +26,8 @@ pub(crate) struct Stack<'a> {
     pub account: Option<&'a str>,
     /// What the services run now.
     pub runs: &'a [Runs],
+    /// Name of the secret that signs the application's tokens.
+    pub jwt: Option<&'a str>,
 }
 
 /// Why a rotation failed, as its function has recorded it.
@@ -50,7 +52,13 @@ pub(crate) fn message(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Message
     let (language, environment) = (settings.language, &settings.environment);
     let keys = keys(batch);
     let is_unproved = rows.iter().any(|row| row.outcome == "unproved");
-    let title = if batch.failures.is_empty() && is_unproved {
+    let leaks = leaks(stack, rows);
+    let title = if batch.failures.is_empty() && rows.iter().any(is_alive) {
+        language.pick(
+            "Segredo novo em uso, e o vazado pode ainda valer",
+            "New secret in use, and the leaked one may still be good",
+        )
+    } else if batch.failures.is_empty() && is_unproved {
         language.pick("Segredo novo em uso, prova incompleta", "New secret in use, proof incomplete")
     } else if batch.failures.is_empty() {
         language.pick("Segredo novo em uso e provado", "New secret in use and proved")
@@ -71,6 +79,8 @@ pub(crate) fn message(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Message
         lines.push(format!("*{}*: {}", next(language), next_step(stack, batch)));
         lines.extend(in_force(stack, batch));
     }
+    lines.extend(leaks);
+    lines.extend(rows.iter().filter_map(|row| living_tokens(stack, row)));
     lines.extend(rows.iter().map(|row| versions(row, language)));
     let deployments: Vec<_> =
         batch.deployments.iter().map(|(service, id)| format!("{service} (`{id}`)")).collect();
@@ -103,6 +113,101 @@ pub(crate) fn message(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Message
         lines,
         context: context(settings, &batch.execution),
     }
+}
+
+/// Whether a value leaked and may still be good.
+fn is_alive(row: &Row) -> bool {
+    row.leak.as_ref().is_some_and(|leak| *leak != Leak::Dead)
+}
+
+/// What is known of each value that leaked: what is dead, what may live, and what a person does about it.
+fn leaks(stack: &Stack<'_>, rows: &[Row]) -> Vec<String> {
+    let language = stack.settings.language;
+    let of_row = |row: &Row| {
+        let name = &row.secret;
+        let text = match row.leak.as_ref()? {
+            Leak::Dead => format!(
+                "✓ `{name}`: {}",
+                match row.key.as_str() {
+                    crate::JWT => language.pick(
+                        "a chave vazada está morta (provado): os tokens de acesso que ela assinou são recusados",
+                        "the leaked key is dead (proved): the access tokens that it signed are refused",
+                    ),
+                    _ => language.pick(
+                        "a credencial vazada está morta (provado)",
+                        "the leaked credential is dead (proved)",
+                    ),
+                }
+            ),
+            Leak::Alive(why) => format!(
+                "✗ `{name}`: {} ({why}). *{}*: {}",
+                language.pick(
+                    "não se provou que o valor vazado está morto",
+                    "the leaked value was not proved dead",
+                ),
+                next(language),
+                next_of_leak(stack, row)
+            ),
+            Leak::NoProof => format!(
+                "✗ `{name}`: {} *{}*: {}",
+                language.pick(
+                    "nada aqui prova que o valor vazado está morto.",
+                    "nothing here proves that the leaked value is dead.",
+                ),
+                next(language),
+                match row.key.as_str() {
+                    crate::WEBHOOK => language.pick(
+                        "cada receptor de webhooks deve passar a conferir com o segredo novo e recusar o anterior; só ele sabe se o fez. Confirmar com cada um e registrar",
+                        "each receiver of webhooks has to check with the new secret and refuse the one before; only the receiver knows whether it does. Ask each one to confirm, and keep a record",
+                    ),
+                    _ => language.pick(
+                        "encerrar o valor anterior no sistema que o confere, e registrar como foi visto que ele é recusado",
+                        "end the value before in the system that checks it, and keep a record of how it was seen to be refused",
+                    ),
+                }
+            ),
+        };
+        Some(text)
+    };
+    rows.iter().filter_map(of_row).collect()
+}
+
+/// Until when access tokens live that the administrator's password gave, which no longer depend on it.
+fn living_tokens(stack: &Stack<'_>, row: &Row) -> Option<String> {
+    if row.key != crate::ADMIN || row.restored {
+        return None;
+    }
+    let until = row.made?.checked_add(jiff::SignedDuration::from_hours(24)).ok()?;
+    let until = time::local(until);
+    let rotate = stack.jwt.map(|jwt| command("rotate-secret", jwt)).unwrap_or_default();
+    Some(match stack.settings.language {
+        Language::Portuguese => format!(
+            "Tokens de acesso que a senha anterior deu valem até {until} (`JWT_EXPIRES_IN` de um dia, se não foi mudado); os refresh tokens foram revogados. Para encerrá-los já, rotacionar a chave que os assina: {rotate}"
+        ),
+        Language::English => format!(
+            "Access tokens that the password before gave are good until {until} (`JWT_EXPIRES_IN` of a day, unless changed); the refresh tokens are revoked. To end them now, rotate the key that signs them: {rotate}"
+        ),
+    })
+}
+
+/// How a value that leaked is ended now; the function that does it tries each hour.
+fn next_of_leak(stack: &Stack<'_>, row: &Row) -> String {
+    let (language, settings) = (stack.settings.language, stack.settings);
+    let function =
+        RETIRED_BY.iter().find(|(key, _)| *key == row.key).map_or("rotate-database", |(_, name)| name);
+    if row.key == crate::JWT {
+        let why = language.pick("rotacionar de novo:", "rotate again:");
+        return format!("{why} {}", command("rotate-secret", &row.secret));
+    }
+    format!(
+        "{} `echo '{{\"retire\": true}}' | aws lambda invoke --function-name {}-{}-{function} --payload fileb:///dev/stdin /dev/stdout`",
+        language.pick(
+            "a função tenta a cada hora, e a mensagem dela diz a causa. Tentar agora:",
+            "the function tries each hour, and its message has the cause. To try now:",
+        ),
+        settings.project,
+        settings.environment
+    )
 }
 
 /// What a failure means, and what was observed.
@@ -567,16 +672,25 @@ fn follow_command(settings: &Settings, change: &Change) -> String {
 }
 
 /// The page of a batch that failed.
-pub(crate) fn page(stack: &Stack<'_>, batch: &Batch) -> Page {
+pub(crate) fn page(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Page {
     let settings = stack.settings;
     let (environment, keys, language) = (&settings.environment, keys(batch), settings.language);
-    let kind = batch.failures.first().map(|failed| failed.kind.clone()).unwrap_or_default();
+    let dedup_key = format!("{}/{}", crate::PROCEDURE, batch.execution);
+    let secret = batch.changes.iter().map(|change| change.name.as_str()).collect::<Vec<_>>().join(", ");
+    let Some(kind) = batch.failures.first().map(|failed| failed.kind.clone()) else {
+        let leaks = leaks(stack, rows).join("\n");
+        return Page {
+            subject: paging::subject(&format!("[{environment}] LeakAlive: {keys}")),
+            text: format!("{keys} ({environment}):\n{leaks}\n{dedup_key}"),
+            dedup_key,
+            secret,
+        };
+    };
     let told: Vec<_> = batch
         .failures
         .iter()
         .map(|failed| format!("{}: {}", failed.kind, what_failed(failed, language)))
         .collect();
-    let dedup_key = format!("{}/{}", crate::PROCEDURE, batch.execution);
     Page {
         subject: paging::subject(&format!("[{environment}] {kind}: {keys}")),
         text: format!(
@@ -587,7 +701,7 @@ pub(crate) fn page(stack: &Stack<'_>, batch: &Batch) -> Page {
             in_force(stack, batch).join("; ")
         ),
         dedup_key,
-        secret: batch.changes.iter().map(|change| change.name.as_str()).collect::<Vec<_>>().join(", "),
+        secret,
     }
 }
 
