@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use shared::language::Language;
 use shared::markdown;
-use shared::markdown;
 use shared::notify::Message;
 use shared::paging::{self, Page};
 use shared::settings::Settings;
