@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::endpoint::Endpoint;
 use crate::failure::chain;
+use crate::web;
 
 /// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -63,9 +64,7 @@ impl Application {
     ///
     /// Why no client could be made.
     pub fn new(url: Endpoint) -> Result<Self, String> {
-        // A redirect would carry the token elsewhere.
-        let http = Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
-        Ok(Self { http: http.build().map_err(|error| chain(&error))?, url })
+        Ok(Self { http: web::client(PATIENCE)?, url })
     }
 
     /// A request to a path, which begins with a slash.
@@ -75,23 +74,15 @@ impl Application {
 
     /// Sends a request; waits 5 s at most.
     pub async fn ask(&self, request: RequestBuilder) -> Answered {
+        let broken = |error: reqwest::Error| chain(&error.without_url());
         let sent = async {
-            let mut answer = self.http.execute(request.build()?).await?;
+            let answer = self.http.execute(request.build().map_err(broken)?).await.map_err(broken)?;
             let status = answer.status().as_u16();
             let is_limited = answer.headers().contains_key("retry-after");
-            let mut body = Vec::new();
-            while let Some(part) = answer.chunk().await?
-                && body.len() < BODY_LIMIT
-            {
-                body.extend_from_slice(&part);
-            }
-            Ok::<_, reqwest::Error>(Answer {
-                status,
-                body: String::from_utf8_lossy(&body).into_owned(),
-                is_limited,
-            })
+            let (body, _) = web::beginning(answer, BODY_LIMIT).await.map_err(|error| error.to_string())?;
+            Ok(Answer { status, body: String::from_utf8_lossy(&body).into_owned(), is_limited })
         };
-        sent.await.map_err(|error| chain(&error.without_url()))
+        sent.await
     }
 }
 

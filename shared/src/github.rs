@@ -17,6 +17,10 @@ use serde_json::Value;
 use crate::endpoint::Endpoint;
 use crate::failure::chain;
 use crate::lambda::Invocation;
+use crate::web::{self, BodyError};
+
+/// Longest wait for one answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Time that a wait for the rate limit leaves to the rest of the run.
 const RESERVE: Duration = Duration::from_secs(30);
@@ -111,9 +115,7 @@ impl Repository {
     ///
     /// The reason why there is no HTTP client.
     pub fn new(api: Endpoint, name: String, setup: Setup) -> Result<Self, String> {
-        // A redirected POST would become a GET; and the token goes nowhere else.
-        let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build();
-        Ok(Self { http: http.map_err(|error| chain(&error))?, api, name, setup })
+        Ok(Self { http: web::client(PATIENCE)?, api, name, setup })
     }
 
     /// Opens a session with the value of the token's secret; no call is made.
@@ -169,7 +171,7 @@ impl Session<'_> {
         let http = &self.repository.http;
         for _ in 0..WAITS {
             let mut request = http.request(method.clone(), url);
-            request = request.timeout(Duration::from_secs(10)).headers(self.headers.clone());
+            request = request.headers(self.headers.clone());
             if let Some(body) = body {
                 request = request.json(body);
             }
@@ -180,7 +182,8 @@ impl Session<'_> {
                 return Ok(answer);
             }
             let Some(wait) = pause(status, answer.headers(), crate::time::now()) else {
-                let message = told(&answer.json().await.unwrap_or_default());
+                let body = web::body(answer).await.unwrap_or_default();
+                let message = told(&serde_json::from_slice(&body).unwrap_or_default());
                 return Err(GitHubError::Refused {
                     status,
                     message,
@@ -203,7 +206,10 @@ impl Session<'_> {
 ///
 /// [`GitHubError::Unreachable`] when it broke off, [`GitHubError::Unreadable`] when it is something else.
 pub async fn read<T: DeserializeOwned>(answer: Response) -> Result<T, GitHubError> {
-    let bytes = answer.bytes().await.map_err(unreachable)?;
+    let bytes = web::body(answer).await.map_err(|error| match error {
+        BodyError::Broken(reason) => GitHubError::Unreachable(reason),
+        BodyError::TooLong { .. } => GitHubError::Unreadable(error.to_string()),
+    })?;
     serde_json::from_slice(&bytes).map_err(|error| GitHubError::Unreadable(error.to_string()))
 }
 

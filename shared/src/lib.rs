@@ -28,6 +28,7 @@ pub mod ledger;
 #[cfg(feature = "listing")]
 pub mod listing;
 mod log;
+pub mod markdown;
 pub mod metrics;
 #[cfg(feature = "notify")]
 pub mod notify;
@@ -49,3 +50,5 @@ pub mod snapshots;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;
+#[cfg(feature = "web")]
+pub mod web;

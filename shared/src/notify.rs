@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::endpoint::Endpoint;
 use crate::failure::{CallError, chain};
 use crate::settings::Settings;
+use crate::web::{self, BodyError};
 
 /// Slack's limits, in characters; a longer text makes it refuse the whole message.
 const HEADER_LIMIT: usize = 150;
@@ -23,7 +24,7 @@ const SECTION_LIMIT: usize = 3000;
 /// Most sections of a message: Slack refuses one whose blocks have together somewhat more than 13,000 characters.
 const MOST_SECTIONS: usize = 3;
 
-/// Longest wait that a `Retry-After` may ask for before the one further try.
+/// Longest wait for an answer, and that a `Retry-After` may ask for before the one further try.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A message: what happened, to which resource, what to do next.
@@ -57,10 +58,9 @@ impl Message {
         let header =
             json!({"type": "header", "text": {"type": "plain_text", "text": cut(&self.title, HEADER_LIMIT)}});
         let sections = self.sections().into_iter();
-        let sections =
-            sections.map(|text| json!({"type": "section", "text": {"type": "mrkdwn", "text": text}}));
+        let sections = sections.map(|text| json!({"type": "section", "text": mrkdwn(&text)}));
         let context = cut(&escape(&self.context), SECTION_LIMIT);
-        let context = json!({"type": "context", "elements": [{"type": "mrkdwn", "text": context}]});
+        let context = json!({"type": "context", "elements": [mrkdwn(&context)]});
         std::iter::once(header).chain(sections).chain([context]).collect()
     }
 
@@ -84,6 +84,11 @@ impl Message {
         }
         sections
     }
+}
+
+/// Text with bold and code. Without `verbatim`, Slack makes links of addresses, and of names of channels and users.
+fn mrkdwn(text: &str) -> Value {
+    json!({"type": "mrkdwn", "text": text, "verbatim": true})
 }
 
 /// Slack reads `<…>` as links and mentions; a resource's name must not be able to call everybody.
@@ -121,7 +126,7 @@ pub enum NotifyError {
 
 /// The team's channel.
 pub struct Channel {
-    http: reqwest::Client,
+    http: Result<reqwest::Client, String>,
     secrets: Client,
     secret_id: String,
     api: Endpoint,
@@ -138,7 +143,7 @@ struct Answer {
 impl Channel {
     /// The channel, e.g. `#incidentes-moveongs`, of the workspace that the bot token in `secret_id` belongs to.
     pub fn new(secrets: Client, secret_id: String, api: Endpoint, channel: String) -> Self {
-        Self { http: reqwest::Client::new(), secrets, secret_id, api, channel }
+        Self { http: web::client(PATIENCE), secrets, secret_id, api, channel }
     }
 
     /// Posts the message, with one further try where Slack is busy or does not answer.
@@ -174,14 +179,13 @@ impl Channel {
         message: &Message,
         token: &SecretString,
     ) -> Result<(), (NotifyError, Option<Duration>)> {
-        let body = json!({"channel": self.channel, "text": cut(&escape(&message.title), SECTION_LIMIT), "blocks": message.blocks()});
+        let body = json!({"channel": self.channel, "text": cut(&escape(&message.title), SECTION_LIMIT), "mrkdwn": false, "parse": "none", "link_names": false, "unfurl_links": false, "unfurl_media": false, "blocks": message.blocks()});
         let unreachable = |error: reqwest::Error| {
             (NotifyError::Unreachable(chain(&error.without_url())), Some(Duration::from_millis(200)))
         };
-        let answer = self
-            .http
+        let http = self.http.as_ref().map_err(|error| (NotifyError::Unreachable(error.clone()), None))?;
+        let answer = http
             .post(format!("{}/chat.postMessage", self.api))
-            .timeout(Duration::from_secs(3))
             .bearer_auth(token.expose_secret())
             .json(&body)
             .send()
@@ -198,7 +202,12 @@ impl Channel {
         if !status.is_success() {
             return Err((NotifyError::Status(status.as_u16()), None));
         }
-        let answer: Answer = answer.json().await.map_err(unreachable)?;
+        let body = web::body(answer).await.map_err(|error| {
+            let wait = matches!(error, BodyError::Broken(_)).then_some(Duration::from_millis(200));
+            (NotifyError::Unreachable(error.to_string()), wait)
+        })?;
+        let answer: Answer = serde_json::from_slice(&body)
+            .map_err(|error| (NotifyError::Unreachable(format!("its answer is not JSON: {error}")), None))?;
         if answer.ok { Ok(()) } else { Err((NotifyError::Refused(answer.error), None)) }
     }
 }

@@ -11,9 +11,27 @@ pub fn csv<const N: usize>(columns: [&str; N], rows: impl Iterator<Item = [Strin
     writer.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
-/// A spreadsheet takes a cell that begins so for a formula, and runs it.
-fn harmless(cell: &str) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{cell}") } else { cell.to_owned() }
+/// What a spreadsheet takes for the beginning of a formula, which it runs; the wide ones in Japanese and Chinese ones.
+const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
+
+/// What ends a cell for a spreadsheet that is set to Portuguese, whose separator is the semicolon, or that knows no quotes.
+const ENDS: [char; 7] = [',', ';', '\t', '\r', '\n', '|', '"'];
+
+/// The cell with an apostrophe before each formula that it is, or that a part of it would be.
+pub fn harmless(cell: &str) -> String {
+    let mut safe = String::with_capacity(cell.len());
+    let mut is_beginning = true;
+    if cell.starts_with(['\t', '\r', '\n']) {
+        safe.push('\'');
+    }
+    for character in cell.chars() {
+        if is_beginning && FORMULA.contains(&character) {
+            safe.push('\'');
+        }
+        is_beginning = ENDS.contains(&character) || (is_beginning && character.is_whitespace());
+        safe.push(character);
+    }
+    safe
 }
 
 #[cfg(test)]
@@ -28,5 +46,15 @@ mod tests {
             assert_eq!(harmless(bad), format!("'{bad}"));
         }
         assert_eq!(harmless("a=1"), "a=1");
+        for (bad, safe) in [
+            (";=1+1", ";'=1+1"),
+            ("a; =1", "a; '=1"),
+            ("a\n@x", "a\n'@x"),
+            ("\"-1", "\"'-1"),
+            ("x,＝1", "x,'＝1"),
+            (" =1", " '=1"),
+        ] {
+            assert_eq!(harmless(bad), safe);
+        }
     }
 }

@@ -297,7 +297,9 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             is_rds(resource, own) || is_copies(resource, own)
         }
         ("snapshot-verify", ["rds:CopyDBSnapshot"]) => {
-            is_rds(resource, "snapshot:*") || is_copies(resource, "snapshot:${Project}-${Environment}-copy-*")
+            is_rds(resource, "snapshot:${Project}-${Environment}-*")
+                || is_rds(resource, "snapshot:rds:${DatabaseInstanceId}-*")
+                || is_copies(resource, "snapshot:${Project}-${Environment}-copy-*")
         }
         ("snapshot-verify", ["rds:AddTagsToResource"]) => {
             is_copies(resource, "snapshot:${Project}-${Environment}-copy-*")
@@ -439,6 +441,48 @@ fn the_backup_audit_knows_whose_alarms_are_the_products() {
 }
 
 #[test]
+fn what_hides_or_forges_evidence_is_denied_to_all_but_the_deployer() {
+    let template = template();
+    let policy = get(&template, &["Resources", "EvidenceBucketPolicy", "Properties", "PolicyDocument"]);
+    let statements = get(policy, &["Statement"]).as_sequence().unwrap();
+    let denied = |sid: &str| {
+        let statement = statements.iter().find(|one| text(get(one, &["Sid"])) == sid).expect(sid);
+        assert_eq!((text(get(statement, &["Effect"])), text(get(statement, &["Principal"]))), ("Deny", "*"));
+        serde_json::to_string(statement).unwrap()
+    };
+    for (sid, actions, is_the_deployers) in [
+        (
+            "OnlyTheDeployerConfigures",
+            &[
+                "DeleteBucketPolicy",
+                "PutBucketObjectLockConfiguration",
+                "PutBucketOwnershipControls",
+                "PutBucketPolicy",
+                "PutBucketVersioning",
+                "PutLifecycleConfiguration",
+                "PutReplicationConfiguration",
+            ][..],
+            true,
+        ),
+        ("OnlyTheDeployerTakesMarkersOff", &["DeleteObjectVersion"], true),
+        ("NobodyDeletes", &["DeleteObject"], false),
+        ("NobodyReplicatesInto", &["ReplicateDelete", "ReplicateObject", "ReplicateTags"], false),
+        (
+            "NobodyShortensLocks",
+            &["BypassGovernanceRetention", "PutObjectLegalHold", "PutObjectRetention"],
+            false,
+        ),
+    ] {
+        let statement = denied(sid);
+        for action in actions {
+            assert!(statement.contains(&format!("\"s3:{action}\"")), "{sid}: {action}");
+        }
+        assert_eq!(statement.contains("DeployerArns"), is_the_deployers, "{sid}");
+        assert_eq!(statement.contains("Condition"), is_the_deployers, "{sid}");
+    }
+}
+
+#[test]
 fn a_wide_resource_would_be_found() {
     for wide in
         ["*", "", "${EvidenceBucket.Arn}/*", "${EvidenceBucket.Arn}/evidence/other/*", "OtherLogs.Arn"]
@@ -455,6 +499,7 @@ fn a_wide_resource_would_be_found() {
     assert!(!is_an_exception("backup-audit", &["s3:PutBucketPolicy"], buckets));
     assert!(!is_an_exception("backup-audit", &["s3:GetObject"], buckets));
     assert!(!is_an_exception("snapshot-verify", &["rds:DeleteDBSnapshot"], snapshots));
+    assert!(!is_an_exception("snapshot-verify", &["rds:CopyDBSnapshot"], snapshots));
     assert!(!is_an_exception("inventory-audit", &["s3:GetObject"], "arn:${AWS::Partition}:s3:::*"));
     assert!(!is_an_exception("inventory-audit", &["secretsmanager:GetSecretValue"], all));
     let more = ["secretsmanager:GetSecretValue", "secretsmanager:ListSecrets"];

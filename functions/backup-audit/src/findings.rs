@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::language::Language;
 use shared::policy::Exception;
+use shared::sheet;
 use tempfile::NamedTempFile;
 
 use crate::rules::{Meta, Row, Severity, Verdict, service};
@@ -338,8 +339,8 @@ impl Findings {
             &finding.next_step,
             &finding.guide,
         ];
-        let fields = fields.into_iter().map(|field| cell(field));
-        self.rows.write_record(fields.chain([since, cell(owner), until]))?;
+        let fields = fields.into_iter().map(|field| sheet::harmless(field));
+        self.rows.write_record(fields.chain([since, sheet::harmless(owner), until]))?;
         Ok(())
     }
 
@@ -416,11 +417,6 @@ impl Write for Hashing {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// A spreadsheet takes a text that begins like this for a formula, and names are others' to choose.
-fn cell(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }
 
 fn severity_id(severity: Severity) -> u8 {
@@ -713,7 +709,7 @@ mod tests {
             ]
         );
         for text in ["\t1", "\r1"] {
-            assert_eq!(cell(text), format!("'{text}"));
+            assert_eq!(sheet::harmless(text), format!("'{text}"));
         }
     }
 

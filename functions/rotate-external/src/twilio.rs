@@ -14,6 +14,7 @@ use serde_json::Value;
 use shared::endpoint::Endpoint;
 use shared::failure::chain;
 use shared::rotation::RotationError;
+use shared::web;
 
 use crate::error::RotateError;
 
@@ -58,9 +59,7 @@ impl Twilio {
     ///
     /// Why there is no HTTP client.
     pub(crate) fn new(api: Endpoint, accounts: Endpoint, sid: String) -> Result<Self, String> {
-        // A redirect would carry the token elsewhere.
-        let http = Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
-        Ok(Self { http: http.build().map_err(|error| chain(&error))?, api, accounts, sid })
+        Ok(Self { http: web::client(PATIENCE)?, api, accounts, sid })
     }
 
     /// Whether Twilio takes a token, and whether that is the primary one: only the account itself tells.
@@ -132,7 +131,8 @@ impl Twilio {
         let request = self.http.request(method, url).basic_auth(&self.sid, Some(token.expose_secret()));
         let answer = self.http.execute(request.build().map_err(unreachable)?).await.map_err(unreachable)?;
         let status = answer.status();
-        let body = Zeroizing::new(answer.bytes().await.map_err(unreachable)?.to_vec());
+        let body = web::body(answer).await.map(Zeroizing::new);
+        let body = body.map_err(|error| RotateError::Twilio { reason: error.to_string() })?;
         if status.is_success() {
             return Ok(Ok(body));
         }

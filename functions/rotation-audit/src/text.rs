@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use shared::language::Language;
+use shared::markdown;
 use shared::notify::Message;
 use shared::paging::{self, Page};
 use shared::settings::Settings;
@@ -284,12 +285,16 @@ pub(crate) fn task_body(settings: &Settings, secret: &Secret, due: Timestamp, no
     );
     match language {
         Language::Portuguese => format!(
-            "Segredo: `{}`\n\n- **Janela de execução:** {window}\n- **Responsável:** {}\n- **Backup:** {}\n\n## Passos\n\n- [ ] Avisar o canal de que a rotação vai começar.\n- [ ] Rotacionar: {rotate}\n- [ ] Conferir que AWSCURRENT mudou de versão e que nada ficou em AWSPENDING: {state}\n- [ ] Esperar a mensagem do acompanhamento (rotation-followup): ele força o deployment, faz os smoke tests, prova que tokens antigos são recusados e registra na planilha e no changelog. Sem mensagem em 30 min: {deploy}\n\nA auditoria fecha esta tarefa sozinha quando o segredo tiver outra versão atual.",
-            secret.name, team.primary, team.backup,
+            "Segredo: {}\n\n- **Janela de execução:** {window}\n- **Responsável:** {}\n- **Backup:** {}\n\n## Passos\n\n- [ ] Avisar o canal de que a rotação vai começar.\n- [ ] Rotacionar: {rotate}\n- [ ] Conferir que AWSCURRENT mudou de versão e que nada ficou em AWSPENDING: {state}\n- [ ] Esperar a mensagem do acompanhamento (rotation-followup): ele força o deployment, faz os smoke tests, prova que tokens antigos são recusados e registra na planilha e no changelog. Sem mensagem em 30 min: {deploy}\n\nA auditoria fecha esta tarefa sozinha quando o segredo tiver outra versão atual.",
+            markdown::code(&secret.name),
+            markdown::text(&team.primary),
+            markdown::text(&team.backup),
         ),
         Language::English => format!(
-            "Secret: `{}`\n\n- **Window:** {window}\n- **Responsible:** {}\n- **Backup:** {}\n\n## Steps\n\n- [ ] Tell the channel that the rotation begins.\n- [ ] Rotate: {rotate}\n- [ ] Check that AWSCURRENT is on another version and nothing is left AWSPENDING: {state}\n- [ ] Wait for the message of the follow-up (rotation-followup): it forces the deployment, runs the smoke tests, proves that old tokens are refused, and writes sheet and changelog. Without a message within 30 min: {deploy}\n\nThe audit closes this task by itself when the secret has another current version.",
-            secret.name, team.primary, team.backup,
+            "Secret: {}\n\n- **Window:** {window}\n- **Responsible:** {}\n- **Backup:** {}\n\n## Steps\n\n- [ ] Tell the channel that the rotation begins.\n- [ ] Rotate: {rotate}\n- [ ] Check that AWSCURRENT is on another version and nothing is left AWSPENDING: {state}\n- [ ] Wait for the message of the follow-up (rotation-followup): it forces the deployment, runs the smoke tests, proves that old tokens are refused, and writes sheet and changelog. Without a message within 30 min: {deploy}\n\nThe audit closes this task by itself when the secret has another current version.",
+            markdown::code(&secret.name),
+            markdown::text(&team.primary),
+            markdown::text(&team.backup),
         ),
     }
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use shared::language::Language;
+use shared::markdown;
 use shared::sheet;
 use shared::time;
 
@@ -171,8 +172,9 @@ pub(crate) fn outcome(outcome: &str, language: Language) -> &str {
 
 fn entry(row: &Row, language: Language) -> String {
     let outcome = outcome(&row.outcome, language);
-    let mut lines = vec![format!("## {} — {}: {outcome}\n", time::local(row.ended), row.key)];
-    lines.push(format!("- {}: `{}`", language.pick("Segredo", "Secret"), row.secret));
+    let mut lines =
+        vec![format!("## {} — {}: {outcome}\n", time::local(row.ended), markdown::text(&row.key))];
+    lines.push(format!("- {}: {}", language.pick("Segredo", "Secret"), markdown::code(&row.secret)));
     lines.push(format!(
         "- {}: `{}` → `{}`",
         language.pick("Versão", "Version"),
@@ -181,26 +183,23 @@ fn entry(row: &Row, language: Language) -> String {
     ));
     if row.reason == Reason::Incident {
         let declared = language.pick("Motivo: incidente, declarado por", "Reason: incident, declared by");
-        // A person's own text: in a code span nothing of it is Markdown.
-        lines.push(format!("- {declared} `{}`", row.by.as_deref().unwrap_or("—").replace('`', "'")));
+        lines.push(format!("- {declared} {}", markdown::code(row.by.as_deref().unwrap_or("—"))));
     }
     if !row.services.is_empty() {
         lines.push(format!(
             "- {}: {}",
             language.pick("Deployment novo", "New deployment"),
-            row.services.join(", ")
+            markdown::text(&row.services.join(", "))
         ));
     }
     if !row.pinned.is_empty() {
         let title =
             language.pick("Leitores que o deployment não alcança", "Readers out of the deployment's reach");
-        lines.push(format!("- {title}: {}", row.pinned.join(", ")));
+        lines.push(format!("- {title}: {}", markdown::text(&row.pinned.join(", "))));
     }
-    lines.extend(
-        row.proofs
-            .iter()
-            .map(|proof| format!("- {}: {}", name(&proof.name, language), verdict(proof, language))),
-    );
+    lines.extend(row.proofs.iter().map(|proof| {
+        format!("- {}: {}", name(&proof.name, language), markdown::text(&verdict(proof, language)))
+    }));
     if let Some(count) = row.sessions_ended {
         lines.push(format!(
             "- {}: {count}",
@@ -208,7 +207,12 @@ fn entry(row: &Row, language: Language) -> String {
         ));
     }
     if let Some(failed) = &row.failure {
-        lines.push(format!("- {}: {}: {}", language.pick("Falha", "Failure"), failed.kind, failed.detail));
+        lines.push(format!(
+            "- {}: {}: {}",
+            language.pick("Falha", "Failure"),
+            failed.kind,
+            markdown::text(&failed.detail)
+        ));
     }
     lines.join("\n") + "\n"
 }

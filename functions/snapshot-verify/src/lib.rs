@@ -499,7 +499,7 @@ async fn copy(
     };
     let stale = policy::stale(copies, &app.instance, &app.settings, now);
     run.judged.extend(stale.map(|stale| Judged::new(subject(), stale)));
-    let Some(source) = policy::source(&world.home, &app.instance) else {
+    let Some(source) = policy::source(&world.home, &app.instance, &app.settings) else {
         run.judged.push(Judged::new(subject(), Finding::NoSource));
         return Ok(None);
     };

@@ -365,10 +365,16 @@ pub(crate) fn expired(
     expired.collect()
 }
 
-/// The snapshot that is copied to the other region: the newest good one of the instance.
-pub(crate) fn source<'a>(all: &'a [Snapshot], instance: &str) -> Option<&'a Snapshot> {
+/// The snapshot that is copied to the other region: the newest good one of the instance. The role may copy RDS's own ones
+/// of the instance, and those with the environment's name in front, so that no environment can read another's data.
+pub(crate) fn source<'a>(all: &'a [Snapshot], instance: &str, settings: &Settings) -> Option<&'a Snapshot> {
+    let (own, daily) = (snapshots::prefix(settings), format!("rds:{instance}-"));
     let good = all.iter().filter(|one| {
-        one.instance == instance && one.is_good() && one.taken.is_some() && one.name.len() <= LONGEST_SOURCE
+        one.instance == instance
+            && (one.name.starts_with(&own) || one.name.starts_with(&daily))
+            && one.is_good()
+            && one.taken.is_some()
+            && one.name.len() <= LONGEST_SOURCE
     });
     good.max_by_key(|one| one.taken)
 }
@@ -716,19 +722,24 @@ mod tests {
     #[test]
     fn the_newest_good_one_is_copied_under_a_name_of_its_own() {
         let all = [
-            good("old", 30),
-            automated("new", 2),
-            Snapshot { is_encrypted: false, ..good("plain", 1) },
-            Snapshot { status: "creating".into(), ..good("creating", 0) },
-            Snapshot { instance: "moveongs-dev-other".into(), ..good("other", 1) },
-            Snapshot { name: "x".repeat(181), ..good("long", 1) },
+            good("moveongs-dev-old", 30),
+            automated("moveongs-dev-db-new", 2),
+            Snapshot { is_encrypted: false, ..good("moveongs-dev-plain", 1) },
+            Snapshot { status: "creating".into(), ..good("moveongs-dev-creating", 0) },
+            Snapshot { instance: "moveongs-dev-other".into(), ..good("moveongs-dev-other-1", 1) },
+            Snapshot { name: format!("moveongs-dev-{}", "x".repeat(168)), ..good("long", 1) },
+            // What the role may not copy: another environment's, AWS Backup's, a person's.
+            good("moveongs-prod-new", 1),
+            good("rds:moveongs-prod-db-2026-11-26-03-10", 1),
+            good("awsbackup:job-1", 1),
+            good("before-the-migration", 1),
         ];
-        let source = source(&all, "moveongs-dev-db").unwrap();
-        assert_eq!(source.name, "rds:new");
+        let source = source(&all, "moveongs-dev-db", &settings()).unwrap();
+        assert_eq!(source.name, "rds:moveongs-dev-db-new");
         assert_eq!(
             copy_name(&settings(), "rds:db-2026-11-26-03-10"),
             "moveongs-dev-copy-db-2026-11-26-03-10"
         );
-        assert_eq!(super::source(&all[2..], "moveongs-dev-db"), None);
+        assert_eq!(super::source(&all[2..], "moveongs-dev-db", &settings()), None);
     }
 }

@@ -19,6 +19,8 @@ use crate::setup;
 pub(crate) const STACK: &str = "moveongs-governance-dev";
 /// What the names of the stack's resources begin with.
 pub(crate) const PREFIX: &str = "moveongs-dev";
+/// Who may change the evidence bucket's configuration. The cloud's own CloudFormation is subject to no policy.
+const DEPLOYER: &str = "arn:aws:iam::000000000000:role/moveongs-dev-deployer";
 /// The application's JWT secret.
 pub(crate) const JWT_SECRET: &str = "/moveongs/dev/jwt";
 /// The secret of its webhooks, named in the other of the two styles.
@@ -499,6 +501,7 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
         "Project=moveongs".to_owned(),
         "Environment=dev".to_owned(),
         format!("CodeVersion={}", code_version(repo, log)?),
+        format!("DeployerArns={DEPLOYER}"),
         format!("Architecture={ARCHITECTURE}"),
         format!("JwtSecretName={JWT_SECRET}"),
         format!("WebhookSecretName={WEBHOOK_SECRET}"),

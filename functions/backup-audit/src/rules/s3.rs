@@ -107,12 +107,14 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             guide: "2.2",
             title: ["nada que é atual expira", "nothing current expires"],
             why: [
-                "uma regra que apaga objetos atuais apaga os próprios anexos",
-                "a rule that deletes current objects deletes the attachments themselves",
+                "uma regra que apaga objetos atuais apaga os próprios anexos, ou esconde as evidências",
+                "a rule that deletes current objects deletes the attachments themselves, or hides the evidence",
             ],
         },
         check: |bucket, _| {
-            matches!(bucket.role, Role::Attachments | Role::Uploads | Role::State).then(|| {
+            let is_asked =
+                matches!(bucket.role, Role::Attachments | Role::Evidence | Role::State | Role::Uploads);
+            is_asked.then(|| {
                 seen(&bucket.lifecycle, |rules| {
                     let expires = rules.iter().any(|rule| rule.is_enabled && rule.expires);
                     Verdict::of(!expires, "Expiration of current objects", "no Expiration")

@@ -369,6 +369,10 @@ const BUCKETS: Rows<Bucket> = &[
     ("s3.expiration", Edge("pass"), |bucket| {
         bucket.lifecycle = Ok(vec![Lifecycle { expires: true, is_enabled: false, ..whole(None, None) }]);
     }),
+    ("s3.expiration", Edge("fail"), |bucket| {
+        bucket.role = Role::Evidence;
+        bucket.lifecycle = Ok(vec![Lifecycle { expires: true, ..whole(None, None) }]);
+    }),
     ("s3.expiration", Dark, |bucket| bucket.lifecycle = unread()),
     ("s3.expiration", Edge("-"), |bucket| (bucket.role, bucket.lifecycle) = (Role::Other, unread())),
     ("s3.incomplete-uploads", Holds, |_| ()),
