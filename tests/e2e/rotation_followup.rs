@@ -682,7 +682,12 @@ async fn an_incident_whose_leaked_value_is_not_proved_dead_pages_and_is_no_succe
     // The page's command ends it.
     cloud.calm().await;
     let text = page.to_string();
-    let command = text.split('`').find(|part| part.starts_with("echo ")).unwrap().replace("\\\"", "\"").replace("\\\"", "\"");
+    let command = text
+        .split('`')
+        .find(|part| part.starts_with("echo "))
+        .unwrap()
+        .replace("\\\"", "\"")
+        .replace("\\\"", "\"");
     crate::advice::run(cloud, &command);
     assert!(with_the_value(cloud, &leaked).await.is_err());
 }

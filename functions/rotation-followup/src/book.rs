@@ -714,6 +714,7 @@ mod tests {
             sessions_ended: None,
             next_due: None,
             execution: "e".to_owned(),
+            leak: None,
         }
     }
 

@@ -160,7 +160,10 @@ impl App {
             pager: Pager::new(env, aws)?,
             reporter,
             scope: Scope::from_env(env)?,
-            own: { let roles: String = env.required("ROTATION_ROLES")?; sessions(&roles)? },
+            own: {
+                let roles: String = env.required("ROTATION_ROLES")?;
+                sessions(&roles)?
+            },
             changelog: match env.optional("CHANGELOG_PATH")? {
                 None => None,
                 Some(path) => {

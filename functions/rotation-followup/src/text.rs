@@ -868,9 +868,14 @@ mod tests {
     fn paged(language: Language, batch: &Batch) -> String {
         let runs = [Runs { service: "api".to_owned(), before: 1, new: 0, restored: 1 }];
         let settings = settings(language);
-        let stack =
-            Stack { settings: &settings, cluster: "c", account: Some("/moveongs/dev/smoke"), runs: &runs };
-        page(&stack, batch).text
+        let stack = Stack {
+            settings: &settings,
+            cluster: "c",
+            account: Some("/moveongs/dev/smoke"),
+            runs: &runs,
+            jwt: Some("/moveongs/dev/jwt"),
+        };
+        page(&stack, batch, &[]).text
     }
 
     #[test]
@@ -945,8 +950,13 @@ mod tests {
     #[test]
     fn what_could_not_be_proved_has_a_next_step() {
         let settings = settings(Language::English);
-        let stack =
-            Stack { settings: &settings, cluster: "c", account: Some("/moveongs/dev/smoke"), runs: &[] };
+        let stack = Stack {
+            settings: &settings,
+            cluster: "c",
+            account: Some("/moveongs/dev/smoke"),
+            runs: &[],
+            jwt: Some("/moveongs/dev/jwt"),
+        };
         for kind in [
             "MaskedLogin",
             "SmokeLoginRefused",

@@ -1292,13 +1292,7 @@ mod tests {
         let form = FormError::NotPostgres {
             expected: "a URL that begins with postgres:// or postgresql://, or a JSON object",
         };
-        for text in [
-            "",
-            "s3cret",
-            "mysql://app:s3cret@db/d",
-            r#"["s3cret"]"#,
-            r#"{"password": "s3cret""#,
-        ] {
+        for text in ["", "s3cret", "mysql://app:s3cret@db/d", r#"["s3cret"]"#, r#"{"password": "s3cret""#] {
             refused(text, &form);
         }
         let before = FormError::AmbiguousUrl {
