@@ -2,8 +2,7 @@
 //!
 //! A procedure's records are the objects `evidence/<procedure>/<number>.json` of the evidence bucket, where the
 //! number is 9,999,999,999 less the record's sequence: S3 lists in ascending order, so one request finds the
-//! newest. What is listed are versions: the listing of objects leaves out a record behind a delete marker, and the chain
-//! would go on from an older one, or begin anew. A record is put under the condition that its key is free, so two writers cannot take the same place
+//! newest. A record is put under the condition that its key is free, so two writers cannot take the same place
 //! in the chain: the later one looks for the chain's end again.
 //!
 //! A run has one record, however often it is repeated: before the record, the place that it will take is noted in
@@ -46,9 +45,6 @@ const PAUSE: Duration = Duration::from_millis(25);
 
 /// The longest wait between two of them.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// How many notes are asked whether there was a chain, where there is no record. Their names are hashes, so any are a sample.
-const NOTES: i32 = 16;
 
 /// What a procedure says of one run.
 #[derive(Clone, Debug, Serialize)]
@@ -222,28 +218,6 @@ pub enum EvidenceError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A delete marker hides the newest record. Its version is still there, and nothing may be numbered before it is back.
-    #[error(
-        "evidence object {key} is hidden by the delete marker {marker} in bucket {bucket}; nothing is recorded until it is taken off: find out in CloudTrail who put it or which lifecycle rule did, then, as the stack's deployer: `aws s3api delete-object --bucket {bucket} --key {key} --version-id {marker}`"
-    )]
-    Hidden {
-        /// The evidence bucket.
-        bucket: String,
-        /// The record's key.
-        key: String,
-        /// Version of the marker.
-        marker: String,
-    },
-    /// There is no record, though the notes of the runs name places after the first.
-    #[error(
-        "evidence {prefix} of bucket {bucket} holds no record, and the notes of earlier runs say that it did; nothing is recorded, so that no second chain begins: find out in CloudTrail what became of the records, and bring back the bucket's content before the procedure runs again"
-    )]
-    Lost {
-        /// The evidence bucket.
-        bucket: String,
-        /// What the records' keys begin with.
-        prefix: String,
-    },
     /// Other runs took the place in the chain each time.
     #[error(
         "evidence of the run found no place in the chain within {APPENDS} tries; run the procedure again"
@@ -274,7 +248,7 @@ impl Evidence {
     ///
     /// # Errors
     ///
-    /// [`EvidenceError::S3`], [`EvidenceError::Hidden`] or [`EvidenceError::Unreadable`].
+    /// [`EvidenceError::S3`] or [`EvidenceError::Unreadable`].
     pub async fn find(&self, run_id: &str) -> Result<Chain, EvidenceError> {
         let noted = match self.first(&self.note_key(run_id)).await? {
             Some(key) => {
@@ -283,7 +257,7 @@ impl Evidence {
             }
             None => None,
         };
-        let Some(newest) = self.end().await? else {
+        let Some(newest) = self.first(&format!("evidence/{}/", self.procedure)).await? else {
             return Ok(Chain::Open { newest: None, noted });
         };
         // The chain has no gaps, so a key that sorts before the newest is of a record that was never written.
@@ -308,46 +282,6 @@ impl Evidence {
             key: key.to_owned(),
             reason: "its name is not a number of the chain".to_owned(),
         })
-    }
-
-    /// Key of the newest record.
-    async fn end(&self) -> Result<Option<String>, EvidenceError> {
-        let prefix = format!("evidence/{}/", self.procedure);
-        let listed = self.client.list_object_versions().bucket(&self.bucket).prefix(&prefix).max_keys(1);
-        let listed = listed.send().await.map_err(CallError::during("s3:ListBucketVersions"))?;
-        if let Some(marker) = listed.delete_markers().first() {
-            return Err(EvidenceError::Hidden {
-                bucket: self.bucket.clone(),
-                key: marker.key().unwrap_or_default().to_owned(),
-                marker: marker.version_id().unwrap_or_default().to_owned(),
-            });
-        }
-        if let Some(newest) = listed.versions().first().and_then(|version| version.key()) {
-            return Ok(Some(newest.to_owned()));
-        }
-        if self.has_begun().await? {
-            Err(EvidenceError::Lost { bucket: self.bucket.clone(), prefix })
-        } else {
-            Ok(None)
-        }
-    }
-
-    /// Whether the notes of the runs tell of a chain: one names a place after the first, or was hidden.
-    async fn has_begun(&self) -> Result<bool, EvidenceError> {
-        let prefix = format!("runs/{}/", self.procedure);
-        let listed = self.client.list_object_versions().bucket(&self.bucket).prefix(prefix).max_keys(NOTES);
-        let listed = listed.send().await.map_err(CallError::during("s3:ListBucketVersions"))?;
-        if !listed.delete_markers().is_empty() {
-            return Ok(true);
-        }
-        for key in listed.versions().iter().filter_map(|version| version.key()) {
-            let note = self.read::<serde_json::Value>(key).await?.content;
-            let place = note.get("key").and_then(serde_json::Value::as_str);
-            if place.is_some_and(|place| self.sequence(place).is_ok_and(|sequence| sequence > 1)) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// The first key with a prefix. A missing object shows here without the permission that a 404 would need.
@@ -419,9 +353,9 @@ impl Evidence {
     ///
     /// # Errors
     ///
-    /// [`EvidenceError::S3`], [`EvidenceError::Hidden`] or [`EvidenceError::Unreadable`].
+    /// [`EvidenceError::S3`] or [`EvidenceError::Unreadable`].
     pub async fn newest<T: DeserializeOwned>(&self) -> Result<Option<T>, EvidenceError> {
-        let Some(key) = self.end().await? else { return Ok(None) };
+        let Some(key) = self.first(&format!("evidence/{}/", self.procedure)).await? else { return Ok(None) };
         Ok(Some(self.read(&key).await?.content))
     }
 
@@ -638,12 +572,7 @@ mod tests {
         format!("<ListBucketResult><Contents><Key>{key}</Key></Contents></ListBucketResult>")
     }
 
-    fn versions(key: &str) -> String {
-        format!("<ListVersionsResult><Version><Key>{key}</Key></Version></ListVersionsResult>")
-    }
-
     const NONE: &str = "<ListBucketResult></ListBucketResult>";
-    const NO_VERSIONS: &str = "<ListVersionsResult></ListVersionsResult>";
     const TAKEN: &str = "<Error><Code>PreconditionFailed</Code></Error>";
 
     #[test]
@@ -676,53 +605,12 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_record_ends_an_empty_chain() {
-        let (evidence, wire) =
-            evidence(&[(200, NONE), (200, NO_VERSIONS), (200, NO_VERSIONS), (200, ""), (200, "")]);
+        let (evidence, wire) = evidence(&[(200, NONE), (200, NONE), (200, ""), (200, "")]);
         let chain = evidence.find("run").await.unwrap();
         assert_eq!(chain, Chain::Open { newest: None, noted: None });
         assert_eq!(evidence.append(&draft(), chain).await.unwrap(), "evidence/p/9999999998.json");
         let put = wire.actual_requests().last().unwrap();
         assert_eq!(put.headers().get("if-none-match"), Some("*"));
-    }
-
-    #[tokio::test]
-    async fn a_chain_whose_end_is_hidden_is_neither_continued_nor_begun_anew() {
-        let hidden = "<ListVersionsResult><DeleteMarker><Key>evidence/p/9999999997.json</Key>\
-            <VersionId>m1</VersionId><IsLatest>true</IsLatest></DeleteMarker></ListVersionsResult>";
-        let (evidence, wire) = evidence(&[(200, NONE), (200, hidden), (200, hidden)]);
-        let error = evidence.find("run").await.unwrap_err();
-        assert!(matches!(&error, EvidenceError::Hidden { key, .. } if key == "evidence/p/9999999997.json"));
-        let told = error.to_string();
-        assert!(
-            told.contains(
-                "delete-object --bucket evidence-bucket --key evidence/p/9999999997.json --version-id m1"
-            ),
-            "{told}"
-        );
-        assert_eq!(evidence.newest::<serde_json::Value>().await.unwrap_err(), error);
-        assert!(wire.actual_requests().all(|request| request.method() == "GET"));
-    }
-
-    #[tokio::test]
-    async fn a_chain_that_is_gone_is_not_begun_anew() {
-        let note = versions("runs/p/x.json");
-        let hidden =
-            "<ListVersionsResult><DeleteMarker><Key>runs/p/x.json</Key></DeleteMarker></ListVersionsResult>";
-        let place = |sequence: u64| format!(r#"{{"key": "evidence/p/{:010}.json"}}"#, LAST - sequence);
-        let (second, first) = (place(2), place(1));
-        for answers in [&[(200, note.as_str()), (200, second.as_str())][..], &[(200, hidden)]] {
-            let (evidence, _) = evidence(&[&[(200, NONE), (200, NO_VERSIONS)], answers].concat());
-            let error = evidence.find("run").await.unwrap_err();
-            assert!(
-                matches!(&error, EvidenceError::Lost { prefix, .. } if prefix == "evidence/p/"),
-                "{error}"
-            );
-        }
-        // A run that died before the first record, and what else is kept there, are no chain.
-        for other in [first.as_str(), r#"{"seals": []}"#, "[1]"] {
-            let (evidence, _) = evidence(&[(200, NONE), (200, NO_VERSIONS), (200, &note), (200, other)]);
-            assert_eq!(evidence.find("run").await.unwrap(), Chain::Open { newest: None, noted: None });
-        }
     }
 
     #[tokio::test]
@@ -736,7 +624,7 @@ mod tests {
             // The note is there, the record in its place is the other's, which is the newest, too.
             (200, &listing("runs/p/x.json")),
             (200, note),
-            (200, &versions("evidence/p/9999999998.json")),
+            (200, &listing("evidence/p/9999999998.json")),
             (200, other),
             (200, other),
             // Noted for place 2, in place of the note that was read; and taken.
@@ -755,7 +643,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_chain_whose_end_is_always_taken_is_given_up() {
-        let round = [(412, TAKEN), (200, NONE), (200, NO_VERSIONS), (200, NO_VERSIONS)];
+        let round = [(412, TAKEN), (200, NONE), (200, NONE)];
         let (evidence, _) = evidence(&round.repeat(8));
         let open = Chain::Open { newest: None, noted: None };
         assert_eq!(evidence.append(&draft(), open).await, Err(EvidenceError::Contended));
@@ -792,7 +680,7 @@ mod tests {
             ("evidence/p/readme.txt", r#"{"run_id": "x", "channel": "sent"}"#),
             ("evidence/p/9999999999.json", r#"{"run_id": "x", "channel": "sent"}"#),
         ] {
-            let (evidence, _) = evidence(&[(200, NONE), (200, &versions(key)), (200, body)]);
+            let (evidence, _) = evidence(&[(200, NONE), (200, &listing(key)), (200, body)]);
             let error = evidence.find("run").await.unwrap_err();
             assert!(
                 matches!(&error, EvidenceError::Unreadable { key: named, .. } if named == key),

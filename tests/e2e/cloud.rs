@@ -347,20 +347,10 @@ impl Cloud {
         keys
     }
 
-    /// Deletes every object below a prefix for good. Only the account's root can, which is above the bucket's policy here.
-    pub(crate) async fn forget(&self, prefix: &str) {
-        loop {
-            let listed = self.s3.list_object_versions().bucket(EVIDENCE).prefix(prefix).send().await.unwrap();
-            let versions = listed.versions().iter().map(|one| (one.key(), one.version_id()));
-            let markers = listed.delete_markers().iter().map(|one| (one.key(), one.version_id()));
-            let all: Vec<_> = versions.chain(markers).collect();
-            if all.is_empty() {
-                return;
-            }
-            for (key, version) in all {
-                let delete = self.s3.delete_object().bucket(EVIDENCE).bypass_governance_retention(true);
-                delete.key(key.unwrap()).set_version_id(version.map(str::to_owned)).send().await.unwrap();
-            }
+    /// Hides every object below a prefix. Only the account's root can, which is above the bucket's policy here.
+    pub(crate) async fn hide(&self, prefix: &str) {
+        for key in self.keys(prefix).await {
+            self.s3.delete_object().bucket(EVIDENCE).key(key).send().await.unwrap();
         }
     }
 

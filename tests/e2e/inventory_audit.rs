@@ -40,7 +40,7 @@ impl World {
         let cloud = Cloud::connect("inventory-audit").await;
         cloud.calm().await;
         for kind in ["evidence", "runs"] {
-            cloud.forget(&format!("{kind}/inventory-audit/")).await;
+            cloud.hide(&format!("{kind}/inventory-audit/")).await;
         }
         let pages = cloud.listen_to_pages(QUEUE).await;
         let world = Self { cloud, pages };
@@ -229,7 +229,6 @@ async fn an_inventory_in_order_has_no_finding_and_a_table_with_its_people() {
         "rds:DescribeDBInstances",
         "s3:GetBucketTagging",
         "s3:GetObject",
-        "s3:ListObjectVersions",
         "s3:ListObjectsV2",
         "s3:PutObject",
         "secretsmanager:DescribeSecret",

@@ -1408,7 +1408,7 @@ async fn a_leaked_login_ends_with_its_sessions_and_is_proved_dead() {
         let next = credential.secret.rotate().await;
         credential.finished(&next, &token).await;
     }
-    cloud.forget("ledger/").await;
+    cloud.hide("ledger/").await;
 }
 
 #[tokio::test]
@@ -1425,14 +1425,14 @@ async fn a_leaked_login_stays_while_a_rotation_may_have_given_it_its_next_passwo
     credential.secret.retry().await;
     credential.secret.settled(&["succeeded"]).await;
     credential.works(&pending).await;
-    cloud.forget("ledger/").await;
+    cloud.hide("ledger/").await;
 }
 
 #[tokio::test]
 async fn a_rotation_that_waits_for_the_follow_up_goes_on_when_a_person_vouches_for_the_version() {
     let cloud = calm().await;
     cloud.followups(false).await;
-    cloud.forget("ledger/").await;
+    cloud.hide("ledger/").await;
     let secret = Secret::of_the_stack(&cloud, "/moveongs/dev/db").await;
     secret.vouch().await;
     let first = secret.rotate().await;

@@ -53,7 +53,7 @@ async fn s01_a_rotation_ends_with_a_new_value_a_record_and_a_message() {
         &["s3:ListObjectsV2", "s3:GetObject"],
         &read,
         &["s3:ListObjectsV2", "s3:GetObject"],
-        &["s3:ListObjectsV2", "s3:ListObjectVersions", "s3:GetObject", "s3:PutObject"],
+        &["s3:ListObjectsV2", "s3:ListObjectsV2", "s3:GetObject", "s3:PutObject"],
         &["secretsmanager:UpdateSecretVersionStage"],
         &["secretsmanager:GetSecretValue", "slack:chat.postMessage", "s3:PutObject"],
     ]

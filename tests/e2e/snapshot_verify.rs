@@ -57,7 +57,7 @@ impl World {
 
     async fn forget(&self) {
         for prefix in ["evidence/snapshot-verify/", "runs/snapshot-verify/"] {
-            self.cloud.forget(prefix).await;
+            self.cloud.hide(prefix).await;
         }
     }
 
@@ -413,7 +413,7 @@ async fn only_what_has_expired_is_deleted_and_never_the_last_good_one() {
     assert_eq!(world.sweep().await["deleted"], json!([]));
     assert_eq!(world.names(&world.away).await, [copy.as_str()]);
     // The next day's copy; a test's day is over when its note is.
-    world.cloud.forget("runs/snapshot-verify/").await;
+    world.cloud.hide("runs/snapshot-verify/").await;
     world.sweep().await;
     world.status(&world.away, &copy_of(&keeper), &["available"]).await;
     assert_eq!(world.sweep().await["deleted"], json!([copy]));

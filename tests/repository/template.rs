@@ -464,8 +464,7 @@ fn what_hides_or_forges_evidence_is_denied_to_all_but_the_deployer() {
             ][..],
             true,
         ),
-        ("OnlyTheDeployerTakesMarkersOff", &["DeleteObjectVersion"], true),
-        ("NobodyDeletes", &["DeleteObject"], false),
+        ("NobodyDeletes", &["DeleteObject", "DeleteObjectVersion"], false),
         ("NobodyReplicatesInto", &["ReplicateDelete", "ReplicateObject", "ReplicateTags"], false),
         (
             "NobodyShortensLocks",

@@ -729,10 +729,10 @@ mod tests {
             Snapshot { instance: "moveongs-dev-other".into(), ..good("moveongs-dev-other-1", 1) },
             Snapshot { name: format!("moveongs-dev-{}", "x".repeat(168)), ..good("long", 1) },
             // What the role may not copy: another environment's, AWS Backup's, a person's.
-            good("moveongs-prod-new", 1),
-            good("rds:moveongs-prod-db-2026-11-26-03-10", 1),
-            good("awsbackup:job-1", 1),
-            good("before-the-migration", 1),
+            Snapshot { name: "moveongs-prod-new".to_owned(), ..good("others", 1) },
+            Snapshot { name: "rds:moveongs-prod-db-2026-11-26-03-10".to_owned(), ..good("others", 1) },
+            Snapshot { name: "awsbackup:job-1".to_owned(), ..good("others", 1) },
+            Snapshot { name: "before-the-migration".to_owned(), ..good("others", 1) },
         ];
         let source = source(&all, "moveongs-dev-db", &settings()).unwrap();
         assert_eq!(source.name, "rds:moveongs-dev-db-new");

