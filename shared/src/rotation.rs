@@ -141,6 +141,12 @@ pub trait Rotation {
         async { error }
     }
 
+    /// Whether tasks read the secret with this name, so that a deployment brings its value into use.
+    fn is_read_by_tasks(&self, name: &str) -> bool {
+        let _ = name;
+        true
+    }
+
     /// What an operator reads of a failure.
     fn advise(&self, request: &Request, error: &Self::Error) -> Advice;
 }
@@ -291,7 +297,8 @@ pub async fn handle<R: Rotation>(
                 rotation.outcome = format!("{outcome:?}"),
             );
             if let Some(finished) = finished {
-                report_finished(rotation.base(), &request, finished, invocation).await;
+                let is_read_by_tasks = rotation.is_read_by_tasks(&finished.name);
+                report_finished(rotation.base(), &request, finished, is_read_by_tasks, invocation).await;
             }
             Ok(outcome)
         }
@@ -426,8 +433,15 @@ fn step(name: &str, at: Timestamp) -> evidence::Step {
     evidence::Step { name: name.to_owned(), at: at.into(), outcome: "succeeded".to_owned() }
 }
 
-async fn report_finished(base: &Base, request: &Request, finished: Finished, invocation: &Invocation) {
-    let mut message = text::rotated(&base.settings, &finished.name, request, finished.previous.as_deref());
+async fn report_finished(
+    base: &Base,
+    request: &Request,
+    finished: Finished,
+    is_read_by_tasks: bool,
+    invocation: &Invocation,
+) {
+    let (name, previous) = (&finished.name, finished.previous.as_deref());
+    let mut message = text::rotated(&base.settings, name, request, previous, is_read_by_tasks);
     message.lines.extend(finished.findings.iter().cloned());
     let Finished { steps, findings, .. } = finished;
     let draft = Draft { steps, findings, ..draft(base, request, "succeeded", invocation) };

@@ -331,7 +331,9 @@ fn check_roles(observed: &Observed, pair: &Pair, current: &str) -> Result<(), Re
             ));
         }
         if role.iam {
-            return identity(format!("{name} is a member of rds_iam, so no password logs it in"));
+            return identity(format!(
+                "{name} logs in by IAM tokens (it is a member of rds_iam), so it has no password and needs no rotation; switch the secret's rotation off"
+            ));
         }
         let acts = acts_as(role);
         if *name != pair.owner

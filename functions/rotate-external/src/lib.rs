@@ -791,6 +791,10 @@ impl Rotation for App {
         self.told(&attempt.described.name, done)
     }
 
+    fn is_read_by_tasks(&self, name: &str) -> bool {
+        !matches!(self.kind(name), Ok(Kind::Password(_)))
+    }
+
     fn advise(&self, request: &Request, error: &RotateError) -> Advice {
         let clear = request.clear_command();
         let again_commands = format!("{clear}, {}", request.rotate_command());

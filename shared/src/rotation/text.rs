@@ -71,7 +71,13 @@ impl Request {
 }
 
 /// The message of a finished rotation.
-pub(super) fn rotated(settings: &Settings, name: &str, request: &Request, previous: Option<&str>) -> Message {
+pub(super) fn rotated(
+    settings: &Settings,
+    name: &str,
+    request: &Request,
+    previous: Option<&str>,
+    is_read_by_tasks: bool,
+) -> Message {
     let (project, environment, token) = (&settings.project, &settings.environment, &request.token);
     let previous = previous.unwrap_or("—");
     // The names that the application's Terraform gives its cluster and service.
@@ -94,7 +100,9 @@ pub(super) fn rotated(settings: &Settings, name: &str, request: &Request, previo
             ),
         ),
     };
-    Message { title, lines: vec![versions, next], context: context(settings, request) }
+    // A value that no task reads needs no deployment.
+    let lines = if is_read_by_tasks { vec![versions, next] } else { vec![versions] };
+    Message { title, lines, context: context(settings, request) }
 }
 
 /// The message of a failed step.
@@ -270,6 +278,19 @@ impl RotationError {
                 "nada a fazer agora: o Secrets Manager tenta de novo com a mesma versão. Se a falha se repetir, ver os logs da função.",
                 "nothing now: Secrets Manager tries again with the same version. If the failure repeats, read the function's logs.",
             ),
+            // An invocation that was late: the label moved between two of its calls.
+            Self::SecretsManager(call)
+                if matches!(call.code.as_str(), "InvalidRequestException" | "InvalidParameterException") =>
+            {
+                format!(
+                    "{} `aws secretsmanager describe-secret --secret-id '{}' --query VersionIdsToStages`",
+                    say(
+                        "o Secrets Manager tenta de novo com a mesma versão. Um rótulo pode ter mudado entre duas chamadas (a linha miúda diz); se a falha se repetir, ver onde estão os rótulos:",
+                        "Secrets Manager tries again with the same version. A label may have moved between two calls (see the small print); if the failure repeats, look where the labels are:",
+                    ),
+                    request.secret_id
+                )
+            }
             Self::SecretsManager(call) => format!(
                 "{} {}.",
                 say(
@@ -373,6 +394,21 @@ mod tests {
         let finish = text(Step::FinishSecret);
         assert!(finish.contains("may be in force already") && !finish.contains("still in force"));
         assert!(text(Step::TestSecret).contains("still in force"));
+    }
+
+    #[test]
+    fn a_label_that_moved_is_no_matter_of_permissions() {
+        let call = |code: &str| {
+            RotationError::SecretsManager(crate::failure::CallError {
+                operation: "secretsmanager:UpdateSecretVersionStage",
+                code: code.to_owned(),
+                message: "why".to_owned(),
+            })
+        };
+        let text = |code| message(Language::English, Step::SetSecret, &call(code));
+        assert!(text("InvalidRequestException").contains("label may have moved"));
+        assert!(!text("InvalidRequestException").contains("IAM, KMS"));
+        assert!(text("AccessDeniedException").contains("IAM, KMS"));
     }
 
     #[test]
