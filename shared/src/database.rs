@@ -281,15 +281,50 @@ impl Session {
         password: &SecretString,
         fence: impl AsyncFnOnce() -> Result<(), E>,
     ) -> Result<(), E> {
-        self.in_transaction(&self.user, async || {
+        self.set_password_of(&self.user, password, fence).await
+    }
+
+    /// The same of another login, by one who may alter it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set_own_password`].
+    pub async fn set_password_of<E: From<DatabaseError>>(
+        &self,
+        user: &str,
+        password: &SecretString,
+        fence: impl AsyncFnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.in_transaction(user, async || {
             fence().await?;
             let sql = Zeroizing::new(format!(
                 "ALTER ROLE {} PASSWORD {}",
-                escape_identifier(&self.user),
+                escape_identifier(user),
                 escape_literal(&verifier(password)),
             ));
             self.run("set the login's password", &sql, Quotes::Verifier).await?;
             self.run("set the login's password", "COMMIT", Quotes::Nothing).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Takes the right to log in, and the password, from another login.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::set_own_password`].
+    pub async fn disable<E: From<DatabaseError>>(
+        &self,
+        user: &str,
+        fence: impl AsyncFnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        const DURING: &str = "disable the login";
+        self.in_transaction(user, async || {
+            fence().await?;
+            let sql = format!("ALTER ROLE {} NOLOGIN PASSWORD NULL", escape_identifier(user));
+            self.run(DURING, &sql, Quotes::Nothing).await?;
+            self.run(DURING, "COMMIT", Quotes::Nothing).await?;
             Ok(())
         })
         .await

@@ -14,6 +14,12 @@ pub struct Row {
     pub arn: String,
     /// The version that became current.
     pub version: String,
+    /// The version before.
+    #[serde(default)]
+    pub previous: Option<String>,
+    /// When the follow-up began: no task that it deployed is older.
+    #[serde(default)]
+    pub started: Option<Timestamp>,
     /// When the follow-up ended.
     pub ended: Timestamp,
     /// `proved`, `unproved`, `rolled back` or `failed`.
@@ -89,6 +95,34 @@ pub fn in_use(listed: &Listed, rows: &[Row], is_declared: bool, now: Timestamp) 
     }
 }
 
+/// The newest row of a secret whose value before may be known to others.
+pub fn incident<'a>(arn: &str, rows: &'a [Row]) -> Option<&'a Row> {
+    rows.iter().find(|row| row.arn == arn && row.reason == "incident")
+}
+
+/// What became of one secret's old credential: the answer of a function that retires them.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Line {
+    /// Name of the secret, or its ARN.
+    pub secret: String,
+    /// `nothing`, `waits`, `deactivated`, `deleted`, `promoted`, `ended` or `failed`.
+    pub did: String,
+    /// Why it waits or failed, as a stable name; empty otherwise.
+    pub why: String,
+}
+
+impl Line {
+    /// Whether the old credential was seen to be refused, by this attempt or an earlier one.
+    pub fn is_dead(&self) -> bool {
+        match self.did.as_str() {
+            // `nothing`: the issuer has no other credential than the current one.
+            "deactivated" | "deleted" | "promoted" | "ended" | "nothing" => true,
+            "waits" => self.why == "deactivated",
+            _ => false,
+        }
+    }
+}
+
 /// The ledger's rows, newest first; none when no follow-up has written one. The inner error says where it is wrong.
 ///
 /// # Errors
@@ -130,6 +164,8 @@ mod tests {
         Row {
             arn: "arn".to_owned(),
             version: version.to_owned(),
+            previous: None,
+            started: None,
             ended: at(1),
             outcome: outcome.to_owned(),
             services: services.iter().map(|name| (*name).to_owned()).collect(),

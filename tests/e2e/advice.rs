@@ -13,7 +13,8 @@ pub(crate) struct Advice {
 }
 
 impl Advice {
-    /// The commands in a message's text, or in the channel's JSON of it: what stands between backquotes and begins with `aws `.
+    /// The commands in a message's text, or in the channel's JSON of it: what stands between backquotes and is or
+    /// pipes into a command of the AWS CLI.
     pub(crate) fn of(message: &str) -> Self {
         let mut texts = Vec::new();
         match serde_json::from_str::<Value>(message) {
@@ -24,7 +25,11 @@ impl Advice {
         for text in texts {
             // Slack's escapes, which it shows as the characters.
             let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
-            let quoted = text.split('`').skip(1).step_by(2).filter(|command| command.starts_with("aws "));
+            let quoted = text
+                .split('`')
+                .skip(1)
+                .step_by(2)
+                .filter(|command| command.starts_with("aws ") || command.contains(" | aws "));
             for command in quoted {
                 // The fallback text of a message repeats its blocks.
                 if !commands.iter().any(|known| known == command) {

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::cloud::{Cloud, eventually};
+use crate::advice::Advice;
+use crate::cloud::{Cloud, EVIDENCE, eventually};
 use crate::credential::{BOTH, Credential, Strategy, aws_form, encoded, kind, parts};
 use crate::secret::Secret;
 use crate::server::Server;
@@ -107,6 +108,7 @@ async fn s01_the_applications_secret_is_rotated_and_proved_on_its_own_tables() {
     let arn = described.arn.unwrap();
     let mut secret = crate::secret::Secret { cloud: &cloud, arn, first: String::new(), field: None };
     secret.first = secret.labelled("AWSCURRENT").await.unwrap();
+    secret.vouch().await;
     let before = cloud.last_call().await;
     let token = secret.rotate().await;
     assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&token));
@@ -1323,4 +1325,127 @@ async fn s20_a_value_that_is_no_database_secret_is_refused_at_createsecret() {
             assert_eq!(secret.labels().await, labels);
         }
     }
+}
+
+/// The ledger's row of a version that became current after `previous` leaked.
+async fn incident(credential: &Credential<'_>, version: &str, previous: &str, outcome: &str) {
+    let row = json!([{
+        "arn": credential.secret.arn, "version": version, "previous": previous, "outcome": outcome, "services": ["api"],
+        "reason": "incident", "started": time_of_the_server(credential).await, "ended": "2099-01-01T00:00:00Z",
+    }]);
+    let put = credential.cloud().s3.put_object().bucket(EVIDENCE).key("ledger/rotation.json");
+    put.body(row.to_string().into_bytes().into()).send().await.unwrap();
+}
+
+async fn time_of_the_server(credential: &Credential<'_>) -> String {
+    let session = credential.server.master("postgres").await;
+    let now = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
+    session.query_one(now, &[]).await.unwrap().get(0)
+}
+
+/// What became of the secret's leaked login.
+async fn retire(credential: &Credential<'_>) -> (String, String) {
+    let answer = credential.cloud().invoke(json!({"retire": true})).await.unwrap();
+    line(credential, &answer)
+}
+
+fn line(credential: &Credential<'_>, answer: &Value) -> (String, String) {
+    let lines = answer.as_array().unwrap();
+    let line = lines.iter().find(|line| line["secret"] == json!(credential.secret.arn));
+    let line = line.unwrap_or_else(|| panic!("{answer}"));
+    (line["did"].as_str().unwrap().to_owned(), line["why"].as_str().unwrap().to_owned())
+}
+
+async fn is_alive(session: &tokio_postgres::Client) -> bool {
+    session.simple_query("SELECT 1").await.is_ok()
+}
+
+#[tokio::test]
+async fn a_leaked_login_ends_with_its_sessions_and_is_proved_dead() {
+    let cloud = calm().await;
+    for (major, strategy) in [15, 18].into_iter().flat_map(|major| BOTH.map(|strategy| (major, strategy))) {
+        let credential = Credential::new(&cloud, major, strategy, "leaked").await;
+        let leaked = credential.secret.first.clone();
+        let thief = credential.enter(&leaked).await.unwrap();
+        let token = credential.secret.rotate().await;
+        assert_eq!(credential.logs_in(&leaked).await, strategy == Strategy::Alternating);
+        // The thief holds the login, and may give it a password of its own.
+        let (user, _) = credential.login_of(&leaked).await;
+        if strategy == Strategy::Alternating {
+            let verifier = postgres_protocol::password::scram_sha_256(b"of-the-thief");
+            thief
+                .batch_execute(&format!("SET ROLE NONE; ALTER ROLE \"{user}\" PASSWORD '{verifier}'"))
+                .await
+                .unwrap();
+        }
+        incident(&credential, &token, &leaked, "failed").await;
+        assert_eq!(retire(&credential).await, ("waits".to_owned(), "followup_failed".to_owned()));
+        assert!(is_alive(&thief).await);
+        let told = cloud.messages("Credencial vazada ainda vale").await;
+        assert!(told.iter().any(|told| told.contains(&credential.secret.arn)), "{told:?}");
+
+        incident(&credential, &token, &leaked, "proved").await;
+        let application = credential.enter(&token).await.unwrap();
+        let told = told.into_iter().find(|told| told.contains(&credential.secret.arn)).unwrap();
+        let answer = Advice::of(&told).run(&cloud, "lambda invoke");
+        assert!(answer.contains("\"did\": \"ended\"") || answer.contains("\"did\":\"ended\""), "{answer}");
+        assert!(!is_alive(&thief).await && is_alive(&application).await);
+        assert!(!credential.logs_in(&leaked).await);
+        if strategy == Strategy::Alternating {
+            let thief = credential.server.login(&credential.database, &user, "of-the-thief").await;
+            assert_eq!(thief.unwrap_err().code().map(|code| code.code()), Some("28P01"));
+        }
+        credential.works(&token).await;
+        // Once is enough, and told once.
+        let before = cloud.last_call().await;
+        assert_eq!(retire(&credential).await.0, "ended");
+        assert_eq!(sql_calls(&cloud, before).await, Vec::<String>::new());
+        let told = cloud.messages("Credencial vazada está morta").await;
+        let told: Vec<_> = told.iter().filter(|told| told.contains(&credential.secret.arn)).collect();
+        assert!(told.len() == 1 && told[0].contains("provado"), "{told:?}");
+        assert!(cloud.record_of(&format!("{token}/retire/ended")).await.is_some());
+        // The next rotation restores the login.
+        let next = credential.secret.rotate().await;
+        credential.finished(&next, &token).await;
+    }
+    cloud.hide("ledger/").await;
+}
+
+#[tokio::test]
+async fn a_leaked_login_stays_while_a_rotation_may_have_given_it_its_next_password() {
+    let cloud = calm().await;
+    let credential = Credential::new(&cloud, 15, Strategy::Alternating, "leaked_pending").await;
+    let leaked = credential.secret.first.clone();
+    let token = credential.secret.rotate().await;
+    incident(&credential, &token, &leaked, "proved").await;
+    let pending = credential.secret.staged().await;
+    credential.steps(&pending, &STEPS[..2]).await;
+    assert_eq!(retire(&credential).await, ("waits".to_owned(), "rotation_runs".to_owned()));
+    assert!(credential.logs_in(&pending).await && !credential.logs_in(&leaked).await);
+    credential.secret.retry().await;
+    credential.secret.settled(&["succeeded"]).await;
+    credential.works(&pending).await;
+    cloud.hide("ledger/").await;
+}
+
+#[tokio::test]
+async fn a_rotation_that_waits_for_the_follow_up_goes_on_when_a_person_vouches_for_the_version() {
+    let cloud = calm().await;
+    cloud.followups(false).await;
+    cloud.hide("ledger/").await;
+    let secret = Secret::of_the_stack(&cloud, "/moveongs/dev/db").await;
+    secret.vouch().await;
+    let first = secret.rotate().await;
+    let token = secret.start().await;
+    let rotation = secret.settled(&["waiting", "succeeded"]).await;
+    let error = (&rotation["error"]["step"], &rotation["error"]["type"]);
+    assert_eq!(error, (&json!("createSecret"), &json!("NotInUse")));
+    assert_eq!(secret.labelled("AWSCURRENT").await, Some(first));
+    let told = told(&cloud, "createSecret", "NotInUse", &token).await;
+    Advice::of(&told).run(&cloud, "tag-resource");
+    secret.retry().await;
+    secret.settled(&["succeeded"]).await;
+    assert_eq!(secret.labelled("AWSCURRENT").await, Some(token));
+    secret.vouch().await;
+    cloud.followups(true).await;
 }

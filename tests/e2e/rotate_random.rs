@@ -15,6 +15,10 @@ const DOCUMENT: &str =
 const FIELD_TAGS: [(&str, &str); 3] =
     [("rotation:bytes", "16"), ("rotation:encoding", "hex"), ("rotation:field", "key")];
 
+/// The first S3 call of a rotation that is the record's: createSecret makes two for its seal, testSecret and finishSecret
+/// two each to compare it.
+const AFTER_THE_SEAL: usize = 7;
+
 #[track_caller]
 fn kind(refused: Result<Value, Value>, expected: &str) -> String {
     let error = refused.expect_err("the step should have been refused");
@@ -37,13 +41,18 @@ async fn s01_a_rotation_ends_with_a_new_value_a_record_and_a_message() {
     secret.finished(&token, &secret.first).await;
 
     let calls = cloud.calls(before).await.0;
-    // Before the label moves: not recorded yet, the chain's end, and the note of the record to come. After: told, recorded.
+    // Each step reads the current value; createSecret keeps the seal of what it makes, and the others compare it. Before the
+    // label moves: not recorded yet, the chain's end, and the note of the record to come. After: told, recorded.
+    let read =
+        ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:GetSecretValue"];
     let rotation = [
-        ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"].as_slice(),
-        &["secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"],
-        &["secretsmanager:DescribeSecret"],
-        &["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:GetSecretValue"],
-        &["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:GetSecretValue"],
+        read.as_slice(),
+        &["s3:ListObjectsV2", "s3:PutObject", "secretsmanager:PutSecretValue"],
+        &["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"],
+        &read,
+        &["s3:ListObjectsV2", "s3:GetObject"],
+        &read,
+        &["s3:ListObjectsV2", "s3:GetObject"],
         &["s3:ListObjectsV2", "s3:ListObjectsV2", "s3:GetObject", "s3:PutObject"],
         &["secretsmanager:UpdateSecretVersionStage"],
         &["secretsmanager:GetSecretValue", "slack:chat.postMessage", "s3:PutObject"],
@@ -551,12 +560,12 @@ async fn a_finished_rotation_stays_finished_when_the_channel_or_the_evidence_fai
         ("slack-hangs-up", json!({"service": "slack", "effect": "drop"}), "NotificationFailures"),
         (
             "s3-denies",
-            json!({"service": "s3", "effect": "error", "status": 403, "code": "AccessDenied"}),
+            json!({"service": "s3", "nth": AFTER_THE_SEAL, "effect": "error", "status": 403, "code": "AccessDenied"}),
             "EvidenceFailures",
         ),
         (
             "s3-put-denied",
-            json!({"service": "s3", "action": "PutObject", "effect": "error", "status": 403, "code": "AccessDenied"}),
+            json!({"service": "s3", "action": "PutObject", "nth": 2, "effect": "error", "status": 403, "code": "AccessDenied"}),
             "EvidenceFailures",
         ),
     ] {
@@ -631,10 +640,37 @@ async fn evidence_that_fails_once_is_written_at_the_second_look() {
     let cloud = calm().await;
     let secret = Secret::plain(&cloud, "evidence-flake").await;
     cloud.calm().await;
-    let flake = json!({"service": "s3", "effect": "error", "status": 403, "code": "AccessDenied"});
+    let flake = json!({"service": "s3", "nth": AFTER_THE_SEAL, "effect": "error", "status": 403, "code": "AccessDenied"});
     cloud.fault(flake).await;
     let token = secret.rotate().await;
     assert_eq!(cloud.hits("error").await, 1);
+    secret.finished(&token, &secret.first).await;
+}
+
+#[tokio::test]
+async fn without_the_notes_no_value_is_made_or_trusted_until_they_are_back() {
+    let cloud = calm().await;
+    let secret = Secret::plain(&cloud, "no-notes").await;
+    let denied =
+        json!({"service": "s3", "effect": "error", "status": 403, "code": "AccessDenied", "count": 0});
+    cloud.calm().await;
+    cloud.fault(denied.clone()).await;
+    let token = secret.start().await;
+    let rotation = secret.settled(&["waiting"]).await;
+    assert_eq!(
+        (&rotation["error"]["step"], &rotation["error"]["type"]),
+        (&json!("createSecret"), &json!("EvidenceFailed"))
+    );
+    cloud.calm().await;
+    secret.step("createSecret", &token).await.unwrap();
+    cloud.fault(denied).await;
+    for step in ["testSecret", "finishSecret"] {
+        kind(secret.step(step, &token).await, "EvidenceFailed");
+    }
+    assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&secret.first));
+    cloud.calm().await;
+    secret.retry().await;
+    secret.settled(&["succeeded"]).await;
     secret.finished(&token, &secret.first).await;
 }
 

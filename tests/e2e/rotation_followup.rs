@@ -3,9 +3,13 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio_postgres::error::SqlState;
 
+use crate::advice::Advice;
 use crate::cloud::{Cloud, eventually, sha256};
 use crate::matrix;
+use crate::secret::Secret;
+use crate::server::{as_the_application, with_the_value};
 
 const JWT: &str = "/moveongs/dev/jwt";
 const DATABASE: &str = "/moveongs/dev/db";
@@ -30,11 +34,17 @@ impl World {
         let world = Self { pages: 0, cloud: Cloud::connect("rotation-followup").await };
         world.cloud.calm().await;
         world.cloud.followups(true).await;
-        world.application(json!({"masking": false, "mfa": false, "down": false, "service": service()})).await;
-        world.rollouts(json!({"fail_tasks": 0, "hold_after": null})).await;
+        let usual =
+            json!({"masking": false, "mfa": false, "down": false, "rate_limit": 0, "service": service()});
+        world.application(usual).await;
+        world.rollouts(json!({"fail_tasks": 0, "hold_after": null, "bake": true})).await;
         world.idle().await;
         world.cloud.admin(Method::DELETE, "github/repository", None).await;
-        for prefix in ["evidence/rotation-followup/", "runs/rotation-followup/", "ledger/"] {
+        // Without the notes of rotate-database no rotation made the current version, as far as its guard knows, which would
+        // else miss the ledger's row.
+        for prefix in
+            ["evidence/rotation-followup/", "runs/rotation-followup/", "runs/rotate-database/", "ledger/"]
+        {
             world.cloud.hide(prefix).await;
         }
         // Tasks of an earlier test may hold other values.
@@ -64,6 +74,38 @@ impl World {
     /// Waits until no execution runs.
     async fn idle(&self) {
         self.cloud.idle(MACHINE).await;
+    }
+
+    /// A service beside the application's, with a task definition of this container.
+    async fn beside(&self, name: &str, container: Value, more: Value) {
+        let family = json!({"family": name, "containerDefinitions": [container]});
+        self.ecs("RegisterTaskDefinition", family).await;
+        let mut service = json!({"serviceName": name, "desiredCount": 1});
+        if more.get("deploymentController").is_none() {
+            service["taskDefinition"] = json!(name);
+        }
+        service.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.ecs("CreateService", service).await;
+    }
+
+    async fn without(&self, service: &str) {
+        self.ecs("DeleteService", json!({"service": service, "force": true})).await;
+    }
+
+    async fn arn(&self, secret: &str) -> String {
+        self.cloud.secrets.describe_secret().secret_id(secret).send().await.unwrap().arn.unwrap()
+    }
+
+    /// The next step of the newest message with this title, as an operator reads it.
+    async fn advice(&self, title: &str) -> Advice {
+        let told = self.cloud.messages(title).await;
+        Advice::of(told.last().unwrap_or_else(|| panic!("no message with {title}")))
+    }
+
+    /// Runs the advised command that starts a follow-up, and waits for its end.
+    async fn follow(&self, advice: &Advice) {
+        advice.run(&self.cloud, "start-execution");
+        self.idle().await;
     }
 
     async fn steady(&self) {
@@ -252,7 +294,7 @@ async fn secrets_that_change_together_cause_one_deployment_and_the_database_is_p
     assert_eq!(world.deployments(after).await, 1);
     assert_eq!((&jwt["outcome"], &database["outcome"]), (&json!("proved"), &json!("proved")));
     assert_eq!(proof(&jwt, "token of the old secret"), REFUSED);
-    assert_eq!(proof(&database, "login to the database"), "passed  logged in with AWSCURRENT");
+    assert_eq!(proof(&database, "login to the database"), "passed  AWSCURRENT");
     assert!(!database["proofs"].to_string().contains("token of"));
     assert_eq!(database["reason"], "manual");
     let told = world.cloud.messages("em uso e provado").await;
@@ -271,8 +313,8 @@ async fn a_rollout_that_fails_goes_back_by_itself() {
     assert_eq!(row["failure"]["kind"], "RolloutFailed");
     assert_eq!(world.current(JWT).await, old);
     // What the application proves at the end is the value before.
-    assert_eq!(proof(&row, "token of the old secret"), REFUSED);
-    assert!(proof(&row, "token of the new secret").starts_with("passed"));
+    assert_eq!(proof(&row, "token of the withdrawn secret"), REFUSED);
+    assert!(proof(&row, "token of the restored secret").starts_with("passed"));
     let told = world.cloud.messages("foi desfeito").await;
     assert!(told.len() == 1 && told[0].contains("rotate-secret"), "{told:?}");
     let page = world.paged("RolloutFailed").await;
@@ -333,7 +375,7 @@ async fn what_is_not_the_secrets_fault_is_told_and_fails_nothing() {
     let world = World::fresh().await;
     for (config, kind, cure) in [
         (json!({"masking": true}), "MaskedLogin", "RESPONSE_MASKING_ENABLED=false"),
-        (json!({"masking": false, "mfa": true}), "SecondFactor", ""),
+        (json!({"masking": false, "mfa": true}), "SecondFactor", "leitura_externa"),
     ] {
         world.application(config).await;
         let new = world.rotate(JWT).await;
@@ -346,6 +388,182 @@ async fn what_is_not_the_secrets_fault_is_told_and_fails_nothing() {
         assert!(world.record(&row["execution"]).await["findings"].to_string().contains(kind));
     }
     assert_eq!(world.pages("JWT_SECRET").await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn a_value_that_certainly_does_not_work_is_not_deployed() {
+    let world = World::fresh().await;
+    let (old, after) = (world.current(DATABASE).await, world.cloud.last_call().await);
+    let good = world.value(DATABASE, &old).await;
+    // By hand, with another password.
+    let (user, place) = good.split_once('@').unwrap();
+    let bad = format!("{}:not-the-password@{place}", user.rsplit_once(':').unwrap().0);
+    let new = world.put(DATABASE, &bad).await;
+    let row = world.row(&new).await;
+    assert_eq!(
+        (&row["outcome"], &row["failure"]["kind"]),
+        (&json!("rolled back"), &json!("ValueRefused")),
+        "{row}"
+    );
+    assert_eq!((world.deployments(after).await, world.current(DATABASE).await), (0, old));
+    assert_eq!(row["services"], json!([]));
+    let page = world.paged("ValueRefused").await;
+    assert!(page.to_string().contains("28P01") && !page.to_string().contains("not-the-password"), "{page}");
+    // As the message says.
+    world.advice("foi desfeito").await.run(&world.cloud, "rotate-secret");
+    let rows = eventually("the follow-up of the rotation", async || {
+        Some(world.rows().await).filter(|rows| rows.len() == 2)
+    })
+    .await;
+    world.idle().await;
+    assert_eq!(rows[0]["outcome"], "proved", "{rows:?}");
+
+    // An incident keeps the label where it is, and nothing is deployed all the same.
+    let after = world.cloud.last_call().await;
+    world.cloud.followups(false).await;
+    let new = world.put(JWT, "too short").await;
+    world.cloud.followups(true).await;
+    let ended = world.start(json!({"secret": JWT, "reason": "incident", "by": "Ana Souza"})).await;
+    assert_eq!((&ended["status"], world.current(JWT).await), (&json!("FAILED"), new.clone()));
+    assert_eq!(world.deployments(after).await, 0);
+    let row = world.rows().await.remove(0);
+    assert_eq!((&row["version"], &row["failure"]["kind"]), (&json!(new), &json!("ValueRefused")));
+    let told = world.cloud.messages("outros podem conhecer o valor anterior").await;
+    Advice::of(&told[0]).run(&world.cloud, "rotate-secret");
+    let rows = eventually("the follow-up of the rotation", async || {
+        Some(world.rows().await).filter(|rows| rows.len() == 4)
+    })
+    .await;
+    world.idle().await;
+    assert_eq!(rows[0]["outcome"], "proved", "{rows:?}");
+}
+
+/// The kinds of tests/cases/01-task-definition-pinned-valuefrom.json and 06a-ecs-service-external-controller.json.
+#[tokio::test]
+async fn a_pinned_reader_and_one_that_another_deploys_are_named_and_the_others_go_on() {
+    let world = World::fresh().await;
+    let arn = world.arn(JWT).await;
+    let reads = |value_from: &str| {
+        json!({"name": "worker", "image": "moveongs/worker:1",
+            "secrets": [{"name": "JWT_SECRET", "valueFrom": value_from}]})
+    };
+    world.beside("pinned", reads(&format!("{arn}::AWSPREVIOUS:")), json!({})).await;
+    world.beside("batch", reads(&arn), json!({"deploymentController": {"type": "EXTERNAL"}})).await;
+    let set = async || {
+        let made = json!({"service": "batch", "taskDefinition": "batch"});
+        world.ecs("CreateTaskSet", made).await["taskSet"]["id"].clone()
+    };
+    let first = set().await;
+    let after = world.cloud.last_call().await;
+    let new = world.rotate(JWT).await;
+    let row = world.row(&new).await;
+    assert_eq!(
+        (&row["outcome"], &row["services"]),
+        (&json!("unproved"), &json!(["moveongs-dev-api"])),
+        "{row}"
+    );
+    assert_eq!(row["pinned"], json!(["batch (EXTERNAL)", "pinned/worker/JWT_SECRET (AWSPREVIOUS)"]));
+    assert_eq!(world.deployments(after).await, 1);
+    assert_eq!(world.pages("JWT_SECRET").await, Vec::<Value>::new());
+    let advice = world.advice("prova incompleta").await;
+    let shown = advice.run(&world.cloud, "describe-task-definition");
+    assert!(shown.contains("AWSPREVIOUS"), "{shown}");
+    let edited = json!({"family": "pinned", "containerDefinitions": [reads(&arn)]});
+    advice.run_with(&world.cloud, "register-task-definition", "task.json", &edited.to_string());
+    advice.run(&world.cloud, "update-service");
+    // What the owner of the other one does.
+    let second = set().await;
+    world.ecs("UpdateServicePrimaryTaskSet", json!({"service": "batch", "primaryTaskSet": second})).await;
+    world.ecs("DeleteTaskSet", json!({"service": "batch", "taskSet": first})).await;
+    world.follow(&advice).await;
+    let row = world.rows().await.remove(0);
+    assert_eq!((&row["outcome"], &row["pinned"]), (&json!("proved"), &json!([])), "{row}");
+    let mut services: Vec<_> = row["services"].as_array().unwrap().clone();
+    services.sort_by_key(Value::to_string);
+    assert_eq!(services, ["batch", "moveongs-dev-api", "pinned"]);
+    world.without("pinned").await;
+    world.without("batch").await;
+}
+
+#[tokio::test]
+async fn a_deployment_that_bakes_for_a_day_is_followed_to_its_end() {
+    let world = World::fresh().await;
+    let described = world.ecs("DescribeServices", json!({"services": [SERVICE[1].1]})).await;
+    let usual = described["services"][0]["deploymentConfiguration"].clone();
+    let strategy = async |configuration: Value| {
+        let changed = json!({"service": SERVICE[1].1, "deploymentConfiguration": configuration});
+        world.ecs("UpdateService", changed).await;
+    };
+    strategy(json!({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 1440})).await;
+    let new = world.rotate(JWT).await;
+    // Four times as many looks as a rolling deployment has; only the bake's end ends them.
+    eventually("the bake", async || {
+        let listed = world.ecs("ListServiceDeployments", json!({"service": SERVICE[1].1})).await;
+        let arn = listed["serviceDeployments"][0]["serviceDeploymentArn"].clone();
+        let told = world.ecs("DescribeServiceDeployments", json!({"serviceDeploymentArns": [arn]})).await;
+        (told["serviceDeployments"][0]["lifecycleStage"] == "BAKE_TIME").then_some(())
+    })
+    .await;
+    let after = world.cloud.last_call().await;
+    eventually("a look at the stage", async || {
+        let calls = world.cloud.calls(after).await.0;
+        calls.iter().any(|call| call.ends_with(":DescribeServiceDeployments")).then_some(())
+    })
+    .await;
+    assert_eq!(world.rows().await.len(), 0);
+    world.rollouts(json!({"bake": false})).await;
+    assert_eq!(world.row(&new).await["outcome"], "proved");
+    strategy(usual).await;
+}
+
+#[tokio::test]
+async fn an_application_at_its_rate_limit_is_no_failure_and_no_proof() {
+    let world = World::fresh().await;
+    world.application(json!({"rate_limit": 3})).await;
+    let new = world.rotate(JWT).await;
+    let row = world.row(&new).await;
+    assert_eq!(row["outcome"], "unproved", "{row}");
+    assert!(row["proofs"].to_string().contains("RateLimited"), "{row}");
+    assert_eq!((world.current(JWT).await, world.pages("JWT_SECRET").await.len()), (new, 0));
+    world.application(json!({"rate_limit": 0})).await;
+    world.follow(&world.advice("prova incompleta").await).await;
+    assert_eq!(world.rows().await[0]["outcome"], "proved");
+}
+
+#[tokio::test]
+async fn the_advice_about_the_account_for_smoke_tests_cures() {
+    let world = World::fresh().await;
+    world.application(json!({"mfa": true})).await;
+    let new = world.rotate(JWT).await;
+    assert_eq!(world.row(&new).await["outcome"], "unproved");
+    let advice = world.advice("prova incompleta").await;
+    // An account without a second factor.
+    world.application(json!({"mfa": false})).await;
+    let account = world.cloud.facts["moveongs_user"].to_string();
+    advice.run_with(&world.cloud, "put-secret-value", "account.json", &account);
+    world.follow(&advice).await;
+    assert_eq!(world.rows().await[0]["outcome"], "proved");
+}
+
+#[tokio::test]
+async fn when_the_way_back_fails_too_the_message_says_what_is_in_force_and_its_advice_cures() {
+    let world = World::fresh().await;
+    let old = world.current(JWT).await;
+    world.rollouts(json!({"fail_tasks": -1})).await;
+    let new = world.rotate(JWT).await;
+    let row = world.row(&new).await;
+    assert_eq!((&row["outcome"], world.current(JWT).await), (&json!("failed"), old.clone()), "{row}");
+    let told = world.cloud.messages("e a volta também").await;
+    assert!(
+        told.len() == 1 && told[0].contains(&format!("`{old}` (o valor anterior, restaurado)")),
+        "{told:?}"
+    );
+    let advice = Advice::of(&told[0]);
+    advice.run(&world.cloud, "describe-services");
+    world.rollouts(json!({"fail_tasks": 0})).await;
+    world.follow(&advice).await;
+    let row = world.rows().await.remove(0);
+    assert_eq!((&row["version"], &row["outcome"]), (&json!(old), &json!("proved")), "{row}");
 }
 
 #[tokio::test]
@@ -390,10 +608,72 @@ async fn an_incident_ends_the_sessions_and_nothing_goes_back() {
     world.rollouts(json!({"fail_tasks": -1})).await;
     let ended = world.start(incident).await;
     assert_eq!((&ended["status"], world.current(JWT).await), (&json!("FAILED"), new));
-    let told = world.cloud.messages("may be known to others").await;
+    let told = world.cloud.messages("outros podem conhecer o valor anterior").await;
     assert!(told.len() == 1 && told[0].contains("describe-services"), "{told:?}");
     world.paged("RolloutFailed").await;
     world.rollouts(json!({"fail_tasks": 0})).await;
+}
+
+#[tokio::test]
+async fn an_incident_on_the_database_ends_the_login_that_leaked_and_proves_it_dead() {
+    let world = World::fresh().await;
+    let cloud = &world.cloud;
+    let leaked = world.value(DATABASE, &world.current(DATABASE).await).await;
+    let version = world.rotate(DATABASE).await;
+    world.row(&version).await;
+    // Two users take turns, so the login before lives on until an incident is declared.
+    let thief = with_the_value(cloud, &leaked).await.unwrap();
+    let own = as_the_application(cloud, DATABASE).await;
+    assert_eq!(retire_database().await, json!("nothing"));
+    let incident = json!({"secret": DATABASE, "reason": "incident", "by": "Ana Souza"});
+    assert_eq!(world.start(incident).await["status"], "SUCCEEDED");
+    let refused = with_the_value(cloud, &leaked).await.unwrap_err();
+    assert_eq!(refused.code(), Some(&SqlState::INVALID_PASSWORD), "{refused}");
+    assert!(thief.simple_query("SELECT 1").await.is_err(), "the thief's session is still open");
+    own.simple_query("SELECT 1").await.unwrap();
+    let told = cloud.messages("Credencial vazada está morta").await;
+    assert!(told.len() == 1 && told[0].contains("(provado)"), "{told:?}");
+    // Asked again, there is nothing more to do.
+    assert_eq!(retire_database().await, json!("nothing"));
+    assert_eq!(cloud.messages("Credencial vazada está morta").await.len(), 1);
+    // The next rotation gives the login a password of its own again.
+    let next = world.rotate(DATABASE).await;
+    assert_eq!(world.row(&next).await["outcome"], "proved");
+    as_the_application(cloud, DATABASE).await.simple_query("SELECT 1").await.unwrap();
+    own.simple_query("SELECT 1").await.unwrap();
+}
+
+/// Asks `rotate-database` to end a login that leaked.
+async fn retire_database() -> Value {
+    let of_database = Cloud::connect("rotate-database").await;
+    of_database.invoke(json!({"retire": true})).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_second_rotation_waits_until_the_first_one_is_in_use() {
+    let world = World::fresh().await;
+    let cloud = &world.cloud;
+    cloud.followups(false).await;
+    let first = world.rotate(DATABASE).await;
+    let own = as_the_application(cloud, DATABASE).await;
+    let database = Cloud::connect("rotate-database").await;
+    let secret = Secret::of_the_stack(&database, DATABASE).await;
+    let second = secret.start().await;
+    let rotation = secret.settled(&["waiting", "succeeded"]).await;
+    assert_eq!(
+        (&rotation["error"]["step"], &rotation["error"]["type"]),
+        (&json!("createSecret"), &json!("NotInUse"))
+    );
+    assert_eq!(world.current(DATABASE).await, first);
+    // The message's own command brings the first into use, and the rotation that waits goes on.
+    let told = cloud.messages("NotInUse").await.remove(0);
+    let started: Value = serde_json::from_str(&Advice::of(&told).run(cloud, "start-execution")).unwrap();
+    assert_eq!(cloud.ended(&started["executionArn"]).await["status"], "SUCCEEDED");
+    secret.retry().await;
+    assert_eq!(secret.settled(&["waiting", "succeeded"]).await["state"], "succeeded");
+    assert_eq!(world.current(DATABASE).await, second);
+    own.simple_query("SELECT 1").await.unwrap();
+    cloud.followups(true).await;
 }
 
 #[tokio::test]
@@ -460,9 +740,8 @@ async fn a_call_that_is_refused_to_the_end_is_told_and_paged_once() {
         1
     );
     world.cloud.admin(Method::DELETE, "faults", None).await;
-    // By hand, as the message says.
-    let asked = json!({"secret": JWT, "by": "Ana Souza"});
-    assert_eq!(world.start(asked).await["status"], "SUCCEEDED");
+    // As the message says.
+    world.follow(&world.advice("Segredo novo falhou").await).await;
     assert_eq!(world.rows().await[0]["outcome"], "proved");
 }
 

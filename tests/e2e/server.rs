@@ -148,14 +148,19 @@ impl Server {
 /// A session as the application has it, with the value of its database secret.
 pub(crate) async fn as_the_application(cloud: &Cloud, secret: &str) -> Client {
     let url = cloud.secrets.get_secret_value().secret_id(secret).send().await.unwrap().secret_string.unwrap();
-    let secret = shared::database::secret::Secret::parse(&SecretString::from(url)).unwrap();
+    with_the_value(cloud, &url).await.unwrap()
+}
+
+/// A session of whoever knows a secret's value.
+pub(crate) async fn with_the_value(cloud: &Cloud, value: &str) -> Result<Client, tokio_postgres::Error> {
+    let secret = shared::database::secret::Secret::parse(&SecretString::from(value)).unwrap();
     let login = secret.login();
     let mut config = Config::new();
     config.host(&login.host).port(login.port).dbname(&login.database).user(&login.user);
     config.password(login.password.expose_secret()).ssl_mode(SslMode::Require);
-    let (client, connection) = config.connect(tls(cloud)).await.unwrap();
+    let (client, connection) = config.connect(tls(cloud)).await?;
     tokio::spawn(connection);
-    client
+    Ok(client)
 }
 
 /// What a person would give with \password: the servers of the tests log every statement, and no password of the

@@ -25,7 +25,7 @@ fn every_function_has_samples_and_every_sample_parses() {
                         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
                 }
                 "rotate-database" if path.ends_with("retire.json") => {
-                    rotate_database::check(event)
+                    rotate_database::check(&event)
                         .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
                 }
                 "rotate-database" | "rotate-external" | "rotate-random" => {

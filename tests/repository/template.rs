@@ -339,9 +339,16 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
         }
         // A list of services is bound to the cluster by a condition; a task definition has no resource.
         ("rotation-followup", ["ecs:ListServices"] | ["ecs:DescribeTaskDefinition"]) => resource == "*",
-        ("rotation-followup", ["ecs:DescribeServices", "ecs:UpdateService"]) => {
+        (
+            "rotation-followup",
+            ["ecs:DescribeServices", "ecs:ListServiceDeployments", "ecs:UpdateService"],
+        ) => {
             resource
                 == "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:service/${EcsClusterName}/*"
+        }
+        ("rotation-followup", ["ecs:DescribeServiceDeployments"]) => {
+            resource
+                == "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:service-deployment/${EcsClusterName}/*"
         }
         // Why a rotation failed stands in its function's record.
         ("rotation-followup", ["s3:GetObject"]) => ["rotate-database", "rotate-external", "rotate-random"]

@@ -10,6 +10,8 @@ use shared::rotation::{Advice, InForce, Request, RotationError};
 use shared::database::secret::FormError;
 use shared::database::{DatabaseError, ErrorKind};
 
+use crate::policy::IN_USE;
+
 /// Why a rotation step failed, and what it leaves in force.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RotateError {
@@ -95,6 +97,27 @@ pub enum Why {
         /// Name of the login.
         user: String,
     },
+    /// The leaked credential cannot be tried.
+    #[error("version {version}, which leaked, has no value any more, so nothing proves that it is dead")]
+    LeakUnknown {
+        /// The version.
+        version: String,
+    },
+    /// Sessions of a leaked login did not end.
+    #[error("{target}: sessions of the login go on, or new ones begin")]
+    SessionsLive {
+        /// The login and its place.
+        target: String,
+    },
+    /// A rotation began while the leaked login was about to be ended.
+    #[error("a rotation began at the same moment, and may have given the login its next password")]
+    RotationBegan,
+    /// A leaked credential was not ended.
+    #[error("the leaked credential of {secrets} is not proved dead; the channel has each cause")]
+    Retire {
+        /// The secrets.
+        secrets: String,
+    },
     /// The ledger is not what the follow-up writes.
     #[error("the rotation ledger cannot be read: {reason}")]
     Ledger {
@@ -157,6 +180,10 @@ impl Failure for RotateError {
             Why::CurrentMoved { .. } => "CurrentMoved",
             Why::ManagedMaster { .. } | Why::ManagedSecret { .. } => "ManagedByRds",
             Why::StillAccepted { .. } => "StillAccepted",
+            Why::LeakUnknown { .. } => "LeakUnknown",
+            Why::SessionsLive { .. } => "SessionsLive",
+            Why::RotationBegan => "RotationBegan",
+            Why::Retire { .. } => "RetireFailed",
             Why::Ledger { .. } => "LedgerUnreadable",
             Why::NotInUse { .. } => "NotInUse",
             Why::Rds(_) => "RdsCall",
@@ -340,17 +367,31 @@ impl RotateError {
                 "desligar a rotação por esta função: o serviço dono do segredo já o rotaciona. A aplicação deve usar um usuário próprio (docs/rotacao-banco.md).",
                 "switch off the rotation by this function: the service that owns the secret rotates it. The application should have a user of its own (docs/rotacao-banco.md).",
             ),
-            Why::NotInUse { machine, .. } => format!(
-                "{} `aws stepfunctions start-execution --state-machine-arn {machine} --input '{{\"secret\":\"{}\",\"by\":\"{}\"}}'`. {again}",
-                say(
-                    "esperar a mensagem do acompanhamento (rotation-followup); se ela não vem ou se ele falhou, corrigir o que ela diz e acompanhar de novo:",
-                    "wait for the follow-up's message (rotation-followup); if it does not come, or the follow-up failed, correct what it says and follow up again:",
-                ),
-                request.secret_name(),
-                say("SEU NOME", "YOUR NAME"),
-            ),
+            Why::NotInUse { machine, version, .. } => {
+                format!(
+                    "{} `aws stepfunctions start-execution --state-machine-arn {machine} --input '{{\"secret\":\"{}\",\"by\":\"{}\"}}'`. {again}",
+                    say(
+                        "esperar a mensagem do acompanhamento (rotation-followup); se ela não vem ou se ele falhou, corrigir o que ela diz e acompanhar de novo:",
+                        "wait for the follow-up's message (rotation-followup); if it does not come, or the follow-up failed, correct what it says and follow up again:",
+                    ),
+                    request.secret_name(),
+                    say("SEU NOME", "YOUR NAME"),
+                ) + &format!(
+                    " {} `aws secretsmanager tag-resource --secret-id '{}' --tags Key={IN_USE},Value={version}`",
+                    say(
+                        "Se todos os leitores já usam a versão atual, ou nenhum serviço do ECS a lê, confirmar isso para esta versão:",
+                        "If all readers use the current version, or no service of ECS reads it, confirm that of this version:",
+                    ),
+                    request.secret_id
+                )
+            }
             // Only retiring fails of these, and says so in its own words.
-            Why::StillAccepted { .. } | Why::Ledger { .. } => again,
+            Why::StillAccepted { .. }
+            | Why::LeakUnknown { .. }
+            | Why::SessionsLive { .. }
+            | Why::RotationBegan
+            | Why::Retire { .. }
+            | Why::Ledger { .. } => again,
             Why::Rds(call) => format!(
                 "{} {}. {again}",
                 say("conferir a permissão (IAM) para", "check the permission (IAM) for"),
@@ -478,6 +519,16 @@ impl Why {
             }
             Self::ManagedSecret { owner } => format!("o segredo é gerido pelo serviço {owner}"),
             Self::StillAccepted { user } => format!("a credencial vazada de {user} ainda entra no banco"),
+            Self::LeakUnknown { version } => {
+                format!("a versão vazada ({version}) não tem mais valor, e nada prova que ela está morta")
+            }
+            Self::SessionsLive { .. } => {
+                "o login vazado não entra mais, mas sessões abertas dele não terminaram".to_owned()
+            }
+            Self::RotationBegan => {
+                "uma rotação começou no mesmo instante e pode ter dado ao login a senha seguinte".to_owned()
+            }
+            Self::Retire { secrets } => format!("a credencial vazada de {secrets} não foi encerrada"),
             Self::Ledger { .. } => "o ledger de rotações não pôde ser lido".to_owned(),
             Self::NotInUse { version, .. } => format!(
                 "ainda não se sabe se a versão atual ({version}) está em uso em todas as tasks; rotacionar agora poderia derrubar as que usam a outra credencial"

@@ -23,7 +23,7 @@ use shared::env::{Env, EnvError};
 use shared::evidence::EvidenceError;
 use shared::failure::chain;
 use shared::lambda::Invocation;
-use shared::ledger::{self, NotInUse};
+use shared::ledger::{self, Line, NotInUse};
 use shared::rotation::{
     Advice, Aftermath, Attempt, Base, InForce, Outcome, Proof, Request, Rotation, RotationError, Step,
     generate,
@@ -32,10 +32,12 @@ use shared::secrets::Listed;
 
 pub use error::{RotateError, Why};
 pub use policy::Strategy;
-pub use retire::Done;
 
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "rotate-database";
+
+/// The policy's key of the application's secret.
+const DATABASE: &str = "DATABASE_URL";
 
 /// How many versions without a label are tried when no label's credential logs in: each costs a login.
 const STRAYS: usize = 5;
@@ -52,6 +54,8 @@ pub struct App {
     database_secret: Option<String>,
     /// ARN of the secret of the role that manages users, for secrets that name none themselves.
     admin_secret: Option<String>,
+    /// ARNs of the other secrets that this function rotates, as the template has them.
+    other_secrets: Vec<String>,
 }
 
 /// What setSecret keeps for finishSecret before it changes anything.
@@ -75,7 +79,7 @@ struct Known {
 
 impl App {
     /// Reads the settings and makes the clients: those of [`Base::new`], and `DATABASE_SECRET_NAME`,
-    /// `DATABASE_ADMIN_SECRET_ARN` and `RDS_CA_FILE`, each of which may be empty.
+    /// `DATABASE_ADMIN_SECRET_ARN`, `OTHER_DATABASE_SECRET_ARNS` (joined by commas) and `RDS_CA_FILE`, each of which may be empty.
     ///
     /// # Errors
     ///
@@ -88,6 +92,10 @@ impl App {
             database,
             database_secret: env.optional("DATABASE_SECRET_NAME")?,
             admin_secret: env.optional("DATABASE_ADMIN_SECRET_ARN")?,
+            other_secrets: env
+                .optional::<String>("OTHER_DATABASE_SECRET_ARNS")?
+                .map(|arns| arns.split(',').map(|arn| arn.trim().to_owned()).collect())
+                .unwrap_or_default(),
         })
     }
 
@@ -100,17 +108,11 @@ impl App {
         policy::strategy(&tags, secret.admin_secret(), self.admin_secret.as_deref())
     }
 
-    /// When setSecret was about to change a single user's password first, if its note says.
-    async fn changed_at(&self, version: &str) -> Option<Timestamp> {
-        let kept = self.base.reporter.evidence.kept::<Change>(&format!("{version}/setSecret")).await;
-        kept.ok().flatten().map(|change| change.at)
-    }
-
     /// The policy's key of a secret: the application's variable where the template names the secret, else the
     /// secret's own name.
     fn variable<'a>(&self, attempt: &'a Attempt<'_>) -> &'a str {
         let name = &attempt.described.name;
-        if self.database_secret.as_ref() == Some(name) { "DATABASE_URL" } else { name }
+        if self.database_secret.as_ref() == Some(name) { DATABASE } else { name }
     }
 
     async fn current(&self, attempt: &Attempt<'_>) -> Result<Secret, Why> {
@@ -139,13 +141,20 @@ impl App {
     /// Refuses a rotation that would change the password of a login that tasks may still use.
     async fn must_be_in_use(&self, attempt: &Attempt<'_>) -> Result<(), Why> {
         // Of other secrets no follow-up is certain to come.
-        let version = attempt.labelled("AWSCURRENT").filter(|_| self.variable(attempt) == "DATABASE_URL");
+        let version = attempt.labelled("AWSCURRENT").filter(|_| self.variable(attempt) == DATABASE);
         let Some(version) = version else { return Ok(()) };
         let (evidence, arn) = (&self.base.reporter.evidence, &attempt.request.secret_id);
         let rows = ledger::rows(&evidence.client, &evidence.bucket).await.map_err(RotationError::from)?;
         let rows = rows.map_err(|reason| Why::Ledger { reason })?;
         let labels = attempt.described.versions.clone();
         let listed = Listed { arn: arn.clone(), labels, ..Listed::default() };
+        if attempt.described.tags.get("in-use").is_some_and(|vouched| vouched == version) {
+            return Ok(());
+        }
+        // The value before is in use again, and that was proved.
+        if rows.iter().find(|row| row.arn == *arn).is_some_and(|row| row.outcome == "rolled back") {
+            return Ok(());
+        }
         let in_use = ledger::in_use(&listed, &rows, false, attempt.now);
         let made = match in_use {
             Err(NotInUse::NotFollowed) if attempt.was_made(version).await? => {
@@ -467,7 +476,7 @@ pub enum Answer {
     /// What the step did.
     Step(Outcome),
     /// What became of the login that leaked.
-    Retired(Done),
+    Retired(Vec<Line>),
 }
 
 /// Whether an event that is no rotation step is one that the function takes.
@@ -475,7 +484,7 @@ pub enum Answer {
 /// # Errors
 ///
 /// [`RotationError::InvalidEvent`] names the field.
-pub fn check(event: Value) -> Result<(), RotationError> {
+pub fn check(event: &Value) -> Result<(), RotationError> {
     retire::check(event)
 }
 
@@ -486,7 +495,8 @@ pub fn check(event: Value) -> Result<(), RotationError> {
 /// Those of the rotation; what kept the login from being ended or from being proved dead, which Lambda tries again.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, RotateError> {
     if retire::is_asked(&event) {
-        return retire::handle(app, event, invocation).await.map(Answer::Retired);
+        retire::check(&event)?;
+        return retire::retire(app, invocation).await.map(Answer::Retired);
     }
     shared::rotation::handle(app, event, invocation).await.map(Answer::Step)
 }

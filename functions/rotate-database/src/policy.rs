@@ -31,8 +31,9 @@ pub(crate) fn strategy(
     masterarn: Option<&str>,
     default_admin: Option<&str>,
 ) -> Result<Strategy, RotationError> {
-    if let Some(key) = tags.keys().find(|key| !matches!(key.as_str(), "strategy" | "admin-secret")) {
-        return Err(invalid_tag(key, "unknown; expected strategy or admin-secret"));
+    if let Some(key) = tags.keys().find(|key| !matches!(key.as_str(), "strategy" | "admin-secret" | "in-use"))
+    {
+        return Err(invalid_tag(key, "unknown; expected strategy, admin-secret or in-use"));
     }
     let admin = tags.get("admin-secret").map(String::as_str).or(masterarn).or(default_admin);
     if admin.is_some_and(|admin| !admin.starts_with("arn:")) {
@@ -62,6 +63,9 @@ pub(crate) fn rule<'a>(
     let entry = rotation.secrets.get(name).and_then(|secret| secret.test_sql.as_deref());
     Ok((password, entry.unwrap_or(&rotation.database.test_sql)))
 }
+
+/// The tag by which a person vouches that a version is in use; it says nothing of the versions after it.
+pub(crate) const IN_USE: &str = "rotation:in-use";
 
 /// How long the follow-up of a version may be on its way: its sweep comes every day.
 const FOLLOWED: SignedDuration = SignedDuration::from_hours(24);

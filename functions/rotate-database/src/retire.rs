@@ -1,302 +1,434 @@
-//! After an incident: ends the login that leaked, its open sessions too, and proves that it is dead.
+//! After an incident: ends the login that leaked, and proves that the database refuses it.
 //!
-//! With two users the login before lives on by design, and with one user its sessions do. Trigger: the follow-up's state
-//! machine, once the new credential is in use; a schedule, as its net; a person. Only the ledger, which the follow-up alone
-//! may write, says that there was an incident and that all readers use the current version.
+//! Of alternating users the leaked login is the one that is not in use; it may no longer log in, and its sessions end. The
+//! next rotation restores it with a password of its own. A single user's old password is dead since setSecret; what is left are
+//! the sessions that it opened.
 
-use jiff::{SignedDuration, Timestamp};
-use secrecy::SecretString;
+use std::time::Duration;
+
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::database::secret::{Login, Secret};
-use shared::database::{DatabaseError, ErrorKind, Quotes, Session, stem};
-use shared::event::{self, InvalidEvent};
+use shared::database::{ErrorKind, Quotes, Session};
 use shared::evidence::{Draft, Step as Recorded};
-use shared::failure::{Failure, chain};
-use shared::lambda::{DeadlineExceeded, Invocation};
+use shared::failure::{CallError, Failure, chain};
+use shared::lambda::Invocation;
 use shared::language::Language;
-use shared::ledger::{self, InUse, NotInUse};
+use shared::ledger::{self, InUse, Line, NotInUse, Row};
 use shared::notify::Message;
-use shared::rotation::RotationError;
+use shared::rotation::{RotationError, generate};
 use shared::secrets::{self, Listed};
+use shared::settings::Settings;
 use shared::{describe, time};
-use tokio_postgres::types::Type;
 
-use crate::App;
 use crate::error::{RotateError, Why};
-use crate::policy::Strategy;
+use crate::policy::{self, Strategy};
+use crate::{App, DATABASE, PROCEDURE};
 
 /// Time kept back for the report.
-const REPORTING: std::time::Duration = std::time::Duration::from_secs(10);
+const REPORTING: Duration = Duration::from_secs(6);
 
-/// A session that began this long after setSecret has used the new password: no task has it earlier, since the follow-up
-/// waits before it deploys.
-const SETTLED: SignedDuration = SignedDuration::from_secs(60);
+/// How often it is looked whether sessions that were ended are gone, and how long between two looks.
+const LOOKS: usize = 10;
+const BETWEEN: Duration = Duration::from_millis(200);
 
-/// What a state machine, a schedule or a person asks for.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Request {
-    retire: bool,
+/// What was done with a leaked login; also the note that it was.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Ended {
+    /// The version that replaced what leaked.
+    version: String,
+    /// The database's user.
+    user: String,
+    /// Whether the user was disabled for it; a single user's password had changed already.
+    is_shut_out: bool,
+    /// Sessions that were ended.
+    sessions: u64,
 }
 
-/// Whether an event is one of retiring, well formed or not.
+/// Where a secret's leaked login stands.
+enum Course {
+    /// No incident was declared.
+    Nothing,
+    /// Nobody knows that it is needed no more.
+    Waits(Waits),
+    /// It is dead.
+    Ended(Ended),
+}
+
+/// Why a leaked login stays for now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Waits {
+    /// A rotation may have given the login its next password.
+    RotationRuns,
+    /// Nobody knows that the current version is in use.
+    NotInUse(NotInUse),
+}
+
+impl Waits {
+    fn name(self) -> &'static str {
+        match self {
+            Self::RotationRuns => "rotation_runs",
+            Self::NotInUse(why) => why.name(),
+        }
+    }
+}
+
+/// Whether an event asks for this rather than for a step of a rotation.
 pub(crate) fn is_asked(event: &Value) -> bool {
     event.get("retire").is_some()
 }
 
-/// What became of the login that leaked.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Done {
-    /// No incident was declared of the current version, or its login was ended before.
-    Nothing,
-    /// Nobody knows yet that the current version is in use everywhere.
-    Waits(&'static str),
-    /// The login is dead: refused by the database, without a session.
-    Ended {
-        /// The login's name.
-        user: String,
-        /// Sessions that were ended.
-        sessions: u64,
-    },
-}
-
-pub(crate) fn check(event: Value) -> Result<(), RotationError> {
-    let request: Request = event::parse(event).map_err(refused)?;
-    if request.retire { Ok(()) } else { Err(refused(InvalidEvent::at("retire", "expected true"))) }
-}
-
-/// Handles the event.
-pub(crate) async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Done, RotateError> {
-    check(event)?;
-    let Some(name) = &app.database_secret else { return Ok(Done::Nothing) };
-    let listed = describe::secret(&app.base.secrets, name).await.map_err(RotationError::from)?;
-    let version = listed.labelled("AWSCURRENT").unwrap_or_default().to_owned();
-    tracing::Span::current().record("run_id", format!("{version}/retire").as_str());
-    let done = invocation.within(REPORTING, end(app, &listed, &version, invocation.now)).await;
-    let done = done.unwrap_or_else(|late: DeadlineExceeded| Err(RotationError::from(late).into()));
-    let done = done.map_err(RotateError::from);
-    match &done {
-        Ok(Done::Nothing | Done::Waits(_)) => {}
-        _ => report(app, &listed, &version, &done, invocation).await,
+/// Whether the event is the one that asks for it.
+pub(crate) fn check(event: &Value) -> Result<(), RotationError> {
+    let is_whole = event.as_object().is_some_and(|event| event.len() == 1 && event["retire"] == true);
+    if is_whole {
+        return Ok(());
     }
-    if let Ok(Done::Ended { .. }) = &done {
-        // Told, so that no later attempt has anything more to do about it.
-        app.base.reporter.evidence.keep(&note(&version), &done_note()).await.map_err(RotationError::from)?;
-    }
-    done
+    Err(RotationError::InvalidEvent { field: "retire", expected: r#"{"retire": true}"# })
 }
 
-fn refused(error: InvalidEvent) -> RotationError {
-    tracing::warn!(message = error.to_string(), error_type = "InvalidEvent");
-    RotationError::InvalidEvent { field: "retire", expected: "true, and no other field" }
-}
-
-fn note(version: &str) -> String {
-    format!("{version}/retired")
-}
-
-fn done_note() -> Value {
-    serde_json::json!({"retired": time::now()})
-}
-
-async fn end(app: &App, listed: &Listed, version: &str, now: Timestamp) -> Result<Done, Why> {
-    let evidence = &app.base.reporter.evidence;
-    let rows = ledger::rows(&evidence.client, &evidence.bucket).await.map_err(RotationError::from)?;
+/// The answer to `{"retire": true}`.
+pub(crate) async fn retire(app: &App, invocation: &Invocation) -> Result<Vec<Line>, RotateError> {
+    let day = time::local_date(invocation.now);
+    tracing::Span::current().record("run_id", format!("{day}/retire").as_str());
+    let bucket = &app.base.reporter.evidence;
+    let rows = ledger::rows(&bucket.client, &bucket.bucket).await.map_err(RotationError::from)?;
     let rows = rows.map_err(|reason| Why::Ledger { reason })?;
-    let is_incident = rows
-        .iter()
-        .find(|row| row.arn == listed.arn && row.version == version)
-        .is_some_and(|row| row.reason == "incident");
-    if !is_incident || evidence.kept::<Value>(&note(version)).await.map_err(RotationError::from)?.is_some() {
-        return Ok(Done::Nothing);
-    }
-    let in_use: Result<InUse, NotInUse> = ledger::in_use(listed, &rows, false, now);
-    if let Err(why) = in_use {
-        return Ok(Done::Waits(why.name()));
-    }
-    let Some(previous) = listed.labelled("AWSPREVIOUS") else { return Ok(Done::Waits("no_previous")) };
-    let value = async |version: &str| {
-        let value = secrets::value(&app.base.secrets, &listed.arn, Some(version)).await;
-        Ok::<SecretString, Why>(value.map_err(RotationError::from)?)
-    };
-    let (current, leaked) = (Secret::parse(&value(version).await?)?, Secret::parse(&value(previous).await?)?);
-    let strategy = app.strategy_of(listed, &current)?;
-    let fence = async || {
-        let again = describe::secret(&app.base.secrets, &listed.arn).await.map_err(RotationError::from)?;
-        match again.labelled("AWSCURRENT") == Some(version) {
-            true => Ok(()),
-            false => Err(Why::from(RotationError::CurrentMoved { token: version.to_owned() })),
+    let (mut lines, mut failed) = (Vec::new(), Vec::new());
+    for secret in app.leaked(&rows) {
+        let done = invocation.within(REPORTING, app.end(&secret, &rows, invocation.now)).await;
+        let done = done.unwrap_or_else(|late| Err(RotationError::from(late).into()));
+        if let Err(why) = &done {
+            let error_type = RotateError::from(why.clone()).kind();
+            tracing::error!(message = chain(why), error_type, secret.name = secret);
         }
-    };
-    let sessions = match &strategy {
-        Strategy::SingleUser => {
-            let since = app.changed_at(version).await.or(made(app, listed, version).await?);
-            let since = since.and_then(|since| since.checked_add(SETTLED).ok());
-            let session = app.database.login(current.login()).await?;
-            let ended = terminate(&session, &leaked.login().user, since).await;
-            session.close().await;
-            ended?
-        }
-        Strategy::AlternatingUsers { admin } => {
-            if leaked.login().user == current.login().user {
-                let reason = "AWSPREVIOUS and AWSCURRENT name the same user".to_owned();
-                return Err(Why::Identity { reason });
+        let (line, is_news) = report(app, &secret, &done, invocation).await;
+        // The alarm pages once a day for the same cause.
+        failed.extend((done.is_err() && is_news).then_some(secret));
+        lines.push(line);
+    }
+    if failed.is_empty() { Ok(lines) } else { Err(Why::Retire { secrets: failed.join(", ") }.into()) }
+}
+
+impl App {
+    /// The secrets of this function whose value before may be known to others: the application's by its name, the others
+    /// by the ARN of the ledger's row.
+    fn leaked(&self, rows: &[Row]) -> Vec<String> {
+        let mut secrets: Vec<String> = self.database_secret.iter().cloned().collect();
+        for row in rows.iter().filter(|row| row.reason == "incident") {
+            let is_ours = self.other_secrets.iter().any(|pattern| names(pattern, &row.arn));
+            if is_ours && !secrets.contains(&row.arn) {
+                secrets.push(row.arn.clone());
             }
-            // Its own session may end its other ones; the administrator needs a privilege for that.
-            let own = app.try_login(leaked.login()).await?;
-            let admin = app.database.login_bound(&app.admin(admin, current.login()).await?).await?;
-            disable(&admin, leaked.login(), fence).await?;
-            let mut ended = 0;
-            if let Some(own) = own {
-                own.run("act as the login", "SET ROLE NONE", Quotes::Nothing).await?;
-                ended = terminate(&own, &leaked.login().user, None).await?;
-                own.close().await;
-            }
-            let rest = terminate(&admin, &leaked.login().user, None).await;
-            admin.close().await;
-            ended + rest?
         }
-    };
-    match app.database.login(leaked.login()).await {
-        Err(error) if error.kind == ErrorKind::Auth => {
-            Ok(Done::Ended { user: leaked.login().user.clone(), sessions })
+        secrets
+    }
+
+    async fn end(&self, secret: &str, rows: &[Row], now: Timestamp) -> Result<Course, Why> {
+        let listed = describe::secret(&self.base.secrets, secret).await.map_err(RotationError::from)?;
+        let Some(incident) = ledger::incident(&listed.arn, rows) else { return Ok(Course::Nothing) };
+        let Some(leaked) = &incident.previous else { return Ok(Course::Nothing) };
+        let evidence = &self.base.reporter.evidence;
+        let note = format!("{}/retired/{}", listed.arn, incident.version);
+        if let Some(ended) = evidence.kept(&note).await.map_err(RotationError::from)? {
+            return Ok(Course::Ended(ended));
         }
-        Ok(session) => {
+        let is_vouched = listed.tags.get(policy::IN_USE).map(String::as_str) == listed.labelled("AWSCURRENT");
+        let since = match ledger::in_use(&listed, rows, is_vouched, now) {
+            Ok(InUse { since, .. }) => since,
+            Err(why) => return Ok(Course::Waits(Waits::NotInUse(why))),
+        };
+        let leaked = self.login_of(&listed, leaked).await?;
+        let current = labelled(&listed)?;
+        // Tasks of the deployment that brought the version into use are younger than the look that saw it move.
+        let row = rows.iter().find(|row| row.arn == listed.arn && row.version == current);
+        let before = row.and_then(|row| row.started).unwrap_or(since);
+        let current = self.login_of(&listed, current).await?;
+        if leaked.port != current.port || !leaked.host.eq_ignore_ascii_case(&current.host) {
+            let reason = "the version that leaked and AWSCURRENT name different hosts".to_owned();
+            return Err(Why::Identity { reason });
+        }
+        let (user, is_shut_out, sessions) = if leaked.user == current.user {
+            let session = self.database.login(&current).await?;
+            let sessions = end_sessions(&session, Some(before)).await?;
             session.close().await;
-            Err(Why::StillAccepted { user: leaked.login().user.clone() })
+            (current.user, false, sessions)
+        } else {
+            if is_pending(&listed) {
+                return Ok(Course::Waits(Waits::RotationRuns));
+            }
+            let sessions = self.shut_out(&listed, &leaked, &current).await?;
+            (leaked.user.clone(), true, sessions)
+        };
+        self.must_be_refused(&leaked).await?;
+        let ended = Ended { version: incident.version.clone(), user, is_shut_out, sessions };
+        evidence.keep(&note, &ended).await.map_err(RotationError::from)?;
+        Ok(Course::Ended(ended))
+    }
+
+    async fn login_of(&self, listed: &Listed, version: &str) -> Result<Login, Why> {
+        let value = secrets::value(&self.base.secrets, &listed.arn, Some(version)).await;
+        let value = value.map_err(|call: CallError| match call.code.as_str() {
+            // The service keeps the versions without a label for a while only.
+            "ResourceNotFoundException" => Why::LeakUnknown { version: version.to_owned() },
+            _ => RotationError::from(call).into(),
+        })?;
+        Ok(Secret::parse(&value)?.login().clone())
+    }
+
+    /// Disables the login that is not in use, and ends its sessions. That is done as the login itself, with a password that
+    /// nobody keeps: the administrator would need a further right for it. Whoever is logged in as it can change its password,
+    /// and cannot enable it.
+    async fn shut_out(&self, listed: &Listed, leaked: &Login, current: &Login) -> Result<u64, Why> {
+        let value = secrets::value(&self.base.secrets, &listed.arn, Some(labelled(listed)?)).await;
+        let secret = Secret::parse(&value.map_err(RotationError::from)?)?;
+        let strategy = self.strategy_of(listed, &secret)?;
+        let pair = policy::pair(&current.user)?;
+        let Strategy::AlternatingUsers { admin } = &strategy else {
+            let reason = format!("{} leaked, and only one user is configured", leaked.user);
+            return Err(Why::Identity { reason });
+        };
+        if pair.other(&current.user) != leaked.user {
+            let reason = format!("{} and {} do not take turns", current.user, leaked.user);
+            return Err(Why::Identity { reason });
         }
-        Err(error) => Err(error.into()),
+        let (generator, _) = policy::rule(&self.base.settings.policy.rotation, DATABASE)?;
+        let ours = Login { password: generate(&generator)?, user: leaked.user.clone(), ..current.clone() };
+        let admin = self.admin(admin, current).await?;
+        let session = self.database.login_bound(&admin).await?;
+        session.set_password_of(&ours.user, &ours.password, async || self.is_as_before(listed).await).await?;
+        let own = self.database.login(&ours).await?;
+        session.disable(&ours.user, async || self.is_as_before(listed).await).await?;
+        session.close().await;
+        let sessions = end_sessions(&own, None).await?;
+        own.close().await;
+        Ok(sessions)
+    }
+
+    /// That no rotation has begun, and AWSCURRENT is where it was: else the login may have become the one in use.
+    async fn is_as_before(&self, listed: &Listed) -> Result<(), Why> {
+        let now = describe::secret(&self.base.secrets, &listed.arn).await.map_err(RotationError::from)?;
+        if now.labelled("AWSCURRENT") == listed.labelled("AWSCURRENT") && !is_pending(&now) {
+            return Ok(());
+        }
+        Err(Why::RotationBegan)
+    }
+
+    /// Proves that the database refuses the leaked credential; an answer of another kind proves nothing.
+    async fn must_be_refused(&self, leaked: &Login) -> Result<(), Why> {
+        match self.database.login(leaked).await {
+            Ok(session) => {
+                session.close().await;
+                Err(Why::StillAccepted { user: leaked.user.clone() })
+            }
+            Err(error) if error.kind == ErrorKind::Auth && error.sqlstate.is_some() => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 
-async fn made(app: &App, listed: &Listed, version: &str) -> Result<Option<Timestamp>, Why> {
-    let mut made = secrets::versions(&app.base.secrets, &listed.arn).await.map_err(RotationError::from)?;
-    Ok(made.remove(version))
-}
-
-/// Takes the right to log in from a login. The next rotation gives it back, with a password of its own.
-async fn disable(
-    admin: &Session,
-    login: &Login,
-    fence: impl AsyncFnOnce() -> Result<(), Why>,
-) -> Result<(), Why> {
-    const DURING: &str = "disable the login that leaked";
-    admin
-        .in_transaction(stem(&login.user), async || {
-            fence().await?;
-            let name = postgres_protocol::escape::escape_identifier(&login.user);
-            admin.run(DURING, &format!("ALTER ROLE {name} NOLOGIN PASSWORD NULL"), Quotes::Nothing).await?;
-            admin.run(DURING, "COMMIT", Quotes::Nothing).await?;
-            Ok(())
-        })
-        .await
-}
-
-/// Ends the sessions of a login but the one at work: all, or those that began before `since`.
-async fn terminate(session: &Session, user: &str, since: Option<Timestamp>) -> Result<u64, DatabaseError> {
-    const DURING: &str = "end the sessions of the login that leaked";
-    const SQL: &str = "SELECT pg_catalog.pg_terminate_backend(pid, 5000) FROM pg_catalog.pg_stat_activity \
-        WHERE usename = $1 AND pid <> pg_catalog.pg_backend_pid() \
-        AND backend_start < coalesce(pg_catalog.to_timestamp($2), 'infinity')";
-    let seconds = since.map(|since| since.as_millisecond() as f64 / 1000.0);
-    let values: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
-        [(&user, Type::TEXT), (&seconds, Type::FLOAT8)];
-    let sent =
-        tokio::time::timeout(shared::database::STATEMENT_LIMIT, session.client.query_typed(SQL, &values));
-    let rows = session.answered(DURING, sent.await, Quotes::Nothing)?;
-    let ended = rows.iter().filter(|row| row.try_get::<_, bool>(0).unwrap_or_default()).count();
-    if ended < rows.len() {
-        let reason = format!("{} sessions of {user} are still open", rows.len() - ended);
-        return Err(session.error(ErrorKind::Busy, DURING, reason));
+/// Whether an ARN of the template, which may end in the service's six characters as `?`, is this secret's.
+fn names(pattern: &str, arn: &str) -> bool {
+    match pattern.split_once(['?', '*']) {
+        Some((stem, _)) => arn.starts_with(stem),
+        None => pattern == arn,
     }
-    Ok(u64::try_from(ended).unwrap_or_default())
 }
 
-/// Tells and records what was done; a failure once a day.
+fn labelled(listed: &Listed) -> Result<&str, RotationError> {
+    let reason = || "no version is AWSCURRENT".to_owned();
+    listed.labelled("AWSCURRENT").ok_or_else(|| RotationError::WrongForm { reason: reason() })
+}
+
+fn is_pending(listed: &Listed) -> bool {
+    let pending = listed.labelled("AWSPENDING");
+    pending.is_some() && pending != listed.labelled("AWSCURRENT")
+}
+
+/// Ends the other sessions of the session's own login, those that began before a moment or all, and gives their number.
+async fn end_sessions(session: &Session, before: Option<Timestamp>) -> Result<u64, Why> {
+    const DURING: &str = "end the login's sessions";
+    let older = before.map(|at| format!(" AND backend_start < '{at}'::pg_catalog.timestamptz"));
+    let sql = format!(
+        "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
+         WHERE usename = session_user AND pid <> pg_catalog.pg_backend_pid(){}",
+        older.unwrap_or_default()
+    );
+    // The owner, as which the login acts, may not end the login's sessions.
+    session.run(DURING, "SET ROLE NONE", Quotes::Nothing).await?;
+    let mut ended = 0;
+    for _ in 0..LOOKS {
+        let left = session.execute(DURING, &sql).await?;
+        if left == 0 {
+            return Ok(ended);
+        }
+        ended = ended.max(left);
+        tokio::time::sleep(BETWEEN).await;
+    }
+    Err(Why::SessionsLive { target: session.target.clone() })
+}
+
+/// Tells and records what was done, what failed once a day, and what waits since an incident once a day. Gives also whether
+/// that is the first time.
 async fn report(
     app: &App,
-    listed: &Listed,
-    version: &str,
-    done: &Result<Done, RotateError>,
+    secret: &str,
+    done: &Result<Course, Why>,
     invocation: &Invocation,
-) {
+) -> (Line, bool) {
     let settings = &app.base.settings;
-    let language = settings.language;
-    let (environment, name) = (&settings.environment, &listed.name);
-    let (run_id, title, lines, result) = match done {
-        Ok(done) => {
-            let (user, sessions) = match done {
-                Done::Ended { user, sessions } => (user.as_str(), *sessions),
-                Done::Nothing | Done::Waits(_) => ("", 0),
-            };
-            let (title, line) = match language {
-                Language::Portuguese => (
-                    format!("Credencial vazada está morta: {name} ({environment})"),
-                    format!(
-                        "O login `{user}` da versão anterior foi encerrado: o banco recusa a credencial vazada (provado) e {sessions} sessões dela foram terminadas. A próxima rotação dá a ele uma senha nova."
-                    ),
-                ),
-                Language::English => (
-                    format!("The leaked credential is dead: {name} ({environment})"),
-                    format!(
-                        "The login `{user}` of the version before was ended: the database refuses the leaked credential (proved), and {sessions} of its sessions were terminated. The next rotation gives it a new password."
-                    ),
-                ),
-            };
-            (format!("{version}/retire/ended"), title, vec![line], "succeeded")
+    let day = time::local_date(invocation.now);
+    let line =
+        |did: &str, why: &str| Line { secret: secret.to_owned(), did: did.to_owned(), why: why.to_owned() };
+    let (line, run_id, told, outcome) = match done {
+        Ok(Course::Nothing) => return (line("none", ""), false),
+        Ok(Course::Waits(waits)) => {
+            let line = line("waits", waits.name());
+            let run_id = format!("{secret}/retire/{}/{day}", line.why);
+            (line, run_id, waits_message(settings, secret, *waits), "waits".to_owned())
         }
-        Err(error) => {
-            let day = time::local_date(invocation.now);
-            let title = match language {
-                Language::Portuguese => format!("Credencial vazada ainda pode valer: {name} ({environment})"),
-                Language::English => {
-                    format!("The leaked credential may still be good: {name} ({environment})")
-                }
-            };
-            let next = language.pick("Próximo passo", "Next step");
-            let lines = vec![
-                format!("*{}*: {}", error.kind(), error.why.cause(language)),
-                format!("*{next}*: {}", next_step(settings, error)),
-            ];
-            (format!("{version}/retire/{}/{day}", error.fingerprint()), title, lines, "failed")
+        Ok(Course::Ended(ended)) => {
+            let run_id = format!("{}/retire/ended", ended.version);
+            (line("ended", ""), run_id, ended_message(settings, secret, ended), "succeeded".to_owned())
+        }
+        Err(why) => {
+            let error = RotateError::from(why.clone());
+            let run_id = format!("{secret}/retire/{}/{day}", error.fingerprint());
+            let told = failed_message(settings, secret, &error);
+            (line("failed", error.kind()), run_id, told, format!("failed: {}", error.kind()))
         }
     };
     let begun = app.base.reporter.look(&run_id, invocation.now).await;
-    let outcome = match done {
-        Ok(_) => "succeeded".to_owned(),
-        Err(error) => format!("failed: {}", error.kind()),
-    };
+    let is_news = !begun.is_recorded();
+    let result = if matches!(done, Ok(Course::Ended(_))) { "succeeded" } else { "failed" };
     let draft = Draft {
         trigger: "retire".to_owned(),
-        subject: listed.arn.clone(),
-        steps: vec![Recorded::now("end the login that leaked", outcome)],
-        findings: done.as_ref().err().map(|error| chain(error)).into_iter().collect(),
+        subject: secret.to_owned(),
+        steps: vec![Recorded::now(format!("retire: {}", line.did), outcome)],
+        findings: done.as_ref().err().map(|why| chain(why)).into_iter().collect(),
         ..Draft::of(settings, &run_id, result, invocation.now)
     };
-    let context = done.as_ref().err().map(|error| chain(error)).unwrap_or_default();
-    let message = Message { title, lines, context: format!("{} · {context}", settings.function) };
-    app.base.reporter.report(draft, Some(&message), begun, invocation).await;
+    app.base.reporter.report(draft, Some(&told), begun, invocation).await;
+    (line, is_news)
 }
 
-fn next_step(settings: &shared::settings::Settings, error: &RotateError) -> String {
-    let language = settings.language;
-    let again = format!(
-        "`aws lambda invoke --function-name {} --cli-binary-format raw-in-base64-out --payload '{{\"retire\": true}}' /dev/stdout`",
+/// Asks for it at once.
+pub(crate) fn command(settings: &Settings) -> String {
+    format!(
+        "`echo '{{\"retire\": true}}' | aws lambda invoke --function-name {} --payload fileb:///dev/stdin /dev/stdout`",
         settings.function
-    );
-    let cause = match &error.why {
-        Why::Database(DatabaseError { kind: ErrorKind::Permission, .. }) => language.pick(
-            "dar ao administrador do banco o direito de terminar sessões, como o usuário mestre: `GRANT pg_signal_backend TO ADMINISTRADOR`.",
-            "give the database's administrator the right to end sessions, as the master user: `GRANT pg_signal_backend TO ADMINISTRATOR`.",
+    )
+}
+
+fn ended_message(settings: &Settings, secret: &str, ended: &Ended) -> Message {
+    let Ended { user, is_shut_out, sessions, .. } = ended;
+    let line = match (settings.language, is_shut_out) {
+        (Language::Portuguese, true) => format!(
+            "O login vazado, `{user}`, não pode mais entrar, as sessões dele foram encerradas ({sessions}), e o banco recusa a credencial vazada (provado). A próxima rotação o restaura com uma senha nova; nada a fazer."
         ),
-        _ => language.pick(
-            "até que esta mensagem mude, tratar a credencial vazada como viva. A função tenta de novo a cada hora.",
-            "until this message changes, treat the leaked credential as alive. The function tries again every hour.",
+        (Language::English, true) => format!(
+            "The leaked login, `{user}`, may no longer log in, its sessions were ended ({sessions}), and the database refuses the leaked credential (proved). The next rotation restores it with a new password; there is nothing to do."
+        ),
+        (Language::Portuguese, false) => format!(
+            "A senha vazada de `{user}` é recusada pelo banco (provado), e as sessões abertas antes do deployment foram encerradas ({sessions}). Nada a fazer."
+        ),
+        (Language::English, false) => format!(
+            "The database refuses the leaked password of `{user}` (proved), and the sessions that began before the deployment were ended ({sessions}). There is nothing to do."
         ),
     };
-    format!("{cause} {} {again}", language.pick("Tentar agora:", "Try now:"))
+    let title = settings.language.pick("Credencial vazada está morta", "The leaked credential is dead");
+    message(settings, title, secret, vec![line])
+}
+
+fn waits_message(settings: &Settings, secret: &str, waits: Waits) -> Message {
+    let language = settings.language;
+    let (why, next) = match waits {
+        Waits::RotationRuns => (
+            language.pick(
+                "uma rotação está em curso e pode ter dado a este login a senha seguinte",
+                "a rotation is under way and may have given this login its next password",
+            ),
+            language.pick(
+                "nenhum: quando ela terminar, e o acompanhamento dela, a credencial é encerrada. Se ela falhou, seguir a mensagem dela.",
+                "none: the credential is ended when that and its follow-up are over. If it failed, follow its message.",
+            )
+            .to_owned(),
+        ),
+        Waits::NotInUse(why) => (
+            match why {
+                NotInUse::NotFollowed => language.pick(
+                    "o acompanhamento (rotation-followup) ainda não pôs a versão atual em uso",
+                    "the follow-up (rotation-followup) has not brought the current version into use yet",
+                ),
+                NotInUse::FollowupFailed => language.pick(
+                    "o acompanhamento da versão atual falhou; ver a mensagem dele",
+                    "the follow-up of the current version failed; see its message",
+                ),
+                NotInUse::NoReader => language.pick(
+                    "nenhum serviço do cluster lê o segredo, então ninguém sabe se a versão atual está em uso",
+                    "no service of the cluster reads the secret, so nobody knows whether the current version is in use",
+                ),
+                NotInUse::Pinned => language.pick(
+                    "uma task definition fixa outra versão do segredo (valueFrom); a mensagem do acompanhamento diz qual",
+                    "a task definition is pinned to another version of the secret (valueFrom); the follow-up's message names it",
+                ),
+            },
+            format!(
+                "{} {}",
+                language.pick(
+                    "resolver isso; a função tenta a cada hora. Para não esperar:",
+                    "resolve that; the function tries each hour. Not to wait:",
+                ),
+                command(settings)
+            ),
+        ),
+    };
+    let title = language.pick("Credencial vazada ainda vale", "Leaked credential still good");
+    let lines = vec![
+        format!("{}: {why}.", language.pick("Motivo", "Reason")),
+        format!("*{}*: {next}", language.pick("Próximo passo", "Next step")),
+    ];
+    message(settings, title, secret, lines)
+}
+
+fn failed_message(settings: &Settings, secret: &str, error: &RotateError) -> Message {
+    let language = settings.language;
+    let next = match &error.why {
+        Why::StillAccepted { user } | Why::LeakUnknown { version: user } => match language {
+            Language::Portuguese => format!(
+                "*urgente*: rotacionar o segredo de novo, o que troca a senha de `{user}`: `aws secretsmanager rotate-secret --secret-id '{secret}'`"
+            ),
+            Language::English => format!(
+                "*urgent*: rotate the secret again, which changes the password of `{user}`: `aws secretsmanager rotate-secret --secret-id '{secret}'`"
+            ),
+        },
+        _ => format!(
+            "{} {}",
+            language.pick(
+                "corrigir o que a linha miúda diz; a função tenta a cada hora. Para não esperar:",
+                "correct what the small print says; the function tries each hour. Not to wait:",
+            ),
+            command(settings)
+        ),
+    };
+    let title = language.pick(
+        "Não se provou que a credencial vazada está morta",
+        "The leaked credential was not proved dead",
+    );
+    let lines = vec![
+        format!("*{}*: {}", error.kind(), error.why.cause(language)),
+        format!("*{}*: {next}", language.pick("Próximo passo", "Next step")),
+    ];
+    let mut message = message(settings, title, secret, lines);
+    message.context = format!("{} · {}", chain(&error.why), message.context);
+    message
+}
+
+fn message(settings: &Settings, title: &str, secret: &str, lines: Vec<String>) -> Message {
+    let title = format!("{title}: {secret} ({})", settings.environment);
+    let context = format!("{PROCEDURE} · {} · {}", settings.project, settings.code_version);
+    Message { title, lines, context }
 }
 
 #[cfg(test)]
@@ -306,12 +438,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_event_that_asks_for_it_is_one_of_retiring() {
-        assert!(is_asked(&json!({"retire": true})) && is_asked(&json!({"retire": 1})));
-        assert!(!is_asked(&json!({"Step": "setSecret"})) && !is_asked(&json!(null)));
-        assert!(event::parse::<Request>(json!({"retire": true})).is_ok());
-        for bad in [json!({"retire": "yes"}), json!({"retire": true, "user": "imm"}), json!({})] {
-            assert!(event::parse::<Request>(bad).is_err());
+    fn only_one_event_asks_for_it() {
+        assert!(is_asked(&json!({"retire": true})) && check(&json!({"retire": true})).is_ok());
+        assert!(!is_asked(&json!({"Step": "createSecret"})));
+        for bad in
+            [json!({"retire": false}), json!({"retire": true, "secret": "s"}), json!({"retire": "yes"})]
+        {
+            assert!(is_asked(&bad) && check(&bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_arn_of_the_template_may_leave_the_services_characters_open() {
+        let arn = "arn:aws:secretsmanager:us-east-1:1:secret:reports-a1B2c3";
+        assert!(names(arn, arn));
+        assert!(names("arn:aws:secretsmanager:us-east-1:1:secret:reports-??????", arn));
+        assert!(!names("arn:aws:secretsmanager:us-east-1:1:secret:report", arn));
     }
 }

@@ -262,7 +262,7 @@ impl Names<'_> {
     /// Retires old credentials at once.
     pub(crate) fn retire_command(&self) -> String {
         format!(
-            "`aws lambda invoke --function-name {} --cli-binary-format raw-in-base64-out --payload '{{\"retire\": true}}' /dev/stdout`",
+            "`echo '{{\"retire\": true}}' | aws lambda invoke --function-name {} --payload fileb:///dev/stdin /dev/stdout`",
             self.function
         )
     }

@@ -34,7 +34,7 @@ use shared::evidence::{Draft, Step as Recorded};
 use shared::failure::{CallError, Failure, chain};
 use shared::github::Repository;
 use shared::lambda::{DeadlineExceeded, Invocation};
-use shared::ledger::{self, InUse, NotInUse};
+use shared::ledger::{self, InUse, Line, NotInUse};
 use shared::rotation::{
     Advice, Aftermath, Attempt, Base, Outcome, Proof, Request, Rotation, RotationError, generate,
 };
@@ -873,17 +873,6 @@ pub enum Answer {
     Retired(Vec<Line>),
 }
 
-/// What became of one secret's old credential.
-#[derive(Debug, Serialize)]
-pub struct Line {
-    /// Name of the secret.
-    pub secret: String,
-    /// `nothing`, `waits`, `deactivated`, `deleted`, `promoted` or `failed`.
-    pub did: &'static str,
-    /// Why it waits or failed, as a stable name; empty otherwise.
-    pub why: String,
-}
-
 /// Handles one event: a rotation step, or the wish to put old credentials out of use.
 ///
 /// # Errors
@@ -990,7 +979,8 @@ async fn report(
 ) -> (Line, bool) {
     let settings = &app.base.settings;
     let day = time::local_date(invocation.now);
-    let line = |did, why: &str| Line { secret: secret.to_owned(), did, why: why.to_owned() };
+    let line =
+        |did: &str, why: &str| Line { secret: secret.to_owned(), did: did.to_owned(), why: why.to_owned() };
     let (line, run_id, told) = match done {
         Ok(Course { retired: Retired::Nothing, .. }) => return (line("nothing", ""), false),
         Ok(Course { retired: Retired::Waits(stays), version, made, .. }) => {

@@ -29,7 +29,12 @@ impl Account {
 async fn rounds(application: &Application, request: impl Fn() -> RequestBuilder) -> Vec<Answered> {
     let mut answers = Vec::new();
     for _ in 0..ROUNDS {
-        answers.push(application.ask(request()).await);
+        let answered = application.ask(request()).await;
+        let is_limited = answered.as_ref().is_ok_and(|answer| answer.is_limited);
+        answers.push(answered);
+        if is_limited {
+            break;
+        }
     }
     answers
 }

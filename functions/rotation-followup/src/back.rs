@@ -1,9 +1,10 @@
 //! May the label of a secret go back to the value before? No I/O, no clock.
 
+use shared::language::Language;
 use shared::policy::Secret;
 use shared::secrets::Listed;
 
-use crate::book::{Change, Failed};
+use crate::book::{Change, Failed, SESSIONS};
 use crate::{DATABASE, JWT, WEBHOOK};
 
 /// What is to be done with a secret's label after the application failed with its new value.
@@ -17,6 +18,45 @@ pub(crate) enum Way {
     Stay(&'static str),
 }
 
+/// The beginning of why a label stays whose value before was tried in vain.
+pub(crate) const DEAD: &str = "the value before does not work";
+
+/// Why a label stays, in English and in Portuguese.
+const STAYS: [(&str, &str); 9] = [
+    (NO_PREVIOUS, "não há versão anterior"),
+    (LEAKED, "outros podem conhecer o valor anterior"),
+    (POLICY, "a política não permite (roll_back)"),
+    (FAILED_ITSELF, "a própria versão anterior já falhou"),
+    (FOREIGN, "só voltam os rótulos dos segredos de JWT, webhook e banco que o template nomeia"),
+    (INNOCENT, "o que falhou nada diz contra o valor novo"),
+    (MOVED_SINCE, "alguém moveu o AWSCURRENT depois"),
+    (NEXT_RUNS, "a rotação seguinte já começou e seria abandonada"),
+    (NO_LABEL, "a versão anterior está sem rótulo, e o serviço pode tê-la apagado"),
+];
+
+const NO_PREVIOUS: &str = "there is no version before";
+const LEAKED: &str = "the value before may be known to others";
+const POLICY: &str = "the policy does not allow it (roll_back)";
+const FAILED_ITSELF: &str = "the version before has failed itself";
+const FOREIGN: &str =
+    "only the labels of JWT, webhook and database secrets that the template names can be moved";
+const INNOCENT: &str = "what failed says nothing against the new value";
+const MOVED_SINCE: &str = "somebody has moved AWSCURRENT since";
+const NEXT_RUNS: &str = "the next rotation runs already, and would be abandoned";
+const NO_LABEL: &str = "the version before has no label any more, so the service may have deleted it";
+
+/// Why a label stays, as people read it; the batch keeps the English text.
+pub(crate) fn stays(why: &str, language: Language) -> String {
+    if language == Language::English {
+        return why.to_owned();
+    }
+    if let Some(detail) = why.strip_prefix(DEAD) {
+        return format!("o valor anterior não funciona{detail}");
+    }
+    let known = STAYS.iter().find(|(english, _)| *english == why);
+    known.map_or(why, |(_, portuguese)| portuguese).to_owned()
+}
+
 /// Decides for one secret.
 ///
 /// `has_failed` tells whether the version before has failed itself when it was followed.
@@ -27,58 +67,52 @@ pub(crate) fn way(
     failed: Option<&Failed>,
     has_failed: bool,
 ) -> Way {
-    let Some(previous) = &change.previous else { return Way::Stay("there is no version before") };
+    let Some(previous) = &change.previous else { return Way::Stay(NO_PREVIOUS) };
     if change.is_incident() {
-        return Way::Stay("the value before may be known to others");
+        return Way::Stay(LEAKED);
     }
     if !policy.is_some_and(|policy| policy.roll_back) {
-        return Way::Stay("the policy does not allow it (roll_back)");
+        return Way::Stay(POLICY);
     }
     if has_failed {
-        return Way::Stay("the version before has failed itself");
+        return Way::Stay(FAILED_ITSELF);
     }
     // Of a credential that another system issues, this function cannot prove that the one before still works.
     if ![JWT, WEBHOOK, DATABASE].contains(&change.key.as_str()) {
-        return Way::Stay(
-            "only the labels of JWT, webhook and database secrets that the template names can be moved",
-        );
+        return Way::Stay(FOREIGN);
     }
     if let Some(failed) = failed
-        && !implicates(&failed.kind, &change.key)
+        && !speaks_against(failed, &change.key)
     {
-        return Way::Stay("what failed says nothing against the new value");
+        return Way::Stay(INNOCENT);
     }
     let current = listed.labelled("AWSCURRENT");
     if current == Some(previous) {
         return Way::Moved;
     }
     if current != Some(change.version.as_str()) {
-        return Way::Stay("somebody has moved AWSCURRENT since");
+        return Way::Stay(MOVED_SINCE);
     }
     if listed.labelled("AWSPENDING").is_some_and(|pending| pending != change.version) {
-        return Way::Stay("the next rotation runs already, and would be abandoned");
+        return Way::Stay(NEXT_RUNS);
     }
     if !listed.labels.contains_key(previous) {
-        return Way::Stay("the version before has no label any more, so the service may have deleted it");
+        return Way::Stay(NO_LABEL);
     }
     Way::Move(previous.clone())
 }
 
 /// Whether a failure can come from a secret's new value. Health, reach and rate of the application depend on no secret; that it
 /// takes the old token still would not end by going back.
-pub(crate) fn implicates(kind: &str, key: &str) -> bool {
-    match kind {
+pub(crate) fn speaks_against(failed: &Failed, key: &str) -> bool {
+    match failed.kind.as_str() {
         "RolloutFailed" => true,
+        "ValueRefused" | SESSIONS => failed.key == key,
         "NewTokenRefused" => key == JWT,
-        "OthersRolloutFailed"
-        | "Superseded"
-        | "HealthFailed"
-        | "Unreachable"
-        | "RateLimited"
-        | "UnclearAnswer"
-        | "OldTokenAccepted" => false,
-        // All else is the database's: the login of the application or ours.
-        _ => key == DATABASE,
+        // The login of the application or ours.
+        "DatabaseRefused" | "LoginFailed" | "ListFailed" | "Auth" | "Permission" | "Identity"
+        | "ReadOnly" | "Busy" | "ProofFailed" | "Database" | "WrongForm" => key == DATABASE,
+        _ => false,
     }
 }
 
@@ -118,7 +152,7 @@ mod tests {
             ..Listed::default()
         };
         let usual = listed(&[("v1", &["AWSPREVIOUS"]), ("v2", &["AWSCURRENT", "AWSPENDING"])]);
-        let failed = |kind: &str| Some(Failed { kind: kind.to_owned(), detail: String::new() });
+        let failed = |kind: &str| Some(Failed::new(kind, ""));
         assert_eq!(
             way(&change, jwt, &usual, failed("RolloutFailed").as_ref(), false),
             Way::Move("v1".to_owned())
@@ -147,6 +181,9 @@ mod tests {
             assert_eq!(way(change, jwt, &usual, failed(kind).as_ref(), false), move_back, "{kind}");
         }
         stays(way(&database, jwt, &usual, failed("NewTokenRefused").as_ref(), false), "says nothing");
+        let refused = Failed::of("DATABASE_URL", "ValueRefused", "");
+        assert_eq!(way(&database, jwt, &usual, Some(&refused), false), move_back);
+        stays(way(&change, jwt, &usual, Some(&refused), false), "says nothing");
         let incident = Some(Declared { reason: Reason::Incident, by: "ana".to_owned() });
         stays(
             way(&Change { declared: incident, ..change.clone() }, jwt, &usual, None, false),

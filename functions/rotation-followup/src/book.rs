@@ -8,11 +8,25 @@ use serde::{Deserialize, Serialize};
 
 use shared::paging::Page;
 
+use crate::back;
 use crate::proof::Proof;
+use crate::readers::Unreached;
 use crate::trail::Act;
 
-/// The batch of an execution that has died is taken over after this: more than the state machine lets one live.
+/// The batch of an execution that has died is taken over this long after its last sign of life.
 pub(crate) const LEASE: SignedDuration = SignedDuration::from_mins(185);
+
+/// A sign of life is noted when the last is older than this: each is a version of the document that stays for years.
+const SIGN: SignedDuration = SignedDuration::from_mins(60);
+
+/// Rows that the document keeps, the newest: it is read and written as a whole. Those before stand in the evidence.
+pub(crate) const ROWS: usize = 400;
+
+/// Kind of the failure that is of no way: the labels stay as they are.
+pub(crate) const SESSIONS: &str = "SessionsNotEnded";
+
+/// Acts that wait for their row, the newest; whoever may change a secret makes as many as they like.
+const ACTS: usize = 200;
 
 /// The document's name.
 pub(crate) const NAME: &str = "book";
@@ -106,6 +120,12 @@ pub(crate) struct Batch {
     pub phase: Phase,
     /// A deployment that began before this may have tasks with other values.
     pub since: Timestamp,
+    /// The same of the way forward, once the batch goes back.
+    #[serde(default)]
+    pub began: Option<Timestamp>,
+    /// The last sign of life of its execution.
+    #[serde(default)]
+    pub alive: Option<Timestamp>,
     /// The deployment of each service.
     pub deployments: BTreeMap<String, String>,
     /// What the last proof showed.
@@ -114,6 +134,12 @@ pub(crate) struct Batch {
     pub failures: Vec<Failed>,
     /// The services that read each secret, by ARN.
     pub readers: BTreeMap<String, Vec<String>>,
+    /// The readers of each secret that no deployment of ours gives the new value, by ARN.
+    #[serde(default)]
+    pub unreached: BTreeMap<String, Vec<Unreached>>,
+    /// The services that read each secret and were deployed by others since, by ARN.
+    #[serde(default)]
+    pub reached: BTreeMap<String, Vec<String>>,
     /// Refresh tokens that were revoked.
     pub sessions_ended: Option<u64>,
     /// ARNs of the secrets whose label went back.
@@ -129,6 +155,21 @@ pub(crate) struct Failed {
     pub kind: String,
     /// What happened.
     pub detail: String,
+    /// The policy's key of the secret that it speaks against; empty where it may speak against each of the batch.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub key: String,
+}
+
+impl Failed {
+    /// One that may speak against each secret of the batch.
+    pub(crate) fn new(kind: &str, detail: impl Into<String>) -> Self {
+        Self { kind: kind.to_owned(), detail: detail.into(), key: String::new() }
+    }
+
+    /// One that speaks against one secret.
+    pub(crate) fn of(key: &str, kind: &str, detail: impl Into<String>) -> Self {
+        Self { key: key.to_owned(), ..Self::new(kind, detail) }
+    }
 }
 
 /// One row of the rotation ledger.
@@ -160,6 +201,12 @@ pub(crate) struct Row {
     pub failure: Option<Failed>,
     /// The services that were deployed again.
     pub services: Vec<String>,
+    /// Readers that the deployment did not give the new version.
+    #[serde(default)]
+    pub pinned: Vec<String>,
+    /// Whether the label was moved back to the version before.
+    #[serde(default)]
+    pub restored: bool,
     /// What was proved, each with its outcome.
     pub proofs: Vec<Proof>,
     /// Refresh tokens that were revoked; none when that was not asked for.
@@ -175,8 +222,8 @@ pub(crate) struct Row {
 pub(crate) enum Taken {
     /// They are its own now, or were already.
     Batch(Box<Batch>),
-    /// Another execution is at work; they have to wait.
-    Busy,
+    /// Another execution has been at work for so long; they have to wait.
+    Busy(SignedDuration),
     /// Nothing waits: another execution took them.
     Nothing,
 }
@@ -206,14 +253,69 @@ impl Batch {
             changes,
             phase: Phase::Forward,
             since: now,
+            began: Some(now),
+            alive: Some(now),
             deployments: BTreeMap::new(),
             proofs: Vec::new(),
             failures: Vec::new(),
             readers: BTreeMap::new(),
+            unreached: BTreeMap::new(),
+            reached: BTreeMap::new(),
             sessions_ended: None,
             moved: Vec::new(),
             stayed: BTreeMap::new(),
         }
+    }
+
+    /// Notes a sign of life, now and then.
+    pub(crate) fn touch(&mut self, now: Timestamp) {
+        if now.duration_since(self.last_sign()) >= SIGN {
+            self.alive = Some(now);
+        }
+    }
+
+    fn last_sign(&self) -> Timestamp {
+        self.alive.unwrap_or(self.taken)
+    }
+
+    /// Whether its execution has died.
+    fn is_dead(&self, now: Timestamp) -> bool {
+        now.duration_since(self.last_sign()) >= LEASE
+    }
+
+    /// Whether all labels went back before anything had been deployed.
+    pub(crate) fn is_undone(&self) -> bool {
+        self.phase == Phase::Back
+            && self.failures.first().is_some_and(|failed| failed.kind == "ValueRefused")
+            && self.changes.iter().all(|change| self.moved.contains(&change.secret))
+    }
+
+    /// Whether a service that was deployed reads a secret.
+    pub(crate) fn is_read(&self, change: &Change) -> bool {
+        let some =
+            |of: &BTreeMap<String, Vec<String>>| of.get(&change.secret).is_some_and(|it| !it.is_empty());
+        some(&self.readers) || some(&self.reached)
+    }
+
+    /// Whether the way back has failed too.
+    pub(crate) fn has_failed_twice(&self) -> bool {
+        let of_ways = self.failures.iter().filter(|failed| failed.kind != SESSIONS);
+        self.phase == Phase::Back && of_ways.count() > 1
+    }
+
+    /// Why the follow-up of one secret has failed; none when all failures are others' and this one's readers have it.
+    pub(crate) fn failure_of(&self, change: &Change) -> Option<&Failed> {
+        if self.moved.contains(&change.secret) || self.has_failed_twice() {
+            return self.failures.first();
+        }
+        let is_of = |failed: &&Failed| {
+            let speaks = |key: &str| back::speaks_against(failed, key);
+            let is_anothers = self.changes.iter().any(|other| speaks(&other.key));
+            // After the way back every service runs with what is in force now.
+            let was_deployed = self.phase == Phase::Back || failed.kind != "ValueRefused";
+            speaks(&change.key) || !(is_anothers && was_deployed)
+        };
+        self.failures.iter().find(is_of)
     }
 
     /// The version that the batch means to leave a secret on; none of one that is not its own.
@@ -269,8 +371,9 @@ impl Book {
     pub(crate) fn take(&mut self, execution: &str, now: Timestamp) -> Taken {
         match &self.open {
             Some(open) if open.execution == execution => return Taken::Batch(Box::new(open.clone())),
-            Some(open) if now.duration_since(open.taken) < LEASE => {
-                return if self.waiting.is_empty() { Taken::Nothing } else { Taken::Busy };
+            Some(open) if !open.is_dead(now) => {
+                let age = now.duration_since(open.taken);
+                return if self.waiting.is_empty() { Taken::Nothing } else { Taken::Busy(age) };
             }
             // Its execution is dead. A way back is gone on with, since nothing else would find it; forward begins again.
             Some(_) => return Taken::Batch(Box::new(self.adopt(execution, now))),
@@ -292,13 +395,14 @@ impl Book {
         }
         execution.clone_into(&mut batch.execution);
         batch.taken = now;
+        batch.alive = Some(now);
         self.open = Some(batch.clone());
         batch
     }
 
     /// Whether a batch is open whose execution has died.
     pub(crate) fn has_dead_batch(&self, now: Timestamp) -> bool {
-        self.open.as_ref().is_some_and(|open| now.duration_since(open.taken) >= LEASE)
+        self.open.as_ref().is_some_and(|open| open.is_dead(now))
     }
 
     /// The batch of an execution; none when it is no longer its own.
@@ -319,6 +423,7 @@ impl Book {
             self.acts.remove(&act_key(&change.secret, &change.version));
         }
         self.rows.extend(rows.iter().cloned());
+        self.rows.drain(..self.rows.len().saturating_sub(ROWS));
         self.unpaged.extend(page.cloned());
         true
     }
@@ -328,7 +433,7 @@ impl Book {
         let rows = self.rows.iter_mut().filter(|row| row.arn == arn && row.version == version);
         let row = rows.rev().find(|row| act.is_of(row.started));
         let Some(row) = row else {
-            self.acts.insert(act_key(arn, version), act.clone());
+            self.keep(act_key(arn, version), act);
             return false;
         };
         if row.by.is_some() {
@@ -339,9 +444,33 @@ impl Book {
         true
     }
 
+    /// Keeps an act until its row is written, which comes within the time that an act is of its row.
+    fn keep(&mut self, key: String, act: &Act) {
+        if self.acts.get(&key).is_some_and(|known| known.says_the_same(act)) {
+            return;
+        }
+        self.acts.retain(|_, known| known.is_of(act.at));
+        self.acts.insert(key, act.clone());
+        while self.acts.len() > ACTS
+            && let Some(oldest) = self.acts.iter().min_by_key(|(_, act)| act.at).map(|(key, _)| key.clone())
+        {
+            self.acts.remove(&oldest);
+        }
+    }
+
     /// Who made a change.
     pub(crate) fn act_of(&self, change: &Change) -> Option<&Act> {
         self.acts.get(&act_key(&change.secret, &change.version)).filter(|act| act.is_of(change.noticed))
+    }
+
+    /// When a version was first seen to be current, of one that was followed before: who deployed later has it.
+    pub(crate) fn first_followed(&self, change: &Change) -> Option<Timestamp> {
+        let rows = self
+            .rows
+            .iter()
+            .rev()
+            .take_while(|row| row.arn != change.secret || row.version == change.version);
+        rows.filter(|row| row.arn == change.secret).map(|row| row.started).last()
     }
 
     /// Whether the last follow-up of a version ended badly, so that nobody goes back to it.
@@ -353,7 +482,9 @@ impl Book {
     /// Whether a version is in force because the one after it was rolled back.
     pub(crate) fn is_restored(&self, arn: &str, version: &str) -> bool {
         let last = self.rows.iter().rev().find(|row| row.arn == arn);
-        last.is_some_and(|row| row.outcome == "rolled back" && row.previous.as_deref() == Some(version))
+        last.is_some_and(|row| {
+            (row.restored || row.outcome == "rolled back") && row.previous.as_deref() == Some(version)
+        })
     }
 }
 
@@ -386,7 +517,7 @@ mod tests {
     fn taken(book: &mut Book, execution: &str, now: Timestamp) -> Option<Vec<String>> {
         match book.take(execution, now) {
             Taken::Batch(batch) => Some(batch.changes.iter().map(|change| change.version.clone()).collect()),
-            Taken::Busy => Some(vec!["busy".to_owned()]),
+            Taken::Busy(_) => Some(vec!["busy".to_owned()]),
             Taken::Nothing => None,
         }
     }
@@ -453,7 +584,7 @@ mod tests {
         let mut book = Book::default();
         book.notice(&change("a", "a2", "a1"));
         book.take("dead", at(0));
-        book.batch_of("dead").unwrap().failures.push(Failed { kind: "x".to_owned(), detail: String::new() });
+        book.batch_of("dead").unwrap().failures.push(Failed::new("x", ""));
         let lease = LEASE.as_secs();
         assert_eq!(taken(&mut book, "next", at(lease - 1)), None);
         assert!(!book.has_dead_batch(at(lease - 1)) && book.has_dead_batch(at(lease)));
@@ -462,7 +593,7 @@ mod tests {
         // Forward begins again; a way back goes on.
         let batch = book.batch_of("next").unwrap();
         assert_eq!((batch.failures.len(), batch.since), (0, at(lease)));
-        batch.failures.push(Failed { kind: "x".to_owned(), detail: String::new() });
+        batch.failures.push(Failed::new("x", ""));
         batch.phase = Phase::Back;
         batch.moved.push("a".to_owned());
         assert_eq!(taken(&mut book, "third", at(2 * lease)).unwrap(), ["a2"]);

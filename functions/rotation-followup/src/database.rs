@@ -1,6 +1,6 @@
 //! The application's database, logged in to as the application does.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use shared::database::secret::Secret;
 use shared::database::{Database, Session};
 use shared::failure::chain;
@@ -9,22 +9,85 @@ use shared::failure::chain;
 /// token in this table, which it makes at run time.
 const END_SESSIONS: &str = "UPDATE auth_refresh_tokens SET revoked_at = now() WHERE revoked_at IS NULL";
 
-/// Logs in with the value of a version of `DATABASE_URL`; the error has a kind and says nothing secret.
-pub(crate) async fn login(
-    database: &Database,
-    value: &SecretString,
-) -> Result<Session, (&'static str, String)> {
-    let secret = Secret::parse(value).map_err(|error| ("WrongForm", chain(&error)))?;
-    database.login(secret.login()).await.map_err(|error| (error.kind.name(), chain(&error)))
+/// Why a credential did not log in; nothing of it is secret.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Refused {
+    /// Stable name.
+    pub kind: &'static str,
+    /// What was answered.
+    pub why: String,
+    /// Whether the application cannot log in with it either, wherever it runs.
+    pub is_certain: bool,
+}
+
+/// Logs in with the value of a version of `DATABASE_URL`.
+pub(crate) async fn login(database: &Database, value: &SecretString) -> Result<Session, Refused> {
+    let secret = Secret::parse(value).map_err(|error| Refused {
+        kind: "WrongForm",
+        why: chain(&error),
+        is_certain: names_no_server(value.expose_secret()),
+    })?;
+    database.login(secret.login()).await.map_err(|error| Refused {
+        kind: error.kind.name(),
+        is_certain: error.sqlstate.as_deref().is_some_and(|code| refuses(code, &error.reason)),
+        why: chain(&error),
+    })
+}
+
+/// Whether a value can be read as a URL by nobody. What only our own reader refuses may be good for the application.
+fn names_no_server(value: &str) -> bool {
+    !value.contains("://") && !value.trim_start().starts_with('{')
+}
+
+/// Whether the server refuses the login itself: a wrong password or user, a database that does not exist or admits no such
+/// user. Its rule for the address that asks may differ for the application's.
+fn refuses(sqlstate: &str, reason: &str) -> bool {
+    match sqlstate {
+        "28000" => !reason.contains("pg_hba.conf"),
+        _ => matches!(sqlstate, "28P01" | "3D000" | "42501"),
+    }
 }
 
 /// Revokes all refresh tokens, and gives how many were not yet. Without the table nobody has ever logged in.
 pub(crate) async fn end_sessions(database: &Database, value: &SecretString) -> Result<u64, String> {
-    let session = login(database, value).await.map_err(|(kind, why)| format!("{kind}: {why}"))?;
+    let session =
+        login(database, value).await.map_err(|refused| format!("{}: {}", refused.kind, refused.why))?;
     let ended = match session.execute("revoke refresh tokens", END_SESSIONS).await {
         Err(error) if error.sqlstate.as_deref() == Some("42P01") => Ok(0),
         ended => ended.map_err(|error| format!("{}: {}", error.kind.name(), chain(&error))),
     };
     session.close().await;
     ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_refusal_of_the_login_itself_is_certain() {
+        for (sqlstate, reason, expected) in [
+            ("28P01", "password authentication failed for user \"u\"", true),
+            ("28000", "role \"u\" is not permitted to log in", true),
+            ("28000", "no pg_hba.conf entry for host \"10.0.0.1\", user \"u\"", false),
+            ("28000", "pg_hba.conf rejects connection for host \"10.0.0.1\"", false),
+            ("3D000", "database \"d\" does not exist", true),
+            ("42501", "permission denied for database \"d\"", true),
+            ("53300", "too many connections for role \"u\"", false),
+            ("57P03", "the database system is starting up", false),
+            ("08P01", "unsupported startup parameter", false),
+            ("XX000", "internal", false),
+        ] {
+            assert_eq!(refuses(sqlstate, reason), expected, "{sqlstate} {reason}");
+        }
+        for (value, expected) in [
+            ("", true),
+            ("changeme", true),
+            ("postgres://u:p@h/d", false),
+            ("postgres://u:p@h1,h2/d", false),
+            ("  {\"host\": 1}", false),
+        ] {
+            assert_eq!(names_no_server(value), expected, "{value}");
+        }
+    }
 }

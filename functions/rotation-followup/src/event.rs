@@ -6,7 +6,7 @@ use shared::event::{Broken, InvalidEvent, is_line, parse};
 
 use crate::book::{Declared, Failed, Reason};
 use crate::error::FollowupError;
-use crate::trail::{self, Told};
+use crate::trail::{self, Session, Told};
 
 /// What the function is asked.
 #[derive(Debug)]
@@ -89,12 +89,15 @@ struct Label {
     label_updated: String,
 }
 
-impl TryFrom<Value> for Request {
-    type Error = FollowupError;
-
-    fn try_from(event: Value) -> Result<Self, Self::Error> {
+impl Request {
+    /// Reads an event; `own` are the sessions of the functions whose acts the service has asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`FollowupError::InvalidEvent`] names the field.
+    pub(crate) fn read(event: Value, own: &[Session]) -> Result<Self, FollowupError> {
         if event.get("detail-type").is_some() {
-            return Ok(Self::Trail(trail::parse(event)?));
+            return Ok(Self::Trail(trail::parse(event, own)?));
         }
         let raw: Raw = parse(event)?;
         let step = match raw.step.as_str() {
@@ -104,7 +107,7 @@ impl TryFrom<Value> for Request {
             "watch" => Step::Watch(raw.poll),
             "prove" => Step::Prove(raw.poll),
             "rollBack" => Step::RollBack,
-            "finish" => Step::Finish(raw.failure.map(|Broken { kind, detail }| Failed { kind, detail })),
+            "finish" => Step::Finish(raw.failure.map(|Broken { kind, detail }| Failed::new(&kind, detail))),
             _ => {
                 let expected = "expected note, take, deploy, watch, prove, rollBack or finish";
                 return Err(InvalidEvent::at("step", expected).into());
@@ -145,7 +148,7 @@ mod tests {
     use super::*;
 
     fn step(event: Value) -> Result<Step, FollowupError> {
-        Request::try_from(event).map(|request| match request {
+        Request::read(event, &[]).map(|request| match request {
             Request::Step { step, .. } => step,
             Request::Trail(_) => panic!("not a step"),
         })
@@ -191,7 +194,7 @@ mod tests {
     fn what_broke_the_course_comes_to_the_end() {
         let broken =
             json!({"step": "finish", "execution": "e", "failure": {"Error": "EcsCall", "Cause": "why"}});
-        let failed = Failed { kind: "EcsCall".to_owned(), detail: "why".to_owned() };
+        let failed = Failed::new("EcsCall", "why");
         assert_eq!(step(broken), Ok(Step::Finish(Some(failed))));
         assert_eq!(step(json!({"step": "finish", "execution": "e"})), Ok(Step::Finish(None)));
     }

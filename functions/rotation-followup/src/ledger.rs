@@ -39,7 +39,7 @@ fn json(rows: &[Row]) -> String {
     serde_json::to_string_pretty(&newest_first).unwrap_or_default()
 }
 
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 16] = [
     "secret",
     "key",
     "version",
@@ -55,13 +55,14 @@ const COLUMNS: [&str; 15] = [
     "services",
     "proofs",
     "next_due",
+    "pinned",
 ];
 
 fn csv(rows: &[Row]) -> String {
     sheet::csv(COLUMNS, rows.iter().rev().map(cells))
 }
 
-fn cells(row: &Row) -> [String; 15] {
+fn cells(row: &Row) -> [String; 16] {
     let at = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
     let proofs: Vec<_> = row
         .proofs
@@ -84,6 +85,7 @@ fn cells(row: &Row) -> [String; 15] {
         row.services.join(" "),
         proofs.join("; "),
         row.next_due.map(time::local_date).unwrap_or_default(),
+        row.pinned.join("; "),
     ]
 }
 
@@ -104,15 +106,22 @@ pub(crate) fn verdict(proof: &Proof, language: Language) -> String {
         Outcome::Failed => {
             format!("{}: {} ({})", language.pick("falhou", "failed"), proof.kind, proof.detail)
         }
+        // A reader is a name, and so can be told in any language.
+        Outcome::Unproved if proof.name == "services" && proof.kind != "NoReader" => {
+            format!("{}: {} ({})", language.pick("sem prova", "unproved"), proof.kind, proof.detail)
+        }
         Outcome::Unproved => format!("{}: {}", language.pick("sem prova", "unproved"), proof.kind),
     }
 }
 
 /// A proof's name as people read it; its own is English, as in evidence and sheet.
-pub(crate) fn name(proof: &Proof, language: Language) -> &str {
-    let portuguese = match proof.name.as_str() {
+pub(crate) fn name(name: &str, language: Language) -> &str {
+    let portuguese = match name {
         "token of the new secret" => "token assinado com o valor novo",
         "token of the old secret" => "token assinado com o valor anterior",
+        "token of the restored secret" => "token assinado com o valor restaurado",
+        "token of the withdrawn secret" => "token assinado com o valor desfeito",
+        "value" => "valor na aplicação",
         "login of nobody" => "login de ninguém (a aplicação lê o banco)",
         "login to the database" => "login no banco",
         "list of beneficiaries" => "listagem de beneficiárias",
@@ -122,7 +131,10 @@ pub(crate) fn name(proof: &Proof, language: Language) -> &str {
         "proofs" => "provas",
         other => other,
     };
-    language.pick(portuguese, &proof.name)
+    match language {
+        Language::Portuguese => portuguese,
+        Language::English => name,
+    }
 }
 
 /// The changelog, newest first. An entry never changes: who and why may become known later, so only an incident that was
@@ -133,14 +145,19 @@ pub(crate) fn changelog(rows: &[Row], language: Language) -> String {
     std::iter::once(title.to_owned()).chain(entries).collect::<Vec<_>>().join("\n")
 }
 
-fn entry(row: &Row, language: Language) -> String {
-    let outcome = match (row.outcome.as_str(), language) {
+/// A row's outcome as people read it.
+pub(crate) fn outcome(outcome: &str, language: Language) -> &str {
+    match (outcome, language) {
         ("proved", Language::Portuguese) => "em uso, provado",
         ("unproved", Language::Portuguese) => "em uso, sem prova completa",
         ("rolled back", Language::Portuguese) => "desfeito: o valor anterior voltou",
         ("failed", Language::Portuguese) => "falhou",
         (other, _) => other,
-    };
+    }
+}
+
+fn entry(row: &Row, language: Language) -> String {
+    let outcome = outcome(&row.outcome, language);
     let mut lines = vec![format!("## {} — {}: {outcome}\n", time::local(row.ended), row.key)];
     lines.push(format!("- {}: `{}`", language.pick("Segredo", "Secret"), row.secret));
     lines.push(format!(
@@ -161,8 +178,15 @@ fn entry(row: &Row, language: Language) -> String {
             row.services.join(", ")
         ));
     }
+    if !row.pinned.is_empty() {
+        let title =
+            language.pick("Leitores que o deployment não alcança", "Readers out of the deployment's reach");
+        lines.push(format!("- {title}: {}", row.pinned.join(", ")));
+    }
     lines.extend(
-        row.proofs.iter().map(|proof| format!("- {}: {}", name(proof, language), verdict(proof, language))),
+        row.proofs
+            .iter()
+            .map(|proof| format!("- {}: {}", name(&proof.name, language), verdict(proof, language))),
     );
     if let Some(count) = row.sessions_ended {
         lines.push(format!(
@@ -205,7 +229,10 @@ mod tests {
                 outcome: Outcome::Passed,
                 kind: String::new(),
                 detail: r#"401 {"message":"Unauthorized"}"#.to_owned(),
+                key: "JWT_SECRET".to_owned(),
             }],
+            pinned: Vec::new(),
+            restored: false,
             sessions_ended: None,
             next_due: Some(at(90 * 86_400)),
             execution: "e".to_owned(),
@@ -220,7 +247,7 @@ mod tests {
         assert_eq!(
             lines[1],
             "/moveongs/dev/jwt,JWT_SECRET,v3,v1,scheduled,'=cmd,2026-03-01T12:00:00Z,2026-03-01T12:01:00Z,2026-03-01T12:05:00Z,240,\
-             proved,,moveongs-dev-api,\"token of the old secret: passed (401 {\"\"message\"\":\"\"Unauthorized\"\"})\",2026-05-30"
+             proved,,moveongs-dev-api,\"token of the old secret: passed (401 {\"\"message\"\":\"\"Unauthorized\"\"})\",2026-05-30,"
         );
         assert_eq!(lines.len(), 3);
     }
@@ -229,7 +256,7 @@ mod tests {
     fn the_changelog_only_grows_at_its_top() {
         let failed = Row {
             outcome: "rolled back".to_owned(),
-            failure: Some(Failed { kind: "RolloutFailed".to_owned(), detail: "api".to_owned() }),
+            failure: Some(Failed::new("RolloutFailed", "api")),
             ..row("v3")
         };
         let before = changelog(&[row("v2")], Language::Portuguese);

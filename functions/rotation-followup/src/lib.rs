@@ -13,6 +13,7 @@ mod error;
 mod event;
 mod ledger;
 mod proof;
+mod readers;
 mod rollout;
 mod text;
 mod trail;
@@ -51,8 +52,9 @@ use book::{Batch, Book, Change, Declared, Failed, Phase, Reason, Row, Taken};
 pub use error::FollowupError;
 use event::{Request, Source, Step};
 use proof::{Outcome, Proof, Verdict};
+use readers::{Cause, Readers, Unreached};
 use rollout::Rollout;
-use trail::{Act, Told};
+use trail::{Act, Session, Told};
 
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "rotation-followup";
@@ -88,6 +90,12 @@ const ROTATORS: [&str; 3] = ["rotate-database", "rotate-external", "rotate-rando
 /// Name of the notes that a page of the book was published: each has a dedup key of its own.
 const PAGED: &str = "paged";
 
+/// Seconds between two looks at what takes hours.
+const PATIENT_SECONDS: u16 = 300;
+
+/// Seconds after which the application takes questions again that has limited them. Source: observed on the running application.
+const LIMIT_SECONDS: u16 = 60;
+
 /// Records of a rotation function that are searched for the failure that CloudTrail tells of.
 const SEARCHED: u8 = 20;
 
@@ -107,6 +115,8 @@ pub struct App {
     pager: Pager,
     reporter: Reporter,
     scope: Scope,
+    /// The sessions of the functions that change secrets because the service, or this stack, asks them to.
+    own: Vec<Session>,
     /// Where the changelog is proposed; none when it is not wanted.
     changelog: Option<Changelog>,
 }
@@ -122,7 +132,7 @@ struct Changelog {
 
 impl App {
     /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`], [`Pager`] and [`Scope`],
-    /// `ECS_CLUSTER_NAME`, and `APP_URL`, `SMOKE_SECRET_NAME` and `CHANGELOG_PATH`, which may be empty. With a path,
+    /// `ECS_CLUSTER_NAME`, `ROTATION_ROLES`, and `APP_URL`, `SMOKE_SECRET_NAME` and `CHANGELOG_PATH`, which may be empty. With a path,
     /// `GITHUB_REPOSITORY`, `GITHUB_SECRET_NAME` and `GITHUB_API_URL` are needed.
     ///
     /// # Errors
@@ -146,6 +156,7 @@ impl App {
             pager: Pager::new(env, aws)?,
             reporter,
             scope: Scope::from_env(env)?,
+            own: sessions(&env.required::<String>("ROTATION_ROLES")?)?,
             changelog: match env.optional("CHANGELOG_PATH")? {
                 None => None,
                 Some(path) => {
@@ -184,6 +195,15 @@ impl App {
     }
 }
 
+/// Reads `function=ARN of its role`, with commas between.
+fn sessions(roles: &str) -> Result<Vec<Session>, EnvError> {
+    let invalid = |one: &str| EnvError::Invalid {
+        name: "ROTATION_ROLES",
+        reason: format!("expected function=role ARN, found {one:?}"),
+    };
+    roles.split(',').map(|one| Session::parse(one).ok_or_else(|| invalid(one))).collect()
+}
+
 /// A step's answer: what the state machine chooses by.
 #[derive(Debug, Serialize)]
 pub struct Answer {
@@ -203,7 +223,7 @@ fn next(status: &'static str) -> Answer {
 ///
 /// [`FollowupError::InvalidEvent`] names the field.
 pub fn check(event: Value) -> Result<(), FollowupError> {
-    Request::try_from(event).map(drop)
+    Request::read(event, &[]).map(drop)
 }
 
 /// Does one step, or takes note of what CloudTrail saw.
@@ -212,15 +232,15 @@ pub fn check(event: Value) -> Result<(), FollowupError> {
 ///
 /// [`FollowupError`]; the state machine tries again what may pass, Lambda what CloudTrail told.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, FollowupError> {
-    match Request::try_from(event)? {
+    match Request::read(event, &app.own)? {
         Request::Trail(told) => take_note(app, told, invocation).await,
         Request::Step { execution, step } => {
             tracing::Span::current().record("run_id", execution.as_str());
             match step {
                 Step::Note(source) => note(app, source, invocation).await,
                 Step::Take => take(app, &execution, invocation.now).await,
-                Step::Deploy => deploy(app, &execution).await,
-                Step::Watch(poll) => watch(app, &execution, poll).await,
+                Step::Deploy => deploy(app, &execution, invocation).await,
+                Step::Watch(poll) => watch(app, &execution, poll, invocation.now).await,
                 Step::Prove(poll) => prove(app, &execution, poll, invocation).await,
                 Step::RollBack => roll_back(app, &execution, invocation).await,
                 Step::Finish(broken) => finish(app, &execution, broken, invocation).await,
@@ -355,7 +375,7 @@ async fn without_baseline(
     let (readers, services) = readers(app, &unknown).await?;
     let mut settled = Vec::new();
     for change in unknown {
-        let read_by = readers.get(&change.secret).cloned().unwrap_or_default();
+        let read_by = readers.get(&change.secret).map(|found| &found.services[..]).unwrap_or_default();
         // The service tells whole seconds here: rather one deployment too many.
         let made = change.made.and_then(|made| made.checked_add(SignedDuration::from_secs(1)).ok());
         let is_stale = services
@@ -373,11 +393,11 @@ async fn without_baseline(
     Ok(changes)
 }
 
-/// The services that read each secret, by ARN, and those services.
+/// What reads each secret, by ARN, and the cluster's services.
 async fn readers(
     app: &App,
     changes: &[Change],
-) -> Result<(BTreeMap<String, Vec<String>>, Vec<rollout::Service>), FollowupError> {
+) -> Result<(BTreeMap<String, Readers>, Vec<rollout::Service>), FollowupError> {
     let policy = &app.settings.policy.rotation;
     let of_policy = |change: &Change| {
         policy.secrets.get(&change.key).map(|entry| &entry.services[..]).unwrap_or_default()
@@ -388,41 +408,24 @@ async fn readers(
     }
     let services =
         aws::describe_services(&app.ecs, &app.cluster, &names).await.map_err(FollowupError::Ecs)?;
-    let mut secrets: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
-    for service in &services {
-        if !secrets.contains_key(service.task_definition.as_str()) {
-            let found =
-                aws::secrets_of(&app.ecs, &service.task_definition).await.map_err(FollowupError::Ecs)?;
-            secrets.insert(&service.task_definition, found);
+    let mut known = BTreeMap::new();
+    for definition in services.iter().flat_map(|service| service.next.iter().chain(&service.in_flight)) {
+        if !known.contains_key(definition) {
+            let found = aws::references(&app.ecs, definition).await.map_err(FollowupError::Ecs)?;
+            known.insert(definition.clone(), found);
         }
     }
-    let mut readers = BTreeMap::new();
-    for change in changes {
-        let mut names = of_policy(change).to_vec();
-        if names.is_empty() {
-            let reads = |service: &&rollout::Service| {
-                secrets.get(service.task_definition.as_str()).is_some_and(|found| {
-                    found.iter().any(|value_from| names_secret(value_from, &change.secret, &change.name))
-                })
-            };
-            names = services.iter().filter(reads).map(|service| service.name.clone()).collect();
-        }
-        readers.insert(change.secret.clone(), names);
-    }
-    Ok((readers, services))
-}
-
-/// Whether a task definition's `valueFrom` is this secret: its name, its ARN with or without the six characters that the service
-/// appends, or the ARN with field, label and version behind it.
-fn names_secret(value_from: &str, arn: &str, name: &str) -> bool {
-    if value_from == name {
-        return true;
-    }
-    let parts: Vec<_> = value_from.splitn(8, ':').collect();
-    let Some(resource) = parts.get(..7) else { return false };
-    let named = resource.join(":");
-    named == arn
-        || arn.strip_prefix(&named).is_some_and(|suffix| suffix.len() == 7 && suffix.starts_with('-'))
+    let book: Book = app.evidence().kept(book::NAME).await?.unwrap_or_default();
+    let followed: BTreeMap<_, _> = changes
+        .iter()
+        .filter_map(|change| Some((change.secret.clone(), book.first_followed(change)?)))
+        .collect();
+    let found = changes.iter().map(|change| {
+        let followed = followed.get(&change.secret).copied();
+        let found = readers::of(&change.secret, &change.name, of_policy(change), &services, &known, followed);
+        (change.secret.clone(), found)
+    });
+    Ok((found.collect(), services))
 }
 
 /// As exact as ECS tells when a deployment began.
@@ -434,39 +437,157 @@ async fn take(app: &App, execution: &str, now: Timestamp) -> Result<Answer, Foll
     let now = whole_milliseconds(now);
     Ok(match app.amend(|book| book.take(execution, now)).await? {
         Taken::Batch(_) => next("taken"),
-        Taken::Busy => {
-            Answer { status: "busy", wait_seconds: app.settings.policy.rotation.followup.settle_seconds }
+        Taken::Busy(age) => {
+            let settle = app.settings.policy.rotation.followup.settle_seconds;
+            // What bakes takes hours, and each look counts towards the events that an execution may have.
+            let is_long = age >= SignedDuration::from_hours(1);
+            Answer {
+                status: "busy",
+                wait_seconds: if is_long { settle.max(PATIENT_SECONDS) } else { settle },
+            }
         }
         Taken::Nothing => next("joined"),
     })
 }
 
-/// Forces a deployment of each service that reads a secret of the batch, unless the newest began after the change.
-async fn deploy(app: &App, execution: &str) -> Result<Answer, FollowupError> {
+/// Forces a deployment of each service that reads a secret of the batch, unless the newest began after the change, or one of
+/// the new values certainly does not work.
+async fn deploy(app: &App, execution: &str, invocation: &Invocation) -> Result<Answer, FollowupError> {
     let batch = app.amend_batch(execution, |_| ()).await?;
-    let (readers, services) = readers(app, &batch.changes).await?;
+    let (found, services) = readers(app, &batch.changes).await?;
+    let readers: BTreeMap<_, _> =
+        found.iter().map(|(secret, found)| (secret.clone(), found.services.clone())).collect();
+    let mut unreached: BTreeMap<_, _> =
+        found.iter().map(|(secret, found)| (secret.clone(), found.unreached.clone())).collect();
+    let reached: BTreeMap<_, _> =
+        found.iter().map(|(secret, found)| (secret.clone(), found.reached.clone())).collect();
+    if batch.phase == Phase::Forward
+        && let Some(refused) = refused(app, &batch, &found, invocation).await?
+    {
+        app.amend_batch(execution, |batch| {
+            batch.readers.clone_from(&readers);
+            batch.unreached.clone_from(&unreached);
+        })
+        .await?;
+        return fail(app, execution, refused).await;
+    }
     let wanted: BTreeSet<&String> = readers.values().flatten().collect();
-    let mut deployments = BTreeMap::new();
-    for service in services.iter().filter(|service| wanted.contains(&service.name)) {
+    // Nothing has the new value that was refused: no task is to be replaced.
+    let is_wanted = |service: &&rollout::Service| wanted.contains(&service.name) && !batch.is_undone();
+    let (mut deployments, mut refusals) = (BTreeMap::new(), BTreeMap::new());
+    for service in services.iter().filter(is_wanted) {
         let id = match service.deployed_since(batch.since) {
             // Of an attempt of this step that died, or somebody else's: its tasks have the values of now all the same.
             Some(newest) => newest.id.clone(),
-            None => aws::deploy(&app.ecs, &app.cluster, &service.name).await.map_err(FollowupError::Ecs)?,
+            None => match aws::deploy(&app.ecs, &app.cluster, &service.name).await {
+                Ok(id) => id,
+                Err(call) if is_of_service(&call.code) => {
+                    tracing::warn!(
+                        message = "deployment refused",
+                        ecs.service = service.name,
+                        code = call.code
+                    );
+                    refusals.insert(service.name.clone(), chain(&call));
+                    continue;
+                }
+                Err(call) => return Err(FollowupError::Ecs(call)),
+            },
         };
         tracing::info!(message = "deployment", ecs.service = service.name, ecs.deployment = id);
         deployments.insert(service.name.clone(), id);
     }
+    for (secret, services) in &readers {
+        let refused = services.iter().filter_map(|name| Some((name, refusals.get(name)?)));
+        let refused = refused.map(|(name, why)| Unreached {
+            reader: name.clone(),
+            cause: Cause::Refused(why.clone()),
+            definition: String::new(),
+        });
+        unreached.entry(secret.clone()).or_default().extend(refused);
+    }
     app.amend_batch(execution, |batch| {
         batch.deployments.clone_from(&deployments);
         batch.readers.clone_from(&readers);
+        for services in batch.readers.values_mut() {
+            services.retain(|name| !refusals.contains_key(name));
+        }
+        batch.unreached.clone_from(&unreached);
+        batch.reached.clone_from(&reached);
     })
     .await?;
     Ok(next("deployed"))
 }
 
-async fn watch(app: &App, execution: &str, poll: u16) -> Result<Answer, FollowupError> {
+/// Whether ECS refuses UpdateService for what the one service is, so that the others can be deployed.
+fn is_of_service(code: &str) -> bool {
+    [
+        "InvalidParameterException",
+        "ServiceNotActiveException",
+        "ServiceNotFoundException",
+        "UnsupportedFeatureException",
+        "NamespaceNotFoundException",
+        "PlatformUnknownException",
+        "PlatformTaskDefinitionIncompatibilityException",
+    ]
+    .contains(&code)
+}
+
+/// Why one of the batch's values certainly does not work, so that a deployment would take every good task away.
+async fn refused(
+    app: &App,
+    batch: &Batch,
+    readers: &BTreeMap<String, Readers>,
+    invocation: &Invocation,
+) -> Result<Option<Failed>, FollowupError> {
+    for change in &batch.changes {
+        let Some(readers) = readers.get(&change.secret).filter(|found| !found.services.is_empty()) else {
+            continue;
+        };
+        // Of no other secret the function may read the value, and none but these keeps the application from starting or serving.
+        if ![JWT, DATABASE].contains(&change.key.as_str()) {
+            continue;
+        }
+        let value = secrets::value(&app.secrets, &change.secret, Some(&change.version))
+            .await
+            .map_err(FollowupError::SecretsManager)?;
+        let missing = readers.fields.iter().flatten().find(|field| proof::field(&value, field).is_none());
+        let why = match missing {
+            Some(field) => Some(format!("valueFrom: {field}")),
+            None => certainly_fails(app, change, &value, &readers.fields, invocation).await,
+        };
+        if let Some(why) = why {
+            let detail = format!("{} {}: {why}", change.name, change.version);
+            return Ok(Some(Failed::of(&change.key, "ValueRefused", detail)));
+        }
+    }
+    Ok(None)
+}
+
+/// Why a value of the signing key or of the database's credential does not work, if that is certain.
+async fn certainly_fails(
+    app: &App,
+    change: &Change,
+    value: &SecretString,
+    fields: &BTreeSet<Option<String>>,
+    invocation: &Invocation,
+) -> Option<String> {
+    if change.key == JWT {
+        let mut keys: Vec<_> =
+            fields.iter().flatten().filter_map(|field| proof::field(value, field)).collect();
+        if keys.is_empty() {
+            keys.push(signing_key(app, value.clone()));
+        }
+        return keys.iter().find_map(proof::too_short);
+    }
+    let tried = invocation.within(NOTING, database::login(&app.database, value)).await;
+    // That the answer is late, or that there is none, is no refusal.
+    let refused = tried.ok()?.err().filter(|refused| refused.is_certain)?;
+    Some(format!("{}: {}", refused.kind, refused.why))
+}
+
+async fn watch(app: &App, execution: &str, poll: u16, now: Timestamp) -> Result<Answer, FollowupError> {
     let policy = &app.settings.policy.rotation.followup;
-    let batch = app.amend_batch(execution, |_| ()).await?;
+    let batch = app.amend_batch(execution, |batch| batch.touch(now)).await?;
     let names: Vec<_> = batch.deployments.keys().cloned().collect();
     let services =
         aws::describe_services(&app.ecs, &app.cluster, &names).await.map_err(FollowupError::Ecs)?;
@@ -474,18 +595,26 @@ async fn watch(app: &App, execution: &str, poll: u16) -> Result<Answer, Followup
     for (name, id) in &batch.deployments {
         let service = services.iter().find(|service| service.name == *name);
         let service = service.ok_or_else(|| FollowupError::NoService(name.clone()))?;
-        match rollout::judge(service, id, batch.since, poll, policy) {
-            Rollout::Steady => {}
-            Rollout::Running => is_running = true,
-            Rollout::Failed(detail) => {
-                return fail(app, execution, Failed { kind: "RolloutFailed".to_owned(), detail }).await;
-            }
-            Rollout::OthersFailed(detail) => {
-                return fail(app, execution, Failed { kind: "OthersRolloutFailed".to_owned(), detail }).await;
-            }
-        }
+        let shifted = match service.shift_minutes {
+            None => None,
+            Some(_) => aws::service_deployment(&app.ecs, &app.cluster, name, batch.since)
+                .await
+                .map_err(FollowupError::Ecs)?,
+        };
+        let (kind, detail) =
+            match rollout::judge(service, id, shifted.as_ref(), batch.since, now, poll, policy) {
+                Rollout::Steady => continue,
+                Rollout::Running => {
+                    is_running = true;
+                    continue;
+                }
+                Rollout::Failed(detail) => ("RolloutFailed", detail),
+                Rollout::Unfinished(detail) => ("RolloutUnfinished", detail),
+                Rollout::OthersFailed(detail) => ("OthersRolloutFailed", detail),
+            };
+        return fail(app, execution, Failed::new(kind, detail)).await;
     }
-    let wait_seconds = policy.rollout.every_seconds;
+    let wait_seconds = rollout::wait_seconds(poll, policy);
     Ok(if is_running { Answer { status: "running", wait_seconds } } else { next("steady") })
 }
 
@@ -497,9 +626,8 @@ async fn fail(app: &App, execution: &str, mut failed: Failed) -> Result<Answer, 
         let current = listed.labelled("AWSCURRENT");
         // What a rollback has decided and not done yet is no move of somebody else's.
         if current != batch.in_force(&change.secret) && current != Some(&change.version) {
-            let detail =
-                format!("AWSCURRENT of {} has moved again ({}: {})", change.name, failed.kind, failed.detail);
-            failed = Failed { kind: "Superseded".to_owned(), detail };
+            let detail = format!("{} ({}: {})", change.name, failed.kind, failed.detail);
+            failed = Failed::of(&change.key, "Superseded", detail);
             break;
         }
     }
@@ -524,52 +652,84 @@ async fn prove(
     let policy = &app.settings.policy.rotation.followup;
     let batch = app.amend_batch(execution, |_| ()).await?;
     let asked = invocation.within(NOTING, proofs(app, &batch, invocation.now)).await;
-    let proofs = asked.unwrap_or_else(|late| {
-        let detail = chain(&late);
-        Ok(vec![Proof {
-            name: "proofs".to_owned(),
-            outcome: Outcome::Failed,
-            kind: "Unreachable".to_owned(),
-            detail,
-        }])
-    })?;
+    let is_last = poll >= policy.proof.times;
+    let mut proofs = asked.unwrap_or_else(|late| Ok(vec![proof::late(&chain(&late))]))?;
+    let is_limited = proofs.iter().any(Proof::is_limited);
+    if is_last {
+        proofs.iter_mut().for_each(Proof::give_up);
+    }
     for proof in &proofs {
         tracing::info!(message = ledger::verdict(proof, Language::English), proof = proof.name);
     }
     app.amend_batch(execution, |batch| batch.proofs.clone_from(&proofs)).await?;
-    match proof::verdict(&proofs, poll >= policy.proof.times) {
+    match proof::verdict(&proofs, is_last) {
         Verdict::Proved => Ok(next("proved")),
-        Verdict::Again => Ok(Answer { status: "again", wait_seconds: policy.proof.every_seconds }),
+        Verdict::Again => {
+            let every = policy.proof.every_seconds;
+            let wait_seconds = if is_limited { every.max(LIMIT_SECONDS) } else { every };
+            Ok(Answer { status: "again", wait_seconds })
+        }
         Verdict::Failed(failed) => fail(app, execution, failed).await,
     }
 }
 
 async fn proofs(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Proof>, FollowupError> {
-    let read =
-        |change: &&Change| batch.readers.get(&change.secret).is_some_and(|readers| !readers.is_empty());
-    let changes: Vec<&Change> = batch.changes.iter().filter(read).collect();
-    let mut proofs = Vec::new();
+    let changes: Vec<&Change> = batch.changes.iter().filter(|change| batch.is_read(change)).collect();
+    let mut proofs: Vec<_> = batch.changes.iter().flat_map(|change| without_reader(batch, change)).collect();
     if changes.is_empty() {
-        return Ok(vec![proof::unproved(
-            "services",
-            "NoReader",
-            "no service of the cluster reads the secret",
-        )]);
+        return Ok(proofs);
     }
+    let of_others = changes.iter().filter(|change| ![JWT, DATABASE].contains(&change.key.as_str()));
+    proofs.extend(of_others.map(|change| proof::unproved("value", "NotShown", "").of(&change.key)));
     if let Some(change) = changes.iter().find(|change| change.key == DATABASE) {
         let value = secrets::value(&app.secrets, &change.secret, None)
             .await
             .map_err(FollowupError::SecretsManager)?;
-        proofs.push(proof::database_login(database::login(&app.database, &value).await.map(drop)));
+        let login = database::login(&app.database, &value).await.map(drop);
+        proofs.push(proof::database_login(login).of(DATABASE));
     }
     let Some(application) = &app.application else {
         proofs.push(proof::unproved("application", "NoApplicationUrl", "the template's AppUrl is empty"));
         return Ok(proofs);
     };
-    proofs.push(application::is_healthy(application).await);
-    if let Some(change) = changes.iter().find(|change| change.key == JWT) {
+    let jwt = changes.iter().find(|change| change.key == JWT).copied();
+    proofs.extend(of_application(app, application, batch, jwt, now).await?);
+    // A task that no deployment of ours replaces goes on with the key before.
+    if jwt.is_some_and(|jwt| batch.unreached.get(&jwt.secret).is_some_and(|others| !others.is_empty())) {
+        proofs.iter_mut().filter(|proof| proof.is_about_tokens()).for_each(Proof::excuse);
+    }
+    Ok(proofs)
+}
+
+/// What cannot be proved of a secret, since no deployment of ours gives the value to its readers.
+fn without_reader(batch: &Batch, change: &Change) -> Vec<Proof> {
+    let unreached = batch.unreached.get(&change.secret).map(|all| &all[..]).unwrap_or_default();
+    if unreached.is_empty() && !batch.is_read(change) {
+        let why = "no service of the cluster reads the secret";
+        return vec![proof::unproved("services", "NoReader", why).of(&change.key)];
+    }
+    let unproved = |it: &Unreached| {
+        let detail = format!("{}: {}", it.reader, it.cause.detail());
+        proof::unproved("services", it.cause.kind(), &detail).of(&change.key)
+    };
+    unreached.iter().map(unproved).collect()
+}
+
+/// What the application answers. Once it limits the questions no more are asked, since each counts.
+async fn of_application(
+    app: &App,
+    application: &Application,
+    batch: &Batch,
+    jwt: Option<&Change>,
+    now: Timestamp,
+) -> Result<Vec<Proof>, FollowupError> {
+    let mut proofs = vec![application::is_healthy(application).await];
+    if let Some(change) = jwt
+        && !proofs.iter().any(Proof::is_limited)
+    {
         // Where its label went back the two have changed places.
-        let (new, old) = match batch.moved.contains(&change.secret) {
+        let is_back = batch.moved.contains(&change.secret);
+        let (new, old) = match is_back {
             false => (Some(&change.version), change.previous.as_ref()),
             true => (change.previous.as_ref(), Some(&change.version)),
         };
@@ -579,15 +739,18 @@ async fn proofs(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Proof>, 
             let value = secrets::value(&app.secrets, &change.secret, Some(version)).await;
             keys.push((signing_key(app, value.map_err(FollowupError::SecretsManager)?), is_new));
         }
-        proofs.extend(tokens(application, &keys, now).await);
+        let tokens = tokens(application, &keys, now).await;
+        proofs.extend(tokens.into_iter().map(|proof| if is_back { proof.of_restored() } else { proof }));
     }
-    let account = account(app).await;
-    match account {
-        Ok(account) => proofs.extend(application::smoke(application, account.as_ref()).await),
-        Err(why) => {
-            proofs.push(proof::unproved("login", "NoSmokeAccount", &why));
-            proofs.extend(application::smoke(application, None).await);
+    if !proofs.iter().any(Proof::is_limited) {
+        let account = account(app).await;
+        if let Err(why) = &account {
+            proofs.push(proof::unproved("login", "NoSmokeAccount", why));
         }
+        proofs.extend(application::smoke(application, account.ok().flatten().as_ref()).await);
+    }
+    if proofs.iter().any(Proof::is_limited) {
+        proofs.push(proof::limited());
     }
     Ok(proofs)
 }
@@ -596,16 +759,22 @@ async fn proofs(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Proof>, 
 async fn tokens(application: &Application, keys: &[(SecretString, bool)], now: Timestamp) -> Vec<Proof> {
     const NAME: &str = "token of the old secret";
     if keys.iter().any(|(key, _)| key.expose_secret().is_empty()) {
-        return vec![proof::unproved(NAME, "NoKey", "the secret's value has no signing key in it")];
+        return vec![proof::unproved(NAME, "NoKey", "the secret's value has no signing key in it").of(JWT)];
     }
     if let [(new, _), (old, _)] = keys
         && new.expose_secret() == old.expose_secret()
     {
-        return vec![proof::unproved(NAME, "SameValue", "the new version has the key of the one before")];
+        return vec![
+            proof::unproved(NAME, "SameValue", "the new version has the key of the one before").of(JWT),
+        ];
     }
     let mut proofs = Vec::new();
     for (key, is_new) in keys {
-        proofs.push(application::token(application, &proof::powerless_token(key, now), *is_new).await);
+        let proof = application::token(application, &proof::powerless_token(key, now), *is_new).await;
+        proofs.push(proof.of(JWT));
+        if proofs.iter().any(Proof::is_limited) {
+            break;
+        }
     }
     proofs
 }
@@ -615,8 +784,7 @@ fn signing_key(app: &App, value: SecretString) -> SecretString {
     let entry = app.settings.policy.rotation.secrets.get(JWT);
     let field = entry.and_then(|entry| entry.random.as_ref()?.field.as_deref());
     let Some(field) = field else { return value };
-    let document: BTreeMap<String, Value> = serde_json::from_str(value.expose_secret()).unwrap_or_default();
-    SecretString::from(document.get(field).and_then(Value::as_str).unwrap_or_default())
+    proof::field(&value, field).unwrap_or_default()
 }
 
 /// The account for smoke tests, if there is one.
@@ -647,7 +815,8 @@ async fn roll_back(app: &App, execution: &str, invocation: &Invocation) -> Resul
         let policy = app.settings.policy.rotation.secrets.get(&change.key);
         let previous = change.previous.as_deref().unwrap_or_default();
         let has_failed = book.has_failed(&change.secret, previous);
-        let way = match back::way(change, policy, &listed, batch.failures.first(), has_failed) {
+        let failed = batch.failures.first();
+        let way = match back::way(change, policy, &listed, failed, has_failed) {
             Way::Moved => Ok(()),
             Way::Stay(why) => Err(why.to_owned()),
             Way::Move(previous) => works(app, change, &previous, invocation).await?,
@@ -690,23 +859,26 @@ async fn move_back(app: &App, batch: &Batch) -> Result<Answer, FollowupError> {
     Ok(next("moved"))
 }
 
-/// Whether the value before still works: of a database's credential that is tried, and the application proves all others.
+/// Whether the value before still works: of a database's credential and of a signing key that is tried, and the application
+/// proves all others.
 async fn works(
     app: &App,
     change: &Change,
     previous: &str,
     invocation: &Invocation,
 ) -> Result<Result<(), String>, FollowupError> {
-    if change.key != DATABASE {
+    if ![JWT, DATABASE].contains(&change.key.as_str()) {
         return Ok(Ok(()));
     }
     let value = secrets::value(&app.secrets, &change.secret, Some(previous))
         .await
         .map_err(FollowupError::SecretsManager)?;
+    if change.key == JWT {
+        let short = proof::too_short(&signing_key(app, value));
+        return Ok(short.map_or(Ok(()), |why| Err(format!("{}: {why}", back::DEAD))));
+    }
     let tried = invocation.within(NOTING, database::login(&app.database, &value)).await?;
-    Ok(tried
-        .map(drop)
-        .map_err(|(kind, why)| format!("the credential before does not log in ({kind}): {why}")))
+    Ok(tried.map(drop).map_err(|refused| format!("{}: {}: {}", back::DEAD, refused.kind, refused.why)))
 }
 
 /// Ends sessions, pages, tells, records and closes. Any of it may fail without the next.
@@ -748,9 +920,17 @@ async fn finish(
     let rows = rows(app, &batch, invocation.now).await?;
     let is_good = batch.failures.is_empty();
     // What was overtaken by the next change wakes nobody: that has a follow-up of its own.
-    let is_overtaken = batch.failures.first().is_some_and(|failed| failed.kind == "Superseded");
-    let page = (!is_good && !is_overtaken).then(|| text::page(&app.settings, &app.cluster, &batch));
-    let message = text::message(&app.settings, &app.cluster, &batch, &rows);
+    let is_overtaken =
+        batch.changes.len() == 1 && batch.failures.first().is_some_and(|failed| failed.kind == "Superseded");
+    let runs = if is_good { Vec::new() } else { runs(app, &batch).await };
+    let stack = text::Stack {
+        settings: &app.settings,
+        cluster: &app.cluster,
+        account: app.account.as_deref(),
+        runs: &runs,
+    };
+    let page = (!is_good && !is_overtaken).then(|| text::page(&stack, &batch));
+    let message = text::message(&stack, &batch, &rows);
     let begun = app.reporter.look(execution, invocation.now).await;
     let draft = draft(app, execution, &batch, &rows);
     app.reporter.report(draft, Some(&message), begun, invocation).await;
@@ -758,6 +938,27 @@ async fn finish(
     let is_paged = publish(app, invocation).await;
     show(app, invocation).await;
     closing(is_paged, is_good)
+}
+
+/// Which values the tasks of the services have that read the batch's secrets, as ECS shows it now. It is told beside what failed,
+/// and is left out where ECS does not answer.
+async fn runs(app: &App, batch: &Batch) -> Vec<rollout::Runs> {
+    let names: BTreeSet<_> = batch.readers.values().flatten().cloned().collect();
+    let names: Vec<_> = names.into_iter().collect();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    match aws::describe_services(&app.ecs, &app.cluster, &names).await {
+        Ok(services) => {
+            let forward = batch.began.unwrap_or(batch.taken);
+            let back = (!batch.moved.is_empty()).then_some(batch.since);
+            services.iter().map(|service| rollout::runs(service, forward, back)).collect()
+        }
+        Err(call) => {
+            tracing::warn!(message = format!("the services could not be described: {}", chain(&call)));
+            Vec::new()
+        }
+    }
 }
 
 fn closing(is_paged: bool, is_good: bool) -> Result<Answer, FollowupError> {
@@ -796,7 +997,7 @@ async fn end_sessions(
         .amend_batch(execution, |batch| match &revoked {
             Ok(count) => batch.sessions_ended = Some(*count),
             Err(why) => {
-                let failed = Failed { kind: "SessionsNotEnded".to_owned(), detail: why.clone() };
+                let failed = Failed::of(JWT, book::SESSIONS, why.clone());
                 if !batch.failures.contains(&failed) {
                     batch.failures.push(failed);
                 }
@@ -819,17 +1020,22 @@ async fn rows(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Row>, Foll
 fn row(app: &App, batch: &Batch, change: &Change, act: Option<Act>, now: Timestamp) -> Row {
     let has_moved = batch.moved.contains(&change.secret);
     let proofs: Vec<Proof> =
-        batch.proofs.iter().filter(|proof| concerns(proof, &change.key)).cloned().collect();
-    let services = batch.readers.get(&change.secret).cloned().unwrap_or_default();
+        batch.proofs.iter().filter(|proof| proof.concerns(&change.key)).cloned().collect();
+    let mut services = batch.readers.get(&change.secret).cloned().unwrap_or_default();
+    services.retain(|name| batch.deployments.contains_key(name));
+    services.extend(batch.reached.get(&change.secret).into_iter().flatten().cloned());
+    let unreached = batch.unreached.get(&change.secret).map(|all| &all[..]).unwrap_or_default();
     // Health and login say nothing of a webhook's secret.
     let is_proved = !services.is_empty()
-        && proofs.iter().any(|proof| is_of(proof, &change.key))
+        && unreached.is_empty()
+        && proofs.iter().any(|proof| proof.key == change.key)
         && proofs.iter().all(|proof| proof.outcome == Outcome::Passed);
-    let outcome = match batch.failures.len() {
-        0 if is_proved => "proved",
-        0 => "unproved",
-        1 if has_moved => "rolled back",
-        _ => "failed",
+    let failure = batch.failure_of(change);
+    let outcome = match failure {
+        Some(_) if has_moved && !batch.has_failed_twice() => "rolled back",
+        Some(_) => "failed",
+        None if is_proved => "proved",
+        None => "unproved",
     };
     let (reason, by) = match (&change.declared, act) {
         (Some(declared), _) => (declared.reason, Some(declared.by.clone())),
@@ -855,27 +1061,15 @@ fn row(app: &App, batch: &Batch, change: &Change, act: Option<Act>, now: Timesta
         started: change.noticed,
         ended: now,
         outcome: outcome.to_owned(),
-        failure: batch.failures.first().cloned(),
+        failure: failure.cloned(),
         services,
+        pinned: unreached.iter().map(|it| format!("{} ({})", it.reader, it.cause.detail())).collect(),
+        restored: has_moved,
         proofs,
         sessions_ended: batch.sessions_ended.filter(|_| change.key == JWT),
         next_due: next_due.filter(|_| !has_moved),
         execution: batch.execution.clone(),
     }
-}
-
-/// Whether a proof is one of a secret's value.
-fn is_of(proof: &Proof, key: &str) -> bool {
-    match proof.name.as_str() {
-        "token of the new secret" | "token of the old secret" => key == JWT,
-        "login to the database" | "login of nobody" => key == DATABASE,
-        _ => false,
-    }
-}
-
-/// Whether a proof stands in a secret's row: its own, and those of the application as a whole.
-fn concerns(proof: &Proof, key: &str) -> bool {
-    is_of(proof, key) || ![JWT, DATABASE].iter().any(|other| is_of(proof, other))
 }
 
 /// The evidence of a batch.

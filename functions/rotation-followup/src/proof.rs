@@ -3,6 +3,8 @@
 //! Source for what it answers: observed on the running application; [JWT](https://www.rfc-editor.org/rfc/rfc7519),
 //! [HS256](https://www.rfc-editor.org/rfc/rfc7518#section-3.2).
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
@@ -14,6 +16,7 @@ use sha2::Sha256;
 use shared::application::{Answer, Answered, Login};
 
 use crate::book::Failed;
+use crate::database::Refused;
 
 /// How often each question is asked at a time: a load balancer hands the requests round, and each task must answer alike.
 pub(crate) const ROUNDS: usize = 5;
@@ -32,6 +35,55 @@ pub(crate) struct Proof {
     pub kind: String,
     /// What was answered; nothing secret.
     pub detail: String,
+    /// The policy's key of the secret whose value it is about; empty of the application as a whole.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub key: String,
+}
+
+impl Proof {
+    /// The same, about one secret's value.
+    pub(crate) fn of(self, key: &str) -> Self {
+        Self { key: key.to_owned(), ..self }
+    }
+
+    /// The same of a secret whose label went back: its new value is the restored one.
+    pub(crate) fn of_restored(self) -> Self {
+        let name = match self.name.as_str() {
+            NEW_TOKEN => "token of the restored secret",
+            OLD_TOKEN => "token of the withdrawn secret",
+            other => other,
+        };
+        Self { name: name.to_owned(), ..self }
+    }
+
+    /// Whether it stands in a secret's row: its own, and those of the application as a whole.
+    pub(crate) fn concerns(&self, key: &str) -> bool {
+        self.key.is_empty() || self.key == key
+    }
+
+    /// Whether the application limits the questions, which says nothing of any value.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.kind == LIMITED
+    }
+
+    /// Whether it failed by a token that was taken or refused against what is expected.
+    pub(crate) fn is_about_tokens(&self) -> bool {
+        matches!(self.kind.as_str(), "NewTokenRefused" | "OldTokenAccepted")
+    }
+
+    /// Says that it cannot be made: what spoke against it is no fault of the value.
+    pub(crate) fn excuse(&mut self) {
+        if self.outcome == Outcome::Failed {
+            self.outcome = Outcome::Unproved;
+        }
+    }
+
+    /// At the last time: what was limited to the end was neither proved nor disproved.
+    pub(crate) fn give_up(&mut self) {
+        if self.is_limited() {
+            self.excuse();
+        }
+    }
 }
 
 /// How a proof ended.
@@ -57,8 +109,40 @@ pub(crate) enum Verdict {
     Failed(Failed),
 }
 
+/// Kind of an answer that asks for fewer questions.
+const LIMITED: &str = "RateLimited";
+
+const NEW_TOKEN: &str = "token of the new secret";
+
+const OLD_TOKEN: &str = "token of the old secret";
+
+/// Characters that the application demands of its signing key, as it counts them. Source: observed on the running application.
+const KEY_LENGTH: usize = 32;
+
+/// Why the application does not start with a signing key, if it is too short.
+pub(crate) fn too_short(key: &SecretString) -> Option<String> {
+    let length = key.expose_secret().encode_utf16().count();
+    (length < KEY_LENGTH).then(|| format!("length {length} < {KEY_LENGTH}"))
+}
+
+/// A field of a value that is JSON; none when it is not there.
+pub(crate) fn field(value: &SecretString, name: &str) -> Option<SecretString> {
+    let document: BTreeMap<String, Value> = serde_json::from_str(value.expose_secret()).ok()?;
+    document.get(name).and_then(Value::as_str).map(SecretString::from)
+}
+
+/// The proofs did not end in the invocation's time.
+pub(crate) fn late(why: &str) -> Proof {
+    proof("proofs", Outcome::Failed, "Unreachable", why)
+}
+
+/// What was not asked any more, since the application limits the questions.
+pub(crate) fn limited() -> Proof {
+    proof("application", Outcome::Failed, LIMITED, "")
+}
+
 fn proof(name: &str, outcome: Outcome, kind: &str, detail: impl Into<String>) -> Proof {
-    Proof { name: name.to_owned(), outcome, kind: kind.to_owned(), detail: detail.into() }
+    Proof { name: name.to_owned(), outcome, kind: kind.to_owned(), detail: detail.into(), key: String::new() }
 }
 
 /// A proof that cannot be made, for a reason that is not the secret's.
@@ -83,11 +167,11 @@ fn all(
             proof(name, Outcome::Passed, "", said.unwrap_or_default())
         }
         Some(Err(why)) => {
-            proof(name, Outcome::Failed, "Unreachable", format!("{why} ({bad} of {})", answers.len()))
+            proof(name, Outcome::Failed, "Unreachable", format!("{why} ({bad}/{})", answers.len()))
         }
         Some(Ok(answer)) => {
-            let kind = if answer.is_limited { "RateLimited" } else { kind(answer) };
-            let said = format!("{} ({bad} of {} answers)", answer.says(), answers.len());
+            let kind = if answer.is_limited { LIMITED } else { kind(answer) };
+            let said = format!("{} ({bad}/{})", answer.says(), answers.len());
             proof(name, Outcome::Failed, kind, said)
         }
     }
@@ -107,13 +191,13 @@ pub(crate) fn health(answers: &[Answered]) -> Proof {
 /// does not takes it for nobody's.
 pub(crate) fn new_token(answers: &[Answered]) -> Proof {
     let kind = |answer: &Answer| if answer.status == 401 { "NewTokenRefused" } else { UNCLEAR };
-    all("token of the new secret", kind, answers, |answer| is_taken(answer.status))
+    all(NEW_TOKEN, kind, answers, |answer| is_taken(answer.status))
 }
 
 /// The same with the secret before.
 pub(crate) fn old_token(answers: &[Answered]) -> Proof {
     let kind = |answer: &Answer| if is_taken(answer.status) { "OldTokenAccepted" } else { UNCLEAR };
-    all("token of the old secret", kind, answers, |answer| answer.status == 401)
+    all(OLD_TOKEN, kind, answers, |answer| answer.status == 401)
 }
 
 /// Neither takes a token nor refuses it, e.g. a load balancer without a task.
@@ -153,7 +237,7 @@ pub(crate) fn login(answered: &Answered) -> (Proof, Option<SecretString>) {
             "the account for smoke tests is refused: check the secret of the template's SmokeSecretName",
         ),
         Login::NoToken => proof(NAME, Outcome::Failed, "LoginFailed", "200 without a token"),
-        Login::Limited => proof(NAME, Outcome::Failed, "RateLimited", said),
+        Login::Limited => proof(NAME, Outcome::Failed, LIMITED, said),
         Login::Failed => proof(NAME, Outcome::Failed, "LoginFailed", said),
         Login::Unclear => proof(NAME, Outcome::Failed, UNCLEAR, said),
     };
@@ -172,7 +256,7 @@ pub(crate) fn list(answered: &Answered) -> Proof {
             "NotPermitted",
             "the account for smoke tests may not list; give it the role leitura_externa",
         ),
-        Ok(answer) if answer.is_limited => proof(NAME, Outcome::Failed, "RateLimited", answer.says()),
+        Ok(answer) if answer.is_limited => proof(NAME, Outcome::Failed, LIMITED, answer.says()),
         // A task has just made the token: another one does not know its secret.
         Ok(answer) if answer.status == 401 => proof(NAME, Outcome::Failed, "NewTokenRefused", answer.says()),
         Ok(answer) if matches!(answer.status, 200 | 500) => {
@@ -185,14 +269,14 @@ pub(crate) fn list(answered: &Answered) -> Proof {
 
 /// A login to the database with the current value, as the application makes it. That we cannot reach it is no proof
 /// against it: the application may have another way.
-pub(crate) fn database_login(answered: Result<(), (&'static str, String)>) -> Proof {
+pub(crate) fn database_login(answered: Result<(), Refused>) -> Proof {
     const NAME: &str = "login to the database";
     match answered {
-        Ok(()) => proof(NAME, Outcome::Passed, "", "logged in with AWSCURRENT"),
-        Err((kind @ ("Network" | "Tls" | "ConnectionLimit"), why)) => {
+        Ok(()) => proof(NAME, Outcome::Passed, "", "AWSCURRENT"),
+        Err(Refused { kind: kind @ ("Network" | "Tls" | "ConnectionLimit"), why, .. }) => {
             proof(NAME, Outcome::Unproved, kind, why)
         }
-        Err((kind, why)) => proof(NAME, Outcome::Failed, kind, why),
+        Err(Refused { kind, why, .. }) => proof(NAME, Outcome::Failed, kind, why),
     }
 }
 
@@ -200,16 +284,16 @@ pub(crate) fn database_login(answered: Result<(), (&'static str, String)>) -> Pr
 pub(crate) fn verdict(proofs: &[Proof], is_last: bool) -> Verdict {
     // What speaks against a value comes before what speaks of the way to the application.
     let failed = proofs.iter().filter(|proof| proof.outcome == Outcome::Failed);
-    let is_vague = |proof: &&Proof| {
-        ["HealthFailed", "Unreachable", "RateLimited", UNCLEAR].contains(&proof.kind.as_str())
-    };
+    let is_vague =
+        |proof: &&Proof| ["HealthFailed", "Unreachable", LIMITED, UNCLEAR].contains(&proof.kind.as_str());
     match failed.min_by_key(is_vague) {
         None => Verdict::Proved,
         Some(_) if !is_last => Verdict::Again,
-        Some(failed) => Verdict::Failed(Failed {
-            kind: failed.kind.clone(),
-            detail: format!("{}: {}", failed.name, failed.detail),
-        }),
+        Some(failed) => Verdict::Failed(Failed::of(
+            &failed.key,
+            &failed.kind,
+            format!("{}: {}", failed.name, failed.detail),
+        )),
     }
 }
 
@@ -274,7 +358,7 @@ mod tests {
         );
         let mixed = new_token(&[yes.clone(), no.clone(), yes.clone()]);
         assert_eq!(told(&mixed), (Outcome::Failed, "NewTokenRefused"));
-        assert!(mixed.detail.ends_with("(1 of 3 answers)"), "{}", mixed.detail);
+        assert!(mixed.detail.ends_with("(1/3)"), "{}", mixed.detail);
         let slow = new_token(&[Err("late".to_owned()), answer(503, ""), no.clone()]);
         assert_eq!(told(&slow), (Outcome::Failed, "NewTokenRefused"));
         assert_eq!(told(&list(&no)), (Outcome::Failed, "NewTokenRefused"));
@@ -319,7 +403,7 @@ mod tests {
         assert_eq!(told(&list(&answer(403, FORBIDDEN))), (Outcome::Unproved, "NotPermitted"));
         assert_eq!(told(&list(&answer(500, ""))), (Outcome::Failed, "ListFailed"));
         assert_eq!(told(&database_login(Ok(()))), (Outcome::Passed, ""));
-        let refused = |kind| database_login(Err((kind, "why".to_owned())));
+        let refused = |kind| database_login(Err(Refused { kind, why: "why".to_owned(), is_certain: false }));
         assert_eq!(told(&refused("Auth")), (Outcome::Failed, "Auth"));
         assert_eq!(told(&refused("Network")), (Outcome::Unproved, "Network"));
     }
@@ -333,8 +417,35 @@ mod tests {
         let Verdict::Failed(failed) = verdict(&[fine, bad], true) else { panic!("not failed") };
         assert_eq!(
             (failed.kind.as_str(), failed.detail.as_str()),
-            ("OldTokenAccepted", "token of the old secret: 200 (1 of 1 answers)")
+            ("OldTokenAccepted", "token of the old secret: 200 (1/1)")
         );
+    }
+
+    #[test]
+    fn a_limit_that_lasts_disproves_nothing_and_proves_nothing() {
+        let limited = Answer { status: 500, body: String::new(), is_limited: true };
+        let mut proofs = vec![health(&[Ok(limited)]), unproved("login", "SecondFactor", "")];
+        assert_eq!(verdict(&proofs, false), Verdict::Again);
+        proofs.iter_mut().for_each(Proof::give_up);
+        assert_eq!(told(&proofs[0]), (Outcome::Unproved, "RateLimited"));
+        assert_eq!(verdict(&proofs, true), Verdict::Proved);
+        // What failed beside it still does.
+        proofs.push(new_token(&[answer(401, UNAUTHORIZED)]));
+        proofs.iter_mut().for_each(Proof::give_up);
+        assert!(matches!(verdict(&proofs, true), Verdict::Failed(_)));
+    }
+
+    #[test]
+    fn the_key_that_the_application_does_not_start_with() {
+        let short = |key: &str| too_short(&SecretString::from(key));
+        assert_eq!(short(&"a".repeat(31)).unwrap(), "length 31 < 32");
+        assert_eq!((short(&"a".repeat(32)), short(&"é".repeat(32))), (None, None));
+        // JavaScript counts this character twice.
+        assert_eq!(short(&"𝄞".repeat(16)), None);
+        let value = SecretString::from(r#"{"key": "k", "number": 5}"#);
+        assert_eq!(field(&value, "key").unwrap().expose_secret(), "k");
+        assert!(field(&value, "number").is_none() && field(&value, "other").is_none());
+        assert!(field(&SecretString::from("plain"), "key").is_none());
     }
 
     #[test]

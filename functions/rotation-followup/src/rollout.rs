@@ -1,17 +1,50 @@
 //! Has a deployment ended, and how? No I/O, no clock.
 
-use jiff::Timestamp;
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
 use shared::policy::Followup;
+
+/// The longest that one way is followed, whatever the service's own settings say: the state machine gives both ways and the
+/// proofs four days.
+pub(crate) const LONGEST: SignedDuration = SignedDuration::from_hours(36);
+
+/// Seconds between two looks once a rollout takes longer than the policy's looks: a step's events count towards the 25,000
+/// that an execution may have.
+const PATIENT_SECONDS: u16 = 300;
 
 /// A service as ECS shows it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Service {
     /// Its name.
     pub name: String,
-    /// ARN of its task definition.
-    pub task_definition: String,
+    /// Whether it starts tasks; one that is being deleted does not.
+    pub is_active: bool,
+    /// What deploys it: `ECS`, `CODE_DEPLOY` or `EXTERNAL`.
+    pub controller: String,
+    /// The minutes in which a deployment shifts traffic and bakes by the service's own settings; none of a rolling one.
+    pub shift_minutes: Option<u32>,
+    /// ARNs of the task definitions that its next tasks have.
+    pub next: BTreeSet<String>,
+    /// Those that tasks of now may have.
+    pub in_flight: BTreeSet<String>,
+    /// Tasks that run.
+    pub running: i32,
+    /// When the task sets were made that have tasks; of other controllers than ECS's own.
+    pub sets: Vec<Timestamp>,
     /// Its deployments.
     pub deployments: Vec<Deployment>,
+}
+
+/// A service deployment as ECS shows it: how traffic moves from one revision to the next.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct ServiceDeployment {
+    /// ECS's name of how far it is, e.g. `IN_PROGRESS`.
+    pub status: String,
+    /// The stage of its life, e.g. `BAKE_TIME`.
+    pub stage: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// A deployment as ECS shows it.
@@ -44,57 +77,137 @@ pub(crate) enum Rollout {
     Steady,
     /// It has failed, or does not end.
     Failed(String),
+    /// It does not end in the time that the service's own settings give it, and no task of it failed: that says nothing of the
+    /// secret.
+    Unfinished(String),
     /// Somebody else's deployment has taken its place and fails, which says nothing of the secret.
     OthersFailed(String),
 }
 
 impl Service {
+    /// Whether all task sets were made at `since` or later.
+    pub(crate) fn others_since(&self, since: Timestamp) -> bool {
+        !self.sets.is_empty() && self.sets.iter().all(|made| *made >= since)
+    }
+
     /// The deployment that began at `since` or later, if the newest did: its tasks have the values of now.
     pub(crate) fn deployed_since(&self, since: Timestamp) -> Option<&Deployment> {
         self.deployments.iter().find(|deployment| deployment.is_primary && deployment.created >= since)
     }
 }
 
-/// How far the rollout of `deployment` is, or that of a newer one which has taken its place. `poll` counts from 1.
+/// The steps in which a linear deployment shifts all traffic.
+pub(crate) fn steps(percent: f64) -> u32 {
+    (1..=1000).find(|step| f64::from(*step) * percent >= 100.0).unwrap_or(1000)
+}
+
+/// Seconds until the next look, the `poll`-th being done.
+pub(crate) fn wait_seconds(poll: u16, policy: &Followup) -> u16 {
+    let every = policy.rollout.every_seconds;
+    if poll < policy.rollout.times { every } else { every.max(PATIENT_SECONDS) }
+}
+
+/// How far the rollout of `deployment` is, or that of a newer one which has taken its place. `poll` counts from 1, and
+/// `shifted` is the newest service deployment since, where the service has another strategy than the rolling one.
 pub(crate) fn judge(
     service: &Service,
     deployment: &str,
+    shifted: Option<&ServiceDeployment>,
     since: Timestamp,
+    now: Timestamp,
     poll: u16,
     policy: &Followup,
 ) -> Rollout {
+    let name = &service.name;
     let own = service.deployments.iter().find(|each| each.id == deployment);
     // A circuit breaker puts its own deployment in the place of the one that failed.
     if let Some(failed) = own.filter(|own| own.state == "FAILED") {
-        return Rollout::Failed(format!("{}: {}", service.name, failed.reason));
+        return Rollout::Failed(format!("{name}: {}", failed.reason));
     }
-    let Some(newest) = service.deployed_since(since) else {
-        return Rollout::Failed(format!("{}: the deployment {deployment} is gone", service.name));
+    let newest = service.deployed_since(since);
+    let failed = |detail| match newest {
+        Some(newest) if newest.id != deployment => Rollout::OthersFailed(detail),
+        _ => Rollout::Failed(detail),
     };
-    let failed = |detail| {
-        if newest.id == deployment { Rollout::Failed(detail) } else { Rollout::OthersFailed(detail) }
+    if let Some(shifted) =
+        shifted.filter(|it| matches!(&*it.status, "STOPPED" | "ROLLBACK_SUCCESSFUL" | "ROLLBACK_FAILED"))
+    {
+        return failed(format!("{name}: {}: {}", shifted.status, shifted.reason));
+    }
+    let is_going_back = shifted.is_some_and(|shifted| shifted.status.starts_with("ROLLBACK_"));
+    let Some(newest) = newest else {
+        // The service deployment's own way back puts the former deployment first before it ends.
+        if is_going_back && now < deadline(service, since, policy) {
+            return Rollout::Running;
+        }
+        return Rollout::Failed(format!("{name}: {deployment}: INACTIVE"));
     };
     if newest.state == "FAILED" {
-        return failed(format!("{}: {}", service.name, newest.reason));
+        return failed(format!("{name}: {}", newest.reason));
     }
     if newest.failed >= i32::from(policy.failed_tasks) {
-        return failed(format!("{}: {} tasks failed to start", service.name, newest.failed));
+        return failed(format!("{name}: failedTasks {}", newest.failed));
     }
     let is_alone = service.deployments.len() == 1;
-    if is_alone && newest.state == "COMPLETED" && newest.running >= newest.desired {
+    let are_new = is_alone && newest.running >= newest.desired;
+    let has_ended = match service.shift_minutes {
+        None => newest.state == "COMPLETED",
+        Some(_) => shifted.is_some_and(|shifted| shifted.status == "SUCCESSFUL"),
+    };
+    if are_new && has_ended {
         return Rollout::Steady;
     }
+    if service.shift_minutes.is_some() {
+        if now < deadline(service, since, policy) {
+            return Rollout::Running;
+        }
+        let (status, stage) =
+            shifted.map_or(("PENDING", ""), |shifted| (shifted.status.as_str(), shifted.stage.as_str()));
+        return Rollout::Unfinished(format!("{name}: {status} {stage}"));
+    }
     if poll >= policy.rollout.times {
-        let seconds = u32::from(policy.rollout.times) * u32::from(policy.rollout.every_seconds);
-        return failed(format!(
-            "{}: not steady within {} min: {} of {} tasks are new",
-            service.name,
-            seconds / 60,
-            newest.running,
-            newest.desired
-        ));
+        let minutes = policy.rollout.seconds() / 60;
+        let detail = format!("{name}: {}/{} tasks, {minutes} min", newest.running, newest.desired);
+        // The alarms of a rolling deployment bake too, with nothing but new tasks.
+        return if are_new { Rollout::Unfinished(detail) } else { failed(detail) };
     }
     Rollout::Running
+}
+
+/// How many tasks of a service were started with which values, as far as the start of their deployment tells.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Runs {
+    /// The service.
+    pub service: String,
+    /// Tasks from before the change.
+    pub before: i32,
+    /// Tasks with the new value.
+    pub new: i32,
+    /// Tasks from after the label went back.
+    pub restored: i32,
+}
+
+/// Counts a service's tasks; the change was at `forward`, and the label went back at `back`.
+pub(crate) fn runs(service: &Service, forward: Timestamp, back: Option<Timestamp>) -> Runs {
+    let mut runs = Runs { service: service.name.clone(), ..Runs::default() };
+    for deployment in &service.deployments {
+        let count = if back.is_some_and(|back| deployment.created >= back) {
+            &mut runs.restored
+        } else if deployment.created >= forward {
+            &mut runs.new
+        } else {
+            &mut runs.before
+        };
+        *count += deployment.running;
+    }
+    runs
+}
+
+/// Until when a deployment that shifts traffic may take: the policy's time for the tasks, and the service's own for the rest.
+fn deadline(service: &Service, since: Timestamp, policy: &Followup) -> Timestamp {
+    let own = i64::from(service.shift_minutes.unwrap_or_default());
+    let wanted = SignedDuration::from_secs(policy.rollout.seconds().into()) + SignedDuration::from_mins(own);
+    since.checked_add(wanted.min(LONGEST)).unwrap_or(since)
 }
 
 #[cfg(test)]
@@ -125,14 +238,92 @@ mod tests {
     #[track_caller]
     fn check(deployments: Vec<Deployment>, poll: u16, expected: &str) {
         let policy: shared::policy::Policy = "".parse().unwrap();
-        let service = Service { name: "api".to_owned(), task_definition: String::new(), deployments };
-        let judged = match judge(&service, "ecs-svc/2", at(0), poll, &policy.rotation.followup) {
+        let service = Service { name: "api".to_owned(), deployments, ..Service::default() };
+        let judged = judge(&service, "ecs-svc/2", None, at(0), at(60), poll, &policy.rotation.followup);
+        assert_eq!(shown(judged), expected);
+    }
+
+    fn shown(judged: Rollout) -> String {
+        match judged {
             Rollout::Running => "running".to_owned(),
             Rollout::Steady => "steady".to_owned(),
             Rollout::Failed(why) => why,
+            Rollout::Unfinished(why) => format!("unfinished: {why}"),
             Rollout::OthersFailed(why) => format!("others: {why}"),
+        }
+    }
+
+    /// A service that bakes for an hour, with the service deployment's status, `minutes` after the change.
+    #[track_caller]
+    fn bakes(deployments: Vec<Deployment>, status: Option<&str>, minutes: i64, expected: &str) {
+        let policy: shared::policy::Policy = "".parse().unwrap();
+        let service =
+            Service { name: "api".to_owned(), deployments, shift_minutes: Some(60), ..Service::default() };
+        let shifted = status.map(|status| ServiceDeployment {
+            status: status.to_owned(),
+            stage: "BAKE_TIME".to_owned(),
+            reason: "alarm".to_owned(),
+        });
+        let followup = &policy.rotation.followup;
+        let judged = judge(&service, "ecs-svc/2", shifted.as_ref(), at(0), at(60 * minutes), 200, followup);
+        assert_eq!(shown(judged), expected, "{status:?} {minutes}");
+    }
+
+    #[test]
+    fn a_deployment_that_bakes_is_followed_by_its_own_stage_and_time() {
+        // ECS tells a rollout state of rolling deployments only.
+        let green = || Deployment { state: String::new(), ..new() };
+        bakes(vec![green(), old()], None, 1, "running");
+        bakes(vec![green(), old()], Some("PENDING"), 1, "running");
+        // More than the policy's 20 minutes, and its looks are over.
+        bakes(vec![green(), old()], Some("IN_PROGRESS"), 79, "running");
+        bakes(vec![green(), old()], Some("IN_PROGRESS"), 80, "unfinished: api: IN_PROGRESS BAKE_TIME");
+        bakes(vec![green(), old()], None, 80, "unfinished: api: PENDING ");
+        // The former tasks are being stopped.
+        bakes(vec![green(), old()], Some("SUCCESSFUL"), 61, "running");
+        bakes(vec![green()], Some("SUCCESSFUL"), 61, "steady");
+        bakes(vec![green()], Some("IN_PROGRESS"), 61, "running");
+        bakes(vec![green(), old()], Some("STOP_REQUESTED"), 61, "running");
+        bakes(vec![green(), old()], Some("ROLLBACK_IN_PROGRESS"), 61, "running");
+        for status in ["STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"] {
+            bakes(vec![green(), old()], Some(status), 61, &format!("api: {status}: alarm"));
+        }
+        // Its own way back has put the former deployment first.
+        let before = || Deployment { is_primary: true, ..old() };
+        bakes(vec![before()], Some("ROLLBACK_IN_PROGRESS"), 61, "running");
+        bakes(vec![before()], Some("ROLLBACK_SUCCESSFUL"), 61, "api: ROLLBACK_SUCCESSFUL: alarm");
+        bakes(vec![Deployment { failed: 3, ..green() }, old()], Some("IN_PROGRESS"), 1, "api: failedTasks 3");
+        let others = Deployment { id: "ecs-svc/3".to_owned(), ..green() };
+        bakes(vec![others], Some("STOPPED"), 61, "others: api: STOPPED: alarm");
+    }
+
+    #[test]
+    fn the_tasks_are_counted_by_the_values_that_they_were_started_with() {
+        let service = Service {
+            name: "api".to_owned(),
+            deployments: vec![Deployment { created: at(90), running: 1, ..new() }, new(), old()],
+            ..Service::default()
         };
-        assert_eq!(judged, expected);
+        let counted = |back| {
+            let runs = runs(&service, at(0), back);
+            [runs.before, runs.new, runs.restored]
+        };
+        assert_eq!(counted(None), [2, 3, 0]);
+        assert_eq!(counted(Some(at(60))), [2, 2, 1]);
+        assert_eq!(counted(Some(at(90))), [2, 2, 1]);
+    }
+
+    #[test]
+    fn what_takes_longer_is_looked_at_less_often_and_not_for_ever() {
+        let policy: shared::policy::Policy = "".parse().unwrap();
+        let followup = &policy.rotation.followup;
+        assert_eq!([1, 79, 80, 500].map(|poll| wait_seconds(poll, followup)), [15, 15, 300, 300]);
+        assert_eq!([100.0, 50.0, 33.4, 33.3, 10.0, 3.0].map(steps), [1, 2, 3, 4, 10, 34]);
+        let service = Service { shift_minutes: Some(100_000), ..Service::default() };
+        assert_eq!(deadline(&service, at(0), followup), at(36 * 3600));
+        // All looks of one way, eleven events each, stay below what an execution may have.
+        let looks = followup.rollout.times as i64 + LONGEST.as_secs() / i64::from(PATIENT_SECONDS);
+        assert!(2 * 11 * looks < 20_000);
     }
 
     #[test]
@@ -145,7 +336,10 @@ mod tests {
         check(vec![going()], 1, "running");
         check(vec![Deployment { running: 1, ..new() }], 1, "running");
         check(vec![going(), old()], 79, "running");
-        check(vec![going(), old()], 80, "api: not steady within 20 min: 1 of 2 tasks are new");
+        check(vec![going(), old()], 80, "api: 1/2 tasks, 20 min");
+        // Every task is new, and alarms are watched.
+        check(vec![Deployment { running: 2, ..going() }], 79, "running");
+        check(vec![Deployment { running: 2, ..going() }], 80, "unfinished: api: 2/2 tasks, 20 min");
         // Nothing is to run: nothing has an old value.
         check(vec![Deployment { desired: 0, running: 0, ..new() }], 1, "steady");
     }
@@ -154,7 +348,7 @@ mod tests {
     fn a_rollout_that_fails() {
         let failed = |failed| Deployment { state: "IN_PROGRESS".to_owned(), running: 0, failed, ..new() };
         check(vec![failed(2), old()], 1, "running");
-        check(vec![failed(3), old()], 1, "api: 3 tasks failed to start");
+        check(vec![failed(3), old()], 1, "api: failedTasks 3");
         let broken = |state: &str| Deployment {
             state: state.to_owned(),
             reason: "tasks failed to start".to_owned(),
@@ -167,8 +361,8 @@ mod tests {
         check(vec![back.clone(), ours], 1, "api: tasks failed to start");
         // Somebody else's newer deployment has the values of now too.
         check(vec![back.clone(), Deployment { is_primary: false, ..new() }], 1, "running");
-        check(vec![Deployment { failed: 3, ..back.clone() }], 1, "others: api: 3 tasks failed to start");
+        check(vec![Deployment { failed: 3, ..back.clone() }], 1, "others: api: failedTasks 3");
         check(vec![back], 1, "steady");
-        check(vec![Deployment { is_primary: true, ..old() }], 1, "api: the deployment ecs-svc/2 is gone");
+        check(vec![Deployment { is_primary: true, ..old() }], 1, "api: ecs-svc/2: INACTIVE");
     }
 }

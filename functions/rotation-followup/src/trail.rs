@@ -44,6 +44,13 @@ pub(crate) struct Act {
 }
 
 impl Act {
+    /// Whether a second telling of it adds nothing.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        self.by == other.by
+            && self.reason == other.reason
+            && other.at.duration_since(self.at).abs() < SignedDuration::from_hours(1)
+    }
+
     /// Whether it can be the act behind a change that was noticed then: an event of Secrets Manager may be late, and clocks differ.
     pub(crate) fn is_of(&self, noticed: Timestamp) -> bool {
         let late = noticed.duration_since(self.at);
@@ -91,7 +98,7 @@ fn text(value: &Value, name: &str) -> Option<String> {
 /// # Errors
 ///
 /// [`InvalidEvent`] when it is none.
-pub(crate) fn parse(event: Value) -> Result<Told, InvalidEvent> {
+pub(crate) fn parse(event: Value, own: &[Session]) -> Result<Told, InvalidEvent> {
     let Event { id, detail } = event::parse(event)?;
     if matches!(detail.event_name.as_str(), "RotationFailed" | "RotationAbandoned" | "TestRotationFailed") {
         let secret = text(&detail.additional_event_data, "SecretId")
@@ -102,6 +109,10 @@ pub(crate) fn parse(event: Value) -> Result<Told, InvalidEvent> {
         return Ok(Told::Broken { secret, event: detail.event_name, id });
     }
     if detail.error_code.is_some() {
+        return Ok(Told::Nothing);
+    }
+    // A label of one's own says nothing of what is in force.
+    if !concerns_current(&detail) {
         return Ok(Told::Nothing);
     }
     let version = match detail.event_name.as_str() {
@@ -115,7 +126,7 @@ pub(crate) fn parse(event: Value) -> Result<Told, InvalidEvent> {
         .or_else(|| text(&detail.response_elements, "aRN"))
         .or_else(|| text(&detail.request_parameters, "secretId").filter(|id| id.starts_with("arn:")));
     // What a rotation function does, the service asked it to do.
-    let by = detail.user_identity.arn.filter(|arn| !is_rotation(arn));
+    let by = detail.user_identity.arn.filter(|arn| !own.iter().any(|session| session.is(arn)));
     Ok(match (secret, version, by) {
         (Some(secret), Some(version), Some(by)) => {
             Told::Act { secret, version, act: Act { reason: Reason::Manual, by, at: detail.event_time } }
@@ -124,13 +135,45 @@ pub(crate) fn parse(event: Value) -> Result<Told, InvalidEvent> {
     })
 }
 
-/// Whether a caller is one of our functions, by the name that its session has from Lambda.
-fn is_rotation(arn: &str) -> bool {
-    let session = arn.rsplit('/').next().unwrap_or_default();
-    arn.contains(":assumed-role/")
-        && ["-rotate-random", "-rotate-database", "-rotate-external", "-rotation-followup"]
-            .iter()
-            .any(|name| session.ends_with(name))
+/// Whether a call can have moved AWSCURRENT.
+fn concerns_current(detail: &Detail) -> bool {
+    const CURRENT: &str = "AWSCURRENT";
+    match detail.event_name.as_str() {
+        "UpdateSecretVersionStage" => {
+            text(&detail.request_parameters, "versionStage").is_none_or(|label| label == CURRENT)
+        }
+        "PutSecretValue" => {
+            let labels = detail.request_parameters.get("versionStages").and_then(Value::as_array);
+            labels.is_none_or(|labels| labels.is_empty() || labels.iter().any(|label| label == CURRENT))
+        }
+        _ => true,
+    }
+}
+
+/// The session of one of our functions: its role, and the session's name, which Lambda makes the function's.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Session {
+    role: String,
+    function: String,
+}
+
+impl Session {
+    /// Reads `function=ARN of its role`.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (function, role) = text.split_once('=')?;
+        let is_role = role.starts_with("arn:") && role.contains(":iam::") && role.contains(":role/");
+        (is_role && !function.is_empty())
+            .then(|| Self { role: role.to_owned(), function: function.to_owned() })
+    }
+
+    /// Whether a caller's ARN is this session: STS leaves the role's path out. Anyone who may assume another role gives its
+    /// session any name.
+    fn is(&self, arn: &str) -> bool {
+        let Some((before, role)) = self.role.split_once(":role/") else { return false };
+        let name = role.rsplit('/').next().unwrap_or_default();
+        let before = before.replacen(":iam:", ":sts:", 1);
+        arn == format!("{before}:assumed-role/{name}/{}", self.function)
+    }
 }
 
 #[cfg(test)]
@@ -142,6 +185,11 @@ mod tests {
     fn call(name: &str, arn: &str, request: Value, response: Value) -> Value {
         json!({"detail-type": "AWS API Call via CloudTrail", "detail": {"eventName": name, "userIdentity": {"arn": arn},
             "requestParameters": request, "responseElements": response}})
+    }
+
+    fn own() -> Vec<Session> {
+        let session = "moveongs-dev-rotate-random=arn:aws:iam::123456789012:role/governance/moveongs-RotateRandomRole-1A2B";
+        vec![Session::parse(session).unwrap()]
     }
 
     const ANA: &str = "arn:aws:iam::123456789012:user/ana";
@@ -158,11 +206,11 @@ mod tests {
             call("UpdateSecretVersionStage", ANA, json!({"moveToVersionId": "v"}), json!({"arn": "arn:s"})),
         ];
         for event in versions {
-            assert_eq!(parse(event), Ok(told.clone()));
+            assert_eq!(parse(event, &own()), Ok(told.clone()));
         }
-        let own = "arn:aws:sts::123456789012:assumed-role/r/moveongs-dev-rotate-random";
+        let session = "arn:aws:sts::123456789012:assumed-role/moveongs-RotateRandomRole-1A2B/moveongs-dev-rotate-random";
         for event in [
-            call("PutSecretValue", own, json!({"clientRequestToken": "v"}), Value::Null),
+            call("PutSecretValue", session, json!({"clientRequestToken": "v"}), Value::Null),
             call(
                 "UpdateSecretVersionStage",
                 ANA,
@@ -172,12 +220,43 @@ mod tests {
             // Which secret's version is not told.
             call("PutSecretValue", ANA, json!({"secretId": "s", "clientRequestToken": "v"}), Value::Null),
             call("DescribeSecret", ANA, json!({}), json!({"versionId": "v"})),
+            // Labels that say nothing of what is in force.
+            call(
+                "UpdateSecretVersionStage",
+                ANA,
+                json!({"versionStage": "blue", "moveToVersionId": "v"}),
+                json!({"arn": "arn:s"}),
+            ),
+            call(
+                "PutSecretValue",
+                ANA,
+                json!({"versionStages": ["AWSPENDING"]}),
+                json!({"arn": "arn:s", "versionId": "v"}),
+            ),
         ] {
-            assert_eq!(parse(event), Ok(Told::Nothing));
+            assert_eq!(parse(event, &own()), Ok(Told::Nothing));
         }
         let mut refused = call("RotateSecret", ANA, json!({}), json!({"versionId": "v"}));
         refused["detail"]["errorCode"] = json!("AccessDenied");
-        assert_eq!(parse(refused), Ok(Told::Nothing));
+        assert_eq!(parse(refused, &own()), Ok(Told::Nothing));
+    }
+
+    #[test]
+    fn a_session_that_is_only_named_as_one_of_our_functions_stays_in_the_ledger() {
+        for arn in [
+            "arn:aws:sts::123456789012:assumed-role/Administrator/x-rotate-random",
+            "arn:aws:sts::123456789012:assumed-role/Administrator/moveongs-dev-rotate-random",
+            "arn:aws:sts::123456789012:assumed-role/moveongs-RotateRandomRole-1A2B/x-moveongs-dev-rotate-random",
+            "arn:aws:sts::123456789012:assumed-role/moveongs-RotateRandomRole-1A2B/moveongs-dev-rotate-database",
+            "arn:aws:sts::999999999999:assumed-role/moveongs-RotateRandomRole-1A2B/moveongs-dev-rotate-random",
+        ] {
+            let event = call("PutSecretValue", arn, json!({}), json!({"arn": "arn:s", "versionId": "v"}));
+            let Ok(Told::Act { act, .. }) = parse(event, &own()) else { panic!("{arn}") };
+            assert_eq!(act.by, arn);
+        }
+        for wrong in ["", "f", "f=", "=arn:aws:iam::1:role/r", "f=arn:aws:iam::1:user/r"] {
+            assert_eq!(Session::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]
@@ -189,10 +268,10 @@ mod tests {
         for name in ["RotationFailed", "RotationAbandoned", "TestRotationFailed"] {
             let broken =
                 Told::Broken { secret: "arn".to_owned(), event: name.to_owned(), id: "1".to_owned() };
-            assert_eq!(parse(event(name, json!({"SecretId": "arn"}))), Ok(broken));
+            assert_eq!(parse(event(name, json!({"SecretId": "arn"})), &[]), Ok(broken));
         }
-        assert_eq!(parse(event("RotationSucceeded", json!({"SecretId": "arn"}))), Ok(Told::Nothing));
-        assert!(parse(event("RotationFailed", json!({}))).is_err());
-        assert!(parse(json!({"detail-type": "AWS Service Event via CloudTrail"})).is_err());
+        assert_eq!(parse(event("RotationSucceeded", json!({"SecretId": "arn"})), &[]), Ok(Told::Nothing));
+        assert!(parse(event("RotationFailed", json!({})), &[]).is_err());
+        assert!(parse(json!({"detail-type": "AWS Service Event via CloudTrail"}), &[]).is_err());
     }
 }

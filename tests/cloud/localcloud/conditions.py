@@ -30,7 +30,7 @@ from localcloud.cloud import Cloud
 _NAMED: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("ecs_named", default=())
 # What else the call to RDS at hand is judged on: action and resource.
 _ALSO: contextvars.ContextVar[tuple[tuple[str, str], ...]] = contextvars.ContextVar("rds_also", default=())
-_SERVICE_CALLS = ("CreateService", "DeleteService", "DescribeServices", "UpdateService")
+_SERVICE_CALLS = ("CreateService", "DeleteService", "DescribeServices", "ListServiceDeployments", "UpdateService")
 _CLUSTER_CALLS = (*_SERVICE_CALLS, "ListServices", "ListTasks", "DescribeTasks", "RunTask", "StopTask")
 
 _SESSION = re.compile(r"arn:aws:sts::(\d{12}):assumed-role/([^/]+)/.*")
@@ -158,10 +158,13 @@ def cluster_name(data: dict) -> str:
 
 
 def named_in_ecs(action: str, data: dict, region: str, account: str) -> list[str]:
-    """The services or clusters that a call to ECS is about."""
+    """The services, service deployments or clusters that a call to ECS is about."""
     if action == "DescribeClusters":
         named = data.get("clusters") or ["default"]
         return [name if name.startswith("arn:") else f"arn:aws:ecs:{region}:{account}:cluster/{name}" for name in named]
+    if action == "DescribeServiceDeployments":
+        # Each is a resource of its own kind: arn:…:service-deployment/cluster/service/id.
+        return data.get("serviceDeploymentArns") or []
     if action not in _SERVICE_CALLS:
         return []
     named = data.get("services") or [data.get("service") or data.get("serviceName") or ""]

@@ -51,7 +51,8 @@ application finds the row in capitals too. Routes below /_local:
 
 - `POST moveongs/config` changes what it names: `jwt_secret` (below 32 characters the application does not start, as the
   real one), `masking` (RESPONSE_MASKING_ENABLED), `down`, `mfa` (the user has a second factor), `attachment_missing`
-  (the file is gone, its row is there), `user` (`email`, `password`), `service` (`cluster`, `service`: its running tasks
+  (the file is gone, its row is there), `rate_limit` (requests a minute, before --time-scale; 0: no limit; each path counts,
+  /health too, as all that comes through a load balancer has one address), `user` (`email`, `password`), `service` (`cluster`, `service`: its running tasks
   answer, and `jwt_secret` is for those that have none; null: one process). It answers the names that are set.
 - `GET moveongs/requests` -> `{"requests": [{method, path, status}]}`, never a token, a query or a body.
 - `DELETE moveongs/requests` forgets them.
@@ -871,9 +872,10 @@ def _blob(path: str, text: str) -> dict[str, Any]:
 class HttpError(Exception):
     """An answer of the application that is an error."""
 
-    def __init__(self, status: int, message: str, details: Any = None):
+    def __init__(self, status: int, message: str, details: Any = None, headers: dict | None = None):
         super().__init__(message)
         self.status = status
+        self.headers = headers or {}
         self.body = {"message": message, **({"details": details} if details else {})}
 
 
@@ -930,10 +932,13 @@ class MoveONgs:
             "down": False,
             "mfa": False,
             "attachment_missing": False,
+            "rate_limit": 0,
             "user": {"email": "smoke@moveongs.local", "password": secrets.token_urlsafe(18)},
             "service": None,
         }
         self.requests: collections.deque[dict[str, Any]] = collections.deque(maxlen=10_000)
+        # When the minute of the rate limit began, and the requests in it.
+        self._minute = (0.0, 0)
         # By the SHA-256 of the token, as the application keeps them: the time of expiry, and of its use. With a
         # database, only of tokens that were used.
         self._refresh: dict[str, dict[str, float | None]] = {}
@@ -962,12 +967,24 @@ class MoveONgs:
             status, headers, body = 503, {"content-type": "text/html"}, page
         else:
             try:
+                self._count()
                 status, headers, body = await self._route(request, process)
             except HttpError as error:
-                status, headers, body = answer_json(error.status, self._masked(error.body))
+                status, headers, body = answer_json(error.status, self._masked(error.body), error.headers)
             headers = {**headers, **trace}
         self.requests.append({"method": request.method, "path": request.path, "status": status})
         return status, headers, body
+
+    def _count(self) -> None:
+        """Counts a request. The application's error handler knows no rate limit: it answers 500, with the limit's headers."""
+        most, (began, count) = self.settings["rate_limit"], self._minute
+        length = 60 * self.cloud.time_scale
+        if time.monotonic() - began >= length:
+            began, count = time.monotonic(), 0
+        self._minute = (began, count + 1)
+        if most and count >= most:
+            left = {"x-ratelimit-limit": f"{most}", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "60"}
+            raise HttpError(500, "Internal server error", headers={"retry-after": "60", **left})
 
     async def _route(self, request: Request, process: Process) -> Answer:
         at = f"{'GET' if request.method == 'HEAD' else request.method} {request.path}"

@@ -232,7 +232,16 @@ def test_policies_are_judged_by_service_and_cluster(cloud):
     services = f"arn:aws:ecs:{SCOPE}:service/{mine.cluster}/*"
     listing = {"ArnEquals": {"ecs:cluster": f"arn:aws:ecs:{SCOPE}:cluster/{mine.cluster}"}}
     statements = [
-        {"Effect": "Allow", "Action": ["ecs:UpdateService", "ecs:DescribeServices"], "Resource": services},
+        {
+            "Effect": "Allow",
+            "Action": ["ecs:UpdateService", "ecs:DescribeServices", "ecs:ListServiceDeployments"],
+            "Resource": services,
+        },
+        {
+            "Effect": "Allow",
+            "Action": "ecs:DescribeServiceDeployments",
+            "Resource": services.replace(":service/", ":service-deployment/"),
+        },
         {"Effect": "Allow", "Action": "ecs:ListServices", "Resource": "*", "Condition": listing},
         {"Effect": "Allow", "Action": "ecs:DescribeTaskDefinition", "Resource": "*"},
     ]
@@ -255,11 +264,17 @@ def test_policies_are_judged_by_service_and_cluster(cloud):
         assert ecs.describe_services(cluster=cluster, services=[arn])["services"]
     assert ecs.describe_services(cluster=mine.cluster, services=["api"])["services"]
     assert ecs.update_service(cluster=mine.cluster, service="api", forceNewDeployment=True)["service"]
+    listed = ecs.list_service_deployments(cluster=mine.cluster, service="api")["serviceDeployments"]
+    own = [listed[0]["serviceDeploymentArn"]]
+    assert ecs.describe_service_deployments(serviceDeploymentArns=own)["serviceDeployments"]
     assert ecs.describe_task_definition(taskDefinition=other.definition)["taskDefinition"]
     assert ecs.describe_task_definition(taskDefinition=other.cluster)["taskDefinition"]
 
     theirs = f"arn:aws:ecs:{SCOPE}:service/{other.cluster}/api"
+    others = other.ecs.list_service_deployments(**other.at)["serviceDeployments"][0]["serviceDeploymentArn"]
     refused = [
+        lambda: ecs.list_service_deployments(cluster=other.cluster, service="api"),
+        lambda: ecs.describe_service_deployments(serviceDeploymentArns=[*own, others]),
         lambda: ecs.list_services(cluster=other.cluster),
         lambda: ecs.list_services(),
         lambda: ecs.describe_services(cluster=other.cluster, services=["api"]),
