@@ -48,7 +48,8 @@ async fn s01_a_rotation_ends_with_a_new_value_a_record_and_a_message() {
     let rotation = [
         read.as_slice(),
         &["s3:ListObjectsV2", "s3:PutObject", "secretsmanager:PutSecretValue"],
-        &["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"],
+        &read,
+        &["s3:ListObjectsV2", "s3:GetObject"],
         &read,
         &["s3:ListObjectsV2", "s3:GetObject"],
         &read,
