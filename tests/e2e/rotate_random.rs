@@ -284,8 +284,8 @@ async fn the_commands_of_each_message_cure_in_the_state_that_it_describes() {
     secret.step("createSecret", &token).await.unwrap();
     let own = cloud.secrets.put_secret_value().secret_id(&secret.arn).secret_string("chosen");
     own.version_stages("AWSPENDING").send().await.unwrap();
-    kind(secret.step("testSecret", &token).await, "NotPending");
-    cured(&secret, &token, "NotPending").await;
+    kind(secret.step("testSecret", &token).await, "UnknownVersion");
+    cured(&secret, &token, "UnknownVersion").await;
     // Rotation was switched off while one was under way.
     let token = secret.staged().await;
     cloud.secrets.cancel_rotate_secret().secret_id(&secret.arn).send().await.unwrap();

@@ -26,6 +26,8 @@ pub enum RotationError {
     UnknownVersion {
         /// The `ClientRequestToken`.
         token: String,
+        /// As of [`Self::NotPending`]: a version without labels is not shown.
+        holder: Option<String>,
     },
     /// The version is there, but not staged as AWSPENDING.
     #[error(

@@ -223,7 +223,8 @@ impl RotationError {
                 holder.as_ref().map(|holder| request.clear_command_of(holder)).unwrap_or_default(),
                 request.secret_id
             ),
-            Self::NotPending { holder: Some(holder), .. } => format!(
+            Self::UnknownVersion { holder: Some(holder), .. }
+            | Self::NotPending { holder: Some(holder), .. } => format!(
                 "{} {} {} {rotate} {at_once}.",
                 say(
                     "o AWSPENDING está em outra versão, e enquanto estiver nenhuma rotação começa. Se nenhuma rotação em curso a fez (CloudTrail diz quem chamou PutSecretValue ou UpdateSecretVersionStage), tirá-lo dela com",
@@ -351,7 +352,11 @@ mod tests {
                 RotationError::RotationNotEnabled { holder: Some("newer".to_owned()) },
                 "--version-stage AWSPENDING --remove-from-version-id newer",
             ),
-            (RotationError::UnknownVersion { token: reason() }, "rotate-secret --secret-id"),
+            (RotationError::UnknownVersion { token: reason(), holder: None }, "rotate-secret --secret-id"),
+            (
+                RotationError::UnknownVersion { token: reason(), holder: Some("newer".to_owned()) },
+                "--version-stage AWSPENDING --remove-from-version-id newer",
+            ),
             (RotationError::NotPending { token: reason(), holder: None }, "rotate-secret --secret-id"),
             (
                 RotationError::NotPending { token: reason(), holder: Some("newer".to_owned()) },

@@ -35,8 +35,9 @@ pub(super) fn plan(
     if rotation_enabled != Some(true) {
         return Err(RotationError::RotationNotEnabled { holder });
     }
-    let labels =
-        versions.get(token).ok_or_else(|| RotationError::UnknownVersion { token: token.to_owned() })?;
+    let Some(labels) = versions.get(token) else {
+        return Err(RotationError::UnknownVersion { token: token.to_owned(), holder });
+    };
     if labels.contains("AWSCURRENT") {
         return Ok(Plan::AlreadyCurrent);
     }
@@ -80,8 +81,10 @@ mod tests {
         check(Some(false), RUNNING, off(Some("new")));
         check(None, RUNNING, off(Some("new")));
         check(None, &[("old", &["AWSCURRENT", "AWSPENDING"])], off(None));
-        let unknown = RotationError::UnknownVersion { token: TOKEN.into() };
+        let unknown = RotationError::UnknownVersion { token: TOKEN.into(), holder: None };
         check(Some(true), &[("old", &["AWSCURRENT"])], Err(unknown));
+        let unknown = RotationError::UnknownVersion { token: TOKEN.into(), holder: Some("newer".to_owned()) };
+        check(Some(true), &[("old", &["AWSCURRENT"]), ("newer", &["AWSPENDING"])], Err(unknown));
         let not_pending = |holder: Option<&str>| {
             Err(RotationError::NotPending { token: TOKEN.into(), holder: holder.map(str::to_owned) })
         };
