@@ -98,7 +98,7 @@ fn deeds(protocol: &Protocol, state: &State) -> Vec<Stage> {
         while let Some(me) = now.invocations.first().copied() {
             let run = |action| protocol.next_state(&now, action).unwrap_or_else(|| now.clone());
             all.push((deed(Some((me.next, false))), run(Action::Die(me))));
-            if matches!(me.next, Next::Seal | Next::Put | Next::Commit | Next::Promote) {
+            if matches!(me.next, Next::Put | Next::Commit | Next::Promote) {
                 all.push((deed(Some((me.next, true))), run(Action::LastCall(me))));
             }
             now = run(Action::Advance(me));

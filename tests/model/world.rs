@@ -293,7 +293,7 @@ impl Model for Protocol {
         for me in &state.invocations {
             if !self.waits(state, me) {
                 actions.push(Action::Advance(*me));
-                if me.awaited && matches!(me.next, Next::Seal | Next::Put | Next::Commit | Next::Promote) {
+                if me.awaited && matches!(me.next, Next::Put | Next::Commit | Next::Promote) {
                     actions.push(Action::LastCall(*me));
                 }
             }
