@@ -300,11 +300,15 @@ fn followed(show: &mut Show<'_>) -> Result<Value> {
     (show.say)(&format!("$ aws {}", rotate.join(" ")));
     let answer = show.aws.ask(&rotate, show.log)?;
     let token = text(&answer, "/VersionId").context("RotateSecret answered without a VersionId")?.to_owned();
-    let row = run::wait_for("the ledger's row", Duration::from_secs(120), || {
+    let row_of = |show: &Show<'_>| {
         let rows = ledger(show, "rotation.json").unwrap_or_default();
         let rows: Vec<Value> = serde_json::from_str(&rows).unwrap_or_default();
-        Ok(rows.into_iter().find(|row| text(row, "/version") == Some(token.as_str())))
-    })?;
+        rows.into_iter().find(|row| text(row, "/version") == Some(token.as_str()))
+    };
+    run::wait_for("the ledger's row", Duration::from_secs(120), || Ok(row_of(show)))?;
+    // A row is there before the follow-up ends: what retires old credentials goes by it.
+    wait_until_followed(show)?;
+    let row = row_of(show).context("the ledger's row is gone")?;
     let run_id = text(&row, "/execution").context("the ledger's row names no execution")?;
     let told = messages(show.aws)?.into_iter().find(|message| message.to_string().contains(run_id));
     let message = told.context("the channel was not told")?;
