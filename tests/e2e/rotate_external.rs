@@ -504,7 +504,7 @@ async fn a_pending_key_or_token_that_is_gone_is_cured_by_the_commands_of_its_mes
     // AWSCURRENT holds a token that Twilio does not know.
     let good = value(&cloud, TWILIO, "AWSCURRENT").await;
     twilio(&cloud, json!({"primary": good, "secondary": null})).await;
-    let wrong = "0".repeat(32);
+    let wrong = "feedface".repeat(4);
     cloud.secrets.put_secret_value().secret_id(TWILIO).secret_string(&wrong).send().await.unwrap();
     let token = stops(&secret, "createSecret", "TokenRefused").await;
     adopted(&secret, &token, "TokenRefused", &good).await;
@@ -588,7 +588,7 @@ async fn what_could_harm_a_token_is_refused() {
         rule
     };
     for (config, fault, kind) in [
-        (json!({"primary": "0".repeat(32), "secondary": null}), None, "TokenRefused"),
+        (json!({"primary": "feedface".repeat(4), "secondary": null}), None, "TokenRefused"),
         (json!({"primary": new, "secondary": null, "status": "suspended"}), None, "AccountClosed"),
         (
             json!({"primary": new, "secondary": null}),
