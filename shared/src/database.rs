@@ -228,7 +228,12 @@ impl Database {
         let options = match &login.search_path {
             // The server splits the options at blanks that no backslash escapes.
             Some(path) => {
-                let escaped = path.replace('\\', "\\\\").replace(' ', "\\ ");
+                let escaped: String = path
+                    .chars()
+                    .flat_map(|c| {
+                        (c == '\\' || c.is_ascii_whitespace()).then_some('\\').into_iter().chain([c])
+                    })
+                    .collect();
                 format!("{OPTIONS} -c search_path={escaped}")
             }
             None => OPTIONS.to_owned(),
@@ -313,24 +318,34 @@ impl Session {
         password: &SecretString,
         fence: impl AsyncFnOnce() -> Result<(), E>,
     ) -> Result<(), E> {
-        self.set_password_of(&self.user, password, fence).await
+        self.alter(&self.user, "PASSWORD", password, fence).await
     }
 
-    /// The same of another login, by one who may alter it.
+    /// Lets another login log in, with this password, by one who may alter it.
     ///
     /// # Errors
     ///
     /// As [`Self::set_own_password`].
-    pub async fn set_password_of<E: From<DatabaseError>>(
+    pub async fn enable<E: From<DatabaseError>>(
         &self,
         user: &str,
+        password: &SecretString,
+        fence: impl AsyncFnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.alter(user, "LOGIN PASSWORD", password, fence).await
+    }
+
+    async fn alter<E: From<DatabaseError>>(
+        &self,
+        user: &str,
+        what: &str,
         password: &SecretString,
         fence: impl AsyncFnOnce() -> Result<(), E>,
     ) -> Result<(), E> {
         self.in_transaction(user, async || {
             fence().await?;
             let sql = Zeroizing::new(format!(
-                "ALTER ROLE {} PASSWORD {}",
+                "ALTER ROLE {} {what} {}",
                 escape_identifier(user),
                 escape_literal(&verifier(password)),
             ));

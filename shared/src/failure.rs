@@ -59,6 +59,14 @@ impl CallError {
         }
     }
 
+    /// Whether the caller may not do what it asked for, so that it was not done.
+    pub fn is_denied(&self) -> bool {
+        matches!(
+            self.code.as_str(),
+            "AccessDenied" | "AccessDeniedException" | "DecryptionFailure" | "EncryptionFailure"
+        )
+    }
+
     /// Makes the `map_err` argument for an operation whose request could not even be made.
     pub fn before<E: Error>(operation: &'static str) -> impl Fn(E) -> Self {
         move |error| Self { operation, code: "InvalidRequest".to_owned(), message: chain(&error) }

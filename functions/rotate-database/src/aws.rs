@@ -5,12 +5,22 @@ use shared::failure::CallError;
 
 use shared::database::secret::Login;
 
-/// What has its master password kept and rotated by RDS itself, if the password is this login's: `instance` or `cluster`,
-/// and its identifier.
-pub(crate) async fn managed_master(
-    client: &aws_sdk_rds::Client,
-    login: &Login,
-) -> Result<Option<(&'static str, String)>, CallError> {
+/// The instance or cluster of RDS that a login is for.
+pub(crate) struct Host {
+    /// `instance` or `cluster`.
+    pub(crate) kind: &'static str,
+    /// Its identifier.
+    pub(crate) id: String,
+    /// Its ARN.
+    pub(crate) arn: String,
+    /// ARN of the cluster that the instance is a member of.
+    pub(crate) cluster: Option<String>,
+    /// Whether the login is its master's, and RDS keeps and rotates the password.
+    pub(crate) is_managed: bool,
+}
+
+/// The instance or cluster whose endpoint a login names; none for another server.
+pub(crate) async fn host(client: &aws_sdk_rds::Client, login: &Login) -> Result<Option<Host>, CallError> {
     let here = |address: Option<&str>, port: Option<i32>| {
         address.is_some_and(|address| address.eq_ignore_ascii_case(&login.host))
             && port == Some(i32::from(login.port))
@@ -21,10 +31,21 @@ pub(crate) async fn managed_master(
         let page = page.map_err(CallError::during("rds:DescribeDBInstances"))?;
         for instance in page.db_instances() {
             let endpoint = instance.endpoint();
-            let endpoint = here(endpoint.and_then(|end| end.address()), endpoint.and_then(|end| end.port()));
-            if endpoint && instance.master_user_secret().is_some() && is_master(instance.master_username()) {
-                return Ok(instance.db_instance_identifier().map(|id| ("instance", id.to_owned())));
+            if !here(endpoint.and_then(|end| end.address()), endpoint.and_then(|end| end.port())) {
+                continue;
             }
+            let id = instance.db_instance_identifier().unwrap_or_default();
+            let arn = instance.db_instance_arn().unwrap_or_default();
+            let cluster = instance.db_cluster_identifier().and_then(|cluster| {
+                arn.strip_suffix(&format!(":db:{id}")).map(|place| format!("{place}:cluster:{cluster}"))
+            });
+            return Ok(Some(Host {
+                kind: "instance",
+                id: id.to_owned(),
+                arn: arn.to_owned(),
+                cluster,
+                is_managed: instance.master_user_secret().is_some() && is_master(instance.master_username()),
+            }));
         }
     }
     // Only a cluster's endpoint has this in its name, and only a cluster has one.
@@ -34,16 +55,40 @@ pub(crate) async fn managed_master(
     let mut pages = client.describe_db_clusters().into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("rds:DescribeDBClusters"))?;
-        for cluster in page.db_clusters() {
-            if here(cluster.endpoint(), cluster.port())
-                && cluster.master_user_secret().is_some()
-                && is_master(cluster.master_username())
-            {
-                return Ok(cluster.db_cluster_identifier().map(|id| ("cluster", id.to_owned())));
-            }
+        if let Some(cluster) =
+            page.db_clusters().iter().find(|cluster| here(cluster.endpoint(), cluster.port()))
+        {
+            return Ok(Some(Host {
+                kind: "cluster",
+                id: cluster.db_cluster_identifier().unwrap_or_default().to_owned(),
+                arn: cluster.db_cluster_arn().unwrap_or_default().to_owned(),
+                cluster: None,
+                is_managed: cluster.master_user_secret().is_some() && is_master(cluster.master_username()),
+            }));
         }
     }
     Ok(None)
+}
+
+/// Identifier and status of the blue/green deployments that an instance or cluster takes part in.
+pub(crate) async fn blue_green(
+    client: &aws_sdk_rds::Client,
+    host: &Host,
+) -> Result<Vec<(String, String)>, CallError> {
+    let is_of =
+        |arn: Option<&str>| arn.is_some() && (arn == Some(&host.arn) || arn == host.cluster.as_deref());
+    let mut found = Vec::new();
+    let mut pages = client.describe_blue_green_deployments().into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(CallError::during("rds:DescribeBlueGreenDeployments"))?;
+        let ours =
+            page.blue_green_deployments().iter().filter(|one| is_of(one.source()) || is_of(one.target()));
+        found.extend(ours.map(|one| {
+            let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+            (text(one.blue_green_deployment_identifier()), text(one.status()))
+        }));
+    }
+    Ok(found)
 }
 
 /// The current value of the admin secret.

@@ -19,8 +19,21 @@ pub struct RotateError {
     pub why: Why,
     /// Which credential the application can use now.
     pub in_force: InForce,
+    /// What the step itself saw of that, by a login.
+    pub seen: Option<Seen>,
     /// The version that was AWSCURRENT.
     pub current: Option<String>,
+}
+
+/// What a failed step saw the database take, and left as it was.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Seen {
+    /// The credential of AWSCURRENT.
+    Current,
+    /// That of another version, and not that of AWSCURRENT.
+    Another(String),
+    /// Neither that of AWSCURRENT nor that of AWSPENDING.
+    Nothing,
 }
 
 /// Why a rotation step failed.
@@ -90,6 +103,18 @@ pub enum Why {
     ManagedSecret {
         /// Name of the service, e.g. `rds`.
         owner: String,
+    },
+    /// A second database, to which roles and passwords may not come across, may take the server's place.
+    #[error(
+        "{server} takes part in the blue/green deployment {deployment} ({status}): a password that is changed on one of its databases may not reach the other"
+    )]
+    BlueGreen {
+        /// Identifier of the instance or cluster.
+        server: String,
+        /// Identifier of the deployment.
+        deployment: String,
+        /// Its status.
+        status: String,
     },
     /// The credential that leaked still logs in.
     #[error("the leaked credential of {user} still logs in")]
@@ -164,7 +189,7 @@ impl Error for RotateError {
 
 impl<E: Into<Why>> From<E> for RotateError {
     fn from(why: E) -> Self {
-        Self { why: why.into(), in_force: InForce::Current, current: None }
+        Self { why: why.into(), in_force: InForce::Current, seen: None, current: None }
     }
 }
 
@@ -179,6 +204,7 @@ impl Failure for RotateError {
             Why::NoLogin { .. } => "Auth",
             Why::CurrentMoved { .. } => "CurrentMoved",
             Why::ManagedMaster { .. } | Why::ManagedSecret { .. } => "ManagedByRds",
+            Why::BlueGreen { .. } => "BlueGreen",
             Why::StillAccepted { .. } => "StillAccepted",
             Why::LeakUnknown { .. } => "LeakUnknown",
             Why::SessionsLive { .. } => "SessionsLive",
@@ -211,6 +237,15 @@ pub(crate) fn rescued(language: Language, version: &str) -> String {
     }
 }
 
+/// What a person does where no credential logs in.
+fn by_hand(language: Language) -> String {
+    let urgent = language.pick(
+        "*urgente*: nenhuma das duas credenciais entra. Entrar como administrador e dar ao usuário a senha do AWSCURRENT com `\\password` no psql.",
+        "*urgent*: neither credential logs in. Log in as an administrator and give the user the password of AWSCURRENT with psql's `\\password`.",
+    );
+    urgent.to_owned()
+}
+
 impl RotateError {
     /// What an operator reads of the failure.
     pub(crate) fn advise(&self, language: Language, request: &Request) -> Advice {
@@ -222,6 +257,22 @@ impl RotateError {
                 next: self.next_step(language, request),
             },
         };
+        let urgent = match &self.seen {
+            None | Some(Seen::Current) => None,
+            Some(Seen::Another(version)) => {
+                let urgent = language.pick(
+                    "*urgente*: o AWSCURRENT não entra no banco, e a aplicação não abre conexões novas; a credencial de outra versão entra. Torná-la a atual:",
+                    "*urgent*: AWSCURRENT does not log in, and the application cannot open new connections; another version's credential does. Make it the current one:",
+                );
+                let current = self.current.as_deref().unwrap_or("—");
+                Some(format!("{urgent} {}.", request.restore_command(version, current)))
+            }
+            Some(Seen::Nothing) => Some(by_hand(language)),
+        };
+        if let Some(urgent) = urgent {
+            let next = format!("{urgent} {}", advice.next);
+            return Advice { in_force: self.in_force, next, ..advice };
+        }
         match &self.why {
             // A value that is in force already may not lose its label.
             Why::Rotation(RotationError::CurrentChanged | RotationError::PendingRejected { .. })
@@ -311,8 +362,8 @@ impl RotateError {
             }
             Why::Identity { .. } => self.way_out(language, request),
             Why::NameTooLong { .. } => say(
-                "renomear o usuário no banco (ALTER ROLE … RENAME TO) e no segredo, ou marcar o segredo com a tag rotation:strategy=single-user.",
-                "rename the user in the database (ALTER ROLE … RENAME TO) and in the secret, or give the secret the tag rotation:strategy=single-user.",
+                "renomear o usuário no banco (ALTER ROLE … RENAME TO) e no segredo, ou usar um usuário único: na stack, DatabaseAdminSecretArn vazio; em outro segredo que não o dela, a tag rotation:strategy=single-user.",
+                "rename the user in the database (ALTER ROLE … RENAME TO) and in the secret, or use a single user: in the stack, DatabaseAdminSecretArn empty; for a secret that is not the stack's, the tag rotation:strategy=single-user.",
             ),
             Why::NoLogin { another_user: Some(version), .. } => format!(
                 "{} {}. {}",
@@ -352,10 +403,7 @@ impl RotateError {
                 say("Quando quiser, rotacionar de novo:", "When wanted, rotate again:"),
                 request.rotate_command(),
             ),
-            Why::CurrentMoved { .. } => say(
-                "*urgente*: nenhuma das duas credenciais entra. Entrar como administrador e dar ao usuário a senha do AWSCURRENT com `\\password` no psql.",
-                "*urgent*: neither credential logs in. Log in as an administrator and give the user the password of AWSCURRENT with psql's `\\password`.",
-            ),
+            Why::CurrentMoved { .. } => by_hand(language),
             Why::ManagedMaster { kind, id, .. } => format!(
                 "{} `aws rds modify-db-{kind} --db-{kind}-identifier {id} --no-manage-master-user-password --master-user-password … --apply-immediately`",
                 say(
@@ -366,6 +414,14 @@ impl RotateError {
             Why::ManagedSecret { .. } => say(
                 "desligar a rotação por esta função: o serviço dono do segredo já o rotaciona. A aplicação deve usar um usuário próprio (docs/rotacao-banco.md).",
                 "switch off the rotation by this function: the service that owns the secret rotates it. The application should have a user of its own (docs/rotacao-banco.md).",
+            ),
+            Why::BlueGreen { deployment, .. } => format!(
+                "{} `aws rds describe-blue-green-deployments --blue-green-deployment-identifier {deployment}`. {again} {}",
+                say(
+                    "terminar a troca (switchover) ou apagar o deployment blue/green antes de rotacionar; o estado dele:",
+                    "switch over or delete the blue/green deployment before rotating; its state:",
+                ),
+                self.giving_up(language, request),
             ),
             Why::NotInUse { machine, version, .. } => {
                 format!(
@@ -464,12 +520,9 @@ impl RotateError {
 }
 
 impl Why {
-    /// Whether the server answered, and did not do what setSecret asked for: its transaction is rolled back.
+    /// Whether the server answered, and did not do what it was asked for: the transaction is rolled back.
     pub(crate) fn is_refusal(&self) -> bool {
-        match self {
-            Self::Database(error) => error.sqlstate.is_some() && error.kind != ErrorKind::Network,
-            _ => false,
-        }
+        matches!(self, Self::Database(error) if error.sqlstate.is_some() && error.kind != ErrorKind::Network)
     }
 
     /// Which credential is in force, where the failure itself says so.
@@ -536,6 +589,9 @@ impl Why {
                 format!("{user} é o usuário mestre de {id} no RDS, com senha gerida pelo RDS")
             }
             Self::ManagedSecret { owner } => format!("o segredo é gerido pelo serviço {owner}"),
+            Self::BlueGreen { server, deployment, status } => format!(
+                "{server} participa do deployment blue/green {deployment} ({status}): uma senha trocada em um dos bancos pode não chegar ao outro"
+            ),
             Self::StillAccepted { user } => format!("a credencial vazada de {user} ainda entra no banco"),
             Self::LeakUnknown { version } => {
                 format!("a versão vazada ({version}) não tem mais valor, e nada prova que ela está morta")
@@ -581,7 +637,8 @@ mod tests {
     }
 
     fn advice(why: Why, in_force: InForce, language: Language) -> Advice {
-        RotateError { why, in_force, current: Some("old".to_owned()) }.advise(language, &request())
+        RotateError { why, in_force, seen: None, current: Some("old".to_owned()) }
+            .advise(language, &request())
     }
 
     const KINDS: [ErrorKind; 11] = [
@@ -635,6 +692,14 @@ mod tests {
             ),
             (Why::ManagedSecret { owner: "rds".to_owned() }, "rotacao-banco.md"),
             (Why::Rds(call), "rds:DescribeDBInstances"),
+            (
+                Why::BlueGreen {
+                    server: "moveongs-dev-db".to_owned(),
+                    deployment: "bgd-abc".to_owned(),
+                    status: "AVAILABLE".to_owned(),
+                },
+                "describe-blue-green-deployments --blue-green-deployment-identifier bgd-abc",
+            ),
         ];
         let databases = KINDS.map(|kind| (Why::Database(of_database(kind)), "tries again"));
         for (why, part) in others.into_iter().chain(databases) {

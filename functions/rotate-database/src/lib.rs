@@ -30,7 +30,7 @@ use shared::rotation::{
 };
 use shared::secrets::Listed;
 
-pub use error::{RotateError, Why};
+pub use error::{RotateError, Seen, Why};
 pub use policy::Strategy;
 
 /// Name of the procedure: the function's folder, its evidence's folder.
@@ -100,12 +100,15 @@ impl App {
     }
 
     fn strategy(&self, attempt: &Attempt<'_>, secret: &Secret) -> Result<Strategy, RotationError> {
-        policy::strategy(&attempt.described.tags, secret.admin_secret(), self.admin_secret.as_deref())
+        let is_the_templates = self.variable(attempt) == DATABASE;
+        let tags = &attempt.described.tags;
+        policy::strategy(tags, secret.admin_secret(), self.admin_secret.as_deref(), is_the_templates)
     }
 
     fn strategy_of(&self, listed: &Listed, secret: &Secret) -> Result<Strategy, RotationError> {
         let tags = shared::rotation::tags(listed.tags.clone());
-        policy::strategy(&tags, secret.admin_secret(), self.admin_secret.as_deref())
+        let is_the_templates = self.database_secret.as_ref() == Some(&listed.name);
+        policy::strategy(&tags, secret.admin_secret(), self.admin_secret.as_deref(), is_the_templates)
     }
 
     /// The policy's key of a secret: the application's variable where the template names the secret, else the
@@ -132,10 +135,25 @@ impl App {
         let current = self.current(attempt).await?;
         let strategy = self.strategy(attempt, &current)?;
         policy::next_user(&strategy, &current.login().user)?;
-        match aws::managed_master(&self.rds, current.login()).await.map_err(Why::Rds)? {
-            Some((kind, id)) => Err(Why::ManagedMaster { user: current.login().user.clone(), kind, id }),
+        let host = aws::host(&self.rds, current.login()).await.map_err(Why::Rds)?;
+        let Some(host) = host else { return Ok(()) };
+        if host.is_managed {
+            let user = current.login().user.clone();
+            return Err(Why::ManagedMaster { user, kind: host.kind, id: host.id });
+        }
+        match self.blue_green(&host).await? {
+            // A single user's password has changed already: only to finish brings a credential that logs in into use.
+            Some(_) if self.kept(attempt.request).await.is_some_and(|change| change.single_user) => Ok(()),
+            Some(open) => Err(open),
             None => Ok(()),
         }
+    }
+
+    /// That a blue/green deployment of the server is open.
+    async fn blue_green(&self, host: &aws::Host) -> Result<Option<Why>, Why> {
+        let found = aws::blue_green(&self.rds, host).await.map_err(Why::Rds)?;
+        let open = found.into_iter().find(|(_, status)| policy::is_open(status));
+        Ok(open.map(|(deployment, status)| Why::BlueGreen { server: host.id.clone(), deployment, status }))
     }
 
     /// Refuses a rotation that would change the password of a login that tasks may still use.
@@ -187,7 +205,8 @@ impl App {
         Ok(current.with(&user, &generate(&password)?)?)
     }
 
-    async fn change(&self, attempt: &Attempt<'_>) -> Result<Outcome, Why> {
+    /// Sets the pending password. `seen` becomes the credential that logged in, for as long as it is certain to be in force.
+    async fn change(&self, attempt: &Attempt<'_>, seen: &mut Option<Seen>) -> Result<Outcome, Why> {
         let pending = Secret::parse(&attempt.pending().await?.value)?;
         let current = self.current(attempt).await?;
         let strategy = self.strategy(attempt, &current)?;
@@ -197,8 +216,9 @@ impl App {
         let Some((session, known)) = self.enter(attempt, known, pending.login()).await? else {
             return Ok(Outcome::AlreadySet);
         };
-        session.must_be_direct().await?;
         let rescued_by = (known.version != from).then_some(known.version);
+        *seen = Some(rescued_by.clone().map_or(Seen::Current, Seen::Another));
+        session.must_be_direct().await?;
         let single_user = strategy == Strategy::SingleUser;
         if single_user {
             // What the policy asks for must hold before the only password is changed: the rights are the same.
@@ -215,8 +235,12 @@ impl App {
         let fence = async || attempt.must_be_unmoved().await.map_err(Why::from);
         match &strategy {
             Strategy::SingleUser => {
-                session.set_own_password(&pending.login().password, fence).await?;
+                let changed = session.set_own_password(&pending.login().password, fence).await;
+                if changed.as_ref().is_err_and(|why: &Why| !why.is_refusal()) {
+                    *seen = None;
+                }
                 session.close().await;
+                changed?;
             }
             Strategy::AlternatingUsers { admin } => {
                 session.close().await;
@@ -426,6 +450,24 @@ impl App {
         }
     }
 
+    /// A failure after setSecret, with what the database takes where it refused the pending credential: the password was
+    /// changed by hand then, and setSecret's note says nothing of that.
+    async fn look_again(&self, attempt: &Attempt<'_>, why: Why) -> RotateError {
+        let is_refused = matches!(&why, Why::Database(error) if error.kind == ErrorKind::Auth);
+        let seen = match self.current(attempt).await {
+            Ok(current) if is_refused => match self.try_login(current.login()).await {
+                Ok(Some(session)) => {
+                    session.close().await;
+                    Some(Seen::Current)
+                }
+                Ok(None) => Some(Seen::Nothing),
+                Err(_) => None,
+            },
+            _ => None,
+        };
+        RotateError { seen, ..at(attempt)(why) }
+    }
+
     fn note(request: &Request) -> String {
         format!("{}/setSecret", request.token)
     }
@@ -455,12 +497,13 @@ impl App {
 
     /// What a failed step leaves in force, and setSecret's note: a single user's old password is dead once setSecret
     /// has run.
-    async fn in_force(&self, request: &Request, why: &Why) -> (InForce, Option<Change>) {
-        if let Some(known) = why.in_force() {
-            return (known, None);
-        }
-        if request.step == Step::CreateSecret || request.step == Step::SetSecret && why.is_refusal() {
-            return (InForce::Current, None);
+    async fn in_force(&self, request: &Request, error: &RotateError) -> (InForce, Option<Change>) {
+        match (error.why.in_force(), &error.seen) {
+            (Some(known), _) => return (known, None),
+            (None, Some(Seen::Current)) => return (InForce::Current, None),
+            (None, Some(Seen::Another(_) | Seen::Nothing)) => return (InForce::Nothing, None),
+            (None, None) if request.step == Step::CreateSecret => return (InForce::Current, None),
+            (None, None) => {}
         }
         match tokio::time::timeout(PATIENCE, self.look(request)).await {
             Ok(Ok(None)) => (InForce::Current, None),
@@ -505,7 +548,7 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
 /// A failure with the version that was AWSCURRENT then.
 fn at(attempt: &Attempt<'_>) -> impl FnOnce(Why) -> RotateError {
     let current = attempt.labelled("AWSCURRENT").map(str::to_owned);
-    |why| RotateError { why, in_force: InForce::Current, current }
+    |why| RotateError { why, in_force: InForce::Current, seen: None, current }
 }
 
 impl Rotation for App {
@@ -528,15 +571,22 @@ impl Rotation for App {
     }
 
     async fn set(&self, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
-        self.change(attempt).await.map_err(at(attempt))
+        let mut seen = None;
+        self.change(attempt, &mut seen).await.map_err(|why| RotateError { seen, ..at(attempt)(why) })
     }
 
     async fn test(&self, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
-        self.try_out(attempt).await.map_err(at(attempt))
+        match self.try_out(attempt).await {
+            Ok(outcome) => Ok(outcome),
+            Err(why) => Err(self.look_again(attempt, why).await),
+        }
     }
 
     async fn prove(&self, attempt: &Attempt<'_>) -> Result<Proof, RotateError> {
-        self.prove_again(attempt).await.map_err(at(attempt))
+        match self.prove_again(attempt).await {
+            Ok(proof) => Ok(proof),
+            Err(why) => Err(self.look_again(attempt, why).await),
+        }
     }
 
     async fn aftermath(&self, attempt: &Attempt<'_>) -> Aftermath {
@@ -548,9 +598,9 @@ impl Rotation for App {
     }
 
     async fn look_into(&self, request: &Request, error: RotateError) -> RotateError {
-        let (in_force, change) = self.in_force(request, &error.why).await;
+        let (in_force, change) = self.in_force(request, &error).await;
         let current = error.current.or(change.map(|change| change.from));
-        RotateError { why: error.why, in_force, current }
+        RotateError { in_force, current, ..error }
     }
 
     fn advise(&self, request: &Request, error: &RotateError) -> Advice {

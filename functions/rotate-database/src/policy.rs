@@ -26,7 +26,42 @@ pub enum Strategy {
 
 /// The strategy of a secret: what its tags `rotation:strategy` and `rotation:admin-secret` say; else, with an admin
 /// secret (`masterarn` of the secret itself, or the function's own), alternating users; else a single user.
+///
+/// Of the secret that the template names, the template's parameters decide: who may tag or write the secret must not be
+/// able to end the turns of two logins, or to choose who manages them.
 pub(crate) fn strategy(
+    tags: &BTreeMap<String, String>,
+    masterarn: Option<&str>,
+    default_admin: Option<&str>,
+    is_the_templates: bool,
+) -> Result<Strategy, RotationError> {
+    let asked = asked(tags, masterarn, default_admin)?;
+    if !is_the_templates {
+        return Ok(asked);
+    }
+    let admin = default_admin.or(masterarn);
+    let decided = without_tags(admin);
+    match ["strategy", "admin-secret"].into_iter().find(|key| tags.contains_key(*key)) {
+        _ if asked == decided => Ok(decided),
+        Some(key) => Err(invalid_tag(
+            key,
+            "contradicts the stack, which decides how the secret that it names is rotated (DatabaseAdminSecretArn); remove the tag",
+        )),
+        None => Err(RotationError::WrongForm {
+            reason: "its field masterarn names another admin secret than the stack's DatabaseAdminSecretArn; remove the field"
+                .to_owned(),
+        }),
+    }
+}
+
+fn without_tags(admin: Option<&str>) -> Strategy {
+    match admin {
+        Some(admin) => Strategy::AlternatingUsers { admin: admin.to_owned() },
+        None => Strategy::SingleUser,
+    }
+}
+
+fn asked(
     tags: &BTreeMap<String, String>,
     masterarn: Option<&str>,
     default_admin: Option<&str>,
@@ -40,16 +75,22 @@ pub(crate) fn strategy(
         return Err(invalid_tag("admin-secret", "expected the ARN of a secret"));
     }
     match (tags.get("strategy").map(String::as_str), admin) {
-        (Some("single-user"), _) | (None, None) => Ok(Strategy::SingleUser),
-        (Some("alternating-users") | None, Some(admin)) => {
-            Ok(Strategy::AlternatingUsers { admin: admin.to_owned() })
-        }
+        (Some("single-user"), _) => Ok(Strategy::SingleUser),
+        (Some("alternating-users"), Some(_)) | (None, _) => Ok(without_tags(admin)),
         (Some("alternating-users"), None) => Err(invalid_tag(
             "strategy",
             "alternating-users needs an admin secret: the stack's DatabaseAdminSecretArn or the tag rotation:admin-secret",
         )),
         (Some(_), _) => Err(invalid_tag("strategy", "expected single-user or alternating-users")),
     }
+}
+
+/// Whether a blue/green deployment in this state has two databases of which either may become the one in use. Where it
+/// replicates logically, roles and passwords do not come across, and nothing in RDS's answer says how it replicates.
+///
+/// Sources: BlueGreenDeployment in RDS's model; «PostgreSQL replication methods for blue/green deployments» in its guide.
+pub(crate) fn is_open(status: &str) -> bool {
+    !matches!(status, "SWITCHOVER_COMPLETED" | "DELETING")
 }
 
 /// How the password of a secret is made, and the statements that prove a login; `name` is the policy's key.
@@ -151,7 +192,43 @@ mod tests {
         default: Option<&str>,
     ) -> Result<Strategy, String> {
         let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        strategy(&tags, masterarn, default).map_err(|error| error.to_string())
+        strategy(&tags, masterarn, default, false).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_stack_decides_of_the_secret_that_it_names() {
+        let of = |tags: &[(&str, &str)], masterarn, default| {
+            let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            strategy(&tags, masterarn, default, true).map_err(|error| error.to_string())
+        };
+        let two = |admin: &str| Ok(Strategy::AlternatingUsers { admin: admin.to_owned() });
+        assert_eq!(of(&[], None, None), Ok(Strategy::SingleUser));
+        assert_eq!(of(&[], None, Some(ADMIN)), two(ADMIN));
+        assert_eq!(of(&[], Some(ADMIN), None), two(ADMIN));
+        // What only repeats it does no harm.
+        assert_eq!(of(&[("strategy", "alternating-users")], Some(ADMIN), Some(ADMIN)), two(ADMIN));
+        assert_eq!(of(&[("strategy", "single-user")], None, None), Ok(Strategy::SingleUser));
+        assert_eq!(of(&[("admin-secret", ADMIN), ("in-use", "v1")], None, Some(ADMIN)), two(ADMIN));
+        for (tags, masterarn, default, part) in [
+            (&[("strategy", "single-user")][..], None, Some(ADMIN), "tag rotation:strategy"),
+            (&[("admin-secret", OTHER)], None, Some(ADMIN), "tag rotation:admin-secret"),
+            (&[("admin-secret", OTHER)], None, None, "tag rotation:admin-secret"),
+            (&[("strategy", "single-user")], Some(OTHER), None, "tag rotation:strategy"),
+            (&[], Some(OTHER), Some(ADMIN), "field masterarn"),
+        ] {
+            let error = of(tags, masterarn, default).unwrap_err();
+            assert!(error.contains(part) && error.contains("DatabaseAdminSecretArn"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_blue_green_deployment_is_open_until_it_is_switched_over_or_given_up() {
+        // The statuses of RDS's model, and one that it may add.
+        for open in ["PROVISIONING", "AVAILABLE", "SWITCHOVER_IN_PROGRESS", "INVALID_CONFIGURATION"] {
+            assert!(is_open(open), "{open}");
+        }
+        assert!(is_open("SWITCHOVER_FAILED") && is_open("PAUSED") && is_open(""));
+        assert!(!is_open("SWITCHOVER_COMPLETED") && !is_open("DELETING"));
     }
 
     #[test]

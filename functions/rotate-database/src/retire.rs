@@ -24,7 +24,7 @@ use shared::{describe, time};
 
 use crate::error::{RotateError, Why};
 use crate::policy::{self, Strategy};
-use crate::{App, DATABASE, PROCEDURE};
+use crate::{App, DATABASE, PROCEDURE, aws};
 
 /// Time kept back for the report.
 const REPORTING: Duration = Duration::from_secs(6);
@@ -54,6 +54,17 @@ enum Course {
     Waits(Waits),
     /// It is dead.
     Ended(Ended),
+    /// A later rotation gave its login another password, and its own is not known any more.
+    Replaced(Replaced),
+}
+
+/// The version that gave a leaked login its next password; also the note that it did.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Replaced {
+    /// The version that leaked.
+    version: String,
+    /// The one that replaced its password.
+    replaced_by: String,
 }
 
 /// Why a leaked login stays for now.
@@ -139,7 +150,19 @@ impl App {
             Ok(InUse { since, .. }) => since,
             Err(why) => return Ok(Course::Waits(Waits::NotInUse(why))),
         };
-        let leaked = self.login_of(&listed, leaked).await?;
+        let leaked = match self.login_of(&listed, leaked).await {
+            // Two users take turns: the rotation after the incident's is the one that changes the leaked login's password.
+            Err(Why::LeakUnknown { version }) => {
+                let next = rows
+                    .iter()
+                    .find(|row| row.arn == listed.arn && row.previous.as_ref() == Some(&incident.version));
+                let Some(next) = next.filter(|row| row.outcome == "proved") else {
+                    return Err(Why::LeakUnknown { version });
+                };
+                return Ok(Course::Replaced(Replaced { version, replaced_by: next.version.clone() }));
+            }
+            leaked => leaked?,
+        };
         let current = labelled(&listed)?;
         // Tasks of the deployment that brought the version into use are younger than the look that saw it move.
         let row = rows.iter().find(|row| row.arn == listed.arn && row.version == current);
@@ -153,7 +176,7 @@ impl App {
             let session = self.database.login(&current).await?;
             let sessions = end_sessions(&session, Some(before)).await?;
             session.close().await;
-            (current.user, false, sessions)
+            (current.user.clone(), false, sessions)
         } else {
             if is_pending(&listed) {
                 return Ok(Course::Waits(Waits::RotationRuns));
@@ -162,6 +185,12 @@ impl App {
             (leaked.user.clone(), true, sessions)
         };
         self.must_be_refused(&leaked).await?;
+        // What was ended here may go on living in the database that takes this one's place.
+        if let Some(host) = aws::host(&self.rds, &current).await.map_err(Why::Rds)?
+            && let Some(open) = self.blue_green(&host).await?
+        {
+            return Err(open);
+        }
         let ended = Ended { version: incident.version.clone(), user, is_shut_out, sessions };
         evidence.keep(&note, &ended).await.map_err(RotationError::from)?;
         Ok(Course::Ended(ended))
@@ -197,7 +226,7 @@ impl App {
         let ours = Login { password: generate(&generator)?, user: leaked.user.clone(), ..current.clone() };
         let admin = self.admin(admin, current).await?;
         let session = self.database.login_bound(&admin).await?;
-        session.set_password_of(&ours.user, &ours.password, async || self.is_as_before(listed).await).await?;
+        session.enable(&ours.user, &ours.password, async || self.is_as_before(listed).await).await?;
         let own = self.database.login(&ours).await?;
         session.disable(&ours.user, async || self.is_as_before(listed).await).await?;
         session.close().await;
@@ -291,6 +320,12 @@ async fn report(
             let run_id = format!("{secret}/retire/{}/{day}", line.why);
             (line, run_id, waits_message(settings, secret, *waits), "waits".to_owned())
         }
+        // The service does not tell a version that is gone from one that was never there: no proof, and no more to do.
+        Ok(Course::Replaced(replaced)) => {
+            let run_id = format!("{}/retire/replaced", replaced.version);
+            let told = replaced_message(settings, secret, replaced);
+            (line("replaced", ""), run_id, told, "not proved: the leaked value is gone".to_owned())
+        }
         Ok(Course::Ended(ended)) => {
             let run_id = format!("{}/retire/ended", ended.version);
             (line("ended", ""), run_id, ended_message(settings, secret, ended), "succeeded".to_owned())
@@ -341,6 +376,24 @@ fn ended_message(settings: &Settings, secret: &str, ended: &Ended) -> Message {
         ),
     };
     let title = settings.language.pick("Credencial vazada está morta", "The leaked credential is dead");
+    message(settings, title, secret, vec![line])
+}
+
+fn replaced_message(settings: &Settings, secret: &str, replaced: &Replaced) -> Message {
+    let Replaced { version, replaced_by } = replaced;
+    let language = settings.language;
+    let line = match language {
+        Language::Portuguese => format!(
+            "O Secrets Manager não guarda mais o valor da versão vazada (`{version}`), por isso ela não pôde ser experimentada. A rotação seguinte (`{replaced_by}`) deu outra senha ao login vazado. Se alguém mudou senhas ou rótulos à mão desde então, rotacionar mais uma vez: `aws secretsmanager rotate-secret --secret-id '{secret}'`"
+        ),
+        Language::English => format!(
+            "Secrets Manager no longer keeps the value of the version that leaked (`{version}`), so it could not be tried. The next rotation (`{replaced_by}`) gave the leaked login another password. If passwords or labels were changed by hand since, rotate once more: `aws secretsmanager rotate-secret --secret-id '{secret}'`"
+        ),
+    };
+    let title = language.pick(
+        "Credencial vazada foi substituída, sem prova",
+        "The leaked credential was replaced, without proof",
+    );
     message(settings, title, secret, vec![line])
 }
 
@@ -398,14 +451,13 @@ fn waits_message(settings: &Settings, secret: &str, waits: Waits) -> Message {
 fn failed_message(settings: &Settings, secret: &str, error: &RotateError) -> Message {
     let language = settings.language;
     let next = match &error.why {
-        Why::StillAccepted { user } | Why::LeakUnknown { version: user } => match language {
-            Language::Portuguese => format!(
-                "*urgente*: rotacionar o segredo de novo, o que troca a senha de `{user}`: `aws secretsmanager rotate-secret --secret-id '{secret}'`"
-            ),
-            Language::English => format!(
-                "*urgent*: rotate the secret again, which changes the password of `{user}`: `aws secretsmanager rotate-secret --secret-id '{secret}'`"
-            ),
-        },
+        Why::StillAccepted { .. } | Why::LeakUnknown { .. } => format!(
+            "{} `aws secretsmanager rotate-secret --secret-id '{secret}'`",
+            language.pick(
+                "*urgente*: rotacionar o segredo de novo, o que troca a senha do login vazado:",
+                "*urgent*: rotate the secret again, which changes the leaked login's password:",
+            )
+        ),
         _ => format!(
             "{} {}",
             language.pick(

@@ -52,6 +52,12 @@ const ENDINGS: [(&str, Part); 6] = [
 /// How a key ends that names a server.
 const HOSTS: [&str; 8] = ["host", "hostname", "server", "address", "addr", "endpoint", "url", "uri"];
 
+/// Words in the path of a field that say that it is of a database of PostgreSQL: `DB_USER`, `pg.user`.
+const OURS: [&str; 8] = ["database", "db", "jdbc", "pg", "pgsql", "postgres", "postgresql", "rds"];
+
+/// Words beside them that say that it is another kind's: `MONGO_DB_USER`.
+const OTHERS: [&str; 8] = ["couch", "influx", "maria", "mongo", "mssql", "mysql", "oracle", "redis"];
+
 /// The top-level field whose URL is the login when a secret holds several.
 const MAIN_URL: &str = "DATABASE_URL";
 
@@ -128,6 +134,14 @@ pub enum FormError {
         "field {path} holds the password in an unknown form and would keep the old one: remove it or make it a URL"
     )]
     Underived {
+        /// The field.
+        path: String,
+    },
+    /// Another server's login has the same user and password, which a rotation cannot change there.
+    #[error(
+        "field {path} is the same login at another server: give that one a password of its own, or name the field as the database's (DB_…)"
+    )]
+    Shared {
         /// The field.
         path: String,
     },
@@ -265,7 +279,7 @@ impl Secret {
             |field: &Field<'_>| self.slots.iter().any(|slot| field.value.range().contains(&slot.range.start));
         document.groups().iter().any(|((object, prefix), group)| {
             let named = group.users.iter().any(|field| field.text() == Some(user) && !is_slot(field));
-            named && !document.names_another_server(object, prefix, &self.login)
+            named && document.is_at(object, prefix, &self.login) != Some(false)
         })
     }
 
@@ -505,16 +519,17 @@ impl<'a> Document<'a> {
         if urls.all(|url| url.is_same(first)) { Ok(Some(first)) } else { Err(FormError::SeveralLogins) }
     }
 
-    /// Whether fields with a prefix name a server that is not the login's: `MQ_USER` beside `MQ_HOST`.
-    fn names_another_server(&self, object: &Path, prefix: &str, login: &Login) -> bool {
+    /// Whether the server that fields with a prefix name is the login's (`MQ_USER` beside `MQ_HOST`); none where they name
+    /// no server.
+    fn is_at(&self, object: &Path, prefix: &str, login: &Login) -> Option<bool> {
         let of_group = |field: &&Field<'_>| {
             let key = field.value.path.key().map(str::to_ascii_lowercase);
             let rest = key.as_deref().and_then(|key| key.strip_prefix(prefix));
             field.value.path.parent().as_ref() == Some(object)
                 && rest.is_some_and(|rest| HOSTS.contains(&rest))
         };
-        let mut hosts = self.0.iter().filter(of_group).filter_map(Field::text);
-        hosts.any(|host| !host.eq_ignore_ascii_case(&login.host))
+        let hosts = self.0.iter().filter(of_group).filter_map(Field::text).filter(|text| !text.is_empty());
+        hosts.map(|text| host_in(text).eq_ignore_ascii_case(&login.host)).reduce(|one, other| one && other)
     }
 
     /// Every place that holds the login, in order.
@@ -528,12 +543,24 @@ impl<'a> Document<'a> {
             }
             // Alone it names the login whose password stands elsewhere.
             let alone = group.passwords.is_empty();
-            // With a host or a password of its own it is another login, of another service, which stays as it is.
             let is_main = (&object, prefix.as_str()) == (&Path::default(), "");
-            let has_password = |field: &&Field<'_>| field.text() == Some(password);
-            let elsewhere = self.names_another_server(&object, &prefix, login);
-            if !is_main && (elsewhere && alone || !alone && !group.passwords.iter().any(has_password)) {
+            let is_at = self.is_at(&object, &prefix, login);
+            let named = group.users.iter().any(|field| names_a_database(&field.path()));
+            // Another service's user may have the same name. It is the login's only by its password, server or name.
+            let is_ours = if alone {
+                is_at.unwrap_or(named)
+            } else {
+                group.passwords.iter().any(|field| field.text() == Some(password))
+            };
+            if !is_main && !is_ours {
                 continue;
+            }
+            if let Some(field) = group.passwords.first()
+                && !is_main
+                && is_at == Some(false)
+                && !named
+            {
+                return Err(FormError::Shared { path: field.path() });
             }
             let named = |user: &&Field<'_>| !alone || user.text() == Some(&login.user);
             let users =
@@ -734,16 +761,74 @@ fn search_path(query: &str) -> Option<String> {
             }
             "options" => {
                 let options = decoded(value).unwrap_or_default();
-                let options = options.replace("-c ", "-c");
-                let path = options.split(' ').find_map(|option| {
-                    option.strip_prefix("-csearch_path=").or(option.strip_prefix("--search_path="))
-                });
-                found = path.filter(|path| !path.is_empty()).map(str::to_owned).or(found);
+                found = search_path_of(&options).filter(|path| !path.is_empty()).or(found);
             }
             _ => {}
         }
     }
     found
+}
+
+/// The search path in the server's command-line options, as `pg_split_opts` and `ParseLongOption` of PostgreSQL read them.
+fn search_path_of(options: &str) -> Option<String> {
+    let mut words = vec![String::new()];
+    let mut chars = options.chars();
+    while let Some(c) = chars.next() {
+        let (c, is_end) = if c == '\\' { (chars.next()?, false) } else { (c, c.is_ascii_whitespace()) };
+        if is_end {
+            words.push(String::new());
+        } else if let Some(word) = words.last_mut() {
+            word.push(c);
+        }
+    }
+    let mut words = words.into_iter().filter(|word| !word.is_empty());
+    let mut found = None;
+    while let Some(word) = words.next() {
+        let setting = match word.strip_prefix("--").or(word.strip_prefix("-c")) {
+            Some("") => words.next()?,
+            Some(setting) => setting.to_owned(),
+            None => continue,
+        };
+        let (name, value) = setting.split_once('=').unwrap_or((&setting, ""));
+        if name.replace('-', "_").eq_ignore_ascii_case("search_path") {
+            found = Some(value.to_owned());
+        }
+    }
+    found
+}
+
+/// The host in a text that names a server: a URL of any kind, `host:port`, or the host alone.
+fn host_in(text: &str) -> &str {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let server = authority.rsplit('@').next().unwrap_or(authority);
+    match server.strip_prefix('[').and_then(|server| server.split_once(']')) {
+        Some((host, _)) => host,
+        // More than one colon is an IPv6 address without brackets.
+        None => match server.split_once(':') {
+            Some((host, port)) if !port.contains(':') => host,
+            _ => server,
+        },
+    }
+}
+
+/// Whether a field's path says that it is about a database of PostgreSQL.
+fn names_a_database(path: &str) -> bool {
+    let mut words = vec![String::new()];
+    let mut before = '_';
+    for c in path.chars() {
+        if !c.is_ascii_alphanumeric() || before.is_ascii_lowercase() && c.is_ascii_uppercase() {
+            words.push(String::new());
+        }
+        if let Some(word) = words.last_mut().filter(|_| c.is_ascii_alphanumeric()) {
+            word.push(c.to_ascii_lowercase());
+        }
+        before = c;
+    }
+    // `PGUSER` is one word.
+    let bare = |word: &str| role(word).map_or(word.to_owned(), |(prefix, _)| prefix);
+    let says = |list: &[&str]| words.iter().any(|word| list.contains(&bare(word).as_str()));
+    says(&OURS) && !says(&OTHERS)
 }
 
 const SCHEMES: [&str; 2] = ["postgres", "postgresql"];
@@ -927,8 +1012,25 @@ mod tests {
             (r#""mq":{"host":"mq","user":"app"}"#, r#""mq":{"host":"mq","user":"app"}"#),
             (r#""mq":{"user":"app","password":"another"}"#, r#""mq":{"user":"app","password":"another"}"#),
             (r#""mqHost":"mq","mqUser":"app""#, r#""mqHost":"mq","mqUser":"app""#),
-            // Of the database's own host, or of none.
+            // The same where nothing says whose it is, or a word says that it is another kind of database.
+            (r#""SMTP_USER":"app""#, r#""SMTP_USER":"app""#),
+            (r#""credentials":{"user":"app"}"#, r#""credentials":{"user":"app"}"#),
+            (r#""mq":{"host":"mq","login":{"user":"app"}}"#, r#""mq":{"host":"mq","login":{"user":"app"}}"#),
+            (r#""MONGO_DB_USER":"app""#, r#""MONGO_DB_USER":"app""#),
+            (
+                r#""MQ_URL":"amqp://mq:5672/v","MQ_USER":"app""#,
+                r#""MQ_URL":"amqp://mq:5672/v","MQ_USER":"app""#,
+            ),
+            // Of the database's own host, whatever form names it, or of a database by its name.
             (r#""DB_HOST":"DB","DB_USER":"app""#, r#""DB_HOST":"DB","DB_USER":"new""#),
+            (r#""APP_HOST":"db:5432","APP_USER":"app""#, r#""APP_HOST":"db:5432","APP_USER":"new""#),
+            (
+                r#""A_URL":"jdbc:postgresql://db/m","A_USER":"app""#,
+                r#""A_URL":"jdbc:postgresql://db/m","A_USER":"new""#,
+            ),
+            (r#""PGUSER":"app""#, r#""PGUSER":"new""#),
+            (r#""appDbUser":"app""#, r#""appDbUser":"new""#),
+            (r#""db":{"login":{"user":"app"}}"#, r#""db":{"login":{"user":"new"}}"#),
             (r#""DB_USER":"app""#, r#""DB_USER":"new""#),
             (r#""DB_USER":"app","DB_PASSWORD":"s3cret-s3cret""#, r#""DB_USER":"new","DB_PASSWORD":"n""#),
         ] {
@@ -936,6 +1038,28 @@ mod tests {
             let new = current.with("new", &secret("n")).unwrap();
             assert_eq!(new.expose_secret(), format!("{{{changed},{expected}}}"));
         }
+        // The URL is the login, and its host says whose the user beside it is.
+        let url = r#"{"DATABASE_URL":"postgres://app:s3cret@db/m","DATABASE_USER":"app","SMTP_USER":"app"}"#;
+        let new = parse(url).unwrap().with("new", &secret("n")).unwrap();
+        let expected = r#"{"DATABASE_URL":"postgres://new:n@db/m","DATABASE_USER":"new","SMTP_USER":"app"}"#;
+        assert_eq!(new.expose_secret(), expected);
+    }
+
+    #[test]
+    fn the_same_login_at_another_server_is_refused() {
+        let own = r#""username":"app","password":"s3cret-s3cret","host":"db""#;
+        for others in [
+            r#""MQ_HOSTNAME":"mq","MQ_USER":"app","MQ_PASSWORD":"s3cret-s3cret""#,
+            r#""MQ_URL":"amqp://mq:5672","MQ_USER":"app","MQ_PASSWORD":"s3cret-s3cret""#,
+        ] {
+            refused(&format!("{{{own},{others}}}"), &FormError::Shared { path: "MQ_PASSWORD".to_owned() });
+        }
+        // A replica has the roles of its source.
+        let replica = r#""DB_READ_HOST":"replica","DB_READ_USER":"app","DB_READ_PASSWORD":"s3cret-s3cret""#;
+        let new =
+            parse(&format!("{{{own},{replica}}}")).unwrap().with("new", &secret("an0ther-s3cret")).unwrap();
+        let expected = r#""DB_READ_USER":"new","DB_READ_PASSWORD":"an0ther-s3cret"}"#;
+        assert!(new.expose_secret().ends_with(expected));
     }
 
     #[test]
@@ -1002,6 +1126,10 @@ mod tests {
         assert_eq!(path("schema="), None);
         assert_eq!(path("schema=My%20Schema").as_deref(), Some(r#""My Schema""#));
         assert_eq!(path("options=--search_path%3Da%2Cb").as_deref(), Some("a,b"));
+        assert_eq!(path("options=-c%20search_path%3Dapp%2C%5C%20public").as_deref(), Some("app, public"));
+        assert_eq!(path("options=-c%20%20SEARCH_PATH%3Da").as_deref(), Some("a"));
+        assert_eq!(path("options=--search-path%3Da%20-x").as_deref(), Some("a"));
+        assert_eq!(path("options=-c%20search_path"), None);
         assert_eq!(path("options=-c%20statement_timeout%3D0%20-csearch_path%3Da").as_deref(), Some("a"));
         let json = r#"{"username":"app","password":"s3cret","host":"db","DATABASE_URL":"postgres://app:s3cret@db/postgres?schema=app"}"#;
         assert_eq!(parse(json).unwrap().login().search_path.as_deref(), Some(r#""app""#));
@@ -1251,7 +1379,7 @@ mod tests {
                 "replica":[{"PGUSER":"new user","PGPASSWORD":"n/w \"pass\"","PGHOST":"ro"},"postgresql://new%20user:n%2Fw%20%22pass%22@ro/m"],
                 "DB_USER":"new user","DB_PASS":"n/w \"pass\"","dbUsername":"new user","dbPassword":"n/w \"pass\"","pwd":"n/w \"pass\"",
                 "admin":{"username":"root","password":"other"},"REPORT_URL":"postgres://report:x@db/m",
-                "OLD_URL":"postgres://app:other@elsewhere/m","PUBLIC_URL":"postgres://new%20user@db","REPORTS_USER":"new user","MAIL_USER":"mail","MAIL":"smtp://app:x@mx"}"#,
+                "OLD_URL":"postgres://app:other@elsewhere/m","PUBLIC_URL":"postgres://new%20user@db","REPORTS_USER":"app","MAIL_USER":"mail","MAIL":"smtp://app:x@mx"}"#,
         );
     }
 

@@ -159,7 +159,11 @@ fn context(settings: &Settings, request: &Request) -> String {
 impl RotationError {
     /// What an operator reads of the failure.
     pub fn advise(&self, language: Language, request: &Request) -> Advice {
-        let unanswered = matches!(self, Self::Deadline(_) | Self::SecretsManager(_) | Self::Evidence(_));
+        let unanswered = match self {
+            Self::Deadline(_) | Self::Evidence(_) => true,
+            Self::SecretsManager(call) => !call.is_denied(),
+            _ => false,
+        };
         let in_force = match request.step {
             Step::FinishSecret if unanswered => InForce::Unsure,
             _ => InForce::Current,

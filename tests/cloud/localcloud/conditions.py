@@ -3,13 +3,14 @@
 `s3:if-none-match` and `s3:if-match` tell whether a put is conditional ("Enforce conditional writes on Amazon S3
 buckets"). `aws:PrincipalArn` of a role's session is the ARN of the role, not of the session ("AWS global condition
 context keys"). A list of all DB instances is judged on the resource `db:*` of account and region, as AWS's refusals
-name it, and not on `*`. What a call to ECS is judged on follows the "Service Authorization Reference": a service or
-cluster by its whole ARN, each one of a list; a task definition on `*`; and `ecs:cluster` is the ARN of the cluster. So
-does what is judged of RDS's snapshots: a new one on the instance and on the snapshot, its tags as
-`rds:AddTagsToResource`; a copy on its source and on itself; a look at those of an instance on the instance and on all
-snapshots, since the reference leaves open on which; a look at who may restore one, and a change of that, on the
-snapshot. SimulatePrincipalPolicy is judged on whose policies it is about. A look at log groups is judged on the ARN
-without a group that AWS's refusals name. `aws:ResourceTag` knows the tags of instances and snapshots.
+name it, and not on `*`; lists of clusters and blue/green deployments in the same way. What a call to ECS is judged on
+follows the "Service Authorization Reference": a service or cluster by its whole ARN, each one of a list; a task
+definition on `*`; and `ecs:cluster` is the ARN of the cluster. So does what is judged of RDS's snapshots: a new one on
+the instance and on the snapshot, its tags as `rds:AddTagsToResource`; a copy on its source and on itself; a look at
+those of an instance on the instance and on all snapshots, since the reference leaves open on which; a look at who may
+restore one, and a change of that, on the snapshot. SimulatePrincipalPolicy is judged on whose policies it is about. A
+look at log groups is judged on the ARN without a group that AWS's refusals name. `aws:ResourceTag` knows the tags of
+instances and snapshots.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ _NAMED: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("ecs_na
 _ALSO: contextvars.ContextVar[tuple[tuple[str, str], ...]] = contextvars.ContextVar("rds_also", default=())
 _SERVICE_CALLS = ("CreateService", "DeleteService", "DescribeServices", "ListServiceDeployments", "UpdateService")
 _CLUSTER_CALLS = (*_SERVICE_CALLS, "ListServices", "ListTasks", "DescribeTasks", "RunTask", "StopTask")
+
+# What a list of all is judged on.
+LISTED = {"DescribeBlueGreenDeployments": "deployment", "DescribeDBClusters": "cluster", "DescribeDBInstances": "db"}
 
 _SESSION = re.compile(r"arn:aws:sts::(\d{12}):assumed-role/([^/]+)/.*")
 
@@ -62,8 +66,8 @@ def install(cloud: Cloud) -> None:
         service: str, method: str, path: str, headers: dict, body: bytes, query: dict, region: str, account: str
     ) -> str:
         found = resource_arn(service, method, path, headers, body, query, region, account)
-        lists = service == "rds" and found == "*" and iam_actions._query_param(query, "Action") == "DescribeDBInstances"
-        return f"arn:aws:rds:{region}:{account}:db:*" if lists else found
+        listed = LISTED.get(iam_actions._query_param(query, "Action") or "") if service == "rds" else None
+        return f"arn:aws:rds:{region}:{account}:{listed}:*" if listed and found == "*" else found
 
     plain_tags, plain_enforce = iam_actions.request_tag_context, iam_evaluator.enforce
 

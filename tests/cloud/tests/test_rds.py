@@ -6,6 +6,7 @@ import concurrent.futures
 import contextlib
 import itertools
 import json
+import pathlib
 import signal
 import socket
 import threading
@@ -1035,3 +1036,27 @@ def test_no_server_outlives_the_launcher(tmp_path, how):
         wait_for(lambda: not running(pid), "the server to end")
         assert not listening(instance["Endpoint"]["Port"])
         wait_for(lambda: not folder.exists(), "the data to be removed")
+
+
+def test_blue_green_deployments_are_those_of_the_model(cloud):
+    """Members, statuses and pages: botocore's model of RDS; the case is tests/cases/22-rds-blue-green.json."""
+    rds, cases = cloud.client("rds"), pathlib.Path(__file__).parents[2] / "cases"
+    deployment = json.loads((cases / "22-rds-blue-green.json").read_text())["BlueGreenDeployments"][0]
+    try:
+        names = [f"bgd-{number:02}" for number in range(21)]
+        chosen = [{**deployment, "BlueGreenDeploymentIdentifier": name} for name in names]
+        cloud.admin("POST", "rds/blue-green", {"deployments": chosen})
+        page = rds.describe_blue_green_deployments(MaxRecords=20)
+        rest = rds.describe_blue_green_deployments(MaxRecords=20, Marker=page["Marker"])
+        assert page["BlueGreenDeployments"] + rest["BlueGreenDeployments"] == chosen
+        assert "Marker" not in rest
+        one = rds.describe_blue_green_deployments(BlueGreenDeploymentIdentifier="bgd-07")
+        assert one["BlueGreenDeployments"] == [chosen[7]]
+        with pytest.raises(rds.exceptions.BlueGreenDeploymentNotFoundFault):
+            rds.describe_blue_green_deployments(BlueGreenDeploymentIdentifier="bgd-99")
+        for wrong in ({**deployment, "Status": "DONE"}, {**deployment, "Sauce": "a"}):
+            with pytest.raises(AssertionError):
+                cloud.admin("POST", "rds/blue-green", {"deployments": [wrong]})
+    finally:
+        cloud.admin("POST", "rds/blue-green", {"deployments": []})
+    assert rds.describe_blue_green_deployments()["BlueGreenDeployments"] == []

@@ -41,6 +41,20 @@ fn made() -> String {
     json!({"seals": [seal]}).to_string()
 }
 
+/// The deployment of the case file, of other databases and in another status.
+fn blue_green(source: &str, target: &str, status: &str) -> String {
+    let case: Value =
+        serde_json::from_str(include_str!("../../../../tests/cases/22-rds-blue-green.json")).unwrap();
+    let id = case.pointer("/BlueGreenDeployments/0/BlueGreenDeploymentIdentifier").and_then(Value::as_str);
+    format!(
+        r#"<DescribeBlueGreenDeploymentsResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/"><DescribeBlueGreenDeploymentsResult>
+        <BlueGreenDeployments><member><BlueGreenDeploymentIdentifier>{}</BlueGreenDeploymentIdentifier><Source>{source}</Source>
+        <Target>{target}</Target><Status>{status}</Status></member></BlueGreenDeployments>
+        </DescribeBlueGreenDeploymentsResult></DescribeBlueGreenDeploymentsResponse>"#,
+        id.unwrap()
+    )
+}
+
 fn app(wire: &StaticReplayClient) -> App {
     let settings = |name: &str| {
         let value = match name {
@@ -152,6 +166,23 @@ async fn an_event_of_an_older_service_has_no_rotation_token_to_forward() {
 }
 
 #[tokio::test]
+async fn a_blue_green_deployment_that_is_over_or_of_another_database_is_no_matter() {
+    let instance = r#"<DescribeDBInstancesResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/"><DescribeDBInstancesResult><DBInstances>
+        <DBInstance><DBInstanceIdentifier>db</DBInstanceIdentifier><DBInstanceArn>arn:aws:rds:r:1:db:db</DBInstanceArn>
+        <Endpoint><Address>db.example</Address><Port>5432</Port></Endpoint></DBInstance>
+        </DBInstances></DescribeDBInstancesResult></DescribeDBInstancesResponse>"#;
+    let (ours, green) = ("arn:aws:rds:r:1:db:db", "arn:aws:rds:r:1:db:green");
+    for deployments in [
+        blue_green(ours, green, "SWITCHOVER_COMPLETED"),
+        blue_green(ours, green, "DELETING"),
+        blue_green("arn:aws:rds:r:1:db:other", green, "AVAILABLE"),
+    ] {
+        let wire = replies(&[RUNNING, VALUE, instance, &deployments, VALUE, NOTE, &made()]);
+        assert_eq!(create(&wire, event()).await, Outcome::Kept);
+    }
+}
+
+#[tokio::test]
 async fn a_second_createsecret_only_reads() {
     let wire = replies(&[RUNNING, VALUE, NO_INSTANCE, VALUE, NOTE, &made()]);
     assert_eq!(create(&wire, event()).await, Outcome::Kept);
@@ -221,8 +252,24 @@ async fn a_failure_changes_nothing_and_quotes_neither_token_nor_password() {
         <Endpoint><Address>DB.example</Address><Port>5432</Port></Endpoint>
         <MasterUserSecret><SecretStatus>active</SecretStatus></MasterUserSecret></DBInstance>
         </DBInstances></DescribeDBInstancesResult></DescribeDBInstancesResponse>"#;
+    let of_cluster = r#"<DescribeDBInstancesResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/"><DescribeDBInstancesResult><DBInstances>
+        <DBInstance><DBInstanceIdentifier>db-1</DBInstanceIdentifier><DBInstanceArn>arn:aws:rds:r:1:db:db-1</DBInstanceArn>
+        <DBClusterIdentifier>db</DBClusterIdentifier><Endpoint><Address>db.example</Address><Port>5432</Port></Endpoint></DBInstance>
+        </DBInstances></DescribeDBInstancesResult></DescribeDBInstancesResponse>"#;
+    let as_target = blue_green("arn:aws:rds:r:1:cluster:blue", "arn:aws:rds:r:1:cluster:db", "AVAILABLE");
+    let as_source = blue_green("arn:aws:rds:r:1:db:db-1", "arn:aws:rds:r:1:db:green", "SWITCHOVER_FAILED");
     let text = r#"{"SecretString": "dev-password-change-me"}"#;
     for (answers, kind, part) in [
+        (
+            vec![RUNNING, VALUE, of_cluster, as_target.as_str(), NO_NOTE],
+            "BlueGreen",
+            "db-1 takes part in the blue/green deployment bgd-abc (AVAILABLE)",
+        ),
+        (
+            vec![RUNNING, VALUE, of_cluster, as_source.as_str(), NO_NOTE],
+            "BlueGreen",
+            "bgd-abc (SWITCHOVER_FAILED)",
+        ),
         (
             vec![RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_LEDGER, NO_NOTE, NO_NOTE, "", denied.as_str()],
             "SecretsManagerCall",
