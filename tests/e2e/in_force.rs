@@ -43,6 +43,8 @@ enum Scene {
     AfterALostAnswer(Value),
     /// A person has put a value that is no login, and the server refuses this.
     AfterAWrongValue(Value),
+    /// A person has put a value that is no login, and changed the password.
+    NoLogin,
     /// A person has put the value with a line end.
     LineEnd,
     /// The database is in a blue/green deployment.
@@ -64,6 +66,8 @@ enum Scene {
 enum Cure {
     /// Corrects the cause; the service's next try succeeds.
     Retry,
+    /// Corrects the value, which ends the rotation, and rotates again with the message's command.
+    Rotate,
     /// Takes AWSPENDING off with the message's command and rotates again with the other.
     GiveUp,
     /// Makes the version current that the message's command names; a new rotation succeeds.
@@ -97,7 +101,9 @@ fn refused(action: &str, code: &str, nth: u32) -> Value {
 }
 
 fn table() -> Vec<Cell> {
-    use Cure::{GiveUp, MakeCurrent, MakeCurrentThenGiveUp, PasswordThenGiveUp, PasswordThenRetry, Retry};
+    use Cure::{
+        GiveUp, MakeCurrent, MakeCurrentThenGiveUp, PasswordThenGiveUp, PasswordThenRetry, Retry, Rotate,
+    };
     use InForce::{Current, Nothing, Pending, Unsure};
     use Scene::*;
     let cell = |step, scene, kind, single, alternating| Cell { step, scene, kind, single, alternating };
@@ -109,7 +115,7 @@ fn table() -> Vec<Cell> {
     let label = denied("secretsmanager", "UpdateSecretVersionStage");
     let (create, set, test, finish) = (STEPS[0], STEPS[1], STEPS[2], STEPS[3]);
     vec![
-        cell(create, LineEnd, "WrongForm", current(Retry), current(Retry)),
+        cell(create, LineEnd, "WrongForm", current(Rotate), current(Rotate)),
         cell(create, Fault(denied("rds", "DescribeDBInstances")), "RdsCall", current(Retry), current(Retry)),
         cell(create, BlueGreen, "BlueGreen", current(Retry), current(GiveUp)),
         // The server answered, so nothing changed.
@@ -138,7 +144,7 @@ fn table() -> Vec<Cell> {
             Some((Nothing, MakeCurrentThenGiveUp)),
             Some((Nothing, MakeCurrentThenGiveUp)),
         ),
-        cell(set, EverythingByHand, "Auth", Some((Nothing, PasswordThenRetry)), None),
+        cell(set, NoLogin, "Auth", Some((Nothing, PasswordThenRetry)), None),
         // The pending password is set.
         cell(test, Fault(drop("login")), "Network", Some((Pending, MakeCurrent)), current(GiveUp)),
         cell(
@@ -181,6 +187,7 @@ async fn every_message_says_what_is_in_force_and_its_advice_cures() {
             check(&cloud, number, cell, (strategy, major), (in_force, cure)).await;
         }
     }
+    cloud.admin(Method::POST, "rds/blue-green", Some(json!({"deployments": []}))).await;
 }
 
 async fn check(
@@ -196,8 +203,15 @@ async fn check(
         // Both logins are there.
         secret.rotate().await;
     }
-    if matches!(cell.scene, Scene::AfterAWrongValue(_)) {
-        put_with(&credential, BY_HAND).await;
+    match cell.scene {
+        Scene::AfterAWrongValue(_) | Scene::NoLogin => {
+            put_with(&credential, BY_HAND).await;
+        }
+        Scene::LineEnd => {
+            let current = secret.labelled("AWSCURRENT").await.unwrap();
+            credential.put(secret.value(&current).await + "\n").await;
+        }
+        _ => {}
     }
     let token = secret.staged().await;
     let before = STEPS.iter().take_while(|step| **step != cell.step).copied().collect::<Vec<_>>();
@@ -213,6 +227,11 @@ async fn check(
         Cure::Retry => {
             correct(&credential, &cell.scene).await;
             retried(&credential).await;
+        }
+        Cure::Rotate => {
+            correct(&credential, &cell.scene).await;
+            advice.run(cloud, "rotate-secret");
+            retried_if_waiting(&credential).await;
         }
         Cure::GiveUp => give_up(&credential, &cell.scene, &advice).await,
         Cure::MakeCurrent => {
@@ -250,9 +269,9 @@ async fn bring_about(credential: &Credential<'_>, scene: &Scene, token: &str) {
             cloud.admin(Method::DELETE, "faults", None).await;
             cloud.fault(rule.clone()).await;
         }
-        Scene::LineEnd => {
-            let current = credential.secret.labelled("AWSCURRENT").await.unwrap();
-            credential.put(credential.secret.value(&current).await + "\n").await;
+        Scene::LineEnd => {}
+        Scene::NoLogin => {
+            set_password(credential, &credential.user, "another-By.hand_in~the database").await;
         }
         Scene::BlueGreen => blue_green(credential, "AVAILABLE").await,
         Scene::PasswordByHand => {
@@ -289,7 +308,10 @@ async fn correct(credential: &Credential<'_>, scene: &Scene) {
 
 async fn give_up(credential: &Credential<'_>, scene: &Scene, advice: &Advice) {
     let (cloud, secret) = (credential.cloud(), &credential.secret);
-    advice.run(cloud, "--version-stage AWSPENDING");
+    // A value that a person puts ends the rotation, and takes the label off.
+    if secret.labelled("AWSPENDING").await.is_some() {
+        advice.run(cloud, "--version-stage AWSPENDING");
+    }
     correct(credential, scene).await;
     if advice.commands().iter().any(|command| command.contains("rotate-secret")) {
         advice.run(cloud, "rotate-secret");

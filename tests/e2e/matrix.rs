@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::cloud::Cloud;
 use crate::credential::{Credential, Strategy};
 use crate::prober::{Probed, Prober};
+use crate::rotate_database::{incident, is_alive, line};
 use crate::secret::Secret;
 
 /// Kills a function at every moment at which it can die: before its first call, and after each. Before any other call
@@ -181,6 +182,47 @@ async fn every_crash_point_of_rotate_database_recovers() {
     // Of alternating users; each strategy's own stand beside.
     let report = json!({"prober_logins": logins, "prober_failures": failures, "probers": probers});
     write("rotate-database", &points, report);
+}
+
+#[tokio::test]
+async fn every_crash_point_of_rotate_database_ending_a_leaked_login_recovers() {
+    let cloud = Cloud::connect("rotate-database").await;
+    cloud.calm().await;
+    let mut points = Vec::new();
+    for (strategy, least) in [(Strategy::Alternating, 25), (Strategy::Single, 15)] {
+        let of_strategy = self::points(least, async |when, nth| {
+            let credential = Credential::new(&cloud, 18, strategy, &format!("leak_{when}_{nth}")).await;
+            end_leaked(&credential, when, nth).await
+        });
+        points.extend(of_strategy.await);
+    }
+    cloud.hide("ledger/").await;
+    write("rotate-database-leaked", &points, json!({}));
+}
+
+/// Kills the function at its `nth` call while it ends a leaked login; `None` when it makes fewer calls.
+async fn end_leaked(credential: &Credential<'_>, when: &str, nth: usize) -> Option<Value> {
+    let (cloud, leaked) = (credential.cloud(), &credential.secret.first);
+    let thief = credential.enter(leaked).await.unwrap();
+    let token = credential.secret.rotate().await;
+    incident(credential, &token, leaked, "proved").await;
+    cloud.calm().await;
+    let before = cloud.last_call().await;
+    cloud.fault(json!({"effect": "kill", "when": when, "nth": nth})).await;
+    let first = cloud.invoke(json!({"retire": true})).await;
+    let is_killed = cloud.hits("kill").await > 0;
+    let killed = cloud.calls(before).await.0.last().cloned();
+    cloud.admin(Method::DELETE, "faults", None).await;
+    let answer = if is_killed { cloud.invoke(json!({"retire": true})).await } else { first };
+    let answer = answer.unwrap_or_else(|error| panic!("{when} {nth} ({killed:?}): {error}"));
+    assert_eq!(line(credential, &answer).0, "ended", "{when} {nth} ({killed:?})");
+    assert!(!is_alive(&thief).await && !credential.logs_in(leaked).await, "{when} {nth} ({killed:?})");
+    credential.works(&token).await;
+    let told = cloud.messages("Credencial vazada está morta").await;
+    let told = told.iter().filter(|told| told.contains(&credential.secret.arn)).count();
+    assert!((1..=2).contains(&told), "{when} {nth} ({killed:?}): told {told} times");
+    is_killed
+        .then(|| json!({"when": when, "call": nth, "operation": killed, "told": told, "end": "succeeded"}))
 }
 
 /// Kills the function at its `nth` call of a rotation, of AWS or of the database; `None` when it makes fewer calls.

@@ -1329,7 +1329,7 @@ async fn s20_a_value_that_is_no_database_secret_is_refused_at_createsecret() {
 }
 
 /// The ledger's row of a version that became current after `previous` leaked.
-async fn incident(credential: &Credential<'_>, version: &str, previous: &str, outcome: &str) {
+pub(crate) async fn incident(credential: &Credential<'_>, version: &str, previous: &str, outcome: &str) {
     let row = json!([{
         "arn": credential.secret.arn, "version": version, "previous": previous, "outcome": outcome, "services": ["api"],
         "reason": "incident", "started": time_of_the_server(credential).await, "ended": "2099-01-01T00:00:00Z",
@@ -1350,14 +1350,14 @@ async fn retire(credential: &Credential<'_>) -> (String, String) {
     line(credential, &answer)
 }
 
-fn line(credential: &Credential<'_>, answer: &Value) -> (String, String) {
+pub(crate) fn line(credential: &Credential<'_>, answer: &Value) -> (String, String) {
     let lines = answer.as_array().unwrap();
     let line = lines.iter().find(|line| line["secret"] == json!(credential.secret.arn));
     let line = line.unwrap_or_else(|| panic!("{answer}"));
     (line["did"].as_str().unwrap().to_owned(), line["why"].as_str().unwrap().to_owned())
 }
 
-async fn is_alive(session: &tokio_postgres::Client) -> bool {
+pub(crate) async fn is_alive(session: &tokio_postgres::Client) -> bool {
     session.simple_query("SELECT 1").await.is_ok()
 }
 
@@ -1431,6 +1431,37 @@ async fn a_leaked_login_stays_while_a_rotation_may_have_given_it_its_next_passwo
     credential.secret.retry().await;
     credential.secret.settled(&["succeeded"]).await;
     credential.works(&pending).await;
+    cloud.hide("ledger/").await;
+}
+
+#[tokio::test]
+async fn a_leaked_version_without_a_value_is_replaced_by_the_rotation_that_the_message_advises() {
+    let cloud = calm().await;
+    let credential = Credential::new(&cloud, 18, Strategy::Alternating, "leak_unknown").await;
+    let gone = "00000000-0000-4000-8000-000000000000";
+    let token = credential.secret.rotate().await;
+    incident(&credential, &token, gone, "proved").await;
+    cloud.invoke(json!({"retire": true})).await.unwrap_err();
+    let told = cloud.messages("*LeakUnknown*").await.remove(0);
+    Advice::of(&told).run(&cloud, "rotate-secret");
+    let rotation = credential.secret.settled(&["succeeded", "waiting"]).await;
+    assert_eq!(rotation["state"], "succeeded", "{rotation}");
+    let next = credential.secret.labelled("AWSCURRENT").await.unwrap();
+    // Its follow-up has brought the next version into use.
+    let arn = &credential.secret.arn;
+    let row = |version: &str, previous: &str, reason: &str| {
+        json!({"arn": arn, "version": version, "previous": previous, "outcome": "proved", "services": ["api"],
+            "reason": reason, "ended": "2099-01-01T00:00:00Z"})
+    };
+    let rows = json!([row(&next, &token, "manual"), row(&token, gone, "incident")]);
+    let put = cloud.s3.put_object().bucket(EVIDENCE).key("ledger/rotation.json");
+    put.body(rows.to_string().into_bytes().into()).send().await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(retire(&credential).await, ("replaced".to_owned(), String::new()));
+    }
+    let told = cloud.messages("substituída, sem prova").await;
+    assert!(told.len() == 1 && told[0].contains(&next), "{told:?}");
+    credential.works(&next).await;
     cloud.hide("ledger/").await;
 }
 

@@ -348,8 +348,8 @@ impl RotateError {
             Why::Database(error) => self.database_step(error, language, request, &again),
             Why::Form(_) => {
                 let next = say(
-                    "corrigir o valor do segredo como diz a linha miúda; a próxima tentativa usa a correção.",
-                    "correct the secret's value as the small print says; the next try uses the correction.",
+                    "corrigir o valor do segredo como diz a linha miúda. Gravar um valor encerra esta rotação.",
+                    "correct the secret's value as the small print says. To store a value ends this rotation.",
                 );
                 format!("{next} {}", self.giving_up(language, request))
             }
