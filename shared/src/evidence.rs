@@ -9,6 +9,10 @@
 //! `runs/<procedure>/<SHA-256 of the run id>.json`. A repetition looks whether the record stands there. The note also
 //! tells a run that was begun by the procedure from one that somebody only claims. The number of requests does not
 //! depend on how many records there are.
+//!
+//! The chain remembers that it exists. Its end is read from the list of versions, where a record that a delete marker hides,
+//! or that was written twice, shows; and `runs/<procedure>/begun.json`, written after the records 1, 2, 4, 8 and so on
+//! where it is not there, tells a chain that is gone from one that has never begun. Nothing is added to such a chain.
 
 use std::time::Duration;
 
@@ -22,11 +26,14 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::failure::{CallError, chain};
+use crate::language::Language;
 use crate::settings::Settings;
 use crate::time;
 
 /// What the keys count down from: the record with sequence 1 has the key 9999999998.
 const LAST: u64 = 9_999_999_999;
+
+const JSON: &str = "application/json";
 
 /// What a record says of a message that reached the channel.
 pub(crate) const SENT: &str = "sent";
@@ -202,12 +209,142 @@ pub struct Claim {
     etag: String,
 }
 
+/// A record that was stored, or that an earlier attempt of its run had stored.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Appended {
+    /// Its key.
+    pub key: String,
+    /// What the chain is to be remembered by, where its sequence asks for that.
+    pub mark: Option<Mark>,
+}
+
+/// What tells that a chain has begun: one of its records.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct Mark {
+    sequence: u64,
+    #[serde(flatten)]
+    record: Link,
+}
+
+impl Mark {
+    /// Of the records 1, 2, 4, 8 and so on: chains that are older than this note get it, too, and what one run could not
+    /// write a later one does, at the price of few requests.
+    fn of(sequence: u64, record: Link) -> Option<Self> {
+        sequence.is_power_of_two().then_some(Self { sequence, record })
+    }
+}
+
+/// One version of an object, or the delete marker in a version's place.
+struct Version<'a> {
+    key: &'a str,
+    id: &'a str,
+    is_latest: bool,
+    is_marker: bool,
+}
+
+/// What was done to a chain from outside. Nothing is added to it until a person has mended it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Damage {
+    bucket: String,
+    /// The newest record's key; of a chain that is gone, that of the note which remembers it.
+    key: String,
+    harm: Harm,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Harm {
+    /// A delete marker, with its version, hides the newest record.
+    Hidden(String),
+    /// The newest record's key was written again, as this version.
+    Replaced(String),
+    /// No version of any record is left.
+    Gone,
+}
+
+impl Damage {
+    /// Stable name.
+    pub fn kind(&self) -> &'static str {
+        match self.harm {
+            Harm::Hidden(_) => "EvidenceHidden",
+            Harm::Replaced(_) => "EvidenceReplaced",
+            Harm::Gone => "EvidenceGone",
+        }
+    }
+
+    /// What was done, and the cure with its commands.
+    pub fn text(&self, language: Language) -> String {
+        let Self { bucket, key, harm } = self;
+        let say = |portuguese: &'static str, english: &'static str| language.pick(portuguese, english);
+        let folder = key.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let delete = format!("aws s3api delete-object --bucket {bucket} --key {key}");
+        let list = format!("aws s3api list-object-versions --bucket {bucket} --prefix {folder}/");
+        let who = format!(
+            "{} `aws cloudtrail lookup-events --lookup-attributes AttributeKey=ResourceName,AttributeValue={bucket}`",
+            say(
+                "nada foi acrescentado à cadeia, e o registro desta execução está no log (`undelivered`). Ver quem mexeu no bucket:",
+                "nothing was added to the chain, and this run's record stands in the log (`undelivered`). See who changed the bucket:",
+            ),
+        );
+        match harm {
+            Harm::Hidden(version) => format!(
+                "{} s3://{bucket}/{key}; {who}. {} `{delete} --version-id {version}`. {} `{list} --query 'DeleteMarkers[].[Key,VersionId]' --output text`",
+                say(
+                    "um delete marker esconde o registro mais novo da cadeia,",
+                    "a delete marker hides the newest record of the chain,",
+                ),
+                say(
+                    "Depois, quem publica a stack (DeployerArns) tira o marcador:",
+                    "Then who deploys the stack (DeployerArns) removes the marker:",
+                ),
+                say("O mesmo para os outros, se houver:", "The same for the others, if there are any:"),
+            ),
+            Harm::Replaced(version) => format!(
+                "{} s3://{bucket}/{key}; {who}. {} `{list}`. {} `{delete} --version-id {version}`",
+                say(
+                    "o registro mais novo da cadeia foi gravado mais de uma vez,",
+                    "the newest record of the chain was written more than once,",
+                ),
+                say(
+                    "Guardar as duas versões; a primeira é o registro:",
+                    "Keep a copy of both versions; the first one is the record:",
+                ),
+                say(
+                    "Depois, quem publica a stack (DeployerArns) tira a outra, quando a trava dela deixar (docs/implantacao.md):",
+                    "Then who deploys the stack (DeployerArns) removes the other, when its lock lets them (docs/implantacao.md):",
+                ),
+            ),
+            Harm::Gone => format!(
+                "{} s3://{bucket}/{key}; {who}. {} `{delete}`",
+                say(
+                    "a cadeia já existiu e nenhuma versão dos registros dela está no bucket; o que se sabia dela está em",
+                    "the chain has existed and no version of its records is in the bucket; what was known of it is in",
+                ),
+                say(
+                    "Para começar outra de propósito, quem publica a stack (DeployerArns) apaga essa anotação:",
+                    "To begin another one knowingly, who deploys the stack (DeployerArns) deletes that note:",
+                ),
+            ),
+        }
+    }
+}
+
+impl std::fmt::Display for Damage {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}: {}", self.kind(), self.text(Language::English))
+    }
+}
+
+impl std::error::Error for Damage {}
+
 /// Why evidence could not be read or written.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum EvidenceError {
     /// A call to S3 failed.
     #[error("evidence stopped at an S3 call")]
     S3(#[from] CallError),
+    /// Records are hidden, replaced or gone.
+    #[error(transparent)]
+    Damaged(#[from] Damage),
     /// An object of the chain is not a record.
     #[error(
         "evidence object {key} is not a record: {reason}; find out who wrote it before anything else is added"
@@ -244,11 +381,16 @@ impl Evidence {
         format!("runs/{}/{}.json", self.procedure, sha256(run_id.as_bytes()))
     }
 
+    /// Where it is noted that the chain has begun.
+    fn begun_key(&self) -> String {
+        format!("runs/{}/begun.json", self.procedure)
+    }
+
     /// Looks whether `run_id` has its record, and where the chain ends.
     ///
     /// # Errors
     ///
-    /// [`EvidenceError::S3`] or [`EvidenceError::Unreadable`].
+    /// [`EvidenceError::S3`], [`EvidenceError::Damaged`] or [`EvidenceError::Unreadable`].
     pub async fn find(&self, run_id: &str) -> Result<Chain, EvidenceError> {
         let noted = match self.first(&self.note_key(run_id)).await? {
             Some(key) => {
@@ -257,7 +399,7 @@ impl Evidence {
             }
             None => None,
         };
-        let Some(newest) = self.first(&format!("evidence/{}/", self.procedure)).await? else {
+        let Some(newest) = self.end().await? else {
             return Ok(Chain::Open { newest: None, noted });
         };
         // The chain has no gaps, so a key that sorts before the newest is of a record that was never written.
@@ -270,6 +412,46 @@ impl Evidence {
         }
         let link = self.read::<Stored>(&newest).await?.link;
         Ok(Chain::Open { newest: Some((self.sequence(&newest)?, link)), noted })
+    }
+
+    /// Key of the newest record; none when the chain has never begun.
+    async fn end(&self) -> Result<Option<String>, EvidenceError> {
+        // The key's second version, if it has one, comes right behind the first.
+        let listed = self.client.list_object_versions().bucket(&self.bucket);
+        let listed = listed.prefix(format!("evidence/{}/", self.procedure)).max_keys(2).send().await;
+        let listed = listed.map_err(CallError::during("s3:ListBucketVersions"))?;
+        let version = |key, id, is_latest: Option<bool>, is_marker| Version {
+            key: Option::unwrap_or_default(key),
+            id: Option::unwrap_or_default(id),
+            is_latest: is_latest == Some(true),
+            is_marker,
+        };
+        let records = listed.versions().iter();
+        let records = records.map(|one| version(one.key(), one.version_id(), one.is_latest(), false));
+        let markers = listed.delete_markers().iter();
+        let markers = markers.map(|one| version(one.key(), one.version_id(), one.is_latest(), true));
+        match newest(records.chain(markers).collect()) {
+            Ok(Some(key)) => Ok(Some(key.to_owned())),
+            Ok(None) => match self.first(&self.begun_key()).await? {
+                Some(key) => Err(self.damage(&key, Harm::Gone)),
+                None => Ok(None),
+            },
+            Err((key, harm)) => Err(self.damage(key, harm)),
+        }
+    }
+
+    fn damage(&self, key: &str, harm: Harm) -> EvidenceError {
+        Damage { bucket: self.bucket.clone(), key: key.to_owned(), harm }.into()
+    }
+
+    /// Remembers that the chain has begun; what was noted first stays.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::S3`]; a later record makes up for it.
+    pub async fn remember(&self, mark: &Mark) -> Result<(), EvidenceError> {
+        self.put(&self.begun_key(), mark, None).await?;
+        Ok(())
     }
 
     /// The sequence in a record's key.
@@ -321,27 +503,29 @@ impl Evidence {
         Ok(etag.map(|etag| Chain::Open { newest, noted: Some(Note { key, etag }) }))
     }
 
-    /// Writes the run's record at the end of the chain that `find` or `note` returned, and returns its key.
+    /// Writes the run's record at the end of the chain that `find` or `note` returned.
     ///
     /// Finds the chain's end again when another run was faster. The record that an earlier attempt of the same
-    /// run has written stays, and its key is returned.
+    /// run has written stays.
     ///
     /// # Errors
     ///
     /// Any [`EvidenceError`]; the record is then not stored, or its storing was not confirmed.
-    pub async fn append(&self, draft: &Draft, mut chain: Chain) -> Result<String, EvidenceError> {
+    pub async fn append(&self, draft: &Draft, mut chain: Chain) -> Result<Appended, EvidenceError> {
         for _ in 0..APPENDS {
             if let Some(noted) = self.note(&draft.run_id, chain).await? {
                 let newest = match noted {
-                    Chain::Recorded { key, .. } => return Ok(key),
+                    Chain::Recorded { key, .. } => return Ok(Appended { key, mark: None }),
                     Chain::Open { newest, .. } => newest,
                 };
                 let sequence = newest.as_ref().map_or(1, |(sequence, _)| sequence + 1);
                 let previous = newest.as_ref().map(|(_, link)| link);
                 let record = Record { schema: 1, procedure: self.procedure, sequence, previous, draft };
-                let key = self.key(sequence);
-                if self.put(&key, &record, None).await?.is_some() {
-                    return Ok(key);
+                let (key, bytes) = (self.key(sequence), bytes(&record));
+                let sha256 = sha256(&bytes);
+                if self.put_bytes(&key, bytes, JSON, None).await?.is_some() {
+                    let mark = Mark::of(sequence, Link { key: key.clone(), sha256 });
+                    return Ok(Appended { key, mark });
                 }
             }
             chain = self.find(&draft.run_id).await?;
@@ -353,9 +537,9 @@ impl Evidence {
     ///
     /// # Errors
     ///
-    /// [`EvidenceError::S3`] or [`EvidenceError::Unreadable`].
+    /// [`EvidenceError::S3`], [`EvidenceError::Damaged`] or [`EvidenceError::Unreadable`].
     pub async fn newest<T: DeserializeOwned>(&self) -> Result<Option<T>, EvidenceError> {
-        let Some(key) = self.first(&format!("evidence/{}/", self.procedure)).await? else { return Ok(None) };
+        let Some(key) = self.end().await? else { return Ok(None) };
         Ok(Some(self.read(&key).await?.content))
     }
 
@@ -495,9 +679,7 @@ impl Evidence {
         content: &impl Serialize,
         replaces: Option<&str>,
     ) -> Result<Option<String>, CallError> {
-        // Text, numbers and lists of our own types: there is nothing in them that JSON cannot say.
-        let bytes = serde_json::to_vec_pretty(content).unwrap_or_default();
-        self.put_bytes(key, bytes, "application/json", replaces).await
+        self.put_bytes(key, bytes(content), JSON, replaces).await
     }
 
     async fn put_bytes(
@@ -529,6 +711,26 @@ impl Evidence {
             Err(error) => Err(CallError::during("s3:PutObject")(error)),
         }
     }
+}
+
+/// The newest record's key, by the two first entries of the list of versions, which has versions and delete markers apart; or
+/// the key with what was done to it. Keys ascend, and a key's latest version comes before its earlier ones.
+fn newest(mut listed: Vec<Version<'_>>) -> Result<Option<&str>, (&str, Harm)> {
+    listed.sort_by_key(|version| (version.key, !version.is_latest));
+    let mut listed = listed.into_iter();
+    let Some(first) = listed.next() else { return Ok(None) };
+    if first.is_marker {
+        return Err((first.key, Harm::Hidden(first.id.to_owned())));
+    }
+    if listed.any(|other| other.key == first.key) {
+        return Err((first.key, Harm::Replaced(first.id.to_owned())));
+    }
+    Ok(Some(first.key))
+}
+
+fn bytes(content: &impl Serialize) -> Vec<u8> {
+    // Text, numbers and lists of our own types: there is nothing in them that JSON cannot say.
+    serde_json::to_vec_pretty(content).unwrap_or_default()
 }
 
 /// How long to wait before the next try, so that runs which collide do not collide again: anything up to a limit that doubles.
@@ -572,7 +774,21 @@ mod tests {
         format!("<ListBucketResult><Contents><Key>{key}</Key></Contents></ListBucketResult>")
     }
 
+    /// A list of versions, each an element with its key and whether it is the latest; the version is named by its place.
+    fn versions(listed: &[(&str, &str, bool)]) -> String {
+        let entries = listed.iter().enumerate().map(|(place, (element, key, is_latest))| {
+            format!("<{element}><Key>{key}</Key><VersionId>v{place}</VersionId><IsLatest>{is_latest}</IsLatest></{element}>")
+        });
+        format!("<ListVersionsResult>{}</ListVersionsResult>", entries.collect::<String>())
+    }
+
+    fn record(key: &str) -> String {
+        versions(&[("Version", key, true)])
+    }
+
     const NONE: &str = "<ListBucketResult></ListBucketResult>";
+    const NO_VERSION: &str = "<ListVersionsResult></ListVersionsResult>";
+    const MARKER: &str = "DeleteMarker";
     const TAKEN: &str = "<Error><Code>PreconditionFailed</Code></Error>";
 
     #[test]
@@ -605,12 +821,95 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_record_ends_an_empty_chain() {
-        let (evidence, wire) = evidence(&[(200, NONE), (200, NONE), (200, ""), (200, "")]);
+        let (evidence, wire) =
+            evidence(&[(200, NONE), (200, NO_VERSION), (200, NONE), (200, ""), (200, ""), (412, TAKEN)]);
         let chain = evidence.find("run").await.unwrap();
         assert_eq!(chain, Chain::Open { newest: None, noted: None });
-        assert_eq!(evidence.append(&draft(), chain).await.unwrap(), "evidence/p/9999999998.json");
-        let put = wire.actual_requests().last().unwrap();
-        assert_eq!(put.headers().get("if-none-match"), Some("*"));
+        let stored = evidence.append(&draft(), chain).await.unwrap();
+        assert_eq!(stored.key, "evidence/p/9999999998.json");
+        evidence.remember(&stored.mark.unwrap()).await.unwrap();
+        let requests: Vec<_> = wire.actual_requests().collect();
+        let [.., put, note] = requests[..] else { panic!("{requests:?}") };
+        assert!(note.uri().contains("/runs/p/begun.json"), "{}", note.uri());
+        for request in [put, note] {
+            assert_eq!(request.headers().get("if-none-match"), Some("*"));
+        }
+        let note: serde_json::Value = serde_json::from_slice(note.body().bytes().unwrap()).unwrap();
+        let sha256 = sha256(put.body().bytes().unwrap());
+        assert_eq!(note, serde_json::json!({"sequence": 1, "key": stored.key, "sha256": sha256}));
+    }
+
+    #[test]
+    fn the_chain_is_remembered_by_ever_fewer_records() {
+        let link = || Link { key: String::new(), sha256: String::new() };
+        let noted: Vec<_> = (1..=40).filter(|sequence| Mark::of(*sequence, link()).is_some()).collect();
+        assert_eq!(noted, [1, 2, 4, 8, 16, 32]);
+    }
+
+    #[tokio::test]
+    async fn a_chain_that_was_touched_is_told_with_its_cure_and_gets_no_record() {
+        const NEW: &str = "evidence/p/9999999990.json";
+        const OLD: &str = "evidence/p/9999999991.json";
+        let whole: [(&str, &[(&str, &str, bool)]); 3] = [
+            ("one record", &[("Version", NEW, true)]),
+            ("two", &[("Version", NEW, true), ("Version", OLD, true)]),
+            ("the one before is hidden", &[("Version", NEW, true), (MARKER, OLD, true)]),
+        ];
+        for (case, listed) in whole {
+            let (evidence, _) = evidence(&[(200, &versions(listed)), (200, "7")]);
+            assert_eq!(evidence.newest::<u8>().await, Ok(Some(7)), "{case}");
+        }
+        let touched: [(&str, &[(&str, &str, bool)], &str, &str); 7] = [
+            ("hidden", &[(MARKER, NEW, true), ("Version", NEW, false)], "EvidenceHidden", "v0"),
+            (
+                "hidden, the other list first",
+                &[("Version", NEW, false), (MARKER, NEW, true)],
+                "EvidenceHidden",
+                "v1",
+            ),
+            ("only the marker is left", &[(MARKER, NEW, true)], "EvidenceHidden", "v0"),
+            ("hidden twice", &[(MARKER, NEW, true), (MARKER, NEW, false)], "EvidenceHidden", "v0"),
+            (
+                "before a record that is not",
+                &[("Version", OLD, true), (MARKER, NEW, true)],
+                "EvidenceHidden",
+                "v1",
+            ),
+            ("replaced", &[("Version", NEW, true), ("Version", NEW, false)], "EvidenceReplaced", "v0"),
+            (
+                "replaced when hidden",
+                &[(MARKER, NEW, false), ("Version", NEW, true)],
+                "EvidenceReplaced",
+                "v1",
+            ),
+        ];
+        for (case, listed, kind, version) in touched {
+            let (evidence, wire) = evidence(&[(200, NONE), (200, &versions(listed))]);
+            let error = evidence.find("run").await.unwrap_err();
+            let EvidenceError::Damaged(damage) = &error else { panic!("{case}: {error}") };
+            assert_eq!(damage.kind(), kind, "{case}");
+            let command = format!(
+                "`aws s3api delete-object --bucket evidence-bucket --key {NEW} --version-id {version}`"
+            );
+            for text in [error.to_string(), damage.text(Language::Portuguese), damage.text(Language::English)]
+            {
+                assert!(text.contains(&command), "{case}: {text}");
+            }
+            assert_eq!(wire.actual_requests().count(), 2, "{case}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_chain_that_is_gone_is_not_begun_anew() {
+        let note = listing("runs/p/begun.json");
+        let (evidence, wire) = evidence(&[(200, NO_VERSION), (200, &note)]);
+        let error = evidence.newest::<u8>().await.unwrap_err();
+        assert!(error.to_string().starts_with("EvidenceGone: "), "{error}");
+        let command = "`aws s3api delete-object --bucket evidence-bucket --key runs/p/begun.json`";
+        assert!(error.to_string().contains(command), "{error}");
+        let asked: Vec<_> = wire.actual_requests().map(|request| request.uri().to_owned()).collect();
+        assert!(asked[0].contains("versions") && asked[0].contains("max-keys=2"), "{asked:?}");
+        assert!(asked[1].contains("prefix=runs%2Fp%2Fbegun.json"), "{asked:?}");
     }
 
     #[tokio::test]
@@ -624,7 +923,7 @@ mod tests {
             // The note is there, the record in its place is the other's, which is the newest, too.
             (200, &listing("runs/p/x.json")),
             (200, note),
-            (200, &listing("evidence/p/9999999998.json")),
+            (200, &record("evidence/p/9999999998.json")),
             (200, other),
             (200, other),
             // Noted for place 2, in place of the note that was read; and taken.
@@ -632,7 +931,7 @@ mod tests {
             (200, ""),
         ]);
         let open = Chain::Open { newest: None, noted: None };
-        assert_eq!(evidence.append(&draft(), open).await.unwrap(), "evidence/p/9999999997.json");
+        assert_eq!(evidence.append(&draft(), open).await.unwrap().key, "evidence/p/9999999997.json");
         let requests: Vec<_> = wire.actual_requests().collect();
         assert_eq!(requests[7].headers().get("if-match"), Some("\"tag\""));
         let record: serde_json::Value = serde_json::from_slice(requests[8].body().bytes().unwrap()).unwrap();
@@ -643,7 +942,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_chain_whose_end_is_always_taken_is_given_up() {
-        let round = [(412, TAKEN), (200, NONE), (200, NONE)];
+        let round = [(412, TAKEN), (200, NONE), (200, NO_VERSION), (200, NONE)];
         let (evidence, _) = evidence(&round.repeat(8));
         let open = Chain::Open { newest: None, noted: None };
         assert_eq!(evidence.append(&draft(), open).await, Err(EvidenceError::Contended));
@@ -680,7 +979,7 @@ mod tests {
             ("evidence/p/readme.txt", r#"{"run_id": "x", "channel": "sent"}"#),
             ("evidence/p/9999999999.json", r#"{"run_id": "x", "channel": "sent"}"#),
         ] {
-            let (evidence, _) = evidence(&[(200, NONE), (200, &listing(key)), (200, body)]);
+            let (evidence, _) = evidence(&[(200, NONE), (200, &record(key)), (200, body)]);
             let error = evidence.find("run").await.unwrap_err();
             assert!(
                 matches!(&error, EvidenceError::Unreadable { key: named, .. } if named == key),

@@ -8,9 +8,10 @@ use serde::de::DeserializeOwned;
 
 use crate::endpoint::Endpoint;
 use crate::env::{Env, EnvError};
-use crate::evidence::{Chain, Draft, Evidence, EvidenceError, SENT, SILENT};
+use crate::evidence::{Chain, Draft, Evidence, EvidenceError, Mark, SENT, SILENT};
 use crate::failure::chain;
 use crate::lambda::Invocation;
+use crate::language::Language;
 use crate::metrics;
 use crate::notify::{Channel, Message};
 use crate::settings::Settings;
@@ -26,10 +27,21 @@ pub struct Reporter {
     pub channel: Channel,
     /// The function's name: the `service` dimension of the metrics that stand for what was lost.
     pub service: String,
+    /// Language of what the channel is told of the evidence.
+    pub language: Language,
 }
 
 /// How far a run's report was when it was last looked at.
-pub struct Begun(Result<Chain, String>);
+pub struct Begun(Result<Chain, Unseen>);
+
+/// Why the evidence was not seen in the time that it has.
+#[derive(Debug, thiserror::Error)]
+enum Unseen {
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
+    #[error("S3 did not answer within {} s", PATIENCE.as_secs())]
+    Late,
+}
 
 impl Begun {
     /// Whether an earlier attempt of this run has begun it, and has not come to report it.
@@ -73,6 +85,7 @@ impl Reporter {
                 env.required("SLACK_CHANNEL")?,
             ),
             service: settings.function.clone(),
+            language: settings.language,
         })
     }
 
@@ -81,6 +94,7 @@ impl Reporter {
     pub async fn before<T: DeserializeOwned>(&self) -> Option<T> {
         let newest = bounded(self.evidence.newest::<T>()).await;
         newest.unwrap_or_else(|reason| {
+            let reason = chain(&reason);
             tracing::warn!(message = format!("the record before was not read, so all is new: {reason}"));
             None
         })
@@ -105,8 +119,9 @@ impl Reporter {
     /// knows whether something is still to be told.
     pub async fn look(&self, run_id: &str, now: Timestamp) -> Begun {
         let seen = bounded(self.evidence.find(run_id)).await;
-        if let Err(reason) = &seen {
-            self.lost("EvidenceFailures", "EvidenceFailed", reason, &format!("state of run {run_id}"), now);
+        if let Err(unseen) = &seen {
+            let run = format!("state of run {run_id}");
+            self.lost("EvidenceFailures", "EvidenceFailed", &chain(unseen), &run, now);
         }
         Begun(seen)
     }
@@ -116,7 +131,8 @@ impl Reporter {
     /// The message goes out before the record is written, so a run that dies between the two tells the channel
     /// twice rather than never. What cannot be delivered is not lost: it stands in the log at level `ERROR` with
     /// its whole text, and the metrics `EvidenceFailures` and `NotificationFailures` count it, which raises
-    /// their alarms. A message that failed is tried again when the run is reported again. Gives whether the run has its record.
+    /// their alarms. A message that failed is tried again when the run is reported again. It says what was done to a chain that
+    /// gets no record any more, with the cure. Gives whether the run has its record.
     pub async fn report(
         &self,
         mut draft: Draft,
@@ -130,7 +146,13 @@ impl Reporter {
         }
         let margin = Duration::from_millis(500);
         draft.channel = match message {
-            Some(message) => self.tell(message, margin, invocation).await,
+            Some(message) => {
+                let mut message = message.clone();
+                if let Err(Unseen::Evidence(EvidenceError::Damaged(damage))) = &begun.0 {
+                    message.lines.push(format!("*{}*: {}", damage.kind(), damage.text(self.language)));
+                }
+                self.tell(&message, margin, invocation).await
+            }
             None => SILENT.to_owned(),
         };
         let written = invocation.within(margin, async {
@@ -144,13 +166,27 @@ impl Reporter {
         let written = written.await.map_err(|late| chain(&late));
         let written = written.and_then(|written| written.map_err(|error| chain(&error)));
         match &written {
-            Ok(key) => tracing::info!(message = "recorded", evidence_key = key),
+            Ok(record) => {
+                tracing::info!(message = "recorded", evidence_key = record.key);
+                if let Some(mark) = &record.mark {
+                    self.remember(mark, margin, invocation).await;
+                }
+            }
             Err(reason) => {
                 let draft = serde_json::to_string(&draft).unwrap_or_default();
                 self.lost("EvidenceFailures", "EvidenceFailed", reason, &draft, invocation.now);
             }
         }
         written.is_ok()
+    }
+
+    /// Remembers the chain by its new record, which stands without that.
+    async fn remember(&self, mark: &Mark, margin: Duration, invocation: &Invocation) {
+        let noted = invocation.within(margin, bounded(self.evidence.remember(mark))).await;
+        let noted = noted.map_err(|late| chain(&late));
+        if let Err(reason) = noted.and_then(|noted| noted.map_err(|unseen| chain(&unseen))) {
+            tracing::warn!(message = format!("that the chain has begun is left to a later record: {reason}"));
+        }
     }
 
     /// Posts the message; what the record says of it.
@@ -180,10 +216,6 @@ impl Reporter {
 }
 
 /// Looking at the evidence may not eat the time that the channel's message needs.
-async fn bounded<T>(work: impl Future<Output = Result<T, EvidenceError>>) -> Result<T, String> {
-    match tokio::time::timeout(PATIENCE, work).await {
-        Ok(Ok(found)) => Ok(found),
-        Ok(Err(error)) => Err(chain(&error)),
-        Err(_) => Err(format!("S3 did not answer within {} s", PATIENCE.as_secs())),
-    }
+async fn bounded<T>(work: impl Future<Output = Result<T, EvidenceError>>) -> Result<T, Unseen> {
+    tokio::time::timeout(PATIENCE, work).await.map_err(|_| Unseen::Late)?.map_err(Unseen::from)
 }

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use aws_sdk_s3::config::Credentials;
 use serde_json::Value;
 
 use crate::cloud::Cloud;
@@ -47,11 +48,20 @@ impl Advice {
 
     /// Runs the only command that holds `part`, which must succeed; gives its output.
     pub(crate) fn run(&self, cloud: &Cloud, part: &str) -> String {
+        run(cloud, self.only(part))
+    }
+
+    fn only(&self, part: &str) -> &str {
         let found: Vec<_> = self.commands.iter().filter(|command| command.contains(part)).collect();
         let [command] = found[..] else {
             panic!("{} commands hold {part:?}: {:?}", found.len(), self.commands)
         };
-        run(cloud, command)
+        command
+    }
+
+    /// The same, with the keys of another principal than the account's root.
+    pub(crate) fn run_as(&self, cloud: &Cloud, key: &Credentials, part: &str) -> String {
+        run_as(cloud, Some(key), self.only(part))
     }
 
     /// The same, where the operator has put `content` into the file that the command names, without a line end.
@@ -86,11 +96,17 @@ fn strings(json: &Value, texts: &mut Vec<String>) {
 /// Runs a command in a shell whose `aws` speaks to the local cloud and cannot reach AWS: the CLI ignores
 /// `AWS_ENDPOINT_URL` for some services.
 pub(crate) fn run(cloud: &Cloud, command: &str) -> String {
+    run_as(cloud, None, command)
+}
+
+fn run_as(cloud: &Cloud, key: Option<&Credentials>, command: &str) -> String {
+    let (id, secret) = key.map_or(("test", "test"), |key| (key.access_key_id(), key.secret_access_key()));
     let script = format!("aws() {{ command aws --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"; }}\n{command}");
     let output = Command::new("sh")
         .args(["-euc", &script])
         .env("AWS_ENDPOINT_URL", cloud.endpoint())
-        .envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")])
+        .envs([("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", secret)])
+        .envs(key.and_then(Credentials::session_token).map(|token| ("AWS_SESSION_TOKEN", token)))
         .envs([("AWS_REGION", "us-east-1"), ("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_PAGER", "")])
         .envs([("AWS_CONFIG_FILE", "/dev/null"), ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")])
         .env("AWS_EC2_METADATA_DISABLED", "true")

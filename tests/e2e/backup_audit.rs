@@ -94,10 +94,10 @@ impl World {
         Self { pages: world.cloud.listen_to_pages(QUEUE).await, ..world }
     }
 
-    /// Hides every object of the function.
+    /// Removes every object of the function.
     async fn forget(&self) {
         for kind in ["evidence", "runs", "reports"] {
-            self.cloud.hide(&format!("{kind}/backup-audit/")).await;
+            self.cloud.wipe(&format!("{kind}/backup-audit/")).await;
         }
     }
 
@@ -107,7 +107,7 @@ impl World {
         let mut latest = self.cloud.json(&key).await.expect("a run before");
         latest["run_id"] = json!("2026-01-01");
         self.put(EVIDENCE, &key, latest.to_string().into_bytes()).await;
-        self.cloud.hide("evidence/backup-audit/").await;
+        self.cloud.wipe("evidence/backup-audit/").await;
         let notes = self.cloud.keys("runs/backup-audit/").await;
         for other in notes.into_iter().filter(|other| *other != key) {
             self.cloud.s3.delete_object().bucket(EVIDENCE).key(other).send().await.unwrap();

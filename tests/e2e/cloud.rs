@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 /// Bucket of the evidence.
 pub(crate) const EVIDENCE: &str = "moveongs-dev-evidence-000000000000";
 
+/// The account itself, as a role's trust policy names it.
+const ROOT: &str = "arn:aws:iam::000000000000:root";
+
 /// Prefix of the secrets that the stack of the tests lets `rotate-random` rotate.
 pub(crate) const PREFIX: &str = "/moveongs/dev/test/";
 
@@ -106,9 +109,7 @@ impl Cloud {
 
     /// An S3 client of a new IAM user who may do everything; the account's root is above policies here.
     pub(crate) async fn administrator(&self, name: &str) -> aws_sdk_s3::Client {
-        let key = self.user(name, json!({"Effect": "Allow", "Action": "*", "Resource": "*"})).await;
-        let config = self.s3.config().to_builder().credentials_provider(key).build();
-        aws_sdk_s3::Client::from_conf(config)
+        self.s3_as(self.user(name, json!({"Effect": "Allow", "Action": "*", "Resource": "*"})).await)
     }
 
     /// The key of a new IAM user with one statement of a policy.
@@ -117,11 +118,54 @@ impl Cloud {
         self.iam("CreateUser", name, &[]).await;
         self.iam("PutUserPolicy", name, &[("PolicyName", "only"), ("PolicyDocument", &policy)]).await;
         let answer = self.iam("CreateAccessKey", name, &[]).await;
-        let part = |tag: &str| {
-            let rest = answer.split(&format!("<{tag}>")).nth(1).unwrap_or_else(|| panic!("{answer}"));
-            rest.split('<').next().unwrap().to_owned()
+        let (id, secret) = (element(&answer, "AccessKeyId"), element(&answer, "SecretAccessKey"));
+        aws_sdk_s3::config::Credentials::new(id, secret, None, None, "user")
+    }
+
+    /// Keys of a session of who deploys the stack: the role in `DeployerArns`, which may do everything.
+    pub(crate) async fn deployer(&self) -> aws_sdk_s3::config::Credentials {
+        const NAME: &str = "moveongs-dev-deployer";
+        let everything = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}});
+        let (everything, trust) = (everything.to_string(), trust(&json!({"AWS": ROOT})));
+        let named = [("Version", "2010-05-08"), ("RoleName", NAME)];
+        if self.answer("iam", "GetRole", &named).await.is_err() {
+            let made = [&named[..], &[("AssumeRolePolicyDocument", &trust)]].concat();
+            self.query("iam", "CreateRole", &made).await;
+        }
+        let policy = [("PolicyName", "all"), ("PolicyDocument", &everything)];
+        self.query("iam", "PutRolePolicy", &[&named[..], &policy].concat()).await;
+        self.session(NAME).await
+    }
+
+    /// Keys of a session of the function's own role.
+    pub(crate) async fn own_role(&self) -> aws_sdk_s3::config::Credentials {
+        let function =
+            self.lambda.get_function_configuration().function_name(self.function()).send().await.unwrap();
+        let name = function.role().unwrap().rsplit('/').next().unwrap();
+        let trusts = async |who: Value| {
+            let document = trust(&who);
+            let update = [("Version", "2010-05-08"), ("RoleName", name), ("PolicyDocument", &document)];
+            self.query("iam", "UpdateAssumeRolePolicy", &update).await;
         };
-        aws_sdk_s3::config::Credentials::new(part("AccessKeyId"), part("SecretAccessKey"), None, None, "user")
+        trusts(json!({"AWS": ROOT})).await;
+        let session = self.session(name).await;
+        trusts(json!({"Service": "lambda.amazonaws.com"})).await;
+        session
+    }
+
+    async fn session(&self, role: &str) -> aws_sdk_s3::config::Credentials {
+        let arn = format!("arn:aws:iam::000000000000:role/{role}");
+        let asked = [("Version", "2011-06-15"), ("RoleArn", &arn), ("RoleSessionName", "test")];
+        let answer = self.query("sts", "AssumeRole", &asked).await;
+        let token = Some(element(&answer, "SessionToken"));
+        let (id, secret) = (element(&answer, "AccessKeyId"), element(&answer, "SecretAccessKey"));
+        aws_sdk_s3::config::Credentials::new(id, secret, token, None, "session")
+    }
+
+    /// An S3 client with other keys.
+    pub(crate) fn s3_as(&self, key: aws_sdk_s3::config::Credentials) -> aws_sdk_s3::Client {
+        let config = self.s3.config().to_builder().credentials_provider(key).build();
+        aws_sdk_s3::Client::from_conf(config)
     }
 
     /// Calls IAM as the account's root.
@@ -132,14 +176,22 @@ impl Cloud {
 
     /// Calls a service that takes forms, as the account's root, whose signature the local cloud does not check.
     pub(crate) async fn query(&self, service: &str, action: &str, more: &[(&str, &str)]) -> String {
+        self.answer(service, action, more).await.unwrap()
+    }
+
+    async fn answer(
+        &self,
+        service: &str,
+        action: &str,
+        more: &[(&str, &str)],
+    ) -> Result<String, reqwest::Error> {
         let parameters = [&[("Action", action)], more].concat();
         let scope = format!(
             "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
         );
         let answer =
             self.http.post(&self.endpoint).header("authorization", scope).form(&parameters).send().await;
-        let answer = answer.unwrap().error_for_status().unwrap();
-        answer.text().await.unwrap()
+        answer.unwrap().error_for_status()?.text().await
     }
 
     /// Calls a service that takes JSON, as the account's root.
@@ -347,10 +399,22 @@ impl Cloud {
         keys
     }
 
-    /// Hides every object below a prefix. Only the account's root can, which is above the bucket's policy here.
-    pub(crate) async fn hide(&self, prefix: &str) {
-        for key in self.keys(prefix).await {
-            self.s3.delete_object().bucket(EVIDENCE).key(key).send().await.unwrap();
+    /// Removes every version of every object below a prefix, as if none had ever been there. Only the account's root can, which
+    /// is above the bucket's policy here.
+    pub(crate) async fn wipe(&self, prefix: &str) {
+        loop {
+            let listed = self.s3.list_object_versions().bucket(EVIDENCE).prefix(prefix).send().await.unwrap();
+            let versions = listed.versions().iter().map(|one| (one.key(), one.version_id()));
+            let markers = listed.delete_markers().iter().map(|one| (one.key(), one.version_id()));
+            let all: Vec<_> = versions.chain(markers).collect();
+            if all.is_empty() {
+                break;
+            }
+            for (key, version) in all {
+                let delete = self.s3.delete_object().bucket(EVIDENCE).set_key(key.map(str::to_owned));
+                let delete = delete.set_version_id(version.map(str::to_owned));
+                delete.bypass_governance_retention(true).send().await.unwrap();
+            }
         }
     }
 
@@ -405,6 +469,18 @@ impl Cloud {
         lines.retain(|line| line.contains(text));
         lines
     }
+}
+
+/// The trust policy of a role that may be assumed by one principal.
+fn trust(who: &Value) -> String {
+    let statement = json!({"Effect": "Allow", "Principal": who, "Action": "sts:AssumeRole"});
+    json!({"Version": "2012-10-17", "Statement": statement}).to_string()
+}
+
+/// The text of an XML element.
+fn element(answer: &str, tag: &str) -> String {
+    let rest = answer.split(&format!("<{tag}>")).nth(1).unwrap_or_else(|| panic!("{answer}"));
+    rest.split('<').next().unwrap().to_owned()
 }
 
 /// Polls until `look` finds something; a test that never sees it fails with `what`.

@@ -40,7 +40,7 @@ impl World {
         let cloud = Cloud::connect("inventory-audit").await;
         cloud.calm().await;
         for kind in ["evidence", "runs"] {
-            cloud.hide(&format!("{kind}/inventory-audit/")).await;
+            cloud.wipe(&format!("{kind}/inventory-audit/")).await;
         }
         let pages = cloud.listen_to_pages(QUEUE).await;
         let world = Self { cloud, pages };

@@ -15,6 +15,7 @@ mod backup_audit;
 mod cloud;
 mod credential;
 mod database;
+mod evidence;
 mod in_force;
 mod inventory_audit;
 mod matrix;

@@ -1414,7 +1414,7 @@ async fn a_leaked_login_ends_with_its_sessions_and_is_proved_dead() {
         let next = credential.secret.rotate().await;
         credential.finished(&next, &token).await;
     }
-    cloud.hide("ledger/").await;
+    cloud.wipe("ledger/").await;
 }
 
 #[tokio::test]
@@ -1431,7 +1431,7 @@ async fn a_leaked_login_stays_while_a_rotation_may_have_given_it_its_next_passwo
     credential.secret.retry().await;
     credential.secret.settled(&["succeeded"]).await;
     credential.works(&pending).await;
-    cloud.hide("ledger/").await;
+    cloud.wipe("ledger/").await;
 }
 
 #[tokio::test]
@@ -1469,7 +1469,7 @@ async fn a_leaked_version_without_a_value_is_replaced_by_the_rotation_that_the_m
 async fn a_rotation_that_waits_for_the_follow_up_goes_on_when_a_person_vouches_for_the_version() {
     let cloud = calm().await;
     cloud.followups(false).await;
-    cloud.hide("ledger/").await;
+    cloud.wipe("ledger/").await;
     let secret = Secret::of_the_stack(&cloud, "/moveongs/dev/db").await;
     secret.vouch().await;
     let first = secret.rotate().await;

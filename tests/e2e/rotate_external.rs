@@ -25,7 +25,7 @@ async fn fresh() -> Cloud {
     cloud.calm().await;
     cloud.followups(false).await;
     for prefix in ["evidence/rotate-external/", "runs/rotate-external/", "ledger/"] {
-        cloud.hide(prefix).await;
+        cloud.wipe(prefix).await;
     }
     cloud.admin(Method::POST, "iam/propagation", Some(json!({"calls": 0}))).await;
     cloud.admin(Method::DELETE, "ses/messages", None).await;

@@ -53,10 +53,10 @@ impl World {
         Self { pages: world.cloud.listen_to_pages(QUEUE).await, ..world }
     }
 
-    /// Hides every object of the function.
+    /// Removes every object of the function.
     async fn forget(&self) {
         for kind in ["evidence", "runs"] {
-            self.cloud.hide(&format!("{kind}/rotation-audit/")).await;
+            self.cloud.wipe(&format!("{kind}/rotation-audit/")).await;
         }
     }
 

@@ -52,7 +52,7 @@ impl World {
         for prefix in
             ["evidence/rotation-followup/", "runs/rotation-followup/", "runs/rotate-database/", "ledger/"]
         {
-            world.cloud.hide(prefix).await;
+            world.cloud.wipe(prefix).await;
         }
         // Tasks of an earlier test may hold other values.
         world.ecs("UpdateService", json!({"service": SERVICE[1].1, "forceNewDeployment": true})).await;
@@ -735,8 +735,8 @@ async fn an_event_that_never_came_is_found_by_the_sweep() {
     assert_eq!(world.row(&new).await["outcome"], "proved");
 
     // Nothing was ever followed, and the tasks are older than the value.
-    world.cloud.hide("runs/rotation-followup/").await;
-    world.cloud.hide("ledger/").await;
+    world.cloud.wipe("runs/rotation-followup/").await;
+    world.cloud.wipe("ledger/").await;
     let new = world.rotate(JWT).await;
     assert_eq!(world.start(json!({"sweep": true})).await["status"], "SUCCEEDED");
     assert_eq!(world.row(&new).await["outcome"], "proved");

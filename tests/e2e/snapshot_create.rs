@@ -41,7 +41,7 @@ impl World {
         world.available().await;
         world.clear().await;
         for prefix in ["evidence/snapshot-create/", "runs/snapshot-create/"] {
-            world.cloud.hide(prefix).await;
+            world.cloud.wipe(prefix).await;
         }
         world.cloud.calm().await;
         Self { pages: world.cloud.listen_to_pages(QUEUE).await, ..world }
@@ -395,7 +395,7 @@ async fn an_answer_that_was_lost_makes_no_second_snapshot() {
     assert_eq!((world.of("lost-too").await.len(), world.snapshots().await.len()), (1, 2));
     world.available().await;
     // Without a note it is found by its tag.
-    world.cloud.hide("runs/snapshot-create/").await;
+    world.cloud.wipe("runs/snapshot-create/").await;
     let found = world.cloud.invoke(deploy("lost")).await.unwrap();
     assert_eq!((&found["snapshot"], world.snapshots().await.len()), (&lost["snapshot"], 2));
 }

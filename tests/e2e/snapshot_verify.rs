@@ -57,7 +57,7 @@ impl World {
 
     async fn forget(&self) {
         for prefix in ["evidence/snapshot-verify/", "runs/snapshot-verify/"] {
-            self.cloud.hide(prefix).await;
+            self.cloud.wipe(prefix).await;
         }
     }
 
@@ -413,7 +413,7 @@ async fn only_what_has_expired_is_deleted_and_never_the_last_good_one() {
     assert_eq!(world.sweep().await["deleted"], json!([]));
     assert_eq!(world.names(&world.away).await, [copy.as_str()]);
     // The next day's copy; a test's day is over when its note is.
-    world.cloud.hide("runs/snapshot-verify/").await;
+    world.cloud.wipe("runs/snapshot-verify/").await;
     world.sweep().await;
     world.status(&world.away, &copy_of(&keeper), &["available"]).await;
     assert_eq!(world.sweep().await["deleted"], json!([copy]));
@@ -605,4 +605,50 @@ async fn every_crash_point_of_snapshot_verify_recovers() {
         points.extend(of_call.await);
     }
     matrix::write("snapshot-verify", &points, json!({}));
+}
+
+#[tokio::test]
+async fn the_role_copies_and_deletes_no_snapshot_of_another_environment() {
+    let world = World::fresh().await;
+    let own = world.take("moveongs-dev-own", &tags(EXPIRED), 0).await;
+    let others = world.take("moveongs-prod-20261126", &tags(EXPIRED), 0).await;
+    let persons = world.take("before-the-migration", &tags(EXPIRED), 0).await;
+    let key = world.cloud.own_role().await;
+    let with_role = |client: &aws_sdk_rds::Client| {
+        let config = client.config().to_builder().credentials_provider(key.clone()).build();
+        aws_sdk_rds::Client::from_conf(config)
+    };
+    let (here, away) = (with_role(&world.cloud.rds), with_role(&world.away));
+    let copy = async |source: &str, target: &str, environment: Option<&str>| {
+        let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+        let tags =
+            environment.map(|environment| vec![tag("Project", "moveongs"), tag("Environment", environment)]);
+        let source = format!("arn:aws:rds:us-east-1:000000000000:snapshot:{source}");
+        let copy = away.copy_db_snapshot().source_db_snapshot_identifier(source).set_tags(tags);
+        let copy = copy.kms_key_id("arn:aws:kms:sa-east-1:000000000000:key/copies");
+        match copy.target_db_snapshot_identifier(target).send().await {
+            Ok(_) => "copied".to_owned(),
+            Err(error) => error.into_service_error().meta().code().unwrap_or_default().to_owned(),
+        }
+    };
+    let target = copy_of(&own);
+    for (source, target, environment) in [
+        (others.as_str(), target.as_str(), Some("dev")),
+        (&persons, &target, Some("dev")),
+        ("rds:moveongs-prod-db-2026-11-26-03-00", &target, Some("dev")),
+        (&own, "moveongs-prod-copy-x", Some("dev")),
+        (&own, "moveongs-dev-x", Some("dev")),
+        (&own, &target, Some("prod")),
+        (&own, &target, None),
+    ] {
+        let told = copy(source, target, environment).await;
+        assert_eq!(told, "AccessDenied", "{source} to {target} of {environment:?}");
+    }
+    assert_eq!(world.names(&world.away).await, Vec::<String>::new());
+    assert_eq!(copy(&own, &target, Some("dev")).await, "copied");
+    for name in [others, persons] {
+        let refused = here.delete_db_snapshot().db_snapshot_identifier(name).send().await.unwrap_err();
+        assert_eq!(refused.into_service_error().meta().code(), Some("AccessDenied"));
+    }
+    here.delete_db_snapshot().db_snapshot_identifier(own).send().await.unwrap();
 }

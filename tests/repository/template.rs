@@ -464,7 +464,8 @@ fn what_hides_or_forges_evidence_is_denied_to_all_but_the_deployer() {
             ][..],
             true,
         ),
-        ("NobodyDeletes", &["DeleteObject", "DeleteObjectVersion"], false),
+        ("NobodyDeletes", &["DeleteObject"], false),
+        ("OnlyTheDeployerMends", &["DeleteObject", "DeleteObjectVersion"], true),
         ("NobodyReplicatesInto", &["ReplicateDelete", "ReplicateObject", "ReplicateTags"], false),
         (
             "NobodyShortensLocks",
@@ -529,6 +530,10 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
                 }
             }
             let actions: Vec<_> = list(get(statement, &["Action"])).into_iter().map(text).collect();
+            if actions.contains(&"s3:ListBucketVersions") {
+                let prefix = text(get(statement, &["Condition", "StringLike", "s3:prefix"]));
+                assert_eq!(prefix, format!("evidence/{folder}/"), "{role_id}");
+            }
             let resources: Vec<_> =
                 list(get(statement, &["Resource"])).into_iter().filter_map(chosen).collect();
             assert!(!resources.is_empty(), "{role_id}: a statement without a resource");

@@ -127,6 +127,54 @@ def test_an_object_can_be_as_old_as_a_test_needs_it(cloud, s3, bucket, versioned
     assert s3.list_object_versions(Bucket=bucket)["Versions"][0]["LastModified"] == old
 
 
+def test_versions_are_listed_by_key_and_the_newest_first_with_delete_markers_apart(cloud, s3, bucket):
+    """Source: API reference, ListObjectVersions ("Versions", "DeleteMarkers", "max-keys"); user guide, "Listing objects in
+    a versioning-enabled bucket" (by key, each key's versions from the newest to the oldest) and "Deleting object versions"."""
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    listed = {"Bucket": bucket, "Prefix": "chain/", "MaxKeys": 2}
+    nothing = s3.list_object_versions(**listed)
+    assert "Versions" not in nothing and "DeleteMarkers" not in nothing and nothing["IsTruncated"] is False
+
+    def seen(**more):
+        answer = s3.list_object_versions(**{**listed, **more})
+        kept = [(one["Key"], one["VersionId"], one["IsLatest"]) for one in answer.get("Versions", [])]
+        hidden = [(one["Key"], one["VersionId"], one["IsLatest"]) for one in answer.get("DeleteMarkers", [])]
+        return kept, hidden, answer["IsTruncated"]
+
+    def put(key):
+        return s3.put_object(Bucket=bucket, Key=key, Body=b"1")["VersionId"]
+
+    old, new = put("chain/2"), put("chain/1")
+    put("chain"), put("elsewhere/0")
+    assert seen() == ([("chain/1", new, True), ("chain/2", old, True)], [], False)
+    assert seen(MaxKeys=1) == ([("chain/1", new, True)], [], True)
+    marker = s3.delete_object(Bucket=bucket, Key="chain/1")["VersionId"]
+    assert seen() == ([("chain/1", new, False)], [("chain/1", marker, True)], True)
+    assert seen(MaxKeys=1) == ([], [("chain/1", marker, True)], True)
+    # A condition that no object is there holds over a delete marker.
+    again = s3.put_object(Bucket=bucket, Key="chain/1", Body=b"2", IfNoneMatch="*")["VersionId"]
+    assert seen() == ([("chain/1", again, True)], [("chain/1", marker, False)], True)
+    s3.delete_object(Bucket=bucket, Key="chain/1", VersionId=again)
+    s3.delete_object(Bucket=bucket, Key="chain/1", VersionId=marker)
+    assert seen() == ([("chain/1", new, True), ("chain/2", old, True)], [], False)
+    s3.delete_object(Bucket=bucket, Key="chain/1", VersionId=new)
+    assert seen() == ([("chain/2", old, True)], [], False)
+
+
+def test_a_list_of_versions_is_an_action_of_its_own_and_judged_by_its_prefix(cloud, s3, bucket):
+    """Source: API reference, ListObjectVersions ("you must have permission to perform the s3:ListBucketVersions action");
+    Service Authorization Reference, Amazon S3 (its condition key s3:prefix)."""
+    resource = f"arn:aws:s3:::{bucket}"
+    only = allow("s3:ListBucketVersions", resource, Condition={"StringLike": {"s3:prefix": "chain/"}})
+    client = caller(cloud, "s3", only)
+    client.list_object_versions(Bucket=bucket, Prefix="chain/", MaxKeys=2)
+    for prefix in ("", "chain", "chain/1", "other/"):
+        assert refusal(client.list_object_versions, Bucket=bucket, Prefix=prefix) == "AccessDenied"
+    assert refusal(client.list_objects_v2, Bucket=bucket, Prefix="chain/") == "AccessDenied"
+    other = caller(cloud, "s3", allow("s3:ListBucket", resource))
+    assert refusal(other.list_object_versions, Bucket=bucket, Prefix="chain/") == "AccessDenied"
+
+
 # --- DynamoDB and ECS ---
 
 

@@ -18,6 +18,11 @@ const NOW: &str = "2026-03-03T12:00:00Z";
 const ARN: &str = "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveongs/dev/jwt-a1B2c3";
 
 const NO_OBJECT: &str = "<ListBucketResult></ListBucketResult>";
+const NO_VERSION: &str = "<ListVersionsResult></ListVersionsResult>";
+/// A chain that has never begun: the run's note and the chain's end, then the record before.
+const NO_RECORD: [&str; 5] = [NO_OBJECT, NO_VERSION, NO_OBJECT, NO_VERSION, NO_OBJECT];
+/// The run's note, its record, and the note that the chain has begun.
+const STORED: [&str; 3] = [""; 3];
 const NO_POLICY: &str = "{}";
 /// Made ten days before.
 const VERSIONS: &str =
@@ -97,7 +102,8 @@ fn body(wire: &StaticReplayClient, place: usize) -> Value {
 #[tokio::test]
 async fn a_quiet_day_reads_no_value_says_nothing_and_leaves_its_record() {
     let pages = [listed(Some("more")), listed(None)];
-    let wire = replies(&[&pages[0], &pages[1], VERSIONS, NO_POLICY, NO_OBJECT, NO_OBJECT, NO_OBJECT, "", ""]);
+    let seen = [&pages[0], &pages[1], VERSIONS, NO_POLICY];
+    let wire = replies(&[&seen[..], &NO_RECORD, &STORED].concat());
     let report = audit(&wire, NOW).await.unwrap();
     assert_eq!((report.run_id.as_str(), report.result), ("2026-03-03", "succeeded"));
     let [row] = report.secrets.as_slice() else { panic!("{:?}", report.secrets) };
@@ -109,11 +115,11 @@ async fn a_quiet_day_reads_no_value_says_nothing_and_leaves_its_record() {
 
     let operations = operations(&wire);
     assert_eq!(operations[..4], ["ListSecrets", "ListSecrets", "ListSecretVersionIds", "GetResourcePolicy"]);
-    assert!(operations[4..7].iter().all(|each| each.starts_with("GET ")), "{operations:?}");
-    assert_eq!(operations.len(), 9, "{operations:?}");
+    assert!(operations[4..9].iter().all(|each| each.starts_with("GET ")), "{operations:?}");
+    assert_eq!(operations.len(), 12, "{operations:?}");
     assert_eq!(body(&wire, 1)["NextToken"], "more");
     assert_eq!(body(&wire, 2), json!({"SecretId": ARN, "IncludeDeprecated": true}));
-    let record = body(&wire, 8);
+    let record = body(&wire, 10);
     assert_eq!((&record["run_id"], &record["channel"]), (&json!("2026-03-03"), &json!("nothing to tell")));
     assert_eq!((&record["result"], &record["findings"]), (&json!("succeeded"), &json!([])));
 }
@@ -122,15 +128,16 @@ async fn a_quiet_day_reads_no_value_says_nothing_and_leaves_its_record() {
 async fn on_mondays_the_channel_is_told_that_all_is_well() {
     let page = listed(None);
     let token = r#"{"SecretString": "xoxb-1"}"#;
-    let wire = replies(&[&page, VERSIONS, NO_POLICY, NO_OBJECT, NO_OBJECT, NO_OBJECT, token, "", ""]);
+    let seen = [&page, VERSIONS, NO_POLICY];
+    let wire = replies(&[&seen[..], &NO_RECORD, &[token], &STORED].concat());
     audit(&wire, "2026-03-02T12:00:00Z").await.unwrap();
-    assert_eq!(operations(&wire)[6], "GetSecretValue");
-    assert_eq!(body(&wire, 6), json!({"SecretId": "x"}));
+    assert_eq!(operations(&wire)[8], "GetSecretValue");
+    assert_eq!(body(&wire, 8), json!({"SecretId": "x"}));
     // Half past midnight in UTC it is Sunday in São Paulo still.
-    let wire = replies(&[&page, VERSIONS, NO_POLICY, NO_OBJECT, NO_OBJECT, NO_OBJECT, "", ""]);
+    let wire = replies(&[&seen[..], &NO_RECORD, &STORED].concat());
     let report = audit(&wire, "2026-03-02T00:30:00Z").await.unwrap();
     assert_eq!(report.run_id, "2026-03-01");
-    assert_eq!(operations(&wire).len(), 8);
+    assert_eq!(operations(&wire).len(), 11);
 }
 
 #[tokio::test]
@@ -139,20 +146,8 @@ async fn an_overdue_secret_is_paged_before_anything_else_and_then_noted() {
     let published =
         "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
     let token = r#"{"SecretString": "xoxb-1"}"#;
-    let wire = replies(&[
-        &page,
-        OLD_VERSIONS,
-        NO_POLICY,
-        NO_OBJECT,
-        published,
-        "",
-        NO_OBJECT,
-        NO_OBJECT,
-        NO_OBJECT,
-        token,
-        "",
-        "",
-    ]);
+    let seen = [&page, OLD_VERSIONS, NO_POLICY, NO_OBJECT, published, ""];
+    let wire = replies(&[&seen[..], &NO_RECORD, &[token], &STORED].concat());
     let report = audit(&wire, NOW).await.unwrap();
     assert_eq!(
         (report.result, report.paged.as_slice()),
@@ -175,7 +170,7 @@ async fn an_overdue_secret_is_paged_before_anything_else_and_then_noted() {
 #[tokio::test]
 async fn only_what_changed_since_the_record_before_is_told() {
     let (page, key) = (listed(None), "evidence/rotation-audit/9999999998.json");
-    let object = format!("<ListBucketResult><Contents><Key>{key}</Key></Contents></ListBucketResult>");
+    let newest = format!("<ListVersionsResult><Version><Key>{key}</Key></Version></ListVersionsResult>");
     let before = |findings: &[&str]| {
         json!({"run_id": "2026-03-02", "channel": "sent", "findings": findings}).to_string()
     };
@@ -196,17 +191,17 @@ async fn only_what_changed_since_the_record_before_is_told() {
         if versions == OLD_VERSIONS {
             answers.extend([NO_OBJECT, published, ""]);
         }
-        answers.extend([NO_OBJECT, &object, &known, &object, &known]);
+        answers.extend([NO_OBJECT, &newest, &known, &newest, &known]);
         if is_told {
             answers.push(token);
         }
-        answers.extend(["", ""]);
+        answers.extend(STORED);
         let wire = replies(&answers);
         audit(&wire, NOW).await.unwrap();
         let operations = operations(&wire);
         assert_eq!(operations.len(), answers.len(), "{operations:?}");
         assert_eq!(operations.contains(&"GetSecretValue".to_owned()), is_told, "{known}: {operations:?}");
-        assert_eq!(body(&wire, answers.len() - 1)["sequence"], 2);
+        assert_eq!(body(&wire, answers.len() - 2)["sequence"], 2);
     }
 }
 
@@ -214,12 +209,12 @@ async fn only_what_changed_since_the_record_before_is_told() {
 async fn a_list_that_is_refused_is_a_failure_and_no_empty_inventory() {
     let denied = r#"{"__type": "AccessDeniedException", "Message": "no"}"#;
     let token = r#"{"SecretString": "xoxb-1"}"#;
-    let wire = replies(&[denied, NO_OBJECT, NO_OBJECT, token, "", ""]);
+    let wire = replies(&[denied, NO_OBJECT, NO_VERSION, NO_OBJECT, token, "", "", ""]);
     let error = audit(&wire, NOW).await.unwrap_err();
     assert!(
         matches!(&error, AuditError::SecretsManager(call) if call.operation == "secretsmanager:ListSecrets")
     );
-    let record = body(&wire, 5);
+    let record = body(&wire, 6);
     assert_eq!(
         (&record["run_id"], &record["result"]),
         (&json!("2026-03-03/SecretsManagerCall"), &json!("failed"))

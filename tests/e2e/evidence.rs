@@ -1,0 +1,269 @@
+//! The evidence, with IAM enforced: nobody who does not deploy the stack can hide, forge or restart a chain, and a chain that was
+//! touched gets no record until the advised commands have mended it.
+
+use aws_sdk_s3::config::Credentials;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object_lock_configuration::GetObjectLockConfigurationOutput;
+use aws_sdk_s3::types::{
+    BucketLifecycleConfiguration, BucketVersioningStatus, Destination, ExpirationStatus, LifecycleExpiration,
+    LifecycleRule, LifecycleRuleFilter, ObjectLockLegalHold, ObjectLockLegalHoldStatus, ObjectLockRetention,
+    ObjectLockRetentionMode, ReplicationConfiguration, ReplicationRule, ReplicationRuleFilter,
+    ReplicationRuleStatus, VersioningConfiguration,
+};
+use serde_json::{Value, json};
+
+use crate::advice::Advice;
+use crate::cloud::{Cloud, EVIDENCE};
+use crate::secret::Secret;
+
+const RECORDS: &str = "evidence/rotate-random/";
+const BEGUN: &str = "runs/rotate-random/begun.json";
+
+async fn calm() -> Cloud {
+    let cloud = Cloud::connect("rotate-random").await;
+    cloud.calm().await;
+    cloud
+}
+
+/// `denied`, `allowed`, or another refusal's code.
+fn outcome<T, E: ProvideErrorMetadata + std::fmt::Debug>(answer: Result<T, SdkError<E>>) -> String {
+    match answer {
+        Ok(_) => "allowed".to_owned(),
+        Err(error) if error.code() == Some("AccessDenied") => "denied".to_owned(),
+        Err(error) => error.code().unwrap_or_default().to_owned(),
+    }
+}
+
+/// Every version below a prefix, delete markers too: key, version, whether it is a marker.
+async fn versions(cloud: &Cloud, prefix: &str) -> Vec<(String, String, bool)> {
+    let listed = cloud.s3.list_object_versions().bucket(EVIDENCE).prefix(prefix).send().await.unwrap();
+    assert_ne!(listed.is_truncated(), Some(true), "more than a page");
+    let text = |text: Option<&str>| text.unwrap().to_owned();
+    let objects = listed.versions().iter().map(|one| (text(one.key()), text(one.version_id()), false));
+    let markers = listed.delete_markers().iter().map(|one| (text(one.key()), text(one.version_id()), true));
+    objects.chain(markers).collect()
+}
+
+/// Hides a record as a lifecycle rule does, which no policy holds; so is the account's root here.
+async fn expire(cloud: &Cloud, key: &str) {
+    cloud.s3.delete_object().bucket(EVIDENCE).key(key).send().await.unwrap();
+}
+
+/// Rotates, which succeeds though the chain is damaged: told and logged with its kind, and nothing is added. Gives the advice.
+async fn rotates_unrecorded(secret: &Secret<'_>, kind: &str) -> Advice {
+    let cloud = secret.cloud;
+    let before = versions(cloud, RECORDS).await;
+    let token = secret.rotate().await;
+    assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&token));
+    assert_eq!(versions(cloud, RECORDS).await, before, "{kind}: a record was added");
+    let told = cloud.messages(&token).await;
+    let [told] = told.as_slice() else { panic!("{told:?}") };
+    for part in [&format!("*{kind}*: "), "Segredo rotacionado", "quem publica a stack (DeployerArns)"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let lost = cloud.log_lines("\"error_type\":\"EvidenceFailed\"").await;
+    let lost: Vec<_> = lost.iter().filter(|line| line.contains(&token) && line.contains(kind)).collect();
+    assert!(lost.iter().any(|line| line.contains("aws s3api delete-object")), "{lost:?}");
+    let record: Value = serde_json::from_str(lost.last().unwrap()).unwrap();
+    assert!(record["undelivered"].as_str().unwrap().contains("\"run_id\""), "{record}");
+    Advice::of(told)
+}
+
+/// Rotates, with a record behind the one that was the newest.
+async fn rotates_recorded(secret: &Secret<'_>, newest: Option<&(String, Value)>) {
+    let token = secret.rotate().await;
+    let record = secret.cloud.record_of(&token).await.expect("a record");
+    let sequence = newest.map_or(0, |(_, record)| record["sequence"].as_u64().unwrap());
+    assert_eq!(record["sequence"], sequence + 1);
+    assert_eq!(record["previous"]["key"], json!(newest.map(|(key, _)| key)));
+    // Every record is there, and each holds the hash of the one before.
+    assert_eq!(secret.cloud.evidence("rotate-random").await.last().unwrap().1["run_id"], token.as_str());
+}
+
+/// A chain with at least these records, and who mends it.
+async fn world<'a>(cloud: &'a Cloud, name: &str, least: usize) -> (Secret<'a>, Credentials) {
+    let secret = Secret::plain(cloud, name).await;
+    while cloud.evidence("rotate-random").await.len() < least {
+        secret.rotate().await;
+    }
+    cloud.calm().await;
+    (secret, cloud.deployer().await)
+}
+
+#[tokio::test]
+async fn only_the_deployer_changes_what_could_hide_or_forge_a_record_and_nobody_a_record() {
+    let cloud = calm().await;
+    let (_, key) = world(&cloud, "evidence-policy", 1).await;
+    let deployer = cloud.s3_as(key);
+    let administrator = cloud.administrator("administrator-of-no-deployment").await;
+    let (record, version, _) = versions(&cloud, RECORDS).await.remove(0);
+
+    let rule = LifecycleRule::builder().id("all").status(ExpirationStatus::Enabled);
+    let rule = rule.filter(LifecycleRuleFilter::builder().prefix("evidence/").build());
+    let rule = rule.expiration(LifecycleExpiration::builder().days(1).build()).build().unwrap();
+    let lifecycle = BucketLifecycleConfiguration::builder().rules(rule).build().unwrap();
+    let rule = ReplicationRule::builder().id("all").priority(1).status(ReplicationRuleStatus::Enabled);
+    let rule = rule.filter(ReplicationRuleFilter::builder().prefix("").build());
+    let rule = rule.destination(Destination::builder().bucket("arn:aws:s3:::elsewhere").build().unwrap());
+    let role = "arn:aws:iam::000000000000:role/replication";
+    let replication = ReplicationConfiguration::builder().role(role).rules(rule.build().unwrap()).build();
+    let replication = replication.unwrap();
+    let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
+    let read = cloud.s3.get_bucket_policy().bucket(EVIDENCE).send().await.unwrap();
+    let policy = read.policy.unwrap();
+    let read = cloud.s3.get_object_lock_configuration().bucket(EVIDENCE).send().await.unwrap();
+    let GetObjectLockConfigurationOutput { object_lock_configuration: lock, .. } = read;
+
+    for (who, client) in [("administrator", &administrator), ("deployer", &deployer)] {
+        let configuring = if who == "deployer" { "allowed" } else { "denied" };
+        // What the deployer has changed is as it was after each call.
+        let put = client.put_bucket_lifecycle_configuration().bucket(EVIDENCE);
+        let put = put.lifecycle_configuration(lifecycle.clone()).send().await;
+        assert_eq!(outcome(put), configuring, "{who}: lifecycle");
+        let delete = client.delete_bucket_lifecycle().bucket(EVIDENCE).send().await;
+        assert_eq!(outcome(delete), configuring, "{who}: lifecycle");
+        let put = client.put_bucket_replication().bucket(EVIDENCE);
+        let put = put.replication_configuration(replication.clone()).send().await;
+        assert_eq!(outcome(put) == "denied", who == "administrator", "{who}: replication");
+        let delete = client.delete_bucket_replication().bucket(EVIDENCE).send().await;
+        assert_eq!(outcome(delete), configuring, "{who}: replication");
+        let put = client.put_bucket_versioning().bucket(EVIDENCE).versioning_configuration(on.clone());
+        assert_eq!(outcome(put.send().await), configuring, "{who}: versioning");
+        let put = client.put_object_lock_configuration().bucket(EVIDENCE);
+        let put = put.set_object_lock_configuration(lock.clone()).send().await;
+        assert_eq!(outcome(put), configuring, "{who}: lock");
+        let delete = client.delete_bucket_policy().bucket(EVIDENCE).send().await;
+        assert_eq!(outcome(delete), configuring, "{who}: policy");
+        let put = client.put_bucket_policy().bucket(EVIDENCE).policy(&policy).send().await;
+        assert_eq!(outcome(put), configuring, "{who}: policy");
+
+        // The objects are nobody's to change.
+        let delete = client.delete_object().bucket(EVIDENCE).key(&record);
+        assert_eq!(outcome(delete.clone().send().await), "denied", "{who}: hides a record");
+        let delete = delete.version_id(&version);
+        assert_eq!(outcome(delete.clone().send().await), "denied", "{who}: removes a record");
+        let forced = delete.bypass_governance_retention(true).send().await;
+        assert_eq!(outcome(forced), "denied", "{who}: removes a record by force");
+        let put = |key: &str| client.put_object().bucket(EVIDENCE).key(key).body(b"{}".to_vec().into());
+        assert_eq!(outcome(put(&record).send().await), "denied", "{who}: replaces a record");
+        let put = put(&format!("{RECORDS}0000000001.json")).if_none_match("*").send().await;
+        assert_eq!(outcome(put), "denied", "{who}: forges a record");
+        let soon = aws_sdk_s3::primitives::DateTime::from_secs(shared::time::now().as_second() + 3600);
+        let short = ObjectLockRetention::builder().mode(ObjectLockRetentionMode::Governance);
+        let shorten = client.put_object_retention().bucket(EVIDENCE).key(&record);
+        let shorten = shorten.retention(short.retain_until_date(soon).build());
+        assert_eq!(outcome(shorten.bypass_governance_retention(true).send().await), "denied", "{who}: lock");
+        let off = ObjectLockLegalHold::builder().status(ObjectLockLegalHoldStatus::Off).build();
+        let hold = client.put_object_legal_hold().bucket(EVIDENCE).key(&record).legal_hold(off);
+        assert_eq!(outcome(hold.send().await), "denied", "{who}: hold");
+    }
+    // Notes are the deployer's to delete, for a chain that is gone.
+    let delete = administrator.delete_object().bucket(EVIDENCE).key(BEGUN).send().await;
+    assert_eq!(outcome(delete), "denied");
+    assert!(versions(&cloud, RECORDS).await.contains(&(record, version, false)));
+}
+
+#[tokio::test]
+async fn a_hidden_record_is_told_and_nothing_is_added_until_it_is_seen_again() {
+    let cloud = calm().await;
+    let (secret, deployer) = world(&cloud, "evidence-hidden", 3).await;
+    let newest = cloud.evidence("rotate-random").await.pop().unwrap();
+    expire(&cloud, &newest.0).await;
+    let advice = rotates_unrecorded(&secret, "EvidenceHidden").await;
+    let (key, marker, _) = versions(&cloud, RECORDS).await.into_iter().find(|one| one.2).unwrap();
+    let administrator = cloud.administrator("administrator-who-mends").await;
+    let removed = administrator.delete_object().bucket(EVIDENCE).key(key).version_id(marker).send().await;
+    assert_eq!(outcome(removed), "denied");
+    advice.run_as(&cloud, &deployer, "aws s3api delete-object");
+    rotates_recorded(&secret, Some(&newest)).await;
+}
+
+#[tokio::test]
+async fn an_empty_list_is_no_new_chain_where_every_record_is_hidden() {
+    let cloud = calm().await;
+    let (secret, deployer) = world(&cloud, "evidence-emptied", 3).await;
+    let records = cloud.evidence("rotate-random").await;
+    for (key, _) in &records {
+        expire(&cloud, key).await;
+    }
+    assert_eq!(cloud.keys(RECORDS).await, Vec::<String>::new());
+    let advice = rotates_unrecorded(&secret, "EvidenceHidden").await;
+    advice.run_as(&cloud, &deployer, "aws s3api delete-object");
+    let one = advice.commands().iter().find(|command| command.contains("delete-object")).unwrap();
+    let (start, of_one) = one.split_once(" --key ").unwrap();
+    assert!(of_one.starts_with(&records.last().unwrap().0), "{one}");
+    // The others, which the second command lists.
+    let listed = advice.run_as(&cloud, &deployer, "aws s3api list-object-versions");
+    let others: Vec<_> = listed.lines().map(|line| line.split_once('\t').unwrap()).collect();
+    assert_eq!(others.len(), records.len() - 1, "{listed}");
+    for (key, version) in others {
+        let command = format!("{start} --key {key} --version-id {version}");
+        Advice::of(&format!("`{command}`")).run_as(&cloud, &deployer, "delete-object");
+    }
+    rotates_recorded(&secret, records.last()).await;
+}
+
+#[tokio::test]
+async fn a_chain_that_is_gone_is_begun_anew_only_knowingly() {
+    let cloud = calm().await;
+    let (secret, deployer) = world(&cloud, "evidence-gone", 1).await;
+    let begun = cloud.json(BEGUN).await.expect("the note that the chain has begun");
+    let noted = begun["sequence"].as_u64().unwrap();
+    assert!(noted.is_power_of_two(), "{begun}");
+    let records = cloud.evidence("rotate-random").await;
+    let (key, _) = &records[usize::try_from(noted).unwrap() - 1];
+    assert_eq!(begun["key"], key.as_str());
+    assert_eq!(begun["sha256"], crate::cloud::sha256(cloud.text(key).await.as_bytes()));
+
+    cloud.wipe(RECORDS).await;
+    let advice = rotates_unrecorded(&secret, "EvidenceGone").await;
+    assert_eq!(cloud.json(BEGUN).await.as_ref(), Some(&begun));
+    let administrator = cloud.administrator("administrator-who-restarts").await;
+    let restart = administrator.delete_object().bucket(EVIDENCE).key(BEGUN).send().await;
+    assert_eq!(outcome(restart), "denied");
+    advice.run_as(&cloud, &deployer, "aws s3api delete-object");
+    rotates_recorded(&secret, None).await;
+    let begun = cloud.json(BEGUN).await.expect("the new chain's note");
+    assert_eq!(begun["sequence"], 1);
+    assert_eq!(begun["key"], cloud.evidence("rotate-random").await[0].0);
+}
+
+#[tokio::test]
+async fn a_record_that_was_written_again_is_told_and_nothing_is_added() {
+    let cloud = calm().await;
+    let (secret, deployer) = world(&cloud, "evidence-replaced", 2).await;
+    let newest = cloud.evidence("rotate-random").await.pop().unwrap();
+    let forged = json!({"run_id": "forged", "channel": "sent"}).to_string().into_bytes();
+    cloud.s3.put_object().bucket(EVIDENCE).key(&newest.0).body(forged.into()).send().await.unwrap();
+    let advice = rotates_unrecorded(&secret, "EvidenceReplaced").await;
+    // The forged version is under lock, which the deployer's policy does not lift either.
+    let forged = advice.commands().iter().find(|command| command.contains("delete-object")).unwrap();
+    let version = forged.rsplit(' ').next().unwrap();
+    let remove = |client: &aws_sdk_s3::Client| {
+        client.delete_object().bucket(EVIDENCE).key(&newest.0).version_id(version)
+    };
+    assert_eq!(outcome(remove(&cloud.s3_as(deployer)).send().await), "denied");
+    remove(&cloud.s3).bypass_governance_retention(true).send().await.unwrap();
+    rotates_recorded(&secret, Some(&newest)).await;
+}
+
+#[tokio::test]
+async fn the_note_that_the_chain_has_begun_can_fail_and_is_made_up_for() {
+    let cloud = calm().await;
+    let secret = Secret::plain(&cloud, "evidence-begun").await;
+    for prefix in [RECORDS, BEGUN] {
+        cloud.wipe(prefix).await;
+    }
+    let note = format!("arn:aws:s3:::{EVIDENCE}/{BEGUN}");
+    let refused = json!({"service": "s3", "action": "PutObject", "resource": note, "effect": "error", "status": 403, "code": "AccessDenied", "count": 0});
+    cloud.calm().await;
+    cloud.fault(refused).await;
+    let token = secret.rotate().await;
+    assert_eq!(cloud.record_of(&token).await.unwrap()["sequence"], 1);
+    assert_eq!(cloud.messages(&token).await.len(), 1);
+    assert_eq!(cloud.json(BEGUN).await, None);
+    assert_eq!(cloud.log_lines("that the chain has begun is left to a later record").await.len(), 1);
+    cloud.calm().await;
+    rotates_recorded(&secret, cloud.evidence("rotate-random").await.last()).await;
+    assert_eq!(cloud.json(BEGUN).await.unwrap()["sequence"], 2);
+}
