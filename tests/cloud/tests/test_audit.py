@@ -128,8 +128,8 @@ def test_an_object_can_be_as_old_as_a_test_needs_it(cloud, s3, bucket, versioned
 
 
 def test_versions_are_listed_by_key_and_the_newest_first_with_delete_markers_apart(cloud, s3, bucket):
-    """Source: API reference, ListObjectVersions ("Versions", "DeleteMarkers", "max-keys"); user guide, "Listing objects in
-    a versioning-enabled bucket" (by key, each key's versions from the newest to the oldest) and "Deleting object versions"."""
+    """Source: API reference, ListObjectVersions ("Versions", "DeleteMarkers", "max-keys"); user guide, "Listing objects
+    in a versioning-enabled bucket" (by key, each key's versions from the newest) and "Deleting object versions"."""
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     listed = {"Bucket": bucket, "Prefix": "chain/", "MaxKeys": 2}
     nothing = s3.list_object_versions(**listed)
@@ -162,8 +162,8 @@ def test_versions_are_listed_by_key_and_the_newest_first_with_delete_markers_apa
 
 
 def test_a_list_of_versions_is_an_action_of_its_own_and_judged_by_its_prefix(cloud, s3, bucket):
-    """Source: API reference, ListObjectVersions ("you must have permission to perform the s3:ListBucketVersions action");
-    Service Authorization Reference, Amazon S3 (its condition key s3:prefix)."""
+    """Source: API reference, ListObjectVersions ("you must have permission to perform the s3:ListBucketVersions
+    action"); Service Authorization Reference, Amazon S3 (its condition key s3:prefix)."""
     resource = f"arn:aws:s3:::{bucket}"
     only = allow("s3:ListBucketVersions", resource, Condition={"StringLike": {"s3:prefix": "chain/"}})
     client = caller(cloud, "s3", only)
