@@ -149,7 +149,8 @@ impl Reporter {
             Some(message) => {
                 let mut message = message.clone();
                 if let Err(Unseen::Evidence(EvidenceError::Damaged(damage))) = &begun.0 {
-                    message.lines.push(format!("*{}*: {}", damage.kind(), damage.text(self.language)));
+                    // In front: a long message is cut at its end.
+                    message.lines.insert(0, format!("*{}*: {}", damage.kind(), damage.text(self.language)));
                 }
                 self.tell(&message, margin, invocation).await
             }
