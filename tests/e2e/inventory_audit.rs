@@ -229,6 +229,7 @@ async fn an_inventory_in_order_has_no_finding_and_a_table_with_its_people() {
         "rds:DescribeDBInstances",
         "s3:GetBucketTagging",
         "s3:GetObject",
+        "s3:ListObjectVersions",
         "s3:ListObjectsV2",
         "s3:PutObject",
         "secretsmanager:DescribeSecret",

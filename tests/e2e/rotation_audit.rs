@@ -305,6 +305,7 @@ async fn an_overdue_secret_is_paged_once_a_day_told_and_recorded() {
         "github:GET /issues",
         "github:POST /issues",
         "s3:GetObject",
+        "s3:ListObjectVersions",
         "s3:ListObjectsV2",
         "s3:PutObject",
         "secretsmanager:GetResourcePolicy",
