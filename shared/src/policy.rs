@@ -212,6 +212,8 @@ pub struct Secret {
     pub services: Vec<String>,
     /// How `rotate-database` proves it, where that differs from `rotation.database.test_sql`.
     pub test_sql: Option<Vec<String>>,
+    /// The RDS instance on which this database login uses IAM tokens, so that it has no password to rotate.
+    pub iam_login: Option<String>,
 }
 
 /// A credential of a PostgreSQL database.
@@ -506,6 +508,18 @@ impl Policy {
             if let Some(responsible) = &secret.responsible {
                 responsible.check(&format!("{path}.responsible"))?;
             }
+            if let Some(instance) = &secret.iam_login {
+                let path = format!("{path}.iam_login");
+                if !self.rotation.is_database(name) {
+                    return Err(PolicyError::at(
+                        path,
+                        "only a database's login can be by IAM: give test_sql",
+                    ));
+                }
+                if !is_instance(instance) {
+                    return Err(PolicyError::at(path, "expected the identifier of an RDS instance"));
+                }
+            }
             let Some(random) = &secret.random else { continue };
             random.check(&format!("{path}.random"))?;
             if name == "JWT_SECRET" {
@@ -524,6 +538,13 @@ impl Policy {
         within("incidents.support_case_minutes", self.incidents.support_case_minutes, 1, 1440)?;
         within("incidents.postmortem_business_days", self.incidents.postmortem_business_days, 1, 30)
     }
+}
+
+/// Whether RDS takes it as an instance's identifier. Anything else could ask for more than one instance.
+fn is_instance(name: &str) -> bool {
+    name.len() <= 63
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.chars().all(|c| c == '-' || c.is_ascii_lowercase() || c.is_ascii_digit())
 }
 
 fn within(path: impl fmt::Display, value: u16, least: u16, most: u16) -> Result<(), PolicyError> {
@@ -1106,6 +1127,15 @@ mod tests {
             "rotation.secrets.JWT_SECRET.max_age_days",
             "expected 1 to 999",
         );
+        let iam = |key: &str, value: &str| {
+            format!(r#"{{"rotation": {{"secrets": {{"{key}": {{"iam_login": {value}}}}}}}}}"#)
+        };
+        for value in [r#""""#, r#""*""#, r#""Moveongs""#, r#""arn:aws:rds:x""#] {
+            refused(&iam("DATABASE_URL", value), "rotation.secrets.DATABASE_URL.iam_login", "RDS instance");
+        }
+        refused(&iam("DATABASE_URL", "true"), "rotation.secrets.DATABASE_URL.iam_login", "invalid type");
+        let jwt = iam("JWT_SECRET", r#""moveongs-dev-db""#);
+        refused(&jwt, "rotation.secrets.JWT_SECRET.iam_login", "only a database's");
         for (field, value) in [("due_days", 0), ("due_days", 91), ("late_hours", 169), ("stuck_hours", 0)] {
             let overrides = format!(r#"{{"rotation": {{"audit": {{"{field}": {value}}}}}}}"#);
             refused(&overrides, &format!("rotation.audit.{field}"), "expected 1 to");

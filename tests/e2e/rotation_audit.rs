@@ -18,6 +18,7 @@ const WEBHOOK: &str = "moveongs-dev-notifications-webhook";
 const DATABASE: &str = "/moveongs/dev/db";
 /// Prefix of the secrets that a test makes.
 const OWN: &str = "/moveongs/dev/audit/";
+const INSTANCE: &str = "moveongs-dev-db";
 const QUEUE: &str = "rotation-audit-pages";
 const DAY: i64 = 86_400;
 const HOUR: i64 = 3_600;
@@ -34,6 +35,7 @@ impl World {
         let cloud = Cloud::connect("rotation-audit").await;
         let world = Self { pages: 0, cloud };
         world.cloud.calm().await;
+        world.configure("").await;
         world.forget().await;
         world.cloud.admin(Method::DELETE, "github/issues", None).await;
         world.board(json!({"issues": true, "may_write": true, "may_label": true, "remaining": -1})).await;
@@ -58,6 +60,20 @@ impl World {
         for kind in ["evidence", "runs"] {
             self.cloud.wipe(&format!("{kind}/rotation-audit/")).await;
         }
+    }
+
+    /// Gives the function a policy, as a deployment does.
+    async fn configure(&self, policy: &str) {
+        let function = self.cloud.function();
+        let found = self.cloud.lambda.get_function_configuration().function_name(&function);
+        let mut variables = found.send().await.unwrap().environment.unwrap().variables.unwrap();
+        if variables.insert("POLICY".to_owned(), policy.to_owned()).as_deref() == Some(policy) {
+            return;
+        }
+        let environment =
+            aws_sdk_lambda::types::Environment::builder().set_variables(Some(variables)).build();
+        let update = self.cloud.lambda.update_function_configuration().function_name(function);
+        update.environment(environment).send().await.unwrap();
     }
 
     async fn dates(&self, secret: &str, seconds_ago: Value) {
@@ -259,6 +275,49 @@ async fn what_is_missing_off_wide_or_unknown_is_found() {
     let empty = empty.tags(tag("Project", "moveongs")).tags(tag("Environment", "dev"));
     let empty = empty.send().await.unwrap().name.unwrap();
     assert_eq!(world.findings(&empty).await, ["Empty", "NoPolicy"]);
+}
+
+#[tokio::test]
+async fn a_login_by_iam_is_in_order_only_where_rds_takes_it() {
+    let world = World::fresh().await;
+    let secrets = &world.cloud.secrets;
+    let takes = async |takes: bool| {
+        let change =
+            world.cloud.rds.modify_db_instance().db_instance_identifier(INSTANCE).apply_immediately(true);
+        change.enable_iam_database_authentication(takes).send().await.unwrap();
+    };
+    let says = async |instance: &str| {
+        let policy = json!({"rotation": {"secrets": {"DATABASE_URL": {"iam_login": instance}}}}).to_string();
+        world.configure(&policy).await;
+    };
+    world.dates(DATABASE, json!({"AWSCURRENT": 400 * DAY, "next": null})).await;
+    secrets.cancel_rotate_secret().secret_id(DATABASE).send().await.unwrap();
+    // RDS's word alone excuses nothing.
+    takes(true).await;
+    assert_eq!(world.findings(DATABASE).await, ["Overdue", "RotationOff"]);
+    says(INSTANCE).await;
+    let report = world.audit().await;
+    assert_eq!(findings(&report, DATABASE), [""; 0], "{report}");
+    assert_eq!(report["result"], "succeeded", "{report}");
+    let row = report["secrets"].as_array().unwrap().iter().find(|row| row["name"] == DATABASE).unwrap();
+    assert_eq!(row["iam_login"], INSTANCE);
+    // Nor does the policy's alone, and what cannot be asked is not in order.
+    takes(false).await;
+    assert_eq!(world.findings(DATABASE).await, ["Overdue", "IamLoginOff", "RotationOff"]);
+    says("moveongs-prod-db").await;
+    let report = world.audit().await;
+    assert_eq!(findings(&report, DATABASE), ["Overdue", "InsufficientData", "RotationOff"]);
+    assert_eq!(report["result"], "failed");
+    assert!(!world.cloud.messages("rds:DescribeDBInstances failed (AccessDenied").await.is_empty());
+
+    world.configure("").await;
+    secrets.rotate_secret().secret_id(DATABASE).rotate_immediately(false).send().await.unwrap();
+    eventually("the test of the set-up", async || {
+        let rotation = world.cloud.admin(Method::GET, &format!("rotations?secret={DATABASE}"), None).await;
+        (rotation["state"] == "tested").then_some(())
+    })
+    .await;
+    assert_eq!(world.findings(DATABASE).await, ["Overdue"]);
 }
 
 #[tokio::test]

@@ -335,7 +335,7 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
         ("snapshot-create", ["rds:AddTagsToResource"]) => {
             is_rds(resource, "snapshot:${Project}-${Environment}-*")
         }
-        ("snapshot-create", ["rds:DescribeDBInstances"]) => is_own_instance(resource),
+        ("rotation-audit" | "snapshot-create", ["rds:DescribeDBInstances"]) => is_own_instance(resource),
         ("snapshot-create", ["rds:DescribeDBSnapshots"]) => {
             is_rds(resource, "snapshot:*") || is_own_instance(resource)
         }

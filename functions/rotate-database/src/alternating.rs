@@ -332,7 +332,7 @@ fn check_roles(observed: &Observed, pair: &Pair, current: &str) -> Result<(), Re
         }
         if role.iam {
             return identity(format!(
-                "{name} logs in by IAM tokens (it is a member of rds_iam), so it has no password and needs no rotation; switch the secret's rotation off"
+                "{name} logs in by IAM tokens (it is a member of rds_iam), so it has no password and needs no rotation: switch the secret's rotation off and name its instance in the policy (iam_login)"
             ));
         }
         let acts = acts_as(role);

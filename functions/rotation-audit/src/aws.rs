@@ -9,3 +9,16 @@ pub(crate) async fn resource_policy(client: &Secrets, secret_id: &str) -> Result
     let found = client.get_resource_policy().secret_id(secret_id).send().await;
     Ok(found.map_err(CallError::during("secretsmanager:GetResourcePolicy"))?.resource_policy)
 }
+
+/// Whether an RDS instance takes logins by IAM.
+pub(crate) async fn takes_iam(client: &aws_sdk_rds::Client, instance: &str) -> Result<bool, CallError> {
+    let found = client.describe_db_instances().db_instance_identifier(instance).send().await;
+    let found = found.map_err(CallError::during("rds:DescribeDBInstances"))?;
+    let said =
+        found.db_instances().first().and_then(|instance| instance.iam_database_authentication_enabled());
+    said.ok_or_else(|| CallError {
+        operation: "rds:DescribeDBInstances",
+        code: "NoAnswer".to_owned(),
+        message: format!("RDS does not say whether {instance} takes logins by IAM"),
+    })
+}

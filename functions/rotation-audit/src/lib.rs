@@ -52,6 +52,7 @@ const REPORTING: Duration = Duration::from_secs(20);
 pub struct App {
     settings: Settings,
     secrets: aws_sdk_secretsmanager::Client,
+    rds: aws_sdk_rds::Client,
     pager: Pager,
     /// The board, and the name of the secret with its token; none when tasks are not wanted.
     board: Option<(Repository, String)>,
@@ -82,6 +83,7 @@ impl App {
         Ok(Self {
             settings,
             secrets: aws_sdk_secretsmanager::Client::new(aws),
+            rds: aws_sdk_rds::Client::new(aws),
             pager: Pager::new(env, aws)?,
             board,
             reporter,
@@ -116,6 +118,9 @@ pub struct Row {
     pub age_days: Option<i64>,
     /// Greatest age, if the policy knows the secret.
     pub max_age_days: Option<u16>,
+    /// The RDS instance on which the login is by IAM, which has no password to rotate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub iam_login: Option<String>,
     /// Kinds of what is wrong, worst first.
     pub findings: Vec<&'static str>,
 }
@@ -150,7 +155,12 @@ async fn observe(app: &App) -> Result<Vec<Secret>, AuditError> {
         let made = secrets::versions(&app.secrets, &listed.arn).await;
         let resource_policy = aws::resource_policy(&app.secrets, &listed.arn).await;
         let (name, standard) = (listed.name.clone(), policy::standard(policy, app.scope.key(&listed.name)));
-        secrets.push(Secret { name, standard, facts: Some(Facts { listed, made, resource_policy }) });
+        let takes_iam = match &standard.iam_login {
+            Some(instance) => Some(aws::takes_iam(&app.rds, instance).await),
+            None => None,
+        };
+        let facts = Facts { listed, made, resource_policy, takes_iam };
+        secrets.push(Secret { name, standard, facts: Some(facts) });
     }
     secrets.extend(named.into_iter().map(|name| Secret {
         name: name.to_owned(),
@@ -193,6 +203,13 @@ async fn act(
     invocation: &Invocation,
 ) -> Result<Report, AuditError> {
     let mut steps = vec![Step::now(format!("look at {} secrets", secrets.len()), "succeeded")];
+    for (secret, _) in &secrets {
+        // Only the database knows the role's memberships, and the audit has no login.
+        steps.extend(secret.iam_login().map(|instance| {
+            let said = format!("RDS takes it on {instance}; membership in rds_iam is the policy's word");
+            Step::now(format!("login by IAM: {}", secret.name), said)
+        }));
+    }
     let all = secrets.iter().flat_map(|(secret, found)| found.iter().map(move |finding| (secret, finding)));
     let paging = all.filter(|(_, finding)| finding.pages());
     let pages = paging.map(|(secret, finding)| text::page(&app.settings, secret, finding, invocation.now));
@@ -213,6 +230,7 @@ async fn act(
             .and_then(policy::Facts::current_made)
             .map(|made| invocation.now.duration_since(made).as_hours() / 24),
         max_age_days: secret.standard.max_age_days,
+        iam_login: secret.iam_login().map(str::to_owned),
         findings: found.iter().map(Finding::kind).collect(),
     });
     Ok(Report {

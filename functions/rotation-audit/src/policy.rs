@@ -44,6 +44,8 @@ pub(crate) struct Standard {
     pub max_age_days: Option<u16>,
     /// Which of our functions is to make its value.
     pub rotator: Option<Rotator>,
+    /// The RDS instance on which the login is by IAM, if the policy says that it is.
+    pub iam_login: Option<String>,
     /// Who rotates it.
     pub responsible: Responsible,
 }
@@ -57,6 +59,8 @@ pub(crate) struct Facts {
     pub made: Result<BTreeMap<String, Timestamp>, CallError>,
     /// The resource policy, or why it was not seen.
     pub resource_policy: Result<Option<String>, CallError>,
+    /// Whether RDS takes IAM logins on the instance that the policy names, or why that was not seen.
+    pub takes_iam: Option<Result<bool, CallError>>,
 }
 
 impl Facts {
@@ -75,6 +79,7 @@ impl Facts {
             listed: Listed { enabled: true, labels, ..Listed::default() },
             made: Ok(BTreeMap::new()),
             resource_policy: Ok(None),
+            takes_iam: None,
         }
     }
 }
@@ -88,6 +93,14 @@ pub(crate) struct Secret {
     pub standard: Standard,
     /// What was seen.
     pub facts: Option<Facts>,
+}
+
+impl Secret {
+    /// The instance on which the login is by IAM. The policy's word alone is not enough: RDS has to take such logins there.
+    pub(crate) fn iam_login(&self) -> Option<&str> {
+        let takes = self.facts.as_ref()?.takes_iam.as_ref()?;
+        self.standard.iam_login.as_deref().filter(|_| *takes == Ok(true))
+    }
 }
 
 /// One thing that is wrong with a secret, or not known of it.
@@ -133,6 +146,11 @@ pub(crate) enum Finding {
         /// Which one.
         rotator: Rotator,
     },
+    /// The policy says that the login is by IAM, and RDS takes no such logins on its instance.
+    IamLoginOff {
+        /// The instance.
+        instance: String,
+    },
     /// The current value is to be replaced soon.
     DueSoon {
         /// When its time is over.
@@ -161,6 +179,7 @@ impl Finding {
             Self::Empty => "Empty",
             Self::WidePolicy { .. } => "WidePolicy",
             Self::RotationOff { .. } => "RotationOff",
+            Self::IamLoginOff { .. } => "IamLoginOff",
             Self::DueSoon { .. } => "DueSoon",
             Self::NoPolicy => "NoPolicy",
             Self::Unused { .. } => "Unused",
@@ -181,22 +200,33 @@ impl Finding {
         }
     }
 
+    /// Whether it is wrong of passwords only, and a login by IAM has none.
+    fn is_of_passwords(&self) -> bool {
+        matches!(self, Self::Overdue { .. } | Self::DueSoon { .. } | Self::RotationOff { .. })
+    }
+
     /// Whether a run with this finding is not green.
     pub(crate) fn fails(&self) -> bool {
-        self.pages() || matches!(self, Self::InsufficientData { .. } | Self::Missing | Self::Empty)
+        self.pages()
+            || matches!(
+                self,
+                Self::InsufficientData { .. } | Self::Missing | Self::Empty | Self::IamLoginOff { .. }
+            )
     }
 }
 
 type Rule = fn(&Facts, &Standard, &Audit, Timestamp) -> Option<Finding>;
 
 /// Worst first.
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 13] = [
     overdue,
     rotation_late,
     stuck_pending,
     unseen_versions,
     unseen_policy,
+    unseen_instance,
     empty,
+    iam_login_off,
     wide_policy,
     rotation_off,
     due_soon,
@@ -209,6 +239,9 @@ pub(crate) fn findings(secret: &Secret, audit: &Audit, now: Timestamp) -> Vec<Fi
     let Some(facts) = &secret.facts else { return vec![Finding::Missing] };
     let mut found: Vec<_> =
         RULES.iter().filter_map(|rule| rule(facts, &secret.standard, audit, now)).collect();
+    if secret.iam_login().is_some() {
+        found.retain(|each| !each.is_of_passwords());
+    }
     // Of a secret that is overdue the age says it all.
     if facts.listed.enabled
         && facts.listed.rotated.is_none()
@@ -232,6 +265,7 @@ pub(crate) fn standard(policy: &Policy, key: &str) -> Standard {
     Standard {
         max_age_days: entry.map(|entry| entry.max_age_days),
         rotator,
+        iam_login: entry.and_then(|entry| entry.iam_login.clone()),
         responsible: policy.secret_responsible(key).clone(),
     }
 }
@@ -321,6 +355,16 @@ fn unseen_policy(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option
     Some(Finding::InsufficientData { why })
 }
 
+fn unseen_instance(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
+    let error = facts.takes_iam.as_ref()?.as_ref().err()?;
+    Some(Finding::InsufficientData { why: error.to_string() })
+}
+
+fn iam_login_off(facts: &Facts, standard: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
+    let instance = standard.iam_login.as_ref().filter(|_| facts.takes_iam == Some(Ok(false)))?;
+    Some(Finding::IamLoginOff { instance: instance.clone() })
+}
+
 fn empty(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
     facts.listed.labelled("AWSCURRENT").is_none().then_some(Finding::Empty)
 }
@@ -398,6 +442,7 @@ mod tests {
                 },
                 made: Ok(BTreeMap::from([("new".to_owned(), ago(10 * D)), ("old".to_owned(), ago(100 * D))])),
                 resource_policy: Ok(None),
+                takes_iam: None,
             }),
         }
     }
@@ -596,6 +641,41 @@ mod tests {
         check(|facts, _| never(facts, 90 * D), &[]);
         check(|facts, _| never(facts, 90 * D + 1), &["Unused"]);
         check(|_, standard| standard.max_age_days = None, &["NoPolicy"]);
+    }
+
+    #[test]
+    fn a_login_by_iam_has_no_age_where_rds_takes_it() {
+        let old = |takes: Option<Result<bool, CallError>>| {
+            move |facts: &mut Facts, standard: &mut Standard| {
+                aged(facts, 400 * D);
+                facts.listed.enabled = false;
+                facts.takes_iam = takes.clone();
+                standard.iam_login = takes.is_some().then(|| "moveongs-dev-db".to_owned());
+            }
+        };
+        check(old(None), &["Overdue", "RotationOff"]);
+        check(old(Some(Ok(true))), &[]);
+        let off = check(old(Some(Ok(false))), &["Overdue", "IamLoginOff", "RotationOff"]);
+        assert!(off[1].fails() && !off[1].pages());
+        check(old(Some(Err(denied()))), &["Overdue", "InsufficientData", "RotationOff"]);
+        // What RDS says counts only where the policy says so.
+        check(
+            |facts, standard| {
+                old(Some(Ok(true)))(facts, standard);
+                standard.iam_login = None;
+            },
+            &["Overdue", "RotationOff"],
+        );
+        // What is no password's is found all the same.
+        check(
+            |facts, standard| {
+                old(Some(Ok(true)))(facts, standard);
+                facts.listed.accessed = Some(ago(200 * D));
+                pending(facts, Some(2 * D));
+                facts.resource_policy = Err(denied());
+            },
+            &["StuckPending", "InsufficientData", "Unused"],
+        );
     }
 
     #[test]

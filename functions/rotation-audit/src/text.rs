@@ -83,6 +83,14 @@ pub(crate) fn sentence(secret: &Secret, finding: &Finding, now: Timestamp, langu
             format!("a rotação por {} está desligada", rotator.name())
         }
         Finding::RotationOff { rotator } => format!("rotation by {} is off", rotator.name()),
+        Finding::IamLoginOff { instance } if portuguese => {
+            format!("a política diz que o login é por IAM, e o RDS não aceita logins por IAM em `{instance}`")
+        }
+        Finding::IamLoginOff { instance } => {
+            format!(
+                "the policy says that the login is by IAM, and RDS takes no logins by IAM on `{instance}`"
+            )
+        }
         Finding::DueSoon { due } if portuguese => {
             format!("vence em {}: o valor tem {age} dias, e o limite é de {most}", date(*due))
         }
@@ -208,6 +216,14 @@ pub(crate) fn next_step(secret: &Secret, finding: &Finding, language: Language) 
             ),
             secret.name
         ),
+        Finding::IamLoginOff { instance } => format!(
+            "{} `aws rds modify-db-instance --db-instance-identifier {instance} --enable-iam-database-authentication`; {}",
+            language.pick("ligar, se o login é mesmo por IAM:", "switch it on, if the login is by IAM:"),
+            language.pick(
+                "se é por senha, tirar iam_login da política e rotacionar",
+                "if it is by password, take iam_login out of the policy and rotate"
+            )
+        ),
         Finding::NoPolicy => language
             .pick(
                 "acrescentar o segredo em rotation.secrets da política (parâmetro Policy)",
@@ -301,15 +317,13 @@ pub(crate) fn task_body(settings: &Settings, secret: &Secret, due: Timestamp, no
 
 /// What is said in a task that is closed.
 pub(crate) fn task_done(language: Language, version: &str, now: Timestamp) -> String {
+    let (version, at) = (markdown::code(version), time::local(now));
     match language {
         Language::Portuguese => {
-            format!("O segredo foi rotacionado: a versão atual é `{version}`, vista em {}.", time::local(now))
+            format!("O segredo foi rotacionado: a versão atual é {version}, vista em {at}.")
         }
         Language::English => {
-            format!(
-                "The secret was rotated: the current version is `{version}`, seen at {}.",
-                time::local(now)
-            )
+            format!("The secret was rotated: the current version is {version}, seen at {at}.")
         }
     }
 }
@@ -434,7 +448,7 @@ mod tests {
             facts: Some(Facts {
                 listed: Listed { function: Some("arn".to_owned()), ..facts.listed },
                 made: Ok(BTreeMap::from([("old".to_owned(), made)])),
-                resource_policy: facts.resource_policy,
+                ..facts
             }),
         }
     }
@@ -460,6 +474,7 @@ mod tests {
             (Finding::Empty, ""),
             (Finding::WidePolicy { principal: reason() }, "get-resource-policy"),
             (Finding::RotationOff { rotator: Rotator::Database }, "--no-rotate-immediately"),
+            (Finding::IamLoginOff { instance: reason() }, "--enable-iam-database-authentication"),
             (Finding::DueSoon { due: now() }, "rotate-secret"),
             (Finding::NoPolicy, "rotation.secrets"),
             (Finding::Unused { since: None }, "delete-secret"),

@@ -221,6 +221,63 @@ async fn a_list_that_is_refused_is_a_failure_and_no_empty_inventory() {
     );
 }
 
+/// The audit of a database secret that is 122 days old and whose login the policy says is by IAM; its row and its record.
+async fn audit_of_iam(instance: &str) -> (Value, Value) {
+    let jwt: Value = serde_json::from_str(&listed(None)).unwrap();
+    let mut database = jwt["SecretList"][0].clone();
+    database["Name"] = json!("/moveongs/dev/db");
+    database["RotationEnabled"] = json!(false);
+    let page = json!({"SecretList": [database, jwt["SecretList"][0]]}).to_string();
+    let answer = format!(
+        "<DescribeDBInstancesResponse><DescribeDBInstancesResult><DBInstances><DBInstance>{instance}</DBInstance></DBInstances></DescribeDBInstancesResult></DescribeDBInstancesResponse>"
+    );
+    let published =
+        "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
+    let is_in_order = instance.contains("true");
+    let mut answers = vec![page.as_str(), OLD_VERSIONS, NO_POLICY, &answer, VERSIONS, NO_POLICY];
+    if !is_in_order {
+        answers.extend([NO_OBJECT, published, ""]);
+    }
+    answers.extend([NO_OBJECT, NO_OBJECT, NO_OBJECT]);
+    if !is_in_order {
+        answers.push(r#"{"SecretString": "xoxb-1"}"#);
+    }
+    answers.extend(["", ""]);
+    let wire = replies(&answers);
+    let policy = r#"{"rotation": {"secrets": {"DATABASE_URL": {"iam_login": "moveongs-dev-db"}}}}"#;
+    let settings = [("POLICY", policy), ("DATABASE_SECRET_NAME", "/moveongs/dev/db")];
+    let app = app_with(&wire, &settings).unwrap_or_else(|error| panic!("{error}"));
+    let invocation = Invocation::new(NOW.parse().unwrap(), Duration::from_secs(240));
+    let report = handle(&app, json!({}), &invocation).await.unwrap();
+    let operations = operations(&wire);
+    assert_eq!(operations.len(), answers.len(), "{operations:?}");
+    // Asked of one instance, and only for the secret whose login is by IAM.
+    let asked = wire.actual_requests().nth(3).unwrap().body().bytes().unwrap();
+    let asked = std::str::from_utf8(asked).unwrap();
+    assert!(
+        asked.starts_with("Action=DescribeDBInstances&")
+            && asked.contains("DBInstanceIdentifier=moveongs-dev-db")
+    );
+    assert_eq!(operations.iter().filter(|each| *each == "DescribeDBInstances").count(), 1);
+    let row = report.secrets.iter().find(|row| row.name == "/moveongs/dev/db").unwrap();
+    (serde_json::to_value(row).unwrap(), body(&wire, answers.len() - 1))
+}
+
+#[tokio::test]
+async fn a_login_by_iam_is_in_order_where_rds_says_so_and_nowhere_else() {
+    let said =
+        |takes: &str| format!("<IAMDatabaseAuthenticationEnabled>{takes}</IAMDatabaseAuthenticationEnabled>");
+    let (row, record) = audit_of_iam(&said("true")).await;
+    assert_eq!((&row["findings"], &row["iam_login"]), (&json!([]), &json!("moveongs-dev-db")));
+    assert_eq!(record["result"], "succeeded");
+    assert!(record["steps"].to_string().contains("membership in rds_iam is the policy's word"), "{record}");
+    for (instance, finding) in [(said("false"), "IamLoginOff"), (String::new(), "InsufficientData")] {
+        let (row, record) = audit_of_iam(&instance).await;
+        assert_eq!(row["findings"], json!(["Overdue", finding, "RotationOff"]), "{row}");
+        assert_eq!((row.get("iam_login"), &record["result"]), (None, &json!("failed")));
+    }
+}
+
 #[test]
 fn a_wrong_deployment_names_the_setting() {
     let wire = replies(&[]);
