@@ -3,33 +3,76 @@
 //! Source: [GitHub Flavored Markdown](https://github.github.com/gfm/), 2.3 insecure characters, 6.1 backslash escapes,
 //! 6.9 autolinks (extension).
 
-/// Text that begins no block, and holds no link, image, mention, code or HTML.
+/// The most characters that GitHub takes in a title; with more it refuses the whole issue or pull request.
+const TITLE_LIMIT: usize = 256;
+
+/// Stands between two characters without being seen. Mentions, references and addresses are found after Markdown's own
+/// escapes are gone, so only a character in between keeps them from being one.
+const JOINER: char = '\u{2060}';
+
+/// Text that begins no block, and holds no link, image, mention, reference, code or HTML.
 pub fn text(foreign: &str) -> String {
     let mut safe = String::with_capacity(foreign.len());
-    for character in line(foreign).chars() {
+    for character in plain(foreign).chars() {
         match character {
             '<' => safe.push_str("&lt;"),
             '>' => safe.push_str("&gt;"),
             '&' => safe.push_str("&amp;"),
             '\\' | '`' | '*' | '[' | ']' | '|' | '~' => safe.extend(['\\', character]),
-            // A mention is found after the escapes are gone, so one needs a character between.
-            '@' => safe.push_str("@\u{2060}"),
             _ => safe.push(character),
         }
     }
-    // So are addresses.
-    safe.replace("://", ":\u{2060}//").replace("www.", "www\u{2060}.")
+    safe
 }
 
 /// Text in a code span, where nothing is Markdown but the end of the span.
 pub fn code(foreign: &str) -> String {
-    format!("`{}`", line(foreign).replace('`', "'"))
+    let line = line(foreign).replace('`', "'");
+    // Two backquotes beside each other would begin a span.
+    if line.is_empty() { "` `".to_owned() } else { format!("`{line}`") }
 }
 
-/// In one line: a line break would begin a heading or an entry of its own.
+/// A title, or the message of a commit: one line that GitHub takes, names nobody and closes no issue.
+pub fn title(foreign: &str) -> String {
+    let plain = plain(foreign);
+    if plain.chars().count() <= TITLE_LIMIT {
+        return plain;
+    }
+    plain.chars().take(TITLE_LIMIT - 1).chain(['…']).collect()
+}
+
+/// In one line, without mention (`@team`), reference (`#1`, `GH-1`) and address.
+fn plain(foreign: &str) -> String {
+    let line = line(foreign);
+    let mut safe = String::with_capacity(line.len());
+    let mut characters = line.chars().peekable();
+    while let Some(character) = characters.next() {
+        safe.push(character);
+        let is_before_digit = characters.peek().is_some_and(char::is_ascii_digit);
+        let is_gh = || {
+            safe.len() >= 3 && safe.get(safe.len() - 3..).is_some_and(|end| end.eq_ignore_ascii_case("gh-"))
+        };
+        if character == '@' || (is_before_digit && (character == '#' || is_gh())) {
+            safe.push(JOINER);
+        }
+    }
+    safe.replace("://", ":\u{2060}//").replace("www.", "www\u{2060}.")
+}
+
+/// In one line, since a line break would begin a heading or an entry of its own, and with each character where it stands.
 fn line(foreign: &str) -> String {
     let is_break = |character: char| character.is_control() || matches!(character, '\u{2028}' | '\u{2029}');
-    foreign.split(is_break).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    let parts: Vec<_> = foreign.split(is_break).filter(|part| !part.is_empty()).collect();
+    parts.join(" ").replace(is_hidden, "\u{fffd}")
+}
+
+/// What turns the order of others around, or cannot be seen: text could read as another one.
+fn is_hidden(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 #[cfg(test)]
@@ -45,10 +88,33 @@ mod tests {
             ("[now](https://evil.example)", "\\[now\\](https:\u{2060}//evil.example)"),
             ("![x](y) <img src=z>", "!\\[x\\](y) &lt;img src=z&gt;"),
             ("@team www.evil.example", "@\u{2060}team www\u{2060}.evil.example"),
+            ("fixes #1, o/r#12, gh-3 and GH-", "fixes #\u{2060}1, o/r#\u{2060}12, gh-\u{2060}3 and GH-"),
+            ("#x gh 1", "#x gh 1"),
+            ("a\u{202e}b\u{2066}c\u{200b}d\u{e0041}", "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}"),
+            ("é@ção\0\u{1b}[31m", "é@\u{2060}ção \\[31m"),
             ("`*a*`", "\\`\\*a\\*\\`"),
         ] {
             assert_eq!(text(foreign), safe);
         }
         assert_eq!(code("a`b\n# c"), "`a'b # c`");
+        assert_eq!(code("\n"), "` `");
+        assert_eq!(code("a\u{202e}b"), "`a\u{fffd}b`");
+    }
+
+    #[test]
+    fn a_title_is_one_line_that_github_takes() {
+        for (foreign, safe) in [
+            (
+                "Rotacionar /moveongs/dev/db (dev) até 2026-03-01",
+                "Rotacionar /moveongs/dev/db (dev) até 2026-03-01",
+            ),
+            ("a\n\nCloses #7 @team", "a Closes #\u{2060}7 @\u{2060}team"),
+            ("a\u{202e}b", "a\u{fffd}b"),
+            ("<b> & *", "<b> & *"),
+        ] {
+            assert_eq!(title(foreign), safe);
+        }
+        assert_eq!(title(&"ã".repeat(256)), "ã".repeat(256));
+        assert_eq!(title(&"ã".repeat(257)), "ã".repeat(255) + "…");
     }
 }

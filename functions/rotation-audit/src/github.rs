@@ -7,6 +7,7 @@ use reqwest::header::{HeaderMap, LINK};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::github::{GitHubError, Session, Setup, read};
+use shared::markdown;
 
 /// What the template has for the board.
 pub(crate) const SETUP: Setup = Setup {
@@ -71,7 +72,7 @@ impl Board<'_> {
 
     /// Opens an issue with the label.
     pub(crate) async fn open(&self, title: &str, body: &str) -> Result<Issue, GitHubError> {
-        let issue = json!({"title": title, "body": body, "labels": [LABEL]});
+        let issue = json!({"title": markdown::title(title), "body": body, "labels": [LABEL]});
         read(self.0.ask(Method::POST, &self.url(""), Some(&issue)).await?).await
     }
 

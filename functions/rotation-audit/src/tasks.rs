@@ -42,8 +42,13 @@ pub(crate) struct Task<'a> {
 impl Task<'_> {
     /// The text by which the issue is found again.
     pub(crate) fn marker(&self) -> String {
-        format!("{MARKER}{}:{} -->", self.secret.name, self.version)
+        format!("{MARKER}{}:{} -->", self.secret.name, mark(self.version))
     }
+}
+
+/// A version's id in a marker. Whoever rotates by hand chooses it, and it could end the comment that it stands in.
+fn mark(version: &str) -> String {
+    version.replace(|character: char| !character.is_ascii_alphanumeric() && character != '-', "_")
 }
 
 /// The tasks that the board has to have.
@@ -74,7 +79,7 @@ fn done<'a>(issues: &'a [Issue], secrets: &'a [(Secret, Vec<Finding>)]) -> Vec<(
         .filter_map(|issue| {
             let (name, version) = marked(issue.body.as_deref()?)?;
             let now = current.get(name)?;
-            (*now != version).then_some((issue, *now))
+            (mark(now) != version).then_some((issue, *now))
         })
         .collect()
 }
@@ -186,6 +191,20 @@ mod tests {
         ];
         let markers: Vec<_> = tasks(&secrets).iter().map(Task::marker).collect();
         assert_eq!(markers, ["<!-- governance:rotation:a:1 -->", "<!-- governance:rotation:b:2 -->"]);
+    }
+
+    #[test]
+    fn a_version_that_a_person_named_ends_no_marker() {
+        let due = "2026-03-01T12:00:00Z".parse().unwrap();
+        for (version, marked) in [("1--> @team\n# x", "1--___team___x"), ("a:b", "a_b")] {
+            let secrets = [secret("/m/dev/a", version, vec![Finding::DueSoon { due }])];
+            let marker = tasks(&secrets)[0].marker();
+            assert_eq!(marker, format!("{MARKER}/m/dev/a:{marked} -->"));
+            // It is found again, and its issue stays open until another version is current.
+            assert!(done(&[issue(1, "open", &marker)], &secrets).is_empty());
+            let later = [secret("/m/dev/a", "2", vec![])];
+            assert_eq!(done(&[issue(1, "open", &marker)], &later).len(), 1);
+        }
     }
 
     #[test]

@@ -176,10 +176,10 @@ fn entry(row: &Row, language: Language) -> String {
         vec![format!("## {} — {}: {outcome}\n", time::local(row.ended), markdown::text(&row.key))];
     lines.push(format!("- {}: {}", language.pick("Segredo", "Secret"), markdown::code(&row.secret)));
     lines.push(format!(
-        "- {}: `{}` → `{}`",
+        "- {}: {} → {}",
         language.pick("Versão", "Version"),
-        row.previous.as_deref().unwrap_or("—"),
-        row.version
+        markdown::code(row.previous.as_deref().unwrap_or("—")),
+        markdown::code(&row.version)
     ));
     if row.reason == Reason::Incident {
         let declared = language.pick("Motivo: incidente, declarado por", "Reason: incident, declared by");

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{GitHubError, Session, read};
+use crate::markdown;
 
 /// How often everything is looked at again because somebody was faster.
 const TRIES: u32 = 4;
@@ -36,11 +37,12 @@ pub struct Change<'a> {
     pub path: &'a str,
     /// What the file is to hold; below 1 MB, the most that GitHub shows of a file here.
     pub content: &'a str,
-    /// The commit's message.
+    /// The commit's message; may hold foreign text.
     pub message: &'a str,
-    /// The title of a new pull request; one that is open keeps its own.
+    /// The title of a new pull request; one that is open keeps its own. May hold foreign text.
     pub title: &'a str,
-    /// The text of a new pull request, Markdown of at most 65,536 characters; one that is open keeps its own.
+    /// The text of a new pull request, Markdown of at most 65,536 characters; one that is open keeps its own. Foreign text
+    /// in it goes through [`markdown`].
     pub body: &'a str,
 }
 
@@ -189,8 +191,8 @@ impl Work<'_> {
         if !self.is_new(held.as_ref()) {
             self.commit(held, changed).await?;
         }
-        let pull =
-            json!({"title": change.title, "body": change.body, "head": change.branch, "base": self.base});
+        let title = markdown::title(change.title);
+        let pull = json!({"title": title, "body": change.body, "head": change.branch, "base": self.base});
         let opened: Numbered = read(self.ask(Method::POST, "/pulls", &pull).await?).await?;
         *changed = true;
         Ok(Some(opened.number))
@@ -243,7 +245,7 @@ impl Work<'_> {
     async fn commit(&self, held: Option<Held>, changed: &mut bool) -> Result<(), GitHubError> {
         let change = self.change;
         let fields = [
-            ("message", change.message.to_owned()),
+            ("message", markdown::title(change.message)),
             ("content", STANDARD.encode(change.content)),
             ("branch", change.branch.to_owned()),
         ];
