@@ -13,6 +13,7 @@ use crate::server::{as_the_application, with_the_value};
 
 const JWT: &str = "/moveongs/dev/jwt";
 const DATABASE: &str = "/moveongs/dev/db";
+const ADMIN: &str = "/moveongs/dev/seed-admin";
 const MACHINE: &str = "arn:aws:states:us-east-1:000000000000:stateMachine:moveongs-dev-rotation-followup";
 const QUEUE: &str = "rotation-followup-pages";
 const SERVICE: [(&str, &str); 2] = [("cluster", "moveongs-dev-cluster"), ("service", "moveongs-dev-api")];
@@ -653,6 +654,64 @@ async fn an_incident_on_the_database_ends_the_login_that_leaked_and_proves_it_de
     assert_eq!(world.row(&next).await["outcome"], "proved");
     as_the_application(cloud, DATABASE).await.simple_query("SELECT 1").await.unwrap();
     own.simple_query("SELECT 1").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_administrators_password_is_proved_by_its_login_and_needs_no_deployment() {
+    let world = World::fresh().await;
+    let cloud = &world.cloud;
+    let old = world.value(ADMIN, &world.current(ADMIN).await).await;
+    let hash = bcrypt::hash(&old, 4).unwrap();
+    let users = as_the_application(cloud, DATABASE).await;
+    let reset = "UPDATE users SET password_hash = $1 WHERE email = 'admin@imm.local'";
+    assert_eq!(users.execute(reset, &[&hash]).await.unwrap(), 1);
+    let login = json!({"email": "admin@imm.local", "password": old});
+    let (status, session) = cloud.application(Method::POST, "/auth/login", login.clone()).await;
+    assert_eq!(status, 200);
+    let me = async || {
+        let url = format!("{}/auth/me", cloud.facts["moveongs_url"].as_str().unwrap());
+        let token = session["token"].as_str().unwrap();
+        let answer = reqwest::Client::new().get(url).bearer_auth(token).send().await.unwrap();
+        answer.status().as_u16()
+    };
+    assert_eq!(me().await, 200);
+    let after = cloud.last_call().await;
+
+    let new = world.rotate(ADMIN).await;
+    let row = world.row(&new).await;
+    assert_eq!((&row["outcome"], &row["services"]), (&json!("proved"), &json!([])), "{row}");
+    assert!(!row.to_string().contains("NoReader"), "{row}");
+    assert_eq!(world.deployments(after).await, 0);
+    assert_eq!(world.pages("SEED_ADMIN_PASSWORD").await, Vec::<Value>::new());
+    // The rotation's own message, and the follow-up's.
+    let told = cloud.messages(&new).await;
+    assert_eq!(told.len(), 2, "{told:?}");
+    for wrong in ["update-service", "force-new-deployment", "NoReader", "rotation.secrets", "incompleta"] {
+        assert!(told.iter().all(|told| !told.contains(wrong)), "{wrong}: {told:?}");
+    }
+    let told = cloud.messages("em uso e provado: SEED_ADMIN_PASSWORD").await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    // It says what lives on, until when, and how that is ended: each of which is so.
+    let made: jiff::Timestamp = row["made"].as_str().unwrap().parse().unwrap();
+    let until = shared::time::local(made + jiff::SignedDuration::from_hours(24));
+    let living = format!("Tokens de acesso que a senha anterior deu valem até {until}");
+    assert!(
+        told[0].contains(&living) && told[0].contains("os refresh tokens foram revogados"),
+        "{}",
+        told[0]
+    );
+    assert_eq!(cloud.application(Method::POST, "/auth/login", login).await.0, 401);
+    let refresh = json!({"refreshToken": session["refreshToken"]});
+    assert_eq!(cloud.application(Method::POST, "/auth/refresh", refresh).await.0, 401);
+    assert_eq!(me().await, 200);
+    let advice = Advice::of(&told[0]);
+    assert_eq!(advice.commands().len(), 1, "{advice:?}");
+    let before = world.current(JWT).await;
+    advice.run(cloud, "rotate-secret");
+    let is_new = async || Some(world.current(JWT).await).filter(|version| *version != before);
+    let jwt = eventually("the rotation of the key", is_new).await;
+    assert_eq!(world.row(&jwt).await["outcome"], "proved");
+    assert_eq!(me().await, 401);
 }
 
 /// Asks `rotate-database` to end a login that leaked; what it did.
