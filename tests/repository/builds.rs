@@ -43,3 +43,14 @@ fn one_build_of_the_sdk_is_enough_for_all_functions() {
     }
     assert!(compared > 100, "only {compared} packages are in all functions");
 }
+
+#[test]
+fn a_build_leaves_out_what_takes_most_of_a_first_connection() {
+    // Cargo gives it to rustc and to build scripts alike; a variable of the caller's goes before.
+    assert_eq!(option_env!("AWS_LC_SYS_NO_JITTER_ENTROPY"), Some("1"), "see docs/decisions/entropy.md");
+    // From the folder where SAM builds a function, Cargo looks for its settings upwards: none may come before these.
+    for function in folders("functions") {
+        let folder = root().join("functions").join(&function);
+        assert!(!folder.join(".cargo").exists(), "{function} has settings of its own");
+    }
+}
