@@ -308,7 +308,8 @@ async fn a_login_by_iam_is_in_order_only_where_rds_takes_it() {
     let report = world.audit().await;
     assert_eq!(findings(&report, DATABASE), ["Overdue", "InsufficientData", "RotationOff"]);
     assert_eq!(report["result"], "failed");
-    assert!(!world.cloud.messages("rds:DescribeDBInstances failed (AccessDenied").await.is_empty());
+    let denied = world.cloud.log_lines("rds:DescribeDBInstances failed (AccessDenied)").await;
+    assert!(!denied.is_empty());
 
     world.configure("").await;
     secrets.rotate_secret().secret_id(DATABASE).rotate_immediately(false).send().await.unwrap();
