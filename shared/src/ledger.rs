@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::CallError;
 use crate::secrets::Listed;
+use crate::settings::Settings;
 
 /// The part of a row that is read.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
@@ -93,6 +94,20 @@ pub fn in_use(listed: &Listed, rows: &[Row], is_declared: bool, now: Timestamp) 
         _ if is_declared => Ok(InUse { since: now, is_incident: false }),
         _ => Err(NotInUse::NotFollowed),
     }
+}
+
+/// The command with which a person asks for a follow-up of a secret's current value; `more` is further input.
+pub fn follow_command(settings: &Settings, arn: &str, name: &str, more: &str) -> String {
+    // arn:PARTITION:secretsmanager:REGION:ACCOUNT:…
+    let mut parts = arn.split(':').skip(1);
+    let partition = parts.next().unwrap_or_default();
+    let place = parts.skip(1).take(2).collect::<Vec<_>>().join(":");
+    format!(
+        "`aws stepfunctions start-execution --state-machine-arn arn:{partition}:states:{place}:stateMachine:{}-{}-rotation-followup --input '{{\"secret\":\"{name}\",{more}\"by\":\"{}\"}}'`",
+        settings.project,
+        settings.environment,
+        settings.language.pick("SEU NOME", "YOUR NAME")
+    )
 }
 
 /// The newest row of a secret whose value before may be known to others.

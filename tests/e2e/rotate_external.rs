@@ -430,7 +430,10 @@ async fn what_could_harm_a_key_is_refused() {
     ] {
         only_the_current_key(&cloud).await;
         cloud.fault(fault).await;
-        stops(&secret, step, kind).await;
+        let token = stops(&secret, step, kind).await;
+        if kind == "IamCall" {
+            advice_about(&secret, &token, kind).await.run(&cloud, "list-access-keys");
+        }
         if kind == "IamCall" && cloud.json(&desk(&secret)).await.is_some_and(|desk| !desk["making"].is_null())
         {
             let_the_lease_end(&cloud, &secret).await;
@@ -443,6 +446,180 @@ async fn what_could_harm_a_key_is_refused() {
     cloud.admin(Method::POST, "iam/propagation", Some(json!({"calls": 2}))).await;
     secret.rotate().await;
     cloud.admin(Method::POST, "iam/propagation", Some(json!({"calls": 0}))).await;
+}
+
+/// The message about an old credential that has stayed for more than two days, and its reason.
+async fn stays(cloud: &Cloud, secret: &str, why: &str) -> Advice {
+    cloud.calm().await;
+    let dates = json!({"secret": secret, "seconds_ago": {"AWSCURRENT": 200_000}});
+    cloud.admin(Method::POST, "secrets/dates", Some(dates)).await;
+    assert_eq!(retire(cloud, secret).await, waits(why));
+    Advice::of(&cloud.messages(&format!("ainda vale: {secret}")).await[0])
+}
+
+/// Runs the advised follow-up, at whose end old credentials are retired.
+async fn followed(cloud: &Cloud, advice: &Advice) {
+    let started: Value = serde_json::from_str(&advice.run(cloud, "start-execution")).unwrap();
+    assert_eq!(cloud.ended(&started["executionArn"]).await["status"], "SUCCEEDED");
+}
+
+#[tokio::test]
+async fn an_old_key_that_stays_is_put_out_of_use_by_the_commands_of_its_message() {
+    let cloud = fresh().await;
+    let secret = Secret::of_the_stack(&cloud, SES).await;
+    let old = key_of(&cloud, "AWSCURRENT").await;
+    let before = value(&cloud, SES, "AWSCURRENT").await;
+    secret.rotate().await;
+    let new = key_of(&cloud, "AWSCURRENT").await;
+    let is_out_of_use = async || {
+        assert_eq!(keys(&cloud).await.0, sorted(&[(&old, "Inactive"), (&new, "Active")]));
+    };
+    // A person vouches for readers that nobody knows.
+    ledger(&cloud, &secret, "unproved", &[]).await;
+    stays(&cloud, SES, "no_reader").await.run(&cloud, "lambda invoke");
+    is_out_of_use().await;
+    // Something has stopped to send mail: the key is activated again, and is still used.
+    let told = cloud.messages("foi desativada").await;
+    Advice::of(&told[0]).run(&cloud, "--status Active");
+    assert!(takes_mail_of(&cloud, &before));
+    let row = |more: Value| {
+        let mut row = json!({"arn": secret.arn, "version": "", "outcome": "proved", "services": API,
+            "ended": "2026-01-01T00:00:00Z"});
+        row.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!([row])
+    };
+    let version = secret.labelled("AWSCURRENT").await.unwrap();
+    for (more, why) in [
+        (json!({"version": version}), "still_used"),
+        (json!({"version": version, "outcome": "failed"}), "followup_failed"),
+        (json!({"version": version, "pinned": ["pinned/worker/KEY (AWSPREVIOUS)"]}), "pinned"),
+        (json!({"version": "another"}), "not_followed"),
+    ] {
+        let active = [("AccessKeyId", old.as_str()), ("Status", "Active")];
+        cloud.iam("UpdateAccessKey", USER, &active).await;
+        put(&cloud, "ledger/rotation.json", &row(more)).await;
+        let advice = stays(&cloud, SES, why).await;
+        if why == "still_used" {
+            assert!(advice.run(&cloud, "get-access-key-last-used").contains(USER));
+        }
+        followed(&cloud, &advice).await;
+        is_out_of_use().await;
+    }
+    // A key of nobody's.
+    only_the_current_key(&cloud).await;
+    make_key(&cloud).await;
+    let advice = stays(&cloud, SES, "foreign").await;
+    assert!(advice.run(&cloud, "get-access-key-last-used").contains(USER));
+    advice.run(&cloud, "delete-access-key");
+    assert_eq!(keys(&cloud).await.0, sorted(&[(&new, "Active")]));
+    // A rotation that waits.
+    let token = secret.staged().await;
+    secret.step("createSecret", &token).await.unwrap();
+    let advice = stays(&cloud, SES, "rotation_runs").await;
+    goes_on(&secret).await;
+    ledger(&cloud, &secret, "proved", API).await;
+    advice.run(&cloud, "lambda invoke");
+    let last = key_of(&cloud, "AWSCURRENT").await;
+    assert_eq!(keys(&cloud).await.0, sorted(&[(&new, "Inactive"), (&last, "Active")]));
+}
+
+/// The message about an old credential that could not be put out of use.
+async fn fails(cloud: &Cloud, secret: &str, kind: &str) -> Advice {
+    cloud.calm().await;
+    assert_eq!(cloud.invoke(json!({"retire": true})).await.unwrap_err()["errorType"], "RetireFailed");
+    let told = cloud.messages(&format!("não foi desativada: {secret}")).await;
+    assert!(told.len() == 1 && told[0].contains(kind), "{told:?}");
+    Advice::of(&told[0])
+}
+
+#[tokio::test]
+async fn what_keeps_an_old_credential_from_being_retired_is_cured_by_the_commands_of_its_message() {
+    let cloud = fresh().await;
+    let secret = Secret::of_the_stack(&cloud, SES).await;
+    let before = value(&cloud, SES, "AWSCURRENT").await;
+    let old = key_of(&cloud, "AWSCURRENT").await;
+    secret.rotate().await;
+    let new = key_of(&cloud, "AWSCURRENT").await;
+    ledger(&cloud, &secret, "proved", API).await;
+    // The key of AWSCURRENT is inactive.
+    cloud.iam("UpdateAccessKey", USER, &[("AccessKeyId", &new), ("Status", "Inactive")]).await;
+    let advice = fails(&cloud, SES, "KeyRefused").await;
+    assert!(advice.run(&cloud, "list-access-keys").contains("Inactive"));
+    advice.run(&cloud, "--status Active");
+    assert_eq!(retire(&cloud, SES).await, did("deactivated"));
+    // Or its secret is another one. The same cause is told once a day.
+    for prefix in ["evidence/rotate-external/", "runs/rotate-external/"] {
+        cloud.hide(prefix).await;
+    }
+    cloud.iam("UpdateAccessKey", USER, &[("AccessKeyId", &old), ("Status", "Active")]).await;
+    let current = value(&cloud, SES, "AWSCURRENT").await;
+    let parsed: Value = serde_json::from_str(&current).unwrap();
+    let wrong = current.replace(parsed[KEY].as_str().unwrap(), "notTheSecretNotTheSecretNotTheSecretNot1");
+    cloud.secrets.put_secret_value().secret_id(SES).secret_string(&wrong).send().await.unwrap();
+    cloud.secrets.put_secret_value().secret_id(SES).secret_string(&before).send().await.unwrap();
+    cloud.secrets.put_secret_value().secret_id(SES).secret_string(&wrong).send().await.unwrap();
+    ledger(&cloud, &secret, "proved", API).await;
+    let advice = fails(&cloud, SES, "KeyRefused").await;
+    advice.run_with(&cloud, "put-secret-value", "valor.txt", &before);
+    let adopted = secret.labelled("AWSCURRENT").await;
+    advice.run(&cloud, "rotate-secret");
+    // The other key is retired first, as of any rotation.
+    assert_eq!(secret.settled(&["waiting", "succeeded"]).await["error"]["type"], "NotRetired");
+    assert_eq!(secret.labelled("AWSCURRENT").await, adopted);
+    ledger(&cloud, &secret, "proved", API).await;
+    let told = cloud.messages("NotRetired").await;
+    Advice::of(&told[0]).run(&cloud, "lambda invoke");
+    goes_on(&secret).await;
+
+    // What the follow-up has written cannot be read.
+    let garbled = b"{".to_vec().into();
+    cloud.s3.put_object().bucket(EVIDENCE).key("ledger/rotation.json").body(garbled).send().await.unwrap();
+    fails(&cloud, SES, "LedgerUnreadable").await;
+    cloud.followups(true).await;
+    let jwt = cloud.secrets.rotate_secret().secret_id("/moveongs/dev/jwt").send().await.unwrap();
+    eventually("the ledger", async || {
+        let object = cloud.s3.get_object().bucket(EVIDENCE).key("ledger/rotation.json").send().await.unwrap();
+        let text = object.body.collect().await.unwrap().into_bytes();
+        String::from_utf8_lossy(&text).contains(jwt.version_id.as_deref().unwrap()).then_some(())
+    })
+    .await;
+    cloud.idle("arn:aws:states:us-east-1:000000000000:stateMachine:moveongs-dev-rotation-followup").await;
+    cloud.followups(false).await;
+    retire(&cloud, SES).await;
+
+    // The token of AWSCURRENT is gone.
+    let secret = Secret::of_the_stack(&cloud, TWILIO).await;
+    let old = value(&cloud, TWILIO, "AWSCURRENT").await;
+    secret.rotate().await;
+    twilio(&cloud, json!({"secondary": null})).await;
+    ledger(&cloud, &secret, "proved", API).await;
+    let advice = fails(&cloud, TWILIO, "TokenRefused").await;
+    advice.run_with(&cloud, "put-secret-value", "valor.txt", &old);
+    advice.run(&cloud, "rotate-secret");
+    assert_eq!(secret.settled(&["waiting", "succeeded"]).await["state"], "succeeded");
+
+    // Somebody has changed the administrator's password since.
+    let secret = Secret::of_the_stack(&cloud, ADMIN).await;
+    secret.rotate().await;
+    ledger(&cloud, &secret, "proved", &[]).await;
+    set_password(&cloud, "a person's own").await;
+    let advice = fails(&cloud, ADMIN, "LoginRefused").await;
+    advice.run_with(&cloud, "put-secret-value", "valor.txt", "a person's own");
+    advice.run(&cloud, "rotate-secret");
+    assert_eq!(secret.settled(&["waiting", "succeeded"]).await["state"], "succeeded");
+    ledger(&cloud, &secret, "proved", &[]).await;
+    assert_eq!(retire(&cloud, ADMIN).await, did("refused"));
+    // Nobody had the administrator's address.
+    let users = as_the_application(&cloud, DATABASE).await;
+    users.execute("UPDATE users SET email = 'gone@imm.local' WHERE email = $1", &[&EMAIL]).await.unwrap();
+    secret.rotate().await;
+    ledger(&cloud, &secret, "unproved", &[]).await;
+    let advice = stays(&cloud, ADMIN, "no_user").await;
+    users.execute("UPDATE users SET email = $1 WHERE email = 'gone@imm.local'", &[&EMAIL]).await.unwrap();
+    advice.run(&cloud, "rotate-secret");
+    assert_eq!(secret.settled(&["waiting", "succeeded"]).await["state"], "succeeded");
+    ledger(&cloud, &secret, "proved", &[]).await;
+    assert_eq!(retire(&cloud, ADMIN).await, did("refused"));
 }
 
 const CASE_04A: &str = include_str!("../cases/04a-ses-secret-smtp-fields-of-other-names.json");
@@ -581,33 +758,31 @@ async fn what_could_harm_a_token_is_refused() {
     twilio(&cloud, json!({"secondary": null})).await;
     goes_on(&secret).await;
     // A token that Twilio does not know; an account that is closed; a limit; an answer that is none.
-    let new = value(&cloud, TWILIO, "AWSCURRENT").await;
     let down = |effect: Value| {
         let mut rule = json!({"service": "twilio", "action": "*", "count": 1});
         rule.as_object_mut().unwrap().extend(effect.as_object().unwrap().clone());
         rule
     };
     for (config, fault, kind) in [
-        (json!({"primary": "feedface".repeat(4), "secondary": null}), None, "TokenRefused"),
-        (json!({"primary": new, "secondary": null, "status": "suspended"}), None, "AccountClosed"),
-        (
-            json!({"primary": new, "secondary": null}),
-            Some(down(json!({"effect": "throttle"}))),
-            "TwilioLimited",
-        ),
-        (json!({"primary": new, "secondary": null}), Some(down(json!({"effect": "drop"}))), "TwilioFailed"),
+        (json!({"primary": "feedface".repeat(4)}), None, "TokenRefused"),
+        (json!({"status": "suspended"}), None, "AccountClosed"),
+        (json!({}), Some(down(json!({"effect": "throttle"}))), "TwilioLimited"),
+        (json!({}), Some(down(json!({"effect": "drop"}))), "TwilioFailed"),
     ] {
+        let now = value(&cloud, TWILIO, "AWSCURRENT").await;
+        let as_it_should_be = json!({"primary": now, "secondary": null, "status": "active"});
+        twilio(&cloud, as_it_should_be.clone()).await;
         twilio(&cloud, config).await;
         if let Some(fault) = fault {
             cloud.fault(fault).await;
         }
-        let token = stops(&secret, "createSecret", kind).await;
+        stops(&secret, "createSecret", kind).await;
         assert_eq!(tokens(&cloud).await.1, Value::Null, "{kind}");
         cloud.calm().await;
-        twilio(&cloud, json!({"primary": new, "status": "active"})).await;
-        clear(&secret, &token).await;
+        twilio(&cloud, as_it_should_be).await;
+        goes_on(&secret).await;
     }
-    assert_ne!(current, new);
+    assert_ne!(current, value(&cloud, TWILIO, "AWSCURRENT").await);
 }
 
 #[tokio::test]
@@ -655,7 +830,11 @@ async fn the_administrators_address_is_compared_as_the_application_does() {
     let second = "INSERT INTO users (name, email, password_hash) VALUES ('Outra', $1, 'x')";
     users.execute(second, &[&EMAIL]).await.unwrap();
     let stored = in_github(&cloud).await;
-    stops(&secret, "setSecret", "SeveralUsers").await;
+    let token = stops(&secret, "setSecret", "SeveralUsers").await;
+    let told = cloud.messages(&token).await.remove(0);
+    let statement = told.split('`').find(|quoted| quoted.starts_with("SELECT id, email")).unwrap();
+    let found = users.query(&statement.replace('…', EMAIL), &[]).await.unwrap();
+    assert_eq!(found.len(), 2);
     assert_eq!(in_github(&cloud).await, stored);
     users.execute("DELETE FROM users WHERE email = $1 AND name = 'Outra'", &[&EMAIL]).await.unwrap();
     goes_on(&secret).await;

@@ -245,6 +245,14 @@ async fn s08_a_secret_whose_rotation_is_off_or_was_never_on_is_refused() {
     kind(cloud.invoke(event).await, "RotationNotEnabled");
 }
 
+/// Lets a rotation that waits go on to its end.
+async fn goes_on(secret: &Secret<'_>) {
+    secret.cloud.admin(Method::DELETE, "faults", None).await;
+    secret.retry().await;
+    let rotation = secret.settled(&["waiting", "succeeded"]).await;
+    assert_eq!(rotation["state"], "succeeded", "{rotation}");
+}
+
 /// Runs all commands of the channel's message about a failure, in their order.
 async fn follow(secret: &Secret<'_>, token: &str, kind: &str) {
     let told = secret.cloud.messages(token).await;
@@ -296,7 +304,62 @@ async fn the_commands_of_each_message_cure_in_the_state_that_it_describes() {
     follow(&secret, &token, "RotationNotEnabled").await;
     let tested = secret.settled(&["tested", "test-failed"]).await;
     assert_eq!(tested["state"], "tested", "{tested}");
+    let previous = secret.rotate().await;
+    // The same while none was.
+    cloud.secrets.cancel_rotate_secret().secret_id(&secret.arn).send().await.unwrap();
+    kind(secret.step("createSecret", &previous).await, "RotationNotEnabled");
+    follow(&secret, &previous, "RotationNotEnabled").await;
+    assert_eq!(secret.settled(&["tested", "test-failed"]).await["state"], "tested");
     secret.rotate().await;
+    // Called for a version that is not pending; then while another one is.
+    kind(secret.step("createSecret", &previous).await, "NotPending");
+    cured(&secret, &previous, "NotPending").await;
+    cloud.calm().await;
+    let previous = secret.labelled("AWSPREVIOUS").await.unwrap();
+    secret.staged().await;
+    kind(secret.step("createSecret", &previous).await, "NotPending");
+    cured(&secret, &previous, "NotPending").await;
+    // A person has taken AWSCURRENT back before the service had seen the end of the rotation.
+    let before = secret.labelled("AWSCURRENT").await.unwrap();
+    let token = secret.staged().await;
+    for step in ["createSecret", "setSecret", "testSecret", "finishSecret"] {
+        secret.step(step, &token).await.unwrap();
+    }
+    let back = cloud.secrets.update_secret_version_stage().secret_id(&secret.arn);
+    let back = back.version_stage("AWSCURRENT").move_to_version_id(before).remove_from_version_id(&token);
+    back.send().await.unwrap();
+    kind(secret.step("finishSecret", &token).await, "CurrentMoved");
+    cured(&secret, &token, "CurrentMoved").await;
+    // A label that moved between two calls.
+    let refusal = json!({"service": "secretsmanager", "action": "DescribeSecret", "effect": "error", "status": 400,
+        "code": "InvalidRequestException", "count": 0});
+    cloud.fault(refusal).await;
+    let token = secret.start().await;
+    secret.settled(&["waiting"]).await;
+    follow(&secret, &token, "SecretsManagerCall").await;
+    goes_on(&secret).await;
+
+    // What the policy, the tags or the value lack: the next try, or the next rotation, uses what a person corrects.
+    let tag = async |secret: &Secret<'_>, key: &str, value: &str| {
+        let tag = Tag::builder().key(key).value(value).build();
+        cloud.secrets.tag_resource().secret_id(&secret.arn).tags(tag).send().await.unwrap();
+    };
+    tag(&secret, "rotation:bytes", "many").await;
+    let token = secret.staged().await;
+    kind(secret.step("createSecret", &token).await, "InvalidTag");
+    tag(&secret, "rotation:bytes", "48").await;
+    goes_on(&secret).await;
+    let secret = Secret::new(&cloud, "cured-rule", "plain", &[]).await;
+    let token = secret.staged().await;
+    kind(secret.step("createSecret", &token).await, "NoRule");
+    tag(&secret, "rotation:bytes", "48").await;
+    tag(&secret, "rotation:encoding", "base64").await;
+    goes_on(&secret).await;
+    tag(&secret, "rotation:field", "key").await;
+    let token = secret.staged().await;
+    kind(secret.step("createSecret", &token).await, "WrongForm");
+    cloud.secrets.put_secret_value().secret_id(&secret.arn).secret_string(DOCUMENT).send().await.unwrap();
+    cured(&secret, &token, "WrongForm").await;
 
     // Another version of the document became current after the value was made.
     let secret = Secret::new(&cloud, "cured-field", DOCUMENT, &FIELD_TAGS).await;

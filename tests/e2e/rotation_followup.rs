@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio_postgres::error::SqlState;
 
 use crate::advice::Advice;
-use crate::cloud::{Cloud, eventually, sha256};
+use crate::cloud::{Cloud, EVIDENCE, eventually, sha256};
 use crate::matrix;
 use crate::secret::Secret;
 use crate::server::{as_the_application, with_the_value};
@@ -15,6 +15,8 @@ const JWT: &str = "/moveongs/dev/jwt";
 const DATABASE: &str = "/moveongs/dev/db";
 const ADMIN: &str = "/moveongs/dev/seed-admin";
 const MACHINE: &str = "arn:aws:states:us-east-1:000000000000:stateMachine:moveongs-dev-rotation-followup";
+const SMOKE: &str = "/moveongs/dev/smoke";
+const ADMIN: &str = "/moveongs/dev/seed-admin";
 const QUEUE: &str = "rotation-followup-pages";
 const SERVICE: [(&str, &str); 2] = [("cluster", "moveongs-dev-cluster"), ("service", "moveongs-dev-api")];
 const ROOT: &str = "arn:aws:iam::000000000000:root";
@@ -114,6 +116,34 @@ impl World {
     async fn follow(&self, advice: &Advice) {
         advice.run(&self.cloud, "start-execution");
         self.idle().await;
+    }
+
+    /// Rotates the signing key, whose follow-up is to end with a kind of failure; its message's commands.
+    async fn fails(&self, kind: &str) -> Advice {
+        let new = self.rotate(JWT).await;
+        let row = self.row(&new).await;
+        assert_eq!(row["failure"]["kind"], kind, "{row}");
+        self.advice(kind).await
+    }
+
+    /// Runs the advised command that rotates, whose follow-up has to prove the new value.
+    async fn rotates(&self, advice: &Advice) {
+        let before = self.rows().await.len();
+        advice.run(&self.cloud, "rotate-secret");
+        let rows = eventually("the follow-up of the rotation", async || {
+            Some(self.rows().await).filter(|rows| rows.len() > before)
+        })
+        .await;
+        self.idle().await;
+        assert_eq!(rows[0]["outcome"], "proved", "{rows:?}");
+    }
+
+    /// Runs the advised command that starts a follow-up, which has to prove what is in force.
+    async fn proves(&self, advice: &Advice) -> Value {
+        self.follow(advice).await;
+        let row = self.rows().await.remove(0);
+        assert_eq!(row["outcome"], "proved", "{row}");
+        row
     }
 
     async fn steady(&self) {
@@ -334,6 +364,8 @@ async fn a_rollout_that_fails_goes_back_by_itself() {
     assert_eq!(world.start(json!({"sweep": true})).await["status"], "SUCCEEDED");
     assert_eq!(world.rows().await.len(), 1);
     assert!(world.cloud.text("ledger/security-changelog.md").await.contains("desfeito"));
+    // The cause is gone: as the message says.
+    world.rotates(&world.advice("foi desfeito").await).await;
 }
 
 #[tokio::test]
@@ -349,6 +381,19 @@ async fn an_application_that_reads_the_secret_from_elsewhere_goes_back_too() {
         (&json!("rolled back"), &json!("NewTokenRefused"))
     );
     assert_eq!(world.current(JWT).await, old);
+    world.application(json!({"service": service()})).await;
+    world.rotates(&world.advice("foi desfeito").await).await;
+    // An incident keeps the label where it is.
+    let elsewhere = world.value(JWT, &world.current(JWT).await).await;
+    world.cloud.followups(false).await;
+    world.rotate(JWT).await;
+    world.cloud.followups(true).await;
+    world.application(json!({"service": null, "jwt_secret": elsewhere})).await;
+    let incident = json!({"secret": JWT, "reason": "incident", "by": "Ana Souza"});
+    assert_eq!(world.start(incident).await["status"], "FAILED");
+    world.application(json!({"service": service()})).await;
+    let row = world.proves(&world.advice("outros podem conhecer o valor anterior").await).await;
+    assert_eq!((&row["reason"], &row["leak"]), (&json!("incident"), &json!("dead")), "{row}");
 }
 
 #[tokio::test]
@@ -380,9 +425,14 @@ async fn a_rolling_deployment_that_still_answers_with_the_old_secret_is_waited_f
 #[tokio::test]
 async fn what_is_not_the_secrets_fault_is_told_and_fails_nothing() {
     let world = World::fresh().await;
-    for (config, kind, cure) in [
-        (json!({"masking": true}), "MaskedLogin", "RESPONSE_MASKING_ENABLED=false"),
-        (json!({"masking": false, "mfa": true}), "SecondFactor", "leitura_externa"),
+    for (config, mended, kind, cure) in [
+        (
+            json!({"masking": true}),
+            json!({"masking": false}),
+            "MaskedLogin",
+            "RESPONSE_MASKING_ENABLED=false",
+        ),
+        (json!({"mfa": true}), json!({"mfa": false}), "SecondFactor", "leitura_externa"),
     ] {
         world.application(config).await;
         let new = world.rotate(JWT).await;
@@ -393,6 +443,8 @@ async fn what_is_not_the_secrets_fault_is_told_and_fails_nothing() {
         let told = world.cloud.messages("prova incompleta").await;
         assert!(told.last().unwrap().contains(cure), "{told:?}");
         assert!(world.record(&row["execution"]).await["findings"].to_string().contains(kind));
+        world.application(mended).await;
+        world.proves(&world.advice("prova incompleta").await).await;
     }
     assert_eq!(world.pages("JWT_SECRET").await, Vec::<Value>::new());
 }
@@ -438,14 +490,259 @@ async fn a_value_that_certainly_does_not_work_is_not_deployed() {
     assert_eq!(world.deployments(after).await, 0);
     let row = world.rows().await.remove(0);
     assert_eq!((&row["version"], &row["failure"]["kind"]), (&json!(new), &json!("ValueRefused")));
-    let told = world.cloud.messages("outros podem conhecer o valor anterior").await;
-    Advice::of(&told[0]).run(&world.cloud, "rotate-secret");
-    let rows = eventually("the follow-up of the rotation", async || {
-        Some(world.rows().await).filter(|rows| rows.len() == 5)
+    let advice = world.advice("outros podem conhecer o valor anterior").await;
+    world.rotates(&advice).await;
+    let row = world.proves(&advice).await;
+    assert_eq!((&row["reason"], &row["leak"]), (&json!("incident"), &json!("dead")), "{row}");
+
+    // The same of the database: the label is moved by hand first.
+    world.cloud.calm().await;
+    let old = world.current(DATABASE).await;
+    let good = world.value(DATABASE, &old).await;
+    let (user, place) = good.split_once('@').unwrap();
+    world.cloud.followups(false).await;
+    world.put(DATABASE, &format!("{}:not-the-password@{place}", user.rsplit_once(':').unwrap().0)).await;
+    world.cloud.followups(true).await;
+    let incident = json!({"secret": DATABASE, "reason": "incident", "by": "Ana Souza"});
+    assert_eq!(world.start(incident).await["status"], "FAILED");
+    let advice = world.advice("outros podem conhecer o valor anterior").await;
+    advice.run(&world.cloud, "update-secret-version-stage");
+    eventually("the follow-up of the value before", async || {
+        let row = world.rows().await.remove(0);
+        (row["version"] == json!(old) && row["outcome"] == "proved").then_some(())
     })
     .await;
     world.idle().await;
-    assert_eq!(rows[0]["outcome"], "proved", "{rows:?}");
+    world.rotates(&advice).await;
+    let row = world.proves(&advice).await;
+    assert_eq!((&row["reason"], &row["leak"]), (&json!("incident"), &json!("dead")), "{row}");
+    assert!(with_the_value(&world.cloud, &good).await.is_err());
+}
+
+#[tokio::test]
+async fn what_the_application_answers_instead_of_a_proof_is_cured_by_the_commands_of_its_message() {
+    let world = World::fresh().await;
+    let account = world.cloud.facts["moveongs_user"].to_string();
+    let answers = |action: &str, status: u16| {
+        json!({"service": "moveongs", "action": action, "effect": "error", "status": status, "code": "InternalError",
+            "count": 0})
+    };
+    for (fault, kind) in [
+        (answers("GET /health", 500), "HealthFailed"),
+        (answers("GET /beneficiaries", 503), "UnclearAnswer"),
+        (answers("GET /beneficiaries", 500), "ListFailed"),
+        // Without an account, of nobody's login.
+        (answers("POST /auth/login", 500), "DatabaseRefused"),
+    ] {
+        world.cloud.calm().await;
+        world.cloud.fault(fault).await;
+        if kind == "DatabaseRefused" {
+            world.put(SMOKE, "{}").await;
+        }
+        let advice = world.fails(kind).await;
+        world.cloud.admin(Method::DELETE, "faults", None).await;
+        advice.run(&world.cloud, "describe-services");
+        if kind == "DatabaseRefused" {
+            advice.run_with(&world.cloud, "put-secret-value", "account.json", &account);
+        }
+        world.proves(&advice).await;
+    }
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_deployment_is_cured_by_the_commands_of_its_message() {
+    let world = World::fresh().await;
+    // ECS refuses it.
+    let refused = json!({"service": "ecs", "action": "UpdateService", "effect": "error", "status": 400,
+        "code": "InvalidParameterException"});
+    world.cloud.fault(refused).await;
+    let new = world.rotate(JWT).await;
+    assert_eq!(world.row(&new).await["outcome"], "unproved");
+    let advice = world.advice("prova incompleta").await;
+    advice.run(&world.cloud, "describe-services");
+    world.proves(&advice).await;
+
+    // Others have deployed meanwhile, and that fails.
+    let held = async || {
+        world.cloud.calm().await;
+        world.rollouts(json!({"hold_after": 0})).await;
+        world.cloud.last_call().await
+    };
+    let deployed = async |after: u64| {
+        eventually("our deployment", async || (world.deployments(after).await == 1).then_some(())).await;
+    };
+    let after = held().await;
+    let new = world.rotate(JWT).await;
+    deployed(after).await;
+    world.ecs("UpdateService", json!({"service": SERVICE[1].1, "forceNewDeployment": true})).await;
+    world.rollouts(json!({"hold_after": null, "fail_tasks": -1})).await;
+    assert_eq!(world.row(&new).await["failure"]["kind"], "OthersRolloutFailed");
+    world.rollouts(json!({"fail_tasks": 0})).await;
+    let advice = world.advice("OthersRolloutFailed").await;
+    advice.run(&world.cloud, "describe-services");
+    world.proves(&advice).await;
+
+    // One of two secrets is changed again while the deployment of both fails.
+    let after = held().await;
+    let jwt = world.put(JWT, &format!("{:0<48}", "the first of two values")).await;
+    let database = world.rotate(DATABASE).await;
+    deployed(after).await;
+    let newer = world.put(JWT, &format!("{:0<48}", "the second of two values")).await;
+    world.rollouts(json!({"hold_after": null, "fail_tasks": -1})).await;
+    eventually("the end of the first follow-up", async || {
+        world.rows().await.iter().any(|row| row["version"] == json!(database)).then_some(())
+    })
+    .await;
+    world.rollouts(json!({"fail_tasks": 0})).await;
+    let told = world.cloud.messages("Superseded").await;
+    assert!(!told[0].contains(&format!("`{jwt}` (o valor novo)")), "{told:?}");
+    assert_eq!(world.row(&newer).await["outcome"], "proved");
+    let row = world.proves(&Advice::of(&told[0])).await;
+    assert_eq!(row["version"], json!(database));
+
+    // The way back is refused: the message says what is in force, and not what was to be.
+    world.cloud.calm().await;
+    let denied = json!({"service": "secretsmanager", "action": "UpdateSecretVersionStage", "effect": "error",
+        "status": 400, "code": "AccessDeniedException", "count": 0});
+    world.cloud.fault(denied).await;
+    world.rollouts(json!({"fail_tasks": -1})).await;
+    let new = world.rotate(JWT).await;
+    world.row(&new).await;
+    let told = world.cloud.messages("e a volta também").await;
+    assert!(told.len() == 1 && told[0].contains(&format!("`{new}` (o valor novo)")), "{told:?}");
+    world.cloud.admin(Method::DELETE, "faults", None).await;
+    world.rollouts(json!({"fail_tasks": 0})).await;
+    let advice = Advice::of(&told[0]);
+    advice.run(&world.cloud, "describe-services");
+    assert_eq!(world.proves(&advice).await["version"], json!(new));
+
+    // It takes longer than the service's own settings say: the follow-up is 36 hours old.
+    world.cloud.calm().await;
+    let described = world.ecs("DescribeServices", json!({"services": [SERVICE[1].1]})).await;
+    let usual = described["services"][0]["deploymentConfiguration"].clone();
+    let strategy = async |configuration: Value| {
+        let changed = json!({"service": SERVICE[1].1, "deploymentConfiguration": configuration});
+        world.ecs("UpdateService", changed).await;
+    };
+    strategy(json!({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 1440})).await;
+    let after = world.cloud.last_call().await;
+    let new = world.rotate(JWT).await;
+    deployed(after).await;
+    let key = format!("runs/rotation-followup/{}.json", sha256(b"book"));
+    eventually("the open batch in the book", async || {
+        let mut book = world.cloud.json(&key).await?;
+        book["open"]["deployments"].as_object().filter(|all| !all.is_empty())?;
+        book["open"]["since"] = json!("2026-01-01T00:00:00Z");
+        let put =
+            world.cloud.s3.put_object().bucket(EVIDENCE).key(&key).body(book.to_string().into_bytes().into());
+        put.send().await.unwrap();
+        Some(())
+    })
+    .await;
+    assert_eq!(world.row(&new).await["failure"]["kind"], "RolloutUnfinished");
+    let advice = world.advice("RolloutUnfinished").await;
+    assert!(advice.run(&world.cloud, "list-service-deployments").contains("IN_PROGRESS"));
+    world.rollouts(json!({"bake": false})).await;
+    world.proves(&advice).await;
+    strategy(usual).await;
+}
+
+#[tokio::test]
+async fn what_an_incident_leaves_open_is_ended_by_the_commands_of_its_message() {
+    let world = World::fresh().await;
+    let cloud = &world.cloud;
+    let incident = json!({"secret": JWT, "reason": "incident", "by": "Ana Souza"});
+    let (status, session) =
+        cloud.application(Method::POST, "/auth/login", cloud.facts["moveongs_user"].clone()).await;
+    assert_eq!(status, 200);
+    let new = world.rotate(JWT).await;
+    world.row(&new).await;
+    // The database does not take the sessions' end.
+    let database = as_the_application(cloud, DATABASE).await;
+    database
+        .simple_query(
+            "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+             CREATE TRIGGER refuse BEFORE UPDATE ON auth_refresh_tokens EXECUTE FUNCTION refuse()",
+        )
+        .await
+        .unwrap();
+    assert_eq!(world.start(incident.clone()).await["status"], "FAILED");
+    let told = cloud.messages("SessionsNotEnded").await.remove(0);
+    let statement = told.split('`').find(|quoted| quoted.starts_with("UPDATE auth_refresh_tokens")).unwrap();
+    database
+        .simple_query("DROP TRIGGER refuse ON auth_refresh_tokens; DROP FUNCTION refuse()")
+        .await
+        .unwrap();
+    database.simple_query(statement).await.unwrap();
+    let refresh = json!({"refreshToken": session["refreshToken"]});
+    assert_eq!(cloud.application(Method::POST, "/auth/refresh", refresh).await.0, 401);
+    let row = world.proves(&Advice::of(&told)).await;
+    assert_eq!((&row["reason"], &row["leak"]), (&json!("incident"), &json!("dead")), "{row}");
+
+    // The application limits the questions, so that nothing shows whether the leaked key is dead.
+    world.application(json!({"rate_limit": 3})).await;
+    assert_eq!(world.start(incident).await["status"], "FAILED");
+    world.application(json!({"rate_limit": 0})).await;
+    let advice = world.advice("o vazado pode ainda valer").await;
+    let row = world.proves(&advice).await;
+    assert_eq!((&row["reason"], &row["leak"]), (&json!("incident"), &json!("dead")), "{row}");
+    world.rotates(&advice).await;
+
+    // What the administrator's password gave before lives on until the signing key is rotated.
+    let rotated = cloud.secrets.rotate_secret().secret_id(ADMIN).send().await.unwrap();
+    world.row(&rotated.version_id.unwrap()).await;
+    world.rotates(&world.advice("Tokens de acesso que a senha anterior deu").await).await;
+    // A new version with the key of the one before.
+    let same = world.put(JWT, &world.value(JWT, &world.current(JWT).await).await).await;
+    assert!(proof(&world.row(&same).await, "token of the old secret").contains("SameValue"));
+    world.rotates(&world.advice("a versão nova não tem uma chave nova").await).await;
+}
+
+#[tokio::test]
+async fn a_follow_up_that_cannot_begin_is_asked_for_again_by_the_commands_of_its_message() {
+    let world = World::fresh().await;
+    let cloud = &world.cloud;
+    // An incident is declared before the secret is rotated.
+    let old = world.current(JWT).await;
+    let dates = json!({"secret": JWT, "seconds_ago": {"AWSCURRENT": 172_800}});
+    cloud.admin(Method::POST, "secrets/dates", Some(dates)).await;
+    let incident = json!({"secret": JWT, "reason": "incident", "by": "Ana Souza"});
+    assert_eq!(world.start(incident).await["status"], "FAILED");
+    let advice = world.advice("NotRotated").await;
+    world.rotates(&advice).await;
+    assert_ne!(world.current(JWT).await, old);
+    let row = world.proves(&advice).await;
+    assert_eq!((&row["reason"], &row["leak"]), (&json!("incident"), &json!("dead")), "{row}");
+
+    // An input that is none.
+    assert_eq!(world.start(json!({"secret": JWT})).await["status"], "FAILED");
+    let advice = world.advice("InvalidEvent").await;
+    crate::advice::run(cloud, &advice.commands()[0].replace("NOME DO SEGREDO", JWT));
+    world.idle().await;
+    assert_eq!((&world.rows().await[0]["reason"], world.rows().await.len()), (&json!("manual"), 3));
+
+    // A secret that lacks the environment's tags.
+    let foreign = "/moveongs/dev/followup/untagged";
+    let made = cloud.secrets.create_secret().name(foreign).secret_string("x").send().await.unwrap();
+    assert_eq!(world.start(json!({"secret": foreign, "by": "Ana Souza"})).await["status"], "FAILED");
+    let advice = world.advice("NotOurs").await;
+    advice.run(cloud, "tag-resource");
+    world.follow(&advice).await;
+    assert_eq!(world.rows().await[0]["secret"], json!(foreign));
+    let gone = cloud.secrets.delete_secret().secret_id(made.arn.unwrap());
+    gone.force_delete_without_recovery(true).send().await.unwrap();
+
+    // The daily sweep is refused.
+    cloud.followups(false).await;
+    let new = world.rotate(JWT).await;
+    let denied = json!({"service": "secretsmanager", "action": "ListSecrets", "count": 0, "effect": "error", "status": 400,
+        "code": "AccessDeniedException"});
+    cloud.fault(denied).await;
+    assert_eq!(world.start(json!({"sweep": true})).await["status"], "FAILED");
+    cloud.admin(Method::DELETE, "faults", None).await;
+    let row = world.proves(&world.advice("SecretsManagerCall").await).await;
+    assert_eq!(row["version"], json!(new));
+    cloud.followups(true).await;
 }
 
 /// The kinds of tests/cases/01-task-definition-pinned-valuefrom.json and 06a-ecs-service-external-controller.json.
@@ -543,16 +840,21 @@ async fn an_application_at_its_rate_limit_is_no_failure_and_no_proof() {
 #[tokio::test]
 async fn the_advice_about_the_account_for_smoke_tests_cures() {
     let world = World::fresh().await;
-    world.application(json!({"mfa": true})).await;
-    let new = world.rotate(JWT).await;
-    assert_eq!(world.row(&new).await["outcome"], "unproved");
-    let advice = world.advice("prova incompleta").await;
-    // An account without a second factor.
-    world.application(json!({"mfa": false})).await;
     let account = world.cloud.facts["moveongs_user"].to_string();
-    advice.run_with(&world.cloud, "put-secret-value", "account.json", &account);
-    world.follow(&advice).await;
-    assert_eq!(world.rows().await[0]["outcome"], "proved");
+    let wrong = json!({"email": "nobody@imm.local", "password": "not the password"}).to_string();
+    for (kind, stored) in
+        [("SecondFactor", account.as_str()), ("SmokeLoginRefused", &wrong), ("NoSmokeAccount", "{}")]
+    {
+        world.application(json!({"mfa": kind == "SecondFactor"})).await;
+        world.put(SMOKE, stored).await;
+        let new = world.rotate(JWT).await;
+        assert!(proof(&world.row(&new).await, "login").starts_with(&format!("unproved {kind}")), "{kind}");
+        let advice = world.advice("prova incompleta").await;
+        // An account without a second factor.
+        world.application(json!({"mfa": false})).await;
+        advice.run_with(&world.cloud, "put-secret-value", "account.json", &account);
+        world.proves(&advice).await;
+    }
 }
 
 #[tokio::test]
@@ -622,6 +924,9 @@ async fn an_incident_ends_the_sessions_and_nothing_goes_back() {
     assert!(told.len() == 1 && told[0].contains("describe-services"), "{told:?}");
     world.paged("RolloutFailed").await;
     world.rollouts(json!({"fail_tasks": 0})).await;
+    let advice = Advice::of(&told[0]);
+    advice.run(&world.cloud, "describe-services");
+    assert_eq!(world.proves(&advice).await["leak"], "dead");
 }
 
 #[tokio::test]
@@ -790,6 +1095,14 @@ async fn an_event_that_never_came_is_found_by_the_sweep() {
     assert_eq!(world.rows().await.len(), 0);
     world.cloud.followups(false).await;
     let new = world.rotate(JWT).await;
+    // The rotation's own message says what to do when no follow-up comes.
+    world.advice("Segredo rotacionado").await.run(&world.cloud, "--force-new-deployment");
+    world.steady().await;
+    let tasks = world.cloud.admin(Method::GET, "ecs/tasks", None).await;
+    let value = sha256(world.value(JWT, &new).await.as_bytes());
+    for task in tasks["services"][0]["tasks"].as_array().unwrap() {
+        assert_eq!(task["secrets"]["JWT_SECRET"], json!(value));
+    }
     assert_eq!(world.start(json!({"sweep": true})).await["status"], "SUCCEEDED");
     assert_eq!(world.row(&new).await["outcome"], "proved");
 
@@ -814,14 +1127,13 @@ async fn a_rotation_that_fails_pages_with_step_kind_and_next_step() {
         assert!(page.to_string().contains(part), "{part}: {page}");
     }
     world.cloud.admin(Method::DELETE, "faults", None).await;
-    world.cloud.admin(Method::POST, "rotations/retry", Some(json!({"secret": JWT}))).await;
-    let new = eventually("the rotation", async || {
-        let current = world.current(JWT).await;
-        let pending = world.labelled(JWT, "AWSPENDING").await;
-        pending.is_none_or(|pending| pending == current).then_some(current)
-    })
-    .await;
-    assert_eq!(world.row(&new).await["outcome"], "proved");
+    // Somebody gives the rotation up: as the page says.
+    let pending = world.labelled(JWT, "AWSPENDING").await.unwrap();
+    let clear = world.cloud.secrets.update_secret_version_stage().secret_id(JWT).version_stage("AWSPENDING");
+    clear.remove_from_version_id(pending).send().await.unwrap();
+    let advice = Advice::of(&page.to_string());
+    advice.run(&world.cloud, "describe-secret");
+    world.rotates(&advice).await;
 }
 
 #[tokio::test]

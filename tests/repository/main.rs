@@ -1,6 +1,7 @@
 //! Promises across folders: template and code say the same, layers stay apart, samples parse.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod advice;
 mod builds;
 mod layers;
 mod samples;

@@ -82,6 +82,8 @@ pub enum RotateError {
     KeyRefused {
         /// `pending` or `current`.
         which: &'static str,
+        /// Id of the key.
+        key: String,
     },
     /// Twilio does not take a token.
     #[error("Twilio refuses the {which} token of the account")]
@@ -261,8 +263,13 @@ pub(crate) struct Names<'a> {
 impl Names<'_> {
     /// Retires old credentials at once.
     pub(crate) fn retire_command(&self) -> String {
+        self.invoke_command("{\"retire\": true}")
+    }
+
+    /// Invokes the function with an event.
+    pub(crate) fn invoke_command(&self, event: &str) -> String {
         format!(
-            "`echo '{{\"retire\": true}}' | aws lambda invoke --function-name {} --payload fileb:///dev/stdin /dev/stdout`",
+            "`echo '{event}' | aws lambda invoke --function-name {} --payload fileb:///dev/stdin /dev/stdout`",
             self.function
         )
     }
@@ -478,7 +485,7 @@ impl RotateError {
                 "o usuário IAM precisa de ses:SendEmail, e o remetente (SesFromAddress) de uma identidade verificada na região SesRegion; a próxima tentativa continua.",
                 "the IAM user needs ses:SendEmail, and the sender (SesFromAddress) a verified identity in the region SesRegion; the next try goes on.",
             ),
-            Self::KeyRefused { which: "pending" } => format!(
+            Self::KeyRefused { which: "pending", .. } => format!(
                 "{} `aws iam list-access-keys --user-name {user}`. {} {}",
                 say(
                     "uma chave nova pode levar alguns segundos até valer, e a próxima tentativa continua. Se repetir, ver se a chave está ativa:",
@@ -490,15 +497,16 @@ impl RotateError {
                 ),
                 names.again_commands
             ),
-            Self::KeyRefused { .. } => format!(
-                "{} `aws iam list-access-keys --user-name {user}`. {} {}",
+            Self::KeyRefused { key, .. } => format!(
+                "{} `aws iam list-access-keys --user-name {user}`. {} `aws iam update-access-key --user-name {user} --access-key-id {key} --status Active`. {} {}",
                 say(
                     "ver se a chave do AWSCURRENT está ativa:",
                     "check that the key of AWSCURRENT is active:",
                 ),
+                say("Se não estiver, ativá-la:", "If it is not, activate it:"),
                 say(
-                    "Se não estiver, guardar no segredo o documento com uma chave ativa, num arquivo sem fim de linha, e rotacionar de novo:",
-                    "If it is not, store the document with an active key in the secret, from a file without a line end, and rotate again:",
+                    "Se estiver, o segredo dela é outro: guardar o documento com uma chave ativa, num arquivo sem fim de linha, e rotacionar de novo:",
+                    "If it is, its secret is another one: store the document with an active key, from a file without a line end, and rotate again:",
                 ),
                 names.adopt_commands
             ),
@@ -571,6 +579,15 @@ impl RotateError {
                     "the application does not tell letter case apart, so nobody knows which one logs in. Leave one of them:",
                 ),
                 say("A próxima tentativa continua.", "The next try goes on."),
+            ),
+            // Retiring looks at no hash.
+            Self::LoginRefused { .. } if names.again_commands.is_empty() => format!(
+                "{} {}",
+                say(
+                    "ver se AppUrl é desta aplicação e se o usuário está ativo. Se alguém trocou a senha dele, guardar no segredo a que vale, num arquivo sem fim de linha, e rotacionar de novo:",
+                    "check that AppUrl is this application's and that the user is active. If somebody has changed the user's password, store the one that is good in the secret, from a file without a line end, and rotate again:",
+                ),
+                names.adopt_commands
             ),
             Self::LoginRefused { .. } => say(
                 "o hash no banco confere com a senha nova e o login não: ver se AppUrl é desta aplicação e se o usuário está ativo; a próxima tentativa continua.",
@@ -705,7 +722,13 @@ mod tests {
                 Current,
                 &[CLEAR, ROTATE],
             ),
-            (RotateError::KeyRefused { which: "pending" }, mail, TestSecret, Current, &[LIST, CLEAR, ROTATE]),
+            (
+                RotateError::KeyRefused { which: "pending", key: "AKIA4".to_owned() },
+                mail,
+                TestSecret,
+                Current,
+                &[LIST, CLEAR, ROTATE],
+            ),
             (
                 RotateError::Mail { which: "pending", call: call("ses:SendEmail", "MessageRejected") },
                 mail,
@@ -786,6 +809,16 @@ mod tests {
             (late().into(), admin, FinishSecret, Pending, &[]),
         ];
         for (error, is_admin, step, in_force, commands) in rows {
+            if !matches!(error, RotateError::Rotation(_)) {
+                let line = format!("\nrotate-external {} ", error.kind());
+                let how =
+                    include_str!("../../../tests/e2e/advised.txt").split_once(&line).map(|(_, how)| how);
+                assert!(
+                    how.is_some_and(|how| how.starts_with("-\n") == commands.is_empty()
+                        || how.starts_with("rotate_external::")),
+                    "{line}"
+                );
+            }
             let [portuguese, english] = [Language::Portuguese, Language::English]
                 .map(|language| advice(&error, step, is_admin, language));
             for advice in [&portuguese, &english] {

@@ -190,7 +190,8 @@ impl App {
             user: self.mail.as_ref().map_or("", |mail| &mail.user),
             is_admin: self.password.as_ref().is_some_and(|password| password.secret == secret),
             adopt_commands: format!(
-                "`aws secretsmanager put-secret-value --secret-id '{secret}' --secret-string file://valor.txt`"
+                "`aws secretsmanager put-secret-value --secret-id '{secret}' --secret-string file://valor.txt`, {}",
+                rotate_command(secret)
             ),
             off_commands: String::new(),
             again_commands: String::new(),
@@ -215,6 +216,10 @@ impl App {
         let begun = self.remember(&request.secret_id, |desk| desk.begin(&request.token, time::now(), before));
         begun.await?.map_err(|until| RotateError::Busy { until })
     }
+}
+
+fn rotate_command(secret: &str) -> String {
+    format!("`aws secretsmanager rotate-secret --secret-id '{secret}'`")
 }
 
 fn desk_of(arn: &str) -> String {
@@ -282,7 +287,7 @@ impl Mail {
                 Err(call) => return Err(RotateError::Mail { which, call }),
             }
         }
-        Err(RotateError::KeyRefused { which })
+        Err(RotateError::KeyRefused { which, key: key.id.clone() })
     }
 
     /// Proves that AWS refuses a key that was put out of use, which takes IAM some seconds.
@@ -333,7 +338,7 @@ impl Mail {
         };
         // A rotation's own new key is in no version with these labels; one that made none does not keep the old key alive.
         let Some(previous) = previous.filter(|previous| previous.id == key.id) else {
-            return Ok(Retired::Waits(round.without_owner()));
+            return Ok(Retired::Waits(round.without_owner(&key.id)));
         };
         let last_used = match key.is_active {
             true => aws::last_used(&self.iam, &key.id).await.map_err(RotateError::Iam)?,
@@ -802,8 +807,7 @@ impl Rotation for App {
         // AWS takes no label off when it cancels.
         let off_commands = format!("{cancel}, {clear}");
         let names = self.names(request.secret_name());
-        let adopt_commands = format!("{}, {}", names.adopt_commands, request.rotate_command());
-        let names = Names { adopt_commands, off_commands, again_commands, ..names };
+        let names = Names { off_commands, again_commands, ..names };
         error.advise(self.base.settings.language, request, &names)
     }
 }
@@ -870,9 +874,12 @@ struct Round<'a> {
 
 impl Round<'_> {
     /// Why a key stays that is neither the current nor the previous one.
-    fn without_owner(&self) -> Stays {
+    fn without_owner(&self, key: &str) -> Stays {
         let (current, pending) = (self.listed.labelled("AWSCURRENT"), self.listed.labelled("AWSPENDING"));
-        if pending.is_some() && pending != current { Stays::RotationRuns } else { Stays::Foreign }
+        match pending.is_some() && pending != current {
+            true => Stays::RotationRuns,
+            false => Stays::Foreign { key: key.to_owned() },
+        }
     }
 
     async fn value(&self, app: &App, label: &str) -> Result<SecretString, RotateError> {
@@ -955,6 +962,13 @@ impl<'a> Kind<'a> {
     }
 }
 
+/// A secret as it is named in messages about its old credential.
+pub(crate) struct Current<'a> {
+    name: &'a str,
+    arn: &'a str,
+    version: &'a str,
+}
+
 /// Where a secret's old credential stands, and what was done with it.
 struct Course {
     arn: String,
@@ -1017,14 +1031,15 @@ async fn report(
         |did: &str, why: &str| Line { secret: secret.to_owned(), did: did.to_owned(), why: why.to_owned() };
     let (line, run_id, told) = match done {
         Ok(Course { retired: Retired::Nothing, .. }) => return (line("nothing", ""), false),
-        Ok(Course { retired: Retired::Waits(stays), version, made, .. }) => {
-            let line = line("waits", text::name(*stays));
+        Ok(Course { retired: Retired::Waits(stays), version, made, arn }) => {
+            let line = line("waits", text::name(stays));
             let is_overdue = made.is_some_and(|made| invocation.now.duration_since(made) > OVERDUE);
             if !is_overdue || *stays == Stays::Deactivated {
                 return (line, false);
             }
             let run_id = format!("{version}/retire/{}/{day}", line.why);
-            (line, run_id, text::waits(settings, secret, *stays, &app.names(secret)))
+            let current = Current { name: secret, arn, version };
+            (line, run_id, text::waits(settings, &current, stays, &app.names(secret)))
         }
         Ok(Course { retired, version, .. }) => {
             let line = line(text::did(retired), "");

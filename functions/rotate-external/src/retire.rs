@@ -8,15 +8,21 @@ use crate::desk::Deactivated;
 use crate::ses::Key;
 
 /// Why an old credential stays for now.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Stays {
     /// A rotation is under way.
     RotationRuns,
     /// Something has used it since the follow-up ended.
-    StillUsed,
+    StillUsed {
+        /// The key's id.
+        key: String,
+    },
     /// It is in no version of the secret: a person's.
-    Foreign,
+    Foreign {
+        /// The key's id.
+        key: String,
+    },
     /// The stack names no application whose login would prove anything.
     NoApplication,
     /// The application has no such user.
@@ -59,7 +65,9 @@ pub(crate) fn act(
     };
     if key.is_active {
         return match last_used {
-            Some(used) if used > in_use.since && !in_use.is_incident => Act::Leave(Stays::StillUsed),
+            Some(used) if used > in_use.since && !in_use.is_incident => {
+                Act::Leave(Stays::StillUsed { key: key.id.clone() })
+            }
             _ => Act::Deactivate,
         };
     }
@@ -92,7 +100,8 @@ mod tests {
         assert_eq!(decide(true, None, used, None, 2), Act::Deactivate);
         assert_eq!(decide(true, Some(at(1)), used, None, 2), Act::Deactivate);
         let later = at(1).checked_add(SignedDuration::from_secs(1)).unwrap();
-        assert_eq!(decide(true, Some(later), used, None, 2), Act::Leave(Stays::StillUsed));
+        let still_used = || Act::Leave(Stays::StillUsed { key: "old".to_owned() });
+        assert_eq!(decide(true, Some(later), used, None, 2), still_used());
         // A thief goes on using what leaked.
         let leaked = Ok(InUse { since: at(1), is_incident: true });
         assert_eq!(decide(true, Some(later), leaked, None, 2), Act::Deactivate);
@@ -106,6 +115,6 @@ mod tests {
         assert_eq!(decide(false, None, used, Some(noted("old", 2)), 26), Act::Delete);
         assert_eq!(decide(false, None, unknown, Some(noted("old", 2)), 26), leave);
         // Somebody needed it after all, and has activated it again.
-        assert_eq!(decide(true, Some(at(9)), used, Some(noted("old", 2)), 26), Act::Leave(Stays::StillUsed));
+        assert_eq!(decide(true, Some(at(9)), used, Some(noted("old", 2)), 26), still_used());
     }
 }

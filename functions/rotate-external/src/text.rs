@@ -1,23 +1,23 @@
 //! What people read in the channel of what is not a rotation step.
 
 use shared::language::Language;
-use shared::ledger::NotInUse;
+use shared::ledger::{NotInUse, follow_command};
 use shared::notify::Message;
 use shared::settings::Settings;
 
 use crate::admin::{InDatabase, Shown};
 use crate::error::{Names, RotateError};
 use crate::retire::Stays;
-use crate::{Done, PROCEDURE, Retired};
+use crate::{Current, Done, PROCEDURE, Retired, rotate_command};
 use shared::failure::{Failure, chain};
 
 /// The stable name of why something waits.
-pub(crate) fn name(stays: Stays) -> &'static str {
+pub(crate) fn name(stays: &Stays) -> &'static str {
     match stays {
         Stays::RotationRuns => "rotation_runs",
         Stays::NotInUse(why) => why.name(),
-        Stays::StillUsed => "still_used",
-        Stays::Foreign => "foreign",
+        Stays::StillUsed { .. } => "still_used",
+        Stays::Foreign { .. } => "foreign",
         Stays::Deactivated => "deactivated",
         Stays::NoApplication => "no_application",
         Stays::NoUser => "no_user",
@@ -129,8 +129,8 @@ pub(crate) fn retired(settings: &Settings, secret: &str, retired: &Retired, user
 }
 
 /// That an old credential is still good, long after the new one became current.
-pub(crate) fn waits(settings: &Settings, secret: &str, stays: Stays, names: &Names<'_>) -> Message {
-    let language = settings.language;
+pub(crate) fn waits(settings: &Settings, current: &Current<'_>, stays: &Stays, names: &Names<'_>) -> Message {
+    let (language, secret) = (settings.language, current.name);
     let why = match stays {
         Stays::RotationRuns | Stays::Deactivated => {
             language.pick("uma rotação está em curso", "a rotation is under way")
@@ -159,38 +159,79 @@ pub(crate) fn waits(settings: &Settings, secret: &str, stays: Stays, names: &Nam
             "a aplicação não tem usuário com o e-mail de SeedAdminEmail",
             "the application has no user with the address of SeedAdminEmail",
         ),
-        Stays::StillUsed => language.pick(
+        Stays::StillUsed { .. } => language.pick(
             "alguém usou a credencial antiga depois do deployment",
             "somebody has used the old credential since the deployment",
         ),
-        Stays::Foreign => language.pick(
+        Stays::Foreign { .. } => language.pick(
             "o usuário IAM tem uma segunda chave que não está no segredo; a próxima rotação não terá lugar para a nova",
             "the IAM user has a second key that is not in the secret; the next rotation will have no room for a new one",
         ),
     };
+    let follow = || follow_command(settings, current.arn, secret, "");
+    let retire = || names.retire_command();
     let next = match stays {
-        Stays::NotInUse(NotInUse::NoReader) => format!(
-            "{} `{{\"retire\": true, \"in_use\": {{\"secret\": \"{secret}\", \"version\": \"VERSION\", \"by\": \"NAME\"}}}}`",
+        Stays::RotationRuns | Stays::Deactivated => format!(
+            "{} {}",
             language.pick(
-                "nomear os serviços em rotation.secrets.*.services da política; ou, se a versão atual está em uso, invocar a função com",
-                "name the services in the policy's rotation.secrets.*.services; or, if the current version is in use, invoke the function with",
-            )
-        ),
-        Stays::StillUsed => language
-            .pick(
-                "descobrir quem (CloudTrail, `aws iam get-access-key-last-used`) e dar a ele a credencial nova.",
-                "find out who (CloudTrail, `aws iam get-access-key-last-used`) and give them the new credential.",
-            )
-            .to_owned(),
-        Stays::Foreign => format!(
-            "{} `aws iam list-access-keys --user-name {}`",
-            language.pick(
-                "descobrir de quem é e apagá-la se ninguém a usa:",
-                "find out whose it is and delete it if nobody uses it:",
+                "a rotação continua sozinha; se ela falhou, a mensagem dela diz o que fazer. Terminada a rotação:",
+                "the rotation goes on by itself; if it failed, its message says what to do. When it has ended:",
             ),
+            retire()
+        ),
+        Stays::NotInUse(NotInUse::NotFollowed) => format!(
+            "{} {}",
+            language.pick(
+                "acompanhar a versão atual; no fim a credencial antiga é desativada:",
+                "follow up the current version; at the end the old credential is put out of use:",
+            ),
+            follow()
+        ),
+        Stays::NotInUse(NotInUse::FollowupFailed | NotInUse::Pinned) => format!(
+            "{} {}",
+            language.pick(
+                "corrigir o que a mensagem do acompanhamento diz, e acompanhar de novo; no fim a credencial antiga é desativada:",
+                "correct what the follow-up's message says, and follow up again; at the end the old credential is put out of use:",
+            ),
+            follow()
+        ),
+        Stays::NotInUse(NotInUse::NoReader) => format!(
+            "{} {}",
+            language.pick(
+                "nomear os serviços em rotation.secrets.*.services da política; ou, se todos os leitores já usam a versão atual, declarar isso:",
+                "name the services in the policy's rotation.secrets.*.services; or, if all readers use the current version, declare that:",
+            ),
+            names.invoke_command(&format!(
+                "{{\"retire\": true, \"in_use\": {{\"secret\": \"{secret}\", \"version\": \"{}\", \"by\": \"{}\"}}}}",
+                current.version,
+                language.pick("SEU NOME", "YOUR NAME")
+            ))
+        ),
+        Stays::NoApplication => {
+            format!("{} {}", language.pick("preencher AppUrl, e então:", "fill in AppUrl, and then:"), retire())
+        }
+        Stays::NoUser => format!(
+            "{} {}",
+            language.pick(
+                "se o administrador usa outro e-mail, corrigir SeedAdminEmail; com o usuário na aplicação, rotacionar:",
+                "if the administrator has another address, correct SeedAdminEmail; with the user in the application, rotate:",
+            ),
+            rotate_command(secret)
+        ),
+        Stays::StillUsed { key } => format!(
+            "{} `aws iam get-access-key-last-used --access-key-id {key}` {}",
+            language.pick("descobrir quem a usou (CloudTrail):", "find out who has used it (CloudTrail):"),
+            language.pick(
+                "e dar a ele a credencial nova. Conta o uso depois do último acompanhamento, então acompanhar de novo:",
+                "and give them the new credential. Use after the last follow-up counts, so follow up again:",
+            )
+        ) + &format!(" {}", follow()),
+        Stays::Foreign { key } => format!(
+            "{} `aws iam get-access-key-last-used --access-key-id {key}` {} `aws iam delete-access-key --user-name {} --access-key-id {key}`",
+            language.pick("descobrir de quem é:", "find out whose it is:"),
+            language.pick("e, se ninguém a usa, apagá-la:", "and delete it if nobody uses it:"),
             names.user
         ),
-        _ => names.retire_command(),
     };
     let title = match language {
         Language::Portuguese => format!("Credencial antiga ainda vale: {secret} ({})", settings.environment),

@@ -17,9 +17,7 @@ pub enum FollowupError {
     )]
     NotOurs(String),
     /// An incident was declared of a value that is not new.
-    #[error(
-        "the current version of {0} is not one that was made after the incident: rotate it first, `aws secretsmanager rotate-secret --secret-id '{0}'`, and then declare the incident again"
-    )]
+    #[error("the current version of {0} is not one that was made after the incident")]
     NotRotated(String),
     /// The batch belongs to another execution by now.
     #[error("the batch of execution {0} is closed, or was taken over")]

@@ -40,8 +40,9 @@ pub(crate) enum Step {
     RollBack,
     /// Write down that the new values are in use, for the functions that retire the old ones.
     Record,
-    /// Tell, record and close; with what broke the course of the steps, if something did, and what became of old credentials.
-    Finish(Option<Failed>, Vec<Line>),
+    /// Tell, record and close; with what broke the course of the steps, if something did, and what had started it, and with what
+    /// became of old credentials.
+    Finish(Option<(Failed, Option<Source>)>, Vec<Line>),
 }
 
 /// What started an execution.
@@ -147,7 +148,9 @@ impl Request {
             "rollBack" => Step::RollBack,
             "record" => Step::Record,
             "finish" => Step::Finish(
-                raw.failure.map(|Broken { kind, detail }| Failed::new(&kind, detail)),
+                // What is no source may be what broke the course.
+                raw.failure
+                    .map(|Broken { kind, detail }| (Failed::new(&kind, detail), source(raw.source).ok())),
                 raw.retired.lines(),
             ),
             _ => {
@@ -177,7 +180,9 @@ fn source(value: Value) -> Result<Source, InvalidEvent> {
     if !is_line(&asked.by, 100) {
         return Err(InvalidEvent::at("source.by", "expected who asks, one line of at most 100 characters"));
     }
-    if !is_line(&asked.secret, 2048) {
+    // It comes back in commands that people paste.
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-:".contains(c);
+    if !is_line(&asked.secret, 2048) || !asked.secret.chars().all(is_name) {
         return Err(InvalidEvent::at("source.secret", "expected the name or ARN of a secret"));
     }
     Ok(Source::Asked(asked.secret, Declared { reason: asked.reason, by: asked.by }))
@@ -225,7 +230,9 @@ mod tests {
         assert_eq!(field(noted(&label("AWSPENDING", json!(["a"])))), "source.detail.labelUpdated");
         assert_eq!(field(noted(&label("AWSCURRENT", json!(["a", "b"])))), "source.resources");
         assert_eq!(field(noted(&json!({"secret": "/a", "by": "a\nb"}))), "source.by");
-        assert_eq!(field(noted(&json!({"secret": " ", "by": "a"}))), "source.secret");
+        for secret in [" ", "/a'; echo"] {
+            assert_eq!(field(noted(&json!({"secret": secret, "by": "a"}))), "source.secret");
+        }
         assert_eq!(field(noted(&json!({"secret": "/a", "by": "a", "reason": "fun"}))), "reason");
         assert_eq!(field(noted(&json!({"secret": "/a", "by": "a", "other": 1}))), "other");
         assert_eq!(field(step(json!({"step": "jump", "execution": "e"}))), "step");
@@ -236,8 +243,11 @@ mod tests {
     fn what_broke_the_course_comes_to_the_end() {
         let broken =
             json!({"step": "finish", "execution": "e", "failure": {"Error": "EcsCall", "Cause": "why"}});
-        let failed = Failed::new("EcsCall", "why");
-        assert_eq!(step(broken), Ok(Step::Finish(Some(failed), Vec::new())));
+        let failed = || Failed::new("EcsCall", "why");
+        assert_eq!(step(broken.clone()), Ok(Step::Finish(Some((failed(), None)), Vec::new())));
+        let mut swept = broken;
+        swept["source"] = json!({"sweep": true});
+        assert_eq!(step(swept), Ok(Step::Finish(Some((failed(), Some(Source::Sweep))), Vec::new())));
         assert_eq!(step(json!({"step": "finish", "execution": "e"})), Ok(Step::Finish(None, Vec::new())));
     }
 

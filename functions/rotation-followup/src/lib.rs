@@ -905,10 +905,11 @@ async fn record(app: &App, execution: &str, invocation: &Invocation) -> Result<A
 async fn finish(
     app: &App,
     execution: &str,
-    broken: Option<Failed>,
+    broken: Option<(Failed, Option<Source>)>,
     retired: Vec<Line>,
     invocation: &Invocation,
 ) -> Result<Answer, FollowupError> {
+    let (broken, source) = broken.unzip();
     if let Some(broken) = &broken {
         tracing::warn!(message = broken.detail, failure = broken.kind);
     }
@@ -929,7 +930,9 @@ async fn finish(
         let book: Book = app.evidence().kept(book::NAME).await?.unwrap_or_default();
         let mut rows: Vec<_> = book.rows.into_iter().filter(|row| row.execution == execution).collect();
         let is_paged = match (&broken, rows.is_empty()) {
-            (Some(broken), true) => report_broken(app, execution, broken, invocation).await,
+            (Some(broken), true) => {
+                report_broken(app, execution, broken, source.flatten().as_ref(), invocation).await
+            }
             _ => {
                 show(app, invocation).await;
                 publish(app, invocation).await
@@ -947,11 +950,13 @@ async fn finish(
     let is_overtaken =
         batch.changes.len() == 1 && batch.failures.first().is_some_and(|failed| failed.kind == "Superseded");
     let runs = if is_good { Vec::new() } else { runs(app, &batch).await };
+    let current = if is_good { BTreeMap::new() } else { current(app, &batch).await };
     let stack = text::Stack {
         settings: &app.settings,
         cluster: &app.cluster,
         account: app.account.as_deref(),
         runs: &runs,
+        current: &current,
         jwt: app.scope.name(JWT),
     };
     let page = (!is_good && !is_overtaken).then(|| text::page(&stack, &batch, &rows));
@@ -984,6 +989,21 @@ async fn runs(app: &App, batch: &Batch) -> Vec<rollout::Runs> {
             Vec::new()
         }
     }
+}
+
+/// The version of each of the batch's secrets that is current now: a label may have been moved by others, or may not have moved
+/// where it was to. It is left out where it cannot be seen.
+async fn current(app: &App, batch: &Batch) -> BTreeMap<String, String> {
+    let mut current = BTreeMap::new();
+    for change in &batch.changes {
+        match described(app, &change.secret).await {
+            Ok(listed) => {
+                current.extend(listed.labelled("AWSCURRENT").map(|it| (change.secret.clone(), it.to_owned())))
+            }
+            Err(error) => tracing::warn!(message = chain(&error), secret.name = change.name),
+        }
+    }
+    current
 }
 
 fn closing(is_paged: bool, is_good: bool) -> Result<Answer, FollowupError> {
@@ -1186,16 +1206,22 @@ async fn page(app: &App, day: &str, page: &Page, invocation: &Invocation) -> boo
 }
 
 /// Pages, tells and records that an execution broke before it had something to work on; `false` when the page was not taken.
-async fn report_broken(app: &App, execution: &str, broken: &Failed, invocation: &Invocation) -> bool {
-    let is_paged =
-        page(app, execution, &text::broken_page(&app.settings, execution, broken), invocation).await;
+async fn report_broken(
+    app: &App,
+    execution: &str,
+    broken: &Failed,
+    source: Option<&Source>,
+    invocation: &Invocation,
+) -> bool {
+    let told = text::broken_page(&app.settings, execution, broken, source);
+    let is_paged = page(app, execution, &told, invocation).await;
     let begun = app.reporter.look(execution, invocation.now).await;
     let draft = Draft {
         subject: format!("execution {execution}"),
         findings: vec![format!("{}: {}", broken.kind, broken.detail)],
         ..blank(app, execution)
     };
-    let message = text::broken(&app.settings, execution, broken);
+    let message = text::broken(&app.settings, execution, broken, source);
     app.reporter.report(draft, Some(&message), begun, invocation).await;
     is_paged
 }

@@ -1,6 +1,6 @@
 //! What people read: in the channel and in a page. No secret's value is known here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use shared::language::Language;
 use shared::notify::Message;
@@ -10,7 +10,8 @@ use shared::settings::Settings;
 use shared::time;
 
 use crate::back;
-use crate::book::{Batch, Change, Failed, Leak, RETIRED_BY, Row, SESSIONS};
+use crate::book::{Batch, Change, Failed, Leak, RETIRED_BY, Reason, Row, SESSIONS};
+use crate::event::Source;
 use crate::ledger;
 use crate::proof::Outcome;
 use crate::readers::{Cause, Unreached};
@@ -26,6 +27,8 @@ pub(crate) struct Stack<'a> {
     pub account: Option<&'a str>,
     /// What the services run now.
     pub runs: &'a [Runs],
+    /// The current version of each secret after a failure, by ARN; without those that could not be seen.
+    pub current: &'a BTreeMap<String, String>,
     /// Name of the secret that signs the application's tokens.
     pub jwt: Option<&'a str>,
 }
@@ -111,7 +114,7 @@ pub(crate) fn message(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Message
     Message {
         title: format!("{title}: {keys} ({environment})"),
         lines,
-        context: context(settings, &batch.execution),
+        context: [details(batch), vec![context(settings, &batch.execution)]].concat().join(" · "),
     }
 }
 
@@ -255,11 +258,16 @@ fn what_failed(failed: &Failed, language: Language) -> String {
         SESSIONS => {
             language.pick("os refresh tokens não foram revogados", "the refresh tokens were not revoked")
         }
-        "NoService" | "EcsCall" | "SecretsManagerCall" | "BookFailed" | "DeadlineExceeded" | "NotOpen" => {
-            language.pick("um passo do acompanhamento não terminou", "a step of the follow-up did not end")
+        "Auth" | "Permission" | "Identity" | "ReadOnly" | "Busy" | "ProofFailed" | "Pooler" | "Database"
+        | "WrongForm" => {
+            language.pick("o banco recusa o valor em vigor", "the database refuses the value in force")
         }
-        _ => language.pick("o banco recusa o valor em vigor", "the database refuses the value in force"),
+        // Also what Step Functions and Lambda call it when a step did not come to its own answer.
+        _ => language.pick("um passo do acompanhamento não terminou", "a step of the follow-up did not end"),
     };
+    if is_said_by_us(&failed.kind) {
+        return what.to_owned();
+    }
     // The proof that failed has a name of its own in each language.
     let detail = match failed.detail.split_once(": ") {
         Some((name, said)) => format!("{}: {said}", ledger::name(name, language)),
@@ -268,16 +276,43 @@ fn what_failed(failed: &Failed, language: Language) -> String {
     format!("{what} («{}»)", brief(&detail))
 }
 
-/// Which value is in force of each secret, and what the tasks run: after a failure the two may differ.
+/// Whether a failure's detail is a sentence of our own, in English: it stands in the small print.
+fn is_said_by_us(kind: &str) -> bool {
+    matches!(
+        kind,
+        "NoService"
+            | "EcsCall"
+            | "SecretsManagerCall"
+            | "BookFailed"
+            | "DeadlineExceeded"
+            | "NotOpen"
+            | SESSIONS
+    )
+}
+
+/// The technical detail of a batch's failures, for the small print.
+fn details(batch: &Batch) -> Vec<String> {
+    let own = batch.failures.iter().filter(|failed| is_said_by_us(&failed.kind));
+    own.map(|failed| brief(&failed.detail)).collect()
+}
+
+/// Which value is in force of each secret, as Secrets Manager shows it now, and what the tasks run: after a failure the two may
+/// differ.
 fn in_force(stack: &Stack<'_>, batch: &Batch) -> Vec<String> {
     let language = stack.settings.language;
-    let secrets = batch.changes.iter().map(|change| {
-        let version = batch.in_force(&change.secret).unwrap_or(&change.version);
-        let which = match batch.moved.contains(&change.secret) {
-            true => language.pick("o valor anterior, restaurado", "the value before, restored"),
-            false => language.pick("o valor novo", "the new value"),
+    let secrets = batch.changes.iter().filter_map(|change| {
+        let version = stack.current.get(&change.secret)?;
+        let which = if *version == change.version {
+            language.pick("o valor novo", "the new value")
+        } else if change.previous.as_ref() != Some(version) {
+            language.pick("nem o novo nem o anterior", "neither the new nor the one before")
+        } else if batch.moved.contains(&change.secret) {
+            language.pick("o valor anterior, restaurado", "the value before, restored")
+        } else {
+            language.pick("o valor anterior", "the value before")
         };
-        format!("{} `{}`: `{version}` ({which})", language.pick("Em vigor em", "In force on"), change.name)
+        let title = language.pick("Em vigor em", "In force on");
+        Some(format!("{title} `{}`: `{version}` ({which})", change.name))
     });
     let services = stack.runs.iter().map(|runs| {
         let mut counts = vec![
@@ -384,8 +419,8 @@ fn cure(stack: &Stack<'_>, batch: &Batch, kind: &str) -> Option<String> {
             "the application limits the requests, which says nothing of the new value. Wait for a minute",
         ),
         "Network" | "Tls" | "ConnectionLimit" => language.pick(
-            "a função não chega ao banco, e isso nada diz do valor novo. Conferir os parâmetros SubnetIds, SecurityGroupIds e RdsCaFile, e as conexões do usuário",
-            "the function does not reach the database, which says nothing of the new value. Check the parameters SubnetIds, SecurityGroupIds and RdsCaFile, and the user's connections",
+            "a função não chega ao banco, e isso nada diz do valor novo. Conferir os parâmetros VpcSubnetIds, VpcSecurityGroupIds e RdsCaFile, e as conexões do usuário",
+            "the function does not reach the database, which says nothing of the new value. Check the parameters VpcSubnetIds, VpcSecurityGroupIds and RdsCaFile, and the user's connections",
         ),
         "SameValue" | "NoKey" => {
             let why = language.pick(
@@ -537,6 +572,16 @@ fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
                 format!(". {then} {}", each.collect::<Vec<_>>().join(", "))
             };
             steps.push(format!("{text} {}{then}", rotate(&refused)));
+            // What the incident asks for is done of the value that the rotation makes.
+            let leaked = refused.iter().filter(|change| change.is_incident());
+            let declare: Vec<_> = leaked.map(|change| follow_command(stack.settings, change)).collect();
+            if !declare.is_empty() {
+                let text = language.pick(
+                    "com esse valor em uso, declarar o incidente de novo:",
+                    "with that value in use, declare the incident again:",
+                );
+                steps.push(format!("{text} {}", declare.join(", ")));
+            }
             return steps.join(". ");
         }
         "RolloutFailed" => {
@@ -598,7 +643,7 @@ fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
             )
             .to_owned(),
         "EcsCall" | "SecretsManagerCall" | "BookFailed" => language
-            .pick("conferir a permissão da chamada que o erro nomeia", "check the permission of the call that the error names")
+            .pick("conferir a permissão da chamada que a linha miúda nomeia", "check the permission of the call that the small print names")
             .to_owned(),
         _ => language
             .pick("corrigir o que o erro nomeia", "mend what the error names")
@@ -658,17 +703,8 @@ fn stages(cluster: &str, batch: &Batch) -> String {
 
 /// Asks for a follow-up by hand.
 fn follow_command(settings: &Settings, change: &Change) -> String {
-    // arn:PARTITION:secretsmanager:REGION:ACCOUNT:…
-    let mut parts = change.secret.split(':').skip(1);
-    let partition = parts.next().unwrap_or_default();
-    let place = parts.skip(1).take(2).collect::<Vec<_>>().join(":");
-    format!(
-        "`aws stepfunctions start-execution --state-machine-arn arn:{partition}:states:{place}:stateMachine:{} --input '{{\"secret\":\"{}\",{}\"by\":\"{}\"}}'`",
-        settings.function,
-        change.name,
-        if change.is_incident() { "\"reason\":\"incident\"," } else { "" },
-        settings.language.pick("SEU NOME", "YOUR NAME")
-    )
+    let more = if change.is_incident() { "\"reason\":\"incident\"," } else { "" };
+    shared::ledger::follow_command(settings, &change.secret, &change.name, more)
 }
 
 /// The page of a batch that failed.
@@ -694,55 +730,133 @@ pub(crate) fn page(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Page {
     Page {
         subject: paging::subject(&format!("[{environment}] {kind}: {keys}")),
         text: format!(
-            "{keys} ({environment}): {}.\n{}: {}.\n{}.\n{dedup_key}",
+            "{keys} ({environment}): {}.\n{}: {}.\n{}.\n{}",
             told.join("; "),
             next(language),
             next_step(stack, batch),
-            in_force(stack, batch).join("; ")
+            in_force(stack, batch).join("; "),
+            [details(batch), vec![dedup_key.clone()]].concat().join("\n")
         ),
         dedup_key,
         secret,
     }
 }
 
-fn broken_next(settings: &Settings) -> String {
-    let text = settings.language.pick(
-        "corrigir a causa; a varredura diária (ou o próximo evento) retoma o que falta. Para não esperar:",
-        "mend the cause; the daily sweep (or the next event) takes up what is missing. Not to wait:",
-    );
-    // The account is not known here.
+/// Starts the state machine; the account is not known here.
+fn start_command(settings: &Settings, input: &str) -> String {
     format!(
-        "{text} `aws stepfunctions start-execution --input '{{\"sweep\":true}}' --state-machine-arn \"$(aws stepfunctions list-state-machines --query \"stateMachines[?name=='{}'].stateMachineArn\" --output text)\"`",
+        "`aws stepfunctions start-execution --input '{input}' --state-machine-arn \"$(aws stepfunctions list-state-machines --query \"stateMachines[?name=='{}'].stateMachineArn\" --output text)\"`",
         settings.function
     )
 }
 
+/// What is known of an execution that broke before it had a batch; the function's own words stand in the small print.
+fn what_broke(broken: &Failed, language: Language) -> &'static str {
+    match broken.kind.as_str() {
+        "InvalidEvent" => language.pick(
+            "a entrada não é uma que o acompanhamento conhece",
+            "the input is not one that the follow-up knows",
+        ),
+        "NotOurs" => language.pick(
+            "o segredo não é deste ambiente: template e política não o nomeiam, e as tags Project e Environment dele não são as deste",
+            "the secret is not of this environment: neither template nor policy name it, and its tags Project and Environment are not this one's",
+        ),
+        "NotRotated" => language.pick(
+            "a versão atual do segredo não foi feita depois do incidente, e o acompanhamento nada encerrou",
+            "the secret's current version was not made after the incident, and the follow-up ended nothing",
+        ),
+        _ => language.pick("um passo do acompanhamento não terminou", "a step of the follow-up did not end"),
+    }
+}
+
+fn broken_next(settings: &Settings, broken: &Failed, source: Option<&Source>) -> String {
+    let language = settings.language;
+    let by = language.pick("SEU NOME", "YOUR NAME");
+    let input = |secret: &str, is_incident: bool| {
+        let reason = if is_incident { "\"reason\":\"incident\"," } else { "" };
+        format!("{{\"secret\":\"{secret}\",{reason}\"by\":\"{by}\"}}")
+    };
+    let Some(Source::Asked(secret, declared)) = source else {
+        return if broken.kind == "InvalidEvent" {
+            let text =
+                language.pick("começar de novo com a entrada certa:", "start again with the right input:");
+            let secret = language.pick("NOME DO SEGREDO", "NAME OF THE SECRET");
+            format!("{text} {}", start_command(settings, &input(secret, false)))
+        } else {
+            let text = language.pick(
+                "corrigir a causa; a varredura diária (ou o próximo evento) retoma o que falta. Para não esperar:",
+                "mend the cause; the daily sweep (or the next event) takes up what is missing. Not to wait:",
+            );
+            format!("{text} {}", start_command(settings, "{\"sweep\":true}"))
+        };
+    };
+    // What a person has declared is known to no sweep.
+    let again = start_command(settings, &input(secret, declared.reason == Reason::Incident));
+    let (first, then) = match broken.kind.as_str() {
+        "NotOurs" => (
+            format!(
+                "{} `aws secretsmanager tag-resource --secret-id '{secret}' --tags Key=Project,Value={} Key=Environment,Value={}`",
+                language.pick(
+                    "se o segredo é deste ambiente, dar a ele as tags:",
+                    "if the secret is this environment's, give it the tags:"
+                ),
+                settings.project,
+                settings.environment
+            ),
+            language.pick("e acompanhar de novo:", "and follow up again:"),
+        ),
+        "NotRotated" => (
+            format!("{} {}", language.pick("rotacionar:", "rotate:"), command("rotate-secret", secret)),
+            language.pick(
+                "e, terminada a rotação, declarar o incidente de novo:",
+                "and when the rotation has ended, declare the incident again:",
+            ),
+        ),
+        _ => (
+            language.pick("corrigir a causa", "mend the cause").to_owned(),
+            language.pick("e pedir o acompanhamento de novo:", "and ask for the follow-up again:"),
+        ),
+    };
+    format!("{first} {then} {again}")
+}
+
 /// The message of an execution that broke before it had a batch.
-pub(crate) fn broken(settings: &Settings, execution: &str, broken: &Failed) -> Message {
+pub(crate) fn broken(
+    settings: &Settings,
+    execution: &str,
+    broken: &Failed,
+    source: Option<&Source>,
+) -> Message {
     let language = settings.language;
     let title = language.pick("Acompanhamento de rotação falhou", "Follow-up of a rotation failed");
     Message {
         title: format!("{title} ({})", settings.environment),
         lines: vec![
-            format!("*{}*: {}", broken.kind, broken.detail),
-            format!("*{}*: {}", next(language), broken_next(settings)),
+            format!("*{}*: {}", broken.kind, what_broke(broken, language)),
+            format!("*{}*: {}", next(language), broken_next(settings, broken, source)),
         ],
-        context: context(settings, execution),
+        context: format!("{} · {}", brief(&broken.detail), context(settings, execution)),
     }
 }
 
 /// The page of such an execution.
-pub(crate) fn broken_page(settings: &Settings, execution: &str, broken: &Failed) -> Page {
+pub(crate) fn broken_page(
+    settings: &Settings,
+    execution: &str,
+    broken: &Failed,
+    source: Option<&Source>,
+) -> Page {
     let (environment, dedup_key) = (&settings.environment, format!("{}/{execution}", crate::PROCEDURE));
     Page {
         subject: paging::subject(&format!("[{environment}] {}: {}", broken.kind, crate::PROCEDURE)),
         text: format!(
-            "{} ({environment}): {}: {}.\n{}: {}.\n{dedup_key}",
+            "{} ({environment}): {}: {}.\n{}: {}.\n{}\n{dedup_key}",
             crate::PROCEDURE,
             broken.kind,
-            broken.detail,
+            what_broke(broken, settings.language),
             next(settings.language),
-            broken_next(settings)
+            broken_next(settings, broken, source),
+            brief(&broken.detail)
         ),
         dedup_key,
         secret: String::new(),
@@ -866,13 +980,20 @@ mod tests {
     }
 
     fn paged(language: Language, batch: &Batch) -> String {
+        paged_with(language, batch, batch.in_force(&batch.changes[0].secret).unwrap())
+    }
+
+    /// The same where another version is current than the one that the batch means.
+    fn paged_with(language: Language, batch: &Batch, current: &str) -> String {
         let runs = [Runs { service: "api".to_owned(), before: 1, new: 0, restored: 1 }];
         let settings = settings(language);
+        let current = BTreeMap::from([(batch.changes[0].secret.clone(), current.to_owned())]);
         let stack = Stack {
             settings: &settings,
             cluster: "c",
             account: Some("/moveongs/dev/smoke"),
             runs: &runs,
+            current: &current,
             jwt: Some("/moveongs/dev/jwt"),
         };
         page(&stack, batch, &[]).text
@@ -902,6 +1023,51 @@ mod tests {
         assert!(text.contains("`v2` (the new value)"), "{text}");
     }
 
+    #[test]
+    fn what_is_in_force_is_what_was_seen() {
+        let denied = || Failed::new("SecretsManagerCall", "secretsmanager:UpdateSecretVersionStage failed");
+        let refused = Failed::new("RolloutFailed", "api: failedTasks 3");
+        // The label was to go back, and did not.
+        let text = paged_with(Language::English, &batch(vec![refused.clone(), denied()], true), "v2");
+        assert!(text.contains("In force on `/moveongs/dev/jwt`: `v2` (the new value)"), "{text}");
+        let superseded = Failed::of("JWT_SECRET", "Superseded", "");
+        let text = paged_with(Language::English, &batch(vec![superseded], false), "v3");
+        assert!(text.contains("`v3` (neither the new nor the one before)"), "{text}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_no_refusal_by_the_database() {
+        for kind in ["States.Timeout", "Runtime.ExitError", "PageFailed"] {
+            let text = paged(Language::English, &batch(vec![Failed::new(kind, "")], false));
+            assert!(text.contains("a step of the follow-up did not end"), "{kind}: {text}");
+        }
+    }
+
+    #[test]
+    fn an_execution_that_broke_is_told_in_the_chosen_language_with_the_command_that_begins_again() {
+        let asked = |reason| {
+            let declared = crate::book::Declared { reason, by: "ana".to_owned() };
+            Source::Asked("/moveongs/dev/jwt".to_owned(), declared)
+        };
+        let (manual, incident) = (asked(Reason::Manual), asked(Reason::Incident));
+        for (kind, source, parts) in [
+            ("InvalidEvent", None, ["NOME DO SEGREDO", "start-execution"]),
+            ("NotOurs", Some(&manual), ["Key=Environment,Value=dev", "\"/moveongs/dev/jwt\",\"by\""]),
+            ("NotRotated", Some(&incident), ["rotate-secret", "\"reason\":\"incident\""]),
+            ("SecretsManagerCall", Some(&incident), ["corrigir a causa", "\"reason\":\"incident\""]),
+            ("SecretsManagerCall", Some(&Source::Sweep), ["corrigir a causa", "{\"sweep\":true}"]),
+            ("BookFailed", None, ["corrigir a causa", "{\"sweep\":true}"]),
+        ] {
+            let failed = Failed::new(kind, "the step is the function's own and not ours");
+            let message = broken(&settings(Language::Portuguese), "e", &failed, source);
+            for part in parts {
+                assert!(message.lines.join(" ").contains(part), "{kind}: {part}: {message:?}");
+            }
+            assert!(!message.lines.join(" ").contains(" the "), "{kind}: {message:?}");
+            assert!(message.context.contains(&failed.detail), "{message:?}");
+        }
+    }
+
     /// Each kind that a failure of a batch has.
     const KINDS: [&str; 22] = [
         "ValueRefused",
@@ -927,6 +1093,51 @@ mod tests {
         "DeadlineExceeded",
         "NotOpen",
     ];
+
+    /// The kinds that `tests/e2e/advised.txt` has of one of the messages, and how each is tested.
+    fn advised(section: &str) -> Vec<(&'static str, &'static str)> {
+        let lines = include_str!("../../../tests/e2e/advised.txt").lines();
+        let of_section =
+            lines.filter_map(|line| line.strip_prefix(section)?.strip_prefix(' ')?.split_once(' '));
+        of_section.collect()
+    }
+
+    /// The kinds that a part of this file names.
+    fn named(from: &str, to: &str) -> Vec<&'static str> {
+        let code = include_str!("text.rs").split_once(from).unwrap().1.split_once(to).unwrap().0;
+        let is_kind = |text: &&str| {
+            text.starts_with(|c: char| c.is_ascii_uppercase())
+                && text.chars().all(|c| c.is_ascii_alphanumeric())
+        };
+        code.split('"').skip(1).step_by(2).filter(is_kind).collect()
+    }
+
+    #[test]
+    fn every_kind_with_a_next_step_says_which_test_runs_its_commands() {
+        let missing = |section: &str, kinds: &[&'static str]| {
+            let listed: Vec<_> = advised(section).into_iter().map(|(kind, _)| kind).collect();
+            let missing: Vec<_> = kinds.iter().filter(|kind| !listed.contains(kind)).collect();
+            assert!(missing.is_empty(), "{section}: {missing:?} stand in no line of tests/e2e/advised.txt");
+        };
+        missing("followup", &KINDS);
+        missing("followup", &named("\nfn next_step(", "\nfn command("));
+        missing("unproved", &named("\nfn cure(", "\nfn cure_of_reader("));
+        let failed =
+            |kind: &str| paged(Language::English, &batch(vec![Failed::of("JWT_SECRET", kind, "")], false));
+        let next = |text: &str, kind: &str| text.split_once("Next step: ").unwrap().1.replace(kind, "");
+        for (kind, how) in advised("followup") {
+            if let Some(other) = how.strip_prefix("as ") {
+                assert_eq!(next(&failed(kind), kind), next(&failed(other), other), "{kind}");
+            }
+        }
+        let settings = settings(Language::English);
+        for (kind, how) in advised("broken") {
+            if let Some(other) = how.strip_prefix("as ") {
+                let next = |kind| broken_next(&settings, &Failed::new(kind, ""), Some(&Source::Sweep));
+                assert_eq!(next(kind), next(other), "{kind}");
+            }
+        }
+    }
 
     #[test]
     fn every_failure_has_a_next_step_in_the_chosen_language() {
@@ -955,6 +1166,7 @@ mod tests {
             cluster: "c",
             account: Some("/moveongs/dev/smoke"),
             runs: &[],
+            current: &BTreeMap::new(),
             jwt: Some("/moveongs/dev/jwt"),
         };
         for kind in [

@@ -257,9 +257,13 @@ impl RotationError {
                 "corrigir as tags rotation:* do segredo ou a política (parâmetro Policy da stack); a próxima tentativa usa a correção.",
                 "correct the secret's rotation:* tags or the policy (the stack's parameter Policy); the next try uses the correction.",
             ),
-            Self::WrongForm { .. } => say(
-                "conferir se esta é a função certa para o segredo e se o valor guardado tem a forma que a política indica (a linha miúda diz o que falta).",
-                "check that this is the right function for the secret and that the stored value has the form that the policy names (the small print says what is missing).",
+            // A person's new version gives this rotation up.
+            Self::WrongForm { .. } => format!(
+                "{} {rotate} {at_once}.",
+                say(
+                    "conferir se esta é a função certa para o segredo e se o valor guardado tem a forma que a política indica (a linha miúda diz o que falta). Guardar o valor certo e rotacionar de novo:",
+                    "check that this is the right function for the secret and that the stored value has the form that the policy names (the small print says what is missing). Store the right value and rotate again:",
+                ),
             ),
             Self::ForeignPending { .. } => format!(
                 "{} {} {} {rotate} {at_once}.",
@@ -368,7 +372,7 @@ mod tests {
             ),
             (RotationError::CurrentMoved { token: reason() }, "--remove-from-version-id 4f1c2a7e"),
             (RotationError::InvalidTag { tag: reason(), reason: reason() }, "rotation:*"),
-            (RotationError::WrongForm { reason: reason() }, "why"),
+            (RotationError::WrongForm { reason: reason() }, "rotate-secret --secret-id"),
             (RotationError::EmptyPending, ""),
             (
                 RotationError::PendingRejected { reason: reason() },
@@ -385,6 +389,14 @@ mod tests {
             (RotationError::SecretsManager(call), "secretsmanager:GetSecretValue"),
         ];
         for (error, command) in failures {
+            let next = error.advise(Language::English, &request(Step::TestSecret)).next;
+            let line = format!("\nrotation {} ", error.kind());
+            let how = include_str!("../../../tests/e2e/advised.txt").split_once(&line).map(|(_, how)| how);
+            assert!(
+                how.is_some_and(|how| how.starts_with("-\n") != next.contains("`aws "))
+                    || next.contains("IAM, KMS"),
+                "{line}{next}"
+            );
             let [portuguese, english] = [Language::Portuguese, Language::English]
                 .map(|language| message(language, Step::TestSecret, &error));
             assert_ne!(portuguese, english);

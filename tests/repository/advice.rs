@@ -1,0 +1,50 @@
+//! `tests/e2e/advised.txt` names each kind of failure of the rotation functions, and tests that there are. That a test runs the
+//! commands is for whoever reads it: only that it names the kind is seen here.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::root;
+
+/// The kinds that a file of errors gives: what stands in the arms of `fn kind`.
+fn kinds(path: &str) -> BTreeSet<String> {
+    let text = fs::read_to_string(root().join(path)).unwrap();
+    let body = text.split("fn kind(").nth(1).unwrap().split("\n    }\n").next().unwrap().to_owned();
+    crate::quoted_after(&body, "=>").into_iter().collect()
+}
+
+#[test]
+fn every_kind_of_failure_of_a_rotation_says_which_test_runs_its_commands() {
+    let list = fs::read_to_string(root().join("tests/e2e/advised.txt")).unwrap();
+    let lines: Vec<Vec<&str>> = list
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.splitn(3, ' ').collect())
+        .collect();
+    for (section, path) in [
+        ("rotation", "shared/src/rotation/error.rs"),
+        ("rotate-random", "functions/rotate-random/src/error.rs"),
+        ("rotate-external", "functions/rotate-external/src/error.rs"),
+        ("broken", "functions/rotation-followup/src/error.rs"),
+    ] {
+        let listed: BTreeSet<_> =
+            lines.iter().filter(|line| line[0] == section).map(|line| line[1].to_owned()).collect();
+        let missing: Vec<_> = kinds(path).difference(&listed).cloned().collect();
+        assert!(missing.is_empty(), "{section}: {missing:?} stand in no line of tests/e2e/advised.txt");
+    }
+    for line in &lines {
+        let [section, kind, how] = line[..] else { panic!("{line:?}") };
+        if how == "-" || how.starts_with("untested: ") {
+            continue;
+        }
+        if let Some(other) = how.strip_prefix("as ") {
+            assert!(lines.iter().any(|line| line[..2] == [section, other]), "{line:?}");
+            continue;
+        }
+        let (module, test) = how.split_once("::").unwrap();
+        let text = fs::read_to_string(root().join(format!("tests/e2e/{module}.rs"))).unwrap();
+        let body = text.split(&format!("\nasync fn {test}(")).nth(1);
+        let body = body.unwrap_or_else(|| panic!("{how} is no test")).split("\n}\n").next().unwrap();
+        assert!(body.contains(kind), "{how} does not name {kind}");
+    }
+}
