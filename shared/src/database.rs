@@ -106,6 +106,14 @@ pub struct DatabaseError {
     pub reason: String,
 }
 
+impl DatabaseError {
+    /// Whether the server answered a statement by refusing it, so that its transaction is rolled back. A refused login says
+    /// nothing of what was done before.
+    pub fn is_refused_statement(&self) -> bool {
+        self.sqlstate.is_some() && self.kind != ErrorKind::Network && self.during != LOG_IN
+    }
+}
+
 struct SqlState<'a>(Option<&'a str>);
 
 impl fmt::Display for SqlState<'_> {

@@ -773,7 +773,8 @@ async fn s17_a_host_that_is_edited_meanwhile_is_refused_with_the_way_out() {
         edited.untouched(&untouched).await;
 
         // What the message says, and the right host again. Then a pending value of a user of nobody's pair.
-        edited.move_label("AWSPENDING", None, Some(&token)).await;
+        let advised = told(&cloud, "finishSecret", "Identity", &token).await;
+        Advice::of(&advised).run(&cloud, "--version-stage AWSPENDING");
         edited.move_label("AWSCURRENT", Some(&right), Some(&secret.first)).await;
         let token = secret.staged().await;
         secret.put_sealed(&token, &value.replacen(&credential.user, "imm", 1)).await;
@@ -982,6 +983,19 @@ async fn a_master_user_whose_password_rds_manages_is_refused_with_the_cure() {
     assert!(message.contains("MasterUserSecret"), "{message}");
     let told = cloud.messages("createSecret: *ManagedByRds*").await.remove(0);
     assert!(told.contains("--no-manage-master-user-password") && told.contains("rotacao-banco.md"), "{told}");
+    // The password in the command is the person's, and so is the one in the secret.
+    let password = document["password"].as_str().unwrap();
+    Advice::of(&told.replace('…', &format!("'{password}'"))).run(&cloud, "modify-db-instance");
+    eventually("RDS to leave the password alone", async || {
+        let found = cloud.rds.describe_db_instances().db_instance_identifier(name).send().await.unwrap();
+        let instance = &found.db_instances()[0];
+        let is_free = instance.master_user_secret().is_none();
+        (is_free && instance.db_instance_status() == Some("available")).then_some(())
+    })
+    .await;
+    copy.secret.retry().await;
+    let rotation = copy.secret.settled(&["succeeded", "waiting"]).await;
+    assert_eq!(rotation["state"], "succeeded", "{rotation}");
     let delete = cloud.rds.delete_db_instance().db_instance_identifier(name).skip_final_snapshot(true);
     delete.send().await.unwrap();
 }

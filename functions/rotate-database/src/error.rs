@@ -520,11 +520,6 @@ impl RotateError {
 }
 
 impl Why {
-    /// Whether the server answered, and did not do what it was asked for: the transaction is rolled back.
-    pub(crate) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Database(error) if error.sqlstate.is_some() && error.kind != ErrorKind::Network)
-    }
-
     /// Which credential is in force, where the failure itself says so.
     pub(crate) fn in_force(&self) -> Option<InForce> {
         match self {

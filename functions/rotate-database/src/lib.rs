@@ -236,7 +236,9 @@ impl App {
         match &strategy {
             Strategy::SingleUser => {
                 let changed = session.set_own_password(&pending.login().password, fence).await;
-                if changed.as_ref().is_err_and(|why: &Why| !why.is_refusal()) {
+                let is_refused =
+                    |why: &Why| matches!(why, Why::Database(error) if error.is_refused_statement());
+                if changed.as_ref().is_err_and(|why| !is_refused(why)) {
                     *seen = None;
                 }
                 session.close().await;

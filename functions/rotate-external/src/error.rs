@@ -314,7 +314,7 @@ impl RotateError {
                 Step::SetSecret,
             ) => InForce::Current,
             // The server has said that it changed nothing.
-            (Self::Database(error), Step::SetSecret) if error.sqlstate.is_some() => InForce::Current,
+            (Self::Database(error), Step::SetSecret) if error.is_refused_statement() => InForce::Current,
             (
                 Self::Rotation(
                     error @ (RotationError::ForeignPending { .. }
@@ -665,6 +665,16 @@ mod tests {
         })
     }
 
+    fn database_login(sqlstate: &str) -> RotateError {
+        RotateError::Database(DatabaseError {
+            kind: ErrorKind::ConnectionLimit,
+            during: "log in",
+            target: "app@db:5432/app".to_owned(),
+            sqlstate: Some(sqlstate.to_owned()),
+            reason: "too many connections".to_owned(),
+        })
+    }
+
     fn call(operation: &'static str, code: &str) -> CallError {
         CallError { operation, code: code.to_owned(), message: "no".to_owned() }
     }
@@ -777,6 +787,8 @@ mod tests {
             ),
             (database(Some("42501")), admin, SetSecret, Current, &[]),
             (database(None), admin, SetSecret, Unsure, &[]),
+            // A refused login says nothing of what an earlier try did.
+            (database_login("53300"), admin, SetSecret, Unsure, &[]),
             (late().into(), admin, SetSecret, Unsure, &[]),
             (RotateError::HashMoved, admin, SetSecret, Unsure, &[]),
             (
