@@ -536,8 +536,6 @@ async fn fails(cloud: &Cloud, secret: &str, kind: &str) -> Advice {
 async fn what_keeps_an_old_credential_from_being_retired_is_cured_by_the_commands_of_its_message() {
     let cloud = fresh().await;
     let secret = Secret::of_the_stack(&cloud, SES).await;
-    let before = value(&cloud, SES, "AWSCURRENT").await;
-    let old = key_of(&cloud, "AWSCURRENT").await;
     secret.rotate().await;
     let new = key_of(&cloud, "AWSCURRENT").await;
     ledger(&cloud, &secret, "proved", API).await;
@@ -547,30 +545,6 @@ async fn what_keeps_an_old_credential_from_being_retired_is_cured_by_the_command
     assert!(advice.run(&cloud, "list-access-keys").contains("Inactive"));
     advice.run(&cloud, "--status Active");
     assert_eq!(retire(&cloud, SES).await, did("deactivated"));
-    // Or its secret is another one. The same cause is told once a day.
-    for prefix in ["evidence/rotate-external/", "runs/rotate-external/"] {
-        cloud.hide(prefix).await;
-    }
-    cloud.iam("UpdateAccessKey", USER, &[("AccessKeyId", &old), ("Status", "Active")]).await;
-    let current = value(&cloud, SES, "AWSCURRENT").await;
-    let parsed: Value = serde_json::from_str(&current).unwrap();
-    let wrong = current.replace(parsed[KEY].as_str().unwrap(), "notTheSecretNotTheSecretNotTheSecretNot1");
-    cloud.secrets.put_secret_value().secret_id(SES).secret_string(&wrong).send().await.unwrap();
-    cloud.secrets.put_secret_value().secret_id(SES).secret_string(&before).send().await.unwrap();
-    cloud.secrets.put_secret_value().secret_id(SES).secret_string(&wrong).send().await.unwrap();
-    ledger(&cloud, &secret, "proved", API).await;
-    let advice = fails(&cloud, SES, "KeyRefused").await;
-    advice.run_with(&cloud, "put-secret-value", "valor.txt", &before);
-    let adopted = secret.labelled("AWSCURRENT").await;
-    advice.run(&cloud, "rotate-secret");
-    // The other key is retired first, as of any rotation.
-    assert_eq!(secret.settled(&["waiting", "succeeded"]).await["error"]["type"], "NotRetired");
-    assert_eq!(secret.labelled("AWSCURRENT").await, adopted);
-    ledger(&cloud, &secret, "proved", API).await;
-    let told = cloud.messages("NotRetired").await;
-    Advice::of(&told[0]).run(&cloud, "lambda invoke");
-    goes_on(&secret).await;
-
     // What the follow-up has written cannot be read.
     let garbled = b"{".to_vec().into();
     cloud.s3.put_object().bucket(EVIDENCE).key("ledger/rotation.json").body(garbled).send().await.unwrap();

@@ -572,8 +572,8 @@ fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
                 format!(". {then} {}", each.collect::<Vec<_>>().join(", "))
             };
             steps.push(format!("{text} {}{then}", rotate(&refused)));
-            // What the incident asks for is done of the value that the rotation makes.
-            let leaked = refused.iter().filter(|change| change.is_incident());
+            // Sessions end with the value that the rotation makes; a database's login that leaked is ended by this row.
+            let leaked = refused.iter().filter(|it| it.is_incident() && it.key != crate::DATABASE);
             let declare: Vec<_> = leaked.map(|change| follow_command(stack.settings, change)).collect();
             if !declare.is_empty() {
                 let text = language.pick(
