@@ -774,15 +774,17 @@ mod tests {
         format!("<ListBucketResult><Contents><Key>{key}</Key></Contents></ListBucketResult>")
     }
 
-    /// A list of versions, each an element with its key and whether it is the latest; the version is named by its place.
-    fn versions(listed: &[(&str, &str, bool)]) -> String {
+    /// An element of a list of versions, its key, and whether it is the latest; the version is named by its place.
+    type Listed = (&'static str, &'static str, bool);
+
+    fn versions(listed: &[Listed]) -> String {
         let entries = listed.iter().enumerate().map(|(place, (element, key, is_latest))| {
             format!("<{element}><Key>{key}</Key><VersionId>v{place}</VersionId><IsLatest>{is_latest}</IsLatest></{element}>")
         });
         format!("<ListVersionsResult>{}</ListVersionsResult>", entries.collect::<String>())
     }
 
-    fn record(key: &str) -> String {
+    fn record(key: &'static str) -> String {
         versions(&[("Version", key, true)])
     }
 
@@ -850,7 +852,7 @@ mod tests {
     async fn a_chain_that_was_touched_is_told_with_its_cure_and_gets_no_record() {
         const NEW: &str = "evidence/p/9999999990.json";
         const OLD: &str = "evidence/p/9999999991.json";
-        let whole: [(&str, &[(&str, &str, bool)]); 3] = [
+        let whole: [(&str, &[Listed]); 3] = [
             ("one record", &[("Version", NEW, true)]),
             ("two", &[("Version", NEW, true), ("Version", OLD, true)]),
             ("the one before is hidden", &[("Version", NEW, true), (MARKER, OLD, true)]),
@@ -859,7 +861,7 @@ mod tests {
             let (evidence, _) = evidence(&[(200, &versions(listed)), (200, "7")]);
             assert_eq!(evidence.newest::<u8>().await, Ok(Some(7)), "{case}");
         }
-        let touched: [(&str, &[(&str, &str, bool)], &str, &str); 7] = [
+        let touched: [(&str, &[Listed], &str, &str); 7] = [
             ("hidden", &[(MARKER, NEW, true), ("Version", NEW, false)], "EvidenceHidden", "v0"),
             (
                 "hidden, the other list first",
