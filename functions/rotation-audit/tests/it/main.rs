@@ -1,6 +1,6 @@
 //! The function against the wire protocols of AWS: real SDK, real signing, recorded answers. The board and the channel are
 //! tested on the local cloud.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::time::Duration;
 
