@@ -748,7 +748,8 @@ impl Url {
     }
 }
 
-/// The search path in a URL's parameters: Prisma's `schema`, or the one in libpq's `options` (`-c search_path=…`).
+/// The search path in a URL's parameters: Prisma's `schema`, other drivers' own parameters, or libpq's `options`
+/// (`-c search_path=…`).
 fn search_path(query: &str) -> Option<String> {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8().ok().map(|text| text.into_owned());
     let mut found = None;
@@ -762,6 +763,10 @@ fn search_path(query: &str) -> Option<String> {
             "options" => {
                 let options = decoded(value).unwrap_or_default();
                 found = search_path_of(&options).filter(|path| !path.is_empty()).or(found);
+            }
+            // As PostgreSQL writes it: pgjdbc, pgx and lib/pq, Rails.
+            "currentSchema" | "search_path" | "schema_search_path" => {
+                found = decoded(value).filter(|path| !path.is_empty() && !path.contains('\0')).or(found);
             }
             _ => {}
         }
@@ -1130,6 +1135,8 @@ mod tests {
         assert_eq!(path("options=-c%20%20SEARCH_PATH%3Da").as_deref(), Some("a"));
         assert_eq!(path("options=--search-path%3Da%20-x").as_deref(), Some("a"));
         assert_eq!(path("options=-c%20search_path"), None);
+        assert_eq!(path("currentSchema=app,public").as_deref(), Some("app,public"));
+        assert_eq!(path("search_path=app").as_deref(), Some("app"));
         assert_eq!(path("options=-c%20statement_timeout%3D0%20-csearch_path%3Da").as_deref(), Some("a"));
         let json = r#"{"username":"app","password":"s3cret","host":"db","DATABASE_URL":"postgres://app:s3cret@db/postgres?schema=app"}"#;
         assert_eq!(parse(json).unwrap().login().search_path.as_deref(), Some(r#""app""#));
