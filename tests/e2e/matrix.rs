@@ -196,7 +196,7 @@ async fn every_crash_point_of_rotate_database_ending_a_leaked_login_recovers() {
         });
         points.extend(of_strategy.await);
     }
-    cloud.hide("ledger/").await;
+    cloud.wipe("ledger/").await;
     write("rotate-database-leaked", &points, json!({}));
 }
 

@@ -1476,7 +1476,7 @@ async fn a_leaked_version_without_a_value_is_replaced_by_the_rotation_that_the_m
     let told = cloud.messages("substituída, sem prova").await;
     assert!(told.len() == 1 && told[0].contains(&next), "{told:?}");
     credential.works(&next).await;
-    cloud.hide("ledger/").await;
+    cloud.wipe("ledger/").await;
 }
 
 #[tokio::test]

@@ -16,7 +16,6 @@ const DATABASE: &str = "/moveongs/dev/db";
 const ADMIN: &str = "/moveongs/dev/seed-admin";
 const MACHINE: &str = "arn:aws:states:us-east-1:000000000000:stateMachine:moveongs-dev-rotation-followup";
 const SMOKE: &str = "/moveongs/dev/smoke";
-const ADMIN: &str = "/moveongs/dev/seed-admin";
 const QUEUE: &str = "rotation-followup-pages";
 const SERVICE: [(&str, &str); 2] = [("cluster", "moveongs-dev-cluster"), ("service", "moveongs-dev-api")];
 const ROOT: &str = "arn:aws:iam::000000000000:root";
