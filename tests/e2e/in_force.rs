@@ -174,6 +174,7 @@ fn table() -> Vec<Cell> {
     ]
 }
 
+#[expect(clippy::print_stdout, reason = "shown where the test fails: the cell that was tried last")]
 #[tokio::test]
 async fn every_message_says_what_is_in_force_and_its_advice_cures() {
     let cloud = Cloud::connect("rotate-database").await;
