@@ -215,9 +215,10 @@ fn names_what_is_the_functions_own(resource: &str, folder: &str) -> bool {
         "DatabaseAdminSecretArn",
         "OtherDatabaseAdminSecretArns",
         "SecretsKmsKeyArn",
-        // Only to look: a list of instances or clusters cannot be asked for by less than all of them.
+        // Only to look: a list of these cannot be asked for by less than all of them.
         "arn:${AWS::Partition}:rds:${AWS::Region}:${AWS::AccountId}:db:*",
         "arn:${AWS::Partition}:rds:${AWS::Region}:${AWS::AccountId}:cluster:*",
+        "arn:${AWS::Partition}:rds:${AWS::Region}:${AWS::AccountId}:deployment:*",
     ];
     let own_objects = ["evidence", "runs"].map(|kind| format!("${{EvidenceBucket.Arn}}/{kind}/{folder}/*"));
     let one_secret = resource

@@ -238,11 +238,11 @@ async fn audit_of_iam(instance: &str) -> (Value, Value) {
     if !is_in_order {
         answers.extend([NO_OBJECT, published, ""]);
     }
-    answers.extend([NO_OBJECT, NO_OBJECT, NO_OBJECT]);
+    answers.extend(NO_RECORD);
     if !is_in_order {
         answers.push(r#"{"SecretString": "xoxb-1"}"#);
     }
-    answers.extend(["", ""]);
+    answers.extend(STORED);
     let wire = replies(&answers);
     let policy = r#"{"rotation": {"secrets": {"DATABASE_URL": {"iam_login": "moveongs-dev-db"}}}}"#;
     let settings = [("POLICY", policy), ("DATABASE_SECRET_NAME", "/moveongs/dev/db")];
@@ -260,7 +260,7 @@ async fn audit_of_iam(instance: &str) -> (Value, Value) {
     );
     assert_eq!(operations.iter().filter(|each| *each == "DescribeDBInstances").count(), 1);
     let row = report.secrets.iter().find(|row| row.name == "/moveongs/dev/db").unwrap();
-    (serde_json::to_value(row).unwrap(), body(&wire, answers.len() - 1))
+    (serde_json::to_value(row).unwrap(), body(&wire, answers.len() - 2))
 }
 
 #[tokio::test]
