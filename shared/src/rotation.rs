@@ -218,8 +218,7 @@ impl Attempt<'_> {
     ///
     /// [`RotationError::Evidence`].
     pub async fn was_made(&self, version: &str) -> Result<bool, RotationError> {
-        let request = Request { token: version.to_owned(), ..self.request.clone() };
-        seal::exists(&self.base.reporter.evidence, &request).await
+        was_made(&self.base.reporter.evidence, &self.request.secret_id, version).await
     }
 
     /// The current value; none when the secret has never had one.
@@ -258,6 +257,25 @@ impl Attempt<'_> {
             Plan::AlreadyCurrent => Err(RotationError::NotPending { token: token.clone(), holder: None }),
         }
     }
+}
+
+/// Whether createSecret made a version's value, or was about to.
+///
+/// # Errors
+///
+/// [`RotationError::Evidence`].
+pub async fn was_made(
+    evidence: &evidence::Evidence,
+    secret_id: &str,
+    version: &str,
+) -> Result<bool, RotationError> {
+    let request = Request {
+        secret_id: secret_id.to_owned(),
+        token: version.to_owned(),
+        rotation_token: None,
+        step: Step::CreateSecret,
+    };
+    seal::exists(evidence, &request).await
 }
 
 /// The tags that say how a secret is rotated, without their prefix.

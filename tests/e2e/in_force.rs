@@ -41,6 +41,10 @@ enum Scene {
     Fault(Value),
     /// The answer to setSecret's COMMIT is lost, and the next try fails of this.
     AfterALostAnswer(Value),
+    /// The rotation is repeated from its first step after setSecret, with this fault.
+    AfterSetSecret(Value),
+    /// The server refused the change, and then the database came into a blue/green deployment.
+    BlueGreenAfterARefusal,
     /// A person has put a value that is no login, and the server refuses this.
     AfterAWrongValue(Value),
     /// A person has put a value that is no login, and changed the password.
@@ -118,6 +122,14 @@ fn table() -> Vec<Cell> {
         cell(create, LineEnd, "WrongForm", current(Rotate), current(Rotate)),
         cell(create, Fault(denied("rds", "DescribeDBInstances")), "RdsCall", current(Retry), current(Retry)),
         cell(create, BlueGreen, "BlueGreen", current(Retry), current(GiveUp)),
+        // The service repeats a rotation from its first step.
+        cell(
+            create,
+            AfterSetSecret(denied("rds", "DescribeDBInstances")),
+            "RdsCall",
+            Some((Unsure, Retry)),
+            current(Retry),
+        ),
         // The server answered, so nothing changed.
         cell(set, BlueGreen, "BlueGreen", current(GiveUp), current(Retry)),
         cell(set, Fault(refused("login", "53300", 1)), "ConnectionLimit", current(GiveUp), current(Retry)),
@@ -136,7 +148,17 @@ fn table() -> Vec<Cell> {
             Some((Unsure, MakeCurrent)),
             current(Retry),
         ),
+        cell(set, BlueGreenAfterARefusal, "BlueGreen", Some((Unsure, GiveUp)), current(Retry)),
+        // The note cannot be kept, without which a later failure would not know what was changed.
+        cell(set, Fault(denied("s3", "PutObject")), "EvidenceFailed", current(Retry), None),
         // AWSCURRENT does not log in.
+        cell(
+            set,
+            AfterAWrongValue(refused("login", "53300", 2)),
+            "ConnectionLimit",
+            Some((Unsure, GiveUp)),
+            Some((Unsure, GiveUp)),
+        ),
         cell(
             set,
             AfterAWrongValue(refused("ALTER ROLE", "42501", 1)),
@@ -270,6 +292,16 @@ async fn bring_about(credential: &Credential<'_>, scene: &Scene, token: &str) {
             cloud.admin(Method::DELETE, "faults", None).await;
             cloud.fault(rule.clone()).await;
         }
+        Scene::AfterSetSecret(rule) => {
+            credential.steps(token, &["createSecret", "setSecret"]).await;
+            cloud.fault(rule.clone()).await;
+        }
+        Scene::BlueGreenAfterARefusal => {
+            cloud.fault(refused("ALTER ROLE", "42501", 1)).await;
+            kind(credential.secret.step("setSecret", token).await, "Permission");
+            cloud.admin(Method::DELETE, "faults", None).await;
+            blue_green(credential, "AVAILABLE").await;
+        }
         Scene::LineEnd => {}
         Scene::NoLogin => {
             set_password(credential, &credential.user, "another-By.hand_in~the database").await;
@@ -302,7 +334,9 @@ async fn correct(credential: &Credential<'_>, scene: &Scene) {
             let value = credential.secret.value(&current).await;
             credential.put(value.trim_end().to_owned()).await;
         }
-        Scene::BlueGreen => blue_green(credential, "SWITCHOVER_COMPLETED").await,
+        Scene::BlueGreen | Scene::BlueGreenAfterARefusal => {
+            blue_green(credential, "SWITCHOVER_COMPLETED").await;
+        }
         _ => {}
     }
 }
@@ -363,7 +397,8 @@ async fn is_true(credential: &Credential<'_>, in_force: InForce, token: &str) {
         match in_force {
             InForce::Current => current && !(is_single && pending),
             InForce::Pending => pending && !current,
-            InForce::Unsure => current != pending,
+            // Also neither, where AWSCURRENT was refused and nothing else was seen.
+            InForce::Unsure => !(current && pending),
             InForce::Nothing => !current && !pending,
         },
         "{in_force:?}, but AWSCURRENT logs in: {current}, AWSPENDING: {pending}"

@@ -1453,6 +1453,7 @@ async fn a_leaked_version_without_a_value_is_replaced_by_the_rotation_that_the_m
     let cloud = calm().await;
     let credential = Credential::new(&cloud, 18, Strategy::Alternating, "leak_unknown").await;
     let gone = "00000000-0000-4000-8000-000000000000";
+    let thief = credential.enter(&credential.secret.first).await.unwrap();
     let token = credential.secret.rotate().await;
     incident(&credential, &token, gone, "proved").await;
     cloud.invoke(json!({"retire": true})).await.unwrap_err();
@@ -1461,20 +1462,30 @@ async fn a_leaked_version_without_a_value_is_replaced_by_the_rotation_that_the_m
     let rotation = credential.secret.settled(&["succeeded", "waiting"]).await;
     assert_eq!(rotation["state"], "succeeded", "{rotation}");
     let next = credential.secret.labelled("AWSCURRENT").await.unwrap();
+    assert!(is_alive(&thief).await);
     // Its follow-up has brought the next version into use.
     let arn = &credential.secret.arn;
     let row = |version: &str, previous: &str, reason: &str| {
         json!({"arn": arn, "version": version, "previous": previous, "outcome": "proved", "services": ["api"],
             "reason": reason, "ended": "2099-01-01T00:00:00Z"})
     };
-    let rows = json!([row(&next, &token, "manual"), row(&token, gone, "incident")]);
-    let put = cloud.s3.put_object().bucket(EVIDENCE).key("ledger/rotation.json");
-    put.body(rows.to_string().into_bytes().into()).send().await.unwrap();
+    let write = async |rows: Value| {
+        let put = cloud.s3.put_object().bucket(EVIDENCE).key("ledger/rotation.json");
+        put.body(rows.to_string().into_bytes().into()).send().await.unwrap();
+    };
+    // A value that no rotation made replaces no password; only the next one that did proves anything.
+    let by_hand = credential.put(credential.secret.value(&next).await).await;
+    write(json!([row(&by_hand, &token, "manual"), row(&token, gone, "incident")])).await;
+    cloud.invoke(json!({"retire": true})).await.unwrap();
+    assert!(is_alive(&thief).await);
+    credential.move_label("AWSCURRENT", Some(&next), Some(&by_hand)).await;
+    write(json!([row(&next, &token, "manual"), row(&token, gone, "incident")])).await;
     for _ in 0..2 {
         assert_eq!(retire(&credential).await, ("replaced".to_owned(), String::new()));
     }
     let told = cloud.messages("substituída, sem prova").await;
     assert!(told.len() == 1 && told[0].contains(&next), "{told:?}");
+    assert!(!is_alive(&thief).await);
     credential.works(&next).await;
     cloud.wipe("ledger/").await;
 }

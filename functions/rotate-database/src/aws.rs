@@ -22,7 +22,7 @@ pub(crate) struct Host {
 /// The instance or cluster whose endpoint a login names; none for another server.
 pub(crate) async fn host(client: &aws_sdk_rds::Client, login: &Login) -> Result<Option<Host>, CallError> {
     let here = |address: Option<&str>, port: Option<i32>| {
-        address.is_some_and(|address| address.eq_ignore_ascii_case(&login.host))
+        address.is_some_and(|address| address.eq_ignore_ascii_case(login.host.trim_end_matches('.')))
             && port == Some(i32::from(login.port))
     };
     let is_master = |user: Option<&str>| user == Some(login.user.as_str());
@@ -55,9 +55,10 @@ pub(crate) async fn host(client: &aws_sdk_rds::Client, login: &Login) -> Result<
     let mut pages = client.describe_db_clusters().into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("rds:DescribeDBClusters"))?;
-        if let Some(cluster) =
-            page.db_clusters().iter().find(|cluster| here(cluster.endpoint(), cluster.port()))
-        {
+        if let Some(cluster) = page.db_clusters().iter().find(|cluster| {
+            let custom = cluster.custom_endpoints().iter().map(|endpoint| Some(endpoint.as_str()));
+            [cluster.endpoint()].into_iter().chain(custom).any(|endpoint| here(endpoint, cluster.port()))
+        }) {
             return Ok(Some(Host {
                 kind: "cluster",
                 id: cluster.db_cluster_identifier().unwrap_or_default().to_owned(),

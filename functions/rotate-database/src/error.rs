@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
+use shared::event::pasted;
 use shared::failure::{CallError, Failure};
 use shared::language::Language;
 use shared::rotation::{Advice, InForce, Request, RotationError, Step};
@@ -32,6 +33,8 @@ pub enum Seen {
     Current,
     /// That of another version, and not that of AWSCURRENT.
     Another(String),
+    /// Not that of AWSCURRENT; which one it does take was not seen.
+    NotCurrent,
     /// Neither that of AWSCURRENT nor that of AWSPENDING.
     Nothing,
 }
@@ -258,7 +261,9 @@ impl RotateError {
             },
         };
         let urgent = match &self.seen {
-            None | Some(Seen::Current) => None,
+            None | Some(Seen::Current | Seen::NotCurrent) => None,
+            // Says itself what the database takes.
+            _ if matches!(self.why, Why::CurrentMoved { .. }) => None,
             Some(Seen::Another(version)) => {
                 let urgent = language.pick(
                     "*urgente*: o AWSCURRENT não entra no banco, e a aplicação não abre conexões novas; a credencial de outra versão entra. Torná-la a atual:",
@@ -433,12 +438,13 @@ impl RotateError {
                     request.secret_name(),
                     say("SEU NOME", "YOUR NAME"),
                 ) + &format!(
-                    " {} `aws secretsmanager tag-resource --secret-id '{}' --tags Key={IN_USE},Value={version}`",
+                    " {} `aws secretsmanager tag-resource --secret-id '{}' --tags Key={IN_USE},Value={}`",
                     say(
                         "Se todos os leitores já usam a versão atual, ou nenhum serviço do ECS a lê, confirmar isso para esta versão:",
                         "If all readers use the current version, or no service of ECS reads it, confirm that of this version:",
                     ),
-                    request.secret_id
+                    request.secret_id,
+                    pasted(version)
                 )
             }
             // Only retiring fails of these, and says so in its own words.
@@ -499,8 +505,8 @@ impl RotateError {
             ),
             // setSecret proves the current login before it changes its password.
             ErrorKind::ProofFailed if request.step == Step::SetSecret => say(
-                "a credencial *atual* entra, mas não passa no SQL de prova da política (test_sql), e por isso nada foi mudado: corrigir a permissão ou a política (parâmetro Policy).",
-                "the *current* credential logs in, but does not pass the policy's test SQL (test_sql), so nothing was changed: correct the permission or the policy (parameter Policy).",
+                "a credencial *de antes* entra, mas não passa no SQL de prova da política (test_sql), e por isso nada foi mudado: corrigir a permissão ou a política (parâmetro Policy).",
+                "the credential *of before* logs in, but does not pass the policy's test SQL (test_sql), so nothing was changed: correct the permission or the policy (parameter Policy).",
             ),
             ErrorKind::ProofFailed => say(
                 "a credencial nova entra, mas não passa no SQL de prova da política (test_sql): corrigir a permissão ou a política (parâmetro Policy).",

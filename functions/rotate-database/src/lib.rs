@@ -141,12 +141,24 @@ impl App {
             let user = current.login().user.clone();
             return Err(Why::ManagedMaster { user, kind: host.kind, id: host.id });
         }
-        match self.blue_green(&host).await? {
-            // A single user's password has changed already: only to finish brings a credential that logs in into use.
-            Some(_) if self.kept(attempt.request).await.is_some_and(|change| change.single_user) => Ok(()),
-            Some(open) => Err(open),
-            None => Ok(()),
+        let Some(open) = self.blue_green(&host).await? else { return Ok(()) };
+        let is_begun = self.kept(attempt.request).await.is_some_and(|change| change.single_user);
+        // Where a single user's password has changed, only to finish brings a credential that logs in into use.
+        if is_begun && (attempt.request.step != Step::SetSecret || self.takes_pending(attempt).await?) {
+            return Ok(());
         }
+        Err(open)
+    }
+
+    /// Whether the database takes the pending credential.
+    async fn takes_pending(&self, attempt: &Attempt<'_>) -> Result<bool, Why> {
+        let pending = Secret::parse(&attempt.pending().await?.value)?;
+        let session = self.try_login(pending.login()).await?;
+        let takes = session.is_some();
+        if let Some(session) = session {
+            session.close().await;
+        }
+        Ok(takes)
     }
 
     /// That a blue/green deployment of the server is open.
@@ -213,19 +225,29 @@ impl App {
         policy::compare(&strategy, &pending, &current)?;
         let from = attempt.labelled("AWSCURRENT").unwrap_or_default().to_owned();
         let known = Known { version: from.clone(), login: current.login().clone() };
-        let Some((session, known)) = self.enter(attempt, known, pending.login()).await? else {
+        let single_user = strategy == Strategy::SingleUser;
+        let Some((session, known)) = self.enter(attempt, known, pending.login(), seen).await? else {
+            if single_user {
+                // An attempt whose note was lost changed it.
+                let change = Change { from, at: shared::time::now(), rescued_by: None, single_user };
+                self.keep(attempt, &change).await?;
+            }
             return Ok(Outcome::AlreadySet);
         };
         let rescued_by = (known.version != from).then_some(known.version);
         *seen = Some(rescued_by.clone().map_or(Seen::Current, Seen::Another));
         session.must_be_direct().await?;
-        let single_user = strategy == Strategy::SingleUser;
         if single_user {
             // What the policy asks for must hold before the only password is changed: the rights are the same.
             self.prove_session(attempt, &strategy, &known.login, &session).await?;
         }
         let change = Change { from, at: shared::time::now(), rescued_by, single_user };
-        if !self.keep(attempt, &change).await && Self::has_moved(attempt, &self.kept(attempt.request).await) {
+        let is_first = match self.keep(attempt, &change).await {
+            // Without the note a failure of a later step would say that the password before is good.
+            Err(error) if single_user => return Err(error),
+            kept => kept.unwrap_or(true),
+        };
+        if !is_first && Self::has_moved(attempt, &self.kept(attempt.request).await) {
             // finishSecret would refuse, and a single user's AWSCURRENT would be dead until somebody came.
             session.close().await;
             return Err(self.moved(pending.login(), current.login()).await?);
@@ -265,12 +287,14 @@ impl App {
         attempt: &Attempt<'_>,
         current: Known,
         pending: &Login,
+        seen: &mut Option<Seen>,
     ) -> Result<Option<(Session, Known)>, Why> {
         let refused = match self.database.login(&current.login).await {
             Ok(session) => return Ok(Some((session, current))),
             Err(error) if error.kind == ErrorKind::Auth => Box::new(error),
             Err(error) => return Err(error.into()),
         };
+        *seen = Some(Seen::NotCurrent);
         if let Some(session) = self.try_login(pending).await? {
             session.close().await;
             return Ok(None);
@@ -430,7 +454,7 @@ impl App {
     async fn diagnose(&self, attempt: &Attempt<'_>, error: RotationError) -> Result<Why, Why> {
         // Without the note nothing was changed, and the database is not asked for a token that anybody may have made up.
         let change = self.kept(attempt.request).await;
-        if attempt.request.step == Step::CreateSecret || change.is_none() {
+        if change.is_none() {
             return Ok(error.into());
         }
         // A late step of a rotation that ended well is no news, unless somebody took its end back.
@@ -474,16 +498,14 @@ impl App {
         format!("{}/setSecret", request.token)
     }
 
-    /// Whether it is the first note. Cannot fail: without the note the length of the window is unknown, and that
-    /// AWSCURRENT was moved is not noticed.
-    async fn keep(&self, attempt: &Attempt<'_>, change: &Change) -> bool {
-        match self.base.reporter.evidence.keep(&Self::note(attempt.request), change).await {
-            Ok(first) => first,
-            Err(error) => {
-                tracing::warn!(message = chain(&error), error_type = "EvidenceFailed");
-                true
-            }
-        }
+    /// Whether it is the first note. Without the note the length of the window is unknown, and that AWSCURRENT was moved is
+    /// not noticed.
+    async fn keep(&self, attempt: &Attempt<'_>, change: &Change) -> Result<bool, Why> {
+        let kept = self.base.reporter.evidence.keep(&Self::note(attempt.request), change).await;
+        kept.map_err(|error| {
+            tracing::warn!(message = chain(&error), error_type = "EvidenceFailed");
+            RotationError::from(error).into()
+        })
     }
 
     async fn kept(&self, request: &Request) -> Option<Change> {
@@ -504,7 +526,7 @@ impl App {
             (Some(known), _) => return (known, None),
             (None, Some(Seen::Current)) => return (InForce::Current, None),
             (None, Some(Seen::Another(_) | Seen::Nothing)) => return (InForce::Nothing, None),
-            (None, None) if request.step == Step::CreateSecret => return (InForce::Current, None),
+            (None, Some(Seen::NotCurrent)) => return (InForce::Unsure, None),
             (None, None) => {}
         }
         match tokio::time::timeout(PATIENCE, self.look(request)).await {

@@ -39,8 +39,7 @@ pub(crate) fn strategy(
     if !is_the_templates {
         return Ok(asked);
     }
-    let admin = default_admin.or(masterarn);
-    let decided = without_tags(admin);
+    let decided = without_tags(default_admin);
     match ["strategy", "admin-secret"].into_iter().find(|key| tags.contains_key(*key)) {
         _ if asked == decided => Ok(decided),
         Some(key) => Err(invalid_tag(
@@ -48,7 +47,7 @@ pub(crate) fn strategy(
             "contradicts the stack, which decides how the secret that it names is rotated (DatabaseAdminSecretArn); remove the tag",
         )),
         None => Err(RotationError::WrongForm {
-            reason: "its field masterarn names another admin secret than the stack's DatabaseAdminSecretArn; remove the field"
+            reason: "its field masterarn names another admin secret than the stack's DatabaseAdminSecretArn, or that is empty; remove the field"
                 .to_owned(),
         }),
     }
@@ -147,8 +146,8 @@ pub(crate) fn next_user(strategy: &Strategy, current: &str) -> Result<String, Wh
 pub(crate) fn in_force(step: Step, single_user: bool) -> InForce {
     match step {
         _ if !single_user => InForce::Current,
-        Step::CreateSecret => InForce::Current,
-        Step::SetSecret => InForce::Unsure,
+        // The service repeats a rotation from its first step, also after setSecret.
+        Step::CreateSecret | Step::SetSecret => InForce::Unsure,
         Step::TestSecret | Step::FinishSecret => InForce::Pending,
     }
 }
@@ -204,7 +203,6 @@ mod tests {
         let two = |admin: &str| Ok(Strategy::AlternatingUsers { admin: admin.to_owned() });
         assert_eq!(of(&[], None, None), Ok(Strategy::SingleUser));
         assert_eq!(of(&[], None, Some(ADMIN)), two(ADMIN));
-        assert_eq!(of(&[], Some(ADMIN), None), two(ADMIN));
         // What only repeats it does no harm.
         assert_eq!(of(&[("strategy", "alternating-users")], Some(ADMIN), Some(ADMIN)), two(ADMIN));
         assert_eq!(of(&[("strategy", "single-user")], None, None), Ok(Strategy::SingleUser));
@@ -213,8 +211,8 @@ mod tests {
             (&[("strategy", "single-user")][..], None, Some(ADMIN), "tag rotation:strategy"),
             (&[("admin-secret", OTHER)], None, Some(ADMIN), "tag rotation:admin-secret"),
             (&[("admin-secret", OTHER)], None, None, "tag rotation:admin-secret"),
-            (&[("strategy", "single-user")], Some(OTHER), None, "tag rotation:strategy"),
             (&[], Some(OTHER), Some(ADMIN), "field masterarn"),
+            (&[], Some(ADMIN), None, "field masterarn"),
         ] {
             let error = of(tags, masterarn, default).unwrap_err();
             assert!(error.contains(part) && error.contains("DatabaseAdminSecretArn"), "{error}");
@@ -307,7 +305,8 @@ mod tests {
     #[test]
     fn a_single_users_current_password_is_dead_after_setsecret() {
         for (step, single, pair) in [
-            (Step::CreateSecret, InForce::Current, InForce::Current),
+            // The service repeats a rotation from its first step.
+            (Step::CreateSecret, InForce::Unsure, InForce::Current),
             (Step::SetSecret, InForce::Unsure, InForce::Current),
             (Step::TestSecret, InForce::Pending, InForce::Current),
             (Step::FinishSecret, InForce::Pending, InForce::Current),

@@ -17,7 +17,7 @@ use shared::lambda::Invocation;
 use shared::language::Language;
 use shared::ledger::{self, InUse, Line, NotInUse, Row};
 use shared::notify::Message;
-use shared::rotation::{RotationError, generate};
+use shared::rotation::{RotationError, generate, was_made};
 use shared::secrets::{self, Listed};
 use shared::settings::Settings;
 use shared::{describe, time};
@@ -65,6 +65,8 @@ struct Replaced {
     version: String,
     /// The one that replaced its password.
     replaced_by: String,
+    /// Sessions that were ended, of every login that the secret still has.
+    sessions: u64,
 }
 
 /// Why a leaked login stays for now.
@@ -151,15 +153,9 @@ impl App {
             Err(why) => return Ok(Course::Waits(Waits::NotInUse(why))),
         };
         let leaked = match self.login_of(&listed, leaked).await {
-            // Two users take turns: the rotation after the incident's is the one that changes the leaked login's password.
             Err(Why::LeakUnknown { version }) => {
-                let next = rows
-                    .iter()
-                    .find(|row| row.arn == listed.arn && row.previous.as_ref() == Some(&incident.version));
-                let Some(next) = next.filter(|row| row.outcome == "proved") else {
-                    return Err(Why::LeakUnknown { version });
-                };
-                return Ok(Course::Replaced(Replaced { version, replaced_by: next.version.clone() }));
+                let course = self.replaced(&listed, incident, rows, version, since).await;
+                return course.map(Course::Replaced);
             }
             leaked => leaked?,
         };
@@ -196,6 +192,52 @@ impl App {
         Ok(Course::Ended(ended))
     }
 
+    /// That a rotation of ours gave the leaked login another password since, where its own is not known any more; ends the
+    /// older sessions of the logins that the secret has.
+    async fn replaced(
+        &self,
+        listed: &Listed,
+        incident: &Row,
+        rows: &[Row],
+        leaked: String,
+        since: Timestamp,
+    ) -> Result<Replaced, Why> {
+        let evidence = &self.base.reporter.evidence;
+        let note = format!("{}/replaced/{}", listed.arn, incident.version);
+        if let Some(replaced) = evidence.kept(&note).await.map_err(RotationError::from)? {
+            return Ok(replaced);
+        }
+        let is_later = |row: &&Row| !(row.arn == listed.arn && row.version == incident.version);
+        let later = rows.iter().take_while(is_later).filter(|row| row.arn == listed.arn);
+        let mut made = Vec::new();
+        for row in later.filter(|row| matches!(row.outcome.as_str(), "proved" | "unproved")) {
+            if was_made(evidence, &listed.arn, &row.version).await? {
+                made.push(row);
+            }
+        }
+        // Two users take turns: the rotation after the incident's changes the leaked login's password. Where a person put a
+        // value between them, nobody knows whose turn it was, and two rotations change both.
+        let next = made.iter().find(|row| row.previous.as_ref() == Some(&incident.version));
+        let Some(next) = next.or(made.get(1).and(made.first())) else {
+            return Err(Why::LeakUnknown { version: leaked });
+        };
+        let before =
+            rows.iter().find(|row| row.arn == listed.arn).and_then(|row| row.started).unwrap_or(since);
+        let mut sessions = 0;
+        for label in ["AWSCURRENT", "AWSPREVIOUS"] {
+            let Some(version) = listed.labelled(label) else { continue };
+            let login = self.login_of(listed, version).await?;
+            // A single user's password before is refused.
+            if let Some(session) = self.try_login(&login).await? {
+                sessions += end_sessions(&session, Some(before)).await?;
+                session.close().await;
+            }
+        }
+        let replaced = Replaced { version: leaked, replaced_by: next.version.clone(), sessions };
+        evidence.keep(&note, &replaced).await.map_err(RotationError::from)?;
+        Ok(replaced)
+    }
+
     async fn login_of(&self, listed: &Listed, version: &str) -> Result<Login, Why> {
         let value = secrets::value(&self.base.secrets, &listed.arn, Some(version)).await;
         let value = value.map_err(|call: CallError| match call.code.as_str() {
@@ -227,9 +269,11 @@ impl App {
         let admin = self.admin(admin, current).await?;
         let session = self.database.login_bound(&admin).await?;
         session.enable(&ours.user, &ours.password, async || self.is_as_before(listed).await).await?;
-        let own = self.database.login(&ours).await?;
+        let own = self.database.login(&ours).await;
+        // Also where the login failed: whoever holds sessions of it can take every connection that it may have.
         session.disable(&ours.user, async || self.is_as_before(listed).await).await?;
         session.close().await;
+        let own = own?;
         let sessions = end_sessions(&own, None).await?;
         own.close().await;
         Ok(sessions)
@@ -380,14 +424,14 @@ fn ended_message(settings: &Settings, secret: &str, ended: &Ended) -> Message {
 }
 
 fn replaced_message(settings: &Settings, secret: &str, replaced: &Replaced) -> Message {
-    let Replaced { version, replaced_by } = replaced;
+    let Replaced { version, replaced_by, sessions } = replaced;
     let language = settings.language;
     let line = match language {
         Language::Portuguese => format!(
-            "O Secrets Manager não guarda mais o valor da versão vazada (`{version}`), por isso ela não pôde ser experimentada. A rotação seguinte (`{replaced_by}`) deu outra senha ao login vazado. Se alguém mudou senhas ou rótulos à mão desde então, rotacionar mais uma vez: `aws secretsmanager rotate-secret --secret-id '{secret}'`"
+            "O Secrets Manager não guarda mais o valor da versão vazada (`{version}`), por isso ela não pôde ser experimentada. Uma rotação posterior (`{replaced_by}`) deu outra senha ao login vazado, e as sessões abertas antes do deployment foram encerradas ({sessions}). Se alguém mudou senhas ou rótulos à mão desde então, rotacionar mais uma vez: `aws secretsmanager rotate-secret --secret-id '{secret}'`"
         ),
         Language::English => format!(
-            "Secrets Manager no longer keeps the value of the version that leaked (`{version}`), so it could not be tried. The next rotation (`{replaced_by}`) gave the leaked login another password. If passwords or labels were changed by hand since, rotate once more: `aws secretsmanager rotate-secret --secret-id '{secret}'`"
+            "Secrets Manager no longer keeps the value of the version that leaked (`{version}`), so it could not be tried. A later rotation (`{replaced_by}`) gave the leaked login another password, and the sessions that began before the deployment were ended ({sessions}). If passwords or labels were changed by hand since, rotate once more: `aws secretsmanager rotate-secret --secret-id '{secret}'`"
         ),
     };
     let title = language.pick(

@@ -1,5 +1,6 @@
 //! What people read in the channel of what is not a rotation step.
 
+use shared::event::pasted;
 use shared::language::Language;
 use shared::ledger::{NotInUse, follow_command};
 use shared::notify::Message;
@@ -203,7 +204,7 @@ pub(crate) fn waits(settings: &Settings, current: &Current<'_>, stays: &Stays, n
             ),
             names.invoke_command(&format!(
                 "{{\"retire\": true, \"in_use\": {{\"secret\": \"{secret}\", \"version\": \"{}\", \"by\": \"{}\"}}}}",
-                current.version,
+                pasted(current.version),
                 language.pick("SEU NOME", "YOUR NAME")
             ))
         ),

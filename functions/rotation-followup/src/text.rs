@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use shared::event::pasted;
 use shared::language::Language;
 use shared::notify::Message;
 use shared::paging::{self, Page};
@@ -686,8 +687,10 @@ fn again(stack: &Stack<'_>, moved: &[&Change]) -> String {
 fn move_command(change: &Change) -> Option<String> {
     let previous = change.previous.as_deref()?;
     Some(format!(
-        "`aws secretsmanager update-secret-version-stage --secret-id '{}' --version-stage AWSCURRENT --move-to-version-id {previous} --remove-from-version-id {}`",
-        change.name, change.version
+        "`aws secretsmanager update-secret-version-stage --secret-id '{}' --version-stage AWSCURRENT --move-to-version-id {} --remove-from-version-id {}`",
+        change.name,
+        pasted(previous),
+        pasted(&change.version)
     ))
 }
 

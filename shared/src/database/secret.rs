@@ -56,7 +56,24 @@ const HOSTS: [&str; 8] = ["host", "hostname", "server", "address", "addr", "endp
 const OURS: [&str; 8] = ["database", "db", "jdbc", "pg", "pgsql", "postgres", "postgresql", "rds"];
 
 /// Words beside them that say that it is another kind's: `MONGO_DB_USER`.
-const OTHERS: [&str; 8] = ["couch", "influx", "maria", "mongo", "mssql", "mysql", "oracle", "redis"];
+const OTHERS: [&str; 16] = [
+    "cassandra",
+    "clickhouse",
+    "couch",
+    "couchdb",
+    "elastic",
+    "influx",
+    "influxdb",
+    "maria",
+    "mariadb",
+    "mongo",
+    "mongodb",
+    "mssql",
+    "mysql",
+    "neo4j",
+    "oracle",
+    "redis",
+];
 
 /// The top-level field whose URL is the login when a secret holds several.
 const MAIN_URL: &str = "DATABASE_URL";
@@ -278,8 +295,14 @@ impl Secret {
         let is_slot =
             |field: &Field<'_>| self.slots.iter().any(|slot| field.value.range().contains(&slot.range.start));
         document.groups().iter().any(|((object, prefix), group)| {
-            let named = group.users.iter().any(|field| field.text() == Some(user) && !is_slot(field));
-            named && document.is_at(object, prefix, &self.login) != Some(false)
+            let other = group.users.iter().find(|field| field.text() == Some(user) && !is_slot(field));
+            // A pair of a service that nothing says is the database stays as it is, but a name of our own making is no
+            // other service's.
+            let is_of_the_database = |field: &Field<'_>| {
+                let is_named = names_a_database(&field.path()) || user.ends_with(super::CLONE);
+                document.is_at(object, prefix, &self.login).unwrap_or(is_named)
+            };
+            !group.passwords.is_empty() && other.is_some_and(|field| is_of_the_database(field))
         })
     }
 
@@ -519,8 +542,8 @@ impl<'a> Document<'a> {
         if urls.all(|url| url.is_same(first)) { Ok(Some(first)) } else { Err(FormError::SeveralLogins) }
     }
 
-    /// Whether the server that fields with a prefix name is the login's (`MQ_USER` beside `MQ_HOST`); none where they name
-    /// no server.
+    /// Whether a server that fields with a prefix name is the login's (`MQ_USER` beside `MQ_HOST`); none where they name
+    /// no server. One may be named in several ways, by an address, too.
     fn is_at(&self, object: &Path, prefix: &str, login: &Login) -> Option<bool> {
         let of_group = |field: &&Field<'_>| {
             let key = field.value.path.key().map(str::to_ascii_lowercase);
@@ -529,7 +552,7 @@ impl<'a> Document<'a> {
                 && rest.is_some_and(|rest| HOSTS.contains(&rest))
         };
         let hosts = self.0.iter().filter(of_group).filter_map(Field::text).filter(|text| !text.is_empty());
-        hosts.map(|text| host_in(text).eq_ignore_ascii_case(&login.host)).reduce(|one, other| one && other)
+        hosts.map(|text| host_in(text).eq_ignore_ascii_case(&login.host)).reduce(|one, other| one || other)
     }
 
     /// Every place that holds the login, in order.
@@ -752,21 +775,22 @@ impl Url {
 /// (`-c search_path=…`).
 fn search_path(query: &str) -> Option<String> {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8().ok().map(|text| text.into_owned());
+    let is_path = |text: &str| !text.is_empty() && !text.contains(char::is_control);
     let mut found = None;
     for parameter in query.split('&') {
         let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         match key {
             "schema" => {
-                let schema = decoded(value).filter(|schema| !schema.is_empty() && !schema.contains('\0'));
+                let schema = decoded(value).filter(|schema| is_path(schema));
                 found = schema.map(|schema| postgres_protocol::escape::escape_identifier(&schema)).or(found);
             }
             "options" => {
                 let options = decoded(value).unwrap_or_default();
-                found = search_path_of(&options).filter(|path| !path.is_empty()).or(found);
+                found = search_path_of(&options).filter(|path| is_path(path)).or(found);
             }
             // As PostgreSQL writes it: pgjdbc, pgx and lib/pq, Rails.
             "currentSchema" | "search_path" | "schema_search_path" => {
-                found = decoded(value).filter(|path| !path.is_empty() && !path.contains('\0')).or(found);
+                found = decoded(value).filter(|path| is_path(path)).or(found);
             }
             _ => {}
         }
@@ -779,7 +803,7 @@ fn search_path_of(options: &str) -> Option<String> {
     let mut words = vec![String::new()];
     let mut chars = options.chars();
     while let Some(c) = chars.next() {
-        let (c, is_end) = if c == '\\' { (chars.next()?, false) } else { (c, c.is_ascii_whitespace()) };
+        let (c, is_end) = if c == '\\' { (chars.next()?, false) } else { (c, super::is_blank(c)) };
         if is_end {
             words.push(String::new());
         } else if let Some(word) = words.last_mut() {
@@ -1011,6 +1035,11 @@ mod tests {
         assert_eq!(new.expose_secret(), expected);
         let own = r#""username":"app","password":"s3cret-s3cret","host":"db""#;
         let changed = r#""username":"new","password":"n","host":"db""#;
+        let back = |text: &SecretString, expected: &str| {
+            let current = Secret::parse(text).unwrap();
+            let again = current.with("app", &secret("an0ther-s3cret")).unwrap();
+            assert!(again.expose_secret().contains(expected), "{expected}");
+        };
         for (others, expected) in [
             // A broker's user without a password, and one in an object of its own.
             (r#""MQ_HOST":"mq","MQ_USER":"app""#, r#""MQ_HOST":"mq","MQ_USER":"app""#),
@@ -1042,6 +1071,8 @@ mod tests {
             let current = parse(&format!("{{{own},{others}}}")).unwrap();
             let new = current.with("new", &secret("n")).unwrap();
             assert_eq!(new.expose_secret(), format!("{{{changed},{expected}}}"));
+            // And back: the two users take turns.
+            back(&new, others.split_once("USER").map_or(others, |(start, _)| start));
         }
         // The URL is the login, and its host says whose the user beside it is.
         let url = r#"{"DATABASE_URL":"postgres://app:s3cret@db/m","DATABASE_USER":"app","SMTP_USER":"app"}"#;
@@ -1135,6 +1166,7 @@ mod tests {
         assert_eq!(path("options=-c%20%20SEARCH_PATH%3Da").as_deref(), Some("a"));
         assert_eq!(path("options=--search-path%3Da%20-x").as_deref(), Some("a"));
         assert_eq!(path("options=-c%20search_path"), None);
+        assert_eq!(path("currentSchema=a%0B-crole%3Dx"), None);
         assert_eq!(path("currentSchema=app,public").as_deref(), Some("app,public"));
         assert_eq!(path("search_path=app").as_deref(), Some("app"));
         assert_eq!(path("options=-c%20statement_timeout%3D0%20-csearch_path%3Da").as_deref(), Some("a"));

@@ -1,6 +1,7 @@
 //! What people read in the channel: what happened, to which secret, what to do next.
 
 use super::{Request, RotationError, Step};
+use crate::event::pasted;
 use crate::failure::{Failure, chain};
 use crate::language::Language;
 use crate::notify::Message;
@@ -39,14 +40,18 @@ impl Request {
 
     /// The same for another version.
     fn clear_command_of(&self, version: &str) -> String {
-        self.stage_command("AWSPENDING", &format!("--remove-from-version-id {version}"))
+        self.stage_command("AWSPENDING", &format!("--remove-from-version-id {}", pasted(version)))
     }
 
     /// Makes a version the current one.
     pub fn restore_command(&self, version: &str, instead_of: &str) -> String {
         self.stage_command(
             "AWSCURRENT",
-            &format!("--move-to-version-id {version} --remove-from-version-id {instead_of}"),
+            &format!(
+                "--move-to-version-id {} --remove-from-version-id {}",
+                pasted(version),
+                pasted(instead_of)
+            ),
         )
     }
 

@@ -280,6 +280,8 @@ async fn a_failure_changes_nothing_and_quotes_neither_token_nor_password() {
         (vec![RUNNING, text], "WrongForm", "it is not a PostgreSQL secret"),
         (vec![RUNNING, NO_VALUE], "WrongForm", "it has no value yet"),
     ] {
+        // The last answer is for the failure's look at setSecret's note.
+        let answers = [&answers[..], &[NO_NOTE]].concat();
         let wire = replies(&answers);
         let error = try_create(&wire, event()).await.unwrap_err();
         let told = chain(&error);
