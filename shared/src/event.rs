@@ -21,8 +21,8 @@ impl InvalidEvent {
     }
 }
 
-/// The id of a secret's version as it may stand in a command that people paste. Whoever writes a secret chooses the id,
-/// and it could be a command of its own.
+/// A version id that is safe in a command that people paste. Whoever writes a secret chooses its version ids, so an id could
+/// hold shell code; such an id becomes a placeholder.
 pub fn pasted(version: &str) -> &str {
     let is_plain = version.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     if is_plain { version } else { "VERSION_ID" }

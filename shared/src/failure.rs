@@ -59,7 +59,7 @@ impl CallError {
         }
     }
 
-    /// Whether the caller may not do what it asked for, so that it was not done.
+    /// Whether the call was denied, and so had no effect.
     pub fn is_denied(&self) -> bool {
         matches!(
             self.code.as_str(),

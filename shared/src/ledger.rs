@@ -120,7 +120,8 @@ pub fn incident<'a>(arn: &str, rows: &'a [Row]) -> Option<&'a Row> {
 pub struct Line {
     /// Name of the secret, or its ARN.
     pub secret: String,
-    /// `nothing`, `waits`, `deactivated`, `deleted`, `promoted`, `refused`, `ended` or `failed`.
+    /// `nothing`, `waits`, `deactivated`, `deleted`, `promoted`, `refused`, `ended`, `replaced` or
+    /// `failed`.
     pub did: String,
     /// Why it waits or failed, as a stable name; empty otherwise.
     pub why: String,

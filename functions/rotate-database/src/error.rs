@@ -20,22 +20,22 @@ pub struct RotateError {
     pub why: Why,
     /// Which credential the application can use now.
     pub in_force: InForce,
-    /// What the step itself saw of that, by a login.
+    /// What a login during the step showed of that.
     pub seen: Option<Seen>,
     /// The version that was AWSCURRENT.
     pub current: Option<String>,
 }
 
-/// What a failed step saw the database take, and left as it was.
+/// Which credential the database accepted during a failed step that then left it unchanged.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Seen {
     /// The credential of AWSCURRENT.
     Current,
-    /// That of another version, and not that of AWSCURRENT.
+    /// The credential of another version; that of AWSCURRENT was refused.
     Another(String),
-    /// Not that of AWSCURRENT; which one it does take was not seen.
+    /// AWSCURRENT was refused; the step did not find out which credential is accepted.
     NotCurrent,
-    /// Neither that of AWSCURRENT nor that of AWSPENDING.
+    /// AWSCURRENT and AWSPENDING were both refused.
     Nothing,
 }
 
@@ -107,7 +107,7 @@ pub enum Why {
         /// Name of the service, e.g. `rds`.
         owner: String,
     },
-    /// A second database, to which roles and passwords may not come across, may take the server's place.
+    /// A blue/green deployment may replace the server with a database that does not receive its roles and passwords.
     #[error(
         "{server} takes part in the blue/green deployment {deployment} ({status}): a password that is changed on one of its databases may not reach the other"
     )]
@@ -240,7 +240,7 @@ pub(crate) fn rescued(language: Language, version: &str) -> String {
     }
 }
 
-/// What a person does where no credential logs in.
+/// The manual repair when no credential logs in.
 fn by_hand(language: Language) -> String {
     let urgent = language.pick(
         "*urgente*: nenhuma das duas credenciais entra. Entrar como administrador e dar ao usuário a senha do AWSCURRENT com `\\password` no psql.",
@@ -262,7 +262,7 @@ impl RotateError {
         };
         let urgent = match &self.seen {
             None | Some(Seen::Current | Seen::NotCurrent) => None,
-            // Says itself what the database takes.
+            // Its own text says which credential the database accepts.
             _ if matches!(self.why, Why::CurrentMoved { .. }) => None,
             Some(Seen::Another(version)) => {
                 let urgent = language.pick(

@@ -143,14 +143,14 @@ impl App {
         }
         let Some(open) = self.blue_green(&host).await? else { return Ok(()) };
         let is_begun = self.kept(attempt.request).await.is_some_and(|change| change.single_user);
-        // Where a single user's password has changed, only to finish brings a credential that logs in into use.
+        // Once a single user's password has changed, only finishing the rotation makes a working credential current.
         if is_begun && (attempt.request.step != Step::SetSecret || self.takes_pending(attempt).await?) {
             return Ok(());
         }
         Err(open)
     }
 
-    /// Whether the database takes the pending credential.
+    /// Whether the pending credential logs in.
     async fn takes_pending(&self, attempt: &Attempt<'_>) -> Result<bool, Why> {
         let pending = Secret::parse(&attempt.pending().await?.value)?;
         let session = self.try_login(pending.login()).await?;
@@ -161,7 +161,7 @@ impl App {
         Ok(takes)
     }
 
-    /// That a blue/green deployment of the server is open.
+    /// The refusal for an open blue/green deployment of the server; none where there is no such deployment.
     async fn blue_green(&self, host: &aws::Host) -> Result<Option<Why>, Why> {
         let found = aws::blue_green(&self.rds, host).await.map_err(Why::Rds)?;
         let open = found.into_iter().find(|(_, status)| policy::is_open(status));
@@ -217,7 +217,7 @@ impl App {
         Ok(current.with(&user, &generate(&password)?)?)
     }
 
-    /// Sets the pending password. `seen` becomes the credential that logged in, for as long as it is certain to be in force.
+    /// Sets the pending password. `seen` holds the credential that logged in, as long as it is certainly still valid.
     async fn change(&self, attempt: &Attempt<'_>, seen: &mut Option<Seen>) -> Result<Outcome, Why> {
         let pending = Secret::parse(&attempt.pending().await?.value)?;
         let current = self.current(attempt).await?;
@@ -228,7 +228,7 @@ impl App {
         let single_user = strategy == Strategy::SingleUser;
         let Some((session, known)) = self.enter(attempt, known, pending.login(), seen).await? else {
             if single_user {
-                // An attempt whose note was lost changed it.
+                // An earlier attempt changed the password, and its note may be missing.
                 let change = Change { from, at: shared::time::now(), rescued_by: None, single_user };
                 self.keep(attempt, &change).await?;
             }
@@ -243,7 +243,7 @@ impl App {
         }
         let change = Change { from, at: shared::time::now(), rescued_by, single_user };
         let is_first = match self.keep(attempt, &change).await {
-            // Without the note a failure of a later step would say that the password before is good.
+            // Without the note, a later failure would report the old password as valid.
             Err(error) if single_user => return Err(error),
             kept => kept.unwrap_or(true),
         };
@@ -476,8 +476,8 @@ impl App {
         }
     }
 
-    /// A failure after setSecret, with what the database takes where it refused the pending credential: the password was
-    /// changed by hand then, and setSecret's note says nothing of that.
+    /// A failure after setSecret. If the database refused the pending credential, somebody changed the password by hand, which
+    /// setSecret's note cannot show, so AWSCURRENT is tried as well.
     async fn look_again(&self, attempt: &Attempt<'_>, why: Why) -> RotateError {
         let is_refused = matches!(&why, Why::Database(error) if error.kind == ErrorKind::Auth);
         let seen = match self.current(attempt).await {
@@ -498,8 +498,8 @@ impl App {
         format!("{}/setSecret", request.token)
     }
 
-    /// Whether it is the first note. Without the note the length of the window is unknown, and that AWSCURRENT was moved is
-    /// not noticed.
+    /// Whether this is the first note. Without a note the length of the window is unknown, and a moved AWSCURRENT goes
+    /// unnoticed.
     async fn keep(&self, attempt: &Attempt<'_>, change: &Change) -> Result<bool, Why> {
         let kept = self.base.reporter.evidence.keep(&Self::note(attempt.request), change).await;
         kept.map_err(|error| {

@@ -54,18 +54,18 @@ enum Course {
     Waits(Waits),
     /// It is dead.
     Ended(Ended),
-    /// A later rotation gave its login another password, and its own is not known any more.
+    /// A later rotation replaced its password, and the leaked value is no longer stored, so it cannot be tried.
     Replaced(Replaced),
 }
 
-/// The version that gave a leaked login its next password; also the note that it did.
+/// How a leaked password was replaced; also the stored note of it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Replaced {
     /// The version that leaked.
     version: String,
     /// The one that replaced its password.
     replaced_by: String,
-    /// Sessions that were ended, of every login that the secret still has.
+    /// Sessions that were ended, for all logins in the secret.
     sessions: u64,
 }
 
@@ -181,7 +181,7 @@ impl App {
             (leaked.user.clone(), true, sessions)
         };
         self.must_be_refused(&leaked).await?;
-        // What was ended here may go on living in the database that takes this one's place.
+        // The leaked login may still be valid in the database that replaces this one.
         if let Some(host) = aws::host(&self.rds, &current).await.map_err(Why::Rds)?
             && let Some(open) = self.blue_green(&host).await?
         {
@@ -192,8 +192,8 @@ impl App {
         Ok(Course::Ended(ended))
     }
 
-    /// That a rotation of ours gave the leaked login another password since, where its own is not known any more; ends the
-    /// older sessions of the logins that the secret has.
+    /// Finds the rotation that replaced a leaked password whose value is no longer stored, and ends the older sessions of the
+    /// secret's logins.
     async fn replaced(
         &self,
         listed: &Listed,
@@ -216,7 +216,7 @@ impl App {
             }
         }
         // Two users take turns: the rotation after the incident's changes the leaked login's password. Where a person put a
-        // value between them, nobody knows whose turn it was, and two rotations change both.
+        // value in between, the turn is unknown, but two rotations change both passwords.
         let next = made.iter().find(|row| row.previous.as_ref() == Some(&incident.version));
         let Some(next) = next.or(made.get(1).and(made.first())) else {
             return Err(Why::LeakUnknown { version: leaked });
@@ -227,7 +227,7 @@ impl App {
         for label in ["AWSCURRENT", "AWSPREVIOUS"] {
             let Some(version) = listed.labelled(label) else { continue };
             let login = self.login_of(listed, version).await?;
-            // A single user's password before is refused.
+            // The old password of a single user is refused.
             if let Some(session) = self.try_login(&login).await? {
                 sessions += end_sessions(&session, Some(before)).await?;
                 session.close().await;
@@ -270,7 +270,7 @@ impl App {
         let session = self.database.login_bound(&admin).await?;
         session.enable(&ours.user, &ours.password, async || self.is_as_before(listed).await).await?;
         let own = self.database.login(&ours).await;
-        // Also where the login failed: whoever holds sessions of it can take every connection that it may have.
+        // Disable even if the login failed: a thief with open sessions can use up its connection limit.
         session.disable(&ours.user, async || self.is_as_before(listed).await).await?;
         session.close().await;
         let own = own?;
@@ -364,7 +364,7 @@ async fn report(
             let run_id = format!("{secret}/retire/{}/{day}", line.why);
             (line, run_id, waits_message(settings, secret, *waits), "waits".to_owned())
         }
-        // The service does not tell a version that is gone from one that was never there: no proof, and no more to do.
+        // The leaked value cannot be tried, so this is never reported as proved.
         Ok(Course::Replaced(replaced)) => {
             let run_id = format!("{}/retire/replaced", replaced.version);
             let told = replaced_message(settings, secret, replaced);

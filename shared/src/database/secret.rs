@@ -52,10 +52,10 @@ const ENDINGS: [(&str, Part); 6] = [
 /// How a key ends that names a server.
 const HOSTS: [&str; 8] = ["host", "hostname", "server", "address", "addr", "endpoint", "url", "uri"];
 
-/// Words in the path of a field that say that it is of a database of PostgreSQL: `DB_USER`, `pg.user`.
+/// Words in a field's path that mark it as PostgreSQL's: `DB_USER`, `pg.user`.
 const OURS: [&str; 8] = ["database", "db", "jdbc", "pg", "pgsql", "postgres", "postgresql", "rds"];
 
-/// Words beside them that say that it is another kind's: `MONGO_DB_USER`.
+/// Words that mark it as another kind of database despite those: `MONGO_DB_USER`.
 const OTHERS: [&str; 16] = [
     "cassandra",
     "clickhouse",
@@ -154,7 +154,7 @@ pub enum FormError {
         /// The field.
         path: String,
     },
-    /// Another server's login has the same user and password, which a rotation cannot change there.
+    /// A login at another server has the same user and password, and a rotation cannot change it there.
     #[error(
         "field {path} is the same login at another server: give that one a password of its own, or name the field as the database's (DB_…)"
     )]
@@ -296,8 +296,8 @@ impl Secret {
             |field: &Field<'_>| self.slots.iter().any(|slot| field.value.range().contains(&slot.range.start));
         document.groups().iter().any(|((object, prefix), group)| {
             let other = group.users.iter().find(|field| field.text() == Some(user) && !is_slot(field));
-            // A pair of a service that nothing says is the database stays as it is, but a name of our own making is no
-            // other service's.
+            // Without evidence a pair belongs to another service and stays unchanged, unless its user has the suffix that only
+            // this function gives.
             let is_of_the_database = |field: &Field<'_>| {
                 let is_named = names_a_database(&field.path()) || user.ends_with(super::CLONE);
                 document.is_at(object, prefix, &self.login).unwrap_or(is_named)
@@ -543,7 +543,7 @@ impl<'a> Document<'a> {
     }
 
     /// Whether a server that fields with a prefix name is the login's (`MQ_USER` beside `MQ_HOST`); none where they name
-    /// no server. One may be named in several ways, by an address, too.
+    /// no server. The same server may be named several times, for example by name and by address.
     fn is_at(&self, object: &Path, prefix: &str, login: &Login) -> Option<bool> {
         let of_group = |field: &&Field<'_>| {
             let key = field.value.path.key().map(str::to_ascii_lowercase);
@@ -569,7 +569,7 @@ impl<'a> Document<'a> {
             let is_main = (&object, prefix.as_str()) == (&Path::default(), "");
             let is_at = self.is_at(&object, &prefix, login);
             let named = group.users.iter().any(|field| names_a_database(&field.path()));
-            // Another service's user may have the same name. It is the login's only by its password, server or name.
+            // Another service's user may have the same name: only the password, the server or the field's name tells.
             let is_ours = if alone {
                 is_at.unwrap_or(named)
             } else {
