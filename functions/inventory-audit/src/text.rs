@@ -146,8 +146,8 @@ fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> String {
                 .iter()
                 .map(|(key, value)| format!("{key}={}", value.as_deref().unwrap_or("terraform")))
                 .collect();
-            let command =
-                format!("tag-resources --resource-arn-list '{}' --tags {}", row.arn, tags.join(","));
+            let tags = tags.join(",");
+            let command = format!("tag-resources --resource-arn-list '{}' --tags {tags}", row.arn);
             format!(
                 "{} {}",
                 language.pick("corrigir em default_tags do Terraform, ou já:", "correct it in Terraform's default_tags, or now:"),

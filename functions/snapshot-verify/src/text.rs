@@ -155,7 +155,7 @@ fn next_step(settings: &Settings, subject: &Subject, finding: &Finding) -> Strin
     };
     let region = region.map(|region| format!(" --region {region}")).unwrap_or_default();
     let again = format!(
-        "`aws lambda invoke --function-name {} --cli-binary-format raw-in-base64-out --payload '{{}}' /dev/stdout`",
+        "`echo '{{}}' | aws lambda invoke --function-name {} --cli-read-timeout 310 --payload fileb:///dev/stdin /dev/stdout`",
         settings.function
     );
     let named = |command: &str| format!("`aws rds {command} --db-snapshot-identifier {name}{region}`");

@@ -31,6 +31,34 @@ pub(crate) fn sam(repo: &Repo, log: &Log) -> Result<()> {
     environment(repo, "sam", "requirements-sam.txt", log)
 }
 
+/// The AWS CLI, version 2, beside version 1 of the Python environment. Returns its program, or `None` on a machine that the
+/// package has no program for.
+pub(crate) fn cli_2(repo: &Repo, log: &Log) -> Result<Option<PathBuf>> {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        return Ok(None);
+    }
+    let source = repo.at("tests/commands");
+    let read =
+        |name| fs::read(source.join(name)).with_context(|| format!("cannot read tests/commands/{name}"));
+    let requirements = source.join("requirements.txt");
+    let into = repo.local().join("cli-2");
+    let stamp = Stamp::new(&into, &[&read("requirements.txt")?, &read("unpack.py")?]);
+    if !stamp.is_set() {
+        remove(&into)?;
+        let package = into.join("package");
+        let mut pip = run::command(repo.venv("python"));
+        pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-compile"]);
+        pip.args(["--no-deps", "--require-hashes", "--target"]).arg(&package).arg("-r").arg(&requirements);
+        run::run(&mut pip, log)
+            .context("the AWS CLI 2 could not be installed; is the package index reachable?")?;
+        let mut unpack = run::command(repo.venv("python"));
+        run::run(unpack.arg(source.join("unpack.py")).arg(&package).arg(&into), log)?;
+        remove(&package)?;
+        stamp.set()?;
+    }
+    Ok(Some(into.join("dist/aws")))
+}
+
 /// A Python environment at `.local/<name>` with the packages of a lock file in `tests/cloud`.
 fn environment(repo: &Repo, name: &str, lock: &str, log: &Log) -> Result<()> {
     let requirements = repo.at("tests/cloud").join(lock);

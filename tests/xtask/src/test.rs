@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,7 @@ const CARGO_DENY: &str = "cargo-deny";
 const NODE_POSTGRES: &str = "node-postgres";
 const END_TO_END: &str = "end-to-end tests";
 const MONTH: &str = "a month of simulated time";
+const AWS_CLI_2: &str = "AWS CLI 2";
 const SAM_CLI: &str = "AWS SAM CLI";
 const DEPLOYMENT: &str = "deployment to two fresh local clouds";
 
@@ -90,7 +92,7 @@ const CHECKS: &[Check] = &[
         name: "ruff check",
         after: &[PYTHON],
         run: |context, log| {
-            let arguments = ["check", "--no-cache", "tests/cloud", "tests/readers"];
+            let arguments = ["check", "--no-cache", "tests/cloud", "tests/commands", "tests/readers"];
             passed(run::run(context.venv("ruff").args(arguments), log))
         },
     },
@@ -98,7 +100,8 @@ const CHECKS: &[Check] = &[
         name: "ruff format",
         after: &[PYTHON],
         run: |context, log| {
-            let arguments = ["format", "--check", "--no-cache", "tests/cloud", "tests/readers"];
+            let arguments =
+                ["format", "--check", "--no-cache", "tests/cloud", "tests/commands", "tests/readers"];
             passed(run::run(context.venv("ruff").args(arguments), log))
         },
     },
@@ -106,6 +109,17 @@ const CHECKS: &[Check] = &[
         name: "tests of the code, the repository and the model of the rotation protocol",
         after: &[],
         run: |context, log| passed(context.cargo(&["test", "--workspace", "--locked"], log)),
+    },
+    Check { name: AWS_CLI_2, after: &[PYTHON], run: cli_2 },
+    Check {
+        name: "commands of messages and pages, with the AWS CLI 1",
+        after: &[PYTHON],
+        run: |context, log| passed(commands(context.repo, None, log)),
+    },
+    Check {
+        name: "commands of messages and pages, with the AWS CLI 2",
+        after: &[AWS_CLI_2],
+        run: |context, log| passed(commands(context.repo, setup::cli_2(context.repo, log)?, log)),
     },
     Check { name: "tests of the local cloud", after: &[PYTHON, POSTGRES], run: python_tests },
     Check { name: DEPLOYMENT, after: &[PYTHON, POSTGRES], run: deployment },
@@ -363,6 +377,24 @@ fn sam_build(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     let functions = context.repo.functions()?.len();
     ensure!(built == functions, "sam build made {built} of {functions} functions");
     Ok(Verdict::Passed)
+}
+
+fn cli_2(context: &Context<'_>, log: &Log) -> Result<Verdict> {
+    Ok(match setup::cli_2(context.repo, log)? {
+        Some(_) => Verdict::Passed,
+        None => Verdict::NotRun("its package has a program for Linux on x86-64 only".to_owned()),
+    })
+}
+
+/// The commands that people are given, with version 2 of the AWS CLI if it is told, or else with version 1.
+fn commands(repo: &Repo, cli_2: Option<PathBuf>, log: &Log) -> Result<()> {
+    let which = if cli_2.is_some() { "[2]" } else { "not [2]" };
+    let mut pytest = run::command(repo.venv("python"));
+    pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", which]);
+    if let Some(program) = cli_2 {
+        pytest.env("AWS_CLI_2", program);
+    }
+    run::run(pytest.current_dir(repo.at("tests/commands")), log)
 }
 
 fn python_tests(context: &Context<'_>, log: &Log) -> Result<Verdict> {

@@ -493,7 +493,7 @@ fn snapshot_now(instance: &Instance, context: &Context<'_>) -> String {
     }
     let of = if name == context.database { String::new() } else { format!(r#","instance":"{name}""#) };
     format!(
-        r#"aws lambda invoke --function-name {project}-{environment}-snapshot-create --cli-binary-format raw-in-base64-out --cli-read-timeout 90 --payload '{{"deploy":"backup-audit-{name}-{today}","reason":"rds.snapshot-fresh","by":"backup-audit"{of}}}' /dev/stdout"#
+        r#"echo '{{"deploy":"backup-audit-{name}-{today}","reason":"rds.snapshot-fresh","by":"backup-audit"{of}}}' | aws lambda invoke --function-name {project}-{environment}-snapshot-create --cli-read-timeout 90 --payload fileb:///dev/stdin /dev/stdout"#
     )
 }
 

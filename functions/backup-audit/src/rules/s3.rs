@@ -386,8 +386,8 @@ fn plan_or(bucket: &Bucket, rule: &str, by_hand: &str, context: &Context<'_>) ->
         return format!("# docs/backups.md#regras: {by_hand}");
     }
     format!(
-        r#"aws lambda invoke --function-name {}-{}-backup-audit --cli-binary-format raw-in-base64-out --cli-read-timeout 910 --payload '{{"repair":{{"rule":"{rule}","resource":"{}"}}}}' /dev/stdout  # "apply":true aplica / applies; ou / or: {by_hand}"#,
-        context.project, context.environment, bucket.name
+        r#"echo '{{"repair":{{"rule":"{rule}","resource":"{}"}}}}' | aws lambda invoke --function-name {}-{}-backup-audit --cli-read-timeout 910 --payload fileb:///dev/stdin /dev/stdout  # "apply":true aplica / applies; ou / or: {by_hand}"#,
+        bucket.name, context.project, context.environment
     )
 }
 

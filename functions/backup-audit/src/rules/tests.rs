@@ -545,7 +545,7 @@ fn word(row: Option<&Row>) -> &'static str {
 
 /// Whether an operator can run it, or is told where to look.
 fn can_be_run(command: &str) -> bool {
-    ["aws ", "# docs/", "# infra/terraform", "# template.yaml"]
+    ["aws ", "echo '{", "# docs/", "# infra/terraform", "# template.yaml"]
         .iter()
         .any(|beginning| command.starts_with(beginning))
 }
@@ -702,8 +702,9 @@ fn a_backup_window_that_overlaps_the_maintenance_window_is_not_asked_for() {
 #[test]
 fn what_a_person_runs_when_no_snapshot_came() {
     for (database, name, expected) in [
-        (DB, DB, r#""by":"backup-audit"}' /dev/stdout; aws rds describe-events "#),
-        ("main", DB, r#""by":"backup-audit","instance":"moveongs-prod-db"}' /dev/stdout; aws "#),
+        (DB, DB, r#""by":"backup-audit"}' | aws lambda invoke "#),
+        (DB, DB, "--payload fileb:///dev/stdin /dev/stdout; aws rds describe-events "),
+        ("main", DB, r#""by":"backup-audit","instance":"moveongs-prod-db"}' | aws "#),
         ("main", "main", r#""deploy":"backup-audit-main-2026-11-26","#),
         (
             "main",

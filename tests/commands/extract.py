@@ -1,0 +1,302 @@
+"""The AWS CLI's commands in the messages and the documentation, word by word as a shell passes them.
+
+Messages are read from the string literals of the Rust sources, the documentation from code blocks and inline code. What
+a message fills in at run time, and what a reader has to fill in, is replaced by an example (`EXAMPLES`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# What fills most placeholders: ids have a shortest length, of up to 32 characters.
+EXAMPLE = "example0000000000000000000000000"
+# What Security Hub demands of a finding.
+FINDING = {
+    **dict.fromkeys(("SchemaVersion", "Id", "ProductArn", "GeneratorId", "AwsAccountId", "Title", "Description"), "x"),
+    **dict.fromkeys(("CreatedAt", "UpdatedAt"), "2026-01-01T00:00:00Z"),
+    "Resources": [{"Type": "Other", "Id": "x"}],
+}
+# A placeholder that stands for something else: a number, a document.
+EXAMPLES = {
+    "LIMITE": "100",
+    "CHAVE_ANTERIOR": EXAMPLE,
+    "VERSAO_ANTERIOR": EXAMPLE,
+    "VERSAO_ATUAL": EXAMPLE,
+    "days": "30",
+    "double": "40",
+    "lote": json.dumps([FINDING]),
+    "rule": '{"Rules":[]}',
+    "tags": "Environment=dev,ManagedBy=terraform",
+}
+
+# Placeholders that stand for more than a word: each text is tried.
+FRAGMENTS = {
+    "kind": ["instance", "cluster"],
+    "region": ["", " --region sa-east-1"],
+    "outage": ["", " --apply-immediately"],
+    "of": [""],
+    "more": [""],
+    "deletion": [""],
+}
+
+# A placeholder that another literal of the same file fills: with options, or with the operation.
+OPEN = ("change", "command", "operation")
+
+PLACEHOLDER = re.compile(r"\{(\w*)(?::[^{}]*)?\}")
+OPERATION = re.compile(
+    r"(?:add|copy|create|delete|describe|get|list|modify|put|remove|start|tag|update)-[a-z-]+|wait [a-z]+-[a-z-]+"
+)
+FORMAT = re.compile(r"\{\{|\}\}|" + PLACEHOLDER.pattern)
+VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+# A command begins where a shell expects one.
+COMMAND = re.compile(r"(?:^|[\s;|&({`])aws (?=(?:--[a-z]|[a-z0-9-]+ +(?:[a-z{]|s3:)))")
+LITERAL = re.compile(r'r#"(?P<raw>.*?)"#|"(?P<text>(?:[^"\\]|\\.)*)"|//[^\n]*|\'(?:[^\'\\]|\\.)\'', re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command as the shell passes it, with the place that it comes from."""
+
+    place: str
+    words: tuple[str, ...]
+    """The arguments, without `aws`."""
+    group: str = field(default="", compare=False)
+    """At least one command of a group has to be right: which literals belong together is not known."""
+
+    @property
+    def is_elided(self) -> bool:
+        """Returns true if the text leaves options out: with an ellipsis, or because it only names the command."""
+        return "…" in self.words or len(self.words) == 2
+
+    def __str__(self) -> str:
+        return f"{self.place}: aws {' '.join(self.words)}"
+
+
+class Unbalanced(Exception):
+    """A quote or a parenthesis is not closed."""
+
+
+def words(text: str) -> list[str]:
+    """The words of the first command of a shell text: up to an operator, a comment, or the line's end."""
+    found: list[str] = []
+    word: str | None = None
+    at = 0
+    skip_next = False
+
+    def end() -> None:
+        nonlocal word, skip_next
+        if word is not None and not skip_next:
+            found.append(EXAMPLES.get(word, word))
+        if word is not None:
+            skip_next = False
+        word = None
+
+    while at < len(text):
+        char = text[at]
+        if text.startswith("\\\n", at):
+            end()
+            at += 2
+        elif char == "\\":
+            word = (word or "") + text[at + 1 : at + 2]
+            at += 2
+        elif char == "'":
+            close = text.find("'", at + 1)
+            if close < 0:
+                raise Unbalanced(text)
+            word = (word or "") + text[at + 1 : close]
+            at = close + 1
+        elif char == '"':
+            inside, at = quoted(text, at + 1)
+            word = (word or "") + inside
+        elif text.startswith("$(", at):
+            at = substituted(text, at)
+            word = (word or "") + EXAMPLE
+        elif char == "$":
+            variable = VARIABLE.match(text, at)
+            word = (word or "") + (of_variable(variable) if variable else "$")
+            at = variable.end() if variable else at + 1
+        elif char in " \t":
+            end()
+            at += 1
+        elif char == "#" and word is None:
+            break
+        elif char in "<>":
+            # A redirection is the shell's: `2>&1`, `> file`.
+            if word is not None and word.isdigit():
+                word = None
+            end()
+            at += 2 if text[at + 1 : at + 2] in ("&", ">") else 1
+            skip_next = True
+        elif char in "\n;|&()":
+            break
+        else:
+            word = (word or "") + char
+            at += 1
+    end()
+    return found
+
+
+def of_variable(match: re.Match[str]) -> str:
+    return EXAMPLES.get(match[1] or match[2], EXAMPLE)
+
+
+def quoted(text: str, at: int) -> tuple[str, int]:
+    """The inside of double quotes from `at`, and where the text goes on."""
+    inside = ""
+    while at < len(text):
+        if text[at] == '"':
+            return inside, at + 1
+        if text.startswith("$(", at):
+            at = substituted(text, at)
+            inside += EXAMPLE
+        elif text[at] == "\\" and text[at + 1 : at + 2] in ('"', "\\", "$", "`"):
+            inside += text[at + 1]
+            at += 2
+        elif variable := VARIABLE.match(text, at):
+            inside += of_variable(variable)
+            at = variable.end()
+        else:
+            inside += text[at]
+            at += 1
+    raise Unbalanced(text)
+
+
+def substituted(text: str, at: int) -> int:
+    """Where the command substitution that begins at `at` ends."""
+    at += 2
+    depth = 1
+    while at < len(text):
+        if text[at] == "'":
+            at = text.find("'", at + 1)
+            if at < 0:
+                raise Unbalanced(text)
+        elif text[at] == '"':
+            at = quoted(text, at + 1)[1] - 1
+        elif text[at] == "(":
+            depth += 1
+        elif text[at] == ")":
+            depth -= 1
+            if depth == 0:
+                return at + 1
+        at += 1
+    raise Unbalanced(text)
+
+
+def in_shell(text: str, place: str, group: str = "") -> list[Command]:
+    """The commands of a shell text, those inside of others' substitutions too."""
+    found = []
+    for match in COMMAND.finditer(text):
+        found.append(Command(place, tuple(words(text[match.end() :])), group))
+    return found
+
+
+def in_markdown(text: str, place: str) -> list[Command]:
+    """The commands of code blocks and inline code."""
+    found = []
+    fence: str | None = None
+    block: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        bare = line.strip()
+        if fence is None and bare.startswith("```"):
+            fence, block = bare[: len(bare) - len(bare.lstrip("`"))], []
+            begins = number
+        elif fence is not None and bare == fence:
+            found += in_shell("\n".join(block), f"{place}:{begins}")
+            fence = None
+        elif fence is not None:
+            block.append(re.sub(r"^\$ ", "", bare))
+        else:
+            # In a table a pipe is escaped, in inline code too.
+            for code in re.findall(r"`([^`]+)`", line.replace("\\|", "|")):
+                found += in_shell(code, f"{place}:{number}")
+    return found
+
+
+def literals(source: str) -> list[tuple[int, str]]:
+    """The string literals of Rust code before its tests, with their lines."""
+    source = source.split("#[cfg(test)]")[0]
+    found = []
+    for match in LITERAL.finditer(source):
+        text = match["raw"]
+        if text is None and match["text"] is not None:
+            text = re.sub(r"\\\n\s*", "", match["text"])
+            text = re.sub(
+                r"\\(.)",
+                lambda escape: {"n": "\n", "t": "\t"}.get(escape[1], escape[1]),
+                text,
+            )
+        if text is not None:
+            found.append((source.count("\n", 0, match.start()) + 1, text))
+    return found
+
+
+def filled(text: str) -> list[str]:
+    """A literal with examples in its placeholders; the `OPEN` ones stay."""
+    texts = [text]
+    for name, fragments in FRAGMENTS.items():
+        if f"{{{name}}}" in text:
+            texts = [each.replace(f"{{{name}}}", fragment) for each in texts for fragment in fragments]
+
+    def example(match: re.Match[str]) -> str:
+        if match[0] in ("{{", "}}"):
+            return match[0][0]
+        return match[0] if match[1] in OPEN else EXAMPLES.get(match[1], EXAMPLE)
+
+    # Without a placeholder or a doubled brace it is no format string, and its braces are its own.
+    is_format = "{{" in text or PLACEHOLDER.search(text)
+    return [FORMAT.sub(example, each) for each in texts] if is_format else texts
+
+
+def in_rust(source: str, place: str) -> list[Command]:
+    """The commands of the messages of a Rust file."""
+    all_literals = literals(source)
+    operations = [each for _, text in all_literals if OPERATION.match(text) for each in filled(text)]
+    # Options, with the operation that stands before them.
+    options: list[tuple[str, str]] = []
+    operation = ""
+    for _, text in all_literals:
+        operation = text if OPERATION.fullmatch(text) else operation
+        if text.startswith("--"):
+            options += [(operation, each) for each in filled(text)]
+    found: list[Command] = []
+    for line, text in all_literals:
+        if "aws " not in text:
+            continue
+        here = f"{place}:{line}"
+        for each in filled(text):
+            # In a message a command stands between backticks, and the text goes on after it.
+            for piece in each.split("`")[1::2] if "`" in each else [each]:
+                if "{command}" in piece:
+                    for operation in operations:
+                        found += in_shell(piece.replace("{command}", operation), here, f"{place}: {operation}")
+                elif "{operation}" in piece and "{change}" not in piece:
+                    for operation in operations:
+                        found += in_shell(piece.replace("{operation}", operation), here, f"{place}: {operation}")
+                elif "{change}" in piece:
+                    for operation, change in options:
+                        whole = piece.replace("{operation}", operation).replace("{change}", change)
+                        found += in_shell(whole, here, f"{place}: {change}")
+                else:
+                    found += in_shell(piece, here)
+    return found
+
+
+def all_commands() -> list[Command]:
+    """Every command of the repository that people are given, once for each place."""
+    found: list[Command] = []
+    for folder in ("functions", "shared"):
+        for path in sorted((ROOT / folder).rglob("*.rs")):
+            relative = path.relative_to(ROOT)
+            if "tests" not in relative.parts and path.name != "tests.rs" and "src" in relative.parts:
+                found += in_rust(path.read_text(), str(relative))
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tests").glob("*/README.md")]
+    for path in sorted(pages):
+        found += in_markdown(path.read_text(), str(path.relative_to(ROOT)))
+    for path in sorted((ROOT / "docs").rglob("*.yml")):
+        found += in_shell(path.read_text(), str(path.relative_to(ROOT)))
+    return found
