@@ -28,29 +28,26 @@ impl Aws {
         Self { cloud: cloud.clone(), python: repo.venv("python") }
     }
 
-    /// What an AWS CLI or SDK reads.
-    pub(crate) fn environment(&self) -> [(&'static str, &str); 5] {
+    /// What an AWS CLI or SDK reads, and nothing of the user's own profiles.
+    pub(crate) fn environment(&self) -> [(&'static str, &str); 8] {
         [
             ("AWS_ENDPOINT_URL", &self.cloud.endpoint),
             ("AWS_ACCESS_KEY_ID", KEY),
             ("AWS_SECRET_ACCESS_KEY", KEY),
             ("AWS_REGION", REGION),
             ("AWS_DEFAULT_REGION", REGION),
+            ("AWS_CONFIG_FILE", "/dev/null"),
+            ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
         ]
     }
 
-    /// The AWS CLI, which sees nothing of the user's own profiles.
+    /// The AWS CLI.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Command {
         // The package's own script names its interpreter by a path, which may not hold a space.
         let mut command = run::command(&self.python);
         command.args(["-m", "awscli"]);
-        command.envs(self.environment());
-        command.envs([
-            ("AWS_CONFIG_FILE", "/dev/null"),
-            ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
-            ("AWS_PAGER", ""),
-        ]);
-        command.env("AWS_EC2_METADATA_DISABLED", "true");
+        command.envs(self.environment()).env("AWS_PAGER", "");
         // Some services' commands do not heed the variable.
         command.args(["--endpoint-url", &self.cloud.endpoint, "--output", "json"]).args(arguments);
         command

@@ -1,6 +1,10 @@
 //! `cargo xtask up`.
 
-use anyhow::{Result, bail};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
 
 use crate::aws::Aws;
 use crate::cloud::{Down, Place};
@@ -53,15 +57,39 @@ pub(crate) fn up(repo: &Repo, port: Option<u16>, quiet: bool) -> Result<()> {
     let mut progress = Progress::new(repo.local().join("logs/up"), STEPS, quiet);
     let mut running = bring_up(repo, &Place::new(repo, "cloud"), port, &mut progress)?;
     running.down.keep();
-    println!(
-        "# The local cloud runs until `cargo xtask down`. In a shell: eval \"$(cargo xtask up --quiet)\""
-    );
-    println!("unset AWS_PROFILE AWS_SESSION_TOKEN");
-    for (name, value) in running.aws.environment() {
-        println!("export {name}={value}");
-    }
-    println!("export PATH={}:\"$PATH\"", quoted(&repo.local().join("venv/bin").to_string_lossy()));
+    let bin = repo.local().join("bin");
+    write_cli(repo, &bin, &running.aws.cloud.endpoint)?;
+    print!("{}", for_a_shell(&running.aws.environment(), &[&bin, &repo.local().join("venv/bin")]));
     Ok(())
+}
+
+/// Writes the `aws` that reaches nothing but the local cloud. It stays when the cloud goes: in a shell that still has the
+/// environment, the next `aws` in PATH would reach the real AWS.
+fn write_cli(repo: &Repo, bin: &Path, endpoint: &str) -> Result<()> {
+    let python = quoted(&repo.venv("python").to_string_lossy());
+    let program = quoted(&repo.at("tests/cloud/localcloud/cli.py").to_string_lossy());
+    let path = bin.join("aws");
+    fs::create_dir_all(bin)?;
+    fs::write(&path, format!("#!/bin/sh\nexec {python} {program} {endpoint} \"$@\"\n"))
+        .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o755)))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// What a shell takes over: of AWS only these variables, no proxy in between, and the programs of these folders first.
+fn for_a_shell(environment: &[(&str, &str)], folders: &[&Path]) -> String {
+    let mut lines = vec![
+        "# The local cloud runs until `cargo xtask down`. In a shell: eval \"$(cargo xtask up --quiet)\""
+            .to_owned(),
+        "unset AWS_PROFILE $(env | sed -n 's/^\\(AWS_[A-Za-z0-9_]*\\)=.*/\\1/p')".to_owned(),
+    ];
+    lines.extend(environment.iter().map(|(name, value)| format!("export {name}={value}")));
+    for name in ["NO_PROXY", "no_proxy"] {
+        lines.push(format!("export {name}=\"127.0.0.1${{{name}:+,${name}}}\""));
+    }
+    let folders: Vec<String> = folders.iter().map(|folder| quoted(&folder.to_string_lossy())).collect();
+    lines.push(format!("export PATH={}:\"$PATH\"", folders.join(":")));
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 /// A text for a POSIX shell.
@@ -71,7 +99,37 @@ fn quoted(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::quoted;
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn nothing_of_aws_but_the_local_cloud_is_left_in_a_shell() {
+        let environment = [("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AWS_ACCESS_KEY_ID", "test")];
+        let text = for_a_shell(&environment, &[Path::new("/a b/bin"), Path::new("/venv")]);
+        let output = Command::new("sh")
+            .args(["-euc", &format!("{text}env; echo after")])
+            .env_clear()
+            .envs([("PATH", "/usr/bin:/bin"), ("HOME", "/home/x"), ("NO_PROXY", "internal.example")])
+            .envs([("AWS_PROFILE", "prod"), ("AWS_ENDPOINT_URL_RDS", "https://rds.amazonaws.com")])
+            .envs([("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true"), ("AWS_ACCESS_KEY_ID", "AKIAREAL")])
+            .envs([("AWS_SESSION_TOKEN", "real"), ("AWS_WEB_IDENTITY_TOKEN_FILE", "/token")])
+            .output()
+            .unwrap();
+        let output = String::from_utf8(output.stdout).unwrap();
+        let mut of_aws: Vec<&str> = output.lines().filter(|line| line.starts_with("AWS_")).collect();
+        of_aws.sort_unstable();
+        assert_eq!(of_aws, ["AWS_ACCESS_KEY_ID=test", "AWS_ENDPOINT_URL=http://127.0.0.1:1"]);
+        for line in [
+            "HOME=/home/x",
+            "NO_PROXY=127.0.0.1,internal.example",
+            "no_proxy=127.0.0.1",
+            "PATH=/a b/bin:/venv:/usr/bin:/bin",
+            "after",
+        ] {
+            assert!(output.lines().any(|each| each == line), "{line} is not in {output}");
+        }
+    }
 
     #[test]
     fn a_path_stays_one_word_in_a_shell() {
