@@ -14,6 +14,7 @@ use aws_sdk_s3::types::{
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::advice;
 use crate::cloud::{Cloud, EVIDENCE, eventually, sha256};
 use crate::matrix;
 
@@ -1284,4 +1285,43 @@ async fn all_die(
             "asked_again": is_asked_again(index), "end": "succeeded", "records": records, "told": told})
     };
     REPAIRS.into_iter().enumerate().map(point).collect()
+}
+
+/// A metric that no alarm looks at wakes nobody, and neither does an alarm whose actions are off.
+#[tokio::test]
+async fn errors_in_the_applications_logs_need_a_metric_and_an_alarm_and_the_commands_make_both() {
+    let world = World::fresh().await;
+    let shell = |command: &str| advice::run(&world.cloud, command);
+    let clean = || {
+        shell(
+            "aws logs delete-metric-filter --log-group-name /aws/ecs/moveongs-dev-api --filter-name unhandled-error || true",
+        );
+        shell("aws cloudwatch delete-alarms --alarm-names moveongs-dev-api-unhandled-error");
+    };
+    shell("aws logs create-log-group --log-group-name /aws/ecs/moveongs-dev-api || true");
+    clean();
+    let finding = async || {
+        let report = world.audit().await;
+        let all = report["findings"].as_array().unwrap();
+        all.iter().find(|finding| finding["rule"] == "account.log-filters").cloned()
+    };
+    let told = |finding: Option<Value>, field: &str| finding.unwrap()[field].as_str().unwrap().to_owned();
+
+    let first = finding().await;
+    assert_eq!(told(first.clone(), "found"), "no metric filter on /aws/ecs/moveongs-dev-api");
+    let command = told(first, "next_step");
+    let (filter, _) = command.split_once("; ").unwrap();
+    shell(filter);
+    let second = finding().await;
+    assert_eq!(told(second.clone(), "found"), "no alarm with an action on moveongs/dev UnhandledErrors");
+    shell(&told(second, "next_step"));
+    assert_eq!(finding().await, None);
+
+    shell("aws cloudwatch disable-alarm-actions --alarm-names moveongs-dev-api-unhandled-error");
+    assert!(finding().await.is_some());
+    // Both at once, as the message of an account without either has them.
+    clean();
+    shell(&command);
+    assert_eq!(finding().await, None);
+    clean();
 }

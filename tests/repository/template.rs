@@ -11,9 +11,10 @@ use crate::{folders, quoted_after, root, sources};
 const PLATFORM: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
 
 /// What Cloud Control needs of whoever lists alarms, metric filters, backup plans and VPC endpoints.
-const CONTROLLED: [&str; 4] = [
+const CONTROLLED: [&str; 5] = [
     "backup:ListBackupPlans",
     "cloudwatch:DescribeAlarms",
+    "cloudwatch:ListTagsForResource",
     "ec2:DescribeVpcEndpoints",
     "logs:DescribeMetricFilters",
 ];
@@ -393,7 +394,8 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
                 "cloudwatch:DescribeAlarms",
                 "ec2:DescribeVpcEndpoints",
                 "logs:DescribeMetricFilters",
-            ],
+            ]
+            | ["cloudformation:GetResource", "cloudwatch:ListTagsForResource"],
         ) => resource == "*",
         ("backup-audit", ["ecs:DescribeServices"]) => {
             resource

@@ -176,13 +176,22 @@ pub(crate) struct Task {
     pub role: Option<String>,
 }
 
+/// The metrics that are counted from a log group, each as namespace and name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LogWatch {
+    /// Those of its metric filters.
+    pub counted: BTreeSet<(String, String)>,
+    /// Those among them that an alarm with an action looks at.
+    pub alarmed: BTreeSet<(String, String)>,
+}
+
 /// What must be there at all.
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     /// Alarms of CloudWatch besides this stack's.
     pub has_alarms: Seen<bool>,
-    /// Metric filters on the application's log group.
-    pub has_filters: Seen<bool>,
+    /// What becomes of errors in the application's log group.
+    pub log_watch: Seen<LogWatch>,
     /// Plans of AWS Backup.
     pub has_backup_plan: Seen<bool>,
     /// Endpoints of the VPC.

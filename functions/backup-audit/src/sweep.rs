@@ -408,18 +408,17 @@ impl Sweep<'_> {
 
     async fn account(&self) -> Result<(), Stop> {
         let control = &self.app.control;
-        // A metric filter's identifier is its log group and its name.
-        let logs = format!("/aws/ecs/{}-{}-api|", self.context.project, self.context.environment);
-        let (has_alarms, has_filters, has_backup_plan, has_endpoints) = join!(
+        let logs = application::log_group(self.context);
+        let (has_alarms, log_watch, has_backup_plan, has_endpoints) = join!(
             aws::application::has(control, "AWS::CloudWatch::Alarm", |name| self
                 .app
                 .names
                 .is_anothers_alarm(name)),
-            aws::application::has(control, "AWS::Logs::MetricFilter", |name| name.starts_with(&logs)),
+            aws::application::log_watch(control, &logs),
             aws::application::has(control, "AWS::Backup::BackupPlan", |_| true),
             aws::application::has(control, "AWS::EC2::VPCEndpoint", |_| true),
         );
-        let account = Account { has_alarms, has_filters, has_backup_plan, has_endpoints };
+        let account = Account { has_alarms, log_watch, has_backup_plan, has_endpoints };
         let rows = judge(ACCOUNT, (&self.app.place.account, ""), &account, self.context);
         Ok(self.emit("account:resources", &rows)?)
     }

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeSet;
 
+use aws_sdk_cloudcontrol::error::ProvideErrorMetadata;
+use aws_sdk_cloudcontrol::types::ResourceDescription;
 use aws_sdk_ecs::types::{Failure, TaskDefinition};
 use aws_sdk_iam::types::PolicyEvaluationDecisionType;
+use serde_json::Value;
 use shared::failure::CallError;
 
 use super::Page;
-use crate::facts::{Seen, Service, Task};
+use crate::facts::{LogWatch, Seen, Service, Task};
 
+type Control = aws_sdk_cloudcontrol::Client;
 type Ecs = aws_sdk_ecs::Client;
 type Iam = aws_sdk_iam::Client;
 
@@ -95,11 +99,7 @@ async fn allows(client: &Iam, role: &str, objects: &str) -> Seen<bool> {
 }
 
 /// Whether a type of resource has one whose identifier is wanted.
-pub(crate) async fn has(
-    client: &aws_sdk_cloudcontrol::Client,
-    kind: &str,
-    is_wanted: impl Fn(&str) -> bool,
-) -> Seen<bool> {
+pub(crate) async fn has(client: &Control, kind: &str, is_wanted: impl Fn(&str) -> bool) -> Seen<bool> {
     let mut pages = client.list_resources().type_name(kind).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("cloudformation:ListResources"))?;
@@ -112,9 +112,110 @@ pub(crate) async fn has(
     Ok(false)
 }
 
+/// The metrics of a log group's filters, and which of them an alarm with an action looks at.
+pub(crate) async fn log_watch(client: &Control, group: &str) -> Seen<LogWatch> {
+    let mut watch = LogWatch::default();
+    // A metric filter's identifier is its log group and its name.
+    let beginning = format!("{group}|");
+    let kind = "AWS::Logs::MetricFilter";
+    let mut pages = client.list_resources().type_name(kind).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(CallError::during("cloudformation:ListResources"))?;
+        for found in page.resource_descriptions.unwrap_or_default() {
+            if found.identifier().is_some_and(|name| name.starts_with(&beginning)) {
+                let filter = properties(client, kind, found, "MetricTransformations").await?;
+                watch.counted.extend(counted(&filter));
+            }
+        }
+    }
+    if watch.counted.is_empty() {
+        return Ok(watch);
+    }
+    let kind = "AWS::CloudWatch::Alarm";
+    let mut pages = client.list_resources().type_name(kind).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(CallError::during("cloudformation:ListResources"))?;
+        for found in page.resource_descriptions.unwrap_or_default() {
+            let alarm = properties(client, kind, found, "ComparisonOperator").await?;
+            watch.alarmed.extend(alarmed(&alarm).filter(|metric| watch.counted.contains(metric)));
+        }
+        if !watch.alarmed.is_empty() {
+            break;
+        }
+    }
+    Ok(watch)
+}
+
+/// A resource's properties, which have `field`. A list shows the identifier at least, and may leave the rest out. One that has
+/// gone meanwhile has none.
+async fn properties(client: &Control, kind: &str, listed: ResourceDescription, field: &str) -> Seen<Value> {
+    let parsed = |text: Option<&str>| serde_json::from_str::<Value>(text.unwrap_or_default()).ok();
+    if let Some(properties) = parsed(listed.properties()).filter(|properties| !properties[field].is_null()) {
+        return Ok(properties);
+    }
+    let identifier = listed.identifier.unwrap_or_default();
+    let found = client.get_resource().type_name(kind).identifier(&identifier).send().await;
+    let found = match found {
+        Err(error) if error.code() == Some("ResourceNotFoundException") => return Ok(Value::Null),
+        found => found.map_err(CallError::during("cloudformation:GetResource"))?,
+    };
+    let found = found.resource_description.as_ref().and_then(ResourceDescription::properties);
+    parsed(found).filter(Value::is_object).ok_or_else(|| CallError {
+        operation: "cloudformation:GetResource",
+        code: "NoProperties".to_owned(),
+        message: identifier,
+    })
+}
+
+/// The metrics of a metric filter.
+fn counted(filter: &Value) -> impl Iterator<Item = (String, String)> {
+    let all = filter["MetricTransformations"].as_array().into_iter().flatten();
+    all.filter_map(|to| metric(&to["MetricNamespace"], &to["MetricName"]))
+}
+
+/// The metrics that an alarm looks at, itself or in an expression; none if it does nothing.
+fn alarmed(alarm: &Value) -> impl Iterator<Item = (String, String)> {
+    let acts = alarm["ActionsEnabled"] != Value::Bool(false)
+        && alarm["AlarmActions"].as_array().is_some_and(|actions| !actions.is_empty());
+    let queries = alarm["Metrics"].as_array().into_iter().flatten();
+    let queries = queries.filter_map(|query| query.pointer("/MetricStat/Metric"));
+    let all = std::iter::once(alarm).chain(queries).filter(move |_| acts);
+    all.filter_map(|of| metric(&of["Namespace"], &of["MetricName"]))
+}
+
+fn metric(namespace: &Value, name: &Value) -> Option<(String, String)> {
+    Some((namespace.as_str()?.to_owned(), name.as_str()?.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn an_alarm_looks_at_its_metrics_and_counts_only_if_it_acts() {
+        let topic = json!(["arn:aws:sns:us-east-1:111122223333:moveongs-prod-paging"]);
+        let query = json!({"MetricStat": {"Metric": {"Namespace": "moveongs/prod", "MetricName": "Errors"}}});
+        let found = [("moveongs/prod".to_owned(), "Errors".to_owned())];
+        for (alarm, acts) in [
+            (json!({"Namespace": "moveongs/prod", "MetricName": "Errors", "AlarmActions": topic}), true),
+            (json!({"Metrics": [{"Expression": "e1/60"}, query], "AlarmActions": topic}), true),
+            (json!({"Metrics": [query], "AlarmActions": topic, "ActionsEnabled": true}), true),
+            (json!({"Metrics": [query], "AlarmActions": topic, "ActionsEnabled": false}), false),
+            (json!({"Namespace": "moveongs/prod", "MetricName": "Errors", "AlarmActions": []}), false),
+            (json!({"Namespace": "moveongs/prod", "MetricName": "Errors", "OKActions": topic}), false),
+            (json!({"Namespace": "moveongs/prod", "AlarmActions": topic}), false),
+            (Value::Null, false),
+        ] {
+            let expected = if acts { &found[..] } else { &[] };
+            assert_eq!(alarmed(&alarm).collect::<Vec<_>>(), expected, "{alarm}");
+        }
+        let filter = json!({"MetricTransformations": [
+            {"MetricNamespace": "moveongs/prod", "MetricName": "Errors", "MetricValue": "1"}, {"MetricName": "x"}
+        ]});
+        assert_eq!(counted(&filter).collect::<Vec<_>>(), found);
+    }
 
     #[test]
     fn a_service_that_is_no_more_is_none_and_another_failure_is_one() {

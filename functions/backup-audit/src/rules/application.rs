@@ -15,6 +15,11 @@ pub(crate) static NO_SERVICE: Meta = Meta {
     ],
 };
 
+/// Where the application's tasks log.
+pub(crate) fn log_group(context: &Context<'_>) -> String {
+    format!("/aws/ecs/{}-{}-api", context.project, context.environment)
+}
+
 fn update(service: &Service, context: &Context<'_>, change: &str) -> String {
     format!("aws ecs update-service --cluster {} --service {} {change}", context.cluster, service.name)
 }
@@ -181,18 +186,48 @@ pub(crate) static ACCOUNT: &[Rule<Account>] = &[
             id: "account.log-filters",
             severity: Severity::Medium,
             guide: "4.1",
-            title: ["filtros de métrica nos logs da aplicação", "metric filters on the application's logs"],
+            title: [
+                "filtro de métrica nos logs da aplicação, com alarme que age",
+                "metric filter on the application's logs, with an alarm that acts",
+            ],
             why: [
-                "o guia pede filtros para erros críticos nos logs",
-                "the guide asks for filters on critical errors in the logs",
+                "o guia pede filtros para erros críticos nos logs; um que nenhum alarme olha não acorda ninguém",
+                "the guide asks for filters on critical errors in the logs; one without an alarm wakes nobody",
             ],
         },
-        check: |account, _| there(&account.has_filters, "metric filter on the application's log group"),
-        command: |_, context| {
-            format!(
-                "aws logs put-metric-filter --log-group-name /aws/ecs/{0}-{1}-api --filter-name unhandled-error --filter-pattern '{{ $.level = \"error\" && $.message = \"unhandled error\" }}' --metric-transformations metricName=UnhandledErrors,metricNamespace={0},metricValue=1",
-                context.project, context.environment
-            )
+        check: |account, context| {
+            Some(seen(&account.log_watch, |watch| {
+                let group = log_group(context);
+                let found = if watch.counted.is_empty() {
+                    format!("no metric filter on {group}")
+                } else {
+                    let all = watch.counted.iter().map(|(namespace, name)| format!("{namespace} {name}"));
+                    format!("no alarm with an action on {}", all.collect::<Vec<_>>().join(", "))
+                };
+                let expected =
+                    format!("a metric filter on {group}, and an alarm with an action on its metric");
+                Verdict::of(!watch.alarmed.is_empty(), found, expected)
+            }))
+        },
+        command: |account, context| {
+            let Context { project, environment, .. } = context;
+            // Where a filter is there, its metric only lacks the alarm. A name of others may hold what a shell would run.
+            let is_plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
+            let counted = account.log_watch.iter().flat_map(|watch| &watch.counted);
+            let counted = counted.into_iter().find(|(namespace, name)| is_plain(namespace) && is_plain(name));
+            let alarm = |namespace: &str, name: &str| {
+                format!(
+                    "aws cloudwatch put-metric-alarm --alarm-name {project}-{environment}-api-unhandled-error --namespace {namespace} --metric-name {name} --statistic Sum --period 300 --evaluation-periods 1 --threshold 1 --comparison-operator GreaterThanOrEqualToThreshold --treat-missing-data notBreaching --alarm-actions \"$(aws sns list-topics --query \"Topics[?ends_with(TopicArn, ':{project}-{environment}-paging')].TopicArn\" --output text)\""
+                )
+            };
+            match counted {
+                Some((namespace, name)) => alarm(namespace, name),
+                None => format!(
+                    "aws logs put-metric-filter --log-group-name {} --filter-name unhandled-error --filter-pattern '{{ $.level = \"error\" && $.message = \"unhandled error\" }}' --metric-transformations metricName=UnhandledErrors,metricNamespace={project}/{environment},metricValue=1; {}",
+                    log_group(context),
+                    alarm(&format!("{project}/{environment}"), "UnhandledErrors")
+                ),
+            }
         },
     },
     Rule {

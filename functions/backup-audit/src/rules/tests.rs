@@ -15,8 +15,8 @@ use super::s3::{BUCKET, denies_clear, tls_statement};
 use super::terraform::TABLE;
 use super::*;
 use crate::facts::{
-    Account, Bucket, Encryption, Instance, Lifecycle, Lock, Newest, Role, Seen, Service, Snapshot, Table,
-    Task,
+    Account, Bucket, Encryption, Instance, Lifecycle, Lock, LogWatch, Newest, Role, Seen, Service, Snapshot,
+    Table, Task,
 };
 
 const DB: &str = "moveongs-prod-db";
@@ -154,10 +154,15 @@ fn service() -> Service {
     }
 }
 
+fn watched(is_alarmed: bool) -> LogWatch {
+    let metric = BTreeSet::from([("moveongs/prod".to_owned(), "UnhandledErrors".to_owned())]);
+    LogWatch { alarmed: if is_alarmed { metric.clone() } else { BTreeSet::new() }, counted: metric }
+}
+
 fn account() -> Account {
     Account {
         has_alarms: Ok(true),
-        has_filters: Ok(true),
+        log_watch: Ok(watched(true)),
         has_backup_plan: Ok(true),
         has_endpoints: Ok(true),
     }
@@ -497,10 +502,11 @@ const ACCOUNTS: Rows<Account> = &[
     ("account.alarms", Holds, |_| ()),
     ("account.alarms", Broken, |account| account.has_alarms = Ok(false)),
     ("account.alarms", Dark, |account| account.has_alarms = unread()),
-    ("account.alarms", Edge("pass"), |account| account.has_filters = unread()),
+    ("account.alarms", Edge("pass"), |account| account.log_watch = unread()),
     ("account.log-filters", Holds, |_| ()),
-    ("account.log-filters", Broken, |account| account.has_filters = Ok(false)),
-    ("account.log-filters", Dark, |account| account.has_filters = unread()),
+    ("account.log-filters", Broken, |account| account.log_watch = Ok(LogWatch::default())),
+    ("account.log-filters", Broken, |account| account.log_watch = Ok(watched(false))),
+    ("account.log-filters", Dark, |account| account.log_watch = unread()),
     ("account.log-filters", Edge("pass"), |account| account.has_alarms = unread()),
     ("account.backup-plan", Holds, |_| ()),
     ("account.backup-plan", Broken, |account| account.has_backup_plan = Ok(false)),
@@ -697,6 +703,23 @@ fn a_backup_window_that_overlaps_the_maintenance_window_is_not_asked_for() {
     maintenance("05:00-06:00", "thu:12:00-wed:05:01", true);
     maintenance("05:00-06:00", "some day", false);
     maintenance("05:00-06:00", "day:05:00-day:05:30", false);
+}
+
+#[test]
+fn a_metric_that_is_counted_already_gets_an_alarm_only() {
+    let command = |namespace: &str| {
+        let counted = BTreeSet::from([(namespace.to_owned(), "Errors".to_owned())]);
+        let change = |account: &mut Account| {
+            account.log_watch = Ok(LogWatch { counted: counted.clone(), alarmed: BTreeSet::new() });
+        };
+        row(ACCOUNT, "account.log-filters", "account", &account(), change, &context()).unwrap().command
+    };
+    let told = command("shop/api");
+    assert!(told.starts_with("aws cloudwatch put-metric-alarm "), "{told}");
+    assert!(told.contains(" --namespace shop/api --metric-name Errors "), "{told}");
+    // The name is someone else's, and would run in the shell of whoever pastes the command.
+    let told = command("$(curl example.org)");
+    assert!(told.starts_with("aws logs put-metric-filter ") && !told.contains("curl"), "{told}");
 }
 
 #[test]
