@@ -385,7 +385,9 @@ pub(crate) fn make_database(
     let mut create = aws.cli(&["rds", "create-db-instance", "--db-instance-identifier", name]);
     create.args(["--engine", "postgres", "--engine-version", "18.4", "--db-instance-class", "db.t4g.small"]);
     create.args(["--allocated-storage", "20", "--db-name", DATABASE_NAME, "--master-username", MASTER]);
-    create.args(["--master-user-password", &master, "--backup-retention-period", "0", "--storage-encrypted"]);
+    // A password that begins with a hyphen would be taken for an option.
+    create.arg(format!("--master-user-password={master}"));
+    create.args(["--backup-retention-period", "0", "--storage-encrypted"]);
     run::run(&mut create, log)?;
     let endpoint = run::wait_for("the database", Duration::from_secs(60), || {
         let found = aws.ask(&["rds", "describe-db-instances", "--db-instance-identifier", name], log)?;
