@@ -1,0 +1,178 @@
+"""docs/deployer-policy.json is what a deployment of the template needs: no less, and no more.
+
+What CloudFormation calls for a resource, with the rights of whoever deploys, stands in the handlers of the resource
+type's schema, which cfn-lint ships. They name every feature of a type; `UNUSED` names those that the template does not
+use. What SAM and CloudFormation need themselves is documented by AWS and not in a schema: `TOOLS`.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import pathlib
+
+import boto3
+from cfnlint.decode import decode
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+POLICY = ROOT / "docs/deployer-policy.json"
+
+UNUSED = {
+    "ec2:Describe*": "in the statement for a VPC, which a stack without one leaves out",
+    "elasticfilesystem:*": "no function mounts a file system",
+    "firehose:*": "no delivery of logs",
+    "iam:*PermissionsBoundary": "no role has a boundary",
+    "iam:UpdateRoleDescription": "no role has a description",
+    "kms:*": "no key of one's own for environment variables or state machines",
+    "lambda:*CapacityProvider": "no instances of one's own",
+    "lambda:*FunctionCodeSigningConfig": "no signed code",
+    "lambda:*FunctionConcurrency": "no reserved concurrency",
+    "lambda:*RecursionConfig": "the default",
+    "lambda:*RuntimeManagementConfig": "the default",
+    "lambda:*ScalingConfig": "no instances of one's own",
+    "lambda:AssociateRuntimeAlias": "no alias",
+    "lambda:GetCodeSigningConfig": "no signed code",
+    "lambda:PublishVersion": "no version",
+    "logs:*BearerTokenAuthentication": "the default",
+    "logs:*DataProtectionPolicy": "no masking",
+    "logs:*DeletionProtection": "the default",
+    "logs:*IndexPolic*": "no index",
+    "logs:*KmsKey": "no key of one's own",
+    "logs:*ResourcePolic*": "no resource policy",
+    "logs:CreateLogDelivery": "no delivery of logs",
+    "s3:*Abac": "no access by tags",
+    "s3:*Accelerate*": "no acceleration",
+    "s3:*Acl": "no ACL: BucketOwnerEnforced",
+    "s3:*Analytics*": "no analysis",
+    "s3:*C[Oo][Rr][Ss]": "no origins",
+    "s3:*IntelligentTiering*": "no tiering",
+    "s3:*Inventory*": "no inventory",
+    "s3:*Lifecycle*": "no lifecycle rules: the bucket keeps its records",
+    "s3:*Logging": "no access log",
+    "s3:*Metadata*": "no metadata tables",
+    "s3:*Metrics*": "no metrics of requests",
+    "s3:*Notification": "no notifications",
+    "s3:*Replication*": "no replication",
+    "s3:*Website": "no website",
+    "s3:DeleteBucketEncryption": "it stays",
+    "s3:DeleteObject": "the evidence stays",
+    "s3:REST.PUT.OBJECT": "no delivery of logs",
+    "s3files:*": "no function mounts a file system",
+    "s3tables:*": "no tables",
+    "sns:*DataProtectionPolicy": "no masking",
+    "sns:Set*SubscriptionAttributes": "another address is another subscription",
+}
+
+# https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-deploying.html
+TOOLS = {
+    "cloudformation:CreateChangeSet",
+    "cloudformation:CreateStack",
+    "cloudformation:DeleteChangeSet",
+    "cloudformation:DeleteStack",
+    "cloudformation:DescribeChangeSet",
+    "cloudformation:DescribeStackEvents",
+    "cloudformation:DescribeStackResources",
+    "cloudformation:DescribeStacks",
+    "cloudformation:ExecuteChangeSet",
+    "cloudformation:GetTemplate",
+    "cloudformation:GetTemplateSummary",
+    "cloudformation:ListStackResources",
+    "cloudformation:UpdateStack",
+    "cloudformation:ValidateTemplate",
+    # The bucket of the packages, which `resolve_s3` makes.
+    "s3:GetBucketLocation",
+    "s3:PutObject",
+}
+IN_VPC = "InVpc"
+
+
+def deployed() -> dict:
+    """The template as CloudFormation gets it from SAM."""
+    template, _ = decode(str(ROOT / "template.yaml"))
+    template = json.loads(json.dumps(template))
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = "s3://bucket/package"
+        if resource["Type"] == "AWS::Serverless::StateMachine":
+            resource["Properties"]["DefinitionUri"] = "s3://bucket/definition"
+    values = {name: parameter.get("Default", "x") for name, parameter in template["Parameters"].items()}
+    session = boto3.session.Session(region_name="us-east-1")
+    return Translator({}, Parser(), None, session).translate(template, values)["Resources"]
+
+
+def needed() -> set[str]:
+    """What CloudFormation calls for the template's resources; it lists none."""
+    kinds = {resource["Type"] for resource in deployed().values()}
+    found: set[str] = set()
+    for kind in kinds:
+        handlers = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema["handlers"]
+        for name in ("create", "read", "update", "delete"):
+            found |= set(handlers.get(name, {}).get("permissions", []))
+    assert {"iam:CreateRole", "lambda:CreateFunction", "s3:CreateBucket"} <= found
+    return found
+
+
+def is_unused(action: str) -> bool:
+    return any(fnmatch.fnmatchcase(action, pattern) for pattern in UNUSED)
+
+
+def statements() -> list[dict]:
+    return json.loads(POLICY.read_text())["Statement"]
+
+
+def granted(with_vpc: bool = False) -> set[str]:
+    return {
+        action for statement in statements() if with_vpc or statement["Sid"] != IN_VPC for action in statement["Action"]
+    }
+
+
+def test_the_deployers_policy_grants_what_the_resource_types_ask_for_and_nothing_else() -> None:
+    used = {action for action in needed() if not is_unused(action)}
+    assert used - granted() == set(), "missing in docs/deployer-policy.json"
+    assert granted() - used - TOOLS == set(), "not needed by any resource of the template"
+    assert granted() >= TOOLS
+
+
+def test_a_vpc_asks_for_more() -> None:
+    more = {action for action in needed() if fnmatch.fnmatchcase(action, "ec2:Describe*")}
+    assert granted(with_vpc=True) - granted() == more != set()
+
+
+def test_what_is_called_unused_is_asked_for_by_a_type_and_not_used_by_the_template() -> None:
+    actions = needed()
+    for pattern in UNUSED:
+        assert any(fnmatch.fnmatchcase(action, pattern) for action in actions), f"{pattern} excuses nothing"
+    properties = {
+        "AWS::Lambda::Function": {
+            "KmsKeyArn",
+            "ReservedConcurrentExecutions",
+            "CodeSigningConfigArn",
+            "FileSystemConfigs",
+        },
+        "AWS::IAM::Role": {"PermissionsBoundary", "Description"},
+        "AWS::Logs::LogGroup": {"KmsKeyId", "DataProtectionPolicy"},
+        "AWS::S3::Bucket": {
+            "LifecycleConfiguration",
+            "ReplicationConfiguration",
+            "LoggingConfiguration",
+            "NotificationConfiguration",
+        },
+        "AWS::StepFunctions::StateMachine": {"EncryptionConfiguration", "LoggingConfiguration"},
+    }
+    for name, resource in deployed().items():
+        used = properties.get(resource["Type"], set()) & resource["Properties"].keys()
+        assert not used, f"{name} uses {used}: take it out of UNUSED"
+
+
+def test_nothing_is_granted_on_everything_but_what_cannot_be_narrowed() -> None:
+    for statement in statements():
+        for action in statement["Action"]:
+            assert "*" not in action, action
+        if statement["Resource"] == "*":
+            names = {action.split(":")[1] for action in statement["Action"]}
+            assert all(name.startswith(("Describe", "List", "Get", "Validate")) for name in names), statement["Sid"]
+    passing = [statement for statement in statements() if "iam:PassRole" in statement["Action"]]
+    assert passing and all(statement["Condition"]["StringEquals"]["iam:PassedToService"] for statement in passing)
