@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use jiff::Timestamp;
@@ -142,6 +143,18 @@ fn timeouts() -> TimeoutConfig {
         .operation_attempt_timeout(Duration::from_secs(4))
         .operation_timeout(Duration::from_secs(10))
         .build()
+}
+
+/// The configuration of clients that an audit reads with: they slow down when AWS throttles them and retry for two minutes,
+/// since what is given up is not audited.
+pub fn patient(aws: &SdkConfig) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(2))
+        .operation_attempt_timeout(Duration::from_secs(10))
+        .operation_timeout(Duration::from_secs(120))
+        .build();
+    let retries = RetryConfig::adaptive().with_max_attempts(10);
+    aws.to_builder().timeout_config(timeouts).retry_config(retries).build()
 }
 
 #[cfg(test)]

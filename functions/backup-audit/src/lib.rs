@@ -30,7 +30,7 @@ use serde_json::Value;
 use shared::env::{Env, EnvError};
 use shared::evidence::{Draft, Step};
 use shared::failure::{Failure, chain};
-use shared::lambda::Invocation;
+use shared::lambda::{Invocation, patient};
 use shared::paging::{Page, Pager};
 use shared::report::Reporter;
 use shared::settings::Settings;
@@ -149,7 +149,7 @@ impl App {
         let beginning = format!("{}-{}-", settings.project, settings.environment);
         let optional = |name| env.optional(name).map(Option::<String>::unwrap_or_default);
         let attachments: Option<String> = env.optional("ATTACHMENTS_BUCKET")?;
-        let patient = aws::patient(aws);
+        let patient = patient(aws);
         let procedures: String = env.required("OWN_PROCEDURES")?;
         let names = Names {
             project: settings.project.clone(),
