@@ -151,6 +151,17 @@ struct Stored {
     channel: String,
 }
 
+/// The part of a chain's first record that says when the procedure first ran.
+#[derive(Deserialize)]
+struct First {
+    started: Started,
+}
+
+#[derive(Deserialize)]
+struct Started {
+    utc: Timestamp,
+}
+
 /// The content of a note: the place that a run's record is to take.
 #[derive(Deserialize, Serialize)]
 struct Place {
@@ -452,6 +463,19 @@ impl Evidence {
     pub async fn remember(&self, mark: &Mark) -> Result<(), EvidenceError> {
         self.put(&self.begun_key(), mark, None).await?;
         Ok(())
+    }
+
+    /// When the procedure's first run began; none when it has no record. Of a chain whose first record is gone, long ago.
+    ///
+    /// # Errors
+    ///
+    /// [`EvidenceError::S3`] or [`EvidenceError::Unreadable`].
+    pub async fn began(&self) -> Result<Option<Timestamp>, EvidenceError> {
+        let key = self.key(1);
+        if self.first(&key).await?.is_some() {
+            return Ok(Some(self.read::<First>(&key).await?.content.started.utc));
+        }
+        Ok(self.first(&self.begun_key()).await?.map(|_| Timestamp::MIN))
     }
 
     /// The sequence in a record's key.
@@ -792,6 +816,23 @@ mod tests {
     const NO_VERSION: &str = "<ListVersionsResult></ListVersionsResult>";
     const MARKER: &str = "DeleteMarker";
     const TAKEN: &str = "<Error><Code>PreconditionFailed</Code></Error>";
+
+    #[tokio::test]
+    async fn a_chain_tells_when_it_began() {
+        let listed = "<ListBucketResult><Contents><Key>k</Key></Contents></ListBucketResult>";
+        let nothing = "<ListBucketResult></ListBucketResult>";
+        let first = r#"{"run_id": "x", "started": {"utc": "2026-03-01T12:00:00Z", "local": "x"}}"#;
+        for (answers, expected) in [
+            ([(200, listed), (200, first)], Some("2026-03-01T12:00:00Z".parse().unwrap())),
+            // Remembered, and its first record is gone: long ago.
+            ([(200, nothing), (200, listed)], Some(Timestamp::MIN)),
+            ([(200, nothing), (200, nothing)], None),
+        ] {
+            let (evidence, wire) = evidence(&answers);
+            assert_eq!(evidence.began().await.unwrap(), expected);
+            assert_eq!(wire.actual_requests().count(), 2);
+        }
+    }
 
     #[test]
     fn runs_that_collide_wait_for_different_times_and_not_for_long() {

@@ -4,6 +4,14 @@
 
 use std::collections::BTreeSet;
 
+use crate::language::Language;
+
+/// What stands for a name in a command that several things share.
+pub const NAME: &str = "NOME";
+
+/// Most characters of a paragraph for the names and what is wrong with each; with the next step it fits into a section of Slack's.
+const LISTED: usize = 1_800;
+
 /// The key in a record's line.
 pub fn key_of(line: &str) -> &str {
     line.split(": ").next().unwrap_or(line)
@@ -29,9 +37,155 @@ pub fn changes(before: &[String], now: &BTreeSet<String>, is_unseen: impl Fn(&st
     }
 }
 
+/// One finding as people are told it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Told {
+    /// The finding's kind, or its rule.
+    pub kind: String,
+    /// What it is about.
+    pub about: String,
+    /// What is wrong.
+    pub sentence: String,
+    /// What to do next.
+    pub step: String,
+    /// The same for all that this step cures: [`NAME`] and the like stand for what differs.
+    pub pattern: String,
+}
+
+/// Findings of one kind that one next step cures; never empty.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Group<'a>(Vec<&'a Told>);
+
+impl Group<'_> {
+    /// Their kind.
+    pub fn kind(&self) -> &str {
+        self.0.first().map_or("", |told| &told.kind)
+    }
+
+    /// How many findings there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The kind, in bold where `mark` says `*`, what it is about, what is wrong, what to do next.
+    pub fn text(&self, language: Language, mark: &str) -> String {
+        let Some(first) = self.0.first() else { return String::new() };
+        let next = language.pick("Próximo passo", "Next step");
+        if self.0.len() == 1 {
+            let Told { kind, about, sentence, step, .. } = first;
+            return format!("{mark}{kind}{mark} `{about}`: {sentence}. {next}: {step}.");
+        }
+        let is_same = self.0.iter().all(|told| told.sentence == first.sentence);
+        let each = |told: &Told| match is_same {
+            true => format!("`{}`", told.about),
+            false => format!("`{}` ({})", told.about, told.sentence),
+        };
+        let listed = listed(self.0.iter().map(|told| each(told)), LISTED);
+        let sentence = if is_same { format!("{}: ", first.sentence) } else { String::new() };
+        let next = match (first.pattern == first.step, language) {
+            (true, _) => next.to_owned(),
+            (false, Language::Portuguese) => format!("{next}, em cada um, no lugar de {NAME} o nome dele"),
+            (false, Language::English) => format!("{next}, for each, its name in place of {NAME}"),
+        };
+        format!(
+            "{mark}{}{mark} ({}): {sentence}{listed}. {next}: {}.",
+            first.kind,
+            self.0.len(),
+            first.pattern
+        )
+    }
+}
+
+/// The findings in groups, in the order of their first ones.
+pub fn groups(told: &[Told]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for one in told {
+        let is_like = |group: &&mut Group<'_>| {
+            group.0.first().is_some_and(|first| first.kind == one.kind && first.pattern == one.pattern)
+        };
+        match groups.iter_mut().find(is_like) {
+            Some(group) => group.0.push(one),
+            None => groups.push(Group(vec![one])),
+        }
+    }
+    groups
+}
+
+/// Parts with commas between, as many as fit into `most` characters, and how many more there are.
+pub fn listed(parts: impl IntoIterator<Item = String>, most: usize) -> String {
+    let (mut text, mut length, mut more) = (String::new(), 0, 0);
+    for part in parts {
+        let characters = part.chars().count() + 2;
+        if more > 0 || (length > 0 && length + characters > most) {
+            more += 1;
+            continue;
+        }
+        if length > 0 {
+            text.push_str(", ");
+        }
+        text.push_str(&part);
+        length += characters;
+    }
+    if more > 0 {
+        text.push_str(&format!(" (+{more})"));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn told(kind: &str, about: &str, sentence: &str, step: &str) -> Told {
+        Told {
+            kind: kind.to_owned(),
+            about: about.to_owned(),
+            sentence: sentence.to_owned(),
+            step: step.to_owned(),
+            pattern: step.replace(about, NAME),
+        }
+    }
+
+    #[test]
+    fn thirty_like_findings_are_one_paragraph() {
+        let all: Vec<_> = (0..30)
+            .map(|number| format!("/moveongs/dev/secret-{number:02}"))
+            .map(|name| told("Overdue", &name, "old", &format!("`rotate '{name}'`")))
+            .chain([
+                told("Missing", "x-1", "gone", "make it"),
+                told("Overdue", "y-1", "old", "issue a new one"),
+            ])
+            .collect();
+        let groups = groups(&all);
+        let counts: Vec<_> = groups.iter().map(Group::count).collect();
+        assert_eq!(counts, [30, 1, 1]);
+        let text = groups[0].text(Language::Portuguese, "*");
+        assert!(text.starts_with("*Overdue* (30): old: `/moveongs/dev/secret-00`, "), "{text}");
+        assert!(text.contains("`/moveongs/dev/secret-29`. Próximo passo, em cada um"), "{text}");
+        assert!(text.ends_with("no lugar de NOME o nome dele: `rotate 'NOME'`."), "{text}");
+        assert_eq!(text.matches("rotate").count(), 1);
+        let one = groups[2].text(Language::English, "");
+        assert_eq!(one, "Overdue `y-1`: old. Next step: issue a new one.");
+    }
+
+    #[test]
+    fn what_differs_is_said_of_each_and_a_paragraph_has_an_end() {
+        let differ =
+            [told("Unused", "a-1", "since May", "wait"), told("Unused", "b-1", "since June", "wait")];
+        assert_eq!(
+            groups(&differ)[0].text(Language::English, "*"),
+            "*Unused* (2): `a-1` (since May), `b-1` (since June). Next step: wait."
+        );
+        let many: Vec<_> =
+            (0..400).map(|number| told("Unused", &format!("secret-{number}"), "s", "wait")).collect();
+        let text = groups(&many)[0].text(Language::English, "*");
+        assert!(text.chars().count() < 2_000 && text.contains(" (+"), "{text}");
+        for (most, expected) in [(9, "aaa (+2)"), (10, "aaa, bbb (+1)"), (15, "aaa, bbb, ccc")] {
+            assert_eq!(listed(["aaa", "bbb", "ccc"].map(str::to_owned), most), expected);
+        }
+        assert_eq!(listed(["longer than all".to_owned()], 3), "longer than all");
+        assert_eq!(listed([], 3), "");
+    }
 
     #[test]
     fn what_is_new_and_what_is_resolved() {

@@ -145,16 +145,31 @@ fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// The configuration of clients that an audit reads with: they slow down when AWS throttles them and retry for two minutes,
-/// since what is given up is not audited.
+/// The configuration of clients that an audit reads with: they retry for two minutes, since what is given up is not audited.
+///
+/// Not adaptive: its rate limiter goes down to one request in two seconds and stays low, which takes the time of the whole audit;
+/// an audit has few requests under way, and waits up to a second before it repeats one.
 pub fn patient(aws: &SdkConfig) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
         .operation_attempt_timeout(Duration::from_secs(10))
         .operation_timeout(Duration::from_secs(120))
         .build();
-    let retries = RetryConfig::adaptive().with_max_attempts(10);
+    let retries = RetryConfig::standard().with_max_attempts(300).with_max_backoff(Duration::from_secs(1));
     aws.to_builder().timeout_config(timeouts).retry_config(retries).build()
+}
+
+/// A client of an audit, of the configuration that [`patient`](crate::lambda::patient) gives. Throttling costs nothing of its quota
+/// of retries, which other errors exhaust soon: a service that is down is not waited for in each call.
+#[macro_export]
+macro_rules! patient {
+    ($sdk:ident, $aws:expr) => {{
+        use $sdk::config::retry::{RetryPartition, TokenBucket};
+        let quota =
+            TokenBucket::builder().throttling_retry_cost(0).retry_cost(14).timeout_retry_cost(14).build();
+        let partition = RetryPartition::custom("audit").token_bucket(quota).build();
+        $sdk::Client::from_conf($sdk::config::Builder::from($aws).retry_partition(partition).build())
+    }};
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ pub mod event;
 pub mod evidence;
 pub mod failure;
 pub mod findings;
+#[cfg(feature = "paging")]
+pub mod first_week;
 #[cfg(feature = "github")]
 pub mod github;
 pub mod lambda;

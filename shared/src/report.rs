@@ -10,7 +10,7 @@ use crate::endpoint::Endpoint;
 use crate::env::{Env, EnvError};
 use crate::evidence::{Chain, Draft, Evidence, EvidenceError, Mark, SENT, SILENT};
 use crate::failure::chain;
-use crate::lambda::Invocation;
+use crate::lambda::{self, Invocation};
 use crate::language::Language;
 use crate::metrics;
 use crate::notify::{Channel, Message};
@@ -18,6 +18,9 @@ use crate::settings::Settings;
 
 /// Longest that the evidence is looked at before the channel is told.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The same for an audit, which has minutes: a record that is given up makes it page again and call everything new.
+const PATIENCE_OF_AUDITS: Duration = Duration::from_secs(30);
 
 /// Where a procedure reports to.
 pub struct Reporter {
@@ -29,6 +32,8 @@ pub struct Reporter {
     pub service: String,
     /// Language of what the channel is told of the evidence.
     pub language: Language,
+    /// Longest that the evidence is looked at before the channel is told.
+    patience: Duration,
 }
 
 /// How far a run's report was when it was last looked at.
@@ -39,8 +44,28 @@ pub struct Begun(Result<Chain, Unseen>);
 enum Unseen {
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
-    #[error("S3 did not answer within {} s", PATIENCE.as_secs())]
-    Late,
+    #[error("S3 did not answer within {} s", .0.as_secs())]
+    Late(Duration),
+}
+
+/// Why what the run before has found could not be read.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the run before was not read: {0}")]
+pub struct Unread(pub String);
+
+impl Unread {
+    /// What the channel is told.
+    pub fn text(&self, language: Language) -> String {
+        let Self(reason) = self;
+        match language {
+            Language::Portuguese => format!(
+                "*Não se sabe o que é novo*: o registro anterior não pôde ser lido ({reason}). Abaixo está tudo o que há; o que mudou, a próxima auditoria diz."
+            ),
+            Language::English => format!(
+                "*What is new is not known*: the record before could not be read ({reason}). Everything that there is follows; the next audit says what has changed."
+            ),
+        }
+    }
 }
 
 impl Begun {
@@ -86,17 +111,47 @@ impl Reporter {
             ),
             service: settings.function.clone(),
             language: settings.language,
+            patience: PATIENCE,
         })
     }
 
-    /// A part of the procedure's newest record; none when there is none, or when it could not be read, so that what an audit
-    /// finds is new rather than hidden.
-    pub async fn before<T: DeserializeOwned>(&self) -> Option<T> {
-        let newest = bounded(self.evidence.newest::<T>()).await;
-        newest.unwrap_or_else(|reason| {
+    /// A reporter that waits for throttled evidence as an audit waits for what it reads.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError`] for the first setting that is missing or wrong.
+    pub fn of_audit(
+        procedure: &'static str,
+        settings: &Settings,
+        env: &Env<'_>,
+        aws: &SdkConfig,
+    ) -> Result<Self, EnvError> {
+        let mut reporter = Self::new(procedure, settings, env, aws)?;
+        reporter.evidence.client = crate::patient!(aws_sdk_s3, &lambda::patient(aws));
+        reporter.patience = PATIENCE_OF_AUDITS;
+        Ok(reporter)
+    }
+
+    /// A part of the procedure's newest record; none when there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Unread`] when it could not be read. Then nobody knows what is new, and the message has to say so.
+    pub async fn before<T: DeserializeOwned>(&self) -> Result<Option<T>, Unread> {
+        self.bounded(self.evidence.newest::<T>()).await.map_err(|reason| {
             let reason = chain(&reason);
-            tracing::warn!(message = format!("the record before was not read, so all is new: {reason}"));
-            None
+            tracing::warn!(message = format!("the record before was not read: {reason}"));
+            Unread(reason)
+        })
+    }
+
+    /// When the procedure's first run began; none when it has no record. A beginning that could not be read counts as long
+    /// ago, so that nothing is held back.
+    pub async fn began(&self) -> Option<Timestamp> {
+        self.bounded(self.evidence.began()).await.unwrap_or_else(|reason| {
+            let reason = chain(&reason);
+            tracing::warn!(message = format!("the chain's beginning was not read: {reason}"));
+            Some(Timestamp::MIN)
         })
     }
 
@@ -105,7 +160,7 @@ impl Reporter {
     /// Cannot fail: without the note, only the report after a crash would be missing, and the crash itself raises
     /// an alarm.
     pub async fn begin(&self, run_id: &str) -> Begun {
-        let begun = bounded(async {
+        let begun = self.bounded(async {
             let chain = self.evidence.find(run_id).await?;
             match self.evidence.note(run_id, chain.clone()).await? {
                 Some(noted) => Ok(noted),
@@ -118,7 +173,7 @@ impl Reporter {
     /// Looks how far the report of `run_id` is. That it could not be seen is logged and counted, since then nobody
     /// knows whether something is still to be told.
     pub async fn look(&self, run_id: &str, now: Timestamp) -> Begun {
-        let seen = bounded(self.evidence.find(run_id)).await;
+        let seen = self.bounded(self.evidence.find(run_id)).await;
         if let Err(unseen) = &seen {
             let run = format!("state of run {run_id}");
             self.lost("EvidenceFailures", "EvidenceFailed", &chain(unseen), &run, now);
@@ -183,7 +238,7 @@ impl Reporter {
 
     /// Remembers the chain by its new record, which stands without that.
     async fn remember(&self, mark: &Mark, margin: Duration, invocation: &Invocation) {
-        let noted = invocation.within(margin, bounded(self.evidence.remember(mark))).await;
+        let noted = invocation.within(margin, self.bounded(self.evidence.remember(mark))).await;
         let noted = noted.map_err(|late| chain(&late));
         if let Err(reason) = noted.and_then(|noted| noted.map_err(|unseen| chain(&unseen))) {
             tracing::warn!(message = format!("that the chain has begun is left to a later record: {reason}"));
@@ -214,9 +269,10 @@ impl Reporter {
         metrics::count(metric, &self.service, now);
         tracing::error!(message = format!("not delivered: {reason}"), error_type, undelivered);
     }
-}
 
-/// Looking at the evidence may not eat the time that the channel's message needs.
-async fn bounded<T>(work: impl Future<Output = Result<T, EvidenceError>>) -> Result<T, Unseen> {
-    tokio::time::timeout(PATIENCE, work).await.map_err(|_| Unseen::Late)?.map_err(Unseen::from)
+    /// Looking at the evidence may not eat the time that the channel's message needs.
+    async fn bounded<T>(&self, work: impl Future<Output = Result<T, EvidenceError>>) -> Result<T, Unseen> {
+        let patience = self.patience;
+        tokio::time::timeout(patience, work).await.map_err(|_| Unseen::Late(patience))?.map_err(Unseen::from)
+    }
 }

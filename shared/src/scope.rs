@@ -1,4 +1,5 @@
-//! Which secrets are this environment's: those that template or policy name, and those that carry its tags.
+//! Which secrets are this environment's: those that template or policy name, those that carry its tags, and those whose names
+//! follow its convention and whose tags do not say otherwise.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +16,30 @@ pub const VARIABLES: [&str; 6] = [
     "NOTIFICATIONS_WHATSAPP_TWILIO_AUTH_TOKEN",
     "SEED_ADMIN_PASSWORD",
 ];
+
+/// The environments that the template allows.
+const ENVIRONMENTS: [&str; 3] = ["dev", "staging", "prod"];
+
+/// What makes a secret this environment's concern when neither template nor policy names it.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Mark {
+    /// Its tags, and its name does not contradict them.
+    #[default]
+    Tagged,
+    /// Its name. These tags are missing, or differ in letter case only; each with the value that it must have.
+    Untagged(Vec<(&'static str, String)>),
+    /// Tags and name contradict each other, and the tags decide.
+    Contradicted {
+        /// The tag.
+        tag: &'static str,
+        /// Its value.
+        value: String,
+        /// What the name says instead.
+        named: String,
+        /// Whether the tags say this environment. If not, the secret is another's, and only the contradiction is told here.
+        is_here: bool,
+    },
+}
 
 /// The secrets that the template names: the application's name of each, by the secret's own.
 pub struct Scope {
@@ -63,5 +88,151 @@ impl Scope {
     pub fn is_tagged(settings: &Settings, tags: &BTreeMap<String, String>) -> bool {
         let tagged = |key: &str, value: &str| tags.get(key).is_some_and(|tag| tag == value);
         tagged("Project", &settings.project) && tagged("Environment", &settings.environment)
+    }
+}
+
+/// Why a secret that neither template nor policy names is this environment's concern; none when it is not.
+pub fn mark(settings: &Settings, name: &str, tags: &BTreeMap<String, String>) -> Option<Mark> {
+    let named = environment(&settings.project, name);
+    if Scope::is_tagged(settings, tags) {
+        let other = named.filter(|named| ENVIRONMENTS.contains(named) && *named != settings.environment);
+        return Some(other.map_or(Mark::Tagged, |other| Mark::Contradicted {
+            tag: "Environment",
+            value: settings.environment.clone(),
+            named: other.to_owned(),
+            is_here: true,
+        }));
+    }
+    named.filter(|named| named.eq_ignore_ascii_case(&settings.environment))?;
+    let mut missing = Vec::new();
+    for (tag, expected) in [("Project", &settings.project), ("Environment", &settings.environment)] {
+        match tags.get(tag).map(|value| value.trim()).filter(|value| !value.is_empty()) {
+            Some(value) if value == expected => {}
+            Some(value) if !value.eq_ignore_ascii_case(expected) => {
+                return Some(Mark::Contradicted {
+                    tag,
+                    value: value.to_owned(),
+                    named: expected.clone(),
+                    is_here: false,
+                });
+            }
+            _ => missing.push((tag, expected.clone())),
+        }
+    }
+    Some(Mark::Untagged(missing))
+}
+
+/// The environment in a secret's name: `/{project}/{environment}/…`, with or without the first slash,
+/// `{project}-{environment}-…` (or with `_` or `.`), and `{project}-{environment}/…`.
+fn environment<'a>(project: &str, name: &'a str) -> Option<&'a str> {
+    let path = name.strip_prefix('/').unwrap_or(name);
+    path.get(..project.len()).filter(|start| start.eq_ignore_ascii_case(project))?;
+    let rest = path.get(project.len()..)?;
+    let separator = rest.chars().next().filter(|c| "/-_.".contains(*c))?;
+    let (environment, below) = rest.get(1..)?.split_at_checked(rest.get(1..)?.find(['/', separator])?)?;
+    if environment.is_empty() || below.len() < 2 {
+        return None;
+    }
+    if separator != '/' {
+        // `/moveongs-dev-tools/x` and `moveongs-dev-tools/prod/x` are paths of another project.
+        let is_flat = below.starts_with('/') || path == name;
+        let mut parts = below.split('/').skip(1);
+        if !is_flat || parts.any(|part| ENVIRONMENTS.contains(&part) && part != environment) {
+            return None;
+        }
+    }
+    Some(environment)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::Language;
+
+    fn settings() -> Settings {
+        Settings {
+            function: "f".to_owned(),
+            project: "moveongs".to_owned(),
+            environment: "dev".to_owned(),
+            code_version: "x".to_owned(),
+            language: Language::English,
+            policy: "".parse().unwrap(),
+        }
+    }
+
+    fn marked(name: &str, tags: &[(&str, &str)]) -> String {
+        let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        match mark(&settings(), name, &tags) {
+            None => "not ours".to_owned(),
+            Some(Mark::Tagged) => "tagged".to_owned(),
+            Some(Mark::Untagged(missing)) => {
+                let missing: Vec<_> = missing.iter().map(|(tag, value)| format!("{tag}={value}")).collect();
+                missing.join(" ")
+            }
+            Some(Mark::Contradicted { tag, value, named, is_here }) => {
+                let place = if is_here { "here" } else { "elsewhere" };
+                format!("{place}: {tag}={value}, not {named}")
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_of_this_environment_counts_where_no_tag_says_otherwise() {
+        let both = "Project=moveongs Environment=dev";
+        for (name, expected) in [
+            ("/moveongs/dev/jwt", both),
+            ("moveongs/dev/jwt", both),
+            ("/MoveONgs/Dev/jwt", both),
+            ("/moveongs/dev/prod/mirror", both),
+            ("moveongs-dev-webhook", both),
+            ("moveongs_dev_webhook", both),
+            ("moveongs.dev.webhook", both),
+            ("moveongs-dev/webhook", both),
+            ("/moveongs-dev/webhook", both),
+            ("moveongs-dev-db/password", both),
+            // Not below the path.
+            ("/moveongs/dev", "not ours"),
+            ("/moveongs/dev/", "not ours"),
+            ("moveongs-dev", "not ours"),
+            ("moveongs-dev-", "not ours"),
+            // Another environment, another project.
+            ("/moveongs/prod/jwt", "not ours"),
+            ("/moveongs/development/jwt", "not ours"),
+            ("moveongs-prod-dev-jwt", "not ours"),
+            ("moveongs-development-jwt", "not ours"),
+            ("/moveongs-dev-tools/x", "not ours"),
+            ("moveongs-dev-tools/prod/x", "not ours"),
+            ("/other/moveongs/dev/jwt", "not ours"),
+            ("/moveongs2/dev/jwt", "not ours"),
+            ("amoveongs-dev-x", "not ours"),
+            ("rds!db-1", "not ours"),
+            ("é", "not ours"),
+            ("", "not ours"),
+        ] {
+            assert_eq!(marked(name, &[]), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_tag_wins_over_the_name_and_a_contradiction_is_told() {
+        let (project, dev, prod) = (("Project", "moveongs"), ("Environment", "dev"), ("Environment", "prod"));
+        for (name, tags, expected) in [
+            ("/moveongs/dev/jwt", &[project, dev][..], "tagged"),
+            ("legacy", &[project, dev], "tagged"),
+            ("legacy", &[project], "not ours"),
+            ("legacy", &[project, prod], "not ours"),
+            ("/moveongs/dev/jwt", &[project], "Environment=dev"),
+            ("/moveongs/dev/jwt", &[dev], "Project=moveongs"),
+            ("/moveongs/dev/jwt", &[project, ("Environment", "DEV")], "Environment=dev"),
+            ("/moveongs/dev/jwt", &[project, ("Environment", " ")], "Environment=dev"),
+            ("/moveongs/dev/jwt", &[project, prod], "elsewhere: Environment=prod, not dev"),
+            ("/moveongs/dev/jwt", &[("Project", "other"), dev], "elsewhere: Project=other, not moveongs"),
+            ("/moveongs/prod/jwt", &[project, dev], "here: Environment=dev, not prod"),
+            ("moveongs-staging-jwt", &[project, dev], "here: Environment=dev, not staging"),
+            // A second part that is no environment contradicts nothing.
+            ("/moveongs/shared/jwt", &[project, dev], "tagged"),
+        ] {
+            assert_eq!(marked(name, tags), expected, "{name} {tags:?}");
+        }
     }
 }

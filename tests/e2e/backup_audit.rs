@@ -95,8 +95,14 @@ impl World {
         Self { pages: world.cloud.listen_to_pages(QUEUE).await, ..world }
     }
 
-    /// Removes every object of the function.
+    /// Removes every object of the function; its first week is over.
     async fn forget(&self) {
+        self.forget_all().await;
+        self.cloud.begin_long_ago("backup-audit").await;
+    }
+
+    /// Removes every object of the function, as if it had never run.
+    async fn forget_all(&self) {
         for kind in ["evidence", "runs", "reports"] {
             self.cloud.wipe(&format!("{kind}/backup-audit/")).await;
         }
@@ -109,6 +115,7 @@ impl World {
         latest["run_id"] = json!("2026-01-01");
         self.put(EVIDENCE, &key, latest.to_string().into_bytes()).await;
         self.cloud.wipe("evidence/backup-audit/").await;
+        self.cloud.begin_long_ago("backup-audit").await;
         let notes = self.cloud.keys("runs/backup-audit/").await;
         for other in notes.into_iter().filter(|other| *other != key) {
             self.cloud.s3.delete_object().bucket(EVIDENCE).key(other).send().await.unwrap();
@@ -521,7 +528,8 @@ impl World {
         );
         let mut calls = self.changes(before).await;
         // The records 1, 2, 4 and so on are followed by the note that the chain has begun.
-        if self.cloud.evidence("backup-audit").await.len().is_power_of_two() {
+        // The first one is of long ago.
+        if (1 + self.cloud.evidence("backup-audit").await.len()).is_power_of_two() {
             assert_eq!(calls.remove(RECORDED + 1), "s3:PutObject", "{rule}: {calls:?}");
         }
         calls
@@ -802,6 +810,34 @@ async fn what_cannot_be_read_is_neither_in_order_nor_failing_and_a_dark_service_
 }
 
 #[tokio::test]
+async fn a_first_week_sends_one_summary_and_one_page_of_what_is_critical() {
+    let world = World::fresh().await;
+    // Without repairs, as most stacks are deployed.
+    world.configure(900, &[("BACKUP_REPAIRS", "")]).await;
+    world.bad().await;
+    let report = world.audit().await;
+    let before = report["paged"].as_array().unwrap().len();
+    assert!(before > 2, "{report}");
+
+    world.forget_all().await;
+    world.cloud.admin(Method::DELETE, "slack/messages", None).await;
+    for _ in 0..2 {
+        let again = world.audit().await;
+        assert_eq!(again["counts"]["fail"], report["counts"]["fail"]);
+        assert!(again["paged"].as_array().unwrap().len() <= 1, "{again}");
+    }
+    eventually("the page", async || (world.pages("first-week").await == 1).then_some(())).await;
+    let told = world.cloud.messages("Auditoria de backup").await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    for part in ["Primeira semana", "Por regra", "Fazer primeiro", "1. *rds.", "reports/backup-audit/"] {
+        assert!(told[0].contains(part), "{part} is not in {}", told[0]);
+    }
+    let record = world.cloud.record_of(&today()).await.unwrap();
+    assert!(!record["findings"].as_array().unwrap().is_empty(), "{record}");
+    world.configure(900, &[]).await;
+}
+
+#[tokio::test]
 async fn throttling_drops_nothing() {
     let world = World::fresh().await;
     world
@@ -826,6 +862,15 @@ async fn throttling_drops_nothing() {
     assert!(world.cloud.hits("throttle").await >= 3);
     assert_eq!(world.verdicts(&throttled).await.len(), world.verdicts(&calm).await.len());
     assert_eq!(throttled["counts"]["unknown"], 0, "{throttled}");
+    // Nor does it make anything new where the evidence is throttled, or page a second time.
+    world.next_day().await;
+    world.cloud.calm().await;
+    let first = json!({"service": "s3", "action": "ListObjectsV2", "effect": "throttle", "count": 100});
+    world.cloud.fault(first).await;
+    let throttled = world.audit().await;
+    assert_eq!((&throttled["new"], &throttled["counts"]["unknown"]), (&json!(0), &json!(0)), "{throttled}");
+    let again = world.audit().await;
+    assert_eq!(again["paged"], json!([]), "{again}");
     world.cloud.admin(Method::DELETE, "seed", None).await;
 }
 

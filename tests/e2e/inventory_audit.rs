@@ -42,6 +42,7 @@ impl World {
         for kind in ["evidence", "runs"] {
             cloud.wipe(&format!("{kind}/inventory-audit/")).await;
         }
+        cloud.begin_long_ago("inventory-audit").await;
         let pages = cloud.listen_to_pages(QUEUE).await;
         let world = Self { cloud, pages };
         world.forget(OTHER).await;
@@ -291,6 +292,31 @@ async fn a_missing_resource_is_paged_once_a_day_with_its_people_told_and_recorde
 }
 
 #[tokio::test]
+async fn in_the_first_week_what_is_missing_from_the_start_waits_and_what_is_gone_pages() {
+    let world = World::fresh().await;
+    for kind in ["evidence", "runs"] {
+        world.cloud.wipe(&format!("{kind}/inventory-audit/")).await;
+    }
+    world.forget(REDIS).await;
+    let report = world.audit().await;
+    assert_eq!((findings(&report), &report["paged"]), (vec![format!("secret {REDIS}: Missing")], &json!([])));
+    let told = world.cloud.messages(REDIS).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    for part in ["Primeira semana", "1 página(s)", "Missing 1", "inventory/inventory.csv"] {
+        assert!(told[0].contains(part), "{part} is not in {}", told[0]);
+    }
+    world.log_group(false).await;
+    let report = world.audit().await;
+    assert_eq!(
+        report["paged"],
+        json!([format!("inventory-audit/log-group/{LOG_GROUP}/Missing")]),
+        "{report}"
+    );
+    world.log_group(true).await;
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_resource_that_is_being_deleted_counts_as_missing() {
     let world = World::fresh().await;
     let gone = world.cloud.secrets.delete_secret().secret_id(REDIS).recovery_window_in_days(7);
@@ -528,7 +554,7 @@ async fn only_the_audit_writes_its_evidence_and_its_table() {
 
 #[tokio::test]
 async fn every_crash_point_ends_with_one_record_a_table_and_a_page() {
-    matrix::write("inventory-audit", &matrix::points(25, crash).await, json!({}));
+    matrix::write("inventory-audit", &matrix::points(34, crash).await, json!({}));
 }
 
 /// Kills the function at its `nth` call; `None` when it makes fewer calls.

@@ -55,8 +55,14 @@ impl World {
         Self { pages: world.cloud.listen_to_pages(QUEUE).await, ..world }
     }
 
-    /// Removes every object of the function.
+    /// Removes every object of the function; its first week is over.
     async fn forget(&self) {
+        self.forget_all().await;
+        self.cloud.begin_long_ago("rotation-audit").await;
+    }
+
+    /// Removes every object of the function, as if it had never run.
+    async fn forget_all(&self) {
         for kind in ["evidence", "runs"] {
             self.cloud.wipe(&format!("{kind}/rotation-audit/")).await;
         }
@@ -132,9 +138,14 @@ impl World {
 
     /// What was published about a finding since this world began.
     async fn pages(&self, secret: &str, kind: &str) -> Vec<Value> {
-        let key = format!("rotation-audit/{secret}/{kind}");
+        let key = format!("rotation-audit/dev/{kind}");
         let all = self.cloud.queued(QUEUE).await.into_iter().skip(self.pages);
-        all.filter(|page| page["MessageAttributes"]["dedup_key"]["Value"] == key.as_str()).collect()
+        let is_of = |page: &Value| {
+            let about = page["MessageAttributes"]["secret"]["Value"].as_str().unwrap_or_default();
+            page["MessageAttributes"]["dedup_key"]["Value"] == key.as_str()
+                && about.split(", ").any(|name| name == secret)
+        };
+        all.filter(is_of).collect()
     }
 
     /// The day's record, which is the only one that is not of a failure.
@@ -209,9 +220,8 @@ async fn a_secret_that_is_well_has_no_finding() {
     let report = world.audit().await;
     assert_eq!(findings(&report, JWT), [""; 0], "{report}");
     assert_eq!(report["result"], "succeeded", "{report}");
-    // Others' secrets are none of this environment's.
-    let rows = report["secrets"].as_array().unwrap();
-    assert!(!rows.iter().any(|row| row["name"] == "/moveongs/dev/slack"), "{report}");
+    // Of this environment by its name alone.
+    assert_eq!(findings(&report, "/moveongs/dev/slack"), ["TagsMissing", "NoPolicy"], "{report}");
     let record = world.record().await;
     assert_eq!((&record["result"], &record["procedure"]), (&json!("succeeded"), &json!("rotation-audit")));
     assert_eq!(world.issues().await, Vec::<Value>::new());
@@ -278,6 +288,188 @@ async fn what_is_missing_off_wide_or_unknown_is_found() {
 }
 
 #[tokio::test]
+async fn a_secret_below_the_environments_path_is_audited_without_tags_and_a_tag_decides_whose_it_is() {
+    let world = World::fresh().await;
+    let secrets = &world.cloud.secrets;
+    let made =
+        secrets.create_secret().name(format!("{OWN}untagged")).secret_string("a value of the audit's tests");
+    let secret = made.send().await.unwrap().name.unwrap();
+    assert_eq!(world.findings(&secret).await, ["TagsMissing", "NoPolicy"]);
+    assert_eq!(world.audit().await["result"], "succeeded");
+    let told = world.cloud.messages(&secret).await;
+    let cure = format!(
+        "tag-resource --secret-id '{secret}' --tags Key=Project,Value=moveongs Key=Environment,Value=dev"
+    );
+    // Told with the others that lack tags, whose names take the place of NOME.
+    assert!(told.iter().any(|text| text.contains(&cure.replace(&secret, "NOME"))), "{told:?}");
+    let tag = async |key: &str, value: &str| {
+        let tag = Tag::builder().key(key).value(value).build();
+        secrets.tag_resource().secret_id(&secret).tags(tag).send().await.unwrap();
+    };
+    tag("Project", "moveongs").await;
+    assert_eq!(world.findings(&secret).await, ["TagsMissing", "NoPolicy"]);
+    tag("Environment", "dev").await;
+    assert_eq!(world.findings(&secret).await, ["NoPolicy"]);
+    for (key, value) in [("Environment", "prod"), ("Project", "another")] {
+        tag("Project", "moveongs").await;
+        tag(key, value).await;
+        let before = world.cloud.last_call().await;
+        assert_eq!(world.findings(&secret).await, ["TagsContradict"], "{key}={value}");
+        // Of another's secret neither versions nor policy are read.
+        let (calls, _) = world.cloud.calls(before).await;
+        let audited = calls.iter().filter(|call| *call == "secretsmanager:GetResourcePolicy").count();
+        let rows = world.audit().await["secrets"].as_array().unwrap().len();
+        assert_eq!(audited + 1, rows);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_everybody_can_read_pages_and_main_secrets_without_rotation_are_no_success() {
+    let world = World::fresh().await;
+    let secrets = &world.cloud.secrets;
+    let wide = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*",
+        "Action": "secretsmanager:GetSecretValue", "Resource": "*"}]})
+    .to_string();
+    let mut open = Vec::new();
+    for number in 0..3 {
+        let name = world.tagged(&format!("open-{number}")).await;
+        let put = secrets.put_resource_policy().secret_id(&name).resource_policy(&wide);
+        put.block_public_policy(false).send().await.unwrap();
+        open.push(name);
+    }
+    let report = world.audit().await;
+    assert_eq!(findings(&report, &open[0]), ["WidePolicy", "NoPolicy"]);
+    assert_eq!(report["result"], "failed");
+    assert_eq!(report["paged"], json!(["rotation-audit/dev/WidePolicy"]));
+    let page = eventually("the page", async || world.pages(&open[0], "WidePolicy").await.pop()).await;
+    let text = page["Message"].as_str().unwrap();
+    assert!(open.iter().all(|name| text.contains(name.as_str())) && text.contains("(3): "), "{text}");
+    let told = world.cloud.messages("WidePolicy").await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].matches("get-resource-policy").count(), 1, "{}", told[0]);
+
+    let world = World::fresh().await;
+    let secrets = &world.cloud.secrets;
+    secrets.cancel_rotate_secret().secret_id(JWT).send().await.unwrap();
+    let report = world.audit().await;
+    secrets.rotate_secret().secret_id(JWT).rotate_immediately(false).send().await.unwrap();
+    eventually("the test of the set-up", async || {
+        let rotation = world.cloud.admin(Method::GET, &format!("rotations?secret={JWT}"), None).await;
+        (rotation["state"] == "tested").then_some(())
+    })
+    .await;
+    assert_eq!(
+        (findings(&report, JWT), &report["result"]),
+        (vec!["RotationOff".to_owned()], &json!("failed"))
+    );
+    assert_eq!(report["paged"], json!([]));
+}
+
+#[tokio::test]
+async fn a_first_week_sends_one_summary_and_pages_what_is_critical_only() {
+    let world = World::fresh().await;
+    let secrets = &world.cloud.secrets;
+    for secret in [WEBHOOK, JWT, DATABASE] {
+        world.dates(secret, json!({"AWSCURRENT": 400 * DAY, "next": 25 * HOUR})).await;
+    }
+    let open = world.tagged("open").await;
+    let wide = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*",
+        "Action": "secretsmanager:GetSecretValue", "Resource": "*"}]})
+    .to_string();
+    let put = secrets.put_resource_policy().secret_id(&open).resource_policy(&wide);
+    put.block_public_policy(false).send().await.unwrap();
+    // As it was: a page for each cause, a task for each secret.
+    let report = world.audit().await;
+    assert_eq!(report["paged"].as_array().unwrap().len(), 3, "{report}");
+    assert_eq!(report["opened"].as_array().unwrap().len(), 3, "{report}");
+
+    world.forget_all().await;
+    world.cloud.admin(Method::DELETE, "github/issues", None).await;
+    world.cloud.admin(Method::DELETE, "slack/messages", None).await;
+    for _ in 0..2 {
+        let report = world.audit().await;
+        assert_eq!(findings(&report, JWT), ["Overdue", "RotationLate"]);
+        assert_eq!((&report["result"], &report["opened"]), (&json!("failed"), &json!([])));
+        assert!(world.issues().await.is_empty());
+    }
+    let told = world.cloud.messages("Auditoria de rotação").await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    for part in [
+        "Primeira semana",
+        "2 página(s), 3 tarefa(s)",
+        "Por regra",
+        "Fazer primeiro",
+        "s3://",
+        "1. *WidePolicy*",
+    ] {
+        assert!(told[0].contains(part), "{part} is not in {}", told[0]);
+    }
+    let record = world.record().await;
+    let lines = record["findings"].to_string();
+    for secret in [WEBHOOK, JWT, DATABASE] {
+        assert!(lines.contains(&format!("Overdue {secret}")), "{lines}");
+    }
+    assert!(record["steps"].to_string().contains("2 pages and 3 tasks held back"), "{record}");
+    let pages = eventually("the page", async || {
+        Some(world.pages(&open, "WidePolicy").await).filter(|pages| pages.len() == 2)
+    })
+    .await;
+    assert_eq!(pages.len(), 2, "one of each of the two chains");
+    assert_eq!(world.pages(JWT, "Overdue").await.len(), 1, "that of the chain that is older than a week");
+
+    // The week is over.
+    world.forget().await;
+    let report = world.audit().await;
+    assert_eq!(report["paged"].as_array().unwrap().len(), 3, "{report}");
+    assert_eq!(report["opened"].as_array().unwrap().len(), 3, "{report}");
+}
+
+#[tokio::test]
+async fn throttling_changes_no_verdict_and_makes_nothing_new() {
+    let world = World::fresh().await;
+    world.overdue(WEBHOOK).await;
+    let calm = world.audit().await;
+    assert_eq!(calm["paged"], json!(["rotation-audit/dev/Overdue"]));
+    let third = |service: &str, action: &str| {
+        let (service, action) = (service.to_owned(), action.to_owned());
+        (0..40).map(move |number| {
+            let nth = 1 + number * 3;
+            json!({"service": service, "action": action, "effect": "throttle", "nth": nth})
+        })
+    };
+    let first_hundred = |service: &str, action: &str| {
+        [json!({"service": service, "action": action, "effect": "throttle", "count": 100})]
+    };
+    let cases: [Vec<Value>; 4] = [
+        third("secretsmanager", "*").collect(),
+        ["ListObjectsV2", "ListObjectVersions", "GetObject"]
+            .into_iter()
+            .flat_map(|action| third("s3", action))
+            .collect(),
+        first_hundred("secretsmanager", "*").into(),
+        first_hundred("s3", "ListObjectsV2").into(),
+    ];
+    for faults in cases {
+        world.cloud.calm().await;
+        for fault in &faults {
+            world.cloud.fault(fault.clone()).await;
+        }
+        let throttled = world.audit().await;
+        assert!(world.cloud.hits("throttle").await >= 3, "{}", faults[0]);
+        // Already paged today, and known.
+        assert_eq!(
+            (&throttled["secrets"], &throttled["paged"]),
+            (&calm["secrets"], &json!([])),
+            "{}",
+            faults[0]
+        );
+        assert_eq!(world.told().await.len(), 1, "{}", faults[0]);
+    }
+    world.cloud.calm().await;
+    assert_eq!(world.pages(WEBHOOK, "Overdue").await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_login_by_iam_is_in_order_only_where_rds_takes_it() {
     let world = World::fresh().await;
     let secrets = &world.cloud.secrets;
@@ -325,6 +517,8 @@ async fn a_login_by_iam_is_in_order_only_where_rds_takes_it() {
 async fn a_stuck_rotation_is_paged_with_the_cure_that_loses_no_password() {
     let world = World::fresh().await;
     for (secret, careful) in [(WEBHOOK, false), (DATABASE, true)] {
+        // A cause pages once a day.
+        world.forget().await;
         let put = world.cloud.secrets.put_secret_value().secret_id(secret).version_stages("AWSPENDING");
         let pending =
             put.secret_string("pending in the audit's test").send().await.unwrap().version_id.unwrap();
@@ -353,7 +547,7 @@ async fn an_overdue_secret_is_paged_once_a_day_told_and_recorded() {
     let before = world.cloud.last_call().await;
     let report = world.audit().await;
     assert_eq!(report["result"], "failed");
-    assert_eq!(report["paged"], json!([format!("rotation-audit/{WEBHOOK}/Overdue")]));
+    assert_eq!(report["paged"], json!(["rotation-audit/dev/Overdue"]));
     let page = eventually("the page", async || world.pages(WEBHOOK, "Overdue").await.pop()).await;
     assert_eq!(page["Subject"], format!("[dev] Overdue: {WEBHOOK}"));
     let text = page["Message"].as_str().unwrap();
@@ -626,7 +820,7 @@ async fn a_channel_or_bucket_that_fails_leaves_all_in_the_log() {
 
 #[tokio::test]
 async fn every_crash_point_ends_with_one_task_one_record_and_a_page() {
-    matrix::write("rotation-audit", &matrix::points(25, crash).await, json!({}));
+    matrix::write("rotation-audit", &matrix::points(34, crash).await, json!({}));
 }
 
 /// Kills the function at its `nth` call; `None` when it makes fewer calls.

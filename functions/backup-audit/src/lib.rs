@@ -30,9 +30,10 @@ use serde_json::Value;
 use shared::env::{Env, EnvError};
 use shared::evidence::{Draft, Step};
 use shared::failure::{Failure, chain};
+use shared::first_week::{self, FirstWeek};
 use shared::lambda::{Invocation, patient};
 use shared::paging::{Page, Pager};
-use shared::report::Reporter;
+use shared::report::{Reporter, Unread};
 use shared::settings::Settings;
 use shared::time;
 
@@ -170,7 +171,7 @@ impl App {
                 format!("{unknown} has no repair; those that have one: {}", repair::REPAIRS.join(", "));
             return Err(EnvError::Invalid { name: "BACKUP_REPAIRS", reason });
         }
-        let reporter = Reporter::new(PROCEDURE, &settings, env, aws)?;
+        let reporter = Reporter::of_audit(PROCEDURE, &settings, env, aws)?;
         if let Some((first, name)) = names.twice(&reporter.evidence.bucket) {
             let reason = format!("the bucket is that of {first} too; each has rules of its own");
             return Err(EnvError::Invalid { name, reason });
@@ -183,12 +184,12 @@ impl App {
             return Err(EnvError::Invalid { name: "POLICY", reason });
         }
         Ok(Self {
-            rds: aws_sdk_rds::Client::new(&patient),
-            s3: aws_sdk_s3::Client::new(&patient),
-            dynamodb: aws_sdk_dynamodb::Client::new(&patient),
-            ecs: aws_sdk_ecs::Client::new(&patient),
-            iam: aws_sdk_iam::Client::new(&patient),
-            control: aws_sdk_cloudcontrol::Client::new(&patient),
+            rds: shared::patient!(aws_sdk_rds, &patient),
+            s3: shared::patient!(aws_sdk_s3, &patient),
+            dynamodb: shared::patient!(aws_sdk_dynamodb, &patient),
+            ecs: shared::patient!(aws_sdk_ecs, &patient),
+            iam: shared::patient!(aws_sdk_iam, &patient),
+            control: shared::patient!(aws_sdk_cloudcontrol, &patient),
             pager: Pager::new(env, aws)?,
             reporter,
             place: Place {
@@ -352,8 +353,15 @@ async fn audit(app: &App, day: &str, invocation: &Invocation) -> Result<Report, 
     let mut steps = Vec::new();
     let left = mend::finish_open(app, &context, invocation).await;
     steps.extend(left.iter().map(|said| Step::now("repair of an earlier run", said)));
-    let (outcome, unreadable, is_compared) = observe(app, &context, invocation).await?;
-    let pages = pages(app, &outcome, &unreadable);
+    let (outcome, unreadable, against) = observe(app, &context, invocation).await?;
+    let week = FirstWeek::of(app.reporter.began().await, invocation.now);
+    let mut pages = pages(app, &outcome, &unreadable);
+    if let Some(week) = week {
+        let (count, until) = (pages.len(), week.until);
+        steps.push(Step::now("first week", format!("until {until}: {count} critical causes in one page")));
+        let language = app.settings.language;
+        pages = first_week::one_page(PROCEDURE, &app.settings.environment, pages, language);
+    }
     let paged = app.pager.all(&app.reporter, day, pages, REPORTING, invocation).await;
     steps.extend(paged.steps);
     let repaired = mend::allowed(app, &context, &outcome.repairable, invocation).await;
@@ -365,9 +373,9 @@ async fn audit(app: &App, day: &str, invocation: &Invocation) -> Result<Report, 
     let is_green = outcome.counts.fail == 0 && outcome.counts.unknown == 0;
     let result = if is_green { "succeeded" } else { "failed" };
     let told = [left, repaired].concat();
-    let latest = stored.iter().find(|(key, _)| is_compared && key.ends_with("findings.jsonl"));
+    let latest = stored.iter().find(|(key, _)| against.is_compared && key.ends_with("findings.jsonl"));
     let latest = latest.map(|(key, _)| Latest { run_id: day.to_owned(), findings: key.clone() });
-    report(app, day, &outcome, result, steps, &told, &stored, invocation).await;
+    report(app, day, &outcome, result, steps, &told, &stored, &against, week, invocation).await;
     if let Some(latest) = latest {
         keep(app, &latest, invocation).await;
     }
@@ -391,28 +399,44 @@ fn file(error: io::Error) -> AuditError {
     AuditError::File(error.to_string())
 }
 
+/// What a run was compared with.
+struct Against {
+    /// Whether there is no run before.
+    is_first: bool,
+    /// Whether the comparison came to its end.
+    is_compared: bool,
+    /// Why the run before could not be read, if it could not.
+    unread: Option<Unread>,
+}
+
 /// Reads and judges everything, as far as the time allows, and compares it with the run before. Gives also the services, or
-/// their parts, of which nothing could be read, and whether the comparison came to its end.
+/// their parts, of which nothing could be read, and what it was compared with.
 async fn observe(
     app: &App,
     context: &Context<'_>,
     invocation: &Invocation,
-) -> Result<(Outcome, Vec<(&'static str, String)>, bool), AuditError> {
+) -> Result<(Outcome, Vec<(&'static str, String)>, Against), AuditError> {
     let today = context.now.to_zoned_datetime(time::SAO_PAULO).date();
     let at_ms = context.now.as_millisecond();
     let findings = Findings::new(today, at_ms, app.settings.language, app.place.clone(), app.repairs.clone())
         .map_err(file)?;
     let findings = RefCell::new(findings);
-    let mut before = before(app).await;
+    let (before, mut unread) = match app.reporter.evidence.kept::<Latest>(LATEST).await {
+        Ok(latest) => (latest.map(|latest| latest.findings), None),
+        Err(error) => (None, Some(Unread(chain(&error)))),
+    };
+    let is_first = before.is_none() && unread.is_none();
     if let Some(key) = &before {
         let remember = |line: &[u8]| {
             findings.borrow_mut().remember(line);
             Ok(())
         };
         if let Err(error) = lines(app, key, remember).await {
-            tracing::warn!(message = format!("{key} was not read, so all is new: {}", chain(&error)));
-            before = None;
+            unread = Some(Unread(format!("{key}: {}", chain(&error))));
         }
+    }
+    if let Some(unread) = &unread {
+        tracing::warn!(message = format!("what is new is not known: {unread}"));
     }
     let progress = RefCell::new(Progress::default());
     let sweep = Sweep { app, context, findings: &findings, progress: &progress };
@@ -426,8 +450,10 @@ async fn observe(
     }
     let unseen = progress.unseen();
     let mut resolved = Worst::default();
-    let mut is_compared = true;
+    // The note of the run before stays where it is, so that the next run compares with the one that this one could not read.
+    let mut is_compared = unread.is_none();
     if let Some(key) = &before
+        && is_compared
         && let Err(error) = lines(app, key, |line| findings.compare(line, &unseen, &mut resolved)).await
     {
         // What was found is not to wait for what was mended: the next run compares with the same report and tells that.
@@ -436,20 +462,11 @@ async fn observe(
         );
         (resolved, is_compared) = (Worst::default(), false);
     }
-    Ok((findings.finish(resolved).map_err(file)?, progress.unreadable(), is_compared))
-}
-
-/// Key of the findings of the run before. Without it all is new, which is told rather than hidden.
-async fn before(app: &App) -> Option<String> {
-    match app.reporter.evidence.kept::<Latest>(LATEST).await {
-        Ok(latest) => latest.map(|latest| latest.findings),
-        Err(error) => {
-            tracing::warn!(
-                message = format!("the run before was not found, so all is new: {}", chain(&error))
-            );
-            None
-        }
+    let mut outcome = findings.finish(resolved).map_err(file)?;
+    if unread.is_some() {
+        outcome.new = Worst::default();
     }
+    Ok((outcome, progress.unreadable(), Against { is_first, is_compared, unread }))
 }
 
 /// Reads a report of findings line by line.
@@ -528,10 +545,13 @@ async fn report(
     steps: Vec<Step>,
     repairs: &[String],
     stored: &[(String, String)],
+    against: &Against,
+    week: Option<FirstWeek>,
     invocation: &Invocation,
 ) {
     let begun = app.reporter.look(day, invocation.now).await;
-    let is_weekly = invocation.now.to_zoned_datetime(time::SAO_PAULO).weekday() == Weekday::Monday;
+    let is_weekly =
+        week.is_none() && invocation.now.to_zoned_datetime(time::SAO_PAULO).weekday() == Weekday::Monday;
     let bucket = &app.reporter.evidence.bucket;
     let folder = stored
         .first()
@@ -540,8 +560,19 @@ async fn report(
     let folder = folder.unwrap_or_else(|| {
         app.settings.language.pick("não guardados, ver o log", "not stored, see the log").to_owned()
     });
-    let summary = text::Summary { run_id: day, outcome, is_weekly, repairs, reports: &folder };
+    let is_first = against.is_first || begun.was_left_open();
+    let summary = text::Summary {
+        run_id: day,
+        outcome,
+        is_weekly,
+        repairs,
+        reports: &folder,
+        unread: against.unread.as_ref(),
+        week: week.map(|week| (week, week.is_summary(is_first, outcome.new.count))),
+    };
+    let has_unknown = against.unread.is_some() && outcome.worst.count > 0;
     let is_silent = outcome.new.count == 0
+        && !has_unknown
         && outcome.resolved_count == 0
         && repairs.is_empty()
         && !is_weekly

@@ -1,10 +1,13 @@
 //! What people read: in the channel, in a page, in the record.
 
 use shared::failure::{Failure, chain};
+use shared::findings::{NAME, Told, groups};
+use shared::first_week::{FirstWeek, Held};
 use shared::language::Language;
 use shared::notify::Message;
 use shared::paging::{self, Page};
 use shared::policy::{Area, Responsible};
+use shared::report::Unread;
 use shared::settings::Settings;
 
 use crate::error::AuditError;
@@ -117,6 +120,37 @@ pub(crate) struct Summary<'a> {
     pub repairs: &'a [String],
     /// Where the reports lie.
     pub reports: &'a str,
+    /// Why the run before could not be read, if it could not; then everything is told.
+    pub unread: Option<&'a Unread>,
+    /// The first week, if it is not over, and whether the message is its summary.
+    pub week: Option<(FirstWeek, bool)>,
+}
+
+/// What fails or is not verified, in the order in which it is to be settled: what fails, what is critical, what the guide
+/// demands first.
+fn ordered(settings: &Settings, findings: &[Finding]) -> Vec<Told> {
+    let section = |finding: &Finding| -> Vec<u16> {
+        finding.guide.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
+    };
+    let mut open: Vec<_> = findings.iter().filter(|finding| finding.verdict != "excepted").collect();
+    // The list is sorted by severity, which decides between two rules of one section.
+    open.sort_by_key(|finding| (finding.verdict != "fail", finding.severity != "critical", section(finding)));
+    let told = |finding: &Finding| {
+        let step = next_step(finding, settings.language);
+        // A name inside a longer one must stay.
+        let words = step.split(' ').map(|word| match word.trim_matches(['\'', '`', '"']) {
+            bare if bare == finding.resource => word.replace(bare, NAME),
+            _ => word.to_owned(),
+        });
+        Told {
+            kind: finding.rule.clone(),
+            about: finding.resource.clone(),
+            sentence: sentence(finding, settings.language),
+            pattern: words.collect::<Vec<_>>().join(" "),
+            step,
+        }
+    };
+    open.into_iter().map(told).collect()
 }
 
 /// The channel's message.
@@ -138,10 +172,23 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
         "{what} ({}): {} {fail}, {} {unknown}, {} {pass}",
         settings.environment, counts.fail, counts.unknown, counts.pass
     );
-    let shown = if summary.is_weekly { &outcome.worst } else { &outcome.new };
-    let mut lines: Vec<String> =
-        shown.findings.iter().take(TOLD).map(|finding| told(settings, finding)).collect();
-    let more = shown.count.saturating_sub(TOLD);
+    let tells_all = summary.is_weekly || summary.unread.is_some();
+    let shown = if tells_all { &outcome.worst } else { &outcome.new };
+    let mut lines: Vec<String> = summary.unread.iter().map(|unread| unread.text(language)).collect();
+    let is_summary = summary.week.is_some_and(|(_, is_summary)| is_summary);
+    // Every page of this audit is of what is critical or could not be read at all: none is held back.
+    let held = Held::default();
+    match summary.week {
+        Some((week, true)) => {
+            let all = ordered(settings, &outcome.worst.findings);
+            lines.extend(week.summary(held, summary.reports, &groups(&all), language));
+        }
+        week => {
+            lines.extend(week.map(|(week, _)| week.line(held, summary.reports, language)));
+            lines.extend(shown.findings.iter().take(TOLD).map(|finding| told(settings, finding)));
+        }
+    }
+    let more = if is_summary { 0 } else { shown.count.saturating_sub(TOLD) };
     if more > 0 {
         lines.push(match language {
             Language::Portuguese => format!("… e mais {more}, no relatório."),
@@ -389,7 +436,15 @@ mod tests {
             (Language::English, false, outcome(0, 5, 11), "Backup audit (prod)", 2, "Reports: r"),
             (Language::Portuguese, false, outcome(0, 5, 0), "Auditoria de backup (prod)", 2, "Relatórios: r"),
         ] {
-            let summary_ = Summary { run_id: "d", outcome: &outcome, is_weekly, repairs: &[], reports: "r" };
+            let summary_ = Summary {
+                run_id: "d",
+                outcome: &outcome,
+                is_weekly,
+                repairs: &[],
+                reports: "r",
+                unread: None,
+                week: None,
+            };
             let message = summary(&settings(language), &summary_);
             assert!(message.title.starts_with(title), "{}", message.title);
             assert_eq!(message.lines.len(), count, "{:?}", message.lines);
@@ -397,8 +452,15 @@ mod tests {
         }
         let told = |outcome: &Outcome| {
             let repairs = ["rds.public db: applied".to_owned()];
-            let summary_ =
-                Summary { run_id: "d", outcome, is_weekly: false, repairs: &repairs, reports: "r" };
+            let summary_ = Summary {
+                run_id: "d",
+                outcome,
+                is_weekly: false,
+                repairs: &repairs,
+                reports: "r",
+                unread: None,
+                week: None,
+            };
             summary(&settings(Language::Portuguese), &summary_)
         };
         let message = told(&outcome(9, 20, 11));
@@ -407,6 +469,55 @@ mod tests {
         assert!(message.lines[10].starts_with("Resolvido (11): s3.versioning b-0; "));
         assert!(message.lines[10].ends_with("b-9."));
         assert_eq!(message.lines[11], "rds.public db: applied");
+    }
+
+    #[test]
+    fn a_first_week_begins_with_what_to_do_first_and_an_unread_run_is_not_taken_for_none() {
+        let of = |rule: &str, severity: &str, guide: &str, resource: &str, verdict: &str| Finding {
+            rule: rule.to_owned(),
+            severity: severity.to_owned(),
+            guide: guide.to_owned(),
+            resource: resource.to_owned(),
+            next_step: format!("aws cure --name {resource} --like one-of-two"),
+            ..finding(verdict)
+        };
+        let mut outcome = outcome(0, 0, 0);
+        outcome.worst.findings = vec![
+            of("rds.public", "critical", "2.1.1", "db", "fail"),
+            of("s3.tls-only", "high", "2.2.10", "one", "fail"),
+            of("s3.tls-only", "high", "2.2.10", "two", "fail"),
+            of("s3.encryption", "medium", "2.2.9", "one", "fail"),
+            of("ecs.variables", "high", "1", "x", "unknown"),
+            of("rds.multi-az", "high", "1", "db", "excepted"),
+        ];
+        outcome.worst.count = 6;
+        let week = FirstWeek { until: "2026-03-08T12:00:00Z".parse().unwrap(), is_first_day: true };
+        let unread = Unread("s3:GetObject failed".to_owned());
+        let tell = |week, unread| {
+            let summary_ = Summary {
+                run_id: "d",
+                outcome: &outcome,
+                is_weekly: false,
+                repairs: &[],
+                reports: "r",
+                unread,
+                week,
+            };
+            summary(&settings(Language::Portuguese), &summary_).lines
+        };
+        let lines = tell(Some((week, true)), None);
+        assert!(
+            lines[1].starts_with("*Primeira semana*") && lines[1].contains("Retidos até lá: 0 página(s)")
+        );
+        assert_eq!(lines[2], "*Por regra*: rds.public 1; s3.encryption 1; s3.tls-only 2; ecs.variables 1.");
+        assert!(lines[4].starts_with("1. *rds.public* `db`"), "{lines:?}");
+        assert!(lines[6].starts_with("3. *s3.tls-only* (2): "), "{lines:?}");
+        assert!(lines[6].ends_with("`aws cure --name NOME --like one-of-two`."), "{lines:?}");
+        let lines = tell(Some((week, false)), None);
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        let lines = tell(None, Some(&unread));
+        assert!(lines[1].starts_with("*Não se sabe o que é novo*"), "{lines:?}");
+        assert!(lines[1].contains("s3:GetObject failed") && lines.len() == 8, "{lines:?}");
     }
 
     #[test]

@@ -24,9 +24,10 @@ use shared::env::{Env, EnvError};
 use shared::evidence::{Draft, Step};
 use shared::failure::chain;
 use shared::findings::{self, Changes};
+use shared::first_week::{FirstWeek, Held};
 use shared::lambda::Invocation;
 use shared::paging::Pager;
-use shared::report::Reporter;
+use shared::report::{Reporter, Unread};
 use shared::scope::Scope;
 use shared::settings::Settings;
 use shared::time;
@@ -40,10 +41,10 @@ use table::Table;
 pub const PROCEDURE: &str = "inventory-audit";
 
 /// Time kept back from looking, for pages, table and report.
-const ACTING: Duration = Duration::from_secs(60);
+const ACTING: Duration = Duration::from_secs(135);
 
-/// Time kept back from pages and table, for the report.
-const REPORTING: Duration = Duration::from_secs(20);
+/// Time kept back from pages and table, for the report, which looks at the evidence first.
+const REPORTING: Duration = Duration::from_secs(45);
 
 /// Name under which the table's rows are kept.
 const TABLE: &str = "inventory";
@@ -75,7 +76,7 @@ impl App {
         Ok(Self {
             clients: Clients::new(aws),
             pager: Pager::new(env, aws)?,
-            reporter: Reporter::new(PROCEDURE, &settings, env, aws)?,
+            reporter: Reporter::of_audit(PROCEDURE, &settings, env, aws)?,
             scope: Scope::from_env(env)?,
             state_bucket: env.optional("TERRAFORM_STATE_BUCKET")?,
             state_key: env.optional("TERRAFORM_STATE_KEY")?,
@@ -138,21 +139,32 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
     let day = time::local_date(invocation.now);
     let keys: BTreeSet<String> = problems(&rows).map(|(row, problem)| row.key(problem)).collect();
     let before = app.reporter.before::<Before>().await;
-    let run_id = run_id(&day, before.as_ref(), &keys);
+    let known = before.as_ref().ok().and_then(Option::as_ref);
+    let run_id = run_id(&day, known, &keys);
     tracing::Span::current().record("run_id", run_id.as_str());
     for (row, problem) in problems(&rows) {
         tracing::info!(message = text::line(row, problem), finding = problem.kind());
     }
 
+    let week = FirstWeek::of(app.reporter.began().await, invocation.now);
     let paging = problems(&rows).filter(|(_, problem)| problem.pages());
-    let pages = paging.map(|(row, problem)| text::page(&app.settings, row, problem));
+    let (held, paging): (Vec<_>, Vec<_>) =
+        paging.partition(|(row, problem)| week.is_some() && waits(known, &row.key(problem), problem));
+    let held = Held { pages: held.len(), tasks: 0 };
+    steps.extend(
+        week.map(|week| {
+            Step::now("first week", format!("{} pages held back until {}", held.pages, week.until))
+        }),
+    );
+    let pages = paging.into_iter().map(|(row, problem)| text::page(&app.settings, row, problem));
     let paged = app.pager.all(&app.reporter, &day, pages, REPORTING, invocation).await;
     steps.extend(paged.steps);
     show(app, &rows, &mut steps, invocation).await;
     let result = if keys.is_empty() { "succeeded" } else { "failed" };
     let is_scheduled = event.get("source").is_some_and(|source| source == "aws.scheduler");
     let trigger = if is_scheduled { "weekly audit" } else { "a person's call" };
-    report(app, trigger, &run_id, before, &rows, &keys, result, steps, invocation).await;
+    let quiet = week.map(|week| (week, held));
+    report(app, trigger, &run_id, before, &rows, &keys, result, steps, quiet, invocation).await;
     if paged.failed > 0 {
         return Err(AuditError::PageFailed(paged.failed));
     }
@@ -293,25 +305,51 @@ fn run_id(day: &str, before: Option<&Before>, keys: &BTreeSet<String>) -> String
     format!("{day}/{hash}")
 }
 
+/// Whether a page waits until the first week is over: what is missing in the first audit has mostly another name. What was there
+/// and is gone waits for nothing.
+fn waits(before: Option<&Before>, key: &str, problem: &Problem) -> bool {
+    let was_so = |before: &Before| before.findings.iter().any(|line| findings::key_of(line) == key);
+    matches!(problem, Problem::Missing { .. }) && before.is_none_or(was_so)
+}
+
 /// Tells the channel what is new or resolved, once a week everything, and writes the record.
 #[expect(clippy::too_many_arguments, reason = "all that a report is made of")]
 async fn report(
     app: &App,
     trigger: &str,
     run_id: &str,
-    before: Option<Before>,
+    before: Result<Option<Before>, Unread>,
     rows: &[Row],
     keys: &BTreeSet<String>,
     result: &'static str,
     steps: Vec<Step>,
+    quiet: Option<(FirstWeek, Held)>,
     invocation: &Invocation,
 ) {
     let now = invocation.now;
     let begun = app.reporter.look(run_id, now).await;
-    let changes = changes(&before.map_or_else(Vec::new, |before| before.findings), rows, keys);
-    let is_weekly = now.to_zoned_datetime(time::SAO_PAULO).weekday() == Weekday::Monday;
-    let is_silent = changes == Changes::default() && !is_weekly && !begun.was_left_open();
-    let told = text::Summary { run_id, rows, changes: &changes, is_weekly };
+    let changes = match &before {
+        Ok(before) => changes(before.as_ref().map_or(&[], |before| before.findings.as_slice()), rows, keys),
+        Err(_) => Changes::default(),
+    };
+    let is_first = matches!(before, Ok(None)) || begun.was_left_open();
+    let is_weekly = quiet.is_none() && now.to_zoned_datetime(time::SAO_PAULO).weekday() == Weekday::Monday;
+    let has_unknown = before.is_err() && !keys.is_empty();
+    let is_silent = changes == Changes::default() && !has_unknown && !is_weekly && !begun.was_left_open();
+    let place = format!("s3://{}/{}", app.reporter.evidence.bucket, table::KEY);
+    let told = text::Summary {
+        run_id,
+        rows,
+        changes: &changes,
+        is_weekly,
+        unread: before.as_ref().err(),
+        quiet: quiet.map(|(week, held)| text::Quiet {
+            week,
+            held,
+            is_summary: week.is_summary(is_first, changes.new.len()),
+            place: &place,
+        }),
+    };
     let message = (!is_silent).then(|| text::summary(&app.settings, &told));
     let draft = Draft {
         trigger: trigger.to_owned(),
@@ -352,6 +390,20 @@ mod tests {
         Before {
             run_id: run_id.to_owned(),
             findings: findings.iter().map(|line| (*line).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn in_the_first_week_only_what_was_there_and_is_gone_pages() {
+        let missing = Problem::Missing { is_in_state: None };
+        let (empty, known) = (before("x", &[]), before("x", &["Missing a b: gone: long ago"]));
+        for (before, problem, expected) in [
+            (None, &missing, true),
+            (Some(&known), &missing, true),
+            (Some(&empty), &missing, false),
+            (None, &Problem::NothingRead, false),
+        ] {
+            assert_eq!(waits(before, "Missing a b", problem), expected);
         }
     }
 

@@ -1,10 +1,12 @@
 //! What people read: in the channel, in a page, in the record. Nothing of a state's content is known here.
 
-use shared::findings::Changes;
+use shared::findings::{self, Changes, NAME, Told};
+use shared::first_week::{FirstWeek, Held};
 use shared::language::Language;
 use shared::notify::Message;
 use shared::paging::{self, Page};
 use shared::policy::{Area, Kind, Responsible};
+use shared::report::Unread;
 use shared::settings::Settings;
 
 use crate::policy::{Problem, Row};
@@ -250,6 +252,42 @@ pub(crate) struct Summary<'a> {
     pub changes: &'a Changes,
     /// Whether everything is told, not only what changed.
     pub is_weekly: bool,
+    /// Why the record before could not be read, if it could not; then everything is told.
+    pub unread: Option<&'a Unread>,
+    /// The first week, if it is not over.
+    pub quiet: Option<Quiet<'a>>,
+}
+
+/// What the first week makes of a message.
+#[derive(Clone, Copy)]
+pub(crate) struct Quiet<'a> {
+    /// The week.
+    pub week: FirstWeek,
+    /// What waits for its end.
+    pub held: Held,
+    /// Whether the message is a summary.
+    pub is_summary: bool,
+    /// Where everything stands.
+    pub place: &'a str,
+}
+
+/// All that is wrong, in the order in which it is to be settled.
+fn ordered(settings: &Settings, rows: &[Row]) -> Vec<Told> {
+    let all = rows.iter().flat_map(|row| row.problems.iter().map(move |problem| (row, problem)));
+    let mut all: Vec<_> = all.collect();
+    all.sort_by_key(|(_, problem)| *problem);
+    let told = |(row, problem): (&Row, &Problem)| {
+        let step = next_step(settings, row, problem);
+        let mut pattern = step.clone();
+        for (text, placeholder) in [(&row.arn, "ARN"), (&row.name, NAME)] {
+            if !text.is_empty() {
+                pattern = pattern.replace(&format!("'{text}'"), &format!("'{placeholder}'"));
+            }
+        }
+        let sentence = sentence(problem, settings.language);
+        Told { kind: problem.kind().to_owned(), about: row.about(), sentence, step, pattern }
+    };
+    all.into_iter().map(told).collect()
 }
 
 /// The channel's message.
@@ -270,10 +308,20 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
         language.pick("achado(s)", "finding(s)"),
         language.pick("não verificado(s)", "not verified"),
     );
-    let is_told =
-        |row: &Row, problem: &Problem| summary.is_weekly || summary.changes.new.contains(&row.key(problem));
+    let tells_all = summary.is_weekly || summary.unread.is_some();
+    let is_summary = summary.quiet.is_some_and(|quiet| quiet.is_summary);
+    let is_told = |row: &Row, problem: &Problem| {
+        !is_summary && (tells_all || summary.changes.new.contains(&row.key(problem)))
+    };
     let told: Vec<_> = all().filter(|(row, problem)| is_told(row, problem)).collect();
-    let mut lines: Vec<String> = told
+    let mut lines: Vec<_> = summary.unread.iter().map(|unread| unread.text(language)).collect();
+    lines.extend(match summary.quiet {
+        Some(Quiet { week, held, is_summary: true, place }) => {
+            week.summary(held, place, &findings::groups(&ordered(settings, summary.rows)), language)
+        }
+        quiet => quiet.map(|quiet| quiet.week.line(quiet.held, quiet.place, language)).into_iter().collect(),
+    });
+    let each: Vec<String> = told
         .iter()
         .take(MOST_LINES)
         .map(|(row, problem)| {
@@ -288,12 +336,13 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
             )
         })
         .collect();
+    lines.extend(each);
     let more = told.len().saturating_sub(MOST_LINES);
     if more > 0 {
         lines.push(format!("{} {more}: `{}`.", language.pick("E mais", "And more:"), table::KEY));
     }
     let still = all().count() - told.len();
-    if still > 0 {
+    if still > 0 && !is_summary {
         lines.push(format!("{} {still}: `{}`.", language.pick("Continuam", "Still so:"), table::KEY));
     }
     let resolved: Vec<_> = summary.changes.resolved.iter().take(MOST_LINES).cloned().collect();
@@ -430,7 +479,14 @@ mod tests {
             resolved: keys(&["Missing rds-instance moveongs-dev-db"]),
         };
         let tell = |is_weekly| {
-            let told = Summary { run_id: "2026-03-02", rows: &rows, changes: &changes, is_weekly };
+            let told = Summary {
+                run_id: "2026-03-02",
+                rows: &rows,
+                changes: &changes,
+                is_weekly,
+                unread: None,
+                quiet: None,
+            };
             summary(&settings(Language::Portuguese), &told)
         };
         let message = tell(false);
@@ -447,9 +503,53 @@ mod tests {
         assert!(message.title.starts_with("Inventário, resumo da semana"), "{}", message.title);
         assert_eq!(message.lines.len(), MOST_LINES + 2);
         assert_eq!(message.lines[MOST_LINES], "E mais 5: `inventory/inventory.csv`.");
-        let nothing = Summary { run_id: "x", rows: &[], changes: &Changes::default(), is_weekly: true };
+        let nothing = Summary {
+            run_id: "x",
+            rows: &[],
+            changes: &Changes::default(),
+            is_weekly: true,
+            unread: None,
+            quiet: None,
+        };
         let message = summary(&settings(Language::English), &nothing);
         assert_eq!(message.lines.len(), 1);
         assert!(message.lines[0].starts_with("Every resource"), "{:?}", message.lines);
+    }
+
+    #[test]
+    fn a_first_week_begins_with_what_to_do_first() {
+        let rows: Vec<_> = (0..12)
+            .map(|number| row("s3-bucket", &format!("b{number:02}"), vec![Problem::NotInState]))
+            .chain([row("rds-instance", "moveongs-dev-db", vec![Problem::Missing { is_in_state: None }])])
+            .collect();
+        let week = FirstWeek { until: "2026-03-08T12:00:00Z".parse().unwrap(), is_first_day: true };
+        let tell = |is_summary| {
+            let told = Summary {
+                run_id: "2026-03-02",
+                rows: &rows,
+                changes: &Changes::default(),
+                is_weekly: false,
+                unread: None,
+                quiet: Some(Quiet {
+                    week,
+                    held: Held { pages: 1, tasks: 0 },
+                    is_summary,
+                    place: "s3://b/x.csv",
+                }),
+            };
+            summary(&settings(Language::Portuguese), &told).lines
+        };
+        let lines = tell(true);
+        assert!(lines[0].contains("até 2026-03-08 09:00:00 -03:00") && lines[0].contains("s3://b/x.csv"));
+        assert_eq!(lines[1], "*Por regra*: Missing 1; NotInState 12.");
+        assert!(lines[3].starts_with("1. *Missing* `rds-instance moveongs-dev-db`: não existe"), "{lines:?}");
+        assert!(lines[4].starts_with("2. *NotInState* (12): existe na AWS"), "{lines:?}");
+        assert!(lines[4].contains("terraform import aws_s3_bucket.NOME 'NOME'"), "{lines:?}");
+        assert_eq!(lines.len(), 5, "{lines:?}");
+        let lines = tell(false);
+        assert!(
+            lines[0].starts_with("*Primeira semana*") && lines[1].starts_with("Continuam 13"),
+            "{lines:?}"
+        );
     }
 }

@@ -12,6 +12,7 @@ mod resource_policy;
 mod tasks;
 mod text;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -24,12 +25,13 @@ use shared::env::{Env, EnvError};
 use shared::evidence::{Draft, Step};
 use shared::failure::{Failure, chain};
 use shared::findings::{self, Changes};
+use shared::first_week::{FirstWeek, Held};
 use shared::github::Repository;
-use shared::lambda::Invocation;
+use shared::lambda::{self, Invocation};
 use shared::listing;
 use shared::paging::Pager;
 use shared::report::Reporter;
-use shared::scope::Scope;
+use shared::scope::{self, Mark, Scope};
 use shared::secrets;
 use shared::settings::Settings;
 use shared::time;
@@ -43,10 +45,10 @@ use policy::{Facts, Finding, Secret};
 pub const PROCEDURE: &str = "rotation-audit";
 
 /// Time kept back from reading, for pages, tasks and report.
-const ACTING: Duration = Duration::from_secs(90);
+const ACTING: Duration = Duration::from_secs(150);
 
-/// Time kept back from pages and tasks, for the report.
-const REPORTING: Duration = Duration::from_secs(20);
+/// Time kept back from pages and tasks, for the report, which looks at the evidence twice.
+const REPORTING: Duration = Duration::from_secs(75);
 
 /// What an invocation needs besides its event; built once per cold start.
 pub struct App {
@@ -69,7 +71,7 @@ impl App {
     /// [`EnvError`] for the first setting that is missing or wrong.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let settings = Settings::from_env(env)?;
-        let reporter = Reporter::new(PROCEDURE, &settings, env, aws)?;
+        let reporter = Reporter::of_audit(PROCEDURE, &settings, env, aws)?;
         let repository: Option<String> = env.optional("GITHUB_REPOSITORY")?;
         let board = match repository {
             None => None,
@@ -80,10 +82,11 @@ impl App {
                 Some((board, env.required("GITHUB_SECRET_NAME")?))
             }
         };
+        let patient = lambda::patient(aws);
         Ok(Self {
             settings,
-            secrets: aws_sdk_secretsmanager::Client::new(aws),
-            rds: aws_sdk_rds::Client::new(aws),
+            secrets: shared::patient!(aws_sdk_secretsmanager, &patient),
+            rds: shared::patient!(aws_sdk_rds, &patient),
             pager: Pager::new(env, aws)?,
             board,
             reporter,
@@ -97,7 +100,8 @@ impl App {
 pub struct Report {
     /// The day in São Paulo.
     pub run_id: String,
-    /// `succeeded` when everything was seen and nothing is overdue, late or stuck.
+    /// `succeeded` when everything was seen, nothing is overdue, late or stuck, no other account can use a secret, and all that
+    /// this product rotates has rotation on.
     pub result: &'static str,
     /// Every secret of this environment.
     pub secrets: Vec<Row>,
@@ -143,23 +147,33 @@ pub async fn handle(app: &App, _: Value, invocation: &Invocation) -> Result<Repo
     }
 }
 
-/// This environment's secrets: those that template or policy name, and those that carry its tags.
+/// This environment's secrets: those that template or policy name, those with its tags or a name of its convention, and those
+/// whose tags contradict such a name.
 async fn observe(app: &App) -> Result<Vec<Secret>, AuditError> {
     let policy = &app.settings.policy;
     let mut named = app.scope.named(&policy.rotation);
     let mut secrets = Vec::new();
     for listed in listing::secrets(&app.secrets).await? {
-        if !named.remove(listed.name.as_str()) && !Scope::is_tagged(&app.settings, &listed.tags) {
-            continue;
-        }
-        let made = secrets::versions(&app.secrets, &listed.arn).await;
-        let resource_policy = aws::resource_policy(&app.secrets, &listed.arn).await;
-        let (name, standard) = (listed.name.clone(), policy::standard(policy, app.scope.key(&listed.name)));
-        let takes_iam = match &standard.iam_login {
-            Some(instance) => Some(aws::takes_iam(&app.rds, instance).await),
-            None => None,
+        let mark = if named.remove(listed.name.as_str()) {
+            Mark::Tagged
+        } else {
+            let Some(mark) = scope::mark(&app.settings, &listed.name, &listed.tags) else { continue };
+            mark
         };
-        let facts = Facts { listed, made, resource_policy, takes_iam };
+        let (name, standard) = (listed.name.clone(), policy::standard(policy, app.scope.key(&listed.name)));
+        let is_anothers = matches!(mark, Mark::Contradicted { is_here: false, .. });
+        let (made, resource_policy, takes_iam) = if is_anothers {
+            (Ok(BTreeMap::new()), Ok(None), None)
+        } else {
+            let made = secrets::versions(&app.secrets, &listed.arn).await;
+            let resource_policy = aws::resource_policy(&app.secrets, &listed.arn).await;
+            let takes_iam = match &standard.iam_login {
+                Some(instance) => Some(aws::takes_iam(&app.rds, instance).await),
+                None => None,
+            };
+            (made, resource_policy, takes_iam)
+        };
+        let facts = Facts { listed, mark, made, resource_policy, takes_iam };
         secrets.push(Secret { name, standard, facts: Some(facts) });
     }
     secrets.extend(named.into_iter().map(|name| Secret {
@@ -181,7 +195,10 @@ fn decide(app: &App, secrets: Vec<Secret>, now: Timestamp) -> Vec<(Secret, Vec<F
         })
         .collect();
     let severity = |found: &[Finding]| {
-        found.iter().map(|finding| if finding.pages() { 3 } else { 1 + u8::from(finding.fails()) }).max()
+        let rank = |finding: &Finding| {
+            1 + u8::from(finding.fails()) + u8::from(finding.pages()) + u8::from(finding.is_critical())
+        };
+        found.iter().map(rank).max()
     };
     decided.sort_by_key(|(secret, found)| (std::cmp::Reverse(severity(found)), secret.name.clone()));
     for (secret, found) in &decided {
@@ -211,14 +228,25 @@ async fn act(
         }));
     }
     let all = secrets.iter().flat_map(|(secret, found)| found.iter().map(move |finding| (secret, finding)));
-    let paging = all.filter(|(_, finding)| finding.pages());
-    let pages = paging.map(|(secret, finding)| text::page(&app.settings, secret, finding, invocation.now));
+    let week = FirstWeek::of(app.reporter.began().await, invocation.now);
+    let (paging, held): (Vec<_>, Vec<_>) = all
+        .filter(|(_, finding)| finding.pages())
+        .partition(|(_, finding)| week.is_none() || finding.is_critical());
+    let pages = text::pages(&app.settings, &paging, invocation.now);
+    let held = Held {
+        pages: text::pages(&app.settings, &held, invocation.now).len(),
+        tasks: if week.is_some() && app.board.is_some() { tasks::tasks(&secrets).len() } else { 0 },
+    };
+    steps.extend(week.map(|week| {
+        let said = format!("{} pages and {} tasks held back until {}", held.pages, held.tasks, week.until);
+        Step::now("first week", said)
+    }));
     let paged = app.pager.all(&app.reporter, &run_id, pages, REPORTING, invocation).await;
     steps.extend(paged.steps);
-    let tasks = keep_tasks(app, &secrets, &mut steps, invocation).await;
+    let tasks = keep_tasks(app, &secrets, week.is_some(), &mut steps, invocation).await;
     let is_green = secrets.iter().flat_map(|(_, found)| found).all(|finding| !finding.fails());
     let result = if is_green { "succeeded" } else { "failed" };
-    report(app, &run_id, &secrets, result, steps, &tasks, invocation).await;
+    report(app, &run_id, &secrets, result, steps, &tasks, week.map(|week| (week, held)), invocation).await;
     if paged.failed > 0 {
         return Err(AuditError::PageFailed(paged.failed));
     }
@@ -253,10 +281,11 @@ struct Kept {
     has_failed: bool,
 }
 
-/// Opens the tasks that are missing on the board, and closes those that are done.
+/// Opens the tasks that are missing on the board, unless they are `held` back, and closes those that are done.
 async fn keep_tasks(
     app: &App,
     secrets: &[(Secret, Vec<Finding>)],
+    held: bool,
     steps: &mut Vec<Step>,
     invocation: &Invocation,
 ) -> Kept {
@@ -265,7 +294,7 @@ async fn keep_tasks(
     let work = async {
         let token = secrets::value(&app.secrets, token, None).await.map_err(BoardError::Token)?;
         let board = Board(repository.session(&token, invocation)?);
-        tasks::settle(&board, &app.reporter.evidence, &app.settings, secrets, invocation.now).await
+        tasks::settle(&board, &app.reporter.evidence, &app.settings, secrets, held, invocation.now).await
     };
     let settled = invocation.within(REPORTING, work).await.map_err(BoardError::from).and_then(|done| done);
     let outcomes = settled.unwrap_or_else(|error| {
@@ -273,33 +302,34 @@ async fn keep_tasks(
         vec![(format!("tasks of the board: {}", wanted.join(" ")), Err(error))]
     });
     let language = app.settings.language;
+    let (mut opened, mut failed) = (Vec::new(), Vec::<(String, usize)>::new());
     for (task, outcome) in outcomes {
         let said = match outcome {
             Ok(tasks::Outcome::Opened(number)) => {
                 kept.opened.push(number);
-                kept.told
-                    .push(format!("{} #{number}: {task}", language.pick("Tarefa aberta", "Task opened")));
+                opened.push(format!("#{number}: {task}"));
                 format!("opened as #{number}")
             }
             Ok(tasks::Outcome::Closed(number)) => {
                 kept.closed.push(number);
-                kept.told.push(format!("{} #{number}", language.pick("Tarefa fechada", "Task closed")));
                 "closed".to_owned()
             }
             Ok(tasks::Outcome::Left) => "left: it was opened before, or another run has it".to_owned(),
             Err(error) => {
                 let reason = chain(&error);
                 app.reporter.lost("TaskFailures", "TaskFailed", &reason, &task, invocation.now);
-                kept.told.push(format!(
-                    "{}: {reason}",
-                    language.pick("Uma tarefa do board falhou", "A task of the board failed")
-                ));
+                match failed.iter_mut().find(|(known, _)| *known == reason) {
+                    Some((_, count)) => *count += 1,
+                    None => failed.push((reason.clone(), 1)),
+                }
                 kept.has_failed = true;
                 format!("failed: {reason}")
             }
         };
         steps.push(Step::now(format!("task {task}"), said));
     }
+    let closed = kept.closed.iter().map(|number| format!("#{number}")).collect();
+    kept.told = text::tasks(opened, closed, &failed, language);
     kept
 }
 
@@ -310,6 +340,7 @@ struct Before {
 }
 
 /// Tells the channel what is new, worse or resolved, once a week everything, and writes the day's record.
+#[expect(clippy::too_many_arguments, reason = "all that a report is made of")]
 async fn report(
     app: &App,
     run_id: &str,
@@ -317,17 +348,41 @@ async fn report(
     result: &'static str,
     steps: Vec<Step>,
     tasks: &Kept,
+    quiet: Option<(FirstWeek, Held)>,
     invocation: &Invocation,
 ) {
     let now = invocation.now;
     let begun = app.reporter.look(run_id, now).await;
-    let before = app.reporter.before::<Before>().await.map_or_else(Vec::new, |before| before.findings);
-    let Changes { new, resolved } = changes(&before, secrets);
-    let is_weekly = now.to_zoned_datetime(time::SAO_PAULO).weekday() == Weekday::Monday;
-    let told =
-        text::Summary { run_id, secrets, new: &new, resolved: &resolved, is_weekly, tasks: &tasks.told };
-    let is_silent =
-        new.is_empty() && resolved.is_empty() && !is_weekly && !tasks.has_failed && !begun.was_left_open();
+    let before = app.reporter.before::<Before>().await;
+    let Changes { new, resolved } = match &before {
+        Ok(before) => changes(before.as_ref().map_or(&[], |before| before.findings.as_slice()), secrets),
+        Err(_) => Changes::default(),
+    };
+    let is_first = matches!(before, Ok(None)) || begun.was_left_open();
+    let is_weekly = quiet.is_none() && now.to_zoned_datetime(time::SAO_PAULO).weekday() == Weekday::Monday;
+    let place = format!("s3://{}/evidence/{PROCEDURE}/", app.reporter.evidence.bucket);
+    let told = text::Summary {
+        run_id,
+        secrets,
+        new: &new,
+        resolved: &resolved,
+        is_weekly,
+        tasks: &tasks.told,
+        unread: before.as_ref().err(),
+        quiet: quiet.map(|(week, held)| text::Quiet {
+            week,
+            held,
+            is_summary: week.is_summary(is_first, new.len()),
+            place: &place,
+        }),
+    };
+    let has_unknown = before.is_err() && secrets.iter().any(|(_, found)| !found.is_empty());
+    let is_silent = new.is_empty()
+        && resolved.is_empty()
+        && !has_unknown
+        && !is_weekly
+        && !tasks.has_failed
+        && !begun.was_left_open();
     let message = (!is_silent).then(|| text::summary(&app.settings, &told, now));
     let lines = secrets
         .iter()

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use shared::failure::CallError;
 use shared::policy::{Audit, Policy, Responsible};
+use shared::scope::Mark;
 use shared::secrets::Listed;
 
 use crate::resource_policy;
@@ -55,6 +56,8 @@ pub(crate) struct Standard {
 pub(crate) struct Facts {
     /// What the list says.
     pub listed: Listed,
+    /// What makes it this environment's concern.
+    pub mark: Mark,
     /// When each version was made, or why that was not seen. The service can leave AWSPENDING's version out.
     pub made: Result<BTreeMap<String, Timestamp>, CallError>,
     /// The resource policy, or why it was not seen.
@@ -77,6 +80,7 @@ impl Facts {
         let labels = [(id.to_owned(), ["AWSCURRENT".to_owned()].into())].into();
         Self {
             listed: Listed { enabled: true, labels, ..Listed::default() },
+            mark: Mark::Tagged,
             made: Ok(BTreeMap::new()),
             resource_policy: Ok(None),
             takes_iam: None,
@@ -156,6 +160,20 @@ pub(crate) enum Finding {
         /// When its time is over.
         due: Timestamp,
     },
+    /// Tags and name say two environments or projects, and nobody knows which one is right.
+    TagsContradict {
+        /// The tag.
+        tag: &'static str,
+        /// Its value.
+        value: String,
+        /// What the name says.
+        named: String,
+    },
+    /// It is this environment's by its name, and lacks tags.
+    TagsMissing {
+        /// The tags, with the values that they must have.
+        tags: Vec<(&'static str, String)>,
+    },
     /// It is this environment's, and the policy does not know it.
     NoPolicy,
     /// Nobody reads it.
@@ -181,15 +199,23 @@ impl Finding {
             Self::RotationOff { .. } => "RotationOff",
             Self::IamLoginOff { .. } => "IamLoginOff",
             Self::DueSoon { .. } => "DueSoon",
+            Self::TagsContradict { .. } => "TagsContradict",
+            Self::TagsMissing { .. } => "TagsMissing",
             Self::NoPolicy => "NoPolicy",
             Self::Unused { .. } => "Unused",
             Self::NeverRotated => "NeverRotated",
         }
     }
 
+    /// Whether every AWS account can use the secret: it pages in the first week, too.
+    pub(crate) fn is_critical(&self) -> bool {
+        matches!(self, Self::WidePolicy { principal } if principal == "*")
+    }
+
     /// Whether somebody is to be woken.
     pub(crate) fn pages(&self) -> bool {
-        matches!(self, Self::Overdue { .. } | Self::RotationLate { .. } | Self::StuckPending { .. })
+        self.is_critical()
+            || matches!(self, Self::Overdue { .. } | Self::RotationLate { .. } | Self::StuckPending { .. })
     }
 
     /// When a secret whose finding is a task has to be rotated.
@@ -210,7 +236,12 @@ impl Finding {
         self.pages()
             || matches!(
                 self,
-                Self::InsufficientData { .. } | Self::Missing | Self::Empty | Self::IamLoginOff { .. }
+                Self::InsufficientData { .. }
+                    | Self::Missing
+                    | Self::Empty
+                    | Self::WidePolicy { .. }
+                    | Self::RotationOff { .. }
+                    | Self::IamLoginOff { .. }
             )
     }
 }
@@ -218,7 +249,7 @@ impl Finding {
 type Rule = fn(&Facts, &Standard, &Audit, Timestamp) -> Option<Finding>;
 
 /// Worst first.
-const RULES: [Rule; 13] = [
+const RULES: [Rule; 15] = [
     overdue,
     rotation_late,
     stuck_pending,
@@ -230,6 +261,8 @@ const RULES: [Rule; 13] = [
     wide_policy,
     rotation_off,
     due_soon,
+    tags_contradict,
+    tags_missing,
     no_policy,
     unused,
 ];
@@ -237,6 +270,9 @@ const RULES: [Rule; 13] = [
 /// What is wrong with a secret at `now`, worst first; empty when nothing is.
 pub(crate) fn findings(secret: &Secret, audit: &Audit, now: Timestamp) -> Vec<Finding> {
     let Some(facts) = &secret.facts else { return vec![Finding::Missing] };
+    if matches!(facts.mark, Mark::Contradicted { is_here: false, .. }) {
+        return tags_contradict(facts, &secret.standard, audit, now).into_iter().collect();
+    }
     let mut found: Vec<_> =
         RULES.iter().filter_map(|rule| rule(facts, &secret.standard, audit, now)).collect();
     if secret.iam_login().is_some() {
@@ -249,6 +285,7 @@ pub(crate) fn findings(secret: &Secret, audit: &Audit, now: Timestamp) -> Vec<Fi
     {
         found.push(Finding::NeverRotated);
     }
+    found.sort_by_key(|each| !each.is_critical());
     found
 }
 
@@ -379,6 +416,16 @@ fn rotation_off(facts: &Facts, standard: &Standard, _: &Audit, _: Timestamp) -> 
     standard.rotator.filter(|_| !facts.listed.enabled).map(|rotator| Finding::RotationOff { rotator })
 }
 
+fn tags_contradict(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
+    let Mark::Contradicted { tag, value, named, .. } = &facts.mark else { return None };
+    Some(Finding::TagsContradict { tag, value: value.clone(), named: named.clone() })
+}
+
+fn tags_missing(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
+    let Mark::Untagged(tags) = &facts.mark else { return None };
+    Some(Finding::TagsMissing { tags: tags.clone() })
+}
+
 fn no_policy(_: &Facts, standard: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
     standard.max_age_days.is_none().then_some(Finding::NoPolicy)
 }
@@ -440,6 +487,7 @@ mod tests {
                     labels: labels.collect(),
                     ..Listed::default()
                 },
+                mark: Mark::Tagged,
                 made: Ok(BTreeMap::from([("new".to_owned(), ago(10 * D)), ("old".to_owned(), ago(100 * D))])),
                 resource_policy: Ok(None),
                 takes_iam: None,
@@ -681,9 +729,44 @@ mod tests {
     #[test]
     fn a_policy_that_lets_others_in() {
         let wide = r#"{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}}"#;
-        check(|facts, _| facts.resource_policy = Ok(Some(wide.to_owned())), &["WidePolicy"]);
+        let found = check(|facts, _| facts.resource_policy = Ok(Some(wide.to_owned())), &["WidePolicy"]);
+        assert!(found[0].pages() && found[0].is_critical() && found[0].fails());
+        // One other account wakes no person; the run is not green all the same.
+        let one = wide.replace(r#""*", "Action"#, r#"{"AWS": "arn:aws:iam::210987654321:root"}, "Action"#);
+        let found = check(|facts, _| facts.resource_policy = Ok(Some(one.clone())), &["WidePolicy"]);
+        assert!(!found[0].pages() && found[0].fails());
+        // What everybody can read comes before what is old.
+        check(
+            |facts, _| {
+                facts.resource_policy = Ok(Some(wide.to_owned()));
+                facts.listed.enabled = false;
+                aged(facts, 400 * D);
+            },
+            &["WidePolicy", "Overdue", "RotationOff"],
+        );
         let closed = wide.replace("Allow", "Deny");
         check(|facts, _| facts.resource_policy = Ok(Some(closed.clone())), &[]);
+    }
+
+    #[test]
+    fn what_is_ours_by_its_name_lacks_tags_and_another_environments_is_not_judged() {
+        let missing = vec![("Environment", "dev".to_owned())];
+        check(|facts, _| facts.mark = Mark::Untagged(missing.clone()), &["TagsMissing"]);
+        let contradicted = |is_here| Mark::Contradicted {
+            tag: "Environment",
+            value: "prod".to_owned(),
+            named: "dev".to_owned(),
+            is_here,
+        };
+        let old = |is_here| {
+            move |facts: &mut Facts, _: &mut Standard| {
+                facts.mark = contradicted(is_here);
+                aged(facts, 400 * D);
+            }
+        };
+        check(old(true), &["Overdue", "TagsContradict"]);
+        let found = check(old(false), &["TagsContradict"]);
+        assert!(!found[0].pages() && !found[0].fails());
     }
 
     #[test]
@@ -714,5 +797,7 @@ mod tests {
         assert_eq!(Finding::DueSoon { due: at }.task(), Some(at));
         assert_eq!(Finding::NoPolicy.task(), None);
         assert!(Finding::Missing.fails() && !Finding::NeverRotated.fails());
+        let off = Finding::RotationOff { rotator: Rotator::Random };
+        assert!(off.fails() && !off.pages());
     }
 }

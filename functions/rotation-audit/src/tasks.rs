@@ -94,12 +94,13 @@ pub(crate) enum Outcome {
     Left,
 }
 
-/// Closes what is done, opens what is missing; each task ends with what became of it.
+/// Closes what is done, opens what is missing, unless new ones are `held` back; each task ends with what became of it.
 pub(crate) async fn settle(
     board: &Board<'_>,
     evidence: &Evidence,
     settings: &Settings,
     secrets: &[(Secret, Vec<Finding>)],
+    held: bool,
     now: Timestamp,
 ) -> Result<Vec<(String, Result<Outcome, BoardError>)>, BoardError> {
     let issues = board.issues().await?;
@@ -108,7 +109,7 @@ pub(crate) async fn settle(
         let closed = close(board, settings, issue.number, version, now).await;
         outcomes.push((format!("#{}", issue.number), closed.map(|()| Outcome::Closed(issue.number))));
     }
-    for task in tasks(secrets) {
+    for task in tasks(secrets).into_iter().filter(|_| !held) {
         let marker = task.marker();
         let is_there =
             issues.iter().any(|issue| issue.body.as_deref().is_some_and(|body| body.contains(&marker)));

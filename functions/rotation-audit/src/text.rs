@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
+use shared::findings::{self, NAME, Told};
+use shared::first_week::{FirstWeek, Held};
 use shared::language::Language;
 use shared::markdown;
 use shared::notify::Message;
 use shared::paging::{self, Page};
+use shared::report::Unread;
 use shared::settings::Settings;
 use shared::time;
 
@@ -97,10 +100,29 @@ pub(crate) fn sentence(secret: &Secret, finding: &Finding, now: Timestamp, langu
         Finding::DueSoon { due } => {
             format!("due by {}: the value is {age} days old, and {most} are allowed", date(*due))
         }
+        Finding::TagsContradict { tag, value, named } => {
+            let value = value.replace('`', "'");
+            match language {
+                Language::Portuguese => format!(
+                    "a tag {tag} diz `{value}`, e o nome do segredo diz `{named}`: vale a tag, e só o ambiente dela o audita"
+                ),
+                Language::English => format!(
+                    "the tag {tag} says `{value}`, and the secret's name says `{named}`: the tag counts, and only its environment audits it"
+                ),
+            }
+        }
+        Finding::TagsMissing { tags } => {
+            let tags: Vec<_> = tags.iter().map(|(tag, _)| *tag).collect();
+            let says = language.pick(
+                "pelo nome é deste ambiente, e faltam tags, sem as quais o acompanhamento das rotações não o segue:",
+                "is this environment's by its name, and lacks tags, without which the follow-up of rotations leaves it out:",
+            );
+            format!("{says} {}", tags.join(", "))
+        }
         Finding::NoPolicy => language
             .pick(
-                "tem as tags deste ambiente, e a política não diz a idade máxima",
-                "has this environment's tags, and the policy does not say its greatest age",
+                "é deste ambiente, e a política não diz a idade máxima",
+                "is this environment's, and the policy does not say its greatest age",
             )
             .to_owned(),
         Finding::Unused { since } => {
@@ -124,6 +146,11 @@ fn stage_command(secret: &Secret, stage: &str, change: &str) -> String {
         "`aws secretsmanager update-secret-version-stage --secret-id '{}' --version-stage {stage} {change}`",
         secret.name
     )
+}
+
+fn tag_command(secret: &Secret, tags: &[(&str, String)]) -> String {
+    let tags: Vec<_> = tags.iter().map(|(tag, value)| format!("Key={tag},Value={value}")).collect();
+    format!("`aws secretsmanager tag-resource --secret-id '{}' --tags {}`", secret.name, tags.join(" "))
 }
 
 /// How to give the secret a new value.
@@ -224,6 +251,16 @@ pub(crate) fn next_step(secret: &Secret, finding: &Finding, language: Language) 
                 "if it is by password, take iam_login out of the policy and rotate"
             )
         ),
+        Finding::TagsContradict { tag, named, .. } => format!(
+            "{} {}; {}",
+            language.pick("se o nome está certo, corrigir a tag:", "if the name is right, correct the tag:"),
+            tag_command(secret, &[(*tag, named.clone())]),
+            language.pick(
+                "se a tag está certa, criar o segredo com o nome do ambiente dela e apagar este",
+                "if the tag is right, create the secret under its environment's name and delete this one",
+            )
+        ),
+        Finding::TagsMissing { tags } => tag_command(secret, tags),
         Finding::NoPolicy => language
             .pick(
                 "acrescentar o segredo em rotation.secrets da política (parâmetro Policy)",
@@ -247,27 +284,68 @@ pub(crate) fn next_step(secret: &Secret, finding: &Finding, language: Language) 
     }
 }
 
-/// The page of a finding that wakes somebody.
-pub(crate) fn page(settings: &Settings, secret: &Secret, finding: &Finding, now: Timestamp) -> Page {
+/// A finding as people are told it.
+fn told(secret: &Secret, finding: &Finding, now: Timestamp, language: Language) -> Told {
+    let like = Secret { name: NAME.to_owned(), ..secret.clone() };
+    let finding_like = match finding {
+        Finding::StuckPending { since, may_be_in_force, .. } => Finding::StuckPending {
+            pending: "PENDING_VERSION_ID".to_owned(),
+            current: Some("CURRENT_VERSION_ID".to_owned()),
+            since: *since,
+            may_be_in_force: *may_be_in_force,
+        },
+        other => other.clone(),
+    };
+    Told {
+        kind: finding.kind().to_owned(),
+        about: secret.name.clone(),
+        sentence: sentence(secret, finding, now, language),
+        step: next_step(secret, finding, language),
+        pattern: next_step(&like, &finding_like, language),
+    }
+}
+
+/// The pages of the findings that wake somebody: one for each kind, since thirty of a kind have one cause.
+pub(crate) fn pages(settings: &Settings, paging: &[(&Secret, &Finding)], now: Timestamp) -> Vec<Page> {
+    let mut kinds: Vec<&str> = Vec::new();
+    for (_, finding) in paging {
+        if !kinds.contains(&finding.kind()) {
+            kinds.push(finding.kind());
+        }
+    }
+    let of = |kind: &str| paging.iter().filter(|(_, finding)| finding.kind() == kind).copied().collect();
+    kinds.into_iter().map(|kind| page(settings, kind, of(kind), now)).collect()
+}
+
+fn page(settings: &Settings, kind: &str, of: Vec<(&Secret, &Finding)>, now: Timestamp) -> Page {
     let language = settings.language;
-    let (environment, kind) = (&settings.environment, finding.kind());
-    let next = language.pick("Próximo passo", "Next step");
-    let team = &secret.standard.responsible;
-    let who = language.pick("Responsável", "Responsible");
-    let backup = language.pick("backup", "backup");
-    let dedup_key = format!("rotation-audit/{}/{kind}", secret.name);
+    let environment = &settings.environment;
+    let names: Vec<_> = of.iter().map(|(secret, _)| secret.name.as_str()).collect();
+    let said: Vec<_> = of.iter().map(|(secret, finding)| told(secret, finding, now, language)).collect();
+    let groups = findings::groups(&said);
+    let mut lines: Vec<_> = groups.iter().map(|group| group.text(language, "")).collect();
+    let [who, backup] = [language.pick("Responsável", "Responsible"), language.pick("backup", "backup")];
+    let mut teams: Vec<(String, Vec<String>)> = Vec::new();
+    for (secret, _) in &of {
+        let team = &secret.standard.responsible;
+        let team = format!("{who}: {}, {backup}: {}", team.primary, team.backup);
+        match teams.iter_mut().find(|(known, _)| *known == team) {
+            Some((_, names)) => names.push(secret.name.clone()),
+            None => teams.push((team, vec![secret.name.clone()])),
+        }
+    }
+    let is_one = teams.len() == 1;
+    lines.extend(teams.into_iter().map(|(team, names)| match is_one {
+        true => format!("{team}."),
+        false => format!("{team}: {}.", findings::listed(names, 1_000)),
+    }));
+    let dedup_key = format!("rotation-audit/{environment}/{kind}");
+    lines.push(dedup_key.clone());
     Page {
-        subject: paging::subject(&format!("[{environment}] {kind}: {}", secret.name)),
-        text: format!(
-            "{} ({environment}): {}.\n{next}: {}.\n{who}: {}, {backup}: {}.\n{dedup_key}",
-            secret.name,
-            sentence(secret, finding, now, language),
-            next_step(secret, finding, language),
-            team.primary,
-            team.backup,
-        ),
+        subject: paging::subject(&format!("[{environment}] {kind}: {}", names.join(", "))),
+        text: lines.join("\n"),
         dedup_key,
-        secret: secret.name.clone(),
+        secret: names.join(", "),
     }
 }
 
@@ -328,6 +406,36 @@ pub(crate) fn task_done(language: Language, version: &str, now: Timestamp) -> St
     }
 }
 
+/// What became of the tasks: those that were opened and closed, and the reasons why others failed, with how often.
+pub(crate) fn tasks(
+    opened: Vec<String>,
+    closed: Vec<String>,
+    failed: &[(String, usize)],
+    language: Language,
+) -> Vec<String> {
+    let list = |one: &str, many: &str, tasks: Vec<String>| match tasks.as_slice() {
+        [] => None,
+        [task] => Some(format!("{one} {task}")),
+        tasks => Some(format!("{many} ({}): {}", tasks.len(), findings::listed(tasks.to_vec(), 600))),
+    };
+    let opened = list(
+        language.pick("Tarefa aberta", "Task opened"),
+        language.pick("Tarefas abertas", "Tasks opened"),
+        opened,
+    );
+    let closed = list(
+        language.pick("Tarefa fechada", "Task closed"),
+        language.pick("Tarefas fechadas", "Tasks closed"),
+        closed,
+    );
+    let failed = failed.iter().map(|(reason, count)| {
+        let what = language.pick("Uma tarefa do board falhou", "A task of the board failed");
+        let times = if *count > 1 { format!(" ({count}×)") } else { String::new() };
+        format!("{what}{times}: {reason}")
+    });
+    opened.into_iter().chain(closed).chain(failed).collect()
+}
+
 /// What a run tells the channel.
 pub(crate) struct Summary<'a> {
     /// Run id: the day.
@@ -342,6 +450,48 @@ pub(crate) struct Summary<'a> {
     pub is_weekly: bool,
     /// Tasks that were opened, closed or could not be.
     pub tasks: &'a [String],
+    /// Why the record before could not be read, if it could not; then everything is told.
+    pub unread: Option<&'a Unread>,
+    /// The first week, if it is not over.
+    pub quiet: Option<Quiet<'a>>,
+}
+
+/// What the first week makes of a message.
+#[derive(Clone, Copy)]
+pub(crate) struct Quiet<'a> {
+    /// The week.
+    pub week: FirstWeek,
+    /// What waits for its end.
+    pub held: Held,
+    /// Whether the message is a summary.
+    pub is_summary: bool,
+    /// Where everything stands.
+    pub place: &'a str,
+}
+
+/// The kinds in the order in which they are to be settled in a first week: what is critical comes before.
+const ORDER: [&str; 15] = [
+    "WidePolicy",
+    "Missing",
+    "Empty",
+    "RotationOff",
+    "Overdue",
+    "StuckPending",
+    "RotationLate",
+    "IamLoginOff",
+    "InsufficientData",
+    "TagsContradict",
+    "TagsMissing",
+    "NoPolicy",
+    "DueSoon",
+    "Unused",
+    "NeverRotated",
+];
+
+/// Place of a finding in a first week's summary.
+fn order(finding: &Finding) -> (bool, usize) {
+    let place = ORDER.iter().position(|kind| *kind == finding.kind());
+    (!finding.is_critical(), place.unwrap_or(ORDER.len()))
 }
 
 /// The channel's message.
@@ -369,29 +519,47 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>, now: Timestamp
         count("Overdue"),
         count("DueSoon")
     );
-    let next = language.pick("Próximo passo", "Next step");
+    let tells_all = summary.is_weekly || summary.unread.is_some();
     let is_told =
-        |secret: &Secret, finding: &Finding| summary.is_weekly || summary.new.contains(&key(secret, finding));
-    let mut lines: Vec<String> = all
+        |secret: &Secret, finding: &Finding| tells_all || summary.new.contains(&key(secret, finding));
+    let new: Vec<_> = all
         .iter()
         .filter(|(secret, finding)| is_told(secret, finding))
-        .map(|(secret, finding)| {
-            format!(
-                "*{}* `{}`: {}. {next}: {}.",
-                finding.kind(),
-                secret.name,
-                sentence(secret, finding, now, language),
-                next_step(secret, finding, language)
-            )
-        })
+        .map(|(secret, finding)| told(secret, finding, now, language))
         .collect();
+    let mut lines: Vec<_> = summary.unread.iter().map(|unread| unread.text(language)).collect();
+    match summary.quiet {
+        Some(Quiet { week, held, is_summary: true, place }) => {
+            let mut all = all.clone();
+            all.sort_by_key(|(_, finding)| order(finding));
+            let all: Vec<_> =
+                all.into_iter().map(|(secret, finding)| told(secret, finding, now, language)).collect();
+            lines.extend(week.summary(held, place, &findings::groups(&all), language));
+        }
+        quiet => {
+            lines.extend(quiet.map(|Quiet { week, held, place, .. }| week.line(held, place, language)));
+            lines.extend(findings::groups(&new).iter().map(|group| group.text(language, "*")));
+        }
+    }
+    let is_summary = summary.quiet.is_some_and(|quiet| quiet.is_summary);
     let list =
         |label: &str, keys: Vec<String>| (!keys.is_empty()).then(|| format!("{label} {}.", keys.join("; ")));
-    let still = all.iter().filter(|(secret, finding)| !is_told(secret, finding));
-    lines.extend(list(
-        language.pick("Continua:", "Still so:"),
-        still.map(|(secret, finding)| key(secret, finding)).collect(),
-    ));
+    let mut still: Vec<(&str, Vec<String>)> = Vec::new();
+    for (secret, finding) in all.iter().filter(|(secret, finding)| !is_summary && !is_told(secret, finding)) {
+        match still.iter_mut().find(|(kind, _)| *kind == finding.kind()) {
+            Some((_, names)) => names.push(secret.name.clone()),
+            None => still.push((finding.kind(), vec![secret.name.clone()])),
+        }
+    }
+    let still = still.into_iter().map(|(kind, names)| {
+        let names = if names.len() == 1 {
+            names.concat()
+        } else {
+            format!("({}) {}", names.len(), findings::listed(names, 600))
+        };
+        format!("{kind} {names}")
+    });
+    lines.extend(list(language.pick("Continua:", "Still so:"), still.collect()));
     lines.extend(list(language.pick("Resolvido:", "Resolved:"), summary.resolved.iter().cloned().collect()));
     lines.extend(summary.tasks.iter().cloned());
     if lines.is_empty() {
@@ -453,6 +621,10 @@ mod tests {
         }
     }
 
+    fn one_page(language: Language, secret: &Secret, finding: &Finding, at: Timestamp) -> Page {
+        pages(&settings(language), &[(secret, finding)], at).remove(0)
+    }
+
     fn stuck(may_be_in_force: bool) -> Finding {
         Finding::StuckPending {
             pending: "new".to_owned(),
@@ -476,6 +648,20 @@ mod tests {
             (Finding::RotationOff { rotator: Rotator::Database }, "--no-rotate-immediately"),
             (Finding::IamLoginOff { instance: reason() }, "--enable-iam-database-authentication"),
             (Finding::DueSoon { due: now() }, "rotate-secret"),
+            (
+                Finding::TagsContradict {
+                    tag: "Environment",
+                    value: "prod".to_owned(),
+                    named: "dev".to_owned(),
+                },
+                "tag-resource --secret-id '/moveongs/dev/db' --tags Key=Environment,Value=dev`",
+            ),
+            (
+                Finding::TagsMissing {
+                    tags: vec![("Project", "moveongs".to_owned()), ("Environment", "dev".to_owned())],
+                },
+                "--tags Key=Project,Value=moveongs Key=Environment,Value=dev`",
+            ),
             (Finding::NoPolicy, "rotation.secrets"),
             (Finding::Unused { since: None }, "delete-secret"),
             (Finding::NeverRotated, ""),
@@ -490,6 +676,8 @@ mod tests {
                     resolved: &nothing,
                     is_weekly: false,
                     tasks: &[],
+                    unread: None,
+                    quiet: None,
                 };
                 summary(&settings(language), &told, now()).text()
             });
@@ -508,7 +696,7 @@ mod tests {
             (Language::Portuguese, "*não* remover o AWSPENDING antes"),
             (Language::English, "do *not* remove AWSPENDING before"),
         ] {
-            let text = page(&settings(language), &secret(), &stuck(true), now()).text;
+            let text = one_page(language, &secret(), &stuck(true), now()).text;
             for part in [
                 warning,
                 "psql",
@@ -524,16 +712,123 @@ mod tests {
     #[test]
     fn a_page_names_secret_kind_command_and_people_and_keeps_its_key() {
         let overdue = Finding::Overdue { due: now() };
-        let page = |at| page(&settings(Language::Portuguese), &secret(), &overdue, at);
+        let page = |at| one_page(Language::Portuguese, &secret(), &overdue, at);
         let first = page(now());
-        assert_eq!(first.dedup_key, "rotation-audit//moveongs/dev/db/Overdue");
+        assert_eq!(first.dedup_key, "rotation-audit/dev/Overdue");
         assert_eq!(first.dedup_key, page(now() + SignedDuration::from_hours(24)).dedup_key);
+        assert_eq!(first.secret, "/moveongs/dev/db");
         for part in ["rotate-secret", "100 dias", "Squad Dados", "Squad Infra"] {
             assert!(first.text.contains(part), "{}", first.text);
         }
         let long = Secret { name: "x".repeat(400), ..secret() };
-        let long = super::page(&settings(Language::English), &long, &overdue, now());
+        let long = one_page(Language::English, &long, &overdue, now());
         assert!(long.subject.len() < 100 && long.subject.is_ascii());
+    }
+
+    #[test]
+    fn thirty_secrets_with_one_cause_are_one_page_and_one_paragraph() {
+        let policy: Policy = "".parse().unwrap();
+        let mut secrets: Vec<_> = (0..30)
+            .map(|number| {
+                let name = format!("/moveongs/dev/secret-{number:02}");
+                (Secret { name, ..secret() }, vec![stuck(true), Finding::Overdue { due: now() }])
+            })
+            .collect();
+        // Of another team.
+        secrets[7].0.standard = standard(&policy, "JWT_SECRET");
+        let paging: Vec<_> = secrets
+            .iter()
+            .flat_map(|(secret, found)| found.iter().map(move |finding| (secret, finding)))
+            .collect();
+        let pages = pages(&settings(Language::Portuguese), &paging, now());
+        let keys: Vec<_> = pages.iter().map(|page| page.dedup_key.as_str()).collect();
+        assert_eq!(keys, ["rotation-audit/dev/StuckPending", "rotation-audit/dev/Overdue"]);
+        for page in &pages {
+            assert!(page.subject.len() < 100, "{}", page.subject);
+            for part in
+                ["/moveongs/dev/secret-29", "NOME", "Responsável: Squad Dados", "Responsável: Squad Infra"]
+            {
+                assert!(page.text.contains(part), "{part} is not in: {}", page.text);
+            }
+        }
+        assert!(pages[0].text.contains("--remove-from-version-id PENDING_VERSION_ID"), "{}", pages[0].text);
+
+        let new = paging.iter().map(|(secret, finding)| key(secret, finding)).collect();
+        let nothing = BTreeSet::new();
+        let told = Summary {
+            run_id: "2026-03-01",
+            secrets: &secrets,
+            new: &new,
+            resolved: &nothing,
+            is_weekly: false,
+            tasks: &[],
+            unread: None,
+            quiet: None,
+        };
+        let message = summary(&settings(Language::Portuguese), &told, now());
+        assert_eq!(message.lines.len(), 2, "{:?}", message.lines);
+        assert!(message.lines.iter().all(|line| line.chars().count() < 3_000), "{:?}", message.lines);
+        let still = summary(&settings(Language::Portuguese), &Summary { new: &nothing, ..told }, now());
+        assert_eq!(still.lines.len(), 1);
+        assert!(
+            still.lines[0].starts_with("Continua: StuckPending (30) /moveongs/dev/secret-00, "),
+            "{:?}",
+            still.lines
+        );
+    }
+
+    #[test]
+    fn a_first_week_begins_with_what_to_do_first_and_an_unread_record_is_not_taken_for_none() {
+        let wide = |principal: &str| Finding::WidePolicy { principal: principal.to_owned() };
+        let policy = |name: &str, found| (Secret { name: name.to_owned(), ..secret() }, found);
+        let secrets = [
+            policy("/moveongs/dev/old", vec![Finding::NoPolicy, Finding::Overdue { due: now() }]),
+            policy("/moveongs/dev/shared", vec![wide("210987654321")]),
+            policy("/moveongs/dev/open", vec![wide("*"), Finding::Unused { since: None }]),
+        ];
+        let (new, resolved) = (BTreeSet::new(), BTreeSet::new());
+        let week = FirstWeek { until: now(), is_first_day: true };
+        let quiet = |is_summary| {
+            Some(Quiet {
+                week,
+                held: Held { pages: 1, tasks: 1 },
+                is_summary,
+                place: "s3://bucket/evidence/",
+            })
+        };
+        let told = Summary {
+            run_id: "2026-03-01",
+            secrets: &secrets,
+            new: &new,
+            resolved: &resolved,
+            is_weekly: false,
+            tasks: &[],
+            unread: None,
+            quiet: quiet(true),
+        };
+        let say = |told: &Summary<'_>| summary(&settings(Language::Portuguese), told, now()).lines;
+        let lines = say(&told);
+        assert!(lines[0].starts_with("*Primeira semana* desta auditoria, até 2026-03-01 09:00:00 -03:00"));
+        assert_eq!(lines[1], "*Por regra*: WidePolicy 2; Overdue 1; NoPolicy 1; Unused 1.");
+        let first: Vec<_> = lines[3..].iter().map(|line| line.split('`').nth(1).unwrap()).collect();
+        let [open, old] = ["open", "old"].map(|name| format!("/moveongs/dev/{name}"));
+        assert_eq!(first, [&open, &old, &old, &open]);
+        assert!(lines[3].contains("`/moveongs/dev/shared` ("), "{lines:?}");
+        let lines = say(&Summary { quiet: quiet(false), ..told });
+        assert!(lines[0].contains("só o que muda") && lines[1].starts_with("Continua: "), "{lines:?}");
+        assert_eq!(ORDER.len(), 15);
+    }
+
+    #[test]
+    fn many_tasks_are_one_line() {
+        let tasks = |count: usize| {
+            let opened = (1..=count).map(|number| format!("#{number}: Rotacionar x")).collect();
+            tasks(opened, Vec::new(), &[("no".to_owned(), count)], Language::Portuguese)
+        };
+        assert_eq!(tasks(1), ["Tarefa aberta #1: Rotacionar x", "Uma tarefa do board falhou: no"]);
+        let many = tasks(30);
+        assert!(many[0].starts_with("Tarefas abertas (30): #1: Rotacionar x, #2"), "{many:?}");
+        assert_eq!((many.len(), many[1].as_str()), (2, "Uma tarefa do board falhou (30×): no"));
     }
 
     #[test]

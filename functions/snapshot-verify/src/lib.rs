@@ -625,7 +625,7 @@ async fn report(
     mut run: Run,
     invocation: &Invocation,
 ) -> Result<Report, VerifyError> {
-    let before = app.reporter.before::<Before>().await.unwrap_or_default();
+    let before = app.reporter.before::<Before>().await.ok().flatten().unwrap_or_default();
     let changes = changes(app, wake, &before, &run.judged);
     // An attempt that died behind its record has told them.
     let is_told = |deed: &Deed| before.steps.iter().any(|told| told.name == deed.step());
@@ -758,7 +758,7 @@ async fn report_failed(app: &App, wake: &Wake, day: &str, error: &VerifyError, i
     let begun = app.reporter.look(&run_id, invocation.now).await;
     let mut findings = vec![format!("{} run: {}", error.kind(), chain(error))];
     // What was wrong before still is, as far as anybody knows.
-    let before = app.reporter.before::<Before>().await.unwrap_or_default();
+    let before = app.reporter.before::<Before>().await.ok().flatten().unwrap_or_default();
     findings.extend(before.findings.into_iter().filter(|line| !line.starts_with(error.kind())));
     let draft = Draft {
         steps: vec![Step::now("look at the snapshots", format!("failed: {}", error.kind()))],

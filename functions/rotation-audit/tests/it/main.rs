@@ -21,6 +21,13 @@ const NO_OBJECT: &str = "<ListBucketResult></ListBucketResult>";
 const NO_VERSION: &str = "<ListVersionsResult></ListVersionsResult>";
 /// A chain that has never begun: the run's note and the chain's end, then the record before.
 const NO_RECORD: [&str; 5] = [NO_OBJECT, NO_VERSION, NO_OBJECT, NO_VERSION, NO_OBJECT];
+/// When the chain began, of one that has never begun.
+const NEVER: [&str; 2] = [NO_OBJECT; 2];
+/// The same of one that is older than a week.
+const LONG_AGO: [&str; 2] = [
+    "<ListBucketResult><Contents><Key>evidence/rotation-audit/9999999998.json</Key></Contents></ListBucketResult>",
+    r#"{"run_id": "x", "channel": "sent", "started": {"utc": "2026-02-24T12:00:00Z"}}"#,
+];
 /// The run's note, its record, and the note that the chain has begun.
 const STORED: [&str; 3] = [""; 3];
 const NO_POLICY: &str = "{}";
@@ -103,7 +110,7 @@ fn body(wire: &StaticReplayClient, place: usize) -> Value {
 async fn a_quiet_day_reads_no_value_says_nothing_and_leaves_its_record() {
     let pages = [listed(Some("more")), listed(None)];
     let seen = [&pages[0], &pages[1], VERSIONS, NO_POLICY];
-    let wire = replies(&[&seen[..], &NO_RECORD, &STORED].concat());
+    let wire = replies(&[&seen[..], &NEVER, &NO_RECORD, &STORED].concat());
     let report = audit(&wire, NOW).await.unwrap();
     assert_eq!((report.run_id.as_str(), report.result), ("2026-03-03", "succeeded"));
     let [row] = report.secrets.as_slice() else { panic!("{:?}", report.secrets) };
@@ -115,11 +122,11 @@ async fn a_quiet_day_reads_no_value_says_nothing_and_leaves_its_record() {
 
     let operations = operations(&wire);
     assert_eq!(operations[..4], ["ListSecrets", "ListSecrets", "ListSecretVersionIds", "GetResourcePolicy"]);
-    assert!(operations[4..9].iter().all(|each| each.starts_with("GET ")), "{operations:?}");
-    assert_eq!(operations.len(), 12, "{operations:?}");
+    assert!(operations[4..11].iter().all(|each| each.starts_with("GET ")), "{operations:?}");
+    assert_eq!(operations.len(), 14, "{operations:?}");
     assert_eq!(body(&wire, 1)["NextToken"], "more");
     assert_eq!(body(&wire, 2), json!({"SecretId": ARN, "IncludeDeprecated": true}));
-    let record = body(&wire, 10);
+    let record = body(&wire, 12);
     assert_eq!((&record["run_id"], &record["channel"]), (&json!("2026-03-03"), &json!("nothing to tell")));
     assert_eq!((&record["result"], &record["findings"]), (&json!("succeeded"), &json!([])));
 }
@@ -129,15 +136,22 @@ async fn on_mondays_the_channel_is_told_that_all_is_well() {
     let page = listed(None);
     let token = r#"{"SecretString": "xoxb-1"}"#;
     let seen = [&page, VERSIONS, NO_POLICY];
-    let wire = replies(&[&seen[..], &NO_RECORD, &[token], &STORED].concat());
-    audit(&wire, "2026-03-02T12:00:00Z").await.unwrap();
-    assert_eq!(operations(&wire)[8], "GetSecretValue");
-    assert_eq!(body(&wire, 8), json!({"SecretId": "x"}));
+    // Not in the first week, which says only what is to be done.
+    let monday = "2026-03-09T12:00:00Z";
+    for (began, is_told) in [(NEVER, false), (LONG_AGO, true)] {
+        let token = is_told.then_some(token);
+        let wire = replies(&[&seen[..], &began, &NO_RECORD, token.as_slice(), &STORED].concat());
+        audit(&wire, monday).await.unwrap();
+        assert_eq!(operations(&wire)[10] == "GetSecretValue", is_told);
+        if is_told {
+            assert_eq!(body(&wire, 10), json!({"SecretId": "x"}));
+        }
+    }
     // Half past midnight in UTC it is Sunday in São Paulo still.
-    let wire = replies(&[&seen[..], &NO_RECORD, &STORED].concat());
-    let report = audit(&wire, "2026-03-02T00:30:00Z").await.unwrap();
-    assert_eq!(report.run_id, "2026-03-01");
-    assert_eq!(operations(&wire).len(), 11);
+    let wire = replies(&[&seen[..], &LONG_AGO, &NO_RECORD, &STORED].concat());
+    let report = audit(&wire, "2026-03-09T00:30:00Z").await.unwrap();
+    assert_eq!(report.run_id, "2026-03-08");
+    assert_eq!(operations(&wire).len(), 13);
 }
 
 #[tokio::test]
@@ -146,24 +160,22 @@ async fn an_overdue_secret_is_paged_before_anything_else_and_then_noted() {
     let published =
         "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
     let token = r#"{"SecretString": "xoxb-1"}"#;
-    let seen = [&page, OLD_VERSIONS, NO_POLICY, NO_OBJECT, published, ""];
+    let seen = [&page, OLD_VERSIONS, NO_POLICY, LONG_AGO[0], LONG_AGO[1], NO_OBJECT, published, ""];
     let wire = replies(&[&seen[..], &NO_RECORD, &[token], &STORED].concat());
     let report = audit(&wire, NOW).await.unwrap();
     assert_eq!(
         (report.result, report.paged.as_slice()),
-        ("failed", ["rotation-audit//moveongs/dev/jwt/Overdue".to_owned()].as_slice())
+        ("failed", ["rotation-audit/dev/Overdue".to_owned()].as_slice())
     );
     let operations = operations(&wire);
-    assert_eq!(operations[4], "Publish");
-    assert!(operations[5].starts_with("PUT "), "{operations:?}");
-    let publish = wire.actual_requests().nth(4).unwrap();
+    assert_eq!(operations[6], "Publish");
+    assert!(operations[7].starts_with("PUT "), "{operations:?}");
+    let publish = wire.actual_requests().nth(6).unwrap();
     let form = String::from_utf8(publish.body().bytes().unwrap().to_vec()).unwrap();
-    for part in
-        ["TopicArn=arn%3Aaws%3Asns", "dedup_key", "rotation-audit%2F%2Fmoveongs%2Fdev%2Fjwt%2FOverdue"]
-    {
+    for part in ["TopicArn=arn%3Aaws%3Asns", "dedup_key", "rotation-audit%2Fdev%2FOverdue"] {
         assert!(form.contains(part), "{part} is not in {form}");
     }
-    let note = wire.actual_requests().nth(5).unwrap();
+    let note = wire.actual_requests().nth(7).unwrap();
     assert_eq!(note.headers().get("if-none-match"), Some("*"));
 }
 
@@ -187,7 +199,7 @@ async fn only_what_changed_since_the_record_before_is_told() {
         (OLD_VERSIONS, &["DueSoon /moveongs/dev/jwt: due by 2026-03-02"], true),
     ] {
         let known = before(known);
-        let mut answers = vec![page.as_str(), versions, NO_POLICY];
+        let mut answers = vec![page.as_str(), versions, NO_POLICY, LONG_AGO[0], LONG_AGO[1]];
         if versions == OLD_VERSIONS {
             answers.extend([NO_OBJECT, published, ""]);
         }
@@ -203,6 +215,69 @@ async fn only_what_changed_since_the_record_before_is_told() {
         assert_eq!(operations.contains(&"GetSecretValue".to_owned()), is_told, "{known}: {operations:?}");
         assert_eq!(body(&wire, answers.len() - 2)["sequence"], 2);
     }
+}
+
+#[tokio::test]
+async fn in_the_first_week_an_open_secret_pages_and_an_old_one_waits() {
+    let (page, token) = (listed(None), r#"{"SecretString": "xoxb-1"}"#);
+    let published =
+        "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
+    let wide = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*",
+        "Action": "secretsmanager:GetSecretValue", "Resource": "*"}]});
+    let wide = json!({"ResourcePolicy": wide.to_string()}).to_string();
+    for (policy, paged) in [(NO_POLICY, None), (&wide, Some("rotation-audit/dev/WidePolicy"))] {
+        let mut answers = vec![page.as_str(), OLD_VERSIONS, policy, NO_OBJECT, NO_OBJECT];
+        answers.extend(paged.iter().flat_map(|_| [NO_OBJECT, published, ""]));
+        answers.extend(NO_RECORD);
+        answers.push(token);
+        answers.extend(STORED);
+        let wire = replies(&answers);
+        let report = audit(&wire, NOW).await.unwrap();
+        assert_eq!((report.result, report.paged.first().map(String::as_str)), ("failed", paged));
+        assert_eq!(operations(&wire).len(), answers.len());
+        let record = body(&wire, answers.len() - 2);
+        let held = "1 pages and 0 tasks held back until 2026-03-10T12:00:00Z";
+        assert!(record["steps"].to_string().contains(held), "{record}");
+        assert!(record["findings"].to_string().contains("Overdue /moveongs/dev/jwt"), "{record}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_before_that_was_not_read_makes_nothing_new() {
+    let (page, key) = (listed(None), "evidence/rotation-audit/9999999998.json");
+    let newest = format!("<ListVersionsResult><Version><Key>{key}</Key></Version></ListVersionsResult>");
+    let token = r#"{"SecretString": "xoxb-1"}"#;
+    let published =
+        "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
+    let known = r#"{"run_id": "2026-03-02", "channel": "sent", "findings": []}"#;
+    // The look succeeds, and the record before is no record when it is read.
+    let mut answers = vec![page.as_str(), OLD_VERSIONS, NO_POLICY, LONG_AGO[0], LONG_AGO[1]];
+    answers.extend([NO_OBJECT, published, "", NO_OBJECT, &newest, known, &newest, "{"]);
+    answers.push(token);
+    answers.extend(STORED);
+    let wire = replies(&answers);
+    let app = app_with(&wire, &[("SLACK_API_URL", "http://127.0.0.1:1/api")]).ok().unwrap();
+    let invocation = Invocation::new(NOW.parse().unwrap(), Duration::from_secs(240));
+    handle(&app, json!({}), &invocation).await.unwrap();
+    assert_eq!(operations(&wire).len(), answers.len());
+    assert!(operations(&wire).contains(&"GetSecretValue".to_owned()));
+}
+
+#[tokio::test]
+async fn throttling_is_waited_for() {
+    let throttled = r#"{"__type": "ThrottlingException", "Message": "Rate exceeded"}"#;
+    let page = listed(None);
+    let mut answers = vec![throttled; 20];
+    answers.extend([page.as_str(), throttled, throttled, throttled, VERSIONS, NO_POLICY]);
+    answers.extend(LONG_AGO);
+    answers.extend(NO_RECORD);
+    answers.extend(STORED);
+    let wire = replies(&answers);
+    tokio::time::pause();
+    let report = audit(&wire, NOW).await.unwrap();
+    assert_eq!(report.result, "succeeded");
+    assert!(report.secrets[0].findings.is_empty(), "{:?}", report.secrets);
+    assert_eq!(operations(&wire).len(), answers.len());
 }
 
 #[tokio::test]
@@ -235,6 +310,7 @@ async fn audit_of_iam(instance: &str) -> (Value, Value) {
         "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
     let is_in_order = instance.contains("true");
     let mut answers = vec![page.as_str(), OLD_VERSIONS, NO_POLICY, &answer, VERSIONS, NO_POLICY];
+    answers.extend(LONG_AGO);
     if !is_in_order {
         answers.extend([NO_OBJECT, published, ""]);
     }

@@ -1,0 +1,235 @@
+//! An audit's first week: a first deployment into an existing account finds what has grown there for years. One summary says
+//! what to do first, what is critical pages at once and in one page, and the rest waits until the week is over. Records and
+//! reports hold everything from the first run on.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
+
+use crate::findings::Group;
+use crate::language::Language;
+use crate::paging::{self, Page};
+use crate::time;
+
+/// How long it lasts from the audit's first record.
+const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
+
+/// Most groups of findings that a summary tells; Slack cuts a longer message.
+const TOLD: usize = 6;
+
+/// More new findings than this are told as a summary.
+const FEW: usize = 8;
+
+/// The first week of an audit, which is not over.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct FirstWeek {
+    /// When it is over.
+    pub until: Timestamp,
+    /// Whether this is the day in São Paulo on which the audit first ran.
+    pub is_first_day: bool,
+}
+
+/// What waits until the week is over.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Held {
+    /// Pages.
+    pub pages: usize,
+    /// Tasks on the board.
+    pub tasks: usize,
+}
+
+impl FirstWeek {
+    /// The first week of an audit whose first record is of `began`; none when it is over. Without a record it begins now.
+    pub fn of(began: Option<Timestamp>, now: Timestamp) -> Option<Self> {
+        let began = began.unwrap_or(now);
+        let until = began.saturating_add(WEEK).unwrap_or(Timestamp::MAX);
+        let is_first_day = time::local_date(began) == time::local_date(now);
+        (now < until).then_some(Self { until, is_first_day })
+    }
+
+    /// Whether a run tells a summary rather than each finding: the first one, and one that finds many things at once.
+    /// `is_first` says that no earlier run has told anything.
+    pub fn is_summary(&self, is_first: bool, new: usize) -> bool {
+        new > FEW || (is_first && self.is_first_day)
+    }
+
+    /// The line that says what the channel and the pager do not get, and where all is.
+    pub fn line(&self, held: Held, place: &str, language: Language) -> String {
+        let until = time::local(self.until);
+        let Held { pages, tasks } = held;
+        match language {
+            Language::Portuguese => format!(
+                "*Primeira semana* desta auditoria, até {until}: só o que é crítico aciona o pager, e o canal recebe só o que muda. Retidos até lá: {pages} página(s), {tasks} tarefa(s). Tudo está em {place}."
+            ),
+            Language::English => format!(
+                "*First week* of this audit, until {until}: only what is critical pages, and the channel gets only what changes. Held back until then: {pages} page(s), {tasks} task(s). Everything is in {place}."
+            ),
+        }
+    }
+
+    /// What to do first: how many findings there are of each kind, and the first groups with their commands. `groups` are in the
+    /// order in which they are to be settled.
+    pub fn summary(&self, held: Held, place: &str, groups: &[Group<'_>], language: Language) -> Vec<String> {
+        let mut lines = vec![self.line(held, place, language)];
+        let mut counts: Vec<(&str, usize)> = Vec::new();
+        for group in groups {
+            match counts.iter_mut().find(|(kind, _)| *kind == group.kind()) {
+                Some((_, count)) => *count += group.count(),
+                None => counts.push((group.kind(), group.count())),
+            }
+        }
+        let all: Vec<_> = counts.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        if all.is_empty() {
+            return lines;
+        }
+        lines.push(format!("*{}*: {}.", language.pick("Por regra", "By rule"), all.join("; ")));
+        let first = language.pick("Fazer primeiro, nesta ordem", "Do first, in this order");
+        lines.push(format!("*{first}*:"));
+        let told = (1..).zip(groups.iter().take(TOLD));
+        lines.extend(told.map(|(number, group)| format!("{number}. {}", group.text(language, "*"))));
+        let more = groups.len().saturating_sub(TOLD);
+        if more > 0 {
+            lines.push(match language {
+                Language::Portuguese => format!("… e mais {more} grupo(s), em {place}."),
+                Language::English => format!("… and {more} more group(s), in {place}."),
+            });
+        }
+        lines
+    }
+}
+
+/// One page for several causes. Its dedup key is of these causes: where another one comes, it is another page.
+pub fn one_page(procedure: &str, environment: &str, pages: Vec<Page>, language: Language) -> Vec<Page> {
+    if pages.len() < 2 {
+        return pages;
+    }
+    let keys: BTreeSet<&str> = pages.iter().map(|page| page.dedup_key.as_str()).collect();
+    let mut hash = Sha256::new();
+    for key in &keys {
+        hash.update(key);
+        hash.update("\n");
+    }
+    let hash: String = hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let dedup_key = format!("{procedure}/{environment}/first-week/{hash}");
+    let what = language.pick("causas, primeira semana", "causes, first week");
+    let texts: Vec<_> = pages.iter().map(|page| page.text.as_str()).collect();
+    let about: BTreeSet<&str> = pages.iter().map(|page| page.secret.as_str()).collect();
+    vec![Page {
+        subject: paging::subject(&format!("[{environment}] {procedure}: {} {what}", pages.len())),
+        text: format!("{}\n\n{dedup_key}", texts.join("\n\n")),
+        secret: about.into_iter().collect::<Vec<_>>().join(", "),
+        dedup_key,
+    }]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::findings::{Told, groups};
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_week_from_the_first_record() {
+        let now = at("2026-03-03T12:00:00Z");
+        let of = |began: Option<&str>| FirstWeek::of(began.map(at), now);
+        let week = |until: &str, is_first_day| Some(FirstWeek { until: at(until), is_first_day });
+        assert_eq!(of(None), week("2026-03-10T12:00:00Z", true));
+        assert_eq!(of(Some("2026-03-03T03:00:00Z")), week("2026-03-10T03:00:00Z", true));
+        // Of the day before in São Paulo.
+        assert_eq!(of(Some("2026-03-03T02:59:59Z")), week("2026-03-10T02:59:59Z", false));
+        assert_eq!(of(Some("2026-02-24T12:00:01Z")), week("2026-03-03T12:00:01Z", false));
+        assert_eq!(of(Some("2026-02-24T12:00:00Z")), None);
+        assert_eq!(FirstWeek::of(Some(Timestamp::MIN), now), None);
+    }
+
+    #[test]
+    fn the_first_run_and_one_that_finds_much_are_summaries() {
+        let week = |is_first_day| FirstWeek { until: at("2026-03-10T12:00:00Z"), is_first_day };
+        for (is_first_day, is_first, new, expected) in [
+            (true, true, 0, true),
+            (true, false, 8, false),
+            (true, false, 9, true),
+            (false, true, 8, false),
+            (false, false, 9, true),
+        ] {
+            assert_eq!(
+                week(is_first_day).is_summary(is_first, new),
+                expected,
+                "{is_first_day} {is_first} {new}"
+            );
+        }
+    }
+
+    fn told(kind: &str, about: &str) -> Told {
+        Told {
+            kind: kind.to_owned(),
+            about: about.to_owned(),
+            sentence: "wrong".to_owned(),
+            step: format!("`cure {about}`"),
+            pattern: "`cure NOME`".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_summary_has_counts_place_and_the_first_commands_in_order() {
+        let week = FirstWeek { until: at("2026-03-10T12:00:00Z"), is_first_day: true };
+        let mut all = vec![told("Critical", "z-1"), told("Old", "a-1"), told("Old", "b-1")];
+        all.extend((0..7).map(|number| told(&format!("Kind{number}"), "c-1")));
+        let held = Held { pages: 4, tasks: 2 };
+        for (language, parts) in [
+            (
+                Language::Portuguese,
+                [
+                    "até 2026-03-10 09:00:00 -03:00",
+                    "4 página(s), 2 tarefa(s)",
+                    "Por regra",
+                    "e mais 3 grupo(s)",
+                ],
+            ),
+            (
+                Language::English,
+                [
+                    "until 2026-03-10 09:00:00 -03:00",
+                    "4 page(s), 2 task(s)",
+                    "By rule",
+                    "and 3 more group(s)",
+                ],
+            ),
+        ] {
+            let lines = week.summary(held, "s3://bucket/folder/", &groups(&all), language);
+            let text = lines.join("\n");
+            for part in parts.into_iter().chain(["s3://bucket/folder/", "Critical 1; Old 2; Kind0 1"]) {
+                assert!(text.contains(part), "{part} is not in: {text}");
+            }
+            assert!(lines[3].starts_with("1. *Critical* `z-1`: wrong."), "{text}");
+            assert!(lines[4].starts_with("2. *Old* (2): wrong: `a-1`, `b-1`."), "{text}");
+            assert_eq!(lines.len(), 3 + TOLD + 1);
+        }
+        assert_eq!(week.summary(held, "x", &[], Language::English).len(), 1);
+    }
+
+    #[test]
+    fn several_critical_causes_are_one_page_until_another_comes() {
+        let page = |kind: &str| Page {
+            subject: format!("[dev] {kind}"),
+            text: format!("{kind}: do this"),
+            dedup_key: format!("audit/dev/{kind}"),
+            secret: "x".to_owned(),
+        };
+        let one = |kinds: &[&str]| {
+            one_page("audit", "dev", kinds.iter().map(|kind| page(kind)).collect(), Language::English)
+        };
+        assert_eq!(one(&["a"]), [page("a")]);
+        assert_eq!(one(&[]), []);
+        let [both] = one(&["a", "b"]).try_into().unwrap();
+        assert!(both.text.contains("a: do this\n\nb: do this"), "{}", both.text);
+        assert_eq!(both.subject, "[dev] audit: 2 causes, first week");
+        assert_eq!(both.secret, "x");
+        assert_eq!(one(&["b", "a"])[0].dedup_key, both.dedup_key);
+        assert_ne!(one(&["b", "a", "c"])[0].dedup_key, both.dedup_key);
+    }
+}
