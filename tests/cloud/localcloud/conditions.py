@@ -5,12 +5,13 @@ buckets"). `aws:PrincipalArn` of a role's session is the ARN of the role, not of
 context keys"). A list of all DB instances is judged on the resource `db:*` of account and region, as AWS's refusals
 name it, and not on `*`; lists of clusters and blue/green deployments in the same way. What a call to ECS is judged on
 follows the "Service Authorization Reference": a service or cluster by its whole ARN, each one of a list; a task
-definition on `*`; and `ecs:cluster` is the ARN of the cluster. So does what is judged of RDS's snapshots: a new one on
-the instance and on the snapshot, its tags as `rds:AddTagsToResource`; a copy on its source and on itself; a look at
-those of an instance on the instance and on all snapshots, since the reference leaves open on which; a look at who may
-restore one, and a change of that, on the snapshot. SimulatePrincipalPolicy is judged on whose policies it is about. A
-look at log groups is judged on the ARN without a group that AWS's refusals name. `aws:ResourceTag` knows the tags of
-instances and snapshots.
+definition on `*`; and `ecs:cluster` is the ARN of the cluster. So does what is judged of the snapshots of RDS's
+instances and clusters: a new one on the instance or cluster and on the snapshot, its tags as `rds:AddTagsToResource`; a
+copy on its source and on itself; a look at those of an instance or cluster on that and on all snapshots, since the
+reference leaves open on which; a look at who may restore one, and a change of that, on the snapshot. The source of a
+copy from another region is judged there, by the request that the model describes under PreSignedUrl: without tags.
+SimulatePrincipalPolicy is judged on whose policies it is about. A look at log groups is judged on the ARN without a
+group that AWS's refusals name. `aws:ResourceTag` knows the tags of instances, clusters and their snapshots.
 """
 
 from __future__ import annotations
@@ -36,6 +37,16 @@ _CLUSTER_CALLS = (*_SERVICE_CALLS, "ListServices", "ListTasks", "DescribeTasks",
 
 # What a list of all is judged on.
 LISTED = {"DescribeBlueGreenDeployments": "deployment", "DescribeDBClusters": "cluster", "DescribeDBInstances": "db"}
+
+# Calls that are about one snapshot.
+ONE_SNAPSHOT = (
+    "DeleteDBClusterSnapshot",
+    "DeleteDBSnapshot",
+    "DescribeDBClusterSnapshotAttributes",
+    "DescribeDBSnapshotAttributes",
+    "ModifyDBClusterSnapshotAttribute",
+    "ModifyDBSnapshotAttribute",
+)
 
 _SESSION = re.compile(r"arn:aws:sts::(\d{12}):assumed-role/([^/]+)/.*")
 
@@ -103,12 +114,17 @@ def install(cloud: Cloud) -> None:
     def each_named(
         key: str, action: str, service: str, region: str, resource_arn: str = "*", service_context: Any = None
     ) -> Any:
+        def judge(action: str, resource: str) -> Any:
+            at = resource.split(":")[3] if service == "rds" and resource.startswith("arn:aws:rds:") else region
+            context = service_context if at == region else without_request_tags(service_context)
+            return plain_enforce(key, action, service, at, resource, context)
+
         listed = service == "ecs" and resource_arn in _NAMED.get()
         for resource in _NAMED.get() if listed else (resource_arn,):
-            if refused := plain_enforce(key, action, service, region, resource, service_context):
+            if refused := judge(action, resource):
                 return refused
         for also, resource in _ALSO.get() if service == "rds" else ():
-            if refused := plain_enforce(key, also, service, region, resource, service_context):
+            if refused := judge(also, resource):
                 return refused
         return None
 
@@ -130,29 +146,45 @@ def install(cloud: Cloud) -> None:
     iam_evaluator._resolve_condition_key = with_role_arn
 
 
+def without_request_tags(context: dict | None) -> dict | None:
+    """The context of a call that another region makes for this one."""
+    tags = ("aws:requesttag/", "aws:tagkeys")
+    return context and {key: one for key, one in context.items() if not key.lower().startswith(tags)}
+
+
 def snapshot_calls(query: dict, place: str) -> list[tuple[str, str]]:
-    """The actions and resources that a call about DB snapshots is judged on; none when it is about something else."""
-    action, instance, snapshot = (
-        iam_actions._query_param(query, name) for name in ("Action", "DBInstanceIdentifier", "DBSnapshotIdentifier")
-    )
-    if action == "CreateDBSnapshot":
-        judged = [("rds:CreateDBSnapshot", f"{place}:{one}") for one in (f"db:{instance}", f"snapshot:{snapshot}")]
-        tagged = any(name.startswith("Tags.") for name in query)
-        return judged + ([("rds:AddTagsToResource", f"{place}:snapshot:{snapshot}")] if tagged else [])
-    if action == "CopyDBSnapshot":
-        source, target = (
-            iam_actions._query_param(query, f"{which}DBSnapshotIdentifier") for which in ("Source", "Target")
+    """The actions and resources that a call about snapshots is judged on; none when it is about something else."""
+    action = iam_actions._query_param(query, "Action") or ""
+    of_cluster = "DBCluster" in action
+    snapshots, databases = ("cluster-snapshot", "cluster") if of_cluster else ("snapshot", "db")
+    infix = "Cluster" if of_cluster else ""
+    database, snapshot, source, target = (
+        iam_actions._query_param(query, name)
+        for name in (
+            "DBClusterIdentifier" if of_cluster else "DBInstanceIdentifier",
+            f"DB{infix}SnapshotIdentifier",
+            f"SourceDB{infix}SnapshotIdentifier",
+            f"TargetDB{infix}SnapshotIdentifier",
         )
-        target = f"{place}:snapshot:{target}"
-        named = [source if source.startswith("arn:") else f"{place}:snapshot:{source}", target]
+    )
+
+    def arn(kind: str, name: str | None) -> str:
+        return name if name and name.startswith("arn:") else f"{place}:{kind}:{name or '*'}"
+
+    def made(named: list[str], new: str) -> list[tuple[str, str]]:
         tagged = any(name.startswith("Tags.") for name in query)
-        also = [("rds:AddTagsToResource", target)] if tagged else []
-        return [(f"rds:{action}", one) for one in named] + also
-    if action in ("DeleteDBSnapshot", "DescribeDBSnapshotAttributes", "ModifyDBSnapshotAttribute"):
-        return [(f"rds:{action}", f"{place}:snapshot:{snapshot}")]
-    if action == "DescribeDBSnapshots":
-        named = [f"snapshot:{snapshot or '*'}"] + ([f"db:{instance}"] if instance else [])
-        return [(f"rds:{action}", f"{place}:{one}") for one in named]
+        also = [("rds:AddTagsToResource", new)] if tagged else []
+        return [(f"rds:{action}", one) for one in (*named, new)] + also
+
+    if action in ("CreateDBSnapshot", "CreateDBClusterSnapshot"):
+        return made([arn(databases, database)], arn(snapshots, snapshot))
+    if action in ("CopyDBSnapshot", "CopyDBClusterSnapshot"):
+        return made([arn(snapshots, source)], arn(snapshots, target))
+    if action in ONE_SNAPSHOT:
+        return [(f"rds:{action}", arn(snapshots, snapshot))]
+    if action in ("DescribeDBSnapshots", "DescribeDBClusterSnapshots"):
+        named = [arn(snapshots, snapshot)] + ([arn(databases, database)] if database else [])
+        return [(f"rds:{action}", one) for one in named]
     return []
 
 

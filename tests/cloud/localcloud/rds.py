@@ -3,9 +3,9 @@
 ministack keeps the records of instances and snapshots; this part gives them what RDS does over time. An instance goes
 through `creating` and `backing-up` to `available`, its endpoint (absent before it exists, as with RDS) is `localhost`
 and a port where a PostgreSQL answers over TLS only; the CA is `rds_ca` in `cloud.json`. What RDS refuses is refused.
-Not here: clusters, engines other than postgres, instances that a CloudFormation template makes, maintenance windows
-(without ApplyImmediately a change stays pending), and points in time (RestoreDBInstanceToPointInTime copies the data of
-this moment).
+Not here: clusters (`clusters.py`), engines other than postgres, instances that a CloudFormation template makes,
+maintenance windows (without ApplyImmediately a change stays pending), and points in time
+(RestoreDBInstanceToPointInTime copies the data of this moment).
 
 A read replica (CreateDBInstanceReadReplica, of an instance with automated backups) is a hot standby: it takes read-only
 sessions, and refuses to write with 25006. It has the source's data of the moment of the request, and does not follow
@@ -97,10 +97,16 @@ EVENTS = {
     "0043": (["restoration"], "Restored from snapshot {source}."),
     "0059": (["notification"], "Started copy of snapshot {source} from region {region}."),
     "0060": (["notification"], "Finished copy of snapshot {source} from region {region} in 1 minutes."),
+    "0074": (["backup"], "Creating manual cluster snapshot."),
+    "0075": (["backup"], "Manual cluster snapshot created."),
     "0087": (["notification"], "DB instance stopped."),
     "0088": (["notification"], "DB instance started."),
     "0090": (["creation"], "Creating automated snapshot."),
     "0091": (["creation"], "Automated snapshot created."),
+    "0168": (["backup"], "Creating automated cluster snapshot."),
+    "0169": (["backup"], "Automated cluster snapshot created."),
+    "0170": (["creation"], "DB cluster created."),
+    "0171": (["deletion"], "DB cluster deleted."),
     "0196": (["notification"], "Started copy of snapshot {source} in region {region}."),
     "0197": (["notification"], "Finished copy of snapshot {source} in region {region}."),
 }
@@ -879,14 +885,27 @@ class Plane:
     # --- events ---
 
     def emit(self, event: str, record: Record, **about: str) -> None:
-        """Records an event for DescribeEvents and gives it to EventBridge, if that is not to lose it."""
+        """Gives an event of an instance or of its snapshot."""
+        if "DBSnapshotArn" in record:
+            name, arn = record["DBSnapshotIdentifier"], record["DBSnapshotArn"]
+            kinds = "db-snapshot", "SNAPSHOT", "RDS DB Snapshot Event"
+        else:
+            name, arn = record["DBInstanceIdentifier"], record["DBInstanceArn"]
+            kinds = "db-instance", "DB_INSTANCE", "RDS DB Instance Event"
+        self.give(event, name, arn, record["TagList"], kinds, **about)
+
+    def give(
+        self, event: str, name: str, arn: str, tags: list[dict[str, str]], kinds: tuple[str, str, str], **about: str
+    ) -> None:
+        """Records an event for DescribeEvents and gives it to EventBridge, if that is not to lose it.
+
+        `kinds` are the source's types in both, and the detail-type.
+        """
         categories, message = EVENTS[event]
-        of_snapshot = "DBSnapshotArn" in record
-        arn = record["DBSnapshotArn" if of_snapshot else "DBInstanceArn"]
         now = time.time()
         recorded = {
-            "SourceIdentifier": record["DBSnapshotIdentifier" if of_snapshot else "DBInstanceIdentifier"],
-            "SourceType": "db-snapshot" if of_snapshot else "db-instance",
+            "SourceIdentifier": name,
+            "SourceType": kinds[0],
             "SourceArn": arn,
             "Message": message.format(**about),
             "EventCategories": categories,
@@ -901,16 +920,16 @@ class Plane:
             return
         detail = {
             **recorded,
-            "SourceType": "SNAPSHOT" if of_snapshot else "DB_INSTANCE",
+            "SourceType": kinds[1],
             "Date": aws._format_time(now),
             "EventID": f"RDS-EVENT-{event}",
-            "Tags": {tag["Key"]: tag["Value"] for tag in record["TagList"]},
+            "Tags": {tag["Key"]: tag["Value"] for tag in tags},
         }
         eventbridge._dispatch_event(
             {
                 "EventId": new_uuid(),
                 "Source": "aws.rds",
-                "DetailType": "RDS DB Snapshot Event" if of_snapshot else "RDS DB Instance Event",
+                "DetailType": kinds[2],
                 "Detail": json.dumps(detail),
                 "EventBusName": "default",
                 "Time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now)),
@@ -1038,10 +1057,13 @@ def answering(handler: Handler) -> Handler:
 
 
 NAMES = (
+    "DBClusterIdentifier",
+    "DBClusterSnapshotIdentifier",
     "DBInstanceIdentifier",
     "DBSnapshotIdentifier",
     "FinalDBSnapshotIdentifier",
     "SourceDBInstanceIdentifier",
+    "TargetDBClusterSnapshotIdentifier",
     "TargetDBInstanceIdentifier",
     "TargetDBSnapshotIdentifier",
 )

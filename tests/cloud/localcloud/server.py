@@ -18,6 +18,7 @@ from localcloud import (
     bluegreen,
     buckets,
     cloudcontrol,
+    clusters,
     conditions,
     ecs,
     faults,
@@ -41,7 +42,7 @@ async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
     # next event, waits until the head is acknowledged, for 40 ms.
     StreamRequestHandler.disable_nagle_algorithm = True
     inner = ministack.app.app
-    audited = (backups, bluegreen, buckets, tables, cloudcontrol, simulation, seeds)
+    audited = (backups, bluegreen, clusters, buckets, tables, cloudcontrol, simulation, seeds)
     for part in (rotation, rds, *audited, ecs, conditions, workflows, accesskeys, mail, tagging):
         part.install(cloud)
     app = faults.install(cloud, inner)

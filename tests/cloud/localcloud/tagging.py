@@ -41,6 +41,10 @@ def of_rds() -> Iterator[tuple[str, Tags]]:
         yield instance["DBInstanceArn"], instance.get("TagList") or []
     for snapshot in rds._snapshots.values():
         yield snapshot["DBSnapshotArn"], snapshot.get("TagList") or []
+    for cluster in rds._clusters.values():
+        yield cluster["DBClusterArn"], cluster.get("TagList") or []
+    for snapshot in rds._db_cluster_snapshots.values():
+        yield snapshot["DBClusterSnapshotArn"], snapshot.get("TagList") or []
 
 
 def of_logs() -> Iterator[tuple[str, Tags]]:
