@@ -3,6 +3,7 @@
 
 mod advice;
 mod builds;
+mod deployment;
 mod layers;
 mod samples;
 mod template;

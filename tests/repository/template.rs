@@ -22,7 +22,7 @@ const CONTROLLED: [&str; 5] = [
 /// What Lambda needs of the role of an asynchronous function.
 const DEAD_LETTERS: &str = "sqs:SendMessage";
 
-fn template() -> Value {
+pub(crate) fn template() -> Value {
     let text = fs::read_to_string(root().join("template.yaml")).unwrap();
     serde_yaml_ng::from_str(&text).unwrap()
 }
@@ -35,11 +35,11 @@ fn plain(value: &Value) -> &Value {
     }
 }
 
-fn get<'a>(value: &'a Value, path: &[&str]) -> &'a Value {
+pub(crate) fn get<'a>(value: &'a Value, path: &[&str]) -> &'a Value {
     path.iter().fold(plain(value), |value, key| plain(value.get(key).unwrap_or(&Value::Null)))
 }
 
-fn text(value: &Value) -> &str {
+pub(crate) fn text(value: &Value) -> &str {
     plain(value).as_str().unwrap_or_default()
 }
 
@@ -163,7 +163,7 @@ fn shared_of(folder: &str) -> Vec<(String, String)> {
 }
 
 /// The IAM actions that the function's code names where it calls AWS.
-fn used(folder: &str) -> BTreeSet<String> {
+pub(crate) fn used(folder: &str) -> BTreeSet<String> {
     let mut actions = BTreeSet::new();
     for (path, code) in sources(&format!("functions/{folder}/src")).into_iter().chain(shared_of(folder)) {
         let named: Vec<_> =

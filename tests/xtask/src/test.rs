@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -140,6 +140,7 @@ const CHECKS: &[Check] = &[
     Check { name: MONTH, after: &[DEPLOYMENT], run: month },
     Check { name: SAM_CLI, after: &[], run: |context, log| passed(setup::sam(context.repo, log)) },
     Check { name: "sam validate and sam build", after: &[PYTHON, SAM_CLI], run: sam_build },
+    Check { name: "sam build of one function for arm64", after: &[PYTHON, SAM_CLI], run: sam_build_arm64 },
     Check { name: "demo, twice", after: &[PYTHON, POSTGRES], run: demonstration },
     Check { name: "nothing left running", after: &[], run: nothing_left },
 ];
@@ -360,23 +361,61 @@ fn unreachable_database(output: &str) -> Option<String> {
 
 /// The same template by the tool that deploys it to AWS, for this machine's processor.
 fn sam_build(context: &Context<'_>, log: &Log) -> Result<Verdict> {
-    let sam = |arguments: &[&str]| -> Result<()> {
-        let mut sam = run::command(context.repo.local().join("sam/bin/sam"));
-        sam.args(arguments).args(["--template-file", "template.yaml", "--region", "us-east-1"]);
-        sam.env("SAM_CLI_TELEMETRY", "0").env("PATH", setup::path(context.repo)?);
-        context.repo.set_profile(&mut sam);
-        run::run(sam.current_dir(&context.repo.root), log)
-    };
-    sam(&["validate", "--lint"])?;
+    sam(context.repo, &["validate", "--lint"], log)?;
     let architecture = format!("Architecture={}", deploy::ARCHITECTURE);
     let build = context.repo.local().join("sam-build");
     let build = build.to_string_lossy();
-    sam(&["build", "--beta-features", "--parameter-overrides", &architecture, "--build-dir", &build])?;
+    let arguments =
+        ["build", "--beta-features", "--parameter-overrides", &architecture, "--build-dir", &build];
+    sam(context.repo, &arguments, log)?;
     let entries = fs::read_dir(context.repo.local().join("sam-build"))?.collect::<Result<Vec<_>, _>>()?;
     let built = entries.iter().filter(|entry| entry.path().join("bootstrap").is_file()).count();
     let functions = context.repo.functions()?.len();
     ensure!(built == functions, "sam build made {built} of {functions} functions");
     Ok(Verdict::Passed)
+}
+
+fn sam(repo: &Repo, arguments: &[&str], log: &Log) -> Result<()> {
+    let mut sam = run::command(repo.local().join("sam/bin/sam"));
+    sam.args(arguments).args(["--template-file", "template.yaml", "--region", "us-east-1"]);
+    sam.env("SAM_CLI_TELEMETRY", "0").env("PATH", setup::path(repo)?);
+    repo.set_profile(&mut sam);
+    run::run(sam.current_dir(&repo.root), log)
+}
+
+/// The template's default processor is seldom the one of the machine that builds. The functions differ in nothing that the
+/// compiler for another processor looks at, so one stands for all.
+fn sam_build_arm64(context: &Context<'_>, log: &Log) -> Result<Verdict> {
+    const TARGET: &str = "aarch64-unknown-linux-gnu";
+    if !has_target(TARGET)? {
+        let mut add = run::command("rustup");
+        add.args(["target", "add", TARGET]).current_dir(&context.repo.root);
+        let added = run::finish(&mut add, log, false, Some(Duration::from_secs(180)));
+        if !has_target(TARGET)? {
+            let reason = match added {
+                Ok(ended) => format!("rustup ended with {}", ended.status),
+                Err(error) => format!("{error:#}"),
+            };
+            return Ok(Verdict::NotRun(format!("Rust's target {TARGET} could not be added: {reason}")));
+        }
+    }
+    let build = context.repo.local().join("sam-build-arm64");
+    let folder = build.to_string_lossy();
+    // As docs/implantacao.md has it: samconfig.toml turns cargo-lambda on.
+    let arguments = ["build", "RotateRandomFunction", "--parameter-overrides", "Architecture=arm64"];
+    sam(context.repo, &[&arguments[..], &["--build-dir", &folder]].concat(), log)?;
+    let program = fs::read(build.join("RotateRandomFunction/bootstrap"))?;
+    // ELF's field `e_machine`, where 183 is AArch64.
+    let machine = program.get(18..20);
+    ensure!(machine == Some(&[183, 0]), "sam build made a program for another processor: {machine:?}");
+    Ok(Verdict::Passed)
+}
+
+/// Whether the toolchain has the standard library of a target.
+fn has_target(target: &str) -> Result<bool> {
+    let rustc = run::command("rustc").args(["--print", "sysroot"]).output()?;
+    let sysroot = String::from_utf8(rustc.stdout)?;
+    Ok(Path::new(sysroot.trim()).join("lib/rustlib").join(target).join("lib").is_dir())
 }
 
 fn cli_2(context: &Context<'_>, log: &Log) -> Result<Verdict> {
