@@ -25,6 +25,8 @@ FILES = {
         "BackupPlanName": "daily",
         "Rules": [{"RuleName": "daily", "TargetBackupVaultName": "Default", "ScheduleExpression": "cron(0 5 * * ? *)"}],
     },
+    "deployer-policy.json": {"Version": "2012-10-17", "Statement": []},
+    "quem-assume.json": {"Version": "2012-10-17", "Statement": []},
     "policy.json": {"Version": "2012-10-17", "Statement": []},
     "lifecycle.json": {
         "Rules": [

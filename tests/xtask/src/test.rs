@@ -401,9 +401,11 @@ fn sam_build_arm64(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     }
     let build = context.repo.local().join("sam-build-arm64");
     let folder = build.to_string_lossy();
-    // As docs/implantacao.md has it: samconfig.toml turns cargo-lambda on.
-    let arguments = ["build", "RotateRandomFunction", "--parameter-overrides", "Architecture=arm64"];
-    sam(context.repo, &[&arguments[..], &["--build-dir", &folder]].concat(), log)?;
+    // As docs/implantacao.md has it: samconfig.toml turns cargo-lambda on, and arm64 is the template's default.
+    let parameters = "file://docs/parametros.yaml";
+    let arguments =
+        ["build", "RotateRandomFunction", "--parameter-overrides", parameters, "--build-dir", &folder];
+    sam(context.repo, &arguments, log)?;
     let program = fs::read(build.join("RotateRandomFunction/bootstrap"))?;
     // ELF's field `e_machine`, where 183 is AArch64.
     let machine = program.get(18..20);
