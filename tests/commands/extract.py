@@ -289,10 +289,10 @@ def in_rust(source: str, place: str) -> list[Command]:
 def all_commands() -> list[Command]:
     """Every command of the repository that people are given, once for each place."""
     found: list[Command] = []
-    for folder in ("functions", "shared"):
+    for folder in ("functions", "shared", "tests/xtask"):
         for path in sorted((ROOT / folder).rglob("*.rs")):
             relative = path.relative_to(ROOT)
-            if "tests" not in relative.parts and path.name != "tests.rs" and "src" in relative.parts:
+            if "tests" not in relative.parts[1:] and path.name != "tests.rs" and "src" in relative.parts:
                 found += in_rust(path.read_text(), str(relative))
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tests").glob("*/README.md")]
     for path in sorted(pages):

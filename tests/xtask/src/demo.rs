@@ -208,7 +208,9 @@ fn rotate_external(show: &mut Show<'_>) -> Result<String> {
     keys(show)?;
     (show.say)("the follow-up deploys the service that reads it; until then the old key stays:");
     let function = format!("{PREFIX}-rotate-external");
-    (show.say)(&format!("$ aws lambda invoke --function-name {function} --payload '{{\"retire\": true}}'"));
+    (show.say)(&format!(
+        "$ echo '{{\"retire\": true}}' | aws lambda invoke --function-name {function} --payload fileb:///dev/stdin /dev/stdout"
+    ));
     let path = format!("/2015-03-31/functions/{function}/invocations");
     let lines = run::wait_for("that the new key is in use", Duration::from_secs(120), || {
         let answer = show.aws.wire("lambda", "POST", &path, &[], br#"{"retire": true}"#)?;
@@ -385,7 +387,9 @@ fn rotation_audit(show: &mut Show<'_>) -> Result<String> {
 /// Invokes a function as a person does, and gives its answer.
 fn invoked(show: &mut Show<'_>, procedure: &str, event: &Value) -> Result<Value> {
     let function = format!("{PREFIX}-{procedure}");
-    (show.say)(&format!("$ aws lambda invoke --function-name {function} --payload '{event}'"));
+    (show.say)(&format!(
+        "$ echo '{event}' | aws lambda invoke --function-name {function} --payload fileb:///dev/stdin /dev/stdout"
+    ));
     let path = format!("/2015-03-31/functions/{function}/invocations");
     let answer = show.aws.wire("lambda", "POST", &path, &[], event.to_string().as_bytes())?;
     ensure!(
