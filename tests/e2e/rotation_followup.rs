@@ -338,6 +338,49 @@ async fn secrets_that_change_together_cause_one_deployment_and_the_database_is_p
     assert!(told[0].contains("JWT_SECRET, DATABASE_URL") || told[0].contains("DATABASE_URL, JWT_SECRET"));
 }
 
+/// The kind of tests/cases/09a-terraform-state-holds-the-value.json: `terraform apply` puts the state's value back as a new version.
+#[tokio::test]
+async fn an_old_value_that_terraform_puts_back_is_said_and_one_that_leaked_is_not_deployed() {
+    let world = World::fresh().await;
+    let first = world.current(JWT).await;
+    let held = world.value(JWT, &first).await;
+    let rotated = world.rotate(JWT).await;
+    let due = world.row(&rotated).await["next_due"].as_str().unwrap().to_owned();
+    let back = world.put(JWT, &held).await;
+    let row = world.row(&back).await;
+    assert_eq!((&row["outcome"], &row["same_as"]), (&json!("unproved"), &json!(first)), "{row}");
+    assert!(proof(&row, "value").starts_with(&format!("unproved OldValue version {first} of ")), "{row}");
+    // Its age counts from the first version with the value.
+    assert!(row["next_due"].as_str().unwrap() < due.as_str(), "{row}");
+    assert_eq!(world.pages("JWT_SECRET").await, Vec::<Value>::new());
+    let told = world.cloud.messages("voltou um valor antigo").await;
+    assert!(told.len() == 1 && told[0].contains("ignore_changes"), "{told:?}");
+    assert!(!told[0].contains(&held), "a value in a message");
+    world.rotates(&Advice::of(&told[0])).await;
+    assert_eq!(world.rows().await[0].get("same_as"), None);
+
+    // The same of a value that leaked: it is not deployed, and the label goes back.
+    let leaked = world.current(JWT).await;
+    let held = world.value(JWT, &leaked).await;
+    world.cloud.followups(false).await;
+    let good = world.rotate(JWT).await;
+    world.cloud.followups(true).await;
+    world.start(json!({"secret": JWT, "reason": "incident", "by": "Ana Souza"})).await;
+    assert_eq!(world.row(&good).await["leak"], "dead");
+    let after = world.cloud.last_call().await;
+    let back = world.put(JWT, &held).await;
+    let row = world.row(&back).await;
+    assert_eq!(
+        (&row["outcome"], &row["failure"]["kind"], &row["same_as"]),
+        (&json!("rolled back"), &json!("OldValueLeaked"), &json!(leaked)),
+        "{row}"
+    );
+    assert_eq!((world.deployments(after).await, world.current(JWT).await), (0, good));
+    let page = world.paged("OldValueLeaked").await.to_string();
+    assert!(page.contains("ignore_changes") && !page.contains(&held), "{page}");
+    world.rotates(&world.advice("foi desfeito").await).await;
+}
+
 #[tokio::test]
 async fn a_rollout_that_fails_goes_back_by_itself() {
     let world = World::fresh().await;

@@ -107,7 +107,7 @@ pub(crate) fn way(
 pub(crate) fn speaks_against(failed: &Failed, key: &str) -> bool {
     match failed.kind.as_str() {
         "RolloutFailed" => true,
-        "ValueRefused" | SESSIONS => failed.key == key,
+        "ValueRefused" | "OldValueLeaked" | SESSIONS => failed.key == key,
         "NewTokenRefused" => key == JWT,
         // The login of the application or ours.
         "DatabaseRefused" | "LoginFailed" | "ListFailed" | "Auth" | "Permission" | "Identity"

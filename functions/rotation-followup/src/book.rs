@@ -10,6 +10,7 @@ use shared::ledger::Line;
 use shared::paging::Page;
 
 use crate::back;
+use crate::old::Old;
 use crate::proof::Proof;
 use crate::readers::Unreached;
 use crate::trail::Act;
@@ -25,6 +26,9 @@ pub(crate) const ROWS: usize = 400;
 
 /// Kind of the failure that is of no way: the labels stay as they are.
 pub(crate) const SESSIONS: &str = "SessionsNotEnded";
+
+/// Kinds of the failures for which a value is not deployed at all.
+pub(crate) const REFUSALS: [&str; 2] = ["ValueRefused", "OldValueLeaked"];
 
 /// Acts that wait for their row, the newest; whoever may change a secret makes as many as they like.
 const ACTS: usize = 200;
@@ -153,6 +157,9 @@ pub(crate) struct Batch {
     /// What became of old credentials.
     #[serde(default)]
     pub retired: Vec<Line>,
+    /// The values, by ARN of their secrets, that were in force before and that no rotation made.
+    #[serde(default)]
+    pub old: BTreeMap<String, Old>,
 }
 
 /// What is known of a value that has leaked, once the one that replaced it is in use.
@@ -234,6 +241,9 @@ pub(crate) struct Row {
     pub next_due: Option<Timestamp>,
     /// The execution.
     pub execution: String,
+    /// The first version that had the same value, where no rotation made this one: the value's age counts from that version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<String>,
     /// What is known of the value before, after an incident.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leak: Option<Leak>,
@@ -288,6 +298,7 @@ impl Batch {
             stayed: BTreeMap::new(),
             rows: Vec::new(),
             retired: Vec::new(),
+            old: BTreeMap::new(),
         }
     }
 
@@ -310,7 +321,7 @@ impl Batch {
     /// Whether all labels went back before anything had been deployed.
     pub(crate) fn is_undone(&self) -> bool {
         self.phase == Phase::Back
-            && self.failures.first().is_some_and(|failed| failed.kind == "ValueRefused")
+            && self.failures.first().is_some_and(|failed| REFUSALS.contains(&failed.kind.as_str()))
             && self.changes.iter().all(|change| self.moved.contains(&change.secret))
     }
 
@@ -336,7 +347,7 @@ impl Batch {
             let speaks = |key: &str| back::speaks_against(failed, key);
             let is_anothers = self.changes.iter().any(|other| speaks(&other.key));
             // After the way back every service runs with what is in force now.
-            let was_deployed = self.phase == Phase::Back || failed.kind != "ValueRefused";
+            let was_deployed = self.phase == Phase::Back || !REFUSALS.contains(&failed.kind.as_str());
             speaks(&change.key) || !(is_anothers && was_deployed)
         };
         self.failures.iter().find(is_of)
@@ -714,6 +725,7 @@ mod tests {
             sessions_ended: None,
             next_due: None,
             execution: "e".to_owned(),
+            same_as: None,
             leak: None,
         }
     }

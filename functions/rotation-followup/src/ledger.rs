@@ -53,7 +53,7 @@ pub(crate) fn leak(leak: &Leak) -> String {
     }
 }
 
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 17] = [
     "secret",
     "key",
     "version",
@@ -70,13 +70,14 @@ const COLUMNS: [&str; 16] = [
     "proofs",
     "next_due",
     "pinned",
+    "same_as",
 ];
 
 fn csv(rows: &[Row]) -> String {
     sheet::csv(COLUMNS, rows.iter().rev().map(cells))
 }
 
-fn cells(row: &Row) -> [String; 16] {
+fn cells(row: &Row) -> [String; 17] {
     let at = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
     let proofs: Vec<_> = row
         .proofs
@@ -100,6 +101,7 @@ fn cells(row: &Row) -> [String; 16] {
         proofs.join("; "),
         row.next_due.map(time::local_date).unwrap_or_default(),
         row.pinned.join("; "),
+        row.same_as.clone().unwrap_or_default(),
     ]
 }
 
@@ -181,6 +183,13 @@ fn entry(row: &Row, language: Language) -> String {
         markdown::code(row.previous.as_deref().unwrap_or("—")),
         markdown::code(&row.version)
     ));
+    if let Some(same_as) = &row.same_as {
+        let same = language.pick(
+            "Valor antigo, que nenhuma rotação fez: o mesmo da versão",
+            "Old value, made by no rotation: that of version",
+        );
+        lines.push(format!("- {same} {}", markdown::code(same_as)));
+    }
     if row.reason == Reason::Incident {
         let declared = language.pick("Motivo: incidente, declarado por", "Reason: incident, declared by");
         lines.push(format!("- {declared} {}", markdown::code(row.by.as_deref().unwrap_or("—"))));
@@ -253,6 +262,7 @@ mod tests {
             sessions_ended: None,
             next_due: Some(at(90 * 86_400)),
             execution: "e".to_owned(),
+            same_as: None,
             leak: None,
         }
     }
@@ -265,7 +275,7 @@ mod tests {
         assert_eq!(
             lines[1],
             "/moveongs/dev/jwt,JWT_SECRET,v3,v1,scheduled,'=cmd,2026-03-01T12:00:00Z,2026-03-01T12:01:00Z,2026-03-01T12:05:00Z,240,\
-             proved,,moveongs-dev-api,\"token of the old secret: passed (401 {\"\"message\"\":\"\"Unauthorized\"\"})\",2026-05-30,"
+             proved,,moveongs-dev-api,\"token of the old secret: passed (401 {\"\"message\"\":\"\"Unauthorized\"\"})\",2026-05-30,,"
         );
         assert_eq!(lines.len(), 3);
     }

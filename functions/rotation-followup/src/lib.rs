@@ -12,6 +12,7 @@ mod database;
 mod error;
 mod event;
 mod ledger;
+mod old;
 mod proof;
 mod readers;
 mod rollout;
@@ -52,6 +53,7 @@ use back::Way;
 use book::{Batch, Book, Change, Declared, Failed, Leak, Phase, Reason, Row, Taken};
 pub use error::FollowupError;
 use event::{Request, Source, Step};
+use old::Old;
 use proof::{Outcome, Proof, Verdict};
 use readers::{Cause, Readers, Unreached};
 use rollout::Rollout;
@@ -469,10 +471,15 @@ async fn deploy(app: &App, execution: &str, invocation: &Invocation) -> Result<A
         found.iter().map(|(secret, found)| (secret.clone(), found.unreached.clone())).collect();
     let reached: BTreeMap<_, _> =
         found.iter().map(|(secret, found)| (secret.clone(), found.reached.clone())).collect();
+    let old = if batch.phase == Phase::Forward { old_values(app, &batch).await? } else { batch.old.clone() };
     if batch.phase == Phase::Forward
-        && let Some(refused) = refused(app, &batch, &found, invocation).await?
+        && let Some(refused) = match withdrawn(&batch, &old) {
+            Some(withdrawn) => Some(withdrawn),
+            None => refused(app, &batch, &found, invocation).await?,
+        }
     {
         app.amend_batch(execution, |batch| {
+            batch.old.clone_from(&old);
             batch.readers.clone_from(&readers);
             batch.unreached.clone_from(&unreached);
         })
@@ -514,6 +521,7 @@ async fn deploy(app: &App, execution: &str, invocation: &Invocation) -> Result<A
         unreached.entry(secret.clone()).or_default().extend(refused);
     }
     app.amend_batch(execution, |batch| {
+        batch.old.clone_from(&old);
         batch.deployments.clone_from(&deployments);
         batch.readers.clone_from(&readers);
         for services in batch.readers.values_mut() {
@@ -524,6 +532,45 @@ async fn deploy(app: &App, execution: &str, invocation: &Invocation) -> Result<A
     })
     .await?;
     Ok(next("deployed"))
+}
+
+/// The values of the batch that no rotation made and that were in force before, by ARN, as far as the function may read values.
+async fn old_values(app: &App, batch: &Batch) -> Result<BTreeMap<String, Old>, FollowupError> {
+    let mut old = BTreeMap::new();
+    for change in &batch.changes {
+        if change.is_rotation || ![JWT, DATABASE].contains(&change.key.as_str()) {
+            continue;
+        }
+        let read = async |version: &str| secrets::value(&app.secrets, &change.secret, Some(version)).await;
+        let value = read(&change.version).await.map_err(FollowupError::SecretsManager)?;
+        let made = secrets::versions(&app.secrets, &change.secret).await;
+        let made = made.map_err(FollowupError::SecretsManager)?;
+        let mut same = Vec::new();
+        for (version, at) in old::earlier(change, &made) {
+            match read(&version).await {
+                Ok(other) if old::is_same(&value, &other) => same.push((version, at)),
+                Ok(_) => {}
+                // The service deletes versions without a label when it likes.
+                Err(call) if call.code == "ResourceNotFoundException" => {}
+                Err(call) => return Err(FollowupError::SecretsManager(call)),
+            }
+        }
+        if same.is_empty() {
+            continue;
+        }
+        let book: Book = app.evidence().kept(book::NAME).await?.unwrap_or_default();
+        old.extend(old::of(change, same, &book).map(|known| (change.secret.clone(), known)));
+    }
+    Ok(old)
+}
+
+/// Why a value that was in force before must not come back.
+fn withdrawn(batch: &Batch, old: &BTreeMap<String, Old>) -> Option<Failed> {
+    batch.changes.iter().find_map(|change| {
+        let old = old.get(&change.secret).filter(|old| old.is_withdrawn)?;
+        let detail = format!("{} {} = {}", change.name, change.version, old.version);
+        Some(Failed::of(&change.key, "OldValueLeaked", detail))
+    })
 }
 
 /// Whether ECS refuses UpdateService for what the one service is, so that the others can be deployed.
@@ -684,6 +731,11 @@ async fn prove(
 async fn proofs(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Proof>, FollowupError> {
     let changes: Vec<&Change> = batch.changes.iter().filter(|change| batch.is_read(change)).collect();
     let mut proofs: Vec<_> = batch.changes.iter().flat_map(|change| without_reader(batch, change)).collect();
+    proofs.extend(batch.changes.iter().filter(|_| batch.phase == Phase::Forward).filter_map(|change| {
+        let old = batch.old.get(&change.secret)?;
+        let detail = format!("version {} of {}", old.version, old.made);
+        Some(proof::unproved("value", "OldValue", &detail).of(&change.key))
+    }));
     if changes.is_empty() {
         return Ok(proofs);
     }
@@ -825,7 +877,9 @@ async fn roll_back(app: &App, execution: &str, invocation: &Invocation) -> Resul
         let listed = described(app, &change.secret).await?;
         let policy = app.settings.policy.rotation.secrets.get(&change.key);
         let previous = change.previous.as_deref().unwrap_or_default();
-        let has_failed = book.has_failed(&change.secret, previous);
+        let is_old = |old: &Old| old.is_withdrawn && old.same.iter().any(|version| version == previous);
+        let has_failed =
+            book.has_failed(&change.secret, previous) || batch.old.get(&change.secret).is_some_and(is_old);
         let failed = batch.failures.first();
         let way = match back::way(change, policy, &listed, failed, has_failed) {
             Way::Moved => Ok(()),
@@ -1096,8 +1150,10 @@ fn row(app: &App, batch: &Batch, change: &Change, act: Option<Act>, now: Timesta
     };
     let days =
         app.settings.policy.rotation.secrets.get(&change.key).map(|entry| i64::from(entry.max_age_days));
-    let next_due = change
-        .made
+    let old = batch.old.get(&change.secret);
+    let next_due = old
+        .map(|old| old.made)
+        .or(change.made)
         .zip(days)
         .and_then(|(made, days)| made.checked_add(SignedDuration::from_hours(24 * days)).ok());
     Row {
@@ -1120,6 +1176,7 @@ fn row(app: &App, batch: &Batch, change: &Change, act: Option<Act>, now: Timesta
         sessions_ended: batch.sessions_ended.filter(|_| change.key == JWT),
         next_due: next_due.filter(|_| !has_moved),
         execution: batch.execution.clone(),
+        same_as: old.map(|old| old.version.clone()),
         leak,
     }
 }

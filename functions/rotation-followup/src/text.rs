@@ -221,6 +221,10 @@ fn what_failed(failed: &Failed, language: Language) -> String {
             "o valor novo certamente não funciona, e por isso nada foi implantado",
             "the new value certainly does not work, so nothing was deployed",
         ),
+        "OldValueLeaked" => language.pick(
+            "um valor que vazou, ou de que um acompanhamento já voltou, foi gravado de novo como versão nova, e por isso nada foi implantado. Se foi um `terraform apply`, o estado guarda o valor: pôr lifecycle { ignore_changes = [secret_string] } em aws_secretsmanager_secret_version, ou tirá-lo do código",
+            "a value that leaked, or that a follow-up has gone back from, was stored again as a new version, so nothing was deployed. If `terraform apply` did it, the state holds the value: set lifecycle { ignore_changes = [secret_string] } in aws_secretsmanager_secret_version, or take it out of the code",
+        ),
         "RolloutFailed" => language.pick(
             "o deployment falhou, ou não terminou a tempo",
             "the deployment failed, or did not end in time",
@@ -423,6 +427,28 @@ fn cure(stack: &Stack<'_>, batch: &Batch, kind: &str) -> Option<String> {
             "a função não chega ao banco, e isso nada diz do valor novo. Conferir os parâmetros VpcSubnetIds, VpcSecurityGroupIds e RdsCaFile, e as conexões do usuário",
             "the function does not reach the database, which says nothing of the new value. Check the parameters VpcSubnetIds, VpcSecurityGroupIds and RdsCaFile, and the user's connections",
         ),
+        "OldValue" => {
+            let each = batch.changes.iter().filter_map(|change| {
+                let old = batch.old.get(&change.secret)?;
+                let (name, since) = (&change.name, time::local_date(old.made));
+                let version = shared::event::pasted(&old.version);
+                Some(match language {
+                    Language::Portuguese => format!(
+                        "voltou um valor antigo em `{name}`: nenhuma rotação fez a versão nova, e o valor é o da versão `{version}`, de {since}, de onde a idade continua a contar"
+                    ),
+                    Language::English => format!(
+                        "an old value is back in `{name}`: no rotation made the new version, and its value is that of version `{version}`, of {since}, from which its age goes on counting"
+                    ),
+                })
+            });
+            let old: Vec<_> = batch.changes.iter().filter(|it| batch.old.contains_key(&it.secret)).collect();
+            let rotate: Vec<_> = old.iter().map(|it| command("rotate-secret", &it.name)).collect();
+            let cure = language.pick(
+                "Se foi um `terraform apply`, pôr antes lifecycle { ignore_changes = [secret_string] } em aws_secretsmanager_secret_version, senão o próximo apply o repete. Rotacionar:",
+                "If `terraform apply` did it, first set lifecycle { ignore_changes = [secret_string] } in aws_secretsmanager_secret_version, or the next apply repeats it. Rotate:",
+            );
+            return Some(format!("{}. {cure} {}", each.collect::<Vec<_>>().join("; "), rotate.join(", ")));
+        }
         "SameValue" | "NoKey" => {
             let why = language.pick(
                 "a versão nova não tem uma chave nova. Rotacionar:",
@@ -549,7 +575,7 @@ fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
     let events = || events(stack.cluster, batch);
     let cause = match kind {
         // A rotation makes a value that works, and is followed up by itself.
-        "ValueRefused" | "Auth" | "WrongForm" | "Permission" | "Identity" => {
+        "ValueRefused" | "OldValueLeaked" | "Auth" | "WrongForm" | "Permission" | "Identity" => {
             let refused: Vec<_> = failed.iter().copied().filter(|change| speaks(change)).collect();
             let text = language.pick(
                 "fazer um valor que funciona, que será acompanhado sozinho:",
@@ -1072,8 +1098,9 @@ mod tests {
     }
 
     /// Each kind that a failure of a batch has.
-    const KINDS: [&str; 22] = [
+    const KINDS: [&str; 23] = [
         "ValueRefused",
+        "OldValueLeaked",
         "RolloutFailed",
         "RolloutUnfinished",
         "OthersRolloutFailed",
@@ -1184,6 +1211,7 @@ mod tests {
             "Network",
             "Tls",
             "ConnectionLimit",
+            "OldValue",
             "SameValue",
             "NoKey",
         ] {

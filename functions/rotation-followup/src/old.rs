@@ -1,0 +1,148 @@
+//! Is the value of a version that no rotation made one that was in force before? `terraform apply` of a state that holds the value
+//! puts it back as a new version. No I/O, no clock; values are compared and never kept.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::book::{Book, Change, Reason};
+
+/// Most earlier versions that a value is compared with. The service keeps about a hundred; each is a call.
+const COMPARED: usize = 20;
+
+/// A value that was in force before.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Old {
+    /// The first version that had the value.
+    pub version: String,
+    /// When that was made: the value's age counts from there.
+    pub made: Timestamp,
+    /// All earlier versions with the value.
+    pub same: Vec<String>,
+    /// Whether a person has declared that it leaked, or a follow-up has gone back from it.
+    pub is_withdrawn: bool,
+}
+
+/// The versions that a change's value is compared with, newest first; none of a value that the service's rotation has made.
+pub(crate) fn earlier(change: &Change, made: &BTreeMap<String, Timestamp>) -> Vec<(String, Timestamp)> {
+    if change.is_rotation {
+        return Vec::new();
+    }
+    let is_earlier = |at: &Timestamp| change.made.is_none_or(|made| *at <= made);
+    let versions = made.iter().filter(|(id, at)| **id != change.version && is_earlier(at));
+    let mut versions: Vec<_> = versions.map(|(id, at)| (id.clone(), *at)).collect();
+    versions.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    versions.truncate(COMPARED);
+    versions
+}
+
+/// Whether two values say the same to whoever reads them: a line end or the order of a document's fields is no difference.
+pub(crate) fn is_same(one: &SecretString, other: &SecretString) -> bool {
+    let [one, other] = [one, other].map(|value| value.expose_secret().trim());
+    if one.is_empty() || one == other {
+        return !one.is_empty();
+    }
+    let document = |text: &str| serde_json::from_str::<Value>(text).ok().filter(Value::is_object);
+    document(one).is_some_and(|one| document(other).is_some_and(|other| one == other))
+}
+
+/// What is known of a change's value by the earlier versions that have the same; none when there is none.
+pub(crate) fn of(change: &Change, same: Vec<(String, Timestamp)>, book: &Book) -> Option<Old> {
+    let (version, made) = same.iter().min_by_key(|(_, made)| *made)?.clone();
+    let same: Vec<String> = same.into_iter().map(|(id, _)| id).collect();
+    let has_leaked = |id: &String| {
+        let rows = book.rows.iter().filter(|row| row.arn == change.secret);
+        rows.filter(|row| row.reason == Reason::Incident).any(|row| row.previous.as_ref() == Some(id))
+    };
+    let is_withdrawn = same.iter().any(|id| has_leaked(id) || book.has_failed(&change.secret, id));
+    Some(Old { version, made, same, is_withdrawn })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn change(is_rotation: bool) -> Change {
+        Change {
+            secret: "arn".to_owned(),
+            name: "/moveongs/dev/jwt".to_owned(),
+            key: "JWT_SECRET".to_owned(),
+            version: "v3".to_owned(),
+            previous: Some("v2".to_owned()),
+            made: Some(at(30)),
+            noticed: at(31),
+            is_rotation,
+            declared: None,
+        }
+    }
+
+    #[test]
+    fn the_value_of_the_state_is_the_one_that_terraform_puts_back() {
+        // The kind of tests/cases/09a-terraform-state-holds-the-value.json.
+        let state = include_str!("../../../tests/cases/09a-terraform-state-holds-the-value.json");
+        let state: Value = serde_json::from_str(state).unwrap();
+        let put = &state["resources"][1]["instances"][0]["attributes"];
+        let value = |text: &str| SecretString::from(text);
+        let first = value("dev-secret-change-me");
+        assert!(is_same(&value(put["secret_string"].as_str().unwrap()), &first));
+        assert!(!is_same(&value("made by a rotation"), &first));
+    }
+
+    #[test]
+    fn values_are_the_same_to_their_readers() {
+        let same = |one: &str, other: &str| is_same(&SecretString::from(one), &SecretString::from(other));
+        for (one, other, expected) in [
+            ("a", "a", true),
+            ("a\n", "a", true),
+            ("a", "b", false),
+            (r#"{"u": "a", "p": "b"}"#, r#"{"p":"b","u":"a"}"#, true),
+            (r#"{"u": "a", "p": "b"}"#, r#"{"p":"c","u":"a"}"#, false),
+            // Numbers are no documents: 1.0 and 1 are two keys.
+            ("1.0", "1.00", false),
+            // A binary value is read as an empty one.
+            ("", "", false),
+        ] {
+            assert_eq!(same(one, other), expected, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_version_of_a_rotation_is_compared_with_none_and_others_with_those_before() {
+        let made: BTreeMap<_, _> = [("v1", 10), ("v2", 20), ("v3", 30), ("v4", 40)]
+            .map(|(id, made)| (id.to_owned(), at(made)))
+            .into();
+        let ids = |change: &Change| earlier(change, &made).into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+        assert_eq!(ids(&change(false)), ["v2", "v1"]);
+        assert_eq!(ids(&change(true)), [""; 0]);
+        assert_eq!(ids(&Change { made: None, ..change(false) }), ["v4", "v2", "v1"]);
+        let many: BTreeMap<_, _> = (0..30).map(|number| (format!("w{number:02}"), at(number))).collect();
+        let compared = earlier(&change(false), &many);
+        assert_eq!((compared.len(), compared[0].0.as_str()), (COMPARED, "w29"));
+    }
+
+    #[test]
+    fn the_age_counts_from_the_first_version_and_what_leaked_is_withdrawn() {
+        let row = |reason, previous: &str, outcome: &str| {
+            let row = serde_json::json!({"secret": "s", "arn": "arn", "key": "JWT_SECRET", "version": "v2",
+                "previous": previous, "reason": reason, "by": null, "made": null, "started": "2026-03-01T12:00:00Z",
+                "ended": "2026-03-01T12:00:00Z", "outcome": outcome, "failure": null, "services": [], "proofs": [],
+                "sessions_ended": null, "next_due": null, "execution": "e"});
+            serde_json::from_value(row).unwrap()
+        };
+        let same = || vec![("v1".to_owned(), at(10)), ("v0".to_owned(), at(5))];
+        let known = |rows| of(&change(false), same(), &Book { rows, ..Book::default() }).unwrap();
+        let old = known(vec![row("scheduled", "v1", "proved")]);
+        assert_eq!((old.version.as_str(), old.made, old.is_withdrawn), ("v0", at(5), false));
+        assert_eq!(old.same, ["v1", "v0"]);
+        assert!(known(vec![row("incident", "v1", "proved")]).is_withdrawn);
+        assert!(!known(vec![row("incident", "v7", "proved")]).is_withdrawn);
+        assert_eq!(of(&change(false), Vec::new(), &Book::default()), None);
+    }
+}
