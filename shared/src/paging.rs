@@ -77,7 +77,7 @@ impl Pager {
         let paged = invocation.within(reserve, self.page_once(&reporter.evidence, day, page)).await;
         let paged = paged.map_err(|late| chain(&late)).and_then(|paged| paged.map_err(|error| chain(&error)));
         if let Err(reason) = &paged {
-            reporter.lost("PageFailures", "PageFailed", reason, &page.text, invocation.now);
+            reporter.lost("PageFailures", "PageFailed", reason, &page.text);
         }
         paged
     }

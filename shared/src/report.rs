@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use crate::endpoint::Endpoint;
@@ -172,11 +171,11 @@ impl Reporter {
 
     /// Looks how far the report of `run_id` is. That it could not be seen is logged and counted, since then nobody
     /// knows whether something is still to be told.
-    pub async fn look(&self, run_id: &str, now: Timestamp) -> Begun {
+    pub async fn look(&self, run_id: &str) -> Begun {
         let seen = self.bounded(self.evidence.find(run_id)).await;
         if let Err(unseen) = &seen {
             let run = format!("state of run {run_id}");
-            self.lost("EvidenceFailures", "EvidenceFailed", &chain(unseen), &run, now);
+            self.lost("EvidenceFailures", "EvidenceFailed", &chain(unseen), &run);
         }
         Begun(seen)
     }
@@ -230,7 +229,7 @@ impl Reporter {
             }
             Err(reason) => {
                 let draft = serde_json::to_string(&draft).unwrap_or_default();
-                self.lost("EvidenceFailures", "EvidenceFailed", reason, &draft, invocation.now);
+                self.lost("EvidenceFailures", "EvidenceFailed", reason, &draft);
             }
         }
         written.is_ok()
@@ -252,21 +251,15 @@ impl Reporter {
         match told {
             Ok(()) => SENT.to_owned(),
             Err(reason) => {
-                self.lost(
-                    "NotificationFailures",
-                    "NotificationFailed",
-                    &reason,
-                    &message.text(),
-                    invocation.now,
-                );
+                self.lost("NotificationFailures", "NotificationFailed", &reason, &message.text());
                 format!("failed: {reason}")
             }
         }
     }
 
     /// Logs at `ERROR` what could not be delivered, whole, and counts it in `metric`, which raises that metric's alarm.
-    pub fn lost(&self, metric: &str, error_type: &str, reason: &str, undelivered: &str, now: Timestamp) {
-        metrics::count(metric, &self.service, now);
+    pub fn lost(&self, metric: &str, error_type: &str, reason: &str, undelivered: &str) {
+        metrics::count(metric, &self.service);
         tracing::error!(message = format!("not delivered: {reason}"), error_type, undelivered);
     }
 

@@ -352,11 +352,7 @@ async fn perform<R: Rotation>(
     }
     let outcome = match (plan, request.step) {
         (Ok(Plan::AlreadyCurrent), step) => {
-            let finished = if step == Step::FinishSecret {
-                left_open(rotation, attempt, invocation).await
-            } else {
-                None
-            };
+            let finished = if step == Step::FinishSecret { left_open(rotation, attempt).await } else { None };
             return Ok((Outcome::AlreadyFinished, finished));
         }
         (
@@ -381,12 +377,8 @@ async fn perform<R: Rotation>(
 
 /// What an attempt that moved the label and died has not come to tell. Without that attempt's note there is nothing
 /// to tell: the version became current in another way.
-async fn left_open<R: Rotation>(
-    rotation: &R,
-    attempt: Attempt<'_>,
-    invocation: &Invocation,
-) -> Option<Finished> {
-    let begun = attempt.base.reporter.look(&attempt.request.token, invocation.now).await;
+async fn left_open<R: Rotation>(rotation: &R, attempt: Attempt<'_>) -> Option<Finished> {
+    let begun = attempt.base.reporter.look(&attempt.request.token).await;
     if !begun.was_left_open() {
         return None;
     }
@@ -482,7 +474,7 @@ async fn report_failed<R: Rotation>(
     // The service repeats a failed rotation for days: the same failure is told once a day.
     let day = crate::time::local_date(invocation.now);
     let run_id = format!("{}/{}/{}/{day}", request.token, request.step, error.fingerprint());
-    let begun = base.reporter.look(&run_id, invocation.now).await;
+    let begun = base.reporter.look(&run_id).await;
     let draft = Draft {
         run_id,
         steps: vec![failed],

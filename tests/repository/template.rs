@@ -10,13 +10,18 @@ use crate::{folders, quoted_after, root, sources};
 /// Actions that Lambda itself needs of a role, or that a service takes on behalf of the function.
 const PLATFORM: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
 
-/// What Cloud Control needs of whoever lists alarms, metric filters, backup plans and VPC endpoints.
-const CONTROLLED: [&str; 5] = [
+/// What Cloud Control needs of whoever lists alarms, metric filters, backup plans and VPC endpoints; that these are the
+/// permissions of the types' schemas holds `tests/cloud/tests/test_template.py`.
+const CONTROLLED: [&str; 9] = [
     "backup:ListBackupPlans",
     "cloudwatch:DescribeAlarms",
     "cloudwatch:ListTagsForResource",
+    "ec2:DescribeSecurityGroups",
+    "ec2:DescribeSubnets",
     "ec2:DescribeVpcEndpoints",
+    "ec2:DescribeVpcs",
     "logs:DescribeMetricFilters",
+    "vpc-lattice:DescribeServiceNetworkVpcEndpointAssociation",
 ];
 
 /// What Lambda needs of the role of an asynchronous function.
@@ -319,7 +324,8 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
                     == format!("arn:${{AWS::Partition}}:ecs:${{AWS::Region}}:${{AWS::AccountId}}:{kind}/*")
             })
         }
-        ("inventory-audit", ["logs:DescribeLogGroups", "logs:ListTagsForResource"]) => {
+        ("inventory-audit", ["logs:DescribeLogGroups"]) => resource == "*",
+        ("inventory-audit", ["logs:ListTagsForResource"]) => {
             resource == "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:*"
         }
         ("inventory-audit", ["s3:GetObject"]) => {
@@ -392,8 +398,12 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
                 "backup:ListBackupPlans",
                 "cloudformation:ListResources",
                 "cloudwatch:DescribeAlarms",
+                "ec2:DescribeSecurityGroups",
+                "ec2:DescribeSubnets",
                 "ec2:DescribeVpcEndpoints",
+                "ec2:DescribeVpcs",
                 "logs:DescribeMetricFilters",
+                "vpc-lattice:DescribeServiceNetworkVpcEndpointAssociation",
             ]
             | ["cloudformation:GetResource", "cloudwatch:ListTagsForResource"],
         ) => resource == "*",
@@ -551,11 +561,9 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
         }
         let managed = get(role, &["Properties", "ManagedPolicyArns"]);
         let mut policies = BTreeSet::new();
-        walk(managed, &mut |value| policies.extend(value.as_str().filter(|text| text.contains("policy/"))));
-        assert!(
-            policies.iter().all(|arn| arn.ends_with("/AWSLambdaENIManagementAccess")),
-            "{role_id}: {policies:?}"
-        );
+        walk(managed, &mut |value| policies.extend(value.as_str()));
+        let allowed = ["AWS::NoValue", "InVpc", "NetworkInterfaces"];
+        assert!(policies.iter().all(|policy| allowed.contains(policy)), "{role_id}: {policies:?}");
         let mut expected = used(folder);
         // The mail is sent with the application's key, whose user has the permission.
         expected.remove("ses:SendEmail");
@@ -649,6 +657,83 @@ fn every_function_has_a_log_group_with_retention_and_an_alarm_on_errors() {
         let actions = list(get(alarm, &["Properties", "AlarmActions"]));
         assert_eq!(actions.iter().map(|action| text(action)).collect::<Vec<_>>(), ["PagingTopic"], "{id}");
         assert!(!text(get(alarm, &["Properties", "AlarmDescription"])).is_empty(), "{id}: what to do?");
+    }
+}
+
+/// Seconds within which a metric is expected to reach CloudWatch.
+const DELAY: u64 = 300;
+
+fn number(value: &Value) -> u64 {
+    plain(value).as_u64().unwrap_or_default()
+}
+
+/// Why an alarm might not see what a function counts at its end; Lambda stamps with the start of an invocation.
+fn looks_away(template: &Value, alarm: &Value) -> Option<String> {
+    let property = |name| get(alarm, &["Properties", name]);
+    let of = list(property("Dimensions")).first().map_or("", |one| text(get(one, &["Value"])));
+    let timeout = resources(template, "AWS::Serverless::Function").get(of).map_or(0, |function| {
+        let own = number(get(function, &["Properties", "Timeout"]));
+        if own == 0 { number(get(template, &["Globals", "Function", "Timeout"])) } else { own }
+    });
+    let window = number(property("Period")) * number(property("EvaluationPeriods"));
+    if window < timeout + DELAY {
+        return Some(format!("looks back {window} s, {of} runs for {timeout}"));
+    }
+    // One event may not have to come twice, and no event is good.
+    let points = number(property("DatapointsToAlarm"));
+    let missing = text(property("TreatMissingData"));
+    (points != 1 || missing != "notBreaching").then(|| format!("{points} points, {missing}"))
+}
+
+#[test]
+fn every_alarm_looks_back_past_what_it_may_learn_late() {
+    let template = template();
+    for (id, alarm) in resources(&template, "AWS::CloudWatch::Alarm") {
+        assert_eq!(looks_away(&template, alarm), None, "{id}");
+    }
+}
+
+#[test]
+fn an_alarm_that_looks_away_would_be_found() {
+    let example = |function: &str, alarm: &str| {
+        let text = format!(
+            "Globals: {{Function: {{Timeout: 30}}}}\nResources:\n  F: {{Type: AWS::Serverless::Function, Properties: {{{function}}}}}\n  A: {{Properties: {{Dimensions: [{{Value: !Ref F}}], TreatMissingData: notBreaching, {alarm}}}}}\n"
+        );
+        let template: Value = serde_yaml_ng::from_str(&text).unwrap();
+        looks_away(&template, get(&template, &["Resources", "A"])).is_some()
+    };
+    let once = "DatapointsToAlarm: 1";
+    assert!(example("Timeout: 900", "Period: 60, EvaluationPeriods: 1"));
+    assert!(example("Timeout: 900", &format!("Period: 60, EvaluationPeriods: 19, {once}")));
+    assert!(!example("Timeout: 900", &format!("Period: 60, EvaluationPeriods: 20, {once}")));
+    assert!(!example("Timeout: 900", &format!("Period: 300, EvaluationPeriods: 4, {once}")));
+    assert!(example("", &format!("Period: 60, EvaluationPeriods: 5, {once}")));
+    assert!(!example("", &format!("Period: 60, EvaluationPeriods: 6, {once}")));
+    // Without it, every period has to breach.
+    assert!(example("", "Period: 60, EvaluationPeriods: 6"));
+}
+
+#[test]
+fn the_evidence_and_its_policy_outlive_the_stack() {
+    let template = template();
+    // An empty bucket of a failed creation goes, and takes its policy with it; one with records keeps it.
+    for (id, policy) in [("EvidenceBucket", "RetainExceptOnCreate"), ("EvidenceBucketPolicy", "Retain")] {
+        let resource = get(&template, &["Resources", id]);
+        assert_eq!(text(get(resource, &["DeletionPolicy"])), policy, "{id}");
+        assert_eq!(text(get(resource, &["UpdateReplacePolicy"])), "Retain", "{id}");
+    }
+}
+
+#[test]
+fn the_rules_of_the_account_may_write_to_their_dead_letter_queues() {
+    let template = template();
+    for (id, policy) in resources(&template, "AWS::SQS::QueuePolicy") {
+        for statement in list(get(policy, &["Properties", "PolicyDocument", "Statement"])) {
+            // Documented for rules is the rule's ARN, and no other key.
+            let from = text(get(statement, &["Condition", "ArnLike", "aws:SourceArn"]));
+            let rules = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/*";
+            assert_eq!(from, rules, "{id}");
+        }
     }
 }
 

@@ -334,7 +334,7 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
 async fn failed(app: &App, day: &str, error: &AuditError, invocation: &Invocation) {
     let run_id = format!("{day}/{}", error.fingerprint());
     let message = text::failed(&app.settings, &run_id, error);
-    let begun = app.reporter.look(&run_id, invocation.now).await;
+    let begun = app.reporter.look(&run_id).await;
     let draft = Draft {
         steps: vec![Step::now("audit", format!("failed: {}", error.kind()))],
         findings: vec![format!("{}: {}", error.kind(), chain(error))],
@@ -377,7 +377,7 @@ async fn audit(app: &App, day: &str, invocation: &Invocation) -> Result<Report, 
     let latest = latest.map(|(key, _)| Latest { run_id: day.to_owned(), findings: key.clone() });
     report(app, day, &outcome, result, steps, &told, &stored, &against, week, invocation).await;
     if let Some(latest) = latest {
-        keep(app, &latest, invocation).await;
+        keep(app, &latest).await;
     }
     if paged.failed > 0 {
         return Err(AuditError::PageFailed(paged.failed));
@@ -527,9 +527,7 @@ async fn store(app: &App, outcome: &Outcome, invocation: &Invocation) -> Vec<(St
         let put = invocation.within(Duration::from_secs(20), put).await;
         match put.map_err(|late| chain(&late)).and_then(|put| put.map_err(|call| chain(&call))) {
             Ok(()) => stored.push((key, report.hex())),
-            Err(reason) => {
-                app.reporter.lost("EvidenceFailures", "EvidenceFailed", &reason, &key, invocation.now)
-            }
+            Err(reason) => app.reporter.lost("EvidenceFailures", "EvidenceFailed", &reason, &key),
         }
     }
     stored
@@ -549,7 +547,7 @@ async fn report(
     week: Option<FirstWeek>,
     invocation: &Invocation,
 ) {
-    let begun = app.reporter.look(day, invocation.now).await;
+    let begun = app.reporter.look(day).await;
     let is_weekly =
         week.is_none() && invocation.now.to_zoned_datetime(time::SAO_PAULO).weekday() == Weekday::Monday;
     let bucket = &app.reporter.evidence.bucket;
@@ -593,7 +591,7 @@ async fn report(
 
 /// Notes what the next run compares with. Only after the channel knows: a run that dies before compares with the same run as
 /// this one did. And the first run of a day only: what a later one finds, and does not tell, is new for the next day's.
-async fn keep(app: &App, latest: &Latest, invocation: &Invocation) {
+async fn keep(app: &App, latest: &Latest) {
     let keep = |kept: &mut Latest| {
         if kept.run_id != latest.run_id {
             *kept = latest.clone();
@@ -601,7 +599,7 @@ async fn keep(app: &App, latest: &Latest, invocation: &Invocation) {
     };
     if let Err(error) = app.reporter.evidence.amend(LATEST, keep).await {
         let reason = chain(&error);
-        app.reporter.lost("EvidenceFailures", "EvidenceFailed", &reason, &latest.findings, invocation.now);
+        app.reporter.lost("EvidenceFailures", "EvidenceFailed", &reason, &latest.findings);
     }
 }
 
@@ -623,7 +621,7 @@ async fn one(app: &App, day: &str, resource: &str, invocation: &Invocation) -> R
     let is_green = outcome.counts.fail == 0 && outcome.counts.unknown == 0;
     let result = if is_green { "succeeded" } else { "failed" };
     let run_id = format!("{day}/{resource}/{}", invocation.now);
-    let begun = app.reporter.look(&run_id, invocation.now).await;
+    let begun = app.reporter.look(&run_id).await;
     let draft = Draft {
         steps: vec![Step::now(format!("look at {resource}"), "succeeded")],
         findings: outcome.worst.findings.iter().map(text::line).collect(),

@@ -171,7 +171,7 @@ async fn repair(
     };
     let mut begun = app.reporter.evidence.amend(OPEN, note).await?;
     // One that has its record has ended, and only its note was left: what is broken again gets a record of its own.
-    if begun != own && app.reporter.look(&begun.run_id, context.now).await.is_recorded() {
+    if begun != own && app.reporter.look(&begun.run_id).await.is_recorded() {
         let ended = |open: &mut Vec<Begun>| {
             open.retain(|other| other.run_id != begun.run_id);
             open.push(own.clone());
@@ -226,7 +226,7 @@ async fn conclude(
         holds: after == Verdict::Pass,
     };
     let message = text::repaired(&app.settings, &begun.run_id, &repaired);
-    let look = app.reporter.look(&begun.run_id, context.now).await;
+    let look = app.reporter.look(&begun.run_id).await;
     let draft = Draft {
         steps: vec![
             Step::now("before", &begun.before),
@@ -286,7 +286,7 @@ pub(crate) async fn finish_open(app: &App, context: &Context<'_>, invocation: &I
     let open = match app.reporter.evidence.kept::<Vec<Begun>>(OPEN).await {
         Ok(open) => open.unwrap_or_default(),
         Err(error) => {
-            app.reporter.lost("EvidenceFailures", "EvidenceFailed", &chain(&error), OPEN, context.now);
+            app.reporter.lost("EvidenceFailures", "EvidenceFailed", &chain(&error), OPEN);
             return Vec::new();
         }
     };

@@ -272,7 +272,7 @@ async fn show(app: &App, rows: &[Row], steps: &mut Vec<Step>, invocation: &Invoc
     let outcome = match written.and_then(|written| written.map_err(|error| chain(&error))) {
         Ok(()) => "succeeded".to_owned(),
         Err(reason) => {
-            app.reporter.lost("EvidenceFailures", "EvidenceFailed", &reason, &table.csv(), invocation.now);
+            app.reporter.lost("EvidenceFailures", "EvidenceFailed", &reason, &table.csv());
             format!("failed: {reason}")
         }
     };
@@ -327,7 +327,7 @@ async fn report(
     invocation: &Invocation,
 ) {
     let now = invocation.now;
-    let begun = app.reporter.look(run_id, now).await;
+    let begun = app.reporter.look(run_id).await;
     let changes = match &before {
         Ok(before) => changes(before.as_ref().map_or(&[], |before| before.findings.as_slice()), rows, keys),
         Err(_) => Changes::default(),

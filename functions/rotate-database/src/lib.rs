@@ -460,7 +460,7 @@ impl App {
         // A late step of a rotation that ended well is no news, unless somebody took its end back.
         let taken_back = matches!(error, RotationError::CurrentMoved { .. });
         let token = &attempt.request.token;
-        if !taken_back && self.base.reporter.look(token, attempt.now).await.is_recorded() {
+        if !taken_back && self.base.reporter.look(token).await.is_recorded() {
             return Ok(error.into());
         }
         let Some(version) = attempt.version(token, None).await? else {

@@ -381,7 +381,7 @@ async fn report(
             (line("failed", error.kind()), run_id, told, format!("failed: {}", error.kind()))
         }
     };
-    let begun = app.base.reporter.look(&run_id, invocation.now).await;
+    let begun = app.base.reporter.look(&run_id).await;
     let is_news = !begun.is_recorded();
     let result = if matches!(done, Ok(Course::Ended(_))) { "succeeded" } else { "failed" };
     let draft = Draft {

@@ -1056,7 +1056,7 @@ async fn report(
             (line, run_id, text::failed(settings, secret, error, &app.names(secret)))
         }
     };
-    let begun = app.base.reporter.look(&run_id, invocation.now).await;
+    let begun = app.base.reporter.look(&run_id).await;
     let is_news = !begun.is_recorded();
     let ended = time::now();
     let outcome = match done {

@@ -317,7 +317,7 @@ async fn keep_tasks(
             Ok(tasks::Outcome::Left) => "left: it was opened before, or another run has it".to_owned(),
             Err(error) => {
                 let reason = chain(&error);
-                app.reporter.lost("TaskFailures", "TaskFailed", &reason, &task, invocation.now);
+                app.reporter.lost("TaskFailures", "TaskFailed", &reason, &task);
                 match failed.iter_mut().find(|(known, _)| *known == reason) {
                     Some((_, count)) => *count += 1,
                     None => failed.push((reason.clone(), 1)),
@@ -352,7 +352,7 @@ async fn report(
     invocation: &Invocation,
 ) {
     let now = invocation.now;
-    let begun = app.reporter.look(run_id, now).await;
+    let begun = app.reporter.look(run_id).await;
     let before = app.reporter.before::<Before>().await;
     let Changes { new, resolved } = match &before {
         Ok(before) => changes(before.as_ref().map_or(&[], |before| before.findings.as_slice()), secrets),
@@ -408,7 +408,7 @@ async fn report_failed(app: &App, day: &str, error: &AuditError, invocation: &In
     let run_id = format!("{day}/{}", error.fingerprint());
     let message =
         text::failed(&app.settings, &run_id, &chain(error), &error.next_step(app.settings.language));
-    let begun = app.reporter.look(&run_id, invocation.now).await;
+    let begun = app.reporter.look(&run_id).await;
     let draft = Draft {
         steps: vec![Step::now("look at the secrets", format!("failed: {}", error.kind()))],
         findings: vec![format!("{}: {}", error.kind(), chain(error))],

@@ -1015,7 +1015,7 @@ async fn finish(
     };
     let page = (!is_good && !is_overtaken).then(|| text::page(&stack, &batch, &rows));
     let message = text::message(&stack, &batch, &rows);
-    let begun = app.reporter.look(execution, invocation.now).await;
+    let begun = app.reporter.look(execution).await;
     let draft = draft(app, execution, &batch, &rows, is_good);
     app.reporter.report(draft, Some(&message), begun, invocation).await;
     app.amend(|book| book.close(execution, &rows, page.as_ref())).await?;
@@ -1235,13 +1235,7 @@ async fn publish(app: &App, invocation: &Invocation) -> bool {
     let waiting = match book {
         Ok(book) => book.unwrap_or_default().unpaged,
         Err(error) => {
-            app.reporter.lost(
-                "PageFailures",
-                "PageFailed",
-                &chain(&error),
-                "pages of the book",
-                invocation.now,
-            );
+            app.reporter.lost("PageFailures", "PageFailed", &chain(&error), "pages of the book");
             return false;
         }
     };
@@ -1272,7 +1266,7 @@ async fn report_broken(
 ) -> bool {
     let told = text::broken_page(&app.settings, execution, broken, source);
     let is_paged = page(app, execution, &told, invocation).await;
-    let begun = app.reporter.look(execution, invocation.now).await;
+    let begun = app.reporter.look(execution).await;
     let draft = Draft {
         subject: format!("execution {execution}"),
         findings: vec![format!("{}: {}", broken.kind, broken.detail)],
@@ -1287,7 +1281,7 @@ async fn report_broken(
 async fn show(app: &App, invocation: &Invocation) {
     let language = app.settings.language;
     let lost = |reason: &str, what: &str| {
-        app.reporter.lost("LedgerFailures", "LedgerFailed", reason, what, invocation.now);
+        app.reporter.lost("LedgerFailures", "LedgerFailed", reason, what);
     };
     for page in &ledger::PAGES {
         let shown =

@@ -397,7 +397,7 @@ async fn settle(
         Status::Creating | Status::Available => {
             let run_id = format!("{}/{}", case.id, status.word());
             let message = text::message(&app.settings, &case, status, &run_id);
-            let begun = app.reporter.look(&run_id, invocation.now).await;
+            let begun = app.reporter.look(&run_id).await;
             let draft = draft(app, &case, &run_id, "succeeded", status.word(), Vec::new());
             app.reporter.report(draft, Some(&message), begun, invocation).await;
             return Ok(answer);
@@ -427,7 +427,7 @@ async fn report_failed(
     let page = text::page(&app.settings, case, broken);
     let paged = app.pager.page(&app.reporter, &day, &page, TELLING, invocation).await;
     let message = text::failed(&app.settings, case, broken, &run_id);
-    let begun = app.reporter.look(&run_id, invocation.now).await;
+    let begun = app.reporter.look(&run_id).await;
     let findings = vec![format!("{}: {}", broken.kind, broken.detail)];
     let draft = draft(app, case, &run_id, "failed", &broken.kind, findings);
     app.reporter.report(draft, Some(&message), begun, invocation).await;

@@ -632,7 +632,7 @@ async fn report(
     let fresh: Vec<Deed> = run.deeds.iter().filter(|deed| !is_told(deed)).cloned().collect();
     run.steps.extend(fresh.iter().map(|deed| Step::now(deed.step(), deed.outcome())));
     let has_changed = !changes.new.is_empty() || !changes.resolved.is_empty() || !fresh.is_empty();
-    let of_day = app.reporter.look(day, invocation.now).await;
+    let of_day = app.reporter.look(day).await;
     let is_of_day = *wake == Wake::Sweep && !of_day.is_recorded();
     // A second run of the day that found a change has the place behind the record before as its name.
     let run_id = if is_of_day {
@@ -643,7 +643,7 @@ async fn report(
     let is_green = run.judged.iter().flat_map(|one| &one.findings).all(|finding| !finding.fails());
     let result = if is_green { "succeeded" } else { "failed" };
     if let Some(run_id) = &run_id {
-        let begun = if is_of_day { of_day } else { app.reporter.look(run_id, invocation.now).await };
+        let begun = if is_of_day { of_day } else { app.reporter.look(run_id).await };
         let told = text::Summary {
             run_id,
             judged: &run.judged,
@@ -755,7 +755,7 @@ async fn report_failed(app: &App, wake: &Wake, day: &str, error: &VerifyError, i
     let run_id = format!("{day}/{}", error.fingerprint());
     let language = app.settings.language;
     let message = text::failed(&app.settings, &run_id, &chain(error), &error.next_step(language));
-    let begun = app.reporter.look(&run_id, invocation.now).await;
+    let begun = app.reporter.look(&run_id).await;
     let mut findings = vec![format!("{} run: {}", error.kind(), chain(error))];
     // What was wrong before still is, as far as anybody knows.
     let before = app.reporter.before::<Before>().await.ok().flatten().unwrap_or_default();

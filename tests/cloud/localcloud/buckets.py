@@ -6,6 +6,9 @@ TransitionDefaultMinimumObjectSize. An object of a bucket without an encryption 
 says so. ministack looks for the owner of a bucket among all buckets, several times a request; here only where the
 caller has none of that name. Not here: 403 for an absent key where the caller has no s3:ListBucket; it is 404.
 
+By CloudFormation, a bucket that holds versions is not deleted, and a bucket that has a policy gets no second one
+(`Bucket Policy Already Exists`, HandlerErrorCode AlreadyExists, as others met it: brefphp/bref#1620).
+
 Admin route:
 
 - `POST /_local/s3/object {"bucket": NAME, "key": KEY, "last_modified": INSTANT}` -> the same: gives the newest
@@ -23,6 +26,7 @@ from xml.sax.saxutils import escape
 from ministack.core.iam_evaluator import validate_policy_document
 from ministack.core.responses import get_account_id
 from ministack.services import s3 as aws
+from ministack.services.cloudformation import provisioners
 
 from localcloud.backups import instant
 from localcloud.cloud import AdminError, Cloud
@@ -34,6 +38,7 @@ TOKEN = re.compile(rb"<ContinuationToken>([^<]*)</ContinuationToken>")
 def install(cloud: Cloud) -> None:
     """Puts itself around ministack's S3."""
     list_buckets, put_policy = aws._list_buckets, aws._put_bucket_policy
+    create_policy = provisioners._RESOURCE_HANDLERS["AWS::S3::BucketPolicy"]["create"]
     owner_account, default_encryption = aws._bucket_owner_account, aws._bucket_default_sse_headers
 
     def listed(query_params: dict | None = None, signed_region: str | None = None) -> tuple:
@@ -55,6 +60,16 @@ def install(cloud: Cloud) -> None:
         if problem and name in aws._buckets:
             return aws._error("MalformedPolicy", problem, 400, f"/{name}")
         return put_policy(name, body)
+
+    def deleted(name: str, props: dict) -> None:
+        status, _, body = aws._delete_bucket(name)[:3] if name in aws._buckets else (204, {}, b"")
+        if status >= 400:
+            raise ValueError(f"The bucket cannot be deleted: {body.decode()}")
+
+    def first_policy(logical_id: str, props: dict, stack: str) -> tuple:
+        if props.get("Bucket") in aws._bucket_policies:
+            raise ValueError("Bucket Policy Already Exists (HandlerErrorCode: AlreadyExists)")
+        return create_policy(logical_id, props, stack)
 
     def owner(name: str) -> str | None:
         account = get_account_id()
@@ -78,6 +93,8 @@ def install(cloud: Cloud) -> None:
 
     aws._dispatch = answered
     aws._list_buckets = listed
+    provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]["delete"] = deleted
+    provisioners._RESOURCE_HANDLERS["AWS::S3::BucketPolicy"]["create"] = first_policy
     aws._put_bucket_policy = put
     aws._bucket_owner_account = owner
     aws._bucket_default_sse_headers = encryption

@@ -3,9 +3,10 @@
 Types: AWS::CloudWatch::Alarm, AWS::Logs::MetricFilter, AWS::Backup::BackupPlan, AWS::EC2::VPCEndpoint; of any other,
 what Cloud Control itself has made, or else TypeNotFoundException. A page has 25 resources, as was observed; MaxResults
 is taken and has no effect, as AWS says of it. A list shows all properties, where AWS promises the identifier only.
-Both calls are judged on `arn:aws:cloudformation:REGION:ACCOUNT:resource/*`, as AWS's refusals name it, and on what the
-service is asked for (`cloudwatch:DescribeAlarms`, ...): without that the answer is AccessDeniedException from the
-handler, as was observed. Backup plans are made with AWS Backup's own CreateBackupPlan.
+Both calls are judged on `arn:aws:cloudformation:REGION:ACCOUNT:resource/*`, as AWS's refusals name it, and then on
+everything that the type's schema names for its list or read handler (`handlers` of the resource provider schemas that
+cfn-lint ships), as AWS runs the handler with the caller's permissions: the first that is lacking makes the answer an
+AccessDeniedException from the handler, as was observed. Backup plans are made with AWS Backup's own CreateBackupPlan.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from __future__ import annotations
 import base64
 import binascii
 import bisect
+import functools
+import importlib.util
 import json
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -28,8 +32,33 @@ from localcloud.cloud import Cloud
 PAGE = 25
 
 Properties = dict[str, Any]
-# (action for a list, action for one, service, resource of both below region and account, identifier -> properties)
-Kind = tuple[str, str, str, str, Callable[[], dict[str, Properties]]]
+# Identifier -> properties.
+Kind = Callable[[], dict[str, Properties]]
+
+# What an action is asked for, below region and account, where it is not `*`: by the Service Authorization Reference.
+RESOURCES = {
+    "backup:DescribeBackupVault": "backup:backup-vault:*",
+    "backup:GetBackupPlan": "backup:backup-plan:*",
+    "backup:GetBackupSelection": "backup:backup-plan:*",
+    "backup:GetBackupVaultAccessPolicy": "backup:backup-vault:*",
+    "backup:GetBackupVaultNotifications": "backup:backup-vault:*",
+    "backup:ListBackupSelections": "backup:backup-plan:*",
+    "cloudwatch:DescribeAlarms": "cloudwatch:alarm:*",
+    "cloudwatch:ListTagsForResource": "cloudwatch:alarm:*",
+    "logs:DescribeMetricFilters": "logs:log-group:*",
+}
+
+
+@functools.cache
+def permissions(type_name: str, handler: str) -> tuple[str, ...]:
+    """What the caller of a resource type's handler has to be allowed, in the schema's order."""
+    found = importlib.util.find_spec("cfnlint")
+    if found is None or found.origin is None:
+        raise LookupError("cfn-lint, which ships the schemas, is not installed")
+    schemas = pathlib.Path(found.origin).parent / "data" / "schemas"
+    file = json.loads((schemas / "providers" / "us-east-1.json").read_text())[type_name]
+    schema = json.loads((schemas / "resources" / f"{file}.json").read_text())
+    return tuple(schema["handlers"][handler]["permissions"])
 
 
 def alarms() -> dict[str, Properties]:
@@ -83,28 +112,10 @@ def endpoints() -> dict[str, Properties]:
 
 
 KINDS: dict[str, Kind] = {
-    "AWS::CloudWatch::Alarm": (
-        "cloudwatch:DescribeAlarms",
-        "cloudwatch:DescribeAlarms",
-        "monitoring",
-        "cloudwatch alarm:*",
-        alarms,
-    ),
-    "AWS::Logs::MetricFilter": (
-        "logs:DescribeMetricFilters",
-        "logs:DescribeMetricFilters",
-        "logs",
-        "logs log-group:*",
-        metric_filters,
-    ),
-    "AWS::Backup::BackupPlan": (
-        "backup:ListBackupPlans",
-        "backup:GetBackupPlan",
-        "backup",
-        "backup backup-plan:*",
-        backup_plans,
-    ),
-    "AWS::EC2::VPCEndpoint": ("ec2:DescribeVpcEndpoints", "ec2:DescribeVpcEndpoints", "ec2", "", endpoints),
+    "AWS::CloudWatch::Alarm": alarms,
+    "AWS::Logs::MetricFilter": metric_filters,
+    "AWS::Backup::BackupPlan": backup_plans,
+    "AWS::EC2::VPCEndpoint": endpoints,
 }
 
 
@@ -126,7 +137,7 @@ def install(cloud: Cloud) -> None:
                 return await inner(method, path, headers, body, query)
             message = f"The type '{data.get('TypeName')}' cannot be found."
             return error_response_json("TypeNotFoundException", message, 400)
-        if refused := denied(data["TypeName"], kind, action, extract_access_key_id(headers, query)):
+        if refused := denied(data["TypeName"], action, extract_access_key_id(headers, query)):
             return refused
         return listed(data, kind) if action == "ListResources" else told(data, kind)
 
@@ -141,26 +152,24 @@ def install(cloud: Cloud) -> None:
     iam_actions.extract_resource_arn = with_resources
 
 
-def denied(type_name: str, kind: Kind, action: str, key: str) -> tuple | None:
-    """The refusal of who may ask Cloud Control, but not the service itself."""
-    for_list, for_one, service, where, _ = kind
-    asked = for_list if action == "ListResources" else for_one
-    namespace, _, resource = where.partition(" ")
-    arn = f"arn:aws:{namespace}:{get_region()}:{get_account_id()}:{resource}" if where else "*"
-    if asked == "backup:ListBackupPlans":
-        arn = "*"
-    refused = iam_evaluator.enforce(key, asked, service, get_region(), arn)
-    if not refused:
-        return None
-    who = iam_actions.identity_denial_message(
-        asked, refused.principal_arn, arn, getattr(refused, "decision", "") == "Deny"
-    )
-    message = f"{type_name} Handler returned status FAILED: {who} (HandlerErrorCode: AccessDenied, RequestToken: "
-    return error_response_json("AccessDeniedException", f"{message}{new_uuid()})", 400)
+def denied(type_name: str, action: str, key: str) -> tuple | None:
+    """The refusal of who may ask Cloud Control, but not all that its handler asks."""
+    for asked in permissions(type_name, "list" if action == "ListResources" else "read"):
+        namespace, _, resource = RESOURCES.get(asked, "").partition(":")
+        arn = f"arn:aws:{namespace}:{get_region()}:{get_account_id()}:{resource}" if resource else "*"
+        refused = iam_evaluator.enforce(key, asked, asked.partition(":")[0], get_region(), arn)
+        if not refused:
+            continue
+        who = iam_actions.identity_denial_message(
+            asked, refused.principal_arn, arn, getattr(refused, "decision", "") == "Deny"
+        )
+        message = f"{type_name} Handler returned status FAILED: {who} (HandlerErrorCode: AccessDenied, RequestToken: "
+        return error_response_json("AccessDeniedException", f"{message}{new_uuid()})", 400)
+    return None
 
 
 def listed(data: dict[str, Any], kind: Kind) -> tuple:
-    resources = kind[4]()
+    resources = kind()
     names = sorted(resources)
     if token := data.get("NextToken"):
         try:
@@ -182,7 +191,7 @@ def listed(data: dict[str, Any], kind: Kind) -> tuple:
 
 def told(data: dict[str, Any], kind: Kind) -> tuple:
     name = data.get("Identifier", "")
-    properties = kind[4]().get(name)
+    properties = kind().get(name)
     if properties is None:
         message = f"Resource of type '{data['TypeName']}' with identifier '{name}' was not found."
         return error_response_json("ResourceNotFoundException", message, 400)

@@ -14,6 +14,7 @@ from hypercorn.config import Config
 
 from localcloud import (
     accesskeys,
+    alarms,
     backups,
     bluegreen,
     buckets,
@@ -43,7 +44,7 @@ async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
     StreamRequestHandler.disable_nagle_algorithm = True
     inner = ministack.app.app
     audited = (backups, bluegreen, clusters, buckets, tables, cloudcontrol, simulation, seeds)
-    for part in (rotation, rds, *audited, ecs, conditions, workflows, accesskeys, mail, tagging):
+    for part in (rotation, rds, *audited, ecs, conditions, workflows, accesskeys, mail, tagging, alarms):
         part.install(cloud)
     app = faults.install(cloud, inner)
     standins.install(cloud)

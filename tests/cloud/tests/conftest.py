@@ -9,6 +9,7 @@ import os
 import pathlib
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -133,5 +134,16 @@ def running(pid: int) -> bool:
 def cloud(tmp_path_factory):
     state = tmp_path_factory.mktemp("cloud")
     with launcher(state, CANARY="of the starter") as process:
+        yield ready(process, state)
+        ended(process, state)
+
+
+@contextlib.contextmanager
+def with_own_clock(state: pathlib.Path, start: int):
+    """A running local cloud whose clock begins at `start`, moved with `POST /_local/clock`."""
+    library, file = state / "clock.so", state / "clock"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, HERE / "clock.c", "-ldl"], check=True)
+    file.write_bytes(struct.pack("=q", start - int(time.time())))
+    with launcher(state, LD_PRELOAD=str(library), CLOCK_FILE=str(file)) as process:
         yield ready(process, state)
         ended(process, state)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import struct
-import subprocess
-import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from conftest import HERE, bootstrap, ended, launcher, ready, wait_for
+from conftest import bootstrap, wait_for, with_own_clock
 
 # 2030-05-31T18:30:00Z
 START = 1_906_482_600
@@ -32,12 +29,8 @@ while True:
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
     state = tmp_path_factory.mktemp("cloud-with-a-clock")
-    library, file = state / "clock.so", state / "clock"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, HERE / "clock.c", "-ldl"], check=True)
-    file.write_bytes(struct.pack("=q", START - int(time.time())))
-    with launcher(state, LD_PRELOAD=str(library), CLOCK_FILE=str(file)) as process:
-        yield ready(process, state)
-        ended(process, state)
+    with with_own_clock(state, START) as cloud:
+        yield cloud
 
 
 def move_to(own, moment: datetime) -> dict:

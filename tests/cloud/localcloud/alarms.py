@@ -1,0 +1,221 @@
+"""CloudWatch's time: when a data point counts, and when an alarm looks at it. ministack stamps all with their arrival.
+
+Data points: Lambda's metrics carry the start of the invocation ("the timestamp on a metric reflects when the function
+was invoked", Lambda's guide), each attempt of an asynchronous event too. A log line in the embedded metric format
+carries its `_aws.Timestamp`, and is dropped when that is over two weeks old or over two hours ahead. ExecutionsFailed
+and its like carry the end of the execution, which AWS does not document. The depth of a queue is looked at whenever
+alarms are evaluated; CloudWatch gets it every minute, and up to 15 minutes late of a queue that was idle.
+
+Alarms: each is evaluated at every full minute, over a window of EvaluationPeriods periods that slides with it and
+ends there ("Alarm evaluation window"). Data points that have arrived by then count, late ones too; missing ones are
+filled as TreatMissingData says ("Configuring how CloudWatch alarms treat missing data"). For missing ones CloudWatch
+looks further back, how far it does not document: here it does not, so that no alarm depends on it. An action follows a
+change of state only.
+
+Minutes pass by the clock of the cloud, and are evaluated when somebody asks; none waits for one:
+
+- `POST /_local/alarms {"until": SECONDS, "alarms": [NAME, ...]}`, both optional -> `{NAME: STATE}`: evaluates every
+  minute since the last time until the one that `until` (or now) is in, with actions and history. An `until` that is
+  ahead is taken for what it is: as if nothing arrived any more until then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from typing import Any
+
+from ministack.services import cloudwatch as aws
+from ministack.services import lambda_svc, sqs, stepfunctions
+
+from localcloud.cloud import AdminError, Cloud
+
+MINUTE = 60
+# The embedded metric format's limits.
+OLDEST, AHEAD = 14 * 86_400, 2 * 3600
+OVER = {
+    "GreaterThanOrEqualToThreshold": lambda value, threshold: value >= threshold,
+    "GreaterThanThreshold": lambda value, threshold: value > threshold,
+    "LessThanThreshold": lambda value, threshold: value < threshold,
+    "LessThanOrEqualToThreshold": lambda value, threshold: value <= threshold,
+}
+ENDS = {"FAILED": "ExecutionsFailed", "TIMED_OUT": "ExecutionsTimedOut", "ABORTED": "ExecutionsAborted"}
+
+Point = dict[str, Any]
+Alarm = dict[str, Any]
+
+# Until when each alarm was evaluated, by its ARN.
+evaluated: dict[str, float] = {}
+
+
+def install(cloud: Cloud) -> None:
+    """Stamps what the services measure, and evaluates alarms in place of ministack."""
+    dispatch, write_logs = lambda_svc._execute_function_dispatch, lambda_svc._emit_lambda_logs
+    emit, store, told_end = (
+        lambda_svc._emit_lambda_metrics,
+        aws._store_datum,
+        stepfunctions._emit_execution_status_event,
+    )
+
+    def dispatched(function: dict, config: dict, event: Any, request: str, started: float) -> Any:
+        result: Any = {"error": True}
+        try:
+            result = dispatch(function, config, event, request, started)
+            return result
+        finally:
+            dimensions = {"FunctionName": config.get("FunctionName", "")}
+            failed = not isinstance(result, dict) or bool(result.get("error"))
+            for name, value in (("Invocations", 1.0), ("Errors", float(failed))):
+                keep("AWS/Lambda", name, dimensions, value, started)
+            keep("AWS/Lambda", "Duration", dimensions, (time.time() - started) * 1000, started)
+
+    def throttled_only(function: str, duration_ms: float, error: bool, throttle: bool) -> None:
+        if throttle:
+            emit(function, duration_ms, error, throttle)
+
+    def logged(function: dict, request: str, text: str, *more: Any, **named: Any) -> None:
+        write_logs(function, request, text, *more, **named)
+        embedded(text or "")
+
+    def ended(execution: dict) -> None:
+        told_end(execution)
+        if metric := ENDS.get(execution["status"]):
+            keep("AWS/States", metric, {"StateMachineArn": execution["stateMachineArn"]}, 1.0, time.time())
+
+    def stored(namespace: str, name: str, dimensions: dict, *more: Any) -> None:
+        bucket = aws._metric_bucket((namespace, name, aws._dims_key(dimensions)))
+        before = len(bucket)
+        store(namespace, name, dimensions, *more)
+        for point in bucket[before:]:
+            point["Arrived"] = time.time()
+
+    lambda_svc._execute_function_dispatch = dispatched
+    lambda_svc._emit_lambda_metrics = throttled_only
+    lambda_svc._emit_lambda_logs = logged
+    stepfunctions._emit_execution_status_event = ended
+    aws._store_datum = stored
+    aws._evaluate_all_alarms = lambda: run(aws._alarms.values(), time.time())
+    aws._evaluate_alarm = lambda alarm: evaluated.setdefault(alarm["AlarmArn"], time.time())
+
+    @cloud.route("POST", "alarms")
+    async def evaluate(arguments: dict[str, Any]) -> dict[str, str]:
+        names = arguments.get("alarms") or sorted(aws._alarms.keys())
+        if unknown := [name for name in names if name not in aws._alarms]:
+            raise AdminError(f"no such alarms: {unknown}")
+        chosen = [aws._alarms[name] for name in names]
+        look_at_queues(chosen)
+        run(chosen, float(arguments.get("until", time.time())))
+        return {alarm["AlarmName"]: alarm["StateValue"] for alarm in chosen}
+
+
+def keep(namespace: str, name: str, dimensions: dict[str, str], value: float, at: float) -> None:
+    """Stores a data point of the instant `at` that arrives now."""
+    point = {"Timestamp": at, "Value": value, "Unit": "None", "Dimensions": dimensions, "Arrived": time.time()}
+    aws._metric_bucket((namespace, name, aws._dims_key(dimensions))).append(point)
+
+
+def embedded(text: str) -> None:
+    """Stores what log lines in the embedded metric format count."""
+    for line in text.splitlines():
+        start = line.find('{"')
+        if start < 0 or '"_aws"' not in line:
+            continue
+        with contextlib.suppress(ValueError, KeyError, TypeError):
+            fields = json.loads(line[start:])
+            at = fields["_aws"]["Timestamp"] / 1000
+            if not -OLDEST <= at - time.time() <= AHEAD:
+                continue
+            for directive in fields["_aws"]["CloudWatchMetrics"]:
+                for names in directive["Dimensions"]:
+                    dimensions = {name: str(fields[name]) for name in names}
+                    for metric in directive["Metrics"]:
+                        values = fields[metric["Name"]]
+                        for value in values if isinstance(values, list) else [values]:
+                            keep(directive["Namespace"], metric["Name"], dimensions, float(value), at)
+
+
+def look_at_queues(alarms: Iterable[Alarm]) -> None:
+    """Stores the depth of now of each queue that an alarm watches."""
+    watched = {
+        dimension["Value"]
+        for alarm in alarms
+        if (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
+        for dimension in alarm["Dimensions"]
+    }
+    for queue in list(sqs._queues.values()):
+        name = queue["attributes"]["QueueArn"].rpartition(":")[2]
+        if name in watched:
+            sqs._refresh_counts(queue)
+            depth = float(queue["attributes"]["ApproximateNumberOfMessages"])
+            keep("AWS/SQS", "ApproximateNumberOfMessagesVisible", {"QueueName": name}, depth, time.time())
+
+
+def points_of(alarm: Alarm) -> list[Point]:
+    key = aws._dims_key({one["Name"]: one["Value"] for one in alarm.get("Dimensions", [])})
+    return aws._metrics.get((alarm["Namespace"], alarm["MetricName"], key)) or []
+
+
+def run(alarms: Iterable[Alarm], until: float) -> None:
+    """Evaluates each alarm at every minute since it was evaluated last, with what had arrived by that minute."""
+    for alarm in list(alarms):
+        if not alarm.get("Namespace") or not alarm.get("MetricName"):
+            continue
+        points = points_of(alarm)
+        for minute in minutes(alarm, points, until):
+            arrived = [one for one in points if one.get("Arrived", one["Timestamp"]) <= minute]
+            change(alarm, state(alarm, arrived, minute), minute)
+        evaluated[alarm["AlarmArn"]] = max(evaluated.get(alarm["AlarmArn"], 0.0), until)
+
+
+def minutes(alarm: Alarm, points: list[Point], until: float) -> list[int]:
+    """The full minutes to evaluate: only those at which a point comes or goes, besides the first and the last."""
+    since = evaluated.get(alarm["AlarmArn"], until - MINUTE)
+    first, last = math.floor(since / MINUTE) + 1, math.floor(until / MINUTE)
+    window = alarm["Period"] * alarm["EvaluationPeriods"] // MINUTE
+    chosen = {first, last}
+    for point in points:
+        stamped = math.floor(point["Timestamp"] / MINUTE)
+        arrived = math.ceil(point.get("Arrived", point["Timestamp"]) / MINUTE)
+        chosen.update(range(min(stamped, arrived), max(stamped + window, arrived) + 2))
+    return [one * MINUTE for one in sorted(chosen) if first <= one <= last]
+
+
+def state(alarm: Alarm, points: list[Point], minute: int) -> str:
+    """The state at a full minute, of the points that have arrived by then."""
+    period, periods = int(alarm["Period"]), int(alarm["EvaluationPeriods"])
+    needed = int(alarm.get("DatapointsToAlarm") or periods)
+    breaching = present = 0
+    for number in range(periods):
+        end = minute - number * period
+        # A point counts for the minute that it is in.
+        within = [one for one in points if end - period <= one["Timestamp"] // MINUTE * MINUTE < end]
+        value = aws._stat_value(aws._calc_stats(within), alarm["Statistic"], within) if within else None
+        if value is not None:
+            present += 1
+            breaching += OVER[alarm["ComparisonOperator"]](value, alarm["Threshold"])
+    missing = periods - present
+    treat = alarm.get("TreatMissingData", "missing")
+    if breaching >= needed or (treat == "breaching" and breaching + missing >= needed):
+        return "ALARM"
+    if present == 0 and treat == "missing":
+        return "INSUFFICIENT_DATA"
+    if missing and treat == "ignore":
+        return alarm["StateValue"]
+    return "OK"
+
+
+def change(alarm: Alarm, new: str, minute: int) -> None:
+    old = alarm["StateValue"]
+    if new == old:
+        return
+    reason = f"Threshold Crossed: {alarm['Statistic']} of {alarm['MetricName']} against {alarm['Threshold']}"
+    alarm.update(StateValue=new, StateReason=reason, StateUpdatedTimestamp=minute)
+    aws._record_history(alarm["AlarmName"], old, new, reason)
+    at = datetime.fromtimestamp(minute, timezone.utc)
+    aws._history_entries()[-1]["Timestamp"] = at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    aws._dispatch_alarm_actions(alarm, old, new, reason)
+    aws._evaluate_parent_alarms(alarm)

@@ -1,0 +1,170 @@
+"""What a stack of the template leaves behind when its creation fails, and when it is deleted."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+from botocore.exceptions import ClientError
+from cfnlint.decode import cfn_yaml
+from conftest import HERE, bootstrap, wait_for
+
+TEMPLATE = cfn_yaml.load(str(HERE.parent.parent / "template.yaml"))
+numbers = itertools.count(1)
+
+# A rotation function for which every step is done.
+AGREES = r"""
+import http.client, os
+
+api = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+while True:
+    api.request("GET", "/2018-06-01/runtime/invocation/next")
+    answer = api.getresponse()
+    answer.read()
+    request = answer.headers["Lambda-Runtime-Aws-Request-Id"]
+    api.request("POST", f"/2018-06-01/runtime/invocation/{request}/response", "null")
+    api.getresponse().read()
+"""
+
+
+def template(bucket: str, **more) -> str:
+    """The evidence bucket and its policy as the template has them, without the parameters and the functions' roles."""
+    kept = {name: TEMPLATE["Resources"][name] for name in ("EvidenceBucket", "EvidenceBucketPolicy")}
+    resources = json.loads(json.dumps(kept))
+    properties = resources["EvidenceBucket"]["Properties"]
+    properties["BucketName"] = bucket
+    properties["ObjectLockConfiguration"]["Rule"]["DefaultRetention"] = {"Mode": "GOVERNANCE", "Days": 1}
+    del properties["Tags"]
+    document = resources["EvidenceBucketPolicy"]["Properties"]["PolicyDocument"]
+    document["Statement"] = [one for one in document["Statement"] if one["Sid"] == "NobodyDeletes"]
+    return json.dumps({"AWSTemplateFormatVersion": "2010-09-09", "Resources": {**resources, **more}})
+
+
+def schedule(secret: str, function: str, **more) -> dict:
+    rules = {"AutomaticallyAfterDays": 30}
+    properties = {"SecretId": secret, "RotationLambdaARN": function, "RotationRules": rules}
+    properties["RotateImmediatelyOnUpdate"] = False
+    return {"Type": "AWS::SecretsManager::RotationSchedule", "Properties": properties, **more}
+
+
+FAILS = schedule(
+    "there-is-none", "arn:aws:lambda:us-east-1:000000000000:function:none", DependsOn="EvidenceBucketPolicy"
+)
+
+
+class Stacks:
+    def __init__(self, cloud):
+        self.client = cloud.client("cloudformation")
+
+    def status(self, name: str) -> str:
+        try:
+            return self.client.describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
+        except ClientError:
+            return "DELETE_COMPLETE"
+
+    def ended(self, name: str) -> str:
+        wait_for(lambda: not self.status(name).endswith("_IN_PROGRESS"), "the stack to come to rest")
+        return self.status(name)
+
+
+@pytest.fixture
+def stacks(cloud):
+    return Stacks(cloud)
+
+
+@pytest.fixture
+def s3(cloud):
+    return cloud.client("s3")
+
+
+def has_policy(s3, bucket: str) -> bool:
+    return "NobodyDeletes" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
+
+
+def test_bucket_and_policy_outlive_their_stack_and_stand_in_the_way_of_the_next(stacks, s3):
+    bucket = f"kept-evidence-{next(numbers)}"
+    stacks.client.create_stack(StackName=bucket, TemplateBody=template(bucket))
+    assert stacks.ended(bucket) == "CREATE_COMPLETE"
+    stacks.client.delete_stack(StackName=bucket)
+    assert stacks.ended(bucket) == "DELETE_COMPLETE"
+    assert has_policy(s3, bucket)
+    stacks.client.create_stack(StackName=bucket, TemplateBody=template(bucket))
+    assert stacks.ended(bucket) == "ROLLBACK_COMPLETE"
+    assert has_policy(s3, bucket)
+
+
+def test_an_empty_bucket_of_a_failed_creation_goes(stacks, s3):
+    bucket = f"empty-evidence-{next(numbers)}"
+    stacks.client.create_stack(StackName=bucket, TemplateBody=template(bucket, Fails=FAILS))
+    assert stacks.ended(bucket) == "ROLLBACK_COMPLETE"
+    with pytest.raises(ClientError) as refused:
+        s3.head_bucket(Bucket=bucket)
+    assert refused.value.response["Error"]["Code"] == "404"
+
+
+def test_a_failed_creation_with_locked_records_leaves_the_bucket_and_its_policy(stacks, s3):
+    bucket = f"locked-evidence-{next(numbers)}"
+    stacks.client.create_stack(StackName=bucket, TemplateBody=template(bucket, Fails=FAILS), DisableRollback=True)
+    assert stacks.ended(bucket) == "CREATE_FAILED"
+    # A function that ran meanwhile.
+    s3.put_object(Bucket=bucket, Key="evidence/rotate-random/1", Body=b"record")
+    stacks.client.rollback_stack(StackName=bucket)
+    assert stacks.ended(bucket) == "ROLLBACK_FAILED"
+    assert has_policy(s3, bucket)
+    # After which the stack can be deleted, and keeps both.
+    stacks.client.delete_stack(StackName=bucket)
+    assert stacks.ended(bucket) == "DELETE_COMPLETE"
+    assert has_policy(s3, bucket)
+
+    # What docs/implantacao.md says of a bucket whose records are worth nothing.
+    s3.delete_bucket_policy(Bucket=bucket)
+    for one in s3.list_object_versions(Bucket=bucket)["Versions"]:
+        s3.delete_object(Bucket=bucket, Key=one["Key"], VersionId=one["VersionId"], BypassGovernanceRetention=True)
+    s3.delete_bucket(Bucket=bucket)
+    stacks.client.create_stack(StackName=bucket, TemplateBody=template(bucket))
+    assert stacks.ended(bucket) == "CREATE_COMPLETE"
+
+
+# A schedule's delete handler calls CancelRotateSecret, by the type's schema.
+def test_a_failed_creation_ends_an_older_rotation_of_the_secret(cloud, stacks):
+    secrets, iam = cloud.client("secretsmanager"), cloud.client("iam")
+    name = f"rotated-before-{next(numbers)}"
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": trust})
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    functions = []
+    for function in (f"{name}-old", f"{name}-new"):
+        made = cloud.client("lambda").create_function(
+            FunctionName=function,
+            Role=role,
+            Code={"ZipFile": bootstrap(AGREES)},
+            Runtime="provided.al2023",
+            Handler="bootstrap",
+        )
+        functions.append(made["FunctionArn"])
+        cloud.client("lambda").add_permission(
+            FunctionName=function,
+            StatementId="rotate",
+            Action="lambda:InvokeFunction",
+            Principal="secretsmanager.amazonaws.com",
+        )
+    secret = secrets.create_secret(Name=name, SecretString="x")["ARN"]
+    rules = {"AutomaticallyAfterDays": 30}
+    secrets.rotate_secret(SecretId=secret, RotationLambdaARN=functions[0], RotationRules=rules, RotateImmediately=False)
+    assert secrets.describe_secret(SecretId=secret)["RotationEnabled"]
+
+    fails = {**FAILS, "DependsOn": "Schedule"}
+    resources = {"Schedule": schedule(secret, functions[1]), "Fails": fails}
+    body = json.dumps({"AWSTemplateFormatVersion": "2010-09-09", "Resources": resources})
+    stacks.client.create_stack(StackName=name, TemplateBody=body)
+    assert stacks.ended(name) == "ROLLBACK_COMPLETE"
+    events = stacks.client.describe_stack_events(StackName=name)["StackEvents"]
+    ends = {(one["LogicalResourceId"], one["ResourceStatus"]) for one in events}
+    assert {("Schedule", "CREATE_COMPLETE"), ("Fails", "CREATE_FAILED"), ("Schedule", "DELETE_COMPLETE")} <= ends
+    left = secrets.describe_secret(SecretId=secret)
+    assert not left.get("RotationEnabled")
+
+    # What docs/implantacao.md says: what was noted before is set again.
+    secrets.rotate_secret(SecretId=secret, RotationLambdaARN=functions[0], RotationRules=rules, RotateImmediately=False)
+    assert secrets.describe_secret(SecretId=secret)["RotationLambdaARN"] == functions[0]
