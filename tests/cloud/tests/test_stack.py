@@ -153,6 +153,8 @@ def test_a_failed_creation_ends_an_older_rotation_of_the_secret(cloud, stacks):
     rules = {"AutomaticallyAfterDays": 30}
     secrets.rotate_secret(SecretId=secret, RotationLambdaARN=functions[0], RotationRules=rules, RotateImmediately=False)
     assert secrets.describe_secret(SecretId=secret)["RotationEnabled"]
+    # The service's test of the configuration ends.
+    wait_for(lambda: "AWSPENDING" not in str(secrets.describe_secret(SecretId=secret)), "the test to end")
 
     fails = {**FAILS, "DependsOn": "Schedule"}
     resources = {"Schedule": schedule(secret, functions[1]), "Fails": fails}
