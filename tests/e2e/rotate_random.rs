@@ -669,6 +669,14 @@ async fn a_finished_rotation_stays_finished_when_the_channel_or_the_evidence_fai
             assert_eq!(record, None, "{name}");
         }
     }
+    // By CloudWatch's time, a minute later.
+    for lost in ["notification-failures", "evidence-failures"] {
+        let alarm = format!("moveongs-dev-rotate-random-{lost}");
+        let until = shared::time::now().as_second() + 60;
+        let asked = json!({"alarms": [alarm], "until": until});
+        let states = cloud.admin(Method::POST, "alarms", Some(asked)).await;
+        assert_eq!(states[&alarm], "ALARM");
+    }
 }
 
 #[tokio::test]
