@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use crate::endpoint::Endpoint;
