@@ -333,6 +333,8 @@ pub struct BackupAudit {
     pub multi_az: Vec<String>,
     /// Days before the end of an instance's certificate from which it counts as ending: 1 to 365.
     pub certificate_days: u16,
+    /// Days before the end of an engine's standard support from which it counts as ending: 1 to 730.
+    pub engine_support_days: u16,
     /// Accounts that snapshots may be shared with.
     pub shared_with: Vec<String>,
     /// Longest that the parts of an upload that was never completed are kept, in days: 1 to 365.
@@ -743,6 +745,7 @@ impl BackupAudit {
         within(format!("{path}.snapshot_hours"), self.snapshot_hours, 1, 168)?;
         within(format!("{path}.point_in_time_minutes"), self.point_in_time_minutes, 1, 1440)?;
         within(format!("{path}.certificate_days"), self.certificate_days, 1, 365)?;
+        within(format!("{path}.engine_support_days"), self.engine_support_days, 1, 730)?;
         within(format!("{path}.incomplete_upload_days"), self.incomplete_upload_days, 1, 365)?;
         within(format!("{path}.uploads_hours"), self.uploads_hours, 1, 720)?;
         within(format!("{path}.grafana_days"), self.grafana_days, 1, 366)?;
@@ -1273,6 +1276,7 @@ mod tests {
             ("snapshot_hours", 1, 168),
             ("point_in_time_minutes", 1, 1440),
             ("certificate_days", 1, 365),
+            ("engine_support_days", 1, 730),
             ("incomplete_upload_days", 1, 365),
             ("uploads_hours", 1, 720),
             ("grafana_days", 1, 366),

@@ -234,6 +234,8 @@ impl World {
         )
         .await;
         self.snapshots_of(3600).await;
+        self.announce(&["backup", "failure"], "2099-12-31T00:00:00Z").await;
+        self.deployments(&[]).await;
         for bucket in [ATTACHMENTS, STATE] {
             self.bucket_part(bucket, "versioning", Some("Enabled")).await;
             self.bucket_part(bucket, "closed", Some("all")).await;
@@ -249,6 +251,54 @@ impl World {
         }
         self.bucket_part(UPLOADS, "versioning", Some("Enabled")).await;
         self.put(UPLOADS, ".moveongs-sync", b"done".to_vec()).await;
+    }
+
+    /// Which events of instances are subscribed to, and when standard support of PostgreSQL ends.
+    async fn announce(&self, categories: &[&str], supported_until: &str) {
+        let subscription = json!({"CustSubscriptionId": "databases", "Status": "active", "Enabled": true,
+            "SourceType": "db-instance", "EventCategoriesList": categories});
+        let subscriptions = json!({"subscriptions": [subscription]});
+        self.cloud.admin(Method::POST, "rds/event-subscriptions", Some(subscriptions)).await;
+        let majors = (13..20).map(|major| {
+            json!({"Engine": "postgres", "MajorEngineVersion": major.to_string(), "SupportedEngineLifecycles": [
+                {"LifecycleSupportName": "open-source-rds-standard-support", "LifecycleSupportStartDate": "2020-01-01T00:00:00Z",
+                    "LifecycleSupportEndDate": supported_until}]})
+        });
+        let versions = json!({"versions": majors.collect::<Vec<_>>()});
+        self.cloud.admin(Method::POST, "rds/major-versions", Some(versions)).await;
+    }
+
+    async fn deployments(&self, deployments: &[Value]) {
+        let chosen = json!({"deployments": deployments});
+        self.cloud.admin(Method::POST, "rds/blue-green", Some(chosen)).await;
+    }
+
+    /// A plan of AWS Backup that selects resources, with a continuous rule that keeps so many days; gives its id.
+    async fn plan(&self, resources: Value, days: u16) -> String {
+        let vault = json!({});
+        let there = self.cloud.rest("backup", Method::GET, "/backup-vaults/", Value::Null).await;
+        if there["BackupVaultList"].as_array().is_none_or(Vec::is_empty) {
+            self.cloud.rest("backup", Method::PUT, "/backup-vaults/main", vault).await;
+        }
+        let plan = json!({"BackupPlan": {"BackupPlanName": "daily", "Rules": [{"RuleName": "continuous",
+            "TargetBackupVaultName": "main", "EnableContinuousBackup": true, "Lifecycle": {"DeleteAfterDays": days}}]}});
+        let made = self.cloud.rest("backup", Method::PUT, "/backup/plans/", plan).await;
+        let id = made["BackupPlanId"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned();
+        let selection = json!({"BackupSelection": {"SelectionName": "all", "IamRoleArn": "arn:aws:iam::000000000000:role/backup",
+            "Resources": resources}});
+        self.cloud.rest("backup", Method::PUT, &format!("/backup/plans/{id}/selections/"), selection).await;
+        id
+    }
+
+    async fn drop_plan(&self, id: &str) {
+        let path = format!("/backup/plans/{id}");
+        let listed =
+            self.cloud.rest("backup", Method::GET, &format!("{path}/selections/"), Value::Null).await;
+        for one in listed["BackupSelectionsList"].as_array().unwrap() {
+            let selection = format!("{path}/selections/{}", one["SelectionId"].as_str().unwrap());
+            self.cloud.rest("backup", Method::DELETE, &selection, Value::Null).await;
+        }
+        self.cloud.rest("backup", Method::DELETE, &path, Value::Null).await;
     }
 
     /// Everything that a run can mend or that time brings, the wrong way round.
@@ -664,6 +714,192 @@ fn today() -> String {
     shared::time::local_date(now())
 }
 
+fn case(name: &str) -> Value {
+    let path = format!("{}/cases/{name}", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// tests/cases/16: stopped over the weekend.
+#[tokio::test]
+async fn a_stopped_database_wakes_nobody_and_what_is_told_starts_it() {
+    let world = World::fresh().await;
+    let case = case("16-rds-instance-stopped.json");
+    assert_eq!(case["DBInstanceIdentifier"], INSTANCE);
+    let stop = world.cloud.rds.stop_db_instance().db_instance_identifier(INSTANCE);
+    stop.send().await.unwrap();
+    let status = async || {
+        let found = world.cloud.rds.describe_db_instances().db_instance_identifier(INSTANCE).send().await;
+        found.unwrap().db_instances()[0].db_instance_status().unwrap().to_owned()
+    };
+    let is_stopped = async || (case["DBInstanceStatus"] == status().await).then_some(());
+    eventually("a stopped instance", is_stopped).await;
+    // As many hours ago as on the case's Monday.
+    let hours = |field: &str| {
+        let at = |field: &str| -> jiff::Timestamp {
+            case[field].as_str().unwrap().split(' ').next().unwrap().parse().unwrap()
+        };
+        at("_now").duration_since(at(field)).as_secs()
+    };
+    world.snapshots_of(hours("_newest automated snapshot")).await;
+    world.instance(json!({"latest_restorable": ago(hours("LatestRestorableTime"))})).await;
+    let report = world.audit().await;
+    for (rule, expected) in [
+        ("rds.snapshot-fresh", "pass"),
+        ("rds.point-in-time", "pass"),
+        ("rds.state", "pass"),
+        ("rds.stopped", "fail"),
+    ] {
+        assert_eq!(world.verdict(&report, rule, INSTANCE).await, expected, "{rule}");
+    }
+    assert_eq!(world.pages("rds.").await, 0);
+    let findings = report["findings"].as_array().unwrap();
+    let stopped = findings.iter().find(|one| one["rule"] == "rds.stopped").unwrap();
+    let told = stopped["next_step"].as_str().unwrap();
+    assert!(told.starts_with(&format!("aws rds start-db-instance --db-instance-identifier {INSTANCE} && ")));
+    world.cloud.rds.start_db_instance().db_instance_identifier(INSTANCE).send().await.unwrap();
+    world.available().await;
+}
+
+/// tests/cases/08: AWS Backup owns the instance's backups.
+#[tokio::test]
+async fn what_aws_backup_owns_is_judged_by_its_plan_and_not_repaired() {
+    let world = World::fresh().await;
+    let point = case("08-rds-instance-owned-by-aws-backup.json")["AwsBackupRecoveryPointArn"].clone();
+    world.modify(|change| change.backup_retention_period(3)).await;
+    world.instance(json!({"recovery_point": point})).await;
+    let plan = world.plan(json!(["arn:aws:rds:*:*:db:*", format!("arn:aws:s3:::{ATTACHMENTS}")]), 3).await;
+    let before = world.cloud.last_call().await;
+    let report = world.audit().await;
+    let findings = report["findings"].as_array().unwrap();
+    let short = findings.iter().find(|one| one["rule"] == "rds.retention").unwrap();
+    let found = short["found"].as_str().unwrap();
+    assert_eq!(found, format!("AWS Backup: plan daily ({plan}), rule continuous: DeleteAfterDays 3"));
+    let told = short["next_step"].as_str().unwrap();
+    assert!(told.contains("aws backup update-backup-plan") && !told.contains("aws rds"), "{told}");
+    assert!(
+        !world.changes(before).await.iter().any(|call| call.starts_with("rds:")),
+        "a repair that RDS refuses"
+    );
+    let refused = world.repair("rds.retention", INSTANCE, true).await.unwrap_err();
+    assert_eq!(refused["errorType"], "RepairRefused", "{refused}");
+    assert_eq!(world.verdict(&report, "rds.backup-plan", INSTANCE).await, "pass");
+    assert_eq!(world.verdict(&report, "account.in-backup-plan", ATTACHMENTS).await, "pass");
+    assert_eq!(world.verdict(&report, "account.in-backup-plan", TABLE).await, "fail");
+    // What RDS shows is what it was; the plan is mended.
+    world.drop_plan(&plan).await;
+    let plan = world.plan(json!(["arn:aws:rds:*:*:db:*"]), 7).await;
+    assert_eq!(world.verdict(&world.audit().await, "rds.retention", INSTANCE).await, "pass");
+    world.drop_plan(&plan).await;
+    world.instance(json!({"recovery_point": null})).await;
+    world.good().await;
+}
+
+/// tests/cases/11a: the backups of an Aurora cluster are the cluster's.
+#[tokio::test]
+async fn a_cluster_answers_for_its_members() {
+    let world = World::fresh().await;
+    let case = case("11a-aurora-member.json");
+    let cluster = case["DBClusterIdentifier"].as_str().unwrap();
+    let member = format!("{cluster}-aurora-1");
+    let engine = case["Engine"].as_str().unwrap();
+    let rds = &world.cloud.rds;
+    let made = rds.create_db_cluster().db_cluster_identifier(cluster).engine(engine);
+    let made = made.master_username("app").master_user_password("not-a-secret-1").backup_retention_period(1);
+    made.send().await.unwrap();
+    let made = rds.create_db_instance().db_instance_identifier(&member).db_cluster_identifier(cluster);
+    made.engine(engine).db_instance_class("db.r6g.large").send().await.unwrap();
+    let is_available = async || {
+        let found = rds.describe_db_clusters().db_cluster_identifier(cluster).send().await.unwrap();
+        let found = &found.db_clusters()[0];
+        (found.status() == Some("available") && !found.db_cluster_members().is_empty()).then_some(())
+    };
+    eventually("a cluster that is available", is_available).await;
+    let order = json!({"cluster": cluster, "created": ago(30 * DAY)});
+    world.cloud.admin(Method::POST, "rds/cluster", Some(order)).await;
+    let order = json!({"cluster": cluster, "created": ago(3600)});
+    world.cloud.admin(Method::POST, "rds/automated-cluster-snapshot", Some(order)).await;
+    let snapshot = format!("{cluster}-shared");
+    let taken = rds.create_db_cluster_snapshot().db_cluster_identifier(cluster);
+    taken.db_cluster_snapshot_identifier(&snapshot).send().await.unwrap();
+    eventually("a cluster snapshot", async || {
+        let found =
+            rds.describe_db_cluster_snapshots().db_cluster_snapshot_identifier(&snapshot).send().await;
+        (found.unwrap().db_cluster_snapshots()[0].status() == Some("available")).then_some(())
+    })
+    .await;
+    let share = rds.modify_db_cluster_snapshot_attribute().db_cluster_snapshot_identifier(&snapshot);
+    share.attribute_name("restore").values_to_add("all").send().await.unwrap();
+
+    let report = world.audit().await;
+    let verdicts = world.verdicts(&report).await;
+    let of = |rule: &str, name: &str| verdicts.get(&(rule.to_owned(), name.to_owned())).map(String::as_str);
+    for (rule, expected) in [
+        ("rds.retention", "fail"),
+        ("rds.backups-on", "pass"),
+        ("rds.snapshot-fresh", "pass"),
+        ("rds.point-in-time", "pass"),
+        ("rds.encryption", "fail"),
+        ("rds.deletion-protection", "fail"),
+    ] {
+        assert_eq!(of(rule, cluster), Some(expected), "{rule}");
+        assert_eq!(of(rule, &member), None, "{rule}");
+    }
+    assert!(of("rds.public", &member).is_some() && of("rds.public", cluster).is_none());
+    assert_eq!(of("rds.snapshot-public", &snapshot), Some("fail"));
+    assert_eq!(of("audit.coverage", "rds:clusters"), Some("pass"));
+    assert_eq!(world.pages("rds.snapshot-public").await, 1);
+    assert_eq!(world.pages("rds.snapshot-fresh").await, 0);
+    // What could be repaired was.
+    let mended = world.audit().await;
+    for (rule, name) in [
+        ("rds.retention", cluster),
+        ("rds.deletion-protection", cluster),
+        ("rds.copy-tags", cluster),
+        ("rds.snapshot-public", &snapshot),
+    ] {
+        assert_eq!(world.verdict(&mended, rule, name).await, "pass", "{rule}");
+    }
+    // The template may name the cluster, or the member.
+    for name in [cluster, &member] {
+        world.configure(900, &[("DATABASE_INSTANCE_ID", name)]).await;
+        assert_eq!(world.verdict(&world.audit().await, "rds.exists", name).await, "pass", "{name}");
+    }
+    world.configure(900, &[("DATABASE_INSTANCE_ID", INSTANCE)]).await;
+
+    rds.delete_db_cluster_snapshot().db_cluster_snapshot_identifier(&snapshot).send().await.unwrap();
+    let delete = rds.delete_db_instance().db_instance_identifier(&member).skip_final_snapshot(true);
+    delete.send().await.unwrap();
+    let open = rds.modify_db_cluster().db_cluster_identifier(cluster).deletion_protection(false);
+    open.apply_immediately(true).send().await.unwrap();
+    eventually("a cluster without members", async || {
+        let delete = rds.delete_db_cluster().db_cluster_identifier(cluster).skip_final_snapshot(true);
+        delete.send().await.is_ok().then_some(())
+    })
+    .await;
+}
+
+/// A copy that waits for its switchover is named, and its backups are not asked for.
+#[tokio::test]
+async fn the_copy_of_a_blue_green_deployment_is_named_and_wakes_nobody() {
+    let world = World::fresh().await;
+    let found = world.cloud.rds.describe_db_instances().db_instance_identifier(INSTANCE).send().await;
+    let arn = found.unwrap().db_instances()[0].db_instance_arn().unwrap().to_owned();
+    let deployment = |source: &str, target: &str| json!({"BlueGreenDeploymentIdentifier": "bgd-1", "Source": source, "Target": target, "Status": "AVAILABLE"});
+    world.snapshots_of(3 * DAY).await;
+    world.deployments(&[deployment("arn:aws:rds:us-east-1:000000000000:db:blue", &arn)]).await;
+    let report = world.audit().await;
+    let verdicts = world.verdicts(&report).await;
+    let of = |rule: &str| verdicts.get(&(rule.to_owned(), INSTANCE.to_owned())).map(String::as_str);
+    assert_eq!((of("rds.blue-green"), of("rds.snapshot-fresh")), (Some("fail"), None));
+    assert_eq!(world.pages("rds.").await, 0);
+    world.deployments(&[deployment(&arn, "arn:aws:rds:us-east-1:000000000000:db:green")]).await;
+    world.next_day().await;
+    let report = world.audit().await;
+    assert_eq!(world.verdict(&report, "rds.snapshot-fresh", INSTANCE).await, "fail");
+    world.deployments(&[]).await;
+    world.good().await;
+}
+
 #[tokio::test]
 async fn every_rule_is_judged_on_real_answers_and_what_is_mended_passes_the_next_time() {
     let world = World::fresh().await;
@@ -682,9 +918,12 @@ async fn every_rule_is_judged_on_real_answers_and_what_is_mended_passes_the_next
     world.configure(900, &[("POLICY", &policy), ("GRAFANA_BUCKET", GRAFANA)]).await;
     world.balance(Some(0)).await;
     world.export(Some(400 * DAY)).await;
+    let plan = world.plan(json!([format!("arn:aws:rds:*:*:db:{INSTANCE}")]), 35).await;
+    world.announce(&["failure"], "2026-01-01T00:00:00Z").await;
     let first = world.audit().await;
     assert_eq!(first["result"], "failed");
     note(world.verdicts(&first).await);
+    world.drop_plan(&plan).await;
     // What time and a person mend; the rest was mended by the run.
     world.good().await;
     world.modify(|change| change.multi_az(true)).await;

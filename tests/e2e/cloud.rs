@@ -209,6 +209,17 @@ impl Cloud {
         if answer.is_empty() { Value::Null } else { serde_json::from_str(&answer).unwrap() }
     }
 
+    /// Calls a service with an API of paths, as the account's root.
+    pub(crate) async fn rest(&self, service: &str, method: Method, path: &str, body: Value) -> Value {
+        let scope = format!(
+            "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
+        );
+        let request = self.http.request(method, format!("{}{path}", self.endpoint));
+        let request = request.header("authorization", scope).header("content-type", "application/json");
+        let answer = request.body(body.to_string()).send().await.unwrap().error_for_status().unwrap();
+        serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default()
+    }
+
     /// Whether events of Secrets Manager reach the follow-up's state machine, and those of CloudTrail its function.
     pub(crate) async fn followups(&self, reach: bool) {
         self.rules(reach, &["Secret Label Updated", "via CloudTrail"]).await;

@@ -10,10 +10,18 @@ use crate::{folders, quoted_after, root, sources};
 /// Actions that Lambda itself needs of a role, or that a service takes on behalf of the function.
 const PLATFORM: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
 
-/// What Cloud Control needs of whoever lists alarms, metric filters, backup plans and VPC endpoints; that these are the
-/// permissions of the types' schemas holds `tests/cloud/tests/test_template.py`.
-const CONTROLLED: [&str; 9] = [
+/// What Cloud Control needs of whoever lists alarms, metric filters and VPC endpoints, and reads plans, selections and vaults
+/// of AWS Backup; that these are the permissions of the types' schemas holds `tests/cloud/tests/test_template.py`.
+const CONTROLLED: [&str; 17] = [
+    "backup:DescribeBackupVault",
+    "backup:GetBackupPlan",
+    "backup:GetBackupSelection",
+    "backup:GetBackupVaultAccessPolicy",
+    "backup:GetBackupVaultNotifications",
     "backup:ListBackupPlans",
+    "backup:ListBackupSelections",
+    "backup:ListBackupVaults",
+    "backup:ListTags",
     "cloudwatch:DescribeAlarms",
     "cloudwatch:ListTagsForResource",
     "ec2:DescribeSecurityGroups",
@@ -243,11 +251,12 @@ fn is_rds(resource: &str, name: &str) -> bool {
 }
 
 /// Reading of a bucket's settings and of the names in it.
-const LOOKS_AT_BUCKETS: [&str; 9] = [
+const LOOKS_AT_BUCKETS: [&str; 10] = [
     "s3:GetBucketLogging",
     "s3:GetBucketObjectLockConfiguration",
     "s3:GetBucketPolicy",
     "s3:GetBucketPublicAccessBlock",
+    "s3:GetBucketTagging",
     "s3:GetBucketVersioning",
     "s3:GetEncryptionConfiguration",
     "s3:GetLifecycleConfiguration",
@@ -384,7 +393,25 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             "backup-audit",
             ["rds:DescribeDBInstances", "rds:DescribeDBSnapshotAttributes", "rds:DescribeDBSnapshots"],
         ) => is_rds(resource, "db:*") || is_rds(resource, "snapshot:*"),
+        (
+            "backup-audit",
+            [
+                "rds:DescribeDBClusterSnapshotAttributes",
+                "rds:DescribeDBClusterSnapshots",
+                "rds:DescribeDBClusters",
+            ],
+        ) => is_rds(resource, "cluster:*") || is_rds(resource, "cluster-snapshot:*"),
         ("backup-audit", ["rds:ModifyDBInstance"]) => is_own_instance(resource),
+        ("backup-audit", ["rds:ModifyDBCluster"]) => [
+            "cluster:${DatabaseInstanceId}",
+            "cluster:${Project}-${Environment}",
+            "cluster:${Project}-${Environment}-*",
+        ]
+        .iter()
+        .any(|name| is_rds(resource, name)),
+        ("backup-audit", ["rds:ModifyDBClusterSnapshotAttribute"]) => {
+            is_rds(resource, "cluster-snapshot:${Project}-${Environment}-*")
+        }
         ("backup-audit", ["rds:ModifyDBSnapshotAttribute"]) => {
             is_rds(resource, "snapshot:${Project}-${Environment}-*")
         }
@@ -395,17 +422,33 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             | ["ecs:ListServices"]
             | ["ecs:DescribeTaskDefinition"]
             | [
+                "rds:DescribeBlueGreenDeployments",
+                "rds:DescribeDBClusterParameters",
+                "rds:DescribeDBMajorEngineVersions",
+                "rds:DescribeDBParameters",
+                "rds:DescribeEventSubscriptions",
+            ]
+            | [
+                "backup:DescribeBackupVault",
+                "backup:GetBackupPlan",
+                "backup:GetBackupSelection",
+                "backup:GetBackupVaultAccessPolicy",
+                "backup:GetBackupVaultNotifications",
                 "backup:ListBackupPlans",
+                "backup:ListBackupSelections",
+                "backup:ListBackupVaults",
+                "backup:ListTags",
+                "cloudformation:GetResource",
                 "cloudformation:ListResources",
                 "cloudwatch:DescribeAlarms",
+                "cloudwatch:ListTagsForResource",
                 "ec2:DescribeSecurityGroups",
                 "ec2:DescribeSubnets",
                 "ec2:DescribeVpcEndpoints",
                 "ec2:DescribeVpcs",
                 "logs:DescribeMetricFilters",
                 "vpc-lattice:DescribeServiceNetworkVpcEndpointAssociation",
-            ]
-            | ["cloudformation:GetResource", "cloudwatch:ListTagsForResource"],
+            ],
         ) => resource == "*",
         ("backup-audit", ["ecs:DescribeServices"]) => {
             resource
@@ -417,7 +460,7 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
         // The table that the template names.
         (
             "backup-audit",
-            ["dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable"]
+            ["dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable", "dynamodb:ListTagsOfResource"]
             | ["dynamodb:UpdateContinuousBackups", "dynamodb:UpdateTable"],
         ) => resource.ends_with(":table/${TerraformLockTableName}"),
         // One object, which says when the synchronisation ended.

@@ -1,18 +1,92 @@
 //! What was read of each resource, as far as a rule asks for it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use shared::failure::CallError;
 
+use crate::rules::plans::Plan;
+
 /// What was read, or why it could not be.
 pub(crate) type Seen<T> = Result<T, CallError>;
 
-/// A DB instance. What RDS leaves out of an answer is none.
+/// What a database is to RDS.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Form {
+    /// An instance by itself.
+    #[default]
+    Single,
+    /// An instance of the cluster with this name, which answers for its backups.
+    Member(String),
+    /// An Aurora or Multi-AZ DB cluster.
+    Cluster,
+}
+
+/// What a database is to a blue/green deployment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Side {
+    /// In production until the switchover.
+    Blue,
+    /// The copy that takes over.
+    Green,
+    /// In production until a switchover that is done.
+    Old,
+}
+
+/// A blue/green deployment, as far as one database takes part in it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Deployment {
+    pub id: String,
+    pub status: String,
+    pub side: Side,
+}
+
+/// A database and the copy that takes over, of a blue/green deployment.
+#[derive(Clone, Debug)]
+pub(crate) struct Pair {
+    pub blue: Option<String>,
+    pub green: Option<String>,
+    pub id: String,
+    pub status: String,
+}
+
+/// A subscription to RDS's events.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Subscription {
+    /// Whether its events are sent: it is enabled, and its topic is there and can be written to.
+    pub is_sending: bool,
+    /// `db-instance`, ...; none for all.
+    pub source: Option<String>,
+    /// Names; empty for all.
+    pub names: Vec<String>,
+    /// Empty for all.
+    pub categories: Vec<String>,
+}
+
+/// A DB instance or cluster. What RDS leaves out of an answer is none.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Instance {
     pub name: String,
     pub arn: String,
+    pub form: Form,
+    /// RDS's id, which no other database ever has.
+    pub resource_id: Option<String>,
+    pub engine: Option<String>,
+    pub version: Option<String>,
+    /// When RDS starts it again, if it is stopped.
+    pub restarts: Option<Timestamp>,
+    /// The recovery point by which AWS Backup owns its automated backups.
+    pub recovery_point: Option<String>,
+    /// The plans of AWS Backup that select it.
+    pub plans: Option<Seen<Vec<Arc<Plan>>>>,
+    /// The categories of events that reach no subscription.
+    pub unheard: Option<Seen<Vec<String>>>,
+    /// The value of the parameter that forces TLS; none where the group does not say.
+    pub tls_parameter: Option<Seen<Option<String>>>,
+    /// When standard support of its engine's version ends; none where AWS announces none.
+    pub supported_until: Option<Seen<Option<Timestamp>>>,
+    pub deployment: Option<Seen<Option<Deployment>>>,
     /// RDS's word, e.g. `available`.
     pub status: Option<String>,
     pub created: Option<Timestamp>,
@@ -52,6 +126,8 @@ pub(crate) struct Instance {
 pub(crate) struct Snapshot {
     pub name: String,
     pub arn: String,
+    /// Whether it is of a cluster.
+    pub is_of_cluster: bool,
     pub is_encrypted: Option<bool>,
     /// The accounts that may restore it; `all` is everybody.
     pub shared_with: Seen<BTreeSet<String>>,
@@ -196,4 +272,24 @@ pub(crate) struct Account {
     pub has_backup_plan: Seen<bool>,
     /// Endpoints of the VPC.
     pub has_endpoints: Seen<bool>,
+}
+
+/// Something besides databases that a plan of AWS Backup should select.
+#[derive(Clone, Debug)]
+pub(crate) struct Protected {
+    pub name: String,
+    pub arn: String,
+    /// The plans that select it.
+    pub plans: Seen<Vec<Arc<Plan>>>,
+}
+
+/// A vault of AWS Backup.
+#[derive(Clone, Debug)]
+pub(crate) struct Vault {
+    pub name: String,
+    pub arn: String,
+    /// ARN of the key that encrypts what it holds.
+    pub key: Seen<Option<String>>,
+    /// Least retention that its lock enforces, in days; none without a lock.
+    pub locked_days: Seen<Option<i64>>,
 }

@@ -1,11 +1,13 @@
 //! Answers every day: is what must be backed up backed up as the guide says?
 //!
-//! Trigger: a schedule; or a person, for one resource or for a repair (`event.rs`). Reads: `aws/`, piece by piece (`sweep.rs`).
+//! Trigger: a schedule; or a person, for one resource or for a repair (`event.rs`). Reads: `aws/`, piece by piece (`sweep.rs`),
+//! and once for many databases (`around.rs`).
 //! Decisions: `rules/`, and `repair.rs` for what mends. `findings.rs` collects the verdicts in files and compares them with the
 //! run before. Then it pages (SNS), repairs what the stack allows, tells the channel what changed and writes the day's evidence.
 //! What could not be read is neither in order nor failing, and a run with such a part is not green.
 //! Source: the guide, 1, 2.1, 2.2 and 2.3, and section 7 of the application's facts.
 
+mod around;
 mod aws;
 mod error;
 mod event;
@@ -106,6 +108,17 @@ impl Names {
     fn owns(&self, name: &str, tags: &BTreeMap<String, String>) -> bool {
         let tagged = |key: &str, value: &str| tags.get(key).is_some_and(|tag| tag == value);
         self.is_named(name) || (tagged("Project", &self.project) && tagged("Environment", &self.environment))
+    }
+
+    /// Whether a cluster is this environment's by its name: its instances are named after it, so that it may have the
+    /// environment's beginning alone.
+    fn is_cluster(&self, name: &str) -> bool {
+        self.is_named(name) || name == format!("{}-{}", self.project, self.environment)
+    }
+
+    /// Whether a cluster is this environment's: by its name, its tags, or a member that has the name.
+    fn owns_cluster(&self, name: &str, tags: &BTreeMap<String, String>, members: &[String]) -> bool {
+        self.is_cluster(name) || self.owns(name, tags) || members.iter().any(|member| self.is_named(member))
     }
 
     /// Whether an alarm is one that somebody has made for an application: not of this product's functions, in whichever
@@ -439,7 +452,7 @@ async fn observe(
         tracing::warn!(message = format!("what is new is not known: {unread}"));
     }
     let progress = RefCell::new(Progress::default());
-    let sweep = Sweep { app, context, findings: &findings, progress: &progress };
+    let sweep = Sweep::new(app, context, &findings, &progress);
     match invocation.within(ACTING, sweep.run()).await {
         Ok(read) => read.map_err(file)?,
         Err(late) => tracing::warn!(message = format!("not everything was seen: {}", chain(&late))),

@@ -89,6 +89,10 @@ async fn look(
 async fn apply(app: &App, change: &Change) -> Result<(), CallError> {
     match change {
         Change::Instance { name, setting } => aws::rds::modify(&app.rds, name, setting).await,
+        Change::Cluster { name, setting } => aws::rds::modify_cluster(&app.rds, name, setting).await,
+        Change::UnshareCluster { name, accounts } => {
+            aws::rds::unshare_cluster(&app.rds, name, accounts).await
+        }
         Change::Unshare { name, accounts } => aws::rds::unshare(&app.rds, name, accounts).await,
         Change::Versioning { bucket } => aws::s3::version(&app.s3, bucket).await,
         Change::Lifecycle { bucket, noncurrent, incomplete } => {

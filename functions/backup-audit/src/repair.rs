@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::facts::{Bucket, Instance, Role, Snapshot, Table};
+use crate::facts::{Bucket, Form, Instance, Role, Snapshot, Table};
 use crate::rules::rds::{maintained, strangers, wanted_days};
 use crate::rules::s3::tls_statement;
 use crate::rules::{Context, Verdict};
@@ -22,7 +22,9 @@ pub(crate) enum Setting {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Change {
     Instance { name: String, setting: Setting },
+    Cluster { name: String, setting: Setting },
     Unshare { name: String, accounts: Vec<String> },
+    UnshareCluster { name: String, accounts: Vec<String> },
     Versioning { bucket: String },
     Lifecycle { bucket: String, noncurrent: Option<i32>, incomplete: Option<i32> },
     Close { bucket: String },
@@ -35,7 +37,7 @@ pub(crate) enum Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Instance { setting, .. } => match setting {
+            Self::Instance { setting, .. } | Self::Cluster { setting, .. } => match setting {
                 Setting::Retention(days) => write!(f, "BackupRetentionPeriod := {days}"),
                 Setting::Window(window) => write!(f, "PreferredBackupWindow := {window}"),
                 Setting::Protection => f.write_str("DeletionProtection := true"),
@@ -43,7 +45,9 @@ impl fmt::Display for Change {
                 Setting::CopyTags => f.write_str("CopyTagsToSnapshot := true"),
                 Setting::Upgrades => f.write_str("AutoMinorVersionUpgrade := true"),
             },
-            Self::Unshare { accounts, .. } => write!(f, "restore: removed {}", accounts.join(", ")),
+            Self::Unshare { accounts, .. } | Self::UnshareCluster { accounts, .. } => {
+                write!(f, "restore: removed {}", accounts.join(", "))
+            }
             Self::Versioning { .. } => f.write_str("Versioning := Enabled"),
             Self::Lifecycle { noncurrent, incomplete, .. } => {
                 let noncurrent = noncurrent.map(|days| format!("NoncurrentDays {days}"));
@@ -94,10 +98,17 @@ pub(crate) fn plan(rule: &str, target: &Target, context: &Context<'_>) -> Result
     match target {
         Target::Instance(instance) => {
             let name = instance.name.clone();
-            if name != context.database && !context.is_named(&name) {
+            let is_cluster = instance.form == Form::Cluster;
+            let is_named = if is_cluster { context.is_cluster(&name) } else { context.is_named(&name) };
+            if name != context.database && !is_named {
                 return Err(beyond(&name));
             }
-            setting(rule, instance, context).map(|setting| Change::Instance { name, setting })
+            let setting = setting(rule, instance, context)?;
+            Ok(if is_cluster {
+                Change::Cluster { name, setting }
+            } else {
+                Change::Instance { name, setting }
+            })
         }
         Target::Snapshot(snapshot) => {
             if !context.is_named(&snapshot.name) {
@@ -109,7 +120,12 @@ pub(crate) fn plan(rule: &str, target: &Target, context: &Context<'_>) -> Result
                 "rds.snapshot-shared" => strangers(accounts, context),
                 _ => return Err(unknown(rule)),
             };
-            Ok(Change::Unshare { name: snapshot.name.clone(), accounts })
+            let name = snapshot.name.clone();
+            Ok(if snapshot.is_of_cluster {
+                Change::UnshareCluster { name, accounts }
+            } else {
+                Change::Unshare { name, accounts }
+            })
         }
         Target::Bucket(bucket) if !bucket.role.is_repaired() => Err(beyond(&bucket.name)),
         Target::Bucket(bucket) => match &bucket.elsewhere {
@@ -137,9 +153,15 @@ fn setting(rule: &str, instance: &Instance, context: &Context<'_>) -> Result<Set
     // RDS refuses every change of an instance that is busy, and a stopped one must be started first.
     let status = instance.status.as_deref().unwrap_or("?");
     if status != "available" {
-        return Err(format!("the instance is {status}; RDS changes only one that is available"));
+        return Err(format!("the database is {status}; RDS changes only one that is available"));
+    }
+    let is_of_plan = ["rds.retention", "rds.backup-window"].contains(&rule);
+    if let Some(point) = instance.recovery_point.as_deref().filter(|_| is_of_plan) {
+        return Err(format!("AWS Backup owns the automated backups ({point}); change the plan's rule"));
     }
     match rule {
+        // The cluster's members have these settings.
+        "rds.public" | "rds.minor-upgrades" if instance.form == Form::Cluster => Err(unknown(rule)),
         "rds.retention" => match (instance.retention_days, context.retention_days) {
             (Some(0), _) => {
                 Err("automated backups are off, and RDS restarts the instance to switch them on".to_owned())
@@ -240,12 +262,18 @@ mod tests {
     use crate::facts::{Encryption, Lifecycle};
     use crate::rules::all;
     use crate::rules::s3::denies_clear;
-    use crate::rules::tests::{bucket, context, instance, share, snapshot, table, unread, whole};
+    use crate::rules::tests::{bucket, cluster, context, instance, share, snapshot, table, unread, whole};
 
     fn database(change: impl FnOnce(&mut Instance)) -> Target {
         let mut instance = instance();
         change(&mut instance);
         Target::Instance(Box::new(instance))
+    }
+
+    fn of_cluster(change: impl FnOnce(&mut Instance)) -> Target {
+        let mut cluster = cluster();
+        change(&mut cluster);
+        Target::Instance(Box::new(cluster))
     }
 
     fn files(change: impl FnOnce(&mut Bucket)) -> Target {
@@ -326,6 +354,50 @@ mod tests {
             let planned = plan(rule, target, &context()).unwrap();
             assert_eq!(planned.to_string(), *change, "{rule}");
         }
+    }
+
+    #[test]
+    fn a_cluster_is_changed_as_a_cluster() {
+        let change = plan("rds.retention", &of_cluster(|db| db.retention_days = Some(1)), &context());
+        let setting = Setting::Retention(30);
+        assert_eq!(change, Ok(Change::Cluster { name: "moveongs-prod".to_owned(), setting }));
+        for rule in ["rds.backup-window", "rds.deletion-protection", "rds.copy-tags"] {
+            let change = plan(rule, &of_cluster(|_| ()), &context()).unwrap();
+            assert!(matches!(change, Change::Cluster { .. }), "{change}");
+        }
+        let mut snapshot = Snapshot { is_of_cluster: true, ..snapshot() };
+        share(&mut snapshot, &["all"]);
+        let change = plan("rds.snapshot-public", &Target::Snapshot(snapshot), &context()).unwrap();
+        assert!(
+            matches!(&change, Change::UnshareCluster { accounts, .. } if accounts == &["all"]),
+            "{change}"
+        );
+        for (rule, target, reason) in [
+            ("rds.public", of_cluster(|_| ()), "not for this kind"),
+            ("rds.minor-upgrades", of_cluster(|_| ()), "not for this kind"),
+            ("rds.copy-tags", of_cluster(|db| db.name = "moveongs-production".into()), "may not change"),
+            ("rds.copy-tags", of_cluster(|db| db.status = Some("stopped".into())), "is stopped"),
+        ] {
+            let refused = plan(rule, &target, &context()).unwrap_err();
+            assert!(refused.contains(reason), "{rule}: {refused}");
+        }
+    }
+
+    /// tests/cases/08: RDS takes only the value that AWS Backup has set.
+    #[test]
+    fn what_aws_backup_owns_is_changed_in_its_plan_only() {
+        let case = include_str!("../../../tests/cases/08-rds-instance-owned-by-aws-backup.json");
+        let case: Value = serde_json::from_str(case).unwrap();
+        let point = case["AwsBackupRecoveryPointArn"].as_str().unwrap();
+        for rule in ["rds.retention", "rds.backup-window"] {
+            let owned = database(|db| {
+                (db.retention_days, db.recovery_point) = (Some(8), Some(point.to_owned()));
+            });
+            let refused = plan(rule, &owned, &context()).unwrap_err();
+            assert!(refused.contains(point) && refused.contains("plan"), "{refused}");
+        }
+        let owned = database(|db| db.recovery_point = Some(point.to_owned()));
+        assert!(plan("rds.copy-tags", &owned, &context()).is_ok());
     }
 
     #[test]

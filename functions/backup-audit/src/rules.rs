@@ -1,6 +1,7 @@
 //! The rules: what is checked, why, how bad it is, and what mends it. No I/O, no clock.
 
 pub(crate) mod application;
+pub(crate) mod plans;
 pub(crate) mod rds;
 pub(crate) mod s3;
 pub(crate) mod terraform;
@@ -109,7 +110,7 @@ pub(crate) struct Context<'a> {
     pub noncurrent_days: u16,
     /// ARN of the application's key; none when it is not told, and then no rule asks for it.
     pub key: Option<&'a str>,
-    /// The environment's own instance.
+    /// The environment's own instance or cluster.
     pub database: &'a str,
     pub cluster: &'a str,
     /// What the stack gives the evidence bucket.
@@ -121,6 +122,12 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
+    /// Whether a cluster's name says that it is this environment's. Its instances are named after it, so that it may have the
+    /// beginning alone.
+    pub(crate) fn is_cluster(&self, name: &str) -> bool {
+        self.is_named(name) || name == format!("{}-{}", self.project, self.environment)
+    }
+
     /// Whether a name says that something is this environment's.
     pub(crate) fn is_named(&self, name: &str) -> bool {
         name.strip_prefix(self.project)
@@ -322,6 +329,8 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Meta> {
     let tables = terraform::TABLE.iter().map(|rule| &rule.meta);
     let services = application::SERVICE.iter().map(|rule| &rule.meta);
     let account = application::ACCOUNT.iter().map(|rule| &rule.meta);
+    let protected = application::PROTECTED.iter().map(|rule| &rule.meta);
+    let vaults = application::VAULT.iter().map(|rule| &rule.meta);
     let declared = [
         &s3::MISSING,
         &terraform::DECLARED_STATE,
@@ -333,5 +342,6 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Meta> {
         &rds::MISSING,
         &application::NO_SERVICE,
     ];
-    instances.chain(snapshots).chain(buckets).chain(tables).chain(services).chain(account).chain(declared)
+    let resources = instances.chain(snapshots).chain(buckets).chain(tables).chain(services);
+    resources.chain(account).chain(protected).chain(vaults).chain(declared)
 }

@@ -3,15 +3,21 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::{StreamExt, join, stream};
 use jiff::{SignedDuration, Timestamp};
 use shared::failure::CallError;
+use tokio::sync::OnceCell;
 
+use crate::around::{Around, in_time};
 use crate::aws;
-use crate::facts::{Account, Bucket, Instance, Role, Seen, Service, Snapshot, Table};
+use crate::aws::rds::Listed;
+use crate::facts::{Account, Bucket, Form, Instance, Protected, Role, Seen, Service, Snapshot, Table};
 use crate::findings::Findings;
-use crate::rules::application::{ACCOUNT, SERVICE};
+use crate::rules::application::{ACCOUNT, PROTECTED, SERVICE, VAULT};
+use crate::rules::plans::Plan;
 use crate::rules::rds::{INSTANCE, SNAPSHOT};
 use crate::rules::s3::BUCKET;
 use crate::rules::terraform::TABLE;
@@ -25,8 +31,19 @@ const AT_ONCE: usize = 8;
 const TOLD: usize = 20;
 
 /// The parts of an audit: service and kind.
-pub(crate) const SECTIONS: [&str; 6] =
-    ["rds:snapshots", "rds:instances", "s3:buckets", "terraform:lock", "ecs:services", "account:resources"];
+pub(crate) const SECTIONS: [&str; 8] = [
+    "rds:snapshots",
+    "rds:instances",
+    "rds:cluster-snapshots",
+    "rds:clusters",
+    "s3:buckets",
+    "terraform:lock",
+    "ecs:services",
+    "account:resources",
+];
+
+/// Longest that the list of automated snapshots may take: without it the databases are judged but for its age.
+const NEWEST: Duration = Duration::from_secs(240);
 
 /// Why a part was not read to its end.
 #[derive(Debug)]
@@ -80,23 +97,28 @@ impl Progress {
         names.flat_map(|name| services(name)).copied().collect()
     }
 
-    /// The services of which nothing was seen, and why; or the part, where the service has others that were.
+    /// The services of which nothing was seen, and why; or the first such part, where the service has others that were seen.
     pub(crate) fn unreadable(&self) -> Vec<(&'static str, String)> {
         let failed = |name: &&'static str| {
             let section = self.0.get(*name)?;
             let Some(Err(call)) = &section.end else { return None };
             (section.seen == 0).then(|| (*name, call.to_string()))
         };
-        let parts: Vec<_> = SECTIONS.iter().filter_map(failed).collect();
-        let mut told = BTreeMap::new();
-        for (name, why) in &parts {
-            let is_of_service = |other: &str| service(other) == service(name);
-            let all = SECTIONS.iter().filter(|other| is_of_service(other)).count();
-            let failed = parts.iter().filter(|(other, _)| is_of_service(other)).count();
-            let what = if failed == all { service(name) } else { *name };
-            told.entry(what).or_insert_with(|| why.clone());
+        let mut told = BTreeMap::<&'static str, Vec<(&'static str, String)>>::new();
+        for (name, why) in SECTIONS.iter().filter_map(failed) {
+            told.entry(service(name)).or_default().push((name, why));
         }
-        told.into_iter().collect()
+        let page = |(service_name, parts): (&'static str, Vec<(&'static str, String)>)| {
+            let all = SECTIONS.iter().filter(|other| service(other) == service_name).count();
+            let (first, why) = parts.first()?;
+            if parts.len() == all {
+                return Some((service_name, why.clone()));
+            }
+            // One page for a service: the same call is mostly why its other parts failed.
+            let others = parts.iter().skip(1).map(|(name, why)| format!("; {name}: {why}"));
+            Some((*first, format!("{why}{}", others.collect::<String>())))
+        };
+        told.into_iter().filter_map(page).collect()
     }
 }
 
@@ -134,33 +156,85 @@ fn coverage(name: &str, section: &Section) -> Row {
     Row { rule: &UNSEEN, resource: name.to_owned(), arn: String::new(), verdict, command: String::new() }
 }
 
+/// When the newest automated snapshot was taken, by the database's name and by RDS's id of it: one that was renamed keeps
+/// its snapshots.
+type Newest = BTreeMap<String, Timestamp>;
+
 /// One reading of everything.
 pub(crate) struct Sweep<'a> {
-    pub app: &'a App,
-    pub context: &'a Context<'a>,
-    pub findings: &'a RefCell<Findings>,
-    pub progress: &'a RefCell<Progress>,
+    app: &'a App,
+    context: &'a Context<'a>,
+    findings: &'a RefCell<Findings>,
+    progress: &'a RefCell<Progress>,
+    around: Around,
+    instances: OnceCell<Seen<BTreeSet<String>>>,
+    clusters: OnceCell<Seen<BTreeSet<String>>>,
 }
 
-impl Sweep<'_> {
-    /// Reads all parts. One that AWS does not answer for is told at the end, and keeps no other from being read.
+impl<'a> Sweep<'a> {
+    pub(crate) fn new(
+        app: &'a App,
+        context: &'a Context<'a>,
+        findings: &'a RefCell<Findings>,
+        progress: &'a RefCell<Progress>,
+    ) -> Self {
+        let around = Around::default();
+        Self {
+            app,
+            context,
+            findings,
+            progress,
+            around,
+            instances: OnceCell::new(),
+            clusters: OnceCell::new(),
+        }
+    }
+
+    /// Reads all parts, side by side. One that AWS does not answer for is told at the end, and keeps no other from being read.
     pub(crate) async fn run(&self) -> io::Result<()> {
+        // On the heap: side by side the parts are more than a stack holds.
         let databases = async {
-            let newest = self.section("rds:snapshots", self.snapshots()).await?;
-            drop(self.section("rds:instances", self.instances(newest.as_ref())).await?);
-            Ok::<_, io::Error>(())
+            let (instances, clusters) = join!(
+                self.section("rds:instances", Box::pin(self.databases(false))),
+                self.section("rds:clusters", Box::pin(self.databases(true)))
+            );
+            self.exists(&instances?, &clusters?)
         };
-        let others = async {
-            drop(self.section("terraform:lock", self.terraform()).await?);
-            drop(self.section("ecs:services", self.services()).await?);
-            drop(self.section("account:resources", self.account()).await?);
-            Ok::<_, io::Error>(())
-        };
-        let (databases, buckets, others) =
-            join!(databases, self.section("s3:buckets", self.buckets()), others);
+        let (databases, snapshots, cluster_snapshots, buckets, lock, services, account) = join!(
+            databases,
+            self.section("rds:snapshots", Box::pin(self.snapshots(false))),
+            self.section("rds:cluster-snapshots", Box::pin(self.snapshots(true))),
+            self.section("s3:buckets", Box::pin(self.buckets())),
+            self.section("terraform:lock", Box::pin(self.terraform())),
+            self.section("ecs:services", Box::pin(self.services())),
+            self.section("account:resources", Box::pin(self.account()))
+        );
         databases?;
-        others?;
-        buckets.map(drop)
+        for ended in [snapshots, cluster_snapshots, buckets, lock, services, account] {
+            drop(ended?);
+        }
+        Ok(())
+    }
+
+    /// That the environment's own database is there: an instance or a cluster. Of neither list alone can it be said that it is
+    /// not.
+    fn exists(&self, instances: &Seen<bool>, clusters: &Seen<bool>) -> io::Result<()> {
+        let name = &self.app.names.database;
+        let there = |is_there| {
+            let found = format!("no DB instance and no DB cluster {name}");
+            let command = format!(
+                "aws rds describe-db-instances --db-instance-identifier {name}; aws rds describe-db-clusters --db-cluster-identifier {name}"
+            );
+            declared(&rds::MISSING, name, is_there, (&found, &command), self.context)
+        };
+        let row = match (instances, clusters) {
+            (Ok(true), _) | (_, Ok(true)) => there(true),
+            (Ok(false), Ok(false)) => there(false),
+            (Err(call), _) | (_, Err(call)) => {
+                Row { verdict: Verdict::Unknown(call.to_string()), ..there(true) }
+            }
+        };
+        self.findings.borrow_mut().push(&row)
     }
 
     async fn section<T>(
@@ -204,89 +278,108 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// The instances that are this environment's by their tags alone: what is owned by name needs no list of names.
-    async fn tagged(&self) -> Seen<BTreeSet<String>> {
-        let names = &self.app.names;
-        let (mut tagged, mut marker) = (BTreeSet::new(), None);
-        loop {
-            let (page, next) = aws::rds::instances(&self.app.rds, marker).await?;
-            let ours = page.into_iter().filter(|(instance, tags)| {
-                !names.is_named(&instance.name) && names.owns(&instance.name, tags)
-            });
-            tagged.extend(ours.map(|(instance, _)| instance.name));
-            marker = next;
-            if marker.is_none() {
-                return Ok(tagged);
-            }
-        }
+    /// The instances, or clusters, that are this environment's by more than their own names.
+    async fn tagged(&self, is_cluster: bool) -> Seen<&BTreeSet<String>> {
+        let tagged = if is_cluster {
+            self.clusters.get_or_init(|| tagged_clusters(self.app)).await
+        } else {
+            self.instances.get_or_init(|| tagged_instances(self.app)).await
+        };
+        tagged.as_ref().map_err(Clone::clone)
     }
 
-    /// Judges manual snapshots; gives the newest automated one of each instance.
-    async fn snapshots(&self) -> Result<BTreeMap<String, Timestamp>, Stop> {
+    /// Whether a snapshot is of a database of this environment.
+    fn owns(&self, snapshot: &Listed, tagged: &BTreeSet<String>) -> bool {
+        let names = &self.app.names;
+        tagged.contains(&snapshot.of)
+            || names.owns(&snapshot.of, &snapshot.tags)
+            || (snapshot.is_of_cluster && names.is_cluster(&snapshot.of))
+    }
+
+    /// Judges manual snapshots.
+    async fn snapshots(&self, is_of_cluster: bool) -> Result<(), Stop> {
+        let section = if is_of_cluster { "rds:cluster-snapshots" } else { "rds:snapshots" };
         // Without them the others are judged all the same, and the part is not whole.
-        let (tagged, untold) = match self.tagged().await {
+        let none = BTreeSet::new();
+        let (tagged, untold) = match self.tagged(is_of_cluster).await {
             Ok(tagged) => (tagged, None),
-            Err(call) => (BTreeSet::new(), Some(call)),
+            Err(call) => (&none, Some(call)),
         };
-        let mut newest = BTreeMap::<String, Timestamp>::new();
         let mut marker = None;
         loop {
-            let (page, next) = aws::rds::snapshots(&self.app.rds, None, marker).await?;
-            let mut manual = Vec::new();
-            for snapshot in page.into_iter().filter(|snapshot| {
-                tagged.contains(&snapshot.instance) || self.app.names.owns(&snapshot.instance, &snapshot.tags)
-            }) {
-                match (snapshot.kind.as_str(), snapshot.made) {
-                    ("manual", _) => manual.push((snapshot.name.clone(), snapshot)),
-                    ("automated", Some(made)) if snapshot.is_available => {
-                        let newest = newest.entry(snapshot.instance).or_insert(made);
-                        *newest = made.max(*newest);
-                    }
-                    _ => {}
-                }
-            }
+            let (page, next) =
+                aws::rds::snapshots(&self.app.rds, (is_of_cluster, "manual", None), marker).await?;
+            let manual = page.into_iter().filter(|snapshot| self.owns(snapshot, tagged));
+            let manual = manual.map(|snapshot| (snapshot.name.clone(), snapshot)).collect();
             let read = async |_: &str, listed| {
                 let snapshot = of_list(self.app, listed).await;
                 judge(SNAPSHOT, (&snapshot.name, &snapshot.arn), &snapshot, self.context)
             };
-            self.each("rds:snapshots", manual, read).await?;
+            self.each(section, manual, read).await?;
             marker = next;
             if marker.is_none() {
-                return untold.map_or(Ok(newest), |call| Err(call.into()));
+                return untold.map_or(Ok(()), |call| Err(call.into()));
             }
         }
     }
 
-    async fn instances(&self, newest: Result<&BTreeMap<String, Timestamp>, &CallError>) -> Result<(), Stop> {
-        let mut is_named_seen = false;
-        let mut marker = None;
+    /// The newest automated snapshots of this environment's databases.
+    async fn newest(&self, is_of_cluster: bool) -> Seen<Newest> {
+        let tagged = self.tagged(is_of_cluster).await?;
+        let (mut newest, mut marker) = (Newest::new(), None);
         loop {
-            let (page, next) = aws::rds::instances(&self.app.rds, marker).await?;
-            for (mut instance, tags) in page {
-                if !self.app.names.owns(&instance.name, &tags) {
-                    continue;
+            let (page, next) =
+                aws::rds::snapshots(&self.app.rds, (is_of_cluster, "automated", None), marker).await?;
+            for snapshot in page.into_iter().filter(|one| one.is_available && self.owns(one, tagged)) {
+                let Some(made) = snapshot.made else { continue };
+                for key in [Some(snapshot.of), snapshot.resource_id].into_iter().flatten() {
+                    let newest = newest.entry(key).or_insert(made);
+                    *newest = made.max(*newest);
                 }
-                is_named_seen |= instance.name == self.app.names.database;
-                instance.newest_snapshot =
-                    Some(newest.map(|newest| newest.get(&instance.name).copied()).map_err(Clone::clone));
-                let rows = judge(INSTANCE, (&instance.name, &instance.arn), &instance, self.context);
-                self.emit("rds:instances", &rows)?;
             }
             marker = next;
             if marker.is_none() {
-                break;
+                return Ok(newest);
             }
         }
-        let command =
-            format!("aws rds describe-db-instances --db-instance-identifier {}", self.app.names.database);
-        let there = declared(
-            &rds::MISSING,
-            &self.app.names.database,
-            is_named_seen,
-            ("DBInstanceNotFound", &command),
-            self.context,
-        );
-        Ok(self.emit("rds:instances", &[there])?)
+    }
+
+    /// Judges instances, or clusters; gives whether the environment's own database is among them.
+    async fn databases(&self, are_clusters: bool) -> Result<bool, Stop> {
+        let section = if are_clusters { "rds:clusters" } else { "rds:instances" };
+        let operation =
+            if are_clusters { "rds:DescribeDBClusterSnapshots" } else { "rds:DescribeDBSnapshots" };
+        let newest = in_time(operation, NEWEST, Box::pin(self.newest(are_clusters))).await;
+        let (names, rds) = (&self.app.names, &self.app.rds);
+        let (mut is_named_seen, mut marker) = (false, None);
+        loop {
+            let (page, next) = if are_clusters {
+                let (page, next) = aws::rds::clusters(rds, marker).await?;
+                let ours = page
+                    .into_iter()
+                    .filter(|(cluster, tags, members)| names.owns_cluster(&cluster.name, tags, members));
+                (ours.map(|(cluster, tags, _)| (cluster, tags)).collect::<Vec<_>>(), next)
+            } else {
+                let (page, next) = aws::rds::instances(rds, marker).await?;
+                (page.into_iter().filter(|(one, tags)| names.owns(&one.name, tags)).collect(), next)
+            };
+            is_named_seen |= page.iter().any(|(one, _)| one.name == names.database);
+            let items = page.into_iter().map(|(one, tags)| (one.name.clone(), (one, tags))).collect();
+            let read = async |_: &str, (mut one, tags): (Instance, BTreeMap<String, String>)| {
+                let keys = [Some(&one.name), one.resource_id.as_ref()].into_iter().flatten();
+                let found =
+                    newest.as_ref().map(|newest| keys.filter_map(|key| newest.get(key)).max().copied());
+                one.newest_snapshot = Some(found.map_err(Clone::clone));
+                by_backup(self.app, &mut one).await;
+                Box::pin(self.around.complete(self.app, &mut one, &tags)).await;
+                judge(INSTANCE, (&one.name, &one.arn), &one, self.context)
+            };
+            self.each(section, items, read).await?;
+            marker = next;
+            if marker.is_none() {
+                return Ok(is_named_seen);
+            }
+        }
     }
 
     /// The buckets that have a name to go by first: they are told of even when no list can be read.
@@ -409,18 +502,114 @@ impl Sweep<'_> {
     async fn account(&self) -> Result<(), Stop> {
         let control = &self.app.control;
         let logs = application::log_group(self.context);
-        let (has_alarms, log_watch, has_backup_plan, has_endpoints) = join!(
+        let (has_alarms, log_watch, plans, has_endpoints) = join!(
             aws::application::has(control, "AWS::CloudWatch::Alarm", |name| self
                 .app
                 .names
                 .is_anothers_alarm(name)),
             aws::application::log_watch(control, &logs),
-            aws::application::has(control, "AWS::Backup::BackupPlan", |_| true),
+            self.around.plans(self.app),
             aws::application::has(control, "AWS::EC2::VPCEndpoint", |_| true),
         );
+        let has_backup_plan = plans.as_ref().map(|plans| !plans.is_empty()).map_err(Clone::clone);
         let account = Account { has_alarms, log_watch, has_backup_plan, has_endpoints };
         let rows = judge(ACCOUNT, (&self.app.place.account, ""), &account, self.context);
-        Ok(self.emit("account:resources", &rows)?)
+        self.emit("account:resources", &rows)?;
+        for resource in self.protected(plans).await {
+            let rows = judge(PROTECTED, (&resource.name, &resource.arn), &resource, self.context);
+            self.emit("account:resources", &rows)?;
+        }
+        let Ok(plans) = plans else { return Ok(()) };
+        let names = plans
+            .iter()
+            .flat_map(|plan| &plan.rules)
+            .map(|rule| rule.vault.as_str())
+            .collect::<BTreeSet<_>>();
+        if names.is_empty() {
+            return Ok(());
+        }
+        for vault in aws::application::vaults(control, &names).await? {
+            let rows = judge(VAULT, (&vault.name, &vault.arn), &vault, self.context);
+            self.emit("account:resources", &rows)?;
+        }
+        Ok(())
+    }
+
+    /// The buckets with files and the lock table, with the plans that select them. Without any plan that is the account's
+    /// finding, and none of theirs.
+    async fn protected(&self, plans: &Seen<Vec<Arc<Plan>>>) -> Vec<Protected> {
+        if plans.as_ref().is_ok_and(Vec::is_empty) {
+            return Vec::new();
+        }
+        let names = &self.app.names;
+        let buckets = [&names.attachments, &names.uploads, &names.state, &names.grafana];
+        let mut found = Vec::new();
+        for name in buckets.into_iter().filter(|name| !name.is_empty()) {
+            let tags = async || {
+                let client = aws::s3::reach(&self.app.s3, name).await?;
+                aws::s3::tags(client.as_ref().unwrap_or(&self.app.s3), name).await
+            };
+            let arn = arn(name);
+            let plans = selecting(plans, &arn, tags).await;
+            found.push(Protected { name: name.clone(), arn, plans });
+        }
+        let table = &names.lock_table;
+        if !table.is_empty() {
+            let place = &self.app.place;
+            let partition = match place.region.split('-').next() {
+                Some("cn") => "aws-cn",
+                _ if place.region.starts_with("us-gov-") => "aws-us-gov",
+                _ => "aws",
+            };
+            let arn = format!("arn:{partition}:dynamodb:{}:{}:table/{table}", place.region, place.account);
+            let plans =
+                selecting(plans, &arn, async || aws::rds::table_tags(&self.app.dynamodb, &arn).await).await;
+            found.push(Protected { name: table.clone(), arn, plans });
+        }
+        found
+    }
+}
+
+/// The plans that select a resource; its tags are asked for where a plan depends on them.
+async fn selecting(
+    plans: &Seen<Vec<Arc<Plan>>>,
+    arn: &str,
+    tags: impl AsyncFnOnce() -> Seen<BTreeMap<String, String>>,
+) -> Seen<Vec<Arc<Plan>>> {
+    let plans = plans.as_ref().map_err(Clone::clone)?;
+    let is_asked = plans.iter().any(|plan| plan.asks_for_tags());
+    let tags = if is_asked { tags().await? } else { BTreeMap::new() };
+    Ok(plans.iter().filter(|plan| plan.selects(arn, &tags)).cloned().collect())
+}
+
+/// The instances that are this environment's by their tags alone: what is owned by name needs no list of names.
+async fn tagged_instances(app: &App) -> Seen<BTreeSet<String>> {
+    let (mut tagged, mut marker) = (BTreeSet::new(), None);
+    loop {
+        let (page, next) = aws::rds::instances(&app.rds, marker).await?;
+        let ours = page
+            .into_iter()
+            .filter(|(one, tags)| !app.names.is_named(&one.name) && app.names.owns(&one.name, tags));
+        tagged.extend(ours.map(|(instance, _)| instance.name));
+        marker = next;
+        if marker.is_none() {
+            return Ok(tagged);
+        }
+    }
+}
+
+/// The clusters that are this environment's by their tags or their members.
+async fn tagged_clusters(app: &App) -> Seen<BTreeSet<String>> {
+    let (mut tagged, mut marker) = (BTreeSet::new(), None);
+    loop {
+        let (page, next) = aws::rds::clusters(&app.rds, marker).await?;
+        let ours =
+            page.into_iter().filter(|(one, tags, members)| app.names.owns_cluster(&one.name, tags, members));
+        tagged.extend(ours.map(|(cluster, ..)| cluster.name));
+        marker = next;
+        if marker.is_none() {
+            return Ok(tagged);
+        }
     }
 }
 
@@ -428,9 +617,19 @@ fn arn(bucket: &str) -> String {
     format!("arn:aws:s3:::{bucket}")
 }
 
-async fn of_list(app: &App, listed: aws::rds::Listed) -> Snapshot {
-    let shared_with = aws::rds::shared_with(&app.rds, &listed.name).await;
-    Snapshot { name: listed.name, arn: listed.arn, is_encrypted: listed.is_encrypted, shared_with }
+async fn of_list(app: &App, listed: Listed) -> Snapshot {
+    let shared_with = if listed.is_of_cluster {
+        aws::rds::cluster_shared_with(&app.rds, &listed.name).await
+    } else {
+        aws::rds::shared_with(&app.rds, &listed.name).await
+    };
+    Snapshot {
+        name: listed.name,
+        arn: listed.arn,
+        is_of_cluster: listed.is_of_cluster,
+        is_encrypted: listed.is_encrypted,
+        shared_with,
+    }
 }
 
 async fn bucket(
@@ -516,8 +715,28 @@ pub(crate) async fn find(app: &App, name: &str, of: Option<&str>, context: &Cont
         && let Some((mut instance, tags)) = aws::rds::instance(&app.rds, name).await?
         && names.owns(&instance.name, &tags)
     {
-        instance.newest_snapshot = Some(newest(app, &instance.name).await);
+        instance.newest_snapshot = Some(newest(app, &instance).await);
+        by_backup(app, &mut instance).await;
+        Around::default().complete(app, &mut instance, &tags).await;
         found.push(Found::Instance(Box::new(instance)));
+    }
+    if is_asked("rds")
+        && is_identifier
+        && let Some((mut cluster, tags, members)) = aws::rds::cluster(&app.rds, name).await?
+        && names.owns_cluster(&cluster.name, &tags, &members)
+    {
+        cluster.newest_snapshot = Some(newest(app, &cluster).await);
+        by_backup(app, &mut cluster).await;
+        Around::default().complete(app, &mut cluster, &tags).await;
+        found.push(Found::Instance(Box::new(cluster)));
+    }
+    if is_asked("rds")
+        && is_identifier
+        && let Some(listed) = aws::rds::cluster_snapshot_named(&app.rds, name).await?
+        && listed.kind == "manual"
+        && owns_snapshot(app, &listed).await?
+    {
+        found.push(Found::Snapshot(of_list(app, listed).await));
     }
     if is_asked("rds")
         && is_identifier
@@ -545,23 +764,47 @@ pub(crate) async fn find(app: &App, name: &str, of: Option<&str>, context: &Cont
     Ok(found)
 }
 
-/// Whether a snapshot is this environment's: by itself, or by the tags of its instance.
-async fn owns_snapshot(app: &App, listed: &aws::rds::Listed) -> Seen<bool> {
-    if app.names.owns(&listed.instance, &listed.tags) {
+/// Whether a snapshot is this environment's: by itself, or by the tags of its instance or cluster.
+async fn owns_snapshot(app: &App, listed: &Listed) -> Seen<bool> {
+    if app.names.owns(&listed.of, &listed.tags) {
         return Ok(true);
     }
-    let instance = aws::rds::instance(&app.rds, &listed.instance).await?;
+    if listed.is_of_cluster {
+        let cluster = aws::rds::cluster(&app.rds, &listed.of).await?;
+        return Ok(
+            cluster.is_some_and(|(one, tags, members)| app.names.owns_cluster(&one.name, &tags, &members))
+        );
+    }
+    let instance = aws::rds::instance(&app.rds, &listed.of).await?;
     Ok(instance.is_some_and(|(instance, tags)| app.names.owns(&instance.name, &tags)))
 }
 
-/// When an instance's newest automated snapshot was taken.
-async fn newest(app: &App, instance: &str) -> Seen<Option<Timestamp>> {
+/// Adds the newest snapshot that AWS Backup has taken of a database whose backups it owns; a list shows those apart.
+async fn by_backup(app: &App, db: &mut Instance) {
+    if db.recovery_point.is_none() {
+        return;
+    }
+    let wanted = (db.form == Form::Cluster, "awsbackup", Some(db.name.as_str()));
+    let of_backup = newest_of(app, wanted).await;
+    let newest = match (db.newest_snapshot.take(), of_backup) {
+        (Some(Ok(automated)), Ok(of_backup)) => Ok(automated.max(of_backup)),
+        (Some(Ok(Some(automated))), Err(_)) => Ok(Some(automated)),
+        (_, of_backup) => of_backup,
+    };
+    db.newest_snapshot = Some(newest);
+}
+
+/// When a database's newest automated snapshot was taken.
+async fn newest(app: &App, db: &Instance) -> Seen<Option<Timestamp>> {
+    newest_of(app, (db.form == Form::Cluster, "automated", Some(db.name.as_str()))).await
+}
+
+async fn newest_of(app: &App, wanted: (bool, &str, Option<&str>)) -> Seen<Option<Timestamp>> {
     let (mut newest, mut marker) = (None, None);
     loop {
-        let (page, next) = aws::rds::snapshots(&app.rds, Some(instance), marker).await?;
-        let automated =
-            page.into_iter().filter(|snapshot| snapshot.kind == "automated" && snapshot.is_available);
-        newest = newest.max(automated.filter_map(|snapshot| snapshot.made).max());
+        let (page, next) = aws::rds::snapshots(&app.rds, wanted, marker).await?;
+        let available = page.into_iter().filter(|snapshot| snapshot.is_available);
+        newest = newest.max(available.filter_map(|snapshot| snapshot.made).max());
         marker = next;
         if marker.is_none() {
             return Ok(newest);
@@ -596,11 +839,105 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
+    use aws_smithy_runtime_api::client::http::{
+        HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
+    };
+    use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+    use jiff::civil::Date;
     use serde_json::json;
+    use shared::env::Env;
+    use shared::language::Language;
     use shared::policy::Policy;
+    use shared::testing::{aws, replies};
 
     use super::*;
+    use crate::findings::Worst;
     use crate::rules::tests::{context, unread};
+
+    /// AWS, of which one action of RDS never answers, the list of instances has one, and all else is denied.
+    #[derive(Debug)]
+    struct Hanging(&'static str);
+
+    impl HttpConnector for Hanging {
+        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+            let body = request.body().bytes().map(String::from_utf8_lossy).unwrap_or_default();
+            let is = |action: &str| body.contains(&format!("Action={action}&"));
+            if is(self.0) {
+                return HttpConnectorFuture::new(std::future::pending());
+            }
+            let (status, answer) = if is("DescribeDBInstances") {
+                let fields = "<DBInstanceIdentifier>moveongs-prod-db</DBInstanceIdentifier><DBInstanceStatus>available</DBInstanceStatus><PubliclyAccessible>true</PubliclyAccessible><BackupRetentionPeriod>30</BackupRetentionPeriod>";
+                (
+                    200,
+                    format!(
+                        "<DescribeDBInstancesResponse><DescribeDBInstancesResult><DBInstances><DBInstance>{fields}</DBInstance></DBInstances></DescribeDBInstancesResult></DescribeDBInstancesResponse>"
+                    ),
+                )
+            } else {
+                (403, "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>".to_owned())
+            };
+            HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), answer.into())))
+        }
+    }
+
+    fn app(hanging: &'static str) -> App {
+        let settings = |name: &str| {
+            let value = match name {
+                "PROJECT" => "moveongs",
+                "ENVIRONMENT" => "prod",
+                "MESSAGE_LANGUAGE" => "pt-BR",
+                "DATABASE_INSTANCE_ID" => "moveongs-prod-db",
+                "EVIDENCE_LOCK_MODE" => "GOVERNANCE",
+                "EVIDENCE_LOCK_DAYS" => "730",
+                "POLICY"
+                | "BACKUP_REPAIRS"
+                | "ATTACHMENTS_BUCKET"
+                | "UPLOADS_BUCKET"
+                | "APP_KMS_KEY_ARN"
+                | "TERRAFORM_STATE_BUCKET"
+                | "TERRAFORM_LOCK_TABLE"
+                | "GRAFANA_BUCKET" => return None,
+                "SLACK_API_URL" => "http://127.0.0.1:1/api",
+                _ => "x",
+            };
+            Some(value.to_owned())
+        };
+        let client = http_client_fn(move |_, _| SharedHttpConnector::new(Hanging(hanging)));
+        let aws = aws(&replies(&[])).to_builder().http_client(client).build();
+        App::new(&Env::new(&settings), &aws).unwrap()
+    }
+
+    /// The verdicts on the one instance, while an action hangs for ever.
+    async fn judged_while(hanging: &'static str) -> BTreeMap<String, String> {
+        let (app, context) = (app(hanging), context());
+        let place = app.place.clone();
+        let findings =
+            Findings::new(Date::constant(2026, 11, 26), 0, Language::English, place, Vec::new()).unwrap();
+        let (findings, progress) = (RefCell::new(findings), RefCell::default());
+        Sweep::new(&app, &context, &findings, &progress).run().await.unwrap();
+        let end = progress.borrow().0["rds:instances"].end.clone();
+        assert_eq!(end, Some(Ok(())), "{hanging}");
+        let outcome = findings.into_inner().finish(Worst::default()).unwrap();
+        let ours = outcome.worst.findings.into_iter().filter(|one| one.resource == "moveongs-prod-db");
+        ours.map(|one| (one.rule, one.verdict)).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_hangs_keeps_no_instance_from_being_judged() {
+        for hanging in [
+            "DescribeDBSnapshots",
+            "DescribeDBSnapshotAttributes",
+            "DescribeDBClusters",
+            "DescribeDBClusterSnapshots",
+            "DescribeEventSubscriptions",
+            "DescribeBlueGreenDeployments",
+        ] {
+            let verdicts = judged_while(hanging).await;
+            assert_eq!(verdicts["rds.public"], "fail", "{hanging}");
+            assert_eq!(verdicts["rds.snapshot-fresh"], "unknown", "{hanging}");
+            assert_eq!(verdicts["rds.events"], "unknown", "{hanging}");
+        }
+    }
 
     fn call() -> CallError {
         unread::<()>().unwrap_err()
@@ -659,6 +996,8 @@ mod tests {
         for (name, end, unseen) in [
             ("rds:snapshots", None, &["rds"][..]),
             ("rds:instances", Some(Err(call())), &["rds"]),
+            ("rds:clusters", None, &["rds"]),
+            ("rds:cluster-snapshots", Some(Err(call())), &["rds"]),
             ("s3:buckets", None, &["s3", "grafana"]),
             ("terraform:lock", None, &["terraform"]),
             ("ecs:services", Some(Err(call())), &["ecs", "iam"]),
@@ -689,7 +1028,11 @@ mod tests {
         for (parts, expected) in [
             (vec![denied("rds:snapshots")], "rds:snapshots"),
             (vec![denied("rds:instances")], "rds:instances"),
-            (vec![denied("rds:snapshots"), denied("rds:instances")], "rds"),
+            (vec![denied("rds:instances"), denied("rds:clusters")], "rds:instances"),
+            (
+                SECTIONS.iter().filter(|name| name.starts_with("rds:")).map(|name| denied(name)).collect(),
+                "rds",
+            ),
         ] {
             let unreadable = progress(&parts).unreadable();
             let names: Vec<_> = unreadable.iter().map(|(name, _)| *name).collect();

@@ -12,8 +12,9 @@ Not here: snapshots that other accounts share.
 Admin routes; instants are ISO 8601 with a zone:
 
 - `POST /_local/rds/instance {"instance": ID, "latest_restorable": INSTANT or null, "created": INSTANT, "ca": NAME,
-  "ca_valid_till": INSTANT}`, all but the first optional -> what is shown of them now. `null` ends a
-  LatestRestorableTime that stands still.
+  "ca_valid_till": INSTANT, "recovery_point": ARN or null}`, all but the first optional -> what is shown of them now.
+  `null` ends a LatestRestorableTime that stands still, and that AWS Backup owns the instance's backups: RDS refuses
+  another retention and backup window then (the message is that of tests/cases/08).
 - `POST /_local/rds/automated-snapshot {"instance": ID, "created": INSTANT}` -> `{"snapshot": NAME}`: an automated
   snapshot of that instant, `available`, with the data of now.
 """
@@ -100,6 +101,8 @@ class Backups:
             message = f"DBInstance {name} is in {status} state but expected it to be one of available."
             raise Refused("InvalidDBInstanceState", message)
         backup, maintenance = (value(p, f"Preferred{one}Window") for one in ("Backup", "Maintenance"))
+        if instance.get("AwsBackupRecoveryPointArn"):
+            refuse_of_backup(instance, p)
         if backup or maintenance:
             backup = backup or instance.get("PreferredBackupWindow", "03:00-04:00")
             windows(backup, maintenance or instance.get("PreferredMaintenanceWindow", "sun:05:00-sun:06:00"))
@@ -223,13 +226,22 @@ class Backups:
     # --- admin routes ---
 
     async def set_instance(self, arguments: dict[str, Any]) -> dict[str, Any]:
-        if unknown := set(arguments) - {"instance", "latest_restorable", "created", "ca", "ca_valid_till"}:
+        if unknown := set(arguments) - {
+            "instance",
+            "latest_restorable",
+            "created",
+            "ca",
+            "ca_valid_till",
+            "recovery_point",
+        }:
             raise AdminError(f"unknown: {', '.join(sorted(unknown))}")
         instance = self.named(arguments)
         details = dict(instance.get("CertificateDetails") or certificate(AUTHORITIES[0]))
         if "latest_restorable" in arguments:
             standing = arguments["latest_restorable"]
             instance["_standing"] = standing and instant(standing)
+        if "recovery_point" in arguments:
+            instance["AwsBackupRecoveryPointArn"] = str(arguments["recovery_point"] or "")
         if "created" in arguments:
             instance["InstanceCreateTime"] = instant(arguments["created"])
         if "ca" in arguments:
@@ -308,6 +320,16 @@ def windows(backup: str, maintenance: str) -> tuple[str, str]:
             if not overlapping(one, other):
                 return one, other
     raise Refused("InvalidParameterValue", "The backup window and maintenance window must not overlap.")
+
+
+def refuse_of_backup(instance: Record, p: Parameters) -> None:
+    """Refuses what AWS Backup has set, but for the value that is there (tests/cases/08)."""
+    for parameter in ("BackupRetentionPeriod", "PreferredBackupWindow"):
+        wanted, current = value(p, parameter), str(instance.get(parameter, ""))
+        if wanted and wanted != current:
+            name = instance["DBInstanceIdentifier"]
+            message = f"The instance {name} is associated with an AWS Backup resource; only {current} is accepted."
+            raise Refused("InvalidParameterValue", message)
 
 
 def check_authority(name: str) -> None:
@@ -405,6 +427,8 @@ def as_audited(original: Callable[[Record], str]) -> Callable[[Record], str]:
             told["KmsKeyId"] = key_arn("")
         exports = "".join(f"<member>{one}</member>" for one in instance.get("EnabledCloudwatchLogsExports", ()))
         listed = f"<EnabledCloudwatchLogsExports>{exports}</EnabledCloudwatchLogsExports>"
+        if point := instance.get("AwsBackupRecoveryPointArn"):
+            listed += f"<AwsBackupRecoveryPointArn>{point}</AwsBackupRecoveryPointArn>"
         return EMPTY.sub("", original(told).replace("<EnabledCloudwatchLogsExports/>", listed))
 
     return show

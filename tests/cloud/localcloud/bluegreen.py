@@ -70,4 +70,4 @@ def xml(shape: Any, told: Any) -> str:
     if shape.type_name == "list":
         name = shape.member.serialization.get("name", "member")
         return "".join(f"<{name}>{xml(shape.member, one)}</{name}>" for one in told)
-    return escape(str(told))
+    return escape(str(told).lower() if isinstance(told, bool) else str(told))

@@ -1,7 +1,7 @@
 """Cloud Control's ListResources and GetResource over what the services themselves have, which ministack keeps apart.
 
-Types: AWS::CloudWatch::Alarm, AWS::Logs::MetricFilter, AWS::Backup::BackupPlan, AWS::EC2::VPCEndpoint; of any other,
-what Cloud Control itself has made, or else TypeNotFoundException. A page has 25 resources, as was observed; MaxResults
+Types: AWS::CloudWatch::Alarm, AWS::Logs::MetricFilter, AWS::Backup::BackupPlan, AWS::Backup::BackupSelection,
+AWS::Backup::BackupVault, AWS::EC2::VPCEndpoint; of any other, what Cloud Control itself has made, or else TypeNotFoundException. A page has 25 resources, as was observed; MaxResults
 is taken and has no effect, as AWS says of it. A list shows all properties, where AWS promises the identifier only.
 Both calls are judged on `arn:aws:cloudformation:REGION:ACCOUNT:resource/*`, as AWS's refusals name it, and then on
 everything that the type's schema names for its list or read handler (`handlers` of the resource provider schemas that
@@ -106,6 +106,31 @@ def backup_plans() -> dict[str, Properties]:
     }
 
 
+def backup_selections() -> dict[str, Properties]:
+    """Each by its own id and its plan's; AWS documents the identifier, `Id`, and not how it is made."""
+    kept = ("SelectionName", "IamRoleArn", "Resources", "ListOfTags", "NotResources", "Conditions")
+    return {
+        f"{name}_{one['BackupPlanId']}": {
+            "Id": f"{name}_{one['BackupPlanId']}",
+            "SelectionId": name,
+            "BackupPlanId": one["BackupPlanId"],
+            "BackupSelection": {key: one[key] for key in kept if one[key]},
+        }
+        for name, one in backup._selections.items()
+    }
+
+
+def backup_vaults() -> dict[str, Properties]:
+    def described(vault: dict[str, Any]) -> Properties:
+        told = {key: vault[key] for key in ("BackupVaultName", "BackupVaultArn")}
+        # Without a wish it is AWS Backup's own key of the account.
+        arn = vault["BackupVaultArn"].split(":")
+        own = f"arn:aws:kms:{arn[3]}:{arn[4]}:key/00000000-0000-0000-0000-00000000ba00"
+        return {**told, "EncryptionKeyArn": vault["EncryptionKeyArn"] or own}
+
+    return {one["BackupVaultArn"]: described(one) for one in backup._vaults.values()}
+
+
 def endpoints() -> dict[str, Properties]:
     kept = ("VpcEndpointType", "VpcId", "ServiceName", "RouteTableIds", "SubnetIds")
     return {name: {"Id": name, **{key: one[key] for key in kept}} for name, one in ec2._vpc_endpoints.items()}
@@ -115,6 +140,8 @@ KINDS: dict[str, Kind] = {
     "AWS::CloudWatch::Alarm": alarms,
     "AWS::Logs::MetricFilter": metric_filters,
     "AWS::Backup::BackupPlan": backup_plans,
+    "AWS::Backup::BackupSelection": backup_selections,
+    "AWS::Backup::BackupVault": backup_vaults,
     "AWS::EC2::VPCEndpoint": endpoints,
 }
 

@@ -15,6 +15,7 @@ from hypercorn.config import Config
 from localcloud import (
     accesskeys,
     alarms,
+    announced,
     backups,
     bluegreen,
     buckets,
@@ -43,7 +44,7 @@ async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
     # next event, waits until the head is acknowledged, for 40 ms.
     StreamRequestHandler.disable_nagle_algorithm = True
     inner = ministack.app.app
-    audited = (backups, bluegreen, clusters, buckets, tables, cloudcontrol, simulation, seeds)
+    audited = (backups, bluegreen, announced, clusters, buckets, tables, cloudcontrol, simulation, seeds)
     for part in (rotation, rds, *audited, ecs, conditions, workflows, accesskeys, mail, tagging, alarms):
         part.install(cloud)
     app = faults.install(cloud, inner)

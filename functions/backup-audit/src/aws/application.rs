@@ -9,18 +9,20 @@ use aws_sdk_iam::types::PolicyEvaluationDecisionType;
 use serde_json::Value;
 use shared::failure::CallError;
 
-use super::Page;
-use crate::facts::{LogWatch, Seen, Service, Task};
+use super::{Page, told};
+use crate::facts::{LogWatch, Seen, Service, Task, Vault};
+use crate::rules::plans::{Plan, Selection};
 
 type Control = aws_sdk_cloudcontrol::Client;
 type Ecs = aws_sdk_ecs::Client;
 type Iam = aws_sdk_iam::Client;
+type Control = aws_sdk_cloudcontrol::Client;
 
 /// A page of the ARNs of a cluster's services: ten at most, which is what one description takes.
 pub(crate) async fn services(client: &Ecs, cluster: &str, token: Option<String>) -> Seen<Page<String>> {
     let listed = client.list_services().cluster(cluster).max_results(10).set_next_token(token).send().await;
     let listed = listed.map_err(CallError::during("ecs:ListServices"))?;
-    Ok((listed.service_arns.unwrap_or_default(), listed.next_token))
+    Ok((told("ecs:ListServices", "serviceArns", listed.service_arns)?, listed.next_token))
 }
 
 /// Services by their ARNs, with what their containers are given and whether their tasks may read `versions`. One that ECS
@@ -35,11 +37,16 @@ pub(crate) async fn describe(
     if arns.is_empty() {
         return Ok(Vec::new());
     }
+    let asked = arns.len();
     let described = ecs.describe_services().cluster(cluster).set_services(Some(arns)).send().await;
     let described = described.map_err(CallError::during("ecs:DescribeServices"))?;
-    let mut services: Vec<_> =
-        described.failures.unwrap_or_default().into_iter().filter_map(failure).map(Err).collect();
-    for found in described.services.unwrap_or_default() {
+    let failures = described.failures.unwrap_or_default();
+    let described = told("ecs:DescribeServices", "services", described.services)?;
+    if failures.len() + described.len() < asked {
+        return told("ecs:DescribeServices", "service of each ARN", None);
+    }
+    let mut services: Vec<_> = failures.into_iter().filter_map(failure).map(Err).collect();
+    for found in described {
         let task = task(ecs, found.task_definition.as_deref().unwrap_or_default()).await;
         let reads_versions = match &task {
             Err(call) => Err(call.clone()),
@@ -75,17 +82,18 @@ fn failure(failure: Failure) -> Option<CallError> {
 async fn task(client: &Ecs, definition: &str) -> Seen<Task> {
     let described = client.describe_task_definition().task_definition(definition).send().await;
     let described = described.map_err(CallError::during("ecs:DescribeTaskDefinition"))?;
-    Ok(described.task_definition.map(given).unwrap_or_default())
+    let definition = told("ecs:DescribeTaskDefinition", "taskDefinition", described.task_definition)?;
+    told("ecs:DescribeTaskDefinition", "containerDefinitions", given(definition))
 }
 
 /// The names only: the values of variables in clear may be secrets.
-fn given(definition: TaskDefinition) -> Task {
+fn given(definition: TaskDefinition) -> Option<Task> {
     let (mut plain, mut secret) = (BTreeSet::new(), BTreeSet::new());
-    for container in definition.container_definitions.unwrap_or_default() {
+    for container in definition.container_definitions? {
         plain.extend(container.environment.unwrap_or_default().into_iter().filter_map(|pair| pair.name));
         secret.extend(container.secrets.unwrap_or_default().into_iter().map(|secret| secret.name));
     }
-    Task { plain, secret, role: definition.task_role_arn.filter(|role| !role.is_empty()) }
+    Some(Task { plain, secret, role: definition.task_role_arn.filter(|role| !role.is_empty()) })
 }
 
 /// Whether a role may read old versions of a bucket's objects.
@@ -93,9 +101,9 @@ async fn allows(client: &Iam, role: &str, objects: &str) -> Seen<bool> {
     let simulated = client.simulate_principal_policy().policy_source_arn(role);
     let simulated = simulated.action_names("s3:GetObjectVersion").resource_arns(objects).send().await;
     let simulated = simulated.map_err(CallError::during("iam:SimulatePrincipalPolicy"))?;
-    let results = simulated.evaluation_results.unwrap_or_default();
-    Ok(!results.is_empty()
-        && results.iter().all(|result| *result.eval_decision() == PolicyEvaluationDecisionType::Allowed))
+    let results = simulated.evaluation_results.filter(|results| !results.is_empty());
+    let results = told("iam:SimulatePrincipalPolicy", "EvaluationResults", results)?;
+    Ok(results.iter().all(|result| *result.eval_decision() == PolicyEvaluationDecisionType::Allowed))
 }
 
 /// Whether a type of resource has one whose identifier is wanted.
@@ -103,8 +111,8 @@ pub(crate) async fn has(client: &Control, kind: &str, is_wanted: impl Fn(&str) -
     let mut pages = client.list_resources().type_name(kind).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("cloudformation:ListResources"))?;
-        let mut names =
-            page.resource_descriptions.unwrap_or_default().into_iter().filter_map(|found| found.identifier);
+        let page = told("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)?;
+        let mut names = page.into_iter().filter_map(|found| found.identifier);
         if names.any(|name| is_wanted(&name)) {
             return Ok(true);
         }
@@ -121,7 +129,7 @@ pub(crate) async fn log_watch(client: &Control, group: &str) -> Seen<LogWatch> {
     let mut pages = client.list_resources().type_name(kind).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("cloudformation:ListResources"))?;
-        for found in page.resource_descriptions.unwrap_or_default() {
+        for found in told("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)? {
             if found.identifier().is_some_and(|name| name.starts_with(&beginning)) {
                 let filter = properties(client, kind, found, "MetricTransformations").await?;
                 watch.counted.extend(counted(&filter));
@@ -135,7 +143,7 @@ pub(crate) async fn log_watch(client: &Control, group: &str) -> Seen<LogWatch> {
     let mut pages = client.list_resources().type_name(kind).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("cloudformation:ListResources"))?;
-        for found in page.resource_descriptions.unwrap_or_default() {
+        for found in told("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)? {
             let alarm = properties(client, kind, found, "ComparisonOperator").await?;
             watch.alarmed.extend(alarmed(&alarm).filter(|metric| watch.counted.contains(metric)));
         }
@@ -185,6 +193,70 @@ fn alarmed(alarm: &Value) -> impl Iterator<Item = (String, String)> {
 
 fn metric(namespace: &Value, name: &Value) -> Option<(String, String)> {
     Some((namespace.as_str()?.to_owned(), name.as_str()?.to_owned()))
+}
+
+/// All resources of a type; a list promises the identifier only.
+async fn listed(client: &Control, kind: &str) -> Seen<Vec<ResourceDescription>> {
+    let mut found = Vec::new();
+    let mut pages = client.list_resources().type_name(kind).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(CallError::during("cloudformation:ListResources"))?;
+        found.extend(told("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)?);
+    }
+    Ok(found)
+}
+
+/// The plans of AWS Backup, with what they select.
+pub(crate) async fn plans(client: &Control) -> Seen<Vec<Plan>> {
+    let (kind, chosen) = ("AWS::Backup::BackupPlan", "AWS::Backup::BackupSelection");
+    let mut plans = Vec::new();
+    for found in listed(client, kind).await? {
+        let id = found.identifier().unwrap_or_default().to_owned();
+        let found = properties(client, kind, found, "BackupPlan").await?;
+        if !found.is_null() {
+            plans.push(told("cloudformation:GetResource", "BackupPlan", Plan::parse(&id, &found))?);
+        }
+    }
+    if plans.is_empty() {
+        return Ok(plans);
+    }
+    for found in listed(client, chosen).await? {
+        let found = properties(client, chosen, found, "BackupSelection").await?;
+        if found.is_null() {
+            continue;
+        }
+        let found = Selection::parse(&found);
+        let (of, selection) = told("cloudformation:GetResource", "BackupSelection", found)?;
+        plans
+            .iter_mut()
+            .filter(|plan| plan.id == of)
+            .for_each(|plan| plan.selections.push(selection.clone()));
+    }
+    Ok(plans)
+}
+
+/// The vaults of AWS Backup that have one of these names.
+pub(crate) async fn vaults(client: &Control, names: &BTreeSet<&str>) -> Seen<Vec<Vault>> {
+    let kind = "AWS::Backup::BackupVault";
+    let mut vaults = Vec::new();
+    for listed in listed(client, kind).await? {
+        let arn = listed.identifier().unwrap_or_default().to_owned();
+        let name = arn.rsplit(':').next().unwrap_or_default().to_owned();
+        if !names.contains(name.as_str()) {
+            continue;
+        }
+        // A list may show a vault without its key: only GetResource says that there is none.
+        let listed = ResourceDescription::builder().identifier(&arn).build();
+        let found = properties(client, kind, listed, "BackupVaultName").await;
+        if found.as_ref().is_ok_and(Value::is_null) {
+            continue;
+        }
+        let at = |pointer: &str| found.as_ref().map(|found| found.pointer(pointer)).map_err(Clone::clone);
+        let key = at("/EncryptionKeyArn").map(|key| key.and_then(Value::as_str).map(str::to_owned));
+        let locked_days = at("/LockConfiguration/MinRetentionDays").map(|days| days.and_then(Value::as_i64));
+        vaults.push(Vault { name, arn, key, locked_days });
+    }
+    Ok(vaults)
 }
 
 #[cfg(test)]

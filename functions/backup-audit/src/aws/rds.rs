@@ -5,28 +5,42 @@ use std::collections::{BTreeMap, BTreeSet};
 use aws_sdk_dynamodb::types::{
     ContinuousBackupsStatus, PointInTimeRecoverySpecification, PointInTimeRecoveryStatus,
 };
-use aws_sdk_rds::types::{DbInstance, DbSnapshot, Tag};
+use aws_sdk_rds::types::{DbCluster, DbClusterSnapshot, DbInstance, DbSnapshot, LifecycleSupportName, Tag};
 use jiff::Timestamp;
 use shared::failure::CallError;
 
-use super::{Page, instant};
-use crate::facts::{Instance, Seen, Table};
+use super::{Page, instant, one, told, whole};
+use crate::facts::{Form, Instance, Pair, Seen, Subscription, Table};
 use crate::repair::Setting;
 
 type Rds = aws_sdk_rds::Client;
+
+const INSTANCES: &str = "rds:DescribeDBInstances";
+const CLUSTERS: &str = "rds:DescribeDBClusters";
+const SNAPSHOTS: &str = "rds:DescribeDBSnapshots";
+const CLUSTER_SNAPSHOTS: &str = "rds:DescribeDBClusterSnapshots";
 
 /// A snapshot as a list shows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {
     pub name: String,
     pub arn: String,
-    pub instance: String,
+    /// The instance or cluster that it was taken of.
+    pub of: String,
+    /// RDS's id of that instance or cluster.
+    pub resource_id: Option<String>,
+    pub is_of_cluster: bool,
     /// `manual`, `automated`, `awsbackup`.
     pub kind: String,
     pub is_available: bool,
     pub made: Option<Timestamp>,
     pub is_encrypted: Option<bool>,
     pub tags: BTreeMap<String, String>,
+}
+
+/// Databases of services that share RDS's API. They have backups of their own kind, which no rule here knows.
+fn is_anothers(engine: Option<&str>) -> bool {
+    matches!(engine, Some("docdb" | "neptune"))
 }
 
 fn tags(tags: Option<Vec<Tag>>) -> BTreeMap<String, String> {
@@ -36,63 +50,126 @@ fn tags(tags: Option<Vec<Tag>>) -> BTreeMap<String, String> {
         .collect()
 }
 
-fn snapshot(snapshot: DbSnapshot) -> Listed {
-    Listed {
-        name: snapshot.db_snapshot_identifier.unwrap_or_default(),
+fn snapshot(snapshot: DbSnapshot) -> Option<Listed> {
+    Some(Listed {
+        name: snapshot.db_snapshot_identifier?,
         arn: snapshot.db_snapshot_arn.unwrap_or_default(),
-        instance: snapshot.db_instance_identifier.unwrap_or_default(),
-        kind: snapshot.snapshot_type.unwrap_or_default(),
+        of: snapshot.db_instance_identifier?,
+        resource_id: snapshot.dbi_resource_id,
+        is_of_cluster: false,
+        kind: snapshot.snapshot_type?,
         is_available: snapshot.status.as_deref() == Some("available"),
         made: instant(snapshot.original_snapshot_create_time.or(snapshot.snapshot_create_time)),
         is_encrypted: snapshot.encrypted,
         tags: tags(snapshot.tag_list),
-    }
+    })
 }
 
-/// A page of snapshots: all of them, or those of one instance.
+fn cluster_snapshot(snapshot: DbClusterSnapshot) -> Option<Listed> {
+    Some(Listed {
+        name: snapshot.db_cluster_snapshot_identifier?,
+        arn: snapshot.db_cluster_snapshot_arn.unwrap_or_default(),
+        of: snapshot.db_cluster_identifier?,
+        resource_id: snapshot.db_cluster_resource_id,
+        is_of_cluster: true,
+        kind: snapshot.snapshot_type?,
+        is_available: snapshot.status.as_deref() == Some("available"),
+        made: instant(snapshot.snapshot_create_time),
+        is_encrypted: snapshot.storage_encrypted,
+        tags: tags(snapshot.tag_list),
+    })
+}
+
+/// A page of a kind of snapshots, of the account or of one database.
 pub(crate) async fn snapshots(
     client: &Rds,
-    instance: Option<&str>,
+    (is_of_cluster, kind, of): (bool, &str, Option<&str>),
     marker: Option<String>,
 ) -> Seen<Page<Listed>> {
+    let of = of.map(str::to_owned);
+    if is_of_cluster {
+        let listed = client.describe_db_cluster_snapshots().max_records(100).set_marker(marker);
+        let listed = listed.snapshot_type(kind).set_db_cluster_identifier(of).send().await;
+        let listed = listed.map_err(CallError::during("rds:DescribeDBClusterSnapshots"))?;
+        let ours = told(CLUSTER_SNAPSHOTS, "DBClusterSnapshots", listed.db_cluster_snapshots)?;
+        let ours = ours.into_iter().filter(|one| !is_anothers(one.engine.as_deref()));
+        return Ok((whole(CLUSTER_SNAPSHOTS, ours.map(cluster_snapshot))?, listed.marker));
+    }
     let listed = client.describe_db_snapshots().max_records(100).set_marker(marker);
-    let listed = listed.set_db_instance_identifier(instance.map(str::to_owned)).send().await;
+    let listed = listed.snapshot_type(kind).set_db_instance_identifier(of).send().await;
     let listed = listed.map_err(CallError::during("rds:DescribeDBSnapshots"))?;
-    Ok((listed.db_snapshots.unwrap_or_default().into_iter().map(snapshot).collect(), listed.marker))
+    let ours = told(SNAPSHOTS, "DBSnapshots", listed.db_snapshots)?;
+    let ours = ours.into_iter().filter(|one| !is_anothers(one.engine.as_deref()));
+    Ok((whole(SNAPSHOTS, ours.map(snapshot))?, listed.marker))
 }
 
-/// The snapshot with a name; none when there is none.
+/// The snapshot of an instance with a name; none when there is none.
 pub(crate) async fn snapshot_named(client: &Rds, name: &str) -> Seen<Option<Listed>> {
     let described = client.describe_db_snapshots().db_snapshot_identifier(name).send().await;
     match described.map_err(CallError::during("rds:DescribeDBSnapshots")) {
-        Ok(described) => Ok(described.db_snapshots.unwrap_or_default().into_iter().next().map(snapshot)),
+        Ok(described) => one(SNAPSHOTS, "DBSnapshots", described.db_snapshots, snapshot),
         Err(call) if call.code.starts_with("DBSnapshotNotFound") => Ok(None),
         Err(call) => Err(call),
     }
 }
 
-/// The accounts that may restore a manual snapshot.
+/// The snapshot of a cluster with a name; none when there is none.
+pub(crate) async fn cluster_snapshot_named(client: &Rds, name: &str) -> Seen<Option<Listed>> {
+    let described = client.describe_db_cluster_snapshots().db_cluster_snapshot_identifier(name).send().await;
+    match described.map_err(CallError::during("rds:DescribeDBClusterSnapshots")) {
+        Ok(described) => {
+            one(CLUSTER_SNAPSHOTS, "DBClusterSnapshots", described.db_cluster_snapshots, cluster_snapshot)
+        }
+        Err(call) if call.code.starts_with("DBClusterSnapshotNotFound") => Ok(None),
+        Err(call) => Err(call),
+    }
+}
+
+/// The accounts that may restore a manual snapshot of an instance.
 pub(crate) async fn shared_with(client: &Rds, name: &str) -> Seen<BTreeSet<String>> {
+    let operation = "rds:DescribeDBSnapshotAttributes";
     let described = client.describe_db_snapshot_attributes().db_snapshot_identifier(name).send().await;
     let described = described.map_err(CallError::during("rds:DescribeDBSnapshotAttributes"))?;
     let attributes = described.db_snapshot_attributes_result.and_then(|result| result.db_snapshot_attributes);
-    let restore = attributes
-        .unwrap_or_default()
+    let restore = told(operation, "DBSnapshotAttributes", attributes)?
         .into_iter()
         .filter(|attribute| attribute.attribute_name() == Some("restore"));
     Ok(restore.flat_map(|attribute| attribute.attribute_values.unwrap_or_default()).collect())
 }
 
-fn instance_of(found: DbInstance) -> (Instance, BTreeMap<String, String>) {
+/// The accounts that may restore a manual snapshot of a cluster.
+pub(crate) async fn cluster_shared_with(client: &Rds, name: &str) -> Seen<BTreeSet<String>> {
+    let operation = "rds:DescribeDBClusterSnapshotAttributes";
+    let described =
+        client.describe_db_cluster_snapshot_attributes().db_cluster_snapshot_identifier(name).send().await;
+    let described = described.map_err(CallError::during("rds:DescribeDBClusterSnapshotAttributes"))?;
+    let attributes = described
+        .db_cluster_snapshot_attributes_result
+        .and_then(|result| result.db_cluster_snapshot_attributes);
+    let restore = told(operation, "DBClusterSnapshotAttributes", attributes)?
+        .into_iter()
+        .filter(|attribute| attribute.attribute_name() == Some("restore"));
+    Ok(restore.flat_map(|attribute| attribute.attribute_values.unwrap_or_default()).collect())
+}
+
+fn instance_of(found: DbInstance) -> Option<(Instance, BTreeMap<String, String>)> {
     let tags = tags(found.tag_list);
     let pending = found.pending_modified_values.and_then(|pending| pending.backup_retention_period);
     let groups = found.db_parameter_groups.unwrap_or_default().into_iter();
     let instance = Instance {
-        name: found.db_instance_identifier.unwrap_or_default(),
+        name: found.db_instance_identifier?,
         arn: found.db_instance_arn.unwrap_or_default(),
+        form: found.db_cluster_identifier.map_or(Form::Single, Form::Member),
+        resource_id: found.dbi_resource_id,
+        engine: found.engine,
+        version: found.engine_version,
         status: found.db_instance_status,
+        restarts: instant(found.automatic_restart_time),
+        recovery_point: found.aws_backup_recovery_point_arn,
         created: instant(found.instance_create_time),
-        replica_of: found.read_replica_source_db_instance_identifier,
+        replica_of: found
+            .read_replica_source_db_instance_identifier
+            .or(found.read_replica_source_db_cluster_identifier),
         retention_days: found.backup_retention_period,
         pending_retention_days: pending,
         backup_window: found.preferred_backup_window,
@@ -112,9 +189,49 @@ fn instance_of(found: DbInstance) -> (Instance, BTreeMap<String, String>) {
         parameter_groups: groups.filter_map(|group| group.db_parameter_group_name).collect(),
         subnet_group: found.db_subnet_group.and_then(|group| group.db_subnet_group_name),
         has_managed_password: found.master_user_secret.is_some(),
-        newest_snapshot: None,
+        ..Instance::default()
     };
-    (instance, tags)
+    Some((instance, tags))
+}
+
+/// A cluster, with its tags and the names of its members.
+pub(crate) type ListedCluster = (Instance, BTreeMap<String, String>, Vec<String>);
+
+fn cluster_of(found: DbCluster) -> Option<ListedCluster> {
+    let tags = tags(found.tag_list);
+    let pending = found.pending_modified_values.and_then(|pending| pending.backup_retention_period);
+    let members = found.db_cluster_members.unwrap_or_default().into_iter();
+    // An Aurora cluster that replicates another one still has backups of its own.
+    let is_aurora = found.engine.as_deref().is_some_and(|engine| engine.starts_with("aurora"));
+    let cluster = Instance {
+        name: found.db_cluster_identifier?,
+        arn: found.db_cluster_arn.unwrap_or_default(),
+        form: Form::Cluster,
+        resource_id: found.db_cluster_resource_id,
+        engine: found.engine,
+        version: found.engine_version,
+        status: found.status,
+        restarts: instant(found.automatic_restart_time),
+        recovery_point: found.aws_backup_recovery_point_arn,
+        created: instant(found.cluster_create_time),
+        replica_of: found.replication_source_identifier.filter(|source| !is_aurora && !source.is_empty()),
+        retention_days: found.backup_retention_period,
+        pending_retention_days: pending,
+        backup_window: found.preferred_backup_window,
+        maintenance_window: found.preferred_maintenance_window,
+        latest_restorable: instant(found.latest_restorable_time),
+        is_encrypted: found.storage_encrypted,
+        key: found.kms_key_id,
+        is_protected: found.deletion_protection,
+        copies_tags: found.copy_tags_to_snapshot,
+        is_multi_az: found.multi_az,
+        log_exports: found.enabled_cloudwatch_logs_exports.unwrap_or_default(),
+        parameter_groups: found.db_cluster_parameter_group.into_iter().collect(),
+        subnet_group: found.db_subnet_group,
+        has_managed_password: found.master_user_secret.is_some(),
+        ..Instance::default()
+    };
+    Some((cluster, tags, members.filter_map(|member| member.db_instance_identifier).collect()))
 }
 
 /// A page of instances, each with its tags.
@@ -124,17 +241,129 @@ pub(crate) async fn instances(
 ) -> Seen<Page<(Instance, BTreeMap<String, String>)>> {
     let listed = client.describe_db_instances().max_records(100).set_marker(marker).send().await;
     let listed = listed.map_err(CallError::during("rds:DescribeDBInstances"))?;
-    Ok((listed.db_instances.unwrap_or_default().into_iter().map(instance_of).collect(), listed.marker))
+    let ours = told(INSTANCES, "DBInstances", listed.db_instances)?;
+    let ours = ours.into_iter().filter(|one| !is_anothers(one.engine.as_deref()));
+    Ok((whole(INSTANCES, ours.map(instance_of))?, listed.marker))
 }
 
 /// The instance with a name; none when there is none.
 pub(crate) async fn instance(client: &Rds, name: &str) -> Seen<Option<(Instance, BTreeMap<String, String>)>> {
     let described = client.describe_db_instances().db_instance_identifier(name).send().await;
     match described.map_err(CallError::during("rds:DescribeDBInstances")) {
-        Ok(described) => Ok(described.db_instances.unwrap_or_default().into_iter().next().map(instance_of)),
+        Ok(described) => one(INSTANCES, "DBInstances", described.db_instances, instance_of),
         Err(call) if call.code.starts_with("DBInstanceNotFound") => Ok(None),
         Err(call) => Err(call),
     }
+}
+
+/// A page of clusters.
+pub(crate) async fn clusters(client: &Rds, marker: Option<String>) -> Seen<Page<ListedCluster>> {
+    let listed = client.describe_db_clusters().max_records(100).set_marker(marker).send().await;
+    let listed = listed.map_err(CallError::during("rds:DescribeDBClusters"))?;
+    let ours = told(CLUSTERS, "DBClusters", listed.db_clusters)?;
+    let ours = ours.into_iter().filter(|one| !is_anothers(one.engine.as_deref()));
+    Ok((whole(CLUSTERS, ours.map(cluster_of))?, listed.marker))
+}
+
+/// The cluster with a name; none when there is none.
+pub(crate) async fn cluster(client: &Rds, name: &str) -> Seen<Option<ListedCluster>> {
+    let described = client.describe_db_clusters().db_cluster_identifier(name).send().await;
+    match described.map_err(CallError::during("rds:DescribeDBClusters")) {
+        Ok(described) => one(CLUSTERS, "DBClusters", described.db_clusters, cluster_of),
+        Err(call) if call.code.starts_with("DBClusterNotFound") => Ok(None),
+        Err(call) => Err(call),
+    }
+}
+
+/// All subscriptions to RDS's events.
+pub(crate) async fn subscriptions(client: &Rds) -> Seen<Vec<Subscription>> {
+    let mut found = Vec::new();
+    let mut pages = client.describe_event_subscriptions().into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(CallError::during("rds:DescribeEventSubscriptions"))?;
+        let page =
+            told("rds:DescribeEventSubscriptions", "EventSubscriptionsList", page.event_subscriptions_list)?;
+        found.extend(page.into_iter().map(|one| Subscription {
+            is_sending: one.enabled == Some(true) && one.status.as_deref() == Some("active"),
+            source: one.source_type,
+            names: one.source_ids_list.unwrap_or_default(),
+            categories: one.event_categories_list.unwrap_or_default(),
+        }));
+    }
+    Ok(found)
+}
+
+/// All blue/green deployments: the ARNs of each pair of blue and green, and the deployment's id and status.
+pub(crate) async fn deployments(client: &Rds) -> Seen<Vec<Pair>> {
+    let mut found = Vec::new();
+    let mut pages = client.describe_blue_green_deployments().into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(CallError::during("rds:DescribeBlueGreenDeployments"))?;
+        let page =
+            told("rds:DescribeBlueGreenDeployments", "BlueGreenDeployments", page.blue_green_deployments)?;
+        for one in page {
+            let id = one.blue_green_deployment_identifier.unwrap_or_default();
+            let status = one.status.unwrap_or_default();
+            let members = one.switchover_details.unwrap_or_default().into_iter();
+            let members = members.map(|member| (member.source_member, member.target_member));
+            found.extend(
+                std::iter::once((one.source, one.target)).chain(members).map(|(blue, green)| Pair {
+                    blue,
+                    green,
+                    id: id.clone(),
+                    status: status.clone(),
+                }),
+            );
+        }
+    }
+    Ok(found)
+}
+
+/// A parameter's value in a group of instances, or of clusters; none where the group gives none.
+pub(crate) async fn parameter(
+    client: &Rds,
+    is_of_cluster: bool,
+    group: &str,
+    name: &str,
+) -> Seen<Option<String>> {
+    let filter = aws_sdk_rds::types::Filter::builder().name("parameter-name").values(name).build();
+    let operation =
+        if is_of_cluster { "rds:DescribeDBClusterParameters" } else { "rds:DescribeDBParameters" };
+    let parameters = if is_of_cluster {
+        let described = client.describe_db_cluster_parameters().db_cluster_parameter_group_name(group);
+        let described = described.filters(filter).send().await;
+        described.map_err(CallError::during("rds:DescribeDBClusterParameters"))?.parameters
+    } else {
+        let described = client.describe_db_parameters().db_parameter_group_name(group).filters(filter).send();
+        described.await.map_err(CallError::during("rds:DescribeDBParameters"))?.parameters
+    };
+    let found = told(operation, "Parameters", parameters)?.into_iter();
+    let found = found.filter(|parameter| parameter.parameter_name() == Some(name));
+    Ok(found.filter_map(|parameter| parameter.parameter_value).next())
+}
+
+/// The major versions of an engine, each with the end of its standard support.
+pub(crate) async fn majors(client: &Rds, engine: &str) -> Seen<Vec<(String, Option<Timestamp>)>> {
+    let mut found = Vec::new();
+    let mut pages = client.describe_db_major_engine_versions().engine(engine).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(CallError::during("rds:DescribeDBMajorEngineVersions"))?;
+        let page = told(
+            "rds:DescribeDBMajorEngineVersions",
+            "DBMajorEngineVersions",
+            page.db_major_engine_versions,
+        )?;
+        for one in page {
+            let Some(major) = one.major_engine_version else { continue };
+            let standard =
+                one.supported_engine_lifecycles.unwrap_or_default().into_iter().find(|lifecycle| {
+                    lifecycle.lifecycle_support_name
+                        == Some(LifecycleSupportName::OpenSourceRdsStandardSupport)
+                });
+            found.push((major, standard.and_then(|one| instant(one.lifecycle_support_end_date))));
+        }
+    }
+    Ok(found)
 }
 
 /// Changes one setting of an instance. Not at once: that would apply everything else that waits for the maintenance window,
@@ -153,11 +382,33 @@ pub(crate) async fn modify(client: &Rds, name: &str, setting: &Setting) -> Resul
     Ok(())
 }
 
-/// Takes the right to restore a snapshot from accounts.
+/// Changes one setting of a cluster. The other settings are its members'.
+pub(crate) async fn modify_cluster(client: &Rds, name: &str, setting: &Setting) -> Result<(), CallError> {
+    let change = client.modify_db_cluster().db_cluster_identifier(name);
+    let change = match setting {
+        Setting::Retention(days) => change.backup_retention_period(*days),
+        Setting::Window(window) => change.preferred_backup_window(window),
+        Setting::Protection => change.deletion_protection(true),
+        Setting::CopyTags => change.copy_tags_to_snapshot(true),
+        Setting::Private | Setting::Upgrades => return Ok(()),
+    };
+    change.send().await.map_err(CallError::during("rds:ModifyDBCluster"))?;
+    Ok(())
+}
+
+/// Takes the right to restore a snapshot of an instance from accounts.
 pub(crate) async fn unshare(client: &Rds, name: &str, accounts: &[String]) -> Result<(), CallError> {
     let change = client.modify_db_snapshot_attribute().db_snapshot_identifier(name).attribute_name("restore");
     let change = change.set_values_to_remove(Some(accounts.to_vec())).send().await;
     change.map_err(CallError::during("rds:ModifyDBSnapshotAttribute"))?;
+    Ok(())
+}
+
+/// Takes the right to restore a snapshot of a cluster from accounts.
+pub(crate) async fn unshare_cluster(client: &Rds, name: &str, accounts: &[String]) -> Result<(), CallError> {
+    let change = client.modify_db_cluster_snapshot_attribute().db_cluster_snapshot_identifier(name);
+    let change = change.attribute_name("restore").set_values_to_remove(Some(accounts.to_vec())).send().await;
+    change.map_err(CallError::during("rds:ModifyDBClusterSnapshotAttribute"))?;
     Ok(())
 }
 
@@ -169,24 +420,37 @@ pub(crate) async fn table(client: &aws_sdk_dynamodb::Client, name: &str) -> Seen
         Err(call) if call.code == "ResourceNotFoundException" => return Ok(None),
         Err(call) => return Err(call),
     };
-    let Some(table) = described.table else { return Ok(None) };
+    let table = told("dynamodb:DescribeTable", "Table", described.table)?;
     let backups = client.describe_continuous_backups().table_name(name).send().await;
     let backups = backups.map_err(CallError::during("dynamodb:DescribeContinuousBackups"));
-    let has_recovery = backups.map(|backups| {
-        let described = backups.continuous_backups_description;
-        let recovery = described
-            .filter(|described| described.continuous_backups_status == ContinuousBackupsStatus::Enabled);
-        let recovery = recovery.and_then(|described| described.point_in_time_recovery_description);
-        recovery.and_then(|recovery| recovery.point_in_time_recovery_status)
-            == Some(PointInTimeRecoveryStatus::Enabled)
+    let has_recovery = backups.and_then(|backups| {
+        let operation = "dynamodb:DescribeContinuousBackups";
+        let described =
+            told(operation, "ContinuousBackupsDescription", backups.continuous_backups_description)?;
+        let is_on = described.continuous_backups_status == ContinuousBackupsStatus::Enabled;
+        let recovery = described.point_in_time_recovery_description.filter(|_| is_on);
+        Ok(recovery.and_then(|recovery| recovery.point_in_time_recovery_status)
+            == Some(PointInTimeRecoveryStatus::Enabled))
     });
     Ok(Some(Table {
         name: name.to_owned(),
-        arn: table.table_arn.unwrap_or_default(),
+        arn: told("dynamodb:DescribeTable", "TableArn", table.table_arn)?,
         // DynamoDB leaves it out where it was never set.
         is_protected: Some(table.deletion_protection_enabled == Some(true)),
         has_recovery,
     }))
+}
+
+/// The tags of a table.
+pub(crate) async fn table_tags(
+    client: &aws_sdk_dynamodb::Client,
+    arn: &str,
+) -> Seen<BTreeMap<String, String>> {
+    // A table has 50 tags at most, and a page holds as many.
+    let listed = client.list_tags_of_resource().resource_arn(arn).send().await;
+    let listed = listed.map_err(CallError::during("dynamodb:ListTagsOfResource"))?;
+    let listed = told("dynamodb:ListTagsOfResource", "Tags", listed.tags)?;
+    Ok(listed.into_iter().map(|tag| (tag.key, tag.value)).collect())
 }
 
 /// Switches point-in-time recovery of a table on.
@@ -208,4 +472,151 @@ pub(crate) async fn protect(client: &aws_sdk_dynamodb::Client, name: &str) -> Re
     let changed = client.update_table().table_name(name).deletion_protection_enabled(true).send().await;
     changed.map_err(CallError::during("dynamodb:UpdateTable"))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_http_client::test_util::StaticReplayClient;
+    use serde_json::Value;
+    use shared::testing::{aws, replies};
+
+    use super::*;
+
+    fn answer(operation: &str, result: &str) -> String {
+        format!("<{operation}Response><{operation}Result>{result}</{operation}Result></{operation}Response>")
+    }
+
+    fn client(answers: &[String]) -> (Rds, StaticReplayClient) {
+        let answers: Vec<_> = answers.iter().map(String::as_str).collect();
+        let wire = replies(&answers);
+        (Rds::new(&aws(&wire)), wire)
+    }
+
+    /// What the requests ask for.
+    fn asked(wire: &StaticReplayClient) -> Vec<String> {
+        let bodies = wire.actual_requests().map(|request| request.body().bytes().unwrap_or_default());
+        bodies.map(|body| String::from_utf8(body.to_vec()).unwrap()).collect()
+    }
+
+    /// tests/cases/11a: an instance of an Aurora cluster, and the snapshots that only the cluster has.
+    #[tokio::test]
+    async fn a_member_is_told_from_an_instance_by_itself() {
+        let case: Value =
+            serde_json::from_str(include_str!("../../../../tests/cases/11a-aurora-member.json")).unwrap();
+        let field = |name: &str| match &case[name] {
+            Value::String(text) => text.clone(),
+            number => number.to_string(),
+        };
+        let fields =
+            ["DBInstanceIdentifier", "DBInstanceArn", "DBClusterIdentifier", "Engine", "DBInstanceStatus"];
+        let fields =
+            fields.iter().map(|name| format!("<{name}>{}</{name}>", field(name))).collect::<String>();
+        let listed = format!("<DBInstances><DBInstance>{fields}</DBInstance></DBInstances>");
+        let snapshot = "<DBClusterSnapshotIdentifier>rds:moveongs-dev-1</DBClusterSnapshotIdentifier><DBClusterIdentifier>moveongs-dev</DBClusterIdentifier><SnapshotType>automated</SnapshotType><Status>available</Status><SnapshotCreateTime>2026-11-26T05:10:00Z</SnapshotCreateTime>";
+        let snapshots = format!(
+            "<DBClusterSnapshots><DBClusterSnapshot>{snapshot}</DBClusterSnapshot></DBClusterSnapshots>"
+        );
+        let (rds, wire) = client(&[
+            answer("DescribeDBInstances", &listed),
+            answer("DescribeDBClusterSnapshots", &snapshots),
+        ]);
+        let (found, _) = instance(&rds, "moveongs-dev-db").await.unwrap().unwrap();
+        assert_eq!(found.form, Form::Member(field("DBClusterIdentifier")));
+        let (page, next) =
+            super::snapshots(&rds, (true, "automated", Some("moveongs-dev")), None).await.unwrap();
+        assert_eq!((page.len(), next), (1, None));
+        assert!(page[0].is_of_cluster && page[0].is_available && page[0].made.is_some());
+        let asked = asked(&wire);
+        assert_eq!(asked.len(), 2, "{asked:?}");
+        assert!(asked[1].contains("Action=DescribeDBClusterSnapshots"), "{asked:?}");
+        assert!(asked[1].contains("SnapshotType=automated"), "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn a_cluster_has_its_members_and_clusters_of_other_services_are_left_out() {
+        let cluster = |name: &str, engine: &str| {
+            format!(
+                "<DBCluster><DBClusterIdentifier>{name}</DBClusterIdentifier><Engine>{engine}</Engine><Status>available</Status><BackupRetentionPeriod>1</BackupRetentionPeriod><DBClusterMembers><DBClusterMember><DBInstanceIdentifier>{name}-1</DBInstanceIdentifier></DBClusterMember></DBClusterMembers></DBCluster>"
+            )
+        };
+        let all = [("a", "aurora-postgresql"), ("b", "docdb"), ("c", "neptune"), ("d", "postgres")];
+        let all = all.map(|(name, engine)| cluster(name, engine)).concat();
+        let (rds, _) = client(&[answer("DescribeDBClusters", &format!("<DBClusters>{all}</DBClusters>"))]);
+        let (page, _) = clusters(&rds, None).await.unwrap();
+        let names: Vec<_> =
+            page.iter().map(|(one, _, members)| (one.name.as_str(), members.concat())).collect();
+        assert_eq!(names, [("a", "a-1".to_owned()), ("d", "d-1".to_owned())]);
+        assert_eq!(page[0].0.form, Form::Cluster);
+        assert_eq!(page[0].0.retention_days, Some(1));
+    }
+
+    /// An answer without its list is not a list without entries.
+    #[tokio::test]
+    async fn an_answer_that_lacks_its_list_was_not_understood() {
+        let nothing = [
+            answer("DescribeDBInstances", ""),
+            answer("DescribeDBClusters", ""),
+            answer("DescribeDBSnapshots", ""),
+            answer("DescribeDBClusterSnapshots", ""),
+            answer("DescribeDBSnapshotAttributes", ""),
+            answer("DescribeDBClusterSnapshotAttributes", ""),
+            answer("DescribeEventSubscriptions", ""),
+            answer("DescribeBlueGreenDeployments", ""),
+            answer("DescribeDBMajorEngineVersions", ""),
+            answer("DescribeDBParameters", ""),
+            answer("DescribeDBClusterParameters", ""),
+            answer("DescribeDBInstances", ""),
+            answer(
+                "DescribeDBInstances",
+                "<DBInstances><DBInstance><Engine>postgres</Engine></DBInstance></DBInstances>",
+            ),
+        ];
+        let (rds, _) = client(&nothing);
+        let failures = [
+            instances(&rds, None).await.map(drop),
+            clusters(&rds, None).await.map(drop),
+            snapshots(&rds, (false, "manual", None), None).await.map(drop),
+            snapshots(&rds, (true, "manual", None), None).await.map(drop),
+            shared_with(&rds, "s").await.map(drop),
+            cluster_shared_with(&rds, "s").await.map(drop),
+            subscriptions(&rds).await.map(drop),
+            deployments(&rds).await.map(drop),
+            majors(&rds, "postgres").await.map(drop),
+            parameter(&rds, false, "g", "rds.force_ssl").await.map(drop),
+            parameter(&rds, true, "g", "rds.force_ssl").await.map(drop),
+            instance(&rds, "db").await.map(drop),
+            instances(&rds, None).await.map(drop),
+        ];
+        for (index, failure) in failures.into_iter().enumerate() {
+            let call = failure.expect_err(&nothing[index]);
+            assert_eq!(call.code, "NotUnderstood", "{index}: {call}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_that_is_empty_is_empty() {
+        let (rds, _) = client(&[
+            answer("DescribeDBInstances", "<DBInstances/>"),
+            answer("DescribeDBClusters", "<DBClusters></DBClusters>"),
+            answer("DescribeDBSnapshots", "<DBSnapshots/>"),
+            answer(
+                "DescribeDBSnapshotAttributes",
+                "<DBSnapshotAttributesResult><DBSnapshotAttributes/></DBSnapshotAttributesResult>",
+            ),
+        ]);
+        assert!(instances(&rds, None).await.unwrap().0.is_empty());
+        assert!(clusters(&rds, None).await.unwrap().0.is_empty());
+        assert!(snapshots(&rds, (false, "manual", None), None).await.unwrap().0.is_empty());
+        assert!(shared_with(&rds, "s").await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn one_parameter_is_asked_for_by_its_name() {
+        let found = "<Parameters><Parameter><ParameterName>rds.force_ssl</ParameterName><ParameterValue>1</ParameterValue></Parameter></Parameters>";
+        let (rds, wire) = client(&[answer("DescribeDBParameters", found)]);
+        let value = parameter(&rds, false, "default.postgres17", "rds.force_ssl").await;
+        assert_eq!(value, Ok(Some("1".to_owned())));
+        let asked = asked(&wire);
+        assert!(asked[0].contains("parameter-name") && asked[0].contains("rds.force_ssl"), "{asked:?}");
+    }
 }

@@ -1,5 +1,6 @@
 //! S3.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use aws_sdk_s3::config::Region;
@@ -190,6 +191,14 @@ pub(crate) async fn policy(client: &S3, bucket: &str) -> Seen<Option<String>> {
     let found = client.get_bucket_policy().bucket(bucket).send().await;
     let found = absent(found.map_err(CallError::during("s3:GetBucketPolicy")), "NoSuchBucketPolicy")?;
     Ok(found.and_then(|found| found.policy))
+}
+
+/// The tags of a bucket.
+pub(crate) async fn tags(client: &S3, bucket: &str) -> Seen<BTreeMap<String, String>> {
+    let found = client.get_bucket_tagging().bucket(bucket).send().await;
+    let found = absent(found.map_err(CallError::during("s3:GetBucketTagging")), "NoSuchTagSet")?;
+    let tags = found.map(|found| found.tag_set).unwrap_or_default();
+    Ok(tags.into_iter().map(|tag| (tag.key, tag.value)).collect())
 }
 
 async fn lock(client: &S3, bucket: &str) -> Seen<Option<Lock>> {

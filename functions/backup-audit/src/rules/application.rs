@@ -1,7 +1,8 @@
 //! What the application's infrastructure lacks, as far as AWS tells it. Source: the application's facts, section 7.
 
+use super::rds::select;
 use super::{Context, Meta, Rule, Severity, Verdict, matches, seen, switch};
-use crate::facts::{Account, Seen, Service};
+use crate::facts::{Account, Protected, Seen, Service, Vault};
 
 /// That the cluster has a service at all.
 pub(crate) static NO_SERVICE: Meta = Meta {
@@ -235,7 +236,7 @@ pub(crate) static ACCOUNT: &[Rule<Account>] = &[
             id: "account.backup-plan",
             severity: Severity::Low,
             guide: "app 7",
-            title: ["plano do AWS Backup", "plan of AWS Backup"],
+            title: ["algum plano do AWS Backup", "some plan of AWS Backup"],
             why: [
                 "uma segunda via dos backups, com cofre próprio",
                 "a second copy of the backups, with a vault of its own",
@@ -257,5 +258,80 @@ pub(crate) static ACCOUNT: &[Rule<Account>] = &[
         },
         check: |account, _| there(&account.has_endpoints, "endpoint"),
         command: |_, _| "aws ec2 create-vpc-endpoint --vpc-id … --service-name com.amazonaws.…".to_owned(),
+    },
+];
+
+/// Every rule for what a plan of AWS Backup should select besides databases.
+pub(crate) static PROTECTED: &[Rule<Protected>] = &[Rule {
+    meta: Meta {
+        id: "account.in-backup-plan",
+        severity: Severity::Low,
+        guide: "app 7",
+        title: ["bucket ou tabela num plano do AWS Backup", "bucket or table in a plan of AWS Backup"],
+        why: [
+            "um plano que não escolhe o recurso não guarda nada dele",
+            "a plan that does not select a resource keeps nothing of it",
+        ],
+    },
+    check: |resource, _| {
+        Some(seen(&resource.plans, |plans| Verdict::of(!plans.is_empty(), "no plan", "one plan or more")))
+    },
+    command: |resource, _| select(&resource.name, &resource.arn),
+}];
+
+/// Every rule for a vault that a plan of AWS Backup fills. RDS's recovery points have the key of their database.
+pub(crate) static VAULT: &[Rule<Vault>] = &[
+    Rule {
+        meta: Meta {
+            id: "account.backup-vault-key",
+            severity: Severity::Low,
+            guide: "app 7",
+            title: ["cofre do AWS Backup cifrado", "encrypted vault of AWS Backup"],
+            why: [
+                "uma cópia sob a chave padrão aws/backup não pode ir para outra conta",
+                "a copy under the default key aws/backup cannot go to another account",
+            ],
+        },
+        check: |vault, context| {
+            Some(seen(&vault.key, |key| match (key.as_deref(), context.key) {
+                (None, _) => Verdict::fail("no EncryptionKeyArn", context.key.unwrap_or("EncryptionKeyArn")),
+                (Some(_), None) => Verdict::Pass,
+                (Some(found), Some(expected)) => {
+                    Verdict::of(found == expected, format!("EncryptionKeyArn {found}"), expected)
+                }
+            }))
+        },
+        // A vault's key stays.
+        command: |vault, context| {
+            format!(
+                "aws backup create-backup-vault --backup-vault-name {}-2 --encryption-key-arn {}",
+                vault.name,
+                context.key.unwrap_or("…")
+            )
+        },
+    },
+    Rule {
+        meta: Meta {
+            id: "account.backup-vault-lock",
+            severity: Severity::Low,
+            guide: "app 7",
+            title: ["cofre do AWS Backup com trava", "locked vault of AWS Backup"],
+            why: [
+                "sem a trava quem tem a conta apaga os pontos de recuperação antes do prazo",
+                "without the lock whoever has the account deletes recovery points before their time",
+            ],
+        },
+        check: |vault, _| {
+            Some(seen(&vault.locked_days, |days| {
+                Verdict::of(days.is_some_and(|days| days > 0), "no LockConfiguration", "MinRetentionDays ≥ 1")
+            }))
+        },
+        command: |vault, context| {
+            format!(
+                "aws backup put-backup-vault-lock-configuration --backup-vault-name {} --min-retention-days {}",
+                vault.name,
+                context.retention_days.unwrap_or(7)
+            )
+        },
     },
 ];

@@ -3,8 +3,9 @@
 use jiff::{SignedDuration, Timestamp};
 use shared::policy::window;
 
+use super::plans::Plan;
 use super::{Context, Meta, Rule, Severity, Verdict, seen, switch, utc};
-use crate::facts::{Instance, Snapshot};
+use crate::facts::{Deployment, Form, Instance, Pair, Side, Snapshot, Subscription};
 
 /// A day has 1440 minutes.
 const DAY: i32 = 1440;
@@ -12,22 +13,108 @@ const DAY: i32 = 1440;
 /// Greatest that a snapshot's own start may lie before the instance was there: none is asked of one that is younger.
 const YOUNG: SignedDuration = SignedDuration::from_hours(26);
 
+/// The longest that RDS leaves a database stopped.
+const LONGEST_STOP: SignedDuration = SignedDuration::from_hours(7 * 24);
+
 /// That a database which the template names is there.
 pub(crate) static MISSING: Meta = Meta {
     id: "rds.exists",
     severity: Severity::Critical,
     guide: "1",
-    title: ["a instância do ambiente existe", "the environment's instance exists"],
-    why: ["sem instância não há backup dela", "without the instance there is no backup of it"],
+    title: ["o banco do ambiente existe", "the environment's database exists"],
+    why: ["sem banco não há backup dele", "without the database there is no backup of it"],
 };
 
-fn modify(instance: &Instance, change: &str) -> String {
-    format!("aws rds modify-db-instance --db-instance-identifier {} {change}", instance.name)
+/// The command of the AWS CLI that changes a database. One that is stopped is started first, since RDS refuses a change.
+fn modify(db: &Instance, change: &str) -> String {
+    let name = &db.name;
+    let modify = match db.form {
+        Form::Cluster => format!("aws rds modify-db-cluster --db-cluster-identifier {name} {change}"),
+        _ => format!("aws rds modify-db-instance --db-instance-identifier {name} {change}"),
+    };
+    started(db, modify)
+}
+
+/// A command that RDS takes of a database that is available only.
+fn started(db: &Instance, command: String) -> String {
+    if db.status.as_deref() != Some("stopped") {
+        return command;
+    }
+    format!("{} && {command}", start(db))
+}
+
+/// Starts a stopped database, or the cluster that it is of, and waits until it is available.
+fn start(db: &Instance) -> String {
+    let (kind, name) = match &db.form {
+        Form::Single => ("instance", &db.name),
+        Form::Member(cluster) => ("cluster", cluster),
+        Form::Cluster => ("cluster", &db.name),
+    };
+    format!(
+        "aws rds start-db-{kind} --db-{kind}-identifier {name} && aws rds wait db-{kind}-available --db-{kind}-identifier {name}"
+    )
+}
+
+/// Describes a database by a query over its fields; `status` is called otherwise of an instance.
+fn describe(db: &Instance, fields: &str) -> String {
+    let name = &db.name;
+    match db.form {
+        Form::Cluster => format!(
+            "aws rds describe-db-clusters --db-cluster-identifier {name} --query 'DBClusters[0].[Status,{fields}]'"
+        ),
+        _ => format!(
+            "aws rds describe-db-instances --db-instance-identifier {name} --query 'DBInstances[0].[DBInstanceStatus,{fields}]'"
+        ),
+    }
+}
+
+/// RDS's events of a database in the last two days.
+fn events(db: &Instance) -> String {
+    let kind = if db.form == Form::Cluster { "db-cluster" } else { "db-instance" };
+    format!("aws rds describe-events --source-type {kind} --source-identifier {} --duration 2880", db.name)
+}
+
+/// Whether a database answers for its backups and what comes with them: a cluster does for its members.
+fn answers(db: &Instance) -> bool {
+    !matches!(db.form, Form::Member(_))
+}
+
+fn is_instance(db: &Instance) -> bool {
+    db.form != Form::Cluster
+}
+
+/// Whether a database is the copy of a blue/green deployment, before the switchover or after: what it holds is backed up by
+/// the one in production.
+fn is_spare(db: &Instance) -> bool {
+    matches!(&db.deployment, Some(Ok(Some(Deployment { side: Side::Green | Side::Old, .. }))))
 }
 
 /// A replica has no automated backups of its own unless somebody wants them; those of its source count.
-fn is_source(instance: &Instance) -> bool {
-    instance.replica_of.is_none()
+fn is_source(db: &Instance) -> bool {
+    answers(db) && db.replica_of.is_none() && !is_spare(db)
+}
+
+/// States in which RDS makes no backups, and which do not pass by themselves.
+fn stops_backups(status: &str) -> bool {
+    matches!(status, "failed" | "insufficient-capacity" | "restore-error" | "storage-full")
+        || status.starts_with("inaccessible-encryption-credentials")
+        || status.starts_with("incompatible-")
+}
+
+/// Whether a database is stopped, or on the way to it or back: its data do not change.
+fn rests(db: &Instance) -> bool {
+    matches!(db.status.as_deref(), Some("stopped" | "stopping" | "starting"))
+}
+
+/// The moment until which the data may have changed: now, or when a database that rests was stopped. RDS starts one again
+/// after a week, so that none rests longer.
+fn changed_until(db: &Instance, context: &Context<'_>) -> Timestamp {
+    if !rests(db) {
+        return context.now;
+    }
+    let stopped = db.restarts.map(|at| at - LONGEST_STOP).or(db.latest_restorable);
+    let earliest = context.now - LONGEST_STOP;
+    stopped.unwrap_or(earliest).clamp(earliest, context.now)
 }
 
 /// Every rule for an instance.
@@ -79,8 +166,10 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
                 "in Single-AZ the start of the snapshot halts I/O; by day, people notice",
             ],
         },
+        // AWS Backup chooses when, and RDS refuses another window then.
         check: |instance, context| {
-            is_source(instance).then(|| backup_window(instance.backup_window.as_deref(), context))
+            (is_source(instance) && instance.recovery_point.is_none())
+                .then(|| backup_window(instance.backup_window.as_deref(), context))
         },
         command: |instance, context| {
             let wanted = &context.policy.backup_window;
@@ -106,11 +195,11 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
         },
         check: newest_snapshot,
         command: |instance, context| {
-            let events = format!(
-                "aws rds describe-events --source-type db-instance --source-identifier {} --duration 2880",
-                instance.name
-            );
-            format!("{}; {events}", snapshot_now(instance, context))
+            // RDS takes a snapshot of a database that is available only.
+            match instance.status.as_deref() {
+                Some(status) if stops_backups(status) => events(instance),
+                _ => format!("{}; {}", started(instance, snapshot_now(instance, context)), events(instance)),
+            }
         },
     },
     Rule {
@@ -125,12 +214,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             ],
         },
         check: point_in_time,
-        command: |instance, _| {
-            format!(
-                "aws rds describe-db-instances --db-instance-identifier {} --query 'DBInstances[0].[DBInstanceStatus,LatestRestorableTime]'",
-                instance.name
-            )
-        },
+        command: |instance, _| describe(instance, "LatestRestorableTime"),
     },
     Rule {
         meta: Meta {
@@ -143,8 +227,18 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
                 "snapshots and backups are encrypted as the instance is",
             ],
         },
-        check: |instance, _| Some(switch(instance.is_encrypted, "StorageEncrypted", true)),
+        check: |instance, _| {
+            answers(instance).then(|| switch(instance.is_encrypted, "StorageEncrypted", true))
+        },
         command: |instance, context| {
+            if instance.form == Form::Cluster {
+                return format!(
+                    "# docs/backups.md#cifrar: {}; aws rds copy-db-cluster-snapshot --source-db-cluster-snapshot-identifier {1}-plain --target-db-cluster-snapshot-identifier {1}-encrypted --kms-key-id {2}; aws rds restore-db-cluster-from-snapshot …",
+                    started(instance, cluster_snapshot(&instance.name, "plain")),
+                    instance.name,
+                    context.key.unwrap_or("alias/aws/rds"),
+                );
+            }
             format!(
                 "# docs/backups.md#cifrar: aws rds create-db-snapshot --db-instance-identifier {0} --db-snapshot-identifier {0}-plain; aws rds copy-db-snapshot --source-db-snapshot-identifier {0}-plain --target-db-snapshot-identifier {0}-encrypted --kms-key-id {1}; aws rds restore-db-instance-from-db-snapshot …",
                 instance.name,
@@ -166,14 +260,17 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
         check: |instance, context| {
             let expected = context.key?;
             // Without encryption there is no key to compare; that is the rule before.
-            (instance.is_encrypted != Some(false)).then(|| match instance.key.as_deref() {
-                None => Verdict::untold("KmsKeyId"),
-                Some(found) => Verdict::of(found == expected, format!("KmsKeyId {found}"), expected),
+            (answers(instance) && instance.is_encrypted != Some(false)).then(|| {
+                match instance.key.as_deref() {
+                    None => Verdict::untold("KmsKeyId"),
+                    Some(found) => Verdict::of(found == expected, format!("KmsKeyId {found}"), expected),
+                }
             })
         },
         command: |instance, context| {
+            let of = if instance.form == Form::Cluster { "db-cluster" } else { "db" };
             format!(
-                "# docs/backups.md#cifrar: aws rds copy-db-snapshot --source-db-snapshot-identifier … --target-db-snapshot-identifier {}-rekeyed --kms-key-id {}",
+                "# docs/backups.md#cifrar: aws rds copy-{of}-snapshot --source-{of}-snapshot-identifier … --target-{of}-snapshot-identifier {}-rekeyed --kms-key-id {}",
                 instance.name,
                 context.key.unwrap_or_default()
             )
@@ -190,7 +287,10 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
                 "to delete the instance deletes its automated backups too",
             ],
         },
-        check: |instance, _| Some(switch(instance.is_protected, "DeletionProtection", true)),
+        check: |instance, _| {
+            (answers(instance) && !is_spare(instance))
+                .then(|| switch(instance.is_protected, "DeletionProtection", true))
+        },
         command: |instance, _| modify(instance, "--deletion-protection"),
     },
     Rule {
@@ -204,7 +304,9 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
                 "beneficiaries' data is not within everybody's reach",
             ],
         },
-        check: |instance, _| Some(switch(instance.is_public, "PubliclyAccessible", false)),
+        check: |instance, _| {
+            is_instance(instance).then(|| switch(instance.is_public, "PubliclyAccessible", false))
+        },
         command: |instance, _| modify(instance, "--no-publicly-accessible"),
     },
     Rule {
@@ -218,7 +320,9 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
                 "without tags nobody knows which environment a snapshot is of",
             ],
         },
-        check: |instance, _| Some(switch(instance.copies_tags, "CopyTagsToSnapshot", true)),
+        check: |instance, _| {
+            answers(instance).then(|| switch(instance.copies_tags, "CopyTagsToSnapshot", true))
+        },
         command: |instance, _| modify(instance, "--copy-tags-to-snapshot"),
     },
     Rule {
@@ -236,7 +340,16 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             let wanted = context.policy.multi_az.iter().any(|environment| environment == context.environment);
             (wanted && is_source(instance)).then(|| switch(instance.is_multi_az, "MultiAZ", true))
         },
-        command: |instance, _| modify(instance, "--multi-az"),
+        command: |instance, _| {
+            if instance.form == Form::Cluster {
+                return format!(
+                    "aws rds create-db-instance --db-cluster-identifier {0} --db-instance-identifier {0}-2 --engine {1} --db-instance-class …",
+                    instance.name,
+                    instance.engine.as_deref().unwrap_or("aurora-postgresql"),
+                );
+            }
+            modify(instance, "--multi-az")
+        },
     },
     Rule {
         meta: Meta {
@@ -249,7 +362,9 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
                 "they bring PostgreSQL's security fixes",
             ],
         },
-        check: |instance, _| Some(switch(instance.upgrades, "AutoMinorVersionUpgrade", true)),
+        check: |instance, _| {
+            is_instance(instance).then(|| switch(instance.upgrades, "AutoMinorVersionUpgrade", true))
+        },
         command: |instance, _| modify(instance, "--auto-minor-version-upgrade"),
     },
     Rule {
@@ -263,7 +378,9 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
                 "after its end no client that verifies TLS logs in",
             ],
         },
-        check: certificate,
+        check: |instance, context| {
+            if is_instance(instance) { certificate(instance, context) } else { None }
+        },
         command: |instance, _| {
             modify(
                 instance,
@@ -282,7 +399,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
                 "with a full disk the instance halts, and its backups with it",
             ],
         },
-        check: |instance, _| Some(autoscaling(instance)),
+        check: |instance, _| (instance.form == Form::Single).then(|| autoscaling(instance)),
         command: |instance, _| {
             let double = instance.storage_gib.unwrap_or(20).saturating_mul(2);
             modify(instance, &format!("--max-allocated-storage {double}"))
@@ -293,24 +410,31 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             id: "rds.log-exports",
             severity: Severity::Low,
             guide: "app 7",
-            title: ["logs do PostgreSQL no CloudWatch", "PostgreSQL's logs in CloudWatch"],
+            title: ["logs do banco no CloudWatch", "the database's logs in CloudWatch"],
             why: [
                 "sem eles uma falha de backup ou de login não tem rastro",
                 "without them a failed backup or login leaves no trace",
             ],
         },
         check: |instance, _| {
+            if !answers(instance) {
+                return None;
+            }
+            let Some(engine) = &instance.engine else { return Some(Verdict::untold("Engine")) };
+            let log = log_of(engine)?;
             let found = instance.log_exports.join(",");
-            let exports = instance.log_exports.iter().any(|log| log == "postgresql");
+            let exports = instance.log_exports.iter().any(|export| export == log);
             Some(match &instance.status {
                 None => Verdict::untold("DBInstanceStatus"),
-                Some(_) => {
-                    Verdict::of(exports, format!("EnabledCloudwatchLogsExports [{found}]"), "postgresql")
-                }
+                Some(_) => Verdict::of(exports, format!("EnabledCloudwatchLogsExports [{found}]"), log),
             })
         },
         command: |instance, _| {
-            modify(instance, r#"--cloudwatch-logs-export-configuration '{"EnableLogTypes":["postgresql"]}'"#)
+            let log = instance.engine.as_deref().and_then(log_of).unwrap_or_default();
+            modify(
+                instance,
+                &format!(r#"--cloudwatch-logs-export-configuration '{{"EnableLogTypes":["{log}"]}}'"#),
+            )
         },
     },
     Rule {
@@ -326,17 +450,24 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
         },
         check: |instance, _| {
             let found = instance.parameter_groups.join(",");
-            Some(if instance.parameter_groups.is_empty() {
-                Verdict::untold("DBParameterGroups")
-            } else {
-                let is_own = !instance.parameter_groups.iter().any(|group| group.starts_with("default."));
-                Verdict::of(is_own, format!("DBParameterGroups {found}"), "no default.*")
+            answers(instance).then(|| {
+                if instance.parameter_groups.is_empty() {
+                    Verdict::untold("DBParameterGroups")
+                } else {
+                    let is_own = !instance.parameter_groups.iter().any(|group| group.starts_with("default."));
+                    Verdict::of(is_own, format!("DBParameterGroups {found}"), "no default.*")
+                }
             })
         },
         command: |instance, context| {
             modify(
                 instance,
-                &format!("--db-parameter-group-name {}-{}-db", context.project, context.environment),
+                &format!(
+                    "--db-{}parameter-group-name {}-{}-db",
+                    if instance.form == Form::Cluster { "cluster-" } else { "" },
+                    context.project,
+                    context.environment
+                ),
             )
         },
     },
@@ -352,7 +483,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             ],
         },
         check: |instance, _| {
-            Some(match instance.subnet_group.as_deref() {
+            answers(instance).then(|| match instance.subnet_group.as_deref() {
                 None => Verdict::untold("DBSubnetGroup"),
                 Some(group) => Verdict::of(
                     group != "default",
@@ -362,10 +493,15 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             })
         },
         command: |instance, context| {
-            modify(
-                instance,
-                &format!("--db-subnet-group-name {}-{}-db", context.project, context.environment),
-            )
+            let group = format!("--db-subnet-group-name {}-{}-db", context.project, context.environment);
+            if instance.form == Form::Cluster {
+                // A cluster cannot move.
+                return format!(
+                    "# docs/backups.md#regras: aws rds restore-db-cluster-from-snapshot --db-cluster-identifier {}-new {group} …",
+                    instance.name
+                );
+            }
+            modify(instance, &group)
         },
     },
     Rule {
@@ -380,7 +516,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             ],
         },
         check: |instance, _| {
-            Some(match &instance.status {
+            answers(instance).then(|| match &instance.status {
                 None => Verdict::untold("DBInstanceStatus"),
                 Some(_) => {
                     Verdict::of(!instance.has_managed_password, "MasterUserSecret", "no MasterUserSecret")
@@ -394,7 +530,358 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             )
         },
     },
+    Rule {
+        meta: Meta {
+            id: "rds.state",
+            severity: Severity::High,
+            guide: "2.1.1",
+            title: ["estado em que o RDS faz backup", "a state in which RDS makes backups"],
+            why: [
+                "nesses estados o RDS não tira snapshot, e o estado não passa sozinho",
+                "in these states RDS takes no snapshot, and they do not pass by themselves",
+            ],
+        },
+        check: |db, _| {
+            Some(match db.status.as_deref() {
+                None => Verdict::untold("DBInstanceStatus"),
+                Some(status) => {
+                    Verdict::of(!stops_backups(status), format!("DBInstanceStatus {status}"), "available")
+                }
+            })
+        },
+        command: |db, _| match (db.status.as_deref(), &db.form) {
+            (Some("storage-full"), Form::Single) => {
+                let storage = db.storage_gib.unwrap_or(20);
+                let more = storage.saturating_add(storage / 5 + 1);
+                modify(db, &format!("--allocated-storage {more} --apply-immediately"))
+            }
+            _ => events(db),
+        },
+    },
+    Rule {
+        meta: Meta {
+            id: "rds.stopped",
+            severity: Severity::Low,
+            guide: "2.1.1",
+            title: ["banco em execução", "a database that runs"],
+            why: [
+                "parado, o banco não muda e não precisa de snapshot mais novo; o RDS o inicia sozinho depois de 7 dias",
+                "while it is stopped nothing changes, and no newer snapshot is needed; RDS starts it by itself after 7 days",
+            ],
+        },
+        check: |db, _| {
+            answers(db).then(|| match db.status.as_deref() {
+                None => Verdict::untold("DBInstanceStatus"),
+                Some(status) => {
+                    let until = db.restarts.map(|at| format!(", AutomaticRestartTime {}", utc(at)));
+                    let found = format!("DBInstanceStatus {status}{}", until.unwrap_or_default());
+                    Verdict::of(!rests(db), found, "available")
+                }
+            })
+        },
+        command: |db, _| match db.status.as_deref() {
+            Some("stopped") => start(db),
+            _ => describe(db, "AutomaticRestartTime"),
+        },
+    },
+    Rule {
+        meta: Meta {
+            id: "rds.blue-green",
+            severity: Severity::Low,
+            guide: "2.1.1",
+            title: ["sem implantação azul/verde em aberto", "no blue/green deployment under way"],
+            why: [
+                "até a troca há dois bancos, e depois dela sobra o antigo; as regras de backup valem para o que está em produção",
+                "there are two databases until the switchover, and the old one is left after it; the rules of backups are for the one in production",
+            ],
+        },
+        check: |db, _| {
+            Some(match &db.deployment {
+                None => Verdict::Unknown("the blue/green deployments were not read".to_owned()),
+                Some(deployment) => seen(deployment, |deployment| match deployment {
+                    None => Verdict::Pass,
+                    Some(Deployment { id, status, side }) => {
+                        let side = match side {
+                            Side::Blue => "blue",
+                            Side::Green => "green",
+                            Side::Old => "old blue",
+                        };
+                        Verdict::fail(format!("{side} of {id} ({status})"), "no deployment")
+                    }
+                }),
+            })
+        },
+        command: |db, _| {
+            let id = match &db.deployment {
+                Some(Ok(Some(deployment))) => deployment.id.as_str(),
+                _ => "…",
+            };
+            format!(
+                "aws rds describe-blue-green-deployments --blue-green-deployment-identifier {id}  # {}",
+                db.name
+            )
+        },
+    },
+    Rule {
+        meta: Meta {
+            id: "rds.backup-plan",
+            severity: Severity::Low,
+            guide: "app 7",
+            title: ["banco num plano do AWS Backup", "database in a plan of AWS Backup"],
+            why: [
+                "uma segunda via dos backups, com cofre próprio",
+                "a second copy of the backups, with a vault of its own",
+            ],
+        },
+        check: |db, _| {
+            is_source(db).then(|| match &db.plans {
+                None => Verdict::Unknown("the plans of AWS Backup were not read".to_owned()),
+                Some(plans) => {
+                    seen(plans, |plans| Verdict::of(!plans.is_empty(), "no plan", "one plan or more"))
+                }
+            })
+        },
+        command: |db, _| select(&db.name, &db.arn),
+    },
+    Rule {
+        meta: Meta {
+            id: "rds.events",
+            severity: Severity::Medium,
+            guide: "4.1",
+            title: [
+                "eventos de falha e de backup assinados",
+                "events of failure and backup are subscribed to",
+            ],
+            why: [
+                "sem assinatura ninguém recebe o evento em que o RDS diz que o banco ou um backup falhou",
+                "without a subscription nobody receives the event by which RDS says that the database or a backup failed",
+            ],
+        },
+        check: |db, _| {
+            (!is_spare(db)).then(|| match &db.unheard {
+                None => Verdict::Unknown("the event subscriptions were not read".to_owned()),
+                Some(unheard) => seen(unheard, |unheard| {
+                    Verdict::of(
+                        unheard.is_empty(),
+                        format!("no subscription to {}", unheard.join(", ")),
+                        "an enabled subscription",
+                    )
+                }),
+            })
+        },
+        command: |db, context| {
+            let unheard = db.unheard.as_ref().and_then(|unheard| unheard.as_ref().ok());
+            let unheard = unheard.map(Vec::as_slice).unwrap_or_default();
+            let commands = unheard.iter().filter_map(|one| {
+                let (source, category) = one.split_once(' ')?;
+                let names = if source == "db-cluster-snapshot" {
+                    String::new()
+                } else {
+                    format!(" --source-ids {}", db.name)
+                };
+                Some(format!(
+                    "aws rds create-event-subscription --subscription-name {}-{}-{}-{source}-{category} --sns-topic-arn … --source-type {source} --event-categories {category}{names}",
+                    context.project, context.environment, db.name
+                ))
+            });
+            commands.collect::<Vec<_>>().join("; ")
+        },
+    },
+    Rule {
+        meta: Meta {
+            id: "rds.force-ssl",
+            severity: Severity::Medium,
+            guide: "app 7",
+            title: ["conexões sem TLS recusadas pelo banco", "the database refuses connections without TLS"],
+            why: [
+                "sem isso um cliente que não pede TLS manda a senha e os dados em claro",
+                "without it a client that does not ask for TLS sends the password and the data in clear",
+            ],
+        },
+        check: forces_tls,
+        command: |db, context| {
+            let parameter = db.engine.as_deref().and_then(tls_parameter).unwrap_or("rds.force_ssl");
+            let of = if db.form == Form::Cluster { "cluster-" } else { "" };
+            let set = match db.parameter_groups.first() {
+                Some(group) if !group.starts_with("default.") => format!(
+                    "aws rds modify-db-{of}parameter-group --db-{of}parameter-group-name {group} --parameters ParameterName={parameter},ParameterValue=1,ApplyMethod=immediate"
+                ),
+                _ => format!(
+                    "# docs/backups.md#regras: rds.parameter-group, {parameter}=1, {}-{}",
+                    context.project, context.environment
+                ),
+            };
+            format!("{set}  # {}", db.name)
+        },
+    },
+    Rule {
+        meta: Meta {
+            id: "rds.engine-support",
+            severity: Severity::Medium,
+            guide: "app 7",
+            title: ["versão com suporte padrão", "version in standard support"],
+            why: [
+                "depois do fim do suporte não há correções, ou o suporte estendido é cobrado por vCPU e hora",
+                "after the end of support there are no fixes, or extended support is charged by vCPU and hour",
+            ],
+        },
+        check: engine_support,
+        command: |db, _| {
+            let engine = db.engine.as_deref().unwrap_or("…");
+            let version = db.version.as_deref().unwrap_or("…");
+            format!(
+                "aws rds describe-db-engine-versions --engine {engine} --engine-version {version} --query 'DBEngineVersions[0].ValidUpgradeTarget[?IsMajorVersionUpgrade].EngineVersion'  # docs/backups.md#regras: {}",
+                db.name
+            )
+        },
+    },
 ];
+
+/// The log of an engine that says why a login or a start failed; none where that is not known.
+fn log_of(engine: &str) -> Option<&'static str> {
+    match engine {
+        "postgres" | "aurora-postgresql" => Some("postgresql"),
+        "mysql" | "aurora-mysql" | "mariadb" => Some("error"),
+        engine if engine.starts_with("sqlserver-") => Some("error"),
+        engine if engine.starts_with("oracle-") => Some("alert"),
+        _ => None,
+    }
+}
+
+/// The parameter of an engine that has it refuse connections without TLS; none where there is none.
+pub(crate) fn tls_parameter(engine: &str) -> Option<&'static str> {
+    match engine {
+        "postgres" | "aurora-postgresql" => Some("rds.force_ssl"),
+        "mysql" | "aurora-mysql" | "mariadb" => Some("require_secure_transport"),
+        engine if engine.starts_with("sqlserver-") => Some("rds.force_ssl"),
+        _ => None,
+    }
+}
+
+/// A group that does not say leaves it to the engine: PostgreSQL has it on from 15, Aurora's from 17.
+fn forces_tls(db: &Instance, _: &Context<'_>) -> Option<Verdict> {
+    if !answers(db) {
+        return None;
+    }
+    let Some(engine) = db.engine.as_deref() else { return Some(Verdict::untold("Engine")) };
+    let parameter = tls_parameter(engine)?;
+    let Some(value) = &db.tls_parameter else {
+        return Some(Verdict::Unknown(format!("{parameter} was not read")));
+    };
+    Some(seen(value, |value| match value.as_deref() {
+        Some(value) => {
+            let is_on = matches!(value.to_ascii_lowercase().as_str(), "1" | "on" | "true");
+            Verdict::of(is_on, format!("{parameter} {value}"), format!("{parameter} 1"))
+        }
+        None => {
+            let from = match engine {
+                "postgres" => 15,
+                "aurora-postgresql" => 17,
+                _ => return Verdict::Unknown(format!("the parameter group does not say {parameter}")),
+            };
+            let major =
+                db.version.as_deref().and_then(|version| version.split('.').next()?.parse::<u16>().ok());
+            match major {
+                None => Verdict::untold("EngineVersion"),
+                Some(major) => {
+                    Verdict::of(major >= from, format!("{parameter} not set"), format!("{parameter} 1"))
+                }
+            }
+        }
+    }))
+}
+
+fn engine_support(db: &Instance, context: &Context<'_>) -> Option<Verdict> {
+    if !answers(db) {
+        return None;
+    }
+    let days = context.policy.engine_support_days;
+    let engine = format!("{} {}", db.engine.as_deref().unwrap_or("?"), db.version.as_deref().unwrap_or("?"));
+    match &db.supported_until {
+        None => Some(Verdict::Unknown("the engine's versions were not read".to_owned())),
+        // AWS announces it of open-source engines only.
+        Some(Ok(None)) => None,
+        Some(until) => Some(seen(until, |until| {
+            let limit = SignedDuration::from_hours(24 * i64::from(days));
+            let is_long = until.is_none_or(|until| until.duration_since(context.now) >= limit);
+            let until = until.map(utc).unwrap_or_default();
+            Verdict::of(is_long, format!("{engine}, standard support until {until}"), format!("≥ {days} d"))
+        })),
+    }
+}
+
+/// When standard support of a version ends, of the engine's major versions: the longest that the version begins with.
+pub(crate) fn supported_until(version: &str, majors: &[(String, Option<Timestamp>)]) -> Option<Timestamp> {
+    let is_of = |major: &str| {
+        version.strip_prefix(major).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let found = majors.iter().filter(|(major, _)| is_of(major)).max_by_key(|(major, _)| major.len());
+    found.and_then(|(_, until)| *until)
+}
+
+/// Which events of a database reach no subscription: type of source and category. RDS sends the backups of a cluster as
+/// events of its snapshots, whose names nobody knows before.
+pub(crate) fn unheard(db: &Instance, subscriptions: &[Subscription]) -> Vec<String> {
+    let wanted: &[(&str, &str)] = match db.form {
+        Form::Single => &[("db-instance", "backup"), ("db-instance", "failure")],
+        Form::Member(_) => &[("db-instance", "failure")],
+        Form::Cluster => &[("db-cluster", "failure"), ("db-cluster-snapshot", "backup")],
+    };
+    let is_heard = |source: &str, category: &str| {
+        subscriptions.iter().any(|one| {
+            one.is_sending
+                && one.source.as_deref().is_none_or(|of| of == source)
+                && (one.names.is_empty() || one.names.contains(&db.name))
+                && (one.categories.is_empty() || one.categories.iter().any(|of| of == category))
+        })
+    };
+    let unheard = wanted.iter().filter(|(source, category)| !is_heard(source, category));
+    unheard.map(|(source, category)| format!("{source} {category}")).collect()
+}
+
+/// What a database is to the blue/green deployments. After the switchover the one that was in production keeps running under
+/// a name that ends in `-old` and a number.
+pub(crate) fn deployment(arn: &str, pairs: &[Pair]) -> Option<Deployment> {
+    let is = |side: &Option<String>| side.as_deref() == Some(arn);
+    let is_old = arn
+        .rsplit_once("-old")
+        .is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
+    pairs.iter().find_map(|pair| {
+        let is_done = pair.status == "SWITCHOVER_COMPLETED";
+        let side = match (is(&pair.blue), is(&pair.green)) {
+            (true, _) if !is_done => Side::Blue,
+            (_, true) if !is_done => Side::Green,
+            (true, _) if is_old => Side::Old,
+            _ => return None,
+        };
+        Some(Deployment { id: pair.id.clone(), status: pair.status.clone(), side })
+    })
+}
+
+/// The plan that has AWS Backup own a database's backups: the plan's name, its rule's, and how long it keeps.
+fn continuous(db: &Instance) -> Vec<(&Plan, &str, i64)> {
+    let plans = db.plans.as_ref().and_then(|plans| plans.as_ref().ok());
+    let rules = plans.into_iter().flatten().flat_map(|plan| plan.rules.iter().map(move |rule| (plan, rule)));
+    let kept = rules.filter(|(_, rule)| rule.is_continuous).filter_map(|(plan, rule)| {
+        #[expect(clippy::cast_possible_truncation, reason = "days, at most 35")]
+        let days = rule.lifecycle.delete_after_days? as i64;
+        Some((&**plan, rule.rule_name.as_str(), days))
+    });
+    kept.collect()
+}
+
+/// Brings a resource into a plan.
+pub(crate) fn select(name: &str, arn: &str) -> String {
+    format!(
+        "aws backup create-backup-selection --backup-plan-id … --backup-selection SelectionName={name},IamRoleArn=…,Resources={arn}"
+    )
+}
+
+fn cluster_snapshot(name: &str, end: &str) -> String {
+    format!(
+        "aws rds create-db-cluster-snapshot --db-cluster-identifier {name} --db-cluster-snapshot-identifier {name}-{end}"
+    )
+}
 
 /// The retention that is sure to last: a shorter one that waits will come, a longer one may be taken back.
 fn lasting_days(instance: &Instance) -> Option<i32> {
@@ -415,6 +902,17 @@ pub(crate) fn wanted_days(instance: &Instance, least: u16) -> i32 {
 
 fn keep(instance: &Instance, context: &Context<'_>) -> String {
     let days = wanted_days(instance, context.retention_days.unwrap_or(7));
+    if instance.recovery_point.is_some() {
+        return match continuous(instance).first() {
+            Some((Plan { id, .. }, rule, _)) => format!(
+                "aws backup get-backup-plan --backup-plan-id {id} --query BackupPlan > plan.json; aws backup update-backup-plan --backup-plan-id {id} --backup-plan file://plan.json  # {rule}: DeleteAfterDays {days}; {}",
+                instance.name
+            ),
+            None => {
+                format!("aws backup describe-protected-resource --resource-arn {}", instance.arn)
+            }
+        };
+    }
     // From none to some restarts the instance.
     let outage = if instance.retention_days == Some(0) {
         " --apply-immediately  # reinicia a instância / outage"
@@ -424,15 +922,26 @@ fn keep(instance: &Instance, context: &Context<'_>) -> String {
     modify(instance, &format!("--backup-retention-period {days}{outage}"))
 }
 
+/// RDS shows the retention that AWS Backup set last; the plan says the one that it will set next.
 fn retention(instance: &Instance, context: &Context<'_>) -> Verdict {
     let Some(days) = lasting_days(instance) else { return Verdict::untold("BackupRetentionPeriod") };
-    let found = told_days(instance);
+    let plans = continuous(instance);
+    let (days, found) = match (&instance.recovery_point, plans.iter().map(|(.., days)| *days).min()) {
+        (None, _) => (i64::from(days), told_days(instance)),
+        (Some(point), None) => (i64::from(days), format!("{}, of AWS Backup ({point})", told_days(instance))),
+        (Some(_), Some(least)) => {
+            let told = plans.iter().map(|(plan, rule, days)| {
+                format!("plan {} ({}), rule {rule}: DeleteAfterDays {days}", plan.name, plan.id)
+            });
+            (least, format!("AWS Backup: {}", told.collect::<Vec<_>>().join("; ")))
+        }
+    };
     match context.retention_days {
         None => Verdict::Unknown(format!(
             "{found}, and the policy has no backups.retention_days.{}",
             context.environment
         )),
-        Some(least) => Verdict::of(days >= i32::from(least), found, format!("≥ {least}")),
+        Some(least) => Verdict::of(days >= i64::from(least), found, format!("≥ {least}")),
     }
 }
 
@@ -486,6 +995,9 @@ fn snapshot_now(instance: &Instance, context: &Context<'_>) -> String {
     let Instance { name, .. } = instance;
     let Context { project, environment, .. } = context;
     let today = context.now.to_zoned_datetime(shared::time::SAO_PAULO).date();
+    if instance.form == Form::Cluster {
+        return cluster_snapshot(name, &today.to_string());
+    }
     if name != context.database && !context.is_named(name) {
         return format!(
             "aws rds create-db-snapshot --db-instance-identifier {name} --db-snapshot-identifier {name}-{today}"
@@ -495,6 +1007,10 @@ fn snapshot_now(instance: &Instance, context: &Context<'_>) -> String {
     format!(
         r#"echo '{{"deploy":"backup-audit-{name}-{today}","reason":"rds.snapshot-fresh","by":"backup-audit"{of}}}' | aws lambda invoke --function-name {project}-{environment}-snapshot-create --cli-read-timeout 90 --payload fileb:///dev/stdin /dev/stdout"#
     )
+}
+
+fn status(instance: &Instance) -> &str {
+    instance.status.as_deref().unwrap_or("?")
 }
 
 /// Young instances have none yet, and one with backups off never has one: that is told by its own rule.
@@ -510,17 +1026,19 @@ fn newest_snapshot(instance: &Instance, context: &Context<'_>) -> Option<Verdict
     Some(match newest {
         Err(error) => Verdict::Unknown(error.to_string()),
         Ok(Some(at)) => {
-            let age = context.now.duration_since(*at);
+            let age = changed_until(instance, context).duration_since(*at);
             Verdict::of(
                 age <= SignedDuration::from_hours(hours.into()),
-                format!("SnapshotCreateTime {}", utc(*at)),
+                format!("SnapshotCreateTime {} ({})", utc(*at), status(instance)),
                 expected,
             )
         }
         Ok(None) => match instance.created {
             None => Verdict::untold("InstanceCreateTime"),
             Some(created) => {
-                Verdict::of(context.now.duration_since(created) <= YOUNG, "no automated snapshot", expected)
+                let age = changed_until(instance, context).duration_since(created);
+                let found = format!("no automated snapshot ({})", status(instance));
+                Verdict::of(age <= YOUNG, found, expected)
             }
         },
     })
@@ -533,14 +1051,14 @@ fn point_in_time(instance: &Instance, context: &Context<'_>) -> Option<Verdict> 
     }
     let minutes = context.policy.point_in_time_minutes;
     let expected = format!("≤ {minutes} min");
-    let is_young = |created: Timestamp| context.now.duration_since(created) <= YOUNG;
+    let until = changed_until(instance, context);
+    let is_young = |created: Timestamp| until.duration_since(created) <= YOUNG;
     Some(match instance.latest_restorable {
         Some(at) => {
-            let lag = context.now.duration_since(at);
+            let lag = until.duration_since(at);
             let limit = SignedDuration::from_mins(minutes.into());
-            // A stopped instance has no new log to send; it is its status that is to be told then.
-            let status = instance.status.as_deref().unwrap_or("?");
-            Verdict::of(lag <= limit, format!("LatestRestorableTime {} ({status})", utc(at)), expected)
+            let found = format!("LatestRestorableTime {} ({})", utc(at), status(instance));
+            Verdict::of(lag <= limit, found, expected)
         }
         None => match instance.created {
             None => Verdict::untold("LatestRestorableTime"),
@@ -628,6 +1146,14 @@ pub(crate) static SNAPSHOT: &[Rule<Snapshot>] = &[
         },
         check: |snapshot, _| Some(switch(snapshot.is_encrypted, "Encrypted", true)),
         command: |snapshot, context| {
+            // RDS encrypts no copy of a cluster's snapshot; a cluster that is restored from it can be.
+            if snapshot.is_of_cluster {
+                return format!(
+                    "# docs/backups.md#cifrar: aws rds restore-db-cluster-from-snapshot --snapshot-identifier {0} --db-cluster-identifier {0}-encrypted --kms-key-id {1} --engine …",
+                    snapshot.name,
+                    context.key.unwrap_or("alias/aws/rds"),
+                );
+            }
             format!(
                 "aws rds copy-db-snapshot --source-db-snapshot-identifier {0} --target-db-snapshot-identifier {0}-encrypted --kms-key-id {1} --copy-tags && aws rds wait db-snapshot-available --db-snapshot-identifier {0}-encrypted && aws rds delete-db-snapshot --db-snapshot-identifier {0}",
                 snapshot.name,
@@ -644,8 +1170,9 @@ pub(crate) fn strangers(accounts: &std::collections::BTreeSet<String>, context: 
 }
 
 fn unshare(snapshot: &Snapshot, accounts: &str) -> String {
+    let of = if snapshot.is_of_cluster { "db-cluster" } else { "db" };
     format!(
-        "aws rds modify-db-snapshot-attribute --db-snapshot-identifier {} --attribute-name restore --values-to-remove {accounts}",
+        "aws rds modify-{of}-snapshot-attribute --{of}-snapshot-identifier {} --attribute-name restore --values-to-remove {accounts}",
         snapshot.name
     )
 }

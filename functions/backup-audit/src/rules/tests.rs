@@ -2,24 +2,26 @@
 //! which every rule holds.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use shared::failure::CallError;
 use shared::policy::{BackupAudit, Policy};
 
-use super::application::{ACCOUNT, SERVICE};
-use super::rds::{INSTANCE, SNAPSHOT};
+use super::application::{ACCOUNT, PROTECTED, SERVICE, VAULT};
+use super::plans::tests::plan;
+use super::rds::{INSTANCE, SNAPSHOT, deployment, supported_until, unheard};
 use super::s3::{BUCKET, denies_clear, tls_statement};
 use super::terraform::TABLE;
 use super::*;
 use crate::facts::{
-    Account, Bucket, Encryption, Instance, Lifecycle, Lock, LogWatch, Newest, Role, Seen, Service, Snapshot,
-    Table, Task,
+    Account, Bucket, Deployment, Encryption, Form, Instance, Lifecycle, Lock, LogWatch, Newest, Pair, Protected, Role,
+    Seen, Service, Side, Snapshot, Subscription, Table, Task, Vault,
 };
 
 const DB: &str = "moveongs-prod-db";
+const CLUSTER: &str = "moveongs-prod";
 const FILES: &str = "moveongs-prod-attachments";
 const KEY: &str = "arn:aws:kms:us-east-1:111122223333:key/0b1c";
 /// Nine in the morning in São Paulo.
@@ -67,6 +69,13 @@ pub(crate) fn instance() -> Instance {
     Instance {
         name: DB.to_owned(),
         arn: format!("arn:aws:rds:us-east-1:111122223333:db:{DB}"),
+        engine: Some("postgres".to_owned()),
+        version: Some("17.2".to_owned()),
+        plans: Some(Ok(vec![Arc::new(plan(json!({}), Some(35)))])),
+        unheard: Some(Ok(Vec::new())),
+        tls_parameter: Some(Ok(Some("1".to_owned()))),
+        supported_until: Some(Ok(Some(ago(-400 * 24 * HOUR)))),
+        deployment: Some(Ok(None)),
         status: Some("available".to_owned()),
         created: Some(ago(90 * 24 * HOUR)),
         retention_days: Some(35),
@@ -90,10 +99,27 @@ pub(crate) fn instance() -> Instance {
     }
 }
 
+/// A cluster on which every rule holds.
+pub(crate) fn cluster() -> Instance {
+    Instance {
+        name: CLUSTER.to_owned(),
+        arn: format!("arn:aws:rds:us-east-1:111122223333:cluster:{CLUSTER}"),
+        form: Form::Cluster,
+        engine: Some("aurora-postgresql".to_owned()),
+        is_public: None,
+        upgrades: None,
+        certificate_until: None,
+        storage_gib: None,
+        storage_limit_gib: None,
+        ..instance()
+    }
+}
+
 pub(crate) fn snapshot() -> Snapshot {
     Snapshot {
         name: "moveongs-prod-20261126".to_owned(),
         arn: "arn:aws:rds:us-east-1:111122223333:snapshot:moveongs-prod-20261126".to_owned(),
+        is_of_cluster: false,
         is_encrypted: Some(true),
         shared_with: Ok(BTreeSet::new()),
     }
@@ -311,6 +337,15 @@ const INSTANCES: Rows<Instance> = &[
     ("rds.log-exports", Edge("fail"), |db| db.log_exports = vec!["upgrade".into()]),
     ("rds.log-exports", Broken, |db| db.log_exports.clear()),
     ("rds.log-exports", Dark, |db| db.status = None),
+    ("rds.log-exports", Dark, |db| db.engine = None),
+    ("rds.log-exports", Edge("fail"), |db| db.engine = Some("mysql".into())),
+    ("rds.log-exports", Edge("pass"), |db| exporting(db, "mariadb", "error")),
+    ("rds.log-exports", Edge("pass"), |db| exporting(db, "aurora-mysql", "error")),
+    ("rds.log-exports", Edge("fail"), |db| exporting(db, "aurora-mysql", "postgresql")),
+    ("rds.log-exports", Edge("pass"), |db| exporting(db, "aurora-postgresql", "postgresql")),
+    ("rds.log-exports", Edge("pass"), |db| exporting(db, "sqlserver-se", "error")),
+    ("rds.log-exports", Edge("pass"), |db| exporting(db, "oracle-ee", "alert")),
+    ("rds.log-exports", Edge("-"), |db| db.engine = Some("db2-se".into())),
     ("rds.parameter-group", Holds, |_| ()),
     ("rds.parameter-group", Edge("pass"), |db| db.parameter_groups = vec!["default-but-ours".into()]),
     ("rds.parameter-group", Broken, |db| db.parameter_groups = vec!["default.postgres17".into()]),
@@ -323,7 +358,132 @@ const INSTANCES: Rows<Instance> = &[
     ("rds.master-password", Broken, |db| db.has_managed_password = true),
     ("rds.master-password", Dark, |db| db.status = None),
     ("rds.master-password", Edge("pass"), |db| db.status = Some("stopped".into())),
+    ("rds.state", Holds, |_| ()),
+    ("rds.state", Edge("pass"), |db| db.status = Some("backing-up".into())),
+    ("rds.state", Edge("pass"), |db| db.status = Some("stopped".into())),
+    ("rds.state", Edge("fail"), |db| db.status = Some("inaccessible-encryption-credentials".into())),
+    ("rds.state", Edge("fail"), |db| {
+        db.status = Some("inaccessible-encryption-credentials-recoverable".into());
+    }),
+    ("rds.state", Edge("fail"), |db| db.status = Some("incompatible-parameters".into())),
+    ("rds.state", Edge("fail"), |db| db.status = Some("incompatible-network".into())),
+    ("rds.state", Edge("fail"), |db| db.status = Some("failed".into())),
+    ("rds.state", Broken, |db| db.status = Some("storage-full".into())),
+    ("rds.state", Dark, |db| db.status = None),
+    ("rds.stopped", Holds, |_| ()),
+    ("rds.stopped", Edge("fail"), |db| db.status = Some("stopping".into())),
+    ("rds.stopped", Edge("fail"), |db| db.status = Some("starting".into())),
+    ("rds.stopped", Edge("-"), |db| (db.form, db.status) = (member(), Some("stopped".into()))),
+    ("rds.stopped", Broken, |db| db.status = Some("stopped".into())),
+    ("rds.stopped", Dark, |db| db.status = None),
+    ("rds.blue-green", Holds, |_| ()),
+    ("rds.blue-green", Edge("fail"), |db| deployed(db, Side::Green)),
+    ("rds.blue-green", Edge("fail"), |db| deployed(db, Side::Old)),
+    ("rds.blue-green", Broken, |db| deployed(db, Side::Blue)),
+    ("rds.blue-green", Dark, |db| db.deployment = Some(unread())),
+    ("rds.blue-green", Dark, |db| db.deployment = None),
+    ("rds.snapshot-fresh", Edge("-"), |db| {
+        db.newest_snapshot = Some(Ok(None));
+        deployed(db, Side::Green);
+    }),
+    ("rds.snapshot-fresh", Edge("-"), |db| {
+        db.newest_snapshot = Some(Ok(None));
+        deployed(db, Side::Old);
+    }),
+    ("rds.snapshot-fresh", Edge("fail"), |db| {
+        db.newest_snapshot = Some(Ok(None));
+        deployed(db, Side::Blue);
+    }),
+    ("rds.deletion-protection", Edge("-"), |db| {
+        db.is_protected = Some(false);
+        deployed(db, Side::Old);
+    }),
+    ("rds.backup-plan", Holds, |_| ()),
+    ("rds.backup-plan", Broken, |db| db.plans = Some(Ok(Vec::new()))),
+    ("rds.backup-plan", Dark, |db| db.plans = Some(unread())),
+    ("rds.backup-plan", Dark, |db| db.plans = None),
+    ("rds.backup-plan", Edge("-"), |db| (db.form, db.plans) = (member(), Some(Ok(Vec::new())))),
+    ("rds.events", Holds, |_| ()),
+    ("rds.events", Broken, |db| db.unheard = Some(Ok(vec!["db-instance failure".into()]))),
+    ("rds.events", Dark, |db| db.unheard = Some(unread())),
+    ("rds.events", Dark, |db| db.unheard = None),
+    ("rds.events", Edge("-"), |db| {
+        db.unheard = Some(unread());
+        deployed(db, Side::Green);
+    }),
+    ("rds.force-ssl", Holds, |_| ()),
+    ("rds.force-ssl", Broken, |db| db.tls_parameter = Some(Ok(Some("0".into())))),
+    ("rds.force-ssl", Edge("pass"), |db| tls_of(db, "mysql", "8.0.40", Some("ON"))),
+    ("rds.force-ssl", Edge("fail"), |db| tls_of(db, "mysql", "8.0.40", Some("OFF"))),
+    ("rds.force-ssl", Edge("pass"), |db| tls_of(db, "postgres", "15.2", None)),
+    ("rds.force-ssl", Edge("fail"), |db| tls_of(db, "postgres", "14.15", None)),
+    ("rds.force-ssl", Edge("pass"), |db| tls_of(db, "aurora-postgresql", "17.4", None)),
+    ("rds.force-ssl", Edge("fail"), |db| tls_of(db, "aurora-postgresql", "16.6", None)),
+    ("rds.force-ssl", Edge("unknown"), |db| tls_of(db, "mariadb", "10.11.9", None)),
+    ("rds.force-ssl", Edge("-"), |db| tls_of(db, "oracle-ee", "19", None)),
+    ("rds.force-ssl", Dark, |db| db.tls_parameter = Some(unread())),
+    ("rds.force-ssl", Dark, |db| db.tls_parameter = None),
+    ("rds.force-ssl", Dark, |db| db.engine = None),
+    ("rds.force-ssl", Edge("-"), |db| (db.form, db.tls_parameter) = (member(), None)),
+    ("rds.engine-support", Holds, |_| ()),
+    ("rds.engine-support", Edge("pass"), |db| supported(db, -180 * DAY)),
+    ("rds.engine-support", Edge("fail"), |db| supported(db, -180 * DAY + 1)),
+    ("rds.engine-support", Broken, |db| supported(db, DAY)),
+    ("rds.engine-support", Dark, |db| db.supported_until = Some(unread())),
+    ("rds.engine-support", Dark, |db| db.supported_until = None),
+    ("rds.engine-support", Edge("-"), |db| db.supported_until = Some(Ok(None))),
 ];
+
+/// The rules of a cluster that are not those of an instance, or not with the same edges.
+const CLUSTERS: Rows<Instance> = &[
+    ("rds.retention", Broken, |db| db.retention_days = Some(1)),
+    ("rds.backups-on", Broken, |db| db.retention_days = Some(0)),
+    ("rds.backup-window", Broken, |db| db.backup_window = Some("14:00-15:00".into())),
+    ("rds.snapshot-fresh", Broken, |db| db.newest_snapshot = Some(Ok(None))),
+    ("rds.snapshot-fresh", Edge("pass"), |db| no_snapshot(db, 26 * HOUR)),
+    ("rds.point-in-time", Broken, |db| db.latest_restorable = Some(ago(HOUR))),
+    ("rds.encryption", Broken, |db| db.is_encrypted = Some(false)),
+    ("rds.encryption-key", Broken, |db| db.key = Some("another".into())),
+    ("rds.deletion-protection", Broken, |db| db.is_protected = Some(false)),
+    ("rds.public", Edge("-"), |db| db.is_public = Some(true)),
+    ("rds.copy-tags", Broken, |db| db.copies_tags = Some(false)),
+    ("rds.multi-az", Broken, |db| db.is_multi_az = Some(false)),
+    ("rds.minor-upgrades", Edge("-"), |db| db.upgrades = Some(false)),
+    ("rds.certificate", Edge("-"), |db| db.certificate_until = Some(ago(1))),
+    ("rds.storage-autoscaling", Edge("-"), |db| db.storage_gib = Some(1)),
+    ("rds.log-exports", Broken, |db| db.log_exports.clear()),
+    ("rds.parameter-group", Broken, |db| db.parameter_groups = vec!["default.aurora-postgresql17".into()]),
+    ("rds.subnet-group", Broken, |db| db.subnet_group = Some("default".into())),
+    ("rds.master-password", Broken, |db| db.has_managed_password = true),
+    ("rds.state", Broken, |db| db.status = Some("inaccessible-encryption-credentials".into())),
+    ("rds.stopped", Broken, |db| db.status = Some("stopped".into())),
+    ("rds.backup-plan", Broken, |db| db.plans = Some(Ok(Vec::new()))),
+    ("rds.events", Broken, |db| db.unheard = Some(Ok(vec!["db-cluster failure".into()]))),
+    ("rds.force-ssl", Broken, |db| db.tls_parameter = Some(Ok(Some("0".into())))),
+    ("rds.engine-support", Broken, |db| supported(db, DAY)),
+];
+
+fn exporting(db: &mut Instance, engine: &str, log: &str) {
+    (db.engine, db.log_exports) = (Some(engine.to_owned()), vec![log.to_owned()]);
+}
+
+fn member() -> Form {
+    Form::Member(CLUSTER.to_owned())
+}
+
+fn deployed(db: &mut Instance, side: Side) {
+    let (id, status) = ("bgd-1".to_owned(), "AVAILABLE".to_owned());
+    db.deployment = Some(Ok(Some(Deployment { id, status, side })));
+}
+
+fn tls_of(db: &mut Instance, engine: &str, version: &str, value: Option<&str>) {
+    (db.engine, db.version) = (Some(engine.to_owned()), Some(version.to_owned()));
+    db.tls_parameter = Some(Ok(value.map(str::to_owned)));
+}
+
+fn supported(db: &mut Instance, seconds_ago: i64) {
+    db.supported_until = Some(Ok(Some(ago(seconds_ago))));
+}
 
 fn pending(db: &mut Instance, days: i32, pending: i32) {
     (db.retention_days, db.pending_retention_days) = (Some(days), Some(pending));
@@ -348,6 +508,37 @@ const SNAPSHOTS: Rows<Snapshot> = &[
     ("rds.snapshot-encryption", Dark, |snapshot| snapshot.is_encrypted = None),
     ("rds.snapshot-encryption", Edge("pass"), |snapshot| snapshot.shared_with = unread()),
 ];
+
+const PROTECTEDS: Rows<Protected> = &[
+    ("account.in-backup-plan", Holds, |_| ()),
+    ("account.in-backup-plan", Broken, |resource| resource.plans = Ok(Vec::new())),
+    ("account.in-backup-plan", Dark, |resource| resource.plans = unread()),
+    ("account.in-backup-plan", Edge("pass"), |resource| {
+        resource.plans = Ok(vec![Arc::new(plan(json!({}), None)), Arc::new(plan(json!({}), None))]);
+    }),
+];
+
+const VAULTS: Rows<Vault> = &[
+    ("account.backup-vault-key", Holds, |_| ()),
+    ("account.backup-vault-key", Broken, |vault| vault.key = Ok(None)),
+    ("account.backup-vault-key", Edge("fail"), |vault| vault.key = Ok(Some(format!("{KEY}-another")))),
+    ("account.backup-vault-key", Dark, |vault| vault.key = unread()),
+    ("account.backup-vault-lock", Holds, |_| ()),
+    ("account.backup-vault-lock", Broken, |vault| vault.locked_days = Ok(None)),
+    ("account.backup-vault-lock", Edge("pass"), |vault| vault.locked_days = Ok(Some(1))),
+    ("account.backup-vault-lock", Edge("fail"), |vault| vault.locked_days = Ok(Some(0))),
+    ("account.backup-vault-lock", Dark, |vault| vault.locked_days = unread()),
+];
+
+fn protected() -> Protected {
+    let plans = Ok(vec![Arc::new(plan(json!({}), None))]);
+    Protected { name: FILES.to_owned(), arn: format!("arn:aws:s3:::{FILES}"), plans }
+}
+
+fn vault() -> Vault {
+    let arn = "arn:aws:backup:us-east-1:111122223333:backup-vault:main".to_owned();
+    Vault { name: "main".to_owned(), arn, key: Ok(Some(KEY.to_owned())), locked_days: Ok(Some(7)) }
+}
 
 pub(crate) fn share(snapshot: &mut Snapshot, accounts: &[&str]) {
     snapshot.shared_with = Ok(accounts.iter().map(|account| (*account).to_owned()).collect());
@@ -589,6 +780,281 @@ fn every_rule_of_an_instance() {
 }
 
 #[test]
+fn every_rule_of_a_cluster() {
+    check(INSTANCE, CLUSTER, &cluster(), CLUSTERS);
+}
+
+#[test]
+fn a_member_is_not_asked_what_its_cluster_answers_for() {
+    let bare = Instance {
+        name: DB.to_owned(),
+        form: member(),
+        engine: Some("aurora-postgresql".to_owned()),
+        status: Some("available".to_owned()),
+        is_public: Some(false),
+        upgrades: Some(true),
+        certificate_until: instance().certificate_until,
+        unheard: Some(Ok(Vec::new())),
+        deployment: Some(Ok(None)),
+        ..Instance::default()
+    };
+    let rows = judge(INSTANCE, (DB, ""), &bare, &context());
+    let ids: Vec<_> = rows.iter().map(|row| row.rule.id).collect();
+    let asked =
+        ["rds.public", "rds.minor-upgrades", "rds.certificate", "rds.state", "rds.blue-green", "rds.events"];
+    assert_eq!(ids, asked);
+    assert!(rows.iter().all(|row| row.verdict == Verdict::Pass), "{rows:?}");
+}
+
+#[test]
+fn what_is_told_of_a_cluster_is_a_command_for_clusters() {
+    for (id, change, expected) in [
+        (
+            "rds.retention",
+            (|db| db.retention_days = Some(1)) as fn(&mut Instance),
+            "aws rds modify-db-cluster --db-cluster-identifier moveongs-prod --backup-retention-period 30",
+        ),
+        (
+            "rds.deletion-protection",
+            |db| db.is_protected = Some(false),
+            "aws rds modify-db-cluster --db-cluster-identifier moveongs-prod --deletion-protection",
+        ),
+        (
+            "rds.snapshot-fresh",
+            |db| db.newest_snapshot = Some(Ok(None)),
+            "aws rds create-db-cluster-snapshot --db-cluster-identifier moveongs-prod --db-cluster-snapshot-identifier moveongs-prod-2026-11-26; aws rds describe-events --source-type db-cluster --source-identifier moveongs-prod --duration 2880",
+        ),
+        (
+            "rds.deletion-protection",
+            |db| (db.is_protected, db.status) = (Some(false), Some("stopped".into())),
+            "aws rds start-db-cluster --db-cluster-identifier moveongs-prod && aws rds wait db-cluster-available --db-cluster-identifier moveongs-prod && aws rds modify-db-cluster --db-cluster-identifier moveongs-prod --deletion-protection",
+        ),
+    ] {
+        let row = row(INSTANCE, id, CLUSTER, &cluster(), change, &context()).unwrap();
+        assert_eq!(row.command, expected);
+    }
+    for (id, accounts, expected) in [
+        (
+            "rds.snapshot-public",
+            "all",
+            "aws rds modify-db-cluster-snapshot-attribute --db-cluster-snapshot-identifier moveongs-prod-20261126 --attribute-name restore --values-to-remove all",
+        ),
+        (
+            "rds.snapshot-shared",
+            "777788889999",
+            "aws rds modify-db-cluster-snapshot-attribute --db-cluster-snapshot-identifier moveongs-prod-20261126 --attribute-name restore --values-to-remove 777788889999",
+        ),
+    ] {
+        let of_cluster = Snapshot { is_of_cluster: true, ..snapshot() };
+        let change = |snapshot: &mut Snapshot| share(snapshot, &[accounts]);
+        let row = row(SNAPSHOT, id, &of_cluster.name, &of_cluster, change, &context()).unwrap();
+        assert_eq!(row.command, expected);
+    }
+}
+
+fn case(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap()
+}
+
+/// tests/cases/16: a dev database that is stopped over the weekend.
+#[test]
+fn a_stopped_database_needs_no_newer_snapshot_than_when_it_was_stopped() {
+    let case = case(include_str!("../../../../tests/cases/16-rds-instance-stopped.json"));
+    let at = |field: &str| case[field].as_str().unwrap().split(' ').next().unwrap().parse().unwrap();
+    let context = Context { now: at("_now"), retention_days: Some(7), ..context() };
+    let stopped = Instance {
+        name: case["DBInstanceIdentifier"].as_str().unwrap().to_owned(),
+        status: case["DBInstanceStatus"].as_str().map(str::to_owned),
+        retention_days: Some(7),
+        created: Some(at("InstanceCreateTime")),
+        latest_restorable: Some(at("LatestRestorableTime")),
+        newest_snapshot: Some(Ok(Some(at("_newest automated snapshot")))),
+        ..instance()
+    };
+    let rows = judge(INSTANCE, (&stopped.name, ""), &stopped, &context);
+    let failing: Vec<_> = rows.iter().filter(|row| row.verdict != Verdict::Pass).collect();
+    let ids: Vec<_> = failing.iter().map(|row| (row.rule.id, row.rule.severity)).collect();
+    assert_eq!(ids, [("rds.stopped", Severity::Low)]);
+    assert_eq!(failing[0].verdict, Verdict::fail("DBInstanceStatus stopped", "available"));
+    let name = &stopped.name;
+    let start = format!(
+        "aws rds start-db-instance --db-instance-identifier {name} && aws rds wait db-instance-available --db-instance-identifier {name}"
+    );
+    assert_eq!(failing[0].command, start);
+    // The same database, running, would have had no snapshot for three days.
+    let running = Instance { status: Some("available".to_owned()), ..stopped.clone() };
+    let rows = judge(INSTANCE, (name, ""), &running, &context);
+    let failing: Vec<_> =
+        rows.iter().filter(|row| row.verdict != Verdict::Pass).map(|row| row.rule.id).collect();
+    assert_eq!(failing, ["rds.snapshot-fresh", "rds.point-in-time"]);
+    // RDS refuses a change and a snapshot of one that is stopped.
+    let broken = Instance { is_protected: Some(false), newest_snapshot: Some(Ok(None)), ..stopped.clone() };
+    for row in judge(INSTANCE, (name, ""), &broken, &context) {
+        let Verdict::Fail { .. } = row.verdict else { continue };
+        assert!(row.command.starts_with(&start), "{row:?}");
+    }
+}
+
+#[test]
+fn a_database_that_rests_is_measured_at_its_stop_and_for_a_week_at_most() {
+    const WEEK: i64 = 7 * DAY;
+    // Status, seconds ago: when it restarts less a week, the latest point, the newest snapshot; the verdicts on both.
+    for (status, stopped, point, newest, fresh, in_time) in [
+        ("stopped", Some(2 * DAY), 2 * DAY, 2 * DAY + 26 * HOUR, "pass", "pass"),
+        ("stopped", Some(2 * DAY), 2 * DAY, 2 * DAY + 26 * HOUR + 1, "fail", "pass"),
+        ("stopped", Some(2 * DAY), 2 * DAY + 15 * 60, 2 * DAY, "pass", "pass"),
+        ("stopped", Some(2 * DAY), 2 * DAY + 15 * 60 + 1, 2 * DAY, "pass", "fail"),
+        ("stopped", None, 2 * DAY, 2 * DAY + 26 * HOUR, "pass", "pass"),
+        ("stopped", None, 2 * DAY, 2 * DAY + 26 * HOUR + 1, "fail", "pass"),
+        ("stopping", None, 2 * DAY, 2 * DAY + 26 * HOUR, "pass", "pass"),
+        ("starting", None, 2 * DAY, 2 * DAY + 26 * HOUR, "pass", "pass"),
+        ("stopped", None, WEEK + 15 * 60, WEEK + 26 * HOUR, "pass", "pass"),
+        ("stopped", None, WEEK + 15 * 60 + 1, WEEK + 26 * HOUR + 1, "fail", "fail"),
+        ("available", Some(2 * DAY), 2 * DAY, 2 * DAY, "fail", "fail"),
+    ] {
+        let change = |db: &mut Instance| {
+            db.status = Some(status.to_owned());
+            db.restarts = stopped.map(|at| ago(at - WEEK));
+            db.latest_restorable = Some(ago(point));
+            db.newest_snapshot = Some(Ok(Some(ago(newest))));
+        };
+        for (id, expected) in [("rds.snapshot-fresh", fresh), ("rds.point-in-time", in_time)] {
+            let row = row(INSTANCE, id, DB, &instance(), change, &context());
+            assert_eq!(word(row.as_ref()), expected, "{status} {stopped:?} {point} {newest}: {row:?}");
+        }
+    }
+}
+
+/// tests/cases/08: AWS Backup owns the instance's backups.
+#[test]
+fn backups_that_aws_backup_owns_are_judged_by_its_plan() {
+    let case = case(include_str!("../../../../tests/cases/08-rds-instance-owned-by-aws-backup.json"));
+    let point = case["AwsBackupRecoveryPointArn"].as_str().unwrap();
+    let days = i32::try_from(case["BackupRetentionPeriod"].as_i64().unwrap()).unwrap();
+    let owned = |plans: Vec<Option<i32>>| Instance {
+        name: case["DBInstanceIdentifier"].as_str().unwrap().to_owned(),
+        recovery_point: Some(point.to_owned()),
+        retention_days: Some(days),
+        backup_window: Some("14:00-15:00".to_owned()),
+        plans: Some(Ok(plans.into_iter().map(|days| Arc::new(plan(json!({}), days))).collect())),
+        ..instance()
+    };
+    let of_plan = |days: i32| format!("plan prod (p-1), rule daily: DeleteAfterDays {days}");
+    for (plans, found) in [
+        (vec![Some(30)], None),
+        (vec![Some(8)], Some(format!("AWS Backup: {}", of_plan(8)))),
+        (vec![Some(35), Some(29)], Some(format!("AWS Backup: {}; {}", of_plan(35), of_plan(29)))),
+        (vec![], Some(format!("BackupRetentionPeriod 8, of AWS Backup ({point})"))),
+        (vec![None], Some(format!("BackupRetentionPeriod 8, of AWS Backup ({point})"))),
+    ] {
+        let has_plan = plans.iter().flatten().next().is_some();
+        let db = owned(plans);
+        let rows = judge(INSTANCE, (DB, ""), &db, &context());
+        let row = rows.iter().find(|row| row.rule.id == "rds.retention").unwrap();
+        let expected = found.map_or(Verdict::Pass, |found| Verdict::fail(found, "≥ 30"));
+        assert_eq!(row.verdict, expected);
+        assert!(!rows.iter().any(|row| row.rule.id == "rds.backup-window"));
+        // RDS refuses what the plan decides.
+        assert!(!row.command.contains("aws rds"), "{}", row.command);
+        if row.verdict != Verdict::Pass {
+            let expected = if has_plan {
+                "aws backup update-backup-plan --backup-plan-id p-1"
+            } else {
+                "aws backup describe-protected-resource"
+            };
+            assert!(row.command.contains(expected), "{}", row.command);
+        }
+    }
+}
+
+#[test]
+fn a_subscription_covers_its_type_its_names_and_its_categories() {
+    let all = Subscription { is_sending: true, ..Subscription::default() };
+    let of = |source: &str, names: &[&str], categories: &[&str]| Subscription {
+        source: Some(source.to_owned()),
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        categories: categories.iter().map(|one| (*one).to_owned()).collect(),
+        ..all.clone()
+    };
+    let (backup, failure) = ("db-instance backup", "db-instance failure");
+    let both = of("db-instance", &[], &["backup", "failure"]);
+    for (subscriptions, expected) in [
+        (vec![], vec![backup, failure]),
+        (vec![all.clone()], vec![]),
+        (vec![Subscription { is_sending: false, ..all.clone() }], vec![backup, failure]),
+        (vec![both.clone()], vec![]),
+        (vec![of("db-instance", &[], &["backup", "failure", "maintenance"])], vec![]),
+        (vec![of("db-instance", &[DB], &[])], vec![]),
+        (vec![of("db-instance", &["another"], &[])], vec![backup, failure]),
+        (vec![of("db-instance", &["another", DB], &["failure"])], vec![backup]),
+        (vec![of("db-instance", &[], &["failure"]), of("db-instance", &[], &["backup"])], vec![]),
+        (vec![of("db-snapshot", &[], &[])], vec![backup, failure]),
+    ] {
+        assert_eq!(unheard(&instance(), &subscriptions), expected, "{subscriptions:?}");
+    }
+    let of_cluster =
+        [of("db-cluster", &[CLUSTER], &["failure"]), of("db-cluster-snapshot", &[], &["backup"])];
+    assert_eq!(unheard(&cluster(), &of_cluster), [""; 0]);
+    assert_eq!(unheard(&cluster(), &of_cluster[..1]), ["db-cluster-snapshot backup"]);
+    assert_eq!(
+        unheard(&cluster(), std::slice::from_ref(&both)),
+        ["db-cluster failure", "db-cluster-snapshot backup"]
+    );
+    let member = Instance { form: member(), ..instance() };
+    assert_eq!(unheard(&member, &[of("db-instance", &[], &["failure"])]), [""; 0]);
+}
+
+#[test]
+fn what_a_database_is_to_a_blue_green_deployment() {
+    let arn = |name: &str| format!("arn:aws:rds:us-east-1:111122223333:db:{name}");
+    let pairs = |status: &str, blue: &str| {
+        vec![Pair {
+            blue: Some(arn(blue)),
+            green: Some(arn("db-green-abc123")),
+            id: "bgd-1".to_owned(),
+            status: status.to_owned(),
+        }]
+    };
+    for (name, status, blue, expected) in [
+        ("db", "AVAILABLE", "db", Some(Side::Blue)),
+        ("db-green-abc123", "AVAILABLE", "db", Some(Side::Green)),
+        ("db-green-abc123", "PROVISIONING", "db", Some(Side::Green)),
+        ("db-green-abc123", "SWITCHOVER_FAILED", "db", Some(Side::Green)),
+        ("db-old1", "SWITCHOVER_COMPLETED", "db-old1", Some(Side::Old)),
+        ("db-old12", "SWITCHOVER_COMPLETED", "db-old12", Some(Side::Old)),
+        // The name in production, whichever ARN RDS still shows as the source.
+        ("db", "SWITCHOVER_COMPLETED", "db", None),
+        ("db-olden", "SWITCHOVER_COMPLETED", "db-olden", None),
+        ("db-green-abc123", "SWITCHOVER_COMPLETED", "db", None),
+        ("another", "AVAILABLE", "db", None),
+    ] {
+        let found = deployment(&arn(name), &pairs(status, blue));
+        assert_eq!(found.map(|found| found.side), expected, "{name} {status} {blue}");
+    }
+}
+
+#[test]
+fn a_versions_support_is_that_of_its_major_version() {
+    let majors: Vec<_> = ["9", "9.6", "1", "13", "8.0"]
+        .iter()
+        .enumerate()
+        .map(|(days, major)| ((*major).to_owned(), Some(ago(-DAY * i64::try_from(days).unwrap()))))
+        .collect();
+    for (version, expected) in [
+        ("13.9", Some(3)),
+        ("13", Some(3)),
+        ("130.1", None),
+        ("9.6.24", Some(1)),
+        ("9.5", Some(0)),
+        ("8.0.mysql_aurora.3.04.0", Some(4)),
+        ("8.4.3", None),
+        ("1.2", Some(2)),
+    ] {
+        assert_eq!(supported_until(version, &majors), expected.map(|days| ago(-DAY * days)), "{version}");
+    }
+}
+
+#[test]
 fn every_rule_of_a_snapshot() {
     check(SNAPSHOT, "moveongs-prod-20261126", &snapshot(), SNAPSHOTS);
 }
@@ -609,6 +1075,12 @@ fn every_rule_of_a_service() {
 }
 
 #[test]
+fn every_rule_of_what_a_plan_should_select_and_of_vaults() {
+    check(PROTECTED, FILES, &protected(), PROTECTEDS);
+    check(VAULT, "main", &vault(), VAULTS);
+}
+
+#[test]
 fn every_rule_of_the_account() {
     check(ACCOUNT, "111122223333", &account(), ACCOUNTS);
 }
@@ -620,6 +1092,7 @@ fn every_rule_has_rows_of_each_kind() {
     }
     let given = kinds(INSTANCES).chain(kinds(SNAPSHOTS)).chain(kinds(BUCKETS));
     let given = given.chain(kinds(TABLES)).chain(kinds(SERVICES)).chain(kinds(ACCOUNTS));
+    let given = given.chain(kinds(PROTECTEDS)).chain(kinds(VAULTS));
     let mut rows = BTreeMap::<_, BTreeSet<_>>::new();
     for (id, kind) in given {
         rows.entry(id).or_default().insert(kind);

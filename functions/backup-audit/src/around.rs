@@ -1,0 +1,139 @@
+//! What is said once for many databases: the account's plans, subscriptions and deployments, the values of a parameter group,
+//! the ends of an engine's versions. Each is asked for once a run, when the first database needs it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::join;
+use jiff::Timestamp;
+use shared::failure::CallError;
+use tokio::sync::OnceCell;
+
+use crate::App;
+use crate::aws;
+use crate::facts::{Form, Instance, Pair, Seen, Subscription};
+use crate::rules::plans::Plan;
+use crate::rules::rds::{deployment, supported_until, tls_parameter, unheard};
+
+/// Longest that one of these reads may take. A database is judged without it then.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The answers to one question about many keys.
+type Answers<K, T> = RefCell<BTreeMap<K, Rc<OnceCell<Seen<T>>>>>;
+
+/// An engine's major versions, each with the end of its standard support.
+type Majors = Vec<(String, Option<Timestamp>)>;
+
+#[derive(Default)]
+pub(crate) struct Around {
+    plans: OnceCell<Seen<Vec<Arc<Plan>>>>,
+    subscriptions: OnceCell<Seen<Vec<Subscription>>>,
+    deployments: OnceCell<Seen<Vec<Pair>>>,
+    parameters: Answers<(bool, String), Option<String>>,
+    majors: Answers<String, Majors>,
+}
+
+/// A read that ends in time, or has failed.
+pub(crate) async fn in_time<T>(
+    operation: &'static str,
+    patience: Duration,
+    read: impl Future<Output = Seen<T>>,
+) -> Seen<T> {
+    let late = |_| CallError {
+        operation,
+        code: "Late".to_owned(),
+        message: format!("no whole answer in {} s", patience.as_secs()),
+    };
+    tokio::time::timeout(patience, read).await.map_err(late)?
+}
+
+fn of<K: Ord, T>(answers: &Answers<K, T>, key: K) -> Rc<OnceCell<Seen<T>>> {
+    Rc::clone(answers.borrow_mut().entry(key).or_default())
+}
+
+impl Around {
+    /// The account's plans.
+    pub(crate) async fn plans(&self, app: &App) -> &Seen<Vec<Arc<Plan>>> {
+        let read = async || {
+            let plans = aws::application::plans(&app.control);
+            let plans = in_time("cloudformation:ListResources", PATIENCE, plans).await?;
+            Ok(plans.into_iter().map(Arc::new).collect())
+        };
+        self.plans.get_or_init(read).await
+    }
+
+    /// Adds to a database with these tags what is said of it elsewhere.
+    pub(crate) async fn complete(&self, app: &App, db: &mut Instance, tags: &BTreeMap<String, String>) {
+        let subscriptions = self.subscriptions.get_or_init(async || {
+            let read = aws::rds::subscriptions(&app.rds);
+            in_time("rds:DescribeEventSubscriptions", PATIENCE, read).await
+        });
+        let deployments = self.deployments.get_or_init(async || {
+            let read = aws::rds::deployments(&app.rds);
+            in_time("rds:DescribeBlueGreenDeployments", PATIENCE, read).await
+        });
+        let (plans, subscriptions, deployments, parameter, until) = join!(
+            self.plans(app),
+            subscriptions,
+            deployments,
+            self.parameter(app, db),
+            self.supported_until(app, db)
+        );
+        let select = |plans: &Vec<Arc<Plan>>| {
+            plans.iter().filter(|plan| plan.selects(&db.arn, tags)).cloned().collect::<Vec<_>>()
+        };
+        let plans = plans.as_ref().map(select).map_err(Clone::clone);
+        let unheard = subscriptions.as_ref().map(|all| unheard(db, all)).map_err(Clone::clone);
+        let deployment = deployments.as_ref().map(|all| deployment(&db.arn, all)).map_err(Clone::clone);
+        db.plans = Some(plans);
+        db.unheard = Some(unheard);
+        db.deployment = Some(deployment);
+        (db.tls_parameter, db.supported_until) = (parameter, until);
+    }
+
+    /// The value of the parameter that forces TLS, in the group of a database that answers for it.
+    async fn parameter(&self, app: &App, db: &Instance) -> Option<Seen<Option<String>>> {
+        if matches!(db.form, Form::Member(_)) {
+            return None;
+        }
+        let name = db.engine.as_deref().and_then(tls_parameter)?;
+        let group = db.parameter_groups.first()?;
+        let is_cluster = db.form == Form::Cluster;
+        let answer = of(&self.parameters, (is_cluster, group.clone()));
+        let read = async || {
+            let read = aws::rds::parameter(&app.rds, is_cluster, group, name);
+            in_time("rds:DescribeDBParameters", PATIENCE, read).await
+        };
+        Some(answer.get_or_init(read).await.clone())
+    }
+
+    async fn supported_until(&self, app: &App, db: &Instance) -> Option<Seen<Option<Timestamp>>> {
+        if matches!(db.form, Form::Member(_)) {
+            return None;
+        }
+        let (engine, version) = (db.engine.as_deref()?, db.version.as_deref()?);
+        let answer = of(&self.majors, engine.to_owned());
+        let read = async || {
+            let read = aws::rds::majors(&app.rds, engine);
+            in_time("rds:DescribeDBMajorEngineVersions", PATIENCE, read).await
+        };
+        let majors = answer.get_or_init(read).await.as_ref();
+        Some(majors.map(|majors| supported_until(version, majors)).map_err(Clone::clone))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_that_hangs_is_given_up_and_says_so() {
+        let hangs = std::future::pending::<Seen<()>>();
+        let given_up = in_time("rds:DescribeDBSnapshots", Duration::from_secs(5), hangs).await.unwrap_err();
+        assert_eq!(given_up.to_string(), "rds:DescribeDBSnapshots failed (Late): no whole answer in 5 s");
+        assert_eq!(in_time("x:Get", Duration::from_secs(5), async { Ok(7) }).await, Ok(7));
+    }
+}
