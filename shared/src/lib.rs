@@ -5,6 +5,8 @@
 
 #[cfg(feature = "application")]
 pub mod application;
+#[cfg(feature = "buckets")]
+pub mod buckets;
 #[cfg(feature = "copies")]
 pub mod copies;
 #[cfg(feature = "database")]

@@ -103,14 +103,24 @@ pub enum Kind {
     EcsCluster,
     /// ECS service; `cluster/service`.
     EcsService,
+    /// EFS file system, e.g. the volume of `UPLOADS_DIR`; its id.
+    EfsFileSystem,
+    /// Workspace of Amazon Managed Grafana; its id.
+    GrafanaWorkspace,
     /// CloudWatch Logs log group; its name.
     LogGroup,
+    /// Workspace of Amazon Managed Service for Prometheus; its id.
+    PrometheusWorkspace,
+    /// RDS cluster, of Aurora or Multi-AZ; its identifier.
+    RdsCluster,
     /// RDS instance; its identifier.
     RdsInstance,
     /// S3 bucket; its name.
     S3Bucket,
     /// Secrets Manager secret; its name.
     Secret,
+    /// A place outside AWS, e.g. of a Grafana of one's own; its address.
+    Url,
 }
 
 /// Rotation of secrets.
@@ -624,20 +634,50 @@ impl Area {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::EcsCluster,
+        Self::EcsService,
+        Self::EfsFileSystem,
+        Self::GrafanaWorkspace,
+        Self::LogGroup,
+        Self::PrometheusWorkspace,
+        Self::RdsCluster,
+        Self::RdsInstance,
+        Self::S3Bucket,
+        Self::Secret,
+        Self::Url,
+    ];
+
     /// Its name in the policy.
     pub fn name(self) -> &'static str {
         match self {
             Self::EcsCluster => "ecs-cluster",
             Self::EcsService => "ecs-service",
+            Self::EfsFileSystem => "efs-file-system",
+            Self::GrafanaWorkspace => "grafana-workspace",
             Self::LogGroup => "log-group",
+            Self::PrometheusWorkspace => "prometheus-workspace",
+            Self::RdsCluster => "rds-cluster",
             Self::RdsInstance => "rds-instance",
             Self::S3Bucket => "s3-bucket",
             Self::Secret => "secret",
+            Self::Url => "url",
         }
     }
 
     fn check(self, name: &str) -> Result<(), String> {
         let bare = resolve(name, "p", "e");
+        if self == Self::Url {
+            let rest = ["https://", "http://"].into_iter().find_map(|scheme| bare.strip_prefix(scheme));
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
+            return match rest {
+                Some(rest) if !rest.is_empty() && rest.len() <= 500 && rest.chars().all(is_plain) => Ok(()),
+                _ => {
+                    Err("expected an address, https://HOST/PATH, without user, query or fragment".to_owned())
+                }
+            };
+        }
         if !is_line(&bare, 512) || !bare.chars().all(|c| c.is_ascii_alphanumeric() || "-_./+=@!#".contains(c))
         {
             let reason =
@@ -647,11 +687,20 @@ impl Kind {
         let is_pair = bare.split_once('/').is_some_and(|(cluster, service)| {
             !cluster.is_empty() && !service.is_empty() && !service.contains('/')
         });
+        let is_id = |prefix: &str| {
+            let id = bare.strip_prefix(prefix).unwrap_or_default();
+            !id.is_empty() && id.chars().all(|c| c == '-' || c.is_ascii_alphanumeric())
+        };
         match self {
             Self::EcsService if !is_pair => Err("expected cluster/service".to_owned()),
-            Self::EcsCluster | Self::RdsInstance | Self::S3Bucket if bare.contains('/') => {
+            Self::EcsCluster | Self::RdsCluster | Self::RdsInstance | Self::S3Bucket
+                if bare.contains('/') =>
+            {
                 Err("expected a name without a slash".to_owned())
             }
+            Self::EfsFileSystem if !is_id("fs-") => Err("expected an id, fs-…".to_owned()),
+            Self::GrafanaWorkspace if !is_id("g-") => Err("expected an id, g-…".to_owned()),
+            Self::PrometheusWorkspace if !is_id("ws-") => Err("expected an id, ws-…".to_owned()),
             _ => Ok(()),
         }
     }
@@ -1021,6 +1070,26 @@ mod tests {
     }
 
     #[test]
+    fn a_kind_without_a_name_of_its_own_has_its_id_or_address() {
+        for (kind, name, is_one) in [
+            (Kind::EfsFileSystem, "fs-0123456789abcdef0", true),
+            (Kind::EfsFileSystem, "uploads", false),
+            (Kind::GrafanaWorkspace, "g-0123456789", true),
+            (Kind::GrafanaWorkspace, "ws-0123", false),
+            (Kind::PrometheusWorkspace, "ws-01234567-89ab-cdef-0123-456789abcdef", true),
+            (Kind::PrometheusWorkspace, "ws-", false),
+            (Kind::Url, "https://grafana.{project}.example.org:3000/d", true),
+            (Kind::Url, "http://10.0.0.7:9090", true),
+            (Kind::Url, "grafana.example.org", false),
+            (Kind::Url, "https://", false),
+            (Kind::Url, "https://user:password@grafana.example.org", false),
+            (Kind::Url, "https://grafana.example.org/?token=x", false),
+        ] {
+            assert_eq!(kind.check(name).is_ok(), is_one, "{kind:?} {name}");
+        }
+    }
+
+    #[test]
     fn a_wrong_inventory_is_refused_with_the_path() {
         let area =
             |area: &str, patch: &str| format!(r#"{{"inventory": {{"areas": {{"{area}": {patch}}}}}}}"#);
@@ -1048,7 +1117,7 @@ mod tests {
                 "expected a resource's name",
             );
         }
-        for kind in ["ecs-cluster", "rds-instance", "s3-bucket"] {
+        for kind in ["ecs-cluster", "rds-cluster", "rds-instance", "s3-bucket"] {
             refused(&listed(kind, "b/c"), &format!("{path}.resources.{kind}[1]"), "without a slash");
         }
         let service =

@@ -16,6 +16,8 @@ use crate::matrix;
 const QUEUE: &str = "inventory-audit-pages";
 const STATE_BUCKET: &str = "moveongs-dev-terraform-state";
 const STATE_KEY: &str = "moveongs/dev/terraform.tfstate";
+/// Below the prefix of the environment's other states.
+const PART_KEY: &str = "moveongs/dev/parts/database.tfstate";
 const ATTACHMENTS: &str = "moveongs-dev-attachments";
 const LOG_GROUP: &str = "/aws/ecs/moveongs-dev-api";
 const INSTANCE: &str = "moveongs-dev-db";
@@ -51,6 +53,7 @@ impl World {
         world.tag_bucket(&TAGS).await;
         world.log_group(true).await;
         world.put_state(&world.state().await).await;
+        world.forget_state(PART_KEY).await;
         world
     }
 
@@ -59,6 +62,11 @@ impl World {
         self.cloud.calm().await;
         self.forget(REDIS).await;
         self.forget(OTHER).await;
+        self.forget_state(PART_KEY).await;
+    }
+
+    async fn forget_state(&self, key: &str) {
+        self.cloud.s3.delete_object().bucket(STATE_BUCKET).key(key).send().await.unwrap();
     }
 
     async fn create(&self, name: &str, tags: &[(&str, &str)]) {
@@ -112,7 +120,7 @@ impl World {
             managed("aws_ecs_service", json!({"id": service, "name": "moveongs-dev-api"})),
             managed(
                 "aws_db_instance",
-                json!({"arn": format!("arn:aws:rds:{ACCOUNT}:db:{INSTANCE}"), "id": "db-ABC", "password": SECRET_IN_STATE}),
+                json!({"arn": format!("arn:aws:rds:{ACCOUNT}:db:{INSTANCE}"), "id": "db-ABC", "password": null}),
             ),
             managed(
                 "aws_s3_bucket",
@@ -131,7 +139,7 @@ impl World {
                 .push(managed("aws_secretsmanager_secret", json!({"arn": arn, "id": arn, "name": secret})));
         }
         json!({"version": 4, "terraform_version": "1.9.8", "serial": 7, "lineage": "x",
-            "outputs": {"url": {"value": SECRET_IN_STATE, "type": "string", "sensitive": true}}, "resources": resources})
+            "outputs": {"url": {"value": SECRET_IN_STATE, "type": "string"}}, "resources": resources})
     }
 
     /// The secrets of the environment, by their tags.
@@ -157,7 +165,11 @@ impl World {
     }
 
     async fn put(&self, bytes: Vec<u8>) {
-        let put = self.cloud.s3.put_object().bucket(STATE_BUCKET).key(STATE_KEY);
+        self.put_at(STATE_KEY, bytes).await;
+    }
+
+    async fn put_at(&self, key: &str, bytes: Vec<u8>) {
+        let put = self.cloud.s3.put_object().bucket(STATE_BUCKET).key(key);
         put.body(ByteStream::from(bytes)).send().await.unwrap();
     }
 
@@ -228,7 +240,9 @@ async fn an_inventory_in_order_has_no_finding_and_a_table_with_its_people() {
         "logs:DescribeLogGroups",
         "logs:ListTagsForResource",
         "rds:DescribeDBInstances",
+        "s3:GetBucketLifecycleConfiguration",
         "s3:GetBucketTagging",
+        "s3:GetBucketVersioning",
         "s3:GetObject",
         "s3:ListObjectVersions",
         "s3:ListObjectsV2",
@@ -423,7 +437,7 @@ async fn more_than_a_page_of_others_is_listed_whole() {
 async fn a_state_that_cannot_be_read_is_said_and_nothing_counts_as_compared() {
     let world = World::fresh().await;
     world.audit().await;
-    let unread = ["terraform-state moveongs-dev: StateUnreadable"];
+    let unread = [format!("terraform-state {STATE_KEY}: StateUnreadable")];
     for (bytes, reason) in [
         (json!({"version": 3, "modules": []}).to_string().into_bytes(), "version 3"),
         (json!({"serial": 1, "encrypted_data": SECRET_IN_STATE}).to_string().into_bytes(), "no version"),
@@ -432,10 +446,7 @@ async fn a_state_that_cannot_be_read_is_said_and_nothing_counts_as_compared() {
     ] {
         world.put(bytes).await;
         let report = world.audit().await;
-        assert_eq!(
-            (findings(&report), &report["result"]),
-            (unread.map(str::to_owned).to_vec(), &json!("failed"))
-        );
+        assert_eq!((findings(&report), &report["result"]), (unread.to_vec(), &json!("failed")));
         let rows = report["resources"].as_array().unwrap();
         let states: BTreeSet<_> = rows.iter().map(|row| row["terraform"].as_str().unwrap()).collect();
         assert_eq!(states, BTreeSet::from(["", "unverified"]), "{report}");
@@ -444,6 +455,139 @@ async fn a_state_that_cannot_be_read_is_said_and_nothing_counts_as_compared() {
     world.cloud.s3.delete_object().bucket(STATE_BUCKET).key(STATE_KEY).send().await.unwrap();
     assert_eq!(world.findings().await, unread);
     world.put_state(&world.state().await).await;
+    assert_eq!(world.findings().await, [""; 0]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn an_environment_with_several_states_has_all_of_them_read() {
+    let world = World::fresh().await;
+    let mut app = world.state().await;
+    let (database, others): (Vec<_>, Vec<_>) = app["resources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .cloned()
+        .partition(|resource| resource["type"] == "aws_db_instance");
+    app["resources"] = json!(others);
+    world.put_state(&app).await;
+    assert_eq!(world.findings().await, [format!("rds-instance {INSTANCE}: NotInState")]);
+    // In a state below the prefix.
+    let part = json!({"version": 4, "serial": 3, "resources": database});
+    world.put_at(PART_KEY, part.to_string().into_bytes()).await;
+    assert_eq!(world.findings().await, [""; 0]);
+    // What is beside a state is none.
+    world.put_at(&format!("{PART_KEY}.backup"), b"x".to_vec()).await;
+    assert_eq!(world.findings().await, [""; 0]);
+    world.forget_state(&format!("{PART_KEY}.backup")).await;
+    // In both.
+    world.put_state(&world.state().await).await;
+    assert_eq!(world.findings().await, [format!("rds-instance {INSTANCE}: InTwoStates")]);
+    let told = world.cloud.messages("InTwoStates").await;
+    // As the channel's JSON has it.
+    let command = r#"`terraform state rm 'module.app[\"main\"].aws_db_instance.this[0]'`"#;
+    assert!(told.iter().any(|text| text.contains(command) && text.contains(PART_KEY)), "{told:?}");
+    // One that cannot be read may have what none of the others has.
+    world.put_state(&app).await;
+    world.put_at(PART_KEY, b"x".to_vec()).await;
+    let report = world.audit().await;
+    assert_eq!(findings(&report), [format!("terraform-state {PART_KEY}: StateUnreadable")]);
+    assert!(world.line(INSTANCE).await.ends_with(",ok,ok,unverified,"));
+    assert!(world.line(ATTACHMENTS).await.ends_with(",ok,ok,ok,"));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_member_of_an_aurora_cluster_is_known_by_its_own_type() {
+    let world = World::fresh().await;
+    let case = include_str!("../cases/11b-terraform-state-aurora-member.json");
+    let case = case.replace("us-east-1:123456789012", ACCOUNT);
+    let mut state = world.state().await;
+    state["resources"].as_array_mut().unwrap().retain(|resource| resource["type"] != "aws_db_instance");
+    world.put_state(&state).await;
+    world.put_at(PART_KEY, case.into_bytes()).await;
+    assert_eq!(world.findings().await, [""; 0]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_secrets_value_in_a_state_is_found_and_written_nowhere() {
+    let world = World::fresh().await;
+    let arn = world.arn(REDIS).await;
+    let case = include_str!("../cases/09a-terraform-state-holds-the-value.json");
+    let case =
+        case.replace("arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveongs/dev/jwt-a1B2c3", &arn);
+    let value = "dev-secret-change-me";
+    assert!(case.contains(value));
+    let mut held: Value = serde_json::from_str(&case).unwrap();
+    // The secret itself is in the other state.
+    held["resources"].as_array_mut().unwrap().remove(0);
+    world.put_at(PART_KEY, held.to_string().into_bytes()).await;
+    assert_eq!(world.findings().await, [format!("secret {REDIS}: ValueInState")]);
+    let told = world.cloud.messages("ValueInState").await;
+    let command = "`terraform state rm aws_secretsmanager_secret_version.jwt`";
+    assert!(told.iter().any(|text| text.contains(command)), "{told:?}");
+    for text in told.iter().chain(&world.cloud.log_lines("ValueInState").await) {
+        assert!(!text.contains(value), "{text}");
+    }
+    for prefix in ["evidence/inventory-audit/", "inventory/"] {
+        for key in world.cloud.keys(prefix).await {
+            assert!(!world.cloud.text(&key).await.contains(value), "{key}");
+        }
+    }
+    // What the command does.
+    held["resources"] = json!([]);
+    world.put_at(PART_KEY, held.to_string().into_bytes()).await;
+    assert_eq!(world.findings().await, [""; 0]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn settings_that_aws_shows_otherwise_than_the_state_are_found() {
+    let world = World::fresh().await;
+    let mut state = world.state().await;
+    let resources = state["resources"].as_array_mut().unwrap();
+    for resource in resources.iter_mut() {
+        let attributes = &mut resource["instances"][0]["attributes"];
+        if attributes["name"] == LOG_GROUP {
+            attributes["retention_in_days"] = json!(30);
+        }
+    }
+    resources.push(
+        json!({"mode": "managed", "type": "aws_s3_bucket_lifecycle_configuration", "name": "this",
+        "instances": [{"attributes": {"bucket": ATTACHMENTS, "rule": [{"id": "old", "status": "Enabled",
+            "noncurrent_version_expiration": [{"noncurrent_days": 365}]}]}}]}),
+    );
+    world.put_state(&state).await;
+    let rows = ["log-group", "s3-bucket"]
+        .map(|kind| format!("{kind} {}: Drift", if kind == "log-group" { LOG_GROUP } else { ATTACHMENTS }));
+    let report = world.audit().await;
+    assert_eq!(findings(&report), rows);
+    let told = world.cloud.messages("retention_in_days").await;
+    let command = r#"`terraform plan -target='module.app[\"main\"].aws_cloudwatch_log_group.this[0]'`"#;
+    assert!(
+        told.iter().any(|text| text.contains(command) && text.contains("`0`") && text.contains("`30`")),
+        "{told:?}"
+    );
+    let kept = world.cloud.logs.put_retention_policy().log_group_name(LOG_GROUP).retention_in_days(30);
+    kept.send().await.unwrap();
+    assert_eq!(world.findings().await, [rows[1].clone()]);
+    // What is not read is not verified.
+    world.cloud.fault(json!({"service": "s3", "action": "GetBucketLifecycleConfiguration", "effect": "error", "status": 403, "code": "AccessDenied", "count": 0})).await;
+    assert_eq!(world.findings().await, [format!("s3-bucket {ATTACHMENTS}: InsufficientData")]);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_throttled_is_asked_again() {
+    let world = World::fresh().await;
+    for (service, action) in [("rds", "DescribeDBInstances"), ("tagging", "GetResources")] {
+        // The SDK's standard retries end with the third attempt.
+        world
+            .cloud
+            .fault(json!({"service": service, "action": action, "effect": "throttle", "count": 3}))
+            .await;
+    }
     assert_eq!(world.findings().await, [""; 0]);
     world.end().await;
 }
@@ -527,6 +671,17 @@ async fn no_value_of_the_state_is_ever_written_down() {
     world.audit().await;
     world.put(format!("{{\"version\": 4, \"resources\": \"{SECRET_IN_STATE}\"}}").into_bytes()).await;
     world.audit().await;
+    let mut state = world.state().await;
+    for resource in state["resources"].as_array_mut().unwrap() {
+        resource["instances"][0]["attributes"]["password"] = json!(SECRET_IN_STATE);
+    }
+    state["outputs"]["url"]["sensitive"] = json!(true);
+    world.put_state(&state).await;
+    let report = world.audit().await;
+    assert!(
+        report.to_string().contains("ValueInState") && !report.to_string().contains(SECRET_IN_STATE),
+        "{report}"
+    );
     assert_eq!(world.cloud.log_lines(SECRET_IN_STATE).await, Vec::<String>::new());
     for prefix in ["evidence/inventory-audit/", "runs/inventory-audit/", "inventory/"] {
         for key in world.cloud.keys(prefix).await {

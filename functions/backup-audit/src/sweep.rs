@@ -422,7 +422,7 @@ impl<'a> Sweep<'a> {
             has_uploads |= page.iter().any(|(name, _)| names.role(name) == Role::Uploads);
             let others = page.into_iter().filter(|(name, _)| !named.contains_key(name.as_str())).collect();
             let read = async |name: &str, region: Option<String>| {
-                let client = aws::s3::elsewhere(&self.app.s3, region.as_deref());
+                let client = shared::buckets::elsewhere(&self.app.s3, region.as_deref());
                 let client = client.as_ref().unwrap_or(&self.app.s3);
                 let bucket = bucket(self.app, client, name, names.role(name), self.context).await;
                 judge(BUCKET, (name, &arn(name)), &bucket, self.context)

@@ -8,14 +8,17 @@
 mod aws;
 mod error;
 mod policy;
+mod settings;
 mod state;
 mod table;
 mod text;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use aws_config::SdkConfig;
+use futures_util::join;
+use futures_util::stream::{self, StreamExt};
 use jiff::civil::Weekday;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,16 +28,18 @@ use shared::evidence::{Draft, Step};
 use shared::failure::chain;
 use shared::findings::{self, Changes};
 use shared::first_week::{FirstWeek, Held};
-use shared::lambda::Invocation;
+use shared::lambda::{Invocation, patient};
 use shared::paging::Pager;
+use shared::policy::Kind;
 use shared::report::{Reporter, Unread};
 use shared::scope::Scope;
 use shared::settings::Settings;
 use shared::time;
 
-use aws::{Clients, ReadError};
+use aws::Clients;
 pub use error::AuditError;
-use policy::{Problem, Row, Sight, Stack, State, Wanted};
+use policy::{Problem, Row, Sight, Stack, State, Tagged};
+use state::Managed;
 use table::Table;
 
 /// Name of the procedure: the function's folder, its evidence's folder.
@@ -45,6 +50,9 @@ const ACTING: Duration = Duration::from_secs(135);
 
 /// Time kept back from pages and table, for the report, which looks at the evidence first.
 const REPORTING: Duration = Duration::from_secs(45);
+
+/// Most resources that are looked at at once.
+const AT_ONCE: usize = 8;
 
 /// Name under which the table's rows are kept.
 const TABLE: &str = "inventory";
@@ -58,8 +66,8 @@ pub struct App {
     scope: Scope,
     /// Bucket of the Terraform state.
     state_bucket: Option<String>,
-    /// Its key.
-    state_key: Option<String>,
+    /// Keys in it, with commas between them; one that ends in `/` is a prefix.
+    state_keys: Vec<String>,
     /// ARN of this product's own stack.
     own: String,
 }
@@ -73,14 +81,19 @@ impl App {
     /// [`EnvError`] for the first setting that is missing or wrong.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let settings = Settings::from_env(env)?;
+        let own: String = env.required("STACK_ID")?;
+        let account = own.split(':').nth(4).unwrap_or_default().to_owned();
+        let keys: Option<String> = env.optional("TERRAFORM_STATE_KEY")?;
+        let keys = keys.unwrap_or_default();
+        let keys: BTreeSet<&str> = keys.split(',').map(str::trim).filter(|key| !key.is_empty()).collect();
         Ok(Self {
-            clients: Clients::new(aws),
+            clients: Clients::new(&patient(aws), account),
             pager: Pager::new(env, aws)?,
             reporter: Reporter::of_audit(PROCEDURE, &settings, env, aws)?,
             scope: Scope::from_env(env)?,
             state_bucket: env.optional("TERRAFORM_STATE_BUCKET")?,
-            state_key: env.optional("TERRAFORM_STATE_KEY")?,
-            own: env.required("STACK_ID")?,
+            state_keys: keys.into_iter().map(str::to_owned).collect(),
+            own,
             settings,
         })
     }
@@ -125,6 +138,8 @@ pub struct Answer {
     pub tags: &'static str,
     /// The same for the Terraform state.
     pub terraform: &'static str,
+    /// The same for the settings that the state holds.
+    pub settings: &'static str,
     /// Kinds of what is wrong, worst first.
     pub findings: Vec<&'static str>,
 }
@@ -186,6 +201,7 @@ fn answer(row: &Row) -> Answer {
         exists: row.exists.word(),
         tags: row.tags.word(),
         terraform: row.state.word(),
+        settings: row.settings.word(),
         findings: row.problems.iter().map(Problem::kind).collect(),
     }
 }
@@ -194,44 +210,70 @@ fn problems(rows: &[Row]) -> impl Iterator<Item = (&Row, &Problem)> {
     rows.iter().flat_map(|row| row.problems.iter().map(move |problem| (row, problem)))
 }
 
-/// Looks at everything, each thing by itself, so that one that cannot be seen hides no other; with what was looked at.
+/// Looks at everything, each thing by itself and several at once, so that one that cannot be seen or hangs hides no other; with
+/// what was looked at.
 async fn observe_and_decide(app: &App, invocation: &Invocation) -> (Vec<Row>, Vec<Step>) {
     let stack = app.stack();
     let secrets = app.scope.named(&app.settings.policy.rotation).into_iter();
     let secrets = secrets.map(|name| (name, app.scope.key(name))).collect();
-    let look = async |kind, name: &str| {
-        let sight = invocation.within(ACTING, app.clients.look(kind, name)).await;
-        sight.unwrap_or_else(|late| Sight::Unseen(chain(&late)))
-    };
-    let mut seen: Vec<(Wanted, Sight)> = Vec::new();
-    for wanted in policy::wanted(stack, &secrets, app.state_bucket.as_deref()) {
-        let sight = look(wanted.kind, &wanted.name).await;
-        seen.push((wanted, sight));
+    let wanted = policy::wanted(stack, &secrets, app.state_bucket.as_deref());
+    let listed = policy::listed(&wanted);
+    let wanted = stream::iter(wanted).map(async |wanted| {
+        let sight = look(app, wanted.kind, &wanted.name, invocation).await;
+        (wanted, sight)
+    });
+    let seen = wanted.buffered(AT_ONCE).collect::<Vec<_>>();
+    let tagged = tagged(app, &listed, invocation);
+    let states = states(app, invocation);
+    let (seen, (tagged, said), (mut state, read)) = join!(seen, tagged, states);
+    for (arn, name) in policy::unlooked(&state, &seen, &tagged) {
+        if let (Sight::Present { arn: found, more, .. }, State::Read { managed, .. }) =
+            (look(app, Kind::Secret, &name, invocation).await, &mut state)
+            && let Some(rotates) = more.rotates.filter(|_| found == arn)
+        {
+            managed.note_rotation(&arn, rotates);
+        }
     }
     let unseen = seen.iter().filter(|(_, sight)| matches!(sight, Sight::Unseen(_))).count();
     let mut steps =
         vec![Step::now(format!("look at the inventory's {} resources", seen.len()), outcome(unseen))];
+    steps.push(Step::now("list what has the project's tag", said));
+    steps.extend(read.into_iter().map(|said| Step::now("read the Terraform state", said)));
+    (policy::decide(stack, seen, &state, &tagged), steps)
+}
 
-    let tagged = invocation.within(ACTING, app.clients.tagged(stack.project)).await;
+async fn look(app: &App, kind: Kind, name: &str, invocation: &Invocation) -> Sight {
+    let sight = invocation.within(ACTING, app.clients.look(kind, name)).await;
+    sight.unwrap_or_else(|late| Sight::Unseen(chain(&late)))
+}
+
+/// What has the project's tag and is there, and what the record says of it.
+async fn tagged(
+    app: &App,
+    listed: &BTreeSet<(Kind, String)>,
+    invocation: &Invocation,
+) -> (Result<Vec<Tagged>, String>, String) {
+    let (stack, tagged) =
+        (app.stack(), invocation.within(ACTING, app.clients.tagged(&app.settings.project)).await);
     let tagged = tagged.map_err(|late| chain(&late)).and_then(|tagged| tagged.map_err(|error| chain(&error)));
-    let listed = policy::listed(&seen);
-    let mut there = Vec::new();
-    for found in tagged.iter().flatten() {
-        let gone = match policy::unlisted(stack, found, &listed) {
-            Some((kind, name)) => look(kind, &name).await == Sight::Absent,
-            None => false,
-        };
-        if !gone {
-            there.push(found.clone());
-        }
-    }
     let count = tagged.as_ref().map(|tagged| format!("{} found", tagged.len()));
     let said = count.unwrap_or_else(|why| format!("failed: {why}"));
-    steps.push(Step::now("list what has the project's tag", said));
-
-    let (state, said) = state(app, invocation).await;
-    steps.push(Step::now("read the Terraform state", said));
-    (policy::decide(stack, seen, &state, &tagged.map(|_| there)), steps)
+    let tagged = match tagged {
+        Ok(tagged) => tagged,
+        Err(why) => return (Err(why), said),
+    };
+    let there = stream::iter(tagged).map(async |mut found| {
+        if let Some((kind, name)) = policy::unlisted(stack, &found, listed) {
+            match look(app, kind, &name, invocation).await {
+                Sight::Absent => return None,
+                Sight::Present { more, .. } => found.more = more,
+                Sight::Unseen(_) | Sight::Elsewhere => {}
+            }
+        }
+        Some(found)
+    });
+    let there: Vec<_> = there.buffered(AT_ONCE).collect().await;
+    (Ok(there.into_iter().flatten().collect()), said)
 }
 
 /// What a step says whose things could not all be seen.
@@ -239,26 +281,49 @@ fn outcome(unseen: usize) -> String {
     if unseen == 0 { "succeeded".to_owned() } else { format!("failed: {unseen} could not be seen") }
 }
 
-/// The Terraform state, and what the record says of it.
-async fn state(app: &App, invocation: &Invocation) -> (State, String) {
-    let (Some(bucket), Some(key)) = (&app.state_bucket, &app.state_key) else {
-        return (State::Undeclared, "failed: the stack does not say where it is".to_owned());
+/// The Terraform states, and what the record says of each.
+async fn states(app: &App, invocation: &Invocation) -> (State, Vec<String>) {
+    let Some(bucket) = app.state_bucket.as_deref().filter(|_| !app.state_keys.is_empty()) else {
+        return (State::Undeclared, vec!["failed: the stack does not say where it is".to_owned()]);
     };
-    let read = invocation.within(ACTING, app.clients.state(bucket, key)).await;
-    let read: Result<_, String> = match read {
-        Ok(read) => read.map_err(|error: ReadError| chain(&error)),
-        Err(late) => Err(chain(&late)),
-    };
-    match read {
-        Ok((managed, which)) => {
-            let said = format!("s3://{bucket}/{key}: {which}, {} ARNs", managed.len());
-            (State::Read(managed), said)
+    // The only state of an environment has the environment's name, several have their keys.
+    let only = match app.state_keys.as_slice() {
+        [key] if !key.ends_with('/') => {
+            Some(format!("{}-{}", app.settings.project, app.settings.environment))
         }
-        Err(why) => {
+        _ => None,
+    };
+    let (mut managed, mut unread, mut said) = (Managed::default(), BTreeMap::new(), Vec::new());
+    let mut has_read = BTreeSet::new();
+    for declared in &app.state_keys {
+        let mut failed = |key: &str, why: String, said: &mut Vec<String>| {
             let why = format!("s3://{bucket}/{key}: {why}");
-            (State::Unreadable(why.clone()), format!("failed: {why}"))
+            said.push(format!("failed: {why}"));
+            unread.insert(only.clone().unwrap_or_else(|| key.to_owned()), why);
+        };
+        let listed = invocation.within(ACTING, app.clients.states(bucket, declared)).await;
+        let listed =
+            listed.map_err(|late| chain(&late)).and_then(|listed| listed.map_err(|error| chain(&error)));
+        let (client, keys) = match listed {
+            Ok(listed) => listed,
+            Err(why) => {
+                failed(declared, why, &mut said);
+                continue;
+            }
+        };
+        for key in keys.into_iter().filter(|key| has_read.insert(key.clone())) {
+            let read = invocation.within(ACTING, Clients::state(&client, bucket, &key)).await;
+            let read = read.map_err(|late| chain(&late)).and_then(|read| read.map_err(|error| chain(&error)));
+            match read {
+                Ok((held, which)) => {
+                    said.push(format!("s3://{bucket}/{key}: {which}, {} ARNs", held.len()));
+                    managed.merge(held);
+                }
+                Err(why) => failed(&key, why, &mut said),
+            }
         }
     }
+    (State::Read { managed, unread: unread.into_iter().collect() }, said)
 }
 
 /// Writes the table.
@@ -369,10 +434,14 @@ fn changes(before: &[String], rows: &[Row], keys: &BTreeSet<String>) -> Changes 
         .filter(|(_, problem)| matches!(problem, Problem::InsufficientData { .. }))
         .map(|(row, _)| row.about())
         .collect();
-    let mut changes = findings::changes(before, keys, |about| unseen.iter().any(|each| each == about));
+    // A finding about a part of a resource names the part after it.
+    let is_of = |about: &str, each: &str| {
+        about.strip_prefix(each).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    };
+    let mut changes = findings::changes(before, keys, |about| unseen.iter().any(|each| is_of(about, each)));
     if is_blind {
-        let is_seen =
-            |key: &String| !["NotInState ", "NotInInventory "].iter().any(|kind| key.starts_with(kind));
+        let compared = ["Drift ", "InTwoStates ", "NotInInventory ", "NotInState ", "ValueInState "];
+        let is_seen = |key: &String| !compared.iter().any(|kind| key.starts_with(kind));
         changes.resolved.retain(is_seen);
     }
     changes

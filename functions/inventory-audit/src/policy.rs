@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shared::policy::{Area, Kind, Policy, Responsible, resolve};
 
-use crate::state::{Managed, bare};
+use crate::settings::Setting;
+use crate::state::{Managed, Place, Value, bare, terraform_type};
 
 /// A resource that must exist.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -32,20 +33,54 @@ pub(crate) enum Sight {
         arn: String,
         /// Its tags, or why they were not seen.
         tags: Result<BTreeMap<String, String>, String>,
+        /// What else was seen of it.
+        more: More,
     },
+    /// It is outside AWS, so that there is nothing to look at.
+    Elsewhere,
     /// Nobody knows, and why.
     Unseen(String),
 }
 
-/// What is known of the Terraform state.
+/// What AWS shows of a resource besides its tags.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct More {
+    /// Settings, or why they were not seen.
+    pub settings: BTreeMap<Setting, Result<String, String>>,
+    /// Whether a secret has a rotation.
+    pub rotates: Option<bool>,
+    /// Engine of a database.
+    pub engine: Option<String>,
+    /// The cluster that a database instance is a member of.
+    pub cluster: Option<String>,
+}
+
+/// What is known of the Terraform states.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum State {
-    /// The template does not name it.
+    /// The template does not name one.
     Undeclared,
-    /// It was not read, and why.
-    Unreadable(String),
-    /// What it holds.
-    Read(Managed),
+    /// Those that were looked for.
+    Read {
+        /// What those hold that were read.
+        managed: Managed,
+        /// Those that were not: a name, and why. What is in none of the others can be in one of these.
+        unread: Vec<(String, String)>,
+    },
+}
+
+impl State {
+    fn managed(&self) -> Option<&Managed> {
+        match self {
+            Self::Undeclared => None,
+            Self::Read { managed, .. } => Some(managed),
+        }
+    }
+
+    /// Whether what is in no state that was read is in none.
+    fn is_whole(&self) -> bool {
+        matches!(self, Self::Read { unread, .. } if unread.is_empty())
+    }
 }
 
 /// A resource that carries the project's tag.
@@ -57,6 +92,8 @@ pub(crate) struct Tagged {
     pub environment: Option<String>,
     /// The CloudFormation stack that has made it.
     pub stack: Option<String>,
+    /// What a look at it showed, if it is of a kind of the inventory.
+    pub more: More,
 }
 
 /// How one question about a resource ended.
@@ -99,6 +136,18 @@ pub(crate) enum Problem {
         /// Why.
         why: String,
     },
+    /// A state holds a secret value in clear.
+    ValueInState {
+        /// Where.
+        value: Value,
+        /// Whether the secret has a rotation, if it is one.
+        rotates: Option<bool>,
+    },
+    /// Terraform manages it in more than one place.
+    InTwoStates {
+        /// The places.
+        places: BTreeSet<Place>,
+    },
     /// The template does not say where the state is.
     StateUndeclared,
     /// The state was not read.
@@ -115,6 +164,17 @@ pub(crate) enum Problem {
     TagsMissing {
         /// Names, and the values that they must have.
         tags: Vec<(&'static str, Option<String>)>,
+    },
+    /// AWS shows a setting otherwise than the state.
+    Drift {
+        /// The setting.
+        setting: Setting,
+        /// What AWS shows.
+        found: String,
+        /// What the state holds.
+        expected: String,
+        /// Where it holds it.
+        place: Place,
     },
     /// It exists, and the state does not know it.
     NotInState,
@@ -133,6 +193,9 @@ impl Problem {
             Self::NothingRead => "NothingRead",
             Self::Missing { .. } => "Missing",
             Self::InsufficientData { .. } => "InsufficientData",
+            Self::ValueInState { .. } => "ValueInState",
+            Self::InTwoStates { .. } => "InTwoStates",
+            Self::Drift { .. } => "Drift",
             Self::StateUndeclared => "StateUndeclared",
             Self::StateUnreadable { .. } => "StateUnreadable",
             Self::ListUnread { .. } => "ListUnread",
@@ -182,6 +245,10 @@ pub(crate) struct Row {
     pub tags: Verdict,
     /// Whether the state has it.
     pub state: Verdict,
+    /// Whether its settings are those of the state.
+    pub settings: Verdict,
+    /// Terraform's type and id by which it is imported, if it is of a kind of the inventory.
+    pub import: Option<(&'static str, String)>,
     /// What is wrong, worst first.
     pub problems: Vec<Problem>,
 }
@@ -194,7 +261,11 @@ impl Row {
 
     /// What makes problems of two runs the same one.
     pub(crate) fn key(&self, problem: &Problem) -> String {
-        format!("{} {}", problem.kind(), self.about())
+        let part = match problem {
+            Problem::Drift { setting, .. } => format!(" {}", setting.name()),
+            _ => String::new(),
+        };
+        format!("{} {}{part}", problem.kind(), self.about())
     }
 }
 
@@ -271,6 +342,8 @@ pub(crate) fn decide(
         exists: Verdict::NotAsked,
         tags: Verdict::NotAsked,
         state: Verdict::NotAsked,
+        settings: Verdict::NotAsked,
+        import: None,
         problems: vec![problem],
     };
     let named = || format!("{}-{}", stack.project, stack.environment);
@@ -280,10 +353,9 @@ pub(crate) fn decide(
     }
     match state {
         State::Undeclared => rows.push(general("terraform-state", named(), Problem::StateUndeclared)),
-        State::Unreadable(why) => {
-            rows.push(general("terraform-state", named(), Problem::StateUnreadable { why: why.clone() }));
-        }
-        State::Read(_) => {}
+        State::Read { unread, .. } => rows.extend(unread.iter().map(|(name, why)| {
+            general("terraform-state", plain(name), Problem::StateUnreadable { why: why.clone() })
+        })),
     }
     if let Err(why) = tagged {
         rows.push(general("tagged-resources", named(), Problem::ListUnread { why: why.clone() }));
@@ -304,14 +376,67 @@ pub(crate) fn decide(
             rows.push(row(Problem::EmptyArea));
         }
     }
-    let listed = listed(&seen);
+    let listed = listed(seen.iter().map(|(wanted, _)| wanted));
+    let rotates = rotating(&seen, tagged);
     rows.extend(seen.into_iter().map(|(wanted, sight)| judge(stack, wanted, sight, state)));
     let others = tagged.iter().flatten();
     rows.extend(others.filter_map(|found| judge_other(stack, found, &listed, state)));
+    for (arn, places) in state.managed().map(Managed::doubles).unwrap_or_default() {
+        let found = known(&arn).map(|(kind, name)| (kind.name().to_owned(), name));
+        let (kind, name) = found.unwrap_or_else(|| (type_of(&arn), resource_of(&arn).to_owned()));
+        let problem = Problem::InTwoStates { places };
+        attach(&mut rows, Some(&arn), problem, |problem| general(&kind, plain(&name), problem));
+    }
+    for value in state.managed().into_iter().flat_map(|managed| &managed.values) {
+        let rotates = value.arn.as_ref().and_then(|arn| rotates.get(arn).copied()).or(value.rotates);
+        let name = plain(&format!("{} {}", value.place.file, value.place.address));
+        let problem = Problem::ValueInState { value: value.clone(), rotates };
+        attach(&mut rows, value.arn.as_deref(), problem, |problem| {
+            general("terraform-value", name.clone(), problem)
+        });
+    }
     rows.sort_by_cached_key(|row| {
         (row.problems.first().map_or((1, None), |first| (0, Some(first.clone()))), row.about())
     });
     rows
+}
+
+/// Whether each secret that was looked at has a rotation, by its ARN.
+fn rotating(seen: &[(Wanted, Sight)], tagged: &Result<Vec<Tagged>, String>) -> BTreeMap<String, bool> {
+    let listed = seen.iter().filter_map(|(_, sight)| match sight {
+        Sight::Present { arn, more, .. } => Some((arn, more)),
+        _ => None,
+    });
+    let others = tagged.iter().flatten().map(|found| (&found.arn, &found.more));
+    listed.chain(others).filter_map(|(arn, more)| Some((arn.clone(), more.rotates?))).collect()
+}
+
+/// ARNs and names of the secrets whose values the states hold, and that were not looked at.
+pub(crate) fn unlooked(
+    state: &State,
+    seen: &[(Wanted, Sight)],
+    tagged: &Result<Vec<Tagged>, String>,
+) -> BTreeMap<String, String> {
+    let looked = rotating(seen, tagged);
+    let held = state.managed().into_iter().flat_map(|managed| &managed.values);
+    held.filter_map(|value| value.arn.as_ref())
+        .filter(|arn| !looked.contains_key(*arn))
+        .filter_map(|arn| match known(arn)? {
+            (Kind::Secret, name) => Some((arn.clone(), name)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Adds a problem to the row of a resource, or a row of its own.
+fn attach(rows: &mut Vec<Row>, arn: Option<&str>, problem: Problem, own: impl Fn(Problem) -> Row) {
+    match rows.iter_mut().find(|row| !row.arn.is_empty() && Some(bare(&row.arn)) == arn) {
+        Some(row) => {
+            row.problems.push(problem);
+            row.problems.sort();
+        }
+        None => rows.push(own(problem)),
+    }
 }
 
 /// Whether nobody stands behind whoever is first.
@@ -322,8 +447,8 @@ fn is_one_team(responsible: &Responsible) -> bool {
 }
 
 /// What the inventory has.
-pub(crate) fn listed(seen: &[(Wanted, Sight)]) -> BTreeSet<(Kind, String)> {
-    seen.iter().map(|(wanted, _)| (wanted.kind, wanted.name.clone())).collect()
+pub(crate) fn listed<'a>(wanted: impl IntoIterator<Item = &'a Wanted>) -> BTreeSet<(Kind, String)> {
+    wanted.into_iter().map(|wanted| (wanted.kind, wanted.name.clone())).collect()
 }
 
 /// One resource of the inventory.
@@ -337,6 +462,8 @@ fn judge(stack: Stack<'_>, wanted: Wanted, sight: Sight, state: &State) -> Row {
         exists: Verdict::Unverified,
         tags: Verdict::Unverified,
         state: Verdict::Unverified,
+        settings: Verdict::Unverified,
+        import: None,
         problems: Vec::new(),
     };
     // The area's own says so of the area.
@@ -346,15 +473,17 @@ fn judge(stack: Stack<'_>, wanted: Wanted, sight: Sight, state: &State) -> Row {
     match sight {
         Sight::Unseen(why) => row.problems.push(Problem::InsufficientData { why }),
         Sight::Absent => {
-            let is_in_state = match state {
-                State::Read(managed) => Some(managed.has_name(wanted.kind, &row.name)),
-                State::Undeclared | State::Unreadable(_) => None,
-            };
+            let believes = state.managed().is_some_and(|managed| managed.has_name(wanted.kind, &row.name));
+            let is_in_state = (believes || state.is_whole()).then_some(believes);
             row.exists = Verdict::Wrong;
-            (row.tags, row.state) = (Verdict::NotAsked, Verdict::NotAsked);
+            (row.tags, row.state, row.settings) = (Verdict::NotAsked, Verdict::NotAsked, Verdict::NotAsked);
             row.problems.push(Problem::Missing { is_in_state });
         }
-        Sight::Present { arn, tags } => {
+        Sight::Elsewhere => {
+            row.exists = Verdict::NotAsked;
+            (row.tags, row.state, row.settings) = (Verdict::NotAsked, Verdict::NotAsked, Verdict::NotAsked);
+        }
+        Sight::Present { arn, tags, more } => {
             row.exists = Verdict::Fine;
             let mut is_of_a_stack = false;
             match tags {
@@ -371,11 +500,15 @@ fn judge(stack: Stack<'_>, wanted: Wanted, sight: Sight, state: &State) -> Row {
             row.state = if !wanted.is_terraforms || is_of_a_stack {
                 Verdict::NotAsked
             } else {
-                in_state(Some(wanted.kind), &arn, state)
+                in_state(Some(wanted.kind), &arn, &more, state)
             };
             if row.state == Verdict::Wrong {
                 row.problems.push(Problem::NotInState);
             }
+            let (settings, differing) = compare(wanted.kind, &arn, &row.name, &more, state);
+            row.settings = settings;
+            row.problems.extend(differing);
+            row.import = importable(wanted.kind, &row.name, &arn, &more);
             row.arn = arn;
         }
     }
@@ -402,12 +535,88 @@ fn lacking(
     required.into_iter().filter(lacks).map(|(key, value)| (key, value.map(str::to_owned))).collect()
 }
 
-fn in_state(kind: Option<Kind>, arn: &str, state: &State) -> Verdict {
-    match state {
-        State::Undeclared | State::Unreadable(_) => Verdict::Unverified,
-        State::Read(managed) if managed.has_arn(kind, arn) => Verdict::Fine,
-        State::Read(_) => Verdict::Wrong,
+fn in_state(kind: Option<Kind>, arn: &str, more: &More, state: &State) -> Verdict {
+    let Some(managed) = state.managed() else { return Verdict::Unverified };
+    // Terraform manages the members of a Multi-AZ cluster with the cluster.
+    let cluster = more.cluster.as_ref().filter(|_| !is_aurora(more)).map(|cluster| {
+        let (place, _) = arn.rsplit_once(":db:").unwrap_or_default();
+        format!("{place}:cluster:{cluster}")
+    });
+    if managed.has_arn(kind, arn)
+        || cluster.is_some_and(|cluster| managed.has_arn(Some(Kind::RdsCluster), &cluster))
+    {
+        Verdict::Fine
+    } else if state.is_whole() {
+        Verdict::Wrong
+    } else {
+        Verdict::Unverified
     }
+}
+
+/// Whether the members of a database's cluster are resources of their own in Terraform.
+fn is_aurora(more: &More) -> bool {
+    more.engine
+        .as_deref()
+        .is_some_and(|engine| ["aurora", "docdb", "neptune"].iter().any(|own| engine.starts_with(own)))
+}
+
+/// Whether AWS shows the settings that the state holds, and what is wrong.
+fn compare(kind: Kind, arn: &str, name: &str, more: &More, state: &State) -> (Verdict, Vec<Problem>) {
+    let Some(managed) = state.managed() else { return (Verdict::Unverified, Vec::new()) };
+    let held = managed.settings(kind, arn, name);
+    let (mut is_unseen, mut problems) = (false, Vec::new());
+    let is_asked = !held.is_empty();
+    for (setting, (expected, place)) in held {
+        match more.settings.get(&setting) {
+            Some(Ok(found)) => {
+                let difference = setting.difference(found, &expected);
+                problems.extend(difference.map(|(found, expected)| Problem::Drift {
+                    setting,
+                    found,
+                    expected,
+                    place,
+                }));
+            }
+            Some(Err(why)) => {
+                is_unseen = true;
+                problems.push(Problem::InsufficientData { why: why.clone() });
+            }
+            None => {
+                is_unseen = true;
+                problems
+                    .push(Problem::InsufficientData { why: format!("AWS does not show {}", setting.name()) });
+            }
+        }
+    }
+    let verdict = if problems.iter().any(|problem| matches!(problem, Problem::Drift { .. })) {
+        Verdict::Wrong
+    } else if is_unseen || !is_asked && !state.is_whole() {
+        Verdict::Unverified
+    } else if is_asked {
+        Verdict::Fine
+    } else {
+        Verdict::NotAsked
+    };
+    (verdict, problems)
+}
+
+/// Terraform's type and id by which a resource is imported; for a member of a Multi-AZ cluster, its cluster's.
+fn importable(kind: Kind, name: &str, arn: &str, more: &More) -> Option<(&'static str, String)> {
+    let engine = more.engine.as_deref().unwrap_or_default();
+    let of = |instance, cluster| if kind == Kind::RdsInstance { instance } else { cluster };
+    let imported = match (kind, &more.cluster) {
+        (Kind::RdsInstance | Kind::RdsCluster, _) if engine.starts_with("docdb") => {
+            of("aws_docdb_cluster_instance", "aws_docdb_cluster")
+        }
+        (Kind::RdsInstance | Kind::RdsCluster, _) if engine.starts_with("neptune") => {
+            of("aws_neptune_cluster_instance", "aws_neptune_cluster")
+        }
+        (Kind::RdsInstance, Some(_)) if is_aurora(more) => "aws_rds_cluster_instance",
+        (Kind::RdsInstance, Some(cluster)) => return Some(("aws_rds_cluster", cluster.clone())),
+        _ => terraform_type(kind)?,
+    };
+    // Each provider's own id; a secret's is its ARN.
+    Some((imported, if kind == Kind::Secret { arn } else { name }.to_owned()))
 }
 
 /// Whether a tagged resource is this environment's, by its tag. One without a name there, or with ours spelt otherwise, is
@@ -439,7 +648,7 @@ fn judge_other(
     stack: Stack<'_>,
     found: &Tagged,
     listed: &BTreeSet<(Kind, String)>,
-    state: &State,
+    in_states: &State,
 ) -> Option<Row> {
     let is_ours = is_ours(stack, found);
     if found.stack.as_deref() == Some(stack.own) || is_ours == Some(false) {
@@ -459,8 +668,15 @@ fn judge_other(
     let state = if found.stack.is_some() || is_ours.is_none() {
         Verdict::NotAsked
     } else {
-        in_state(known.as_ref().map(|(kind, _)| *kind), arn, state)
+        in_state(known.as_ref().map(|(kind, _)| *kind), arn, &found.more, in_states)
     };
+    let (mut settings, mut import) = (Verdict::NotAsked, None);
+    if let (Some((kind, name)), Some(true)) = (&known, is_ours) {
+        let (verdict, differing) = compare(*kind, arn, name, &found.more, in_states);
+        settings = verdict;
+        problems.extend(differing);
+        import = importable(*kind, name, arn, &found.more);
+    }
     if is_ours.is_none() {
         problems
             .push(Problem::TagsMissing { tags: vec![("Environment", Some(stack.environment.to_owned()))] });
@@ -471,10 +687,9 @@ fn judge_other(
     if known.is_some() && is_ours.is_some() {
         problems.push(Problem::NotInInventory);
     }
-    let (kind, name) = known.map_or_else(
-        || (kind, arn.splitn(6, ':').nth(5).unwrap_or(arn).to_owned()),
-        |(kind, name)| (kind.name().to_owned(), name),
-    );
+    problems.sort();
+    let (kind, name) = known
+        .map_or_else(|| (kind, resource_of(arn).to_owned()), |(kind, name)| (kind.name().to_owned(), name));
     let name = plain(&name);
     Some(Row {
         area: None,
@@ -485,8 +700,15 @@ fn judge_other(
         exists: Verdict::NotAsked,
         tags: if is_ours.is_some() { Verdict::Fine } else { Verdict::Wrong },
         state,
+        settings,
+        import,
         problems,
     })
+}
+
+/// The end of an ARN, which names the resource.
+fn resource_of(arn: &str) -> &str {
+    arn.splitn(6, ':').nth(5).unwrap_or(arn)
 }
 
 /// Kind and name of a resource that the inventory could hold, by its ARN.
@@ -499,7 +721,12 @@ fn known(arn: &str) -> Option<(Kind, String)> {
             .map(|name| (Kind::EcsCluster, name))
             .or_else(|| after("service/").map(|name| (Kind::EcsService, name))),
         "logs" => after("log-group:").map(|name| (Kind::LogGroup, name)),
-        "rds" => after("db:").map(|name| (Kind::RdsInstance, name)),
+        "aps" => after("workspace/").map(|name| (Kind::PrometheusWorkspace, name)),
+        "elasticfilesystem" => after("file-system/").map(|name| (Kind::EfsFileSystem, name)),
+        "grafana" => after("/workspaces/").map(|name| (Kind::GrafanaWorkspace, name)),
+        "rds" => after("db:")
+            .map(|name| (Kind::RdsInstance, name))
+            .or_else(|| after("cluster:").map(|name| (Kind::RdsCluster, name))),
         "s3" if !resource.contains(['/', ':']) => Some((Kind::S3Bucket, resource.to_owned())),
         // Secrets Manager adds a hyphen and six characters.
         "secretsmanager" => {
@@ -544,8 +771,19 @@ mod tests {
         Stack { policy, project: "moveongs", environment: "dev", own: "own" }
     }
 
+    fn read(managed: Managed) -> State {
+        State::Read { managed, unread: Vec::new() }
+    }
+
+    fn unreadable() -> State {
+        State::Read { managed: Managed::default(), unread: vec![("x".to_owned(), "y".to_owned())] }
+    }
+
+    /// Of the application, without its secret values, of which a test of its own speaks.
     fn state() -> State {
-        State::Read(parse(include_str!("../tests/terraform.tfstate").as_bytes()).unwrap())
+        let mut managed = parse("x", include_str!("../tests/terraform.tfstate").as_bytes()).unwrap();
+        managed.values.clear();
+        read(managed)
     }
 
     fn tags(values: [&str; 3]) -> BTreeMap<String, String> {
@@ -558,7 +796,7 @@ mod tests {
 
     fn tagged(arn: &str, environment: Option<&str>, stack: Option<&str>) -> Tagged {
         let [environment, stack] = [environment, stack].map(|value| value.map(str::to_owned));
-        Tagged { arn: arn.to_owned(), environment, stack }
+        Tagged { arn: arn.to_owned(), environment, stack, more: More::default() }
     }
 
     fn good() -> BTreeMap<String, String> {
@@ -582,14 +820,14 @@ mod tests {
     }
 
     fn present(tags: Result<BTreeMap<String, String>, String>) -> Sight {
-        Sight::Present { arn: DB.to_owned(), tags }
+        Sight::Present { arn: DB.to_owned(), tags, more: More::default() }
     }
 
     #[test]
     fn each_question_has_three_answers() {
         use Verdict::{Fine, NotAsked, Unverified, Wrong};
-        let unread = State::Unreadable("x".to_owned());
-        let other = State::Read(Managed::default());
+        let unread = unreadable();
+        let other = read(Managed::default());
         check(present(Ok(good())), &state(), [Fine, Fine, Fine], &[]);
         check(present(Ok(good())), &other, [Fine, Fine, Wrong], &["NotInState"]);
         // That the state is not read is said once, and not for each resource.
@@ -626,7 +864,7 @@ mod tests {
     fn a_missing_resource_says_whether_terraform_believes_in_it() {
         let policy = policy();
         for (state, expected) in
-            [(state(), Some(true)), (State::Read(Managed::default()), Some(false)), (State::Undeclared, None)]
+            [(state(), Some(true)), (read(Managed::default()), Some(false)), (State::Undeclared, None)]
         {
             let row = judge(stack(&policy), database(), Sight::Absent, &state);
             assert_eq!(row.problems, [Problem::Missing { is_in_state: expected }]);
@@ -688,6 +926,7 @@ mod tests {
             (format!("rds:{account}:snapshot:moveongs-dev-20260301"), None),
             (format!("ecs:{account}:task/moveongs-dev-cluster/0123"), None),
             (format!("ecs:{account}:task-definition/moveongs-dev-api:7"), None),
+            (format!("rds:{account}:cluster-snapshot:x"), None),
             // Of a kind of the inventory.
             (
                 "s3:::moveongs-dev-attachments".to_owned(),
@@ -708,6 +947,22 @@ mod tests {
             (
                 format!("ecs:{account}:service/c/web"),
                 Some(("ecs-service c/web", vec!["NotInState", "NotInInventory"])),
+            ),
+            (
+                format!("rds:{account}:cluster:moveongs-dev"),
+                Some(("rds-cluster moveongs-dev", vec!["NotInState", "NotInInventory"])),
+            ),
+            (
+                format!("elasticfilesystem:{account}:file-system/fs-1"),
+                Some(("efs-file-system fs-1", vec!["NotInState", "NotInInventory"])),
+            ),
+            (
+                format!("grafana:{account}:/workspaces/g-1"),
+                Some(("grafana-workspace g-1", vec!["NotInState", "NotInInventory"])),
+            ),
+            (
+                format!("aps:{account}:workspace/ws-1"),
+                Some(("prometheus-workspace ws-1", vec!["NotInState", "NotInInventory"])),
             ),
             // Of another kind: only Terraform is to know it.
             (
@@ -742,7 +997,7 @@ mod tests {
         let (none, unread) = (Ok(Vec::new()), Err("x".to_owned()));
         assert_eq!(kinds(seen(present(Ok(good()))), &state(), &none), [""; 0]);
         assert_eq!(kinds(seen(present(Ok(good()))), &State::Undeclared, &none), ["StateUndeclared"]);
-        let lost = State::Unreadable("x".to_owned());
+        let lost = unreadable();
         assert_eq!(kinds(seen(present(Ok(good()))), &lost, &none), ["StateUnreadable"]);
         assert_eq!(kinds(seen(present(Ok(good()))), &state(), &unread), ["ListUnread"]);
         let unseen = || seen(Sight::Unseen("x".to_owned()));
@@ -804,7 +1059,11 @@ mod tests {
         let policy = policy();
         let wanted = wanted(stack(&policy), &BTreeMap::new(), Some("states")).pop().unwrap();
         let kinds = |values: [&str; 3]| {
-            let sight = Sight::Present { arn: "arn:aws:s3:::states".to_owned(), tags: Ok(tags(values)) };
+            let sight = Sight::Present {
+                arn: "arn:aws:s3:::states".to_owned(),
+                tags: Ok(tags(values)),
+                more: More::default(),
+            };
             let row = judge(stack(&policy), wanted.clone(), sight, &state());
             row.problems.iter().map(Problem::kind).collect::<Vec<_>>()
         };
@@ -822,7 +1081,7 @@ mod tests {
         let secrets = BTreeMap::from([("jwt", "JWT_SECRET")]);
         let seen = wanted(stack(&policy), &secrets, None).into_iter().filter(|each| each.name == "jwt");
         let seen = seen.map(|each| (each, present(Ok(good())))).collect();
-        let rows = decide(stack(&policy), seen, &State::Read(Managed::default()), &Ok(Vec::new()));
+        let rows = decide(stack(&policy), seen, &read(Managed::default()), &Ok(Vec::new()));
         let keys: BTreeSet<_> =
             rows.iter().flat_map(|row| row.problems.iter().map(|problem| row.key(problem))).collect();
         let expected = ["EmptyArea area database", "NotInState secret jwt", "OneTeam secret jwt"];
@@ -839,6 +1098,196 @@ mod tests {
             ["OneTeam area database"]
         );
         assert_eq!(rows[0].area, Some(Area::Database));
+    }
+
+    /// The states that the case describes: a resource of each type that a line names, without what the inventory does not ask for.
+    fn split() -> Vec<(&'static str, Managed)> {
+        let case = include_str!("../../../tests/cases/12-terraform-states-split.md");
+        let lines =
+            case.lines().filter_map(|line| line.strip_prefix("s3://moveongs-tfstate/")?.split_once(' '));
+        let arns = [
+            ("aws_db_instance", DB),
+            ("aws_s3_bucket", "arn:aws:s3:::moveongs-dev-attachments"),
+            ("aws_vpc", "arn:aws:ec2:us-east-1:123456789012:vpc/vpc-1"),
+        ];
+        let state = |(key, holds): (&'static str, &str)| {
+            let held = arns.iter().filter(|(kind, _)| holds.contains(kind)).map(|(kind, arn)| {
+                serde_json::json!({"mode": "managed", "type": kind, "name": "x", "instances": [{"attributes": {"arn": arn}}]})
+            });
+            let held: Vec<_> = held.collect();
+            (
+                key,
+                parse(key, serde_json::json!({"version": 4, "resources": held}).to_string().as_bytes())
+                    .unwrap(),
+            )
+        };
+        lines.map(state).collect()
+    }
+
+    #[test]
+    fn an_environment_has_several_states_and_what_one_that_is_unread_may_hold_is_not_verified() {
+        let policy = policy();
+        let bucket = wanted(stack(&policy), &BTreeMap::new(), None)
+            .into_iter()
+            .find(|each| each.kind == Kind::S3Bucket)
+            .unwrap();
+        let judged = |wanted: &Wanted, arn: &str, state: &State| {
+            let sight = Sight::Present { arn: arn.to_owned(), tags: Ok(good()), more: More::default() };
+            let row = judge(stack(&policy), wanted.clone(), sight, state);
+            (row.state, row.problems.iter().map(Problem::kind).collect::<Vec<_>>())
+        };
+        let merged = |unread: &[&str]| {
+            let mut managed = Managed::default();
+            for (_, held) in split().into_iter().filter(|(key, _)| !unread.contains(key)) {
+                managed.merge(held);
+            }
+            State::Read {
+                managed,
+                unread: unread.iter().map(|key| ((*key).to_owned(), "x".to_owned())).collect(),
+            }
+        };
+        let attachments = "arn:aws:s3:::moveongs-dev-attachments";
+        let (fine, unverified) = ((Verdict::Fine, vec![]), (Verdict::Unverified, vec![]));
+        let all = merged(&[]);
+        assert_eq!(
+            [judged(&database(), DB, &all), judged(&bucket, attachments, &all)],
+            [fine.clone(), fine.clone()]
+        );
+        let partly = merged(&["dev/database/terraform.tfstate"]);
+        assert_eq!(
+            [judged(&database(), DB, &partly), judged(&bucket, attachments, &partly)],
+            [unverified, fine]
+        );
+        let missing = judge(stack(&policy), database(), Sight::Absent, &partly);
+        assert_eq!(missing.problems, [Problem::Missing { is_in_state: None }]);
+        // Each state that is not read is said by its name.
+        let rows = decide(stack(&policy), Vec::new(), &partly, &Ok(Vec::new()));
+        let keys: Vec<_> = rows.iter().map(|row| row.key(&row.problems[0])).collect();
+        assert_eq!(keys, ["StateUnreadable terraform-state dev/database/terraform.tfstate"]);
+        // Without it, what is in none is in none.
+        let mut apart = Managed::default();
+        apart.merge(split().remove(2).1);
+        assert_eq!(judged(&database(), DB, &read(apart)), (Verdict::Wrong, vec!["NotInState"]));
+    }
+
+    #[test]
+    fn a_member_of_a_cluster_is_imported_as_what_it_is() {
+        let policy = policy();
+        let more = |engine: &str, cluster: Option<&str>| More {
+            engine: Some(engine.to_owned()),
+            cluster: cluster.map(str::to_owned),
+            ..More::default()
+        };
+        for (more, expected) in [
+            (more("postgres", None), ("aws_db_instance", "moveongs-dev-db")),
+            (
+                more("aurora-postgresql", Some("moveongs-dev")),
+                ("aws_rds_cluster_instance", "moveongs-dev-db"),
+            ),
+            // Terraform has no resource for a member of a Multi-AZ cluster.
+            (more("postgres", Some("moveongs-dev")), ("aws_rds_cluster", "moveongs-dev")),
+            (more("docdb", Some("moveongs-dev")), ("aws_docdb_cluster_instance", "moveongs-dev-db")),
+        ] {
+            let sight = Sight::Present { arn: DB.to_owned(), tags: Ok(good()), more };
+            let row = judge(stack(&policy), database(), sight, &read(Managed::default()));
+            assert_eq!(row.problems, [Problem::NotInState]);
+            assert_eq!(row.import.as_ref().map(|(kind, id)| (*kind, id.as_str())), Some(expected));
+        }
+        // In the state are the member itself, or its Multi-AZ cluster.
+        let case = include_str!("../../../tests/cases/11b-terraform-state-aurora-member.json");
+        let cluster = r#"{"version": 4, "resources": [{"mode": "managed", "type": "aws_rds_cluster", "name": "x",
+            "instances": [{"attributes": {"arn": "arn:aws:rds:us-east-1:123456789012:cluster:moveongs-dev"}}]}]}"#;
+        for (engine, state, verdict) in [
+            ("aurora-postgresql", case, Verdict::Fine),
+            ("aurora-postgresql", cluster, Verdict::Wrong),
+            ("postgres", cluster, Verdict::Fine),
+        ] {
+            let sight = Sight::Present {
+                arn: DB.to_owned(),
+                tags: Ok(good()),
+                more: more(engine, Some("moveongs-dev")),
+            };
+            let state = read(parse("k", state.as_bytes()).unwrap());
+            assert_eq!(judge(stack(&policy), database(), sight, &state).state, verdict, "{engine}");
+        }
+    }
+
+    #[test]
+    fn a_value_in_a_state_is_said_of_its_secret() {
+        let policy = policy();
+        let case = include_str!("../../../tests/cases/09a-terraform-state-holds-the-value.json");
+        let state = read(parse("dev.tfstate", case.as_bytes()).unwrap());
+        let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveongs/dev/jwt-a1B2c3";
+        let secrets = BTreeMap::from([("/moveongs/dev/jwt", "JWT_SECRET")]);
+        for rotates in [true, false] {
+            let more = More { rotates: Some(rotates), ..More::default() };
+            let seen = wanted(stack(&policy), &secrets, None)
+                .into_iter()
+                .filter(|each| each.name == "/moveongs/dev/jwt")
+                .map(|each| {
+                    (each, Sight::Present { arn: arn.to_owned(), tags: Ok(good()), more: more.clone() })
+                });
+            let rows = decide(stack(&policy), seen.collect(), &state, &Ok(Vec::new()));
+            let [row] = &rows[..] else { panic!("{rows:?}") };
+            assert_eq!(row.key(&row.problems[0]), "ValueInState secret /moveongs/dev/jwt");
+            let Problem::ValueInState { rotates: told, .. } = &row.problems[0] else { panic!("{row:?}") };
+            assert_eq!(*told, Some(rotates));
+        }
+        // What has no row, gets one; its secret is looked at for its rotation.
+        let unlooked = unlooked(&state, &[], &Ok(Vec::new()));
+        assert_eq!(unlooked, BTreeMap::from([(arn.to_owned(), "/moveongs/dev/jwt".to_owned())]));
+        let State::Read { mut managed, .. } = state else { panic!("the state is read") };
+        managed.note_rotation(arn, true);
+        let state = read(managed);
+        let rows = decide(stack(&policy), Vec::new(), &state, &Ok(Vec::new()));
+        let keys: Vec<_> = rows.iter().map(|row| row.key(&row.problems[0])).collect();
+        assert_eq!(keys, ["ValueInState terraform-value dev.tfstate aws_secretsmanager_secret_version.jwt"]);
+        assert!(matches!(rows[0].problems[0], Problem::ValueInState { rotates: Some(true), .. }), "{rows:?}");
+    }
+
+    #[test]
+    fn a_setting_that_the_state_holds_and_aws_shows_otherwise_is_found() {
+        let policy = policy();
+        let held = format!(
+            r#"{{"version": 4, "resources": [{{"mode": "managed", "type": "aws_db_instance", "name": "db", "instances": [
+                {{"attributes": {{"arn": "{DB}", "backup_retention_period": 7, "deletion_protection": true}}}}]}}]}}"#
+        );
+        let state = read(parse("k", held.as_bytes()).unwrap());
+        let shown = |retention: Result<&str, &str>, protection: Option<&str>| {
+            let retention = retention.map(str::to_owned).map_err(str::to_owned);
+            let protection = protection.map(|value| (Setting::DeletionProtection, Ok(value.to_owned())));
+            let settings = [(Setting::BackupRetention, retention)].into_iter().chain(protection).collect();
+            let sight = Sight::Present {
+                arn: DB.to_owned(),
+                tags: Ok(good()),
+                more: More { settings, ..More::default() },
+            };
+            let row = judge(stack(&policy), database(), sight, &state);
+            let keys = row.problems.iter().map(|problem| row.key(problem)).collect::<Vec<_>>();
+            (row.settings, keys)
+        };
+        let key = |key: &str| format!("{key} rds-instance moveongs-dev-db");
+        let retention = format!("{} backup_retention_period", key("Drift"));
+        let protection = format!("{} deletion_protection", key("Drift"));
+        assert_eq!(shown(Ok("7"), Some("true")), (Verdict::Fine, vec![]));
+        assert_eq!(shown(Ok("1"), Some("true")), (Verdict::Wrong, vec![retention.clone()]));
+        assert_eq!(shown(Ok("1"), Some("false")), (Verdict::Wrong, vec![retention, protection]));
+        // What was not read is not verified.
+        assert_eq!(shown(Err("x"), Some("true")), (Verdict::Unverified, vec![key("InsufficientData")]));
+        assert_eq!(shown(Ok("7"), None), (Verdict::Unverified, vec![key("InsufficientData")]));
+    }
+
+    #[test]
+    fn a_place_outside_aws_is_not_asked_for() {
+        let url: Policy = r#"{"inventory": {"areas": {"observability": {"resources": {"log-group": [],
+            "url": ["https://grafana.example.org"], "grafana-workspace": ["g-0123456789"]}}}}}"#
+            .parse()
+            .unwrap();
+        let all = wanted(stack(&url), &BTreeMap::new(), None);
+        let grafana = all.iter().find(|each| each.kind == Kind::Url).unwrap().clone();
+        let row = judge(stack(&url), grafana, Sight::Elsewhere, &state());
+        assert_eq!([row.exists, row.tags, row.state, row.settings], [Verdict::NotAsked; 4]);
+        assert!(row.problems.is_empty() && all.iter().any(|each| each.kind == Kind::GrafanaWorkspace));
     }
 
     #[test]

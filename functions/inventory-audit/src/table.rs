@@ -68,6 +68,8 @@ mod tests {
             exists: Verdict::NotAsked,
             tags: Verdict::Fine,
             state: Verdict::Wrong,
+            settings: Verdict::NotAsked,
+            import: None,
             problems: vec![Problem::NotInState, Problem::NotInInventory],
         };
         let listed = Row {

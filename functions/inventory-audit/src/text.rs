@@ -10,7 +10,8 @@ use shared::report::Unread;
 use shared::settings::Settings;
 
 use crate::policy::{Problem, Row};
-use crate::state::terraform_type;
+use crate::settings::Setting;
+use crate::state::Value;
 use crate::table;
 
 /// Most lines of findings in a message; Slack cuts a longer one without saying so.
@@ -56,8 +57,8 @@ fn sentence(problem: &Problem, language: Language) -> String {
         Problem::StateUnreadable { why } => format!(
             "{}: {why}",
             language.pick(
-                "o estado do Terraform não pôde ser lido, então nada foi comparado com ele",
-                "the Terraform state could not be read, so nothing was compared with it",
+                "este estado do Terraform não pôde ser lido, então nada foi comparado com ele",
+                "this Terraform state could not be read, so nothing was compared with it",
             )
         ),
         Problem::ListUnread { why } => format!(
@@ -67,6 +68,48 @@ fn sentence(problem: &Problem, language: Language) -> String {
                 "what else the project has in AWS could not be listed",
             )
         ),
+        Problem::ValueInState { value, rotates } => value_sentence(value, *rotates, language),
+        Problem::InTwoStates { places } => {
+            let places: Vec<_> = places
+                .iter()
+                .map(|place| {
+                    format!(
+                        "`{}` {} `{}`",
+                        shown(&place.address),
+                        language.pick("em", "in"),
+                        shown(&place.file)
+                    )
+                })
+                .collect();
+            format!(
+                "{} {}",
+                language.pick(
+                    "o Terraform o gerencia em mais de um lugar, e um `apply` ou `destroy` num deles muda o que o outro tem:",
+                    "Terraform manages it in more than one place, and an `apply` or `destroy` in one changes what the other has:",
+                ),
+                places.join(", ")
+            )
+        }
+        Problem::Drift { setting, found, expected, place } => {
+            let told = format!(
+                "{}: {} `{}`, {} `{}` (`{}`)",
+                setting.name(),
+                language.pick("a AWS tem", "AWS has"),
+                shown(found),
+                language.pick("o estado do Terraform diz", "the Terraform state says"),
+                shown(expected),
+                shown(&place.address),
+            );
+            if *setting == Setting::TaskDefinition {
+                let low = language.pick(
+                    "gravidade baixa: deploys fora do Terraform mudam a revisão de propósito",
+                    "low severity: deployments outside Terraform change the revision deliberately",
+                );
+                format!("{told}; {low}")
+            } else {
+                told
+            }
+        }
         Problem::TagsMissing { tags } => {
             let tags: Vec<_> = tags.iter().map(|(key, _)| *key).collect();
             format!(
@@ -100,6 +143,155 @@ fn sentence(problem: &Problem, language: Language) -> String {
             )
             .to_owned(),
     }
+}
+
+/// Foreign text that stays in its place in a message.
+fn shown(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || c == '`' { '?' } else { c }).collect()
+}
+
+/// A word of a command for a shell, quoted where it must be; none where a message could not carry it.
+fn shell(word: &str) -> Option<String> {
+    let is_harmless = |c: char| c.is_ascii_alphanumeric() || ":/_.+=@,-".contains(c);
+    if word.chars().any(|c| c.is_control() || c == '`') {
+        return None;
+    }
+    if !word.is_empty() && word.chars().all(is_harmless) {
+        return Some(word.to_owned());
+    }
+    Some(format!("'{}'", word.replace('\'', "'\\''")))
+}
+
+/// A command of Terraform about an address.
+fn terraform(command: &str, address: &str, language: Language) -> String {
+    match shell(address) {
+        Some(address) => format!("`terraform {command}{address}`"),
+        None => format!(
+            "`terraform {}` {}",
+            command.split(' ').next().unwrap_or_default(),
+            language.pick(
+                "à mão: o endereço tem caracteres que uma mensagem não leva",
+                "by hand: the address has characters that a message does not carry",
+            )
+        ),
+    }
+}
+
+fn value_sentence(value: &Value, rotates: Option<bool>, language: Language) -> String {
+    let attributes: Vec<_> = value.attributes.iter().map(|name| shown(name)).collect();
+    let held = format!(
+        "{} `{}` {} `{}` ({})",
+        language.pick("o estado do Terraform", "the Terraform state"),
+        shown(&value.place.file),
+        language.pick("guarda o valor em claro de", "holds in clear the value of"),
+        shown(&value.place.address),
+        attributes.join(", "),
+    );
+    let danger = if is_written(value) && rotates == Some(true) {
+        language.pick(
+            "gravidade alta: o segredo tem rotação, e um `terraform apply` põe o valor antigo de volta",
+            "high severity: the secret has a rotation, and a `terraform apply` puts the old value back",
+        )
+    } else {
+        language.pick("quem lê o estado lê o valor", "who reads the state reads the value")
+    };
+    format!("{held}; {danger}")
+}
+
+/// Whether Terraform writes the value of a secret.
+fn is_written(value: &Value) -> bool {
+    ["aws_secretsmanager_secret_version", "awscc_secretsmanager_secret"].contains(&value.kind.as_str())
+        && !value.is_data
+}
+
+/// Whether the resource is the value, and not a resource that has one, which Terraform is to go on managing.
+fn is_the_value(value: &Value) -> bool {
+    [
+        "aws_iam_access_key",
+        "aws_iam_service_specific_credential",
+        "aws_iam_user_login_profile",
+        "aws_kms_ciphertext",
+        "aws_secretsmanager_secret_version",
+        "random_bytes",
+        "random_password",
+        "tls_private_key",
+    ]
+    .contains(&value.kind.as_str())
+}
+
+/// The write-only argument that takes an attribute's place. Source: the AWS provider's schema.
+fn write_only(value: &Value) -> Option<(&'static str, &'static str)> {
+    let pairs = [
+        ("aws_db_instance", "password", "password_wo"),
+        ("aws_docdb_cluster", "master_password", "master_password_wo"),
+        ("aws_rds_cluster", "master_password", "master_password_wo"),
+        ("aws_redshift_cluster", "master_password", "master_password_wo"),
+        ("aws_ssm_parameter", "value", "value_wo"),
+    ];
+    let is_it =
+        |(kind, name, _): &(&str, &str, &str)| *kind == value.kind && value.attributes.contains(*name);
+    pairs.into_iter().find(is_it).filter(|_| !value.is_data).map(|(_, name, instead)| (name, instead))
+}
+
+/// How a value leaves the state, and why it has to change then.
+fn value_step(value: &Value, rotates: Option<bool>, language: Language) -> String {
+    let address = &value.place.address;
+    let forget = || terraform("state rm ", address, language);
+    let leave = if value.kind == "output" {
+        format!(
+            "{} `terraform apply`",
+            language.pick("apagar o output do código e", "delete the output from the code, and"),
+        )
+    } else if let Some((name, instead)) = write_only(value) {
+        format!(
+            "{} `{name}` {} `{instead}` {} `{instead}_version` (Terraform 1.11+), {} {}",
+            language.pick("trocar", "replace"),
+            language.pick("por", "by"),
+            language.pick("e", "and"),
+            language.pick("e", "and"),
+            terraform("apply -target=", address, language),
+        )
+    } else if value.is_data {
+        format!(
+            "{} {}",
+            language.pick(
+                "apagar o bloco `data` do código (ou usar `ephemeral`, Terraform 1.10+) e",
+                "delete the `data` block from the code (or use `ephemeral`, Terraform 1.10+), and",
+            ),
+            forget(),
+        )
+    } else if !is_the_value(value) {
+        format!(
+            "{} {}, {} `terraform import`, {}",
+            language.pick(
+                "tirar o argumento do código (com `ignore_changes`) e, antes de qualquer `terraform apply`,",
+                "take the argument out of the code (with `ignore_changes`), and before any `terraform apply`",
+            ),
+            forget(),
+            language.pick("depois", "then"),
+            language.pick("que não traz o valor", "which does not bring the value"),
+        )
+    } else {
+        format!(
+            "{} {}",
+            language.pick(
+                "apagar o bloco do código (ou trocá-lo por `removed` com `destroy = false`, Terraform 1.7+) e, antes de qualquer `terraform apply`,",
+                "delete the block from the code (or replace it by `removed` with `destroy = false`, Terraform 1.7+), and before any `terraform apply`",
+            ),
+            forget(),
+        )
+    };
+    let rotate = match value.arn.as_deref().filter(|_| rotates == Some(true)).and_then(shell) {
+        Some(arn) => format!(": `aws secretsmanager rotate-secret --secret-id {arn}`"),
+        None => String::new(),
+    };
+    format!(
+        "{leave}; {}{rotate}",
+        language.pick(
+            "depois, trocar o valor, que as versões anteriores do objeto do estado guardam",
+            "then change the value, which earlier versions of the state's object keep",
+        ),
+    )
 }
 
 /// What to do next, with the command.
@@ -139,10 +331,43 @@ fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> String {
         Problem::StateUnreadable { .. } => format!(
             "{} {again}",
             language.pick(
-                "conferir TerraformStateBucketName, TerraformStateKey e TerraformStateKmsKeyArn da stack, e invocar de novo:",
-                "check the stack's TerraformStateBucketName, TerraformStateKey and TerraformStateKmsKeyArn, and invoke again:",
+                "conferir TerraformStateBucketName, TerraformStateKey e TerraformStateKmsKeyArn da stack (até lá, o que não está nos outros estados conta como não verificado), e invocar de novo:",
+                "check the stack's TerraformStateBucketName, TerraformStateKey and TerraformStateKmsKeyArn (until then, what is in none of the other states counts as not verified), and invoke again:",
             )
         ),
+        Problem::ValueInState { value, rotates } => value_step(value, *rotates, language),
+        Problem::InTwoStates { places } => {
+            let commands: Vec<_> = places
+                .iter()
+                .map(|place| {
+                    let command = terraform("state rm ", &place.address, language);
+                    format!("{command} ({} `{}`)", language.pick("estado", "state"), shown(&place.file))
+                })
+                .collect();
+            format!(
+                "{} {}",
+                language.pick(
+                    "deixá-lo num só: nos outros, apagar o bloco do código e, antes de qualquer `terraform apply`,",
+                    "leave it in one: in the others, delete the block from the code, and before any `terraform apply`",
+                ),
+                commands.join(language.pick(" ou ", " or ")),
+            )
+        }
+        Problem::Drift { setting, place, .. } => {
+            let command = terraform("plan -target=", &place.address, language);
+            let decide = if *setting == Setting::TaskDefinition {
+                language.pick(
+                    "se o deploy é de fora do Terraform, `lifecycle { ignore_changes = [task_definition] }` no serviço; senão, ver o que o Terraform mudaria:",
+                    "where deployments are not Terraform's, `lifecycle { ignore_changes = [task_definition] }` in the service; else, see what Terraform would change:",
+                )
+            } else {
+                language.pick(
+                    "ver o que o Terraform mudaria, e levar ao código o que deve ficar:",
+                    "see what Terraform would change, and bring into the code what is to stay:",
+                )
+            };
+            format!("{decide} {command} ({} `{}`)", language.pick("estado", "state"), shown(&place.file))
+        }
         Problem::TagsMissing { tags } => {
             let tags: Vec<_> = tags
                 .iter()
@@ -206,15 +431,14 @@ fn tagging(row: &Row, command: &str, language: Language) -> String {
 
 /// How Terraform takes a resource over.
 fn import(row: &Row, language: Language) -> String {
-    let kinds =
-        [Kind::EcsCluster, Kind::EcsService, Kind::LogGroup, Kind::RdsInstance, Kind::S3Bucket, Kind::Secret];
-    let Some(kind) = kinds.into_iter().find(|kind| kind.name() == row.kind) else {
+    let command = row
+        .import
+        .as_ref()
+        .and_then(|(kind, id)| Some(format!("`terraform import {kind}.NOME {}`", shell(id)?)));
+    command.unwrap_or_else(|| {
         let command = format!("get-resources --resource-arn-list '{}'", row.arn);
-        return tagging(row, &command, language);
-    };
-    // Each provider's own id; a secret's is its ARN.
-    let id = if kind == Kind::Secret { &row.arn } else { &row.name };
-    format!("`terraform import {}.NOME '{id}'`", terraform_type(kind))
+        tagging(row, &command, language)
+    })
 }
 
 fn people(responsible: &Responsible, language: Language) -> String {
@@ -371,6 +595,7 @@ mod tests {
 
     use super::*;
     use crate::policy::Verdict;
+    use crate::state::Place;
 
     fn settings(language: Language) -> Settings {
         Settings {
@@ -393,7 +618,63 @@ mod tests {
             exists: Verdict::Fine,
             tags: Verdict::Fine,
             state: Verdict::Fine,
+            settings: Verdict::NotAsked,
+            import: (kind == "rds-instance").then(|| ("aws_db_instance", name.to_owned())),
             problems,
+        }
+    }
+
+    fn place(file: &str, address: &str) -> Place {
+        Place { file: file.into(), address: address.to_owned() }
+    }
+
+    fn held(kind: &str, attributes: &[&str], is_data: bool, rotates: Option<bool>) -> Problem {
+        let value = Value {
+            place: place("k", "module.a[\"b\"].x"),
+            kind: kind.to_owned(),
+            attributes: attributes.iter().map(|name| (*name).to_owned()).collect(),
+            is_data,
+            arn: Some("arn:aws:x:moveongs-dev-db".to_owned()),
+            rotates: None,
+        };
+        Problem::ValueInState { value, rotates }
+    }
+
+    #[test]
+    fn a_value_that_a_rotation_replaces_is_of_high_severity() {
+        let sentence = |problem: &Problem| sentence(problem, Language::Portuguese);
+        let version = "aws_secretsmanager_secret_version";
+        let high = sentence(&held(version, &["secret_string"], false, Some(true)));
+        assert!(high.contains("gravidade alta") && high.contains("põe o valor antigo de volta"), "{high}");
+        for problem in [
+            held(version, &["secret_string"], false, Some(false)),
+            held(version, &["secret_string"], true, Some(true)),
+            held("random_password", &["result"], false, None),
+        ] {
+            assert!(!sentence(&problem).contains("alta"));
+        }
+        let drift = Problem::Drift {
+            setting: Setting::TaskDefinition,
+            found: "api:8".to_owned(),
+            expected: "api:7".to_owned(),
+            place: place("k", "aws_ecs_service.api"),
+        };
+        assert!(sentence(&drift).contains("gravidade baixa"), "{}", sentence(&drift));
+    }
+
+    #[test]
+    fn a_word_of_a_command_is_one_word_for_a_shell() {
+        for (word, expected) in [
+            ("aws_db_instance.db", Some("aws_db_instance.db")),
+            ("a[\"one\"]", Some("'a[\"one\"]'")),
+            ("a[0]", Some("'a[0]'")),
+            ("it's", Some("'it'\\''s'")),
+            ("$(id);\\", Some("'$(id);\\'")),
+            ("", Some("''")),
+            ("a`id`", None),
+            ("a\nb", None),
+        ] {
+            assert_eq!(shell(word).as_deref(), expected, "{word}");
         }
     }
 
@@ -419,8 +700,42 @@ mod tests {
                 },
                 "tag-resources --resource-arn-list 'arn:aws:x:moveongs-dev-db' --tags Environment=dev,ManagedBy=terraform`",
             ),
-            (Problem::NotInState, "terraform import aws_db_instance.NOME 'moveongs-dev-db'"),
+            (Problem::NotInState, "terraform import aws_db_instance.NOME moveongs-dev-db`"),
             (Problem::NotInInventory, "resources.rds-instance"),
+            (
+                held("aws_secretsmanager_secret_version", &["secret_string"], false, None),
+                "terraform state rm 'module.a[\"b\"].x'",
+            ),
+            (
+                held("aws_secretsmanager_secret_version", &["secret_string"], false, Some(true)),
+                "aws secretsmanager rotate-secret --secret-id arn:aws:x:moveongs-dev-db",
+            ),
+            (held("aws_secretsmanager_secret_version", &["secret_string"], true, Some(true)), "ephemeral"),
+            (held("aws_db_instance", &["password"], false, None), "password_wo_version"),
+            (held("aws_elasticache_replication_group", &["auth_token"], false, None), "ignore_changes"),
+            (held("output", &["value"], false, None), "terraform apply"),
+            (
+                Problem::InTwoStates { places: [place("a", "x.y"), place("b", "x.z")].into() },
+                "`terraform state rm x.z`",
+            ),
+            (
+                Problem::Drift {
+                    setting: Setting::BackupRetention,
+                    found: "1".to_owned(),
+                    expected: "7".to_owned(),
+                    place: place("k", "module.db.aws_db_instance.this[\"one\"]"),
+                },
+                "`terraform plan -target='module.db.aws_db_instance.this[\"one\"]'`",
+            ),
+            (
+                Problem::Drift {
+                    setting: Setting::TaskDefinition,
+                    found: "api:8".to_owned(),
+                    expected: "api:7".to_owned(),
+                    place: place("k", "aws_ecs_service.api"),
+                },
+                "ignore_changes = [task_definition]",
+            ),
             (Problem::OneTeam, "rotation.secrets.….responsible.backup"),
             (Problem::EmptyArea, "inventory.areas.database.resources"),
         ] {
@@ -437,9 +752,13 @@ mod tests {
 
     #[test]
     fn a_secret_is_imported_by_its_arn_and_an_unknown_kind_is_looked_at() {
+        let secret = Row {
+            import: Some(("aws_secretsmanager_secret", "arn:aws:x:x".to_owned())),
+            ..row("secret", "x", vec![])
+        };
         assert_eq!(
-            import(&row("secret", "x", vec![]), Language::English),
-            "`terraform import aws_secretsmanager_secret.NOME 'arn:aws:x:x'`"
+            import(&secret, Language::English),
+            "`terraform import aws_secretsmanager_secret.NOME arn:aws:x:x`"
         );
         assert!(
             import(&row("sns:topic", "x", vec![]), Language::English)

@@ -34,6 +34,7 @@ from localcloud import (
     tagging,
     twilio,
     workflows,
+    workspaces,
 )
 from localcloud.cloud import AdminError, Cloud
 
@@ -44,7 +45,7 @@ async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
     # next event, waits until the head is acknowledged, for 40 ms.
     StreamRequestHandler.disable_nagle_algorithm = True
     inner = ministack.app.app
-    audited = (backups, bluegreen, announced, clusters, buckets, tables, cloudcontrol, simulation, seeds)
+    audited = (backups, bluegreen, announced, clusters, buckets, tables, cloudcontrol, workspaces, simulation, seeds)
     for part in (rotation, rds, *audited, ecs, conditions, workflows, accesskeys, mail, tagging, alarms):
         part.install(cloud)
     app = faults.install(cloud, inner)

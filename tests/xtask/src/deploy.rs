@@ -29,9 +29,11 @@ pub(crate) const WEBHOOK_SECRET: &str = "moveongs-dev-notifications-webhook";
 pub(crate) const SES_SECRET: &str = "/moveongs/dev/ses";
 pub(crate) const SES_USER: &str = "moveongs-dev-mail";
 const SES_FROM: &str = "alerts@imm.local";
-/// The bucket of Terraform's state, the state in it, and the table that it is locked in.
+/// The bucket of Terraform's states, the application's state in it, where its other states stand, and the table that they are
+/// locked in.
 pub(crate) const STATE_BUCKET: &str = "moveongs-dev-terraform-state";
 pub(crate) const STATE_KEY: &str = "moveongs/dev/terraform.tfstate";
+const STATE_PREFIX: &str = "moveongs/dev/parts/";
 pub(crate) const LOCK_TABLE: &str = "moveongs-dev-terraform-locks";
 /// The application's attachments.
 pub(crate) const ATTACHMENTS: &str = "moveongs-dev-attachments";
@@ -227,12 +229,20 @@ pub(crate) fn terraform_state(aws: &Aws, secrets: &[&str]) -> Result<()> {
             json!({"arn": arn, "id": arn, "name": secret}),
         ));
     }
-    let state = json!({"version": 4, "terraform_version": "1.9.8", "serial": 1,
-        "lineage": "5f7a1c1e-0000-4000-8000-1c2d3e4f5a6b", "outputs": {}, "resources": resources});
-    let path = format!("/{STATE_BUCKET}/{STATE_KEY}");
-    let answer = aws.wire("s3", "PUT", &path, &[], state.to_string().as_bytes())?;
-    if answer.status != 200 {
-        bail!("the Terraform state cannot be written: {} {}", answer.status, answer.text());
+    let network = vec![resource(
+        "aws_vpc",
+        "this",
+        json!({"arn": format!("arn:aws:ec2:{account}:vpc/vpc-0"), "id": "vpc-0"}),
+    )];
+    let other = format!("{STATE_PREFIX}network.tfstate");
+    for (key, resources) in [(STATE_KEY, resources), (other.as_str(), network)] {
+        let state = json!({"version": 4, "terraform_version": "1.9.8", "serial": 1,
+            "lineage": "5f7a1c1e-0000-4000-8000-1c2d3e4f5a6b", "outputs": {}, "resources": resources});
+        let path = format!("/{STATE_BUCKET}/{key}");
+        let answer = aws.wire("s3", "PUT", &path, &[], state.to_string().as_bytes())?;
+        if answer.status != 200 {
+            bail!("the Terraform state cannot be written: {} {}", answer.status, answer.text());
+        }
     }
     Ok(())
 }
@@ -540,7 +550,7 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
         format!("BackupRepairs={REPAIRS}"),
         format!("SnapshotCopyRegion={COPY_REGION}"),
         format!("SnapshotCopyKmsKeyArn=arn:aws:kms:{COPY_REGION}:000000000000:key/copies"),
-        format!("TerraformStateKey={STATE_KEY}"),
+        format!("TerraformStateKey={STATE_KEY},{STATE_PREFIX}"),
     ])
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use aws_sdk_s3::config::Region;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, BucketVersioningStatus, ExpirationStatus,
@@ -13,6 +12,7 @@ use aws_sdk_s3::types::{
 };
 use futures_util::join;
 use jiff::Timestamp;
+use shared::buckets::moved;
 use shared::failure::CallError;
 
 use super::{Page, instant};
@@ -25,14 +25,6 @@ const PAGES: usize = 50;
 
 /// Id of the lifecycle rule that a repair adds.
 const OURS: &str = "moveongs-governance";
-
-/// A client for another region; none for the client's own, or one that is not told. S3 answers for a bucket in its own region
-/// only, and the SDK does not follow it there.
-pub(crate) fn elsewhere(client: &S3, region: Option<&str>) -> Option<S3> {
-    let own = client.config().region().map(AsRef::as_ref);
-    let region = region.filter(|region| !region.is_empty() && Some(*region) != own)?;
-    Some(S3::from_conf(client.config().to_builder().region(Region::new(region.to_owned())).build()))
-}
 
 /// A page of the names of buckets with a beginning, each with its region.
 pub(crate) async fn buckets(
@@ -53,10 +45,8 @@ pub(crate) async fn reach(client: &S3, bucket: &str) -> Seen<Option<S3>> {
     let (mut client, mut has_moved) = (client.clone(), false);
     loop {
         let head = client.head_bucket().bucket(bucket).send().await;
-        let answer = head.as_ref().err().and_then(|error| error.raw_response());
-        let region = answer.and_then(|answer| answer.headers().get("x-amz-bucket-region"));
-        // Once: two regions that name each other would never end.
-        if let Some(other) = elsewhere(&client, region).filter(|_| !has_moved) {
+        let other = head.as_ref().err().and_then(|error| moved(&client, error));
+        if let Some(other) = other.filter(|_| !has_moved) {
             (client, has_moved) = (other, true);
             continue;
         }
@@ -370,26 +360,4 @@ pub(crate) async fn store(
 pub(crate) async fn open_report(client: &S3, bucket: &str, key: &str) -> Seen<ByteStream> {
     let object = client.get_object().bucket(bucket).key(key).send().await;
     Ok(object.map_err(CallError::during("s3:GetObject"))?.body)
-}
-
-#[cfg(test)]
-mod tests {
-    use shared::testing::{aws, replies};
-
-    use super::*;
-
-    #[test]
-    fn a_bucket_of_another_region_has_a_client_of_its_own() {
-        let client = S3::new(&aws(&replies(&[])));
-        for (region, expected) in [
-            (None, None),
-            (Some(""), None),
-            (Some("us-east-1"), None),
-            (Some("sa-east-1"), Some("sa-east-1")),
-        ] {
-            let other = elsewhere(&client, region);
-            let other = other.as_ref().and_then(|other| other.config().region()).map(AsRef::as_ref);
-            assert_eq!(other, expected, "{region:?}");
-        }
-    }
 }
