@@ -70,13 +70,13 @@ fn unclear(operation: &'static str) -> CallError {
 impl Clients {
     pub(crate) fn new(aws: &SdkConfig, account: String) -> Self {
         Self {
-            control: aws_sdk_cloudcontrol::Client::new(aws),
-            ecs: aws_sdk_ecs::Client::new(aws),
-            logs: aws_sdk_cloudwatchlogs::Client::new(aws),
-            rds: aws_sdk_rds::Client::new(aws),
-            s3: S3::new(aws),
-            secrets: aws_sdk_secretsmanager::Client::new(aws),
-            tagging: aws_sdk_resourcegroupstagging::Client::new(aws),
+            control: shared::patient!(aws_sdk_cloudcontrol, aws),
+            ecs: shared::patient!(aws_sdk_ecs, aws),
+            logs: shared::patient!(aws_sdk_cloudwatchlogs, aws),
+            rds: shared::patient!(aws_sdk_rds, aws),
+            s3: shared::patient!(aws_sdk_s3, aws),
+            secrets: shared::patient!(aws_sdk_secretsmanager, aws),
+            tagging: shared::patient!(aws_sdk_resourcegroupstagging, aws),
             account,
         }
     }
