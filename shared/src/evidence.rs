@@ -465,17 +465,20 @@ impl Evidence {
         Ok(())
     }
 
-    /// When the procedure's first run began; none when it has no record. Of a chain whose first record is gone, long ago.
+    /// When the procedure's first run began; none when it has no record. Of a chain that has forgotten it, long ago.
     ///
     /// # Errors
     ///
-    /// [`EvidenceError::S3`] or [`EvidenceError::Unreadable`].
+    /// [`EvidenceError::S3`], also where the first record is gone, or [`EvidenceError::Unreadable`].
     pub async fn began(&self) -> Result<Option<Timestamp>, EvidenceError> {
-        let key = self.key(1);
-        if self.first(&key).await?.is_some() {
-            return Ok(Some(self.read::<First>(&key).await?.content.started.utc));
+        // Not the record itself is looked for: the role may list no records.
+        if self.first(&self.begun_key()).await?.is_none() {
+            // The note may be missing behind the first record, when a run died there; behind later ones nothing has to miss it.
+            let newest = self.end().await?;
+            let sequence = newest.map(|key| self.sequence(&key)).transpose()?;
+            return Ok(sequence.filter(|sequence| *sequence > 2).map(|_| Timestamp::MIN));
         }
-        Ok(self.first(&self.begun_key()).await?.map(|_| Timestamp::MIN))
+        Ok(Some(self.read::<First>(&self.key(1)).await?.content.started.utc))
     }
 
     /// The sequence in a record's key.
@@ -819,19 +822,28 @@ mod tests {
 
     #[tokio::test]
     async fn a_chain_tells_when_it_began() {
-        let listed = "<ListBucketResult><Contents><Key>k</Key></Contents></ListBucketResult>";
-        let nothing = "<ListBucketResult></ListBucketResult>";
+        let listed = "<ListBucketResult><Contents><Key>runs/p/begun.json</Key></Contents></ListBucketResult>";
         let first = r#"{"run_id": "x", "started": {"utc": "2026-03-01T12:00:00Z", "local": "x"}}"#;
-        for (answers, expected) in [
-            ([(200, listed), (200, first)], Some("2026-03-01T12:00:00Z".parse().unwrap())),
-            // Remembered, and its first record is gone: long ago.
-            ([(200, nothing), (200, listed)], Some(Timestamp::MIN)),
-            ([(200, nothing), (200, nothing)], None),
-        ] {
-            let (evidence, wire) = evidence(&answers);
-            assert_eq!(evidence.began().await.unwrap(), expected);
-            assert_eq!(wire.actual_requests().count(), 2);
+        let (old, wire) = evidence(&[(200, listed), (200, first)]);
+        assert_eq!(old.began().await.unwrap(), Some("2026-03-01T12:00:00Z".parse().unwrap()));
+        assert_eq!(wire.actual_requests().count(), 2);
+        let (nothing, none) =
+            ("<ListBucketResult></ListBucketResult>", "<ListVersionsResult></ListVersionsResult>");
+        let (new, wire) = evidence(&[(200, nothing), (200, none), (200, nothing)]);
+        assert_eq!(new.began().await.unwrap(), None);
+        assert_eq!(wire.actual_requests().count(), 3);
+        // The note is missing: behind the second record at most a run may have died before it.
+        for (sequence, expected) in [(1, None), (2, None), (3, Some(Timestamp::MIN))] {
+            let (chain, _) = evidence(&[]);
+            let key = chain.key(sequence);
+            let newest =
+                format!("<ListVersionsResult><Version><Key>{key}</Key></Version></ListVersionsResult>");
+            let (chain, _) = evidence(&[(200, nothing), (200, newest.as_str())]);
+            assert_eq!(chain.began().await.unwrap(), expected, "{sequence}");
         }
+        // A first record that is gone is none of this week.
+        let (gone, _) = evidence(&[(200, listed), (403, "<Error><Code>AccessDenied</Code></Error>")]);
+        assert!(gone.began().await.is_err());
     }
 
     #[test]

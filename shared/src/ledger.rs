@@ -33,6 +33,9 @@ pub struct Row {
     /// `scheduled`, `manual`, `incident` or `unknown`.
     #[serde(default)]
     pub reason: String,
+    /// When the value was first made, of a version that no rotation made and whose value was in force before.
+    #[serde(default)]
+    pub value_made: Option<Timestamp>,
 }
 
 /// Every service that reads the secret uses its current version.
@@ -183,6 +186,7 @@ mod tests {
             previous: None,
             started: None,
             ended: at(1),
+            value_made: None,
             outcome: outcome.to_owned(),
             services: services.iter().map(|name| (*name).to_owned()).collect(),
             pinned: Vec::new(),

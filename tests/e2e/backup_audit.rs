@@ -115,11 +115,11 @@ impl World {
         latest["run_id"] = json!("2026-01-01");
         self.put(EVIDENCE, &key, latest.to_string().into_bytes()).await;
         self.cloud.wipe("evidence/backup-audit/").await;
-        self.cloud.begin_long_ago("backup-audit").await;
         let notes = self.cloud.keys("runs/backup-audit/").await;
         for other in notes.into_iter().filter(|other| *other != key) {
             self.cloud.s3.delete_object().bucket(EVIDENCE).key(other).send().await.unwrap();
         }
+        self.cloud.begin_long_ago("backup-audit").await;
         self.cloud.admin(Method::DELETE, "slack/messages", None).await;
     }
 
@@ -577,8 +577,7 @@ impl World {
             "{rule}: {done}"
         );
         let mut calls = self.changes(before).await;
-        // The records 1, 2, 4 and so on are followed by the note that the chain has begun.
-        // The first one is of long ago.
+        // The records 1, 2, 4 and so on are followed by the note that the chain has begun; the first one is of long ago.
         if (1 + self.cloud.evidence("backup-audit").await.len()).is_power_of_two() {
             assert_eq!(calls.remove(RECORDED + 1), "s3:PutObject", "{rule}: {calls:?}");
         }

@@ -399,6 +399,8 @@ impl Cloud {
             "channel": "sent", "started": at, "ended": at, "steps": [], "findings": [], "result": "succeeded"});
         let put = self.s3.put_object().bucket(EVIDENCE).key(format!("evidence/{procedure}/9999999998.json"));
         put.body(record.to_string().into_bytes().into()).send().await.unwrap();
+        let note = format!("runs/{procedure}/begun.json");
+        self.s3.put_object().bucket(EVIDENCE).key(note).body(b"{}".to_vec().into()).send().await.unwrap();
     }
 
     /// The record of one run; none when it has not been written.

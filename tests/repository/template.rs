@@ -415,7 +415,7 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             .iter()
             .any(|procedure| resource == format!("${{EvidenceBucket.Arn}}/evidence/{procedure}/*")),
         // What the follow-up has brought into use.
-        ("rotate-database" | "rotate-external", ["s3:GetObject"]) => {
+        ("rotate-database" | "rotate-external" | "rotation-audit", ["s3:GetObject"]) => {
             resource == "${EvidenceBucket.Arn}/ledger/rotation.json"
         }
         // The keys of the one user that the template names.

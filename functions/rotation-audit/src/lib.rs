@@ -28,6 +28,7 @@ use shared::findings::{self, Changes};
 use shared::first_week::{FirstWeek, Held};
 use shared::github::Repository;
 use shared::lambda::{self, Invocation};
+use shared::ledger;
 use shared::listing;
 use shared::paging::Pager;
 use shared::report::Reporter;
@@ -173,15 +174,40 @@ async fn observe(app: &App) -> Result<Vec<Secret>, AuditError> {
             };
             (made, resource_policy, takes_iam)
         };
-        let facts = Facts { listed, mark, made, resource_policy, takes_iam };
+        let facts = Facts { listed, mark, made, value_made: Ok(None), resource_policy, takes_iam };
         secrets.push(Secret { name, standard, facts: Some(facts) });
     }
+    date_values(app, &mut secrets).await;
     secrets.extend(named.into_iter().map(|name| Secret {
         name: name.to_owned(),
         standard: policy::standard(policy, app.scope.key(name)),
         facts: None,
     }));
     Ok(secrets)
+}
+
+/// Takes from the ledger when a value was first made that is in a version which no rotation made: the follow-up, which may read
+/// such values, has compared them.
+async fn date_values(app: &App, secrets: &mut [Secret]) {
+    let is_asked = |secret: &Secret| {
+        secret.standard.rotator.is_some() && secret.facts.as_ref().is_some_and(Facts::is_by_hand)
+    };
+    if !secrets.iter().any(is_asked) {
+        return;
+    }
+    let evidence = &app.reporter.evidence;
+    let rows = ledger::rows(&evidence.client, &evidence.bucket).await;
+    let rows =
+        rows.map_err(|call| chain(&call)).and_then(|rows| rows.map_err(|why| format!("ledger: {why}")));
+    for secret in secrets.iter_mut().filter(|secret| is_asked(secret)) {
+        let Some(facts) = &mut secret.facts else { continue };
+        let current = facts.listed.labelled("AWSCURRENT");
+        let is_of = |row: &&ledger::Row| row.arn == facts.listed.arn && Some(row.version.as_str()) == current;
+        facts.value_made = match &rows {
+            Ok(rows) => Ok(rows.iter().find(is_of).and_then(|row| row.value_made)),
+            Err(why) => Err(why.clone()),
+        };
+    }
 }
 
 /// What is wrong with each secret; the worst secret first.

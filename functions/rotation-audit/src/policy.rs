@@ -60,6 +60,9 @@ pub(crate) struct Facts {
     pub mark: Mark,
     /// When each version was made, or why that was not seen. The service can leave AWSPENDING's version out.
     pub made: Result<BTreeMap<String, Timestamp>, CallError>,
+    /// When the current value was first made, where the ledger says that it is an old one which no rotation made; or why the
+    /// ledger was not read.
+    pub value_made: Result<Option<Timestamp>, String>,
     /// The resource policy, or why it was not seen.
     pub resource_policy: Result<Option<String>, CallError>,
     /// Whether RDS takes IAM logins on the instance that the policy names, or why that was not seen.
@@ -69,7 +72,18 @@ pub(crate) struct Facts {
 impl Facts {
     /// When the current value was made. `changed` does not tell: a tag moves it.
     pub(crate) fn current_made(&self) -> Option<Timestamp> {
+        let made = self.version_made()?;
+        Some(self.value_made.as_ref().ok()?.unwrap_or(made))
+    }
+
+    /// When the current version was made, whatever its value.
+    fn version_made(&self) -> Option<Timestamp> {
         self.made.as_ref().ok()?.get(self.listed.labelled("AWSCURRENT")?).copied()
+    }
+
+    /// Whether no rotation has made the current version, as far as the service's dates tell: then its value may be an old one.
+    pub(crate) fn is_by_hand(&self) -> bool {
+        self.version_made().is_some_and(|made| self.listed.rotated.is_none_or(|rotated| rotated < made))
     }
 }
 
@@ -82,6 +96,7 @@ impl Facts {
             listed: Listed { enabled: true, labels, ..Listed::default() },
             mark: Mark::Tagged,
             made: Ok(BTreeMap::new()),
+            value_made: Ok(None),
             resource_policy: Ok(None),
             takes_iam: None,
         }
@@ -375,6 +390,7 @@ fn stuck_pending(facts: &Facts, standard: &Standard, audit: &Audit, now: Timesta
 fn unseen_versions(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
     let why = match &facts.made {
         Err(error) => error.to_string(),
+        Ok(_) if facts.value_made.is_err() => facts.value_made.clone().err().unwrap_or_default(),
         Ok(_) if facts.listed.labelled("AWSCURRENT").is_some() && facts.current_made().is_none() => {
             "secretsmanager:ListSecretVersionIds leaves the version that is AWSCURRENT out".to_owned()
         }
@@ -489,6 +505,7 @@ mod tests {
                 },
                 mark: Mark::Tagged,
                 made: Ok(BTreeMap::from([("new".to_owned(), ago(10 * D)), ("old".to_owned(), ago(100 * D))])),
+                value_made: Ok(None),
                 resource_policy: Ok(None),
                 takes_iam: None,
             }),
@@ -746,6 +763,17 @@ mod tests {
         );
         let closed = wide.replace("Allow", "Deny");
         check(|facts, _| facts.resource_policy = Ok(Some(closed.clone())), &[]);
+    }
+
+    #[test]
+    fn an_old_value_that_was_put_back_keeps_its_age() {
+        check(|facts, _| facts.value_made = Ok(Some(ago(95 * D))), &["Overdue"]);
+        check(|facts, _| facts.value_made = Err("s3:GetObject failed".to_owned()), &["InsufficientData"]);
+        for (rotated, expected) in [(Some(10 * D), false), (Some(10 * D + 1), true), (None, true)] {
+            let mut facts = well().facts.unwrap();
+            facts.listed.rotated = rotated.map(ago);
+            assert_eq!(facts.is_by_hand(), expected, "{rotated:?}");
+        }
     }
 
     #[test]

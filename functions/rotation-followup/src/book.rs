@@ -244,6 +244,9 @@ pub(crate) struct Row {
     /// The first version that had the same value, where no rotation made this one: the value's age counts from that version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_as: Option<String>,
+    /// When that was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_made: Option<Timestamp>,
     /// What is known of the value before, after an incident.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leak: Option<Leak>,
@@ -726,6 +729,7 @@ mod tests {
             next_due: None,
             execution: "e".to_owned(),
             same_as: None,
+            value_made: None,
             leak: None,
         }
     }

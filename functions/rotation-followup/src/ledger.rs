@@ -263,6 +263,7 @@ mod tests {
             next_due: Some(at(90 * 86_400)),
             execution: "e".to_owned(),
             same_as: None,
+            value_made: None,
             leak: None,
         }
     }

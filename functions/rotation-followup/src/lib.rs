@@ -1177,6 +1177,7 @@ fn row(app: &App, batch: &Batch, change: &Change, act: Option<Act>, now: Timesta
         next_due: next_due.filter(|_| !has_moved),
         execution: batch.execution.clone(),
         same_as: old.map(|old| old.version.clone()),
+        value_made: old.map(|old| old.made),
         leak,
     }
 }

@@ -338,13 +338,9 @@ fn begin_long_ago(show: &Show<'_>, procedure: &str) -> Result<()> {
     let record = json!({"schema": 1, "procedure": procedure, "sequence": 1, "previous": null, "run_id": "long ago",
         "channel": "sent", "started": at, "ended": at, "steps": [], "findings": [], "result": "succeeded"});
     let path = format!("/{}/{folder}9999999998.json", show.evidence_bucket);
-    show.aws.wire(
-        "s3",
-        "PUT",
-        &path,
-        &[("content-type", "application/json")],
-        record.to_string().as_bytes(),
-    )?;
+    show.aws.wire("s3", "PUT", &path, &[], record.to_string().as_bytes())?;
+    let path = format!("/{}/runs/{procedure}/begun.json", show.evidence_bucket);
+    show.aws.wire("s3", "PUT", &path, &[], b"{}")?;
     Ok(())
 }
 

@@ -22,10 +22,10 @@ const NO_VERSION: &str = "<ListVersionsResult></ListVersionsResult>";
 /// A chain that has never begun: the run's note and the chain's end, then the record before.
 const NO_RECORD: [&str; 5] = [NO_OBJECT, NO_VERSION, NO_OBJECT, NO_VERSION, NO_OBJECT];
 /// When the chain began, of one that has never begun.
-const NEVER: [&str; 2] = [NO_OBJECT; 2];
+const NEVER: [&str; 3] = [NO_OBJECT, NO_VERSION, NO_OBJECT];
 /// The same of one that is older than a week.
 const LONG_AGO: [&str; 2] = [
-    "<ListBucketResult><Contents><Key>evidence/rotation-audit/9999999998.json</Key></Contents></ListBucketResult>",
+    "<ListBucketResult><Contents><Key>runs/rotation-audit/begun.json</Key></Contents></ListBucketResult>",
     r#"{"run_id": "x", "channel": "sent", "started": {"utc": "2026-02-24T12:00:00Z"}}"#,
 ];
 /// The run's note, its record, and the note that the chain has begun.
@@ -122,11 +122,11 @@ async fn a_quiet_day_reads_no_value_says_nothing_and_leaves_its_record() {
 
     let operations = operations(&wire);
     assert_eq!(operations[..4], ["ListSecrets", "ListSecrets", "ListSecretVersionIds", "GetResourcePolicy"]);
-    assert!(operations[4..11].iter().all(|each| each.starts_with("GET ")), "{operations:?}");
-    assert_eq!(operations.len(), 14, "{operations:?}");
+    assert!(operations[4..12].iter().all(|each| each.starts_with("GET ")), "{operations:?}");
+    assert_eq!(operations.len(), 15, "{operations:?}");
     assert_eq!(body(&wire, 1)["NextToken"], "more");
     assert_eq!(body(&wire, 2), json!({"SecretId": ARN, "IncludeDeprecated": true}));
-    let record = body(&wire, 12);
+    let record = body(&wire, 13);
     assert_eq!((&record["run_id"], &record["channel"]), (&json!("2026-03-03"), &json!("nothing to tell")));
     assert_eq!((&record["result"], &record["findings"]), (&json!("succeeded"), &json!([])));
 }
@@ -138,11 +138,11 @@ async fn on_mondays_the_channel_is_told_that_all_is_well() {
     let seen = [&page, VERSIONS, NO_POLICY];
     // Not in the first week, which says only what is to be done.
     let monday = "2026-03-09T12:00:00Z";
-    for (began, is_told) in [(NEVER, false), (LONG_AGO, true)] {
+    for (began, is_told) in [(&NEVER[..], false), (&LONG_AGO, true)] {
         let token = is_told.then_some(token);
-        let wire = replies(&[&seen[..], &began, &NO_RECORD, token.as_slice(), &STORED].concat());
+        let wire = replies(&[&seen[..], began, &NO_RECORD, token.as_slice(), &STORED].concat());
         audit(&wire, monday).await.unwrap();
-        assert_eq!(operations(&wire)[10] == "GetSecretValue", is_told);
+        assert_eq!(operations(&wire).contains(&"GetSecretValue".to_owned()), is_told);
         if is_told {
             assert_eq!(body(&wire, 10), json!({"SecretId": "x"}));
         }
@@ -226,7 +226,8 @@ async fn in_the_first_week_an_open_secret_pages_and_an_old_one_waits() {
         "Action": "secretsmanager:GetSecretValue", "Resource": "*"}]});
     let wide = json!({"ResourcePolicy": wide.to_string()}).to_string();
     for (policy, paged) in [(NO_POLICY, None), (&wide, Some("rotation-audit/dev/WidePolicy"))] {
-        let mut answers = vec![page.as_str(), OLD_VERSIONS, policy, NO_OBJECT, NO_OBJECT];
+        let mut answers = vec![page.as_str(), OLD_VERSIONS, policy];
+        answers.extend(NEVER);
         answers.extend(paged.iter().flat_map(|_| [NO_OBJECT, published, ""]));
         answers.extend(NO_RECORD);
         answers.push(token);
@@ -261,6 +262,53 @@ async fn a_record_before_that_was_not_read_makes_nothing_new() {
     handle(&app, json!({}), &invocation).await.unwrap();
     assert_eq!(operations(&wire).len(), answers.len());
     assert!(operations(&wire).contains(&"GetSecretValue".to_owned()));
+}
+
+#[tokio::test]
+async fn a_value_that_no_rotation_made_is_as_old_as_the_ledger_says() {
+    // Made on 2026-02-21, by no rotation: the service last rotated the year before.
+    let mut page: Value = serde_json::from_str(&listed(None)).unwrap();
+    page["SecretList"][0]["LastRotatedDate"] = json!(1_740_000_000);
+    let page = page.to_string();
+    let ledger = "<ListBucketResult><Contents><Key>ledger/rotation.json</Key></Contents></ListBucketResult>";
+    let row = |version: &str, value_made: &str| {
+        json!([{"arn": ARN, "version": version, "ended": "2026-02-21T13:00:00Z", "outcome": "unproved", "services": [],
+            "same_as": "v0", "value_made": value_made}])
+        .to_string()
+    };
+    for (rows, age, findings) in [
+        (row("v1", "2025-11-20T12:00:00Z"), 103, &["Overdue"][..]),
+        // Of another version.
+        (row("v7", "2025-11-20T12:00:00Z"), 10, &[]),
+    ] {
+        let mut answers = vec![page.as_str(), VERSIONS, NO_POLICY, ledger, &rows];
+        answers.extend(NEVER);
+        answers.extend(NO_RECORD);
+        if !findings.is_empty() {
+            answers.push(r#"{"SecretString": "xoxb-1"}"#);
+        }
+        answers.extend(STORED);
+        let wire = replies(&answers);
+        let report = audit(&wire, NOW).await.unwrap();
+        assert_eq!(operations(&wire).len(), answers.len());
+        let row = &report.secrets[0];
+        assert_eq!((row.age_days, row.findings.as_slice()), (Some(age), findings));
+    }
+}
+
+#[tokio::test]
+async fn a_ledger_that_cannot_be_read_makes_the_age_unknown() {
+    let mut page: Value = serde_json::from_str(&listed(None)).unwrap();
+    page["SecretList"][0]["LastRotatedDate"] = json!(1_740_000_000);
+    let page = page.to_string();
+    let ledger = "<ListBucketResult><Contents><Key>ledger/rotation.json</Key></Contents></ListBucketResult>";
+    let mut answers = vec![page.as_str(), VERSIONS, NO_POLICY, ledger, "{"];
+    answers.extend(LONG_AGO);
+    answers.extend(NO_RECORD);
+    answers.push(r#"{"SecretString": "xoxb-1"}"#);
+    answers.extend(STORED);
+    let report = audit(&replies(&answers), NOW).await.unwrap();
+    assert_eq!((report.result, report.secrets[0].findings.as_slice()), ("failed", &["InsufficientData"][..]));
 }
 
 #[tokio::test]
