@@ -59,6 +59,17 @@ impl CallError {
         }
     }
 
+    /// A call that AWS answered with success and without what it is about.
+    pub fn empty(operation: &'static str) -> Self {
+        let message = "the answer does not hold what was asked for".to_owned();
+        Self { operation, code: "EmptyAnswer".to_owned(), message }
+    }
+
+    /// Returns true if the service did not say what became of the call, which may have had its effect.
+    pub fn is_unanswered(&self) -> bool {
+        matches!(self.code.as_str(), "EmptyAnswer" | "NoServiceCode")
+    }
+
     /// Whether the call was denied, and so had no effect.
     pub fn is_denied(&self) -> bool {
         matches!(

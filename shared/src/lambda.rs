@@ -136,6 +136,16 @@ where
     }
 }
 
+/// Limits for a call that makes something large and has no idempotency token: RDS may take longer to answer than to work, and a
+/// lost answer has to be looked into.
+pub fn patient() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(2))
+        .operation_attempt_timeout(Duration::from_secs(40))
+        .operation_timeout(Duration::from_secs(75))
+        .build()
+}
+
 /// Bounds for each AWS call; the SDK has none for a whole call. A call that hangs leaves a 30 s step time for another try.
 fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()

@@ -1,8 +1,10 @@
 //! The snapshots of the database: their tags, whose they are, and what RDS's words for them mean.
 
 use jiff::{Timestamp, ToSpan};
+use serde::{Deserialize, Serialize};
 
 use crate::env::EnvError;
+use crate::language::Language;
 use crate::settings::Settings;
 use crate::time::SAO_PAULO;
 
@@ -20,6 +22,76 @@ pub const EXPIRES_ON: &str = "ExpiresOn";
 
 /// The procedure that makes snapshots.
 pub const CREATOR: &str = "snapshot-create";
+
+/// What RDS takes a snapshot of. A member of a cluster has none of its own: its data are the cluster's.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A DB instance.
+    #[default]
+    Instance,
+    /// An Aurora or Multi-AZ DB cluster.
+    Cluster,
+}
+
+impl Kind {
+    /// The word for it.
+    pub fn word(self, language: Language) -> &'static str {
+        match self {
+            Self::Instance => language.pick("instância", "instance"),
+            Self::Cluster => "cluster",
+        }
+    }
+
+    /// A snapshot of it in the AWS CLI's commands and options, and as a source of events: `aws rds delete-db-snapshot`.
+    pub fn cli(self) -> &'static str {
+        match self {
+            Self::Instance => "db-snapshot",
+            Self::Cluster => "db-cluster-snapshot",
+        }
+    }
+
+    /// The list of snapshots in what the AWS CLI prints.
+    pub fn listed(self) -> &'static str {
+        match self {
+            Self::Instance => "DBSnapshots",
+            Self::Cluster => "DBClusterSnapshots",
+        }
+    }
+
+    /// The name of a snapshot in what the AWS CLI prints.
+    pub fn identifier(self) -> &'static str {
+        match self {
+            Self::Instance => "DBSnapshotIdentifier",
+            Self::Cluster => "DBClusterSnapshotIdentifier",
+        }
+    }
+
+    /// The database in the AWS CLI's options: `--db-instance-identifier`.
+    pub fn database(self) -> &'static str {
+        match self {
+            Self::Instance => "db-instance",
+            Self::Cluster => "db-cluster",
+        }
+    }
+
+    /// Longest name of a snapshot that RDS takes.
+    pub fn longest_name(self) -> usize {
+        match self {
+            Self::Instance => 255,
+            Self::Cluster => 63,
+        }
+    }
+}
+
+/// A database that RDS takes snapshots of.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Database {
+    /// What it is.
+    pub kind: Kind,
+    /// Its identifier.
+    pub id: String,
+}
 
 /// How far a snapshot is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,6 +126,12 @@ pub fn prefix(settings: &Settings) -> String {
 /// roles' permissions say the same.
 pub fn is_ours(instance: &str, of_template: &str, settings: &Settings) -> bool {
     instance == of_template || instance.starts_with(&prefix(settings))
+}
+
+/// Returns true if a cluster is this environment's: by the same rule, or by the environment's name alone, since a cluster is
+/// mostly called after it and its members have more behind.
+pub fn is_own_cluster(cluster: &str, of_template: &str, settings: &Settings) -> bool {
+    is_ours(cluster, of_template, settings) || prefix(settings).strip_suffix('-') == Some(cluster)
 }
 
 /// Days that a manual snapshot of this environment is to be kept.
@@ -91,7 +169,6 @@ pub fn expires(begun: Timestamp, days: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::language::Language;
 
     #[test]
     fn what_a_status_means() {
@@ -128,6 +205,9 @@ mod tests {
             ("moveongs-prod-db", false),
         ] {
             assert_eq!(is_ours(instance, "main", &settings), is, "{instance}");
+            // A cluster may bear the environment's name alone.
+            let is = is || instance == "moveongs-dev";
+            assert_eq!(is_own_cluster(instance, "main", &settings), is, "{instance}");
         }
         let elsewhere = Settings { environment: "test".to_owned(), ..settings };
         assert!(retention_days(&elsewhere).is_err());

@@ -13,6 +13,7 @@ mod adversary;
 mod advice;
 mod backup_audit;
 mod cloud;
+mod cluster;
 mod credential;
 mod database;
 mod evidence;

@@ -8,6 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::cloud::{Cloud, eventually};
+use crate::cluster::{self, CLUSTER, MEMBER};
 use crate::matrix;
 
 const INSTANCE: &str = "moveongs-dev-db";
@@ -513,11 +514,14 @@ async fn the_pipelines_step_gates_on_the_snapshot() {
 
 /// The whole course by hand; each step `times` times. Gives the last answer.
 async fn course(world: &World, deploy_name: &str, times: usize) -> Value {
+    course_of(world, &deploy(deploy_name), times).await
+}
+
+async fn course_of(world: &World, input: &Value, times: usize) -> Value {
     let step = async |name: &str, poll: u16| {
         let mut answer = Value::Null;
         for _ in 0..times {
-            let event =
-                json!({"step": name, "execution": deploy_name, "input": deploy(deploy_name), "poll": poll});
+            let event = json!({"step": name, "execution": input["deploy"], "input": input, "poll": poll});
             answer = world.cloud.despite_death(event).await;
         }
         answer
@@ -595,4 +599,118 @@ async fn every_crash_point_of_snapshot_create_recovers() {
     }
     world.orders(json!({"fail": 0})).await;
     matrix::write("snapshot-create", &points, json!({}));
+}
+
+fn of_member(deploy_name: &str) -> Value {
+    let mut event = deploy(deploy_name);
+    event["instance"] = json!(MEMBER);
+    event
+}
+
+/// The kind of tests/cases/11a-aurora-member.json.
+#[tokio::test]
+async fn of_a_clusters_member_the_clusters_snapshot_is_taken_once() {
+    let world = World::fresh().await;
+    cluster::make(&world.cloud).await;
+    let case = cluster::case();
+    let refused = world.cloud.rds.create_db_snapshot().db_instance_identifier(MEMBER);
+    let refused = refused.db_snapshot_identifier("moveongs-dev-member").send().await.unwrap_err();
+    assert_eq!(refused.into_service_error().meta().code(), case["_rds:CreateDBSnapshot"]["Code"].as_str());
+
+    let first = world.snapshot(&of_member("of-member")).await;
+    let name = first["snapshot"].as_str().unwrap();
+    let arn = format!("arn:aws:rds:us-east-1:000000000000:cluster-snapshot:{name}");
+    assert_eq!((&first["status"], &first["arn"]), (&json!("available"), &json!(arn)), "{first}");
+    assert_eq!(first["size_gib"], Value::Null, "{first}");
+    let made = cluster::snapshots(&world.cloud.rds).await;
+    assert_eq!((made.len(), made[0].db_cluster_identifier()), (1, Some(CLUSTER)));
+    let tag = |key: &str| made[0].tag_list().iter().find(|tag| tag.key() == Some(key)).unwrap().value();
+    assert_eq!((tag("Project"), tag("Deploy")), (Some("moveongs"), Some("of-member")));
+    assert!(tag("ExpiresOn").unwrap().starts_with("20"));
+    let told = world.cloud.messages("Snapshot pronto").await;
+    assert!(told.len() == 1 && told[0].contains(&format!("Cluster `{CLUSTER}`")), "{told:?}");
+    assert_eq!(world.records().await[0]["subject"], arn);
+
+    // The same deploy again, by the member and by its cluster.
+    assert_eq!(world.snapshot(&of_member("of-member")).await, first);
+    let mut by_cluster = deploy("of-member");
+    by_cluster["cluster"] = json!(CLUSTER);
+    assert_eq!(world.snapshot(&by_cluster).await["arn"], arn);
+    assert_eq!(course_of(&world, &of_member("of-member-twice"), 2).await["status"], "available");
+    assert_eq!(cluster::snapshots(&world.cloud.rds).await.len(), 2);
+    assert_eq!(world.snapshots().await.len(), 0);
+    assert_eq!(world.cloud.messages("of-member-twice").await.len(), 1);
+
+    // RDS's refusals.
+    cluster::show(&world.cloud, "upgrading").await;
+    let answer = json!({"step": "create", "execution": "busy", "input": of_member("busy"), "poll": 1});
+    assert_eq!(world.cloud.invoke(answer).await.unwrap()["status"], "waiting");
+    world.refused(of_member("busy"), "ClusterBusy", "describe-db-clusters").await;
+    cluster::show(&world.cloud, "stopped").await;
+    world.refused(of_member("stopped"), "ClusterState", "start-db-cluster").await;
+    let ended = world.run(&of_member("stopped")).await;
+    assert_eq!((&ended["status"], &ended["error"]), (&json!("FAILED"), &json!("ClusterState")));
+    cluster::show(&world.cloud, "available").await;
+    world.orders(json!({"quota": 0})).await;
+    world.refused(of_member("quota"), "SnapshotQuotaExceeded", "sort_by(DBClusterSnapshots,").await;
+    world.orders(json!({"quota": 100, "fail": 1})).await;
+    let ended = world.run(&of_member("bad")).await;
+    assert_eq!(ended["error"], "SnapshotFailed", "{ended}");
+    let page = world.paged("bad/SnapshotFailed").await.to_string();
+    assert!(page.contains("delete-db-cluster-snapshot --db-cluster-snapshot-identifier"), "{page}");
+    cluster::remove(&world.cloud).await;
+}
+
+#[tokio::test]
+async fn every_crash_point_of_a_clusters_snapshot_recovers() {
+    let world = World::fresh().await;
+    cluster::make(&world.cloud).await;
+    let mut points = Vec::new();
+    for (service, action, least) in [("s3", "PutObject", 5), ("rds", "CreateDBClusterSnapshot", 1)] {
+        let of_call = matrix::points(least, async |when, nth| {
+            let name = format!("crash-cluster-{service}-{when}-{nth}");
+            world.cloud.calm().await;
+            let records = world.records().await.len();
+            let kill =
+                json!({"service": service, "action": action, "effect": "kill", "when": when, "nth": nth});
+            world.cloud.fault(kill).await;
+            let end = course_of(&world, &of_member(&name), 1).await;
+            let rules = world.cloud.admin(Method::GET, "faults", None).await;
+            assert_eq!(end["status"], "available", "{name}: {end}");
+            let made = cluster::snapshots(&world.cloud.rds).await;
+            assert_eq!((made.len(), world.records().await.len()), (1, records + 1), "{name}");
+            let told = world.cloud.messages(&name).await.len();
+            assert!((1..=2).contains(&told), "{name}: told {told} times");
+            let made = made[0].db_cluster_snapshot_identifier().unwrap();
+            let deleted = world.cloud.rds.delete_db_cluster_snapshot();
+            deleted.db_cluster_snapshot_identifier(made).send().await.unwrap();
+            rules["rules"].as_array().unwrap().is_empty().then(|| {
+                json!({"operation": format!("{service}:{action}"), "when": when, "call": nth,
+                    "course": "available", "end": "succeeded", "told": told, "pages": 0})
+            })
+        });
+        points.extend(of_call.await);
+    }
+    cluster::remove(&world.cloud).await;
+    matrix::write("snapshot-create-cluster", &points, json!({}));
+}
+
+#[tokio::test]
+async fn an_answer_of_rds_that_takes_long_is_waited_for_and_one_that_is_lost_looked_into() {
+    let world = World::fresh().await;
+    let after = world.cloud.last_call().await;
+    // Longer than all other calls get.
+    let slow = json!({"service": "rds", "action": "CreateDBSnapshot", "effect": "slow", "when": "after", "seconds": 11});
+    world.cloud.fault(slow).await;
+    let answer = world.cloud.invoke(deploy("slow")).await.unwrap();
+    assert!(["creating", "available"].contains(&answer["status"].as_str().unwrap()), "{answer}");
+    assert_eq!((world.of("slow").await.len(), world.asked(after).await), (1, 1));
+    world.available().await;
+    // RDS took each try, and no answer arrived.
+    let lost = json!({"service": "rds", "action": "CreateDBSnapshot", "effect": "drop", "when": "after", "count": 0});
+    world.cloud.fault(lost).await;
+    let answer = world.cloud.invoke(deploy("lost")).await.unwrap();
+    assert!(["creating", "available"].contains(&answer["status"].as_str().unwrap()), "{answer}");
+    assert_eq!(world.of("lost").await.len(), 1);
+    world.cloud.calm().await;
 }

@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::cloud::{Cloud, eventually};
+use crate::cluster::{self, CLUSTER, MEMBER};
 use crate::matrix;
 
 const INSTANCE: &str = "moveongs-dev-db";
@@ -651,4 +652,178 @@ async fn the_role_copies_and_deletes_no_snapshot_of_another_environment() {
         assert_eq!(refused.into_service_error().meta().code(), Some("AccessDenied"));
     }
     here.delete_db_snapshot().db_snapshot_identifier(own).send().await.unwrap();
+}
+
+impl World {
+    /// Lets the function look at another database than the stack's, as a deployment does.
+    async fn of_database(&self, name: &str) {
+        let function = self.cloud.function();
+        let found = self.cloud.lambda.get_function_configuration().function_name(&function).send().await;
+        let mut variables = found.unwrap().environment().unwrap().variables().unwrap().clone();
+        variables.insert("DATABASE_INSTANCE_ID".to_owned(), name.to_owned());
+        let environment =
+            aws_sdk_lambda::types::Environment::builder().set_variables(Some(variables)).build();
+        let update = self.cloud.lambda.update_function_configuration().function_name(function);
+        update.environment(environment).send().await.unwrap();
+    }
+
+    /// Takes a snapshot of the cluster and waits for its end.
+    async fn take_of_cluster(&self, name: &str, tags: &[(&str, &str)], days: i64) -> String {
+        let tag = |(key, value): &(&str, &str)| Tag::builder().key(*key).value(*value).build();
+        let taken = self.cloud.rds.create_db_cluster_snapshot().db_cluster_identifier(CLUSTER);
+        let taken = taken.db_cluster_snapshot_identifier(name);
+        taken.set_tags(Some(tags.iter().map(tag).collect())).send().await.unwrap();
+        self.cluster_status(&self.cloud.rds, name).await;
+        self.cluster_facts(name, json!({"seconds_ago": days * DAY})).await;
+        name.to_owned()
+    }
+
+    async fn cluster_facts(&self, snapshot: &str, facts: Value) {
+        let body = json!({"snapshot": snapshot, "facts": facts});
+        self.cloud.admin(Method::POST, "rds/cluster-snapshot", Some(body)).await;
+    }
+
+    async fn cluster_status(&self, client: &aws_sdk_rds::Client, name: &str) {
+        eventually(&format!("the end of {name}"), async || {
+            let found =
+                client.describe_db_cluster_snapshots().db_cluster_snapshot_identifier(name).send().await;
+            (found.unwrap().db_cluster_snapshots()[0].status() == Some("available")).then_some(())
+        })
+        .await;
+    }
+}
+
+/// RDS's event that a cluster's snapshot was made.
+fn cluster_event(name: &str) -> Value {
+    let arn = format!("arn:aws:rds:us-east-1:000000000000:cluster-snapshot:{name}");
+    json!({"detail-type": "RDS DB Cluster Snapshot Event", "source": "aws.rds", "resources": [arn],
+        "detail": {"SourceIdentifier": name, "Message": "Manual cluster snapshot created."}})
+}
+
+async fn cluster_names(client: &aws_sdk_rds::Client) -> Vec<String> {
+    let all = cluster::snapshots(client).await.into_iter();
+    let mut names: Vec<_> = all.map(|one| one.db_cluster_snapshot_identifier.unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// The kind of tests/cases/11a-aurora-member.json: the stack names a member, and the snapshots are its cluster's.
+#[tokio::test]
+async fn a_clusters_snapshots_are_verified_copied_and_deleted_as_an_instances_are() {
+    let world = World::fresh().await;
+    cluster::make(&world.cloud).await;
+    world.of_database(MEMBER).await;
+    let old = world.take_of_cluster("moveongs-dev-c-old", &tags(EXPIRED), 90).await;
+    let name = world.take_of_cluster("moveongs-dev-c-good", &tags(KEPT), 1).await;
+    // An instance's of the same name is another one, and keeps no cluster's.
+    let same = world.take(&name, &tags(KEPT), 0).await;
+
+    let report = world.sweep().await;
+    let rows: Vec<_> =
+        report["snapshots"].as_array().unwrap().iter().filter(|row| row["name"] == same).collect();
+    assert_eq!(rows.len(), 2, "{report}");
+    assert_eq!(report["deleted"], json!([old]), "{report}");
+    assert_eq!(cluster_names(&world.cloud.rds).await, [name.as_str()]);
+    let copy = copy_of(&name);
+    assert_eq!(
+        (cluster_names(&world.away).await, world.names(&world.away).await.len()),
+        (vec![copy.clone()], 0)
+    );
+    let made = cluster::snapshots(&world.away).await.remove(0);
+    let tag = |key: &str| made.tag_list().iter().find(|tag| tag.key() == Some(key)).unwrap().value().unwrap();
+    let source = format!("arn:aws:rds:us-east-1:000000000000:cluster-snapshot:{name}");
+    assert_eq!((tag("CopyOf"), tag("ManagedBy")), (source.as_str(), "snapshot-verify"));
+    assert!(tag("TakenAt").starts_with("20"), "{}", tag("TakenAt"));
+    world.cluster_status(&world.away, &copy).await;
+    assert_eq!(world.run(json!({"follow": true})).await["copied"], json!([copy]));
+    for event in [json!({}), json!({"follow": true}), cluster_event(&name), cluster_event(&name)] {
+        assert_eq!(world.run(event.clone()).await["run_id"], Value::Null, "{event}");
+    }
+    assert_eq!(cluster_names(&world.away).await, [copy.as_str()]);
+
+    // Every check, told with the cluster's commands.
+    let finds = async |finding: &str, command: &str| {
+        let report = world.run(cluster_event(&name)).await;
+        assert!(report["findings"].to_string().contains(&format!("{finding} cluster/{name}")), "{report}");
+        let told = world.cloud.messages(finding).await;
+        assert!(told.iter().any(|message| message.contains(command)), "{finding}: {told:?}");
+    };
+    world.cluster_facts(&name, json!({"StorageEncrypted": false})).await;
+    finds("NotEncrypted", "docs/backups.md").await;
+    let share = world.cloud.rds.modify_db_cluster_snapshot_attribute().db_cluster_snapshot_identifier(&name);
+    share.attribute_name("restore").values_to_add("all").send().await.unwrap();
+    finds("PublicSnapshot", "aws rds modify-db-cluster-snapshot-attribute").await;
+    world.paged(&format!("cluster/{name}/PublicSnapshot")).await;
+    let close = world.cloud.rds.modify_db_cluster_snapshot_attribute().db_cluster_snapshot_identifier(&name);
+    close.attribute_name("restore").values_to_remove("all").send().await.unwrap();
+    world.cluster_facts(&name, json!({"StorageEncrypted": true, "Status": "failed"})).await;
+    finds("SnapshotFailed", "delete-db-cluster-snapshot").await;
+    world.cluster_facts(&name, json!({"Status": "available", "TagList": []})).await;
+    finds("Untagged", "add-tags-to-resource").await;
+    finds("NoExpiry", "Key=ExpiresOn").await;
+
+    world.of_database(INSTANCE).await;
+    cluster::remove(&world.cloud).await;
+}
+
+#[tokio::test]
+async fn a_copy_whose_answer_takes_long_or_is_lost_is_one_copy_and_no_finding() {
+    let world = World::fresh().await;
+    let name = world.take("moveongs-dev-slow", &tags(KEPT), 0).await;
+    let slow = json!({"service": "rds", "action": "CopyDBSnapshot", "effect": "slow", "when": "after", "seconds": 11});
+    let lost =
+        json!({"service": "rds", "action": "CopyDBSnapshot", "effect": "drop", "when": "after", "count": 0});
+    for fault in [slow, lost] {
+        world.cloud.calm().await;
+        world.forget().await;
+        for copy in world.names(&world.away).await {
+            world.status(&world.away, &copy, &["available"]).await;
+            world.away.delete_db_snapshot().db_snapshot_identifier(copy).send().await.unwrap();
+        }
+        world.cloud.fault(fault.clone()).await;
+        let report = world.sweep().await;
+        assert_eq!(report["result"], "succeeded", "{fault}: {report}");
+        assert_eq!(world.names(&world.away).await, [copy_of(&name)], "{fault}");
+    }
+    assert_eq!(world.pages("CopyRefused").await, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn the_role_copies_and_deletes_no_clusters_snapshot_of_another_environment() {
+    let world = World::fresh().await;
+    cluster::make(&world.cloud).await;
+    let own = world.take_of_cluster("moveongs-dev-c-own", &tags(EXPIRED), 0).await;
+    let others = world.take_of_cluster("moveongs-prod-20261126", &tags(EXPIRED), 0).await;
+    let key = world.cloud.own_role().await;
+    let with_role = |client: &aws_sdk_rds::Client| {
+        let config = client.config().to_builder().credentials_provider(key.clone()).build();
+        aws_sdk_rds::Client::from_conf(config)
+    };
+    let (here, away) = (with_role(&world.cloud.rds), with_role(&world.away));
+    let copy = async |source: &str, target: &str, environment: &str| {
+        let tag = |key: &str, value: &str| Tag::builder().key(key).value(value).build();
+        let source = format!("arn:aws:rds:us-east-1:000000000000:cluster-snapshot:{source}");
+        let copy = away.copy_db_cluster_snapshot().source_db_cluster_snapshot_identifier(source);
+        let copy = copy.tags(tag("Project", "moveongs")).tags(tag("Environment", environment));
+        let copy = copy.kms_key_id("arn:aws:kms:sa-east-1:000000000000:key/copies");
+        match copy.target_db_cluster_snapshot_identifier(target).send().await {
+            Ok(_) => "copied".to_owned(),
+            Err(error) => error.into_service_error().meta().code().unwrap_or_default().to_owned(),
+        }
+    };
+    let target = copy_of(&own);
+    for (source, target, environment) in [
+        (others.as_str(), target.as_str(), "dev"),
+        ("rds:moveongs-prod-2026-11-26-03-00", &target, "dev"),
+        (&own, "moveongs-prod-copy-x", "dev"),
+        (&own, "moveongs-dev-x", "dev"),
+        (&own, &target, "prod"),
+    ] {
+        assert_eq!(copy(source, target, environment).await, "AccessDenied", "{source} to {target}");
+    }
+    assert_eq!(copy(&own, &target, "dev").await, "copied");
+    let refused = here.delete_db_cluster_snapshot().db_cluster_snapshot_identifier(others).send().await;
+    assert_eq!(refused.unwrap_err().into_service_error().meta().code(), Some("AccessDenied"));
+    here.delete_db_cluster_snapshot().db_cluster_snapshot_identifier(own).send().await.unwrap();
+    cluster::remove(&world.cloud).await;
 }

@@ -308,6 +308,21 @@ fn is_own_instance(resource: &str) -> bool {
     ["db:${DatabaseInstanceId}", "db:${Project}-${Environment}-*"].iter().any(|name| is_rds(resource, name))
 }
 
+fn is_own_cluster(resource: &str) -> bool {
+    [
+        "cluster:${DatabaseInstanceId}",
+        "cluster:${Project}-${Environment}",
+        "cluster:${Project}-${Environment}-*",
+    ]
+    .iter()
+    .any(|name| is_rds(resource, name))
+}
+
+/// Returns true for snapshots of a name, of instances and of clusters.
+fn is_snapshots(resource: &str, is_of: impl Fn(&str, &str) -> bool, name: &str) -> bool {
+    ["snapshot", "cluster-snapshot"].iter().any(|kind| is_of(resource, &format!("{kind}:{name}")))
+}
+
 /// Whether a statement may name more than what is the function's own: these actions only, each on nothing wider.
 fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
     let every_secret = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:*";
@@ -330,18 +345,28 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
         ("snapshot-verify", ["rds:DescribeDBSnapshotAttributes", "rds:DescribeDBSnapshots"]) => {
             is_rds(resource, "snapshot:*") || is_copies(resource, "snapshot:*")
         }
-        ("snapshot-verify", ["rds:DeleteDBSnapshot"]) => {
-            let own = "snapshot:${Project}-${Environment}-*";
-            is_rds(resource, own) || is_copies(resource, own)
+        (
+            "snapshot-verify",
+            ["rds:DescribeDBClusterSnapshotAttributes", "rds:DescribeDBClusterSnapshots"],
+        ) => is_rds(resource, "cluster-snapshot:*") || is_copies(resource, "cluster-snapshot:*"),
+        ("snapshot-verify", ["rds:DeleteDBClusterSnapshot", "rds:DeleteDBSnapshot"]) => {
+            let own = "${Project}-${Environment}-*";
+            is_snapshots(resource, is_rds, own) || is_snapshots(resource, is_copies, own)
         }
+        // The sources, then the copies.
         ("snapshot-verify", ["rds:CopyDBSnapshot"]) => {
             is_rds(resource, "snapshot:${Project}-${Environment}-*")
                 || is_rds(resource, "snapshot:rds:${DatabaseInstanceId}-*")
-                || is_copies(resource, "snapshot:${Project}-${Environment}-copy-*")
         }
-        ("snapshot-verify", ["rds:AddTagsToResource"]) => {
-            is_copies(resource, "snapshot:${Project}-${Environment}-copy-*")
+        ("snapshot-verify", ["rds:CopyDBClusterSnapshot"]) => {
+            ["${Project}-${Environment}-*", "rds:${DatabaseInstanceId}-*", "rds:${Project}-${Environment}-*"]
+                .iter()
+                .any(|name| is_rds(resource, &format!("cluster-snapshot:{name}")))
         }
+        (
+            "snapshot-verify",
+            ["rds:CopyDBClusterSnapshot", "rds:CopyDBSnapshot"] | ["rds:AddTagsToResource"],
+        ) => is_snapshots(resource, is_copies, "${Project}-${Environment}-copy-*"),
         ("snapshot-verify", ["kms:CreateGrant", "kms:DescribeKey"]) => {
             ["SnapshotCopyKmsKeyArn", "DatabaseKmsKeyArn"].contains(&resource)
         }
@@ -390,10 +415,19 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
         ("snapshot-create", ["rds:CreateDBSnapshot"]) => {
             is_rds(resource, "snapshot:${Project}-${Environment}-*") || is_own_instance(resource)
         }
-        ("snapshot-create", ["rds:AddTagsToResource"]) => {
-            is_rds(resource, "snapshot:${Project}-${Environment}-*")
+        ("snapshot-create", ["rds:CreateDBClusterSnapshot"]) => {
+            is_rds(resource, "cluster-snapshot:${Project}-${Environment}-*") || is_own_cluster(resource)
         }
-        ("rotation-audit" | "snapshot-create", ["rds:DescribeDBInstances"]) => is_own_instance(resource),
+        ("snapshot-create", ["rds:AddTagsToResource"]) => {
+            is_snapshots(resource, is_rds, "${Project}-${Environment}-*")
+        }
+        ("snapshot-create" | "snapshot-verify", ["rds:DescribeDBClusters"]) => is_own_cluster(resource),
+        ("snapshot-create", ["rds:DescribeDBClusterSnapshots"]) => {
+            is_rds(resource, "cluster-snapshot:*") || is_own_cluster(resource)
+        }
+        ("rotation-audit" | "snapshot-create" | "snapshot-verify", ["rds:DescribeDBInstances"]) => {
+            is_own_instance(resource)
+        }
         ("snapshot-create", ["rds:DescribeDBSnapshots"]) => {
             is_rds(resource, "snapshot:*") || is_own_instance(resource)
         }
@@ -597,6 +631,8 @@ fn a_wide_resource_would_be_found() {
     assert!(!is_an_exception("backup-audit", &["s3:GetObject"], buckets));
     assert!(!is_an_exception("snapshot-verify", &["rds:DeleteDBSnapshot"], snapshots));
     assert!(!is_an_exception("snapshot-verify", &["rds:CopyDBSnapshot"], snapshots));
+    let clusters = "arn:${AWS::Partition}:rds:${AWS::Region}:${AWS::AccountId}:cluster:*";
+    assert!(!is_an_exception("snapshot-create", &["rds:CreateDBClusterSnapshot"], clusters));
     assert!(!is_an_exception("inventory-audit", &["s3:GetObject"], "arn:${AWS::Partition}:s3:::*"));
     assert!(!is_an_exception("inventory-audit", &["secretsmanager:GetSecretValue"], all));
     let more = ["secretsmanager:GetSecretValue", "secretsmanager:ListSecrets"];
@@ -664,7 +700,10 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
             expected.extend(LOOKED_AT.map(str::to_owned));
         }
         // RDS judges the tags of a new snapshot as an action of its own.
-        if ["rds:CreateDBSnapshot", "rds:CopyDBSnapshot"].iter().any(|action| expected.contains(*action)) {
+        if ["rds:CreateDBSnapshot", "rds:CopyDBSnapshot", "rds:CreateDBClusterSnapshot"]
+            .iter()
+            .any(|action| expected.contains(*action))
+        {
             expected.insert("rds:AddTagsToResource".to_owned());
         }
         assert_eq!(granted, expected, "{role_id}: left what it grants, right what the code uses");

@@ -25,7 +25,6 @@ pub(crate) async fn host(client: &aws_sdk_rds::Client, login: &Login) -> Result<
         address.is_some_and(|address| address.eq_ignore_ascii_case(login.host.trim_end_matches('.')))
             && port == Some(i32::from(login.port))
     };
-    let is_master = |user: Option<&str>| user == Some(login.user.as_str());
     let mut pages = client.describe_db_instances().into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("rds:DescribeDBInstances"))?;
@@ -36,6 +35,12 @@ pub(crate) async fn host(client: &aws_sdk_rds::Client, login: &Login) -> Result<
             }
             let id = instance.db_instance_identifier().unwrap_or_default();
             let arn = instance.db_instance_arn().unwrap_or_default();
+            // RDS keeps the password of a member's master with the cluster.
+            if let Some(cluster) = instance.db_cluster_identifier()
+                && let Some(managed) = managed_by(client, cluster, login).await?
+            {
+                return Ok(Some(managed));
+            }
             let cluster = instance.db_cluster_identifier().and_then(|cluster| {
                 arn.strip_suffix(&format!(":db:{id}")).map(|place| format!("{place}:cluster:{cluster}"))
             });
@@ -44,7 +49,8 @@ pub(crate) async fn host(client: &aws_sdk_rds::Client, login: &Login) -> Result<
                 id: id.to_owned(),
                 arn: arn.to_owned(),
                 cluster,
-                is_managed: instance.master_user_secret().is_some() && is_master(instance.master_username()),
+                is_managed: instance.master_user_secret().is_some()
+                    && instance.master_username() == Some(login.user.as_str()),
             }));
         }
     }
@@ -57,18 +63,45 @@ pub(crate) async fn host(client: &aws_sdk_rds::Client, login: &Login) -> Result<
         let page = page.map_err(CallError::during("rds:DescribeDBClusters"))?;
         if let Some(cluster) = page.db_clusters().iter().find(|cluster| {
             let custom = cluster.custom_endpoints().iter().map(|endpoint| Some(endpoint.as_str()));
-            [cluster.endpoint()].into_iter().chain(custom).any(|endpoint| here(endpoint, cluster.port()))
+            // A reader endpoint leads to the writer where there is no reader, and to a standby elsewhere, which the login tells.
+            [cluster.endpoint(), cluster.reader_endpoint()]
+                .into_iter()
+                .chain(custom)
+                .any(|endpoint| here(endpoint, cluster.port()))
         }) {
-            return Ok(Some(Host {
-                kind: "cluster",
-                id: cluster.db_cluster_identifier().unwrap_or_default().to_owned(),
-                arn: cluster.db_cluster_arn().unwrap_or_default().to_owned(),
-                cluster: None,
-                is_managed: cluster.master_user_secret().is_some() && is_master(cluster.master_username()),
-            }));
+            return Ok(Some(of_cluster(cluster, login)));
         }
     }
     Ok(None)
+}
+
+fn of_cluster(cluster: &aws_sdk_rds::types::DbCluster, login: &Login) -> Host {
+    Host {
+        kind: "cluster",
+        id: cluster.db_cluster_identifier().unwrap_or_default().to_owned(),
+        arn: cluster.db_cluster_arn().unwrap_or_default().to_owned(),
+        cluster: None,
+        is_managed: cluster.master_user_secret().is_some()
+            && cluster.master_username() == Some(login.user.as_str()),
+    }
+}
+
+/// The cluster, where RDS keeps the password of this login with it.
+async fn managed_by(
+    client: &aws_sdk_rds::Client,
+    cluster: &str,
+    login: &Login,
+) -> Result<Option<Host>, CallError> {
+    let described = client.describe_db_clusters().db_cluster_identifier(cluster).send().await;
+    match described.map_err(CallError::during("rds:DescribeDBClusters")) {
+        Ok(described) => {
+            let found = described.db_clusters().first().map(|cluster| of_cluster(cluster, login));
+            let found = found.ok_or(CallError::empty("rds:DescribeDBClusters"))?;
+            Ok(found.is_managed.then_some(found))
+        }
+        Err(call) if call.code.starts_with("DBClusterNotFound") => Ok(None),
+        Err(call) => Err(call),
+    }
 }
 
 /// Identifier and status of the blue/green deployments that an instance or cluster takes part in.

@@ -1,46 +1,128 @@
 //! The RDS calls. The only file that names SDK operations.
 
-use aws_sdk_rds::types::{DbSnapshot, Tag};
+use aws_sdk_rds::config::Builder;
+use aws_sdk_rds::types::{DbClusterSnapshot, DbSnapshot, Tag};
 use shared::failure::CallError;
+use shared::lambda::patient;
+use shared::snapshots::{Database, Kind};
 
 use crate::policy::Snapshot;
 use crate::tags::DEPLOY;
 
 type Rds = aws_sdk_rds::Client;
 
-fn snapshot(snapshot: DbSnapshot) -> Snapshot {
-    let tags = snapshot.tag_list.unwrap_or_default();
-    let deploy = tags.into_iter().find(|tag| tag.key() == Some(DEPLOY)).and_then(|tag| tag.value);
+fn deploy(tags: Option<Vec<Tag>>) -> Option<String> {
+    tags.unwrap_or_default().into_iter().find(|tag| tag.key() == Some(DEPLOY)).and_then(|tag| tag.value)
+}
+
+fn of_instance(snapshot: DbSnapshot) -> Snapshot {
     Snapshot {
         name: snapshot.db_snapshot_identifier.unwrap_or_default(),
         arn: snapshot.db_snapshot_arn.unwrap_or_default(),
-        instance: snapshot.db_instance_identifier.unwrap_or_default(),
+        database: Database { kind: Kind::Instance, id: snapshot.db_instance_identifier.unwrap_or_default() },
         status: snapshot.status.unwrap_or_default(),
         progress: snapshot.percent_progress.unwrap_or_default(),
-        size_gib: snapshot.allocated_storage.unwrap_or_default(),
-        deploy,
+        size_gib: Some(snapshot.allocated_storage.unwrap_or_default()),
+        deploy: deploy(snapshot.tag_list),
     }
 }
 
-/// The manual snapshots of an instance.
-pub(crate) async fn list(client: &Rds, instance: &str) -> Result<Vec<Snapshot>, CallError> {
-    let listed = client.describe_db_snapshots().db_instance_identifier(instance).snapshot_type("manual");
-    let mut pages = listed.into_paginator().send();
+fn of_cluster(snapshot: DbClusterSnapshot) -> Snapshot {
+    // The storage of Aurora is not allocated; RDS shows 0 or 1 GiB of it.
+    let is_aurora = snapshot.engine().is_some_and(|engine| engine.starts_with("aurora"));
+    Snapshot {
+        name: snapshot.db_cluster_snapshot_identifier.unwrap_or_default(),
+        arn: snapshot.db_cluster_snapshot_arn.unwrap_or_default(),
+        database: Database { kind: Kind::Cluster, id: snapshot.db_cluster_identifier.unwrap_or_default() },
+        status: snapshot.status.unwrap_or_default(),
+        progress: snapshot.percent_progress.unwrap_or_default(),
+        size_gib: snapshot.allocated_storage.filter(|_| !is_aurora),
+        deploy: deploy(snapshot.tag_list),
+    }
+}
+
+/// What a name stands for: the cluster where it is a cluster's or a member's; none where RDS knows neither an instance nor a
+/// cluster of that name. A cluster whose name no instance of ours may have is not looked for among them.
+pub(crate) async fn database(
+    client: &Rds,
+    name: &str,
+    may_be_instance: bool,
+) -> Result<Option<Database>, CallError> {
+    if may_be_instance {
+        let described = client.describe_db_instances().db_instance_identifier(name).send().await;
+        match described.map_err(CallError::during("rds:DescribeDBInstances")) {
+            Ok(described) => {
+                let instance = described.db_instances.unwrap_or_default().into_iter().next();
+                let instance = instance.ok_or(CallError::empty("rds:DescribeDBInstances"))?;
+                return Ok(Some(match instance.db_cluster_identifier {
+                    Some(id) => Database { kind: Kind::Cluster, id },
+                    None => Database { kind: Kind::Instance, id: name.to_owned() },
+                }));
+            }
+            Err(call) if call.code.starts_with("DBInstanceNotFound") => {}
+            Err(call) => return Err(call),
+        }
+    }
+    let described = client.describe_db_clusters().db_cluster_identifier(name).send().await;
+    match described.map_err(CallError::during("rds:DescribeDBClusters")) {
+        Ok(_) => Ok(Some(Database { kind: Kind::Cluster, id: name.to_owned() })),
+        Err(call) if call.code.starts_with("DBClusterNotFound") => Ok(None),
+        Err(call) => Err(call),
+    }
+}
+
+/// The manual snapshots of a database.
+pub(crate) async fn list(client: &Rds, database: &Database) -> Result<Vec<Snapshot>, CallError> {
     let mut snapshots = Vec::new();
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(CallError::during("rds:DescribeDBSnapshots"))?;
-        snapshots.extend(page.db_snapshots.unwrap_or_default().into_iter().map(snapshot));
+    match database.kind {
+        Kind::Instance => {
+            let listed =
+                client.describe_db_snapshots().db_instance_identifier(&database.id).snapshot_type("manual");
+            let mut pages = listed.into_paginator().send();
+            while let Some(page) = pages.next().await {
+                let page = page.map_err(CallError::during("rds:DescribeDBSnapshots"))?.db_snapshots;
+                let page = page.ok_or(CallError::empty("rds:DescribeDBSnapshots"))?;
+                snapshots.extend(page.into_iter().map(of_instance));
+            }
+        }
+        Kind::Cluster => {
+            let listed = client.describe_db_cluster_snapshots().db_cluster_identifier(&database.id);
+            let mut pages = listed.snapshot_type("manual").into_paginator().send();
+            while let Some(page) = pages.next().await {
+                let page = page.map_err(CallError::during("rds:DescribeDBClusterSnapshots"))?;
+                let page =
+                    page.db_cluster_snapshots.ok_or(CallError::empty("rds:DescribeDBClusterSnapshots"))?;
+                snapshots.extend(page.into_iter().map(of_cluster));
+            }
+        }
     }
     Ok(snapshots)
 }
 
 /// The snapshot with a name, whoever's it is; none when there is none.
-pub(crate) async fn find(client: &Rds, name: &str) -> Result<Option<Snapshot>, CallError> {
-    let described = client.describe_db_snapshots().db_snapshot_identifier(name).send().await;
-    match described.map_err(CallError::during("rds:DescribeDBSnapshots")) {
-        Ok(described) => Ok(described.db_snapshots.unwrap_or_default().into_iter().next().map(snapshot)),
-        Err(call) if call.code.starts_with("DBSnapshotNotFound") => Ok(None),
-        Err(call) => Err(call),
+pub(crate) async fn find(client: &Rds, kind: Kind, name: &str) -> Result<Option<Snapshot>, CallError> {
+    let found = match kind {
+        Kind::Instance => {
+            let described = client.describe_db_snapshots().db_snapshot_identifier(name).send().await;
+            described.map_err(CallError::during("rds:DescribeDBSnapshots")).and_then(|described| {
+                let found = described.db_snapshots.ok_or(CallError::empty("rds:DescribeDBSnapshots"))?;
+                Ok(found.into_iter().next().map(of_instance))
+            })
+        }
+        Kind::Cluster => {
+            let described =
+                client.describe_db_cluster_snapshots().db_cluster_snapshot_identifier(name).send().await;
+            described.map_err(CallError::during("rds:DescribeDBClusterSnapshots")).and_then(|described| {
+                let found = described
+                    .db_cluster_snapshots
+                    .ok_or(CallError::empty("rds:DescribeDBClusterSnapshots"))?;
+                Ok(found.into_iter().next().map(of_cluster))
+            })
+        }
+    };
+    match found {
+        Err(call) if call.code.contains("SnapshotNotFound") => Ok(None),
+        found => found,
     }
 }
 
@@ -48,20 +130,44 @@ pub(crate) async fn find(client: &Rds, name: &str) -> Result<Option<Snapshot>, C
 pub(crate) async fn create(
     client: &Rds,
     name: &str,
-    instance: &str,
+    database: &Database,
     tags: Vec<(&str, String)>,
 ) -> Result<Snapshot, CallError> {
     let tag = |(key, value): (&str, String)| Tag::builder().key(key).value(value).build();
-    let created = client.create_db_snapshot().db_snapshot_identifier(name).db_instance_identifier(instance);
-    let created = created.set_tags(Some(tags.into_iter().map(tag).collect())).send().await;
-    let created = created.map_err(CallError::during("rds:CreateDBSnapshot"))?;
-    Ok(created.db_snapshot.map(snapshot).unwrap_or_default())
+    let tags = Some(tags.into_iter().map(tag).collect());
+    let patience = Builder::new().timeout_config(patient());
+    match database.kind {
+        Kind::Instance => {
+            let created =
+                client.create_db_snapshot().db_snapshot_identifier(name).db_instance_identifier(&database.id);
+            let created = created.set_tags(tags).customize().config_override(patience).send().await;
+            let created = created.map_err(CallError::during("rds:CreateDBSnapshot"))?;
+            created.db_snapshot.map(of_instance).ok_or(CallError::empty("rds:CreateDBSnapshot"))
+        }
+        Kind::Cluster => {
+            let created = client.create_db_cluster_snapshot().db_cluster_snapshot_identifier(name);
+            let created = created.db_cluster_identifier(&database.id).set_tags(tags);
+            let created = created.customize().config_override(patience).send().await;
+            let created = created.map_err(CallError::during("rds:CreateDBClusterSnapshot"))?;
+            created.db_cluster_snapshot.map(of_cluster).ok_or(CallError::empty("rds:CreateDBClusterSnapshot"))
+        }
+    }
 }
 
-/// RDS's word for the state of an instance, e.g. `backing-up`.
-pub(crate) async fn state(client: &Rds, instance: &str) -> Result<String, CallError> {
-    let described = client.describe_db_instances().db_instance_identifier(instance).send().await;
-    let described = described.map_err(CallError::during("rds:DescribeDBInstances"))?;
-    let instance = described.db_instances.unwrap_or_default().into_iter().next();
-    Ok(instance.and_then(|instance| instance.db_instance_status).unwrap_or_default())
+/// RDS's word for the state of a database, e.g. `backing-up`.
+pub(crate) async fn state(client: &Rds, database: &Database) -> Result<String, CallError> {
+    match database.kind {
+        Kind::Instance => {
+            let described = client.describe_db_instances().db_instance_identifier(&database.id).send().await;
+            let described = described.map_err(CallError::during("rds:DescribeDBInstances"))?;
+            let instance = described.db_instances.unwrap_or_default().into_iter().next();
+            Ok(instance.and_then(|instance| instance.db_instance_status).unwrap_or_default())
+        }
+        Kind::Cluster => {
+            let described = client.describe_db_clusters().db_cluster_identifier(&database.id).send().await;
+            let described = described.map_err(CallError::during("rds:DescribeDBClusters"))?;
+            let cluster = described.db_clusters.unwrap_or_default().into_iter().next();
+            Ok(cluster.and_then(|cluster| cluster.status).unwrap_or_default())
+        }
+    }
 }

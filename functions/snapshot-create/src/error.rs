@@ -5,6 +5,8 @@ use shared::event::InvalidEvent;
 use shared::evidence::EvidenceError;
 use shared::failure::{CallError, Failure};
 use shared::lambda::DeadlineExceeded;
+use shared::language::Language;
+use shared::snapshots::{Database, Kind};
 
 /// RDS gave the snapshot up.
 pub(crate) const FAILED: &str = "SnapshotFailed";
@@ -18,7 +20,7 @@ pub enum SnapshotError {
     /// The event is none of ours.
     #[error(transparent)]
     InvalidEvent(#[from] InvalidEvent),
-    /// The instance is not this environment's.
+    /// The instance or cluster is not this environment's.
     #[error(
         "the instance {instance} is not of this environment: its name must be {expected} or begin with {prefix}"
     )]
@@ -30,24 +32,40 @@ pub enum SnapshotError {
         /// What the names of this environment's begin with.
         prefix: String,
     },
-    /// There is no such instance.
-    #[error("the instance {0} does not exist in this account and region")]
-    InstanceNotFound(String),
-    /// The instance is at something else, and will be through with it.
-    #[error("the instance {instance} is {state}, and RDS takes a snapshot only of one that is available")]
-    InstanceBusy {
-        /// The instance.
+    /// The instance is a member of a cluster that the role may not take snapshots of.
+    #[error(
+        "the instance {instance} is a member of the cluster {cluster}, and RDS takes the snapshot of that; its name must be {expected}, or DatabaseInstanceId must name it"
+    )]
+    ClusterNotOurs {
+        /// The member.
         instance: String,
+        /// Its cluster.
+        cluster: String,
+        /// The names that the role covers.
+        expected: String,
+    },
+    /// There is no such instance, and no cluster of that name.
+    #[error("no instance and no cluster {0} exists in this account and region")]
+    InstanceNotFound(String),
+    /// The cluster was there a moment ago.
+    #[error("the cluster {0} does not exist in this account and region")]
+    ClusterNotFound(String),
+    /// The database is at something else, and will be through with it.
+    #[error("the {} {} is {state}, and RDS takes a snapshot only of one that is available", .database.kind.word(Language::English), .database.id)]
+    Busy {
+        /// The database.
+        database: Database,
         /// RDS's word.
         state: String,
     },
-    /// The instance is in a state that does not pass by itself.
+    /// The database is in a state that does not pass by itself.
     #[error(
-        "the instance {instance} is {state}, which does not pass by itself; RDS takes a snapshot only of one that is available"
+        "the {} {} is {state}, which does not pass by itself; RDS takes a snapshot only of one that is available",
+        .database.kind.word(Language::English), .database.id
     )]
-    InstanceState {
-        /// The instance.
-        instance: String,
+    State {
+        /// The database.
+        database: Database,
         /// RDS's word.
         state: String,
     },
@@ -97,9 +115,13 @@ impl Failure for SnapshotError {
         match self {
             Self::InvalidEvent(_) => "InvalidEvent",
             Self::NotOurs { .. } => "NotOurs",
+            Self::ClusterNotOurs { .. } => "ClusterNotOurs",
             Self::InstanceNotFound(_) => "InstanceNotFound",
-            Self::InstanceBusy { .. } => "InstanceBusy",
-            Self::InstanceState { .. } => "InstanceState",
+            Self::ClusterNotFound(_) => "ClusterNotFound",
+            Self::Busy { database: Database { kind: Kind::Instance, .. }, .. } => "InstanceBusy",
+            Self::Busy { database: Database { kind: Kind::Cluster, .. }, .. } => "ClusterBusy",
+            Self::State { database: Database { kind: Kind::Instance, .. }, .. } => "InstanceState",
+            Self::State { database: Database { kind: Kind::Cluster, .. }, .. } => "ClusterState",
             Self::SnapshotQuotaExceeded(_) => "SnapshotQuotaExceeded",
             Self::StorageQuotaExceeded(_) => "StorageQuotaExceeded",
             Self::KeyNotAccessible(_) => "KeyNotAccessible",
@@ -114,10 +136,11 @@ impl Failure for SnapshotError {
     }
 }
 
-/// What a refused call means for the instance. The API's codes, and those of its model, which end in `Fault`.
-pub(crate) fn refusal(call: CallError, instance: &str) -> SnapshotError {
+/// What a refused call means for the database. The API's codes, and those of its model, which end in `Fault`.
+pub(crate) fn refusal(call: CallError, database: &str) -> SnapshotError {
     match code(&call) {
-        "DBInstanceNotFound" => SnapshotError::InstanceNotFound(instance.to_owned()),
+        "DBInstanceNotFound" => SnapshotError::InstanceNotFound(database.to_owned()),
+        "DBClusterNotFound" => SnapshotError::ClusterNotFound(database.to_owned()),
         "SnapshotQuotaExceeded" => SnapshotError::SnapshotQuotaExceeded(call),
         "StorageQuotaExceeded" => SnapshotError::StorageQuotaExceeded(call),
         "KMSKeyNotAccessible" => SnapshotError::KeyNotAccessible(call),
@@ -139,6 +162,7 @@ mod tests {
         for (code, kind) in [
             ("DBInstanceNotFound", "InstanceNotFound"),
             ("DBInstanceNotFoundFault", "InstanceNotFound"),
+            ("DBClusterNotFoundFault", "ClusterNotFound"),
             ("SnapshotQuotaExceeded", "SnapshotQuotaExceeded"),
             ("StorageQuotaExceeded", "StorageQuotaExceeded"),
             ("KMSKeyNotAccessibleFault", "KeyNotAccessible"),

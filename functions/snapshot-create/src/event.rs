@@ -19,8 +19,8 @@ pub(crate) struct Request {
     /// The commit that is deployed.
     #[serde(default)]
     pub commit: Option<String>,
-    /// Identifier of the database instance; the template's when it is absent.
-    #[serde(default)]
+    /// Identifier of the database's instance or cluster; the template's when it is absent.
+    #[serde(default, alias = "cluster")]
     pub instance: Option<String>,
 }
 
@@ -117,7 +117,10 @@ fn request(value: Value) -> Result<Request, InvalidEvent> {
             && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
     };
     if !request.instance.as_ref().is_none_or(is_identifier) {
-        return Err(InvalidEvent::at("instance", "expected the identifier of a DB instance, in lower case"));
+        return Err(InvalidEvent::at(
+            "instance",
+            "expected the identifier of a DB instance or cluster, in lower case",
+        ));
     }
     Ok(request)
 }
@@ -145,6 +148,12 @@ mod tests {
         let least = json!({"deploy": "d", "reason": "r", "by": "b"});
         let Ok(Event::Direct(request)) = Event::try_from(least.clone()) else { panic!() };
         assert_eq!((request.commit, request.instance), (None, None));
+        let of_cluster = json!({"deploy": "d", "reason": "r", "by": "b", "cluster": "moveongs-dev"});
+        let Ok(Event::Direct(request)) = Event::try_from(of_cluster.clone()) else { panic!() };
+        assert_eq!(request.instance.as_deref(), Some("moveongs-dev"));
+        let mut both = of_cluster;
+        both["instance"] = json!("moveongs-dev-db");
+        assert!(Event::try_from(both).is_err());
         let step = |step: &str, more: Value| {
             let mut event = json!({"step": step, "execution": "e", "input": least});
             event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

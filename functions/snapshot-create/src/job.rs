@@ -3,6 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use shared::snapshots::Database;
 
 use crate::policy::{Snapshot, Status};
 
@@ -17,6 +18,9 @@ pub(crate) fn note(instance: &str, deploy: &str) -> String {
 pub(crate) struct Job {
     /// When it was first asked for.
     pub begun: Option<Timestamp>,
+    /// What RDS is asked to take it of. Absent in notes of instances from before clusters were known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<Database>,
     /// The name that it is asked for by.
     pub name: Option<String>,
     /// When RDS was first known to have it. Never asked for again from then on.
@@ -32,8 +36,9 @@ pub(crate) struct Job {
 
 impl Job {
     /// Takes a name, unless it has one.
-    pub(crate) fn begin(&mut self, name: &str, now: Timestamp) {
+    pub(crate) fn begin(&mut self, name: &str, database: &Database, now: Timestamp) {
         self.begun.get_or_insert(now);
+        self.database.get_or_insert_with(|| database.clone());
         self.name.get_or_insert_with(|| name.to_owned());
     }
 
@@ -48,12 +53,18 @@ impl Job {
     pub(crate) fn keep(&mut self, snapshot: &Snapshot, status: Status, shown: bool, now: Timestamp) {
         self.begun.get_or_insert(now);
         self.made.get_or_insert(now);
+        self.database = Some(snapshot.database.clone());
         self.name = Some(snapshot.name.clone());
         self.arn = Some(snapshot.arn.clone());
         self.seen |= shown;
         if status == Status::Available {
             self.available.get_or_insert(now);
         }
+    }
+
+    /// What it is of, when it was asked for by this name.
+    pub(crate) fn database_of(&self, name: &str) -> Database {
+        self.database.clone().unwrap_or_else(|| Database { id: name.to_owned(), ..Database::default() })
     }
 
     /// From the first request to when it was first seen to be available.
@@ -64,6 +75,8 @@ impl Job {
 
 #[cfg(test)]
 mod tests {
+    use shared::snapshots::Kind;
+
     use super::*;
 
     fn at(second: i64) -> Timestamp {
@@ -74,10 +87,10 @@ mod tests {
         Snapshot {
             name: name.to_owned(),
             arn: format!("arn:{name}"),
-            instance: "db".to_owned(),
+            database: Database { id: "db".to_owned(), ..Database::default() },
             status: "creating".to_owned(),
             progress: 0,
-            size_gib: 20,
+            size_gib: Some(20),
             deploy: None,
         }
     }
@@ -85,8 +98,9 @@ mod tests {
     #[test]
     fn a_name_stays_until_another_deploy_has_it() {
         let mut job = Job::default();
-        job.begin("a", at(1));
-        job.begin("b", at(2));
+        let database = Database { id: "db".to_owned(), ..Database::default() };
+        job.begin("a", &database, at(1));
+        job.begin("b", &database, at(2));
         assert_eq!((job.name.as_deref(), job.begun), (Some("a"), Some(at(1))));
         job.move_on("a", "a-2");
         // Another attempt that found the same name taken.
@@ -100,7 +114,8 @@ mod tests {
     #[test]
     fn what_was_first_seen_counts() {
         let mut job = Job::default();
-        job.begin("a", at(10));
+        job.begin("a", &Database { kind: Kind::Cluster, id: "c".to_owned() }, at(10));
+        assert_eq!(job.database_of("member").id, "c");
         job.keep(&snapshot("a"), Status::Creating, false, at(11));
         assert_eq!((job.made, job.seen, job.duration()), (Some(at(11)), false, None));
         job.keep(&snapshot("a"), Status::Available, true, at(70));

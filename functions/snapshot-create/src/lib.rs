@@ -25,9 +25,11 @@ use shared::event::Broken;
 use shared::evidence::{Draft, Step as Recorded};
 use shared::failure::{Failure, chain};
 use shared::lambda::Invocation;
+use shared::language::Language;
 use shared::paging::Pager;
 use shared::report::Reporter;
 use shared::settings::Settings;
+use shared::snapshots::Database;
 use shared::{snapshots, time};
 
 pub use error::SnapshotError;
@@ -53,7 +55,7 @@ const NAMES: u8 = 8;
 pub struct App {
     settings: Settings,
     rds: aws_sdk_rds::Client,
-    /// Identifier of the instance, where an event names none.
+    /// Identifier of the database's instance or cluster, where an event names none.
     instance: String,
     /// Days that a snapshot is to be kept.
     retention_days: u16,
@@ -87,7 +89,7 @@ impl App {
 /// What the state machine chooses by, and a pipeline or a person reads.
 #[derive(Debug, Serialize)]
 pub struct Answer {
-    /// `waiting` (for the instance), `creating`, and at the end `available`, `failed` or `deleted`.
+    /// `waiting` (for the database), `creating`, and at the end `available`, `failed` or `deleted`.
     pub status: &'static str,
     /// Seconds to wait before the next step.
     pub wait_seconds: u16,
@@ -100,7 +102,7 @@ pub struct Answer {
     /// How much of it is done, in percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<i32>,
-    /// Storage that the instance had, in GiB.
+    /// Storage that the database had, in GiB; of Aurora RDS does not say.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size_gib: Option<i32>,
     /// From the first request to when it was first seen to be available.
@@ -121,7 +123,7 @@ fn answer(status: &'static str, job: Option<&Job>, snapshot: Option<&Snapshot>) 
         snapshot: job.and_then(|job| job.name.clone()),
         arn: job.and_then(|job| job.arn.clone()),
         progress: snapshot.map(|snapshot| snapshot.progress),
-        size_gib: snapshot.map(|snapshot| snapshot.size_gib),
+        size_gib: snapshot.and_then(|snapshot| snapshot.size_gib),
         duration_seconds: job.and_then(Job::duration).map(|duration| duration.as_secs()),
         kind: None,
         detail: None,
@@ -184,7 +186,7 @@ struct Seen {
 async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<Seen, SnapshotError> {
     let instance = app.instance_of(request);
     let (project, environment) = (&app.settings.project, &app.settings.environment);
-    if !snapshots::is_ours(instance, &app.instance, &app.settings) {
+    if !snapshots::is_own_cluster(instance, &app.instance, &app.settings) {
         return Err(SnapshotError::NotOurs {
             instance: instance.to_owned(),
             expected: app.instance.clone(),
@@ -195,11 +197,12 @@ async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<Seen, Snaps
     if job.made.is_some() {
         return look(app, request, job, now).await;
     }
-    let refused = |call| refusal(call, instance);
-    let listed = aws::list(&app.rds, instance).await.map_err(refused)?;
+    let database = &database(app, instance).await?;
+    let refused = |call| refusal(call, &database.id);
+    let listed = aws::list(&app.rds, database).await.map_err(refused)?;
     // Of an attempt whose answer was lost, or whose note was.
     let own = |snapshot: &&Snapshot| {
-        snapshot.is_of(instance, &request.deploy)
+        snapshot.is_of(database, &request.deploy)
             && snapshot.name.starts_with(&snapshots::prefix(&app.settings))
     };
     if let Some(own) = listed.iter().find(own) {
@@ -207,7 +210,7 @@ async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<Seen, Snaps
     }
     let mut taken: BTreeSet<String> = listed.into_iter().map(|snapshot| snapshot.name).collect();
     let free = name::first_free(&name::of_day(project, environment, now), &taken);
-    let mut job = amend(app, request, |job| job.begin(&free, now)).await?;
+    let mut job = amend(app, request, |job| job.begin(&free, database, now)).await?;
     for _ in 0..NAMES {
         // By another attempt, meanwhile.
         if job.made.is_some() {
@@ -216,18 +219,19 @@ async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<Seen, Snaps
         let begun = job.begun.unwrap_or(now);
         let name = job.name.clone().unwrap_or(free.clone());
         let tags = tags::tags(&app.settings, request, &snapshots::expires(begun, app.retention_days));
-        tracing::info!(message = "asking for a snapshot", rds.snapshot = name, rds.instance = instance);
-        let call = match aws::create(&app.rds, &name, instance, tags).await {
+        tracing::info!(message = "asking for a snapshot", rds.snapshot = name, rds.database = database.id);
+        let call = match aws::create(&app.rds, &name, database, tags).await {
             Ok(made) => return keep(app, request, made, false, now).await,
             Err(call) => call,
         };
-        // While our own is being made, the instance is not available either.
-        let is_busy = code(&call) == "InvalidDBInstanceState";
-        if !is_busy && code(&call) != "DBSnapshotAlreadyExists" {
+        // While our own is being made, the database is not available either.
+        let is_busy = ["InvalidDBInstanceState", "InvalidDBClusterState"].contains(&code(&call));
+        let exists = ["DBSnapshotAlreadyExists", "DBClusterSnapshotAlreadyExists"].contains(&code(&call));
+        if !is_busy && !exists && !call.is_unanswered() {
             return Err(refused(call));
         }
-        match aws::find(&app.rds, &name).await.map_err(refused)? {
-            Some(found) if found.is_of(instance, &request.deploy) => {
+        match aws::find(&app.rds, database.kind, &name).await.map_err(refused)? {
+            Some(found) if found.is_of(database, &request.deploy) => {
                 return keep(app, request, found, true, now).await;
             }
             Some(_) => {
@@ -235,7 +239,7 @@ async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<Seen, Snaps
                 let next = name::first_free(&name::of_day(project, environment, begun), &taken);
                 job = amend(app, request, |job| job.move_on(&name, &next)).await?;
             }
-            None if is_busy => return Err(busy(app, instance).await),
+            None if is_busy => return Err(busy(app, database).await),
             // It is not shown yet, or gone this moment.
             None => return Err(refused(call)),
         }
@@ -243,13 +247,26 @@ async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<Seen, Snaps
     Err(SnapshotError::NamesTaken(NAMES, job.name.unwrap_or_default()))
 }
 
-/// Why RDS does not take a snapshot of the instance now.
-async fn busy(app: &App, name: &str) -> SnapshotError {
-    let instance = name.to_owned();
-    match aws::state(&app.rds, name).await {
-        Ok(state) if policy::passes(&state) => SnapshotError::InstanceBusy { instance, state },
-        Ok(state) => SnapshotError::InstanceState { instance, state },
-        Err(call) => refusal(call, name),
+/// What RDS takes the snapshot of: a member's cluster, which the role has to cover, or what the name stands for.
+async fn database(app: &App, name: &str) -> Result<Database, SnapshotError> {
+    let may_be_instance = snapshots::is_ours(name, &app.instance, &app.settings);
+    let found = aws::database(&app.rds, name, may_be_instance).await.map_err(|call| refusal(call, name))?;
+    let found = found.ok_or_else(|| SnapshotError::InstanceNotFound(name.to_owned()))?;
+    let is_covered = found.id == name || snapshots::is_own_cluster(&found.id, &app.instance, &app.settings);
+    if is_covered {
+        return Ok(found);
+    }
+    let prefix = snapshots::prefix(&app.settings);
+    let expected = format!("{} or begin with {prefix}", prefix.trim_end_matches('-'));
+    Err(SnapshotError::ClusterNotOurs { instance: name.to_owned(), cluster: found.id, expected })
+}
+
+/// Why RDS does not take a snapshot of the database now.
+async fn busy(app: &App, database: &Database) -> SnapshotError {
+    match aws::state(&app.rds, database).await {
+        Ok(state) if policy::passes(&state) => SnapshotError::Busy { database: database.clone(), state },
+        Ok(state) => SnapshotError::State { database: database.clone(), state },
+        Err(call) => refusal(call, &database.id),
     }
 }
 
@@ -294,9 +311,11 @@ async fn look(app: &App, request: &Request, job: Job, now: Timestamp) -> Result<
     let Some(name) = job.name.clone().filter(|_| job.made.is_some()) else {
         return Err(SnapshotError::NotAsked(request.deploy.clone()));
     };
-    let found = aws::find(&app.rds, &name).await.map_err(|call| refusal(call, instance))?;
+    let database = job.database_of(instance);
+    let found = aws::find(&app.rds, database.kind, &name).await;
+    let found = found.map_err(|call| refusal(call, &database.id))?;
     // By the tag: the name may be another deploy's by now.
-    match found.filter(|found| found.is_of(instance, &request.deploy)) {
+    match found.filter(|found| found.is_of(&database, &request.deploy)) {
         Some(found) => keep(app, request, found, true, now).await,
         None => Ok(Seen { status: policy::status(None, job.seen), snapshot: None, job }),
     }
@@ -306,8 +325,8 @@ async fn look(app: &App, request: &Request, job: Job, now: Timestamp) -> Result<
 fn create(app: &App, asked: Result<Seen, SnapshotError>, poll: u16) -> Result<Answer, SnapshotError> {
     let policy = &app.settings.policy.backups.snapshots.instance;
     match asked {
-        Err(SnapshotError::InstanceBusy { state, .. }) if poll < policy.times => {
-            tracing::info!(message = "waiting for the instance", rds.state = state);
+        Err(SnapshotError::Busy { state, .. }) if poll < policy.times => {
+            tracing::info!(message = "waiting for the database", rds.state = state);
             Ok(Answer { wait_seconds: policy.every_seconds, ..answer("waiting", None, None) })
         }
         asked => Ok(progress(app, &asked?)),
@@ -451,7 +470,8 @@ fn draft(
         at: at.into(),
         outcome: "taken".to_owned(),
     });
-    let size = case.snapshot.as_ref().map(|snapshot| format!(", {} GiB", snapshot.size_gib));
+    let size = case.snapshot.as_ref().and_then(|snapshot| snapshot.size_gib);
+    let size = size.map(|size| format!(", {size} GiB"));
     let duration =
         job.duration().map(|duration| format!(", {} s after the first request", duration.as_secs()));
     let ended = Recorded {
@@ -470,7 +490,10 @@ fn draft(
     findings.extend(text::expires(&app.settings, job).map(|day| format!("to be kept until {day}")));
     Draft {
         trigger: "deploy".to_owned(),
-        subject: job.arn.clone().unwrap_or_else(|| format!("instance {}", case.instance)),
+        subject: job.arn.clone().unwrap_or_else(|| {
+            let Database { kind, id } = case.database();
+            format!("{} {id}", kind.word(Language::English))
+        }),
         steps: made.into_iter().chain([ended]).collect(),
         findings,
         ..Draft::of(&app.settings, run_id, result, job.begun.unwrap_or(now))

@@ -1,7 +1,7 @@
 //! What statuses mean.
 
 use serde::{Deserialize, Serialize};
-use shared::snapshots::{self, Progress};
+use shared::snapshots::{self, Database, Progress};
 
 /// A manual snapshot as RDS describes it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -10,22 +10,22 @@ pub(crate) struct Snapshot {
     pub name: String,
     /// Its ARN.
     pub arn: String,
-    /// Identifier of the instance that it is of.
-    pub instance: String,
+    /// The instance or cluster that it is of.
+    pub database: Database,
     /// RDS's own word, e.g. `creating`.
     pub status: String,
     /// How much of it is done, in percent.
     pub progress: i32,
-    /// Storage that the instance had, in GiB.
-    pub size_gib: i32,
+    /// Storage that the database had, in GiB; of Aurora RDS does not say.
+    pub size_gib: Option<i32>,
     /// The tag that says which deploy it was made for.
     pub deploy: Option<String>,
 }
 
 impl Snapshot {
-    /// Whether it was made for this deploy of this instance.
-    pub(crate) fn is_of(&self, instance: &str, deploy: &str) -> bool {
-        self.instance == instance && self.deploy.as_deref() == Some(deploy)
+    /// Whether it was made for this deploy of this database.
+    pub(crate) fn is_of(&self, database: &Database, deploy: &str) -> bool {
+        self.database == *database && self.deploy.as_deref() == Some(deploy)
     }
 }
 
@@ -68,17 +68,20 @@ pub(crate) fn status(found: Option<&Snapshot>, was_seen: bool) -> Status {
     }
 }
 
-/// Whether an instance in this state comes to take a snapshot by itself. What RDS adds to its list one day is waited for: the
+/// Whether an instance or cluster in this state comes to take a snapshot by itself. What RDS adds to its list one day is waited for: the
 /// wait has an end.
 ///
-/// Source: [DB instance status](https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html).
+/// Source: [DB instance status](https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html),
+/// [DB cluster status](https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/accessing-monitoring.html).
 pub(crate) fn passes(state: &str) -> bool {
     let is_stuck = matches!(
         state,
-        "delete-precheck"
+        "cloning-failed"
+            | "delete-precheck"
             | "deleting"
             | "failed"
             | "insufficient-capacity"
+            | "migration-failed"
             | "restore-error"
             | "stopped"
             | "stopping"
@@ -92,16 +95,22 @@ pub(crate) fn passes(state: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use shared::snapshots::Kind;
+
     use super::*;
+
+    fn database(id: &str) -> Database {
+        Database { id: id.to_owned(), ..Database::default() }
+    }
 
     fn snapshot(status: &str) -> Snapshot {
         Snapshot {
             name: "n".to_owned(),
             arn: "arn".to_owned(),
-            instance: "db".to_owned(),
+            database: database("db"),
             status: status.to_owned(),
             progress: 0,
-            size_gib: 20,
+            size_gib: Some(20),
             deploy: Some("d".to_owned()),
         }
     }
@@ -125,8 +134,11 @@ mod tests {
     #[test]
     fn whose_snapshot_it_is() {
         let own = snapshot("available");
-        assert!(own.is_of("db", "d") && !own.is_of("db", "d2") && !own.is_of("db2", "d"));
-        assert!(!Snapshot { deploy: None, ..own }.is_of("db", ""));
+        let (db, other) = (database("db"), database("db2"));
+        assert!(own.is_of(&db, "d") && !own.is_of(&db, "d2") && !own.is_of(&other, "d"));
+        // A cluster may have an instance's name.
+        assert!(!own.is_of(&Database { kind: Kind::Cluster, ..db.clone() }, "d"));
+        assert!(!Snapshot { deploy: None, ..own }.is_of(&db, ""));
     }
 
     #[test]
@@ -141,6 +153,7 @@ mod tests {
             "starting",
             "upgrading",
             "storage-optimization",
+            "failing-over",
             "of-tomorrow",
         ] {
             assert!(passes(state), "{state}");
@@ -155,6 +168,8 @@ mod tests {
             "inaccessible-encryption-credentials-recoverable",
             "restore-error",
             "insufficient-capacity",
+            "cloning-failed",
+            "migration-failed",
         ] {
             assert!(!passes(state), "{state}");
         }

@@ -5,7 +5,7 @@ use shared::language::Language;
 use shared::notify::Message;
 use shared::paging::{self, Page};
 use shared::settings::Settings;
-use shared::snapshots;
+use shared::snapshots::{self, Database, Kind};
 
 use crate::PROCEDURE;
 use crate::error::{DELETED, FAILED};
@@ -15,7 +15,7 @@ use crate::policy::{Snapshot, Status};
 
 /// A deploy and its snapshot, as far as they are known.
 pub(crate) struct Case {
-    /// The instance; `?` when the input that names it was refused.
+    /// The instance or cluster as it was asked for; `?` when the input that names it was refused.
     pub instance: String,
     /// The deploy; none when it was refused.
     pub request: Option<Request>,
@@ -28,6 +28,11 @@ pub(crate) struct Case {
 }
 
 impl Case {
+    /// What RDS takes the snapshot of, as far as that is known.
+    pub(crate) fn database(&self) -> Database {
+        self.job.database_of(&self.instance)
+    }
+
     fn name(&self) -> &str {
         self.job.name.as_deref().unwrap_or("?")
     }
@@ -63,8 +68,17 @@ pub(crate) fn message(settings: &Settings, case: &Case, status: Status, run_id: 
         _ => language.pick("Snapshot pedido", "Snapshot requested"),
     };
     let mut lines: Vec<String> = case.request.iter().map(|request| asked(language, request)).collect();
-    let mut facts = vec![format!("{} `{}`", language.pick("Instância", "Instance"), case.instance)];
-    facts.extend(case.snapshot.as_ref().map(|snapshot| format!("{} GiB", snapshot.size_gib)));
+    let Database { kind, id } = case.database();
+    let what = match kind {
+        Kind::Instance => language.pick("Instância", "Instance"),
+        Kind::Cluster => "Cluster",
+    };
+    let mut facts = vec![format!("{what} `{id}`")];
+    if kind == Kind::Cluster && id != case.instance {
+        facts.push(format!("{} `{}`", language.pick("da instância", "of the instance"), case.instance));
+    }
+    let size = case.snapshot.as_ref().and_then(|snapshot| snapshot.size_gib);
+    facts.extend(size.map(|size| format!("{size} GiB")));
     facts.extend(case.job.duration().map(|duration| format!("{} s", duration.as_secs())));
     let keep = language.pick("guardar até", "keep until");
     facts.extend(expires(settings, &case.job).map(|day| format!("{keep} {day}")));
@@ -76,11 +90,12 @@ pub(crate) fn message(settings: &Settings, case: &Case, status: Status, run_id: 
             format!("*{next}*: {}", language.pick("o deploy pode seguir.", "the deploy may go on."))
         }
         _ => format!(
-            "*{next}*: {} `aws rds wait db-snapshot-available --db-snapshot-identifier {name}`",
+            "*{next}*: {} `aws rds wait {cli}-available --{cli}-identifier {name}`",
             language.pick(
                 "ainda não está pronto, e ninguém espera por ele. Antes do deploy:",
                 "it is not available yet, and nobody waits for it. Before the deploy:",
-            )
+            ),
+            cli = kind.cli(),
         ),
     });
     Message { title: format!("{title}: {name} ({environment})"), lines, context: context(settings, run_id) }
@@ -129,19 +144,26 @@ pub(crate) fn page(settings: &Settings, case: &Case, broken: &Broken) -> Page {
 fn next_step(settings: &Settings, case: &Case, kind: &str) -> String {
     let language = settings.language;
     let say = |portuguese: &'static str, english: &'static str| language.pick(portuguese, english);
-    let (instance, name) = (&case.instance, case.name());
+    let (Database { kind: of, id: database }, name) = (case.database(), case.name());
+    let (cli, listed, identifier) = (of.cli(), of.listed(), of.identifier());
     let again = again(settings, case);
     let same = say("Depois, pedir de novo com o mesmo `deploy`:", "Then ask again with the same `deploy`:");
     let other = say(
         "Depois, pedir de novo com outro `deploy` (por exemplo, a próxima tentativa do pipeline):",
         "Then ask again with another `deploy` (e.g. the pipeline's next attempt):",
     );
-    let describe = format!(
-        "`aws rds describe-db-instances --db-instance-identifier {instance} --query 'DBInstances[0].[DBInstanceStatus,KmsKeyId]'`"
-    );
+    let describe = match of {
+        Kind::Instance => format!(
+            "`aws rds describe-db-instances --db-instance-identifier {database} --query 'DBInstances[0].[DBInstanceStatus,KmsKeyId]'`"
+        ),
+        Kind::Cluster => format!(
+            "`aws rds describe-db-clusters --db-cluster-identifier {database} --query 'DBClusters[0].[Status,KmsKeyId]'`"
+        ),
+    };
+    let start = format!("`aws rds start-{0} --{0}-identifier {database}`", of.database());
     match kind {
         "SnapshotQuotaExceeded" => format!(
-            "{} `aws rds describe-db-snapshots --snapshot-type manual --query 'sort_by(DBSnapshots,&SnapshotCreateTime)[:10].[DBSnapshotIdentifier,SnapshotCreateTime]' --output table` {} `aws rds delete-db-snapshot --db-snapshot-identifier {}`. {same} {again}",
+            "{} `aws rds describe-{cli}s --snapshot-type manual --query 'sort_by({listed},&SnapshotCreateTime)[:10].[{identifier},SnapshotCreateTime]' --output table` {} `aws rds delete-{cli} --{cli}-identifier {}`. {same} {again}",
             say("ver os mais antigos", "see the oldest"),
             say(
                 "e apagar os que já venceram (tag ExpiresOn), ou pedir aumento da quota:",
@@ -164,33 +186,40 @@ fn next_step(settings: &Settings, case: &Case, kind: &str) -> String {
             ),
             say("CHAVE", "KEY"),
         ),
-        "InstanceNotFound" => format!(
-            "{} `aws rds describe-db-instances --query 'DBInstances[].DBInstanceIdentifier'`. {again}",
+        "InstanceNotFound" | "ClusterNotFound" => format!(
+            "{} `aws rds describe-db-instances --query 'DBInstances[].[DBInstanceIdentifier,DBClusterIdentifier]'`. {again}",
             say(
-                "corrigir `instance` no pedido, ou DatabaseInstanceId na stack. As que existem:",
-                "correct `instance` in the request, or DatabaseInstanceId of the stack. Those that exist:",
+                "corrigir `instance` no pedido, ou DatabaseInstanceId na stack. As instâncias que existem, com o cluster de cada uma:",
+                "correct `instance` in the request, or DatabaseInstanceId of the stack. The instances that exist, each with its cluster:",
             ),
         ),
-        "InstanceBusy" => format!(
+        "ClusterNotOurs" => format!(
+            "{} {again}",
+            say(
+                "pôr o nome do cluster em DatabaseInstanceId da stack, que dá a permissão (docs/backups.md). Depois, pedir de novo com o mesmo `deploy`:",
+                "set DatabaseInstanceId of the stack to the cluster's name, which grants the permission (docs/backups.md). Then ask again with the same `deploy`:",
+            ),
+        ),
+        "InstanceBusy" | "ClusterBusy" => format!(
             "{} {describe}. {same} {again}",
             say(
-                "esperar que a instância volte a available (backup, modificação ou manutenção em curso):",
-                "wait until the instance is available again (a backup, change or maintenance is going on):",
+                "esperar que o banco volte a available (backup, modificação ou manutenção em curso):",
+                "wait until the database is available again (a backup, change or maintenance is going on):",
             ),
         ),
-        "InstanceState" => format!(
-            "{} {describe}. {} `aws rds start-db-instance --db-instance-identifier {instance}`. {same} {again}",
-            say("ver o estado da instância:", "see the instance's state:"),
+        "InstanceState" | "ClusterState" => format!(
+            "{} {describe}. {} {start}. {same} {again}",
+            say("ver o estado do banco:", "see the database's state:"),
             say("Se está stopped:", "If it is stopped:"),
         ),
         "NamesTaken" => format!("{same} {again}"),
         "SnapshotSlow" => format!(
-            "{} `aws rds wait db-snapshot-available --db-snapshot-identifier {name}`. {} {again}",
+            "{} `aws rds wait {cli}-available --{cli}-identifier {name}`. {} {again}",
             say("ele ainda pode terminar:", "it may still come to its end:"),
             say("O mesmo `deploy` continua esperando por ele:", "The same `deploy` goes on waiting for it:",),
         ),
         FAILED => format!(
-            "{} `aws rds describe-events --source-type db-snapshot --source-identifier {name} --duration 1440`. {} `aws rds delete-db-snapshot --db-snapshot-identifier {name}`. {other} {again}",
+            "{} `aws rds describe-events --source-type {cli} --source-identifier {name} --duration 1440`. {} `aws rds delete-{cli} --{cli}-identifier {name}`. {other} {again}",
             say("não fazer o deploy. Ver por quê:", "do not deploy. See why:"),
             say("Apagar o que falhou:", "Delete the one that failed:"),
         ),
@@ -284,6 +313,7 @@ mod tests {
             job: Job {
                 begun: at("2026-11-26T12:00:00Z"),
                 name: Some("moveongs-dev-20261126".to_owned()),
+                database: None,
                 made: at("2026-11-26T12:00:01Z"),
                 arn: Some("arn:aws:rds:r:1:snapshot:moveongs-dev-20261126".to_owned()),
                 seen: true,
@@ -292,10 +322,10 @@ mod tests {
             snapshot: Some(Snapshot {
                 name: "moveongs-dev-20261126".to_owned(),
                 arn: String::new(),
-                instance: "moveongs-dev-db".to_owned(),
+                database: Database { id: "moveongs-dev-db".to_owned(), ..Database::default() },
                 status: "available".to_owned(),
                 progress: 100,
-                size_gib: 20,
+                size_gib: Some(20),
                 deploy: None,
             }),
             id: "moveongs-dev-db/run-17-1".to_owned(),
@@ -333,6 +363,7 @@ mod tests {
             ("InstanceNotFound", "describe-db-instances"),
             ("InstanceBusy", "--db-instance-identifier moveongs-dev-db"),
             ("InstanceState", "start-db-instance"),
+            ("ClusterNotOurs", "DatabaseInstanceId"),
             ("NamesTaken", "start-execution"),
             ("SnapshotSlow", "aws rds wait"),
             (FAILED, "describe-events"),
@@ -348,6 +379,39 @@ mod tests {
                 let step = next_step(&settings(language), &case(), kind);
                 assert!(step.contains(part) && step.contains("start-execution"), "{kind}: {step}");
             }
+        }
+    }
+
+    /// The kind of tests/cases/11a-aurora-member.json.
+    #[test]
+    fn of_a_member_the_clusters_snapshot_is_told_with_the_clusters_commands() {
+        let mut case = case();
+        case.job.database = Some(Database { kind: Kind::Cluster, id: "moveongs-dev".to_owned() });
+        case.snapshot.as_mut().unwrap().size_gib = None;
+        let told = message(&settings(Language::Portuguese), &case, Status::Creating, "run");
+        assert_eq!(
+            told.lines[1],
+            "Cluster `moveongs-dev` · da instância `moveongs-dev-db` · 81 s · guardar até 2026-12-03"
+        );
+        assert!(told.lines[3].contains(
+            "aws rds wait db-cluster-snapshot-available --db-cluster-snapshot-identifier moveongs-dev-20261126`"
+        ));
+        for (kind, part) in [
+            ("SnapshotQuotaExceeded", "describe-db-cluster-snapshots --snapshot-type manual"),
+            (
+                "SnapshotQuotaExceeded",
+                "sort_by(DBClusterSnapshots,&SnapshotCreateTime)[:10].[DBClusterSnapshotIdentifier,",
+            ),
+            ("KeyNotAccessible", "describe-db-clusters --db-cluster-identifier moveongs-dev "),
+            ("ClusterBusy", "describe-db-clusters --db-cluster-identifier moveongs-dev "),
+            ("ClusterState", "start-db-cluster --db-cluster-identifier moveongs-dev`"),
+            ("ClusterNotFound", "DBClusterIdentifier"),
+            ("SnapshotSlow", "wait db-cluster-snapshot-available"),
+            (FAILED, "--source-type db-cluster-snapshot"),
+            (FAILED, "delete-db-cluster-snapshot --db-cluster-snapshot-identifier moveongs-dev-20261126`"),
+        ] {
+            let step = next_step(&settings(Language::Portuguese), &case, kind);
+            assert!(step.contains(part) && !step.contains("db-snapshot"), "{kind}: {step}");
         }
     }
 

@@ -1,17 +1,25 @@
 //! The RDS calls, in this region and in the one of the copies. The only file that names SDK operations.
 
-use aws_sdk_rds::types::{DbSnapshot, Tag};
+use aws_sdk_rds::config::Builder;
+use aws_sdk_rds::types::{DbClusterSnapshot, DbSnapshot, Tag};
 use shared::failure::{CallError, chain};
+use shared::lambda::patient;
+use shared::snapshots::{Database, Kind, MANAGED_BY};
 use shared::time::instant;
 
-use crate::policy::Snapshot;
+use crate::PROCEDURE;
+use crate::policy::{Snapshot, TAKEN_AT};
 
 type Rds = aws_sdk_rds::Client;
 
-fn snapshot(snapshot: DbSnapshot) -> Snapshot {
-    let tags = snapshot.tag_list.unwrap_or_default().into_iter();
+fn tags(tags: Option<Vec<Tag>>) -> impl Iterator<Item = (String, String)> {
+    tags.unwrap_or_default().into_iter().filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default())))
+}
+
+fn of_instance(snapshot: DbSnapshot) -> Snapshot {
     let created = instant(snapshot.snapshot_create_time);
     Snapshot {
+        kind: Kind::Instance,
         name: snapshot.db_snapshot_identifier.unwrap_or_default(),
         arn: snapshot.db_snapshot_arn.unwrap_or_default(),
         instance: snapshot.db_instance_identifier.unwrap_or_default(),
@@ -24,63 +32,173 @@ fn snapshot(snapshot: DbSnapshot) -> Snapshot {
         taken: instant(snapshot.original_snapshot_create_time).or(created),
         allocated_gib: snapshot.allocated_storage.unwrap_or_default(),
         full_bytes: snapshot.full_snapshot_size_in_bytes,
-        tags: tags.filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default()))).collect(),
+        tags: tags(snapshot.tag_list).collect(),
         shared_with: Ok(Vec::new()),
     }
 }
 
-/// The automated and manual snapshots of a region. Those of AWS Backup are AWS Backup's.
+fn of_cluster(snapshot: DbClusterSnapshot) -> Snapshot {
+    let is_aurora = snapshot.engine().is_some_and(|engine| engine.starts_with("aurora"));
+    let created = instant(snapshot.snapshot_create_time);
+    let tags: std::collections::BTreeMap<_, _> = tags(snapshot.tag_list).collect();
+    // RDS does not show when the data of a copy were taken.
+    let is_copy = tags.get(MANAGED_BY).is_some_and(|maker| maker == PROCEDURE);
+    let taken = tags.get(TAKEN_AT).filter(|_| is_copy).and_then(|at| at.parse().ok()).or(created);
+    Snapshot {
+        kind: Kind::Cluster,
+        name: snapshot.db_cluster_snapshot_identifier.unwrap_or_default(),
+        arn: snapshot.db_cluster_snapshot_arn.unwrap_or_default(),
+        instance: snapshot.db_cluster_identifier.unwrap_or_default(),
+        resource: snapshot.db_cluster_resource_id.unwrap_or_default(),
+        is_manual: snapshot.snapshot_type.as_deref() == Some("manual"),
+        status: snapshot.status.unwrap_or_default(),
+        progress: snapshot.percent_progress.unwrap_or_default(),
+        is_encrypted: snapshot.storage_encrypted == Some(true),
+        created,
+        taken,
+        // The storage of Aurora is not allocated; RDS shows 0 or 1 GiB of it.
+        allocated_gib: snapshot.allocated_storage.filter(|_| !is_aurora).unwrap_or_default(),
+        full_bytes: None,
+        tags,
+        shared_with: Ok(Vec::new()),
+    }
+}
+
+/// The automated and manual snapshots of a region, of instances and of clusters. Those of AWS Backup are AWS Backup's.
 pub(crate) async fn list(client: &Rds) -> Result<Vec<Snapshot>, CallError> {
     let mut pages = client.describe_db_snapshots().into_paginator().send();
     let mut snapshots = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("rds:DescribeDBSnapshots"))?;
-        snapshots.extend(page.db_snapshots.unwrap_or_default().into_iter().map(snapshot));
+        let page = page.db_snapshots.ok_or(CallError::empty("rds:DescribeDBSnapshots"))?;
+        snapshots.extend(page.into_iter().map(of_instance));
+    }
+    let mut pages = client.describe_db_cluster_snapshots().into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(CallError::during("rds:DescribeDBClusterSnapshots"))?;
+        let page = page.db_cluster_snapshots.ok_or(CallError::empty("rds:DescribeDBClusterSnapshots"))?;
+        snapshots.extend(page.into_iter().map(of_cluster));
     }
     Ok(snapshots)
 }
 
 /// The snapshot with a name; none when there is none.
-pub(crate) async fn find(client: &Rds, name: &str) -> Result<Option<Snapshot>, CallError> {
-    let described = client.describe_db_snapshots().db_snapshot_identifier(name).send().await;
-    match described.map_err(CallError::during("rds:DescribeDBSnapshots")) {
-        Ok(described) => Ok(described.db_snapshots.unwrap_or_default().into_iter().next().map(snapshot)),
-        Err(call) if call.code.starts_with("DBSnapshotNotFound") => Ok(None),
+pub(crate) async fn find(client: &Rds, kind: Kind, name: &str) -> Result<Option<Snapshot>, CallError> {
+    let found = match kind {
+        Kind::Instance => {
+            let described = client.describe_db_snapshots().db_snapshot_identifier(name).send().await;
+            described.map_err(CallError::during("rds:DescribeDBSnapshots")).and_then(|described| {
+                let found = described.db_snapshots.ok_or(CallError::empty("rds:DescribeDBSnapshots"))?;
+                Ok(found.into_iter().next().map(of_instance))
+            })
+        }
+        Kind::Cluster => {
+            let described =
+                client.describe_db_cluster_snapshots().db_cluster_snapshot_identifier(name).send().await;
+            described.map_err(CallError::during("rds:DescribeDBClusterSnapshots")).and_then(|described| {
+                let found = described
+                    .db_cluster_snapshots
+                    .ok_or(CallError::empty("rds:DescribeDBClusterSnapshots"))?;
+                Ok(found.into_iter().next().map(of_cluster))
+            })
+        }
+    };
+    match found {
+        Err(call) if call.code.contains("SnapshotNotFound") => Ok(None),
+        found => found,
+    }
+}
+
+/// What the template's name stands for: the cluster where it is a cluster's or a member's. An instance that is gone is still
+/// one, since its snapshots are there.
+pub(crate) async fn database(client: &Rds, name: &str) -> Result<Database, CallError> {
+    let instance = Database { kind: Kind::Instance, id: name.to_owned() };
+    let cluster = |id: &str| Database { kind: Kind::Cluster, id: id.to_owned() };
+    let described = client.describe_db_instances().db_instance_identifier(name).send().await;
+    match described.map_err(CallError::during("rds:DescribeDBInstances")) {
+        Ok(described) => {
+            let found = described.db_instances.unwrap_or_default().into_iter().next();
+            let found = found.ok_or(CallError::empty("rds:DescribeDBInstances"))?;
+            return Ok(found.db_cluster_identifier.map_or(instance, |id| cluster(&id)));
+        }
+        Err(call) if call.code.starts_with("DBInstanceNotFound") => {}
+        Err(call) => return Err(call),
+    }
+    let described = client.describe_db_clusters().db_cluster_identifier(name).send().await;
+    match described.map_err(CallError::during("rds:DescribeDBClusters")) {
+        Ok(_) => Ok(cluster(name)),
+        Err(call) if call.code.starts_with("DBClusterNotFound") => Ok(instance),
         Err(call) => Err(call),
     }
 }
 
 /// The accounts that may restore a manual snapshot, `all` for everybody; or why that is not known.
-pub(crate) async fn shared_with(client: &Rds, name: &str) -> Result<Vec<String>, String> {
-    let described = client.describe_db_snapshot_attributes().db_snapshot_identifier(name).send().await;
-    let described = described.map_err(CallError::during("rds:DescribeDBSnapshotAttributes"));
-    let result = described.map_err(|call| chain(&call))?.db_snapshot_attributes_result;
-    let attributes = result.and_then(|result| result.db_snapshot_attributes).unwrap_or_default();
-    let restore = attributes.into_iter().find(|one| one.attribute_name.as_deref() == Some("restore"));
-    let restore = restore.ok_or("rds:DescribeDBSnapshotAttributes did not tell who may restore it")?;
-    Ok(restore.attribute_values.unwrap_or_default())
+pub(crate) async fn shared_with(client: &Rds, kind: Kind, name: &str) -> Result<Vec<String>, String> {
+    let restore: Option<Option<Vec<String>>> = match kind {
+        Kind::Instance => {
+            let described =
+                client.describe_db_snapshot_attributes().db_snapshot_identifier(name).send().await;
+            let described = described.map_err(CallError::during("rds:DescribeDBSnapshotAttributes"));
+            let result = described.map_err(|call| chain(&call))?.db_snapshot_attributes_result;
+            let all = result.and_then(|result| result.db_snapshot_attributes).unwrap_or_default();
+            let restore = all.into_iter().find(|one| one.attribute_name.as_deref() == Some("restore"));
+            restore.map(|one| one.attribute_values)
+        }
+        Kind::Cluster => {
+            let described = client.describe_db_cluster_snapshot_attributes();
+            let described = described.db_cluster_snapshot_identifier(name).send().await;
+            let described = described.map_err(CallError::during("rds:DescribeDBClusterSnapshotAttributes"));
+            let result = described.map_err(|call| chain(&call))?.db_cluster_snapshot_attributes_result;
+            let all = result.and_then(|result| result.db_cluster_snapshot_attributes).unwrap_or_default();
+            let restore = all.into_iter().find(|one| one.attribute_name.as_deref() == Some("restore"));
+            restore.map(|one| one.attribute_values)
+        }
+    };
+    let restore = restore.ok_or_else(|| format!("RDS did not tell who may restore {name}"))?;
+    Ok(restore.unwrap_or_default())
 }
 
 /// Asks the region of the client for a copy. RDS takes it or refuses it at once, and makes it later. The signed request that
 /// RDS needed of the source's region is ignored today but in GovCloud.
 pub(crate) async fn copy(
     client: &Rds,
+    kind: Kind,
     source: &str,
     target: &str,
     key: &str,
     tags: Vec<(&str, String)>,
 ) -> Result<(), CallError> {
     let tag = |(key, value): (&str, String)| Tag::builder().key(key).value(value).build();
-    let copied = client.copy_db_snapshot().source_db_snapshot_identifier(source).kms_key_id(key);
-    let copied = copied.target_db_snapshot_identifier(target);
-    let copied = copied.set_tags(Some(tags.into_iter().map(tag).collect())).send().await;
-    copied.map_err(CallError::during("rds:CopyDBSnapshot"))?;
+    let tags = Some(tags.into_iter().map(tag).collect());
+    let patience = Builder::new().timeout_config(patient());
+    match kind {
+        Kind::Instance => {
+            let copied = client.copy_db_snapshot().source_db_snapshot_identifier(source).kms_key_id(key);
+            let copied = copied.target_db_snapshot_identifier(target).set_tags(tags);
+            let copied = copied.customize().config_override(patience).send().await;
+            copied.map_err(CallError::during("rds:CopyDBSnapshot"))?;
+        }
+        Kind::Cluster => {
+            let copied = client.copy_db_cluster_snapshot().source_db_cluster_snapshot_identifier(source);
+            let copied = copied.target_db_cluster_snapshot_identifier(target).kms_key_id(key).set_tags(tags);
+            let copied = copied.customize().config_override(patience).send().await;
+            copied.map_err(CallError::during("rds:CopyDBClusterSnapshot"))?;
+        }
+    }
     Ok(())
 }
 
 /// Deletes a manual snapshot, for good.
-pub(crate) async fn delete(client: &Rds, name: &str) -> Result<(), CallError> {
-    let deleted = client.delete_db_snapshot().db_snapshot_identifier(name).send().await;
-    deleted.map_err(CallError::during("rds:DeleteDBSnapshot"))?;
+pub(crate) async fn delete(client: &Rds, kind: Kind, name: &str) -> Result<(), CallError> {
+    match kind {
+        Kind::Instance => {
+            let deleted = client.delete_db_snapshot().db_snapshot_identifier(name).send().await;
+            deleted.map_err(CallError::during("rds:DeleteDBSnapshot"))?;
+        }
+        Kind::Cluster => {
+            let deleted = client.delete_db_cluster_snapshot().db_cluster_snapshot_identifier(name);
+            deleted.send().await.map_err(CallError::during("rds:DeleteDBClusterSnapshot"))?;
+        }
+    }
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use shared::snapshots::Kind;
 
 use crate::policy::{Snapshot, Victim};
 
@@ -29,10 +30,20 @@ pub(crate) struct Copy {
     pub day: String,
     /// ARN of the snapshot that is copied.
     pub source: String,
+    /// Whether it is a cluster's.
+    #[serde(default)]
+    pub kind: Kind,
     /// Name of the copy.
     pub target: String,
     /// Whether its end was told.
     pub told: bool,
+}
+
+impl Copy {
+    /// Whether a snapshot of the copies' region is this copy.
+    pub(crate) fn is(&self, snapshot: &Snapshot) -> bool {
+        snapshot.kind == self.kind && snapshot.name == self.target
+    }
 }
 
 impl Book {
@@ -58,8 +69,13 @@ impl Book {
             return chosen.clone();
         }
         self.copies.retain(|copy| copy.day != day);
-        let copy =
-            Copy { day: day.to_owned(), source: source.arn.clone(), target: target.to_owned(), told: false };
+        let copy = Copy {
+            day: day.to_owned(),
+            source: source.arn.clone(),
+            kind: source.kind,
+            target: target.to_owned(),
+            told: false,
+        };
         self.copies.push(copy.clone());
         copy
     }

@@ -30,11 +30,12 @@ impl TryFrom<Value> for Wake {
 
     fn try_from(event: Value) -> Result<Self, Self::Error> {
         match event.get("detail-type").and_then(Value::as_str) {
-            Some("RDS DB Snapshot Event") => named(&event),
+            Some("RDS DB Cluster Snapshot Event" | "RDS DB Snapshot Event") => named(&event),
             Some("Scheduled Event") => Ok(Self::Sweep),
-            Some(_) => {
-                Err(InvalidEvent::at("detail-type", "expected RDS DB Snapshot Event or Scheduled Event"))
-            }
+            Some(_) => Err(InvalidEvent::at(
+                "detail-type",
+                "expected RDS DB Snapshot Event, RDS DB Cluster Snapshot Event or Scheduled Event",
+            )),
             None => match parse(event)? {
                 Asked { snapshot: None, follow: false } => Ok(Self::Sweep),
                 Asked { snapshot: None, follow: true } => Ok(Self::Follow),
@@ -51,7 +52,10 @@ impl TryFrom<Value> for Wake {
 /// The snapshot of RDS's event: by the resource's ARN, since what `SourceIdentifier` holds differs between AWS's own samples.
 fn named(event: &Value) -> Result<Wake, InvalidEvent> {
     let resource = event.pointer("/resources/0").and_then(Value::as_str);
-    let of_arn = resource.and_then(|arn| arn.split_once(":snapshot:")).map(|(_, name)| name);
+    let of_arn = resource.and_then(|arn| {
+        let (_, name) = arn.split_once(":snapshot:").or_else(|| arn.split_once(":cluster-snapshot:"))?;
+        Some(name)
+    });
     let name = of_arn.or_else(|| event.pointer("/detail/SourceIdentifier").and_then(Value::as_str));
     let name = name.filter(|name| is_line(name, 255));
     name.map(|name| Wake::One(name.to_owned())).ok_or_else(|| {
@@ -71,6 +75,8 @@ mod tests {
     #[test]
     fn what_is_taken() {
         let arn = "arn:aws:rds:us-east-1:123456789012:snapshot:rds:moveongs-dev-db-2026-11-26-03-10";
+        let of_cluster =
+            "arn:aws:rds:us-east-1:123456789012:cluster-snapshot:rds:moveongs-dev-2026-11-26-03-10";
         let one = |name: &str| Wake::One(name.to_owned());
         for (event, expected) in [
             (json!({}), Wake::Sweep),
@@ -84,6 +90,10 @@ mod tests {
             (
                 json!({"detail-type": "RDS DB Snapshot Event", "resources": [], "detail": {"SourceIdentifier": "rds:a"}}),
                 one("rds:a"),
+            ),
+            (
+                json!({"detail-type": "RDS DB Cluster Snapshot Event", "resources": [of_cluster]}),
+                one("rds:moveongs-dev-2026-11-26-03-10"),
             ),
         ] {
             assert_eq!(Wake::try_from(event.clone()), Ok(expected), "{event}");

@@ -27,7 +27,9 @@ use shared::lambda::Invocation;
 use shared::paging::Pager;
 use shared::report::Reporter;
 use shared::settings::Settings;
-use shared::snapshots::{self, ENVIRONMENT, EXPIRES_ON, MANAGED_BY, PROJECT, Progress, progress};
+use shared::snapshots::{
+    self, Database, ENVIRONMENT, EXPIRES_ON, Kind, MANAGED_BY, PROJECT, Progress, progress,
+};
 use shared::time;
 
 use book::{Book, NOTE};
@@ -40,7 +42,7 @@ use text::{Deed, Judged, Subject};
 pub const PROCEDURE: &str = "snapshot-verify";
 
 /// Time kept back from reading, for pages, copy, deletions and report.
-const ACTING: Duration = Duration::from_secs(120);
+const ACTING: Duration = Duration::from_secs(140);
 
 /// Time kept back from acting, for the report.
 const REPORTING: Duration = Duration::from_secs(30);
@@ -49,7 +51,7 @@ const REPORTING: Duration = Duration::from_secs(30);
 pub struct App {
     settings: Settings,
     rds: aws_sdk_rds::Client,
-    /// Identifier of the instance that is copied.
+    /// Identifier of the instance or cluster whose snapshots are copied; of a member, those of its cluster.
     instance: String,
     /// Where copies go; none when they are not wanted.
     away: Option<Away>,
@@ -155,7 +157,9 @@ pub struct Row {
     /// Its region, when that is the copies'.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// The instance that it is of.
+    /// Whether that is an instance or a cluster.
+    pub kind: Kind,
+    /// The instance or cluster that it is of.
     pub instance: String,
     /// RDS's word.
     pub status: String,
@@ -191,6 +195,8 @@ struct World {
     home: Vec<Snapshot>,
     /// Those in the copies' region, if copies are wanted.
     away: Option<Result<Vec<Snapshot>, CallError>>,
+    /// What is copied, when copies are wanted and the run makes them; or why that is not known.
+    database: Option<Result<Database, String>>,
     /// What the runs before have left.
     book: Result<Book, EvidenceError>,
 }
@@ -203,11 +209,14 @@ impl World {
 
 /// The environment's snapshots of both regions; of those that this run is about, also who may restore them.
 async fn observe(app: &App, wake: &Wake, now: Timestamp) -> Result<World, CallError> {
-    let is_ours = |snapshot: &Snapshot| snapshots::is_ours(&snapshot.instance, &app.instance, &app.settings);
+    let is_ours = |snapshot: &Snapshot| match snapshot.kind {
+        Kind::Instance => snapshots::is_ours(&snapshot.instance, &app.instance, &app.settings),
+        Kind::Cluster => snapshots::is_own_cluster(&snapshot.instance, &app.instance, &app.settings),
+    };
     let mut home = aws::list(&app.rds).await?;
     home.retain(is_ours);
     for snapshot in home.iter_mut().filter(|one| one.is_manual && concerns(wake, one, false)) {
-        snapshot.shared_with = aws::shared_with(&app.rds, &snapshot.name).await;
+        snapshot.shared_with = aws::shared_with(&app.rds, snapshot.kind, &snapshot.name).await;
     }
     let mut away = None;
     if let Some(region) = &app.away {
@@ -215,16 +224,34 @@ async fn observe(app: &App, wake: &Wake, now: Timestamp) -> Result<World, CallEr
         if let Ok(copies) = &mut listed {
             copies.retain(is_ours);
             for snapshot in copies.iter_mut().filter(|one| one.is_manual && concerns(wake, one, true)) {
-                snapshot.shared_with = aws::shared_with(&region.rds, &snapshot.name).await;
+                snapshot.shared_with = aws::shared_with(&region.rds, snapshot.kind, &snapshot.name).await;
             }
         }
         away = Some(listed);
     }
+    let database = match (&app.away, wake) {
+        (Some(_), Wake::Sweep) => Some(copied(app).await),
+        _ => None,
+    };
     let all = home.iter().chain(away.iter().flatten().flatten());
     let untimed = all.filter(|one| one.created.is_none() && progress(&one.status) == Progress::Creating);
     let untimed: BTreeSet<String> = untimed.map(|one| one.arn.clone()).collect();
     let book = amend(app, |book| book.see(&untimed, now)).await;
-    Ok(World { home, away, book })
+    Ok(World { home, away, database, book })
+}
+
+/// The database whose snapshots are copied. A cluster has to have a name that the role covers.
+async fn copied(app: &App) -> Result<Database, String> {
+    let database = aws::database(&app.rds, &app.instance).await.map_err(|call| chain(&call))?;
+    let is_covered = database.kind == Kind::Instance
+        || snapshots::is_own_cluster(&database.id, &app.instance, &app.settings);
+    if is_covered {
+        return Ok(database);
+    }
+    let (member, cluster) = (&app.instance, database.id);
+    Err(format!(
+        "{member} is a member of the cluster {cluster}, which the role covers only when DatabaseInstanceId names it"
+    ))
 }
 
 /// Whether a run looks at a snapshot.
@@ -245,7 +272,7 @@ fn covers(app: &App, wake: &Wake, key: &str) -> bool {
         _ if kind == "NotDeleted" => false,
         (Wake::Follow, Some(away)) => label.ends_with(&format!(" ({})", away.region)),
         (Wake::Follow, None) => false,
-        (Wake::One(name), _) => label == name,
+        (Wake::One(name), _) => label.strip_prefix("cluster/").unwrap_or(label) == name,
     }
 }
 
@@ -263,7 +290,7 @@ fn decide(app: &App, wake: &Wake, world: &World, now: Timestamp) -> Vec<Judged> 
     let nothing = BTreeMap::new();
     let first_seen = world.book.as_ref().map_or(&nothing, |book| &book.first_seen);
     let mut judged = Vec::new();
-    let mut automated: BTreeMap<&str, Vec<Finding>> = BTreeMap::new();
+    let mut automated: BTreeMap<(Kind, &str), Vec<Finding>> = BTreeMap::new();
     let region = app.away.as_ref().map(|away| away.region.clone());
     let lists = [(world.home.as_slice(), None), (world.copies().unwrap_or_default(), region.clone())];
     for (all, region) in lists {
@@ -272,7 +299,7 @@ fn decide(app: &App, wake: &Wake, world: &World, now: Timestamp) -> Vec<Judged> 
             let mut found = policy::findings(snapshot, before, seen, region.is_some(), &app.settings, now);
             if !snapshot.is_manual {
                 let (of_instance, own) = found.into_iter().partition(policy::is_of_instance);
-                let known = automated.entry(&snapshot.instance).or_default();
+                let known = automated.entry((snapshot.kind, &snapshot.instance)).or_default();
                 let new: Vec<Finding> = of_instance;
                 known.extend(new.into_iter().filter(|one| !known.contains(one)).collect::<Vec<_>>());
                 found = own;
@@ -285,8 +312,8 @@ fn decide(app: &App, wake: &Wake, world: &World, now: Timestamp) -> Vec<Judged> 
     }
     // One automated snapshot is as the next: a sweep tells it of the instance.
     if *wake == Wake::Sweep {
-        judged.extend(automated.into_iter().map(|(instance, findings)| Judged {
-            subject: Subject::Automated(instance.to_owned()),
+        judged.extend(automated.into_iter().map(|((kind, id), findings)| Judged {
+            subject: Subject::Automated(Database { kind, id: id.to_owned() }),
             findings,
         }));
     }
@@ -361,7 +388,7 @@ fn ended(app: &App, wake: &Wake, world: &World, book: &Book) -> Vec<Deed> {
     let mut deeds = Vec::new();
     if let (Some(copies), Some(away), Wake::Sweep | Wake::Follow) = (world.copies(), &app.away, wake) {
         for copy in book.copies.iter().filter(|copy| !copy.told) {
-            let found = copies.iter().find(|one| one.name == copy.target);
+            let found = copies.iter().find(|one| copy.is(one));
             if let Some(found) = found.filter(|found| progress(&found.status) == Progress::Available) {
                 deeds.push(Deed::Copied {
                     arn: found.arn.clone(),
@@ -404,8 +431,8 @@ async fn copy_and_delete(
         // While it is copied, a source may not go; also when the copy is not shown yet.
         let running = copies.iter().filter(|one| progress(&one.status) == Progress::Creating);
         in_use.extend(running.filter_map(|one| one.tags.get(policy::COPY_OF).cloned()));
-        let is_shown = |target: &str| copies.iter().any(|one| one.name == target);
-        let hidden = book.copies.iter().filter(|copy| !copy.told && !is_shown(&copy.target));
+        let is_shown = |copy: &book::Copy| copies.iter().any(|one| copy.is(one));
+        let hidden = book.copies.iter().filter(|copy| !copy.told && !is_shown(copy));
         in_use.extend(hidden.map(|copy| copy.source.clone()));
     }
     let Ok(today) = day.parse::<Date>() else { return Ok(()) };
@@ -465,10 +492,10 @@ async fn delete(
     today: Date,
 ) -> Result<bool, CallError> {
     let keeper = match &one.keeper {
-        Some(keeper) => aws::find(client, &keeper.name).await?,
+        Some(keeper) => aws::find(client, keeper.kind, &keeper.name).await?,
         None => None,
     };
-    let Some(now) = aws::find(client, &one.snapshot.name).await? else {
+    let Some(now) = aws::find(client, one.snapshot.kind, &one.snapshot.name).await? else {
         // Another attempt was faster.
         return Ok(true);
     };
@@ -476,8 +503,8 @@ async fn delete(
         return Ok(false);
     }
     tracing::info!(message = "deleting what has expired", rds.snapshot = now.name, rds.arn = now.arn);
-    match aws::delete(client, &now.name).await {
-        Err(call) if !call.code.starts_with("DBSnapshotNotFound") => Err(call),
+    match aws::delete(client, now.kind, &now.name).await {
+        Err(call) if !call.code.contains("SnapshotNotFound") => Err(call),
         _ => Ok(true),
     }
 }
@@ -492,28 +519,35 @@ async fn copy(
     now: Timestamp,
     run: &mut Run,
 ) -> Result<Option<String>, EvidenceError> {
-    let subject = || Subject::Copy {
-        instance: app.instance.clone(),
-        region: away.region.clone(),
-        key: away.key.clone(),
+    let named = || Database { id: app.instance.clone(), ..Database::default() };
+    let database = match &world.database {
+        Some(Ok(database)) => database.clone(),
+        Some(Err(_)) | None => named(),
     };
-    let stale = policy::stale(copies, &app.instance, &app.settings, now);
+    let subject =
+        || Subject::Copy { database: database.clone(), region: away.region.clone(), key: away.key.clone() };
+    if let Some(Err(why)) = &world.database {
+        run.judged.push(Judged::new(subject(), Finding::InsufficientData { why: why.clone() }));
+        return Ok(None);
+    }
+    let stale = policy::stale(copies, &database, &app.settings, now);
     run.judged.extend(stale.map(|stale| Judged::new(subject(), stale)));
-    let Some(source) = policy::source(&world.home, &app.instance, &app.settings) else {
+    let Some(source) = policy::source(&world.home, &database, &app.settings) else {
         run.judged.push(Judged::new(subject(), Finding::NoSource));
         return Ok(None);
     };
     let target = policy::copy_name(&app.settings, &source.name);
-    let is_there = |target: &str| copies.iter().any(|one| one.name == target);
+    let is_there = |kind: Kind, target: &str| copies.iter().any(|one| one.kind == kind && one.name == target);
     let available = world.home.iter().filter(|one| progress(&one.status) == Progress::Available);
     let available: BTreeSet<String> = available.map(|one| one.arn.clone()).collect();
     let chosen = world.book.iter().flat_map(|book| &book.copies).find(|copy| copy.day == day);
     // One that failed, was told and deleted by somebody is chosen anew.
-    let is_good =
-        |copy: &&book::Copy| is_there(&copy.target) || (!copy.told && available.contains(&copy.source));
+    let is_good = |copy: &&book::Copy| {
+        is_there(copy.kind, &copy.target) || (!copy.told && available.contains(&copy.source))
+    };
     let chosen = match chosen.filter(is_good) {
         Some(chosen) => chosen.clone(),
-        None if is_there(&target) => {
+        None if is_there(source.kind, &target) => {
             run.steps
                 .push(Step::now(format!("copy {}", source.arn), "was copied before; there is no newer one"));
             return Ok(None);
@@ -526,29 +560,42 @@ async fn copy(
             }
         }
     };
-    if is_there(&chosen.target) {
+    if is_there(chosen.kind, &chosen.target) {
         return Ok(None);
     }
-    let tags = vec![
+    let mut tags = vec![
         (PROJECT, app.settings.project.clone()),
         (ENVIRONMENT, app.settings.environment.clone()),
         (MANAGED_BY, PROCEDURE.to_owned()),
         (policy::COPY_OF, chosen.source.clone()),
         (EXPIRES_ON, snapshots::expires(now, app.retention_days)),
     ];
+    let taken = world.home.iter().find(|one| one.arn == chosen.source).and_then(|one| one.taken);
+    if let (Kind::Cluster, Some(taken)) = (chosen.kind, taken) {
+        tags.push((policy::TAKEN_AT, taken.to_string()));
+    }
     tracing::info!(message = "asking for a copy", rds.source = chosen.source, rds.snapshot = chosen.target);
-    let outcome = match aws::copy(&away.rds, &chosen.source, &chosen.target, &away.key, tags).await {
-        Ok(()) => format!("asked for as {} in {}", chosen.target, away.region),
-        // By another attempt.
-        Err(call) if call.code.starts_with("DBSnapshotAlreadyExists") => "was asked for already".to_owned(),
-        Err(call) => {
-            let why = chain(&call);
-            run.judged.push(Judged::new(subject(), Finding::CopyRefused { why: why.clone() }));
-            format!("failed: {why}")
-        }
-    };
+    let outcome =
+        match aws::copy(&away.rds, chosen.kind, &chosen.source, &chosen.target, &away.key, tags).await {
+            Ok(()) => format!("asked for as {} in {}", chosen.target, away.region),
+            // By another attempt.
+            Err(call) if call.code.contains("SnapshotAlreadyExists") => "was asked for already".to_owned(),
+            Err(call) if call.is_unanswered() && is_made(away, &chosen).await => {
+                format!("asked for as {} in {}; the answer was lost", chosen.target, away.region)
+            }
+            Err(call) => {
+                let why = chain(&call);
+                run.judged.push(Judged::new(subject(), Finding::CopyRefused { why: why.clone() }));
+                format!("failed: {why}")
+            }
+        };
     run.steps.push(Step::now(format!("copy {}", chosen.source), outcome));
     Ok(Some(chosen.source))
+}
+
+/// Whether RDS has a copy that it did not answer for.
+async fn is_made(away: &Away, copy: &book::Copy) -> bool {
+    matches!(aws::find(&away.rds, copy.kind, &copy.target).await, Ok(Some(found)) if copy.is(&found))
 }
 
 /// The part of the record before that the next one needs.
@@ -704,7 +751,7 @@ async fn settle(app: &App, book: &Book, world: &World, day: &str, run: &Run, inv
     // A copy that failed is told as a finding; one of another day that is not there was refused, or deleted by somebody.
     if let Some(copies) = world.copies() {
         for copy in book.copies.iter().filter(|copy| !copy.told) {
-            let found = copies.iter().find(|one| one.name == copy.target);
+            let found = copies.iter().find(|one| copy.is(one));
             let has_failed = found.is_some_and(|found| progress(&found.status) == Progress::Failed);
             if has_failed || (found.is_none() && copy.day != day) {
                 targets.insert(copy.target.clone());
@@ -732,7 +779,10 @@ fn rows(judged: &[Judged]) -> Vec<Row> {
     for judged in judged {
         let Subject::Snapshot(snapshot, region) = &judged.subject else { continue };
         let kinds = judged.findings.iter().map(Finding::kind);
-        match rows.iter_mut().find(|row| row.name == snapshot.name && row.region == *region) {
+        match rows
+            .iter_mut()
+            .find(|row| row.name == snapshot.name && row.kind == snapshot.kind && row.region == *region)
+        {
             Some(row) => {
                 row.findings.extend(kinds);
                 row.verdict = Some("fail");
@@ -740,6 +790,7 @@ fn rows(judged: &[Judged]) -> Vec<Row> {
             None => rows.push(Row {
                 name: snapshot.name.clone(),
                 region: region.clone(),
+                kind: snapshot.kind,
                 instance: snapshot.instance.clone(),
                 status: snapshot.status.clone(),
                 verdict: policy::verdict(snapshot, &judged.findings),

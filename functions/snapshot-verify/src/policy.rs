@@ -7,7 +7,9 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use shared::policy::Verify;
 use shared::settings::Settings;
-use shared::snapshots::{self, CREATOR, ENVIRONMENT, EXPIRES_ON, MANAGED_BY, PROJECT, Progress, progress};
+use shared::snapshots::{
+    self, CREATOR, Database, ENVIRONMENT, EXPIRES_ON, Kind, MANAGED_BY, PROJECT, Progress, progress,
+};
 
 use crate::PROCEDURE;
 
@@ -17,19 +19,24 @@ const HOLD: &str = "Hold";
 /// Tag of a copy: the ARN of what it is a copy of. The name of an automated snapshot begins with `rds:`, which no value may.
 pub(crate) const COPY_OF: &str = "CopyOf";
 
-/// Longest name of a snapshot whose copy still has one that RDS takes, and an ARN that a tag holds.
+/// Tag of a cluster's copy: when its data were taken, which RDS does not show of it.
+pub(crate) const TAKEN_AT: &str = "TakenAt";
+
+/// Longest name of a snapshot whose ARN a tag of its copy holds.
 const LONGEST_SOURCE: usize = 180;
 
 /// A snapshot as RDS describes it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Snapshot {
+    /// Whether it is an instance's or a cluster's, which may have the same name.
+    pub kind: Kind,
     /// Its identifier.
     pub name: String,
     /// Its ARN.
     pub arn: String,
-    /// The instance that it is of.
+    /// The instance or cluster that it is of.
     pub instance: String,
-    /// RDS's own id of that instance; another one when an instance was made anew under the name.
+    /// RDS's own id of that; another one when an instance or cluster was made anew under the name.
     pub resource: String,
     /// Made by somebody, not by RDS's daily backup. A copy is always.
     pub is_manual: bool,
@@ -43,7 +50,7 @@ pub(crate) struct Snapshot {
     pub created: Option<Timestamp>,
     /// When its data were taken.
     pub taken: Option<Timestamp>,
-    /// Storage of the instance, in GiB.
+    /// Storage of the database, in GiB; 0 of Aurora, of which RDS does not say.
     pub allocated_gib: i32,
     /// All blocks that were written, in bytes; not told of every snapshot.
     pub full_bytes: Option<i64>,
@@ -56,6 +63,11 @@ pub(crate) struct Snapshot {
 impl Snapshot {
     fn tag(&self, key: &str) -> Option<&str> {
         self.tags.get(key).map(String::as_str)
+    }
+
+    /// Whether it is of a database.
+    pub(crate) fn is_of(&self, database: &Database) -> bool {
+        self.kind == database.kind && self.instance == database.id
     }
 
     /// Whether it can be restored, and is encrypted.
@@ -261,6 +273,9 @@ fn size(snapshot: &Snapshot, before: &Snapshot, rules: &Verify) -> Option<Findin
         (Some(now), Some(then)) => (now, then),
         _ => (snapshot.allocated_gib.into(), before.allocated_gib.into()),
     };
+    if snapshot.kind == Kind::Cluster && now == 0 && then == 0 {
+        return None;
+    }
     // Of nothing there is no part.
     let percent = i64::try_from(i128::from(now) * 100 / i128::from(then.max(1))).unwrap_or(i64::MAX);
     let is_plausible = (i64::from(rules.least_percent)..=rules.most_percent.into()).contains(&percent);
@@ -365,16 +380,21 @@ pub(crate) fn expired(
     expired.collect()
 }
 
-/// The snapshot that is copied to the other region: the newest good one of the instance. The role may copy RDS's own ones
-/// of the instance, and those with the environment's name in front, so that no environment can read another's data.
-pub(crate) fn source<'a>(all: &'a [Snapshot], instance: &str, settings: &Settings) -> Option<&'a Snapshot> {
-    let (own, daily) = (snapshots::prefix(settings), format!("rds:{instance}-"));
+/// The snapshot that is copied to the other region: the newest good one of the database. The role may copy RDS's own ones
+/// of it, and those with the environment's name in front, so that no environment can read another's data.
+pub(crate) fn source<'a>(
+    all: &'a [Snapshot],
+    database: &Database,
+    settings: &Settings,
+) -> Option<&'a Snapshot> {
+    let (own, daily) = (snapshots::prefix(settings), format!("rds:{}-", database.id));
     let good = all.iter().filter(|one| {
-        one.instance == instance
+        one.is_of(database)
             && (one.name.starts_with(&own) || one.name.starts_with(&daily))
             && one.is_good()
             && one.taken.is_some()
             && one.name.len() <= LONGEST_SOURCE
+            && copy_name(settings, &one.name).len() <= one.kind.longest_name()
     });
     good.max_by_key(|one| one.taken)
 }
@@ -383,11 +403,11 @@ pub(crate) fn source<'a>(all: &'a [Snapshot], instance: &str, settings: &Setting
 /// day later, and takes its time.
 pub(crate) fn stale(
     copies: &[Snapshot],
-    instance: &str,
+    database: &Database,
     settings: &Settings,
     now: Timestamp,
 ) -> Option<Finding> {
-    let good = copies.iter().filter(|one| one.instance == instance && one.is_good());
+    let good = copies.iter().filter(|one| one.is_of(database) && one.is_good());
     let (taken, newest) = good.filter_map(|one| Some((one.taken?, one))).max_by_key(|(taken, _)| *taken)?;
     let hours = now.duration_since(taken).as_hours();
     let most = 48 + i64::from(settings.policy.backups.snapshots.verify.copy_hours);
@@ -402,11 +422,14 @@ pub(crate) fn copy_name(settings: &Settings, source: &str) -> String {
 /// What a deleted snapshot was.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Victim {
+    /// Whether it was a cluster's.
+    #[serde(default)]
+    pub kind: Kind,
     /// Its identifier.
     pub name: String,
     /// Its ARN.
     pub arn: String,
-    /// The instance that it was of.
+    /// The instance or cluster that it was of.
     pub instance: String,
     /// When its data were taken.
     pub taken: Option<Timestamp>,
@@ -421,6 +444,7 @@ pub(crate) struct Victim {
 impl From<&Snapshot> for Victim {
     fn from(snapshot: &Snapshot) -> Self {
         Self {
+            kind: snapshot.kind,
             name: snapshot.name.clone(),
             arn: snapshot.arn.clone(),
             instance: snapshot.instance.clone(),
@@ -437,6 +461,7 @@ impl Snapshot {
     /// A manual one of the tests' instance, encrypted and private, without tags and times.
     pub(crate) fn example(name: &str) -> Self {
         Self {
+            kind: Kind::Instance,
             name: name.to_owned(),
             arn: format!("arn:aws:rds:r:1:snapshot:{name}"),
             instance: "moveongs-dev-db".to_owned(),
@@ -470,6 +495,10 @@ mod tests {
             language: Language::Portuguese,
             policy: "".parse().unwrap(),
         }
+    }
+
+    fn database(id: &str) -> Database {
+        Database { id: id.to_owned(), ..Database::default() }
     }
 
     fn now() -> Timestamp {
@@ -532,7 +561,7 @@ mod tests {
     #[test]
     fn copies_are_stale_when_the_newest_good_one_is() {
         let of = |hours, status: &str| Snapshot { status: status.to_owned(), ..good("a", hours) };
-        let instance = good("a", 1).instance;
+        let instance = database("moveongs-dev-db");
         let hours = |copies: &[Snapshot]| match stale(copies, &instance, &settings(), now()) {
             Some(Finding::CopyStale { hours, .. }) => Some(hours),
             _ => None,
@@ -734,12 +763,43 @@ mod tests {
             Snapshot { name: "awsbackup:job-1".to_owned(), ..good("others", 1) },
             Snapshot { name: "before-the-migration".to_owned(), ..good("others", 1) },
         ];
-        let source = source(&all, "moveongs-dev-db", &settings()).unwrap();
+        let of = database("moveongs-dev-db");
+        let source = source(&all, &of, &settings()).unwrap();
         assert_eq!(source.name, "rds:moveongs-dev-db-new");
         assert_eq!(
             copy_name(&settings(), "rds:db-2026-11-26-03-10"),
             "moveongs-dev-copy-db-2026-11-26-03-10"
         );
-        assert_eq!(super::source(&all[2..], "moveongs-dev-db", &settings()), None);
+        assert_eq!(super::source(&all[2..], &of, &settings()), None);
+    }
+
+    /// The kind of tests/cases/11a-aurora-member.json: the cluster `moveongs-dev` of the member `moveongs-dev-db`.
+    #[test]
+    fn a_clusters_snapshots_are_told_from_an_instances() {
+        let cluster = Database { kind: Kind::Cluster, id: "moveongs-dev".to_owned() };
+        let of_cluster = |one: Snapshot| Snapshot {
+            kind: Kind::Cluster,
+            instance: "moveongs-dev".to_owned(),
+            resource: "cluster-A".to_owned(),
+            ..one
+        };
+        let daily = "rds:moveongs-dev-2026-11-26-03-10";
+        let all = [
+            good("instance", 0),
+            // An instance may have the cluster's name.
+            Snapshot { instance: "moveongs-dev".to_owned(), ..good("same", 0) },
+            of_cluster(Snapshot { name: daily.to_owned(), is_manual: false, ..good("daily", 2) }),
+            // A copy's name would be longer than RDS takes of a cluster.
+            of_cluster(Snapshot { name: format!("moveongs-dev-{}", "x".repeat(33)), ..good("long", 1) }),
+        ];
+        assert_eq!(source(&all, &cluster, &settings()).unwrap().name, daily);
+        assert!(copy_name(&settings(), &format!("moveongs-dev-{}", "x".repeat(32))).len() <= 63);
+        let hours = |copies: &[Snapshot]| stale(copies, &cluster, &settings(), now()).is_some();
+        assert!(hours(&[of_cluster(good("a", 61)), good("b", 1)]));
+        assert!(!hours(&[of_cluster(good("a", 60))]));
+        // The last good one of the cluster stays, whatever the instance has.
+        let old = of_cluster(tagged(good("a", 500), EXPIRES_ON, "2026-11-25"));
+        deleted(&[old.clone(), good("keeper", 1)], &[]);
+        deleted(&[old, of_cluster(good("keeper", 1))], &["a"]);
     }
 }

@@ -6,7 +6,7 @@ use shared::language::Language;
 use shared::notify::Message;
 use shared::paging::{self, Page};
 use shared::settings::Settings;
-use shared::snapshots::{CREATOR, EXPIRES_ON};
+use shared::snapshots::{CREATOR, Database, EXPIRES_ON, Kind};
 use shared::time;
 
 use crate::PROCEDURE;
@@ -17,12 +17,12 @@ use crate::policy::{Finding, Snapshot, Victim};
 pub(crate) enum Subject {
     /// One snapshot; with its region when that is the copies'.
     Snapshot(Box<Snapshot>, Option<String>),
-    /// The automated snapshots of an instance.
-    Automated(String),
-    /// The daily copy of an instance's snapshot.
+    /// The automated snapshots of an instance or cluster.
+    Automated(Database),
+    /// The daily copy of the database's snapshot.
     Copy {
-        /// The instance.
-        instance: String,
+        /// The instance or cluster.
+        database: Database,
         /// The region that it is copied to.
         region: String,
         /// The key there.
@@ -33,13 +33,17 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    /// What names it in a key: a snapshot's begins with its name, and ends with its region when that is the copies'.
+    /// What names it in a key: a snapshot's is its name, behind `cluster/` when it is a cluster's, and ends with its region when
+    /// that is the copies'.
     pub(crate) fn label(&self) -> String {
+        let of = |kind: Kind| if kind == Kind::Cluster { "cluster/" } else { "" };
         match self {
-            Self::Snapshot(snapshot, None) => snapshot.name.clone(),
-            Self::Snapshot(snapshot, Some(region)) => format!("{} ({region})", snapshot.name),
-            Self::Automated(instance) => format!("automated/{instance}"),
-            Self::Copy { instance, .. } => format!("copy/{instance}"),
+            Self::Snapshot(snapshot, None) => format!("{}{}", of(snapshot.kind), snapshot.name),
+            Self::Snapshot(snapshot, Some(region)) => {
+                format!("{}{} ({region})", of(snapshot.kind), snapshot.name)
+            }
+            Self::Automated(database) => format!("automated/{}{}", of(database.kind), database.id),
+            Self::Copy { database, .. } => format!("copy/{}{}", of(database.kind), database.id),
             Self::Region(region) => format!("region ({region})"),
         }
     }
@@ -117,8 +121,8 @@ fn sentence(subject: &Subject, finding: &Finding, language: Language) -> String 
             "there is no snapshot that is available and encrypted to copy",
         ),
         Finding::NotEncrypted if matches!(subject, Subject::Automated(_)) => say(
-            "os snapshots automáticos não estão criptografados, porque a instância não está",
-            "the automated snapshots are not encrypted, since the instance is not",
+            "os snapshots automáticos não estão criptografados, porque o banco não está",
+            "the automated snapshots are not encrypted, since the database is not",
         ),
         Finding::NotEncrypted => say("não está criptografado", "is not encrypted"),
         Finding::SizeDoubtful { percent, before } if portuguese => {
@@ -154,13 +158,19 @@ fn next_step(settings: &Settings, subject: &Subject, finding: &Finding) -> Strin
         Subject::Automated(_) => ("?", "?", None),
     };
     let region = region.map(|region| format!(" --region {region}")).unwrap_or_default();
+    let kind = match subject {
+        Subject::Snapshot(snapshot, _) => snapshot.kind,
+        Subject::Automated(database) | Subject::Copy { database, .. } => database.kind,
+        Subject::Region(_) => Kind::Instance,
+    };
+    let (cli, listed, identifier) = (kind.cli(), kind.listed(), kind.identifier());
     let again = format!(
         "`echo '{{}}' | aws lambda invoke --function-name {} --cli-read-timeout 310 --payload fileb:///dev/stdin /dev/stdout`",
         settings.function
     );
-    let named = |command: &str| format!("`aws rds {command} --db-snapshot-identifier {name}{region}`");
+    let named = |command: &str| format!("`aws rds {command} --{cli}-identifier {name}{region}`");
     let events = format!(
-        "`aws rds describe-events --source-type db-snapshot --source-identifier {name} --duration 1440{region}`"
+        "`aws rds describe-events --source-type {cli} --source-identifier {name} --duration 1440{region}`"
     );
     let is_automated = matches!(subject, Subject::Snapshot(snapshot, _) if !snapshot.is_manual);
     match finding {
@@ -173,14 +183,14 @@ fn next_step(settings: &Settings, subject: &Subject, finding: &Finding) -> Strin
             "{} {events}. {} {}. {} {}",
             say("ver por quê:", "see why:"),
             say("Apagar o que falhou:", "Delete the one that failed:"),
-            named("delete-db-snapshot"),
+            named(&format!("delete-{cli}")),
             say("Fazer outro:", "Make another:"),
             if *is_copy { again } else { format!("{CREATOR} (docs/backups.md).") },
         ),
         Finding::Slow { .. } => format!(
             "{} {}. {} {events}",
             say("esperar pelo fim:", "wait for its end:"),
-            named("wait db-snapshot-available"),
+            named(&format!("wait {cli}-available")),
             say("Se não anda, o que o RDS diz:", "If it does not move, what RDS says:"),
         ),
         Finding::Public | Finding::Shared { .. } => {
@@ -188,8 +198,12 @@ fn next_step(settings: &Settings, subject: &Subject, finding: &Finding) -> Strin
                 Finding::Shared { accounts } => accounts.join(" "),
                 _ => "all".to_owned(),
             };
+            let event = match kind {
+                Kind::Instance => "ModifyDBSnapshotAttribute",
+                Kind::Cluster => "ModifyDBClusterSnapshotAttribute",
+            };
             format!(
-                "{} `aws rds modify-db-snapshot-attribute --db-snapshot-identifier {name} --attribute-name restore --values-to-remove {accounts}{region}`. {} `aws cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue=ModifyDBSnapshotAttribute{region}`",
+                "{} `aws rds modify-{cli}-attribute --{cli}-identifier {name} --attribute-name restore --values-to-remove {accounts}{region}`. {} `aws cloudtrail lookup-events --lookup-attributes AttributeKey=EventName,AttributeValue={event}{region}`",
                 say("fechar agora:", "close it now:"),
                 say(
                     "Quem abriu, e tratar como vazamento se não foi de propósito:",
@@ -203,7 +217,7 @@ fn next_step(settings: &Settings, subject: &Subject, finding: &Finding) -> Strin
                 _ => "?",
             };
             format!(
-                "{} `aws kms describe-key --key-id {key}{region}`, {} `aws rds describe-db-snapshots --snapshot-type manual --query 'length(DBSnapshots)'{region}`. {} {again}",
+                "{} `aws kms describe-key --key-id {key}{region}`, {} `aws rds describe-{cli}s --snapshot-type manual --query 'length({listed})'{region}`. {} {again}",
                 say(
                     "conferir o que o erro nomeia: a permissão, a chave",
                     "check what the error names: the permission, the key"
@@ -213,16 +227,20 @@ fn next_step(settings: &Settings, subject: &Subject, finding: &Finding) -> Strin
             )
         }
         Finding::CopyStale { .. } => format!(
-            "`aws rds describe-events --source-type db-snapshot --duration 2880{region}`, {} {again}",
+            "`aws rds describe-events --source-type {cli} --duration 2880{region}`, {} {again}",
             say("para ver o que houve com as cópias; depois:", "to see what became of the copies; then:")
         ),
         Finding::NoSource => {
-            let instance = match subject {
-                Subject::Copy { instance, .. } => instance.as_str(),
+            let database = match subject {
+                Subject::Copy { database, .. } => database.id.as_str(),
                 _ => "?",
             };
+            let (option, encrypted) = match kind {
+                Kind::Instance => ("db-instance-identifier", "Encrypted"),
+                Kind::Cluster => ("db-cluster-identifier", "StorageEncrypted"),
+            };
             format!(
-                "`aws rds describe-db-snapshots --db-instance-identifier {instance} --query 'DBSnapshots[].[DBSnapshotIdentifier,Status,Encrypted]' --output table`"
+                "`aws rds describe-{cli}s --{option} {database} --query '{listed}[].[{identifier},Status,{encrypted}]' --output table`"
             )
         }
         Finding::InsufficientData { .. } => format!(
@@ -232,6 +250,11 @@ fn next_step(settings: &Settings, subject: &Subject, finding: &Finding) -> Strin
                 "check the permission (IAM) that the error names; then:"
             ),
         ),
+        Finding::NotEncrypted if kind == Kind::Cluster => say(
+            "RDS não cifra um snapshot de cluster na cópia, nem um cluster que existe: só um cluster novo, restaurado com `--kms-key-id`, fica criptografado. A restauração de clusters ainda não tem procedimento (docs/backups.md): combinar com a engenharia antes",
+            "RDS encrypts neither the copy of a cluster's snapshot nor a cluster that exists: only a new cluster that is restored with `--kms-key-id` is encrypted. Restoring clusters has no procedure yet (docs/backups.md): agree on it with engineering first",
+        )
+        .to_owned(),
         Finding::NotEncrypted if matches!(subject, Subject::Automated(_)) => say(
             "a criptografia não se liga numa instância que existe: copiar um snapshot com `--kms-key-id`, restaurar a cópia e trocar (docs/backups.md)",
             "encryption cannot be turned on in an instance that exists: copy a snapshot with `--kms-key-id`, restore the copy and change over (docs/backups.md)",
@@ -241,11 +264,16 @@ fn next_step(settings: &Settings, subject: &Subject, finding: &Finding) -> Strin
             "`aws rds copy-db-snapshot --source-db-snapshot-identifier {name} --target-db-snapshot-identifier {name}-encrypted --copy-tags --kms-key-id {}{region}`, {} {}",
             say("CHAVE", "KEY"),
             say("e apagar este:", "and delete this one:"),
-            named("delete-db-snapshot"),
+            named(&format!("delete-{cli}")),
         ),
         Finding::SizeDoubtful { percent, .. } if *percent > 100 => say(
             "se o armazenamento foi aumentado, nada; senão, ver o que cresceu",
             "if the storage was enlarged, nothing; else see what has grown",
+        )
+        .to_owned(),
+        Finding::SizeDoubtful { .. } if kind == Kind::Cluster => say(
+            "não contar com ele antes de uma restauração à parte; a de clusters ainda não tem procedimento (docs/backups.md): combinar com a engenharia",
+            "do not rely on it before it was restored aside; restoring clusters has no procedure yet (docs/backups.md): agree on it with engineering",
         )
         .to_owned(),
         Finding::SizeDoubtful { .. } => format!(
@@ -258,9 +286,9 @@ fn next_step(settings: &Settings, subject: &Subject, finding: &Finding) -> Strin
             settings.environment,
         ),
         Finding::Untagged { .. } => match subject {
-            Subject::Automated(instance) => format!(
-                "`aws rds modify-db-instance --db-instance-identifier {instance} --copy-tags-to-snapshot`"
-            ),
+            Subject::Automated(Database { kind, id }) => {
+                format!("`aws rds modify-{0} --{0}-identifier {id} --copy-tags-to-snapshot`", kind.database())
+            }
             _ => format!(
                 "`aws rds add-tags-to-resource --resource-name {arn} --tags Key=Project,Value={} Key=Environment,Value={}{region}`",
                 settings.project, settings.environment
@@ -274,7 +302,7 @@ fn next_step(settings: &Settings, subject: &Subject, finding: &Finding) -> Strin
         Finding::NotDeleted { .. } => format!(
             "{} {}, {} `aws rds add-tags-to-resource --resource-name {arn} --tags Key=Hold,Value={}{region}`",
             say("apagar:", "delete it:"),
-            named("delete-db-snapshot"),
+            named(&format!("delete-{cli}")),
             say("ou segurar:", "or keep it:"),
             say("MOTIVO", "REASON"),
         ),
@@ -335,10 +363,10 @@ impl Deed {
             Self::Deleted(victim) => {
                 let tags: Vec<_> = victim.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
                 format!(
-                    "deleted: of {}, {}, {} GiB, {}",
+                    "deleted: of {}, {}, {}, {}",
                     victim.instance,
                     victim.status,
-                    victim.size_gib,
+                    size(victim, Language::English),
                     tags.join(", ")
                 )
             }
@@ -350,10 +378,10 @@ impl Deed {
     fn told(&self, language: Language) -> String {
         match self {
             Self::Deleted(victim) => format!(
-                "*{}* `{}`: {} GiB, {} {}, ExpiresOn {}",
+                "*{}* `{}`: {}, {} {}, ExpiresOn {}",
                 language.pick("Apagado", "Deleted"),
                 victim.name,
-                victim.size_gib,
+                size(victim, language),
                 language.pick("dados de", "data of"),
                 victim.taken.map_or_else(|| "?".to_owned(), time::local),
                 victim.tags.get(EXPIRES_ON).map_or("?", String::as_str),
@@ -362,6 +390,16 @@ impl Deed {
                 format!("*{}* `{target}` ({region})", language.pick("Cópia pronta", "Copy available"))
             }
         }
+    }
+}
+
+/// How large a deleted snapshot's database was.
+fn size(victim: &Victim, language: Language) -> String {
+    match (victim.kind, victim.size_gib) {
+        (Kind::Cluster, 0) => {
+            language.pick("tamanho não informado pelo RDS", "size not shown by RDS").to_owned()
+        }
+        (_, size) => format!("{size} GiB"),
     }
 }
 
@@ -455,6 +493,20 @@ mod tests {
         Snapshot { is_manual, status: "failed".to_owned(), ..Snapshot::example("moveongs-dev-20261126") }
     }
 
+    fn database() -> Database {
+        Database { id: "moveongs-dev-db".to_owned(), ..Database::default() }
+    }
+
+    /// The snapshot of the cluster of tests/cases/11a-aurora-member.json.
+    fn of_cluster() -> Subject {
+        let cluster = Snapshot { kind: Kind::Cluster, instance: "moveongs-dev".to_owned(), ..snapshot(true) };
+        Subject::Snapshot(Box::new(cluster), None)
+    }
+
+    fn cluster() -> Database {
+        Database { kind: Kind::Cluster, id: "moveongs-dev".to_owned() }
+    }
+
     fn home() -> Subject {
         Subject::Snapshot(Box::new(snapshot(true)), None)
     }
@@ -464,11 +516,7 @@ mod tests {
     }
 
     fn copy() -> Subject {
-        Subject::Copy {
-            instance: "moveongs-dev-db".to_owned(),
-            region: "sa-east-1".to_owned(),
-            key: "arn:key".to_owned(),
-        }
+        Subject::Copy { database: database(), region: "sa-east-1".to_owned(), key: "arn:key".to_owned() }
     }
 
     #[test]
@@ -508,12 +556,43 @@ mod tests {
             ),
             (copy(), Finding::NoSource, "--db-instance-identifier moveongs-dev-db"),
             (home(), Finding::NotEncrypted, "copy-db-snapshot"),
-            (Subject::Automated("moveongs-dev-db".to_owned()), Finding::NotEncrypted, "docs/backups.md"),
+            (Subject::Automated(database()), Finding::NotEncrypted, "docs/backups.md"),
+            (
+                of_cluster(),
+                failed(false),
+                "delete-db-cluster-snapshot --db-cluster-snapshot-identifier moveongs-dev-20261126`",
+            ),
+            (
+                of_cluster(),
+                Finding::Slow { hours: 7, progress: 30, is_copy: false },
+                "aws rds wait db-cluster-snapshot-available",
+            ),
+            (
+                of_cluster(),
+                Finding::Public,
+                "aws rds modify-db-cluster-snapshot-attribute --db-cluster-snapshot-identifier",
+            ),
+            (of_cluster(), Finding::NotEncrypted, "docs/backups.md"),
+            (of_cluster(), Finding::SizeDoubtful { percent: 10, before: "b".to_owned() }, "docs/backups.md"),
+            (
+                Subject::Automated(cluster()),
+                Finding::Untagged { missing: vec!["Project"] },
+                "aws rds modify-db-cluster --db-cluster-identifier moveongs-dev --copy-tags-to-snapshot",
+            ),
+            (
+                Subject::Copy {
+                    database: cluster(),
+                    region: "sa-east-1".to_owned(),
+                    key: "arn:key".to_owned(),
+                },
+                Finding::NoSource,
+                "describe-db-cluster-snapshots --db-cluster-identifier moveongs-dev --query 'DBClusterSnapshots[].[DBClusterSnapshotIdentifier,Status,StorageEncrypted]'",
+            ),
             (home(), Finding::SizeDoubtful { percent: 10, before: "b".to_owned() }, "10 %"),
             (home(), Finding::SizeDoubtful { percent: 300, before: "b".to_owned() }, "300 %"),
             (home(), Finding::Untagged { missing: vec!["Project"] }, "Key=Project,Value=moveongs"),
             (
-                Subject::Automated("moveongs-dev-db".to_owned()),
+                Subject::Automated(database()),
                 Finding::Untagged { missing: vec!["Project"] },
                 "--copy-tags-to-snapshot",
             ),
@@ -541,6 +620,10 @@ mod tests {
                 assert!(!text.contains('?'), "{text}");
             }
             assert_eq!(key_of(&line(&subject, &finding)), key(&subject, &finding));
+            // A restore of an instance's snapshot is no advice for a cluster's.
+            if subject.label().contains("cluster/") {
+                assert!(!portuguese.contains("db-snapshot") && !portuguese.contains("restore-db-instance"));
+            }
         }
     }
 

@@ -25,7 +25,8 @@ Routes below /_local:
       of it, the effect takes the place of its answer.
     - `effect`: `error` (the service's own form of error; needs `status` and `code`, may have `message`), `throttle`
       (the service's throttling error; `seconds` is the Retry-After of services that send one), `timeout` (no
-      answer for `seconds`, then the connection closes), `drop` (the connection closes with no answer), `kill`
+      answer for `seconds`, then the connection closes), `slow` (the call's own answer, `seconds` late; for `postgres` it
+      has no meaning), `drop` (the connection closes with no answer), `kill`
       (SIGKILL to the calling process, which is dead before anything else happens; Linux only). For `postgres` the
       `code` is an SQLSTATE, without a `status`; `throttle` is 53300 (too many connections).
 - `GET faults` -> `{"rules": [...]}`, each with its `id` and `hits`.
@@ -132,7 +133,7 @@ def _check(fields: dict[str, Any]) -> Rule:
     def seconds(value):
         return type(value) in (int, float) and 0 < value <= 86_400
 
-    effects = ("error", "throttle", "timeout", "drop", "kill")
+    effects = ("error", "throttle", "timeout", "slow", "drop", "kill")
     allowed = {
         "service": (text, "a text"),
         "action": (text, "a text"),
@@ -160,16 +161,23 @@ def _check(fields: dict[str, Any]) -> Rule:
             raise AdminError(f"{name}: must be {wanted}")
     effect = fields.get("effect")
     answers = ("code",) if fields.get("service") == "postgres" else ("status", "code")
-    needed = {"error": answers, "timeout": ("seconds",)}.get(effect, ())
+    needed = {"error": answers, "timeout": ("seconds",), "slow": ("seconds",)}.get(effect, ())
     for name in ("service", "action", "effect", *needed):
         if name not in fields:
             raise AdminError(f"{name}: missing")
-    used = {"error": {*answers, "message"}, "throttle": {"seconds"}, "timeout": {"seconds"}}.get(effect, set())
+    used = {
+        "error": {*answers, "message"},
+        "throttle": {"seconds"},
+        "timeout": {"seconds"},
+        "slow": {"seconds"},
+    }.get(effect, set())
     for name in {"status", "code", "message", "seconds"} & fields.keys():
         if name not in used:
             raise AdminError(f"{name}: has no meaning for effect {effect}")
     if effect == "error" and fields["service"] == "postgres" and not SQLSTATE.fullmatch(fields["code"]):
         raise AdminError("code: must be an SQLSTATE: five digits or capital letters, not 00000")
+    if effect == "slow" and fields["service"] == "postgres":
+        raise AdminError("effect: slow has no meaning for postgres")
     if effect == "kill" and not sys.platform.startswith("linux"):
         raise AdminError("effect: kill finds the calling process through /proc, which only Linux has")
     return Rule(**fields)
@@ -275,6 +283,9 @@ class Switches:
                 await self._answered(call, inner, scope, replay, send)
             else:
                 number, rule = hit
+                if rule.effect == "slow":
+                    await self._slowly(number, rule, call, inner, scope, replay, receive, send)
+                    return
                 if rule.when == "after":
                     await inner(scope, replay, _discard)
                 await self._effect(number, rule, call, scope, headers, receive, send, refuse)
@@ -311,6 +322,22 @@ class Switches:
         finally:
             if not logged:
                 self.record(call, "error:no answer")
+
+    async def _slowly(self, number, rule, call, inner, scope, replay, receive, send) -> None:
+        """Carries the call out before or after the wait, and answers behind it."""
+        self.record(call, f"fault:{number}:slow")
+        held: list[dict[str, Any]] = []
+
+        async def hold(message):
+            held.append(message)
+
+        if rule.when == "after":
+            await inner(scope, replay, hold)
+        await self.hang(rule.seconds, _left(receive))
+        if rule.when == "before":
+            await inner(scope, replay, hold)
+        for message in held:
+            await send(message)
 
     async def _effect(self, number, rule, call, scope, headers, receive, send, refuse) -> None:
         victims: list[int] = []

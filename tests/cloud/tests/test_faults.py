@@ -435,6 +435,8 @@ GOOD = {"service": "secretsmanager", "action": "PutSecretValue", "effect": "drop
         ("status", {"effect": "error", "code": "X", "status": 99}),
         ("code", {"effect": "error", "status": 500}),
         ("seconds", {"effect": "timeout"}),
+        ("seconds", {"effect": "slow"}),
+        ("effect", {"effect": "slow", "seconds": 1, "service": "postgres"}),
         ("seconds", {"effect": "timeout", "seconds": 0}),
         ("seconds", {"seconds": 1}),
         ("code", {"effect": "throttle", "code": "X"}),
@@ -444,6 +446,15 @@ def test_a_wrong_rule_is_refused_by_the_name_of_its_field(cloud, field, change):
     with pytest.raises(AssertionError, match=rf'400 {{"error": "{field}: '):
         cloud.admin("POST", "faults", {**GOOD, **change})
     assert hits(cloud) == {}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_slow_call_is_answered_with_its_own_answer(cloud, secret, when):
+    start = mark(cloud)
+    rule = arm(cloud, "PutSecretValue", "slow", seconds=0.05, when=when)
+    assert put(cloud, secret)["VersionStages"] == ["AWSCURRENT"]
+    assert value(cloud, secret) == "new" and hits(cloud) == {rule: 1}
+    assert ("client", "secretsmanager", "PutSecretValue", f"fault:{rule}:slow") in logged(cloud, start)
 
 
 @pytest.mark.parametrize("field", ["service", "action", "effect"])

@@ -256,17 +256,30 @@ async fn a_failure_changes_nothing_and_quotes_neither_token_nor_password() {
         <DBInstance><DBInstanceIdentifier>db-1</DBInstanceIdentifier><DBInstanceArn>arn:aws:rds:r:1:db:db-1</DBInstanceArn>
         <DBClusterIdentifier>db</DBClusterIdentifier><Endpoint><Address>db.example</Address><Port>5432</Port></Endpoint></DBInstance>
         </DBInstances></DescribeDBInstancesResult></DescribeDBInstancesResponse>"#;
+    let cluster = |more: &str| {
+        format!(
+            r#"<DescribeDBClustersResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/"><DescribeDBClustersResult><DBClusters>
+            <DBCluster><DBClusterIdentifier>db</DBClusterIdentifier><DBClusterArn>arn:aws:rds:r:1:cluster:db</DBClusterArn>
+            <MasterUsername>imm</MasterUsername><Endpoint>db.cluster-x.r.rds.amazonaws.com</Endpoint>
+            <ReaderEndpoint>db.cluster-ro-x.r.rds.amazonaws.com</ReaderEndpoint><Port>5432</Port>{more}</DBCluster>
+            </DBClusters></DescribeDBClustersResult></DescribeDBClustersResponse>"#
+        )
+    };
+    let plain = cluster("");
+    let keeps = cluster("<MasterUserSecret><SecretStatus>active</SecretStatus></MasterUserSecret>");
+    let [at_writer, at_reader] = ["cluster-x", "cluster-ro-x"]
+        .map(|name| VALUE.replace("@db.example:", &format!("@db.{name}.r.rds.amazonaws.com:")));
     let as_target = blue_green("arn:aws:rds:r:1:cluster:blue", "arn:aws:rds:r:1:cluster:db", "AVAILABLE");
     let as_source = blue_green("arn:aws:rds:r:1:db:db-1", "arn:aws:rds:r:1:db:green", "SWITCHOVER_FAILED");
     let text = r#"{"SecretString": "dev-password-change-me"}"#;
     for (answers, kind, part) in [
         (
-            vec![RUNNING, VALUE, of_cluster, as_target.as_str(), NO_NOTE],
+            vec![RUNNING, VALUE, of_cluster, plain.as_str(), as_target.as_str(), NO_NOTE],
             "BlueGreen",
             "db-1 takes part in the blue/green deployment bgd-abc (AVAILABLE)",
         ),
         (
-            vec![RUNNING, VALUE, of_cluster, as_source.as_str(), NO_NOTE],
+            vec![RUNNING, VALUE, of_cluster, plain.as_str(), as_source.as_str(), NO_NOTE],
             "BlueGreen",
             "bgd-abc (SWITCHOVER_FAILED)",
         ),
@@ -277,6 +290,27 @@ async fn a_failure_changes_nothing_and_quotes_neither_token_nor_password() {
         ),
         (vec![managed.as_str()], "ManagedByRds", "managed by the service rds"),
         (vec![RUNNING, VALUE, of_rds], "ManagedByRds", "imm is the master user of RDS instance db"),
+        // The kind of tests/cases/11a-aurora-member.json: a member's endpoint, and the cluster's two.
+        (
+            vec![RUNNING, VALUE, of_cluster, keeps.as_str()],
+            "ManagedByRds",
+            "imm is the master user of RDS cluster db",
+        ),
+        (
+            vec![RUNNING, at_writer.as_str(), NO_INSTANCE, keeps.as_str()],
+            "ManagedByRds",
+            "imm is the master user of RDS cluster db",
+        ),
+        (
+            vec![RUNNING, at_reader.as_str(), NO_INSTANCE, keeps.as_str()],
+            "ManagedByRds",
+            "imm is the master user of RDS cluster db",
+        ),
+        (
+            vec![RUNNING, at_reader.as_str(), NO_INSTANCE, plain.as_str(), as_target.as_str(), NO_NOTE],
+            "BlueGreen",
+            "db takes part in the blue/green deployment bgd-abc (AVAILABLE)",
+        ),
         (vec![RUNNING, text], "WrongForm", "it is not a PostgreSQL secret"),
         (vec![RUNNING, NO_VALUE], "WrongForm", "it has no value yet"),
     ] {

@@ -48,25 +48,45 @@ fn a_setting_that_is_wrong_stops_the_start() {
     assert!(app(&replies(&[]), &[]).is_ok());
 }
 
-/// Lists, notes and asks; gives what came of it, and the form of the last request.
-async fn asked(answer: &str) -> (SnapshotError, String) {
-    // The note, which is not there; the list of snapshots; the note again, which is written; the request.
-    let wire = replies(&[NO_OBJECT, NO_SNAPSHOT, NO_OBJECT, "", answer]);
-    let app = app(&wire, &[]).unwrap();
+/// The case's instance as RDS describes it.
+fn member(case: &Value) -> String {
+    let field = |name: &str| format!("<{name}>{}</{name}>", case[name].as_str().unwrap());
+    let fields: String =
+        ["DBInstanceIdentifier", "DBClusterIdentifier", "DBInstanceStatus"].map(field).concat();
+    format!(
+        "<DescribeDBInstancesResponse><DescribeDBInstancesResult><DBInstances><DBInstance>{fields}</DBInstance></DBInstances></DescribeDBInstancesResult></DescribeDBInstancesResponse>"
+    )
+}
+
+const INSTANCE: &str = "<DescribeDBInstancesResponse><DescribeDBInstancesResult><DBInstances><DBInstance><DBInstanceIdentifier>moveongs-prod-db</DBInstanceIdentifier></DBInstance></DBInstances></DescribeDBInstancesResult></DescribeDBInstancesResponse>";
+
+fn refusal(code: &str) -> String {
+    format!(
+        "<ErrorResponse __type='x'><Error><Code>{code}</Code><Message>told</Message></Error></ErrorResponse>"
+    )
+}
+
+/// Describes, lists, notes and asks; gives what came of it, and the forms of the requests to RDS.
+async fn asked(settings: &[(&str, &str)], answers: &[&str]) -> (SnapshotError, Vec<String>) {
+    // The note, which is not there; RDS describes and lists; the note again, which is written; the request and what follows.
+    let (before, after) = answers.split_at(2);
+    let wire = replies(&[&[NO_OBJECT], before, &[NO_OBJECT, ""], after].concat());
+    let app = app(&wire, settings).unwrap();
     let input: Value = serde_json::from_str(EVENT).unwrap();
     let event = json!({"step": "create", "execution": "e", "input": input, "poll": 1});
-    let invocation = Invocation::new(NOW.parse().unwrap(), Duration::from_secs(60));
+    let invocation = Invocation::new(NOW.parse().unwrap(), Duration::from_secs(150));
     let error = handle(&app, event, &invocation).await.unwrap_err();
-    let requests: Vec<_> = wire.actual_requests().collect();
-    let body = requests.last().unwrap().body().bytes().unwrap().to_vec();
-    (error, String::from_utf8(body).unwrap())
+    let bodies =
+        wire.actual_requests().map(|request| String::from_utf8_lossy(request.body().bytes().unwrap()).into());
+    let bodies: Vec<String> = bodies.filter(|body: &String| body.starts_with("Action=")).collect();
+    (error, bodies)
 }
 
 #[tokio::test]
 async fn a_snapshot_is_asked_for_with_the_days_name_and_all_tags() {
-    let refusal = "<ErrorResponse __type='x'><Error><Code>SnapshotQuotaExceeded</Code><Message>Cannot create more</Message></Error></ErrorResponse>";
-    let (error, body) = asked(refusal).await;
+    let (error, bodies) = asked(&[], &[INSTANCE, NO_SNAPSHOT, &refusal("SnapshotQuotaExceeded")]).await;
     assert_eq!(error.kind(), "SnapshotQuotaExceeded");
+    assert_eq!(bodies.len(), 3);
     for part in [
         "Action=CreateDBSnapshot",
         "DBSnapshotIdentifier=moveongs-prod-20261126&",
@@ -76,6 +96,77 @@ async fn a_snapshot_is_asked_for_with_the_days_name_and_all_tags() {
         "Key=Commit&Tags.Tag.8.Value=4f2c1b7d9e0a8c6b5d4e3f2a1b0c9d8e7f6a5b4c",
         "Key=CreatedBy&Tags.Tag.6.Value=github-actions%20deploy.yml%20ana-souza",
     ] {
-        assert!(body.contains(part), "{part} is not in {body}");
+        assert!(bodies[2].contains(part), "{part} is not in {}", bodies[2]);
     }
+}
+
+const DEV: [(&str, &str); 2] = [("ENVIRONMENT", "dev"), ("DATABASE_INSTANCE_ID", "moveongs-dev-db")];
+const NO_CLUSTER_SNAPSHOT: &str = "<DescribeDBClusterSnapshotsResponse><DescribeDBClusterSnapshotsResult><DBClusterSnapshots/></DescribeDBClusterSnapshotsResult></DescribeDBClusterSnapshotsResponse>";
+
+#[tokio::test]
+async fn of_a_member_the_clusters_snapshot_is_asked_for() {
+    let case = include_str!("../../../../tests/cases/11a-aurora-member.json");
+    let case: Value = serde_json::from_str(case).unwrap();
+    let answers = [&member(&case), NO_CLUSTER_SNAPSHOT, &refusal("SnapshotQuotaExceeded")];
+    let (error, bodies) = asked(&DEV, &answers).await;
+    assert_eq!(error.kind(), "SnapshotQuotaExceeded");
+    for (body, parts) in bodies.iter().zip([
+        &["Action=DescribeDBInstances&", "DBInstanceIdentifier=moveongs-dev-db"][..],
+        &["Action=DescribeDBClusterSnapshots&", "DBClusterIdentifier=moveongs-dev&", "SnapshotType=manual"],
+        &[
+            "Action=CreateDBClusterSnapshot&",
+            "DBClusterSnapshotIdentifier=moveongs-dev-20261126&",
+            "DBClusterIdentifier=moveongs-dev&",
+            "Key=Deploy&Tags.Tag.4.Value=github-19283746550-1&",
+        ],
+    ]) {
+        for part in parts {
+            assert!(body.contains(part), "{part} is not in {body}");
+        }
+    }
+    assert_eq!(bodies.len(), 3);
+}
+
+#[tokio::test]
+async fn each_refusal_of_a_clusters_snapshot_has_its_kind() {
+    let case = include_str!("../../../../tests/cases/11a-aurora-member.json");
+    let mut case: Value = serde_json::from_str(case).unwrap();
+    let cluster = |status: &str| {
+        format!(
+            "<DescribeDBClustersResponse><DescribeDBClustersResult><DBClusters><DBCluster><Status>{status}</Status></DBCluster></DBClusters></DescribeDBClustersResult></DescribeDBClustersResponse>"
+        )
+    };
+    for (code, state, kind) in [
+        ("InvalidDBClusterStateFault", "upgrading", "ClusterBusy"),
+        ("InvalidDBClusterStateFault", "stopped", "ClusterState"),
+        ("DBClusterNotFoundFault", "", "ClusterNotFound"),
+        ("StorageQuotaExceeded", "", "StorageQuotaExceeded"),
+        ("AccessDenied", "", "RdsCall"),
+    ] {
+        let answers = [
+            &member(&case),
+            NO_CLUSTER_SNAPSHOT,
+            &refusal(code),
+            &refusal("DBClusterSnapshotNotFoundFault"),
+            &cluster(state),
+        ];
+        assert_eq!(asked(&DEV, &answers).await.0.kind(), kind, "{code} {state}");
+    }
+    // The role covers no cluster of this name.
+    case["DBClusterIdentifier"] = json!("aurora-1");
+    let (error, bodies) = asked(&DEV, &[&member(&case), ""]).await;
+    assert_eq!((error.kind(), bodies.len()), ("ClusterNotOurs", 1));
+    assert!(error.to_string().contains("aurora-1"), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_without_a_snapshot_is_looked_into() {
+    let empty = "<CreateDBSnapshotResponse><CreateDBSnapshotResult/></CreateDBSnapshotResponse>";
+    let not_found = refusal("DBSnapshotNotFound");
+    let (error, bodies) = asked(&[], &[INSTANCE, NO_SNAPSHOT, empty, &not_found]).await;
+    assert_eq!((error.kind(), bodies.len()), ("RdsCall", 4));
+    // A list that was not understood is not one without snapshots.
+    let list = "<DescribeDBSnapshotsResponse><DescribeDBSnapshotsResult/></DescribeDBSnapshotsResponse>";
+    let (error, bodies) = asked(&[], &[INSTANCE, list]).await;
+    assert_eq!((error.kind(), bodies.len()), ("RdsCall", 2));
 }
