@@ -25,8 +25,8 @@ Routes below /_local:
       of it, the effect takes the place of its answer.
     - `effect`: `error` (the service's own form of error; needs `status` and `code`, may have `message`), `throttle`
       (the service's throttling error; `seconds` is the Retry-After of services that send one), `timeout` (no
-      answer for `seconds`, then the connection closes), `slow` (the call's own answer, `seconds` late; for `postgres` it
-      has no meaning), `drop` (the connection closes with no answer), `kill`
+      answer for `seconds`, then the connection closes), `slow` (the call's own answer, `seconds` late; not for
+      `postgres`), `drop` (the connection closes with no answer), `kill`
       (SIGKILL to the calling process, which is dead before anything else happens; Linux only). For `postgres` the
       `code` is an SQLSTATE, without a `status`; `throttle` is 53300 (too many connections).
 - `GET faults` -> `{"rules": [...]}`, each with its `id` and `hits`.

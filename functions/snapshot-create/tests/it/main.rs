@@ -73,7 +73,8 @@ async fn asked(settings: &[(&str, &str)], answers: &[&str]) -> (SnapshotError, V
     let wire = replies(&[&[NO_OBJECT], before, &[NO_OBJECT, ""], after].concat());
     let app = app(&wire, settings).unwrap();
     let input: Value = serde_json::from_str(EVENT).unwrap();
-    let event = json!({"step": "create", "execution": "e", "input": input, "poll": 1});
+    // The last try, so that a database that is busy is an error.
+    let event = json!({"step": "create", "execution": "e", "input": input, "poll": 200});
     let invocation = Invocation::new(NOW.parse().unwrap(), Duration::from_secs(150));
     let error = handle(&app, event, &invocation).await.unwrap_err();
     let bodies =
