@@ -138,7 +138,7 @@ where
 
 /// Limits for a call that makes something large and has no idempotency token: RDS may take longer to answer than to work, and a
 /// lost answer has to be looked into.
-pub fn patient() -> TimeoutConfig {
+pub fn unhurried() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
         .operation_attempt_timeout(Duration::from_secs(40))

@@ -3,7 +3,7 @@
 use aws_sdk_rds::config::Builder;
 use aws_sdk_rds::types::{DbClusterSnapshot, DbSnapshot, Tag};
 use shared::failure::CallError;
-use shared::lambda::patient;
+use shared::lambda::unhurried;
 use shared::snapshots::{Database, Kind};
 
 use crate::policy::Snapshot;
@@ -135,7 +135,7 @@ pub(crate) async fn create(
 ) -> Result<Snapshot, CallError> {
     let tag = |(key, value): (&str, String)| Tag::builder().key(key).value(value).build();
     let tags = Some(tags.into_iter().map(tag).collect());
-    let patience = Builder::new().timeout_config(patient());
+    let patience = Builder::new().timeout_config(unhurried());
     match database.kind {
         Kind::Instance => {
             let created =

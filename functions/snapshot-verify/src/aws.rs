@@ -3,7 +3,7 @@
 use aws_sdk_rds::config::Builder;
 use aws_sdk_rds::types::{DbClusterSnapshot, DbSnapshot, Tag};
 use shared::failure::{CallError, chain};
-use shared::lambda::patient;
+use shared::lambda::unhurried;
 use shared::snapshots::{Database, Kind, MANAGED_BY};
 use shared::time::instant;
 
@@ -170,7 +170,7 @@ pub(crate) async fn copy(
 ) -> Result<(), CallError> {
     let tag = |(key, value): (&str, String)| Tag::builder().key(key).value(value).build();
     let tags = Some(tags.into_iter().map(tag).collect());
-    let patience = Builder::new().timeout_config(patient());
+    let patience = Builder::new().timeout_config(unhurried());
     match kind {
         Kind::Instance => {
             let copied = client.copy_db_snapshot().source_db_snapshot_identifier(source).kms_key_id(key);
