@@ -93,8 +93,8 @@ def test_bucket_and_policy_outlive_their_stack_and_stand_in_the_way_of_the_next(
     assert stacks.ended(bucket) == "ROLLBACK_COMPLETE"
     assert has_policy(s3, bucket)
 
-    # What docs/implantacao.md says of a bucket whose records count. ministack takes an imported name for a conflict, so the
-    # change set is not executed.
+    # What docs/implantacao.md says of a bucket whose records count. ministack takes an imported name for a conflict, so
+    # the change set is not executed.
     change = {"StackName": f"{bucket}-again", "ChangeSetName": "import"}
     body = template(bucket)
     stacks.client.create_change_set(**change, ChangeSetType="CREATE", ImportExistingResources=True, TemplateBody=body)
