@@ -3,6 +3,7 @@
 //! A module enters when a second procedure needs it, and leaves with its last but one. One that needs a client of
 //! AWS or of the web stands behind a feature of its own name, so that a function links only what it uses.
 
+pub mod access;
 #[cfg(feature = "application")]
 pub mod application;
 #[cfg(feature = "buckets")]

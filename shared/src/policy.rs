@@ -345,8 +345,10 @@ pub struct BackupAudit {
     pub certificate_days: u16,
     /// Days before the end of an engine's standard support from which it counts as ending: 1 to 730.
     pub engine_support_days: u16,
-    /// Accounts that snapshots may be shared with.
+    /// Accounts that snapshots may be shared with, and that may have access to buckets.
     pub shared_with: Vec<String>,
+    /// Beginnings of keys below which lifecycle rules may delete current objects.
+    pub expiring_prefixes: ExpiringPrefixes,
     /// Longest that the parts of an upload that was never completed are kept, in days: 1 to 365.
     pub incomplete_upload_days: u16,
     /// Greatest age of the on-prem synchronisation, in hours: 1 to 720.
@@ -361,6 +363,16 @@ pub struct BackupAudit {
     pub secret_variables: Vec<String>,
     /// What is accepted for a time.
     pub exceptions: Vec<Exception>,
+}
+
+/// What may expire, by bucket. There are no others: state and evidence never do.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct ExpiringPrefixes {
+    /// Of the application's attachments.
+    pub attachments: Vec<String>,
+    /// Of the on-prem uploads.
+    pub uploads: Vec<String>,
 }
 
 /// Hours of a day, from one to another later one: 0 to 24.
@@ -810,6 +822,18 @@ impl BackupAudit {
             if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
                 let reason = "expected the twelve digits of an account";
                 return Err(PolicyError::at(format!("{path}.shared_with[{index}]"), reason));
+            }
+        }
+        let expiring = &self.expiring_prefixes;
+        for (bucket, prefixes) in [("attachments", &expiring.attachments), ("uploads", &expiring.uploads)] {
+            for (index, prefix) in prefixes.iter().enumerate() {
+                if !is_line(prefix, 1024) {
+                    let reason = "expected the beginning of a key: one line of at most 1024 characters";
+                    return Err(PolicyError::at(
+                        format!("{path}.expiring_prefixes.{bucket}[{index}]"),
+                        reason,
+                    ));
+                }
             }
         }
         for (index, exception) in self.exceptions.iter().enumerate() {
@@ -1395,6 +1419,19 @@ mod tests {
         for account in ["44445555666", "4444555566667", "44445555666a", "all"] {
             let accounts = patch(&format!(r#"{{"shared_with": ["444455556666", "{account}"]}}"#));
             refused(&accounts, "backups.audit.shared_with[1]", "twelve digits");
+        }
+        for prefix in ["", " ", "a\\nb"] {
+            let prefixes = format!(r#"{{"expiring_prefixes": {{"attachments": ["tmp/", "{prefix}"]}}}}"#);
+            refused(
+                &patch(&prefixes),
+                "backups.audit.expiring_prefixes.attachments[1]",
+                "beginning of a key",
+            );
+        }
+        for bucket in ["state", "evidence"] {
+            let prefixes = format!(r#"{{"expiring_prefixes": {{"{bucket}": ["tmp/"]}}}}"#);
+            let path = format!("backups.audit.expiring_prefixes.{bucket}");
+            refused(&patch(&prefixes), &path, "unknown field");
         }
         refused(&patch(r#"{"multi_az": "prod"}"#), "backups.audit.multi_az", "expected a sequence");
         refused(&patch(r#"{"hours": 1}"#), "backups.audit.hours", "unknown field");

@@ -1224,6 +1224,81 @@ async fn a_repair_keeps_what_people_have_set_up() {
     assert_eq!(ours.abort_incomplete_multipart_upload().unwrap().days_after_initiation(), Some(7));
 }
 
+/// The kinds of tests/cases/07-s3-account-level-block.json, 10a-bucket-policy-boolifexists.json and
+/// 17-lifecycle-tmp-prefix.json.
+#[tokio::test]
+async fn a_buckets_policy_is_evaluated_and_the_accounts_block_counts() {
+    let world = World::fresh().await;
+    let block = async |on: bool| {
+        let all = json!({"BlockPublicAcls": on, "IgnorePublicAcls": on, "BlockPublicPolicy": on, "RestrictPublicBuckets": on});
+        world.cloud.admin(Method::POST, "s3/account-block", Some(json!({"block": all}))).await;
+    };
+    let case: Value =
+        serde_json::from_str(include_str!("../cases/10a-bucket-policy-boolifexists.json")).unwrap();
+    let arns = [format!("arn:aws:s3:::{ATTACHMENTS}"), format!("arn:aws:s3:::{ATTACHMENTS}/*")];
+    let mut tls = case["Statement"][0].clone();
+    tls["Resource"] = json!(arns);
+    let allow = |principal: Value| json!({"Sid": THEIRS, "Effect": "Allow", "Principal": principal, "Action": "s3:GetObject", "Resource": arns[1]});
+    let before = world.statements(ATTACHMENTS).await;
+    world.bucket_part(ATTACHMENTS, "closed", None).await;
+    let tmp = LifecycleRule::builder().id("tmp").status(ExpirationStatus::Enabled);
+    let tmp = tmp.filter(LifecycleRuleFilter::builder().prefix("tmp/").build());
+    let tmp = tmp.expiration(LifecycleExpiration::builder().days(3).build()).build().unwrap();
+    let rules = world.lifecycle(ATTACHMENTS).await;
+    world.set_lifecycle(ATTACHMENTS, [rules.clone(), vec![tmp]].concat()).await;
+    let look = async || world.cloud.invoke(json!({"resource": ATTACHMENTS})).await.unwrap();
+    let found = |report: &Value, rule: &str| {
+        let all = report["findings"].as_array().unwrap();
+        all.iter().find(|finding| finding["rule"] == rule).cloned().unwrap_or_default()
+    };
+    let stranger = allow(json!({"AWS": format!("arn:aws:iam::{STRANGER}:root")}));
+    world.set_statements(ATTACHMENTS, &[tls.clone(), stranger]).await;
+    let report = look().await;
+    assert_eq!(found(&report, "s3.tls-only"), Value::Null, "{report}");
+    assert_eq!(found(&report, "s3.public-access-block")["verdict"], "fail");
+    let expiration = found(&report, "s3.expiration").to_string();
+    assert!(expiration.contains("rule tmp, tmp/"), "{expiration}");
+    let foreign = found(&report, "s3.foreign-access");
+    assert!(foreign["verdict"] == "fail" && foreign.to_string().contains(STRANGER), "{foreign}");
+    // What is told cures, with an editor that takes the statement out.
+    let command = foreign["next_step"].as_str().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let edit = format!(
+        "python3 -c \"import json, sys; p = json.load(open(sys.argv[1])); p['Statement'].pop(); json.dump(p, open(sys.argv[1], 'w'))\""
+    );
+    let editor = folder.path().join("editor");
+    std::fs::write(&editor, format!("#!/bin/sh\n{edit} \"$1\"\n")).unwrap();
+    let script =
+        format!("cd {0}; chmod +x editor; EDITOR={1}; {command}", folder.path().display(), editor.display());
+    crate::advice::run(&world.cloud, &script);
+    let report = look().await;
+    assert_eq!(found(&report, "s3.foreign-access"), Value::Null, "{report}");
+    world.set_statements(ATTACHMENTS, &[tls, allow(json!("*"))]).await;
+    let report = look().await;
+    let public = found(&report, "s3.public");
+    assert_eq!((&public["verdict"], &public["severity"]), (&json!("fail"), &json!("critical")), "{report}");
+    block(true).await;
+    let report = look().await;
+    for rule in ["s3.public", "s3.public-access-block"] {
+        assert_eq!(found(&report, rule), Value::Null, "{report}");
+    }
+    // A refused look at the account leaves what depends on it open, and nothing else.
+    world.cloud.fault(json!({"service": "s3control", "action": "GetPublicAccessBlock", "effect": "error", "status": 403, "code": "AccessDenied", "count": 0})).await;
+    let report = look().await;
+    for rule in ["s3.public", "s3.public-access-block"] {
+        assert_eq!(found(&report, rule)["verdict"], "unknown", "{report}");
+    }
+    crate::advice::run(&world.cloud, public["next_step"].as_str().unwrap());
+    let report = look().await;
+    for rule in ["s3.public", "s3.public-access-block"] {
+        assert_eq!(found(&report, rule), Value::Null, "{report}");
+    }
+    world.cloud.admin(Method::DELETE, "faults", None).await;
+    world.cloud.admin(Method::POST, "s3/account-block", Some(json!({"block": null}))).await;
+    world.set_statements(ATTACHMENTS, &before).await;
+    world.set_lifecycle(ATTACHMENTS, rules).await;
+}
+
 #[tokio::test]
 async fn each_refusal_says_why_and_changes_nothing() {
     let world = World::fresh().await;

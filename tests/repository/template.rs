@@ -273,7 +273,8 @@ fn is_rds(resource: &str, name: &str) -> bool {
 }
 
 /// Reading of a bucket's settings and of the names in it.
-const LOOKS_AT_BUCKETS: [&str; 10] = [
+const LOOKS_AT_BUCKETS: [&str; 11] = [
+    "s3:GetBucketAcl",
     "s3:GetBucketLogging",
     "s3:GetBucketObjectLockConfiguration",
     "s3:GetBucketPolicy",
@@ -494,6 +495,7 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
         (
             "backup-audit",
             ["s3:ListAllMyBuckets"]
+            | ["s3:GetAccountPublicAccessBlock"]
             | ["ecs:ListServices"]
             | ["ecs:DescribeTaskDefinition"]
             | [

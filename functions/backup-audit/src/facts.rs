@@ -160,15 +160,40 @@ impl Role {
 /// One rule of a bucket's lifecycle.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Lifecycle {
+    pub id: String,
     /// Whether an earlier repair has made it, which the next one replaces.
     pub is_ours: bool,
     pub is_enabled: bool,
-    /// Whether it is for every object of the bucket.
-    pub is_whole: bool,
+    /// What the keys begin with that it is for; empty when with anything.
+    pub prefix: String,
+    /// Whether it asks for tags or a size besides.
+    pub is_filtered: bool,
     /// Whether it deletes current objects.
     pub expires: bool,
     pub noncurrent_days: Option<i32>,
     pub incomplete_days: Option<i32>,
+}
+
+impl Lifecycle {
+    /// Whether it is for every object of the bucket.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.prefix.is_empty() && !self.is_filtered
+    }
+}
+
+/// The four settings that block public access.
+pub(crate) const BLOCKS: [&str; 4] =
+    ["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"];
+
+/// Whom a bucket's ACL gives anything. Where ACLs are off S3 tells of the owner alone.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Acl {
+    /// S3's own id of the account; none when the answer lacks it.
+    pub owner: Option<String>,
+    /// Ids of accounts, the owner's among them.
+    pub accounts: BTreeSet<String>,
+    /// `AllUsers`, `AuthenticatedUsers`.
+    pub groups: BTreeSet<String>,
 }
 
 /// How a bucket encrypts what it is given without a wish.
@@ -208,8 +233,11 @@ pub(crate) struct Bucket {
     /// `Enabled`, `Suspended`; none when it never was.
     pub versioning: Seen<Option<String>>,
     pub lifecycle: Seen<Vec<Lifecycle>>,
-    /// Which of the four blocks are off.
+    /// Which of the four blocks are off for it.
     pub open: Seen<Vec<&'static str>>,
+    /// Which of the four blocks are off for the account.
+    pub account_open: Seen<Vec<&'static str>>,
+    pub acl: Seen<Acl>,
     pub encryption: Seen<Option<Encryption>>,
     /// The bucket policy, as JSON.
     pub policy: Seen<Option<String>>,

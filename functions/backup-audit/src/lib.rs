@@ -67,6 +67,7 @@ pub struct App {
     ecs: aws_sdk_ecs::Client,
     iam: aws_sdk_iam::Client,
     control: aws_sdk_cloudcontrol::Client,
+    s3_control: aws_sdk_s3control::Client,
     pager: Pager,
     reporter: Reporter,
     names: Names,
@@ -203,6 +204,7 @@ impl App {
             ecs: shared::patient!(aws_sdk_ecs, &patient),
             iam: shared::patient!(aws_sdk_iam, &patient),
             control: shared::patient!(aws_sdk_cloudcontrol, &patient),
+            s3_control: aws::s3::control(&patient),
             pager: Pager::new(env, aws)?,
             reporter,
             place: Place {
@@ -228,6 +230,7 @@ impl App {
         Context {
             project: &self.settings.project,
             environment: &self.settings.environment,
+            account: &self.place.account,
             policy: &backups.audit,
             retention_days: backups.retention_days.get(&self.settings.environment).copied(),
             noncurrent_days: backups.attachment_noncurrent_days,

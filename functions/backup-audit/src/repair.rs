@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::facts::{Bucket, Form, Instance, Role, Snapshot, Table};
 use crate::rules::rds::{maintained, strangers, wanted_days};
-use crate::rules::s3::tls_statement;
+use crate::rules::s3::{shortest, tls_statement};
 use crate::rules::{Context, Verdict};
 
 /// One setting of an instance.
@@ -198,12 +198,12 @@ fn of_bucket(rule: &str, bucket: &Bucket, context: &Context<'_>) -> Result<Chang
             let rules = bucket.lifecycle.as_ref().map_err(ToString::to_string)?;
             let least = i32::from(context.noncurrent_days);
             // S3 takes the shortest of several, so a longer rule beside it would change nothing.
-            if rules.iter().any(|rule| {
-                rule.is_enabled && !rule.is_ours && rule.noncurrent_days.is_some_and(|days| days < least)
-            }) {
-                return Err(
-                    "a rule of the bucket itself deletes old versions earlier; change that one".to_owned()
-                );
+            let others: Vec<_> = rules.iter().filter(|rule| !rule.is_ours).cloned().collect();
+            if let Some((rule, _)) = shortest(bucket, &others, context).filter(|(_, days)| *days < least) {
+                return Err(format!(
+                    "rule {} of the bucket itself deletes old versions earlier; change that one",
+                    rule.id
+                ));
             }
             Ok(Change::Lifecycle { bucket: name, noncurrent: Some(least), incomplete: None })
         }
@@ -261,8 +261,9 @@ mod tests {
     use super::*;
     use crate::facts::{Encryption, Lifecycle};
     use crate::rules::all;
-    use crate::rules::s3::denies_clear;
-    use crate::rules::tests::{bucket, cluster, context, instance, share, snapshot, table, unread, whole};
+    use crate::rules::tests::{
+        bucket, cluster, context, denies_clear, instance, share, snapshot, table, unread, whole,
+    };
 
     fn database(change: impl FnOnce(&mut Instance)) -> Target {
         let mut instance = instance();
@@ -498,7 +499,9 @@ mod tests {
 
     #[test]
     fn a_bucket_policy_keeps_what_it_has_and_is_the_same_after_a_second_repair() {
-        let theirs = json!({"Sid": "Theirs", "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject"});
+        let theirs = json!({
+            "Sid": "Theirs", "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "*"
+        });
         let ours = json!({"Sid": "OnlyOverTls", "Effect": "Deny"});
         for (policy, kept) in [
             (None, 0),
@@ -508,8 +511,9 @@ mod tests {
             (Some(json!({"Version": "2012-10-17", "Statement": ours})), 0),
         ] {
             let before = policy.as_ref().map(ToString::to_string);
-            let once = with_tls(before.as_deref(), "files").unwrap();
-            assert!(denies_clear(&once, "files"), "{once}");
+            let name = "moveongs-prod-attachments";
+            let once = with_tls(before.as_deref(), name).unwrap();
+            assert!(denies_clear(&once), "{once}");
             let after: Value = serde_json::from_str(&once).unwrap();
             let statements = after["Statement"].as_array().unwrap();
             assert_eq!(statements.iter().filter(|statement| **statement == theirs).count(), kept);
@@ -517,7 +521,7 @@ mod tests {
             if let Some(policy) = policy {
                 assert_eq!(after["Id"], policy["Id"]);
             }
-            assert_eq!(with_tls(Some(&once), "files"), Ok(once));
+            assert_eq!(with_tls(Some(&once), name), Ok(once));
         }
     }
 

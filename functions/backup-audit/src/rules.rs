@@ -104,6 +104,7 @@ pub(crate) struct Rule<T: 'static> {
 pub(crate) struct Context<'a> {
     pub project: &'a str,
     pub environment: &'a str,
+    pub account: &'a str,
     pub policy: &'a BackupAudit,
     /// Least retention of this environment's automated backups; none when the policy does not know the environment.
     pub retention_days: Option<u16>,

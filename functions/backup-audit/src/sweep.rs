@@ -385,10 +385,11 @@ impl<'a> Sweep<'a> {
     /// The buckets that have a name to go by first: they are told of even when no list can be read.
     async fn buckets(&self) -> Result<(), Stop> {
         let names = &self.app.names;
+        let account_open = &account_open(self.app).await;
         let named: BTreeMap<&str, Role> = names.buckets(&self.app.reporter.evidence.bucket);
         let items = named.iter().map(|(name, role)| ((*name).to_owned(), *role)).collect();
         self.each("s3:buckets", items, async |name, role| {
-            named_bucket(self.app, name, role, self.context).await
+            named_bucket(self.app, name, role, account_open, self.context).await
         })
         .await?;
         if names.grafana.is_empty() {
@@ -401,7 +402,7 @@ impl<'a> Sweep<'a> {
             );
             self.emit("s3:buckets", &[missing])?;
         }
-        let listed = self.other_buckets(&named).await;
+        let listed = self.other_buckets(&named, account_open).await;
         if names.uploads.is_empty() {
             let is_listed = match &listed {
                 Ok(is_listed) => Ok(*is_listed),
@@ -414,7 +415,11 @@ impl<'a> Sweep<'a> {
     }
 
     /// The buckets of this environment that have no name to go by; gives whether one is the uploads'.
-    async fn other_buckets(&self, named: &BTreeMap<&str, Role>) -> Result<bool, Stop> {
+    async fn other_buckets(
+        &self,
+        named: &BTreeMap<&str, Role>,
+        account_open: &Seen<Vec<&'static str>>,
+    ) -> Result<bool, Stop> {
         let names = &self.app.names;
         let (mut has_uploads, mut token) = (false, None);
         loop {
@@ -424,7 +429,8 @@ impl<'a> Sweep<'a> {
             let read = async |name: &str, region: Option<String>| {
                 let client = shared::buckets::elsewhere(&self.app.s3, region.as_deref());
                 let client = client.as_ref().unwrap_or(&self.app.s3);
-                let bucket = bucket(self.app, client, name, names.role(name), self.context).await;
+                let bucket =
+                    bucket(self.app, client, name, names.role(name), account_open, self.context).await;
                 judge(BUCKET, (name, &arn(name)), &bucket, self.context)
             };
             self.each("s3:buckets", others, read).await?;
@@ -632,11 +638,17 @@ async fn of_list(app: &App, listed: Listed) -> Snapshot {
     }
 }
 
+/// The account's public access block is read once for all buckets; where it is not told, only what depends on it is unknown.
+async fn account_open(app: &App) -> Seen<Vec<&'static str>> {
+    aws::s3::account_open(&app.s3_control, &app.place.account).await
+}
+
 async fn bucket(
     app: &App,
     client: &aws_sdk_s3::Client,
     name: &str,
     role: Role,
+    account_open: &Seen<Vec<&'static str>>,
     context: &Context<'_>,
 ) -> Bucket {
     let hours = match role {
@@ -644,13 +656,19 @@ async fn bucket(
         _ => context.policy.uploads_hours.into(),
     };
     let young = context.now - SignedDuration::from_hours(hours);
-    let bucket = aws::s3::bucket(client, name, role, &app.names.marker, young).await;
+    let bucket = aws::s3::bucket(client, name, role, account_open, &app.names.marker, young).await;
     let (region, own) = (client.config().region(), app.s3.config().region());
     Bucket { elsewhere: region.filter(|_| region != own).map(ToString::to_string), ..bucket }
 }
 
 /// A bucket that must be there.
-async fn named_bucket(app: &App, name: &str, role: Role, context: &Context<'_>) -> Vec<Row> {
+async fn named_bucket(
+    app: &App,
+    name: &str,
+    role: Role,
+    account_open: &Seen<Vec<&'static str>>,
+    context: &Context<'_>,
+) -> Vec<Row> {
     let there = |is_there| {
         declared(
             &s3::MISSING,
@@ -665,7 +683,7 @@ async fn named_bucket(app: &App, name: &str, role: Role, context: &Context<'_>) 
         // One that does not say whether it is there is still read: else what was open on it would count as resolved.
         found => {
             let client = found.as_ref().ok().and_then(Option::as_ref).unwrap_or(&app.s3);
-            let bucket = bucket(app, client, name, role, context).await;
+            let bucket = bucket(app, client, name, role, account_open, context).await;
             let mut rows = judge(BUCKET, (name, &arn(name)), &bucket, context);
             rows.push(match found {
                 Ok(_) => there(true),
@@ -750,7 +768,8 @@ pub(crate) async fn find(app: &App, name: &str, of: Option<&str>, context: &Cont
         && let Some(role) = names.known_role(name, &app.reporter.evidence.bucket)
         && let Some(client) = aws::s3::reach(&app.s3, name).await?
     {
-        found.push(Found::Bucket(Box::new(bucket(app, &client, name, role, context).await)));
+        let account_open = account_open(app).await;
+        found.push(Found::Bucket(Box::new(bucket(app, &client, name, role, &account_open, context).await)));
     }
     if is_asked("terraform") && !names.lock_table.is_empty() && name == names.lock_table {
         found.extend(aws::rds::table(&app.dynamodb, name).await?.map(Found::Table));

@@ -399,10 +399,10 @@ fn unseen_versions(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Opti
     Some(Finding::InsufficientData { why })
 }
 
-fn unseen_policy(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
+fn unseen_policy(facts: &Facts, _: &Standard, _: &Audit, now: Timestamp) -> Option<Finding> {
     let why = match &facts.resource_policy {
         Err(error) => error.to_string(),
-        Ok(Some(text)) => resource_policy::admitted(text, &facts.listed.arn).err()?.to_owned(),
+        Ok(Some(text)) => resource_policy::admitted(text, &facts.listed.arn, now).err()?.to_string(),
         Ok(None) => return None,
     };
     Some(Finding::InsufficientData { why })
@@ -422,9 +422,9 @@ fn empty(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding
     facts.listed.labelled("AWSCURRENT").is_none().then_some(Finding::Empty)
 }
 
-fn wide_policy(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
+fn wide_policy(facts: &Facts, _: &Standard, _: &Audit, now: Timestamp) -> Option<Finding> {
     let text = facts.resource_policy.as_ref().ok()?.as_ref()?;
-    let principal = resource_policy::admitted(text, &facts.listed.arn).ok()??;
+    let principal = resource_policy::admitted(text, &facts.listed.arn, now).ok()??;
     Some(Finding::WidePolicy { principal })
 }
 

@@ -3,14 +3,19 @@
 ListBuckets takes MaxBuckets from 1 to 10000 and a ContinuationToken that it gave. A bucket policy that is none is
 MalformedPolicy. A lifecycle rule with a Prefix of its own, in place of a Filter, keeps it, and a configuration its
 TransitionDefaultMinimumObjectSize. An object of a bucket without an encryption of its own is encrypted with AES256, and
-says so. ministack looks for the owner of a bucket among all buckets, several times a request; here only where the
-caller has none of that name. Not here: 403 for an absent key where the caller has no s3:ListBucket; it is 404.
+says so. The account has a public access block of its own, of S3 Control's model in botocore: it counts beside a
+bucket's, setting by setting, and reading and changing it is judged by s3:GetAccountPublicAccessBlock and
+s3:PutAccountPublicAccessBlock on `*` ("Service Authorization Reference"). ministack looks for the owner of a bucket
+among all buckets, several times a request; here only where the caller has none of that name. Not here: 403 for an
+absent key where the caller has no s3:ListBucket; it is 404.
 
 By CloudFormation, a bucket that holds versions is not deleted, and a bucket that has a policy gets no second one
 (`Bucket Policy Already Exists`, HandlerErrorCode AlreadyExists, as others met it: brefphp/bref#1620).
 
-Admin route:
+Admin routes:
 
+- `POST /_local/s3/account-block {"block": {SETTING: BOOL, ...} | null}` -> the same: the account's public access
+  block, or none; the SDKs and the CLI put the account before the host's name, which an address cannot take.
 - `POST /_local/s3/object {"bucket": NAME, "key": KEY, "last_modified": INSTANT}` -> the same: gives the newest
   version of an object another LastModified; the instant is ISO 8601 with a zone.
 """
@@ -23,6 +28,7 @@ import re
 from typing import Any
 from xml.sax.saxutils import escape
 
+import ministack.app
 from ministack.core.iam_evaluator import validate_policy_document
 from ministack.core.responses import get_account_id
 from ministack.services import s3 as aws
@@ -33,6 +39,12 @@ from localcloud.cloud import AdminError, Cloud
 
 MINIMUM, ANY_128K = "x-amz-transition-default-minimum-object-size", "all_storage_classes_128K"
 TOKEN = re.compile(rb"<ContinuationToken>([^<]*)</ContinuationToken>")
+
+ACCOUNT_BLOCK = "/v20180820/configuration/publicAccessBlock"
+SETTINGS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+
+# The public access block of each account that has one.
+_blocks: dict[str, dict[str, bool]] = {}
 
 
 def install(cloud: Cloud) -> None:
@@ -91,6 +103,23 @@ def install(cloud: Cloud) -> None:
         status, told, xml = answer
         return status, {**told, MINIMUM: record.get("_minimum", ANY_128K)}, with_prefixes(xml, record.get("_prefixes"))
 
+    control, is_blocked = ministack.app._handle_s3_control_request, aws._public_access_blocked
+
+    async def controlled(
+        path: str, method: str, body: bytes, query: dict, request_id: str, headers: dict | None = None
+    ) -> tuple | None:
+        if path != ACCOUNT_BLOCK:
+            return await control(path, method, body, query, request_id, headers)
+        action = f"s3:{'Get' if method == 'GET' else 'Put'}AccountPublicAccessBlock"
+        denied = ministack.app._enforce_data_plane("s3", action, headers or {}, query, request_id)
+        status, told, xml = denied or aws.s3control_account_error(headers or {}) or account_block(method, body)
+        return status, {**told, "x-amzn-requestid": request_id}, xml
+
+    def blocked(account: str, bucket: str, setting: str) -> bool:
+        return _blocks.get(account, {}).get(setting, False) or is_blocked(account, bucket, setting)
+
+    ministack.app._handle_s3_control_request = controlled
+    aws._public_access_blocked = blocked
     aws._dispatch = answered
     aws._list_buckets = listed
     provisioners._RESOURCE_HANDLERS["AWS::S3::Bucket"]["delete"] = deleted
@@ -99,6 +128,25 @@ def install(cloud: Cloud) -> None:
     aws._bucket_owner_account = owner
     aws._bucket_default_sse_headers = encryption
     cloud.route("POST", "s3/object")(set_object)
+    cloud.route("POST", "s3/account-block")(set_account_block)
+
+
+def account_block(method: str, body: bytes) -> tuple:
+    """Get-, Put- and DeletePublicAccessBlock of the account."""
+    account = get_account_id()
+    if method == "PUT":
+        given = {element.tag.rpartition("}")[2]: (element.text or "").strip() for element in aws.fromstring(body)}
+        _blocks[account] = {setting: given.get(setting) == "true" for setting in SETTINGS}
+        return 200, {}, b""
+    if method == "DELETE":
+        _blocks.pop(account, None)
+        return 204, {}, b""
+    if account not in _blocks:
+        message = "The public access block configuration was not found"
+        return aws.s3control_error("NoSuchPublicAccessBlockConfiguration", message, 404)
+    settings = "".join(f"<{name}>{str(is_on).lower()}</{name}>" for name, is_on in _blocks[account].items())
+    xml = f'<PublicAccessBlockConfiguration xmlns="{aws.S3CONTROL_NS}">{settings}</PublicAccessBlockConfiguration>'
+    return 200, {"Content-Type": "application/xml"}, xml.encode()
 
 
 def opaque(found: re.Match[bytes]) -> bytes:
@@ -122,6 +170,14 @@ def with_prefixes(xml: bytes, prefixes: list[str | None] | None) -> bytes:
             shown = f"<Prefix>{escape(prefix)}</Prefix>".encode()
             rules[number] = rules[number].replace(b"<Filter></Filter>", shown, 1)
     return b"<Rule>".join([head, *rules])
+
+
+async def set_account_block(arguments: dict[str, Any]) -> dict[str, Any]:
+    block = arguments.get("block")
+    _blocks.pop(get_account_id(), None)
+    if block is not None:
+        _blocks[get_account_id()] = {setting: block.get(setting) is True for setting in SETTINGS}
+    return {"block": block}
 
 
 async def set_object(arguments: dict[str, Any]) -> dict[str, Any]:

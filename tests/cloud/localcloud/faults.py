@@ -544,6 +544,8 @@ async def describe(scope: dict[str, Any], headers: dict[str, str], body: bytes) 
         parameters = {**parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True), **query}
     service = detect_service(method, path, headers, parameters)
     raw_path = scope["raw_path"].decode("latin-1")
+    if service == "s3" and path.startswith(ministack.app._S3_CONTROL_PREFIX):
+        service = "s3control"
     if ministack.app._parse_lambda_url(headers.get("host", ""), path):
         service, action = "lambda", "InvokeFunctionUrl"
     elif target := headers.get("x-amz-target"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
+import re
 
 import pytest
 from botocore.exceptions import ClientError
@@ -100,6 +101,35 @@ def test_what_a_bucket_is_told_it_tells(s3, bucket):
     policy["Statement"].append(insecure)
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
     assert json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"]) == policy
+
+
+def account_control(cloud, **credentials):
+    """S3 Control without the account in the host's name, which an address cannot take."""
+    client = cloud.client("s3control", **credentials)
+
+    def without(request, **_):
+        request.url = re.sub(r"//\d{12}\.", "//", request.url)
+
+    client.meta.events.register("before-sign.s3-control", without)
+    return client
+
+
+def test_the_accounts_block_counts_beside_the_buckets(cloud, s3, bucket):
+    control = account_control(cloud)
+    assert refusal(control.get_public_access_block, AccountId=ACCOUNT) == "NoSuchPublicAccessBlockConfiguration"
+    assert refusal(control.get_public_access_block, AccountId="210987654321") == "AccessDenied"
+    block = dict.fromkeys(("IgnorePublicAcls", "RestrictPublicBuckets"), False)
+    block |= dict.fromkeys(("BlockPublicAcls", "BlockPublicPolicy"), True)
+    control.put_public_access_block(AccountId=ACCOUNT, PublicAccessBlockConfiguration=block)
+    told = control.get_public_access_block(AccountId=ACCOUNT)
+    assert told["PublicAccessBlockConfiguration"] == block
+    s3.delete_public_access_block(Bucket=bucket)
+    public = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    public = json.dumps({"Version": "2012-10-17", "Statement": [public]})
+    assert refusal(s3.put_bucket_policy, Bucket=bucket, Policy=public) == "AccessDenied"
+    control.delete_public_access_block(AccountId=ACCOUNT)
+    assert refusal(control.get_public_access_block, AccountId=ACCOUNT) == "NoSuchPublicAccessBlockConfiguration"
+    s3.put_bucket_policy(Bucket=bucket, Policy=public)
 
 
 def test_buckets_are_listed_in_pages_by_a_token_that_was_given(s3):

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use aws_config::SdkConfig;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, BucketVersioningStatus, ExpirationStatus,
@@ -10,15 +11,17 @@ use aws_sdk_s3::types::{
     ReplicationRuleStatus, ServerSideEncryption, ServerSideEncryptionByDefault,
     ServerSideEncryptionConfiguration, ServerSideEncryptionRule, VersioningConfiguration,
 };
+use aws_sdk_s3control::config::endpoint::{Endpoint, EndpointFuture, Params, ResolveEndpoint};
 use futures_util::join;
 use jiff::Timestamp;
 use shared::buckets::moved;
 use shared::failure::CallError;
 
 use super::{Page, instant};
-use crate::facts::{Bucket, Encryption, Lifecycle, Lock, Newest, Role, Seen};
+use crate::facts::{Acl, BLOCKS, Bucket, Encryption, Lifecycle, Lock, Newest, Role, Seen};
 
 type S3 = aws_sdk_s3::Client;
+type S3Control = aws_sdk_s3control::Client;
 
 /// Most pages of objects that are looked at for the newest: fifty thousand objects.
 const PAGES: usize = 50;
@@ -68,13 +71,21 @@ fn absent<T>(found: Result<T, CallError>, code: &str) -> Seen<Option<T>> {
 }
 
 /// Everything that a rule asks of a bucket; `young` is what its newest object is looked for until.
-pub(crate) async fn bucket(client: &S3, name: &str, role: Role, marker: &str, young: Timestamp) -> Bucket {
-    let (versioning, lifecycle, open, encryption, policy) = join!(
+pub(crate) async fn bucket(
+    client: &S3,
+    name: &str,
+    role: Role,
+    account_open: &Seen<Vec<&'static str>>,
+    marker: &str,
+    young: Timestamp,
+) -> Bucket {
+    let (versioning, lifecycle, open, encryption, policy, acl) = join!(
         versioning(client, name),
         lifecycle(client, name),
         open(client, name),
         encryption(client, name),
-        policy(client, name)
+        policy(client, name),
+        acl(client, name)
     );
     let mut bucket = Bucket {
         name: name.to_owned(),
@@ -83,6 +94,8 @@ pub(crate) async fn bucket(client: &S3, name: &str, role: Role, marker: &str, yo
         versioning,
         lifecycle,
         open,
+        account_open: account_open.clone(),
+        acl,
         encryption,
         policy,
         lock: None,
@@ -121,19 +134,25 @@ async fn lifecycle(client: &S3, bucket: &str) -> Seen<Vec<Lifecycle>> {
 
 fn rule(rule: &LifecycleRule) -> Lifecycle {
     #[expect(deprecated, reason = "rules of before 2016 have it")]
-    let prefix = rule.prefix().unwrap_or_default();
-    let is_whole = prefix.is_empty()
-        && rule.filter().is_none_or(|filter| {
-            filter.prefix().unwrap_or_default().is_empty()
-                && filter.tag().is_none()
-                && filter.and().is_none()
-                && filter.object_size_greater_than().is_none()
-                && filter.object_size_less_than().is_none()
-        });
+    let prefix = rule.prefix();
+    let filter = rule.filter();
+    let all = filter.and_then(|filter| filter.and());
+    let prefix = prefix.or_else(|| filter?.prefix()).or_else(|| all?.prefix()).unwrap_or_default();
+    let is_filtered = filter.is_some_and(|filter| {
+        filter.tag().is_some()
+            || filter.object_size_greater_than().is_some()
+            || filter.object_size_less_than().is_some()
+    }) || all.is_some_and(|all| {
+        !all.tags().is_empty()
+            || all.object_size_greater_than().is_some()
+            || all.object_size_less_than().is_some()
+    });
     Lifecycle {
+        id: rule.id().unwrap_or_default().to_owned(),
         is_ours: rule.id() == Some(OURS),
         is_enabled: *rule.status() == ExpirationStatus::Enabled,
-        is_whole,
+        prefix: prefix.to_owned(),
+        is_filtered,
         expires: rule
             .expiration()
             .is_some_and(|expiration| expiration.days().is_some() || expiration.date().is_some()),
@@ -146,21 +165,78 @@ fn rule(rule: &LifecycleRule) -> Lifecycle {
     }
 }
 
+/// What S3 says where no public access block is configured.
+const NO_BLOCK: &str = "NoSuchPublicAccessBlockConfiguration";
+
+/// An answer that says nothing, which is not the answer that nothing is configured.
+fn empty(operation: &'static str) -> CallError {
+    CallError { operation, code: "EmptyAnswer".to_owned(), message: "the answer has no content".to_owned() }
+}
+
+/// The blocks that are off.
+fn off(on: [Option<bool>; 4]) -> Vec<&'static str> {
+    BLOCKS.into_iter().zip(on).filter(|(_, is_on)| *is_on != Some(true)).map(|(name, _)| name).collect()
+}
+
 async fn open(client: &S3, bucket: &str) -> Seen<Vec<&'static str>> {
     let found = client.get_public_access_block().bucket(bucket).send().await;
-    let found = absent(
-        found.map_err(CallError::during("s3:GetBucketPublicAccessBlock")),
-        "NoSuchPublicAccessBlockConfiguration",
-    )?;
-    let found = found.and_then(|found| found.public_access_block_configuration);
-    let found = found.unwrap_or_else(|| PublicAccessBlockConfiguration::builder().build());
-    let blocks = [
-        ("BlockPublicAcls", found.block_public_acls),
-        ("IgnorePublicAcls", found.ignore_public_acls),
-        ("BlockPublicPolicy", found.block_public_policy),
-        ("RestrictPublicBuckets", found.restrict_public_buckets),
-    ];
-    Ok(blocks.into_iter().filter(|(_, is_on)| *is_on != Some(true)).map(|(name, _)| name).collect())
+    let found = absent(found.map_err(CallError::during("s3:GetBucketPublicAccessBlock")), NO_BLOCK)?;
+    let Some(found) = found else { return Ok(BLOCKS.to_vec()) };
+    let found =
+        found.public_access_block_configuration.ok_or_else(|| empty("s3:GetBucketPublicAccessBlock"))?;
+    Ok(off([
+        found.block_public_acls,
+        found.ignore_public_acls,
+        found.block_public_policy,
+        found.restrict_public_buckets,
+    ]))
+}
+
+/// The blocks that are off for the account.
+pub(crate) async fn account_open(client: &S3Control, account: &str) -> Seen<Vec<&'static str>> {
+    let found = client.get_public_access_block().account_id(account).send().await;
+    let found = absent(found.map_err(CallError::during("s3:GetAccountPublicAccessBlock")), NO_BLOCK)?;
+    let Some(found) = found else { return Ok(BLOCKS.to_vec()) };
+    let found =
+        found.public_access_block_configuration.ok_or_else(|| empty("s3:GetAccountPublicAccessBlock"))?;
+    Ok(off([
+        found.block_public_acls,
+        found.ignore_public_acls,
+        found.block_public_policy,
+        found.restrict_public_buckets,
+    ]))
+}
+
+/// A client for the account's own settings. Their host's name begins with the account, which an endpoint that is set, and may
+/// be an address, has not.
+pub(crate) fn control(aws: &SdkConfig) -> S3Control {
+    let mut config = aws_sdk_s3control::config::Builder::from(aws);
+    if let Some(url) = aws.endpoint_url() {
+        config = config.endpoint_resolver(Fixed(url.to_owned()));
+    }
+    S3Control::from_conf(config.build())
+}
+
+#[derive(Debug)]
+struct Fixed(String);
+
+impl ResolveEndpoint for Fixed {
+    fn resolve_endpoint<'a>(&'a self, _: &'a Params) -> EndpointFuture<'a> {
+        EndpointFuture::ready(Ok(Endpoint::builder().url(self.0.clone()).build()))
+    }
+}
+
+async fn acl(client: &S3, bucket: &str) -> Seen<Acl> {
+    let found = client.get_bucket_acl().bucket(bucket).send().await;
+    let found = found.map_err(CallError::during("s3:GetBucketAcl"))?;
+    let mut acl = Acl { owner: found.owner.and_then(|owner| owner.id), ..Acl::default() };
+    for grantee in found.grants.unwrap_or_default().into_iter().filter_map(|grant| grant.grantee) {
+        acl.accounts.extend(grantee.id);
+        let group = grantee.uri.as_deref().and_then(|uri| uri.rsplit('/').next());
+        // The third group is the log delivery of S3, for this bucket's owner.
+        acl.groups.extend(group.filter(|group| *group != "LogDelivery").map(str::to_owned));
+    }
+    Ok(acl)
 }
 
 async fn encryption(client: &S3, bucket: &str) -> Seen<Option<Encryption>> {

@@ -1,11 +1,14 @@
 //! Buckets (guide, 2.2 and 2.3).
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use serde_json::Value;
+use shared::access::{Clear, Place, Policy, Who};
 use shared::failure::CallError;
 
 use super::{Context, Meta, Row, Rule, Severity, Verdict, declared, seen, utc};
-use crate::facts::{Bucket, Newest, Role};
+use crate::facts::{Acl, BLOCKS, Bucket, Lifecycle, Newest, Role};
 
 /// That a bucket which is named is there.
 pub(crate) static MISSING: Meta = Meta {
@@ -95,8 +98,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             ],
         },
         check: |bucket, context| {
-            holds_files(bucket)
-                .then(|| seen(&bucket.lifecycle, |rules| noncurrent(rules, context.noncurrent_days)))
+            holds_files(bucket).then(|| seen(&bucket.lifecycle, |rules| noncurrent(bucket, rules, context)))
         },
         command: |bucket, context| lifecycle(bucket, "s3.noncurrent", context),
     },
@@ -111,15 +113,10 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
                 "a rule that deletes current objects deletes the attachments themselves, or hides the evidence",
             ],
         },
-        check: |bucket, _| {
+        check: |bucket, context| {
             let is_asked =
                 matches!(bucket.role, Role::Attachments | Role::Evidence | Role::State | Role::Uploads);
-            is_asked.then(|| {
-                seen(&bucket.lifecycle, |rules| {
-                    let expires = rules.iter().any(|rule| rule.is_enabled && rule.expires);
-                    Verdict::of(!expires, "Expiration of current objects", "no Expiration")
-                })
-            })
+            is_asked.then(|| seen(&bucket.lifecycle, |rules| expiration(bucket, rules, context)))
         },
         command: |bucket, _| format!("aws s3api get-bucket-lifecycle-configuration --bucket {}", bucket.name),
     },
@@ -140,7 +137,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
                 seen(&bucket.lifecycle, |rules| {
                     let days = rules
                         .iter()
-                        .filter(|rule| rule.is_enabled && rule.is_whole)
+                        .filter(|rule| rule.is_enabled && rule.is_whole())
                         .filter_map(|rule| rule.incomplete_days)
                         .min();
                     let found =
@@ -166,17 +163,46 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
                 "attachments and state hold personal data and passwords",
             ],
         },
-        check: |bucket, _| {
-            Some(seen(&bucket.open, |open| {
-                Verdict::of(open.is_empty(), format!("{} false", open.join(", ")), "all four true")
-            }))
+        check: |bucket, _| Some(block(bucket)),
+        command: |bucket, _| close(bucket),
+    },
+    Rule {
+        meta: Meta {
+            id: "s3.public",
+            severity: Severity::Critical,
+            guide: "2.2",
+            title: ["aberto a todos", "open to everybody"],
+            why: [
+                "a política ou a ACL dá a qualquer pessoa os anexos, o estado ou as evidências",
+                "policy or ACL gives attachments, state or evidence to anybody",
+            ],
         },
-        command: |bucket, _| {
-            put(
-                bucket,
-                "put-public-access-block",
-                "--public-access-block-configuration BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true",
-            )
+        check: |bucket, context| Some(public(bucket, context)),
+        command: |bucket, _| close(bucket),
+    },
+    Rule {
+        meta: Meta {
+            id: "s3.foreign-access",
+            severity: Severity::High,
+            guide: "2.2",
+            title: ["acesso de outras contas", "access of other accounts"],
+            why: [
+                "quem tem o acesso não responde a esta conta; as contas combinadas ficam na política",
+                "whoever has it does not answer to this account; the accounts that were agreed on are in the policy",
+            ],
+        },
+        check: |bucket, context| Some(foreign(bucket, context)),
+        command: |bucket, context| {
+            let of_policy = strangers(bucket, context).is_ok_and(|strangers| !strangers.is_empty());
+            let of_policy = of_policy.then(|| {
+                format!(
+                    "aws s3api get-bucket-policy --bucket {0} --query Policy --output text > policy.json && ${{EDITOR:-vi}} policy.json && aws s3api put-bucket-policy --bucket {0} --policy file://policy.json",
+                    bucket.name
+                )
+            });
+            let of_acl = acl(bucket).is_ok_and(|acl| !outsiders(acl).is_empty());
+            let of_acl = of_acl.then(|| put(bucket, "put-bucket-acl", "--acl private"));
+            of_policy.into_iter().chain(of_acl).collect::<Vec<_>>().join("; ")
         },
     },
     Rule {
@@ -210,15 +236,8 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
                 "without the policy the bucket takes requests in clear",
             ],
         },
-        check: |bucket, _| {
-            Some(seen(&bucket.policy, |policy| {
-                let denies = policy.as_deref().is_some_and(|policy| denies_clear(policy, &bucket.name));
-                Verdict::of(
-                    denies,
-                    "no Deny with aws:SecureTransport false",
-                    "Deny s3:* for everybody without TLS",
-                )
-            }))
+        check: |bucket, context| {
+            Some(seen(&bucket.policy, |policy| over_tls(policy.as_deref(), bucket, context)))
         },
         command: |bucket, context| {
             let by_hand = format!(
@@ -362,21 +381,188 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
     },
 ];
 
-fn noncurrent(rules: &[crate::facts::Lifecycle], least: u16) -> Verdict {
-    let enabled = rules.iter().filter(|rule| rule.is_enabled);
-    let days: Vec<i32> = enabled.clone().filter_map(|rule| rule.noncurrent_days).collect();
-    let whole = enabled.filter(|rule| rule.is_whole).any(|rule| rule.noncurrent_days.is_some());
-    let expected = format!("NoncurrentDays ≥ {least}, whole bucket");
-    match days.iter().min() {
-        None => Verdict::fail("no NoncurrentVersionExpiration", expected),
-        Some(shortest) => {
-            let scope = if whole { "" } else { ", part of the bucket" };
-            Verdict::of(
-                whole && *shortest >= i32::from(least),
-                format!("NoncurrentDays {shortest}{scope}"),
-                expected,
-            )
+/// Blocks public access in all four ways, whatever the account does.
+fn close(bucket: &Bucket) -> String {
+    put(
+        bucket,
+        "put-public-access-block",
+        "--public-access-block-configuration BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true",
+    )
+}
+
+/// Whether a setting is on, for the bucket or for its account: S3 goes by the stricter of both, setting by setting.
+fn is_on(bucket: &Bucket, setting: &str) -> Result<bool, CallError> {
+    match (&bucket.open, &bucket.account_open) {
+        (Ok(open), _) if !open.contains(&setting) => Ok(true),
+        (_, Ok(open)) if !open.contains(&setting) => Ok(true),
+        (Err(call), _) | (_, Err(call)) => Err(call.clone()),
+        (Ok(_), Ok(_)) => Ok(false),
+    }
+}
+
+fn block(bucket: &Bucket) -> Verdict {
+    let mut untold = None;
+    let mut open = Vec::new();
+    for setting in BLOCKS {
+        match is_on(bucket, setting) {
+            Ok(true) => {}
+            Ok(false) => open.push(setting),
+            Err(call) => untold = Some(call),
         }
+    }
+    match untold {
+        Some(call) if open.is_empty() => Verdict::Unknown(call.to_string()),
+        _ => Verdict::of(open.is_empty(), format!("{} false", open.join(", ")), "all four true"),
+    }
+}
+
+fn place<'a>(bucket: &'a Bucket, context: &Context<'a>) -> Place<'a> {
+    Place {
+        account: context.account,
+        trusted: &context.policy.shared_with,
+        owner: bucket.acl.as_ref().ok().and_then(|acl| acl.owner.as_deref()),
+        now: context.now,
+    }
+}
+
+/// Whom the bucket's policy lets in; the error is why that is not known.
+fn strangers(bucket: &Bucket, context: &Context<'_>) -> Result<BTreeSet<Who>, String> {
+    let Some(policy) = bucket.policy.as_ref().map_err(ToString::to_string)? else {
+        return Ok(BTreeSet::new());
+    };
+    let found = policy.parse::<Policy>();
+    let found = found.and_then(|policy| policy.strangers_to_bucket(&bucket.name, &place(bucket, context)));
+    found.map_err(|error| error.to_string())
+}
+
+/// The ACL, where the answer has whose the bucket is.
+fn acl(bucket: &Bucket) -> Result<&Acl, String> {
+    match &bucket.acl {
+        Err(call) => Err(call.to_string()),
+        Ok(Acl { owner: None, .. }) => Err("the answer of AWS has no Owner".to_owned()),
+        Ok(acl) => Ok(acl),
+    }
+}
+
+/// The accounts whom the ACL gives anything, besides the owner.
+fn outsiders(acl: &Acl) -> Vec<&str> {
+    acl.accounts.iter().filter(|id| acl.owner.as_ref() != Some(*id)).map(String::as_str).collect()
+}
+
+/// What is so where nothing blocks it, and what is not known because of it.
+fn unless_blocked(
+    found: Result<Option<String>, String>,
+    is_blocked: Result<bool, CallError>,
+) -> Result<Option<String>, String> {
+    match (found, is_blocked) {
+        (Ok(None), _) | (_, Ok(true)) => Ok(None),
+        (found, Ok(false)) | (found @ Err(_), _) => found,
+        (Ok(Some(_)), Err(call)) => Err(call.to_string()),
+    }
+}
+
+/// The verdict on what was found of the policy and of the ACL.
+fn both(found: [Result<Option<String>, String>; 2], expected: String) -> Verdict {
+    let open: Vec<_> = found.iter().filter_map(|found| found.clone().ok().flatten()).collect();
+    match found.into_iter().find_map(Result::err) {
+        Some(why) if open.is_empty() => Verdict::Unknown(why),
+        _ => Verdict::of(open.is_empty(), open.join("; "), expected),
+    }
+}
+
+fn public(bucket: &Bucket, context: &Context<'_>) -> Verdict {
+    let of_policy = strangers(bucket, context)
+        .map(|strangers| strangers.contains(&Who::Everyone).then(|| "bucket policy: *".to_owned()));
+    let of_acl = acl(bucket).map(|acl| {
+        let groups: Vec<_> = acl.groups.iter().map(String::as_str).collect();
+        (!groups.is_empty()).then(|| format!("ACL: {}", groups.join(", ")))
+    });
+    both(
+        [
+            unless_blocked(of_policy, is_on(bucket, "RestrictPublicBuckets")),
+            unless_blocked(of_acl, is_on(bucket, "IgnorePublicAcls")),
+        ],
+        "nobody outside the account".to_owned(),
+    )
+}
+
+fn foreign(bucket: &Bucket, context: &Context<'_>) -> Verdict {
+    let of_policy = strangers(bucket, context).map(|strangers| {
+        let named = strangers.iter().filter(|who| **who != Who::Everyone).map(ToString::to_string);
+        let named: Vec<_> = named.collect();
+        (!named.is_empty()).then(|| format!("bucket policy: {}", named.join(", ")))
+    });
+    let of_acl = acl(bucket).map(|acl| {
+        let others = outsiders(acl);
+        (!others.is_empty()).then(|| format!("ACL: {}", others.join(", ")))
+    });
+    let accounts = [&[context.account.to_owned()], context.policy.shared_with.as_slice()].concat();
+    both([of_policy, of_acl], format!("only {}", accounts.join(", ")))
+}
+
+/// Whether the policy refuses every request without TLS, and else one that it does not refuse.
+fn over_tls(policy: Option<&str>, bucket: &Bucket, context: &Context<'_>) -> Verdict {
+    let expected = "every request without TLS is denied";
+    let Some(policy) = policy else { return Verdict::fail("no bucket policy", expected) };
+    match policy.parse::<Policy>().and_then(|policy| policy.in_clear(&bucket.name, &place(bucket, context))) {
+        Err(error) => Verdict::Unknown(error.to_string()),
+        Ok(None) => Verdict::Pass,
+        Ok(Some(Clear { who, action, resource })) => {
+            Verdict::fail(format!("without TLS {action} of {resource} is not denied to {who}"), expected)
+        }
+    }
+}
+
+/// Whether all that a rule is for may go: it is below a prefix that the policy lets expire.
+fn is_let_go(bucket: &Bucket, rule: &Lifecycle, context: &Context<'_>) -> bool {
+    let prefixes = &context.policy.expiring_prefixes;
+    let prefixes = match bucket.role {
+        Role::Attachments => &prefixes.attachments,
+        Role::Uploads => &prefixes.uploads,
+        _ => return false,
+    };
+    prefixes.iter().any(|prefix| rule.prefix.starts_with(prefix.as_str()))
+}
+
+/// A rule by its id and what it is for.
+fn named(rule: &Lifecycle) -> String {
+    let scope = if rule.prefix.is_empty() { "whole bucket" } else { rule.prefix.as_str() };
+    let filter = if rule.is_filtered { ", by tag or size" } else { "" };
+    format!("rule {}, {scope}{filter}", if rule.id.is_empty() { "without ID" } else { &rule.id })
+}
+
+fn expiration(bucket: &Bucket, rules: &[Lifecycle], context: &Context<'_>) -> Verdict {
+    let expires = |rule: &&Lifecycle| rule.is_enabled && rule.expires && !is_let_go(bucket, rule, context);
+    let found: Vec<_> = rules.iter().filter(expires).map(named).collect();
+    Verdict::of(
+        found.is_empty(),
+        format!("Expiration of current objects: {}", found.join("; ")),
+        "no Expiration, but of prefixes in backups.audit.expiring_prefixes",
+    )
+}
+
+/// The rule that deletes old versions first, of those whose versions are to be kept. One that keeps a number of newer versions
+/// besides keeps more, and is held against its days alone.
+pub(crate) fn shortest<'a>(
+    bucket: &Bucket,
+    rules: &'a [Lifecycle],
+    context: &Context<'_>,
+) -> Option<(&'a Lifecycle, i32)> {
+    let enabled = rules.iter().filter(|rule| rule.is_enabled && !is_let_go(bucket, rule, context));
+    enabled.filter_map(|rule| Some((rule, rule.noncurrent_days?))).min_by_key(|(_, days)| *days)
+}
+
+fn noncurrent(bucket: &Bucket, rules: &[Lifecycle], context: &Context<'_>) -> Verdict {
+    let least = context.noncurrent_days;
+    let expected = format!("NoncurrentDays ≥ {least}, whole bucket");
+    let is_whole = |rule: &Lifecycle| rule.is_enabled && rule.is_whole() && rule.noncurrent_days.is_some();
+    match shortest(bucket, rules, context) {
+        None => Verdict::fail("no NoncurrentVersionExpiration", expected),
+        Some((rule, days)) => Verdict::of(
+            rules.iter().any(is_whole) && days >= i32::from(least),
+            format!("NoncurrentDays {days} ({})", named(rule)),
+            expected,
+        ),
     }
 }
 
@@ -470,58 +656,4 @@ pub(crate) fn tls_statement(bucket: &str) -> Value {
         "Resource": [format!("arn:aws:s3:::{bucket}"), format!("arn:aws:s3:::{bucket}/*")],
         "Condition": {"Bool": {"aws:SecureTransport": "false"}},
     })
-}
-
-/// Whether a bucket policy refuses every request without TLS: one statement, for everybody, every action, bucket and
-/// objects, and no further condition that would let some through.
-pub(crate) fn denies_clear(policy: &str, bucket: &str) -> bool {
-    let policy: Value = serde_json::from_str(policy).unwrap_or_default();
-    let statements = match policy.get("Statement") {
-        Some(Value::Array(statements)) => statements.as_slice(),
-        Some(one @ Value::Object(_)) => std::slice::from_ref(one),
-        _ => &[],
-    };
-    statements.iter().any(|statement| {
-        let text = |field: &str| statement.get(field).and_then(Value::as_str);
-        let everybody = match statement.get("Principal") {
-            Some(Value::String(principal)) => principal == "*",
-            Some(Value::Object(kinds)) => kinds.get("AWS").is_some_and(|aws| texts(aws).contains(&"*")),
-            _ => false,
-        };
-        let every_action = statement
-            .get("Action")
-            .is_some_and(|action| texts(action).iter().any(|action| matches!(*action, "*" | "s3:*")));
-        let resources = statement.get("Resource").map(texts).unwrap_or_default();
-        let covers = |suffix: &str| {
-            resources
-                .iter()
-                .any(|resource| *resource == "*" || resource.ends_with(&format!(":::{bucket}{suffix}")))
-        };
-        let condition = statement.get("Condition").and_then(Value::as_object);
-        let only_tls = condition.is_some_and(|operators| {
-            operators.len() == 1
-                && operators.get("Bool").and_then(Value::as_object).is_some_and(|keys| {
-                    keys.len() == 1
-                        && keys.iter().all(|(key, value)| {
-                            key.eq_ignore_ascii_case("aws:SecureTransport") && is_false(value)
-                        })
-                })
-        });
-        text("Effect") == Some("Deny") && everybody && every_action && covers("") && covers("/*") && only_tls
-    })
-}
-
-fn is_false(value: &Value) -> bool {
-    match value {
-        Value::Array(values) => values.len() == 1 && values.iter().all(is_false),
-        Value::String(text) => text == "false",
-        value => *value == Value::Bool(false),
-    }
-}
-
-fn texts(value: &Value) -> Vec<&str> {
-    match value {
-        Value::Array(values) => values.iter().filter_map(Value::as_str).collect(),
-        value => value.as_str().into_iter().collect(),
-    }
 }

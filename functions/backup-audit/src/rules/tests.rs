@@ -12,11 +12,11 @@ use shared::policy::{BackupAudit, Policy};
 use super::application::{ACCOUNT, PROTECTED, SERVICE, VAULT};
 use super::plans::tests::plan;
 use super::rds::{INSTANCE, SNAPSHOT, deployment, supported_until, unheard};
-use super::s3::{BUCKET, denies_clear, tls_statement};
+use super::s3::{BUCKET, tls_statement};
 use super::terraform::TABLE;
 use super::*;
 use crate::facts::{
-    Account, Bucket, Deployment, Encryption, Form, Instance, Lifecycle, Lock, LogWatch, Newest, Pair, Protected, Role,
+    Account, Acl, BLOCKS, Bucket, Deployment, Encryption, Form, Instance, Lifecycle, Lock, LogWatch, Newest, Pair, Protected, Role,
     Seen, Service, Side, Snapshot, Subscription, Table, Task, Vault,
 };
 
@@ -43,6 +43,7 @@ pub(crate) fn context() -> Context<'static> {
     Context {
         project: "moveongs",
         environment: "prod",
+        account: "111122223333",
         policy: &POLICY,
         retention_days: Some(30),
         noncurrent_days: 30,
@@ -127,14 +128,7 @@ pub(crate) fn snapshot() -> Snapshot {
 
 /// A lifecycle rule for a whole bucket.
 pub(crate) fn whole(noncurrent_days: Option<i32>, incomplete_days: Option<i32>) -> Lifecycle {
-    Lifecycle {
-        is_ours: false,
-        is_enabled: true,
-        is_whole: true,
-        expires: false,
-        noncurrent_days,
-        incomplete_days,
-    }
+    Lifecycle { is_enabled: true, noncurrent_days, incomplete_days, ..Lifecycle::default() }
 }
 
 pub(crate) fn bucket(role: Role) -> Bucket {
@@ -145,6 +139,12 @@ pub(crate) fn bucket(role: Role) -> Bucket {
         versioning: Ok(Some("Enabled".to_owned())),
         lifecycle: Ok(vec![whole(Some(90), Some(1))]),
         open: Ok(Vec::new()),
+        account_open: Ok(BLOCKS.to_vec()),
+        acl: Ok(Acl {
+            owner: Some("0wner".to_owned()),
+            accounts: ["0wner".to_owned()].into(),
+            ..Acl::default()
+        }),
         encryption: Ok(Some(Encryption { algorithm: "aws:kms".to_owned(), key: Some(KEY.to_owned()) })),
         policy: Ok(Some(json!({"Statement": [tls_statement(FILES)]}).to_string())),
         lock: Some(Ok(Some(Lock { mode: "COMPLIANCE".to_owned(), days: 365 }))),
@@ -560,7 +560,7 @@ const BUCKETS: Rows<Bucket> = &[
         bucket.lifecycle = Ok(vec![whole(Some(90), None), Lifecycle { expires: true, ..whole(None, None) }]);
     }),
     ("s3.expiration", Edge("fail"), |bucket| {
-        bucket.lifecycle = Ok(vec![Lifecycle { expires: true, is_whole: false, ..whole(None, None) }]);
+        bucket.lifecycle = Ok(vec![Lifecycle { expires: true, is_filtered: true, ..whole(None, None) }]);
     }),
     ("s3.expiration", Edge("pass"), |bucket| {
         bucket.lifecycle = Ok(vec![Lifecycle { expires: true, is_enabled: false, ..whole(None, None) }]);
@@ -582,6 +582,21 @@ const BUCKETS: Rows<Bucket> = &[
         bucket.open = Ok(vec!["BlockPublicAcls", "BlockPublicPolicy"])
     }),
     ("s3.public-access-block", Dark, |bucket| bucket.open = unread()),
+    ("s3.public", Holds, |_| ()),
+    ("s3.public", Edge("pass"), |bucket| bucket.policy = unread()),
+    ("s3.public", Broken, |bucket| {
+        *bucket = opened(&json!("*"), &["RestrictPublicBuckets"], &Ok(BLOCKS.to_vec()));
+    }),
+    ("s3.public", Dark, |bucket| (bucket.open, bucket.acl) = (Ok(BLOCKS.to_vec()), unread())),
+    ("s3.foreign-access", Holds, |_| ()),
+    ("s3.foreign-access", Edge("pass"), |bucket| {
+        *bucket = opened(&json!({"AWS": "444455556666"}), &[], &Ok(Vec::new()));
+    }),
+    ("s3.foreign-access", Broken, |bucket| {
+        *bucket = opened(&json!({"AWS": "777788889999"}), &[], &Ok(Vec::new()));
+    }),
+    ("s3.foreign-access", Dark, |bucket| bucket.policy = unread()),
+    ("s3.foreign-access", Dark, |bucket| bucket.acl = unread()),
     ("s3.encryption", Holds, |_| ()),
     ("s3.encryption", Edge("fail"), |bucket| encrypt(bucket, "aws:kms", None)),
     ("s3.encryption", Broken, |bucket| encrypt(bucket, "AES256", None)),
@@ -1314,7 +1329,7 @@ fn noncurrent(rules: Vec<Lifecycle>, expected: &str) {
 #[test]
 fn the_shortest_enabled_lifecycle_rule_counts_and_one_must_be_for_all() {
     let rule = |days| whole(Some(days), None);
-    let part = |days| Lifecycle { is_whole: false, ..rule(days) };
+    let part = |days| Lifecycle { prefix: "a/".to_owned(), ..rule(days) };
     let disabled = |days| Lifecycle { is_enabled: false, ..rule(days) };
     noncurrent(vec![rule(30), rule(90)], "pass");
     noncurrent(vec![rule(30), rule(29)], "fail");
@@ -1331,7 +1346,7 @@ fn incomplete_uploads_of_a_part_or_of_a_disabled_rule_do_not_count() {
     let rule = whole(None, Some(7));
     for (rules, expected) in [
         (vec![rule.clone(), whole(None, Some(30))], "pass"),
-        (vec![Lifecycle { is_whole: false, ..rule.clone() }], "fail"),
+        (vec![Lifecycle { is_filtered: true, ..rule.clone() }], "fail"),
         (vec![Lifecycle { is_enabled: false, ..rule }], "fail"),
     ] {
         let change = |bucket: &mut Bucket| bucket.lifecycle = Ok(rules.clone());
@@ -1369,55 +1384,258 @@ fn a_buckets_key_by_its_arn_its_id_or_an_alias() {
     }
 }
 
-/// The statement of a repair, with some of its fields changed, and taken out where they are null.
+/// Whether the rule takes a policy for one that refuses every request without TLS.
+pub(crate) fn denies_clear(policy: &str) -> bool {
+    let change = |bucket: &mut Bucket| bucket.policy = Ok(Some(policy.to_owned()));
+    let row = row(BUCKET, "s3.tls-only", FILES, &bucket(Role::Attachments), change, &context());
+    word(row.as_ref()) == "pass"
+}
+
 #[track_caller]
-fn tls(changed: serde_json::Value, expected: bool) {
-    let mut statement = tls_statement(FILES);
-    for (field, value) in changed.as_object().unwrap() {
-        match value {
-            serde_json::Value::Null => drop(statement.as_object_mut().unwrap().remove(field)),
-            value => statement[field] = value.clone(),
+fn with_policy(rule: &str, policy: &str, expected: &str) -> Row {
+    let change = |bucket: &mut Bucket| {
+        bucket.policy = Ok(Some(policy.replace("moveongs-dev-attachments", FILES)));
+    };
+    let row = row(BUCKET, rule, FILES, &bucket(Role::Attachments), change, &context());
+    assert_eq!(word(row.as_ref()), expected, "{policy}: {row:?}");
+    row.unwrap()
+}
+
+/// What IAM makes of a policy is a matter of `shared::access`; here is what the audit makes of that.
+#[test]
+fn case_10a_another_spelling_of_tls_only_passes_and_what_is_not_refused_is_named() {
+    with_policy(
+        "s3.tls-only",
+        include_str!("../../../../tests/cases/10a-bucket-policy-boolifexists.json"),
+        "pass",
+    );
+    let mut reading = tls_statement(FILES);
+    reading["Action"] = json!(["s3:get*", "s3:Put*"]);
+    let row = with_policy("s3.tls-only", &json!({"Statement": reading}).to_string(), "fail");
+    let Verdict::Fail { found, .. } = row.verdict else { panic!() };
+    assert!(found.starts_with("without TLS s3:"), "{found}");
+    assert!(
+        found.contains(&format!("of arn:aws:s3:::{FILES}")) && found.ends_with("is not denied to *"),
+        "{found}"
+    );
+    for broken in ["{", r#"{"Statement": [{"Effect": "Deny"}]}"#] {
+        for rule in ["s3.tls-only", "s3.foreign-access"] {
+            with_policy(rule, broken, "unknown");
         }
+        // Whatever it says, S3 gives strangers nothing by it.
+        with_policy("s3.public", broken, "pass");
     }
-    let policy = json!({"Statement": [{"Sid": "Another", "Effect": "Allow"}, statement]}).to_string();
-    assert_eq!(denies_clear(&policy, FILES), expected, "{policy}");
+}
+
+/// A bucket whose policy allows everything to a principal, with the blocks that are off for it and for the account.
+fn opened(principal: &serde_json::Value, open: &[&'static str], account: &Seen<Vec<&'static str>>) -> Bucket {
+    let mut statement = json!({"Effect": "Allow", "Action": "s3:*", "Principal": principal});
+    statement["Resource"] = json!([format!("arn:aws:s3:::{FILES}"), format!("arn:aws:s3:::{FILES}/*")]);
+    Bucket {
+        policy: Ok(Some(json!({"Statement": [statement]}).to_string())),
+        open: Ok(open.to_vec()),
+        account_open: account.clone(),
+        ..bucket(Role::Attachments)
+    }
+}
+
+#[track_caller]
+fn access(bucket: &Bucket, public: &str, foreign: &str) {
+    let of = |rule| row(BUCKET, rule, FILES, bucket, |_| (), &context());
+    assert_eq!(word(of("s3.public").as_ref()), public, "{bucket:?}: {:?}", of("s3.public"));
+    assert_eq!(word(of("s3.foreign-access").as_ref()), foreign, "{bucket:?}: {:?}", of("s3.foreign-access"));
+}
+
+/// The account's block of the case, as S3 Control tells it.
+fn blocks_of_case_07() -> Seen<Vec<&'static str>> {
+    let case = include_str!("../../../../tests/cases/07-s3-account-level-block.json");
+    let case: serde_json::Value = serde_json::from_str(case).unwrap();
+    let account = &case["s3control:GetPublicAccessBlock (account 123456789012)"];
+    Ok(BLOCKS.into_iter().filter(|name| account[*name] != true).collect())
 }
 
 #[test]
-fn a_bucket_policy_refuses_requests_without_tls_or_lets_some_through() {
-    let secure = |value: serde_json::Value| json!({"Condition": {"Bool": {"aws:SecureTransport": value}}});
-    let both = tls_statement(FILES)["Resource"].clone();
-    tls(json!({}), true);
-    tls(secure(json!(false)), true);
-    tls(secure(json!(["false"])), true);
-    tls(secure(json!("true")), false);
-    tls(secure(json!(["false", "true"])), false);
-    tls(json!({"Condition": {"Bool": {"aws:securetransport": "false"}}}), true);
-    tls(
-        json!({"Condition": {"Bool": {"aws:SecureTransport": "false", "aws:ViaAWSService": "false"}}}),
-        false,
+fn case_07_the_accounts_block_counts_setting_by_setting() {
+    const RESTRICT: &str = "RestrictPublicBuckets";
+    let (all, none) = (BLOCKS.to_vec(), Vec::new());
+    for (open, account, expected) in [
+        (Ok(all.clone()), blocks_of_case_07(), "pass"),
+        (Ok(all.clone()), Ok(all.clone()), "fail"),
+        (Ok(none.clone()), Ok(all.clone()), "pass"),
+        (Ok(none.clone()), unread(), "pass"),
+        (unread(), Ok(none.clone()), "pass"),
+        (unread(), Ok(all.clone()), "unknown"),
+        (unread(), unread(), "unknown"),
+        (Ok(vec![RESTRICT]), unread(), "unknown"),
+        (Ok(vec![RESTRICT]), Ok(vec!["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy"]), "pass"),
+        (Ok(vec![RESTRICT]), Ok(vec![RESTRICT]), "fail"),
+        (Ok(vec![RESTRICT, "BlockPublicAcls"]), Ok(vec![RESTRICT]), "fail"),
+    ] {
+        let change = |bucket: &mut Bucket| {
+            (bucket.open, bucket.account_open) = (open.clone(), account.clone());
+        };
+        let row =
+            row(BUCKET, "s3.public-access-block", FILES, &bucket(Role::Attachments), change, &context());
+        assert_eq!(word(row.as_ref()), expected, "{open:?} {account:?}: {row:?}");
+    }
+    let change = |bucket: &mut Bucket| {
+        (bucket.open, bucket.account_open) = (Ok(vec![RESTRICT, "BlockPublicAcls"]), Ok(vec![RESTRICT]));
+    };
+    let row = row(BUCKET, "s3.public-access-block", FILES, &bucket(Role::Attachments), change, &context());
+    assert_eq!(row.unwrap().verdict, Verdict::fail("RestrictPublicBuckets false", "all four true"));
+}
+
+#[test]
+fn whom_a_buckets_policy_lets_in_and_what_blocks_it() {
+    let (all, on) = (BLOCKS.to_vec(), Ok(Vec::new()));
+    let off = Ok(all.clone());
+    let (everybody, another) = (json!("*"), json!({"AWS": "777788889999"}));
+    let service = json!({"Service": "logging.s3.amazonaws.com"});
+    access(&opened(&everybody, &all, &off), "fail", "pass");
+    access(&opened(&everybody, &[], &off), "pass", "pass");
+    access(&opened(&everybody, &all, &on), "pass", "pass");
+    access(&opened(&everybody, &["RestrictPublicBuckets"], &off), "fail", "pass");
+    access(&opened(&everybody, &["IgnorePublicAcls"], &off), "pass", "pass");
+    access(&opened(&everybody, &all, &unread()), "unknown", "pass");
+    access(&opened(&another, &[], &on), "pass", "fail");
+    access(&opened(&service, &[], &on), "pass", "fail");
+    access(&opened(&json!({"AWS": "111122223333"}), &all, &off), "pass", "pass");
+    access(&opened(&json!({"AWS": "arn:aws:iam::444455556666:role/agreed"}), &all, &off), "pass", "pass");
+    let mut unseen = bucket(Role::Attachments);
+    unseen.policy = unread();
+    access(&unseen, "pass", "unknown");
+    (unseen.open, unseen.account_open) = (Ok(all.clone()), off.clone());
+    access(&unseen, "unknown", "unknown");
+    unseen.policy = Ok(None);
+    access(&unseen, "pass", "pass");
+    for role in [Role::Evidence, Role::State, Role::Grafana, Role::Uploads, Role::Other] {
+        access(&Bucket { role, ..opened(&everybody, &all, &off) }, "fail", "pass");
+    }
+}
+
+#[test]
+fn whom_a_buckets_acl_lets_in_and_what_blocks_it() {
+    let (all, on) = (BLOCKS.to_vec(), Ok(Vec::new()));
+    let off = Ok(all.clone());
+    let acl = |account: Option<&str>, group: Option<&str>| {
+        let mut acl = bucket(Role::Attachments).acl.unwrap();
+        acl.accounts.extend(account.map(str::to_owned));
+        acl.groups.extend(group.map(str::to_owned));
+        Ok(acl)
+    };
+    let with = |acl, open: &[&'static str], account: &Seen<Vec<&'static str>>| Bucket {
+        acl,
+        open: Ok(open.to_vec()),
+        account_open: account.clone(),
+        ..bucket(Role::Attachments)
+    };
+    for group in ["AllUsers", "AuthenticatedUsers"] {
+        access(&with(acl(None, Some(group)), &all, &off), "fail", "pass");
+        access(&with(acl(None, Some(group)), &["IgnorePublicAcls"], &off), "fail", "pass");
+        access(&with(acl(None, Some(group)), &["RestrictPublicBuckets"], &off), "pass", "pass");
+        access(&with(acl(None, Some(group)), &all, &on), "pass", "pass");
+        access(&with(acl(None, Some(group)), &all, &unread()), "unknown", "pass");
+    }
+    access(&with(acl(Some("0wner"), None), &all, &off), "pass", "pass");
+    access(&with(acl(Some("0ther"), None), &[], &on), "pass", "fail");
+    access(&with(unread(), &[], &on), "pass", "unknown");
+    access(&with(unread(), &all, &off), "unknown", "unknown");
+    access(&with(Ok(Acl::default()), &all, &off), "unknown", "unknown");
+    let other = with(acl(Some("0ther"), None), &[], &on);
+    let acl_only = row(BUCKET, "s3.foreign-access", FILES, &other, |_| (), &context()).unwrap();
+    assert_eq!(acl_only.command, format!("aws s3api put-bucket-acl --bucket {FILES} --acl private"));
+    let both = Bucket { acl: other.acl, ..opened(&json!({"AWS": "777788889999"}), &[], &on) };
+    let both = row(BUCKET, "s3.foreign-access", FILES, &both, |_| (), &context()).unwrap();
+    assert_eq!(
+        both.verdict,
+        Verdict::fail("bucket policy: 777788889999; ACL: 0ther", "only 111122223333, 444455556666")
     );
-    let further = json!({
-        "Bool": {"aws:SecureTransport": "false"}, "StringNotEquals": {"aws:SourceVpc": "vpc-1"}
-    });
-    tls(json!({"Condition": further}), false);
-    tls(json!({"Condition": null}), false);
-    tls(json!({"Effect": "Allow"}), false);
-    tls(json!({"Principal": {"AWS": "*"}}), true);
-    tls(json!({"Principal": {"AWS": ["111122223333", "*"]}}), true);
-    tls(json!({"Principal": {"AWS": "111122223333"}}), false);
-    tls(json!({"Principal": {"Service": "*"}}), false);
-    tls(json!({"Principal": null, "NotPrincipal": {"AWS": "111122223333"}}), false);
-    tls(json!({"Action": "*"}), true);
-    tls(json!({"Action": ["s3:GetObject", "s3:*"]}), true);
-    tls(json!({"Action": "s3:GetObject"}), false);
-    tls(json!({"Action": null, "NotAction": "s3:GetObject"}), false);
-    tls(json!({"Resource": "*"}), true);
-    tls(json!({"Resource": both[0]}), false);
-    tls(json!({"Resource": both[1]}), false);
-    tls(json!({"Resource": ["arn:aws:s3:::another", "arn:aws:s3:::another/*"]}), false);
-    assert!(denies_clear(&json!({"Statement": tls_statement(FILES)}).to_string(), FILES));
-    assert!(!denies_clear("no policy", FILES));
+    assert!(
+        both.command.contains("put-bucket-policy") && both.command.contains("put-bucket-acl"),
+        "{both:?}"
+    );
+}
+
+/// The lifecycle of the case, read as S3's answer is.
+fn lifecycle_of_case_17() -> Vec<Lifecycle> {
+    let case = include_str!("../../../../tests/cases/17-lifecycle-tmp-prefix.json");
+    let case: serde_json::Value = serde_json::from_str(case).unwrap();
+    let days = |rule: &serde_json::Value, place: &str| {
+        rule.pointer(place).and_then(serde_json::Value::as_i64).map(|days| i32::try_from(days).unwrap())
+    };
+    let rule = |rule: &serde_json::Value| Lifecycle {
+        id: rule["ID"].as_str().unwrap().to_owned(),
+        is_enabled: rule["Status"] == "Enabled",
+        prefix: rule["Filter"]["Prefix"].as_str().unwrap_or_default().to_owned(),
+        expires: days(rule, "/Expiration/Days").is_some(),
+        noncurrent_days: days(rule, "/NoncurrentVersionExpiration/NoncurrentDays"),
+        incomplete_days: days(rule, "/AbortIncompleteMultipartUpload/DaysAfterInitiation"),
+        ..Lifecycle::default()
+    };
+    case["Rules"].as_array().unwrap().iter().map(rule).collect()
+}
+
+#[test]
+fn case_17_a_rule_that_deletes_current_objects_is_named_or_its_prefix_is_let_go() {
+    let letting = |prefixes: &[&str]| audit(json!({"expiring_prefixes": {"attachments": prefixes}}));
+    let judged = |rules: Vec<Lifecycle>, role: Role, policy: &BackupAudit| {
+        let context = Context { policy, ..context() };
+        let change = |bucket: &mut Bucket| bucket.lifecycle = Ok(rules.clone());
+        row(BUCKET, "s3.expiration", FILES, &bucket(role), change, &context).unwrap()
+    };
+    let none = letting(&[]);
+    let row = judged(lifecycle_of_case_17(), Role::Attachments, &none);
+    let Verdict::Fail { found, .. } = &row.verdict else { panic!("{row:?}") };
+    assert_eq!(found, "Expiration of current objects: rule tmp, tmp/");
+    let rule = |prefix: &str, is_filtered| Lifecycle {
+        id: "x".to_owned(),
+        is_enabled: true,
+        prefix: prefix.to_owned(),
+        is_filtered,
+        expires: true,
+        ..Lifecycle::default()
+    };
+    let case = lifecycle_of_case_17;
+    for (rules, prefixes, role, expected) in [
+        (case(), &["tmp/"][..], Role::Attachments, "pass"),
+        (case(), &["cache/", "tmp/"], Role::Attachments, "pass"),
+        (case(), &["tmp/a/"], Role::Attachments, "fail"),
+        (case(), &["TMP/"], Role::Attachments, "fail"),
+        (case(), &["tmp/"], Role::Uploads, "fail"),
+        (case(), &["tmp/"], Role::State, "fail"),
+        (case(), &["tmp/"], Role::Evidence, "fail"),
+        (vec![rule("tmp/cache/", false)], &["tmp/"], Role::Attachments, "pass"),
+        (vec![rule("tmp/", true)], &["tmp/"], Role::Attachments, "pass"),
+        (vec![rule("tmp", false)], &["tmp/"], Role::Attachments, "fail"),
+        (vec![rule("", true)], &["tmp/"], Role::Attachments, "fail"),
+        (vec![rule("", false)], &["tmp/"], Role::Attachments, "fail"),
+        ([case(), vec![rule("reports/", false)]].concat(), &["tmp/"], Role::Attachments, "fail"),
+    ] {
+        let row = judged(rules.clone(), role, &letting(prefixes));
+        assert_eq!(row.verdict.word(), expected, "{rules:?} {prefixes:?} {role:?}");
+    }
+    for (rule, said) in [
+        (rule("", true), "rule x, whole bucket, by tag or size"),
+        (Lifecycle { id: String::new(), ..rule("a/", false) }, "rule without ID, a/"),
+    ] {
+        let Verdict::Fail { found, .. } = judged(vec![rule], Role::Attachments, &none).verdict else {
+            panic!()
+        };
+        assert_eq!(found, format!("Expiration of current objects: {said}"));
+    }
+}
+
+#[test]
+fn case_17_versions_are_kept_as_long_as_asked_but_for_those_that_are_let_go() {
+    noncurrent(lifecycle_of_case_17(), "pass");
+    let short = Lifecycle { prefix: "tmp/".to_owned(), ..whole(Some(1), None) };
+    let rules = [lifecycle_of_case_17(), vec![short]].concat();
+    noncurrent(rules.clone(), "fail");
+    let letting = audit(json!({"expiring_prefixes": {"attachments": ["tmp/"]}}));
+    let context = Context { policy: &letting, ..context() };
+    let change = |bucket: &mut Bucket| bucket.lifecycle = Ok(rules.clone());
+    let kept = row(BUCKET, "s3.noncurrent", FILES, &bucket(Role::Attachments), change, &context);
+    assert_eq!(word(kept.as_ref()), "pass", "{kept:?}");
 }
 
 #[track_caller]

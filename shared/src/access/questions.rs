@@ -1,0 +1,579 @@
+//! The two questions, each put for every kind of request that the policy can tell apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::Timestamp;
+
+use super::condition::Condition;
+use super::document::{account, is_account};
+use super::{Keys, Malformed, OTHER, Pattern, Policy, Principal, Statement, Token, Tri, any};
+
+/// Actions on a bucket, but for its creation.
+const OF_BUCKETS: &str = "\
+    allowvendedlogdeliveryforresource createbucketmetadatatableconfiguration deletebucket \
+    deletebucketmetadatatableconfiguration deletebucketpolicy deletebucketwebsite \
+    getaccelerateconfiguration getanalyticsconfiguration getbucketabac getbucketacl getbucketcors \
+    getbucketlocation getbucketlogging getbucketmetadatatableconfiguration getbucketnotification \
+    getbucketobjectlockconfiguration getbucketownershipcontrols getbucketpolicy getbucketpolicystatus \
+    getbucketpublicaccessblock getbucketrequestpayment getbuckettagging getbucketversioning \
+    getbucketwebsite getencryptionconfiguration getintelligenttieringconfiguration \
+    getinventoryconfiguration getlifecycleconfiguration getmetricsconfiguration \
+    getreplicationconfiguration listbucket listbucketmultipartuploads listbucketversions \
+    listtagsforresource pausereplication putaccelerateconfiguration putanalyticsconfiguration \
+    putbucketabac putbucketacl putbucketcors putbucketlogging putbucketnotification \
+    putbucketobjectlockconfiguration putbucketownershipcontrols putbucketpolicy \
+    putbucketpublicaccessblock putbucketrequestpayment putbuckettagging putbucketversioning \
+    putbucketwebsite putencryptionconfiguration putintelligenttieringconfiguration \
+    putinventoryconfiguration putlifecycleconfiguration putmetricsconfiguration \
+    putreplicationconfiguration tagresource untagresource \
+    updatebucketmetadataannotationtableconfiguration updatebucketmetadatainventorytableconfiguration \
+    updatebucketmetadatajournaltableconfiguration";
+
+/// Actions on an object.
+const OF_OBJECTS: &str = "\
+    abortmultipartupload bypassgovernanceretention deleteobject deleteobjectannotation \
+    deleteobjecttagging deleteobjectversion deleteobjectversionannotation deleteobjectversiontagging \
+    getobject getobjectacl getobjectannotation getobjectattributes getobjectlegalhold getobjectretention \
+    getobjecttagging getobjecttorrent getobjectversion getobjectversionacl getobjectversionannotation \
+    getobjectversionannotationforreplication getobjectversionattributes getobjectversionforreplication \
+    getobjectversiontagging getobjectversiontorrent initiatereplication listmultipartuploadparts \
+    listobjectannotations listobjectversionannotations objectowneroverridetobucketowner putobject \
+    putobjectacl putobjectannotation putobjectlegalhold putobjectretention putobjecttagging \
+    putobjectversionacl putobjectversionannotation putobjectversiontagging replicatedelete \
+    replicateobject replicateobjectannotation replicatetags restoreobject updateobjectencryption";
+
+/// Actions on a secret, but for its creation.
+const OF_SECRETS: &str = "\
+    cancelrotatesecret deleteresourcepolicy deletesecret describesecret getresourcepolicy getsecretvalue \
+    listsecretversionids putresourcepolicy putsecretvalue removeregionsfromreplication \
+    replicatesecrettoregions restoresecret rotatesecret stopreplicationtoreplica tagresource \
+    untagresource updatesecret updatesecretversionstage validateresourcepolicy";
+
+/// Keys whose fixed values bind a request to something that people have chosen to trust: a stranger has another value or
+/// none (Amazon S3 User Guide, "The meaning of public"; IAM User Guide, "AWS global condition context keys").
+const BINDING: [&str; 17] = [
+    "aws:principalorgid",
+    "aws:principalorgpaths",
+    "aws:sourceip",
+    "aws:sourceorgid",
+    "aws:sourceorgpaths",
+    "aws:sourceowner",
+    "aws:sourcevpc",
+    "aws:sourcevpcarn",
+    "aws:sourcevpce",
+    "aws:userid",
+    "aws:vpceaccount",
+    "aws:vpceorgid",
+    "aws:vpceorgpaths",
+    "aws:vpcsourceip",
+    "s3:dataaccesspointaccount",
+    "s3:dataaccesspointarn",
+    "s3:x-amz-server-side-encryption-aws-kms-key-id",
+];
+
+/// Keys that every request has.
+const ALWAYS: [&str; 3] = ["aws:securetransport", "aws:currenttime", "aws:epochtime"];
+
+/// Most kinds of requests that are looked at.
+const MOST: usize = 100_000;
+
+/// Stands in the place of a wildcard.
+const ANY: &str = "zq";
+
+/// A requester whom a policy lets in, or does not keep out.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Who {
+    /// Anybody.
+    Everyone,
+    /// An account, or one of its users and roles.
+    Account(String),
+    /// A service of AWS, for whatever account it acts.
+    Service(String),
+    /// Whoever another provider has identified.
+    Federated(String),
+    /// An account by S3's own id of it.
+    Canonical(String),
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everyone => f.write_str("*"),
+            Self::Account(name) | Self::Service(name) | Self::Federated(name) | Self::Canonical(name) => {
+                f.write_str(name)
+            }
+        }
+    }
+}
+
+/// Where and when a policy is judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The account that owns the resource.
+    pub account: &'a str,
+    /// Other accounts that may have access.
+    pub trusted: &'a [String],
+    /// S3's own id of the account, where it is known.
+    pub owner: Option<&'a str>,
+    /// Now.
+    pub now: Timestamp,
+}
+
+/// A request without TLS that a bucket's policy does not refuse.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Clear {
+    /// Whose it is.
+    pub who: Who,
+    /// The action, lower case.
+    pub action: String,
+    /// The ARN of the bucket, or of an object.
+    pub resource: String,
+}
+
+/// What the requests of a question are about: actions, each with the resources that it is for.
+type Parts = Vec<(Vec<String>, Vec<String>)>;
+
+/// An action on a resource, and which statements are about it. Of several that all statements are about alike, one is enough.
+struct Kind {
+    action: String,
+    resource: String,
+    about: Vec<Tri>,
+}
+
+/// What a key may be: absent, or its values.
+type States = Vec<Option<Vec<String>>>;
+
+/// Who may ask.
+struct Requester {
+    who: Who,
+    names: Vec<Principal>,
+    keys: BTreeMap<String, States>,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Question {
+    /// Whether a request without TLS is not refused.
+    InClear,
+    /// Whether a stranger's request is allowed.
+    FromOutside,
+}
+
+impl Policy {
+    /// A request without TLS that a bucket's policy does not refuse; none when it refuses every one of them: each S3 action,
+    /// by whomever, on the bucket and its objects, whatever else is true of the request.
+    ///
+    /// `s3:TlsVersion` is taken for absent from such a request, which AWS does not document.
+    ///
+    /// # Errors
+    ///
+    /// Fails when there are more kinds of requests than can be looked at.
+    pub fn in_clear(&self, bucket: &str, place: &Place<'_>) -> Result<Option<Clear>, Malformed> {
+        let mut left = MOST;
+        let requesters = self.requesters(place, Question::InClear);
+        for kind in self.kinds(self.of_bucket(bucket, &[])) {
+            for requester in &requesters {
+                if self.may_pass(&kind, requester, Question::InClear, place, &mut left)? {
+                    let Kind { action, resource, .. } = kind;
+                    return Ok(Some(Clear { who: requester.who.clone(), action, resource }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The strangers whom a bucket's policy allows anything on the bucket or its objects.
+    ///
+    /// # Errors
+    ///
+    /// Fails when there are more kinds of requests than can be looked at.
+    pub fn strangers_to_bucket(&self, bucket: &str, place: &Place<'_>) -> Result<BTreeSet<Who>, Malformed> {
+        self.strangers(self.of_bucket(bucket, &self.actions("s3:")), place)
+    }
+
+    /// The strangers whom a secret's policy allows anything.
+    ///
+    /// # Errors
+    ///
+    /// Fails when there are more kinds of requests than can be looked at.
+    pub fn strangers_to_secret(&self, arn: &str, place: &Place<'_>) -> Result<BTreeSet<Who>, Malformed> {
+        let mut actions = listed("secretsmanager:", OF_SECRETS);
+        actions.extend(self.actions("secretsmanager:"));
+        self.strangers(vec![(actions, vec![arn.to_owned()])], place)
+    }
+
+    fn strangers(&self, parts: Parts, place: &Place<'_>) -> Result<BTreeSet<Who>, Malformed> {
+        let (mut left, mut found) = (MOST, BTreeSet::new());
+        let requesters = self.requesters(place, Question::FromOutside);
+        for kind in self.kinds(parts) {
+            for requester in &requesters {
+                if !found.contains(&requester.who)
+                    && self.may_pass(&kind, requester, Question::FromOutside, place, &mut left)?
+                {
+                    found.insert(requester.who.clone());
+                }
+            }
+        }
+        // Whoever else the policy names is one of them; of services S3 thinks otherwise where it restricts public buckets.
+        if found.contains(&Who::Everyone) {
+            found.retain(|who| matches!(who, Who::Everyone | Who::Service(_)));
+        }
+        Ok(found)
+    }
+
+    fn of_bucket(&self, bucket: &str, further: &[String]) -> Parts {
+        let arn = format!("arn:aws:s3:::{bucket}");
+        let objects = self.objects(&format!("{arn}/"));
+        let of = |names| listed("s3:", names).into_iter().chain(further.iter().cloned()).collect();
+        vec![(of(OF_BUCKETS), vec![arn]), (of(OF_OBJECTS), objects)]
+    }
+
+    /// Objects that the resources of the policy can tell apart: each beginning of a pattern with each end of one.
+    fn objects(&self, beginning: &str) -> Vec<String> {
+        let (mut begins, mut ends) =
+            (BTreeSet::from([beginning.to_owned()]), BTreeSet::from([String::new()]));
+        let mut found = BTreeSet::from([format!("{beginning}\u{3a9}"), format!("{beginning}{ANY}/{ANY}")]);
+        for pattern in self.statements.iter().flat_map(|statement| &statement.resources.items) {
+            let is_char = |token: &&Token| matches!(token, Token::Char(_));
+            let char = |token: &Token| if let Token::Char(c) = token { *c } else { 'z' };
+            begins.insert(pattern.0.iter().take_while(is_char).map(char).collect());
+            let end: Vec<char> = pattern.0.iter().rev().take_while(is_char).map(char).collect();
+            ends.insert(end.into_iter().rev().collect());
+            for filling in ["", ANY] {
+                found.insert(filled(pattern, filling));
+            }
+        }
+        for begin in &begins {
+            for end in &ends {
+                found.insert(format!("{begin}{end}"));
+                found.insert(format!("{begin}{ANY}{end}"));
+            }
+        }
+        found.retain(|arn| arn.strip_prefix(beginning).is_some_and(|key| !key.is_empty()));
+        found.into_iter().collect()
+    }
+
+    /// Actions of a service that the policy names and the lists may not know.
+    fn actions(&self, service: &str) -> Vec<String> {
+        let patterns = self.statements.iter().flat_map(|statement| &statement.actions.items);
+        let is_listed = |name: &str| {
+            [OF_BUCKETS, OF_OBJECTS, OF_SECRETS]
+                .iter()
+                .any(|names| names.split_whitespace().any(|one| one == name))
+        };
+        let is_new = |action: &String| action.strip_prefix(service).is_some_and(|name| !is_listed(name));
+        patterns.filter_map(Pattern::literal).filter(is_new).collect()
+    }
+
+    fn kinds(&self, parts: Parts) -> Vec<Kind> {
+        let (mut seen, mut kinds) = (BTreeSet::new(), Vec::new());
+        for (actions, resources) in parts {
+            for action in actions {
+                for resource in &resources {
+                    let about = |statement: &Statement| statement.is_about(&action, resource);
+                    let about: Vec<_> = self.statements.iter().map(about).collect();
+                    if seen.insert(about.clone()) {
+                        kinds.push(Kind { action: action.clone(), resource: resource.clone(), about });
+                    }
+                }
+            }
+        }
+        kinds
+    }
+
+    /// Whether there is a request of a kind that gets what the question asks for.
+    fn may_pass(
+        &self,
+        kind: &Kind,
+        requester: &Requester,
+        question: Question,
+        place: &Place<'_>,
+        left: &mut usize,
+    ) -> Result<bool, Malformed> {
+        let about = self.statements.iter().zip(&kind.about);
+        let about = about.filter(|(statement, _)| question == Question::FromOutside || !statement.allows);
+        let named =
+            about.map(|(statement, about)| (statement, statement.names(&requester.names).min(*about)));
+        let mut of: Vec<_> = named.filter(|(_, is)| *is != Tri::No).collect();
+        let all = |of: &[(&Statement, Tri)]| -> Vec<(String, States)> {
+            let keys = keys(of.iter().map(|(statement, _)| *statement)).into_iter();
+            keys.map(|key| (key.clone(), states(&key, of, requester, question, place))).collect()
+        };
+        // What this requester's requests have in common decides most statements, and saves the combinations of the rest.
+        let (common, rest): (Vec<_>, Vec<_>) =
+            all(&of).into_iter().partition(|(_, states)| states.len() == 1);
+        let common = common.into_iter().filter_map(|(key, states)| Some((key, states.into_iter().next()??)));
+        let common: Keys = common.collect();
+        let is_common = |condition: &Condition| {
+            condition.keys().iter().all(|key| rest.iter().all(|(open, _)| open != key))
+        };
+        of.retain(|(statement, _)| {
+            let decided = statement.conditions.iter().filter(|condition| is_common(condition));
+            decided.map(|condition| condition.holds(&common)).all(|holds| holds != Tri::No)
+        });
+        let is_refused = of.iter().any(|(statement, is)| {
+            !statement.allows
+                && statement.conditions.iter().all(is_common)
+                && (*is).min(statement.conditions_hold(&common)) == Tri::Yes
+        });
+        let is_allowed = question == Question::InClear || of.iter().any(|(statement, _)| statement.allows);
+        if is_refused || !is_allowed {
+            return Ok(false);
+        }
+        let open = all(&of);
+        let mut turn = vec![0; open.len()];
+        loop {
+            *left =
+                left.checked_sub(1).ok_or_else(|| Malformed::new("it has too many conditions to look at"))?;
+            let state = |((key, states), turn): (&(String, States), &usize)| {
+                Some((key.clone(), states.get(*turn).cloned().flatten()?))
+            };
+            let keys: Keys = open.iter().zip(&turn).filter_map(state).collect();
+            let holds = |allows: bool| {
+                let of = of.iter().filter(|(statement, _)| statement.allows == allows);
+                any(of.map(|(statement, is)| (*is).min(statement.conditions_hold(&keys))))
+            };
+            let is_asked = question == Question::InClear || holds(true) != Tri::No;
+            if is_asked && holds(false) != Tri::Yes {
+                return Ok(true);
+            }
+            if !next(&mut turn, &open) {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Everybody whom the policy can tell apart.
+    fn requesters(&self, place: &Place<'_>, question: Question) -> Vec<Requester> {
+        let is_own = |account: &str| {
+            question == Question::FromOutside
+                && (account == place.account || place.trusted.iter().any(|trusted| trusted == account))
+        };
+        let named: BTreeSet<&Principal> =
+            self.statements.iter().flat_map(|statement| &statement.principals.items).collect();
+        let mut accounts = self.accounts(&named);
+        accounts.insert(place.account.to_owned());
+        let is_free = |account: &String| !accounts.contains(account) && !place.trusted.contains(account);
+        let stranger =
+            (0..1000).map(|n| format!("{}", 999_988_887_777_u64 - n)).find(is_free).unwrap_or_default();
+        accounts.insert(stranger.clone());
+        accounts.retain(|account| !is_own(account));
+        let who = |account: &str| {
+            if account == stranger { Who::Everyone } else { Who::Account(account.to_owned()) }
+        };
+        let absent = || vec![None];
+        let is = |value: &str| vec![Some(vec![value.to_owned()])];
+        let from = |keys: &[(&str, States)]| {
+            let keys = keys.iter().map(|(key, states)| (key.to_ascii_lowercase(), states.clone()));
+            keys.collect::<BTreeMap<_, _>>()
+        };
+        let direct = [
+            ("aws:SourceAccount", absent()),
+            ("aws:SourceArn", absent()),
+            ("aws:SourceOrgID", absent()),
+            ("aws:SourceOrgPaths", absent()),
+            ("aws:PrincipalServiceName", absent()),
+            ("aws:PrincipalServiceNamesList", absent()),
+        ];
+        let mut all = Vec::new();
+        let mut anonymous = from(&direct);
+        anonymous.extend(from(&[
+            ("aws:PrincipalAccount", absent()),
+            ("aws:PrincipalArn", absent()),
+            ("aws:PrincipalIsAWSService", absent()),
+            ("aws:PrincipalType", is("Anonymous")),
+        ]));
+        all.push(Requester { who: Who::Everyone, names: Vec::new(), keys: anonymous });
+        for account in &accounts {
+            let mut arns =
+                BTreeSet::from(["user", "role"].map(|kind| format!("arn:aws:iam::{account}:{kind}/{ANY}")));
+            arns.insert(format!("arn:aws:iam::{account}:root"));
+            arns.extend(named.iter().filter_map(|principal| match principal {
+                Principal::Arn(arn) if self::account(arn) == account => Some(arn.clone()),
+                _ => None,
+            }));
+            arns.extend(self.arns("aws:principalarn", account, account == &stranger));
+            for arn in arns {
+                let mut keys = from(&direct);
+                keys.extend(from(&[
+                    ("aws:PrincipalAccount", is(account)),
+                    ("aws:PrincipalArn", is(&role(&arn).unwrap_or_else(|| arn.clone()))),
+                    ("aws:PrincipalIsAWSService", is("false")),
+                ]));
+                all.push(Requester { who: who(account), names: names_of(&arn), keys });
+            }
+        }
+        let other = format!("{ANY}.amazonaws.com");
+        let services = named.iter().filter_map(|principal| match principal {
+            Principal::Service(name) => Some(name.as_str()),
+            _ => None,
+        });
+        for service in services.chain([other.as_str()]) {
+            for account in accounts.iter().filter(|account| is_account(account)) {
+                let mut arns: States = self
+                    .arns("aws:sourcearn", account, account == &stranger)
+                    .into_iter()
+                    .chain([format!("arn:aws:{ANY}:{ANY}:{account}:{ANY}")])
+                    .map(|arn| Some(vec![arn]))
+                    .collect();
+                arns.push(None);
+                let keys = from(&[
+                    ("aws:PrincipalAccount", absent()),
+                    ("aws:PrincipalArn", absent()),
+                    ("aws:PrincipalIsAWSService", is("true")),
+                    ("aws:PrincipalServiceName", is(service)),
+                    ("aws:SourceAccount", vec![Some(vec![account.clone()]), None]),
+                    ("aws:SourceArn", arns),
+                ]);
+                let who = match who(account) {
+                    Who::Everyone if service != other => Who::Service(service.to_owned()),
+                    who => who,
+                };
+                all.push(Requester { who, names: vec![Principal::Service(service.to_owned())], keys });
+            }
+        }
+        for principal in &named {
+            let who = match principal {
+                Principal::Federated(name) if !is_own(self::account(name)) => Who::Federated(name.clone()),
+                Principal::Canonical(id)
+                    if question == Question::InClear || place.owner != Some(id.as_str()) =>
+                {
+                    Who::Canonical(id.clone())
+                }
+                _ => continue,
+            };
+            all.push(Requester { who, names: vec![(*principal).clone()], keys: from(&direct) });
+        }
+        all
+    }
+
+    /// The accounts that the policy names.
+    fn accounts(&self, named: &BTreeSet<&Principal>) -> BTreeSet<String> {
+        let mut accounts = BTreeSet::new();
+        for principal in named {
+            match principal {
+                Principal::Account(account) => drop(accounts.insert(account.clone())),
+                Principal::Arn(arn) => drop(accounts.insert(account(arn).to_owned())),
+                _ => {}
+            }
+        }
+        let conditions = self.statements.iter().flat_map(|statement| &statement.conditions);
+        for pattern in conditions.flat_map(|condition| condition.patterns()) {
+            let text = filled(pattern, "");
+            let numbers = text.split(|c: char| !c.is_ascii_digit()).filter(|digits| is_account(digits));
+            accounts.extend(numbers.map(str::to_owned));
+        }
+        accounts
+    }
+
+    /// ARNs of an account that a key is held against.
+    fn arns(&self, key: &str, account: &str, is_stranger: bool) -> Vec<String> {
+        let conditions = self.statements.iter().flat_map(|statement| &statement.conditions);
+        let patterns = conditions.filter(|condition| condition.key == key).flat_map(|one| one.patterns());
+        patterns.filter_map(|pattern| instance(pattern, account, is_stranger)).collect()
+    }
+}
+
+/// An ARN of an account that is of a pattern. One without an account, as of a bucket, is a stranger's only where the
+/// pattern leaves open whose it is.
+fn instance(pattern: &Pattern, account: &str, is_stranger: bool) -> Option<String> {
+    let parts: Vec<_> = pattern.0.splitn(6, |token| *token == Token::Char(':')).collect();
+    let part = |at: usize| parts.get(at).map(|part| Pattern(part.to_vec()));
+    let (of, name) = (part(4)?, part(5)?);
+    let is_of_account = match of.literal() {
+        Some(of) if of.is_empty() => is_stranger && name.is_wild(),
+        Some(of) => of == account,
+        None => true,
+    };
+    if !is_of_account {
+        return None;
+    }
+    let text = |at: usize| part(at).map(|part| filled(&part, ANY)).unwrap_or_default();
+    let of = if of.0.is_empty() { "" } else { account };
+    Some(format!("{}:{}:{}:{}:{of}:{}", text(0), text(1), text(2), text(3), text(5)))
+}
+
+/// A text that is of a pattern, lengthened at its wildcards.
+fn filled(pattern: &Pattern, filling: &str) -> String {
+    let text = |token: &Token| match token {
+        Token::Char(c) => c.to_string(),
+        Token::One => "z".to_owned(),
+        _ => filling.to_owned(),
+    };
+    pattern.0.iter().map(text).collect()
+}
+
+fn listed(service: &str, names: &str) -> Vec<String> {
+    names.split_whitespace().map(|name| format!("{service}{name}")).collect()
+}
+
+/// The role of a role's session; its path is not known.
+fn role(arn: &str) -> Option<String> {
+    let (before, after) = arn.split_once(":assumed-role/")?;
+    let name = after.split('/').next()?;
+    Some(format!("{}:role/{name}", before.replacen(":sts:", ":iam:", 1)))
+}
+
+/// All that a policy may name a user, a role or a session by.
+pub(super) fn names_of(arn: &str) -> Vec<Principal> {
+    let mut names = vec![Principal::Account(account(arn).to_owned()), Principal::Arn(arn.to_owned())];
+    names.extend(role(arn).map(Principal::Arn));
+    names
+}
+
+/// The keys that statements ask for, in conditions and in variables.
+fn keys<'a>(of: impl Iterator<Item = &'a Statement>) -> BTreeSet<String> {
+    let conditions = of.flat_map(|statement| &statement.conditions);
+    conditions.flat_map(|condition| condition.keys()).map(str::to_owned).collect()
+}
+
+/// What a key may be in the requests of a requester.
+fn states(
+    key: &str,
+    of: &[(&Statement, Tri)],
+    requester: &Requester,
+    question: Question,
+    place: &Place<'_>,
+) -> States {
+    let is = |value: &str| vec![Some(vec![value.to_owned()])];
+    let other = || Some(vec![format!("{OTHER}{key}")]);
+    let fixed = match (key, question) {
+        ("aws:currenttime", _) => Some(is(&place.now.to_string())),
+        ("aws:epochtime", _) => Some(is(&place.now.as_second().to_string())),
+        ("aws:securetransport", Question::InClear) => Some(is("false")),
+        ("s3:tlsversion", Question::InClear) => Some(vec![None]),
+        ("aws:resourceaccount" | "s3:resourceaccount", _) => Some(is(place.account)),
+        // That no stranger is of the resource's own organisation is all that is known of it.
+        ("aws:resourceorgid", Question::FromOutside) => Some(is("o-own")),
+        _ => requester.keys.get(key).cloned(),
+    };
+    if let Some(fixed) = fixed {
+        return fixed;
+    }
+    if question == Question::FromOutside && BINDING.contains(&key) {
+        return vec![None, other()];
+    }
+    let conditions = of.iter().flat_map(|(statement, _)| &statement.conditions);
+    let conditions: Vec<_> = conditions.filter(|condition| condition.key == key).collect();
+    let mut states: BTreeSet<Option<Vec<String>>> =
+        conditions.iter().flat_map(|condition| condition.values()).map(Some).collect();
+    if states.is_empty() {
+        states.insert(other());
+    }
+    if !ALWAYS.contains(&key) {
+        states.insert(None);
+    }
+    states.into_iter().collect()
+}
+
+/// Goes on to the next combination; false after the last.
+fn next(turn: &mut [usize], open: &[(String, States)]) -> bool {
+    for (place, (_, states)) in turn.iter_mut().zip(open) {
+        *place += 1;
+        if *place < states.len() {
+            return true;
+        }
+        *place = 0;
+    }
+    false
+}
