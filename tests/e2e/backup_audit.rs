@@ -1263,9 +1263,7 @@ async fn a_buckets_policy_is_evaluated_and_the_accounts_block_counts() {
     // What is told cures, with an editor that takes the statement out.
     let command = foreign["next_step"].as_str().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let edit = format!(
-        "python3 -c \"import json, sys; p = json.load(open(sys.argv[1])); p['Statement'].pop(); json.dump(p, open(sys.argv[1], 'w'))\""
-    );
+    let edit = "python3 -c \"import json, sys; p = json.load(open(sys.argv[1])); p['Statement'].pop(); json.dump(p, open(sys.argv[1], 'w'))\"";
     let editor = folder.path().join("editor");
     std::fs::write(&editor, format!("#!/bin/sh\n{edit} \"$1\"\n")).unwrap();
     let script =

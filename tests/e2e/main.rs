@@ -21,6 +21,7 @@ mod in_force;
 mod inventory_audit;
 mod matrix;
 mod model;
+mod policies;
 mod prober;
 mod property;
 mod readers;
