@@ -1,10 +1,16 @@
-//! Settings from the environment, read once at cold start.
+//! What a function is given: variables of the environment, and the policy in force.
 
 use std::fmt::Display;
 use std::str::FromStr;
 
-/// A look-up of environment variables; a test passes a function of its own.
-pub struct Env<'a>(&'a dyn Fn(&str) -> Option<String>);
+use crate::policy::{Policy, PolicyError};
+
+/// A look-up of environment variables, and the policy; a test passes a function of its own.
+pub struct Env<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    /// None: the defaults.
+    policy: Option<Policy>,
+}
 
 /// Why a setting could not be read. Never carries the value: a variable may hold what should not be logged.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -20,6 +26,9 @@ pub enum EnvError {
         /// What was expected.
         reason: String,
     },
+    /// The defaults of the policy are wrong: the build is.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
 }
 
 /// Looks a variable up in the process's environment.
@@ -29,9 +38,27 @@ pub fn process(name: &str) -> Option<String> {
 }
 
 impl<'a> Env<'a> {
-    /// Reads through `lookup`; [`process`] outside tests.
+    /// Reads through `lookup`; [`process`] outside tests. The policy's defaults hold.
     pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
-        Self(lookup)
+        Self { lookup, policy: None }
+    }
+
+    /// The same variables under a policy.
+    #[must_use]
+    pub fn with_policy(&self, policy: Policy) -> Self {
+        Self { lookup: self.lookup, policy: Some(policy) }
+    }
+
+    /// The policy.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError::Policy`] when none is given and the defaults are wrong.
+    pub fn policy(&self) -> Result<Policy, EnvError> {
+        match &self.policy {
+            Some(policy) => Ok(policy.clone()),
+            None => Ok("".parse()?),
+        }
     }
 
     /// The variable's value; an empty one counts as unset, since a template parameter cannot be absent.
@@ -49,7 +76,7 @@ impl<'a> Env<'a> {
     ///
     /// [`EnvError::Invalid`] with the variable's name.
     pub fn optional<T: FromStr<Err: Display>>(&self, name: &'static str) -> Result<Option<T>, EnvError> {
-        (self.0)(name)
+        (self.lookup)(name)
             .filter(|value| !value.is_empty())
             .map(|value| {
                 value.parse().map_err(|error: T::Err| EnvError::Invalid { name, reason: error.to_string() })

@@ -38,10 +38,7 @@ pub fn parse<T: DeserializeOwned>(value: Value) -> Result<T, InvalidEvent> {
         .map_err(|error| InvalidEvent { field: error.path().to_string(), reason: error.inner().to_string() })
 }
 
-/// Whether a text is one line of at most `most` characters that says something.
-pub fn is_line(text: &str, most: usize) -> bool {
-    !text.trim().is_empty() && text.chars().count() <= most && !text.contains(char::is_control)
-}
+pub use policy::is_line;
 
 /// What broke the course of a state machine: the error output of a state.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]

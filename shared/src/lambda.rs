@@ -1,21 +1,15 @@
-//! The boundary to AWS Lambda: start, log context, deadline, error answers.
+//! The boundary to AWS Lambda: deadlines and bounds. `serve.rs` has the start, the log context and the error answers.
 
-use std::cell::Cell;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, SdkConfig};
 use jiff::Timestamp;
-use lambda_runtime::{Context, LambdaEvent, service_fn};
-use serde::Serialize;
-use serde_json::Value;
+use lambda_runtime::Context;
 use tokio::time::Instant;
-use tracing::Instrument;
 
-use crate::env::{Env, EnvError};
-use crate::failure::{Failure, chain, diagnostic};
+#[cfg(feature = "report")]
+pub use crate::serve::serve;
 
 /// What a handler knows of its invocation besides the event.
 #[derive(Clone, Debug)]
@@ -40,7 +34,7 @@ impl Invocation {
         Self { now, deadline: Instant::now() + left }
     }
 
-    fn from_context(context: &Context, now: Timestamp) -> Self {
+    pub(crate) fn from_context(context: &Context, now: Timestamp) -> Self {
         let now_ms = u64::try_from(now.as_millisecond()).unwrap_or_default();
         Self::new(now, Duration::from_millis(context.deadline.saturating_sub(now_ms)))
     }
@@ -66,76 +60,6 @@ impl Invocation {
     }
 }
 
-/// Builds the app once, then serves events until Lambda stops the process.
-///
-/// `build` gets the environment and the AWS configuration; `handle` gets the app, the event as JSON and its
-/// invocation. Each invocation has one span with the fields of Powertools for AWS Lambda; `run_id` and
-/// `correlation_id` are empty until the handler records them. A failure is logged once, here.
-///
-/// Fails (exit code 1, one log line) when a setting is missing or wrong: a bad deployment stops in its init
-/// phase and not in the middle of a procedure.
-pub async fn serve<A, R, X>(
-    procedure: &'static str,
-    build: impl AsyncFnOnce(&Env<'_>, &SdkConfig) -> Result<A, EnvError>,
-    handle: impl AsyncFn(&A, Value, &Invocation) -> Result<R, X>,
-) -> ExitCode
-where
-    R: Serialize,
-    X: Failure,
-{
-    crate::log::init();
-    let env = Env::new(&crate::env::process);
-    let aws = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts()).load().await;
-    let started = async {
-        let function: String = env.required("AWS_LAMBDA_FUNCTION_NAME")?;
-        let environment: String = env.required("ENVIRONMENT")?;
-        Ok::<_, EnvError>((function, environment, build(&env, &aws).await?))
-    };
-    let (function, environment, app) = match started.await {
-        Ok(parts) => parts,
-        Err(error) => {
-            tracing::error!(
-                service = procedure,
-                message = chain(&error),
-                error_type = "InvalidConfiguration"
-            );
-            return ExitCode::FAILURE;
-        }
-    };
-    let (app, handle, cold) = (&app, &handle, Cell::new(true));
-    let served = lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
-        let span = tracing::info_span!(
-            "invocation",
-            service = function,
-            procedure,
-            environment,
-            cold_start = cold.replace(false),
-            function_name = function,
-            function_request_id = event.context.request_id,
-            xray_trace_id = event.context.xray_trace_id,
-            correlation_id = tracing::field::Empty,
-            run_id = tracing::field::Empty,
-        );
-        let answer = async {
-            let invocation = Invocation::from_context(&event.context, crate::time::now());
-            handle(app, event.payload, &invocation).await.map_err(|failure| {
-                tracing::error!(message = chain(&failure), error_type = failure.kind());
-                diagnostic(&failure)
-            })
-        };
-        // Boxed, since a procedure's calls nest deeper than the compiler looks into one future.
-        Box::pin(answer).instrument(span).await
-    }))
-    .await;
-    match served {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(service = function, message = chain(&*error), error_type = "RuntimeApi");
-            ExitCode::FAILURE
-        }
-    }
-}
-
 /// Limits for a call that makes something large and has no idempotency token: RDS may take longer to answer than to work, and a
 /// lost answer has to be looked into.
 pub fn unhurried() -> TimeoutConfig {
@@ -147,7 +71,7 @@ pub fn unhurried() -> TimeoutConfig {
 }
 
 /// Bounds for each AWS call; the SDK has none for a whole call. A call that hangs leaves a 30 s step time for another try.
-fn timeouts() -> TimeoutConfig {
+pub(crate) fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
         .operation_attempt_timeout(Duration::from_secs(4))

@@ -26,6 +26,8 @@ pub mod findings;
 pub mod first_week;
 #[cfg(feature = "github")]
 pub mod github;
+#[cfg(feature = "report")]
+pub mod in_force;
 pub mod lambda;
 pub mod language;
 #[cfg(feature = "ledger")]
@@ -39,7 +41,7 @@ pub mod metrics;
 pub mod notify;
 #[cfg(feature = "paging")]
 pub mod paging;
-pub mod policy;
+pub use policy;
 #[cfg(feature = "report")]
 pub mod report;
 #[cfg(feature = "rotation")]
@@ -48,6 +50,8 @@ pub mod rotation;
 pub mod scope;
 #[cfg(feature = "secrets")]
 pub mod secrets;
+#[cfg(feature = "report")]
+mod serve;
 pub mod settings;
 #[cfg(feature = "sheet")]
 pub mod sheet;

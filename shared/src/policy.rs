@@ -1,18 +1,28 @@
 //! The policy: one typed document with the guide's numbers as defaults, overridable per environment.
 //!
-//! `policy.json` beside this crate holds the defaults. An environment changes them with a JSON merge patch
-//! (RFC 7396: a key replaces, `null` removes) in the template's parameter `Policy`.
+//! `shared/policy.json` holds the defaults. An environment changes them with a JSON merge patch (RFC 7396: a key replaces,
+//! `null` removes) in the [`Document`] that `cargo xtask policy apply` puts in the evidence bucket.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::is_line;
-
 const DEFAULTS: &str = include_str!("../policy.json");
+
+/// The rules of `backup-audit`, one a line: an exception from any other is a mistake. A test of that function compares.
+const BACKUP_RULES: &str = include_str!("../backup-rules.txt");
+
+/// The environments that a stack can be of. Source: the template's parameter `Environment`.
+const ENVIRONMENTS: [&str; 3] = ["dev", "staging", "prod"];
+
+/// Key of the [`Document`] in the evidence bucket.
+pub const KEY: &str = "policy/current.json";
+
+/// The format that this code writes and reads.
+const FORMAT: u32 = 1;
 
 /// Fewest bits of randomness that a generated secret may have.
 ///
@@ -460,25 +470,158 @@ impl PolicyError {
     }
 }
 
+/// What an environment changes of the defaults, and who changed it: the object [`KEY`].
+///
+/// S3 does not say who wrote an object: author and commit are what the writer says of itself.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// The document's format; only 1 is known.
+    pub format: u32,
+    /// Who made the commit, in one line.
+    pub author: String,
+    /// The commit that the patch stands in: 40 hexadecimal digits.
+    pub commit: String,
+    /// Why, in one line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it was put.
+    pub applied_at: jiff::Timestamp,
+    /// The merge patch over the defaults.
+    pub patch: Value,
+}
+
+impl Document {
+    /// A document of this code's format.
+    pub fn new(author: String, commit: String, patch: Value, applied_at: jiff::Timestamp) -> Self {
+        Self { format: FORMAT, author, commit, reason: None, applied_at, patch }
+    }
+
+    /// Reads a document and the policy that it makes.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`]: of the document's own fields, and of the policy's, whose paths begin in the patch.
+    pub fn read(bytes: &[u8]) -> Result<(Self, Policy), PolicyError> {
+        let mut reader = serde_json::Deserializer::from_slice(bytes);
+        let document: Self = serde_path_to_error::deserialize(&mut reader)
+            .map_err(|error| PolicyError::at(error.path(), error.inner()))?;
+        reader.end().map_err(|error| PolicyError::at(".", error))?;
+        let policy = document.policy()?;
+        Ok((document, policy))
+    }
+
+    /// The policy that the document makes.
+    ///
+    /// # Errors
+    ///
+    /// As [`Document::read`].
+    pub fn policy(&self) -> Result<Policy, PolicyError> {
+        if self.format != FORMAT {
+            let reason =
+                format!("expected {FORMAT}, found {}: deploy the code that knows it first", self.format);
+            return Err(PolicyError::at("format", reason));
+        }
+        let lines = [("author", Some(&self.author)), ("reason", self.reason.as_ref())];
+        for (field, text) in lines {
+            if text.is_some_and(|text| !is_line(text, 200)) {
+                return Err(PolicyError::at(field, "expected one line of 1 to 200 characters"));
+            }
+        }
+        if self.commit.len() != 40 || !self.commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(PolicyError::at("commit", "expected the 40 hexadecimal digits of a commit"));
+        }
+        Policy::of(&self.patch)
+    }
+}
+
+/// One field that two policies have differently.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Change {
+    /// The field's path; `[]` at its end stands for an element of a list.
+    pub path: String,
+    /// The value before, as JSON; none where it was not there.
+    pub before: Option<Value>,
+    /// The value after.
+    pub after: Option<Value>,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, before, after } = self;
+        match (before, after) {
+            (Some(before), Some(after)) => write!(formatter, "{path}: {before} → {after}"),
+            (None, Some(after)) => write!(formatter, "{path}: + {after}"),
+            (Some(before), None) => write!(formatter, "{path}: - {before}"),
+            (None, None) => write!(formatter, "{path}"),
+        }
+    }
+}
+
+/// The defaults with a patch applied, as a document. What it holds is not checked.
+///
+/// # Errors
+///
+/// [`PolicyError`] when the patch is not an object.
+pub fn effective(patch: &Value) -> Result<Value, PolicyError> {
+    if !patch.is_object() {
+        return Err(PolicyError::at(".", "expected a JSON object"));
+    }
+    let mut document = serde_json::from_str(DEFAULTS).map_err(|error| PolicyError::at(".", error))?;
+    merge(&mut document, patch.clone());
+    Ok(document)
+}
+
+/// What differs between two documents, field by field, in the order of their paths.
+pub fn changes(before: &Value, after: &Value) -> Vec<Change> {
+    let mut found = Vec::new();
+    compare("", Some(before), Some(after), &mut found);
+    found
+}
+
+fn compare(path: &str, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Change>) {
+    let mut change = |path: &str, before: Option<&Value>, after: Option<&Value>| {
+        found.push(Change { path: path.to_owned(), before: before.cloned(), after: after.cloned() });
+    };
+    match (before, after) {
+        (before, after) if before == after => {}
+        (Some(Value::Object(before)), Some(Value::Object(after))) => {
+            let keys: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+            for key in keys {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                compare(&path, before.get(key), after.get(key), found);
+            }
+        }
+        (Some(Value::Array(before)), Some(Value::Array(after))) => {
+            let gone: Vec<_> = before.iter().filter(|one| !after.contains(one)).collect();
+            let new: Vec<_> = after.iter().filter(|one| !before.contains(one)).collect();
+            if gone.is_empty() && new.is_empty() {
+                // Another order, or the same element twice.
+                change(path, Some(&before.clone().into()), Some(&after.clone().into()));
+            }
+            let path = format!("{path}[]");
+            gone.into_iter().for_each(|one| change(&path, Some(one), None));
+            new.into_iter().for_each(|one| change(&path, None, Some(one)));
+        }
+        (before, after) => change(path, before, after),
+    }
+}
+
+/// Whether a text is one line of at most `most` characters that says something.
+pub fn is_line(text: &str, most: usize) -> bool {
+    !text.trim().is_empty() && text.chars().count() <= most && !text.contains(char::is_control)
+}
+
 impl FromStr for Policy {
     type Err = PolicyError;
 
     /// The defaults with the merge patch `overrides` applied; an empty text changes nothing.
     fn from_str(overrides: &str) -> Result<Self, Self::Err> {
-        let parse =
-            |text: &str| serde_json::from_str::<Value>(text).map_err(|error| PolicyError::at(".", error));
-        let mut document = parse(DEFAULTS)?;
-        if !overrides.trim().is_empty() {
-            let patch = parse(overrides)?;
-            if !patch.is_object() {
-                return Err(PolicyError::at(".", "expected a JSON object"));
-            }
-            merge(&mut document, patch);
+        if overrides.trim().is_empty() {
+            return Self::of(&Value::Object(serde_json::Map::new()));
         }
-        let policy: Self = serde_path_to_error::deserialize(document)
-            .map_err(|error| PolicyError::at(error.path(), error.inner()))?;
-        policy.check()?;
-        Ok(policy)
+        let patch = serde_json::from_str::<Value>(overrides).map_err(|error| PolicyError::at(".", error))?;
+        Self::of(&patch)
     }
 }
 
@@ -504,6 +647,18 @@ fn merge(target: &mut Value, patch: Value) {
 }
 
 impl Policy {
+    /// The defaults with a merge patch applied.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`] with the path of the first field that is wrong.
+    pub fn of(patch: &Value) -> Result<Self, PolicyError> {
+        let policy: Self = serde_path_to_error::deserialize(effective(patch)?)
+            .map_err(|error| PolicyError::at(error.path(), error.inner()))?;
+        policy.check()?;
+        Ok(policy)
+    }
+
     /// Who answers for an area of the inventory.
     pub fn responsible(&self, area: Area) -> &Responsible {
         &self.inventory.areas.holding(area).responsible
@@ -780,6 +935,10 @@ impl Polls {
 
 impl Snapshots {
     fn check(&self, path: &str) -> Result<(), PolicyError> {
+        if let Some(missing) = ENVIRONMENTS.iter().find(|name| !self.retention_days.contains_key(**name)) {
+            let reason = format!("has no entry for {missing}");
+            return Err(PolicyError::at(format!("{path}.retention_days"), reason));
+        }
         for (environment, days) in &self.retention_days {
             within(format!("{path}.retention_days.{environment}"), *days, 1, 3650)?;
         }
@@ -837,6 +996,10 @@ impl BackupAudit {
             }
         }
         for (index, exception) in self.exceptions.iter().enumerate() {
+            if is_line(&exception.rule, 200) && !BACKUP_RULES.lines().any(|rule| rule == exception.rule) {
+                let reason = format!("there is no rule {}", exception.rule);
+                return Err(PolicyError::at(format!("{path}.exceptions[{index}].rule"), reason));
+            }
             let fields = [
                 ("rule", &exception.rule),
                 ("resource", &exception.resource),
@@ -1014,6 +1177,43 @@ impl Generator {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_differs_is_named_field_by_field() {
+        let changed = |before: &str, after: &str| -> Vec<String> {
+            let of = |text: &str| effective(&serde_json::from_str(text).unwrap()).unwrap();
+            changes(&of(before), &of(after)).iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(changed("{}", "{}"), [""; 0]);
+        assert_eq!(
+            changed(
+                "{}",
+                r#"{"incidents": {"update_minutes": 15}, "backups": {"audit": {"grafana_days": 7}}}"#
+            ),
+            ["backups.audit.grafana_days: 31 → 7", "incidents.update_minutes: 30 → 15"]
+        );
+        let accepted =
+            |rule: &str| format!(r#"{{"backups": {{"audit": {{"exceptions": [{{"rule": "{rule}"}}]}}}}}}"#);
+        assert_eq!(
+            changed(&accepted("a"), &accepted("b")),
+            [
+                r#"backups.audit.exceptions[]: - {"rule":"a"}"#,
+                r#"backups.audit.exceptions[]: + {"rule":"b"}"#
+            ]
+        );
+        let zones = |list: &str| format!(r#"{{"backups": {{"audit": {{"multi_az": {list}}}}}}}"#);
+        let (one, other) = (zones(r#"["dev", "prod"]"#), zones(r#"["prod", "dev"]"#));
+        assert_eq!(changed(&one, &other), [r#"backups.audit.multi_az: ["dev","prod"] → ["prod","dev"]"#]);
+        let secret =
+            r#"{"rotation": {"secrets": {"x": {"max_age_days": 1}, "DATABASE_URL": {"roll_back": null}}}}"#;
+        assert_eq!(
+            changed("{}", secret),
+            [
+                "rotation.secrets.DATABASE_URL.roll_back: - true",
+                r#"rotation.secrets.x: + {"max_age_days":1}"#
+            ]
+        );
+    }
 
     #[test]
     fn the_defaults_are_the_guides_numbers() {
@@ -1401,8 +1601,10 @@ mod tests {
             for value in ["", " ", "a\nb", &long] {
                 refused(&exception(field, value), &place(field), "one line");
             }
-            assert!(exception(field, &long[..200]).parse::<Policy>().is_ok(), "{field}");
+            let is_rule = field == "rule";
+            assert_eq!(exception(field, &long[..200]).parse::<Policy>().is_ok(), !is_rule, "{field}");
         }
+        refused(&exception("rule", "rds.typo"), &place("rule"), "there is no rule rds.typo");
         refused(&exception("until", "2026-02-30"), &place("until"), "");
         refused(&exception("by", "x"), &place("by"), "unknown field");
         refused(

@@ -2,7 +2,7 @@
 
 use crate::env::{Env, EnvError};
 use crate::language::Language;
-use crate::policy::{Policy, PolicyError};
+use crate::policy::Policy;
 
 /// The settings of every function; `template.yaml` sets every one.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct Settings {
     pub code_version: String,
     /// Language of messages. `MESSAGE_LANGUAGE`: `pt-BR` or `en`.
     pub language: Language,
-    /// The policy. `POLICY` overrides its defaults; may be empty.
+    /// The policy in force when the settings were read.
     pub policy: Policy,
 }
 
@@ -29,20 +29,13 @@ impl Settings {
     /// [`EnvError`] for the first variable that is missing or malformed, so that a bad deployment fails in its init
     /// phase and not in the middle of a procedure.
     pub fn from_env(env: &Env<'_>) -> Result<Self, EnvError> {
-        let policy = match env.optional("POLICY")? {
-            Some(policy) => policy,
-            None => "".parse().map_err(|error: PolicyError| EnvError::Invalid {
-                name: "POLICY",
-                reason: error.to_string(),
-            })?,
-        };
         Ok(Self {
             function: env.required("AWS_LAMBDA_FUNCTION_NAME")?,
             project: env.required("PROJECT")?,
             environment: env.required("ENVIRONMENT")?,
             code_version: env.required("CODE_VERSION")?,
             language: env.required("MESSAGE_LANGUAGE")?,
-            policy,
+            policy: env.policy()?,
         })
     }
 }

@@ -143,8 +143,11 @@ pub fn retention_days(settings: &Settings) -> Result<u16, EnvError> {
     check_project(&settings.project).map_err(|reason| EnvError::Invalid { name: "PROJECT", reason })?;
     let days = settings.policy.backups.snapshots.retention_days.get(&settings.environment).copied();
     days.ok_or_else(|| EnvError::Invalid {
-        name: "POLICY",
-        reason: format!("backups.snapshots.retention_days has no entry for {}", settings.environment),
+        name: "ENVIRONMENT",
+        reason: format!(
+            "the policy's backups.snapshots.retention_days has no entry for {}",
+            settings.environment
+        ),
     })
 }
 

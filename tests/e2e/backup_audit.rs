@@ -86,6 +86,7 @@ impl World {
         world.cloud.calm().await;
         world.cloud.snapshot_events(false).await;
         world.configure(900, &[]).await;
+        world.cloud.forget_policy().await;
         world.balance(None).await;
         world.export(None).await;
         world.forget().await;
@@ -637,7 +638,7 @@ impl World {
             self.cloud.lambda.get_function_configuration().function_name(&function).send().await.unwrap();
         let before = found.environment().unwrap().variables().unwrap();
         let mut variables = before.clone();
-        for (name, value) in [("POLICY", ""), ("GRAFANA_BUCKET", "")].iter().chain(settings) {
+        for (name, value) in [("GRAFANA_BUCKET", "")].iter().chain(settings) {
             variables.insert((*name).to_owned(), (*value).to_owned());
         }
         if variables == *before && found.timeout() == Some(timeout) {
@@ -913,8 +914,9 @@ async fn every_rule_is_judged_on_real_answers_and_what_is_mended_passes_the_next
     // What this stack does not ask for: two zones, an export of Grafana, a load balancer before a service, and an exception
     // whose day is over.
     let exception = json!({"rule": "rds.encryption", "resource": "no-such-instance", "reason": "r", "owner": "o", "until": "2026-01-31"});
-    let policy = json!({"backups": {"audit": {"multi_az": ["dev"], "exceptions": [exception]}}}).to_string();
-    world.configure(900, &[("POLICY", &policy), ("GRAFANA_BUCKET", GRAFANA)]).await;
+    let policy = json!({"backups": {"audit": {"multi_az": ["dev"], "exceptions": [exception]}}});
+    world.cloud.set_policy(&policy).await;
+    world.configure(900, &[("GRAFANA_BUCKET", GRAFANA)]).await;
     world.balance(Some(0)).await;
     world.export(Some(400 * DAY)).await;
     let plan = world.plan(json!([format!("arn:aws:rds:*:*:db:{INSTANCE}")]), 35).await;
@@ -933,6 +935,7 @@ async fn every_rule_is_judged_on_real_answers_and_what_is_mended_passes_the_next
     world.balance(None).await;
     world.export(None).await;
     world.configure(900, &[]).await;
+    world.cloud.forget_policy().await;
     world.modify(|change| change.backup_retention_period(0)).await;
     note(world.verdicts(&world.audit().await).await);
     world.modify(|change| change.backup_retention_period(7)).await;
@@ -1147,9 +1150,9 @@ async fn an_exception_holds_until_its_day_and_is_a_finding_after_it() {
     let exceptions =
         json!([exception("rds.parameter-group", day(1)), exception("rds.subnet-group", day(-2))]);
     let policy = json!({"backups": {"audit": {"exceptions": exceptions}}});
-    world.configure(900, &[("POLICY", &policy.to_string())]).await;
+    world.cloud.set_policy(&policy).await;
     let report = world.audit().await;
-    world.configure(900, &[]).await;
+    world.cloud.forget_policy().await;
     assert_eq!(world.verdict(&report, "rds.parameter-group", INSTANCE).await, "excepted");
     assert_eq!(world.verdict(&report, "rds.subnet-group", INSTANCE).await, "fail");
     assert_eq!(
@@ -1357,6 +1360,8 @@ async fn the_same_event_twice_is_one_record_one_page_and_one_repair_each() {
 async fn every_crash_point_ends_with_the_repair_done_recorded_and_one_record_of_the_day() {
     let world = World::fresh().await;
     world.bucket_part(UPLOADS, "versioning", None).await;
+    // A cold start looks at the policy, in the same place each time.
+    world.cloud.restart().await;
     let before = world.cloud.last_call().await;
     world.audit().await;
     let calls = world.cloud.calls(before).await.0;
@@ -1380,6 +1385,7 @@ fn changes(call: &str) -> bool {
 async fn crash(when: &str, nth: usize) -> Value {
     let world = World::fresh().await;
     world.bucket_part(UPLOADS, "versioning", None).await;
+    world.cloud.restart().await;
     let before = world.cloud.last_call().await;
     world.cloud.fault(json!({"effect": "kill", "when": when, "nth": nth})).await;
     let first = world.cloud.invoke(json!({})).await;

@@ -230,6 +230,11 @@ impl Cloud {
         self.rules(reach, &["RDS DB Snapshot Event"]).await;
     }
 
+    /// Whether changes of the policy reach `inventory-audit`.
+    pub(crate) async fn policy_events(&self, reach: bool) {
+        self.rules(reach, &["Object Created"]).await;
+    }
+
     /// Switches the rules whose pattern has one of these texts.
     async fn rules(&self, reach: bool, patterns: &[&str]) {
         let rules = self.json_call("events", "AWSEvents.ListRules", json!({})).await;
@@ -424,6 +429,43 @@ impl Cloud {
             keys.extend(page.unwrap().contents().iter().map(|object| object.key().unwrap().to_owned()));
         }
         keys
+    }
+
+    /// Puts a policy in force, as the deployer does: the function starts anew and reads it. No event says so.
+    pub(crate) async fn set_policy(&self, patch: &Value) {
+        self.policy_events(false).await;
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        let document = json!({"format": 1, "author": "a test", "commit": commit, "applied_at": "2026-03-01T12:00:00Z", "patch": patch});
+        self.put_policy(&document.to_string()).await;
+        self.restart().await;
+    }
+
+    /// Lets the defaults hold.
+    pub(crate) async fn forget_policy(&self) {
+        if !self.keys("policy/").await.is_empty() {
+            self.policy_events(false).await;
+            self.wipe("policy/").await;
+            self.restart().await;
+        }
+    }
+
+    /// Writes the policy's document, whatever it says.
+    pub(crate) async fn put_policy(&self, document: &str) {
+        let put = self.s3.put_object().bucket(EVIDENCE).key(shared::policy::KEY);
+        put.body(document.to_owned().into_bytes().into()).send().await.unwrap();
+    }
+
+    /// Lets the next invocation be a cold start.
+    pub(crate) async fn restart(&self) {
+        let found =
+            self.lambda.get_function_configuration().function_name(self.function()).send().await.unwrap();
+        let mut variables = found.environment.unwrap().variables.unwrap();
+        let count = variables.get("RESTARTS").and_then(|count| count.parse().ok()).unwrap_or(0_u32);
+        variables.insert("RESTARTS".to_owned(), (count + 1).to_string());
+        let environment =
+            aws_sdk_lambda::types::Environment::builder().set_variables(Some(variables)).build();
+        let update = self.lambda.update_function_configuration().function_name(self.function());
+        update.environment(environment).send().await.unwrap();
     }
 
     /// Removes every version of every object below a prefix, as if none had ever been there. Only the account's root can, which

@@ -22,6 +22,7 @@ mod inventory_audit;
 mod matrix;
 mod model;
 mod policies;
+mod policy;
 mod prober;
 mod property;
 mod readers;

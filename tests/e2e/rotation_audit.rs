@@ -35,7 +35,7 @@ impl World {
         let cloud = Cloud::connect("rotation-audit").await;
         let world = Self { pages: 0, cloud };
         world.cloud.calm().await;
-        world.configure("").await;
+        world.cloud.forget_policy().await;
         world.forget().await;
         world.cloud.admin(Method::DELETE, "github/issues", None).await;
         world.board(json!({"issues": true, "may_write": true, "may_label": true, "remaining": -1})).await;
@@ -66,20 +66,6 @@ impl World {
         for kind in ["evidence", "runs"] {
             self.cloud.wipe(&format!("{kind}/rotation-audit/")).await;
         }
-    }
-
-    /// Gives the function a policy, as a deployment does.
-    async fn configure(&self, policy: &str) {
-        let function = self.cloud.function();
-        let found = self.cloud.lambda.get_function_configuration().function_name(&function);
-        let mut variables = found.send().await.unwrap().environment.unwrap().variables.unwrap();
-        if variables.insert("POLICY".to_owned(), policy.to_owned()).as_deref() == Some(policy) {
-            return;
-        }
-        let environment =
-            aws_sdk_lambda::types::Environment::builder().set_variables(Some(variables)).build();
-        let update = self.cloud.lambda.update_function_configuration().function_name(function);
-        update.environment(environment).send().await.unwrap();
     }
 
     async fn dates(&self, secret: &str, seconds_ago: Value) {
@@ -479,8 +465,8 @@ async fn a_login_by_iam_is_in_order_only_where_rds_takes_it() {
         change.enable_iam_database_authentication(takes).send().await.unwrap();
     };
     let says = async |instance: &str| {
-        let policy = json!({"rotation": {"secrets": {"DATABASE_URL": {"iam_login": instance}}}}).to_string();
-        world.configure(&policy).await;
+        let policy = json!({"rotation": {"secrets": {"DATABASE_URL": {"iam_login": instance}}}});
+        world.cloud.set_policy(&policy).await;
     };
     world.dates(DATABASE, json!({"AWSCURRENT": 400 * DAY, "next": null})).await;
     secrets.cancel_rotate_secret().secret_id(DATABASE).send().await.unwrap();
@@ -503,7 +489,7 @@ async fn a_login_by_iam_is_in_order_only_where_rds_takes_it() {
     let denied = world.cloud.log_lines("rds:DescribeDBInstances failed (AccessDenied)").await;
     assert!(!denied.is_empty());
 
-    world.configure("").await;
+    world.cloud.forget_policy().await;
     secrets.rotate_secret().secret_id(DATABASE).rotate_immediately(false).send().await.unwrap();
     eventually("the test of the set-up", async || {
         let rotation = world.cloud.admin(Method::GET, &format!("rotations?secret={DATABASE}"), None).await;

@@ -14,7 +14,6 @@ use crate::cloud::{Cloud, eventually, sha256};
 use crate::table::{self, Line, Rotation};
 use crate::{AUDITED_TWICE, LOST_EVENINGS};
 
-const STACK: &str = "moveongs-governance-dev";
 const MACHINE: &str = "arn:aws:states:us-east-1:000000000000:stateMachine:moveongs-dev-rotation-followup";
 const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:moveongs-dev-rotate-random";
 const ROOT: &str = "arn:aws:iam::000000000000:root";
@@ -119,7 +118,7 @@ impl World {
         world
     }
 
-    /// Updates the stack with the policy of the table, and everything else as it is.
+    /// Puts the policy of the table in force; no function has run yet.
     async fn set_policy(&self, lines: &[Line]) {
         let entry = |line: &Line| {
             let mut entry = json!({"max_age_days": line.age?});
@@ -129,37 +128,7 @@ impl World {
             (line.rotation != Rotation::Stack).then(|| (line.name.clone(), entry))
         };
         let secrets: serde_json::Map<_, _> = lines.iter().filter_map(entry).collect();
-        let policy = json!({"rotation": {"secrets": secrets}}).to_string();
-        let stack = || self.cloud.query("cloudformation", "DescribeStacks", &[("StackName", STACK)]);
-        let described = stack().await;
-        let names = described.split("<ParameterKey>").skip(1).map(|rest| rest.split('<').next().unwrap());
-        let mut request = vec![
-            ("StackName".to_owned(), STACK.to_owned()),
-            ("UsePreviousTemplate".to_owned(), "true".to_owned()),
-        ];
-        for (number, name) in (1..).zip(["IAM", "NAMED_IAM", "AUTO_EXPAND"]) {
-            request.push((format!("Capabilities.member.{number}"), format!("CAPABILITY_{name}")));
-        }
-        let mut is_set = false;
-        for (number, name) in (1..).zip(names) {
-            let field = |field: &str| format!("Parameters.member.{number}.{field}");
-            request.push((field("ParameterKey"), name.to_owned()));
-            if name == "Policy" {
-                request.push((field("ParameterValue"), policy.clone()));
-                is_set = true;
-            } else {
-                request.push((field("UsePreviousValue"), "true".to_owned()));
-            }
-        }
-        assert!(is_set, "{described}");
-        let request: Vec<_> = request.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        self.cloud.query("cloudformation", "UpdateStack", &request).await;
-        eventually("the stack's update", async || {
-            let described = stack().await;
-            assert!(!described.contains("ROLLBACK") && !described.contains("FAILED"), "{described}");
-            described.contains("UPDATE_COMPLETE<").then_some(())
-        })
-        .await;
+        self.cloud.set_policy(&json!({"rotation": {"secrets": secrets}})).await;
     }
 
     /// Puts a daily schedule of the stack into a state; gives the state it had, and its hour and minute in São Paulo.

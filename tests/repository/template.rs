@@ -265,6 +265,8 @@ fn names_what_is_the_functions_own(resource: &str, folder: &str) -> bool {
         || resource == format!("{}DeadLetters.Arn", pascal(folder))
         || parameters.contains(&resource)
         || own_objects.iter().any(|own| own == resource)
+        || resource == "${EvidenceBucket.Arn}/policy/current.json"
+        || resource == "${EvidenceBucket.Arn}/runs/policy-notice/*"
         || one_secret
 }
 
@@ -408,9 +410,11 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             resource == "arn:${AWS::Partition}:s3:::${TerraformStateBucketName}"
         }
         ("inventory-audit", ["kms:Decrypt"]) => resource == "TerraformStateKmsKeyArn",
-        // The table is its own.
+        // The table is its own, and so are the records of the policy's changes.
         ("inventory-audit", ["s3:GetObject", "s3:PutObject"]) => {
-            resource == "${EvidenceBucket.Arn}/inventory/*"
+            ["inventory", "evidence/policy", "runs/policy"]
+                .iter()
+                .any(|folder| resource == format!("${{EvidenceBucket.Arn}}/{folder}/*"))
         }
         // Snapshots of the environment's names and instances; a list of them is judged on all.
         ("snapshot-create", ["rds:CreateDBSnapshot"]) => {
@@ -599,6 +603,7 @@ fn what_hides_or_forges_evidence_is_denied_to_all_but_the_deployer() {
         ),
         ("NobodyDeletes", &["DeleteObject"], false),
         ("OnlyTheDeployerMends", &["DeleteObject", "DeleteObjectVersion"], true),
+        ("OnlyTheDeployerWritesThePolicy", &["PutObject"], true),
         ("NobodyReplicatesInto", &["ReplicateDelete", "ReplicateObject", "ReplicateTags"], false),
         (
             "NobodyShortensLocks",
@@ -612,6 +617,20 @@ fn what_hides_or_forges_evidence_is_denied_to_all_but_the_deployer() {
         }
         assert_eq!(statement.contains("DeployerArns"), is_the_deployers, "{sid}");
         assert_eq!(statement.contains("Condition"), is_the_deployers, "{sid}");
+    }
+}
+
+#[test]
+fn no_function_may_write_the_policy() {
+    let template = template();
+    for (id, role) in resources(&template, "AWS::IAM::Role") {
+        for statement in statements(role) {
+            let writes =
+                list(get(statement, &["Action"])).into_iter().any(|action| text(action).contains(":Put"));
+            let resources = list(get(statement, &["Resource"])).into_iter().filter_map(chosen);
+            let names = resources.into_iter().any(|one| text(one).contains("Arn}/policy/"));
+            assert!(!(writes && names), "{id}");
+        }
     }
 }
 
@@ -667,8 +686,13 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
             }
             let actions: Vec<_> = list(get(statement, &["Action"])).into_iter().map(text).collect();
             if actions.contains(&"s3:ListBucketVersions") {
-                let prefix = text(get(statement, &["Condition", "StringLike", "s3:prefix"]));
-                assert_eq!(prefix, format!("evidence/{folder}/"), "{role_id}");
+                let own = format!("evidence/{folder}/");
+                let mut allowed = vec![own.as_str(), shared::policy::KEY];
+                // It records the changes of the policy.
+                allowed.extend((folder == "inventory-audit").then_some("evidence/policy/"));
+                for prefix in list(get(statement, &["Condition", "StringLike", "s3:prefix"])) {
+                    assert!(allowed.contains(&text(prefix)), "{role_id}: {prefix:?}");
+                }
             }
             let resources: Vec<_> =
                 list(get(statement, &["Resource"])).into_iter().filter_map(chosen).collect();

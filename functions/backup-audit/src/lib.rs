@@ -190,13 +190,6 @@ impl App {
             let reason = format!("the bucket is that of {first} too; each has rules of its own");
             return Err(EnvError::Invalid { name, reason });
         }
-        let exceptions = &settings.policy.backups.audit.exceptions;
-        if let Some(typo) =
-            exceptions.iter().find(|exception| rules::all().all(|meta| meta.id != exception.rule))
-        {
-            let reason = format!("backups.audit.exceptions: there is no rule {}", typo.rule);
-            return Err(EnvError::Invalid { name: "POLICY", reason });
-        }
         Ok(Self {
             rds: shared::patient!(aws_sdk_rds, &patient),
             s3: shared::patient!(aws_sdk_s3, &patient),

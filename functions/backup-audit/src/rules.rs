@@ -317,7 +317,7 @@ pub(crate) fn expired(context: &Context<'_>) -> Vec<Row> {
             format!("until {} ({})", exception.until, exception.owner),
             format!("today, {today}, or later"),
         ),
-        command: "parameter Policy: backups.audit.exceptions".to_owned(),
+        command: "cargo xtask policy apply (backups.audit.exceptions)".to_owned(),
     };
     context.policy.exceptions.iter().filter(|exception| exception.until < today).map(row).collect()
 }

@@ -1,11 +1,13 @@
 //! Answers every week: does each critical service exist, with its tags, in Terraform and with people who answer for it,
 //! and what else does the project have?
 //!
-//! Trigger: a schedule, or a person; what the event holds is ignored. Reads: `aws.rs`; the Terraform state: `state.rs`.
+//! Trigger: a schedule, or a person; what the event holds is ignored, unless it says that the policy has changed: then only that
+//! is recorded (`changes.rs`). Reads: `aws.rs`; the Terraform state: `state.rs`.
 //! Decisions: `policy.rs`. Then it pages (SNS) what is gone, writes the table (`table.rs`), tells the channel what changed,
 //! and leaves a record. What could not be seen is said as such and never taken for good. Source: the guide, 1.
 
 mod aws;
+mod changes;
 mod error;
 mod policy;
 mod settings;
@@ -64,6 +66,8 @@ pub struct App {
     pager: Pager,
     reporter: Reporter,
     scope: Scope,
+    /// Changes of the policy.
+    changes: changes::Changes,
     /// Bucket of the Terraform state.
     state_bucket: Option<String>,
     /// Keys in it, with commas between them; one that ends in `/` is a prefix.
@@ -91,6 +95,7 @@ impl App {
             pager: Pager::new(env, aws)?,
             reporter: Reporter::of_audit(PROCEDURE, &settings, env, aws)?,
             scope: Scope::from_env(env)?,
+            changes: changes::Changes::new(&settings, env, aws)?,
             state_bucket: env.optional("TERRAFORM_STATE_BUCKET")?,
             state_keys: keys.into_iter().map(str::to_owned).collect(),
             own,
@@ -123,6 +128,13 @@ pub struct Report {
     pub paged: Vec<String>,
 }
 
+impl Report {
+    /// Of a run that recorded changes of the policy, by their versions, and looked at nothing else.
+    fn of_changes(run_id: String) -> Self {
+        Self { run_id, result: "succeeded", resources: Vec::new(), others: 0, paged: Vec::new() }
+    }
+}
+
 /// One thing of the answer.
 #[derive(Debug, Serialize)]
 pub struct Answer {
@@ -150,7 +162,19 @@ pub struct Answer {
 ///
 /// [`AuditError`]; Lambda then tries twice more, and the dead-letter queue stands behind.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Report, AuditError> {
+    let changed = app.changes.record(&app.settings, invocation);
+    let changed = invocation.within(ACTING, changed).await;
+    if changes::is_one(&event) {
+        let recorded = changed??;
+        return Ok(Report::of_changes(recorded.join(" ")));
+    }
     let (rows, mut steps) = observe_and_decide(app, invocation).await;
+    let changed = changed.map_err(|late| chain(&late));
+    let changed = match changed.and_then(|recorded| recorded.map_err(|error| chain(&error))) {
+        Ok(recorded) => format!("{} recorded", recorded.len()),
+        Err(reason) => format!("failed: {reason}"),
+    };
+    steps.push(Step::now("look at changes of the policy", changed));
     let day = time::local_date(invocation.now);
     let keys: BTreeSet<String> = problems(&rows).map(|(row, problem)| row.key(problem)).collect();
     let before = app.reporter.before::<Before>().await;

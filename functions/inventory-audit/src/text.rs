@@ -320,7 +320,7 @@ fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> String {
                 "declare it in Terraform and `terraform apply`, or, if its name is another, correct it in the policy's",
             ),
             row.kind,
-            language.pick("parâmetro Policy", "parameter Policy"),
+            "`cargo xtask policy apply`",
         ),
         Problem::StateUndeclared => language
             .pick(
@@ -393,7 +393,7 @@ fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> String {
                 "add it to the area that answers for it in the policy,",
             ),
             row.kind,
-            language.pick("parâmetro Policy", "parameter Policy"),
+            "`cargo xtask policy apply`",
         ),
         Problem::OneTeam => {
             let place = if row.kind == "area" {
@@ -404,13 +404,13 @@ fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> String {
             format!(
                 "{} {place} ({})",
                 language.pick("nomear outra equipe em", "name another team in"),
-                language.pick("parâmetro Policy", "parameter Policy"),
+                "`cargo xtask policy apply`",
             )
         }
         Problem::EmptyArea => format!(
             "{} inventory.areas.{area}.resources ({})",
             language.pick("nomear os recursos dela em", "name its resources in"),
-            language.pick("parâmetro Policy", "parameter Policy"),
+            "`cargo xtask policy apply`",
         ),
     }
 }

@@ -505,12 +505,12 @@ impl RotateError {
             ),
             // setSecret proves the current login before it changes its password.
             ErrorKind::ProofFailed if request.step == Step::SetSecret => say(
-                "a credencial *de antes* entra, mas não passa no SQL de prova da política (test_sql), e por isso nada foi mudado: corrigir a permissão ou a política (parâmetro Policy).",
-                "the credential *of before* logs in, but does not pass the policy's test SQL (test_sql), so nothing was changed: correct the permission or the policy (parameter Policy).",
+                "a credencial *de antes* entra, mas não passa no SQL de prova da política (test_sql), e por isso nada foi mudado: corrigir a permissão ou a política (`cargo xtask policy apply`).",
+                "the credential *of before* logs in, but does not pass the policy's test SQL (test_sql), so nothing was changed: correct the permission or the policy (`cargo xtask policy apply`).",
             ),
             ErrorKind::ProofFailed => say(
-                "a credencial nova entra, mas não passa no SQL de prova da política (test_sql): corrigir a permissão ou a política (parâmetro Policy).",
-                "the new credential logs in, but does not pass the policy's test SQL (test_sql): correct the permission or the policy (parameter Policy).",
+                "a credencial nova entra, mas não passa no SQL de prova da política (test_sql): corrigir a permissão ou a política (`cargo xtask policy apply`).",
+                "the new credential logs in, but does not pass the policy's test SQL (test_sql): correct the permission or the policy (`cargo xtask policy apply`).",
             ),
             ErrorKind::Pooler => say(
                 "apontar o segredo para o endpoint da própria instância (o de RDS): por um pooler (PgBouncer, pgcat) nenhuma senha é trocada, porque ele guarda as senhas à parte. A aplicação pode usar o pooler por um campo ou segredo próprio.",

@@ -47,8 +47,8 @@ impl RotateError {
                 in_force: InForce::Current,
                 next: language
                     .pick(
-                        "corrigir a política (parâmetro Policy da stack) ou as tags rotation:* do segredo; a próxima tentativa usa a correção.",
-                        "correct the policy (the stack's parameter Policy) or the secret's rotation:* tags; the next try uses the correction.",
+                        "corrigir a política (`cargo xtask policy apply`) ou as tags rotation:* do segredo; a próxima tentativa usa a correção.",
+                        "correct the policy (`cargo xtask policy apply`) or the secret's rotation:* tags; the next try uses the correction.",
                     )
                     .to_owned(),
             },

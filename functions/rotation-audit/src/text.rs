@@ -263,8 +263,8 @@ pub(crate) fn next_step(secret: &Secret, finding: &Finding, language: Language) 
         Finding::TagsMissing { tags } => tag_command(secret, tags),
         Finding::NoPolicy => language
             .pick(
-                "acrescentar o segredo em rotation.secrets da política (parâmetro Policy)",
-                "add the secret to the policy's rotation.secrets (parameter Policy)",
+                "acrescentar o segredo em rotation.secrets da política (`cargo xtask policy apply`)",
+                "add the secret to the policy's rotation.secrets (`cargo xtask policy apply`)",
             )
             .to_owned(),
         Finding::Unused { .. } => format!(

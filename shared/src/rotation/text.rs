@@ -259,8 +259,8 @@ impl RotationError {
                 say("e, se for preciso, rotacionar de novo com", "and, if needed, rotate again with"),
             ),
             Self::InvalidTag { .. } => say(
-                "corrigir as tags rotation:* do segredo ou a política (parâmetro Policy da stack); a próxima tentativa usa a correção.",
-                "correct the secret's rotation:* tags or the policy (the stack's parameter Policy); the next try uses the correction.",
+                "corrigir as tags rotation:* do segredo ou a política (`cargo xtask policy apply`); a próxima tentativa usa a correção.",
+                "correct the secret's rotation:* tags or the policy (`cargo xtask policy apply`); the next try uses the correction.",
             ),
             // A person's new version gives this rotation up.
             Self::WrongForm { .. } => format!(

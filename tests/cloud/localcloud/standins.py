@@ -532,6 +532,7 @@ class GitHub:
             "": {"GET": self._describe},
             "/git/ref/heads/(.+)": {"GET": self._ref},
             "/git/refs": {"POST": self._add_ref},
+            r"/compare/([^/]+)\.\.\.([^/]+)": {"GET": self._compare},
             "/git/refs/heads/(.+)": {"PATCH": self._move_ref},
             "/contents/(.+)": {"GET": self._file, "PUT": self._put_file},
             "/pulls": {"GET": self._list_pulls, "POST": self._open_pull},
@@ -676,6 +677,16 @@ class GitHub:
         if branch not in self.branches:
             raise GitHubError(404, "Not Found")
         return self._shown_ref(200, branch)
+
+    def _compare(self, _: Request, base: str, head: str) -> Answer:
+        """Of two commits or branches; https://docs.github.com/en/rest/commits/commits#compare-two-commits."""
+        base, head = (self.branches.get(name, name) for name in (base, head))
+        if base not in self.commits or head not in self.commits:
+            raise GitHubError(404, "Not Found")
+        ahead, behind = (len(self._history(one) - self._history(other)) for one, other in ((head, base), (base, head)))
+        status = {(False, False): "identical", (True, False): "ahead", (False, True): "behind"}
+        counts = {"ahead_by": ahead, "behind_by": behind, "total_commits": ahead, "commits": []}
+        return answer_json(200, {"status": status.get((ahead > 0, behind > 0), "diverged"), **counts})
 
     def _texts(self, request: Request, *names: str) -> list[str]:
         given = self._json(request)
@@ -1357,7 +1368,7 @@ def _slack_refuse(_call: Call, rule: Rule, _headers: dict[str, str]) -> Answer:
 
 
 def _github_action(method: str, path: str) -> str:
-    found = re.fullmatch(r"/repos/[^/]+/[^/]+(/git/refs?|/contents|/pulls)?(/.*)?", path)
+    found = re.fullmatch(r"/repos/[^/]+/[^/]+(/git/refs?|/contents|/pulls|/compare)?(/.*)?", path)
     if found and (found[1] or not found[2]):
         return f"{method} {found[1] or '/'}"
     found = re.fullmatch(r"/repos/[^/]+/[^/]+(/.+)", path)

@@ -562,6 +562,9 @@ def test_github_keeps_files_on_branches(cloud):
     told = cloud.admin("GET", "github/repository")
     assert told == {"default_branch": "main", "branches": {"main": main, BRANCH: {**main, LOG: "new"}}, "pulls": []}
     start = files(cloud, "GET", "/git/ref/heads/main")[1]["object"]["sha"]
+    for base, head, status in [("main", start, "identical"), ("main", BRANCH, "ahead"), (BRANCH, start, "behind")]:
+        assert files(cloud, "GET", f"/compare/{base}...{head}?per_page=1&page=2")[1]["status"] == status
+    assert refusal(files(cloud, "GET", f"/compare/main...{'0' * 40}")) == (404, "Not Found")
     path = f"/git/refs/heads/{BRANCH}"
     assert refusal(files(cloud, "PATCH", path, {"sha": start})) == (422, "Update is not a fast forward")
     assert files(cloud, "PATCH", path, {"sha": start, "force": True})[0] == 200

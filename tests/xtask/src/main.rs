@@ -2,6 +2,7 @@
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people in a terminal")]
 
+mod apply;
 mod aws;
 mod bench;
 mod cloud;
@@ -86,6 +87,14 @@ enum Task {
         #[arg(long, short)]
         follow: bool,
     },
+    /// Show, check or apply the policy of an environment
+    ///
+    /// With the caller's own AWS CLI and credentials: this reaches a real account, or the local cloud after
+    /// eval "$(cargo xtask up)".
+    Policy {
+        #[command(subcommand)]
+        action: apply::Action,
+    },
     /// Draw the state machines from their definitions, into docs/estados
     Draw,
     /// Measure what a function costs
@@ -125,6 +134,7 @@ fn perform(task: Task, repo: &Repo) -> anyhow::Result<bool> {
         Task::Test { filter } => test::test(repo, filter.as_deref()),
         Task::Invoke { function, event } => function::invoke(repo, &function, &event),
         Task::Logs { function, follow } => function::logs(repo, &function, follow).map(|()| true),
+        Task::Policy { action } => apply::policy(repo, action).map(|()| true),
         Task::Draw => draw::draw(repo).map(|()| true),
         Task::Bench { name } => bench::bench(repo, name.as_deref()).map(|()| true),
     }

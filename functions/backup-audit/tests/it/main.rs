@@ -19,8 +19,7 @@ fn app(changed: &[(&str, &str)]) -> Result<App, EnvError> {
             "ACCOUNT_ID" => "111122223333",
             "EVIDENCE_LOCK_MODE" => "GOVERNANCE",
             "EVIDENCE_LOCK_DAYS" => "730",
-            "POLICY"
-            | "BACKUP_REPAIRS"
+            "BACKUP_REPAIRS"
             | "ATTACHMENTS_BUCKET"
             | "UPLOADS_BUCKET"
             | "TERRAFORM_STATE_BUCKET"
@@ -97,16 +96,9 @@ fn a_bucket_is_one_things_only() {
 }
 
 #[test]
-fn a_policy_that_is_wrong_is_refused_with_the_path() {
-    let error = refused("POLICY", r#"{"backups": {"audit": {"snapshot_hours": 0}}}"#);
-    assert!(error.contains("backups.audit.snapshot_hours"), "{error}");
-}
-
-#[test]
-fn an_exception_from_a_rule_that_does_not_exist_stops_the_start() {
-    let exception =
-        r#"{"rule": "rds.typo", "resource": "*", "reason": "r", "owner": "o", "until": "2026-12-31"}"#;
-    let policy = format!(r#"{{"backups": {{"audit": {{"exceptions": [{exception}]}}}}}}"#);
-    assert!(refused("POLICY", &policy).contains("rds.typo"));
-    assert!(app(&[("POLICY", &policy.replace("rds.typo", "rds.public"))]).is_ok());
+fn the_policy_knows_the_rules_that_there_are() {
+    let mut rules: Vec<_> = backup_audit::rules().collect();
+    rules.sort_unstable();
+    let known: Vec<_> = include_str!("../../../../shared/backup-rules.txt").lines().collect();
+    assert_eq!(rules, known, "left the rules, right shared/backup-rules.txt");
 }

@@ -61,7 +61,7 @@ fn app(wire: &StaticReplayClient) -> App {
             "DATABASE_SECRET_NAME" => "/moveongs/dev/db",
             "MESSAGE_LANGUAGE" => "pt-BR",
             "SLACK_API_URL" => "https://slack.example/api",
-            "POLICY" | "DATABASE_ADMIN_SECRET_ARN" | "RDS_CA_FILE" => return None,
+            "DATABASE_ADMIN_SECRET_ARN" | "RDS_CA_FILE" => return None,
             _ => "x",
         };
         Some(value.to_owned())
@@ -332,11 +332,13 @@ async fn a_failure_changes_nothing_and_quotes_neither_token_nor_password() {
 
 #[test]
 fn a_wrong_deployment_stops_in_its_init_phase_and_names_the_setting() {
-    let policy = r#"{"rotation": {"database": {"test_sql": []}}}"#;
     for (settings, expected) in [
-        (vec![("POLICY", policy), ("AWS_LAMBDA_FUNCTION_NAME", "f")], "rotation.database.test_sql"),
         (
-            vec![("RDS_CA_FILE", "/no/such/file.pem"), ("AWS_LAMBDA_FUNCTION_NAME", "f")],
+            vec![
+                ("RDS_CA_FILE", "/no/such/file.pem"),
+                ("AWS_LAMBDA_FUNCTION_NAME", "f"),
+                ("EVIDENCE_BUCKET", "b"),
+            ],
             "variable RDS_CA_FILE",
         ),
         (vec![], "environment variable AWS_LAMBDA_FUNCTION_NAME is missing"),

@@ -39,7 +39,7 @@ fn app(wire: &StaticReplayClient) -> App {
             "JWT_SECRET_NAME" => "/moveongs/dev/jwt",
             "MESSAGE_LANGUAGE" => "pt-BR",
             "SLACK_API_URL" => "https://slack.example/api",
-            "POLICY" | "WEBHOOK_SECRET_NAME" => return None,
+            "WEBHOOK_SECRET_NAME" => return None,
             _ => "x",
         };
         Some(value.to_owned())
@@ -169,18 +169,12 @@ async fn finishsecret_moves_awscurrent_only_from_where_it_was() {
 
 #[test]
 fn a_wrong_deployment_stops_in_its_init_phase_and_names_the_setting() {
-    for (policy, expected) in [
-        (
-            r#"{"rotation": {"secrets": {"JWT_SECRET": {"max_age_days": 0}}}}"#,
-            "rotation.secrets.JWT_SECRET.max_age_days",
-        ),
-        ("{}", "environment variable AWS_LAMBDA_FUNCTION_NAME is missing"),
+    for (name, expected) in [
+        ("AWS_LAMBDA_FUNCTION_NAME", "environment variable EVIDENCE_BUCKET is missing"),
+        ("EVIDENCE_BUCKET", "environment variable AWS_LAMBDA_FUNCTION_NAME is missing"),
     ] {
         let mut function = std::process::Command::new(env!("CARGO_BIN_EXE_rotate-random"));
-        function.env_clear().env("AWS_REGION", "us-east-1").env("ENVIRONMENT", "dev").env("POLICY", policy);
-        if policy != "{}" {
-            function.env("AWS_LAMBDA_FUNCTION_NAME", "moveongs-dev-rotate-random");
-        }
+        function.env_clear().env("AWS_REGION", "us-east-1").env("ENVIRONMENT", "dev").env(name, "x");
         let ended = function.output().unwrap();
         assert_eq!(ended.status.code(), Some(1));
         let line: Value = serde_json::from_slice(&ended.stdout).unwrap();

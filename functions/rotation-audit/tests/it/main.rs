@@ -65,8 +65,7 @@ fn app_with(wire: &StaticReplayClient, more: &[(&str, &str)]) -> Result<App, Env
             // Nothing listens there.
             "SLACK_API_URL" => "http://127.0.0.1:1/api",
             "PAGING_TOPIC_ARN" => "arn:aws:sns:us-east-1:123456789012:moveongs-dev-paging",
-            "POLICY"
-            | "WEBHOOK_SECRET_NAME"
+            "WEBHOOK_SECRET_NAME"
             | "DATABASE_SECRET_NAME"
             | "SES_SECRET_NAME"
             | "TWILIO_SECRET_NAME"
@@ -76,7 +75,8 @@ fn app_with(wire: &StaticReplayClient, more: &[(&str, &str)]) -> Result<App, Env
         };
         Some(value.to_owned())
     };
-    App::new(&Env::new(&settings), &aws(wire))
+    let policy = more.iter().find(|(given, _)| *given == "the policy").map_or("", |(_, policy)| policy);
+    App::new(&Env::new(&settings).with_policy(policy.parse().unwrap()), &aws(wire))
 }
 
 async fn audit(wire: &StaticReplayClient, now: &str) -> Result<Report, AuditError> {
@@ -369,7 +369,7 @@ async fn audit_of_iam(instance: &str) -> (Value, Value) {
     answers.extend(STORED);
     let wire = replies(&answers);
     let policy = r#"{"rotation": {"secrets": {"DATABASE_URL": {"iam_login": "moveongs-dev-db"}}}}"#;
-    let settings = [("POLICY", policy), ("DATABASE_SECRET_NAME", "/moveongs/dev/db")];
+    let settings = [("the policy", policy), ("DATABASE_SECRET_NAME", "/moveongs/dev/db")];
     let app = app_with(&wire, &settings).unwrap_or_else(|error| panic!("{error}"));
     let invocation = Invocation::new(NOW.parse().unwrap(), Duration::from_secs(240));
     let report = handle(&app, json!({}), &invocation).await.unwrap();

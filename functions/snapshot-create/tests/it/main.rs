@@ -30,7 +30,6 @@ fn app(wire: &StaticReplayClient, changed: &[(&str, &str)]) -> Result<App, EnvEr
             "DATABASE_INSTANCE_ID" => "moveongs-prod-db",
             // Nothing listens there.
             "SLACK_API_URL" => "http://127.0.0.1:1/api",
-            "POLICY" => return None,
             _ => "x",
         };
         Some(value.to_owned())
@@ -43,8 +42,7 @@ fn a_setting_that_is_wrong_stops_the_start() {
     let refused = |name: &str, value: &str| app(&replies(&[]), &[(name, value)]).err().unwrap().to_string();
     assert!(refused("DATABASE_INSTANCE_ID", "").contains("DATABASE_INSTANCE_ID"));
     assert!(refused("PROJECT", "move--ongs").contains("single hyphens"));
-    let policy = r#"{"backups": {"snapshots": {"retention_days": {"prod": null}}}}"#;
-    assert!(refused("POLICY", policy).contains("has no entry for prod"));
+    assert!(refused("ENVIRONMENT", "test").contains("has no entry for test"));
     assert!(app(&replies(&[]), &[]).is_ok());
 }
 

@@ -1,0 +1,375 @@
+//! Changes of the policy: each version of its document has a record of its own, a message, and a look at its commit.
+//!
+//! Trigger: EventBridge, when the document was put or removed; each audit looks again, so that an event that was lost costs
+//! days and no record. Nothing of the event is used but that there was one.
+//!
+//! S3 does not say who wrote an object: author and commit are the document's own words. Only the deployer can write them
+//! (the bucket's policy), and the commit is looked up on GitHub.
+
+use aws_config::SdkConfig;
+use aws_sdk_secretsmanager::Client;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use shared::endpoint::Endpoint;
+use shared::env::{Env, EnvError};
+use shared::evidence::{Draft, Step};
+use shared::failure::{CallError, chain};
+use shared::github::{GitHubError, Repository, Setup, read};
+use shared::in_force::{Source, Version};
+use shared::lambda::Invocation;
+use shared::notify::Message;
+use shared::policy::{self, Change, Document, KEY};
+use shared::report::Reporter;
+use shared::secrets;
+use shared::settings::Settings;
+
+/// Name of the chain of these records.
+const CHAIN: &str = "policy";
+
+/// The branch on which operational changes are valid (guide).
+const MAIN: &str = "main";
+
+/// Most changes that a message names; the record has all.
+const MOST_LINES: usize = 20;
+
+const SETUP: Setup = Setup {
+    repository: "GitHubRepository",
+    secret: "GitHubSecretName",
+    permissions: "the permission Contents: read",
+};
+
+/// Where changes are read and recorded.
+pub(crate) struct Changes {
+    source: Source,
+    reporter: Reporter,
+    /// The repository that holds the policy, and the name of its token's secret.
+    repository: Option<(Repository, String)>,
+    secrets: Client,
+}
+
+/// Whether the commit of a change is on [`MAIN`].
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Merge {
+    Merged,
+    /// It is not; how it stands to that branch.
+    Unmerged(String),
+    /// Not known, and why.
+    Unknown(String),
+}
+
+/// What became of the policy with one version.
+#[derive(Debug)]
+enum Became {
+    /// Another one.
+    Changed(Document, Merge),
+    /// The defaults: the document was removed.
+    Removed,
+    /// The one before stays: this version is not understood.
+    Broken(String),
+}
+
+/// One change.
+#[derive(Debug)]
+struct Recorded {
+    became: Became,
+    /// What differs from the policy before.
+    changes: Vec<Change>,
+}
+
+#[derive(Deserialize)]
+struct Before {
+    run_id: String,
+}
+
+#[derive(Deserialize)]
+struct Compared {
+    status: String,
+}
+
+/// Whether an event says that the document was put or removed.
+pub(crate) fn is_one(event: &Value) -> bool {
+    event.get("source").is_some_and(|source| source == "aws.s3")
+        && event.pointer("/detail/object/key").is_some_and(|key| key == KEY)
+}
+
+impl Changes {
+    /// Reads `GITHUB_REPOSITORY`, which may be empty, and with it `GITHUB_API_URL` and `GITHUB_SECRET_NAME`.
+    pub(crate) fn new(settings: &Settings, env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
+        let repository = match env.optional::<String>("GITHUB_REPOSITORY")? {
+            None => None,
+            Some(name) => {
+                let api: Endpoint = env.required("GITHUB_API_URL")?;
+                let repository = Repository::new(api, name, SETUP)
+                    .map_err(|reason| EnvError::Invalid { name: "GITHUB_API_URL", reason })?;
+                Some((repository, env.required("GITHUB_SECRET_NAME")?))
+            }
+        };
+        Ok(Self {
+            source: Source::new(env, aws)?,
+            reporter: Reporter::new(CHAIN, settings, env, aws)?,
+            repository,
+            secrets: Client::new(aws),
+        })
+    }
+
+    /// Records what has no record yet, oldest first; gives the versions.
+    ///
+    /// A run is a version: an event that comes twice finds the record.
+    ///
+    /// # Errors
+    ///
+    /// The [`CallError`] of S3. What could not be recorded or announced is counted and logged, as every report.
+    pub(crate) async fn record(
+        &self,
+        settings: &Settings,
+        invocation: &Invocation,
+    ) -> Result<Vec<String>, CallError> {
+        let versions = self.source.versions().await?;
+        let Some(newest) = versions.first() else { return Ok(Vec::new()) };
+        let before = self.reporter.before::<Before>().await.map(|before| before.run_id);
+        if before.as_ref() == Some(&newest.id) {
+            return Ok(Vec::new());
+        }
+        let new = versions.iter().take_while(|version| before.as_ref() != Some(&version.id)).count();
+        let mut recorded = Vec::new();
+        for place in (0..new).rev() {
+            let Some((version, older)) = versions.get(place..).and_then(<[_]>::split_first) else { continue };
+            let begun = self.reporter.begin(&version.id).await;
+            if begun.is_recorded() && !begun.was_left_open() {
+                continue;
+            }
+            let found = self.look(version, older, invocation).await?;
+            let draft = draft(settings, version, &found, invocation);
+            let message = message(settings, version, &found);
+            self.reporter.report(draft, Some(&message), begun, invocation).await;
+            recorded.push(version.id.clone());
+        }
+        Ok(recorded)
+    }
+
+    async fn look(
+        &self,
+        version: &Version,
+        older: &[Version],
+        invocation: &Invocation,
+    ) -> Result<Recorded, CallError> {
+        let read = if version.is_marker { None } else { Some(self.source.document(version).await?) };
+        let (became, patch) = match read {
+            None => (Became::Removed, json!({})),
+            Some(Ok(document)) => {
+                let patch = document.patch.clone();
+                let merge = self.merge(&document.commit, invocation).await;
+                (Became::Changed(document, merge), patch)
+            }
+            Some(Err(error)) => {
+                return Ok(Recorded { became: Became::Broken(error.to_string()), changes: Vec::new() });
+            }
+        };
+        let mut before = json!({});
+        for one in older.iter().take_while(|one| !one.is_marker) {
+            if let Ok(document) = self.source.document(one).await? {
+                before = document.patch;
+                break;
+            }
+        }
+        let effective = |patch| policy::effective(patch).unwrap_or_default();
+        let changes = policy::changes(&effective(&before), &effective(&patch));
+        Ok(Recorded { became, changes })
+    }
+
+    /// Whether a commit is on the branch. A comparison's second page has its result and no files.
+    ///
+    /// Source: [compare two commits](https://docs.github.com/en/rest/commits/commits#compare-two-commits).
+    async fn merge(&self, commit: &str, invocation: &Invocation) -> Merge {
+        let Some((repository, token)) = &self.repository else {
+            return Merge::Unknown("GitHubRepository is not set".to_owned());
+        };
+        let token = match secrets::value(&self.secrets, token, None).await {
+            Ok(token) => token,
+            Err(error) => return Merge::Unknown(chain(&error)),
+        };
+        let session = match repository.session(&token, invocation) {
+            Ok(session) => session,
+            Err(error) => return Merge::Unknown(chain(&error)),
+        };
+        let compare = session.url(&format!("/compare/{MAIN}...{commit}?per_page=1&page=2"));
+        let compared = match session.ask(Method::GET, &compare, None).await {
+            Ok(answer) => read::<Compared>(answer).await.map(|compared| compared.status),
+            Err(GitHubError::Refused { status: 404, .. }) => {
+                // No such commit, or no such repository for this token: the branch tells them apart.
+                let branch = session.url(&format!("/git/ref/heads/{MAIN}"));
+                session.ask(Method::GET, &branch, None).await.map(|_| "unknown to the repository".to_owned())
+            }
+            Err(error) => Err(error),
+        };
+        match compared {
+            Ok(status) => judged(&status),
+            Err(error) => Merge::Unknown(chain(&error)),
+        }
+    }
+}
+
+/// What GitHub's word for a commit, compared with the branch, means.
+fn judged(status: &str) -> Merge {
+    match status {
+        "behind" | "identical" => Merge::Merged,
+        "ahead" | "diverged" | "unknown to the repository" => Merge::Unmerged(status.to_owned()),
+        other => Merge::Unknown(format!("GitHub's answer was not understood: {other}")),
+    }
+}
+
+impl Recorded {
+    /// What a person should do.
+    fn finding(&self) -> Option<String> {
+        match &self.became {
+            Became::Changed(document, Merge::Unmerged(status)) => {
+                Some(format!("policy.unmerged {KEY}: commit {} is not on {MAIN} ({status})", document.commit))
+            }
+            Became::Changed(document, Merge::Unknown(why)) => Some(format!(
+                "policy.unverified {KEY}: whether commit {} is on {MAIN}: {why}",
+                document.commit
+            )),
+            Became::Broken(error) => Some(format!("policy.broken {KEY}: {error}")),
+            Became::Changed(_, Merge::Merged) | Became::Removed => None,
+        }
+    }
+}
+
+fn draft(settings: &Settings, version: &Version, found: &Recorded, invocation: &Invocation) -> Draft {
+    let mut steps = Vec::new();
+    if let Became::Changed(document, merge) = &found.became {
+        steps.push(Step::now("author, as the document says", document.author.clone()));
+        steps.push(Step::now("commit, as the document says", document.commit.clone()));
+        if let Some(reason) = &document.reason {
+            steps.push(Step::now("reason, as the document says", reason.clone()));
+        }
+        let merged = match merge {
+            Merge::Merged => "yes".to_owned(),
+            Merge::Unmerged(status) => format!("no: {status}"),
+            Merge::Unknown(why) => format!("unknown: {why}"),
+        };
+        steps.push(Step::now(format!("is the commit on {MAIN}"), merged));
+    }
+    if matches!(found.became, Became::Removed) {
+        steps.push(Step::now("the document was removed", "the defaults are in force"));
+    }
+    steps.extend(found.changes.iter().map(|change| Step::now("change", change.to_string())));
+    let findings: Vec<_> = found.finding().into_iter().collect();
+    Draft {
+        trigger: "s3:PutObject".to_owned(),
+        subject: format!("{KEY} {}", version.id),
+        findings: findings.clone(),
+        steps,
+        ..Draft::of(
+            settings,
+            &version.id,
+            if findings.is_empty() { "succeeded" } else { "failed" },
+            invocation.now,
+        )
+    }
+}
+
+fn message(settings: &Settings, version: &Version, found: &Recorded) -> Message {
+    let say = |portuguese: &'static str, english: &'static str| settings.language.pick(portuguese, english);
+    let next = say("Próximo passo", "Next step");
+    let mut lines: Vec<String> =
+        found.changes.iter().take(MOST_LINES).map(|change| format!("• {change}")).collect();
+    if found.changes.len() > MOST_LINES {
+        lines.push(format!("… +{}", found.changes.len() - MOST_LINES));
+    }
+    let title = match &found.became {
+        Became::Changed(document, merge) => {
+            if found.changes.is_empty() {
+                lines.push(say("Nenhum valor mudou.", "No value has changed.").to_owned());
+            }
+            lines.push(format!(
+                "{}: {} · commit {}{}",
+                say("Autor, segundo o documento", "Author, as the document says"),
+                document.author,
+                document.commit,
+                document.reason.as_ref().map(|reason| format!(" · {reason}")).unwrap_or_default()
+            ));
+            match merge {
+                Merge::Merged => lines.push(say("O commit está na main.", "The commit is on main.").to_owned()),
+                Merge::Unmerged(status) => lines.push(format!(
+                    "*policy.unmerged*: {} ({status}). *{next}*: {}",
+                    say("o commit não está na main", "the commit is not on main"),
+                    say(
+                        "fazer o merge e avisar as equipes, ou aplicar de novo o arquivo da main com `cargo xtask policy apply`: uma mudança operacional só vale depois do merge.",
+                        "merge it and notify the teams, or apply the file of main again with `cargo xtask policy apply`: an operational change is valid after the merge only."
+                    )
+                )),
+                Merge::Unknown(why) => lines.push(format!(
+                    "*policy.unverified*: {}: {why}. *{next}*: {}",
+                    say("não se sabe se o commit está na main", "not known whether the commit is on main"),
+                    say("conferir no GitHub.", "look it up on GitHub.")
+                )),
+            }
+            say("Política alterada", "Policy changed")
+        }
+        Became::Removed => {
+            lines.push(
+                say(
+                    "O documento foi removido: valem os padrões.",
+                    "The document was removed: the defaults hold.",
+                )
+                .to_owned(),
+            );
+            say("Política removida", "Policy removed")
+        }
+        Became::Broken(error) => {
+            let error: String = error.chars().take(500).collect();
+            lines.push(format!("*policy.broken*: {error}"));
+            lines.push(format!(
+                "*{next}*: {}",
+                say(
+                    "vale a versão anterior; corrigir o campo e `cargo xtask policy apply`.",
+                    "the version before stays in force; correct the field and `cargo xtask policy apply`."
+                )
+            ));
+            say("Política gravada com erro", "A broken policy was written")
+        }
+    };
+    Message {
+        title: format!("{title} ({})", settings.environment),
+        lines,
+        context: format!("{} · {} · {}", settings.function, version.id, settings.code_version),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn githubs_word_for_a_commit() {
+        for (status, expected) in [
+            ("behind", "merged"),
+            ("identical", "merged"),
+            ("ahead", "unmerged"),
+            ("diverged", "unmerged"),
+            ("unknown to the repository", "unmerged"),
+            ("", "unknown"),
+            ("new", "unknown"),
+        ] {
+            let found = match judged(status) {
+                Merge::Merged => "merged",
+                Merge::Unmerged(_) => "unmerged",
+                Merge::Unknown(_) => "unknown",
+            };
+            assert_eq!(found, expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn an_event_of_another_object_is_none_of_the_policy() {
+        let event = |source: &str, key: &str| json!({"source": source, "detail": {"object": {"key": key}}});
+        assert!(is_one(&event("aws.s3", KEY)));
+        for other in
+            [event("aws.s3", "policy/other.json"), event("aws.scheduler", KEY), json!({}), json!(null)]
+        {
+            assert!(!is_one(&other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Starts a function and serves its events, each under the policy in force.
+
+use std::cell::{Cell, RefCell};
+use std::process::ExitCode;
+use std::rc::Rc;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use jiff::Timestamp;
+use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
+use serde::Serialize;
+use serde_json::Value;
+use tracing::Instrument;
+
+use crate::env::{Env, EnvError};
+use crate::failure::{Failure, chain, diagnostic};
+use crate::in_force::{self, InForce, Source};
+use crate::lambda::{Invocation, timeouts};
+
+/// Builds an app for each policy.
+struct Apps<'a, A, B> {
+    env: &'a Env<'a>,
+    aws: &'a SdkConfig,
+    source: Source,
+    build: B,
+    /// The app with the defaults, which was built at the start; mostly the first look asks for no other one.
+    defaults: Cell<Option<A>>,
+    built: RefCell<Option<Built<A>>>,
+}
+
+/// An app and the policy that it was built with.
+struct Built<A> {
+    app: Rc<A>,
+    policy: InForce,
+    /// When the policy was last looked at.
+    looked: Timestamp,
+}
+
+impl<A, B> Apps<'_, A, B>
+where
+    B: AsyncFn(&Env<'_>, &SdkConfig) -> Result<A, EnvError>,
+{
+    /// The app of the policy that is in force at `now`, as far as a look within the last minute shows.
+    async fn under_the_policy(&self, now: Timestamp) -> Result<Rc<A>, Diagnostic> {
+        let before = self.built.borrow_mut().take();
+        let built = match before {
+            Some(before) if now.duration_since(before.looked) < in_force::HOLDS => before,
+            Some(before) => match self.source.again(&before.policy).await {
+                None => Built { looked: now, ..before },
+                Some(policy) => {
+                    in_force::announce(&policy, self.env, self.aws, now).await;
+                    match self.app(&policy).await {
+                        Ok(app) => Built { app, policy, looked: now },
+                        Err(_) => Built { policy, looked: now, ..before },
+                    }
+                }
+            },
+            None => {
+                let read = self.source.first().await;
+                let policy = read.map_err(|unread| {
+                    tracing::error!(message = chain(&unread), error_type = unread.kind());
+                    diagnostic(&unread)
+                })?;
+                in_force::announce(&policy, self.env, self.aws, now).await;
+                Built { app: self.app(&policy).await?, policy, looked: now }
+            }
+        };
+        let app = built.app.clone();
+        self.built.replace(Some(built));
+        Ok(app)
+    }
+
+    async fn app(&self, policy: &InForce) -> Result<Rc<A>, Diagnostic> {
+        let made = match (&policy.version, self.defaults.take()) {
+            (None, Some(app)) => Ok(app),
+            _ => (self.build)(&self.env.with_policy(policy.policy.clone()), self.aws).await,
+        };
+        match made {
+            Ok(app) => {
+                tracing::info!(message = "policy in force", policy_version = policy.version);
+                Ok(Rc::new(app))
+            }
+            Err(error) => {
+                let error_type = "InvalidConfiguration".to_owned();
+                tracing::error!(message = chain(&error), error_type);
+                Err(Diagnostic { error_type, error_message: chain(&error) })
+            }
+        }
+    }
+}
+
+/// Builds the app, then serves events until Lambda stops the process.
+///
+/// `build` gets the environment, with the policy, and the AWS configuration; it is called again when another policy is in
+/// force, and its refusal of a new policy leaves the app before in place. `handle` gets the app, the event as JSON and its
+/// invocation. Each invocation has one span with the fields of Powertools for AWS Lambda; `run_id` and
+/// `correlation_id` are empty until the handler records them. A failure is logged once, here.
+///
+/// Fails (exit code 1, one log line) when a setting is missing or wrong: a bad deployment stops in its init
+/// phase and not in the middle of a procedure.
+pub async fn serve<A, R, X>(
+    procedure: &'static str,
+    build: impl AsyncFn(&Env<'_>, &SdkConfig) -> Result<A, EnvError>,
+    handle: impl AsyncFn(&A, Value, &Invocation) -> Result<R, X>,
+) -> ExitCode
+where
+    R: Serialize,
+    X: Failure,
+{
+    crate::log::init();
+    let env = Env::new(&crate::env::process);
+    let aws = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts()).load().await;
+    let started = async {
+        let function: String = env.required("AWS_LAMBDA_FUNCTION_NAME")?;
+        let environment: String = env.required("ENVIRONMENT")?;
+        let source = Source::new(&env, &aws)?;
+        Ok::<_, EnvError>((function, environment, source, build(&env, &aws).await?))
+    };
+    let (function, environment, source, defaults) = match started.await {
+        Ok(parts) => parts,
+        Err(error) => {
+            tracing::error!(
+                service = procedure,
+                message = chain(&error),
+                error_type = "InvalidConfiguration"
+            );
+            return ExitCode::FAILURE;
+        }
+    };
+    let apps = Apps {
+        env: &env,
+        aws: &aws,
+        source,
+        build,
+        defaults: Cell::new(Some(defaults)),
+        built: RefCell::default(),
+    };
+    let (apps, handle, cold) = (&apps, &handle, Cell::new(true));
+    let served = lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
+        let span = tracing::info_span!(
+            "invocation",
+            service = function,
+            procedure,
+            environment,
+            cold_start = cold.replace(false),
+            function_name = function,
+            function_request_id = event.context.request_id,
+            xray_trace_id = event.context.xray_trace_id,
+            correlation_id = tracing::field::Empty,
+            run_id = tracing::field::Empty,
+        );
+        let answer = async {
+            let invocation = Invocation::from_context(&event.context, crate::time::now());
+            let app = apps.under_the_policy(invocation.now).await?;
+            handle(&app, event.payload, &invocation).await.map_err(|failure| {
+                tracing::error!(message = chain(&failure), error_type = failure.kind());
+                diagnostic(&failure)
+            })
+        };
+        // Boxed, since a procedure's calls nest deeper than the compiler looks into one future.
+        Box::pin(answer).instrument(span).await
+    }))
+    .await;
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(service = function, message = chain(&*error), error_type = "RuntimeApi");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod tests {
+    use aws_smithy_http_client::test_util::StaticReplayClient;
+
+    use super::*;
+    use crate::testing::{aws, replies};
+
+    const NONE: &str = "<ListVersionsResult><Name>b</Name></ListVersionsResult>";
+
+    fn list(version: &str, size: usize) -> String {
+        format!(
+            "<ListVersionsResult><Name>b</Name><Version><Key>policy/current.json</Key><VersionId>{version}</VersionId><IsLatest>true</IsLatest><Size>{size}</Size></Version></ListVersionsResult>"
+        )
+    }
+
+    fn document(days: u16) -> String {
+        let commit = "0123456789abcdef0123456789abcdef01234567";
+        format!(
+            r#"{{"format": 1, "author": "a", "commit": "{commit}", "applied_at": "2026-03-01T12:00:00Z", "patch": {{"rotation": {{"audit": {{"due_days": {days}}}}}}}}}"#
+        )
+    }
+
+    /// What apps of one process see at these seconds, and how many requests that took in all.
+    async fn seen(answers: &[&str], seconds: &[i64]) -> (Vec<Result<u16, String>>, usize) {
+        let wire: StaticReplayClient = replies(answers);
+        let lookup = |name: &str| (name == "EVIDENCE_BUCKET").then(|| "b".to_owned());
+        let (env, aws) = (Env::new(&lookup), aws(&wire));
+        let build =
+            async |env: &Env<'_>, _: &SdkConfig| Ok::<_, EnvError>(env.policy()?.rotation.audit.due_days);
+        let apps = Apps {
+            env: &env,
+            aws: &aws,
+            source: Source::new(&env, &aws).unwrap(),
+            build,
+            defaults: Cell::new(Some(14)),
+            built: RefCell::default(),
+        };
+        let mut seen = Vec::new();
+        for second in seconds {
+            let app = apps.under_the_policy(Timestamp::from_second(1_772_366_400 + second).unwrap()).await;
+            seen.push(app.map(|app| *app).map_err(|diagnostic| diagnostic.error_type));
+        }
+        (seen, wire.actual_requests().count())
+    }
+
+    #[tokio::test]
+    async fn a_policy_is_looked_at_once_a_minute() {
+        let (seven, nine) = (document(7), document(9));
+        let (first, second) = (list("v1", seven.len()), list("v2", nine.len()));
+        let unread = || Err("PolicyUnread".to_owned());
+        for (answers, seconds, expected, requests) in [
+            // Four steps of a rotation without a document.
+            (vec![NONE], vec![0, 1, 2, 59], vec![Ok(14); 4], 1),
+            (vec![&first, &seven], vec![0, 59], vec![Ok(7); 2], 2),
+            // Looked at again, and unchanged; then changed.
+            (
+                vec![&first, &seven, &first, &second, &nine],
+                vec![0, 60, 119, 120],
+                vec![Ok(7), Ok(7), Ok(7), Ok(9)],
+                5,
+            ),
+            // Put when the process had the defaults, and removed again.
+            (vec![NONE, &first, &seven, NONE], vec![0, 60, 120], vec![Ok(14), Ok(7), Ok(14)], 4),
+            // S3 does not answer: the one before stays, and is looked at a minute later.
+            (
+                vec![&first, &seven, "", &second, &nine],
+                vec![0, 60, 119, 120],
+                vec![Ok(7), Ok(7), Ok(7), Ok(9)],
+                5,
+            ),
+            // A process that has none asks again at once.
+            (vec!["", &first, &seven], vec![0, 1], vec![unread(), Ok(7)], 3),
+        ] {
+            assert_eq!(seen(&answers, &seconds).await, (expected, requests), "{answers:?}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Which version of the policy's document is in force, with every request counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use aws_smithy_http_client::test_util::StaticReplayClient;
+use http::Response;
+use serde_json::{Value, json};
+use shared::env::Env;
+use shared::failure::{Failure, chain};
+use shared::in_force::{InForce, Source, announce};
+use shared::testing::{Web, aws, replies};
+
+const NOW: &str = "2026-03-01T12:00:00Z";
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+/// A version of the document that changes the age of JWT_SECRET.
+fn document(days: u16) -> String {
+    let patch = json!({"rotation": {"secrets": {"JWT_SECRET": {"max_age_days": days}}}});
+    json!({"format": 1, "author": "Ana", "commit": COMMIT, "applied_at": NOW, "patch": patch}).to_string()
+}
+
+/// S3's list of versions, newest first: id and size, or a delete marker.
+fn list(versions: &[(&str, Option<usize>)]) -> String {
+    let element = |(place, (id, size)): (usize, &(&str, Option<usize>))| {
+        let common = format!(
+            "<Key>policy/current.json</Key><VersionId>{id}</VersionId><IsLatest>{}</IsLatest><LastModified>2026-03-01T11:00:{:02}.000Z</LastModified>",
+            place == 0,
+            59 - place
+        );
+        match size {
+            Some(size) => format!("<Version>{common}<Size>{size}</Size></Version>"),
+            None => format!("<DeleteMarker>{common}</DeleteMarker>"),
+        }
+    };
+    let all: String = versions.iter().enumerate().map(element).collect();
+    format!(
+        "<ListVersionsResult><Name>b</Name><Prefix>policy/current.json</Prefix>{all}</ListVersionsResult>"
+    )
+}
+
+fn variable(name: &str) -> Option<String> {
+    let value = match name {
+        "MESSAGE_LANGUAGE" => "pt-BR",
+        "CODE_VERSION" => "c0de",
+        "SLACK_API_URL" => "http://127.0.0.1:1/api",
+        _ => "b",
+    };
+    Some(value.to_owned())
+}
+
+fn source(wire: &StaticReplayClient) -> Source {
+    Source::new(&Env::new(&variable), &aws(wire)).unwrap()
+}
+
+fn days(in_force: &InForce) -> u16 {
+    in_force.policy.rotation.secrets["JWT_SECRET"].max_age_days
+}
+
+/// The first look: what is in force, and how many requests it took.
+async fn first(answers: &[&str]) -> (InForce, usize) {
+    let wire = replies(answers);
+    let in_force = source(&wire).first().await.unwrap_or_else(|error| panic!("{}", chain(&error)));
+    (in_force, wire.actual_requests().count())
+}
+
+#[tokio::test]
+async fn without_a_document_the_defaults_hold() {
+    for versions in [&[][..], &[("m", None), ("v1", Some(9))]] {
+        let (in_force, requests) = first(&[&list(versions)]).await;
+        assert_eq!((days(&in_force), in_force.version, in_force.broken, requests), (90, None, None, 1));
+    }
+    // Another object whose key begins so is not the document.
+    let other = list(&[("v1", Some(1))]).replace("current.json</Key>", "current.json.bak</Key>");
+    assert_eq!(first(&[&other]).await.0.version, None);
+}
+
+#[tokio::test]
+async fn the_newest_version_is_in_force_and_read_once() {
+    let new = document(30);
+    let listed = list(&[("v2", Some(new.len())), ("v1", Some(9))]);
+    let wire = replies(&[&listed, &new, &listed]);
+    let source = source(&wire);
+    let in_force = source.first().await.unwrap();
+    assert_eq!((days(&in_force), in_force.version.as_deref()), (30, Some("v2")));
+    assert!(source.again(&in_force).await.is_none());
+    let asked: Vec<_> = wire.actual_requests().map(|request| request.uri().to_owned()).collect();
+    assert_eq!(asked.len(), 3);
+    assert!(asked[1].contains("/policy/current.json") && asked[1].contains("versionId=v2"), "{}", asked[1]);
+}
+
+#[tokio::test]
+async fn behind_a_version_that_is_broken_the_last_good_one_stays() {
+    let good = document(30);
+    let typo = document(30).replace("max_age_days", "max_age");
+    let newer = document(30).replace("\"format\":1", "\"format\":2");
+    let size = |text: &String| Some(text.len());
+    for (broken, told) in [
+        (typo, "rotation.secrets.JWT_SECRET"),
+        (document(0), "rotation.secrets.JWT_SECRET.max_age_days: expected 1 to 999"),
+        (newer, "format: expected 1, found 2"),
+        ("{}".to_owned(), "missing field"),
+        ("no JSON".to_owned(), "policy field .:"),
+        (document(30).replace(COMMIT, "main"), "commit: expected the 40"),
+        (document(30).replace("Ana", "A\\nna"), "author: expected one line"),
+    ] {
+        let listed = list(&[("v3", size(&broken)), ("v2", size(&broken)), ("v1", size(&good))]);
+        let (in_force, requests) = first(&[&listed, &broken, &broken, &good]).await;
+        assert_eq!((days(&in_force), in_force.version.as_deref(), requests), (30, Some("v1"), 4), "{told}");
+        let found = in_force.broken.unwrap();
+        assert_eq!(found.version, "v3");
+        assert!(found.error.contains(told), "{}", found.error);
+    }
+    // Never a good one, or deleted before: the defaults, and that is no silence.
+    for versions in [&[("v1", Some(2))][..], &[("v3", Some(2)), ("m", None), ("v1", Some(good.len()))]] {
+        let (in_force, requests) = first(&[&list(versions), "{}"]).await;
+        assert_eq!((days(&in_force), in_force.version.is_none(), requests), (90, true, 2));
+        assert!(in_force.broken.is_some());
+    }
+}
+
+#[tokio::test]
+async fn what_s3_does_not_answer_for_is_never_the_defaults() {
+    let cut = list(&[("v1", Some(document(30).len()))]);
+    let denied = "<Error><Code>AccessDenied</Code></Error>";
+    for answers in
+        [&[""][..], &["<ListVersionsResult></ListVersionsResult>"], &[&cut, ""], &[&cut, "{"], &[denied]]
+    {
+        let error = source(&replies(answers)).first().await.unwrap_err();
+        assert_eq!(error.kind(), "PolicyUnread", "{answers:?}");
+        assert!(chain(&error).contains("s3:"), "{}", chain(&error));
+    }
+    // A process that has one goes on with it.
+    let good = document(30);
+    let listed = list(&[("v1", Some(good.len()))]);
+    let next = list(&[("v2", Some(good.len())), ("v1", Some(good.len()))]);
+    for later in [&[""][..], &[&next, ""]] {
+        let wire = replies(&[&[listed.as_str(), &good], later].concat());
+        let source = source(&wire);
+        let in_force = source.first().await.unwrap();
+        assert!(source.again(&in_force).await.is_none());
+    }
+}
+
+/// The channel, and an environment that posts to it; counts the messages.
+fn channel() -> (Web, Arc<AtomicUsize>) {
+    let posted = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&posted);
+    let web = Web::new(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+        Some(Response::new(json!({"ok": true})))
+    });
+    (web, posted)
+}
+
+async fn announced(notes: &[&str], web: &Web) -> usize {
+    let broken = document(0);
+    let listed = list(&[("v2", Some(broken.len()))]);
+    let (in_force, _) = first(&[&listed, &broken]).await;
+    let wire = replies(notes);
+    let api = format!("{}/api", web.url());
+    let lookup = |name: &str| if name == "SLACK_API_URL" { Some(api.clone()) } else { variable(name) };
+    announce(&in_force, &Env::new(&lookup), &aws(&wire), NOW.parse().unwrap()).await;
+    wire.actual_requests().count()
+}
+
+#[tokio::test]
+async fn a_broken_version_is_announced_once() {
+    let (web, posted) = channel();
+    let note = |minute: u8, is_told: bool| {
+        json!({"broken": {"version": "v2", "error": "e"}, "in_force": null, "function": "f", "code_version": "c0de",
+            "at": format!("2026-03-01T11:{minute}:00Z"), "is_told": is_told})
+        .to_string()
+    };
+    let listed =
+        "<ListBucketResult><Contents><Key>runs/policy-notice/x.json</Key></Contents></ListBucketResult>";
+    let token = r#"{"SecretString": "xoxb-1"}"#;
+    // Nobody has: claim, token, message, settle.
+    assert_eq!(announced(&["<ListBucketResult></ListBucketResult>", "", token, ""], &web).await, 4);
+    assert_eq!(posted.load(Ordering::SeqCst), 1);
+    let asked: Value = web.asked().remove(0).into_body();
+    let text = asked.to_string();
+    for part in ["max_age_days", "expected 1 to 999", "os padrões", "cargo xtask policy apply"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    // Another function has announced it, or is about to.
+    for note in [note(10, true), note(58, false)] {
+        assert_eq!(announced(&[listed, &note], &web).await, 2);
+        assert_eq!(posted.load(Ordering::SeqCst), 1);
+    }
+    // It died before it could.
+    assert_eq!(announced(&[listed, &note(50, false), "", token, ""], &web).await, 5);
+    assert_eq!(posted.load(Ordering::SeqCst), 2);
+}

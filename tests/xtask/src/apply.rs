@@ -1,0 +1,350 @@
+//! `cargo xtask policy`: the policy's document in the evidence bucket, with the caller's own credentials and AWS CLI.
+//!
+//! Unlike everything else here, this reaches a real AWS account: the one that the caller's `aws` reaches.
+
+use std::cmp::Reverse;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use policy::{Change, Document, KEY, Policy};
+use serde_json::{Value, json};
+
+use crate::aws::text;
+use crate::repo::Repo;
+
+#[derive(Subcommand)]
+pub(crate) enum Action {
+    /// Print the policy in force: who applied it, and what it changes of the defaults
+    Show {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Check a file and print what it would change
+    Check {
+        #[command(flatten)]
+        place: Place,
+        /// The JSON merge patch over shared/policy.json
+        file: PathBuf,
+    },
+    /// Check a file, print what it changes, and put it in force
+    ///
+    /// Only what is committed is applied, under the commit's author. The functions follow within a minute.
+    Apply {
+        #[command(flatten)]
+        place: Place,
+        /// The JSON merge patch over shared/policy.json
+        file: PathBuf,
+        /// Commit that holds the file [default: the newest one that changed it]
+        #[arg(long)]
+        commit: Option<String>,
+        /// Why, in one line
+        #[arg(long)]
+        reason: Option<String>,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Place {
+    /// Project of the stack
+    #[arg(long, default_value = "moveongs")]
+    project: String,
+    /// Environment of the stack: dev, staging or prod
+    #[arg(long)]
+    environment: String,
+    /// The evidence bucket [default: PROJECT-ENVIRONMENT-evidence-ACCOUNT]
+    #[arg(long)]
+    bucket: Option<String>,
+}
+
+/// What the bucket holds.
+struct Held {
+    /// Entity tag of the newest version; none where there is no document.
+    tag: Option<String>,
+    /// The newest version, or why this code does not understand it.
+    newest: Option<Result<Document, String>>,
+    /// The document in force; none: the defaults.
+    in_force: Option<Document>,
+}
+
+impl Held {
+    fn patch(&self) -> Value {
+        self.in_force.as_ref().map_or_else(|| json!({}), |document| document.patch.clone())
+    }
+}
+
+/// A file as git has it.
+#[derive(Debug, Eq, PartialEq)]
+struct Committed {
+    commit: String,
+    author: String,
+}
+
+pub(crate) fn policy(repo: &Repo, action: Action) -> Result<()> {
+    match action {
+        Action::Show { place } => show(&held(repo, &bucket(&place)?)?),
+        Action::Check { place, file } => {
+            let patch = checked(&file)?;
+            differences(&held(repo, &bucket(&place)?)?, &patch)?;
+            Ok(())
+        }
+        Action::Apply { place, file, commit, reason } => {
+            let patch = checked(&file)?;
+            let Committed { commit, author } = committed(&file, commit.as_deref())?;
+            let bucket = bucket(&place)?;
+            let held = held(repo, &bucket)?;
+            let changes = differences(&held, &patch)?;
+            let is_sound = held.newest.as_ref().is_none_or(Result::is_ok);
+            if changes.is_empty() && is_sound {
+                return Ok(());
+            }
+            let mut document = Document::new(author, commit, patch, now());
+            document.reason = reason;
+            document.policy()?;
+            put(repo, &bucket, held.tag.as_deref(), &document)?;
+            println!("applied {} of {}: in force within a minute", document.commit, document.author);
+            Ok(())
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a program for people")]
+fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
+fn show(held: &Held) -> Result<()> {
+    if let Some(Err(error)) = &held.newest {
+        println!("the newest version is not in force: {error}");
+    }
+    match &held.in_force {
+        Some(document) => {
+            println!("commit {}", document.commit);
+            println!("author {}", document.author);
+            println!("applied {}", document.applied_at);
+            if let Some(reason) = &document.reason {
+                println!("reason {reason}");
+            }
+        }
+        None => println!("the defaults are in force"),
+    }
+    let changes = policy::changes(&policy::effective(&json!({}))?, &policy::effective(&held.patch())?);
+    changes.iter().for_each(|change| println!("{change}"));
+    Ok(())
+}
+
+/// Prints and gives what a patch changes of the policy in force.
+fn differences(held: &Held, patch: &Value) -> Result<Vec<Change>> {
+    if let Some(Err(error)) = &held.newest {
+        println!("the newest version is not in force: {error}");
+    }
+    let changes = policy::changes(&policy::effective(&held.patch())?, &policy::effective(patch)?);
+    if changes.is_empty() {
+        println!("nothing changes");
+    }
+    changes.iter().for_each(|change| println!("{change}"));
+    Ok(changes)
+}
+
+/// The patch in a file, which the functions would take.
+fn checked(file: &Path) -> Result<Value> {
+    let read = fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
+    let patch = serde_json::from_str(&read).with_context(|| format!("{} is not JSON", file.display()))?;
+    Policy::of(&patch).with_context(|| format!("{} is refused", file.display()))?;
+    Ok(patch)
+}
+
+/// The commit that holds a file as it is here, and its author.
+fn committed(file: &Path, commit: Option<&str>) -> Result<Committed> {
+    let path = file.canonicalize().with_context(|| format!("{} cannot be read", file.display()))?;
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+        bail!("{} is no file", file.display());
+    };
+    let git = |arguments: &[&str]| -> Result<String> {
+        let output = Command::new("git").arg("-C").arg(folder).args(arguments).stdin(Stdio::null()).output();
+        let output = output.context("git does not start")?;
+        if !output.status.success() {
+            bail!("git {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+        }
+        Ok(String::from_utf8(output.stdout)?.trim().to_owned())
+    };
+    let asked = match commit {
+        Some(commit) => commit.to_owned(),
+        None => git(&["log", "-1", "--format=%H", "--", name])?,
+    };
+    if asked.is_empty() {
+        bail!("{} is not committed: commit it, merge it into main, and apply it then", file.display());
+    }
+    let commit = git(&["rev-parse", "--verify", "--end-of-options", &format!("{asked}^{{commit}}")])?;
+    let held = git(&["rev-parse", "--verify", "--end-of-options", &format!("{commit}:./{name}")])
+        .with_context(|| format!("{} is not in {commit}", file.display()))?;
+    if held != git(&["hash-object", "--", name])? {
+        bail!("{} is not as in {commit}: commit it, merge it into main, and apply it then", file.display());
+    }
+    let author = git(&["show", "-s", "--format=%an <%ae>", &commit])?;
+    Ok(Committed { commit, author })
+}
+
+/// Calls the caller's AWS CLI; what it says of a failure is the error.
+fn aws(arguments: &[&str]) -> Result<Value> {
+    let mut command = Command::new("aws");
+    command.args(arguments).args(["--output", "json"]).env("AWS_PAGER", "").stdin(Stdio::null());
+    let output = command.output().context("`aws` does not start; install the AWS CLI")?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    if output.stdout.trim_ascii().is_empty() {
+        return Ok(Value::Null);
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
+}
+
+fn bucket(place: &Place) -> Result<String> {
+    if let Some(bucket) = &place.bucket {
+        return Ok(bucket.clone());
+    }
+    let caller = aws(&["sts", "get-caller-identity"])?;
+    let account = text(&caller, "/Account").context("`aws sts get-caller-identity` names no account")?;
+    Ok(format!("{}-{}-evidence-{account}", place.project, place.environment))
+}
+
+/// A file that is removed when it is dropped.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(repo: &Repo) -> Result<Self> {
+        fs::create_dir_all(repo.local())?;
+        Ok(Self(repo.local().join(format!("policy-{}.json", std::process::id()))))
+    }
+
+    fn path(&self) -> Result<&str> {
+        self.0.to_str().context("the repository's path is not UTF-8")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // It may never have been written.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Reads the document: the newest version, and the newest one that is understood, as the functions do.
+fn held(repo: &Repo, bucket: &str) -> Result<Held> {
+    let listed = aws(&["s3api", "list-object-versions", "--bucket", bucket, "--prefix", KEY])?;
+    let mut held = Held { tag: None, newest: None, in_force: None };
+    for version in versions(&listed) {
+        let Some((id, tag)) = version else { break };
+        let scratch = Scratch::new(repo)?;
+        aws(&["s3api", "get-object", "--bucket", bucket, "--key", KEY, "--version-id", id, scratch.path()?])?;
+        let read = Document::read(&fs::read(&scratch.0)?).map(|(document, _)| document);
+        if held.newest.is_none() {
+            held.tag = Some(tag.to_owned());
+            held.newest = Some(read.clone().map_err(|error| error.to_string()));
+        }
+        if let Ok(document) = read {
+            held.in_force = Some(document);
+            break;
+        }
+    }
+    Ok(held)
+}
+
+/// Id and entity tag of the document's versions, newest first; none for a delete marker.
+fn versions(listed: &Value) -> Vec<Option<(&str, &str)>> {
+    let of = |kind: &str| listed.get(kind).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let at = |one: &Value| text(one, "/LastModified").unwrap_or_default().to_owned();
+    let is_latest = |one: &Value| one.get("IsLatest") == Some(&Value::Bool(true));
+    let mut all: Vec<_> = of("Versions")
+        .iter()
+        .map(|one| (one, Some((text(one, "/VersionId").unwrap_or("null"), text(one, "/ETag").unwrap_or("")))))
+        .chain(of("DeleteMarkers").iter().map(|one| (one, None)))
+        .filter(|(one, _)| text(one, "/Key") == Some(KEY))
+        .collect();
+    // Versions of the same second keep S3's order.
+    all.sort_by_key(|(one, _)| Reverse((is_latest(one), at(one))));
+    all.into_iter().map(|(_, version)| version).collect()
+}
+
+/// Puts the document, unless another one has been put since `tag` was read.
+fn put(repo: &Repo, bucket: &str, tag: Option<&str>, document: &Document) -> Result<()> {
+    let scratch = Scratch::new(repo)?;
+    fs::write(&scratch.0, serde_json::to_vec_pretty(document)?)?;
+    let (condition, value) = match tag {
+        Some(tag) => ("--if-match", tag),
+        None => ("--if-none-match", "*"),
+    };
+    let arguments = ["s3api", "put-object", "--bucket", bucket, "--key", KEY, "--body", scratch.path()?];
+    let more = ["--content-type", "application/json", "--checksum-algorithm", "SHA256", condition, value];
+    let put = aws(&[&arguments[..], &more].concat());
+    put.map(|_| ()).context(
+        "nothing was applied. PreconditionFailed: another policy was applied meanwhile, look at it and try again. \
+         AccessDenied: only the roles in the stack's DeployerArns may",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(folder: &Path, arguments: &[&str]) -> String {
+        let mut git = Command::new("git");
+        git.arg("-C").arg(folder).args(["-c", "user.name=Ana", "-c", "user.email=ana@example.org"]);
+        let output = git.args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    #[test]
+    fn only_what_is_committed_is_applied_under_its_author() {
+        let folder = std::env::temp_dir().join(format!("xtask-policy-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("prod.json");
+        run(&folder, &["init", "--quiet"]);
+        fs::write(&file, "{}").unwrap();
+        assert!(committed(&file, None).is_err());
+        run(&folder, &["add", "."]);
+        run(&folder, &["commit", "--quiet", "-m", "first"]);
+        let first = run(&folder, &["rev-parse", "HEAD"]);
+        let expected = |commit: &str| Committed {
+            commit: commit.to_owned(),
+            author: "Ana <ana@example.org>".to_owned(),
+        };
+        assert_eq!(committed(&file, None).unwrap(), expected(&first));
+        // A commit that does not touch the file is not the file's.
+        run(&folder, &["commit", "--quiet", "--allow-empty", "-m", "second"]);
+        assert_eq!(committed(&file, None).unwrap(), expected(&first));
+        let second = run(&folder, &["rev-parse", "HEAD"]);
+        assert_eq!(committed(&file, Some("HEAD")).unwrap(), expected(&second));
+        fs::write(&file, r#"{"incidents": {}}"#).unwrap();
+        for commit in [None, Some("HEAD")] {
+            let error = committed(&file, commit).unwrap_err();
+            assert!(error.to_string().contains("is not as in"), "{error:#}");
+        }
+        assert!(committed(&file, Some("--upload-pack=x")).is_err());
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn the_versions_are_read_newest_first() {
+        let version = |id: &str, at: &str, is_latest: bool| json!({"Key": KEY, "VersionId": id, "ETag": format!("e{id}"), "LastModified": at, "IsLatest": is_latest});
+        let other = json!({"Key": "policy/current.json.bak", "VersionId": "x", "LastModified": "9", "IsLatest": true});
+        let listed = json!({"Versions": [version("2", "b", true), version("1", "a", false), other], "DeleteMarkers": []});
+        assert_eq!(versions(&listed), [Some(("2", "e2")), Some(("1", "e1"))]);
+        let deleted =
+            json!({"Versions": [version("1", "a", false)], "DeleteMarkers": [version("m", "a", true)]});
+        assert_eq!(versions(&deleted), [None, Some(("1", "e1"))]);
+        assert_eq!(versions(&json!({"RequestCharged": null})), []);
+    }
+
+    #[test]
+    fn a_wrong_file_is_refused_with_the_fields_path() {
+        let file = std::env::temp_dir().join(format!("xtask-wrong-policy-{}.json", std::process::id()));
+        fs::write(&file, r#"{"backups": {"audit": {"grafana_days": 0}}}"#).unwrap();
+        let error = format!("{:#}", checked(&file).unwrap_err());
+        fs::remove_file(&file).unwrap();
+        assert!(error.contains("backups.audit.grafana_days"), "{error}");
+    }
+}
