@@ -244,7 +244,7 @@ pub async fn announce(in_force: &InForce, env: &Env<'_>, aws: &aws_config::SdkCo
     let message = message(&settings, &notice);
     let told = tokio::time::timeout(Duration::from_secs(6), tell(&reporter, notice, &message)).await;
     if let Err(reason) = told.unwrap_or_else(|_| Err("no answer within 6 s".to_owned())) {
-        reporter.lost("NotificationFailures", "NotificationFailed", &reason, &message.text(), now);
+        reporter.lost("NotificationFailures", "NotificationFailed", &reason, &message.text());
     }
 }
 

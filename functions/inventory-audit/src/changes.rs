@@ -127,7 +127,8 @@ impl Changes {
     ) -> Result<Vec<String>, CallError> {
         let versions = self.source.versions().await?;
         let Some(newest) = versions.first() else { return Ok(Vec::new()) };
-        let before = self.reporter.before::<Before>().await.map(|before| before.run_id);
+        // Without the record before, each version is looked up by itself.
+        let before = self.reporter.before::<Before>().await.ok().flatten().map(|before| before.run_id);
         if before.as_ref() == Some(&newest.id) {
             return Ok(Vec::new());
         }

@@ -5,7 +5,7 @@ use shared::first_week::{FirstWeek, Held};
 use shared::language::Language;
 use shared::notify::Message;
 use shared::paging::{self, Page};
-use shared::policy::{Area, Kind, Responsible};
+use shared::policy::{Area, Responsible};
 use shared::report::Unread;
 use shared::settings::Settings;
 

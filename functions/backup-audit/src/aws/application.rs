@@ -16,7 +16,6 @@ use crate::rules::plans::{Plan, Selection};
 type Control = aws_sdk_cloudcontrol::Client;
 type Ecs = aws_sdk_ecs::Client;
 type Iam = aws_sdk_iam::Client;
-type Control = aws_sdk_cloudcontrol::Client;
 
 /// A page of the ARNs of a cluster's services: ten at most, which is what one description takes.
 pub(crate) async fn services(client: &Ecs, cluster: &str, token: Option<String>) -> Seen<Page<String>> {
@@ -129,7 +128,8 @@ pub(crate) async fn log_watch(client: &Control, group: &str) -> Seen<LogWatch> {
     let mut pages = client.list_resources().type_name(kind).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("cloudformation:ListResources"))?;
-        for found in told("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)? {
+        for found in told("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)?
+        {
             if found.identifier().is_some_and(|name| name.starts_with(&beginning)) {
                 let filter = properties(client, kind, found, "MetricTransformations").await?;
                 watch.counted.extend(counted(&filter));
@@ -143,7 +143,8 @@ pub(crate) async fn log_watch(client: &Control, group: &str) -> Seen<LogWatch> {
     let mut pages = client.list_resources().type_name(kind).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("cloudformation:ListResources"))?;
-        for found in told("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)? {
+        for found in told("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)?
+        {
             let alarm = properties(client, kind, found, "ComparisonOperator").await?;
             watch.alarmed.extend(alarmed(&alarm).filter(|metric| watch.counted.contains(metric)));
         }
@@ -201,7 +202,11 @@ async fn listed(client: &Control, kind: &str) -> Seen<Vec<ResourceDescription>> 
     let mut pages = client.list_resources().type_name(kind).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("cloudformation:ListResources"))?;
-        found.extend(told("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)?);
+        found.extend(told(
+            "cloudformation:ListResources",
+            "ResourceDescriptions",
+            page.resource_descriptions,
+        )?);
     }
     Ok(found)
 }

@@ -254,7 +254,9 @@ pub(crate) mod tests {
 
     #[test]
     fn what_is_no_plan_and_no_selection_is_not_taken_for_one() {
-        for told in [json!(""), json!({}), json!([]), json!({"BackupPlan": {}}), json!({"BackupSelection": {}})] {
+        for told in
+            [json!(""), json!({}), json!([]), json!({"BackupPlan": {}}), json!({"BackupSelection": {}})]
+        {
             assert!(Plan::parse("p", &told).is_none(), "{told}");
             assert!(Selection::parse(&told).is_none(), "{told}");
         }

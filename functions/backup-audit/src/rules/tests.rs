@@ -16,8 +16,8 @@ use super::s3::{BUCKET, tls_statement};
 use super::terraform::TABLE;
 use super::*;
 use crate::facts::{
-    Account, Acl, BLOCKS, Bucket, Deployment, Encryption, Form, Instance, Lifecycle, Lock, LogWatch, Newest, Pair, Protected, Role,
-    Seen, Service, Side, Snapshot, Subscription, Table, Task, Vault,
+    Account, Acl, BLOCKS, Bucket, Deployment, Encryption, Form, Instance, Lifecycle, Lock, LogWatch, Newest,
+    Pair, Protected, Role, Seen, Service, Side, Snapshot, Subscription, Table, Task, Vault,
 };
 
 const DB: &str = "moveongs-prod-db";
