@@ -117,7 +117,8 @@ def raised(own, name: str) -> list[str]:
     return [state for state in new if state != "INSUFFICIENT_DATA"]
 
 
-# Issue 15, item 7. With one period of a minute, which the alarms had, each of them stays silent here.
+# Issue 15, item 7. With one period of a minute, which the alarms had, functions of 180 s and more stay silent whenever
+# they begin, and those of 30 s and 60 s when they begin late in a minute.
 @pytest.mark.parametrize("logical", sorted(FUNCTIONS))
 def test_a_function_that_fails_at_the_end_of_its_time_raises_its_alarm_once(own, tmp_path, logical):
     timeout = FUNCTIONS[logical]
