@@ -59,5 +59,7 @@ pub mod snapshots;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;
+#[cfg(feature = "versions")]
+pub mod versions;
 #[cfg(feature = "web")]
 pub mod web;

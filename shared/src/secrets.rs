@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use crate::failure::CallError;
-use crate::time::instant;
 
 /// A secret as the service shows it; never a value.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -56,23 +55,4 @@ pub async fn value(
     let value = client.get_secret_value().secret_id(secret_id).set_version_id(version.map(str::to_owned));
     let value = value.send().await.map_err(CallError::during("secretsmanager:GetSecretValue"))?;
     Ok(SecretString::from(value.secret_string.unwrap_or_default()))
-}
-
-/// When each version of a secret was made, those without a label too. The service can leave AWSPENDING's version out.
-///
-/// # Errors
-///
-/// The [`CallError`] of ListSecretVersionIds.
-pub async fn versions(client: &Client, secret_id: &str) -> Result<BTreeMap<String, Timestamp>, CallError> {
-    let listed = client.list_secret_version_ids().secret_id(secret_id).include_deprecated(true);
-    let mut pages = listed.into_paginator().send();
-    let mut made = BTreeMap::new();
-    while let Some(page) = pages.next().await {
-        let page = page.map_err(CallError::during("secretsmanager:ListSecretVersionIds"))?;
-        let versions = page.versions.unwrap_or_default().into_iter();
-        made.extend(
-            versions.filter_map(|version| Some((version.version_id?, instant(version.created_date)?))),
-        );
-    }
-    Ok(made)
 }

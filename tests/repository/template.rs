@@ -174,7 +174,7 @@ fn shared_of(folder: &str) -> Vec<(String, String)> {
     if features.contains("rotation") {
         features.insert("report".to_owned());
     }
-    if ["describe", "listing"].iter().any(|feature| features.contains(*feature)) {
+    if ["describe", "ledger", "listing", "versions"].iter().any(|feature| features.contains(*feature)) {
         features.insert("secrets".to_owned());
     }
     if features.contains("paging") {
@@ -722,7 +722,10 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
         if expected.contains("cloudformation:ListResources") {
             expected.extend(CONTROLLED.map(str::to_owned));
         }
-        if expected.contains("cloudformation:GetResource") {
+        let looks_at = |kind: &str| {
+            sources(&format!("functions/{folder}/src")).into_iter().any(|(_, code)| code.contains(kind))
+        };
+        if looks_at("AWS::EFS::FileSystem") {
             expected.extend(LOOKED_AT.map(str::to_owned));
         }
         // RDS judges the tags of a new snapshot as an action of its own.

@@ -96,7 +96,8 @@ pub(crate) fn is_one(event: &Value) -> bool {
 impl Changes {
     /// Reads `GITHUB_REPOSITORY`, which may be empty, and with it `GITHUB_API_URL` and `GITHUB_SECRET_NAME`.
     pub(crate) fn new(settings: &Settings, env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
-        let repository = match env.optional::<String>("GITHUB_REPOSITORY")? {
+        let name: Option<String> = env.optional("GITHUB_REPOSITORY")?;
+        let repository = match name {
             None => None,
             Some(name) => {
                 let api: Endpoint = env.required("GITHUB_API_URL")?;

@@ -506,6 +506,8 @@ fn ordered(settings: &Settings, rows: &[Row]) -> Vec<Told> {
         for (text, placeholder) in [(&row.arn, "ARN"), (&row.name, NAME)] {
             if !text.is_empty() {
                 pattern = pattern.replace(&format!("'{text}'"), &format!("'{placeholder}'"));
+                // A word that needs no quotes, at the end of a command.
+                pattern = pattern.replace(&format!(" {text}`"), &format!(" {placeholder}`"));
             }
         }
         let sentence = sentence(problem, settings.language);
@@ -838,7 +840,11 @@ mod tests {
     #[test]
     fn a_first_week_begins_with_what_to_do_first() {
         let rows: Vec<_> = (0..12)
-            .map(|number| row("s3-bucket", &format!("b{number:02}"), vec![Problem::NotInState]))
+            .map(|number| {
+                let name = format!("b{number:02}");
+                let import = Some(("aws_s3_bucket", name.clone()));
+                Row { import, ..row("s3-bucket", &name, vec![Problem::NotInState]) }
+            })
             .chain([row("rds-instance", "moveongs-dev-db", vec![Problem::Missing { is_in_state: None }])])
             .collect();
         let week = FirstWeek { until: "2026-03-08T12:00:00Z".parse().unwrap(), is_first_day: true };
@@ -863,7 +869,7 @@ mod tests {
         assert_eq!(lines[1], "*Por regra*: Missing 1; NotInState 12.");
         assert!(lines[3].starts_with("1. *Missing* `rds-instance moveongs-dev-db`: não existe"), "{lines:?}");
         assert!(lines[4].starts_with("2. *NotInState* (12): existe na AWS"), "{lines:?}");
-        assert!(lines[4].contains("terraform import aws_s3_bucket.NOME 'NOME'"), "{lines:?}");
+        assert!(lines[4].contains("terraform import aws_s3_bucket.NOME NOME"), "{lines:?}");
         assert_eq!(lines.len(), 5, "{lines:?}");
         let lines = tell(false);
         assert!(

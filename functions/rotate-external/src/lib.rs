@@ -40,6 +40,7 @@ use shared::rotation::{
 };
 use shared::secrets::{self, Listed};
 use shared::time;
+use shared::versions;
 
 use admin::{Found, InDatabase, Shown, Users};
 use ci::Place;
@@ -656,7 +657,7 @@ async fn candidates(
     let labelled = ["AWSCURRENT", "AWSPREVIOUS"].iter().filter_map(|label| attempt.labelled(label));
     let mut versions: Vec<String> = labelled.map(str::to_owned).collect();
     // An abandoned rotation has left the password in a version without a label.
-    let mut all: Vec<_> = secrets::versions(&app.base.secrets, arn).await?.into_iter().collect();
+    let mut all: Vec<_> = versions::made(&app.base.secrets, arn).await?.into_iter().collect();
     all.sort_by_key(|(_, made)| std::cmp::Reverse(*made));
     versions.extend(all.into_iter().map(|(version, _)| version));
     let mut seen = vec![attempt.request.token.clone()];
@@ -1002,7 +1003,7 @@ async fn retire(
         Kind::Password(password) => password.retire(app, &round).await?,
     };
     let made = match &retired {
-        Retired::Waits(_) => secrets::versions(&app.base.secrets, &listed.arn).await?.remove(&version),
+        Retired::Waits(_) => versions::made(&app.base.secrets, &listed.arn).await?.remove(&version),
         _ => None,
     };
     Ok(Course { arn: listed.arn, retired, version, made })

@@ -36,6 +36,7 @@ use shared::scope::{self, Mark, Scope};
 use shared::secrets;
 use shared::settings::Settings;
 use shared::time;
+use shared::versions;
 
 pub use error::AuditError;
 use error::BoardError;
@@ -166,7 +167,7 @@ async fn observe(app: &App) -> Result<Vec<Secret>, AuditError> {
         let (made, resource_policy, takes_iam) = if is_anothers {
             (Ok(BTreeMap::new()), Ok(None), None)
         } else {
-            let made = secrets::versions(&app.secrets, &listed.arn).await;
+            let made = versions::made(&app.secrets, &listed.arn).await;
             let resource_policy = aws::resource_policy(&app.secrets, &listed.arn).await;
             let takes_iam = match &standard.iam_login {
                 Some(instance) => Some(aws::takes_iam(&app.rds, instance).await),

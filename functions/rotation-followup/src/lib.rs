@@ -47,6 +47,7 @@ use shared::scope::Scope;
 use shared::secrets::{self, Listed};
 use shared::settings::Settings;
 use shared::time;
+use shared::versions;
 
 use application::Account;
 use back::Way;
@@ -355,7 +356,7 @@ async fn change(
     declared: Option<&Declared>,
     now: Timestamp,
 ) -> Result<Change, FollowupError> {
-    let made = secrets::versions(&app.secrets, &secret.arn).await.map_err(FollowupError::SecretsManager)?;
+    let made = versions::made(&app.secrets, &secret.arn).await.map_err(FollowupError::SecretsManager)?;
     let made = made.get(version).copied();
     Ok(Change {
         secret: secret.arn.clone(),
@@ -543,7 +544,7 @@ async fn old_values(app: &App, batch: &Batch) -> Result<BTreeMap<String, Old>, F
         }
         let read = async |version: &str| secrets::value(&app.secrets, &change.secret, Some(version)).await;
         let value = read(&change.version).await.map_err(FollowupError::SecretsManager)?;
-        let made = secrets::versions(&app.secrets, &change.secret).await;
+        let made = versions::made(&app.secrets, &change.secret).await;
         let made = made.map_err(FollowupError::SecretsManager)?;
         let mut same = Vec::new();
         for (version, at) in old::earlier(change, &made) {

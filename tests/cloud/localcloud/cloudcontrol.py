@@ -1,8 +1,9 @@
 """Cloud Control's ListResources and GetResource over what the services themselves have, which ministack keeps apart.
 
 Types: AWS::CloudWatch::Alarm, AWS::Logs::MetricFilter, AWS::Backup::BackupPlan, AWS::Backup::BackupSelection,
-AWS::Backup::BackupVault, AWS::EC2::VPCEndpoint; of any other, what Cloud Control itself has made, or else TypeNotFoundException. A page has 25 resources, as was observed; MaxResults
-is taken and has no effect, as AWS says of it. A list shows all properties, where AWS promises the identifier only.
+AWS::Backup::BackupVault, AWS::EC2::VPCEndpoint; of any other, what Cloud Control itself has made, or else
+TypeNotFoundException. A page has 25 resources, as was observed; MaxResults is taken and has no effect, as AWS says of
+it. A list shows all properties, where AWS promises the identifier only.
 Both calls are judged on `arn:aws:cloudformation:REGION:ACCOUNT:resource/*`, as AWS's refusals name it, and then on
 everything that the type's schema names for its list or read handler (`handlers` of the resource provider schemas that
 cfn-lint ships), as AWS runs the handler with the caller's permissions: the first that is lacking makes the answer an
