@@ -1054,6 +1054,10 @@ async fn what_cannot_be_read_is_neither_in_order_nor_failing_and_a_dark_service_
 async fn a_first_week_sends_one_summary_and_one_page_of_what_is_critical() {
     let world = World::fresh().await;
     // Without repairs, as most stacks are deployed.
+    let function = world.cloud.function();
+    let found =
+        world.cloud.lambda.get_function_configuration().function_name(&function).send().await.unwrap();
+    let repairs = found.environment().unwrap().variables().unwrap()["BACKUP_REPAIRS"].clone();
     world.configure(900, &[("BACKUP_REPAIRS", "")]).await;
     world.bad().await;
     let report = world.audit().await;
@@ -1075,7 +1079,7 @@ async fn a_first_week_sends_one_summary_and_one_page_of_what_is_critical() {
     }
     let record = world.cloud.record_of(&today()).await.unwrap();
     assert!(!record["findings"].as_array().unwrap().is_empty(), "{record}");
-    world.configure(900, &[]).await;
+    world.configure(900, &[("BACKUP_REPAIRS", &repairs)]).await;
 }
 
 #[tokio::test]

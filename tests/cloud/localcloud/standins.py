@@ -532,7 +532,7 @@ class GitHub:
             "": {"GET": self._describe},
             "/git/ref/heads/(.+)": {"GET": self._ref},
             "/git/refs": {"POST": self._add_ref},
-            r"/compare/([^/]+)\.\.\.([^/]+)": {"GET": self._compare},
+            r"/compare/(.+)\.\.\.(.+)": {"GET": self._compare},
             "/git/refs/heads/(.+)": {"PATCH": self._move_ref},
             "/contents/(.+)": {"GET": self._file, "PUT": self._put_file},
             "/pulls": {"GET": self._list_pulls, "POST": self._open_pull},

@@ -53,6 +53,8 @@ def arn(value) -> str:
         assert given.endswith("KmsKeyArn"), given
         return f"arn:aws:kms:{HERE_ARN}:key/name"
     assert function == "Fn::Sub", value
+    if isinstance(given, list):
+        given = given[0]
 
     def known(match) -> str:
         name = match[1]

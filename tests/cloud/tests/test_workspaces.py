@@ -71,7 +71,7 @@ def test_whoever_looks_needs_all_that_the_read_handler_needs(cloud, kind):
             control.get_resource(TypeName=kind, Identifier="fs-none")
         return refused.value.response["Error"]["Code"]
 
-    every = ["cloudformation:GetResource", *permissions(kind)]
+    every = ["cloudformation:GetResource", *permissions(kind, "read")]
     assert code(every) == "ResourceNotFoundException"
     for lacking in every:
         assert code([action for action in every if action != lacking]) == "AccessDeniedException", lacking
@@ -80,5 +80,5 @@ def test_whoever_looks_needs_all_that_the_read_handler_needs(cloud, kind):
 @pytest.mark.parametrize("kind", [FILE_SYSTEM, GRAFANA, PROMETHEUS])
 def test_the_inventorys_audit_may_all_that_the_read_handler_needs(kind):
     role = TEMPLATE.partition("\n  InventoryAuditRole:")[2].partition("\n  InventoryAuditLogs:")[0]
-    for action in permissions(kind):
+    for action in permissions(kind, "read"):
         assert f'"{action}"' in role, action
