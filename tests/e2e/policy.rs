@@ -47,7 +47,7 @@ async fn name(secret: &Secret<'_>) -> String {
 #[tokio::test]
 async fn a_broken_policy_stops_no_rotation_and_is_announced_once() {
     let cloud = fresh().await;
-    let secret = Secret::plain(&cloud, "policy-broken").await;
+    let secret = Secret::new(&cloud, "policy-broken", "dev-secret-change-me", &[]).await;
     let name = name(&secret).await;
     cloud.set_policy(&patch(&name, 40)).await;
     assert_eq!(rotated(&secret).await, 80);
@@ -103,6 +103,8 @@ fn xtask(cloud: &Cloud, key: &Credentials, arguments: &[&str]) -> Result<String,
     let mut command = Command::new(env!("CARGO"));
     command.args(["xtask", "policy"]).args(arguments).args(["--environment", "dev"]);
     command.env("AWS_ENDPOINT_URL", cloud.endpoint()).env("AWS_REGION", "us-east-1");
+    // Version 1 of the AWS CLI reads this one only.
+    command.env("AWS_DEFAULT_REGION", "us-east-1");
     command.env("AWS_ACCESS_KEY_ID", key.access_key_id());
     command.env("AWS_SECRET_ACCESS_KEY", key.secret_access_key());
     command.env("AWS_SESSION_TOKEN", key.session_token().unwrap_or_default());
@@ -165,6 +167,7 @@ fn document(commit: &str, days: u16) -> String {
 async fn main_commit(cloud: &Cloud) -> String {
     let url = cloud.facts["github_url"].as_str().unwrap();
     let asked = reqwest::Client::new().get(format!("{url}/repos/moveongs/governance/git/ref/heads/main"));
+    let asked = asked.header("user-agent", "tests");
     let answer = asked.bearer_auth(cloud.facts["github_token"].as_str().unwrap()).send().await.unwrap();
     let answer: Value = answer.error_for_status().unwrap().json().await.unwrap();
     answer["object"]["sha"].as_str().unwrap().to_owned()

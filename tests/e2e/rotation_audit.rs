@@ -449,7 +449,8 @@ async fn throttling_changes_no_verdict_and_makes_nothing_new() {
             "{}",
             faults[0]
         );
-        assert_eq!(world.told().await.len(), 1, "{}", faults[0]);
+        // The channel knew, and `calm` has emptied it.
+        assert_eq!(world.told().await, [""; 0], "{}", faults[0]);
     }
     world.cloud.calm().await;
     assert_eq!(world.pages(WEBHOOK, "Overdue").await.len(), 1);

@@ -592,6 +592,7 @@ fn what_hides_or_forges_evidence_is_denied_to_all_but_the_deployer() {
             "OnlyTheDeployerConfigures",
             &[
                 "DeleteBucketPolicy",
+                "PutBucketNotification",
                 "PutBucketObjectLockConfiguration",
                 "PutBucketOwnershipControls",
                 "PutBucketPolicy",
@@ -883,7 +884,11 @@ fn the_evidence_and_its_policy_outlive_the_stack() {
 #[test]
 fn the_rules_of_the_account_may_write_to_their_dead_letter_queues() {
     let template = template();
+    let mut open = BTreeSet::new();
     for (id, policy) in resources(&template, "AWS::SQS::QueuePolicy") {
+        open.extend(
+            list(get(policy, &["Properties", "Queues"])).into_iter().map(|queue| text(queue).to_owned()),
+        );
         for statement in list(get(policy, &["Properties", "PolicyDocument", "Statement"])) {
             // Documented for rules is the rule's ARN, and no other key.
             let from = text(get(statement, &["Condition", "ArnLike", "aws:SourceArn"]));
@@ -891,6 +896,20 @@ fn the_rules_of_the_account_may_write_to_their_dead_letter_queues() {
             assert_eq!(from, rules, "{id}");
         }
     }
+    let mut rules = 0;
+    for kind in ["AWS::Serverless::Function", "AWS::Serverless::StateMachine"] {
+        for (id, resource) in resources(&template, kind) {
+            let events = get(resource, &["Properties", "Events"]).as_mapping();
+            for (name, event) in events.into_iter().flatten() {
+                if text(get(event, &["Type"])) == "EventBridgeRule" {
+                    rules += 1;
+                    let queue = text(get(event, &["Properties", "DeadLetterConfig", "Arn"]));
+                    assert!(open.contains(queue.trim_end_matches(".Arn")), "{id}: {name:?}: {queue}");
+                }
+            }
+        }
+    }
+    assert!(rules >= 3, "{rules}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ filled as TreatMissingData says ("Configuring how CloudWatch alarms treat missin
 looks further back, how far it does not document: here it does not, so that no alarm depends on it. An action follows a
 change of state only.
 
-Minutes pass by the clock of the cloud, and are evaluated when somebody asks; none waits for one:
+Minutes pass by the clock of the cloud, and are evaluated when a test asks; none waits for one:
 
 - `POST /_local/alarms {"until": SECONDS, "alarms": [NAME, ...]}`, both optional -> `{NAME: STATE}`: evaluates every
   minute since the last time until the one that `until` (or now) is in, with actions and history. An `until` that is
@@ -55,7 +55,7 @@ evaluated: dict[str, float] = {}
 def install(cloud: Cloud) -> None:
     """Stamps what the services measure, and evaluates alarms in place of ministack."""
     dispatch, write_logs = lambda_svc._execute_function_dispatch, lambda_svc._emit_lambda_logs
-    emit, store, told_end = (
+    emit, store, announce_end = (
         lambda_svc._emit_lambda_metrics,
         aws._store_datum,
         stepfunctions._emit_execution_status_event,
@@ -82,7 +82,7 @@ def install(cloud: Cloud) -> None:
         embedded(text or "")
 
     def ended(execution: dict) -> None:
-        told_end(execution)
+        announce_end(execution)
         if metric := ENDS.get(execution["status"]):
             keep("AWS/States", metric, {"StateMachineArn": execution["stateMachineArn"]}, 1.0, time.time())
 

