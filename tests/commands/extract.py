@@ -28,14 +28,19 @@ EXAMPLES = {
     "VERSAO_ANTERIOR": EXAMPLE,
     "VERSAO_ATUAL": EXAMPLE,
     "days": "30",
+    "gib": "40",
     "double": "40",
     "lote": json.dumps([FINDING]),
+    "pairs": "Key=Project,Value=moveongs",
     "rule": '{"Rules":[]}',
     "tags": "Environment=dev,ManagedBy=terraform",
 }
 
 # Placeholders that stand for more than a word: each text is tried.
 FRAGMENTS = {
+    "0": ["db-instance", "db-cluster"],
+    "cli": ["db-snapshot", "db-cluster-snapshot"],
+    "db": ["db", "db-cluster"],
     "kind": ["instance", "cluster"],
     "region": ["", " --region sa-east-1"],
     "outage": ["", " --apply-immediately"],

@@ -26,6 +26,7 @@ FILES = {
         "Rules": [{"RuleName": "daily", "TargetBackupVaultName": "Default", "ScheduleExpression": "cron(0 5 * * ? *)"}],
     },
     "deployer-policy.json": {"Version": "2012-10-17", "Statement": []},
+    "pacote.yaml": {},
     "quem-assume.json": {"Version": "2012-10-17", "Statement": []},
     "policy.json": {"Version": "2012-10-17", "Statement": []},
     "lifecycle.json": {

@@ -149,8 +149,9 @@ fn stage_command(secret: &Secret, stage: &str, change: &str) -> String {
 }
 
 fn tag_command(secret: &Secret, tags: &[(&str, String)]) -> String {
-    let tags: Vec<_> = tags.iter().map(|(tag, value)| format!("Key={tag},Value={value}")).collect();
-    format!("`aws secretsmanager tag-resource --secret-id '{}' --tags {}`", secret.name, tags.join(" "))
+    let pairs: Vec<_> = tags.iter().map(|(tag, value)| format!("Key={tag},Value={value}")).collect();
+    let pairs = pairs.join(" ");
+    format!("`aws secretsmanager tag-resource --secret-id '{}' --tags {pairs}`", secret.name)
 }
 
 /// How to give the secret a new value.

@@ -327,10 +327,10 @@ pub(crate) static VAULT: &[Rule<Vault>] = &[
             }))
         },
         command: |vault, context| {
+            let days = context.retention_days.unwrap_or(7);
             format!(
-                "aws backup put-backup-vault-lock-configuration --backup-vault-name {} --min-retention-days {}",
-                vault.name,
-                context.retention_days.unwrap_or(7)
+                "aws backup put-backup-vault-lock-configuration --backup-vault-name {} --min-retention-days {days}",
+                vault.name
             )
         },
     },
