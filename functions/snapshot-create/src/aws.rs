@@ -65,6 +65,9 @@ pub(crate) async fn database(
     }
     let described = client.describe_db_clusters().db_cluster_identifier(name).send().await;
     match described.map_err(CallError::during("rds:DescribeDBClusters")) {
+        Ok(described) if described.db_clusters().is_empty() => {
+            Err(CallError::empty("rds:DescribeDBClusters"))
+        }
         Ok(_) => Ok(Some(Database { kind: Kind::Cluster, id: name.to_owned() })),
         Err(call) if call.code.starts_with("DBClusterNotFound") => Ok(None),
         Err(call) => Err(call),
@@ -161,13 +164,15 @@ pub(crate) async fn state(client: &Rds, database: &Database) -> Result<String, C
             let described = client.describe_db_instances().db_instance_identifier(&database.id).send().await;
             let described = described.map_err(CallError::during("rds:DescribeDBInstances"))?;
             let instance = described.db_instances.unwrap_or_default().into_iter().next();
-            Ok(instance.and_then(|instance| instance.db_instance_status).unwrap_or_default())
+            let state = instance.and_then(|instance| instance.db_instance_status);
+            state.ok_or(CallError::empty("rds:DescribeDBInstances"))
         }
         Kind::Cluster => {
             let described = client.describe_db_clusters().db_cluster_identifier(&database.id).send().await;
             let described = described.map_err(CallError::during("rds:DescribeDBClusters"))?;
             let cluster = described.db_clusters.unwrap_or_default().into_iter().next();
-            Ok(cluster.and_then(|cluster| cluster.status).unwrap_or_default())
+            let state = cluster.and_then(|cluster| cluster.status);
+            state.ok_or(CallError::empty("rds:DescribeDBClusters"))
         }
     }
 }

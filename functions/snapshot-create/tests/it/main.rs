@@ -159,6 +159,31 @@ async fn each_refusal_of_a_clusters_snapshot_has_its_kind() {
 }
 
 #[tokio::test]
+async fn an_answer_without_the_database_says_neither_that_it_is_there_nor_that_it_is_busy() {
+    let no_list = "<DescribeDBClustersResponse><DescribeDBClustersResult/></DescribeDBClustersResponse>";
+    let none = "<DescribeDBClustersResponse><DescribeDBClustersResult><DBClusters/></DescribeDBClustersResult></DescribeDBClustersResponse>";
+    let case = include_str!("../../../../tests/cases/11a-aurora-member.json");
+    let member = member(&serde_json::from_str(case).unwrap());
+    let no_state = "<DescribeDBClustersResponse><DescribeDBClustersResult><DBClusters><DBCluster/></DBClusters></DescribeDBClustersResult></DescribeDBClustersResponse>";
+    let no_instance =
+        "<DescribeDBInstancesResponse><DescribeDBInstancesResult/></DescribeDBInstancesResponse>";
+    for empty in [no_list, none] {
+        let (error, bodies) = asked(&DEV, &[&refusal("DBInstanceNotFound"), empty]).await;
+        assert_eq!((error.kind(), bodies.len()), ("RdsCall", 2), "{empty}");
+    }
+    for empty in [no_list, none, no_state] {
+        let [busy, hidden] = ["InvalidDBClusterStateFault", "DBClusterSnapshotNotFoundFault"].map(refusal);
+        let answers = [&member, NO_CLUSTER_SNAPSHOT, &busy, &hidden, empty];
+        assert_eq!(asked(&DEV, &answers).await.0.kind(), "RdsCall", "{empty}");
+    }
+    for empty in [no_instance, INSTANCE] {
+        let [busy, hidden] = ["InvalidDBInstanceState", "DBSnapshotNotFound"].map(refusal);
+        let answers = [INSTANCE, NO_SNAPSHOT, &busy, &hidden, empty];
+        assert_eq!(asked(&[], &answers).await.0.kind(), "RdsCall", "{empty}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_without_a_snapshot_is_looked_into() {
     let empty = "<CreateDBSnapshotResponse><CreateDBSnapshotResult/></CreateDBSnapshotResponse>";
     let not_found = refusal("DBSnapshotNotFound");
