@@ -28,7 +28,7 @@ pub(crate) async fn host(client: &aws_sdk_rds::Client, login: &Login) -> Result<
     let mut pages = client.describe_db_instances().into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("rds:DescribeDBInstances"))?;
-        for instance in page.db_instances() {
+        for instance in page.db_instances.ok_or(CallError::empty("rds:DescribeDBInstances"))? {
             let endpoint = instance.endpoint();
             if !here(endpoint.and_then(|end| end.address()), endpoint.and_then(|end| end.port())) {
                 continue;
@@ -61,7 +61,8 @@ pub(crate) async fn host(client: &aws_sdk_rds::Client, login: &Login) -> Result<
     let mut pages = client.describe_db_clusters().into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("rds:DescribeDBClusters"))?;
-        if let Some(cluster) = page.db_clusters().iter().find(|cluster| {
+        let clusters = page.db_clusters.ok_or(CallError::empty("rds:DescribeDBClusters"))?;
+        if let Some(cluster) = clusters.iter().find(|cluster| {
             let custom = cluster.custom_endpoints().iter().map(|endpoint| Some(endpoint.as_str()));
             // A reader endpoint leads to the writer where there is no reader, and to a standby elsewhere, which the login tells.
             [cluster.endpoint(), cluster.reader_endpoint()]
@@ -115,8 +116,8 @@ pub(crate) async fn blue_green(
     let mut pages = client.describe_blue_green_deployments().into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("rds:DescribeBlueGreenDeployments"))?;
-        let ours =
-            page.blue_green_deployments().iter().filter(|one| is_of(one.source()) || is_of(one.target()));
+        let all = page.blue_green_deployments.ok_or(CallError::empty("rds:DescribeBlueGreenDeployments"))?;
+        let ours = all.iter().filter(|one| is_of(one.source()) || is_of(one.target()));
         found.extend(ours.map(|one| {
             let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
             (text(one.blue_green_deployment_identifier()), text(one.status()))

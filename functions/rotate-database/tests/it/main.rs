@@ -271,6 +271,12 @@ async fn a_failure_changes_nothing_and_quotes_neither_token_nor_password() {
         .map(|name| VALUE.replace("@db.example:", &format!("@db.{name}.r.rds.amazonaws.com:")));
     let as_target = blue_green("arn:aws:rds:r:1:cluster:blue", "arn:aws:rds:r:1:cluster:db", "AVAILABLE");
     let as_source = blue_green("arn:aws:rds:r:1:db:db-1", "arn:aws:rds:r:1:db:green", "SWITCHOVER_FAILED");
+    let no_list = ["DescribeDBInstances", "DescribeDBClusters", "DescribeBlueGreenDeployments"].map(|call| {
+        format!(
+            r#"<{call}Response xmlns="http://rds.amazonaws.com/doc/2014-10-31/"><{call}Result/></{call}Response>"#
+        )
+    });
+    let [no_instances, no_clusters, no_deployments] = no_list.each_ref().map(String::as_str);
     let text = r#"{"SecretString": "dev-password-change-me"}"#;
     for (answers, kind, part) in [
         (
@@ -310,6 +316,18 @@ async fn a_failure_changes_nothing_and_quotes_neither_token_nor_password() {
             vec![RUNNING, at_reader.as_str(), NO_INSTANCE, plain.as_str(), as_target.as_str(), NO_NOTE],
             "BlueGreen",
             "db takes part in the blue/green deployment bgd-abc (AVAILABLE)",
+        ),
+        // A list that was not understood is not one without the server.
+        (vec![RUNNING, VALUE, no_instances], "RdsCall", "rds:DescribeDBInstances failed (EmptyAnswer)"),
+        (
+            vec![RUNNING, at_writer.as_str(), NO_INSTANCE, no_clusters],
+            "RdsCall",
+            "rds:DescribeDBClusters failed (EmptyAnswer)",
+        ),
+        (
+            vec![RUNNING, VALUE, of_cluster, plain.as_str(), no_deployments],
+            "RdsCall",
+            "rds:DescribeBlueGreenDeployments failed (EmptyAnswer)",
         ),
         (vec![RUNNING, text], "WrongForm", "it is not a PostgreSQL secret"),
         (vec![RUNNING, NO_VALUE], "WrongForm", "it has no value yet"),
