@@ -32,6 +32,7 @@ fn of_instance(snapshot: DbSnapshot) -> Snapshot {
         taken: instant(snapshot.original_snapshot_create_time).or(created),
         allocated_gib: snapshot.allocated_storage.unwrap_or_default(),
         full_bytes: snapshot.full_snapshot_size_in_bytes,
+        can_be_copied: true,
         tags: tags(snapshot.tag_list).collect(),
         shared_with: Ok(Vec::new()),
     }
@@ -39,6 +40,9 @@ fn of_instance(snapshot: DbSnapshot) -> Snapshot {
 
 fn of_cluster(snapshot: DbClusterSnapshot) -> Snapshot {
     let is_aurora = snapshot.engine().is_some_and(|engine| engine.starts_with("aurora"));
+    // Limitation of Multi-AZ DB clusters, which only these engines have:
+    // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/multi-az-db-clusters-concepts.Limitations.html
+    let is_multi_az = matches!(snapshot.engine(), Some("mysql" | "postgres"));
     let created = instant(snapshot.snapshot_create_time);
     let tags: std::collections::BTreeMap<_, _> = tags(snapshot.tag_list).collect();
     // RDS does not show when the data of a copy were taken.
@@ -59,6 +63,7 @@ fn of_cluster(snapshot: DbClusterSnapshot) -> Snapshot {
         // The storage of Aurora is not allocated; RDS shows 0 or 1 GiB of it.
         allocated_gib: snapshot.allocated_storage.filter(|_| !is_aurora).unwrap_or_default(),
         full_bytes: None,
+        can_be_copied: !is_multi_az,
         tags,
         shared_with: Ok(Vec::new()),
     }
@@ -126,6 +131,9 @@ pub(crate) async fn database(client: &Rds, name: &str) -> Result<Database, CallE
     }
     let described = client.describe_db_clusters().db_cluster_identifier(name).send().await;
     match described.map_err(CallError::during("rds:DescribeDBClusters")) {
+        Ok(described) if described.db_clusters().is_empty() => {
+            Err(CallError::empty("rds:DescribeDBClusters"))
+        }
         Ok(_) => Ok(cluster(name)),
         Err(call) if call.code.starts_with("DBClusterNotFound") => Ok(instance),
         Err(call) => Err(call),
@@ -201,4 +209,46 @@ pub(crate) async fn delete(client: &Rds, kind: Kind, name: &str) -> Result<(), C
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::testing::{aws, replies};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_empty_answer_about_clusters_makes_no_cluster() {
+        const NOT_FOUND: &str =
+            "<ErrorResponse __type='x'><Error><Code>DBInstanceNotFound</Code></Error></ErrorResponse>";
+        for (answer, expected) in [
+            (
+                "<DescribeDBClustersResponse><DescribeDBClustersResult/></DescribeDBClustersResponse>",
+                Err("EmptyAnswer"),
+            ),
+            (
+                "<DescribeDBClustersResponse><DescribeDBClustersResult><DBClusters/></DescribeDBClustersResult></DescribeDBClustersResponse>",
+                Err("EmptyAnswer"),
+            ),
+            (
+                "<DescribeDBClustersResponse><DescribeDBClustersResult><DBClusters><DBCluster/></DBClusters></DescribeDBClustersResult></DescribeDBClustersResponse>",
+                Ok(Kind::Cluster),
+            ),
+        ] {
+            let found = database(&Rds::new(&aws(&replies(&[NOT_FOUND, answer]))), "moveongs-dev").await;
+            let found = found.map(|found| found.kind).map_err(|call| call.code);
+            assert_eq!(found, expected.map_err(str::to_owned), "{answer}");
+        }
+    }
+
+    #[test]
+    fn only_a_multi_az_clusters_snapshot_is_one_that_rds_does_not_copy() {
+        for (engine, can_be_copied) in
+            [("aurora-postgresql", true), ("aurora-mysql", true), ("postgres", false), ("mysql", false)]
+        {
+            let snapshot = DbClusterSnapshot::builder().engine(engine).build();
+            assert_eq!(of_cluster(snapshot).can_be_copied, can_be_copied, "{engine}");
+        }
+        assert!(of_instance(DbSnapshot::builder().engine("postgres").build()).can_be_copied);
+    }
 }

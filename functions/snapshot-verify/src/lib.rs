@@ -532,11 +532,14 @@ async fn copy(
     }
     let stale = policy::stale(copies, &database, &app.settings, now);
     run.judged.extend(stale.map(|stale| Judged::new(subject(), stale)));
-    let Some(source) = policy::source(&world.home, &database, &app.settings) else {
-        run.judged.push(Judged::new(subject(), Finding::NoSource));
-        return Ok(None);
+    let source = match policy::source(&world.home, &database, &app.settings) {
+        Ok(source) => source,
+        Err(finding) => {
+            run.judged.push(Judged::new(subject(), finding));
+            return Ok(None);
+        }
     };
-    let target = policy::copy_name(&app.settings, &source.name);
+    let target = policy::copy_name(&app.settings, source.kind, &source.name);
     let is_there = |kind: Kind, target: &str| copies.iter().any(|one| one.kind == kind && one.name == target);
     let available = world.home.iter().filter(|one| progress(&one.status) == Progress::Available);
     let available: BTreeSet<String> = available.map(|one| one.arn.clone()).collect();

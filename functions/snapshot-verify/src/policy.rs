@@ -54,6 +54,8 @@ pub(crate) struct Snapshot {
     pub allocated_gib: i32,
     /// All blocks that were written, in bytes; not told of every snapshot.
     pub full_bytes: Option<i64>,
+    /// Whether RDS copies it; one of a Multi-AZ DB cluster it does not.
+    pub can_be_copied: bool,
     /// Tags.
     pub tags: BTreeMap<String, String>,
     /// Accounts that may restore it, `all` for everybody, or why that was not seen. An automated one cannot be shared.
@@ -126,6 +128,8 @@ pub(crate) enum Finding {
     },
     /// There is no snapshot that could be copied.
     NoSource,
+    /// RDS copies no snapshot of a Multi-AZ DB cluster.
+    CopyUnsupported,
     /// It is not encrypted.
     NotEncrypted,
     /// Its size is far from the one before.
@@ -163,6 +167,7 @@ impl Finding {
             Self::InsufficientData { .. } => "InsufficientData",
             Self::CopyStale { .. } => "CopyStale",
             Self::NoSource => "NoSource",
+            Self::CopyUnsupported => "CopyUnsupported",
             Self::NotEncrypted => "NotEncrypted",
             Self::SizeDoubtful { .. } => "SizeDoubtful",
             Self::Untagged { .. } => "Untagged",
@@ -380,13 +385,13 @@ pub(crate) fn expired(
     expired.collect()
 }
 
-/// The snapshot that is copied to the other region: the newest good one of the database. The role may copy RDS's own ones
+/// The snapshot that is copied to the other region: the newest good one of the database; or why there is none. The role may copy RDS's own ones
 /// of it, and those with the environment's name in front, so that no environment can read another's data.
 pub(crate) fn source<'a>(
     all: &'a [Snapshot],
     database: &Database,
     settings: &Settings,
-) -> Option<&'a Snapshot> {
+) -> Result<&'a Snapshot, Finding> {
     let (own, daily) = (snapshots::prefix(settings), format!("rds:{}-", database.id));
     let good = all.iter().filter(|one| {
         one.is_of(database)
@@ -394,9 +399,10 @@ pub(crate) fn source<'a>(
             && one.is_good()
             && one.taken.is_some()
             && one.name.len() <= LONGEST_SOURCE
-            && copy_name(settings, &one.name).len() <= one.kind.longest_name()
+            && copy_name(settings, one.kind, &one.name).len() <= one.kind.longest_name()
     });
-    good.max_by_key(|one| one.taken)
+    let newest = good.max_by_key(|one| one.taken).ok_or(Finding::NoSource)?;
+    if newest.can_be_copied { Ok(newest) } else { Err(Finding::CopyUnsupported) }
 }
 
 /// That the newest good copy of the instance is too old: its data may be a day old when they are copied, the next copy is a
@@ -414,9 +420,16 @@ pub(crate) fn stale(
     (hours > most).then(|| Finding::CopyStale { hours, newest: newest.name.clone() })
 }
 
-/// What a snapshot's copy is called. The same for the same snapshot, so that RDS refuses a second one.
-pub(crate) fn copy_name(settings: &Settings, source: &str) -> String {
-    format!("{}copy-{}", snapshots::prefix(settings), source.strip_prefix("rds:").unwrap_or(source))
+/// What a snapshot's copy is called. The same for the same snapshot, so that RDS refuses a second one; without the second
+/// prefix of the environment only where RDS takes no name as long, since a new name would be a second copy.
+pub(crate) fn copy_name(settings: &Settings, kind: Kind, source: &str) -> String {
+    let own = snapshots::prefix(settings);
+    let source = source.strip_prefix("rds:").unwrap_or(source);
+    let name = format!("{own}copy-{source}");
+    if name.len() <= kind.longest_name() {
+        return name;
+    }
+    format!("{own}copy-{}", source.strip_prefix(&own).unwrap_or(source))
 }
 
 /// What a deleted snapshot was.
@@ -474,6 +487,7 @@ impl Snapshot {
             taken: None,
             allocated_gib: 20,
             full_bytes: None,
+            can_be_copied: true,
             tags: BTreeMap::new(),
             shared_with: Ok(Vec::new()),
         }
@@ -767,10 +781,51 @@ mod tests {
         let source = source(&all, &of, &settings()).unwrap();
         assert_eq!(source.name, "rds:moveongs-dev-db-new");
         assert_eq!(
-            copy_name(&settings(), "rds:db-2026-11-26-03-10"),
+            copy_name(&settings(), Kind::Instance, "rds:db-2026-11-26-03-10"),
             "moveongs-dev-copy-db-2026-11-26-03-10"
         );
-        assert_eq!(super::source(&all[2..], &of, &settings()), None);
+        assert_eq!(super::source(&all[2..], &of, &settings()), Err(Finding::NoSource));
+    }
+
+    #[test]
+    fn a_copys_name_leaves_the_second_prefix_out_only_where_rds_takes_no_name_as_long() {
+        let staging = Settings { environment: "staging".to_owned(), ..settings() };
+        let daily = "rds:moveongs-staging-aurora-postgres-2026-11-26-03-10";
+        let cluster = |source: &str| copy_name(&staging, Kind::Cluster, source);
+        assert_eq!(cluster(daily), "moveongs-staging-copy-aurora-postgres-2026-11-26-03-10");
+        assert_eq!(
+            copy_name(&staging, Kind::Instance, daily),
+            "moveongs-staging-copy-moveongs-staging-aurora-postgres-2026-11-26-03-10"
+        );
+        let of = |length: usize| format!("moveongs-staging-{}", "x".repeat(length));
+        assert_eq!(cluster(&of(24)), format!("moveongs-staging-copy-{}", of(24)));
+        assert_eq!(cluster(&of(24)).len(), 63);
+        assert_eq!(cluster(&of(25)), format!("moveongs-staging-copy-{}", "x".repeat(25)));
+        // Of a cluster of another name nothing can be left out.
+        assert_eq!(cluster(&"x".repeat(42)).len(), 64);
+
+        let database = Database { kind: Kind::Cluster, id: "moveongs-staging-aurora-postgres".to_owned() };
+        let all = [Snapshot {
+            kind: Kind::Cluster,
+            name: daily.to_owned(),
+            instance: database.id.clone(),
+            is_manual: false,
+            ..good("daily", 2)
+        }];
+        assert_eq!(source(&all, &database, &staging).unwrap().name, daily);
+    }
+
+    #[test]
+    fn of_a_multi_az_cluster_no_copy_is_asked_for_and_no_page_is_sent() {
+        let cluster = Database { kind: Kind::Cluster, id: "moveongs-dev".to_owned() };
+        let multi_az = Snapshot {
+            kind: Kind::Cluster,
+            instance: cluster.id.clone(),
+            can_be_copied: false,
+            ..good("a", 1)
+        };
+        let found = source(&[multi_az], &cluster, &settings()).unwrap_err();
+        assert_eq!((found.kind(), found.pages(), found.fails()), ("CopyUnsupported", false, true));
     }
 
     /// The kind of tests/cases/11a-aurora-member.json: the cluster `moveongs-dev` of the member `moveongs-dev-db`.
@@ -790,10 +845,9 @@ mod tests {
             Snapshot { instance: "moveongs-dev".to_owned(), ..good("same", 0) },
             of_cluster(Snapshot { name: daily.to_owned(), is_manual: false, ..good("daily", 2) }),
             // A copy's name would be longer than RDS takes of a cluster.
-            of_cluster(Snapshot { name: format!("moveongs-dev-{}", "x".repeat(33)), ..good("long", 1) }),
+            of_cluster(Snapshot { name: format!("moveongs-dev-{}", "x".repeat(46)), ..good("long", 1) }),
         ];
         assert_eq!(source(&all, &cluster, &settings()).unwrap().name, daily);
-        assert!(copy_name(&settings(), &format!("moveongs-dev-{}", "x".repeat(32))).len() <= 63);
         let hours = |copies: &[Snapshot]| stale(copies, &cluster, &settings(), now()).is_some();
         assert!(hours(&[of_cluster(good("a", 61)), good("b", 1)]));
         assert!(!hours(&[of_cluster(good("a", 60))]));

@@ -120,6 +120,10 @@ fn sentence(subject: &Subject, finding: &Finding, language: Language) -> String 
             "não há snapshot pronto e criptografado para copiar",
             "there is no snapshot that is available and encrypted to copy",
         ),
+        Finding::CopyUnsupported => say(
+            "o RDS não copia snapshots de um Multi-AZ DB cluster: não há cópia na outra região",
+            "RDS does not copy snapshots of a Multi-AZ DB cluster: there is no copy in the other region",
+        ),
         Finding::NotEncrypted if matches!(subject, Subject::Automated(_)) => say(
             "os snapshots automáticos não estão criptografados, porque o banco não está",
             "the automated snapshots are not encrypted, since the database is not",
@@ -243,6 +247,11 @@ fn next_step(settings: &Settings, subject: &Subject, finding: &Finding) -> Strin
                 "`aws rds describe-{cli}s --{option} {database} --query '{listed}[].[{identifier},Status,{encrypted}]' --output table`"
             )
         }
+        Finding::CopyUnsupported => say(
+            "fazer o deploy com os parâmetros `SnapshotCopyRegion` e `SnapshotCopyKmsKeyArn` vazios; o AWS Backup também não copia esses snapshots (docs/backups.md)",
+            "deploy with the parameters `SnapshotCopyRegion` and `SnapshotCopyKmsKeyArn` empty; AWS Backup does not copy these snapshots either (docs/backups.md)",
+        )
+        .to_owned(),
         Finding::InsufficientData { .. } => format!(
             "{} {again}",
             say(
@@ -555,6 +564,7 @@ mod tests {
                 "describe-events --source-type db-snapshot --duration 2880 --region sa-east-1",
             ),
             (copy(), Finding::NoSource, "--db-instance-identifier moveongs-dev-db"),
+            (copy(), Finding::CopyUnsupported, "`SnapshotCopyRegion`"),
             (home(), Finding::NotEncrypted, "copy-db-snapshot"),
             (Subject::Automated(database()), Finding::NotEncrypted, "docs/backups.md"),
             (
