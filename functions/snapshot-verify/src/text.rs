@@ -167,7 +167,7 @@ fn next_step(settings: &Settings, subject: &Subject, finding: &Finding) -> Strin
         Subject::Automated(database) | Subject::Copy { database, .. } => database.kind,
         Subject::Region(_) => Kind::Instance,
     };
-    let (cli, listed, identifier) = (kind.cli(), kind.listed(), kind.identifier());
+    let (cli, listed) = (kind.cli(), kind.listed());
     let again = format!(
         "`echo '{{}}' | aws lambda invoke --function-name {} --cli-read-timeout 310 --payload fileb:///dev/stdin /dev/stdout`",
         settings.function
@@ -239,13 +239,14 @@ fn next_step(settings: &Settings, subject: &Subject, finding: &Finding) -> Strin
                 Subject::Copy { database, .. } => database.id.as_str(),
                 _ => "?",
             };
-            let (option, encrypted) = match kind {
-                Kind::Instance => ("db-instance-identifier", "Encrypted"),
-                Kind::Cluster => ("db-cluster-identifier", "StorageEncrypted"),
-            };
-            format!(
-                "`aws rds describe-{cli}s --{option} {database} --query '{listed}[].[{identifier},Status,{encrypted}]' --output table`"
-            )
+            match kind {
+                Kind::Instance => format!(
+                    "`aws rds describe-db-snapshots --db-instance-identifier {database} --query 'DBSnapshots[].[DBSnapshotIdentifier,Status,Encrypted]' --output table`"
+                ),
+                Kind::Cluster => format!(
+                    "`aws rds describe-db-cluster-snapshots --db-cluster-identifier {database} --query 'DBClusterSnapshots[].[DBClusterSnapshotIdentifier,Status,StorageEncrypted]' --output table`"
+                ),
+            }
         }
         Finding::CopyUnsupported => say(
             "fazer o deploy com os parâmetros `SnapshotCopyRegion` e `SnapshotCopyKmsKeyArn` vazios; o AWS Backup também não copia esses snapshots (docs/backups.md)",
