@@ -19,7 +19,7 @@ use crate::rules::plans::Plan;
 use crate::rules::rds::{deployment, supported_until, tls_parameter, unheard};
 
 /// Longest that one of these reads may take. A database is judged without it then.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The answers to one question about many keys.
 type Answers<K, T> = RefCell<BTreeMap<K, Rc<OnceCell<Seen<T>>>>>;
@@ -120,8 +120,14 @@ impl Around {
             let read = aws::rds::majors(&app.rds, engine);
             in_time("rds:DescribeDBMajorEngineVersions", PATIENCE, read).await
         };
-        let majors = answer.get_or_init(read).await.as_ref();
-        Some(majors.map(|majors| supported_until(version, majors)).map_err(Clone::clone))
+        let majors = answer.get_or_init(read).await.as_ref().map_err(Clone::clone);
+        Some(majors.and_then(|majors| {
+            supported_until(version, majors).ok_or_else(|| CallError {
+                operation: "rds:DescribeDBMajorEngineVersions",
+                code: "NotListed".to_owned(),
+                message: format!("the answer has no major version of {engine} {version}"),
+            })
+        }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reads everything of this environment, piece by piece, and has each piece judged. Keeps account of what was not seen.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use shared::failure::CallError;
 use tokio::sync::OnceCell;
 
-use crate::around::{Around, in_time};
+use crate::around::{Around, PATIENCE, in_time};
 use crate::aws;
 use crate::aws::rds::Listed;
 use crate::facts::{Account, Bucket, Form, Instance, Protected, Role, Seen, Service, Snapshot, Table};
@@ -194,11 +194,12 @@ impl<'a> Sweep<'a> {
     pub(crate) async fn run(&self) -> io::Result<()> {
         // On the heap: side by side the parts are more than a stack holds.
         let databases = async {
+            let is_seen = Cell::new(false);
             let (instances, clusters) = join!(
-                self.section("rds:instances", Box::pin(self.databases(false))),
-                self.section("rds:clusters", Box::pin(self.databases(true)))
+                self.section("rds:instances", Box::pin(self.databases(false, &is_seen))),
+                self.section("rds:clusters", Box::pin(self.databases(true, &is_seen)))
             );
-            self.exists(&instances?, &clusters?)
+            self.exists(is_seen.get(), &instances?, &clusters?)
         };
         let (databases, snapshots, cluster_snapshots, buckets, lock, services, account) = join!(
             databases,
@@ -218,7 +219,7 @@ impl<'a> Sweep<'a> {
 
     /// That the environment's own database is there: an instance or a cluster. Of neither list alone can it be said that it is
     /// not.
-    fn exists(&self, instances: &Seen<bool>, clusters: &Seen<bool>) -> io::Result<()> {
+    fn exists(&self, is_seen: bool, instances: &Seen<()>, clusters: &Seen<()>) -> io::Result<()> {
         let name = &self.app.names.database;
         let there = |is_there| {
             let found = format!("no DB instance and no DB cluster {name}");
@@ -228,8 +229,8 @@ impl<'a> Sweep<'a> {
             declared(&rds::MISSING, name, is_there, (&found, &command), self.context)
         };
         let row = match (instances, clusters) {
-            (Ok(true), _) | (_, Ok(true)) => there(true),
-            (Ok(false), Ok(false)) => there(false),
+            _ if is_seen => there(true),
+            (Ok(()), Ok(())) => there(false),
             (Err(call), _) | (_, Err(call)) => {
                 Row { verdict: Verdict::Unknown(call.to_string()), ..there(true) }
             }
@@ -278,14 +279,20 @@ impl<'a> Sweep<'a> {
         Ok(())
     }
 
-    /// The instances, or clusters, that are this environment's by more than their own names.
+    /// The instances that are this environment's by their tags alone, or its clusters, also those that only a member's tags
+    /// tell of.
     async fn tagged(&self, is_cluster: bool) -> Seen<&BTreeSet<String>> {
-        let tagged = if is_cluster {
-            self.clusters.get_or_init(|| tagged_clusters(self.app)).await
-        } else {
-            self.instances.get_or_init(|| tagged_instances(self.app)).await
-        };
-        tagged.as_ref().map_err(Clone::clone)
+        let instances = self.instances.get_or_init(async || {
+            in_time("rds:DescribeDBInstances", PATIENCE, tagged_instances(self.app)).await
+        });
+        let instances = instances.await.as_ref().map_err(Clone::clone);
+        if !is_cluster {
+            return instances;
+        }
+        let clusters = self.clusters.get_or_init(async || {
+            in_time("rds:DescribeDBClusters", PATIENCE, tagged_clusters(self.app, instances?)).await
+        });
+        clusters.await.as_ref().map_err(Clone::clone)
     }
 
     /// Whether a snapshot is of a database of this environment.
@@ -344,26 +351,39 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Judges instances, or clusters; gives whether the environment's own database is among them.
-    async fn databases(&self, are_clusters: bool) -> Result<bool, Stop> {
+    /// Judges instances, or clusters, and notes that the environment's own database is among them.
+    async fn databases(&self, are_clusters: bool, is_seen: &Cell<bool>) -> Result<(), Stop> {
         let section = if are_clusters { "rds:clusters" } else { "rds:instances" };
         let operation =
             if are_clusters { "rds:DescribeDBClusterSnapshots" } else { "rds:DescribeDBSnapshots" };
-        let newest = in_time(operation, NEWEST, Box::pin(self.newest(are_clusters))).await;
+        let (newest, clusters) =
+            join!(in_time(operation, NEWEST, Box::pin(self.newest(are_clusters))), self.tagged(true));
+        // Without them those are judged that are owned by themselves, and the part is not whole.
+        let none = BTreeSet::new();
+        let (clusters, untold) = match clusters {
+            Ok(clusters) => (clusters, None),
+            Err(call) => (&none, Some(call)),
+        };
         let (names, rds) = (&self.app.names, &self.app.rds);
-        let (mut is_named_seen, mut marker) = (false, None);
+        let mut marker = None;
         loop {
             let (page, next) = if are_clusters {
                 let (page, next) = aws::rds::clusters(rds, marker).await?;
-                let ours = page
-                    .into_iter()
-                    .filter(|(cluster, tags, members)| names.owns_cluster(&cluster.name, tags, members));
+                let ours = page.into_iter().filter(|(one, tags, members)| {
+                    names.owns_cluster(&one.name, tags, members) || clusters.contains(&one.name)
+                });
                 (ours.map(|(cluster, tags, _)| (cluster, tags)).collect::<Vec<_>>(), next)
             } else {
                 let (page, next) = aws::rds::instances(rds, marker).await?;
-                (page.into_iter().filter(|(one, tags)| names.owns(&one.name, tags)).collect(), next)
+                let ours = page.into_iter().filter(|(one, tags)| {
+                    names.owns(&one.name, tags)
+                        || matches!(&one.form, Form::Member(of) if names.is_cluster(of) || clusters.contains(of))
+                });
+                (ours.collect(), next)
             };
-            is_named_seen |= page.iter().any(|(one, _)| one.name == names.database);
+            if page.iter().any(|(one, _)| one.name == names.database) {
+                is_seen.set(true);
+            }
             let items = page.into_iter().map(|(one, tags)| (one.name.clone(), (one, tags))).collect();
             let read = async |_: &str, (mut one, tags): (Instance, BTreeMap<String, String>)| {
                 let keys = [Some(&one.name), one.resource_id.as_ref()].into_iter().flatten();
@@ -377,7 +397,7 @@ impl<'a> Sweep<'a> {
             self.each(section, items, read).await?;
             marker = next;
             if marker.is_none() {
-                return Ok(is_named_seen);
+                return untold.map_or(Ok(()), |call| Err(call.into()));
             }
         }
     }
@@ -604,17 +624,19 @@ async fn tagged_instances(app: &App) -> Seen<BTreeSet<String>> {
     }
 }
 
-/// The clusters that are this environment's by their tags or their members.
-async fn tagged_clusters(app: &App) -> Seen<BTreeSet<String>> {
-    let (mut tagged, mut marker) = (BTreeSet::new(), None);
+/// The clusters that are this environment's by their names, their tags or their members, some of which are its by tags.
+async fn tagged_clusters(app: &App, tagged: &BTreeSet<String>) -> Seen<BTreeSet<String>> {
+    let (mut clusters, mut marker) = (BTreeSet::new(), None);
     loop {
         let (page, next) = aws::rds::clusters(&app.rds, marker).await?;
-        let ours =
-            page.into_iter().filter(|(one, tags, members)| app.names.owns_cluster(&one.name, tags, members));
-        tagged.extend(ours.map(|(cluster, ..)| cluster.name));
+        let ours = page.into_iter().filter(|(one, tags, members)| {
+            app.names.owns_cluster(&one.name, tags, members)
+                || members.iter().any(|member| tagged.contains(member))
+        });
+        clusters.extend(ours.map(|(cluster, ..)| cluster.name));
         marker = next;
         if marker.is_none() {
-            return Ok(tagged);
+            return Ok(clusters);
         }
     }
 }
@@ -731,7 +753,7 @@ pub(crate) async fn find(app: &App, name: &str, of: Option<&str>, context: &Cont
     if is_asked("rds")
         && is_identifier
         && let Some((mut instance, tags)) = aws::rds::instance(&app.rds, name).await?
-        && names.owns(&instance.name, &tags)
+        && owns_instance(app, &instance, &tags).await?
     {
         instance.newest_snapshot = Some(newest(app, &instance).await);
         by_backup(app, &mut instance).await;
@@ -741,7 +763,7 @@ pub(crate) async fn find(app: &App, name: &str, of: Option<&str>, context: &Cont
     if is_asked("rds")
         && is_identifier
         && let Some((mut cluster, tags, members)) = aws::rds::cluster(&app.rds, name).await?
-        && names.owns_cluster(&cluster.name, &tags, &members)
+        && owns_cluster(app, &cluster.name, &tags, &members).await?
     {
         cluster.newest_snapshot = Some(newest(app, &cluster).await);
         by_backup(app, &mut cluster).await;
@@ -783,16 +805,52 @@ pub(crate) async fn find(app: &App, name: &str, of: Option<&str>, context: &Cont
     Ok(found)
 }
 
-/// Whether a snapshot is this environment's: by itself, or by the tags of its instance or cluster.
+/// Whether an instance is this environment's: by itself, or by the cluster that it is of.
+async fn owns_instance(app: &App, instance: &Instance, tags: &BTreeMap<String, String>) -> Seen<bool> {
+    match &instance.form {
+        _ if app.names.owns(&instance.name, tags) => Ok(true),
+        Form::Member(cluster) => owns_cluster_named(app, cluster).await,
+        _ => Ok(false),
+    }
+}
+
+/// Whether a cluster is this environment's: by itself, or by a member.
+async fn owns_cluster(
+    app: &App,
+    name: &str,
+    tags: &BTreeMap<String, String>,
+    members: &[String],
+) -> Seen<bool> {
+    if app.names.owns_cluster(name, tags, members) {
+        return Ok(true);
+    }
+    for member in members {
+        let member = aws::rds::instance(&app.rds, member).await?;
+        if member.is_some_and(|(one, tags)| app.names.owns(&one.name, &tags)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+async fn owns_cluster_named(app: &App, name: &str) -> Seen<bool> {
+    // By the name also one that is deleted, of which there are snapshots.
+    if app.names.is_cluster(name) {
+        return Ok(true);
+    }
+    match aws::rds::cluster(&app.rds, name).await? {
+        Some((one, tags, members)) => owns_cluster(app, &one.name, &tags, &members).await,
+        None => Ok(false),
+    }
+}
+
+/// Whether a snapshot is this environment's: by itself, or by its instance or cluster.
 async fn owns_snapshot(app: &App, listed: &Listed) -> Seen<bool> {
     if app.names.owns(&listed.of, &listed.tags) {
         return Ok(true);
     }
     if listed.is_of_cluster {
-        let cluster = aws::rds::cluster(&app.rds, &listed.of).await?;
-        return Ok(
-            cluster.is_some_and(|(one, tags, members)| app.names.owns_cluster(&one.name, &tags, &members))
-        );
+        return owns_cluster_named(app, &listed.of).await;
     }
     let instance = aws::rds::instance(&app.rds, &listed.of).await?;
     Ok(instance.is_some_and(|(instance, tags)| app.names.owns(&instance.name, &tags)))
@@ -805,12 +863,19 @@ async fn by_backup(app: &App, db: &mut Instance) {
     }
     let wanted = (db.form == Form::Cluster, "awsbackup", Some(db.name.as_str()));
     let of_backup = newest_of(app, wanted).await;
-    let newest = match (db.newest_snapshot.take(), of_backup) {
+    db.newest_snapshot = Some(newer(db.newest_snapshot.take(), of_backup));
+}
+
+/// The newer of two snapshots. Without one of the lists it is not known which is the newest.
+fn newer(
+    automated: Option<Seen<Option<Timestamp>>>,
+    of_backup: Seen<Option<Timestamp>>,
+) -> Seen<Option<Timestamp>> {
+    match (automated, of_backup) {
+        (Some(Err(call)), _) | (_, Err(call)) => Err(call),
         (Some(Ok(automated)), Ok(of_backup)) => Ok(automated.max(of_backup)),
-        (Some(Ok(Some(automated))), Err(_)) => Ok(Some(automated)),
-        (_, of_backup) => of_backup,
-    };
-    db.newest_snapshot = Some(newest);
+        (None, Ok(of_backup)) => Ok(of_backup),
+    }
 }
 
 /// When a database's newest automated snapshot was taken.
@@ -873,39 +938,105 @@ mod tests {
     use crate::findings::Worst;
     use crate::rules::tests::{context, unread};
 
-    /// AWS, of which one action of RDS never answers, the list of instances has one, and all else is denied.
-    #[derive(Debug)]
-    struct Hanging(&'static str);
+    /// A DB instance: its name, its cluster, and whether it has the environment's tags.
+    type Db = (&'static str, Option<&'static str>, bool);
+    /// A cluster: its name, whether it has the environment's tags, and its members.
+    type Cluster = (&'static str, bool, &'static [&'static str]);
 
-    impl HttpConnector for Hanging {
+    const ONE: &[Db] = &[("moveongs-prod-db", None, false)];
+
+    /// AWS, of which one action of RDS never answers; the instances, and the clusters if they may be listed; no snapshot of a
+    /// name; and all else is denied.
+    #[derive(Clone, Copy, Debug)]
+    struct Fake {
+        hanging: &'static str,
+        instances: &'static [Db],
+        clusters: Option<&'static [Cluster]>,
+    }
+
+    fn tags(has: bool) -> &'static str {
+        if has {
+            "<TagList><Tag><Key>Project</Key><Value>moveongs</Value></Tag><Tag><Key>Environment</Key><Value>prod</Value></Tag></TagList>"
+        } else {
+            ""
+        }
+    }
+
+    fn instance((name, cluster, is_tagged): &Db) -> String {
+        let cluster = cluster.map(|of| format!("<DBClusterIdentifier>{of}</DBClusterIdentifier>"));
+        format!(
+            "<DBInstance><DBInstanceIdentifier>{name}</DBInstanceIdentifier>{}{}<DBInstanceStatus>available</DBInstanceStatus><PubliclyAccessible>true</PubliclyAccessible><BackupRetentionPeriod>30</BackupRetentionPeriod></DBInstance>",
+            cluster.unwrap_or_default(),
+            tags(*is_tagged)
+        )
+    }
+
+    fn cluster((name, is_tagged, members): &Cluster) -> String {
+        let members = members.iter().map(|member| {
+            format!(
+                "<DBClusterMember><DBInstanceIdentifier>{member}</DBInstanceIdentifier></DBClusterMember>"
+            )
+        });
+        format!(
+            "<DBCluster><DBClusterIdentifier>{name}</DBClusterIdentifier>{}<Status>available</Status><DeletionProtection>false</DeletionProtection><DBClusterMembers>{}</DBClusterMembers></DBCluster>",
+            tags(*is_tagged),
+            members.collect::<String>()
+        )
+    }
+
+    impl HttpConnector for Fake {
         fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
             let body = request.body().bytes().map(String::from_utf8_lossy).unwrap_or_default();
             let is = |action: &str| body.contains(&format!("Action={action}&"));
-            if is(self.0) {
+            if is(self.hanging) {
                 return HttpConnectorFuture::new(std::future::pending());
             }
-            let (status, answer) = if is("DescribeDBInstances") {
-                let fields = "<DBInstanceIdentifier>moveongs-prod-db</DBInstanceIdentifier><DBInstanceStatus>available</DBInstanceStatus><PubliclyAccessible>true</PubliclyAccessible><BackupRetentionPeriod>30</BackupRetentionPeriod>";
+            let asked = |parameter: &str| {
+                let (_, rest) = body.split_once(&format!("&{parameter}="))?;
+                rest.split('&').next().map(str::to_owned)
+            };
+            let is_asked = |parameter, name: &str| asked(parameter).is_none_or(|asked| asked == name);
+            let list = |kind: &str, found: Vec<String>| {
+                if found.is_empty() && asked(&format!("{kind}Identifier")).is_some() {
+                    let code = format!("{kind}NotFound{}", if kind == "DBCluster" { "Fault" } else { "" });
+                    return (
+                        404,
+                        format!("<ErrorResponse><Error><Code>{code}</Code></Error></ErrorResponse>"),
+                    );
+                }
+                let found = found.concat();
+                let answer = format!("Describe{kind}s");
                 (
                     200,
                     format!(
-                        "<DescribeDBInstancesResponse><DescribeDBInstancesResult><DBInstances><DBInstance>{fields}</DBInstance></DBInstances></DescribeDBInstancesResult></DescribeDBInstancesResponse>"
+                        "<{answer}Response><{answer}Result><{kind}s>{found}</{kind}s></{answer}Result></{answer}Response>"
                     ),
                 )
-            } else {
-                (403, "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>".to_owned())
+            };
+            let (status, answer) = match self.clusters {
+                _ if is("DescribeDBInstances") => {
+                    let found = self.instances.iter().filter(|one| is_asked("DBInstanceIdentifier", one.0));
+                    list("DBInstance", found.map(instance).collect())
+                }
+                Some(clusters) if is("DescribeDBClusters") => {
+                    let found = clusters.iter().filter(|one| is_asked("DBClusterIdentifier", one.0));
+                    list("DBCluster", found.map(cluster).collect())
+                }
+                _ if asked("DBSnapshotIdentifier").is_some() => list("DBSnapshot", Vec::new()),
+                _ if asked("DBClusterSnapshotIdentifier").is_some() => list("DBClusterSnapshot", Vec::new()),
+                _ => (403, "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>".to_owned()),
             };
             HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), answer.into())))
         }
     }
 
-    fn app(hanging: &'static str) -> App {
+    fn app(database: &'static str, fake: Fake) -> App {
         let settings = |name: &str| {
             let value = match name {
                 "PROJECT" => "moveongs",
                 "ENVIRONMENT" => "prod",
                 "MESSAGE_LANGUAGE" => "pt-BR",
-                "DATABASE_INSTANCE_ID" => "moveongs-prod-db",
+                "DATABASE_INSTANCE_ID" => database,
                 "EVIDENCE_LOCK_MODE" => "GOVERNANCE",
                 "EVIDENCE_LOCK_DAYS" => "730",
                 "POLICY"
@@ -921,24 +1052,27 @@ mod tests {
             };
             Some(value.to_owned())
         };
-        let client = http_client_fn(move |_, _| SharedHttpConnector::new(Hanging(hanging)));
+        let client = http_client_fn(move |_, _| SharedHttpConnector::new(fake));
         let aws = aws(&replies(&[])).to_builder().http_client(client).build();
         App::new(&Env::new(&settings), &aws).unwrap()
     }
 
-    /// The verdicts on the one instance, while an action hangs for ever.
-    async fn judged_while(hanging: &'static str) -> BTreeMap<String, String> {
-        let (app, context) = (app(hanging), context());
+    type Verdicts = BTreeMap<(String, String), String>;
+
+    /// The verdicts, by rule and resource, and how the parts of instances and clusters ended.
+    async fn judged(database: &'static str, fake: Fake) -> (Verdicts, [bool; 2]) {
+        let (app, context) = (app(database, fake), context());
+        let context = Context { database, ..context };
         let place = app.place.clone();
         let findings =
             Findings::new(Date::constant(2026, 11, 26), 0, Language::English, place, Vec::new()).unwrap();
         let (findings, progress) = (RefCell::new(findings), RefCell::default());
         Sweep::new(&app, &context, &findings, &progress).run().await.unwrap();
-        let end = progress.borrow().0["rds:instances"].end.clone();
-        assert_eq!(end, Some(Ok(())), "{hanging}");
+        let ends =
+            ["rds:instances", "rds:clusters"].map(|part| progress.borrow().0[part].end == Some(Ok(())));
         let outcome = findings.into_inner().finish(Worst::default()).unwrap();
-        let ours = outcome.worst.findings.into_iter().filter(|one| one.resource == "moveongs-prod-db");
-        ours.map(|one| (one.rule, one.verdict)).collect()
+        let found = outcome.worst.findings.into_iter();
+        (found.map(|one| ((one.rule, one.resource), one.verdict)).collect(), ends)
     }
 
     #[tokio::test(start_paused = true)]
@@ -951,10 +1085,133 @@ mod tests {
             "DescribeEventSubscriptions",
             "DescribeBlueGreenDeployments",
         ] {
-            let verdicts = judged_while(hanging).await;
-            assert_eq!(verdicts["rds.public"], "fail", "{hanging}");
-            assert_eq!(verdicts["rds.snapshot-fresh"], "unknown", "{hanging}");
-            assert_eq!(verdicts["rds.events"], "unknown", "{hanging}");
+            let fake = Fake { hanging, instances: ONE, clusters: Some(&[]) };
+            let (verdicts, ends) = judged("moveongs-prod-db", fake).await;
+            // Without the clusters it is not known which instances are theirs.
+            assert_eq!(ends, [hanging != "DescribeDBClusters"; 2], "{hanging}");
+            let of = |rule: &str| &*verdicts[&(rule.to_owned(), "moveongs-prod-db".to_owned())];
+            assert_eq!(of("rds.public"), "fail", "{hanging}");
+            assert_eq!(of("rds.snapshot-fresh"), "unknown", "{hanging}");
+            assert_eq!(of("rds.events"), "unknown", "{hanging}");
+            assert!(!verdicts.keys().any(|(rule, _)| rule == "rds.exists"), "{hanging}");
+        }
+    }
+
+    /// The database that the template names, the instances, the clusters, and those that are judged.
+    type Owned = (&'static str, &'static [Db], &'static [Cluster], &'static [&'static str]);
+
+    /// By a name, by tags, and from either to the others of the cluster.
+    const OWNED: [Owned; 7] = [
+        (
+            "legacy",
+            &[
+                ("legacy-1", Some("legacy"), false),
+                ("legacy-2", Some("legacy"), false),
+                ("other", None, false),
+            ],
+            &[("legacy", false, &["legacy-1", "legacy-2"])],
+            &["legacy", "legacy-1", "legacy-2"],
+        ),
+        ("db", &[("a-1", Some("a"), false)], &[("a", true, &["a-1"])], &["a", "a-1"]),
+        (
+            "db",
+            &[("a-1", Some("a"), true), ("a-2", Some("a"), false)],
+            &[("a", false, &["a-1", "a-2"])],
+            &["a", "a-1", "a-2"],
+        ),
+        (
+            "a-1",
+            &[("a-1", Some("a"), false), ("a-2", Some("a"), false)],
+            &[("a", false, &["a-1", "a-2"])],
+            &["a", "a-1", "a-2"],
+        ),
+        (
+            "db",
+            &[("x-1", Some("moveongs-prod"), false)],
+            &[("moveongs-prod", false, &["x-1"])],
+            &["moveongs-prod", "x-1"],
+        ),
+        (
+            "db",
+            &[("a-1", Some("a"), false), ("b-1", Some("b"), false)],
+            &[("a", false, &["a-1"]), ("b", true, &["b-1"])],
+            &["b", "b-1"],
+        ),
+        ("db", &[("a-1", Some("a"), false)], &[("a", false, &["a-1"])], &[]),
+    ];
+
+    #[tokio::test]
+    async fn a_cluster_and_its_members_are_owned_together() {
+        for (database, instances, clusters, expected) in OWNED {
+            let fake = Fake { hanging: "-", instances, clusters: Some(clusters) };
+            let (verdicts, ends) = judged(database, fake).await;
+            assert_eq!(ends, [true; 2], "{expected:?}");
+            let asked = ["rds.public", "rds.deletion-protection"];
+            let judged: BTreeSet<_> = verdicts
+                .keys()
+                .filter(|(rule, _)| asked.contains(&rule.as_str()))
+                .map(|(_, resource)| resource.as_str())
+                .collect();
+            assert_eq!(judged, BTreeSet::from_iter(expected.iter().copied()));
+            let (app, context) = (app(database, fake), context());
+            for name in instances.iter().map(|one| one.0).chain(clusters.iter().map(|one| one.0)) {
+                let found = find(&app, name, Some("rds"), &context).await.unwrap();
+                assert_eq!(found.len(), usize::from(expected.contains(&name)), "{name} of {expected:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn without_the_other_list_what_is_owned_by_name_is_judged_and_the_parts_are_not_whole() {
+        let instances: &[Db] = &[("moveongs-prod-db", None, false), ("x-1", Some("moveongs-prod"), false)];
+        let fake = Fake { hanging: "-", instances, clusters: None };
+        let (verdicts, ends) = judged("moveongs-prod-db", fake).await;
+        assert_eq!(ends, [false; 2]);
+        for name in ["moveongs-prod-db", "x-1"] {
+            assert_eq!(verdicts[&("rds.public".to_owned(), name.to_owned())], "fail");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_of_a_cluster_that_is_deleted_is_owned_by_the_clusters_name() {
+        for (of, is_of_cluster, expected) in [
+            ("moveongs-prod", true, true),
+            ("moveongs-prod-2", true, true),
+            ("moveongs-production", true, false),
+            ("moveongs-prod", false, false),
+        ] {
+            let app = app("db", Fake { hanging: "-", instances: &[], clusters: Some(&[]) });
+            let listed = Listed {
+                name: "s".to_owned(),
+                arn: String::new(),
+                of: of.to_owned(),
+                resource_id: None,
+                is_of_cluster,
+                kind: "manual".to_owned(),
+                is_available: true,
+                made: None,
+                is_encrypted: None,
+                tags: BTreeMap::new(),
+            };
+            assert_eq!(owns_snapshot(&app, &listed).await, Ok(expected), "{of}");
+        }
+    }
+
+    #[test]
+    fn the_newest_snapshot_is_not_known_without_both_lists() {
+        let at = |seconds| Ok(Some(Timestamp::from_second(seconds).unwrap()));
+        for (automated, of_backup, expected) in [
+            (Some(at(1)), at(2), at(2)),
+            (Some(at(3)), at(2), at(3)),
+            (Some(Ok(None)), at(2), at(2)),
+            (Some(Ok(None)), Ok(None), Ok(None)),
+            (None, at(2), at(2)),
+            (Some(Err(call())), at(2), Err(call())),
+            (Some(Err(call())), Ok(None), Err(call())),
+            (Some(at(1)), Err(call()), Err(call())),
+            (Some(Ok(None)), Err(call()), Err(call())),
+        ] {
+            assert_eq!(newer(automated, of_backup), expected);
         }
     }
 

@@ -810,13 +810,17 @@ fn engine_support(db: &Instance, context: &Context<'_>) -> Option<Verdict> {
     }
 }
 
-/// When standard support of a version ends, of the engine's major versions: the longest that the version begins with.
-pub(crate) fn supported_until(version: &str, majors: &[(String, Option<Timestamp>)]) -> Option<Timestamp> {
+/// When standard support of a version ends, of the engine's major versions: the longest that the version begins with. None
+/// where it is not among them, and an end of none where AWS announces none.
+pub(crate) fn supported_until(
+    version: &str,
+    majors: &[(String, Option<Timestamp>)],
+) -> Option<Option<Timestamp>> {
     let is_of = |major: &str| {
         version.strip_prefix(major).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     };
     let found = majors.iter().filter(|(major, _)| is_of(major)).max_by_key(|(major, _)| major.len());
-    found.and_then(|(_, until)| *until)
+    found.map(|(_, until)| *until)
 }
 
 /// Which events of a database reach no subscription: type of source and category. RDS sends the backups of a cluster as
@@ -843,11 +847,17 @@ pub(crate) fn unheard(db: &Instance, subscriptions: &[Subscription]) -> Vec<Stri
 /// a name that ends in `-old` and a number.
 pub(crate) fn deployment(arn: &str, pairs: &[Pair]) -> Option<Deployment> {
     let is = |side: &Option<String>| side.as_deref() == Some(arn);
-    let is_old = arn
-        .rsplit_once("-old")
-        .is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
+    let has_old_name = |arn: &str| {
+        arn.rsplit_once("-old")
+            .is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let is_old = has_old_name(arn);
     pairs.iter().find_map(|pair| {
-        let is_done = pair.status == "SWITCHOVER_COMPLETED";
+        // The status may have gone on, e.g. to DELETING, while the switchover's names stay. A database of such a name that is
+        // in production has them before.
+        let is_before = matches!(pair.status.as_str(), "PROVISIONING" | "AVAILABLE");
+        let is_done = pair.status == "SWITCHOVER_COMPLETED"
+            || (!is_before && pair.blue.as_deref().is_some_and(has_old_name));
         let side = match (is(&pair.blue), is(&pair.green)) {
             (true, _) if !is_done => Side::Blue,
             (_, true) if !is_done => Side::Green,

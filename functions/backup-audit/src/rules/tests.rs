@@ -1039,6 +1039,13 @@ fn what_a_database_is_to_a_blue_green_deployment() {
         ("db-old12", "SWITCHOVER_COMPLETED", "db-old12", Some(Side::Old)),
         // The name in production, whichever ARN RDS still shows as the source.
         ("db", "SWITCHOVER_COMPLETED", "db", None),
+        // Deleted after the switchover, or before it.
+        ("db-green-abc123", "DELETING", "db-old1", None),
+        ("db-old1", "DELETING", "db-old1", Some(Side::Old)),
+        ("db-green-abc123", "INVALID_CONFIGURATION", "db-old1", None),
+        ("db-green-abc123", "DELETING", "db", Some(Side::Green)),
+        ("db", "DELETING", "db", Some(Side::Blue)),
+        ("db-old1", "AVAILABLE", "db-old1", Some(Side::Blue)),
         ("db-olden", "SWITCHOVER_COMPLETED", "db-olden", None),
         ("db-green-abc123", "SWITCHOVER_COMPLETED", "db", None),
         ("another", "AVAILABLE", "db", None),
@@ -1065,8 +1072,10 @@ fn a_versions_support_is_that_of_its_major_version() {
         ("8.4.3", None),
         ("1.2", Some(2)),
     ] {
-        assert_eq!(supported_until(version, &majors), expected.map(|days| ago(-DAY * days)), "{version}");
+        let expected = expected.map(|days| Some(ago(-DAY * days)));
+        assert_eq!(supported_until(version, &majors), expected, "{version}");
     }
+    assert_eq!(supported_until("19.0.0", &[("19".to_owned(), None)]), Some(None));
 }
 
 #[test]
