@@ -882,6 +882,8 @@ fn continuous(db: &Instance) -> Vec<(&Plan, &str, i64)> {
 
 /// Brings a resource into a plan.
 pub(crate) fn select(name: &str, arn: &str) -> String {
+    // AWS Backup takes 50 characters.
+    let name: String = name.chars().take(50).collect();
     format!(
         "aws backup create-backup-selection --backup-plan-id … --backup-selection SelectionName={name},IamRoleArn=…,Resources={arn}"
     )

@@ -11,7 +11,7 @@ use shared::policy::{BackupAudit, Policy};
 
 use super::application::{ACCOUNT, PROTECTED, SERVICE, VAULT};
 use super::plans::tests::plan;
-use super::rds::{INSTANCE, SNAPSHOT, deployment, supported_until, unheard};
+use super::rds::{INSTANCE, SNAPSHOT, deployment, select, supported_until, unheard};
 use super::s3::{BUCKET, tls_statement};
 use super::terraform::TABLE;
 use super::*;
@@ -1076,6 +1076,16 @@ fn a_versions_support_is_that_of_its_major_version() {
         assert_eq!(supported_until(version, &majors), expected, "{version}");
     }
     assert_eq!(supported_until("19.0.0", &[("19".to_owned(), None)]), Some(None));
+}
+
+#[test]
+fn the_name_of_a_selection_has_50_characters_at_most() {
+    let arn = format!("arn:aws:s3:::{}", "a".repeat(63));
+    for (length, expected) in [(50, 50), (51, 50), (63, 50)] {
+        let command = select(&"a".repeat(length), &arn);
+        assert!(command.contains(&format!("SelectionName={},", "a".repeat(expected))), "{command}");
+        assert!(command.ends_with(&arn), "{command}");
+    }
 }
 
 #[test]
