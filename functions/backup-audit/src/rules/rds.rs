@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use shared::policy::window;
+use shared::snapshots::Kind;
 
 use super::plans::Plan;
 use super::{Context, Meta, Rule, Severity, Verdict, seen, switch, utc};
@@ -233,7 +234,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
         command: |instance, context| {
             if instance.form == Form::Cluster {
                 return format!(
-                    "# docs/backups.md#cifrar: {}; aws rds copy-db-cluster-snapshot --source-db-cluster-snapshot-identifier {1}-plain --target-db-cluster-snapshot-identifier {1}-encrypted --kms-key-id {2}; aws rds restore-db-cluster-from-snapshot …",
+                    "# docs/backups.md#cifrar: {}; aws rds wait db-cluster-snapshot-available --db-cluster-snapshot-identifier {1}-plain; aws rds restore-db-cluster-from-snapshot --snapshot-identifier {1}-plain --db-cluster-identifier {1}-encrypted --kms-key-id {2} --engine …",
                     started(instance, cluster_snapshot(&instance.name, "plain")),
                     instance.name,
                     context.key.unwrap_or("alias/aws/rds"),
@@ -268,9 +269,9 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             })
         },
         command: |instance, context| {
-            let of = if instance.form == Form::Cluster { "db-cluster" } else { "db" };
+            let db = if instance.form == Form::Cluster { "db-cluster" } else { "db" };
             format!(
-                "# docs/backups.md#cifrar: aws rds copy-{of}-snapshot --source-{of}-snapshot-identifier … --target-{of}-snapshot-identifier {}-rekeyed --kms-key-id {}",
+                "# docs/backups.md#cifrar: aws rds copy-{db}-snapshot --source-{db}-snapshot-identifier … --target-{db}-snapshot-identifier {}-rekeyed --kms-key-id {}",
                 instance.name,
                 context.key.unwrap_or_default()
             )
@@ -460,15 +461,11 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             })
         },
         command: |instance, context| {
-            modify(
-                instance,
-                &format!(
-                    "--db-{}parameter-group-name {}-{}-db",
-                    if instance.form == Form::Cluster { "cluster-" } else { "" },
-                    context.project,
-                    context.environment
-                ),
-            )
+            let group = format!("{}-{}-db", context.project, context.environment);
+            match instance.form {
+                Form::Cluster => modify(instance, &format!("--db-cluster-parameter-group-name {group}")),
+                _ => modify(instance, &format!("--db-parameter-group-name {group}")),
+            }
         },
     },
     Rule {
@@ -552,8 +549,8 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
         command: |db, _| match (db.status.as_deref(), &db.form) {
             (Some("storage-full"), Form::Single) => {
                 let storage = db.storage_gib.unwrap_or(20);
-                let more = storage.saturating_add(storage / 5 + 1);
-                modify(db, &format!("--allocated-storage {more} --apply-immediately"))
+                let gib = storage.saturating_add(storage / 5 + 1);
+                modify(db, &format!("--allocated-storage {gib} --apply-immediately"))
             }
             _ => events(db),
         },
@@ -889,9 +886,12 @@ pub(crate) fn select(name: &str, arn: &str) -> String {
     )
 }
 
+/// A cluster's snapshot has a name of 63 characters at most.
 fn cluster_snapshot(name: &str, end: &str) -> String {
+    let longest = Kind::Cluster.longest_name().saturating_sub(end.len() + 1);
+    let beginning = name.get(..longest).unwrap_or(name).trim_end_matches('-');
     format!(
-        "aws rds create-db-cluster-snapshot --db-cluster-identifier {name} --db-cluster-snapshot-identifier {name}-{end}"
+        "aws rds create-db-cluster-snapshot --db-cluster-identifier {name} --db-cluster-snapshot-identifier {beginning}-{end}"
     )
 }
 
@@ -915,9 +915,10 @@ pub(crate) fn wanted_days(instance: &Instance, least: u16) -> i32 {
 fn keep(instance: &Instance, context: &Context<'_>) -> String {
     let days = wanted_days(instance, context.retention_days.unwrap_or(7));
     if instance.recovery_point.is_some() {
+        // Without the ids of its rules, which the plan is shown with and not taken with.
         return match continuous(instance).first() {
             Some((Plan { id, .. }, rule, _)) => format!(
-                "aws backup get-backup-plan --backup-plan-id {id} --query BackupPlan > plan.json; aws backup update-backup-plan --backup-plan-id {id} --backup-plan file://plan.json  # {rule}: DeleteAfterDays {days}; {}",
+                r#"aws backup get-backup-plan --backup-plan-id {id} --query BackupPlan --output json | jq 'del(.Rules[].RuleId) | (.Rules[] | select(.RuleName == "{rule}").Lifecycle.DeleteAfterDays) = {days}' > plan.json; aws backup update-backup-plan --backup-plan-id {id} --backup-plan file://plan.json  # {}"#,
                 instance.name
             ),
             None => {
@@ -1182,9 +1183,9 @@ pub(crate) fn strangers(accounts: &std::collections::BTreeSet<String>, context: 
 }
 
 fn unshare(snapshot: &Snapshot, accounts: &str) -> String {
-    let of = if snapshot.is_of_cluster { "db-cluster" } else { "db" };
+    let db = if snapshot.is_of_cluster { "db-cluster" } else { "db" };
     format!(
-        "aws rds modify-{of}-snapshot-attribute --{of}-snapshot-identifier {} --attribute-name restore --values-to-remove {accounts}",
+        "aws rds modify-{db}-snapshot-attribute --{db}-snapshot-identifier {} --attribute-name restore --values-to-remove {accounts}",
         snapshot.name
     )
 }
