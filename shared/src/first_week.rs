@@ -12,8 +12,9 @@ use crate::language::Language;
 use crate::paging::{self, Page};
 use crate::time;
 
-/// How long it lasts from the audit's first record.
-const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// How long it lasts from the audit's first record: an hour less than a week, since a weekly audit comes some seconds earlier or
+/// later than the one before.
+const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24 - 1);
 
 /// Most groups of findings that a summary tells; Slack cuts a longer message.
 const TOLD: usize = 6;
@@ -99,19 +100,24 @@ impl FirstWeek {
     }
 }
 
-/// One page for several causes. Its dedup key is of these causes: where another one comes, it is another page.
+/// A short name of a set of causes, for a dedup key: where another cause comes, it is another page.
+pub fn causes<'a>(causes: impl IntoIterator<Item = &'a str>) -> String {
+    let causes: BTreeSet<&str> = causes.into_iter().collect();
+    let mut hash = Sha256::new();
+    for cause in causes {
+        hash.update(cause);
+        hash.update("\n");
+    }
+    hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// One page for several causes, with a dedup key of these causes.
 pub fn one_page(procedure: &str, environment: &str, pages: Vec<Page>, language: Language) -> Vec<Page> {
     if pages.len() < 2 {
         return pages;
     }
-    let keys: BTreeSet<&str> = pages.iter().map(|page| page.dedup_key.as_str()).collect();
-    let mut hash = Sha256::new();
-    for key in &keys {
-        hash.update(key);
-        hash.update("\n");
-    }
-    let hash: String = hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    let dedup_key = format!("{procedure}/{environment}/first-week/{hash}");
+    let causes = causes(pages.iter().map(|page| page.dedup_key.as_str()));
+    let dedup_key = format!("{procedure}/{environment}/first-week/{causes}");
     let what = language.pick("causas, primeira semana", "causes, first week");
     let texts: Vec<_> = pages.iter().map(|page| page.text.as_str()).collect();
     let about: BTreeSet<&str> = pages.iter().map(|page| page.secret.as_str()).collect();
@@ -137,12 +143,14 @@ mod tests {
         let now = at("2026-03-03T12:00:00Z");
         let of = |began: Option<&str>| FirstWeek::of(began.map(at), now);
         let week = |until: &str, is_first_day| Some(FirstWeek { until: at(until), is_first_day });
-        assert_eq!(of(None), week("2026-03-10T12:00:00Z", true));
-        assert_eq!(of(Some("2026-03-03T03:00:00Z")), week("2026-03-10T03:00:00Z", true));
+        assert_eq!(of(None), week("2026-03-10T11:00:00Z", true));
+        assert_eq!(of(Some("2026-03-03T03:00:00Z")), week("2026-03-10T02:00:00Z", true));
         // Of the day before in São Paulo.
-        assert_eq!(of(Some("2026-03-03T02:59:59Z")), week("2026-03-10T02:59:59Z", false));
-        assert_eq!(of(Some("2026-02-24T12:00:01Z")), week("2026-03-03T12:00:01Z", false));
-        assert_eq!(of(Some("2026-02-24T12:00:00Z")), None);
+        assert_eq!(of(Some("2026-03-03T02:59:59Z")), week("2026-03-10T01:59:59Z", false));
+        assert_eq!(of(Some("2026-02-24T13:00:01Z")), week("2026-03-03T12:00:01Z", false));
+        assert_eq!(of(Some("2026-02-24T13:00:00Z")), None);
+        // A weekly audit that comes four seconds earlier than the first one.
+        assert_eq!(FirstWeek::of(Some(at("2026-03-02T12:00:07Z")), at("2026-03-09T12:00:03Z")), None);
         assert_eq!(FirstWeek::of(Some(Timestamp::MIN), now), None);
     }
 

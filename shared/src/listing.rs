@@ -18,7 +18,8 @@ pub async fn secrets(client: &Client) -> Result<Vec<Listed>, CallError> {
     let mut listed = Vec::new();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("secretsmanager:ListSecrets"))?;
-        listed.extend(page.secret_list.unwrap_or_default().into_iter().map(entry));
+        let secrets = page.secret_list.ok_or_else(|| CallError::empty("secretsmanager:ListSecrets"))?;
+        listed.extend(secrets.into_iter().map(entry));
     }
     Ok(listed)
 }

@@ -26,7 +26,7 @@ pub enum Mark {
     /// Its tags, and its name does not contradict them.
     #[default]
     Tagged,
-    /// Its name. These tags are missing, or differ in letter case only; each with the value that it must have.
+    /// Its name. These tags are missing, or say what no stack's do; each with the value that it must have.
     Untagged(Vec<(&'static str, String)>),
     /// Tags and name contradict each other, and the tags decide.
     Contradicted {
@@ -108,7 +108,11 @@ pub fn mark(settings: &Settings, name: &str, tags: &BTreeMap<String, String>) ->
     for (tag, expected) in [("Project", &settings.project), ("Environment", &settings.environment)] {
         match tags.get(tag).map(|value| value.trim()).filter(|value| !value.is_empty()) {
             Some(value) if value == expected => {}
-            Some(value) if !value.eq_ignore_ascii_case(expected) => {
+            // An environment that no stack is of would leave the secret to no audit.
+            Some(value)
+                if !value.eq_ignore_ascii_case(expected)
+                    && (tag == "Project" || ENVIRONMENTS.contains(&value)) =>
+            {
                 return Some(Mark::Contradicted {
                     tag,
                     value: value.to_owned(),
@@ -225,6 +229,11 @@ mod tests {
             ("/moveongs/dev/jwt", &[dev], "Project=moveongs"),
             ("/moveongs/dev/jwt", &[project, ("Environment", "DEV")], "Environment=dev"),
             ("/moveongs/dev/jwt", &[project, ("Environment", " ")], "Environment=dev"),
+            ("/moveongs/dev/jwt", &[project, ("Environment", "production")], "Environment=dev"),
+            ("/moveongs/dev/jwt", &[project, ("Environment", "development")], "Environment=dev"),
+            ("/moveongs/dev/jwt", &[project, ("Environment", "PROD")], "Environment=dev"),
+            ("/moveongs/dev/jwt", &[("Environment", "production")], "Project=moveongs Environment=dev"),
+            ("/moveongs/prod/jwt", &[project, ("Environment", "production")], "not ours"),
             ("/moveongs/dev/jwt", &[project, prod], "elsewhere: Environment=prod, not dev"),
             ("/moveongs/dev/jwt", &[("Project", "other"), dev], "elsewhere: Project=other, not moveongs"),
             ("/moveongs/prod/jwt", &[project, dev], "here: Environment=dev, not prod"),

@@ -7,7 +7,9 @@ type Secrets = aws_sdk_secretsmanager::Client;
 /// The resource policy, as JSON.
 pub(crate) async fn resource_policy(client: &Secrets, secret_id: &str) -> Result<Option<String>, CallError> {
     let found = client.get_resource_policy().secret_id(secret_id).send().await;
-    Ok(found.map_err(CallError::during("secretsmanager:GetResourcePolicy"))?.resource_policy)
+    let found = found.map_err(CallError::during("secretsmanager:GetResourcePolicy"))?;
+    found.arn.ok_or_else(|| CallError::empty("secretsmanager:GetResourcePolicy"))?;
+    Ok(found.resource_policy)
 }
 
 /// Whether an RDS instance takes logins by IAM.

@@ -70,10 +70,11 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// When the current value was made. `changed` does not tell: a tag moves it.
+    /// When the current value was made at the latest: where the ledger was not read, it is at least as old as its version.
+    /// `changed` does not tell: a tag moves it.
     pub(crate) fn current_made(&self) -> Option<Timestamp> {
         let made = self.version_made()?;
-        Some(self.value_made.as_ref().ok()?.unwrap_or(made))
+        Some(self.value_made.as_ref().map_or(made, |value_made| value_made.unwrap_or(made)))
     }
 
     /// When the current version was made, whatever its value.
@@ -184,7 +185,7 @@ pub(crate) enum Finding {
         /// What the name says.
         named: String,
     },
-    /// It is this environment's by its name, and lacks tags.
+    /// It is this environment's by its name, and lacks tags, or has them with values that no stack has.
     TagsMissing {
         /// The tags, with the values that they must have.
         tags: Vec<(&'static str, String)>,
@@ -257,6 +258,7 @@ impl Finding {
                     | Self::WidePolicy { .. }
                     | Self::RotationOff { .. }
                     | Self::IamLoginOff { .. }
+                    | Self::TagsContradict { .. }
             )
     }
 }
@@ -768,7 +770,16 @@ mod tests {
     #[test]
     fn an_old_value_that_was_put_back_keeps_its_age() {
         check(|facts, _| facts.value_made = Ok(Some(ago(95 * D))), &["Overdue"]);
-        check(|facts, _| facts.value_made = Err("s3:GetObject failed".to_owned()), &["InsufficientData"]);
+        // It is at least as old as its version.
+        for (days, expected) in [(10, &["InsufficientData"][..]), (95, &["Overdue", "InsufficientData"])] {
+            check(
+                |facts, _| {
+                    facts.value_made = Err("s3:GetObject failed".to_owned());
+                    aged(facts, days * D);
+                },
+                expected,
+            );
+        }
         for (rotated, expected) in [(Some(10 * D), false), (Some(10 * D + 1), true), (None, true)] {
             let mut facts = well().facts.unwrap();
             facts.listed.rotated = rotated.map(ago);
@@ -794,7 +805,8 @@ mod tests {
         };
         check(old(true), &["Overdue", "TagsContradict"]);
         let found = check(old(false), &["TagsContradict"]);
-        assert!(!found[0].pages() && !found[0].fails());
+        // Whether any environment audits it is not known here.
+        assert!(!found[0].pages() && found[0].fails());
     }
 
     #[test]

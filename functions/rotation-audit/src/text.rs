@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use shared::findings::{self, NAME, Told};
-use shared::first_week::{FirstWeek, Held};
+use shared::first_week::{self, FirstWeek, Held};
 use shared::language::Language;
 use shared::markdown;
 use shared::notify::Message;
@@ -114,8 +114,8 @@ pub(crate) fn sentence(secret: &Secret, finding: &Finding, now: Timestamp, langu
         Finding::TagsMissing { tags } => {
             let tags: Vec<_> = tags.iter().map(|(tag, _)| *tag).collect();
             let says = language.pick(
-                "pelo nome é deste ambiente, e faltam tags, sem as quais o acompanhamento das rotações não o segue:",
-                "is this environment's by its name, and lacks tags, without which the follow-up of rotations leaves it out:",
+                "pelo nome é deste ambiente, e faltam tags, ou têm um valor que nenhuma stack tem; sem elas o acompanhamento das rotações não o segue:",
+                "is this environment's by its name, and lacks tags, or has them with a value that no stack has; without them the follow-up of rotations leaves it out:",
             );
             format!("{says} {}", tags.join(", "))
         }
@@ -306,7 +306,8 @@ fn told(secret: &Secret, finding: &Finding, now: Timestamp, language: Language) 
     }
 }
 
-/// The pages of the findings that wake somebody: one for each kind, since thirty of a kind have one cause.
+/// The pages of the findings that wake somebody: one for each kind, since thirty of a kind have one cause. Of what is late the key
+/// stays the same; any other secret that comes to a kind makes another page.
 pub(crate) fn pages(settings: &Settings, paging: &[(&Secret, &Finding)], now: Timestamp) -> Vec<Page> {
     let mut kinds: Vec<&str> = Vec::new();
     for (_, finding) in paging {
@@ -340,7 +341,14 @@ fn page(settings: &Settings, kind: &str, of: Vec<(&Secret, &Finding)>, now: Time
         true => format!("{team}."),
         false => format!("{team}: {}.", findings::listed(names, 1_000)),
     }));
-    let dedup_key = format!("rotation-audit/{environment}/{kind}");
+    let is_late = of
+        .iter()
+        .all(|(_, finding)| matches!(finding, Finding::Overdue { .. } | Finding::RotationLate { .. }));
+    let causes = match is_late {
+        true => String::new(),
+        false => format!("/{}", first_week::causes(names.iter().copied())),
+    };
+    let dedup_key = format!("rotation-audit/{environment}/{kind}{causes}");
     lines.push(dedup_key.clone());
     Page {
         subject: paging::subject(&format!("[{environment}] {kind}: {}", names.join(", "))),
@@ -721,6 +729,19 @@ mod tests {
         for part in ["rotate-secret", "100 dias", "Squad Dados", "Squad Infra"] {
             assert!(first.text.contains(part), "{}", first.text);
         }
+        // Another secret that hangs, or is open, is another incident.
+        let open = Finding::WidePolicy { principal: "*".to_owned() };
+        let other = Secret { name: "/moveongs/dev/other".to_owned(), ..secret() };
+        for (finding, is_another) in [(overdue.clone(), false), (stuck(true), true), (open, true)] {
+            let [one, two] = [secret(), other.clone()];
+            let keys = |paging: &[(&Secret, &Finding)]| {
+                let pages = pages(&settings(Language::English), paging, now());
+                pages.into_iter().map(|page| page.dedup_key).collect::<Vec<_>>()
+            };
+            let [first, both] = [keys(&[(&one, &finding)]), keys(&[(&one, &finding), (&two, &finding)])];
+            assert_eq!((both.len(), first != both), (1, is_another), "{both:?}");
+            assert_eq!(both, keys(&[(&two, &finding), (&one, &finding)]));
+        }
         let long = Secret { name: "x".repeat(400), ..secret() };
         let long = one_page(Language::English, &long, &overdue, now());
         assert!(long.subject.len() < 100 && long.subject.is_ascii());
@@ -742,8 +763,9 @@ mod tests {
             .flat_map(|(secret, found)| found.iter().map(move |finding| (secret, finding)))
             .collect();
         let pages = pages(&settings(Language::Portuguese), &paging, now());
-        let keys: Vec<_> = pages.iter().map(|page| page.dedup_key.as_str()).collect();
-        assert_eq!(keys, ["rotation-audit/dev/StuckPending", "rotation-audit/dev/Overdue"]);
+        let [stuck, overdue] = pages.as_slice() else { panic!("{} pages", pages.len()) };
+        assert!(stuck.dedup_key.starts_with("rotation-audit/dev/StuckPending/"), "{}", stuck.dedup_key);
+        assert_eq!(overdue.dedup_key, "rotation-audit/dev/Overdue");
         for page in &pages {
             assert!(page.subject.len() < 100, "{}", page.subject);
             for part in

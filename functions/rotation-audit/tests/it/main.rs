@@ -30,7 +30,7 @@ const LONG_AGO: [&str; 2] = [
 ];
 /// The run's note, its record, and the note that the chain has begun.
 const STORED: [&str; 3] = [""; 3];
-const NO_POLICY: &str = "{}";
+const NO_POLICY: &str = r#"{"ARN": "arn", "Name": "/moveongs/dev/jwt"}"#;
 /// Made ten days before.
 const VERSIONS: &str =
     r#"{"Versions": [{"VersionId": "v1", "VersionStages": ["AWSCURRENT"], "CreatedDate": 1771675200}]}"#;
@@ -224,8 +224,9 @@ async fn in_the_first_week_an_open_secret_pages_and_an_old_one_waits() {
         "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
     let wide = json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Principal": "*",
         "Action": "secretsmanager:GetSecretValue", "Resource": "*"}]});
-    let wide = json!({"ResourcePolicy": wide.to_string()}).to_string();
-    for (policy, paged) in [(NO_POLICY, None), (&wide, Some("rotation-audit/dev/WidePolicy"))] {
+    let wide =
+        json!({"ARN": ARN, "Name": "/moveongs/dev/jwt", "ResourcePolicy": wide.to_string()}).to_string();
+    for (policy, paged) in [(NO_POLICY, None), (&wide, Some("rotation-audit/dev/WidePolicy/"))] {
         let mut answers = vec![page.as_str(), OLD_VERSIONS, policy];
         answers.extend(NEVER);
         answers.extend(paged.iter().flat_map(|_| [NO_OBJECT, published, ""]));
@@ -234,10 +235,16 @@ async fn in_the_first_week_an_open_secret_pages_and_an_old_one_waits() {
         answers.extend(STORED);
         let wire = replies(&answers);
         let report = audit(&wire, NOW).await.unwrap();
-        assert_eq!((report.result, report.paged.first().map(String::as_str)), ("failed", paged));
+        assert_eq!(report.result, "failed");
+        assert_eq!(report.paged.len(), usize::from(paged.is_some()));
+        assert!(
+            report.paged.iter().zip(paged).all(|(key, kind)| key.starts_with(kind)),
+            "{:?}",
+            report.paged
+        );
         assert_eq!(operations(&wire).len(), answers.len());
         let record = body(&wire, answers.len() - 2);
-        let held = "1 pages and 0 tasks held back until 2026-03-10T12:00:00Z";
+        let held = "1 pages and 0 tasks held back until 2026-03-10T11:00:00Z";
         assert!(record["steps"].to_string().contains(held), "{record}");
         assert!(record["findings"].to_string().contains("Overdue /moveongs/dev/jwt"), "{record}");
     }
@@ -342,6 +349,23 @@ async fn a_list_that_is_refused_is_a_failure_and_no_empty_inventory() {
         (&record["run_id"], &record["result"]),
         (&json!("2026-03-03/SecretsManagerCall"), &json!("failed"))
     );
+}
+
+#[tokio::test]
+async fn an_answer_that_holds_nothing_is_no_pass() {
+    // A list without a list, and a policy that is of no secret.
+    let token = r#"{"SecretString": "xoxb-1"}"#;
+    let wire = replies(&["{}", NO_OBJECT, NO_VERSION, NO_OBJECT, token, "", "", ""]);
+    let error = audit(&wire, NOW).await.unwrap_err();
+    assert!(matches!(&error, AuditError::SecretsManager(call) if call.code == "EmptyAnswer"), "{error}");
+    let page = listed(None);
+    let mut answers = vec![page.as_str(), VERSIONS, "{}"];
+    answers.extend(LONG_AGO);
+    answers.extend(NO_RECORD);
+    answers.push(token);
+    answers.extend(STORED);
+    let report = audit(&replies(&answers), NOW).await.unwrap();
+    assert_eq!((report.result, report.secrets[0].findings.as_slice()), ("failed", &["InsufficientData"][..]));
 }
 
 /// The audit of a database secret that is 122 days old and whose login the policy says is by IAM; its row and its record.
