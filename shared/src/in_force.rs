@@ -1,8 +1,8 @@
 //! The policy that is in force: the newest version of the document in the evidence bucket that this code understands.
 //!
-//! Without the document the defaults hold. A version that does not parse stops nothing: the newest one before it that does
-//! parse stays in force. What S3 does not answer for is no answer: the defaults never stand in for it, since thresholds
-//! would be wrong.
+//! Without the document the defaults hold. A version that does not parse, or that S3 refuses, stops nothing: the newest one
+//! before it that does parse stays in force. What S3 does not answer for is no answer: the defaults never stand in for it,
+//! nor for a version that was refused, since thresholds would be wrong.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::evidence::Evidence;
 use crate::failure::{CallError, Failure, chain};
 use crate::language::Language;
 use crate::notify::Message;
-use crate::policy::{Document, KEY, Policy, PolicyError};
+use crate::policy::{Document, KEY, MOST_BYTES, Policy, PolicyError};
 use crate::report::Reporter;
 use crate::settings::Settings;
 
@@ -71,6 +71,7 @@ impl Failure for PolicyUnread {
 }
 
 /// A version of the document as it is listed.
+#[derive(Default)]
 pub struct Version {
     /// S3's id.
     pub id: String,
@@ -131,19 +132,27 @@ impl Source {
 
     async fn read(&self, versions: Vec<Version>) -> Result<InForce, CallError> {
         let newest = versions.first().map(|version| version.id.clone());
-        let mut broken = None;
+        let (mut broken, mut refused) = (None, None);
         for version in versions {
             if version.is_marker {
                 break;
             }
-            match Document::read(&self.bytes(&version).await?) {
-                Ok((_, policy)) => {
+            let error = match self.read_one(&version).await {
+                Ok(Ok((_, policy))) => {
+                    // A refusal can end without another version: the next look reads again.
+                    let newest = newest.filter(|_| refused.is_none());
                     return Ok(InForce { policy, version: Some(version.id), broken, newest });
                 }
-                Err(error) => {
-                    broken.get_or_insert(Broken { version: version.id, error: error.to_string() });
+                Ok(Err(error)) => error.to_string(),
+                Err(call) if call.is_denied() || call.code == "InvalidObjectState" => {
+                    refused.get_or_insert(call).to_string()
                 }
-            }
+                Err(call) => return Err(call),
+            };
+            broken.get_or_insert(Broken { version: version.id, error });
+        }
+        if let Some(call) = refused {
+            return Err(call);
         }
         let policy = "".parse().map_err(|error| unanswered("s3:GetObjectVersion", &chain(&error)))?;
         Ok(InForce { policy, version: None, broken, newest })
@@ -188,7 +197,17 @@ impl Source {
     ///
     /// The [`CallError`] of S3.
     pub async fn document(&self, version: &Version) -> Result<Result<Document, PolicyError>, CallError> {
-        Ok(Document::read(&self.bytes(version).await?).map(|(document, _)| document))
+        Ok(self.read_one(version).await?.map(|(document, _)| document))
+    }
+
+    async fn read_one(
+        &self,
+        version: &Version,
+    ) -> Result<Result<(Document, Policy), PolicyError>, CallError> {
+        if usize::try_from(version.size).is_ok_and(|size| size > MOST_BYTES) {
+            return Ok(Err(PolicyError::too_large(version.size)));
+        }
+        Ok(Document::read(&self.bytes(version).await?))
     }
 
     async fn bytes(&self, version: &Version) -> Result<Vec<u8>, CallError> {

@@ -21,6 +21,9 @@ const ENVIRONMENTS: [&str; 3] = ["dev", "staging", "prod"];
 /// Key of the [`Document`] in the evidence bucket.
 pub const KEY: &str = "policy/current.json";
 
+/// Most bytes of a document; the whole policy has some thousand.
+pub const MOST_BYTES: usize = 256 * 1024;
+
 /// The format that this code writes and reads.
 const FORMAT: u32 = 1;
 
@@ -468,6 +471,11 @@ impl PolicyError {
     fn at(path: impl fmt::Display, reason: impl fmt::Display) -> Self {
         Self { path: path.to_string(), reason: reason.to_string() }
     }
+
+    /// Of a document that has more than [`MOST_BYTES`].
+    pub fn too_large(bytes: impl fmt::Display) -> Self {
+        Self::at(".", format!("expected {MOST_BYTES} bytes at most, found {bytes}"))
+    }
 }
 
 /// What an environment changes of the defaults, and who changed it: the object [`KEY`].
@@ -503,6 +511,9 @@ impl Document {
     ///
     /// [`PolicyError`]: of the document's own fields, and of the policy's, whose paths begin in the patch.
     pub fn read(bytes: &[u8]) -> Result<(Self, Policy), PolicyError> {
+        if bytes.len() > MOST_BYTES {
+            return Err(PolicyError::too_large(bytes.len()));
+        }
         let mut reader = serde_json::Deserializer::from_slice(bytes);
         let document: Self = serde_path_to_error::deserialize(&mut reader)
             .map_err(|error| PolicyError::at(error.path(), error.inner()))?;

@@ -120,6 +120,45 @@ async fn behind_a_version_that_is_broken_the_last_good_one_stays() {
 }
 
 #[tokio::test]
+async fn behind_a_version_that_is_refused_or_too_large_the_last_good_one_stays() {
+    let good = document(30);
+    // `__type` makes it a 400.
+    let refusal = |code: &str| format!("<Error><Code>{code}</Code><Message>__type</Message></Error>");
+    let listed = |size: usize| list(&[("v2", Some(size)), ("v1", Some(good.len()))]);
+    for (size, answers, told) in [
+        (9, vec![refusal("AccessDenied"), good.clone()], "AccessDenied"),
+        (9, vec![refusal("InvalidObjectState"), good.clone()], "InvalidObjectState"),
+        (262_145, vec![good.clone()], "expected 262144 bytes at most, found 262145"),
+    ] {
+        let listed = listed(size);
+        let mut all = vec![listed.as_str()];
+        all.extend(answers.iter().map(String::as_str));
+        let (in_force, requests) = first(&all).await;
+        assert_eq!((days(&in_force), in_force.version.as_deref()), (30, Some("v1")), "{told}");
+        assert_eq!(requests, all.len(), "{told}");
+        let broken = in_force.broken.unwrap();
+        assert!(broken.version == "v2" && broken.error.contains(told), "{}", broken.error);
+    }
+    // The defaults stand in for no version that was not read, and what is no refusal is asked again.
+    for answers in [
+        &[list(&[("v1", Some(9))]), refusal("AccessDenied")][..],
+        &[list(&[("v2", Some(9)), ("v1", Some(2))]), refusal("AccessDenied"), "{}".to_owned()],
+        &[listed(9), refusal("NoSuchVersion")],
+    ] {
+        let answers: Vec<_> = answers.iter().map(String::as_str).collect();
+        let error = source(&replies(&answers)).first().await.unwrap_err();
+        assert_eq!(error.kind(), "PolicyUnread", "{answers:?}");
+    }
+    // When it is no longer refused, it is in force.
+    let new = document(7);
+    let (listed, denied) = (listed(new.len()), refusal("AccessDenied"));
+    let wire = replies(&[&listed, &denied, &good, &listed, &new]);
+    let source = source(&wire);
+    let before = source.first().await.unwrap();
+    assert_eq!(source.again(&before).await.as_ref().map(days), Some(7));
+}
+
+#[tokio::test]
 async fn what_s3_does_not_answer_for_is_never_the_defaults() {
     let cut = list(&[("v1", Some(document(30).len()))]);
     let denied = "<Error><Code>AccessDenied</Code></Error>";

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use policy::{Change, Document, KEY, Policy};
+use policy::{Change, Document, KEY, MOST_BYTES, Policy, PolicyError};
 use serde_json::{Value, json};
 
 use crate::aws::text;
@@ -87,7 +87,9 @@ pub(crate) fn policy(repo: &Repo, action: Action) -> Result<()> {
         Action::Show { place } => show(&held(repo, &bucket(&place)?)?),
         Action::Check { place, file } => {
             let patch = checked(&file)?;
-            differences(&held(repo, &bucket(&place)?)?, &patch)?;
+            if differences(&held(repo, &bucket(&place)?)?, &patch)?.is_empty() {
+                println!("nothing changes");
+            }
             Ok(())
         }
         Action::Apply { place, file, commit, reason } => {
@@ -97,12 +99,14 @@ pub(crate) fn policy(repo: &Repo, action: Action) -> Result<()> {
             let held = held(repo, &bucket)?;
             let changes = differences(&held, &patch)?;
             let is_sound = held.newest.as_ref().is_none_or(Result::is_ok);
-            if changes.is_empty() && is_sound {
+            // After a squash merge the same file has another commit, and the one in force stays off main.
+            let is_before = |document: &Document| is_ancestor(&file, &document.commit, &commit);
+            if changes.is_empty() && is_sound && held.in_force.as_ref().is_none_or(is_before) {
+                println!("nothing changes");
                 return Ok(());
             }
             let mut document = Document::new(author, commit, patch, now());
             document.reason = reason;
-            document.policy()?;
             put(repo, &bucket, held.tag.as_deref(), &document)?;
             println!("applied {} of {}: in force within a minute", document.commit, document.author);
             Ok(())
@@ -141,9 +145,6 @@ fn differences(held: &Held, patch: &Value) -> Result<Vec<Change>> {
         println!("the newest version is not in force: {error}");
     }
     let changes = policy::changes(&policy::effective(&held.patch())?, &policy::effective(patch)?);
-    if changes.is_empty() {
-        println!("nothing changes");
-    }
     changes.iter().for_each(|change| println!("{change}"));
     Ok(changes)
 }
@@ -185,6 +186,16 @@ fn committed(file: &Path, commit: Option<&str>) -> Result<Committed> {
     }
     let author = git(&["show", "-s", "--format=%an <%ae>", &commit])?;
     Ok(Committed { commit, author })
+}
+
+/// Whether a commit is another one or came before it; not where git does not know both.
+fn is_ancestor(file: &Path, commit: &str, of: &str) -> bool {
+    let Some(folder) = file.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned)) else {
+        return false;
+    };
+    let mut git = Command::new("git");
+    git.arg("-C").arg(folder).args(["merge-base", "--is-ancestor", commit, of]);
+    git.stdin(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 /// Calls the caller's AWS CLI; what it says of a failure is the error.
@@ -236,13 +247,11 @@ fn held(repo: &Repo, bucket: &str) -> Result<Held> {
     let listed = aws(&["s3api", "list-object-versions", "--bucket", bucket, "--prefix", KEY])?;
     let mut held = Held { tag: None, newest: None, in_force: None };
     for version in versions(&listed) {
-        let Some((id, tag)) = version else { break };
-        let scratch = Scratch::new(repo)?;
-        aws(&["s3api", "get-object", "--bucket", bucket, "--key", KEY, "--version-id", id, scratch.path()?])?;
-        let read = Document::read(&fs::read(&scratch.0)?).map(|(document, _)| document);
+        let Some((id, tag, size)) = version else { break };
+        let read = read(repo, bucket, id, size)?;
         if held.newest.is_none() {
             held.tag = Some(tag.to_owned());
-            held.newest = Some(read.clone().map_err(|error| error.to_string()));
+            held.newest = Some(read.clone());
         }
         if let Ok(document) = read {
             held.in_force = Some(document);
@@ -252,14 +261,40 @@ fn held(repo: &Repo, bucket: &str) -> Result<Held> {
     Ok(held)
 }
 
-/// Id and entity tag of the document's versions, newest first; none for a delete marker.
-fn versions(listed: &Value) -> Vec<Option<(&str, &str)>> {
+/// A version of the document; the inner error says what is wrong with it, or that S3 refuses it. Neither is in the way of the next.
+fn read(repo: &Repo, bucket: &str, id: &str, size: u64) -> Result<Result<Document, String>> {
+    if usize::try_from(size).is_ok_and(|size| size > MOST_BYTES) {
+        return Ok(Err(PolicyError::too_large(size).to_string()));
+    }
+    let scratch = Scratch::new(repo)?;
+    let got =
+        aws(&["s3api", "get-object", "--bucket", bucket, "--key", KEY, "--version-id", id, scratch.path()?]);
+    match got.map_err(|error| error.to_string()) {
+        Ok(_) => {}
+        Err(said) if is_refusal(&said) => return Ok(Err(said)),
+        Err(said) => bail!(said),
+    }
+    let read = Document::read(&fs::read(&scratch.0)?);
+    Ok(read.map(|(document, _)| document).map_err(|error| error.to_string()))
+}
+
+/// Whether the AWS CLI says that S3 refuses an object, which another attempt does not change.
+fn is_refusal(said: &str) -> bool {
+    ["(AccessDenied)", "(InvalidObjectState)"].iter().any(|code| said.contains(code))
+}
+
+/// Id, entity tag and size of the document's versions, newest first; none for a delete marker.
+fn versions(listed: &Value) -> Vec<Option<(&str, &str, u64)>> {
     let of = |kind: &str| listed.get(kind).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let at = |one: &Value| text(one, "/LastModified").unwrap_or_default().to_owned();
     let is_latest = |one: &Value| one.get("IsLatest") == Some(&Value::Bool(true));
     let mut all: Vec<_> = of("Versions")
         .iter()
-        .map(|one| (one, Some((text(one, "/VersionId").unwrap_or("null"), text(one, "/ETag").unwrap_or("")))))
+        .map(|one| {
+            let size = one.get("Size").and_then(Value::as_u64).unwrap_or_default();
+            let (id, tag) = (text(one, "/VersionId").unwrap_or("null"), text(one, "/ETag").unwrap_or(""));
+            (one, Some((id, tag, size)))
+        })
         .chain(of("DeleteMarkers").iter().map(|one| (one, None)))
         .filter(|(one, _)| text(one, "/Key") == Some(KEY))
         .collect();
@@ -271,7 +306,9 @@ fn versions(listed: &Value) -> Vec<Option<(&str, &str)>> {
 /// Puts the document, unless another one has been put since `tag` was read.
 fn put(repo: &Repo, bucket: &str, tag: Option<&str>, document: &Document) -> Result<()> {
     let scratch = Scratch::new(repo)?;
-    fs::write(&scratch.0, serde_json::to_vec_pretty(document)?)?;
+    let bytes = serde_json::to_vec_pretty(document)?;
+    Document::read(&bytes)?;
+    fs::write(&scratch.0, bytes)?;
     let (condition, value) = match tag {
         Some(tag) => ("--if-match", tag),
         None => ("--if-none-match", "*"),
@@ -324,19 +361,46 @@ mod tests {
             assert!(error.to_string().contains("is not as in"), "{error:#}");
         }
         assert!(committed(&file, Some("--upload-pack=x")).is_err());
+        // A squash merge leaves the commit that was applied off the branch.
+        run(&folder, &["checkout", "--quiet", "--orphan", "other"]);
+        run(&folder, &["commit", "--quiet", "--allow-empty", "-m", "squashed"]);
+        let squashed = run(&folder, &["rev-parse", "HEAD"]);
+        for (commit, of, expected) in [
+            (&first, &first, true),
+            (&first, &second, true),
+            (&second, &first, false),
+            (&second, &squashed, false),
+            (&"0123456789abcdef0123456789abcdef01234567".to_owned(), &second, false),
+        ] {
+            assert_eq!(is_ancestor(&file, commit, of), expected, "{commit} {of}");
+        }
         fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]
     fn the_versions_are_read_newest_first() {
-        let version = |id: &str, at: &str, is_latest: bool| json!({"Key": KEY, "VersionId": id, "ETag": format!("e{id}"), "LastModified": at, "IsLatest": is_latest});
+        let version = |id: &str, at: &str, is_latest: bool| json!({"Key": KEY, "VersionId": id, "ETag": format!("e{id}"), "LastModified": at, "IsLatest": is_latest, "Size": 7});
         let other = json!({"Key": "policy/current.json.bak", "VersionId": "x", "LastModified": "9", "IsLatest": true});
         let listed = json!({"Versions": [version("2", "b", true), version("1", "a", false), other], "DeleteMarkers": []});
-        assert_eq!(versions(&listed), [Some(("2", "e2")), Some(("1", "e1"))]);
+        assert_eq!(versions(&listed), [Some(("2", "e2", 7)), Some(("1", "e1", 7))]);
         let deleted =
             json!({"Versions": [version("1", "a", false)], "DeleteMarkers": [version("m", "a", true)]});
-        assert_eq!(versions(&deleted), [None, Some(("1", "e1"))]);
+        assert_eq!(versions(&deleted), [None, Some(("1", "e1", 7))]);
         assert_eq!(versions(&json!({"RequestCharged": null})), []);
+    }
+
+    #[test]
+    fn what_s3_refuses_stops_no_apply_and_a_failure_does() {
+        let of =
+            |code: &str| format!("An error occurred ({code}) when calling the GetObject operation: Denied");
+        for (code, expected) in [
+            ("AccessDenied", true),
+            ("InvalidObjectState", true),
+            ("SlowDown", false),
+            ("ExpiredToken", false),
+        ] {
+            assert_eq!(is_refusal(&of(code)), expected, "{code}");
+        }
     }
 
     #[test]
