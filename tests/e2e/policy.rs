@@ -224,6 +224,7 @@ async fn every_change_is_recorded_and_announced_once_and_an_unmerged_one_is_a_fi
     let all = records(&cloud).await;
     let [.., broken, removed] = all.as_slice() else { panic!("{all:?}") };
     assert!(broken["findings"][0].as_str().unwrap().starts_with("policy.broken "), "{broken}");
+    assert!(removed["findings"][0].as_str().unwrap().starts_with("policy.unmerged "), "{removed}");
     assert!(removed["steps"].to_string().contains("grafana_days: 12 → 31"), "{removed}");
     assert_eq!(all.len(), 5);
     cloud.wipe("policy/").await;

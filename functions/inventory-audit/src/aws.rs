@@ -432,11 +432,21 @@ async fn rules(client: &S3, bucket: &str) -> Result<String, CallError> {
     let rules = found.rules.ok_or_else(|| unclear("s3:GetLifecycleConfiguration"))?;
     Ok(lifecycle(rules.into_iter().map(|rule| Rule {
         is_enabled: rule.status().as_str() == "Enabled",
+        prefix: prefix(&rule).unwrap_or_default().to_owned(),
         expires: rule.expiration().and_then(|expiration| expiration.days()),
         noncurrent: rule.noncurrent_version_expiration().and_then(|expiration| expiration.noncurrent_days()),
         incomplete: rule.abort_incomplete_multipart_upload().and_then(|abort| abort.days_after_initiation()),
         id: rule.id.unwrap_or_default(),
     })))
+}
+
+/// Beginning of the keys that a rule is of.
+fn prefix(rule: &aws_sdk_s3::types::LifecycleRule) -> Option<&str> {
+    #[expect(deprecated, reason = "rules of before 2016 have it in place of a filter")]
+    let of_rule = rule.prefix();
+    let filter = rule.filter();
+    let both = filter.and_then(|filter| filter.and()).and_then(|both| both.prefix());
+    filter.and_then(|filter| filter.prefix()).or(both).or(of_rule)
 }
 
 fn rds_tags(tags: Vec<aws_sdk_rds::types::Tag>) -> BTreeMap<String, String> {

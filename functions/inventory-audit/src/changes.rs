@@ -87,6 +87,15 @@ struct Compared {
     status: String,
 }
 
+/// How many of the versions, newest first, have no record, by the version that the newest record is of. Where that was not read,
+/// only the newest version counts: old ones were announced long ago.
+fn new(versions: &[&str], before: Result<Option<&str>, ()>) -> usize {
+    match before {
+        Ok(before) => versions.iter().take_while(|version| before != Some(version)).count(),
+        Err(()) => versions.len().min(1),
+    }
+}
+
 /// Whether an event says that the document was put or removed.
 pub(crate) fn is_one(event: &Value) -> bool {
     event.get("source").is_some_and(|source| source == "aws.s3")
@@ -108,7 +117,7 @@ impl Changes {
         };
         Ok(Self {
             source: Source::new(env, aws)?,
-            reporter: Reporter::new(CHAIN, settings, env, aws)?,
+            reporter: Reporter::of_audit(CHAIN, settings, env, aws)?,
             repository,
             secrets: Client::new(aws),
         })
@@ -127,13 +136,10 @@ impl Changes {
         invocation: &Invocation,
     ) -> Result<Vec<String>, CallError> {
         let versions = self.source.versions().await?;
-        let Some(newest) = versions.first() else { return Ok(Vec::new()) };
-        // Without the record before, each version is looked up by itself.
-        let before = self.reporter.before::<Before>().await.ok().flatten().map(|before| before.run_id);
-        if before.as_ref() == Some(&newest.id) {
-            return Ok(Vec::new());
-        }
-        let new = versions.iter().take_while(|version| before.as_ref() != Some(&version.id)).count();
+        let before = self.reporter.before::<Before>().await;
+        let before = before.map(|before| before.map(|before| before.run_id));
+        let ids: Vec<_> = versions.iter().map(|version| version.id.as_str()).collect();
+        let new = new(&ids, before.as_ref().map(Option::as_deref).map_err(|_| ()));
         let mut recorded = Vec::new();
         for place in (0..new).rev() {
             let Some((version, older)) = versions.get(place..).and_then(<[_]>::split_first) else { continue };
@@ -144,7 +150,10 @@ impl Changes {
             let found = self.look(version, older, invocation).await?;
             let draft = draft(settings, version, &found, invocation);
             let message = message(settings, version, &found);
-            self.reporter.report(draft, Some(&message), begun, invocation).await;
+            // A later record would hide that this one is missing.
+            if !self.reporter.report(draft, Some(&message), begun, invocation).await {
+                break;
+            }
             recorded.push(version.id.clone());
         }
         Ok(recorded)
@@ -233,7 +242,10 @@ impl Recorded {
                 document.commit
             )),
             Became::Broken(error) => Some(format!("policy.broken {KEY}: {error}")),
-            Became::Changed(_, Merge::Merged) | Became::Removed => None,
+            Became::Removed => {
+                Some(format!("policy.unmerged {KEY}: it was removed, and no commit on {MAIN} says so"))
+            }
+            Became::Changed(_, Merge::Merged) => None,
         }
     }
 }
@@ -311,13 +323,17 @@ fn message(settings: &Settings, version: &Version, found: &Recorded) -> Message 
             say("Política alterada", "Policy changed")
         }
         Became::Removed => {
-            lines.push(
+            lines.push(format!(
+                "*policy.unmerged*: {} *{next}*: {}",
                 say(
-                    "O documento foi removido: valem os padrões.",
-                    "The document was removed: the defaults hold.",
+                    "o documento foi removido, e valem os padrões; nenhum commit da main diz isso.",
+                    "the document was removed, and the defaults hold; no commit on main says so.",
+                ),
+                say(
+                    "aplicar de novo o arquivo da main com `cargo xtask policy apply`. Se são os padrões que devem valer, fazer o merge de um arquivo com `{}` e aplicá-lo.",
+                    "apply the file of main again with `cargo xtask policy apply`. If it is the defaults that should hold, merge a file with `{}` and apply it."
                 )
-                .to_owned(),
-            );
+            ));
             say("Política removida", "Policy removed")
         }
         Became::Broken(error) => {
@@ -326,8 +342,8 @@ fn message(settings: &Settings, version: &Version, found: &Recorded) -> Message 
             lines.push(format!(
                 "*{next}*: {}",
                 say(
-                    "vale a versão anterior; corrigir o campo e `cargo xtask policy apply`.",
-                    "the version before stays in force; correct the field and `cargo xtask policy apply`."
+                    "vale a última versão sem erro ou, se não há, os padrões; corrigir o campo e `cargo xtask policy apply`.",
+                    "the last version without an error stays in force or, where there is none, the defaults; correct the field and `cargo xtask policy apply`."
                 )
             ));
             say("Política gravada com erro", "A broken policy was written")
@@ -342,6 +358,8 @@ fn message(settings: &Settings, version: &Version, found: &Recorded) -> Message 
 
 #[cfg(test)]
 mod tests {
+    use shared::language::Language;
+
     use super::*;
 
     #[test]
@@ -361,6 +379,43 @@ mod tests {
                 Merge::Unknown(_) => "unknown",
             };
             assert_eq!(found, expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn versions_without_a_record_are_new_and_of_an_unread_one_only_the_newest() {
+        for (versions, before, expected) in [
+            (&["c", "b", "a"][..], Ok(Some("a")), 2),
+            (&["c", "b", "a"], Ok(Some("c")), 0),
+            (&["c", "b", "a"], Ok(None), 3),
+            (&["c", "b", "a"], Ok(Some("gone")), 3),
+            (&["c", "b", "a"], Err(()), 1),
+            (&[], Err(()), 0),
+            (&[], Ok(None), 0),
+        ] {
+            assert_eq!(new(versions, before), expected, "{versions:?} {before:?}");
+        }
+    }
+
+    #[test]
+    fn a_removal_is_a_finding_with_a_cure() {
+        let found = Recorded { became: Became::Removed, changes: Vec::new() };
+        let expected = "policy.unmerged policy/current.json: it was removed, and no commit on main says so";
+        assert_eq!(found.finding().as_deref(), Some(expected));
+        let version = Version::default();
+        for language in [Language::Portuguese, Language::English] {
+            let settings = Settings {
+                function: "f".to_owned(),
+                project: "moveongs".to_owned(),
+                environment: "dev".to_owned(),
+                code_version: "x".to_owned(),
+                language,
+                policy: "".parse().unwrap(),
+            };
+            let text = message(&settings, &version, &found).text();
+            for part in ["*policy.unmerged*", "`cargo xtask policy apply`"] {
+                assert!(text.contains(part), "{text}");
+            }
         }
     }
 

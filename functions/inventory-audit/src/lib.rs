@@ -170,11 +170,13 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
     }
     let (rows, mut steps) = observe_and_decide(app, invocation).await;
     let changed = changed.map_err(|late| chain(&late));
-    let changed = match changed.and_then(|recorded| recorded.map_err(|error| chain(&error))) {
+    let changed = changed.and_then(|recorded| recorded.map_err(|error| chain(&error)));
+    let has_looked = changed.is_ok();
+    let said = match changed {
         Ok(recorded) => format!("{} recorded", recorded.len()),
         Err(reason) => format!("failed: {reason}"),
     };
-    steps.push(Step::now("look at changes of the policy", changed));
+    steps.push(Step::now("look at changes of the policy", said));
     let day = time::local_date(invocation.now);
     let keys: BTreeSet<String> = problems(&rows).map(|(row, problem)| row.key(problem)).collect();
     let before = app.reporter.before::<Before>().await;
@@ -188,7 +190,7 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
     let week = FirstWeek::of(app.reporter.began().await, invocation.now);
     let paging = problems(&rows).filter(|(_, problem)| problem.pages());
     let (held, paging): (Vec<_>, Vec<_>) =
-        paging.partition(|(row, problem)| week.is_some() && waits(known, &row.key(problem), problem));
+        paging.partition(|(row, problem)| week.is_some() && waits(&before, &row.key(problem), problem));
     let held = Held { pages: held.len(), tasks: 0 };
     steps.extend(
         week.map(|week| {
@@ -199,7 +201,7 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
     let paged = app.pager.all(&app.reporter, &day, pages, REPORTING, invocation).await;
     steps.extend(paged.steps);
     show(app, &rows, &mut steps, invocation).await;
-    let result = if keys.is_empty() { "succeeded" } else { "failed" };
+    let result = result(keys.is_empty(), has_looked);
     let is_scheduled = event.get("source").is_some_and(|source| source == "aws.scheduler");
     let trigger = if is_scheduled { "weekly audit" } else { "a person's call" };
     let quiet = week.map(|week| (week, held));
@@ -215,6 +217,11 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
         resources: rows.iter().filter(is_told).map(answer).collect(),
         paged: paged.keys,
     })
+}
+
+/// `succeeded` when nothing is wrong, and changes of the policy could be looked at.
+fn result(is_clean: bool, has_looked: bool) -> &'static str {
+    if is_clean && has_looked { "succeeded" } else { "failed" }
 }
 
 fn answer(row: &Row) -> Answer {
@@ -395,10 +402,11 @@ fn run_id(day: &str, before: Option<&Before>, keys: &BTreeSet<String>) -> String
 }
 
 /// Whether a page waits until the first week is over: what is missing in the first audit has mostly another name. What was there
-/// and is gone waits for nothing.
-fn waits(before: Option<&Before>, key: &str, problem: &Problem) -> bool {
+/// and is gone waits for nothing, nor what may have been there.
+fn waits(before: &Result<Option<Before>, Unread>, key: &str, problem: &Problem) -> bool {
     let was_so = |before: &Before| before.findings.iter().any(|line| findings::key_of(line) == key);
-    matches!(problem, Problem::Missing { .. }) && before.is_none_or(was_so)
+    let before = before.as_ref().map(Option::as_ref);
+    matches!(problem, Problem::Missing { .. }) && before.is_ok_and(|before| before.is_none_or(was_so))
 }
 
 /// Tells the channel what is new or resolved, once a week everything, and writes the record.
@@ -491,12 +499,25 @@ mod tests {
         let missing = Problem::Missing { is_in_state: None };
         let (empty, known) = (before("x", &[]), before("x", &["Missing a b: gone: long ago"]));
         for (before, problem, expected) in [
-            (None, &missing, true),
-            (Some(&known), &missing, true),
-            (Some(&empty), &missing, false),
-            (None, &Problem::NothingRead, false),
+            (Ok(None), &missing, true),
+            (Ok(Some(known)), &missing, true),
+            (Ok(Some(empty)), &missing, false),
+            (Err(Unread("S3 did not answer".to_owned())), &missing, false),
+            (Ok(None), &Problem::NothingRead, false),
         ] {
-            assert_eq!(waits(before, "Missing a b", problem), expected);
+            assert_eq!(waits(&before, "Missing a b", problem), expected);
+        }
+    }
+
+    #[test]
+    fn a_run_that_could_not_look_at_the_policys_changes_has_not_succeeded() {
+        for (is_clean, has_looked, expected) in [
+            (true, true, "succeeded"),
+            (true, false, "failed"),
+            (false, true, "failed"),
+            (false, false, "failed"),
+        ] {
+            assert_eq!(result(is_clean, has_looked), expected, "{is_clean} {has_looked}");
         }
     }
 

@@ -78,6 +78,8 @@ pub(crate) struct Rule {
     pub id: String,
     /// Whether it is on.
     pub is_enabled: bool,
+    /// Beginning of the keys that it is of; empty: the whole bucket.
+    pub prefix: String,
     /// Days of current versions.
     pub expires: Option<i32>,
     /// Days of noncurrent versions.
@@ -91,10 +93,13 @@ pub(crate) fn lifecycle(rules: impl IntoIterator<Item = Rule>) -> String {
     let line = |rule: Rule| {
         let days =
             |name: &str, days: Option<i32>| days.map(|days| format!(" {name}={days}")).unwrap_or_default();
-        let id: String = rule.id.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+        let clean = |text: &str| text.replace(char::is_control, "?");
+        let prefix = clean(&rule.prefix);
         format!(
-            "{id}\t{}{}{}{}",
+            "{}\t{}{}{}{}{}",
+            clean(&rule.id),
             if rule.is_enabled { "Enabled" } else { "Disabled" },
+            if prefix.is_empty() { prefix } else { format!(" prefix={prefix}") },
             days("expiration", rule.expires),
             days("noncurrent", rule.noncurrent),
             days("incomplete", rule.incomplete),
@@ -114,6 +119,7 @@ mod tests {
         let rule = |id: &str, noncurrent| Rule {
             id: id.to_owned(),
             is_enabled: true,
+            prefix: String::new(),
             expires: None,
             noncurrent,
             incomplete: None,
@@ -152,6 +158,12 @@ mod tests {
                 &lifecycle([rule("a", Some(30)), b.clone()]),
                 &both,
                 Some(("a:Enabled noncurrent=30", "a:Enabled noncurrent=365")),
+            ),
+            (
+                Setting::Lifecycle,
+                &lifecycle([a.clone()]),
+                &lifecycle([Rule { prefix: "tmp/".to_owned(), ..a.clone() }]),
+                Some(("a:Enabled noncurrent=365", "a:Enabled prefix=tmp/ noncurrent=365")),
             ),
         ] {
             let difference = setting.difference(found, expected);

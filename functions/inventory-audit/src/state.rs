@@ -407,11 +407,30 @@ struct LifecycleRule {
     #[serde(default)]
     status: Text,
     #[serde(default)]
+    prefix: Text,
+    #[serde(default)]
+    filter: Block<Filter>,
+    #[serde(default)]
     expiration: Block<Days>,
     #[serde(default)]
     noncurrent_version_expiration: Block<Days>,
     #[serde(default)]
     abort_incomplete_multipart_upload: Block<Days>,
+}
+
+/// Which keys a rule is of: a prefix, or in `and` a prefix and more.
+#[derive(Deserialize)]
+struct Filter {
+    #[serde(default)]
+    prefix: Text,
+    #[serde(default)]
+    and: Block<Both>,
+}
+
+#[derive(Deserialize)]
+struct Both {
+    #[serde(default)]
+    prefix: Text,
 }
 
 #[derive(Deserialize)]
@@ -433,8 +452,16 @@ impl LifecycleRule {
                 .flat_map(|each| [each.days.0, each.noncurrent_days.0, each.days_after_initiation.0]);
             texts.flatten().filter_map(|text| text.parse().ok()).find(|days| *days > 0)
         };
+        let of_filter = |filter: Filter| {
+            [filter.prefix].into_iter().chain(filter.and.0.into_iter().map(|both| both.prefix))
+        };
+        let prefixes = self.filter.0.into_iter().flat_map(of_filter).chain([self.prefix]);
         Some(Rule {
             id: self.id.0?,
+            prefix: prefixes
+                .filter_map(|prefix| prefix.0)
+                .find(|prefix| !prefix.is_empty())
+                .unwrap_or_default(),
             is_enabled: self.status.0.as_deref() == Some("Enabled"),
             expires: days(self.expiration),
             noncurrent: days(self.noncurrent_version_expiration),
@@ -981,7 +1008,10 @@ mod tests {
                     {{"attributes": {{"id": "b", "bucket": "b", "versioning_configuration": [{{"status": "Enabled"}}]}}}}]}},
                 {{"mode": "managed", "type": "aws_s3_bucket_lifecycle_configuration", "name": "b", "instances": [
                     {{"attributes": {{"bucket": "b", "rule": [{{"id": "old", "status": "Enabled", "expiration": [],
-                        "noncurrent_version_expiration": [{{"newer_noncurrent_versions": null, "noncurrent_days": 365}}]}}]}}}}]}},
+                        "noncurrent_version_expiration": [{{"newer_noncurrent_versions": null, "noncurrent_days": 365}}]}},
+                        {{"id": "one", "status": "Enabled", "filter": [{{"prefix": "tmp/", "and": []}}], "expiration": [{{"days": 3}}]}},
+                        {{"id": "two", "status": "Enabled", "filter": [{{"prefix": "", "and": [{{"prefix": "log/", "tags": {{"a": "b"}}}}]}}]}},
+                        {{"id": "three", "status": "Enabled", "filter": [], "prefix": "old/"}}]}}}}]}},
                 {{"mode": "managed", "type": "aws_s3_bucket", "name": "c", "instances": [
                     {{"attributes": {{"arn": "arn:aws:s3:::c", "bucket": "c", "versioning": [{{"enabled": true}}]}}}}]}},
                 {{"mode": "managed", "type": "aws_s3_bucket", "name": "d", "instances": [
@@ -1002,7 +1032,7 @@ mod tests {
             held(Kind::S3Bucket, bucket, "b"),
             [
                 "versioning Enabled aws_s3_bucket_versioning.b",
-                "lifecycle old\tEnabled noncurrent=365 aws_s3_bucket_lifecycle_configuration.b"
+                "lifecycle old\tEnabled noncurrent=365\none\tEnabled prefix=tmp/ expiration=3\nthree\tEnabled prefix=old/\ntwo\tEnabled prefix=log/ aws_s3_bucket_lifecycle_configuration.b"
             ]
         );
         assert_eq!(held(Kind::S3Bucket, "arn:aws:s3:::c", "c"), ["versioning Enabled aws_s3_bucket.c"]);
