@@ -357,18 +357,33 @@ async fn change(
     now: Timestamp,
 ) -> Result<Change, FollowupError> {
     let made = versions::made(&app.secrets, &secret.arn).await.map_err(FollowupError::SecretsManager)?;
+    let previous = secret.labelled("AWSPREVIOUS");
+    let is_rotation = is_rotation(&made, version, previous, secret.rotated);
     let made = made.get(version).copied();
     Ok(Change {
         secret: secret.arn.clone(),
         name: secret.name.clone(),
         key: app.scope.key(&secret.name).to_owned(),
         version: version.to_owned(),
-        previous: secret.labelled("AWSPREVIOUS").map(str::to_owned),
+        previous: previous.map(str::to_owned),
         made,
         noticed: now,
-        is_rotation: secret.rotated.is_some_and(|rotated| made.is_none_or(|made| rotated >= made)),
+        is_rotation,
         declared: declared.cloned(),
     })
+}
+
+/// Whether the service's rotation made a version current, as far as its dates tell: the last rotation was not before the version
+/// was made, and the version is not an older one to which the label was moved back.
+fn is_rotation(
+    made: &BTreeMap<String, Timestamp>,
+    version: &str,
+    previous: Option<&str>,
+    rotated: Option<Timestamp>,
+) -> bool {
+    let (made, before) = (made.get(version), previous.and_then(|previous| made.get(previous)));
+    let is_back = made.zip(before).is_some_and(|(made, before)| made < before);
+    !is_back && rotated.is_some_and(|rotated| made.is_none_or(|made| rotated >= *made))
 }
 
 /// Of secrets that were never followed, a sweep takes up those that services read which were deployed before the value was
@@ -539,7 +554,15 @@ async fn deploy(app: &App, execution: &str, invocation: &Invocation) -> Result<A
 async fn old_values(app: &App, batch: &Batch) -> Result<BTreeMap<String, Old>, FollowupError> {
     let mut old = BTreeMap::new();
     for change in &batch.changes {
-        if change.is_rotation || ![JWT, DATABASE].contains(&change.key.as_str()) {
+        if change.is_rotation {
+            continue;
+        }
+        let book: Book = app.evidence().kept(book::NAME).await?.unwrap_or_default();
+        if let Some(leaked) = old::itself(change, &book) {
+            old.insert(change.secret.clone(), leaked);
+            continue;
+        }
+        if ![JWT, DATABASE].contains(&change.key.as_str()) {
             continue;
         }
         let read = async |version: &str| secrets::value(&app.secrets, &change.secret, Some(version)).await;
@@ -547,7 +570,7 @@ async fn old_values(app: &App, batch: &Batch) -> Result<BTreeMap<String, Old>, F
         let made = versions::made(&app.secrets, &change.secret).await;
         let made = made.map_err(FollowupError::SecretsManager)?;
         let mut same = Vec::new();
-        for (version, at) in old::earlier(change, &made) {
+        for (version, at) in old::earlier(change, &made, &book) {
             match read(&version).await {
                 Ok(other) if old::is_same(&value, &other) => same.push((version, at)),
                 Ok(_) => {}
@@ -556,10 +579,6 @@ async fn old_values(app: &App, batch: &Batch) -> Result<BTreeMap<String, Old>, F
                 Err(call) => return Err(FollowupError::SecretsManager(call)),
             }
         }
-        if same.is_empty() {
-            continue;
-        }
-        let book: Book = app.evidence().kept(book::NAME).await?.unwrap_or_default();
         old.extend(old::of(change, same, &book).map(|known| (change.secret.clone(), known)));
     }
     Ok(old)

@@ -26,15 +26,37 @@ pub(crate) struct Old {
     pub is_withdrawn: bool,
 }
 
-/// The versions that a change's value is compared with, newest first; none of a value that the service's rotation has made.
-pub(crate) fn earlier(change: &Change, made: &BTreeMap<String, Timestamp>) -> Vec<(String, Timestamp)> {
+/// What is known of a version that became current again after its value had leaked; no value is read for that.
+pub(crate) fn itself(change: &Change, book: &Book) -> Option<Old> {
+    has_leaked(book, &change.secret, &change.version).then(|| Old {
+        version: change.version.clone(),
+        made: change.made.unwrap_or(change.noticed),
+        same: vec![change.version.clone()],
+        is_withdrawn: true,
+    })
+}
+
+/// Whether a person has declared that a version's value leaked.
+fn has_leaked(book: &Book, arn: &str, version: &str) -> bool {
+    let rows = book.rows.iter().filter(|row| row.arn == arn && row.reason == Reason::Incident);
+    rows.filter_map(|row| row.previous.as_deref()).any(|previous| previous == version)
+}
+
+/// The versions that a change's value is compared with: those that leaked, then the newest; none of a value that the service's
+/// rotation has made.
+pub(crate) fn earlier(
+    change: &Change,
+    made: &BTreeMap<String, Timestamp>,
+    book: &Book,
+) -> Vec<(String, Timestamp)> {
     if change.is_rotation {
         return Vec::new();
     }
     let is_earlier = |at: &Timestamp| change.made.is_none_or(|made| *at <= made);
     let versions = made.iter().filter(|(id, at)| **id != change.version && is_earlier(at));
     let mut versions: Vec<_> = versions.map(|(id, at)| (id.clone(), *at)).collect();
-    versions.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    versions
+        .sort_by_key(|(id, at)| (!has_leaked(book, &change.secret, id), std::cmp::Reverse(*at), id.clone()));
     versions.truncate(COMPARED);
     versions
 }
@@ -53,17 +75,15 @@ pub(crate) fn is_same(one: &SecretString, other: &SecretString) -> bool {
 pub(crate) fn of(change: &Change, same: Vec<(String, Timestamp)>, book: &Book) -> Option<Old> {
     let (version, made) = same.iter().min_by_key(|(_, made)| *made)?.clone();
     let same: Vec<String> = same.into_iter().map(|(id, _)| id).collect();
-    let has_leaked = |id: &String| {
-        let rows = book.rows.iter().filter(|row| row.arn == change.secret);
-        rows.filter(|row| row.reason == Reason::Incident).any(|row| row.previous.as_ref() == Some(id))
-    };
-    let is_withdrawn = same.iter().any(|id| has_leaked(id) || book.has_failed(&change.secret, id));
+    let is_withdrawn =
+        same.iter().any(|id| has_leaked(book, &change.secret, id) || book.has_failed(&change.secret, id));
     Some(Old { version, made, same, is_withdrawn })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::book::Row;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -118,24 +138,43 @@ mod tests {
         let made: BTreeMap<_, _> = [("v1", 10), ("v2", 20), ("v3", 30), ("v4", 40)]
             .map(|(id, made)| (id.to_owned(), at(made)))
             .into();
-        let ids = |change: &Change| earlier(change, &made).into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+        let book = Book::default();
+        let ids =
+            |change: &Change| earlier(change, &made, &book).into_iter().map(|(id, _)| id).collect::<Vec<_>>();
         assert_eq!(ids(&change(false)), ["v2", "v1"]);
         assert_eq!(ids(&change(true)), [""; 0]);
         assert_eq!(ids(&Change { made: None, ..change(false) }), ["v4", "v2", "v1"]);
         let many: BTreeMap<_, _> = (0..30).map(|number| (format!("w{number:02}"), at(number))).collect();
-        let compared = earlier(&change(false), &many);
+        let compared = earlier(&change(false), &many, &book);
         assert_eq!((compared.len(), compared[0].0.as_str()), (COMPARED, "w29"));
+        // What leaked is compared however old it is.
+        let leaked = Book { rows: vec![row("incident", "w00", "proved")], ..Book::default() };
+        let compared = earlier(&change(false), &many, &leaked);
+        assert_eq!((compared[0].0.as_str(), compared[1].0.as_str()), ("w00", "w29"));
+    }
+
+    fn row(reason: &str, previous: &str, outcome: &str) -> Row {
+        let row = serde_json::json!({"secret": "s", "arn": "arn", "key": "JWT_SECRET", "version": "v2",
+            "previous": previous, "reason": reason, "by": null, "made": null, "started": "2026-03-01T12:00:00Z",
+            "ended": "2026-03-01T12:00:00Z", "outcome": outcome, "failure": null, "services": [], "proofs": [],
+            "sessions_ended": null, "next_due": null, "execution": "e"});
+        serde_json::from_value(row).unwrap()
+    }
+
+    #[test]
+    fn a_version_that_leaked_and_became_current_again_is_withdrawn_without_its_value() {
+        for (reason, previous, expected) in
+            [("incident", "v3", true), ("incident", "v2", false), ("scheduled", "v3", false)]
+        {
+            let book = Book { rows: vec![row(reason, previous, "proved")], ..Book::default() };
+            let old = itself(&change(false), &book);
+            assert_eq!(old.is_some_and(|old| old.is_withdrawn && old.same == ["v3"]), expected, "{reason}");
+            assert_eq!(itself(&Change { secret: "other".to_owned(), ..change(false) }, &book), None);
+        }
     }
 
     #[test]
     fn the_age_counts_from_the_first_version_and_what_leaked_is_withdrawn() {
-        let row = |reason, previous: &str, outcome: &str| {
-            let row = serde_json::json!({"secret": "s", "arn": "arn", "key": "JWT_SECRET", "version": "v2",
-                "previous": previous, "reason": reason, "by": null, "made": null, "started": "2026-03-01T12:00:00Z",
-                "ended": "2026-03-01T12:00:00Z", "outcome": outcome, "failure": null, "services": [], "proofs": [],
-                "sessions_ended": null, "next_due": null, "execution": "e"});
-            serde_json::from_value(row).unwrap()
-        };
         let same = || vec![("v1".to_owned(), at(10)), ("v0".to_owned(), at(5))];
         let known = |rows| of(&change(false), same(), &Book { rows, ..Book::default() }).unwrap();
         let old = known(vec![row("scheduled", "v1", "proved")]);

@@ -222,8 +222,8 @@ fn what_failed(failed: &Failed, language: Language) -> String {
             "the new value certainly does not work, so nothing was deployed",
         ),
         "OldValueLeaked" => language.pick(
-            "um valor que vazou, ou de que um acompanhamento já voltou, foi gravado de novo como versão nova, e por isso nada foi implantado. Se foi um `terraform apply`, o estado guarda o valor: pôr lifecycle { ignore_changes = [secret_string] } em aws_secretsmanager_secret_version, ou tirá-lo do código",
-            "a value that leaked, or that a follow-up has gone back from, was stored again as a new version, so nothing was deployed. If `terraform apply` did it, the state holds the value: set lifecycle { ignore_changes = [secret_string] } in aws_secretsmanager_secret_version, or take it out of the code",
+            "um valor que vazou, ou de que um acompanhamento já voltou, voltou (gravado de novo como versão nova, ou AWSCURRENT foi movido de volta para a versão), e por isso nada foi implantado. Se foi um `terraform apply`, o estado guarda o valor: pôr lifecycle { ignore_changes = [secret_string] } em aws_secretsmanager_secret_version, ou tirá-lo do código",
+            "a value that leaked, or that a follow-up has gone back from, came back (stored again as a new version, or AWSCURRENT was moved back to its version), so nothing was deployed. If `terraform apply` did it, the state holds the value: set lifecycle { ignore_changes = [secret_string] } in aws_secretsmanager_secret_version, or take it out of the code",
         ),
         "RolloutFailed" => language.pick(
             "o deployment falhou, ou não terminou a tempo",
