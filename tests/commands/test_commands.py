@@ -193,7 +193,7 @@ def test_commands_are_found_in_a_page_and_in_a_rust_file() -> None:
     page = "| `aws rds start-db-instance --db-instance-identifier X \\| cat` |\n```sh\naws s3 ls s3://b/\n```\n"
     assert [command.words[1] for command in in_markdown(page, "page")] == ["start-db-instance", "ls"]
     source = """
-        format!("`aws rds copy-db-snapshot --tags Key={0},Value={{x}}{region}`, {}", text)
+        format!("`aws rds copy-db-snapshot --tags Key={1},Value={{x}}{region}`, {}", text)
         format!("aws rds modify-db-instance --db-instance-identifier {} {change}", name)
         modify("--multi-az")
         #[cfg(test)]
