@@ -136,6 +136,9 @@ enum Token {
 /// Stands before a value that is none of those which the policy names.
 const OTHER: char = '\u{e000}';
 
+/// Stands before what a stranger has where the policy binds requests to something that it trusts.
+const FOREIGN: char = '\u{e001}';
+
 /// The keys of one kind of request, lower case, with their values. A key that is not here is absent.
 type Keys = BTreeMap<String, Vec<String>>;
 
@@ -199,7 +202,11 @@ impl Pattern {
         if self.0.iter().all(|token| *token == Token::Many) && !self.0.is_empty() {
             return Tri::Yes;
         }
-        if text.starts_with(OTHER) && self.is_wild() {
+        let is_open = match text.strip_prefix(FOREIGN) {
+            Some(key) => !self.binds(key),
+            None => text.starts_with(OTHER),
+        };
+        if is_open && self.is_wild() {
             return Tri::Maybe;
         }
         let text: Vec<char> = text.chars().collect();
@@ -208,6 +215,22 @@ impl Pattern {
             (false, _) => Tri::No,
             (true, true) => Tri::Maybe,
             (true, false) => Tri::Yes,
+        }
+    }
+
+    /// Whether its wildcards leave open only what its owner decides: an organisation's paths, an account's access points.
+    fn binds(&self, key: &str) -> bool {
+        let is_char = |token: &&Token| matches!(token, Token::Char(_));
+        match key {
+            "aws:principalorgpaths" | "aws:sourceorgpaths" | "aws:vpceorgpaths" => {
+                self.0.iter().take_while(is_char).any(|token| *token == Token::Char('/'))
+            }
+            "s3:dataaccesspointarn" | "aws:sourcevpcarn" => {
+                let account = self.0.splitn(6, |token| *token == Token::Char(':')).nth(4);
+                account
+                    .is_some_and(|account| !account.is_empty() && account.iter().all(|token| is_char(&token)))
+            }
+            _ => false,
         }
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::facts::{Bucket, Form, Instance, Role, Snapshot, Table};
 use crate::rules::rds::{maintained, strangers, wanted_days};
-use crate::rules::s3::{shortest, tls_statement};
+use crate::rules::s3::{named, shortest, tls_statement};
 use crate::rules::{Context, Verdict};
 
 /// One setting of an instance.
@@ -201,8 +201,8 @@ fn of_bucket(rule: &str, bucket: &Bucket, context: &Context<'_>) -> Result<Chang
             let others: Vec<_> = rules.iter().filter(|rule| !rule.is_ours).cloned().collect();
             if let Some((rule, _)) = shortest(bucket, &others, context).filter(|(_, days)| *days < least) {
                 return Err(format!(
-                    "rule {} of the bucket itself deletes old versions earlier; change that one",
-                    rule.id
+                    "the bucket's own {} deletes old versions earlier; change that one",
+                    named(rule)
                 ));
             }
             Ok(Change::Lifecycle { bucket: name, noncurrent: Some(least), incomplete: None })
@@ -239,7 +239,13 @@ fn with_tls(policy: Option<&str>, bucket: &str) -> Result<String, String> {
         serde_json::Value::Array(all) => all,
         one => vec![one],
     };
-    all.retain(|statement| statement.get("Sid") != ours.get("Sid"));
+    let is_of_ours = |statement: &serde_json::Value| statement.get("Sid") == ours.get("Sid");
+    if all.iter().any(|statement| is_of_ours(statement) && statement.get("Effect") != ours.get("Effect")) {
+        return Err(
+            "a statement OnlyOverTls of the bucket's policy allows; give that one another Sid".to_owned()
+        );
+    }
+    all.retain(|statement| !is_of_ours(statement));
     all.push(ours);
     *statements = serde_json::Value::Array(all);
     Ok(document.to_string())

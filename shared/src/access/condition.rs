@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 
-use super::{Keys, Malformed, OTHER, Pattern, Token, Tri, any, every};
+use super::{FOREIGN, Keys, Malformed, OTHER, Pattern, Token, Tri, any, every};
 
 #[derive(Clone, Debug)]
 pub(super) struct Condition {
@@ -291,7 +291,7 @@ impl Test {
     /// Whether a value is one of those that are wanted. A variable without a value matches nothing; AWS does not say
     /// whether it then differs.
     fn matches(&self, value: &str, keys: &Keys, is_negated: bool) -> Tri {
-        let is_other = value.starts_with(OTHER);
+        let is_other = value.starts_with([OTHER, FOREIGN]);
         let of_other = |found: Option<bool>| match found {
             _ if is_other => Tri::Maybe,
             found => found.unwrap_or_default().into(),

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::condition::Condition;
 use super::document::{account, is_account};
-use super::{Keys, Malformed, OTHER, Pattern, Policy, Principal, Statement, Token, Tri, any};
+use super::{FOREIGN, Keys, Malformed, OTHER, Pattern, Policy, Principal, Scope, Statement, Token, Tri, any};
 
 /// Actions on a bucket, but for its creation.
 const OF_BUCKETS: &str = "\
@@ -52,7 +52,7 @@ const OF_SECRETS: &str = "\
 
 /// Keys whose fixed values bind a request to something that people have chosen to trust: a stranger has another value or
 /// none (Amazon S3 User Guide, "The meaning of public"; IAM User Guide, "AWS global condition context keys").
-const BINDING: [&str; 17] = [
+const BINDING: [&str; 16] = [
     "aws:principalorgid",
     "aws:principalorgpaths",
     "aws:sourceip",
@@ -66,7 +66,6 @@ const BINDING: [&str; 17] = [
     "aws:vpceaccount",
     "aws:vpceorgid",
     "aws:vpceorgpaths",
-    "aws:vpcsourceip",
     "s3:dataaccesspointaccount",
     "s3:dataaccesspointarn",
     "s3:x-amz-server-side-encryption-aws-kms-key-id",
@@ -149,9 +148,18 @@ struct Requester {
     who: Who,
     names: Vec<Principal>,
     keys: BTreeMap<String, States>,
+    /// Whether a statement that allows names it, and so may mean it by what else it asks for.
+    is_meant: bool,
 }
 
-#[derive(Clone, Copy, Eq, PartialEq)]
+impl Requester {
+    /// Whether it has no value of a key that binds requests.
+    fn lacks(&self, key: &str, question: Question) -> bool {
+        question == Question::FromOutside && !self.is_meant && BINDING.contains(&key)
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Question {
     /// Whether a request without TLS is not refused.
     InClear,
@@ -214,9 +222,10 @@ impl Policy {
                 }
             }
         }
-        // Whoever else the policy names is one of them; of services S3 thinks otherwise where it restricts public buckets.
+        // Of those who are let in with everybody, only whom a statement that allows names may have more than everybody.
         if found.contains(&Who::Everyone) {
-            found.retain(|who| matches!(who, Who::Everyone | Who::Service(_)));
+            let meant = self.accounts(|statement| statement.allows);
+            found.retain(|who| !matches!(who, Who::Account(account) if !meant.contains(account)));
         }
         Ok(found)
     }
@@ -268,10 +277,10 @@ impl Policy {
     fn kinds(&self, parts: Parts) -> Vec<Kind> {
         let (mut seen, mut kinds) = (BTreeSet::new(), Vec::new());
         for (actions, resources) in parts {
-            for action in actions {
-                for resource in &resources {
-                    let about = |statement: &Statement| statement.is_about(&action, resource);
-                    let about: Vec<_> = self.statements.iter().map(about).collect();
+            let actions = self.apart(actions, |statement| &statement.actions);
+            for (resource, of_resource) in self.apart(resources, |statement| &statement.resources) {
+                for (action, of_action) in &actions {
+                    let about: Vec<_> = of_action.iter().zip(&of_resource).map(|(a, b)| *a.min(b)).collect();
                     if seen.insert(about.clone()) {
                         kinds.push(Kind { action: action.clone(), resource: resource.clone(), about });
                     }
@@ -279,6 +288,19 @@ impl Policy {
             }
         }
         kinds
+    }
+
+    /// One of all that an element of the statements holds for alike.
+    fn apart(&self, all: Vec<String>, of: impl Fn(&Statement) -> &Scope<Pattern>) -> Vec<(String, Vec<Tri>)> {
+        let mut seen = BTreeSet::new();
+        let holds = |text: &String| -> Vec<Tri> {
+            self.statements
+                .iter()
+                .map(|statement| of(statement).holds(|pattern| pattern.matches(text)))
+                .collect()
+        };
+        let told = all.into_iter().map(|text| (holds(&text), text));
+        told.filter(|(holds, _)| seen.insert(holds.clone())).map(|(holds, text)| (text, holds)).collect()
     }
 
     /// Whether there is a request of a kind that gets what the question asks for.
@@ -351,7 +373,8 @@ impl Policy {
         };
         let named: BTreeSet<&Principal> =
             self.statements.iter().flat_map(|statement| &statement.principals.items).collect();
-        let mut accounts = self.accounts(&named);
+        let mut accounts = self.accounts(|_| true);
+        let meant = self.accounts(|statement| statement.allows);
         accounts.insert(place.account.to_owned());
         let is_free = |account: &String| !accounts.contains(account) && !place.trusted.contains(account);
         let stranger =
@@ -383,7 +406,7 @@ impl Policy {
             ("aws:PrincipalIsAWSService", absent()),
             ("aws:PrincipalType", is("Anonymous")),
         ]));
-        all.push(Requester { who: Who::Everyone, names: Vec::new(), keys: anonymous });
+        all.push(Requester { who: Who::Everyone, names: Vec::new(), keys: anonymous, is_meant: false });
         for account in &accounts {
             let mut arns =
                 BTreeSet::from(["user", "role"].map(|kind| format!("arn:aws:iam::{account}:{kind}/{ANY}")));
@@ -392,7 +415,7 @@ impl Policy {
                 Principal::Arn(arn) if self::account(arn) == account => Some(arn.clone()),
                 _ => None,
             }));
-            arns.extend(self.arns("aws:principalarn", account, account == &stranger));
+            arns.extend(self.arns("aws:principalarn", account, account == &stranger, question));
             for arn in arns {
                 let mut keys = from(&direct);
                 keys.extend(from(&[
@@ -400,7 +423,12 @@ impl Policy {
                     ("aws:PrincipalArn", is(&role(&arn).unwrap_or_else(|| arn.clone()))),
                     ("aws:PrincipalIsAWSService", is("false")),
                 ]));
-                all.push(Requester { who: who(account), names: names_of(&arn), keys });
+                all.push(Requester {
+                    who: who(account),
+                    names: names_of(&arn),
+                    keys,
+                    is_meant: meant.contains(account),
+                });
             }
         }
         let other = format!("{ANY}.amazonaws.com");
@@ -408,10 +436,16 @@ impl Policy {
             Principal::Service(name) => Some(name.as_str()),
             _ => None,
         });
-        for service in services.chain([other.as_str()]) {
+        let mut services: BTreeSet<String> = services.map(str::to_owned).collect();
+        let conditions = self.statements.iter().flat_map(|statement| &statement.conditions);
+        let conditions = conditions.filter(|condition| condition.key == "aws:principalservicename");
+        services.extend(conditions.flat_map(|one| one.patterns()).map(|pattern| filled(pattern, ANY)));
+        services.insert(other.clone());
+        for service in &services {
+            let service = service.as_str();
             for account in accounts.iter().filter(|account| is_account(account)) {
                 let mut arns: States = self
-                    .arns("aws:sourcearn", account, account == &stranger)
+                    .arns("aws:sourcearn", account, account == &stranger, question)
                     .into_iter()
                     .chain([format!("arn:aws:{ANY}:{ANY}:{account}:{ANY}")])
                     .map(|arn| Some(vec![arn]))
@@ -429,7 +463,12 @@ impl Policy {
                     Who::Everyone if service != other => Who::Service(service.to_owned()),
                     who => who,
                 };
-                all.push(Requester { who, names: vec![Principal::Service(service.to_owned())], keys });
+                all.push(Requester {
+                    who,
+                    names: vec![Principal::Service(service.to_owned())],
+                    keys,
+                    is_meant: meant.contains(account),
+                });
             }
         }
         for principal in &named {
@@ -442,22 +481,28 @@ impl Policy {
                 }
                 _ => continue,
             };
-            all.push(Requester { who, names: vec![(*principal).clone()], keys: from(&direct) });
+            all.push(Requester {
+                who,
+                names: vec![(*principal).clone()],
+                keys: from(&direct),
+                is_meant: true,
+            });
         }
         all
     }
 
-    /// The accounts that the policy names.
-    fn accounts(&self, named: &BTreeSet<&Principal>) -> BTreeSet<String> {
+    /// The accounts that statements name.
+    fn accounts(&self, are_asked: impl Fn(&&Statement) -> bool) -> BTreeSet<String> {
         let mut accounts = BTreeSet::new();
-        for principal in named {
+        let asked = || self.statements.iter().filter(&are_asked);
+        for principal in asked().flat_map(|statement| &statement.principals.items) {
             match principal {
                 Principal::Account(account) => drop(accounts.insert(account.clone())),
                 Principal::Arn(arn) => drop(accounts.insert(account(arn).to_owned())),
                 _ => {}
             }
         }
-        let conditions = self.statements.iter().flat_map(|statement| &statement.conditions);
+        let conditions = asked().flat_map(|statement| &statement.conditions);
         for pattern in conditions.flat_map(|condition| condition.patterns()) {
             let text = filled(pattern, "");
             let numbers = text.split(|c: char| !c.is_ascii_digit()).filter(|digits| is_account(digits));
@@ -467,21 +512,25 @@ impl Policy {
     }
 
     /// ARNs of an account that a key is held against.
-    fn arns(&self, key: &str, account: &str, is_stranger: bool) -> Vec<String> {
+    fn arns(&self, key: &str, account: &str, is_stranger: bool, question: Question) -> Vec<String> {
         let conditions = self.statements.iter().flat_map(|statement| &statement.conditions);
         let patterns = conditions.filter(|condition| condition.key == key).flat_map(|one| one.patterns());
-        patterns.filter_map(|pattern| instance(pattern, account, is_stranger)).collect()
+        let of = |pattern| {
+            let whole = instance(pattern, account, is_stranger, question);
+            loose(pattern, account).into_iter().chain(whole)
+        };
+        patterns.flat_map(of).collect()
     }
 }
 
 /// An ARN of an account that is of a pattern. One without an account, as of a bucket, is a stranger's only where the
 /// pattern leaves open whose it is.
-fn instance(pattern: &Pattern, account: &str, is_stranger: bool) -> Option<String> {
+fn instance(pattern: &Pattern, account: &str, is_stranger: bool, question: Question) -> Option<String> {
     let parts: Vec<_> = pattern.0.splitn(6, |token| *token == Token::Char(':')).collect();
     let part = |at: usize| parts.get(at).map(|part| Pattern(part.to_vec()));
     let (of, name) = (part(4)?, part(5)?);
     let is_of_account = match of.literal() {
-        Some(of) if of.is_empty() => is_stranger && name.is_wild(),
+        Some(of) if of.is_empty() => is_stranger && (question == Question::InClear || name.is_wild()),
         Some(of) => of == account,
         None => true,
     };
@@ -491,6 +540,35 @@ fn instance(pattern: &Pattern, account: &str, is_stranger: bool) -> Option<Strin
     let text = |at: usize| part(at).map(|part| filled(&part, ANY)).unwrap_or_default();
     let of = if of.0.is_empty() { "" } else { account };
     Some(format!("{}:{}:{}:{}:{of}:{}", text(0), text(1), text(2), text(3), text(5)))
+}
+
+/// ARNs of an account that are of a pattern whose wildcards go over colons: its first one stands for some parts of an ARN.
+fn loose(pattern: &Pattern, account: &str) -> Vec<String> {
+    let at = pattern.0.iter().position(|token| matches!(token, Token::Many));
+    let Some((head, [_, tail @ ..])) = at.and_then(|at| pattern.0.split_at_checked(at)) else {
+        return Vec::new();
+    };
+    if pattern.0.iter().filter(|token| **token == Token::Char(':')).count() >= 5 {
+        return Vec::new();
+    }
+    let [head, tail] = [head, tail].map(|tokens| filled(&Pattern(tokens.to_vec()), ANY));
+    let mut found = BTreeSet::new();
+    for base in ["iam::?:role/", "iam::?:user/", "zq:zq:?:zq"] {
+        let base = format!("arn:aws:{}", base.replace('?', account));
+        let cuts =
+            base.char_indices().filter(|(_, c)| matches!(c, ':' | '/')).flat_map(|(at, _)| [at, at + 1]);
+        let cuts: BTreeSet<usize> = cuts.chain([0, base.len()]).collect();
+        for from in &cuts {
+            for to in cuts.range(from..) {
+                found.insert(format!("{head}{}{tail}", base.get(*from..*to).unwrap_or_default()));
+            }
+        }
+    }
+    found.retain(|arn| {
+        let is_whole = arn.starts_with("arn:") && arn.splitn(6, ':').count() == 6;
+        is_whole && self::account(arn) == account && pattern.matches(arn) == Tri::Yes
+    });
+    found.into_iter().collect()
 }
 
 /// A text that is of a pattern, lengthened at its wildcards.
@@ -535,32 +613,74 @@ fn states(
     question: Question,
     place: &Place<'_>,
 ) -> States {
+    let states = of_key(key, of, requester, question, place);
+    let is_of_owner = (key, question) == ("aws:resourceorgid", Question::FromOutside);
+    if is_of_owner || requester.lacks(key, question) || fixed(key, requester, question, place).is_some() {
+        return states;
+    }
+    // Who may choose what a key is makes it equal to another one that it is held against.
+    let mut states: BTreeSet<Option<Vec<String>>> = states.into_iter().collect();
+    for condition in of.iter().flat_map(|(statement, _)| &statement.conditions) {
+        for pattern in condition.patterns() {
+            for variable in pattern
+                .0
+                .iter()
+                .filter_map(|token| match token {
+                    Token::Variable(variable, _) if variable != key => Some(variable.as_str()),
+                    _ => None,
+                })
+                .filter(|_| condition.key == key)
+            {
+                for value in of_key(variable, of, requester, question, place).into_iter().flatten() {
+                    let keys = Keys::from([(variable.to_owned(), value)]);
+                    states.insert(Some(vec![filled(&pattern.resolved(&keys), ANY)]));
+                }
+            }
+            if matches!(&pattern.0[..], [Token::Variable(variable, _)] if variable == key) {
+                states.extend(of_key(&condition.key, of, requester, question, place));
+            }
+        }
+    }
+    states.into_iter().collect()
+}
+
+/// What a key is in every request of a requester.
+fn fixed(key: &str, requester: &Requester, question: Question, place: &Place<'_>) -> Option<States> {
     let is = |value: &str| vec![Some(vec![value.to_owned()])];
-    let other = || Some(vec![format!("{OTHER}{key}")]);
-    let fixed = match (key, question) {
+    match (key, question) {
         ("aws:currenttime", _) => Some(is(&place.now.to_string())),
         ("aws:epochtime", _) => Some(is(&place.now.as_second().to_string())),
         ("aws:securetransport", Question::InClear) => Some(is("false")),
         ("s3:tlsversion", Question::InClear) => Some(vec![None]),
         ("aws:resourceaccount" | "s3:resourceaccount", _) => Some(is(place.account)),
-        // That no stranger is of the resource's own organisation is all that is known of it.
-        ("aws:resourceorgid", Question::FromOutside) => Some(is("o-own")),
         _ => requester.keys.get(key).cloned(),
-    };
-    if let Some(fixed) = fixed {
+    }
+}
+
+/// What a key may be as far as the conditions on itself tell it apart.
+fn of_key(
+    key: &str,
+    of: &[(&Statement, Tri)],
+    requester: &Requester,
+    question: Question,
+    place: &Place<'_>,
+) -> States {
+    if let Some(fixed) = fixed(key, requester, question, place) {
         return fixed;
     }
-    if question == Question::FromOutside && BINDING.contains(&key) {
-        return vec![None, other()];
+    if requester.lacks(key, question) {
+        return vec![None, Some(vec![format!("{FOREIGN}{key}")])];
     }
     let conditions = of.iter().flat_map(|(statement, _)| &statement.conditions);
     let conditions: Vec<_> = conditions.filter(|condition| condition.key == key).collect();
     let mut states: BTreeSet<Option<Vec<String>>> =
         conditions.iter().flat_map(|condition| condition.values()).map(Some).collect();
     if states.is_empty() {
-        states.insert(other());
+        states.insert(Some(vec![format!("{OTHER}{key}")]));
     }
-    if !ALWAYS.contains(&key) {
+    // Which organisation the resource is of is not known, but no stranger is of it.
+    let is_there = ALWAYS.contains(&key) || (key, question) == ("aws:resourceorgid", Question::FromOutside);
+    if !is_there {
         states.insert(None);
     }
     states.into_iter().collect()

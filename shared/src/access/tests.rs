@@ -94,6 +94,9 @@ fn conditions_that_refuse_every_request_without_tls() {
         json!({"Bool": {"aws:SecureTransport": "false"}, "DateLessThan": {"aws:CurrentTime": "2026-11-26"}}),
         json!({"Bool": {"aws:SecureTransport": "false"}, "StringEquals": {"aws:UserAgent": "${aws:username}"}}),
         json!({"Bool": {"aws:SecureTransport": "false"}, "StringLike": {"s3:prefix": "*"}}),
+        json!({"Bool": {"aws:SecureTransport": "false"}, "StringNotLike": {"aws:PrincipalArn": "*/admin"}}),
+        json!({"Bool": {"aws:SecureTransport": "false"}, "StringNotEquals": {"aws:SourceArn": "arn:aws:s3:::log"}}),
+        json!({"Bool": {"aws:SecureTransport": "false"}, "StringNotEquals": {"aws:PrincipalServiceName": "logging.s3.amazonaws.com"}}),
     ] {
         one(when(condition), false);
     }
@@ -275,7 +278,7 @@ fn principals_that_are_strangers() {
             json!({"AWS": "arn:aws:iam::cloudfront:user/CloudFront Origin Access Identity E1"}),
             vec!["cloudfront"],
         ),
-        (json!({"AWS": ["444455556666", "*"]}), vec!["*"]),
+        (json!({"AWS": ["444455556666", "*"]}), vec!["*", "444455556666"]),
         (json!({"Service": "logging.s3.amazonaws.com"}), vec!["logging.s3.amazonaws.com"]),
         (json!({"Federated": "accounts.google.com"}), vec!["accounts.google.com"]),
         (json!({"Federated": "arn:aws:iam::111122223333:saml-provider/p"}), vec![]),
@@ -320,6 +323,9 @@ fn conditions_that_bind_a_request_or_leave_it_open() {
         json!({"Bool": {"aws:SecureTransport": "true"}, "StringEquals": {"aws:PrincipalOrgID": "o-a"}}),
         json!({"DateLessThan": {"aws:CurrentTime": "2026-11-26T11:59:59Z"}}),
         json!({"Null": {"aws:SecureTransport": "true"}}),
+        json!({"ForAnyValue:StringLike": {"aws:PrincipalOrgPaths": "o-a1b2c3d4e5/r-ab12/ou-x/*"}}),
+        json!({"ArnLike": {"s3:DataAccessPointArn": "arn:aws:s3:us-east-1:111122223333:accesspoint/*"}}),
+        json!({"ArnLike": {"aws:SourceVpcArn": "arn:aws:ec2:us-east-1:111122223333:vpc/*"}}),
     ] {
         everybody(condition, &[]);
     }
@@ -345,9 +351,36 @@ fn conditions_that_bind_a_request_or_leave_it_open() {
         json!({"StringLike": {"aws:Referer": "https://example.com/*"}}),
         json!({"Null": {"aws:PrincipalAccount": "false"}}),
         json!({"DateGreaterThan": {"aws:CurrentTime": "2026-11-26T11:59:59Z"}}),
+        // Private addresses are in each VPC, and the resource's organization is that of each request.
+        json!({"IpAddress": {"aws:VpcSourceIp": "10.0.1.0/24"}}),
+        json!({"StringEquals": {"aws:ResourceOrgID": "o-abcdefghij"}}),
+        json!({"StringEquals": {"aws:PrincipalTag/team": "${aws:ResourceTag/team}"}}),
+        json!({"StringLike": {"s3:prefix": "home/${aws:PrincipalAccount}"}}),
+        json!({"StringLike": {"aws:PrincipalArn": "*:role/deploy-*"}}),
+        json!({"StringLike": {"aws:PrincipalArn": "*/deploy"}}),
     ] {
         everybody(condition, &["*"]);
     }
+    // Whoever a statement names is meant by what else it asks for.
+    let named = json!({"AWS": "arn:aws:iam::444455556666:role/r"});
+    for condition in [
+        json!({"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}}),
+        json!({"StringEquals": {"aws:SourceVpce": "vpce-1"}}),
+        json!({"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3"}}),
+    ] {
+        lets_in(&json!([allow(&json!({"Principal": named, "Condition": condition}))]), &["444455556666"]);
+    }
+    let but = |condition: Value| {
+        let refusal = json!({"Effect": "Deny", "Principal": "*", "Condition": condition});
+        json!([allow(&json!({"Principal": named})), allow(&refusal)])
+    };
+    lets_in(&but(json!({"StringNotEquals": {"aws:SourceVpce": "vpce-1"}})), &["444455556666"]);
+    let organization = json!({"StringEquals": {"aws:PrincipalOrgID": "o-a1b2c3"}});
+    let closed = [
+        allow(&json!({"Principal": "*", "Condition": organization})),
+        allow(&json!({"Effect": "Deny", "Principal": {"AWS": "444455556666"}, "Action": "s3:DeleteObject"})),
+    ];
+    lets_in(&json!(closed), &[]);
     everybody(json!({"StringEquals": {"aws:PrincipalAccount": [OWN, "444455556666"]}}), &["444455556666"]);
     everybody(
         json!({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::444455556666:role/x-*"}}),

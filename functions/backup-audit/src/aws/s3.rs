@@ -256,7 +256,8 @@ async fn encryption(client: &S3, bucket: &str) -> Seen<Option<Encryption>> {
 pub(crate) async fn policy(client: &S3, bucket: &str) -> Seen<Option<String>> {
     let found = client.get_bucket_policy().bucket(bucket).send().await;
     let found = absent(found.map_err(CallError::during("s3:GetBucketPolicy")), "NoSuchBucketPolicy")?;
-    Ok(found.and_then(|found| found.policy))
+    // An answer without a policy is none that S3 gives; a repair would take it for a bucket without one.
+    found.map(|found| found.policy.ok_or_else(|| CallError::empty("s3:GetBucketPolicy"))).transpose()
 }
 
 /// The tags of a bucket.

@@ -193,7 +193,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
         },
         check: |bucket, context| Some(foreign(bucket, context)),
         command: |bucket, context| {
-            let of_policy = strangers(bucket, context).is_ok_and(|strangers| !strangers.is_empty());
+            let of_policy = named_strangers(bucket, context).is_ok_and(|strangers| !strangers.is_empty());
             let of_policy = of_policy.then(|| {
                 format!(
                     "aws s3api get-bucket-policy --bucket {0} --query Policy --output text > policy.json && ${{EDITOR:-vi}} policy.json && aws s3api put-bucket-policy --bucket {0} --policy file://policy.json",
@@ -432,7 +432,21 @@ fn strangers(bucket: &Bucket, context: &Context<'_>) -> Result<BTreeSet<Who>, St
     };
     let found = policy.parse::<Policy>();
     let found = found.and_then(|policy| policy.strangers_to_bucket(&bucket.name, &place(bucket, context)));
-    found.map_err(|error| error.to_string())
+    let found = found.map_err(|error| error.to_string())?;
+    // Whether an id is the bucket's own account's, only its ACL says.
+    match acl(bucket) {
+        Err(why) if found.iter().any(|who| matches!(who, Who::Canonical(_))) => Err(why),
+        _ => Ok(found),
+    }
+}
+
+/// Whom the bucket's policy lets in by name. Where public buckets are restricted, S3 lets in services alone.
+fn named_strangers(bucket: &Bucket, context: &Context<'_>) -> Result<BTreeSet<Who>, String> {
+    let mut found = strangers(bucket, context)?;
+    if found.remove(&Who::Everyone) && is_on(bucket, "RestrictPublicBuckets") == Ok(true) {
+        found.retain(|who| matches!(who, Who::Service(_)));
+    }
+    Ok(found)
 }
 
 /// The ACL, where the answer has whose the bucket is.
@@ -487,9 +501,8 @@ fn public(bucket: &Bucket, context: &Context<'_>) -> Verdict {
 }
 
 fn foreign(bucket: &Bucket, context: &Context<'_>) -> Verdict {
-    let of_policy = strangers(bucket, context).map(|strangers| {
-        let named = strangers.iter().filter(|who| **who != Who::Everyone).map(ToString::to_string);
-        let named: Vec<_> = named.collect();
+    let of_policy = named_strangers(bucket, context).map(|strangers| {
+        let named: Vec<_> = strangers.iter().map(ToString::to_string).collect();
         (!named.is_empty()).then(|| format!("bucket policy: {}", named.join(", ")))
     });
     let of_acl = acl(bucket).map(|acl| {
@@ -525,7 +538,7 @@ fn is_let_go(bucket: &Bucket, rule: &Lifecycle, context: &Context<'_>) -> bool {
 }
 
 /// A rule by its id and what it is for.
-fn named(rule: &Lifecycle) -> String {
+pub(crate) fn named(rule: &Lifecycle) -> String {
     let scope = if rule.prefix.is_empty() { "whole bucket" } else { rule.prefix.as_str() };
     let filter = if rule.is_filtered { ", by tag or size" } else { "" };
     format!("rule {}, {scope}{filter}", if rule.id.is_empty() { "without ID" } else { &rule.id })
@@ -579,7 +592,7 @@ fn plan_or(bucket: &Bucket, rule: &str, by_hand: &str, context: &Context<'_>) ->
 
 fn lifecycle(bucket: &Bucket, rule: &str, context: &Context<'_>) -> String {
     let by_hand = format!(
-        r#"aws s3api get-bucket-lifecycle-configuration --bucket {0}; acrescentar / add: {{"ID":"moveongs-governance","Status":"Enabled","Filter":{{}},"NoncurrentVersionExpiration":{{"NoncurrentDays":{1}}},"AbortIncompleteMultipartUpload":{{"DaysAfterInitiation":{2}}}}}; aws s3api put-bucket-lifecycle-configuration --bucket {0} --lifecycle-configuration file://lifecycle.json"#,
+        r#"aws s3api get-bucket-lifecycle-configuration --bucket {0}; NoncurrentDays ≥ {1} em cada regra que o tem / in each rule that has it; acrescentar / add: {{"ID":"moveongs-governance","Status":"Enabled","Filter":{{}},"NoncurrentVersionExpiration":{{"NoncurrentDays":{1}}},"AbortIncompleteMultipartUpload":{{"DaysAfterInitiation":{2}}}}}; aws s3api put-bucket-lifecycle-configuration --bucket {0} --lifecycle-configuration file://lifecycle.json"#,
         bucket.name, context.noncurrent_days, context.policy.incomplete_upload_days
     );
     plan_or(bucket, rule, &by_hand, context)
