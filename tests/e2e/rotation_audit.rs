@@ -36,6 +36,7 @@ impl World {
         let world = Self { pages: 0, cloud };
         world.cloud.calm().await;
         world.cloud.forget_policy().await;
+        forget_secrets_of_tests(&world.cloud).await;
         world.forget().await;
         world.cloud.admin(Method::DELETE, "github/issues", None).await;
         world.board(json!({"issues": true, "may_write": true, "may_label": true, "remaining": -1})).await;
@@ -809,7 +810,20 @@ async fn a_channel_or_bucket_that_fails_leaves_all_in_the_log() {
 
 #[tokio::test]
 async fn every_crash_point_ends_with_one_task_one_record_and_a_page() {
-    matrix::write("rotation-audit", &matrix::points(34, crash).await, json!({}));
+    matrix::write("rotation-audit", &matrix::points(25, crash).await, json!({}));
+}
+
+/// Removes the secrets that other tests have left below the environment's path: the audit makes calls for each.
+async fn forget_secrets_of_tests(cloud: &Cloud) {
+    let mut pages = cloud.secrets.list_secrets().into_paginator().send();
+    let mut left = Vec::new();
+    while let Some(page) = pages.next().await {
+        left.extend(page.unwrap().secret_list.unwrap().into_iter().filter_map(|secret| secret.name));
+    }
+    for name in left.iter().filter(|name| name.starts_with("/moveongs/dev/test")) {
+        let delete = cloud.secrets.delete_secret().secret_id(name).force_delete_without_recovery(true);
+        delete.send().await.unwrap();
+    }
 }
 
 /// Kills the function at its `nth` call; `None` when it makes fewer calls.
