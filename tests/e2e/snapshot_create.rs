@@ -282,7 +282,9 @@ async fn each_refusal_has_its_kind_and_its_next_step() {
     assert!(denied.contains("rds:CreateDBSnapshot failed (AccessDenied)"), "{denied}");
     let mut absent = deploy("absent");
     absent["instance"] = json!("moveongs-dev-absent");
-    world.refused(absent, "InstanceNotFound", "DBInstances[].DBInstanceIdentifier").await;
+    world
+        .refused(absent, "InstanceNotFound", "DBInstances[].[DBInstanceIdentifier,DBClusterIdentifier]")
+        .await;
     let mut foreign = deploy("foreign");
     foreign["instance"] = json!("moveongs-prod-db");
     let foreign = world.refused(foreign, "NotOurs", "docs/backups.md").await;
