@@ -40,6 +40,19 @@ pub struct Held {
     pub tasks: usize,
 }
 
+/// What the first week makes of a message.
+#[derive(Clone, Copy, Debug)]
+pub struct Quiet<'a> {
+    /// The week.
+    pub week: FirstWeek,
+    /// What waits for its end.
+    pub held: Held,
+    /// Whether the message is a summary.
+    pub is_summary: bool,
+    /// Where everything stands.
+    pub place: &'a str,
+}
+
 impl FirstWeek {
     /// The first week of an audit whose first record is of `began`; none when it is over. Without a record it begins now.
     pub fn of(began: Option<Timestamp>, now: Timestamp) -> Option<Self> {

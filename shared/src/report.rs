@@ -136,7 +136,7 @@ impl Reporter {
     ///
     /// # Errors
     ///
-    /// [`Unread`] when it could not be read. Then nobody knows what is new, and the message has to say so.
+    /// [`Unread`] when it could not be read. What is new is unknown then, and the message has to say so.
     pub async fn before<T: DeserializeOwned>(&self) -> Result<Option<T>, Unread> {
         self.bounded(self.evidence.newest::<T>()).await.map_err(|reason| {
             let reason = chain(&reason);

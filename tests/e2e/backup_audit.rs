@@ -1653,7 +1653,7 @@ async fn all_die(
     REPAIRS.into_iter().enumerate().map(point).collect()
 }
 
-/// A metric that no alarm looks at wakes nobody, and neither does an alarm whose actions are off.
+/// Neither a metric without an alarm nor an alarm whose actions are off causes a page.
 #[tokio::test]
 async fn errors_in_the_applications_logs_need_a_metric_and_an_alarm_and_the_commands_make_both() {
     let world = World::fresh().await;

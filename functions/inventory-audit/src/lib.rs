@@ -29,7 +29,7 @@ use shared::env::{Env, EnvError};
 use shared::evidence::{Draft, Step};
 use shared::failure::chain;
 use shared::findings::{self, Changes};
-use shared::first_week::{FirstWeek, Held};
+use shared::first_week::{FirstWeek, Held, Quiet};
 use shared::lambda::{Invocation, patient};
 use shared::paging::Pager;
 use shared::policy::Kind;
@@ -440,7 +440,7 @@ async fn report(
         changes: &changes,
         is_weekly,
         unread: before.as_ref().err(),
-        quiet: quiet.map(|(week, held)| text::Quiet {
+        quiet: quiet.map(|(week, held)| Quiet {
             week,
             held,
             is_summary: week.is_summary(is_first, changes.new.len()),

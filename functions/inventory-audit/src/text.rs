@@ -1,7 +1,7 @@
 //! What people read: in the channel, in a page, in the record. Nothing of a state's content is known here.
 
 use shared::findings::{self, Changes, NAME, Told};
-use shared::first_week::{FirstWeek, Held};
+use shared::first_week::Quiet;
 use shared::language::Language;
 use shared::notify::Message;
 use shared::paging::{self, Page};
@@ -482,19 +482,6 @@ pub(crate) struct Summary<'a> {
     pub quiet: Option<Quiet<'a>>,
 }
 
-/// What the first week makes of a message.
-#[derive(Clone, Copy)]
-pub(crate) struct Quiet<'a> {
-    /// The week.
-    pub week: FirstWeek,
-    /// What waits for its end.
-    pub held: Held,
-    /// Whether the message is a summary.
-    pub is_summary: bool,
-    /// Where everything stands.
-    pub place: &'a str,
-}
-
 /// All that is wrong, in the order in which it is to be settled.
 fn ordered(settings: &Settings, rows: &[Row]) -> Vec<Told> {
     let all = rows.iter().flat_map(|row| row.problems.iter().map(move |problem| (row, problem)));
@@ -593,6 +580,7 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
 
 #[cfg(test)]
 mod tests {
+    use shared::first_week::{FirstWeek, Held};
     use std::collections::BTreeSet;
 
     use super::*;

@@ -25,7 +25,7 @@ use shared::env::{Env, EnvError};
 use shared::evidence::{Draft, Step};
 use shared::failure::{Failure, chain};
 use shared::findings::{self, Changes};
-use shared::first_week::{FirstWeek, Held};
+use shared::first_week::{FirstWeek, Held, Quiet};
 use shared::github::Repository;
 use shared::lambda::{self, Invocation};
 use shared::ledger;
@@ -396,7 +396,7 @@ async fn report(
         is_weekly,
         tasks: &tasks.told,
         unread: before.as_ref().err(),
-        quiet: quiet.map(|(week, held)| text::Quiet {
+        quiet: quiet.map(|(week, held)| Quiet {
             week,
             held,
             is_summary: week.is_summary(is_first, new.len()),

@@ -176,7 +176,7 @@ pub(crate) enum Finding {
         /// When its time is over.
         due: Timestamp,
     },
-    /// Tags and name say two environments or projects, and nobody knows which one is right.
+    /// Tags and name disagree on the environment or project; which one is right is unknown.
     TagsContradict {
         /// The tag.
         tag: &'static str,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use shared::findings::{self, NAME, Told};
-use shared::first_week::{self, FirstWeek, Held};
+use shared::first_week::{self, Quiet};
 use shared::language::Language;
 use shared::markdown;
 use shared::notify::Message;
@@ -306,7 +306,7 @@ fn told(secret: &Secret, finding: &Finding, now: Timestamp, language: Language) 
     }
 }
 
-/// The pages of the findings that wake somebody: one for each kind, since thirty of a kind have one cause. Of what is late the key
+/// The pages of the findings that page: one for each kind, since thirty of a kind have one cause. Of what is late the key
 /// stays the same; any other secret that comes to a kind makes another page.
 pub(crate) fn pages(settings: &Settings, paging: &[(&Secret, &Finding)], now: Timestamp) -> Vec<Page> {
     let mut kinds: Vec<&str> = Vec::new();
@@ -465,19 +465,6 @@ pub(crate) struct Summary<'a> {
     pub quiet: Option<Quiet<'a>>,
 }
 
-/// What the first week makes of a message.
-#[derive(Clone, Copy)]
-pub(crate) struct Quiet<'a> {
-    /// The week.
-    pub week: FirstWeek,
-    /// What waits for its end.
-    pub held: Held,
-    /// Whether the message is a summary.
-    pub is_summary: bool,
-    /// Where everything stands.
-    pub place: &'a str,
-}
-
 /// The kinds in the order in which they are to be settled in a first week: what is critical comes before.
 const ORDER: [&str; 15] = [
     "WidePolicy",
@@ -590,6 +577,7 @@ pub(crate) fn failed(settings: &Settings, run_id: &str, error: &str, next_step: 
 
 #[cfg(test)]
 mod tests {
+    use shared::first_week::{FirstWeek, Held};
     use std::collections::BTreeMap;
 
     use jiff::SignedDuration;

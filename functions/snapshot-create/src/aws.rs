@@ -42,7 +42,7 @@ fn of_cluster(snapshot: DbClusterSnapshot) -> Snapshot {
 }
 
 /// What a name stands for: the cluster where it is a cluster's or a member's; none where RDS knows neither an instance nor a
-/// cluster of that name. A cluster whose name no instance of ours may have is not looked for among them.
+/// cluster of that name. A cluster whose name no instance of this environment may have is not looked for among them.
 pub(crate) async fn database(
     client: &Rds,
     name: &str,

@@ -821,7 +821,7 @@ pub(crate) fn supported_until(
 }
 
 /// Which events of a database reach no subscription: type of source and category. RDS sends the backups of a cluster as
-/// events of its snapshots, whose names nobody knows before.
+/// events of its snapshots, whose names are not known beforehand.
 pub(crate) fn unheard(db: &Instance, subscriptions: &[Subscription]) -> Vec<String> {
     let wanted: &[(&str, &str)] = match db.form {
         Form::Single => &[("db-instance", "backup"), ("db-instance", "failure")],
