@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::book::{Book, Change, Reason};
+use crate::book::{Book, Change, Reason, Row};
 
 /// Most earlier versions that a value is compared with. The service keeps about a hundred; each is a call.
 const COMPARED: usize = 20;
@@ -27,8 +27,13 @@ pub(crate) struct Old {
 }
 
 /// What is known of a version that became current again after its value had leaked; no value is read for that.
+///
+/// Nothing is known against a version whose replacement was refused before a deployment: all tasks still run with it, and the
+/// message of that refusal leads back to it before the next rotation.
 pub(crate) fn itself(change: &Change, book: &Book) -> Option<Old> {
-    has_leaked(book, &change.secret, &change.version).then(|| Old {
+    let is_refused = |row: &Row| row.failure.as_ref().is_some_and(|failed| failed.kind == "ValueRefused");
+    let was_replaced = leaks(book, &change.secret, &change.version).any(|row| !is_refused(row));
+    was_replaced.then(|| Old {
         version: change.version.clone(),
         made: change.made.unwrap_or(change.noticed),
         same: vec![change.version.clone()],
@@ -36,10 +41,16 @@ pub(crate) fn itself(change: &Change, book: &Book) -> Option<Old> {
     })
 }
 
-/// Whether a person has declared that a version's value leaked.
+/// The follow-ups of the incidents in which a version's value leaked.
+fn leaks<'a>(book: &'a Book, arn: &str, version: &str) -> impl Iterator<Item = &'a Row> {
+    let (arn, version) = (arn.to_owned(), version.to_owned());
+    let is_of = move |row: &&Row| row.arn == arn && row.previous.as_ref() == Some(&version);
+    book.rows.iter().filter(|row| row.reason == Reason::Incident).filter(is_of)
+}
+
+/// Whether a version's value leaked.
 fn has_leaked(book: &Book, arn: &str, version: &str) -> bool {
-    let rows = book.rows.iter().filter(|row| row.arn == arn && row.reason == Reason::Incident);
-    rows.filter_map(|row| row.previous.as_deref()).any(|previous| previous == version)
+    leaks(book, arn, version).next().is_some()
 }
 
 /// The versions that a change's value is compared with: those that leaked, then the newest; none of a value that the service's
@@ -83,7 +94,7 @@ pub(crate) fn of(change: &Change, same: Vec<(String, Timestamp)>, book: &Book) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::book::Row;
+    use crate::book::Failed;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -170,6 +181,23 @@ mod tests {
             let old = itself(&change(false), &book);
             assert_eq!(old.is_some_and(|old| old.is_withdrawn && old.same == ["v3"]), expected, "{reason}");
             assert_eq!(itself(&Change { secret: "other".to_owned(), ..change(false) }, &book), None);
+        }
+    }
+
+    #[test]
+    fn a_version_whose_replacement_was_refused_before_a_deployment_is_not_withdrawn() {
+        let of = |kind: &str, outcome: &str| Row {
+            failure: Some(Failed::of("JWT_SECRET", kind, String::new())),
+            ..row("incident", "v3", outcome)
+        };
+        for (rows, expected) in [
+            (vec![of("ValueRefused", "failed")], false),
+            (vec![of("RolloutFailed", "failed")], true),
+            (vec![of("ValueRefused", "failed"), row("incident", "v3", "proved")], true),
+            (vec![row("incident", "v3", "proved"), of("ValueRefused", "failed")], true),
+        ] {
+            let book = Book { rows, ..Book::default() };
+            assert_eq!(itself(&change(false), &book).is_some(), expected, "{:?}", book.rows);
         }
     }
 
