@@ -93,18 +93,18 @@ fn strings(json: &Value, texts: &mut Vec<String>) {
     }
 }
 
-/// Runs a command in a shell whose `aws` speaks to the local cloud and cannot reach AWS: the CLI ignores
-/// `AWS_ENDPOINT_URL` for some services.
+/// Runs a command in a shell whose `aws` speaks to the local cloud and cannot reach AWS.
 pub(crate) fn run(cloud: &Cloud, command: &str) -> String {
     run_as(cloud, None, command)
 }
 
 fn run_as(cloud: &Cloud, key: Option<&Credentials>, command: &str) -> String {
     let (id, secret) = key.map_or(("test", "test"), |key| (key.access_key_id(), key.secret_access_key()));
-    let script = format!("aws() {{ command aws --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"; }}\n{command}");
+    let script = format!("aws() {{ python -I \"$WARM_CLI\" \"$WARM_CLI_FOLDER\" \"$@\"; }}\n{command}");
     let output = Command::new("sh")
         .args(["-euc", &script])
-        .env("AWS_ENDPOINT_URL", cloud.endpoint())
+        .env("WARM_CLI", concat!(env!("CARGO_MANIFEST_DIR"), "/cloud/localcloud/warmcli.py"))
+        .env("WARM_CLI_FOLDER", cloud.folder())
         .envs([("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", secret)])
         .envs(key.and_then(Credentials::session_token).map(|token| ("AWS_SESSION_TOKEN", token)))
         .envs([("AWS_REGION", "us-east-1"), ("AWS_DEFAULT_REGION", "us-east-1"), ("AWS_PAGER", "")])

@@ -25,6 +25,7 @@ pub(crate) struct Cloud {
     pub(crate) procedure: &'static str,
     /// What the cloud says of itself.
     pub(crate) facts: Value,
+    folder: PathBuf,
     endpoint: String,
     http: reqwest::Client,
     pub(crate) secrets: aws_sdk_secretsmanager::Client,
@@ -72,6 +73,7 @@ impl Cloud {
         Self {
             procedure,
             facts,
+            folder: path.parent().unwrap().to_owned(),
             endpoint,
             http: reqwest::Client::new(),
             secrets: aws_sdk_secretsmanager::Client::new(&config),
@@ -95,6 +97,11 @@ impl Cloud {
     /// The address of all services.
     pub(crate) fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// The folder of its state.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Calls `METHOD /_local/<path>`.

@@ -9,7 +9,7 @@ import os
 import pathlib
 import signal
 
-from localcloud import clock
+from localcloud import clock, warmcli
 
 
 def main() -> None:
@@ -46,6 +46,7 @@ def main() -> None:
         TMPDIR=str(state / "tmp"),
     )
     (state / "tmp").mkdir(exist_ok=True)
+    warmcli.start(str(state), os.environ["AWS_ENDPOINT_URL"])
 
     from localcloud.cloud import Cloud
     from localcloud.server import serve

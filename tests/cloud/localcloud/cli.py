@@ -13,8 +13,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    from awscli.clidriver import CLIDriver
 
 # What a person may set for a call; a key of the real AWS is of no use here, and only its id leaves this process.
 KEPT = {
@@ -52,11 +55,22 @@ def put_out_of_sight(environment: dict[str, str] | os._Environ[str]) -> None:
         environment["AWS_ACCESS_KEY_ID"] = environment["AWS_SECRET_ACCESS_KEY"] = "test"
 
 
-def main(endpoint: str, words: list[str]) -> int:
+def create() -> CLIDriver:
+    """The CLI, without the aliases of the person who runs it, which may run any program."""
     put_out_of_sight(os.environ)
     from awscli.alias import AliasLoader
     from awscli.clidriver import create_clidriver
 
+    driver = create_clidriver()
+    driver.alias_loader = AliasLoader("")
+    # It takes the path of the CLI's data from the environment, where the package has put it.
+    driver.session.get_component("data_loader")
+    return driver
+
+
+def run(driver: CLIDriver, endpoint: str, words: list[str]) -> int:
+    """Runs one command; a driver takes no second one."""
+    put_out_of_sight(os.environ)
     here = urlsplit(endpoint)
 
     def to_the_endpoint(parsed_args: argparse.Namespace, **_: Any) -> None:
@@ -75,9 +89,6 @@ def main(endpoint: str, words: list[str]) -> int:
         elif url[:2] != here[:2]:
             raise OtherHost(f"a request to {url.scheme}://{url.netloc} is refused")
 
-    driver = create_clidriver()
-    # An alias of the person's own may run any program.
-    driver.alias_loader = AliasLoader("")
     driver.session.register("top-level-args-parsed", to_the_endpoint)
     driver.session.register("before-send", nowhere_else)
     return driver.main(words)
@@ -86,4 +97,4 @@ def main(endpoint: str, words: list[str]) -> int:
 if __name__ == "__main__":
     # The folder of this file, whose modules are no part of the CLI.
     sys.path.pop(0)
-    sys.exit(main(sys.argv[1], sys.argv[2:]))
+    sys.exit(run(create(), sys.argv[1], sys.argv[2:]))

@@ -8,6 +8,7 @@ import pathlib
 import subprocess
 import sys
 import threading
+import time
 
 import boto3
 import pytest
@@ -23,6 +24,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.program: list[str] = []
         asked = self.asked
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -42,10 +44,25 @@ class Listener:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
-@pytest.fixture
-def local():
+WARM = "import sys; from localcloud import warmcli; warmcli.start(*sys.argv[1:]); sys.stdin.read()"
+
+
+@pytest.fixture(params=["cold", "warm"])
+def local(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+    """The local cloud, for the CLI that loads for each command and for the one that has loaded before."""
     listener = Listener()
-    yield listener
+    listener.program = [sys.executable, str(HERE / "localcloud/cli.py"), listener.url]
+    if request.param == "cold":
+        yield listener
+        listener.server.shutdown()
+        return
+    folder = str(tmp_path_factory.mktemp("warm"))
+    server = [sys.executable, "-c", WARM, folder, listener.url]
+    with subprocess.Popen(server, cwd=HERE, stdin=subprocess.PIPE):
+        listener.program = [sys.executable, "-I", str(HERE / "localcloud/warmcli.py"), folder]
+        while not os.path.exists(os.path.join(folder, "aws.sock")):
+            time.sleep(0.01)
+        yield listener
     listener.server.shutdown()
 
 
@@ -85,13 +102,13 @@ def misled(elsewhere: Listener, tmp_path: pathlib.Path) -> dict[str, str]:
     }
 
 
-def aws(local: Listener, environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
-    program = [sys.executable, str(HERE / "localcloud/cli.py"), local.url, *words]
+def aws(local: Listener, environment: dict[str, str], *words: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    program = [*local.program, *words]
     return subprocess.run(
         program,
         env=environment,
         cwd=environment["HOME"],
-        stdin=subprocess.DEVNULL,
+        input=text,
         capture_output=True,
         text=True,
         check=False,
@@ -152,6 +169,25 @@ def test_the_endpoint_itself_may_be_named_and_keys_are_the_callers(local: Listen
     aws(local, mine, "rds", "describe-db-instances", "--endpoint-url", f"{local.url}/")
     assert len(local.asked) == 1
     assert "Credential=AKIAMINE/" in local.asked[0]
+
+
+def test_a_command_has_the_callers_folder_and_streams_and_gives_its_exit_code(
+    local: Listener, misled: dict[str, str], tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "input.json").write_text('{"Limit": 7}')
+    version = aws(local, misled, "--version")
+    assert (version.returncode, version.stderr) == (0, "")
+    assert version.stdout.startswith("aws-cli/1.")
+    missing = aws(local, misled, "kms", "list-keys", "--cli-input-json", "file://absent.json")
+    assert missing.returncode in (252, 255)
+    assert "absent.json" in missing.stderr
+    assert local.asked == []
+    # The listener answers 400.
+    listed = aws(local, misled, "kms", "list-keys", "--cli-input-json", "file://input.json")
+    assert listed.returncode in (254, 255)
+    assert len(local.asked) == 1
+    aws(local, misled, "s3", "cp", "-", "s3://bucket/key", text="from standard input")
+    assert local.asked[-1].startswith("PUT ")
 
 
 def test_it_works_on_a_local_cloud(cloud, tmp_path: pathlib.Path) -> None:

@@ -21,11 +21,13 @@ pub(crate) const KEY: &str = "test";
 pub(crate) struct Aws {
     pub(crate) cloud: Cloud,
     python: PathBuf,
+    warm_cli: PathBuf,
 }
 
 impl Aws {
     pub(crate) fn new(repo: &Repo, cloud: &Cloud) -> Self {
-        Self { cloud: cloud.clone(), python: repo.venv("python") }
+        let warm_cli = repo.at("tests/cloud/localcloud/warmcli.py");
+        Self { cloud: cloud.clone(), python: repo.venv("python"), warm_cli }
     }
 
     /// What an AWS CLI or SDK reads, and nothing of the user's own profiles.
@@ -44,12 +46,9 @@ impl Aws {
 
     /// The AWS CLI.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Command {
-        // The package's own script names its interpreter by a path, which may not hold a space.
         let mut command = run::command(&self.python);
-        command.args(["-m", "awscli"]);
-        command.envs(self.environment()).env("AWS_PAGER", "");
-        // Some services' commands do not heed the variable.
-        command.args(["--endpoint-url", &self.cloud.endpoint, "--output", "json"]).args(arguments);
+        command.arg("-I").arg(&self.warm_cli).arg(&self.cloud.folder);
+        command.envs(self.environment()).args(["--output", "json"]).args(arguments);
         command
     }
 

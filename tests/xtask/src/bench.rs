@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::aws::{Aws, text};
 use crate::cloud::Place;
 use crate::deploy::{self, PREFIX};
-use crate::repo::Repo;
+use crate::repo::{Build, Repo};
 use crate::run::{self, Log, Progress};
 use crate::runtime_api::RuntimeApi;
 use crate::table::table;
@@ -38,6 +38,7 @@ pub(crate) fn bench(repo: &Repo, name: Option<&str>) -> Result<()> {
         let names: Vec<&str> = BENCHMARKS.iter().map(|bench| bench.name).collect();
         bail!("there is no benchmark `{}`; there are: {}", name.unwrap_or_default(), names.join(", "));
     }
+    let repo = &repo.building(Build::Measure);
     let _lock = repo.lock()?;
     let place = Place::new(repo, "bench-cloud");
     place.stop()?;
@@ -543,7 +544,7 @@ impl Function {
     ) -> Result<Self> {
         let api = RuntimeApi::start(limit)?;
         let output = fs::File::options().append(true).open(&log.path)?;
-        let mut command = Command::new(repo.at("target/lambda").join(folder).join("bootstrap"));
+        let mut command = Command::new(deploy::bootstrap(repo, folder));
         command.env_clear().stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let variables = configuration.pointer("/Environment/Variables").and_then(Value::as_object);
         for (name, value) in variables.into_iter().flatten() {

@@ -32,6 +32,8 @@ pub(crate) struct Place {
 #[derive(Clone, Debug)]
 pub(crate) struct Cloud {
     pub(crate) endpoint: String,
+    /// Its state; it goes with the cloud.
+    pub(crate) folder: PathBuf,
     /// Everything in `cloud.json`.
     pub(crate) facts: Value,
 }
@@ -63,7 +65,7 @@ impl Place {
     fn read(&self) -> Option<Cloud> {
         let facts: Value = serde_json::from_slice(&fs::read(self.facts_file()).ok()?).ok()?;
         let endpoint = facts.get("endpoint")?.as_str()?.to_owned();
-        Some(Cloud { endpoint, facts })
+        Some(Cloud { endpoint, folder: self.state.clone(), facts })
     }
 
     /// A process id alone may by now belong to another program.

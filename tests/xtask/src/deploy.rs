@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +13,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
 use crate::aws::{Aws, text};
-use crate::repo::Repo;
+use crate::repo::{Build, Repo};
 use crate::run::{self, Interrupted, Log};
 use crate::setup;
 
@@ -75,6 +76,9 @@ const LOG_GROUP: &str = "/aws/ecs/moveongs-dev-api";
 pub(crate) const REDIS_SECRET: &str = "moveongs-dev-redis-url";
 const ARTIFACTS: &str = "localcloud-artifacts";
 
+/// The feature without which tests that need a local cloud are left out.
+pub(crate) const ON_CLOUD: &str = "tests/cloud";
+
 /// One part of a deployment.
 pub(crate) type Part = fn(&Repo, &Aws, &Log) -> Result<()>;
 
@@ -88,22 +92,77 @@ pub(crate) const PARTS: [(&str, Part); 4] = [
 
 /// All parts as one.
 pub(crate) fn deploy(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
-    PARTS.iter().try_for_each(|(name, part)| {
-        log.line(name)?;
-        part(repo, aws, log)
+    deploy_to(repo, &[(aws, log)])
+}
+
+/// All parts for several clouds, side by side; they take the same binaries.
+pub(crate) fn deploy_to(repo: &Repo, clouds: &[(&Aws, &Log)]) -> Result<()> {
+    let [(_, build), parts @ ..] = &PARTS;
+    if let Some((aws, log)) = clouds.first() {
+        build(repo, aws, log)?;
+    }
+    let one = |aws: &Aws, log: &Log| {
+        parts.iter().try_for_each(|(name, part)| {
+            log.line(name)?;
+            part(repo, aws, log)
+        })
+    };
+    std::thread::scope(|scope| {
+        let all: Vec<_> = clouds.iter().map(|(aws, log)| scope.spawn(|| one(aws, log))).collect();
+        all.into_iter().try_for_each(|each| each.join().unwrap_or_else(|_| bail!("a thread panicked")))
     })
 }
 
-/// Binaries for this machine, each built in its own folder as `sam build` does it, so that one finds what the other has built.
+/// Binaries for this machine, all in one invocation of cargo.
 fn build(repo: &Repo, _: &Aws, log: &Log) -> Result<()> {
-    for name in repo.functions()? {
-        let mut build = run::command(repo.venv("cargo-lambda"));
-        build.args(["lambda", "build", "--release", "--locked", "--bin", &name]);
-        build.env("PATH", setup::path(repo)?).current_dir(repo.at("functions").join(&name));
-        repo.set_profile(&mut build);
-        run::run(&mut build, log)?;
+    let functions = repo.functions()?;
+    let mut build = match repo.build {
+        Build::Run => {
+            let mut build = run::cargo();
+            build.args(["build", "--locked", "--bins"]);
+            build.args(functions.iter().flat_map(|name| ["--package", name]));
+            build
+        }
+        Build::Test => {
+            let mut build = run::cargo();
+            build.args(["build", "--locked", "--bins", "--tests", "--workspace", "--features", ON_CLOUD]);
+            build
+        }
+        Build::Measure => {
+            let mut build = run::command(repo.venv("cargo-lambda"));
+            build.args(["lambda", "build", "--release", "--locked"]);
+            build.args(functions.iter().flat_map(|name| ["--bin", name])).env("PATH", setup::path(repo)?);
+            build
+        }
+    };
+    run::run(build.current_dir(&repo.root), log)?;
+    for name in functions {
+        let bootstrap = bootstrap(repo, &name);
+        if repo.build == Build::Measure || is_newer(&bootstrap, &repo.at("target/debug").join(&name))? {
+            continue;
+        }
+        // Debug information is most of a binary, and each deployment packs and uploads it.
+        if let Some(folder) = bootstrap.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let mut strip = run::command("strip");
+        strip.arg("-S").arg("-o").arg(&bootstrap).arg(repo.at("target/debug").join(&name));
+        run::run(&mut strip, log)?;
     }
     Ok(())
+}
+
+/// Whether one file is there and was written after the other.
+fn is_newer(one: &Path, other: &Path) -> Result<bool> {
+    let written = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
+    let other = written(other).with_context(|| format!("{} was not built", other.display()))?;
+    Ok(written(one).is_ok_and(|one| one > other))
+}
+
+/// A function's binary as it is deployed to a local cloud.
+pub(crate) fn bootstrap(repo: &Repo, function: &str) -> PathBuf {
+    let folder = if repo.build == Build::Measure { "target/lambda" } else { "target/local" };
+    repo.at(folder).join(function).join("bootstrap")
 }
 
 /// What lies in the account before the stack: the application's secrets and database, the channel's and the board's token.
@@ -412,7 +471,7 @@ pub(crate) fn make_database(
         "host": host, "port": port, "dbname": DATABASE_NAME,
         "master": {"user": MASTER, "password": master}, "user": login(&user), "admin": login(&admin), "seed_admin": seed_admin,
     });
-    let input = repo.local().join("prepare.json");
+    let input = aws.cloud.folder.join("prepare.json");
     fs::write(&input, wanted.to_string())?;
     let prepared = run::run(application(repo, aws, "prepare")?.stdin(File::open(&input)?), log);
     fs::remove_file(&input)?;
@@ -454,12 +513,12 @@ fn create_bucket(aws: &Aws, name: &str) -> Result<()> {
 
 /// Lays template and binaries out as `CodeUri` wants them, and uploads the zips that are new.
 fn package(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
-    let folder = repo.local().join("package");
+    let folder = aws.cloud.folder.join("package");
     setup::remove(&folder)?;
     for name in repo.functions()? {
         let into = folder.join("functions").join(&name);
         fs::create_dir_all(&into)?;
-        let built = repo.at("target/lambda").join(&name).join("bootstrap");
+        let built = bootstrap(repo, &name);
         let bootstrap = into.join("bootstrap");
         fs::copy(&built, &bootstrap).with_context(|| format!("{} was not built", built.display()))?;
         fs::set_permissions(&bootstrap, fs::Permissions::from_mode(0o755))?;
@@ -483,7 +542,7 @@ fn fixed_time() -> SystemTime {
 
 fn create_or_update(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     let mut deploy = aws.cli(&["cloudformation", "deploy", "--template-file"]);
-    deploy.arg(repo.local().join("package/packaged.yaml"));
+    deploy.arg(aws.cloud.folder.join("package/packaged.yaml"));
     deploy.args(["--stack-name", STACK, "--s3-bucket", ARTIFACTS, "--no-fail-on-empty-changeset"]);
     deploy.args(["--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]);
     deploy.arg("--parameter-overrides").args(parameters(repo, aws, log)?);

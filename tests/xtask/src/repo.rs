@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,8 +14,20 @@ use crate::run;
 #[derive(Clone, Debug)]
 pub(crate) struct Repo {
     pub(crate) root: PathBuf,
-    /// Whether binaries are built to be tested and not to be deployed.
-    pub(crate) is_test: bool,
+    /// What the functions are built for.
+    pub(crate) build: Build,
+}
+
+/// What the functions are built for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Build {
+    /// To run on a local cloud. Behaviour depends on neither size nor speed, and cargo's dev profile builds all of them in a
+    /// fraction of the time.
+    Run,
+    /// As [`Build::Run`], with the features that the tests have compiled all dependencies with.
+    Test,
+    /// To be measured, as they are deployed.
+    Measure,
 }
 
 impl Repo {
@@ -28,7 +39,7 @@ impl Repo {
             .join("../..")
             .canonicalize()
             .context("the repository is not where this program was built; run it as `cargo xtask` inside the repository")?;
-        Ok(Self { root, is_test: false })
+        Ok(Self { root, build: Build::Run })
     }
 
     pub(crate) fn at(&self, path: &str) -> PathBuf {
@@ -39,19 +50,9 @@ impl Repo {
         self.at(".local")
     }
 
-    /// The same repository for tests: what a binary does depends neither on its size nor on its speed, and without the
-    /// optimisation of the whole program a build of all functions takes a third of the time.
-    pub(crate) fn for_tests(&self) -> Self {
-        Self { is_test: true, ..self.clone() }
-    }
-
-    /// Sets a build of the functions to what the binaries are for.
-    pub(crate) fn set_profile(&self, build: &mut Command) {
-        if self.is_test {
-            build.env("CARGO_PROFILE_RELEASE_LTO", "off");
-            build.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
-            build.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
-        }
+    /// The same repository with its functions built for something else.
+    pub(crate) fn building(&self, build: Build) -> Self {
+        Self { build, ..self.clone() }
     }
 
     /// A program of the Python environment.

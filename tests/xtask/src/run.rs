@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -203,6 +203,25 @@ pub(crate) fn shown(command: &Command) -> String {
     line
 }
 
+/// As [`run`]; `see` gets each line of the standard output when it comes.
+pub(crate) fn watch(command: &mut Command, log: &Log, mut see: impl FnMut(&str) + Send) -> Result<()> {
+    let (reader, writer) = std::io::pipe()?;
+    let mut copy = log.append()?;
+    let ended = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for line in BufReader::new(reader).lines().map_while(Result::ok) {
+                let _ = writeln!(copy, "{line}");
+                see(&line);
+            }
+        });
+        let ended = attend(command, log, writer.into(), None);
+        // The command has its own copy of the pipe's end, without which the thread would not see the end of the output.
+        command.stdout(Stdio::null());
+        ended
+    })?;
+    succeeded(command, &ended)
+}
+
 /// Runs a command to its end, whatever its exit code; without a `limit` it may take as long as it wants.
 pub(crate) fn finish(
     command: &mut Command,
@@ -210,9 +229,14 @@ pub(crate) fn finish(
     capture: bool,
     limit: Option<Duration>,
 ) -> Result<Ended> {
+    let stdout = if capture { Stdio::piped() } else { log.append()?.into() };
+    attend(command, log, stdout, limit)
+}
+
+fn attend(command: &mut Command, log: &Log, stdout: Stdio, limit: Option<Duration>) -> Result<Ended> {
     check()?;
     log.line(&format!("$ {}", shown(command)))?;
-    command.stdout(if capture { Stdio::piped() } else { log.append()?.into() });
+    command.stdout(stdout);
     command.stderr(log.append()?);
     // A group of its own, so that a signal reaches what the child starts, and reaches it once.
     command.process_group(0);
@@ -404,6 +428,18 @@ mod tests {
     fn standard_output_is_given_back() {
         let log = log();
         assert_eq!(output(command("sh").args(["-c", "echo out"]), &log).unwrap(), b"out\n");
+        fs::remove_file(&log.path).unwrap();
+    }
+
+    #[test]
+    fn the_lines_of_a_command_are_seen_and_logged() {
+        let log = log();
+        let mut lines = Vec::new();
+        let mut printing = command("sh");
+        watch(printing.args(["-c", "echo one; echo two; exit 1"]), &log, |line| lines.push(line.to_owned()))
+            .unwrap_err();
+        assert_eq!(lines, ["one", "two"]);
+        assert!(fs::read_to_string(&log.path).unwrap().contains("\none\ntwo\n"));
         fs::remove_file(&log.path).unwrap();
     }
 

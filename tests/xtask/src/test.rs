@@ -1,16 +1,18 @@
 //! `cargo xtask test`: every check of the repository, one after the other, with a summary in which nothing is missing.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 
 use crate::aws::Aws;
 use crate::cloud::{self, Place};
-use crate::repo::Repo;
+use crate::deploy::ON_CLOUD;
+use crate::repo::{Build, Repo};
 use crate::run::{self, Interrupted, Log, Progress};
 use crate::{demo, deploy, draw, procs, setup};
 
@@ -30,15 +32,18 @@ const END_TO_END: &str = "end-to-end tests";
 const MONTH: &str = "a month of simulated time";
 const AWS_CLI_2: &str = "AWS CLI 2";
 const SAM_CLI: &str = "AWS SAM CLI";
-const DEPLOYMENT: &str = "deployment to two fresh local clouds";
+const DEPLOYMENT: &str = "deployment to fresh local clouds";
+const SAM: &str = "sam validate and sam build for arm64";
 
-/// The feature without which tests that need a local cloud are left out.
-const ON_CLOUD: &str = "tests/cloud";
-
-/// The tests that work on databases, by parts of their names. They take about half of the time, and have a cloud of their own
-/// beside the one of all others: each half waits for much of its time.
-const OF_DATABASES: [&str; 6] =
-    ["adversary::", "database::", "of_rotate_database", "model::", "property::", "rotate_external::"];
+/// The clouds of the end-to-end tests, each with parts of the names of the tests that it has; the last one has all others. They
+/// run side by side, because each test waits for most of its time. The table of times at the end of a run shows how long each
+/// took.
+const CLOUDS: [(&str, &[&str]); 4] = [
+    ("test-cloud-1", &["adversary::", "database::", "model::", "property::"]),
+    ("test-cloud-2", &["of_rotate_database", "rotate_external::"]),
+    ("test-cloud-3", &["backup_audit::", "inventory_audit::", "rotation_audit::", "policy::"]),
+    ("test-cloud-4", &[]),
+];
 
 const CHECKS: &[Check] = &[
     Check { name: PYTHON, after: &[], run: |context, log| passed(setup::python(context.repo, log)) },
@@ -128,19 +133,13 @@ const CHECKS: &[Check] = &[
         name: "search for leaked secrets",
         after: &[END_TO_END],
         run: |context, log| {
-            passed(on_clouds(
-                context.repo,
-                &[&context.test_cloud, &context.database_cloud],
-                "leaks",
-                &[],
-                log,
-            ))
+            let clouds: Vec<&Place> = context.test_clouds.iter().collect();
+            passed(run::run(&mut on_clouds(context.repo, &clouds, "leaks", &[])?, log))
         },
     },
     Check { name: MONTH, after: &[DEPLOYMENT], run: month },
     Check { name: SAM_CLI, after: &[], run: |context, log| passed(setup::sam(context.repo, log)) },
-    Check { name: "sam validate and sam build", after: &[PYTHON, SAM_CLI], run: sam_build },
-    Check { name: "sam build of one function for arm64", after: &[PYTHON, SAM_CLI], run: sam_build_arm64 },
+    Check { name: SAM, after: &[PYTHON, SAM_CLI], run: sam_build },
     Check { name: "demo, twice", after: &[PYTHON, POSTGRES], run: demonstration },
     Check { name: "nothing left running", after: &[], run: nothing_left },
 ];
@@ -162,11 +161,12 @@ fn passed(result: Result<()>) -> Result<Verdict> {
 
 struct Context<'a> {
     repo: &'a Repo,
-    test_cloud: Place,
-    database_cloud: Place,
+    test_clouds: Vec<Place>,
     month_cloud: Place,
     demo_cloud: Place,
     before: RefCell<Vec<procs::Process>>,
+    /// Seconds of each module of the end-to-end tests.
+    modules: RefCell<BTreeMap<String, f64>>,
 }
 
 impl Context<'_> {
@@ -174,12 +174,12 @@ impl Context<'_> {
         run::run(run::cargo().args(arguments).current_dir(&self.repo.root), log)
     }
 
-    fn places(&self) -> [&Place; 4] {
-        [&self.test_cloud, &self.database_cloud, &self.month_cloud, &self.demo_cloud]
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        self.test_clouds.iter().chain([&self.month_cloud, &self.demo_cloud])
     }
 
     fn stop(&self) -> Result<()> {
-        self.places().into_iter().try_for_each(|place| place.stop().map(drop))
+        self.places().try_for_each(|place| place.stop().map(drop))
     }
 
     fn deny(&self, what: &[&str]) -> Result<Command> {
@@ -196,9 +196,9 @@ impl Context<'_> {
 }
 
 /// Tests of the stack that is deployed to clouds; `which` are arguments of the test program.
-fn on_clouds(repo: &Repo, places: &[&Place], target: &str, which: &[&str], log: &Log) -> Result<()> {
+fn on_clouds(repo: &Repo, places: &[&Place], target: &str, which: &[&str]) -> Result<Command> {
     let mut tests = run::cargo();
-    // The whole workspace, so that what the earlier tests have built is built with the same features.
+    // The whole workspace, so that the earlier tests' dependencies are taken with the same features.
     tests.args(["test", "--workspace", "--features", ON_CLOUD, "--test", target, "--locked", "--"]);
     // One at a time: they share the fault switches of one cloud.
     tests.arg("--test-threads=1").args(which);
@@ -206,25 +206,65 @@ fn on_clouds(repo: &Repo, places: &[&Place], target: &str, which: &[&str], log: 
     tests.env("LOCALCLOUD", std::env::join_paths(places.iter().map(|place| place.facts_file()))?);
     // Where the readers of a rotated secret find the application's driver.
     tests.env("NODE_PATH", repo.local().join("readers/node_modules"));
-    run::run(&mut tests, log)
+    Ok(tests)
 }
 
-/// Every test runs on one of the two clouds: what the one takes by name, the other skips by name.
-fn end_to_end(context: &Context<'_>, log: &Log) -> Result<Verdict> {
-    let (repo, test_cloud, database_cloud) = (context.repo, &context.test_cloud, &context.database_cloud);
-    let of_others: Vec<&str> = OF_DATABASES.iter().flat_map(|name| ["--skip", name]).collect();
-    let beside = Log::create(log.path.with_extension("databases.log"))?;
-    let (of_databases, of_others) = std::thread::scope(|scope| {
-        let databases = scope.spawn(|| on_clouds(repo, &[database_cloud], "e2e", &OF_DATABASES, &beside));
-        let of_others = on_clouds(repo, &[test_cloud], "e2e", &of_others, log);
-        (databases.join(), of_others)
-    });
-    let of_databases =
-        of_databases.unwrap_or_else(|_| bail!("the thread of {} panicked", beside.path.display()));
-    if of_databases.is_err() {
-        log.line(&beside.tail(100))?;
+/// Arguments of the test program for one of the [`CLOUDS`]. Each test runs on one of them.
+fn arguments(cloud: usize) -> Vec<&'static str> {
+    match CLOUDS.get(cloud) {
+        Some((_, names)) if !names.is_empty() => {
+            // A test with parts of two clouds' names has the first's.
+            let before = CLOUDS.iter().take(cloud).flat_map(|(_, names)| *names);
+            names.iter().copied().chain(before.flat_map(|name| ["--skip", name])).collect()
+        }
+        _ => CLOUDS.iter().flat_map(|(_, names)| *names).flat_map(|name| ["--skip", name]).collect(),
     }
-    passed(of_databases.and(of_others))
+}
+
+fn end_to_end(context: &Context<'_>, log: &Log) -> Result<Verdict> {
+    let logs: Vec<Log> = CLOUDS.iter().map(|(name, _)| beside(log, name)).collect::<Result<_>>()?;
+    let runs: Vec<(Result<()>, BTreeMap<String, f64>)> = std::thread::scope(|scope| {
+        let clouds = context.test_clouds.iter().zip(&logs).enumerate();
+        let spawned: Vec<_> = clouds
+            .map(|(index, (place, log))| {
+                let repo = context.repo;
+                scope.spawn(move || {
+                    let (mut modules, mut last) = (BTreeMap::new(), Instant::now());
+                    let run = on_clouds(repo, &[place], "e2e", &arguments(index)).and_then(|mut tests| {
+                        run::watch(&mut tests, log, |line| {
+                            let took = last.elapsed().as_secs_f64();
+                            last = Instant::now();
+                            if let Some(module) = module(line) {
+                                *modules.entry(module.to_owned()).or_default() += took;
+                            }
+                        })
+                    });
+                    (run, modules)
+                })
+            })
+            .collect();
+        spawned
+            .into_iter()
+            .map(|run| run.join().unwrap_or_else(|_| (Err(anyhow!("a thread panicked")), BTreeMap::new())))
+            .collect()
+    });
+    let mut all = Ok(Verdict::Passed);
+    for ((run, modules), beside) in runs.into_iter().zip(&logs) {
+        for (module, seconds) in modules {
+            *context.modules.borrow_mut().entry(module).or_default() += seconds;
+        }
+        if let Err(error) = run {
+            log.line(&beside.tail(60))?;
+            all = Err(error);
+        }
+    }
+    all
+}
+
+/// The module of a test that a line of the test program says the end of.
+fn module(line: &str) -> Option<&str> {
+    let (name, _) = line.strip_prefix("test ")?.split_once(" ... ")?;
+    name.split_once("::").map(|(module, _)| module)
 }
 
 /// cfn-lint knows the language of state machines, and looks at a definition only where it stands in a template.
@@ -252,15 +292,15 @@ fn state_machines(context: &Context<'_>, log: &Log) -> Result<Verdict> {
 
 /// Runs the checks whose name contains `filter`, and those that they need.
 pub(crate) fn test(repo: &Repo, filter: Option<&str>) -> Result<bool> {
-    let repo = &repo.for_tests();
+    let repo = &repo.building(Build::Test);
     let _lock = repo.lock()?;
     let context = Context {
         repo,
-        test_cloud: Place::new(repo, "test-cloud"),
-        database_cloud: Place::new(repo, "database-cloud"),
+        test_clouds: CLOUDS.iter().map(|(name, _)| Place::new(repo, name)).collect(),
         month_cloud: Place::new(repo, "month-cloud"),
         demo_cloud: Place::new(repo, "demo-cloud"),
         before: RefCell::default(),
+        modules: RefCell::default(),
     };
     let selected = select(filter);
     if selected.is_empty() {
@@ -270,7 +310,7 @@ pub(crate) fn test(repo: &Repo, filter: Option<&str>) -> Result<bool> {
     // What an earlier run left, when it was killed, is not a failure of this one.
     context.stop()?;
     context.before.replace(procs::of_folder(&procs::all(), &repo.local()));
-    let _ends = context.places().map(cloud::Down::of);
+    let _ends: Vec<_> = context.places().map(cloud::Down::of).collect();
 
     let mut progress = Progress::new(repo.local().join("logs/test"), selected.len(), false);
     let mut outcomes: Vec<(&Check, Outcome, f64)> = Vec::new();
@@ -299,7 +339,11 @@ pub(crate) fn test(repo: &Repo, filter: Option<&str>) -> Result<bool> {
         };
         outcomes.push((check, outcome, started.elapsed().as_secs_f64()));
     }
-    let (lines, right) = summary(&outcomes);
+    let modules = context.modules.borrow();
+    let (lines, right) = summary(&outcomes, &modules);
+    let times = repo.at("target/test/times.json");
+    fs::create_dir_all(repo.at("target/test"))?;
+    fs::write(&times, format!("{:#}\n", times_of(&outcomes, &modules)))?;
     for line in lines {
         println!("{line}");
     }
@@ -321,8 +365,11 @@ fn select(filter: Option<&str>) -> Vec<&'static str> {
 
 /// The lines for people, and whether all is right. A check that could not run does not fail the run unless what it
 /// needs has failed, which counts by itself.
-fn summary(outcomes: &[(&Check, Outcome, f64)]) -> (Vec<String>, bool) {
+fn summary(outcomes: &[(&Check, Outcome, f64)], modules: &BTreeMap<String, f64>) -> (Vec<String>, bool) {
     let mut lines = vec![String::new()];
+    let mut modules: Vec<_> = modules.iter().collect();
+    modules.sort_by(|one, other| other.1.total_cmp(one.1));
+    lines.extend(modules.iter().map(|(module, seconds)| format!("{seconds:7.1} s  {module}, end to end")));
     for (check, outcome, seconds) in outcomes {
         lines.push(match outcome {
             Outcome::Passed => format!("passed:  {} ({seconds:.1} s)", check.name),
@@ -333,8 +380,20 @@ fn summary(outcomes: &[(&Check, Outcome, f64)]) -> (Vec<String>, bool) {
     let count =
         |wanted: fn(&Outcome) -> bool| outcomes.iter().filter(|(_, outcome, _)| wanted(outcome)).count();
     let failed = count(|outcome| matches!(outcome, Outcome::Failed));
-    lines.push(format!("{} passed, {failed} failed", count(|outcome| matches!(outcome, Outcome::Passed))));
+    let total: f64 = outcomes.iter().map(|(_, _, seconds)| seconds).sum();
+    let passed = count(|outcome| matches!(outcome, Outcome::Passed));
+    lines.push(format!("{passed} passed, {failed} failed, in {total:.0} s"));
     (lines, failed == 0)
+}
+
+/// The times of a run: seconds by check, and by module of the end-to-end tests.
+fn times_of(outcomes: &[(&Check, Outcome, f64)], modules: &BTreeMap<String, f64>) -> serde_json::Value {
+    let checks: BTreeMap<_, _> = outcomes
+        .iter()
+        .filter(|(_, outcome, _)| !matches!(outcome, Outcome::NotRun(_)))
+        .map(|(check, _, seconds)| (check.name, seconds))
+        .collect();
+    serde_json::json!({"checks": checks, "end_to_end": modules})
 }
 
 /// The advisories lie in a repository on the internet, which a machine may not reach.
@@ -359,34 +418,11 @@ fn unreachable_database(output: &str) -> Option<String> {
     output.get(start..)?.lines().next().map(str::to_owned)
 }
 
-/// The same template by the tool that deploys it to AWS, for this machine's processor.
+/// The template and all functions by the tool that deploys them to AWS, for the template's default processor, which is seldom
+/// the one of the machine that builds. The dev profile compiles the same code in a third of the time.
 fn sam_build(context: &Context<'_>, log: &Log) -> Result<Verdict> {
-    sam(context.repo, &["validate", "--lint"], log)?;
-    let architecture = format!("Architecture={}", deploy::ARCHITECTURE);
-    let build = context.repo.local().join("sam-build");
-    let build = build.to_string_lossy();
-    let arguments =
-        ["build", "--beta-features", "--parameter-overrides", &architecture, "--build-dir", &build];
-    sam(context.repo, &arguments, log)?;
-    let entries = fs::read_dir(context.repo.local().join("sam-build"))?.collect::<Result<Vec<_>, _>>()?;
-    let built = entries.iter().filter(|entry| entry.path().join("bootstrap").is_file()).count();
-    let functions = context.repo.functions()?.len();
-    ensure!(built == functions, "sam build made {built} of {functions} functions");
-    Ok(Verdict::Passed)
-}
-
-fn sam(repo: &Repo, arguments: &[&str], log: &Log) -> Result<()> {
-    let mut sam = run::command(repo.local().join("sam/bin/sam"));
-    sam.args(arguments).args(["--template-file", "template.yaml", "--region", "us-east-1"]);
-    sam.env("SAM_CLI_TELEMETRY", "0").env("PATH", setup::path(repo)?);
-    repo.set_profile(&mut sam);
-    run::run(sam.current_dir(&repo.root), log)
-}
-
-/// The template's default processor is seldom the one of the machine that builds. The functions differ in nothing that the
-/// compiler for another processor looks at, so one stands for all.
-fn sam_build_arm64(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     const TARGET: &str = "aarch64-unknown-linux-gnu";
+    sam(context.repo, &["validate", "--lint"], log)?;
     if !has_target(TARGET)? {
         let mut add = run::command("rustup");
         add.args(["target", "add", TARGET]).current_dir(&context.repo.root);
@@ -399,18 +435,31 @@ fn sam_build_arm64(context: &Context<'_>, log: &Log) -> Result<Verdict> {
             return Ok(Verdict::NotRun(format!("Rust's target {TARGET} could not be added: {reason}")));
         }
     }
-    let build = context.repo.local().join("sam-build-arm64");
+    let build = context.repo.local().join("sam-build");
     let folder = build.to_string_lossy();
     // As docs/implantacao.md has it: samconfig.toml turns cargo-lambda on, and arm64 is the template's default.
     let parameters = "file://docs/parametros.yaml";
-    let arguments =
-        ["build", "RotateRandomFunction", "--parameter-overrides", parameters, "--build-dir", &folder];
-    sam(context.repo, &arguments, log)?;
-    let program = fs::read(build.join("RotateRandomFunction/bootstrap"))?;
-    // ELF's field `e_machine`, where 183 is AArch64.
-    let machine = program.get(18..20);
-    ensure!(machine == Some(&[183, 0]), "sam build made a program for another processor: {machine:?}");
+    sam(context.repo, &["build", "--parameter-overrides", parameters, "--build-dir", &folder], log)?;
+    let mut built = 0;
+    for entry in fs::read_dir(&build)? {
+        let path = entry?.path().join("bootstrap");
+        if path.is_file() {
+            // ELF's field `e_machine`, where 183 is AArch64.
+            let machine = fs::read(&path)?.get(18..20).map(<[u8]>::to_vec);
+            ensure!(machine == Some(vec![183, 0]), "{} is for another processor", path.display());
+            built += 1;
+        }
+    }
+    let functions = context.repo.functions()?.len();
+    ensure!(built == functions, "sam build made {built} of {functions} functions");
     Ok(Verdict::Passed)
+}
+
+fn sam(repo: &Repo, arguments: &[&str], log: &Log) -> Result<()> {
+    let mut sam = run::command(repo.local().join("sam/bin/sam"));
+    sam.args(arguments).args(["--template-file", "template.yaml", "--region", "us-east-1"]);
+    sam.env("SAM_CLI_TELEMETRY", "0").env("SAM_BUILD_MODE", "debug").env("PATH", setup::path(repo)?);
+    run::run(sam.current_dir(&repo.root), log)
 }
 
 /// Whether the toolchain has the standard library of a target.
@@ -458,12 +507,23 @@ fn python_tests(context: &Context<'_>, log: &Log) -> Result<Verdict> {
 }
 
 fn deployment(context: &Context<'_>, log: &Log) -> Result<Verdict> {
-    // Not the usual port: the cloud of `cargo xtask up` may have it, or may want it.
-    for place in [&context.test_cloud, &context.database_cloud] {
+    let mut clouds = Vec::new();
+    for ((name, _), place) in CLOUDS.iter().zip(&context.test_clouds) {
+        // Not the usual port: the cloud of `cargo xtask up` may have it, or may want it.
         let cloud = place.start(context.repo, Some(0), log)?;
-        deploy::deploy(context.repo, &Aws::new(context.repo, &cloud), log)?;
+        clouds.push((Aws::new(context.repo, &cloud), beside(log, name)?));
     }
-    Ok(Verdict::Passed)
+    let deployed: Vec<_> = clouds.iter().map(|(aws, log)| (aws, log)).collect();
+    let result = deploy::deploy_to(context.repo, &deployed);
+    if result.is_err() {
+        clouds.iter().try_for_each(|(_, beside)| log.line(&beside.tail(15)))?;
+    }
+    passed(result)
+}
+
+/// A log for one of several things that are done side by side in one check.
+fn beside(log: &Log, name: &str) -> Result<Log> {
+    Log::create(log.path.with_extension(format!("{name}.log")))
 }
 
 /// When the clock of the month's cloud begins: 2030-03-13T15:00:00Z. The test's table goes by it.
@@ -473,7 +533,7 @@ const MONTH_FROM: i64 = 1_899_644_400;
 fn month(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     let cloud = context.month_cloud.start_at(context.repo, MONTH_FROM, log)?;
     deploy::deploy(context.repo, &Aws::new(context.repo, &cloud), log)?;
-    on_clouds(context.repo, &[&context.month_cloud], "month", &[], log)?;
+    run::run(&mut on_clouds(context.repo, &[&context.month_cloud], "month", &[])?, log)?;
     context.month_cloud.stop()?;
     Ok(Verdict::Passed)
 }
@@ -523,15 +583,47 @@ mod tests {
     }
 
     #[test]
+    fn each_test_runs_on_one_cloud() {
+        // As the test program selects.
+        let is_of = |cloud: usize, name: &str| {
+            let arguments = arguments(cloud);
+            let skipped = arguments.windows(2).any(|pair| pair[0] == "--skip" && name.contains(pair[1]));
+            let count = arguments.iter().position(|one| *one == "--skip").unwrap_or(arguments.len());
+            let named = count == 0 || arguments[..count].iter().any(|part| name.contains(part));
+            named && !skipped
+        };
+        for name in [
+            "database::x",
+            "matrix::x_of_rotate_database",
+            "database::x_of_rotate_database",
+            "policy::x",
+            "evidence::x",
+        ] {
+            assert_eq!((0..CLOUDS.len()).filter(|cloud| is_of(*cloud, name)).count(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_module_of_a_test_is_read_from_its_line() {
+        assert_eq!(module("test policy::a_version ... ok"), Some("policy"));
+        assert_eq!(module("test result: ok. 1 passed"), None);
+        assert_eq!(module("running 3 tests"), None);
+    }
+
+    #[test]
     fn the_summary_counts_and_names_what_was_not_run() {
         let outcomes = [
             (&CHECKS[0], Outcome::Passed, 1.0),
             (&CHECKS[1], Outcome::Failed, 2.0),
             (&CHECKS[2], Outcome::NotRun("why".to_owned()), 0.0),
         ];
-        let (lines, right) = summary(&outcomes);
+        let modules = [("policy".to_owned(), 4.0)].into();
+        let (lines, right) = summary(&outcomes, &modules);
         assert!(!right);
-        assert_eq!(lines.last().unwrap(), "1 passed, 1 failed");
+        assert_eq!(lines.last().unwrap(), "1 passed, 1 failed, in 6 s");
+        assert!(lines.contains(&"    4.0 s  policy, end to end".to_owned()), "{lines:?}");
+        let times = times_of(&outcomes, &modules);
+        assert_eq!(times["checks"], serde_json::json!({PYTHON: 1.0, POSTGRES: 2.0}));
         assert!(lines.contains(&"NOT RUN: cargo-deny: why".to_owned()), "{lines:?}");
     }
 
