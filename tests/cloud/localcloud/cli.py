@@ -71,6 +71,8 @@ def create() -> CLIDriver:
 def run(driver: CLIDriver, endpoint: str, words: list[str]) -> int:
     """Runs one command; a driver takes no second one."""
     put_out_of_sight(os.environ)
+    # For clients that a command makes without the option, as `cloudformation package` does for S3.
+    os.environ["AWS_ENDPOINT_URL"] = endpoint
     here = urlsplit(endpoint)
 
     def to_the_endpoint(parsed_args: argparse.Namespace, **_: Any) -> None:
