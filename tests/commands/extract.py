@@ -23,6 +23,7 @@ FINDING = {
 }
 # A placeholder that stands for something else: a number, a document.
 EXAMPLES = {
+    "INICIO": "1764374400000",
     "LIMITE": "100",
     "CHAVE_ANTERIOR": EXAMPLE,
     "VERSAO_ANTERIOR": EXAMPLE,

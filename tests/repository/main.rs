@@ -4,6 +4,7 @@
 mod advice;
 mod builds;
 mod deployment;
+mod documents;
 mod layers;
 mod samples;
 mod template;

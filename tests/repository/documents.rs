@@ -1,0 +1,169 @@
+//! Holds the documents to the repository: links, the map, the table of procedures, and the tests that they name.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use crate::{folders, root};
+
+/// Lines that `ARCHITECTURE.md` may have; decisions, figures and instructions have pages of their own.
+const LONGEST_ARCHITECTURE: usize = 150;
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// Every Markdown file of the root, of `docs/` and of the folders of tests, relative to the root.
+fn pages() -> Vec<String> {
+    let mut found = Vec::new();
+    for folder in ["", "docs", "docs/decisions", "docs/estados", "tests/cloud", "shared/certificates"] {
+        for entry in fs::read_dir(root().join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A page's text without its code blocks.
+fn prose(text: &str) -> String {
+    let mut is_code = false;
+    let mut kept = String::new();
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            is_code = !is_code;
+        } else if !is_code {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    kept
+}
+
+/// The anchor that GitHub gives a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+fn anchors(text: &str) -> BTreeSet<String> {
+    let prose = prose(text);
+    let headings = prose.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| anchor(line.trim_start_matches('#'))).collect()
+}
+
+/// The links of a page that lead into the repository, and those that lead nowhere.
+fn links(page: &str, text: &str) -> (usize, Vec<String>) {
+    let prose = prose(text);
+    let mut count = 0;
+    let mut broken = Vec::new();
+    for piece in prose.split("](").skip(1) {
+        let target = piece.split(')').next().unwrap();
+        if target.starts_with("http") {
+            continue;
+        }
+        count += 1;
+        let (file, fragment) = target.split_once('#').unwrap_or((target, ""));
+        let folder = Path::new(page).parent().unwrap();
+        let path = if file.is_empty() { root().join(page) } else { root().join(folder).join(file) };
+        let is_there = path.exists()
+            && (fragment.is_empty() || anchors(&fs::read_to_string(&path).unwrap()).contains(fragment));
+        if !is_there {
+            broken.push(format!("{page}: {target}"));
+        }
+    }
+    (count, broken)
+}
+
+#[test]
+fn every_link_between_pages_leads_somewhere() {
+    let mut count = 0;
+    for page in pages() {
+        let (found, broken) = links(&page, &read(&page));
+        assert!(broken.is_empty(), "{broken:?}");
+        count += found;
+    }
+    assert!(count > 100, "only {count} links found");
+}
+
+#[test]
+fn a_broken_link_would_be_found() {
+    let (count, broken) = links(
+        "docs/tests.md",
+        "[a](../README.md) [b](missing.md) [c](../CONTRIBUTING.md#no-such-heading) [d](#rotations)",
+    );
+    assert_eq!((count, broken.len()), (4, 2), "{broken:?}");
+}
+
+#[test]
+fn the_architecture_stays_a_map() {
+    let text = read("ARCHITECTURE.md");
+    let lines = text.lines().count();
+    assert!(lines <= LONGEST_ARCHITECTURE, "{lines} lines: move decisions to docs/decisions");
+    let decisions = fs::read_dir(root().join("docs/decisions")).unwrap();
+    for decision in decisions {
+        let name = decision.unwrap().file_name().into_string().unwrap();
+        assert!(text.contains(&format!("(docs/decisions/{name})")), "ARCHITECTURE.md does not name {name}");
+        assert!(read(&format!("docs/decisions/{name}")).contains("\nDecided 20"), "{name} has no date");
+    }
+    let shared: BTreeSet<String> = fs::read_dir(root().join("shared/src"))
+        .unwrap()
+        .filter_map(|entry| {
+            entry.unwrap().file_name().into_string().unwrap().strip_suffix(".rs").map(str::to_owned)
+        })
+        .filter(|module| module != "lib")
+        .collect();
+    for module in shared {
+        assert!(text.contains(&format!("`{module}`")), "ARCHITECTURE.md does not name shared::{module}");
+    }
+}
+
+#[test]
+fn the_readme_has_a_row_for_each_procedure() {
+    let text = read("README.md");
+    for function in folders("functions") {
+        let row = text.lines().find(|line| line.starts_with(&format!("| [`{function}`]("))).expect(&function);
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        assert!(cells.len() == 4 && cells.iter().all(|cell| !cell.is_empty()), "{function}: {cells:?}");
+    }
+}
+
+#[test]
+fn the_tests_that_documents_name_exist() {
+    let mut count = 0;
+    for page in ["docs/tests.md", "CONTRIBUTING.md", "ARCHITECTURE.md"] {
+        for path in read(page).split('`').skip(1).step_by(2).filter(|code| code.starts_with("tests/")) {
+            assert!(root().join(path).exists(), "{page} names {path}");
+            count += 1;
+        }
+    }
+    assert!(count > 30, "only {count} paths found");
+}
+
+#[test]
+fn the_page_of_those_on_call_names_every_alarm_and_every_procedure() {
+    let text = read("docs/plantao.md");
+    let template = read("template.yaml");
+    let functions = folders("functions");
+    let mut count = 0;
+    for line in template.lines().filter_map(|line| line.trim().strip_prefix("AlarmName: !Sub ")) {
+        let name = line.trim().strip_prefix("${Project}-${Environment}-").unwrap();
+        let Some(end) = functions.iter().find_map(|function| name.strip_prefix(&format!("{function}-")))
+        else {
+            panic!("an alarm of no function: {name}");
+        };
+        assert!(text.contains(&format!("`{end}`")), "docs/plantao.md does not name {end}");
+        count += 1;
+    }
+    assert!(count > 40, "only {count} alarms found");
+    let pages = functions
+        .iter()
+        .filter(|function| read(&format!("functions/{function}/Cargo.toml")).contains("paging"));
+    for function in pages {
+        assert!(text.contains(&format!("`{function}/`")), "docs/plantao.md has no pages of {function}");
+    }
+}
