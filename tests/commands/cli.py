@@ -1,10 +1,11 @@
 """Runs commands in one process of the AWS CLI, version 1 or 2, up to the request that each would send.
 
-The CLI itself parses the command, loads its files and serialises the request; then the request is dropped, so nothing
-leaves the machine. Version 1 is imported; version 2 comes as a frozen program without an import path, and takes this
-file as a plugin (`cli_legacy_plugin_path`). Starting the CLI for each command would take minutes.
+The CLI parses the command, loads its files and serialises the request. The request is then dropped, so nothing leaves
+the machine. Version 1 is imported. Version 2 is a frozen program that cannot be imported; it loads this file as a
+plugin (`cli_legacy_plugin_path`). Starting the CLI once per command would take minutes.
 
-`COMMANDS` names a JSON file with a list of commands, each a list of words; `RESULTS` gets one object for each.
+`COMMANDS` names a JSON file with a list of commands, each a list of words. The file named by `RESULTS` receives one
+object per command.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ import sys
 
 
 class Dropped(Exception):
-    """The request was complete and is not sent."""
+    """Stops a complete request before it is sent."""
 
 
 def attempt(create, words, loader):
@@ -26,7 +27,7 @@ def attempt(create, words, loader):
         raise Dropped("not sent")
 
     driver = create()
-    # Reading a service's model takes longer than all else.
+    # Share the loader: parsing the services' models dominates the run time.
     driver.session.register_component("data_loader", loader)
     driver.session.register("before-send", drop)
     said = io.StringIO()
@@ -50,7 +51,7 @@ def run():
 
 
 def awscli_initialize(_):
-    """The plugin's entry point, which each of the drivers calls again."""
+    """Plugin entry point. Every driver calls it again."""
     if os.environ.pop("COMMANDS_PENDING", None):
         run()
         os._exit(0)

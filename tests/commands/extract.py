@@ -1,7 +1,7 @@
-"""The AWS CLI's commands in the messages and the documentation, word by word as a shell passes them.
+"""Extracts the AWS CLI commands of messages and documentation, split into words as a shell passes them.
 
-Messages are read from the string literals of the Rust sources, the documentation from code blocks and inline code. What
-a message fills in at run time, and what a reader has to fill in, is replaced by an example (`EXAMPLES`).
+Messages are read from the string literals of the Rust sources, documentation from code blocks and inline code.
+Placeholders that a message fills in at run time, or that a reader fills in, are replaced by examples (`EXAMPLES`).
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# What fills most placeholders: ids have a shortest length, of up to 32 characters.
+# Default example. Ids have a minimum length of up to 32 characters.
 EXAMPLE = "example0000000000000000000000000"
-# What Security Hub demands of a finding.
+# The fields that Security Hub requires in a finding.
 FINDING = {
     **dict.fromkeys(("SchemaVersion", "Id", "ProductArn", "GeneratorId", "AwsAccountId", "Title", "Description"), "x"),
     **dict.fromkeys(("CreatedAt", "UpdatedAt"), "2026-01-01T00:00:00Z"),
     "Resources": [{"Type": "Other", "Id": "x"}],
 }
-# A placeholder that stands for something else: a number, a document.
+# Placeholders that need another example: a number, a document.
 EXAMPLES = {
     "INICIO": "1764374400000",
     "LIMITE": "100",
@@ -37,7 +37,7 @@ EXAMPLES = {
     "tags": "Environment=dev,ManagedBy=terraform",
 }
 
-# Placeholders that stand for more than a word: each text is tried.
+# Placeholders for more than one word. Every text is tried.
 FRAGMENTS = {
     "0": ["db-instance", "db-cluster"],
     "cli": ["db-snapshot", "db-cluster-snapshot"],
@@ -50,7 +50,7 @@ FRAGMENTS = {
     "deletion": [""],
 }
 
-# A placeholder that another literal of the same file fills: with options, or with the operation.
+# Placeholders filled by another literal of the same file: with options, or with the operation.
 OPEN = ("change", "command", "operation")
 
 PLACEHOLDER = re.compile(r"\{(\w*)(?::[^{}]*)?\}")
@@ -59,24 +59,24 @@ OPERATION = re.compile(
 )
 FORMAT = re.compile(r"\{\{|\}\}|" + PLACEHOLDER.pattern)
 VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
-# A command begins where a shell expects one.
+# Matches `aws` only where a shell expects a command.
 COMMAND = re.compile(r"(?:^|[\s;|&({`])aws (?=(?:--[a-z]|[a-z0-9-]+ +(?:[a-z{]|s3:)))")
 LITERAL = re.compile(r'r#"(?P<raw>.*?)"#|"(?P<text>(?:[^"\\]|\\.)*)"|//[^\n]*|\'(?:[^\'\\]|\\.)\'', re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command as the shell passes it, with the place that it comes from."""
+    """A command as the shell passes it, and its place in the repository."""
 
     place: str
     words: tuple[str, ...]
     """The arguments, without `aws`."""
     group: str = field(default="", compare=False)
-    """At least one command of a group has to be right: which literals belong together is not known."""
+    """At least one command of a group must be accepted, because it is unknown which literals belong together."""
 
     @property
     def is_elided(self) -> bool:
-        """Returns true if the text leaves options out: with an ellipsis, or because it only names the command."""
+        """Returns true if the text omits options: it has an ellipsis, or only names the command."""
         return "…" in self.words or len(self.words) == 2
 
     def __str__(self) -> str:
@@ -84,11 +84,11 @@ class Command:
 
 
 class Unbalanced(Exception):
-    """A quote or a parenthesis is not closed."""
+    """A quote or parenthesis has no end."""
 
 
 def words(text: str) -> list[str]:
-    """The words of the first command of a shell text: up to an operator, a comment, or the line's end."""
+    """Returns the words of a shell text's first command: up to an operator, a comment, or the end of the line."""
     found: list[str] = []
     word: str | None = None
     at = 0
@@ -132,7 +132,7 @@ def words(text: str) -> list[str]:
         elif char == "#" and word is None:
             break
         elif char in "<>":
-            # A redirection is the shell's: `2>&1`, `> file`.
+            # The shell consumes redirections: `2>&1`, `> file`.
             if word is not None and word.isdigit():
                 word = None
             end()
@@ -152,7 +152,7 @@ def of_variable(match: re.Match[str]) -> str:
 
 
 def quoted(text: str, at: int) -> tuple[str, int]:
-    """The inside of double quotes from `at`, and where the text goes on."""
+    """Returns the content of the double quotes that begin before `at`, and the position after them."""
     inside = ""
     while at < len(text):
         if text[at] == '"':
@@ -173,7 +173,7 @@ def quoted(text: str, at: int) -> tuple[str, int]:
 
 
 def substituted(text: str, at: int) -> int:
-    """Where the command substitution that begins at `at` ends."""
+    """Returns the position after the command substitution that begins at `at`."""
     at += 2
     depth = 1
     while at < len(text):
@@ -194,7 +194,7 @@ def substituted(text: str, at: int) -> int:
 
 
 def in_shell(text: str, place: str, group: str = "") -> list[Command]:
-    """The commands of a shell text, those inside of others' substitutions too."""
+    """Returns the commands of a shell text, including those inside command substitutions."""
     found = []
     for match in COMMAND.finditer(text):
         found.append(Command(place, tuple(words(text[match.end() :])), group))
@@ -202,7 +202,7 @@ def in_shell(text: str, place: str, group: str = "") -> list[Command]:
 
 
 def in_markdown(text: str, place: str) -> list[Command]:
-    """The commands of code blocks and inline code."""
+    """Returns the commands in code blocks and inline code."""
     found = []
     fence: str | None = None
     block: list[str] = []
@@ -217,14 +217,14 @@ def in_markdown(text: str, place: str) -> list[Command]:
         elif fence is not None:
             block.append(re.sub(r"^\$ ", "", bare))
         else:
-            # In a table a pipe is escaped, in inline code too.
+            # Tables escape pipes, even inside inline code.
             for code in re.findall(r"`([^`]+)`", line.replace("\\|", "|")):
                 found += in_shell(code, f"{place}:{number}")
     return found
 
 
 def literals(source: str) -> list[tuple[int, str]]:
-    """The string literals of Rust code before its tests, with their lines."""
+    """Returns the string literals of Rust code outside its tests, with their line numbers."""
     source = source.split("#[cfg(test)]")[0]
     found = []
     for match in LITERAL.finditer(source):
@@ -242,7 +242,7 @@ def literals(source: str) -> list[tuple[int, str]]:
 
 
 def filled(text: str) -> list[str]:
-    """A literal with examples in its placeholders; the `OPEN` ones stay."""
+    """Returns a literal with examples in its placeholders, except those in `OPEN`."""
     texts = [text]
     for name, fragments in FRAGMENTS.items():
         if f"{{{name}}}" in text:
@@ -253,16 +253,16 @@ def filled(text: str) -> list[str]:
             return match[0][0]
         return match[0] if match[1] in OPEN else EXAMPLES.get(match[1], EXAMPLE)
 
-    # Without a placeholder or a doubled brace it is no format string, and its braces are its own.
+    # Without a placeholder or a doubled brace it is not a format string, and its braces are literal.
     is_format = "{{" in text or PLACEHOLDER.search(text)
     return [FORMAT.sub(example, each) for each in texts] if is_format else texts
 
 
 def in_rust(source: str, place: str) -> list[Command]:
-    """The commands of the messages of a Rust file."""
+    """Returns the commands in the messages of a Rust file."""
     all_literals = literals(source)
     operations = [each for _, text in all_literals if OPERATION.match(text) for each in filled(text)]
-    # Options, with the operation that stands before them.
+    # Options, with the preceding operation.
     options: list[tuple[str, str]] = []
     operation = ""
     for _, text in all_literals:
@@ -275,7 +275,7 @@ def in_rust(source: str, place: str) -> list[Command]:
             continue
         here = f"{place}:{line}"
         for each in filled(text):
-            # In a message a command stands between backticks, and the text goes on after it.
+            # A message quotes a command in backticks and continues after it.
             for piece in each.split("`")[1::2] if "`" in each else [each]:
                 if "{command}" in piece:
                     for operation in operations:
@@ -293,7 +293,7 @@ def in_rust(source: str, place: str) -> list[Command]:
 
 
 def all_commands() -> list[Command]:
-    """Every command of the repository that people are given, once for each place."""
+    """Returns every command that the repository gives to people, once per place."""
     found: list[Command] = []
     for folder in ("functions", "shared", "tests/xtask"):
         for path in sorted((ROOT / folder).rglob("*.rs")):

@@ -1,7 +1,7 @@
-"""Every command that a message or a page gives people is taken by the AWS CLI, versions 1 and 2.
+"""Checks that AWS CLI versions 1 and 2 accept every command in messages and pages.
 
-People have either version, and they differ: `--cli-binary-format` is unknown to 1, and `--payload` takes text in 1 and
-base64 in 2. `AWS_CLI_2` names version 2's program; without it those tests are skipped.
+Operators have either version, and the two differ: version 1 rejects `--cli-binary-format`, and `--payload` takes text
+in version 1 but base64 in version 2. `AWS_CLI_2` is the path of version 2; without it, its tests are skipped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from extract import EXAMPLE, Command, all_commands, in_markdown, in_rust, in_she
 HERE = Path(__file__).resolve().parent
 VERSION_2 = os.environ.get("AWS_CLI_2")
 
-# The files that commands name, as a reader would fill them. AWS's documentation has these forms.
+# Files named in commands, in the forms of AWS's documentation.
 FILES = {
     "plan.json": {
         "BackupPlanName": "daily",
@@ -50,12 +50,12 @@ FILES = {
     "valor.txt": {},
 }
 
-# The CLI's words for an option that is missing, which an elided command may lack.
+# The CLI's messages for missing options, which a command with an ellipsis may omit.
 INCOMPLETE = ("arguments are required", "expected one argument", "expected at least one argument", "too few arguments")
 
 
 def attempt(version: int, commands: list[Command], folder: Path) -> list[dict]:
-    """What the CLI makes of each command, in a folder that holds the files that they name."""
+    """Runs the commands in a folder that contains the files they name. Returns one result per command."""
     for name, content in FILES.items():
         (folder / name).write_text(json.dumps(content))
     for name in ("docs/observability", EXAMPLE):
@@ -79,7 +79,7 @@ def attempt(version: int, commands: list[Command], folder: Path) -> list[dict]:
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_PAGER": "",
         "LC_ALL": "C.UTF-8",
-        # Should a request be sent after all, nothing listens here.
+        # A request that is sent in spite of everything fails: nothing listens here.
         "HTTPS_PROXY": "http://127.0.0.1:1",
         "HTTP_PROXY": "http://127.0.0.1:1",
         "COMMANDS": str(folder / "commands.json"),
@@ -102,12 +102,12 @@ def attempt(version: int, commands: list[Command], folder: Path) -> list[dict]:
 
 
 def refused(command: Command, result: dict) -> str | None:
-    """Why the CLI does not take a command; `None` if it does."""
+    """Returns why the CLI rejects a command, or `None` if it accepts it."""
     if result["sent"] or result["code"] == 0:
         return None
     if command.is_elided and any(text in result["said"] for text in INCOMPLETE):
         return None
-    # What is not the error is the usage, before it in version 1 and after it in version 2.
+    # The usage text precedes the error in version 1 and follows it in version 2.
     lines = [
         line for line in result["said"].splitlines() if line and not line.startswith(("usage:", "To see", "  aws"))
     ]
@@ -115,7 +115,7 @@ def refused(command: Command, result: dict) -> str | None:
 
 
 def wrong(version: int, commands: list[Command], folder: Path) -> list[str]:
-    """The commands that the CLI does not take, with its words."""
+    """Returns the commands that the CLI rejects, with its messages."""
     reasons: dict[str, list[str]] = {}
     right = set()
     for command, result in zip(commands, attempt(version, commands, folder), strict=True):
@@ -132,11 +132,11 @@ VERSIONS = [1, pytest.param(2, marks=pytest.mark.skipif(not VERSION_2, reason="A
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_the_cli_takes_every_command_of_messages_and_documentation(version: int, tmp_path: Path) -> None:
-    # The same words at another place need no second try.
+def test_the_cli_accepts_every_command_of_messages_and_documentation(version: int, tmp_path: Path) -> None:
+    # Equal commands at different places are tried once.
     commands = list({(command.words, command.group): command for command in all_commands()}.values())
     places = {command.place.split(":")[0] for command in commands}
-    # Each function with messages, and each page, has some; fewer means that they are no longer found.
+    # Guards the extraction: every function with messages, and every page, has commands.
     assert len(commands) > 150, len(commands)
     for part in ("functions/backup-audit/src/rules/rds.rs", "shared/src/rotation/text.rs", "docs/backups.md"):
         assert part in places, places
@@ -157,7 +157,7 @@ def test_a_wrong_command_is_refused(version: int, tmp_path: Path) -> None:
         "rds wait db-snapshot-there --db-snapshot-identifier x",
         "rds no-such-operation …",
     ]
-    # Each is right for one version only.
+    # Accepted by the other version only.
     controls.append(
         "lambda invoke --function-name f --cli-binary-format raw-in-base64-out /dev/stdout"
         if version == 1

@@ -1,6 +1,7 @@
-"""`python unpack.py PACKAGE INTO`: the AWS CLI 2 from the package that `requirements.txt` names, as `INTO/dist/aws`.
+"""`python unpack.py PACKAGE INTO`: extracts the AWS CLI 2 from the package in `requirements.txt` to `INTO/dist/aws`.
 
-The package holds a npm package, and that a zip archive of a Lambda layer. Examples and help are left out.
+The Python package contains an npm package, which contains the zip archive of a Lambda layer. Examples and help topics
+are skipped.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""The reader that gives a URL to libpq as it is."""
+"""Reader that passes the URL to libpq unchanged."""
 
 import psycopg
 
@@ -6,7 +6,7 @@ from reading import serve
 
 
 def connect(url: str, rootcert: str) -> psycopg.Connection:
-    # The URL names its own CA; without one, libpq would not verify the server.
+    # Without a CA in the URL, libpq would not verify the server.
     if "sslrootcert=" not in url:
         raise AssertionError("the URL names no CA")
     return psycopg.connect(url)

@@ -1,5 +1,5 @@
-// The reader that gives a URL to node-postgres, the application's own driver, as its `connectionString`.
-// Requests and answers are those of reading.py. NODE_PATH names the folder with the packages.
+// Reader that passes the URL to node-postgres, the application's driver, as `connectionString`.
+// The protocol is that of reading.py. NODE_PATH is the folder with the packages.
 'use strict'
 
 const fs = require('node:fs')
@@ -10,7 +10,7 @@ const SQL = 'SELECT session_user::text, current_user::text'
 
 async function login(config) {
   const client = new Client({ connectionTimeoutMillis: 20_000, ...config })
-  // A connection that the server ends also emits this; without a listener it would end the program.
+  // Emitted when the server closes the connection; without a listener it would terminate the process.
   client.on('error', () => {})
   await client.connect()
   try {
@@ -40,7 +40,7 @@ async function serve() {
     try {
       answer = { logins: await logins(JSON.parse(line)) }
     } catch (error) {
-      // An invalid URL stands in the error's other properties, not in its message.
+      // Leave out the error's other properties, which may contain an invalid URL.
       answer = { error: `${error.name} ${error.code}: ${error.message}` }
     }
     console.log(JSON.stringify(answer))

@@ -1,4 +1,4 @@
-"""Another evaluator of policies: what ministack's says of each request, line by line as JSON."""
+"""Second policy evaluator: prints ministack's decision for each request on stdin, one JSON object per line."""
 
 import json
 import sys

@@ -1,9 +1,10 @@
-"""What the readers in Python share: a secret as an application reads it, and the lines on stdin and stdout.
+"""Code shared by the Python readers: reading a secret as an application does, and the protocol on stdin and stdout.
 
 A reader is a program that logs in with a secret as one kind of application does. Each line on stdin is
-`{"secret": TEXT, "rootcert": PATH}`. It logs in at every place that an application may take the login from: the whole
-text if it is a URL, else the top-level `DATABASE_URL`, and `username`, `password`, `host`, `port`, `dbname`. It answers
-`{"logins": [{"session_user", "current_user"}]}`, one for each place, or `{"error": TEXT}`, which holds no password.
+`{"secret": TEXT, "rootcert": PATH}`. The reader logs in with every credential that an application may use: the whole
+text if it is a URL; otherwise the top-level `DATABASE_URL`, and `username`, `password`, `host`, `port`, `dbname`. The
+answer is `{"logins": [{"session_user", "current_user"}]}` with one entry per credential, or `{"error": TEXT}`, which
+contains no password.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ SQL = "SELECT session_user::text, current_user::text"
 
 
 def serve(connect: Callable[[str, str], psycopg.Connection]) -> None:
-    """Answers every line; `connect` logs in with a URL and the path of the CA."""
+    """Answers every line. `connect` logs in with a URL and the path of the CA."""
     for line in sys.stdin:
         request = json.loads(line)
         try:
@@ -60,10 +61,10 @@ def login(connection):
 
 
 def blanked(error: str, secret: str) -> str:
-    """An error without what it may quote of the secret: libpq shows the part of a URL that it cannot decode."""
+    """Removes quoted parts of the secret from an error: libpq shows the part of a URL that it cannot decode."""
     _, server, message = error.partition("FATAL: ")
     if server:
-        # The server never quotes a password, and a short one would be blanked out of its words.
+        # The server never quotes a password, and a short password would blank out ordinary words.
         return server + message
     fields = {"DATABASE_URL": secret} if secret.startswith(SCHEMES) else json.loads(secret)
     userinfo = fields.get("DATABASE_URL", "").partition("://")[2].rpartition("@")[0]

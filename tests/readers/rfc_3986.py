@@ -1,4 +1,4 @@
-"""The reader that takes a URL apart by RFC 3986, with a parser that knows nothing of PostgreSQL."""
+"""Reader that parses the URL by RFC 3986, with a parser that has no knowledge of PostgreSQL."""
 
 from urllib.parse import unquote
 
@@ -15,7 +15,7 @@ VALIDATOR = Validator().allow_schemes("postgres", "postgresql").check_validity_o
 def connect(url: str, rootcert: str) -> psycopg.Connection:
     reference = uri_reference(url)
     VALIDATOR.require_presence_of("scheme", "userinfo", "host", "path").validate(reference)
-    # The parser encodes what may not stand in a path or a query.
+    # The parser encodes characters that are invalid in a path or query, so a difference means a missing encoding.
     if reference.unsplit() != url:
         raise AssertionError("the URL is not encoded")
     parts = reference.authority_info()
