@@ -144,6 +144,37 @@ fn the_tests_that_documents_name_exist() {
     assert!(count > 30, "only {count} paths found");
 }
 
+/// Every text file with one of the endings below a folder, in one string.
+fn all_text(folder: &Path, endings: &[&str], text: &mut String) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all_text(&path, endings, text);
+        } else if path.extension().is_some_and(|ending| endings.iter().any(|wanted| ending == *wanted)) {
+            text.push_str(&fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn the_tests_that_the_threat_model_names_exist() {
+    let mut code = String::new();
+    for folder in ["functions", "shared", "tests"] {
+        all_text(&root().join(folder), &["rs", "py"], &mut code);
+    }
+    let text = read("docs/threat-model.md");
+    let is_test = |name: &&str| {
+        name.matches('_').count() > 3
+            && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    };
+    let names: BTreeSet<&str> = text.split('`').skip(1).step_by(2).filter(is_test).collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        let is_there = code.contains(&format!("fn {name}(")) || code.contains(&format!("def {name}("));
+        assert!(is_there, "docs/threat-model.md names {name}, which is no test");
+    }
+}
+
 #[test]
 fn the_page_of_those_on_call_names_every_alarm_and_every_procedure() {
     let text = read("docs/plantao.md");
