@@ -49,32 +49,35 @@ fn page(function: &str, definition: &Value) -> String {
     let states = definition.get("States").and_then(Value::as_object).cloned().unwrap_or_default();
     let states: BTreeMap<_, _> = states.into_iter().collect();
     let start = text(definition, "/StartAt").unwrap_or("?");
-    let mut lines = vec![format!("    [*] --> {start}")];
+    // A state may be called as a word of the drawing's language, such as `Note`.
+    let id = |name: &str| format!("state_{name}");
+    let mut lines: Vec<_> =
+        states.keys().map(|name| format!("    state \"{name}\" as {}", id(name))).collect();
+    lines.push(format!("    [*] --> {}", id(start)));
     let mut rows = Vec::new();
     for (name, state) in &states {
+        let from = id(name);
         for choice in list(state, "Choices") {
             let condition = text(choice, "/Condition").unwrap_or_default();
             let condition = condition.trim_start_matches("{%").trim_end_matches("%}").trim();
             let condition = condition.trim_start_matches("$states.input.");
-            lines.push(format!("    {name} --> {}: {condition}", text(choice, "/Next").unwrap_or("?")));
+            let next = id(text(choice, "/Next").unwrap_or("?"));
+            lines.push(format!("    {from} --> {next}: {condition}"));
         }
         if let Some(next) = text(state, "/Default") {
-            lines.push(format!("    {name} --> {next}: senão"));
+            lines.push(format!("    {from} --> {}: senão", id(next)));
         }
         if let Some(next) = text(state, "/Next") {
-            lines.push(format!("    {name} --> {next}"));
+            lines.push(format!("    {from} --> {}", id(next)));
         }
         for catch in list(state, "Catch") {
             let errors: Vec<_> = list(catch, "ErrorEquals").iter().filter_map(Value::as_str).collect();
-            lines.push(format!(
-                "    {name} --> {}: {}",
-                text(catch, "/Next").unwrap_or("?"),
-                errors.join(", ")
-            ));
+            let next = id(text(catch, "/Next").unwrap_or("?"));
+            lines.push(format!("    {from} --> {next}: {}", errors.join(", ")));
         }
         let kind = text(state, "/Type").unwrap_or("?");
         if matches!(kind, "Succeed" | "Fail") || state.get("End").is_some() {
-            lines.push(format!("    {name} --> [*]"));
+            lines.push(format!("    {from} --> [*]"));
         }
         rows.push(format!("| {name} | {kind} | {} |", text(state, "/Comment").unwrap_or_default()));
     }
@@ -107,13 +110,14 @@ mod tests {
         }});
         let page = page("p", &definition);
         for line in [
-            "    [*] --> Ask\n",
-            "    Ask --> Is\n",
-            "    Ask --> Bad: States.ALL\n",
-            "    Is --> Good: status = 'yes'\n",
-            "    Is --> Bad: senão\n",
-            "    Bad --> [*]\n",
-            "    Good --> [*]\n",
+            "    state \"Ask\" as state_Ask\n",
+            "    [*] --> state_Ask\n",
+            "    state_Ask --> state_Is\n",
+            "    state_Ask --> state_Bad: States.ALL\n",
+            "    state_Is --> state_Good: status = 'yes'\n",
+            "    state_Is --> state_Bad: senão\n",
+            "    state_Bad --> [*]\n",
+            "    state_Good --> [*]\n",
             "| Ask | Task | Ask it. |\n",
         ] {
             assert!(page.contains(line), "{line} is not in {page}");

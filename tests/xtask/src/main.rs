@@ -66,7 +66,7 @@ enum Task {
     ///
     /// Sets up what is missing. The summary names what could not be run.
     Test {
-        /// Only the checks with this text in their name, and what they need
+        /// Only the checks with this text in their name, and what they need; or a procedure, such as rotate-random
         #[arg(long)]
         filter: Option<String>,
     },

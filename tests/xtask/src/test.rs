@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail, ensure};
 
-use crate::aws::Aws;
+use crate::aws::{Aws, text};
 use crate::cloud::{self, Place};
 use crate::deploy::ON_CLOUD;
 use crate::repo::{Build, Repo};
@@ -33,6 +33,7 @@ const MONTH: &str = "a month of simulated time";
 const AWS_CLI_2: &str = "AWS CLI 2";
 const SAM_CLI: &str = "AWS SAM CLI";
 const DEPLOYMENT: &str = "deployment to fresh local clouds";
+const TESTS: &str = "tests of the code, the repository and the model of the rotation protocol";
 const SAM: &str = "sam validate and sam build for arm64";
 
 /// The clouds of the end-to-end tests, each with parts of the names of the tests that it has; the last one has all others. They
@@ -111,9 +112,14 @@ const CHECKS: &[Check] = &[
         },
     },
     Check {
-        name: "tests of the code, the repository and the model of the rotation protocol",
+        name: TESTS,
         after: &[],
-        run: |context, log| passed(context.cargo(&["test", "--workspace", "--locked"], log)),
+        run: |context, log| {
+            passed(match &context.procedure {
+                Some(procedure) => tests_of(context.repo, procedure, log),
+                None => context.cargo(&["test", "--workspace", "--locked"], log),
+            })
+        },
     },
     Check { name: AWS_CLI_2, after: &[PYTHON], run: cli_2 },
     Check {
@@ -133,7 +139,7 @@ const CHECKS: &[Check] = &[
         name: "search for leaked secrets",
         after: &[END_TO_END],
         run: |context, log| {
-            let clouds: Vec<&Place> = context.test_clouds.iter().collect();
+            let clouds: Vec<&Place> = context.test_clouds.iter().map(|(_, place, _)| place).collect();
             passed(run::run(&mut on_clouds(context.repo, &clouds, "leaks", &[])?, log))
         },
     },
@@ -161,7 +167,10 @@ fn passed(result: Result<()>) -> Result<Verdict> {
 
 struct Context<'a> {
     repo: &'a Repo,
-    test_clouds: Vec<Place>,
+    /// The only procedure that is tested.
+    procedure: Option<String>,
+    /// The clouds of the end-to-end tests: name, place, and the arguments of the test program.
+    test_clouds: Vec<(String, Place, Vec<String>)>,
     month_cloud: Place,
     demo_cloud: Place,
     before: RefCell<Vec<procs::Process>>,
@@ -175,7 +184,7 @@ impl Context<'_> {
     }
 
     fn places(&self) -> impl Iterator<Item = &Place> {
-        self.test_clouds.iter().chain([&self.month_cloud, &self.demo_cloud])
+        self.test_clouds.iter().map(|(_, place, _)| place).chain([&self.month_cloud, &self.demo_cloud])
     }
 
     fn stop(&self) -> Result<()> {
@@ -196,7 +205,7 @@ impl Context<'_> {
 }
 
 /// Tests of the stack that is deployed to clouds; `which` are arguments of the test program.
-fn on_clouds(repo: &Repo, places: &[&Place], target: &str, which: &[&str]) -> Result<Command> {
+fn on_clouds(repo: &Repo, places: &[&Place], target: &str, which: &[String]) -> Result<Command> {
     let mut tests = run::cargo();
     // The whole workspace, so that the earlier tests' dependencies are taken with the same features.
     tests.args(["test", "--workspace", "--features", ON_CLOUD, "--test", target, "--locked", "--"]);
@@ -209,28 +218,52 @@ fn on_clouds(repo: &Repo, places: &[&Place], target: &str, which: &[&str]) -> Re
     Ok(tests)
 }
 
+/// The unit and wire tests of one procedure. Cargo builds the whole workspace as for all tests, whose dependencies have other
+/// features than those of one package.
+fn tests_of(repo: &Repo, procedure: &str, log: &Log) -> Result<()> {
+    let folder = repo.at("functions").join(procedure);
+    let mut build = run::cargo();
+    build.args(["test", "--workspace", "--features", ON_CLOUD, "--locked", "--no-run"]);
+    let messages = run::output(build.arg("--message-format=json").current_dir(&repo.root), log)?;
+    let mut programs = 0;
+    for message in messages.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let message: serde_json::Value = serde_json::from_slice(message)?;
+        let is_of = text(&message, "/manifest_path").is_some_and(|path| Path::new(path).starts_with(&folder));
+        let is_test = message.pointer("/profile/test").and_then(serde_json::Value::as_bool) == Some(true);
+        if let Some(program) = text(&message, "/executable").filter(|_| is_of && is_test) {
+            run::run(run::command(program).current_dir(&folder), log)?;
+            programs += 1;
+        }
+    }
+    ensure!(programs > 0, "cargo built no tests of {procedure}");
+    Ok(())
+}
+
 /// Arguments of the test program for one of the [`CLOUDS`]. Each test runs on one of them.
-fn arguments(cloud: usize) -> Vec<&'static str> {
-    match CLOUDS.get(cloud) {
+fn arguments(cloud: usize) -> Vec<String> {
+    let arguments: Vec<&str> = match CLOUDS.get(cloud) {
         Some((_, names)) if !names.is_empty() => {
             // A test with parts of two clouds' names has the first's.
             let before = CLOUDS.iter().take(cloud).flat_map(|(_, names)| *names);
             names.iter().copied().chain(before.flat_map(|name| ["--skip", name])).collect()
         }
         _ => CLOUDS.iter().flat_map(|(_, names)| *names).flat_map(|name| ["--skip", name]).collect(),
-    }
+    };
+    arguments.into_iter().map(str::to_owned).collect()
 }
 
 fn end_to_end(context: &Context<'_>, log: &Log) -> Result<Verdict> {
-    let logs: Vec<Log> = CLOUDS.iter().map(|(name, _)| beside(log, name)).collect::<Result<_>>()?;
+    let clouds = &context.test_clouds;
+    let logs: Vec<Log> = clouds.iter().map(|(name, ..)| beside(log, name)).collect::<Result<_>>()?;
     let runs: Vec<(Result<()>, BTreeMap<String, f64>)> = std::thread::scope(|scope| {
-        let clouds = context.test_clouds.iter().zip(&logs).enumerate();
         let spawned: Vec<_> = clouds
-            .map(|(index, (place, log))| {
+            .iter()
+            .zip(&logs)
+            .map(|((_, place, which), log)| {
                 let repo = context.repo;
                 scope.spawn(move || {
                     let (mut modules, mut last) = (BTreeMap::new(), Instant::now());
-                    let run = on_clouds(repo, &[place], "e2e", &arguments(index)).and_then(|mut tests| {
+                    let run = on_clouds(repo, &[place], "e2e", which).and_then(|mut tests| {
                         run::watch(&mut tests, log, |line| {
                             let took = last.elapsed().as_secs_f64();
                             last = Instant::now();
@@ -290,22 +323,26 @@ fn state_machines(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     Ok(Verdict::Passed)
 }
 
-/// Runs the checks whose name contains `filter`, and those that they need.
+/// Runs the checks whose name contains `filter`, and those that they need; of a procedure's name, its own tests.
 pub(crate) fn test(repo: &Repo, filter: Option<&str>) -> Result<bool> {
     let repo = &repo.building(Build::Test);
     let _lock = repo.lock()?;
+    let functions = repo.functions()?;
+    let procedure = filter.filter(|filter| functions.iter().any(|function| function == filter));
+    let selected = procedure.map_or_else(|| select(filter), |_| of_one_procedure());
     let context = Context {
         repo,
-        test_clouds: CLOUDS.iter().map(|(name, _)| Place::new(repo, name)).collect(),
+        test_clouds: test_clouds(repo, procedure),
+        procedure: procedure.map(str::to_owned),
         month_cloud: Place::new(repo, "month-cloud"),
         demo_cloud: Place::new(repo, "demo-cloud"),
         before: RefCell::default(),
         modules: RefCell::default(),
     };
-    let selected = select(filter);
     if selected.is_empty() {
         let names: Vec<&str> = CHECKS.iter().map(|check| check.name).collect();
-        bail!("no check has `{}` in its name; there are: {}", filter.unwrap_or_default(), names.join("; "));
+        let (filter, names, functions) = (filter.unwrap_or_default(), names.join("; "), functions.join(", "));
+        bail!("no check has `{filter}` in its name; there are: {names}; or a procedure: {functions}");
     }
     // What an earlier run left, when it was killed, is not a failure of this one.
     context.stop()?;
@@ -348,6 +385,25 @@ pub(crate) fn test(repo: &Repo, filter: Option<&str>) -> Result<bool> {
         println!("{line}");
     }
     Ok(right)
+}
+
+/// The clouds of the end-to-end tests, or the one of a procedure's.
+fn test_clouds(repo: &Repo, procedure: Option<&str>) -> Vec<(String, Place, Vec<String>)> {
+    let clouds = CLOUDS.iter().enumerate().map(|(index, (name, _))| (*name, arguments(index)));
+    let clouds: Vec<_> = match procedure {
+        Some(procedure) => {
+            let module = format!("{}::", procedure.replace('-', "_"));
+            clouds.take(1).map(|(name, _)| (name, vec![module.clone()])).collect()
+        }
+        None => clouds.collect(),
+    };
+    clouds.into_iter().map(|(name, which)| (name.to_owned(), Place::new(repo, name), which)).collect()
+}
+
+/// The names of the checks that test one procedure.
+fn of_one_procedure() -> Vec<&'static str> {
+    let selected = select(Some(END_TO_END));
+    CHECKS.iter().map(|check| check.name).filter(|name| *name == TESTS || selected.contains(name)).collect()
 }
 
 /// The names of the checks to run.
@@ -508,7 +564,7 @@ fn python_tests(context: &Context<'_>, log: &Log) -> Result<Verdict> {
 
 fn deployment(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     let mut clouds = Vec::new();
-    for ((name, _), place) in CLOUDS.iter().zip(&context.test_clouds) {
+    for (name, place, _) in &context.test_clouds {
         // Not the usual port: the cloud of `cargo xtask up` may have it, or may want it.
         let cloud = place.start(context.repo, Some(0), log)?;
         clouds.push((Aws::new(context.repo, &cloud), beside(log, name)?));
@@ -577,6 +633,8 @@ mod tests {
 
     #[test]
     fn a_filter_takes_what_is_needed_with_it() {
+        let of_one = [PYTHON, POSTGRES, NODE_POSTGRES, TESTS, DEPLOYMENT, END_TO_END];
+        assert_eq!(of_one_procedure(), of_one);
         assert_eq!(select(None).len(), CHECKS.len());
         assert_eq!(select(Some("end-to-end")), [PYTHON, POSTGRES, NODE_POSTGRES, DEPLOYMENT, END_TO_END]);
         assert!(select(Some("no such check")).is_empty());
@@ -587,9 +645,9 @@ mod tests {
         // As the test program selects.
         let is_of = |cloud: usize, name: &str| {
             let arguments = arguments(cloud);
-            let skipped = arguments.windows(2).any(|pair| pair[0] == "--skip" && name.contains(pair[1]));
+            let skipped = arguments.windows(2).any(|pair| pair[0] == "--skip" && name.contains(&pair[1]));
             let count = arguments.iter().position(|one| *one == "--skip").unwrap_or(arguments.len());
-            let named = count == 0 || arguments[..count].iter().any(|part| name.contains(part));
+            let named = count == 0 || arguments[..count].iter().any(|part| name.contains(part.as_str()));
             named && !skipped
         };
         for name in [
