@@ -32,7 +32,6 @@ from localcloud import (
     standins,
     tables,
     tagging,
-    twilio,
     workflows,
     workspaces,
 )
@@ -50,7 +49,6 @@ async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
         part.install(cloud)
     app = faults.install(cloud, inner)
     standins.install(cloud)
-    twilio.install(cloud)
 
     async def entry(scope, receive, send):
         if scope["type"] == "http" and scope["path"].startswith("/_local/"):

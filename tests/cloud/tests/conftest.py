@@ -68,6 +68,20 @@ class Local:
             raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()}") from error
 
 
+def http(method, url, body=None, **headers):
+    """Status, headers and body of the response, also of an error."""
+    if isinstance(body, dict):
+        headers.setdefault("content-type", "application/json")
+        body = json.dumps(body)
+    data = body.encode() if isinstance(body, str) else body
+    names = {name.replace("_", "-"): text for name, text in headers.items()}
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data, names, method=method), timeout=60) as answer:
+            return answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read()
+
+
 def wait_for(condition, what: str, seconds: float = 60):
     """Polls until `condition()` is truthy and returns its value; fails with `what` when it never is."""
     end = time.monotonic() + seconds

@@ -8,7 +8,7 @@ import re
 
 import nacl.public
 import pytest
-from test_standins import files, fresh, refusal  # noqa: F401
+from test_github import files, fresh, refusal  # noqa: F401
 
 REPOSITORY, PRODUCTION = "/actions/secrets", "/environments/production/secrets"
 

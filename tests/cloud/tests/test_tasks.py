@@ -15,8 +15,8 @@ import psycopg
 import pytest
 from conftest import HERE, wait_for
 from test_ecs import Service, value
+from test_moveongs import api, bearer, login
 from test_rds import PASSWORD, available, connect, create, fault
-from test_standins import api, bearer, login
 
 UNAUTHORIZED = 401, {"message": "Unauthorized"}
 BROKEN = 500, {"message": "Internal server error"}

@@ -1,4 +1,4 @@
-"""Twilio's auth tokens: two at most, each valid until it is removed, and what the fault switches make of the calls."""
+"""Twilio's auth tokens: two at most, each valid until it is removed, and the fault rules for the calls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from test_standins import http
+from conftest import http
 
 ACCOUNT, SECONDARY, PROMOTE = "account", "/v1/AuthTokens/Secondary", "/v1/AuthTokens/Promote"
 
@@ -26,7 +26,7 @@ def fresh(cloud):
 
 
 def twilio(cloud, method, path, token=None, sid=None):
-    """Status and the parsed body of a call, with the first primary token unless told."""
+    """Status and the parsed body of a call, with the first primary token by default."""
     own = cloud.facts["twilio_account_sid"]
     given = f"{sid or own}:{cloud.facts['twilio_auth_token'] if token is None else token}"
     path = f"/2010-04-01/Accounts/{own}.json" if path == ACCOUNT else path
@@ -128,7 +128,7 @@ def test_switches_hold_for_the_calls_before_and_after_their_effect(cloud):
     assert called == [secondary, secondary, ("POST AuthTokens/Promote", "fault"), *ends]
 
 
-# A program that makes a secondary token.
+# A program that creates a secondary token.
 MAKE = """
 import sys, urllib.request
 url, authorization = sys.argv[1:]

@@ -1,29 +1,29 @@
-"""Twilio's account and auth tokens, as an HTTP server on a free port of 127.0.0.1; the fault switches hold for it.
+"""Twilio: one account and its auth tokens.
 
-`cloud.json` tells `twilio_url` (one address for api.twilio.com and accounts.twilio.com), `twilio_account_sid` and
-`twilio_auth_token` (the primary token at the start). Every call needs HTTP basic authentication with the account's SID
-and its primary or its secondary token; both are valid from when they are answered until they are removed.
+`cloud.json` has `twilio_url` (one address for api.twilio.com and accounts.twilio.com), `twilio_account_sid` and
+`twilio_auth_token` (the first primary token). Every call needs HTTP basic authentication with the account's SID and its
+primary or secondary token; a token is valid from the response that contains it until it is removed.
 
 - `GET /2010-04-01/Accounts/{sid}.json`: the account, with its primary token.
-- `POST /v1/AuthTokens/Secondary` makes the secondary token, `DELETE /v1/AuthTokens/Secondary` removes it.
-- `POST /v1/AuthTokens/Promote` makes the secondary token the primary; the former primary is refused from then on.
+- `POST /v1/AuthTokens/Secondary` creates the secondary token, `DELETE /v1/AuthTokens/Secondary` removes it.
+- `POST /v1/AuthTokens/Promote` turns the secondary token into the primary; the former primary becomes invalid.
 
 Documented ("REST API: Secondary Auth Token", "REST API: Auth Token", "REST API: Account", the error dictionary, and
-public records of calls): statuses, fields and forms of time of the good answers; tokens of 32 hexadecimal digits; 401
-with 20003; 404 with 20404 when there is nothing to promote; 429 with 20429, after which a call took no effect; no
-Retry-After. Assumed: 404 with 20404 when there is no secondary token to delete; that a suspended account can read
-itself, and is answered 403 with 20005 to all else. No source tells what a second `POST Secondary` does: it is refused
-(409 with 20409) or it replaces the token, as the configuration says.
+public records of calls): statuses, fields and time formats of successful calls; tokens of 32 hexadecimal digits; 401
+with 20003; 404 with 20404 when there is no token to promote; 429 with 20429 for a call without effect; no Retry-After.
+Assumed: 404 with 20404 when there is no secondary token to delete; a suspended account can read itself and gets 403
+with 20005 for all other calls. No source documents a second `POST Secondary`: the setting `second_secondary` selects an
+error (409 with 20409) or the replacement of the token.
 
 The service `twilio` has the actions `GET Accounts/{sid}`, `POST AuthTokens/Secondary`, `DELETE AuthTokens/Secondary`
 and `POST AuthTokens/Promote`. The `code` of an `error` is Twilio's, in digits. Routes below /_local:
 
-- `GET twilio` -> `{"primary", "secondary", "status", "most", "made", "requests": [{method, path, status, token}]}`:
-  the most tokens that were valid at once, how many secondary tokens calls have made, and all requests; `token` is which
-  one it had when it came (`primary`, `secondary` or null), never its value.
-- `POST twilio/config` changes what it names: `primary`, `secondary` (null: none), `status` (`active`, `suspended`) and
-  `second_secondary` (`refuse`, `replace`).
-- `DELETE twilio`: as at the start.
+- `GET twilio` -> `{"primary", "secondary", "status", "most", "made", "requests": [{method, path, status, token}]}`: the
+  maximum number of tokens valid at once, the number of secondary tokens created by calls, and all requests; `token` is
+  the kind of the request's token on arrival (`primary`, `secondary` or null), not its value.
+- `POST twilio/config` changes the given settings: `primary`, `secondary` (null: none), `status` (`active`, `suspended`)
+  and `second_secondary` (`refuse`, `replace`).
+- `DELETE twilio` restores the initial state.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from typing import Any
 
 from localcloud.cloud import AdminError, Cloud
 from localcloud.faults import Answer, Call, Rule
-from localcloud.standins import Request, Servers, answer_json, application, described, only
+from localcloud.standins.web import Request, Servers, answer_json, guarded, only
 
 TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
 class TwilioError(Exception):
-    """An answer of Twilio that is an error."""
+    """An error response of Twilio."""
 
     def __init__(self, status: int, code: int, message: str):
         super().__init__(message)
@@ -77,7 +77,7 @@ class Twilio:
         return status, headers, body
 
     def _token(self, request: Request) -> str | None:
-        """Which token the request has."""
+        """The kind of the request's token; None if it is invalid."""
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         try:
             user, _, password = base64.b64decode(given, validate=True).decode().partition(":")
@@ -150,7 +150,7 @@ class Twilio:
 
     # Routes
 
-    async def told(self, _: dict[str, Any]) -> dict[str, Any]:
+    async def list_state(self, _: dict[str, Any]) -> dict[str, Any]:
         names = ("primary", "secondary", "status", "most", "made", "requests")
         return {name: getattr(self, name) for name in names}
 
@@ -197,17 +197,16 @@ def _refuse(_call: Call, rule: Rule, _headers: dict[str, str]) -> Answer:
     return _refusal(rule.status, int(rule.code) if rule.code.isdigit() else rule.code, rule.message)
 
 
-def install(cloud: Cloud) -> None:
-    """Registers the routes, and starts and stops the server with the cloud."""
-    twilio, servers = Twilio(), Servers()
-    cloud.route("GET", "twilio")(twilio.told)
+def install(cloud: Cloud, servers: Servers) -> None:
+    """Registers the routes, and starts the server with the cloud."""
+    twilio = Twilio()
+    cloud.route("GET", "twilio")(twilio.list_state)
     cloud.route("POST", "twilio/config")(twilio.configure)
     cloud.route("DELETE", "twilio")(twilio.reset)
-    app = cloud.switches.guard(application(twilio.handle), described("twilio", _action), _refuse)
+    app = guarded(cloud, "twilio", twilio.handle, _action, _refuse)
 
     async def start() -> None:
         url = servers.listen(app)
         cloud.facts.update(twilio_url=url, twilio_account_sid=twilio.sid, twilio_auth_token=twilio.first)
 
     cloud.on_start.append(start)
-    cloud.on_stop.append(servers.end)

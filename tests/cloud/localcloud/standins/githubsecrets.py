@@ -1,9 +1,9 @@
-"""GitHub's secrets of Actions, of one repository and its environments; part of the GitHub of `standins.py`.
+"""GitHub's secrets of Actions, of one repository and its environments; part of `github.py`.
 
-A value comes in a sealed box of libsodium, made for the scope's public key, and is opened here, which GitHub never
-shows. A name is kept in capital letters; times have whole seconds. Documented ("REST API endpoints for GitHub Actions
-Secrets"): calls, fields, statuses of good answers, `encrypted_value` in Base64. Assumed: that every scope has a key
-pair of its own, the texts of the refusals, and that a value may have 48 KB.
+A value arrives in a libsodium sealed box for the scope's public key and is opened here. Names are stored in capital
+letters; times have whole seconds. Documented ("REST API endpoints for GitHub Actions Secrets"): calls, fields, statuses
+of successful calls, `encrypted_value` in Base64. Assumed: one key pair per scope, the texts of the errors, and the
+limit of 48 KB for a value.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import nacl.public
 REPOSITORY = "repository"
 MOST_BYTES = 48 * 1024
 
-# Status and answer; None is an empty one.
+# Status and body; None is an empty body.
 Result = tuple[int, dict[str, Any] | None]
 
 
 class Refused(Exception):
-    """An answer of GitHub that is an error."""
+    """An error response of GitHub."""
 
     def __init__(self, status: int, message: str):
         super().__init__(message)
@@ -34,7 +34,7 @@ class Refused(Exception):
 
 
 class KeyPair:
-    """What values are sealed with and opened with."""
+    """The key pair that seals and opens values."""
 
     def __init__(self) -> None:
         self.id = str(secrets.randbelow(9 * 10**17) + 10**17)
@@ -57,7 +57,7 @@ class KeyPair:
 
 @dataclasses.dataclass
 class Secret:
-    """A secret of a scope, with the times as GitHub shows them."""
+    """A secret of a scope, with times in GitHub's format."""
 
     value: str = dataclasses.field(repr=False)
     created_at: str
@@ -75,7 +75,7 @@ class ActionsSecrets:
         return self._keys.setdefault(scope, KeyPair())
 
     def replace_keys(self) -> None:
-        """New key pairs; what was sealed for the former cannot be opened any more."""
+        """Replaces the key pairs; values sealed for the former ones can no longer be opened."""
         self._keys.clear()
 
     def forget(self) -> int:
@@ -94,7 +94,7 @@ class ActionsSecrets:
         return 200, {"name": name.upper(), "created_at": found.created_at, "updated_at": found.updated_at}
 
     def write(self, scope: str, name: str, given: dict[str, Any], lose: bool) -> Result:
-        """Keeps a value, or only says so if it is to be lost."""
+        """Stores a value; with `lose`, answers the same and stores nothing."""
         checked = checked_name(name)
         for field in ("encrypted_value", "key_id"):
             if not isinstance(given.get(field), str):
@@ -112,14 +112,14 @@ class ActionsSecrets:
         former = self.kept.get((scope, name))
         self.kept[scope, name] = Secret(value, former.created_at if former else now, now)
 
-    def told(self) -> list[dict[str, Any]]:
+    def shown(self) -> list[dict[str, Any]]:
         return [
             {"scope": scope, "name": name, **dataclasses.asdict(secret)} for (scope, name), secret in self.kept.items()
         ]
 
 
 def checked_name(name: str) -> str:
-    """The name as it is kept."""
+    """The name in its stored form."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
         raise Refused(
             422,

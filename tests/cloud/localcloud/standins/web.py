@@ -1,0 +1,130 @@
+"""HTTP servers, requests and answers shared by the stand-ins."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import socket
+from collections.abc import Awaitable, Callable
+from email.utils import formatdate
+from typing import Any
+from urllib.parse import parse_qs
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+from localcloud.cloud import AdminError, Cloud
+from localcloud.faults import Answer, Call, Refuse, function_of
+
+JSON = {"content-type": "application/json; charset=utf-8"}
+
+
+class Request:
+    """An HTTP request with its complete body."""
+
+    def __init__(self, scope: dict[str, Any], body: bytes):
+        self.method: str = scope["method"]
+        self.path: str = scope["path"]
+        self.query = {name: values[0] for name, values in parse_qs(scope["query_string"].decode("latin-1")).items()}
+        self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        self.body = body
+
+    @property
+    def media_type(self) -> str:
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def bearer(self) -> str | None:
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        return token.strip() if scheme.lower() == "bearer" else None
+
+
+def answer_json(status: int, value: Any, headers: dict[str, str] | None = None) -> Answer:
+    return status, {**JSON, **(headers or {})}, json.dumps(value, separators=(",", ":")).encode()
+
+
+def application(handle: Callable[[Request], Answer | Awaitable[Answer]]):
+    """The ASGI application that answers every request with `handle`."""
+
+    async def app(scope, receive, send):
+        if scope["type"] != "http":
+            return
+        body = b""
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body += message.get("body", b"")
+            if not message.get("more_body"):
+                break
+        answer = handle(Request(scope, body))
+        status, headers, content = await answer if inspect.isawaitable(answer) else answer
+        # A response to HEAD has the length of the omitted body; hypercorn omits the body itself.
+        # RFC 9110 forbids the field in a 204 response.
+        length = [] if status == 204 else [("content-length", str(len(content)))]
+        fields = [*headers.items(), *length, ("date", formatdate(usegmt=True))]
+        raw = [(name.encode(), value.encode("latin-1")) for name, value in fields]
+        await send({"type": "http.response.start", "status": status, "headers": raw})
+        await send({"type": "http.response.body", "body": content})
+
+    return app
+
+
+class Servers:
+    """HTTP servers on free ports of 127.0.0.1, stopped together."""
+
+    def __init__(self) -> None:
+        self._stop = asyncio.Event()
+        self._running: list[asyncio.Task] = []
+
+    def listen(self, app) -> str:
+        """Starts a server and returns its URL; connections wait in the kernel until it accepts them."""
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(100)
+        port = listener.getsockname()[1]
+        config = Config()
+        config.bind = [f"fd://{listener.detach()}"]
+        config.graceful_timeout = 1
+        config.errorlog = "-"
+        self._running.append(asyncio.create_task(serve(app, config, shutdown_trigger=self._stop.wait)))
+        return f"http://127.0.0.1:{port}"
+
+    async def end(self) -> None:
+        self._stop.set()
+        await asyncio.gather(*self._running)
+
+
+def guarded(
+    cloud: Cloud,
+    service: str,
+    handle: Callable[[Request], Answer | Awaitable[Answer]],
+    action_of: Callable[[str, str], str],
+    refuse: Refuse,
+):
+    """The ASGI application of a service, with its calls logged and the fault rules applied."""
+    return cloud.switches.guard(application(handle), described(service, action_of), refuse)
+
+
+def only(fields: Any, known) -> None:
+    """Rejects a value that is not a JSON object or has unknown fields."""
+    if not isinstance(fields, dict):
+        raise AdminError("the body must be a JSON object")
+    for name in fields:
+        if name not in known:
+            raise AdminError(f"{name}: unknown field")
+
+
+def is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def described(service: str, action_of: Callable[[str, str], str]):
+    """Derives a call's action, for the log and the fault rules, from method and path."""
+
+    async def describe(scope: dict[str, Any], _headers: dict[str, str], _body: bytes) -> Call:
+        caller = await asyncio.to_thread(function_of, scope)
+        return Call(service, action_of(scope["method"], scope["path"]), caller)
+
+    return describe
