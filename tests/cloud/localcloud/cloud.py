@@ -1,4 +1,4 @@
-"""What the parts of the local cloud share: settings, state folder, admin routes and the order of start and stop."""
+"""State shared by the parts of the local cloud: settings, folder, admin routes, the order of start and stop."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pathlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-# method and path below /_local, and the handler: (query or body as a dict) -> JSON-able answer.
+# The handler of an admin route: (query or body as a dict) -> JSON-able answer.
 AdminHandler = Callable[[dict[str, Any]], Awaitable[Any]]
 
 
 class AdminError(Exception):
-    """An admin request that cannot be served; answered as 400 with this text."""
+    """An invalid admin request; answered as 400 with this text."""
 
 
 @dataclasses.dataclass
@@ -23,14 +23,14 @@ class Cloud:
 
     state: pathlib.Path
     port: int
-    # Folder with one PostgreSQL a major: <postgres>/<major>/bin/postgres.
+    # The folder of the PostgreSQL programs: <postgres>/<major>/bin/postgres.
     postgres: pathlib.Path
-    # Real seconds that one second of AWS's documented waiting takes; 0.01 makes a 100 s snapshot take 1 s.
+    # Real seconds per second of AWS's documented times; with 0.01 a snapshot of 100 s takes 1 s.
     time_scale: float
     admin: dict[tuple[str, str], AdminHandler] = dataclasses.field(default_factory=dict)
     on_start: list[Callable[[], Awaitable[None]]] = dataclasses.field(default_factory=list)
     on_stop: list[Callable[[], Awaitable[None]]] = dataclasses.field(default_factory=list)
-    # What `cloud.json` in the state folder tells the other programs, besides the endpoint; each part adds its own.
+    # The contents of `cloud.json` besides process id and endpoint; each part adds its own.
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
     # The log and the fault switches (faults.Switches), set by faults.install.
     switches: Any = None
@@ -53,7 +53,7 @@ class Cloud:
         return register
 
     def publish(self) -> None:
-        """Writes `cloud.json`, in one step, so that a reader never sees half of it."""
+        """Writes `cloud.json` atomically."""
         facts = {"pid": os.getpid(), "endpoint": self.endpoint, **self.facts}
         new = self.state / "cloud.json.new"
         new.write_text(json.dumps(facts, indent=2) + "\n")

@@ -40,8 +40,8 @@ from localcloud.cloud import AdminError, Cloud
 
 async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
     """Runs every part until `stop` is set, then stops them in reverse order."""
-    # ministack's Runtime API writes an answer's head and body apart. Under Nagle's algorithm the body, a function's
-    # next event, waits until the head is acknowledged, for 40 ms.
+    # ministack's Runtime API writes an answer's head and body separately. Nagle's algorithm would hold the body, a
+    # function's next event, for 40 ms until the head is acknowledged.
     StreamRequestHandler.disable_nagle_algorithm = True
     inner = ministack.app.app
     audited = (backups, bluegreen, announced, clusters, buckets, tables, cloudcontrol, workspaces, simulation, seeds)
@@ -54,7 +54,7 @@ async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
         if scope["type"] == "http" and scope["path"].startswith("/_local/"):
             await admin(cloud, scope, receive, send)
         else:
-            # AWS's endpoints speak TLS only; a policy that asks for aws:SecureTransport must see it here too.
+            # AWS's endpoints accept TLS only, so a policy condition on aws:SecureTransport must hold here too.
             await app({**scope, "scheme": "https"} if scope["type"] == "http" else scope, receive, send)
 
     config = Config()
@@ -63,7 +63,7 @@ async def serve(cloud: Cloud, stop: asyncio.Event) -> None:
     config.graceful_timeout = 1
     config.errorlog = "-"
 
-    # Every part is stopped, in reverse order, also when another one fails to start or to stop.
+    # Stops every part in reverse order, even if another one fails to start or to stop.
     async with contextlib.AsyncExitStack() as ends:
         ends.callback((cloud.state / "cloud.json").unlink, missing_ok=True)
         for end in cloud.on_stop:

@@ -1,4 +1,4 @@
-"""One local cloud for the whole test session, as a process of its own, on a port of its own."""
+"""One local cloud for each test process, with its own state folder and port."""
 
 from __future__ import annotations
 
@@ -22,11 +22,17 @@ import pytest
 from botocore.config import Config
 
 HERE = pathlib.Path(__file__).resolve().parent.parent
+pytest_plugins = ("databases",)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Moves the longest modules to the front, so that no process runs one of them alone at the end."""
+    items.sort(key=lambda item: not item.path.name.startswith("test_rds"))
 
 
 def bootstrap(program: str) -> bytes:
     """The deployment package of a custom runtime written in Python."""
-    # A shell starts the interpreter: the first line of a script cannot name one whose path has a space.
+    # The first line of a script cannot name an interpreter whose path has a space, so a shell starts it.
     start = f"#!/bin/sh\n'''exec' '{sys.executable}' \"$0\"\n'''\n"
     entry = zipfile.ZipInfo("bootstrap")
     entry.external_attr = 0o755 << 16
@@ -36,15 +42,26 @@ def bootstrap(program: str) -> bytes:
     return package.getvalue()
 
 
+def stack_is(cloudformation, name: str, status: str) -> None:
+    """Waits until a stack has this status."""
+
+    def reached():
+        (stack,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+        assert stack["StackStatus"] == status or stack["StackStatus"].endswith("_IN_PROGRESS"), stack
+        return stack["StackStatus"] == status
+
+    wait_for(reached, f"{name} to be {status}")
+
+
 class Local:
-    """A running local cloud, as a test sees it."""
+    """A client of a running local cloud."""
 
     def __init__(self, facts: dict, state: pathlib.Path):
         self.facts = facts
         self.state = state
 
     def client(self, service: str, region: str = "us-east-1", **credentials):
-        """A boto3 client of the account's root, or of the credentials given; it never retries."""
+        """A boto3 client of the account's root, or with the given credentials; it never retries."""
         keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", **credentials}
         return boto3.client(
             service,
@@ -55,7 +72,7 @@ class Local:
         )
 
     def admin(self, method: str, path: str, body: dict | None = None):
-        """Calls `METHOD /_local/<path>` and returns its JSON; an HTTP error becomes an AssertionError with its text."""
+        """Calls `METHOD /_local/<path>` and returns its JSON; an HTTP error raises an AssertionError."""
         request = urllib.request.Request(
             f"{self.facts['endpoint']}/_local/{path}",
             method=method,
@@ -83,18 +100,19 @@ def http(method, url, body=None, **headers):
 
 
 def wait_for(condition, what: str, seconds: float = 60):
-    """Polls until `condition()` is truthy and returns its value; fails with `what` when it never is."""
+    """Polls until `condition()` is truthy and returns its value; fails with `what` after the time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if value := condition():
             return value
-        time.sleep(0.02)
+        # Shorter polls slow the cloud down: client and server need about as long for a call as this waits.
+        time.sleep(0.05)
     raise AssertionError(f"gave up after {seconds} s waiting for {what}")
 
 
 @contextlib.contextmanager
 def launcher(state: pathlib.Path, *options: str, **variables: str):
-    """A started launcher process of a local cloud with this state folder; killed if it still runs at the end."""
+    """A launcher process of a local cloud with this state folder; killed if it still runs at the end."""
     postgres = os.environ.get("LOCALCLOUD_POSTGRES")
     if not postgres:
         pytest.fail("LOCALCLOUD_POSTGRES is not set: run these tests through `cargo xtask test`")
@@ -133,9 +151,9 @@ def ready(process: subprocess.Popen, state: pathlib.Path) -> Local:
 
 
 def ended(process: subprocess.Popen, state: pathlib.Path, how: signal.Signals = signal.SIGTERM) -> None:
-    """Ends the launcher as a user does, which must succeed."""
+    """Ends the launcher with a signal and checks that it succeeds."""
     process.send_signal(how)
-    # The data of every database that the tests made, gigabytes, goes with it.
+    # The launcher removes the data of all databases, gigabytes after a whole run.
     assert process.wait(180) == 0, (state / "cloud.log").read_text()
 
 
@@ -154,7 +172,7 @@ def cloud(tmp_path_factory):
 
 @contextlib.contextmanager
 def with_own_clock(state: pathlib.Path, start: int):
-    """A running local cloud whose clock begins at `start`, moved with `POST /_local/clock`."""
+    """A running local cloud whose clock starts at `start` and is moved with `POST /_local/clock`."""
     library, file = state / "clock.so", state / "clock"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, HERE / "clock.c", "-ldl"], check=True)
     file.write_bytes(struct.pack("=q", start - int(time.time())))

@@ -1,4 +1,4 @@
-"""The launcher: what it keeps from functions, one cloud a state folder, its time scale; nothing outlives it."""
+"""The launcher: an environment hidden from functions, one cloud per state folder, the time scale, a clean end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 import uuid
 
 from conftest import bootstrap, ended, launcher, ready, running, wait_for
-from test_rds import available, create
+from databases import available, create
 from test_rotation import Bench
 
 # A custom runtime that answers every event with the names of its environment's variables.
@@ -40,8 +40,8 @@ def test_a_function_sees_nothing_of_the_starters_environment(cloud):
     )
     names = set(json.load(functions.invoke(FunctionName=name)["Payload"]))
     assert "AWS_LAMBDA_RUNTIME_API" in names
-    # What the launcher sets itself may also be set here, and what the shell sets that starts the interpreter, or the
-    # interpreter where there is no locale.
+    # Variables that the launcher sets itself, or the shell that starts the interpreter, or the interpreter without a
+    # locale.
     passed = {"HOME", "LANG", "LC_CTYPE", "PATH", "PYTHONPATH", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_"}
     ours = {name for name in os.environ if not name.startswith("AWS_")} | {"CANARY"}
     assert "PYTEST_CURRENT_TEST" in ours

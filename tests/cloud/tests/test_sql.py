@@ -15,8 +15,8 @@ import uuid
 import psycopg
 import pytest
 from conftest import bootstrap, wait_for
+from databases import available, connect, create
 from test_faults import arm, hits, invoke, logged, mark, policy, value
-from test_rds import available, connect, create
 
 from localcloud import faults, pgwire
 

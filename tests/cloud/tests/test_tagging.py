@@ -1,4 +1,4 @@
-"""GetResources as an auditor asks it: filters, pages, and what a stack made."""
+"""GetResources: filters, pages, and the tags of a stack's resources."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 from botocore.exceptions import ClientError
+from conftest import stack_is
 
 SCOPE = "us-east-1:000000000000"
 
@@ -79,7 +80,7 @@ def test_what_a_stack_made_carries_cloudformations_tags(cloud, project):
     template = {"Resources": {"Store": {"Type": "AWS::SQS::Queue", "Properties": properties}}}
     cloudformation = cloud.client("cloudformation")
     cloudformation.create_stack(StackName=project, TemplateBody=json.dumps(template))
-    cloudformation.get_waiter("stack_create_complete").wait(StackName=project, WaiterConfig={"Delay": 1})
+    stack_is(cloudformation, project, "CREATE_COMPLETE")
     found = cloud.client("resourcegroupstaggingapi").get_resources(TagFilters=filters(project))
     (queue,) = found["ResourceTagMappingList"]
     own = {tag["Key"]: tag["Value"] for tag in queue["Tags"]}

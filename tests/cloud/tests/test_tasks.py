@@ -14,9 +14,9 @@ import bcrypt
 import psycopg
 import pytest
 from conftest import HERE, wait_for
+from databases import PASSWORD, available, connect, create, fault
 from test_ecs import Service, value
 from test_moveongs import api, bearer, login
-from test_rds import PASSWORD, available, connect, create, fault
 
 UNAUTHORIZED = 401, {"message": "Unauthorized"}
 BROKEN = 500, {"message": "Internal server error"}
@@ -101,7 +101,7 @@ class Database:
         cloud.admin("POST", "moveongs/config", {"service": self.service.at})
 
     def new_url(self) -> str:
-        """The user's password becomes another, with what has to be encoded."""
+        """Changes the user's password to one with characters that a URL must encode."""
         password, end = f"@/:{value()}", self.instance["Endpoint"]
         with connect(self.cloud, self.instance) as master:
             master.execute(f"ALTER ROLE {self.user} PASSWORD '{password}'")

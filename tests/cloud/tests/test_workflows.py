@@ -6,12 +6,12 @@ import json
 import uuid
 
 import pytest
-from conftest import bootstrap, wait_for
+from conftest import bootstrap, stack_is, wait_for
 
 ACCOUNT = "000000000000"
 ARN = f"us-east-1:{ACCOUNT}"
 
-# Answers what it was sent; fails as often, and under the name, that the event says.
+# Answers its event; fails with the event's error name until the event's number of failures is reached.
 BOOTSTRAP = r"""
 import http.client, json, os
 
@@ -242,7 +242,7 @@ def test_a_rule_needs_its_roles_leave_to_start_an_execution(bench):
     refused = [bench.make_rule(machine, role) for role in (untrusted, other)]
     for source in refused:
         bench.send(source)
-    # Events of one client are handled in order: what was refused would have come first.
+    # Events of one client are handled in order, so the refused execution would have started first.
     bench.send(bench.make_rule(machine, bench.make_role("events", "states:StartExecution", machine)), last=True)
     assert output(bench.started(machine))["input"]["detail"] == {"last": True}
     assert len(bench.executions(machine)) == 1
@@ -336,7 +336,7 @@ def test_a_template_makes_a_machine_that_events_and_schedules_start(bench, cloud
         TemplateBody=json.dumps(template),
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
-    stacks.get_waiter("stack_create_complete").wait(StackName=prefix, WaiterConfig={"Delay": 1})
+    stack_is(stacks, prefix, "CREATE_COMPLETE")
     (stack,) = stacks.describe_stacks(StackName=prefix)["Stacks"]
     assert stack["Outputs"][0]["OutputValue"] == machine
     bench.send(prefix, name="a")
@@ -346,4 +346,4 @@ def test_a_template_makes_a_machine_that_events_and_schedules_start(bench, cloud
     schedule = cloud.client("scheduler").get_schedule(Name=prefix)
     assert schedule["ScheduleExpressionTimezone"] == "America/Sao_Paulo"
     stacks.delete_stack(StackName=prefix)
-    stacks.get_waiter("stack_delete_complete").wait(StackName=prefix, WaiterConfig={"Delay": 1})
+    stack_is(stacks, stack["StackId"], "DELETE_COMPLETE")
