@@ -20,25 +20,28 @@ def main() -> None:
     parser.add_argument("--time-scale", type=float, default=0.01, help="real seconds for one second of AWS's waits")
     args = parser.parse_args()
     args.state.mkdir(parents=True, exist_ok=True)
-    # Open, and so held, until this process ends, however it ends.
+    # Held until this process ends, even by SIGKILL.
     lock = (args.state / "lock").open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise SystemExit(f"a local cloud already runs in {args.state}") from None
 
-    # Neither a function, whose environment ministack makes of this one, nor ministack nor libpq sees this machine's.
+    # Hides this machine's environment from ministack, from libpq, and from functions, which inherit it from ministack.
     for name in os.environ.keys() - {"HOME", "LANG", "PATH", "PYTHONPATH", *clock.VARIABLES}:
         del os.environ[name]
     state = args.state.resolve()
-    # ministack reads these when it is imported. The functions' SDK calls go to AWS_ENDPOINT_URL, never to the internet.
+    # ministack reads these when it is imported. AWS_ENDPOINT_URL keeps the functions' SDK calls from the internet.
     os.environ.update(
         AUTH="true",
         AWS_ENDPOINT_URL=f"http://127.0.0.1:{args.port}",
         BIND_HOST="127.0.0.1",
         GATEWAY_PORT=str(args.port),
-        # Its MQTT listener is on a fixed port, which a second cloud on this machine could not have.
+        # Its MQTT listener has a fixed port, which would prevent a second cloud on this machine.
         IOT_MTLS_ENABLED="0",
+        # "Lambda waits one minute before the first retry and two minutes before the second" (invocation-async.html).
+        LAMBDA_ASYNC_RETRY_BASE_SECONDS=str(60 * args.time_scale),
+        LAMBDA_ASYNC_RETRY_MAX_SECONDS=str(120 * args.time_scale),
         MINISTACK_HOST="127.0.0.1",
         S3_DATA_DIR=str(state / "ministack" / "s3"),
         SFN_WAIT_SCALE=str(args.time_scale),

@@ -1,11 +1,11 @@
-"""What ministack lacks between EventBridge, Step Functions and Lambda: the roles, and an execution's end in time.
+"""Roles, time zones and time limits between EventBridge, Step Functions and Lambda, which ministack lacks.
 
-A rule or a schedule starts an execution only if its target's role trusts the service and may start that state
-machine, an execution calls a function only if its machine's role may; ministack asks neither. The cron() of a schedule
-is of the schedule's time zone; ministack takes it for UTC. `TimeoutSeconds` of a
-state machine ends an execution as TIMED_OUT, after that time multiplied by --time-scale, as its waits are. Only
-functions can be called: a role's right to anything else would go unjudged, so any other task fails. So does a Parallel
-or Map state with JSONata fields that ministack would pass over.
+A rule or a schedule starts an execution only if its target's role trusts the service and may start that state machine;
+an execution calls a function only if its machine's role may. ministack checks neither. The cron() of a schedule is
+evaluated in the schedule's time zone; ministack evaluates it in UTC. `TimeoutSeconds` of a state machine ends an
+execution as TIMED_OUT, after that time multiplied by --time-scale, like its waits. An execution starts its first state
+without ministack's fixed delay. Only functions can be called: no other task's permissions are evaluated, so other tasks
+fail. A Parallel or Map state with JSONata fields that ministack ignores fails too.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import contextvars
 import json
 import logging
 import threading
+import time
+import types
 import zoneinfo
 from datetime import datetime, timezone
 from typing import Any
@@ -30,10 +32,10 @@ logger = logging.getLogger("workflows")
 EXECUTION: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("execution", default=None)
 
 
-# One look at the schedules at a time, or one that is due would start twice.
+# Two concurrent checks would start a due schedule twice.
 LOOK = threading.Lock()
 plain_look = scheduler._tick_schedules
-# When each schedule with a cron() was looked at last.
+# The last check of each schedule with a cron().
 looked: dict[Any, datetime] = {}
 
 
@@ -49,15 +51,15 @@ def look_at_schedules() -> None:
             zone = zoneinfo.ZoneInfo(schedule.get("ScheduleExpressionTimezone") or "UTC")
             due = eventbridge._cron_next_fire(fields, looked.get(key, now).astimezone(zone))
             looked[key] = now
-            # ministack reads a cron() as of UTC, and starts what was due between the last time and now: so it is told
-            # that the last time was long ago, or not over yet.
+            # ministack evaluates a cron() in UTC and starts schedules that were due since the last start: a last start
+            # in the distant past makes it start this one, a future one prevents the start.
             is_due = due is not None and due <= now
             scheduler._schedule_last_fired[key] = 0.0 if is_due else now.timestamp() + 3600
         plain_look()
 
 
 def keep_time_zones() -> None:
-    """ministack's CloudFormation makes schedules without the time zone of their template."""
+    """Adds the time zone of a template's schedule, which ministack's CloudFormation drops."""
     handlers = provisioners._RESOURCE_HANDLERS["AWS::Scheduler::Schedule"]
 
     def strict(plain: Any, place: int) -> Any:
@@ -74,11 +76,11 @@ def keep_time_zones() -> None:
 
 
 class Ended(Exception):
-    """Stops the thread of an execution that is no longer running."""
+    """Ends the thread of an execution that is no longer running."""
 
 
 def refusal(role_arn: str, service: str, action: str, resource: str) -> str | None:
-    """Why a service cannot do this by that role; None if it can."""
+    """The reason why a service cannot perform an action with a role; None if it can."""
     role = iam._roles.get(role_arn.rpartition("/")[2])
     if role is None or role["Arn"] != role_arn:
         return f"role {role_arn} does not exist"
@@ -101,7 +103,7 @@ def refusal(role_arn: str, service: str, action: str, resource: str) -> str | No
 
 
 def trusts(role: dict[str, Any], service: str) -> bool:
-    """Whether a role's trust policy names the service; conditions of such a policy are not looked at."""
+    """Whether a role's trust policy names the service; ignores the policy's conditions."""
     document = role["AssumeRolePolicyDocument"]
     statements = (json.loads(document) if isinstance(document, str) else document)["Statement"]
     for statement in statements if isinstance(statements, list) else [statements]:
@@ -157,7 +159,7 @@ def install(cloud: Cloud) -> None:
         plain_run(arn)
 
     def fail(execution: dict, error: str, cause: str) -> None:
-        # ministack lets an execution that was stopped fail later.
+        # ministack would let a stopped execution fail later.
         if execution["status"] == "RUNNING":
             plain_fail(execution, error, cause)
 
@@ -183,28 +185,31 @@ def install(cloud: Cloud) -> None:
         try:
             return plain_lambda(function, event)
         except stepfunctions._ExecutionError as error:
-            # ministack has no name for an answer that is not the function's.
+            # ministack reports a throttled call as Lambda.Unknown.
             if error.error == "Lambda.Unknown" and "TooManyRequestsException" in str(error.cause):
                 raise stepfunctions._ExecutionError("Lambda.TooManyRequestsException", error.cause) from None
             raise
 
-    # Ten seconds are ministack's, and a test's to wait.
+    # ministack waits 0.15 s before the first state of each execution; nothing but a Wait or a retry may take time.
+    stepfunctions.time = types.SimpleNamespace(**{**vars(time), "sleep": lambda _: None})
+    stepfunctions._scaled_sleep = lambda seconds: time.sleep(max(seconds, 0) * cloud.time_scale)
+    # ministack's default is ten seconds.
     scheduler._SCHEDULE_TICK_INTERVAL = 1
     scheduler._tick_schedules = look_at_schedules
     keep_time_zones()
     plain_output = stepfunctions._apply_output_path
 
     def output(state: dict, data: Any, ctx: dict | None = None) -> Any:
-        # ministack passes over the Output of a Succeed state.
+        # ministack ignores the Output of a Succeed state.
         if state.get("Type") == "Succeed" and stepfunctions._state_query_language(state, ctx) == "JSONata":
             return stepfunctions._apply_jsonata_output(state, data, ctx, default=data)
         return plain_output(state, data, ctx)
 
     def strict(plain: Any) -> Any:
         def execute(state: dict, given: Any, execution: dict, ctx: dict) -> Any:
-            passed_over = {"Arguments", "Assign", "ItemSelector", "Output"} & state.keys()
-            if passed_over and stepfunctions._state_query_language(state, ctx) == "JSONata":
-                not_served(f"{', '.join(sorted(passed_over))} of a {state['Type']} state")
+            ignored = {"Arguments", "Assign", "ItemSelector", "Output"} & state.keys()
+            if ignored and stepfunctions._state_query_language(state, ctx) == "JSONata":
+                not_served(f"{', '.join(sorted(ignored))} of a {state['Type']} state")
             return plain(state, given, execution, ctx)
 
         return execute
