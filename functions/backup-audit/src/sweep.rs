@@ -306,18 +306,21 @@ impl<'a> Sweep<'a> {
     /// Judges manual snapshots.
     async fn snapshots(&self, is_of_cluster: bool) -> Result<(), Stop> {
         let section = if is_of_cluster { "rds:cluster-snapshots" } else { "rds:snapshots" };
-        // Without them the others are judged all the same, and the part is not whole.
+        // Without them the others are judged all the same, and the part is whole only where no snapshot is left of which it is
+        // not known whose it is.
         let none = BTreeSet::new();
         let (tagged, untold) = match self.tagged(is_of_cluster).await {
-            Ok(tagged) => (tagged, None),
-            Err(call) => (&none, Some(call)),
+            Ok(tagged) => (tagged, Ok(())),
+            Err(call) => (&none, Err(call)),
         };
-        let mut marker = None;
+        let (mut marker, mut is_open) = (None, false);
         loop {
             let (page, next) =
                 aws::rds::snapshots(&self.app.rds, (is_of_cluster, "manual", None), marker).await?;
-            let manual = page.into_iter().filter(|snapshot| self.owns(snapshot, tagged));
-            let manual = manual.map(|snapshot| (snapshot.name.clone(), snapshot)).collect();
+            let (manual, others): (Vec<_>, Vec<_>) =
+                page.into_iter().partition(|snapshot| self.owns(snapshot, tagged));
+            is_open |= !others.is_empty();
+            let manual = manual.into_iter().map(|snapshot| (snapshot.name.clone(), snapshot)).collect();
             let read = async |_: &str, listed| {
                 let snapshot = of_list(self.app, listed).await;
                 judge(SNAPSHOT, (&snapshot.name, &snapshot.arn), &snapshot, self.context)
@@ -325,7 +328,7 @@ impl<'a> Sweep<'a> {
             self.each(section, manual, read).await?;
             marker = next;
             if marker.is_none() {
-                return untold.map_or(Ok(()), |call| Err(call.into()));
+                return ended(untold, is_open);
             }
         }
     }
@@ -358,28 +361,31 @@ impl<'a> Sweep<'a> {
             if are_clusters { "rds:DescribeDBClusterSnapshots" } else { "rds:DescribeDBSnapshots" };
         let (newest, clusters) =
             join!(in_time(operation, NEWEST, Box::pin(self.newest(are_clusters))), self.tagged(true));
-        // Without them those are judged that are owned by themselves, and the part is not whole.
+        // Without them those are judged that are owned by themselves, and the part is whole only where no other may be owned by
+        // its cluster, or by a member.
         let none = BTreeSet::new();
         let (clusters, untold) = match clusters {
-            Ok(clusters) => (clusters, None),
-            Err(call) => (&none, Some(call)),
+            Ok(clusters) => (clusters, Ok(())),
+            Err(call) => (&none, Err(call)),
         };
         let (names, rds) = (&self.app.names, &self.app.rds);
-        let mut marker = None;
+        let (mut marker, mut is_open) = (None, false);
         loop {
             let (page, next) = if are_clusters {
                 let (page, next) = aws::rds::clusters(rds, marker).await?;
-                let ours = page.into_iter().filter(|(one, tags, members)| {
+                let (ours, others): (Vec<_>, Vec<_>) = page.into_iter().partition(|(one, tags, members)| {
                     names.owns_cluster(&one.name, tags, members) || clusters.contains(&one.name)
                 });
-                (ours.map(|(cluster, tags, _)| (cluster, tags)).collect::<Vec<_>>(), next)
+                is_open |= others.iter().any(|(.., members)| !members.is_empty());
+                (ours.into_iter().map(|(cluster, tags, _)| (cluster, tags)).collect::<Vec<_>>(), next)
             } else {
                 let (page, next) = aws::rds::instances(rds, marker).await?;
-                let ours = page.into_iter().filter(|(one, tags)| {
+                let (ours, others): (Vec<_>, Vec<_>) = page.into_iter().partition(|(one, tags)| {
                     names.owns(&one.name, tags)
                         || matches!(&one.form, Form::Member(of) if names.is_cluster(of) || clusters.contains(of))
                 });
-                (ours.collect(), next)
+                is_open |= others.iter().any(|(one, _)| matches!(one.form, Form::Member(_)));
+                (ours, next)
             };
             if page.iter().any(|(one, _)| one.name == names.database) {
                 is_seen.set(true);
@@ -397,7 +403,7 @@ impl<'a> Sweep<'a> {
             self.each(section, items, read).await?;
             marker = next;
             if marker.is_none() {
-                return untold.map_or(Ok(()), |call| Err(call.into()));
+                return ended(untold, is_open);
             }
         }
     }
@@ -639,6 +645,11 @@ async fn tagged_clusters(app: &App, tagged: &BTreeSet<String>) -> Seen<BTreeSet<
             return Ok(clusters);
         }
     }
+}
+
+/// How a part ended without what says of its last resources whose they are: well, where none is left open.
+fn ended(untold: Seen<()>, is_open: bool) -> Result<(), Stop> {
+    if is_open { Ok(untold?) } else { Ok(()) }
 }
 
 fn arn(bucket: &str) -> String {
@@ -1087,8 +1098,7 @@ mod tests {
         ] {
             let fake = Fake { hanging, instances: ONE, clusters: Some(&[]) };
             let (verdicts, ends) = judged("moveongs-prod-db", fake).await;
-            // Without the clusters it is not known which instances are theirs.
-            assert_eq!(ends, [hanging != "DescribeDBClusters"; 2], "{hanging}");
+            assert_eq!(ends, [true, hanging != "DescribeDBClusters"], "{hanging}");
             let of = |rule: &str| &*verdicts[&(rule.to_owned(), "moveongs-prod-db".to_owned())];
             assert_eq!(of("rds.public"), "fail", "{hanging}");
             assert_eq!(of("rds.snapshot-fresh"), "unknown", "{hanging}");
@@ -1161,14 +1171,31 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn without_the_other_list_what_is_owned_by_name_is_judged_and_the_parts_are_not_whole() {
-        let instances: &[Db] = &[("moveongs-prod-db", None, false), ("x-1", Some("moveongs-prod"), false)];
-        let fake = Fake { hanging: "-", instances, clusters: None };
-        let (verdicts, ends) = judged("moveongs-prod-db", fake).await;
-        assert_eq!(ends, [false; 2]);
-        for name in ["moveongs-prod-db", "x-1"] {
-            assert_eq!(verdicts[&("rds.public".to_owned(), name.to_owned())], "fail");
+    /// Only what may be owned by the list that is missing keeps the other list from being whole.
+    #[tokio::test(start_paused = true)]
+    async fn without_the_other_list_what_is_owned_by_name_is_judged_and_the_rest_is_not_known() {
+        let others: &[(&[Db], bool)] =
+            &[(&[], true), (&[("y", None, false)], true), (&[("y-1", Some("y"), false)], false)];
+        for (others, is_whole) in others {
+            let own: &[Db] = &[("moveongs-prod-db", None, false), ("x-1", Some("moveongs-prod"), false)];
+            let instances = Vec::leak([own, others].concat());
+            let fake = Fake { hanging: "-", instances, clusters: None };
+            let (verdicts, ends) = judged("moveongs-prod-db", fake).await;
+            assert_eq!(ends, [*is_whole, false], "{others:?}");
+            for name in ["moveongs-prod-db", "x-1"] {
+                assert_eq!(verdicts[&("rds.public".to_owned(), name.to_owned())], "fail");
+            }
+        }
+        let others: &[(&[Cluster], bool)] =
+            &[(&[], true), (&[("y", false, &[])], true), (&[("y", false, &["y-1"])], false)];
+        for (others, is_whole) in others {
+            let own: &[Cluster] = &[("moveongs-prod", false, &["x-1"])];
+            let clusters = Vec::leak([own, others].concat());
+            let fake = Fake { hanging: "DescribeDBInstances", instances: &[], clusters: Some(clusters) };
+            let (verdicts, ends) = judged("moveongs-prod-db", fake).await;
+            assert_eq!(ends[1], *is_whole, "{others:?}");
+            let of = |rule: &str| &*verdicts[&(rule.to_owned(), "moveongs-prod".to_owned())];
+            assert_eq!(of("rds.deletion-protection"), "fail");
         }
     }
 
