@@ -31,6 +31,7 @@ EXAMPLES = {
     "days": "30",
     "gib": "40",
     "double": "40",
+    "iops": "3000",
     "lote": json.dumps([FINDING]),
     "pairs": "Key=Project,Value=moveongs",
     "rule": '{"Rules":[]}',

@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 
 use crate::App;
 use crate::aws;
-use crate::facts::{Form, Instance, Pair, Seen, Subscription};
+use crate::facts::{Form, Instance, Pair, Parameter, Seen, Subscription};
 use crate::rules::plans::Plan;
 use crate::rules::rds::{deployment, supported_until, tls_parameter, unheard};
 
@@ -32,7 +32,7 @@ pub(crate) struct Around {
     plans: OnceCell<Seen<Vec<Arc<Plan>>>>,
     subscriptions: OnceCell<Seen<Vec<Subscription>>>,
     deployments: OnceCell<Seen<Vec<Pair>>>,
-    parameters: Answers<(bool, String), Option<String>>,
+    parameters: Answers<(bool, String), Option<Parameter>>,
     majors: Answers<String, Majors>,
 }
 
@@ -94,8 +94,8 @@ impl Around {
         (db.tls_parameter, db.supported_until) = (parameter, until);
     }
 
-    /// The value of the parameter that forces TLS, in the group of a database that answers for it.
-    async fn parameter(&self, app: &App, db: &Instance) -> Option<Seen<Option<String>>> {
+    /// The parameter that forces TLS, in the group of a database that answers for it.
+    async fn parameter(&self, app: &App, db: &Instance) -> Option<Seen<Option<Parameter>>> {
         if matches!(db.form, Form::Member(_)) {
             return None;
         }

@@ -64,6 +64,17 @@ pub(crate) struct Subscription {
     pub categories: Vec<String>,
 }
 
+/// A parameter of a group.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Parameter {
+    /// None where the group leaves it to the engine.
+    pub value: Option<String>,
+    /// Whether a change waits for a restart; none where RDS does not say.
+    pub is_static: Option<bool>,
+    /// The values that it takes, e.g. `0,1`.
+    pub allowed: Option<String>,
+}
+
 /// A DB instance or cluster. What RDS leaves out of an answer is none.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Instance {
@@ -82,8 +93,8 @@ pub(crate) struct Instance {
     pub plans: Option<Seen<Vec<Arc<Plan>>>>,
     /// The categories of events that reach no subscription.
     pub unheard: Option<Seen<Vec<String>>>,
-    /// The value of the parameter that forces TLS; none where the group does not say.
-    pub tls_parameter: Option<Seen<Option<String>>>,
+    /// The parameter that forces TLS; none where the group does not have it.
+    pub tls_parameter: Option<Seen<Option<Parameter>>>,
     /// When standard support of its engine's version ends; none where AWS announces none.
     pub supported_until: Option<Seen<Option<Timestamp>>>,
     pub deployment: Option<Seen<Option<Deployment>>>,
@@ -112,6 +123,9 @@ pub(crate) struct Instance {
     pub storage_gib: Option<i32>,
     /// Storage that it may grow to.
     pub storage_limit_gib: Option<i32>,
+    /// `gp3`, `io1`, ...
+    pub storage_type: Option<String>,
+    pub iops: Option<i32>,
     pub log_exports: Vec<String>,
     pub parameter_groups: Vec<String>,
     pub subnet_group: Option<String>,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::facts::{Bucket, Form, Instance, Role, Snapshot, Table};
-use crate::rules::rds::{maintained, strangers, wanted_days};
+use crate::rules::rds::{is_multi_az_cluster, maintained, strangers, wanted_days};
 use crate::rules::s3::{named, shortest, tls_statement};
 use crate::rules::{Context, Verdict};
 
@@ -155,6 +155,20 @@ fn setting(rule: &str, instance: &Instance, context: &Context<'_>) -> Result<Set
     if status != "available" {
         return Err(format!("the database is {status}; RDS changes only one that is available"));
     }
+    // The kind of its cluster decides where RDS changes a member.
+    if matches!(instance.form, Form::Member(_)) && instance.engine.is_none() {
+        return Err("the answer of AWS has no Engine".to_owned());
+    }
+    if let Form::Member(cluster) = &instance.form
+        && is_multi_az_cluster(instance)
+    {
+        let how = if rule == "rds.public" {
+            "and a cluster has no option for this: restore it as another one".to_owned()
+        } else {
+            format!("only the cluster {cluster}: run the finding's command")
+        };
+        return Err(format!("RDS changes no member of a Multi-AZ DB cluster, {how}"));
+    }
     let is_of_plan = ["rds.retention", "rds.backup-window"].contains(&rule);
     if let Some(point) = instance.recovery_point.as_deref().filter(|_| is_of_plan) {
         return Err(format!("AWS Backup owns the automated backups ({point}); change the plan's rule"));
@@ -275,6 +289,12 @@ mod tests {
         let mut instance = instance();
         change(&mut instance);
         Target::Instance(Box::new(instance))
+    }
+
+    fn member(engine: &str) -> Target {
+        database(|db| {
+            (db.form, db.engine) = (Form::Member("moveongs-prod".to_owned()), Some(engine.to_owned()));
+        })
     }
 
     fn of_cluster(change: impl FnOnce(&mut Instance)) -> Target {
@@ -422,6 +442,13 @@ mod tests {
             database(|db| (db.retention_days, db.pending_retention_days) = (Some(days), pending))
         };
         for (rule, target, reason) in [
+            ("rds.public", member("postgres"), "restore it"),
+            (
+                "rds.public",
+                database(|db| (db.form, db.engine) = (Form::Member("moveongs-prod".to_owned()), None)),
+                "has no Engine",
+            ),
+            ("rds.minor-upgrades", member("mysql"), "only the cluster moveongs-prod"),
             ("rds.public", database(|db| db.status = Some("modifying".into())), "is modifying"),
             ("rds.public", database(|db| db.status = Some("stopped".into())), "is stopped"),
             ("rds.public", database(|db| db.status = None), "is ?"),
@@ -466,6 +493,11 @@ mod tests {
         }
         for role in [Role::Attachments, Role::Uploads, Role::State, Role::Grafana] {
             assert!(plan("s3.versioning", &of(role), &context()).is_ok(), "{role:?}");
+        }
+        // The members of an Aurora cluster have these settings of their own.
+        for rule in ["rds.public", "rds.minor-upgrades"] {
+            let change = plan(rule, &member("aurora-mysql"), &context()).unwrap();
+            assert!(matches!(change, Change::Instance { .. }), "{change}");
         }
         let own_instance = Context { database: "legacy", ..context() };
         let legacy = database(|db| db.name = "legacy".into());

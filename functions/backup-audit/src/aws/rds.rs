@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use shared::failure::CallError;
 
 use super::{Page, instant, one, told, whole};
-use crate::facts::{Form, Instance, Pair, Seen, Subscription, Table};
+use crate::facts::{Form, Instance, Pair, Parameter, Seen, Subscription, Table};
 use crate::repair::Setting;
 
 type Rds = aws_sdk_rds::Client;
@@ -185,6 +185,8 @@ fn instance_of(found: DbInstance) -> Option<(Instance, BTreeMap<String, String>)
         certificate_until: found.certificate_details.and_then(|details| instant(details.valid_till)),
         storage_gib: found.allocated_storage,
         storage_limit_gib: found.max_allocated_storage,
+        storage_type: found.storage_type,
+        iops: found.iops,
         log_exports: found.enabled_cloudwatch_logs_exports.unwrap_or_default(),
         parameter_groups: groups.filter_map(|group| group.db_parameter_group_name).collect(),
         subnet_group: found.db_subnet_group.and_then(|group| group.db_subnet_group_name),
@@ -225,6 +227,9 @@ fn cluster_of(found: DbCluster) -> Option<ListedCluster> {
         is_protected: found.deletion_protection,
         copies_tags: found.copy_tags_to_snapshot,
         is_multi_az: found.multi_az,
+        storage_gib: found.allocated_storage,
+        storage_type: found.storage_type,
+        iops: found.iops,
         log_exports: found.enabled_cloudwatch_logs_exports.unwrap_or_default(),
         parameter_groups: found.db_cluster_parameter_group.into_iter().collect(),
         subnet_group: found.db_subnet_group,
@@ -319,27 +324,43 @@ pub(crate) async fn deployments(client: &Rds) -> Seen<Vec<Pair>> {
     Ok(found)
 }
 
-/// A parameter's value in a group of instances, or of clusters; none where the group gives none.
+/// A parameter in a group of instances, or of clusters; none where the group does not have it.
 pub(crate) async fn parameter(
     client: &Rds,
     is_of_cluster: bool,
     group: &str,
     name: &str,
-) -> Seen<Option<String>> {
+) -> Seen<Option<Parameter>> {
     let filter = aws_sdk_rds::types::Filter::builder().name("parameter-name").values(name).build();
     let operation =
         if is_of_cluster { "rds:DescribeDBClusterParameters" } else { "rds:DescribeDBParameters" };
-    let parameters = if is_of_cluster {
-        let described = client.describe_db_cluster_parameters().db_cluster_parameter_group_name(group);
-        let described = described.filters(filter).send().await;
-        described.map_err(CallError::during("rds:DescribeDBClusterParameters"))?.parameters
-    } else {
-        let described = client.describe_db_parameters().db_parameter_group_name(group).filters(filter).send();
-        described.await.map_err(CallError::during("rds:DescribeDBParameters"))?.parameters
-    };
-    let found = told(operation, "Parameters", parameters)?.into_iter();
-    let found = found.filter(|parameter| parameter.parameter_name() == Some(name));
-    Ok(found.filter_map(|parameter| parameter.parameter_value).next())
+    let mut marker = None;
+    loop {
+        let (page, next) = if is_of_cluster {
+            let described = client.describe_db_cluster_parameters().db_cluster_parameter_group_name(group);
+            let described = described.filters(filter.clone()).set_marker(marker).send().await;
+            let described = described.map_err(CallError::during("rds:DescribeDBClusterParameters"))?;
+            (described.parameters, described.marker)
+        } else {
+            let described = client.describe_db_parameters().db_parameter_group_name(group);
+            let described = described.filters(filter.clone()).set_marker(marker).send().await;
+            let described = described.map_err(CallError::during("rds:DescribeDBParameters"))?;
+            (described.parameters, described.marker)
+        };
+        let page = told(operation, "Parameters", page)?;
+        if let Some(found) = page.into_iter().find(|one| one.parameter_name() == Some(name)) {
+            return Ok(Some(Parameter {
+                is_static: found.apply_type().map(|kind| kind != "dynamic"),
+                value: found.parameter_value,
+                allowed: found.allowed_values,
+            }));
+        }
+        // A page may hold none of those that the filter names, and still not be the last.
+        if next.is_none() {
+            return Ok(None);
+        }
+        marker = next;
+    }
 }
 
 /// The major versions of an engine, each with the end of its standard support.
@@ -610,12 +631,47 @@ mod tests {
         assert!(shared_with(&rds, "s").await.unwrap().is_empty());
     }
 
+    /// A page without the parameter is not the end of the list.
+    #[tokio::test]
+    async fn a_parameter_is_looked_for_on_every_page() {
+        let parameter = |name: &str| {
+            format!(
+                "<Parameter><ParameterName>{name}</ParameterName><ParameterValue>0</ParameterValue><ApplyType>static</ApplyType><AllowedValues>0,1</AllowedValues></Parameter>"
+            )
+        };
+        let page =
+            |parameters: String, marker: &str| format!("<Parameters>{parameters}</Parameters>{marker}");
+        for (operation, is_of_cluster) in
+            [("DescribeDBParameters", false), ("DescribeDBClusterParameters", true)]
+        {
+            let (rds, wire) = client(&[
+                answer(operation, &page(String::new(), "<Marker>a</Marker>")),
+                answer(operation, &page(parameter("another"), "<Marker>b</Marker>")),
+                answer(operation, &page(parameter("rds.force_ssl"), "")),
+            ]);
+            let found = super::parameter(&rds, is_of_cluster, "g", "rds.force_ssl").await;
+            let expected = Parameter {
+                value: Some("0".to_owned()),
+                is_static: Some(true),
+                allowed: Some("0,1".to_owned()),
+            };
+            assert_eq!(found, Ok(Some(expected)), "{operation}");
+            let asked = asked(&wire);
+            assert_eq!(asked.len(), 3, "{asked:?}");
+            assert!(asked[1].contains("Marker=a") && asked[2].contains("Marker=b"), "{asked:?}");
+            assert!(asked.iter().all(|one| one.contains("parameter-name")), "{asked:?}");
+        }
+        let (rds, _) = client(&[answer("DescribeDBParameters", &page(parameter("another"), ""))]);
+        assert_eq!(super::parameter(&rds, false, "g", "rds.force_ssl").await, Ok(None));
+    }
+
     #[tokio::test]
     async fn one_parameter_is_asked_for_by_its_name() {
         let found = "<Parameters><Parameter><ParameterName>rds.force_ssl</ParameterName><ParameterValue>1</ParameterValue></Parameter></Parameters>";
         let (rds, wire) = client(&[answer("DescribeDBParameters", found)]);
         let value = parameter(&rds, false, "default.postgres17", "rds.force_ssl").await;
-        assert_eq!(value, Ok(Some("1".to_owned())));
+        let value = value.unwrap().unwrap().value;
+        assert_eq!(value.as_deref(), Some("1"));
         let asked = asked(&wire);
         assert!(asked[0].contains("parameter-name") && asked[0].contains("rds.force_ssl"), "{asked:?}");
     }

@@ -6,7 +6,7 @@ use shared::snapshots::Kind;
 
 use super::plans::Plan;
 use super::{Context, Meta, Rule, Severity, Verdict, seen, switch, utc};
-use crate::facts::{Deployment, Form, Instance, Pair, Side, Snapshot, Subscription};
+use crate::facts::{Deployment, Form, Instance, Pair, Parameter, Side, Snapshot, Subscription};
 
 /// A day has 1440 minutes.
 const DAY: i32 = 1440;
@@ -26,34 +26,113 @@ pub(crate) static MISSING: Meta = Meta {
     why: ["sem banco não há backup dele", "without the database there is no backup of it"],
 };
 
-/// The command of the AWS CLI that changes a database. One that is stopped is started first, since RDS refuses a change.
+/// The largest storage of an instance, in GiB. Of some engines and kinds of storage it is less.
+const LARGEST_STORAGE: i32 = 65_536;
+
+/// Whether a database is a Multi-AZ DB cluster or a member of one: those that are not Aurora's.
+pub(crate) fn is_multi_az_cluster(db: &Instance) -> bool {
+    let is_aurora = |engine: &str| engine.starts_with("aurora");
+    db.form != Form::Single && db.engine.as_deref().is_some_and(|engine| !is_aurora(engine))
+}
+
+/// Whether a database is an RDS Custom one, of which RDS refuses several settings.
+fn is_custom(db: &Instance) -> bool {
+    db.engine.as_deref().is_some_and(|engine| engine.starts_with("custom-"))
+}
+
+/// What is set by hand of an RDS Custom database, since `ModifyDBInstance` does not apply.
+fn by_hand(db: &Instance) -> String {
+    format!("# docs/backups.md#regras: {}, RDS Custom: à mão / by hand", db.name)
+}
+
+/// Where RDS changes a database. The members of a Multi-AZ DB cluster can be changed by their cluster only; those of an
+/// Aurora cluster have settings of their own. Source: RDS user guide, "Modifying a Multi-AZ DB cluster".
+fn changed_at(db: &Instance) -> (&'static str, &str) {
+    match &db.form {
+        Form::Cluster => ("cluster", &db.name),
+        Form::Member(cluster) if is_multi_az_cluster(db) => ("cluster", cluster),
+        Form::Member(_) | Form::Single => ("instance", &db.name),
+    }
+}
+
+/// The command of the AWS CLI that changes a database, after what makes RDS take it.
 fn modify(db: &Instance, change: &str) -> String {
-    let name = &db.name;
-    let modify = match db.form {
-        Form::Cluster => format!("aws rds modify-db-cluster --db-cluster-identifier {name} {change}"),
-        _ => format!("aws rds modify-db-instance --db-instance-identifier {name} {change}"),
-    };
-    started(db, modify)
+    let (kind, name) = changed_at(db);
+    let member = if *name == db.name { String::new() } else { format!("  # {}", db.name) };
+    started(db, format!("aws rds modify-db-{kind} --db-{kind}-identifier {name} {change}")) + &member
 }
 
 /// A command that RDS takes of a database that is available only.
 fn started(db: &Instance, command: String) -> String {
-    if db.status.as_deref() != Some("stopped") {
-        return command;
+    match awaken(db) {
+        Some(first) => format!("{first} && {command}"),
+        None => command,
     }
-    format!("{} && {command}", start(db))
 }
 
-/// Starts a stopped database, or the cluster that it is of, and waits until it is available.
-fn start(db: &Instance) -> String {
-    let (kind, name) = match &db.form {
-        Form::Single => ("instance", &db.name),
-        Form::Member(cluster) => ("cluster", cluster),
-        Form::Cluster => ("cluster", &db.name),
+/// Brings a database into the state in which RDS takes a change: starts one that is stopped, and waits for one that is busy.
+/// None where it is in that state, and where it is in one that does not pass by itself.
+fn awaken(db: &Instance) -> Option<String> {
+    let status = db.status.as_deref()?;
+    if matches!(status, "available" | "storage-optimization") || stops_backups(status) {
+        return None;
+    }
+    let wait =
+        |kind: &str, name: &str| format!("aws rds wait db-{kind}-available --db-{kind}-identifier {name}");
+    if !rests(db) {
+        let (kind, name) = changed_at(db);
+        return Some(wait(kind, name));
+    }
+    // A member rests and starts with its cluster, and is available after it.
+    let (kind, name, member) = match &db.form {
+        Form::Single => ("instance", &db.name, None),
+        Form::Cluster => ("cluster", &db.name, None),
+        Form::Member(cluster) => ("cluster", cluster, Some(&db.name)),
     };
-    format!(
-        "aws rds start-db-{kind} --db-{kind}-identifier {name} && aws rds wait db-{kind}-available --db-{kind}-identifier {name}"
-    )
+    // The AWS CLI has no waiter for the end of a stop.
+    let stopped = (status == "stopping").then(|| {
+        let describe = match kind {
+            "cluster" => format!(
+                "aws rds describe-db-clusters --db-cluster-identifier {name} --query 'DBClusters[0].Status' --output text"
+            ),
+            _ => format!(
+                "aws rds describe-db-instances --db-instance-identifier {name} --query 'DBInstances[0].DBInstanceStatus' --output text"
+            ),
+        };
+        format!(r#"while [ "$({describe})" = stopping ]; do sleep 30; done"#)
+    });
+    let start =
+        (status != "starting").then(|| format!("aws rds start-db-{kind} --db-{kind}-identifier {name}"));
+    let member = member.map(|member| wait("instance", member));
+    let steps = [stopped, start, Some(wait(kind, name)), member];
+    Some(steps.into_iter().flatten().collect::<Vec<_>>().join(" && "))
+}
+
+/// A larger storage of a database whose storage is full; none where there is none. Together with the limit of its growth,
+/// below which RDS refuses it, and with the I/O operations that RDS asks for in the same request.
+fn grow(db: &Instance) -> Option<String> {
+    let storage = db.storage_gib.filter(|storage| *storage > 0)?;
+    let gib = storage.saturating_add(storage / 5 + 1).min(LARGEST_STORAGE);
+    let is_a_tenth_above = |more: i32, than: i32| i64::from(more) * 10 >= i64::from(than) * 11;
+    if !is_a_tenth_above(gib, storage) {
+        return None;
+    }
+    let mut change = vec![format!("--allocated-storage {gib}")];
+    let limit = db.storage_limit_gib.filter(|limit| *limit > 0 && db.form == Form::Single);
+    if limit.is_some_and(|limit| !is_a_tenth_above(limit, gib)) {
+        let double = gib.saturating_mul(2).min(LARGEST_STORAGE);
+        change.push(format!("--max-allocated-storage {double}"));
+    }
+    let is_sql_server = db.engine.as_deref().is_some_and(|engine| engine.contains("sqlserver"));
+    let iops = db.iops.filter(|iops| *iops > 0).and_then(|iops| match db.storage_type.as_deref() {
+        // At least one for two GiB, or one for each with SQL Server.
+        Some("io1" | "io2") => Some(iops.max(if is_sql_server { gib } else { (gib + 1) / 2 })),
+        // Small gp3 volumes have 3000, which cannot be set.
+        Some("gp3") if iops > 3000 || is_sql_server => Some(iops),
+        _ => None,
+    });
+    change.extend(iops.map(|iops| format!("--iops {iops}")));
+    Some(modify(db, &format!("{} --apply-immediately", change.join(" "))))
 }
 
 /// Describes a database by a query over its fields; `status` is called otherwise of an instance.
@@ -232,16 +311,21 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             answers(instance).then(|| switch(instance.is_encrypted, "StorageEncrypted", true))
         },
         command: |instance, context| {
+            let name = &instance.name;
             if instance.form == Form::Cluster {
                 return format!(
-                    "# docs/backups.md#cifrar: {}; aws rds wait db-cluster-snapshot-available --db-cluster-snapshot-identifier {1}-plain; aws rds restore-db-cluster-from-snapshot --snapshot-identifier {1}-plain --db-cluster-identifier {1}-encrypted --kms-key-id {2} --engine …",
-                    started(instance, cluster_snapshot(&instance.name, "plain")),
-                    instance.name,
+                    "# docs/backups.md#cifrar: {}; aws rds wait db-cluster-snapshot-available --db-cluster-snapshot-identifier {1}; aws rds restore-db-cluster-from-snapshot --snapshot-identifier {1} --db-cluster-identifier {name}-encrypted --kms-key-id {2} --engine …",
+                    started(instance, cluster_snapshot(name, "plain")),
+                    cluster_snapshot_name(name, "plain"),
                     context.key.unwrap_or("alias/aws/rds"),
                 );
             }
+            let snapshot = format!(
+                "aws rds create-db-snapshot --db-instance-identifier {name} --db-snapshot-identifier {name}-plain"
+            );
+            let snapshot = started(instance, snapshot);
             format!(
-                "# docs/backups.md#cifrar: aws rds create-db-snapshot --db-instance-identifier {0} --db-snapshot-identifier {0}-plain; aws rds copy-db-snapshot --source-db-snapshot-identifier {0}-plain --target-db-snapshot-identifier {0}-encrypted --kms-key-id {1}; aws rds restore-db-instance-from-db-snapshot …",
+                "# docs/backups.md#cifrar: {snapshot}; aws rds copy-db-snapshot --source-db-snapshot-identifier {0}-plain --target-db-snapshot-identifier {0}-encrypted --kms-key-id {1}; aws rds restore-db-instance-from-db-snapshot …",
                 instance.name,
                 context.key.unwrap_or("alias/aws/rds"),
             )
@@ -308,7 +392,10 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
         check: |instance, _| {
             is_instance(instance).then(|| switch(instance.is_public, "PubliclyAccessible", false))
         },
-        command: |instance, _| modify(instance, "--no-publicly-accessible"),
+        command: |instance, _| match &instance.form {
+            Form::Member(cluster) if is_multi_az_cluster(instance) => private_cluster(instance, cluster),
+            _ => modify(instance, "--no-publicly-accessible"),
+        },
     },
     Rule {
         meta: Meta {
@@ -342,14 +429,19 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             (wanted && is_source(instance)).then(|| switch(instance.is_multi_az, "MultiAZ", true))
         },
         command: |instance, _| {
+            // RDS places the three members of a Multi-AZ DB cluster itself, and takes no other.
+            if is_multi_az_cluster(instance) {
+                return describe(instance, "AvailabilityZones");
+            }
             if instance.form == Form::Cluster {
-                return format!(
+                let add = format!(
                     "aws rds create-db-instance --db-cluster-identifier {0} --db-instance-identifier {0}-2 --engine {1} --db-instance-class …",
                     instance.name,
                     instance.engine.as_deref().unwrap_or("aurora-postgresql"),
                 );
+                return started(instance, add);
             }
-            modify(instance, "--multi-az")
+            if is_custom(instance) { by_hand(instance) } else { modify(instance, "--multi-az") }
         },
     },
     Rule {
@@ -363,8 +455,10 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
                 "they bring PostgreSQL's security fixes",
             ],
         },
+        // RDS refuses it of an RDS Custom database.
         check: |instance, _| {
-            is_instance(instance).then(|| switch(instance.upgrades, "AutoMinorVersionUpgrade", true))
+            (is_instance(instance) && !is_custom(instance))
+                .then(|| switch(instance.upgrades, "AutoMinorVersionUpgrade", true))
         },
         command: |instance, _| modify(instance, "--auto-minor-version-upgrade"),
     },
@@ -383,6 +477,9 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             if is_instance(instance) { certificate(instance, context) } else { None }
         },
         command: |instance, _| {
+            if is_custom(instance) {
+                return by_hand(instance);
+            }
             modify(
                 instance,
                 "--ca-certificate-identifier rds-ca-rsa2048-g1 --apply-immediately  # pode reiniciar a instância / outage",
@@ -400,9 +497,12 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
                 "with a full disk the instance halts, and its backups with it",
             ],
         },
-        check: |instance, _| (instance.form == Form::Single).then(|| autoscaling(instance)),
+        // Neither RDS Custom nor a Multi-AZ DB cluster has it.
+        check: |instance, _| {
+            (instance.form == Form::Single && !is_custom(instance)).then(|| autoscaling(instance))
+        },
         command: |instance, _| {
-            let double = instance.storage_gib.unwrap_or(20).saturating_mul(2);
+            let double = instance.storage_gib.unwrap_or(20).saturating_mul(2).min(LARGEST_STORAGE);
             modify(instance, &format!("--max-allocated-storage {double}"))
         },
     },
@@ -451,7 +551,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
         },
         check: |instance, _| {
             let found = instance.parameter_groups.join(",");
-            answers(instance).then(|| {
+            (answers(instance) && !is_custom(instance)).then(|| {
                 if instance.parameter_groups.is_empty() {
                     Verdict::untold("DBParameterGroups")
                 } else {
@@ -498,7 +598,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
                     instance.name
                 );
             }
-            modify(instance, &group)
+            if is_custom(instance) { by_hand(instance) } else { modify(instance, &group) }
         },
     },
     Rule {
@@ -546,13 +646,11 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
                 }
             })
         },
-        command: |db, _| match (db.status.as_deref(), &db.form) {
-            (Some("storage-full"), Form::Single) => {
-                let storage = db.storage_gib.unwrap_or(20);
-                let gib = storage.saturating_add(storage / 5 + 1);
-                modify(db, &format!("--allocated-storage {gib} --apply-immediately"))
-            }
-            _ => events(db),
+        // Aurora's storage is not allocated.
+        command: |db, _| {
+            let has_storage = db.form == Form::Single || is_multi_az_cluster(db);
+            let is_full = has_storage && db.status.as_deref() == Some("storage-full");
+            is_full.then(|| grow(db)).flatten().unwrap_or_else(|| events(db))
         },
     },
     Rule {
@@ -576,10 +674,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
                 }
             })
         },
-        command: |db, _| match db.status.as_deref() {
-            Some("stopped") => start(db),
-            _ => describe(db, "AutomaticRestartTime"),
-        },
+        command: |db, _| awaken(db).unwrap_or_else(|| describe(db, "AutomaticRestartTime")),
     },
     Rule {
         meta: Meta {
@@ -698,11 +793,14 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
         check: forces_tls,
         command: |db, context| {
             let parameter = db.engine.as_deref().and_then(tls_parameter).unwrap_or("rds.force_ssl");
-            let of = if db.form == Form::Cluster { "cluster-" } else { "" };
-            let set = match db.parameter_groups.first() {
-                Some(group) if !group.starts_with("default.") => format!(
-                    "aws rds modify-db-{of}parameter-group --db-{of}parameter-group-name {group} --parameters ParameterName={parameter},ParameterValue=1,ApplyMethod=immediate"
-                ),
+            let told = db.tls_parameter.as_ref().and_then(|told| told.as_ref().ok()).and_then(Option::as_ref);
+            let set = match (db.parameter_groups.first(), told) {
+                (Some(group), Some(told)) if !group.starts_with("default.") => {
+                    force_tls(db, group, parameter, told)
+                }
+                (Some(group), None) if !group.starts_with("default.") => {
+                    format!("# docs/backups.md#regras: {group} não tem / does not have {parameter}")
+                }
                 _ => format!(
                     "# docs/backups.md#regras: rds.parameter-group, {parameter}=1, {}-{}",
                     context.project, context.environment
@@ -755,37 +853,93 @@ pub(crate) fn tls_parameter(engine: &str) -> Option<&'static str> {
     }
 }
 
-/// A group that does not say leaves it to the engine: PostgreSQL has it on from 15, Aurora's from 17.
+/// Whether an engine refuses connections without TLS where the parameter group does not say; none where AWS does not document
+/// it of the version. Sources, of the RDS and Aurora user guides: "Requiring SSL/TLS for all connections to a MySQL DB
+/// instance" and "... to a MariaDB DB instance", "Requiring an SSL/TLS connection to an Aurora MySQL DB cluster", "Forcing
+/// connections to your DB instance to use SSL" (SQL Server).
+fn tls_default(engine: &str, version: (u16, u16)) -> Option<bool> {
+    let turns = |last_off: (u16, u16), first_on: (u16, u16)| {
+        (version <= last_off || version >= first_on).then_some(version >= first_on)
+    };
+    match engine {
+        "postgres" => Some(version.0 >= 15),
+        "aurora-postgresql" => Some(version.0 >= 17),
+        "mysql" => turns((8, 4), (9, 7)),
+        "mariadb" => turns((11, 4), (11, 8)),
+        "aurora-mysql" => Some(false),
+        engine if engine.starts_with("sqlserver-") => Some(false),
+        _ => None,
+    }
+}
+
+/// The major and the minor number of a version, of which PostgreSQL's has one that counts.
+fn numbers(version: &str) -> Option<(u16, u16)> {
+    let mut parts = version.split('.').map(|part| part.parse::<u16>().ok());
+    Some((parts.next()??, parts.next().flatten().unwrap_or(0)))
+}
+
 fn forces_tls(db: &Instance, _: &Context<'_>) -> Option<Verdict> {
     if !answers(db) {
         return None;
     }
     let Some(engine) = db.engine.as_deref() else { return Some(Verdict::untold("Engine")) };
     let parameter = tls_parameter(engine)?;
-    let Some(value) = &db.tls_parameter else {
+    let Some(told) = &db.tls_parameter else {
         return Some(Verdict::Unknown(format!("{parameter} was not read")));
     };
-    Some(seen(value, |value| match value.as_deref() {
-        Some(value) => {
+    let expected = format!("{parameter} 1");
+    Some(seen(told, |told| {
+        if let Some(value) = told.as_ref().and_then(|told| told.value.as_deref()) {
             let is_on = matches!(value.to_ascii_lowercase().as_str(), "1" | "on" | "true");
-            Verdict::of(is_on, format!("{parameter} {value}"), format!("{parameter} 1"))
+            return Verdict::of(is_on, format!("{parameter} {value}"), expected);
         }
-        None => {
-            let from = match engine {
-                "postgres" => 15,
-                "aurora-postgresql" => 17,
-                _ => return Verdict::Unknown(format!("the parameter group does not say {parameter}")),
-            };
-            let major =
-                db.version.as_deref().and_then(|version| version.split('.').next()?.parse::<u16>().ok());
-            match major {
-                None => Verdict::untold("EngineVersion"),
-                Some(major) => {
-                    Verdict::of(major >= from, format!("{parameter} not set"), format!("{parameter} 1"))
-                }
-            }
+        let Some(version) = db.version.as_deref().and_then(numbers) else {
+            return Verdict::untold("EngineVersion");
+        };
+        match tls_default(engine, version) {
+            Some(is_on) => Verdict::of(is_on, format!("{parameter} not set"), expected),
+            None => Verdict::Unknown(format!(
+                "the parameter group does not say {parameter}, and AWS documents no default of {engine} {}.{}",
+                version.0, version.1
+            )),
         }
     }))
+}
+
+/// Sets the parameter that forces TLS. RDS refuses `immediate` of one that is static.
+fn force_tls(db: &Instance, group: &str, parameter: &str, told: &Parameter) -> String {
+    let of = if db.form == Form::Cluster { "cluster-" } else { "" };
+    let allowed = told.allowed.as_deref().unwrap_or_default();
+    let mut allowed = allowed.split(',').map(str::trim);
+    // Aurora MySQL says it in words.
+    let on = allowed.find(|value| matches!(value.to_ascii_lowercase().as_str(), "1" | "on")).unwrap_or("1");
+    let method = if told.is_static == Some(false) { "immediate" } else { "pending-reboot" };
+    let set = format!(
+        "aws rds modify-db-{of}parameter-group --db-{of}parameter-group-name {group} --parameters ParameterName={parameter},ParameterValue={on},ApplyMethod={method}"
+    );
+    if method == "immediate" {
+        return set;
+    }
+    let reboot = match db.form {
+        Form::Cluster if is_multi_az_cluster(db) => {
+            format!("aws rds reboot-db-cluster --db-cluster-identifier {}", db.name)
+        }
+        // Each of them.
+        Form::Cluster => "aws rds reboot-db-instance --db-instance-identifier …".to_owned(),
+        _ => format!("aws rds reboot-db-instance --db-instance-identifier {}", db.name),
+    };
+    format!("{set}  # vale depois de reiniciar / takes effect after a reboot: {reboot}")
+}
+
+/// A Multi-AZ DB cluster that the internet reaches is replaced: only a restore says whether it does.
+fn private_cluster(member: &Instance, cluster: &str) -> String {
+    let snapshot = cluster_snapshot_name(cluster, "private");
+    format!(
+        "# docs/backups.md#regras: o RDS não muda isto num Multi-AZ DB cluster / RDS cannot change it: {}; aws rds wait db-cluster-snapshot-available --db-cluster-snapshot-identifier {snapshot}; aws rds restore-db-cluster-from-snapshot --snapshot-identifier {snapshot} --db-cluster-identifier {cluster}-private --engine {} --no-publicly-accessible --db-cluster-instance-class …  # {}",
+        started(member, cluster_snapshot(cluster, "private")),
+        member.engine.as_deref().unwrap_or("…"),
+        member.name,
+    )
 }
 
 fn engine_support(db: &Instance, context: &Context<'_>) -> Option<Verdict> {
@@ -887,11 +1041,16 @@ pub(crate) fn select(name: &str, arn: &str) -> String {
 }
 
 /// A cluster's snapshot has a name of 63 characters at most.
-fn cluster_snapshot(name: &str, end: &str) -> String {
+fn cluster_snapshot_name(name: &str, end: &str) -> String {
     let longest = Kind::Cluster.longest_name().saturating_sub(end.len() + 1);
     let beginning = name.get(..longest).unwrap_or(name).trim_end_matches('-');
+    format!("{beginning}-{end}")
+}
+
+fn cluster_snapshot(name: &str, end: &str) -> String {
     format!(
-        "aws rds create-db-cluster-snapshot --db-cluster-identifier {name} --db-cluster-snapshot-identifier {beginning}-{end}"
+        "aws rds create-db-cluster-snapshot --db-cluster-identifier {name} --db-cluster-snapshot-identifier {}",
+        cluster_snapshot_name(name, end)
     )
 }
 
@@ -915,24 +1074,42 @@ pub(crate) fn wanted_days(instance: &Instance, least: u16) -> i32 {
 fn keep(instance: &Instance, context: &Context<'_>) -> String {
     let days = wanted_days(instance, context.retention_days.unwrap_or(7));
     if instance.recovery_point.is_some() {
-        // Without the ids of its rules, which the plan is shown with and not taken with.
-        return match continuous(instance).first() {
-            Some((Plan { id, .. }, rule, _)) => format!(
-                r#"aws backup get-backup-plan --backup-plan-id {id} --query BackupPlan --output json | jq 'del(.Rules[].RuleId) | (.Rules[] | select(.RuleName == "{rule}").Lifecycle.DeleteAfterDays) = {days}' > plan.json; aws backup update-backup-plan --backup-plan-id {id} --backup-plan file://plan.json  # {}"#,
-                instance.name
-            ),
-            None => {
-                format!("aws backup describe-protected-resource --resource-arn {}", instance.arn)
-            }
-        };
+        return keep_by_plan(instance, context, days);
     }
-    // From none to some restarts the instance.
-    let outage = if instance.retention_days == Some(0) {
+    // From none to some restarts the instance. A cluster always has some.
+    let outage = if instance.retention_days == Some(0) && instance.form == Form::Single {
         " --apply-immediately  # reinicia a instância / outage"
     } else {
         ""
     };
     modify(instance, &format!("--backup-retention-period {days}{outage}"))
+}
+
+/// Every rule of the plans that keeps too little, the shortest first: another one that stays would take its place.
+fn keep_by_plan(instance: &Instance, context: &Context<'_>, days: i32) -> String {
+    let least = i64::from(context.retention_days.unwrap_or(7));
+    let mut short: Vec<_> = continuous(instance).into_iter().filter(|(.., kept)| *kept < least).collect();
+    short.sort_by_key(|(.., kept)| *kept);
+    let mut ids: Vec<&str> = Vec::new();
+    for (plan, ..) in &short {
+        if !ids.contains(&plan.id.as_str()) {
+            ids.push(&plan.id);
+        }
+    }
+    // Without the ids of its rules, which the plan is shown with and not taken with.
+    let update = |id: &&str| {
+        let rules = short.iter().filter(|(plan, ..)| plan.id == **id);
+        let names: Vec<_> = rules.map(|(_, rule, _)| format!(r#".RuleName == "{rule}""#)).collect();
+        let names = names.join(" or ");
+        format!(
+            r"aws backup get-backup-plan --backup-plan-id {id} --query BackupPlan --output json | jq 'del(.Rules[].RuleId) | (.Rules[] | select({names}).Lifecycle.DeleteAfterDays) = {days}' > plan.json && aws backup update-backup-plan --backup-plan-id {id} --backup-plan file://plan.json"
+        )
+    };
+    let updates: Vec<_> = ids.iter().map(update).collect();
+    if updates.is_empty() {
+        return format!("aws backup describe-protected-resource --resource-arn {}", instance.arn);
+    }
+    format!("{}  # {}", updates.join(" && "), instance.name)
 }
 
 /// RDS shows the retention that AWS Backup set last; the plan says the one that it will set next.

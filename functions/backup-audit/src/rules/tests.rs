@@ -10,6 +10,7 @@ use shared::failure::CallError;
 use shared::policy::{BackupAudit, Policy};
 
 use super::application::{ACCOUNT, PROTECTED, SERVICE, VAULT};
+use super::plans::Scheduled;
 use super::plans::tests::plan;
 use super::rds::{INSTANCE, SNAPSHOT, deployment, select, supported_until, unheard};
 use super::s3::{BUCKET, tls_statement};
@@ -17,7 +18,7 @@ use super::terraform::TABLE;
 use super::*;
 use crate::facts::{
     Account, Acl, BLOCKS, Bucket, Deployment, Encryption, Form, Instance, Lifecycle, Lock, LogWatch, Newest,
-    Pair, Protected, Role, Seen, Service, Side, Snapshot, Subscription, Table, Task, Vault,
+    Pair, Parameter, Protected, Role, Seen, Service, Side, Snapshot, Subscription, Table, Task, Vault,
 };
 
 const DB: &str = "moveongs-prod-db";
@@ -74,7 +75,7 @@ pub(crate) fn instance() -> Instance {
         version: Some("17.2".to_owned()),
         plans: Some(Ok(vec![Arc::new(plan(json!({}), Some(35)))])),
         unheard: Some(Ok(Vec::new())),
-        tls_parameter: Some(Ok(Some("1".to_owned()))),
+        tls_parameter: Some(Ok(Some(told(Some("1"))))),
         supported_until: Some(Ok(Some(ago(-400 * 24 * HOUR)))),
         deployment: Some(Ok(None)),
         status: Some("available".to_owned()),
@@ -319,6 +320,16 @@ const INSTANCES: Rows<Instance> = &[
     ("rds.minor-upgrades", Holds, |_| ()),
     ("rds.minor-upgrades", Broken, |db| db.upgrades = Some(false)),
     ("rds.minor-upgrades", Dark, |db| db.upgrades = None),
+    ("rds.minor-upgrades", Edge("-"), |db| (db.engine, db.upgrades) = (custom(), Some(false))),
+    ("rds.certificate", Edge("fail"), |db| (db.engine, db.certificate_until) = (custom(), Some(ago(1)))),
+    ("rds.multi-az", Edge("fail"), |db| (db.engine, db.is_multi_az) = (custom(), Some(false))),
+    ("rds.subnet-group", Edge("fail"), |db| {
+        (db.engine, db.subnet_group) = (custom(), Some("default".into()));
+    }),
+    ("rds.storage-autoscaling", Edge("-"), |db| (db.engine, db.storage_limit_gib) = (custom(), None)),
+    ("rds.parameter-group", Edge("-"), |db| {
+        (db.engine, db.parameter_groups) = (custom(), vec!["default.custom".into()]);
+    }),
     ("rds.minor-upgrades", Edge("fail"), |db| {
         (db.replica_of, db.upgrades) = (Some("db".into()), Some(false))
     }),
@@ -412,14 +423,29 @@ const INSTANCES: Rows<Instance> = &[
         deployed(db, Side::Green);
     }),
     ("rds.force-ssl", Holds, |_| ()),
-    ("rds.force-ssl", Broken, |db| db.tls_parameter = Some(Ok(Some("0".into())))),
+    ("rds.force-ssl", Broken, |db| db.tls_parameter = Some(Ok(Some(told(Some("0")))))),
+    ("rds.force-ssl", Edge("fail"), |db| {
+        tls_of(db, "mariadb", "10.4.32", None);
+        db.tls_parameter = Some(Ok(None));
+    }),
+    ("rds.force-ssl", Edge("fail"), |db| tls_of(db, "mysql", "8.4.7", None)),
+    ("rds.force-ssl", Edge("fail"), |db| tls_of(db, "mysql", "5.7.44", None)),
+    ("rds.force-ssl", Edge("unknown"), |db| tls_of(db, "mysql", "9.6.0", None)),
+    ("rds.force-ssl", Edge("pass"), |db| tls_of(db, "mysql", "9.7.0", None)),
+    ("rds.force-ssl", Edge("fail"), |db| tls_of(db, "mariadb", "11.4.9", None)),
+    ("rds.force-ssl", Edge("unknown"), |db| tls_of(db, "mariadb", "11.7.2", None)),
+    ("rds.force-ssl", Edge("pass"), |db| tls_of(db, "mariadb", "11.8.3", None)),
+    ("rds.force-ssl", Edge("pass"), |db| tls_of(db, "mariadb", "12.1.2", None)),
+    ("rds.force-ssl", Edge("fail"), |db| tls_of(db, "sqlserver-se", "16.00.4165.4.v1", None)),
+    ("rds.force-ssl", Edge("fail"), |db| tls_of(db, "aurora-mysql", "8.0.mysql_aurora.3.08.0", None)),
+    ("rds.force-ssl", Edge("unknown"), |db| tls_of(db, "mysql", "?", None)),
     ("rds.force-ssl", Edge("pass"), |db| tls_of(db, "mysql", "8.0.40", Some("ON"))),
     ("rds.force-ssl", Edge("fail"), |db| tls_of(db, "mysql", "8.0.40", Some("OFF"))),
     ("rds.force-ssl", Edge("pass"), |db| tls_of(db, "postgres", "15.2", None)),
     ("rds.force-ssl", Edge("fail"), |db| tls_of(db, "postgres", "14.15", None)),
     ("rds.force-ssl", Edge("pass"), |db| tls_of(db, "aurora-postgresql", "17.4", None)),
     ("rds.force-ssl", Edge("fail"), |db| tls_of(db, "aurora-postgresql", "16.6", None)),
-    ("rds.force-ssl", Edge("unknown"), |db| tls_of(db, "mariadb", "10.11.9", None)),
+    ("rds.force-ssl", Edge("fail"), |db| tls_of(db, "mariadb", "10.11.9", None)),
     ("rds.force-ssl", Edge("-"), |db| tls_of(db, "oracle-ee", "19", None)),
     ("rds.force-ssl", Dark, |db| db.tls_parameter = Some(unread())),
     ("rds.force-ssl", Dark, |db| db.tls_parameter = None),
@@ -459,7 +485,7 @@ const CLUSTERS: Rows<Instance> = &[
     ("rds.stopped", Broken, |db| db.status = Some("stopped".into())),
     ("rds.backup-plan", Broken, |db| db.plans = Some(Ok(Vec::new()))),
     ("rds.events", Broken, |db| db.unheard = Some(Ok(vec!["db-cluster failure".into()]))),
-    ("rds.force-ssl", Broken, |db| db.tls_parameter = Some(Ok(Some("0".into())))),
+    ("rds.force-ssl", Broken, |db| db.tls_parameter = Some(Ok(Some(told(Some("0")))))),
     ("rds.engine-support", Broken, |db| supported(db, DAY)),
 ];
 
@@ -471,6 +497,11 @@ fn member() -> Form {
     Form::Member(CLUSTER.to_owned())
 }
 
+/// An engine of RDS Custom.
+fn custom() -> Option<String> {
+    Some("custom-sqlserver-se".to_owned())
+}
+
 fn deployed(db: &mut Instance, side: Side) {
     let (id, status) = ("bgd-1".to_owned(), "AVAILABLE".to_owned());
     db.deployment = Some(Ok(Some(Deployment { id, status, side })));
@@ -478,7 +509,11 @@ fn deployed(db: &mut Instance, side: Side) {
 
 fn tls_of(db: &mut Instance, engine: &str, version: &str, value: Option<&str>) {
     (db.engine, db.version) = (Some(engine.to_owned()), Some(version.to_owned()));
-    db.tls_parameter = Some(Ok(value.map(str::to_owned)));
+    db.tls_parameter = Some(Ok(Some(told(value))));
+}
+
+fn told(value: Option<&str>) -> Parameter {
+    Parameter { value: value.map(str::to_owned), is_static: Some(false), allowed: Some("0,1".to_owned()) }
 }
 
 fn supported(db: &mut Instance, seconds_ago: i64) {
@@ -757,7 +792,7 @@ fn word(row: Option<&Row>) -> &'static str {
 
 /// Whether an operator can run it, or is told where to look.
 fn can_be_run(command: &str) -> bool {
-    ["aws ", "echo '{", "# docs/", "# infra/terraform", "# template.yaml"]
+    ["aws ", "echo '{", "while [ \"$(aws ", "# docs/", "# infra/terraform", "# template.yaml"]
         .iter()
         .any(|beginning| command.starts_with(beginning))
 }
@@ -864,6 +899,241 @@ fn what_is_told_of_a_cluster_is_a_command_for_clusters() {
         let change = |snapshot: &mut Snapshot| share(snapshot, &[accounts]);
         let row = row(SNAPSHOT, id, &of_cluster.name, &of_cluster, change, &context()).unwrap();
         assert_eq!(row.command, expected);
+    }
+}
+
+/// RDS refuses a change of a member of a Multi-AZ DB cluster, and takes those of an Aurora member.
+#[test]
+fn a_member_of_a_multi_az_cluster_is_changed_by_its_cluster() {
+    let of = "aws rds modify-db-cluster --db-cluster-identifier moveongs-prod";
+    for engine in ["postgres", "mysql"] {
+        for (id, change, expected) in [
+            (
+                "rds.minor-upgrades",
+                (|db| db.upgrades = Some(false)) as fn(&mut Instance),
+                format!("{of} --auto-minor-version-upgrade  # {DB}"),
+            ),
+            (
+                "rds.certificate",
+                |db| db.certificate_until = Some(ago(1)),
+                format!(
+                    "{of} --ca-certificate-identifier rds-ca-rsa2048-g1 --apply-immediately  # pode reiniciar a instância / outage  # {DB}"
+                ),
+            ),
+            (
+                "rds.state",
+                |db| db.status = Some("storage-full".into()),
+                format!("{of} --allocated-storage 121 --apply-immediately  # {DB}"),
+            ),
+            (
+                "rds.state",
+                |db| {
+                    db.status = Some("storage-full".into());
+                    (db.storage_type, db.iops) = (Some("io1".into()), Some(1000));
+                },
+                format!("{of} --allocated-storage 121 --iops 1000 --apply-immediately  # {DB}"),
+            ),
+            (
+                "rds.minor-upgrades",
+                |db| (db.upgrades, db.status) = (Some(false), Some("modifying".into())),
+                format!(
+                    "aws rds wait db-cluster-available --db-cluster-identifier moveongs-prod && {of} --auto-minor-version-upgrade  # {DB}"
+                ),
+            ),
+        ] {
+            let base = Instance { form: member(), engine: Some(engine.to_owned()), ..instance() };
+            let row = row(INSTANCE, id, DB, &base, change, &context()).unwrap();
+            assert_eq!(row.command, expected);
+        }
+        let public = |db: &mut Instance| {
+            (db.form, db.engine, db.is_public) = (member(), Some(engine.to_owned()), Some(true));
+        };
+        let row = row(INSTANCE, "rds.public", DB, &instance(), public, &context()).unwrap();
+        assert!(row.command.starts_with("# docs/backups.md#regras: "), "{}", row.command);
+        assert!(row.command.contains("restore-db-cluster-from-snapshot"), "{}", row.command);
+        assert!(!row.command.contains("modify-db-"), "{}", row.command);
+    }
+    let aurora = |db: &mut Instance| {
+        (db.form, db.engine) = (member(), Some("aurora-postgresql".to_owned()));
+        (db.is_public, db.upgrades, db.certificate_until) = (Some(true), Some(false), Some(ago(1)));
+    };
+    for id in ["rds.public", "rds.minor-upgrades", "rds.certificate"] {
+        let row = row(INSTANCE, id, DB, &instance(), aurora, &context()).unwrap();
+        let of = format!("aws rds modify-db-instance --db-instance-identifier {DB} --");
+        assert!(row.command.starts_with(&of), "{}", row.command);
+    }
+}
+
+/// RDS refuses a change, a snapshot and a new member of a database that is not available.
+#[test]
+fn a_database_that_is_busy_or_stopped_is_waited_for() {
+    let single = || (DB, instance());
+    let aurora = || (CLUSTER, cluster());
+    let of_aurora = || {
+        let engine = Some("aurora-postgresql".to_owned());
+        (DB, Instance { form: member(), engine, ..instance() })
+    };
+    let wait = format!("aws rds wait db-instance-available --db-instance-identifier {DB}");
+    let start = format!("aws rds start-db-instance --db-instance-identifier {DB}");
+    let stop = format!(
+        r#"while [ "$(aws rds describe-db-instances --db-instance-identifier {DB} --query 'DBInstances[0].DBInstanceStatus' --output text)" = stopping ]; do sleep 30; done"#
+    );
+    let cluster_wait = "aws rds wait db-cluster-available --db-cluster-identifier moveongs-prod";
+    let cluster_start = "aws rds start-db-cluster --db-cluster-identifier moveongs-prod";
+    let cluster_stop = r#"while [ "$(aws rds describe-db-clusters --db-cluster-identifier moveongs-prod --query 'DBClusters[0].Status' --output text)" = stopping ]; do sleep 30; done"#;
+    for ((name, base), status, first) in [
+        (single(), "available", String::new()),
+        (single(), "storage-optimization", String::new()),
+        (single(), "storage-full", String::new()),
+        (single(), "backing-up", wait.clone()),
+        (single(), "modifying", wait.clone()),
+        (single(), "starting", wait.clone()),
+        (single(), "stopped", format!("{start} && {wait}")),
+        (single(), "stopping", format!("{stop} && {start} && {wait}")),
+        (aurora(), "starting", cluster_wait.to_owned()),
+        (aurora(), "stopped", format!("{cluster_start} && {cluster_wait}")),
+        (aurora(), "stopping", format!("{cluster_stop} && {cluster_start} && {cluster_wait}")),
+        (of_aurora(), "modifying", wait.clone()),
+        (of_aurora(), "starting", format!("{cluster_wait} && {wait}")),
+        (of_aurora(), "stopped", format!("{cluster_start} && {cluster_wait} && {wait}")),
+        (of_aurora(), "stopping", format!("{cluster_stop} && {cluster_start} && {cluster_wait} && {wait}")),
+    ] {
+        let broken = Instance {
+            is_protected: Some(false),
+            is_public: Some(true),
+            is_multi_az: Some(false),
+            newest_snapshot: Some(Ok(None)),
+            status: Some(status.to_owned()),
+            ..base
+        };
+        let rows = judge(INSTANCE, (name, ""), &broken, &context());
+        let asked = ["rds.deletion-protection", "rds.public", "rds.multi-az", "rds.snapshot-fresh"];
+        let mut commands = rows.iter().filter(|row| asked.contains(&row.rule.id)).peekable();
+        assert!(commands.peek().is_some());
+        for row in commands.filter(|row| row.verdict != Verdict::Pass) {
+            if status == "storage-full" && row.rule.id == "rds.snapshot-fresh" {
+                continue;
+            }
+            let rest = row.command.strip_prefix(&first).unwrap_or_else(|| panic!("{first}\n{row:?}"));
+            let rest = if first.is_empty() { rest } else { rest.strip_prefix(" && ").unwrap() };
+            assert!(!rest.contains("-available") && !rest.contains("start-db"), "{rest}");
+            assert!(rest.starts_with("aws rds ") || rest.starts_with("echo "), "{rest}");
+        }
+        if let Some(row) = rows.iter().find(|row| row.rule.id == "rds.stopped") {
+            let rests = ["starting", "stopped", "stopping"].contains(&status);
+            assert_eq!(row.command, if rests { first } else { String::new() });
+        }
+    }
+}
+
+/// RDS refuses storage above the limit of its growth, and provisioned operations that the request leaves out.
+#[test]
+fn a_full_storage_grows_with_its_limit_and_its_operations() {
+    for (engine, storage, limit, kind, iops, expected) in [
+        ("postgres", Some(100), None, "gp2", None, Some("--allocated-storage 121")),
+        ("postgres", Some(100), Some(0), "gp2", Some(0), Some("--allocated-storage 121")),
+        ("postgres", Some(100), Some(134), "gp3", Some(3000), Some("--allocated-storage 121")),
+        (
+            "postgres",
+            Some(100),
+            Some(133),
+            "gp3",
+            Some(3000),
+            Some("--allocated-storage 121 --max-allocated-storage 242"),
+        ),
+        (
+            "postgres",
+            Some(100),
+            Some(110),
+            "gp2",
+            None,
+            Some("--allocated-storage 121 --max-allocated-storage 242"),
+        ),
+        ("postgres", Some(400), Some(1000), "gp3", Some(12000), Some("--allocated-storage 481 --iops 12000")),
+        ("sqlserver-se", Some(100), None, "gp3", Some(3000), Some("--allocated-storage 121 --iops 3000")),
+        ("postgres", Some(2000), None, "io1", Some(1000), Some("--allocated-storage 2401 --iops 1201")),
+        ("sqlserver-se", Some(2000), None, "io2", Some(2000), Some("--allocated-storage 2401 --iops 2401")),
+        ("postgres", Some(59_000), None, "gp2", None, Some("--allocated-storage 65536")),
+        ("postgres", Some(65_536), None, "gp2", None, None),
+        ("postgres", None, None, "gp2", None, None),
+    ] {
+        let change = |db: &mut Instance| {
+            (db.engine, db.status) = (Some(engine.to_owned()), Some("storage-full".to_owned()));
+            (db.storage_gib, db.storage_limit_gib) = (storage, limit);
+            (db.storage_type, db.iops) = (Some(kind.to_owned()), iops);
+        };
+        let row = row(INSTANCE, "rds.state", DB, &instance(), change, &context()).unwrap();
+        let expected = expected.map_or_else(
+            || format!("aws rds describe-events --source-type db-instance --source-identifier {DB} --duration 2880"),
+            |change| format!("aws rds modify-db-instance --db-instance-identifier {DB} {change} --apply-immediately"),
+        );
+        assert_eq!(row.command, expected);
+    }
+    // Aurora's storage is not allocated.
+    let aurora = |db: &mut Instance| db.status = Some("storage-full".to_owned());
+    let row = row(INSTANCE, "rds.state", CLUSTER, &cluster(), aurora, &context()).unwrap();
+    assert!(row.command.starts_with("aws rds describe-events "), "{}", row.command);
+}
+
+/// RDS refuses `immediate` of a static parameter.
+#[test]
+fn the_parameter_that_forces_tls_is_set_as_rds_takes_it() {
+    let set = "aws rds modify-db-parameter-group --db-parameter-group-name moveongs-prod-db --parameters ParameterName";
+    let reboot = "# vale depois de reiniciar / takes effect after a reboot: aws rds reboot-db-instance --db-instance-identifier moveongs-prod-db";
+    for (engine, is_static, allowed, expected) in [
+        (
+            "postgres",
+            Some(false),
+            Some("0,1"),
+            format!("{set}=rds.force_ssl,ParameterValue=1,ApplyMethod=immediate  # {DB}"),
+        ),
+        (
+            "sqlserver-se",
+            Some(true),
+            Some("0,1"),
+            format!("{set}=rds.force_ssl,ParameterValue=1,ApplyMethod=pending-reboot  {reboot}  # {DB}"),
+        ),
+        (
+            "mysql",
+            None,
+            None,
+            format!(
+                "{set}=require_secure_transport,ParameterValue=1,ApplyMethod=pending-reboot  {reboot}  # {DB}"
+            ),
+        ),
+        (
+            "mysql",
+            Some(false),
+            Some("ON, OFF"),
+            format!("{set}=require_secure_transport,ParameterValue=ON,ApplyMethod=immediate  # {DB}"),
+        ),
+    ] {
+        let change = |db: &mut Instance| {
+            db.engine = Some(engine.to_owned());
+            let (value, allowed) = (Some("0".to_owned()), allowed.map(str::to_owned));
+            db.tls_parameter = Some(Ok(Some(Parameter { value, is_static, allowed })));
+        };
+        let row = row(INSTANCE, "rds.force-ssl", DB, &instance(), change, &context()).unwrap();
+        assert_eq!(row.command, expected);
+    }
+    let lacks = |db: &mut Instance| {
+        tls_of(db, "mariadb", "10.4.32", None);
+        db.tls_parameter = Some(Ok(None));
+    };
+    let row = row(INSTANCE, "rds.force-ssl", DB, &instance(), lacks, &context()).unwrap();
+    assert!(row.command.starts_with("# docs/backups.md#regras: "), "{}", row.command);
+}
+
+/// What RDS refuses of an RDS Custom database is no command.
+#[test]
+fn settings_that_rds_custom_does_not_have_are_no_commands() {
+    let change = |db: &mut Instance| {
+        (db.engine, db.is_multi_az, db.certificate_until) = (custom(), Some(false), Some(ago(1)));
+        db.subnet_group = Some("default".to_owned());
+    };
+    for id in ["rds.multi-az", "rds.certificate", "rds.subnet-group"] {
+        let row = row(INSTANCE, id, DB, &instance(), change, &context()).unwrap();
+        assert!(row.command.starts_with("# docs/backups.md#regras: "), "{}", row.command);
     }
 }
 
@@ -980,6 +1250,39 @@ fn backups_that_aws_backup_owns_are_judged_by_its_plan() {
             assert!(row.command.contains(expected), "{}", row.command);
         }
     }
+}
+
+/// The shortest plan decides, and another that is too short would after it.
+#[test]
+fn every_plan_that_keeps_too_little_is_changed_the_shortest_first() {
+    let of = |id: &str, rules: &[(&str, i32)]| {
+        let mut plan = plan(json!({}), Some(35));
+        plan.id = id.to_owned();
+        plan.rules = rules
+            .iter()
+            .map(|(name, days)| Scheduled {
+                rule_name: (*name).to_owned(),
+                lifecycle: super::plans::Lifecycle { delete_after_days: Some(f64::from(*days)) },
+                ..plan.rules[0].clone()
+            })
+            .collect();
+        Arc::new(plan)
+    };
+    let change = |db: &mut Instance| {
+        db.recovery_point = Some("arn:aws:rds:us-east-1:111122223333:auto-backup:ab-1".to_owned());
+        db.plans = Some(Ok(vec![
+            of("long", &[("a", 35)]),
+            of("short", &[("b", 29), ("c", 30)]),
+            of("shortest", &[("d", 8), ("e", 7)]),
+        ]));
+    };
+    let row = row(INSTANCE, "rds.retention", DB, &instance(), change, &context()).unwrap();
+    let plans: Vec<_> = row.command.split("update-backup-plan --backup-plan-id ").skip(1).collect();
+    assert_eq!(plans.len(), 2, "{}", row.command);
+    assert!(plans[0].starts_with("shortest ") && plans[1].starts_with("short "), "{}", row.command);
+    assert!(row.command.contains(r#"select(.RuleName == "e" or .RuleName == "d")"#), "{}", row.command);
+    assert!(row.command.contains(r#"select(.RuleName == "b")"#), "{}", row.command);
+    assert!(!row.command.contains(r#""a""#) && !row.command.contains(r#""c""#), "{}", row.command);
 }
 
 #[test]
