@@ -142,6 +142,7 @@ pub(crate) struct Snapshot {
     pub arn: String,
     /// Whether it is of a cluster.
     pub is_of_cluster: bool,
+    pub engine: Option<String>,
     pub is_encrypted: Option<bool>,
     /// The accounts that may restore it; `all` is everybody.
     pub shared_with: Seen<BTreeSet<String>>,

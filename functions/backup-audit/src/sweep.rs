@@ -666,6 +666,7 @@ async fn of_list(app: &App, listed: Listed) -> Snapshot {
         name: listed.name,
         arn: listed.arn,
         is_of_cluster: listed.is_of_cluster,
+        engine: listed.engine,
         is_encrypted: listed.is_encrypted,
         shared_with,
     }
@@ -1214,6 +1215,7 @@ mod tests {
                 of: of.to_owned(),
                 resource_id: None,
                 is_of_cluster,
+                engine: None,
                 kind: "manual".to_owned(),
                 is_available: true,
                 made: None,

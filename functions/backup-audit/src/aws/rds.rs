@@ -30,6 +30,7 @@ pub(crate) struct Listed {
     /// RDS's id of that instance or cluster.
     pub resource_id: Option<String>,
     pub is_of_cluster: bool,
+    pub engine: Option<String>,
     /// `manual`, `automated`, `awsbackup`.
     pub kind: String,
     pub is_available: bool,
@@ -57,6 +58,7 @@ fn snapshot(snapshot: DbSnapshot) -> Option<Listed> {
         of: snapshot.db_instance_identifier?,
         resource_id: snapshot.dbi_resource_id,
         is_of_cluster: false,
+        engine: snapshot.engine,
         kind: snapshot.snapshot_type?,
         is_available: snapshot.status.as_deref() == Some("available"),
         made: instant(snapshot.original_snapshot_create_time.or(snapshot.snapshot_create_time)),
@@ -72,6 +74,7 @@ fn cluster_snapshot(snapshot: DbClusterSnapshot) -> Option<Listed> {
         of: snapshot.db_cluster_identifier?,
         resource_id: snapshot.db_cluster_resource_id,
         is_of_cluster: true,
+        engine: snapshot.engine,
         kind: snapshot.snapshot_type?,
         is_available: snapshot.status.as_deref() == Some("available"),
         made: instant(snapshot.snapshot_create_time),

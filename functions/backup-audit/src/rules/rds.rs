@@ -31,8 +31,19 @@ const LARGEST_STORAGE: i32 = 65_536;
 
 /// Whether a database is a Multi-AZ DB cluster or a member of one: those that are not Aurora's.
 pub(crate) fn is_multi_az_cluster(db: &Instance) -> bool {
-    let is_aurora = |engine: &str| engine.starts_with("aurora");
-    db.form != Form::Single && db.engine.as_deref().is_some_and(|engine| !is_aurora(engine))
+    db.form != Form::Single && is_not_aurora(db.engine.as_deref())
+}
+
+fn is_not_aurora(engine: Option<&str>) -> bool {
+    engine.is_some_and(|engine| !engine.starts_with("aurora"))
+}
+
+/// RDS neither encrypts a Multi-AZ DB cluster, nor copies a snapshot of it. Source: RDS user guide, "Limitations of Multi-AZ DB
+/// clusters".
+fn by_dump(name: &str) -> String {
+    format!(
+        "# docs/backups.md#cifrar: {name}, Multi-AZ DB cluster: o RDS não o cifra nem copia / RDS neither encrypts nor copies it: dump → cluster novo / new cluster"
+    )
 }
 
 /// Whether a database is an RDS Custom one, of which RDS refuses several settings.
@@ -64,6 +75,9 @@ fn modify(db: &Instance, change: &str) -> String {
 
 /// A command that RDS takes of a database that is available only.
 fn started(db: &Instance, command: String) -> String {
+    if is_custom(db) && matches!(db.status.as_deref(), Some("stopped" | "stopping")) {
+        return format!("{}: {command}", by_hand(db));
+    }
     match awaken(db) {
         Some(first) => format!("{first} && {command}"),
         None => command,
@@ -71,10 +85,12 @@ fn started(db: &Instance, command: String) -> String {
 }
 
 /// Brings a database into the state in which RDS takes a change: starts one that is stopped, and waits for one that is busy.
-/// None where it is in that state, and where it is in one that does not pass by itself.
+/// None where it is in that state, and where it is in one that does not pass by itself. `StartDBInstance` does not apply to RDS
+/// Custom.
 fn awaken(db: &Instance) -> Option<String> {
     let status = db.status.as_deref()?;
-    if matches!(status, "available" | "storage-optimization") || stops_backups(status) {
+    let is_left = matches!(status, "stopped" | "stopping") && is_custom(db);
+    if matches!(status, "available" | "storage-optimization") || stops_backups(status) || is_left {
         return None;
     }
     let wait =
@@ -312,6 +328,9 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
         },
         command: |instance, context| {
             let name = &instance.name;
+            if is_multi_az_cluster(instance) {
+                return by_dump(name);
+            }
             if instance.form == Form::Cluster {
                 return format!(
                     "# docs/backups.md#cifrar: {}; aws rds wait db-cluster-snapshot-available --db-cluster-snapshot-identifier {1}; aws rds restore-db-cluster-from-snapshot --snapshot-identifier {1} --db-cluster-identifier {name}-encrypted --kms-key-id {2} --engine …",
@@ -353,6 +372,9 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             })
         },
         command: |instance, context| {
+            if is_multi_az_cluster(instance) {
+                return by_dump(&instance.name);
+            }
             let db = if instance.form == Form::Cluster { "db-cluster" } else { "db" };
             format!(
                 "# docs/backups.md#cifrar: aws rds copy-{db}-snapshot --source-{db}-snapshot-identifier … --target-{db}-snapshot-identifier {}-rekeyed --kms-key-id {}",
@@ -1336,6 +1358,9 @@ pub(crate) static SNAPSHOT: &[Rule<Snapshot>] = &[
         },
         check: |snapshot, _| Some(switch(snapshot.is_encrypted, "Encrypted", true)),
         command: |snapshot, context| {
+            if snapshot.is_of_cluster && is_not_aurora(snapshot.engine.as_deref()) {
+                return by_dump(&snapshot.name);
+            }
             // RDS encrypts no copy of a cluster's snapshot; a cluster that is restored from it can be.
             if snapshot.is_of_cluster {
                 return format!(

@@ -122,6 +122,7 @@ pub(crate) fn snapshot() -> Snapshot {
         name: "moveongs-prod-20261126".to_owned(),
         arn: "arn:aws:rds:us-east-1:111122223333:snapshot:moveongs-prod-20261126".to_owned(),
         is_of_cluster: false,
+        engine: Some("postgres".to_owned()),
         is_encrypted: Some(true),
         shared_with: Ok(BTreeSet::new()),
     }
@@ -964,6 +965,30 @@ fn a_member_of_a_multi_az_cluster_is_changed_by_its_cluster() {
     }
 }
 
+/// RDS neither encrypts a Multi-AZ DB cluster, nor copies its snapshots.
+#[test]
+fn a_multi_az_cluster_is_encrypted_by_a_dump_only() {
+    for (engine, is_dumped) in [("postgres", true), ("mysql", true), ("aurora-mysql", false)] {
+        let base = Instance { engine: Some(engine.to_owned()), ..cluster() };
+        for (id, change) in [
+            ("rds.encryption", (|db| db.is_encrypted = Some(false)) as fn(&mut Instance)),
+            ("rds.encryption-key", |db| db.key = Some("another".to_owned())),
+        ] {
+            let row = row(INSTANCE, id, CLUSTER, &base, change, &context()).unwrap();
+            assert!(row.command.starts_with("# docs/backups.md#cifrar: "), "{}", row.command);
+            assert_eq!(!row.command.contains("aws rds "), is_dumped, "{}", row.command);
+        }
+        for (is_of_cluster, is_dumped) in [(true, is_dumped), (false, false)] {
+            let plain = |snapshot: &mut Snapshot| {
+                (snapshot.is_encrypted, snapshot.is_of_cluster) = (Some(false), is_of_cluster);
+                snapshot.engine = Some(engine.to_owned());
+            };
+            let row = row(SNAPSHOT, "rds.snapshot-encryption", "s", &snapshot(), plain, &context()).unwrap();
+            assert_eq!(!row.command.contains("aws rds "), is_dumped, "{}", row.command);
+        }
+    }
+}
+
 /// RDS refuses a change, a snapshot and a new member of a database that is not available.
 #[test]
 fn a_database_that_is_busy_or_stopped_is_waited_for() {
@@ -1134,6 +1159,15 @@ fn settings_that_rds_custom_does_not_have_are_no_commands() {
     for id in ["rds.multi-az", "rds.certificate", "rds.subnet-group"] {
         let row = row(INSTANCE, id, DB, &instance(), change, &context()).unwrap();
         assert!(row.command.starts_with("# docs/backups.md#regras: "), "{}", row.command);
+    }
+    for status in ["stopped", "stopping"] {
+        let stopped = |db: &mut Instance| {
+            (db.engine, db.is_protected, db.status) = (custom(), Some(false), Some(status.to_owned()));
+        };
+        for id in ["rds.deletion-protection", "rds.stopped"] {
+            let row = row(INSTANCE, id, DB, &instance(), stopped, &context()).unwrap();
+            assert!(!row.command.contains("start-db-instance"), "{}", row.command);
+        }
     }
 }
 
