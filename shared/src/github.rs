@@ -1,16 +1,21 @@
 //! One repository on GitHub, through its REST API.
 //!
 //! Source: [rate limits](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api),
-//! [troubleshooting](https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api).
+//! [troubleshooting](https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api),
+//! [contents](https://docs.github.com/en/rest/repos/contents).
 
 pub mod proposal;
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use reqwest::{Client, Method, Response};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -27,6 +32,9 @@ const RESERVE: Duration = Duration::from_secs(30);
 
 /// How often a call is made again because GitHub asked to wait.
 const WAITS: u32 = 3;
+
+/// What is unreserved in an address. Source: RFC 3986, 2.3.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What an operator has set up for a procedure; its refusals name it.
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +116,23 @@ pub struct Session<'a> {
     invocation: &'a Invocation,
 }
 
+/// A file as it is at a commit or on a branch.
+pub struct File {
+    /// The blob's, which a new content names as the one that it replaces.
+    pub sha: String,
+    /// Its bytes.
+    pub content: Vec<u8>,
+}
+
+#[derive(Deserialize)]
+struct Shown {
+    #[serde(rename = "type")]
+    kind: String,
+    encoding: String,
+    content: String,
+    sha: String,
+}
+
 impl Repository {
     /// The repository `name`, given as `owner/name`.
     ///
@@ -154,6 +179,35 @@ impl Session<'_> {
     /// Address of what `path` names in the repository: empty, or from its slash on.
     pub fn url(&self, path: &str) -> String {
         format!("{}/repos/{}{path}", self.repository.api, self.repository.name)
+    }
+
+    /// A file at a commit or on a branch; none when GitHub knows no such file there. It may have 1 MB.
+    ///
+    /// # Errors
+    ///
+    /// [`GitHubError`].
+    pub async fn file(&self, path: &str, at: &str) -> Result<Option<File>, GitHubError> {
+        let asked = format!("/contents/{}?ref={}", encoded(path), encoded(at));
+        let Some(shown) = self.find::<Shown>(&asked).await? else { return Ok(None) };
+        let unreadable = |why: &str| GitHubError::Unreadable(format!("{path} {why}"));
+        if shown.kind != "file" {
+            return Err(unreadable("is no file"));
+        }
+        if shown.encoding != "base64" {
+            return Err(unreadable("is larger than 1 MB, which GitHub does not show"));
+        }
+        let text: String = shown.content.split_ascii_whitespace().collect();
+        let content = STANDARD.decode(text).map_err(|_| unreadable("was not shown as base64"))?;
+        Ok(Some(File { sha: shown.sha, content }))
+    }
+
+    /// What a path has; none when GitHub knows nothing there.
+    async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, GitHubError> {
+        match self.ask(Method::GET, &self.url(path), None).await {
+            Ok(answer) => Ok(Some(read(answer).await?)),
+            Err(GitHubError::Refused { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// One call, of 10 s at most. It is made again only when GitHub has refused it for its rate, for then it had no
@@ -211,6 +265,13 @@ pub async fn read<T: DeserializeOwned>(answer: Response) -> Result<T, GitHubErro
         BodyError::TooLong { .. } => GitHubError::Unreadable(error.to_string()),
     })?;
     serde_json::from_slice(&bytes).map_err(|error| GitHubError::Unreadable(error.to_string()))
+}
+
+/// A path or a branch for an address, each of its parts by itself.
+fn encoded(path: &str) -> String {
+    let parts: Vec<String> =
+        path.split('/').map(|part| utf8_percent_encode(part, SEGMENT).to_string()).collect();
+    parts.join("/")
 }
 
 fn unreachable(error: reqwest::Error) -> GitHubError {

@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Method, Response};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{GitHubError, Session, read};
+use super::{File, GitHubError, Session, encoded, read};
 use crate::markdown;
 
 /// How often everything is looked at again because somebody was faster.
@@ -21,9 +19,6 @@ const TRIES: u32 = 4;
 
 /// What is waited before, the first time: GitHub may not show at once what it has taken.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// What is unreserved in an address. Source: RFC 3986, 2.3.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A file's whole new content, and how it is proposed.
 #[derive(Clone, Copy, Debug)]
@@ -129,22 +124,6 @@ struct Numbered {
     number: u64,
 }
 
-#[derive(Deserialize)]
-struct Shown {
-    #[serde(rename = "type")]
-    kind: String,
-    encoding: String,
-    content: String,
-    sha: String,
-}
-
-/// A file as it is on a branch.
-struct Held {
-    /// The blob's, which a new content names as the one that it replaces.
-    sha: String,
-    content: Vec<u8>,
-}
-
 struct Work<'a> {
     session: &'a Session<'a>,
     change: &'a Change<'a>,
@@ -198,7 +177,7 @@ impl Work<'_> {
         Ok(Some(opened.number))
     }
 
-    fn is_new(&self, held: Option<&Held>) -> bool {
+    fn is_new(&self, held: Option<&File>) -> bool {
         held.is_some_and(|held| held.content == self.change.content.as_bytes())
     }
 
@@ -221,28 +200,18 @@ impl Work<'_> {
 
     /// The commit that a branch is at.
     async fn head(&self, branch: &str) -> Result<Option<String>, GitHubError> {
-        let reference: Option<Reference> = self.find(&format!("/git/ref/heads/{}", encoded(branch))).await?;
+        let reference: Option<Reference> =
+            self.session.find(&format!("/git/ref/heads/{}", encoded(branch))).await?;
         Ok(reference.map(|reference| reference.object.sha))
     }
 
     /// The file at a commit or on a branch.
-    async fn file(&self, at: &str) -> Result<Option<Held>, GitHubError> {
-        let path = format!("/contents/{}?ref={}", encoded(self.change.path), encoded(at));
-        let Some(shown) = self.find::<Shown>(&path).await? else { return Ok(None) };
-        let unreadable = |why: &str| GitHubError::Unreadable(format!("{} {why}", self.change.path));
-        if shown.kind != "file" {
-            return Err(unreadable("is no file"));
-        }
-        if shown.encoding != "base64" {
-            return Err(unreadable("is larger than 1 MB, which GitHub does not show"));
-        }
-        let text: String = shown.content.split_ascii_whitespace().collect();
-        let content = STANDARD.decode(text).map_err(|_| unreadable("was not shown as base64"))?;
-        Ok(Some(Held { sha: shown.sha, content }))
+    async fn file(&self, at: &str) -> Result<Option<File>, GitHubError> {
+        self.session.file(self.change.path, at).await
     }
 
     /// Puts the content on the branch, in place of what is held there; refused with 409 or 422 when that is another by now.
-    async fn commit(&self, held: Option<Held>, changed: &mut bool) -> Result<(), GitHubError> {
+    async fn commit(&self, held: Option<File>, changed: &mut bool) -> Result<(), GitHubError> {
         let change = self.change;
         let fields = [
             ("message", markdown::title(change.message)),
@@ -253,15 +222,6 @@ impl Work<'_> {
         self.ask(Method::PUT, &format!("/contents/{}", encoded(change.path)), &file).await?;
         *changed = true;
         Ok(())
-    }
-
-    /// What a path has; none when GitHub knows nothing there.
-    async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, GitHubError> {
-        match self.session.ask(Method::GET, &self.session.url(path), None).await {
-            Ok(answer) => Ok(Some(read(answer).await?)),
-            Err(GitHubError::Refused { status: 404, .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     async fn ask(&self, method: Method, path: &str, body: &Value) -> Result<Response, GitHubError> {
@@ -277,13 +237,6 @@ impl Work<'_> {
             hint: format!("see that the branch exists, and that the token has {permissions}"),
         }
     }
-}
-
-/// A path or a branch for an address, each of its parts by itself.
-fn encoded(path: &str) -> String {
-    let parts: Vec<String> =
-        path.split('/').map(|part| utf8_percent_encode(part, SEGMENT).to_string()).collect();
-    parts.join("/")
 }
 
 /// Refuses names that would lead a call elsewhere: the branch is set back by force.

@@ -166,7 +166,8 @@ def test_github_keeps_files_on_branches(cloud):
     assert refusal(files(cloud, "GET", f"/contents/{LOG}?ref={BRANCH}")) == (404, "Not Found")
     assert files(cloud, "GET", f"/contents/{LOG}?ref=none")[0] == 404
     text = "ação\n" * 20
-    assert committed(cloud, text)[0] == 201
+    status, made = committed(cloud, text)
+    assert status == 201
     status, shown = files(cloud, "GET", f"/contents/{LOG}?ref={BRANCH}")
     assert (status, shown["type"], shown["encoding"]) == (200, "file", "base64")
     lines = shown["content"].splitlines()
@@ -178,6 +179,12 @@ def test_github_keeps_files_on_branches(cloud):
     assert refusal(committed(cloud, "new", sha="0" * 40)) == (409, f"{LOG} does not match {'0' * 40}")
     assert refusal(committed(cloud, "new", sha=shown["sha"], content="!")) == (422, "content is not valid Base64")
     assert committed(cloud, "new", sha=shown["sha"])[0] == 200
+    # A commit keeps the file as it was; a folder is a list, whose entries show no content.
+    assert files(cloud, "GET", f"/contents/{LOG}?ref={made['commit']['sha']}") == (200, shown)
+    folder, _, name = LOG.rpartition("/")
+    listed = files(cloud, "GET", f"/contents/{folder}?ref={BRANCH}")[1]
+    assert [(entry["type"], entry["name"], "content" in entry) for entry in listed] == [("file", name, False)]
+    assert refusal(files(cloud, "GET", f"/contents/{folder[:-1]}?ref={BRANCH}")) == (404, "Not Found")
     main = {"README.md": "# governance\n"}
     told = cloud.admin("GET", "github/repository")
     assert told == {"default_branch": "main", "branches": {"main": main, BRANCH: {**main, LOG: "new"}}, "pulls": []}

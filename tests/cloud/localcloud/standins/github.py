@@ -365,10 +365,20 @@ class GitHub:
         if commit is None:
             raise GitHubError(404, f"No commit found for the ref {ref}")
         if path not in commit[0]:
-            raise GitHubError(404, "Not Found")
+            return self._folder(commit[0], path)
         content = base64.b64encode(commit[0][path].encode()).decode()
         lines = "".join(f"{content[at : at + 60]}\n" for at in range(0, len(content), 60))
         return answer_json(200, {**_blob(path, commit[0][path]), "encoding": "base64", "content": lines})
+
+    @staticmethod
+    def _folder(files: dict[str, str], path: str) -> Answer:
+        """What a folder holds; https://docs.github.com/en/rest/repos/contents#get-repository-content."""
+        below = {name.removeprefix(f"{path}/"): text for name, text in files.items() if name.startswith(f"{path}/")}
+        if not below:
+            raise GitHubError(404, "Not Found")
+        plain = [_blob(f"{path}/{name}", text) for name, text in below.items() if "/" not in name]
+        folders = sorted({name.partition("/")[0] for name in below if "/" in name})
+        return answer_json(200, plain + [{"type": "dir", "path": f"{path}/{name}", "name": name} for name in folders])
 
     def _put_file(self, request: Request, path: str) -> Answer:
         message, content = self._texts(request, "message", "content")
