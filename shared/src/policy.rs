@@ -490,6 +490,9 @@ pub struct Document {
     pub author: String,
     /// The commit that the patch stands in: 40 hexadecimal digits.
     pub commit: String,
+    /// The patch's file in that commit, from the repository's root: `policy/prod.json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
     /// Why, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -502,7 +505,7 @@ pub struct Document {
 impl Document {
     /// A document of this code's format.
     pub fn new(author: String, commit: String, patch: Value, applied_at: jiff::Timestamp) -> Self {
-        Self { format: FORMAT, author, commit, reason: None, applied_at, patch }
+        Self { format: FORMAT, author, commit, path: None, reason: None, applied_at, patch }
     }
 
     /// Reads a document and the policy that it makes.
@@ -541,6 +544,9 @@ impl Document {
         }
         if self.commit.len() != 40 || !self.commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(PolicyError::at("commit", "expected the 40 hexadecimal digits of a commit"));
+        }
+        if self.path.as_deref().is_some_and(|path| !is_path(path)) {
+            return Err(PolicyError::at("path", "expected a file's path from the repository's root"));
         }
         Policy::of(&self.patch)
     }
@@ -616,6 +622,11 @@ fn compare(path: &str, before: Option<&Value>, after: Option<&Value>, found: &mu
         }
         (before, after) => change(path, before, after),
     }
+}
+
+/// Whether a text is a path below a root, that stays below it.
+fn is_path(text: &str) -> bool {
+    is_line(text, 400) && !text.split('/').any(|part| ["", ".", ".."].contains(&part))
 }
 
 /// Whether a text is one line of at most `most` characters that says something.

@@ -59,14 +59,20 @@ pub(crate) struct Place {
     bucket: Option<String>,
 }
 
+/// What the functions do where S3 refuses a version and no other one is understood.
+const REFUSED: &str =
+    "no version is in force: the functions refuse to start (PolicyUnread); below, the defaults stand in";
+
 /// What the bucket holds.
 struct Held {
     /// Entity tag of the newest version; none where there is no document.
     tag: Option<String>,
     /// The newest version, or why this code does not understand it.
     newest: Option<Result<Document, String>>,
-    /// The document in force; none: the defaults.
+    /// The document in force; none: the defaults, unless S3 refused a version.
     in_force: Option<Document>,
+    /// Whether S3 refused a version before one was understood.
+    is_refused: bool,
 }
 
 impl Held {
@@ -80,32 +86,40 @@ impl Held {
 struct Committed {
     commit: String,
     author: String,
+    /// From the repository's root.
+    path: String,
 }
 
 pub(crate) fn policy(repo: &Repo, action: Action) -> Result<()> {
     match action {
-        Action::Show { place } => show(&held(repo, &bucket(&place)?)?),
+        Action::Show { place } => show(&held(repo, &bucket(&place)?, aws)?),
         Action::Check { place, file } => {
             let patch = checked(&file)?;
-            if differences(&held(repo, &bucket(&place)?)?, &patch)?.is_empty() {
+            if differences(&held(repo, &bucket(&place)?, aws)?, &patch)?.is_empty() {
                 println!("nothing changes");
             }
             Ok(())
         }
         Action::Apply { place, file, commit, reason } => {
             let patch = checked(&file)?;
-            let Committed { commit, author } = committed(&file, commit.as_deref())?;
+            let Committed { commit, author, path } = committed(&file, commit.as_deref())?;
             let bucket = bucket(&place)?;
-            let held = held(repo, &bucket)?;
+            let held = held(repo, &bucket, aws)?;
             let changes = differences(&held, &patch)?;
             let is_sound = held.newest.as_ref().is_none_or(Result::is_ok);
-            // After a squash merge the same file has another commit, and the one in force stays off main.
-            let is_before = |document: &Document| is_ancestor(&file, &document.commit, &commit);
-            if changes.is_empty() && is_sound && held.in_force.as_ref().is_none_or(is_before) {
+            // After a squash merge the same file has another commit, and the one in force stays off main. A document that is not its
+            // commit's file stays a finding, whatever it says.
+            let is_file = |document: &Document| {
+                document.path.as_ref() == Some(&path)
+                    && is_ancestor(&file, &document.commit, &commit)
+                    && held_by(&file, &document.commit).as_ref() == Some(&document.patch)
+            };
+            if changes.is_empty() && is_sound && held.in_force.as_ref().is_none_or(is_file) {
                 println!("nothing changes");
                 return Ok(());
             }
             let mut document = Document::new(author, commit, patch, now());
+            document.path = Some(path);
             document.reason = reason;
             put(repo, &bucket, held.tag.as_deref(), &document)?;
             println!("applied {} of {}: in force within a minute", document.commit, document.author);
@@ -126,12 +140,16 @@ fn show(held: &Held) -> Result<()> {
     match &held.in_force {
         Some(document) => {
             println!("commit {}", document.commit);
+            if let Some(path) = &document.path {
+                println!("file {path}");
+            }
             println!("author {}", document.author);
             println!("applied {}", document.applied_at);
             if let Some(reason) = &document.reason {
                 println!("reason {reason}");
             }
         }
+        None if held.is_refused => println!("{REFUSED}"),
         None => println!("the defaults are in force"),
     }
     let changes = policy::changes(&policy::effective(&json!({}))?, &policy::effective(&held.patch())?);
@@ -143,6 +161,9 @@ fn show(held: &Held) -> Result<()> {
 fn differences(held: &Held, patch: &Value) -> Result<Vec<Change>> {
     if let Some(Err(error)) = &held.newest {
         println!("the newest version is not in force: {error}");
+    }
+    if held.in_force.is_none() && held.is_refused {
+        println!("{REFUSED}");
     }
     let changes = policy::changes(&policy::effective(&held.patch())?, &policy::effective(patch)?);
     changes.iter().for_each(|change| println!("{change}"));
@@ -185,7 +206,8 @@ fn committed(file: &Path, commit: Option<&str>) -> Result<Committed> {
         bail!("{} is not as in {commit}: commit it, merge it into main, and apply it then", file.display());
     }
     let author = git(&["show", "-s", "--format=%an <%ae>", &commit])?;
-    Ok(Committed { commit, author })
+    let path = format!("{}{name}", git(&["rev-parse", "--show-prefix"])?);
+    Ok(Committed { commit, author, path })
 }
 
 /// Whether a commit is another one or came before it; not where git does not know both.
@@ -196,6 +218,15 @@ fn is_ancestor(file: &Path, commit: &str, of: &str) -> bool {
     let mut git = Command::new("git");
     git.arg("-C").arg(folder).args(["merge-base", "--is-ancestor", commit, of]);
     git.stdin(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// The patch that a commit has in a file's place; none where there is none that can be read.
+fn held_by(file: &Path, commit: &str) -> Option<Value> {
+    let path = file.canonicalize().ok()?;
+    let mut git = Command::new("git");
+    git.arg("-C").arg(path.parent()?).arg("show").arg(format!("{commit}:./{}", path.file_name()?.to_str()?));
+    let output = git.stdin(Stdio::null()).output().ok()?;
+    serde_json::from_slice(&output.stdout).ok()
 }
 
 /// Calls the caller's AWS CLI; what it says of a failure is the error.
@@ -242,13 +273,15 @@ impl Drop for Scratch {
     }
 }
 
-/// Reads the document: the newest version, and the newest one that is understood, as the functions do.
-fn held(repo: &Repo, bucket: &str) -> Result<Held> {
+/// Reads the document: the newest version, and the newest one that is understood, as the functions do. The AWS CLI lists all pages.
+fn held(repo: &Repo, bucket: &str, aws: impl Fn(&[&str]) -> Result<Value>) -> Result<Held> {
     let listed = aws(&["s3api", "list-object-versions", "--bucket", bucket, "--prefix", KEY])?;
-    let mut held = Held { tag: None, newest: None, in_force: None };
+    let mut held = Held { tag: None, newest: None, in_force: None, is_refused: false };
     for version in versions(&listed) {
         let Some((id, tag, size)) = version else { break };
-        let read = read(repo, bucket, id, size)?;
+        let read = read(repo, bucket, id, size, &aws)?;
+        held.is_refused |= matches!(read, Err(Unfit::Refused(_)));
+        let read = read.map_err(|(Unfit::Refused(why) | Unfit::Broken(why))| why);
         if held.newest.is_none() {
             held.tag = Some(tag.to_owned());
             held.newest = Some(read.clone());
@@ -261,21 +294,34 @@ fn held(repo: &Repo, bucket: &str) -> Result<Held> {
     Ok(held)
 }
 
-/// A version of the document; the inner error says what is wrong with it, or that S3 refuses it. Neither is in the way of the next.
-fn read(repo: &Repo, bucket: &str, id: &str, size: u64) -> Result<Result<Document, String>> {
+/// Why a version is not in force, which is not in the way of the one before it.
+enum Unfit {
+    /// S3 refuses it.
+    Refused(String),
+    /// This code does not understand it.
+    Broken(String),
+}
+
+fn read(
+    repo: &Repo,
+    bucket: &str,
+    id: &str,
+    size: u64,
+    aws: impl Fn(&[&str]) -> Result<Value>,
+) -> Result<Result<Document, Unfit>> {
     if usize::try_from(size).is_ok_and(|size| size > MOST_BYTES) {
-        return Ok(Err(PolicyError::too_large(size).to_string()));
+        return Ok(Err(Unfit::Broken(PolicyError::too_large(size).to_string())));
     }
     let scratch = Scratch::new(repo)?;
     let got =
         aws(&["s3api", "get-object", "--bucket", bucket, "--key", KEY, "--version-id", id, scratch.path()?]);
     match got.map_err(|error| error.to_string()) {
         Ok(_) => {}
-        Err(said) if is_refusal(&said) => return Ok(Err(said)),
+        Err(said) if is_refusal(&said) => return Ok(Err(Unfit::Refused(said))),
         Err(said) => bail!(said),
     }
     let read = Document::read(&fs::read(&scratch.0)?);
-    Ok(read.map(|(document, _)| document).map_err(|error| error.to_string()))
+    Ok(read.map(|(document, _)| document).map_err(|error| Unfit::Broken(error.to_string())))
 }
 
 /// Whether the AWS CLI says that S3 refuses an object, which another attempt does not change.
@@ -337,8 +383,8 @@ mod tests {
     #[test]
     fn only_what_is_committed_is_applied_under_its_author() {
         let folder = std::env::temp_dir().join(format!("xtask-policy-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let file = folder.join("prod.json");
+        fs::create_dir_all(folder.join("policy")).unwrap();
+        let file = folder.join("policy/prod.json");
         run(&folder, &["init", "--quiet"]);
         fs::write(&file, "{}").unwrap();
         assert!(committed(&file, None).is_err());
@@ -348,6 +394,7 @@ mod tests {
         let expected = |commit: &str| Committed {
             commit: commit.to_owned(),
             author: "Ana <ana@example.org>".to_owned(),
+            path: "policy/prod.json".to_owned(),
         };
         assert_eq!(committed(&file, None).unwrap(), expected(&first));
         // A commit that does not touch the file is not the file's.
@@ -355,6 +402,8 @@ mod tests {
         assert_eq!(committed(&file, None).unwrap(), expected(&first));
         let second = run(&folder, &["rev-parse", "HEAD"]);
         assert_eq!(committed(&file, Some("HEAD")).unwrap(), expected(&second));
+        assert_eq!(held_by(&file, &first), Some(json!({})));
+        assert_eq!(held_by(&file, "0123456789abcdef0123456789abcdef01234567"), None);
         fs::write(&file, r#"{"incidents": {}}"#).unwrap();
         for commit in [None, Some("HEAD")] {
             let error = committed(&file, commit).unwrap_err();
@@ -387,6 +436,61 @@ mod tests {
             json!({"Versions": [version("1", "a", false)], "DeleteMarkers": [version("m", "a", true)]});
         assert_eq!(versions(&deleted), [None, Some(("1", "e1", 7))]);
         assert_eq!(versions(&json!({"RequestCharged": null})), []);
+    }
+
+    /// What is held where S3 answers so for the versions 3, 2 and 1, newest first: a refusal's code, or a content.
+    fn held_of(answers: [Result<&str, &str>; 3], name: &str) -> Result<Held> {
+        let root = std::env::temp_dir().join(format!("xtask-held-{name}-{}", std::process::id()));
+        fs::create_dir_all(&root).unwrap();
+        let content = |id: &str| answers[3 - id.parse::<usize>().unwrap()];
+        let held = held(&Repo { root: root.clone(), is_test: true }, "b", |arguments| match arguments {
+            ["s3api", "list-object-versions", ..] => {
+                let version = |id: &str| {
+                    let size = content(id).map_or(9, str::len);
+                    json!({"Key": KEY, "VersionId": id, "ETag": format!("e{id}"), "LastModified": id, "IsLatest": id == "3", "Size": size})
+                };
+                let all = ["3", "2", "1"].map(version);
+                Ok(json!({"Versions": all}))
+            }
+            ["s3api", "get-object", .., "--version-id", id, path] => match content(id) {
+                Ok(text) => Ok(fs::write(path, text).map(|()| Value::Null)?),
+                Err(code) => bail!("An error occurred ({code}) when calling the GetObject operation: Denied"),
+            },
+            other => bail!("unexpected: {other:?}"),
+        });
+        fs::remove_dir_all(&root).unwrap();
+        held
+    }
+
+    #[test]
+    fn behind_a_version_that_s3_refuses_the_last_good_one_is_shown() {
+        let now = "2026-03-01T12:00:00Z".parse().unwrap();
+        let commit = "0123456789abcdef0123456789abcdef01234567".to_owned();
+        let good = serde_json::to_string(&Document::new("Ana".to_owned(), commit, json!({}), now)).unwrap();
+        for (case, answers, in_force, is_refused, said) in [
+            ("denied", [Err("AccessDenied"), Ok(good.as_str()), Ok("")], true, true, "AccessDenied"),
+            (
+                "archived",
+                [Err("InvalidObjectState"), Ok("{}"), Ok(good.as_str())],
+                true,
+                true,
+                "InvalidObjectState",
+            ),
+            ("broken", [Ok("{}"), Ok(good.as_str()), Err("AccessDenied")], true, false, "missing field"),
+            // The functions refuse then, and the defaults are not in force.
+            ("none", [Ok("{}"), Err("AccessDenied"), Ok("{}")], false, true, "missing field"),
+        ] {
+            let held = held_of(answers, case).unwrap();
+            assert_eq!((held.in_force.is_some(), held.is_refused), (in_force, is_refused), "{case}");
+            assert_eq!(held.tag.as_deref(), Some("e3"), "{case}");
+            let newest = held.newest.unwrap().unwrap_err();
+            assert!(newest.contains(said), "{case}: {newest}");
+        }
+        // What another attempt may change is no answer.
+        for code in ["SlowDown", "ExpiredToken"] {
+            let error = held_of([Err(code), Ok(good.as_str()), Ok("")], code).err().unwrap();
+            assert!(error.to_string().contains(code), "{error:#}");
+        }
     }
 
     #[test]
