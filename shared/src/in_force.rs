@@ -1,9 +1,11 @@
 //! The policy that is in force: the newest version of the document in the evidence bucket that this code understands.
 //!
 //! Without the document the defaults hold. A version that does not parse, or that S3 refuses, stops nothing: the newest one
-//! before it that does parse stays in force. What S3 does not answer for is no answer: the defaults never stand in for it,
-//! nor for a version that was refused, since thresholds would be wrong.
+//! before it that does parse stays in force, however many lie between. The defaults hold when there was never a good version, or
+//! when the document was removed since; both are announced. They never stand in for an answer that S3 did not give, for a
+//! version that it refused, or for versions that there was no time to read: thresholds would be wrong.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -14,6 +16,7 @@ use crate::env::{Env, EnvError};
 use crate::evidence::Evidence;
 use crate::failure::{CallError, Failure, chain};
 use crate::language::Language;
+use crate::metrics;
 use crate::notify::Message;
 use crate::policy::{Document, KEY, MOST_BYTES, Policy, PolicyError};
 use crate::report::Reporter;
@@ -26,8 +29,12 @@ pub(crate) const HOLDS: SignedDuration = SignedDuration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(3);
 const FIRST_PATIENCE: Duration = Duration::from_secs(12);
 
-/// Most versions of the document that are looked at.
-const VERSIONS: i32 = 16;
+/// Versions of the first page, which is mostly the only one, and of the following ones.
+const FIRST_PAGE: i32 = 16;
+const PAGE: i32 = 1000;
+
+/// Metric of the alarm on a broken policy. Counted at each look, so that the alarm stays on until the policy is corrected.
+pub const METRIC: &str = "PolicyBroken";
 
 /// Folder of the notes that a broken version was announced. All functions write there, and no chain begins in it.
 const NOTICES: &str = "policy-notice";
@@ -71,7 +78,7 @@ impl Failure for PolicyUnread {
 }
 
 /// A version of the document as it is listed.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Version {
     /// S3's id.
     pub id: String,
@@ -79,6 +86,22 @@ pub struct Version {
     pub is_marker: bool,
     size: i64,
     at: i128,
+}
+
+/// The document's versions, newest first, as far as they are listed. [`Source::version`] lists the rest when it is asked for.
+#[derive(Default)]
+pub struct Versions {
+    listed: Vec<Version>,
+    next: Page,
+}
+
+/// The page of versions that follows.
+#[derive(Default, Eq, PartialEq)]
+enum Page {
+    #[default]
+    First,
+    After(String),
+    None,
 }
 
 /// Where the policy is read.
@@ -103,16 +126,19 @@ impl Source {
     ///
     /// [`PolicyUnread`].
     pub async fn first(&self) -> Result<InForce, PolicyUnread> {
-        Ok(Self::in_time(FIRST_PATIENCE, async { self.read(self.versions().await?).await }).await?)
+        let broken = Cell::new(0);
+        Ok(Self::in_time(FIRST_PATIENCE, &broken, self.read(Versions::default(), &broken)).await?)
     }
 
     /// The policy in force, when it is not that of `before`: one request where nothing has changed. Where it cannot be read,
     /// that of `before` stays.
     pub async fn again(&self, before: &InForce) -> Option<InForce> {
-        let read = Self::in_time(PATIENCE, async {
-            let versions = self.versions().await?;
-            let is_same = versions.first().map(|newest| &newest.id) == before.newest.as_ref();
-            if is_same { Ok(None) } else { self.read(versions).await.map(Some) }
+        let broken = Cell::new(0);
+        let read = Self::in_time(PATIENCE, &broken, async {
+            let mut versions = Versions::default();
+            let newest = self.version(&mut versions, 0).await?;
+            let is_same = newest.map(|newest| &newest.id) == before.newest.as_ref();
+            if is_same { Ok(None) } else { self.read(versions, &broken).await.map(Some) }
         });
         read.await.unwrap_or_else(|error| {
             let reason = chain(&error);
@@ -123,25 +149,28 @@ impl Source {
 
     async fn in_time<T>(
         patience: Duration,
+        broken: &Cell<usize>,
         read: impl Future<Output = Result<T, CallError>>,
     ) -> Result<T, CallError> {
-        let late =
-            || unanswered("s3:ListBucketVersions", &format!("no answer within {} s", patience.as_secs()));
-        tokio::time::timeout(patience, read).await.unwrap_or_else(|_| Err(late()))
+        tokio::time::timeout(patience, read)
+            .await
+            .unwrap_or_else(|_| Err(late(patience.as_secs(), broken.get())))
     }
 
-    async fn read(&self, versions: Vec<Version>) -> Result<InForce, CallError> {
-        let newest = versions.first().map(|version| version.id.clone());
+    /// Reads versions until one is understood; counts in `skipped` those that are not.
+    async fn read(&self, mut versions: Versions, skipped: &Cell<usize>) -> Result<InForce, CallError> {
+        let newest = self.version(&mut versions, 0).await?.map(|version| version.id.clone());
         let (mut broken, mut refused) = (None, None);
-        for version in versions {
+        while let Some(version) = self.version(&mut versions, skipped.get()).await? {
             if version.is_marker {
                 break;
             }
-            let error = match self.read_one(&version).await {
+            let id = version.id.clone();
+            let error = match self.read_one(version).await {
                 Ok(Ok((_, policy))) => {
                     // A refusal can end without another version: the next look reads again.
                     let newest = newest.filter(|_| refused.is_none());
-                    return Ok(InForce { policy, version: Some(version.id), broken, newest });
+                    return Ok(InForce { policy, version: Some(id), broken, newest });
                 }
                 Ok(Err(error)) => error.to_string(),
                 Err(call) if call.is_denied() || call.code == "InvalidObjectState" => {
@@ -149,7 +178,8 @@ impl Source {
                 }
                 Err(call) => return Err(call),
             };
-            broken.get_or_insert(Broken { version: version.id, error });
+            broken.get_or_insert(Broken { version: id, error });
+            skipped.set(skipped.get() + 1);
         }
         if let Some(call) = refused {
             return Err(call);
@@ -158,20 +188,52 @@ impl Source {
         Ok(InForce { policy, version: None, broken, newest })
     }
 
-    /// The document's versions, newest first. A list shows that there is none without the permission that a 404 needs.
+    /// The version of the document at a place, the newest at 0; none behind the last one. A list shows that there is no document
+    /// without the permission that a 404 needs.
     ///
     /// # Errors
     ///
     /// The [`CallError`] of S3.
-    pub async fn versions(&self) -> Result<Vec<Version>, CallError> {
+    pub async fn version<'v>(
+        &self,
+        versions: &'v mut Versions,
+        place: usize,
+    ) -> Result<Option<&'v Version>, CallError> {
+        while place >= versions.listed.len() && versions.next != Page::None {
+            self.list(versions).await?;
+        }
+        Ok(versions.listed.get(place))
+    }
+
+    /// Lists one page more.
+    async fn list(&self, versions: &mut Versions) -> Result<(), CallError> {
         const LIST: &str = "s3:ListBucketVersions";
-        let listed = self.client.list_object_versions().bucket(&self.bucket).prefix(KEY).max_keys(VERSIONS);
-        let listed = listed.send().await.map_err(CallError::during("s3:ListBucketVersions"))?;
+        let asked = self.client.list_object_versions().bucket(&self.bucket).prefix(KEY);
+        let asked = match &versions.next {
+            Page::After(version) => asked.key_marker(KEY).version_id_marker(version).max_keys(PAGE),
+            Page::First | Page::None => asked.max_keys(FIRST_PAGE),
+        };
+        let listed = asked.send().await.map_err(CallError::during("s3:ListBucketVersions"))?;
         if listed.name().is_none() {
             return Err(unanswered(LIST, "the answer names no bucket"));
         }
+        let next = match (listed.is_truncated(), listed.next_key_marker(), listed.next_version_id_marker()) {
+            (Some(true), Some(KEY), Some(version)) => Page::After(version.to_owned()),
+            (Some(true), None | Some(KEY), _) => {
+                return Err(unanswered(
+                    LIST,
+                    "the list is cut, and the answer does not say where it goes on",
+                ));
+            }
+            // The keys that follow are of other objects.
+            _ => Page::None,
+        };
+        if next != Page::None && next == versions.next {
+            return Err(unanswered(LIST, "the list does not go on"));
+        }
+        versions.next = next;
         let at = |time: Option<&aws_sdk_s3::primitives::DateTime>| time.map_or(0, |time| time.as_nanos());
-        let versions = listed.versions().iter().filter(|one| one.key() == Some(KEY)).map(|one| Version {
+        let found = listed.versions().iter().filter(|one| one.key() == Some(KEY)).map(|one| Version {
             id: one.version_id().unwrap_or_default().to_owned(),
             is_marker: false,
             size: one.size().unwrap_or_default(),
@@ -186,9 +248,10 @@ impl Source {
             at: at(one.last_modified()),
         });
         // S3 gives versions and markers as two lists, each newest first, with times of whole seconds.
-        let mut all: Vec<_> = versions.chain(markers).collect();
+        let mut all: Vec<_> = found.chain(markers).collect();
         all.sort_by_key(|one| (std::cmp::Reverse(one.at), one.is_marker != is_deleted));
-        Ok(all)
+        versions.listed.append(&mut all);
+        Ok(())
     }
 
     /// A version's content; the inner error says what this code does not understand of it.
@@ -222,6 +285,18 @@ impl Source {
     }
 }
 
+fn late(seconds: u64, broken: usize) -> CallError {
+    let reason = if broken == 0 {
+        format!("no answer within {seconds} s")
+    } else {
+        format!(
+            "none of the {broken} newest versions is understood, and {seconds} s were not enough to look further back: \
+             put a good one with `cargo xtask policy apply`"
+        )
+    };
+    unanswered("s3:ListBucketVersions", &reason)
+}
+
 fn unanswered(operation: &'static str, reason: &str) -> CallError {
     CallError { operation, code: "NoServiceCode".to_owned(), message: reason.to_owned() }
 }
@@ -238,32 +313,60 @@ struct Notice {
     is_told: bool,
 }
 
-/// Announces in the channel that the newest version of the policy is broken: once for a version and a version of the code,
-/// by the function that comes first.
-///
-/// Cannot fail the invocation. A function that dies here leaves it to another one, some minutes later.
+/// Counts a look that found the newest version broken, for the stack's alarm.
+pub(crate) fn count(in_force: &InForce, env: &Env<'_>) {
+    if in_force.broken.is_none() {
+        return;
+    }
+    let names = || Ok((env.required::<String>("PROJECT")?, env.required::<String>("ENVIRONMENT")?));
+    match names() {
+        Ok((project, environment)) => metrics::count_for_stack(METRIC, &project, &environment),
+        Err::<_, EnvError>(error) => {
+            tracing::error!(message = chain(&error), error_type = "InvalidConfiguration");
+        }
+    }
+}
+
+/// Announces in the channel that the newest version of the policy is broken; see [`announce_once`].
 pub async fn announce(in_force: &InForce, env: &Env<'_>, aws: &aws_config::SdkConfig, now: Timestamp) {
     let Some(broken) = &in_force.broken else { return };
     tracing::error!(message = format!("the policy's newest version is not in force: {}", broken.error));
-    let (settings, reporter) = match reporter(env, aws) {
-        Ok(both) => both,
-        Err(error) => {
-            tracing::error!(message = chain(&error), error_type = "InvalidConfiguration");
-            return;
+    match reporter(env, aws) {
+        Ok((settings, reporter)) => {
+            announce_once(&reporter, &settings, broken, in_force.version.as_deref(), now).await;
         }
-    };
+        Err(error) => tracing::error!(message = chain(&error), error_type = "InvalidConfiguration"),
+    }
+}
+
+/// Announces a broken version in the channel: once for a version and a version of the code, by the function that comes first.
+/// Gives the outcome for the evidence.
+///
+/// Cannot fail the invocation. A function that dies here leaves it to another one, some minutes later.
+pub async fn announce_once(
+    reporter: &Reporter,
+    settings: &Settings,
+    broken: &Broken,
+    in_force: Option<&str>,
+    now: Timestamp,
+) -> String {
     let notice = Notice {
         broken: broken.clone(),
-        in_force: in_force.version.clone(),
+        in_force: in_force.map(str::to_owned),
         function: settings.function.clone(),
         code_version: settings.code_version.clone(),
         at: now,
         is_told: false,
     };
-    let message = message(&settings, &notice);
-    let told = tokio::time::timeout(Duration::from_secs(6), tell(&reporter, notice, &message)).await;
-    if let Err(reason) = told.unwrap_or_else(|_| Err("no answer within 6 s".to_owned())) {
-        reporter.lost("NotificationFailures", "NotificationFailed", &reason, &message.text());
+    let message = message(settings, &notice);
+    let told = tokio::time::timeout(Duration::from_secs(6), tell(reporter, notice, &message)).await;
+    match told.unwrap_or_else(|_| Err("no answer within 6 s".to_owned())) {
+        Ok(true) => "sent".to_owned(),
+        Ok(false) => "sent before, or being sent, by another invocation".to_owned(),
+        Err(reason) => {
+            reporter.lost("NotificationFailures", "NotificationFailed", &reason, &message.text());
+            format!("failed: {reason}")
+        }
     }
 }
 
@@ -273,16 +376,19 @@ fn reporter(env: &Env<'_>, aws: &aws_config::SdkConfig) -> Result<(Settings, Rep
     Ok((settings, reporter))
 }
 
-async fn tell(reporter: &Reporter, mut notice: Notice, message: &Message) -> Result<(), String> {
-    let evidence: &Evidence = &reporter.evidence;
+/// Posts the message, unless another invocation has; gives whether it did.
+async fn tell(reporter: &Reporter, mut notice: Notice, message: &Message) -> Result<bool, String> {
+    let Evidence { client, bucket, .. } = &reporter.evidence;
+    let evidence = Evidence { client: client.clone(), bucket: bucket.clone(), procedure: NOTICES };
     let name = format!("{} {}", notice.broken.version, notice.code_version);
     let now = notice.at;
     let is_stale = |kept: &Notice| !kept.is_told && now.duration_since(kept.at) > NOTICE_LEASE;
     let claim = evidence.claim(&name, &notice, is_stale).await.map_err(|error| chain(&error))?;
-    let Some(claim) = claim else { return Ok(()) };
+    let Some(claim) = claim else { return Ok(false) };
     reporter.channel.post(message).await.map_err(|error| chain(&error))?;
     notice.is_told = true;
-    evidence.settle(claim, &notice).await.map_err(|error| chain(&error))
+    evidence.settle(claim, &notice).await.map_err(|error| chain(&error))?;
+    Ok(true)
 }
 
 fn message(settings: &Settings, notice: &Notice) -> Message {
@@ -313,4 +419,18 @@ fn message(settings: &Settings, notice: &Notice) -> Message {
         Language::English => format!("The new policy is wrong and not in force ({})", settings.environment),
     };
     Message { title, lines, context: format!("{} · {}", notice.function, notice.code_version) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_time_for_all_broken_versions_the_error_says_so() {
+        assert_eq!(late(12, 0).message, "no answer within 12 s");
+        let said = late(12, 400).message;
+        for part in ["none of the 400 newest versions is understood", "12 s", "cargo xtask policy apply"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
 }

@@ -10,29 +10,35 @@ use crate::time::now;
 /// CloudWatch namespace of all the product's metrics; alarms in `template.yaml` name it too.
 pub const NAMESPACE: &str = "Governance";
 
-/// The line that counts `name` once at `now` for `service` (the function's name).
-fn line(name: &str, service: &str, now: Timestamp) -> Value {
+/// The line that counts `name` once at `now` for a dimension's value.
+fn line(name: &str, (dimension, value): (&str, &str), now: Timestamp) -> Value {
     let mut line = json!({
         "_aws": {
             "Timestamp": now.as_millisecond(),
             "CloudWatchMetrics": [{
                 "Namespace": NAMESPACE,
-                "Dimensions": [["service"]],
+                "Dimensions": [[dimension]],
                 "Metrics": [{"Name": name, "Unit": "Count"}],
             }],
         },
-        "service": service,
     });
     if let Some(fields) = line.as_object_mut() {
+        fields.insert(dimension.to_owned(), json!(value));
         fields.insert(name.to_owned(), json!(1));
     }
     line
 }
 
-/// Counts `name` once, now: a metric of the start of a long run is older than its alarm looks back.
+/// Counts `name` of a function once, now: a metric of the start of a long run is older than its alarm looks back.
 #[expect(clippy::print_stdout, reason = "the format is a line on standard output")]
 pub fn count(name: &str, service: &str) {
-    println!("{}", line(name, service, now()));
+    println!("{}", line(name, ("service", service), now()));
+}
+
+/// Counts `name` of a whole stack once, now: one alarm watches it, whichever function counts.
+#[expect(clippy::print_stdout, reason = "the format is a line on standard output")]
+pub fn count_for_stack(name: &str, project: &str, environment: &str) {
+    println!("{}", line(name, ("stack", &format!("{project}-{environment}")), now()));
 }
 
 #[cfg(test)]
@@ -41,7 +47,8 @@ mod tests {
 
     #[test]
     fn a_count_has_the_documented_shape() {
-        let line = line("EvidenceFailures", "moveongs-dev-x", "2026-03-01T12:00:00Z".parse().unwrap());
+        let line =
+            line("EvidenceFailures", ("service", "moveongs-dev-x"), "2026-03-01T12:00:00Z".parse().unwrap());
         assert_eq!(
             line,
             json!({
@@ -57,5 +64,8 @@ mod tests {
                 "EvidenceFailures": 1,
             })
         );
+        let of_stack = super::line("PolicyBroken", ("stack", "moveongs-dev"), Timestamp::UNIX_EPOCH);
+        assert_eq!(of_stack.pointer("/_aws/CloudWatchMetrics/0/Dimensions"), Some(&json!([["stack"]])));
+        assert_eq!(of_stack.pointer("/stack"), Some(&json!("moveongs-dev")));
     }
 }

@@ -64,6 +64,9 @@ where
                 Built { app: self.app(&policy).await?, policy, looked: now }
             }
         };
+        if built.looked == now {
+            in_force::count(&built.policy, self.env);
+        }
         let app = built.app.clone();
         self.built.replace(Some(built));
         Ok(app)

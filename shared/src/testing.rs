@@ -7,8 +7,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_secretsmanager::config::{Credentials, SharedCredentialsProvider};
-use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient};
+use aws_sdk_secretsmanager::config::{Credentials, HttpClient, SharedCredentialsProvider};
+use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient, infallible_client_fn};
 use aws_smithy_types::body::SdkBody;
 use serde_json::Value;
 
@@ -26,12 +26,23 @@ pub fn replies(bodies: &[&str]) -> StaticReplayClient {
 
 /// The configuration of clients that speak to `wire`.
 pub fn aws(wire: &StaticReplayClient) -> SdkConfig {
+    configuration(wire.clone())
+}
+
+/// The configuration of clients whose requests a function answers.
+pub fn answered(
+    answer: impl Fn(&http::Request<SdkBody>) -> http::Response<SdkBody> + Send + Sync + 'static,
+) -> SdkConfig {
+    configuration(infallible_client_fn(move |request| answer(&request)))
+}
+
+fn configuration(client: impl HttpClient + 'static) -> SdkConfig {
     let credentials = Credentials::new("key", "secret", None, None, "test");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new("us-east-1"))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .http_client(wire.clone())
+        .http_client(client)
         .build()
 }
 

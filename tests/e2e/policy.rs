@@ -4,6 +4,8 @@ use std::process::Command;
 
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_s3::error::ProvideErrorMetadata;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -63,11 +65,44 @@ async fn a_broken_policy_stops_no_rotation_and_is_announced_once() {
     let notes = cloud.keys("runs/policy-notice/").await;
     assert_eq!(notes.len(), 1);
     assert_eq!(cloud.json(&notes[0]).await.unwrap()["is_told"], true);
+    // By CloudWatch's time, a minute later.
+    let until = shared::time::now().as_second() + 60;
+    let asked = json!({"alarms": ["moveongs-dev-inventory-audit-policy-broken"], "until": until});
+    let states = cloud.admin(Method::POST, "alarms", Some(asked)).await;
+    assert_eq!(states["moveongs-dev-inventory-audit-policy-broken"], "ALARM");
     // Another mistake is another announcement.
     cloud.put_policy("no JSON").await;
     cloud.restart().await;
     assert_eq!(rotated(&secret).await, 80);
     assert_eq!(cloud.messages("A política nova tem um erro").await.len(), 2);
+    cloud.forget_policy().await;
+}
+
+#[tokio::test]
+async fn behind_any_number_of_broken_versions_the_last_good_one_stays() {
+    let cloud = fresh().await;
+    let secret = Secret::new(&cloud, "policy-long-broken", "dev-secret-change-me", &[]).await;
+    cloud.set_policy(&patch(&name(&secret).await, 40)).await;
+    for _ in 0..20 {
+        cloud.put_policy("{}").await;
+    }
+    cloud.restart().await;
+    assert_eq!(rotated(&secret).await, 80);
+    cloud.forget_policy().await;
+}
+
+#[tokio::test]
+async fn the_record_of_a_broken_version_announces_it_no_second_time() {
+    let cloud = of("rotate-random").await;
+    let secret = Secret::plain(&cloud, "policy-twice").await;
+    cloud.put_policy("{}").await;
+    cloud.restart().await;
+    secret.rotate().await;
+    let recorder = Cloud::connect("inventory-audit").await;
+    recorder.invoke(event()).await.unwrap();
+    let record = records(&recorder).await.pop().unwrap();
+    assert!(record["findings"][0].as_str().unwrap().starts_with("policy.broken "), "{record}");
+    assert_eq!(cloud.messages("A política nova tem um erro").await.len(), 1);
     cloud.forget_policy().await;
 }
 
@@ -148,7 +183,10 @@ async fn a_policy_is_checked_shown_and_applied_from_its_commit() {
     );
     let shown = xtask(&cloud, &deployer, &["show"]).unwrap();
     assert!(
-        shown.contains("author Ana") && shown.contains("reason Grafana") && shown.ends_with("31 → 10\n"),
+        shown.contains("author Ana")
+            && shown.contains("file dev.json")
+            && shown.contains("reason Grafana")
+            && shown.ends_with("31 → 10\n"),
         "{shown}"
     );
     // Again: nothing changes, and no version is written.
@@ -156,21 +194,22 @@ async fn a_policy_is_checked_shown_and_applied_from_its_commit() {
     cloud.forget_policy().await;
 }
 
-/// The document of a patch, from a commit.
-fn document(commit: &str, days: u16) -> String {
+/// The document of a patch, from a commit's file.
+fn document(commit: &str, path: &str, days: u16) -> String {
     let patch = json!({"backups": {"audit": {"grafana_days": days}}});
-    json!({"format": 1, "author": "Ana <ana@example.org>", "commit": commit, "applied_at": "2026-03-01T12:00:00Z", "patch": patch})
+    json!({"format": 1, "author": "Ana <ana@example.org>", "commit": commit, "path": path, "applied_at": "2026-03-01T12:00:00Z", "patch": patch})
         .to_string()
 }
 
-/// The commit that main is on.
-async fn main_commit(cloud: &Cloud) -> String {
+/// Commits a new file with these days to main; gives the commit.
+async fn commit(cloud: &Cloud, path: &str, days: u16) -> String {
     let url = cloud.facts["github_url"].as_str().unwrap();
-    let asked = reqwest::Client::new().get(format!("{url}/repos/moveongs/governance/git/ref/heads/main"));
-    let asked = asked.header("user-agent", "tests");
+    let asked = reqwest::Client::new().put(format!("{url}/repos/moveongs/governance/contents/{path}"));
+    let content = STANDARD.encode(json!({"backups": {"audit": {"grafana_days": days}}}).to_string());
+    let asked = asked.header("user-agent", "tests").json(&json!({"message": "policy", "content": content}));
     let answer = asked.bearer_auth(cloud.facts["github_token"].as_str().unwrap()).send().await.unwrap();
     let answer: Value = answer.error_for_status().unwrap().json().await.unwrap();
-    answer["object"]["sha"].as_str().unwrap().to_owned()
+    answer["commit"]["sha"].as_str().unwrap().to_owned()
 }
 
 /// What EventBridge sends when the document was put.
@@ -188,15 +227,21 @@ const NOWHERE: &str = "0123456789abcdef0123456789abcdef01234567";
 async fn every_change_is_recorded_and_announced_once_and_an_unmerged_one_is_a_finding() {
     let cloud = of("inventory-audit").await;
     cloud.admin(Method::DELETE, "github/repository", None).await;
-    let merged = main_commit(&cloud).await;
+    let merged = commit(&cloud, "policy/ten.json", 10).await;
     // EventBridge brings the first one.
     cloud.policy_events(true).await;
-    cloud.put_policy(&document(&merged, 10)).await;
+    cloud.put_policy(&document(&merged, "policy/ten.json", 10)).await;
     let first = eventually("the record", async || records(&cloud).await.pop()).await;
     cloud.policy_events(false).await;
     assert_eq!((&first["result"], &first["findings"]), (&json!("succeeded"), &json!([])), "{first}");
     let steps = first["steps"].to_string();
-    for part in ["grafana_days: 31 → 10", "Ana <ana@example.org>", &merged, "is the commit on main"] {
+    for part in [
+        "grafana_days: 31 → 10",
+        "Ana <ana@example.org>",
+        &merged,
+        "policy/ten.json",
+        "is the commit on main",
+    ] {
         assert!(steps.contains(part), "{part}: {steps}");
     }
     // The same event again is nothing new.
@@ -204,7 +249,7 @@ async fn every_change_is_recorded_and_announced_once_and_an_unmerged_one_is_a_fi
     assert_eq!(records(&cloud).await.len(), 1);
     assert_eq!(cloud.messages("Política alterada").await.len(), 1);
     // A commit that GitHub does not know.
-    cloud.put_policy(&document(NOWHERE, 11)).await;
+    cloud.put_policy(&document(NOWHERE, "policy/dev.json", 11)).await;
     cloud.invoke(event()).await.unwrap();
     let second = records(&cloud).await.pop().unwrap();
     assert!(second["findings"][0].as_str().unwrap().starts_with("policy.unmerged "), "{second}");
@@ -212,11 +257,25 @@ async fn every_change_is_recorded_and_announced_once_and_an_unmerged_one_is_a_fi
     assert_eq!(cloud.messages("policy.unmerged").await.len(), 1);
     // GitHub does not answer: neither merged nor unmerged.
     cloud.admin(Method::POST, "github/config", Some(json!({"remaining": 0, "reset_seconds": 4000}))).await;
-    cloud.put_policy(&document(&merged, 12)).await;
+    cloud.put_policy(&document(&merged, "policy/ten.json", 12)).await;
     cloud.invoke(event()).await.unwrap();
     cloud.admin(Method::POST, "github/config", Some(json!({"remaining": -1}))).await;
     let third = records(&cloud).await.pop().unwrap();
     assert!(third["findings"][0].as_str().unwrap().starts_with("policy.unverified "), "{third}");
+    // Not the content of the merged file, or a file that the commit does not have.
+    for (path, days, told) in
+        [("policy/ten.json", 13, "grafana_days: 10 → 13"), ("policy/no.json", 14, "policy/no.json")]
+    {
+        cloud.put_policy(&document(&merged, path, days)).await;
+        cloud.invoke(event()).await.unwrap();
+        let record = records(&cloud).await.pop().unwrap();
+        let finding = record["findings"][0].as_str().unwrap();
+        assert!(finding.starts_with("policy.differs ") && finding.contains(told), "{record}");
+        assert_eq!(
+            cloud.messages("policy.differs").await.iter().filter(|text| text.contains(told)).count(),
+            1
+        );
+    }
     // A broken one changes nothing; a removed one brings the defaults back.
     cloud.put_policy("{}").await;
     cloud.s3.delete_object().bucket(EVIDENCE).key(shared::policy::KEY).send().await.unwrap();
@@ -225,20 +284,23 @@ async fn every_change_is_recorded_and_announced_once_and_an_unmerged_one_is_a_fi
     let [.., broken, removed] = all.as_slice() else { panic!("{all:?}") };
     assert!(broken["findings"][0].as_str().unwrap().starts_with("policy.broken "), "{broken}");
     assert!(removed["findings"][0].as_str().unwrap().starts_with("policy.unmerged "), "{removed}");
-    assert!(removed["steps"].to_string().contains("grafana_days: 12 → 31"), "{removed}");
-    assert_eq!(all.len(), 5);
+    assert!(removed["steps"].to_string().contains("grafana_days: 14 → 31"), "{removed}");
+    assert_eq!(all.len(), 7);
     cloud.wipe("policy/").await;
 }
 
 #[tokio::test]
-async fn a_change_whose_event_was_lost_is_found_by_the_audit() {
+async fn a_change_whose_event_was_lost_is_found_within_a_day() {
     let cloud = of("inventory-audit").await;
-    cloud.put_policy(&document(NOWHERE, 10)).await;
+    cloud.put_policy(&document(NOWHERE, "policy/dev.json", 10)).await;
     assert!(records(&cloud).await.is_empty());
-    cloud.invoke(json!({"source": "aws.scheduler"})).await.unwrap();
-    assert_eq!(records(&cloud).await.len(), 1);
-    cloud.invoke(json!({"source": "aws.scheduler"})).await.unwrap();
-    assert_eq!(records(&cloud).await.len(), 1);
+    // By the daily look, which does nothing else; the weekly audit finds nothing more.
+    let daily: Value =
+        serde_json::from_str(include_str!("../../events/inventory-audit/policy-daily.json")).unwrap();
+    for event in [daily.clone(), daily, json!({"source": "aws.scheduler"})] {
+        cloud.invoke(event).await.unwrap();
+        assert_eq!(records(&cloud).await.len(), 1);
+    }
     cloud.forget_policy().await;
 }
 
@@ -249,7 +311,7 @@ async fn a_death_between_two_calls_leaves_one_record() {
         cloud.calm().await;
         let days = u16::try_from(nth).unwrap() + if when == "before" { 50 } else { 100 };
         let before = records(&cloud).await.len();
-        cloud.put_policy(&document(NOWHERE, days)).await;
+        cloud.put_policy(&document(NOWHERE, "policy/dev.json", days)).await;
         cloud.restart().await;
         cloud.fault(json!({"effect": "kill", "when": when, "nth": nth})).await;
         let first = cloud.invoke(event()).await;

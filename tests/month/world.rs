@@ -92,7 +92,7 @@ impl World {
         let (sweep_state, sweep) = world.schedule("rotation-followup-sweep", &off).await;
         (world.audit, world.sweep) = (audit, sweep);
         // The table is of secrets' ages; nobody keeps the month's backups or its inventory in order.
-        for procedure in ["backup-audit", "inventory-audit", "snapshot-verify"] {
+        for procedure in ["backup-audit", "inventory-audit", "inventory-audit-policy", "snapshot-verify"] {
             world.switch(procedure, &off).await;
         }
         // The table is of an audit that has run for long: its first week would hold back what June begins with.

@@ -575,6 +575,13 @@ fn the_backup_audit_knows_whose_alarms_are_the_products() {
     let (_, resource) = functions(&template)["backup-audit"];
     let names = text(get(resource, &["Properties", "Environment", "Variables", "OWN_PROCEDURES"]));
     assert_eq!(names.split(',').collect::<Vec<_>>(), folders("functions"));
+    // By their names; any other alarm of the environment passes for one of the application.
+    for (id, alarm) in resources(&template, "AWS::CloudWatch::Alarm") {
+        let name = text(get(alarm, &["Properties", "AlarmName"]));
+        let is_own =
+            |procedure: &&str| name.starts_with(&format!("${{Project}}-${{Environment}}-{procedure}-"));
+        assert!(names.split(',').any(|procedure| is_own(&procedure)), "{id}: {name}");
+    }
 }
 
 #[test]
@@ -817,6 +824,9 @@ fn every_function_has_a_log_group_with_retention_and_an_alarm_on_errors() {
     }
 }
 
+/// The dimension `stack` of what any function counts.
+const STACK: &str = "${Project}-${Environment}";
+
 /// Seconds within which a metric is expected to reach CloudWatch.
 const DELAY: u64 = 300;
 
@@ -824,14 +834,19 @@ fn number(value: &Value) -> u64 {
     plain(value).as_u64().unwrap_or_default()
 }
 
-/// Why an alarm might not see what a function counts at its end; Lambda stamps with the start of an invocation.
+/// Why an alarm might not see what a function counts at its end; Lambda stamps with the start of an invocation. What any function
+/// counts for the stack may come from the slowest one.
 fn looks_away(template: &Value, alarm: &Value) -> Option<String> {
     let property = |name| get(alarm, &["Properties", name]);
     let of = list(property("Dimensions")).first().map_or("", |one| text(get(one, &["Value"])));
-    let timeout = resources(template, "AWS::Serverless::Function").get(of).map_or(0, |function| {
+    let functions = resources(template, "AWS::Serverless::Function");
+    let timeout = |function: &Value| {
         let own = number(get(function, &["Properties", "Timeout"]));
         if own == 0 { number(get(template, &["Globals", "Function", "Timeout"])) } else { own }
-    });
+    };
+    let is_of_all = of == STACK;
+    let counting = functions.iter().filter(|(id, _)| is_of_all || **id == of);
+    let timeout = counting.map(|(_, function)| timeout(function)).max().unwrap_or_default();
     let window = number(property("Period")) * number(property("EvaluationPeriods"));
     if window < timeout + DELAY {
         return Some(format!("looks back {window} s, {of} runs for {timeout}"));
@@ -866,6 +881,14 @@ fn an_alarm_that_looks_away_would_be_found() {
     assert!(!example("Timeout: 900", &format!("Period: 300, EvaluationPeriods: 4, {once}")));
     assert!(example("", &format!("Period: 60, EvaluationPeriods: 5, {once}")));
     assert!(!example("", &format!("Period: 60, EvaluationPeriods: 6, {once}")));
+    let of_all = |periods: u8| {
+        let text = format!(
+            "Resources:\n  F: {{Type: AWS::Serverless::Function, Properties: {{Timeout: 900}}}}\n  G: {{Type: AWS::Serverless::Function, Properties: {{Timeout: 30}}}}\n  A: {{Properties: {{Dimensions: [{{Value: !Sub \"{STACK}\"}}], TreatMissingData: notBreaching, Period: 60, EvaluationPeriods: {periods}, {once}}}}}\n"
+        );
+        let template: Value = serde_yaml_ng::from_str(&text).unwrap();
+        looks_away(&template, get(&template, &["Resources", "A"])).is_some()
+    };
+    assert!(of_all(19) && !of_all(20));
     // Without it, every period has to breach.
     assert!(example("", "Period: 60, EvaluationPeriods: 6"));
 }
@@ -932,6 +955,21 @@ fn the_metrics_that_the_code_counts_have_alarms() {
             .collect();
         assert_eq!(counted, alarmed, "{id}");
     }
+}
+
+#[test]
+fn what_is_counted_for_the_stack_has_one_alarm() {
+    let template = template();
+    let alarms = resources(&template, "AWS::CloudWatch::Alarm");
+    let of_stack = alarms.values().filter_map(|alarm| {
+        let dimension = list(get(alarm, &["Properties", "Dimensions"]))[0];
+        (text(get(dimension, &["Name"])) == "stack").then(|| {
+            assert_eq!(text(get(dimension, &["Value"])), STACK);
+            assert_eq!(text(get(alarm, &["Properties", "Namespace"])), shared::metrics::NAMESPACE);
+            text(get(alarm, &["Properties", "MetricName"])).to_owned()
+        })
+    });
+    assert_eq!(of_stack.collect::<Vec<_>>(), [shared::in_force::METRIC]);
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Changes of the policy: each version of its document has a record of its own, a message, and a look at its commit.
 //!
-//! Trigger: EventBridge, when the document was put or removed; each audit looks again, so that an event that was lost costs
-//! days and no record. Nothing of the event is used but that there was one.
+//! Trigger: EventBridge, when the document was put or removed, and a daily schedule, so that an event that was lost costs a day and
+//! no record; each audit looks too. Nothing of the event is used but that there was one.
 //!
 //! S3 does not say who wrote an object: author and commit are the document's own words. Only the deployer can write them
-//! (the bucket's policy), and the commit is looked up on GitHub.
+//! (the bucket's policy); the commit is looked up on GitHub, and the patch is compared with the commit's file.
 
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
@@ -15,8 +15,8 @@ use shared::endpoint::Endpoint;
 use shared::env::{Env, EnvError};
 use shared::evidence::{Draft, Step};
 use shared::failure::{CallError, chain};
-use shared::github::{GitHubError, Repository, Setup, read};
-use shared::in_force::{Source, Version};
+use shared::github::{GitHubError, Repository, Session, Setup, read};
+use shared::in_force::{self, Broken, Source, Version, Versions};
 use shared::lambda::Invocation;
 use shared::notify::Message;
 use shared::policy::{self, Change, Document, KEY};
@@ -33,6 +33,9 @@ const MAIN: &str = "main";
 /// Most changes that a message names; the record has all.
 const MOST_LINES: usize = 20;
 
+/// Most fields that a finding names in which the document and the commit's file differ.
+const MOST_FIELDS: usize = 5;
+
 const SETUP: Setup = Setup {
     repository: "GitHubRepository",
     secret: "GitHubSecretName",
@@ -48,12 +51,14 @@ pub(crate) struct Changes {
     secrets: Client,
 }
 
-/// Whether the commit of a change is on [`MAIN`].
+/// Whether the commit of a change is on [`MAIN`], and holds what was applied.
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Merge {
     Merged,
-    /// It is not; how it stands to that branch.
+    /// The commit is not on the branch; how it stands to it.
     Unmerged(String),
+    /// The commit is on the branch, and what was applied is not its file's content; in what they differ.
+    Differs(String),
     /// Not known, and why.
     Unknown(String),
 }
@@ -65,8 +70,8 @@ enum Became {
     Changed(Document, Merge),
     /// The defaults: the document was removed.
     Removed,
-    /// The one before stays: this version is not understood.
-    Broken(String),
+    /// The one before stays, which is this version or the defaults: the new one is not understood.
+    Broken(String, Option<String>),
 }
 
 /// One change.
@@ -87,19 +92,20 @@ struct Compared {
     status: String,
 }
 
-/// How many of the versions, newest first, have no record, by the version that the newest record is of. Where that was not read,
-/// only the newest version counts: old ones were announced long ago.
-fn new(versions: &[&str], before: Result<Option<&str>, ()>) -> usize {
+/// Whether a version, at a place counted from the newest one, has no record, by the version that the newest record is of. Where that
+/// was not read, only the newest version counts: old ones were announced long ago.
+fn is_new(version: &str, place: usize, before: Result<Option<&str>, ()>) -> bool {
     match before {
-        Ok(before) => versions.iter().take_while(|version| before != Some(version)).count(),
-        Err(()) => versions.len().min(1),
+        Ok(before) => before != Some(version),
+        Err(()) => place == 0,
     }
 }
 
-/// Whether an event says that the document was put or removed.
+/// Whether an event says that the document was put or removed, or asks to look for that and for nothing else.
 pub(crate) fn is_one(event: &Value) -> bool {
-    event.get("source").is_some_and(|source| source == "aws.s3")
-        && event.pointer("/detail/object/key").is_some_and(|key| key == KEY)
+    let is_put = event.get("source").is_some_and(|source| source == "aws.s3")
+        && event.pointer("/detail/object/key").is_some_and(|key| key == KEY);
+    is_put || event.get("policy") == Some(&Value::Bool(true))
 }
 
 impl Changes {
@@ -135,26 +141,42 @@ impl Changes {
         settings: &Settings,
         invocation: &Invocation,
     ) -> Result<Vec<String>, CallError> {
-        let versions = self.source.versions().await?;
         let before = self.reporter.before::<Before>().await;
         let before = before.map(|before| before.map(|before| before.run_id));
-        let ids: Vec<_> = versions.iter().map(|version| version.id.as_str()).collect();
-        let new = new(&ids, before.as_ref().map(Option::as_deref).map_err(|_| ()));
+        let before = before.as_ref().map(Option::as_deref).map_err(|_| ());
+        let (mut versions, mut new) = (Versions::default(), 0);
+        while let Some(version) = self.source.version(&mut versions, new).await?
+            && is_new(&version.id, new, before)
+        {
+            new += 1;
+        }
         let mut recorded = Vec::new();
         for place in (0..new).rev() {
-            let Some((version, older)) = versions.get(place..).and_then(<[_]>::split_first) else { continue };
+            let Some(version) = self.source.version(&mut versions, place).await?.cloned() else { continue };
             let begun = self.reporter.begin(&version.id).await;
             if begun.is_recorded() && !begun.was_left_open() {
                 continue;
             }
-            let found = self.look(version, older, invocation).await?;
-            let draft = draft(settings, version, &found, invocation);
-            let message = message(settings, version, &found);
+            let found = self.look(&version, &mut versions, place, invocation).await?;
+            let mut draft = draft(settings, &version, &found, invocation);
+            // Functions that saw a broken version may have announced it.
+            if let Became::Broken(error, in_force) = &found.became {
+                let broken = Broken { version: version.id.clone(), error: error.clone() };
+                let announced = in_force::announce_once(
+                    &self.reporter,
+                    settings,
+                    &broken,
+                    in_force.as_deref(),
+                    invocation.now,
+                );
+                draft.steps.push(Step::now("announce that it is broken", announced.await));
+            }
+            let message = message(settings, &version, &found);
             // A later record would hide that this one is missing.
-            if !self.reporter.report(draft, Some(&message), begun, invocation).await {
+            if !self.reporter.report(draft, message.as_ref(), begun, invocation).await {
                 break;
             }
-            recorded.push(version.id.clone());
+            recorded.push(version.id);
         }
         Ok(recorded)
     }
@@ -162,37 +184,41 @@ impl Changes {
     async fn look(
         &self,
         version: &Version,
-        older: &[Version],
+        versions: &mut Versions,
+        place: usize,
         invocation: &Invocation,
     ) -> Result<Recorded, CallError> {
         let read = if version.is_marker { None } else { Some(self.source.document(version).await?) };
+        let (mut before, mut place) = (None, place + 1);
+        while let Some(one) = self.source.version(versions, place).await?
+            && !one.is_marker
+        {
+            if let Ok(document) = self.source.document(one).await? {
+                before = Some((one.id.clone(), document.patch));
+                break;
+            }
+            place += 1;
+        }
         let (became, patch) = match read {
             None => (Became::Removed, json!({})),
             Some(Ok(document)) => {
                 let patch = document.patch.clone();
-                let merge = self.merge(&document.commit, invocation).await;
+                let merge = self.merge(&document, invocation).await;
                 (Became::Changed(document, merge), patch)
             }
             Some(Err(error)) => {
-                return Ok(Recorded { became: Became::Broken(error.to_string()), changes: Vec::new() });
+                let became = Became::Broken(error.to_string(), before.map(|(id, _)| id));
+                return Ok(Recorded { became, changes: Vec::new() });
             }
         };
-        let mut before = json!({});
-        for one in older.iter().take_while(|one| !one.is_marker) {
-            if let Ok(document) = self.source.document(one).await? {
-                before = document.patch;
-                break;
-            }
-        }
         let effective = |patch| policy::effective(patch).unwrap_or_default();
+        let before = before.map_or_else(|| json!({}), |(_, patch)| patch);
         let changes = policy::changes(&effective(&before), &effective(&patch));
         Ok(Recorded { became, changes })
     }
 
-    /// Whether a commit is on the branch. A comparison's second page has its result and no files.
-    ///
-    /// Source: [compare two commits](https://docs.github.com/en/rest/commits/commits#compare-two-commits).
-    async fn merge(&self, commit: &str, invocation: &Invocation) -> Merge {
+    /// Whether the document's commit is on the branch, and its file holds the document's patch.
+    async fn merge(&self, document: &Document, invocation: &Invocation) -> Merge {
         let Some((repository, token)) = &self.repository else {
             return Merge::Unknown("GitHubRepository is not set".to_owned());
         };
@@ -200,25 +226,54 @@ impl Changes {
             Ok(token) => token,
             Err(error) => return Merge::Unknown(chain(&error)),
         };
-        let session = match repository.session(&token, invocation) {
-            Ok(session) => session,
-            Err(error) => return Merge::Unknown(chain(&error)),
+        let merge = match repository.session(&token, invocation) {
+            Ok(session) => Self::merge_by(&session, document).await,
+            Err(error) => Err(error),
         };
+        merge.unwrap_or_else(|error| Merge::Unknown(chain(&error)))
+    }
+
+    /// A comparison's second page has its result and no files.
+    ///
+    /// Source: [compare two commits](https://docs.github.com/en/rest/commits/commits#compare-two-commits).
+    async fn merge_by(session: &Session<'_>, document: &Document) -> Result<Merge, GitHubError> {
+        let commit = &document.commit;
         let compare = session.url(&format!("/compare/{MAIN}...{commit}?per_page=1&page=2"));
-        let compared = match session.ask(Method::GET, &compare, None).await {
-            Ok(answer) => read::<Compared>(answer).await.map(|compared| compared.status),
+        let status = match session.ask(Method::GET, &compare, None).await {
+            Ok(answer) => read::<Compared>(answer).await?.status,
             Err(GitHubError::Refused { status: 404, .. }) => {
                 // No such commit, or no such repository for this token: the branch tells them apart.
                 let branch = session.url(&format!("/git/ref/heads/{MAIN}"));
-                session.ask(Method::GET, &branch, None).await.map(|_| "unknown to the repository".to_owned())
+                session.ask(Method::GET, &branch, None).await?;
+                "unknown to the repository".to_owned()
             }
-            Err(error) => Err(error),
+            Err(error) => return Err(error),
         };
-        match compared {
-            Ok(status) => judged(&status),
-            Err(error) => Merge::Unknown(chain(&error)),
+        let merge = judged(&status);
+        if merge != Merge::Merged {
+            return Ok(merge);
         }
+        let Some(path) = &document.path else {
+            return Ok(Merge::Unknown("the document does not say which file was applied".to_owned()));
+        };
+        let file = session.file(path, commit).await?;
+        Ok(compared(&document.patch, path, file.as_ref().map(|file| file.content.as_slice())))
     }
+}
+
+/// What the file of a merged commit says of the patch that was applied; none where the commit has no such file.
+fn compared(patch: &Value, path: &str, file: Option<&[u8]>) -> Merge {
+    let Some(file) = file else { return Merge::Differs(format!("the commit has no {path}")) };
+    let Ok(file) = serde_json::from_slice::<Value>(file) else {
+        return Merge::Differs(format!("{path} is not JSON in the commit"));
+    };
+    let changes = policy::changes(&file, patch);
+    if changes.is_empty() {
+        return Merge::Merged;
+    }
+    let fields: Vec<_> = changes.iter().take(MOST_FIELDS).map(ToString::to_string).collect();
+    let more = if changes.len() > MOST_FIELDS { ", …" } else { "" };
+    Merge::Differs(format!("{path} → {KEY}: {}{more}", fields.join(", ")))
 }
 
 /// What GitHub's word for a commit, compared with the branch, means.
@@ -238,10 +293,13 @@ impl Recorded {
                 Some(format!("policy.unmerged {KEY}: commit {} is not on {MAIN} ({status})", document.commit))
             }
             Became::Changed(document, Merge::Unknown(why)) => Some(format!(
-                "policy.unverified {KEY}: whether commit {} is on {MAIN}: {why}",
+                "policy.unverified {KEY}: whether commit {} is on {MAIN} and holds it: {why}",
                 document.commit
             )),
-            Became::Broken(error) => Some(format!("policy.broken {KEY}: {error}")),
+            Became::Changed(document, Merge::Differs(how)) => {
+                Some(format!("policy.differs {KEY}: it is not the file of commit {}: {how}", document.commit))
+            }
+            Became::Broken(error, _) => Some(format!("policy.broken {KEY}: {error}")),
             Became::Removed => {
                 Some(format!("policy.unmerged {KEY}: it was removed, and no commit on {MAIN} says so"))
             }
@@ -258,12 +316,16 @@ fn draft(settings: &Settings, version: &Version, found: &Recorded, invocation: &
         if let Some(reason) = &document.reason {
             steps.push(Step::now("reason, as the document says", reason.clone()));
         }
+        if let Some(path) = &document.path {
+            steps.push(Step::now("file, as the document says", path.clone()));
+        }
         let merged = match merge {
             Merge::Merged => "yes".to_owned(),
+            Merge::Differs(how) => format!("yes, and its file differs: {how}"),
             Merge::Unmerged(status) => format!("no: {status}"),
             Merge::Unknown(why) => format!("unknown: {why}"),
         };
-        steps.push(Step::now(format!("is the commit on {MAIN}"), merged));
+        steps.push(Step::now(format!("is the commit on {MAIN}, with this content"), merged));
     }
     if matches!(found.became, Became::Removed) {
         steps.push(Step::now("the document was removed", "the defaults are in force"));
@@ -284,7 +346,8 @@ fn draft(settings: &Settings, version: &Version, found: &Recorded, invocation: &
     }
 }
 
-fn message(settings: &Settings, version: &Version, found: &Recorded) -> Message {
+/// What the channel reads; nothing of a broken version, which is announced apart.
+fn message(settings: &Settings, version: &Version, found: &Recorded) -> Option<Message> {
     let say = |portuguese: &'static str, english: &'static str| settings.language.pick(portuguese, english);
     let next = say("Próximo passo", "Next step");
     let mut lines: Vec<String> =
@@ -305,7 +368,24 @@ fn message(settings: &Settings, version: &Version, found: &Recorded) -> Message 
                 document.reason.as_ref().map(|reason| format!(" · {reason}")).unwrap_or_default()
             ));
             match merge {
-                Merge::Merged => lines.push(say("O commit está na main.", "The commit is on main.").to_owned()),
+                Merge::Merged => lines.push(
+                    say(
+                        "O commit está na main, e o arquivo dele é o que foi aplicado.",
+                        "The commit is on main, and its file is what was applied.",
+                    )
+                    .to_owned(),
+                ),
+                Merge::Differs(how) => lines.push(format!(
+                    "*policy.differs*: {}: {how}. *{next}*: {}",
+                    say(
+                        "o commit está na main, mas o que foi aplicado não é o arquivo dele",
+                        "the commit is on main, and what was applied is not its file"
+                    ),
+                    say(
+                        "aplicar de novo o arquivo da main com `cargo xtask policy apply`; ver no CloudTrail quem gravou.",
+                        "apply the file of main again with `cargo xtask policy apply`; see in CloudTrail who wrote it."
+                    )
+                )),
                 Merge::Unmerged(status) => lines.push(format!(
                     "*policy.unmerged*: {} ({status}). *{next}*: {}",
                     say("o commit não está na main", "the commit is not on main"),
@@ -316,8 +396,14 @@ fn message(settings: &Settings, version: &Version, found: &Recorded) -> Message 
                 )),
                 Merge::Unknown(why) => lines.push(format!(
                     "*policy.unverified*: {}: {why}. *{next}*: {}",
-                    say("não se sabe se o commit está na main", "not known whether the commit is on main"),
-                    say("conferir no GitHub.", "look it up on GitHub.")
+                    say(
+                        "não se sabe se o commit está na main com este conteúdo",
+                        "not known whether the commit is on main with this content"
+                    ),
+                    say(
+                        "conferir no GitHub; se falta o arquivo, aplicar de novo com `cargo xtask policy apply`.",
+                        "look it up on GitHub; where the file is missing, apply it again with `cargo xtask policy apply`."
+                    )
                 )),
             }
             say("Política alterada", "Policy changed")
@@ -336,24 +422,13 @@ fn message(settings: &Settings, version: &Version, found: &Recorded) -> Message 
             ));
             say("Política removida", "Policy removed")
         }
-        Became::Broken(error) => {
-            let error: String = error.chars().take(500).collect();
-            lines.push(format!("*policy.broken*: {error}"));
-            lines.push(format!(
-                "*{next}*: {}",
-                say(
-                    "vale a última versão sem erro ou, se não há, os padrões; corrigir o campo e `cargo xtask policy apply`.",
-                    "the last version without an error stays in force or, where there is none, the defaults; correct the field and `cargo xtask policy apply`."
-                )
-            ));
-            say("Política gravada com erro", "A broken policy was written")
-        }
+        Became::Broken(..) => return None,
     };
-    Message {
+    Some(Message {
         title: format!("{title} ({})", settings.environment),
         lines,
         context: format!("{} · {} · {}", settings.function, version.id, settings.code_version),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -376,10 +451,38 @@ mod tests {
             let found = match judged(status) {
                 Merge::Merged => "merged",
                 Merge::Unmerged(_) => "unmerged",
+                Merge::Differs(_) => "differs",
                 Merge::Unknown(_) => "unknown",
             };
             assert_eq!(found, expected, "{status}");
         }
+    }
+
+    #[test]
+    fn what_was_applied_is_compared_with_the_commits_file() {
+        let patch = json!({"backups": {"audit": {"grafana_days": 10}}});
+        let differs = |how: &str| Merge::Differs(how.to_owned());
+        let other = "p.json → policy/current.json: backups.audit.grafana_days: 11 → 10";
+        for (file, expected) in [
+            (Some(r#"{"backups": {"audit": {"grafana_days": 10}}}"#), Merge::Merged),
+            // Another form of the same.
+            (Some("{\"backups\":\r\n{\"audit\":{\"grafana_days\":10}}}"), Merge::Merged),
+            (Some(r#"{"backups": {"audit": {"grafana_days": 11}}}"#), differs(other)),
+            (
+                Some("{}"),
+                differs(r#"p.json → policy/current.json: backups: + {"audit":{"grafana_days":10}}"#),
+            ),
+            (Some("no JSON"), differs("p.json is not JSON in the commit")),
+            (Some(""), differs("p.json is not JSON in the commit")),
+            (None, differs("the commit has no p.json")),
+        ] {
+            assert_eq!(compared(&patch, "p.json", file.map(str::as_bytes)), expected, "{file:?}");
+        }
+        // An element of a list that the file does not have, and a field that was left out.
+        let many: Value =
+            (0..9).map(|n| (format!("f{n}"), json!(n))).collect::<serde_json::Map<_, _>>().into();
+        let Merge::Differs(how) = compared(&many, "p.json", Some(b"{}")) else { panic!() };
+        assert!(how.ends_with("f4: + 4, …"), "{how}");
     }
 
     #[test]
@@ -393,7 +496,9 @@ mod tests {
             (&[], Err(()), 0),
             (&[], Ok(None), 0),
         ] {
-            assert_eq!(new(versions, before), expected, "{versions:?} {before:?}");
+            let new =
+                versions.iter().enumerate().take_while(|(place, version)| is_new(version, *place, before));
+            assert_eq!(new.count(), expected, "{versions:?} {before:?}");
         }
     }
 
@@ -412,7 +517,7 @@ mod tests {
                 language,
                 policy: "".parse().unwrap(),
             };
-            let text = message(&settings, &version, &found).text();
+            let text = message(&settings, &version, &found).unwrap().text();
             for part in ["*policy.unmerged*", "`cargo xtask policy apply`"] {
                 assert!(text.contains(part), "{text}");
             }

@@ -1,8 +1,8 @@
 //! Answers every week: does each critical service exist, with its tags, in Terraform and with people who answer for it,
 //! and what else does the project have?
 //!
-//! Trigger: a schedule, or a person; what the event holds is ignored, unless it says that the policy has changed: then only that
-//! is recorded (`changes.rs`). Reads: `aws.rs`; the Terraform state: `state.rs`.
+//! Trigger: a schedule, or a person; what the event holds is ignored, unless it says that the policy has changed, or asks to look for
+//! that (`{"policy": true}`, daily): then only changes of the policy are recorded (`changes.rs`). Reads: `aws.rs`; the Terraform state: `state.rs`.
 //! Decisions: `policy.rs`. Then it pages (SNS) what is gone, writes the table (`table.rs`), tells the channel what changed,
 //! and leaves a record. What could not be seen is said as such and never taken for good. Source: the guide, 1.
 

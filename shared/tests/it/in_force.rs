@@ -119,6 +119,62 @@ async fn behind_a_version_that_is_broken_the_last_good_one_stays() {
     }
 }
 
+/// A page of a list that goes on.
+fn cut(list: &str, key: &str, version: Option<&str>) -> String {
+    let version = version.map(|version| format!("<NextVersionIdMarker>{version}</NextVersionIdMarker>"));
+    let next = format!(
+        "<IsTruncated>true</IsTruncated><NextKeyMarker>{key}</NextKeyMarker>{}",
+        version.unwrap_or_default()
+    );
+    list.replace("</ListVersionsResult>", &format!("{next}</ListVersionsResult>"))
+}
+
+#[tokio::test]
+async fn behind_more_broken_versions_than_a_page_has_the_last_good_one_stays() {
+    let good = document(30);
+    let ids: Vec<String> = (2..18).rev().map(|n| format!("v{n}")).collect();
+    let broken: Vec<_> = ids.iter().map(|id| (id.as_str(), Some(2))).collect();
+    let first_page = cut(&list(&broken), "policy/current.json", Some("v2"));
+    let second_page = list(&[("v1", Some(good.len()))]);
+    let answers = [&[first_page.as_str()][..], &["{}"; 16], &[&second_page, &good]].concat();
+    let wire = replies(&answers);
+    let in_force = source(&wire).first().await.unwrap();
+    assert_eq!((days(&in_force), in_force.version.as_deref()), (30, Some("v1")));
+    assert_eq!(in_force.broken.unwrap().version, "v17");
+    let asked: Vec<_> = wire.actual_requests().map(|request| request.uri().to_owned()).collect();
+    assert_eq!(asked.len(), 19);
+    let more = &asked[17];
+    assert!(
+        more.contains("key-marker=policy%2Fcurrent.json") && more.contains("version-id-marker=v2"),
+        "{more}"
+    );
+    // Removed behind the page: the defaults, which are announced.
+    let removed = list(&[("m", None), ("v1", Some(good.len()))]);
+    let answers = [&[first_page.as_str()][..], &["{}"; 16], &[&removed]].concat();
+    let (in_force, requests) = first(&answers).await;
+    assert_eq!((days(&in_force), in_force.version, requests), (90, None, 18));
+    assert!(in_force.broken.is_some());
+    // A list that does not say how it goes on never ends in the defaults.
+    let all = list(&[("v2", Some(2))]);
+    for (page, more) in [
+        (cut(&all, "policy/current.json", None), None),
+        (all.replace("</ListVersionsResult>", "<IsTruncated>true</IsTruncated></ListVersionsResult>"), None),
+        (
+            cut(&all, "policy/current.json", Some("v2")),
+            Some(cut(&list(&[]), "policy/current.json", Some("v2"))),
+        ),
+        (cut(&all, "policy/current.json", Some("v2")), Some(String::new())),
+    ] {
+        let answers = [Some(page.as_str()), more.is_some().then_some("{}"), more.as_deref()];
+        let answers: Vec<_> = answers.into_iter().flatten().collect();
+        let error = source(&replies(&answers)).first().await.unwrap_err();
+        assert_eq!(error.kind(), "PolicyUnread", "{answers:?}");
+    }
+    // What follows is another object.
+    let (in_force, requests) = first(&[&cut(&all, "policy/current.json.bak", Some("x")), "{}"]).await;
+    assert_eq!((in_force.version, requests), (None, 2));
+}
+
 #[tokio::test]
 async fn behind_a_version_that_is_refused_or_too_large_the_last_good_one_stays() {
     let good = document(30);

@@ -1,0 +1,346 @@
+//! Changes of the policy on the wire: real SDK, real signing, an S3 of a few objects, and GitHub and Slack as a web API.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_smithy_types::body::SdkBody;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::{Request, Response};
+use inventory_audit::{App, AuditError, Report, handle};
+use serde_json::{Value, json};
+use shared::env::Env;
+use shared::failure::Failure;
+use shared::lambda::Invocation;
+use shared::testing::{Web, answered};
+
+const NOW: &str = "2026-03-02T12:00:00Z";
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+const PATH: &str = "policy/dev.json";
+
+/// What the schedule sends every day.
+const DAILY: &str = include_str!("../../../../events/inventory-audit/policy-daily.json");
+const PUT: &str = include_str!("../../../../events/inventory-audit/policy-changed.json");
+const WEEKLY: &str = include_str!("../../../../events/inventory-audit/weekly.json");
+
+/// The evidence bucket, with the policy's versions.
+#[derive(Default)]
+struct Bucket {
+    /// Id and content of the policy's versions, oldest first; no content: a delete marker.
+    policy: Vec<(String, Option<String>)>,
+    objects: BTreeMap<String, String>,
+    /// Whether the policy's versions are not listed.
+    is_policy_refused: bool,
+    /// Puts below this prefix are refused.
+    refused: Option<&'static str>,
+    /// Keys of refused puts.
+    turned_away: Vec<String>,
+}
+
+impl Bucket {
+    fn answer(&mut self, request: &Request<SdkBody>) -> (u16, String) {
+        let uri = request.uri();
+        let query: BTreeMap<String, String> = uri
+            .query()
+            .unwrap_or_default()
+            .split('&')
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .map(|(name, value)| (name.to_owned(), value.replace("%2F", "/")))
+            .collect();
+        let key =
+            uri.path().trim_start_matches('/').trim_start_matches("evidence-bucket").trim_start_matches('/');
+        let denied = || (403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>".to_owned());
+        let prefix = query.get("prefix").map(String::as_str).unwrap_or_default();
+        if query.contains_key("versions") && prefix == shared::policy::KEY {
+            return if self.is_policy_refused { denied() } else { (200, self.versions()) };
+        }
+        if query.contains_key("versions") || query.contains_key("list-type") {
+            let of =
+                |key: &String| format!("<Key>{key}</Key><VersionId>1</VersionId><IsLatest>true</IsLatest>");
+            let found = self.objects.keys().find(|key| key.starts_with(prefix)).map(of).unwrap_or_default();
+            let (list, one) = if query.contains_key("versions") {
+                ("ListVersionsResult", "Version")
+            } else {
+                ("ListBucketResult", "Contents")
+            };
+            let found = if found.is_empty() { found } else { format!("<{one}>{found}</{one}>") };
+            return (200, format!("<{list}><Name>evidence-bucket</Name>{found}</{list}>"));
+        }
+        if request.method() == "PUT" {
+            if self.refused.is_some_and(|prefix| key.starts_with(prefix)) {
+                self.turned_away.push(key.to_owned());
+                return denied();
+            }
+            let body = String::from_utf8(request.body().bytes().unwrap().to_vec()).unwrap();
+            self.objects.insert(key.to_owned(), body);
+            return (200, String::new());
+        }
+        let version = query.get("versionId");
+        let content = match self.policy.iter().find(|(id, _)| version == Some(id)) {
+            Some((_, content)) => content.as_ref(),
+            None => self.objects.get(key),
+        };
+        content.map_or_else(denied, |content| (200, content.clone()))
+    }
+
+    fn versions(&self) -> String {
+        let count = self.policy.len();
+        let element = |(place, (id, content)): (usize, &(String, Option<String>))| {
+            let common = format!(
+                "<Key>{}</Key><VersionId>{id}</VersionId><IsLatest>{}</IsLatest><LastModified>2026-03-01T11:{place:02}:00.000Z</LastModified>",
+                shared::policy::KEY,
+                place + 1 == count
+            );
+            match content {
+                Some(content) => format!("<Version>{common}<Size>{}</Size></Version>", content.len()),
+                None => format!("<DeleteMarker>{common}</DeleteMarker>"),
+            }
+        };
+        let all: Vec<String> = self.policy.iter().enumerate().map(element).collect();
+        let all: String = all.into_iter().rev().collect();
+        format!("<ListVersionsResult><Name>evidence-bucket</Name>{all}</ListVersionsResult>")
+    }
+}
+
+/// An environment whose GitHub has this file in the commit, which is on main.
+struct World {
+    bucket: Arc<Mutex<Bucket>>,
+    web: Web,
+    app: App,
+}
+
+impl World {
+    fn new(file: Option<&str>) -> Self {
+        let file = file.map(str::to_owned);
+        let web = Web::new(move |request| {
+            let path = request.uri().path();
+            let answer = match &file {
+                _ if path.ends_with("/chat.postMessage") => json!({"ok": true}),
+                _ if path.contains("/compare/") => json!({"status": "behind"}),
+                Some(file) => {
+                    json!({"type": "file", "encoding": "base64", "sha": "x", "content": STANDARD.encode(file)})
+                }
+                None => {
+                    let missing = Response::builder().status(404).body(json!({"message": "Not Found"}));
+                    return Some(missing.unwrap());
+                }
+            };
+            Some(Response::new(answer))
+        });
+        let bucket = Arc::<Mutex<Bucket>>::default();
+        let held = Arc::clone(&bucket);
+        let aws = answered(move |request| {
+            let host = request.uri().host().unwrap_or_default();
+            let (status, body) = if host.contains("s3.") {
+                held.lock().unwrap().answer(request)
+            } else if host.starts_with("secretsmanager.") && is_value(request) {
+                let is_slack = request.body().bytes().unwrap().ends_with(br#""slack"}"#);
+                let token = if is_slack { "xoxb-1" } else { "github_pat_1" };
+                (200, json!({"SecretString": token}).to_string())
+            } else if host.starts_with("sns.") {
+                let id = "<MessageId>1</MessageId>";
+                (200, format!("<PublishResponse><PublishResult>{id}</PublishResult></PublishResponse>"))
+            } else {
+                (400, r#"{"__type": "AccessDeniedException"}"#.to_owned())
+            };
+            let answer = Response::builder().status(status).header("etag", "\"1\"");
+            answer.body(SdkBody::from(body)).unwrap()
+        });
+        let api = web.url().to_owned();
+        let settings = |name: &str| {
+            let value = match name {
+                "PROJECT" => "moveongs",
+                "ENVIRONMENT" => "dev",
+                "MESSAGE_LANGUAGE" => "pt-BR",
+                "EVIDENCE_BUCKET" => "evidence-bucket",
+                "GITHUB_REPOSITORY" => "o/n",
+                "SLACK_SECRET_NAME" => "slack",
+                "SLACK_API_URL" | "GITHUB_API_URL" => api.as_str(),
+                "TERRAFORM_STATE_BUCKET" | "TERRAFORM_STATE_KEY" => return None,
+                _ => "x",
+            };
+            Some(value.to_owned())
+        };
+        let app = App::new(&Env::new(&settings), &aws).unwrap();
+        Self { bucket, web, app }
+    }
+
+    fn bucket(&self) -> std::sync::MutexGuard<'_, Bucket> {
+        self.bucket.lock().unwrap()
+    }
+
+    /// Puts a version of the policy; gives its id.
+    fn put(&self, content: &str) -> String {
+        let mut bucket = self.bucket();
+        let id = format!("v{}", bucket.policy.len() + 1);
+        bucket.policy.push((id.clone(), Some(content.to_owned())));
+        id
+    }
+
+    async fn invoke(&self, event: &str) -> Result<Report, AuditError> {
+        let invocation = Invocation::new(NOW.parse().unwrap(), Duration::from_secs(240));
+        handle(&self.app, serde_json::from_str(event).unwrap(), &invocation).await
+    }
+
+    /// The records of a chain, oldest first.
+    fn records(&self, chain: &str) -> Vec<Value> {
+        let prefix = format!("evidence/{chain}/");
+        let bucket = self.bucket();
+        let records = bucket.objects.iter().rev().filter(|(key, _)| key.starts_with(&prefix));
+        records.map(|(_, record)| serde_json::from_str(record).unwrap()).collect()
+    }
+
+    /// The messages that the channel has.
+    fn messages(&self) -> Vec<String> {
+        let asked = self.web.asked();
+        let posted = asked.iter().filter(|one| one.uri().path().ends_with("/chat.postMessage"));
+        posted.map(|one| one.body().to_string()).collect()
+    }
+}
+
+/// Whether a secret's value is asked for.
+fn is_value(request: &Request<SdkBody>) -> bool {
+    let target = request.headers().get("x-amz-target");
+    target.is_some_and(|target| target.as_bytes().ends_with(b".GetSecretValue"))
+}
+
+/// Runs a test on the stack of a process's first thread, as the function runs: calls that are not optimised nest deep.
+fn run(test: impl AsyncFnOnce() + Send + 'static) {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let thread = std::thread::Builder::new().stack_size(8 << 20);
+    thread.spawn(move || runtime().block_on(test())).unwrap().join().unwrap();
+}
+
+fn patch(days: u16) -> String {
+    json!({"backups": {"audit": {"grafana_days": days}}}).to_string()
+}
+
+fn document(days: u16) -> String {
+    let patch: Value = serde_json::from_str(&patch(days)).unwrap();
+    json!({"format": 1, "author": "Ana", "commit": COMMIT, "path": PATH, "applied_at": NOW, "patch": patch})
+        .to_string()
+}
+
+#[test]
+fn the_daily_look_records_what_no_event_has_brought() {
+    run(async || {
+        let world = World::new(Some(&patch(10)));
+        let id = world.put(&document(10));
+        for (event, expected) in [(DAILY, id.as_str()), (DAILY, ""), (PUT, "")] {
+            assert_eq!(world.invoke(event).await.unwrap().run_id, expected, "{event}");
+        }
+        let [record] = world.records("policy").try_into().unwrap();
+        assert_eq!((&record["result"], &record["findings"]), (&json!("succeeded"), &json!([])), "{record}");
+        // Nothing else is looked at.
+        assert_eq!(world.records("inventory-audit"), Vec::<Value>::new());
+        assert_eq!(world.messages().len(), 1);
+    });
+}
+
+#[test]
+fn what_was_applied_is_held_against_the_file_of_its_commit() {
+    run(async || {
+        for (file, without_path, expected, told) in [
+            (Some(patch(10)), false, None, "é o que foi aplicado"),
+            (Some(patch(11)), false, Some("policy.differs"), "grafana_days: 11 → 10"),
+            (None, false, Some("policy.differs"), "the commit has no policy/dev.json"),
+            (Some(patch(10)), true, Some("policy.unverified"), "does not say which file"),
+        ] {
+            let world = World::new(file.as_deref());
+            let mut applied: Value = serde_json::from_str(&document(10)).unwrap();
+            if without_path {
+                applied.as_object_mut().unwrap().remove("path");
+            }
+            world.put(&applied.to_string());
+            world.invoke(PUT).await.unwrap();
+            let [record] = world.records("policy").try_into().unwrap();
+            let finding = record["findings"][0].as_str().and_then(|finding| finding.split(' ').next());
+            assert_eq!(finding, expected, "{record}");
+            let [message] = world.messages().try_into().unwrap();
+            assert!(message.contains(told) && message.contains("grafana_days: 31 → 10"), "{message}");
+            let asked = world.web.asked();
+            let asked = asked.iter().map(|one| one.uri().to_string());
+            let looked = asked.filter(|uri| uri.ends_with(&format!("/contents/{PATH}?ref={COMMIT}"))).count();
+            assert_eq!(looked, usize::from(!without_path));
+        }
+    });
+}
+
+#[test]
+fn behind_a_version_without_a_record_none_is_recorded() {
+    run(async || {
+        let world = World::new(Some(&patch(10)));
+        let first = world.put(&document(10));
+        let second = world.put(&document(11));
+        world.bucket().refused = Some("evidence/policy/");
+        assert_eq!(world.invoke(PUT).await.unwrap().run_id, "");
+        assert_eq!(world.bucket().turned_away.len(), 1, "the second version would hide the first");
+        assert_eq!(world.messages().len(), 1);
+        // The next look makes up for both, in their order.
+        world.bucket().refused = None;
+        assert_eq!(world.invoke(DAILY).await.unwrap().run_id, format!("{first} {second}"));
+        let runs: Vec<_> = world.records("policy").iter().map(|record| record["run_id"].clone()).collect();
+        assert_eq!(runs, [json!(first), json!(second)]);
+    });
+}
+
+#[test]
+fn a_broken_version_is_announced_by_the_function_that_comes_first() {
+    run(async || {
+        let world = World::new(Some(&patch(10)));
+        world.put(&document(10));
+        world.invoke(PUT).await.unwrap();
+        for is_first in [true, false] {
+            let before = world.messages().len();
+            let notes = |world: &World| {
+                let bucket = world.bucket();
+                let notes = bucket.objects.iter().filter(|(key, _)| key.starts_with("runs/policy-notice/"));
+                notes.map(|(_, note)| serde_json::from_str(note).unwrap()).collect::<Vec<Value>>()
+            };
+            let id = world.put("{}");
+            if !is_first {
+                // A rotation saw it before.
+                world.invoke(PUT).await.unwrap();
+                world.bucket().objects.retain(|key, _| !key.contains("/policy/9999999996"));
+                let kept = world.records("policy").len();
+                assert_eq!(kept, 2);
+            }
+            world.invoke(PUT).await.unwrap();
+            let records = world.records("policy");
+            let record = records.last().unwrap();
+            assert_eq!(record["run_id"], json!(id));
+            assert!(record["findings"][0].as_str().unwrap().starts_with("policy.broken "), "{record}");
+            let messages = world.messages();
+            assert_eq!(messages.len(), before + 1, "{messages:?}");
+            assert!(messages[before].contains("A política nova tem um erro"), "{messages:?}");
+            assert!(messages[before].contains("a versão anterior v1"), "{messages:?}");
+            let announced = record["steps"].to_string();
+            let outcome = if is_first { "\"sent\"" } else { "sent before" };
+            assert!(announced.contains(outcome), "{announced}");
+            assert!(notes(&world).iter().all(|note| note["is_told"] == json!(true)));
+        }
+    });
+}
+
+#[test]
+fn changes_that_could_not_be_looked_at_fail_the_run_and_stand_in_the_audits_record() {
+    run(async || {
+        let world = World::new(None);
+        world.bucket().is_policy_refused = true;
+        for event in [PUT, DAILY] {
+            let error = world.invoke(event).await.unwrap_err();
+            assert_eq!(error.kind(), "PolicyUnseen", "{event}");
+        }
+        assert_eq!(world.messages(), Vec::<String>::new());
+        // The weekly audit goes on without them.
+        let report = world.invoke(WEEKLY).await.unwrap();
+        assert_eq!(report.result, "failed");
+        let [record] = world.records("inventory-audit").try_into().unwrap();
+        let steps = record["steps"].as_array().unwrap();
+        let step = steps.iter().find(|step| step["name"] == "look at changes of the policy").unwrap();
+        let outcome = step["outcome"].as_str().unwrap();
+        assert!(outcome.starts_with("failed: ") && outcome.contains("AccessDenied"), "{outcome}");
+    });
+}
