@@ -575,7 +575,7 @@ fn the_backup_audit_knows_whose_alarms_are_the_products() {
     let (_, resource) = functions(&template)["backup-audit"];
     let names = text(get(resource, &["Properties", "Environment", "Variables", "OWN_PROCEDURES"]));
     assert_eq!(names.split(',').collect::<Vec<_>>(), folders("functions"));
-    // By their names; any other alarm of the environment passes for one of the application.
+    // By name; any other alarm of the environment would pass for one of the application's.
     for (id, alarm) in resources(&template, "AWS::CloudWatch::Alarm") {
         let name = text(get(alarm, &["Properties", "AlarmName"]));
         let is_own =
@@ -834,8 +834,8 @@ fn number(value: &Value) -> u64 {
     plain(value).as_u64().unwrap_or_default()
 }
 
-/// Why an alarm might not see what a function counts at its end; Lambda stamps with the start of an invocation. What any function
-/// counts for the stack may come from the slowest one.
+/// Why an alarm might not see what a function counts at its end; Lambda stamps with the start of an invocation. A metric of the stack
+/// may come from the slowest function.
 fn looks_away(template: &Value, alarm: &Value) -> Option<String> {
     let property = |name| get(alarm, &["Properties", name]);
     let of = list(property("Dimensions")).first().map_or("", |one| text(get(one, &["Value"])));

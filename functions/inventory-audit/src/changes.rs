@@ -33,7 +33,7 @@ const MAIN: &str = "main";
 /// Most changes that a message names; the record has all.
 const MOST_LINES: usize = 20;
 
-/// Most fields that a finding names in which the document and the commit's file differ.
+/// Most differing fields that a finding names.
 const MOST_FIELDS: usize = 5;
 
 const SETUP: Setup = Setup {
@@ -51,13 +51,14 @@ pub(crate) struct Changes {
     secrets: Client,
 }
 
-/// Whether the commit of a change is on [`MAIN`], and holds what was applied.
+/// How a change stands to [`MAIN`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Merge {
+    /// The commit is on the branch, and its file has the applied patch.
     Merged,
     /// The commit is not on the branch; how it stands to it.
     Unmerged(String),
-    /// The commit is on the branch, and what was applied is not its file's content; in what they differ.
+    /// The commit is on the branch, but its file differs from the applied patch; the differences.
     Differs(String),
     /// Not known, and why.
     Unknown(String),
@@ -70,7 +71,7 @@ enum Became {
     Changed(Document, Merge),
     /// The defaults: the document was removed.
     Removed,
-    /// The one before stays, which is this version or the defaults: the new one is not understood.
+    /// The version is not understood. The good version before it stays in force; none: the defaults.
     Broken(String, Option<String>),
 }
 
@@ -92,8 +93,8 @@ struct Compared {
     status: String,
 }
 
-/// Whether a version, at a place counted from the newest one, has no record, by the version that the newest record is of. Where that
-/// was not read, only the newest version counts: old ones were announced long ago.
+/// Whether a version has no record yet, given its place (the newest is 0) and the version of the newest record. If that record was not
+/// read, only the newest version counts: older ones were announced long ago.
 fn is_new(version: &str, place: usize, before: Result<Option<&str>, ()>) -> bool {
     match before {
         Ok(before) => before != Some(version),
@@ -101,7 +102,7 @@ fn is_new(version: &str, place: usize, before: Result<Option<&str>, ()>) -> bool
     }
 }
 
-/// Whether an event says that the document was put or removed, or asks to look for that and for nothing else.
+/// Whether an event reports a change of the document, or is the daily request to look for changes only.
 pub(crate) fn is_one(event: &Value) -> bool {
     let is_put = event.get("source").is_some_and(|source| source == "aws.s3")
         && event.pointer("/detail/object/key").is_some_and(|key| key == KEY);
@@ -159,7 +160,7 @@ impl Changes {
             }
             let found = self.look(&version, &mut versions, place, invocation).await?;
             let mut draft = draft(settings, &version, &found, invocation);
-            // Functions that saw a broken version may have announced it.
+            // Another function may have announced it already.
             if let Became::Broken(error, in_force) = &found.became {
                 let broken = Broken { version: version.id.clone(), error: error.clone() };
                 let announced = in_force::announce_once(
@@ -261,7 +262,7 @@ impl Changes {
     }
 }
 
-/// What the file of a merged commit says of the patch that was applied; none where the commit has no such file.
+/// Compares the applied patch with the file of a merged commit; none: the commit has no such file.
 fn compared(patch: &Value, path: &str, file: Option<&[u8]>) -> Merge {
     let Some(file) = file else { return Merge::Differs(format!("the commit has no {path}")) };
     let Ok(file) = serde_json::from_slice::<Value>(file) else {
@@ -346,7 +347,7 @@ fn draft(settings: &Settings, version: &Version, found: &Recorded, invocation: &
     }
 }
 
-/// What the channel reads; nothing of a broken version, which is announced apart.
+/// The channel's message; none for a broken version, which [`in_force::announce_once`] announces.
 fn message(settings: &Settings, version: &Version, found: &Recorded) -> Option<Message> {
     let say = |portuguese: &'static str, english: &'static str| settings.language.pick(portuguese, english);
     let next = say("Próximo passo", "Next step");

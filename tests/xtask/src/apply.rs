@@ -59,7 +59,7 @@ pub(crate) struct Place {
     bucket: Option<String>,
 }
 
-/// What the functions do where S3 refuses a version and no other one is understood.
+/// Printed when S3 refuses a version and no older one is understood.
 const REFUSED: &str =
     "no version is in force: the functions refuse to start (PolicyUnread); below, the defaults stand in";
 
@@ -107,8 +107,8 @@ pub(crate) fn policy(repo: &Repo, action: Action) -> Result<()> {
             let held = held(repo, &bucket, aws)?;
             let changes = differences(&held, &patch)?;
             let is_sound = held.newest.as_ref().is_none_or(Result::is_ok);
-            // After a squash merge the same file has another commit, and the one in force stays off main. A document that is not its
-            // commit's file stays a finding, whatever it says.
+            // After a squash merge the same file has another commit, and the one in force stays off main. A document that differs from
+            // its commit's file stays a finding until it is applied again.
             let is_file = |document: &Document| {
                 document.path.as_ref() == Some(&path)
                     && is_ancestor(&file, &document.commit, &commit)
@@ -220,7 +220,7 @@ fn is_ancestor(file: &Path, commit: &str, of: &str) -> bool {
     git.stdin(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
-/// The patch that a commit has in a file's place; none where there is none that can be read.
+/// The patch in a commit's version of a file; none if git cannot show it as JSON.
 fn held_by(file: &Path, commit: &str) -> Option<Value> {
     let path = file.canonicalize().ok()?;
     let mut git = Command::new("git");
@@ -294,7 +294,7 @@ fn held(repo: &Repo, bucket: &str, aws: impl Fn(&[&str]) -> Result<Value>) -> Re
     Ok(held)
 }
 
-/// Why a version is not in force, which is not in the way of the one before it.
+/// Why a version is skipped.
 enum Unfit {
     /// S3 refuses it.
     Refused(String),

@@ -20,7 +20,7 @@ const NOW: &str = "2026-03-02T12:00:00Z";
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const PATH: &str = "policy/dev.json";
 
-/// What the schedule sends every day.
+/// The daily schedule's input.
 const DAILY: &str = include_str!("../../../../events/inventory-audit/policy-daily.json");
 const PUT: &str = include_str!("../../../../events/inventory-audit/policy-changed.json");
 const WEEKLY: &str = include_str!("../../../../events/inventory-audit/weekly.json");
@@ -206,7 +206,7 @@ fn is_value(request: &Request<SdkBody>) -> bool {
     target.is_some_and(|target| target.as_bytes().ends_with(b".GetSecretValue"))
 }
 
-/// Runs a test on the stack of a process's first thread, as the function runs: calls that are not optimised nest deep.
+/// Runs a test on an 8 MiB stack, as the function's main thread has: unoptimised futures overflow a test thread's 2 MiB.
 fn run(test: impl AsyncFnOnce() + Send + 'static) {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let thread = std::thread::Builder::new().stack_size(8 << 20);
@@ -301,7 +301,7 @@ fn a_broken_version_is_announced_by_the_function_that_comes_first() {
             };
             let id = world.put("{}");
             if !is_first {
-                // A rotation saw it before.
+                // The version was announced before, and its record was lost.
                 world.invoke(PUT).await.unwrap();
                 world.bucket().objects.retain(|key, _| !key.contains("/policy/9999999996"));
                 let kept = world.records("policy").len();
