@@ -371,6 +371,7 @@ fn put(repo: &Repo, bucket: &str, tag: Option<&str>, document: &Document) -> Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::repo::Build;
 
     fn run(folder: &Path, arguments: &[&str]) -> String {
         let mut git = Command::new("git");
@@ -443,7 +444,7 @@ mod tests {
         let root = std::env::temp_dir().join(format!("xtask-held-{name}-{}", std::process::id()));
         fs::create_dir_all(&root).unwrap();
         let content = |id: &str| answers[3 - id.parse::<usize>().unwrap()];
-        let held = held(&Repo { root: root.clone(), is_test: true }, "b", |arguments| match arguments {
+        let held = held(&Repo { root: root.clone(), build: Build::Run }, "b", |arguments| match arguments {
             ["s3api", "list-object-versions", ..] => {
                 let version = |id: &str| {
                     let size = content(id).map_or(9, str::len);
