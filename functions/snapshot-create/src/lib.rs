@@ -362,7 +362,8 @@ async fn direct(app: &App, request: Request, invocation: &Invocation) -> Result<
     match asked.map_err(SnapshotError::from).and_then(|asked| asked) {
         Ok(seen) => settle(app, request, seen, invocation).await,
         Err(error) => {
-            let case = case(app, request, Job::default(), None);
+            let job = kept(app, &request, invocation).await;
+            let case = case(app, request, job, None);
             let broken = Broken { kind: error.kind().to_owned(), detail: chain(&error) };
             // A page that failed stands in the log, and has an alarm; what the caller can mend is this.
             let _ = report_failed(app, &case, &broken, invocation).await;
@@ -386,13 +387,18 @@ async fn finish(
         return settle(app, request, seen, invocation).await;
     };
     tracing::warn!(message = broken.detail, failure = broken.kind);
-    // Without it only the name is missing from the message.
-    let note = job::note(app.instance_of(&request), &request.deploy);
-    let kept = invocation.within(REPORTING, app.reporter.evidence.kept::<Job>(&note)).await;
-    let job = kept.ok().and_then(Result::ok).flatten().unwrap_or_default();
+    let job = kept(app, &request, invocation).await;
     let case = case(app, request, job, None);
     report_failed(app, &case, &broken, invocation).await?;
     Ok(failed(&case, broken))
+}
+
+/// The deploy's note, for the message of a failure. Without it the message lacks the snapshot's name, and names the instance
+/// where the snapshot is its cluster's.
+async fn kept(app: &App, request: &Request, invocation: &Invocation) -> Job {
+    let note = job::note(app.instance_of(request), &request.deploy);
+    let kept = invocation.within(REPORTING, app.reporter.evidence.kept::<Job>(&note)).await;
+    kept.ok().and_then(Result::ok).flatten().unwrap_or_default()
 }
 
 fn case(app: &App, request: Request, job: Job, snapshot: Option<Snapshot>) -> Case {
