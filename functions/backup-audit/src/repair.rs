@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::facts::{Bucket, Form, Instance, Role, Snapshot, Table};
+use crate::facts::{Bucket, Form, Instance, Lifecycle, Role, Snapshot, Table};
 use crate::rules::rds::{is_multi_az_cluster, maintained, strangers, wanted_days};
 use crate::rules::s3::{named, shortest, tls_statement};
 use crate::rules::{Context, Verdict};
@@ -219,13 +219,15 @@ fn of_bucket(rule: &str, bucket: &Bucket, context: &Context<'_>) -> Result<Chang
                     named(rule)
                 ));
             }
+            has_room(rules)?;
             Ok(Change::Lifecycle { bucket: name, noncurrent: Some(least), incomplete: None })
         }
-        "s3.incomplete-uploads" => Ok(Change::Lifecycle {
-            bucket: name,
-            noncurrent: None,
-            incomplete: Some(context.policy.incomplete_upload_days.into()),
-        }),
+        "s3.incomplete-uploads" => {
+            let rules = bucket.lifecycle.as_ref().map_err(ToString::to_string)?;
+            has_room(rules)?;
+            let days = context.policy.incomplete_upload_days.into();
+            Ok(Change::Lifecycle { bucket: name, noncurrent: None, incomplete: Some(days) })
+        }
         "s3.encryption" if bucket.role == Role::Uploads => {
             Err("the on-prem senders may lack kms:GenerateDataKey, and would fail from then on".to_owned())
         }
@@ -239,6 +241,16 @@ fn of_bucket(rule: &str, bucket: &Bucket, context: &Context<'_>) -> Result<Chang
         }
         _ => Err(unknown(rule)),
     }
+}
+
+/// Most rules of a bucket's lifecycle (Amazon S3 User Guide, "Lifecycle configuration elements").
+const MOST_RULES: usize = 1000;
+
+fn has_room(rules: &[Lifecycle]) -> Result<(), String> {
+    if rules.iter().filter(|rule| !rule.is_ours).count() < MOST_RULES {
+        return Ok(());
+    }
+    Err(format!("S3 takes {MOST_RULES} lifecycle rules, and the bucket has as many; make two of them one"))
 }
 
 /// A bucket policy with the statement that refuses requests without TLS; what is there stays.
@@ -279,7 +291,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::facts::{Encryption, Lifecycle};
+    use crate::facts::Encryption;
     use crate::rules::all;
     use crate::rules::tests::{
         bucket, cluster, context, denies_clear, instance, share, snapshot, table, unread, whole,
@@ -425,6 +437,28 @@ mod tests {
         }
         let owned = database(|db| db.recovery_point = Some(point.to_owned()));
         assert!(plan("rds.copy-tags", &owned, &context()).is_ok());
+    }
+
+    #[test]
+    fn a_lifecycle_that_is_full_gets_no_further_rule() {
+        for (rule, others, is_refused) in [
+            ("s3.noncurrent", 999, false),
+            ("s3.noncurrent", 1000, true),
+            ("s3.incomplete-uploads", 999, false),
+            ("s3.incomplete-uploads", 1000, true),
+        ] {
+            let full = files(|bucket| {
+                let ours = Lifecycle { is_ours: true, ..whole(None, None) };
+                let others = (0..others).map(|_| whole(None, None));
+                bucket.lifecycle = Ok(others.chain([ours]).collect());
+            });
+            let planned = plan(rule, &full, &context());
+            assert_eq!(planned.is_err(), is_refused, "{rule} {others}: {planned:?}");
+        }
+        for rule in ["s3.noncurrent", "s3.incomplete-uploads"] {
+            let dark = plan(rule, &files(|bucket| bucket.lifecycle = unread()), &context());
+            assert!(dark.is_err(), "{rule}: {dark:?}");
+        }
     }
 
     #[test]

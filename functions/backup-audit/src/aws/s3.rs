@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use aws_config::SdkConfig;
+use aws_sdk_s3::operation::get_bucket_lifecycle_configuration::GetBucketLifecycleConfigurationOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, BucketVersioningStatus, ExpirationStatus,
@@ -38,7 +39,7 @@ pub(crate) async fn buckets(
     let listed =
         client.list_buckets().prefix(beginning).max_buckets(1000).set_continuation_token(token).send().await;
     let listed = listed.map_err(CallError::during("s3:ListAllMyBuckets"))?;
-    let buckets = listed.buckets.unwrap_or_default().into_iter();
+    let buckets = listed.buckets.ok_or_else(|| CallError::empty("s3:ListAllMyBuckets"))?.into_iter();
     let named = buckets.filter_map(|bucket| Some((bucket.name?, bucket.bucket_region)));
     Ok((named.collect(), listed.continuation_token))
 }
@@ -124,12 +125,22 @@ async fn versioning(client: &S3, bucket: &str) -> Seen<Option<String>> {
 }
 
 async fn lifecycle(client: &S3, bucket: &str) -> Seen<Vec<Lifecycle>> {
+    let found = configured(client, bucket).await?;
+    Ok(found.and_then(|found| found.rules).unwrap_or_default().iter().map(rule).collect())
+}
+
+/// The lifecycle configuration, with its rules; none when there is none.
+async fn configured(client: &S3, bucket: &str) -> Seen<Option<GetBucketLifecycleConfigurationOutput>> {
     let found = client.get_bucket_lifecycle_configuration().bucket(bucket).send().await;
     let found = absent(
         found.map_err(CallError::during("s3:GetLifecycleConfiguration")),
         "NoSuchLifecycleConfiguration",
     )?;
-    Ok(found.and_then(|found| found.rules).unwrap_or_default().iter().map(rule).collect())
+    // S3 keeps no configuration without rules. A repair would take it for none, and replace the rules that it did not see.
+    if found.as_ref().is_some_and(|found| found.rules().is_empty()) {
+        return Err(CallError::empty("s3:GetLifecycleConfiguration"));
+    }
+    Ok(found)
 }
 
 fn rule(rule: &LifecycleRule) -> Lifecycle {
@@ -168,11 +179,6 @@ fn rule(rule: &LifecycleRule) -> Lifecycle {
 /// What S3 says where no public access block is configured.
 const NO_BLOCK: &str = "NoSuchPublicAccessBlockConfiguration";
 
-/// An answer that says nothing, which is not the answer that nothing is configured.
-fn empty(operation: &'static str) -> CallError {
-    CallError { operation, code: "EmptyAnswer".to_owned(), message: "the answer has no content".to_owned() }
-}
-
 /// The blocks that are off.
 fn off(on: [Option<bool>; 4]) -> Vec<&'static str> {
     BLOCKS.into_iter().zip(on).filter(|(_, is_on)| *is_on != Some(true)).map(|(name, _)| name).collect()
@@ -182,8 +188,9 @@ async fn open(client: &S3, bucket: &str) -> Seen<Vec<&'static str>> {
     let found = client.get_public_access_block().bucket(bucket).send().await;
     let found = absent(found.map_err(CallError::during("s3:GetBucketPublicAccessBlock")), NO_BLOCK)?;
     let Some(found) = found else { return Ok(BLOCKS.to_vec()) };
-    let found =
-        found.public_access_block_configuration.ok_or_else(|| empty("s3:GetBucketPublicAccessBlock"))?;
+    let found = found
+        .public_access_block_configuration
+        .ok_or_else(|| CallError::empty("s3:GetBucketPublicAccessBlock"))?;
     Ok(off([
         found.block_public_acls,
         found.ignore_public_acls,
@@ -197,8 +204,9 @@ pub(crate) async fn account_open(client: &S3Control, account: &str) -> Seen<Vec<
     let found = client.get_public_access_block().account_id(account).send().await;
     let found = absent(found.map_err(CallError::during("s3:GetAccountPublicAccessBlock")), NO_BLOCK)?;
     let Some(found) = found else { return Ok(BLOCKS.to_vec()) };
-    let found =
-        found.public_access_block_configuration.ok_or_else(|| empty("s3:GetAccountPublicAccessBlock"))?;
+    let found = found
+        .public_access_block_configuration
+        .ok_or_else(|| CallError::empty("s3:GetAccountPublicAccessBlock"))?;
     Ok(off([
         found.block_public_acls,
         found.ignore_public_acls,
@@ -229,6 +237,9 @@ impl ResolveEndpoint for Fixed {
 async fn acl(client: &S3, bucket: &str) -> Seen<Acl> {
     let found = client.get_bucket_acl().bucket(bucket).send().await;
     let found = found.map_err(CallError::during("s3:GetBucketAcl"))?;
+    if found.grants.is_none() {
+        return Err(CallError::empty("s3:GetBucketAcl"));
+    }
     let mut acl = Acl { owner: found.owner.and_then(|owner| owner.id), ..Acl::default() };
     for grantee in found.grants.unwrap_or_default().into_iter().filter_map(|grant| grant.grantee) {
         acl.accounts.extend(grantee.id);
@@ -243,9 +254,10 @@ async fn encryption(client: &S3, bucket: &str) -> Seen<Option<Encryption>> {
     let found = client.get_bucket_encryption().bucket(bucket).send().await;
     let code = "ServerSideEncryptionConfigurationNotFoundError";
     let found = absent(found.map_err(CallError::during("s3:GetEncryptionConfiguration")), code)?;
-    let rules = found.and_then(|found| found.server_side_encryption_configuration).map(|found| found.rules);
-    let default =
-        rules.unwrap_or_default().into_iter().find_map(|rule| rule.apply_server_side_encryption_by_default);
+    let Some(found) = found else { return Ok(None) };
+    let found = found.server_side_encryption_configuration;
+    let found = found.ok_or_else(|| CallError::empty("s3:GetEncryptionConfiguration"))?;
+    let default = found.rules.into_iter().find_map(|rule| rule.apply_server_side_encryption_by_default);
     Ok(default.map(|default| Encryption {
         algorithm: default.sse_algorithm.as_str().to_owned(),
         key: default.kms_master_key_id,
@@ -272,7 +284,10 @@ async fn lock(client: &S3, bucket: &str) -> Seen<Option<Lock>> {
     let found = client.get_object_lock_configuration().bucket(bucket).send().await;
     let code = "ObjectLockConfigurationNotFoundError";
     let found = absent(found.map_err(CallError::during("s3:GetBucketObjectLockConfiguration")), code)?;
-    let retention = found.and_then(|found| found.object_lock_configuration?.rule?.default_retention);
+    let Some(found) = found else { return Ok(None) };
+    let found = found.object_lock_configuration;
+    let found = found.ok_or_else(|| CallError::empty("s3:GetBucketObjectLockConfiguration"))?;
+    let retention = found.rule.and_then(|rule| rule.default_retention);
     Ok(retention.and_then(|retention| {
         let days = retention.days.or_else(|| Some(retention.years? * 365))?;
         Some(Lock { mode: retention.mode?.as_str().to_owned(), days })
@@ -283,9 +298,10 @@ async fn replicates(client: &S3, bucket: &str) -> Seen<bool> {
     let found = client.get_bucket_replication().bucket(bucket).send().await;
     let code = "ReplicationConfigurationNotFoundError";
     let found = absent(found.map_err(CallError::during("s3:GetReplicationConfiguration")), code)?;
-    let rules =
-        found.and_then(|found| found.replication_configuration).map(|found| found.rules).unwrap_or_default();
-    Ok(rules.iter().any(|rule| *rule.status() == ReplicationRuleStatus::Enabled))
+    let Some(found) = found else { return Ok(false) };
+    let found = found.replication_configuration;
+    let found = found.ok_or_else(|| CallError::empty("s3:GetReplicationConfiguration"))?;
+    Ok(found.rules.iter().any(|rule| *rule.status() == ReplicationRuleStatus::Enabled))
 }
 
 async fn logs(client: &S3, bucket: &str) -> Seen<bool> {
@@ -315,6 +331,9 @@ async fn newest(client: &S3, bucket: &str, marker: Option<&str>, young: Timestam
             return Ok(newest.map_or(Newest::Nothing, Newest::At));
         };
         let page = page.map_err(CallError::during("s3:ListBucket"))?;
+        if page.is_truncated.is_none() {
+            return Err(CallError::empty("s3:ListBucket"));
+        }
         let times = page.contents.unwrap_or_default().into_iter().map(|object| instant(object.last_modified));
         for at in times {
             looked += 1;
@@ -381,13 +400,10 @@ pub(crate) async fn add_lifecycle(
     noncurrent: Option<i32>,
     incomplete: Option<i32>,
 ) -> Result<(), CallError> {
-    let found = client.get_bucket_lifecycle_configuration().bucket(bucket).send().await;
-    let found = absent(
-        found.map_err(CallError::during("s3:GetLifecycleConfiguration")),
-        "NoSuchLifecycleConfiguration",
-    )?;
+    let found = configured(client, bucket).await?;
     let minimum = found.as_ref().and_then(|found| found.transition_default_minimum_object_size.clone());
-    let mut rules = found.and_then(|found| found.rules).unwrap_or_default();
+    let rules = found.and_then(|found| found.rules).unwrap_or_default();
+    let mut rules: Vec<_> = rules.into_iter().map(with_filter).collect();
     let before = rules.iter().position(|rule| rule.id() == Some(OURS)).map(|place| rules.remove(place));
     let noncurrent =
         noncurrent.map(|days| NoncurrentVersionExpiration::builder().noncurrent_days(days).build());
@@ -411,6 +427,21 @@ pub(crate) async fn add_lifecycle(
     let put = put.set_transition_default_minimum_object_size(minimum).send().await;
     put.map_err(CallError::during("s3:PutLifecycleConfiguration"))?;
     Ok(())
+}
+
+/// A rule that has its prefix in a `Filter`. S3 refuses a configuration in which rules with a `Filter` stand beside rules with
+/// a `Prefix` of their own, the form of before 2016.
+fn with_filter(mut rule: LifecycleRule) -> LifecycleRule {
+    #[expect(deprecated, reason = "rules of before 2016 have it")]
+    let prefix = rule.prefix.take();
+    let is_said =
+        rule.filter.as_ref().is_some_and(|filter| *filter != LifecycleRuleFilter::builder().build());
+    if let Some(prefix) = prefix.filter(|_| !is_said) {
+        rule.filter = Some(LifecycleRuleFilter::builder().prefix(prefix).build());
+    }
+    // A rule without both is for the whole bucket.
+    rule.filter.get_or_insert_with(|| LifecycleRuleFilter::builder().prefix("").build());
+    rule
 }
 
 /// Stores a report that was collected in a file, at a place that is free.
@@ -437,4 +468,135 @@ pub(crate) async fn store(
 pub(crate) async fn open_report(client: &S3, bucket: &str, key: &str) -> Seen<ByteStream> {
     let object = client.get_object().bucket(bucket).key(key).send().await;
     Ok(object.map_err(CallError::during("s3:GetObject"))?.body)
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_http_client::test_util::StaticReplayClient;
+    use shared::testing::{aws, replies};
+
+    use super::*;
+
+    const BUCKET: &str = "moveongs-prod-attachments";
+
+    fn client(answers: &[&str]) -> (S3, StaticReplayClient) {
+        let wire = replies(answers);
+        (S3::new(&aws(&wire)), wire)
+    }
+
+    /// What a read makes of an answer without a body, and how many requests it sent.
+    macro_rules! of_nothing {
+        ($read:expr) => {{
+            let (client, wire) = client(&[""]);
+            let call: CallError = $read(&client).await.err().unwrap();
+            assert_eq!(wire.actual_requests().count(), 1, "{call}");
+            call.operation
+        }};
+    }
+
+    #[tokio::test]
+    async fn an_answer_without_a_body_is_unknown_and_not_nothing() {
+        let young = Timestamp::UNIX_EPOCH;
+        let found = [
+            of_nothing!(async |client| buckets(client, "moveongs", None).await),
+            of_nothing!(async |client| versioning(client, BUCKET).await),
+            of_nothing!(async |client| lifecycle(client, BUCKET).await),
+            of_nothing!(async |client| open(client, BUCKET).await),
+            of_nothing!(async |client| acl(client, BUCKET).await),
+            of_nothing!(async |client| encryption(client, BUCKET).await),
+            of_nothing!(async |client| policy(client, BUCKET).await),
+            of_nothing!(async |client| tags(client, BUCKET).await),
+            of_nothing!(async |client| lock(client, BUCKET).await),
+            of_nothing!(async |client| replicates(client, BUCKET).await),
+            of_nothing!(async |client| logs(client, BUCKET).await),
+            of_nothing!(async |client| newest(client, BUCKET, None, young).await),
+        ];
+        let expected = [
+            "s3:ListAllMyBuckets",
+            "s3:GetBucketVersioning",
+            "s3:GetLifecycleConfiguration",
+            "s3:GetBucketPublicAccessBlock",
+            "s3:GetBucketAcl",
+            "s3:GetEncryptionConfiguration",
+            "s3:GetBucketPolicy",
+            "s3:GetBucketTagging",
+            "s3:GetBucketObjectLockConfiguration",
+            "s3:GetReplicationConfiguration",
+            "s3:GetBucketLogging",
+            "s3:ListBucket",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    /// The Amazon S3 API Reference has an element in each of these answers that says how much there is.
+    #[tokio::test]
+    async fn a_list_that_does_not_say_how_long_it_is_is_unknown_and_not_empty() {
+        let (client, _) =
+            client(&["<ListAllMyBucketsResult/>", "<AccessControlPolicy/>", "<ListBucketResult/>"]);
+        for call in [
+            buckets(&client, "moveongs", None).await.map(drop).unwrap_err(),
+            acl(&client, BUCKET).await.unwrap_err(),
+            newest(&client, BUCKET, None, Timestamp::UNIX_EPOCH).await.map(drop).unwrap_err(),
+        ] {
+            assert_eq!(call.code, "EmptyAnswer", "{call}");
+        }
+    }
+
+    /// The Amazon S3 API Reference has these answers for a bucket on which nothing was ever set.
+    #[tokio::test]
+    async fn an_element_without_content_says_that_nothing_is_set() {
+        let xmlns = r#"xmlns="http://s3.amazonaws.com/doc/2006-03-01/""#;
+        let (of_versions, _) = client(&[&format!("<VersioningConfiguration {xmlns}/>")]);
+        assert_eq!(versioning(&of_versions, BUCKET).await, Ok(None));
+        let (of_logs, _) = client(&[&format!("<BucketLoggingStatus {xmlns}/>")]);
+        assert_eq!(logs(&of_logs, BUCKET).await, Ok(false));
+    }
+
+    #[tokio::test]
+    async fn rules_that_were_not_read_are_not_replaced() {
+        for answer in ["", "<LifecycleConfiguration/>"] {
+            let (client, wire) = client(&[answer, ""]);
+            let refused = add_lifecycle(&client, BUCKET, Some(30), None).await.unwrap_err();
+            assert_eq!(refused.operation, "s3:GetLifecycleConfiguration");
+            assert!(refused.is_unanswered(), "{refused}");
+            assert_eq!(wire.actual_requests().count(), 1, "only the read");
+        }
+    }
+
+    /// "Filter element can only be used in Lifecycle V2", S3 says of a configuration that has both forms.
+    #[tokio::test]
+    async fn a_rule_is_added_beside_rules_of_the_old_form_which_keep_all_else() {
+        let rules = [
+            "<Rule><ID>old</ID><Prefix>tmp/&amp;</Prefix><Status>Enabled</Status><Transition><Days>30</Days><StorageClass>GLACIER</StorageClass></Transition><NoncurrentVersionTransition><NoncurrentDays>9</NoncurrentDays><StorageClass>STANDARD_IA</StorageClass><NewerNoncurrentVersions>2</NewerNoncurrentVersions></NoncurrentVersionTransition></Rule>",
+            "<Rule><ID>all</ID><Prefix></Prefix><Status>Disabled</Status><Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration></Rule>",
+            "<Rule><ID>bare</ID><Status>Enabled</Status><AbortIncompleteMultipartUpload><DaysAfterInitiation>3</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>",
+            "<Rule><ID>new</ID><Filter><And><Prefix>a/</Prefix><Tag><Key>k</Key><Value>v</Value></Tag></And></Filter><Status>Enabled</Status><NoncurrentVersionExpiration><NoncurrentDays>40</NoncurrentDays><NewerNoncurrentVersions>5</NewerNoncurrentVersions></NoncurrentVersionExpiration></Rule>",
+            "<Rule><ID>moveongs-governance</ID><Filter><Prefix></Prefix></Filter><Status>Enabled</Status><AbortIncompleteMultipartUpload><DaysAfterInitiation>7</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>",
+        ];
+        let shown = format!("<LifecycleConfiguration>{}</LifecycleConfiguration>", rules.concat());
+        let (reader, _) = client(&[&shown]);
+        let before = configured(&reader, BUCKET).await.unwrap().unwrap().rules.unwrap();
+        let (writer, wire) = client(&[&shown, ""]);
+        add_lifecycle(&writer, BUCKET, Some(30), None).await.unwrap();
+        let written = wire.actual_requests().nth(1).unwrap();
+        let written = String::from_utf8(written.body().bytes().unwrap().to_vec()).unwrap();
+        let (reader, _) = client(&[&written]);
+        let after = configured(&reader, BUCKET).await.unwrap().unwrap().rules.unwrap();
+        #[expect(deprecated, reason = "what must be gone")]
+        let old = after.iter().filter(|rule| rule.prefix().is_some() || rule.filter().is_none()).count();
+        assert_eq!(old, 0, "{written}");
+        let (ours, others) = after.split_last().unwrap();
+        assert_eq!((ours.id(), others.len()), (Some(OURS), 4));
+        let days = ours.abort_incomplete_multipart_upload().and_then(|abort| abort.days_after_initiation());
+        assert_eq!(days, Some(7), "what an earlier repair set stays");
+        for (before, after) in before.iter().zip(others) {
+            assert_eq!(rule(before), rule(after));
+            // The prefix moves, and nothing else.
+            assert_eq!(with_filter(before.clone()), *after);
+            assert_eq!(
+                (before.id(), before.status(), before.expiration(), before.transitions()),
+                (after.id(), after.status(), after.expiration(), after.transitions())
+            );
+        }
+    }
 }

@@ -592,7 +592,7 @@ fn plan_or(bucket: &Bucket, rule: &str, by_hand: &str, context: &Context<'_>) ->
 
 fn lifecycle(bucket: &Bucket, rule: &str, context: &Context<'_>) -> String {
     let by_hand = format!(
-        r#"aws s3api get-bucket-lifecycle-configuration --bucket {0}; NoncurrentDays ≥ {1} em cada regra que o tem / in each rule that has it; acrescentar / add: {{"ID":"moveongs-governance","Status":"Enabled","Filter":{{}},"NoncurrentVersionExpiration":{{"NoncurrentDays":{1}}},"AbortIncompleteMultipartUpload":{{"DaysAfterInitiation":{2}}}}}; aws s3api put-bucket-lifecycle-configuration --bucket {0} --lifecycle-configuration file://lifecycle.json"#,
+        r#"aws s3api get-bucket-lifecycle-configuration --bucket {0} --output json | jq '{{Rules: [.Rules[] | if has("Prefix") then .Filter = {{Prefix: .Prefix}} | del(.Prefix) else . end]}}' > lifecycle.json; NoncurrentDays ≥ {1} em cada regra que o tem / in each rule that has it; acrescentar / add: {{"ID":"moveongs-governance","Status":"Enabled","Filter":{{}},"NoncurrentVersionExpiration":{{"NoncurrentDays":{1}}},"AbortIncompleteMultipartUpload":{{"DaysAfterInitiation":{2}}}}}; aws s3api put-bucket-lifecycle-configuration --bucket {0} --lifecycle-configuration file://lifecycle.json; se lá há TransitionDefaultMinimumObjectSize, o mesmo em / if it has one, the same in --transition-default-minimum-object-size"#,
         bucket.name, context.noncurrent_days, context.policy.incomplete_upload_days
     );
     plan_or(bucket, rule, &by_hand, context)
