@@ -74,6 +74,18 @@ const BINDING: [&str; 16] = [
 /// Keys that every request has.
 const ALWAYS: [&str; 3] = ["aws:securetransport", "aws:currenttime", "aws:epochtime"];
 
+/// Keys whose values are numbers of accounts.
+const OF_ACCOUNTS: [&str; 5] = [
+    "aws:principalaccount",
+    "aws:sourceaccount",
+    "aws:sourceowner",
+    "aws:vpceaccount",
+    "s3:dataaccesspointaccount",
+];
+
+/// Most middles of patterns, which an object's name may have in any combination.
+const MOST_MIDDLES: usize = 8;
+
 /// Most kinds of requests that are looked at.
 const MOST: usize = 100_000;
 
@@ -179,7 +191,7 @@ impl Policy {
     pub fn in_clear(&self, bucket: &str, place: &Place<'_>) -> Result<Option<Clear>, Malformed> {
         let mut left = MOST;
         let requesters = self.requesters(place, Question::InClear);
-        for kind in self.kinds(self.of_bucket(bucket, &[])) {
+        for kind in self.kinds(self.of_bucket(bucket, &[])?) {
             for requester in &requesters {
                 if self.may_pass(&kind, requester, Question::InClear, place, &mut left)? {
                     let Kind { action, resource, .. } = kind;
@@ -196,7 +208,7 @@ impl Policy {
     ///
     /// Fails when there are more kinds of requests than can be looked at.
     pub fn strangers_to_bucket(&self, bucket: &str, place: &Place<'_>) -> Result<BTreeSet<Who>, Malformed> {
-        self.strangers(self.of_bucket(bucket, &self.actions("s3:")), place)
+        self.strangers(self.of_bucket(bucket, &self.actions("s3:"))?, place)
     }
 
     /// The strangers whom a secret's policy allows anything.
@@ -230,36 +242,54 @@ impl Policy {
         Ok(found)
     }
 
-    fn of_bucket(&self, bucket: &str, further: &[String]) -> Parts {
+    fn of_bucket(&self, bucket: &str, further: &[String]) -> Result<Parts, Malformed> {
         let arn = format!("arn:aws:s3:::{bucket}");
-        let objects = self.objects(&format!("{arn}/"));
+        let objects = self.objects(&format!("{arn}/"))?;
         let of = |names| listed("s3:", names).into_iter().chain(further.iter().cloned()).collect();
-        vec![(of(OF_BUCKETS), vec![arn]), (of(OF_OBJECTS), objects)]
+        Ok(vec![(of(OF_BUCKETS), vec![arn]), (of(OF_OBJECTS), objects)])
     }
 
-    /// Objects that the resources of the policy can tell apart: each beginning of a pattern with each end of one.
-    fn objects(&self, beginning: &str) -> Vec<String> {
+    /// Objects that the resources of the policy can tell apart: each beginning of a pattern with each end of one, and between
+    /// them the middles of any of them. An object may be of all patterns of several `NotResource` at once.
+    fn objects(&self, beginning: &str) -> Result<Vec<String>, Malformed> {
         let (mut begins, mut ends) =
             (BTreeSet::from([beginning.to_owned()]), BTreeSet::from([String::new()]));
         let mut found = BTreeSet::from([format!("{beginning}\u{3a9}"), format!("{beginning}{ANY}/{ANY}")]);
+        let mut middles = BTreeSet::new();
         for pattern in self.statements.iter().flat_map(|statement| &statement.resources.items) {
             let is_char = |token: &&Token| matches!(token, Token::Char(_));
             let char = |token: &Token| if let Token::Char(c) = token { *c } else { 'z' };
-            begins.insert(pattern.0.iter().take_while(is_char).map(char).collect());
+            let begin: String = pattern.0.iter().take_while(is_char).map(char).collect();
+            let is_open = |token: &Token| !matches!(token, Token::Char(_));
+            let first = pattern.0.iter().position(is_open);
+            let last = pattern.0.iter().rposition(is_open);
+            let between = first.zip(last).and_then(|(first, last)| pattern.0.get(first..=last));
+            if begin.starts_with(beginning) || beginning.starts_with(&begin) {
+                middles.extend(between.map(|between| filled(&Pattern(between.to_vec()), ANY)));
+            }
+            begins.insert(begin);
             let end: Vec<char> = pattern.0.iter().rev().take_while(is_char).map(char).collect();
             ends.insert(end.into_iter().rev().collect());
             for filling in ["", ANY] {
                 found.insert(filled(pattern, filling));
             }
         }
-        for begin in &begins {
+        middles.retain(|middle| !middle.replace(ANY, "").replace('z', "").is_empty());
+        if middles.len() > MOST_MIDDLES {
+            return Err(Malformed::new("it has too many patterns of objects to look at"));
+        }
+        let mut inner = vec![String::new(), ANY.to_owned()];
+        for middle in &middles {
+            let longer: Vec<String> = inner.iter().map(|before| format!("{before}{middle}")).collect();
+            inner.extend(longer);
+        }
+        for begin in begins.iter().filter(|begin| begin.starts_with(beginning)) {
             for end in &ends {
-                found.insert(format!("{begin}{end}"));
-                found.insert(format!("{begin}{ANY}{end}"));
+                found.extend(inner.iter().map(|inner| format!("{begin}{inner}{end}")));
             }
         }
         found.retain(|arn| arn.strip_prefix(beginning).is_some_and(|key| !key.is_empty()));
-        found.into_iter().collect()
+        Ok(found.into_iter().collect())
     }
 
     /// Actions of a service that the policy names and the lists may not know.
@@ -374,15 +404,20 @@ impl Policy {
         let named: BTreeSet<&Principal> =
             self.statements.iter().flat_map(|statement| &statement.principals.items).collect();
         let mut accounts = self.accounts(|_| true);
-        let meant = self.accounts(|statement| statement.allows);
+        let mut meant = self.accounts(|statement| statement.allows);
         accounts.insert(place.account.to_owned());
         let is_free = |account: &String| !accounts.contains(account) && !place.trusted.contains(account);
         let stranger =
             (0..1000).map(|n| format!("{}", 999_988_887_777_u64 - n)).find(is_free).unwrap_or_default();
         accounts.insert(stranger.clone());
+        let alike = self.accounts_alike(|_| true, &is_own);
+        meant.extend(self.accounts_alike(|statement| statement.allows, &is_own).into_keys());
+        accounts.extend(alike.keys().cloned());
         accounts.retain(|account| !is_own(account));
-        let who = |account: &str| {
-            if account == stranger { Who::Everyone } else { Who::Account(account.to_owned()) }
+        let who = |account: &str| match alike.get(account) {
+            _ if account == stranger => Who::Everyone,
+            Some(pattern) => Who::Account(pattern.clone()),
+            None => Who::Account(account.to_owned()),
         };
         let absent = || vec![None];
         let is = |value: &str| vec![Some(vec![value.to_owned()])];
@@ -511,6 +546,31 @@ impl Policy {
         accounts
     }
 
+    /// An account for each pattern of account numbers, by the number, with the pattern. One that is named by its number, or that
+    /// `is_own`, stands for no pattern.
+    fn accounts_alike(
+        &self,
+        are_asked: impl Fn(&&Statement) -> bool,
+        is_own: &impl Fn(&str) -> bool,
+    ) -> BTreeMap<String, String> {
+        let named = self.accounts(|_| true);
+        let conditions = self.statements.iter().filter(are_asked).flat_map(|statement| &statement.conditions);
+        let patterns = conditions.flat_map(|condition| {
+            let is_number = OF_ACCOUNTS.contains(&condition.key.as_str());
+            condition.patterns().iter().filter_map(move |pattern| match is_number {
+                true => Some(pattern.clone()),
+                false => pattern
+                    .0
+                    .splitn(6, |token| *token == Token::Char(':'))
+                    .nth(4)
+                    .map(|part| Pattern(part.to_vec())),
+            })
+        });
+        let is_free = |account: &String| !named.contains(account) && !is_own(account);
+        let found = patterns.filter_map(|pattern| Some((number_of(&pattern, is_free)?, shown(&pattern))));
+        found.collect()
+    }
+
     /// ARNs of an account that a key is held against.
     fn arns(&self, key: &str, account: &str, is_stranger: bool, question: Question) -> Vec<String> {
         let conditions = self.statements.iter().flat_map(|statement| &statement.conditions);
@@ -569,6 +629,38 @@ fn loose(pattern: &Pattern, account: &str) -> Vec<String> {
         is_whole && self::account(arn) == account && pattern.matches(arn) == Tri::Yes
     });
     found.into_iter().collect()
+}
+
+/// An account's number that is of a pattern which has digits and wildcards.
+fn number_of(pattern: &Pattern, is_free: impl Fn(&String) -> bool) -> Option<String> {
+    let is_digit = |token: &Token| matches!(token, Token::Char(c) if c.is_ascii_digit());
+    if !pattern.is_wild() || !pattern.0.iter().any(is_digit) {
+        return None;
+    }
+    let first = pattern.0.iter().position(|token| *token == Token::Many);
+    let fixed = pattern.0.iter().filter(|token| **token != Token::Many).count();
+    let open = 12_usize.checked_sub(fixed)?;
+    let numbers = ('0'..='9').rev().map(|digit| {
+        let text = |(at, token): (usize, &Token)| match token {
+            Token::Char(c) => c.to_string(),
+            Token::One => digit.to_string(),
+            _ if Some(at) == first => digit.to_string().repeat(open),
+            _ => String::new(),
+        };
+        pattern.0.iter().enumerate().map(text).collect::<String>()
+    });
+    let mut numbers = numbers.filter(|number| is_account(number) && pattern.matches(number) == Tri::Yes);
+    numbers.find(|number| is_free(number))
+}
+
+/// A pattern as the policy has it.
+fn shown(pattern: &Pattern) -> String {
+    let text = |token: &Token| match token {
+        Token::Char(c) => *c,
+        Token::One => '?',
+        _ => '*',
+    };
+    pattern.0.iter().map(text).collect()
 }
 
 /// A text that is of a pattern, lengthened at its wildcards.

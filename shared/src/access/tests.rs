@@ -235,6 +235,29 @@ fn several_statements_refuse_together() {
             ],
             true,
         ),
+        // Objects that are of both patterns escape.
+        (
+            vec![
+                part(json!({"Resource": null, "NotResource": format!("{bucket}/*aa*")})),
+                part(json!({"Resource": null, "NotResource": format!("{bucket}/*bb*")})),
+            ],
+            false,
+        ),
+        (
+            vec![
+                part(json!({"Resource": null, "NotResource": format!("{bucket}/x*aa*c")})),
+                part(json!({"Resource": null, "NotResource": format!("{bucket}/*bb*")})),
+                part(json!({"Resource": null, "NotResource": "*/*cc*"})),
+            ],
+            false,
+        ),
+        (
+            vec![
+                part(json!({"Resource": null, "NotResource": format!("{bucket}/*aa*")})),
+                part(json!({"Resource": format!("{bucket}/*a*")})),
+            ],
+            true,
+        ),
     ] {
         refuses(&json!(statements), expected);
     }
@@ -382,6 +405,16 @@ fn conditions_that_bind_a_request_or_leave_it_open() {
     ];
     lets_in(&json!(closed), &[]);
     everybody(json!({"StringEquals": {"aws:PrincipalAccount": [OWN, "444455556666"]}}), &["444455556666"]);
+    // A pattern of numbers names foreign accounts, also where the own one is of it.
+    for (condition, pattern) in [
+        (json!({"StringLike": {"aws:PrincipalAccount": "4444*"}}), "4444*"),
+        (json!({"StringLike": {"aws:PrincipalAccount": "11112222333?"}}), "11112222333?"),
+        (json!({"StringLike": {"aws:PrincipalAccount": [OWN, "*6666"]}}), "*6666"),
+        (json!({"StringLike": {"aws:SourceAccount": "4444*"}}), "4444*"),
+        (json!({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::4444????6666:role/*"}}), "4444????6666"),
+    ] {
+        everybody(condition, &[pattern]);
+    }
     everybody(
         json!({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::444455556666:role/x-*"}}),
         &["444455556666"],
