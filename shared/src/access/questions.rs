@@ -516,12 +516,14 @@ impl Policy {
                 }
                 _ => continue,
             };
-            all.push(Requester {
-                who,
-                names: vec![(*principal).clone()],
-                keys: from(&direct),
-                is_meant: true,
-            });
+            let mut keys = from(&direct);
+            if matches!(principal, Principal::Canonical(_)) {
+                // Which account the id is of is not known, but it is one that is asked about.
+                let numbers = accounts.iter().filter(|account| is_account(account));
+                let numbers = numbers.map(|account| Some(vec![account.clone()])).collect();
+                keys.insert("aws:principalaccount".to_owned(), numbers);
+            }
+            all.push(Requester { who, names: vec![(*principal).clone()], keys, is_meant: true });
         }
         all
     }

@@ -393,6 +393,13 @@ fn conditions_that_bind_a_request_or_leave_it_open() {
     ] {
         lets_in(&json!([allow(&json!({"Principal": named, "Condition": condition}))]), &["444455556666"]);
     }
+    let of_id = |account: &str, expected: &[&str]| {
+        let condition = json!({"StringEquals": {"aws:PrincipalAccount": account}});
+        let principal = json!({"CanonicalUser": "0ther"});
+        lets_in(&json!([allow(&json!({"Principal": principal, "Condition": condition}))]), expected);
+    };
+    of_id(OWN, &[]);
+    of_id("444455556666", &["0ther"]);
     let but = |condition: Value| {
         let refusal = json!({"Effect": "Deny", "Principal": "*", "Condition": condition});
         json!([allow(&json!({"Principal": named})), allow(&refusal)])
