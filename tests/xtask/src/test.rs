@@ -678,7 +678,7 @@ mod tests {
         let modules = [("policy".to_owned(), 4.0)].into();
         let (lines, right) = summary(&outcomes, &modules);
         assert!(!right);
-        assert_eq!(lines.last().unwrap(), "1 passed, 1 failed, in 6 s");
+        assert_eq!(lines.last().unwrap(), "1 passed, 1 failed, in 3 s");
         assert!(lines.contains(&"    4.0 s  policy, end to end".to_owned()), "{lines:?}");
         let times = times_of(&outcomes, &modules);
         assert_eq!(times["checks"], serde_json::json!({PYTHON: 1.0, POSTGRES: 2.0}));

@@ -159,6 +159,40 @@ async fn each_refusal_of_a_clusters_snapshot_has_its_kind() {
 }
 
 #[tokio::test]
+async fn the_page_of_a_direct_request_looks_at_the_cluster_and_not_at_its_member() {
+    let case = include_str!("../../../../tests/cases/11a-aurora-member.json");
+    let member = member(&serde_json::from_str(case).unwrap());
+    let upgrading = "<DescribeDBClustersResponse><DescribeDBClustersResult><DBClusters><DBCluster><Status>upgrading</Status></DBCluster></DBClusters></DescribeDBClustersResult></DescribeDBClustersResponse>";
+    let [busy, hidden, quota] =
+        ["InvalidDBClusterStateFault", "DBClusterSnapshotNotFoundFault", "SnapshotQuotaExceeded"]
+            .map(refusal);
+    let noted =
+        "<ListBucketResult><Contents><Key>runs/snapshot-create/job.json</Key></Contents></ListBucketResult>";
+    let note = json!({"database": {"kind": "cluster", "id": "moveongs-dev"}}).to_string();
+    let paged = "<PublishResponse><PublishResult/></PublishResponse>";
+    for (refused, kind, advice) in [
+        (
+            &[&busy, &hidden, upgrading][..],
+            "ClusterBusy",
+            "describe-db-clusters%20--db-cluster-identifier%20moveongs-dev%20",
+        ),
+        (&[&quota], "SnapshotQuotaExceeded", "describe-db-cluster-snapshots%20"),
+    ] {
+        let asked = [NO_OBJECT, &member, NO_CLUSTER_SNAPSHOT, NO_OBJECT, ""];
+        let wire = replies(&[&asked, refused, &[noted, &note, NO_OBJECT, paged]].concat());
+        let app = app(&wire, &DEV).unwrap();
+        let invocation = Invocation::new(NOW.parse().unwrap(), Duration::from_secs(150));
+        let error = handle(&app, serde_json::from_str(EVENT).unwrap(), &invocation).await.unwrap_err();
+        assert_eq!(error.kind(), kind);
+        let bodies = wire
+            .actual_requests()
+            .map(|request| String::from_utf8_lossy(request.body().bytes().unwrap_or_default()).into_owned());
+        let page = bodies.into_iter().find(|body| body.starts_with("Action=Publish&")).unwrap();
+        assert!(page.contains(advice), "{advice} is not in {page}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_without_the_database_says_neither_that_it_is_there_nor_that_it_is_busy() {
     let no_list = "<DescribeDBClustersResponse><DescribeDBClustersResult/></DescribeDBClustersResponse>";
     let none = "<DescribeDBClustersResponse><DescribeDBClustersResult><DBClusters/></DescribeDBClustersResult></DescribeDBClustersResponse>";
