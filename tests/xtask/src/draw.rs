@@ -1,4 +1,4 @@
-//! `cargo xtask draw`: the state machines as pages of `docs/estados`, made from their definitions.
+//! `cargo xtask draw`: the state machines as pages of `docs/estados`, made from their definitions, and the roles' permissions.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::aws::text;
+use crate::permissions;
 use crate::repo::Repo;
 
 const DEFINITION: &str = "statemachine.asl.json";
@@ -40,6 +41,9 @@ pub(crate) fn draw(repo: &Repo) -> Result<()> {
         fs::write(repo.at(&path), content)?;
         println!("{path}");
     }
+    let template = fs::read_to_string(repo.at("template.yaml"))?;
+    fs::write(repo.at(permissions::PAGE), permissions::page(&template)?)?;
+    println!("{}", permissions::PAGE);
     Ok(())
 }
 

@@ -11,6 +11,7 @@ mod deploy;
 mod draw;
 mod function;
 mod http;
+mod permissions;
 mod procs;
 mod repo;
 mod run;
@@ -95,7 +96,7 @@ enum Task {
         #[command(subcommand)]
         action: apply::Action,
     },
-    /// Draw the state machines from their definitions, into docs/estados
+    /// Draw the state machines into docs/estados, and write the roles' permissions to docs/permissions.md
     Draw,
     /// Measure what a function costs
     ///
