@@ -182,3 +182,63 @@ def test_a_failed_creation_ends_an_older_rotation_of_the_secret(cloud, stacks):
     # What docs/implantacao.md says: what was noted before is set again.
     secrets.rotate_secret(SecretId=secret, RotationLambdaARN=functions[0], RotationRules=rules, RotateImmediately=False)
     assert secrets.describe_secret(SecretId=secret)["RotationLambdaARN"] == functions[0]
+
+
+REQUIRED = {
+    "Environment": "dev",
+    "CodeVersion": "x",
+    "JwtSecretName": "x",
+    "SlackSecretName": "x",
+    "DatabaseInstanceId": "x",
+    "EcsClusterName": "x",
+    "PagingEmail": "none",
+    "DeployerArns": "arn:aws:iam::000000000000:role/deployer",
+}
+GITHUB = {"GitHubRepository": "o/r", "GitHubSecretName": "x"}
+REGION = {"SnapshotCopyRegion": "sa-east-1"}
+KEY = "arn:aws:kms:sa-east-1:000000000000:key/x"
+
+
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [
+        ({}, None),
+        ({"SesSecretName": "x", "SesFromAddress": "a@b"}, "SesSecretName needs SesUserName"),
+        ({"SesSecretName": "x", "SesUserName": "x"}, "SesSecretName needs SesFromAddress"),
+        ({"SesSecretName": "x", "SesUserName": "x", "SesFromAddress": "a@b"}, None),
+        ({"TwilioSecretName": "x"}, "TwilioSecretName needs TwilioAccountSid"),
+        ({"TwilioSecretName": "x", "TwilioAccountSid": "AC" + 32 * "0"}, None),
+        ({"SeedAdminGitHubSecret": "X", **GITHUB}, "SeedAdminGitHubSecret needs SeedAdminSecretName"),
+        ({"SeedAdminGitHubSecret": "X", "SeedAdminSecretName": "x"}, "SeedAdminGitHubSecret needs GitHubRepository"),
+        ({"SeedAdminGitHubEnvironment": "x"}, "SeedAdminGitHubEnvironment needs SeedAdminGitHubSecret"),
+        ({"SeedAdminGitHubSecret": "X", "SeedAdminSecretName": "x", **GITHUB}, None),
+        (REGION, "SnapshotCopyRegion and SnapshotCopyKmsKeyArn need each other"),
+        ({"SnapshotCopyKmsKeyArn": KEY}, "SnapshotCopyRegion and SnapshotCopyKmsKeyArn need each other"),
+        ({**REGION, "SnapshotCopyKmsKeyArn": KEY}, None),
+        ({"TerraformStateKey": "a.tfstate"}, "need TerraformStateBucketName"),
+        ({"TerraformStateKmsKeyArn": KEY}, "need TerraformStateBucketName"),
+        # The bucket alone is audited; only its states are not compared.
+        ({"TerraformStateBucketName": "states"}, None),
+        ({"TerraformStateBucketName": "states", "TerraformStateKey": "a.tfstate"}, None),
+        ({"GitHubRepository": "o/r"}, "GitHubRepository and GitHubSecretName need each other"),
+        ({"GitHubSecretName": "x"}, "GitHubRepository and GitHubSecretName need each other"),
+        ({"ChangelogPath": "a.md"}, "ChangelogPath needs GitHubRepository"),
+        ({"ChangelogPath": "a.md", **GITHUB}, None),
+        ({"RdsCaLayerArn": "arn:aws:lambda:x"}, "RdsCaLayerArn needs RdsCaFile"),
+        ({"VpcSubnetIds": "subnet-a,subnet-b"}, "VpcSubnetIds and VpcSecurityGroupIds need each other"),
+        ({"VpcSecurityGroupIds": "sg-a"}, "VpcSubnetIds and VpcSecurityGroupIds need each other"),
+        ({"VpcSubnetIds": "subnet-a,subnet-b", "VpcSecurityGroupIds": "sg-a"}, None),
+    ],
+)
+def test_parameters_that_lack_their_other_half_are_refused(stacks, given, refused):
+    parts = {name: TEMPLATE[name] for name in ("AWSTemplateFormatVersion", "Parameters", "Rules")}
+    body = json.dumps({**parts, "Resources": {"One": {"Type": "AWS::SNS::Topic"}}})
+    values = [{"ParameterKey": name, "ParameterValue": value} for name, value in {**REQUIRED, **given}.items()]
+    name = f"rules-{next(numbers)}"
+    ask = {"StackName": name, "ChangeSetName": "ask", "ChangeSetType": "CREATE", "Parameters": values}
+    if refused is None:
+        stacks.client.create_change_set(TemplateBody=body, **ask)
+        return
+    with pytest.raises(ClientError) as error:
+        stacks.client.create_change_set(TemplateBody=body, **ask)
+    assert refused in str(error.value)
