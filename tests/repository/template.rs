@@ -905,6 +905,42 @@ fn the_evidence_and_its_policy_outlive_the_stack() {
 }
 
 #[test]
+fn resources_with_names_keep_their_logical_ids() {
+    let template = template();
+    let names = [
+        "BucketName",
+        "TopicName",
+        "FunctionName",
+        "LogGroupName",
+        "QueueName",
+        "AlarmName",
+        "Name",
+        "SecretId",
+        "Bucket",
+    ];
+    let mut named = BTreeSet::new();
+    for (id, resource) in get(&template, &["Resources"]).as_mapping().unwrap() {
+        let (id, kind) = (id.as_str().unwrap(), text(get(resource, &["Type"])));
+        let properties = get(resource, &["Properties"]);
+        let name = names.iter().map(|name| text(get(properties, &[name]))).find(|name| !name.is_empty());
+        // What a function is called does not make its permission.
+        if let Some(name) = name.filter(|_| kind != "AWS::Lambda::Permission") {
+            named.insert(format!("{id} {kind} {name}"));
+        }
+        for (event, trigger) in get(properties, &["Events"]).as_mapping().into_iter().flatten() {
+            let name = text(get(trigger, &["Properties", "Name"]));
+            if !name.is_empty() {
+                let kind = text(get(trigger, &["Type"]));
+                named.insert(format!("{id}.{} {kind} {name}", event.as_str().unwrap()));
+            }
+        }
+    }
+    let known = fs::read_to_string(root().join("tests/repository/named.txt")).unwrap();
+    let known: BTreeSet<_> = known.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect();
+    assert_eq!(named, known, "left the template, right tests/repository/named.txt");
+}
+
+#[test]
 fn the_rules_of_the_account_may_write_to_their_dead_letter_queues() {
     let template = template();
     let mut open = BTreeSet::new();
