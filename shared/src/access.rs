@@ -286,12 +286,6 @@ fn glob(pattern: &[Token], text: &[char]) -> bool {
 }
 
 impl Statement {
-    /// Whether it is about an action on a resource.
-    fn is_about(&self, action: &str, resource: &str) -> Tri {
-        let action = self.actions.holds(|pattern| pattern.matches(action));
-        action.min(self.resources.holds(|pattern| pattern.matches(resource)))
-    }
-
     /// Whether it names a requester, who goes by several names.
     fn names(&self, requester: &[Principal]) -> Tri {
         self.principals
@@ -345,6 +339,12 @@ impl Policy {
 
 #[cfg(feature = "testing")]
 impl Statement {
+    /// Whether it is about an action on a resource.
+    fn is_about(&self, action: &str, resource: &str) -> Tri {
+        let action = self.actions.holds(|pattern| pattern.matches(action));
+        action.min(self.resources.holds(|pattern| pattern.matches(resource)))
+    }
+
     fn resolved(&self, keys: &Keys) -> Self {
         let items = self.resources.items.iter().map(|pattern| pattern.resolved(keys)).collect();
         Self { resources: Scope { is_not: self.resources.is_not, items }, ..self.clone() }

@@ -100,7 +100,7 @@ pub(crate) fn sentence(secret: &Secret, finding: &Finding, now: Timestamp, langu
         Finding::DueSoon { due } => {
             format!("due by {}: the value is {age} days old, and {most} are allowed", date(*due))
         }
-        Finding::TagsContradict { tag, value, named } => {
+        Finding::TagsContradict { tag, value, named, .. } => {
             let value = value.replace('`', "'");
             match language {
                 Language::Portuguese => format!(
@@ -650,6 +650,7 @@ mod tests {
                     tag: "Environment",
                     value: "prod".to_owned(),
                     named: "dev".to_owned(),
+                    is_here: false,
                 },
                 "tag-resource --secret-id '/moveongs/dev/db' --tags Key=Environment,Value=dev`",
             ),

@@ -141,12 +141,12 @@ fn build(repo: &Repo, _: &Aws, log: &Log) -> Result<()> {
         if repo.build == Build::Measure || is_newer(&bootstrap, &repo.at("target/debug").join(&name))? {
             continue;
         }
-        // Debug information is most of a binary, and each deployment packs and uploads it.
+        // Symbols are most of a binary, and each deployment packs, uploads and unpacks them.
         if let Some(folder) = bootstrap.parent() {
             fs::create_dir_all(folder)?;
         }
         let mut strip = run::command("strip");
-        strip.arg("-S").arg("-o").arg(&bootstrap).arg(repo.at("target/debug").join(&name));
+        strip.arg("-o").arg(&bootstrap).arg(repo.at("target/debug").join(&name));
         run::run(&mut strip, log)?;
     }
     Ok(())
@@ -552,7 +552,8 @@ fn create_or_update(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
         if !matches!(status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE") {
             bail!("the stack {STACK} is in {status}");
         }
-        Ok(())
+        // The cloud has the binaries now.
+        setup::remove(&aws.cloud.folder.join("package"))
     });
     if deployed.is_err()
         && let Ok(events) = aws.ask(&["cloudformation", "describe-stack-events", "--stack-name", STACK], log)

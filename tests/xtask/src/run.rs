@@ -161,7 +161,9 @@ impl Log {
 /// The last `lines` lines of a text.
 pub(crate) fn tail(text: &[u8], lines: usize) -> String {
     let text = String::from_utf8_lossy(text);
-    let all: Vec<&str> = text.trim_end().lines().collect();
+    // Of a line that a program has written over, the last state.
+    let last = |line: &'_ str| line.trim_end().rsplit('\r').next().unwrap_or_default().to_owned();
+    let all: Vec<String> = text.trim_end().lines().map(last).collect();
     all.get(all.len().saturating_sub(lines)..).unwrap_or_default().join("\n")
 }
 
@@ -411,6 +413,7 @@ mod tests {
     fn a_tail_has_the_last_lines() {
         assert_eq!(tail(b"a\nb\nc\n", 2), "b\nc");
         assert_eq!(tail(b"a\n", 5), "a");
+        assert_eq!(tail(b"1%\r50%\r100%\ndone\n", 2), "100%\ndone");
         assert_eq!(tail(b"", 5), "");
     }
 
