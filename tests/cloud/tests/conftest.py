@@ -99,7 +99,7 @@ def http(method, url, body=None, **headers):
         return error.code, error.headers, error.read()
 
 
-def wait_for(condition, what: str, seconds: float = 60):
+def wait_for(condition, what: str, seconds: float = 120):
     """Polls until `condition()` is truthy and returns its value; fails with `what` after the time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
