@@ -561,11 +561,12 @@ fn element(answer: &str, tag: &str) -> String {
 
 /// Polls until `look` finds something; a test that never sees it fails with `what`.
 pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
-    for _ in 0..3000 {
+    // Each look costs the cloud some milliseconds that its functions want, and other clouds share the processors.
+    for _ in 0..2000 {
         if let Some(found) = look().await {
             return found;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
     }
     panic!("never seen: {what}");
 }

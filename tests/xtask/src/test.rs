@@ -42,7 +42,17 @@ const SAM: &str = "sam validate and sam build for arm64";
 const CLOUDS: [(&str, &[&str]); 4] = [
     ("test-cloud-1", &["adversary::", "database::", "model::", "property::"]),
     ("test-cloud-2", &["of_rotate_database", "rotate_external::"]),
-    ("test-cloud-3", &["backup_audit::", "inventory_audit::", "rotation_audit::", "policy::"]),
+    (
+        "test-cloud-3",
+        &[
+            "backup_audit::",
+            "inventory_audit::",
+            "rotation_audit::",
+            "policy::",
+            "snapshot_create::",
+            "snapshot_verify::",
+        ],
+    ),
     ("test-cloud-4", &[]),
 ];
 
