@@ -141,14 +141,17 @@ def test_a_function_that_fails_at_the_end_of_its_time_raises_its_alarm_once(own,
 )
 def test_what_is_counted_at_the_end_of_a_run_raises_its_alarm(own, tmp_path, logical):
     name = function(own, 900)
-    metric = ALARMS[logical]["MetricName"]
+    given = ALARMS[logical]
+    metric = given["MetricName"]
+    # What the alarm watches: one function, or the stack.
+    (dimension,) = (one["Name"] for one in given["Dimensions"])
     watch = alarm(own, logical, name)
-    directive = {"Namespace": "Governance", "Dimensions": [["service"]], "Metrics": [{"Name": metric, "Unit": "Count"}]}
-    line = json.dumps({"_aws": {"Timestamp": "NOW", "CloudWatchMetrics": [directive]}, "service": name, metric: 1})
+    directive = {"Namespace": "Governance", "Dimensions": [[dimension]], "Metrics": [{"Name": metric, "Unit": "Count"}]}
+    line = json.dumps({"_aws": {"Timestamp": "NOW", "CloudWatchMetrics": [directive]}, dimension: name, metric: 1})
     run_late(own, tmp_path, name, 5, lines=[line.replace('"NOW"', "NOW")])
     advance(own, 60)
     assert own.admin("POST", "alarms", {"alarms": [watch]}) == {watch: "ALARM"}
-    advance(own, 3600)
+    advance(own, given["EvaluationPeriods"] * 60 + 60)
     assert own.admin("POST", "alarms", {"alarms": [watch]}) == {watch: "OK"}
 
 
