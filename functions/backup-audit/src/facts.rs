@@ -95,6 +95,8 @@ pub(crate) struct Instance {
     pub unheard: Option<Seen<Vec<String>>>,
     /// The parameter that forces TLS; none where the group does not have it.
     pub tls_parameter: Option<Seen<Option<Parameter>>>,
+    /// Whether parameters of its group take effect after a reboot only, which has not come yet.
+    pub waits_for_reboot: bool,
     /// When standard support of its engine's version ends; none where AWS announces none.
     pub supported_until: Option<Seen<Option<Timestamp>>>,
     pub deployment: Option<Seen<Option<Deployment>>>,

@@ -32,7 +32,10 @@ pub(crate) struct Old {
 /// message of that refusal leads back to it before the next rotation.
 pub(crate) fn itself(change: &Change, book: &Book) -> Option<Old> {
     let is_refused = |row: &Row| row.failure.as_ref().is_some_and(|failed| failed.kind == "ValueRefused");
-    let was_replaced = leaks(book, &change.secret, &change.version).any(|row| !is_refused(row));
+    let replaces = |row: &&Row| row.arn == change.secret && row.previous.as_ref() == Some(&change.version);
+    // From the incident on, whatever asked for the rotation that did replace it.
+    let mut since = book.rows.iter().filter(replaces).skip_while(|row| row.reason != Reason::Incident);
+    let was_replaced = since.any(|row| !is_refused(row));
     was_replaced.then(|| Old {
         version: change.version.clone(),
         made: change.made.unwrap_or(change.noticed),
@@ -195,6 +198,8 @@ mod tests {
             (vec![of("RolloutFailed", "failed")], true),
             (vec![of("ValueRefused", "failed"), row("incident", "v3", "proved")], true),
             (vec![row("incident", "v3", "proved"), of("ValueRefused", "failed")], true),
+            (vec![of("ValueRefused", "failed"), row("scheduled", "v3", "proved")], true),
+            (vec![row("scheduled", "v3", "proved"), of("ValueRefused", "failed")], false),
         ] {
             let book = Book { rows, ..Book::default() };
             assert_eq!(itself(&change(false), &book).is_some(), expected, "{:?}", book.rows);

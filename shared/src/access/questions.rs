@@ -86,6 +86,9 @@ const OF_ACCOUNTS: [&str; 5] = [
 /// Most middles of patterns, which an object's name may have in any combination.
 const MOST_MIDDLES: usize = 8;
 
+/// Most objects that are made of beginnings, middles and ends. A policy of 20 KB could make millions.
+const MOST_OBJECTS: usize = 50_000;
+
 /// Most kinds of requests that are looked at.
 const MOST: usize = 100_000;
 
@@ -179,6 +182,10 @@ enum Question {
     FromOutside,
 }
 
+fn too_many() -> Malformed {
+    Malformed::new("it has too many patterns of objects to look at")
+}
+
 impl Policy {
     /// A request without TLS that a bucket's policy does not refuse; none when it refuses every one of them: each S3 action,
     /// by whomever, on the bucket and its objects, whatever else is true of the request.
@@ -191,7 +198,8 @@ impl Policy {
     pub fn in_clear(&self, bucket: &str, place: &Place<'_>) -> Result<Option<Clear>, Malformed> {
         let mut left = MOST;
         let requesters = self.requesters(place, Question::InClear);
-        for kind in self.kinds(self.of_bucket(bucket, &[])?) {
+        let (parts, is_whole) = self.of_bucket(bucket, &[]);
+        for kind in self.kinds(parts) {
             for requester in &requesters {
                 if self.may_pass(&kind, requester, Question::InClear, place, &mut left)? {
                     let Kind { action, resource, .. } = kind;
@@ -199,7 +207,7 @@ impl Policy {
                 }
             }
         }
-        Ok(None)
+        if is_whole { Ok(None) } else { Err(too_many()) }
     }
 
     /// The strangers whom a bucket's policy allows anything on the bucket or its objects.
@@ -208,7 +216,10 @@ impl Policy {
     ///
     /// Fails when there are more kinds of requests than can be looked at.
     pub fn strangers_to_bucket(&self, bucket: &str, place: &Place<'_>) -> Result<BTreeSet<Who>, Malformed> {
-        self.strangers(self.of_bucket(bucket, &self.actions("s3:"))?, place)
+        let (parts, is_whole) = self.of_bucket(bucket, &self.actions("s3:"));
+        let found = self.strangers(parts, place)?;
+        // What everyone may is known for certain, also from a part of the objects.
+        if is_whole || found.contains(&Who::Everyone) { Ok(found) } else { Err(too_many()) }
     }
 
     /// The strangers whom a secret's policy allows anything.
@@ -242,16 +253,18 @@ impl Policy {
         Ok(found)
     }
 
-    fn of_bucket(&self, bucket: &str, further: &[String]) -> Result<Parts, Malformed> {
+    /// The actions and resources of a bucket, and whether these are all that the policy can tell apart.
+    fn of_bucket(&self, bucket: &str, further: &[String]) -> (Parts, bool) {
         let arn = format!("arn:aws:s3:::{bucket}");
-        let objects = self.objects(&format!("{arn}/"))?;
+        let (objects, is_whole) = self.objects(&format!("{arn}/"));
         let of = |names| listed("s3:", names).into_iter().chain(further.iter().cloned()).collect();
-        Ok(vec![(of(OF_BUCKETS), vec![arn]), (of(OF_OBJECTS), objects)])
+        (vec![(of(OF_BUCKETS), vec![arn]), (of(OF_OBJECTS), objects)], is_whole)
     }
 
     /// Objects that the resources of the policy can tell apart: each beginning of a pattern with each end of one, and between
-    /// them the middles of any of them. An object may be of all patterns of several `NotResource` at once.
-    fn objects(&self, beginning: &str) -> Result<Vec<String>, Malformed> {
+    /// them the middles of any of them. An object may be of all patterns of several `NotResource` at once. Also gives whether
+    /// these are all of them.
+    fn objects(&self, beginning: &str) -> (Vec<String>, bool) {
         let (mut begins, mut ends) =
             (BTreeSet::from([beginning.to_owned()]), BTreeSet::from([String::new()]));
         let mut found = BTreeSet::from([format!("{beginning}\u{3a9}"), format!("{beginning}{ANY}/{ANY}")]);
@@ -275,21 +288,26 @@ impl Policy {
             }
         }
         middles.retain(|middle| !middle.replace(ANY, "").replace('z', "").is_empty());
-        if middles.len() > MOST_MIDDLES {
-            return Err(Malformed::new("it has too many patterns of objects to look at"));
+        begins.retain(|begin| begin.starts_with(beginning));
+        let pairs = begins.len().saturating_mul(ends.len());
+        let is_whole =
+            middles.len() <= MOST_MIDDLES && pairs.saturating_mul(2 << middles.len()) <= MOST_OBJECTS;
+        if !is_whole {
+            middles.clear();
         }
         let mut inner = vec![String::new(), ANY.to_owned()];
         for middle in &middles {
             let longer: Vec<String> = inner.iter().map(|before| format!("{before}{middle}")).collect();
             inner.extend(longer);
         }
-        for begin in begins.iter().filter(|begin| begin.starts_with(beginning)) {
+        let are_few = pairs.saturating_mul(inner.len()) <= MOST_OBJECTS;
+        for begin in begins.iter().filter(|_| are_few) {
             for end in &ends {
                 found.extend(inner.iter().map(|inner| format!("{begin}{inner}{end}")));
             }
         }
         found.retain(|arn| arn.strip_prefix(beginning).is_some_and(|key| !key.is_empty()));
-        Ok(found.into_iter().collect())
+        (found.into_iter().collect(), is_whole)
     }
 
     /// Actions of a service that the policy names and the lists may not know.

@@ -606,3 +606,24 @@ fn a_policy_that_is_too_large_to_look_at_is_not_understood() {
     let too_many = policy(&json!(all)).in_clear(BUCKET, &place());
     assert!(too_many.unwrap_err().to_string().contains("too many"));
 }
+
+#[test]
+fn many_patterns_of_objects_hide_no_access_of_everyone() {
+    let object = |key: String| format!("arn:aws:s3:::{BUCKET}/{key}");
+    let open = json!({"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": object("*".to_owned())});
+    let named = json!({"Effect": "Allow", "Principal": {"AWS": "444455556666"}, "Action": "s3:GetObject", "Resource": object("x".to_owned())});
+    let deny = |resources: &[String]| json!({"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject", "NotResource": resources});
+    let middles: Vec<String> = (0..9).map(|n| object(format!("*a{n}*"))).collect();
+    let ends: Vec<String> = (0..450).map(|n| object(format!("{n:x}*{n:x}"))).collect();
+    let crossed: Vec<String> = (0..8).map(|n| object(format!("*b{n}*c{n}"))).chain(ends).collect();
+    for resources in [middles, crossed] {
+        let strangers = |statement: &Value| {
+            policy(&json!([statement, deny(&resources)])).strangers_to_bucket(BUCKET, &place())
+        };
+        assert!(strangers(&open).unwrap().contains(&Who::Everyone));
+        // Who else is let in is not known for certain.
+        assert!(strangers(&named).unwrap_err().to_string().contains("too many"));
+        let in_clear = policy(&json!([deny(&resources)])).in_clear(BUCKET, &place()).unwrap();
+        assert!(in_clear.is_some());
+    }
+}

@@ -8,6 +8,7 @@ command.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -22,7 +23,12 @@ LENGTH = struct.Struct(">I")
 
 
 def start(folder: str, endpoint: str) -> None:
-    """Forks the server, which ends when this process does. A process that has threads must not call this."""
+    """Forks the server, which ends when this process does. A process that has threads must not call this.
+
+    The folder is the caller's alone: a socket in it is left from an earlier cloud.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(os.path.join(folder, SOCKET))
     listener = at(folder, socket.socket.bind)
     listener.listen(64)
     parent = os.getpid()

@@ -146,8 +146,11 @@ fn build(repo: &Repo, _: &Aws, log: &Log) -> Result<()> {
             fs::create_dir_all(folder)?;
         }
         let mut strip = run::command("strip");
-        strip.arg("-o").arg(&bootstrap).arg(repo.at("target/debug").join(&name));
+        // One that is cut off must not be taken for whole the next time.
+        let new = bootstrap.with_extension("new");
+        strip.arg("-o").arg(&new).arg(repo.at("target/debug").join(&name));
         run::run(&mut strip, log)?;
+        fs::rename(&new, &bootstrap)?;
     }
     Ok(())
 }

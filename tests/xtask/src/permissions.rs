@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_yaml_ng::Value;
 
 /// Where the page stands.
@@ -20,19 +20,31 @@ pub(crate) fn page(template: &str) -> Result<String> {
     let mut roles: Vec<_> = resources
         .iter()
         .filter_map(|(id, resource)| Some((id.as_str()?, resource)))
-        .filter(|(_, resource)| {
-            matches!(text(resource, "Type"), "AWS::IAM::Role" | "AWS::IAM::ManagedPolicy")
-        })
+        .filter(|(_, resource)| text(resource, "Type").starts_with("AWS::IAM::"))
         .collect();
     roles.sort_unstable_by_key(|(id, _)| *id);
     for (id, resource) in roles {
+        let kind = text(resource, "Type");
+        ensure!(
+            matches!(kind, "AWS::IAM::Role" | "AWS::IAM::ManagedPolicy"),
+            "{id}: {kind} is not shown by this page"
+        );
+        let properties = resource.get("Properties").unwrap_or(&Value::Null);
+        let managed = coded(properties.get("ManagedPolicyArns"));
+        let managed =
+            if managed.is_empty() { managed } else { format!("\nPolíticas gerenciadas: {managed}\n") };
         page += &format!(
-            "\n## {id}\n\n| bloco | ações | recursos | condição | por quê |\n| --- | --- | --- | --- | --- |\n"
+            "\n## {id}\n{managed}\n| bloco | ações | recursos | condição | por quê |\n| --- | --- | --- | --- | --- |\n"
         );
         let mut found = Vec::new();
-        statements(resource.get("Properties").unwrap_or(&Value::Null), None, &mut found);
+        statements(properties, None, &mut found);
         for (condition, statement) in found {
             let sid = text(statement, "Sid");
+            let is_shown = ["NotAction", "NotResource"].iter().all(|key| statement.get(key).is_none());
+            ensure!(
+                is_shown && text(statement, "Effect") == "Allow",
+                "{id}: {sid} is not shown by this page"
+            );
             let mut conditions: Vec<String> =
                 condition.map(|name| format!("com `{name}`")).into_iter().collect();
             conditions.extend(limits(statement));
@@ -61,11 +73,11 @@ fn statements<'a>(
             tagged.value.as_sequence().into_iter().flatten().for_each(|one| statements(one, name, found));
         }
         Value::Tagged(tagged) => statements(&tagged.value, condition, found),
-        // A trust policy names no resource.
-        Value::Mapping(mapping) if mapping.contains_key("Effect") && mapping.contains_key("Resource") => {
-            found.push((condition, value));
-        }
-        Value::Mapping(mapping) => mapping.values().for_each(|one| statements(one, condition, found)),
+        Value::Mapping(mapping) if mapping.contains_key("Effect") => found.push((condition, value)),
+        Value::Mapping(mapping) => mapping
+            .iter()
+            .filter(|(key, _)| key.as_str() != Some("AssumeRolePolicyDocument"))
+            .for_each(|(_, one)| statements(one, condition, found)),
         Value::Sequence(sequence) => sequence.iter().for_each(|one| statements(one, condition, found)),
         _ => {}
     }
@@ -98,10 +110,17 @@ fn one(value: &Value) -> String {
     let given = &tagged.value;
     if tagged.tag == "If" {
         let name = given.get(0).and_then(Value::as_str).unwrap_or("?");
-        return format!("{} (com `{name}`)", given.get(1).map(one).unwrap_or_default());
+        return format!("{} (com `{name}`)", coded(given.get(1)));
     }
-    let name = given.as_str().or_else(|| given.get(0).and_then(Value::as_str)).unwrap_or("?");
-    if tagged.tag == "Sub" { format!("`{name}`") } else { format!("`${{{name}}}`") }
+    match given.as_str() {
+        Some(name) if tagged.tag == "Sub" => format!("`{name}`"),
+        Some(name) if tagged.tag == "Ref" || tagged.tag == "GetAtt" => format!("`${{{name}}}`"),
+        // Whatever else is shown as it stands in the template.
+        _ => {
+            let whole = serde_yaml_ng::to_string(value).unwrap_or_default();
+            format!("`{}`", whole.split_whitespace().collect::<Vec<_>>().join(" "))
+        }
+    }
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {

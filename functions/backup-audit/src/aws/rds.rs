@@ -158,7 +158,10 @@ pub(crate) async fn cluster_shared_with(client: &Rds, name: &str) -> Seen<BTreeS
 fn instance_of(found: DbInstance) -> Option<(Instance, BTreeMap<String, String>)> {
     let tags = tags(found.tag_list);
     let pending = found.pending_modified_values.and_then(|pending| pending.backup_retention_period);
-    let groups = found.db_parameter_groups.unwrap_or_default().into_iter();
+    let groups = found.db_parameter_groups.unwrap_or_default();
+    let waits_for_reboot =
+        groups.iter().any(|group| group.parameter_apply_status() == Some("pending-reboot"));
+    let groups = groups.into_iter();
     let instance = Instance {
         name: found.db_instance_identifier?,
         arn: found.db_instance_arn.unwrap_or_default(),
@@ -192,6 +195,7 @@ fn instance_of(found: DbInstance) -> Option<(Instance, BTreeMap<String, String>)
         iops: found.iops,
         log_exports: found.enabled_cloudwatch_logs_exports.unwrap_or_default(),
         parameter_groups: groups.filter_map(|group| group.db_parameter_group_name).collect(),
+        waits_for_reboot,
         subnet_group: found.db_subnet_group.and_then(|group| group.db_subnet_group_name),
         has_managed_password: found.master_user_secret.is_some(),
         ..Instance::default()
@@ -205,13 +209,17 @@ pub(crate) type ListedCluster = (Instance, BTreeMap<String, String>, Vec<String>
 fn cluster_of(found: DbCluster) -> Option<ListedCluster> {
     let tags = tags(found.tag_list);
     let pending = found.pending_modified_values.and_then(|pending| pending.backup_retention_period);
-    let members = found.db_cluster_members.unwrap_or_default().into_iter();
+    let members = found.db_cluster_members.unwrap_or_default();
+    let waits_for_reboot =
+        members.iter().any(|member| member.db_cluster_parameter_group_status() == Some("pending-reboot"));
+    let members = members.into_iter();
     // An Aurora cluster that replicates another one still has backups of its own.
     let is_aurora = found.engine.as_deref().is_some_and(|engine| engine.starts_with("aurora"));
     let cluster = Instance {
         name: found.db_cluster_identifier?,
         arn: found.db_cluster_arn.unwrap_or_default(),
         form: Form::Cluster,
+        waits_for_reboot,
         resource_id: found.db_cluster_resource_id,
         engine: found.engine,
         version: found.engine_version,

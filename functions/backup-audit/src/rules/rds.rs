@@ -344,7 +344,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             );
             let snapshot = started(instance, snapshot);
             format!(
-                "# docs/backups.md#cifrar: {snapshot}; aws rds copy-db-snapshot --source-db-snapshot-identifier {0}-plain --target-db-snapshot-identifier {0}-encrypted --kms-key-id {1}; aws rds restore-db-instance-from-db-snapshot …",
+                "# docs/backups.md#cifrar: {snapshot}; aws rds wait db-snapshot-available --db-snapshot-identifier {0}-plain; aws rds copy-db-snapshot --source-db-snapshot-identifier {0}-plain --target-db-snapshot-identifier {0}-encrypted --kms-key-id {1}; aws rds restore-db-instance-from-db-snapshot …",
                 instance.name,
                 context.key.unwrap_or("alias/aws/rds"),
             )
@@ -913,6 +913,11 @@ fn forces_tls(db: &Instance, _: &Context<'_>) -> Option<Verdict> {
     Some(seen(told, |told| {
         if let Some(value) = told.as_ref().and_then(|told| told.value.as_deref()) {
             let is_on = matches!(value.to_ascii_lowercase().as_str(), "1" | "on" | "true");
+            if is_on && db.waits_for_reboot {
+                return Verdict::Unknown(format!(
+                    "{parameter} {value}, and parameters of the group wait for a reboot (ParameterApplyStatus pending-reboot)"
+                ));
+            }
             return Verdict::of(is_on, format!("{parameter} {value}"), expected);
         }
         let Some(version) = db.version.as_deref().and_then(numbers) else {

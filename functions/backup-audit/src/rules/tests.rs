@@ -425,6 +425,11 @@ const INSTANCES: Rows<Instance> = &[
     }),
     ("rds.force-ssl", Holds, |_| ()),
     ("rds.force-ssl", Broken, |db| db.tls_parameter = Some(Ok(Some(told(Some("0")))))),
+    ("rds.force-ssl", Edge("unknown"), |db| db.waits_for_reboot = true),
+    ("rds.force-ssl", Edge("fail"), |db| {
+        db.tls_parameter = Some(Ok(Some(told(Some("0")))));
+        db.waits_for_reboot = true;
+    }),
     ("rds.force-ssl", Edge("fail"), |db| {
         tls_of(db, "mariadb", "10.4.32", None);
         db.tls_parameter = Some(Ok(None));
