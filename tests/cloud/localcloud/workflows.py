@@ -3,9 +3,9 @@
 A rule or a schedule starts an execution only if its target's role trusts the service and may start that state machine;
 an execution calls a function only if its machine's role may. ministack checks neither. The cron() of a schedule is
 evaluated in the schedule's time zone; ministack evaluates it in UTC. `TimeoutSeconds` of a state machine ends an
-execution as TIMED_OUT, after that time multiplied by --time-scale, like its waits. An execution starts its first state
-without ministack's fixed delay. Only functions can be called: no other task's permissions are evaluated, so other tasks
-fail. A Parallel or Map state with JSONata fields that ministack ignores fails too.
+execution as TIMED_OUT, after that time multiplied by --time-scale, like its waits. Only functions can be called: no
+other task's permissions are evaluated, so other tasks fail. A Parallel or Map state with JSONata fields that ministack
+ignores fails too.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ import contextvars
 import json
 import logging
 import threading
-import time
-import types
 import zoneinfo
 from datetime import datetime, timezone
 from typing import Any
@@ -190,9 +188,8 @@ def install(cloud: Cloud) -> None:
                 raise stepfunctions._ExecutionError("Lambda.TooManyRequestsException", error.cause) from None
             raise
 
-    # ministack waits 0.15 s before the first state of each execution; nothing but a Wait or a retry may take time.
-    stepfunctions.time = types.SimpleNamespace(**{**vars(time), "sleep": lambda _: None})
-    stepfunctions._scaled_sleep = lambda seconds: time.sleep(max(seconds, 0) * cloud.time_scale)
+    # ministack waits 0.15 s before the first state of each execution, and must go on doing so: CloudTrail's event of a
+    # rotation's last call starts one, and on AWS arrives long after Secrets Manager has noted the end of the rotation.
     # ministack's default is ten seconds.
     scheduler._SCHEDULE_TICK_INTERVAL = 1
     scheduler._tick_schedules = look_at_schedules
