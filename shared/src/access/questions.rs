@@ -566,7 +566,8 @@ impl Policy {
         accounts
     }
 
-    /// An account for each pattern of account numbers, by the number, with the pattern. One that is named by its number, or that
+    /// Accounts for each pattern of account numbers, by the number, with the pattern: several, since another pattern may keep
+    /// some of them out. One that is named by its number, or that
     /// `is_own`, stands for no pattern.
     fn accounts_alike(
         &self,
@@ -587,8 +588,11 @@ impl Policy {
             })
         });
         let is_free = |account: &String| !named.contains(account) && !is_own(account);
-        let found = patterns.filter_map(|pattern| Some((number_of(&pattern, is_free)?, shown(&pattern))));
-        found.collect()
+        let of = |pattern: Pattern| {
+            let shown = shown(&pattern);
+            numbers_of(&pattern, is_free).into_iter().map(move |number| (number, shown.clone()))
+        };
+        patterns.flat_map(of).collect()
     }
 
     /// ARNs of an account that a key is held against.
@@ -651,15 +655,15 @@ fn loose(pattern: &Pattern, account: &str) -> Vec<String> {
     found.into_iter().collect()
 }
 
-/// An account's number that is of a pattern which has digits and wildcards.
-fn number_of(pattern: &Pattern, is_free: impl Fn(&String) -> bool) -> Option<String> {
+/// Accounts' numbers of a pattern that has digits and wildcards, one for each digit that may fill it.
+fn numbers_of(pattern: &Pattern, is_free: impl Fn(&String) -> bool) -> Vec<String> {
     let is_digit = |token: &Token| matches!(token, Token::Char(c) if c.is_ascii_digit());
     if !pattern.is_wild() || !pattern.0.iter().any(is_digit) {
-        return None;
+        return Vec::new();
     }
     let first = pattern.0.iter().position(|token| *token == Token::Many);
     let fixed = pattern.0.iter().filter(|token| **token != Token::Many).count();
-    let open = 12_usize.checked_sub(fixed)?;
+    let Some(open) = 12_usize.checked_sub(fixed) else { return Vec::new() };
     let numbers = ('0'..='9').rev().map(|digit| {
         let text = |(at, token): (usize, &Token)| match token {
             Token::Char(c) => c.to_string(),
@@ -669,8 +673,8 @@ fn number_of(pattern: &Pattern, is_free: impl Fn(&String) -> bool) -> Option<Str
         };
         pattern.0.iter().enumerate().map(text).collect::<String>()
     });
-    let mut numbers = numbers.filter(|number| is_account(number) && pattern.matches(number) == Tri::Yes);
-    numbers.find(|number| is_free(number))
+    let numbers = numbers.filter(|number| is_account(number) && pattern.matches(number) == Tri::Yes);
+    numbers.filter(is_free).collect()
 }
 
 /// A pattern as the policy has it.

@@ -627,3 +627,16 @@ fn many_patterns_of_objects_hide_no_access_of_everyone() {
         assert!(in_clear.is_some());
     }
 }
+
+#[test]
+fn a_pattern_of_accounts_is_not_closed_by_a_pattern_of_some_of_them() {
+    let statement = |effect: &str, pattern: &str| {
+        json!({"Effect": effect, "Principal": "*", "Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::{BUCKET}/*"),
+            "Condition": {"StringLike": {"aws:PrincipalAccount": pattern}}})
+    };
+    for (denied, expected) in [("49*", vec!["4*"]), ("4*", vec![])] {
+        let found = policy(&json!([statement("Allow", "4*"), statement("Deny", denied)]));
+        let found = found.strangers_to_bucket(BUCKET, &place()).unwrap();
+        assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), expected, "{denied}");
+    }
+}
