@@ -441,7 +441,7 @@ impl Cloud {
     /// Puts a policy in force, as the deployer does: the function starts anew and reads it. No event says so.
     pub(crate) async fn set_policy(&self, patch: &Value) {
         self.policy_events(false).await;
-        let commit = "0123456789abcdef0123456789abcdef01234567";
+        let commit = "5eed00c0ffee5eed00c0ffee5eed00c0ffee5eed";
         let document = json!({"format": 1, "author": "a test", "commit": commit, "applied_at": "2026-03-01T12:00:00Z", "patch": patch});
         self.put_policy(&document.to_string()).await;
         self.restart().await;

@@ -221,7 +221,7 @@ async fn records(cloud: &Cloud) -> Vec<Value> {
     cloud.evidence("policy").await.into_iter().map(|(_, record)| record).collect()
 }
 
-const NOWHERE: &str = "0123456789abcdef0123456789abcdef01234567";
+const NOWHERE: &str = "5eed00c0ffee5eed00c0ffee5eed00c0ffee5eed";
 
 #[tokio::test]
 async fn every_change_is_recorded_and_announced_once_and_an_unmerged_one_is_a_finding() {

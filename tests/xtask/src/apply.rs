@@ -404,7 +404,7 @@ mod tests {
         let second = run(&folder, &["rev-parse", "HEAD"]);
         assert_eq!(committed(&file, Some("HEAD")).unwrap(), expected(&second));
         assert_eq!(held_by(&file, &first), Some(json!({})));
-        assert_eq!(held_by(&file, "0123456789abcdef0123456789abcdef01234567"), None);
+        assert_eq!(held_by(&file, "5eed00c0ffee5eed00c0ffee5eed00c0ffee5eed"), None);
         fs::write(&file, r#"{"incidents": {}}"#).unwrap();
         for commit in [None, Some("HEAD")] {
             let error = committed(&file, commit).unwrap_err();
@@ -420,7 +420,7 @@ mod tests {
             (&first, &second, true),
             (&second, &first, false),
             (&second, &squashed, false),
-            (&"0123456789abcdef0123456789abcdef01234567".to_owned(), &second, false),
+            (&"5eed00c0ffee5eed00c0ffee5eed00c0ffee5eed".to_owned(), &second, false),
         ] {
             assert_eq!(is_ancestor(&file, commit, of), expected, "{commit} {of}");
         }
@@ -466,7 +466,7 @@ mod tests {
     #[test]
     fn behind_a_version_that_s3_refuses_the_last_good_one_is_shown() {
         let now = "2026-03-01T12:00:00Z".parse().unwrap();
-        let commit = "0123456789abcdef0123456789abcdef01234567".to_owned();
+        let commit = "5eed00c0ffee5eed00c0ffee5eed00c0ffee5eed".to_owned();
         let good = serde_json::to_string(&Document::new("Ana".to_owned(), commit, json!({}), now)).unwrap();
         for (case, answers, in_force, is_refused, said) in [
             ("denied", [Err("AccessDenied"), Ok(good.as_str()), Ok("")], true, true, "AccessDenied"),
