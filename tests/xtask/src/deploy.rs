@@ -417,6 +417,9 @@ fn application_service(aws: &Aws, log: &Log) -> Result<()> {
         &["ecs", "register-task-definition", "--family", SERVICE, "--container-definitions", &containers],
         log,
     )?;
+    // ECS tells whole seconds: of a service that is deployed within two of a value, the follow-up cannot tell that it has the value,
+    // and deploys it once more.
+    run::pause(Duration::from_secs(2))?;
     let service = ["ecs", "create-service", "--cluster", CLUSTER, "--service-name", SERVICE];
     aws.ask(&[&service[..], &["--task-definition", SERVICE, "--desired-count", "2"]].concat(), log)?;
     let place = json!({"service": {"cluster": CLUSTER, "service": SERVICE}});
