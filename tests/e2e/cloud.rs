@@ -561,7 +561,7 @@ fn element(answer: &str, tag: &str) -> String {
 
 /// Polls until `look` finds something; a test that never sees it fails with `what`.
 pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
-    // Each look costs the cloud some milliseconds that its functions want, and other clouds share the processors.
+    // Each poll costs the cloud CPU time, and several clouds share the processors.
     for _ in 0..2000 {
         if let Some(found) = look().await {
             return found;

@@ -28,12 +28,12 @@ pub(crate) struct Old {
 
 /// What is known of a version that became current again after its value had leaked; no value is read for that.
 ///
-/// Nothing is known against a version whose replacement was refused before a deployment: all tasks still run with it, and the
-/// message of that refusal leads back to it before the next rotation.
+/// A version whose replacement was refused before a deployment may return: all tasks still run with it, and the message of that
+/// refusal restores it before the next rotation.
 pub(crate) fn itself(change: &Change, book: &Book) -> Option<Old> {
     let is_refused = |row: &Row| row.failure.as_ref().is_some_and(|failed| failed.kind == "ValueRefused");
     let replaces = |row: &&Row| row.arn == change.secret && row.previous.as_ref() == Some(&change.version);
-    // From the incident on, whatever asked for the rotation that did replace it.
+    // A scheduled rotation after the incident replaces the leaked value too.
     let mut since = book.rows.iter().filter(replaces).skip_while(|row| row.reason != Reason::Incident);
     let was_replaced = since.any(|row| !is_refused(row));
     was_replaced.then(|| Old {
@@ -44,16 +44,10 @@ pub(crate) fn itself(change: &Change, book: &Book) -> Option<Old> {
     })
 }
 
-/// The follow-ups of the incidents in which a version's value leaked.
-fn leaks<'a>(book: &'a Book, arn: &str, version: &str) -> impl Iterator<Item = &'a Row> {
-    let (arn, version) = (arn.to_owned(), version.to_owned());
-    let is_of = move |row: &&Row| row.arn == arn && row.previous.as_ref() == Some(&version);
-    book.rows.iter().filter(|row| row.reason == Reason::Incident).filter(is_of)
-}
-
-/// Whether a version's value leaked.
+/// Whether a person has declared that a version's value leaked.
 fn has_leaked(book: &Book, arn: &str, version: &str) -> bool {
-    leaks(book, arn, version).next().is_some()
+    let rows = book.rows.iter().filter(|row| row.arn == arn && row.reason == Reason::Incident);
+    rows.filter_map(|row| row.previous.as_deref()).any(|previous| previous == version)
 }
 
 /// The versions that a change's value is compared with: those that leaked, then the newest; none of a value that the service's

@@ -393,8 +393,8 @@ async fn finish(
     Ok(failed(&case, broken))
 }
 
-/// The deploy's note, for the message of a failure. Without it the message lacks the snapshot's name, and names the instance
-/// where the snapshot is its cluster's.
+/// Reads the deploy's note for a failure message. Without it the message lacks the snapshot's name, and advises the instance's
+/// commands where the snapshot belongs to its cluster.
 async fn kept(app: &App, request: &Request, invocation: &Invocation) -> Job {
     let note = job::note(app.instance_of(request), &request.deploy);
     let kept = invocation.within(REPORTING, app.reporter.evidence.kept::<Job>(&note)).await;

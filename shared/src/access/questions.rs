@@ -218,7 +218,7 @@ impl Policy {
     pub fn strangers_to_bucket(&self, bucket: &str, place: &Place<'_>) -> Result<BTreeSet<Who>, Malformed> {
         let (parts, is_whole) = self.of_bucket(bucket, &self.actions("s3:"));
         let found = self.strangers(parts, place)?;
-        // What everyone may is known for certain, also from a part of the objects.
+        // Access for everyone is certain even when only some objects were checked.
         if is_whole || found.contains(&Who::Everyone) { Ok(found) } else { Err(too_many()) }
     }
 

@@ -69,7 +69,7 @@ def create() -> CLIDriver:
 
 
 def run(driver: CLIDriver, endpoint: str, words: list[str]) -> int:
-    """Runs one command; a driver takes no second one."""
+    """Runs one command. A driver cannot be reused: the handlers that this registers stay."""
     put_out_of_sight(os.environ)
     # For clients that a command makes without the option, as `cloudformation package` does for S3.
     os.environ["AWS_ENDPOINT_URL"] = endpoint

@@ -146,7 +146,7 @@ fn build(repo: &Repo, _: &Aws, log: &Log) -> Result<()> {
             fs::create_dir_all(folder)?;
         }
         let mut strip = run::command("strip");
-        // One that is cut off must not be taken for whole the next time.
+        // An interrupted `strip` would leave a truncated binary that looks current.
         let new = bootstrap.with_extension("new");
         strip.arg("-o").arg(&new).arg(repo.at("target/debug").join(&name));
         run::run(&mut strip, log)?;
@@ -417,8 +417,8 @@ fn application_service(aws: &Aws, log: &Log) -> Result<()> {
         &["ecs", "register-task-definition", "--family", SERVICE, "--container-definitions", &containers],
         log,
     )?;
-    // ECS tells whole seconds: of a service that is deployed within two of a value, the follow-up cannot tell that it has the value,
-    // and deploys it once more.
+    // Deployment times are compared in whole seconds. A service that starts right after a value was stored counts as older, and
+    // the follow-up would deploy it again.
     run::pause(Duration::from_secs(2))?;
     let service = ["ecs", "create-service", "--cluster", CLUSTER, "--service-name", SERVICE];
     aws.ask(&[&service[..], &["--task-definition", SERVICE, "--desired-count", "2"]].concat(), log)?;

@@ -53,7 +53,7 @@ fn page(function: &str, definition: &Value) -> String {
     let states = definition.get("States").and_then(Value::as_object).cloned().unwrap_or_default();
     let states: BTreeMap<_, _> = states.into_iter().collect();
     let start = text(definition, "/StartAt").unwrap_or("?");
-    // A state may be called as a word of the drawing's language, such as `Note`.
+    // A state's name, such as `Note`, may be a keyword of mermaid.
     let id = |name: &str| format!("state_{name}");
     let mut lines: Vec<_> =
         states.keys().map(|name| format!("    state \"{name}\" as {}", id(name))).collect();

@@ -1,11 +1,11 @@
-//! `docs/permissions.md`: what each role of `template.yaml` may do, for whoever reviews a change of it.
+//! `docs/permissions.md`: the permissions of each role in `template.yaml`, for review.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use serde_yaml_ng::Value;
 
-/// Where the page stands.
+/// Path of the page in the repository.
 pub(crate) const PAGE: &str = "docs/permissions.md";
 
 /// The page of a template.
@@ -115,7 +115,7 @@ fn one(value: &Value) -> String {
     match given.as_str() {
         Some(name) if tagged.tag == "Sub" => format!("`{name}`"),
         Some(name) if tagged.tag == "Ref" || tagged.tag == "GetAtt" => format!("`${{{name}}}`"),
-        // Whatever else is shown as it stands in the template.
+        // Other functions appear as in the template.
         _ => {
             let whole = serde_yaml_ng::to_string(value).unwrap_or_default();
             format!("`{}`", whole.split_whitespace().collect::<Vec<_>>().join(" "))
