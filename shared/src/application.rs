@@ -6,9 +6,9 @@ use reqwest::{Client, Method, RequestBuilder};
 use secrecy::SecretString;
 use serde_json::Value;
 
-use crate::endpoint::Endpoint;
-use crate::failure::chain;
-use crate::web;
+use crate::runtime::endpoint::Endpoint;
+use crate::runtime::failure::chain;
+use crate::runtime::web;
 
 /// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_told_from_what_looks_like_a_failure() {
+    fn a_login_is_distinguished_from_what_looks_like_a_failure() {
         check(200, r#"{"token":"aa.bb-_.cc","refreshToken":"x"}"#, false, "Token");
         check(200, r#"{"token":"**********6789"}"#, false, "Masked");
         check(200, r#"{"token":"a.b"}"#, false, "NoToken");

@@ -24,8 +24,8 @@ use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::database::secret::Login;
-use crate::env::{Env, EnvError};
-use crate::failure::chain;
+use crate::runtime::env::{Env, EnvError};
+use crate::runtime::failure::chain;
 
 /// DNS, TCP, TLS and authentication together.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);

@@ -19,10 +19,10 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::endpoint::Endpoint;
-use crate::failure::chain;
-use crate::lambda::Invocation;
-use crate::web::{self, BodyError};
+use crate::runtime::endpoint::Endpoint;
+use crate::runtime::failure::chain;
+use crate::runtime::lambda::Invocation;
+use crate::runtime::web::{self, BodyError};
 
 /// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -235,9 +235,9 @@ impl Session<'_> {
             if answer.status().is_success() {
                 return Ok(answer);
             }
-            let Some(wait) = pause(status, answer.headers(), crate::time::now()) else {
+            let Some(wait) = pause(status, answer.headers(), crate::runtime::time::now()) else {
                 let body = web::body(answer).await.unwrap_or_default();
-                let message = told(&serde_json::from_slice(&body).unwrap_or_default());
+                let message = reported(&serde_json::from_slice(&body).unwrap_or_default());
                 return Err(GitHubError::Refused {
                     status,
                     message,
@@ -279,7 +279,7 @@ fn unreachable(error: reqwest::Error) -> GitHubError {
 }
 
 /// What GitHub says of a refusal: of a 422 that it is one, and the reasons apart.
-fn told(answer: &Value) -> String {
+fn reported(answer: &Value) -> String {
     let message = answer.get("message").and_then(Value::as_str).unwrap_or("no message");
     let reasons = answer.get("errors").and_then(Value::as_array).into_iter().flatten();
     let reasons = reasons.filter_map(|error| error.get("message")?.as_str());
@@ -330,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_told_from_what_is_none() {
+    fn a_token_is_distinguished_from_what_is_none() {
         let setup = Setup { repository: "R", secret: "S", permissions: "P" };
         let api = "https://api.example".parse().unwrap();
         let repository = Repository::new(api, "o/n".to_owned(), setup).unwrap();
@@ -344,12 +344,12 @@ mod tests {
     }
 
     #[test]
-    fn a_refusals_reasons_are_told() {
+    fn a_refusals_reasons_are_reported() {
         let plain = serde_json::json!({"message": "Not Found"});
-        assert_eq!(told(&plain), "Not Found");
+        assert_eq!(reported(&plain), "Not Found");
         let reason = serde_json::json!({"code": "custom", "message": "No commits between a and b"});
         let refused = serde_json::json!({"message": "Validation Failed", "errors": [{"code": "x"}, reason]});
-        assert_eq!(told(&refused), "Validation Failed: No commits between a and b");
-        assert_eq!(told(&Value::Null), "no message");
+        assert_eq!(reported(&refused), "Validation Failed: No commits between a and b");
+        assert_eq!(reported(&Value::Null), "no message");
     }
 }

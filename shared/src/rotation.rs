@@ -25,12 +25,12 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use crate::env::{Env, EnvError};
-use crate::evidence::{self, Draft};
-use crate::failure::{Failure, chain};
-use crate::lambda::{DeadlineExceeded, Invocation};
-use crate::report::{Begun, Reporter};
-use crate::settings::Settings;
+use crate::run::evidence::{self, Draft};
+use crate::run::report::{Begun, Reporter};
+use crate::runtime::env::{Env, EnvError};
+use crate::runtime::failure::{Failure, chain};
+use crate::runtime::lambda::{DeadlineExceeded, Invocation};
+use crate::runtime::settings::Settings;
 
 pub use aws::{Described, Version};
 pub use error::RotationError;
@@ -304,7 +304,7 @@ pub async fn handle<R: Rotation>(
     let request = Request::try_from(event)?;
     let span = tracing::Span::current();
     span.record("run_id", request.token.as_str()).record("correlation_id", request.token.as_str());
-    let step = invocation.within(REPORTING, perform(rotation, &request, invocation)).await;
+    let step = invocation.before_deadline(REPORTING, perform(rotation, &request, invocation)).await;
     let late = |late: DeadlineExceeded| Err(RotationError::from(late).into());
     match step.unwrap_or_else(late) {
         Ok((outcome, finished)) => {
@@ -382,7 +382,7 @@ async fn left_open<R: Rotation>(rotation: &R, attempt: Attempt<'_>) -> Option<Fi
     if !begun.was_left_open() {
         return None;
     }
-    let now = crate::time::now();
+    let now = crate::runtime::time::now();
     let mut steps = vec![step("find AWSCURRENT moved by an attempt that proved the value and died", now)];
     let Aftermath { window_from, findings } = rotation.aftermath(&attempt).await;
     // When the label moved is not known any more.
@@ -408,7 +408,7 @@ async fn create<R: Rotation>(rotation: &R, attempt: &Attempt<'_>) -> Result<Outc
     }
     let current = attempt.current().await?;
     let value = rotation.compose(attempt, current.as_ref()).await?;
-    seal::keep(&attempt.base.reporter.evidence, attempt.request, &value).await?;
+    seal::save(&attempt.base.reporter.evidence, attempt.request, &value).await?;
     let put = aws::put_pending(&attempt.base.secrets, attempt.request, &value).await;
     if put.map_err(RotationError::from)? {
         return Ok(Outcome::Created);
@@ -422,7 +422,7 @@ async fn finish(attempt: Attempt<'_>, proof: Proof) -> Result<Finished, Rotation
     let (base, request) = (attempt.base, attempt.request);
     let mut steps: Vec<_> =
         proof.staged.map(|created| step("stage AWSPENDING", created)).into_iter().collect();
-    steps.push(step(proof.what, crate::time::now()));
+    steps.push(step(proof.what, crate::runtime::time::now()));
     let begun = base.reporter.begin(&request.token).await;
     let current = attempt.labelled("AWSCURRENT").map(str::to_owned);
     if let Err(error) = aws::promote(&base.secrets, request, current.as_deref()).await {
@@ -432,7 +432,7 @@ async fn finish(attempt: Attempt<'_>, proof: Proof) -> Result<Finished, Rotation
             return Err(error.into());
         }
     }
-    let moved = crate::time::now();
+    let moved = crate::runtime::time::now();
     steps.push(step("move AWSCURRENT", moved));
     let Aftermath { window_from, findings } = proof.aftermath;
     steps.extend(window_from.map(|from| window(from, moved, "")));
@@ -468,11 +468,11 @@ async fn report_failed<R: Rotation>(
     let message = text::failed(&base.settings, request, error, rotation.advise(request, error));
     let failed = evidence::Step {
         name: request.step.to_string(),
-        at: crate::time::now().into(),
+        at: crate::runtime::time::now().into(),
         outcome: format!("failed: {}", error.kind()),
     };
     // The service repeats a failed rotation for days: the same failure is told once a day.
-    let day = crate::time::local_date(invocation.now);
+    let day = crate::runtime::time::local_date(invocation.now);
     let run_id = format!("{}/{}/{}/{day}", request.token, request.step, error.fingerprint());
     let begun = base.reporter.look(&run_id).await;
     let draft = Draft {

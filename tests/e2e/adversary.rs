@@ -31,7 +31,7 @@ async fn attacker(secret: &Secret<'_>) -> Client {
 fn uuid() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let hex = sha256(format!("{} {} {count}", std::process::id(), shared::time::now()).as_bytes());
+    let hex = sha256(format!("{} {} {count}", std::process::id(), shared::runtime::time::now()).as_bytes());
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..32])
 }
 
@@ -43,9 +43,10 @@ async fn stage(attacker: &Client, secret: &Secret<'_>, token: &str, value: &str)
 
 /// Gives the rotation up and begins another, by the commands of the message about `kind`.
 async fn cured(secret: &Secret<'_>, token: &str, kind: &str) {
-    let told = secret.cloud.messages(token).await;
-    let told = told.iter().find(|message| message.contains(kind)).unwrap_or_else(|| panic!("{told:?}"));
-    let advice = Advice::of(told);
+    let reported = secret.cloud.messages(token).await;
+    let reported =
+        reported.iter().find(|message| message.contains(kind)).unwrap_or_else(|| panic!("{reported:?}"));
+    let advice = Advice::of(reported);
     advice.run(secret.cloud, "update-secret-version-stage");
     advice.run(secret.cloud, "rotate-secret");
     let rotation = secret.settled(&["succeeded", "waiting"]).await;
@@ -150,8 +151,9 @@ async fn nobody_who_may_write_the_administrators_password_becomes_the_administra
         let holds = async || {
             let body = json!({"email": "admin@imm.local", "password": chosen});
             let login = cloud.application(Method::POST, "/auth/login", body).await.0;
-            let told = cloud.admin(Method::GET, "github/secrets", None).await;
-            let stored = told["secrets"].as_array().unwrap().iter().any(|secret| secret["value"] == chosen);
+            let reported = cloud.admin(Method::GET, "github/secrets", None).await;
+            let stored =
+                reported["secrets"].as_array().unwrap().iter().any(|secret| secret["value"] == chosen);
             login == 200 || stored
         };
         attack(&secret, chosen, async || {}, holds).await;
@@ -188,8 +190,8 @@ async fn nobody_who_may_write_the_keys_of_mail_or_twilio_brings_their_own_into_u
     let id_in = |text: &str| serde_json::from_str::<Value>(text).unwrap()[ID].as_str().unwrap().to_owned();
     let current = async || secret.value(&secret.labelled("AWSCURRENT").await.unwrap()).await;
     let only_the_current_key = async || {
-        let told = cloud.admin(Method::GET, "iam/keys?user=moveongs-dev-mail", None).await;
-        for key in told["keys"].as_array().unwrap() {
+        let reported = cloud.admin(Method::GET, "iam/keys?user=moveongs-dev-mail", None).await;
+        for key in reported["keys"].as_array().unwrap() {
             let key = key["access_key_id"].as_str().unwrap();
             if key != id_in(&current().await) {
                 cloud.iam("DeleteAccessKey", "moveongs-dev-mail", &[("AccessKeyId", key)]).await;

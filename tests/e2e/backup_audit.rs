@@ -615,7 +615,7 @@ impl World {
         }
         let messages = self.cloud.messages("Correção de backup").await;
         for (rule, account) in &mut accounts {
-            account.told = messages.iter().filter(|text| text.contains(&format!("*{rule}*"))).count();
+            account.reported = messages.iter().filter(|text| text.contains(&format!("*{rule}*"))).count();
         }
         accounts
     }
@@ -656,7 +656,7 @@ impl World {
 struct Account {
     records: Vec<Repaired>,
     /// How often the channel was told.
-    told: usize,
+    reported: usize,
 }
 
 impl Account {
@@ -703,7 +703,7 @@ fn note(run_id: &str) -> String {
 }
 
 fn now() -> jiff::Timestamp {
-    shared::time::now()
+    shared::runtime::time::now()
 }
 
 fn ago(seconds: i64) -> String {
@@ -711,7 +711,7 @@ fn ago(seconds: i64) -> String {
 }
 
 fn today() -> String {
-    shared::time::local_date(now())
+    shared::runtime::time::local_date(now())
 }
 
 fn case(name: &str) -> Value {
@@ -721,7 +721,7 @@ fn case(name: &str) -> Value {
 
 /// tests/cases/16: stopped over the weekend.
 #[tokio::test]
-async fn a_stopped_database_wakes_nobody_and_what_is_told_starts_it() {
+async fn a_stopped_database_wakes_nobody_and_what_is_reported_starts_it() {
     let world = World::fresh().await;
     let case = case("16-rds-instance-stopped.json");
     assert_eq!(case["DBInstanceIdentifier"], INSTANCE);
@@ -754,8 +754,10 @@ async fn a_stopped_database_wakes_nobody_and_what_is_told_starts_it() {
     assert_eq!(world.pages("rds.").await, 0);
     let findings = report["findings"].as_array().unwrap();
     let stopped = findings.iter().find(|one| one["rule"] == "rds.stopped").unwrap();
-    let told = stopped["next_step"].as_str().unwrap();
-    assert!(told.starts_with(&format!("aws rds start-db-instance --db-instance-identifier {INSTANCE} && ")));
+    let reported = stopped["next_step"].as_str().unwrap();
+    assert!(
+        reported.starts_with(&format!("aws rds start-db-instance --db-instance-identifier {INSTANCE} && "))
+    );
     world.cloud.rds.start_db_instance().db_instance_identifier(INSTANCE).send().await.unwrap();
     world.available().await;
 }
@@ -774,8 +776,11 @@ async fn what_aws_backup_owns_is_judged_by_its_plan_and_not_repaired() {
     let short = findings.iter().find(|one| one["rule"] == "rds.retention").unwrap();
     let found = short["found"].as_str().unwrap();
     assert_eq!(found, format!("AWS Backup: plan daily ({plan}), rule continuous: DeleteAfterDays 3"));
-    let told = short["next_step"].as_str().unwrap();
-    assert!(told.contains("aws backup update-backup-plan") && !told.contains("aws rds"), "{told}");
+    let reported = short["next_step"].as_str().unwrap();
+    assert!(
+        reported.contains("aws backup update-backup-plan") && !reported.contains("aws rds"),
+        "{reported}"
+    );
     assert!(
         !world.changes(before).await.iter().any(|call| call.starts_with("rds:")),
         "a repair that RDS refuses"
@@ -979,9 +984,9 @@ async fn the_reports_agree_with_each_other_and_with_the_record() {
         assert!(steps.contains(&sha256(stored.as_bytes())), "{key} is not in {steps}");
     }
     assert_eq!(record["findings"].as_array().unwrap().len(), open.len());
-    let told = world.cloud.messages("Auditoria de backup").await;
-    assert_eq!(told.len(), 1, "{told:#?}");
-    assert!(told[0].contains("reports/backup-audit/"), "{told:?}");
+    let reported = world.cloud.messages("Auditoria de backup").await;
+    assert_eq!(reported.len(), 1, "{reported:#?}");
+    assert!(reported[0].contains("reports/backup-audit/"), "{reported:?}");
 }
 
 #[tokio::test]
@@ -993,7 +998,8 @@ async fn the_channel_hears_what_is_new_and_what_is_resolved_and_nothing_else() {
         world.next_day().await;
     }
     world.audit().await;
-    let monday = now().to_zoned_datetime(shared::time::SAO_PAULO).weekday() == jiff::civil::Weekday::Monday;
+    let monday =
+        now().to_zoned_datetime(shared::runtime::time::SAO_PAULO).weekday() == jiff::civil::Weekday::Monday;
     assert_eq!(world.cloud.messages("Auditoria de backup").await.len(), usize::from(monday));
 
     world.next_day().await;
@@ -1001,9 +1007,9 @@ async fn the_channel_hears_what_is_new_and_what_is_resolved_and_nothing_else() {
     world.cloud.admin(Method::POST, "s3/object", Some(order)).await;
     let report = world.audit().await;
     assert_eq!(report["new"], 1, "{report}");
-    let told = world.cloud.messages("s3.uploads-fresh").await;
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("aws s3 sync") && told[0].contains("Próximo passo"), "{told:?}");
+    let reported = world.cloud.messages("s3.uploads-fresh").await;
+    assert_eq!(reported.len(), 1, "{reported:?}");
+    assert!(reported[0].contains("aws s3 sync") && reported[0].contains("Próximo passo"), "{reported:?}");
 
     world.next_day().await;
     world.put(UPLOADS, ".moveongs-sync", b"done".to_vec()).await;
@@ -1072,10 +1078,10 @@ async fn a_first_week_sends_one_summary_and_one_page_of_what_is_critical() {
         assert!(again["paged"].as_array().unwrap().len() <= 1, "{again}");
     }
     eventually("the page", async || (world.pages("first-week").await == 1).then_some(())).await;
-    let told = world.cloud.messages("Auditoria de backup").await;
-    assert_eq!(told.len(), 1, "{told:?}");
+    let reported = world.cloud.messages("Auditoria de backup").await;
+    assert_eq!(reported.len(), 1, "{reported:?}");
     for part in ["Primeira semana", "Por regra", "Fazer primeiro", "1. *rds.", "reports/backup-audit/"] {
-        assert!(told[0].contains(part), "{part} is not in {}", told[0]);
+        assert!(reported[0].contains(part), "{part} is not in {}", reported[0]);
     }
     let record = world.cloud.record_of(&today()).await.unwrap();
     assert!(!record["findings"].as_array().unwrap().is_empty(), "{record}");
@@ -1149,7 +1155,8 @@ async fn a_run_whose_time_is_over_says_what_it_did_not_see() {
 #[tokio::test]
 async fn an_exception_holds_until_its_day_and_is_a_finding_after_it() {
     let world = World::fresh().await;
-    let day = |days: i64| shared::time::local_date(now() + jiff::SignedDuration::from_hours(24 * days));
+    let day =
+        |days: i64| shared::runtime::time::local_date(now() + jiff::SignedDuration::from_hours(24 * days));
     let exception = |rule: &str, until: String| json!({"rule": rule, "resource": "moveongs-dev-*", "reason": "até a migração", "owner": "Squad Dados", "until": until});
     let exceptions =
         json!([exception("rds.parameter-group", day(1)), exception("rds.subnet-group", day(-2))]);
@@ -1163,8 +1170,8 @@ async fn an_exception_holds_until_its_day_and_is_a_finding_after_it() {
         world.verdict(&report, "audit.exception-expired", "rds.subnet-group moveongs-dev-*").await,
         "fail"
     );
-    let told = world.cloud.messages("rds.parameter-group").await;
-    assert!(told.iter().all(|message| message.contains("Squad Dados")), "{told:?}");
+    let reported = world.cloud.messages("rds.parameter-group").await;
+    assert!(reported.iter().all(|message| message.contains("Squad Dados")), "{reported:?}");
 }
 
 #[tokio::test]
@@ -1188,8 +1195,8 @@ async fn a_repair_is_planned_applied_and_leaves_before_and_after() {
     assert_eq!(record["result"], "succeeded");
     let steps = record["steps"].to_string();
     assert!(steps.contains("DeletionProtection false") && steps.contains("holds"), "{steps}");
-    let told = world.cloud.messages("Correção de backup aplicada").await;
-    assert_eq!(told.len(), 1, "{told:?}");
+    let reported = world.cloud.messages("Correção de backup aplicada").await;
+    assert_eq!(reported.len(), 1, "{reported:?}");
     let again = world.repair("rds.deletion-protection", INSTANCE, true).await.unwrap();
     assert_eq!(again["outcome"], "not needed");
     assert_eq!(world.repairs().await.len(), 1);
@@ -1414,9 +1421,9 @@ async fn crash(when: &str, nth: usize) -> Value {
     );
     let days = world.cloud.evidence("backup-audit").await;
     assert_eq!(days.iter().filter(|(_, record)| record["run_id"] == today()).count(), 1, "{at}");
-    let told = world.cloud.messages("Auditoria de backup").await.len();
-    assert!((1..=2).contains(&told), "{at}: told {told} times");
-    json!({"when": when, "call": nth, "operation": operation, "end": "succeeded", "repairs": repairs.len(), "told": told})
+    let reported = world.cloud.messages("Auditoria de backup").await.len();
+    assert!((1..=2).contains(&reported), "{at}: told {reported} times");
+    json!({"when": when, "call": nth, "operation": operation, "end": "succeeded", "repairs": repairs.len(), "told": reported})
 }
 
 /// Calls by which the function says what it does, and which change nothing that it looks after.
@@ -1426,7 +1433,7 @@ const SAYING: [&str; 3] = ["s3:PutObject", "slack:chat.postMessage", "sns:Publis
 /// the record, the end of its note.
 const NOTED: usize = 0;
 const CHANGED: usize = 1;
-const TOLD: usize = 2;
+const REPORTED: usize = 2;
 const RECORDED: usize = 4;
 const CALLS: usize = 6;
 
@@ -1486,7 +1493,7 @@ async fn every_repair_that_is_asked_for_twice_is_one_change_and_one_record() {
     assert_eq!(accounts.keys().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(REPAIRS));
     for (rule, account) in accounts {
         assert!(account.is_of_one_change(), "{rule}: {account:?}");
-        assert_eq!((account.records.len(), account.told), (1, 1), "{rule}: {account:?}");
+        assert_eq!((account.records.len(), account.reported), (1, 1), "{rule}: {account:?}");
     }
 }
 
@@ -1564,7 +1571,7 @@ async fn every_repair_that_dies_ends_with_the_rule_held_one_change_and_its_recor
         assert_eq!(of_rule.len(), CALLS, "{rule}: {of_rule:?}");
         let changed: Vec<_> = (0..CALLS).filter(|n| !SAYING.contains(&of_rule[*n].as_str())).collect();
         assert_eq!(changed, [CHANGED], "{rule}: {of_rule:?}");
-        assert_eq!(of_rule[TOLD], "slack:chat.postMessage", "{rule}: {of_rule:?}");
+        assert_eq!(of_rule[REPORTED], "slack:chat.postMessage", "{rule}: {of_rule:?}");
         calls.insert(rule, of_rule);
     }
     let mut points = Vec::new();
@@ -1575,7 +1582,7 @@ async fn every_repair_that_dies_ends_with_the_rule_held_one_change_and_its_recor
         points.extend(all_die(&world, &good, &calls, ("after", NOTED), is_asked_again).await);
         points.extend(all_die(&world, &good, &calls, ("after", CHANGED), is_asked_again).await);
     }
-    for nth in TOLD..CALLS {
+    for nth in REPORTED..CALLS {
         points.extend(
             all_die(&world, &good, &calls, ("after", nth), |rule| (rule + nth).is_multiple_of(2)).await,
         );
@@ -1635,20 +1642,20 @@ async fn all_die(
     // One that died between its note and the change is concluded by the audit, and another has made the change. And a message
     // is told again rather than never.
     let is_only_noted = when == "after" && nth == NOTED;
-    let is_unrecorded = when == "after" && (TOLD..RECORDED).contains(&nth);
+    let is_unrecorded = when == "after" && (REPORTED..RECORDED).contains(&nth);
     let accounts = world.accounts().await;
     let point = |(index, rule): (usize, &str)| {
         let account = accounts.get(rule).unwrap_or_else(|| panic!("{}: no record", at(rule)));
-        let (records, told) = (account.records.len(), account.told);
+        let (records, reported) = (account.records.len(), account.reported);
         assert!(account.is_of_one_change(), "{}: {account:?}", at(rule));
         assert!((1..=1 + usize::from(is_only_noted)).contains(&records), "{}: {account:?}", at(rule));
         assert!(
-            (1..=1 + usize::from(is_only_noted || is_unrecorded)).contains(&told),
+            (1..=1 + usize::from(is_only_noted || is_unrecorded)).contains(&reported),
             "{}: {account:?}",
             at(rule)
         );
         json!({"rule": rule, "when": when, "call": nth, "operation": calls[rule][nth],
-            "asked_again": is_asked_again(index), "end": "succeeded", "records": records, "told": told})
+            "asked_again": is_asked_again(index), "end": "succeeded", "records": records, "told": reported})
     };
     REPAIRS.into_iter().enumerate().map(point).collect()
 }
@@ -1671,16 +1678,16 @@ async fn errors_in_the_applications_logs_need_a_metric_and_an_alarm_and_the_comm
         let all = report["findings"].as_array().unwrap();
         all.iter().find(|finding| finding["rule"] == "account.log-filters").cloned()
     };
-    let told = |finding: Option<Value>, field: &str| finding.unwrap()[field].as_str().unwrap().to_owned();
+    let reported = |finding: Option<Value>, field: &str| finding.unwrap()[field].as_str().unwrap().to_owned();
 
     let first = finding().await;
-    assert_eq!(told(first.clone(), "found"), "no metric filter on /aws/ecs/moveongs-dev-api");
-    let command = told(first, "next_step");
+    assert_eq!(reported(first.clone(), "found"), "no metric filter on /aws/ecs/moveongs-dev-api");
+    let command = reported(first, "next_step");
     let (filter, _) = command.split_once("; ").unwrap();
     shell(filter);
     let second = finding().await;
-    assert_eq!(told(second.clone(), "found"), "no alarm with an action on moveongs/dev UnhandledErrors");
-    shell(&told(second, "next_step"));
+    assert_eq!(reported(second.clone(), "found"), "no alarm with an action on moveongs/dev UnhandledErrors");
+    shell(&reported(second, "next_step"));
     assert_eq!(finding().await, None);
 
     shell("aws cloudwatch disable-alarm-actions --alarm-names moveongs-dev-api-unhandled-error");

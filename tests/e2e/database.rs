@@ -854,7 +854,7 @@ async fn an_owner_made_beforehand_is_adopted_and_another_refused() {
 }
 
 #[tokio::test]
-async fn an_administrator_without_the_right_is_told_the_cure() {
+async fn an_administrator_without_the_right_is_reported_the_cure() {
     for server in servers().await {
         let mut app = server.app("cured").await;
         let verifier = verifier("rotator");
@@ -895,8 +895,8 @@ async fn an_administrator_without_the_right_is_told_the_cure() {
         let before = app.roles().await;
         let error = app.hand_over_by(&rotator, &app.pending("fifth")).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Permission, "{error}");
-        let told = "GRANT SELECT ON TABLE public.audit TO \"cured_owner\" (as dbmaster";
-        assert!(error.reason.contains(told), "{error}");
+        let reported = "GRANT SELECT ON TABLE public.audit TO \"cured_owner\" (as dbmaster";
+        assert!(error.reason.contains(reported), "{error}");
         assert_eq!(app.roles().await, before);
         app.as_master("GRANT SELECT ON audit TO cured_owner").await;
         app.hand_over_by(&rotator, &app.pending("fifth")).await.unwrap();

@@ -55,17 +55,17 @@ async fn rotates_unrecorded(secret: &Secret<'_>, kind: &str) -> Advice {
     let token = secret.rotate().await;
     assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&token));
     assert_eq!(versions(cloud, RECORDS).await, before, "{kind}: a record was added");
-    let told = cloud.messages(&token).await;
-    let [told] = told.as_slice() else { panic!("{told:?}") };
+    let reported = cloud.messages(&token).await;
+    let [reported] = reported.as_slice() else { panic!("{reported:?}") };
     for part in [&format!("*{kind}*: "), "Segredo rotacionado", "quem publica a stack (DeployerArns)"] {
-        assert!(told.contains(part), "{part}: {told}");
+        assert!(reported.contains(part), "{part}: {reported}");
     }
     let lost = cloud.log_lines("\"error_type\":\"EvidenceFailed\"").await;
     let lost: Vec<_> = lost.iter().filter(|line| line.contains(&token) && line.contains(kind)).collect();
     assert!(lost.iter().any(|line| line.contains("aws s3api delete-object")), "{lost:?}");
     let record: Value = serde_json::from_str(lost.last().unwrap()).unwrap();
     assert!(record["undelivered"].as_str().unwrap().contains("\"run_id\""), "{record}");
-    Advice::of(told)
+    Advice::of(reported)
 }
 
 /// Rotates, with a record behind the one that was the newest.
@@ -144,7 +144,8 @@ async fn only_the_deployer_changes_what_could_hide_or_forge_a_record_and_nobody_
         assert_eq!(outcome(put(&record).send().await), "denied", "{who}: replaces a record");
         let put = put(&format!("{RECORDS}0000000001.json")).if_none_match("*").send().await;
         assert_eq!(outcome(put), "denied", "{who}: forges a record");
-        let soon = aws_sdk_s3::primitives::DateTime::from_secs(shared::time::now().as_second() + 3600);
+        let soon =
+            aws_sdk_s3::primitives::DateTime::from_secs(shared::runtime::time::now().as_second() + 3600);
         let short = ObjectLockRetention::builder().mode(ObjectLockRetentionMode::Governance);
         let shorten = client.put_object_retention().bucket(EVIDENCE).key(&record);
         let shorten = shorten.retention(short.retain_until_date(soon).build());
@@ -161,7 +162,7 @@ async fn only_the_deployer_changes_what_could_hide_or_forge_a_record_and_nobody_
 }
 
 #[tokio::test]
-async fn a_hidden_record_is_told_and_nothing_is_added_until_it_is_seen_again() {
+async fn a_hidden_record_is_reported_and_nothing_is_added_until_it_is_seen_again() {
     let cloud = calm().await;
     let (secret, deployer) = world(&cloud, "evidence-hidden", 3).await;
     let newest = cloud.evidence("rotate-random").await.pop().unwrap();
@@ -226,7 +227,7 @@ async fn a_chain_that_is_gone_is_begun_anew_only_knowingly() {
 }
 
 #[tokio::test]
-async fn a_record_that_was_written_again_is_told_and_nothing_is_added() {
+async fn a_record_that_was_written_again_is_reported_and_nothing_is_added() {
     let cloud = calm().await;
     let (secret, deployer) = world(&cloud, "evidence-replaced", 2).await;
     let newest = cloud.evidence("rotate-random").await.pop().unwrap();

@@ -84,14 +84,14 @@ enum Cure {
     PasswordThenGiveUp,
 }
 
-type Told = Option<(InForce, Cure)>;
+type Expected = Option<(InForce, Cure)>;
 
 struct Cell {
     step: &'static str,
     scene: Scene,
     kind: &'static str,
-    single: Told,
-    alternating: Told,
+    single: Expected,
+    alternating: Expected,
 }
 
 fn sql(action: &str, more: &Value) -> Value {
@@ -202,10 +202,10 @@ async fn every_message_says_what_is_in_force_and_its_advice_cures() {
     let cloud = Cloud::connect("rotate-database").await;
     cloud.calm().await;
     for (number, cell) in table().iter().enumerate() {
-        for (strategy, major, told) in
+        for (strategy, major, reported) in
             [(Strategy::Single, 18, cell.single), (Strategy::Alternating, 15, cell.alternating)]
         {
-            let Some((in_force, cure)) = told else { continue };
+            let Some((in_force, cure)) = reported else { continue };
             println!("{number}: {} {:?} {strategy:?}: {in_force:?}, {cure:?}", cell.step, cell.scene);
             check(&cloud, number, cell, (strategy, major), (in_force, cure)).await;
         }
@@ -242,10 +242,10 @@ async fn check(
     bring_about(&credential, &cell.scene, &token).await;
     let message = kind(secret.step(cell.step, &token).await, cell.kind);
     cloud.admin(Method::DELETE, "faults", None).await;
-    let told = told(cloud, cell.step, cell.kind, &token).await;
-    assert!(told.contains(in_force.sentence()), "{message}: {told}");
+    let reported = reported(cloud, cell.step, cell.kind, &token).await;
+    assert!(reported.contains(in_force.sentence()), "{message}: {reported}");
     is_true(&credential, in_force, &token).await;
-    let advice = Advice::of(&told);
+    let advice = Advice::of(&reported);
     match cure {
         Cure::Retry => {
             correct(&credential, &cell.scene).await;
@@ -360,10 +360,10 @@ async fn give_up(credential: &Credential<'_>, scene: &Scene, advice: &Advice) {
 async fn again(credential: &Credential<'_>, cell: &Cell, token: &str) {
     let cloud = credential.cloud();
     kind(credential.secret.step(cell.step, token).await, "CurrentMoved");
-    let told = told(cloud, cell.step, "CurrentMoved", token).await;
-    assert!(told.contains(InForce::Current.sentence()), "{told}");
+    let reported = reported(cloud, cell.step, "CurrentMoved", token).await;
+    assert!(reported.contains(InForce::Current.sentence()), "{reported}");
     is_true(credential, InForce::Current, token).await;
-    give_up(credential, &cell.scene, &Advice::of(&told)).await;
+    give_up(credential, &cell.scene, &Advice::of(&reported)).await;
 }
 
 async fn retried(credential: &Credential<'_>) {
@@ -377,7 +377,7 @@ async fn retried_if_waiting(credential: &Credential<'_>) {
 }
 
 /// The channel's newest message about a step that failed in this way.
-async fn told(cloud: &Cloud, step: &str, kind: &str, token: &str) -> String {
+async fn reported(cloud: &Cloud, step: &str, kind: &str, token: &str) -> String {
     let messages = cloud.messages(&format!("{step}: *{kind}*")).await;
     let found = messages.into_iter().rfind(|message| message.contains(token));
     found.unwrap_or_else(|| panic!("no message: {step}: {kind}"))

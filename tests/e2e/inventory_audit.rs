@@ -265,7 +265,7 @@ async fn an_inventory_in_order_has_no_finding_and_a_table_with_its_people() {
 }
 
 #[tokio::test]
-async fn a_missing_resource_is_paged_once_a_day_with_its_people_told_and_recorded() {
+async fn a_missing_resource_is_paged_once_a_day_with_its_people_reported_and_recorded() {
     let world = World::fresh().await;
     world.audit().await;
     world.forget(REDIS).await;
@@ -282,9 +282,13 @@ async fn a_missing_resource_is_paged_once_a_day_with_its_people_told_and_recorde
     for part in ["Responsável: Squad Infra, backup: Squad Security", "terraform apply"] {
         assert!(text.contains(part), "{text}");
     }
-    let told = world.cloud.messages(REDIS).await;
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("Squad Security") && told[0].contains("Próximo passo"), "{}", told[0]);
+    let reported = world.cloud.messages(REDIS).await;
+    assert_eq!(reported.len(), 1, "{reported:?}");
+    assert!(
+        reported[0].contains("Squad Security") && reported[0].contains("Próximo passo"),
+        "{}",
+        reported[0]
+    );
     // Twice: neither a page nor a message nor a record more.
     let again = world.audit().await;
     assert_eq!((&again["run_id"], &again["paged"]), (&report["run_id"], &json!([])));
@@ -297,8 +301,8 @@ async fn a_missing_resource_is_paged_once_a_day_with_its_people_told_and_recorde
     world.put_state(&world.state().await).await;
     let mended = world.audit().await;
     assert_eq!((findings(&mended), &mended["result"]), (vec![], &json!("succeeded")));
-    let told = world.cloud.messages(&format!("Missing secret {REDIS}")).await;
-    assert!(told.len() == 1 && told[0].contains("Resolvido"), "{told:?}");
+    let reported = world.cloud.messages(&format!("Missing secret {REDIS}")).await;
+    assert!(reported.len() == 1 && reported[0].contains("Resolvido"), "{reported:?}");
     let records = world.cloud.evidence("inventory-audit").await;
     assert_eq!(records.len(), 3);
     assert_eq!(records[2].1["result"], "succeeded");
@@ -314,10 +318,10 @@ async fn in_the_first_week_what_is_missing_from_the_start_waits_and_what_is_gone
     world.forget(REDIS).await;
     let report = world.audit().await;
     assert_eq!((findings(&report), &report["paged"]), (vec![format!("secret {REDIS}: Missing")], &json!([])));
-    let told = world.cloud.messages(REDIS).await;
-    assert_eq!(told.len(), 1, "{told:?}");
+    let reported = world.cloud.messages(REDIS).await;
+    assert_eq!(reported.len(), 1, "{reported:?}");
     for part in ["Primeira semana", "1 página(s)", "Missing 1", "inventory/inventory.csv"] {
-        assert!(told[0].contains(part), "{part} is not in {}", told[0]);
+        assert!(reported[0].contains(part), "{part} is not in {}", reported[0]);
     }
     world.log_group(false).await;
     let report = world.audit().await;
@@ -346,11 +350,11 @@ async fn tags_that_are_missing_or_say_something_else_are_found_and_the_command_m
     let world = World::fresh().await;
     world.tag_bucket(&[("Project", "moveongs"), ("Environment", "prod")]).await;
     assert_eq!(world.findings().await, [format!("s3-bucket {ATTACHMENTS}: TagsMissing")]);
-    let told = world.cloud.messages("TagsMissing").await;
+    let reported = world.cloud.messages("TagsMissing").await;
     let command = format!(
         "tag-resources --resource-arn-list 'arn:aws:s3:::{ATTACHMENTS}' --tags Environment=dev,ManagedBy=terraform"
     );
-    assert!(told.iter().any(|text| text.contains(&command)), "{told:?}");
+    assert!(reported.iter().any(|text| text.contains(&command)), "{reported:?}");
     let tags = json!({"ResourceARNList": [format!("arn:aws:s3:::{ATTACHMENTS}")],
         "Tags": {"Environment": "dev", "ManagedBy": "terraform"}});
     world.cloud.json_call("tagging", "ResourceGroupsTaggingAPI_20170126.TagResources", tags).await;
@@ -370,8 +374,8 @@ async fn what_terraform_does_not_know_and_what_the_inventory_does_not_have_is_li
     kinds.retain(|resource| resource["type"] != "aws_db_instance");
     world.put_state(&state).await;
     assert_eq!(world.findings().await, [format!("rds-instance {INSTANCE}: NotInState")]);
-    let told = world.cloud.messages("terraform import aws_db_instance.NOME").await;
-    assert_eq!(told.len(), 1);
+    let reported = world.cloud.messages("terraform import aws_db_instance.NOME").await;
+    assert_eq!(reported.len(), 1);
 
     // A data source only looks.
     let mut state = world.state().await;
@@ -483,10 +487,10 @@ async fn an_environment_with_several_states_has_all_of_them_read() {
     // In both.
     world.put_state(&world.state().await).await;
     assert_eq!(world.findings().await, [format!("rds-instance {INSTANCE}: InTwoStates")]);
-    let told = world.cloud.messages("InTwoStates").await;
+    let reported = world.cloud.messages("InTwoStates").await;
     // As the channel's JSON has it.
     let command = r#"`terraform state rm 'module.app[\"main\"].aws_db_instance.this[0]'`"#;
-    assert!(told.iter().any(|text| text.contains(command) && text.contains(PART_KEY)), "{told:?}");
+    assert!(reported.iter().any(|text| text.contains(command) && text.contains(PART_KEY)), "{reported:?}");
     // One that cannot be read may have what none of the others has.
     world.put_state(&app).await;
     world.put_at(PART_KEY, b"x".to_vec()).await;
@@ -524,10 +528,10 @@ async fn a_secrets_value_in_a_state_is_found_and_written_nowhere() {
     held["resources"].as_array_mut().unwrap().remove(0);
     world.put_at(PART_KEY, held.to_string().into_bytes()).await;
     assert_eq!(world.findings().await, [format!("secret {REDIS}: ValueInState")]);
-    let told = world.cloud.messages("ValueInState").await;
+    let reported = world.cloud.messages("ValueInState").await;
     let command = "`terraform state rm aws_secretsmanager_secret_version.jwt`";
-    assert!(told.iter().any(|text| text.contains(command)), "{told:?}");
-    for text in told.iter().chain(&world.cloud.log_lines("ValueInState").await) {
+    assert!(reported.iter().any(|text| text.contains(command)), "{reported:?}");
+    for text in reported.iter().chain(&world.cloud.log_lines("ValueInState").await) {
         assert!(!text.contains(value), "{text}");
     }
     for prefix in ["evidence/inventory-audit/", "inventory/"] {
@@ -563,11 +567,11 @@ async fn settings_that_aws_shows_otherwise_than_the_state_are_found() {
         .map(|kind| format!("{kind} {}: Drift", if kind == "log-group" { LOG_GROUP } else { ATTACHMENTS }));
     let report = world.audit().await;
     assert_eq!(findings(&report), rows);
-    let told = world.cloud.messages("retention_in_days").await;
+    let reported = world.cloud.messages("retention_in_days").await;
     let command = r#"`terraform plan -target='module.app[\"main\"].aws_cloudwatch_log_group.this[0]'`"#;
     assert!(
-        told.iter().any(|text| text.contains(command) && text.contains("`0`") && text.contains("`30`")),
-        "{told:?}"
+        reported.iter().any(|text| text.contains(command) && text.contains("`0`") && text.contains("`30`")),
+        "{reported:?}"
     );
     let kept = world.cloud.logs.put_retention_policy().log_group_name(LOG_GROUP).retention_in_days(30);
     kept.send().await.unwrap();
@@ -736,10 +740,10 @@ async fn crash(when: &str, nth: usize) -> Option<Value> {
     assert_eq!(records.len(), 1, "{at}: {records:?}");
     assert!(records[0].1["findings"].to_string().contains(&format!("Missing secret {REDIS}")), "{at}");
     assert!(world.line(REDIS).await.ends_with(",finding,,,Missing"), "{at}");
-    let told = cloud.messages(REDIS).await.len();
-    assert!((1..=2).contains(&told), "{at}: told {told} times");
+    let reported = cloud.messages(REDIS).await.len();
+    assert!((1..=2).contains(&reported), "{at}: told {reported} times");
     world.end().await;
     is_killed.then(|| {
-        json!({"when": when, "call": nth, "operation": operation, "end": "succeeded", "pages": pages, "told": told})
+        json!({"when": when, "call": nth, "operation": operation, "end": "succeeded", "pages": pages, "told": reported})
     })
 }

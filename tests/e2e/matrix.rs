@@ -99,8 +99,8 @@ async fn crash(cloud: &Cloud, name: &str, case: Case, when: &str, nth: usize) ->
     }
     // Told once; twice only where the crash fell between the message and its record.
     let messages = cloud.messages(&token).await;
-    let told = messages.iter().filter(|message| message.contains("Segredo rotacionado")).count();
-    assert!((1..=2).contains(&told), "{when} call {nth}: told {told} times");
+    let reported = messages.iter().filter(|message| message.contains("Segredo rotacionado")).count();
+    assert!((1..=2).contains(&reported), "{when} call {nth}: told {reported} times");
     Some(json!({
         "when": when,
         "call": nth,
@@ -108,7 +108,7 @@ async fn crash(cloud: &Cloud, name: &str, case: Case, when: &str, nth: usize) ->
         "step": step,
         "end": rotation["state"],
         "attempts": rotation["attempts"],
-        "told": told,
+        "told": reported,
     }))
 }
 
@@ -218,11 +218,12 @@ async fn end_leaked(credential: &Credential<'_>, when: &str, nth: usize) -> Opti
     assert_eq!(line(credential, &answer).0, "ended", "{when} {nth} ({killed:?})");
     assert!(!is_alive(&thief).await && !credential.logs_in(leaked).await, "{when} {nth} ({killed:?})");
     credential.works(&token).await;
-    let told = cloud.messages("Credencial vazada está morta").await;
-    let told = told.iter().filter(|told| told.contains(&credential.secret.arn)).count();
-    assert!((1..=2).contains(&told), "{when} {nth} ({killed:?}): told {told} times");
-    is_killed
-        .then(|| json!({"when": when, "call": nth, "operation": killed, "told": told, "end": "succeeded"}))
+    let reported = cloud.messages("Credencial vazada está morta").await;
+    let reported = reported.iter().filter(|reported| reported.contains(&credential.secret.arn)).count();
+    assert!((1..=2).contains(&reported), "{when} {nth} ({killed:?}): told {reported} times");
+    is_killed.then(
+        || json!({"when": when, "call": nth, "operation": killed, "told": reported, "end": "succeeded"}),
+    )
 }
 
 /// Kills the function at its `nth` call of a rotation, of AWS or of the database; `None` when it makes fewer calls.
@@ -266,8 +267,8 @@ async fn crash_database(
     let expected = if credential.strategy == Strategy::Single { 1..=2 } else { 0..=0 };
     assert!(expected.contains(&windows), "{when} {killed:?}: the window is logged {windows} times");
     let messages = cloud.messages(&token).await;
-    let told = messages.iter().filter(|message| message.contains("Segredo rotacionado")).count();
-    assert!((1..=2).contains(&told), "{when} call {nth} ({killed:?}): told {told} times: {rotation}");
+    let reported = messages.iter().filter(|message| message.contains("Segredo rotacionado")).count();
+    assert!((1..=2).contains(&reported), "{when} call {nth} ({killed:?}): told {reported} times: {rotation}");
     Some(json!({
         "when": when,
         "call": nth,
@@ -277,7 +278,7 @@ async fn crash_database(
         "probed_until_retry": probed,
         "end": rotation["state"],
         "attempts": rotation["attempts"],
-        "told": told,
+        "told": reported,
     }))
 }
 

@@ -1,4 +1,4 @@
-//! The model of the rotation protocol against the code: its traces are performed, and after each deed labels and logins
+//! The model of the rotation protocol against the code: its traces are performed, and after each event labels and logins
 //! must be those that the model says.
 //!
 //! One invocation at a time: one that stands still between fence and COMMIT while others act is the model's alone.
@@ -21,7 +21,7 @@ use serde_json::json;
 use crate::cloud::Cloud;
 use crate::credential::{Credential, Strategy};
 use protocol::{Id, Next, Protocol, Step};
-use traces::{Deed, told, traces};
+use traces::{Event, reported, traces};
 use world::{Edit, Login, State};
 
 #[tokio::test]
@@ -38,18 +38,18 @@ async fn come_true(strategy: Strategy, users: usize) {
     let cloud = Cloud::connect("rotate-database").await;
     let protocol = Protocol { users, rotations: 1, invocations: 1, edits: 1, forgeries: 0, without: None };
     let traces = traces(&protocol);
-    let deeds: usize = traces.iter().map(Vec::len).sum();
-    assert!(traces.len() > 30 && deeds > 300, "only {} traces of {deeds} deeds", traces.len());
+    let events: usize = traces.iter().map(Vec::len).sum();
+    assert!(traces.len() > 30 && events > 300, "only {} traces of {events} events", traces.len());
     for (number, trace) in traces.iter().enumerate() {
         cloud.calm().await;
         let credential = Credential::new(&cloud, 18, strategy, &format!("model_{number}")).await;
         cloud.calm().await;
         let versions = vec![credential.secret.first.clone()];
         let mut replay = Replay { credential, versions };
-        for (place, (deed, after)) in trace.iter().enumerate() {
-            let so_far = || format!("trace {number}:\n{}", told(&trace[..=place]));
+        for (place, (event, after)) in trace.iter().enumerate() {
+            let so_far = || format!("trace {number}:\n{}", reported(&trace[..=place]));
             let before = place.checked_sub(1).map(|before| &trace[before].1);
-            let done = replay.perform(*deed, before, after).await;
+            let done = replay.perform(*event, before, after).await;
             assert_eq!(done, Ok(()), "{}", so_far());
             assert_eq!(replay.real().await, replay.expected(after), "{}", so_far());
         }
@@ -67,11 +67,11 @@ struct Replay<'a> {
 type Seen = (BTreeMap<Id, BTreeSet<String>>, BTreeMap<Id, bool>);
 
 impl Replay<'_> {
-    async fn perform(&mut self, deed: Deed, before: Option<&State>, after: &State) -> Result<(), String> {
-        match deed {
-            Deed::Start => self.versions.push(self.credential.secret.staged().await),
-            Deed::Edit(edit) => self.edit(edit, before, after).await,
-            Deed::Step { token, step, awaited, death } => {
+    async fn perform(&mut self, event: Event, before: Option<&State>, after: &State) -> Result<(), String> {
+        match event {
+            Event::Start => self.versions.push(self.credential.secret.staged().await),
+            Event::Edit(edit) => self.edit(edit, before, after).await,
+            Event::Step { token, step, awaited, death } => {
                 return self.step(token, step, awaited, death, before, after).await;
             }
         }

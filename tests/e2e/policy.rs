@@ -59,14 +59,17 @@ async fn a_broken_policy_stops_no_rotation_and_is_announced_once() {
         cloud.restart().await;
         assert_eq!(rotated(&secret).await, 80, "the last good one");
     }
-    let told = cloud.messages("A política nova tem um erro").await;
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("missing field") && told[0].contains("cargo xtask policy apply"), "{told:?}");
+    let reported = cloud.messages("A política nova tem um erro").await;
+    assert_eq!(reported.len(), 1, "{reported:?}");
+    assert!(
+        reported[0].contains("missing field") && reported[0].contains("cargo xtask policy apply"),
+        "{reported:?}"
+    );
     let notes = cloud.keys("runs/policy-notice/").await;
     assert_eq!(notes.len(), 1);
     assert_eq!(cloud.json(&notes[0]).await.unwrap()["is_told"], true);
     // By CloudWatch's time, a minute later.
-    let until = shared::time::now().as_second() + 60;
+    let until = shared::runtime::time::now().as_second() + 60;
     let asked = json!({"alarms": ["moveongs-dev-inventory-audit-policy-broken"], "until": until});
     let states = cloud.admin(Method::POST, "alarms", Some(asked)).await;
     assert_eq!(states["moveongs-dev-inventory-audit-policy-broken"], "ALARM");
@@ -263,16 +266,16 @@ async fn every_change_is_recorded_and_announced_once_and_an_unmerged_one_is_a_fi
     let third = records(&cloud).await.pop().unwrap();
     assert!(third["findings"][0].as_str().unwrap().starts_with("policy.unverified "), "{third}");
     // Not the content of the merged file, or a file that the commit does not have.
-    for (path, days, told) in
+    for (path, days, reported) in
         [("policy/ten.json", 13, "grafana_days: 10 → 13"), ("policy/no.json", 14, "policy/no.json")]
     {
         cloud.put_policy(&document(&merged, path, days)).await;
         cloud.invoke(event()).await.unwrap();
         let record = records(&cloud).await.pop().unwrap();
         let finding = record["findings"][0].as_str().unwrap();
-        assert!(finding.starts_with("policy.differs ") && finding.contains(told), "{record}");
+        assert!(finding.starts_with("policy.differs ") && finding.contains(reported), "{record}");
         assert_eq!(
-            cloud.messages("policy.differs").await.iter().filter(|text| text.contains(told)).count(),
+            cloud.messages("policy.differs").await.iter().filter(|text| text.contains(reported)).count(),
             1
         );
     }
@@ -320,8 +323,8 @@ async fn a_death_between_two_calls_leaves_one_record() {
         cloud.admin(Method::DELETE, "faults", None).await;
         cloud.invoke(event()).await.unwrap();
         assert_eq!(records(&cloud).await.len(), before + 1, "{when} {nth}");
-        let told = cloud.messages(&format!("→ {days}")).await.len();
-        assert!((1..=2).contains(&told), "{when} {nth}: {told}");
+        let reported = cloud.messages(&format!("→ {days}")).await.len();
+        assert!((1..=2).contains(&reported), "{when} {nth}: {reported}");
         is_killed.then(|| json!({"when": when, "nth": nth}))
     })
     .await;

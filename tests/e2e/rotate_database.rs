@@ -34,7 +34,7 @@ async fn outcomes(cloud: &Cloud, before: u64, action: &str) -> Vec<String> {
 }
 
 /// The channel's message about a step of a rotation that failed in this way; there is one.
-async fn told(cloud: &Cloud, step: &str, kind: &str, token: &str) -> String {
+async fn reported(cloud: &Cloud, step: &str, kind: &str, token: &str) -> String {
     let messages = cloud.messages(&format!("{step}: *{kind}*")).await;
     let mut messages: Vec<_> = messages.into_iter().filter(|message| message.contains(token)).collect();
     assert_eq!(messages.len(), 1, "{step}: {kind}: {messages:?}");
@@ -328,10 +328,10 @@ async fn s10_finishsecret_called_first_or_after_a_failed_test_moves_nothing() {
         }
         credential.untouched(&untouched).await;
         assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&secret.first));
-        let told = told(&cloud, "testSecret", "Permission", &token).await;
+        let reported = reported(&cloud, "testSecret", "Permission", &token).await;
         // For a single user, taking the label off would lose the only password that logs in.
         let clear = "--version-stage AWSPENDING --remove-from-version-id";
-        assert_eq!(told.contains(clear), strategy == Strategy::Alternating, "{told}");
+        assert_eq!(reported.contains(clear), strategy == Strategy::Alternating, "{reported}");
         master
             .batch_execute(&format!("GRANT TEMPORARY ON DATABASE \"{database}\" TO \"{owner}\""))
             .await
@@ -354,10 +354,10 @@ async fn s11_a_version_that_a_person_puts_meanwhile_stays_and_the_message_says_w
     let message = kind(secret.step("finishSecret", &token).await, "CurrentMoved");
     assert!(message.contains("the credential of this rotation's version"), "{message}");
     assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&manual));
-    let told = cloud.messages("CurrentMoved").await.remove(0);
+    let reported = cloud.messages("CurrentMoved").await.remove(0);
     let cure =
         format!("--version-stage AWSCURRENT --move-to-version-id {token} --remove-from-version-id {manual}");
-    assert!(told.contains(&cure), "{told}");
+    assert!(reported.contains(&cure), "{reported}");
     assert_eq!(secret.settled(&["abandoned"]).await["token"], token.as_str());
     // The command that the message gives mends it.
     credential.move_label("AWSCURRENT", Some(&token), Some(&manual)).await;
@@ -410,7 +410,7 @@ async fn s11_a_label_that_is_moved_while_setsecret_waits_stays_and_nothing_is_se
         }
         assert_eq!(expected.versions[&token].labels, BTreeSet::from(["AWSPENDING".to_owned()]));
         credential.untouched(&expected).await;
-        told(&cloud, "setSecret", "CurrentMoved", &token).await;
+        reported(&cloud, "setSecret", "CurrentMoved", &token).await;
         // Moved back, the rotation ends as if nothing had been.
         credential.move_label("AWSCURRENT", Some(&current), Some(&secret.first)).await;
         secret.retry().await;
@@ -452,7 +452,7 @@ async fn s12_the_calls_of_an_older_rotation_fail_and_the_newer_one_completes() {
 }
 
 #[tokio::test]
-async fn s13_a_database_that_cannot_be_reached_is_told_in_time_and_the_retry_succeeds() {
+async fn s13_a_database_that_cannot_be_reached_is_reported_in_time_and_the_retry_succeeds() {
     let cloud = calm().await;
     for (major, strategy) in [(15, Strategy::Single), (18, Strategy::Alternating)] {
         for mode in ["blackhole", "refuse"] {
@@ -467,7 +467,7 @@ async fn s13_a_database_that_cannot_be_reached_is_told_in_time_and_the_retry_suc
             }
             credential.server.fault(&cloud, "none").await;
             for step in ["setSecret", "testSecret", "finishSecret"] {
-                told(&cloud, step, "Network", &token).await;
+                reported(&cloud, step, "Network", &token).await;
             }
             credential.untouched(&untouched).await;
             secret.retry().await;
@@ -478,7 +478,7 @@ async fn s13_a_database_that_cannot_be_reached_is_told_in_time_and_the_retry_suc
 }
 
 #[tokio::test]
-async fn s13_a_host_that_has_no_address_is_told_in_time_and_nothing_is_changed() {
+async fn s13_a_host_that_has_no_address_is_reported_in_time_and_nothing_is_changed() {
     let cloud = calm().await;
     for (major, strategy) in [(15, Strategy::Single), (18, Strategy::Alternating)] {
         let credential = Credential::new(&cloud, major, strategy, "s13_dns").await;
@@ -492,14 +492,14 @@ async fn s13_a_host_that_has_no_address_is_told_in_time_and_nothing_is_changed()
         for step in ["setSecret", "testSecret", "finishSecret"] {
             let message = kind(lost.secret.step(step, &token).await, "Network");
             assert!(message.contains("no-such-host.invalid"), "{message}");
-            told(&cloud, step, "Network", &token).await;
+            reported(&cloud, step, "Network", &token).await;
         }
         lost.untouched(&untouched).await;
     }
 }
 
 #[tokio::test]
-async fn s13_a_database_that_falls_silent_during_setsecret_is_told_in_time_and_the_retry_succeeds() {
+async fn s13_a_database_that_falls_silent_during_setsecret_is_reported_in_time_and_the_retry_succeeds() {
     let cloud = calm().await;
     for (major, strategy) in [(15, Strategy::Single), (18, Strategy::Alternating)] {
         for (name, action) in [("s13_begin", "BEGIN"), ("s13_change", "ALTER ROLE")] {
@@ -513,7 +513,7 @@ async fn s13_a_database_that_falls_silent_during_setsecret_is_told_in_time_and_t
             cloud.fault(silence).await;
             kind(secret.step("setSecret", &token).await, "Network");
             assert_eq!(cloud.hits("timeout").await, 1, "{action}");
-            told(&cloud, "setSecret", "Network", &token).await;
+            reported(&cloud, "setSecret", "Network", &token).await;
             cloud.calm().await;
             credential.untouched(&untouched).await;
             secret.retry().await;
@@ -524,7 +524,7 @@ async fn s13_a_database_that_falls_silent_during_setsecret_is_told_in_time_and_t
 }
 
 #[tokio::test]
-async fn s13_an_admin_who_does_not_get_in_is_told_and_nothing_is_changed() {
+async fn s13_an_admin_who_does_not_get_in_is_reported_and_nothing_is_changed() {
     let cloud = calm().await;
     let credential = Credential::new(&cloud, 18, Strategy::Alternating, "s13_admin").await;
     let secret = &credential.secret;
@@ -544,7 +544,7 @@ async fn s13_an_admin_who_does_not_get_in_is_told_and_nothing_is_changed() {
         cloud.fault(login).await;
         let message = kind(secret.step("setSecret", &token).await, expected);
         assert!(message.contains("(rotation_admin@"), "{failure}: {message}");
-        told(&cloud, "setSecret", expected, &token).await;
+        reported(&cloud, "setSecret", expected, &token).await;
         cloud.calm().await;
         credential.untouched(&untouched).await;
     }
@@ -576,8 +576,8 @@ async fn s14_tls_that_cannot_be_verified_is_refused_and_nothing_goes_out_in_clea
             assert!(since("connections") >= 3, "{mode}: {before}, {after}");
             credential.untouched(&untouched).await;
             for step in steps {
-                let told = told(&cloud, step, "Tls", &token).await;
-                assert!(told.contains("Nada foi enviado sem TLS"), "{told}");
+                let reported = reported(&cloud, step, "Tls", &token).await;
+                assert!(reported.contains("Nada foi enviado sem TLS"), "{reported}");
             }
             cloud.calm().await;
         }
@@ -588,7 +588,7 @@ async fn s14_tls_that_cannot_be_verified_is_refused_and_nothing_goes_out_in_clea
 }
 
 #[tokio::test]
-async fn s15_when_only_another_version_logs_in_it_is_used_and_told() {
+async fn s15_when_only_another_version_logs_in_it_is_used_and_reported() {
     let cloud = calm().await;
     for strategy in BOTH {
         let credential = Credential::new(&cloud, 18, strategy, "s15").await;
@@ -599,8 +599,8 @@ async fn s15_when_only_another_version_logs_in_it_is_used_and_told() {
         assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&token));
         assert_eq!(secret.labelled("AWSPREVIOUS").await.as_ref(), Some(&wrong));
         credential.works(&token).await;
-        let told = cloud.messages(&token).await.remove(0);
-        assert!(told.contains("Atenção") && told.contains(&secret.first), "{told}");
+        let reported = cloud.messages(&token).await.remove(0);
+        assert!(reported.contains("Atenção") && reported.contains(&secret.first), "{reported}");
         let record = cloud.record_of(&token).await.unwrap();
         assert!(record["findings"].to_string().contains(&secret.first), "{record}");
     }
@@ -622,9 +622,9 @@ async fn s15_when_only_another_user_logs_in_the_commands_of_the_messages_mend_it
     let message = kind(secret.step("setSecret", &token).await, "Auth");
     assert!(message.contains("as the user of AWSCURRENT"), "{message}");
     credential.untouched(&untouched).await;
-    let told = told(&cloud, "setSecret", "Auth", &token).await;
+    let reported = reported(&cloud, "setSecret", "Auth", &token).await;
     let back = format!("--move-to-version-id {} --remove-from-version-id {current}", secret.first);
-    assert!(told.contains(&back) && told.contains(&clear_command(secret, &token)), "{told}");
+    assert!(reported.contains(&back) && reported.contains(&clear_command(secret, &token)), "{reported}");
     credential.move_label("AWSCURRENT", Some(&secret.first), Some(&current)).await;
     credential.move_label("AWSPENDING", None, Some(&token)).await;
     let next = secret.rotate().await;
@@ -655,8 +655,8 @@ async fn s15_when_no_version_logs_in_nothing_is_changed() {
         let message = kind(secret.step("setSecret", &token).await, "Auth");
         assert!(message.contains("no stored credential logs in"), "{message}");
         credential.untouched(&refused).await;
-        let told = told(&cloud, "setSecret", "Auth", &token).await;
-        assert!(told.contains("nenhuma credencial guardada entra no banco"), "{told}");
+        let reported = reported(&cloud, "setSecret", "Auth", &token).await;
+        assert!(reported.contains("nenhuma credencial guardada entra no banco"), "{reported}");
         credential.server.login(&credential.database, &credential.user, by_hand).await.unwrap();
         // Somebody gives the user the password of AWSCURRENT back.
         let verifier = postgres_protocol::password::scram_sha_256(b"first-Password.of_the~app");
@@ -766,14 +766,14 @@ async fn s17_a_host_that_is_edited_meanwhile_is_refused_with_the_way_out() {
         for step in ["setSecret", "finishSecret"] {
             let message = kind(secret.step(step, &token).await, "Identity");
             assert!(message.contains("different hosts"), "{message}");
-            let told = told(&cloud, step, "Identity", &token).await;
-            assert!(told.contains(&clear_command(secret, &token)), "{told}");
+            let reported = reported(&cloud, step, "Identity", &token).await;
+            assert!(reported.contains(&clear_command(secret, &token)), "{reported}");
         }
         assert_eq!(sql_calls(&cloud, before).await, Vec::<String>::new());
         edited.untouched(&untouched).await;
 
         // What the message says, and the right host again. Then a pending value of a user of nobody's pair.
-        let advised = told(&cloud, "finishSecret", "Identity", &token).await;
+        let advised = reported(&cloud, "finishSecret", "Identity", &token).await;
         Advice::of(&advised).run(&cloud, "--version-stage AWSPENDING");
         edited.move_label("AWSCURRENT", Some(&right), Some(&secret.first)).await;
         let token = secret.staged().await;
@@ -784,8 +784,8 @@ async fn s17_a_host_that_is_edited_meanwhile_is_refused_with_the_way_out() {
         for step in ["setSecret", "finishSecret"] {
             let message = kind(secret.step(step, &token).await, "Identity");
             assert!(message.contains("users"), "{message}");
-            let told = told(&cloud, step, "Identity", &token).await;
-            assert!(told.contains(&clear_command(secret, &token)), "{told}");
+            let reported = reported(&cloud, step, "Identity", &token).await;
+            assert!(reported.contains(&clear_command(secret, &token)), "{reported}");
         }
         assert_eq!(sql_calls(&cloud, before).await, Vec::<String>::new());
         edited.untouched(&untouched).await;
@@ -810,7 +810,7 @@ async fn s18_a_full_connection_limit_has_its_own_kind() {
         let untouched = credential.snapshot().await;
         assert_eq!(untouched.versions[&secret.first].answer.as_deref(), Some("53300"));
         kind(secret.step("setSecret", &token).await, "ConnectionLimit");
-        told(&cloud, "setSecret", "ConnectionLimit", &token).await;
+        reported(&cloud, "setSecret", "ConnectionLimit", &token).await;
         credential.untouched(&untouched).await;
         drop(taken);
         eventually("the connection is given back", async || credential.enter(&secret.first).await.ok()).await;
@@ -855,7 +855,7 @@ async fn s18_restricted_password_commands_have_their_own_kind() {
         cloud.fault(refusal).await;
         kind(secret.step("setSecret", &token).await, "Permission");
         assert_eq!(cloud.hits("error").await, 1);
-        told(&cloud, "setSecret", "Permission", &token).await;
+        reported(&cloud, "setSecret", "Permission", &token).await;
         credential.untouched(&untouched).await;
         // The user has become a member.
         cloud.calm().await;
@@ -866,7 +866,7 @@ async fn s18_restricted_password_commands_have_their_own_kind() {
 }
 
 #[tokio::test]
-async fn s18_without_admin_option_nothing_is_half_done_and_the_cure_is_told() {
+async fn s18_without_admin_option_nothing_is_half_done_and_the_cure_is_reported() {
     let cloud = calm().await;
     let credential = Credential::new(&cloud, 18, Strategy::Alternating, "s18_admin").await;
     let secret = &credential.secret;
@@ -916,7 +916,7 @@ async fn s18_a_standby_is_refused_as_read_only_at_every_step() {
         standby.steps(&token, &["createSecret"]).await;
         let untouched = standby.snapshot().await;
         kind(standby.secret.step("setSecret", &token).await, "ReadOnly");
-        told(&cloud, "setSecret", "ReadOnly", &token).await;
+        reported(&cloud, "setSecret", "ReadOnly", &token).await;
         standby.untouched(&untouched).await;
 
         // A pending credential that the standby takes.
@@ -927,7 +927,7 @@ async fn s18_a_standby_is_refused_as_read_only_at_every_step() {
         let untouched = standby.snapshot().await;
         for step in ["testSecret", "finishSecret"] {
             kind(standby.secret.step(step, &token).await, "ReadOnly");
-            told(&cloud, step, "ReadOnly", &token).await;
+            reported(&cloud, step, "ReadOnly", &token).await;
         }
         standby.untouched(&untouched).await;
     }
@@ -950,8 +950,8 @@ async fn s18_a_privileged_or_managed_user_is_refused() {
     let untouched = master.snapshot().await;
     let message = kind(master.secret.step("setSecret", &token).await, "Identity");
     assert!(message.contains("not an ordinary application user"), "{message}");
-    let told = told(&cloud, "setSecret", "Identity", &token).await;
-    assert!(told.contains(&clear_command(&master.secret, &token)), "{told}");
+    let reported = reported(&cloud, "setSecret", "Identity", &token).await;
+    assert!(reported.contains(&clear_command(&master.secret, &token)), "{reported}");
     master.untouched(&untouched).await;
 }
 
@@ -981,11 +981,14 @@ async fn a_master_user_whose_password_rds_manages_is_refused_with_the_cure() {
     let token = copy.secret.staged().await;
     let message = kind(copy.secret.step("createSecret", &token).await, "ManagedByRds");
     assert!(message.contains("MasterUserSecret"), "{message}");
-    let told = cloud.messages("createSecret: *ManagedByRds*").await.remove(0);
-    assert!(told.contains("--no-manage-master-user-password") && told.contains("rotacao-banco.md"), "{told}");
+    let reported = cloud.messages("createSecret: *ManagedByRds*").await.remove(0);
+    assert!(
+        reported.contains("--no-manage-master-user-password") && reported.contains("rotacao-banco.md"),
+        "{reported}"
+    );
     // The password in the command is the person's, and so is the one in the secret.
     let password = document["password"].as_str().unwrap();
-    Advice::of(&told.replace('…', &format!("'{password}'"))).run(&cloud, "modify-db-instance");
+    Advice::of(&reported.replace('…', &format!("'{password}'"))).run(&cloud, "modify-db-instance");
     eventually("RDS to leave the password alone", async || {
         let found = cloud.rds.describe_db_instances().db_instance_identifier(name).send().await.unwrap();
         let instance = &found.db_instances()[0];
@@ -1093,7 +1096,7 @@ async fn s19_both_users_can_do_everything_whatever_was_done_by_hand() {
 }
 
 #[tokio::test]
-async fn s19_a_grant_that_only_another_can_give_is_told_and_nothing_is_changed() {
+async fn s19_a_grant_that_only_another_can_give_is_reported_and_nothing_is_changed() {
     let cloud = calm().await;
     for major in [15, 18] {
         let credential = Credential::new(&cloud, major, Strategy::Alternating, "s19_grant").await;
@@ -1177,7 +1180,7 @@ async fn s19_the_pair_that_awss_own_function_made_is_taken_over() {
 }
 
 #[tokio::test]
-async fn s20_faults_of_the_apis_are_ridden_out_or_told() {
+async fn s20_faults_of_the_apis_are_ridden_out_or_reported() {
     let cloud = calm().await;
     let credential = Credential::new(&cloud, 18, Strategy::Single, "s20").await;
     let secret = &credential.secret;
@@ -1200,7 +1203,7 @@ async fn s20_faults_of_the_apis_are_ridden_out_or_told() {
 }
 
 #[tokio::test]
-async fn s20_a_key_that_may_not_be_used_is_told_at_createsecret_and_nothing_is_changed() {
+async fn s20_a_key_that_may_not_be_used_is_reported_at_createsecret_and_nothing_is_changed() {
     let cloud = calm().await;
     for strategy in BOTH {
         let credential = Credential::new(&cloud, 18, strategy, "s20_key").await;
@@ -1216,8 +1219,8 @@ async fn s20_a_key_that_may_not_be_used_is_told_at_createsecret_and_nothing_is_c
                 message.contains(&format!("secretsmanager:{action} failed (AccessDeniedException)")),
                 "{message}"
             );
-            let told = cloud.messages(&format!("secretsmanager:{action}")).await;
-            assert_eq!(told.iter().filter(|message| message.contains(&token)).count(), 1, "{told:?}");
+            let reported = cloud.messages(&format!("secretsmanager:{action}")).await;
+            assert_eq!(reported.iter().filter(|message| message.contains(&token)).count(), 1, "{reported:?}");
             cloud.admin(Method::DELETE, "faults", None).await;
             credential.untouched(&untouched).await;
         }
@@ -1229,7 +1232,7 @@ async fn s20_a_key_that_may_not_be_used_is_told_at_createsecret_and_nothing_is_c
 }
 
 #[tokio::test]
-async fn s20_an_instance_that_cannot_be_looked_up_is_told_and_the_retry_succeeds() {
+async fn s20_an_instance_that_cannot_be_looked_up_is_reported_and_the_retry_succeeds() {
     let cloud = calm().await;
     for strategy in BOTH {
         let credential = Credential::new(&cloud, 18, strategy, "s20_rds").await;
@@ -1241,8 +1244,8 @@ async fn s20_an_instance_that_cannot_be_looked_up_is_told_and_the_retry_succeeds
         cloud.fault(denied).await;
         let message = kind(secret.step("createSecret", &token).await, "RdsCall");
         assert!(message.contains("rds:DescribeDBInstances failed (AccessDenied)"), "{message}");
-        let told = told(&cloud, "createSecret", "RdsCall", &token).await;
-        assert!(told.contains("(IAM) para rds:DescribeDBInstances"), "{told}");
+        let reported = reported(&cloud, "createSecret", "RdsCall", &token).await;
+        assert!(reported.contains("(IAM) para rds:DescribeDBInstances"), "{reported}");
         let calls = cloud.calls(before).await.0;
         let changes = |call: &&String| call.ends_with(":PutSecretValue") || call.starts_with("postgres:");
         assert_eq!(calls.iter().find(changes), None);
@@ -1298,7 +1301,7 @@ async fn admin_is_refused_until_corrected(credential: &Credential<'_>, expected:
     assert!(message.contains(reason), "{message}");
     // The current user's, and nobody else's.
     assert_eq!(sql_calls(cloud, before).await, ["postgres:login", "postgres:SELECT"]);
-    told(cloud, "setSecret", expected, &token).await;
+    reported(cloud, "setSecret", expected, &token).await;
     credential.untouched(&untouched).await;
     let right = Server::of(cloud, 18).await.admin_secret;
     let right = cloud.secrets.get_secret_value().secret_id(right).send().await.unwrap();
@@ -1333,7 +1336,7 @@ async fn s20_a_value_that_is_no_database_secret_is_refused_at_createsecret() {
             let (labels, before) = (secret.labels().await, cloud.last_call().await);
             let message = kind(secret.step("createSecret", &token).await, "WrongForm");
             assert!(!message.contains(value), "{message}");
-            told(&cloud, "createSecret", "WrongForm", &token).await;
+            reported(&cloud, "createSecret", "WrongForm", &token).await;
             let calls = cloud.calls(before).await.0;
             let changes = |call: &&String| call.ends_with(":PutSecretValue") || call.starts_with("postgres:");
             assert_eq!(calls.iter().find(changes), None);
@@ -1398,13 +1401,14 @@ async fn a_leaked_login_ends_with_its_sessions_and_is_proved_dead() {
         incident(&credential, &token, &leaked, "failed").await;
         assert_eq!(retire(&credential).await, ("waits".to_owned(), "followup_failed".to_owned()));
         assert!(is_alive(&thief).await);
-        let told = cloud.messages("Credencial vazada ainda vale").await;
-        assert!(told.iter().any(|told| told.contains(&credential.secret.arn)), "{told:?}");
+        let reported = cloud.messages("Credencial vazada ainda vale").await;
+        assert!(reported.iter().any(|reported| reported.contains(&credential.secret.arn)), "{reported:?}");
 
         incident(&credential, &token, &leaked, "proved").await;
         let application = credential.enter(&token).await.unwrap();
-        let told = told.into_iter().find(|told| told.contains(&credential.secret.arn)).unwrap();
-        let answer = Advice::of(&told).run(&cloud, "lambda invoke");
+        let reported =
+            reported.into_iter().find(|reported| reported.contains(&credential.secret.arn)).unwrap();
+        let answer = Advice::of(&reported).run(&cloud, "lambda invoke");
         assert!(answer.contains("\"did\": \"ended\"") || answer.contains("\"did\":\"ended\""), "{answer}");
         assert!(!is_alive(&thief).await && is_alive(&application).await);
         if let Some(later) = later {
@@ -1420,9 +1424,10 @@ async fn a_leaked_login_ends_with_its_sessions_and_is_proved_dead() {
         let before = cloud.last_call().await;
         assert_eq!(retire(&credential).await.0, "ended");
         assert_eq!(sql_calls(&cloud, before).await, Vec::<String>::new());
-        let told = cloud.messages("Credencial vazada está morta").await;
-        let told: Vec<_> = told.iter().filter(|told| told.contains(&credential.secret.arn)).collect();
-        assert!(told.len() == 1 && told[0].contains("provado"), "{told:?}");
+        let reported = cloud.messages("Credencial vazada está morta").await;
+        let reported: Vec<_> =
+            reported.iter().filter(|reported| reported.contains(&credential.secret.arn)).collect();
+        assert!(reported.len() == 1 && reported[0].contains("provado"), "{reported:?}");
         assert!(cloud.record_of(&format!("{token}/retire/ended")).await.is_some());
         // The next rotation restores the login.
         let next = credential.secret.rotate().await;
@@ -1457,8 +1462,8 @@ async fn a_leaked_version_without_a_value_is_replaced_by_the_rotation_that_the_m
     let token = credential.secret.rotate().await;
     incident(&credential, &token, gone, "proved").await;
     cloud.invoke(json!({"retire": true})).await.unwrap_err();
-    let told = cloud.messages("*LeakUnknown*").await.remove(0);
-    Advice::of(&told).run(&cloud, "rotate-secret");
+    let reported = cloud.messages("*LeakUnknown*").await.remove(0);
+    Advice::of(&reported).run(&cloud, "rotate-secret");
     let rotation = credential.secret.settled(&["succeeded", "waiting"]).await;
     assert_eq!(rotation["state"], "succeeded", "{rotation}");
     let next = credential.secret.labelled("AWSCURRENT").await.unwrap();
@@ -1483,8 +1488,8 @@ async fn a_leaked_version_without_a_value_is_replaced_by_the_rotation_that_the_m
     for _ in 0..2 {
         assert_eq!(retire(&credential).await, ("replaced".to_owned(), String::new()));
     }
-    let told = cloud.messages("substituída, sem prova").await;
-    assert!(told.len() == 1 && told[0].contains(&next), "{told:?}");
+    let reported = cloud.messages("substituída, sem prova").await;
+    assert!(reported.len() == 1 && reported[0].contains(&next), "{reported:?}");
     assert!(!is_alive(&thief).await);
     credential.works(&next).await;
     cloud.wipe("ledger/").await;
@@ -1503,8 +1508,8 @@ async fn a_rotation_that_waits_for_the_follow_up_goes_on_when_a_person_vouches_f
     let error = (&rotation["error"]["step"], &rotation["error"]["type"]);
     assert_eq!(error, (&json!("createSecret"), &json!("NotInUse")));
     assert_eq!(secret.labelled("AWSCURRENT").await, Some(first));
-    let told = told(&cloud, "createSecret", "NotInUse", &token).await;
-    Advice::of(&told).run(&cloud, "tag-resource");
+    let reported = reported(&cloud, "createSecret", "NotInUse", &token).await;
+    Advice::of(&reported).run(&cloud, "tag-resource");
     secret.retry().await;
     secret.settled(&["succeeded"]).await;
     assert_eq!(secret.labelled("AWSCURRENT").await, Some(token));

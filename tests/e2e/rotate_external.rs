@@ -64,12 +64,12 @@ async fn key_of(cloud: &Cloud, label: &str) -> String {
 
 /// The user's keys with their status, and how many there ever were.
 async fn keys(cloud: &Cloud) -> (Vec<(String, String)>, u64) {
-    let told = cloud.admin(Method::GET, &format!("iam/keys?user={USER}"), None).await;
+    let reported = cloud.admin(Method::GET, &format!("iam/keys?user={USER}"), None).await;
     let text = |key: &Value, name: &str| key[name].as_str().unwrap().to_owned();
-    let keys = told["keys"].as_array().unwrap().iter();
+    let keys = reported["keys"].as_array().unwrap().iter();
     let mut keys: Vec<_> = keys.map(|key| (text(key, "access_key_id"), text(key, "status"))).collect();
     keys.sort();
-    (keys, told["most"].as_u64().unwrap())
+    (keys, reported["most"].as_u64().unwrap())
 }
 
 fn sorted(keys: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -102,8 +102,8 @@ async fn twilio(cloud: &Cloud, config: Value) {
 }
 
 async fn tokens(cloud: &Cloud) -> (Value, Value, u64) {
-    let told = cloud.admin(Method::GET, "twilio", None).await;
-    (told["primary"].clone(), told["secondary"].clone(), told["most"].as_u64().unwrap())
+    let reported = cloud.admin(Method::GET, "twilio", None).await;
+    (reported["primary"].clone(), reported["secondary"].clone(), reported["most"].as_u64().unwrap())
 }
 
 /// What the application's own reset would do.
@@ -131,8 +131,8 @@ async fn log_in(cloud: &Cloud, password: &str) -> (u16, Value) {
 
 /// The value and date of the secret of GitHub Actions.
 async fn in_github(cloud: &Cloud) -> Option<(String, String)> {
-    let told = cloud.admin(Method::GET, "github/secrets", None).await;
-    let secrets = told["secrets"].as_array().unwrap();
+    let reported = cloud.admin(Method::GET, "github/secrets", None).await;
+    let secrets = reported["secrets"].as_array().unwrap();
     assert!(secrets.len() <= 1, "{} secrets", secrets.len());
     let text = |secret: &Value, name: &str| secret[name].as_str().unwrap().to_owned();
     secrets.first().map(|secret| (text(secret, "value"), text(secret, "updated_at")))
@@ -154,14 +154,14 @@ async fn put(cloud: &Cloud, key: &str, content: &Value) {
 
 /// Lets time pass for what is remembered of a secret: every instant in it is moved back.
 async fn later(cloud: &Cloud, secret: &Secret<'_>, field: &str, to: &str) {
-    let key = desk(secret);
-    let mut desk =
+    let key = issuance(secret);
+    let mut issuance =
         cloud.json(&key).await.unwrap_or_else(|| panic!("nothing is remembered of {}", secret.arn));
-    *desk.pointer_mut(field).unwrap_or_else(|| panic!("{field}")) = json!(to);
-    put(cloud, &key, &desk).await;
+    *issuance.pointer_mut(field).unwrap_or_else(|| panic!("{field}")) = json!(to);
+    put(cloud, &key, &issuance).await;
 }
 
-fn desk(secret: &Secret<'_>) -> String {
+fn issuance(secret: &Secret<'_>) -> String {
     format!("runs/rotate-external/{}.json", sha256(format!("desk/{}", secret.arn).as_bytes()))
 }
 
@@ -220,8 +220,8 @@ fn takes_mail_of(cloud: &Cloud, value: &str) -> bool {
 }
 
 async fn sent_with(cloud: &Cloud, key: &str) -> usize {
-    let told = cloud.admin(Method::GET, "ses/messages", None).await;
-    told["messages"].as_array().unwrap().iter().filter(|mail| mail["access_key_id"] == key).count()
+    let reported = cloud.admin(Method::GET, "ses/messages", None).await;
+    reported["messages"].as_array().unwrap().iter().filter(|mail| mail["access_key_id"] == key).count()
 }
 
 const API: &[&str] = &["moveongs-dev-api"];
@@ -255,8 +255,11 @@ async fn a_key_is_replaced_used_deactivated_and_deleted() {
     assert_eq!(replaced, document.replace(&old, &new).replace(&part(&document, KEY), &part(&replaced, KEY)));
     assert!(sent_with(&cloud, &new).await >= 1, "no mail was sent with the new key");
     assert_eq!(sent_with(&cloud, &old).await, 0);
-    let told = cloud.messages(&token).await;
-    assert!(told.len() == 1 && told[0].contains("A credencial anterior continua valendo"), "{told:?}");
+    let reported = cloud.messages(&token).await;
+    assert!(
+        reported.len() == 1 && reported[0].contains("A credencial anterior continua valendo"),
+        "{reported:?}"
+    );
 
     // Nothing happens to the old key before the follow-up has brought the new one into use.
     let row = eventually("the ledger's row", async || {
@@ -273,8 +276,8 @@ async fn a_key_is_replaced_used_deactivated_and_deleted() {
     eventually("its message", async || (cloud.messages("foi desativada").await.len() == 1).then_some(()))
         .await;
     assert_eq!(keys(&cloud).await.0, sorted(&[(&old, "Inactive"), (&new, "Active")]));
-    let told = cloud.messages("foi desativada").await;
-    assert!(told.len() == 1 && told[0].contains("--status Active"), "{told:?}");
+    let reported = cloud.messages("foi desativada").await;
+    assert!(reported.len() == 1 && reported[0].contains("--status Active"), "{reported:?}");
 
     // Until the policy's hours are over it can be taken back.
     assert_eq!(retire(&cloud, SES).await, waits("deactivated"));
@@ -316,8 +319,8 @@ async fn an_old_key_stays_while_nobody_knows_that_the_new_one_is_used() {
     let failed = cloud.invoke(json!({"retire": true})).await.unwrap_err();
     assert_eq!(failed["errorType"], "RetireFailed", "{failed}");
     assert_eq!(keys(&cloud).await.0, both);
-    let told = cloud.messages("não foi desativada").await;
-    assert!(told.len() == 1 && told[0].contains("KeyRefused"), "{told:?}");
+    let reported = cloud.messages("não foi desativada").await;
+    assert!(reported.len() == 1 && reported[0].contains("KeyRefused"), "{reported:?}");
     // The alarm pages once a day.
     assert_eq!(retire(&cloud, SES).await, ("failed".to_owned(), "KeyRefused".to_owned()));
     assert_eq!(cloud.messages("não foi desativada").await.len(), 1);
@@ -354,8 +357,8 @@ async fn a_rotation_before_the_last_one_is_retired_is_cured_by_the_command_of_it
         secret.rotate().await;
         let token = stops(&secret, "createSecret", "NotRetired").await;
         ledger(&cloud, &secret, "proved", API).await;
-        let told = cloud.messages(&token).await.remove(0);
-        Advice::of(&told).run(&cloud, "lambda invoke");
+        let reported = cloud.messages(&token).await.remove(0);
+        Advice::of(&reported).run(&cloud, "lambda invoke");
         goes_on(&secret).await;
         assert_eq!(secret.labelled("AWSCURRENT").await, Some(token), "{name}");
     }
@@ -380,8 +383,8 @@ async fn a_leaked_key_that_its_thief_goes_on_using_is_put_out_of_use_and_proved_
     assert_eq!(retire(&cloud, SES).await, did("deactivated"));
     assert_eq!(keys(&cloud).await.0, sorted(&[(&leaked, "Inactive"), (&new, "Active")]));
     assert!(!takes_mail_of(&cloud, &thief));
-    let told = cloud.messages("foi desativada").await;
-    assert!(told.len() == 1 && told[0].contains("recusa a anterior (provado)"), "{told:?}");
+    let reported = cloud.messages("foi desativada").await;
+    assert!(reported.len() == 1 && reported[0].contains("recusa a anterior (provado)"), "{reported:?}");
 }
 
 #[tokio::test]
@@ -434,7 +437,8 @@ async fn what_could_harm_a_key_is_refused() {
         if kind == "IamCall" {
             advice_about(&secret, &token, kind).await.run(&cloud, "list-access-keys");
         }
-        if kind == "IamCall" && cloud.json(&desk(&secret)).await.is_some_and(|desk| !desk["making"].is_null())
+        if kind == "IamCall"
+            && cloud.json(&issuance(&secret)).await.is_some_and(|issuance| !issuance["making"].is_null())
         {
             let_the_lease_end(&cloud, &secret).await;
         }
@@ -479,8 +483,8 @@ async fn an_old_key_that_stays_is_put_out_of_use_by_the_commands_of_its_message(
     stays(&cloud, SES, "no_reader").await.run(&cloud, "lambda invoke");
     is_out_of_use().await;
     // Something has stopped to send mail: the key is activated again, and is still used.
-    let told = cloud.messages("foi desativada").await;
-    Advice::of(&told[0]).run(&cloud, "--status Active");
+    let reported = cloud.messages("foi desativada").await;
+    Advice::of(&reported[0]).run(&cloud, "--status Active");
     assert!(takes_mail_of(&cloud, &before));
     let row = |more: Value| {
         let mut row = json!({"arn": secret.arn, "version": "", "outcome": "proved", "services": API,
@@ -527,9 +531,9 @@ async fn an_old_key_that_stays_is_put_out_of_use_by_the_commands_of_its_message(
 async fn fails(cloud: &Cloud, secret: &str, kind: &str) -> Advice {
     cloud.calm().await;
     assert_eq!(cloud.invoke(json!({"retire": true})).await.unwrap_err()["errorType"], "RetireFailed");
-    let told = cloud.messages(&format!("não foi desativada: {secret}")).await;
-    assert!(told.len() == 1 && told[0].contains(kind), "{told:?}");
-    Advice::of(&told[0])
+    let reported = cloud.messages(&format!("não foi desativada: {secret}")).await;
+    assert!(reported.len() == 1 && reported[0].contains(kind), "{reported:?}");
+    Advice::of(&reported[0])
 }
 
 #[tokio::test]
@@ -610,8 +614,8 @@ async fn a_field_that_would_keep_the_old_key_is_named_before_a_key_is_made() {
     let before = keys(&cloud).await.0;
     cloud.secrets.put_secret_value().secret_id(SES).secret_string(&held).send().await.unwrap();
     let token = stops(&secret, "createSecret", "WrongForm").await;
-    let told = cloud.messages(&token).await;
-    assert!(told[0].contains("SMTP_USERNAME, SMTP_PASSWORD"), "{told:?}");
+    let reported = cloud.messages(&token).await;
+    assert!(reported[0].contains("SMTP_USERNAME, SMTP_PASSWORD"), "{reported:?}");
     // No step does anything, whoever calls it alone.
     for step in ["createSecret", "setSecret", "testSecret", "finishSecret"] {
         let error = secret.step(step, &token).await.unwrap_err();
@@ -671,8 +675,10 @@ async fn adopted(secret: &Secret<'_>, token: &str, kind: &str, value: &str) {
 }
 
 async fn advice_about(secret: &Secret<'_>, token: &str, kind: &str) -> Advice {
-    let told = secret.cloud.messages(token).await;
-    Advice::of(told.iter().find(|message| message.contains(kind)).unwrap_or_else(|| panic!("{told:?}")))
+    let reported = secret.cloud.messages(token).await;
+    Advice::of(
+        reported.iter().find(|message| message.contains(kind)).unwrap_or_else(|| panic!("{reported:?}")),
+    )
 }
 
 /// The two commands that give a rotation up and begin another, as the message about its failure has them.
@@ -773,9 +779,12 @@ async fn an_administrators_password_is_in_force_everywhere() {
     assert_eq!(in_github(&cloud).await.unwrap().0, new);
     let refresh = json!({"refreshToken": session["refreshToken"]});
     assert_eq!(cloud.application(Method::POST, "/auth/refresh", refresh).await.0, 401);
-    let told = cloud.messages(&token).await;
-    assert!(told.len() == 1 && told[0].contains("a senha do administrador foi trocada"), "{told:?}");
-    assert!(told[0].contains("updated_at"), "{told:?}");
+    let reported = cloud.messages(&token).await;
+    assert!(
+        reported.len() == 1 && reported[0].contains("a senha do administrador foi trocada"),
+        "{reported:?}"
+    );
+    assert!(reported[0].contains("updated_at"), "{reported:?}");
     let record = cloud.record_of(&token).await.unwrap();
     assert!(
         record["steps"].to_string().contains("log in to the application as the administrator"),
@@ -805,8 +814,8 @@ async fn the_administrators_address_is_compared_as_the_application_does() {
     users.execute(second, &[&EMAIL]).await.unwrap();
     let stored = in_github(&cloud).await;
     let token = stops(&secret, "setSecret", "SeveralUsers").await;
-    let told = cloud.messages(&token).await.remove(0);
-    let statement = told.split('`').find(|quoted| quoted.starts_with("SELECT id, email")).unwrap();
+    let reported = cloud.messages(&token).await.remove(0);
+    let statement = reported.split('`').find(|quoted| quoted.starts_with("SELECT id, email")).unwrap();
     let found = users.query(&statement.replace('…', EMAIL), &[]).await.unwrap();
     assert_eq!(found.len(), 2);
     assert_eq!(in_github(&cloud).await, stored);
@@ -824,9 +833,9 @@ async fn a_password_that_a_person_changed_fails_the_rotation_until_the_secret_ha
     let token = stops(&secret, "setSecret", "PasswordOfOthers").await;
     assert_eq!(hash(&cloud).await, before);
     assert_eq!(in_github(&cloud).await, None);
-    let told = cloud.messages(&token).await;
-    assert!(told.len() == 1 && told[0].contains("nenhuma versão do segredo"), "{told:?}");
-    assert!(told[0].contains("Nem o valor atual (AWSCURRENT) nem o pendente"), "{told:?}");
+    let reported = cloud.messages(&token).await;
+    assert!(reported.len() == 1 && reported[0].contains("nenhuma versão do segredo"), "{reported:?}");
+    assert!(reported[0].contains("Nem o valor atual (AWSCURRENT) nem o pendente"), "{reported:?}");
     adopted(&secret, &token, "PasswordOfOthers", "a person's own").await;
     assert_eq!(log_in(&cloud, &value(&cloud, ADMIN, "AWSCURRENT").await).await.0, 200);
     assert_eq!(log_in(&cloud, "a person's own").await.0, 401);
@@ -839,8 +848,8 @@ async fn a_password_that_a_person_changed_fails_the_rotation_until_the_secret_ha
         .await;
     let token = stops(&secret, "testSecret", "LoginUnclear").await;
     assert!(bcrypt::verify(secret.value(&token).await, &hash(&cloud).await).unwrap());
-    let told = cloud.messages(&token).await;
-    assert!(told[0].contains("Só o valor pendente (AWSPENDING) está valendo"), "{told:?}");
+    let reported = cloud.messages(&token).await;
+    assert!(reported[0].contains("Só o valor pendente (AWSPENDING) está valendo"), "{reported:?}");
     cloud.calm().await;
     clear(&secret, &token).await;
     secret.rotate().await;
@@ -848,7 +857,7 @@ async fn a_password_that_a_person_changed_fails_the_rotation_until_the_secret_ha
 }
 
 #[tokio::test]
-async fn an_administrator_who_cannot_log_in_is_told_before_anything_is_changed() {
+async fn an_administrator_who_cannot_log_in_is_reported_before_anything_is_changed() {
     let cloud = fresh().await;
     let secret = Secret::of_the_stack(&cloud, ADMIN).await;
     let run = async |sql: &str| {
@@ -858,10 +867,10 @@ async fn an_administrator_who_cannot_log_in_is_told_before_anything_is_changed()
     run("UPDATE users SET is_active = false WHERE email = $1").await;
     let token = stops(&secret, "setSecret", "UserInactive").await;
     assert_eq!((hash(&cloud).await, in_github(&cloud).await), (before.clone(), None));
-    let told = cloud.messages(&token).await.remove(0);
-    assert!(told.contains("continua valendo"), "{told}");
+    let reported = cloud.messages(&token).await.remove(0);
+    assert!(reported.contains("continua valendo"), "{reported}");
     // The user is to stay as it is: the rotation ends, and the next one is a person's decision.
-    let advice = Advice::of(&told);
+    let advice = Advice::of(&reported);
     advice.run(&cloud, "cancel-rotate-secret");
     advice.run(&cloud, "update-secret-version-stage");
     assert_eq!(secret.labelled("AWSPENDING").await, None);
@@ -882,7 +891,7 @@ async fn an_administrator_who_cannot_log_in_is_told_before_anything_is_changed()
 }
 
 #[tokio::test]
-async fn what_a_login_leaves_open_is_told_and_never_plain_success() {
+async fn what_a_login_leaves_open_is_reported_and_never_plain_success() {
     let cloud = fresh().await;
     let secret = Secret::of_the_stack(&cloud, ADMIN).await;
     let configure = async |config: Value| cloud.admin(Method::POST, "moveongs/config", Some(config)).await;
@@ -893,15 +902,15 @@ async fn what_a_login_leaves_open_is_told_and_never_plain_success() {
         configure(set).await;
         let token = secret.rotate().await;
         configure(reset).await;
-        let told = cloud.messages(&token).await;
-        assert!(told.len() == 1 && told[0].contains(expected), "{told:?}");
+        let reported = cloud.messages(&token).await;
+        assert!(reported.len() == 1 && reported[0].contains(expected), "{reported:?}");
         assert_eq!(log_in(&cloud, &value(&cloud, ADMIN, "AWSCURRENT").await).await.0, 200);
     }
     // The application's rate limit: nothing is proved, and the next try goes on.
     cloud.fault(json!({"service": "moveongs", "action": "*", "effect": "throttle", "count": 1})).await;
     let token = stops(&secret, "testSecret", "LoginLimited").await;
-    let told = cloud.messages(&token).await;
-    assert!(told[0].contains("Só o valor pendente (AWSPENDING) está valendo"), "{told:?}");
+    let reported = cloud.messages(&token).await;
+    assert!(reported[0].contains("Só o valor pendente (AWSPENDING) está valendo"), "{reported:?}");
     goes_on(&secret).await;
     // A login that the seed has not made yet.
     let users = as_the_application(&cloud, DATABASE).await;
@@ -913,8 +922,8 @@ async fn what_a_login_leaves_open_is_told_and_never_plain_success() {
     assert_eq!(secret.step("testSecret", &token).await.unwrap(), "Unproved");
     goes_on(&secret).await;
     users.execute("UPDATE users SET email = $1 WHERE email = 'gone@imm.local'", &[&EMAIL]).await.unwrap();
-    let told = cloud.messages(&token).await;
-    assert!(told.len() == 1 && told[0].contains("*Sem prova*"), "{told:?}");
+    let reported = cloud.messages(&token).await;
+    assert!(reported.len() == 1 && reported[0].contains("*Sem prova*"), "{reported:?}");
 }
 
 #[tokio::test]
@@ -924,8 +933,11 @@ async fn nothing_is_changed_where_the_repository_does_not_take_the_password() {
     let old = value(&cloud, ADMIN, "AWSCURRENT").await;
     cloud.admin(Method::POST, "github/config", Some(json!({"may_write_secrets": false}))).await;
     let token = stops(&secret, "setSecret", "GitHubFailed").await;
-    let told = cloud.messages(&token).await;
-    assert!(told[0].contains("Secrets: read and write") && told[0].contains("continua valendo"), "{told:?}");
+    let reported = cloud.messages(&token).await;
+    assert!(
+        reported[0].contains("Secrets: read and write") && reported[0].contains("continua valendo"),
+        "{reported:?}"
+    );
     assert_eq!(log_in(&cloud, &old).await.0, 200);
     // It says that it stored the value, and did not.
     let since = json!({"name": "SEED_ADMIN_PASSWORD", "value": "old", "updated_at": "2026-01-01T00:00:00Z"});
@@ -1037,8 +1049,8 @@ async fn every_step_twice_is_the_same_as_once() {
 
 /// Ends the lease of an attempt that died, as time would: it ended when it began.
 async fn let_the_lease_end(cloud: &Cloud, secret: &Secret<'_>) {
-    let desk = cloud.json(&desk(secret)).await.unwrap();
-    later(cloud, secret, "/making/until", desk["making"]["began"].as_str().unwrap()).await;
+    let issuance = cloud.json(&issuance(secret)).await.unwrap();
+    later(cloud, secret, "/making/until", issuance["making"]["began"].as_str().unwrap()).await;
 }
 
 /// Kills the function at its `nth` call of a rotation; none when it makes fewer calls.
@@ -1073,11 +1085,11 @@ async fn crash(secret: &Secret<'_>, name: &str, when: &str, nth: usize) -> Optio
         assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&token));
     }
     let messages = cloud.messages(&token).await;
-    let told = messages.iter().filter(|message| message.contains("Segredo rotacionado")).count();
-    assert!((1..=2).contains(&told), "{when} call {nth} ({killed:?}): told {told} times: {rotation}");
+    let reported = messages.iter().filter(|message| message.contains("Segredo rotacionado")).count();
+    assert!((1..=2).contains(&reported), "{when} call {nth} ({killed:?}): told {reported} times: {rotation}");
     Some(
         json!({"case": name, "when": when, "call": nth, "operation": killed, "step": step, "end": rotation["state"],
-        "attempts": attempts, "told": told}),
+        "attempts": attempts, "told": reported}),
     )
 }
 
@@ -1133,8 +1145,8 @@ async fn crash_retiring(
         );
         "agora o primário"
     };
-    let told = cloud.messages(what).await.len();
-    assert!((1..=2).contains(&told), "{when} call {nth} ({killed:?}): told {told} times");
+    let reported = cloud.messages(what).await.len();
+    assert!((1..=2).contains(&reported), "{when} call {nth} ({killed:?}): told {reported} times");
     let act = if name == TWILIO {
         "promoted"
     } else if deletes {
@@ -1147,7 +1159,7 @@ async fn crash_retiring(
         cloud.record_of(&format!("{token}/retire/{act}/{key}")).await.is_some(),
         "{when} {killed:?}: no record"
     );
-    (!survived).then(|| json!({"case": format!("{name}: {act}"), "when": when, "call": nth, "operation": killed, "end": "succeeded", "told": told}))
+    (!survived).then(|| json!({"case": format!("{name}: {act}"), "when": when, "call": nth, "operation": killed, "end": "succeeded", "told": reported}))
 }
 
 #[tokio::test]

@@ -258,9 +258,10 @@ async fn goes_on(secret: &Secret<'_>) {
 
 /// Runs all commands of the channel's message about a failure, in their order.
 async fn follow(secret: &Secret<'_>, token: &str, kind: &str) {
-    let told = secret.cloud.messages(token).await;
-    let told = told.iter().find(|message| message.contains(kind)).unwrap_or_else(|| panic!("{told:?}"));
-    let advice = Advice::of(told);
+    let reported = secret.cloud.messages(token).await;
+    let reported =
+        reported.iter().find(|message| message.contains(kind)).unwrap_or_else(|| panic!("{reported:?}"));
+    let advice = Advice::of(reported);
     for command in advice.commands() {
         crate::advice::run(secret.cloud, command);
     }
@@ -558,7 +559,7 @@ async fn s20_a_label_that_moved_without_an_answer_counts_as_moved() {
 }
 
 #[tokio::test]
-async fn s20_a_refused_call_is_told_once_with_the_next_step_and_heals() {
+async fn s20_a_refused_call_is_reported_once_with_the_next_step_and_heals() {
     let cloud = calm().await;
     let secret = Secret::plain(&cloud, "s20-denied").await;
     cloud.calm().await;
@@ -573,12 +574,12 @@ async fn s20_a_refused_call_is_told_once_with_the_next_step_and_heals() {
         secret.retry().await;
     }
     secret.settled(&["waiting"]).await;
-    let told = cloud.messages(&token).await;
-    assert_eq!(told.len(), 1, "four attempts, one message");
+    let reported = cloud.messages(&token).await;
+    assert_eq!(reported.len(), 1, "four attempts, one message");
     assert!(
-        told[0].contains("Rotação falhou") && told[0].contains("secretsmanager:PutSecretValue"),
+        reported[0].contains("Rotação falhou") && reported[0].contains("secretsmanager:PutSecretValue"),
         "{}",
-        told[0]
+        reported[0]
     );
     let records = cloud.evidence("rotate-random").await.into_iter().map(|(_, record)| record);
     let run =
@@ -595,7 +596,7 @@ async fn s20_a_refused_call_is_told_once_with_the_next_step_and_heals() {
 }
 
 #[tokio::test]
-async fn s20_a_service_that_never_answers_fails_the_step_in_time_to_be_told() {
+async fn s20_a_service_that_never_answers_fails_the_step_in_time_to_be_reported() {
     let cloud = calm().await;
     let secret = Secret::plain(&cloud, "s20-silent").await;
     cloud.calm().await;
@@ -675,7 +676,7 @@ async fn a_finished_rotation_stays_finished_when_the_channel_or_the_evidence_fai
     // By CloudWatch's time, a minute later.
     for lost in ["notification-failures", "evidence-failures"] {
         let alarm = format!("moveongs-dev-rotate-random-{lost}");
-        let until = shared::time::now().as_second() + 60;
+        let until = shared::runtime::time::now().as_second() + 60;
         let asked = json!({"alarms": [alarm], "until": until});
         let states = cloud.admin(Method::POST, "alarms", Some(asked)).await;
         assert_eq!(states[&alarm], "ALARM");
@@ -767,7 +768,7 @@ async fn a_replay_that_cannot_see_the_evidence_says_so() {
 }
 
 #[tokio::test]
-async fn a_message_that_slack_refused_is_told_by_the_next_attempt() {
+async fn a_message_that_slack_refused_is_reported_by_the_next_attempt() {
     let cloud = calm().await;
     let secret = Secret::plain(&cloud, "told-later").await;
     cloud.calm().await;

@@ -173,10 +173,10 @@ impl World {
     }
 
     /// What the audit has told of the webhook's secret. What a rotation of an earlier test has others tell may come later.
-    async fn told(&self) -> Vec<String> {
-        let mut told = self.cloud.messages(WEBHOOK).await;
-        told.retain(|message| message.contains("Auditoria de rotação"));
-        told
+    async fn reported(&self) -> Vec<String> {
+        let mut reported = self.cloud.messages(WEBHOOK).await;
+        reported.retain(|message| message.contains("Auditoria de rotação"));
+        reported
     }
 }
 
@@ -284,12 +284,12 @@ async fn a_secret_below_the_environments_path_is_audited_without_tags_and_a_tag_
     let secret = made.send().await.unwrap().name.unwrap();
     assert_eq!(world.findings(&secret).await, ["TagsMissing", "NoPolicy"]);
     assert_eq!(world.audit().await["result"], "succeeded");
-    let told = world.cloud.messages(&secret).await;
+    let reported = world.cloud.messages(&secret).await;
     let cure = format!(
         "tag-resource --secret-id '{secret}' --tags Key=Project,Value=moveongs Key=Environment,Value=dev"
     );
     // Told with the others that lack tags, whose names take the place of NOME.
-    assert!(told.iter().any(|text| text.contains(&cure.replace(&secret, "NOME"))), "{told:?}");
+    assert!(reported.iter().any(|text| text.contains(&cure.replace(&secret, "NOME"))), "{reported:?}");
     let tag = async |key: &str, value: &str| {
         let tag = Tag::builder().key(key).value(value).build();
         secrets.tag_resource().secret_id(&secret).tags(tag).send().await.unwrap();
@@ -333,9 +333,9 @@ async fn a_secret_that_everybody_can_read_pages_and_main_secrets_without_rotatio
     let page = eventually("the page", async || world.pages(&open[0], "WidePolicy").await.pop()).await;
     let text = page["Message"].as_str().unwrap();
     assert!(open.iter().all(|name| text.contains(name.as_str())) && text.contains("(3): "), "{text}");
-    let told = world.cloud.messages("WidePolicy").await;
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].matches("get-resource-policy").count(), 1, "{}", told[0]);
+    let reported = world.cloud.messages("WidePolicy").await;
+    assert_eq!(reported.len(), 1);
+    assert_eq!(reported[0].matches("get-resource-policy").count(), 1, "{}", reported[0]);
 
     let world = World::fresh().await;
     let secrets = &world.cloud.secrets;
@@ -381,8 +381,8 @@ async fn a_first_week_sends_one_summary_and_pages_what_is_critical_only() {
         assert_eq!((&report["result"], &report["opened"]), (&json!("failed"), &json!([])));
         assert!(world.issues().await.is_empty());
     }
-    let told = world.cloud.messages("Auditoria de rotação").await;
-    assert_eq!(told.len(), 1, "{told:?}");
+    let reported = world.cloud.messages("Auditoria de rotação").await;
+    assert_eq!(reported.len(), 1, "{reported:?}");
     for part in [
         "Primeira semana",
         "2 página(s), 3 tarefa(s)",
@@ -391,7 +391,7 @@ async fn a_first_week_sends_one_summary_and_pages_what_is_critical_only() {
         "s3://",
         "1. *WidePolicy*",
     ] {
-        assert!(told[0].contains(part), "{part} is not in {}", told[0]);
+        assert!(reported[0].contains(part), "{part} is not in {}", reported[0]);
     }
     let record = world.record().await;
     let lines = record["findings"].to_string();
@@ -453,7 +453,7 @@ async fn throttling_changes_no_verdict_and_makes_nothing_new() {
             faults[0]
         );
         // The channel knew, and `calm` has emptied it.
-        assert_eq!(world.told().await, [""; 0], "{}", faults[0]);
+        assert_eq!(world.reported().await, [""; 0], "{}", faults[0]);
     }
     world.cloud.calm().await;
     assert_eq!(world.pages(WEBHOOK, "Overdue").await.len(), 1);
@@ -531,7 +531,7 @@ async fn a_stuck_rotation_is_paged_with_the_cure_that_loses_no_password() {
 }
 
 #[tokio::test]
-async fn an_overdue_secret_is_paged_once_a_day_told_and_recorded() {
+async fn an_overdue_secret_is_paged_once_a_day_reported_and_recorded() {
     let world = World::fresh().await;
     world.overdue(WEBHOOK).await;
     let before = world.cloud.last_call().await;
@@ -565,9 +565,13 @@ async fn an_overdue_secret_is_paged_once_a_day_told_and_recorded() {
     assert_eq!(record["channel"], "sent");
     let lines = record["findings"].to_string();
     assert!(lines.contains(&format!("Overdue {WEBHOOK}: overdue since ")), "{lines}");
-    let told = world.told().await;
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("Auditoria de rotação") && told[0].contains("Próximo passo"), "{}", told[0]);
+    let reported = world.reported().await;
+    assert_eq!(reported.len(), 1, "{reported:?}");
+    assert!(
+        reported[0].contains("Auditoria de rotação") && reported[0].contains("Próximo passo"),
+        "{}",
+        reported[0]
+    );
 
     // The same event again, and one more: the same world.
     let (evidence, issues) = (world.cloud.keys("evidence/rotation-audit/").await, world.issues().await);
@@ -685,7 +689,7 @@ async fn a_call_that_is_denied_is_neither_a_pass_nor_resolved() {
 }
 
 #[tokio::test]
-async fn when_nothing_can_be_seen_the_channel_is_told_and_the_invocation_fails() {
+async fn when_nothing_can_be_seen_the_channel_is_reported_and_the_invocation_fails() {
     let world = World::fresh().await;
     let denied = json!({"service": "secretsmanager", "action": "ListSecrets", "count": 0, "effect": "error",
         "status": 400, "code": "AccessDeniedException"});
@@ -697,9 +701,9 @@ async fn when_nothing_can_be_seen_the_channel_is_told_and_the_invocation_fails()
     let records = world.cloud.evidence("rotation-audit").await;
     assert_eq!(records.len(), 1);
     assert_eq!(records[0].1["result"], "failed");
-    let told = world.cloud.messages("A auditoria de rotação falhou").await;
-    assert_eq!(told.len(), 1);
-    assert!(told[0].contains("secretsmanager:ListSecrets"), "{}", told[0]);
+    let reported = world.cloud.messages("A auditoria de rotação falhou").await;
+    assert_eq!(reported.len(), 1);
+    assert!(reported[0].contains("secretsmanager:ListSecrets"), "{}", reported[0]);
     world.cloud.calm().await;
     world.audit().await;
     assert_eq!(world.record().await["result"], "succeeded");
@@ -731,8 +735,8 @@ async fn a_board_that_fails_hides_no_finding_and_the_next_audit_opens_the_task()
         let record = world.record().await;
         assert!(record["findings"].to_string().contains(&format!("Overdue {WEBHOOK}")));
         assert!(record["steps"].to_string().contains(part), "{rule}: {record}");
-        let told = world.cloud.messages("Uma tarefa do board falhou").await;
-        assert_eq!(told.len(), 1, "{rule}");
+        let reported = world.cloud.messages("Uma tarefa do board falhou").await;
+        assert_eq!(reported.len(), 1, "{rule}");
         world.cloud.admin(Method::DELETE, "faults", None).await;
         world.abandon(&marker).await;
         world.audit().await;
@@ -769,7 +773,7 @@ async fn a_page_that_fails_fails_the_invocation_and_is_tried_again() {
     assert_eq!(error["errorType"], "PageFailed", "{error}");
     // What was found is told, recorded and a task all the same.
     assert!(world.record().await["findings"].to_string().contains(&format!("Overdue {WEBHOOK}")));
-    assert_eq!(world.told().await.len(), 1);
+    assert_eq!(world.reported().await.len(), 1);
     assert_eq!(world.issues_with(&world.marker(WEBHOOK).await).await.len(), 1);
     assert!(!world.cloud.log_lines("\"PageFailures\":1").await.is_empty());
     let lost = world.cloud.log_lines("\"error_type\":\"PageFailed\",").await;
@@ -794,14 +798,14 @@ async fn a_channel_or_bucket_that_fails_leaves_all_in_the_log() {
     // The next attempt tells it.
     world.cloud.admin(Method::DELETE, "faults", None).await;
     world.audit().await;
-    assert_eq!(world.told().await.len(), 1);
+    assert_eq!(world.reported().await.len(), 1);
 
     let world = World::fresh().await;
     world.overdue(WEBHOOK).await;
     world.cloud.fault(down("s3", "*")).await;
     world.audit().await;
     eventually("the page", async || world.pages(WEBHOOK, "Overdue").await.pop()).await;
-    assert_eq!(world.told().await.len(), 1);
+    assert_eq!(world.reported().await.len(), 1);
     let lost = world.cloud.log_lines("\"error_type\":\"EvidenceFailed\"").await;
     assert!(lost.iter().any(|line| line.contains(&format!("Overdue {WEBHOOK}"))), "{lost:?}");
     // Without its place, no task is opened: nobody could tell that it is the only one.
@@ -861,12 +865,12 @@ async fn crash(when: &str, nth: usize) -> Option<Value> {
     .await;
     let record = world.record().await;
     assert!(record["findings"].to_string().contains(&format!("Overdue {WEBHOOK}")), "{at}: {record}");
-    let told = world.told().await.len();
-    assert!((1..=2).contains(&told), "{at}: told {told} times");
+    let reported = world.reported().await.len();
+    assert!((1..=2).contains(&reported), "{at}: told {reported} times");
     is_killed.then(|| {
         json!({
             "when": when, "call": nth, "operation": operation, "end": "succeeded",
-            "tasks": tasks.len(), "comments": comments, "pages": pages.len(), "told": told,
+            "tasks": tasks.len(), "comments": comments, "pages": pages.len(), "told": reported,
         })
     })
 }

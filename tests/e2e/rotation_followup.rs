@@ -31,7 +31,7 @@ fn service() -> Value {
 }
 
 impl World {
-    /// No record, no book, no fault; the application as it should be, with the secrets of now.
+    /// No record, no journal, no fault; the application as it should be, with the secrets of now.
     async fn fresh() -> Self {
         let world = Self { pages: 0, cloud: Cloud::connect("rotation-followup").await };
         world.cloud.calm().await;
@@ -107,8 +107,8 @@ impl World {
 
     /// The next step of the newest message with this title, as an operator reads it.
     async fn advice(&self, title: &str) -> Advice {
-        let told = self.cloud.messages(title).await;
-        Advice::of(told.last().unwrap_or_else(|| panic!("no message with {title}")))
+        let reported = self.cloud.messages(title).await;
+        Advice::of(reported.last().unwrap_or_else(|| panic!("no message with {title}")))
     }
 
     /// Runs the advised command that starts a follow-up, and waits for its end.
@@ -297,9 +297,12 @@ async fn a_rotated_jwt_secret_is_deployed_and_the_old_token_is_refused() {
     let (pulls, file) =
         eventually("the pull request", async || Some(proposed().await).filter(|(pulls, _)| *pulls > 0)).await;
     assert_eq!((pulls, file.as_str().unwrap()), (1, changelog.as_str()));
-    let told = world.cloud.messages("em uso e provado").await;
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains(&new) && told[0].contains("token assinado com o valor anterior: passou (401"));
+    let reported = world.cloud.messages("em uso e provado").await;
+    assert_eq!(reported.len(), 1, "{reported:?}");
+    assert!(
+        reported[0].contains(&new)
+            && reported[0].contains("token assinado com o valor anterior: passou (401")
+    );
     let record = world.record(&row["execution"]).await;
     assert_eq!(record["result"], "succeeded", "{record}");
     assert_eq!(world.pages("JWT_SECRET").await, Vec::<Value>::new());
@@ -333,9 +336,11 @@ async fn secrets_that_change_together_cause_one_deployment_and_the_database_is_p
     assert_eq!(proof(&database, "login to the database"), "passed  AWSCURRENT");
     assert!(!database["proofs"].to_string().contains("token of"));
     assert_eq!(database["reason"], "manual");
-    let told = world.cloud.messages("em uso e provado").await;
-    assert_eq!(told.len(), 1);
-    assert!(told[0].contains("JWT_SECRET, DATABASE_URL") || told[0].contains("DATABASE_URL, JWT_SECRET"));
+    let reported = world.cloud.messages("em uso e provado").await;
+    assert_eq!(reported.len(), 1);
+    assert!(
+        reported[0].contains("JWT_SECRET, DATABASE_URL") || reported[0].contains("DATABASE_URL, JWT_SECRET")
+    );
 }
 
 /// The kind of tests/cases/09a-terraform-state-holds-the-value.json: `terraform apply` puts the state's value back as a new version.
@@ -353,10 +358,10 @@ async fn an_old_value_that_terraform_puts_back_is_said_and_one_that_leaked_is_no
     // Its age counts from the first version with the value.
     assert!(row["next_due"].as_str().unwrap() < due.as_str(), "{row}");
     assert_eq!(world.pages("JWT_SECRET").await, Vec::<Value>::new());
-    let told = world.cloud.messages("voltou um valor antigo").await;
-    assert!(told.len() == 1 && told[0].contains("ignore_changes"), "{told:?}");
-    assert!(!told[0].contains(&held), "a value in a message");
-    world.rotates(&Advice::of(&told[0])).await;
+    let reported = world.cloud.messages("voltou um valor antigo").await;
+    assert!(reported.len() == 1 && reported[0].contains("ignore_changes"), "{reported:?}");
+    assert!(!reported[0].contains(&held), "a value in a message");
+    world.rotates(&Advice::of(&reported[0])).await;
     assert_eq!(world.rows().await[0].get("same_as"), None);
 
     // The same of a value that leaked: it is not deployed, and the label goes back.
@@ -394,8 +399,8 @@ async fn a_rollout_that_fails_goes_back_by_itself() {
     // What the application proves at the end is the value before.
     assert_eq!(proof(&row, "token of the withdrawn secret"), REFUSED);
     assert!(proof(&row, "token of the restored secret").starts_with("passed"));
-    let told = world.cloud.messages("foi desfeito").await;
-    assert!(told.len() == 1 && told[0].contains("rotate-secret"), "{told:?}");
+    let reported = world.cloud.messages("foi desfeito").await;
+    assert!(reported.len() == 1 && reported[0].contains("rotate-secret"), "{reported:?}");
     let page = world.paged("RolloutFailed").await;
     assert!(page.to_string().contains("JWT_SECRET"), "{page}");
     let record = world.record(&row["execution"]).await;
@@ -465,7 +470,7 @@ async fn a_rolling_deployment_that_still_answers_with_the_old_secret_is_waited_f
 }
 
 #[tokio::test]
-async fn what_is_not_the_secrets_fault_is_told_and_fails_nothing() {
+async fn what_is_not_the_secrets_fault_is_reported_and_fails_nothing() {
     let world = World::fresh().await;
     for (config, mended, kind, cure) in [
         (
@@ -482,8 +487,8 @@ async fn what_is_not_the_secrets_fault_is_told_and_fails_nothing() {
         assert_eq!(row["outcome"], "unproved");
         assert!(proof(&row, "login").starts_with(&format!("unproved {kind}")), "{row}");
         assert_eq!(proof(&row, "token of the old secret"), REFUSED);
-        let told = world.cloud.messages("prova incompleta").await;
-        assert!(told.last().unwrap().contains(cure), "{told:?}");
+        let reported = world.cloud.messages("prova incompleta").await;
+        assert!(reported.last().unwrap().contains(cure), "{reported:?}");
         assert!(world.record(&row["execution"]).await["findings"].to_string().contains(kind));
         world.application(mended).await;
         world.proves(&world.advice("prova incompleta").await).await;
@@ -634,10 +639,10 @@ async fn what_becomes_of_a_deployment_is_cured_by_the_commands_of_its_message() 
     })
     .await;
     world.rollouts(json!({"fail_tasks": 0})).await;
-    let told = world.cloud.messages("Superseded").await;
-    assert!(!told[0].contains(&format!("`{jwt}` (o valor novo)")), "{told:?}");
+    let reported = world.cloud.messages("Superseded").await;
+    assert!(!reported[0].contains(&format!("`{jwt}` (o valor novo)")), "{reported:?}");
     assert_eq!(world.row(&newer).await["outcome"], "proved");
-    let row = world.proves(&Advice::of(&told[0])).await;
+    let row = world.proves(&Advice::of(&reported[0])).await;
     assert_eq!(row["version"], json!(database));
 
     // The way back is refused: the message says what is in force, and not what was to be.
@@ -648,11 +653,11 @@ async fn what_becomes_of_a_deployment_is_cured_by_the_commands_of_its_message() 
     world.rollouts(json!({"fail_tasks": -1})).await;
     let new = world.rotate(JWT).await;
     world.row(&new).await;
-    let told = world.cloud.messages("e a volta também").await;
-    assert!(told.len() == 1 && told[0].contains(&format!("`{new}` (o valor novo)")), "{told:?}");
+    let reported = world.cloud.messages("e a volta também").await;
+    assert!(reported.len() == 1 && reported[0].contains(&format!("`{new}` (o valor novo)")), "{reported:?}");
     world.cloud.admin(Method::DELETE, "faults", None).await;
     world.rollouts(json!({"fail_tasks": 0})).await;
-    let advice = Advice::of(&told[0]);
+    let advice = Advice::of(&reported[0]);
     advice.run(&world.cloud, "describe-services");
     assert_eq!(world.proves(&advice).await["version"], json!(new));
 
@@ -669,12 +674,17 @@ async fn what_becomes_of_a_deployment_is_cured_by_the_commands_of_its_message() 
     let new = world.rotate(JWT).await;
     deployed(after).await;
     let key = format!("runs/rotation-followup/{}.json", sha256(b"book"));
-    eventually("the open batch in the book", async || {
-        let mut book = world.cloud.json(&key).await?;
-        book["open"]["deployments"].as_object().filter(|all| !all.is_empty())?;
-        book["open"]["since"] = json!("2026-01-01T00:00:00Z");
-        let put =
-            world.cloud.s3.put_object().bucket(EVIDENCE).key(&key).body(book.to_string().into_bytes().into());
+    eventually("the open batch in the journal", async || {
+        let mut journal = world.cloud.json(&key).await?;
+        journal["open"]["deployments"].as_object().filter(|all| !all.is_empty())?;
+        journal["open"]["since"] = json!("2026-01-01T00:00:00Z");
+        let put = world
+            .cloud
+            .s3
+            .put_object()
+            .bucket(EVIDENCE)
+            .key(&key)
+            .body(journal.to_string().into_bytes().into());
         put.send().await.unwrap();
         Some(())
     })
@@ -707,8 +717,9 @@ async fn what_an_incident_leaves_open_is_ended_by_the_commands_of_its_message() 
         .await
         .unwrap();
     assert_eq!(world.start(incident.clone()).await["status"], "FAILED");
-    let told = cloud.messages("SessionsNotEnded").await.remove(0);
-    let statement = told.split('`').find(|quoted| quoted.starts_with("UPDATE auth_refresh_tokens")).unwrap();
+    let reported = cloud.messages("SessionsNotEnded").await.remove(0);
+    let statement =
+        reported.split('`').find(|quoted| quoted.starts_with("UPDATE auth_refresh_tokens")).unwrap();
     database
         .simple_query("DROP TRIGGER refuse ON auth_refresh_tokens; DROP FUNCTION refuse()")
         .await
@@ -716,7 +727,7 @@ async fn what_an_incident_leaves_open_is_ended_by_the_commands_of_its_message() 
     database.simple_query(statement).await.unwrap();
     let refresh = json!({"refreshToken": session["refreshToken"]});
     assert_eq!(cloud.application(Method::POST, "/auth/refresh", refresh).await.0, 401);
-    let row = world.proves(&Advice::of(&told)).await;
+    let row = world.proves(&Advice::of(&reported)).await;
     assert_eq!((&row["reason"], &row["leak"]), (&json!("incident"), &json!("dead")), "{row}");
 
     // The application limits the questions, so that nothing shows whether the leaked key is dead.
@@ -847,8 +858,8 @@ async fn a_deployment_that_bakes_for_a_day_is_followed_to_its_end() {
     eventually("the bake", async || {
         let listed = world.ecs("ListServiceDeployments", json!({"service": SERVICE[1].1})).await;
         let arn = listed["serviceDeployments"][0]["serviceDeploymentArn"].clone();
-        let told = world.ecs("DescribeServiceDeployments", json!({"serviceDeploymentArns": [arn]})).await;
-        (told["serviceDeployments"][0]["lifecycleStage"] == "BAKE_TIME").then_some(())
+        let reported = world.ecs("DescribeServiceDeployments", json!({"serviceDeploymentArns": [arn]})).await;
+        (reported["serviceDeployments"][0]["lifecycleStage"] == "BAKE_TIME").then_some(())
     })
     .await;
     let after = world.cloud.last_call().await;
@@ -905,12 +916,12 @@ async fn when_the_way_back_fails_too_the_message_says_what_is_in_force_and_its_a
     let new = world.rotate(JWT).await;
     let row = world.row(&new).await;
     assert_eq!((&row["outcome"], world.current(JWT).await), (&json!("failed"), old.clone()), "{row}");
-    let told = world.cloud.messages("e a volta também").await;
+    let reported = world.cloud.messages("e a volta também").await;
     assert!(
-        told.len() == 1 && told[0].contains(&format!("`{old}` (o valor anterior, restaurado)")),
-        "{told:?}"
+        reported.len() == 1 && reported[0].contains(&format!("`{old}` (o valor anterior, restaurado)")),
+        "{reported:?}"
     );
-    let advice = Advice::of(&told[0]);
+    let advice = Advice::of(&reported[0]);
     advice.run(&world.cloud, "describe-services");
     world.rollouts(json!({"fail_tasks": 0})).await;
     world.follow(&advice).await;
@@ -960,11 +971,11 @@ async fn an_incident_ends_the_sessions_and_nothing_goes_back() {
     world.rollouts(json!({"fail_tasks": -1})).await;
     let ended = world.start(incident).await;
     assert_eq!((&ended["status"], world.current(JWT).await), (&json!("FAILED"), new));
-    let told = world.cloud.messages("outros podem conhecer o valor anterior").await;
-    assert!(told.len() == 1 && told[0].contains("describe-services"), "{told:?}");
+    let reported = world.cloud.messages("outros podem conhecer o valor anterior").await;
+    assert!(reported.len() == 1 && reported[0].contains("describe-services"), "{reported:?}");
     world.paged("RolloutFailed").await;
     world.rollouts(json!({"fail_tasks": 0})).await;
-    let advice = Advice::of(&told[0]);
+    let advice = Advice::of(&reported[0]);
     advice.run(&world.cloud, "describe-services");
     assert_eq!(world.proves(&advice).await["leak"], "dead");
 }
@@ -986,11 +997,14 @@ async fn an_incident_on_the_database_ends_the_login_that_leaked_and_proves_it_de
     assert_eq!(refused.code(), Some(&SqlState::INVALID_PASSWORD), "{refused}");
     assert!(thief.simple_query("SELECT 1").await.is_err(), "the thief's session is still open");
     own.simple_query("SELECT 1").await.unwrap();
-    let told = cloud.messages("Credencial vazada está morta").await;
-    assert!(told.len() == 1 && told[0].contains("(provado)"), "{told:?}");
+    let reported = cloud.messages("Credencial vazada está morta").await;
+    assert!(reported.len() == 1 && reported[0].contains("(provado)"), "{reported:?}");
     // The follow-up says it at its end, which comes after the proof.
-    let told = cloud.messages("em uso e provado").await;
-    assert!(told.iter().any(|told| told.contains("a credencial vazada está morta (provado)")), "{told:?}");
+    let reported = cloud.messages("em uso e provado").await;
+    assert!(
+        reported.iter().any(|reported| reported.contains("a credencial vazada está morta (provado)")),
+        "{reported:?}"
+    );
     // Asked again, there is nothing more to do.
     assert_eq!(retire_database().await, json!("ended"));
     assert_eq!(cloud.messages("Credencial vazada está morta").await.len(), 1);
@@ -1029,27 +1043,27 @@ async fn an_administrators_password_is_proved_by_its_login_and_needs_no_deployme
     assert_eq!(world.deployments(after).await, 0);
     assert_eq!(world.pages("SEED_ADMIN_PASSWORD").await, Vec::<Value>::new());
     // The rotation's own message, and the follow-up's.
-    let told = cloud.messages(&new).await;
-    assert_eq!(told.len(), 2, "{told:?}");
+    let reported = cloud.messages(&new).await;
+    assert_eq!(reported.len(), 2, "{reported:?}");
     for wrong in ["update-service", "force-new-deployment", "NoReader", "rotation.secrets", "incompleta"] {
-        assert!(told.iter().all(|told| !told.contains(wrong)), "{wrong}: {told:?}");
+        assert!(reported.iter().all(|reported| !reported.contains(wrong)), "{wrong}: {reported:?}");
     }
-    let told = cloud.messages("em uso e provado: SEED_ADMIN_PASSWORD").await;
-    assert_eq!(told.len(), 1, "{told:?}");
+    let reported = cloud.messages("em uso e provado: SEED_ADMIN_PASSWORD").await;
+    assert_eq!(reported.len(), 1, "{reported:?}");
     // It says what lives on, until when, and how that is ended: each of which is so.
     let made: jiff::Timestamp = row["made"].as_str().unwrap().parse().unwrap();
-    let until = shared::time::local(made + jiff::SignedDuration::from_hours(24));
+    let until = shared::runtime::time::local(made + jiff::SignedDuration::from_hours(24));
     let living = format!("Tokens de acesso que a senha anterior deu valem até {until}");
     assert!(
-        told[0].contains(&living) && told[0].contains("os refresh tokens foram revogados"),
+        reported[0].contains(&living) && reported[0].contains("os refresh tokens foram revogados"),
         "{}",
-        told[0]
+        reported[0]
     );
     assert_eq!(cloud.application(Method::POST, "/auth/login", login).await.0, 401);
     let refresh = json!({"refreshToken": session["refreshToken"]});
     assert_eq!(cloud.application(Method::POST, "/auth/refresh", refresh).await.0, 401);
     assert_eq!(me().await, 200);
-    let advice = Advice::of(&told[0]);
+    let advice = Advice::of(&reported[0]);
     assert_eq!(advice.commands().len(), 1, "{advice:?}");
     let before = world.current(JWT).await;
     advice.run(cloud, "rotate-secret");
@@ -1113,8 +1127,8 @@ async fn a_second_rotation_waits_until_the_first_one_is_in_use() {
     );
     assert_eq!(world.current(DATABASE).await, first);
     // The message's own command brings the first into use, and the rotation that waits goes on.
-    let told = cloud.messages("NotInUse").await.remove(0);
-    let started: Value = serde_json::from_str(&Advice::of(&told).run(cloud, "start-execution")).unwrap();
+    let reported = cloud.messages("NotInUse").await.remove(0);
+    let started: Value = serde_json::from_str(&Advice::of(&reported).run(cloud, "start-execution")).unwrap();
     assert_eq!(cloud.ended(&started["executionArn"]).await["status"], "SUCCEEDED");
     secret.retry().await;
     assert_eq!(secret.settled(&["waiting", "succeeded"]).await["state"], "succeeded");
@@ -1136,10 +1150,10 @@ async fn an_event_that_never_came_is_found_by_the_sweep() {
     world.cloud.followups(false).await;
     let new = world.rotate(JWT).await;
     // The rotation's own message says what to do when no follow-up comes.
-    let told = eventually("the rotation's message", async || {
+    let reported = eventually("the rotation's message", async || {
         world.cloud.messages("Segredo rotacionado").await.pop()
     });
-    Advice::of(&told.await).run(&world.cloud, "--force-new-deployment");
+    Advice::of(&reported.await).run(&world.cloud, "--force-new-deployment");
     world.steady().await;
     let tasks = world.cloud.admin(Method::GET, "ecs/tasks", None).await;
     let value = sha256(world.value(JWT, &new).await.as_bytes());
@@ -1180,7 +1194,7 @@ async fn a_rotation_that_fails_pages_with_step_kind_and_next_step() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_refused_to_the_end_is_told_and_paged_once() {
+async fn a_call_that_is_refused_to_the_end_is_reported_and_paged_once() {
     let world = World::fresh().await;
     let denied = json!({"service": "ecs", "action": "UpdateService", "count": 0, "effect": "error", "status": 400, "code": "AccessDeniedException"});
     world.cloud.fault(denied).await;
@@ -1340,8 +1354,8 @@ async fn every_crash_point_of_rotation_followup_recovers() {
             course(&world, &execution, 1).await;
             let rules = world.cloud.admin(Method::GET, "faults", None).await;
             has_ended_well(&world, &execution, &old, &new, rows).await;
-            let told = world.cloud.messages(&execution).await.len();
-            assert!((1..=2).contains(&told), "{execution}: told {told} times");
+            let reported = world.cloud.messages(&execution).await.len();
+            assert!((1..=2).contains(&reported), "{execution}: told {reported} times");
             world.paged(&execution).await;
             // A death takes the rule away.
             if !rules["rules"].as_array().unwrap().is_empty() {
@@ -1350,7 +1364,7 @@ async fn every_crash_point_of_rotation_followup_recovers() {
             let deployments = world.deployments(before).await;
             assert!((2..=3).contains(&deployments), "{execution}: {deployments} deployments");
             Some(json!({"operation": format!("{service}:{action}"), "when": when, "call": nth,
-                "end": "succeeded", "told": told, "deployments": deployments}))
+                "end": "succeeded", "told": reported, "deployments": deployments}))
         });
         points.extend(of_call.await);
     }

@@ -114,11 +114,15 @@ impl World {
         let name = event["deploy"].as_str().unwrap().to_owned();
         let error = self.cloud.invoke(event).await.unwrap_err();
         assert_eq!(error["errorType"], kind, "{error}");
-        let told = self.cloud.messages(&name).await;
-        let told: Vec<_> =
-            told.into_iter().filter(|message| message.contains(&format!("*{kind}*"))).collect();
-        assert_eq!(told.len(), 1, "{kind}: {told:?}");
-        assert!(told[0].contains(part) && told[0].contains("start-execution"), "{part}: {}", told[0]);
+        let reported = self.cloud.messages(&name).await;
+        let reported: Vec<_> =
+            reported.into_iter().filter(|message| message.contains(&format!("*{kind}*"))).collect();
+        assert_eq!(reported.len(), 1, "{kind}: {reported:?}");
+        assert!(
+            reported[0].contains(part) && reported[0].contains("start-execution"),
+            "{part}: {}",
+            reported[0]
+        );
         let page = self.paged(&format!("{name}/{kind}")).await;
         assert!(page.to_string().contains(part), "{part}: {page}");
         error["errorMessage"].as_str().unwrap().to_owned()
@@ -173,9 +177,12 @@ async fn each_deploy_gets_one_snapshot_with_the_days_name_and_its_tags() {
     ] {
         assert_eq!(tags[key], value);
     }
-    let told = world.cloud.messages("Snapshot pronto").await;
-    assert!(told.len() == 1 && told[0].contains("20 GiB") && told[0].contains(expires), "{told:?}");
-    assert!(told[0].contains("Migração extensa; tabela enrollments"), "{told:?}");
+    let reported = world.cloud.messages("Snapshot pronto").await;
+    assert!(
+        reported.len() == 1 && reported[0].contains("20 GiB") && reported[0].contains(expires),
+        "{reported:?}"
+    );
+    assert!(reported[0].contains("Migração extensa; tabela enrollments"), "{reported:?}");
     let records = world.records().await;
     assert_eq!((records.len(), &records[0]["result"]), (1, &json!("succeeded")));
     assert_eq!(records[0]["subject"], arn);
@@ -203,8 +210,11 @@ async fn a_direct_request_is_answered_at_once() {
     let name = answer["snapshot"].as_str().unwrap();
     assert_eq!(world.of("direct").await, [name]);
     assert_eq!(world.cloud.invoke(deploy("direct")).await.unwrap()["status"], "creating");
-    let told = world.cloud.messages("Snapshot pedido").await;
-    assert!(told.len() == 1 && told[0].contains("aws rds wait db-snapshot-available"), "{told:?}");
+    let reported = world.cloud.messages("Snapshot pedido").await;
+    assert!(
+        reported.len() == 1 && reported[0].contains("aws rds wait db-snapshot-available"),
+        "{reported:?}"
+    );
     world.orders(json!({"hold": false})).await;
     let answer = eventually("the snapshot", async || {
         let answer = world.cloud.invoke(deploy("direct")).await.unwrap();
@@ -350,7 +360,7 @@ async fn an_instance_that_is_busy_is_waited_for_with_an_end() {
 }
 
 #[tokio::test]
-async fn a_snapshot_that_takes_too_long_is_told_and_can_be_waited_for_again() {
+async fn a_snapshot_that_takes_too_long_is_reported_and_can_be_waited_for_again() {
     let world = World::fresh().await;
     world.orders(json!({"hold": true})).await;
     let step = |name: &str, more: Value| {
@@ -581,8 +591,8 @@ async fn every_crash_point_of_snapshot_create_recovers() {
                 assert_eq!(end["status"], if fail == 0 { "available" } else { "failed" }, "{name}: {end}");
                 assert_eq!((world.of(&name).await.len(), world.snapshots().await.len()), (1, 1), "{name}");
                 assert_eq!(world.records().await.len(), records + 1, "{name}");
-                let told = world.cloud.messages(&name).await.len();
-                assert!((1..=2).contains(&told), "{name}: told {told} times");
+                let reported = world.cloud.messages(&name).await.len();
+                assert!((1..=2).contains(&reported), "{name}: told {reported} times");
                 if fail == 1 {
                     world.paged(&name).await;
                 }
@@ -593,7 +603,7 @@ async fn every_crash_point_of_snapshot_create_recovers() {
                 rules["rules"].as_array().unwrap().is_empty().then(|| {
                     json!({"operation": format!("{service}:{action}"), "when": when, "call": nth,
                         "course": if fail == 0 { "available" } else { "failed" }, "end": "succeeded",
-                        "told": told, "pages": pages})
+                        "told": reported, "pages": pages})
                 })
             });
             points.extend(of_call.await);
@@ -629,8 +639,8 @@ async fn of_a_clusters_member_the_clusters_snapshot_is_taken_once() {
     let tag = |key: &str| made[0].tag_list().iter().find(|tag| tag.key() == Some(key)).unwrap().value();
     assert_eq!((tag("Project"), tag("Deploy")), (Some("moveongs"), Some("of-member")));
     assert!(tag("ExpiresOn").unwrap().starts_with("20"));
-    let told = world.cloud.messages("Snapshot pronto").await;
-    assert!(told.len() == 1 && told[0].contains(&format!("Cluster `{CLUSTER}`")), "{told:?}");
+    let reported = world.cloud.messages("Snapshot pronto").await;
+    assert!(reported.len() == 1 && reported[0].contains(&format!("Cluster `{CLUSTER}`")), "{reported:?}");
     assert_eq!(world.records().await[0]["subject"], arn);
 
     // The same deploy again, by the member and by its cluster.
@@ -681,14 +691,14 @@ async fn every_crash_point_of_a_clusters_snapshot_recovers() {
             assert_eq!(end["status"], "available", "{name}: {end}");
             let made = cluster::snapshots(&world.cloud.rds).await;
             assert_eq!((made.len(), world.records().await.len()), (1, records + 1), "{name}");
-            let told = world.cloud.messages(&name).await.len();
-            assert!((1..=2).contains(&told), "{name}: told {told} times");
+            let reported = world.cloud.messages(&name).await.len();
+            assert!((1..=2).contains(&reported), "{name}: told {reported} times");
             let made = made[0].db_cluster_snapshot_identifier().unwrap();
             let deleted = world.cloud.rds.delete_db_cluster_snapshot();
             deleted.db_cluster_snapshot_identifier(made).send().await.unwrap();
             rules["rules"].as_array().unwrap().is_empty().then(|| {
                 json!({"operation": format!("{service}:{action}"), "when": when, "call": nth,
-                    "course": "available", "end": "succeeded", "told": told, "pages": 0})
+                    "course": "available", "end": "succeeded", "told": reported, "pages": 0})
             })
         });
         points.extend(of_call.await);

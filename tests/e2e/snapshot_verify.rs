@@ -253,7 +253,7 @@ async fn a_good_snapshot_passes_and_has_one_copy_that_is_followed_to_its_end() {
 }
 
 #[tokio::test]
-async fn each_finding_is_told_once_with_its_command_and_resolved() {
+async fn each_finding_is_reported_once_with_its_command_and_resolved() {
     let world = World::fresh().await;
     let before = world.take("moveongs-dev-before", &tags(KEPT), 2).await;
     let name = world.take("moveongs-dev-odd", &tags(KEPT), 1).await;
@@ -282,8 +282,11 @@ async fn each_finding_is_told_once_with_its_command_and_resolved() {
         for _ in 0..2 {
             assert_eq!(world.one(&name).await, [kind], "{facts}");
         }
-        let told = world.cloud.messages(&format!("*{kind}*")).await;
-        assert!(told.len() == 1 && told[0].contains(part) && told[0].contains(&name), "{part}: {told:?}");
+        let reported = world.cloud.messages(&format!("*{kind}*")).await;
+        assert!(
+            reported.len() == 1 && reported[0].contains(part) && reported[0].contains(&name),
+            "{part}: {reported:?}"
+        );
         assert_eq!(world.pages(kind).await.len(), usize::from(pages), "{kind}");
         world.facts(&name, good.clone()).await;
         assert_eq!(world.one(&name).await, [""; 0]);
@@ -296,8 +299,8 @@ async fn each_finding_is_told_once_with_its_command_and_resolved() {
     ] {
         world.retag(&name, left).await;
         assert_eq!(world.one(&name).await, [kind]);
-        let told = world.cloud.messages(&format!("*{kind}*")).await;
-        assert!(told.len() == 1 && told[0].contains(part), "{told:?}");
+        let reported = world.cloud.messages(&format!("*{kind}*")).await;
+        assert!(reported.len() == 1 && reported[0].contains(part), "{reported:?}");
     }
     world.retag(&name, &all).await;
     let share = async |accounts: &str| {
@@ -338,8 +341,11 @@ async fn what_could_not_be_seen_is_neither_good_nor_resolved() {
         (&report["result"], &row(&report, &name)["verdict"]),
         (&json!("failed"), &json!("could-not-verify"))
     );
-    let told = world.cloud.messages("*InsufficientData*").await;
-    assert!(told.len() == 1 && told[0].contains("rds:DescribeDBSnapshotAttributes failed"), "{told:?}");
+    let reported = world.cloud.messages("*InsufficientData*").await;
+    assert!(
+        reported.len() == 1 && reported[0].contains("rds:DescribeDBSnapshotAttributes failed"),
+        "{reported:?}"
+    );
     assert!(world.cloud.messages("Resolvido").await.is_empty());
 
     // Without the other region nobody knows what is being copied, so nothing is deleted.
@@ -389,8 +395,11 @@ async fn only_what_has_expired_is_deleted_and_never_the_last_good_one() {
     assert_eq!(deleted, [failed, freed.clone(), last.clone()], "{report}");
     let left = ["another-name", "moveongs-dev-held", &keeper, "moveongs-dev-persons", "moveongs-dev-undated"];
     assert_eq!(world.names(&world.cloud.rds).await, left);
-    let told = world.cloud.messages("*Apagado*").await;
-    assert!(told.len() == 1 && told[0].contains(&last) && told[0].contains("20 GiB"), "{told:?}");
+    let reported = world.cloud.messages("*Apagado*").await;
+    assert!(
+        reported.len() == 1 && reported[0].contains(&last) && reported[0].contains("20 GiB"),
+        "{reported:?}"
+    );
     let records = world.records().await;
     for part in
         [&format!("snapshot:{last}"), "run-17", "ExpiresOn=2026-01-31", "20 GiB", "of moveongs-dev-db"]
@@ -422,7 +431,7 @@ async fn only_what_has_expired_is_deleted_and_never_the_last_good_one() {
 }
 
 #[tokio::test]
-async fn a_deletion_that_is_refused_is_told() {
+async fn a_deletion_that_is_refused_is_reported() {
     let world = World::fresh().await;
     world.take("moveongs-dev-keeper", &tags(KEPT), 1).await;
     let old = world.take("moveongs-dev-old", &tags(EXPIRED), 90).await;
@@ -436,8 +445,11 @@ async fn a_deletion_that_is_refused_is_told() {
     world.cloud.fault(denied).await;
     let report = world.sweep().await;
     assert!(report["findings"].to_string().contains(&format!("NotDeleted {old}")), "{report}");
-    let told = world.cloud.messages("*NotDeleted*").await;
-    assert!(told.len() == 1 && told[0].contains("rds:DeleteDBSnapshot failed (AccessDenied)"), "{told:?}");
+    let reported = world.cloud.messages("*NotDeleted*").await;
+    assert!(
+        reported.len() == 1 && reported[0].contains("rds:DeleteDBSnapshot failed (AccessDenied)"),
+        "{reported:?}"
+    );
     assert_eq!(world.sweep().await["deleted"], json!([old]));
     assert_eq!(world.cloud.messages(&format!("Resolvido: NotDeleted {old}")).await.len(), 1);
 }
@@ -588,8 +600,8 @@ async fn every_crash_point_of_snapshot_verify_recovers() {
             let calls = world.cloud.calls(before).await.0;
             let asked = calls.iter().filter(|call| call.ends_with(":CopyDBSnapshot")).count();
             assert!((1..=2).contains(&asked), "{at}: asked {asked} times");
-            let told = world.cloud.messages(&old).await.len();
-            assert!((1..=2).contains(&told), "{at}: told {told} times");
+            let reported = world.cloud.messages(&old).await.len();
+            assert!((1..=2).contains(&reported), "{at}: told {reported} times");
             let arrived = async || (world.pages("").await.len() > pages).then_some(());
             eventually(&format!("a page: {at}"), arrived).await;
             let paged = world.pages("").await.len() - pages;
@@ -600,7 +612,7 @@ async fn every_crash_point_of_snapshot_verify_recovers() {
             }
             (!is_over).then(|| {
                 json!({"operation": format!("{service}:{action}"), "when": when, "call": nth,
-                    "end": "succeeded", "told": told, "pages": paged, "records": records.len()})
+                    "end": "succeeded", "told": reported, "pages": paged, "records": records.len()})
             })
         });
         points.extend(of_call.await);
@@ -642,8 +654,8 @@ async fn the_role_copies_and_deletes_no_snapshot_of_another_environment() {
         (&own, &target, Some("prod")),
         (&own, &target, None),
     ] {
-        let told = copy(source, target, environment).await;
-        assert_eq!(told, "AccessDenied", "{source} to {target} of {environment:?}");
+        let reported = copy(source, target, environment).await;
+        assert_eq!(reported, "AccessDenied", "{source} to {target} of {environment:?}");
     }
     assert_eq!(world.names(&world.away).await, Vec::<String>::new());
     assert_eq!(copy(&own, &target, Some("dev")).await, "copied");
@@ -745,8 +757,8 @@ async fn a_clusters_snapshots_are_verified_copied_and_deleted_as_an_instances_ar
     let finds = async |finding: &str, command: &str| {
         let report = world.run(cluster_event(&name)).await;
         assert!(report["findings"].to_string().contains(&format!("{finding} cluster/{name}")), "{report}");
-        let told = world.cloud.messages(finding).await;
-        assert!(told.iter().any(|message| message.contains(command)), "{finding}: {told:?}");
+        let reported = world.cloud.messages(finding).await;
+        assert!(reported.iter().any(|message| message.contains(command)), "{finding}: {reported:?}");
     };
     world.cluster_facts(&name, json!({"StorageEncrypted": false})).await;
     finds("NotEncrypted", "docs/backups.md").await;

@@ -9,7 +9,7 @@ use super::world::{Action, Edit, State};
 
 /// What is done for real in one go.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Deed {
+pub(crate) enum Event {
     Start,
     Edit(Edit),
     /// A step is called.
@@ -23,20 +23,20 @@ pub(crate) enum Deed {
     },
 }
 
-/// A deed and the state that it leads to.
-pub(crate) type Stage = (Deed, State);
+/// A event and the state that it leads to.
+pub(crate) type Stage = (Event, State);
 
-/// Traces from the start that together do every class of a deed, none longer than the bounds allow.
+/// Traces from the start that together do every class of a event, none longer than the bounds allow.
 pub(crate) fn traces(protocol: &Protocol) -> Vec<Vec<Stage>> {
     let (mut done, mut traces) = (BTreeSet::new(), Vec::new());
     loop {
         let mut trace: Vec<Stage> = Vec::new();
         let mut state = protocol.init_states().remove(0);
         while let Some(path) = path_to_new(protocol, &state, &done) {
-            for (deed, after) in path {
-                done.insert(class(&state, deed));
+            for (event, after) in path {
+                done.insert(class(&state, event));
                 state = after.clone();
-                trace.push((deed, after));
+                trace.push((event, after));
             }
         }
         if trace.is_empty() {
@@ -46,15 +46,15 @@ pub(crate) fn traces(protocol: &Protocol) -> Vec<Vec<Stage>> {
     }
 }
 
-/// The shortest way from a state to the end of a deed whose class has not been done.
+/// The shortest way from a state to the end of a event whose class has not been done.
 fn path_to_new(protocol: &Protocol, from: &State, done: &BTreeSet<String>) -> Option<Vec<Stage>> {
     let mut queue = VecDeque::from([(from.clone(), Vec::new())]);
     let mut met = BTreeSet::from([situation(from)]);
     while let Some((state, path)) = queue.pop_front() {
-        for (deed, after) in deeds(protocol, &state) {
+        for (event, after) in events(protocol, &state) {
             let mut longer: Vec<Stage> = path.clone();
-            longer.push((deed, after.clone()));
-            if !done.contains(&class(&state, deed)) {
+            longer.push((event, after.clone()));
+            if !done.contains(&class(&state, event)) {
                 return Some(longer);
             }
             if met.insert(situation(&after)) {
@@ -65,12 +65,12 @@ fn path_to_new(protocol: &Protocol, from: &State, done: &BTreeSet<String>) -> Op
     None
 }
 
-/// A trace as text, each deed on a line.
-pub(crate) fn told(trace: &[Stage]) -> String {
-    trace.iter().map(|(deed, _)| format!("{deed:?}\n")).collect()
+/// A trace as text, each event on a line.
+pub(crate) fn reported(trace: &[Stage]) -> String {
+    trace.iter().map(|(event, _)| format!("{event:?}\n")).collect()
 }
 
-fn deeds(protocol: &Protocol, state: &State) -> Vec<Stage> {
+fn events(protocol: &Protocol, state: &State) -> Vec<Stage> {
     let mut actions = Vec::new();
     protocol.actions(state, &mut actions);
     // What uses up the bounds comes last.
@@ -80,11 +80,11 @@ fn deeds(protocol: &Protocol, state: &State) -> Vec<Stage> {
         let mut now = protocol.next_state(state, action).unwrap_or_else(|| state.clone());
         let (token, step, awaited) = match action {
             Action::Start => {
-                all.push((Deed::Start, now));
+                all.push((Event::Start, now));
                 continue;
             }
             Action::Edit(edit) => {
-                all.push((Deed::Edit(edit), now));
+                all.push((Event::Edit(edit), now));
                 continue;
             }
             Action::Forge(_) => continue,
@@ -94,16 +94,16 @@ fn deeds(protocol: &Protocol, state: &State) -> Vec<Stage> {
                 (token, step, true)
             }
         };
-        let deed = |death| Deed::Step { token, step, awaited, death };
+        let event = |death| Event::Step { token, step, awaited, death };
         while let Some(me) = now.invocations.first().copied() {
             let run = |action| protocol.next_state(&now, action).unwrap_or_else(|| now.clone());
-            all.push((deed(Some((me.next, false))), run(Action::Die(me))));
+            all.push((event(Some((me.next, false))), run(Action::Die(me))));
             if matches!(me.next, Next::Put | Next::Commit | Next::Promote) {
-                all.push((deed(Some((me.next, true))), run(Action::LastCall(me))));
+                all.push((event(Some((me.next, true))), run(Action::LastCall(me))));
             }
             now = run(Action::Advance(me));
         }
-        all.push((deed(None), now));
+        all.push((event(None), now));
     }
     all
 }
@@ -114,18 +114,18 @@ fn situation(state: &State) -> String {
     format!("{versions:?} {current} {previous:?} {pending:?} {database:?} {rotation:?} {edits}")
 }
 
-/// What a deed meets, whichever versions they are.
-fn class(state: &State, deed: Deed) -> String {
+/// What a event meets, whichever versions they are.
+fn class(state: &State, event: Event) -> String {
     let about = |id: Id| {
         let labels = [state.current == id, state.previous == Some(id), state.pending == Some(id)];
         let noted = state.versions[id].note.map(|from| from == state.current);
         (labels, state.login(id).is_some(), state.takes(id), noted)
     };
-    let (what, id) = match deed {
-        Deed::Start => ("Start".to_owned(), state.current),
-        Deed::Edit(Edit::Move(id)) => ("Move".to_owned(), id),
-        Deed::Edit(edit) => (format!("{edit:?}"), state.pending.unwrap_or(state.current)),
-        Deed::Step { token, step, awaited, death } => (format!("{step:?} {awaited} {death:?}"), token),
+    let (what, id) = match event {
+        Event::Start => ("Start".to_owned(), state.current),
+        Event::Edit(Edit::Move(id)) => ("Move".to_owned(), id),
+        Event::Edit(edit) => (format!("{edit:?}"), state.pending.unwrap_or(state.current)),
+        Event::Step { token, step, awaited, death } => (format!("{step:?} {awaited} {death:?}"), token),
     };
     format!("{what} {:?} {:?}", about(id), state.takes(state.current))
 }

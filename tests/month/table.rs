@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use jiff::civil::{Date, date};
-use shared::time::SAO_PAULO;
+use shared::runtime::time::SAO_PAULO;
 
 /// One secret.
 #[derive(Clone, Debug)]
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_are_told_in_runs() {
+    fn days_are_reported_in_runs() {
         let counts = |days: &[(i32, usize)]| days.iter().copied().collect();
         assert_eq!(super::days(&counts(&[(1, 1), (2, 1), (3, 1), (5, 1)])), "1-3, 5");
         assert_eq!(super::days(&counts(&[(1, 1), (2, 2), (4, 2)])), "1, 2x2, 4x2");

@@ -8,7 +8,7 @@ use jiff::civil::{Date, date};
 use jiff::{Timestamp, ToSpan};
 use reqwest::Method;
 use serde_json::{Value, json};
-use shared::time::SAO_PAULO;
+use shared::runtime::time::SAO_PAULO;
 
 use crate::cloud::{Cloud, eventually, sha256};
 use crate::table::{self, Line, Rotation};
@@ -379,13 +379,13 @@ impl World {
 
     /// Waits until it is known who made a version current.
     pub(crate) async fn attributed(&self, name: &str, version: &str) {
-        let book = format!("runs/rotation-followup/{}.json", sha256(b"book"));
+        let journal = format!("runs/rotation-followup/{}.json", sha256(b"book"));
         let key = format!("{} {version}", self.arns[name]);
         eventually(&format!("who changed {name}"), async || {
-            let book = self.cloud.json(&book).await?;
-            let is_told = |row: &Value| row["version"] == version && row["by"] == ROOT;
-            let is_known =
-                book["acts"].get(&key).is_some() || book["rows"].as_array().unwrap().iter().any(is_told);
+            let journal = self.cloud.json(&journal).await?;
+            let is_reported = |row: &Value| row["version"] == version && row["by"] == ROOT;
+            let is_known = journal["acts"].get(&key).is_some()
+                || journal["rows"].as_array().unwrap().iter().any(is_reported);
             is_known.then_some(())
         })
         .await;
@@ -430,10 +430,10 @@ impl World {
         self.look_at_pages().await;
         let rows = self.rows().await;
         let names: BTreeSet<&str> = lines.iter().map(|line| line.name.as_str()).collect();
-        let told = rows.iter().map(|row| row["secret"].as_str().unwrap());
-        let told = told.chain(self.issues.values().map(|issue| issue.secret.as_str()));
-        let told = told.chain(self.pages.values().map(|page| page.secret.as_str()));
-        let strange: BTreeSet<_> = told.filter(|name| !names.contains(name)).collect();
+        let reported = rows.iter().map(|row| row["secret"].as_str().unwrap());
+        let reported = reported.chain(self.issues.values().map(|issue| issue.secret.as_str()));
+        let reported = reported.chain(self.pages.values().map(|page| page.secret.as_str()));
+        let strange: BTreeSet<_> = reported.filter(|name| !names.contains(name)).collect();
         assert!(strange.is_empty(), "not in the table: {strange:?}");
         let audits: Vec<_> = self.cloud.evidence("rotation-audit").await;
         let audits: Vec<_> = audits.iter().map(|(_, record)| record["run_id"].as_str().unwrap()).collect();
@@ -492,8 +492,9 @@ impl World {
         }
         let mut kinds: Vec<_> = kinds.into_iter().collect();
         kinds.sort_by_key(|(kind, days)| (days.keys().next().copied(), *kind));
-        let told: Vec<_> = kinds.iter().map(|(kind, days)| format!("{kind} {}", table::days(days))).collect();
-        table::cell(&told)
+        let reported: Vec<_> =
+            kinds.iter().map(|(kind, days)| format!("{kind} {}", table::days(days))).collect();
+        table::cell(&reported)
     }
 }
 

@@ -183,16 +183,14 @@ fn shared_of(folder: &str) -> Vec<(String, String)> {
     if features.contains("report") {
         features.extend(["evidence", "notify"].map(str::to_owned));
     }
-    let library = fs::read_to_string(root().join("shared/src/lib.rs")).unwrap();
-    let gated: BTreeSet<_> = quoted_after(&library, "feature = ").into_iter().collect();
-    let module = |path: &str| {
-        let module = path.trim_start_matches("shared/src/").split('/').next().unwrap_or_default();
-        module.trim_end_matches(".rs").to_owned()
+    let modules = sources("shared/src");
+    let gated: BTreeSet<_> =
+        modules.iter().flat_map(|(_, code)| quoted_after(code, "cfg(feature = ")).collect();
+    let is_linked = |path: &str| {
+        let names = path.split('/').map(|name| name.trim_end_matches(".rs"));
+        names.filter(|name| gated.contains(*name)).all(|name| features.contains(name))
     };
-    sources("shared/src")
-        .into_iter()
-        .filter(|(path, _)| !gated.contains(&module(path)) || features.contains(&module(path)))
-        .collect()
+    modules.into_iter().filter(|(path, _)| is_linked(path)).collect()
 }
 
 /// The IAM actions that the function's code names where it calls AWS.
@@ -985,7 +983,9 @@ fn the_metrics_that_the_code_counts_have_alarms() {
         }
         let alarmed: BTreeSet<String> = alarms
             .values()
-            .filter(|alarm| text(get(alarm, &["Properties", "Namespace"])) == shared::metrics::NAMESPACE)
+            .filter(|alarm| {
+                text(get(alarm, &["Properties", "Namespace"])) == shared::runtime::metrics::NAMESPACE
+            })
             .filter(|alarm| text(get(list(get(alarm, &["Properties", "Dimensions"]))[0], &["Value"])) == id)
             .map(|alarm| text(get(alarm, &["Properties", "MetricName"])).to_owned())
             .collect();
@@ -1001,11 +1001,11 @@ fn what_is_counted_for_the_stack_has_one_alarm() {
         let dimension = list(get(alarm, &["Properties", "Dimensions"]))[0];
         (text(get(dimension, &["Name"])) == "stack").then(|| {
             assert_eq!(text(get(dimension, &["Value"])), STACK);
-            assert_eq!(text(get(alarm, &["Properties", "Namespace"])), shared::metrics::NAMESPACE);
+            assert_eq!(text(get(alarm, &["Properties", "Namespace"])), shared::runtime::metrics::NAMESPACE);
             text(get(alarm, &["Properties", "MetricName"])).to_owned()
         })
     });
-    assert_eq!(of_stack.collect::<Vec<_>>(), [shared::in_force::METRIC]);
+    assert_eq!(of_stack.collect::<Vec<_>>(), [shared::run::in_force::METRIC]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::join;
 use jiff::Timestamp;
-use shared::failure::CallError;
+use shared::runtime::failure::CallError;
 use tokio::sync::OnceCell;
 
 use crate::App;

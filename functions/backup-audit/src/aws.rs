@@ -5,7 +5,7 @@ pub(crate) mod rds;
 pub(crate) mod s3;
 
 use jiff::Timestamp;
-use shared::failure::CallError;
+use shared::runtime::failure::CallError;
 
 use crate::facts::Seen;
 
@@ -13,7 +13,7 @@ use crate::facts::Seen;
 pub(crate) type Page<T> = (Vec<T>, Option<String>);
 
 /// A part of an answer that AWS always sends. Without it the answer was not understood, which is no empty list.
-fn told<T>(operation: &'static str, part: &str, found: Option<T>) -> Seen<T> {
+fn reported<T>(operation: &'static str, part: &str, found: Option<T>) -> Seen<T> {
     found.ok_or_else(|| CallError {
         operation,
         code: "NotUnderstood".to_owned(),
@@ -23,7 +23,7 @@ fn told<T>(operation: &'static str, part: &str, found: Option<T>) -> Seen<T> {
 
 /// All of a list, or that one of it has no name.
 fn whole<T>(operation: &'static str, found: impl Iterator<Item = Option<T>>) -> Seen<Vec<T>> {
-    told(operation, "name of an entry", found.collect())
+    reported(operation, "name of an entry", found.collect())
 }
 
 /// What is described by its name.
@@ -33,8 +33,8 @@ fn one<F, T>(
     found: Option<Vec<F>>,
     of: impl Fn(F) -> Option<T>,
 ) -> Seen<Option<T>> {
-    let first = told(operation, part, found)?.into_iter().next();
-    first.map(|first| told(operation, "name of an entry", of(first))).transpose()
+    let first = reported(operation, part, found)?.into_iter().next();
+    first.map(|first| reported(operation, "name of an entry", of(first))).transpose()
 }
 
 fn instant(at: Option<aws_smithy_types::DateTime>) -> Option<Timestamp> {

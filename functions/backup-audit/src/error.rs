@@ -1,10 +1,10 @@
 //! Why an audit or a repair failed; a variant for each thing that an operator does next.
 
-use shared::event::InvalidEvent;
-use shared::evidence::EvidenceError;
-use shared::failure::{CallError, Failure};
-use shared::lambda::DeadlineExceeded;
-use shared::language::Language;
+use shared::run::evidence::EvidenceError;
+use shared::runtime::event::InvalidEvent;
+use shared::runtime::failure::{CallError, Failure};
+use shared::runtime::lambda::DeadlineExceeded;
+use shared::runtime::language::Language;
 
 /// Why an audit failed. What is wrong with a resource, or could not be read, is a row of the report and no failure.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use shared::event::{InvalidEvent, is_line, parse};
+use shared::runtime::event::{InvalidEvent, is_line, parse};
 
 /// Longest name of a resource.
 const LONGEST: usize = 255;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use shared::failure::CallError;
+use shared::runtime::failure::CallError;
 
 use crate::rules::plans::Plan;
 

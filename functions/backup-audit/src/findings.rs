@@ -13,9 +13,9 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use shared::language::Language;
 use shared::policy::Exception;
-use shared::sheet;
+use shared::run::csv;
+use shared::runtime::language::Language;
 use tempfile::NamedTempFile;
 
 use crate::rules::{Meta, Row, Severity, Verdict, service};
@@ -221,7 +221,7 @@ pub(crate) struct Findings {
     at_ms: i64,
     language: Language,
     place: Place,
-    rows: csv::Writer<BufWriter<NamedTempFile>>,
+    rows: ::csv::Writer<BufWriter<NamedTempFile>>,
     open: BufWriter<NamedTempFile>,
     ocsf: BufWriter<NamedTempFile>,
     has_ocsf: bool,
@@ -246,7 +246,7 @@ impl Findings {
         repairs: Vec<String>,
     ) -> io::Result<Self> {
         let file = || NamedTempFile::with_prefix("backup-audit-").map(BufWriter::new);
-        let mut rows = csv::Writer::from_writer(file()?);
+        let mut rows = ::csv::Writer::from_writer(file()?);
         let header = [
             "rule",
             "severity",
@@ -339,8 +339,8 @@ impl Findings {
             &finding.next_step,
             &finding.guide,
         ];
-        let fields = fields.into_iter().map(|field| sheet::harmless(field));
-        self.rows.write_record(fields.chain([since, sheet::harmless(owner), until]))?;
+        let fields = fields.into_iter().map(|field| csv::harmless(field));
+        self.rows.write_record(fields.chain([since, csv::harmless(owner), until]))?;
         Ok(())
     }
 
@@ -510,7 +510,7 @@ fn closed(finding: &Finding, place: &Place, at_ms: i64) -> Value {
 }
 
 fn day_ms(day: Date) -> i64 {
-    shared::time::SAO_PAULO.to_timestamp(day.at(0, 0, 0, 0)).map_or(0, Timestamp::as_millisecond)
+    shared::runtime::time::SAO_PAULO.to_timestamp(day.at(0, 0, 0, 0)).map_or(0, Timestamp::as_millisecond)
 }
 
 #[cfg(test)]
@@ -694,12 +694,13 @@ mod tests {
         ];
         let outcome = run(26, None, &rows, &[]);
         let text = text(&outcome, "verdicts.csv");
-        let mut reader = csv::Reader::from_reader(text.as_bytes());
+        let mut reader = ::csv::Reader::from_reader(text.as_bytes());
         assert_eq!(reader.headers().unwrap().len(), 12);
         let cells: Vec<_> = reader.records().map(Result::unwrap).collect();
-        let told: Vec<_> = cells.iter().map(|row| [&row[2], &row[3], &row[9], &row[10], &row[11]]).collect();
+        let reported: Vec<_> =
+            cells.iter().map(|row| [&row[2], &row[3], &row[9], &row[10], &row[11]]).collect();
         assert_eq!(
-            told,
+            reported,
             [
                 ["fail", "'=cmd()", "2026-11-26", "", ""],
                 ["unknown", "'+1", "2026-11-26", "", ""],
@@ -709,7 +710,7 @@ mod tests {
             ]
         );
         for text in ["\t1", "\r1"] {
-            assert_eq!(sheet::harmless(text), format!("'{text}"));
+            assert_eq!(csv::harmless(text), format!("'{text}"));
         }
     }
 
@@ -737,7 +738,7 @@ mod tests {
             row("rds.multi-az", "accepted", excepted()),
         ];
         let events = events(&run(26, Some(&yesterday), &rows, &[]));
-        let told: Vec<_> = events
+        let reported: Vec<_> = events
             .iter()
             .map(|event| {
                 let text = |pointer: &str| event.pointer(pointer).unwrap().as_str().unwrap().to_owned();
@@ -760,7 +761,7 @@ mod tests {
             ("accepted", pair(1, "Create"), pair(3, "Suppressed"), pair(2, "Low"), pair(3, "Fail")),
             ("mended", pair(3, "Close"), pair(4, "Resolved"), pair(1, "Informational"), pair(1, "Pass")),
         ];
-        assert_eq!(told, expected.map(|(name, a, b, c, d)| (name.to_owned(), a, b, c, d)));
+        assert_eq!(reported, expected.map(|(name, a, b, c, d)| (name.to_owned(), a, b, c, d)));
         // What the class and its objects require in 1.3.0.
         for event in &events {
             for pointer in [

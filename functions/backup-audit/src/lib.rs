@@ -7,13 +7,13 @@
 //! What could not be read is neither in order nor failing, and a run with such a part is not green.
 //! Source: the guide, 1, 2.1, 2.2 and 2.3, and section 7 of the application's facts.
 
+mod apply;
 mod around;
 mod aws;
 mod error;
 mod event;
 mod facts;
 mod findings;
-mod mend;
 mod repair;
 mod rules;
 mod sweep;
@@ -29,15 +29,15 @@ use jiff::Timestamp;
 use jiff::civil::Weekday;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::env::{Env, EnvError};
-use shared::evidence::{Draft, Step};
-use shared::failure::{Failure, chain};
-use shared::first_week::{self, FirstWeek};
-use shared::lambda::{Invocation, patient};
-use shared::paging::{Page, Pager};
-use shared::report::{Reporter, Unread};
-use shared::settings::Settings;
-use shared::time;
+use shared::audit::first_week::{self, FirstWeek};
+use shared::run::evidence::{Draft, Step};
+use shared::run::paging::{Page, Pager};
+use shared::run::report::{Reporter, Unread};
+use shared::runtime::env::{Env, EnvError};
+use shared::runtime::failure::{Failure, chain};
+use shared::runtime::lambda::{Invocation, patient};
+use shared::runtime::settings::Settings;
+use shared::runtime::time;
 
 pub use error::AuditError;
 use event::Event;
@@ -263,7 +263,7 @@ pub enum Answer {
     /// Of an audit.
     Audit(Box<Report>),
     /// Of a repair.
-    Repair(mend::Repaired),
+    Repair(apply::Repaired),
 }
 
 /// The audit's answer.
@@ -321,13 +321,13 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
     let done = match &event {
         Event::Everything => audit(app, &day, invocation).await.map(|report| Answer::Audit(Box::new(report))),
         Event::One(resource) => {
-            let one = invocation.within(REPORTING, one(app, &day, resource, invocation)).await?;
+            let one = invocation.before_deadline(REPORTING, one(app, &day, resource, invocation)).await?;
             return one.map(|report| Answer::Audit(Box::new(report)));
         }
         Event::Repair(wish) => {
             let context = app.context(invocation.now);
-            let mended = mend::on_demand(app, &context, wish, invocation);
-            return invocation.within(Duration::from_secs(2), mended).await?.map(Answer::Repair);
+            let mended = apply::on_demand(app, &context, wish, invocation);
+            return invocation.before_deadline(Duration::from_secs(2), mended).await?.map(Answer::Repair);
         }
     };
     // A page that failed is a failure of a run that is told and recorded already.
@@ -360,7 +360,7 @@ fn everything(app: &App) -> String {
 async fn audit(app: &App, day: &str, invocation: &Invocation) -> Result<Report, AuditError> {
     let context = app.context(invocation.now);
     let mut steps = Vec::new();
-    let left = mend::finish_open(app, &context, invocation).await;
+    let left = apply::finish_open(app, &context, invocation).await;
     steps.extend(left.iter().map(|said| Step::now("repair of an earlier run", said)));
     let (outcome, unreadable, against) = observe(app, &context, invocation).await?;
     let week = FirstWeek::of(app.reporter.began().await, invocation.now);
@@ -373,7 +373,7 @@ async fn audit(app: &App, day: &str, invocation: &Invocation) -> Result<Report, 
     }
     let paged = app.pager.all(&app.reporter, day, pages, REPORTING, invocation).await;
     steps.extend(paged.steps);
-    let repaired = mend::allowed(app, &context, &outcome.repairable, invocation).await;
+    let repaired = apply::allowed(app, &context, &outcome.repairable, invocation).await;
     steps.extend(repaired.iter().map(|said| Step::now("repair", said)));
     let stored = store(app, &outcome, invocation).await;
     steps.extend(
@@ -381,12 +381,12 @@ async fn audit(app: &App, day: &str, invocation: &Invocation) -> Result<Report, 
     );
     let is_green = outcome.counts.fail == 0 && outcome.counts.unknown == 0;
     let result = if is_green { "succeeded" } else { "failed" };
-    let told = [left, repaired].concat();
+    let reported = [left, repaired].concat();
     let latest = stored.iter().find(|(key, _)| against.is_compared && key.ends_with("findings.jsonl"));
     let latest = latest.map(|(key, _)| Latest { run_id: day.to_owned(), findings: key.clone() });
-    report(app, day, &outcome, result, steps, &told, &stored, &against, week, invocation).await;
+    report(app, day, &outcome, result, steps, &reported, &stored, &against, week, invocation).await;
     if let Some(latest) = latest {
-        keep(app, &latest).await;
+        save_latest(app, &latest).await;
     }
     if paged.failed > 0 {
         return Err(AuditError::PageFailed(paged.failed));
@@ -400,7 +400,7 @@ async fn audit(app: &App, day: &str, invocation: &Invocation) -> Result<Report, 
         resolved: outcome.resolved_count,
         reports: stored.into_iter().map(|(key, _)| key).collect(),
         paged: paged.keys,
-        repaired: told,
+        repaired: reported,
     })
 }
 
@@ -430,7 +430,7 @@ async fn observe(
     let findings = Findings::new(today, at_ms, app.settings.language, app.place.clone(), app.repairs.clone())
         .map_err(file)?;
     let findings = RefCell::new(findings);
-    let (before, mut unread) = match app.reporter.evidence.kept::<Latest>(LATEST).await {
+    let (before, mut unread) = match app.reporter.evidence.get::<Latest>(LATEST).await {
         Ok(latest) => (latest.map(|latest| latest.findings), None),
         Err(error) => (None, Some(Unread(chain(&error)))),
     };
@@ -449,7 +449,7 @@ async fn observe(
     }
     let progress = RefCell::new(Progress::default());
     let sweep = Sweep::new(app, context, &findings, &progress);
-    match invocation.within(ACTING, sweep.run()).await {
+    match invocation.before_deadline(ACTING, sweep.run()).await {
         Ok(read) => read.map_err(file)?,
         Err(late) => tracing::warn!(message = format!("not everything was seen: {}", chain(&late))),
     }
@@ -508,8 +508,8 @@ fn pages(app: &App, outcome: &Outcome, unreadable: &[(&'static str, String)]) ->
         critical.iter().map(|(rule, findings)| text::critical(&app.settings, rule, findings)).collect();
     pages.extend(unreadable.iter().map(|(service, why)| text::unreadable(&app.settings, service, why)));
     // A service whose list is empty or readable, and of which no single rule could be judged.
-    let is_told = |service: &str| unreadable.iter().any(|(part, _)| sweep::service(part) == service);
-    let dark = outcome.services.iter().filter(|(service, counts)| counts.is_dark() && !is_told(service));
+    let is_reported = |service: &str| unreadable.iter().any(|(part, _)| sweep::service(part) == service);
+    let dark = outcome.services.iter().filter(|(service, counts)| counts.is_dark() && !is_reported(service));
     pages.extend(dark.map(|(service, _)| {
         let why =
             outcome.worst.findings.iter().find(|finding| finding.rule.starts_with(&format!("{service}.")));
@@ -533,7 +533,7 @@ async fn store(app: &App, outcome: &Outcome, invocation: &Invocation) -> Vec<(St
             report.kind,
             report.checksum(),
         );
-        let put = invocation.within(Duration::from_secs(20), put).await;
+        let put = invocation.before_deadline(Duration::from_secs(20), put).await;
         match put.map_err(|late| chain(&late)).and_then(|put| put.map_err(|call| chain(&call))) {
             Ok(()) => stored.push((key, report.hex())),
             Err(reason) => app.reporter.lost("EvidenceFailures", "EvidenceFailed", &reason, &key),
@@ -600,13 +600,13 @@ async fn report(
 
 /// Notes what the next run compares with. Only after the channel knows: a run that dies before compares with the same run as
 /// this one did. And the first run of a day only: what a later one finds, and does not tell, is new for the next day's.
-async fn keep(app: &App, latest: &Latest) {
+async fn save_latest(app: &App, latest: &Latest) {
     let keep = |kept: &mut Latest| {
         if kept.run_id != latest.run_id {
             *kept = latest.clone();
         }
     };
-    if let Err(error) = app.reporter.evidence.amend(LATEST, keep).await {
+    if let Err(error) = app.reporter.evidence.update(LATEST, keep).await {
         let reason = chain(&error);
         app.reporter.lost("EvidenceFailures", "EvidenceFailed", &reason, &latest.findings);
     }

@@ -10,9 +10,9 @@ pub(crate) mod tests;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use shared::failure::CallError;
-use shared::language::Language;
 use shared::policy::{BackupAudit, Exception};
+use shared::runtime::failure::CallError;
+use shared::runtime::language::Language;
 
 use crate::facts::Lock;
 
@@ -246,7 +246,7 @@ pub(crate) fn declared(
 /// A violation that the policy excepts today is told apart from one that it does not.
 pub(crate) fn accept(verdict: Verdict, rule: &str, resource: &str, context: &Context<'_>) -> Verdict {
     let Verdict::Fail { found, expected } = verdict else { return verdict };
-    let today = context.now.to_zoned_datetime(shared::time::SAO_PAULO).date();
+    let today = context.now.to_zoned_datetime(shared::runtime::time::SAO_PAULO).date();
     let excepts = |exception: &&Exception| {
         exception.rule == rule && matches(&exception.resource, resource) && today <= exception.until
     };
@@ -308,7 +308,7 @@ pub(crate) static EXPIRED: Meta = Meta {
 
 /// The exceptions that have expired.
 pub(crate) fn expired(context: &Context<'_>) -> Vec<Row> {
-    let today = context.now.to_zoned_datetime(shared::time::SAO_PAULO).date();
+    let today = context.now.to_zoned_datetime(shared::runtime::time::SAO_PAULO).date();
     let row = |exception: &Exception| Row {
         rule: &EXPIRED,
         resource: format!("{} {}", exception.rule, exception.resource),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, join, stream};
 use jiff::{SignedDuration, Timestamp};
-use shared::failure::CallError;
+use shared::runtime::failure::CallError;
 use tokio::sync::OnceCell;
 
 use crate::around::{Around, PATIENCE, in_time};
@@ -28,7 +28,7 @@ use crate::{App, Names};
 const AT_ONCE: usize = 8;
 
 /// Most names of what was begun and not seen that are told.
-const TOLD: usize = 20;
+const SHOWN: usize = 20;
 
 /// The parts of an audit: service and kind.
 pub(crate) const SECTIONS: [&str; 8] = [
@@ -104,9 +104,9 @@ impl Progress {
             let Some(Err(call)) = &section.end else { return None };
             (section.seen == 0).then(|| (*name, call.to_string()))
         };
-        let mut told = BTreeMap::<&'static str, Vec<(&'static str, String)>>::new();
+        let mut reported = BTreeMap::<&'static str, Vec<(&'static str, String)>>::new();
         for (name, why) in SECTIONS.iter().filter_map(failed) {
-            told.entry(service(name)).or_default().push((name, why));
+            reported.entry(service(name)).or_default().push((name, why));
         }
         let page = |(service_name, parts): (&'static str, Vec<(&'static str, String)>)| {
             let all = SECTIONS.iter().filter(|other| service(other) == service_name).count();
@@ -118,7 +118,7 @@ impl Progress {
             let others = parts.iter().skip(1).map(|(name, why)| format!("; {name}: {why}"));
             Some((*first, format!("{why}{}", others.collect::<String>())))
         };
-        told.into_iter().filter_map(page).collect()
+        reported.into_iter().filter_map(page).collect()
     }
 }
 
@@ -144,7 +144,7 @@ fn coverage(name: &str, section: &Section) -> Row {
         Some(Ok(())) => Verdict::Pass,
         Some(Err(call)) => Verdict::Unknown(format!("{call}; {seen} were seen before it, and nothing after")),
         None => {
-            let named: Vec<_> = section.begun.iter().take(TOLD).map(String::as_str).collect();
+            let named: Vec<_> = section.begun.iter().take(SHOWN).map(String::as_str).collect();
             let begun = if named.is_empty() {
                 String::new()
             } else {
@@ -453,7 +453,7 @@ impl<'a> Sweep<'a> {
             has_uploads |= page.iter().any(|(name, _)| names.role(name) == Role::Uploads);
             let others = page.into_iter().filter(|(name, _)| !named.contains_key(name.as_str())).collect();
             let read = async |name: &str, region: Option<String>| {
-                let client = shared::buckets::elsewhere(&self.app.s3, region.as_deref());
+                let client = shared::aws::buckets::elsewhere(&self.app.s3, region.as_deref());
                 let client = client.as_ref().unwrap_or(&self.app.s3);
                 let bucket =
                     bucket(self.app, client, name, names.role(name), account_open, self.context).await;
@@ -941,9 +941,9 @@ mod tests {
     use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
     use jiff::civil::Date;
     use serde_json::json;
-    use shared::env::Env;
-    use shared::language::Language;
     use shared::policy::Policy;
+    use shared::runtime::env::Env;
+    use shared::runtime::language::Language;
     use shared::testing::{aws, replies};
 
     use super::*;
@@ -1261,7 +1261,7 @@ mod tests {
     fn a_part_says_how_far_it_was_seen() {
         let many: Vec<_> = (0..25).map(|n| format!("b-{n:02}")).collect();
         let many: Vec<_> = many.iter().map(String::as_str).collect();
-        let twenty = many[..TOLD].join(", ");
+        let twenty = many[..SHOWN].join(", ");
         for (section, expected) in [
             (section(0, &[], Some(Ok(()))), None),
             (

@@ -1,21 +1,21 @@
 //! What people read: in the channel, in a page, in the record.
 
-use shared::failure::{Failure, chain};
-use shared::findings::{NAME, Told, groups};
-use shared::first_week::{FirstWeek, Held};
-use shared::language::Language;
-use shared::notify::Message;
-use shared::paging::{self, Page};
+use shared::audit::findings::{Item, NAME, groups};
+use shared::audit::first_week::{FirstWeek, Held};
 use shared::policy::{Area, Responsible};
-use shared::report::Unread;
-use shared::settings::Settings;
+use shared::run::notify::Message;
+use shared::run::paging::{self, Page};
+use shared::run::report::Unread;
+use shared::runtime::failure::{Failure, chain};
+use shared::runtime::language::Language;
+use shared::runtime::settings::Settings;
 
 use crate::error::AuditError;
 use crate::findings::{Accepted, Finding, Outcome};
 use crate::rules;
 
 /// Most findings that a message tells one by one; Slack cuts a longer one.
-const TOLD: usize = 8;
+const SHOWN: usize = 8;
 
 /// Most resources that a page names.
 const NAMED: usize = 10;
@@ -84,7 +84,7 @@ pub(crate) fn line(finding: &Finding) -> String {
     )
 }
 
-fn told(settings: &Settings, finding: &Finding) -> String {
+fn reported(settings: &Settings, finding: &Finding) -> String {
     let language = settings.language;
     format!(
         "*{}* `{}` ({}, {}): {}. {}: {}.",
@@ -128,21 +128,21 @@ pub(crate) struct Summary<'a> {
 
 /// What fails or is not verified, in the order in which it is to be settled: what fails, what is critical, what the guide
 /// demands first.
-fn ordered(settings: &Settings, findings: &[Finding]) -> Vec<Told> {
+fn ordered(settings: &Settings, findings: &[Finding]) -> Vec<Item> {
     let section = |finding: &Finding| -> Vec<u16> {
         finding.guide.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
     };
     let mut open: Vec<_> = findings.iter().filter(|finding| finding.verdict != "excepted").collect();
     // The list is sorted by severity, which decides between two rules of one section.
     open.sort_by_key(|finding| (finding.verdict != "fail", finding.severity != "critical", section(finding)));
-    let told = |finding: &Finding| {
+    let reported = |finding: &Finding| {
         let step = next_step(finding, settings.language);
         // A name inside a longer one must stay.
         let words = step.split(' ').map(|word| match word.trim_matches(['\'', '`', '"']) {
             bare if bare == finding.resource => word.replace(bare, NAME),
             _ => word.to_owned(),
         });
-        Told {
+        Item {
             kind: finding.rule.clone(),
             about: finding.resource.clone(),
             sentence: sentence(finding, settings.language),
@@ -150,7 +150,7 @@ fn ordered(settings: &Settings, findings: &[Finding]) -> Vec<Told> {
             step,
         }
     };
-    open.into_iter().map(told).collect()
+    open.into_iter().map(reported).collect()
 }
 
 /// The channel's message.
@@ -185,10 +185,10 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
         }
         week => {
             lines.extend(week.map(|(week, _)| week.line(held, summary.reports, language)));
-            lines.extend(shown.findings.iter().take(TOLD).map(|finding| told(settings, finding)));
+            lines.extend(shown.findings.iter().take(SHOWN).map(|finding| reported(settings, finding)));
         }
     }
-    let more = if is_summary { 0 } else { shown.count.saturating_sub(TOLD) };
+    let more = if is_summary { 0 } else { shown.count.saturating_sub(SHOWN) };
     if more > 0 {
         lines.push(match language {
             Language::Portuguese => format!("… e mais {more}, no relatório."),
@@ -397,7 +397,7 @@ mod tests {
                 "(critical, Squad Dados): instance not reachable from the internet: is PubliclyAccessible true, should be PubliclyAccessible false. Next step: accepted by Squad Dados until 2026-12-31; by then, mend it or renew the exception.",
             ),
         ] {
-            assert_eq!(told(&settings(language), &finding(verdict)), format!("{name} {expected}"));
+            assert_eq!(reported(&settings(language), &finding(verdict)), format!("{name} {expected}"));
         }
         assert_eq!(
             line(&finding("excepted")),
@@ -450,7 +450,7 @@ mod tests {
             assert_eq!(message.lines.len(), count, "{:?}", message.lines);
             assert_eq!(message.lines.first().map(String::as_str), Some(last));
         }
-        let told = |outcome: &Outcome| {
+        let reported = |outcome: &Outcome| {
             let repairs = ["rds.public db: applied".to_owned()];
             let summary_ = Summary {
                 run_id: "d",
@@ -463,7 +463,7 @@ mod tests {
             };
             summary(&settings(Language::Portuguese), &summary_)
         };
-        let message = told(&outcome(9, 20, 11));
+        let message = reported(&outcome(9, 20, 11));
         assert_eq!(message.title, "Auditoria de backup (prod): 2 falha(s), 1 não verificado(s), 7 em ordem");
         assert_eq!(message.lines[9], "… e mais 1, no relatório.");
         assert!(message.lines[10].starts_with("Resolvido (11): s3.versioning b-0; "));
@@ -579,7 +579,7 @@ mod tests {
     }
 
     #[test]
-    fn a_repair_and_a_failure_are_told_with_what_was_and_what_to_do() {
+    fn a_repair_and_a_failure_are_reported_with_what_was_and_what_to_do() {
         let done = Repaired {
             rule: "rds.public",
             resource: "moveongs-prod-db",

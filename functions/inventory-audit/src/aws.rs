@@ -7,10 +7,10 @@ use aws_sdk_ecs::types::{ClusterField, Failure, ServiceField};
 use aws_sdk_resourcegroupstagging::types::TagFilter;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use serde_json::Value;
-use shared::buckets::moved;
-use shared::failure::{CallError, chain};
+use shared::aws::buckets::moved;
 use shared::policy::Kind;
-use shared::time::instant;
+use shared::runtime::failure::{CallError, chain};
+use shared::runtime::time::instant;
 
 use crate::policy::{More, STACK_TAG, Sight, Tagged};
 use crate::settings::{Rule, Setting, lifecycle};

@@ -11,18 +11,18 @@ use aws_sdk_secretsmanager::Client;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use shared::endpoint::Endpoint;
-use shared::env::{Env, EnvError};
-use shared::evidence::{Draft, Step};
-use shared::failure::{CallError, chain};
+use shared::aws::secrets;
 use shared::github::{GitHubError, Repository, Session, Setup, read};
-use shared::in_force::{self, Broken, Source, Version, Versions};
-use shared::lambda::Invocation;
-use shared::notify::Message;
 use shared::policy::{self, Change, Document, KEY};
-use shared::report::Reporter;
-use shared::secrets;
-use shared::settings::Settings;
+use shared::run::evidence::{Draft, Step};
+use shared::run::in_force::{self, Broken, Source, Version, Versions};
+use shared::run::notify::Message;
+use shared::run::report::Reporter;
+use shared::runtime::endpoint::Endpoint;
+use shared::runtime::env::{Env, EnvError};
+use shared::runtime::failure::{CallError, chain};
+use shared::runtime::lambda::Invocation;
+use shared::runtime::settings::Settings;
 
 /// Name of the chain of these records.
 const CHAIN: &str = "policy";
@@ -434,7 +434,7 @@ fn message(settings: &Settings, version: &Version, found: &Recorded) -> Option<M
 
 #[cfg(test)]
 mod tests {
-    use shared::language::Language;
+    use shared::runtime::language::Language;
 
     use super::*;
 

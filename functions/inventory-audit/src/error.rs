@@ -1,7 +1,7 @@
 //! Why an audit failed. What is wrong with a resource is a finding and no failure, nor is what could not be seen.
 
-use shared::failure::{CallError, Failure};
-use shared::lambda::DeadlineExceeded;
+use shared::runtime::failure::{CallError, Failure};
+use shared::runtime::lambda::DeadlineExceeded;
 
 /// Why an audit failed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

@@ -25,18 +25,18 @@ use jiff::civil::Weekday;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use shared::env::{Env, EnvError};
-use shared::evidence::{Draft, Step};
-use shared::failure::chain;
-use shared::findings::{self, Changes};
-use shared::first_week::{FirstWeek, Held, Quiet};
-use shared::lambda::{Invocation, patient};
-use shared::paging::Pager;
+use shared::audit::findings::{self, Changes};
+use shared::audit::first_week::{FirstWeek, Held, Quiet};
+use shared::aws::scope::Scope;
 use shared::policy::Kind;
-use shared::report::{Reporter, Unread};
-use shared::scope::Scope;
-use shared::settings::Settings;
-use shared::time;
+use shared::run::evidence::{Draft, Step};
+use shared::run::paging::Pager;
+use shared::run::report::{Reporter, Unread};
+use shared::runtime::env::{Env, EnvError};
+use shared::runtime::failure::chain;
+use shared::runtime::lambda::{Invocation, patient};
+use shared::runtime::settings::Settings;
+use shared::runtime::time;
 
 use aws::Clients;
 pub use error::AuditError;
@@ -163,7 +163,7 @@ pub struct Answer {
 /// [`AuditError`]; Lambda then tries twice more, and the dead-letter queue stands behind.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Report, AuditError> {
     let changed = app.changes.record(&app.settings, invocation);
-    let changed = invocation.within(ACTING, changed).await;
+    let changed = invocation.before_deadline(ACTING, changed).await;
     if changes::is_one(&event) {
         let recorded = changed??;
         return Ok(Report::of_changes(recorded.join(" ")));
@@ -209,12 +209,12 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
     if paged.failed > 0 {
         return Err(AuditError::PageFailed(paged.failed));
     }
-    let is_told = |row: &&Row| row.area.is_some() || !row.problems.is_empty();
+    let is_reported = |row: &&Row| row.area.is_some() || !row.problems.is_empty();
     Ok(Report {
         run_id,
         result,
-        others: rows.iter().filter(|row| !is_told(row)).count(),
-        resources: rows.iter().filter(is_told).map(answer).collect(),
+        others: rows.iter().filter(|row| !is_reported(row)).count(),
+        resources: rows.iter().filter(is_reported).map(answer).collect(),
         paged: paged.keys,
     })
 }
@@ -274,7 +274,7 @@ async fn observe_and_decide(app: &App, invocation: &Invocation) -> (Vec<Row>, Ve
 }
 
 async fn look(app: &App, kind: Kind, name: &str, invocation: &Invocation) -> Sight {
-    let sight = invocation.within(ACTING, app.clients.look(kind, name)).await;
+    let sight = invocation.before_deadline(ACTING, app.clients.look(kind, name)).await;
     sight.unwrap_or_else(|late| Sight::Unseen(chain(&late)))
 }
 
@@ -285,7 +285,7 @@ async fn tagged(
     invocation: &Invocation,
 ) -> (Result<Vec<Tagged>, String>, String) {
     let (stack, tagged) =
-        (app.stack(), invocation.within(ACTING, app.clients.tagged(&app.settings.project)).await);
+        (app.stack(), invocation.before_deadline(ACTING, app.clients.tagged(&app.settings.project)).await);
     let tagged = tagged.map_err(|late| chain(&late)).and_then(|tagged| tagged.map_err(|error| chain(&error)));
     let count = tagged.as_ref().map(|tagged| format!("{} found", tagged.len()));
     let said = count.unwrap_or_else(|why| format!("failed: {why}"));
@@ -332,7 +332,7 @@ async fn states(app: &App, invocation: &Invocation) -> (State, Vec<String>) {
             said.push(format!("failed: {why}"));
             unread.insert(only.clone().unwrap_or_else(|| key.to_owned()), why);
         };
-        let listed = invocation.within(ACTING, app.clients.states(bucket, declared)).await;
+        let listed = invocation.before_deadline(ACTING, app.clients.states(bucket, declared)).await;
         let listed =
             listed.map_err(|late| chain(&late)).and_then(|listed| listed.map_err(|error| chain(&error)));
         let (client, keys) = match listed {
@@ -343,7 +343,7 @@ async fn states(app: &App, invocation: &Invocation) -> (State, Vec<String>) {
             }
         };
         for key in keys.into_iter().filter(|key| has_read.insert(key.clone())) {
-            let read = invocation.within(ACTING, Clients::state(&client, bucket, &key)).await;
+            let read = invocation.before_deadline(ACTING, Clients::state(&client, bucket, &key)).await;
             let read = read.map_err(|late| chain(&late)).and_then(|read| read.map_err(|error| chain(&error)));
             match read {
                 Ok((held, which)) => {
@@ -360,8 +360,8 @@ async fn states(app: &App, invocation: &Invocation) -> (State, Vec<String>) {
 /// Writes the table.
 async fn show(app: &App, rows: &[Row], steps: &mut Vec<Step>, invocation: &Invocation) {
     let (evidence, table) = (&app.reporter.evidence, Table::of(rows));
-    let written = invocation.within(REPORTING, async {
-        evidence.amend(TABLE, |kept: &mut Table| kept.clone_from(&table)).await?;
+    let written = invocation.before_deadline(REPORTING, async {
+        evidence.update(TABLE, |kept: &mut Table| kept.clone_from(&table)).await?;
         evidence.show(TABLE, table::KEY, "text/csv; charset=utf-8", Table::csv).await
     });
     let written = written.await.map_err(|late| chain(&late));
@@ -434,7 +434,7 @@ async fn report(
     let has_unknown = before.is_err() && !keys.is_empty();
     let is_silent = changes == Changes::default() && !has_unknown && !is_weekly && !begun.was_left_open();
     let place = format!("s3://{}/{}", app.reporter.evidence.bucket, table::KEY);
-    let told = text::Summary {
+    let reported = text::Summary {
         run_id,
         rows,
         changes: &changes,
@@ -447,7 +447,7 @@ async fn report(
             place: &place,
         }),
     };
-    let message = (!is_silent).then(|| text::summary(&app.settings, &told));
+    let message = (!is_silent).then(|| text::summary(&app.settings, &reported));
     let draft = Draft {
         trigger: trigger.to_owned(),
         subject: format!("inventory of {}-{}", app.settings.project, app.settings.environment),

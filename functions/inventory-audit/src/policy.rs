@@ -100,11 +100,11 @@ pub(crate) struct Tagged {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Verdict {
     /// As it should be.
-    Fine,
+    Pass,
     /// Not as it should be.
-    Wrong,
+    Fail,
     /// Nobody could see.
-    Unverified,
+    Unknown,
     /// Not asked.
     NotAsked,
 }
@@ -113,9 +113,9 @@ impl Verdict {
     /// Its word in answer and table.
     pub(crate) fn word(self) -> &'static str {
         match self {
-            Self::Fine => "ok",
-            Self::Wrong => "finding",
-            Self::Unverified => "unverified",
+            Self::Pass => "ok",
+            Self::Fail => "finding",
+            Self::Unknown => "unverified",
             Self::NotAsked => "",
         }
     }
@@ -459,10 +459,10 @@ fn judge(stack: Stack<'_>, wanted: Wanted, sight: Sight, state: &State) -> Row {
         name: wanted.name,
         arn: String::new(),
         responsible: wanted.responsible,
-        exists: Verdict::Unverified,
-        tags: Verdict::Unverified,
-        state: Verdict::Unverified,
-        settings: Verdict::Unverified,
+        exists: Verdict::Unknown,
+        tags: Verdict::Unknown,
+        state: Verdict::Unknown,
+        settings: Verdict::Unknown,
         import: None,
         problems: Vec::new(),
     };
@@ -475,7 +475,7 @@ fn judge(stack: Stack<'_>, wanted: Wanted, sight: Sight, state: &State) -> Row {
         Sight::Absent => {
             let believes = state.managed().is_some_and(|managed| managed.has_name(wanted.kind, &row.name));
             let is_in_state = (believes || state.is_whole()).then_some(believes);
-            row.exists = Verdict::Wrong;
+            row.exists = Verdict::Fail;
             (row.tags, row.state, row.settings) = (Verdict::NotAsked, Verdict::NotAsked, Verdict::NotAsked);
             row.problems.push(Problem::Missing { is_in_state });
         }
@@ -484,14 +484,14 @@ fn judge(stack: Stack<'_>, wanted: Wanted, sight: Sight, state: &State) -> Row {
             (row.tags, row.state, row.settings) = (Verdict::NotAsked, Verdict::NotAsked, Verdict::NotAsked);
         }
         Sight::Present { arn, tags, more } => {
-            row.exists = Verdict::Fine;
+            row.exists = Verdict::Pass;
             let mut is_of_a_stack = false;
             match tags {
                 Err(why) => row.problems.push(Problem::InsufficientData { why }),
                 Ok(tags) => {
                     is_of_a_stack = tags.keys().any(|key| key == STACK_TAG);
                     let lacks = lacking(stack, &tags, wanted.is_terraforms);
-                    row.tags = if lacks.is_empty() { Verdict::Fine } else { Verdict::Wrong };
+                    row.tags = if lacks.is_empty() { Verdict::Pass } else { Verdict::Fail };
                     if !lacks.is_empty() {
                         row.problems.push(Problem::TagsMissing { tags: lacks });
                     }
@@ -502,7 +502,7 @@ fn judge(stack: Stack<'_>, wanted: Wanted, sight: Sight, state: &State) -> Row {
             } else {
                 in_state(Some(wanted.kind), &arn, &more, state)
             };
-            if row.state == Verdict::Wrong {
+            if row.state == Verdict::Fail {
                 row.problems.push(Problem::NotInState);
             }
             let (settings, differing) = compare(wanted.kind, &arn, &row.name, &more, state);
@@ -536,7 +536,7 @@ fn lacking(
 }
 
 fn in_state(kind: Option<Kind>, arn: &str, more: &More, state: &State) -> Verdict {
-    let Some(managed) = state.managed() else { return Verdict::Unverified };
+    let Some(managed) = state.managed() else { return Verdict::Unknown };
     // Terraform manages the members of a Multi-AZ cluster with the cluster.
     let cluster = more.cluster.as_ref().filter(|_| !is_aurora(more)).map(|cluster| {
         let (place, _) = arn.rsplit_once(":db:").unwrap_or_default();
@@ -545,11 +545,11 @@ fn in_state(kind: Option<Kind>, arn: &str, more: &More, state: &State) -> Verdic
     if managed.has_arn(kind, arn)
         || cluster.is_some_and(|cluster| managed.has_arn(Some(Kind::RdsCluster), &cluster))
     {
-        Verdict::Fine
+        Verdict::Pass
     } else if state.is_whole() {
-        Verdict::Wrong
+        Verdict::Fail
     } else {
-        Verdict::Unverified
+        Verdict::Unknown
     }
 }
 
@@ -562,7 +562,7 @@ fn is_aurora(more: &More) -> bool {
 
 /// Whether AWS shows the settings that the state holds, and what is wrong.
 fn compare(kind: Kind, arn: &str, name: &str, more: &More, state: &State) -> (Verdict, Vec<Problem>) {
-    let Some(managed) = state.managed() else { return (Verdict::Unverified, Vec::new()) };
+    let Some(managed) = state.managed() else { return (Verdict::Unknown, Vec::new()) };
     let held = managed.settings(kind, arn, name);
     let (mut is_unseen, mut problems) = (false, Vec::new());
     let is_asked = !held.is_empty();
@@ -589,11 +589,11 @@ fn compare(kind: Kind, arn: &str, name: &str, more: &More, state: &State) -> (Ve
         }
     }
     let verdict = if problems.iter().any(|problem| matches!(problem, Problem::Drift { .. })) {
-        Verdict::Wrong
+        Verdict::Fail
     } else if is_unseen || !is_asked && !state.is_whole() {
-        Verdict::Unverified
+        Verdict::Unknown
     } else if is_asked {
-        Verdict::Fine
+        Verdict::Pass
     } else {
         Verdict::NotAsked
     };
@@ -681,7 +681,7 @@ fn judge_other(
         problems
             .push(Problem::TagsMissing { tags: vec![("Environment", Some(stack.environment.to_owned()))] });
     }
-    if state == Verdict::Wrong {
+    if state == Verdict::Fail {
         problems.push(Problem::NotInState);
     }
     if known.is_some() && is_ours.is_some() {
@@ -698,7 +698,7 @@ fn judge_other(
         arn: arn.to_owned(),
         responsible: stack.policy.responsible(Area::Infrastructure).clone(),
         exists: Verdict::NotAsked,
-        tags: if is_ours.is_some() { Verdict::Fine } else { Verdict::Wrong },
+        tags: if is_ours.is_some() { Verdict::Pass } else { Verdict::Fail },
         state,
         settings,
         import,
@@ -825,23 +825,23 @@ mod tests {
 
     #[test]
     fn each_question_has_three_answers() {
-        use Verdict::{Fine, NotAsked, Unverified, Wrong};
+        use Verdict::{Fail, NotAsked, Pass, Unknown};
         let unread = unreadable();
         let other = read(Managed::default());
-        check(present(Ok(good())), &state(), [Fine, Fine, Fine], &[]);
-        check(present(Ok(good())), &other, [Fine, Fine, Wrong], &["NotInState"]);
+        check(present(Ok(good())), &state(), [Pass, Pass, Pass], &[]);
+        check(present(Ok(good())), &other, [Pass, Pass, Fail], &["NotInState"]);
         // That the state is not read is said once, and not for each resource.
-        check(present(Ok(good())), &unread, [Fine, Fine, Unverified], &[]);
-        check(present(Ok(good())), &State::Undeclared, [Fine, Fine, Unverified], &[]);
-        check(present(Err("x".to_owned())), &state(), [Fine, Unverified, Fine], &["InsufficientData"]);
-        check(present(Ok(BTreeMap::new())), &other, [Fine, Wrong, Wrong], &["TagsMissing", "NotInState"]);
-        check(Sight::Absent, &state(), [Wrong, NotAsked, NotAsked], &["Missing"]);
+        check(present(Ok(good())), &unread, [Pass, Pass, Unknown], &[]);
+        check(present(Ok(good())), &State::Undeclared, [Pass, Pass, Unknown], &[]);
+        check(present(Err("x".to_owned())), &state(), [Pass, Unknown, Pass], &["InsufficientData"]);
+        check(present(Ok(BTreeMap::new())), &other, [Pass, Fail, Fail], &["TagsMissing", "NotInState"]);
+        check(Sight::Absent, &state(), [Fail, NotAsked, NotAsked], &["Missing"]);
         let unseen = || Sight::Unseen("x".to_owned());
-        check(unseen(), &state(), [Unverified, Unverified, Unverified], &["InsufficientData"]);
+        check(unseen(), &state(), [Unknown, Unknown, Unknown], &["InsufficientData"]);
         // What a stack made is not Terraform's.
         let mut stacks = good();
         stacks.insert(STACK_TAG.to_owned(), "arn".to_owned());
-        check(present(Ok(stacks)), &other, [Fine, Fine, NotAsked], &[]);
+        check(present(Ok(stacks)), &other, [Pass, Pass, NotAsked], &[]);
     }
 
     #[test]
@@ -983,7 +983,7 @@ mod tests {
         // Without a state nobody knows, and nothing is called unmanaged.
         let row =
             judge_other(stack(&policy), &arn(&format!("sns:{account}:byhand")), &listed, &State::Undeclared);
-        assert_eq!(row.map(|row| (row.state, row.problems)), Some((Verdict::Unverified, vec![])));
+        assert_eq!(row.map(|row| (row.state, row.problems)), Some((Verdict::Unknown, vec![])));
     }
 
     #[test]
@@ -1011,7 +1011,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_environment_is_told_and_what_has_another_is_not_ours() {
+    fn what_has_no_environment_is_reported_and_what_has_another_is_not_ours() {
         let policy = policy();
         let (bucket, alarm) =
             ("arn:aws:s3:::copies", "arn:aws:cloudwatch:us-east-1:123456789012:alarm:API: `y`\n");
@@ -1073,7 +1073,7 @@ mod tests {
     }
 
     #[test]
-    fn an_area_without_resources_is_told_and_a_secret_has_two_teams_too() {
+    fn an_area_without_resources_is_reported_and_a_secret_has_two_teams_too() {
         let policy: Policy = r#"{"inventory": {"areas": {"database": {"resources": {"rds-instance": []}}}},
             "rotation": {"secrets": {"JWT_SECRET": {"responsible": {"primary": "Squad Infra", "backup": " squad infra"}}}}}"#
             .parse()
@@ -1147,7 +1147,7 @@ mod tests {
             }
         };
         let attachments = "arn:aws:s3:::moveongs-dev-attachments";
-        let (fine, unverified) = ((Verdict::Fine, vec![]), (Verdict::Unverified, vec![]));
+        let (fine, unverified) = ((Verdict::Pass, vec![]), (Verdict::Unknown, vec![]));
         let all = merged(&[]);
         assert_eq!(
             [judged(&database(), DB, &all), judged(&bucket, attachments, &all)],
@@ -1167,7 +1167,7 @@ mod tests {
         // Without it, what is in none is in none.
         let mut apart = Managed::default();
         apart.merge(split().remove(2).1);
-        assert_eq!(judged(&database(), DB, &read(apart)), (Verdict::Wrong, vec!["NotInState"]));
+        assert_eq!(judged(&database(), DB, &read(apart)), (Verdict::Fail, vec!["NotInState"]));
     }
 
     #[test]
@@ -1198,9 +1198,9 @@ mod tests {
         let cluster = r#"{"version": 4, "resources": [{"mode": "managed", "type": "aws_rds_cluster", "name": "x",
             "instances": [{"attributes": {"arn": "arn:aws:rds:us-east-1:123456789012:cluster:moveongs-dev"}}]}]}"#;
         for (engine, state, verdict) in [
-            ("aurora-postgresql", case, Verdict::Fine),
-            ("aurora-postgresql", cluster, Verdict::Wrong),
-            ("postgres", cluster, Verdict::Fine),
+            ("aurora-postgresql", case, Verdict::Pass),
+            ("aurora-postgresql", cluster, Verdict::Fail),
+            ("postgres", cluster, Verdict::Pass),
         ] {
             let sight = Sight::Present {
                 arn: DB.to_owned(),
@@ -1230,8 +1230,8 @@ mod tests {
             let rows = decide(stack(&policy), seen.collect(), &state, &Ok(Vec::new()));
             let [row] = &rows[..] else { panic!("{rows:?}") };
             assert_eq!(row.key(&row.problems[0]), "ValueInState secret /moveongs/dev/jwt");
-            let Problem::ValueInState { rotates: told, .. } = &row.problems[0] else { panic!("{row:?}") };
-            assert_eq!(*told, Some(rotates));
+            let Problem::ValueInState { rotates: reported, .. } = &row.problems[0] else { panic!("{row:?}") };
+            assert_eq!(*reported, Some(rotates));
         }
         // What has no row, gets one; its secret is looked at for its rotation.
         let unlooked = unlooked(&state, &[], &Ok(Vec::new()));
@@ -1269,12 +1269,12 @@ mod tests {
         let key = |key: &str| format!("{key} rds-instance moveongs-dev-db");
         let retention = format!("{} backup_retention_period", key("Drift"));
         let protection = format!("{} deletion_protection", key("Drift"));
-        assert_eq!(shown(Ok("7"), Some("true")), (Verdict::Fine, vec![]));
-        assert_eq!(shown(Ok("1"), Some("true")), (Verdict::Wrong, vec![retention.clone()]));
-        assert_eq!(shown(Ok("1"), Some("false")), (Verdict::Wrong, vec![retention, protection]));
+        assert_eq!(shown(Ok("7"), Some("true")), (Verdict::Pass, vec![]));
+        assert_eq!(shown(Ok("1"), Some("true")), (Verdict::Fail, vec![retention.clone()]));
+        assert_eq!(shown(Ok("1"), Some("false")), (Verdict::Fail, vec![retention, protection]));
         // What was not read is not verified.
-        assert_eq!(shown(Err("x"), Some("true")), (Verdict::Unverified, vec![key("InsufficientData")]));
-        assert_eq!(shown(Ok("7"), None), (Verdict::Unverified, vec![key("InsufficientData")]));
+        assert_eq!(shown(Err("x"), Some("true")), (Verdict::Unknown, vec![key("InsufficientData")]));
+        assert_eq!(shown(Ok("7"), None), (Verdict::Unknown, vec![key("InsufficientData")]));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The inventory as a table, as people open it.
 
 use serde::{Deserialize, Serialize};
-use shared::sheet;
+use shared::run::csv;
 
 use crate::policy::{Problem, Row};
 
@@ -27,7 +27,7 @@ impl Table {
 
     /// As CSV.
     pub(crate) fn csv(&self) -> String {
-        sheet::csv(COLUMNS, self.rows.iter().cloned())
+        csv::table(COLUMNS, self.rows.iter().cloned())
     }
 }
 
@@ -66,15 +66,15 @@ mod tests {
                 backup: "Squad Backend".to_owned(),
             },
             exists: Verdict::NotAsked,
-            tags: Verdict::Fine,
-            state: Verdict::Wrong,
+            tags: Verdict::Pass,
+            state: Verdict::Fail,
             settings: Verdict::NotAsked,
             import: None,
             problems: vec![Problem::NotInState, Problem::NotInInventory],
         };
         let listed = Row {
-            exists: Verdict::Fine,
-            state: Verdict::Unverified,
+            exists: Verdict::Pass,
+            state: Verdict::Unknown,
             problems: vec![],
             ..row(Some(Area::Attachments), "z")
         };

@@ -1,13 +1,13 @@
 //! What people read: in the channel, in a page, in the record. Nothing of a state's content is known here.
 
-use shared::findings::{self, Changes, NAME, Told};
-use shared::first_week::Quiet;
-use shared::language::Language;
-use shared::notify::Message;
-use shared::paging::{self, Page};
+use shared::audit::findings::{self, Changes, Item, NAME};
+use shared::audit::first_week::Quiet;
 use shared::policy::{Area, Responsible};
-use shared::report::Unread;
-use shared::settings::Settings;
+use shared::run::notify::Message;
+use shared::run::paging::{self, Page};
+use shared::run::report::Unread;
+use shared::runtime::language::Language;
+use shared::runtime::settings::Settings;
 
 use crate::policy::{Problem, Row};
 use crate::settings::Setting;
@@ -91,7 +91,7 @@ fn sentence(problem: &Problem, language: Language) -> String {
             )
         }
         Problem::Drift { setting, found, expected, place } => {
-            let told = format!(
+            let reported = format!(
                 "{}: {} `{}`, {} `{}` (`{}`)",
                 setting.name(),
                 language.pick("a AWS tem", "AWS has"),
@@ -105,9 +105,9 @@ fn sentence(problem: &Problem, language: Language) -> String {
                     "gravidade baixa: deploys fora do Terraform mudam a revisão de propósito",
                     "low severity: deployments outside Terraform change the revision deliberately",
                 );
-                format!("{told}; {low}")
+                format!("{reported}; {low}")
             } else {
-                told
+                reported
             }
         }
         Problem::TagsMissing { tags } => {
@@ -483,11 +483,11 @@ pub(crate) struct Summary<'a> {
 }
 
 /// All that is wrong, in the order in which it is to be settled.
-fn ordered(settings: &Settings, rows: &[Row]) -> Vec<Told> {
+fn ordered(settings: &Settings, rows: &[Row]) -> Vec<Item> {
     let all = rows.iter().flat_map(|row| row.problems.iter().map(move |problem| (row, problem)));
     let mut all: Vec<_> = all.collect();
     all.sort_by_key(|(_, problem)| *problem);
-    let told = |(row, problem): (&Row, &Problem)| {
+    let reported = |(row, problem): (&Row, &Problem)| {
         let step = next_step(settings, row, problem);
         let mut pattern = step.clone();
         for (text, placeholder) in [(&row.arn, "ARN"), (&row.name, NAME)] {
@@ -498,9 +498,9 @@ fn ordered(settings: &Settings, rows: &[Row]) -> Vec<Told> {
             }
         }
         let sentence = sentence(problem, settings.language);
-        Told { kind: problem.kind().to_owned(), about: row.about(), sentence, step, pattern }
+        Item { kind: problem.kind().to_owned(), about: row.about(), sentence, step, pattern }
     };
-    all.into_iter().map(told).collect()
+    all.into_iter().map(reported).collect()
 }
 
 /// The channel's message.
@@ -523,10 +523,10 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
     );
     let tells_all = summary.is_weekly || summary.unread.is_some();
     let is_summary = summary.quiet.is_some_and(|quiet| quiet.is_summary);
-    let is_told = |row: &Row, problem: &Problem| {
+    let is_reported = |row: &Row, problem: &Problem| {
         !is_summary && (tells_all || summary.changes.new.contains(&row.key(problem)))
     };
-    let told: Vec<_> = all().filter(|(row, problem)| is_told(row, problem)).collect();
+    let reported: Vec<_> = all().filter(|(row, problem)| is_reported(row, problem)).collect();
     let mut lines: Vec<_> = summary.unread.iter().map(|unread| unread.text(language)).collect();
     lines.extend(match summary.quiet {
         Some(Quiet { week, held, is_summary: true, place }) => {
@@ -534,7 +534,7 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
         }
         quiet => quiet.map(|quiet| quiet.week.line(quiet.held, quiet.place, language)).into_iter().collect(),
     });
-    let each: Vec<String> = told
+    let each: Vec<String> = reported
         .iter()
         .take(MOST_LINES)
         .map(|(row, problem)| {
@@ -550,11 +550,11 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
         })
         .collect();
     lines.extend(each);
-    let more = told.len().saturating_sub(MOST_LINES);
+    let more = reported.len().saturating_sub(MOST_LINES);
     if more > 0 {
         lines.push(format!("{} {more}: `{}`.", language.pick("E mais", "And more:"), table::KEY));
     }
-    let still = all().count() - told.len();
+    let still = all().count() - reported.len();
     if still > 0 && !is_summary {
         lines.push(format!("{} {still}: `{}`.", language.pick("Continuam", "Still so:"), table::KEY));
     }
@@ -580,7 +580,7 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
 
 #[cfg(test)]
 mod tests {
-    use shared::first_week::{FirstWeek, Held};
+    use shared::audit::first_week::{FirstWeek, Held};
     use std::collections::BTreeSet;
 
     use super::*;
@@ -605,9 +605,9 @@ mod tests {
             name: name.to_owned(),
             arn: format!("arn:aws:x:{name}"),
             responsible: Responsible { primary: "Squad Dados".to_owned(), backup: "Squad Infra".to_owned() },
-            exists: Verdict::Fine,
-            tags: Verdict::Fine,
-            state: Verdict::Fine,
+            exists: Verdict::Pass,
+            tags: Verdict::Pass,
+            state: Verdict::Pass,
             settings: Verdict::NotAsked,
             import: (kind == "rds-instance").then(|| ("aws_db_instance", name.to_owned())),
             problems,
@@ -736,7 +736,7 @@ mod tests {
                 said.insert(sentence(&problem, language));
             }
             assert_eq!(said.len(), 2, "{problem:?}");
-            assert_eq!(shared::findings::key_of(&line(&row, &problem)), row.key(&problem));
+            assert_eq!(shared::audit::findings::key_of(&line(&row, &problem)), row.key(&problem));
         }
     }
 
@@ -777,7 +777,7 @@ mod tests {
     }
 
     #[test]
-    fn the_channel_is_told_what_is_new_and_once_a_week_everything() {
+    fn the_channel_is_reported_what_is_new_and_once_a_week_everything() {
         let rows: Vec<_> = (0..12)
             .map(|number| row("s3-bucket", &format!("b{number:02}"), vec![Problem::NotInInventory]))
             .chain([row("tagged-resources", "x", vec![Problem::ListUnread { why: "y".to_owned() }])])
@@ -788,7 +788,7 @@ mod tests {
             resolved: keys(&["Missing rds-instance moveongs-dev-db"]),
         };
         let tell = |is_weekly| {
-            let told = Summary {
+            let reported = Summary {
                 run_id: "2026-03-02",
                 rows: &rows,
                 changes: &changes,
@@ -796,7 +796,7 @@ mod tests {
                 unread: None,
                 quiet: None,
             };
-            summary(&settings(Language::Portuguese), &told)
+            summary(&settings(Language::Portuguese), &reported)
         };
         let message = tell(false);
         assert_eq!(message.title, "Inventário (dev): 12 achado(s), 1 não verificado(s)");
@@ -837,7 +837,7 @@ mod tests {
             .collect();
         let week = FirstWeek { until: "2026-03-08T12:00:00Z".parse().unwrap(), is_first_day: true };
         let tell = |is_summary| {
-            let told = Summary {
+            let reported = Summary {
                 run_id: "2026-03-02",
                 rows: &rows,
                 changes: &Changes::default(),
@@ -850,7 +850,7 @@ mod tests {
                     place: "s3://b/x.csv",
                 }),
             };
-            summary(&settings(Language::Portuguese), &told).lines
+            summary(&settings(Language::Portuguese), &reported).lines
         };
         let lines = tell(true);
         assert!(lines[0].contains("até 2026-03-08 09:00:00 -03:00") && lines[0].contains("s3://b/x.csv"));

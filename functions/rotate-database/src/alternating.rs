@@ -1183,7 +1183,7 @@ mod tests {
     }
 
     #[test]
-    fn an_administrator_that_lacks_a_right_is_told_which() {
+    fn an_administrator_that_lacks_a_right_is_reported_which() {
         let permission = ErrorKind::Permission;
         refused(
             &settled(&json!({"admin": {"createrole": false}})),
@@ -1201,11 +1201,11 @@ mod tests {
             "kind": "TABLE", "target": "public.audit", "part": null, "owner": "dba", "holder": "imm",
             "privilege": "SELECT", "grantable": false, "may": false
         }]);
-        let told = "GRANT SELECT ON TABLE public.audit TO \"imm_owner\" (as dba";
-        refused(&settled(&json!({"privileges": privilege})), "imm", permission, told);
+        let reported = "GRANT SELECT ON TABLE public.audit TO \"imm_owner\" (as dba";
+        refused(&settled(&json!({"privileges": privilege})), "imm", permission, reported);
         let granted = json!([{"role": "group", "admin": true, "inherit": true, "set": false, "may": false}]);
-        let told = "GRANT \"group\" TO \"imm_owner\" WITH ADMIN TRUE, INHERIT TRUE, SET FALSE";
-        refused(&settled(&json!({"granted": granted})), "imm", permission, told);
+        let reported = "GRANT \"group\" TO \"imm_owner\" WITH ADMIN TRUE, INHERIT TRUE, SET FALSE";
+        refused(&settled(&json!({"granted": granted})), "imm", permission, reported);
         // One message has all: who mends them one by one waits for a retry each time.
         let both = settled(&json!({"privileges": privilege, "granted": granted}));
         refused(&both, "imm", permission, "(as dba, or a role that may); GRANT \"group\"");

@@ -1,7 +1,7 @@
 //! The AWS calls that only this function makes. The only file that names SDK operations.
 
 use secrecy::SecretString;
-use shared::failure::CallError;
+use shared::runtime::failure::CallError;
 
 use shared::database::secret::Login;
 

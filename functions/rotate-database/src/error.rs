@@ -3,10 +3,10 @@
 use std::error::Error;
 use std::fmt;
 
-use shared::event::pasted;
-use shared::failure::{CallError, Failure};
-use shared::language::Language;
 use shared::rotation::{Advice, InForce, Request, RotationError, Step};
+use shared::runtime::event::pasted;
+use shared::runtime::failure::{CallError, Failure};
+use shared::runtime::language::Language;
 
 use shared::database::secret::FormError;
 use shared::database::{DatabaseError, ErrorKind};

@@ -17,18 +17,18 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use shared::aws::secrets::Listed;
 use shared::database::secret::{self, Login, Secret};
 use shared::database::{Database, DatabaseError, ErrorKind, Expected, Session};
-use shared::env::{Env, EnvError};
-use shared::evidence::EvidenceError;
-use shared::failure::chain;
-use shared::lambda::Invocation;
-use shared::ledger::{self, Line, NotInUse};
 use shared::rotation::{
     Advice, Aftermath, Attempt, Base, InForce, Outcome, Proof, Request, Rotation, RotationError, Step,
     generate,
 };
-use shared::secrets::Listed;
+use shared::run::evidence::EvidenceError;
+use shared::run::ledger::{self, Line, NotInUse};
+use shared::runtime::env::{Env, EnvError};
+use shared::runtime::failure::chain;
+use shared::runtime::lambda::Invocation;
 
 pub use error::{RotateError, Seen, Why};
 pub use policy::Strategy;
@@ -142,7 +142,7 @@ impl App {
             return Err(Why::ManagedMaster { user, kind: host.kind, id: host.id });
         }
         let Some(open) = self.blue_green(&host).await? else { return Ok(()) };
-        let is_begun = self.kept(attempt.request).await.is_some_and(|change| change.single_user);
+        let is_begun = self.saved_change(attempt.request).await.is_some_and(|change| change.single_user);
         // Once a single user's password has changed, only finishing the rotation makes a working credential current.
         if is_begun && (attempt.request.step != Step::SetSecret || self.takes_pending(attempt).await?) {
             return Ok(());
@@ -229,8 +229,8 @@ impl App {
         let Some((session, known)) = self.enter(attempt, known, pending.login(), seen).await? else {
             if single_user {
                 // An earlier attempt changed the password, and its note may be missing.
-                let change = Change { from, at: shared::time::now(), rescued_by: None, single_user };
-                self.keep(attempt, &change).await?;
+                let change = Change { from, at: shared::runtime::time::now(), rescued_by: None, single_user };
+                self.save_change(attempt, &change).await?;
             }
             return Ok(Outcome::AlreadySet);
         };
@@ -241,13 +241,13 @@ impl App {
             // What the policy asks for must hold before the only password is changed: the rights are the same.
             self.prove_session(attempt, &strategy, &known.login, &session).await?;
         }
-        let change = Change { from, at: shared::time::now(), rescued_by, single_user };
-        let is_first = match self.keep(attempt, &change).await {
+        let change = Change { from, at: shared::runtime::time::now(), rescued_by, single_user };
+        let is_first = match self.save_change(attempt, &change).await {
             // Without the note, a later failure would report the old password as valid.
             Err(error) if single_user => return Err(error),
             kept => kept.unwrap_or(true),
         };
-        if !is_first && Self::has_moved(attempt, &self.kept(attempt.request).await) {
+        if !is_first && Self::has_moved(attempt, &self.saved_change(attempt.request).await) {
             // finishSecret would refuse, and a single user's AWSCURRENT would be dead until somebody came.
             session.close().await;
             return Err(self.moved(pending.login(), current.login()).await?);
@@ -404,7 +404,7 @@ impl App {
         let pending = Secret::parse(&version.value)?;
         let current = self.current(attempt).await?;
         let strategy = self.strategy(attempt, &current)?;
-        let change = self.kept(attempt.request).await;
+        let change = self.saved_change(attempt.request).await;
         if Self::has_moved(attempt, &change) {
             return Err(self.moved(pending.login(), current.login()).await?);
         }
@@ -413,12 +413,12 @@ impl App {
         Ok(Proof {
             staged: version.created,
             what: "log in with the pending credential, read and write",
-            aftermath: self.told(change),
+            aftermath: self.reported(change),
         })
     }
 
     /// What setSecret's note adds to what is told at the end.
-    fn told(&self, change: Option<Change>) -> Aftermath {
+    fn reported(&self, change: Option<Change>) -> Aftermath {
         let Some(change) = change else { return Aftermath::default() };
         let rescued = change.rescued_by.map(|version| error::rescued(self.base.settings.language, &version));
         Aftermath {
@@ -453,7 +453,7 @@ impl App {
 
     async fn diagnose(&self, attempt: &Attempt<'_>, error: RotationError) -> Result<Why, Why> {
         // Without the note nothing was changed, and the database is not asked for a token that anybody may have made up.
-        let change = self.kept(attempt.request).await;
+        let change = self.saved_change(attempt.request).await;
         if change.is_none() {
             return Ok(error.into());
         }
@@ -500,15 +500,15 @@ impl App {
 
     /// Whether this is the first note. Without a note the length of the window is unknown, and a moved AWSCURRENT goes
     /// unnoticed.
-    async fn keep(&self, attempt: &Attempt<'_>, change: &Change) -> Result<bool, Why> {
-        let kept = self.base.reporter.evidence.keep(&Self::note(attempt.request), change).await;
+    async fn save_change(&self, attempt: &Attempt<'_>, change: &Change) -> Result<bool, Why> {
+        let kept = self.base.reporter.evidence.put_new(&Self::note(attempt.request), change).await;
         kept.map_err(|error| {
             tracing::warn!(message = chain(&error), error_type = "EvidenceFailed");
             RotationError::from(error).into()
         })
     }
 
-    async fn kept(&self, request: &Request) -> Option<Change> {
+    async fn saved_change(&self, request: &Request) -> Option<Change> {
         self.look(request).await.unwrap_or_else(|error| {
             tracing::warn!(message = chain(&error), error_type = "EvidenceFailed");
             None
@@ -516,7 +516,7 @@ impl App {
     }
 
     async fn look(&self, request: &Request) -> Result<Option<Change>, EvidenceError> {
-        self.base.reporter.evidence.kept(&Self::note(request)).await
+        self.base.reporter.evidence.get(&Self::note(request)).await
     }
 
     /// What a failed step leaves in force, and setSecret's note: a single user's old password is dead once setSecret
@@ -614,7 +614,7 @@ impl Rotation for App {
     }
 
     async fn aftermath(&self, attempt: &Attempt<'_>) -> Aftermath {
-        self.told(self.kept(attempt.request).await)
+        self.reported(self.saved_change(attempt.request).await)
     }
 
     async fn abandoned(&self, attempt: &Attempt<'_>, error: RotationError) -> RotateError {

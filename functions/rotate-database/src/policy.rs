@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
-use shared::ledger::{InUse, NotInUse};
 use shared::policy::{Generator, Rotation};
 use shared::rotation::{InForce, RotationError, Step, invalid_tag};
+use shared::run::ledger::{InUse, NotInUse};
 
 use crate::alternating::Pair;
 use crate::error::Why;

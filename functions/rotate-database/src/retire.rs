@@ -9,18 +9,19 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use shared::aws::describe;
+use shared::aws::secrets::{self, Listed};
 use shared::database::secret::{Login, Secret};
 use shared::database::{ErrorKind, Quotes, Session};
-use shared::evidence::{Draft, Step as Recorded};
-use shared::failure::{CallError, Failure, chain};
-use shared::lambda::Invocation;
-use shared::language::Language;
-use shared::ledger::{self, InUse, Line, NotInUse, Row};
-use shared::notify::Message;
 use shared::rotation::{RotationError, generate, was_made};
-use shared::secrets::{self, Listed};
-use shared::settings::Settings;
-use shared::{describe, time};
+use shared::run::evidence::{Draft, Step as Recorded};
+use shared::run::ledger::{self, InUse, Line, NotInUse, Row};
+use shared::run::notify::Message;
+use shared::runtime::failure::{CallError, Failure, chain};
+use shared::runtime::lambda::Invocation;
+use shared::runtime::language::Language;
+use shared::runtime::settings::Settings;
+use shared::runtime::time;
 
 use crate::error::{RotateError, Why};
 use crate::policy::{self, Strategy};
@@ -110,7 +111,7 @@ pub(crate) async fn retire(app: &App, invocation: &Invocation) -> Result<Vec<Lin
     let rows = rows.map_err(|reason| Why::Ledger { reason })?;
     let (mut lines, mut failed) = (Vec::new(), Vec::new());
     for secret in app.leaked(&rows) {
-        let done = invocation.within(REPORTING, app.end(&secret, &rows, invocation.now)).await;
+        let done = invocation.before_deadline(REPORTING, app.end(&secret, &rows, invocation.now)).await;
         let done = done.unwrap_or_else(|late| Err(RotationError::from(late).into()));
         if let Err(why) = &done {
             let error_type = RotateError::from(why.clone()).kind();
@@ -144,7 +145,7 @@ impl App {
         let Some(leaked) = &incident.previous else { return Ok(Course::Nothing) };
         let evidence = &self.base.reporter.evidence;
         let note = format!("{}/retired/{}", listed.arn, incident.version);
-        if let Some(ended) = evidence.kept(&note).await.map_err(RotationError::from)? {
+        if let Some(ended) = evidence.get(&note).await.map_err(RotationError::from)? {
             return Ok(Course::Ended(ended));
         }
         let is_vouched = listed.tags.get(policy::IN_USE).map(String::as_str) == listed.labelled("AWSCURRENT");
@@ -188,7 +189,7 @@ impl App {
             return Err(open);
         }
         let ended = Ended { version: incident.version.clone(), user, is_shut_out, sessions };
-        evidence.keep(&note, &ended).await.map_err(RotationError::from)?;
+        evidence.put_new(&note, &ended).await.map_err(RotationError::from)?;
         Ok(Course::Ended(ended))
     }
 
@@ -204,7 +205,7 @@ impl App {
     ) -> Result<Replaced, Why> {
         let evidence = &self.base.reporter.evidence;
         let note = format!("{}/replaced/{}", listed.arn, incident.version);
-        if let Some(replaced) = evidence.kept(&note).await.map_err(RotationError::from)? {
+        if let Some(replaced) = evidence.get(&note).await.map_err(RotationError::from)? {
             return Ok(replaced);
         }
         let is_later = |row: &&Row| !(row.arn == listed.arn && row.version == incident.version);
@@ -234,7 +235,7 @@ impl App {
             }
         }
         let replaced = Replaced { version: leaked, replaced_by: next.version.clone(), sessions };
-        evidence.keep(&note, &replaced).await.map_err(RotationError::from)?;
+        evidence.put_new(&note, &replaced).await.map_err(RotationError::from)?;
         Ok(replaced)
     }
 
@@ -357,7 +358,7 @@ async fn report(
     let day = time::local_date(invocation.now);
     let line =
         |did: &str, why: &str| Line { secret: secret.to_owned(), did: did.to_owned(), why: why.to_owned() };
-    let (line, run_id, told, outcome) = match done {
+    let (line, run_id, reported, outcome) = match done {
         Ok(Course::Nothing) => return (line("none", ""), false),
         Ok(Course::Waits(waits)) => {
             let line = line("waits", waits.name());
@@ -367,8 +368,8 @@ async fn report(
         // The leaked value cannot be tried, so this is never reported as proved.
         Ok(Course::Replaced(replaced)) => {
             let run_id = format!("{}/retire/replaced", replaced.version);
-            let told = replaced_message(settings, secret, replaced);
-            (line("replaced", ""), run_id, told, "not proved: the leaked value is gone".to_owned())
+            let reported = replaced_message(settings, secret, replaced);
+            (line("replaced", ""), run_id, reported, "not proved: the leaked value is gone".to_owned())
         }
         Ok(Course::Ended(ended)) => {
             let run_id = format!("{}/retire/ended", ended.version);
@@ -377,8 +378,8 @@ async fn report(
         Err(why) => {
             let error = RotateError::from(why.clone());
             let run_id = format!("{secret}/retire/{}/{day}", error.fingerprint());
-            let told = failed_message(settings, secret, &error);
-            (line("failed", error.kind()), run_id, told, format!("failed: {}", error.kind()))
+            let reported = failed_message(settings, secret, &error);
+            (line("failed", error.kind()), run_id, reported, format!("failed: {}", error.kind()))
         }
     };
     let begun = app.base.reporter.look(&run_id).await;
@@ -391,7 +392,7 @@ async fn report(
         findings: done.as_ref().err().map(|why| chain(why)).into_iter().collect(),
         ..Draft::of(settings, &run_id, result, invocation.now)
     };
-    app.base.reporter.report(draft, Some(&told), begun, invocation).await;
+    app.base.reporter.report(draft, Some(&reported), begun, invocation).await;
     (line, is_news)
 }
 

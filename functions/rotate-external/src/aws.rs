@@ -6,8 +6,8 @@ use aws_sdk_sesv2::types::{Body, Content, Destination, EmailContent, Message};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use shared::failure::CallError;
-use shared::time;
+use shared::runtime::failure::CallError;
+use shared::runtime::time;
 
 use crate::ses::{Credential, Key};
 

@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use shared::database::DatabaseError;
 use shared::database::secret::FormError;
-use shared::evidence::EvidenceError;
-use shared::failure::{CallError, Failure};
 use shared::github::GitHubError;
-use shared::language::Language;
 use shared::rotation::{Advice, InForce, Request, RotationError, Step};
-use shared::time;
+use shared::run::evidence::EvidenceError;
+use shared::runtime::failure::{CallError, Failure};
+use shared::runtime::language::Language;
+use shared::runtime::time;
 
 /// Why something failed; a variant for each thing that an operator does next.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -32,7 +32,7 @@ pub enum RotateError {
     },
     /// What is remembered of the secret could not be read or written, and without that nothing is made.
     #[error("what is remembered of the secret could not be read or written")]
-    Desk(#[from] EvidenceError),
+    Issuance(#[from] EvidenceError),
     /// Another attempt of the same step may still be at work.
     #[error("another attempt at making the credential may be at work until {}", time::local(*until))]
     Busy {
@@ -197,7 +197,7 @@ impl Failure for RotateError {
             Self::Rotation(error) => error.kind(),
             Self::InvalidEvent { .. } => "InvalidEvent",
             Self::NotOurs { .. } => "NotOurs",
-            Self::Desk(_) => "DeskFailed",
+            Self::Issuance(_) => "DeskFailed",
             Self::Busy { .. } => "Busy",
             Self::NotRetired => "NotRetired",
             Self::StillAccepted => "StillAccepted",
@@ -343,7 +343,7 @@ impl RotateError {
                 return format!("o evento não é um que a função conhece (campo {field})");
             }
             Self::NotOurs { name } => return format!("o segredo {name} não está nos parâmetros da stack"),
-            Self::Desk(_) => "o bucket de evidências não respondeu, e sem a anotação nada é criado",
+            Self::Issuance(_) => "o bucket de evidências não respondeu, e sem a anotação nada é criado",
             Self::Busy { until } => {
                 return format!(
                     "outra tentativa deste passo pode estar em curso até {}",
@@ -428,7 +428,7 @@ impl RotateError {
                 "pôr o nome do segredo no parâmetro certo da stack (SesSecretName, TwilioSecretName ou SeedAdminSecretName), ou ligar a rotação dele a outra função.",
                 "put the secret's name into the right parameter of the stack (SesSecretName, TwilioSecretName or SeedAdminSecretName), or attach its rotation to another function.",
             ),
-            Self::Desk(_) | Self::Call(_) => say(
+            Self::Issuance(_) | Self::Call(_) => say(
                 "ver a mensagem no rodapé e a permissão da função; a próxima tentativa continua.",
                 "see the message in the small print and the function's permission; the next try goes on.",
             ),
@@ -688,7 +688,7 @@ mod tests {
         let email = || "admin@imm.local".to_owned();
         let said = || "500".to_owned();
         let late = || {
-            RotationError::Deadline(shared::lambda::DeadlineExceeded {
+            RotationError::Deadline(shared::runtime::lambda::DeadlineExceeded {
                 allowed: std::time::Duration::from_secs(20),
             })
         };
@@ -698,7 +698,7 @@ mod tests {
         let rows: Vec<(RotateError, bool, Step, InForce, &[&str])> = vec![
             // The issuer takes both credentials until the one before is retired.
             (RotateError::NotOurs { name: "x".to_owned() }, mail, CreateSecret, Current, &[]),
-            (RotateError::Desk(EvidenceError::Contended), mail, CreateSecret, Current, &[]),
+            (RotateError::Issuance(EvidenceError::Contended), mail, CreateSecret, Current, &[]),
             (RotateError::Busy { until: at }, mail, CreateSecret, Current, &[]),
             (RotateError::NotRetired, mail, CreateSecret, Current, &["lambda invoke"]),
             (

@@ -2,16 +2,16 @@
 //! the administrator's password (the application's database, and the CI).
 //!
 //! Triggers: Secrets Manager, one rotation step per invocation, whose course is `shared::rotation`'s; and a schedule, or a
-//! person, to put the credential before out of use once the new one is (`retire.rs`). Decisions: `ses.rs` (keys), `desk.rs`
+//! person, to put the credential before out of use once the new one is (`retire.rs`). Decisions: `ses.rs` (keys), `issuance.rs`
 //! (who makes one), `retire.rs`. Outside: `aws.rs`, `twilio.rs`, `ci.rs` (GitHub Actions), `admin.rs` (database, login). Source:
 //! the guide, 3.1.
 
 mod admin;
 mod aws;
 mod ci;
-mod desk;
 mod error;
 mod event;
+mod issuance;
 mod retire;
 mod ses;
 mod text;
@@ -26,28 +26,28 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::application::Application;
+use shared::aws::describe;
+use shared::aws::secrets::{self, Listed};
+use shared::aws::versions;
 use shared::database::Database;
-use shared::describe;
-use shared::endpoint::Endpoint;
-use shared::env::{Env, EnvError};
-use shared::evidence::{Draft, Step as Recorded};
-use shared::failure::{CallError, Failure, chain};
 use shared::github::Repository;
-use shared::lambda::{DeadlineExceeded, Invocation};
-use shared::ledger::{self, InUse, Line, NotInUse};
 use shared::rotation::{
     Advice, Aftermath, Attempt, Base, Outcome, Proof, Request, Rotation, RotationError, generate,
 };
-use shared::secrets::{self, Listed};
-use shared::time;
-use shared::versions;
+use shared::run::evidence::{Draft, Step as Recorded};
+use shared::run::ledger::{self, InUse, Line, NotInUse};
+use shared::runtime::endpoint::Endpoint;
+use shared::runtime::env::{Env, EnvError};
+use shared::runtime::failure::{CallError, Failure, chain};
+use shared::runtime::lambda::{DeadlineExceeded, Invocation};
+use shared::runtime::time;
 
 use admin::{Found, InDatabase, Shown, Users};
 use ci::Place;
-use desk::{Desk, MAKING};
 use error::Names;
 pub use error::RotateError;
 use event::Declared;
+use issuance::{Issuance, MAKING};
 use retire::{Act, Stays};
 use ses::Credential;
 use twilio::{Secondary, Twilio};
@@ -199,22 +199,23 @@ impl App {
         }
     }
 
-    async fn remembered(&self, arn: &str) -> Result<Desk, RotateError> {
-        Ok(self.base.reporter.evidence.kept(&desk_of(arn)).await?.unwrap_or_default())
+    async fn remembered(&self, arn: &str) -> Result<Issuance, RotateError> {
+        Ok(self.base.reporter.evidence.get(&issuance_of(arn)).await?.unwrap_or_default())
     }
 
     /// Notes what is about to be done, so that another attempt tells it if this one dies.
     async fn about_to(&self, round: &Round<'_>, act: Retired) -> Result<(), RotateError> {
-        self.remember(&round.listed.arn, |desk| desk.doing = Some(act.clone())).await
+        self.remember(&round.listed.arn, |issuance| issuance.doing = Some(act.clone())).await
     }
 
-    async fn remember<R>(&self, arn: &str, change: impl Fn(&mut Desk) -> R) -> Result<R, RotateError> {
-        Ok(self.base.reporter.evidence.amend(&desk_of(arn), change).await?)
+    async fn remember<R>(&self, arn: &str, change: impl Fn(&mut Issuance) -> R) -> Result<R, RotateError> {
+        Ok(self.base.reporter.evidence.update(&issuance_of(arn), change).await?)
     }
 
     /// Notes that a credential is about to be made, which one attempt may do at a time.
     async fn begin(&self, request: &Request, before: &[String]) -> Result<(), RotateError> {
-        let begun = self.remember(&request.secret_id, |desk| desk.begin(&request.token, time::now(), before));
+        let begun =
+            self.remember(&request.secret_id, |issuance| issuance.begin(&request.token, time::now(), before));
         begun.await?.map_err(|until| RotateError::Busy { until })
     }
 }
@@ -223,7 +224,7 @@ fn rotate_command(secret: &str) -> String {
     format!("`aws secretsmanager rotate-secret --secret-id '{secret}'`")
 }
 
-fn desk_of(arn: &str) -> String {
+fn issuance_of(arn: &str) -> String {
     format!("desk/{arn}")
 }
 
@@ -257,11 +258,16 @@ impl Mail {
         };
         let previous =
             previous.and_then(|previous| ses::read(&previous.value, fields).ok()).map(|key| key.id);
-        let desk = app.remembered(&attempt.request.secret_id).await?;
+        let issuance = app.remembered(&attempt.request.secret_id).await?;
         let keys = self.keys().await?;
-        let deactivated = desk.deactivated.as_ref().map(|key| key.key.as_str());
-        let in_the_way =
-            ses::in_the_way(&keys, &credential.id, previous.as_deref(), desk.making.as_ref(), deactivated)?;
+        let deactivated = issuance.deactivated.as_ref().map(|key| key.key.as_str());
+        let in_the_way = ses::in_the_way(
+            &keys,
+            &credential.id,
+            previous.as_deref(),
+            issuance.making.as_ref(),
+            deactivated,
+        )?;
         let stay = |id: &&String| Some(*id) != in_the_way.as_ref();
         let before: Vec<_> = keys.iter().map(|key| &key.id).filter(stay).cloned().collect();
         app.begin(attempt.request, &before).await?;
@@ -328,7 +334,7 @@ impl Mail {
         let credential = ses::read(&round.value(app, "AWSCURRENT").await?, &external.ses)?;
         let keys = self.keys().await?;
         let Some(key) = ses::other(&keys, &credential.id)? else {
-            return Ok(match &round.desk.doing {
+            return Ok(match &round.issuance.doing {
                 Some(deleted @ Retired::Deleted { .. }) => deleted.clone(),
                 _ => Retired::Nothing,
             });
@@ -345,7 +351,7 @@ impl Mail {
             true => aws::last_used(&self.iam, &key.id).await.map_err(RotateError::Iam)?,
             false => None,
         };
-        let (noted, hours) = (round.desk.deactivated.as_ref(), external.delete_after_hours);
+        let (noted, hours) = (round.issuance.deactivated.as_ref(), external.delete_after_hours);
         let id = key.id.clone();
         match retire::act(key, last_used, round.in_use, noted, hours, round.now) {
             Act::Leave(stays) => Ok(Retired::Waits(stays)),
@@ -410,7 +416,7 @@ impl Token {
                 }
             }
             // It is not ours: the next attempt must not take it for one that was lost.
-            app.remember(arn, |desk| desk.making = None).await?;
+            app.remember(arn, |issuance| issuance.making = None).await?;
             Err(RotateError::ForeignToken)
         })
         .await
@@ -432,8 +438,8 @@ impl Token {
         twilio::check(&current)?;
         if self.twilio.is_primary(&current, "current").await? {
             // An attempt that died has made it that, or a person has.
-            let made = round.desk.making.as_ref().map(|making| making.token.as_str());
-            let is_news = round.desk.doing == Some(Retired::Promoted)
+            let made = round.issuance.making.as_ref().map(|making| making.token.as_str());
+            let is_news = round.issuance.doing == Some(Retired::Promoted)
                 || made.is_some() && made == round.listed.labelled("AWSCURRENT");
             if !is_news {
                 return Ok(Retired::Nothing);
@@ -446,7 +452,7 @@ impl Token {
         }
         app.about_to(round, Retired::Promoted).await?;
         let version = round.listed.labelled("AWSCURRENT").unwrap_or_default();
-        if app.remember(arn, |desk| desk.begin_promotion(version, time::now())).await?.is_err() {
+        if app.remember(arn, |issuance| issuance.begin_promotion(version, time::now())).await?.is_err() {
             return Ok(Retired::Waits(Stays::RotationRuns));
         }
         bounded(async {
@@ -537,7 +543,11 @@ impl Password {
         };
         let done = Done { database, stored };
         let note = done_of(attempt.request);
-        app.base.reporter.evidence.amend(&note, |kept: &mut Option<Done>| *kept = Some(done.clone())).await?;
+        app.base
+            .reporter
+            .evidence
+            .update(&note, |kept: &mut Option<Done>| *kept = Some(done.clone()))
+            .await?;
         Ok(Outcome::Set)
     }
 
@@ -576,14 +586,14 @@ impl Password {
     async fn retire(&self, app: &App, round: &Round<'_>) -> Result<Retired, RotateError> {
         let version = round.listed.labelled("AWSCURRENT").unwrap_or_default().to_owned();
         let is_followed = round.rows.iter().any(|row| row.arn == round.listed.arn && row.version == version);
-        if round.desk.refused.as_ref() == Some(&version) {
+        if round.issuance.refused.as_ref() == Some(&version) {
             return Ok(Retired::Refused { version });
         }
         if !is_followed || round.listed.labelled("AWSPREVIOUS").is_none() {
             return Ok(Retired::Waits(Stays::NotInUse(NotInUse::NotFollowed)));
         }
         let Some(application) = &self.application else { return Ok(Retired::Waits(Stays::NoApplication)) };
-        let done: Option<Done> = app.base.reporter.evidence.kept(&format!("{version}/setSecret")).await?;
+        let done: Option<Done> = app.base.reporter.evidence.get(&format!("{version}/setSecret")).await?;
         if done.is_some_and(|done| done.database == Some(InDatabase::Nobody)) {
             return Ok(Retired::Waits(Stays::NoUser));
         }
@@ -602,7 +612,7 @@ impl Password {
         request: &Request,
         pending: &SecretString,
     ) -> Result<(Shown, Option<Done>), RotateError> {
-        let done = app.base.reporter.evidence.kept(&done_of(request)).await?;
+        let done = app.base.reporter.evidence.get(&done_of(request)).await?;
         let done: Done = done.ok_or(RotateError::NotSet)?;
         if done.database != Some(InDatabase::New) {
             return Ok((Shown::Nothing, Some(done)));
@@ -783,18 +793,18 @@ impl Rotation for App {
                 (shown.what(), done, Some(shown))
             }
         };
-        let mut aftermath = self.told(&attempt.described.name, done);
+        let mut aftermath = self.reported(&attempt.described.name, done);
         aftermath.findings.extend(shown.and_then(|shown| text::shown(self.base.settings.language, shown)));
         Ok(Proof { staged: pending.created, what, aftermath })
     }
 
     async fn aftermath(&self, attempt: &Attempt<'_>) -> Aftermath {
-        let done = self.base.reporter.evidence.kept(&done_of(attempt.request)).await;
+        let done = self.base.reporter.evidence.get(&done_of(attempt.request)).await;
         let done = done.unwrap_or_else(|error| {
             tracing::warn!(message = chain(&error), error_type = "EvidenceFailed");
             None
         });
-        self.told(&attempt.described.name, done)
+        self.reported(&attempt.described.name, done)
     }
 
     fn is_read_by_tasks(&self, name: &str) -> bool {
@@ -815,7 +825,7 @@ impl Rotation for App {
 
 impl App {
     /// What a person should know of a rotation that ended well.
-    fn told(&self, secret: &str, done: Option<Done>) -> Aftermath {
+    fn reported(&self, secret: &str, done: Option<Done>) -> Aftermath {
         let language = self.base.settings.language;
         let findings = match (self.kind(secret), done) {
             (Ok(Kind::Mail(_) | Kind::Token(_)), _) => vec![text::to_come(language)],
@@ -867,7 +877,7 @@ impl Retired {
 struct Round<'a> {
     listed: &'a Listed,
     rows: &'a [ledger::Row],
-    desk: &'a Desk,
+    issuance: &'a Issuance,
     in_use: Result<InUse, NotInUse>,
     is_declared: bool,
     now: Timestamp,
@@ -933,7 +943,7 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
     for kind in secrets.into_iter().flatten() {
         let name = kind.secret();
         let declared = request.in_use.as_ref().filter(|declared| declared.secret == name);
-        let done = invocation.within(REPORTING, retire(app, kind, declared, invocation.now)).await;
+        let done = invocation.before_deadline(REPORTING, retire(app, kind, declared, invocation.now)).await;
         let done = done.unwrap_or_else(|late| Err(RotationError::from(late).into()));
         let (line, is_news) = report(app, name, &done, declared, invocation).await;
         match &done {
@@ -995,8 +1005,8 @@ async fn retire(
     let declared = declared.filter(|declared| declared.version == version);
     let is_declared = declared.is_some();
     let in_use = ledger::in_use(&listed, &rows, is_declared, now);
-    let desk = app.remembered(&listed.arn).await?;
-    let round = Round { listed: &listed, rows: &rows, desk: &desk, in_use, is_declared, now };
+    let issuance = app.remembered(&listed.arn).await?;
+    let round = Round { listed: &listed, rows: &rows, issuance: &issuance, in_use, is_declared, now };
     let retired = match kind {
         Kind::Mail(mail) => mail.retire(app, &round).await?,
         Kind::Token(token) => token.retire(app, &round).await?,
@@ -1013,7 +1023,7 @@ async fn retire(
 async fn settle(app: &App, course: &Course, now: Timestamp) -> Result<(), RotateError> {
     match &course.retired {
         Retired::Nothing | Retired::Waits(_) => Ok(()),
-        done => app.remember(&course.arn, |desk| desk.settle(done, now)).await,
+        done => app.remember(&course.arn, |issuance| issuance.settle(done, now)).await,
     }
 }
 
@@ -1030,7 +1040,7 @@ async fn report(
     let day = time::local_date(invocation.now);
     let line =
         |did: &str, why: &str| Line { secret: secret.to_owned(), did: did.to_owned(), why: why.to_owned() };
-    let (line, run_id, told) = match done {
+    let (line, run_id, reported) = match done {
         Ok(Course { retired: Retired::Nothing, .. }) => return (line("nothing", ""), false),
         Ok(Course { retired: Retired::Waits(stays), version, made, arn }) => {
             let line = line("waits", text::name(stays));
@@ -1074,6 +1084,6 @@ async fn report(
         findings,
         ..Draft::of(settings, &run_id, if done.is_ok() { "succeeded" } else { "failed" }, invocation.now)
     };
-    app.base.reporter.report(draft, Some(&told), begun, invocation).await;
+    app.base.reporter.report(draft, Some(&reported), begun, invocation).await;
     (line, is_news)
 }

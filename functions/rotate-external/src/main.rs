@@ -6,5 +6,5 @@ use rotate_external::{App, PROCEDURE, handle};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    shared::lambda::serve(PROCEDURE, async |env, aws| App::new(env, aws), handle).await
+    shared::runtime::lambda::serve(PROCEDURE, async |env, aws| App::new(env, aws), handle).await
 }

@@ -2,9 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use shared::ledger::{InUse, NotInUse};
+use shared::run::ledger::{InUse, NotInUse};
 
-use crate::desk::Deactivated;
+use crate::issuance::Deactivated;
 use crate::ses::Key;
 
 /// Why an old credential stays for now.

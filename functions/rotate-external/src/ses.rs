@@ -17,8 +17,8 @@ use shared::document::{self, field, quote, splice};
 use shared::policy::SesFields;
 use shared::rotation::RotationError;
 
-use crate::desk::Making;
 use crate::error::RotateError;
+use crate::issuance::Making;
 
 /// IAM tells when a key was made in whole seconds, by another clock than ours.
 const SKEW: SignedDuration = SignedDuration::from_secs(30);

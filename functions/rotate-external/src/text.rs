@@ -1,16 +1,16 @@
 //! What people read in the channel of what is not a rotation step.
 
-use shared::event::pasted;
-use shared::language::Language;
-use shared::ledger::{NotInUse, follow_command};
-use shared::notify::Message;
-use shared::settings::Settings;
+use shared::run::ledger::{NotInUse, follow_command};
+use shared::run::notify::Message;
+use shared::runtime::event::pasted;
+use shared::runtime::language::Language;
+use shared::runtime::settings::Settings;
 
 use crate::admin::{InDatabase, Shown};
 use crate::error::{Names, RotateError};
 use crate::retire::Stays;
 use crate::{Current, Done, PROCEDURE, Retired, rotate_command};
-use shared::failure::{Failure, chain};
+use shared::runtime::failure::{Failure, chain};
 
 /// The stable name of why something waits.
 pub(crate) fn name(stays: &Stays) -> &'static str {
@@ -64,7 +64,7 @@ pub(crate) fn password(language: Language, done: &Done) -> Vec<String> {
         ),
     };
     let stored = done.stored.map(|at| {
-        let at = shared::time::local(at);
+        let at = shared::runtime::time::local(at);
         match language {
             Language::Portuguese => format!("GitHub Actions: segredo gravado, updated_at {at}."),
             Language::English => format!("GitHub Actions: secret stored, updated_at {at}."),

@@ -11,10 +11,10 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
-use shared::endpoint::Endpoint;
-use shared::failure::chain;
 use shared::rotation::RotationError;
-use shared::web;
+use shared::runtime::endpoint::Endpoint;
+use shared::runtime::failure::chain;
+use shared::runtime::web;
 
 use crate::error::RotateError;
 
@@ -49,7 +49,7 @@ struct Account {
 /// An answer that is no success, in Twilio's words.
 struct Refused {
     status: u16,
-    told: String,
+    reported: String,
 }
 
 impl Twilio {
@@ -137,9 +137,9 @@ impl Twilio {
             return Ok(Ok(body));
         }
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let told = |field: &str| body.get(field).map(Value::to_string).unwrap_or_default();
-        let told: String = format!("{} {} {}", status.as_u16(), told("code"), told("message"));
-        Ok(Err(Refused { status: status.as_u16(), told: told.chars().take(200).collect() }))
+        let reported = |field: &str| body.get(field).map(Value::to_string).unwrap_or_default();
+        let reported: String = format!("{} {} {}", status.as_u16(), reported("code"), reported("message"));
+        Ok(Err(Refused { status: status.as_u16(), reported: reported.chars().take(200).collect() }))
     }
 }
 
@@ -148,7 +148,7 @@ impl Refused {
         match self.status {
             401 => RotateError::TokenRefused { which },
             429 => RotateError::TwilioLimited,
-            _ => RotateError::Twilio { reason: self.told },
+            _ => RotateError::Twilio { reason: self.reported },
         }
     }
 }
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_told_from_what_is_none() {
+    fn a_token_is_distinguished_from_what_is_none() {
         assert_eq!(check(&SecretString::from("0123456789abcdef0123456789abcdef")), Ok(()));
         for bad in ["", "short", "{\"token\": \"0123456789abcdef0123456789abcdef\"}", "0123456789abcdef\n"] {
             let error = check(&SecretString::from(bad)).unwrap_err();

@@ -1,8 +1,8 @@
 //! Why a rotation step failed; a variant for each thing that an operator does next.
 
-use shared::failure::Failure;
-use shared::language::Language;
 use shared::rotation::{Advice, InForce, Request, RotationError};
+use shared::runtime::failure::Failure;
+use shared::runtime::language::Language;
 
 /// Why a rotation step failed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

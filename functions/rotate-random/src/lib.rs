@@ -9,8 +9,8 @@ mod value;
 
 use aws_config::SdkConfig;
 use secrecy::SecretString;
-use shared::env::{Env, EnvError};
 use shared::rotation::{Advice, Aftermath, Attempt, Base, Outcome, Proof, Request, Rotation};
+use shared::runtime::env::{Env, EnvError};
 
 pub use error::RotateError;
 use policy::Rule;

@@ -6,7 +6,7 @@ use rotate_random::App;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    shared::lambda::serve(
+    shared::runtime::lambda::serve(
         rotate_random::PROCEDURE,
         async |env, aws| App::new(env, aws),
         shared::rotation::handle,

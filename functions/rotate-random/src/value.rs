@@ -180,7 +180,7 @@ mod tests {
     #[track_caller]
     fn refused(value: &str, current: Option<&str>, rule: &Rule, kind: &str) {
         let error = examine(&secret(value), current.map(secret).as_ref(), rule).unwrap_err();
-        assert_eq!(shared::failure::Failure::kind(&error), kind, "{error}");
+        assert_eq!(shared::runtime::failure::Failure::kind(&error), kind, "{error}");
         assert!(!error.to_string().contains(value), "{error}");
     }
 
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_told_from_a_rotation() {
+    fn a_copy_is_distinguished_from_a_rotation() {
         let copy = secret("dev-secret-change-me");
         assert!(is_copy(&copy, Some(&copy)));
         assert!(!is_copy(&copy, None));

@@ -1,6 +1,6 @@
 //! The AWS calls. The only file that names SDK operations of this function alone.
 
-use shared::failure::CallError;
+use shared::runtime::failure::CallError;
 
 type Secrets = aws_sdk_secretsmanager::Client;
 

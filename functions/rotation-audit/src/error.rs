@@ -1,9 +1,9 @@
 //! Why an audit, or a task of it, failed; a variant for each thing that an operator does next.
 
-use shared::failure::{CallError, Failure};
 use shared::github::GitHubError;
-use shared::lambda::DeadlineExceeded;
-use shared::language::Language;
+use shared::runtime::failure::{CallError, Failure};
+use shared::runtime::lambda::DeadlineExceeded;
+use shared::runtime::language::Language;
 
 /// Why an audit failed. What is wrong with a secret is a finding and no failure.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

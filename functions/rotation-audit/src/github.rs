@@ -7,7 +7,7 @@ use reqwest::header::{HeaderMap, LINK};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use shared::github::{GitHubError, Session, Setup, read};
-use shared::markdown;
+use shared::run::markdown;
 
 /// What the template has for the board.
 pub(crate) const SETUP: Setup = Setup {

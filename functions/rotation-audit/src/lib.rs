@@ -20,23 +20,23 @@ use jiff::Timestamp;
 use jiff::civil::Weekday;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::endpoint::Endpoint;
-use shared::env::{Env, EnvError};
-use shared::evidence::{Draft, Step};
-use shared::failure::{Failure, chain};
-use shared::findings::{self, Changes};
-use shared::first_week::{FirstWeek, Held, Quiet};
+use shared::audit::findings::{self, Changes};
+use shared::audit::first_week::{FirstWeek, Held, Quiet};
+use shared::aws::listing;
+use shared::aws::scope::{self, Mark, Scope};
+use shared::aws::secrets;
+use shared::aws::versions;
 use shared::github::Repository;
-use shared::lambda::{self, Invocation};
-use shared::ledger;
-use shared::listing;
-use shared::paging::Pager;
-use shared::report::Reporter;
-use shared::scope::{self, Mark, Scope};
-use shared::secrets;
-use shared::settings::Settings;
-use shared::time;
-use shared::versions;
+use shared::run::evidence::{Draft, Step};
+use shared::run::ledger;
+use shared::run::paging::Pager;
+use shared::run::report::Reporter;
+use shared::runtime::endpoint::Endpoint;
+use shared::runtime::env::{Env, EnvError};
+use shared::runtime::failure::{Failure, chain};
+use shared::runtime::lambda::{self, Invocation};
+use shared::runtime::settings::Settings;
+use shared::runtime::time;
 
 pub use error::AuditError;
 use error::BoardError;
@@ -139,7 +139,7 @@ pub struct Row {
 pub async fn handle(app: &App, _: Value, invocation: &Invocation) -> Result<Report, AuditError> {
     let run_id = time::local_date(invocation.now);
     tracing::Span::current().record("run_id", run_id.as_str());
-    let seen = invocation.within(ACTING, observe(app)).await;
+    let seen = invocation.before_deadline(ACTING, observe(app)).await;
     match seen.map_err(AuditError::from).and_then(|seen| seen) {
         Ok(secrets) => act(app, run_id, decide(app, secrets, invocation.now), invocation).await,
         Err(error) => {
@@ -304,7 +304,7 @@ struct Kept {
     opened: Vec<u64>,
     closed: Vec<u64>,
     /// What the channel is told of them.
-    told: Vec<String>,
+    reported: Vec<String>,
     has_failed: bool,
 }
 
@@ -323,7 +323,8 @@ async fn keep_tasks(
         let board = Board(repository.session(&token, invocation)?);
         tasks::settle(&board, &app.reporter.evidence, &app.settings, secrets, held, invocation.now).await
     };
-    let settled = invocation.within(REPORTING, work).await.map_err(BoardError::from).and_then(|done| done);
+    let settled =
+        invocation.before_deadline(REPORTING, work).await.map_err(BoardError::from).and_then(|done| done);
     let outcomes = settled.unwrap_or_else(|error| {
         let wanted: Vec<_> = tasks::tasks(secrets).iter().map(tasks::Task::marker).collect();
         vec![(format!("tasks of the board: {}", wanted.join(" ")), Err(error))]
@@ -356,7 +357,7 @@ async fn keep_tasks(
         steps.push(Step::now(format!("task {task}"), said));
     }
     let closed = kept.closed.iter().map(|number| format!("#{number}")).collect();
-    kept.told = text::tasks(opened, closed, &failed, language);
+    kept.reported = text::tasks(opened, closed, &failed, language);
     kept
 }
 
@@ -388,13 +389,13 @@ async fn report(
     let is_first = matches!(before, Ok(None)) || begun.was_left_open();
     let is_weekly = quiet.is_none() && now.to_zoned_datetime(time::SAO_PAULO).weekday() == Weekday::Monday;
     let place = format!("s3://{}/evidence/{PROCEDURE}/", app.reporter.evidence.bucket);
-    let told = text::Summary {
+    let reported = text::Summary {
         run_id,
         secrets,
         new: &new,
         resolved: &resolved,
         is_weekly,
-        tasks: &tasks.told,
+        tasks: &tasks.reported,
         unread: before.as_ref().err(),
         quiet: quiet.map(|(week, held)| Quiet {
             week,
@@ -410,7 +411,7 @@ async fn report(
         && !is_weekly
         && !tasks.has_failed
         && !begun.was_left_open();
-    let message = (!is_silent).then(|| text::summary(&app.settings, &told, now));
+    let message = (!is_silent).then(|| text::summary(&app.settings, &reported, now));
     let lines = secrets
         .iter()
         .flat_map(|(secret, found)| found.iter().map(move |finding| text::line(secret, finding, now)));

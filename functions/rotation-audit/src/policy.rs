@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use shared::failure::CallError;
+use shared::aws::scope::Mark;
+use shared::aws::secrets::Listed;
 use shared::policy::{Audit, Policy, Responsible};
-use shared::scope::Mark;
-use shared::secrets::Listed;
+use shared::runtime::failure::CallError;
 
 use crate::resource_policy;
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use shared::evidence::{Evidence, EvidenceError};
-use shared::failure::chain;
-use shared::settings::Settings;
+use shared::run::evidence::{Evidence, EvidenceError};
+use shared::runtime::failure::chain;
+use shared::runtime::settings::Settings;
 
 use crate::error::BoardError;
 use crate::github::{Board, Issue};

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use shared::findings::{self, NAME, Told};
-use shared::first_week::{self, Quiet};
-use shared::language::Language;
-use shared::markdown;
-use shared::notify::Message;
-use shared::paging::{self, Page};
-use shared::report::Unread;
-use shared::settings::Settings;
-use shared::time;
+use shared::audit::findings::{self, Item, NAME};
+use shared::audit::first_week::{self, Quiet};
+use shared::run::markdown;
+use shared::run::notify::Message;
+use shared::run::paging::{self, Page};
+use shared::run::report::Unread;
+use shared::runtime::language::Language;
+use shared::runtime::settings::Settings;
+use shared::runtime::time;
 
 use crate::policy::{Finding, Secret};
 
@@ -286,7 +286,7 @@ pub(crate) fn next_step(secret: &Secret, finding: &Finding, language: Language) 
 }
 
 /// A finding as people are told it.
-fn told(secret: &Secret, finding: &Finding, now: Timestamp, language: Language) -> Told {
+fn reported(secret: &Secret, finding: &Finding, now: Timestamp, language: Language) -> Item {
     let like = Secret { name: NAME.to_owned(), ..secret.clone() };
     let finding_like = match finding {
         Finding::StuckPending { since, may_be_in_force, .. } => Finding::StuckPending {
@@ -297,7 +297,7 @@ fn told(secret: &Secret, finding: &Finding, now: Timestamp, language: Language) 
         },
         other => other.clone(),
     };
-    Told {
+    Item {
         kind: finding.kind().to_owned(),
         about: secret.name.clone(),
         sentence: sentence(secret, finding, now, language),
@@ -323,7 +323,7 @@ fn page(settings: &Settings, kind: &str, of: Vec<(&Secret, &Finding)>, now: Time
     let language = settings.language;
     let environment = &settings.environment;
     let names: Vec<_> = of.iter().map(|(secret, _)| secret.name.as_str()).collect();
-    let said: Vec<_> = of.iter().map(|(secret, finding)| told(secret, finding, now, language)).collect();
+    let said: Vec<_> = of.iter().map(|(secret, finding)| reported(secret, finding, now, language)).collect();
     let groups = findings::groups(&said);
     let mut lines: Vec<_> = groups.iter().map(|group| group.text(language, "")).collect();
     let [who, backup] = [language.pick("Responsável", "Responsible"), language.pick("backup", "backup")];
@@ -516,12 +516,12 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>, now: Timestamp
         count("DueSoon")
     );
     let tells_all = summary.is_weekly || summary.unread.is_some();
-    let is_told =
+    let is_reported =
         |secret: &Secret, finding: &Finding| tells_all || summary.new.contains(&key(secret, finding));
     let new: Vec<_> = all
         .iter()
-        .filter(|(secret, finding)| is_told(secret, finding))
-        .map(|(secret, finding)| told(secret, finding, now, language))
+        .filter(|(secret, finding)| is_reported(secret, finding))
+        .map(|(secret, finding)| reported(secret, finding, now, language))
         .collect();
     let mut lines: Vec<_> = summary.unread.iter().map(|unread| unread.text(language)).collect();
     match summary.quiet {
@@ -529,7 +529,7 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>, now: Timestamp
             let mut all = all.clone();
             all.sort_by_key(|(_, finding)| order(finding));
             let all: Vec<_> =
-                all.into_iter().map(|(secret, finding)| told(secret, finding, now, language)).collect();
+                all.into_iter().map(|(secret, finding)| reported(secret, finding, now, language)).collect();
             lines.extend(week.summary(held, place, &findings::groups(&all), language));
         }
         quiet => {
@@ -541,7 +541,9 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>, now: Timestamp
     let list =
         |label: &str, keys: Vec<String>| (!keys.is_empty()).then(|| format!("{label} {}.", keys.join("; ")));
     let mut still: Vec<(&str, Vec<String>)> = Vec::new();
-    for (secret, finding) in all.iter().filter(|(secret, finding)| !is_summary && !is_told(secret, finding)) {
+    for (secret, finding) in
+        all.iter().filter(|(secret, finding)| !is_summary && !is_reported(secret, finding))
+    {
         match still.iter_mut().find(|(kind, _)| *kind == finding.kind()) {
             Some((_, names)) => names.push(secret.name.clone()),
             None => still.push((finding.kind(), vec![secret.name.clone()])),
@@ -577,14 +579,14 @@ pub(crate) fn failed(settings: &Settings, run_id: &str, error: &str, next_step: 
 
 #[cfg(test)]
 mod tests {
-    use shared::first_week::{FirstWeek, Held};
+    use shared::audit::first_week::{FirstWeek, Held};
     use std::collections::BTreeMap;
 
     use jiff::SignedDuration;
     use shared::policy::Policy;
 
     use super::*;
-    use shared::secrets::Listed;
+    use shared::aws::secrets::Listed;
 
     use crate::policy::{Facts, Rotator, standard};
 
@@ -632,7 +634,7 @@ mod tests {
     }
 
     #[test]
-    fn every_finding_is_told_with_its_next_step_in_both_languages() {
+    fn every_finding_is_reported_with_its_next_step_in_both_languages() {
         let reason = || "why".to_owned();
         for (finding, part) in [
             (Finding::Overdue { due: now() }, "rotate-secret --secret-id '/moveongs/dev/db'"),
@@ -667,7 +669,7 @@ mod tests {
             let [portuguese, english] = [Language::Portuguese, Language::English].map(|language| {
                 let secrets = [(secret(), vec![finding.clone()])];
                 let nothing = BTreeSet::new();
-                let told = Summary {
+                let reported = Summary {
                     run_id: "2026-03-01",
                     secrets: &secrets,
                     new: &BTreeSet::from([key(&secrets[0].0, &finding)]),
@@ -677,7 +679,7 @@ mod tests {
                     unread: None,
                     quiet: None,
                 };
-                summary(&settings(language), &told, now()).text()
+                summary(&settings(language), &reported, now()).text()
             });
             assert_ne!(portuguese, english);
             for (text, next) in [(&portuguese, "Próximo passo"), (&english, "Next step")] {
@@ -689,7 +691,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_told_to_remove_a_password_that_may_be_the_only_one() {
+    fn nobody_is_reported_to_remove_a_password_that_may_be_the_only_one() {
         for (language, warning) in [
             (Language::Portuguese, "*não* remover o AWSPENDING antes"),
             (Language::English, "do *not* remove AWSPENDING before"),
@@ -767,7 +769,7 @@ mod tests {
 
         let new = paging.iter().map(|(secret, finding)| key(secret, finding)).collect();
         let nothing = BTreeSet::new();
-        let told = Summary {
+        let reported = Summary {
             run_id: "2026-03-01",
             secrets: &secrets,
             new: &new,
@@ -777,10 +779,10 @@ mod tests {
             unread: None,
             quiet: None,
         };
-        let message = summary(&settings(Language::Portuguese), &told, now());
+        let message = summary(&settings(Language::Portuguese), &reported, now());
         assert_eq!(message.lines.len(), 2, "{:?}", message.lines);
         assert!(message.lines.iter().all(|line| line.chars().count() < 3_000), "{:?}", message.lines);
-        let still = summary(&settings(Language::Portuguese), &Summary { new: &nothing, ..told }, now());
+        let still = summary(&settings(Language::Portuguese), &Summary { new: &nothing, ..reported }, now());
         assert_eq!(still.lines.len(), 1);
         assert!(
             still.lines[0].starts_with("Continua: StuckPending (30) /moveongs/dev/secret-00, "),
@@ -808,7 +810,7 @@ mod tests {
                 place: "s3://bucket/evidence/",
             })
         };
-        let told = Summary {
+        let reported = Summary {
             run_id: "2026-03-01",
             secrets: &secrets,
             new: &new,
@@ -818,15 +820,15 @@ mod tests {
             unread: None,
             quiet: quiet(true),
         };
-        let say = |told: &Summary<'_>| summary(&settings(Language::Portuguese), told, now()).lines;
-        let lines = say(&told);
+        let say = |reported: &Summary<'_>| summary(&settings(Language::Portuguese), reported, now()).lines;
+        let lines = say(&reported);
         assert!(lines[0].starts_with("*Primeira semana* desta auditoria, até 2026-03-01 09:00:00 -03:00"));
         assert_eq!(lines[1], "*Por regra*: WidePolicy 2; Overdue 1; NoPolicy 1; Unused 1.");
         let first: Vec<_> = lines[3..].iter().map(|line| line.split('`').nth(1).unwrap()).collect();
         let [open, old] = ["open", "old"].map(|name| format!("/moveongs/dev/{name}"));
         assert_eq!(first, [&open, &old, &old, &open]);
         assert!(lines[3].contains("`/moveongs/dev/shared` ("), "{lines:?}");
-        let lines = say(&Summary { quiet: quiet(false), ..told });
+        let lines = say(&Summary { quiet: quiet(false), ..reported });
         assert!(lines[0].contains("só o que muda") && lines[1].starts_with("Continua: "), "{lines:?}");
         assert_eq!(ORDER.len(), 15);
     }
@@ -866,7 +868,7 @@ mod tests {
     fn a_records_line_begins_with_its_key() {
         let finding = Finding::InsufficientData { why: "a: b".to_owned() };
         let line = line(&secret(), &finding, now());
-        assert_eq!(shared::findings::key_of(&line), "InsufficientData /moveongs/dev/db");
-        assert_eq!(shared::findings::key_of(&line), key(&secret(), &finding));
+        assert_eq!(shared::audit::findings::key_of(&line), "InsufficientData /moveongs/dev/db");
+        assert_eq!(shared::audit::findings::key_of(&line), key(&secret(), &finding));
     }
 }

@@ -9,7 +9,7 @@ use aws_sdk_ecs::types::{
 use aws_sdk_secretsmanager::Client as Secrets;
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
-use shared::failure::CallError;
+use shared::runtime::failure::CallError;
 
 use crate::readers::Reference;
 use crate::rollout::{Deployment, Service, ServiceDeployment};

@@ -1,10 +1,10 @@
 //! May the label of a secret go back to the value before? No I/O, no clock.
 
-use shared::language::Language;
+use shared::aws::secrets::Listed;
 use shared::policy::Secret;
-use shared::secrets::Listed;
+use shared::runtime::language::Language;
 
-use crate::book::{Change, Failed, SESSIONS};
+use crate::journal::{Change, Failed, SESSIONS};
 use crate::{DATABASE, JWT, WEBHOOK};
 
 /// What is to be done with a secret's label after the application failed with its new value.
@@ -121,7 +121,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::book::{Declared, Reason};
+    use crate::journal::{Declared, Reason};
 
     #[test]
     fn the_label_goes_back_only_where_that_helps_and_harms_nobody() {

@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use shared::database::secret::Secret;
 use shared::database::{Database, Session};
-use shared::failure::chain;
+use shared::runtime::failure::chain;
 
 /// Ends every session that could be continued without a password. Source: the application keeps the SHA-256 of each refresh
 /// token in this table, which it makes at run time.

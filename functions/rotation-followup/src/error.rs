@@ -1,9 +1,9 @@
 //! Why a step of a follow-up failed. What is wrong with a rollout or a proof is a result and no failure of a step.
 
-use shared::event::InvalidEvent;
-use shared::evidence::EvidenceError;
-use shared::failure::{CallError, Failure};
-use shared::lambda::DeadlineExceeded;
+use shared::run::evidence::EvidenceError;
+use shared::runtime::event::InvalidEvent;
+use shared::runtime::failure::{CallError, Failure};
+use shared::runtime::lambda::DeadlineExceeded;
 
 /// Why a step failed; the state machine tries again what may pass.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -33,9 +33,9 @@ pub enum FollowupError {
         "the ECS service {0} does not exist in the cluster: correct rotation.secrets.*.services of the policy, or the template's EcsClusterName"
     )]
     NoService(String),
-    /// The book could not be read or written.
-    #[error("the book of the follow-ups could not be read or written")]
-    Book(#[from] EvidenceError),
+    /// The journal could not be read or written.
+    #[error("the journal of the follow-ups could not be read or written")]
+    Journal(#[from] EvidenceError),
     /// Somebody is to be woken, and the topic did not take the page.
     #[error("the page was not published; it stands in the log with error_type PageFailed")]
     PageFailed,
@@ -54,7 +54,7 @@ impl Failure for FollowupError {
             Self::SecretsManager(_) => "SecretsManagerCall",
             Self::Ecs(_) => "EcsCall",
             Self::NoService(_) => "NoService",
-            Self::Book(_) => "BookFailed",
+            Self::Journal(_) => "BookFailed",
             Self::PageFailed => "PageFailed",
             Self::Deadline(_) => "DeadlineExceeded",
         }

@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use shared::event::{Broken, InvalidEvent, is_line, parse};
-use shared::ledger::Line;
+use shared::run::ledger::Line;
+use shared::runtime::event::{Broken, InvalidEvent, is_line, parse};
 
-use crate::book::{Declared, Failed, Reason};
 use crate::error::FollowupError;
-use crate::trail::{self, Session, Told};
+use crate::journal::{Declared, Failed, Reason};
+use crate::trail::{self, Session, TrailEvent};
 
 /// What the function is asked.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(crate) enum Request {
         step: Step,
     },
     /// By EventBridge, with what CloudTrail saw.
-    Trail(Told),
+    Trail(TrailEvent),
 }
 
 /// A step of the state machine.

@@ -1,12 +1,12 @@
-//! The rotation ledger and the security changelog, as people read them. All are made of the book's rows.
+//! The rotation ledger and the security changelog, as people read them. All are made of the journal's rows.
 
 use jiff::Timestamp;
-use shared::language::Language;
-use shared::markdown;
-use shared::sheet;
-use shared::time;
+use shared::run::csv;
+use shared::run::markdown;
+use shared::runtime::language::Language;
+use shared::runtime::time;
 
-use crate::book::{Book, Leak, Reason, Row};
+use crate::journal::{Journal, Leak, Reason, Row};
 use crate::proof::{Outcome, Proof};
 
 /// A page: its key, its type, and how it is made.
@@ -16,7 +16,7 @@ pub(crate) struct Page {
     /// Its media type.
     pub content_type: &'static str,
     /// Makes it.
-    pub make: fn(&Book, Language) -> String,
+    pub make: fn(&Journal, Language) -> String,
 }
 
 /// The pages of the ledger.
@@ -24,17 +24,17 @@ pub(crate) const PAGES: [Page; 3] = [
     Page {
         key: "ledger/rotation.json",
         content_type: "application/json",
-        make: |book, _| json(&book.recorded()),
+        make: |journal, _| json(&journal.recorded()),
     },
     Page {
         key: "ledger/rotation.csv",
         content_type: "text/csv; charset=utf-8",
-        make: |book, _| csv(&book.rows),
+        make: |journal, _| csv(&journal.rows),
     },
     Page {
         key: "ledger/security-changelog.md",
         content_type: "text/markdown; charset=utf-8",
-        make: |book, language| changelog(&book.rows, language),
+        make: |journal, language| changelog(&journal.rows, language),
     },
 ];
 
@@ -74,7 +74,7 @@ const COLUMNS: [&str; 17] = [
 ];
 
 fn csv(rows: &[Row]) -> String {
-    sheet::csv(COLUMNS, rows.iter().rev().map(cells))
+    csv::table(COLUMNS, rows.iter().rev().map(cells))
 }
 
 fn cells(row: &Row) -> [String; 17] {
@@ -229,7 +229,7 @@ fn entry(row: &Row, language: Language) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::book::Failed;
+    use crate::journal::Failed;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_772_366_400 + seconds).unwrap()

@@ -2,15 +2,15 @@
 //! that it uses the new value and refuses the old one, goes back where that helps, and keeps ledger and changelog.
 //!
 //! Trigger: a step of the state machine beside this crate, which an event of Secrets Manager, a schedule or a person starts;
-//! and events of CloudTrail. Decisions: `book.rs`, `rollout.rs`, `proof.rs`, `back.rs`. Source: the guide, 3.2 steps 3 to 5.
+//! and events of CloudTrail. Decisions: `journal.rs`, `rollout.rs`, `proof.rs`, `back.rs`. Source: the guide, 3.2 steps 3 to 5.
 
 mod application;
 mod aws;
 mod back;
-mod book;
 mod database;
 mod error;
 mod event;
+mod journal;
 mod ledger;
 mod old;
 mod proof;
@@ -28,37 +28,37 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::application::Application;
+use shared::aws::describe;
+use shared::aws::listing;
+use shared::aws::scope::Scope;
+use shared::aws::secrets::{self, Listed};
+use shared::aws::versions;
 use shared::database::Database;
-use shared::describe;
-use shared::endpoint::Endpoint;
-use shared::env::{Env, EnvError};
-use shared::evidence::{Draft, Evidence, Step as Recorded};
-use shared::failure::chain;
 use shared::github::proposal::{self, propose};
 use shared::github::{Repository, Setup};
-use shared::lambda::Invocation;
-use shared::language::Language;
-use shared::ledger::Line;
-use shared::listing;
-use shared::paging::{Page, Pager};
 use shared::policy::EndSessions;
-use shared::report::Reporter;
-use shared::scope::Scope;
-use shared::secrets::{self, Listed};
-use shared::settings::Settings;
-use shared::time;
-use shared::versions;
+use shared::run::evidence::{Draft, Evidence, Step as Recorded};
+use shared::run::ledger::Line;
+use shared::run::paging::{Page, Pager};
+use shared::run::report::Reporter;
+use shared::runtime::endpoint::Endpoint;
+use shared::runtime::env::{Env, EnvError};
+use shared::runtime::failure::chain;
+use shared::runtime::lambda::Invocation;
+use shared::runtime::language::Language;
+use shared::runtime::settings::Settings;
+use shared::runtime::time;
 
 use application::Account;
 use back::Way;
-use book::{Batch, Book, Change, Declared, Failed, Leak, Phase, Reason, Row, Taken};
 pub use error::FollowupError;
 use event::{Request, Source, Step};
+use journal::{Batch, Change, Declared, Failed, Journal, Leak, Phase, Reason, Row, Taken};
 use old::Old;
 use proof::{Outcome, Proof, Verdict};
 use readers::{Cause, Readers, Unreached};
 use rollout::Rollout;
-use trail::{Act, Session, Told};
+use trail::{Act, Session, TrailEvent};
 
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "rotation-followup";
@@ -94,7 +94,7 @@ const BRANCH: &str = "governance/security-changelog";
 /// The functions whose evidence tells why a rotation failed.
 const ROTATORS: [&str; 3] = ["rotate-database", "rotate-external", "rotate-random"];
 
-/// Name of the notes that a page of the book was published: each has a dedup key of its own.
+/// Name of the notes that a page of the journal was published: each has a dedup key of its own.
 const PAGED: &str = "paged";
 
 /// Seconds between two looks at what takes hours.
@@ -183,9 +183,9 @@ impl App {
         &self.reporter.evidence
     }
 
-    /// Changes the book, and gives what `change` answers.
-    async fn amend<R>(&self, change: impl Fn(&mut Book) -> R) -> Result<R, FollowupError> {
-        Ok(self.evidence().amend(book::NAME, change).await?)
+    /// Changes the journal, and gives what `change` answers.
+    async fn update<R>(&self, change: impl Fn(&mut Journal) -> R) -> Result<R, FollowupError> {
+        Ok(self.evidence().update(journal::NAME, change).await?)
     }
 
     /// Changes the execution's batch, and gives it as it is then.
@@ -194,14 +194,14 @@ impl App {
         execution: &str,
         change: impl Fn(&mut Batch),
     ) -> Result<Batch, FollowupError> {
-        let amended = self
-            .amend(|book| {
-                let batch = book.batch_of(execution)?;
+        let updated = self
+            .update(|journal| {
+                let batch = journal.batch_of(execution)?;
                 change(batch);
                 Some(batch.clone())
             })
             .await?;
-        amended.ok_or_else(|| FollowupError::NotOpen(execution.to_owned()))
+        updated.ok_or_else(|| FollowupError::NotOpen(execution.to_owned()))
     }
 }
 
@@ -243,7 +243,7 @@ pub fn check(event: Value) -> Result<(), FollowupError> {
 /// [`FollowupError`]; the state machine tries again what may pass, Lambda what CloudTrail told.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, FollowupError> {
     match Request::read(event, &app.own)? {
-        Request::Trail(told) => take_note(app, told, invocation).await,
+        Request::Trail(reported) => take_note(app, reported, invocation).await,
         Request::Step { execution, step } => {
             tracing::Span::current().record("run_id", execution.as_str());
             match step {
@@ -263,7 +263,7 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
 /// Compares the current versions with those that were followed, and takes up what is new.
 async fn note(app: &App, source: Source, invocation: &Invocation) -> Result<Answer, FollowupError> {
     let now = invocation.now;
-    let book: Book = app.evidence().kept(book::NAME).await?.unwrap_or_default();
+    let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
     let (listed, declared) = match &source {
         Source::Moved(secret) => (found(app, secret).await?.into_iter().collect(), None),
         Source::Asked(secret, declared) => (vec![described(app, secret).await?], Some(declared)),
@@ -278,33 +278,33 @@ async fn note(app: &App, source: Source, invocation: &Invocation) -> Result<Answ
             }
         }
         let Some(version) = secret.labelled("AWSCURRENT") else { continue };
-        if declared.is_none() && !book.is_news(&secret.arn, version) {
+        if declared.is_none() && !journal.is_news(&secret.arn, version) {
             settled.push((secret.arn.clone(), version.to_owned()));
             continue;
         }
         // The list lags behind: what it calls news may have been followed.
         let secret = if source == Source::Sweep { described(app, &secret.arn).await? } else { secret };
         let Some(version) = secret.labelled("AWSCURRENT") else { continue };
-        if declared.is_none() && !book.is_news(&secret.arn, version) {
+        if declared.is_none() && !journal.is_news(&secret.arn, version) {
             continue;
         }
         let change = change(app, &secret, version, declared, now).await?;
-        if change.is_incident() && !is_new(&book, &change, now) {
+        if change.is_incident() && !is_new(&journal, &change, now) {
             return Err(FollowupError::NotRotated(secret.name));
         }
         changes.push(change);
     }
     if source == Source::Sweep {
-        changes = without_baseline(app, &book, changes).await?;
+        changes = without_baseline(app, &journal, changes).await?;
     }
     let is_waiting = app
-        .amend(|book| {
+        .update(|journal| {
             for (secret, version) in &settled {
-                book.forget_stale(secret, version);
+                journal.forget_stale(secret, version);
             }
-            let noticed = changes.iter().filter(|change| book.notice(change)).count() > 0;
+            let noticed = changes.iter().filter(|change| journal.notice(change)).count() > 0;
             // What an execution that died has left is seen by whoever comes next.
-            noticed || book.has_dead_batch(now) || (source == Source::Sweep && !book.waiting.is_empty())
+            noticed || journal.has_dead_batch(now) || (source == Source::Sweep && !journal.waiting.is_empty())
         })
         .await?;
     for change in &changes {
@@ -325,10 +325,10 @@ async fn note(app: &App, source: Source, invocation: &Invocation) -> Result<Answ
 const FRESH: SignedDuration = SignedDuration::from_hours(24);
 
 /// Whether a value was made after an incident that is declared now: not long ago, and not one that a rollback has restored.
-fn is_new(book: &Book, change: &Change, now: Timestamp) -> bool {
+fn is_new(journal: &Journal, change: &Change, now: Timestamp) -> bool {
     change.made.is_some_and(|made| now.duration_since(made) <= FRESH)
-        && !book.is_restored(&change.secret, &change.version)
-        && book.open.as_ref().is_none_or(|open| !open.moved.contains(&change.secret))
+        && !journal.is_restored(&change.secret, &change.version)
+        && journal.open.as_ref().is_none_or(|open| !open.moved.contains(&change.secret))
 }
 
 /// Whether a secret is of this environment: by name in template or policy, or by its tags.
@@ -390,11 +390,11 @@ fn is_rotation(
 /// made. All others are as they should be: their versions count as followed.
 async fn without_baseline(
     app: &App,
-    book: &Book,
+    journal: &Journal,
     changes: Vec<Change>,
 ) -> Result<Vec<Change>, FollowupError> {
     let (unknown, mut changes): (Vec<_>, Vec<_>) =
-        changes.into_iter().partition(|change| !book.handled.contains_key(&change.secret));
+        changes.into_iter().partition(|change| !journal.handled.contains_key(&change.secret));
     if unknown.is_empty() {
         return Ok(changes);
     }
@@ -410,9 +410,9 @@ async fn without_baseline(
             .any(|service| made.is_some_and(|made| service.deployed_since(made).is_none()));
         if is_stale { changes.push(change) } else { settled.push(change) }
     }
-    app.amend(|book| {
+    app.update(|journal| {
         for change in &settled {
-            book.handled.entry(change.secret.clone()).or_insert_with(|| change.version.clone());
+            journal.handled.entry(change.secret.clone()).or_insert_with(|| change.version.clone());
         }
     })
     .await?;
@@ -441,10 +441,10 @@ async fn readers(
             known.insert(definition.clone(), found);
         }
     }
-    let book: Book = app.evidence().kept(book::NAME).await?.unwrap_or_default();
+    let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
     let followed: BTreeMap<_, _> = changes
         .iter()
-        .filter_map(|change| Some((change.secret.clone(), book.first_followed(change)?)))
+        .filter_map(|change| Some((change.secret.clone(), journal.first_followed(change)?)))
         .collect();
     let found = changes.iter().map(|change| {
         let followed = followed.get(&change.secret).copied();
@@ -461,7 +461,7 @@ fn whole_milliseconds(at: Timestamp) -> Timestamp {
 
 async fn take(app: &App, execution: &str, now: Timestamp) -> Result<Answer, FollowupError> {
     let now = whole_milliseconds(now);
-    Ok(match app.amend(|book| book.take(execution, now)).await? {
+    Ok(match app.update(|journal| journal.take(execution, now)).await? {
         Taken::Batch(_) => next("taken"),
         Taken::Busy(age) => {
             let settle = app.settings.policy.rotation.followup.settle_seconds;
@@ -557,8 +557,8 @@ async fn old_values(app: &App, batch: &Batch) -> Result<BTreeMap<String, Old>, F
         if change.is_rotation {
             continue;
         }
-        let book: Book = app.evidence().kept(book::NAME).await?.unwrap_or_default();
-        if let Some(leaked) = old::itself(change, &book) {
+        let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
+        if let Some(leaked) = old::itself(change, &journal) {
             old.insert(change.secret.clone(), leaked);
             continue;
         }
@@ -570,7 +570,7 @@ async fn old_values(app: &App, batch: &Batch) -> Result<BTreeMap<String, Old>, F
         let made = versions::made(&app.secrets, &change.secret).await;
         let made = made.map_err(FollowupError::SecretsManager)?;
         let mut same = Vec::new();
-        for (version, at) in old::earlier(change, &made, &book) {
+        for (version, at) in old::earlier(change, &made, &journal) {
             match read(&version).await {
                 Ok(other) if old::is_same(&value, &other) => same.push((version, at)),
                 Ok(_) => {}
@@ -579,7 +579,7 @@ async fn old_values(app: &App, batch: &Batch) -> Result<BTreeMap<String, Old>, F
                 Err(call) => return Err(FollowupError::SecretsManager(call)),
             }
         }
-        old.extend(old::of(change, same, &book).map(|known| (change.secret.clone(), known)));
+        old.extend(old::of(change, same, &journal).map(|known| (change.secret.clone(), known)));
     }
     Ok(old)
 }
@@ -654,7 +654,7 @@ async fn certainly_fails(
         }
         return keys.iter().find_map(proof::too_short);
     }
-    let tried = invocation.within(NOTING, database::login(&app.database, value)).await;
+    let tried = invocation.before_deadline(NOTING, database::login(&app.database, value)).await;
     // That the answer is late, or that there is none, is no refusal.
     let refused = tried.ok()?.err().filter(|refused| refused.is_certain)?;
     Some(format!("{}: {}", refused.kind, refused.why))
@@ -726,7 +726,7 @@ async fn prove(
 ) -> Result<Answer, FollowupError> {
     let policy = &app.settings.policy.rotation.followup;
     let batch = app.amend_batch(execution, |_| ()).await?;
-    let asked = invocation.within(NOTING, proofs(app, &batch, invocation.now)).await;
+    let asked = invocation.before_deadline(NOTING, proofs(app, &batch, invocation.now)).await;
     let is_last = poll >= policy.proof.times;
     let mut proofs = asked.unwrap_or_else(|late| Ok(vec![proof::late(&chain(&late))]))?;
     let is_limited = proofs.iter().any(Proof::is_limited);
@@ -890,7 +890,7 @@ async fn roll_back(app: &App, execution: &str, invocation: &Invocation) -> Resul
         (Phase::Back, _) => return move_back(app, &batch).await,
         (Phase::Forward, _) => {}
     }
-    let book: Book = app.evidence().kept(book::NAME).await?.unwrap_or_default();
+    let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
     let mut moved = Vec::new();
     let mut stayed = BTreeMap::new();
     for change in &batch.changes {
@@ -899,7 +899,7 @@ async fn roll_back(app: &App, execution: &str, invocation: &Invocation) -> Resul
         let previous = change.previous.as_deref().unwrap_or_default();
         let is_old = |old: &Old| old.is_withdrawn && old.same.iter().any(|version| version == previous);
         let has_failed =
-            book.has_failed(&change.secret, previous) || batch.old.get(&change.secret).is_some_and(is_old);
+            journal.has_failed(&change.secret, previous) || batch.old.get(&change.secret).is_some_and(is_old);
         let failed = batch.failures.first();
         let way = match back::way(change, policy, &listed, failed, has_failed) {
             Way::Moved => Ok(()),
@@ -962,7 +962,7 @@ async fn works(
         let short = proof::too_short(&signing_key(app, value));
         return Ok(short.map_or(Ok(()), |why| Err(format!("{}: {why}", back::DEAD))));
     }
-    let tried = invocation.within(NOTING, database::login(&app.database, &value)).await?;
+    let tried = invocation.before_deadline(NOTING, database::login(&app.database, &value)).await?;
     Ok(tried.map(drop).map_err(|refused| format!("{}: {}: {}", back::DEAD, refused.kind, refused.why)))
 }
 
@@ -988,8 +988,8 @@ async fn finish(
         tracing::warn!(message = broken.detail, failure = broken.kind);
     }
     let opened = app
-        .amend(|book| {
-            let batch = book.batch_of(execution)?;
+        .update(|journal| {
+            let batch = journal.batch_of(execution)?;
             if let Some(broken) = &broken
                 && !batch.failures.contains(broken)
             {
@@ -1001,8 +1001,8 @@ async fn finish(
         .await?;
     let Some(mut batch) = opened else {
         // Closed by an attempt of this step that died afterwards, or it never came to have a batch.
-        let book: Book = app.evidence().kept(book::NAME).await?.unwrap_or_default();
-        let mut rows: Vec<_> = book.rows.into_iter().filter(|row| row.execution == execution).collect();
+        let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
+        let mut rows: Vec<_> = journal.rows.into_iter().filter(|row| row.execution == execution).collect();
         let is_paged = match (&broken, rows.is_empty()) {
             (Some(broken), true) => {
                 report_broken(app, execution, broken, source.flatten().as_ref(), invocation).await
@@ -1038,7 +1038,7 @@ async fn finish(
     let begun = app.reporter.look(execution).await;
     let draft = draft(app, execution, &batch, &rows, is_good);
     app.reporter.report(draft, Some(&message), begun, invocation).await;
-    app.amend(|book| book.close(execution, &rows, page.as_ref())).await?;
+    app.update(|journal| journal.close(execution, &rows, page.as_ref())).await?;
     let is_paged = publish(app, invocation).await;
     show(app, invocation).await;
     closing(is_paged, is_good)
@@ -1110,13 +1110,16 @@ async fn end_sessions(
         let value = secrets::value(&app.secrets, secret, None).await.map_err(|error| chain(&error))?;
         database::end_sessions(&app.database, &value).await
     };
-    let revoked =
-        invocation.within(REPORTING, revoked).await.map_err(|late| chain(&late)).and_then(|done| done);
+    let revoked = invocation
+        .before_deadline(REPORTING, revoked)
+        .await
+        .map_err(|late| chain(&late))
+        .and_then(|done| done);
     *batch = app
         .amend_batch(execution, |batch| match &revoked {
             Ok(count) => batch.sessions_ended = Some(*count),
             Err(why) => {
-                let failed = Failed::of(JWT, book::SESSIONS, why.clone());
+                let failed = Failed::of(JWT, journal::SESSIONS, why.clone());
                 if !batch.failures.contains(&failed) {
                     batch.failures.push(failed);
                 }
@@ -1129,9 +1132,9 @@ async fn end_sessions(
 /// The ledger's rows of a batch.
 async fn rows(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Row>, FollowupError> {
     let mut rows = Vec::new();
-    let book: Book = app.evidence().kept(book::NAME).await?.unwrap_or_default();
+    let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
     for change in &batch.changes {
-        rows.push(row(app, batch, change, book.act_of(change).cloned(), now));
+        rows.push(row(app, batch, change, journal.act_of(change).cloned(), now));
     }
     Ok(rows)
 }
@@ -1252,11 +1255,11 @@ fn blank(app: &App, run_id: &str) -> Draft {
 
 /// Publishes the pages that the topic has not taken yet; `false` when one is left, for the next attempt or the sweep.
 async fn publish(app: &App, invocation: &Invocation) -> bool {
-    let book = app.evidence().kept::<Book>(book::NAME).await;
-    let waiting = match book {
-        Ok(book) => book.unwrap_or_default().unpaged,
+    let journal = app.evidence().get::<Journal>(journal::NAME).await;
+    let waiting = match journal {
+        Ok(journal) => journal.unwrap_or_default().unpaged,
         Err(error) => {
-            app.reporter.lost("PageFailures", "PageFailed", &chain(&error), "pages of the book");
+            app.reporter.lost("PageFailures", "PageFailed", &chain(&error), "pages of the journal");
             return false;
         }
     };
@@ -1264,7 +1267,7 @@ async fn publish(app: &App, invocation: &Invocation) -> bool {
     for each in waiting {
         if !page(app, PAGED, &each, invocation).await {
             is_done = false;
-        } else if app.amend(|book| book.unpaged.retain(|other| *other != each)).await.is_err() {
+        } else if app.update(|journal| journal.unpaged.retain(|other| *other != each)).await.is_err() {
             // It is published again, under the same dedup key.
             is_done = false;
         }
@@ -1285,8 +1288,8 @@ async fn report_broken(
     source: Option<&Source>,
     invocation: &Invocation,
 ) -> bool {
-    let told = text::broken_page(&app.settings, execution, broken, source);
-    let is_paged = page(app, execution, &told, invocation).await;
+    let reported = text::broken_page(&app.settings, execution, broken, source);
+    let is_paged = page(app, execution, &reported, invocation).await;
     let begun = app.reporter.look(execution).await;
     let draft = Draft {
         subject: format!("execution {execution}"),
@@ -1305,16 +1308,17 @@ async fn show(app: &App, invocation: &Invocation) {
         app.reporter.lost("LedgerFailures", "LedgerFailed", reason, what);
     };
     for page in &ledger::PAGES {
-        let shown =
-            app.evidence().show(book::NAME, page.key, page.content_type, |book| (page.make)(book, language));
-        let shown = invocation.within(NOTING, shown).await;
+        let shown = app
+            .evidence()
+            .show(journal::NAME, page.key, page.content_type, |journal| (page.make)(journal, language));
+        let shown = invocation.before_deadline(NOTING, shown).await;
         let shown = shown.map_err(|late| chain(&late)).and_then(|shown| shown.map_err(|error| chain(&error)));
         if let Err(reason) = shown {
             lost(&reason, page.key);
         }
     }
     if let Some(changelog) = &app.changelog {
-        let proposed = invocation.within(NOTING, offer(app, changelog, invocation)).await;
+        let proposed = invocation.before_deadline(NOTING, offer(app, changelog, invocation)).await;
         if let Err(reason) = proposed.map_err(|late| chain(&late)).and_then(|proposed| proposed) {
             lost(&reason, &changelog.path);
         }
@@ -1324,9 +1328,9 @@ async fn show(app: &App, invocation: &Invocation) {
 /// Makes sure that a pull request brings the changelog to the team's repository.
 async fn offer(app: &App, changelog: &Changelog, invocation: &Invocation) -> Result<(), String> {
     let token = secrets::value(&app.secrets, &changelog.token, None).await.map_err(|error| chain(&error))?;
-    let book = app.evidence().kept::<Book>(book::NAME).await.map_err(|error| chain(&error))?;
+    let journal = app.evidence().get::<Journal>(journal::NAME).await.map_err(|error| chain(&error))?;
     let language = app.settings.language;
-    let content = ledger::changelog(&book.unwrap_or_default().rows, language);
+    let content = ledger::changelog(&journal.unwrap_or_default().rows, language);
     // One of each environment, since stacks may share a repository.
     let branch = format!("{BRANCH}-{}", app.settings.environment);
     let title = format!(
@@ -1392,27 +1396,31 @@ async fn failure_of(app: &App, secret: &Listed) -> Option<text::RotationFailure>
 }
 
 /// Keeps who changed a secret; pages for a rotation that failed.
-async fn take_note(app: &App, told: Told, invocation: &Invocation) -> Result<Answer, FollowupError> {
-    match told {
-        Told::Nothing => Ok(next("nothing")),
-        Told::Act { secret, version, act } => {
+async fn take_note(
+    app: &App,
+    reported: TrailEvent,
+    invocation: &Invocation,
+) -> Result<Answer, FollowupError> {
+    match reported {
+        TrailEvent::Nothing => Ok(next("nothing")),
+        TrailEvent::Act { secret, version, act } => {
             if !found(app, &secret).await?.is_some_and(|secret| is_ours(app, &secret)) {
                 return Ok(next("nothing"));
             }
-            if app.amend(|book| book.attribute(&secret, &version, &act)).await? {
+            if app.update(|journal| journal.attribute(&secret, &version, &act)).await? {
                 show(app, invocation).await;
             }
             Ok(next("noted"))
         }
-        Told::Broken { secret, event, id } => {
+        TrailEvent::Broken { secret, event, id } => {
             tracing::Span::current().record("correlation_id", id.as_str());
             let Some(listed) = found(app, &secret).await?.filter(|secret| is_ours(app, secret)) else {
                 return Ok(next("nothing"));
             };
             let failure = failure_of(app, &listed).await;
             let day = time::local_date(invocation.now);
-            let told = text::rotation_failed(&app.settings, &listed, &event, failure.as_ref());
-            if page(app, &day, &told, invocation).await {
+            let reported = text::rotation_failed(&app.settings, &listed, &event, failure.as_ref());
+            if page(app, &day, &reported, invocation).await {
                 Ok(next("paged"))
             } else {
                 Err(FollowupError::PageFailed)

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::book::{Book, Change, Reason, Row};
+use crate::journal::{Change, Journal, Reason, Row};
 
 /// Most earlier versions that a value is compared with. The service keeps about a hundred; each is a call.
 const COMPARED: usize = 20;
@@ -30,11 +30,11 @@ pub(crate) struct Old {
 ///
 /// A version whose replacement was refused before a deployment may return: all tasks still run with it, and the message of that
 /// refusal restores it before the next rotation.
-pub(crate) fn itself(change: &Change, book: &Book) -> Option<Old> {
+pub(crate) fn itself(change: &Change, journal: &Journal) -> Option<Old> {
     let is_refused = |row: &Row| row.failure.as_ref().is_some_and(|failed| failed.kind == "ValueRefused");
     let replaces = |row: &&Row| row.arn == change.secret && row.previous.as_ref() == Some(&change.version);
     // A scheduled rotation after the incident replaces the leaked value too.
-    let mut since = book.rows.iter().filter(replaces).skip_while(|row| row.reason != Reason::Incident);
+    let mut since = journal.rows.iter().filter(replaces).skip_while(|row| row.reason != Reason::Incident);
     let was_replaced = since.any(|row| !is_refused(row));
     was_replaced.then(|| Old {
         version: change.version.clone(),
@@ -45,8 +45,8 @@ pub(crate) fn itself(change: &Change, book: &Book) -> Option<Old> {
 }
 
 /// Whether a person has declared that a version's value leaked.
-fn has_leaked(book: &Book, arn: &str, version: &str) -> bool {
-    let rows = book.rows.iter().filter(|row| row.arn == arn && row.reason == Reason::Incident);
+fn has_leaked(journal: &Journal, arn: &str, version: &str) -> bool {
+    let rows = journal.rows.iter().filter(|row| row.arn == arn && row.reason == Reason::Incident);
     rows.filter_map(|row| row.previous.as_deref()).any(|previous| previous == version)
 }
 
@@ -55,7 +55,7 @@ fn has_leaked(book: &Book, arn: &str, version: &str) -> bool {
 pub(crate) fn earlier(
     change: &Change,
     made: &BTreeMap<String, Timestamp>,
-    book: &Book,
+    journal: &Journal,
 ) -> Vec<(String, Timestamp)> {
     if change.is_rotation {
         return Vec::new();
@@ -63,8 +63,9 @@ pub(crate) fn earlier(
     let is_earlier = |at: &Timestamp| change.made.is_none_or(|made| *at <= made);
     let versions = made.iter().filter(|(id, at)| **id != change.version && is_earlier(at));
     let mut versions: Vec<_> = versions.map(|(id, at)| (id.clone(), *at)).collect();
-    versions
-        .sort_by_key(|(id, at)| (!has_leaked(book, &change.secret, id), std::cmp::Reverse(*at), id.clone()));
+    versions.sort_by_key(|(id, at)| {
+        (!has_leaked(journal, &change.secret, id), std::cmp::Reverse(*at), id.clone())
+    });
     versions.truncate(COMPARED);
     versions
 }
@@ -80,18 +81,19 @@ pub(crate) fn is_same(one: &SecretString, other: &SecretString) -> bool {
 }
 
 /// What is known of a change's value by the earlier versions that have the same; none when there is none.
-pub(crate) fn of(change: &Change, same: Vec<(String, Timestamp)>, book: &Book) -> Option<Old> {
+pub(crate) fn of(change: &Change, same: Vec<(String, Timestamp)>, journal: &Journal) -> Option<Old> {
     let (version, made) = same.iter().min_by_key(|(_, made)| *made)?.clone();
     let same: Vec<String> = same.into_iter().map(|(id, _)| id).collect();
-    let is_withdrawn =
-        same.iter().any(|id| has_leaked(book, &change.secret, id) || book.has_failed(&change.secret, id));
+    let is_withdrawn = same
+        .iter()
+        .any(|id| has_leaked(journal, &change.secret, id) || journal.has_failed(&change.secret, id));
     Some(Old { version, made, same, is_withdrawn })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::book::Failed;
+    use crate::journal::Failed;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -146,17 +148,18 @@ mod tests {
         let made: BTreeMap<_, _> = [("v1", 10), ("v2", 20), ("v3", 30), ("v4", 40)]
             .map(|(id, made)| (id.to_owned(), at(made)))
             .into();
-        let book = Book::default();
-        let ids =
-            |change: &Change| earlier(change, &made, &book).into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+        let journal = Journal::default();
+        let ids = |change: &Change| {
+            earlier(change, &made, &journal).into_iter().map(|(id, _)| id).collect::<Vec<_>>()
+        };
         assert_eq!(ids(&change(false)), ["v2", "v1"]);
         assert_eq!(ids(&change(true)), [""; 0]);
         assert_eq!(ids(&Change { made: None, ..change(false) }), ["v4", "v2", "v1"]);
         let many: BTreeMap<_, _> = (0..30).map(|number| (format!("w{number:02}"), at(number))).collect();
-        let compared = earlier(&change(false), &many, &book);
+        let compared = earlier(&change(false), &many, &journal);
         assert_eq!((compared.len(), compared[0].0.as_str()), (COMPARED, "w29"));
         // What leaked is compared however old it is.
-        let leaked = Book { rows: vec![row("incident", "w00", "proved")], ..Book::default() };
+        let leaked = Journal { rows: vec![row("incident", "w00", "proved")], ..Journal::default() };
         let compared = earlier(&change(false), &many, &leaked);
         assert_eq!((compared[0].0.as_str(), compared[1].0.as_str()), ("w00", "w29"));
     }
@@ -174,10 +177,10 @@ mod tests {
         for (reason, previous, expected) in
             [("incident", "v3", true), ("incident", "v2", false), ("scheduled", "v3", false)]
         {
-            let book = Book { rows: vec![row(reason, previous, "proved")], ..Book::default() };
-            let old = itself(&change(false), &book);
+            let journal = Journal { rows: vec![row(reason, previous, "proved")], ..Journal::default() };
+            let old = itself(&change(false), &journal);
             assert_eq!(old.is_some_and(|old| old.is_withdrawn && old.same == ["v3"]), expected, "{reason}");
-            assert_eq!(itself(&Change { secret: "other".to_owned(), ..change(false) }, &book), None);
+            assert_eq!(itself(&Change { secret: "other".to_owned(), ..change(false) }, &journal), None);
         }
     }
 
@@ -195,20 +198,20 @@ mod tests {
             (vec![of("ValueRefused", "failed"), row("scheduled", "v3", "proved")], true),
             (vec![row("scheduled", "v3", "proved"), of("ValueRefused", "failed")], false),
         ] {
-            let book = Book { rows, ..Book::default() };
-            assert_eq!(itself(&change(false), &book).is_some(), expected, "{:?}", book.rows);
+            let journal = Journal { rows, ..Journal::default() };
+            assert_eq!(itself(&change(false), &journal).is_some(), expected, "{:?}", journal.rows);
         }
     }
 
     #[test]
     fn the_age_counts_from_the_first_version_and_what_leaked_is_withdrawn() {
         let same = || vec![("v1".to_owned(), at(10)), ("v0".to_owned(), at(5))];
-        let known = |rows| of(&change(false), same(), &Book { rows, ..Book::default() }).unwrap();
+        let known = |rows| of(&change(false), same(), &Journal { rows, ..Journal::default() }).unwrap();
         let old = known(vec![row("scheduled", "v1", "proved")]);
         assert_eq!((old.version.as_str(), old.made, old.is_withdrawn), ("v0", at(5), false));
         assert_eq!(old.same, ["v1", "v0"]);
         assert!(known(vec![row("incident", "v1", "proved")]).is_withdrawn);
         assert!(!known(vec![row("incident", "v7", "proved")]).is_withdrawn);
-        assert_eq!(of(&change(false), Vec::new(), &Book::default()), None);
+        assert_eq!(of(&change(false), Vec::new(), &Journal::default()), None);
     }
 }

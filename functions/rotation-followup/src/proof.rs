@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use shared::application::{Answer, Answered, Login};
 
-use crate::book::Failed;
 use crate::database::Refused;
+use crate::journal::Failed;
 
 /// How often each question is asked at a time: a load balancer hands the requests round, and each task must answer alike.
 pub(crate) const ROUNDS: usize = 5;
@@ -336,7 +336,7 @@ mod tests {
         Ok(Answer { status, body: body.to_owned(), is_limited: false })
     }
 
-    fn told(proof: &Proof) -> (Outcome, &str) {
+    fn reported(proof: &Proof) -> (Outcome, &str) {
         (proof.outcome, proof.kind.as_str())
     }
 
@@ -345,45 +345,45 @@ mod tests {
 
     #[test]
     fn only_the_applications_own_health_counts() {
-        assert_eq!(told(&health(&[answer(200, r#"{"status":"ok"}"#)])), (Outcome::Passed, ""));
-        assert_eq!(told(&health(&[answer(200, "OK")])), (Outcome::Failed, "HealthFailed"));
-        assert_eq!(told(&health(&[answer(503, "<html>")])), (Outcome::Failed, "HealthFailed"));
-        assert_eq!(told(&health(&[Err("refused".to_owned())])), (Outcome::Failed, "Unreachable"));
+        assert_eq!(reported(&health(&[answer(200, r#"{"status":"ok"}"#)])), (Outcome::Passed, ""));
+        assert_eq!(reported(&health(&[answer(200, "OK")])), (Outcome::Failed, "HealthFailed"));
+        assert_eq!(reported(&health(&[answer(503, "<html>")])), (Outcome::Failed, "HealthFailed"));
+        assert_eq!(reported(&health(&[Err("refused".to_owned())])), (Outcome::Failed, "Unreachable"));
         let limited = Ok(Answer { status: 500, body: String::new(), is_limited: true });
-        assert_eq!(told(&health(&[limited])), (Outcome::Failed, "RateLimited"));
+        assert_eq!(reported(&health(&[limited])), (Outcome::Failed, "RateLimited"));
     }
 
     #[test]
-    fn a_token_is_told_by_every_task() {
+    fn a_token_is_reported_by_every_task() {
         let (yes, no) = (answer(403, FORBIDDEN), answer(401, UNAUTHORIZED));
         let proof = new_token(&[yes.clone(), yes.clone()]);
         assert_eq!(
-            (told(&proof), proof.detail.as_str()),
+            (reported(&proof), proof.detail.as_str()),
             ((Outcome::Passed, ""), r#"403 {"message":"Insufficient permissions"}"#)
         );
         let mixed = new_token(&[yes.clone(), no.clone(), yes.clone()]);
-        assert_eq!(told(&mixed), (Outcome::Failed, "NewTokenRefused"));
+        assert_eq!(reported(&mixed), (Outcome::Failed, "NewTokenRefused"));
         assert!(mixed.detail.ends_with("(1/3)"), "{}", mixed.detail);
         let slow = new_token(&[Err("late".to_owned()), answer(503, ""), no.clone()]);
-        assert_eq!(told(&slow), (Outcome::Failed, "NewTokenRefused"));
-        assert_eq!(told(&list(&no)), (Outcome::Failed, "NewTokenRefused"));
+        assert_eq!(reported(&slow), (Outcome::Failed, "NewTokenRefused"));
+        assert_eq!(reported(&list(&no)), (Outcome::Failed, "NewTokenRefused"));
         let refused = old_token(&[no.clone(), no.clone()]);
         assert_eq!(
-            (told(&refused), refused.detail.as_str()),
+            (reported(&refused), refused.detail.as_str()),
             ((Outcome::Passed, ""), r#"401 {"message":"Unauthorized"}"#)
         );
-        assert_eq!(told(&old_token(&[no, yes])), (Outcome::Failed, "OldTokenAccepted"));
+        assert_eq!(reported(&old_token(&[no, yes])), (Outcome::Failed, "OldTokenAccepted"));
         for unclear in
             [old_token(&[answer(503, "")]), new_token(&[answer(503, "")]), nobodys_login(&[answer(503, "")])]
         {
-            assert_eq!(told(&unclear), (Outcome::Failed, "UnclearAnswer"));
+            assert_eq!(reported(&unclear), (Outcome::Failed, "UnclearAnswer"));
         }
     }
 
     #[test]
     fn a_login_and_what_is_no_failure_of_it() {
         let (proof, token) = login(&answer(200, r#"{"token":"aa.bb-_.cc","refreshToken":"x"}"#));
-        assert_eq!(told(&proof), (Outcome::Passed, ""));
+        assert_eq!(reported(&proof), (Outcome::Passed, ""));
         assert_eq!(token.unwrap().expose_secret(), "aa.bb-_.cc");
         assert!(!format!("{proof:?}").contains("aa.bb"));
         for (status, body, outcome, kind) in [
@@ -394,23 +394,23 @@ mod tests {
             (500, r#"{"message":"Internal server error"}"#, Outcome::Failed, "LoginFailed"),
         ] {
             let (proof, token) = login(&answer(status, body));
-            assert_eq!(told(&proof), (outcome, kind), "{status} {body}");
+            assert_eq!(reported(&proof), (outcome, kind), "{status} {body}");
             assert!(token.is_none());
         }
     }
 
     #[test]
     fn the_database_behind_the_application() {
-        assert_eq!(told(&nobodys_login(&[answer(401, "")])), (Outcome::Passed, ""));
-        assert_eq!(told(&nobodys_login(&[answer(500, "")])), (Outcome::Failed, "DatabaseRefused"));
-        assert_eq!(told(&list(&answer(200, r#"{"data":[]}"#))), (Outcome::Passed, ""));
-        assert_eq!(told(&list(&answer(200, "{}"))), (Outcome::Failed, "ListFailed"));
-        assert_eq!(told(&list(&answer(403, FORBIDDEN))), (Outcome::Unproved, "NotPermitted"));
-        assert_eq!(told(&list(&answer(500, ""))), (Outcome::Failed, "ListFailed"));
-        assert_eq!(told(&database_login(Ok(()))), (Outcome::Passed, ""));
+        assert_eq!(reported(&nobodys_login(&[answer(401, "")])), (Outcome::Passed, ""));
+        assert_eq!(reported(&nobodys_login(&[answer(500, "")])), (Outcome::Failed, "DatabaseRefused"));
+        assert_eq!(reported(&list(&answer(200, r#"{"data":[]}"#))), (Outcome::Passed, ""));
+        assert_eq!(reported(&list(&answer(200, "{}"))), (Outcome::Failed, "ListFailed"));
+        assert_eq!(reported(&list(&answer(403, FORBIDDEN))), (Outcome::Unproved, "NotPermitted"));
+        assert_eq!(reported(&list(&answer(500, ""))), (Outcome::Failed, "ListFailed"));
+        assert_eq!(reported(&database_login(Ok(()))), (Outcome::Passed, ""));
         let refused = |kind| database_login(Err(Refused { kind, why: "why".to_owned(), is_certain: false }));
-        assert_eq!(told(&refused("Auth")), (Outcome::Failed, "Auth"));
-        assert_eq!(told(&refused("Network")), (Outcome::Unproved, "Network"));
+        assert_eq!(reported(&refused("Auth")), (Outcome::Failed, "Auth"));
+        assert_eq!(reported(&refused("Network")), (Outcome::Unproved, "Network"));
     }
 
     #[test]
@@ -432,7 +432,7 @@ mod tests {
         let mut proofs = vec![health(&[Ok(limited)]), unproved("login", "SecondFactor", "")];
         assert_eq!(verdict(&proofs, false), Verdict::Again);
         proofs.iter_mut().for_each(Proof::give_up);
-        assert_eq!(told(&proofs[0]), (Outcome::Unproved, "RateLimited"));
+        assert_eq!(reported(&proofs[0]), (Outcome::Unproved, "RateLimited"));
         assert_eq!(verdict(&proofs, true), Verdict::Proved);
         // What failed beside it still does.
         proofs.push(new_token(&[answer(401, UNAUTHORIZED)]));

@@ -257,8 +257,12 @@ mod tests {
         let services = ["one", "two", "three", "four"].map(|name| service(name, "ECS", name));
         let found = of(ARN, NAME, &[], &services, &known, None);
         assert_eq!(found.services, ["one", "two"]);
-        let told: Vec<_> = found.unreached.iter().map(|it| (it.reader.as_str(), it.cause.detail())).collect();
-        assert_eq!(told, [("three/init/JWT_SECRET", "AWSPREVIOUS"), ("two/api/JWT_SECRET", "AWSPREVIOUS")]);
+        let reported: Vec<_> =
+            found.unreached.iter().map(|it| (it.reader.as_str(), it.cause.detail())).collect();
+        assert_eq!(
+            reported,
+            [("three/init/JWT_SECRET", "AWSPREVIOUS"), ("two/api/JWT_SECRET", "AWSPREVIOUS")]
+        );
         // What the policy names reads it in another way too, and is pinned all the same.
         let found = of(ARN, NAME, &["three".to_owned(), "four".to_owned()], &services, &known, None);
         assert_eq!((found.services.len(), found.unreached.len()), (4, 2));
@@ -277,9 +281,10 @@ mod tests {
         ];
         let found = of(ARN, NAME, &[], &services, &known, None);
         assert_eq!(found.services, ["api"]);
-        let told: Vec<_> = found.unreached.iter().map(|it| (it.reader.as_str(), it.cause.kind())).collect();
+        let reported: Vec<_> =
+            found.unreached.iter().map(|it| (it.reader.as_str(), it.cause.kind())).collect();
         let others = "OthersDeployment";
-        assert_eq!(told, [("batch", others), ("blue", others), ("leaving", "ServiceDraining")]);
+        assert_eq!(reported, [("batch", others), ("blue", others), ("leaving", "ServiceDraining")]);
     }
 
     #[test]

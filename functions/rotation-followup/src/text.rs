@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use shared::event::pasted;
-use shared::language::Language;
-use shared::notify::Message;
-use shared::paging::{self, Page};
-use shared::secrets::Listed;
-use shared::settings::Settings;
-use shared::time;
+use shared::aws::secrets::Listed;
+use shared::run::notify::Message;
+use shared::run::paging::{self, Page};
+use shared::runtime::event::pasted;
+use shared::runtime::language::Language;
+use shared::runtime::settings::Settings;
+use shared::runtime::time;
 
 use crate::back;
-use crate::book::{Batch, Change, Failed, Leak, RETIRED_BY, Reason, Row, SESSIONS};
 use crate::event::Source;
+use crate::journal::{Batch, Change, Failed, Leak, RETIRED_BY, Reason, Row, SESSIONS};
 use crate::ledger;
 use crate::proof::Outcome;
 use crate::readers::{Cause, Unreached};
@@ -431,7 +431,7 @@ fn cure(stack: &Stack<'_>, batch: &Batch, kind: &str) -> Option<String> {
             let each = batch.changes.iter().filter_map(|change| {
                 let old = batch.old.get(&change.secret)?;
                 let (name, since) = (&change.name, time::local_date(old.made));
-                let version = shared::event::pasted(&old.version);
+                let version = shared::runtime::event::pasted(&old.version);
                 Some(match language {
                     Language::Portuguese => format!(
                         "voltou um valor antigo em `{name}`: nenhuma rotação fez a versão nova, e o valor é o da versão `{version}`, de {since}, de onde a idade continua a contar"
@@ -733,7 +733,7 @@ fn stages(cluster: &str, batch: &Batch) -> String {
 /// Asks for a follow-up by hand.
 fn follow_command(settings: &Settings, change: &Change) -> String {
     let more = if change.is_incident() { "\"reason\":\"incident\"," } else { "" };
-    shared::ledger::follow_command(settings, &change.secret, &change.name, more)
+    shared::run::ledger::follow_command(settings, &change.secret, &change.name, more)
 }
 
 /// The page of a batch that failed.
@@ -751,7 +751,7 @@ pub(crate) fn page(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Page {
             secret,
         };
     };
-    let told: Vec<_> = batch
+    let reported: Vec<_> = batch
         .failures
         .iter()
         .map(|failed| format!("{}: {}", failed.kind, what_failed(failed, language)))
@@ -760,7 +760,7 @@ pub(crate) fn page(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Page {
         subject: paging::subject(&format!("[{environment}] {kind}: {keys}")),
         text: format!(
             "{keys} ({environment}): {}.\n{}: {}.\n{}.\n{}",
-            told.join("; "),
+            reported.join("; "),
             next(language),
             next_step(stack, batch),
             in_force(stack, batch).join("; "),
@@ -937,7 +937,7 @@ pub(crate) fn rotation_failed(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::book::Change;
+    use crate::journal::Change;
 
     #[test]
     fn the_command_that_asks_for_a_follow_up_is_whole() {
@@ -993,16 +993,16 @@ mod tests {
     }
 
     fn batch(failures: Vec<Failed>, moved: bool) -> Batch {
-        let mut book = crate::book::Book::default();
+        let mut journal = crate::journal::Journal::default();
         let jwt = change("JWT_SECRET", "/moveongs/dev/jwt");
-        book.notice(&jwt);
-        book.take("execution", jiff::Timestamp::UNIX_EPOCH);
-        let mut batch = book.open.unwrap();
+        journal.notice(&jwt);
+        journal.take("execution", jiff::Timestamp::UNIX_EPOCH);
+        let mut batch = journal.open.unwrap();
         batch.failures = failures;
         batch.deployments.insert("api".to_owned(), "ecs-svc/2".to_owned());
         batch.readers.insert(jwt.secret.clone(), vec!["api".to_owned()]);
         if moved {
-            batch.phase = crate::book::Phase::Back;
+            batch.phase = crate::journal::Phase::Back;
             batch.moved.push(jwt.secret);
         }
         batch
@@ -1073,9 +1073,9 @@ mod tests {
     }
 
     #[test]
-    fn an_execution_that_broke_is_told_in_the_chosen_language_with_the_command_that_begins_again() {
+    fn an_execution_that_broke_is_reported_in_the_chosen_language_with_the_command_that_begins_again() {
         let asked = |reason| {
-            let declared = crate::book::Declared { reason, by: "ana".to_owned() };
+            let declared = crate::journal::Declared { reason, by: "ana".to_owned() };
             Source::Asked("/moveongs/dev/jwt".to_owned(), declared)
         };
         let (manual, incident) = (asked(Reason::Manual), asked(Reason::Incident));

@@ -3,13 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
-use shared::event::{self, InvalidEvent};
+use shared::runtime::event::{self, InvalidEvent};
 
-use crate::book::Reason;
+use crate::journal::Reason;
 
 /// What an event tells.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Told {
+pub(crate) enum TrailEvent {
     /// Somebody made a version, or made it current.
     Act {
         /// ARN of the secret.
@@ -98,7 +98,7 @@ fn text(value: &Value, name: &str) -> Option<String> {
 /// # Errors
 ///
 /// [`InvalidEvent`] when it is none.
-pub(crate) fn parse(event: Value, own: &[Session]) -> Result<Told, InvalidEvent> {
+pub(crate) fn parse(event: Value, own: &[Session]) -> Result<TrailEvent, InvalidEvent> {
     let Event { id, detail } = event::parse(event)?;
     if matches!(detail.event_name.as_str(), "RotationFailed" | "RotationAbandoned" | "TestRotationFailed") {
         let secret = text(&detail.additional_event_data, "SecretId")
@@ -106,14 +106,14 @@ pub(crate) fn parse(event: Value, own: &[Session]) -> Result<Told, InvalidEvent>
             .ok_or_else(|| {
                 InvalidEvent::at("detail.additionalEventData.SecretId", "expected the secret's ARN")
             })?;
-        return Ok(Told::Broken { secret, event: detail.event_name, id });
+        return Ok(TrailEvent::Broken { secret, event: detail.event_name, id });
     }
     if detail.error_code.is_some() {
-        return Ok(Told::Nothing);
+        return Ok(TrailEvent::Nothing);
     }
     // A label of one's own says nothing of what is in force.
     if !concerns_current(&detail) {
-        return Ok(Told::Nothing);
+        return Ok(TrailEvent::Nothing);
     }
     let version = match detail.event_name.as_str() {
         "RotateSecret" | "PutSecretValue" | "UpdateSecret" => text(&detail.response_elements, "versionId")
@@ -128,10 +128,12 @@ pub(crate) fn parse(event: Value, own: &[Session]) -> Result<Told, InvalidEvent>
     // What a rotation function does, the service asked it to do.
     let by = detail.user_identity.arn.filter(|arn| !own.iter().any(|session| session.is(arn)));
     Ok(match (secret, version, by) {
-        (Some(secret), Some(version), Some(by)) => {
-            Told::Act { secret, version, act: Act { reason: Reason::Manual, by, at: detail.event_time } }
-        }
-        _ => Told::Nothing,
+        (Some(secret), Some(version), Some(by)) => TrailEvent::Act {
+            secret,
+            version,
+            act: Act { reason: Reason::Manual, by, at: detail.event_time },
+        },
+        _ => TrailEvent::Nothing,
     })
 }
 
@@ -197,7 +199,7 @@ mod tests {
     #[test]
     fn who_made_a_version_current() {
         let act = Act { reason: Reason::Manual, by: ANA.to_owned(), at: Timestamp::UNIX_EPOCH };
-        let told = Told::Act { secret: "arn:s".to_owned(), version: "v".to_owned(), act };
+        let reported = TrailEvent::Act { secret: "arn:s".to_owned(), version: "v".to_owned(), act };
         let made = json!({"arn": "arn:s", "versionId": "v"});
         let versions = [
             call("RotateSecret", ANA, json!({"secretId": "s"}), made.clone()),
@@ -206,7 +208,7 @@ mod tests {
             call("UpdateSecretVersionStage", ANA, json!({"moveToVersionId": "v"}), json!({"arn": "arn:s"})),
         ];
         for event in versions {
-            assert_eq!(parse(event, &own()), Ok(told.clone()));
+            assert_eq!(parse(event, &own()), Ok(reported.clone()));
         }
         let session = "arn:aws:sts::123456789012:assumed-role/moveongs-RotateRandomRole-1A2B/moveongs-dev-rotate-random";
         for event in [
@@ -234,11 +236,11 @@ mod tests {
                 json!({"arn": "arn:s", "versionId": "v"}),
             ),
         ] {
-            assert_eq!(parse(event, &own()), Ok(Told::Nothing));
+            assert_eq!(parse(event, &own()), Ok(TrailEvent::Nothing));
         }
         let mut refused = call("RotateSecret", ANA, json!({}), json!({"versionId": "v"}));
         refused["detail"]["errorCode"] = json!("AccessDenied");
-        assert_eq!(parse(refused, &own()), Ok(Told::Nothing));
+        assert_eq!(parse(refused, &own()), Ok(TrailEvent::Nothing));
     }
 
     #[test]
@@ -251,7 +253,7 @@ mod tests {
             "arn:aws:sts::999999999999:assumed-role/moveongs-RotateRandomRole-1A2B/moveongs-dev-rotate-random",
         ] {
             let event = call("PutSecretValue", arn, json!({}), json!({"arn": "arn:s", "versionId": "v"}));
-            let Ok(Told::Act { act, .. }) = parse(event, &own()) else { panic!("{arn}") };
+            let Ok(TrailEvent::Act { act, .. }) = parse(event, &own()) else { panic!("{arn}") };
             assert_eq!(act.by, arn);
         }
         for wrong in ["", "f", "f=", "=arn:aws:iam::1:role/r", "f=arn:aws:iam::1:user/r"] {
@@ -267,10 +269,13 @@ mod tests {
         };
         for name in ["RotationFailed", "RotationAbandoned", "TestRotationFailed"] {
             let broken =
-                Told::Broken { secret: "arn".to_owned(), event: name.to_owned(), id: "1".to_owned() };
+                TrailEvent::Broken { secret: "arn".to_owned(), event: name.to_owned(), id: "1".to_owned() };
             assert_eq!(parse(event(name, json!({"SecretId": "arn"})), &[]), Ok(broken));
         }
-        assert_eq!(parse(event("RotationSucceeded", json!({"SecretId": "arn"})), &[]), Ok(Told::Nothing));
+        assert_eq!(
+            parse(event("RotationSucceeded", json!({"SecretId": "arn"})), &[]),
+            Ok(TrailEvent::Nothing)
+        );
         assert!(parse(event("RotationFailed", json!({})), &[]).is_err());
         assert!(parse(json!({"detail-type": "AWS Service Event via CloudTrail"}), &[]).is_err());
     }

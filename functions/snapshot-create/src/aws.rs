@@ -2,9 +2,9 @@
 
 use aws_sdk_rds::config::Builder;
 use aws_sdk_rds::types::{DbClusterSnapshot, DbSnapshot, Tag};
-use shared::failure::CallError;
-use shared::lambda::unhurried;
-use shared::snapshots::{Database, Kind};
+use shared::aws::snapshots::{Database, Kind};
+use shared::runtime::failure::CallError;
+use shared::runtime::lambda::unhurried;
 
 use crate::policy::Snapshot;
 use crate::tags::DEPLOY;

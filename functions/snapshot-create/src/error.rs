@@ -1,12 +1,12 @@
 //! Why there is no snapshot; a variant for each thing that an operator does next. That RDS gave one up is a result and no
 //! failure of a call.
 
-use shared::event::InvalidEvent;
-use shared::evidence::EvidenceError;
-use shared::failure::{CallError, Failure};
-use shared::lambda::DeadlineExceeded;
-use shared::language::Language;
-use shared::snapshots::{Database, Kind};
+use shared::aws::snapshots::{Database, Kind};
+use shared::run::evidence::EvidenceError;
+use shared::runtime::event::InvalidEvent;
+use shared::runtime::failure::{CallError, Failure};
+use shared::runtime::lambda::DeadlineExceeded;
+use shared::runtime::language::Language;
 
 /// RDS gave the snapshot up.
 pub(crate) const FAILED: &str = "SnapshotFailed";

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use shared::event::{Broken, InvalidEvent, is_line, parse};
+use shared::runtime::event::{Broken, InvalidEvent, is_line, parse};
 
 use crate::tags;
 

@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use shared::snapshots::Database;
+use shared::aws::snapshots::Database;
 
 use crate::policy::{Snapshot, Status};
 
@@ -50,7 +50,7 @@ impl Job {
     }
 
     /// Keeps that RDS has it; `shown` when it was described, not only answered.
-    pub(crate) fn keep(&mut self, snapshot: &Snapshot, status: Status, shown: bool, now: Timestamp) {
+    pub(crate) fn record(&mut self, snapshot: &Snapshot, status: Status, shown: bool, now: Timestamp) {
         self.begun.get_or_insert(now);
         self.made.get_or_insert(now);
         self.database = Some(snapshot.database.clone());
@@ -75,7 +75,7 @@ impl Job {
 
 #[cfg(test)]
 mod tests {
-    use shared::snapshots::Kind;
+    use shared::aws::snapshots::Kind;
 
     use super::*;
 
@@ -106,7 +106,7 @@ mod tests {
         // Another attempt that found the same name taken.
         job.move_on("a", "a-3");
         assert_eq!(job.name.as_deref(), Some("a-2"));
-        job.keep(&snapshot("a-2"), Status::Creating, false, at(3));
+        job.record(&snapshot("a-2"), Status::Creating, false, at(3));
         job.move_on("a-2", "a-4");
         assert_eq!((job.name.as_deref(), job.arn.as_deref()), (Some("a-2"), Some("arn:a-2")));
     }
@@ -116,10 +116,10 @@ mod tests {
         let mut job = Job::default();
         job.begin("a", &Database { kind: Kind::Cluster, id: "c".to_owned() }, at(10));
         assert_eq!(job.database_of("member").id, "c");
-        job.keep(&snapshot("a"), Status::Creating, false, at(11));
+        job.record(&snapshot("a"), Status::Creating, false, at(11));
         assert_eq!((job.made, job.seen, job.duration()), (Some(at(11)), false, None));
-        job.keep(&snapshot("a"), Status::Available, true, at(70));
-        job.keep(&snapshot("a"), Status::Available, false, at(90));
+        job.record(&snapshot("a"), Status::Available, true, at(70));
+        job.record(&snapshot("a"), Status::Available, false, at(90));
         assert_eq!((job.made, job.seen), (Some(at(11)), true));
         assert_eq!(job.duration(), Some(SignedDuration::from_secs(60)));
     }

@@ -20,17 +20,18 @@ use aws_config::SdkConfig;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
-use shared::env::{Env, EnvError};
-use shared::event::Broken;
-use shared::evidence::{Draft, Step as Recorded};
-use shared::failure::{Failure, chain};
-use shared::lambda::Invocation;
-use shared::language::Language;
-use shared::paging::Pager;
-use shared::report::Reporter;
-use shared::settings::Settings;
-use shared::snapshots::Database;
-use shared::{snapshots, time};
+use shared::aws::snapshots;
+use shared::aws::snapshots::Database;
+use shared::run::evidence::{Draft, Step as Recorded};
+use shared::run::paging::Pager;
+use shared::run::report::Reporter;
+use shared::runtime::env::{Env, EnvError};
+use shared::runtime::event::Broken;
+use shared::runtime::failure::{Failure, chain};
+use shared::runtime::lambda::Invocation;
+use shared::runtime::language::Language;
+use shared::runtime::settings::Settings;
+use shared::runtime::time;
 
 pub use error::SnapshotError;
 use error::{DELETED, FAILED, code, refusal};
@@ -155,11 +156,14 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
             tracing::Span::current().record("run_id", request.deploy.as_str());
             tracing::Span::current().record("correlation_id", execution.as_str());
             match step {
-                Step::Create(poll) => {
-                    create(app, invocation.within(REPORTING, ask(app, &request, invocation.now)).await?, poll)
-                }
+                Step::Create(poll) => create(
+                    app,
+                    invocation.before_deadline(REPORTING, ask(app, &request, invocation.now)).await?,
+                    poll,
+                ),
                 Step::Watch(poll) => {
-                    let seen = invocation.within(REPORTING, seen(app, &request, invocation.now)).await??;
+                    let seen =
+                        invocation.before_deadline(REPORTING, seen(app, &request, invocation.now)).await??;
                     watch(app, &seen, poll)
                 }
                 Step::Finish(broken) => finish(app, request, broken, invocation).await,
@@ -193,7 +197,7 @@ async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<Seen, Snaps
             prefix: snapshots::prefix(&app.settings),
         });
     }
-    let job = amend(app, request, |_| ()).await?;
+    let job = update(app, request, |_| ()).await?;
     if job.made.is_some() {
         return look(app, request, job, now).await;
     }
@@ -206,11 +210,11 @@ async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<Seen, Snaps
             && snapshot.name.starts_with(&snapshots::prefix(&app.settings))
     };
     if let Some(own) = listed.iter().find(own) {
-        return keep(app, request, own.clone(), true, now).await;
+        return save(app, request, own.clone(), true, now).await;
     }
     let mut taken: BTreeSet<String> = listed.into_iter().map(|snapshot| snapshot.name).collect();
     let free = name::first_free(&name::of_day(project, environment, now), &taken);
-    let mut job = amend(app, request, |job| job.begin(&free, database, now)).await?;
+    let mut job = update(app, request, |job| job.begin(&free, database, now)).await?;
     for _ in 0..NAMES {
         // By another attempt, meanwhile.
         if job.made.is_some() {
@@ -221,7 +225,7 @@ async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<Seen, Snaps
         let tags = tags::tags(&app.settings, request, &snapshots::expires(begun, app.retention_days));
         tracing::info!(message = "asking for a snapshot", rds.snapshot = name, rds.database = database.id);
         let call = match aws::create(&app.rds, &name, database, tags).await {
-            Ok(made) => return keep(app, request, made, false, now).await,
+            Ok(made) => return save(app, request, made, false, now).await,
             Err(call) => call,
         };
         // While our own is being made, the database is not available either.
@@ -232,12 +236,12 @@ async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<Seen, Snaps
         }
         match aws::find(&app.rds, database.kind, &name).await.map_err(refused)? {
             Some(found) if found.is_of(database, &request.deploy) => {
-                return keep(app, request, found, true, now).await;
+                return save(app, request, found, true, now).await;
             }
             Some(_) => {
                 taken.insert(name.clone());
                 let next = name::first_free(&name::of_day(project, environment, begun), &taken);
-                job = amend(app, request, |job| job.move_on(&name, &next)).await?;
+                job = update(app, request, |job| job.move_on(&name, &next)).await?;
             }
             None if is_busy => return Err(busy(app, database).await),
             // It is not shown yet, or gone this moment.
@@ -271,17 +275,17 @@ async fn busy(app: &App, database: &Database) -> SnapshotError {
 }
 
 /// Changes what is kept of the deploy, and gives it as it is then.
-async fn amend(app: &App, request: &Request, change: impl Fn(&mut Job)) -> Result<Job, SnapshotError> {
+async fn update(app: &App, request: &Request, change: impl Fn(&mut Job)) -> Result<Job, SnapshotError> {
     let note = job::note(app.instance_of(request), &request.deploy);
-    let amended = app.reporter.evidence.amend(&note, |job: &mut Job| {
+    let updated = app.reporter.evidence.update(&note, |job: &mut Job| {
         change(job);
         job.clone()
     });
-    Ok(amended.await?)
+    Ok(updated.await?)
 }
 
 /// Keeps that RDS has the snapshot; `shown` when it was described, not only answered.
-async fn keep(
+async fn save(
     app: &App,
     request: &Request,
     snapshot: Snapshot,
@@ -295,13 +299,13 @@ async fn keep(
         rds.status = snapshot.status,
         rds.progress = snapshot.progress
     );
-    let job = amend(app, request, |job| job.keep(&snapshot, status, shown, now)).await?;
+    let job = update(app, request, |job| job.record(&snapshot, status, shown, now)).await?;
     Ok(Seen { job, snapshot: Some(snapshot), status })
 }
 
 /// Looks how far the deploy's snapshot is.
 async fn seen(app: &App, request: &Request, now: Timestamp) -> Result<Seen, SnapshotError> {
-    let job = amend(app, request, |_| ()).await?;
+    let job = update(app, request, |_| ()).await?;
     look(app, request, job, now).await
 }
 
@@ -316,7 +320,7 @@ async fn look(app: &App, request: &Request, job: Job, now: Timestamp) -> Result<
     let found = found.map_err(|call| refusal(call, &database.id))?;
     // By the tag: the name may be another deploy's by now.
     match found.filter(|found| found.is_of(&database, &request.deploy)) {
-        Some(found) => keep(app, request, found, true, now).await,
+        Some(found) => save(app, request, found, true, now).await,
         None => Ok(Seen { status: policy::status(None, job.seen), snapshot: None, job }),
     }
 }
@@ -358,11 +362,11 @@ fn progress(app: &App, seen: &Seen) -> Answer {
 
 /// Takes the snapshot, tells, and answers at once.
 async fn direct(app: &App, request: Request, invocation: &Invocation) -> Result<Answer, SnapshotError> {
-    let asked = invocation.within(REPORTING, ask(app, &request, invocation.now)).await;
+    let asked = invocation.before_deadline(REPORTING, ask(app, &request, invocation.now)).await;
     match asked.map_err(SnapshotError::from).and_then(|asked| asked) {
         Ok(seen) => settle(app, request, seen, invocation).await,
         Err(error) => {
-            let job = kept(app, &request, invocation).await;
+            let job = saved(app, &request, invocation).await;
             let case = case(app, request, job, None);
             let broken = Broken { kind: error.kind().to_owned(), detail: chain(&error) };
             // A page that failed stands in the log, and has an alarm; what the caller can mend is this.
@@ -380,14 +384,14 @@ async fn finish(
     invocation: &Invocation,
 ) -> Result<Answer, SnapshotError> {
     let Some(broken) = broken else {
-        let seen = invocation.within(REPORTING, seen(app, &request, invocation.now)).await??;
+        let seen = invocation.before_deadline(REPORTING, seen(app, &request, invocation.now)).await??;
         if seen.status == Status::Creating {
             return Err(slow(app, &seen));
         }
         return settle(app, request, seen, invocation).await;
     };
     tracing::warn!(message = broken.detail, failure = broken.kind);
-    let job = kept(app, &request, invocation).await;
+    let job = saved(app, &request, invocation).await;
     let case = case(app, request, job, None);
     report_failed(app, &case, &broken, invocation).await?;
     Ok(failed(&case, broken))
@@ -395,9 +399,9 @@ async fn finish(
 
 /// Reads the deploy's note for a failure message. Without it the message lacks the snapshot's name, and advises the instance's
 /// commands where the snapshot belongs to its cluster.
-async fn kept(app: &App, request: &Request, invocation: &Invocation) -> Job {
+async fn saved(app: &App, request: &Request, invocation: &Invocation) -> Job {
     let note = job::note(app.instance_of(request), &request.deploy);
-    let kept = invocation.within(REPORTING, app.reporter.evidence.kept::<Job>(&note)).await;
+    let kept = invocation.before_deadline(REPORTING, app.reporter.evidence.get::<Job>(&note)).await;
     kept.ok().and_then(Result::ok).flatten().unwrap_or_default()
 }
 

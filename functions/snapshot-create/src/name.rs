@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use shared::time::SAO_PAULO;
+use shared::runtime::time::SAO_PAULO;
 
 /// The name of a day's first snapshot; the day is São Paulo's.
 pub(crate) fn of_day(project: &str, environment: &str, at: Timestamp) -> String {

@@ -1,7 +1,7 @@
 //! What statuses mean.
 
 use serde::{Deserialize, Serialize};
-use shared::snapshots::{self, Database, Progress};
+use shared::aws::snapshots::{self, Database, Progress};
 
 /// A manual snapshot as RDS describes it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -95,7 +95,7 @@ pub(crate) fn passes(state: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use shared::snapshots::Kind;
+    use shared::aws::snapshots::Kind;
 
     use super::*;
 

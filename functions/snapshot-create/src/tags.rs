@@ -1,7 +1,7 @@
 //! What a snapshot says of itself.
 
-use shared::settings::Settings;
-use shared::snapshots::{CREATOR, ENVIRONMENT, EXPIRES_ON, MANAGED_BY, PROJECT};
+use shared::aws::snapshots::{CREATOR, ENVIRONMENT, EXPIRES_ON, MANAGED_BY, PROJECT};
+use shared::runtime::settings::Settings;
 
 use crate::event::Request;
 

@@ -1,11 +1,11 @@
 //! What people read: in the channel and in a page.
 
-use shared::event::Broken;
-use shared::language::Language;
-use shared::notify::Message;
-use shared::paging::{self, Page};
-use shared::settings::Settings;
-use shared::snapshots::{self, Database, Kind};
+use shared::aws::snapshots::{self, Database, Kind};
+use shared::run::notify::Message;
+use shared::run::paging::{self, Page};
+use shared::runtime::event::Broken;
+use shared::runtime::language::Language;
+use shared::runtime::settings::Settings;
 
 use crate::PROCEDURE;
 use crate::error::{DELETED, FAILED};
@@ -333,11 +333,11 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_that_is_there_is_told_with_its_figures() {
-        let told = message(&settings(Language::Portuguese), &case(), Status::Available, "run");
-        assert_eq!(told.title, "Snapshot pronto: moveongs-dev-20261126 (dev)");
+    fn a_snapshot_that_is_there_is_reported_with_its_figures() {
+        let reported = message(&settings(Language::Portuguese), &case(), Status::Available, "run");
+        assert_eq!(reported.title, "Snapshot pronto: moveongs-dev-20261126 (dev)");
         assert_eq!(
-            told.lines,
+            reported.lines,
             [
                 "Deploy `run-17-1` · commit `0f3c9a1` · por ana: d'água",
                 "Instância `moveongs-dev-db` · 20 GiB · 81 s · guardar até 2026-12-03",
@@ -345,10 +345,10 @@ mod tests {
                 "*Próximo passo*: o deploy pode seguir.",
             ]
         );
-        let told = message(&settings(Language::English), &case(), Status::Creating, "run");
-        assert_eq!(told.title, "Snapshot requested: moveongs-dev-20261126 (dev)");
+        let reported = message(&settings(Language::English), &case(), Status::Creating, "run");
+        assert_eq!(reported.title, "Snapshot requested: moveongs-dev-20261126 (dev)");
         assert!(
-            told.lines[3].contains(
+            reported.lines[3].contains(
                 "aws rds wait db-snapshot-available --db-snapshot-identifier moveongs-dev-20261126"
             )
         );
@@ -384,16 +384,16 @@ mod tests {
 
     /// The kind of tests/cases/11a-aurora-member.json.
     #[test]
-    fn of_a_member_the_clusters_snapshot_is_told_with_the_clusters_commands() {
+    fn of_a_member_the_clusters_snapshot_is_reported_with_the_clusters_commands() {
         let mut case = case();
         case.job.database = Some(Database { kind: Kind::Cluster, id: "moveongs-dev".to_owned() });
         case.snapshot.as_mut().unwrap().size_gib = None;
-        let told = message(&settings(Language::Portuguese), &case, Status::Creating, "run");
+        let reported = message(&settings(Language::Portuguese), &case, Status::Creating, "run");
         assert_eq!(
-            told.lines[1],
+            reported.lines[1],
             "Cluster `moveongs-dev` · da instância `moveongs-dev-db` · 81 s · guardar até 2026-12-03"
         );
-        assert!(told.lines[3].contains(
+        assert!(reported.lines[3].contains(
             "aws rds wait db-cluster-snapshot-available --db-cluster-snapshot-identifier moveongs-dev-20261126`"
         ));
         for (kind, part) in [

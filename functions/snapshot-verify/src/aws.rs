@@ -2,10 +2,10 @@
 
 use aws_sdk_rds::config::Builder;
 use aws_sdk_rds::types::{DbClusterSnapshot, DbSnapshot, Tag};
-use shared::failure::{CallError, chain};
-use shared::lambda::unhurried;
-use shared::snapshots::{Database, Kind, MANAGED_BY};
-use shared::time::instant;
+use shared::aws::snapshots::{Database, Kind, MANAGED_BY};
+use shared::runtime::failure::{CallError, chain};
+use shared::runtime::lambda::unhurried;
+use shared::runtime::time::instant;
 
 use crate::PROCEDURE;
 use crate::policy::{Snapshot, TAKEN_AT};

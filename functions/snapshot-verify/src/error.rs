@@ -1,11 +1,11 @@
 //! Why a run failed; a variant for each thing that an operator does next. What is wrong with a snapshot is a finding and no
 //! failure.
 
-use shared::event::InvalidEvent;
-use shared::evidence::EvidenceError;
-use shared::failure::{CallError, Failure};
-use shared::lambda::DeadlineExceeded;
-use shared::language::Language;
+use shared::run::evidence::EvidenceError;
+use shared::runtime::event::InvalidEvent;
+use shared::runtime::failure::{CallError, Failure};
+use shared::runtime::lambda::DeadlineExceeded;
+use shared::runtime::language::Language;
 
 /// Why a run failed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

@@ -3,11 +3,11 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use shared::event::{InvalidEvent, is_line, parse};
+use shared::runtime::event::{InvalidEvent, is_line, parse};
 
 /// Where to look.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Wake {
+pub(crate) enum Trigger {
     /// At every snapshot; then copy, and delete what has expired.
     Sweep,
     /// At the copies in the other region.
@@ -25,7 +25,7 @@ struct Asked {
     follow: bool,
 }
 
-impl TryFrom<Value> for Wake {
+impl TryFrom<Value> for Trigger {
     type Error = InvalidEvent;
 
     fn try_from(event: Value) -> Result<Self, Self::Error> {
@@ -50,7 +50,7 @@ impl TryFrom<Value> for Wake {
 }
 
 /// The snapshot of RDS's event: by the resource's ARN, since what `SourceIdentifier` holds differs between AWS's own samples.
-fn named(event: &Value) -> Result<Wake, InvalidEvent> {
+fn named(event: &Value) -> Result<Trigger, InvalidEvent> {
     let resource = event.pointer("/resources/0").and_then(Value::as_str);
     let of_arn = resource.and_then(|arn| {
         let (_, name) = arn.split_once(":snapshot:").or_else(|| arn.split_once(":cluster-snapshot:"))?;
@@ -58,7 +58,7 @@ fn named(event: &Value) -> Result<Wake, InvalidEvent> {
     });
     let name = of_arn.or_else(|| event.pointer("/detail/SourceIdentifier").and_then(Value::as_str));
     let name = name.filter(|name| is_line(name, 255));
-    name.map(|name| Wake::One(name.to_owned())).ok_or_else(|| {
+    name.map(|name| Trigger::One(name.to_owned())).ok_or_else(|| {
         InvalidEvent::at(
             "resources",
             "expected the ARN of a snapshot, or its name in detail.SourceIdentifier",
@@ -77,11 +77,11 @@ mod tests {
         let arn = "arn:aws:rds:us-east-1:123456789012:snapshot:rds:moveongs-dev-db-2026-11-26-03-10";
         let of_cluster =
             "arn:aws:rds:us-east-1:123456789012:cluster-snapshot:rds:moveongs-dev-2026-11-26-03-10";
-        let one = |name: &str| Wake::One(name.to_owned());
+        let one = |name: &str| Trigger::One(name.to_owned());
         for (event, expected) in [
-            (json!({}), Wake::Sweep),
-            (json!({"detail-type": "Scheduled Event", "detail": "{}"}), Wake::Sweep),
-            (json!({"follow": true}), Wake::Follow),
+            (json!({}), Trigger::Sweep),
+            (json!({"detail-type": "Scheduled Event", "detail": "{}"}), Trigger::Sweep),
+            (json!({"follow": true}), Trigger::Follow),
             (json!({"snapshot": "moveongs-dev-20261126"}), one("moveongs-dev-20261126")),
             (
                 json!({"detail-type": "RDS DB Snapshot Event", "resources": [arn], "detail": {"SourceIdentifier": "other"}}),
@@ -96,7 +96,7 @@ mod tests {
                 one("rds:moveongs-dev-2026-11-26-03-10"),
             ),
         ] {
-            assert_eq!(Wake::try_from(event.clone()), Ok(expected), "{event}");
+            assert_eq!(Trigger::try_from(event.clone()), Ok(expected), "{event}");
         }
     }
 
@@ -109,7 +109,7 @@ mod tests {
             (json!({"snapshot": "a\nb"}), "snapshot"),
             (json!({"snapshots": []}), "snapshots"),
         ] {
-            assert_eq!(Wake::try_from(event.clone()).unwrap_err().field, field, "{event}");
+            assert_eq!(Trigger::try_from(event.clone()).unwrap_err().field, field, "{event}");
         }
     }
 }

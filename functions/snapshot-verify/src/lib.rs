@@ -3,12 +3,12 @@
 //!
 //! Trigger: RDS's event about a snapshot, which may come twice, late or never; a daily and, for copies, an hourly schedule; a
 //! person. An event only says where to look. Reads and acts: `aws.rs`. Decisions: `policy.rs`. What one run leaves to the next:
-//! `book.rs`. Source: the guide, 2.1.
+//! `journal.rs`. Source: the guide, 2.1.
 
 mod aws;
-mod book;
 mod error;
 mod event;
+mod journal;
 mod policy;
 mod text;
 
@@ -20,23 +20,23 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use shared::env::{Env, EnvError};
-use shared::evidence::{Draft, EvidenceError, Step};
-use shared::failure::{CallError, Failure, chain};
-use shared::lambda::Invocation;
-use shared::paging::Pager;
-use shared::report::Reporter;
-use shared::settings::Settings;
-use shared::snapshots::{
+use shared::aws::snapshots::{
     self, Database, ENVIRONMENT, EXPIRES_ON, Kind, MANAGED_BY, PROJECT, Progress, progress,
 };
-use shared::time;
+use shared::run::evidence::{Draft, EvidenceError, Step};
+use shared::run::paging::Pager;
+use shared::run::report::Reporter;
+use shared::runtime::env::{Env, EnvError};
+use shared::runtime::failure::{CallError, Failure, chain};
+use shared::runtime::lambda::Invocation;
+use shared::runtime::settings::Settings;
+use shared::runtime::time;
 
-use book::{Book, NOTE};
 pub use error::VerifyError;
-use event::Wake;
-use policy::{Expired, Finding, Snapshot, Victim};
-use text::{Deed, Judged, Subject};
+use event::Trigger;
+use journal::{Journal, NOTE};
+use policy::{Expired, ExpiredSnapshot, Finding, Snapshot};
+use text::{Action, Judged, Subject};
 
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "snapshot-verify";
@@ -126,7 +126,7 @@ impl App {
 ///
 /// [`VerifyError::InvalidEvent`] names the field.
 pub fn check(event: Value) -> Result<(), VerifyError> {
-    Wake::try_from(event)?;
+    Trigger::try_from(event)?;
     Ok(())
 }
 
@@ -175,15 +175,15 @@ pub struct Row {
 ///
 /// [`VerifyError`]; Lambda then tries twice more, and the dead-letter queue stands behind.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Report, VerifyError> {
-    let wake = Wake::try_from(event)?;
+    let trigger = Trigger::try_from(event)?;
     let day = time::local_date(invocation.now);
     tracing::Span::current().record("run_id", day.as_str());
-    tracing::info!(message = "woken", wake = ?wake);
-    let seen = invocation.within(ACTING, observe(app, &wake, invocation.now)).await;
+    tracing::info!(message = "invoked", trigger = ?trigger);
+    let seen = invocation.before_deadline(ACTING, observe(app, &trigger, invocation.now)).await;
     match seen.map_err(VerifyError::from).and_then(|seen| seen.map_err(VerifyError::from)) {
-        Ok(world) => act(app, &wake, world, &day, invocation).await,
+        Ok(world) => act(app, &trigger, world, &day, invocation).await,
         Err(error) => {
-            report_failed(app, &wake, &day, &error, invocation).await;
+            report_failed(app, &trigger, &day, &error, invocation).await;
             Err(error)
         }
     }
@@ -198,7 +198,7 @@ struct World {
     /// What is copied, when copies are wanted and the run makes them; or why that is not known.
     database: Option<Result<Database, String>>,
     /// What the runs before have left.
-    book: Result<Book, EvidenceError>,
+    journal: Result<Journal, EvidenceError>,
 }
 
 impl World {
@@ -208,14 +208,14 @@ impl World {
 }
 
 /// The environment's snapshots of both regions; of those that this run is about, also who may restore them.
-async fn observe(app: &App, wake: &Wake, now: Timestamp) -> Result<World, CallError> {
+async fn observe(app: &App, trigger: &Trigger, now: Timestamp) -> Result<World, CallError> {
     let is_ours = |snapshot: &Snapshot| match snapshot.kind {
         Kind::Instance => snapshots::is_ours(&snapshot.instance, &app.instance, &app.settings),
         Kind::Cluster => snapshots::is_own_cluster(&snapshot.instance, &app.instance, &app.settings),
     };
     let mut home = aws::list(&app.rds).await?;
     home.retain(is_ours);
-    for snapshot in home.iter_mut().filter(|one| one.is_manual && concerns(wake, one, false)) {
+    for snapshot in home.iter_mut().filter(|one| one.is_manual && concerns(trigger, one, false)) {
         snapshot.shared_with = aws::shared_with(&app.rds, snapshot.kind, &snapshot.name).await;
     }
     let mut away = None;
@@ -223,21 +223,21 @@ async fn observe(app: &App, wake: &Wake, now: Timestamp) -> Result<World, CallEr
         let mut listed = aws::list(&region.rds).await;
         if let Ok(copies) = &mut listed {
             copies.retain(is_ours);
-            for snapshot in copies.iter_mut().filter(|one| one.is_manual && concerns(wake, one, true)) {
+            for snapshot in copies.iter_mut().filter(|one| one.is_manual && concerns(trigger, one, true)) {
                 snapshot.shared_with = aws::shared_with(&region.rds, snapshot.kind, &snapshot.name).await;
             }
         }
         away = Some(listed);
     }
-    let database = match (&app.away, wake) {
-        (Some(_), Wake::Sweep) => Some(copied(app).await),
+    let database = match (&app.away, trigger) {
+        (Some(_), Trigger::Sweep) => Some(copied(app).await),
         _ => None,
     };
     let all = home.iter().chain(away.iter().flatten().flatten());
     let untimed = all.filter(|one| one.created.is_none() && progress(&one.status) == Progress::Creating);
     let untimed: BTreeSet<String> = untimed.map(|one| one.arn.clone()).collect();
-    let book = amend(app, |book| book.see(&untimed, now)).await;
-    Ok(World { home, away, database, book })
+    let journal = update(app, |journal| journal.see(&untimed, now)).await;
+    Ok(World { home, away, database, journal })
 }
 
 /// The database whose snapshots are copied. A cluster has to have a name that the role covers.
@@ -255,46 +255,46 @@ async fn copied(app: &App) -> Result<Database, String> {
 }
 
 /// Whether a run looks at a snapshot.
-fn concerns(wake: &Wake, snapshot: &Snapshot, is_away: bool) -> bool {
-    match wake {
-        Wake::Sweep => true,
-        Wake::Follow => is_away,
-        Wake::One(name) => !is_away && snapshot.name == *name,
+fn concerns(trigger: &Trigger, snapshot: &Snapshot, is_away: bool) -> bool {
+    match trigger {
+        Trigger::Sweep => true,
+        Trigger::Follow => is_away,
+        Trigger::One(name) => !is_away && snapshot.name == *name,
     }
 }
 
 /// Whether a run finds out anew what a key says.
-fn covers(app: &App, wake: &Wake, key: &str) -> bool {
+fn covers(app: &App, trigger: &Trigger, key: &str) -> bool {
     let (kind, label) = key.split_once(' ').unwrap_or_default();
-    match (wake, &app.away) {
-        (Wake::Sweep, _) => true,
+    match (trigger, &app.away) {
+        (Trigger::Sweep, _) => true,
         // Only a sweep deletes.
         _ if kind == "NotDeleted" => false,
-        (Wake::Follow, Some(away)) => label.ends_with(&format!(" ({})", away.region)),
-        (Wake::Follow, None) => false,
-        (Wake::One(name), _) => label.strip_prefix("cluster/").unwrap_or(label) == name,
+        (Trigger::Follow, Some(away)) => label.ends_with(&format!(" ({})", away.region)),
+        (Trigger::Follow, None) => false,
+        (Trigger::One(name), _) => label.strip_prefix("cluster/").unwrap_or(label) == name,
     }
 }
 
 /// Changes what the runs share, and gives it as it is then.
-async fn amend<R>(app: &App, change: impl Fn(&mut Book) -> R) -> Result<Book, EvidenceError> {
-    let amended = app.reporter.evidence.amend(NOTE, |book: &mut Book| {
-        change(book);
-        book.clone()
+async fn update<R>(app: &App, change: impl Fn(&mut Journal) -> R) -> Result<Journal, EvidenceError> {
+    let updated = app.reporter.evidence.update(NOTE, |journal: &mut Journal| {
+        change(journal);
+        journal.clone()
     });
-    amended.await
+    updated.await
 }
 
 /// What is wrong with each snapshot that the run is about.
-fn decide(app: &App, wake: &Wake, world: &World, now: Timestamp) -> Vec<Judged> {
+fn decide(app: &App, trigger: &Trigger, world: &World, now: Timestamp) -> Vec<Judged> {
     let nothing = BTreeMap::new();
-    let first_seen = world.book.as_ref().map_or(&nothing, |book| &book.first_seen);
+    let first_seen = world.journal.as_ref().map_or(&nothing, |journal| &journal.first_seen);
     let mut judged = Vec::new();
     let mut automated: BTreeMap<(Kind, &str), Vec<Finding>> = BTreeMap::new();
     let region = app.away.as_ref().map(|away| away.region.clone());
     let lists = [(world.home.as_slice(), None), (world.copies().unwrap_or_default(), region.clone())];
     for (all, region) in lists {
-        for snapshot in all.iter().filter(|one| concerns(wake, one, region.is_some())) {
+        for snapshot in all.iter().filter(|one| concerns(trigger, one, region.is_some())) {
             let (before, seen) = (policy::before(snapshot, all), first_seen.get(&snapshot.arn).copied());
             let mut found = policy::findings(snapshot, before, seen, region.is_some(), &app.settings, now);
             if !snapshot.is_manual {
@@ -311,13 +311,14 @@ fn decide(app: &App, wake: &Wake, world: &World, now: Timestamp) -> Vec<Judged> 
         }
     }
     // One automated snapshot is as the next: a sweep tells it of the instance.
-    if *wake == Wake::Sweep {
+    if *trigger == Trigger::Sweep {
         judged.extend(automated.into_iter().map(|((kind, id), findings)| Judged {
             subject: Subject::Automated(Database { kind, id: id.to_owned() }),
             findings,
         }));
     }
-    if let (Some(Err(call)), Some(region), Wake::Sweep | Wake::Follow) = (&world.away, region, wake) {
+    if let (Some(Err(call)), Some(region), Trigger::Sweep | Trigger::Follow) = (&world.away, region, trigger)
+    {
         let unseen = Finding::InsufficientData { why: chain(call) };
         judged.push(Judged::new(Subject::Region(region), unseen));
     }
@@ -326,25 +327,25 @@ fn decide(app: &App, wake: &Wake, world: &World, now: Timestamp) -> Vec<Judged> 
 
 async fn act(
     app: &App,
-    wake: &Wake,
+    trigger: &Trigger,
     world: World,
     day: &str,
     invocation: &Invocation,
 ) -> Result<Report, VerifyError> {
-    let mut run = Run { judged: decide(app, wake, &world, invocation.now), ..Run::default() };
+    let mut run = Run { judged: decide(app, trigger, &world, invocation.now), ..Run::default() };
     for judged in &run.judged {
         for finding in &judged.findings {
             tracing::info!(message = text::line(&judged.subject, finding), finding = finding.kind());
         }
     }
     page(app, &mut run, 0, day, invocation).await;
-    let mut noted = world.book.as_ref().map(|_| ()).map_err(Clone::clone);
-    if let Ok(book) = &world.book {
-        run.deeds = ended(app, wake, &world, book);
-        if *wake == Wake::Sweep {
+    let mut noted = world.journal.as_ref().map(|_| ()).map_err(Clone::clone);
+    if let Ok(journal) = &world.journal {
+        run.actions = ended(app, trigger, &world, journal);
+        if *trigger == Trigger::Sweep {
             let from = run.judged.len();
-            let work = copy_and_delete(app, &world, book, day, invocation.now, &mut run);
-            match invocation.within(REPORTING, work).await {
+            let work = copy_and_delete(app, &world, journal, day, invocation.now, &mut run);
+            match invocation.before_deadline(REPORTING, work).await {
                 Ok(done) => noted = done,
                 Err(late) => {
                     run.steps.push(Step::now("copy and delete", format!("failed: {}", chain(&late))))
@@ -353,7 +354,7 @@ async fn act(
             page(app, &mut run, from, day, invocation).await;
         }
     }
-    let report = report(app, wake, &world, day, run, invocation).await;
+    let report = report(app, trigger, &world, day, run, invocation).await;
     noted?;
     report
 }
@@ -362,12 +363,12 @@ async fn act(
 #[derive(Default)]
 struct Run {
     judged: Vec<Judged>,
-    deeds: Vec<Deed>,
+    actions: Vec<Action>,
     steps: Vec<Step>,
     paged: Vec<String>,
     unpaged: usize,
     /// What was to be deleted, and was not after all.
-    spared: Vec<Victim>,
+    spared: Vec<ExpiredSnapshot>,
 }
 
 /// Pages once a day for each finding that wakes somebody, of those from an index on.
@@ -384,13 +385,14 @@ async fn page(app: &App, run: &mut Run, from: usize, day: &str, invocation: &Inv
 }
 
 /// What earlier runs have begun, and has come to its end since.
-fn ended(app: &App, wake: &Wake, world: &World, book: &Book) -> Vec<Deed> {
-    let mut deeds = Vec::new();
-    if let (Some(copies), Some(away), Wake::Sweep | Wake::Follow) = (world.copies(), &app.away, wake) {
-        for copy in book.copies.iter().filter(|copy| !copy.told) {
+fn ended(app: &App, trigger: &Trigger, world: &World, journal: &Journal) -> Vec<Action> {
+    let mut actions = Vec::new();
+    if let (Some(copies), Some(away), Trigger::Sweep | Trigger::Follow) = (world.copies(), &app.away, trigger)
+    {
+        for copy in journal.copies.iter().filter(|copy| !copy.reported) {
             let found = copies.iter().find(|one| copy.is(one));
             if let Some(found) = found.filter(|found| progress(&found.status) == Progress::Available) {
-                deeds.push(Deed::Copied {
+                actions.push(Action::Copied {
                     arn: found.arn.clone(),
                     source: copy.source.clone(),
                     target: copy.target.clone(),
@@ -399,28 +401,31 @@ fn ended(app: &App, wake: &Wake, world: &World, book: &Book) -> Vec<Deed> {
             }
         }
     }
-    if *wake == Wake::Sweep {
+    if *trigger == Trigger::Sweep {
         // Of a region that was not seen nothing is known.
         let region = app.away.as_ref().map(|away| format!(":{}:", away.region));
-        let is_away = |victim: &&Victim| region.as_ref().is_some_and(|region| victim.arn.contains(region));
-        for victim in book.deleting.iter().filter(|victim| !is_away(victim) || world.copies().is_some()) {
+        let is_away =
+            |deletion: &&ExpiredSnapshot| region.as_ref().is_some_and(|region| deletion.arn.contains(region));
+        for deletion in
+            journal.deleting.iter().filter(|deletion| !is_away(deletion) || world.copies().is_some())
+        {
             let all = world.home.iter().chain(world.copies().unwrap_or_default());
             let mut there = all.filter(|one| {
-                one.is_same(&victim.arn, victim.taken) && progress(&one.status) != Progress::Deleted
+                one.is_same(&deletion.arn, deletion.taken) && progress(&one.status) != Progress::Deleted
             });
             if there.next().is_none() {
-                deeds.push(Deed::Deleted(victim.clone()));
+                actions.push(Action::Deleted(deletion.clone()));
             }
         }
     }
-    deeds
+    actions
 }
 
 /// Copies the newest snapshot of the day, and deletes those that have expired.
 async fn copy_and_delete(
     app: &App,
     world: &World,
-    book: &Book,
+    journal: &Journal,
     day: &str,
     now: Timestamp,
     run: &mut Run,
@@ -431,8 +436,8 @@ async fn copy_and_delete(
         // While it is copied, a source may not go; also when the copy is not shown yet.
         let running = copies.iter().filter(|one| progress(&one.status) == Progress::Creating);
         in_use.extend(running.filter_map(|one| one.tags.get(policy::COPY_OF).cloned()));
-        let is_shown = |copy: &book::Copy| copies.iter().any(|one| copy.is(one));
-        let hidden = book.copies.iter().filter(|copy| !copy.told && !is_shown(copy));
+        let is_shown = |copy: &journal::Copy| copies.iter().any(|one| copy.is(one));
+        let hidden = journal.copies.iter().filter(|copy| !copy.reported && !is_shown(copy));
         in_use.extend(hidden.map(|copy| copy.source.clone()));
     }
     let Ok(today) = day.parse::<Date>() else { return Ok(()) };
@@ -453,26 +458,27 @@ async fn copy_and_delete(
         let found = policy::expired(all, &app.settings, today, &in_use).into_iter();
         expired.extend(found.map(|one| (client, region, one)));
     }
-    let victims: Vec<Victim> = expired.iter().map(|(_, _, one)| Victim::from(&one.snapshot)).collect();
+    let deletions: Vec<ExpiredSnapshot> =
+        expired.iter().map(|(_, _, one)| ExpiredSnapshot::from(&one.snapshot)).collect();
     // What an earlier run has noted, and what is to stay by now.
     let all = world.home.iter().chain(world.copies().unwrap_or_default());
-    let there: Vec<Victim> = all.map(Victim::from).collect();
-    let stays = |victim: &&Victim| {
-        there.iter().any(|one| one.arn == victim.arn && one.taken == victim.taken)
-            && !victims.contains(victim)
+    let there: Vec<ExpiredSnapshot> = all.map(ExpiredSnapshot::from).collect();
+    let stays = |deletion: &&ExpiredSnapshot| {
+        there.iter().any(|one| one.arn == deletion.arn && one.taken == deletion.taken)
+            && !deletions.contains(deletion)
     };
-    run.spared.extend(book.deleting.iter().filter(stays).cloned());
-    if victims.is_empty() {
+    run.spared.extend(journal.deleting.iter().filter(stays).cloned());
+    if deletions.is_empty() {
         return Ok(());
     }
-    amend(app, |book| book.intend(&victims)).await?;
-    for ((client, region, one), victim) in expired.iter().zip(victims) {
-        let name = format!("delete {}", victim.arn);
+    update(app, |journal| journal.intend(&deletions)).await?;
+    for ((client, region, one), deletion) in expired.iter().zip(deletions) {
+        let name = format!("delete {}", deletion.arn);
         match delete(client, one, &app.settings, today).await {
-            Ok(true) => run.deeds.push(Deed::Deleted(victim)),
+            Ok(true) => run.actions.push(Action::Deleted(deletion)),
             Ok(false) => {
                 run.steps.push(Step::now(name, "left: it has changed since it was listed"));
-                run.spared.push(victim);
+                run.spared.push(deletion);
             }
             Err(call) => {
                 run.steps.push(Step::now(name, format!("failed: {}", chain(&call))));
@@ -543,10 +549,10 @@ async fn copy(
     let is_there = |kind: Kind, target: &str| copies.iter().any(|one| one.kind == kind && one.name == target);
     let available = world.home.iter().filter(|one| progress(&one.status) == Progress::Available);
     let available: BTreeSet<String> = available.map(|one| one.arn.clone()).collect();
-    let chosen = world.book.iter().flat_map(|book| &book.copies).find(|copy| copy.day == day);
+    let chosen = world.journal.iter().flat_map(|journal| &journal.copies).find(|copy| copy.day == day);
     // One that failed, was told and deleted by somebody is chosen anew.
-    let is_good = |copy: &&book::Copy| {
-        is_there(copy.kind, &copy.target) || (!copy.told && available.contains(&copy.source))
+    let is_good = |copy: &&journal::Copy| {
+        is_there(copy.kind, &copy.target) || (!copy.reported && available.contains(&copy.source))
     };
     let chosen = match chosen.filter(is_good) {
         Some(chosen) => chosen.clone(),
@@ -556,8 +562,9 @@ async fn copy(
             return Ok(None);
         }
         None => {
-            let book = amend(app, |book| drop(book.choose(day, source, &target, &available))).await?;
-            match book.copies.into_iter().find(|copy| copy.day == day) {
+            let journal =
+                update(app, |journal| drop(journal.choose(day, source, &target, &available))).await?;
+            match journal.copies.into_iter().find(|copy| copy.day == day) {
                 Some(chosen) => chosen,
                 None => return Ok(None),
             }
@@ -597,7 +604,7 @@ async fn copy(
 }
 
 /// Whether RDS has a copy that it did not answer for.
-async fn is_made(away: &Away, copy: &book::Copy) -> bool {
+async fn is_made(away: &Away, copy: &journal::Copy) -> bool {
     matches!(aws::find(&away.rds, copy.kind, &copy.target).await, Ok(Some(found)) if copy.is(&found))
 }
 
@@ -606,11 +613,11 @@ async fn is_made(away: &Away, copy: &book::Copy) -> bool {
 struct Before {
     sequence: u64,
     findings: Vec<String>,
-    steps: Vec<Told>,
+    steps: Vec<PastStep>,
 }
 
 #[derive(Deserialize)]
-struct Told {
+struct PastStep {
     name: String,
 }
 
@@ -624,7 +631,7 @@ struct Changes {
 }
 
 /// What could not be seen is not resolved, and what the run is not about is as it was.
-fn changes(app: &App, wake: &Wake, before: &Before, judged: &[Judged]) -> Changes {
+fn changes(app: &App, trigger: &Trigger, before: &Before, judged: &[Judged]) -> Changes {
     let all = judged.iter().flat_map(|judged| {
         judged
             .findings
@@ -655,7 +662,7 @@ fn changes(app: &App, wake: &Wake, before: &Before, judged: &[Judged]) -> Change
         let key = text::key_of(line).to_owned();
         if after.contains(&key) {
             changes.still.insert(key.clone());
-        } else if !covers(app, wake, &key) || is_unseen(&key) {
+        } else if !covers(app, trigger, &key) || is_unseen(&key) {
             changes.carried.push(line.clone());
         } else {
             changes.resolved.insert(key.clone());
@@ -669,21 +676,21 @@ fn changes(app: &App, wake: &Wake, before: &Before, judged: &[Judged]) -> Change
 /// Tells the channel what changed and what was done, writes the record, and settles what was told.
 async fn report(
     app: &App,
-    wake: &Wake,
+    trigger: &Trigger,
     world: &World,
     day: &str,
     mut run: Run,
     invocation: &Invocation,
 ) -> Result<Report, VerifyError> {
     let before = app.reporter.before::<Before>().await.ok().flatten().unwrap_or_default();
-    let changes = changes(app, wake, &before, &run.judged);
+    let changes = changes(app, trigger, &before, &run.judged);
     // An attempt that died behind its record has told them.
-    let is_told = |deed: &Deed| before.steps.iter().any(|told| told.name == deed.step());
-    let fresh: Vec<Deed> = run.deeds.iter().filter(|deed| !is_told(deed)).cloned().collect();
-    run.steps.extend(fresh.iter().map(|deed| Step::now(deed.step(), deed.outcome())));
+    let is_reported = |action: &Action| before.steps.iter().any(|reported| reported.name == action.step());
+    let fresh: Vec<Action> = run.actions.iter().filter(|action| !is_reported(action)).cloned().collect();
+    run.steps.extend(fresh.iter().map(|action| Step::now(action.step(), action.outcome())));
     let has_changed = !changes.new.is_empty() || !changes.resolved.is_empty() || !fresh.is_empty();
     let of_day = app.reporter.look(day).await;
-    let is_of_day = *wake == Wake::Sweep && !of_day.is_recorded();
+    let is_of_day = *trigger == Trigger::Sweep && !of_day.is_recorded();
     // A second run of the day that found a change has the place behind the record before as its name.
     let run_id = if is_of_day {
         Some(day.to_owned())
@@ -694,35 +701,35 @@ async fn report(
     let result = if is_green { "succeeded" } else { "failed" };
     if let Some(run_id) = &run_id {
         let begun = if is_of_day { of_day } else { app.reporter.look(run_id).await };
-        let told = text::Summary {
+        let reported = text::Summary {
             run_id,
             judged: &run.judged,
             new: &changes.new,
             resolved: &changes.resolved,
             still: &changes.still,
-            deeds: &fresh,
+            actions: &fresh,
         };
-        let message = (has_changed || begun.was_left_open()).then(|| text::summary(&app.settings, &told));
+        let message = (has_changed || begun.was_left_open()).then(|| text::summary(&app.settings, &reported));
         let count = format!("look at {} snapshots", rows(&run.judged).len());
         let mut steps = vec![Step::now(count, result)];
         steps.append(&mut run.steps);
         let draft = Draft {
             steps,
             findings: lines(&run.judged).chain(changes.carried).collect(),
-            ..draft(app, wake, run_id, result, invocation)
+            ..draft(app, trigger, run_id, result, invocation)
         };
         app.reporter.report(draft, message.as_ref(), begun, invocation).await;
     }
-    if let Ok(book) = &world.book {
-        settle(app, book, world, day, &run, invocation).await;
+    if let Ok(journal) = &world.journal {
+        settle(app, journal, world, day, &run, invocation).await;
     }
     if run.unpaged > 0 {
         return Err(VerifyError::PageFailed(run.unpaged));
     }
     let snapshots = rows(&run.judged);
-    let name_of = |deed: &Deed| match deed {
-        Deed::Deleted(victim) => (Some(victim.name.clone()), None),
-        Deed::Copied { target, .. } => (None, Some(target.clone())),
+    let name_of = |action: &Action| match action {
+        Action::Deleted(deletion) => (Some(deletion.name.clone()), None),
+        Action::Copied { target, .. } => (None, Some(target.clone())),
     };
     let (deleted, copied): (Vec<_>, Vec<_>) = fresh.iter().map(name_of).unzip();
     Ok(Report {
@@ -740,20 +747,20 @@ async fn report(
     })
 }
 
-/// Takes out of the book what was told, and what came to nothing. Cannot fail the run: the next one finds what it has told in
+/// Takes out of the journal what was told, and what came to nothing. Cannot fail the run: the next one finds what it has told in
 /// the record.
-async fn settle(app: &App, book: &Book, world: &World, day: &str, run: &Run, invocation: &Invocation) {
+async fn settle(app: &App, journal: &Journal, world: &World, day: &str, run: &Run, invocation: &Invocation) {
     let mut targets = BTreeSet::new();
-    let mut victims = run.spared.clone();
-    for deed in &run.deeds {
-        match deed {
-            Deed::Deleted(victim) => victims.push(victim.clone()),
-            Deed::Copied { target, .. } => drop(targets.insert(target.clone())),
+    let mut deletions = run.spared.clone();
+    for action in &run.actions {
+        match action {
+            Action::Deleted(deletion) => deletions.push(deletion.clone()),
+            Action::Copied { target, .. } => drop(targets.insert(target.clone())),
         }
     }
     // A copy that failed is told as a finding; one of another day that is not there was refused, or deleted by somebody.
     if let Some(copies) = world.copies() {
-        for copy in book.copies.iter().filter(|copy| !copy.told) {
+        for copy in journal.copies.iter().filter(|copy| !copy.reported) {
             let found = copies.iter().find(|one| copy.is(one));
             let has_failed = found.is_some_and(|found| progress(&found.status) == Progress::Failed);
             if has_failed || (found.is_none() && copy.day != day) {
@@ -761,11 +768,13 @@ async fn settle(app: &App, book: &Book, world: &World, day: &str, run: &Run, inv
             }
         }
     }
-    if targets.is_empty() && victims.is_empty() {
+    if targets.is_empty() && deletions.is_empty() {
         return;
     }
     let margin = Duration::from_millis(500);
-    let settled = invocation.within(margin, amend(app, |book| book.settle(day, &targets, &victims))).await;
+    let settled = invocation
+        .before_deadline(margin, update(app, |journal| journal.settle(day, &targets, &deletions)))
+        .await;
     let settled = settled.map_err(|late| chain(&late)).and_then(|done| done.map_err(|error| chain(&error)));
     if let Err(reason) = settled {
         tracing::warn!(message = format!("what was told was not settled: {reason}"));
@@ -805,7 +814,13 @@ fn rows(judged: &[Judged]) -> Vec<Row> {
 }
 
 /// Tells and records, once a day for each cause, that nothing is known.
-async fn report_failed(app: &App, wake: &Wake, day: &str, error: &VerifyError, invocation: &Invocation) {
+async fn report_failed(
+    app: &App,
+    trigger: &Trigger,
+    day: &str,
+    error: &VerifyError,
+    invocation: &Invocation,
+) {
     let run_id = format!("{day}/{}", error.fingerprint());
     let language = app.settings.language;
     let message = text::failed(&app.settings, &run_id, &chain(error), &error.next_step(language));
@@ -817,18 +832,18 @@ async fn report_failed(app: &App, wake: &Wake, day: &str, error: &VerifyError, i
     let draft = Draft {
         steps: vec![Step::now("look at the snapshots", format!("failed: {}", error.kind()))],
         findings,
-        ..draft(app, wake, &run_id, "failed", invocation)
+        ..draft(app, trigger, &run_id, "failed", invocation)
     };
     app.reporter.report(draft, Some(&message), begun, invocation).await;
 }
 
 /// The part of a record that every run has.
-fn draft(app: &App, wake: &Wake, run_id: &str, result: &'static str, invocation: &Invocation) -> Draft {
+fn draft(app: &App, trigger: &Trigger, run_id: &str, result: &'static str, invocation: &Invocation) -> Draft {
     let (project, environment) = (&app.settings.project, &app.settings.environment);
-    let (trigger, subject) = match wake {
-        Wake::Sweep => ("sweep".to_owned(), format!("snapshots of {project}-{environment}")),
-        Wake::Follow => ("hourly look".to_owned(), format!("copies of {project}-{environment}")),
-        Wake::One(name) => ("snapshot event".to_owned(), format!("snapshot {name}")),
+    let (trigger, subject) = match trigger {
+        Trigger::Sweep => ("sweep".to_owned(), format!("snapshots of {project}-{environment}")),
+        Trigger::Follow => ("hourly look".to_owned(), format!("copies of {project}-{environment}")),
+        Trigger::One(name) => ("snapshot event".to_owned(), format!("snapshot {name}")),
     };
     Draft { trigger, subject, ..Draft::of(&app.settings, run_id, result, invocation.now) }
 }

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
-use shared::policy::Verify;
-use shared::settings::Settings;
-use shared::snapshots::{
+use shared::aws::snapshots::{
     self, CREATOR, Database, ENVIRONMENT, EXPIRES_ON, Kind, MANAGED_BY, PROJECT, Progress, progress,
 };
+use shared::policy::Verify;
+use shared::runtime::settings::Settings;
 
 use crate::PROCEDURE;
 
@@ -434,7 +434,7 @@ pub(crate) fn copy_name(settings: &Settings, kind: Kind, source: &str) -> String
 
 /// What a deleted snapshot was.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Victim {
+pub(crate) struct ExpiredSnapshot {
     /// Whether it was a cluster's.
     #[serde(default)]
     pub kind: Kind,
@@ -454,7 +454,7 @@ pub(crate) struct Victim {
     pub tags: BTreeMap<String, String>,
 }
 
-impl From<&Snapshot> for Victim {
+impl From<&Snapshot> for ExpiredSnapshot {
     fn from(snapshot: &Snapshot) -> Self {
         Self {
             kind: snapshot.kind,
@@ -496,7 +496,7 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
-    use shared::language::Language;
+    use shared::runtime::language::Language;
 
     use super::*;
 
@@ -830,7 +830,7 @@ mod tests {
 
     /// The kind of tests/cases/11a-aurora-member.json: the cluster `moveongs-dev` of the member `moveongs-dev-db`.
     #[test]
-    fn a_clusters_snapshots_are_told_from_an_instances() {
+    fn a_clusters_snapshots_are_distinguished_from_an_instances() {
         let cluster = Database { kind: Kind::Cluster, id: "moveongs-dev".to_owned() };
         let of_cluster = |one: Snapshot| Snapshot {
             kind: Kind::Cluster,

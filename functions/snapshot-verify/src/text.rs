@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use shared::language::Language;
-use shared::notify::Message;
-use shared::paging::{self, Page};
-use shared::settings::Settings;
-use shared::snapshots::{CREATOR, Database, EXPIRES_ON, Kind};
-use shared::time;
+use shared::aws::snapshots::{CREATOR, Database, EXPIRES_ON, Kind};
+use shared::run::notify::Message;
+use shared::run::paging::{self, Page};
+use shared::runtime::language::Language;
+use shared::runtime::settings::Settings;
+use shared::runtime::time;
 
 use crate::PROCEDURE;
-use crate::policy::{Finding, Snapshot, Victim};
+use crate::policy::{ExpiredSnapshot, Finding, Snapshot};
 
 /// What a finding is about.
 #[derive(Clone, Debug)]
@@ -339,9 +339,9 @@ pub(crate) fn page(settings: &Settings, subject: &Subject, finding: &Finding) ->
 
 /// What became of something that was begun.
 #[derive(Clone, Debug)]
-pub(crate) enum Deed {
+pub(crate) enum Action {
     /// A snapshot was deleted.
-    Deleted(Victim),
+    Deleted(ExpiredSnapshot),
     /// A copy has come to its end.
     Copied {
         /// The copy's ARN.
@@ -355,13 +355,13 @@ pub(crate) enum Deed {
     },
 }
 
-impl Deed {
+impl Action {
     /// The step of the evidence that tells it, by which a later run knows that it was told.
     pub(crate) fn step(&self) -> String {
         match self {
-            Self::Deleted(victim) => match victim.taken {
-                Some(taken) => format!("delete {} of {taken}", victim.arn),
-                None => format!("delete {}", victim.arn),
+            Self::Deleted(deletion) => match deletion.taken {
+                Some(taken) => format!("delete {} of {taken}", deletion.arn),
+                None => format!("delete {}", deletion.arn),
             },
             Self::Copied { arn, .. } => format!("copy {arn}"),
         }
@@ -370,13 +370,14 @@ impl Deed {
     /// What the evidence says of it.
     pub(crate) fn outcome(&self) -> String {
         match self {
-            Self::Deleted(victim) => {
-                let tags: Vec<_> = victim.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            Self::Deleted(deletion) => {
+                let tags: Vec<_> =
+                    deletion.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
                 format!(
                     "deleted: of {}, {}, {}, {}",
-                    victim.instance,
-                    victim.status,
-                    size(victim, Language::English),
+                    deletion.instance,
+                    deletion.status,
+                    size(deletion, Language::English),
                     tags.join(", ")
                 )
             }
@@ -385,16 +386,16 @@ impl Deed {
     }
 
     /// What the channel is told of it.
-    fn told(&self, language: Language) -> String {
+    fn reported(&self, language: Language) -> String {
         match self {
-            Self::Deleted(victim) => format!(
+            Self::Deleted(deletion) => format!(
                 "*{}* `{}`: {}, {} {}, ExpiresOn {}",
                 language.pick("Apagado", "Deleted"),
-                victim.name,
-                size(victim, language),
+                deletion.name,
+                size(deletion, language),
                 language.pick("dados de", "data of"),
-                victim.taken.map_or_else(|| "?".to_owned(), time::local),
-                victim.tags.get(EXPIRES_ON).map_or("?", String::as_str),
+                deletion.taken.map_or_else(|| "?".to_owned(), time::local),
+                deletion.tags.get(EXPIRES_ON).map_or("?", String::as_str),
             ),
             Self::Copied { target, region, .. } => {
                 format!("*{}* `{target}` ({region})", language.pick("Cópia pronta", "Copy available"))
@@ -404,8 +405,8 @@ impl Deed {
 }
 
 /// How large a deleted snapshot's database was.
-fn size(victim: &Victim, language: Language) -> String {
-    match (victim.kind, victim.size_gib) {
+fn size(deletion: &ExpiredSnapshot, language: Language) -> String {
+    match (deletion.kind, deletion.size_gib) {
         (Kind::Cluster, 0) => {
             language.pick("tamanho não informado pelo RDS", "size not shown by RDS").to_owned()
         }
@@ -426,18 +427,18 @@ pub(crate) struct Summary<'a> {
     /// Keys of findings that are as they were.
     pub still: &'a BTreeSet<String>,
     /// What came to its end.
-    pub deeds: &'a [Deed],
+    pub actions: &'a [Action],
 }
 
 /// The channel's message.
 pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
     let language = settings.language;
-    let deleted = summary.deeds.iter().filter(|deed| matches!(deed, Deed::Deleted(_))).count();
+    let deleted = summary.actions.iter().filter(|action| matches!(action, Action::Deleted(_))).count();
     let counts = [
         (summary.new.len(), language.pick("achado(s) novo(s)", "new finding(s)")),
         (summary.resolved.len(), language.pick("resolvido(s)", "resolved")),
         (deleted, language.pick("apagado(s)", "deleted")),
-        (summary.deeds.len() - deleted, language.pick("cópia(s) pronta(s)", "copied")),
+        (summary.actions.len() - deleted, language.pick("cópia(s) pronta(s)", "copied")),
     ];
     let counts = counts.iter().filter(|(count, _)| *count > 0);
     let counts: Vec<_> = counts.map(|(count, what)| format!("{count} {what}")).collect();
@@ -458,7 +459,7 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
             )
         })
         .collect();
-    lines.extend(summary.deeds.iter().map(|deed| deed.told(language)));
+    lines.extend(summary.actions.iter().map(|action| action.reported(language)));
     let mut list = |label: &str, keys: &BTreeSet<String>| {
         if !keys.is_empty() {
             let keys: Vec<_> = keys.iter().map(String::as_str).collect();
@@ -530,7 +531,7 @@ mod tests {
     }
 
     #[test]
-    fn every_finding_is_told_with_its_command_in_both_languages() {
+    fn every_finding_is_reported_with_its_command_in_both_languages() {
         let why = || "why".to_owned();
         let failed = |is_copy| Finding::Failed { status: "failed".to_owned(), is_copy };
         for (subject, finding, part) in [
@@ -613,15 +614,15 @@ mod tests {
             let nothing = BTreeSet::new();
             let [portuguese, english] = [Language::Portuguese, Language::English].map(|language| {
                 let judged = [Judged::new(subject.clone(), finding.clone())];
-                let told = Summary {
+                let reported = Summary {
                     run_id: "2026-11-26",
                     judged: &judged,
                     new: &BTreeSet::from([key(&subject, &finding)]),
                     resolved: &nothing,
                     still: &nothing,
-                    deeds: &[],
+                    actions: &[],
                 };
-                summary(&settings(language), &told).text()
+                summary(&settings(language), &reported).text()
             });
             assert_ne!(portuguese, english);
             for (text, next) in [(&portuguese, "Próximo passo"), (&english, "Next step")] {
@@ -650,25 +651,25 @@ mod tests {
     }
 
     #[test]
-    fn what_was_done_is_told_with_what_it_was() {
-        let victim = Victim {
+    fn what_was_done_is_reported_with_what_it_was() {
+        let deletion = ExpiredSnapshot {
             taken: Some("2026-11-01T12:00:00Z".parse().unwrap()),
             tags: [("ExpiresOn", "2026-11-08"), ("Deploy", "run-17")]
                 .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .into(),
-            ..Victim::from(&snapshot(true))
+            ..ExpiredSnapshot::from(&snapshot(true))
         };
-        let deed = Deed::Deleted(victim);
+        let action = Action::Deleted(deletion);
         assert_eq!(
-            deed.told(Language::Portuguese),
+            action.reported(Language::Portuguese),
             "*Apagado* `moveongs-dev-20261126`: 20 GiB, dados de 2026-11-01 09:00:00 -03:00, ExpiresOn 2026-11-08"
         );
         assert_eq!(
-            deed.outcome(),
+            action.outcome(),
             "deleted: of moveongs-dev-db, failed, 20 GiB, Deploy=run-17, ExpiresOn=2026-11-08"
         );
         assert_eq!(
-            deed.step(),
+            action.step(),
             "delete arn:aws:rds:r:1:snapshot:moveongs-dev-20261126 of 2026-11-01T12:00:00Z"
         );
     }

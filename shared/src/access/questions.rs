@@ -347,8 +347,8 @@ impl Policy {
                 .map(|statement| of(statement).holds(|pattern| pattern.matches(text)))
                 .collect()
         };
-        let told = all.into_iter().map(|text| (holds(&text), text));
-        told.filter(|(holds, _)| seen.insert(holds.clone())).map(|(holds, text)| (text, holds)).collect()
+        let reported = all.into_iter().map(|text| (holds(&text), text));
+        reported.filter(|(holds, _)| seen.insert(holds.clone())).map(|(holds, text)| (text, holds)).collect()
     }
 
     /// Whether there is a request of a kind that gets what the question asks for.

@@ -1423,7 +1423,7 @@ mod tests {
     }
 
     #[test]
-    fn the_login_is_told_from_others_in_the_document() {
+    fn the_login_is_distinguished_from_others_in_the_document() {
         let other = r#""REPORT_URL":"postgres://report:x@ro:1/r""#;
         let app = r#""postgres://app:s3cret@db:6432/m""#;
         let expected = ("db", 6432, "m", "app", "s3cret");

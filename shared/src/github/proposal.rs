@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{File, GitHubError, Session, encoded, read};
-use crate::markdown;
+use crate::run::markdown;
 
 /// How often everything is looked at again because somebody was faster.
 const TRIES: u32 = 4;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Request, RotationError, Versions, tags};
-use crate::failure::CallError;
+use crate::runtime::failure::CallError;
 use aws_sdk_secretsmanager::Client;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use jiff::Timestamp;

@@ -1,8 +1,8 @@
 //! Why a step of any rotation fails; a variant for each thing that an operator does next.
 
-use crate::evidence::EvidenceError;
-use crate::failure::{CallError, Failure};
-use crate::lambda::DeadlineExceeded;
+use crate::run::evidence::EvidenceError;
+use crate::runtime::failure::{CallError, Failure};
+use crate::runtime::lambda::DeadlineExceeded;
 
 /// Why a rotation step failed, whatever is rotated.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

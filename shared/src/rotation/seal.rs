@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Request, RotationError};
-use crate::evidence::Evidence;
+use crate::run::evidence::Evidence;
 
 /// Most attempts at createSecret whose seals are kept. Only one attempt fills the version; a hundred retries without an
 /// answer of PutSecretValue are days.
@@ -35,7 +35,7 @@ fn note(request: &Request) -> String {
 }
 
 /// Notes that this attempt is about to put `value`.
-pub(super) async fn keep(
+pub(super) async fn save(
     evidence: &Evidence,
     request: &Request,
     value: &SecretString,
@@ -46,12 +46,12 @@ pub(super) async fn keep(
         let surplus = made.seals.len().saturating_sub(KEPT);
         made.seals.drain(..surplus);
     };
-    Ok(evidence.amend(&note(request), add).await?)
+    Ok(evidence.update(&note(request), add).await?)
 }
 
 /// Whether any attempt at createSecret with this token was about to put a value.
 pub(super) async fn exists(evidence: &Evidence, request: &Request) -> Result<bool, RotationError> {
-    Ok(evidence.kept::<Made>(&note(request)).await?.is_some())
+    Ok(evidence.get::<Made>(&note(request)).await?.is_some())
 }
 
 /// Whether an attempt at createSecret with this token was about to put `value`.
@@ -60,7 +60,7 @@ pub(super) async fn is_ours(
     request: &Request,
     value: &SecretString,
 ) -> Result<bool, RotationError> {
-    let made: Option<Made> = evidence.kept(&note(request)).await?;
+    let made: Option<Made> = evidence.get(&note(request)).await?;
     Ok(made.is_some_and(|made| made.seals.contains(&seal(&request.token, value))))
 }
 

@@ -1,11 +1,11 @@
 //! What people read in the channel: what happened, to which secret, what to do next.
 
 use super::{Request, RotationError, Step};
-use crate::event::pasted;
-use crate::failure::{Failure, chain};
-use crate::language::Language;
-use crate::notify::Message;
-use crate::settings::Settings;
+use crate::run::notify::Message;
+use crate::runtime::event::pasted;
+use crate::runtime::failure::{Failure, chain};
+use crate::runtime::language::Language;
+use crate::runtime::settings::Settings;
 
 /// What an operator reads of a failure besides its kind.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -352,12 +352,12 @@ mod tests {
     #[test]
     fn every_failure_names_secret_step_kind_and_next_step_in_both_languages() {
         let reason = || "why".to_owned();
-        let call = crate::failure::CallError {
+        let call = crate::runtime::failure::CallError {
             operation: "secretsmanager:GetSecretValue",
             code: "AccessDeniedException".to_owned(),
             message: reason(),
         };
-        let late = crate::lambda::DeadlineExceeded { allowed: std::time::Duration::from_secs(20) };
+        let late = crate::runtime::lambda::DeadlineExceeded { allowed: std::time::Duration::from_secs(20) };
         let failures = [
             (RotationError::InvalidEvent { field: "Step", expected: "a string" }, ""),
             (RotationError::RotationNotEnabled { holder: None }, "--no-rotate-immediately"),
@@ -390,7 +390,7 @@ mod tests {
             (RotationError::CurrentChanged, "--remove-from-version-id 4f1c2a7e"),
             (RotationError::NoRandomness, ""),
             (RotationError::Deadline(late), ""),
-            (RotationError::Evidence(crate::evidence::EvidenceError::Contended), ""),
+            (RotationError::Evidence(crate::run::evidence::EvidenceError::Contended), ""),
             (RotationError::SecretsManager(call), "secretsmanager:GetSecretValue"),
         ];
         for (error, command) in failures {
@@ -415,7 +415,7 @@ mod tests {
 
     #[test]
     fn a_finish_without_an_answer_does_not_claim_that_the_old_value_holds() {
-        let late = crate::lambda::DeadlineExceeded { allowed: std::time::Duration::from_secs(20) };
+        let late = crate::runtime::lambda::DeadlineExceeded { allowed: std::time::Duration::from_secs(20) };
         let text = |step| message(Language::English, step, &RotationError::Deadline(late.clone()));
         let finish = text(Step::FinishSecret);
         assert!(finish.contains("may be in force already") && !finish.contains("still in force"));
@@ -425,7 +425,7 @@ mod tests {
     #[test]
     fn a_label_that_moved_is_no_matter_of_permissions() {
         let call = |code: &str| {
-            RotationError::SecretsManager(crate::failure::CallError {
+            RotationError::SecretsManager(crate::runtime::failure::CallError {
                 operation: "secretsmanager:UpdateSecretVersionStage",
                 code: code.to_owned(),
                 message: "why".to_owned(),

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use aws_smithy_http_client::test_util::StaticReplayClient;
 use http::Response;
 use serde_json::{Value, json};
-use shared::env::Env;
-use shared::failure::{Failure, chain};
-use shared::in_force::{InForce, Source, announce};
+use shared::run::in_force::{InForce, Source, announce};
+use shared::runtime::env::Env;
+use shared::runtime::failure::{Failure, chain};
 use shared::testing::{Web, aws, replies};
 
 const NOW: &str = "2026-03-01T12:00:00Z";
@@ -95,7 +95,7 @@ async fn behind_a_version_that_is_broken_the_last_good_one_stays() {
     let typo = document(30).replace("max_age_days", "max_age");
     let newer = document(30).replace("\"format\":1", "\"format\":2");
     let size = |text: &String| Some(text.len());
-    for (broken, told) in [
+    for (broken, reported) in [
         (typo, "rotation.secrets.JWT_SECRET"),
         (document(0), "rotation.secrets.JWT_SECRET.max_age_days: expected 1 to 999"),
         (newer, "format: expected 1, found 2"),
@@ -106,10 +106,14 @@ async fn behind_a_version_that_is_broken_the_last_good_one_stays() {
     ] {
         let listed = list(&[("v3", size(&broken)), ("v2", size(&broken)), ("v1", size(&good))]);
         let (in_force, requests) = first(&[&listed, &broken, &broken, &good]).await;
-        assert_eq!((days(&in_force), in_force.version.as_deref(), requests), (30, Some("v1"), 4), "{told}");
+        assert_eq!(
+            (days(&in_force), in_force.version.as_deref(), requests),
+            (30, Some("v1"), 4),
+            "{reported}"
+        );
         let found = in_force.broken.unwrap();
         assert_eq!(found.version, "v3");
-        assert!(found.error.contains(told), "{}", found.error);
+        assert!(found.error.contains(reported), "{}", found.error);
     }
     // Never a good one, or deleted before: the defaults, and that is no silence.
     for versions in [&[("v1", Some(2))][..], &[("v3", Some(2)), ("m", None), ("v1", Some(good.len()))]] {
@@ -181,7 +185,7 @@ async fn behind_a_version_that_is_refused_or_too_large_the_last_good_one_stays()
     // `__type` makes it a 400.
     let refusal = |code: &str| format!("<Error><Code>{code}</Code><Message>__type</Message></Error>");
     let listed = |size: usize| list(&[("v2", Some(size)), ("v1", Some(good.len()))]);
-    for (size, answers, told) in [
+    for (size, answers, reported) in [
         (9, vec![refusal("AccessDenied"), good.clone()], "AccessDenied"),
         (9, vec![refusal("InvalidObjectState"), good.clone()], "InvalidObjectState"),
         (262_145, vec![good.clone()], "expected 262144 bytes at most, found 262145"),
@@ -190,10 +194,10 @@ async fn behind_a_version_that_is_refused_or_too_large_the_last_good_one_stays()
         let mut all = vec![listed.as_str()];
         all.extend(answers.iter().map(String::as_str));
         let (in_force, requests) = first(&all).await;
-        assert_eq!((days(&in_force), in_force.version.as_deref()), (30, Some("v1")), "{told}");
-        assert_eq!(requests, all.len(), "{told}");
+        assert_eq!((days(&in_force), in_force.version.as_deref()), (30, Some("v1")), "{reported}");
+        assert_eq!(requests, all.len(), "{reported}");
         let broken = in_force.broken.unwrap();
-        assert!(broken.version == "v2" && broken.error.contains(told), "{}", broken.error);
+        assert!(broken.version == "v2" && broken.error.contains(reported), "{}", broken.error);
     }
     // The defaults stand in for no version that was not read, and what is no refusal is asked again.
     for answers in [
@@ -262,9 +266,9 @@ async fn announced(notes: &[&str], web: &Web) -> usize {
 #[tokio::test]
 async fn a_broken_version_is_announced_once() {
     let (web, posted) = channel();
-    let note = |minute: u8, is_told: bool| {
+    let note = |minute: u8, is_reported: bool| {
         json!({"broken": {"version": "v2", "error": "e"}, "in_force": null, "function": "f", "code_version": "c0de",
-            "at": format!("2026-03-01T11:{minute}:00Z"), "is_told": is_told})
+            "at": format!("2026-03-01T11:{minute}:00Z"), "is_told": is_reported})
         .to_string()
     };
     let listed =

@@ -15,7 +15,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use shared::github::proposal::{Change, Proposal, propose};
 use shared::github::{GitHubError, Repository, Setup};
-use shared::lambda::Invocation;
+use shared::runtime::lambda::Invocation;
 use shared::testing::Web;
 use tokio::task::JoinSet;
 

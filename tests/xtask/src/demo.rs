@@ -316,8 +316,8 @@ fn followed(show: &mut Show<'_>) -> Result<Value> {
     wait_until_followed(show)?;
     let row = row_of(show).context("the ledger's row is gone")?;
     let run_id = text(&row, "/execution").context("the ledger's row names no execution")?;
-    let told = messages(show.aws)?.into_iter().find(|message| message.to_string().contains(run_id));
-    let message = told.context("the channel was not told")?;
+    let reported = messages(show.aws)?.into_iter().find(|message| message.to_string().contains(run_id));
+    let message = reported.context("the channel was not told")?;
     for line in texts(&message).iter().flat_map(|text| text.lines()) {
         (show.say)(&format!("  {line}"));
     }

@@ -679,7 +679,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_failures_of_a_stack_are_told_with_their_reasons() {
+    fn the_failures_of_a_stack_are_reported_with_their_reasons() {
         let events = json!({"StackEvents": [
             {"LogicalResourceId": "Role", "ResourceStatus": "CREATE_COMPLETE"},
             {"LogicalResourceId": "Queue", "ResourceStatus": "CREATE_FAILED", "ResourceStatusReason": "bad name"},

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_function_is_told_with_those_that_there_are() {
+    fn an_unknown_function_is_reported_with_those_that_there_are() {
         let repo = Repo::find().unwrap();
         assert_eq!(deployed_name(&repo, "rotate-random").unwrap(), "moveongs-dev-rotate-random");
         let error = deployed_name(&repo, "rotate").unwrap_err().to_string();

@@ -78,7 +78,7 @@ impl Repo {
         fs::create_dir_all(self.local())?;
         let path = self.local().join("lock");
         let mut file = File::options().create(true).truncate(false).read(true).write(true).open(&path)?;
-        let mut told = false;
+        let mut reported = false;
         loop {
             match file.try_lock() {
                 Ok(()) => break,
@@ -87,11 +87,11 @@ impl Repo {
                     return Err(error).context(format!("cannot lock {}", path.display()));
                 }
             }
-            if !told {
+            if !reported {
                 let mut holder = String::new();
                 file.read_to_string(&mut holder)?;
                 eprintln!("waiting for another `cargo xtask` to end: {}", holder.trim());
-                told = true;
+                reported = true;
             }
             run::pause(Duration::from_millis(200))?;
         }

@@ -689,7 +689,7 @@ mod tests {
     }
 
     #[test]
-    fn a_package_that_cannot_be_had_is_told_from_one_that_was_changed() {
+    fn a_package_that_cannot_be_had_is_distinguished_from_one_that_was_changed() {
         let missing = "Looking in indexes\nERROR: No matching distribution found for x==1\n";
         let line = "ERROR: No matching distribution found for x==1";
         assert_eq!(missing_package(missing).as_deref(), Some(line));
@@ -697,7 +697,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_out_of_reach_is_told_from_a_finding() {
+    fn a_database_out_of_reach_is_distinguished_from_a_finding() {
         let offline = "[ERROR] failed to fetch advisory database https://example.org/db\n\nCaused by: dns";
         let line = "failed to fetch advisory database https://example.org/db";
         assert_eq!(unreachable_database(offline).as_deref(), Some(line));

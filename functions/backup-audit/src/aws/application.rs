@@ -7,9 +7,9 @@ use aws_sdk_cloudcontrol::types::ResourceDescription;
 use aws_sdk_ecs::types::{Failure, TaskDefinition};
 use aws_sdk_iam::types::PolicyEvaluationDecisionType;
 use serde_json::Value;
-use shared::failure::CallError;
+use shared::runtime::failure::CallError;
 
-use super::{Page, told};
+use super::{Page, reported};
 use crate::facts::{LogWatch, Seen, Service, Task, Vault};
 use crate::rules::plans::{Plan, Selection};
 
@@ -21,7 +21,7 @@ type Iam = aws_sdk_iam::Client;
 pub(crate) async fn services(client: &Ecs, cluster: &str, token: Option<String>) -> Seen<Page<String>> {
     let listed = client.list_services().cluster(cluster).max_results(10).set_next_token(token).send().await;
     let listed = listed.map_err(CallError::during("ecs:ListServices"))?;
-    Ok((told("ecs:ListServices", "serviceArns", listed.service_arns)?, listed.next_token))
+    Ok((reported("ecs:ListServices", "serviceArns", listed.service_arns)?, listed.next_token))
 }
 
 /// Services by their ARNs, with what their containers are given and whether their tasks may read `versions`. One that ECS
@@ -40,9 +40,9 @@ pub(crate) async fn describe(
     let described = ecs.describe_services().cluster(cluster).set_services(Some(arns)).send().await;
     let described = described.map_err(CallError::during("ecs:DescribeServices"))?;
     let failures = described.failures.unwrap_or_default();
-    let described = told("ecs:DescribeServices", "services", described.services)?;
+    let described = reported("ecs:DescribeServices", "services", described.services)?;
     if failures.len() + described.len() < asked {
-        return told("ecs:DescribeServices", "service of each ARN", None);
+        return reported("ecs:DescribeServices", "service of each ARN", None);
     }
     let mut services: Vec<_> = failures.into_iter().filter_map(failure).map(Err).collect();
     for found in described {
@@ -81,8 +81,8 @@ fn failure(failure: Failure) -> Option<CallError> {
 async fn task(client: &Ecs, definition: &str) -> Seen<Task> {
     let described = client.describe_task_definition().task_definition(definition).send().await;
     let described = described.map_err(CallError::during("ecs:DescribeTaskDefinition"))?;
-    let definition = told("ecs:DescribeTaskDefinition", "taskDefinition", described.task_definition)?;
-    told("ecs:DescribeTaskDefinition", "containerDefinitions", given(definition))
+    let definition = reported("ecs:DescribeTaskDefinition", "taskDefinition", described.task_definition)?;
+    reported("ecs:DescribeTaskDefinition", "containerDefinitions", given(definition))
 }
 
 /// The names only: the values of variables in clear may be secrets.
@@ -101,7 +101,7 @@ async fn allows(client: &Iam, role: &str, objects: &str) -> Seen<bool> {
     let simulated = simulated.action_names("s3:GetObjectVersion").resource_arns(objects).send().await;
     let simulated = simulated.map_err(CallError::during("iam:SimulatePrincipalPolicy"))?;
     let results = simulated.evaluation_results.filter(|results| !results.is_empty());
-    let results = told("iam:SimulatePrincipalPolicy", "EvaluationResults", results)?;
+    let results = reported("iam:SimulatePrincipalPolicy", "EvaluationResults", results)?;
     Ok(results.iter().all(|result| *result.eval_decision() == PolicyEvaluationDecisionType::Allowed))
 }
 
@@ -110,7 +110,8 @@ pub(crate) async fn has(client: &Control, kind: &str, is_wanted: impl Fn(&str) -
     let mut pages = client.list_resources().type_name(kind).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("cloudformation:ListResources"))?;
-        let page = told("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)?;
+        let page =
+            reported("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)?;
         let mut names = page.into_iter().filter_map(|found| found.identifier);
         if names.any(|name| is_wanted(&name)) {
             return Ok(true);
@@ -128,7 +129,8 @@ pub(crate) async fn log_watch(client: &Control, group: &str) -> Seen<LogWatch> {
     let mut pages = client.list_resources().type_name(kind).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("cloudformation:ListResources"))?;
-        for found in told("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)?
+        for found in
+            reported("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)?
         {
             if found.identifier().is_some_and(|name| name.starts_with(&beginning)) {
                 let filter = properties(client, kind, found, "MetricTransformations").await?;
@@ -143,7 +145,8 @@ pub(crate) async fn log_watch(client: &Control, group: &str) -> Seen<LogWatch> {
     let mut pages = client.list_resources().type_name(kind).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("cloudformation:ListResources"))?;
-        for found in told("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)?
+        for found in
+            reported("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)?
         {
             let alarm = properties(client, kind, found, "ComparisonOperator").await?;
             watch.alarmed.extend(alarmed(&alarm).filter(|metric| watch.counted.contains(metric)));
@@ -202,7 +205,7 @@ async fn listed(client: &Control, kind: &str) -> Seen<Vec<ResourceDescription>> 
     let mut pages = client.list_resources().type_name(kind).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("cloudformation:ListResources"))?;
-        found.extend(told(
+        found.extend(reported(
             "cloudformation:ListResources",
             "ResourceDescriptions",
             page.resource_descriptions,
@@ -219,7 +222,7 @@ pub(crate) async fn plans(client: &Control) -> Seen<Vec<Plan>> {
         let id = found.identifier().unwrap_or_default().to_owned();
         let found = properties(client, kind, found, "BackupPlan").await?;
         if !found.is_null() {
-            plans.push(told("cloudformation:GetResource", "BackupPlan", Plan::parse(&id, &found))?);
+            plans.push(reported("cloudformation:GetResource", "BackupPlan", Plan::parse(&id, &found))?);
         }
     }
     if plans.is_empty() {
@@ -231,7 +234,7 @@ pub(crate) async fn plans(client: &Control) -> Seen<Vec<Plan>> {
             continue;
         }
         let found = Selection::parse(&found);
-        let (of, selection) = told("cloudformation:GetResource", "BackupSelection", found)?;
+        let (of, selection) = reported("cloudformation:GetResource", "BackupSelection", found)?;
         plans
             .iter_mut()
             .filter(|plan| plan.id == of)
@@ -299,8 +302,8 @@ mod tests {
         for (reason, expected) in
             [(Some("MISSING"), None), (Some("ACCESS_DENIED"), Some("ACCESS_DENIED")), (None, Some("?"))]
         {
-            let told = Failure::builder().arn("arn:api").set_reason(reason.map(str::to_owned)).build();
-            let call = failure(told);
+            let reported = Failure::builder().arn("arn:api").set_reason(reason.map(str::to_owned)).build();
+            let call = failure(reported);
             assert_eq!(call.as_ref().map(|call| call.code.as_str()), expected);
             assert!(call.is_none_or(|call| call.message == "arn:api"));
         }

@@ -7,9 +7,9 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_sdk_rds::types::{DbCluster, DbClusterSnapshot, DbInstance, DbSnapshot, LifecycleSupportName, Tag};
 use jiff::Timestamp;
-use shared::failure::CallError;
+use shared::runtime::failure::CallError;
 
-use super::{Page, instant, one, told, whole};
+use super::{Page, instant, one, reported, whole};
 use crate::facts::{Form, Instance, Pair, Parameter, Seen, Subscription, Table};
 use crate::repair::Setting;
 
@@ -94,14 +94,14 @@ pub(crate) async fn snapshots(
         let listed = client.describe_db_cluster_snapshots().max_records(100).set_marker(marker);
         let listed = listed.snapshot_type(kind).set_db_cluster_identifier(of).send().await;
         let listed = listed.map_err(CallError::during("rds:DescribeDBClusterSnapshots"))?;
-        let ours = told(CLUSTER_SNAPSHOTS, "DBClusterSnapshots", listed.db_cluster_snapshots)?;
+        let ours = reported(CLUSTER_SNAPSHOTS, "DBClusterSnapshots", listed.db_cluster_snapshots)?;
         let ours = ours.into_iter().filter(|one| !is_anothers(one.engine.as_deref()));
         return Ok((whole(CLUSTER_SNAPSHOTS, ours.map(cluster_snapshot))?, listed.marker));
     }
     let listed = client.describe_db_snapshots().max_records(100).set_marker(marker);
     let listed = listed.snapshot_type(kind).set_db_instance_identifier(of).send().await;
     let listed = listed.map_err(CallError::during("rds:DescribeDBSnapshots"))?;
-    let ours = told(SNAPSHOTS, "DBSnapshots", listed.db_snapshots)?;
+    let ours = reported(SNAPSHOTS, "DBSnapshots", listed.db_snapshots)?;
     let ours = ours.into_iter().filter(|one| !is_anothers(one.engine.as_deref()));
     Ok((whole(SNAPSHOTS, ours.map(snapshot))?, listed.marker))
 }
@@ -134,7 +134,7 @@ pub(crate) async fn shared_with(client: &Rds, name: &str) -> Seen<BTreeSet<Strin
     let described = client.describe_db_snapshot_attributes().db_snapshot_identifier(name).send().await;
     let described = described.map_err(CallError::during("rds:DescribeDBSnapshotAttributes"))?;
     let attributes = described.db_snapshot_attributes_result.and_then(|result| result.db_snapshot_attributes);
-    let restore = told(operation, "DBSnapshotAttributes", attributes)?
+    let restore = reported(operation, "DBSnapshotAttributes", attributes)?
         .into_iter()
         .filter(|attribute| attribute.attribute_name() == Some("restore"));
     Ok(restore.flat_map(|attribute| attribute.attribute_values.unwrap_or_default()).collect())
@@ -149,7 +149,7 @@ pub(crate) async fn cluster_shared_with(client: &Rds, name: &str) -> Seen<BTreeS
     let attributes = described
         .db_cluster_snapshot_attributes_result
         .and_then(|result| result.db_cluster_snapshot_attributes);
-    let restore = told(operation, "DBClusterSnapshotAttributes", attributes)?
+    let restore = reported(operation, "DBClusterSnapshotAttributes", attributes)?
         .into_iter()
         .filter(|attribute| attribute.attribute_name() == Some("restore"));
     Ok(restore.flat_map(|attribute| attribute.attribute_values.unwrap_or_default()).collect())
@@ -257,7 +257,7 @@ pub(crate) async fn instances(
 ) -> Seen<Page<(Instance, BTreeMap<String, String>)>> {
     let listed = client.describe_db_instances().max_records(100).set_marker(marker).send().await;
     let listed = listed.map_err(CallError::during("rds:DescribeDBInstances"))?;
-    let ours = told(INSTANCES, "DBInstances", listed.db_instances)?;
+    let ours = reported(INSTANCES, "DBInstances", listed.db_instances)?;
     let ours = ours.into_iter().filter(|one| !is_anothers(one.engine.as_deref()));
     Ok((whole(INSTANCES, ours.map(instance_of))?, listed.marker))
 }
@@ -276,7 +276,7 @@ pub(crate) async fn instance(client: &Rds, name: &str) -> Seen<Option<(Instance,
 pub(crate) async fn clusters(client: &Rds, marker: Option<String>) -> Seen<Page<ListedCluster>> {
     let listed = client.describe_db_clusters().max_records(100).set_marker(marker).send().await;
     let listed = listed.map_err(CallError::during("rds:DescribeDBClusters"))?;
-    let ours = told(CLUSTERS, "DBClusters", listed.db_clusters)?;
+    let ours = reported(CLUSTERS, "DBClusters", listed.db_clusters)?;
     let ours = ours.into_iter().filter(|one| !is_anothers(one.engine.as_deref()));
     Ok((whole(CLUSTERS, ours.map(cluster_of))?, listed.marker))
 }
@@ -297,8 +297,11 @@ pub(crate) async fn subscriptions(client: &Rds) -> Seen<Vec<Subscription>> {
     let mut pages = client.describe_event_subscriptions().into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("rds:DescribeEventSubscriptions"))?;
-        let page =
-            told("rds:DescribeEventSubscriptions", "EventSubscriptionsList", page.event_subscriptions_list)?;
+        let page = reported(
+            "rds:DescribeEventSubscriptions",
+            "EventSubscriptionsList",
+            page.event_subscriptions_list,
+        )?;
         found.extend(page.into_iter().map(|one| Subscription {
             is_sending: one.enabled == Some(true) && one.status.as_deref() == Some("active"),
             source: one.source_type,
@@ -315,8 +318,11 @@ pub(crate) async fn deployments(client: &Rds) -> Seen<Vec<Pair>> {
     let mut pages = client.describe_blue_green_deployments().into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("rds:DescribeBlueGreenDeployments"))?;
-        let page =
-            told("rds:DescribeBlueGreenDeployments", "BlueGreenDeployments", page.blue_green_deployments)?;
+        let page = reported(
+            "rds:DescribeBlueGreenDeployments",
+            "BlueGreenDeployments",
+            page.blue_green_deployments,
+        )?;
         for one in page {
             let id = one.blue_green_deployment_identifier.unwrap_or_default();
             let status = one.status.unwrap_or_default();
@@ -358,7 +364,7 @@ pub(crate) async fn parameter(
             let described = described.map_err(CallError::during("rds:DescribeDBParameters"))?;
             (described.parameters, described.marker)
         };
-        let page = told(operation, "Parameters", page)?;
+        let page = reported(operation, "Parameters", page)?;
         if let Some(found) = page.into_iter().find(|one| one.parameter_name() == Some(name)) {
             return Ok(Some(Parameter {
                 is_static: found.apply_type().map(|kind| kind != "dynamic"),
@@ -380,7 +386,7 @@ pub(crate) async fn majors(client: &Rds, engine: &str) -> Seen<Vec<(String, Opti
     let mut pages = client.describe_db_major_engine_versions().engine(engine).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("rds:DescribeDBMajorEngineVersions"))?;
-        let page = told(
+        let page = reported(
             "rds:DescribeDBMajorEngineVersions",
             "DBMajorEngineVersions",
             page.db_major_engine_versions,
@@ -452,13 +458,13 @@ pub(crate) async fn table(client: &aws_sdk_dynamodb::Client, name: &str) -> Seen
         Err(call) if call.code == "ResourceNotFoundException" => return Ok(None),
         Err(call) => return Err(call),
     };
-    let table = told("dynamodb:DescribeTable", "Table", described.table)?;
+    let table = reported("dynamodb:DescribeTable", "Table", described.table)?;
     let backups = client.describe_continuous_backups().table_name(name).send().await;
     let backups = backups.map_err(CallError::during("dynamodb:DescribeContinuousBackups"));
     let has_recovery = backups.and_then(|backups| {
         let operation = "dynamodb:DescribeContinuousBackups";
         let described =
-            told(operation, "ContinuousBackupsDescription", backups.continuous_backups_description)?;
+            reported(operation, "ContinuousBackupsDescription", backups.continuous_backups_description)?;
         let is_on = described.continuous_backups_status == ContinuousBackupsStatus::Enabled;
         let recovery = described.point_in_time_recovery_description.filter(|_| is_on);
         Ok(recovery.and_then(|recovery| recovery.point_in_time_recovery_status)
@@ -466,7 +472,7 @@ pub(crate) async fn table(client: &aws_sdk_dynamodb::Client, name: &str) -> Seen
     });
     Ok(Some(Table {
         name: name.to_owned(),
-        arn: told("dynamodb:DescribeTable", "TableArn", table.table_arn)?,
+        arn: reported("dynamodb:DescribeTable", "TableArn", table.table_arn)?,
         // DynamoDB leaves it out where it was never set.
         is_protected: Some(table.deletion_protection_enabled == Some(true)),
         has_recovery,
@@ -481,7 +487,7 @@ pub(crate) async fn table_tags(
     // A table has 50 tags at most, and a page holds as many.
     let listed = client.list_tags_of_resource().resource_arn(arn).send().await;
     let listed = listed.map_err(CallError::during("dynamodb:ListTagsOfResource"))?;
-    let listed = told("dynamodb:ListTagsOfResource", "Tags", listed.tags)?;
+    let listed = reported("dynamodb:ListTagsOfResource", "Tags", listed.tags)?;
     Ok(listed.into_iter().map(|tag| (tag.key, tag.value)).collect())
 }
 
@@ -532,7 +538,7 @@ mod tests {
 
     /// tests/cases/11a: an instance of an Aurora cluster, and the snapshots that only the cluster has.
     #[tokio::test]
-    async fn a_member_is_told_from_an_instance_by_itself() {
+    async fn a_member_is_distinguished_from_an_instance_by_itself() {
         let case: Value =
             serde_json::from_str(include_str!("../../../../tests/cases/11a-aurora-member.json")).unwrap();
         let field = |name: &str| match &case[name] {

@@ -15,8 +15,8 @@ use aws_sdk_s3::types::{
 use aws_sdk_s3control::config::endpoint::{Endpoint, EndpointFuture, Params, ResolveEndpoint};
 use futures_util::join;
 use jiff::Timestamp;
-use shared::buckets::moved;
-use shared::failure::CallError;
+use shared::aws::buckets::moved;
+use shared::runtime::failure::CallError;
 
 use super::{Page, instant};
 use crate::facts::{Acl, BLOCKS, Bucket, Encryption, Lifecycle, Lock, Newest, Role, Seen};

@@ -69,7 +69,7 @@ struct Conditions {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Told {
+struct Properties {
     backup_plan: Named,
 }
 
@@ -90,7 +90,7 @@ struct Chosen {
 impl Plan {
     /// A plan, without its selections, from the properties that Cloud Control shows.
     pub(crate) fn parse(id: &str, properties: &Value) -> Option<Self> {
-        let Told { backup_plan } = Told::deserialize(properties).ok()?;
+        let Properties { backup_plan } = Properties::deserialize(properties).ok()?;
         Some(Self {
             id: id.to_owned(),
             name: backup_plan.backup_plan_name,
@@ -171,10 +171,10 @@ pub(crate) mod tests {
     pub(crate) fn plan(selection: Value, days: Option<i32>) -> Plan {
         let rule = json!({"RuleName": "daily", "TargetBackupVault": "main", "EnableContinuousBackup": true,
             "Lifecycle": days.map_or(json!({}), |days| json!({"DeleteAfterDays": days}))});
-        let told = json!({"BackupPlan": {"BackupPlanName": "prod", "BackupPlanRule": [rule]}, "BackupPlanId": "p-1"});
-        let mut plan = Plan::parse("p-1", &told).unwrap();
-        let told = json!({"BackupPlanId": "p-1", "BackupSelection": selection});
-        let (of, selection) = Selection::parse(&told).unwrap();
+        let reported = json!({"BackupPlan": {"BackupPlanName": "prod", "BackupPlanRule": [rule]}, "BackupPlanId": "p-1"});
+        let mut plan = Plan::parse("p-1", &reported).unwrap();
+        let reported = json!({"BackupPlanId": "p-1", "BackupSelection": selection});
+        let (of, selection) = Selection::parse(&reported).unwrap();
         assert_eq!(of, plan.id);
         plan.selections.push(selection);
         plan
@@ -254,11 +254,11 @@ pub(crate) mod tests {
 
     #[test]
     fn what_is_no_plan_and_no_selection_is_not_taken_for_one() {
-        for told in
+        for reported in
             [json!(""), json!({}), json!([]), json!({"BackupPlan": {}}), json!({"BackupSelection": {}})]
         {
-            assert!(Plan::parse("p", &told).is_none(), "{told}");
-            assert!(Selection::parse(&told).is_none(), "{told}");
+            assert!(Plan::parse("p", &reported).is_none(), "{reported}");
+            assert!(Selection::parse(&reported).is_none(), "{reported}");
         }
     }
 }

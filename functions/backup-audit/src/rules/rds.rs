@@ -1,8 +1,8 @@
 //! Databases and their snapshots (guide, 2.1 step 1).
 
 use jiff::{SignedDuration, Timestamp};
+use shared::aws::snapshots::Kind;
 use shared::policy::window;
-use shared::snapshots::Kind;
 
 use super::plans::Plan;
 use super::{Context, Meta, Rule, Severity, Verdict, seen, switch, utc};
@@ -243,7 +243,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
         check: |instance, _| {
             is_source(instance).then(|| match lasting_days(instance) {
                 None => Verdict::untold("BackupRetentionPeriod"),
-                Some(days) => Verdict::of(days > 0, told_days(instance), "BackupRetentionPeriod ≥ 1"),
+                Some(days) => Verdict::of(days > 0, reported_days(instance), "BackupRetentionPeriod ≥ 1"),
             })
         },
         command: keep,
@@ -815,10 +815,14 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
         check: forces_tls,
         command: |db, context| {
             let parameter = db.engine.as_deref().and_then(tls_parameter).unwrap_or("rds.force_ssl");
-            let told = db.tls_parameter.as_ref().and_then(|told| told.as_ref().ok()).and_then(Option::as_ref);
-            let set = match (db.parameter_groups.first(), told) {
-                (Some(group), Some(told)) if !group.starts_with("default.") => {
-                    force_tls(db, group, parameter, told)
+            let reported = db
+                .tls_parameter
+                .as_ref()
+                .and_then(|reported| reported.as_ref().ok())
+                .and_then(Option::as_ref);
+            let set = match (db.parameter_groups.first(), reported) {
+                (Some(group), Some(reported)) if !group.starts_with("default.") => {
+                    force_tls(db, group, parameter, reported)
                 }
                 (Some(group), None) if !group.starts_with("default.") => {
                     format!("# docs/backups.md#regras: {group} não tem / does not have {parameter}")
@@ -906,12 +910,12 @@ fn forces_tls(db: &Instance, _: &Context<'_>) -> Option<Verdict> {
     }
     let Some(engine) = db.engine.as_deref() else { return Some(Verdict::untold("Engine")) };
     let parameter = tls_parameter(engine)?;
-    let Some(told) = &db.tls_parameter else {
+    let Some(reported) = &db.tls_parameter else {
         return Some(Verdict::Unknown(format!("{parameter} was not read")));
     };
     let expected = format!("{parameter} 1");
-    Some(seen(told, |told| {
-        if let Some(value) = told.as_ref().and_then(|told| told.value.as_deref()) {
+    Some(seen(reported, |reported| {
+        if let Some(value) = reported.as_ref().and_then(|reported| reported.value.as_deref()) {
             let is_on = matches!(value.to_ascii_lowercase().as_str(), "1" | "on" | "true");
             if is_on && db.waits_for_reboot {
                 return Verdict::Unknown(format!(
@@ -934,13 +938,13 @@ fn forces_tls(db: &Instance, _: &Context<'_>) -> Option<Verdict> {
 }
 
 /// Sets the parameter that forces TLS. RDS refuses `immediate` of one that is static.
-fn force_tls(db: &Instance, group: &str, parameter: &str, told: &Parameter) -> String {
+fn force_tls(db: &Instance, group: &str, parameter: &str, reported: &Parameter) -> String {
     let of = if db.form == Form::Cluster { "cluster-" } else { "" };
-    let allowed = told.allowed.as_deref().unwrap_or_default();
+    let allowed = reported.allowed.as_deref().unwrap_or_default();
     let mut allowed = allowed.split(',').map(str::trim);
     // Aurora MySQL says it in words.
     let on = allowed.find(|value| matches!(value.to_ascii_lowercase().as_str(), "1" | "on")).unwrap_or("1");
-    let method = if told.is_static == Some(false) { "immediate" } else { "pending-reboot" };
+    let method = if reported.is_static == Some(false) { "immediate" } else { "pending-reboot" };
     let set = format!(
         "aws rds modify-db-{of}parameter-group --db-{of}parameter-group-name {group} --parameters ParameterName={parameter},ParameterValue={on},ApplyMethod={method}"
     );
@@ -1087,7 +1091,7 @@ fn lasting_days(instance: &Instance) -> Option<i32> {
     Some(instance.pending_retention_days.map_or(days, |pending| pending.min(days)))
 }
 
-fn told_days(instance: &Instance) -> String {
+fn reported_days(instance: &Instance) -> String {
     let days = instance.retention_days.map_or_else(|| "?".to_owned(), |days| days.to_string());
     let pending = instance.pending_retention_days.map(|days| format!(", pending {days}")).unwrap_or_default();
     format!("BackupRetentionPeriod {days}{pending}")
@@ -1144,13 +1148,15 @@ fn retention(instance: &Instance, context: &Context<'_>) -> Verdict {
     let Some(days) = lasting_days(instance) else { return Verdict::untold("BackupRetentionPeriod") };
     let plans = continuous(instance);
     let (days, found) = match (&instance.recovery_point, plans.iter().map(|(.., days)| *days).min()) {
-        (None, _) => (i64::from(days), told_days(instance)),
-        (Some(point), None) => (i64::from(days), format!("{}, of AWS Backup ({point})", told_days(instance))),
+        (None, _) => (i64::from(days), reported_days(instance)),
+        (Some(point), None) => {
+            (i64::from(days), format!("{}, of AWS Backup ({point})", reported_days(instance)))
+        }
         (Some(_), Some(least)) => {
-            let told = plans.iter().map(|(plan, rule, days)| {
+            let reported = plans.iter().map(|(plan, rule, days)| {
                 format!("plan {} ({}), rule {rule}: DeleteAfterDays {days}", plan.name, plan.id)
             });
-            (least, format!("AWS Backup: {}", told.collect::<Vec<_>>().join("; ")))
+            (least, format!("AWS Backup: {}", reported.collect::<Vec<_>>().join("; ")))
         }
     };
     match context.retention_days {
@@ -1198,7 +1204,7 @@ fn backup_window(found: Option<&str>, context: &Context<'_>) -> Verdict {
     let Some((from, to)) = window(text) else {
         return Verdict::Unknown(format!("PreferredBackupWindow {text} is no window"));
     };
-    let offset = context.now.to_zoned_datetime(shared::time::SAO_PAULO).offset().seconds() / 60;
+    let offset = context.now.to_zoned_datetime(shared::runtime::time::SAO_PAULO).offset().seconds() / 60;
     let length = (i32::from(to) - i32::from(from)).rem_euclid(DAY);
     let begins = (i32::from(from) + offset).rem_euclid(DAY);
     let (open, close) = (i32::from(hours.from) * 60, i32::from(hours.to) * 60);
@@ -1211,7 +1217,7 @@ fn backup_window(found: Option<&str>, context: &Context<'_>) -> Verdict {
 fn snapshot_now(instance: &Instance, context: &Context<'_>) -> String {
     let Instance { name, .. } = instance;
     let Context { project, environment, .. } = context;
-    let today = context.now.to_zoned_datetime(shared::time::SAO_PAULO).date();
+    let today = context.now.to_zoned_datetime(shared::runtime::time::SAO_PAULO).date();
     if instance.form == Form::Cluster {
         return cluster_snapshot(name, &today.to_string());
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 use serde_json::Value;
 use shared::access::{Clear, Place, Policy, Who};
-use shared::failure::CallError;
+use shared::runtime::failure::CallError;
 
 use super::{Context, Meta, Row, Rule, Severity, Verdict, declared, seen, utc};
 use crate::facts::{Acl, BLOCKS, Bucket, Lifecycle, Newest, Role};

@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
-use shared::failure::CallError;
 use shared::policy::{BackupAudit, Policy};
+use shared::runtime::failure::CallError;
 
 use super::application::{ACCOUNT, PROTECTED, SERVICE, VAULT};
 use super::plans::Scheduled;
@@ -75,7 +75,7 @@ pub(crate) fn instance() -> Instance {
         version: Some("17.2".to_owned()),
         plans: Some(Ok(vec![Arc::new(plan(json!({}), Some(35)))])),
         unheard: Some(Ok(Vec::new())),
-        tls_parameter: Some(Ok(Some(told(Some("1"))))),
+        tls_parameter: Some(Ok(Some(reported(Some("1"))))),
         supported_until: Some(Ok(Some(ago(-400 * 24 * HOUR)))),
         deployment: Some(Ok(None)),
         status: Some("available".to_owned()),
@@ -424,10 +424,10 @@ const INSTANCES: Rows<Instance> = &[
         deployed(db, Side::Green);
     }),
     ("rds.force-ssl", Holds, |_| ()),
-    ("rds.force-ssl", Broken, |db| db.tls_parameter = Some(Ok(Some(told(Some("0")))))),
+    ("rds.force-ssl", Broken, |db| db.tls_parameter = Some(Ok(Some(reported(Some("0")))))),
     ("rds.force-ssl", Edge("unknown"), |db| db.waits_for_reboot = true),
     ("rds.force-ssl", Edge("fail"), |db| {
-        db.tls_parameter = Some(Ok(Some(told(Some("0")))));
+        db.tls_parameter = Some(Ok(Some(reported(Some("0")))));
         db.waits_for_reboot = true;
     }),
     ("rds.force-ssl", Edge("fail"), |db| {
@@ -491,7 +491,7 @@ const CLUSTERS: Rows<Instance> = &[
     ("rds.stopped", Broken, |db| db.status = Some("stopped".into())),
     ("rds.backup-plan", Broken, |db| db.plans = Some(Ok(Vec::new()))),
     ("rds.events", Broken, |db| db.unheard = Some(Ok(vec!["db-cluster failure".into()]))),
-    ("rds.force-ssl", Broken, |db| db.tls_parameter = Some(Ok(Some(told(Some("0")))))),
+    ("rds.force-ssl", Broken, |db| db.tls_parameter = Some(Ok(Some(reported(Some("0")))))),
     ("rds.engine-support", Broken, |db| supported(db, DAY)),
 ];
 
@@ -515,10 +515,10 @@ fn deployed(db: &mut Instance, side: Side) {
 
 fn tls_of(db: &mut Instance, engine: &str, version: &str, value: Option<&str>) {
     (db.engine, db.version) = (Some(engine.to_owned()), Some(version.to_owned()));
-    db.tls_parameter = Some(Ok(Some(told(value))));
+    db.tls_parameter = Some(Ok(Some(reported(value))));
 }
 
-fn told(value: Option<&str>) -> Parameter {
+fn reported(value: Option<&str>) -> Parameter {
     Parameter { value: value.map(str::to_owned), is_static: Some(false), allowed: Some("0,1".to_owned()) }
 }
 
@@ -863,7 +863,7 @@ fn a_member_is_not_asked_what_its_cluster_answers_for() {
 }
 
 #[test]
-fn what_is_told_of_a_cluster_is_a_command_for_clusters() {
+fn what_is_reported_of_a_cluster_is_a_command_for_clusters() {
     for (id, change, expected) in [
         (
             "rds.retention",
@@ -1563,12 +1563,12 @@ fn a_metric_that_is_counted_already_gets_an_alarm_only() {
         };
         row(ACCOUNT, "account.log-filters", "account", &account(), change, &context()).unwrap().command
     };
-    let told = command("shop/api");
-    assert!(told.starts_with("aws cloudwatch put-metric-alarm "), "{told}");
-    assert!(told.contains(" --namespace shop/api --metric-name Errors "), "{told}");
+    let reported = command("shop/api");
+    assert!(reported.starts_with("aws cloudwatch put-metric-alarm "), "{reported}");
+    assert!(reported.contains(" --namespace shop/api --metric-name Errors "), "{reported}");
     // The name is someone else's, and would run in the shell of whoever pastes the command.
-    let told = command("$(curl example.org)");
-    assert!(told.starts_with("aws logs put-metric-filter ") && !told.contains("curl"), "{told}");
+    let reported = command("$(curl example.org)");
+    assert!(reported.starts_with("aws logs put-metric-filter ") && !reported.contains("curl"), "{reported}");
 }
 
 #[test]
@@ -1612,14 +1612,14 @@ fn retention_is_measured_by_the_environments_own_number() {
 }
 
 #[test]
-fn a_retention_that_waits_is_told_and_does_not_count() {
+fn a_retention_that_waits_is_reported_and_does_not_count() {
     let change = |db: &mut Instance| (db.retention_days, db.pending_retention_days) = (Some(7), Some(30));
     let row = row(INSTANCE, "rds.retention", DB, &instance(), change, &context()).unwrap();
     assert_eq!(row.verdict, Verdict::fail("BackupRetentionPeriod 7, pending 30", "≥ 30"));
 }
 
 #[test]
-fn backups_that_are_off_are_told_once_and_not_as_their_consequences() {
+fn backups_that_are_off_are_reported_once_and_not_as_their_consequences() {
     let off = Instance {
         retention_days: Some(0),
         latest_restorable: None,

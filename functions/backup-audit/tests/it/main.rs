@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use backup_audit::App;
-use shared::env::{Env, EnvError};
+use shared::runtime::env::{Env, EnvError};
 use shared::testing::{aws, replies};
 
 fn app(changed: &[(&str, &str)]) -> Result<App, EnvError> {
@@ -82,14 +82,14 @@ fn a_repair_that_there_is_not_is_refused_with_those_that_there_are() {
 
 #[test]
 fn a_bucket_is_one_things_only() {
-    for (changed, told) in [
+    for (changed, reported) in [
         (vec![("UPLOADS_BUCKET", "moveongs-prod-attachments")], "UPLOADS_BUCKET"),
         (vec![("GRAFANA_BUCKET", "moveongs-prod-uploads")], "GRAFANA_BUCKET"),
         (vec![("TERRAFORM_STATE_BUCKET", "s"), ("GRAFANA_BUCKET", "s")], "GRAFANA_BUCKET"),
         (vec![("ATTACHMENTS_BUCKET", "x")], "ATTACHMENTS_BUCKET"),
     ] {
         let error = app(&changed).err().unwrap().to_string();
-        assert!(error.contains(&format!("{told} is invalid: the bucket is that of")), "{error}");
+        assert!(error.contains(&format!("{reported} is invalid: the bucket is that of")), "{error}");
     }
     let apart = [("UPLOADS_BUCKET", "u"), ("TERRAFORM_STATE_BUCKET", "s"), ("GRAFANA_BUCKET", "g")];
     assert!(app(&apart).is_ok());

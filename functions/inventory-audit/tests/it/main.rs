@@ -11,9 +11,9 @@ use base64::engine::general_purpose::STANDARD;
 use http::{Request, Response};
 use inventory_audit::{App, AuditError, Report, handle};
 use serde_json::{Value, json};
-use shared::env::Env;
-use shared::failure::Failure;
-use shared::lambda::Invocation;
+use shared::runtime::env::Env;
+use shared::runtime::failure::Failure;
+use shared::runtime::lambda::Invocation;
 use shared::testing::{Web, answered};
 
 const NOW: &str = "2026-03-02T12:00:00Z";
@@ -242,7 +242,7 @@ fn the_daily_look_records_what_no_event_has_brought() {
 #[test]
 fn what_was_applied_is_held_against_the_file_of_its_commit() {
     run(async || {
-        for (file, without_path, expected, told) in [
+        for (file, without_path, expected, reported) in [
             (Some(patch(10)), false, None, "é o que foi aplicado"),
             (Some(patch(11)), false, Some("policy.differs"), "grafana_days: 11 → 10"),
             (None, false, Some("policy.differs"), "the commit has no policy/dev.json"),
@@ -259,7 +259,7 @@ fn what_was_applied_is_held_against_the_file_of_its_commit() {
             let finding = record["findings"][0].as_str().and_then(|finding| finding.split(' ').next());
             assert_eq!(finding, expected, "{record}");
             let [message] = world.messages().try_into().unwrap();
-            assert!(message.contains(told) && message.contains("grafana_days: 31 → 10"), "{message}");
+            assert!(message.contains(reported) && message.contains("grafana_days: 31 → 10"), "{message}");
             let asked = world.web.asked();
             let asked = asked.iter().map(|one| one.uri().to_string());
             let looked = asked.filter(|uri| uri.ends_with(&format!("/contents/{PATH}?ref={COMMIT}"))).count();

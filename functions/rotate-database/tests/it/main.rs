@@ -8,10 +8,10 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use rotate_database::{App, RotateError};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use shared::env::Env;
-use shared::failure::{Failure, chain};
-use shared::lambda::Invocation;
 use shared::rotation::{Outcome, handle};
+use shared::runtime::env::Env;
+use shared::runtime::failure::{Failure, chain};
+use shared::runtime::lambda::Invocation;
 use shared::testing::{aws, replies};
 
 const CREATE: &str = include_str!("../../../../events/rotate-database/create-secret.json");
@@ -336,11 +336,11 @@ async fn a_failure_changes_nothing_and_quotes_neither_token_nor_password() {
         let answers = [&answers[..], &[NO_NOTE]].concat();
         let wire = replies(&answers);
         let error = try_create(&wire, event()).await.unwrap_err();
-        let told = chain(&error);
-        assert_eq!(error.kind(), kind, "{told}");
-        assert!(told.contains(part), "{told}");
+        let reported = chain(&error);
+        assert_eq!(error.kind(), kind, "{reported}");
+        assert!(reported.contains(part), "{reported}");
         for secret in [ROTATION_TOKEN, PASSWORD] {
-            assert!(!told.contains(secret), "{kind}");
+            assert!(!reported.contains(secret), "{kind}");
         }
         assert_eq!(wire.actual_requests().count(), answers.len(), "{kind}");
         let put = operations(&wire).contains(&"PutSecretValue".to_owned());

@@ -7,10 +7,10 @@ use aws_smithy_http_client::test_util::StaticReplayClient;
 use rotate_random::App;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use shared::env::Env;
-use shared::failure::Failure;
-use shared::lambda::Invocation;
 use shared::rotation::{Outcome, handle};
+use shared::runtime::env::Env;
+use shared::runtime::failure::Failure;
+use shared::runtime::lambda::Invocation;
 use shared::testing::{aws, replies};
 
 const CREATE: &str = include_str!("../../../../events/rotate-random/create-secret.json");

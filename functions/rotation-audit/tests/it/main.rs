@@ -8,8 +8,8 @@ use aws_smithy_http_client::test_util::StaticReplayClient;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use rotation_audit::{App, AuditError, Report, handle};
 use serde_json::{Value, json};
-use shared::env::{Env, EnvError};
-use shared::lambda::Invocation;
+use shared::runtime::env::{Env, EnvError};
+use shared::runtime::lambda::Invocation;
 use shared::testing::{aws, replies};
 
 const EVENT: &str = include_str!("../../../../events/rotation-audit/daily.json");
@@ -132,18 +132,18 @@ async fn a_quiet_day_reads_no_value_says_nothing_and_leaves_its_record() {
 }
 
 #[tokio::test]
-async fn on_mondays_the_channel_is_told_that_all_is_well() {
+async fn on_mondays_the_channel_is_reported_that_all_is_well() {
     let page = listed(None);
     let token = r#"{"SecretString": "xoxb-1"}"#;
     let seen = [&page, VERSIONS, NO_POLICY];
     // Not in the first week, which says only what is to be done.
     let monday = "2026-03-09T12:00:00Z";
-    for (began, is_told) in [(&NEVER[..], false), (&LONG_AGO, true)] {
-        let token = is_told.then_some(token);
+    for (began, is_reported) in [(&NEVER[..], false), (&LONG_AGO, true)] {
+        let token = is_reported.then_some(token);
         let wire = replies(&[&seen[..], began, &NO_RECORD, token.as_slice(), &STORED].concat());
         audit(&wire, monday).await.unwrap();
-        assert_eq!(operations(&wire).contains(&"GetSecretValue".to_owned()), is_told);
-        if is_told {
+        assert_eq!(operations(&wire).contains(&"GetSecretValue".to_owned()), is_reported);
+        if is_reported {
             assert_eq!(body(&wire, 10), json!({"SecretId": "x"}));
         }
     }
@@ -180,7 +180,7 @@ async fn an_overdue_secret_is_paged_before_anything_else_and_then_noted() {
 }
 
 #[tokio::test]
-async fn only_what_changed_since_the_record_before_is_told() {
+async fn only_what_changed_since_the_record_before_is_reported() {
     let (page, key) = (listed(None), "evidence/rotation-audit/9999999998.json");
     let newest = format!("<ListVersionsResult><Version><Key>{key}</Key></Version></ListVersionsResult>");
     let before = |findings: &[&str]| {
@@ -189,7 +189,7 @@ async fn only_what_changed_since_the_record_before_is_told() {
     let token = r#"{"SecretString": "xoxb-1"}"#;
     let published =
         "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
-    for (versions, known, is_told) in [
+    for (versions, known, is_reported) in [
         (VERSIONS, [].as_slice(), false),
         // What was there is no more.
         (VERSIONS, &["Overdue /moveongs/dev/jwt: overdue since 2026-02-01"], true),
@@ -204,7 +204,7 @@ async fn only_what_changed_since_the_record_before_is_told() {
             answers.extend([NO_OBJECT, published, ""]);
         }
         answers.extend([NO_OBJECT, &newest, &known, &newest, &known]);
-        if is_told {
+        if is_reported {
             answers.push(token);
         }
         answers.extend(STORED);
@@ -212,7 +212,7 @@ async fn only_what_changed_since_the_record_before_is_told() {
         audit(&wire, NOW).await.unwrap();
         let operations = operations(&wire);
         assert_eq!(operations.len(), answers.len(), "{operations:?}");
-        assert_eq!(operations.contains(&"GetSecretValue".to_owned()), is_told, "{known}: {operations:?}");
+        assert_eq!(operations.contains(&"GetSecretValue".to_owned()), is_reported, "{known}: {operations:?}");
         assert_eq!(body(&wire, answers.len() - 2)["sequence"], 2);
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use aws_smithy_http_client::test_util::StaticReplayClient;
 use serde_json::{Value, json};
-use shared::env::{Env, EnvError};
-use shared::failure::Failure;
-use shared::lambda::Invocation;
+use shared::runtime::env::{Env, EnvError};
+use shared::runtime::failure::Failure;
+use shared::runtime::lambda::Invocation;
 use shared::testing::{aws, replies};
 use snapshot_create::{App, SnapshotError, handle};
 

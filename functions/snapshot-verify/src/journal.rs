@@ -5,20 +5,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use shared::snapshots::Kind;
+use shared::aws::snapshots::Kind;
 
-use crate::policy::{Snapshot, Victim};
+use crate::policy::{ExpiredSnapshot, Snapshot};
 
 /// Name of the note. Unlike every run id.
 pub(crate) const NOTE: &str = "book";
 
 /// What the runs share.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Book {
+pub(crate) struct Journal {
     /// One a day, the newest last.
     pub copies: Vec<Copy>,
     /// About to be deleted, and not recorded yet.
-    pub deleting: Vec<Victim>,
+    pub deleting: Vec<ExpiredSnapshot>,
     /// When a snapshot that RDS shows no time of was first seen, by its ARN.
     pub first_seen: BTreeMap<String, Timestamp>,
 }
@@ -36,7 +36,8 @@ pub(crate) struct Copy {
     /// Name of the copy.
     pub target: String,
     /// Whether its end was told.
-    pub told: bool,
+    #[serde(rename = "told")]
+    pub reported: bool,
 }
 
 impl Copy {
@@ -46,7 +47,7 @@ impl Copy {
     }
 }
 
-impl Book {
+impl Journal {
     /// Keeps since when snapshots without a time are known, of those that are still without one.
     pub(crate) fn see(&mut self, untimed: &BTreeSet<String>, now: Timestamp) {
         self.first_seen.retain(|arn, _| untimed.contains(arn));
@@ -65,7 +66,7 @@ impl Book {
     ) -> Copy {
         let mut of_day = self.copies.iter_mut().filter(|copy| copy.day == day);
         if let Some(chosen) = of_day.find(|copy| there.contains(&copy.source)) {
-            chosen.told = false;
+            chosen.reported = false;
             return chosen.clone();
         }
         self.copies.retain(|copy| copy.day != day);
@@ -74,28 +75,28 @@ impl Book {
             source: source.arn.clone(),
             kind: source.kind,
             target: target.to_owned(),
-            told: false,
+            reported: false,
         };
         self.copies.push(copy.clone());
         copy
     }
 
     /// Notes what is about to be deleted.
-    pub(crate) fn intend(&mut self, victims: &[Victim]) {
-        for victim in victims {
-            if !self.deleting.contains(victim) {
-                self.deleting.push(victim.clone());
+    pub(crate) fn intend(&mut self, deletions: &[ExpiredSnapshot]) {
+        for deletion in deletions {
+            if !self.deleting.contains(deletion) {
+                self.deleting.push(deletion.clone());
             }
         }
     }
 
     /// Settles what was told, or came to nothing. Of the copies the day's stays, so that it is not chosen again.
-    pub(crate) fn settle(&mut self, day: &str, targets: &BTreeSet<String>, victims: &[Victim]) {
-        self.deleting.retain(|victim| !victims.contains(victim));
+    pub(crate) fn settle(&mut self, day: &str, targets: &BTreeSet<String>, deletions: &[ExpiredSnapshot]) {
+        self.deleting.retain(|deletion| !deletions.contains(deletion));
         for copy in self.copies.iter_mut().filter(|copy| targets.contains(&copy.target)) {
-            copy.told = true;
+            copy.reported = true;
         }
-        self.copies.retain(|copy| !copy.told || copy.day == day);
+        self.copies.retain(|copy| !copy.reported || copy.day == day);
     }
 }
 
@@ -117,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_day_has_one_source_unless_it_is_gone() {
-        let mut book = Book::default();
+        let mut journal = Journal::default();
         for (day, candidate, there, chosen) in [
             ("1", "a", &["a"][..], "a"),
             ("1", "b", &["a", "b"], "a"),
@@ -125,37 +126,37 @@ mod tests {
             ("2", "b", &["b"], "b"),
             ("2", "c", &["b", "c"], "b"),
         ] {
-            let copy = book.choose(day, &source(candidate), &format!("copy-{candidate}"), &set(there));
+            let copy = journal.choose(day, &source(candidate), &format!("copy-{candidate}"), &set(there));
             assert_eq!(copy.source, chosen, "{day} {candidate}");
         }
-        assert_eq!(book.copies.len(), 2);
+        assert_eq!(journal.copies.len(), 2);
         // The day's stays, told or not.
-        book.settle("2", &set(&["copy-b"]), &[]);
+        journal.settle("2", &set(&["copy-b"]), &[]);
         assert_eq!(
-            book.copies.iter().map(|copy| (copy.day.as_str(), copy.told)).collect::<Vec<_>>(),
+            journal.copies.iter().map(|copy| (copy.day.as_str(), copy.reported)).collect::<Vec<_>>(),
             [("2", true)]
         );
-        assert_eq!(book.choose("2", &source("c"), "copy-c", &set(&["b", "c"])).source, "b");
+        assert_eq!(journal.choose("2", &source("c"), "copy-c", &set(&["b", "c"])).source, "b");
     }
 
     #[test]
-    fn what_is_noted_twice_stands_once_and_goes_when_it_was_told() {
-        let mut book = Book::default();
-        let victims: Vec<_> = ["a", "b"].iter().map(|arn| Victim::from(&source(arn))).collect();
-        book.intend(&victims);
-        book.intend(&victims[..1]);
-        assert_eq!(book.deleting, victims);
-        book.settle("1", &BTreeSet::new(), &victims[..1]);
-        assert_eq!(book.deleting, victims[1..]);
+    fn what_is_noted_twice_stands_once_and_goes_when_it_was_reported() {
+        let mut journal = Journal::default();
+        let deletions: Vec<_> = ["a", "b"].iter().map(|arn| ExpiredSnapshot::from(&source(arn))).collect();
+        journal.intend(&deletions);
+        journal.intend(&deletions[..1]);
+        assert_eq!(journal.deleting, deletions);
+        journal.settle("1", &BTreeSet::new(), &deletions[..1]);
+        assert_eq!(journal.deleting, deletions[1..]);
     }
 
     #[test]
     fn the_first_look_at_what_has_no_time_counts() {
-        let mut book = Book::default();
-        book.see(&set(&["a"]), at(1));
-        book.see(&set(&["a", "b"]), at(2));
-        assert_eq!((book.first_seen["a"], book.first_seen["b"]), (at(1), at(2)));
-        book.see(&set(&["b"]), at(3));
-        assert_eq!(book.first_seen.len(), 1);
+        let mut journal = Journal::default();
+        journal.see(&set(&["a"]), at(1));
+        journal.see(&set(&["a", "b"]), at(2));
+        assert_eq!((journal.first_seen["a"], journal.first_seen["b"]), (at(1), at(2)));
+        journal.see(&set(&["b"]), at(3));
+        assert_eq!(journal.first_seen.len(), 1);
     }
 }

@@ -1,9 +1,9 @@
 //! Does what `repair.rs` plans: noted before, applied, read again, recorded with before and after.
 
 use serde::{Deserialize, Serialize};
-use shared::evidence::{Draft, Step};
-use shared::failure::{CallError, chain};
-use shared::lambda::Invocation;
+use shared::run::evidence::{Draft, Step};
+use shared::runtime::failure::{CallError, chain};
+use shared::runtime::lambda::Invocation;
 
 use crate::error::AuditError;
 use crate::event::Wish;
@@ -173,14 +173,14 @@ async fn repair(
             own.clone()
         }
     };
-    let mut begun = app.reporter.evidence.amend(OPEN, note).await?;
+    let mut begun = app.reporter.evidence.update(OPEN, note).await?;
     // One that has its record has ended, and only its note was left: what is broken again gets a record of its own.
     if begun != own && app.reporter.look(&begun.run_id).await.is_recorded() {
         let ended = |open: &mut Vec<Begun>| {
             open.retain(|other| other.run_id != begun.run_id);
             open.push(own.clone());
         };
-        app.reporter.evidence.amend(OPEN, ended).await?;
+        app.reporter.evidence.update(OPEN, ended).await?;
         begun = own;
     }
     let applied = apply(app, &change).await;
@@ -244,7 +244,7 @@ async fn conclude(
         return Ok(after);
     }
     let gone = |open: &mut Vec<Begun>| open.retain(|other| other.run_id != begun.run_id);
-    app.reporter.evidence.amend(OPEN, gone).await?;
+    app.reporter.evidence.update(OPEN, gone).await?;
     Ok(after)
 }
 
@@ -263,7 +263,9 @@ pub(crate) async fn allowed(
             said.push(format!("+{left}: {MOST} repairs a run"));
             break;
         }
-        let done = invocation.within(REPORTING, repair(app, context, rule, resource, true, invocation)).await;
+        let done = invocation
+            .before_deadline(REPORTING, repair(app, context, rule, resource, true, invocation))
+            .await;
         let done = match done {
             Ok(done) => done,
             Err(late) => {
@@ -287,7 +289,7 @@ pub(crate) async fn allowed(
 
 /// Ends the repairs that an earlier run has begun and did not come to record.
 pub(crate) async fn finish_open(app: &App, context: &Context<'_>, invocation: &Invocation) -> Vec<String> {
-    let open = match app.reporter.evidence.kept::<Vec<Begun>>(OPEN).await {
+    let open = match app.reporter.evidence.get::<Vec<Begun>>(OPEN).await {
         Ok(open) => open.unwrap_or_default(),
         Err(error) => {
             app.reporter.lost("EvidenceFailures", "EvidenceFailed", &chain(&error), OPEN);
@@ -299,7 +301,8 @@ pub(crate) async fn finish_open(app: &App, context: &Context<'_>, invocation: &I
         // A rule whose repair a later version has dropped has nobody who could look at it.
         let Some(rule) = REPAIRS.iter().find(|rule| **rule == begun.rule) else { continue };
         let ended = conclude(app, context, rule, &begun, Course::Left, invocation);
-        let done = invocation.within(ACTING, ended).await.map_err(AuditError::from).and_then(|done| done);
+        let done =
+            invocation.before_deadline(ACTING, ended).await.map_err(AuditError::from).and_then(|done| done);
         said.push(match done {
             Ok(after) => {
                 format!("{} {}: {} → {}", begun.rule, begun.resource, begun.before, described(&after))

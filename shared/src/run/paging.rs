@@ -7,11 +7,11 @@ use aws_sdk_sns::types::MessageAttributeValue;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::env::{Env, EnvError};
-use crate::evidence::{Evidence, Step};
-use crate::failure::{CallError, chain};
-use crate::lambda::Invocation;
-use crate::report::Reporter;
+use crate::run::evidence::{Evidence, Step};
+use crate::run::report::Reporter;
+use crate::runtime::env::{Env, EnvError};
+use crate::runtime::failure::{CallError, chain};
+use crate::runtime::lambda::Invocation;
 
 /// Longest subject that SNS takes is below 100 characters of ASCII.
 const SUBJECT_LIMIT: usize = 99;
@@ -74,7 +74,7 @@ impl Pager {
         reserve: Duration,
         invocation: &Invocation,
     ) -> Result<bool, String> {
-        let paged = invocation.within(reserve, self.page_once(&reporter.evidence, day, page)).await;
+        let paged = invocation.before_deadline(reserve, self.page_once(&reporter.evidence, day, page)).await;
         let paged = paged.map_err(|late| chain(&late)).and_then(|paged| paged.map_err(|error| chain(&error)));
         if let Err(reason) = &paged {
             reporter.lost("PageFailures", "PageFailed", reason, &page.text);
@@ -118,7 +118,7 @@ impl Pager {
     /// The [`CallError`] of SNS; the page may still have been taken when there was no answer.
     async fn page_once(&self, evidence: &Evidence, day: &str, page: &Page) -> Result<bool, CallError> {
         let note = format!("{day}/{}", page.dedup_key);
-        match evidence.kept::<Value>(&note).await {
+        match evidence.get::<Value>(&note).await {
             Ok(Some(_)) => return Ok(false),
             Ok(None) => {}
             // Twice rather than never.
@@ -127,7 +127,7 @@ impl Pager {
             }
         }
         self.publish(page).await?;
-        if let Err(error) = evidence.keep(&note, &page.dedup_key).await {
+        if let Err(error) = evidence.put_new(&note, &page.dedup_key).await {
             tracing::warn!(message = format!("that it was paged was not noted: {}", chain(&error)));
         }
         Ok(true)

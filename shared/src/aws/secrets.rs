@@ -6,7 +6,7 @@ use aws_sdk_secretsmanager::Client;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use crate::failure::CallError;
+use crate::runtime::failure::CallError;
 
 /// A secret as the service shows it; never a value.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use aws_sdk_secretsmanager::Client;
 use jiff::Timestamp;
 
-use crate::failure::CallError;
-use crate::time::instant;
+use crate::runtime::failure::CallError;
+use crate::runtime::time::instant;
 
 /// When each version of a secret was made, those without a label too. The service can leave AWSPENDING's version out.
 ///

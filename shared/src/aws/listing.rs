@@ -3,9 +3,9 @@
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::types::SecretListEntry;
 
-use crate::failure::CallError;
-use crate::secrets::Listed;
-use crate::time::instant;
+use crate::aws::secrets::Listed;
+use crate::runtime::failure::CallError;
+use crate::runtime::time::instant;
 
 /// Every secret of account and region that is not being deleted. What changed in the last minutes may be missing: the
 /// service says that its list lags behind.

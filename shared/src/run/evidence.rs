@@ -25,10 +25,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::failure::{CallError, chain};
-use crate::language::Language;
-use crate::settings::Settings;
-use crate::time;
+use crate::runtime::failure::{CallError, chain};
+use crate::runtime::language::Language;
+use crate::runtime::settings::Settings;
+use crate::runtime::time;
 
 /// What the keys count down from: the record with sequence 1 has the key 9999999998.
 const LAST: u64 = 9_999_999_999;
@@ -129,7 +129,7 @@ pub struct Instant {
 
 impl From<Timestamp> for Instant {
     fn from(utc: Timestamp) -> Self {
-        Self { utc, local: crate::time::local(utc) }
+        Self { utc, local: crate::runtime::time::local(utc) }
     }
 }
 
@@ -192,7 +192,7 @@ pub enum Chain {
         /// Key of the record.
         key: String,
         /// Whether the channel has the run's message.
-        told: bool,
+        reported: bool,
     },
     /// It has none yet.
     Open {
@@ -417,8 +417,8 @@ impl Evidence {
         if let Some(Note { key, .. }) = noted.as_ref().filter(|note| note.key >= newest) {
             let stored = self.read::<Stored>(key).await?.content;
             if stored.run_id == run_id {
-                let told = [SENT, SILENT].contains(&stored.channel.as_str());
-                return Ok(Chain::Recorded { key: key.clone(), told });
+                let reported = [SENT, SILENT].contains(&stored.channel.as_str());
+                return Ok(Chain::Recorded { key: key.clone(), reported });
             }
         }
         let link = self.read::<Stored>(&newest).await?.link;
@@ -575,7 +575,7 @@ impl Evidence {
     /// # Errors
     ///
     /// [`EvidenceError::S3`].
-    pub async fn keep(&self, run_id: &str, content: &impl Serialize) -> Result<bool, EvidenceError> {
+    pub async fn put_new(&self, run_id: &str, content: &impl Serialize) -> Result<bool, EvidenceError> {
         Ok(self.put(&self.note_key(run_id), content, None).await?.is_some())
     }
 
@@ -584,7 +584,7 @@ impl Evidence {
     /// # Errors
     ///
     /// [`EvidenceError::S3`] or [`EvidenceError::Unreadable`].
-    pub async fn kept<T: DeserializeOwned>(&self, run_id: &str) -> Result<Option<T>, EvidenceError> {
+    pub async fn get<T: DeserializeOwned>(&self, run_id: &str) -> Result<Option<T>, EvidenceError> {
         let Some(key) = self.first(&self.note_key(run_id)).await? else { return Ok(None) };
         Ok(Some(self.read(&key).await?.content))
     }
@@ -632,7 +632,7 @@ impl Evidence {
     /// # Errors
     ///
     /// [`EvidenceError`]; the document is then unchanged, or its change was not confirmed.
-    pub async fn amend<T, R>(&self, name: &str, change: impl Fn(&mut T) -> R) -> Result<R, EvidenceError>
+    pub async fn update<T, R>(&self, name: &str, change: impl Fn(&mut T) -> R) -> Result<R, EvidenceError>
     where
         T: Clone + Default + DeserializeOwned + PartialEq + Serialize,
     {
@@ -673,7 +673,7 @@ impl Evidence {
                 }
                 None => None,
             };
-            let document: T = self.kept(name).await?.unwrap_or_default();
+            let document: T = self.get(name).await?.unwrap_or_default();
             let page = page(&document).into_bytes();
             if self.put_bytes(key, page, content_type, tag.as_deref()).await?.is_some() {
                 return Ok(());
@@ -902,7 +902,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_chain_that_was_touched_is_told_with_its_cure_and_gets_no_record() {
+    async fn a_chain_that_was_touched_is_reported_with_its_cure_and_gets_no_record() {
         const NEW: &str = "evidence/p/9999999990.json";
         const OLD: &str = "evidence/p/9999999991.json";
         let whole: [(&str, &[Listed]); 3] = [

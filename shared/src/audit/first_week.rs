@@ -7,17 +7,17 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
-use crate::findings::Group;
-use crate::language::Language;
-use crate::paging::{self, Page};
-use crate::time;
+use crate::audit::findings::Group;
+use crate::run::paging::{self, Page};
+use crate::runtime::language::Language;
+use crate::runtime::time;
 
 /// How long it lasts from the audit's first record: an hour less than a week, since a weekly audit comes some seconds earlier or
 /// later than the one before.
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24 - 1);
 
 /// Most groups of findings that a summary tells; Slack cuts a longer message.
-const TOLD: usize = 6;
+const SHOWN: usize = 6;
 
 /// More new findings than this are told as a summary.
 const FEW: usize = 8;
@@ -100,9 +100,9 @@ impl FirstWeek {
         lines.push(format!("*{}*: {}.", language.pick("Por regra", "By rule"), all.join("; ")));
         let first = language.pick("Fazer primeiro, nesta ordem", "Do first, in this order");
         lines.push(format!("*{first}*:"));
-        let told = (1..).zip(groups.iter().take(TOLD));
-        lines.extend(told.map(|(number, group)| format!("{number}. {}", group.text(language, "*"))));
-        let more = groups.len().saturating_sub(TOLD);
+        let reported = (1..).zip(groups.iter().take(SHOWN));
+        lines.extend(reported.map(|(number, group)| format!("{number}. {}", group.text(language, "*"))));
+        let more = groups.len().saturating_sub(SHOWN);
         if more > 0 {
             lines.push(match language {
                 Language::Portuguese => format!("… e mais {more} grupo(s), em {place}."),
@@ -145,7 +145,7 @@ pub fn one_page(procedure: &str, environment: &str, pages: Vec<Page>, language: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::findings::{Told, groups};
+    use crate::audit::findings::{Item, groups};
 
     fn at(text: &str) -> Timestamp {
         text.parse().unwrap()
@@ -185,8 +185,8 @@ mod tests {
         }
     }
 
-    fn told(kind: &str, about: &str) -> Told {
-        Told {
+    fn reported(kind: &str, about: &str) -> Item {
+        Item {
             kind: kind.to_owned(),
             about: about.to_owned(),
             sentence: "wrong".to_owned(),
@@ -198,8 +198,8 @@ mod tests {
     #[test]
     fn a_summary_has_counts_place_and_the_first_commands_in_order() {
         let week = FirstWeek { until: at("2026-03-10T12:00:00Z"), is_first_day: true };
-        let mut all = vec![told("Critical", "z-1"), told("Old", "a-1"), told("Old", "b-1")];
-        all.extend((0..7).map(|number| told(&format!("Kind{number}"), "c-1")));
+        let mut all = vec![reported("Critical", "z-1"), reported("Old", "a-1"), reported("Old", "b-1")];
+        all.extend((0..7).map(|number| reported(&format!("Kind{number}"), "c-1")));
         let held = Held { pages: 4, tasks: 2 };
         for (language, parts) in [
             (
@@ -228,7 +228,7 @@ mod tests {
             }
             assert!(lines[3].starts_with("1. *Critical* `z-1`: wrong."), "{text}");
             assert!(lines[4].starts_with("2. *Old* (2): wrong: `a-1`, `b-1`."), "{text}");
-            assert_eq!(lines.len(), 3 + TOLD + 1);
+            assert_eq!(lines.len(), 3 + SHOWN + 1);
         }
         assert_eq!(week.summary(held, "x", &[], Language::English).len(), 1);
     }

@@ -1,8 +1,8 @@
 //! What every function is told by the template.
 
-use crate::env::{Env, EnvError};
-use crate::language::Language;
 use crate::policy::Policy;
+use crate::runtime::env::{Env, EnvError};
+use crate::runtime::language::Language;
 
 /// The settings of every function; `template.yaml` sets every one.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::time::now;
+use crate::runtime::time::now;
 
 /// CloudWatch namespace of all the product's metrics; alarms in `template.yaml` name it too.
 pub const NAMESPACE: &str = "Governance";

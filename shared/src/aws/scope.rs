@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::env::{Env, EnvError};
 use crate::policy::Rotation;
-use crate::settings::Settings;
+use crate::runtime::env::{Env, EnvError};
+use crate::runtime::settings::Settings;
 
 /// The names by which the policy knows the secrets that the template names.
 pub const VARIABLES: [&str; 6] = [
@@ -151,7 +151,7 @@ fn environment<'a>(project: &str, name: &'a str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::language::Language;
+    use crate::runtime::language::Language;
 
     fn settings() -> Settings {
         Settings {
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_wins_over_the_name_and_a_contradiction_is_told() {
+    fn a_tag_wins_over_the_name_and_a_contradiction_is_reported() {
         let (project, dev, prod) = (("Project", "moveongs"), ("Environment", "dev"), ("Environment", "prod"));
         for (name, tags, expected) in [
             ("/moveongs/dev/jwt", &[project, dev][..], "tagged"),

@@ -11,10 +11,10 @@ use serde::Serialize;
 use serde_json::Value;
 use tracing::Instrument;
 
-use crate::env::{Env, EnvError};
-use crate::failure::{Failure, chain, diagnostic};
-use crate::in_force::{self, InForce, Source};
-use crate::lambda::{Invocation, timeouts};
+use crate::run::in_force::{self, InForce, Source};
+use crate::runtime::env::{Env, EnvError};
+use crate::runtime::failure::{Failure, chain, diagnostic};
+use crate::runtime::lambda::{Invocation, timeouts};
 
 /// Builds an app for each policy.
 struct Apps<'a, A, B> {
@@ -109,8 +109,8 @@ where
     R: Serialize,
     X: Failure,
 {
-    crate::log::init();
-    let env = Env::new(&crate::env::process);
+    crate::runtime::log::init();
+    let env = Env::new(&crate::runtime::env::process);
     let aws = aws_config::defaults(BehaviorVersion::v2026_01_12()).timeout_config(timeouts()).load().await;
     let started = async {
         let function: String = env.required("AWS_LAMBDA_FUNCTION_NAME")?;
@@ -152,7 +152,7 @@ where
             run_id = tracing::field::Empty,
         );
         let answer = async {
-            let invocation = Invocation::from_context(&event.context, crate::time::now());
+            let invocation = Invocation::from_context(&event.context, crate::runtime::time::now());
             let app = apps.under_the_policy(invocation.now).await?;
             handle(&app, event.payload, &invocation).await.map_err(|failure| {
                 tracing::error!(message = chain(&failure), error_type = failure.kind());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::{Client, Response};
 
-use crate::failure::chain;
+use crate::runtime::failure::chain;
 
 /// Most of an answer that is read: an answer without an end takes the memory, and the time of the evidence.
 const MOST: usize = 4 * 1024 * 1024;

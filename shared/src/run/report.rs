@@ -6,15 +6,15 @@ use aws_config::SdkConfig;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
-use crate::endpoint::Endpoint;
-use crate::env::{Env, EnvError};
-use crate::evidence::{Chain, Draft, Evidence, EvidenceError, Mark, SENT, SILENT};
-use crate::failure::chain;
-use crate::lambda::{self, Invocation};
-use crate::language::Language;
-use crate::metrics;
-use crate::notify::{Channel, Message};
-use crate::settings::Settings;
+use crate::run::evidence::{Chain, Draft, Evidence, EvidenceError, Mark, SENT, SILENT};
+use crate::run::notify::{Channel, Message};
+use crate::runtime::endpoint::Endpoint;
+use crate::runtime::env::{Env, EnvError};
+use crate::runtime::failure::chain;
+use crate::runtime::lambda::{self, Invocation};
+use crate::runtime::language::Language;
+use crate::runtime::metrics;
+use crate::runtime::settings::Settings;
 
 /// Longest that the evidence is looked at before the channel is told.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -73,7 +73,7 @@ impl Begun {
     pub fn was_left_open(&self) -> bool {
         match &self.0 {
             Ok(Chain::Open { noted, .. }) => noted.is_some(),
-            Ok(Chain::Recorded { told, .. }) => !told,
+            Ok(Chain::Recorded { reported, .. }) => !reported,
             Err(_) => false,
         }
     }
@@ -195,7 +195,7 @@ impl Reporter {
         begun: Begun,
         invocation: &Invocation,
     ) -> bool {
-        if let Ok(Chain::Recorded { key, told: true }) = &begun.0 {
+        if let Ok(Chain::Recorded { key, reported: true }) = &begun.0 {
             tracing::info!(message = "this run is already told and recorded", evidence_key = key);
             return true;
         }
@@ -211,7 +211,7 @@ impl Reporter {
             }
             None => SILENT.to_owned(),
         };
-        let written = invocation.within(margin, async {
+        let written = invocation.before_deadline(margin, async {
             // What could not be seen at the beginning may be seen now.
             let end = match begun.0 {
                 Ok(end) => end,
@@ -238,7 +238,7 @@ impl Reporter {
 
     /// Remembers the chain by its new record, which stands without that.
     async fn remember(&self, mark: &Mark, margin: Duration, invocation: &Invocation) {
-        let noted = invocation.within(margin, self.bounded(self.evidence.remember(mark))).await;
+        let noted = invocation.before_deadline(margin, self.bounded(self.evidence.remember(mark))).await;
         let noted = noted.map_err(|late| chain(&late));
         if let Err(reason) = noted.and_then(|noted| noted.map_err(|unseen| chain(&unseen))) {
             tracing::warn!(message = format!("that the chain has begun is left to a later record: {reason}"));
@@ -247,9 +247,10 @@ impl Reporter {
 
     /// Posts the message; what the record says of it.
     async fn tell(&self, message: &Message, margin: Duration, invocation: &Invocation) -> String {
-        let told = invocation.within(margin, self.channel.post(message)).await;
-        let told = told.map_err(|late| chain(&late)).and_then(|posted| posted.map_err(|error| chain(&error)));
-        match told {
+        let reported = invocation.before_deadline(margin, self.channel.post(message)).await;
+        let reported =
+            reported.map_err(|late| chain(&late)).and_then(|posted| posted.map_err(|error| chain(&error)));
+        match reported {
             Ok(()) => SENT.to_owned(),
             Err(reason) => {
                 self.lost("NotificationFailures", "NotificationFailed", &reason, &message.text());

@@ -2,9 +2,9 @@
 
 use aws_sdk_secretsmanager::Client;
 
-use crate::failure::CallError;
-use crate::secrets::Listed;
-use crate::time::instant;
+use crate::aws::secrets::Listed;
+use crate::runtime::failure::CallError;
+use crate::runtime::time::instant;
 
 /// A secret as it is now; the list of secrets lags behind.
 ///

@@ -4,9 +4,9 @@ use aws_sdk_s3::Client;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::failure::CallError;
-use crate::secrets::Listed;
-use crate::settings::Settings;
+use crate::aws::secrets::Listed;
+use crate::runtime::failure::CallError;
+use crate::runtime::settings::Settings;
 
 /// The part of a row that is read.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]

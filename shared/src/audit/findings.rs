@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::language::Language;
+use crate::runtime::language::Language;
 
 /// What stands for a name in a command that several things share.
 pub const NAME: &str = "NOME";
@@ -39,7 +39,7 @@ pub fn changes(before: &[String], now: &BTreeSet<String>, is_unseen: impl Fn(&st
 
 /// One finding as people are told it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Told {
+pub struct Item {
     /// The finding's kind, or its rule.
     pub kind: String,
     /// What it is about.
@@ -54,12 +54,12 @@ pub struct Told {
 
 /// Findings of one kind that one next step cures; never empty.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Group<'a>(Vec<&'a Told>);
+pub struct Group<'a>(Vec<&'a Item>);
 
 impl Group<'_> {
     /// Their kind.
     pub fn kind(&self) -> &str {
-        self.0.first().map_or("", |told| &told.kind)
+        self.0.first().map_or("", |reported| &reported.kind)
     }
 
     /// How many findings there are.
@@ -72,15 +72,15 @@ impl Group<'_> {
         let Some(first) = self.0.first() else { return String::new() };
         let next = language.pick("Próximo passo", "Next step");
         if self.0.len() == 1 {
-            let Told { kind, about, sentence, step, .. } = first;
+            let Item { kind, about, sentence, step, .. } = first;
             return format!("{mark}{kind}{mark} `{about}`: {sentence}. {next}: {step}.");
         }
-        let is_same = self.0.iter().all(|told| told.sentence == first.sentence);
-        let each = |told: &Told| match is_same {
-            true => format!("`{}`", told.about),
-            false => format!("`{}` ({})", told.about, told.sentence),
+        let is_same = self.0.iter().all(|reported| reported.sentence == first.sentence);
+        let each = |reported: &Item| match is_same {
+            true => format!("`{}`", reported.about),
+            false => format!("`{}` ({})", reported.about, reported.sentence),
         };
-        let listed = listed(self.0.iter().map(|told| each(told)), LISTED);
+        let listed = listed(self.0.iter().map(|reported| each(reported)), LISTED);
         let sentence = if is_same { format!("{}: ", first.sentence) } else { String::new() };
         let next = match (first.pattern == first.step, language) {
             (true, _) => next.to_owned(),
@@ -97,9 +97,9 @@ impl Group<'_> {
 }
 
 /// The findings in groups, in the order of their first ones.
-pub fn groups(told: &[Told]) -> Vec<Group<'_>> {
+pub fn groups(reported: &[Item]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
-    for one in told {
+    for one in reported {
         let is_like = |group: &&mut Group<'_>| {
             group.0.first().is_some_and(|first| first.kind == one.kind && first.pattern == one.pattern)
         };
@@ -136,8 +136,8 @@ pub fn listed(parts: impl IntoIterator<Item = String>, most: usize) -> String {
 mod tests {
     use super::*;
 
-    fn told(kind: &str, about: &str, sentence: &str, step: &str) -> Told {
-        Told {
+    fn reported(kind: &str, about: &str, sentence: &str, step: &str) -> Item {
+        Item {
             kind: kind.to_owned(),
             about: about.to_owned(),
             sentence: sentence.to_owned(),
@@ -150,10 +150,10 @@ mod tests {
     fn thirty_like_findings_are_one_paragraph() {
         let all: Vec<_> = (0..30)
             .map(|number| format!("/moveongs/dev/secret-{number:02}"))
-            .map(|name| told("Overdue", &name, "old", &format!("`rotate '{name}'`")))
+            .map(|name| reported("Overdue", &name, "old", &format!("`rotate '{name}'`")))
             .chain([
-                told("Missing", "x-1", "gone", "make it"),
-                told("Overdue", "y-1", "old", "issue a new one"),
+                reported("Missing", "x-1", "gone", "make it"),
+                reported("Overdue", "y-1", "old", "issue a new one"),
             ])
             .collect();
         let groups = groups(&all);
@@ -171,13 +171,13 @@ mod tests {
     #[test]
     fn what_differs_is_said_of_each_and_a_paragraph_has_an_end() {
         let differ =
-            [told("Unused", "a-1", "since May", "wait"), told("Unused", "b-1", "since June", "wait")];
+            [reported("Unused", "a-1", "since May", "wait"), reported("Unused", "b-1", "since June", "wait")];
         assert_eq!(
             groups(&differ)[0].text(Language::English, "*"),
             "*Unused* (2): `a-1` (since May), `b-1` (since June). Next step: wait."
         );
         let many: Vec<_> =
-            (0..400).map(|number| told("Unused", &format!("secret-{number}"), "s", "wait")).collect();
+            (0..400).map(|number| reported("Unused", &format!("secret-{number}"), "s", "wait")).collect();
         let text = groups(&many)[0].text(Language::English, "*");
         assert!(text.chars().count() < 2_000 && text.contains(" (+"), "{text}");
         for (most, expected) in [(9, "aaa (+2)"), (10, "aaa, bbb (+1)"), (15, "aaa, bbb, ccc")] {

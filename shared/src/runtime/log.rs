@@ -43,7 +43,7 @@ where
     ) -> fmt::Result {
         let mut line = Map::new();
         line.insert("level".to_owned(), event.metadata().level().to_string().into());
-        line.insert("timestamp".to_owned(), crate::time::now().to_string().into());
+        line.insert("timestamp".to_owned(), crate::runtime::time::now().to_string().into());
         for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
             if let Some(fields) = span.extensions().get::<FormattedFields<N>>()
                 && let Ok(fields) = serde_json::from_str::<Map<String, Value>>(fields)

@@ -12,10 +12,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::endpoint::Endpoint;
-use crate::failure::{CallError, chain};
-use crate::settings::Settings;
-use crate::web::{self, BodyError};
+use crate::runtime::endpoint::Endpoint;
+use crate::runtime::failure::{CallError, chain};
+use crate::runtime::settings::Settings;
+use crate::runtime::web::{self, BodyError};
 
 /// Slack's limits, in characters; a longer text makes it refuse the whole message.
 const HEADER_LIMIT: usize = 150;
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bot_token_is_told_from_what_is_none() {
+    fn a_bot_token_is_distinguished_from_what_is_none() {
         let read =
             |text: &str| bot_token(&SecretString::from(text)).map(|token| token.expose_secret().to_owned());
         assert_eq!(read("xoxb-1-2-aB3\n").as_deref(), Some("xoxb-1-2-aB3"));

@@ -10,7 +10,7 @@ use lambda_runtime::Context;
 use tokio::time::Instant;
 
 #[cfg(feature = "report")]
-pub use crate::serve::serve;
+pub use crate::run::serve::serve;
 
 /// What a handler knows of its invocation besides the event.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ impl Invocation {
     /// # Errors
     ///
     /// [`DeadlineExceeded`]; `work` is dropped where it stands, so it must be safe to die there.
-    pub async fn within<T>(
+    pub async fn before_deadline<T>(
         &self,
         reserve: Duration,
         work: impl Future<Output = T>,
@@ -94,7 +94,7 @@ pub fn patient(aws: &SdkConfig) -> SdkConfig {
     aws.to_builder().timeout_config(timeouts).retry_config(retries).build()
 }
 
-/// A client of an audit, of the configuration that [`patient`](crate::lambda::patient) gives. Throttling costs nothing of its quota
+/// A client of an audit, of the configuration that [`patient`](crate::runtime::lambda::patient) gives. Throttling costs nothing of its quota
 /// of retries, which other errors exhaust soon: a service that is down is not waited for in each call.
 #[macro_export]
 macro_rules! patient {
@@ -117,12 +117,12 @@ mod tests {
         let work = |seconds| tokio::time::sleep(Duration::from_secs(seconds));
         let reserve = Duration::from_secs(10);
         let invocation = Invocation::new(now, Duration::from_secs(30));
-        assert_eq!(invocation.within(reserve, work(19)).await, Ok(()));
+        assert_eq!(invocation.before_deadline(reserve, work(19)).await, Ok(()));
         let invocation = Invocation::new(now, Duration::from_secs(30));
-        let late = invocation.within(reserve, work(21)).await.unwrap_err();
+        let late = invocation.before_deadline(reserve, work(21)).await.unwrap_err();
         assert_eq!(late.to_string(), "no answer within the invocation's time: 20 s were left for it");
         // What is left after the work can still be used.
-        assert_eq!(invocation.within(Duration::from_millis(500), work(9)).await, Ok(()));
+        assert_eq!(invocation.before_deadline(Duration::from_millis(500), work(9)).await, Ok(()));
     }
 
     #[test]

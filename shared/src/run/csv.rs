@@ -1,8 +1,8 @@
 //! Tables as people open them in a spreadsheet.
 
 /// A table as CSV, with its columns' names first.
-pub fn csv<const N: usize>(columns: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
-    let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
+pub fn table<const N: usize>(columns: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let mut writer = ::csv::WriterBuilder::new().from_writer(Vec::new());
     // Writing to memory cannot fail.
     let _ = writer.write_record(columns);
     for row in rows {
@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn no_cell_is_a_formula_and_none_ends_its_row() {
         let row = ["=1+1", "a,\"b\"\nc"].map(str::to_owned);
-        assert_eq!(csv(["x", "y"], [row].into_iter()), "x,y\n'=1+1,\"a,\"\"b\"\"\nc\"\n");
+        assert_eq!(table(["x", "y"], [row].into_iter()), "x,y\n'=1+1,\"a,\"\"b\"\"\nc\"\n");
         for bad in ["+1", "-1", "@a", "\ta", "\ra"] {
             assert_eq!(harmless(bad), format!("'{bad}"));
         }

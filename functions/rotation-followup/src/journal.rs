@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use shared::ledger::Line;
-use shared::paging::Page;
+use shared::run::ledger::Line;
+use shared::run::paging::Page;
 
 use crate::back;
 use crate::old::Old;
@@ -38,7 +38,7 @@ pub(crate) const NAME: &str = "book";
 
 /// The document.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-pub(crate) struct Book {
+pub(crate) struct Journal {
     /// The version of each secret, by ARN, that a follow-up has last dealt with.
     pub handled: BTreeMap<String, String>,
     /// Changes that nobody works on yet.
@@ -397,7 +397,7 @@ pub(crate) const RETIRED_BY: [(&str, &str); 4] = [
     (crate::ADMIN, "rotate-external"),
 ];
 
-impl Book {
+impl Journal {
     /// The rows, oldest first, with those of the batch that is about to end well.
     pub(crate) fn recorded(&self) -> Vec<&Row> {
         self.rows.iter().chain(self.open.iter().flat_map(|open| &open.rows)).collect()
@@ -590,8 +590,8 @@ mod tests {
         }
     }
 
-    fn taken(book: &mut Book, execution: &str, now: Timestamp) -> Option<Vec<String>> {
-        match book.take(execution, now) {
+    fn taken(journal: &mut Journal, execution: &str, now: Timestamp) -> Option<Vec<String>> {
+        match journal.take(execution, now) {
             Taken::Batch(batch) => Some(batch.changes.iter().map(|change| change.version.clone()).collect()),
             Taken::Busy(_) => Some(vec!["busy".to_owned()]),
             Taken::Nothing => None,
@@ -604,107 +604,107 @@ mod tests {
 
     #[test]
     fn secrets_that_change_together_are_one_batch_and_an_event_twice_is_one_change() {
-        let mut book = Book::default();
-        assert!(book.notice(&change("a", "a2", "a1")));
-        assert!(book.notice(&change("b", "b2", "b1")));
-        assert!(book.notice(&change("a", "a2", "a1")));
+        let mut journal = Journal::default();
+        assert!(journal.notice(&change("a", "a2", "a1")));
+        assert!(journal.notice(&change("b", "b2", "b1")));
+        assert!(journal.notice(&change("a", "a2", "a1")));
         // Changed again before anybody took it.
-        assert!(book.notice(&change("b", "b3", "b2")));
-        assert_eq!(taken(&mut book, "one", at(10)).unwrap(), ["a2", "b3"]);
+        assert!(journal.notice(&change("b", "b3", "b2")));
+        assert_eq!(taken(&mut journal, "one", at(10)).unwrap(), ["a2", "b3"]);
         // The same step twice; the executions of the other events.
-        assert_eq!(taken(&mut book, "one", at(11)).unwrap(), ["a2", "b3"]);
-        assert_eq!(taken(&mut book, "two", at(11)), None);
-        assert!(!book.notice(&change("a", "a2", "a1")));
+        assert_eq!(taken(&mut journal, "one", at(11)).unwrap(), ["a2", "b3"]);
+        assert_eq!(taken(&mut journal, "two", at(11)), None);
+        assert!(!journal.notice(&change("a", "a2", "a1")));
         // What changes meanwhile waits for its turn.
-        assert!(book.notice(&change("c", "c2", "c1")));
-        assert_eq!(taken(&mut book, "two", at(12)).unwrap(), ["busy"]);
-        assert!(book.close("one", &[], None) && !book.close("one", &[], None));
-        assert_eq!(taken(&mut book, "two", at(13)).unwrap(), ["c2"]);
-        assert!(!book.notice(&change("a", "a2", "a1")));
-        assert_eq!(book.handled["b"], "b3");
+        assert!(journal.notice(&change("c", "c2", "c1")));
+        assert_eq!(taken(&mut journal, "two", at(12)).unwrap(), ["busy"]);
+        assert!(journal.close("one", &[], None) && !journal.close("one", &[], None));
+        assert_eq!(taken(&mut journal, "two", at(13)).unwrap(), ["c2"]);
+        assert!(!journal.notice(&change("a", "a2", "a1")));
+        assert_eq!(journal.handled["b"], "b3");
     }
 
     #[test]
     fn a_rollback_is_followed_by_nothing_and_a_second_try_is() {
-        let mut book = Book::default();
-        book.notice(&change("a", "a2", "a1"));
-        book.take("one", at(0));
-        let batch = book.batch_of("one").unwrap();
+        let mut journal = Journal::default();
+        journal.notice(&change("a", "a2", "a1"));
+        journal.take("one", at(0));
+        let batch = journal.batch_of("one").unwrap();
         batch.phase = Phase::Back;
         batch.moved.push("a".to_owned());
         // The event of our own move of the label.
-        assert!(!book.notice(&change("a", "a1", "a2")));
-        book.close("one", &[], None);
-        assert_eq!(book.handled["a"], "a1");
-        assert!(!book.notice(&change("a", "a1", "a2")));
-        assert!(book.notice(&change("a", "a2", "a1")));
+        assert!(!journal.notice(&change("a", "a1", "a2")));
+        journal.close("one", &[], None);
+        assert_eq!(journal.handled["a"], "a1");
+        assert!(!journal.notice(&change("a", "a1", "a2")));
+        assert!(journal.notice(&change("a", "a2", "a1")));
     }
 
     #[test]
     fn a_person_may_ask_for_what_was_done_and_declare_it_while_it_is_done() {
-        let mut book = Book::default();
-        book.notice(&change("a", "a2", "a1"));
-        book.take("one", at(0));
+        let mut journal = Journal::default();
+        journal.notice(&change("a", "a2", "a1"));
+        journal.take("one", at(0));
         let declared = Change { declared: incident(), ..change("a", "a2", "a1") };
-        assert!(!book.notice(&declared));
-        assert_eq!(book.batch_of("one").unwrap().changes[0].declared, incident());
-        book.close("one", &[], None);
-        assert!(book.notice(&declared));
+        assert!(!journal.notice(&declared));
+        assert_eq!(journal.batch_of("one").unwrap().changes[0].declared, incident());
+        journal.close("one", &[], None);
+        assert!(journal.notice(&declared));
         // The event that comes after it takes nothing back.
-        assert!(!book.notice(&change("a", "a2", "a1")));
-        assert_eq!(book.waiting[0].declared, incident());
+        assert!(!journal.notice(&change("a", "a2", "a1")));
+        assert_eq!(journal.waiting[0].declared, incident());
     }
 
     #[test]
     fn the_batch_of_a_dead_execution_is_gone_on_with_when_its_lease_is_over() {
-        let mut book = Book::default();
-        book.notice(&change("a", "a2", "a1"));
-        book.take("dead", at(0));
-        book.batch_of("dead").unwrap().failures.push(Failed::new("x", ""));
+        let mut journal = Journal::default();
+        journal.notice(&change("a", "a2", "a1"));
+        journal.take("dead", at(0));
+        journal.batch_of("dead").unwrap().failures.push(Failed::new("x", ""));
         let lease = LEASE.as_secs();
-        assert_eq!(taken(&mut book, "next", at(lease - 1)), None);
-        assert!(!book.has_dead_batch(at(lease - 1)) && book.has_dead_batch(at(lease)));
-        assert_eq!(taken(&mut book, "next", at(lease)).unwrap(), ["a2"]);
-        assert!(book.batch_of("dead").is_none() && !book.close("dead", &[], None));
+        assert_eq!(taken(&mut journal, "next", at(lease - 1)), None);
+        assert!(!journal.has_dead_batch(at(lease - 1)) && journal.has_dead_batch(at(lease)));
+        assert_eq!(taken(&mut journal, "next", at(lease)).unwrap(), ["a2"]);
+        assert!(journal.batch_of("dead").is_none() && !journal.close("dead", &[], None));
         // Forward begins again; a way back goes on.
-        let batch = book.batch_of("next").unwrap();
+        let batch = journal.batch_of("next").unwrap();
         assert_eq!((batch.failures.len(), batch.since), (0, at(lease)));
         batch.failures.push(Failed::new("x", ""));
         batch.phase = Phase::Back;
         batch.moved.push("a".to_owned());
-        assert_eq!(taken(&mut book, "third", at(2 * lease)).unwrap(), ["a2"]);
-        let batch = book.batch_of("third").unwrap();
+        assert_eq!(taken(&mut journal, "third", at(2 * lease)).unwrap(), ["a2"]);
+        let batch = journal.batch_of("third").unwrap();
         assert_eq!((batch.phase, batch.failures.len(), batch.since), (Phase::Back, 1, at(lease)));
-        book.close("third", &[], None);
-        assert_eq!(book.handled["a"], "a1");
+        journal.close("third", &[], None);
+        assert_eq!(journal.handled["a"], "a1");
     }
 
     #[test]
     fn a_label_that_a_person_moves_back_meanwhile_is_news_or_ends_the_waiting() {
-        let mut book = Book::default();
-        book.handled.insert("a".to_owned(), "a1".to_owned());
-        book.notice(&change("a", "a2", "a1"));
-        book.forget_stale("a", "a2");
-        assert_eq!(book.waiting.len(), 1);
-        book.forget_stale("a", "a1");
-        assert_eq!(book.waiting, []);
-        book.notice(&change("a", "a2", "a1"));
-        book.take("one", at(0));
-        assert!(book.notice(&change("a", "a1", "a2")));
-        book.close("one", &[], None);
-        assert_eq!((book.handled["a"].as_str(), book.waiting[0].version.as_str()), ("a2", "a1"));
+        let mut journal = Journal::default();
+        journal.handled.insert("a".to_owned(), "a1".to_owned());
+        journal.notice(&change("a", "a2", "a1"));
+        journal.forget_stale("a", "a2");
+        assert_eq!(journal.waiting.len(), 1);
+        journal.forget_stale("a", "a1");
+        assert_eq!(journal.waiting, []);
+        journal.notice(&change("a", "a2", "a1"));
+        journal.take("one", at(0));
+        assert!(journal.notice(&change("a", "a1", "a2")));
+        journal.close("one", &[], None);
+        assert_eq!((journal.handled["a"].as_str(), journal.waiting[0].version.as_str()), ("a2", "a1"));
     }
 
     #[test]
     fn an_incident_stays_one() {
-        let mut book = Book::default();
+        let mut journal = Journal::default();
         let manual = Some(Declared { reason: Reason::Manual, by: "bob".to_owned() });
-        book.notice(&Change { declared: incident(), ..change("a", "a2", "a1") });
-        book.notice(&Change { declared: manual.clone(), ..change("a", "a2", "a1") });
-        assert!(book.waiting[0].is_incident());
-        book.take("one", at(0));
-        book.notice(&Change { declared: manual, ..change("a", "a2", "a1") });
-        assert!(book.batch_of("one").unwrap().changes[0].is_incident());
+        journal.notice(&Change { declared: incident(), ..change("a", "a2", "a1") });
+        journal.notice(&Change { declared: manual.clone(), ..change("a", "a2", "a1") });
+        assert!(journal.waiting[0].is_incident());
+        journal.take("one", at(0));
+        journal.notice(&Change { declared: manual, ..change("a", "a2", "a1") });
+        assert!(journal.batch_of("one").unwrap().changes[0].is_incident());
     }
 
     fn row(version: &str) -> Row {
@@ -736,40 +736,40 @@ mod tests {
 
     #[test]
     fn the_document_does_not_grow_with_what_anyone_does() {
-        let mut book = Book { rows: vec![row("old"); ROWS], ..Book::default() };
-        book.notice(&change("a", "a2", "a1"));
-        book.take("one", at(0));
-        book.close("one", &[row("new")], None);
-        assert_eq!((book.rows.len(), book.rows[ROWS - 1].version.as_str()), (ROWS, "new"));
+        let mut journal = Journal { rows: vec![row("old"); ROWS], ..Journal::default() };
+        journal.notice(&change("a", "a2", "a1"));
+        journal.take("one", at(0));
+        journal.close("one", &[row("new")], None);
+        assert_eq!((journal.rows.len(), journal.rows[ROWS - 1].version.as_str()), (ROWS, "new"));
         let act = |seconds| Act { reason: Reason::Manual, by: "eve".to_owned(), at: at(seconds) };
         for number in 0..1000 {
-            book.attribute("a", &format!("v{number}"), &act(number));
+            journal.attribute("a", &format!("v{number}"), &act(number));
         }
-        assert_eq!(book.acts.len(), ACTS);
-        assert!(book.acts.contains_key("a v999") && !book.acts.contains_key("a v1"));
+        assert_eq!(journal.acts.len(), ACTS);
+        assert!(journal.acts.contains_key("a v999") && !journal.acts.contains_key("a v1"));
         // The same told again changes nothing, so that nothing is written.
-        let before = book.clone();
-        book.attribute("a", "v999", &act(1000));
-        assert_eq!(book, before);
+        let before = journal.clone();
+        journal.attribute("a", "v999", &act(1000));
+        assert_eq!(journal, before);
         // After a day an act is of no row any more.
-        book.attribute("a", "later", &act(3 * 86_400));
-        assert_eq!(book.acts.len(), 1);
+        journal.attribute("a", "later", &act(3 * 86_400));
+        assert_eq!(journal.acts.len(), 1);
     }
 
     #[test]
     fn a_sign_of_life_is_noted_now_and_then_and_keeps_the_lease() {
-        let mut book = Book::default();
-        book.notice(&change("a", "a2", "a1"));
-        book.take("one", at(0));
-        let batch = book.batch_of("one").unwrap();
+        let mut journal = Journal::default();
+        journal.notice(&change("a", "a2", "a1"));
+        journal.take("one", at(0));
+        let batch = journal.batch_of("one").unwrap();
         batch.touch(at(3599));
         assert_eq!(batch.alive, Some(at(0)));
         batch.touch(at(3600));
         assert_eq!(batch.alive, Some(at(3600)));
-        assert!(!book.has_dead_batch(at(LEASE.as_secs() + 3599)));
-        assert!(book.has_dead_batch(at(LEASE.as_secs() + 3600)));
-        book.notice(&change("b", "b2", "b1"));
-        let Taken::Busy(age) = book.take("two", at(7200)) else { panic!("not busy") };
+        assert!(!journal.has_dead_batch(at(LEASE.as_secs() + 3599)));
+        assert!(journal.has_dead_batch(at(LEASE.as_secs() + 3600)));
+        journal.notice(&change("b", "b2", "b1"));
+        let Taken::Busy(age) = journal.take("two", at(7200)) else { panic!("not busy") };
         assert_eq!(age.as_secs(), 7200);
     }
 
@@ -813,13 +813,13 @@ mod tests {
 
     #[test]
     fn others_have_deployed_a_value_that_was_followed_before() {
-        let mut book = Book { rows: vec![row("v1"), row("v2"), row("v2")], ..Book::default() };
-        book.rows[1].started = at(5);
-        book.rows[2].started = at(9);
-        assert_eq!(book.first_followed(&change("a", "v2", "v1")), Some(at(5)));
+        let mut journal = Journal { rows: vec![row("v1"), row("v2"), row("v2")], ..Journal::default() };
+        journal.rows[1].started = at(5);
+        journal.rows[2].started = at(9);
+        assert_eq!(journal.first_followed(&change("a", "v2", "v1")), Some(at(5)));
         // It was out of force in between.
-        assert_eq!(book.first_followed(&change("a", "v1", "v2")), None);
-        assert_eq!(book.first_followed(&change("b", "v2", "v1")), None);
+        assert_eq!(journal.first_followed(&change("a", "v1", "v2")), None);
+        assert_eq!(journal.first_followed(&change("b", "v2", "v1")), None);
     }
 
     #[test]
@@ -829,7 +829,7 @@ mod tests {
             [("rolled back", true, true), ("failed", true, true), ("failed", false, false)]
         {
             let row = Row { outcome: outcome.to_owned(), restored, ..back.clone() };
-            assert_eq!(Book { rows: vec![row], ..Book::default() }.is_restored("a", "v1"), expected);
+            assert_eq!(Journal { rows: vec![row], ..Journal::default() }.is_restored("a", "v1"), expected);
         }
     }
 }

@@ -3,10 +3,10 @@
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
-use crate::env::EnvError;
-use crate::language::Language;
-use crate::settings::Settings;
-use crate::time::SAO_PAULO;
+use crate::runtime::env::EnvError;
+use crate::runtime::language::Language;
+use crate::runtime::settings::Settings;
+use crate::runtime::time::SAO_PAULO;
 
 /// Tag with the project.
 pub const PROJECT: &str = "Project";

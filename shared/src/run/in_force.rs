@@ -12,15 +12,15 @@ use aws_sdk_s3::Client;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::env::{Env, EnvError};
-use crate::evidence::Evidence;
-use crate::failure::{CallError, Failure, chain};
-use crate::language::Language;
-use crate::metrics;
-use crate::notify::Message;
 use crate::policy::{Document, KEY, MOST_BYTES, Policy, PolicyError};
-use crate::report::Reporter;
-use crate::settings::Settings;
+use crate::run::evidence::Evidence;
+use crate::run::notify::Message;
+use crate::run::report::Reporter;
+use crate::runtime::env::{Env, EnvError};
+use crate::runtime::failure::{CallError, Failure, chain};
+use crate::runtime::language::Language;
+use crate::runtime::metrics;
+use crate::runtime::settings::Settings;
 
 /// How long what was read holds without another look.
 pub(crate) const HOLDS: SignedDuration = SignedDuration::from_secs(60);
@@ -310,7 +310,8 @@ struct Notice {
     function: String,
     code_version: String,
     at: Timestamp,
-    is_told: bool,
+    #[serde(rename = "is_told")]
+    is_reported: bool,
 }
 
 /// Counts a look that found the newest version broken, for the stack's alarm.
@@ -356,11 +357,11 @@ pub async fn announce_once(
         function: settings.function.clone(),
         code_version: settings.code_version.clone(),
         at: now,
-        is_told: false,
+        is_reported: false,
     };
     let message = message(settings, &notice);
-    let told = tokio::time::timeout(Duration::from_secs(6), tell(reporter, notice, &message)).await;
-    match told.unwrap_or_else(|_| Err("no answer within 6 s".to_owned())) {
+    let reported = tokio::time::timeout(Duration::from_secs(6), tell(reporter, notice, &message)).await;
+    match reported.unwrap_or_else(|_| Err("no answer within 6 s".to_owned())) {
         Ok(true) => "sent".to_owned(),
         Ok(false) => "sent before, or being sent, by another invocation".to_owned(),
         Err(reason) => {
@@ -382,11 +383,11 @@ async fn tell(reporter: &Reporter, mut notice: Notice, message: &Message) -> Res
     let evidence = Evidence { client: client.clone(), bucket: bucket.clone(), procedure: NOTICES };
     let name = format!("{} {}", notice.broken.version, notice.code_version);
     let now = notice.at;
-    let is_stale = |kept: &Notice| !kept.is_told && now.duration_since(kept.at) > NOTICE_LEASE;
+    let is_stale = |kept: &Notice| !kept.is_reported && now.duration_since(kept.at) > NOTICE_LEASE;
     let claim = evidence.claim(&name, &notice, is_stale).await.map_err(|error| chain(&error))?;
     let Some(claim) = claim else { return Ok(false) };
     reporter.channel.post(message).await.map_err(|error| chain(&error))?;
-    notice.is_told = true;
+    notice.is_reported = true;
     evidence.settle(claim, &notice).await.map_err(|error| chain(&error))?;
     Ok(true)
 }

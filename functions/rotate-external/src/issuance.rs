@@ -14,7 +14,7 @@ pub(crate) const LEASE: SignedDuration = SignedDuration::from_secs(20);
 
 /// The document.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
-pub(crate) struct Desk {
+pub(crate) struct Issuance {
     /// The last attempt at making a credential. The service that issues one shows it once, so one that was made and not stored
     /// is lost, and in the way.
     pub making: Option<Making>,
@@ -53,7 +53,7 @@ pub(crate) struct Deactivated {
     pub at: Timestamp,
 }
 
-impl Desk {
+impl Issuance {
     /// Begins an attempt at making a credential, unless another of the same rotation, or a promotion, may still be at work;
     /// then the answer is until when.
     pub(crate) fn begin(&mut self, token: &str, now: Timestamp, before: &[String]) -> Result<(), Timestamp> {
@@ -104,27 +104,27 @@ mod tests {
     #[test]
     fn one_attempt_of_a_rotation_at_a_time() {
         let at = |seconds: i64| Timestamp::from_second(1_772_366_400 + seconds).unwrap();
-        let mut desk = Desk::default();
-        assert_eq!(desk.begin("a", at(0), &["k".to_owned()]), Ok(()));
-        assert_eq!(desk.begin("a", at(19), &[]), Err(at(20)));
-        assert_eq!(desk.making.as_ref().unwrap().before, ["k"]);
-        assert_eq!(desk.begin("a", at(20), &[]), Ok(()));
+        let mut issuance = Issuance::default();
+        assert_eq!(issuance.begin("a", at(0), &["k".to_owned()]), Ok(()));
+        assert_eq!(issuance.begin("a", at(19), &[]), Err(at(20)));
+        assert_eq!(issuance.making.as_ref().unwrap().before, ["k"]);
+        assert_eq!(issuance.begin("a", at(20), &[]), Ok(()));
         // A new rotation: the one before was given up.
-        assert_eq!(desk.begin("b", at(21), &[]), Ok(()));
-        assert_eq!(desk.making.as_ref().unwrap().until, at(41));
+        assert_eq!(issuance.begin("b", at(21), &[]), Ok(()));
+        assert_eq!(issuance.making.as_ref().unwrap().until, at(41));
     }
 
     #[test]
     fn nothing_is_made_during_a_promotion_and_nothing_promoted_while_it_is_made() {
         let at = |seconds: i64| Timestamp::from_second(1_772_366_400 + seconds).unwrap();
-        let mut desk = Desk::default();
-        assert_eq!(desk.begin("a", at(0), &[]), Ok(()));
-        assert_eq!(desk.begin_promotion("before", at(19)), Err(at(20)));
-        assert_eq!(desk.clone().begin_promotion("a", at(19)), Ok(()));
-        assert_eq!(desk.begin_promotion("before", at(20)), Ok(()));
-        assert_eq!(desk.begin_promotion("before", at(39)), Err(at(40)));
-        assert_eq!(desk.begin("b", at(39), &[]), Err(at(40)));
-        desk.settle(&Retired::Promoted, at(39));
-        assert_eq!(desk.begin("b", at(39), &[]), Ok(()));
+        let mut issuance = Issuance::default();
+        assert_eq!(issuance.begin("a", at(0), &[]), Ok(()));
+        assert_eq!(issuance.begin_promotion("before", at(19)), Err(at(20)));
+        assert_eq!(issuance.clone().begin_promotion("a", at(19)), Ok(()));
+        assert_eq!(issuance.begin_promotion("before", at(20)), Ok(()));
+        assert_eq!(issuance.begin_promotion("before", at(39)), Err(at(40)));
+        assert_eq!(issuance.begin("b", at(39), &[]), Err(at(40)));
+        issuance.settle(&Retired::Promoted, at(39));
+        assert_eq!(issuance.begin("b", at(39), &[]), Ok(()));
     }
 }

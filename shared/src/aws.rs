@@ -1,0 +1,15 @@
+//! Calls to AWS that several procedures make, and the meaning of their answers.
+
+#[cfg(feature = "buckets")]
+pub mod buckets;
+#[cfg(feature = "describe")]
+pub mod describe;
+#[cfg(feature = "listing")]
+pub mod listing;
+#[cfg(feature = "scope")]
+pub mod scope;
+#[cfg(feature = "secrets")]
+pub mod secrets;
+pub mod snapshots;
+#[cfg(feature = "versions")]
+pub mod versions;

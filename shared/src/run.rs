@@ -1,0 +1,19 @@
+//! What a run leaves behind: evidence, messages, pages, tables; and the policy in force under which it ran.
+
+#[cfg(feature = "csv")]
+pub mod csv;
+#[cfg(feature = "evidence")]
+pub mod evidence;
+#[cfg(feature = "report")]
+pub mod in_force;
+#[cfg(feature = "ledger")]
+pub mod ledger;
+pub mod markdown;
+#[cfg(feature = "notify")]
+pub mod notify;
+#[cfg(feature = "paging")]
+pub mod paging;
+#[cfg(feature = "report")]
+pub mod report;
+#[cfg(feature = "report")]
+pub(crate) mod serve;
