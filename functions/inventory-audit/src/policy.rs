@@ -323,6 +323,11 @@ pub(crate) fn wanted(
     wanted
 }
 
+/// Each problem with its row.
+pub(crate) fn problems(rows: &[Row]) -> impl Iterator<Item = (&Row, &Problem)> {
+    rows.iter().flat_map(|row| row.problems.iter().map(move |problem| (row, problem)))
+}
+
 /// What is wrong with each resource of the inventory, with the areas, and with what else the project has; worst first.
 pub(crate) fn decide(
     stack: Stack<'_>,

@@ -19,12 +19,14 @@ const ARN: &str = "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveong
 
 const NO_OBJECT: &str = "<ListBucketResult></ListBucketResult>";
 const NO_VERSION: &str = "<ListVersionsResult></ListVersionsResult>";
-/// A chain that has never begun: the run's note and the chain's end, then the record before.
-const NO_RECORD: [&str; 5] = [NO_OBJECT, NO_VERSION, NO_OBJECT, NO_VERSION, NO_OBJECT];
-/// When the chain began, of one that has never begun.
-const NEVER: [&str; 3] = [NO_OBJECT, NO_VERSION, NO_OBJECT];
-/// The same of one that is older than a week.
-const LONG_AGO: [&str; 2] = [
+/// The look at a run that is neither noted nor recorded, in a chain that never began.
+const LOOK: [&str; 3] = [NO_OBJECT, NO_VERSION, NO_OBJECT];
+/// No last record; then the beginning of a chain that never began.
+const NEVER: [&str; 5] = [NO_VERSION, NO_OBJECT, NO_OBJECT, NO_VERSION, NO_OBJECT];
+/// No last record; then the beginning of a chain that is older than a week.
+const LONG_AGO: [&str; 4] = [
+    NO_VERSION,
+    NO_OBJECT,
     "<ListBucketResult><Contents><Key>runs/rotation-audit/begun.json</Key></Contents></ListBucketResult>",
     r#"{"run_id": "x", "channel": "sent", "started": {"utc": "2026-02-24T12:00:00Z"}}"#,
 ];
@@ -110,7 +112,7 @@ fn body(wire: &StaticReplayClient, place: usize) -> Value {
 async fn a_quiet_day_reads_no_value_says_nothing_and_leaves_its_record() {
     let pages = [listed(Some("more")), listed(None)];
     let seen = [&pages[0], &pages[1], VERSIONS, NO_POLICY];
-    let wire = replies(&[&seen[..], &NEVER, &NO_RECORD, &STORED].concat());
+    let wire = replies(&[&seen[..], &NEVER, &LOOK, &STORED].concat());
     let report = audit(&wire, NOW).await.unwrap();
     assert_eq!((report.run_id.as_str(), report.result), ("2026-03-03", "succeeded"));
     let [row] = report.secrets.as_slice() else { panic!("{:?}", report.secrets) };
@@ -140,7 +142,7 @@ async fn on_mondays_the_channel_is_reported_that_all_is_well() {
     let monday = "2026-03-09T12:00:00Z";
     for (began, is_reported) in [(&NEVER[..], false), (&LONG_AGO, true)] {
         let token = is_reported.then_some(token);
-        let wire = replies(&[&seen[..], began, &NO_RECORD, token.as_slice(), &STORED].concat());
+        let wire = replies(&[&seen[..], began, &LOOK, token.as_slice(), &STORED].concat());
         audit(&wire, monday).await.unwrap();
         assert_eq!(operations(&wire).contains(&"GetSecretValue".to_owned()), is_reported);
         if is_reported {
@@ -148,34 +150,35 @@ async fn on_mondays_the_channel_is_reported_that_all_is_well() {
         }
     }
     // Half past midnight in UTC it is Sunday in São Paulo still.
-    let wire = replies(&[&seen[..], &LONG_AGO, &NO_RECORD, &STORED].concat());
+    let wire = replies(&[&seen[..], &LONG_AGO, &LOOK, &STORED].concat());
     let report = audit(&wire, "2026-03-09T00:30:00Z").await.unwrap();
     assert_eq!(report.run_id, "2026-03-08");
     assert_eq!(operations(&wire).len(), 13);
 }
 
 #[tokio::test]
-async fn an_overdue_secret_is_paged_before_anything_else_and_then_noted() {
+async fn an_overdue_secret_is_paged_before_anything_is_written_and_then_noted() {
     let page = listed(None);
     let published =
         "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
     let token = r#"{"SecretString": "xoxb-1"}"#;
-    let seen = [&page, OLD_VERSIONS, NO_POLICY, LONG_AGO[0], LONG_AGO[1], NO_OBJECT, published, ""];
-    let wire = replies(&[&seen[..], &NO_RECORD, &[token], &STORED].concat());
+    let seen = [&page, OLD_VERSIONS, NO_POLICY];
+    let paged = [NO_OBJECT, published, ""];
+    let wire = replies(&[&seen[..], &LONG_AGO, &paged, &LOOK, &[token], &STORED].concat());
     let report = audit(&wire, NOW).await.unwrap();
     assert_eq!(
         (report.result, report.paged.as_slice()),
         ("failed", ["rotation-audit/dev/Overdue".to_owned()].as_slice())
     );
     let operations = operations(&wire);
-    assert_eq!(operations[6], "Publish");
-    assert!(operations[7].starts_with("PUT "), "{operations:?}");
-    let publish = wire.actual_requests().nth(6).unwrap();
+    assert_eq!(operations[8], "Publish");
+    assert!(operations[9].starts_with("PUT "), "{operations:?}");
+    let publish = wire.actual_requests().nth(8).unwrap();
     let form = String::from_utf8(publish.body().bytes().unwrap().to_vec()).unwrap();
     for part in ["TopicArn=arn%3Aaws%3Asns", "dedup_key", "rotation-audit%2Fdev%2FOverdue"] {
         assert!(form.contains(part), "{part} is not in {form}");
     }
-    let note = wire.actual_requests().nth(7).unwrap();
+    let note = wire.actual_requests().nth(9).unwrap();
     assert_eq!(note.headers().get("if-none-match"), Some("*"));
 }
 
@@ -199,11 +202,11 @@ async fn only_what_changed_since_the_record_before_is_reported() {
         (OLD_VERSIONS, &["DueSoon /moveongs/dev/jwt: due by 2026-03-02"], true),
     ] {
         let known = before(known);
-        let mut answers = vec![page.as_str(), versions, NO_POLICY, LONG_AGO[0], LONG_AGO[1]];
+        let mut answers = vec![page.as_str(), versions, NO_POLICY, &newest, &known, LONG_AGO[2], LONG_AGO[3]];
         if versions == OLD_VERSIONS {
             answers.extend([NO_OBJECT, published, ""]);
         }
-        answers.extend([NO_OBJECT, &newest, &known, &newest, &known]);
+        answers.extend([NO_OBJECT, &newest, &known]);
         if is_reported {
             answers.push(token);
         }
@@ -230,7 +233,7 @@ async fn in_the_first_week_an_open_secret_pages_and_an_old_one_waits() {
         let mut answers = vec![page.as_str(), OLD_VERSIONS, policy];
         answers.extend(NEVER);
         answers.extend(paged.iter().flat_map(|_| [NO_OBJECT, published, ""]));
-        answers.extend(NO_RECORD);
+        answers.extend(LOOK);
         answers.push(token);
         answers.extend(STORED);
         let wire = replies(&answers);
@@ -258,9 +261,9 @@ async fn a_record_before_that_was_not_read_makes_nothing_new() {
     let published =
         "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
     let known = r#"{"run_id": "2026-03-02", "channel": "sent", "findings": []}"#;
-    // The look succeeds, and the record before is no record when it is read.
-    let mut answers = vec![page.as_str(), OLD_VERSIONS, NO_POLICY, LONG_AGO[0], LONG_AGO[1]];
-    answers.extend([NO_OBJECT, published, "", NO_OBJECT, &newest, known, &newest, "{"]);
+    // The last record is none when it is read, and the later look succeeds.
+    let mut answers = vec![page.as_str(), OLD_VERSIONS, NO_POLICY, &newest, "{", LONG_AGO[2], LONG_AGO[3]];
+    answers.extend([NO_OBJECT, published, "", NO_OBJECT, &newest, known]);
     answers.push(token);
     answers.extend(STORED);
     let wire = replies(&answers);
@@ -290,7 +293,7 @@ async fn a_value_that_no_rotation_made_is_as_old_as_the_ledger_says() {
     ] {
         let mut answers = vec![page.as_str(), VERSIONS, NO_POLICY, ledger, &rows];
         answers.extend(NEVER);
-        answers.extend(NO_RECORD);
+        answers.extend(LOOK);
         if !findings.is_empty() {
             answers.push(r#"{"SecretString": "xoxb-1"}"#);
         }
@@ -311,7 +314,7 @@ async fn a_ledger_that_cannot_be_read_makes_the_age_unknown() {
     let ledger = "<ListBucketResult><Contents><Key>ledger/rotation.json</Key></Contents></ListBucketResult>";
     let mut answers = vec![page.as_str(), VERSIONS, NO_POLICY, ledger, "{"];
     answers.extend(LONG_AGO);
-    answers.extend(NO_RECORD);
+    answers.extend(LOOK);
     answers.push(r#"{"SecretString": "xoxb-1"}"#);
     answers.extend(STORED);
     let report = audit(&replies(&answers), NOW).await.unwrap();
@@ -325,7 +328,7 @@ async fn throttling_is_waited_for() {
     let mut answers = vec![throttled; 20];
     answers.extend([page.as_str(), throttled, throttled, throttled, VERSIONS, NO_POLICY]);
     answers.extend(LONG_AGO);
-    answers.extend(NO_RECORD);
+    answers.extend(LOOK);
     answers.extend(STORED);
     let wire = replies(&answers);
     tokio::time::pause();
@@ -361,7 +364,7 @@ async fn an_answer_that_holds_nothing_is_no_pass() {
     let page = listed(None);
     let mut answers = vec![page.as_str(), VERSIONS, "{}"];
     answers.extend(LONG_AGO);
-    answers.extend(NO_RECORD);
+    answers.extend(LOOK);
     answers.push(token);
     answers.extend(STORED);
     let report = audit(&replies(&answers), NOW).await.unwrap();
@@ -386,7 +389,7 @@ async fn audit_of_iam(instance: &str) -> (Value, Value) {
     if !is_in_order {
         answers.extend([NO_OBJECT, published, ""]);
     }
-    answers.extend(NO_RECORD);
+    answers.extend(LOOK);
     if !is_in_order {
         answers.push(r#"{"SecretString": "xoxb-1"}"#);
     }
