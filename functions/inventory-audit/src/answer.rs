@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::policy::{Problem, Row};
+use crate::rules::row::{Problem, Row};
 
 /// The audit's answer.
 #[derive(Debug, Serialize)]

@@ -12,8 +12,10 @@ use shared::runtime::lambda::Invocation;
 
 use crate::App;
 use crate::aws::Clients;
-use crate::policy::{self, Row, Sight, State, Tagged};
-use crate::state::Managed;
+use crate::rules::facts::{Sight, State, Tagged};
+use crate::rules::policy;
+use crate::rules::row::Row;
+use crate::rules::state::Managed;
 
 /// Time that reading leaves to pages, table and report.
 pub(crate) const ACTING: Duration = Duration::from_secs(135);

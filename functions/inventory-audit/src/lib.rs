@@ -3,19 +3,16 @@
 //!
 //! Trigger: a schedule, or a person; what the event holds is ignored, unless it says that the policy has changed, or asks to look for
 //! that (`{"policy": true}`, daily): then only changes of the policy are recorded (`changes.rs`). `shared::audit::course` is the
-//! course of a run: `check.rs` looks at everything (calls: `aws.rs`; the Terraform state: `state.rs`) and `policy.rs` decides;
+//! course of a run: `check.rs` looks at everything (calls: `aws.rs`; the Terraform state: `rules/state.rs`) and `rules/policy.rs` decides;
 //! then the run pages missing resources, writes the table (`show.rs`, `table.rs`) and reports. Source: the guide, 1.
 
 mod answer;
 mod aws;
 mod changes;
 mod check;
-mod compare;
 mod error;
-mod policy;
-mod settings;
+mod rules;
 mod show;
-mod state;
 mod table;
 mod text;
 
@@ -40,7 +37,9 @@ pub use answer::{Answer, Report};
 use aws::Clients;
 use check::ACTING;
 pub use error::AuditError;
-use policy::{Row, Stack, problems};
+use rules::policy::Stack;
+use rules::row::{Row, problems};
+use rules::{change, compare};
 
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "inventory-audit";
@@ -103,7 +102,7 @@ impl App {
 ///
 /// [`AuditError`]; Lambda then tries twice more, and the dead-letter queue stands behind.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Report, AuditError> {
-    if changes::is_one(&event) {
+    if change::is_one(&event) {
         let recorded = app.changes.record(&app.base.settings, invocation);
         return Ok(Report::of_changes(invocation.before_deadline(ACTING, recorded).await??.join(" ")));
     }

@@ -4,7 +4,7 @@ use shared::run::evidence::Step;
 use shared::runtime::failure::chain;
 use shared::runtime::lambda::Invocation;
 
-use crate::policy::Row;
+use crate::rules::row::Row;
 use crate::table::{self, Table};
 use crate::{App, REPORTING};
 

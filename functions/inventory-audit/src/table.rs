@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use shared::run::csv;
 
-use crate::policy::{Problem, Row};
+use crate::rules::row::{Problem, Row};
 
 /// Key of the table in the evidence bucket.
 pub(crate) const KEY: &str = "inventory/inventory.csv";
@@ -52,7 +52,7 @@ mod tests {
     use shared::policy::{Area, Responsible};
 
     use super::*;
-    use crate::policy::Verdict;
+    use crate::rules::row::Verdict;
 
     #[test]
     fn the_areas_come_first_and_a_row_says_each_answer() {

@@ -8,7 +8,8 @@ use shared::runtime::lambda::Invocation;
 
 use crate::error::BoardError;
 use crate::github::Board;
-use crate::policy::{Finding, Secret};
+use crate::rules::facts::Secret;
+use crate::rules::finding::Finding;
 use crate::{App, REPORTING, tasks, text};
 
 /// What became of the tasks.

@@ -11,7 +11,9 @@ use shared::run::ledger;
 use shared::runtime::failure::chain;
 
 use crate::error::AuditError;
-use crate::policy::{self, Facts, Finding, Secret};
+use crate::rules::facts::{Facts, Secret};
+use crate::rules::finding::Finding;
+use crate::rules::policy;
 use crate::{App, aws};
 
 /// This environment's secrets: those that template or policy name, those with its tags or a name of its convention, and those

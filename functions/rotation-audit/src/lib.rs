@@ -1,7 +1,7 @@
 //! Answers every day: is each secret of this environment within its policy age, and is its rotation healthy?
 //!
 //! Trigger: a schedule, or a person; the event's content is ignored. `shared::audit::course` is the course of a run: `check.rs`
-//! looks at the secrets (calls: `aws.rs`) and decides (`policy.rs`, `resource_policy.rs`), then the run pages, keeps the tasks on
+//! looks at the secrets (calls: `aws.rs`) and decides (`rules/`), then the run pages, keeps the tasks on
 //! the board (`board.rs`; `tasks.rs`, `github.rs`) and reports. Source: the guide, 3.1 and 3.2.
 
 mod aws;
@@ -9,8 +9,7 @@ mod board;
 mod check;
 mod error;
 mod github;
-mod policy;
-mod resource_policy;
+mod rules;
 mod tasks;
 mod text;
 
@@ -35,7 +34,8 @@ use shared::runtime::lambda::{self, Invocation};
 
 use board::Tasks;
 pub use error::AuditError;
-use policy::{Finding, Secret};
+use rules::facts::{Facts, Secret};
+use rules::finding::Finding;
 
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "rotation-audit";
@@ -132,7 +132,7 @@ pub async fn handle(app: &App, _: Value, invocation: &Invocation) -> Result<Repo
         age_days: secret
             .facts
             .as_ref()
-            .and_then(policy::Facts::current_made)
+            .and_then(Facts::current_made)
             .map(|made| invocation.now.duration_since(made).as_hours() / 24),
         max_age_days: secret.standard.max_age_days,
         iam_login: secret.iam_login().map(str::to_owned),
@@ -253,6 +253,7 @@ impl Audit for App {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::policy;
 
     #[test]
     fn an_unseen_secret_resolves_nothing() {

@@ -10,7 +10,8 @@ use shared::runtime::settings::Settings;
 
 use crate::error::BoardError;
 use crate::github::{Board, Issue};
-use crate::policy::{Finding, Secret};
+use crate::rules::facts::Secret;
+use crate::rules::finding::Finding;
 use crate::text;
 
 /// What a marker begins with; Markdown does not show it.
@@ -169,7 +170,8 @@ mod tests {
     use shared::policy::Policy;
 
     use super::*;
-    use crate::policy::{Facts, standard};
+    use crate::rules::facts::Facts;
+    use crate::rules::policy::standard;
 
     fn secret(name: &str, version: &str, found: Vec<Finding>) -> (Secret, Vec<Finding>) {
         let policy: Policy = "".parse().unwrap();

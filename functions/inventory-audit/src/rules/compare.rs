@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use shared::audit::course::{Before, Last};
 use shared::audit::findings::{about_of, key_of};
 
-use crate::policy::{Problem, Row, problems};
+use super::row::{Problem, Row, problems};
 
 /// What makes a run one run, over its retries and repetitions: the day, what was recorded before, and what is found. A
 /// person who has mended something has a record of it on the same day; one who changed nothing is the same run.
@@ -56,7 +56,8 @@ mod tests {
     use shared::run::report::Unread;
 
     use super::*;
-    use crate::policy::{self, Sight, Stack, State};
+    use crate::rules::facts::{Sight, State};
+    use crate::rules::policy::{self, Stack};
 
     fn keys(keys: &[&str]) -> BTreeSet<String> {
         keys.iter().map(|key| (*key).to_owned()).collect()

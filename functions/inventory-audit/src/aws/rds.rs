@@ -1,0 +1,71 @@
+//! Database instances and clusters.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_rds::types::Tag;
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use shared::runtime::failure::CallError;
+
+use super::{Clients, Seen, shows, unclear};
+use crate::rules::facts::More;
+use crate::rules::settings::Setting;
+
+impl Clients {
+    pub(super) async fn instance(&self, name: &str) -> Result<Option<Seen>, CallError> {
+        const ACTION: &str = "rds:DescribeDBInstances";
+        let found = match self.rds.describe_db_instances().db_instance_identifier(name).send().await {
+            Err(error) if error.code() == Some("DBInstanceNotFound") => return Ok(None),
+            found => found.map_err(CallError::during("rds:DescribeDBInstances"))?,
+        };
+        let instances = found.db_instances.unwrap_or_default().into_iter();
+        let mut own = instances.filter(|instance| instance.db_instance_identifier() == Some(name));
+        let instance = own.next().ok_or_else(|| unclear(ACTION))?;
+        if instance.db_instance_status().ok_or_else(|| unclear(ACTION))? == "deleting" {
+            return Ok(None);
+        }
+        // What was changed and waits for its window is what Terraform has asked for.
+        let pending = instance.pending_modified_values.as_ref();
+        let retention = pending.and_then(|pending| pending.backup_retention_period);
+        let multi_az = pending.and_then(|pending| pending.multi_az);
+        let settings = [
+            shows(Setting::BackupRetention, retention.or(instance.backup_retention_period)),
+            shows(Setting::DeletionProtection, instance.deletion_protection),
+            shows(Setting::MultiAz, multi_az.or(instance.multi_az)),
+        ];
+        let more = More {
+            settings: settings.into(),
+            engine: instance.engine,
+            cluster: instance.db_cluster_identifier.filter(|cluster| !cluster.is_empty()),
+            ..More::default()
+        };
+        let tags = tags(instance.tag_list.unwrap_or_default());
+        Ok(Some(Seen::new(instance.db_instance_arn, Ok(tags), more)))
+    }
+
+    pub(super) async fn database_cluster(&self, name: &str) -> Result<Option<Seen>, CallError> {
+        const ACTION: &str = "rds:DescribeDBClusters";
+        let found = match self.rds.describe_db_clusters().db_cluster_identifier(name).send().await {
+            Err(error) if error.code() == Some("DBClusterNotFoundFault") => return Ok(None),
+            found => found.map_err(CallError::during("rds:DescribeDBClusters"))?,
+        };
+        let clusters = found.db_clusters.unwrap_or_default().into_iter();
+        let mut own = clusters.filter(|cluster| cluster.db_cluster_identifier() == Some(name));
+        let cluster = own.next().ok_or_else(|| unclear(ACTION))?;
+        if cluster.status().ok_or_else(|| unclear(ACTION))? == "deleting" {
+            return Ok(None);
+        }
+        let pending = cluster.pending_modified_values.as_ref();
+        let retention = pending.and_then(|pending| pending.backup_retention_period);
+        let settings = [
+            shows(Setting::BackupRetention, retention.or(cluster.backup_retention_period)),
+            shows(Setting::DeletionProtection, cluster.deletion_protection),
+        ];
+        let tags = tags(cluster.tag_list.unwrap_or_default());
+        let more = More { settings: settings.into(), engine: cluster.engine, ..More::default() };
+        Ok(Some(Seen::new(cluster.db_cluster_arn, Ok(tags), more)))
+    }
+}
+
+fn tags(tags: Vec<Tag>) -> BTreeMap<String, String> {
+    tags.into_iter().filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default()))).collect()
+}

@@ -1,0 +1,519 @@
+use super::*;
+use crate::rules::settings::Setting;
+use crate::rules::state::parse;
+
+const DB: &str = "arn:aws:rds:us-east-1:123456789012:db:moveongs-dev-db";
+
+fn policy() -> Policy {
+    "".parse().unwrap()
+}
+
+fn stack(policy: &Policy) -> Stack<'_> {
+    Stack { policy, project: "moveongs", environment: "dev", own: "own" }
+}
+
+fn read(managed: Managed) -> State {
+    State::Read { managed, unread: Vec::new() }
+}
+
+fn unreadable() -> State {
+    State::Read { managed: Managed::default(), unread: vec![("x".to_owned(), "y".to_owned())] }
+}
+
+/// Of the application, without its secret values, of which a test of its own speaks.
+fn state() -> State {
+    let mut managed = parse("x", include_str!("../../../tests/terraform.tfstate").as_bytes()).unwrap();
+    managed.values.clear();
+    read(managed)
+}
+
+fn tags(values: [&str; 3]) -> BTreeMap<String, String> {
+    let named = ["Project", "Environment", "ManagedBy"].into_iter().zip(values);
+    named.filter(|(_, value)| *value != "-").map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+fn tagged(arn: &str, environment: Option<&str>, stack: Option<&str>) -> Tagged {
+    let [environment, stack] = [environment, stack].map(|value| value.map(str::to_owned));
+    Tagged { arn: arn.to_owned(), environment, stack, more: More::default() }
+}
+
+fn good() -> BTreeMap<String, String> {
+    tags(["moveongs", "dev", "terraform"])
+}
+
+fn database() -> Wanted {
+    let policy = policy();
+    wanted(stack(&policy), &BTreeMap::new(), None)
+        .into_iter()
+        .find(|each| each.kind == Kind::RdsInstance)
+        .unwrap()
+}
+
+#[track_caller]
+fn check(sight: Sight, state: &State, verdicts: [Verdict; 3], problems: &[&str]) {
+    let policy = policy();
+    let row = judge(stack(&policy), database(), sight, state);
+    assert_eq!([row.exists, row.tags, row.state], verdicts, "{row:?}");
+    assert_eq!(row.problems.iter().map(Problem::kind).collect::<Vec<_>>(), problems, "{row:?}");
+}
+
+fn present(tags: Result<BTreeMap<String, String>, String>) -> Sight {
+    Sight::Present { arn: DB.to_owned(), tags, more: More::default() }
+}
+
+#[test]
+fn each_question_has_three_answers() {
+    use Verdict::{Fail, NotAsked, Pass, Unknown};
+    let unread = unreadable();
+    let other = read(Managed::default());
+    check(present(Ok(good())), &state(), [Pass, Pass, Pass], &[]);
+    check(present(Ok(good())), &other, [Pass, Pass, Fail], &["NotInState"]);
+    // That the state is not read is said once, and not for each resource.
+    check(present(Ok(good())), &unread, [Pass, Pass, Unknown], &[]);
+    check(present(Ok(good())), &State::Undeclared, [Pass, Pass, Unknown], &[]);
+    check(present(Err("x".to_owned())), &state(), [Pass, Unknown, Pass], &["InsufficientData"]);
+    check(present(Ok(BTreeMap::new())), &other, [Pass, Fail, Fail], &["TagsMissing", "NotInState"]);
+    check(Sight::Absent, &state(), [Fail, NotAsked, NotAsked], &["Missing"]);
+    let unseen = || Sight::Unseen("x".to_owned());
+    check(unseen(), &state(), [Unknown, Unknown, Unknown], &["InsufficientData"]);
+    // What a stack made is not Terraform's.
+    let mut stacks = good();
+    stacks.insert(STACK_TAG.to_owned(), "arn".to_owned());
+    check(present(Ok(stacks)), &other, [Pass, Pass, NotAsked], &[]);
+}
+
+#[test]
+fn the_three_tags() {
+    let policy = policy();
+    for (values, expected) in [
+        (["moveongs", "dev", "terraform"], vec![]),
+        (["moveongs", "dev", "ana"], vec![]),
+        (["moveongs", "dev", " "], vec!["ManagedBy"]),
+        (["moveongs", "prod", "terraform"], vec!["Environment"]),
+        (["Moveongs", "dev", "-"], vec!["Project", "ManagedBy"]),
+        (["-", "-", "-"], vec!["Project", "Environment", "ManagedBy"]),
+    ] {
+        let lacks = lacking(stack(&policy), &tags(values), true);
+        assert_eq!(lacks.iter().map(|(key, _)| *key).collect::<Vec<_>>(), expected, "{values:?}");
+    }
+}
+
+#[test]
+fn a_missing_resource_says_whether_terraform_believes_in_it() {
+    let policy = policy();
+    for (state, expected) in
+        [(state(), Some(true)), (read(Managed::default()), Some(false)), (State::Undeclared, None)]
+    {
+        let row = judge(stack(&policy), database(), Sight::Absent, &state);
+        assert_eq!(row.problems, [Problem::Missing { is_in_state: expected }]);
+    }
+}
+
+#[test]
+fn what_must_exist_is_of_policy_and_template() {
+    let policy: Policy =
+        r#"{"rotation": {"secrets": {"reports": {"max_age_days": 9, "test_sql": ["SELECT 1"]}}}}"#
+            .parse()
+            .unwrap();
+    let secrets = BTreeMap::from([
+        ("/moveongs/dev/jwt", "JWT_SECRET"),
+        ("/moveongs/dev/db", "DATABASE_URL"),
+        ("moveongs-dev-redis-url", "moveongs-dev-redis-url"),
+        ("reports", "reports"),
+    ]);
+    let wanted = wanted(stack(&policy), &secrets, Some("states"));
+    let lines: Vec<_> = wanted
+        .iter()
+        .map(|each| {
+            format!("{} {} {} {}", each.area.name(), each.kind.name(), each.name, each.responsible.primary)
+        })
+        .collect();
+    let expected = [
+        "application ecs-cluster moveongs-dev-cluster Squad Backend",
+        "application ecs-service moveongs-dev-cluster/moveongs-dev-api Squad Backend",
+        "database rds-instance moveongs-dev-db Squad Dados",
+        "attachments s3-bucket moveongs-dev-attachments Squad Infra",
+        "observability log-group /aws/ecs/moveongs-dev-api Squad Observability",
+        "secrets secret /moveongs/dev/db Squad Dados",
+        "secrets secret /moveongs/dev/jwt Squad Infra",
+        "secrets secret moveongs-dev-redis-url Squad Infra",
+        "secrets secret reports Squad Dados",
+        "infrastructure s3-bucket states Squad Infra",
+    ];
+    assert_eq!(lines, expected);
+    // A state does not hold its own bucket.
+    assert_eq!(wanted.iter().filter(|each| !each.is_terraforms).count(), 1);
+}
+
+#[test]
+fn others_of_the_project_are_listed_by_what_is_known_of_them() {
+    let policy = policy();
+    let arn = |rest: &str| tagged(&format!("arn:aws:{rest}"), Some("dev"), None);
+    let account = "us-east-1:123456789012";
+    let listed = BTreeSet::from([(Kind::RdsInstance, "moveongs-dev-db".to_owned())]);
+    for (rest, expected) in [
+        // The inventory's own.
+        (format!("rds:{account}:db:moveongs-dev-db"), None),
+        // AWS makes these.
+        (format!("rds:{account}:snapshot:moveongs-dev-20260301"), None),
+        (format!("ecs:{account}:task/moveongs-dev-cluster/0123"), None),
+        (format!("ecs:{account}:task-definition/moveongs-dev-api:7"), None),
+        (format!("rds:{account}:cluster-snapshot:x"), None),
+        // Of a kind of the inventory.
+        (
+            "s3:::moveongs-dev-attachments".to_owned(),
+            Some(("s3-bucket moveongs-dev-attachments", vec!["NotInInventory"])),
+        ),
+        (
+            "s3:::moveongs-dev-copies".to_owned(),
+            Some(("s3-bucket moveongs-dev-copies", vec!["NotInState", "NotInInventory"])),
+        ),
+        (
+            format!("logs:{account}:log-group:/aws/x:*"),
+            Some(("log-group /aws/x", vec!["NotInState", "NotInInventory"])),
+        ),
+        (
+            format!("secretsmanager:{account}:secret:/m/dev/key-AbCdEf"),
+            Some(("secret /m/dev/key", vec!["NotInState", "NotInInventory"])),
+        ),
+        (
+            format!("ecs:{account}:service/c/web"),
+            Some(("ecs-service c/web", vec!["NotInState", "NotInInventory"])),
+        ),
+        (
+            format!("rds:{account}:cluster:moveongs-dev"),
+            Some(("rds-cluster moveongs-dev", vec!["NotInState", "NotInInventory"])),
+        ),
+        (
+            format!("elasticfilesystem:{account}:file-system/fs-1"),
+            Some(("efs-file-system fs-1", vec!["NotInState", "NotInInventory"])),
+        ),
+        (
+            format!("grafana:{account}:/workspaces/g-1"),
+            Some(("grafana-workspace g-1", vec!["NotInState", "NotInInventory"])),
+        ),
+        (
+            format!("aps:{account}:workspace/ws-1"),
+            Some(("prometheus-workspace ws-1", vec!["NotInState", "NotInInventory"])),
+        ),
+        // Of another kind: only Terraform is to know it.
+        (
+            format!("ec2:{account}:subnet/subnet-0aaaaaaaaaaaaaaa1"),
+            Some(("ec2:subnet subnet/subnet-0aaaaaaaaaaaaaaa1", vec![])),
+        ),
+        (format!("sns:{account}:byhand"), Some(("sns:topic byhand", vec!["NotInState"]))),
+        (
+            "apigateway:us-east-1::/restapis/abc".to_owned(),
+            Some(("apigateway:restapis /restapis/abc", vec!["NotInState"])),
+        ),
+    ] {
+        let row = judge_other(stack(&policy), &arn(&rest), &listed, &state());
+        let seen = row.as_ref().map(|row| (row.about(), row.problems.iter().map(Problem::kind).collect()));
+        assert_eq!(seen, expected.map(|(about, kinds)| (about.to_owned(), kinds)), "{rest}");
+    }
+    // Without a state nobody knows, and nothing is called unmanaged.
+    let row =
+        judge_other(stack(&policy), &arn(&format!("sns:{account}:byhand")), &listed, &State::Undeclared);
+    assert_eq!(row.map(|row| (row.state, row.problems)), Some((Verdict::Unknown, vec![])));
+}
+
+#[test]
+fn what_could_not_be_seen_is_said_and_never_fine() {
+    let policy = policy();
+    let kinds = |seen: Vec<(Wanted, Sight)>, state: &State, tagged: &Result<Vec<Tagged>, String>| {
+        let rows = decide(stack(&policy), seen, state, tagged);
+        rows.iter().flat_map(|row| row.problems.iter().map(Problem::kind)).collect::<Vec<_>>()
+    };
+    let seen = |sight: Sight| vec![(database(), sight)];
+    let (none, unread) = (Ok(Vec::new()), Err("x".to_owned()));
+    assert_eq!(kinds(seen(present(Ok(good()))), &state(), &none), [""; 0]);
+    assert_eq!(kinds(seen(present(Ok(good()))), &State::Undeclared, &none), ["StateUndeclared"]);
+    let lost = unreadable();
+    assert_eq!(kinds(seen(present(Ok(good()))), &lost, &none), ["StateUnreadable"]);
+    assert_eq!(kinds(seen(present(Ok(good()))), &state(), &unread), ["ListUnread"]);
+    let unseen = || seen(Sight::Unseen("x".to_owned()));
+    assert_eq!(kinds(unseen(), &state(), &none), ["NothingRead", "InsufficientData"]);
+    let both = vec![(database(), Sight::Unseen("x".to_owned())), (database(), present(Ok(good())))];
+    assert_eq!(kinds(both, &state(), &none), ["InsufficientData"]);
+    assert_eq!(kinds(unseen(), &state(), &unread), ["NothingRead", "InsufficientData", "ListUnread"]);
+    // What this product's stack made is neither the inventory's nor Terraform's.
+    let own = tagged("arn:aws:s3:::evidence", Some("dev"), Some("own"));
+    assert_eq!(kinds(Vec::new(), &state(), &Ok(vec![own])), [""; 0]);
+}
+
+#[test]
+fn what_has_no_environment_is_reported_and_what_has_another_is_not_ours() {
+    let policy = policy();
+    let (bucket, alarm) =
+        ("arn:aws:s3:::copies", "arn:aws:cloudwatch:us-east-1:123456789012:alarm:API: `y`\n");
+    for (found, expected) in [
+        (tagged(bucket, Some("dev"), None), Some(("s3-bucket copies", vec!["NotInState", "NotInInventory"]))),
+        (tagged(bucket, None, None), Some(("s3-bucket copies", vec!["TagsMissing"]))),
+        (tagged(bucket, Some(" "), None), Some(("s3-bucket copies", vec!["TagsMissing"]))),
+        (tagged(bucket, Some("Dev"), None), Some(("s3-bucket copies", vec!["TagsMissing"]))),
+        (tagged(bucket, Some("prod"), None), None),
+        // Another stack's is not Terraform's, and still nobody answers for it.
+        (tagged(bucket, Some("dev"), Some("other")), Some(("s3-bucket copies", vec!["NotInInventory"]))),
+        (tagged(bucket, None, Some("own")), None),
+        // A name cannot end its key, nor leave its place in a message.
+        (tagged(alarm, Some("dev"), None), Some(("cloudwatch:alarm alarm:API:?y??", vec!["NotInState"]))),
+    ] {
+        let row = judge_other(stack(&policy), &found, &BTreeSet::new(), &state());
+        let seen = row.as_ref().map(|row| (row.about(), row.problems.iter().map(Problem::kind).collect()));
+        assert_eq!(seen, expected.map(|(about, kinds)| (about.to_owned(), kinds)), "{found:?}");
+    }
+}
+
+#[test]
+fn what_the_list_has_and_the_inventory_has_not_is_looked_at() {
+    let policy = policy();
+    let listed = BTreeSet::from([(Kind::S3Bucket, "a".to_owned())]);
+    let is_looked_at = |found: &Tagged| unlisted(stack(&policy), found, &listed).is_some();
+    assert!(is_looked_at(&tagged("arn:aws:s3:::b", Some("dev"), None)));
+    assert!(is_looked_at(&tagged("arn:aws:s3:::b", None, Some("other"))));
+    for found in [
+        tagged("arn:aws:s3:::a", Some("dev"), None),
+        tagged("arn:aws:s3:::b", Some("prod"), None),
+        tagged("arn:aws:s3:::b", Some("dev"), Some("own")),
+        tagged("arn:aws:sns:us-east-1:123456789012:b", Some("dev"), None),
+    ] {
+        assert!(!is_looked_at(&found), "{found:?}");
+    }
+}
+
+#[test]
+fn a_bucket_of_states_can_be_that_of_several_environments() {
+    let policy = policy();
+    let wanted = wanted(stack(&policy), &BTreeMap::new(), Some("states")).pop().unwrap();
+    let kinds = |values: [&str; 3]| {
+        let sight = Sight::Present {
+            arn: "arn:aws:s3:::states".to_owned(),
+            tags: Ok(tags(values)),
+            more: More::default(),
+        };
+        let row = judge(stack(&policy), wanted.clone(), sight, &state());
+        row.problems.iter().map(Problem::kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(["moveongs", "prod", "ana"]), [""; 0]);
+    assert_eq!(kinds(["moveongs", "-", "ana"]), ["TagsMissing"]);
+    assert_eq!(kinds(["other", "dev", "ana"]), ["TagsMissing"]);
+}
+
+#[test]
+fn an_area_without_resources_is_reported_and_a_secret_has_two_teams_too() {
+    let policy: Policy = r#"{"inventory": {"areas": {"database": {"resources": {"rds-instance": []}}}},
+        "rotation": {"secrets": {"JWT_SECRET": {"responsible": {"primary": "Squad Infra", "backup": " squad infra"}}}}}"#
+        .parse()
+        .unwrap();
+    let secrets = BTreeMap::from([("jwt", "JWT_SECRET")]);
+    let seen = wanted(stack(&policy), &secrets, None).into_iter().filter(|each| each.name == "jwt");
+    let seen = seen.map(|each| (each, present(Ok(good())))).collect();
+    let rows = decide(stack(&policy), seen, &read(Managed::default()), &Ok(Vec::new()));
+    let keys: BTreeSet<_> =
+        rows.iter().flat_map(|row| row.problems.iter().map(|problem| row.key(problem))).collect();
+    let expected = ["EmptyArea area database", "NotInState secret jwt", "OneTeam secret jwt"];
+    assert_eq!(keys, expected.map(str::to_owned).into());
+}
+
+#[test]
+fn an_area_whose_teams_are_one_has_no_backup() {
+    let one = r#"{"inventory": {"areas": {"database": {"responsible": {"backup": "Squad Dados"}}}}}"#;
+    let policy: Policy = one.parse().unwrap();
+    let rows = decide(stack(&policy), Vec::new(), &state(), &Ok(Vec::new()));
+    assert_eq!(
+        rows.iter().map(|row| row.key(&row.problems[0])).collect::<Vec<_>>(),
+        ["OneTeam area database"]
+    );
+    assert_eq!(rows[0].area, Some(Area::Database));
+}
+
+/// The states that the case describes: a resource of each type that a line names, without what the inventory does not ask for.
+fn split() -> Vec<(&'static str, Managed)> {
+    let case = include_str!("../../../../../tests/cases/12-terraform-states-split.md");
+    let lines = case.lines().filter_map(|line| line.strip_prefix("s3://moveongs-tfstate/")?.split_once(' '));
+    let arns = [
+        ("aws_db_instance", DB),
+        ("aws_s3_bucket", "arn:aws:s3:::moveongs-dev-attachments"),
+        ("aws_vpc", "arn:aws:ec2:us-east-1:123456789012:vpc/vpc-1"),
+    ];
+    let state = |(key, holds): (&'static str, &str)| {
+        let held = arns.iter().filter(|(kind, _)| holds.contains(kind)).map(|(kind, arn)| {
+            serde_json::json!({"mode": "managed", "type": kind, "name": "x", "instances": [{"attributes": {"arn": arn}}]})
+        });
+        let held: Vec<_> = held.collect();
+        (
+            key,
+            parse(key, serde_json::json!({"version": 4, "resources": held}).to_string().as_bytes()).unwrap(),
+        )
+    };
+    lines.map(state).collect()
+}
+
+#[test]
+fn an_environment_has_several_states_and_what_one_that_is_unread_may_hold_is_not_verified() {
+    let policy = policy();
+    let bucket = wanted(stack(&policy), &BTreeMap::new(), None)
+        .into_iter()
+        .find(|each| each.kind == Kind::S3Bucket)
+        .unwrap();
+    let judged = |wanted: &Wanted, arn: &str, state: &State| {
+        let sight = Sight::Present { arn: arn.to_owned(), tags: Ok(good()), more: More::default() };
+        let row = judge(stack(&policy), wanted.clone(), sight, state);
+        (row.state, row.problems.iter().map(Problem::kind).collect::<Vec<_>>())
+    };
+    let merged = |unread: &[&str]| {
+        let mut managed = Managed::default();
+        for (_, held) in split().into_iter().filter(|(key, _)| !unread.contains(key)) {
+            managed.merge(held);
+        }
+        State::Read {
+            managed,
+            unread: unread.iter().map(|key| ((*key).to_owned(), "x".to_owned())).collect(),
+        }
+    };
+    let attachments = "arn:aws:s3:::moveongs-dev-attachments";
+    let (fine, unverified) = ((Verdict::Pass, vec![]), (Verdict::Unknown, vec![]));
+    let all = merged(&[]);
+    assert_eq!(
+        [judged(&database(), DB, &all), judged(&bucket, attachments, &all)],
+        [fine.clone(), fine.clone()]
+    );
+    let partly = merged(&["dev/database/terraform.tfstate"]);
+    assert_eq!([judged(&database(), DB, &partly), judged(&bucket, attachments, &partly)], [unverified, fine]);
+    let missing = judge(stack(&policy), database(), Sight::Absent, &partly);
+    assert_eq!(missing.problems, [Problem::Missing { is_in_state: None }]);
+    // Each state that is not read is said by its name.
+    let rows = decide(stack(&policy), Vec::new(), &partly, &Ok(Vec::new()));
+    let keys: Vec<_> = rows.iter().map(|row| row.key(&row.problems[0])).collect();
+    assert_eq!(keys, ["StateUnreadable terraform-state dev/database/terraform.tfstate"]);
+    // Without it, what is in none is in none.
+    let mut apart = Managed::default();
+    apart.merge(split().remove(2).1);
+    assert_eq!(judged(&database(), DB, &read(apart)), (Verdict::Fail, vec!["NotInState"]));
+}
+
+#[test]
+fn a_member_of_a_cluster_is_imported_as_what_it_is() {
+    let policy = policy();
+    let more = |engine: &str, cluster: Option<&str>| More {
+        engine: Some(engine.to_owned()),
+        cluster: cluster.map(str::to_owned),
+        ..More::default()
+    };
+    for (more, expected) in [
+        (more("postgres", None), ("aws_db_instance", "moveongs-dev-db")),
+        (more("aurora-postgresql", Some("moveongs-dev")), ("aws_rds_cluster_instance", "moveongs-dev-db")),
+        // Terraform has no resource for a member of a Multi-AZ cluster.
+        (more("postgres", Some("moveongs-dev")), ("aws_rds_cluster", "moveongs-dev")),
+        (more("docdb", Some("moveongs-dev")), ("aws_docdb_cluster_instance", "moveongs-dev-db")),
+    ] {
+        let sight = Sight::Present { arn: DB.to_owned(), tags: Ok(good()), more };
+        let row = judge(stack(&policy), database(), sight, &read(Managed::default()));
+        assert_eq!(row.problems, [Problem::NotInState]);
+        assert_eq!(row.import.as_ref().map(|(kind, id)| (*kind, id.as_str())), Some(expected));
+    }
+    // In the state are the member itself, or its Multi-AZ cluster.
+    let case = include_str!("../../../../../tests/cases/11b-terraform-state-aurora-member.json");
+    let cluster = r#"{"version": 4, "resources": [{"mode": "managed", "type": "aws_rds_cluster", "name": "x",
+        "instances": [{"attributes": {"arn": "arn:aws:rds:us-east-1:123456789012:cluster:moveongs-dev"}}]}]}"#;
+    for (engine, state, verdict) in [
+        ("aurora-postgresql", case, Verdict::Pass),
+        ("aurora-postgresql", cluster, Verdict::Fail),
+        ("postgres", cluster, Verdict::Pass),
+    ] {
+        let sight =
+            Sight::Present { arn: DB.to_owned(), tags: Ok(good()), more: more(engine, Some("moveongs-dev")) };
+        let state = read(parse("k", state.as_bytes()).unwrap());
+        assert_eq!(judge(stack(&policy), database(), sight, &state).state, verdict, "{engine}");
+    }
+}
+
+#[test]
+fn a_value_in_a_state_is_said_of_its_secret() {
+    let policy = policy();
+    let case = include_str!("../../../../../tests/cases/09a-terraform-state-holds-the-value.json");
+    let state = read(parse("dev.tfstate", case.as_bytes()).unwrap());
+    let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveongs/dev/jwt-a1B2c3";
+    let secrets = BTreeMap::from([("/moveongs/dev/jwt", "JWT_SECRET")]);
+    for rotates in [true, false] {
+        let more = More { rotates: Some(rotates), ..More::default() };
+        let seen = wanted(stack(&policy), &secrets, None)
+            .into_iter()
+            .filter(|each| each.name == "/moveongs/dev/jwt")
+            .map(|each| (each, Sight::Present { arn: arn.to_owned(), tags: Ok(good()), more: more.clone() }));
+        let rows = decide(stack(&policy), seen.collect(), &state, &Ok(Vec::new()));
+        let [row] = &rows[..] else { panic!("{rows:?}") };
+        assert_eq!(row.key(&row.problems[0]), "ValueInState secret /moveongs/dev/jwt");
+        let Problem::ValueInState { rotates: reported, .. } = &row.problems[0] else { panic!("{row:?}") };
+        assert_eq!(*reported, Some(rotates));
+    }
+    // What has no row, gets one; its secret is looked at for its rotation.
+    let unlooked = unlooked(&state, &[], &Ok(Vec::new()));
+    assert_eq!(unlooked, BTreeMap::from([(arn.to_owned(), "/moveongs/dev/jwt".to_owned())]));
+    let State::Read { mut managed, .. } = state else { panic!("the state is read") };
+    managed.note_rotation(arn, true);
+    let state = read(managed);
+    let rows = decide(stack(&policy), Vec::new(), &state, &Ok(Vec::new()));
+    let keys: Vec<_> = rows.iter().map(|row| row.key(&row.problems[0])).collect();
+    assert_eq!(keys, ["ValueInState terraform-value dev.tfstate aws_secretsmanager_secret_version.jwt"]);
+    assert!(matches!(rows[0].problems[0], Problem::ValueInState { rotates: Some(true), .. }), "{rows:?}");
+}
+
+#[test]
+fn a_setting_that_the_state_holds_and_aws_shows_otherwise_is_found() {
+    let policy = policy();
+    let held = format!(
+        r#"{{"version": 4, "resources": [{{"mode": "managed", "type": "aws_db_instance", "name": "db", "instances": [
+            {{"attributes": {{"arn": "{DB}", "backup_retention_period": 7, "deletion_protection": true}}}}]}}]}}"#
+    );
+    let state = read(parse("k", held.as_bytes()).unwrap());
+    let shown = |retention: Result<&str, &str>, protection: Option<&str>| {
+        let retention = retention.map(str::to_owned).map_err(str::to_owned);
+        let protection = protection.map(|value| (Setting::DeletionProtection, Ok(value.to_owned())));
+        let settings = [(Setting::BackupRetention, retention)].into_iter().chain(protection).collect();
+        let sight = Sight::Present {
+            arn: DB.to_owned(),
+            tags: Ok(good()),
+            more: More { settings, ..More::default() },
+        };
+        let row = judge(stack(&policy), database(), sight, &state);
+        let keys = row.problems.iter().map(|problem| row.key(problem)).collect::<Vec<_>>();
+        (row.settings, keys)
+    };
+    let key = |key: &str| format!("{key} rds-instance moveongs-dev-db");
+    let retention = format!("{} backup_retention_period", key("Drift"));
+    let protection = format!("{} deletion_protection", key("Drift"));
+    assert_eq!(shown(Ok("7"), Some("true")), (Verdict::Pass, vec![]));
+    assert_eq!(shown(Ok("1"), Some("true")), (Verdict::Fail, vec![retention.clone()]));
+    assert_eq!(shown(Ok("1"), Some("false")), (Verdict::Fail, vec![retention, protection]));
+    // What was not read is not verified.
+    assert_eq!(shown(Err("x"), Some("true")), (Verdict::Unknown, vec![key("InsufficientData")]));
+    assert_eq!(shown(Ok("7"), None), (Verdict::Unknown, vec![key("InsufficientData")]));
+}
+
+#[test]
+fn a_place_outside_aws_is_not_asked_for() {
+    let url: Policy = r#"{"inventory": {"areas": {"observability": {"resources": {"log-group": [],
+        "url": ["https://grafana.example.org"], "grafana-workspace": ["g-0123456789"]}}}}}"#
+        .parse()
+        .unwrap();
+    let all = wanted(stack(&url), &BTreeMap::new(), None);
+    let grafana = all.iter().find(|each| each.kind == Kind::Url).unwrap().clone();
+    let row = judge(stack(&url), grafana, Sight::Elsewhere, &state());
+    assert_eq!([row.exists, row.tags, row.state, row.settings], [Verdict::NotAsked; 4]);
+    assert!(row.problems.is_empty() && all.iter().any(|each| each.kind == Kind::GrafanaWorkspace));
+}
+
+#[test]
+fn only_what_is_gone_wakes_somebody() {
+    let pages = |problem: Problem| problem.pages();
+    assert!(pages(Problem::NothingRead) && pages(Problem::Missing { is_in_state: None }));
+    for quiet in [
+        Problem::NotInState,
+        Problem::StateUndeclared,
+        Problem::InsufficientData { why: String::new() },
+        Problem::OneTeam,
+    ] {
+        assert!(!pages(quiet));
+    }
+}

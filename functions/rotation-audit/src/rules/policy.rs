@@ -1,0 +1,212 @@
+//! The rules: what is wrong with a secret, worst first. No I/O, no clock.
+
+#[cfg(test)]
+mod tests;
+
+use jiff::{SignedDuration, Timestamp};
+use shared::aws::scope::Mark;
+use shared::policy::{Audit, Policy};
+
+use super::facts::{Facts, Rotator, Secret, Standard};
+use super::finding::Finding;
+use super::resource_policy;
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// The policy's keys of the secrets that `rotate-external` rotates.
+const EXTERNAL: [&str; 3] =
+    ["NOTIFICATIONS_EMAIL_SES", "NOTIFICATIONS_WHATSAPP_TWILIO_AUTH_TOKEN", "SEED_ADMIN_PASSWORD"];
+
+type Rule = fn(&Facts, &Standard, &Audit, Timestamp) -> Option<Finding>;
+
+/// Worst first.
+const RULES: [Rule; 15] = [
+    overdue,
+    rotation_late,
+    stuck_pending,
+    unseen_versions,
+    unseen_policy,
+    unseen_instance,
+    empty,
+    iam_login_off,
+    wide_policy,
+    rotation_off,
+    due_soon,
+    tags_contradict,
+    tags_missing,
+    no_policy,
+    unused,
+];
+
+/// What is wrong with a secret at `now`, worst first; empty when nothing is.
+pub(crate) fn findings(secret: &Secret, audit: &Audit, now: Timestamp) -> Vec<Finding> {
+    let Some(facts) = &secret.facts else { return vec![Finding::Missing] };
+    if matches!(facts.mark, Mark::Contradicted { is_here: false, .. }) {
+        return tags_contradict(facts, &secret.standard, audit, now).into_iter().collect();
+    }
+    let mut found: Vec<_> =
+        RULES.iter().filter_map(|rule| rule(facts, &secret.standard, audit, now)).collect();
+    if secret.iam_login().is_some() {
+        found.retain(|each| !each.is_of_passwords());
+    }
+    // Of a secret that is overdue the age says it all.
+    if facts.listed.enabled
+        && facts.listed.rotated.is_none()
+        && !found.iter().any(|each| each.kind() == "Overdue")
+    {
+        found.push(Finding::NeverRotated);
+    }
+    found.sort_by_key(|each| !each.is_critical());
+    found
+}
+
+/// What is required of a secret. `key` is the application's name for one that the template names.
+pub(crate) fn standard(policy: &Policy, key: &str) -> Standard {
+    let rotation = &policy.rotation;
+    let entry = rotation.secrets.get(key);
+    let rotator = match entry {
+        Some(entry) if entry.random.is_some() => Some(Rotator::Random),
+        Some(_) if rotation.is_database(key) => Some(Rotator::Database),
+        Some(_) if EXTERNAL.contains(&key) => Some(Rotator::External),
+        _ => None,
+    };
+    Standard {
+        max_age_days: entry.map(|entry| entry.max_age_days),
+        rotator,
+        iam_login: entry.and_then(|entry| entry.iam_login.clone()),
+        responsible: policy.secret_responsible(key).clone(),
+    }
+}
+
+fn days(days: u16) -> SignedDuration {
+    SignedDuration::from_hours(i64::from(days) * 24)
+}
+
+fn hours(hours: u16) -> SignedDuration {
+    SignedDuration::from_hours(i64::from(hours))
+}
+
+/// When the current value was made, its greatest age, and by how much that may be exceeded while the service is still
+/// within the rotation's window: a window opens on the last day and lasts until the next.
+fn age_limit(
+    facts: &Facts,
+    standard: &Standard,
+    audit: &Audit,
+    now: Timestamp,
+) -> Option<(Timestamp, SignedDuration, SignedDuration)> {
+    let (made, most) = (facts.current_made()?, days(standard.max_age_days?));
+    let is_in_window = facts.listed.enabled && facts.listed.next.is_some_and(|next| next > now);
+    Some((made, most, if is_in_window { hours(audit.late_hours) } else { SignedDuration::ZERO }))
+}
+
+fn due(made: Timestamp, most: SignedDuration) -> Timestamp {
+    made.saturating_add(most).unwrap_or(Timestamp::MAX)
+}
+
+/// An age that is the greatest allowed complies.
+fn overdue(facts: &Facts, standard: &Standard, audit: &Audit, now: Timestamp) -> Option<Finding> {
+    let (made, most, grace) = age_limit(facts, standard, audit, now)?;
+    (now.duration_since(made) > most + grace).then(|| Finding::Overdue { due: due(made, most) })
+}
+
+fn due_soon(facts: &Facts, standard: &Standard, audit: &Audit, now: Timestamp) -> Option<Finding> {
+    let (made, most, grace) = age_limit(facts, standard, audit, now)?;
+    // A secret that lives for a week is not due all its life.
+    let ahead = days(audit.due_days).min(most / 2);
+    let age = now.duration_since(made);
+    (age >= most - ahead && age <= most + grace).then(|| Finding::DueSoon { due: due(made, most) })
+}
+
+fn rotation_late(facts: &Facts, _: &Standard, audit: &Audit, now: Timestamp) -> Option<Finding> {
+    let since = facts.listed.next.filter(|_| facts.listed.enabled)?;
+    (now.duration_since(since) > hours(audit.late_hours)).then_some(Finding::RotationLate { since })
+}
+
+/// AWSPENDING on the current version is normal after a rotation. Where the service does not tell when the pending version
+/// was made, it was before the secret's last change: then this may speak late, but never too early.
+fn stuck_pending(facts: &Facts, standard: &Standard, audit: &Audit, now: Timestamp) -> Option<Finding> {
+    let (pending, current) = (facts.listed.labelled("AWSPENDING")?, facts.listed.labelled("AWSCURRENT"));
+    if Some(pending) == current {
+        return None;
+    }
+    let made = facts.made.as_ref().ok().and_then(|made| made.get(pending));
+    let since = made.copied().or(facts.listed.changed)?;
+    let random = match &facts.listed.function {
+        Some(function) => function.ends_with("-rotate-random"),
+        None => standard.rotator == Some(Rotator::Random),
+    };
+    (now.duration_since(since) > hours(audit.stuck_hours)).then(|| Finding::StuckPending {
+        pending: pending.to_owned(),
+        current: current.map(str::to_owned),
+        since,
+        may_be_in_force: !random,
+    })
+}
+
+fn unseen_versions(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
+    let why = match &facts.made {
+        Err(error) => error.to_string(),
+        Ok(_) if facts.value_made.is_err() => facts.value_made.clone().err().unwrap_or_default(),
+        Ok(_) if facts.listed.labelled("AWSCURRENT").is_some() && facts.current_made().is_none() => {
+            "secretsmanager:ListSecretVersionIds leaves the version that is AWSCURRENT out".to_owned()
+        }
+        Ok(_) => return None,
+    };
+    Some(Finding::InsufficientData { why })
+}
+
+fn unseen_policy(facts: &Facts, _: &Standard, _: &Audit, now: Timestamp) -> Option<Finding> {
+    let why = match &facts.resource_policy {
+        Err(error) => error.to_string(),
+        Ok(Some(text)) => resource_policy::admitted(text, &facts.listed.arn, now).err()?.to_string(),
+        Ok(None) => return None,
+    };
+    Some(Finding::InsufficientData { why })
+}
+
+fn unseen_instance(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
+    let error = facts.takes_iam.as_ref()?.as_ref().err()?;
+    Some(Finding::InsufficientData { why: error.to_string() })
+}
+
+fn iam_login_off(facts: &Facts, standard: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
+    let instance = standard.iam_login.as_ref().filter(|_| facts.takes_iam == Some(Ok(false)))?;
+    Some(Finding::IamLoginOff { instance: instance.clone() })
+}
+
+fn empty(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
+    facts.listed.labelled("AWSCURRENT").is_none().then_some(Finding::Empty)
+}
+
+fn wide_policy(facts: &Facts, _: &Standard, _: &Audit, now: Timestamp) -> Option<Finding> {
+    let text = facts.resource_policy.as_ref().ok()?.as_ref()?;
+    let principal = resource_policy::admitted(text, &facts.listed.arn, now).ok()??;
+    Some(Finding::WidePolicy { principal })
+}
+
+fn rotation_off(facts: &Facts, standard: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
+    standard.rotator.filter(|_| !facts.listed.enabled).map(|rotator| Finding::RotationOff { rotator })
+}
+
+fn tags_contradict(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
+    let Mark::Contradicted { tag, value, named, is_here } = &facts.mark else { return None };
+    Some(Finding::TagsContradict { tag, value: value.clone(), named: named.clone(), is_here: *is_here })
+}
+
+fn tags_missing(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
+    let Mark::Untagged(tags) = &facts.mark else { return None };
+    Some(Finding::TagsMissing { tags: tags.clone() })
+}
+
+fn no_policy(_: &Facts, standard: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
+    standard.max_age_days.is_none().then_some(Finding::NoPolicy)
+}
+
+fn unused(facts: &Facts, _: &Standard, audit: &Audit, now: Timestamp) -> Option<Finding> {
+    let day = |at: Timestamp| at.as_second().div_euclid(DAY.as_secs());
+    let is_unused = match facts.listed.accessed {
+        Some(read) => day(now) - day(read) > i64::from(audit.unused_days),
+        None => facts.listed.created.is_some_and(|made| now.duration_since(made) > days(audit.unused_days)),
+    };
+    is_unused.then_some(Finding::Unused { since: facts.listed.accessed })
+}

@@ -1,0 +1,63 @@
+//! The pages.
+
+use jiff::Timestamp;
+use shared::audit::findings;
+use shared::audit::first_week;
+use shared::run::paging::{self, Page};
+use shared::runtime::settings::Settings;
+
+use super::item::item;
+use crate::rules::facts::Secret;
+use crate::rules::finding::Finding;
+
+/// The pages of the findings that page: one for each kind, since thirty of a kind have one cause. Of what is late the key
+/// stays the same; any other secret that comes to a kind makes another page.
+pub(crate) fn pages(settings: &Settings, paging: &[(&Secret, &Finding)], now: Timestamp) -> Vec<Page> {
+    let mut kinds: Vec<&str> = Vec::new();
+    for (_, finding) in paging {
+        if !kinds.contains(&finding.kind()) {
+            kinds.push(finding.kind());
+        }
+    }
+    let of = |kind: &str| paging.iter().filter(|(_, finding)| finding.kind() == kind).copied().collect();
+    kinds.into_iter().map(|kind| page(settings, kind, of(kind), now)).collect()
+}
+
+fn page(settings: &Settings, kind: &str, of: Vec<(&Secret, &Finding)>, now: Timestamp) -> Page {
+    let language = settings.language;
+    let environment = &settings.environment;
+    let names: Vec<_> = of.iter().map(|(secret, _)| secret.name.as_str()).collect();
+    let said: Vec<_> = of.iter().map(|(secret, finding)| item(secret, finding, now, language)).collect();
+    let groups = findings::groups(&said);
+    let mut lines: Vec<_> = groups.iter().map(|group| group.text(language, "")).collect();
+    let [who, backup] = [language.pick("Responsável", "Responsible"), language.pick("backup", "backup")];
+    let mut teams: Vec<(String, Vec<String>)> = Vec::new();
+    for (secret, _) in &of {
+        let team = &secret.standard.responsible;
+        let team = format!("{who}: {}, {backup}: {}", team.primary, team.backup);
+        match teams.iter_mut().find(|(known, _)| *known == team) {
+            Some((_, names)) => names.push(secret.name.clone()),
+            None => teams.push((team, vec![secret.name.clone()])),
+        }
+    }
+    let is_one = teams.len() == 1;
+    lines.extend(teams.into_iter().map(|(team, names)| match is_one {
+        true => format!("{team}."),
+        false => format!("{team}: {}.", findings::listed(names, 1_000)),
+    }));
+    let is_late = of
+        .iter()
+        .all(|(_, finding)| matches!(finding, Finding::Overdue { .. } | Finding::RotationLate { .. }));
+    let causes = match is_late {
+        true => String::new(),
+        false => format!("/{}", first_week::causes(names.iter().copied())),
+    };
+    let dedup_key = format!("rotation-audit/{environment}/{kind}{causes}");
+    lines.push(dedup_key.clone());
+    Page {
+        subject: paging::subject(&format!("[{environment}] {kind}: {}", names.join(", "))),
+        text: lines.join("\n"),
+        dedup_key,
+        secret: names.join(", "),
+    }
+}

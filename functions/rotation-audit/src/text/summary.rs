@@ -1,0 +1,148 @@
+//! The messages of a run.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use shared::audit::findings;
+use shared::audit::first_week::Quiet;
+use shared::run::notify::Message;
+use shared::run::report::Unread;
+use shared::runtime::language::Language;
+use shared::runtime::settings::Settings;
+
+use super::item::item;
+use super::sentence::key;
+use crate::rules::facts::Secret;
+use crate::rules::finding::Finding;
+
+/// What a run tells the channel.
+pub(crate) struct Summary<'a> {
+    /// Run id: the day.
+    pub run_id: &'a str,
+    /// The secrets that were seen, with what is wrong, worst first.
+    pub secrets: &'a [(Secret, Vec<Finding>)],
+    /// Keys of findings that the record before did not have.
+    pub new: &'a BTreeSet<String>,
+    /// Keys that only the record before has.
+    pub resolved: &'a BTreeSet<String>,
+    /// Whether everything is told, not only what changed.
+    pub is_weekly: bool,
+    /// Tasks that were opened, closed or could not be.
+    pub tasks: &'a [String],
+    /// Why the record before could not be read, if it could not; then everything is told.
+    pub unread: Option<&'a Unread>,
+    /// The first week, if it is not over.
+    pub quiet: Option<Quiet<'a>>,
+}
+
+/// The kinds in the order in which they are to be settled in a first week: what is critical comes before.
+pub(super) const ORDER: [&str; 15] = [
+    "WidePolicy",
+    "Missing",
+    "Empty",
+    "RotationOff",
+    "Overdue",
+    "StuckPending",
+    "RotationLate",
+    "IamLoginOff",
+    "InsufficientData",
+    "TagsContradict",
+    "TagsMissing",
+    "NoPolicy",
+    "DueSoon",
+    "Unused",
+    "NeverRotated",
+];
+
+/// Place of a finding in a first week's summary.
+fn order(finding: &Finding) -> (bool, usize) {
+    let place = ORDER.iter().position(|kind| *kind == finding.kind());
+    (!finding.is_critical(), place.unwrap_or(ORDER.len()))
+}
+
+/// The channel's message.
+pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>, now: Timestamp) -> Message {
+    let language = settings.language;
+    let all: Vec<_> = summary
+        .secrets
+        .iter()
+        .flat_map(|(secret, found)| found.iter().map(move |finding| (secret, finding)))
+        .collect();
+    let count = |kind: &str| all.iter().filter(|(_, finding)| finding.kind() == kind).count();
+    let what = match (language, summary.is_weekly) {
+        (Language::Portuguese, false) => "Auditoria de rotação",
+        (Language::Portuguese, true) => "Auditoria de rotação, resumo da semana",
+        (Language::English, false) => "Rotation audit",
+        (Language::English, true) => "Rotation audit, the week's summary",
+    };
+    let [overdue, due] = match language {
+        Language::Portuguese => ["vencido(s)", "a vencer"],
+        Language::English => ["overdue", "due soon"],
+    };
+    let title = format!(
+        "{what} ({}): {} {overdue}, {} {due}",
+        settings.environment,
+        count("Overdue"),
+        count("DueSoon")
+    );
+    let tells_all = summary.is_weekly || summary.unread.is_some();
+    let is_reported =
+        |secret: &Secret, finding: &Finding| tells_all || summary.new.contains(&key(secret, finding));
+    let new: Vec<_> = all
+        .iter()
+        .filter(|(secret, finding)| is_reported(secret, finding))
+        .map(|(secret, finding)| item(secret, finding, now, language))
+        .collect();
+    let mut lines: Vec<_> = summary.unread.iter().map(|unread| unread.text(language)).collect();
+    match summary.quiet {
+        Some(Quiet { week, held, is_summary: true, place }) => {
+            let mut all = all.clone();
+            all.sort_by_key(|(_, finding)| order(finding));
+            let all: Vec<_> =
+                all.into_iter().map(|(secret, finding)| item(secret, finding, now, language)).collect();
+            lines.extend(week.summary(held, place, &findings::groups(&all), language));
+        }
+        quiet => {
+            lines.extend(quiet.map(|Quiet { week, held, place, .. }| week.line(held, place, language)));
+            lines.extend(findings::groups(&new).iter().map(|group| group.text(language, "*")));
+        }
+    }
+    let is_summary = summary.quiet.is_some_and(|quiet| quiet.is_summary);
+    let list =
+        |label: &str, keys: Vec<String>| (!keys.is_empty()).then(|| format!("{label} {}.", keys.join("; ")));
+    let mut still: Vec<(&str, Vec<String>)> = Vec::new();
+    for (secret, finding) in
+        all.iter().filter(|(secret, finding)| !is_summary && !is_reported(secret, finding))
+    {
+        match still.iter_mut().find(|(kind, _)| *kind == finding.kind()) {
+            Some((_, names)) => names.push(secret.name.clone()),
+            None => still.push((finding.kind(), vec![secret.name.clone()])),
+        }
+    }
+    let still = still.into_iter().map(|(kind, names)| {
+        let names = if names.len() == 1 {
+            names.concat()
+        } else {
+            format!("({}) {}", names.len(), findings::listed(names, 600))
+        };
+        format!("{kind} {names}")
+    });
+    lines.extend(list(language.pick("Continua:", "Still so:"), still.collect()));
+    lines.extend(list(language.pick("Resolvido:", "Resolved:"), summary.resolved.iter().cloned().collect()));
+    lines.extend(summary.tasks.iter().cloned());
+    if lines.is_empty() {
+        lines.push(
+            language
+                .pick("Todos os segredos estão dentro da política.", "Every secret is within the policy.")
+                .to_owned(),
+        );
+    }
+    let context = format!("{} · {} · {}", settings.function, summary.run_id, settings.code_version);
+    Message { title, lines, context }
+}
+
+/// The message of an audit that could not be done.
+pub(crate) fn failed(settings: &Settings, run_id: &str, error: &str, next_step: &str) -> Message {
+    let what = settings.language.pick("A auditoria de rotação falhou", "The rotation audit failed");
+    Message::failed(settings, run_id, what, error, next_step)
+}
