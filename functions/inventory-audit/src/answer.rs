@@ -7,26 +7,26 @@ use crate::rules::row::{Problem, Row};
 /// The audit's answer.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// The day in São Paulo, and what was found.
+    /// The day in São Paulo, and a hash of the last run and the findings; after changes of the policy, their versions.
     pub run_id: String,
-    /// `succeeded` when everything was seen and nothing is wrong.
+    /// `succeeded` if everything could be checked and nothing is wrong.
     pub result: &'static str,
-    /// What the inventory holds, and what is wrong with anything else; worst first.
+    /// Resources of the inventory, and others with a finding; worst first.
     pub resources: Vec<Answer>,
-    /// How many others of the project there are, with which nothing is wrong.
+    /// Number of the project's other resources, which have no finding.
     pub others: usize,
     /// Dedup keys of the pages that were published.
     pub paged: Vec<String>,
 }
 
 impl Report {
-    /// Of a run that recorded changes of the policy, by their versions, and looked at nothing else.
+    /// The answer of a run that only recorded changes of the policy; `run_id` lists their versions.
     pub(crate) fn of_changes(run_id: String) -> Self {
         Self { run_id, result: "succeeded", resources: Vec::new(), others: 0, paged: Vec::new() }
     }
 }
 
-/// One thing of the answer.
+/// One resource, area, state or list.
 #[derive(Debug, Serialize)]
 pub struct Answer {
     /// Its area of the inventory.
@@ -35,15 +35,15 @@ pub struct Answer {
     pub kind: String,
     /// Its name.
     pub name: String,
-    /// `ok`, `finding`, `unverified`, or empty where it is not asked.
+    /// Whether it exists: `ok`, `finding`, `unverified`, or empty if that does not apply.
     pub exists: &'static str,
-    /// The same for its tags.
+    /// The same for the required tags.
     pub tags: &'static str,
-    /// The same for the Terraform state.
+    /// The same for its place in a Terraform state.
     pub terraform: &'static str,
-    /// The same for the settings that the state holds.
+    /// The same for the settings in the state.
     pub settings: &'static str,
-    /// Kinds of what is wrong, worst first.
+    /// Kinds of its findings, worst first.
     pub findings: Vec<&'static str>,
 }
 

@@ -31,16 +31,16 @@ pub(crate) struct Clients {
     s3: S3,
     secrets: aws_sdk_secretsmanager::Client,
     tagging: aws_sdk_resourcegroupstagging::Client,
-    /// The account of the stack.
+    /// Account of the stack.
     account: String,
 }
 
-/// An answer that was not understood, which says nothing of what was asked for.
+/// The error for an answer that was not understood: it proves neither existence nor absence.
 fn unclear(operation: &'static str) -> CallError {
     CallError {
         operation,
         code: "NotUnderstood".to_owned(),
-        message: "the answer says neither that it is there nor that it is not".to_owned(),
+        message: "the answer does not say whether the resource exists".to_owned(),
     }
 }
 
@@ -58,7 +58,7 @@ impl Clients {
         }
     }
 
-    /// Looks at one resource by its own service's call, which knows what has no tags too.
+    /// Looks at one resource through its service's own call, which also finds resources without tags.
     pub(crate) async fn look(&self, kind: Kind, name: &str) -> Sight {
         let seen = match kind {
             Kind::EcsCluster => self.cluster(name).await,
@@ -106,14 +106,14 @@ impl Clients {
     }
 
     async fn log_group(&self, name: &str) -> Result<Option<Seen>, CallError> {
-        // They come in the order of their names, so that the name itself is before all that it begins.
+        // The list is sorted by name, so the exact name comes before the names that it is a prefix of.
         let found = self.logs.describe_log_groups().log_group_name_prefix(name).limit(1).send().await;
         let found = found.map_err(CallError::during("logs:DescribeLogGroups"))?;
         let groups = found.log_groups.ok_or_else(|| unclear("logs:DescribeLogGroups"))?;
         let Some(group) = groups.into_iter().find(|group| group.log_group_name() == Some(name)) else {
             return Ok(None);
         };
-        // None is for ever, which Terraform writes as 0.
+        // A missing value means forever, which Terraform writes as 0.
         let settings =
             [shows(Setting::LogRetention, Some(group.retention_in_days.unwrap_or_default()))].into();
         let arn = bare(&group.arn.unwrap_or_default()).to_owned();
@@ -134,12 +134,13 @@ impl Clients {
         }
         let tags = found.tags.unwrap_or_default().into_iter();
         let tags = tags.filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default()))).collect();
-        // A secret that never had a rotation has no word on it.
+        // The field is missing for a secret that never had a rotation.
         let more = More { rotates: Some(found.rotation_enabled.unwrap_or_default()), ..More::default() };
         Ok(Some(Seen::new(found.arn, Ok(tags), more)))
     }
 
-    /// What Cloud Control shows of a resource whose service has no client here. `id` is the property that identifies it.
+    /// Looks at a resource through Cloud Control, for services without a client here. `id` is the property that must equal the
+    /// identifier.
     async fn controlled(
         &self,
         kind: &str,
@@ -166,8 +167,8 @@ impl Clients {
         Ok(Some(Seen::new(Some(arn), Ok(tags), More::default())))
     }
 
-    /// Every resource of this region with the project's tag, of whichever environment. What has no tags is not among them,
-    /// nor what has them since a moment; what is gone still is for a while.
+    /// The region's resources with the project's tag, of every environment. The list lags: it lacks resources tagged a moment
+    /// ago, and still has deleted ones.
     pub(crate) async fn tagged(&self, project: &str) -> Result<Vec<Tagged>, CallError> {
         let filter = TagFilter::builder().key("Project").values(project).build();
         let asked = self.tagging.get_resources().resources_per_page(100).tag_filters(filter);
@@ -189,10 +190,10 @@ impl Clients {
     }
 }
 
-/// What a look at a resource showed.
+/// An existing resource, as its service's call shows it.
 struct Seen {
     arn: String,
-    /// Tags, or why they were not seen.
+    /// Tags, or why they could not be read.
     tags: Result<BTreeMap<String, String>, CallError>,
     more: More,
 }
@@ -203,7 +204,7 @@ impl Seen {
     }
 }
 
-/// A setting as a call showed it.
+/// A setting from an answer; an error if the answer lacks it.
 fn shows<T: ToString>(setting: Setting, value: Option<T>) -> (Setting, Result<String, String>) {
     let value = value.map(|value| value.to_string());
     (setting, value.ok_or_else(|| format!("AWS does not show {}", setting.name())))

@@ -1,10 +1,10 @@
-//! Changes of the policy: each version of its document has a record of its own, a message, and a look at its commit.
+//! Changes of the policy: each version of its document gets a record, a message and a check of its commit.
 //!
-//! Trigger: EventBridge, when the document was put or removed, and a daily schedule, so that an event that was lost costs a day and
-//! no record; each audit looks too. Nothing of the event is used but that there was one.
+//! Trigger: EventBridge when the document was put or removed, and a daily schedule, so that a lost event only delays the record
+//! by a day; each audit looks for changes too. The event's content is ignored.
 //!
-//! S3 does not say who wrote an object: author and commit are the document's own words. Only the deployer can write them
-//! (the bucket's policy); the commit is looked up on GitHub, and the patch is compared with the commit's file.
+//! S3 does not record the writer of an object: author and commit are what the document claims. Only the deployer can write it (the
+//! bucket's policy); the commit is looked up on GitHub, and the patch is compared with the commit's file.
 
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;
@@ -26,7 +26,7 @@ use shared::runtime::settings::Settings;
 use crate::rules::change::{Became, MAIN, Merge, Recorded, compared, is_new, judged};
 use crate::text;
 
-/// Name of the chain of these records.
+/// Chain of these records.
 const CHAIN: &str = "policy";
 
 const SETUP: Setup = Setup {
@@ -35,7 +35,7 @@ const SETUP: Setup = Setup {
     permissions: "the permission Contents: read",
 };
 
-/// Where changes are read and recorded.
+/// The clients that read and record changes.
 pub(crate) struct Changes {
     source: Source,
     reporter: Reporter,
@@ -75,13 +75,13 @@ impl Changes {
         })
     }
 
-    /// Records what has no record yet, oldest first; gives the versions.
+    /// Records each version that has no record yet, oldest first; returns the versions.
     ///
-    /// A run is a version: an event that comes twice finds the record.
+    /// The version is the run's id, so a repeated event finds the record.
     ///
     /// # Errors
     ///
-    /// The [`CallError`] of S3. What could not be recorded or announced is counted and logged, as every report.
+    /// The [`CallError`] of S3. A record or message that could not be stored or sent is counted and logged, like every report.
     pub(crate) async fn record(
         &self,
         settings: &Settings,
@@ -105,7 +105,7 @@ impl Changes {
             }
             let found = self.look(&version, &mut versions, place, invocation).await?;
             let mut draft = draft(settings, &version, &found, invocation);
-            // Another function may have announced it already.
+            // Every function that reads a broken version announces it; only the first succeeds.
             if let Became::Broken(error, in_force) = &found.became {
                 let broken = Broken { version: version.id.clone(), error: error.clone() };
                 let announced = in_force::announce_once(
@@ -118,7 +118,7 @@ impl Changes {
                 draft.steps.push(Step::now("announce that it is broken", announced.await));
             }
             let message = text::change(settings, &version, &found);
-            // A later record would hide that this one is missing.
+            // A later record would hide that this version has none: the newest record marks the versions before it as recorded.
             if !self.reporter.report(draft, message.as_ref(), begun, invocation).await {
                 break;
             }
@@ -163,7 +163,7 @@ impl Changes {
         Ok(Recorded { became, changes })
     }
 
-    /// Whether the document's commit is on the branch, and its file holds the document's patch.
+    /// Whether the document's commit is on the branch, and the commit's file has the document's patch.
     async fn merge(&self, document: &Document, invocation: &Invocation) -> Merge {
         let Some((repository, token)) = &self.repository else {
             return Merge::Unknown("GitHubRepository is not set".to_owned());
@@ -179,7 +179,7 @@ impl Changes {
         merge.unwrap_or_else(|error| Merge::Unknown(chain(&error)))
     }
 
-    /// A comparison's second page has its result and no files.
+    /// Asks for the second page of the comparison, which has the status but no files.
     ///
     /// Source: [compare two commits](https://docs.github.com/en/rest/commits/commits#compare-two-commits).
     async fn merge_by(session: &Session<'_>, document: &Document) -> Result<Merge, GitHubError> {
@@ -188,7 +188,8 @@ impl Changes {
         let status = match session.ask(Method::GET, &compare, None).await {
             Ok(answer) => read::<Compared>(answer).await?.status,
             Err(GitHubError::Refused { status: 404, .. }) => {
-                // No such commit, or no such repository for this token: the branch tells them apart.
+                // Either the commit is unknown, or the token cannot see the repository. In the latter case the branch is
+                // refused too.
                 let branch = session.url(&format!("/git/ref/heads/{MAIN}"));
                 session.ask(Method::GET, &branch, None).await?;
                 "unknown to the repository".to_owned()
@@ -210,13 +211,13 @@ impl Changes {
 fn draft(settings: &Settings, version: &Version, found: &Recorded, invocation: &Invocation) -> Draft {
     let mut steps = Vec::new();
     if let Became::Changed(document, merge) = &found.became {
-        steps.push(Step::now("author, as the document says", document.author.clone()));
-        steps.push(Step::now("commit, as the document says", document.commit.clone()));
+        steps.push(Step::now("author, according to the document", document.author.clone()));
+        steps.push(Step::now("commit, according to the document", document.commit.clone()));
         if let Some(reason) = &document.reason {
-            steps.push(Step::now("reason, as the document says", reason.clone()));
+            steps.push(Step::now("reason, according to the document", reason.clone()));
         }
         if let Some(path) = &document.path {
-            steps.push(Step::now("file, as the document says", path.clone()));
+            steps.push(Step::now("file, according to the document", path.clone()));
         }
         let merged = match merge {
             Merge::Merged => "yes".to_owned(),

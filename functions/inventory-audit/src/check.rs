@@ -1,4 +1,4 @@
-//! Looks at everything: the inventory's resources, tagged resources and the Terraform states.
+//! Looks at the inventory's resources, the project's tagged resources and the Terraform states, and decides.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -20,11 +20,12 @@ use crate::rules::state::Managed;
 /// Time that reading leaves to pages, table and report.
 pub(crate) const ACTING: Duration = Duration::from_secs(135);
 
-/// Most resources that are looked at concurrently.
+/// Most concurrent looks at resources.
 const AT_ONCE: usize = 8;
 
-/// Looks at everything, each thing by itself and several at once, so that one that cannot be seen or hangs hides no other; with
-/// what was looked at.
+/// Looks at everything and decides; also gives the steps for the record.
+///
+/// Each look is independent: one that fails or hangs hides no other resource.
 pub(crate) async fn observe_and_decide(app: &App, invocation: &Invocation) -> (Vec<Row>, Vec<Step>) {
     let stack = app.stack();
     let secrets = app.scope.named(&app.base.settings.policy.rotation).into_iter();
@@ -38,7 +39,7 @@ pub(crate) async fn observe_and_decide(app: &App, invocation: &Invocation) -> (V
     let seen = wanted.buffered(AT_ONCE).collect::<Vec<_>>();
     let tagged = tagged(app, &listed, invocation);
     let states = states(app, invocation);
-    let (seen, (tagged, said), (mut state, read)) = join!(seen, tagged, states);
+    let (seen, (tagged, listing), (mut state, read)) = join!(seen, tagged, states);
     for (arn, name) in policy::unlooked(&state, &seen, &tagged) {
         if let (Sight::Present { arn: found, more, .. }, State::Read { managed, .. }) =
             (look(app, Kind::Secret, &name, invocation).await, &mut state)
@@ -50,8 +51,8 @@ pub(crate) async fn observe_and_decide(app: &App, invocation: &Invocation) -> (V
     let unseen = seen.iter().filter(|(_, sight)| matches!(sight, Sight::Unseen(_))).count();
     let mut steps =
         vec![Step::now(format!("look at the inventory's {} resources", seen.len()), outcome(unseen))];
-    steps.push(Step::now("list what has the project's tag", said));
-    steps.extend(read.into_iter().map(|said| Step::now("read the Terraform state", said)));
+    steps.push(Step::now("list what has the project's tag", listing));
+    steps.extend(read.into_iter().map(|outcome| Step::now("read the Terraform state", outcome)));
     (policy::decide(stack, seen, &state, &tagged), steps)
 }
 
@@ -60,7 +61,7 @@ async fn look(app: &App, kind: Kind, name: &str, invocation: &Invocation) -> Sig
     sight.unwrap_or_else(|late| Sight::Unseen(chain(&late)))
 }
 
-/// What has the project's tag and is there, and what the record says of it.
+/// Existing resources with the project's tag, and the outcome of the list for the record.
 async fn tagged(
     app: &App,
     listed: &BTreeSet<(Kind, String)>,
@@ -72,12 +73,13 @@ async fn tagged(
     );
     let tagged = tagged.map_err(|late| chain(&late)).and_then(|tagged| tagged.map_err(|error| chain(&error)));
     let count = tagged.as_ref().map(|tagged| format!("{} found", tagged.len()));
-    let said = count.unwrap_or_else(|why| format!("failed: {why}"));
+    let outcome = count.unwrap_or_else(|why| format!("failed: {why}"));
     let tagged = match tagged {
         Ok(tagged) => tagged,
-        Err(why) => return (Err(why), said),
+        Err(why) => return (Err(why), outcome),
     };
-    let there = stream::iter(tagged).map(async |mut found| {
+    // The tagging API goes on listing deleted resources for a while.
+    let existing = stream::iter(tagged).map(async |mut found| {
         if let Some((kind, name)) = policy::unlisted(stack, &found, listed) {
             match look(app, kind, &name, invocation).await {
                 Sight::Absent => return None,
@@ -87,33 +89,33 @@ async fn tagged(
         }
         Some(found)
     });
-    let there: Vec<_> = there.buffered(AT_ONCE).collect().await;
-    (Ok(there.into_iter().flatten().collect()), said)
+    let existing: Vec<_> = existing.buffered(AT_ONCE).collect().await;
+    (Ok(existing.into_iter().flatten().collect()), outcome)
 }
 
-/// What a step says whose things could not all be seen.
+/// Outcome of the look at the inventory's resources, of which `unseen` could not be checked.
 fn outcome(unseen: usize) -> String {
-    if unseen == 0 { "succeeded".to_owned() } else { format!("failed: {unseen} could not be seen") }
+    if unseen == 0 { "succeeded".to_owned() } else { format!("failed: {unseen} could not be checked") }
 }
 
-/// The Terraform states, and what the record says of each.
+/// The Terraform states, and the outcome of each for the record.
 async fn states(app: &App, invocation: &Invocation) -> (State, Vec<String>) {
     let Some(bucket) = app.state_bucket.as_deref().filter(|_| !app.state_keys.is_empty()) else {
-        return (State::Undeclared, vec!["failed: the stack does not say where it is".to_owned()]);
+        return (State::Undeclared, vec!["failed: the stack names no Terraform state".to_owned()]);
     };
-    // The only state of an environment has the environment's name, several have their keys.
+    // Findings name the only state after the environment, and several states by their keys.
     let only = match app.state_keys.as_slice() {
         [key] if !key.ends_with('/') => {
             Some(format!("{}-{}", app.base.settings.project, app.base.settings.environment))
         }
         _ => None,
     };
-    let (mut managed, mut unread, mut said) = (Managed::default(), BTreeMap::new(), Vec::new());
+    let (mut managed, mut unread, mut outcomes) = (Managed::default(), BTreeMap::new(), Vec::new());
     let mut has_read = BTreeSet::new();
     for declared in &app.state_keys {
-        let mut failed = |key: &str, why: String, said: &mut Vec<String>| {
+        let mut failed = |key: &str, why: String, outcomes: &mut Vec<String>| {
             let why = format!("s3://{bucket}/{key}: {why}");
-            said.push(format!("failed: {why}"));
+            outcomes.push(format!("failed: {why}"));
             unread.insert(only.clone().unwrap_or_else(|| key.to_owned()), why);
         };
         let listed = invocation.before_deadline(ACTING, app.clients.states(bucket, declared)).await;
@@ -122,7 +124,7 @@ async fn states(app: &App, invocation: &Invocation) -> (State, Vec<String>) {
         let (client, keys) = match listed {
             Ok(listed) => listed,
             Err(why) => {
-                failed(declared, why, &mut said);
+                failed(declared, why, &mut outcomes);
                 continue;
             }
         };
@@ -131,12 +133,12 @@ async fn states(app: &App, invocation: &Invocation) -> (State, Vec<String>) {
             let read = read.map_err(|late| chain(&late)).and_then(|read| read.map_err(|error| chain(&error)));
             match read {
                 Ok((held, which)) => {
-                    said.push(format!("s3://{bucket}/{key}: {which}, {} ARNs", held.len()));
+                    outcomes.push(format!("s3://{bucket}/{key}: {which}, {} ARNs", held.len()));
                     managed.merge(held);
                 }
-                Err(why) => failed(&key, why, &mut said),
+                Err(why) => failed(&key, why, &mut outcomes),
             }
         }
     }
-    (State::Read { managed, unread: unread.into_iter().collect() }, said)
+    (State::Read { managed, unread: unread.into_iter().collect() }, outcomes)
 }

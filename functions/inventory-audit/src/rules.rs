@@ -1,5 +1,4 @@
-//! The rules: what is wrong with each resource, what became of the policy, and how a run relates to the last one. No I/O, no
-//! clock.
+//! The rules: findings of each resource, changes of the policy, and the comparison with the last run. No I/O, no clock.
 
 pub(crate) mod arn;
 pub(crate) mod change;

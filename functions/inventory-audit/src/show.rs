@@ -1,4 +1,4 @@
-//! Writes the inventory's table to the evidence bucket.
+//! Writes the inventory as a table to the evidence bucket.
 
 use shared::run::evidence::Step;
 use shared::runtime::failure::chain;
@@ -8,7 +8,7 @@ use crate::rules::row::Row;
 use crate::table::{self, Table};
 use crate::{App, REPORTING};
 
-/// Name under which the table's rows are stored.
+/// Name of the document that holds the table's rows.
 const TABLE: &str = "inventory";
 
 /// Writes the table.

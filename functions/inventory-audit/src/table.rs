@@ -1,4 +1,4 @@
-//! The inventory as a table, as people open it.
+//! The inventory as a table for people (CSV).
 
 use serde::{Deserialize, Serialize};
 use shared::run::csv;
@@ -11,14 +11,14 @@ pub(crate) const KEY: &str = "inventory/inventory.csv";
 const COLUMNS: [&str; 10] =
     ["area", "kind", "name", "arn", "primary", "backup", "exists", "tags", "terraform", "findings"];
 
-/// The table's rows as they are kept; each has the columns' order.
+/// The rows as stored; the cells are in the order of `COLUMNS`.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Table {
     rows: Vec<[String; 10]>,
 }
 
 impl Table {
-    /// The rows of an audit, by area and name.
+    /// The rows of an audit, sorted by area, kind and name; resources outside the inventory come last.
     pub(crate) fn of(rows: &[Row]) -> Self {
         let mut ordered: Vec<_> = rows.iter().collect();
         ordered.sort_by_cached_key(|row| (row.area.is_none(), row.area, row.about()));
@@ -55,7 +55,7 @@ mod tests {
     use crate::rules::row::Verdict;
 
     #[test]
-    fn the_areas_come_first_and_a_row_says_each_answer() {
+    fn the_areas_come_first_and_a_row_has_every_verdict() {
         let row = |area: Option<Area>, name: &str| Row {
             area,
             kind: "s3-bucket".to_owned(),

@@ -1,4 +1,4 @@
-//! What people read: in the channel, in a page, in the record. Nothing of a state's content is known here.
+//! Texts for people: channel, pages, record. No content of a state gets here.
 
 mod change;
 mod page;

@@ -10,7 +10,7 @@ use super::{Clients, Seen, shows, unclear};
 use crate::rules::facts::More;
 use crate::rules::settings::Setting;
 
-/// States of an ECS cluster or service that is there, or coming.
+/// Statuses of a cluster or service that exists or is being created.
 const ALIVE: [&str; 2] = ["ACTIVE", "PROVISIONING"];
 
 impl Clients {
@@ -48,7 +48,7 @@ impl Clients {
     }
 }
 
-/// What ECS says of what it does not show: that it is not there, or why it does not say.
+/// Interprets the failures of an answer without the resource: it does not exist, or ECS did not say.
 fn failed(operation: &'static str, failures: Vec<Failure>) -> Result<Option<Seen>, CallError> {
     match failures.into_iter().next() {
         Some(failure) if failure.reason() == Some("MISSING") => Ok(None),
@@ -59,7 +59,7 @@ fn failed(operation: &'static str, failures: Vec<Failure>) -> Result<Option<Seen
     }
 }
 
-/// Whether a cluster or service is there, by its status.
+/// Whether a cluster or service exists, by its status.
 fn is_alive(operation: &'static str, status: Option<&str>) -> Result<bool, CallError> {
     Ok(ALIVE.contains(&status.ok_or_else(|| unclear(operation))?))
 }

@@ -23,7 +23,7 @@ impl Clients {
         if instance.db_instance_status().ok_or_else(|| unclear(ACTION))? == "deleting" {
             return Ok(None);
         }
-        // What was changed and waits for its window is what Terraform has asked for.
+        // A change that waits for its maintenance window already has the value that Terraform set.
         let pending = instance.pending_modified_values.as_ref();
         let retention = pending.and_then(|pending| pending.backup_retention_period);
         let multi_az = pending.and_then(|pending| pending.multi_az);

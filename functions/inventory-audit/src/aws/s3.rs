@@ -11,7 +11,7 @@ use crate::rules::facts::More;
 use crate::rules::settings::{Rule, Setting, lifecycle};
 
 impl Clients {
-    /// A bucket without tags has no tag set. Another account's bucket of that name is none that the role may see.
+    /// A bucket without tags answers NoSuchTagSet. The role may not read another account's bucket of that name, which is an error.
     pub(super) async fn bucket(&self, name: &str) -> Result<Option<Seen>, CallError> {
         let arn = format!("arn:{}:s3:::{name}", self.partition());
         let (mut client, mut has_moved) = (self.s3.clone(), false);
@@ -37,7 +37,7 @@ impl Clients {
     }
 }
 
-/// `Disabled` for a bucket that never had versions, as Terraform calls it.
+/// Versioning of a bucket; `Disabled`, Terraform's word, if it was never on.
 async fn versioning(client: &S3, bucket: &str) -> Result<String, CallError> {
     let found = client.get_bucket_versioning().bucket(bucket).send().await;
     let found = found.map_err(CallError::during("s3:GetBucketVersioning"))?;
@@ -60,9 +60,9 @@ async fn rules(client: &S3, bucket: &str) -> Result<String, CallError> {
     })))
 }
 
-/// Beginning of the keys that a rule is of.
+/// Prefix of the keys that a rule applies to.
 fn prefix(rule: &aws_sdk_s3::types::LifecycleRule) -> Option<&str> {
-    #[expect(deprecated, reason = "rules of before 2016 have it in place of a filter")]
+    #[expect(deprecated, reason = "rules from before 2016 have it instead of a filter")]
     let of_rule = rule.prefix();
     let filter = rule.filter();
     let both = filter.and_then(|filter| filter.and()).and_then(|both| both.prefix());

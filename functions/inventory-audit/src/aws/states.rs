@@ -7,32 +7,30 @@ use shared::runtime::time::instant;
 use super::{Clients, S3, unclear};
 use crate::rules::state::{MOST_BYTES, MOST_STATES, Managed, SUFFIX, StateError, parse};
 
-/// Most pages of keys that are looked through for states.
+/// Most pages of keys that are searched for states.
 pub(super) const PAGES: usize = 10;
 
 /// Why the Terraform state could not be read.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum ReadError {
-    /// S3 did not give it.
+    /// S3 refused or failed.
     #[error("the object could not be read")]
     S3(#[from] CallError),
-    /// It is not what it should be.
+    /// The content is not a readable state.
     #[error(transparent)]
     State(#[from] StateError),
-    /// No object has the key, or none below the prefix is a state.
-    #[error(
-        "no state in the bucket has this key or, for one that ends in /, a key below it that ends in {SUFFIX}"
-    )]
+    /// The key has no object, or the prefix has no state.
+    #[error("the bucket has no state with this key, or no key below this prefix that ends in {SUFFIX}")]
     NoObject,
-    /// More than an audit reads.
+    /// More states or pages of keys than an audit reads.
     #[error(
-        "there are more than {MOST_STATES} states, or more than {PAGES} pages of keys; name narrower prefixes"
+        "the prefix has more than {MOST_STATES} states, or more than {PAGES} pages of keys; use narrower prefixes"
     )]
     TooMany,
 }
 
 impl Clients {
-    /// The keys of the states that a declared key or prefix stands for, and a client of their bucket's region.
+    /// The keys of the states that a declared key or prefix covers, and a client for the bucket's region.
     pub(crate) async fn states(&self, bucket: &str, declared: &str) -> Result<(S3, Vec<String>), ReadError> {
         let (mut client, mut has_moved) = (self.s3.clone(), false);
         let (mut keys, mut token, mut pages) = (Vec::new(), None, 0);
@@ -56,7 +54,7 @@ impl Clients {
             let found = page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key);
             keys.extend(found.filter(|key| is_it(key)));
             pages += 1;
-            // The key itself comes before all that it begins.
+            // Keys are sorted: the exact key comes before the keys that it is a prefix of.
             let is_over = !declared.ends_with('/') || page.next_continuation_token.is_none();
             if keys.len() > MOST_STATES || pages == PAGES && !is_over {
                 return Err(ReadError::TooMany);
@@ -69,7 +67,8 @@ impl Clients {
         if keys.is_empty() { Err(ReadError::NoObject) } else { Ok((client, keys)) }
     }
 
-    /// A Terraform state, and which one it is. Its bytes are dropped as soon as they are read.
+    /// Reads a Terraform state; also gives its serial, S3 version and date for the record. The bytes, which hold secrets, are
+    /// dropped after parsing.
     pub(crate) async fn state(client: &S3, bucket: &str, key: &str) -> Result<(Managed, String), ReadError> {
         let object = client.get_object().bucket(bucket).key(key).send().await;
         let mut object = object.map_err(CallError::during("s3:GetObject"))?;

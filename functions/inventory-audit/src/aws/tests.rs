@@ -33,7 +33,7 @@ fn hosts(wire: &StaticReplayClient) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_answer_that_says_nothing_is_no_absence() {
+async fn an_unclear_answer_does_not_prove_absence() {
     let instance = "<DescribeDBInstancesResponse><DescribeDBInstancesResult><DBInstances/></DescribeDBInstancesResult></DescribeDBInstancesResponse>";
     let cluster = "<DescribeDBClustersResponse><DescribeDBClustersResult><DBClusters/></DescribeDBClustersResult></DescribeDBClustersResponse>";
     for (kind, name, answer) in [
@@ -78,7 +78,7 @@ async fn an_answer_that_says_nothing_is_no_absence() {
 }
 
 #[tokio::test]
-async fn what_has_no_client_is_looked_at_through_cloud_control() {
+async fn services_without_a_client_are_looked_at_through_cloud_control() {
     let arn = "arn:aws:aps:us-east-1:123456789012:workspace/ws-1";
     for (kind, name, properties, expected) in [
         (
@@ -115,7 +115,7 @@ async fn what_has_no_client_is_looked_at_through_cloud_control() {
 const MOVED: &str = "<Error><Code>PermanentRedirect</Code><Message>x</Message></Error>";
 
 #[tokio::test]
-async fn a_bucket_of_another_region_is_read_there() {
+async fn a_bucket_in_another_region_is_read_there() {
     let tags = "<Tagging><TagSet><Tag><Key>Project</Key><Value>moveongs</Value></Tag></TagSet></Tagging>";
     let versioning = "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
     let lifecycle = "<Error><Code>NoSuchLifecycleConfiguration</Code></Error>";
@@ -135,7 +135,7 @@ async fn a_bucket_of_another_region_is_read_there() {
 }
 
 #[tokio::test]
-async fn regions_that_name_each_other_end() {
+async fn regions_that_redirect_to_each_other_end_in_an_error() {
     let wire = wire(&[(301, "sa-east-1", MOVED), (301, "us-east-1", MOVED)]);
     let sight = clients(&wire).look(Kind::S3Bucket, "b").await;
     assert!(matches!(&sight, Sight::Unseen(why) if why.contains("PermanentRedirect")), "{sight:?}");
@@ -153,7 +153,7 @@ fn listing(keys: &[&str], token: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_prefix_stands_for_the_states_below_it_and_a_key_for_itself() {
+async fn a_prefix_covers_the_states_below_it_and_a_key_only_itself() {
     let found = async |declared: &str, pages: &[String]| {
         let pages: Vec<_> = pages.iter().map(String::as_str).collect();
         let states = clients(&replies(&pages)).states("states", declared).await;
@@ -188,7 +188,7 @@ async fn a_prefix_stands_for_the_states_below_it_and_a_key_for_itself() {
 }
 
 #[tokio::test]
-async fn a_state_of_another_region_is_read_there() {
+async fn a_state_in_another_region_is_read_there() {
     let listed = listing(&["dev/terraform.tfstate"], "");
     let wire = wire(&[
         (301, "sa-east-1", MOVED),

@@ -1,18 +1,18 @@
-//! ARNs: which resource of the inventory one names. No I/O.
+//! ARNs, and the resources of the inventory that they name. No I/O.
 
 use shared::policy::Kind;
 
-/// An ARN without what only some calls and providers put at a log group's end.
+/// An ARN without the `:*` that only some calls and providers append to a log group's.
 pub(crate) fn bare(arn: &str) -> &str {
     arn.strip_suffix(":*").unwrap_or(arn)
 }
 
-/// The end of an ARN, which names the resource.
+/// The last part of an ARN: type and name of the resource.
 pub(crate) fn resource_of(arn: &str) -> &str {
     arn.splitn(6, ':').nth(5).unwrap_or(arn)
 }
 
-/// Kind and name of a resource that the inventory could hold, by its ARN.
+/// Kind and name of the resource that an ARN names; none if the inventory has no such kind.
 pub(crate) fn known(arn: &str) -> Option<(Kind, String)> {
     let mut parts = arn.splitn(6, ':').skip(2);
     let (service, resource) = (parts.next()?, parts.nth(2)?);
@@ -29,7 +29,7 @@ pub(crate) fn known(arn: &str) -> Option<(Kind, String)> {
             .map(|name| (Kind::RdsInstance, name))
             .or_else(|| after("cluster:").map(|name| (Kind::RdsCluster, name))),
         "s3" if !resource.contains(['/', ':']) => Some((Kind::S3Bucket, resource.to_owned())),
-        // Secrets Manager adds a hyphen and six characters.
+        // Secrets Manager appends a hyphen and six characters to the name.
         "secretsmanager" => {
             let name = after("secret:")?;
             let end = name.len().checked_sub(7).filter(|end| name.is_char_boundary(*end))?;
@@ -46,7 +46,7 @@ pub(crate) fn type_of(arn: &str) -> String {
     let service = parts.next().unwrap_or_default();
     let resource = parts.nth(2).unwrap_or_default();
     let kind = match (resource.split_once(['/', ':']), service) {
-        // An API's path begins with a slash.
+        // The resource of an API Gateway ARN begins with a slash.
         (Some(("", path)), _) => path.split('/').next().unwrap_or_default(),
         (Some((kind, _)), _) => kind,
         (None, "s3") => "bucket",

@@ -1,4 +1,4 @@
-//! A change of the policy: what became of it, and how it stands to the main branch. No I/O.
+//! A change of the policy, and whether its commit is on the main branch. No I/O.
 
 use serde_json::Value;
 use shared::policy::{self, Change, Document, KEY};
@@ -9,40 +9,40 @@ pub(crate) const MAIN: &str = "main";
 /// Most differing fields that a finding names.
 const MOST_FIELDS: usize = 5;
 
-/// How a change stands to [`MAIN`].
+/// Whether a change is on [`MAIN`].
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Merge {
     /// The commit is on the branch, and its file has the applied patch.
     Merged,
-    /// The commit is not on the branch; how it stands to it.
+    /// The commit is not on the branch; GitHub's status for it.
     Unmerged(String),
     /// The commit is on the branch, but its file differs from the applied patch; the differences.
     Differs(String),
-    /// Not known, and why.
+    /// Unknown, and why.
     Unknown(String),
 }
 
-/// What became of the policy with one version.
+/// Effect of a version of the document on the policy.
 #[derive(Debug)]
 pub(crate) enum Became {
-    /// Another one.
+    /// A new policy.
     Changed(Document, Merge),
-    /// The defaults: the document was removed.
+    /// The document was removed; the defaults are in force.
     Removed,
-    /// The version is not understood. The good version before it stays in force; none: the defaults.
+    /// The version is not valid; the error. The last valid version stays in force; none: the defaults.
     Broken(String, Option<String>),
 }
 
-/// One change.
+/// A change of the policy.
 #[derive(Debug)]
 pub(crate) struct Recorded {
     pub became: Became,
-    /// What differs from the policy before.
+    /// Differences from the previous policy.
     pub changes: Vec<Change>,
 }
 
-/// Whether a version has no record yet, given its place (the newest is 0) and the version of the newest record. If that record was not
-/// read, only the newest version counts: older ones were announced long ago.
+/// Whether a version has no record yet, given its place (the newest is 0) and the version of the newest record. If that record
+/// was not read, only the newest version counts: older ones were announced long ago.
 pub(crate) fn is_new(version: &str, place: usize, before: Result<Option<&str>, ()>) -> bool {
     match before {
         Ok(before) => before != Some(version),
@@ -72,7 +72,7 @@ pub(crate) fn compared(patch: &Value, path: &str, file: Option<&[u8]>) -> Merge 
     Merge::Differs(format!("{path} → {KEY}: {}{more}", fields.join(", ")))
 }
 
-/// What GitHub's word for a commit, compared with the branch, means.
+/// Interprets GitHub's status of a commit compared with the branch.
 pub(crate) fn judged(status: &str) -> Merge {
     match status {
         "behind" | "identical" => Merge::Merged,
@@ -82,22 +82,23 @@ pub(crate) fn judged(status: &str) -> Merge {
 }
 
 impl Recorded {
-    /// What a person should do.
+    /// The finding for the record: kind, `: `, details; none for a merged change.
     pub(crate) fn finding(&self) -> Option<String> {
         match &self.became {
             Became::Changed(document, Merge::Unmerged(status)) => {
                 Some(format!("policy.unmerged {KEY}: commit {} is not on {MAIN} ({status})", document.commit))
             }
             Became::Changed(document, Merge::Unknown(why)) => Some(format!(
-                "policy.unverified {KEY}: whether commit {} is on {MAIN} and holds it: {why}",
+                "policy.unverified {KEY}: unknown whether commit {} is on {MAIN} with this content: {why}",
                 document.commit
             )),
-            Became::Changed(document, Merge::Differs(how)) => {
-                Some(format!("policy.differs {KEY}: it is not the file of commit {}: {how}", document.commit))
-            }
+            Became::Changed(document, Merge::Differs(how)) => Some(format!(
+                "policy.differs {KEY}: it differs from the file of commit {}: {how}",
+                document.commit
+            )),
             Became::Broken(error, _) => Some(format!("policy.broken {KEY}: {error}")),
             Became::Removed => {
-                Some(format!("policy.unmerged {KEY}: it was removed, and no commit on {MAIN} says so"))
+                Some(format!("policy.unmerged {KEY}: it was removed, but no commit on {MAIN} removes it"))
             }
             Became::Changed(_, Merge::Merged) => None,
         }
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn githubs_word_for_a_commit() {
+    fn the_status_of_a_commit_decides_whether_it_is_merged() {
         for (status, expected) in [
             ("behind", "merged"),
             ("identical", "merged"),
@@ -132,13 +133,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_applied_is_compared_with_the_commits_file() {
+    fn the_applied_patch_is_compared_with_the_commits_file() {
         let patch = json!({"backups": {"audit": {"grafana_days": 10}}});
         let differs = |how: &str| Merge::Differs(how.to_owned());
         let other = "p.json → policy/current.json: backups.audit.grafana_days: 11 → 10";
         for (file, expected) in [
             (Some(r#"{"backups": {"audit": {"grafana_days": 10}}}"#), Merge::Merged),
-            // Another form of the same.
+            // The same content in another form.
             (Some("{\"backups\":\r\n{\"audit\":{\"grafana_days\":10}}}"), Merge::Merged),
             (Some(r#"{"backups": {"audit": {"grafana_days": 11}}}"#), differs(other)),
             (
@@ -151,7 +152,7 @@ mod tests {
         ] {
             assert_eq!(compared(&patch, "p.json", file.map(str::as_bytes)), expected, "{file:?}");
         }
-        // An element of a list that the file does not have, and a field that was left out.
+        // Only the first differences are named.
         let many: Value =
             (0..9).map(|n| (format!("f{n}"), json!(n))).collect::<serde_json::Map<_, _>>().into();
         let Merge::Differs(how) = compared(&many, "p.json", Some(b"{}")) else { panic!() };
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_without_a_record_are_new_and_of_an_unread_one_only_the_newest() {
+    fn versions_without_a_record_are_new_and_after_an_unread_record_only_the_newest() {
         for (versions, before, expected) in [
             (&["c", "b", "a"][..], Ok(Some("a")), 2),
             (&["c", "b", "a"], Ok(Some("c")), 0),
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_of_another_object_is_none_of_the_policy() {
+    fn an_event_of_another_object_is_no_change_of_the_policy() {
         let event = |source: &str, key: &str| json!({"source": source, "detail": {"object": {"key": key}}});
         assert!(is_one(&event("aws.s3", KEY)));
         for other in

@@ -1,4 +1,5 @@
-//! How a run relates to the last one: its id, the pages that wait in the first week, and what was not seen. No I/O, no clock.
+//! A run compared with the last one: its id, the pages that wait in the first week, and findings that could not be checked again.
+//! No I/O, no clock.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +9,9 @@ use shared::audit::findings::{about_of, key_of};
 
 use super::row::{Problem, Row, problems};
 
-/// What makes a run one run, over its retries and repetitions: the day, what was recorded before, and what is found. A
-/// person who has mended something has a record of it on the same day; one who changed nothing is the same run.
+/// Id of a run, the same over its retries: the day, and a hash of the last run and the keys of the findings.
+///
+/// An invocation on the same day that finds the same is the same run. After a repair it is another run, with its own record.
 pub(crate) fn run_id(day: &str, before: Option<&Last>, keys: &BTreeSet<String>) -> String {
     if let Some(before) = before.filter(|before| before.run_id.starts_with(&format!("{day}/"))) {
         let recorded: BTreeSet<_> = before.findings.iter().map(|line| key_of(line)).collect();
@@ -27,20 +29,20 @@ pub(crate) fn run_id(day: &str, before: Option<&Last>, keys: &BTreeSet<String>) 
     format!("{day}/{hash}")
 }
 
-/// Whether a page waits until the first week is over: what is missing in the first audit has mostly another name. What was there
-/// and is gone waits for nothing, nor what may have been there.
+/// Whether a page waits until the first week is over: a resource missing since the first audit mostly has another name. A resource
+/// that existed in the last run pages at once, and so does any if the last record could not be read.
 pub(crate) fn waits(before: &Before, key: &str, problem: &Problem) -> bool {
-    let was_so = |before: &Last| before.findings.iter().any(|line| key_of(line) == key);
+    let was_missing = |before: &Last| before.findings.iter().any(|line| key_of(line) == key);
     let before = before.as_ref().map(Option::as_ref);
-    matches!(problem, Problem::Missing { .. }) && before.is_ok_and(|before| before.is_none_or(was_so))
+    matches!(problem, Problem::Missing { .. }) && before.is_ok_and(|before| before.is_none_or(was_missing))
 }
 
-/// Whether the subject of a key could not be looked at, or the state or list that it was compared with could not be read.
+/// Whether the resource that a key names could not be looked at, or the state or list that it is compared with could not be read.
 pub(crate) fn is_unseen(rows: &[Row], key: &str) -> bool {
     let unread = |kind: &str| problems(rows).any(|(_, problem)| problem.kind() == kind);
     let is_blind = unread("StateUndeclared") || unread("StateUnreadable") || unread("ListUnread");
     let compared = ["Drift ", "InTwoStates ", "NotInInventory ", "NotInState ", "ValueInState "];
-    // A finding about a part of a resource names the part after it.
+    // The key of a drift ends with the setting.
     let is_of = |about: &str, each: &str| {
         about.strip_prefix(each).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
     };
@@ -68,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn in_the_first_week_only_what_was_there_and_is_gone_pages() {
+    fn in_the_first_week_only_a_deleted_resource_pages() {
         let missing = Problem::Missing { is_in_state: None };
         let (empty, known) = (before("x", &[]), before("x", &["Missing a b: gone: long ago"]));
         for (before, problem, expected) in [
@@ -93,7 +95,7 @@ mod tests {
         assert_eq!(run_id(day, Some(&recorded), &one), first);
         let second = run_id(day, Some(&recorded), &two);
         assert_ne!(second, first);
-        // Back to what it was: another record, since the newest says something else.
+        // The first findings again: another record, because the newest one has other findings.
         let changed = before(&second, &["Missing a b: x", "NotInState c d: y"]);
         let third = run_id(day, Some(&changed), &one);
         assert!(third != first && third != second);
@@ -103,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_compared_is_not_resolved() {
+    fn an_unchecked_finding_is_not_resolved() {
         let lines =
             ["NotInState secret a: x", "Missing secret b: x", "Missing secret c: x"].map(str::to_owned);
         let policy: shared::policy::Policy = "".parse().unwrap();

@@ -1,56 +1,56 @@
-//! What was seen: a resource, the Terraform states, and resources with the tag of the project. No I/O.
+//! Facts: the inventory's resources, the Terraform states, and resources with the project's tag. No I/O.
 
 use std::collections::BTreeMap;
 
 use super::settings::Setting;
 use super::state::Managed;
 
-/// The tag that CloudFormation gives to what a stack makes; nobody else can.
+/// The tag that CloudFormation sets on a stack's resources. No one else can set it: the prefix `aws:` is reserved.
 pub(crate) const STACK_TAG: &str = "aws:cloudformation:stack-id";
 
-/// How a look at a resource ended.
+/// Result of a look at a resource.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Sight {
-    /// There is none, or it is being deleted.
+    /// It does not exist, or is being deleted.
     Absent,
-    /// It is there.
+    /// It exists.
     Present {
         /// Its ARN.
         arn: String,
-        /// Its tags, or why they were not seen.
+        /// Its tags, or why they could not be read.
         tags: Result<BTreeMap<String, String>, String>,
-        /// What else was seen of it.
+        /// Other facts.
         more: More,
     },
-    /// It is outside AWS, so that there is nothing to look at.
+    /// It is outside AWS, where nothing is looked at.
     Elsewhere,
-    /// Nobody knows, and why.
+    /// The look failed; why.
     Unseen(String),
 }
 
-/// What AWS shows of a resource besides its tags.
+/// Facts about a resource besides its tags.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct More {
-    /// Settings, or why they were not seen.
+    /// Settings, or why they could not be read.
     pub settings: BTreeMap<Setting, Result<String, String>>,
-    /// Whether a secret has a rotation.
+    /// For a secret: whether rotation is on.
     pub rotates: Option<bool>,
-    /// Engine of a database.
+    /// For a database: its engine.
     pub engine: Option<String>,
-    /// The cluster that a database instance is a member of.
+    /// For a database instance: the cluster that it belongs to.
     pub cluster: Option<String>,
 }
 
-/// What is known of the Terraform states.
+/// The Terraform states.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum State {
-    /// The template does not name one.
+    /// The stack's parameters name none.
     Undeclared,
-    /// Those that were looked for.
+    /// The states that the stack's parameters name.
     Read {
-        /// What those hold that were read.
+        /// Contents of the readable states.
         managed: Managed,
-        /// Those that were not: a name, and why. What is in none of the others can be in one of these.
+        /// Names of the unreadable states, and why. A resource that is in no readable state may be in one of them.
         unread: Vec<(String, String)>,
     },
 }
@@ -63,7 +63,7 @@ impl State {
         }
     }
 
-    /// Whether what is in no state that was read is in none.
+    /// Whether every state was read, so that a resource that was not found in one is in none.
     pub(crate) fn is_whole(&self) -> bool {
         matches!(self, Self::Read { unread, .. } if unread.is_empty())
     }
@@ -76,8 +76,8 @@ pub(crate) struct Tagged {
     pub arn: String,
     /// The environment that its tag names.
     pub environment: Option<String>,
-    /// The CloudFormation stack that has made it.
+    /// The CloudFormation stack that created it.
     pub stack: Option<String>,
-    /// What a look at it showed, if it is of a kind of the inventory.
+    /// Facts from a look at it, if the inventory has its kind.
     pub more: More,
 }

@@ -1,4 +1,4 @@
-//! The rules: what is wrong with each resource of the inventory, and which others there are. No I/O, no clock.
+//! The rules: findings of the inventory's resources and of the project's other resources. No I/O, no clock.
 
 #[cfg(test)]
 mod tests;
@@ -19,29 +19,29 @@ pub(crate) struct Wanted {
     pub area: Area,
     /// Its kind.
     pub kind: Kind,
-    /// Its name, as [`Kind`] says.
+    /// Its name, in the form that [`Kind`] describes.
     pub name: String,
-    /// Who answers for it.
+    /// The responsible teams.
     pub responsible: Responsible,
-    /// Whether Terraform is to manage it. The bucket of its own state it cannot.
+    /// Whether Terraform must manage it. It cannot manage the bucket of its own state.
     pub is_terraforms: bool,
 }
 
-/// Whose inventory it is.
+/// The stack, whose inventory is audited.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stack<'a> {
-    /// The policy.
+    /// Policy in force.
     pub policy: &'a Policy,
-    /// The project.
+    /// Project.
     pub project: &'a str,
-    /// The environment.
+    /// Environment.
     pub environment: &'a str,
     /// ARN of this product's own stack.
     pub own: &'a str,
 }
 
-/// What must exist: what the policy lists, the secrets that template and policy name, by their names and the policy's keys,
-/// and the bucket of the Terraform state.
+/// The resources that must exist: those in the policy's inventory, the `secrets` that template and policy name (name to the
+/// policy's key), and the bucket of the Terraform states.
 pub(crate) fn wanted(
     stack: Stack<'_>,
     secrets: &BTreeMap<&str, &str>,
@@ -81,7 +81,7 @@ pub(crate) fn wanted(
     wanted
 }
 
-/// What is wrong with each resource of the inventory, with the areas, and with what else the project has; worst first.
+/// The rows of an audit, worst first: the inventory's resources, the areas, the states, and the project's other resources.
 pub(crate) fn decide(
     stack: Stack<'_>,
     seen: Vec<(Wanted, Sight)>,
@@ -128,7 +128,7 @@ pub(crate) fn decide(
         if is_one_team(&holding.responsible) {
             rows.push(row(Problem::OneTeam));
         }
-        // The template names secrets and the bucket of the state.
+        // These areas have resources from the template: secrets, and the states' bucket.
         let is_of_the_template = matches!(area, Area::Secrets | Area::Infrastructure);
         if !is_of_the_template && holding.resources.values().all(Vec::is_empty) {
             rows.push(row(Problem::EmptyArea));
@@ -159,7 +159,7 @@ pub(crate) fn decide(
     rows
 }
 
-/// Whether each secret that was looked at has a rotation, by its ARN.
+/// Whether rotation is on, by the ARN of each secret that was looked at.
 fn rotating(seen: &[(Wanted, Sight)], tagged: &Result<Vec<Tagged>, String>) -> BTreeMap<String, bool> {
     let listed = seen.iter().filter_map(|(_, sight)| match sight {
         Sight::Present { arn, more, .. } => Some((arn, more)),
@@ -169,7 +169,7 @@ fn rotating(seen: &[(Wanted, Sight)], tagged: &Result<Vec<Tagged>, String>) -> B
     listed.chain(others).filter_map(|(arn, more)| Some((arn.clone(), more.rotates?))).collect()
 }
 
-/// ARNs and names of the secrets whose values the states hold, and that were not looked at.
+/// Secrets that have a value in a state and were not looked at: ARN to name.
 pub(crate) fn unlooked(
     state: &State,
     seen: &[(Wanted, Sight)],
@@ -186,7 +186,7 @@ pub(crate) fn unlooked(
         .collect()
 }
 
-/// Adds a problem to the row of a resource, or a row of its own.
+/// Adds a problem to its resource's row; without one, adds the row that `own` makes.
 fn attach(rows: &mut Vec<Row>, arn: Option<&str>, problem: Problem, own: impl Fn(Problem) -> Row) {
     match rows.iter_mut().find(|row| !row.arn.is_empty() && Some(bare(&row.arn)) == arn) {
         Some(row) => {
@@ -197,19 +197,19 @@ fn attach(rows: &mut Vec<Row>, arn: Option<&str>, problem: Problem, own: impl Fn
     }
 }
 
-/// Whether nobody stands behind whoever is first.
+/// Whether the primary and the backup are the same team.
 fn is_one_team(responsible: &Responsible) -> bool {
     let [primary, backup] =
         [&responsible.primary, &responsible.backup].map(|team| team.trim().to_lowercase());
     primary == backup
 }
 
-/// What the inventory has.
+/// Kind and name of each resource of the inventory.
 pub(crate) fn listed<'a>(wanted: impl IntoIterator<Item = &'a Wanted>) -> BTreeSet<(Kind, String)> {
     wanted.into_iter().map(|wanted| (wanted.kind, wanted.name.clone())).collect()
 }
 
-/// One resource of the inventory.
+/// The row of a resource of the inventory.
 fn judge(stack: Stack<'_>, wanted: Wanted, sight: Sight, state: &State) -> Row {
     let mut row = Row {
         area: Some(wanted.area),
@@ -224,7 +224,7 @@ fn judge(stack: Stack<'_>, wanted: Wanted, sight: Sight, state: &State) -> Row {
         import: None,
         problems: Vec::new(),
     };
-    // The area's own says so of the area.
+    // If the area has one team, the area's own row reports it.
     if is_one_team(&row.responsible) && !is_one_team(stack.policy.responsible(wanted.area)) {
         row.problems.push(Problem::OneTeam);
     }
@@ -274,7 +274,8 @@ fn judge(stack: Stack<'_>, wanted: Wanted, sight: Sight, state: &State) -> Row {
     row
 }
 
-/// The tags that are missing, or that say something else. A bucket of states can be that of several environments.
+/// Required tags that are missing or have another value. Without `is_of_one` any environment is accepted: a bucket of states
+/// can serve several.
 fn lacking(
     stack: Stack<'_>,
     tags: &BTreeMap<String, String>,
@@ -292,7 +293,7 @@ fn lacking(
 
 fn in_state(kind: Option<Kind>, arn: &str, more: &More, state: &State) -> Verdict {
     let Some(managed) = state.managed() else { return Verdict::Unknown };
-    // Terraform manages the members of a Multi-AZ cluster with the cluster.
+    // Terraform manages the members of a Multi-AZ cluster through the cluster.
     let cluster = more.cluster.as_ref().filter(|_| !is_aurora(more)).map(|cluster| {
         let (place, _) = arn.rsplit_once(":db:").unwrap_or_default();
         format!("{place}:cluster:{cluster}")
@@ -308,14 +309,14 @@ fn in_state(kind: Option<Kind>, arn: &str, more: &More, state: &State) -> Verdic
     }
 }
 
-/// Whether the members of a database's cluster are resources of their own in Terraform.
+/// Whether Terraform has a resource type for members of the database's cluster.
 fn is_aurora(more: &More) -> bool {
     more.engine
         .as_deref()
         .is_some_and(|engine| ["aurora", "docdb", "neptune"].iter().any(|own| engine.starts_with(own)))
 }
 
-/// Whether AWS shows the settings that the state holds, and what is wrong.
+/// Compares the settings in AWS with those in the state.
 fn compare(kind: Kind, arn: &str, name: &str, more: &More, state: &State) -> (Verdict, Vec<Problem>) {
     let Some(managed) = state.managed() else { return (Verdict::Unknown, Vec::new()) };
     let held = managed.settings(kind, arn, name);
@@ -355,7 +356,7 @@ fn compare(kind: Kind, arn: &str, name: &str, more: &More, state: &State) -> (Ve
     (verdict, problems)
 }
 
-/// Terraform's type and id by which a resource is imported; for a member of a Multi-AZ cluster, its cluster's.
+/// Terraform's type and id to import a resource; for a member of a Multi-AZ cluster, those of the cluster.
 fn importable(kind: Kind, name: &str, arn: &str, more: &More) -> Option<(&'static str, String)> {
     let engine = more.engine.as_deref().unwrap_or_default();
     let of = |instance, cluster| if kind == Kind::RdsInstance { instance } else { cluster };
@@ -370,19 +371,19 @@ fn importable(kind: Kind, name: &str, arn: &str, more: &More) -> Option<(&'stati
         (Kind::RdsInstance, Some(cluster)) => return Some(("aws_rds_cluster", cluster.clone())),
         _ => terraform_type(kind)?,
     };
-    // Each provider's own id; a secret's is its ARN.
+    // The import id is the name, except for a secret: its ARN.
     Some((imported, if kind == Kind::Secret { arn } else { name }.to_owned()))
 }
 
-/// Whether a tagged resource is this environment's, by its tag. One without a name there, or with ours spelt otherwise, is
-/// nobody's, which is none.
+/// Whether a tagged resource belongs to this environment. None if its tag is missing or empty, or differs from this
+/// environment's name only in case: then no environment has it.
 fn is_ours(stack: Stack<'_>, found: &Tagged) -> Option<bool> {
     let environment = found.environment.as_deref().map(str::trim).filter(|name| !name.is_empty())?;
     let is_misspelt = environment != stack.environment && environment.eq_ignore_ascii_case(stack.environment);
     (!is_misspelt).then_some(environment == stack.environment)
 }
 
-/// The kind and name of a resource that the inventory could hold and does not. It may be gone: the list lags behind.
+/// Kind and name of a tagged resource that the inventory lacks although it has the kind. It may have been deleted: the list lags.
 pub(crate) fn unlisted(
     stack: Stack<'_>,
     found: &Tagged,
@@ -393,7 +394,7 @@ pub(crate) fn unlisted(
     (!is_own && is_ours(stack, found) != Some(false)).then_some(known)
 }
 
-/// A resource that carries the tags and is none of the inventory's; none if it is.
+/// The row of a tagged resource outside the inventory; none if the resource is in it, or belongs elsewhere.
 fn judge_other(
     stack: Stack<'_>,
     found: &Tagged,
@@ -414,7 +415,7 @@ fn judge_other(
         return None;
     }
     let mut problems = Vec::new();
-    // Another stack's are CloudFormation's; whose environment is not known can be in another's state.
+    // CloudFormation manages the resources of a stack. A resource of unknown environment may be in another environment's state.
     let state = if found.stack.is_some() || is_ours.is_none() {
         Verdict::NotAsked
     } else {

@@ -1,4 +1,4 @@
-//! The verdicts on one resource, and its problems. No I/O.
+//! The verdicts and findings on one resource. No I/O.
 
 use std::collections::BTreeSet;
 
@@ -7,21 +7,21 @@ use shared::policy::{Area, Responsible};
 use super::settings::Setting;
 use super::state::{Place, Value};
 
-/// How one question about a resource ended.
+/// Verdict on one question about a resource.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Verdict {
     /// As it should be.
     Pass,
     /// Not as it should be.
     Fail,
-    /// Nobody could see.
+    /// The facts could not be read.
     Unknown,
-    /// Not asked.
+    /// The question does not apply.
     NotAsked,
 }
 
 impl Verdict {
-    /// Its word in answer and table.
+    /// The word in the answer and the table.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Pass => "ok",
@@ -32,68 +32,68 @@ impl Verdict {
     }
 }
 
-/// What is wrong, or could not be seen; the worst first.
+/// A finding: something is wrong or could not be checked. The order is by severity, worst first.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Problem {
-    /// Nothing of the inventory could be seen.
+    /// No resource of the inventory could be looked at.
     NothingRead,
-    /// It does not exist; with whether Terraform believes that it does, if that is known.
+    /// It does not exist.
     Missing {
-        /// Whether the state has it.
+        /// Whether a Terraform state still has it; none if the states were not all read.
         is_in_state: Option<bool>,
     },
-    /// It could not be looked at.
+    /// It could not be checked.
     InsufficientData {
         /// Why.
         why: String,
     },
-    /// A state holds a secret value in clear.
+    /// A state holds a secret value in plaintext.
     ValueInState {
-        /// Where.
+        /// The value's place and attributes.
         value: Value,
-        /// Whether the secret has a rotation, if it is one.
+        /// Whether the secret's rotation is on, if the value belongs to a secret that was looked at.
         rotates: Option<bool>,
     },
-    /// Terraform manages it in more than one place.
+    /// More than one Terraform resource manages it.
     InTwoStates {
-        /// The places.
+        /// Their addresses and states.
         places: BTreeSet<Place>,
     },
-    /// The template does not say where the state is.
+    /// The stack's parameters do not name a Terraform state.
     StateUndeclared,
-    /// The state was not read.
+    /// A Terraform state could not be read.
     StateUnreadable {
         /// Why.
         why: String,
     },
-    /// What else there is could not be listed.
+    /// The project's tagged resources could not be listed.
     ListUnread {
         /// Why.
         why: String,
     },
-    /// It lacks tags, or they say something else; with the values that they must have, none for any.
+    /// It lacks required tags, or they have other values.
     TagsMissing {
-        /// Names, and the values that they must have.
+        /// Names and required values; none: any value.
         tags: Vec<(&'static str, Option<String>)>,
     },
-    /// AWS shows a setting otherwise than the state.
+    /// A setting differs between AWS and the Terraform state.
     Drift {
         /// The setting.
         setting: Setting,
-        /// What AWS shows.
+        /// Value in AWS.
         found: String,
-        /// What the state holds.
+        /// Value in the state.
         expected: String,
-        /// Where it holds it.
+        /// Its place in the state.
         place: Place,
     },
-    /// It exists, and the state does not know it.
+    /// It exists and is in no Terraform state.
     NotInState,
-    /// It is of a kind that the inventory holds, and not in it.
+    /// The inventory has its kind, but not this resource.
     NotInInventory,
-    /// One team is primary and backup.
+    /// The primary and the backup are the same team.
     OneTeam,
-    /// The inventory has an area without a resource.
+    /// An area of the inventory has no resource.
     EmptyArea,
 }
 
@@ -118,12 +118,12 @@ impl Problem {
         }
     }
 
-    /// Whether somebody is to be woken.
+    /// Whether it pages.
     pub(crate) fn pages(&self) -> bool {
         matches!(self, Self::NothingRead | Self::Missing { .. })
     }
 
-    /// Whether it says that something could not be seen, rather than that something is wrong.
+    /// Whether it reports that something could not be checked, not that something is wrong.
     pub(crate) fn is_unverified(&self) -> bool {
         matches!(
             self,
@@ -136,47 +136,47 @@ impl Problem {
     }
 }
 
-/// What was decided of one thing: a resource, an area, the state or the list.
+/// The verdicts and findings on one subject: a resource, an area, a state or the list of tagged resources.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Row {
-    /// Its area; none for a resource that the inventory does not have.
+    /// Its area; none for a resource outside the inventory.
     pub area: Option<Area>,
-    /// Its kind in the inventory, or service and type of its ARN, or `area`, `terraform-state`, `tagged-resources`,
-    /// `inventory`.
+    /// Its kind in the inventory, or service and type from its ARN, or `area`, `terraform-state`, `terraform-value`,
+    /// `tagged-resources`, `inventory`.
     pub kind: String,
     /// Its name.
     pub name: String,
-    /// Its ARN, if that was seen.
+    /// Its ARN; empty if unknown.
     pub arn: String,
-    /// Who answers for it.
+    /// The responsible teams.
     pub responsible: Responsible,
     /// Whether it exists.
     pub exists: Verdict,
-    /// Whether it has the tags.
+    /// Whether it has the required tags.
     pub tags: Verdict,
-    /// Whether the state has it.
+    /// Whether a Terraform state has it.
     pub state: Verdict,
-    /// Whether its settings are those of the state.
+    /// Whether its settings match the state's.
     pub settings: Verdict,
-    /// Terraform's type and id by which it is imported, if it is of a kind of the inventory.
+    /// Terraform's type and id for `terraform import`, if the inventory has its kind.
     pub import: Option<(&'static str, String)>,
-    /// What is wrong, worst first.
+    /// Its findings, worst first.
     pub problems: Vec<Problem>,
 }
 
 impl Row {
-    /// What the row is about, in one line; without what ends a finding's key.
+    /// Kind and name, in one line. Without `: `, which would end a finding's key.
     pub(crate) fn about(&self) -> String {
         format!("{} {}", self.kind, self.name).replace(": ", ":")
     }
 
-    /// What makes problems of two runs the same one.
+    /// Key of a finding: findings of two runs with the same key are the same finding.
     pub(crate) fn key(&self, problem: &Problem) -> String {
-        let part = match problem {
+        let setting = match problem {
             Problem::Drift { setting, .. } => format!(" {}", setting.name()),
             _ => String::new(),
         };
-        format!("{} {}{part}", problem.kind(), self.about())
+        format!("{} {}{setting}", problem.kind(), self.about())
     }
 }
 
@@ -185,7 +185,8 @@ pub(crate) fn problems(rows: &[Row]) -> impl Iterator<Item = (&Row, &Problem)> {
     rows.iter().flat_map(|row| row.problems.iter().map(move |problem| (row, problem)))
 }
 
-/// A name that stays in its place in a message: AWS lets some, an alarm's, hold line ends and backquotes.
+/// Foreign text without line breaks and backquotes, which could break out of its place in a message. AWS allows them in some names,
+/// such as an alarm's.
 pub(crate) fn plain(name: &str) -> String {
     name.chars().map(|c| if c.is_control() || c == '`' { '?' } else { c }).collect()
 }

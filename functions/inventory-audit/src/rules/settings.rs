@@ -1,28 +1,28 @@
-//! Settings that a Terraform state holds and AWS shows, in a form in which the two are compared. No I/O.
+//! Settings in a Terraform state and in AWS, in a form that can be compared. No I/O.
 
 use std::collections::BTreeMap;
 
-/// A setting that is compared.
+/// A compared setting.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Setting {
-    /// Days of automated backups of an instance or cluster.
+    /// Days that an instance or cluster retains automated backups.
     BackupRetention,
     /// Whether an instance or cluster is protected against deletion.
     DeletionProtection,
     /// Whether an instance has a standby.
     MultiAz,
-    /// Days of a log group; 0 for ever.
+    /// Days that a log group retains events; 0: forever.
     LogRetention,
-    /// `Enabled`, `Suspended` or `Disabled`.
+    /// Versioning of a bucket: `Enabled`, `Suspended` or `Disabled`.
     Versioning,
-    /// The rules of a bucket.
+    /// Lifecycle rules of a bucket, as [`lifecycle`] writes them.
     Lifecycle,
-    /// What a service runs.
+    /// ARN, `family:revision` or family of the task definition that a service runs.
     TaskDefinition,
 }
 
 impl Setting {
-    /// Terraform's name of it.
+    /// Terraform's name of the setting.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::BackupRetention => "backup_retention_period",
@@ -35,18 +35,18 @@ impl Setting {
         }
     }
 
-    /// What AWS has and what the state has of it, where they differ.
+    /// The values in AWS and in the state, shortened to their difference; none if they agree.
     pub(crate) fn difference(self, found: &str, expected: &str) -> Option<(String, String)> {
         let pair = |found: &str, expected: &str| Some((found.to_owned(), expected.to_owned()));
         match self {
             Self::TaskDefinition => {
                 let [found, expected] = [found, expected].map(|arn| arn.rsplit('/').next().unwrap_or(arn));
-                // Without a revision it is whichever is the newest.
-                let is_it = match expected.split_once(':') {
+                // A family without a revision means the newest one.
+                let is_same = match expected.split_once(':') {
                     Some(_) => found == expected,
                     None => found.split(':').next() == Some(expected),
                 };
-                if is_it { None } else { pair(found, expected) }
+                if is_same { None } else { pair(found, expected) }
             }
             Self::Lifecycle => {
                 let rules = |text: &str| -> BTreeMap<String, String> {
@@ -71,24 +71,24 @@ impl Setting {
     }
 }
 
-/// A rule of a bucket's lifecycle, as far as it is compared.
+/// The compared part of a bucket's lifecycle rule.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Rule {
-    /// Its id.
+    /// Id.
     pub id: String,
-    /// Whether it is on.
+    /// Whether it is enabled.
     pub is_enabled: bool,
-    /// Beginning of the keys that it is of; empty: the whole bucket.
+    /// Prefix of the keys that it applies to; empty: the whole bucket.
     pub prefix: String,
-    /// Days of current versions.
+    /// Days until current versions expire.
     pub expires: Option<i32>,
-    /// Days of noncurrent versions.
+    /// Days until noncurrent versions expire.
     pub noncurrent: Option<i32>,
-    /// Days of uploads that were not completed.
+    /// Days until incomplete uploads are aborted.
     pub incomplete: Option<i32>,
 }
 
-/// Rules as a text in which the order does not count: a line each, the id, a tab, the rest.
+/// Rules as text, one per line in a fixed order: id, tab, the rest.
 pub(crate) fn lifecycle(rules: impl IntoIterator<Item = Rule>) -> String {
     let line = |rule: Rule| {
         let days =

@@ -1,6 +1,7 @@
-//! The Terraform states: which resources Terraform manages, with which settings, and where a state holds a secret value. A
-//! state holds secrets in clear, so nothing of it is kept but ids, ARNs, names, addresses and the settings in [`Setting`]; of
-//! any other attribute only its name and whether it has a value. No text here quotes a state. No I/O.
+//! The Terraform states: the resources that Terraform manages, their settings, and the places of secret values. No I/O.
+//!
+//! A state holds secrets in plaintext. Only ids, ARNs, names, addresses and the settings in [`Setting`] are stored; of any other
+//! attribute only its name and whether it has a value. No text here quotes a state.
 //!
 //! Source: Terraform's `internal/states/statefile/version4.go`; the attributes are those of the AWS provider's schema.
 
@@ -17,23 +18,23 @@ use self::file::{Attributes, File, Head, Index, Instance, Resource};
 use super::arn::bare;
 use super::settings::Setting;
 
-/// Most bytes of a state that are read; one of thousands of resources has a few MiB.
+/// Size limit of a state, in bytes. A state of thousands of resources has a few MiB.
 pub(crate) const MOST_BYTES: usize = 32 * 1024 * 1024;
 
-/// Most states that an audit reads.
+/// Limit of states per declared prefix.
 pub(crate) const MOST_STATES: usize = 50;
 
-/// How the key of a state ends, as Terraform's documentation names it; beside it stand locks and copies.
+/// Suffix of a state's key in Terraform's documentation. Locks and backups in the same place have other suffixes.
 pub(crate) const SUFFIX: &str = ".tfstate";
 
-/// The version that every Terraform since 0.12 writes, and OpenTofu too.
+/// Format version that Terraform since 0.12 and OpenTofu write.
 const VERSION: u64 = 4;
 
-/// What the types of Terraform's other provider for AWS begin with.
+/// Prefix of the resource types of Terraform's Cloud Control provider.
 const CLOUD_CONTROL: &str = "awscc_";
 
-/// Attributes that hold a secret value, by type, where the state does not mark them: Terraform before 1.10 marks only what the
-/// configuration calls sensitive. Write-only arguments (`…_wo`) never reach a state.
+/// Attributes that hold a secret value even if the state does not mark them as sensitive, by type: Terraform before 1.10 marks only
+/// values that the configuration calls sensitive. Write-only arguments (`…_wo`) never reach a state.
 const VALUES: [(&str, &[&str]); 30] = [
     ("aws_acm_certificate", &["private_key"]),
     ("aws_cognito_user_pool_client", &["client_secret"]),
@@ -67,15 +68,15 @@ const VALUES: [(&str, &[&str]); 30] = [
     ("tls_private_key", &["private_key_pem"]),
 ];
 
-/// Resources that hold settings of a bucket.
+/// Types of the resources that hold settings of a bucket.
 const PARTS: [&str; 2] = ["aws_s3_bucket_lifecycle_configuration", "aws_s3_bucket_versioning"];
 
-/// Where a resource stands.
+/// Place of a resource.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Place {
-    /// Key of the state.
+    /// Key of its state.
     pub file: Arc<str>,
-    /// Terraform's address in it.
+    /// Its address in the state.
     pub address: String,
 }
 
@@ -84,7 +85,7 @@ pub(crate) struct Place {
 struct Held {
     kind: String,
     place: Place,
-    /// An instance that a replacement left behind is still to be destroyed and answers to the same address.
+    /// Whether a replacement left it behind, for Terraform to destroy; it has the same address as its successor.
     is_deposed: bool,
     arn: Option<String>,
     id: Option<String>,
@@ -92,53 +93,53 @@ struct Held {
     settings: BTreeMap<Setting, String>,
 }
 
-/// A secret value that a state holds; not the value.
+/// Where a state holds a secret value, without the value.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Value {
-    /// Where.
+    /// Its place.
     pub place: Place,
     /// Terraform's type; `output` for an output of the root module.
     pub kind: String,
-    /// The attributes that have a value.
+    /// The secret attributes that have a value.
     pub attributes: BTreeSet<String>,
-    /// Whether a data source read it, so that Terraform never writes it.
+    /// Whether it comes from a data source, which Terraform only reads.
     pub is_data: bool,
-    /// ARN of the secret or resource that it belongs to.
+    /// ARN of the secret or resource that it belongs to, if known.
     pub arn: Option<String>,
-    /// Whether that secret has a rotation, if it was looked at for this.
+    /// Whether that secret's rotation is on, if the secret was looked at only for this.
     pub rotates: Option<bool>,
 }
 
-/// What Terraform manages, as far as it is asked for.
+/// The resources that Terraform manages.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Managed {
-    /// Counts the changes of the state that was read last.
+    /// Serial of the state that was read last; each change increments it.
     pub serial: u64,
     held: Vec<Held>,
-    /// The places in `held` by ARN: a secret's version has the secret's.
+    /// Indexes into `held` by ARN. Several resources can have one: a secret's version has the ARN of its secret.
     arns: BTreeMap<String, Vec<usize>>,
-    /// Secret values in clear.
+    /// Secret values in plaintext.
     pub values: BTreeSet<Value>,
 }
 
-/// Why a state could not be read. None of the texts holds any of it.
+/// Why a state could not be read. No text quotes the state.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum StateError {
-    /// It is no JSON, or not of the form of a state; serde's own text could quote it.
+    /// Not JSON, or not the form of a state. The text has only the position: serde's own message could quote the state.
     #[error("the object is not a Terraform state (line {line}, column {column})")]
     NotAState {
-        /// Where it stops to be one.
+        /// Line of the error.
         line: usize,
-        /// The same.
+        /// Column of the error.
         column: usize,
     },
-    /// Another format.
-    #[error("the state has version {0}, and only version 4 is read, which Terraform writes since 0.12")]
+    /// Unsupported format version.
+    #[error("the state has version {0}; only version 4 can be read, which Terraform 0.12 and later write")]
     Version(u64),
-    /// There is no version, as in a state that is encrypted.
+    /// The version is missing, as in an encrypted state.
     #[error("the object has no version; a state that OpenTofu encrypts cannot be read")]
     NoVersion,
-    /// Too large.
+    /// Larger than [`MOST_BYTES`].
     #[error("the state is larger than {} MiB", MOST_BYTES / (1024 * 1024))]
     TooLarge,
 }
@@ -154,7 +155,7 @@ pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Managed, StateError> {
     }
     let malformed =
         |error: serde_json::Error| StateError::NotAState { line: error.line(), column: error.column() };
-    // First, since what follows depends on it.
+    // First: the form of the rest depends on the version.
     match serde_json::from_slice::<Head>(bytes).map_err(malformed)?.version {
         Some(VERSION) => {}
         Some(other) => return Err(StateError::Version(other)),
@@ -189,7 +190,7 @@ pub(crate) fn parse(file: &str, bytes: &[u8]) -> Result<Managed, StateError> {
     Ok(managed)
 }
 
-/// The address of an instance. Source: Terraform's `addrs.InstanceKey`, whose texts are written as HCL's.
+/// Address of an instance. Source: Terraform's `addrs.InstanceKey`, which writes a text key as an HCL string.
 fn addressed(base: &str, index: Option<&Index>) -> String {
     match index {
         None => base.to_owned(),
@@ -212,12 +213,12 @@ fn addressed(base: &str, index: Option<&Index>) -> String {
     }
 }
 
-/// Terraform's type of a kind; none where Terraform has none.
+/// Terraform's usual type for a kind; none if Terraform has none.
 pub(crate) fn terraform_type(kind: Kind) -> Option<&'static str> {
     types(kind).first().copied()
 }
 
-/// Terraform's types whose resource is one of a kind; the first is what most are.
+/// Terraform's types for a kind, the usual one first.
 fn types(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::EcsCluster => &["aws_ecs_cluster"],
@@ -239,19 +240,19 @@ fn types(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// Whether a resource of a Terraform type is one of a kind, and no part of one.
+/// Whether a Terraform type describes a whole resource of the kind, not a part of one.
 fn is_one(kind: Kind, of: &str) -> bool {
     types(kind).contains(&of) || of.starts_with(CLOUD_CONTROL)
 }
 
-/// Whether a Terraform type is that of a whole resource of some kind.
+/// Whether a Terraform type describes a whole resource of any kind.
 fn is_whole(of: &str) -> bool {
     Kind::ALL.into_iter().any(|kind| types(kind).contains(&of))
 }
 
 impl Managed {
     fn add(&mut self, kind: &str, place: Place, is_data: bool, instance: Instance) {
-        // Other providers' ids may be secrets themselves.
+        // Ids of other providers can themselves be secrets.
         let is_aws = kind.starts_with("aws_") || kind.starts_with(CLOUD_CONTROL);
         let Attributes { mut texts, settings, present } = instance.attributes;
         if !is_aws {
@@ -269,7 +270,7 @@ impl Managed {
             .filter(|name| present.contains(*name))
             .map(str::to_owned)
             .collect();
-        // The provider marks the value of every parameter.
+        // The provider marks every parameter's value as sensitive, even if its type is plain.
         let is_plain =
             kind == "aws_ssm_parameter" && texts.get("type").is_some_and(|of| of != "SecureString");
         if !attributes.is_empty() && !is_plain {
@@ -285,7 +286,7 @@ impl Managed {
                 rotates: None,
             });
         }
-        // A data source only looks.
+        // A data source only reads its resource.
         if !is_aws || is_data {
             return;
         }
@@ -297,7 +298,7 @@ impl Managed {
                 places.push(number);
             }
         }
-        // A member has the identifier of its cluster too.
+        // A cluster's member has `cluster_identifier` too, which is not its name.
         let names =
             ["id", "name", "bucket", "identifier"].into_iter().filter_map(|name| texts.get(name).cloned());
         let names = names.chain(
@@ -314,7 +315,7 @@ impl Managed {
         });
     }
 
-    /// Notes whether the secret with an ARN has a rotation.
+    /// Stores whether the rotation of the secret with this ARN is on.
     pub(crate) fn note_rotation(&mut self, arn: &str, rotates: bool) {
         let noted = std::mem::take(&mut self.values).into_iter().map(|mut value| {
             if value.arn.as_deref() == Some(arn) {
@@ -325,7 +326,7 @@ impl Managed {
         self.values = noted.collect();
     }
 
-    /// Adds what another state holds.
+    /// Adds another state.
     pub(crate) fn merge(&mut self, other: Self) {
         let before = self.held.len();
         for (arn, places) in other.arns {
@@ -340,8 +341,8 @@ impl Managed {
         self.arns.get(bare(arn)).into_iter().flatten().filter_map(|number| self.held.get(*number))
     }
 
-    /// Whether Terraform manages the resource with an ARN, as one of its kind if that is one of the inventory's. Some of
-    /// EC2's have only an id in the state, which is the end of the ARN and stands for nothing else.
+    /// Whether Terraform manages the resource with this ARN; with a `kind`, as a whole resource of that kind. Some EC2
+    /// resources have no ARN in the state, only an id: the end of the ARN, which is unique.
     pub(crate) fn has_arn(&self, kind: Option<Kind>, arn: &str) -> bool {
         let id = || bare(arn).rsplit('/').next().unwrap_or_default();
         self.with_arn(arn).any(|held| kind.is_none_or(|kind| is_one(kind, &held.kind)))
@@ -349,7 +350,7 @@ impl Managed {
                 && self.held.iter().any(|held| held.names.iter().any(|name| name == id()))
     }
 
-    /// Whether Terraform believes that it manages a resource of the inventory that AWS does not have.
+    /// Whether a state has a resource of this kind and name, for resources that AWS does not have.
     pub(crate) fn has_name(&self, kind: Kind, name: &str) -> bool {
         let own =
             name.rsplit_once('/').filter(|_| kind == Kind::EcsService).map_or(name, |(_, service)| service);
@@ -359,14 +360,14 @@ impl Managed {
                     known == own || kind == Kind::EcsService && known.ends_with(&format!(":service/{name}"))
                 })
         };
-        // An instance's id is another one since version 5 of the provider; its ARN ends with its identifier.
+        // Since version 5 of the provider the id of a database instance is not its identifier; its ARN ends with that.
         let ends = format!(":db:{name}");
         self.held.iter().any(is_it)
             || kind == Kind::RdsInstance && self.arns.keys().any(|arn| arn.ends_with(&ends))
     }
 
-    /// The settings that Terraform holds for a resource, and where. Those of a bucket may stand in resources of their own,
-    /// beside which the bucket's copy is stale.
+    /// Settings of a resource in the states, and their places. A bucket's settings may be in separate resources, which take
+    /// precedence over the bucket's own stale copy.
     pub(crate) fn settings(&self, kind: Kind, arn: &str, name: &str) -> BTreeMap<Setting, (String, Place)> {
         let mut found = BTreeMap::new();
         let live = |held: &&Held| !held.is_deposed;
@@ -390,8 +391,10 @@ impl Managed {
         found
     }
 
-    /// Where Terraform manages a resource, for each that it manages more than once. A part has the ARN of its whole and an id of its
-    /// own; the id of a whole depends on the provider's version.
+    /// Resources that Terraform manages more than once: ARN to places.
+    ///
+    /// Wholes with the same ARN count, whatever their ids, which depend on the provider's version. Other resources count only
+    /// if type and id are equal too: a part has the ARN of its whole.
     pub(crate) fn doubles(&self) -> BTreeMap<String, BTreeSet<Place>> {
         let mut doubles: BTreeMap<String, BTreeSet<Place>> = BTreeMap::new();
         for (arn, numbers) in &self.arns {
@@ -414,7 +417,7 @@ impl Managed {
         doubles
     }
 
-    /// How many ARNs are known.
+    /// Number of known ARNs.
     pub(crate) fn len(&self) -> usize {
         self.arns.len()
     }

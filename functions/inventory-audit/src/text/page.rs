@@ -1,4 +1,4 @@
-//! The pages.
+//! Pages.
 
 use shared::policy::Responsible;
 use shared::run::paging::{self, Page};
@@ -9,7 +9,7 @@ use super::sentence::sentence;
 use super::step::next_step;
 use crate::rules::row::{Problem, Row};
 
-/// The page of a problem that wakes somebody.
+/// The page of a finding.
 pub(crate) fn page(settings: &Settings, row: &Row, problem: &Problem) -> Page {
     let language = settings.language;
     let dedup_key = format!("inventory-audit/{}/{}/{}", row.kind, row.name, problem.kind());
@@ -30,6 +30,6 @@ pub(crate) fn page(settings: &Settings, row: &Row, problem: &Problem) -> Page {
 }
 
 pub(super) fn people(responsible: &Responsible, language: Language) -> String {
-    let who = language.pick("Responsável", "Responsible");
-    format!("{who}: {}, backup: {}", responsible.primary, responsible.backup)
+    let label = language.pick("Responsável", "Responsible");
+    format!("{label}: {}, backup: {}", responsible.primary, responsible.backup)
 }

@@ -1,4 +1,4 @@
-//! What is wrong, in a sentence.
+//! A finding in a sentence.
 
 use shared::runtime::language::Language;
 
@@ -6,22 +6,22 @@ use crate::rules::row::{Problem, Row, plain};
 use crate::rules::settings::Setting;
 use crate::rules::state::Value;
 
-/// The line of a problem in the evidence record: its key and the details.
+/// The line of a finding in the evidence record: its key, `: `, the sentence.
 pub(crate) fn line(row: &Row, problem: &Problem) -> String {
     format!("{}: {}", row.key(problem), sentence(problem, Language::English))
 }
 
-/// What is wrong, in a sentence.
+/// A finding in a sentence, without a full stop.
 pub(super) fn sentence(problem: &Problem, language: Language) -> String {
     match problem {
         Problem::NothingRead => language
-            .pick("nada do inventário pôde ser visto", "nothing of the inventory could be seen")
+            .pick("nada do inventário pôde ser visto", "no resource of the inventory could be checked")
             .to_owned(),
         Problem::Missing { is_in_state } => {
             let known = match is_in_state {
                 Some(true) => language.pick(
                     "não existe na AWS, e o estado do Terraform diz que existe",
-                    "does not exist in AWS, and the Terraform state says that it does",
+                    "does not exist in AWS, but is in the Terraform state",
                 ),
                 Some(false) => language.pick(
                     "não existe na AWS, nem no estado do Terraform",
@@ -40,7 +40,7 @@ pub(super) fn sentence(problem: &Problem, language: Language) -> String {
         Problem::StateUndeclared => language
             .pick(
                 "a stack não diz onde está o estado do Terraform, então nada foi comparado com ele",
-                "the stack does not say where the Terraform state is, so nothing was compared with it",
+                "the stack names no Terraform state, so nothing was compared with one",
             )
             .to_owned(),
         Problem::StateUnreadable { why } => format!(
@@ -54,7 +54,7 @@ pub(super) fn sentence(problem: &Problem, language: Language) -> String {
             "{}: {why}",
             language.pick(
                 "não foi possível listar o que mais o projeto tem na AWS",
-                "what else the project has in AWS could not be listed",
+                "the project's other resources in AWS could not be listed",
             )
         ),
         Problem::ValueInState { value, rotates } => value_sentence(value, *rotates, language),
@@ -74,13 +74,13 @@ pub(super) fn sentence(problem: &Problem, language: Language) -> String {
                 "{} {}",
                 language.pick(
                     "o Terraform o gerencia em mais de um lugar, e um `apply` ou `destroy` num deles muda o que o outro tem:",
-                    "Terraform manages it in more than one place, and an `apply` or `destroy` in one changes what the other has:",
+                    "Terraform manages it in more than one place, and an `apply` or `destroy` in one changes the resource of the other:",
                 ),
                 places.join(", ")
             )
         }
         Problem::Drift { setting, found, expected, place } => {
-            let reported = format!(
+            let difference = format!(
                 "{}: {} `{}`, {} `{}` (`{}`)",
                 setting.name(),
                 language.pick("a AWS tem", "AWS has"),
@@ -94,32 +94,29 @@ pub(super) fn sentence(problem: &Problem, language: Language) -> String {
                     "gravidade baixa: deploys fora do Terraform mudam a revisão de propósito",
                     "low severity: deployments outside Terraform change the revision deliberately",
                 );
-                format!("{reported}; {low}")
+                format!("{difference}; {low}")
             } else {
-                reported
+                difference
             }
         }
         Problem::TagsMissing { tags } => {
             let tags: Vec<_> = tags.iter().map(|(key, _)| *key).collect();
             format!(
                 "{} {}",
-                language.pick(
-                    "tags faltando ou com outro valor:",
-                    "tags that are missing or say something else:"
-                ),
+                language.pick("tags faltando ou com outro valor:", "tags are missing or have another value:"),
                 tags.join(", ")
             )
         }
         Problem::NotInState => language
             .pick(
                 "existe na AWS e não está no estado do Terraform",
-                "exists in AWS and not in the Terraform state",
+                "exists in AWS, but is not in the Terraform state",
             )
             .to_owned(),
         Problem::NotInInventory => language
             .pick(
                 "tem as tags do ambiente e não está no inventário, então ninguém responde por ele",
-                "has the environment's tags and is not in the inventory, so nobody answers for it",
+                "has the environment's tags, but is not in the inventory, so no team is responsible for it",
             )
             .to_owned(),
         Problem::EmptyArea => language
@@ -128,7 +125,7 @@ pub(super) fn sentence(problem: &Problem, language: Language) -> String {
         Problem::OneTeam => language
             .pick(
                 "responsável e backup são a mesma equipe, então não há backup",
-                "primary and backup are the same team, so there is no backup",
+                "primary and backup are the same team, so no one is the backup",
             )
             .to_owned(),
     }
@@ -140,22 +137,22 @@ fn value_sentence(value: &Value, rotates: Option<bool>, language: Language) -> S
         "{} `{}` {} `{}` ({})",
         language.pick("o estado do Terraform", "the Terraform state"),
         plain(&value.place.file),
-        language.pick("guarda o valor em claro de", "holds in clear the value of"),
+        language.pick("guarda o valor em claro de", "holds the plaintext value of"),
         plain(&value.place.address),
         attributes.join(", "),
     );
     let danger = if is_written(value) && rotates == Some(true) {
         language.pick(
             "gravidade alta: o segredo tem rotação, e um `terraform apply` põe o valor antigo de volta",
-            "high severity: the secret has a rotation, and a `terraform apply` puts the old value back",
+            "high severity: the secret is rotated, and a `terraform apply` restores the old value",
         )
     } else {
-        language.pick("quem lê o estado lê o valor", "who reads the state reads the value")
+        language.pick("quem lê o estado lê o valor", "anyone who can read the state can read the value")
     };
     format!("{held}; {danger}")
 }
 
-/// Whether Terraform writes the value of a secret.
+/// Whether Terraform writes this value into a secret.
 fn is_written(value: &Value) -> bool {
     ["aws_secretsmanager_secret_version", "awscc_secretsmanager_secret"].contains(&value.kind.as_str())
         && !value.is_data

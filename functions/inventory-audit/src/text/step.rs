@@ -1,4 +1,4 @@
-//! The next step, with its command.
+//! The next step of a finding, with its command.
 
 use shared::policy::Area;
 use shared::runtime::language::Language;
@@ -8,7 +8,7 @@ use crate::rules::row::{Problem, Row, plain};
 use crate::rules::settings::Setting;
 use crate::rules::state::Value;
 
-/// A word of a command for a shell, quoted where it must be; none where a message could not carry it.
+/// Quotes a word of a command for a shell, if necessary; none if the word has characters that a message cannot carry.
 pub(super) fn shell(word: &str) -> Option<String> {
     let is_harmless = |c: char| c.is_ascii_alphanumeric() || ":/_.+=@,-".contains(c);
     if word.chars().any(|c| c.is_control() || c == '`') {
@@ -20,7 +20,7 @@ pub(super) fn shell(word: &str) -> Option<String> {
     Some(format!("'{}'", word.replace('\'', "'\\''")))
 }
 
-/// A command of Terraform about an address.
+/// A Terraform command for an address.
 fn terraform(command: &str, address: &str, language: Language) -> String {
     match shell(address) {
         Some(address) => format!("`terraform {command}{address}`"),
@@ -29,13 +29,14 @@ fn terraform(command: &str, address: &str, language: Language) -> String {
             command.split(' ').next().unwrap_or_default(),
             language.pick(
                 "à mão: o endereço tem caracteres que uma mensagem não leva",
-                "by hand: the address has characters that a message does not carry",
+                "by hand: a message cannot carry some characters of the address",
             )
         ),
     }
 }
 
-/// Whether the resource is the value, and not a resource that has one, which Terraform is to go on managing.
+/// Whether the resource is nothing but the value, so that it can leave the state. Other resources stay under Terraform's
+/// management.
 fn is_the_value(value: &Value) -> bool {
     [
         "aws_iam_access_key",
@@ -50,7 +51,7 @@ fn is_the_value(value: &Value) -> bool {
     .contains(&value.kind.as_str())
 }
 
-/// The write-only argument that takes an attribute's place. Source: the AWS provider's schema.
+/// An attribute, and the write-only argument that replaces it. Source: the AWS provider's schema.
 fn write_only(value: &Value) -> Option<(&'static str, &'static str)> {
     let pairs = [
         ("aws_db_instance", "password", "password_wo"),
@@ -59,25 +60,25 @@ fn write_only(value: &Value) -> Option<(&'static str, &'static str)> {
         ("aws_redshift_cluster", "master_password", "master_password_wo"),
         ("aws_ssm_parameter", "value", "value_wo"),
     ];
-    let is_it =
+    let applies =
         |(kind, name, _): &(&str, &str, &str)| *kind == value.kind && value.attributes.contains(*name);
-    pairs.into_iter().find(is_it).filter(|_| !value.is_data).map(|(_, name, instead)| (name, instead))
+    pairs.into_iter().find(applies).filter(|_| !value.is_data).map(|(_, name, instead)| (name, instead))
 }
 
-/// How a value leaves the state, and why it has to change then.
+/// Removes a value from the state and then changes it, because earlier versions of the state still hold it.
 fn value_step(value: &Value, rotates: Option<bool>, language: Language) -> String {
     let address = &value.place.address;
     let forget = || terraform("state rm ", address, language);
     let leave = if value.kind == "output" {
         format!(
             "{} `terraform apply`",
-            language.pick("apagar o output do código e", "delete the output from the code, and"),
+            language.pick("apagar o output do código e", "delete the output from the code and run"),
         )
     } else if let Some((name, instead)) = write_only(value) {
         format!(
             "{} `{name}` {} `{instead}` {} `{instead}_version` (Terraform 1.11+), {} {}",
             language.pick("trocar", "replace"),
-            language.pick("por", "by"),
+            language.pick("por", "with"),
             language.pick("e", "and"),
             language.pick("e", "and"),
             terraform("apply -target=", address, language),
@@ -87,7 +88,7 @@ fn value_step(value: &Value, rotates: Option<bool>, language: Language) -> Strin
             "{} {}",
             language.pick(
                 "apagar o bloco `data` do código (ou usar `ephemeral`, Terraform 1.10+) e",
-                "delete the `data` block from the code (or use `ephemeral`, Terraform 1.10+), and",
+                "delete the `data` block from the code (or use `ephemeral`, Terraform 1.10+) and run",
             ),
             forget(),
         )
@@ -96,18 +97,18 @@ fn value_step(value: &Value, rotates: Option<bool>, language: Language) -> Strin
             "{} {}, {} `terraform import`, {}",
             language.pick(
                 "tirar o argumento do código (com `ignore_changes`) e, antes de qualquer `terraform apply`,",
-                "take the argument out of the code (with `ignore_changes`), and before any `terraform apply`",
+                "remove the argument from the code (with `ignore_changes`) and, before any `terraform apply`, run",
             ),
             forget(),
             language.pick("depois", "then"),
-            language.pick("que não traz o valor", "which does not bring the value"),
+            language.pick("que não traz o valor", "which does not import the value"),
         )
     } else {
         format!(
             "{} {}",
             language.pick(
                 "apagar o bloco do código (ou trocá-lo por `removed` com `destroy = false`, Terraform 1.7+) e, antes de qualquer `terraform apply`,",
-                "delete the block from the code (or replace it by `removed` with `destroy = false`, Terraform 1.7+), and before any `terraform apply`",
+                "delete the block from the code (or replace it with `removed` and `destroy = false`, Terraform 1.7+) and, before any `terraform apply`, run",
             ),
             forget(),
         )
@@ -120,12 +121,12 @@ fn value_step(value: &Value, rotates: Option<bool>, language: Language) -> Strin
         "{leave}; {}{rotate}",
         language.pick(
             "depois, trocar o valor, que as versões anteriores do objeto do estado guardam",
-            "then change the value, which earlier versions of the state's object keep",
+            "then change the value: earlier versions of the state object still hold it",
         ),
     )
 }
 
-/// What to do next, with the command.
+/// The next step, with its command.
 pub(super) fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> String {
     let language = settings.language;
     let area = row.area.unwrap_or(Area::Infrastructure).name();
@@ -135,20 +136,20 @@ pub(super) fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> St
             "{} {again}",
             language.pick(
                 "conferir a permissão (IAM) que o erro nomeia e invocar de novo:",
-                "check the permission (IAM) that the error names, and invoke again:",
+                "check the IAM permission that the error names, then invoke again:",
             )
         ),
         Problem::Missing { is_in_state: Some(true) } => language
             .pick(
                 "ver com `terraform plan` o que foi apagado fora do Terraform e recriar com `terraform apply`; um banco ou bucket volta primeiro do backup",
-                "see with `terraform plan` what was deleted outside Terraform, and make it again with `terraform apply`; a database or bucket comes back from its backup first",
+                "run `terraform plan` to list the resources deleted outside Terraform, and recreate them with `terraform apply`; restore a database or bucket from its backup first",
             )
             .to_owned(),
         Problem::Missing { .. } => format!(
             "{} inventory.areas.{area}.resources.{} ({})",
             language.pick(
                 "criar no Terraform e `terraform apply`, ou, se o nome é outro, corrigir na política",
-                "declare it in Terraform and `terraform apply`, or, if its name is another, correct it in the policy's",
+                "declare it in Terraform and run `terraform apply`, or, if it has another name, correct the policy's",
             ),
             row.kind,
             "`cargo xtask policy apply`",
@@ -156,14 +157,14 @@ pub(super) fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> St
         Problem::StateUndeclared => language
             .pick(
                 "informar TerraformStateBucketName e TerraformStateKey no deploy da stack (docs/inventario.md); um estado local não pode ser lido",
-                "give TerraformStateBucketName and TerraformStateKey when deploying the stack (docs/inventario.md); a local state cannot be read",
+                "set TerraformStateBucketName and TerraformStateKey when deploying the stack (docs/inventario.md); a local state cannot be read",
             )
             .to_owned(),
         Problem::StateUnreadable { .. } => format!(
             "{} {again}",
             language.pick(
                 "conferir TerraformStateBucketName, TerraformStateKey e TerraformStateKmsKeyArn da stack (até lá, o que não está nos outros estados conta como não verificado), e invocar de novo:",
-                "check the stack's TerraformStateBucketName, TerraformStateKey and TerraformStateKmsKeyArn (until then, what is in none of the other states counts as not verified), and invoke again:",
+                "check the stack's TerraformStateBucketName, TerraformStateKey and TerraformStateKmsKeyArn (until then, a resource in no other state counts as not verified), then invoke again:",
             )
         ),
         Problem::ValueInState { value, rotates } => value_step(value, *rotates, language),
@@ -179,7 +180,7 @@ pub(super) fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> St
                 "{} {}",
                 language.pick(
                     "deixá-lo num só: nos outros, apagar o bloco do código e, antes de qualquer `terraform apply`,",
-                    "leave it in one: in the others, delete the block from the code, and before any `terraform apply`",
+                    "keep it in one; in the others, delete the block from the code and, before any `terraform apply`, run",
                 ),
                 commands.join(language.pick(" ou ", " or ")),
             )
@@ -189,12 +190,12 @@ pub(super) fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> St
             let decide = if *setting == Setting::TaskDefinition {
                 language.pick(
                     "se o deploy é de fora do Terraform, `lifecycle { ignore_changes = [task_definition] }` no serviço; senão, ver o que o Terraform mudaria:",
-                    "where deployments are not Terraform's, `lifecycle { ignore_changes = [task_definition] }` in the service; else, see what Terraform would change:",
+                    "if deployments happen outside Terraform, add `lifecycle { ignore_changes = [task_definition] }` to the service; otherwise review Terraform's changes:",
                 )
             } else {
                 language.pick(
                     "ver o que o Terraform mudaria, e levar ao código o que deve ficar:",
-                    "see what Terraform would change, and bring into the code what is to stay:",
+                    "review Terraform's changes, and copy the values to keep into the code:",
                 )
             };
             format!("{decide} {command} ({} `{}`)", language.pick("estado", "state"), plain(&place.file))
@@ -208,7 +209,7 @@ pub(super) fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> St
             let command = format!("tag-resources --resource-arn-list '{}' --tags {tags}", row.arn);
             format!(
                 "{} {}",
-                language.pick("corrigir em default_tags do Terraform, ou já:", "correct it in Terraform's default_tags, or now:"),
+                language.pick("corrigir em default_tags do Terraform, ou já:", "correct Terraform's default_tags, or set the tags now:"),
                 tagging(row, &command, language)
             )
         }
@@ -221,7 +222,7 @@ pub(super) fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> St
             "{} inventory.areas.….resources.{} ({})",
             language.pick(
                 "acrescentar à área que responde por ele na política,",
-                "add it to the area that answers for it in the policy,",
+                "add it to its area in the policy,",
             ),
             row.kind,
             "`cargo xtask policy apply`",
@@ -246,7 +247,7 @@ pub(super) fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> St
     }
 }
 
-/// A command of the tagging API about a resource, unless its ARN holds what a shell would run.
+/// A command of the tagging API for a resource; the console instead if a shell would execute parts of its ARN.
 fn tagging(row: &Row, command: &str, language: Language) -> String {
     let is_harmless = |c: char| c.is_ascii_alphanumeric() || ":/_.+=@#,-".contains(c);
     if row.arn.chars().all(is_harmless) {
@@ -255,12 +256,12 @@ fn tagging(row: &Row, command: &str, language: Language) -> String {
     language
         .pick(
             "pelo console: o nome dele tem caracteres que um shell executaria",
-            "in the console: its name has characters that a shell would run",
+            "in the console: its name has characters that a shell would execute",
         )
         .to_owned()
 }
 
-/// How Terraform takes a resource over.
+/// The command to import a resource into Terraform; without a Terraform type, the command to look at it.
 pub(super) fn import(row: &Row, language: Language) -> String {
     let command = row
         .import

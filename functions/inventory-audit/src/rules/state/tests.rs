@@ -1,7 +1,7 @@
 use super::*;
 
-/// As `terraform state pull` gives it for the application: modules, indexes, a data source, an older provider's
-/// attributes, a deposed instance, attributes of other types, and values that are secret.
+/// The application's state in the form of `terraform state pull`: modules, indexes, a data source, an older provider's
+/// attributes, a deposed instance, attributes of other types, and secret values.
 const STATE: &str = include_str!("../../../tests/terraform.tfstate");
 
 #[test]
@@ -21,7 +21,7 @@ fn a_part_of_a_resource_is_not_the_resource() {
 }
 
 #[test]
-fn what_terraform_manages_is_found_by_arn() {
+fn managed_resources_are_found_by_arn() {
     let managed = parse("x", STATE.as_bytes()).unwrap();
     let arn = |rest: &str| format!("arn:aws:{rest}");
     for (rest, is) in [
@@ -30,19 +30,19 @@ fn what_terraform_manages_is_found_by_arn() {
         ("ecs:us-east-1:123456789012:cluster/moveongs-dev-cluster", true),
         // Its id is its ARN.
         ("ecs:us-east-1:123456789012:service/moveongs-dev-cluster/moveongs-dev-api", true),
-        // AWS's calls give it with and without the end.
+        // AWS calls return it with and without `:*`.
         ("logs:us-east-1:123456789012:log-group:/aws/ecs/moveongs-dev-api", true),
         ("logs:us-east-1:123456789012:log-group:/aws/ecs/moveongs-dev-api:*", true),
         ("secretsmanager:us-east-1:123456789012:secret:moveongs-dev-redis-url-AbCdEf", true),
-        // By for_each, by count, of another's module, deposed.
+        // From for_each, from count, in a module, deposed.
         ("ec2:us-east-1:123456789012:subnet/subnet-0aaaaaaaaaaaaaaa1", true),
         ("ec2:us-east-1:123456789012:subnet/subnet-0aaaaaaaaaaaaaaa2", true),
         ("ec2:us-east-1:123456789012:natgateway/nat-0cccccccccccccccc", true),
         ("elasticloadbalancing:us-east-1:123456789012:targetgroup/moveongs-dev-tg/0123456789abcdef", true),
-        // A data source only looks.
+        // A data source only reads.
         ("kms:us-east-1:123456789012:key/00000000-0000-4000-8000-000000000000", false),
         ("ec2:us-east-1:123456789012:subnet/subnet-0bbbbbbbbbbbbbbbb", false),
-        // The name is managed, the instance is another.
+        // An instance of the same name in another region.
         ("rds:sa-east-1:123456789012:db:moveongs-dev-db", false),
     ] {
         assert_eq!(managed.has_arn(None, &arn(rest)), is, "{rest}");
@@ -50,7 +50,7 @@ fn what_terraform_manages_is_found_by_arn() {
 }
 
 #[test]
-fn what_terraform_believes_to_manage_is_found_by_name() {
+fn managed_resources_are_found_by_name() {
     let managed = parse("x", STATE.as_bytes()).unwrap();
     for (kind, name, is) in [
         (Kind::RdsInstance, "moveongs-dev-db", true),
@@ -61,7 +61,7 @@ fn what_terraform_believes_to_manage_is_found_by_name() {
         (Kind::EcsService, "moveongs-dev-cluster/moveongs-dev-web", false),
         (Kind::LogGroup, "/aws/ecs/moveongs-dev-api", true),
         (Kind::Secret, "moveongs-dev-redis-url", true),
-        // Of that name is a log group, and no bucket.
+        // A log group has this name, no bucket.
         (Kind::S3Bucket, "/aws/ecs/moveongs-dev-api", false),
     ] {
         assert_eq!(managed.has_name(kind, name), is, "{kind:?} {name}");
@@ -84,24 +84,24 @@ fn resource(mode: &str, kind: &str, attributes: &str, marked: &str) -> String {
 }
 
 #[test]
-fn a_secrets_value_in_a_state_is_found_and_not_kept() {
+fn a_secret_value_in_a_state_is_found_and_not_stored() {
     let case = include_str!("../../../../../tests/cases/09a-terraform-state-holds-the-value.json");
     let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveongs/dev/jwt-a1B2c3";
     let address = "aws_secretsmanager_secret_version.jwt".to_owned();
     assert_eq!(values(case), [(address, "secret_string".to_owned(), Some(arn.to_owned()))]);
-    let kept = format!("{:?}", parse("k", case.as_bytes()).unwrap());
-    assert!(case.contains("dev-secret-change-me") && !kept.contains("dev-secret-change-me"), "{kept}");
+    let stored = format!("{:?}", parse("k", case.as_bytes()).unwrap());
+    assert!(case.contains("dev-secret-change-me") && !stored.contains("dev-secret-change-me"), "{stored}");
 }
 
 #[test]
-fn a_value_is_held_where_an_attribute_for_values_is_neither_null_nor_empty() {
+fn a_secret_attribute_counts_if_it_is_neither_null_nor_empty() {
     let version = "aws_secretsmanager_secret_version";
     let marked = |name: &str| format!(r#"[[{{"type": "get_attr", "value": "{name}"}}]]"#);
     for (mode, kind, attributes, marks, found) in [
         ("managed", version, r#"{"secret_string": "in-clear"}"#, "[]".to_owned(), "secret_string"),
         ("managed", version, r#"{"secret_binary": "aW4="}"#, "[]".to_owned(), "secret_binary"),
         ("data", version, r#"{"secret_string": "in-clear"}"#, "[]".to_owned(), "secret_string"),
-        // A write-only argument leaves none.
+        // A write-only argument leaves no value.
         (
             "managed",
             version,
@@ -156,7 +156,7 @@ fn a_value_is_held_where_an_attribute_for_values_is_neither_null_nor_empty() {
             "[]".to_owned(),
             "secret_string",
         ),
-        // What the configuration or the provider's schema calls sensitive.
+        // Marked by the configuration or the provider's schema.
         (
             "managed",
             "aws_lambda_function",
@@ -177,8 +177,8 @@ fn a_value_is_held_where_an_attribute_for_values_is_neither_null_nor_empty() {
         let state = resource(mode, kind, attributes, &marks);
         let all: Vec<_> = values(&state).into_iter().map(|(_, names, _)| names).collect();
         assert_eq!(all.join(","), found, "{state}");
-        let kept = format!("{:?}", parse("k", state.as_bytes()).unwrap());
-        assert!(!kept.contains("in-clear"), "{kept}");
+        let stored = format!("{:?}", parse("k", state.as_bytes()).unwrap());
+        assert!(!stored.contains("in-clear"), "{stored}");
     }
     let outputs = r#"{"version": 4, "outputs": {"a": {"value": "in-clear", "sensitive": true}, "b": {"value": "x"}, "c": {"value": null, "sensitive": true}}}"#;
     assert_eq!(values(r#"{"version": 4, "outputs": null}"#), []);
@@ -221,7 +221,7 @@ fn a_member_of_an_aurora_cluster_is_in_the_state() {
     let arn = "arn:aws:rds:us-east-1:123456789012:db:moveongs-dev-db";
     assert!(managed.has_arn(Some(Kind::RdsInstance), arn));
     assert!(managed.has_name(Kind::RdsInstance, "moveongs-dev-db"));
-    // A member says nothing of its cluster's place.
+    // A member does not prove that the state has its cluster.
     assert!(
         !managed.has_arn(Some(Kind::RdsCluster), "arn:aws:rds:us-east-1:123456789012:cluster:moveongs-dev")
     );
@@ -229,7 +229,7 @@ fn a_member_of_an_aurora_cluster_is_in_the_state() {
 }
 
 #[test]
-fn settings_are_those_of_the_resource_and_a_buckets_parts() {
+fn settings_come_from_the_resource_and_from_a_buckets_parts() {
     let (db, bucket) = ("arn:aws:rds:r:1:db:db", "arn:aws:s3:::b");
     let state = format!(
         r#"{{"version": 4, "resources": [
@@ -274,7 +274,7 @@ fn settings_are_those_of_the_resource_and_a_buckets_parts() {
 }
 
 #[test]
-fn a_resource_that_is_managed_twice_is_found_and_its_parts_are_none() {
+fn a_resource_that_is_managed_twice_is_found_but_its_parts_do_not_count() {
     let of = |file: &str, kind: &str, id: &str, arn: &str| {
         let state = resource("managed", kind, &format!(r#"{{"id": "{id}", "arn": "{arn}"}}"#), "[]");
         parse(file, state.as_bytes()).unwrap()
@@ -282,7 +282,7 @@ fn a_resource_that_is_managed_twice_is_found_and_its_parts_are_none() {
     let (db, secret) = ("arn:aws:rds:r:1:db:x", "arn:aws:secretsmanager:r:1:secret:x-AbCdEf");
     for (one, other, expected) in [
         (of("a", "aws_db_instance", "x", db), of("b", "aws_db_instance", "x", db), "a b"),
-        // The id depends on the provider's version, and two types can have the same resource.
+        // The id depends on the provider's version, and two types can describe the same resource.
         (of("a", "aws_db_instance", "x", db), of("b", "aws_db_instance", "db-ABC", db), "a b"),
         (of("a", "aws_db_instance", "x", db), of("b", "aws_rds_cluster_instance", "x", db), "a b"),
         (
@@ -290,7 +290,7 @@ fn a_resource_that_is_managed_twice_is_found_and_its_parts_are_none() {
             of("b", "aws_sns_topic", "arn:aws:sns:r:1:x", "arn:aws:sns:r:1:x"),
             "a b",
         ),
-        // A version beside its secret, and targets that have the ARN of what they call.
+        // A version beside its secret, and targets with the ARN of the function that they call.
         (
             of("a", "aws_secretsmanager_secret", secret, secret),
             of("b", "aws_secretsmanager_secret_version", &format!("{secret}|v"), secret),
@@ -301,7 +301,7 @@ fn a_resource_that_is_managed_twice_is_found_and_its_parts_are_none() {
             of("b", "aws_cloudwatch_event_target", "rule-2", "arn:aws:lambda:r:1:function:x"),
             "",
         ),
-        // The name alone is another region's.
+        // The same name in another region.
         (of("a", "aws_db_instance", "x", db), of("b", "aws_db_instance", "x", "arn:aws:rds:q:1:db:x"), ""),
     ] {
         let mut managed = one;
@@ -313,13 +313,13 @@ fn a_resource_that_is_managed_twice_is_found_and_its_parts_are_none() {
 }
 
 #[test]
-fn nothing_secret_is_kept() {
+fn no_secret_value_is_stored() {
     assert!(STATE.contains("in-clear"), "the example holds no secret");
     assert!(!format!("{:?}", parse("x", STATE.as_bytes()).unwrap()).contains("in-clear"));
 }
 
 #[test]
-fn what_is_no_state_of_version_4_is_refused_without_being_quoted() {
+fn other_content_than_a_version_4_state_is_refused_without_a_quotation() {
     let refused = |text: &str| parse("x", text.as_bytes()).unwrap_err();
     assert_eq!(refused(r#"{"version": 3, "modules": []}"#), StateError::Version(3));
     assert_eq!(refused(r#"{"version": 5}"#), StateError::Version(5));
