@@ -1,4 +1,4 @@
-//! Opens and closes the tasks on the board, and says what became of them.
+//! Opens and closes the tasks on the board, and reports the outcome.
 
 use shared::audit::course::Acted;
 use shared::aws::secrets;
@@ -12,7 +12,7 @@ use crate::rules::facts::Secret;
 use crate::rules::finding::Finding;
 use crate::{App, REPORTING, tasks, text};
 
-/// What became of the tasks.
+/// Outcome of the tasks.
 #[derive(Default)]
 pub struct Tasks {
     /// Issues that were opened.
@@ -23,7 +23,7 @@ pub struct Tasks {
     pub(crate) lines: Vec<String>,
 }
 
-/// Opens the tasks that are missing on the board, unless they are `held` back, and closes those that are done.
+/// Opens missing tasks on the board, unless they are `held` back, and closes finished ones.
 pub(crate) async fn settle(
     app: &App,
     secrets: &[(Secret, Vec<Finding>)],

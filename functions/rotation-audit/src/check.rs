@@ -1,4 +1,4 @@
-//! Looks at the secrets of this environment and decides what is wrong with each.
+//! Looks at the secrets of this environment and decides their findings.
 
 use std::collections::BTreeMap;
 
@@ -54,8 +54,8 @@ pub(crate) async fn observe(app: &App) -> Result<Vec<Secret>, AuditError> {
     Ok(secrets)
 }
 
-/// Takes from the ledger when a value was first made that is in a version which no rotation made: the follow-up, which may read
-/// such values, has compared them.
+/// Adds the date of the value to secrets whose current version no rotation made. The date comes from the ledger: the follow-up,
+/// which may read values, compared the value with earlier ones.
 async fn date_values(app: &App, secrets: &mut [Secret]) {
     let is_asked = |secret: &Secret| {
         secret.standard.rotator.is_some() && secret.facts.as_ref().is_some_and(Facts::is_by_hand)
@@ -78,7 +78,7 @@ async fn date_values(app: &App, secrets: &mut [Secret]) {
     }
 }
 
-/// What is wrong with each secret; the worst secret first.
+/// The findings of each secret; the worst secret first.
 pub(crate) fn decide(app: &App, secrets: Vec<Secret>, now: Timestamp) -> Vec<(Secret, Vec<Finding>)> {
     let audit = &app.base.settings.policy.rotation.audit;
     let mut decided: Vec<_> = secrets
@@ -98,13 +98,15 @@ pub(crate) fn decide(app: &App, secrets: Vec<Secret>, now: Timestamp) -> Vec<(Se
     decided
 }
 
-/// Steps for the record: how many secrets were looked at, and the logins by IAM, whose membership in rds_iam only the database
-/// knows and the audit has no login for.
+/// Steps for the record: the number of secrets, and each login by IAM. Membership in rds_iam is not checked: only the database
+/// knows it, and the audit has no login.
 pub(crate) fn steps(secrets: &[(Secret, Vec<Finding>)]) -> Vec<Step> {
     let mut steps = vec![Step::now(format!("look at {} secrets", secrets.len()), "succeeded")];
     steps.extend(secrets.iter().filter_map(|(secret, _)| {
         let instance = secret.iam_login()?;
-        let outcome = format!("RDS takes it on {instance}; membership in rds_iam is the policy's word");
+        let outcome = format!(
+            "RDS accepts it on {instance}; membership in rds_iam is declared by the policy, not checked"
+        );
         Some(Step::now(format!("login by IAM: {}", secret.name), outcome))
     }));
     steps

@@ -1,4 +1,4 @@
-//! The rules: what is wrong with a secret, and whom its resource policy lets in. No I/O, no clock.
+//! The rules: the findings of a secret, and the principals that its resource policy admits. No I/O, no clock.
 
 pub(crate) mod facts;
 pub(crate) mod finding;

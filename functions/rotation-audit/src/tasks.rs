@@ -1,4 +1,4 @@
-//! The tasks on the board: opened once for a version that is due, closed when it is current no more.
+//! The tasks on the board: opened once for a version that is due, closed once another version is current.
 
 use std::collections::BTreeMap;
 
@@ -14,45 +14,45 @@ use crate::rules::facts::Secret;
 use crate::rules::finding::Finding;
 use crate::text;
 
-/// What a marker begins with; Markdown does not show it.
+/// Prefix of the marker in an issue's body; Markdown does not show it.
 const MARKER: &str = "<!-- governance:rotation:";
 
-/// How long whoever took a task's place may be at work: far longer than the function's timeout lets a run live.
+/// How long a claim protects a task whose issue is not yet open; far longer than the function's timeout.
 const PLACE_HELD: SignedDuration = SignedDuration::from_mins(15);
 
-/// The place of one task: taken before its issue is opened, so that of two runs one opens it.
+/// The claim on a task, stored before its issue is opened, so that only one of two runs opens it.
 #[derive(Debug, Deserialize, Serialize)]
 struct Place {
     secret: String,
     version: String,
     taken: Timestamp,
-    /// The issue; none while it is being opened, or when whoever was opening it died.
+    /// The issue; none until it is open, or if the run that claimed the task died.
     issue: Option<u64>,
 }
 
-/// A task that the board has to have.
+/// A task that the board must have.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Task<'a> {
     /// The secret that is due.
     pub secret: &'a Secret,
-    /// The version that is to be replaced.
+    /// The version to replace.
     version: &'a str,
     due: Timestamp,
 }
 
 impl Task<'_> {
-    /// The text by which the issue is found again.
+    /// The text in the issue's body that identifies it.
     pub(crate) fn marker(&self) -> String {
         format!("{MARKER}{}:{} -->", self.secret.name, mark(self.version))
     }
 }
 
-/// A version's id in a marker. Whoever rotates by hand chooses it, and it could end the comment that it stands in.
+/// A version's id in a marker, sanitised: a person who rotates by hand chooses the id, and it could end the marker's comment.
 fn mark(version: &str) -> String {
     version.replace(|character: char| !character.is_ascii_alphanumeric() && character != '-', "_")
 }
 
-/// The tasks that the board has to have.
+/// The tasks that the board must have.
 pub(crate) fn tasks<'a>(secrets: &'a [(Secret, Vec<Finding>)]) -> Vec<Task<'a>> {
     let task = |(secret, found): &'a (Secret, Vec<Finding>)| {
         let due = found.iter().find_map(Finding::task)?;
@@ -61,7 +61,7 @@ pub(crate) fn tasks<'a>(secrets: &'a [(Secret, Vec<Finding>)]) -> Vec<Task<'a>> 
     secrets.iter().filter_map(task).collect()
 }
 
-/// What an issue's marker names: a secret and the version that was current.
+/// The secret and version in an issue's marker.
 fn marked(body: &str) -> Option<(&str, &str)> {
     body.split(MARKER).nth(1)?.split(" -->").next()?.rsplit_once(':')
 }
@@ -85,17 +85,17 @@ fn done<'a>(issues: &'a [Issue], secrets: &'a [(Secret, Vec<Finding>)]) -> Vec<(
         .collect()
 }
 
-/// What became of a task.
+/// Outcome of a task.
 pub(crate) enum Outcome {
-    /// Its issue was opened now.
+    /// This run opened its issue.
     Opened(u64),
-    /// Its issue was closed now.
+    /// This run closed its issue.
     Closed(u64),
-    /// Another run has its place, or somebody has taken its issue off the list.
+    /// Another run claimed it, or its issue was opened earlier and is no longer in the list.
     Left,
 }
 
-/// Closes what is done, opens what is missing, unless new ones are `held` back; each task ends with what became of it.
+/// Closes finished tasks and opens missing ones, unless new ones are `held` back; returns each task with its outcome.
 pub(crate) async fn settle(
     board: &Board<'_>,
     evidence: &Evidence,
@@ -122,7 +122,7 @@ pub(crate) async fn settle(
     Ok(outcomes)
 }
 
-/// Says so before it closes: a run that dies between the two says it twice rather than never.
+/// Comments before it closes: if a run dies in between, the comment is repeated rather than lost.
 async fn close(
     board: &Board<'_>,
     settings: &Settings,
@@ -141,21 +141,21 @@ async fn open(
     task: &Task<'_>,
     now: Timestamp,
 ) -> Result<Outcome, BoardError> {
-    let unkept = |error: EvidenceError| BoardError::Place(chain(&error));
+    let unclaimed = |error: EvidenceError| BoardError::Place(chain(&error));
     let marker = task.marker();
     let mut place =
         Place { secret: task.secret.name.clone(), version: task.version.to_owned(), taken: now, issue: None };
     let is_stale = |found: &Place| found.issue.is_none() && now.duration_since(found.taken) >= PLACE_HELD;
-    let Some(claim) = evidence.claim(&marker, &place, is_stale).await.map_err(unkept)? else {
+    let Some(claim) = evidence.claim(&marker, &place, is_stale).await.map_err(unclaimed)? else {
         return Ok(Outcome::Left);
     };
     let body = format!("{}\n\n{marker}\n", text::task_body(settings, task.secret, task.due, now));
     let issue = board.open(&text::task_title(settings, task.secret, task.due), &body).await?;
     place.issue = Some(issue.number);
     if let Err(error) = evidence.settle(claim, &place).await {
-        // The issue's marker says the same.
+        // Not an error: the issue's marker identifies it too.
         tracing::warn!(
-            message = format!("the number of issue #{} was not noted: {}", issue.number, chain(&error))
+            message = format!("the number of issue #{} could not be stored: {}", issue.number, chain(&error))
         );
     }
     if !issue.has_label() {
@@ -197,13 +197,13 @@ mod tests {
     }
 
     #[test]
-    fn a_version_that_a_person_named_ends_no_marker() {
+    fn a_version_with_a_chosen_id_cannot_end_its_marker() {
         let due = "2026-03-01T12:00:00Z".parse().unwrap();
         for (version, marked) in [("1--> @team\n# x", "1--___team___x"), ("a:b", "a_b")] {
             let secrets = [secret("/m/dev/a", version, vec![Finding::DueSoon { due }])];
             let marker = tasks(&secrets)[0].marker();
             assert_eq!(marker, format!("{MARKER}/m/dev/a:{marked} -->"));
-            // It is found again, and its issue stays open until another version is current.
+            // The marker is found again, and its issue stays open until another version is current.
             assert!(done(&[issue(1, "open", &marker)], &secrets).is_empty());
             let later = [secret("/m/dev/a", "2", vec![])];
             assert_eq!(done(&[issue(1, "open", &marker)], &later).len(), 1);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn an_open_issue_of_a_version_that_is_current_no_more_is_done() {
+    fn an_open_issue_is_done_once_another_version_is_current() {
         let marker = |name: &str, version: &str| format!("x\n\n{MARKER}{name}:{version} -->\n");
         let secrets = [secret("/m/dev/a", "2", vec![])];
         let issues = [

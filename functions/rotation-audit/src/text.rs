@@ -1,4 +1,4 @@
-//! What people read: in the channel, on the board, in a page. No secret's value is known here.
+//! Texts for people: channel, board, pages, record. No secret's value gets here.
 
 mod item;
 mod page;

@@ -1,4 +1,4 @@
-//! A secret: what is required of it, and what was seen of it. No I/O, no clock.
+//! A secret: its requirements and the facts about it. No I/O, no clock.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use shared::aws::secrets::Listed;
 use shared::policy::Responsible;
 use shared::runtime::failure::CallError;
 
-/// Which of our functions makes a secret's value.
+/// The function of this product that makes a secret's value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Rotator {
     /// `rotate-random`.
@@ -30,51 +30,51 @@ impl Rotator {
     }
 }
 
-/// What is required of a secret.
+/// Requirements of a secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Standard {
-    /// Greatest age of the current value, in days; none when the policy does not know the secret.
+    /// Maximum age of the current value, in days; none if the policy does not know the secret.
     pub max_age_days: Option<u16>,
-    /// Which of our functions is to make its value.
+    /// The function that must make its value, if it is one of this product.
     pub rotator: Option<Rotator>,
-    /// The RDS instance on which the login is by IAM, if the policy says that it is.
+    /// The RDS instance of the login, if the policy declares a login by IAM.
     pub iam_login: Option<String>,
-    /// Who rotates it.
+    /// The responsible teams.
     pub responsible: Responsible,
 }
 
-/// What was seen of a secret; never a value.
+/// Facts about a secret; never a value.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Facts {
-    /// What the list says.
+    /// Its entry in the list of secrets.
     pub listed: Listed,
-    /// What makes it this environment's concern.
+    /// Why it belongs to this environment.
     pub mark: Mark,
-    /// When each version was made, or why that was not seen. The service can leave AWSPENDING's version out.
+    /// When each version was created, or why that could not be read. The service can omit the AWSPENDING version.
     pub made: Result<BTreeMap<String, Timestamp>, CallError>,
-    /// When the current value was first made, where the ledger says that it is an old one which no rotation made; or why the
-    /// ledger was not read.
+    /// When the current value was first created, if the ledger says that no rotation made it and that it is an old value; or
+    /// why the ledger could not be read.
     pub value_made: Result<Option<Timestamp>, String>,
-    /// The resource policy, or why it was not seen.
+    /// The resource policy, or why it could not be read.
     pub resource_policy: Result<Option<String>, CallError>,
-    /// Whether RDS takes IAM logins on the instance that the policy names, or why that was not seen.
+    /// Whether RDS accepts IAM logins on the instance that the policy names, or why that could not be read.
     pub takes_iam: Option<Result<bool, CallError>>,
 }
 
 impl Facts {
-    /// When the current value was made at the latest: where the ledger was not read, it is at least as old as its version.
-    /// `changed` does not tell: a tag moves it.
+    /// When the current value was created, at the latest: without the ledger, the version's date, because a value is at least
+    /// as old as its version. Not the list's `changed`, which a new tag moves.
     pub(crate) fn current_made(&self) -> Option<Timestamp> {
         let made = self.version_made()?;
         Some(self.value_made.as_ref().map_or(made, |value_made| value_made.unwrap_or(made)))
     }
 
-    /// When the current version was made, whatever its value.
+    /// When the current version was created; its value may be older.
     fn version_made(&self) -> Option<Timestamp> {
         self.made.as_ref().ok()?.get(self.listed.labelled("AWSCURRENT")?).copied()
     }
 
-    /// Whether no rotation has made the current version, as far as the service's dates tell: then its value may be an old one.
+    /// Whether no rotation made the current version, according to the service's dates. Its value may then be an old one.
     pub(crate) fn is_by_hand(&self) -> bool {
         self.version_made().is_some_and(|made| self.listed.rotated.is_none_or(|rotated| rotated < made))
     }
@@ -82,7 +82,7 @@ impl Facts {
 
 #[cfg(test)]
 impl Facts {
-    /// Of a secret that is rotated and has one version.
+    /// Facts of a secret with rotation on and one version.
     pub(crate) fn of_version(id: &str) -> Self {
         let labels = [(id.to_owned(), ["AWSCURRENT".to_owned()].into())].into();
         Self {
@@ -96,21 +96,21 @@ impl Facts {
     }
 }
 
-/// A secret, what is required of it and what was seen of it; no facts when it does not exist.
+/// A secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Secret {
     /// Name.
     pub name: String,
-    /// What is required.
+    /// Requirements.
     pub standard: Standard,
-    /// What was seen.
+    /// Facts; none if it does not exist.
     pub facts: Option<Facts>,
 }
 
 impl Secret {
-    /// The instance on which the login is by IAM. The policy's word alone is not enough: RDS has to take such logins there.
+    /// The instance of a login by IAM. The policy's declaration alone is not enough: RDS must accept IAM logins on the instance.
     pub(crate) fn iam_login(&self) -> Option<&str> {
-        let takes = self.facts.as_ref()?.takes_iam.as_ref()?;
-        self.standard.iam_login.as_deref().filter(|_| *takes == Ok(true))
+        let accepts = self.facts.as_ref()?.takes_iam.as_ref()?;
+        self.standard.iam_login.as_deref().filter(|_| *accepts == Ok(true))
     }
 }

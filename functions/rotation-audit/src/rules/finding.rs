@@ -1,91 +1,91 @@
-//! What can be wrong with a secret. No I/O, no clock.
+//! The findings. No I/O, no clock.
 
 use jiff::Timestamp;
 
 use super::facts::Rotator;
 
-/// One thing that is wrong with a secret, or not known of it.
+/// A problem of a secret, or a missing fact.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Finding {
     /// The current value is older than the policy allows.
     Overdue {
-        /// When its time was over.
+        /// When it reached its maximum age.
         due: Timestamp,
     },
-    /// The service should have rotated it.
+    /// The service has missed a scheduled rotation.
     RotationLate {
-        /// The end of the window that was missed.
+        /// End of the missed rotation window.
         since: Timestamp,
     },
-    /// A rotation hangs.
+    /// A rotation is stuck.
     StuckPending {
-        /// The version that carries AWSPENDING.
+        /// The AWSPENDING version.
         pending: String,
-        /// The one that carries AWSCURRENT.
+        /// The AWSCURRENT version.
         current: Option<String>,
-        /// Since when at the latest.
+        /// Creation of the pending version, or the latest time at which it can have been created.
         since: Timestamp,
-        /// Whether the pending value may be the only one that is in force, so that nobody may remove it unseen.
+        /// Whether the pending value may be the only one that works, so that it must not be removed unchecked.
         may_be_in_force: bool,
     },
-    /// A call was refused or failed; never a pass.
+    /// A fact could not be read. Never a pass.
     InsufficientData {
-        /// What was not seen, and why.
+        /// The failed call, and why it failed.
         why: String,
     },
-    /// Policy or template name it, and it does not exist.
+    /// The policy or the template names it, but it does not exist.
     Missing,
-    /// It exists without a value.
+    /// It has no value.
     Empty,
-    /// Its resource policy lets others in.
+    /// Its resource policy admits strangers.
     WidePolicy {
-        /// Whom.
+        /// The first stranger; `*`: every AWS account.
         principal: String,
     },
-    /// One of our functions is to rotate it, and rotation is off.
+    /// A function of this product must rotate it, but rotation is off.
     RotationOff {
-        /// Which one.
+        /// The function.
         rotator: Rotator,
     },
-    /// The policy says that the login is by IAM, and RDS takes no such logins on its instance.
+    /// The policy declares a login by IAM, but RDS does not accept IAM logins on the instance.
     IamLoginOff {
         /// The instance.
         instance: String,
     },
-    /// The current value is to be replaced soon.
+    /// The current value will soon reach its maximum age.
     DueSoon {
-        /// When its time is over.
+        /// When it reaches its maximum age.
         due: Timestamp,
     },
-    /// Tags and name disagree on the environment or project; which one is right is unknown.
+    /// Tags and name disagree on the environment or the project. Either may be right.
     TagsContradict {
         /// The tag.
         tag: &'static str,
         /// Its value.
         value: String,
-        /// What the name says.
+        /// The value according to the name.
         named: String,
-        /// Whether the tags put it into this environment, so that it is audited here.
+        /// Whether the tags name this environment, which then audits it.
         is_here: bool,
     },
-    /// It is this environment's by its name, and lacks tags, or has them with values that no stack has.
+    /// Its name belongs to this environment, but tags are missing or have values that no stack has.
     TagsMissing {
-        /// The tags, with the values that they must have.
+        /// The tags with their required values.
         tags: Vec<(&'static str, String)>,
     },
-    /// It is this environment's, and the policy does not know it.
+    /// It belongs to this environment, but the policy does not know it.
     NoPolicy,
-    /// Nobody reads it.
+    /// No one reads it.
     Unused {
-        /// The day of the last read.
+        /// Day of the last read; none: never.
         since: Option<Timestamp>,
     },
-    /// Rotation is on and has never run; its age is within the policy.
+    /// Rotation is on but has never run; the value's age is within the policy.
     NeverRotated,
 }
 
 impl Finding {
-    /// Stable name, as records, metrics and pages have it.
+    /// Stable name in records, metrics and pages.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Overdue { .. } => "Overdue",
@@ -106,18 +106,18 @@ impl Finding {
         }
     }
 
-    /// Whether every AWS account can use the secret: it pages in the first week, too.
+    /// Whether every AWS account can use the secret. Pages even in the first week.
     pub(crate) fn is_critical(&self) -> bool {
         matches!(self, Self::WidePolicy { principal } if principal == "*")
     }
 
-    /// Whether somebody is to be woken.
+    /// Whether it pages.
     pub(crate) fn pages(&self) -> bool {
         self.is_critical()
             || matches!(self, Self::Overdue { .. } | Self::RotationLate { .. } | Self::StuckPending { .. })
     }
 
-    /// When a secret whose finding is a task has to be rotated.
+    /// When the secret must be rotated, if the finding needs a task on the board.
     pub(crate) fn task(&self) -> Option<Timestamp> {
         match self {
             Self::Overdue { due } | Self::DueSoon { due } => Some(*due),
@@ -125,12 +125,12 @@ impl Finding {
         }
     }
 
-    /// Whether it is wrong of passwords only, and a login by IAM has none.
+    /// Whether it applies only to passwords, which a login by IAM does not have.
     pub(super) fn is_of_passwords(&self) -> bool {
         matches!(self, Self::Overdue { .. } | Self::DueSoon { .. } | Self::RotationOff { .. })
     }
 
-    /// Whether a run with this finding is not green.
+    /// Whether a run with this finding fails.
     pub(crate) fn fails(&self) -> bool {
         self.pages()
             || matches!(
@@ -141,7 +141,7 @@ impl Finding {
                     | Self::WidePolicy { .. }
                     | Self::RotationOff { .. }
                     | Self::IamLoginOff { .. }
-                    // Whether any environment audits it is not known here.
+                    // Whether another environment audits it is unknown here.
                     | Self::TagsContradict { is_here: false, .. }
             )
     }

@@ -1,4 +1,4 @@
-//! The rules: what is wrong with a secret, worst first. No I/O, no clock.
+//! The rules: the findings of a secret, worst first. No I/O, no clock.
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +13,7 @@ use super::resource_policy;
 
 const DAY: SignedDuration = SignedDuration::from_hours(24);
 
-/// The policy's keys of the secrets that `rotate-external` rotates.
+/// Keys in the policy of the secrets that `rotate-external` rotates.
 const EXTERNAL: [&str; 3] =
     ["NOTIFICATIONS_EMAIL_SES", "NOTIFICATIONS_WHATSAPP_TWILIO_AUTH_TOKEN", "SEED_ADMIN_PASSWORD"];
 
@@ -38,7 +38,7 @@ const RULES: [Rule; 15] = [
     unused,
 ];
 
-/// What is wrong with a secret at `now`, worst first; empty when nothing is.
+/// Findings of a secret at `now`, worst first.
 pub(crate) fn findings(secret: &Secret, audit: &Audit, now: Timestamp) -> Vec<Finding> {
     let Some(facts) = &secret.facts else { return vec![Finding::Missing] };
     if matches!(facts.mark, Mark::Contradicted { is_here: false, .. }) {
@@ -49,7 +49,7 @@ pub(crate) fn findings(secret: &Secret, audit: &Audit, now: Timestamp) -> Vec<Fi
     if secret.iam_login().is_some() {
         found.retain(|each| !each.is_of_passwords());
     }
-    // Of a secret that is overdue the age says it all.
+    // For an overdue secret this would add nothing.
     if facts.listed.enabled
         && facts.listed.rotated.is_none()
         && !found.iter().any(|each| each.kind() == "Overdue")
@@ -60,7 +60,7 @@ pub(crate) fn findings(secret: &Secret, audit: &Audit, now: Timestamp) -> Vec<Fi
     found
 }
 
-/// What is required of a secret. `key` is the application's name for one that the template names.
+/// Requirements of a secret. For a secret that the template names, `key` is the variable.
 pub(crate) fn standard(policy: &Policy, key: &str) -> Standard {
     let rotation = &policy.rotation;
     let entry = rotation.secrets.get(key);
@@ -86,35 +86,35 @@ fn hours(hours: u16) -> SignedDuration {
     SignedDuration::from_hours(i64::from(hours))
 }
 
-/// When the current value was made, its greatest age, and by how much that may be exceeded while the service is still
-/// within the rotation's window: a window opens on the last day and lasts until the next.
+/// When the current value was created, its maximum age, and the grace period after that. The grace period applies while the
+/// service's next rotation is still ahead: the window of a rotation opens on the last allowed day and lasts until the next day.
 fn age_limit(
     facts: &Facts,
     standard: &Standard,
     audit: &Audit,
     now: Timestamp,
 ) -> Option<(Timestamp, SignedDuration, SignedDuration)> {
-    let (made, most) = (facts.current_made()?, days(standard.max_age_days?));
+    let (made, limit) = (facts.current_made()?, days(standard.max_age_days?));
     let is_in_window = facts.listed.enabled && facts.listed.next.is_some_and(|next| next > now);
-    Some((made, most, if is_in_window { hours(audit.late_hours) } else { SignedDuration::ZERO }))
+    Some((made, limit, if is_in_window { hours(audit.late_hours) } else { SignedDuration::ZERO }))
 }
 
-fn due(made: Timestamp, most: SignedDuration) -> Timestamp {
-    made.saturating_add(most).unwrap_or(Timestamp::MAX)
+fn due(made: Timestamp, limit: SignedDuration) -> Timestamp {
+    made.saturating_add(limit).unwrap_or(Timestamp::MAX)
 }
 
-/// An age that is the greatest allowed complies.
+/// An age equal to the maximum complies.
 fn overdue(facts: &Facts, standard: &Standard, audit: &Audit, now: Timestamp) -> Option<Finding> {
-    let (made, most, grace) = age_limit(facts, standard, audit, now)?;
-    (now.duration_since(made) > most + grace).then(|| Finding::Overdue { due: due(made, most) })
+    let (made, limit, grace) = age_limit(facts, standard, audit, now)?;
+    (now.duration_since(made) > limit + grace).then(|| Finding::Overdue { due: due(made, limit) })
 }
 
 fn due_soon(facts: &Facts, standard: &Standard, audit: &Audit, now: Timestamp) -> Option<Finding> {
-    let (made, most, grace) = age_limit(facts, standard, audit, now)?;
-    // A secret that lives for a week is not due all its life.
-    let ahead = days(audit.due_days).min(most / 2);
+    let (made, limit, grace) = age_limit(facts, standard, audit, now)?;
+    // At most half of the maximum age: a secret that lives for a week must not always be due soon.
+    let ahead = days(audit.due_days).min(limit / 2);
     let age = now.duration_since(made);
-    (age >= most - ahead && age <= most + grace).then(|| Finding::DueSoon { due: due(made, most) })
+    (age >= limit - ahead && age <= limit + grace).then(|| Finding::DueSoon { due: due(made, limit) })
 }
 
 fn rotation_late(facts: &Facts, _: &Standard, audit: &Audit, now: Timestamp) -> Option<Finding> {
@@ -122,8 +122,8 @@ fn rotation_late(facts: &Facts, _: &Standard, audit: &Audit, now: Timestamp) -> 
     (now.duration_since(since) > hours(audit.late_hours)).then_some(Finding::RotationLate { since })
 }
 
-/// AWSPENDING on the current version is normal after a rotation. Where the service does not tell when the pending version
-/// was made, it was before the secret's last change: then this may speak late, but never too early.
+/// AWSPENDING on the current version is normal after a rotation. If the service omits the pending version's date, the date of the
+/// secret's last change replaces it: that is never earlier, so the finding may come late but not too early.
 fn stuck_pending(facts: &Facts, standard: &Standard, audit: &Audit, now: Timestamp) -> Option<Finding> {
     let (pending, current) = (facts.listed.labelled("AWSPENDING")?, facts.listed.labelled("AWSCURRENT"));
     if Some(pending) == current {
@@ -148,7 +148,7 @@ fn unseen_versions(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Opti
         Err(error) => error.to_string(),
         Ok(_) if facts.value_made.is_err() => facts.value_made.clone().err().unwrap_or_default(),
         Ok(_) if facts.listed.labelled("AWSCURRENT").is_some() && facts.current_made().is_none() => {
-            "secretsmanager:ListSecretVersionIds leaves the version that is AWSCURRENT out".to_owned()
+            "secretsmanager:ListSecretVersionIds does not list the AWSCURRENT version".to_owned()
         }
         Ok(_) => return None,
     };

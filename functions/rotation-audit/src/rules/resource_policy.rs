@@ -1,9 +1,9 @@
-//! Whom a secret's resource policy lets in. No I/O.
+//! The principals that a secret's resource policy admits. No I/O.
 
 use jiff::Timestamp;
 use shared::access::{Malformed, Place, Policy};
 
-/// The first stranger whom a secret's policy lets in: everybody (`*`), another account, a service for any account.
+/// The first stranger that a secret's policy admits: everyone (`*`), another account, or a service acting for any account.
 pub(crate) fn admitted(policy: &str, secret_arn: &str, now: Timestamp) -> Result<Option<String>, Malformed> {
     let account = secret_arn.split(':').nth(4).unwrap_or_default();
     let place = Place { account, trusted: &[], owner: None, now };
@@ -30,7 +30,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_let_in() {
+    fn strangers_are_admitted_or_not() {
         check(r#""Principal": "*""#, "", Some("*"));
         check(r#""Principal": {"AWS": "*"}"#, "", Some("*"));
         check(r#""Principal": {"AWS": ["123456789012", "*"]}"#, "", Some("*"));
@@ -46,8 +46,8 @@ mod tests {
     }
 
     #[test]
-    fn what_a_condition_binds() {
-        let everybody = r#""Principal": "*""#;
+    fn a_condition_can_limit_a_statement_to_this_account() {
+        let everyone = r#""Principal": "*""#;
         let bound = |operator: &str, key: &str, value: &str| {
             format!(r#", "Condition": {{"{operator}": {{"{key}": {value}}}}}"#)
         };
@@ -57,7 +57,7 @@ mod tests {
             ("StringEquals", "aws:PrincipalOrgID", r#""o-a1b2c3""#),
             ("ArnLike", "aws:PrincipalArn", r#""arn:aws:iam::123456789012:role/*""#),
         ] {
-            check(everybody, &bound(operator, key, value), None);
+            check(everyone, &bound(operator, key, value), None);
         }
         for (operator, key, value) in [
             ("StringNotEquals", "aws:PrincipalAccount", r#""123456789012""#),
@@ -66,16 +66,16 @@ mod tests {
             ("ArnLike", "aws:PrincipalArn", r#""arn:aws:iam::*:role/x""#),
             ("Bool", "aws:SecureTransport", r#""true""#),
         ] {
-            check(everybody, &bound(operator, key, value), Some("*"));
+            check(everyone, &bound(operator, key, value), Some("*"));
         }
         for accounts in [r#""210987654321""#, r#"["123456789012", "210987654321"]"#] {
             let condition = bound("StringEquals", "aws:PrincipalAccount", accounts);
-            check(everybody, &condition, Some("210987654321"));
+            check(everyone, &condition, Some("210987654321"));
         }
     }
 
     #[test]
-    fn what_is_no_policy_is_not_taken_for_a_closed_one() {
+    fn a_malformed_policy_is_an_error() {
         assert!(of("{").is_err());
         assert!(of("{}").is_err());
         let deny = r#"{"Statement": {"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}}"#;

@@ -1,4 +1,4 @@
-//! A finding in the messages that group findings.
+//! A finding as an item of a message that groups findings.
 
 use jiff::Timestamp;
 use shared::audit::findings::{Item, NAME};
@@ -9,10 +9,10 @@ use super::step::next_step;
 use crate::rules::facts::Secret;
 use crate::rules::finding::Finding;
 
-/// A finding as people are told it.
+/// The item of a finding.
 pub(super) fn item(secret: &Secret, finding: &Finding, now: Timestamp, language: Language) -> Item {
-    let like = Secret { name: NAME.to_owned(), ..secret.clone() };
-    let finding_like = match finding {
+    let any = Secret { name: NAME.to_owned(), ..secret.clone() };
+    let any_finding = match finding {
         Finding::StuckPending { since, may_be_in_force, .. } => Finding::StuckPending {
             pending: "PENDING_VERSION_ID".to_owned(),
             current: Some("CURRENT_VERSION_ID".to_owned()),
@@ -26,6 +26,6 @@ pub(super) fn item(secret: &Secret, finding: &Finding, now: Timestamp, language:
         about: secret.name.clone(),
         sentence: sentence(secret, finding, now, language),
         step: next_step(secret, finding, language),
-        pattern: next_step(&like, &finding_like, language),
+        pattern: next_step(&any, &any_finding, language),
     }
 }

@@ -1,4 +1,4 @@
-//! The pages.
+//! Pages.
 
 use jiff::Timestamp;
 use shared::audit::findings;
@@ -10,8 +10,10 @@ use super::item::item;
 use crate::rules::facts::Secret;
 use crate::rules::finding::Finding;
 
-/// The pages of the findings that page: one for each kind, since thirty of a kind have one cause. Of what is late the key
-/// stays the same; any other secret that comes to a kind makes another page.
+/// The pages of the findings that page: one for each kind, because thirty findings of a kind have one cause.
+///
+/// For late secrets the dedup key depends on the kind only. For other kinds it depends on the secrets too, so a further secret
+/// makes a new page.
 pub(crate) fn pages(settings: &Settings, paging: &[(&Secret, &Finding)], now: Timestamp) -> Vec<Page> {
     let mut kinds: Vec<&str> = Vec::new();
     for (_, finding) in paging {
@@ -27,14 +29,14 @@ fn page(settings: &Settings, kind: &str, of: Vec<(&Secret, &Finding)>, now: Time
     let language = settings.language;
     let environment = &settings.environment;
     let names: Vec<_> = of.iter().map(|(secret, _)| secret.name.as_str()).collect();
-    let said: Vec<_> = of.iter().map(|(secret, finding)| item(secret, finding, now, language)).collect();
-    let groups = findings::groups(&said);
+    let items: Vec<_> = of.iter().map(|(secret, finding)| item(secret, finding, now, language)).collect();
+    let groups = findings::groups(&items);
     let mut lines: Vec<_> = groups.iter().map(|group| group.text(language, "")).collect();
-    let [who, backup] = [language.pick("Responsável", "Responsible"), language.pick("backup", "backup")];
+    let [primary, backup] = [language.pick("Responsável", "Responsible"), language.pick("backup", "backup")];
     let mut teams: Vec<(String, Vec<String>)> = Vec::new();
     for (secret, _) in &of {
         let team = &secret.standard.responsible;
-        let team = format!("{who}: {}, {backup}: {}", team.primary, team.backup);
+        let team = format!("{primary}: {}, {backup}: {}", team.primary, team.backup);
         match teams.iter_mut().find(|(known, _)| *known == team) {
             Some((_, names)) => names.push(secret.name.clone()),
             None => teams.push((team, vec![secret.name.clone()])),

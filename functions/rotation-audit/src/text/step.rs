@@ -1,4 +1,4 @@
-//! The next step, with its command.
+//! The next step of a finding, with its command.
 
 use shared::runtime::language::Language;
 
@@ -22,32 +22,32 @@ fn tag_command(secret: &Secret, tags: &[(&str, String)]) -> String {
     format!("`aws secretsmanager tag-resource --secret-id '{}' --tags {pairs}`", secret.name)
 }
 
-/// How to give the secret a new value.
+/// The command that gives the secret a new value.
 pub(super) fn rotate(secret: &Secret, language: Language) -> String {
     let has_function =
         secret.facts.as_ref().is_some_and(|facts| facts.listed.enabled && facts.listed.function.is_some());
     if has_function || secret.standard.rotator.is_some() {
         return command(secret, "rotate-secret");
     }
-    // No value on a command line, where it would stay in the shell's history.
+    // From standard input: a value on the command line would stay in the shell's history.
     format!(
         "`aws secretsmanager put-secret-value --secret-id '{}' --secret-string file:///dev/stdin` {}",
         secret.name,
         language.pick(
             "(nenhuma função o rotaciona: o valor novo vem de quem o emite)",
-            "(no function rotates it: the new value comes from whoever issues it)",
+            "(no function rotates it: get the new value from its issuer)",
         )
     )
 }
 
-/// What to do next, with the command.
+/// The next step, with its command.
 pub(super) fn next_step(secret: &Secret, finding: &Finding, language: Language) -> String {
     let describe = command(secret, "describe-secret");
     match finding {
         Finding::Overdue { .. } | Finding::DueSoon { .. } => rotate(secret, language),
         Finding::RotationLate { .. } => format!(
             "{} {describe}; {} {}",
-            language.pick("ver o estado com", "see the state with"),
+            language.pick("ver o estado com", "check the state with"),
             language.pick("se nada estiver em AWSPENDING, rotacionar:", "if nothing is AWSPENDING, rotate:"),
             rotate(secret, language)
         ),
@@ -74,20 +74,20 @@ pub(super) fn next_step(secret: &Secret, finding: &Finding, language: Language) 
                     "*não* remover o AWSPENDING antes de ver com o psql qual senha entra: com um só usuário, a pendente pode ser a única. Se entra a do AWSCURRENT: {clear}. Se só a do AWSPENDING, torná-la a atual: {restore}. Um segredo que não é de banco se verifica no sistema que o aceita"
                 ),
                 Language::English => format!(
-                    "do *not* remove AWSPENDING before you have seen with psql which password logs in: with a single user the pending one may be the only one. If that of AWSCURRENT logs in: {clear}. If only that of AWSPENDING, make it the current one: {restore}. A secret that is no database's is tried at the system that takes it"
+                    "do *not* remove AWSPENDING before you have checked with psql which password logs in: with a single user, the pending one may be the only one that works. If the AWSCURRENT password logs in: {clear}. If only the AWSPENDING password does, make it the current one: {restore}. Check a secret of another kind at the system that accepts it"
                 ),
             }
         }
         Finding::InsufficientData { .. } => language
             .pick(
                 "conferir a permissão (IAM, KMS) que o erro nomeia; a próxima auditoria verifica de novo",
-                "check the permission (IAM, KMS) that the error names; the next audit looks again",
+                "check the permission (IAM, KMS) that the error names; the next audit checks again",
             )
             .to_owned(),
         Finding::Missing => language
             .pick(
                 "criar o segredo, ou tirá-lo da política ou dos parâmetros da stack",
-                "create the secret, or take it out of the policy or the stack's parameters",
+                "create the secret, or remove it from the policy or the stack's parameters",
             )
             .to_owned(),
         Finding::Empty => language
@@ -100,7 +100,7 @@ pub(super) fn next_step(secret: &Secret, finding: &Finding, language: Language) 
             "{} {}",
             language.pick(
                 "ver a política e prender cada Allow com aws:PrincipalAccount ou aws:PrincipalOrgID:",
-                "read the policy and bind each Allow with aws:PrincipalAccount or aws:PrincipalOrgID:",
+                "read the policy and limit each Allow with aws:PrincipalAccount or aws:PrincipalOrgID:",
             ),
             command(secret, "get-resource-policy")
         ),
@@ -108,16 +108,16 @@ pub(super) fn next_step(secret: &Secret, finding: &Finding, language: Language) 
             "{} `aws secretsmanager rotate-secret --secret-id '{}' --no-rotate-immediately`",
             language.pick(
                 "ligar de novo, sem trocar o valor agora:",
-                "switch it on again without changing the value now:"
+                "turn it on again without changing the value now:"
             ),
             secret.name
         ),
         Finding::IamLoginOff { instance } => format!(
             "{} `aws rds modify-db-instance --db-instance-identifier {instance} --enable-iam-database-authentication`; {}",
-            language.pick("ligar, se o login é mesmo por IAM:", "switch it on, if the login is by IAM:"),
+            language.pick("ligar, se o login é mesmo por IAM:", "turn it on, if the login is by IAM:"),
             language.pick(
                 "se é por senha, tirar iam_login da política e rotacionar",
-                "if it is by password, take iam_login out of the policy and rotate"
+                "if the login is by password, remove iam_login from the policy and rotate"
             )
         ),
         Finding::TagsContradict { tag, named, .. } => format!(
@@ -126,7 +126,7 @@ pub(super) fn next_step(secret: &Secret, finding: &Finding, language: Language) 
             tag_command(secret, &[(*tag, named.clone())]),
             language.pick(
                 "se a tag está certa, criar o segredo com o nome do ambiente dela e apagar este",
-                "if the tag is right, create the secret under its environment's name and delete this one",
+                "if the tag is right, create the secret with a name of the tag's environment and delete this one",
             )
         ),
         Finding::TagsMissing { tags } => tag_command(secret, tags),
@@ -140,14 +140,14 @@ pub(super) fn next_step(secret: &Secret, finding: &Finding, language: Language) 
             "{} {}",
             language.pick(
                 "se ninguém precisa dele, apagar (30 dias para voltar atrás):",
-                "if nobody needs it, delete it (30 days to undo):"
+                "if no one needs it, delete it (it can be restored for 30 days):"
             ),
             command(secret, "delete-secret")
         ),
         Finding::NeverRotated => language
             .pick(
                 "nada agora: a idade está no limite da política",
-                "nothing now: its age is within the policy",
+                "nothing now: the age is within the policy's limit",
             )
             .to_owned(),
     }

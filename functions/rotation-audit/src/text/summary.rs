@@ -1,4 +1,4 @@
-//! The messages of a run.
+//! The channel's messages about a run.
 
 use std::collections::BTreeSet;
 
@@ -15,27 +15,27 @@ use super::sentence::key;
 use crate::rules::facts::Secret;
 use crate::rules::finding::Finding;
 
-/// What a run tells the channel.
+/// The content of the message.
 pub(crate) struct Summary<'a> {
     /// Run id: the day.
     pub run_id: &'a str,
-    /// The secrets that were seen, with what is wrong, worst first.
+    /// The secrets with their findings, worst first.
     pub secrets: &'a [(Secret, Vec<Finding>)],
-    /// Keys of findings that the record before did not have.
+    /// Keys of the new findings.
     pub new: &'a BTreeSet<String>,
-    /// Keys that only the record before has.
+    /// Keys of the resolved findings.
     pub resolved: &'a BTreeSet<String>,
-    /// Whether everything is told, not only what changed.
+    /// Whether the message lists every finding, not only the changes.
     pub is_weekly: bool,
-    /// Tasks that were opened, closed or could not be.
+    /// Lines about the tasks.
     pub tasks: &'a [String],
-    /// Why the record before could not be read, if it could not; then everything is told.
+    /// Why the last record could not be read; the message then lists every finding.
     pub unread: Option<&'a Unread>,
-    /// The first week, if it is not over.
+    /// The first week, until it is over.
     pub quiet: Option<Quiet<'a>>,
 }
 
-/// The kinds in the order in which they are to be settled in a first week: what is critical comes before.
+/// Order in which to settle the kinds in the first week, after the critical findings.
 pub(super) const ORDER: [&str; 15] = [
     "WidePolicy",
     "Missing",
@@ -54,7 +54,7 @@ pub(super) const ORDER: [&str; 15] = [
     "NeverRotated",
 ];
 
-/// Place of a finding in a first week's summary.
+/// Sort key of a finding in the first week's summary.
 fn order(finding: &Finding) -> (bool, usize) {
     let place = ORDER.iter().position(|kind| *kind == finding.kind());
     (!finding.is_critical(), place.unwrap_or(ORDER.len()))
@@ -69,28 +69,28 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>, now: Timestamp
         .flat_map(|(secret, found)| found.iter().map(move |finding| (secret, finding)))
         .collect();
     let count = |kind: &str| all.iter().filter(|(_, finding)| finding.kind() == kind).count();
-    let what = match (language, summary.is_weekly) {
+    let name = match (language, summary.is_weekly) {
         (Language::Portuguese, false) => "Auditoria de rotação",
         (Language::Portuguese, true) => "Auditoria de rotação, resumo da semana",
         (Language::English, false) => "Rotation audit",
-        (Language::English, true) => "Rotation audit, the week's summary",
+        (Language::English, true) => "Rotation audit, weekly summary",
     };
     let [overdue, due] = match language {
         Language::Portuguese => ["vencido(s)", "a vencer"],
         Language::English => ["overdue", "due soon"],
     };
     let title = format!(
-        "{what} ({}): {} {overdue}, {} {due}",
+        "{name} ({}): {} {overdue}, {} {due}",
         settings.environment,
         count("Overdue"),
         count("DueSoon")
     );
-    let tells_all = summary.is_weekly || summary.unread.is_some();
-    let is_reported =
-        |secret: &Secret, finding: &Finding| tells_all || summary.new.contains(&key(secret, finding));
+    let lists_all = summary.is_weekly || summary.unread.is_some();
+    let is_listed =
+        |secret: &Secret, finding: &Finding| lists_all || summary.new.contains(&key(secret, finding));
     let new: Vec<_> = all
         .iter()
-        .filter(|(secret, finding)| is_reported(secret, finding))
+        .filter(|(secret, finding)| is_listed(secret, finding))
         .map(|(secret, finding)| item(secret, finding, now, language))
         .collect();
     let mut lines: Vec<_> = summary.unread.iter().map(|unread| unread.text(language)).collect();
@@ -110,16 +110,15 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>, now: Timestamp
     let is_summary = summary.quiet.is_some_and(|quiet| quiet.is_summary);
     let list =
         |label: &str, keys: Vec<String>| (!keys.is_empty()).then(|| format!("{label} {}.", keys.join("; ")));
-    let mut still: Vec<(&str, Vec<String>)> = Vec::new();
-    for (secret, finding) in
-        all.iter().filter(|(secret, finding)| !is_summary && !is_reported(secret, finding))
+    let mut unchanged: Vec<(&str, Vec<String>)> = Vec::new();
+    for (secret, finding) in all.iter().filter(|(secret, finding)| !is_summary && !is_listed(secret, finding))
     {
-        match still.iter_mut().find(|(kind, _)| *kind == finding.kind()) {
+        match unchanged.iter_mut().find(|(kind, _)| *kind == finding.kind()) {
             Some((_, names)) => names.push(secret.name.clone()),
-            None => still.push((finding.kind(), vec![secret.name.clone()])),
+            None => unchanged.push((finding.kind(), vec![secret.name.clone()])),
         }
     }
-    let still = still.into_iter().map(|(kind, names)| {
+    let unchanged = unchanged.into_iter().map(|(kind, names)| {
         let names = if names.len() == 1 {
             names.concat()
         } else {
@@ -127,13 +126,13 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>, now: Timestamp
         };
         format!("{kind} {names}")
     });
-    lines.extend(list(language.pick("Continua:", "Still so:"), still.collect()));
+    lines.extend(list(language.pick("Continua:", "Unchanged:"), unchanged.collect()));
     lines.extend(list(language.pick("Resolvido:", "Resolved:"), summary.resolved.iter().cloned().collect()));
     lines.extend(summary.tasks.iter().cloned());
     if lines.is_empty() {
         lines.push(
             language
-                .pick("Todos os segredos estão dentro da política.", "Every secret is within the policy.")
+                .pick("Todos os segredos estão dentro da política.", "Every secret complies with the policy.")
                 .to_owned(),
         );
     }
@@ -141,8 +140,8 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>, now: Timestamp
     Message { title, lines, context }
 }
 
-/// The message of an audit that could not be done.
+/// The message about a failed audit.
 pub(crate) fn failed(settings: &Settings, run_id: &str, error: &str, next_step: &str) -> Message {
-    let what = settings.language.pick("A auditoria de rotação falhou", "The rotation audit failed");
-    Message::failed(settings, run_id, what, error, next_step)
+    let title = settings.language.pick("A auditoria de rotação falhou", "The rotation audit failed");
+    Message::failed(settings, run_id, title, error, next_step)
 }

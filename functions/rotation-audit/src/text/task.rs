@@ -1,4 +1,4 @@
-//! The tasks on the board.
+//! Texts of the tasks on the board.
 
 use jiff::Timestamp;
 use shared::audit::findings;
@@ -20,7 +20,7 @@ pub(crate) fn task_title(settings: &Settings, secret: &Secret, due: Timestamp) -
     format!("{verb} {} ({}) {by} {}", secret.name, settings.environment, date(due))
 }
 
-/// Body of a task, without its marker. Names stand in code, so that none calls a person or a team of GitHub.
+/// Body of a task, without its marker. Names are formatted as code, so that none mentions a GitHub user or team.
 pub(crate) fn task_body(settings: &Settings, secret: &Secret, due: Timestamp, now: Timestamp) -> String {
     let language = settings.language;
     let (project, environment) = (&settings.project, &settings.environment);
@@ -47,7 +47,7 @@ pub(crate) fn task_body(settings: &Settings, secret: &Secret, due: Timestamp, no
             markdown::text(&team.backup),
         ),
         Language::English => format!(
-            "Secret: {}\n\n- **Window:** {window}\n- **Responsible:** {}\n- **Backup:** {}\n\n## Steps\n\n- [ ] Tell the channel that the rotation begins.\n- [ ] Rotate: {rotate}\n- [ ] Check that AWSCURRENT is on another version and nothing is left AWSPENDING: {state}\n- [ ] Wait for the message of the follow-up (rotation-followup): it forces the deployment, runs the smoke tests, proves that old tokens are refused, and writes sheet and changelog. Without a message within 30 min: {deploy}\n\nThe audit closes this task by itself when the secret has another current version.",
+            "Secret: {}\n\n- **Window:** {window}\n- **Responsible:** {}\n- **Backup:** {}\n\n## Steps\n\n- [ ] Announce the rotation in the channel.\n- [ ] Rotate: {rotate}\n- [ ] Check that AWSCURRENT moved to another version and that nothing is AWSPENDING: {state}\n- [ ] Wait for the message of the follow-up (rotation-followup): it forces the deployment, runs the smoke tests, proves that old tokens are refused, and updates the sheet and the changelog. If no message arrives within 30 min: {deploy}\n\nThe audit closes this task once the secret has another current version.",
             markdown::code(&secret.name),
             markdown::text(&team.primary),
             markdown::text(&team.backup),
@@ -55,7 +55,7 @@ pub(crate) fn task_body(settings: &Settings, secret: &Secret, due: Timestamp, no
     }
 }
 
-/// What is said in a task that is closed.
+/// Last comment of a closed task.
 pub(crate) fn task_done(language: Language, version: &str, now: Timestamp) -> String {
     let (version, at) = (markdown::code(version), time::local(now));
     match language {
@@ -68,7 +68,7 @@ pub(crate) fn task_done(language: Language, version: &str, now: Timestamp) -> St
     }
 }
 
-/// What became of the tasks: those that were opened and closed, and the reasons why others failed, with how often.
+/// The channel's lines about tasks: opened, closed, and the reasons for failures with their counts.
 pub(crate) fn tasks(
     opened: Vec<String>,
     closed: Vec<String>,
@@ -91,9 +91,9 @@ pub(crate) fn tasks(
         closed,
     );
     let failed = failed.iter().map(|(reason, count)| {
-        let what = language.pick("Uma tarefa do board falhou", "A task of the board failed");
+        let text = language.pick("Uma tarefa do board falhou", "A task on the board failed");
         let times = if *count > 1 { format!(" ({count}×)") } else { String::new() };
-        format!("{what}{times}: {reason}")
+        format!("{text}{times}: {reason}")
     });
     opened.into_iter().chain(closed).chain(failed).collect()
 }

@@ -59,7 +59,7 @@ fn stuck(may_be_in_force: bool) -> Finding {
 }
 
 #[test]
-fn every_finding_is_reported_with_its_next_step_in_both_languages() {
+fn every_finding_has_a_next_step_in_both_languages() {
     let reason = || "why".to_owned();
     for (finding, part) in [
         (Finding::Overdue { due: now() }, "rotate-secret --secret-id '/moveongs/dev/db'"),
@@ -94,7 +94,7 @@ fn every_finding_is_reported_with_its_next_step_in_both_languages() {
         let [portuguese, english] = [Language::Portuguese, Language::English].map(|language| {
             let secrets = [(secret(), vec![finding.clone()])];
             let nothing = BTreeSet::new();
-            let reported = Summary {
+            let content = Summary {
                 run_id: "2026-03-01",
                 secrets: &secrets,
                 new: &BTreeSet::from([key(&secrets[0].0, &finding)]),
@@ -104,7 +104,7 @@ fn every_finding_is_reported_with_its_next_step_in_both_languages() {
                 unread: None,
                 quiet: None,
             };
-            summary(&settings(language), &reported, now()).text()
+            summary(&settings(language), &content, now()).text()
         });
         assert_ne!(portuguese, english);
         for (text, next) in [(&portuguese, "Próximo passo"), (&english, "Next step")] {
@@ -116,7 +116,7 @@ fn every_finding_is_reported_with_its_next_step_in_both_languages() {
 }
 
 #[test]
-fn nobody_is_reported_to_remove_a_password_that_may_be_the_only_one() {
+fn a_password_that_may_be_the_only_one_has_a_warning_before_its_removal() {
     for (language, warning) in [
         (Language::Portuguese, "*não* remover o AWSPENDING antes"),
         (Language::English, "do *not* remove AWSPENDING before"),
@@ -135,7 +135,7 @@ fn nobody_is_reported_to_remove_a_password_that_may_be_the_only_one() {
 }
 
 #[test]
-fn a_page_names_secret_kind_command_and_people_and_keeps_its_key() {
+fn a_page_names_secret_kind_command_and_teams_and_keeps_its_key() {
     let overdue = Finding::Overdue { due: now() };
     let page = |at| one_page(Language::Portuguese, &secret(), &overdue, at);
     let first = page(now());
@@ -145,7 +145,7 @@ fn a_page_names_secret_kind_command_and_people_and_keeps_its_key() {
     for part in ["rotate-secret", "100 dias", "Squad Dados", "Squad Infra"] {
         assert!(first.text.contains(part), "{}", first.text);
     }
-    // Another secret that hangs, or is open, is another incident.
+    // A further stuck or public secret is another problem.
     let open = Finding::WidePolicy { principal: "*".to_owned() };
     let other = Secret { name: "/moveongs/dev/other".to_owned(), ..secret() };
     for (finding, is_another) in [(overdue.clone(), false), (stuck(true), true), (open, true)] {
@@ -172,7 +172,7 @@ fn thirty_secrets_with_one_cause_are_one_page_and_one_paragraph() {
             (Secret { name, ..secret() }, vec![stuck(true), Finding::Overdue { due: now() }])
         })
         .collect();
-    // Of another team.
+    // Another team's.
     secrets[7].0.standard = standard(&policy, "JWT_SECRET");
     let paging: Vec<_> = secrets
         .iter()
@@ -194,7 +194,7 @@ fn thirty_secrets_with_one_cause_are_one_page_and_one_paragraph() {
 
     let new = paging.iter().map(|(secret, finding)| key(secret, finding)).collect();
     let nothing = BTreeSet::new();
-    let reported = Summary {
+    let content = Summary {
         run_id: "2026-03-01",
         secrets: &secrets,
         new: &new,
@@ -204,10 +204,10 @@ fn thirty_secrets_with_one_cause_are_one_page_and_one_paragraph() {
         unread: None,
         quiet: None,
     };
-    let message = summary(&settings(Language::Portuguese), &reported, now());
+    let message = summary(&settings(Language::Portuguese), &content, now());
     assert_eq!(message.lines.len(), 2, "{:?}", message.lines);
     assert!(message.lines.iter().all(|line| line.chars().count() < 3_000), "{:?}", message.lines);
-    let still = summary(&settings(Language::Portuguese), &Summary { new: &nothing, ..reported }, now());
+    let still = summary(&settings(Language::Portuguese), &Summary { new: &nothing, ..content }, now());
     assert_eq!(still.lines.len(), 1);
     assert!(
         still.lines[0].starts_with("Continua: StuckPending (30) /moveongs/dev/secret-00, "),
@@ -217,7 +217,7 @@ fn thirty_secrets_with_one_cause_are_one_page_and_one_paragraph() {
 }
 
 #[test]
-fn a_first_week_begins_with_what_to_do_first_and_an_unread_record_is_not_taken_for_none() {
+fn the_first_message_of_the_first_week_lists_the_most_urgent_findings_first() {
     let wide = |principal: &str| Finding::WidePolicy { principal: principal.to_owned() };
     let policy = |name: &str, found| (Secret { name: name.to_owned(), ..secret() }, found);
     let secrets = [
@@ -230,7 +230,7 @@ fn a_first_week_begins_with_what_to_do_first_and_an_unread_record_is_not_taken_f
     let quiet = |is_summary| {
         Some(Quiet { week, held: Held { pages: 1, tasks: 1 }, is_summary, place: "s3://bucket/evidence/" })
     };
-    let reported = Summary {
+    let content = Summary {
         run_id: "2026-03-01",
         secrets: &secrets,
         new: &new,
@@ -240,15 +240,15 @@ fn a_first_week_begins_with_what_to_do_first_and_an_unread_record_is_not_taken_f
         unread: None,
         quiet: quiet(true),
     };
-    let say = |reported: &Summary<'_>| summary(&settings(Language::Portuguese), reported, now()).lines;
-    let lines = say(&reported);
+    let lines_of = |content: &Summary<'_>| summary(&settings(Language::Portuguese), content, now()).lines;
+    let lines = lines_of(&content);
     assert!(lines[0].starts_with("*Primeira semana* desta auditoria, até 2026-03-01 09:00:00 -03:00"));
     assert_eq!(lines[1], "*Por regra*: WidePolicy 2; Overdue 1; NoPolicy 1; Unused 1.");
     let first: Vec<_> = lines[3..].iter().map(|line| line.split('`').nth(1).unwrap()).collect();
     let [open, old] = ["open", "old"].map(|name| format!("/moveongs/dev/{name}"));
     assert_eq!(first, [&open, &old, &old, &open]);
     assert!(lines[3].contains("`/moveongs/dev/shared` ("), "{lines:?}");
-    let lines = say(&Summary { quiet: quiet(false), ..reported });
+    let lines = lines_of(&Summary { quiet: quiet(false), ..content });
     assert!(lines[0].contains("só o que muda") && lines[1].starts_with("Continua: "), "{lines:?}");
     assert_eq!(ORDER.len(), 15);
 }
@@ -266,7 +266,7 @@ fn many_tasks_are_one_line() {
 }
 
 #[test]
-fn a_task_has_window_people_and_steps() {
+fn a_task_has_window_teams_and_steps() {
     let due = now() + SignedDuration::from_hours(10 * 24);
     for (language, parts) in [
         (Language::Portuguese, ["Janela de execução", "de 2026-03-01 a 2026-03-11", "Squad Dados", "Passos"]),

@@ -421,7 +421,10 @@ async fn a_login_by_iam_is_in_order_where_rds_says_so_and_nowhere_else() {
     let (row, record) = audit_of_iam(&said("true")).await;
     assert_eq!((&row["findings"], &row["iam_login"]), (&json!([]), &json!("moveongs-dev-db")));
     assert_eq!(record["result"], "succeeded");
-    assert!(record["steps"].to_string().contains("membership in rds_iam is the policy's word"), "{record}");
+    assert!(
+        record["steps"].to_string().contains("membership in rds_iam is declared by the policy, not checked"),
+        "{record}"
+    );
     for (instance, finding) in [(said("false"), "IamLoginOff"), (String::new(), "InsufficientData")] {
         let (row, record) = audit_of_iam(&instance).await;
         assert_eq!(row["findings"], json!(["Overdue", finding, "RotationOff"]), "{row}");

@@ -18,8 +18,8 @@ fn ago(seconds: i64) -> Timestamp {
 const D: i64 = 86_400;
 const H: i64 = 3_600;
 
-/// A secret of the policy's key `JWT_SECRET` with which all is well.
-fn well() -> Secret {
+/// A secret without findings, of the policy's key `JWT_SECRET`.
+fn compliant() -> Secret {
     let policy: Policy = "".parse().unwrap();
     let labels = [("new", &["AWSCURRENT", "AWSPENDING"][..]), ("old", &["AWSPREVIOUS"])];
     let labels = labels
@@ -55,7 +55,7 @@ fn well() -> Secret {
 
 #[track_caller]
 fn check(change: impl Fn(&mut Facts, &mut Standard), expected: &[&str]) -> Vec<Finding> {
-    let mut secret = well();
+    let mut secret = compliant();
     change(secret.facts.as_mut().unwrap(), &mut secret.standard);
     let policy: Policy = "".parse().unwrap();
     let found = findings(&secret, &policy.rotation.audit, now());
@@ -90,11 +90,11 @@ fn the_age_of_the_current_value() {
     check(|facts, _| aged(facts, 76 * D - 1), &[]);
     check(|facts, _| aged(facts, 76 * D), &["DueSoon"]);
     check(|facts, _| aged(facts, 90 * D), &["DueSoon"]);
-    // The rotation's window is open: it lasts a day.
+    // The rotation's window is open for a day.
     check(|facts, _| aged(facts, 90 * D + 1), &["DueSoon"]);
     check(|facts, _| aged(facts, 91 * D), &["DueSoon"]);
     check(|facts, _| aged(facts, 91 * D + 1), &["Overdue"]);
-    // It is over, or there is none.
+    // The window is over, or rotation is off.
     let over = |facts: &mut Facts| facts.listed.next = Some(now());
     check(
         |facts, _| {
@@ -126,7 +126,7 @@ fn the_age_of_the_current_value() {
         },
         &["Overdue"],
     );
-    // Of a short life, only the second half is due.
+    // A short-lived secret is due soon only in the second half of its life.
     check(
         |facts, standard| {
             standard.max_age_days = Some(8);
@@ -144,7 +144,7 @@ fn the_age_of_the_current_value() {
 }
 
 #[test]
-fn a_rotation_that_the_service_has_not_done() {
+fn a_missed_rotation_is_late() {
     check(|facts, _| facts.listed.next = Some(ago(24 * H)), &[]);
     check(|facts, _| facts.listed.next = Some(ago(24 * H + 1)), &["RotationLate"]);
     check(|facts, _| facts.listed.next = None, &[]);
@@ -173,7 +173,7 @@ fn a_rotation_that_the_service_has_not_done() {
 }
 
 #[test]
-fn a_pending_version_that_stays() {
+fn a_pending_version_that_stays_is_stuck() {
     check(|facts, _| pending(facts, Some(24 * H)), &[]);
     let found = check(|facts, _| pending(facts, Some(24 * H + 1)), &["StuckPending"]);
     assert!(matches!(
@@ -181,7 +181,7 @@ fn a_pending_version_that_stays() {
         Finding::StuckPending { pending, current: Some(current), may_be_in_force: false, .. }
             if pending == "next" && current == "new"
     ));
-    // The service leaves the version out: then the last change bounds its age from below.
+    // If the service omits the version, the last change is the latest date at which it was created.
     check(|facts, _| pending(facts, None), &[]);
     check(
         |facts, _| {
@@ -190,7 +190,7 @@ fn a_pending_version_that_stays() {
         },
         &["StuckPending"],
     );
-    // Of any other function the pending value may be the one in force.
+    // With any other function the pending value may be the one in force.
     for function in [Some("arn:…:moveongs-dev-rotate-database"), Some("arn:…:SecretsManagerPostgres")] {
         let found = check(
             |facts, _| {
@@ -204,7 +204,7 @@ fn a_pending_version_that_stays() {
 }
 
 #[test]
-fn what_was_not_seen_is_no_pass() {
+fn a_missing_fact_never_passes() {
     check(|facts, _| facts.made = Err(denied()), &["InsufficientData"]);
     check(|facts, _| facts.resource_policy = Err(denied()), &["InsufficientData"]);
     check(|facts, _| facts.resource_policy = Ok(Some("{".to_owned())), &["InsufficientData"]);
@@ -230,13 +230,13 @@ fn what_was_not_seen_is_no_pass() {
         &["Empty"],
     );
     let policy: Policy = "".parse().unwrap();
-    let missing = Secret { facts: None, ..well() };
+    let missing = Secret { facts: None, ..compliant() };
     assert_eq!(findings(&missing, &policy.rotation.audit, now()), [Finding::Missing]);
 }
 
 #[test]
-fn a_secret_that_nobody_reads_or_knows() {
-    // The service tells the day only.
+fn an_unread_or_unknown_secret_is_a_finding() {
+    // The service gives only the day.
     check(|facts, _| facts.listed.accessed = Some("2025-12-01T00:00:00Z".parse().unwrap()), &[]);
     check(|facts, _| facts.listed.accessed = Some("2025-11-30T00:00:00Z".parse().unwrap()), &["Unused"]);
     let never = |facts: &mut Facts, created| {
@@ -249,7 +249,7 @@ fn a_secret_that_nobody_reads_or_knows() {
 }
 
 #[test]
-fn a_login_by_iam_has_no_age_where_rds_takes_it() {
+fn a_login_by_iam_has_no_age_if_rds_accepts_it() {
     let old = |takes: Option<Result<bool, CallError>>| {
         move |facts: &mut Facts, standard: &mut Standard| {
             aged(facts, 400 * D);
@@ -263,7 +263,7 @@ fn a_login_by_iam_has_no_age_where_rds_takes_it() {
     let off = check(old(Some(Ok(false))), &["Overdue", "IamLoginOff", "RotationOff"]);
     assert!(off[1].fails() && !off[1].pages());
     check(old(Some(Err(denied()))), &["Overdue", "InsufficientData", "RotationOff"]);
-    // What RDS says counts only where the policy says so.
+    // RDS's answer counts only if the policy declares the login.
     check(
         |facts, standard| {
             old(Some(Ok(true)))(facts, standard);
@@ -271,7 +271,7 @@ fn a_login_by_iam_has_no_age_where_rds_takes_it() {
         },
         &["Overdue", "RotationOff"],
     );
-    // What is no password's is found all the same.
+    // Findings that are not about passwords remain.
     check(
         |facts, standard| {
             old(Some(Ok(true)))(facts, standard);
@@ -284,15 +284,15 @@ fn a_login_by_iam_has_no_age_where_rds_takes_it() {
 }
 
 #[test]
-fn a_policy_that_lets_others_in() {
+fn a_resource_policy_that_admits_strangers() {
     let wide = r#"{"Statement": {"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}}"#;
     let found = check(|facts, _| facts.resource_policy = Ok(Some(wide.to_owned())), &["WidePolicy"]);
     assert!(found[0].pages() && found[0].is_critical() && found[0].fails());
-    // One other account wakes no person; the run is not green all the same.
+    // One foreign account does not page, but fails the run.
     let one = wide.replace(r#""*", "Action"#, r#"{"AWS": "arn:aws:iam::210987654321:root"}, "Action"#);
     let found = check(|facts, _| facts.resource_policy = Ok(Some(one.clone())), &["WidePolicy"]);
     assert!(!found[0].pages() && found[0].fails());
-    // What everybody can read comes before what is old.
+    // A public secret comes before an old one.
     check(
         |facts, _| {
             facts.resource_policy = Ok(Some(wide.to_owned()));
@@ -306,7 +306,7 @@ fn a_policy_that_lets_others_in() {
 }
 
 #[test]
-fn an_old_value_that_was_put_back_keeps_its_age() {
+fn a_restored_old_value_keeps_its_age() {
     check(|facts, _| facts.value_made = Ok(Some(ago(95 * D))), &["Overdue"]);
     // It is at least as old as its version.
     for (days, expected) in [(10, &["InsufficientData"][..]), (95, &["Overdue", "InsufficientData"])] {
@@ -319,14 +319,14 @@ fn an_old_value_that_was_put_back_keeps_its_age() {
         );
     }
     for (rotated, expected) in [(Some(10 * D), false), (Some(10 * D + 1), true), (None, true)] {
-        let mut facts = well().facts.unwrap();
+        let mut facts = compliant().facts.unwrap();
         facts.listed.rotated = rotated.map(ago);
         assert_eq!(facts.is_by_hand(), expected, "{rotated:?}");
     }
 }
 
 #[test]
-fn what_is_ours_by_its_name_lacks_tags_and_another_environments_is_not_judged() {
+fn a_secret_with_this_environments_name_lacks_tags_and_another_environments_is_not_judged() {
     let missing = vec![("Environment", "dev".to_owned())];
     check(|facts, _| facts.mark = Mark::Untagged(missing.clone()), &["TagsMissing"]);
     let contradicted = |is_here| Mark::Contradicted {
@@ -348,7 +348,7 @@ fn what_is_ours_by_its_name_lacks_tags_and_another_environments_is_not_judged() 
 }
 
 #[test]
-fn who_makes_it_and_who_is_responsible() {
+fn a_standard_has_age_rotator_and_team() {
     let policy: Policy =
         r#"{"rotation": {"secrets": {"reports": {"max_age_days": 30, "test_sql": ["SELECT 1"]}, "key": {"max_age_days": 9}}}}"#
             .parse()
@@ -368,7 +368,7 @@ fn who_makes_it_and_who_is_responsible() {
 }
 
 #[test]
-fn what_wakes_somebody_and_what_is_a_task() {
+fn some_findings_page_and_some_need_a_task() {
     let at = now();
     assert!(Finding::Overdue { due: at }.pages() && Finding::RotationLate { since: at }.pages());
     assert!(!Finding::DueSoon { due: at }.pages() && !Finding::DueSoon { due: at }.fails());
