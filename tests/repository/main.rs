@@ -50,7 +50,7 @@ fn sources(of: &str) -> Vec<(String, String)> {
         files.extend(sources(&folder.strip_prefix(root()).unwrap().display().to_string()));
     }
     files.sort();
-    assert!(!files.is_empty(), "no source in {of}");
+    assert!(!files.is_empty() || folder.join("tests.rs").exists(), "no source in {of}");
     files
 }
 

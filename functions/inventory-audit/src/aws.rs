@@ -4,8 +4,6 @@ mod ecs;
 mod rds;
 mod s3;
 mod states;
-#[cfg(test)]
-mod tests;
 
 use std::collections::BTreeMap;
 
@@ -209,3 +207,6 @@ fn shows<T: ToString>(setting: Setting, value: Option<T>) -> (Setting, Result<St
     let value = value.map(|value| value.to_string());
     (setting, value.ok_or_else(|| format!("AWS does not show {}", setting.name())))
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,10 +5,11 @@ mod page;
 mod sentence;
 mod step;
 mod summary;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use change::change;
 pub(crate) use page::page;
 pub(crate) use sentence::line;
 pub(crate) use summary::{Summary, summary};
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ pub(crate) async fn resource_policy(client: &Secrets, secret_id: &str) -> Result
 }
 
 /// Whether an RDS instance accepts IAM logins.
-pub(crate) async fn takes_iam(client: &aws_sdk_rds::Client, instance: &str) -> Result<bool, CallError> {
+pub(crate) async fn accepts_iam(client: &aws_sdk_rds::Client, instance: &str) -> Result<bool, CallError> {
     let found = client.describe_db_instances().db_instance_identifier(instance).send().await;
     let found = found.map_err(CallError::during("rds:DescribeDBInstances"))?;
     let is_enabled =

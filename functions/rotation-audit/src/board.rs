@@ -10,6 +10,7 @@ use crate::error::BoardError;
 use crate::github::Board;
 use crate::rules::facts::Secret;
 use crate::rules::finding::Finding;
+use crate::rules::task;
 use crate::{App, REPORTING, tasks, text};
 
 /// Outcome of the tasks.
@@ -41,7 +42,7 @@ pub(crate) async fn settle(
     let settled =
         invocation.before_deadline(REPORTING, work).await.map_err(BoardError::from).and_then(|done| done);
     let outcomes = settled.unwrap_or_else(|error| {
-        let wanted: Vec<_> = tasks::tasks(secrets).iter().map(tasks::Task::marker).collect();
+        let wanted: Vec<_> = task::tasks(secrets).iter().map(task::Task::marker).collect();
         vec![(format!("tasks of the board: {}", wanted.join(" ")), Err(error))]
     });
     let language = app.base.settings.language;

@@ -31,18 +31,18 @@ pub(crate) async fn observe(app: &App) -> Result<Vec<Secret>, AuditError> {
         };
         let (name, standard) = (listed.name.clone(), policy::standard(policy, app.scope.key(&listed.name)));
         let is_anothers = matches!(mark, Mark::Contradicted { is_here: false, .. });
-        let (made, resource_policy, takes_iam) = if is_anothers {
+        let (made, resource_policy, accepts_iam) = if is_anothers {
             (Ok(BTreeMap::new()), Ok(None), None)
         } else {
             let made = versions::made(&app.secrets, &listed.arn).await;
             let resource_policy = aws::resource_policy(&app.secrets, &listed.arn).await;
-            let takes_iam = match &standard.iam_login {
-                Some(instance) => Some(aws::takes_iam(&app.rds, instance).await),
+            let accepts_iam = match &standard.iam_login {
+                Some(instance) => Some(aws::accepts_iam(&app.rds, instance).await),
                 None => None,
             };
-            (made, resource_policy, takes_iam)
+            (made, resource_policy, accepts_iam)
         };
-        let facts = Facts { listed, mark, made, value_made: Ok(None), resource_policy, takes_iam };
+        let facts = Facts { listed, mark, made, value_made: Ok(None), resource_policy, accepts_iam };
         secrets.push(Secret { name, standard, facts: Some(facts) });
     }
     date_values(app, &mut secrets).await;

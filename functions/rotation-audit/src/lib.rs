@@ -36,6 +36,7 @@ use board::Tasks;
 pub use error::AuditError;
 use rules::facts::{Facts, Secret};
 use rules::finding::Finding;
+use rules::task;
 
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "rotation-audit";
@@ -208,7 +209,7 @@ impl Audit for App {
             .partition(|(_, finding)| week.is_none() || finding.is_critical());
         let held = Held {
             pages: text::pages(&self.base.settings, &held, now).len(),
-            tasks: if week.is_some() && self.board.is_some() { tasks::tasks(secrets).len() } else { 0 },
+            tasks: if week.is_some() && self.board.is_some() { task::tasks(secrets).len() } else { 0 },
         };
         (text::pages(&self.base.settings, &paging, now), held)
     }

@@ -6,10 +6,11 @@ mod sentence;
 mod step;
 mod summary;
 mod task;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use page::pages;
 pub(crate) use sentence::line;
 pub(crate) use summary::{Summary, failed, summary};
 pub(crate) use task::{task_body, task_done, task_title, tasks};
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,5 @@
 //! The rules: findings of the inventory's resources and of the project's other resources. No I/O, no clock.
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::{BTreeMap, BTreeSet};
 
 use shared::policy::{Area, Kind, Policy, Responsible, resolve};
@@ -456,3 +453,6 @@ fn judge_other(
         problems,
     })
 }
+
+#[cfg(test)]
+mod tests;

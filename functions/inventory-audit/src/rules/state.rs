@@ -6,8 +6,6 @@
 //! Source: Terraform's `internal/states/statefile/version4.go`; the attributes are those of the AWS provider's schema.
 
 mod file;
-#[cfg(test)]
-mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -422,3 +420,6 @@ impl Managed {
         self.arns.len()
     }
 }
+
+#[cfg(test)]
+mod tests;

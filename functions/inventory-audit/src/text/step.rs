@@ -65,7 +65,7 @@ fn write_only(value: &Value) -> Option<(&'static str, &'static str)> {
     pairs.into_iter().find(applies).filter(|_| !value.is_data).map(|(_, name, instead)| (name, instead))
 }
 
-/// Removes a value from the state and then changes it, because earlier versions of the state still hold it.
+/// The step that removes a value from the state and then changes it, because earlier versions of the state still hold it.
 fn value_step(value: &Value, rotates: Option<bool>, language: Language) -> String {
     let address = &value.place.address;
     let forget = || terraform("state rm ", address, language);
@@ -108,7 +108,7 @@ fn value_step(value: &Value, rotates: Option<bool>, language: Language) -> Strin
             "{} {}",
             language.pick(
                 "apagar o bloco do código (ou trocá-lo por `removed` com `destroy = false`, Terraform 1.7+) e, antes de qualquer `terraform apply`,",
-                "delete the block from the code (or replace it with `removed` and `destroy = false`, Terraform 1.7+) and, before any `terraform apply`, run",
+                "delete the block from the code (or replace it with a `removed` block that has `destroy = false`, Terraform 1.7+) and, before any `terraform apply`, run",
             ),
             forget(),
         )

@@ -58,7 +58,7 @@ pub(crate) struct Facts {
     /// The resource policy, or why it could not be read.
     pub resource_policy: Result<Option<String>, CallError>,
     /// Whether RDS accepts IAM logins on the instance that the policy names, or why that could not be read.
-    pub takes_iam: Option<Result<bool, CallError>>,
+    pub accepts_iam: Option<Result<bool, CallError>>,
 }
 
 impl Facts {
@@ -80,22 +80,6 @@ impl Facts {
     }
 }
 
-#[cfg(test)]
-impl Facts {
-    /// Facts of a secret with rotation on and one version.
-    pub(crate) fn of_version(id: &str) -> Self {
-        let labels = [(id.to_owned(), ["AWSCURRENT".to_owned()].into())].into();
-        Self {
-            listed: Listed { enabled: true, labels, ..Listed::default() },
-            mark: Mark::Tagged,
-            made: Ok(BTreeMap::new()),
-            value_made: Ok(None),
-            resource_policy: Ok(None),
-            takes_iam: None,
-        }
-    }
-}
-
 /// A secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Secret {
@@ -110,7 +94,23 @@ pub(crate) struct Secret {
 impl Secret {
     /// The instance of a login by IAM. The policy's declaration alone is not enough: RDS must accept IAM logins on the instance.
     pub(crate) fn iam_login(&self) -> Option<&str> {
-        let accepts = self.facts.as_ref()?.takes_iam.as_ref()?;
+        let accepts = self.facts.as_ref()?.accepts_iam.as_ref()?;
         self.standard.iam_login.as_deref().filter(|_| *accepts == Ok(true))
+    }
+}
+
+#[cfg(test)]
+impl Facts {
+    /// Facts of a secret with rotation on and one version.
+    pub(crate) fn of_version(id: &str) -> Self {
+        let labels = [(id.to_owned(), ["AWSCURRENT".to_owned()].into())].into();
+        Self {
+            listed: Listed { enabled: true, labels, ..Listed::default() },
+            mark: Mark::Tagged,
+            made: Ok(BTreeMap::new()),
+            value_made: Ok(None),
+            resource_policy: Ok(None),
+            accepts_iam: None,
+        }
     }
 }

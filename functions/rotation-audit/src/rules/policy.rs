@@ -1,8 +1,5 @@
 //! The rules: the findings of a secret, worst first. No I/O, no clock.
 
-#[cfg(test)]
-mod tests;
-
 use jiff::{SignedDuration, Timestamp};
 use shared::aws::scope::Mark;
 use shared::policy::{Audit, Policy};
@@ -165,12 +162,12 @@ fn unseen_policy(facts: &Facts, _: &Standard, _: &Audit, now: Timestamp) -> Opti
 }
 
 fn unseen_instance(facts: &Facts, _: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
-    let error = facts.takes_iam.as_ref()?.as_ref().err()?;
+    let error = facts.accepts_iam.as_ref()?.as_ref().err()?;
     Some(Finding::InsufficientData { why: error.to_string() })
 }
 
 fn iam_login_off(facts: &Facts, standard: &Standard, _: &Audit, _: Timestamp) -> Option<Finding> {
-    let instance = standard.iam_login.as_ref().filter(|_| facts.takes_iam == Some(Ok(false)))?;
+    let instance = standard.iam_login.as_ref().filter(|_| facts.accepts_iam == Some(Ok(false)))?;
     Some(Finding::IamLoginOff { instance: instance.clone() })
 }
 
@@ -210,3 +207,6 @@ fn unused(facts: &Facts, _: &Standard, audit: &Audit, now: Timestamp) -> Option<
     };
     is_unused.then_some(Finding::Unused { since: facts.listed.accessed })
 }
+
+#[cfg(test)]
+mod tests;

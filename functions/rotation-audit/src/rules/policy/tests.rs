@@ -48,7 +48,7 @@ fn compliant() -> Secret {
             made: Ok(BTreeMap::from([("new".to_owned(), ago(10 * D)), ("old".to_owned(), ago(100 * D))])),
             value_made: Ok(None),
             resource_policy: Ok(None),
-            takes_iam: None,
+            accepts_iam: None,
         }),
     }
 }
@@ -254,7 +254,7 @@ fn a_login_by_iam_has_no_age_if_rds_accepts_it() {
         move |facts: &mut Facts, standard: &mut Standard| {
             aged(facts, 400 * D);
             facts.listed.enabled = false;
-            facts.takes_iam = takes.clone();
+            facts.accepts_iam = takes.clone();
             standard.iam_login = takes.is_some().then(|| "moveongs-dev-db".to_owned());
         }
     };
