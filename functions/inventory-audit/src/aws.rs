@@ -15,7 +15,7 @@ use shared::policy::Kind;
 use shared::runtime::failure::{CallError, chain};
 
 use crate::rules::arn::bare;
-use crate::rules::facts::{More, STACK_TAG, Sight, Tagged};
+use crate::rules::facts::{Details, Observation, STACK_TAG, Tagged};
 use crate::rules::settings::Setting;
 
 type S3 = aws_sdk_s3::Client;
@@ -57,36 +57,44 @@ impl Clients {
     }
 
     /// Looks at one resource through its service's own call, which also finds resources without tags.
-    pub(crate) async fn look(&self, kind: Kind, name: &str) -> Sight {
+    pub(crate) async fn look(&self, kind: Kind, name: &str) -> Observation {
         let seen = match kind {
             Kind::EcsCluster => self.cluster(name).await,
             Kind::EcsService => self.service(name).await,
             Kind::EfsFileSystem => {
                 let arn = self.arn("elasticfilesystem", &format!("file-system/{name}"));
-                self.controlled("AWS::EFS::FileSystem", ("FileSystemId", name), "FileSystemTags", arn).await
+                self.through_cloud_control(
+                    "AWS::EFS::FileSystem",
+                    ("FileSystemId", name),
+                    "FileSystemTags",
+                    arn,
+                )
+                .await
             }
             Kind::GrafanaWorkspace => {
                 let arn = self.arn("grafana", &format!("/workspaces/{name}"));
-                self.controlled("AWS::Grafana::Workspace", ("Id", name), "Tags", arn).await
+                self.through_cloud_control("AWS::Grafana::Workspace", ("Id", name), "Tags", arn).await
             }
             Kind::LogGroup => self.log_group(name).await,
             Kind::PrometheusWorkspace => {
                 let arn = self.arn("aps", &format!("workspace/{name}"));
-                self.controlled("AWS::APS::Workspace", ("Arn", &arn), "Tags", arn.clone()).await
+                self.through_cloud_control("AWS::APS::Workspace", ("Arn", &arn), "Tags", arn.clone()).await
             }
             Kind::RdsCluster => self.database_cluster(name).await,
-            Kind::RdsInstance => self.instance(name).await,
+            Kind::RdsInstance => self.database_instance(name).await,
             Kind::S3Bucket => self.bucket(name).await,
             Kind::Secret => self.secret(name).await,
-            Kind::Url => return Sight::Elsewhere,
+            Kind::Url => return Observation::OutsideAws,
         };
         match seen {
-            Ok(Some(Seen { arn, .. })) if arn.is_empty() => Sight::Unseen("the answer has no ARN".to_owned()),
-            Ok(Some(Seen { arn, tags, more })) => {
-                Sight::Present { arn, tags: tags.map_err(|error| chain(&error)), more }
+            Ok(Some(Found { arn, .. })) if arn.is_empty() => {
+                Observation::Unknown("the answer has no ARN".to_owned())
             }
-            Ok(None) => Sight::Absent,
-            Err(error) => Sight::Unseen(chain(&error)),
+            Ok(Some(Found { arn, tags, details })) => {
+                Observation::Present { arn, tags: tags.map_err(|error| chain(&error)), details }
+            }
+            Ok(None) => Observation::Absent,
+            Err(error) => Observation::Unknown(chain(&error)),
         }
     }
 
@@ -103,7 +111,7 @@ impl Clients {
         }
     }
 
-    async fn log_group(&self, name: &str) -> Result<Option<Seen>, CallError> {
+    async fn log_group(&self, name: &str) -> Result<Option<Found>, CallError> {
         // The list is sorted by name, so the exact name comes before the names that it is a prefix of.
         let found = self.logs.describe_log_groups().log_group_name_prefix(name).limit(1).send().await;
         let found = found.map_err(CallError::during("logs:DescribeLogGroups"))?;
@@ -113,16 +121,16 @@ impl Clients {
         };
         // A missing value means forever, which Terraform writes as 0.
         let settings =
-            [shows(Setting::LogRetention, Some(group.retention_in_days.unwrap_or_default()))].into();
+            [setting(Setting::LogRetention, Some(group.retention_in_days.unwrap_or_default()))].into();
         let arn = bare(&group.arn.unwrap_or_default()).to_owned();
         let tags = self.logs.list_tags_for_resource().resource_arn(&arn).send().await;
         let tags = tags.map_err(CallError::during("logs:ListTagsForResource"));
         let tags = tags.and_then(|tags| tags.tags.ok_or_else(|| unclear("logs:ListTagsForResource")));
         let tags = tags.map(|tags| tags.into_iter().collect());
-        Ok(Some(Seen::new(Some(arn), tags, More { settings, ..More::default() })))
+        Ok(Some(Found::new(Some(arn), tags, Details { settings, ..Details::default() })))
     }
 
-    async fn secret(&self, name: &str) -> Result<Option<Seen>, CallError> {
+    async fn secret(&self, name: &str) -> Result<Option<Found>, CallError> {
         let found = match self.secrets.describe_secret().secret_id(name).send().await {
             Err(error) if error.code() == Some("ResourceNotFoundException") => return Ok(None),
             found => found.map_err(CallError::during("secretsmanager:DescribeSecret"))?,
@@ -133,19 +141,20 @@ impl Clients {
         let tags = found.tags.unwrap_or_default().into_iter();
         let tags = tags.filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default()))).collect();
         // The field is missing for a secret that never had a rotation.
-        let more = More { rotates: Some(found.rotation_enabled.unwrap_or_default()), ..More::default() };
-        Ok(Some(Seen::new(found.arn, Ok(tags), more)))
+        let details =
+            Details { rotates: Some(found.rotation_enabled.unwrap_or_default()), ..Details::default() };
+        Ok(Some(Found::new(found.arn, Ok(tags), details)))
     }
 
     /// Looks at a resource through Cloud Control, for services without a client here. `id` is the property that must equal the
     /// identifier.
-    async fn controlled(
+    async fn through_cloud_control(
         &self,
         kind: &str,
         (id, identifier): (&str, &str),
         tags: &str,
         arn: String,
-    ) -> Result<Option<Seen>, CallError> {
+    ) -> Result<Option<Found>, CallError> {
         let found = match self.control.get_resource().type_name(kind).identifier(identifier).send().await {
             Err(error) if error.code() == Some("ResourceNotFoundException") => return Ok(None),
             found => found.map_err(CallError::during("cloudformation:GetResource"))?,
@@ -162,7 +171,7 @@ impl Clients {
         let text = |tag: &Value, name: &str| Some(tag.get(name)?.as_str()?.to_owned());
         let tags = of(tags).and_then(Value::as_array).into_iter().flatten();
         let tags = tags.filter_map(|tag| Some((text(tag, "Key")?, text(tag, "Value")?))).collect();
-        Ok(Some(Seen::new(Some(arn), Ok(tags), More::default())))
+        Ok(Some(Found::new(Some(arn), Ok(tags), Details::default())))
     }
 
     /// The region's resources with the project's tag, of every environment. The list lags: it lacks resources tagged a moment
@@ -181,7 +190,7 @@ impl Clients {
                     found.tags().iter().find(|tag| tag.key() == key).map(|tag| tag.value().to_owned())
                 };
                 let (environment, stack) = (tag("Environment"), tag(STACK_TAG));
-                Some(Tagged { arn: found.resource_arn?, environment, stack, more: More::default() })
+                Some(Tagged { arn: found.resource_arn?, environment, stack, details: Details::default() })
             }));
         }
         Ok(tagged)
@@ -189,21 +198,21 @@ impl Clients {
 }
 
 /// An existing resource, as its service's call shows it.
-struct Seen {
+struct Found {
     arn: String,
     /// Tags, or why they could not be read.
     tags: Result<BTreeMap<String, String>, CallError>,
-    more: More,
+    details: Details,
 }
 
-impl Seen {
-    fn new(arn: Option<String>, tags: Result<BTreeMap<String, String>, CallError>, more: More) -> Self {
-        Self { arn: arn.unwrap_or_default(), tags, more }
+impl Found {
+    fn new(arn: Option<String>, tags: Result<BTreeMap<String, String>, CallError>, details: Details) -> Self {
+        Self { arn: arn.unwrap_or_default(), tags, details }
     }
 }
 
 /// A setting from an answer; an error if the answer lacks it.
-fn shows<T: ToString>(setting: Setting, value: Option<T>) -> (Setting, Result<String, String>) {
+fn setting<T: ToString>(setting: Setting, value: Option<T>) -> (Setting, Result<String, String>) {
     let value = value.map(|value| value.to_string());
     (setting, value.ok_or_else(|| format!("AWS does not show {}", setting.name())))
 }

@@ -12,7 +12,7 @@ use shared::runtime::lambda::Invocation;
 
 use crate::App;
 use crate::aws::Clients;
-use crate::rules::facts::{Sight, State, Tagged};
+use crate::rules::facts::{Observation, States, Tagged};
 use crate::rules::policy;
 use crate::rules::row::Row;
 use crate::rules::state::Managed;
@@ -33,22 +33,23 @@ pub(crate) async fn observe_and_decide(app: &App, invocation: &Invocation) -> (V
     let wanted = policy::wanted(stack, &secrets, app.state_bucket.as_deref());
     let listed = policy::listed(&wanted);
     let wanted = stream::iter(wanted).map(async |wanted| {
-        let sight = look(app, wanted.kind, &wanted.name, invocation).await;
-        (wanted, sight)
+        let observation = look(app, wanted.kind, &wanted.name, invocation).await;
+        (wanted, observation)
     });
     let seen = wanted.buffered(AT_ONCE).collect::<Vec<_>>();
     let tagged = tagged(app, &listed, invocation);
     let states = states(app, invocation);
     let (seen, (tagged, listing), (mut state, read)) = join!(seen, tagged, states);
-    for (arn, name) in policy::unlooked(&state, &seen, &tagged) {
-        if let (Sight::Present { arn: found, more, .. }, State::Read { managed, .. }) =
+    for (arn, name) in policy::unseen_secrets(&state, &seen, &tagged) {
+        if let (Observation::Present { arn: found, details, .. }, States::Read { managed, .. }) =
             (look(app, Kind::Secret, &name, invocation).await, &mut state)
-            && let Some(rotates) = more.rotates.filter(|_| found == arn)
+            && let Some(rotates) = details.rotates.filter(|_| found == arn)
         {
             managed.note_rotation(&arn, rotates);
         }
     }
-    let unseen = seen.iter().filter(|(_, sight)| matches!(sight, Sight::Unseen(_))).count();
+    let unseen =
+        seen.iter().filter(|(_, observation)| matches!(observation, Observation::Unknown(_))).count();
     let mut steps =
         vec![Step::now(format!("look at the inventory's {} resources", seen.len()), outcome(unseen))];
     steps.push(Step::now("list what has the project's tag", listing));
@@ -56,9 +57,9 @@ pub(crate) async fn observe_and_decide(app: &App, invocation: &Invocation) -> (V
     (policy::decide(stack, seen, &state, &tagged), steps)
 }
 
-async fn look(app: &App, kind: Kind, name: &str, invocation: &Invocation) -> Sight {
-    let sight = invocation.before_deadline(ACTING, app.clients.look(kind, name)).await;
-    sight.unwrap_or_else(|late| Sight::Unseen(chain(&late)))
+async fn look(app: &App, kind: Kind, name: &str, invocation: &Invocation) -> Observation {
+    let observation = invocation.before_deadline(ACTING, app.clients.look(kind, name)).await;
+    observation.unwrap_or_else(|late| Observation::Unknown(chain(&late)))
 }
 
 /// Existing resources with the project's tag, and the outcome of the list for the record.
@@ -82,9 +83,9 @@ async fn tagged(
     let existing = stream::iter(tagged).map(async |mut found| {
         if let Some((kind, name)) = policy::unlisted(stack, &found, listed) {
             match look(app, kind, &name, invocation).await {
-                Sight::Absent => return None,
-                Sight::Present { more, .. } => found.more = more,
-                Sight::Unseen(_) | Sight::Elsewhere => {}
+                Observation::Absent => return None,
+                Observation::Present { details, .. } => found.details = details,
+                Observation::Unknown(_) | Observation::OutsideAws => {}
             }
         }
         Some(found)
@@ -99,9 +100,9 @@ fn outcome(unseen: usize) -> String {
 }
 
 /// The Terraform states, and the outcome of each for the record.
-async fn states(app: &App, invocation: &Invocation) -> (State, Vec<String>) {
+async fn states(app: &App, invocation: &Invocation) -> (States, Vec<String>) {
     let Some(bucket) = app.state_bucket.as_deref().filter(|_| !app.state_keys.is_empty()) else {
-        return (State::Undeclared, vec!["failed: the stack names no Terraform state".to_owned()]);
+        return (States::Undeclared, vec!["failed: the stack names no Terraform state".to_owned()]);
     };
     // Findings name the only state after the environment, and several states by their keys.
     let only = match app.state_keys.as_slice() {
@@ -140,5 +141,5 @@ async fn states(app: &App, invocation: &Invocation) -> (State, Vec<String>) {
             }
         }
     }
-    (State::Read { managed, unread: unread.into_iter().collect() }, outcomes)
+    (States::Read { managed, unread: unread.into_iter().collect() }, outcomes)
 }

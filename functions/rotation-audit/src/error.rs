@@ -76,7 +76,7 @@ pub(crate) enum BoardError {
     },
     /// The task could not be claimed, so another run might open it too.
     #[error("the task could not be claimed: {0}")]
-    Place(String),
+    Claim(String),
     /// The run had no time left for it.
     #[error("the task was not reached in time")]
     Late(#[from] DeadlineExceeded),

@@ -14,11 +14,11 @@ use crate::rules::task::{Task, done, tasks};
 use crate::text;
 
 /// How long a claim protects a task whose issue is not yet open; far longer than the function's timeout.
-const PLACE_HELD: SignedDuration = SignedDuration::from_mins(15);
+const CLAIM_TIME: SignedDuration = SignedDuration::from_mins(15);
 
 /// The claim on a task, stored before its issue is opened, so that only one of two runs opens it.
 #[derive(Debug, Deserialize, Serialize)]
-struct Place {
+struct Claim {
     secret: String,
     version: String,
     taken: Timestamp,
@@ -82,18 +82,18 @@ async fn open(
     task: &Task<'_>,
     now: Timestamp,
 ) -> Result<Outcome, BoardError> {
-    let unclaimed = |error: EvidenceError| BoardError::Place(chain(&error));
+    let unclaimed = |error: EvidenceError| BoardError::Claim(chain(&error));
     let marker = task.marker();
-    let mut place =
-        Place { secret: task.secret.name.clone(), version: task.version.to_owned(), taken: now, issue: None };
-    let is_stale = |found: &Place| found.issue.is_none() && now.duration_since(found.taken) >= PLACE_HELD;
-    let Some(claim) = evidence.claim(&marker, &place, is_stale).await.map_err(unclaimed)? else {
+    let mut claim =
+        Claim { secret: task.secret.name.clone(), version: task.version.to_owned(), taken: now, issue: None };
+    let is_stale = |found: &Claim| found.issue.is_none() && now.duration_since(found.taken) >= CLAIM_TIME;
+    let Some(handle) = evidence.claim(&marker, &claim, is_stale).await.map_err(unclaimed)? else {
         return Ok(Outcome::Left);
     };
     let body = format!("{}\n\n{marker}\n", text::task_body(settings, task.secret, task.due, now));
     let issue = board.open(&text::task_title(settings, task.secret, task.due), &body).await?;
-    place.issue = Some(issue.number);
-    if let Err(error) = evidence.settle(claim, &place).await {
+    claim.issue = Some(issue.number);
+    if let Err(error) = evidence.settle(handle, &claim).await {
         // Not an error: the issue's marker identifies it too.
         tracing::warn!(
             message = format!("the number of issue #{} could not be stored: {}", issue.number, chain(&error))

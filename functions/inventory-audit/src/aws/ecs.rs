@@ -6,29 +6,29 @@ use aws_sdk_ecs::types::{ClusterField, Failure, ServiceField, Tag};
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use shared::runtime::failure::CallError;
 
-use super::{Clients, Seen, shows, unclear};
-use crate::rules::facts::More;
+use super::{Clients, Found, setting, unclear};
+use crate::rules::facts::Details;
 use crate::rules::settings::Setting;
 
 /// Statuses of a cluster or service that exists or is being created.
 const ALIVE: [&str; 2] = ["ACTIVE", "PROVISIONING"];
 
 impl Clients {
-    pub(super) async fn cluster(&self, name: &str) -> Result<Option<Seen>, CallError> {
+    pub(super) async fn cluster(&self, name: &str) -> Result<Option<Found>, CallError> {
         const ACTION: &str = "ecs:DescribeClusters";
         let found = self.ecs.describe_clusters().clusters(name).include(ClusterField::Tags).send().await;
         let found = found.map_err(CallError::during("ecs:DescribeClusters"))?;
         let Some(cluster) = found.clusters.unwrap_or_default().into_iter().next() else {
-            return failed(ACTION, found.failures.unwrap_or_default());
+            return absent_or_error(ACTION, found.failures.unwrap_or_default());
         };
         if !is_alive(ACTION, cluster.status())? {
             return Ok(None);
         }
         let tags = tags(cluster.tags.unwrap_or_default());
-        Ok(Some(Seen::new(cluster.cluster_arn, Ok(tags), More::default())))
+        Ok(Some(Found::new(cluster.cluster_arn, Ok(tags), Details::default())))
     }
 
-    pub(super) async fn service(&self, name: &str) -> Result<Option<Seen>, CallError> {
+    pub(super) async fn service(&self, name: &str) -> Result<Option<Found>, CallError> {
         const ACTION: &str = "ecs:DescribeServices";
         let (cluster, service) = name.split_once('/').unwrap_or_default();
         let asked = self.ecs.describe_services().cluster(cluster).services(service);
@@ -37,19 +37,19 @@ impl Clients {
             found => found.map_err(CallError::during("ecs:DescribeServices"))?,
         };
         let Some(service) = found.services.unwrap_or_default().into_iter().next() else {
-            return failed(ACTION, found.failures.unwrap_or_default());
+            return absent_or_error(ACTION, found.failures.unwrap_or_default());
         };
         if !is_alive(ACTION, service.status())? {
             return Ok(None);
         }
         let tags = tags(service.tags.unwrap_or_default());
-        let settings = [shows(Setting::TaskDefinition, service.task_definition)].into();
-        Ok(Some(Seen::new(service.service_arn, Ok(tags), More { settings, ..More::default() })))
+        let settings = [setting(Setting::TaskDefinition, service.task_definition)].into();
+        Ok(Some(Found::new(service.service_arn, Ok(tags), Details { settings, ..Details::default() })))
     }
 }
 
 /// Interprets the failures of an answer without the resource: it does not exist, or ECS did not say.
-fn failed(operation: &'static str, failures: Vec<Failure>) -> Result<Option<Seen>, CallError> {
+fn absent_or_error(operation: &'static str, failures: Vec<Failure>) -> Result<Option<Found>, CallError> {
     match failures.into_iter().next() {
         Some(failure) if failure.reason() == Some("MISSING") => Ok(None),
         Some(Failure { reason: Some(code), detail, .. }) => {

@@ -6,12 +6,12 @@ use aws_sdk_rds::types::Tag;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use shared::runtime::failure::CallError;
 
-use super::{Clients, Seen, shows, unclear};
-use crate::rules::facts::More;
+use super::{Clients, Found, setting, unclear};
+use crate::rules::facts::Details;
 use crate::rules::settings::Setting;
 
 impl Clients {
-    pub(super) async fn instance(&self, name: &str) -> Result<Option<Seen>, CallError> {
+    pub(super) async fn database_instance(&self, name: &str) -> Result<Option<Found>, CallError> {
         const ACTION: &str = "rds:DescribeDBInstances";
         let found = match self.rds.describe_db_instances().db_instance_identifier(name).send().await {
             Err(error) if error.code() == Some("DBInstanceNotFound") => return Ok(None),
@@ -28,21 +28,21 @@ impl Clients {
         let retention = pending.and_then(|pending| pending.backup_retention_period);
         let multi_az = pending.and_then(|pending| pending.multi_az);
         let settings = [
-            shows(Setting::BackupRetention, retention.or(instance.backup_retention_period)),
-            shows(Setting::DeletionProtection, instance.deletion_protection),
-            shows(Setting::MultiAz, multi_az.or(instance.multi_az)),
+            setting(Setting::BackupRetention, retention.or(instance.backup_retention_period)),
+            setting(Setting::DeletionProtection, instance.deletion_protection),
+            setting(Setting::MultiAz, multi_az.or(instance.multi_az)),
         ];
-        let more = More {
+        let details = Details {
             settings: settings.into(),
             engine: instance.engine,
             cluster: instance.db_cluster_identifier.filter(|cluster| !cluster.is_empty()),
-            ..More::default()
+            ..Details::default()
         };
         let tags = tags(instance.tag_list.unwrap_or_default());
-        Ok(Some(Seen::new(instance.db_instance_arn, Ok(tags), more)))
+        Ok(Some(Found::new(instance.db_instance_arn, Ok(tags), details)))
     }
 
-    pub(super) async fn database_cluster(&self, name: &str) -> Result<Option<Seen>, CallError> {
+    pub(super) async fn database_cluster(&self, name: &str) -> Result<Option<Found>, CallError> {
         const ACTION: &str = "rds:DescribeDBClusters";
         let found = match self.rds.describe_db_clusters().db_cluster_identifier(name).send().await {
             Err(error) if error.code() == Some("DBClusterNotFoundFault") => return Ok(None),
@@ -57,12 +57,12 @@ impl Clients {
         let pending = cluster.pending_modified_values.as_ref();
         let retention = pending.and_then(|pending| pending.backup_retention_period);
         let settings = [
-            shows(Setting::BackupRetention, retention.or(cluster.backup_retention_period)),
-            shows(Setting::DeletionProtection, cluster.deletion_protection),
+            setting(Setting::BackupRetention, retention.or(cluster.backup_retention_period)),
+            setting(Setting::DeletionProtection, cluster.deletion_protection),
         ];
         let tags = tags(cluster.tag_list.unwrap_or_default());
-        let more = More { settings: settings.into(), engine: cluster.engine, ..More::default() };
-        Ok(Some(Seen::new(cluster.db_cluster_arn, Ok(tags), more)))
+        let details = Details { settings: settings.into(), engine: cluster.engine, ..Details::default() };
+        Ok(Some(Found::new(cluster.db_cluster_arn, Ok(tags), details)))
     }
 }
 

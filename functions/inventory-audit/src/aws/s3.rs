@@ -6,13 +6,13 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use shared::aws::buckets::moved;
 use shared::runtime::failure::{CallError, chain};
 
-use super::{Clients, S3, Seen, unclear};
-use crate::rules::facts::More;
+use super::{Clients, Found, S3, unclear};
+use crate::rules::facts::Details;
 use crate::rules::settings::{Rule, Setting, lifecycle};
 
 impl Clients {
     /// A bucket without tags answers NoSuchTagSet. The role may not read another account's bucket of that name, which is an error.
-    pub(super) async fn bucket(&self, name: &str) -> Result<Option<Seen>, CallError> {
+    pub(super) async fn bucket(&self, name: &str) -> Result<Option<Found>, CallError> {
         let arn = format!("arn:{}:s3:::{name}", self.partition());
         let (mut client, mut has_moved) = (self.s3.clone(), false);
         let tags = loop {
@@ -33,7 +33,7 @@ impl Clients {
             (Setting::Versioning, versioning(&client, name).await.map_err(|error| chain(&error))),
             (Setting::Lifecycle, rules(&client, name).await.map_err(|error| chain(&error))),
         ];
-        Ok(Some(Seen::new(Some(arn), tags, More { settings: settings.into(), ..More::default() })))
+        Ok(Some(Found::new(Some(arn), tags, Details { settings: settings.into(), ..Details::default() })))
     }
 }
 

@@ -12,7 +12,7 @@ fn clients(wire: &StaticReplayClient) -> Clients {
     Clients::new(&aws(wire), "123456789012".to_owned())
 }
 
-async fn look(kind: Kind, name: &str, answers: &[&str]) -> Sight {
+async fn look(kind: Kind, name: &str, answers: &[&str]) -> Observation {
     clients(&replies(answers)).look(kind, name).await
 }
 
@@ -61,8 +61,8 @@ async fn an_unclear_answer_does_not_prove_absence() {
         (Kind::Secret, "s", ""),
         (Kind::Secret, "s", "{}"),
     ] {
-        let sight = look(kind, name, &[answer]).await;
-        assert!(matches!(sight, Sight::Unseen(_)), "{kind:?} {answer}: {sight:?}");
+        let observation = look(kind, name, &[answer]).await;
+        assert!(matches!(observation, Observation::Unknown(_)), "{kind:?} {answer}: {observation:?}");
     }
     for (kind, name, answer) in [
         (Kind::EcsCluster, "c", r#"{"clusters": [], "failures": [{"reason": "MISSING"}]}"#),
@@ -72,9 +72,9 @@ async fn an_unclear_answer_does_not_prove_absence() {
         (Kind::LogGroup, "g", r#"{"logGroups": [{"logGroupName": "g2", "arn": "arn"}]}"#),
         (Kind::Secret, "s", r#"{"__type": "ResourceNotFoundException"}"#),
     ] {
-        assert_eq!(look(kind, name, &[answer]).await, Sight::Absent, "{kind:?} {answer}");
+        assert_eq!(look(kind, name, &[answer]).await, Observation::Absent, "{kind:?} {answer}");
     }
-    assert_eq!(look(Kind::Url, "https://grafana.example.org", &[]).await, Sight::Elsewhere);
+    assert_eq!(look(Kind::Url, "https://grafana.example.org", &[]).await, Observation::OutsideAws);
 }
 
 #[tokio::test]
@@ -105,11 +105,11 @@ async fn services_without_a_client_are_looked_at_through_cloud_control() {
     ] {
         let answer = serde_json::json!({"ResourceDescription": {"Properties": properties}}).to_string();
         let tags = Ok(BTreeMap::from([("Project".to_owned(), "moveongs".to_owned())]));
-        let expected = Sight::Present { arn: expected, tags, more: More::default() };
+        let expected = Observation::Present { arn: expected, tags, details: Details::default() };
         assert_eq!(look(kind, name, &[&answer]).await, expected, "{kind:?}");
     }
     let gone = r#"{"ResourceDescription": {"Properties": "{\"Id\": \"g-1\", \"Status\": \"DELETING\"}"}}"#;
-    assert_eq!(look(Kind::GrafanaWorkspace, "g-1", &[gone]).await, Sight::Absent);
+    assert_eq!(look(Kind::GrafanaWorkspace, "g-1", &[gone]).await, Observation::Absent);
 }
 
 const MOVED: &str = "<Error><Code>PermanentRedirect</Code><Message>x</Message></Error>";
@@ -125,11 +125,11 @@ async fn a_bucket_in_another_region_is_read_there() {
         (200, "sa-east-1", versioning),
         (404, "sa-east-1", lifecycle),
     ]);
-    let sight = clients(&wire).look(Kind::S3Bucket, "b").await;
-    let Sight::Present { tags: Ok(tags), more, .. } = sight else { panic!("{sight:?}") };
+    let observation = clients(&wire).look(Kind::S3Bucket, "b").await;
+    let Observation::Present { tags: Ok(tags), details, .. } = observation else { panic!("{observation:?}") };
     assert_eq!(tags.get("Project").map(String::as_str), Some("moveongs"));
-    assert_eq!(more.settings.get(&Setting::Versioning), Some(&Ok("Enabled".to_owned())));
-    assert_eq!(more.settings.get(&Setting::Lifecycle), Some(&Ok(String::new())));
+    assert_eq!(details.settings.get(&Setting::Versioning), Some(&Ok("Enabled".to_owned())));
+    assert_eq!(details.settings.get(&Setting::Lifecycle), Some(&Ok(String::new())));
     let there = "s3.sa-east-1.amazonaws.com";
     assert_eq!(hosts(&wire), ["s3.us-east-1.amazonaws.com", there, there, there]);
 }
@@ -137,8 +137,11 @@ async fn a_bucket_in_another_region_is_read_there() {
 #[tokio::test]
 async fn regions_that_redirect_to_each_other_end_in_an_error() {
     let wire = wire(&[(301, "sa-east-1", MOVED), (301, "us-east-1", MOVED)]);
-    let sight = clients(&wire).look(Kind::S3Bucket, "b").await;
-    assert!(matches!(&sight, Sight::Unseen(why) if why.contains("PermanentRedirect")), "{sight:?}");
+    let observation = clients(&wire).look(Kind::S3Bucket, "b").await;
+    assert!(
+        matches!(&observation, Observation::Unknown(why) if why.contains("PermanentRedirect")),
+        "{observation:?}"
+    );
     assert_eq!(hosts(&wire).len(), 2);
 }
 

@@ -13,7 +13,7 @@ pub(crate) fn resource_of(arn: &str) -> &str {
 }
 
 /// Kind and name of the resource that an ARN names; none if the inventory has no such kind.
-pub(crate) fn known(arn: &str) -> Option<(Kind, String)> {
+pub(crate) fn kind_and_name(arn: &str) -> Option<(Kind, String)> {
     let mut parts = arn.splitn(6, ':').skip(2);
     let (service, resource) = (parts.next()?, parts.nth(2)?);
     let after = |prefix: &str| resource.strip_prefix(prefix).map(str::to_owned);

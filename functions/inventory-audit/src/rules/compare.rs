@@ -58,7 +58,7 @@ mod tests {
     use shared::run::report::Unread;
 
     use super::*;
-    use crate::rules::facts::{Sight, State};
+    use crate::rules::facts::{Observation, States};
     use crate::rules::policy::{self, Stack};
 
     fn keys(keys: &[&str]) -> BTreeSet<String> {
@@ -112,8 +112,8 @@ mod tests {
         let stack = Stack { policy: &policy, project: "moveongs", environment: "dev", own: "own" };
         let wanted = policy::wanted(stack, &[("c", "c")].into_iter().collect(), None);
         let unseen = wanted.into_iter().filter(|each| each.name == "c");
-        let unseen = unseen.map(|each| (each, Sight::Unseen(String::new()))).collect();
-        let rows = policy::decide(stack, unseen, &State::Undeclared, &Ok(Vec::new()));
+        let unseen = unseen.map(|each| (each, Observation::Unknown(String::new()))).collect();
+        let rows = policy::decide(stack, unseen, &States::Undeclared, &Ok(Vec::new()));
         let found: BTreeSet<String> = problems(&rows).map(|(row, problem)| row.key(problem)).collect();
         let changes = findings::changes(&lines, &found, |key| is_unseen(&rows, key));
         assert_eq!(changes.resolved, keys(&["Missing secret b"]));

@@ -10,7 +10,7 @@ pub(crate) const STACK_TAG: &str = "aws:cloudformation:stack-id";
 
 /// Result of a look at a resource.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Sight {
+pub(crate) enum Observation {
     /// It does not exist, or is being deleted.
     Absent,
     /// It exists.
@@ -20,17 +20,17 @@ pub(crate) enum Sight {
         /// Its tags, or why they could not be read.
         tags: Result<BTreeMap<String, String>, String>,
         /// Other facts.
-        more: More,
+        details: Details,
     },
     /// It is outside AWS, where nothing is looked at.
-    Elsewhere,
+    OutsideAws,
     /// The look failed; why.
-    Unseen(String),
+    Unknown(String),
 }
 
 /// Facts about a resource besides its tags.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct More {
+pub(crate) struct Details {
     /// Settings, or why they could not be read.
     pub settings: BTreeMap<Setting, Result<String, String>>,
     /// For a secret: whether rotation is on.
@@ -43,7 +43,7 @@ pub(crate) struct More {
 
 /// The Terraform states.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum State {
+pub(crate) enum States {
     /// The stack's parameters name none.
     Undeclared,
     /// The states that the stack's parameters name.
@@ -55,7 +55,7 @@ pub(crate) enum State {
     },
 }
 
-impl State {
+impl States {
     pub(crate) fn managed(&self) -> Option<&Managed> {
         match self {
             Self::Undeclared => None,
@@ -64,7 +64,7 @@ impl State {
     }
 
     /// Whether every state was read, so that a resource that was not found in one is in none.
-    pub(crate) fn is_whole(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         matches!(self, Self::Read { unread, .. } if unread.is_empty())
     }
 }
@@ -79,5 +79,5 @@ pub(crate) struct Tagged {
     /// The CloudFormation stack that created it.
     pub stack: Option<String>,
     /// Facts from a look at it, if the inventory has its kind.
-    pub more: More,
+    pub details: Details,
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use shared::policy::{Area, Kind, Policy, Responsible, resolve};
 
-use super::arn::{bare, known, resource_of, type_of};
-use super::facts::{More, STACK_TAG, Sight, State, Tagged};
+use super::arn::{bare, kind_and_name, resource_of, type_of};
+use super::facts::{Details, Observation, STACK_TAG, States, Tagged};
 use super::row::{Problem, Row, Verdict, plain};
 use super::state::{Managed, terraform_type};
 
@@ -21,7 +21,7 @@ pub(crate) struct Wanted {
     /// The responsible teams.
     pub responsible: Responsible,
     /// Whether Terraform must manage it. It cannot manage the bucket of its own state.
-    pub is_terraforms: bool,
+    pub must_be_managed: bool,
 }
 
 /// The stack, whose inventory is audited.
@@ -52,7 +52,7 @@ pub(crate) fn wanted(
             kind,
             name,
             responsible: responsible.clone(),
-            is_terraforms: true,
+            must_be_managed: true,
         };
         for (kind, names) in &holding.resources {
             for name in names {
@@ -72,7 +72,7 @@ pub(crate) fn wanted(
         }
         if let (Area::Infrastructure, Some(bucket)) = (area, state_bucket) {
             let bucket = one(Kind::S3Bucket, bucket.to_owned(), &holding.responsible);
-            wanted.push(Wanted { is_terraforms: false, ..bucket });
+            wanted.push(Wanted { must_be_managed: false, ..bucket });
         }
     }
     wanted
@@ -81,12 +81,12 @@ pub(crate) fn wanted(
 /// The rows of an audit, worst first: the inventory's resources, the areas, the states, and the project's other resources.
 pub(crate) fn decide(
     stack: Stack<'_>,
-    seen: Vec<(Wanted, Sight)>,
-    state: &State,
+    seen: Vec<(Wanted, Observation)>,
+    state: &States,
     tagged: &Result<Vec<Tagged>, String>,
 ) -> Vec<Row> {
     let infrastructure = stack.policy.responsible(Area::Infrastructure);
-    let is_unseen = |(_, sight): &(Wanted, Sight)| matches!(sight, Sight::Unseen(_));
+    let is_unseen = |(_, observation): &(Wanted, Observation)| matches!(observation, Observation::Unknown(_));
     let nothing_read = !seen.is_empty() && seen.iter().all(is_unseen);
     let general = |kind: &str, name: String, problem: Problem| Row {
         area: Some(Area::Infrastructure),
@@ -107,8 +107,8 @@ pub(crate) fn decide(
         rows.push(general("inventory", named(), Problem::NothingRead));
     }
     match state {
-        State::Undeclared => rows.push(general("terraform-state", named(), Problem::StateUndeclared)),
-        State::Read { unread, .. } => rows.extend(unread.iter().map(|(name, why)| {
+        States::Undeclared => rows.push(general("terraform-state", named(), Problem::StateUndeclared)),
+        States::Read { unread, .. } => rows.extend(unread.iter().map(|(name, why)| {
             general("terraform-state", plain(name), Problem::StateUnreadable { why: why.clone() })
         })),
     }
@@ -133,11 +133,11 @@ pub(crate) fn decide(
     }
     let listed = listed(seen.iter().map(|(wanted, _)| wanted));
     let rotates = rotating(&seen, tagged);
-    rows.extend(seen.into_iter().map(|(wanted, sight)| judge(stack, wanted, sight, state)));
+    rows.extend(seen.into_iter().map(|(wanted, observation)| judge(stack, wanted, observation, state)));
     let others = tagged.iter().flatten();
     rows.extend(others.filter_map(|found| judge_other(stack, found, &listed, state)));
-    for (arn, places) in state.managed().map(Managed::doubles).unwrap_or_default() {
-        let found = known(&arn).map(|(kind, name)| (kind.name().to_owned(), name));
+    for (arn, places) in state.managed().map(Managed::duplicates).unwrap_or_default() {
+        let found = kind_and_name(&arn).map(|(kind, name)| (kind.name().to_owned(), name));
         let (kind, name) = found.unwrap_or_else(|| (type_of(&arn), resource_of(&arn).to_owned()));
         let problem = Problem::InTwoStates { places };
         attach(&mut rows, Some(&arn), problem, |problem| general(&kind, plain(&name), problem));
@@ -157,26 +157,26 @@ pub(crate) fn decide(
 }
 
 /// Whether rotation is on, by the ARN of each secret that was looked at.
-fn rotating(seen: &[(Wanted, Sight)], tagged: &Result<Vec<Tagged>, String>) -> BTreeMap<String, bool> {
-    let listed = seen.iter().filter_map(|(_, sight)| match sight {
-        Sight::Present { arn, more, .. } => Some((arn, more)),
+fn rotating(seen: &[(Wanted, Observation)], tagged: &Result<Vec<Tagged>, String>) -> BTreeMap<String, bool> {
+    let listed = seen.iter().filter_map(|(_, observation)| match observation {
+        Observation::Present { arn, details, .. } => Some((arn, details)),
         _ => None,
     });
-    let others = tagged.iter().flatten().map(|found| (&found.arn, &found.more));
-    listed.chain(others).filter_map(|(arn, more)| Some((arn.clone(), more.rotates?))).collect()
+    let others = tagged.iter().flatten().map(|found| (&found.arn, &found.details));
+    listed.chain(others).filter_map(|(arn, details)| Some((arn.clone(), details.rotates?))).collect()
 }
 
 /// Secrets that have a value in a state and were not looked at: ARN to name.
-pub(crate) fn unlooked(
-    state: &State,
-    seen: &[(Wanted, Sight)],
+pub(crate) fn unseen_secrets(
+    state: &States,
+    seen: &[(Wanted, Observation)],
     tagged: &Result<Vec<Tagged>, String>,
 ) -> BTreeMap<String, String> {
     let looked = rotating(seen, tagged);
     let held = state.managed().into_iter().flat_map(|managed| &managed.values);
     held.filter_map(|value| value.arn.as_ref())
         .filter(|arn| !looked.contains_key(*arn))
-        .filter_map(|arn| match known(arn)? {
+        .filter_map(|arn| match kind_and_name(arn)? {
             (Kind::Secret, name) => Some((arn.clone(), name)),
             _ => None,
         })
@@ -207,7 +207,7 @@ pub(crate) fn listed<'a>(wanted: impl IntoIterator<Item = &'a Wanted>) -> BTreeS
 }
 
 /// The row of a resource of the inventory.
-fn judge(stack: Stack<'_>, wanted: Wanted, sight: Sight, state: &State) -> Row {
+fn judge(stack: Stack<'_>, wanted: Wanted, observation: Observation, state: &States) -> Row {
     let mut row = Row {
         area: Some(wanted.area),
         kind: wanted.kind.name().to_owned(),
@@ -225,45 +225,45 @@ fn judge(stack: Stack<'_>, wanted: Wanted, sight: Sight, state: &State) -> Row {
     if is_one_team(&row.responsible) && !is_one_team(stack.policy.responsible(wanted.area)) {
         row.problems.push(Problem::OneTeam);
     }
-    match sight {
-        Sight::Unseen(why) => row.problems.push(Problem::InsufficientData { why }),
-        Sight::Absent => {
+    match observation {
+        Observation::Unknown(why) => row.problems.push(Problem::InsufficientData { why }),
+        Observation::Absent => {
             let believes = state.managed().is_some_and(|managed| managed.has_name(wanted.kind, &row.name));
-            let is_in_state = (believes || state.is_whole()).then_some(believes);
+            let is_in_state = (believes || state.is_complete()).then_some(believes);
             row.exists = Verdict::Fail;
             (row.tags, row.state, row.settings) = (Verdict::NotAsked, Verdict::NotAsked, Verdict::NotAsked);
             row.problems.push(Problem::Missing { is_in_state });
         }
-        Sight::Elsewhere => {
+        Observation::OutsideAws => {
             row.exists = Verdict::NotAsked;
             (row.tags, row.state, row.settings) = (Verdict::NotAsked, Verdict::NotAsked, Verdict::NotAsked);
         }
-        Sight::Present { arn, tags, more } => {
+        Observation::Present { arn, tags, details } => {
             row.exists = Verdict::Pass;
             let mut is_of_a_stack = false;
             match tags {
                 Err(why) => row.problems.push(Problem::InsufficientData { why }),
                 Ok(tags) => {
                     is_of_a_stack = tags.keys().any(|key| key == STACK_TAG);
-                    let lacks = lacking(stack, &tags, wanted.is_terraforms);
+                    let lacks = missing_tags(stack, &tags, wanted.must_be_managed);
                     row.tags = if lacks.is_empty() { Verdict::Pass } else { Verdict::Fail };
                     if !lacks.is_empty() {
                         row.problems.push(Problem::TagsMissing { tags: lacks });
                     }
                 }
             }
-            row.state = if !wanted.is_terraforms || is_of_a_stack {
+            row.state = if !wanted.must_be_managed || is_of_a_stack {
                 Verdict::NotAsked
             } else {
-                in_state(Some(wanted.kind), &arn, &more, state)
+                in_state(Some(wanted.kind), &arn, &details, state)
             };
             if row.state == Verdict::Fail {
                 row.problems.push(Problem::NotInState);
             }
-            let (settings, differing) = compare(wanted.kind, &arn, &row.name, &more, state);
+            let (settings, differing) = compare(wanted.kind, &arn, &row.name, &details, state);
             row.settings = settings;
             row.problems.extend(differing);
-            row.import = importable(wanted.kind, &row.name, &arn, &more);
+            row.import = importable(wanted.kind, &row.name, &arn, &details);
             row.arn = arn;
         }
     }
@@ -273,7 +273,7 @@ fn judge(stack: Stack<'_>, wanted: Wanted, sight: Sight, state: &State) -> Row {
 
 /// Required tags that are missing or have another value. Without `is_of_one` any environment is accepted: a bucket of states
 /// can serve several.
-fn lacking(
+fn missing_tags(
     stack: Stack<'_>,
     tags: &BTreeMap<String, String>,
     is_of_one: bool,
@@ -288,10 +288,10 @@ fn lacking(
     required.into_iter().filter(lacks).map(|(key, value)| (key, value.map(str::to_owned))).collect()
 }
 
-fn in_state(kind: Option<Kind>, arn: &str, more: &More, state: &State) -> Verdict {
+fn in_state(kind: Option<Kind>, arn: &str, details: &Details, state: &States) -> Verdict {
     let Some(managed) = state.managed() else { return Verdict::Unknown };
     // Terraform manages the members of a Multi-AZ cluster through the cluster.
-    let cluster = more.cluster.as_ref().filter(|_| !is_aurora(more)).map(|cluster| {
+    let cluster = details.cluster.as_ref().filter(|_| !is_aurora(details)).map(|cluster| {
         let (place, _) = arn.rsplit_once(":db:").unwrap_or_default();
         format!("{place}:cluster:{cluster}")
     });
@@ -299,7 +299,7 @@ fn in_state(kind: Option<Kind>, arn: &str, more: &More, state: &State) -> Verdic
         || cluster.is_some_and(|cluster| managed.has_arn(Some(Kind::RdsCluster), &cluster))
     {
         Verdict::Pass
-    } else if state.is_whole() {
+    } else if state.is_complete() {
         Verdict::Fail
     } else {
         Verdict::Unknown
@@ -307,20 +307,21 @@ fn in_state(kind: Option<Kind>, arn: &str, more: &More, state: &State) -> Verdic
 }
 
 /// Whether Terraform has a resource type for members of the database's cluster.
-fn is_aurora(more: &More) -> bool {
-    more.engine
+fn is_aurora(details: &Details) -> bool {
+    details
+        .engine
         .as_deref()
         .is_some_and(|engine| ["aurora", "docdb", "neptune"].iter().any(|own| engine.starts_with(own)))
 }
 
 /// Compares the settings in AWS with those in the state.
-fn compare(kind: Kind, arn: &str, name: &str, more: &More, state: &State) -> (Verdict, Vec<Problem>) {
+fn compare(kind: Kind, arn: &str, name: &str, details: &Details, state: &States) -> (Verdict, Vec<Problem>) {
     let Some(managed) = state.managed() else { return (Verdict::Unknown, Vec::new()) };
     let held = managed.settings(kind, arn, name);
     let (mut is_unseen, mut problems) = (false, Vec::new());
     let is_asked = !held.is_empty();
     for (setting, (expected, place)) in held {
-        match more.settings.get(&setting) {
+        match details.settings.get(&setting) {
             Some(Ok(found)) => {
                 let difference = setting.difference(found, &expected);
                 problems.extend(difference.map(|(found, expected)| Problem::Drift {
@@ -343,7 +344,7 @@ fn compare(kind: Kind, arn: &str, name: &str, more: &More, state: &State) -> (Ve
     }
     let verdict = if problems.iter().any(|problem| matches!(problem, Problem::Drift { .. })) {
         Verdict::Fail
-    } else if is_unseen || !is_asked && !state.is_whole() {
+    } else if is_unseen || !is_asked && !state.is_complete() {
         Verdict::Unknown
     } else if is_asked {
         Verdict::Pass
@@ -354,17 +355,17 @@ fn compare(kind: Kind, arn: &str, name: &str, more: &More, state: &State) -> (Ve
 }
 
 /// Terraform's type and id to import a resource; for a member of a Multi-AZ cluster, those of the cluster.
-fn importable(kind: Kind, name: &str, arn: &str, more: &More) -> Option<(&'static str, String)> {
-    let engine = more.engine.as_deref().unwrap_or_default();
+fn importable(kind: Kind, name: &str, arn: &str, details: &Details) -> Option<(&'static str, String)> {
+    let engine = details.engine.as_deref().unwrap_or_default();
     let of = |instance, cluster| if kind == Kind::RdsInstance { instance } else { cluster };
-    let imported = match (kind, &more.cluster) {
+    let imported = match (kind, &details.cluster) {
         (Kind::RdsInstance | Kind::RdsCluster, _) if engine.starts_with("docdb") => {
             of("aws_docdb_cluster_instance", "aws_docdb_cluster")
         }
         (Kind::RdsInstance | Kind::RdsCluster, _) if engine.starts_with("neptune") => {
             of("aws_neptune_cluster_instance", "aws_neptune_cluster")
         }
-        (Kind::RdsInstance, Some(_)) if is_aurora(more) => "aws_rds_cluster_instance",
+        (Kind::RdsInstance, Some(_)) if is_aurora(details) => "aws_rds_cluster_instance",
         (Kind::RdsInstance, Some(cluster)) => return Some(("aws_rds_cluster", cluster.clone())),
         _ => terraform_type(kind)?,
     };
@@ -374,7 +375,7 @@ fn importable(kind: Kind, name: &str, arn: &str, more: &More) -> Option<(&'stati
 
 /// Whether a tagged resource belongs to this environment. None if its tag is missing or empty, or differs from this
 /// environment's name only in case: then no environment has it.
-fn is_ours(stack: Stack<'_>, found: &Tagged) -> Option<bool> {
+fn is_here(stack: Stack<'_>, found: &Tagged) -> Option<bool> {
     let environment = found.environment.as_deref().map(str::trim).filter(|name| !name.is_empty())?;
     let is_misspelt = environment != stack.environment && environment.eq_ignore_ascii_case(stack.environment);
     (!is_misspelt).then_some(environment == stack.environment)
@@ -387,8 +388,8 @@ pub(crate) fn unlisted(
     listed: &BTreeSet<(Kind, String)>,
 ) -> Option<(Kind, String)> {
     let is_own = found.stack.as_deref() == Some(stack.own);
-    let known = known(bare(&found.arn)).filter(|known| !listed.contains(known))?;
-    (!is_own && is_ours(stack, found) != Some(false)).then_some(known)
+    let known = kind_and_name(bare(&found.arn)).filter(|known| !listed.contains(known))?;
+    (!is_own && is_here(stack, found) != Some(false)).then_some(known)
 }
 
 /// The row of a tagged resource outside the inventory; none if the resource is in it, or belongs elsewhere.
@@ -396,14 +397,14 @@ fn judge_other(
     stack: Stack<'_>,
     found: &Tagged,
     listed: &BTreeSet<(Kind, String)>,
-    in_states: &State,
+    in_states: &States,
 ) -> Option<Row> {
-    let is_ours = is_ours(stack, found);
-    if found.stack.as_deref() == Some(stack.own) || is_ours == Some(false) {
+    let is_here = is_here(stack, found);
+    if found.stack.as_deref() == Some(stack.own) || is_here == Some(false) {
         return None;
     }
     let arn = bare(&found.arn);
-    let known = known(arn);
+    let known = kind_and_name(arn);
     if known.as_ref().is_some_and(|known| listed.contains(known)) {
         return None;
     }
@@ -413,26 +414,26 @@ fn judge_other(
     }
     let mut problems = Vec::new();
     // CloudFormation manages the resources of a stack. A resource of unknown environment may be in another environment's state.
-    let state = if found.stack.is_some() || is_ours.is_none() {
+    let state = if found.stack.is_some() || is_here.is_none() {
         Verdict::NotAsked
     } else {
-        in_state(known.as_ref().map(|(kind, _)| *kind), arn, &found.more, in_states)
+        in_state(known.as_ref().map(|(kind, _)| *kind), arn, &found.details, in_states)
     };
     let (mut settings, mut import) = (Verdict::NotAsked, None);
-    if let (Some((kind, name)), Some(true)) = (&known, is_ours) {
-        let (verdict, differing) = compare(*kind, arn, name, &found.more, in_states);
+    if let (Some((kind, name)), Some(true)) = (&known, is_here) {
+        let (verdict, differing) = compare(*kind, arn, name, &found.details, in_states);
         settings = verdict;
         problems.extend(differing);
-        import = importable(*kind, name, arn, &found.more);
+        import = importable(*kind, name, arn, &found.details);
     }
-    if is_ours.is_none() {
+    if is_here.is_none() {
         problems
             .push(Problem::TagsMissing { tags: vec![("Environment", Some(stack.environment.to_owned()))] });
     }
     if state == Verdict::Fail {
         problems.push(Problem::NotInState);
     }
-    if known.is_some() && is_ours.is_some() {
+    if known.is_some() && is_here.is_some() {
         problems.push(Problem::NotInInventory);
     }
     problems.sort();
@@ -446,7 +447,7 @@ fn judge_other(
         arn: arn.to_owned(),
         responsible: stack.policy.responsible(Area::Infrastructure).clone(),
         exists: Verdict::NotAsked,
-        tags: if is_ours.is_some() { Verdict::Pass } else { Verdict::Fail },
+        tags: if is_here.is_some() { Verdict::Pass } else { Verdict::Fail },
         state,
         settings,
         import,

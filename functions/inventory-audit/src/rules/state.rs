@@ -239,7 +239,7 @@ fn types(kind: Kind) -> &'static [&'static str] {
 }
 
 /// Whether a Terraform type describes a whole resource of the kind, not a part of one.
-fn is_one(kind: Kind, of: &str) -> bool {
+fn is_kind(kind: Kind, of: &str) -> bool {
     types(kind).contains(&of) || of.starts_with(CLOUD_CONTROL)
 }
 
@@ -343,7 +343,7 @@ impl Managed {
     /// resources have no ARN in the state, only an id: the end of the ARN, which is unique.
     pub(crate) fn has_arn(&self, kind: Option<Kind>, arn: &str) -> bool {
         let id = || bare(arn).rsplit('/').next().unwrap_or_default();
-        self.with_arn(arn).any(|held| kind.is_none_or(|kind| is_one(kind, &held.kind)))
+        self.with_arn(arn).any(|held| kind.is_none_or(|kind| is_kind(kind, &held.kind)))
             || arn.split(':').nth(2) == Some("ec2")
                 && self.held.iter().any(|held| held.names.iter().any(|name| name == id()))
     }
@@ -393,8 +393,8 @@ impl Managed {
     ///
     /// Wholes with the same ARN count, whatever their ids, which depend on the provider's version. Other resources count only
     /// if type and id are equal too: a part has the ARN of its whole.
-    pub(crate) fn doubles(&self) -> BTreeMap<String, BTreeSet<Place>> {
-        let mut doubles: BTreeMap<String, BTreeSet<Place>> = BTreeMap::new();
+    pub(crate) fn duplicates(&self) -> BTreeMap<String, BTreeSet<Place>> {
+        let mut duplicates: BTreeMap<String, BTreeSet<Place>> = BTreeMap::new();
         for (arn, numbers) in &self.arns {
             let held: Vec<_> = numbers
                 .iter()
@@ -407,12 +407,12 @@ impl Managed {
                     let are_equal = one.kind == other.kind && one.id.is_some() && one.id == other.id;
                     if one.place != other.place && (are_wholes || are_equal) {
                         let places = [one, other].map(|held| held.place.clone());
-                        doubles.entry(arn.clone()).or_default().extend(places);
+                        duplicates.entry(arn.clone()).or_default().extend(places);
                     }
                 }
             }
         }
-        doubles
+        duplicates
     }
 
     /// Number of known ARNs.

@@ -12,16 +12,16 @@ fn stack(policy: &Policy) -> Stack<'_> {
     Stack { policy, project: "moveongs", environment: "dev", own: "own" }
 }
 
-fn read(managed: Managed) -> State {
-    State::Read { managed, unread: Vec::new() }
+fn read(managed: Managed) -> States {
+    States::Read { managed, unread: Vec::new() }
 }
 
-fn unreadable() -> State {
-    State::Read { managed: Managed::default(), unread: vec![("x".to_owned(), "y".to_owned())] }
+fn unreadable() -> States {
+    States::Read { managed: Managed::default(), unread: vec![("x".to_owned(), "y".to_owned())] }
 }
 
 /// The application's state, without its secret values, which another test covers.
-fn state() -> State {
+fn state() -> States {
     let mut managed = parse("x", include_str!("../../../tests/terraform.tfstate").as_bytes()).unwrap();
     managed.values.clear();
     read(managed)
@@ -34,7 +34,7 @@ fn tags(values: [&str; 3]) -> BTreeMap<String, String> {
 
 fn tagged(arn: &str, environment: Option<&str>, stack: Option<&str>) -> Tagged {
     let [environment, stack] = [environment, stack].map(|value| value.map(str::to_owned));
-    Tagged { arn: arn.to_owned(), environment, stack, more: More::default() }
+    Tagged { arn: arn.to_owned(), environment, stack, details: Details::default() }
 }
 
 fn good() -> BTreeMap<String, String> {
@@ -50,15 +50,15 @@ fn database() -> Wanted {
 }
 
 #[track_caller]
-fn check(sight: Sight, state: &State, verdicts: [Verdict; 3], problems: &[&str]) {
+fn check(observation: Observation, state: &States, verdicts: [Verdict; 3], problems: &[&str]) {
     let policy = policy();
-    let row = judge(stack(&policy), database(), sight, state);
+    let row = judge(stack(&policy), database(), observation, state);
     assert_eq!([row.exists, row.tags, row.state], verdicts, "{row:?}");
     assert_eq!(row.problems.iter().map(Problem::kind).collect::<Vec<_>>(), problems, "{row:?}");
 }
 
-fn present(tags: Result<BTreeMap<String, String>, String>) -> Sight {
-    Sight::Present { arn: DB.to_owned(), tags, more: More::default() }
+fn present(tags: Result<BTreeMap<String, String>, String>) -> Observation {
+    Observation::Present { arn: DB.to_owned(), tags, details: Details::default() }
 }
 
 #[test]
@@ -70,11 +70,11 @@ fn each_question_has_three_answers() {
     check(present(Ok(good())), &other, [Pass, Pass, Fail], &["NotInState"]);
     // An unread state has a row of its own; the resources do not repeat it.
     check(present(Ok(good())), &unread, [Pass, Pass, Unknown], &[]);
-    check(present(Ok(good())), &State::Undeclared, [Pass, Pass, Unknown], &[]);
+    check(present(Ok(good())), &States::Undeclared, [Pass, Pass, Unknown], &[]);
     check(present(Err("x".to_owned())), &state(), [Pass, Unknown, Pass], &["InsufficientData"]);
     check(present(Ok(BTreeMap::new())), &other, [Pass, Fail, Fail], &["TagsMissing", "NotInState"]);
-    check(Sight::Absent, &state(), [Fail, NotAsked, NotAsked], &["Missing"]);
-    let unseen = || Sight::Unseen("x".to_owned());
+    check(Observation::Absent, &state(), [Fail, NotAsked, NotAsked], &["Missing"]);
+    let unseen = || Observation::Unknown("x".to_owned());
     check(unseen(), &state(), [Unknown, Unknown, Unknown], &["InsufficientData"]);
     // Terraform does not manage a stack's resources.
     let mut stacks = good();
@@ -93,7 +93,7 @@ fn the_three_tags() {
         (["Moveongs", "dev", "-"], vec!["Project", "ManagedBy"]),
         (["-", "-", "-"], vec!["Project", "Environment", "ManagedBy"]),
     ] {
-        let lacks = lacking(stack(&policy), &tags(values), true);
+        let lacks = missing_tags(stack(&policy), &tags(values), true);
         assert_eq!(lacks.iter().map(|(key, _)| *key).collect::<Vec<_>>(), expected, "{values:?}");
     }
 }
@@ -102,9 +102,9 @@ fn the_three_tags() {
 fn a_missing_resource_says_whether_a_state_has_it() {
     let policy = policy();
     for (state, expected) in
-        [(state(), Some(true)), (read(Managed::default()), Some(false)), (State::Undeclared, None)]
+        [(state(), Some(true)), (read(Managed::default()), Some(false)), (States::Undeclared, None)]
     {
-        let row = judge(stack(&policy), database(), Sight::Absent, &state);
+        let row = judge(stack(&policy), database(), Observation::Absent, &state);
         assert_eq!(row.problems, [Problem::Missing { is_in_state: expected }]);
     }
 }
@@ -142,7 +142,7 @@ fn the_wanted_resources_come_from_policy_and_template() {
     ];
     assert_eq!(lines, expected);
     // Terraform does not manage the bucket of its own state.
-    assert_eq!(wanted.iter().filter(|each| !each.is_terraforms).count(), 1);
+    assert_eq!(wanted.iter().filter(|each| !each.must_be_managed).count(), 1);
 }
 
 #[test]
@@ -213,27 +213,27 @@ fn other_resources_are_judged_by_their_kind() {
     }
     // Without a state the verdict is unknown, not a finding.
     let row =
-        judge_other(stack(&policy), &arn(&format!("sns:{account}:byhand")), &listed, &State::Undeclared);
+        judge_other(stack(&policy), &arn(&format!("sns:{account}:byhand")), &listed, &States::Undeclared);
     assert_eq!(row.map(|row| (row.state, row.problems)), Some((Verdict::Unknown, vec![])));
 }
 
 #[test]
 fn an_unseen_resource_never_passes() {
     let policy = policy();
-    let kinds = |seen: Vec<(Wanted, Sight)>, state: &State, tagged: &Result<Vec<Tagged>, String>| {
+    let kinds = |seen: Vec<(Wanted, Observation)>, state: &States, tagged: &Result<Vec<Tagged>, String>| {
         let rows = decide(stack(&policy), seen, state, tagged);
         rows.iter().flat_map(|row| row.problems.iter().map(Problem::kind)).collect::<Vec<_>>()
     };
-    let seen = |sight: Sight| vec![(database(), sight)];
+    let seen = |observation: Observation| vec![(database(), observation)];
     let (none, unread) = (Ok(Vec::new()), Err("x".to_owned()));
     assert_eq!(kinds(seen(present(Ok(good()))), &state(), &none), [""; 0]);
-    assert_eq!(kinds(seen(present(Ok(good()))), &State::Undeclared, &none), ["StateUndeclared"]);
+    assert_eq!(kinds(seen(present(Ok(good()))), &States::Undeclared, &none), ["StateUndeclared"]);
     let lost = unreadable();
     assert_eq!(kinds(seen(present(Ok(good()))), &lost, &none), ["StateUnreadable"]);
     assert_eq!(kinds(seen(present(Ok(good()))), &state(), &unread), ["ListUnread"]);
-    let unseen = || seen(Sight::Unseen("x".to_owned()));
+    let unseen = || seen(Observation::Unknown("x".to_owned()));
     assert_eq!(kinds(unseen(), &state(), &none), ["NothingRead", "InsufficientData"]);
-    let both = vec![(database(), Sight::Unseen("x".to_owned())), (database(), present(Ok(good())))];
+    let both = vec![(database(), Observation::Unknown("x".to_owned())), (database(), present(Ok(good())))];
     assert_eq!(kinds(both, &state(), &none), ["InsufficientData"]);
     assert_eq!(kinds(unseen(), &state(), &unread), ["NothingRead", "InsufficientData", "ListUnread"]);
     // What this product's stack made is neither the inventory's nor Terraform's.
@@ -286,12 +286,12 @@ fn a_bucket_of_states_can_serve_several_environments() {
     let policy = policy();
     let wanted = wanted(stack(&policy), &BTreeMap::new(), Some("states")).pop().unwrap();
     let kinds = |values: [&str; 3]| {
-        let sight = Sight::Present {
+        let observation = Observation::Present {
             arn: "arn:aws:s3:::states".to_owned(),
             tags: Ok(tags(values)),
-            more: More::default(),
+            details: Details::default(),
         };
-        let row = judge(stack(&policy), wanted.clone(), sight, &state());
+        let row = judge(stack(&policy), wanted.clone(), observation, &state());
         row.problems.iter().map(Problem::kind).collect::<Vec<_>>()
     };
     assert_eq!(kinds(["moveongs", "prod", "ana"]), [""; 0]);
@@ -356,9 +356,10 @@ fn a_resource_that_an_unread_state_may_hold_is_not_verified() {
         .into_iter()
         .find(|each| each.kind == Kind::S3Bucket)
         .unwrap();
-    let judged = |wanted: &Wanted, arn: &str, state: &State| {
-        let sight = Sight::Present { arn: arn.to_owned(), tags: Ok(good()), more: More::default() };
-        let row = judge(stack(&policy), wanted.clone(), sight, state);
+    let judged = |wanted: &Wanted, arn: &str, state: &States| {
+        let observation =
+            Observation::Present { arn: arn.to_owned(), tags: Ok(good()), details: Details::default() };
+        let row = judge(stack(&policy), wanted.clone(), observation, state);
         (row.state, row.problems.iter().map(Problem::kind).collect::<Vec<_>>())
     };
     let merged = |unread: &[&str]| {
@@ -366,7 +367,7 @@ fn a_resource_that_an_unread_state_may_hold_is_not_verified() {
         for (_, held) in split().into_iter().filter(|(key, _)| !unread.contains(key)) {
             managed.merge(held);
         }
-        State::Read {
+        States::Read {
             managed,
             unread: unread.iter().map(|key| ((*key).to_owned(), "x".to_owned())).collect(),
         }
@@ -380,7 +381,7 @@ fn a_resource_that_an_unread_state_may_hold_is_not_verified() {
     );
     let partly = merged(&["dev/database/terraform.tfstate"]);
     assert_eq!([judged(&database(), DB, &partly), judged(&bucket, attachments, &partly)], [unverified, fine]);
-    let missing = judge(stack(&policy), database(), Sight::Absent, &partly);
+    let missing = judge(stack(&policy), database(), Observation::Absent, &partly);
     assert_eq!(missing.problems, [Problem::Missing { is_in_state: None }]);
     // Each unread state is reported by its name.
     let rows = decide(stack(&policy), Vec::new(), &partly, &Ok(Vec::new()));
@@ -395,20 +396,20 @@ fn a_resource_that_an_unread_state_may_hold_is_not_verified() {
 #[test]
 fn a_member_of_a_cluster_is_imported_by_its_engine() {
     let policy = policy();
-    let more = |engine: &str, cluster: Option<&str>| More {
+    let details = |engine: &str, cluster: Option<&str>| Details {
         engine: Some(engine.to_owned()),
         cluster: cluster.map(str::to_owned),
-        ..More::default()
+        ..Details::default()
     };
-    for (more, expected) in [
-        (more("postgres", None), ("aws_db_instance", "moveongs-dev-db")),
-        (more("aurora-postgresql", Some("moveongs-dev")), ("aws_rds_cluster_instance", "moveongs-dev-db")),
+    for (details, expected) in [
+        (details("postgres", None), ("aws_db_instance", "moveongs-dev-db")),
+        (details("aurora-postgresql", Some("moveongs-dev")), ("aws_rds_cluster_instance", "moveongs-dev-db")),
         // Terraform has no resource for a member of a Multi-AZ cluster.
-        (more("postgres", Some("moveongs-dev")), ("aws_rds_cluster", "moveongs-dev")),
-        (more("docdb", Some("moveongs-dev")), ("aws_docdb_cluster_instance", "moveongs-dev-db")),
+        (details("postgres", Some("moveongs-dev")), ("aws_rds_cluster", "moveongs-dev")),
+        (details("docdb", Some("moveongs-dev")), ("aws_docdb_cluster_instance", "moveongs-dev-db")),
     ] {
-        let sight = Sight::Present { arn: DB.to_owned(), tags: Ok(good()), more };
-        let row = judge(stack(&policy), database(), sight, &read(Managed::default()));
+        let observation = Observation::Present { arn: DB.to_owned(), tags: Ok(good()), details };
+        let row = judge(stack(&policy), database(), observation, &read(Managed::default()));
         assert_eq!(row.problems, [Problem::NotInState]);
         assert_eq!(row.import.as_ref().map(|(kind, id)| (*kind, id.as_str())), Some(expected));
     }
@@ -421,10 +422,13 @@ fn a_member_of_a_cluster_is_imported_by_its_engine() {
         ("aurora-postgresql", cluster, Verdict::Fail),
         ("postgres", cluster, Verdict::Pass),
     ] {
-        let sight =
-            Sight::Present { arn: DB.to_owned(), tags: Ok(good()), more: more(engine, Some("moveongs-dev")) };
+        let observation = Observation::Present {
+            arn: DB.to_owned(),
+            tags: Ok(good()),
+            details: details(engine, Some("moveongs-dev")),
+        };
         let state = read(parse("k", state.as_bytes()).unwrap());
-        assert_eq!(judge(stack(&policy), database(), sight, &state).state, verdict, "{engine}");
+        assert_eq!(judge(stack(&policy), database(), observation, &state).state, verdict, "{engine}");
     }
 }
 
@@ -436,11 +440,16 @@ fn a_value_in_a_state_is_a_finding_of_its_secret() {
     let arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveongs/dev/jwt-a1B2c3";
     let secrets = BTreeMap::from([("/moveongs/dev/jwt", "JWT_SECRET")]);
     for rotates in [true, false] {
-        let more = More { rotates: Some(rotates), ..More::default() };
+        let details = Details { rotates: Some(rotates), ..Details::default() };
         let seen = wanted(stack(&policy), &secrets, None)
             .into_iter()
             .filter(|each| each.name == "/moveongs/dev/jwt")
-            .map(|each| (each, Sight::Present { arn: arn.to_owned(), tags: Ok(good()), more: more.clone() }));
+            .map(|each| {
+                (
+                    each,
+                    Observation::Present { arn: arn.to_owned(), tags: Ok(good()), details: details.clone() },
+                )
+            });
         let rows = decide(stack(&policy), seen.collect(), &state, &Ok(Vec::new()));
         let [row] = &rows[..] else { panic!("{rows:?}") };
         assert_eq!(row.key(&row.problems[0]), "ValueInState secret /moveongs/dev/jwt");
@@ -448,9 +457,9 @@ fn a_value_in_a_state_is_a_finding_of_its_secret() {
         assert_eq!(*reported, Some(rotates));
     }
     // A value of a secret without a row gets its own row; the secret is looked at for its rotation.
-    let unlooked = unlooked(&state, &[], &Ok(Vec::new()));
-    assert_eq!(unlooked, BTreeMap::from([(arn.to_owned(), "/moveongs/dev/jwt".to_owned())]));
-    let State::Read { mut managed, .. } = state else { panic!("the state is read") };
+    let unseen_secrets = unseen_secrets(&state, &[], &Ok(Vec::new()));
+    assert_eq!(unseen_secrets, BTreeMap::from([(arn.to_owned(), "/moveongs/dev/jwt".to_owned())]));
+    let States::Read { mut managed, .. } = state else { panic!("the state is read") };
     managed.note_rotation(arn, true);
     let state = read(managed);
     let rows = decide(stack(&policy), Vec::new(), &state, &Ok(Vec::new()));
@@ -471,12 +480,12 @@ fn a_setting_that_differs_between_state_and_aws_is_a_finding() {
         let retention = retention.map(str::to_owned).map_err(str::to_owned);
         let protection = protection.map(|value| (Setting::DeletionProtection, Ok(value.to_owned())));
         let settings = [(Setting::BackupRetention, retention)].into_iter().chain(protection).collect();
-        let sight = Sight::Present {
+        let observation = Observation::Present {
             arn: DB.to_owned(),
             tags: Ok(good()),
-            more: More { settings, ..More::default() },
+            details: Details { settings, ..Details::default() },
         };
-        let row = judge(stack(&policy), database(), sight, &state);
+        let row = judge(stack(&policy), database(), observation, &state);
         let keys = row.problems.iter().map(|problem| row.key(problem)).collect::<Vec<_>>();
         (row.settings, keys)
     };
@@ -499,7 +508,7 @@ fn a_url_is_not_looked_at() {
         .unwrap();
     let all = wanted(stack(&url), &BTreeMap::new(), None);
     let grafana = all.iter().find(|each| each.kind == Kind::Url).unwrap().clone();
-    let row = judge(stack(&url), grafana, Sight::Elsewhere, &state());
+    let row = judge(stack(&url), grafana, Observation::OutsideAws, &state());
     assert_eq!([row.exists, row.tags, row.state, row.settings], [Verdict::NotAsked; 4]);
     assert!(row.problems.is_empty() && all.iter().any(|each| each.kind == Kind::GrafanaWorkspace));
 }

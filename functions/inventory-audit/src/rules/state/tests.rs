@@ -307,7 +307,7 @@ fn a_resource_that_is_managed_twice_is_found_but_its_parts_do_not_count() {
         let mut managed = one;
         managed.merge(other);
         let files: Vec<_> =
-            managed.doubles().into_values().flatten().map(|place| place.file.to_string()).collect();
+            managed.duplicates().into_values().flatten().map(|place| place.file.to_string()).collect();
         assert_eq!(files.join(" "), expected);
     }
 }
