@@ -39,10 +39,10 @@ pub(crate) async fn observe_and_decide(app: &App, invocation: &Invocation) -> (V
     let seen = wanted.buffered(AT_ONCE).collect::<Vec<_>>();
     let tagged = tagged(app, &listed, invocation);
     let states = states(app, invocation);
-    let (seen, (tagged, listing), (mut state, read)) = join!(seen, tagged, states);
-    for (arn, name) in policy::unseen_secrets(&state, &seen, &tagged) {
+    let (seen, (tagged, listing), (mut states, read)) = join!(seen, tagged, states);
+    for (arn, name) in policy::unseen_secrets(&states, &seen, &tagged) {
         if let (Observation::Present { arn: found, details, .. }, States::Read { managed, .. }) =
-            (look(app, Kind::Secret, &name, invocation).await, &mut state)
+            (look(app, Kind::Secret, &name, invocation).await, &mut states)
             && let Some(rotates) = details.rotates.filter(|_| found == arn)
         {
             managed.note_rotation(&arn, rotates);
@@ -52,9 +52,9 @@ pub(crate) async fn observe_and_decide(app: &App, invocation: &Invocation) -> (V
         seen.iter().filter(|(_, observation)| matches!(observation, Observation::Unknown(_))).count();
     let mut steps =
         vec![Step::now(format!("look at the inventory's {} resources", seen.len()), outcome(unseen))];
-    steps.push(Step::now("list what has the project's tag", listing));
+    steps.push(Step::now("list the project's tagged resources", listing));
     steps.extend(read.into_iter().map(|outcome| Step::now("read the Terraform state", outcome)));
-    (policy::decide(stack, seen, &state, &tagged), steps)
+    (policy::decide(stack, seen, &states, &tagged), steps)
 }
 
 async fn look(app: &App, kind: Kind, name: &str, invocation: &Invocation) -> Observation {
@@ -68,10 +68,8 @@ async fn tagged(
     listed: &BTreeSet<(Kind, String)>,
     invocation: &Invocation,
 ) -> (Result<Vec<Tagged>, String>, String) {
-    let (stack, tagged) = (
-        app.stack(),
-        invocation.before_deadline(ACTING, app.clients.tagged(&app.base.settings.project)).await,
-    );
+    let stack = app.stack();
+    let tagged = invocation.before_deadline(ACTING, app.clients.tagged(&app.base.settings.project)).await;
     let tagged = tagged.map_err(|late| chain(&late)).and_then(|tagged| tagged.map_err(|error| chain(&error)));
     let count = tagged.as_ref().map(|tagged| format!("{} found", tagged.len()));
     let outcome = count.unwrap_or_else(|why| format!("failed: {why}"));

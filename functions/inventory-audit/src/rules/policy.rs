@@ -82,7 +82,7 @@ pub(crate) fn wanted(
 pub(crate) fn decide(
     stack: Stack<'_>,
     seen: Vec<(Wanted, Observation)>,
-    state: &States,
+    states: &States,
     tagged: &Result<Vec<Tagged>, String>,
 ) -> Vec<Row> {
     let infrastructure = stack.policy.responsible(Area::Infrastructure);
@@ -106,7 +106,7 @@ pub(crate) fn decide(
     if nothing_read {
         rows.push(general("inventory", named(), Problem::NothingRead));
     }
-    match state {
+    match states {
         States::Undeclared => rows.push(general("terraform-state", named(), Problem::StateUndeclared)),
         States::Read { unread, .. } => rows.extend(unread.iter().map(|(name, why)| {
             general("terraform-state", plain(name), Problem::StateUnreadable { why: why.clone() })
@@ -133,16 +133,16 @@ pub(crate) fn decide(
     }
     let listed = listed(seen.iter().map(|(wanted, _)| wanted));
     let rotates = rotating(&seen, tagged);
-    rows.extend(seen.into_iter().map(|(wanted, observation)| judge(stack, wanted, observation, state)));
+    rows.extend(seen.into_iter().map(|(wanted, observation)| judge(stack, wanted, observation, states)));
     let others = tagged.iter().flatten();
-    rows.extend(others.filter_map(|found| judge_other(stack, found, &listed, state)));
-    for (arn, places) in state.managed().map(Managed::duplicates).unwrap_or_default() {
+    rows.extend(others.filter_map(|found| judge_other(stack, found, &listed, states)));
+    for (arn, places) in states.managed().map(Managed::duplicates).unwrap_or_default() {
         let found = kind_and_name(&arn).map(|(kind, name)| (kind.name().to_owned(), name));
         let (kind, name) = found.unwrap_or_else(|| (type_of(&arn), resource_of(&arn).to_owned()));
         let problem = Problem::InTwoStates { places };
         attach(&mut rows, Some(&arn), problem, |problem| general(&kind, plain(&name), problem));
     }
-    for value in state.managed().into_iter().flat_map(|managed| &managed.values) {
+    for value in states.managed().into_iter().flat_map(|managed| &managed.values) {
         let rotates = value.arn.as_ref().and_then(|arn| rotates.get(arn).copied()).or(value.rotates);
         let name = plain(&format!("{} {}", value.place.file, value.place.address));
         let problem = Problem::ValueInState { value: value.clone(), rotates };
@@ -168,12 +168,12 @@ fn rotating(seen: &[(Wanted, Observation)], tagged: &Result<Vec<Tagged>, String>
 
 /// Secrets that have a value in a state and were not looked at: ARN to name.
 pub(crate) fn unseen_secrets(
-    state: &States,
+    states: &States,
     seen: &[(Wanted, Observation)],
     tagged: &Result<Vec<Tagged>, String>,
 ) -> BTreeMap<String, String> {
     let looked = rotating(seen, tagged);
-    let held = state.managed().into_iter().flat_map(|managed| &managed.values);
+    let held = states.managed().into_iter().flat_map(|managed| &managed.values);
     held.filter_map(|value| value.arn.as_ref())
         .filter(|arn| !looked.contains_key(*arn))
         .filter_map(|arn| match kind_and_name(arn)? {
@@ -207,7 +207,7 @@ pub(crate) fn listed<'a>(wanted: impl IntoIterator<Item = &'a Wanted>) -> BTreeS
 }
 
 /// The row of a resource of the inventory.
-fn judge(stack: Stack<'_>, wanted: Wanted, observation: Observation, state: &States) -> Row {
+fn judge(stack: Stack<'_>, wanted: Wanted, observation: Observation, states: &States) -> Row {
     let mut row = Row {
         area: Some(wanted.area),
         kind: wanted.kind.name().to_owned(),
@@ -228,8 +228,8 @@ fn judge(stack: Stack<'_>, wanted: Wanted, observation: Observation, state: &Sta
     match observation {
         Observation::Unknown(why) => row.problems.push(Problem::InsufficientData { why }),
         Observation::Absent => {
-            let believes = state.managed().is_some_and(|managed| managed.has_name(wanted.kind, &row.name));
-            let is_in_state = (believes || state.is_complete()).then_some(believes);
+            let is_known = states.managed().is_some_and(|managed| managed.has_name(wanted.kind, &row.name));
+            let is_in_state = (is_known || states.is_complete()).then_some(is_known);
             row.exists = Verdict::Fail;
             (row.tags, row.state, row.settings) = (Verdict::NotAsked, Verdict::NotAsked, Verdict::NotAsked);
             row.problems.push(Problem::Missing { is_in_state });
@@ -245,22 +245,22 @@ fn judge(stack: Stack<'_>, wanted: Wanted, observation: Observation, state: &Sta
                 Err(why) => row.problems.push(Problem::InsufficientData { why }),
                 Ok(tags) => {
                     is_of_a_stack = tags.keys().any(|key| key == STACK_TAG);
-                    let lacks = missing_tags(stack, &tags, wanted.must_be_managed);
-                    row.tags = if lacks.is_empty() { Verdict::Pass } else { Verdict::Fail };
-                    if !lacks.is_empty() {
-                        row.problems.push(Problem::TagsMissing { tags: lacks });
+                    let missing = missing_tags(stack, &tags, wanted.must_be_managed);
+                    row.tags = if missing.is_empty() { Verdict::Pass } else { Verdict::Fail };
+                    if !missing.is_empty() {
+                        row.problems.push(Problem::TagsMissing { tags: missing });
                     }
                 }
             }
             row.state = if !wanted.must_be_managed || is_of_a_stack {
                 Verdict::NotAsked
             } else {
-                in_state(Some(wanted.kind), &arn, &details, state)
+                in_state(Some(wanted.kind), &arn, &details, states)
             };
             if row.state == Verdict::Fail {
                 row.problems.push(Problem::NotInState);
             }
-            let (settings, differing) = compare(wanted.kind, &arn, &row.name, &details, state);
+            let (settings, differing) = compare(wanted.kind, &arn, &row.name, &details, states);
             row.settings = settings;
             row.problems.extend(differing);
             row.import = importable(wanted.kind, &row.name, &arn, &details);
@@ -288,8 +288,8 @@ fn missing_tags(
     required.into_iter().filter(lacks).map(|(key, value)| (key, value.map(str::to_owned))).collect()
 }
 
-fn in_state(kind: Option<Kind>, arn: &str, details: &Details, state: &States) -> Verdict {
-    let Some(managed) = state.managed() else { return Verdict::Unknown };
+fn in_state(kind: Option<Kind>, arn: &str, details: &Details, states: &States) -> Verdict {
+    let Some(managed) = states.managed() else { return Verdict::Unknown };
     // Terraform manages the members of a Multi-AZ cluster through the cluster.
     let cluster = details.cluster.as_ref().filter(|_| !is_aurora(details)).map(|cluster| {
         let (place, _) = arn.rsplit_once(":db:").unwrap_or_default();
@@ -299,7 +299,7 @@ fn in_state(kind: Option<Kind>, arn: &str, details: &Details, state: &States) ->
         || cluster.is_some_and(|cluster| managed.has_arn(Some(Kind::RdsCluster), &cluster))
     {
         Verdict::Pass
-    } else if state.is_complete() {
+    } else if states.is_complete() {
         Verdict::Fail
     } else {
         Verdict::Unknown
@@ -315,8 +315,8 @@ fn is_aurora(details: &Details) -> bool {
 }
 
 /// Compares the settings in AWS with those in the state.
-fn compare(kind: Kind, arn: &str, name: &str, details: &Details, state: &States) -> (Verdict, Vec<Problem>) {
-    let Some(managed) = state.managed() else { return (Verdict::Unknown, Vec::new()) };
+fn compare(kind: Kind, arn: &str, name: &str, details: &Details, states: &States) -> (Verdict, Vec<Problem>) {
+    let Some(managed) = states.managed() else { return (Verdict::Unknown, Vec::new()) };
     let held = managed.settings(kind, arn, name);
     let (mut is_unseen, mut problems) = (false, Vec::new());
     let is_asked = !held.is_empty();
@@ -344,7 +344,7 @@ fn compare(kind: Kind, arn: &str, name: &str, details: &Details, state: &States)
     }
     let verdict = if problems.iter().any(|problem| matches!(problem, Problem::Drift { .. })) {
         Verdict::Fail
-    } else if is_unseen || !is_asked && !state.is_complete() {
+    } else if is_unseen || !is_asked && !states.is_complete() {
         Verdict::Unknown
     } else if is_asked {
         Verdict::Pass
@@ -397,7 +397,7 @@ fn judge_other(
     stack: Stack<'_>,
     found: &Tagged,
     listed: &BTreeSet<(Kind, String)>,
-    in_states: &States,
+    states: &States,
 ) -> Option<Row> {
     let is_here = is_here(stack, found);
     if found.stack.as_deref() == Some(stack.own) || is_here == Some(false) {
@@ -417,11 +417,11 @@ fn judge_other(
     let state = if found.stack.is_some() || is_here.is_none() {
         Verdict::NotAsked
     } else {
-        in_state(known.as_ref().map(|(kind, _)| *kind), arn, &found.details, in_states)
+        in_state(known.as_ref().map(|(kind, _)| *kind), arn, &found.details, states)
     };
     let (mut settings, mut import) = (Verdict::NotAsked, None);
     if let (Some((kind, name)), Some(true)) = (&known, is_here) {
-        let (verdict, differing) = compare(*kind, arn, name, &found.details, in_states);
+        let (verdict, differing) = compare(*kind, arn, name, &found.details, states);
         settings = verdict;
         problems.extend(differing);
         import = importable(*kind, name, arn, &found.details);
