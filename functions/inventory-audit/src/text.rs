@@ -4,7 +4,7 @@ use shared::audit::findings::{self, Changes, Item, NAME};
 use shared::audit::first_week::Quiet;
 use shared::policy::{Area, Responsible};
 use shared::run::notify::Message;
-use shared::run::paging::{self, Page};
+use shared::run::paging::{Alert, Page, Severity};
 use shared::run::report::Unread;
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
@@ -442,28 +442,29 @@ fn import(row: &Row, language: Language) -> String {
 }
 
 fn people(responsible: &Responsible, language: Language) -> String {
-    let who = language.pick("Responsável", "Responsible");
+    let who = language.pick("Responsável", "Owner");
     format!("{who}: {}, backup: {}", responsible.primary, responsible.backup)
 }
 
-/// The page of a problem that wakes somebody.
+/// The page of a problem.
 pub(crate) fn page(settings: &Settings, row: &Row, problem: &Problem) -> Page {
-    let language = settings.language;
-    let dedup_key = format!("inventory-audit/{}/{}/{}", row.kind, row.name, problem.kind());
-    Page {
-        subject: paging::subject(&format!("[{}] {}: {}", settings.environment, problem.kind(), row.about())),
+    let alert = Alert {
+        kind: problem.kind(),
+        severity: Severity::Critical,
+        resource: &row.about(),
         text: format!(
-            "{} ({}): {}.\n{}: {}.\n{}.\n{dedup_key}",
+            "{} ({}): {}.\n{}: {}.",
             row.about(),
             settings.environment,
-            sentence(problem, language),
-            language.pick("Próximo passo", "Next step"),
+            sentence(problem, settings.language),
+            settings.language.pick("Próximo passo", "Next step"),
             next_step(settings, row, problem),
-            people(&row.responsible, language),
         ),
-        dedup_key,
-        secret: row.name.clone(),
-    }
+        owners: vec![&row.responsible],
+        runbook: "docs/inventario.md#o-que-cada-achado-significa",
+        dedup_key: format!("inventory-audit/{}/{}/{}", row.kind, row.name, problem.kind()),
+    };
+    Page::new(settings, alert)
 }
 
 /// What a run tells the channel.

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use shared::audit::findings::{self, Item, NAME};
 use shared::audit::first_week::{self, Quiet};
+use shared::policy::Responsible;
 use shared::run::markdown;
 use shared::run::notify::Message;
-use shared::run::paging::{self, Page};
+use shared::run::paging::{Alert, Page, Severity};
 use shared::run::report::Unread;
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
@@ -326,21 +327,22 @@ fn page(settings: &Settings, kind: &str, of: Vec<(&Secret, &Finding)>, now: Time
     let said: Vec<_> = of.iter().map(|(secret, finding)| reported(secret, finding, now, language)).collect();
     let groups = findings::groups(&said);
     let mut lines: Vec<_> = groups.iter().map(|group| group.text(language, "")).collect();
-    let [who, backup] = [language.pick("Responsável", "Responsible"), language.pick("backup", "backup")];
-    let mut teams: Vec<(String, Vec<String>)> = Vec::new();
+    let mut teams: Vec<(&Responsible, Vec<String>)> = Vec::new();
     for (secret, _) in &of {
         let team = &secret.standard.responsible;
-        let team = format!("{who}: {}, {backup}: {}", team.primary, team.backup);
         match teams.iter_mut().find(|(known, _)| *known == team) {
             Some((_, names)) => names.push(secret.name.clone()),
             None => teams.push((team, vec![secret.name.clone()])),
         }
     }
-    let is_one = teams.len() == 1;
-    lines.extend(teams.into_iter().map(|(team, names)| match is_one {
-        true => format!("{team}."),
-        false => format!("{team}: {}.", findings::listed(names, 1_000)),
-    }));
+    let owners = teams.iter().map(|(team, _)| *team).collect();
+    if teams.len() > 1 {
+        lines.extend(
+            teams
+                .into_iter()
+                .map(|(team, names)| format!("{}: {}.", team.primary, findings::listed(names, 1_000))),
+        );
+    }
     let is_late = of
         .iter()
         .all(|(_, finding)| matches!(finding, Finding::Overdue { .. } | Finding::RotationLate { .. }));
@@ -348,14 +350,20 @@ fn page(settings: &Settings, kind: &str, of: Vec<(&Secret, &Finding)>, now: Time
         true => String::new(),
         false => format!("/{}", first_week::causes(names.iter().copied())),
     };
-    let dedup_key = format!("rotation-audit/{environment}/{kind}{causes}");
-    lines.push(dedup_key.clone());
-    Page {
-        subject: paging::subject(&format!("[{environment}] {kind}: {}", names.join(", "))),
+    let alert = Alert {
+        kind,
+        severity: if of.iter().any(|(_, finding)| finding.is_critical()) {
+            Severity::Critical
+        } else {
+            Severity::Warning
+        },
+        resource: &names.join(", "),
         text: lines.join("\n"),
-        dedup_key,
-        secret: names.join(", "),
-    }
+        owners,
+        runbook: "docs/rotacao-auditoria.md#o-que-cada-achado-significa",
+        dedup_key: format!("rotation-audit/{environment}/{kind}{causes}"),
+    };
+    Page::new(settings, alert)
 }
 
 /// Title of a task.
