@@ -192,10 +192,10 @@ impl Session<'_> {
             return Err(unreadable("is not a file"));
         }
         if shown.encoding != "base64" {
-            return Err(unreadable("is larger than 1 MB, which GitHub does not show"));
+            return Err(unreadable("is larger than 1 MB, which GitHub does not return"));
         }
         let text: String = shown.content.split_ascii_whitespace().collect();
-        let content = STANDARD.decode(text).map_err(|_| unreadable("was not shown as base64"))?;
+        let content = STANDARD.decode(text).map_err(|_| unreadable("is not valid base64"))?;
         Ok(Some(File { sha: shown.sha, content }))
     }
 

@@ -393,9 +393,9 @@ pub struct ExpiringPrefixes {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Hours {
-    /// The first hour, inclusive.
+    /// The first hour of the range.
     pub from: u8,
-    /// The last hour, exclusive.
+    /// The first hour after the range.
     pub to: u8,
 }
 
@@ -1013,7 +1013,7 @@ impl BackupAudit {
         }
         for (index, exception) in self.exceptions.iter().enumerate() {
             if is_line(&exception.rule, 200) && !BACKUP_RULES.lines().any(|rule| rule == exception.rule) {
-                let reason = format!("there is no rule {}", exception.rule);
+                let reason = format!("unknown rule {}", exception.rule);
                 return Err(PolicyError::at(format!("{path}.exceptions[{index}].rule"), reason));
             }
             let fields = [
@@ -1133,10 +1133,10 @@ impl Random {
                 }
                 Generator::Characters { length, alphabet: alphabet.clone() }
             }
-            (Some(_), None, None, None) => return Err(PolicyError::at("encoding", "missing beside bytes")),
-            (None, Some(_), None, None) => return Err(PolicyError::at("bytes", "missing beside encoding")),
-            (None, None, Some(_), None) => return Err(PolicyError::at("alphabet", "missing beside length")),
-            (None, None, None, Some(_)) => return Err(PolicyError::at("length", "missing beside alphabet")),
+            (Some(_), None, None, None) => return Err(PolicyError::at("encoding", "required with bytes")),
+            (None, Some(_), None, None) => return Err(PolicyError::at("bytes", "required with encoding")),
+            (None, None, Some(_), None) => return Err(PolicyError::at("alphabet", "required with length")),
+            (None, None, None, Some(_)) => return Err(PolicyError::at("length", "required with alphabet")),
             _ => {
                 return Err(PolicyError::at(
                     "bytes",
@@ -1490,14 +1490,18 @@ mod tests {
         );
         refused_jwt(r#"{"bites": 4}"#, "bites", "unknown field");
         refused_jwt(r#"{"encoding": "base32"}"#, "encoding", "unknown variant");
-        refused_jwt(r#"{"encoding": null}"#, "encoding", "missing beside bytes");
-        refused_jwt(r#"{"bytes": null}"#, "bytes", "missing beside encoding");
+        refused_jwt(r#"{"encoding": null}"#, "encoding", "required with bytes");
+        refused_jwt(r#"{"bytes": null}"#, "bytes", "required with encoding");
         refused_jwt(r#"{"length": 40}"#, "bytes", "either");
         refused_jwt(r#"{"bytes": 15}"#, "bytes", "120 bits");
         refused_jwt(r#"{"bytes": 16}"#, "bytes", "makes 24 characters, but the consumer's min_length is 32");
         refused_jwt(r#"{"min_length": 31}"#, "min_length", "expected 32 to");
-        refused_jwt(r#"{"bytes": null, "encoding": null, "length": 40}"#, "alphabet", "missing");
-        refused_jwt(r#"{"bytes": null, "encoding": null, "alphabet": "ab"}"#, "length", "missing");
+        refused_jwt(r#"{"bytes": null, "encoding": null, "length": 40}"#, "alphabet", "required with length");
+        refused_jwt(
+            r#"{"bytes": null, "encoding": null, "alphabet": "ab"}"#,
+            "length",
+            "required with alphabet",
+        );
         refused_jwt(
             r#"{"bytes": null, "encoding": null, "length": 200, "alphabet": "abca"}"#,
             "alphabet",
@@ -1623,7 +1627,7 @@ mod tests {
             let is_rule = field == "rule";
             assert_eq!(exception(field, &long[..200]).parse::<Policy>().is_ok(), !is_rule, "{field}");
         }
-        refused(&exception("rule", "rds.typo"), &place("rule"), "there is no rule rds.typo");
+        refused(&exception("rule", "rds.typo"), &place("rule"), "unknown rule rds.typo");
         refused(&exception("until", "2026-02-30"), &place("until"), "");
         refused(&exception("by", "x"), &place("by"), "unknown field");
         refused(

@@ -95,7 +95,7 @@ const MOST: usize = 100_000;
 /// Text in the place of a wildcard.
 const ANY: &str = "zq";
 
-/// A requester whom the policy allows or does not deny.
+/// A requester that the policy allows or does not deny.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Who {
     /// Everyone, even anonymous requesters.
@@ -211,7 +211,7 @@ impl Policy {
         if is_whole { Ok(None) } else { Err(too_many()) }
     }
 
-    /// Strangers whom a bucket policy allows any action on the bucket or its objects.
+    /// Strangers with any access to the bucket or its objects under the bucket policy.
     ///
     /// # Errors
     ///
@@ -223,7 +223,7 @@ impl Policy {
         if is_whole || found.contains(&Who::Everyone) { Ok(found) } else { Err(too_many()) }
     }
 
-    /// Strangers whom a secret's policy allows any action.
+    /// Strangers with any access to a secret under its policy.
     ///
     /// # Errors
     ///
@@ -536,7 +536,7 @@ impl Policy {
             };
             let mut keys = from(&direct);
             if matches!(principal, Principal::Canonical(_)) {
-                // AWS does not reveal the canonical ID's account; assume any of the accounts in question.
+                // The canonical ID's account is unknown: it may be any of the accounts in question.
                 let numbers = accounts.iter().filter(|account| is_account(account));
                 let numbers = numbers.map(|account| Some(vec![account.clone()])).collect();
                 keys.insert("aws:principalaccount".to_owned(), numbers);

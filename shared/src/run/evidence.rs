@@ -475,8 +475,8 @@ impl Evidence {
     pub async fn began(&self) -> Result<Option<Timestamp>, EvidenceError> {
         // Look for the note, not the record: the role may not list records.
         if self.first(&self.begun_key()).await?.is_none() {
-            // The note may be missing after the first two records, if a run died there. With more records, the chain
-            // predates the note.
+            // The note may be missing after the first two records, if a run died there. With more records, treat the chain
+            // as old.
             let newest = self.end().await?;
             let sequence = newest.map(|key| self.sequence(&key)).transpose()?;
             return Ok(sequence.filter(|sequence| *sequence > 2).map(|_| Timestamp::MIN));

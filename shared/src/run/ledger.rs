@@ -43,7 +43,7 @@ pub struct Row {
 pub struct InUse {
     /// In use since this instant at the latest.
     pub since: Timestamp,
-    /// Whether the previous version has leaked: any use of it is then suspicious.
+    /// Whether the previous version has leaked: its use by others then calls for action.
     pub is_incident: bool,
 }
 

@@ -25,7 +25,7 @@ impl FromStr for Endpoint {
         if url.starts_with("https://") || local {
             return Ok(Self(url.trim_end_matches('/').to_owned()));
         }
-        Err("expected an https:// address, since a token is sent there")
+        Err("expected an https:// address: a token is sent there")
     }
 }
 

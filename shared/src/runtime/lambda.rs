@@ -23,7 +23,7 @@ pub struct Invocation {
 
 /// The invocation's time is nearly over.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no answer within the invocation's time: {} s were left for it", allowed.as_secs())]
+#[error("no answer within the {} s left of the invocation", allowed.as_secs())]
 pub struct DeadlineExceeded {
     /// The time the work was allowed.
     pub allowed: Duration,
@@ -121,7 +121,7 @@ mod tests {
         assert_eq!(invocation.before_deadline(reserve, work(19)).await, Ok(()));
         let invocation = Invocation::new(now, Duration::from_secs(30));
         let late = invocation.before_deadline(reserve, work(21)).await.unwrap_err();
-        assert_eq!(late.to_string(), "no answer within the invocation's time: 20 s were left for it");
+        assert_eq!(late.to_string(), "no answer within the 20 s left of the invocation");
         // Time left over after the work is still usable.
         assert_eq!(invocation.before_deadline(Duration::from_millis(500), work(9)).await, Ok(()));
     }

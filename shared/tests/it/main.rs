@@ -557,7 +557,7 @@ async fn refusals_say_what_to_do_and_nothing_else_was_tried() {
     assert_eq!(refused(7, busy, CHANGE).await, (text.to_owned(), 7));
     let large = || response((200, json!({"type": "file", "encoding": "none", "content": "", "sha": "x"})));
     let text =
-        "cannot interpret GitHub's answer: docs/a b.md is larger than 1 MB, which GitHub does not show";
+        "cannot interpret GitHub's answer: docs/a b.md is larger than 1 MB, which GitHub does not return";
     assert_eq!(refused(4, large, CHANGE).await, (text.to_owned(), 4));
     let calm = || response((200, json!({"default_branch": "main"})));
     let own = Change { branch: "main", base: Some("release"), ..CHANGE };
