@@ -1473,7 +1473,11 @@ mod tests {
             (r#"{"verify": {"copy_hours": 0}}"#, "verify.copy_hours", "expected 1 to 168"),
             (r#"{"verify": {"least_percent": 101}}"#, "verify.least_percent", "expected 1 to 100"),
             (r#"{"verify": {"most_percent": 99}}"#, "verify.most_percent", "expected 100 to 10000"),
-            (r#"{"creation": {"every_seconds": 300, "times": 73}}"#, "creation", "21900 s, expected 21600"),
+            (
+                r#"{"creation": {"every_seconds": 300, "times": 73}}"#,
+                "creation",
+                "21900 s, expected at most 21600",
+            ),
         ] {
             let patch = format!(r#"{{"backups": {{"snapshots": {patch}}}}}"#);
             refused(&patch, &format!("backups.snapshots.{field}"), reason);
