@@ -4,7 +4,7 @@ use shared::audit::findings::{Item, NAME, groups};
 use shared::audit::first_week::{FirstWeek, Held};
 use shared::policy::{Area, Responsible};
 use shared::run::notify::Message;
-use shared::run::paging::{self, Page};
+use shared::run::paging::{Alert, Page, Severity};
 use shared::run::report::Unread;
 use shared::runtime::failure::{Failure, chain};
 use shared::runtime::language::Language;
@@ -246,21 +246,18 @@ pub(crate) fn unreadable(settings: &Settings, part: &str, why: &str) -> Page {
     page(settings, &format!("unreadable/{service}"), part, text, "quando-a-auditoria-não-termina")
 }
 
-/// A page; `section` is that of docs/backups.md.
+/// A page; `section` is one of docs/backups.md.
 fn page(settings: &Settings, kind: &str, resource: &str, text: String, section: &str) -> Page {
-    let environment = &settings.environment;
-    let team = responsible(settings, kind.strip_prefix("unreadable/").unwrap_or(kind));
-    let who = settings.language.pick("Responsável", "Responsible");
-    let dedup_key = format!("backup-audit/{environment}/{kind}");
-    Page {
-        subject: paging::subject(&format!("[{environment}] backup-audit {kind}: {resource}")),
-        text: format!(
-            "{text}\n{who}: {}, backup: {}.\nRunbook: docs/backups.md#{section}\n{dedup_key}",
-            team.primary, team.backup
-        ),
-        dedup_key,
-        secret: resource.to_owned(),
-    }
+    let alert = Alert {
+        kind,
+        severity: Severity::Critical,
+        resource,
+        text,
+        owners: vec![responsible(settings, kind.strip_prefix("unreadable/").unwrap_or(kind))],
+        runbook: &format!("docs/backups.md#{section}"),
+        dedup_key: format!("backup-audit/{}/{kind}", settings.environment),
+    };
+    Page::new(settings, alert)
 }
 
 /// What was done, or why nothing was.
@@ -530,10 +527,10 @@ mod tests {
                 "Responsável: Squad Dados, backup: Squad Infra.",
                 "Próximo passo: `aws rds",
             ),
-            (Language::English, "Responsible: Squad Dados, backup: Squad Infra.", "Next step: `aws rds"),
+            (Language::English, "Owner: Squad Dados, backup: Squad Infra.", "Next step: `aws rds"),
         ] {
             let page = critical(&settings(language), "rds.public", &many[..1]);
-            assert_eq!(page.subject, "[prod] backup-audit rds.public: moveongs-prod-db");
+            assert_eq!(page.subject, "[prod] rds.public: moveongs-prod-db");
             assert_eq!(page.dedup_key, "backup-audit/prod/rds.public");
             assert!(page.text.starts_with("moveongs-prod-db: "), "{}", page.text);
             assert!(page.text.contains(step) && page.text.contains(responsible), "{}", page.text);

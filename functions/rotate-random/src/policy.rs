@@ -122,7 +122,7 @@ mod tests {
             &[("rotation:bytes", "many")],
             "tag rotation:bytes of the secret: expected a whole number",
         );
-        refused("x", &[("rotation:bytes", "48")], "tag rotation:encoding of the secret: missing");
+        refused("x", &[("rotation:bytes", "48")], "tag rotation:encoding of the secret: required with bytes");
         refused(
             "x",
             &[("rotation:bytes", "15"), ("rotation:encoding", "hex")],

@@ -1419,7 +1419,13 @@ async fn take_note(
             };
             let failure = failure_of(app, &listed).await;
             let day = time::local_date(invocation.now);
-            let reported = text::rotation_failed(&app.settings, &listed, &event, failure.as_ref());
+            let reported = text::rotation_failed(
+                &app.settings,
+                &listed,
+                app.scope.key(&listed.name),
+                &event,
+                failure.as_ref(),
+            );
             if page(app, &day, &reported, invocation).await {
                 Ok(next("paged"))
             } else {

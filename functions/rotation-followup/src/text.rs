@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use shared::aws::secrets::Listed;
+use shared::policy::Area;
 use shared::run::notify::Message;
-use shared::run::paging::{self, Page};
+use shared::run::paging::{Alert, Page, Severity};
 use shared::runtime::event::pasted;
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
@@ -736,39 +737,41 @@ fn follow_command(settings: &Settings, change: &Change) -> String {
     shared::run::ledger::follow_command(settings, &change.secret, &change.name, more)
 }
 
+/// The section about failed rotations and follow-ups.
+const RUNBOOK: &str = "docs/rotacao.md#o-que-cada-mensagem-quer-dizer";
+
 /// The page of a batch that failed.
 pub(crate) fn page(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Page {
     let settings = stack.settings;
     let (environment, keys, language) = (&settings.environment, keys(batch), settings.language);
-    let dedup_key = format!("{}/{}", crate::PROCEDURE, batch.execution);
     let secret = batch.changes.iter().map(|change| change.name.as_str()).collect::<Vec<_>>().join(", ");
-    let Some(kind) = batch.failures.first().map(|failed| failed.kind.clone()) else {
-        let leaks = leaks(stack, rows).join("\n");
-        return Page {
-            subject: paging::subject(&format!("[{environment}] LeakAlive: {keys}")),
-            text: format!("{keys} ({environment}):\n{leaks}\n{dedup_key}"),
-            dedup_key,
-            secret,
-        };
+    let (kind, text) = match batch.failures.first() {
+        None => ("LeakAlive", format!("{keys} ({environment}):\n{}", leaks(stack, rows).join("\n"))),
+        Some(failed) => {
+            let failures = batch.failures.iter();
+            let failures =
+                failures.map(|failed| format!("{}: {}", failed.kind, what_failed(failed, language)));
+            let text = format!(
+                "{keys} ({environment}): {}.\n{}: {}.\n{}.\n{}",
+                failures.collect::<Vec<_>>().join("; "),
+                next(language),
+                next_step(stack, batch),
+                in_force(stack, batch).join("; "),
+                details(batch).join("\n")
+            );
+            (failed.kind.as_str(), text)
+        }
     };
-    let reported: Vec<_> = batch
-        .failures
-        .iter()
-        .map(|failed| format!("{}: {}", failed.kind, what_failed(failed, language)))
-        .collect();
-    Page {
-        subject: paging::subject(&format!("[{environment}] {kind}: {keys}")),
-        text: format!(
-            "{keys} ({environment}): {}.\n{}: {}.\n{}.\n{}",
-            reported.join("; "),
-            next(language),
-            next_step(stack, batch),
-            in_force(stack, batch).join("; "),
-            [details(batch), vec![dedup_key.clone()]].concat().join("\n")
-        ),
-        dedup_key,
-        secret,
-    }
+    let alert = Alert {
+        kind,
+        severity: Severity::Critical,
+        resource: &secret,
+        text,
+        owners: batch.changes.iter().map(|change| settings.policy.secret_responsible(&change.key)).collect(),
+        runbook: RUNBOOK,
+        dedup_key: format!("{}/{}", crate::PROCEDURE, batch.execution),
+    };
+    Page::new(settings, alert)
 }
 
 /// Starts the state machine; the account is not known here.
@@ -875,32 +878,36 @@ pub(crate) fn broken_page(
     broken: &Failed,
     source: Option<&Source>,
 ) -> Page {
-    let (environment, dedup_key) = (&settings.environment, format!("{}/{execution}", crate::PROCEDURE));
-    Page {
-        subject: paging::subject(&format!("[{environment}] {}: {}", broken.kind, crate::PROCEDURE)),
+    let alert = Alert {
+        kind: &broken.kind,
+        severity: Severity::Critical,
+        resource: crate::PROCEDURE,
         text: format!(
-            "{} ({environment}): {}: {}.\n{}: {}.\n{}\n{dedup_key}",
+            "{} ({}): {}: {}.\n{}: {}.\n{}",
             crate::PROCEDURE,
+            settings.environment,
             broken.kind,
             what_broke(broken, settings.language),
             next(settings.language),
             broken_next(settings, broken, source),
             brief(&broken.detail)
         ),
-        dedup_key,
-        secret: String::new(),
-    }
+        owners: vec![settings.policy.responsible(Area::Infrastructure)],
+        runbook: RUNBOOK,
+        dedup_key: format!("{}/{execution}", crate::PROCEDURE),
+    };
+    Page::new(settings, alert)
 }
 
 /// The page of a rotation that CloudTrail says has failed.
 pub(crate) fn rotation_failed(
     settings: &Settings,
     secret: &Listed,
+    key: &str,
     event: &str,
     failure: Option<&RotationFailure>,
 ) -> Page {
     let (language, environment, name) = (settings.language, &settings.environment, &secret.name);
-    let dedup_key = format!("{}/{event}/{name}", crate::PROCEDURE);
     let kind = failure.map_or(event, |failure| failure.kind.as_str());
     let what = match failure {
         Some(failure) => {
@@ -926,12 +933,16 @@ pub(crate) fn rotation_failed(
             command("rotate-secret", name)
         ),
     };
-    Page {
-        subject: paging::subject(&format!("[{environment}] {kind}: {name}")),
-        text: format!("{name} ({environment}): {what}.\n{}: {step}.\n{dedup_key}", next(language)),
-        dedup_key,
-        secret: name.clone(),
-    }
+    let alert = Alert {
+        kind,
+        severity: Severity::Critical,
+        resource: name,
+        text: format!("{name} ({environment}): {what}.\n{}: {step}.", next(language)),
+        owners: vec![settings.policy.secret_responsible(key)],
+        runbook: RUNBOOK,
+        dedup_key: format!("{}/{event}/{name}", crate::PROCEDURE),
+    };
+    Page::new(settings, alert)
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use shared::aws::snapshots::{CREATOR, Database, EXPIRES_ON, Kind};
+use shared::policy::Area;
 use shared::run::notify::Message;
-use shared::run::paging::{self, Page};
+use shared::run::paging::{Alert, Page, Severity};
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 use shared::runtime::time;
@@ -319,22 +320,25 @@ fn next_step(settings: &Settings, subject: &Subject, finding: &Finding) -> Strin
     }
 }
 
-/// The page of a finding that wakes somebody.
+/// The page of a finding.
 pub(crate) fn page(settings: &Settings, subject: &Subject, finding: &Finding) -> Page {
-    let language = settings.language;
-    let (environment, kind, label) = (&settings.environment, finding.kind(), subject.label());
-    let dedup_key = format!("{PROCEDURE}/{label}/{kind}");
-    Page {
-        subject: paging::subject(&format!("[{environment}] {kind}: {label}")),
+    let (language, kind, label) = (settings.language, finding.kind(), subject.label());
+    let alert = Alert {
+        kind,
+        severity: Severity::Critical,
+        resource: &label,
         text: format!(
-            "{label} ({environment}): {}.\n{}: {}\n{dedup_key}",
+            "{label} ({}): {}.\n{}: {}",
+            settings.environment,
             sentence(subject, finding, language),
             language.pick("Próximo passo", "Next step"),
             next_step(settings, subject, finding),
         ),
-        dedup_key,
-        secret: label,
-    }
+        owners: vec![settings.policy.responsible(Area::Database)],
+        runbook: "docs/backups.md#cada-achado-e-o-que-fazer",
+        dedup_key: format!("{PROCEDURE}/{label}/{kind}"),
+    };
+    Page::new(settings, alert)
 }
 
 /// What became of something that was begun.

@@ -1,7 +1,7 @@
 //! Pages.
 
 use shared::policy::Responsible;
-use shared::run::paging::{self, Page};
+use shared::run::paging::{Alert, Page, Severity};
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
@@ -11,25 +11,26 @@ use crate::rules::row::{Problem, Row};
 
 /// The page of a finding.
 pub(crate) fn page(settings: &Settings, row: &Row, problem: &Problem) -> Page {
-    let language = settings.language;
-    let dedup_key = format!("inventory-audit/{}/{}/{}", row.kind, row.name, problem.kind());
-    Page {
-        subject: paging::subject(&format!("[{}] {}: {}", settings.environment, problem.kind(), row.about())),
+    let alert = Alert {
+        kind: problem.kind(),
+        severity: Severity::Critical,
+        resource: &row.about(),
         text: format!(
-            "{} ({}): {}.\n{}: {}.\n{}.\n{dedup_key}",
+            "{} ({}): {}.\n{}: {}.",
             row.about(),
             settings.environment,
-            sentence(problem, language),
-            language.pick("Próximo passo", "Next step"),
+            sentence(problem, settings.language),
+            settings.language.pick("Próximo passo", "Next step"),
             next_step(settings, row, problem),
-            people(&row.responsible, language),
         ),
-        dedup_key,
-        secret: row.name.clone(),
-    }
+        owners: vec![&row.responsible],
+        runbook: "docs/inventario.md#o-que-cada-achado-significa",
+        dedup_key: format!("inventory-audit/{}/{}/{}", row.kind, row.name, problem.kind()),
+    };
+    Page::new(settings, alert)
 }
 
 pub(super) fn people(responsible: &Responsible, language: Language) -> String {
-    let label = language.pick("Responsável", "Responsible");
+    let label = language.pick("Responsável", "Owner");
     format!("{label}: {}, backup: {}", responsible.primary, responsible.backup)
 }

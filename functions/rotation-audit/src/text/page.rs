@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use shared::audit::findings;
 use shared::audit::first_week;
-use shared::run::paging::{self, Page};
+use shared::policy::Responsible;
+use shared::run::paging::{Alert, Page, Severity};
 use shared::runtime::settings::Settings;
 
 use super::item::item;
@@ -32,21 +33,22 @@ fn page(settings: &Settings, kind: &str, of: Vec<(&Secret, &Finding)>, now: Time
     let items: Vec<_> = of.iter().map(|(secret, finding)| item(secret, finding, now, language)).collect();
     let groups = findings::groups(&items);
     let mut lines: Vec<_> = groups.iter().map(|group| group.text(language, "")).collect();
-    let [primary, backup] = [language.pick("Responsável", "Responsible"), language.pick("backup", "backup")];
-    let mut teams: Vec<(String, Vec<String>)> = Vec::new();
+    let mut teams: Vec<(&Responsible, Vec<String>)> = Vec::new();
     for (secret, _) in &of {
         let team = &secret.standard.responsible;
-        let team = format!("{primary}: {}, {backup}: {}", team.primary, team.backup);
         match teams.iter_mut().find(|(known, _)| *known == team) {
             Some((_, names)) => names.push(secret.name.clone()),
             None => teams.push((team, vec![secret.name.clone()])),
         }
     }
-    let is_one = teams.len() == 1;
-    lines.extend(teams.into_iter().map(|(team, names)| match is_one {
-        true => format!("{team}."),
-        false => format!("{team}: {}.", findings::listed(names, 1_000)),
-    }));
+    let owners = teams.iter().map(|(team, _)| *team).collect();
+    if teams.len() > 1 {
+        lines.extend(
+            teams
+                .into_iter()
+                .map(|(team, names)| format!("{}: {}.", team.primary, findings::listed(names, 1_000))),
+        );
+    }
     let is_late = of
         .iter()
         .all(|(_, finding)| matches!(finding, Finding::Overdue { .. } | Finding::RotationLate { .. }));
@@ -54,12 +56,18 @@ fn page(settings: &Settings, kind: &str, of: Vec<(&Secret, &Finding)>, now: Time
         true => String::new(),
         false => format!("/{}", first_week::causes(names.iter().copied())),
     };
-    let dedup_key = format!("rotation-audit/{environment}/{kind}{causes}");
-    lines.push(dedup_key.clone());
-    Page {
-        subject: paging::subject(&format!("[{environment}] {kind}: {}", names.join(", "))),
+    let alert = Alert {
+        kind,
+        severity: if of.iter().any(|(_, finding)| finding.is_critical()) {
+            Severity::Critical
+        } else {
+            Severity::Warning
+        },
+        resource: &names.join(", "),
         text: lines.join("\n"),
-        dedup_key,
-        secret: names.join(", "),
-    }
+        owners,
+        runbook: "docs/rotacao-auditoria.md#o-que-cada-achado-significa",
+        dedup_key: format!("rotation-audit/{environment}/{kind}{causes}"),
+    };
+    Page::new(settings, alert)
 }

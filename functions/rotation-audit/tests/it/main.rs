@@ -446,3 +446,23 @@ fn a_wrong_deployment_names_the_setting() {
     assert!(refused(&open).unwrap().contains("GITHUB_API_URL is invalid: expected an https:// address"));
     assert_eq!(refused(&[]), None);
 }
+
+#[tokio::test]
+async fn a_record_of_bc640d8_is_the_last_one() {
+    let (page, key) = (listed(None), "evidence/rotation-audit/9999999997.json");
+    let newest = format!("<ListVersionsResult><Version><Key>{key}</Key></Version></ListVersionsResult>");
+    let recorded = include_str!("../../../../tests/recorded/rotation-audit-record.json");
+    let published =
+        "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
+    let mut answers =
+        vec![page.as_str(), OLD_VERSIONS, NO_POLICY, &newest, recorded, LONG_AGO[2], LONG_AGO[3]];
+    answers.extend([NO_OBJECT, published, "", NO_OBJECT, &newest, recorded]);
+    // A later record finds the note that the chain has begun.
+    answers.extend(&STORED[..2]);
+    let wire = replies(&answers);
+    audit(&wire, "2026-03-04T12:00:00Z").await.unwrap();
+    // The overdue secret is not new, so the channel hears nothing, and the chain goes on.
+    let operations = operations(&wire);
+    assert_eq!(operations.len(), answers.len(), "{operations:?}");
+    assert_eq!(body(&wire, answers.len() - 1)["sequence"], 3);
+}
