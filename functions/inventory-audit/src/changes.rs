@@ -3,8 +3,8 @@
 //! Trigger: EventBridge when the document was put or removed, and a daily schedule, so that a lost event only delays the record
 //! by a day; each audit looks for changes too. The event's content is ignored.
 //!
-//! S3 does not record the writer of an object: author and commit are what the document claims. Only the deployer can write it (the
-//! bucket's policy); the commit is looked up on GitHub, and the patch is compared with the commit's file.
+//! S3 does not record the writer of an object: author and commit are only claims of the document. Only the deployer can write
+//! it (the bucket's policy); the commit is looked up on GitHub, and the patch is compared with the commit's file.
 
 use aws_config::SdkConfig;
 use aws_sdk_secretsmanager::Client;

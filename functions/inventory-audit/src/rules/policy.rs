@@ -24,7 +24,7 @@ pub(crate) struct Wanted {
     pub must_be_managed: bool,
 }
 
-/// The stack, whose inventory is audited.
+/// The audited stack.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Stack<'a> {
     /// Policy in force.

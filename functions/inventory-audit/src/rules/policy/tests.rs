@@ -236,13 +236,13 @@ fn an_unseen_resource_never_passes() {
     let both = vec![(database(), Observation::Unknown("x".to_owned())), (database(), present(Ok(good())))];
     assert_eq!(kinds(both, &state(), &none), ["InsufficientData"]);
     assert_eq!(kinds(unseen(), &state(), &unread), ["NothingRead", "InsufficientData", "ListUnread"]);
-    // What this product's stack made is neither the inventory's nor Terraform's.
+    // Resources of this product's own stack belong neither to the inventory nor to Terraform.
     let own = tagged("arn:aws:s3:::evidence", Some("dev"), Some("own"));
     assert_eq!(kinds(Vec::new(), &state(), &Ok(vec![own])), [""; 0]);
 }
 
 #[test]
-fn what_has_no_environment_is_reported_and_what_has_another_is_not_ours() {
+fn a_resource_without_an_environment_is_reported_and_another_environments_is_not() {
     let policy = policy();
     let (bucket, alarm) =
         ("arn:aws:s3:::copies", "arn:aws:cloudwatch:us-east-1:123456789012:alarm:API: `y`\n");
