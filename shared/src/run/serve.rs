@@ -172,8 +172,7 @@ where
     }
 }
 
-#[cfg(test)]
-#[cfg(feature = "testing")]
+#[cfg(all(test, feature = "testing"))]
 mod tests {
     use aws_smithy_http_client::test_util::StaticReplayClient;
 
