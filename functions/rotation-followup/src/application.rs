@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use shared::application::{Answered, Application};
 
-use crate::proof::{Proof, ROUNDS, health, list, login, new_token, nobodys_login, old_token};
+use crate::rules::proof::{Proof, ROUNDS, health, list, login, new_token, nobodys_login, old_token};
 
 /// The account for smoke tests.
 pub(crate) struct Account {

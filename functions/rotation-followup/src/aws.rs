@@ -11,8 +11,8 @@ use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 use shared::runtime::failure::CallError;
 
-use crate::readers::Reference;
-use crate::rollout::{Deployment, Service, ServiceDeployment};
+use crate::rules::readers::Reference;
+use crate::rules::rollout::{Deployment, Service, ServiceDeployment};
 
 type Ecs = aws_sdk_ecs::Client;
 
@@ -38,6 +38,20 @@ pub(crate) async fn clear_pending(client: &Secrets, secret_id: &str, version: &s
     let cleared = cleared.remove_from_version_id(version).send().await;
     cleared.map_err(CallError::during("secretsmanager:UpdateSecretVersionStage"))?;
     Ok(())
+}
+
+/// Whether ECS refuses UpdateService for what the one service is, so that the others can be deployed.
+pub(crate) fn is_of_service(code: &str) -> bool {
+    [
+        "InvalidParameterException",
+        "ServiceNotActiveException",
+        "ServiceNotFoundException",
+        "UnsupportedFeatureException",
+        "NamespaceNotFoundException",
+        "PlatformUnknownException",
+        "PlatformTaskDefinitionIncompatibilityException",
+    ]
+    .contains(&code)
 }
 
 /// Names of all services of a cluster.
@@ -106,7 +120,7 @@ fn shift_minutes(configuration: &DeploymentConfiguration) -> Option<u32> {
             let linear = configuration.linear_configuration.as_ref();
             let step = linear.and_then(|linear| linear.step_percent).unwrap_or(10.0);
             let each = minutes(linear.and_then(|linear| linear.step_bake_time_in_minutes).unwrap_or(6));
-            Some(bake + crate::rollout::steps(step).saturating_sub(1).saturating_mul(each))
+            Some(bake + crate::rules::rollout::steps(step).saturating_sub(1).saturating_mul(each))
         }
         DeploymentStrategy::Canary => {
             let canary = configuration.canary_configuration.as_ref();
@@ -224,7 +238,7 @@ mod tests {
     use shared::testing::{aws, replies};
 
     use super::*;
-    use crate::readers::{self, Cause, Unreached};
+    use crate::rules::readers::{self, Cause, Unreached};
 
     const PINNED: &str = include_str!("../../../tests/cases/01-task-definition-pinned-valuefrom.json");
     const EXTERNAL: &str = include_str!("../../../tests/cases/06a-ecs-service-external-controller.json");
@@ -299,8 +313,8 @@ mod tests {
         // It has no task definition of its own.
         assert!(services[1].next.is_empty());
         let refused = deploy(&client, "c", "batch").await.unwrap_err();
-        assert!(crate::is_of_service(&refused.code), "{}", refused.code);
-        assert!(!crate::is_of_service("AccessDeniedException"));
+        assert!(is_of_service(&refused.code), "{}", refused.code);
+        assert!(!is_of_service("AccessDeniedException"));
     }
 
     #[test]

@@ -5,20 +5,11 @@ use shared::database::secret::Secret;
 use shared::database::{Database, Session};
 use shared::runtime::failure::chain;
 
+use crate::rules::proof::Refused;
+
 /// Ends every session that could be continued without a password. Source: the application keeps the SHA-256 of each refresh
 /// token in this table, which it makes at run time.
 const END_SESSIONS: &str = "UPDATE auth_refresh_tokens SET revoked_at = now() WHERE revoked_at IS NULL";
-
-/// Why a credential did not log in; nothing of it is secret.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Refused {
-    /// Stable name.
-    pub kind: &'static str,
-    /// What was answered.
-    pub why: String,
-    /// Whether the application cannot log in with it either, wherever it runs.
-    pub is_certain: bool,
-}
 
 /// Logs in with the value of a version of `DATABASE_URL`.
 pub(crate) async fn login(database: &Database, value: &SecretString) -> Result<Session, Refused> {

@@ -5,9 +5,12 @@ use serde_json::Value;
 use shared::run::ledger::Line;
 use shared::runtime::event::{Broken, InvalidEvent, is_line, parse};
 
+pub(crate) mod trail;
+
 use crate::error::FollowupError;
-use crate::journal::{Declared, Failed, Reason};
-use crate::trail::{self, Session, TrailEvent};
+use crate::rules::change::{Declared, Reason};
+use crate::rules::failure::Failed;
+use trail::{Session, TrailEvent};
 
 /// What the function is asked.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::rollout::Service;
+use super::rollout::Service;
 
 /// Where a task definition names a secret.
 #[derive(Clone, Debug, Eq, PartialEq)]

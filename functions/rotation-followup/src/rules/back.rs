@@ -4,8 +4,9 @@ use shared::aws::secrets::Listed;
 use shared::policy::Secret;
 use shared::runtime::language::Language;
 
-use crate::journal::{Change, Failed, SESSIONS};
-use crate::{DATABASE, JWT, WEBHOOK};
+use super::change::Change;
+use super::failure::{Failed, speaks_against};
+use super::keys::{DATABASE, JWT, WEBHOOK};
 
 /// What is to be done with a secret's label after the application failed with its new value.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -35,14 +36,22 @@ const STAYS: [(&str, &str); 9] = [
 ];
 
 const NO_PREVIOUS: &str = "there is no version before";
+
 const LEAKED: &str = "the value before may be known to others";
+
 const POLICY: &str = "the policy does not allow it (roll_back)";
+
 const FAILED_ITSELF: &str = "the version before has failed itself";
+
 const FOREIGN: &str =
     "only the labels of JWT, webhook and database secrets that the template names can be moved";
+
 const INNOCENT: &str = "what failed says nothing against the new value";
+
 const MOVED_SINCE: &str = "somebody has moved AWSCURRENT since";
+
 const NEXT_RUNS: &str = "the next rotation runs already, and would be abandoned";
+
 const NO_LABEL: &str = "the version before has no label any more, so the service may have deleted it";
 
 /// Why a label stays, as people read it; the batch keeps the English text.
@@ -102,26 +111,12 @@ pub(crate) fn way(
     Way::Move(previous.clone())
 }
 
-/// Whether a failure can come from a secret's new value. Health, reach and rate of the application depend on no secret; that it
-/// takes the old token still would not end by going back.
-pub(crate) fn speaks_against(failed: &Failed, key: &str) -> bool {
-    match failed.kind.as_str() {
-        "RolloutFailed" => true,
-        "ValueRefused" | "OldValueLeaked" | SESSIONS => failed.key == key,
-        "NewTokenRefused" => key == JWT,
-        // The login of the application or ours.
-        "DatabaseRefused" | "LoginFailed" | "ListFailed" | "Auth" | "Permission" | "Identity"
-        | "ReadOnly" | "Busy" | "ProofFailed" | "Database" | "WrongForm" => key == DATABASE,
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::journal::{Declared, Reason};
+    use crate::rules::change::{Declared, Reason};
 
     #[test]
     fn the_label_goes_back_only_where_that_helps_and_harms_nobody() {

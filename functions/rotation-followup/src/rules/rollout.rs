@@ -11,7 +11,7 @@ pub(crate) const LONGEST: SignedDuration = SignedDuration::from_hours(36);
 
 /// Seconds between two looks once a rollout takes longer than the policy's looks: a step's events count towards the 25,000
 /// that an execution may have.
-const PATIENT_SECONDS: u16 = 300;
+pub(crate) const PATIENT_SECONDS: u16 = 300;
 
 /// A service as ECS shows it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

@@ -6,8 +6,10 @@ use shared::run::markdown;
 use shared::runtime::language::Language;
 use shared::runtime::time;
 
-use crate::journal::{Journal, Leak, Reason, Row};
-use crate::proof::{Outcome, Proof};
+use crate::rules::change::Reason;
+use crate::rules::journal::Journal;
+use crate::rules::proof::{Outcome, Proof};
+use crate::rules::row::{Leak, Row};
 
 /// A page: its key, its type, and how it is made.
 pub(crate) struct Page {
@@ -229,7 +231,7 @@ fn entry(row: &Row, language: Language) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Failed;
+    use crate::rules::failure::Failed;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_772_366_400 + seconds).unwrap()

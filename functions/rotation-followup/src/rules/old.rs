@@ -5,26 +5,16 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::journal::{Change, Journal, Reason, Row};
+use super::batch::{Batch, Old};
+use super::change::{Change, Reason};
+use super::failure::Failed;
+use super::journal::Journal;
+use super::row::Row;
 
 /// Most earlier versions that a value is compared with. The service keeps about a hundred; each is a call.
 const COMPARED: usize = 20;
-
-/// A value that was in force before.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Old {
-    /// The first version that had the value.
-    pub version: String,
-    /// When that was made: the value's age counts from there.
-    pub made: Timestamp,
-    /// All earlier versions with the value.
-    pub same: Vec<String>,
-    /// Whether a person has declared that it leaked, or a follow-up has gone back from it.
-    pub is_withdrawn: bool,
-}
 
 /// What is known of a version that became current again after its value had leaked; no value is read for that.
 ///
@@ -90,10 +80,18 @@ pub(crate) fn of(change: &Change, same: Vec<(String, Timestamp)>, journal: &Jour
     Some(Old { version, made, same, is_withdrawn })
 }
 
+/// Why a value that was in force before must not come back.
+pub(crate) fn withdrawn(batch: &Batch, old: &BTreeMap<String, Old>) -> Option<Failed> {
+    batch.changes.iter().find_map(|change| {
+        let old = old.get(&change.secret).filter(|old| old.is_withdrawn)?;
+        let detail = format!("{} {} = {}", change.name, change.version, old.version);
+        Some(Failed::of(&change.key, "OldValueLeaked", detail))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Failed;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -116,7 +114,7 @@ mod tests {
     #[test]
     fn the_value_of_the_state_is_the_one_that_terraform_puts_back() {
         // The kind of tests/cases/09a-terraform-state-holds-the-value.json.
-        let state = include_str!("../../../tests/cases/09a-terraform-state-holds-the-value.json");
+        let state = include_str!("../../../../tests/cases/09a-terraform-state-holds-the-value.json");
         let state: Value = serde_json::from_str(state).unwrap();
         let put = &state["resources"][1]["instances"][0]["attributes"];
         let value = |text: &str| SecretString::from(text);

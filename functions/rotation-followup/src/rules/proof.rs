@@ -15,8 +15,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 use shared::application::{Answer, Answered, Login};
 
-use crate::database::Refused;
-use crate::journal::Failed;
+use super::failure::Failed;
 
 /// How often each question is asked at a time: a load balancer hands the requests round, and each task must answer alike.
 pub(crate) const ROUNDS: usize = 5;
@@ -89,6 +88,17 @@ impl Proof {
             self.excuse();
         }
     }
+}
+
+/// Why a credential did not log in; nothing of it is secret.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Refused {
+    /// Stable name.
+    pub kind: &'static str,
+    /// What was answered.
+    pub why: String,
+    /// Whether the application cannot log in with it either, wherever it runs.
+    pub is_certain: bool,
 }
 
 /// How a proof ended.

@@ -5,30 +5,15 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-
-use shared::run::ledger::Line;
 use shared::run::paging::Page;
 
-use crate::back;
-use crate::old::Old;
-use crate::proof::Proof;
-use crate::readers::Unreached;
-use crate::trail::Act;
-
-/// The batch of an execution that has died is taken over this long after its last sign of life.
-pub(crate) const LEASE: SignedDuration = SignedDuration::from_mins(185);
-
-/// A sign of life is noted when the last is older than this: each is a version of the document that stays for years.
-const SIGN: SignedDuration = SignedDuration::from_mins(60);
+use super::act::Act;
+use super::batch::{Batch, Phase};
+use super::change::Change;
+use super::row::Row;
 
 /// Rows that the document keeps, the newest: it is read and written as a whole. Those before stand in the evidence.
 pub(crate) const ROWS: usize = 400;
-
-/// Kind of the failure that is of no way: the labels stay as they are.
-pub(crate) const SESSIONS: &str = "SessionsNotEnded";
-
-/// Kinds of the failures for which a value is not deployed at all.
-pub(crate) const REFUSALS: [&str; 2] = ["ValueRefused", "OldValueLeaked"];
 
 /// Acts that wait for their row, the newest; whoever may change a secret makes as many as they like.
 const ACTS: usize = 200;
@@ -55,203 +40,6 @@ pub(crate) struct Journal {
     pub rows: Vec<Row>,
 }
 
-/// AWSCURRENT of a secret is on another version than the last follow-up saw.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Change {
-    /// ARN of the secret.
-    pub secret: String,
-    /// Its name.
-    pub name: String,
-    /// The policy's key: the application's variable, or the name.
-    pub key: String,
-    /// The version that is current.
-    pub version: String,
-    /// The one before; none when there is none.
-    pub previous: Option<String>,
-    /// When the current value was made, where the service tells.
-    pub made: Option<Timestamp>,
-    /// When we saw that the label had moved.
-    pub noticed: Timestamp,
-    /// Whether the service rotated it, as far as its dates tell.
-    pub is_rotation: bool,
-    /// What a person has declared.
-    pub declared: Option<Declared>,
-}
-
-/// Why a secret was changed, as a person says who asks for a follow-up.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Declared {
-    /// The reason.
-    pub reason: Reason,
-    /// Who says so.
-    pub by: String,
-}
-
-/// Why a secret was changed.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Reason {
-    /// Its schedule.
-    Scheduled,
-    /// A person wanted it.
-    Manual,
-    /// The value before may be known to others. Nothing goes back to it.
-    Incident,
-    /// Not known: CloudTrail has told nothing.
-    Unknown,
-}
-
-/// Which way the batch goes.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Phase {
-    /// To the new values.
-    Forward,
-    /// Back to those before.
-    Back,
-}
-
-/// Changes that one deployment brings into use.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub(crate) struct Batch {
-    /// The state machine's execution that works on it.
-    pub execution: String,
-    /// When it was taken.
-    pub taken: Timestamp,
-    /// The changes; one a secret.
-    pub changes: Vec<Change>,
-    /// The way.
-    pub phase: Phase,
-    /// A deployment that began before this may have tasks with other values.
-    pub since: Timestamp,
-    /// The same of the way forward, once the batch goes back.
-    #[serde(default)]
-    pub began: Option<Timestamp>,
-    /// The last sign of life of its execution.
-    #[serde(default)]
-    pub alive: Option<Timestamp>,
-    /// The deployment of each service.
-    pub deployments: BTreeMap<String, String>,
-    /// What the last proof showed.
-    pub proofs: Vec<Proof>,
-    /// Why the way forward ended, and then why the way back did.
-    pub failures: Vec<Failed>,
-    /// The services that read each secret, by ARN.
-    pub readers: BTreeMap<String, Vec<String>>,
-    /// The readers of each secret that no deployment of ours gives the new value, by ARN.
-    #[serde(default)]
-    pub unreached: BTreeMap<String, Vec<Unreached>>,
-    /// The services that read each secret and were deployed by others since, by ARN.
-    #[serde(default)]
-    pub reached: BTreeMap<String, Vec<String>>,
-    /// Refresh tokens that were revoked.
-    pub sessions_ended: Option<u64>,
-    /// ARNs of the secrets whose label went back.
-    pub moved: Vec<String>,
-    /// Why the label of the others did not, by secret's name.
-    pub stayed: BTreeMap<String, String>,
-    /// Its rows as they are before old credentials are retired: whoever does that reads them in the ledger.
-    #[serde(default)]
-    pub rows: Vec<Row>,
-    /// What became of old credentials.
-    #[serde(default)]
-    pub retired: Vec<Line>,
-    /// The values, by ARN of their secrets, that were in force before and that no rotation made.
-    #[serde(default)]
-    pub old: BTreeMap<String, Old>,
-}
-
-/// What is known of a value that has leaked, once the one that replaced it is in use.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Leak {
-    /// It was seen to be refused.
-    Dead,
-    /// It may still be good; why, as a stable name.
-    Alive(String),
-    /// Nothing that this stack reaches can prove it.
-    NoProof,
-}
-
-/// Why a batch failed.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Failed {
-    /// Stable name.
-    pub kind: String,
-    /// What happened.
-    pub detail: String,
-    /// The policy's key of the secret that it speaks against; empty where it may speak against each of the batch.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub key: String,
-}
-
-impl Failed {
-    /// One that may speak against each secret of the batch.
-    pub(crate) fn new(kind: &str, detail: impl Into<String>) -> Self {
-        Self { kind: kind.to_owned(), detail: detail.into(), key: String::new() }
-    }
-
-    /// One that speaks against one secret.
-    pub(crate) fn of(key: &str, kind: &str, detail: impl Into<String>) -> Self {
-        Self { key: key.to_owned(), ..Self::new(kind, detail) }
-    }
-}
-
-/// One row of the rotation ledger.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub(crate) struct Row {
-    /// Name of the secret.
-    pub secret: String,
-    /// Its ARN.
-    pub arn: String,
-    /// The policy's key.
-    pub key: String,
-    /// The version that became current.
-    pub version: String,
-    /// The one before.
-    pub previous: Option<String>,
-    /// Why.
-    pub reason: Reason,
-    /// Who, as far as known.
-    pub by: Option<String>,
-    /// When the value was made.
-    pub made: Option<Timestamp>,
-    /// When the follow-up began.
-    pub started: Timestamp,
-    /// When it ended.
-    pub ended: Timestamp,
-    /// `proved`, `unproved`, `rolled back` or `failed`.
-    pub outcome: String,
-    /// What happened where it did not go well.
-    pub failure: Option<Failed>,
-    /// The services that were deployed again.
-    pub services: Vec<String>,
-    /// Readers that the deployment did not give the new version.
-    #[serde(default)]
-    pub pinned: Vec<String>,
-    /// Whether the label was moved back to the version before.
-    #[serde(default)]
-    pub restored: bool,
-    /// What was proved, each with its outcome.
-    pub proofs: Vec<Proof>,
-    /// Refresh tokens that were revoked; none when that was not asked for.
-    pub sessions_ended: Option<u64>,
-    /// When the value has to be replaced by policy.
-    pub next_due: Option<Timestamp>,
-    /// The execution.
-    pub execution: String,
-    /// The first version that had the same value, where no rotation made this one: the value's age counts from that version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub same_as: Option<String>,
-    /// When that was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value_made: Option<Timestamp>,
-    /// What is known of the value before, after an incident.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub leak: Option<Leak>,
-}
-
 /// What an execution that wants the waiting changes gets.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Taken {
@@ -262,140 +50,6 @@ pub(crate) enum Taken {
     /// Nothing waits: another execution took them.
     Nothing,
 }
-
-impl Change {
-    /// Takes a declaration over. An incident stays one, whoever asks again.
-    fn declare(&mut self, declared: Option<&Declared>) {
-        let is_incident = self.declared.as_ref().is_some_and(|known| known.reason == Reason::Incident);
-        if let Some(declared) = declared
-            && (!is_incident || declared.reason == Reason::Incident)
-        {
-            self.declared = Some(declared.clone());
-        }
-    }
-
-    /// Whether somebody has declared that the value before may be known to others.
-    pub(crate) fn is_incident(&self) -> bool {
-        self.declared.as_ref().is_some_and(|declared| declared.reason == Reason::Incident)
-    }
-}
-
-impl Batch {
-    fn new(execution: &str, now: Timestamp, changes: Vec<Change>) -> Self {
-        Self {
-            execution: execution.to_owned(),
-            taken: now,
-            changes,
-            phase: Phase::Forward,
-            since: now,
-            began: Some(now),
-            alive: Some(now),
-            deployments: BTreeMap::new(),
-            proofs: Vec::new(),
-            failures: Vec::new(),
-            readers: BTreeMap::new(),
-            unreached: BTreeMap::new(),
-            reached: BTreeMap::new(),
-            sessions_ended: None,
-            moved: Vec::new(),
-            stayed: BTreeMap::new(),
-            rows: Vec::new(),
-            retired: Vec::new(),
-            old: BTreeMap::new(),
-        }
-    }
-
-    /// Notes a sign of life, now and then.
-    pub(crate) fn touch(&mut self, now: Timestamp) {
-        if now.duration_since(self.last_sign()) >= SIGN {
-            self.alive = Some(now);
-        }
-    }
-
-    fn last_sign(&self) -> Timestamp {
-        self.alive.unwrap_or(self.taken)
-    }
-
-    /// Whether its execution has died.
-    fn is_dead(&self, now: Timestamp) -> bool {
-        now.duration_since(self.last_sign()) >= LEASE
-    }
-
-    /// Whether all labels went back before anything had been deployed.
-    pub(crate) fn is_undone(&self) -> bool {
-        self.phase == Phase::Back
-            && self.failures.first().is_some_and(|failed| REFUSALS.contains(&failed.kind.as_str()))
-            && self.changes.iter().all(|change| self.moved.contains(&change.secret))
-    }
-
-    /// Whether a service that was deployed reads a secret.
-    pub(crate) fn is_read(&self, change: &Change) -> bool {
-        let some =
-            |of: &BTreeMap<String, Vec<String>>| of.get(&change.secret).is_some_and(|it| !it.is_empty());
-        some(&self.readers) || some(&self.reached)
-    }
-
-    /// Whether the way back has failed too.
-    pub(crate) fn has_failed_twice(&self) -> bool {
-        let of_ways = self.failures.iter().filter(|failed| failed.kind != SESSIONS);
-        self.phase == Phase::Back && of_ways.count() > 1
-    }
-
-    /// Why the follow-up of one secret has failed; none when all failures are others' and this one's readers have it.
-    pub(crate) fn failure_of(&self, change: &Change) -> Option<&Failed> {
-        if self.moved.contains(&change.secret) || self.has_failed_twice() {
-            return self.failures.first();
-        }
-        let is_of = |failed: &&Failed| {
-            let speaks = |key: &str| back::speaks_against(failed, key);
-            let is_anothers = self.changes.iter().any(|other| speaks(&other.key));
-            // After the way back every service runs with what is in force now.
-            let was_deployed = self.phase == Phase::Back || !REFUSALS.contains(&failed.kind.as_str());
-            speaks(&change.key) || !(is_anothers && was_deployed)
-        };
-        self.failures.iter().find(is_of)
-    }
-
-    /// The version that the batch means to leave a secret on; none of one that is not its own.
-    pub(crate) fn in_force(&self, secret: &str) -> Option<&str> {
-        let change = self.changes.iter().find(|change| change.secret == secret)?;
-        let has_moved = self.moved.contains(&change.secret);
-        Some(change.previous.as_deref().filter(|_| has_moved).unwrap_or(&change.version))
-    }
-}
-
-impl Batch {
-    /// What became of a secret's old credential; none when no function that retires them said so.
-    pub(crate) fn retired(&self, change: &Change) -> Option<&Line> {
-        self.retired.iter().find(|line| line.secret == change.name || line.secret == change.secret)
-    }
-
-    /// What is known of the value before, where a person has declared that it leaked and nothing went back to it.
-    pub(crate) fn leak(&self, change: &Change) -> Option<Leak> {
-        if !change.is_incident() || self.moved.contains(&change.secret) {
-            return None;
-        }
-        if let Some(line) = self.retired(change) {
-            let why = if line.why.is_empty() { &line.did } else { &line.why };
-            return Some(if line.is_dead() { Leak::Dead } else { Leak::Alive(why.clone()) });
-        }
-        let is_refused = |proof: &Proof| proof.key == change.key && proof.is_refusal_of_old();
-        Some(match change.key.as_str() {
-            crate::JWT if self.proofs.iter().any(is_refused) => Leak::Dead,
-            crate::JWT => Leak::Alive("OldTokenNotProved".to_owned()),
-            key if RETIRED_BY.iter().any(|(known, _)| *known == key) => Leak::Alive("NotRetired".to_owned()),
-            _ => Leak::NoProof,
-        })
-    }
-}
-
-/// The functions that retire old credentials, by the policy's key of the secret.
-pub(crate) const RETIRED_BY: [(&str, &str); 4] = [
-    (crate::DATABASE, "rotate-database"),
-    ("NOTIFICATIONS_EMAIL_SES", "rotate-external"),
-    ("NOTIFICATIONS_WHATSAPP_TWILIO_AUTH_TOKEN", "rotate-external"),
-    (crate::ADMIN, "rotate-external"),
-];
 
 impl Journal {
     /// The rows, oldest first, with those of the batch that is about to end well.
@@ -568,8 +222,21 @@ fn act_key(arn: &str, version: &str) -> String {
     format!("{arn} {version}")
 }
 
+/// How old a value may be that an incident is declared of: the declaration follows the rotation.
+const FRESH: SignedDuration = SignedDuration::from_hours(24);
+
+/// Whether a value was made after an incident that is declared now: not long ago, and not one that a rollback has restored.
+pub(crate) fn is_new(journal: &Journal, change: &Change, now: Timestamp) -> bool {
+    change.made.is_some_and(|made| now.duration_since(made) <= FRESH)
+        && !journal.is_restored(&change.secret, &change.version)
+        && journal.open.as_ref().is_none_or(|open| !open.moved.contains(&change.secret))
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::batch::LEASE;
+    use super::super::change::{Declared, Reason};
+    use super::super::failure::{Failed, SESSIONS};
     use super::*;
 
     fn at(seconds: i64) -> Timestamp {

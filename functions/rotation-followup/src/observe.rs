@@ -1,0 +1,115 @@
+//! What the steps see: the secrets, the services that read them, and the versions in force.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use secrecy::SecretString;
+use shared::aws::describe;
+use shared::aws::scope::Scope;
+use shared::aws::secrets::Listed;
+use shared::runtime::failure::chain;
+
+use crate::rules::batch::Batch;
+use crate::rules::change::Change;
+use crate::rules::journal::{self, Journal};
+use crate::rules::keys::JWT;
+use crate::rules::proof;
+use crate::rules::readers::{self, Readers};
+use crate::rules::rollout::{self, Runs, Service};
+use crate::{App, FollowupError, aws};
+
+/// Whether a secret is of this environment: by name in template or policy, or by its tags.
+pub(crate) fn is_ours(app: &App, secret: &Listed) -> bool {
+    app.scope.named(&app.settings.policy.rotation).contains(secret.name.as_str())
+        || Scope::is_tagged(&app.settings, &secret.tags)
+}
+
+/// A secret that an event names; none when it was deleted since.
+pub(crate) async fn found(app: &App, secret: &str) -> Result<Option<Listed>, FollowupError> {
+    match described(app, secret).await {
+        Err(FollowupError::SecretsManager(call)) if call.code == "ResourceNotFoundException" => Ok(None),
+        described => described.map(Some),
+    }
+}
+
+pub(crate) async fn described(app: &App, secret: &str) -> Result<Listed, FollowupError> {
+    describe::secret(&app.secrets, secret).await.map_err(FollowupError::SecretsManager)
+}
+
+/// What reads each secret, by ARN, and the cluster's services.
+pub(crate) async fn readers(
+    app: &App,
+    changes: &[Change],
+) -> Result<(BTreeMap<String, Readers>, Vec<Service>), FollowupError> {
+    let policy = &app.settings.policy.rotation;
+    let of_policy = |change: &Change| {
+        policy.secrets.get(&change.key).map(|entry| &entry.services[..]).unwrap_or_default()
+    };
+    let names = aws::services(&app.ecs, &app.cluster).await.map_err(FollowupError::Ecs)?;
+    if let Some(missing) = changes.iter().flat_map(of_policy).find(|name| !names.contains(name)) {
+        return Err(FollowupError::NoService(missing.clone()));
+    }
+    let services =
+        aws::describe_services(&app.ecs, &app.cluster, &names).await.map_err(FollowupError::Ecs)?;
+    let mut known = BTreeMap::new();
+    for definition in services.iter().flat_map(|service| service.next.iter().chain(&service.in_flight)) {
+        if !known.contains_key(definition) {
+            let found = aws::references(&app.ecs, definition).await.map_err(FollowupError::Ecs)?;
+            known.insert(definition.clone(), found);
+        }
+    }
+    let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
+    let followed: BTreeMap<_, _> = changes
+        .iter()
+        .filter_map(|change| Some((change.secret.clone(), journal.first_followed(change)?)))
+        .collect();
+    let found = changes.iter().map(|change| {
+        let followed = followed.get(&change.secret).copied();
+        let found = readers::of(&change.secret, &change.name, of_policy(change), &services, &known, followed);
+        (change.secret.clone(), found)
+    });
+    Ok((found.collect(), services))
+}
+
+/// Which values the tasks of the services have that read the batch's secrets, as ECS shows it now. It is told beside what failed,
+/// and is left out where ECS does not answer.
+pub(crate) async fn runs(app: &App, batch: &Batch) -> Vec<Runs> {
+    let names: BTreeSet<_> = batch.readers.values().flatten().cloned().collect();
+    let names: Vec<_> = names.into_iter().collect();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    match aws::describe_services(&app.ecs, &app.cluster, &names).await {
+        Ok(services) => {
+            let forward = batch.began.unwrap_or(batch.taken);
+            let back = (!batch.moved.is_empty()).then_some(batch.since);
+            services.iter().map(|service| rollout::runs(service, forward, back)).collect()
+        }
+        Err(call) => {
+            tracing::warn!(message = format!("the services could not be described: {}", chain(&call)));
+            Vec::new()
+        }
+    }
+}
+
+/// The version of each of the batch's secrets that is current now: a label may have been moved by others, or may not have moved
+/// where it was to. It is left out where it cannot be seen.
+pub(crate) async fn current(app: &App, batch: &Batch) -> BTreeMap<String, String> {
+    let mut current = BTreeMap::new();
+    for change in &batch.changes {
+        match described(app, &change.secret).await {
+            Ok(listed) => {
+                current.extend(listed.labelled("AWSCURRENT").map(|it| (change.secret.clone(), it.to_owned())))
+            }
+            Err(error) => tracing::warn!(message = chain(&error), secret.name = change.name),
+        }
+    }
+    current
+}
+
+/// The key in a secret's value: the whole of it, or the field that the policy names.
+pub(crate) fn signing_key(app: &App, value: SecretString) -> SecretString {
+    let entry = app.settings.policy.rotation.secrets.get(JWT);
+    let field = entry.and_then(|entry| entry.random.as_ref()?.field.as_deref());
+    let Some(field) = field else { return value };
+    proof::field(&value, field).unwrap_or_default()
+}

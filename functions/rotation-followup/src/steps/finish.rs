@@ -1,0 +1,168 @@
+//! Records the new values in the ledger, and closes the batch.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use shared::aws::secrets;
+use shared::policy::EndSessions;
+use shared::run::ledger::Line;
+use shared::runtime::failure::chain;
+use shared::runtime::lambda::Invocation;
+
+use crate::event::Source;
+use crate::observe::{current, runs};
+use crate::report::{draft, publish, report_broken, show};
+use crate::rules::batch::Batch;
+use crate::rules::failure::{Failed, SESSIONS};
+use crate::rules::journal::{self, Journal};
+use crate::rules::keys::JWT;
+use crate::rules::row::Row;
+use crate::text;
+use crate::{Answer, App, FollowupError, database, next};
+
+/// Time kept back from the database, for page, message and record.
+const REPORTING: Duration = Duration::from_secs(60);
+
+/// Writes into the ledger that the new values are in use: the functions that retire old credentials act upon that.
+pub(crate) async fn record(
+    app: &App,
+    execution: &str,
+    invocation: &Invocation,
+) -> Result<Answer, FollowupError> {
+    let batch = app.amend_batch(execution, |_| ()).await?;
+    let rows = rows(app, &batch, invocation.now).await?;
+    app.amend_batch(execution, |batch| batch.rows.clone_from(&rows)).await?;
+    show(app, invocation).await;
+    Ok(next("recorded"))
+}
+
+/// Ends sessions, pages, tells, records and closes. Any of it may fail without the next.
+pub(crate) async fn finish(
+    app: &App,
+    execution: &str,
+    broken: Option<(Failed, Option<Source>)>,
+    retired: Vec<Line>,
+    invocation: &Invocation,
+) -> Result<Answer, FollowupError> {
+    let (broken, source) = broken.unzip();
+    if let Some(broken) = &broken {
+        tracing::warn!(message = broken.detail, failure = broken.kind);
+    }
+    let opened = app
+        .update(|journal| {
+            let batch = journal.batch_of(execution)?;
+            if let Some(broken) = &broken
+                && !batch.failures.contains(broken)
+            {
+                batch.failures.push(broken.clone());
+            }
+            batch.retired.clone_from(&retired);
+            Some(batch.clone())
+        })
+        .await?;
+    let Some(mut batch) = opened else {
+        // Closed by an attempt of this step that died afterwards, or it never came to have a batch.
+        let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
+        let mut rows: Vec<_> = journal.rows.into_iter().filter(|row| row.execution == execution).collect();
+        let is_paged = match (&broken, rows.is_empty()) {
+            (Some(broken), true) => {
+                report_broken(app, execution, broken, source.flatten().as_ref(), invocation).await
+            }
+            _ => {
+                show(app, invocation).await;
+                publish(app, invocation).await
+            }
+        };
+        rows.retain(|row| row.failure.is_some() || row.may_leak_live());
+        return closing(is_paged, rows.is_empty() && broken.is_none());
+    };
+    end_sessions(app, execution, &mut batch, invocation).await?;
+    let rows = rows(app, &batch, invocation.now).await?;
+    // A value that leaked and may still be good is no success: it wakes somebody, and the functions go on trying.
+    let is_alive = rows.iter().any(Row::may_leak_live);
+    let is_good = batch.failures.is_empty() && !is_alive;
+    // What was overtaken by the next change wakes nobody: that has a follow-up of its own.
+    let is_overtaken =
+        batch.changes.len() == 1 && batch.failures.first().is_some_and(|failed| failed.kind == "Superseded");
+    let runs = if is_good { Vec::new() } else { runs(app, &batch).await };
+    let current = if is_good { BTreeMap::new() } else { current(app, &batch).await };
+    let stack = text::Stack {
+        settings: &app.settings,
+        cluster: &app.cluster,
+        account: app.account.as_deref(),
+        runs: &runs,
+        current: &current,
+        jwt: app.scope.name(JWT),
+    };
+    let page = (!is_good && !is_overtaken).then(|| text::batch::page(&stack, &batch, &rows));
+    let message = text::batch::message(&stack, &batch, &rows);
+    let begun = app.reporter.look(execution).await;
+    let draft = draft(app, execution, &batch, &rows, is_good);
+    app.reporter.report(draft, Some(&message), begun, invocation).await;
+    app.update(|journal| journal.close(execution, &rows, page.as_ref())).await?;
+    let is_paged = publish(app, invocation).await;
+    show(app, invocation).await;
+    closing(is_paged, is_good)
+}
+
+/// The ledger's rows of a batch.
+async fn rows(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Row>, FollowupError> {
+    let mut rows = Vec::new();
+    let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
+    for change in &batch.changes {
+        let max_age_days =
+            app.settings.policy.rotation.secrets.get(&change.key).map(|entry| entry.max_age_days);
+        rows.push(batch.row(change, journal.act_of(change).cloned(), max_age_days, now));
+    }
+    Ok(rows)
+}
+
+/// Revokes the refresh tokens where the signing secret has changed for good, and policy or an incident asks for it.
+async fn end_sessions(
+    app: &App,
+    execution: &str,
+    batch: &mut Batch,
+    invocation: &Invocation,
+) -> Result<(), FollowupError> {
+    let policy =
+        app.settings.policy.rotation.secrets.get(JWT).map(|entry| entry.end_sessions).unwrap_or_default();
+    let jwt = batch.changes.iter().find(|change| change.key == JWT && !batch.moved.contains(&change.secret));
+    let Some(jwt) = jwt else { return Ok(()) };
+    let is_wanted = policy == EndSessions::Always || policy == EndSessions::Incident && jwt.is_incident();
+    if !is_wanted || batch.sessions_ended.is_some() {
+        return Ok(());
+    }
+    let revoked = async {
+        let Some(secret) = &app.database_secret else {
+            return Err("the template's DatabaseSecretName is empty".to_owned());
+        };
+        let value = secrets::value(&app.secrets, secret, None).await.map_err(|error| chain(&error))?;
+        database::end_sessions(&app.database, &value).await
+    };
+    let revoked = invocation
+        .before_deadline(REPORTING, revoked)
+        .await
+        .map_err(|late| chain(&late))
+        .and_then(|done| done);
+    *batch = app
+        .amend_batch(execution, |batch| match &revoked {
+            Ok(count) => batch.sessions_ended = Some(*count),
+            Err(why) => {
+                let failed = Failed::of(JWT, SESSIONS, why.clone());
+                if !batch.failures.contains(&failed) {
+                    batch.failures.push(failed);
+                }
+            }
+        })
+        .await?;
+    Ok(())
+}
+
+fn closing(is_paged: bool, is_good: bool) -> Result<Answer, FollowupError> {
+    match (is_paged, is_good) {
+        (false, _) => Err(FollowupError::PageFailed),
+        (true, true) => Ok(next("succeeded")),
+        (true, false) => Ok(next("failed")),
+    }
+}

@@ -1,0 +1,88 @@
+//! Keeps who changed a secret, and pages for a rotation that failed.
+
+use serde::Deserialize;
+use shared::aws::secrets::Listed;
+use shared::run::evidence::Evidence;
+use shared::runtime::failure::chain;
+use shared::runtime::lambda::Invocation;
+use shared::runtime::time;
+
+use crate::event::trail::TrailEvent;
+use crate::observe::{found, is_ours};
+use crate::report::{page, show};
+use crate::text::rotation::{RotationFailure, rotation_failed};
+use crate::{Answer, App, FollowupError, next};
+
+/// The functions whose evidence tells why a rotation failed.
+const ROTATORS: [&str; 3] = ["rotate-database", "rotate-external", "rotate-random"];
+
+/// Records of a rotation function that are searched for the failure that CloudTrail tells of.
+const SEARCHED: u8 = 20;
+
+/// Keeps who changed a secret; pages for a rotation that failed.
+pub(crate) async fn take_note(
+    app: &App,
+    reported: TrailEvent,
+    invocation: &Invocation,
+) -> Result<Answer, FollowupError> {
+    match reported {
+        TrailEvent::Nothing => Ok(next("nothing")),
+        TrailEvent::Act { secret, version, act } => {
+            if !found(app, &secret).await?.is_some_and(|secret| is_ours(app, &secret)) {
+                return Ok(next("nothing"));
+            }
+            if app.update(|journal| journal.attribute(&secret, &version, &act)).await? {
+                show(app, invocation).await;
+            }
+            Ok(next("noted"))
+        }
+        TrailEvent::Broken { secret, event, id } => {
+            tracing::Span::current().record("correlation_id", id.as_str());
+            let Some(listed) = found(app, &secret).await?.filter(|secret| is_ours(app, secret)) else {
+                return Ok(next("nothing"));
+            };
+            let failure = failure_of(app, &listed).await;
+            let day = time::local_date(invocation.now);
+            let reported = rotation_failed(&app.settings, &listed, &event, failure.as_ref());
+            if page(app, &day, &reported, invocation).await {
+                Ok(next("paged"))
+            } else {
+                Err(FollowupError::PageFailed)
+            }
+        }
+    }
+}
+
+/// The part of a rotation's record that tells of its failure.
+#[derive(Deserialize)]
+struct RecordOfRotation {
+    run_id: String,
+    subject: String,
+    findings: Vec<String>,
+}
+
+/// The step, kind and text of a rotation's newest failure, from its function's evidence; none when there is none.
+async fn failure_of(app: &App, secret: &Listed) -> Option<RotationFailure> {
+    let function = secret.function.as_deref()?;
+    let procedure = ROTATORS.into_iter().find(|name| function.ends_with(&format!("-{name}")))?;
+    let of_rotation =
+        Evidence { client: app.evidence().client.clone(), bucket: app.evidence().bucket.clone(), procedure };
+    let records: Vec<RecordOfRotation> = of_rotation
+        .recent(SEARCHED)
+        .await
+        .map_err(|error| {
+            tracing::warn!(
+                message = format!("the evidence of {procedure} could not be read: {}", chain(&error))
+            );
+        })
+        .ok()?;
+    let newest = records.into_iter().find(|record| record.subject == secret.arn)?;
+    let mut parts = newest.run_id.split('/');
+    let (token, step, kind) = (parts.next()?, parts.next()?, parts.next()?);
+    Some(RotationFailure {
+        token: token.to_owned(),
+        step: step.to_owned(),
+        kind: kind.to_owned(),
+        said: newest.findings.join("; "),
+    })
+}

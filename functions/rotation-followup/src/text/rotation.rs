@@ -1,0 +1,63 @@
+//! The page of a rotation that failed.
+
+use shared::aws::secrets::Listed;
+use shared::run::paging::{self, Page};
+use shared::runtime::language::Language;
+use shared::runtime::settings::Settings;
+
+use super::{command, next};
+use crate::PROCEDURE;
+
+/// Why a rotation failed, as its function has recorded it.
+pub(crate) struct RotationFailure {
+    /// The version that was to become current.
+    pub token: String,
+    /// The step that failed.
+    pub step: String,
+    /// The failure's stable name.
+    pub kind: String,
+    /// What the function said.
+    pub said: String,
+}
+
+/// The page of a rotation that CloudTrail says has failed.
+pub(crate) fn rotation_failed(
+    settings: &Settings,
+    secret: &Listed,
+    event: &str,
+    failure: Option<&RotationFailure>,
+) -> Page {
+    let (language, environment, name) = (settings.language, &settings.environment, &secret.name);
+    let dedup_key = format!("{}/{event}/{name}", PROCEDURE);
+    let kind = failure.map_or(event, |failure| failure.kind.as_str());
+    let what = match failure {
+        Some(failure) => {
+            format!("{event}: {}: {}: {} ({})", failure.step, failure.kind, failure.said, failure.token)
+        }
+        None => format!(
+            "{event}: {}",
+            language.pick(
+                "a função de rotação não registrou a falha; ver os logs dela",
+                "the rotation function has no record of the failure; read its logs",
+            )
+        ),
+    };
+    let describe =
+        format!("{} --query VersionIdsToStages", command("describe-secret", name).trim_matches('`'));
+    let step = match language {
+        Language::Portuguese => format!(
+            "o canal tem a mensagem da função com o comando exato (docs/rotacao.md). Estado: `{describe}`. O Secrets Manager repete uma rotação que falhou; uma abandonada, não: {}",
+            command("rotate-secret", name)
+        ),
+        Language::English => format!(
+            "the channel has the function's message with the exact command (docs/rotacao.md). State: `{describe}`. Secrets Manager repeats a rotation that failed, and not one that was abandoned: {}",
+            command("rotate-secret", name)
+        ),
+    };
+    Page {
+        subject: paging::subject(&format!("[{environment}] {kind}: {name}")),
+        text: format!("{name} ({environment}): {what}.\n{}: {step}.\n{dedup_key}", next(language)),
+        dedup_key,
+        secret: name.clone(),
+    }
+}
