@@ -1,4 +1,4 @@
-//! What the application is asked for its proofs.
+//! Requests to the application, for the proofs.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Reads the value of its secret: JSON with `email` and `password`. None when it is anything else.
+    /// Reads the secret's value: a JSON object of strings with `email` and `password`. None for anything else.
     pub(crate) fn parse(value: &SecretString) -> Option<Self> {
         let mut fields: BTreeMap<String, String> = serde_json::from_str(value.expose_secret()).ok()?;
         Some(Self {
@@ -44,7 +44,7 @@ pub(crate) async fn is_healthy(application: &Application) -> Proof {
     health(&rounds(application, || application.request(Method::GET, "/health")).await)
 }
 
-/// Whether it takes a token of ours, or refuses it.
+/// `GET /beneficiaries` with a token that this function signed with the new or the old key.
 pub(crate) async fn token(application: &Application, token: &SecretString, is_new: bool) -> Proof {
     let request =
         || application.request(Method::GET, "/beneficiaries?limit=1").bearer_auth(token.expose_secret());
@@ -52,7 +52,7 @@ pub(crate) async fn token(application: &Application, token: &SecretString, is_ne
     if is_new { new_token(&answers) } else { old_token(&answers) }
 }
 
-/// Login and list with the account for smoke tests; without one, a login of nobody.
+/// Login and list with the account for smoke tests; without an account, a login that must be refused.
 pub(crate) async fn smoke(application: &Application, account: Option<&Account>) -> Vec<Proof> {
     let enter = |email: &str, password: &str| {
         let body = json!({"email": email, "password": password});

@@ -1,4 +1,4 @@
-//! The AWS calls. The only file that names SDK operations of Secrets Manager and ECS, but for the list of secrets.
+//! The AWS calls: the only file of this function that names SDK operations.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::rules::rollout::{Deployment, Service, ServiceDeployment};
 
 type Ecs = aws_sdk_ecs::Client;
 
-/// Most services that one DescribeServices takes.
+/// Most services in one DescribeServices call.
 const SERVICES_A_CALL: usize = 10;
 
 /// Makes `to` the current version instead of `from`.
@@ -32,7 +32,7 @@ pub(crate) async fn move_current(
     Ok(())
 }
 
-/// Takes AWSPENDING off a version whose rotation is finished.
+/// Removes AWSPENDING from a version whose rotation is finished.
 pub(crate) async fn clear_pending(client: &Secrets, secret_id: &str, version: &str) -> Result<(), CallError> {
     let cleared = client.update_secret_version_stage().secret_id(secret_id).version_stage("AWSPENDING");
     let cleared = cleared.remove_from_version_id(version).send().await;
@@ -40,7 +40,7 @@ pub(crate) async fn clear_pending(client: &Secrets, secret_id: &str, version: &s
     Ok(())
 }
 
-/// Whether ECS refuses UpdateService for what the one service is, so that the others can be deployed.
+/// Whether ECS refused UpdateService because of the service itself, so other services can still be deployed.
 pub(crate) fn is_of_service(code: &str) -> bool {
     [
         "InvalidParameterException",
@@ -66,7 +66,7 @@ pub(crate) async fn services(client: &Ecs, cluster: &str) -> Result<Vec<String>,
     Ok(names)
 }
 
-/// Services by name; what does not exist is not among them.
+/// Services by name, without those that do not exist.
 pub(crate) async fn describe_services(
     client: &Ecs,
     cluster: &str,
@@ -93,13 +93,13 @@ fn service(service: EcsService) -> Service {
     let in_flight = in_flight.chain(of_sets.iter().cloned()).collect();
     let next = match service.task_definition.filter(|definition| !definition.is_empty()) {
         Some(definition) => BTreeSet::from([definition]),
-        // Of the controllers EXTERNAL and CODE_DEPLOY it can stand in the task sets alone.
+        // With the controllers EXTERNAL and CODE_DEPLOY, only the task sets may name it.
         None => of_sets,
     };
     Service {
         name: service.service_name.unwrap_or_default(),
         is_active: service.status.is_none_or(|status| status == "ACTIVE"),
-        // Left out, it is ECS's own.
+        // The default is ECS's own controller.
         controller: controller.unwrap_or_else(|| "ECS".to_owned()),
         shift_minutes: service.deployment_configuration.as_ref().and_then(shift_minutes),
         next,
@@ -110,7 +110,7 @@ fn service(service: EcsService) -> Service {
     }
 }
 
-/// How long the service's own settings let a deployment shift traffic and bake, in minutes; none of a rolling one.
+/// Minutes in which a deployment shifts traffic and bakes, by the service's own settings; none for a rolling deployment.
 fn shift_minutes(configuration: &DeploymentConfiguration) -> Option<u32> {
     let minutes = |minutes: i32| u32::try_from(minutes).unwrap_or_default();
     let bake = minutes(configuration.bake_time_in_minutes.unwrap_or_default());
@@ -130,7 +130,7 @@ fn shift_minutes(configuration: &DeploymentConfiguration) -> Option<u32> {
     }
 }
 
-/// The newest service deployment that was made at `since` or later; none when there is none yet.
+/// The newest service deployment created at `since` or later, if there is one yet.
 pub(crate) async fn service_deployment(
     client: &Ecs,
     cluster: &str,
@@ -181,12 +181,12 @@ fn deployment(deployment: EcsDeployment) -> Deployment {
     }
 }
 
-/// To the nanosecond: a deployment of the same second may have begun before the change.
+/// Keeps nanoseconds: a deployment of the same second may have begun before the change.
 fn precise(at: DateTime) -> Option<Timestamp> {
     Timestamp::from_nanosecond(at.as_nanos()).ok()
 }
 
-/// What a task definition gets of secrets.
+/// References of a task definition to secrets.
 pub(crate) async fn references(client: &Ecs, task_definition: &str) -> Result<Vec<Reference>, CallError> {
     let described = client.describe_task_definition().task_definition(task_definition).send().await;
     let described = described.map_err(CallError::during("ecs:DescribeTaskDefinition"))?;
@@ -206,7 +206,8 @@ fn of_definition(definition: TaskDefinition) -> Vec<Reference> {
     containers.flat_map(of_container).chain(of_volumes).collect()
 }
 
-/// Its variables, the options of its log driver, and the registry's credentials: each is read when a task starts.
+/// References in a container's variables, the options of its log driver and the registry's credentials: ECS reads each when a task
+/// starts.
 fn of_container(container: ContainerDefinition) -> Vec<Reference> {
     let place = container.name.unwrap_or_default();
     let options = container.log_configuration.and_then(|logs| logs.secret_options);
@@ -218,7 +219,7 @@ fn of_container(container: ContainerDefinition) -> Vec<Reference> {
     all.map(|(field, value_from)| Reference { place: place.clone(), field, value_from }).collect()
 }
 
-/// Forces a new deployment, and gives its id.
+/// Forces a new deployment and returns its id.
 pub(crate) async fn deploy(client: &Ecs, cluster: &str, name: &str) -> Result<String, CallError> {
     let updated =
         client.update_service().cluster(cluster).service(name).force_new_deployment(true).send().await;
@@ -310,7 +311,7 @@ mod tests {
         let services = describe_services(&client, "c", &names).await.unwrap();
         let shown: Vec<_> = services.iter().map(|it| (it.name.as_str(), it.controller.as_str())).collect();
         assert_eq!(shown, [("moveongs-dev-api", "ECS"), ("batch", "EXTERNAL")]);
-        // It has no task definition of its own.
+        // A service of this controller has no task definition of its own.
         assert!(services[1].next.is_empty());
         let refused = deploy(&client, "c", "batch").await.unwrap_err();
         assert!(is_of_service(&refused.code), "{}", refused.code);
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_services_own_settings_say_how_long_traffic_shifts() {
+    fn the_services_own_settings_limit_the_time_of_a_traffic_shift() {
         use aws_sdk_ecs::types::{CanaryConfiguration, LinearConfiguration};
         let minutes = |strategy: &str, bake: i32, step: f64, each: i32| {
             let linear = LinearConfiguration::builder().step_percent(step).step_bake_time_in_minutes(each);
@@ -334,7 +335,7 @@ mod tests {
         assert_eq!(minutes("BLUE_GREEN", 30, 10.0, 5), Some(30));
         assert_eq!(minutes("LINEAR", 30, 25.0, 5), Some(45));
         assert_eq!(minutes("CANARY", 30, 10.0, 5), Some(35));
-        // What the service documents where the settings are left out.
+        // The documented defaults.
         let linear = DeploymentConfiguration::builder().strategy(DeploymentStrategy::Linear).build();
         assert_eq!(shift_minutes(&linear), Some(9 * 6));
         assert_eq!(shift_minutes(&DeploymentConfiguration::builder().build()), None);

@@ -1,8 +1,9 @@
-//! After AWSCURRENT of a secret has moved: deploys the services that read it, watches the rollout, lets the application prove
-//! that it uses the new value and refuses the old one, goes back where that helps, and keeps ledger and changelog.
+//! Follows up a rotation: after AWSCURRENT of a secret has moved, deploys the services that read it, watches the rollout, proves
+//! against the application that the new value is in use and the old one refused, rolls back where that helps, and keeps the ledger
+//! and the changelog.
 //!
 //! Trigger: the state machine beside this crate, which an event of Secrets Manager, a schedule or a person starts; and events of
-//! CloudTrail. This file takes an event to its step: `steps/` has one file for each group of states, `rules/` decides, `report.rs`
+//! CloudTrail. This file dispatches an event to its step: `steps/` has one file for each group of states, `rules/` decides, `report.rs`
 //! pages and reports. Source: the guide, 3.2 steps 3 to 5.
 
 mod application;
@@ -43,23 +44,23 @@ use steps::{deploy, finish, note, prove, roll_back, trail};
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "rotation-followup";
 
-/// Time kept back from proofs, for what they mean to be noted.
+/// Reserved for saving proof results.
 const NOTING: Duration = Duration::from_secs(15);
 
-/// What the repository of the changelog needs.
+/// Setup of the changelog's repository.
 const GITHUB: Setup = Setup {
     repository: "GitHubRepository",
     secret: "GitHubSecretName",
     permissions: "the permissions Contents and Pull requests: read and write",
 };
 
-/// What an invocation needs besides its event; built once per cold start.
+/// Settings and clients of all invocations; built once per cold start.
 pub struct App {
     settings: Settings,
     secrets: aws_sdk_secretsmanager::Client,
     ecs: aws_sdk_ecs::Client,
     cluster: String,
-    /// The application; none when it is not to be asked.
+    /// The application; none if the stack does not name its URL.
     application: Option<Application>,
     /// Name of the secret with the account for smoke tests.
     account: Option<String>,
@@ -69,9 +70,9 @@ pub struct App {
     pager: Pager,
     reporter: Reporter,
     scope: Scope,
-    /// The sessions of the functions that change secrets because the service, or this stack, asks them to.
+    /// Sessions of this stack's functions that change secrets on behalf of Secrets Manager or of this stack.
     own: Vec<Session>,
-    /// Where the changelog is proposed; none when it is not wanted.
+    /// Where the changelog is proposed; none if the stack does not want one.
     changelog: Option<Changelog>,
 }
 
@@ -85,7 +86,7 @@ struct Changelog {
 }
 
 impl App {
-    /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`], [`Pager`] and [`Scope`],
+    /// Reads the settings and creates the clients: those of [`Settings`], [`Reporter`], [`Pager`] and [`Scope`],
     /// `ECS_CLUSTER_NAME`, `ROTATION_ROLES`, and `APP_URL`, `SMOKE_SECRET_NAME` and `CHANGELOG_PATH`, which may be empty. With a path,
     /// `GITHUB_REPOSITORY`, `GITHUB_SECRET_NAME` and `GITHUB_API_URL` are needed.
     ///
@@ -130,12 +131,16 @@ impl App {
         &self.reporter.evidence
     }
 
-    /// Changes the journal, and gives what `change` answers.
+    /// Changes the journal and returns the result of `change`.
     async fn update<R>(&self, change: impl Fn(&mut Journal) -> R) -> Result<R, FollowupError> {
         Ok(self.evidence().update(journal::NAME, change).await?)
     }
 
-    /// Changes the execution's batch, and gives it as it is then.
+    /// Changes the execution's batch and returns the changed batch.
+    ///
+    /// # Errors
+    ///
+    /// [`FollowupError::NotOpen`] if the batch is closed or another execution took it over.
     async fn amend_batch(
         &self,
         execution: &str,
@@ -152,7 +157,7 @@ impl App {
     }
 }
 
-/// Reads `function=ARN of its role`, with commas between.
+/// Reads `function=ARN of its role`, separated by commas.
 fn sessions(roles: &str) -> Result<Vec<Session>, EnvError> {
     let invalid = |one: &str| EnvError::Invalid {
         name: "ROTATION_ROLES",
@@ -161,12 +166,12 @@ fn sessions(roles: &str) -> Result<Vec<Session>, EnvError> {
     roles.split(',').map(|one| Session::parse(one).ok_or_else(|| invalid(one))).collect()
 }
 
-/// A step's answer: what the state machine chooses by.
+/// A step's answer, by which the state machine chooses the next state.
 #[derive(Debug, Serialize)]
 pub struct Answer {
-    /// What comes next, in a word.
+    /// The step's outcome, in a word.
     pub status: &'static str,
-    /// Seconds to wait before that.
+    /// Seconds to wait before the next state.
     pub wait_seconds: u16,
 }
 
@@ -174,7 +179,7 @@ fn next(status: &'static str) -> Answer {
     Answer { status, wait_seconds: 0 }
 }
 
-/// Whether an event is one that the function takes.
+/// Checks an event without acting on it.
 ///
 /// # Errors
 ///
@@ -183,14 +188,14 @@ pub fn check(event: Value) -> Result<(), FollowupError> {
     Request::read(event, &[]).map(drop)
 }
 
-/// Does one step, or takes note of what CloudTrail saw.
+/// Performs one step, or handles an event of CloudTrail.
 ///
 /// # Errors
 ///
-/// [`FollowupError`]; the state machine tries again what may pass, Lambda what CloudTrail told.
+/// [`FollowupError`]; the state machine retries a step that may succeed later, and Lambda retries an event of CloudTrail.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, FollowupError> {
     match Request::read(event, &app.own)? {
-        Request::Trail(reported) => trail::take_note(app, reported, invocation).await,
+        Request::Trail(event) => trail::take_note(app, event, invocation).await,
         Request::Step { execution, step } => {
             tracing::Span::current().record("run_id", execution.as_str());
             match step {

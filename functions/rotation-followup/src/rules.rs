@@ -1,4 +1,4 @@
-//! The rules of a follow-up: which changes to follow, which services to deploy, what the answers prove, and when to roll back.
+//! The rules of a follow-up: changes to follow, services to deploy, the meaning of the application's answers, and rollbacks.
 //! No I/O, no clock.
 
 pub(crate) mod act;

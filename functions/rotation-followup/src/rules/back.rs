@@ -1,4 +1,4 @@
-//! May the label of a secret go back to the value before? No I/O, no clock.
+//! Whether the label of a secret may go back to the previous value. No I/O, no clock.
 
 use shared::aws::secrets::Listed;
 use shared::policy::Secret;
@@ -8,21 +8,21 @@ use super::change::Change;
 use super::failure::{Failed, speaks_against};
 use super::keys::{DATABASE, JWT, WEBHOOK};
 
-/// What is to be done with a secret's label after the application failed with its new value.
+/// Decision about a secret's label after a failure of its new value.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Way {
-    /// Move it, once the value before is proved.
+    /// Move it to this version, if its value still works.
     Move(String),
-    /// It is there: an attempt of this step that died has moved it.
+    /// An attempt of this step that died has already moved it.
     Moved,
-    /// Leave it, and why.
+    /// Leave it, for this reason.
     Stay(&'static str),
 }
 
-/// The beginning of why a label stays whose value before was tried in vain.
-pub(crate) const DEAD: &str = "the value before does not work";
+/// Beginning of the reason to leave a label because the previous value does not work.
+pub(crate) const DEAD: &str = "the previous value does not work";
 
-/// Why a label stays, in English and in Portuguese.
+/// Reasons to leave a label, in English and in Portuguese.
 const STAYS: [(&str, &str); 9] = [
     (NO_PREVIOUS, "não há versão anterior"),
     (LEAKED, "outros podem conhecer o valor anterior"),
@@ -35,26 +35,26 @@ const STAYS: [(&str, &str); 9] = [
     (NO_LABEL, "a versão anterior está sem rótulo, e o serviço pode tê-la apagado"),
 ];
 
-const NO_PREVIOUS: &str = "there is no version before";
+const NO_PREVIOUS: &str = "there is no previous version";
 
-const LEAKED: &str = "the value before may be known to others";
+const LEAKED: &str = "others may know the previous value";
 
 const POLICY: &str = "the policy does not allow it (roll_back)";
 
-const FAILED_ITSELF: &str = "the version before has failed itself";
+const FAILED_ITSELF: &str = "the follow-up of the previous version failed too";
 
 const FOREIGN: &str =
-    "only the labels of JWT, webhook and database secrets that the template names can be moved";
+    "only the labels of the JWT, webhook and database secrets that the template names can move";
 
-const INNOCENT: &str = "what failed says nothing against the new value";
+const INNOCENT: &str = "the failure does not implicate the new value";
 
-const MOVED_SINCE: &str = "somebody has moved AWSCURRENT since";
+const MOVED_SINCE: &str = "another caller has moved AWSCURRENT since";
 
-const NEXT_RUNS: &str = "the next rotation runs already, and would be abandoned";
+const NEXT_RUNS: &str = "the next rotation has started, and a rollback would abandon it";
 
-const NO_LABEL: &str = "the version before has no label any more, so the service may have deleted it";
+const NO_LABEL: &str = "the previous version has no label, so the service may have deleted it";
 
-/// Why a label stays, as people read it; the batch keeps the English text.
+/// A reason to leave a label, in the chosen language. The batch stores the English text.
 pub(crate) fn stays(why: &str, language: Language) -> String {
     if language == Language::English {
         return why.to_owned();
@@ -66,9 +66,9 @@ pub(crate) fn stays(why: &str, language: Language) -> String {
     known.map_or(why, |(_, portuguese)| portuguese).to_owned()
 }
 
-/// Decides for one secret.
+/// Decides about one secret's label.
 ///
-/// `has_failed` tells whether the version before has failed itself when it was followed.
+/// `has_failed` is true if the follow-up of the previous version failed.
 pub(crate) fn way(
     change: &Change,
     policy: Option<&Secret>,
@@ -86,7 +86,7 @@ pub(crate) fn way(
     if has_failed {
         return Way::Stay(FAILED_ITSELF);
     }
-    // Of a credential that another system issues, this function cannot prove that the one before still works.
+    // For a credential that another system issues, this function cannot prove that the previous one still works.
     if ![JWT, WEBHOOK, DATABASE].contains(&change.key.as_str()) {
         return Way::Stay(FOREIGN);
     }
@@ -119,7 +119,7 @@ mod tests {
     use crate::rules::change::{Declared, Reason};
 
     #[test]
-    fn the_label_goes_back_only_where_that_helps_and_harms_nobody() {
+    fn the_label_goes_back_only_where_that_helps_and_does_no_harm() {
         let policy: shared::policy::Policy = "".parse().unwrap();
         let jwt = policy.rotation.secrets.get("JWT_SECRET");
         let webhook = policy.rotation.secrets.get("NOTIFICATIONS_WEBHOOK_SECRET");
@@ -155,8 +155,8 @@ mod tests {
         let moved = listed(&[("v1", &["AWSCURRENT"]), ("v2", &["AWSPREVIOUS"])]);
         assert_eq!(way(&change, jwt, &moved, None, false), Way::Moved);
         let stays = |found: Way, why: &str| {
-            let Way::Stay(said) = found else { panic!("{found:?}") };
-            assert!(said.contains(why), "{said}");
+            let Way::Stay(reason) = found else { panic!("{found:?}") };
+            assert!(reason.contains(why), "{reason}");
         };
         stays(way(&change, webhook, &usual, None, false), "roll_back");
         stays(way(&change, None, &usual, None, false), "roll_back");
@@ -166,7 +166,7 @@ mod tests {
         );
         for kind in ["OldTokenAccepted", "HealthFailed", "Unreachable", "RateLimited", "LoginFailed", "Auth"]
         {
-            stays(way(&change, jwt, &usual, failed(kind).as_ref(), false), "says nothing");
+            stays(way(&change, jwt, &usual, failed(kind).as_ref(), false), "does not implicate");
         }
         let database = Change { key: "DATABASE_URL".to_owned(), ..change.clone() };
         let move_back = Way::Move("v1".to_owned());
@@ -175,22 +175,22 @@ mod tests {
         {
             assert_eq!(way(change, jwt, &usual, failed(kind).as_ref(), false), move_back, "{kind}");
         }
-        stays(way(&database, jwt, &usual, failed("NewTokenRefused").as_ref(), false), "says nothing");
+        stays(way(&database, jwt, &usual, failed("NewTokenRefused").as_ref(), false), "does not implicate");
         let refused = Failed::of("DATABASE_URL", "ValueRefused", "");
         assert_eq!(way(&database, jwt, &usual, Some(&refused), false), move_back);
-        stays(way(&change, jwt, &usual, Some(&refused), false), "says nothing");
+        stays(way(&change, jwt, &usual, Some(&refused), false), "does not implicate");
         let incident = Some(Declared { reason: Reason::Incident, by: "ana".to_owned() });
         stays(
             way(&Change { declared: incident, ..change.clone() }, jwt, &usual, None, false),
-            "known to others",
+            "others may know",
         );
         stays(
             way(&Change { previous: None, ..change.clone() }, jwt, &usual, None, false),
-            "no version before",
+            "no previous version",
         );
-        stays(way(&change, jwt, &usual, None, true), "failed itself");
+        stays(way(&change, jwt, &usual, None, true), "failed too");
         let third = listed(&[("v1", &["AWSPREVIOUS"]), ("v3", &["AWSCURRENT"])]);
-        stays(way(&change, jwt, &third, None, false), "somebody");
+        stays(way(&change, jwt, &third, None, false), "another caller");
         let next = listed(&[("v1", &["AWSPREVIOUS"]), ("v2", &["AWSCURRENT"]), ("v3", &["AWSPENDING"])]);
         stays(way(&change, jwt, &next, None, false), "next rotation");
         stays(way(&change, jwt, &listed(&[("v2", &["AWSCURRENT"])]), None, false), "no label");

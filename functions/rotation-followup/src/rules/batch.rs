@@ -1,4 +1,4 @@
-//! The changes that one follow-up brings into use with one deployment.
+//! A batch: the changes that one follow-up brings into use with one deployment. No I/O, no clock.
 
 use std::collections::BTreeMap;
 
@@ -14,19 +14,19 @@ use super::proof::{self, Outcome, Proof};
 use super::readers::Unreached;
 use super::row::{Leak, Row};
 
-/// The batch of an execution that has died is taken over this long after its last sign of life.
+/// Another execution takes over a batch this long after the last sign of life of its execution.
 pub(crate) const LEASE: SignedDuration = SignedDuration::from_mins(185);
 
-/// A sign of life is noted when the last is older than this: each is a version of the document that stays for years.
+/// Shortest time between two signs of life: each adds a version of the journal to S3, which stays for years.
 const SIGN: SignedDuration = SignedDuration::from_mins(60);
 
-/// Which way the batch goes.
+/// Direction of a batch.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Phase {
     /// To the new values.
     Forward,
-    /// Back to those before.
+    /// Back to the previous values.
     Back,
 }
 
@@ -35,15 +35,15 @@ pub(crate) enum Phase {
 pub(crate) struct Batch {
     /// The state machine's execution that works on it.
     pub execution: String,
-    /// When it was taken.
+    /// When the execution took it.
     pub taken: Timestamp,
-    /// The changes; one a secret.
+    /// The changes, one for each secret.
     pub changes: Vec<Change>,
-    /// The way.
+    /// The direction.
     pub phase: Phase,
-    /// A deployment that began before this may have tasks with other values.
+    /// Start of the current direction: tasks of an earlier deployment may have other values.
     pub since: Timestamp,
-    /// The same of the way forward, once the batch goes back.
+    /// Start of the way forward, kept for when the batch goes back.
     #[serde(default)]
     pub began: Option<Timestamp>,
     /// The last sign of life of its execution.
@@ -51,45 +51,45 @@ pub(crate) struct Batch {
     pub alive: Option<Timestamp>,
     /// The deployment of each service.
     pub deployments: BTreeMap<String, String>,
-    /// What the last proof showed.
+    /// Results of the last attempt at the proofs.
     pub proofs: Vec<Proof>,
-    /// Why the way forward ended, and then why the way back did.
+    /// Why the way forward failed, then why the rollback failed.
     pub failures: Vec<Failed>,
-    /// The services that read each secret, by ARN.
+    /// The services that read each secret, by the secret's ARN.
     pub readers: BTreeMap<String, Vec<String>>,
-    /// The readers of each secret that no deployment of ours gives the new value, by ARN.
+    /// Readers of each secret that this function's deployments do not reach, by the secret's ARN.
     #[serde(default)]
     pub unreached: BTreeMap<String, Vec<Unreached>>,
-    /// The services that read each secret and were deployed by others since, by ARN.
+    /// The services that read each secret and that others have deployed since, by the secret's ARN.
     #[serde(default)]
     pub reached: BTreeMap<String, Vec<String>>,
-    /// Refresh tokens that were revoked.
+    /// Number of revoked refresh tokens.
     pub sessions_ended: Option<u64>,
-    /// ARNs of the secrets whose label went back.
+    /// ARNs of the secrets whose label is moved back.
     pub moved: Vec<String>,
-    /// Why the label of the others did not, by secret's name.
+    /// Why the other labels stay, by the secret's name.
     pub stayed: BTreeMap<String, String>,
-    /// Its rows as they are before old credentials are retired: whoever does that reads them in the ledger.
+    /// The rows before old credentials are retired: the functions that retire them read these rows in the ledger.
     #[serde(default)]
     pub rows: Vec<Row>,
-    /// What became of old credentials.
+    /// Answers of the functions that retire old credentials.
     #[serde(default)]
     pub retired: Vec<Line>,
-    /// The values, by ARN of their secrets, that were in force before and that no rotation made.
+    /// Old values that came back without a rotation, by the secret's ARN.
     #[serde(default)]
     pub old: BTreeMap<String, Old>,
 }
 
-/// A value that was in force before.
+/// A value that was in force before and came back.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Old {
-    /// The first version that had the value.
+    /// The first version with the value.
     pub version: String,
-    /// When that was made: the value's age counts from there.
+    /// When that version was created: the value's age counts from there.
     pub made: Timestamp,
     /// All earlier versions with the value.
     pub same: Vec<String>,
-    /// Whether a person has declared that it leaked, or a follow-up has gone back from it.
+    /// Whether a person has declared it leaked, or a follow-up has rolled it back.
     pub is_withdrawn: bool,
 }
 
@@ -118,7 +118,7 @@ impl Batch {
         }
     }
 
-    /// Notes a sign of life, now and then.
+    /// Notes a sign of life, at most once an hour.
     pub(crate) fn touch(&mut self, now: Timestamp) {
         if now.duration_since(self.last_sign()) >= SIGN {
             self.alive = Some(now);
@@ -129,32 +129,33 @@ impl Batch {
         self.alive.unwrap_or(self.taken)
     }
 
-    /// Whether its execution has died.
+    /// Whether its execution has died: the lease is over.
     pub(super) fn is_dead(&self, now: Timestamp) -> bool {
         now.duration_since(self.last_sign()) >= LEASE
     }
 
-    /// Whether all labels went back before anything had been deployed.
-    pub(crate) fn is_undone(&self) -> bool {
+    /// Whether all labels went back before any deployment.
+    pub(crate) fn was_never_deployed(&self) -> bool {
         self.phase == Phase::Back
             && self.failures.first().is_some_and(|failed| REFUSALS.contains(&failed.kind.as_str()))
             && self.changes.iter().all(|change| self.moved.contains(&change.secret))
     }
 
-    /// Whether a service that was deployed reads a secret.
+    /// Whether a deployed service reads a secret.
     pub(crate) fn is_read(&self, change: &Change) -> bool {
         let some =
             |of: &BTreeMap<String, Vec<String>>| of.get(&change.secret).is_some_and(|it| !it.is_empty());
         some(&self.readers) || some(&self.reached)
     }
 
-    /// Whether the way back has failed too.
+    /// Whether the rollback has failed too.
     pub(crate) fn has_failed_twice(&self) -> bool {
         let of_ways = self.failures.iter().filter(|failed| failed.kind != SESSIONS);
         self.phase == Phase::Back && of_ways.count() > 1
     }
 
-    /// Why the follow-up of one secret has failed; none when all failures are others' and this one's readers have it.
+    /// Why the follow-up of one secret failed; none if only other secrets can have caused the failures and this secret's readers have
+    /// its value.
     pub(crate) fn failure_of(&self, change: &Change) -> Option<&Failed> {
         if self.moved.contains(&change.secret) || self.has_failed_twice() {
             return self.failures.first();
@@ -162,26 +163,26 @@ impl Batch {
         let is_of = |failed: &&Failed| {
             let speaks = |key: &str| speaks_against(failed, key);
             let is_anothers = self.changes.iter().any(|other| speaks(&other.key));
-            // After the way back every service runs with what is in force now.
+            // After a rollback every service runs with the values in force.
             let was_deployed = self.phase == Phase::Back || !REFUSALS.contains(&failed.kind.as_str());
             speaks(&change.key) || !(is_anothers && was_deployed)
         };
         self.failures.iter().find(is_of)
     }
 
-    /// The version that the batch means to leave a secret on; none of one that is not its own.
+    /// The version on which the batch leaves a secret; none for a secret outside the batch.
     pub(crate) fn in_force(&self, secret: &str) -> Option<&str> {
         let change = self.changes.iter().find(|change| change.secret == secret)?;
         let has_moved = self.moved.contains(&change.secret);
         Some(change.previous.as_deref().filter(|_| has_moved).unwrap_or(&change.version))
     }
 
-    /// What became of a secret's old credential; none when no function that retires them said so.
+    /// The answer about a secret's old credential; none if no function that retires them reported it.
     pub(crate) fn retired(&self, change: &Change) -> Option<&Line> {
         self.retired.iter().find(|line| line.secret == change.name || line.secret == change.secret)
     }
 
-    /// What is known of the value before, where a person has declared that it leaked and nothing went back to it.
+    /// State of the previous value, if a person has declared it leaked and the label did not go back to it.
     pub(crate) fn leak(&self, change: &Change) -> Option<Leak> {
         if !change.is_incident() || self.moved.contains(&change.secret) {
             return None;
@@ -199,8 +200,8 @@ impl Batch {
         })
     }
 
-    /// What cannot be proved of a secret, since no deployment of ours gives the value to its readers.
-    pub(crate) fn without_reader(&self, change: &Change) -> Vec<Proof> {
+    /// Proofs that cannot be made for a secret, because this function's deployments do not reach its readers.
+    pub(crate) fn unproved_readers(&self, change: &Change) -> Vec<Proof> {
         let unreached = self.unreached.get(&change.secret).map(|all| &all[..]).unwrap_or_default();
         if change.key == ADMIN && unreached.is_empty() {
             return Vec::new();
@@ -216,7 +217,7 @@ impl Batch {
         unreached.iter().map(unproved).collect()
     }
 
-    /// The ledger's row of a change; `max_age_days` is the policy's for the secret.
+    /// The ledger's row of a change; `max_age_days` is the policy's limit for the secret.
     pub(crate) fn row(
         &self,
         change: &Change,
@@ -231,14 +232,14 @@ impl Batch {
         services.retain(|name| self.deployments.contains_key(name));
         services.extend(self.reached.get(&change.secret).into_iter().flatten().cloned());
         let unreached = self.unreached.get(&change.secret).map(|all| &all[..]).unwrap_or_default();
-        // Health and login say nothing of a webhook's secret.
+        // Health and login prove nothing about a webhook's secret.
         let is_proved = !services.is_empty()
             && unreached.is_empty()
             && proofs.iter().any(|proof| proof.key == change.key)
             && proofs.iter().all(|proof| proof.outcome == Outcome::Passed);
         let failure = self.failure_of(change);
         let leak = self.leak(change);
-        // No task reads the administrator's password: its proof is the login.
+        // No task reads the administrator's password: its proof is the refusal of the old one.
         let is_proved = match (change.key.as_str(), self.retired(change)) {
             (ADMIN, Some(line)) => line.did == "refused",
             _ => is_proved,

@@ -1,40 +1,40 @@
-//! A change of a secret, why it was made, and whether a rotation made it.
+//! A change of a secret, its reason, and whether a rotation caused it. No I/O, no clock.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// AWSCURRENT of a secret is on another version than the last follow-up saw.
+/// A move of AWSCURRENT since a secret's last follow-up.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Change {
     /// ARN of the secret.
     pub secret: String,
-    /// Its name.
+    /// Name of the secret.
     pub name: String,
-    /// The policy's key: the application's variable, or the name.
+    /// The policy's key: the application's variable, or the secret's name.
     pub key: String,
-    /// The version that is current.
+    /// The current version.
     pub version: String,
-    /// The one before; none when there is none.
+    /// The previous version, if any.
     pub previous: Option<String>,
-    /// When the current value was made, where the service tells.
+    /// When the current version was created, if the service reports it.
     pub made: Option<Timestamp>,
-    /// When we saw that the label had moved.
+    /// When the follow-up noticed the move.
     pub noticed: Timestamp,
-    /// Whether the service rotated it, as far as its dates tell.
+    /// Whether a rotation by the service caused it, as far as the service's dates show.
     pub is_rotation: bool,
-    /// What a person has declared.
+    /// A person's declaration.
     pub declared: Option<Declared>,
 }
 
-/// Why a secret was changed, as a person says who asks for a follow-up.
+/// The reason that a person gives with a request for a follow-up.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Declared {
     /// The reason.
     pub reason: Reason,
-    /// Who says so.
+    /// Who declares it.
     pub by: String,
 }
 
@@ -44,16 +44,16 @@ pub(crate) struct Declared {
 pub(crate) enum Reason {
     /// Its schedule.
     Scheduled,
-    /// A person wanted it.
+    /// A person asked for it.
     Manual,
-    /// The value before may be known to others. Nothing goes back to it.
+    /// Others may know the previous value. No rollback to it.
     Incident,
-    /// Not known: CloudTrail has told nothing.
+    /// Unknown: CloudTrail has reported nothing.
     Unknown,
 }
 
 impl Change {
-    /// Takes a declaration over. An incident stays one, whoever asks again.
+    /// Adopts a declaration. An incident stays an incident, whoever asks again.
     pub(super) fn declare(&mut self, declared: Option<&Declared>) {
         let is_incident = self.declared.as_ref().is_some_and(|known| known.reason == Reason::Incident);
         if let Some(declared) = declared
@@ -63,14 +63,14 @@ impl Change {
         }
     }
 
-    /// Whether somebody has declared that the value before may be known to others.
+    /// Whether a person has declared that others may know the previous value.
     pub(crate) fn is_incident(&self) -> bool {
         self.declared.as_ref().is_some_and(|declared| declared.reason == Reason::Incident)
     }
 }
 
-/// Whether the service's rotation made a version current, as far as its dates tell: the last rotation was not before the version
-/// was made, and the version is not an older one to which the label was moved back.
+/// Whether a rotation by the service made a version current, as far as the dates show: the last rotation is not older than the
+/// version, and the label was not moved back to an older version.
 pub(crate) fn is_rotation(
     made: &BTreeMap<String, Timestamp>,
     version: &str,

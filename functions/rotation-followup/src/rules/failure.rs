@@ -1,13 +1,13 @@
-//! Why a follow-up failed, and which secret's value that speaks against.
+//! Failures of a follow-up, and the secrets whose values may have caused them. No I/O, no clock.
 
 use serde::{Deserialize, Serialize};
 
 use super::keys::{DATABASE, JWT};
 
-/// Kind of the failure that is of no way: the labels stay as they are.
+/// Kind of the failure to revoke refresh tokens. It ends neither the way forward nor the rollback, and no label moves for it.
 pub(crate) const SESSIONS: &str = "SessionsNotEnded";
 
-/// Kinds of the failures for which a value is not deployed at all.
+/// Kinds of failures that prevent the deployment of a value.
 pub(crate) const REFUSALS: [&str; 2] = ["ValueRefused", "OldValueLeaked"];
 
 /// Why a batch failed.
@@ -15,33 +15,33 @@ pub(crate) const REFUSALS: [&str; 2] = ["ValueRefused", "OldValueLeaked"];
 pub(crate) struct Failed {
     /// Stable name.
     pub kind: String,
-    /// What happened.
+    /// What was observed.
     pub detail: String,
-    /// The policy's key of the secret that it speaks against; empty where it may speak against each of the batch.
+    /// The policy's key of the secret that may have caused it; empty if any secret of the batch may have.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub key: String,
 }
 
 impl Failed {
-    /// One that may speak against each secret of the batch.
+    /// A failure that any secret of the batch may have caused.
     pub(crate) fn new(kind: &str, detail: impl Into<String>) -> Self {
         Self { kind: kind.to_owned(), detail: detail.into(), key: String::new() }
     }
 
-    /// One that speaks against one secret.
+    /// A failure of one secret.
     pub(crate) fn of(key: &str, kind: &str, detail: impl Into<String>) -> Self {
         Self { key: key.to_owned(), ..Self::new(kind, detail) }
     }
 }
 
-/// Whether a failure can come from a secret's new value. Health, reach and rate of the application depend on no secret; that it
-/// takes the old token still would not end by going back.
+/// Whether a secret's new value may have caused a failure. Health, reachability and rate limit of the application depend on no
+/// secret, and a rollback does not help an application that still accepts the old token.
 pub(crate) fn speaks_against(failed: &Failed, key: &str) -> bool {
     match failed.kind.as_str() {
         "RolloutFailed" => true,
         "ValueRefused" | "OldValueLeaked" | SESSIONS => failed.key == key,
         "NewTokenRefused" => key == JWT,
-        // The login of the application or ours.
+        // The application's login or this function's.
         "DatabaseRefused" | "LoginFailed" | "ListFailed" | "Auth" | "Permission" | "Identity"
         | "ReadOnly" | "Busy" | "ProofFailed" | "Database" | "WrongForm" => key == DATABASE,
         _ => false,

@@ -1,5 +1,5 @@
-//! What all follow-ups share: the changes that wait, the one batch that is worked on, what was followed, and the ledger's rows.
-//! One document, changed by compare-and-swap, so that nothing of it can disagree with the rest. No I/O, no clock.
+//! The journal that all follow-ups share: waiting changes, the open batch, the version of each secret followed last, and the
+//! ledger's rows. It is one document, changed by compare-and-swap, so its parts never disagree. No I/O, no clock.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use super::batch::{Batch, Phase};
 use super::change::Change;
 use super::row::Row;
 
-/// Rows that the document keeps, the newest: it is read and written as a whole. Those before stand in the evidence.
+/// Most rows that the document keeps, because it is read and written as a whole. Older rows are in the evidence.
 pub(crate) const ROWS: usize = 400;
 
-/// Acts that wait for their row, the newest; whoever may change a secret makes as many as they like.
+/// Most acts that wait for their row: anyone who may change a secret can create any number of acts.
 const ACTS: usize = 200;
 
 /// The document's name.
@@ -24,48 +24,48 @@ pub(crate) const NAME: &str = "book";
 /// The document.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Journal {
-    /// The version of each secret, by ARN, that a follow-up has last dealt with.
+    /// The version of each secret followed last, by the secret's ARN.
     pub handled: BTreeMap<String, String>,
-    /// Changes that nobody works on yet.
+    /// Changes that no execution has taken yet.
     pub waiting: Vec<Change>,
-    /// What is worked on.
+    /// The open batch.
     pub open: Option<Batch>,
-    /// Pages that the topic has not taken yet.
+    /// Pages not published yet.
     #[serde(default)]
     pub unpaged: Vec<Page>,
-    /// Who made which version current, by ARN and version, until its row is written.
+    /// Who made which version current, by ARN and version, until the row is written.
     #[serde(default)]
     pub acts: BTreeMap<String, Act>,
-    /// The ledger, oldest first. A row never changes, but for who and why, which may become known later.
+    /// The ledger, oldest first. A row never changes, except for `by` and `reason`, which may become known later.
     pub rows: Vec<Row>,
 }
 
-/// What an execution that wants the waiting changes gets.
+/// Answer to an execution that asks for the waiting changes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Taken {
-    /// They are its own now, or were already.
+    /// The execution's batch.
     Batch(Box<Batch>),
-    /// Another execution has been at work for so long; they have to wait.
+    /// The changes wait; another execution has held its batch for this long.
     Busy(SignedDuration),
-    /// Nothing waits: another execution took them.
+    /// No change waits: another execution took them all.
     Nothing,
 }
 
 impl Journal {
-    /// The rows, oldest first, with those of the batch that is about to end well.
+    /// The rows, oldest first, followed by those of a batch that is about to succeed.
     pub(crate) fn recorded(&self) -> Vec<&Row> {
         self.rows.iter().chain(self.open.iter().flat_map(|open| &open.rows)).collect()
     }
 
-    /// Whether a secret with this current version has to be followed: it is on another than the open batch, or else the last
-    /// follow-up, leaves it on.
+    /// Whether a secret's current version needs a follow-up: it differs from the version that the open batch, or else the last
+    /// follow-up, leaves in force.
     pub(crate) fn is_news(&self, secret: &str, version: &str) -> bool {
         let of_batch = self.open.as_ref().and_then(|batch| batch.in_force(secret));
         of_batch.or(self.handled.get(secret).map(String::as_str)) != Some(version)
     }
 
-    /// Takes a change up, and says whether it waits now. One that is known already is known once; of two of one secret
-    /// only the newer counts.
+    /// Notices a change and returns whether it waits now. A known change is kept once; of two changes of one secret only the newer
+    /// counts.
     pub(crate) fn notice(&mut self, change: &Change) -> bool {
         let is_going_back = |open: &Batch| open.moved.contains(&change.secret);
         if let Some(open) = self.open.as_mut().filter(|open| !is_going_back(open))
@@ -90,14 +90,14 @@ impl Journal {
         true
     }
 
-    /// Forgets what waits of a secret whose label has gone back to what was followed.
+    /// Forgets the waiting change of a secret whose label went back to the version followed last.
     pub(crate) fn forget_stale(&mut self, secret: &str, version: &str) {
         if !self.is_news(secret, version) {
             self.waiting.retain(|change| change.secret != secret || change.version == version);
         }
     }
 
-    /// Gives what waits to an execution, unless another is at work.
+    /// Gives the waiting changes to an execution, unless another execution has an open batch.
     pub(crate) fn take(&mut self, execution: &str, now: Timestamp) -> Taken {
         match &self.open {
             Some(open) if open.execution == execution => return Taken::Batch(Box::new(open.clone())),
@@ -105,7 +105,7 @@ impl Journal {
                 let age = now.duration_since(open.taken);
                 return if self.waiting.is_empty() { Taken::Nothing } else { Taken::Busy(age) };
             }
-            // Its execution is dead. A way back is gone on with, since nothing else would find it; forward begins again.
+            // Its execution is dead. A rollback continues, since nothing else would find it; the way forward restarts.
             Some(_) => return Taken::Batch(Box::new(self.adopt(execution, now))),
             None => {}
         }
@@ -117,7 +117,7 @@ impl Journal {
         Taken::Batch(Box::new(batch))
     }
 
-    /// Gives the batch of a dead execution to another.
+    /// Gives the batch of a dead execution to another execution.
     fn adopt(&mut self, execution: &str, now: Timestamp) -> Batch {
         let mut batch = self.open.take().unwrap_or_else(|| Batch::new(execution, now, Vec::new()));
         if batch.phase == Phase::Forward {
@@ -130,22 +130,22 @@ impl Journal {
         batch
     }
 
-    /// Whether a batch is open whose execution has died.
+    /// Whether the execution of the open batch has died.
     pub(crate) fn has_dead_batch(&self, now: Timestamp) -> bool {
         self.open.as_ref().is_some_and(|open| open.is_dead(now))
     }
 
-    /// The batch of an execution; none when it is no longer its own.
+    /// The open batch, if it belongs to the execution.
     pub(crate) fn batch_of(&mut self, execution: &str) -> Option<&mut Batch> {
         self.open.as_mut().filter(|open| open.execution == execution)
     }
 
-    /// Ends an execution's batch with its rows and its page; `false` when it had ended.
+    /// Closes an execution's batch with its rows and its page; `false` if it was closed already.
     pub(crate) fn close(&mut self, execution: &str, rows: &[Row], page: Option<&Page>) -> bool {
         let Some(batch) = self.open.take_if(|open| open.execution == execution) else { return false };
         for change in &batch.changes {
             let in_force = batch.in_force(&change.secret).unwrap_or(&change.version).to_owned();
-            // The event of our own move of the label may have come before we noted it.
+            // The event of this function's own move of the label may have arrived before the move was noted.
             self.waiting.retain(|other| {
                 other.secret != change.secret || other.version != in_force || other.declared.is_some()
             });
@@ -158,7 +158,7 @@ impl Journal {
         true
     }
 
-    /// Takes up who made a version current: into its row, where that is written already, which may be as CloudTrail is late.
+    /// Notes who made a version current, and returns whether that changed a row. CloudTrail may be late, so the row may exist already.
     pub(crate) fn attribute(&mut self, arn: &str, version: &str, act: &Act) -> bool {
         let rows = self.rows.iter_mut().filter(|row| row.arn == arn && row.version == version);
         let row = rows.rev().find(|row| act.is_of(row.started));
@@ -174,7 +174,7 @@ impl Journal {
         true
     }
 
-    /// Keeps an act until its row is written, which comes within the time that an act is of its row.
+    /// Keeps an act until its row is written, and drops acts that are too old for any row.
     fn keep(&mut self, key: String, act: &Act) {
         if self.acts.get(&key).is_some_and(|known| known.says_the_same(act)) {
             return;
@@ -188,12 +188,12 @@ impl Journal {
         }
     }
 
-    /// Who made a change.
+    /// The act that caused a change.
     pub(crate) fn act_of(&self, change: &Change) -> Option<&Act> {
         self.acts.get(&act_key(&change.secret, &change.version)).filter(|act| act.is_of(change.noticed))
     }
 
-    /// When a version was first seen to be current, of one that was followed before: who deployed later has it.
+    /// When the version of a change was first followed, if it was followed before: a service deployed since then has the value.
     pub(crate) fn first_followed(&self, change: &Change) -> Option<Timestamp> {
         let rows = self
             .rows
@@ -203,13 +203,13 @@ impl Journal {
         rows.filter(|row| row.arn == change.secret).map(|row| row.started).last()
     }
 
-    /// Whether the last follow-up of a version ended badly, so that nobody goes back to it.
+    /// Whether the last follow-up of a version failed, so no rollback may restore it.
     pub(crate) fn has_failed(&self, arn: &str, version: &str) -> bool {
         let last = self.rows.iter().rev().find(|row| row.arn == arn && row.version == version);
         last.is_some_and(|row| matches!(row.outcome.as_str(), "failed" | "rolled back"))
     }
 
-    /// Whether a version is in force because the one after it was rolled back.
+    /// Whether a version is in force because its successor was rolled back.
     pub(crate) fn is_restored(&self, arn: &str, version: &str) -> bool {
         let last = self.rows.iter().rev().find(|row| row.arn == arn);
         last.is_some_and(|row| {
@@ -222,10 +222,10 @@ fn act_key(arn: &str, version: &str) -> String {
     format!("{arn} {version}")
 }
 
-/// How old a value may be that an incident is declared of: the declaration follows the rotation.
+/// Greatest age of a value for which an incident can be declared: the declaration comes soon after the rotation.
 const FRESH: SignedDuration = SignedDuration::from_hours(24);
 
-/// Whether a value was made after an incident that is declared now: not long ago, and not one that a rollback has restored.
+/// Whether a value can be newer than an incident that is declared now: it is at most [`FRESH`] old, and no rollback restored it.
 pub(crate) fn is_new(journal: &Journal, change: &Change, now: Timestamp) -> bool {
     change.made.is_some_and(|made| now.duration_since(made) <= FRESH)
         && !journal.is_restored(&change.secret, &change.version)
@@ -275,14 +275,14 @@ mod tests {
         assert!(journal.notice(&change("a", "a2", "a1")));
         assert!(journal.notice(&change("b", "b2", "b1")));
         assert!(journal.notice(&change("a", "a2", "a1")));
-        // Changed again before anybody took it.
+        // Changed again before an execution took it.
         assert!(journal.notice(&change("b", "b3", "b2")));
         assert_eq!(taken(&mut journal, "one", at(10)).unwrap(), ["a2", "b3"]);
-        // The same step twice; the executions of the other events.
+        // The same step twice; then the execution of another event.
         assert_eq!(taken(&mut journal, "one", at(11)).unwrap(), ["a2", "b3"]);
         assert_eq!(taken(&mut journal, "two", at(11)), None);
         assert!(!journal.notice(&change("a", "a2", "a1")));
-        // What changes meanwhile waits for its turn.
+        // A change meanwhile waits for its turn.
         assert!(journal.notice(&change("c", "c2", "c1")));
         assert_eq!(taken(&mut journal, "two", at(12)).unwrap(), ["busy"]);
         assert!(journal.close("one", &[], None) && !journal.close("one", &[], None));
@@ -299,7 +299,7 @@ mod tests {
         let batch = journal.batch_of("one").unwrap();
         batch.phase = Phase::Back;
         batch.moved.push("a".to_owned());
-        // The event of our own move of the label.
+        // The event of this function's own move of the label.
         assert!(!journal.notice(&change("a", "a1", "a2")));
         journal.close("one", &[], None);
         assert_eq!(journal.handled["a"], "a1");
@@ -317,7 +317,7 @@ mod tests {
         assert_eq!(journal.batch_of("one").unwrap().changes[0].declared, incident());
         journal.close("one", &[], None);
         assert!(journal.notice(&declared));
-        // The event that comes after it takes nothing back.
+        // A later event does not revoke the declaration.
         assert!(!journal.notice(&change("a", "a2", "a1")));
         assert_eq!(journal.waiting[0].declared, incident());
     }
@@ -333,7 +333,7 @@ mod tests {
         assert!(!journal.has_dead_batch(at(lease - 1)) && journal.has_dead_batch(at(lease)));
         assert_eq!(taken(&mut journal, "next", at(lease)).unwrap(), ["a2"]);
         assert!(journal.batch_of("dead").is_none() && !journal.close("dead", &[], None));
-        // Forward begins again; a way back goes on.
+        // The way forward restarts; a rollback continues.
         let batch = journal.batch_of("next").unwrap();
         assert_eq!((batch.failures.len(), batch.since), (0, at(lease)));
         batch.failures.push(Failed::new("x", ""));
@@ -414,11 +414,11 @@ mod tests {
         }
         assert_eq!(journal.acts.len(), ACTS);
         assert!(journal.acts.contains_key("a v999") && !journal.acts.contains_key("a v1"));
-        // The same told again changes nothing, so that nothing is written.
+        // The same act again changes nothing, so nothing is written.
         let before = journal.clone();
         journal.attribute("a", "v999", &act(1000));
         assert_eq!(journal, before);
-        // After a day an act is of no row any more.
+        // An act older than a day belongs to no row.
         journal.attribute("a", "later", &act(3 * 86_400));
         assert_eq!(journal.acts.len(), 1);
     }
@@ -466,11 +466,11 @@ mod tests {
             (vec![plain("DatabaseRefused")], &[], ".x."),
             (vec![Failed::of("JWT_SECRET", "NewTokenRefused", "")], &[], "x.."),
             (vec![Failed::of("JWT_SECRET", "NewTokenRefused", "")], &["JWT_SECRET"], "x.."),
-            // Nothing was deployed of any.
+            // No value was deployed.
             (vec![refused.clone()], &[], "xxx"),
-            // The others are in use with the way back's deployment.
+            // The rollback's deployment brought the others into use.
             (vec![refused.clone()], &["DATABASE_URL"], ".x."),
-            // The way back has failed too: nobody knows.
+            // The rollback has failed too: the values in use are unknown.
             (vec![refused, plain("RolloutFailed")], &["DATABASE_URL"], "xxx"),
             (vec![Failed::of("JWT_SECRET", SESSIONS, "")], &[], "x.."),
         ] {
@@ -484,7 +484,7 @@ mod tests {
         journal.rows[1].started = at(5);
         journal.rows[2].started = at(9);
         assert_eq!(journal.first_followed(&change("a", "v2", "v1")), Some(at(5)));
-        // It was out of force in between.
+        // Another version was in force in between.
         assert_eq!(journal.first_followed(&change("a", "v1", "v2")), None);
         assert_eq!(journal.first_followed(&change("b", "v2", "v1")), None);
     }

@@ -1,15 +1,15 @@
-//! The policy's keys of the secrets that a follow-up treats in their own way.
+//! The policy's keys of secrets with rules of their own. No I/O, no clock.
 
-/// The variable whose secret signs the application's tokens.
+/// The key that signs the application's tokens.
 pub(crate) const JWT: &str = "JWT_SECRET";
 
-/// The one with the database's credential.
+/// The database's credential.
 pub(crate) const DATABASE: &str = "DATABASE_URL";
 
-/// The administrator's password, which no task reads.
+/// The administrator's password. No task reads it.
 pub(crate) const ADMIN: &str = "SEED_ADMIN_PASSWORD";
 
-/// The policy's key of the webhooks' secret.
+/// The secret that signs webhooks.
 pub(crate) const WEBHOOK: &str = "NOTIFICATIONS_WEBHOOK_SECRET";
 
 /// The functions that retire old credentials, by the policy's key of the secret.

@@ -1,4 +1,4 @@
-//! A row of the rotation ledger.
+//! A row of the rotation ledger. No I/O, no clock.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,70 +12,70 @@ use super::proof::Proof;
 pub(crate) struct Row {
     /// Name of the secret.
     pub secret: String,
-    /// Its ARN.
+    /// ARN of the secret.
     pub arn: String,
     /// The policy's key.
     pub key: String,
     /// The version that became current.
     pub version: String,
-    /// The one before.
+    /// The previous version.
     pub previous: Option<String>,
-    /// Why.
+    /// Why it was changed.
     pub reason: Reason,
-    /// Who, as far as known.
+    /// Who changed it, if known.
     pub by: Option<String>,
-    /// When the value was made.
+    /// When the version was created.
     pub made: Option<Timestamp>,
     /// When the follow-up began.
     pub started: Timestamp,
-    /// When it ended.
+    /// When the follow-up ended.
     pub ended: Timestamp,
     /// `proved`, `unproved`, `rolled back` or `failed`.
     pub outcome: String,
-    /// What happened where it did not go well.
+    /// Why the follow-up failed.
     pub failure: Option<Failed>,
     /// The services that were deployed again.
     pub services: Vec<String>,
     /// Readers that the deployment did not give the new version.
     #[serde(default)]
     pub pinned: Vec<String>,
-    /// Whether the label was moved back to the version before.
+    /// Whether the label was moved back to the previous version.
     #[serde(default)]
     pub restored: bool,
-    /// What was proved, each with its outcome.
+    /// Proofs and their outcomes.
     pub proofs: Vec<Proof>,
-    /// Refresh tokens that were revoked; none when that was not asked for.
+    /// Number of revoked refresh tokens; none if neither policy nor incident asked for it.
     pub sessions_ended: Option<u64>,
-    /// When the value has to be replaced by policy.
+    /// When the policy requires the next rotation.
     pub next_due: Option<Timestamp>,
-    /// The execution.
+    /// The state machine's execution.
     pub execution: String,
-    /// The first version that had the same value, where no rotation made this one: the value's age counts from that version.
+    /// The first version with the same value, if no rotation made this one. The value's age counts from that version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub same_as: Option<String>,
-    /// When that was made.
+    /// When that version was created.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value_made: Option<Timestamp>,
-    /// What is known of the value before, after an incident.
+    /// State of the previous value, after an incident.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leak: Option<Leak>,
 }
 
-/// What is known of a value that has leaked, once the one that replaced it is in use.
+/// State of a leaked value, once its replacement is in use.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Leak {
-    /// It was seen to be refused.
+    /// It was refused.
     Dead,
-    /// It may still be good; why, as a stable name.
+    /// It may still be good; the reason, as a stable name.
     Alive(String),
-    /// Nothing that this stack reaches can prove it.
+    /// Nothing within this stack's reach can prove that it is refused.
     NoProof,
 }
 
 impl Row {
-    /// Whether its old value leaked and may still be good.
-    pub(crate) fn may_leak_live(&self) -> bool {
+    /// Whether the previous value leaked and may still be good.
+    pub(crate) fn is_leak_alive(&self) -> bool {
         self.leak.as_ref().is_some_and(|leak| *leak != Leak::Dead)
     }
 }

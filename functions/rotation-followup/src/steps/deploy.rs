@@ -52,7 +52,7 @@ pub(crate) async fn deploy(
     }
     let wanted: BTreeSet<&String> = readers.values().flatten().collect();
     // Nothing has the new value that was refused: no task is to be replaced.
-    let is_wanted = |service: &&Service| wanted.contains(&service.name) && !batch.is_undone();
+    let is_wanted = |service: &&Service| wanted.contains(&service.name) && !batch.was_never_deployed();
     let (mut deployments, mut refusals) = (BTreeMap::new(), BTreeMap::new());
     for service in services.iter().filter(is_wanted) {
         let id = match service.deployed_since(batch.since) {

@@ -74,13 +74,13 @@ pub(crate) async fn finish(
                 publish(app, invocation).await
             }
         };
-        rows.retain(|row| row.failure.is_some() || row.may_leak_live());
+        rows.retain(|row| row.failure.is_some() || row.is_leak_alive());
         return closing(is_paged, rows.is_empty() && broken.is_none());
     };
     end_sessions(app, execution, &mut batch, invocation).await?;
     let rows = rows(app, &batch, invocation.now).await?;
     // A value that leaked and may still be good is no success: it wakes somebody, and the functions go on trying.
-    let is_alive = rows.iter().any(Row::may_leak_live);
+    let is_alive = rows.iter().any(Row::is_leak_alive);
     let is_good = batch.failures.is_empty() && !is_alive;
     // What was overtaken by the next change wakes nobody: that has a follow-up of its own.
     let is_overtaken =

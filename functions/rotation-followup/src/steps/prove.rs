@@ -54,7 +54,7 @@ pub(crate) async fn prove(
 
 async fn proofs(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Proof>, FollowupError> {
     let changes: Vec<&Change> = batch.changes.iter().filter(|change| batch.is_read(change)).collect();
-    let mut proofs: Vec<_> = batch.changes.iter().flat_map(|change| batch.without_reader(change)).collect();
+    let mut proofs: Vec<_> = batch.changes.iter().flat_map(|change| batch.unproved_readers(change)).collect();
     proofs.extend(batch.changes.iter().filter(|_| batch.phase == Phase::Forward).filter_map(|change| {
         let old = batch.old.get(&change.secret)?;
         let detail = format!("version {} of {}", old.version, old.made);

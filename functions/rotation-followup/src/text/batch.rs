@@ -21,7 +21,7 @@ pub(crate) fn message(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Message
     let keys = keys(batch);
     let is_unproved = rows.iter().any(|row| row.outcome == "unproved");
     let leaks = leaks(stack, rows);
-    let title = if batch.failures.is_empty() && rows.iter().any(Row::may_leak_live) {
+    let title = if batch.failures.is_empty() && rows.iter().any(Row::is_leak_alive) {
         language.pick(
             "Segredo novo em uso, e o vazado pode ainda valer",
             "New secret in use, and the leaked one may still be good",

@@ -146,7 +146,7 @@ pub(super) fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
     }
     if !batch.moved.is_empty() && batch.stayed.is_empty() {
         let is_proved = batch.proofs.iter().all(|proof| proof.outcome == Outcome::Passed);
-        let text = if batch.is_undone() {
+        let text = if batch.was_never_deployed() {
             language.pick(
                 "o AWSCURRENT voltou ao valor anterior, que as tasks já usavam. Ver quem gravou o valor, e rotacionar de novo:",
                 "AWSCURRENT is back on the value before, which the tasks have used all along. Find out who stored the value, and rotate again:",
