@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_definition_that_is_pinned_names_no_reader_of_the_new_value() {
+    async fn a_pinned_task_definition_is_not_a_reader_of_the_new_value() {
         let case: Value = serde_json::from_str(PINNED).unwrap();
         let definition = case["taskDefinitionArn"].as_str().unwrap().to_owned();
         let wire = replies(&[&json!({"taskDefinition": case}).to_string()]);
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_place_of_a_task_definition_that_names_a_secret_is_seen() {
+    async fn every_place_that_names_a_secret_is_found() {
         let definition = json!({"taskDefinition": {
             "containerDefinitions": [
                 {"name": "init", "secrets": [{"name": "A", "valueFrom": "a"}]},
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_service_of_another_controller_keeps_no_other_from_being_deployed() {
+    async fn a_service_of_another_controller_does_not_prevent_other_deployments() {
         let wire = replies(&[EXTERNAL, CODE_DEPLOY]);
         let client = Ecs::new(&aws(&wire));
         let names = ["moveongs-dev-api", "batch"].map(str::to_owned);

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_starts_an_execution() {
+    fn each_source_starts_an_execution() {
         let moved = json!({"detail-type": "Secret Label Updated", "source": "aws.secretsmanager", "resources": ["arn:1"],
             "detail": {"name": "n", "labelUpdated": "AWSCURRENT", "versionId": "v"}});
         assert_eq!(noted(&moved), Ok(Step::Note(Source::Moved("arn:1".to_owned()))));
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_names_the_field() {
+    fn a_refused_event_names_the_field() {
         let field = |asked: Result<Step, FollowupError>| match asked.unwrap_err() {
             FollowupError::InvalidEvent(InvalidEvent { field, .. }) => field,
             other => panic!("{other}"),
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_broke_the_course_comes_to_the_end() {
+    fn the_error_that_broke_an_execution_reaches_finish() {
         let broken =
             json!({"step": "finish", "execution": "e", "failure": {"Error": "EcsCall", "Cause": "why"}});
         let failed = || Failed::new("EcsCall", "why");
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_became_of_old_credentials_comes_to_the_end() {
+    fn the_answers_about_old_credentials_reach_finish() {
         let line = json!({"secret": "/a", "did": "ended", "why": ""});
         let whole = Line { secret: "/a".to_owned(), did: "ended".to_owned(), why: String::new() };
         for (retired, expected) in [

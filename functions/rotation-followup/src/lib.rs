@@ -44,7 +44,7 @@ use steps::{deploy, finish, note, prove, roll_back, trail};
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "rotation-followup";
 
-/// Reserved for saving proof results.
+/// Reserved for saving a step's results.
 const NOTING: Duration = Duration::from_secs(15);
 
 /// Setup of the changelog's repository.

@@ -1,4 +1,4 @@
-//! What the steps see: the secrets, the services that read them, and the versions in force.
+//! Facts for the steps: the secrets, the services that read them, and the versions in force.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,13 +17,13 @@ use crate::rules::readers::{self, Readers};
 use crate::rules::rollout::{self, Runs, Service};
 use crate::{App, FollowupError, aws};
 
-/// Whether a secret is of this environment: by name in template or policy, or by its tags.
+/// Whether a secret belongs to this environment: the template or the policy names it, or its tags match.
 pub(crate) fn is_ours(app: &App, secret: &Listed) -> bool {
     app.scope.named(&app.settings.policy.rotation).contains(secret.name.as_str())
         || Scope::is_tagged(&app.settings, &secret.tags)
 }
 
-/// A secret that an event names; none when it was deleted since.
+/// A secret that an event names; none if it has been deleted since.
 pub(crate) async fn found(app: &App, secret: &str) -> Result<Option<Listed>, FollowupError> {
     match described(app, secret).await {
         Err(FollowupError::SecretsManager(call)) if call.code == "ResourceNotFoundException" => Ok(None),
@@ -31,11 +31,16 @@ pub(crate) async fn found(app: &App, secret: &str) -> Result<Option<Listed>, Fol
     }
 }
 
+/// A secret with its labels and tags, as DescribeSecret shows it.
 pub(crate) async fn described(app: &App, secret: &str) -> Result<Listed, FollowupError> {
     describe::secret(&app.secrets, secret).await.map_err(FollowupError::SecretsManager)
 }
 
-/// What reads each secret, by ARN, and the cluster's services.
+/// The readers of each secret, by its ARN, and the cluster's services.
+///
+/// # Errors
+///
+/// [`FollowupError::NoService`] if the policy names a service that the cluster does not have.
 pub(crate) async fn readers(
     app: &App,
     changes: &[Change],
@@ -70,8 +75,8 @@ pub(crate) async fn readers(
     Ok((found.collect(), services))
 }
 
-/// Which values the tasks of the services have that read the batch's secrets, as ECS shows it now. It is told beside what failed,
-/// and is left out where ECS does not answer.
+/// The number of tasks with old and new values, for each service that reads a secret of the batch. For the report of a failure, so
+/// it is empty if ECS does not answer.
 pub(crate) async fn runs(app: &App, batch: &Batch) -> Vec<Runs> {
     let names: BTreeSet<_> = batch.readers.values().flatten().cloned().collect();
     let names: Vec<_> = names.into_iter().collect();
@@ -85,14 +90,14 @@ pub(crate) async fn runs(app: &App, batch: &Batch) -> Vec<Runs> {
             services.iter().map(|service| rollout::runs(service, forward, back)).collect()
         }
         Err(call) => {
-            tracing::warn!(message = format!("the services could not be described: {}", chain(&call)));
+            tracing::warn!(message = format!("describing the services failed: {}", chain(&call)));
             Vec::new()
         }
     }
 }
 
-/// The version of each of the batch's secrets that is current now: a label may have been moved by others, or may not have moved
-/// where it was to. It is left out where it cannot be seen.
+/// The current version of each secret of the batch, by the secret's ARN: others may have moved a label, and a planned move may have
+/// failed. Without secrets that cannot be described.
 pub(crate) async fn current(app: &App, batch: &Batch) -> BTreeMap<String, String> {
     let mut current = BTreeMap::new();
     for change in &batch.changes {
@@ -106,7 +111,7 @@ pub(crate) async fn current(app: &App, batch: &Batch) -> BTreeMap<String, String
     current
 }
 
-/// The key in a secret's value: the whole of it, or the field that the policy names.
+/// The signing key in a secret's value: the field that the policy names, or the whole value. Empty if the field is missing.
 pub(crate) fn signing_key(app: &App, value: SecretString) -> SecretString {
     let entry = app.settings.policy.rotation.secrets.get(JWT);
     let field = entry.and_then(|entry| entry.random.as_ref()?.field.as_deref());

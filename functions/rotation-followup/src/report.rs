@@ -1,4 +1,4 @@
-//! Pages, messages, evidence, and the ledger as people read it.
+//! Pages, messages and evidence, and the ledger and changelog as people read them.
 
 use shared::aws::secrets;
 use shared::github::proposal::{self, propose};
@@ -18,10 +18,10 @@ use crate::rules::row::Row;
 use crate::text::{broken, ledger};
 use crate::{App, Changelog, NOTING};
 
-/// The branch that the changelog is proposed from; the function's own.
+/// Beginning of the name of the branch that proposes the changelog; the function's own.
 const BRANCH: &str = "governance/security-changelog";
 
-/// Name of the notes that a page of the journal was published: each has a dedup key of its own.
+/// Folder of the notes about published pages of the journal, one for each dedup key.
 const PAGED: &str = "paged";
 
 /// The evidence of a batch.
@@ -53,7 +53,7 @@ pub(crate) fn draft(app: &App, execution: &str, batch: &Batch, rows: &[Row], is_
     findings.extend(unproved.map(|proof| format!("{}: {}: {}", proof.kind, proof.name, proof.detail)));
     findings.extend(rows.iter().filter_map(|row| {
         let leak = row.leak.as_ref()?;
-        Some(format!("the value of {} that leaked: {}", row.secret, ledger::leak(leak)))
+        Some(format!("the leaked value of {}: {}", row.secret, ledger::leak(leak)))
     }));
     let subject: Vec<_> = rows.iter().map(|row| format!("{} {}", row.secret, row.version)).collect();
     Draft {
@@ -66,7 +66,7 @@ pub(crate) fn draft(app: &App, execution: &str, batch: &Batch, rows: &[Row], is_
     }
 }
 
-/// Publishes the pages that the topic has not taken yet; `false` when one is left, for the next attempt or the sweep.
+/// Publishes the journal's waiting pages; `false` if one is left for the next attempt or the sweep.
 pub(crate) async fn publish(app: &App, invocation: &Invocation) -> bool {
     let journal = app.evidence().get::<Journal>(journal::NAME).await;
     let waiting = match journal {
@@ -81,19 +81,19 @@ pub(crate) async fn publish(app: &App, invocation: &Invocation) -> bool {
         if !page(app, PAGED, &each, invocation).await {
             is_done = false;
         } else if app.update(|journal| journal.unpaged.retain(|other| *other != each)).await.is_err() {
-            // It is published again, under the same dedup key.
+            // The next attempt publishes it again, with the same dedup key.
             is_done = false;
         }
     }
     is_done
 }
 
-/// Pages; `false` when the page was not taken. It stands in the log then.
+/// Publishes a page; `false` if that failed. The page is in the log then.
 pub(crate) async fn page(app: &App, day: &str, page: &Page, invocation: &Invocation) -> bool {
     app.pager.page(&app.reporter, day, page, NOTING, invocation).await.is_ok()
 }
 
-/// Pages, tells and records that an execution broke before it had something to work on; `false` when the page was not taken.
+/// Pages, reports and records an execution that broke before it had a batch; `false` if publishing the page failed.
 pub(crate) async fn report_broken(
     app: &App,
     execution: &str,
@@ -101,8 +101,8 @@ pub(crate) async fn report_broken(
     source: Option<&Source>,
     invocation: &Invocation,
 ) -> bool {
-    let reported = broken::broken_page(&app.settings, execution, failed, source);
-    let is_paged = page(app, execution, &reported, invocation).await;
+    let broken_page = broken::broken_page(&app.settings, execution, failed, source);
+    let is_paged = page(app, execution, &broken_page, invocation).await;
     let begun = app.reporter.look(execution).await;
     let draft = Draft {
         subject: format!("execution {execution}"),
@@ -114,20 +114,20 @@ pub(crate) async fn report_broken(
     is_paged
 }
 
-/// Writes ledger and changelog as people read them, and proposes the changelog. What fails is done by the next follow-up.
+/// Writes the ledger and the changelog, and proposes the changelog. The next follow-up repeats a failed part.
 pub(crate) async fn show(app: &App, invocation: &Invocation) {
     let language = app.settings.language;
     let lost = |reason: &str, what: &str| {
         app.reporter.lost("LedgerFailures", "LedgerFailed", reason, what);
     };
-    for page in &ledger::PAGES {
+    for file in &ledger::FILES {
         let shown = app
             .evidence()
-            .show(journal::NAME, page.key, page.content_type, |journal| (page.make)(journal, language));
+            .show(journal::NAME, file.key, file.content_type, |journal| (file.make)(journal, language));
         let shown = invocation.before_deadline(NOTING, shown).await;
         let shown = shown.map_err(|late| chain(&late)).and_then(|shown| shown.map_err(|error| chain(&error)));
         if let Err(reason) = shown {
-            lost(&reason, page.key);
+            lost(&reason, file.key);
         }
     }
     if let Some(changelog) = &app.changelog {
@@ -138,19 +138,19 @@ pub(crate) async fn show(app: &App, invocation: &Invocation) {
     }
 }
 
-/// The part of a record that every run has.
+/// The fields that every record of this function has.
 fn blank(app: &App, run_id: &str) -> Draft {
     let trigger = "secretsmanager:Secret Label Updated".to_owned();
     Draft { trigger, ..Draft::of(&app.settings, run_id, "failed", time::now()) }
 }
 
-/// Makes sure that a pull request brings the changelog to the team's repository.
+/// Makes sure that a pull request proposes the changelog to the team's repository.
 async fn offer(app: &App, changelog: &Changelog, invocation: &Invocation) -> Result<(), String> {
     let token = secrets::value(&app.secrets, &changelog.token, None).await.map_err(|error| chain(&error))?;
     let journal = app.evidence().get::<Journal>(journal::NAME).await.map_err(|error| chain(&error))?;
     let language = app.settings.language;
     let content = ledger::changelog(&journal.unwrap_or_default().rows, language);
-    // One of each environment, since stacks may share a repository.
+    // One branch per environment, since stacks may share a repository.
     let branch = format!("{BRANCH}-{}", app.settings.environment);
     let title = format!(
         "{} ({})",
@@ -159,7 +159,7 @@ async fn offer(app: &App, changelog: &Changelog, invocation: &Invocation) -> Res
     );
     let body = language.pick(
         "Rotações de segredos, escritas por `rotation-followup`. A fonte é `ledger/security-changelog.md` no bucket de evidências.",
-        "Rotations of secrets, written by `rotation-followup`. The source is `ledger/security-changelog.md` in the evidence bucket.",
+        "Rotations of secrets, recorded by `rotation-followup`. The source is `ledger/security-changelog.md` in the evidence bucket.",
     );
     let change = proposal::Change {
         base: None,

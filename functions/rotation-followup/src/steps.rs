@@ -1,5 +1,5 @@
-//! The steps of the state machine, and what CloudTrail reports. The state machine calls one step after the other; each reads the
-//! journal, does its part, and notes it there.
+//! The steps of the state machine, and the handling of CloudTrail's events. Each step reads the journal, acts, and notes its result
+//! there. The state machine retries a step, so a step recognises the work of an attempt that died.
 
 pub(crate) mod deploy;
 pub(crate) mod finish;
@@ -15,13 +15,13 @@ use crate::rules::batch::Phase;
 use crate::rules::failure::Failed;
 use crate::{Answer, App, FollowupError, next};
 
-/// Notes why the way that the batch goes has ended.
+/// Notes the failure that ends the batch's current direction.
 async fn fail(app: &App, execution: &str, mut failed: Failed) -> Result<Answer, FollowupError> {
     let batch = app.amend_batch(execution, |_| ()).await?;
     for change in &batch.changes {
         let listed = described(app, &change.secret).await?;
         let current = listed.labelled("AWSCURRENT");
-        // What a rollback has decided and not done yet is no move of somebody else's.
+        // The old label of a planned rollback move is not another caller's move.
         if current != batch.in_force(&change.secret) && current != Some(&change.version) {
             let detail = format!("{} ({}: {})", change.name, failed.kind, failed.detail);
             failed = Failed::of(&change.key, "Superseded", detail);
@@ -30,8 +30,8 @@ async fn fail(app: &App, execution: &str, mut failed: Failed) -> Result<Answer, 
     }
     tracing::warn!(message = failed.detail, failure = failed.kind);
     app.amend_batch(execution, |batch| {
-        let ways = if batch.phase == Phase::Forward { 1 } else { 2 };
-        if batch.failures.len() < ways {
+        let directions = if batch.phase == Phase::Forward { 1 } else { 2 };
+        if batch.failures.len() < directions {
             batch.failures.push(failed.clone());
         }
     })
@@ -39,7 +39,7 @@ async fn fail(app: &App, execution: &str, mut failed: Failed) -> Result<Answer, 
     Ok(next("failed"))
 }
 
-/// As exact as ECS tells when a deployment began.
+/// Rounds down to ECS's precision for the start of a deployment.
 fn whole_milliseconds(at: Timestamp) -> Timestamp {
     Timestamp::from_millisecond(at.as_millisecond()).unwrap_or(at)
 }

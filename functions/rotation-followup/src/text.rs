@@ -1,4 +1,4 @@
-//! What people read: in the channel and in a page. No secret's value is known here.
+//! Texts for people: messages in the channel, pages, the ledger and the changelog. No secret value reaches this module.
 
 pub(crate) mod batch;
 pub(crate) mod broken;
@@ -17,7 +17,7 @@ use shared::runtime::settings::Settings;
 use crate::rules::change::Change;
 use crate::rules::rollout::Runs;
 
-/// What a message says beside its batch.
+/// Context of a batch's message and page.
 pub(crate) struct Stack<'a> {
     /// The function's settings.
     pub settings: &'a Settings,
@@ -25,15 +25,15 @@ pub(crate) struct Stack<'a> {
     pub cluster: &'a str,
     /// Name of the secret with the account for smoke tests.
     pub account: Option<&'a str>,
-    /// What the services run now.
+    /// Tasks of the services by the value that they run with, after a failure.
     pub runs: &'a [Runs],
-    /// The current version of each secret after a failure, by ARN; without those that could not be seen.
+    /// The current version of each secret after a failure, by ARN; without secrets that could not be described.
     pub current: &'a BTreeMap<String, String>,
-    /// Name of the secret that signs the application's tokens.
+    /// Name of the secret with the key that signs the application's tokens.
     pub jwt: Option<&'a str>,
 }
 
-/// The beginning of what a service or a function said.
+/// Shortens an error text of a service or a function.
 fn brief(detail: &str) -> String {
     const LIMIT: usize = 300;
     let cut: String = detail.chars().take(LIMIT).collect();
@@ -52,7 +52,7 @@ fn command(operation: &str, secret: &str) -> String {
     format!("`aws secretsmanager {operation} --secret-id '{secret}'`")
 }
 
-/// Asks for a follow-up by hand.
+/// The command that asks for a follow-up by hand.
 fn follow_command(settings: &Settings, change: &Change) -> String {
     let more = if change.is_incident() { "\"reason\":\"incident\"," } else { "" };
     shared::run::ledger::follow_command(settings, &change.secret, &change.name, more)

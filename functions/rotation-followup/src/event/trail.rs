@@ -172,7 +172,7 @@ mod tests {
     const ANA: &str = "arn:aws:iam::123456789012:user/ana";
 
     #[test]
-    fn who_made_a_version_current() {
+    fn calls_that_make_a_version_current_are_acts() {
         let act = Act { reason: Reason::Manual, by: ANA.to_owned(), at: Timestamp::UNIX_EPOCH };
         let expected = TrailEvent::Act { secret: "arn:s".to_owned(), version: "v".to_owned(), act };
         let made = json!({"arn": "arn:s", "versionId": "v"});
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_is_only_named_as_one_of_our_functions_stays_in_the_ledger() {
+    fn a_foreign_role_with_a_functions_session_name_stays_in_the_ledger() {
         for arn in [
             "arn:aws:sts::123456789012:assumed-role/Administrator/x-rotate-random",
             "arn:aws:sts::123456789012:assumed-role/Administrator/moveongs-dev-rotate-random",

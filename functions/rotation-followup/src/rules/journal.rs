@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rollback_is_followed_by_nothing_and_a_second_try_is() {
+    fn a_rollback_needs_no_follow_up_but_a_second_try_does() {
         let mut journal = Journal::default();
         journal.notice(&change("a", "a2", "a1"));
         journal.take("one", at(0));
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_may_ask_for_what_was_done_and_declare_it_while_it_is_done() {
+    fn a_person_may_repeat_a_follow_up_and_declare_an_incident_during_one() {
         let mut journal = Journal::default();
         journal.notice(&change("a", "a2", "a1"));
         journal.take("one", at(0));
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn the_batch_of_a_dead_execution_is_gone_on_with_when_its_lease_is_over() {
+    fn another_execution_takes_over_a_batch_after_its_lease() {
         let mut journal = Journal::default();
         journal.notice(&change("a", "a2", "a1"));
         journal.take("dead", at(0));
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_a_person_moves_back_meanwhile_is_news_or_ends_the_waiting() {
+    fn a_label_moved_back_meanwhile_is_news_or_ends_the_wait() {
         let mut journal = Journal::default();
         journal.handled.insert("a".to_owned(), "a1".to_owned());
         journal.notice(&change("a", "a2", "a1"));
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn an_incident_stays_one() {
+    fn an_incident_stays_an_incident() {
         let mut journal = Journal::default();
         let manual = Some(Declared { reason: Reason::Manual, by: "bob".to_owned() });
         journal.notice(&Change { declared: incident(), ..change("a", "a2", "a1") });
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_does_not_grow_with_what_anyone_does() {
+    fn rows_and_acts_are_limited() {
         let mut journal = Journal { rows: vec![row("old"); ROWS], ..Journal::default() };
         journal.notice(&change("a", "a2", "a1"));
         journal.take("one", at(0));
@@ -479,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn others_have_deployed_a_value_that_was_followed_before() {
+    fn the_first_follow_up_of_the_current_period_counts() {
         let mut journal = Journal { rows: vec![row("v1"), row("v2"), row("v2")], ..Journal::default() };
         journal.rows[1].started = at(5);
         journal.rows[2].started = at(9);
@@ -490,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_went_back_restores_a_value_even_if_the_way_back_fails() {
+    fn a_label_that_went_back_restores_a_value_even_if_the_rollback_fails() {
         let back = Row { previous: Some("v1".to_owned()), ..row("v2") };
         for (outcome, restored, expected) in
             [("rolled back", true, true), ("failed", true, true), ("failed", false, false)]

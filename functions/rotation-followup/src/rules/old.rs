@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_value_of_the_state_is_the_one_that_terraform_puts_back() {
+    fn a_value_from_terraforms_state_is_recognised() {
         let state = include_str!("../../../../tests/cases/09a-terraform-state-holds-the-value.json");
         let state: Value = serde_json::from_str(state).unwrap();
         let put = &state["resources"][1]["instances"][0]["attributes"];
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_the_same_to_their_readers() {
+    fn equal_documents_are_the_same_value() {
         let same = |one: &str, other: &str| is_same(&SecretString::from(one), &SecretString::from(other));
         for (one, other, expected) in [
             ("a", "a", true),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_of_a_rotation_is_compared_with_none_and_others_with_those_before() {
+    fn only_values_without_a_rotation_are_compared_with_earlier_ones() {
         let made: BTreeMap<_, _> = [("v1", 10), ("v2", 20), ("v3", 30), ("v4", 40)]
             .map(|(id, made)| (id.to_owned(), at(made)))
             .into();

@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_and_what_is_no_failure_of_it() {
+    fn a_login_fails_only_for_reasons_of_the_application() {
         let (proof, token) = login(&answer(200, r#"{"token":"aa.bb-_.cc","refreshToken":"x"}"#));
         assert_eq!(result(&proof), (Outcome::Passed, ""));
         assert_eq!(token.unwrap().expose_secret(), "aa.bb-_.cc");
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_is_asked_again_until_the_last_time() {
+    fn a_failed_proof_is_repeated_until_the_last_attempt() {
         let bad = old_token(&[answer(200, "")]);
         let fine = unproved("login", "MaskedLogin", "masked");
         assert_eq!(verdict(std::slice::from_ref(&fine), true), Verdict::Proved);
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_lasts_disproves_nothing_and_proves_nothing() {
+    fn a_lasting_rate_limit_neither_proves_nor_disproves() {
         let limited = Answer { status: 500, body: String::new(), is_limited: true };
         let mut proofs = vec![health(&[Ok(limited)]), unproved("login", "SecondFactor", "")];
         assert_eq!(verdict(&proofs, false), Verdict::Again);
@@ -452,7 +452,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_that_the_application_does_not_start_with() {
+    fn a_short_key_keeps_the_application_from_starting() {
         let short = |key: &str| too_short(&SecretString::from(key));
         assert_eq!(short(&"a".repeat(31)).unwrap(), "length 31 < 32");
         assert_eq!((short(&"a".repeat(32)), short(&"é".repeat(32))), (None, None));

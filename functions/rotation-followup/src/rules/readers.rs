@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pinned_container_is_no_reader_and_is_named() {
+    fn a_pinned_container_is_reported_and_is_not_a_reader() {
         let previous = format!("{ARN}::AWSPREVIOUS:");
         let known = known(&[
             ("one", "api", ARN),
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_another_deploys_is_named_and_the_others_go_on() {
+    fn a_service_deployed_by_others_is_reported_and_the_rest_continues() {
         let known = known(&[("one", "api", ARN)]);
         let services = [
             service("api", "ECS", "one"),
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_of_a_former_definition_are_waited_for() {
+    fn tasks_of_a_former_definition_are_replaced() {
         let previous = format!("{ARN}::AWSPREVIOUS:");
         let known = known(&[("former", "api", ARN), ("pinned", "api", &previous)]);
         let both = |former: &str| Service {

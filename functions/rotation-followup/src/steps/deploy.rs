@@ -1,4 +1,4 @@
-//! Deploys the services that read the secrets, and watches the rollout.
+//! States Deploy and Watch: deploys the services that read the batch's secrets, and watches the rollout.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +20,8 @@ use crate::rules::rollout::{self, Rollout, Service};
 use crate::rules::{old, proof};
 use crate::{Answer, App, FollowupError, NOTING, aws, database, next};
 
-/// Forces a deployment of each service that reads a secret of the batch, unless the newest began after the change, or one of
-/// the new values certainly does not work.
+/// Forces a deployment of each service that reads a secret of the batch, unless its newest deployment began after the change. Deploys
+/// nothing if one of the new values certainly does not work.
 pub(crate) async fn deploy(
     app: &App,
     execution: &str,
@@ -51,12 +51,12 @@ pub(crate) async fn deploy(
         return fail(app, execution, refused).await;
     }
     let wanted: BTreeSet<&String> = readers.values().flatten().collect();
-    // Nothing has the new value that was refused: no task is to be replaced.
+    // No task has the refused value, so no task needs to be replaced.
     let is_wanted = |service: &&Service| wanted.contains(&service.name) && !batch.was_never_deployed();
     let (mut deployments, mut refusals) = (BTreeMap::new(), BTreeMap::new());
     for service in services.iter().filter(is_wanted) {
         let id = match service.deployed_since(batch.since) {
-            // Of an attempt of this step that died, or somebody else's: its tasks have the values of now all the same.
+            // From an attempt of this step that died, or from another caller. Either way its tasks have the current values.
             Some(newest) => newest.id.clone(),
             None => match aws::deploy(&app.ecs, &app.cluster, &service.name).await {
                 Ok(id) => id,
@@ -98,6 +98,7 @@ pub(crate) async fn deploy(
     Ok(next("deployed"))
 }
 
+/// Checks the rollout of each deployment once.
 pub(crate) async fn watch(
     app: &App,
     execution: &str,
@@ -136,7 +137,8 @@ pub(crate) async fn watch(
     Ok(if is_running { Answer { status: "running", wait_seconds } } else { next("steady") })
 }
 
-/// The values of the batch that no rotation made and that were in force before, by ARN, as far as the function may read values.
+/// Old values that came back in the batch without a rotation, by the secret's ARN. Only for secrets whose value the function may
+/// read, and for versions that leaked.
 async fn old_values(app: &App, batch: &Batch) -> Result<BTreeMap<String, Old>, FollowupError> {
     let mut old = BTreeMap::new();
     for change in &batch.changes {
@@ -160,7 +162,7 @@ async fn old_values(app: &App, batch: &Batch) -> Result<BTreeMap<String, Old>, F
             match read(&version).await {
                 Ok(other) if old::is_same(&value, &other) => same.push((version, at)),
                 Ok(_) => {}
-                // The service deletes versions without a label when it likes.
+                // The service may delete a version without a label at any time.
                 Err(call) if call.code == "ResourceNotFoundException" => {}
                 Err(call) => return Err(FollowupError::SecretsManager(call)),
             }
@@ -170,7 +172,7 @@ async fn old_values(app: &App, batch: &Batch) -> Result<BTreeMap<String, Old>, F
     Ok(old)
 }
 
-/// Why one of the batch's values certainly does not work, so that a deployment would take every good task away.
+/// The failure of a value that certainly does not work: its deployment would replace every working task.
 async fn refused(
     app: &App,
     batch: &Batch,
@@ -181,7 +183,7 @@ async fn refused(
         let Some(readers) = readers.get(&change.secret).filter(|found| !found.services.is_empty()) else {
             continue;
         };
-        // Of no other secret the function may read the value, and none but these keeps the application from starting or serving.
+        // The function may read the values of these secrets only, and only they keep the application from starting or serving.
         if ![JWT, DATABASE].contains(&change.key.as_str()) {
             continue;
         }
@@ -201,7 +203,7 @@ async fn refused(
     Ok(None)
 }
 
-/// Why a value of the signing key or of the database's credential does not work, if that is certain.
+/// The reason why a signing key or a database credential does not work, if that is certain.
 async fn certainly_fails(
     app: &App,
     change: &Change,
@@ -218,7 +220,7 @@ async fn certainly_fails(
         return keys.iter().find_map(proof::too_short);
     }
     let tried = invocation.before_deadline(NOTING, database::login(&app.database, value)).await;
-    // That the answer is late, or that there is none, is no refusal.
+    // A late or missing answer is not a refusal.
     let refused = tried.ok()?.err().filter(|refused| refused.is_certain)?;
     Some(format!("{}: {}", refused.kind, refused.why))
 }

@@ -1,4 +1,4 @@
-//! Records the new values in the ledger, and closes the batch.
+//! States Record and Finish: records the new values in the ledger, reports, and closes the batch.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,10 +21,10 @@ use crate::rules::row::Row;
 use crate::text;
 use crate::{Answer, App, FollowupError, database, next};
 
-/// Time kept back from the database, for page, message and record.
+/// Reserved for the page, the message and the record after the sessions are ended.
 const REPORTING: Duration = Duration::from_secs(60);
 
-/// Writes into the ledger that the new values are in use: the functions that retire old credentials act upon that.
+/// Records in the ledger that the new values are in use: the functions that retire old credentials act on that.
 pub(crate) async fn record(
     app: &App,
     execution: &str,
@@ -37,7 +37,7 @@ pub(crate) async fn record(
     Ok(next("recorded"))
 }
 
-/// Ends sessions, pages, tells, records and closes. Any of it may fail without the next.
+/// Ends sessions, pages, reports and records, and closes the batch. One of these may fail without preventing the next.
 pub(crate) async fn finish(
     app: &App,
     execution: &str,
@@ -62,7 +62,7 @@ pub(crate) async fn finish(
         })
         .await?;
     let Some(mut batch) = opened else {
-        // Closed by an attempt of this step that died afterwards, or it never came to have a batch.
+        // An attempt of this step that died later closed the batch, or the execution never had one.
         let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
         let mut rows: Vec<_> = journal.rows.into_iter().filter(|row| row.execution == execution).collect();
         let is_paged = match (&broken, rows.is_empty()) {
@@ -79,11 +79,11 @@ pub(crate) async fn finish(
     };
     end_sessions(app, execution, &mut batch, invocation).await?;
     let rows = rows(app, &batch, invocation.now).await?;
-    // A value that leaked and may still be good is no success: it wakes somebody, and the functions go on trying.
+    // A leaked value that may still be good is not a success: page, while the functions that retire it keep trying.
     let is_alive = rows.iter().any(Row::is_leak_alive);
     let is_good = batch.failures.is_empty() && !is_alive;
-    // What was overtaken by the next change wakes nobody: that has a follow-up of its own.
-    let is_overtaken =
+    // Don't page for a superseded batch: the newer change has its own follow-up.
+    let is_superseded =
         batch.changes.len() == 1 && batch.failures.first().is_some_and(|failed| failed.kind == "Superseded");
     let runs = if is_good { Vec::new() } else { runs(app, &batch).await };
     let current = if is_good { BTreeMap::new() } else { current(app, &batch).await };
@@ -95,7 +95,7 @@ pub(crate) async fn finish(
         current: &current,
         jwt: app.scope.name(JWT),
     };
-    let page = (!is_good && !is_overtaken).then(|| text::batch::page(&stack, &batch, &rows));
+    let page = (!is_good && !is_superseded).then(|| text::batch::page(&stack, &batch, &rows));
     let message = text::batch::message(&stack, &batch, &rows);
     let begun = app.reporter.look(execution).await;
     let draft = draft(app, execution, &batch, &rows, is_good);
@@ -118,7 +118,7 @@ async fn rows(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Row>, Foll
     Ok(rows)
 }
 
-/// Revokes the refresh tokens where the signing secret has changed for good, and policy or an incident asks for it.
+/// Revokes the refresh tokens if the signing key has changed for good and the policy or an incident requires it.
 async fn end_sessions(
     app: &App,
     execution: &str,

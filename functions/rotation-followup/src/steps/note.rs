@@ -1,4 +1,4 @@
-//! Takes up what has changed, and gives it to an execution.
+//! States Note and Take: notices changed secrets and gives them to one execution.
 
 use jiff::{SignedDuration, Timestamp};
 use shared::aws::listing;
@@ -15,7 +15,7 @@ use crate::rules::journal::{self, Journal, Taken, is_new};
 use crate::rules::rollout::PATIENT_SECONDS;
 use crate::{Answer, App, FollowupError, next};
 
-/// Compares the current versions with those that were followed, and takes up what is new.
+/// Compares the current versions with the followed ones and notices the changes.
 pub(crate) async fn note(
     app: &App,
     source: Source,
@@ -41,7 +41,7 @@ pub(crate) async fn note(
             settled.push((secret.arn.clone(), version.to_owned()));
             continue;
         }
-        // The list lags behind: what it calls news may have been followed.
+        // The list lags behind, so an apparent change may have been followed already.
         let secret = if source == Source::Sweep { described(app, &secret.arn).await? } else { secret };
         let Some(version) = secret.labelled("AWSCURRENT") else { continue };
         if declared.is_none() && !journal.is_news(&secret.arn, version) {
@@ -62,7 +62,7 @@ pub(crate) async fn note(
                 journal.forget_stale(secret, version);
             }
             let noticed = changes.iter().filter(|change| journal.notice(change)).count() > 0;
-            // What an execution that died has left is seen by whoever comes next.
+            // The next execution takes over the batch of one that died.
             noticed || journal.has_dead_batch(now) || (source == Source::Sweep && !journal.waiting.is_empty())
         })
         .await?;
@@ -80,13 +80,14 @@ pub(crate) async fn note(
     Ok(if is_waiting { Answer { status: "waiting", wait_seconds } } else { next("nothing") })
 }
 
+/// Takes the waiting changes as this execution's batch, or waits for the open batch of another execution.
 pub(crate) async fn take(app: &App, execution: &str, now: Timestamp) -> Result<Answer, FollowupError> {
     let now = whole_milliseconds(now);
     Ok(match app.update(|journal| journal.take(execution, now)).await? {
         Taken::Batch(_) => next("taken"),
         Taken::Busy(age) => {
             let settle = app.settings.policy.rotation.followup.settle_seconds;
-            // What bakes takes hours, and each look counts towards the events that an execution may have.
+            // A bake takes hours, and each poll adds events to the execution, which may have 25,000.
             let is_long = age >= SignedDuration::from_hours(1);
             Answer {
                 status: "busy",
@@ -121,8 +122,8 @@ async fn change(
     })
 }
 
-/// Of secrets that were never followed, a sweep takes up those that services read which were deployed before the value was
-/// made. All others are as they should be: their versions count as followed.
+/// Drops the changes of never followed secrets whose readers already have the value: their versions count as followed. Keeps those
+/// with a reader deployed before the value was made. For a sweep.
 async fn without_baseline(
     app: &App,
     journal: &Journal,
@@ -137,7 +138,7 @@ async fn without_baseline(
     let mut settled = Vec::new();
     for change in unknown {
         let read_by = readers.get(&change.secret).map(|found| &found.services[..]).unwrap_or_default();
-        // The service tells whole seconds here: rather one deployment too many.
+        // The service reports whole seconds. Prefer one deployment too many.
         let made = change.made.and_then(|made| made.checked_add(SignedDuration::from_secs(1)).ok());
         let is_stale = services
             .iter()

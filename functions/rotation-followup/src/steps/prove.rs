@@ -1,4 +1,4 @@
-//! Lets the application prove that it uses the new values and refuses the old ones.
+//! State Prove: proves that the application uses the new values and refuses the old ones.
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -21,7 +21,7 @@ use crate::{Answer, App, FollowupError, NOTING, application, database, next};
 /// Seconds after which the application takes questions again that has limited them. Source: observed on the running application.
 const LIMIT_SECONDS: u16 = 60;
 
-/// Asks the application once; what fails is asked again, as often as the policy says.
+/// Makes all proofs once. The state machine repeats failed proofs as often as the policy says.
 pub(crate) async fn prove(
     app: &App,
     execution: &str,
@@ -30,9 +30,9 @@ pub(crate) async fn prove(
 ) -> Result<Answer, FollowupError> {
     let policy = &app.settings.policy.rotation.followup;
     let batch = app.amend_batch(execution, |_| ()).await?;
-    let asked = invocation.before_deadline(NOTING, proofs(app, &batch, invocation.now)).await;
+    let proved = invocation.before_deadline(NOTING, proofs(app, &batch, invocation.now)).await;
     let is_last = poll >= policy.proof.times;
-    let mut proofs = asked.unwrap_or_else(|late| Ok(vec![proof::late(&chain(&late))]))?;
+    let mut proofs = proved.unwrap_or_else(|late| Ok(vec![proof::late(&chain(&late))]))?;
     let is_limited = proofs.iter().any(Proof::is_limited);
     if is_last {
         proofs.iter_mut().for_each(Proof::give_up);
@@ -78,14 +78,14 @@ async fn proofs(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Proof>, 
     };
     let jwt = changes.iter().find(|change| change.key == JWT).copied();
     proofs.extend(of_application(app, application, batch, jwt, now).await?);
-    // A task that no deployment of ours replaces goes on with the key before.
+    // A task that this function does not replace keeps using the old key.
     if jwt.is_some_and(|jwt| batch.unreached.get(&jwt.secret).is_some_and(|others| !others.is_empty())) {
         proofs.iter_mut().filter(|proof| proof.is_about_tokens()).for_each(Proof::excuse);
     }
     Ok(proofs)
 }
 
-/// What the application answers. Once it limits the questions no more are asked, since each counts.
+/// Proofs by the application's answers. Stops at the application's rate limit, since each request counts towards it.
 async fn of_application(
     app: &App,
     application: &Application,
@@ -97,7 +97,7 @@ async fn of_application(
     if let Some(change) = jwt
         && !proofs.iter().any(Proof::is_limited)
     {
-        // Where its label went back the two have changed places.
+        // After a rollback the two versions swap roles.
         let is_back = batch.moved.contains(&change.secret);
         let (new, old) = match is_back {
             false => (Some(&change.version), change.previous.as_ref()),
@@ -125,17 +125,19 @@ async fn of_application(
     Ok(proofs)
 }
 
-/// Whether the application takes tokens of the new key and refuses those of the old one; the new comes first.
+/// Whether the application accepts tokens signed with the new key and refuses those of the old one. In `keys` the new key comes
+/// first, and `true` marks it.
 async fn tokens(application: &Application, keys: &[(SecretString, bool)], now: Timestamp) -> Vec<Proof> {
     const NAME: &str = "token of the old secret";
     if keys.iter().any(|(key, _)| key.expose_secret().is_empty()) {
-        return vec![proof::unproved(NAME, "NoKey", "the secret's value has no signing key in it").of(JWT)];
+        return vec![proof::unproved(NAME, "NoKey", "the secret's value contains no signing key").of(JWT)];
     }
     if let [(new, _), (old, _)] = keys
         && new.expose_secret() == old.expose_secret()
     {
         return vec![
-            proof::unproved(NAME, "SameValue", "the new version has the key of the one before").of(JWT),
+            proof::unproved(NAME, "SameValue", "the new version has the same key as the previous one")
+                .of(JWT),
         ];
     }
     let mut proofs = Vec::new();
@@ -149,7 +151,7 @@ async fn tokens(application: &Application, keys: &[(SecretString, bool)], now: T
     proofs
 }
 
-/// The account for smoke tests, if there is one.
+/// The account for smoke tests, if the stack has one. The error says why it cannot be used.
 async fn account(app: &App) -> Result<Option<Account>, String> {
     let Some(name) = &app.account else { return Ok(None) };
     let value = secrets::value(&app.secrets, name, None).await.map_err(|error| chain(&error))?;

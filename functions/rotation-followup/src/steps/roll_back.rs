@@ -1,4 +1,4 @@
-//! Moves labels back to values that work.
+//! State RollBack: moves labels back to values that still work.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::rules::keys::{DATABASE, JWT};
 use crate::rules::proof;
 use crate::{Answer, App, FollowupError, NOTING, aws, database, next};
 
-/// Puts the labels back where that helps: only to a value that works.
+/// Decides which labels go back, notes the decision, and moves them.
 pub(crate) async fn roll_back(
     app: &App,
     execution: &str,
@@ -24,9 +24,9 @@ pub(crate) async fn roll_back(
 ) -> Result<Answer, FollowupError> {
     let batch = app.amend_batch(execution, |_| ()).await?;
     match (batch.phase, batch.failures.len()) {
-        // Nothing to go back from; or the way back has failed too, and back again would be forward.
+        // No failure; or the rollback has failed too, and rolling back a rollback would go forward again.
         (_, 0) | (Phase::Back, 2..) => return Ok(next("stays")),
-        // An attempt of this step died on the way.
+        // An attempt of this step died while moving labels.
         (Phase::Back, _) => return move_back(app, &batch).await,
         (Phase::Forward, _) => {}
     }
@@ -52,7 +52,7 @@ pub(crate) async fn roll_back(
         }
     }
     let since = whole_milliseconds(time::now());
-    // Before the first label moves, so that whoever comes after an attempt that died knows what is meant.
+    // Note the decision before the first label moves, so the next attempt can complete it.
     let batch = app
         .amend_batch(execution, |batch| {
             batch.stayed.clone_from(&stayed);
@@ -66,7 +66,7 @@ pub(crate) async fn roll_back(
     if batch.moved.is_empty() { Ok(next("stays")) } else { move_back(app, &batch).await }
 }
 
-/// Moves the labels that are to go back and have not.
+/// Moves the labels that the batch decided to move and that have not moved yet.
 async fn move_back(app: &App, batch: &Batch) -> Result<Answer, FollowupError> {
     for change in batch.changes.iter().filter(|change| batch.moved.contains(&change.secret)) {
         let Some(previous) = &change.previous else { continue };
@@ -75,7 +75,7 @@ async fn move_back(app: &App, batch: &Batch) -> Result<Answer, FollowupError> {
             let done = aws::move_current(&app.secrets, &change.secret, &change.version, previous).await;
             done.map_err(FollowupError::SecretsManager)?;
         }
-        // Where the service has left it there, it would take the finished rotation for one that runs, and repeat it.
+        // If the service left AWSPENDING there, it would take the finished rotation for a running one and repeat it.
         if listed.labelled("AWSPENDING") == Some(&change.version) {
             let done = aws::clear_pending(&app.secrets, &change.secret, &change.version).await;
             done.map_err(FollowupError::SecretsManager)?;
@@ -84,8 +84,8 @@ async fn move_back(app: &App, batch: &Batch) -> Result<Answer, FollowupError> {
     Ok(next("moved"))
 }
 
-/// Whether the value before still works: of a database's credential and of a signing key that is tried, and the application
-/// proves all others.
+/// Whether the previous value still works; the inner error is the reason if not. Tries a database credential or a signing key; for
+/// other secrets the application's proofs decide later.
 async fn works(
     app: &App,
     change: &Change,

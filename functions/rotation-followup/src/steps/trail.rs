@@ -1,4 +1,4 @@
-//! Keeps who changed a secret, and pages for a rotation that failed.
+//! Events of CloudTrail: notes who changed a secret, and pages for a failed rotation.
 
 use serde::Deserialize;
 use shared::aws::secrets::Listed;
@@ -13,19 +13,19 @@ use crate::report::{page, show};
 use crate::text::rotation::{RotationFailure, rotation_failed};
 use crate::{Answer, App, FollowupError, next};
 
-/// The functions whose evidence tells why a rotation failed.
+/// The functions whose evidence explains a failed rotation.
 const ROTATORS: [&str; 3] = ["rotate-database", "rotate-external", "rotate-random"];
 
-/// Records of a rotation function that are searched for the failure that CloudTrail tells of.
+/// Records of a rotation function to search for the failure that CloudTrail reports.
 const SEARCHED: u8 = 20;
 
-/// Keeps who changed a secret; pages for a rotation that failed.
+/// Notes who changed a secret, or pages for a failed rotation.
 pub(crate) async fn take_note(
     app: &App,
-    reported: TrailEvent,
+    event: TrailEvent,
     invocation: &Invocation,
 ) -> Result<Answer, FollowupError> {
-    match reported {
+    match event {
         TrailEvent::Nothing => Ok(next("nothing")),
         TrailEvent::Act { secret, version, act } => {
             if !found(app, &secret).await?.is_some_and(|secret| is_ours(app, &secret)) {
@@ -43,8 +43,8 @@ pub(crate) async fn take_note(
             };
             let failure = failure_of(app, &listed).await;
             let day = time::local_date(invocation.now);
-            let reported = rotation_failed(&app.settings, &listed, &event, failure.as_ref());
-            if page(app, &day, &reported, invocation).await {
+            let failed = rotation_failed(&app.settings, &listed, &event, failure.as_ref());
+            if page(app, &day, &failed, invocation).await {
                 Ok(next("paged"))
             } else {
                 Err(FollowupError::PageFailed)
@@ -53,7 +53,7 @@ pub(crate) async fn take_note(
     }
 }
 
-/// The part of a rotation's record that tells of its failure.
+/// The fields of a rotation's record that describe its failure.
 #[derive(Deserialize)]
 struct RecordOfRotation {
     run_id: String,
@@ -61,7 +61,7 @@ struct RecordOfRotation {
     findings: Vec<String>,
 }
 
-/// The step, kind and text of a rotation's newest failure, from its function's evidence; none when there is none.
+/// A rotation's newest failure in its function's evidence, if there is one.
 async fn failure_of(app: &App, secret: &Listed) -> Option<RotationFailure> {
     let function = secret.function.as_deref()?;
     let procedure = ROTATORS.into_iter().find(|name| function.ends_with(&format!("-{name}")))?;
@@ -72,7 +72,7 @@ async fn failure_of(app: &App, secret: &Listed) -> Option<RotationFailure> {
         .await
         .map_err(|error| {
             tracing::warn!(
-                message = format!("the evidence of {procedure} could not be read: {}", chain(&error))
+                message = format!("reading the evidence of {procedure} failed: {}", chain(&error))
             );
         })
         .ok()?;
@@ -83,6 +83,6 @@ async fn failure_of(app: &App, secret: &Listed) -> Option<RotationFailure> {
         token: token.to_owned(),
         step: step.to_owned(),
         kind: kind.to_owned(),
-        said: newest.findings.join("; "),
+        findings: newest.findings.join("; "),
     })
 }

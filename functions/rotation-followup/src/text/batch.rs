@@ -24,14 +24,14 @@ pub(crate) fn message(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Message
     let title = if batch.failures.is_empty() && rows.iter().any(Row::is_leak_alive) {
         language.pick(
             "Segredo novo em uso, e o vazado pode ainda valer",
-            "New secret in use, and the leaked one may still be good",
+            "New secret in use, but the leaked one may still be good",
         )
     } else if batch.failures.is_empty() && is_unproved {
         language.pick("Segredo novo em uso, prova incompleta", "New secret in use, proof incomplete")
     } else if batch.failures.is_empty() {
         language.pick("Segredo novo em uso e provado", "New secret in use and proved")
     } else if batch.has_failed_twice() {
-        language.pick("Segredo novo falhou, e a volta também", "New secret failed, and so did the way back")
+        language.pick("Segredo novo falhou, e a volta também", "New secret failed, and so did the rollback")
     } else if !batch.moved.is_empty() {
         language.pick("Segredo novo falhou e foi desfeito", "New secret failed and was rolled back")
     } else {
@@ -42,7 +42,7 @@ pub(crate) fn message(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Message
         .iter()
         .map(|failed| format!("*{}*: {}", failed.kind, what_failed(failed, language)))
         .collect();
-    // Before all that may be cut off at its end.
+    // Next step first: a long message is cut off at its end.
     if !batch.failures.is_empty() {
         lines.push(format!("*{}*: {}", next(language), next_step(stack, batch)));
         lines.extend(in_force(stack, batch));
@@ -61,18 +61,18 @@ pub(crate) fn message(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Message
             Outcome::Failed => "✗",
             Outcome::Unproved => "?",
         };
-        // Of several secrets each has its own reader.
-        let whose = if batch.changes.len() > 1 && !proof.key.is_empty() {
+        // With several secrets, name the secret of each proof.
+        let key = if batch.changes.len() > 1 && !proof.key.is_empty() {
             format!("{} · ", proof.key)
         } else {
             String::new()
         };
-        format!("{mark} {whose}{}: {}", ledger::name(&proof.name, language), ledger::verdict(proof, language))
+        format!("{mark} {key}{}: {}", ledger::name(&proof.name, language), ledger::verdict(proof, language))
     }));
     if let Some(count) = batch.sessions_ended {
         lines.push(format!(
             "{}: {count}",
-            language.pick("Refresh tokens revogados", "Refresh tokens revoked")
+            language.pick("Refresh tokens revogados", "Revoked refresh tokens")
         ));
     }
     lines.extend(cures(stack, batch).into_iter().map(|cure| format!("*{}*: {cure}", next(language))));
@@ -83,7 +83,7 @@ pub(crate) fn message(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Message
     }
 }
 
-/// The page of a batch that failed.
+/// The page of a batch that failed, or of a leaked value that may still be good.
 pub(crate) fn page(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Page {
     let settings = stack.settings;
     let (environment, keys, language) = (&settings.environment, keys(batch), settings.language);
@@ -98,7 +98,7 @@ pub(crate) fn page(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Page {
             secret,
         };
     };
-    let reported: Vec<_> = batch
+    let failures: Vec<_> = batch
         .failures
         .iter()
         .map(|failed| format!("{}: {}", failed.kind, what_failed(failed, language)))
@@ -107,7 +107,7 @@ pub(crate) fn page(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Page {
         subject: paging::subject(&format!("[{environment}] {kind}: {keys}")),
         text: format!(
             "{keys} ({environment}): {}.\n{}: {}.\n{}.\n{}",
-            reported.join("; "),
+            failures.join("; "),
             next(language),
             next_step(stack, batch),
             in_force(stack, batch).join("; "),
@@ -122,7 +122,7 @@ fn keys(batch: &Batch) -> String {
     batch.changes.iter().map(|change| change.key.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// What is known of each value that leaked: what is dead, what may live, and what a person does about it.
+/// The state of each leaked value, and the next step if it may still be good.
 fn leaks(stack: &Stack<'_>, rows: &[Row]) -> Vec<String> {
     let language = stack.settings.language;
     let of_row = |row: &Row| {
@@ -133,7 +133,7 @@ fn leaks(stack: &Stack<'_>, rows: &[Row]) -> Vec<String> {
                 match row.key.as_str() {
                     JWT => language.pick(
                         "a chave vazada está morta (provado): os tokens de acesso que ela assinou são recusados",
-                        "the leaked key is dead (proved): the access tokens that it signed are refused",
+                        "the leaked key is dead (proved): access tokens signed with it are refused",
                     ),
                     _ => language.pick(
                         "a credencial vazada está morta (provado)",
@@ -145,7 +145,7 @@ fn leaks(stack: &Stack<'_>, rows: &[Row]) -> Vec<String> {
                 "✗ `{name}`: {} ({why}). *{}*: {}",
                 language.pick(
                     "não se provou que o valor vazado está morto",
-                    "the leaked value was not proved dead",
+                    "the leaked value is not proved dead",
                 ),
                 next(language),
                 next_of_leak(stack, row)
@@ -154,17 +154,17 @@ fn leaks(stack: &Stack<'_>, rows: &[Row]) -> Vec<String> {
                 "✗ `{name}`: {} *{}*: {}",
                 language.pick(
                     "nada aqui prova que o valor vazado está morto.",
-                    "nothing here proves that the leaked value is dead.",
+                    "this stack cannot prove that the leaked value is dead.",
                 ),
                 next(language),
                 match row.key.as_str() {
                     WEBHOOK => language.pick(
                         "cada receptor de webhooks deve passar a conferir com o segredo novo e recusar o anterior; só ele sabe se o fez. Confirmar com cada um e registrar",
-                        "each receiver of webhooks has to check with the new secret and refuse the one before; only the receiver knows whether it does. Ask each one to confirm, and keep a record",
+                        "each receiver of webhooks must verify with the new secret and refuse the previous one, and only the receiver knows whether it does. Ask each one to confirm, and keep a record",
                     ),
                     _ => language.pick(
                         "encerrar o valor anterior no sistema que o confere, e registrar como foi visto que ele é recusado",
-                        "end the value before in the system that checks it, and keep a record of how it was seen to be refused",
+                        "revoke the previous value in the system that checks it, and keep a record that the system refuses it",
                     ),
                 }
             ),
@@ -174,7 +174,7 @@ fn leaks(stack: &Stack<'_>, rows: &[Row]) -> Vec<String> {
     rows.iter().filter_map(of_row).collect()
 }
 
-/// Until when access tokens live that the administrator's password gave, which no longer depend on it.
+/// How long the access tokens issued for the administrator's previous password stay valid.
 fn living_tokens(stack: &Stack<'_>, row: &Row) -> Option<String> {
     if row.key != ADMIN || row.restored {
         return None;
@@ -187,12 +187,12 @@ fn living_tokens(stack: &Stack<'_>, row: &Row) -> Option<String> {
             "Tokens de acesso que a senha anterior deu valem até {until} (`JWT_EXPIRES_IN` de um dia, se não foi mudado); os refresh tokens foram revogados. Para encerrá-los já, rotacionar a chave que os assina: {rotate}"
         ),
         Language::English => format!(
-            "Access tokens that the password before gave are good until {until} (`JWT_EXPIRES_IN` of a day, unless changed); the refresh tokens are revoked. To end them now, rotate the key that signs them: {rotate}"
+            "Access tokens issued for the previous password stay valid until {until} (if `JWT_EXPIRES_IN` is the default of one day); the refresh tokens are revoked. To end the access tokens now, rotate the key that signs them: {rotate}"
         ),
     })
 }
 
-/// How a value that leaked is ended now; the function that does it tries each hour.
+/// The command that retires a leaked value now. The function that retires it retries every hour.
 fn next_of_leak(stack: &Stack<'_>, row: &Row) -> String {
     let (language, settings) = (stack.settings.language, stack.settings);
     let function =
@@ -205,7 +205,7 @@ fn next_of_leak(stack: &Stack<'_>, row: &Row) -> String {
         "{} `echo '{{\"retire\": true}}' | aws lambda invoke --function-name {}-{}-{function} --payload fileb:///dev/stdin /dev/stdout`",
         language.pick(
             "a função tenta a cada hora, e a mensagem dela diz a causa. Tentar agora:",
-            "the function tries each hour, and its message has the cause. To try now:",
+            "the function retries every hour, and its message has the cause. To retry now:",
         ),
         settings.project,
         settings.environment

@@ -30,7 +30,7 @@ pub(crate) fn broken(
     }
 }
 
-/// The page of such an execution.
+/// The page of an execution that broke before it had a batch.
 pub(crate) fn broken_page(
     settings: &Settings,
     execution: &str,
@@ -54,20 +54,20 @@ pub(crate) fn broken_page(
     }
 }
 
-/// What is known of an execution that broke before it had a batch; the function's own words stand in the small print.
+/// The cause of an execution that broke before it had a batch, in the chosen language. The error text is in the small print.
 fn what_broke(broken: &Failed, language: Language) -> &'static str {
     match broken.kind.as_str() {
         "InvalidEvent" => language.pick(
             "a entrada não é uma que o acompanhamento conhece",
-            "the input is not one that the follow-up knows",
+            "the follow-up does not know this input",
         ),
         "NotOurs" => language.pick(
             "o segredo não é deste ambiente: template e política não o nomeiam, e as tags Project e Environment dele não são as deste",
-            "the secret is not of this environment: neither template nor policy name it, and its tags Project and Environment are not this one's",
+            "the secret does not belong to this environment: neither the template nor the policy names it, and its tags Project and Environment do not match",
         ),
         "NotRotated" => language.pick(
             "a versão atual do segredo não foi feita depois do incidente, e o acompanhamento nada encerrou",
-            "the secret's current version was not made after the incident, and the follow-up ended nothing",
+            "the secret's current version was not made after the incident, so the follow-up ended no session or credential",
         ),
         _ => language.pick("um passo do acompanhamento não terminou", "a step of the follow-up did not end"),
     }
@@ -89,12 +89,12 @@ pub(super) fn broken_next(settings: &Settings, broken: &Failed, source: Option<&
         } else {
             let text = language.pick(
                 "corrigir a causa; a varredura diária (ou o próximo evento) retoma o que falta. Para não esperar:",
-                "mend the cause; the daily sweep (or the next event) takes up what is missing. Not to wait:",
+                "fix the cause; the daily sweep or the next event resumes the follow-up. To resume it now:",
             );
             format!("{text} {}", start_command(settings, "{\"sweep\":true}"))
         };
     };
-    // What a person has declared is known to no sweep.
+    // A sweep does not know a person's declaration.
     let again = start_command(settings, &input(secret, declared.reason == Reason::Incident));
     let (first, then) = match broken.kind.as_str() {
         "NotOurs" => (
@@ -102,7 +102,7 @@ pub(super) fn broken_next(settings: &Settings, broken: &Failed, source: Option<&
                 "{} `aws secretsmanager tag-resource --secret-id '{secret}' --tags Key=Project,Value={} Key=Environment,Value={}`",
                 language.pick(
                     "se o segredo é deste ambiente, dar a ele as tags:",
-                    "if the secret is this environment's, give it the tags:"
+                    "if the secret belongs to this environment, tag it:"
                 ),
                 settings.project,
                 settings.environment
@@ -113,18 +113,18 @@ pub(super) fn broken_next(settings: &Settings, broken: &Failed, source: Option<&
             format!("{} {}", language.pick("rotacionar:", "rotate:"), command("rotate-secret", secret)),
             language.pick(
                 "e, terminada a rotação, declarar o incidente de novo:",
-                "and when the rotation has ended, declare the incident again:",
+                "and once the rotation has ended, declare the incident again:",
             ),
         ),
         _ => (
-            language.pick("corrigir a causa", "mend the cause").to_owned(),
+            language.pick("corrigir a causa", "fix the cause").to_owned(),
             language.pick("e pedir o acompanhamento de novo:", "and ask for the follow-up again:"),
         ),
     };
     format!("{first} {then} {again}")
 }
 
-/// Starts the state machine; the account is not known here.
+/// The command that starts the state machine. It looks up the ARN, because the account is not known here.
 fn start_command(settings: &Settings, input: &str) -> String {
     format!(
         "`aws stepfunctions start-execution --input '{input}' --state-machine-arn \"$(aws stepfunctions list-state-machines --query \"stateMachines[?name=='{}'].stateMachineArn\" --output text)\"`",

@@ -1,4 +1,4 @@
-//! The page of a rotation that failed.
+//! The page of a failed rotation.
 
 use shared::aws::secrets::Listed;
 use shared::run::paging::{self, Page};
@@ -8,19 +8,19 @@ use shared::runtime::settings::Settings;
 use super::{command, next};
 use crate::PROCEDURE;
 
-/// Why a rotation failed, as its function has recorded it.
+/// A rotation's failure, from the record of its function.
 pub(crate) struct RotationFailure {
-    /// The version that was to become current.
+    /// The version that the rotation was making current.
     pub token: String,
     /// The step that failed.
     pub step: String,
     /// The failure's stable name.
     pub kind: String,
-    /// What the function said.
-    pub said: String,
+    /// The findings of the function's record.
+    pub findings: String,
 }
 
-/// The page of a rotation that CloudTrail says has failed.
+/// The page of a failed rotation that CloudTrail reported.
 pub(crate) fn rotation_failed(
     settings: &Settings,
     secret: &Listed,
@@ -32,13 +32,13 @@ pub(crate) fn rotation_failed(
     let kind = failure.map_or(event, |failure| failure.kind.as_str());
     let what = match failure {
         Some(failure) => {
-            format!("{event}: {}: {}: {} ({})", failure.step, failure.kind, failure.said, failure.token)
+            format!("{event}: {}: {}: {} ({})", failure.step, failure.kind, failure.findings, failure.token)
         }
         None => format!(
             "{event}: {}",
             language.pick(
                 "a função de rotação não registrou a falha; ver os logs dela",
-                "the rotation function has no record of the failure; read its logs",
+                "the rotation function recorded no failure; read its logs",
             )
         ),
     };
@@ -50,7 +50,7 @@ pub(crate) fn rotation_failed(
             command("rotate-secret", name)
         ),
         Language::English => format!(
-            "the channel has the function's message with the exact command (docs/rotacao.md). State: `{describe}`. Secrets Manager repeats a rotation that failed, and not one that was abandoned: {}",
+            "the channel has the function's message with the exact command (docs/rotacao.md). State: `{describe}`. Secrets Manager retries a failed rotation, but not an abandoned one: {}",
             command("rotate-secret", name)
         ),
     };

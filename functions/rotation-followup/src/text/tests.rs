@@ -19,7 +19,7 @@ use crate::rules::readers::{Cause, Unreached};
 use crate::rules::rollout::Runs;
 
 #[test]
-fn the_command_that_asks_for_a_follow_up_is_whole() {
+fn the_command_that_asks_for_a_follow_up_is_complete() {
     let settings = Settings {
         function: "moveongs-dev-rotation-followup".to_owned(),
         project: "moveongs".to_owned(),
@@ -90,7 +90,7 @@ fn paged(language: Language, batch: &Batch) -> String {
     paged_with(language, batch, batch.in_force(&batch.changes[0].secret).unwrap())
 }
 
-/// The same where another version is current than the one that the batch means.
+/// The same with another current version than the batch leaves in force.
 fn paged_with(language: Language, batch: &Batch, current: &str) -> String {
     let runs = [Runs { service: "api".to_owned(), before: 1, new: 0, restored: 1 }];
     let settings = settings(language);
@@ -107,40 +107,40 @@ fn paged_with(language: Language, batch: &Batch, current: &str) -> String {
 }
 
 #[test]
-fn when_the_way_back_fails_too_the_page_says_what_is_in_force_and_what_runs() {
+fn after_a_failed_rollback_the_page_shows_versions_and_tasks() {
     let failures = vec![
         Failed::new("RolloutFailed", "api: failedTasks 3"),
         Failed::new("RolloutFailed", "api: failedTasks 3"),
     ];
     let text = paged(Language::English, &batch(failures, true));
-    assert!(text.contains("the way back to the value before has failed too"), "{text}");
-    assert!(text.contains("In force on `/moveongs/dev/jwt`: `v1` (the value before, restored)"), "{text}");
+    assert!(text.contains("the rollback to the previous value failed too"), "{text}");
+    assert!(text.contains("In force for `/moveongs/dev/jwt`: `v1` (the previous value, restored)"), "{text}");
     assert!(
         text.contains(
-            "Tasks of api: 1 from before the change, 0 with the new value, 1 from after the way back"
+            "Tasks of api: 1 from before the change, 0 with the new value, 1 from after the rollback"
         ),
         "{text}"
     );
-    // Nobody is sent back to the new value, or told of a single user.
+    // The page neither suggests the new value again nor mentions a single user.
     assert!(!text.contains("rotate-secret") && !text.contains("single user"), "{text}");
     let text = paged(Language::English, &batch(vec![Failed::new("HealthFailed", "")], false));
     assert!(text.contains("`v2` (the new value)"), "{text}");
 }
 
 #[test]
-fn what_is_in_force_is_what_was_seen() {
+fn the_page_shows_the_version_that_is_current() {
     let denied = || Failed::new("SecretsManagerCall", "secretsmanager:UpdateSecretVersionStage failed");
     let refused = Failed::new("RolloutFailed", "api: failedTasks 3");
-    // The label was to go back, and did not.
+    // The planned move of the label failed.
     let text = paged_with(Language::English, &batch(vec![refused.clone(), denied()], true), "v2");
-    assert!(text.contains("In force on `/moveongs/dev/jwt`: `v2` (the new value)"), "{text}");
+    assert!(text.contains("In force for `/moveongs/dev/jwt`: `v2` (the new value)"), "{text}");
     let superseded = Failed::of("JWT_SECRET", "Superseded", "");
     let text = paged_with(Language::English, &batch(vec![superseded], false), "v3");
-    assert!(text.contains("`v3` (neither the new nor the one before)"), "{text}");
+    assert!(text.contains("`v3` (neither the new value nor the previous one)"), "{text}");
 }
 
 #[test]
-fn what_is_not_known_is_no_refusal_by_the_database() {
+fn an_unknown_error_is_not_a_refusal_by_the_database() {
     for kind in ["States.Timeout", "Runtime.ExitError", "PageFailed"] {
         let text = paged(Language::English, &batch(vec![Failed::new(kind, "")], false));
         assert!(text.contains("a step of the follow-up did not end"), "{kind}: {text}");
@@ -148,7 +148,7 @@ fn what_is_not_known_is_no_refusal_by_the_database() {
 }
 
 #[test]
-fn an_execution_that_broke_is_reported_in_the_chosen_language_with_the_command_that_begins_again() {
+fn a_broken_execution_is_reported_in_the_chosen_language_with_the_restart_command() {
     let asked = |reason| {
         let declared = Declared { reason, by: "ana".to_owned() };
         Source::Asked("/moveongs/dev/jwt".to_owned(), declared)
@@ -162,7 +162,7 @@ fn an_execution_that_broke_is_reported_in_the_chosen_language_with_the_command_t
         ("SecretsManagerCall", Some(&Source::Sweep), ["corrigir a causa", "{\"sweep\":true}"]),
         ("BookFailed", None, ["corrigir a causa", "{\"sweep\":true}"]),
     ] {
-        let failed = Failed::new(kind, "the step is the function's own and not ours");
+        let failed = Failed::new(kind, "the cause in English");
         let message = broken(&settings(Language::Portuguese), "e", &failed, source);
         for part in parts {
             assert!(message.lines.join(" ").contains(part), "{kind}: {part}: {message:?}");
@@ -172,7 +172,7 @@ fn an_execution_that_broke_is_reported_in_the_chosen_language_with_the_command_t
     }
 }
 
-/// Each kind that a failure of a batch has.
+/// All kinds of a batch's failures.
 const KINDS: [&str; 23] = [
     "ValueRefused",
     "OldValueLeaked",
@@ -199,14 +199,14 @@ const KINDS: [&str; 23] = [
     "NotOpen",
 ];
 
-/// The kinds that `tests/e2e/advised.txt` has of one of the messages, and how each is tested.
+/// The kinds of one section of `tests/e2e/advised.txt`, with their tests.
 fn advised(section: &str) -> Vec<(&'static str, &'static str)> {
     let lines = include_str!("../../../../tests/e2e/advised.txt").lines();
     let of_section = lines.filter_map(|line| line.strip_prefix(section)?.strip_prefix(' ')?.split_once(' '));
     of_section.collect()
 }
 
-/// The kinds that a part of a file names.
+/// The kinds that a part of the code names.
 fn named(code: &'static str, from: &str, to: &str) -> Vec<&'static str> {
     let code = code.split_once(from).unwrap().1.split_once(to).unwrap().0;
     let is_kind = |text: &&str| {
@@ -216,11 +216,11 @@ fn named(code: &'static str, from: &str, to: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn every_kind_with_a_next_step_says_which_test_runs_its_commands() {
+fn every_kind_with_a_next_step_names_the_test_of_its_commands() {
     let missing = |section: &str, kinds: &[&'static str]| {
         let listed: Vec<_> = advised(section).into_iter().map(|(kind, _)| kind).collect();
         let missing: Vec<_> = kinds.iter().filter(|kind| !listed.contains(kind)).collect();
-        assert!(missing.is_empty(), "{section}: {missing:?} stand in no line of tests/e2e/advised.txt");
+        assert!(missing.is_empty(), "{section}: {missing:?} are missing in tests/e2e/advised.txt");
     };
     missing("followup", &KINDS);
     missing("followup", &named(include_str!("failure.rs"), "fn next_step(", "\nfn "));
@@ -247,11 +247,9 @@ fn every_failure_has_a_next_step_in_the_chosen_language() {
     let english = [" the ", " and ", " not ", " with ", " of ", " was "];
     for kind in KINDS {
         let mut batch = batch(vec![Failed::of("JWT_SECRET", kind, "health: 503 (5/5)")], false);
-        batch
-            .stayed
-            .insert("/moveongs/dev/jwt".to_owned(), "the value before may be known to others".to_owned());
+        batch.stayed.insert("/moveongs/dev/jwt".to_owned(), "others may know the previous value".to_owned());
         let text = paged(Language::Portuguese, &batch);
-        // Commands and names are in no language.
+        // Commands and names are not translated.
         let plain: String = text.split('`').step_by(2).collect();
         let found: Vec<_> = english.iter().filter(|word| plain.contains(**word)).collect();
         assert!(found.is_empty(), "{kind}: {found:?}: {text}");
@@ -262,7 +260,7 @@ fn every_failure_has_a_next_step_in_the_chosen_language() {
 }
 
 #[test]
-fn what_could_not_be_proved_has_a_next_step() {
+fn every_unproved_kind_has_a_next_step() {
     let settings = settings(Language::English);
     let stack = Stack {
         settings: &settings,
@@ -300,7 +298,7 @@ fn what_could_not_be_proved_has_a_next_step() {
         (Cause::Controller("CODE_DEPLOY".to_owned()), "CodeDeploy"),
         (Cause::Controller("EXTERNAL".to_owned()), "task set"),
         (Cause::Refused("no".to_owned()), "ECS refuses to deploy"),
-        (Cause::Draining, "wait until they have ended"),
+        (Cause::Draining, "wait until they end"),
     ] {
         let reader = "api/api/JWT_SECRET".to_owned();
         let it = Unreached { reader, cause, definition: definition.to_owned() };
