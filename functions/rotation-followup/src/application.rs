@@ -40,12 +40,12 @@ async fn rounds(application: &Application, request: impl Fn() -> RequestBuilder)
 }
 
 /// `GET /health`.
-pub(crate) async fn is_healthy(application: &Application) -> Proof {
+pub(crate) async fn check_health(application: &Application) -> Proof {
     health(&rounds(application, || application.request(Method::GET, "/health")).await)
 }
 
 /// `GET /beneficiaries` with a token that this function signed with the new or the old key.
-pub(crate) async fn token(application: &Application, token: &SecretString, is_new: bool) -> Proof {
+pub(crate) async fn check_token(application: &Application, token: &SecretString, is_new: bool) -> Proof {
     let request =
         || application.request(Method::GET, "/beneficiaries?limit=1").bearer_auth(token.expose_secret());
     let answers = rounds(application, request).await;
@@ -53,7 +53,7 @@ pub(crate) async fn token(application: &Application, token: &SecretString, is_ne
 }
 
 /// Login and list with the account for smoke tests; without an account, a login that must be refused.
-pub(crate) async fn smoke(application: &Application, account: Option<&Account>) -> Vec<Proof> {
+pub(crate) async fn check_login(application: &Application, account: Option<&Account>) -> Vec<Proof> {
     let enter = |email: &str, password: &str| {
         let body = json!({"email": email, "password": password});
         application.request(Method::POST, "/auth/login").json(&body)

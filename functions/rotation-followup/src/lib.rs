@@ -195,7 +195,7 @@ pub fn check(event: Value) -> Result<(), FollowupError> {
 /// [`FollowupError`]; the state machine retries a step that may succeed later, and Lambda retries an event of CloudTrail.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, FollowupError> {
     match Request::read(event, &app.own)? {
-        Request::Trail(event) => trail::take_note(app, event, invocation).await,
+        Request::Trail(event) => trail::handle(app, event, invocation).await,
         Request::Step { execution, step } => {
             tracing::Span::current().record("run_id", execution.as_str());
             match step {

@@ -24,15 +24,15 @@ pub(crate) fn is_ours(app: &App, secret: &Listed) -> bool {
 }
 
 /// A secret that an event names; none if it has been deleted since.
-pub(crate) async fn found(app: &App, secret: &str) -> Result<Option<Listed>, FollowupError> {
-    match described(app, secret).await {
+pub(crate) async fn find_secret(app: &App, secret: &str) -> Result<Option<Listed>, FollowupError> {
+    match describe_secret(app, secret).await {
         Err(FollowupError::SecretsManager(call)) if call.code == "ResourceNotFoundException" => Ok(None),
         described => described.map(Some),
     }
 }
 
 /// A secret with its labels and tags, as DescribeSecret shows it.
-pub(crate) async fn described(app: &App, secret: &str) -> Result<Listed, FollowupError> {
+pub(crate) async fn describe_secret(app: &App, secret: &str) -> Result<Listed, FollowupError> {
     describe::secret(&app.secrets, secret).await.map_err(FollowupError::SecretsManager)
 }
 
@@ -41,7 +41,7 @@ pub(crate) async fn described(app: &App, secret: &str) -> Result<Listed, Followu
 /// # Errors
 ///
 /// [`FollowupError::NoService`] if the policy names a service that the cluster does not have.
-pub(crate) async fn readers(
+pub(crate) async fn find_readers(
     app: &App,
     changes: &[Change],
 ) -> Result<(BTreeMap<String, Readers>, Vec<Service>), FollowupError> {
@@ -77,7 +77,7 @@ pub(crate) async fn readers(
 
 /// The number of tasks with old and new values, for each service that reads a secret of the batch. For the report of a failure, so
 /// it is empty if ECS does not answer.
-pub(crate) async fn runs(app: &App, batch: &Batch) -> Vec<Runs> {
+pub(crate) async fn count_tasks(app: &App, batch: &Batch) -> Vec<Runs> {
     let names: BTreeSet<_> = batch.readers.values().flatten().cloned().collect();
     let names: Vec<_> = names.into_iter().collect();
     if names.is_empty() {
@@ -98,10 +98,10 @@ pub(crate) async fn runs(app: &App, batch: &Batch) -> Vec<Runs> {
 
 /// The current version of each secret of the batch, by the secret's ARN: others may have moved a label, and a planned move may have
 /// failed. Without secrets that cannot be described.
-pub(crate) async fn current(app: &App, batch: &Batch) -> BTreeMap<String, String> {
+pub(crate) async fn current_versions(app: &App, batch: &Batch) -> BTreeMap<String, String> {
     let mut current = BTreeMap::new();
     for change in &batch.changes {
-        match described(app, &change.secret).await {
+        match describe_secret(app, &change.secret).await {
             Ok(listed) => {
                 current.extend(listed.labelled("AWSCURRENT").map(|it| (change.secret.clone(), it.to_owned())))
             }

@@ -62,12 +62,12 @@ pub(crate) fn draft(app: &App, execution: &str, batch: &Batch, rows: &[Row], is_
         steps,
         findings,
         result: if is_good { "succeeded" } else { "failed" },
-        ..blank(app, execution)
+        ..base_draft(app, execution)
     }
 }
 
 /// Publishes the journal's waiting pages; `false` if one is left for the next attempt or the sweep.
-pub(crate) async fn publish(app: &App, invocation: &Invocation) -> bool {
+pub(crate) async fn publish_pages(app: &App, invocation: &Invocation) -> bool {
     let journal = app.evidence().get::<Journal>(journal::NAME).await;
     let waiting = match journal {
         Ok(journal) => journal.unwrap_or_default().unpaged,
@@ -107,7 +107,7 @@ pub(crate) async fn report_broken(
     let draft = Draft {
         subject: format!("execution {execution}"),
         findings: vec![format!("{}: {}", failed.kind, failed.detail)],
-        ..blank(app, execution)
+        ..base_draft(app, execution)
     };
     let message = broken::broken(&app.settings, execution, failed, source);
     app.reporter.report(draft, Some(&message), begun, invocation).await;
@@ -115,7 +115,7 @@ pub(crate) async fn report_broken(
 }
 
 /// Writes the ledger and the changelog, and proposes the changelog. The next follow-up repeats a failed part.
-pub(crate) async fn show(app: &App, invocation: &Invocation) {
+pub(crate) async fn write_ledger(app: &App, invocation: &Invocation) {
     let language = app.settings.language;
     let lost = |reason: &str, what: &str| {
         app.reporter.lost("LedgerFailures", "LedgerFailed", reason, what);
@@ -131,7 +131,8 @@ pub(crate) async fn show(app: &App, invocation: &Invocation) {
         }
     }
     if let Some(changelog) = &app.changelog {
-        let proposed = invocation.before_deadline(NOTING, offer(app, changelog, invocation)).await;
+        let proposed =
+            invocation.before_deadline(NOTING, propose_changelog(app, changelog, invocation)).await;
         if let Err(reason) = proposed.map_err(|late| chain(&late)).and_then(|proposed| proposed) {
             lost(&reason, &changelog.path);
         }
@@ -139,13 +140,13 @@ pub(crate) async fn show(app: &App, invocation: &Invocation) {
 }
 
 /// The fields that every record of this function has.
-fn blank(app: &App, run_id: &str) -> Draft {
+fn base_draft(app: &App, run_id: &str) -> Draft {
     let trigger = "secretsmanager:Secret Label Updated".to_owned();
     Draft { trigger, ..Draft::of(&app.settings, run_id, "failed", time::now()) }
 }
 
 /// Makes sure that a pull request proposes the changelog to the team's repository.
-async fn offer(app: &App, changelog: &Changelog, invocation: &Invocation) -> Result<(), String> {
+async fn propose_changelog(app: &App, changelog: &Changelog, invocation: &Invocation) -> Result<(), String> {
     let token = secrets::value(&app.secrets, &changelog.token, None).await.map_err(|error| chain(&error))?;
     let journal = app.evidence().get::<Journal>(journal::NAME).await.map_err(|error| chain(&error))?;
     let language = app.settings.language;

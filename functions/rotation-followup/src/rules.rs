@@ -2,7 +2,6 @@
 //! No I/O, no clock.
 
 pub(crate) mod act;
-pub(crate) mod back;
 pub(crate) mod batch;
 pub(crate) mod change;
 pub(crate) mod failure;
@@ -11,5 +10,6 @@ pub(crate) mod keys;
 pub(crate) mod old;
 pub(crate) mod proof;
 pub(crate) mod readers;
+pub(crate) mod rollback;
 pub(crate) mod rollout;
 pub(crate) mod row;

@@ -10,7 +10,7 @@ pub(crate) mod trail;
 
 use jiff::Timestamp;
 
-use crate::observe::described;
+use crate::observe::describe_secret;
 use crate::rules::batch::Phase;
 use crate::rules::failure::Failed;
 use crate::{Answer, App, FollowupError, next};
@@ -19,9 +19,9 @@ use crate::{Answer, App, FollowupError, next};
 async fn fail(app: &App, execution: &str, mut failed: Failed) -> Result<Answer, FollowupError> {
     let batch = app.amend_batch(execution, |_| ()).await?;
     for change in &batch.changes {
-        let listed = described(app, &change.secret).await?;
+        let listed = describe_secret(app, &change.secret).await?;
         let current = listed.labelled("AWSCURRENT");
-        // The old label of a planned rollback move is not another caller's move.
+        // A label that a rollback has yet to move is still on the new version: no other caller moved it.
         if current != batch.in_force(&change.secret) && current != Some(&change.version) {
             let detail = format!("{} ({}: {})", change.name, failed.kind, failed.detail);
             failed = Failed::of(&change.key, "Superseded", detail);

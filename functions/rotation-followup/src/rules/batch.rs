@@ -8,7 +8,7 @@ use shared::run::ledger::Line;
 
 use super::act::Act;
 use super::change::{Change, Reason};
-use super::failure::{Failed, REFUSALS, SESSIONS, speaks_against};
+use super::failure::{Failed, REFUSALS, SESSIONS, implicates};
 use super::keys::{ADMIN, JWT, RETIRED_BY};
 use super::proof::{self, Outcome, Proof};
 use super::readers::Unreached;
@@ -150,8 +150,8 @@ impl Batch {
 
     /// Whether the rollback has failed too.
     pub(crate) fn has_failed_twice(&self) -> bool {
-        let of_ways = self.failures.iter().filter(|failed| failed.kind != SESSIONS);
-        self.phase == Phase::Back && of_ways.count() > 1
+        let of_directions = self.failures.iter().filter(|failed| failed.kind != SESSIONS);
+        self.phase == Phase::Back && of_directions.count() > 1
     }
 
     /// Why the follow-up of one secret failed; none if only other secrets can have caused the failures and this secret's readers have
@@ -161,11 +161,11 @@ impl Batch {
             return self.failures.first();
         }
         let is_of = |failed: &&Failed| {
-            let speaks = |key: &str| speaks_against(failed, key);
-            let is_anothers = self.changes.iter().any(|other| speaks(&other.key));
+            let is_implicated = |key: &str| implicates(failed, key);
+            let is_by_another = self.changes.iter().any(|other| is_implicated(&other.key));
             // After a rollback every service runs with the values in force.
             let was_deployed = self.phase == Phase::Back || !REFUSALS.contains(&failed.kind.as_str());
-            speaks(&change.key) || !(is_anothers && was_deployed)
+            is_implicated(&change.key) || !(is_by_another && was_deployed)
         };
         self.failures.iter().find(is_of)
     }

@@ -36,7 +36,7 @@ impl Failed {
 
 /// Whether a secret's new value may have caused a failure. Health, reachability and rate limit of the application depend on no
 /// secret, and a rollback does not help an application that still accepts the old token.
-pub(crate) fn speaks_against(failed: &Failed, key: &str) -> bool {
+pub(crate) fn implicates(failed: &Failed, key: &str) -> bool {
     match failed.kind.as_str() {
         "RolloutFailed" => true,
         "ValueRefused" | "OldValueLeaked" | SESSIONS => failed.key == key,

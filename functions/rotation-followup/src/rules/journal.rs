@@ -59,7 +59,7 @@ impl Journal {
 
     /// Whether a secret's current version needs a follow-up: it differs from the version that the open batch, or else the last
     /// follow-up, leaves in force.
-    pub(crate) fn is_news(&self, secret: &str, version: &str) -> bool {
+    pub(crate) fn needs_follow_up(&self, secret: &str, version: &str) -> bool {
         let of_batch = self.open.as_ref().and_then(|batch| batch.in_force(secret));
         of_batch.or(self.handled.get(secret).map(String::as_str)) != Some(version)
     }
@@ -75,7 +75,7 @@ impl Journal {
             known.declare(change.declared.as_ref());
             return false;
         }
-        if change.declared.is_none() && !self.is_news(&change.secret, &change.version) {
+        if change.declared.is_none() && !self.needs_follow_up(&change.secret, &change.version) {
             return false;
         }
         if let Some(known) = self.waiting.iter_mut().find(|known| known.secret == change.secret) {
@@ -92,7 +92,7 @@ impl Journal {
 
     /// Forgets the waiting change of a secret whose label went back to the version followed last.
     pub(crate) fn forget_stale(&mut self, secret: &str, version: &str) {
-        if !self.is_news(secret, version) {
+        if !self.needs_follow_up(secret, version) {
             self.waiting.retain(|change| change.secret != secret || change.version == version);
         }
     }
@@ -226,7 +226,7 @@ fn act_key(arn: &str, version: &str) -> String {
 const FRESH: SignedDuration = SignedDuration::from_hours(24);
 
 /// Whether a value can be newer than an incident that is declared now: it is at most [`FRESH`] old, and no rollback restored it.
-pub(crate) fn is_new(journal: &Journal, change: &Change, now: Timestamp) -> bool {
+pub(crate) fn is_fresh(journal: &Journal, change: &Change, now: Timestamp) -> bool {
     change.made.is_some_and(|made| now.duration_since(made) <= FRESH)
         && !journal.is_restored(&change.secret, &change.version)
         && journal.open.as_ref().is_none_or(|open| !open.moved.contains(&change.secret))

@@ -80,7 +80,7 @@ pub(crate) fn of(change: &Change, same: Vec<(String, Timestamp)>, journal: &Jour
 }
 
 /// The failure for an old value that must not come back.
-pub(crate) fn withdrawn(batch: &Batch, old: &BTreeMap<String, Old>) -> Option<Failed> {
+pub(crate) fn find_withdrawn(batch: &Batch, old: &BTreeMap<String, Old>) -> Option<Failed> {
     batch.changes.iter().find_map(|change| {
         let old = old.get(&change.secret).filter(|old| old.is_withdrawn)?;
         let detail = format!("{} {} = {}", change.name, change.version, old.version);

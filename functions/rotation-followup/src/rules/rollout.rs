@@ -105,17 +105,28 @@ pub(crate) fn wait_seconds(poll: u16, policy: &Followup) -> u16 {
     if poll < policy.rollout.times { every } else { every.max(PATIENT_SECONDS) }
 }
 
-/// State of the rollout of `deployment`, or of the newer one that replaced it. `poll` counts from 1; `shifted` is the newest service
-/// deployment since `since`, if the service's strategy is not the rolling one.
+/// One poll of a rollout.
+#[derive(Clone, Copy)]
+pub(crate) struct Poll<'a> {
+    /// Start of the batch's current direction.
+    pub since: Timestamp,
+    /// When the poll was made.
+    pub now: Timestamp,
+    /// Number of the poll, from 1.
+    pub number: u16,
+    /// The policy's limits.
+    pub policy: &'a Followup,
+}
+
+/// State of the rollout of `deployment`, or of the newer one that replaced it. `shifted` is the newest service deployment of a
+/// service whose strategy is not the rolling one.
 pub(crate) fn judge(
     service: &Service,
     deployment: &str,
     shifted: Option<&ServiceDeployment>,
-    since: Timestamp,
-    now: Timestamp,
-    poll: u16,
-    policy: &Followup,
+    poll: &Poll<'_>,
 ) -> Rollout {
+    let Poll { since, now, number, policy } = *poll;
     let name = &service.name;
     let own = service.deployments.iter().find(|each| each.id == deployment);
     // A circuit breaker replaces the failed deployment with its own.
@@ -163,7 +174,7 @@ pub(crate) fn judge(
             shifted.map_or(("PENDING", ""), |shifted| (shifted.status.as_str(), shifted.stage.as_str()));
         return Rollout::Unfinished(format!("{name}: {status} {stage}"));
     }
-    if poll >= policy.rollout.times {
+    if number >= policy.rollout.times {
         let minutes = policy.rollout.seconds() / 60;
         let detail = format!("{name}: {}/{} tasks, {minutes} min", newest.running, newest.desired);
         // A rolling deployment with alarms bakes too, with new tasks only.
@@ -237,7 +248,8 @@ mod tests {
     fn check(deployments: Vec<Deployment>, poll: u16, expected: &str) {
         let policy: shared::policy::Policy = "".parse().unwrap();
         let service = Service { name: "api".to_owned(), deployments, ..Service::default() };
-        let judged = judge(&service, "ecs-svc/2", None, at(0), at(60), poll, &policy.rotation.followup);
+        let poll = Poll { since: at(0), now: at(60), number: poll, policy: &policy.rotation.followup };
+        let judged = judge(&service, "ecs-svc/2", None, &poll);
         assert_eq!(shown(judged), expected);
     }
 
@@ -262,8 +274,9 @@ mod tests {
             stage: "BAKE_TIME".to_owned(),
             reason: "alarm".to_owned(),
         });
-        let followup = &policy.rotation.followup;
-        let judged = judge(&service, "ecs-svc/2", shifted.as_ref(), at(0), at(60 * minutes), 200, followup);
+        let policy = &policy.rotation.followup;
+        let poll = Poll { since: at(0), now: at(60 * minutes), number: 200, policy };
+        let judged = judge(&service, "ecs-svc/2", shifted.as_ref(), &poll);
         assert_eq!(shown(judged), expected, "{status:?} {minutes}");
     }
 

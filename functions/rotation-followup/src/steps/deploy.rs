@@ -9,14 +9,14 @@ use shared::runtime::failure::chain;
 use shared::runtime::lambda::Invocation;
 
 use super::fail;
-use crate::observe::{readers, signing_key};
+use crate::observe::{find_readers, signing_key};
 use crate::rules::batch::{Batch, Old, Phase};
 use crate::rules::change::Change;
 use crate::rules::failure::Failed;
 use crate::rules::journal::{self, Journal};
 use crate::rules::keys::{DATABASE, JWT};
 use crate::rules::readers::{Cause, Readers, Unreached};
-use crate::rules::rollout::{self, Rollout, Service};
+use crate::rules::rollout::{self, Poll, Rollout, Service};
 use crate::rules::{old, proof};
 use crate::{Answer, App, FollowupError, NOTING, aws, database, next};
 
@@ -28,7 +28,7 @@ pub(crate) async fn deploy(
     invocation: &Invocation,
 ) -> Result<Answer, FollowupError> {
     let batch = app.amend_batch(execution, |_| ()).await?;
-    let (found, services) = readers(app, &batch.changes).await?;
+    let (found, services) = find_readers(app, &batch.changes).await?;
     let readers: BTreeMap<_, _> =
         found.iter().map(|(secret, found)| (secret.clone(), found.services.clone())).collect();
     let mut unreached: BTreeMap<_, _> =
@@ -37,9 +37,9 @@ pub(crate) async fn deploy(
         found.iter().map(|(secret, found)| (secret.clone(), found.reached.clone())).collect();
     let old = if batch.phase == Phase::Forward { old_values(app, &batch).await? } else { batch.old.clone() };
     if batch.phase == Phase::Forward
-        && let Some(refused) = match old::withdrawn(&batch, &old) {
+        && let Some(refused) = match old::find_withdrawn(&batch, &old) {
             Some(withdrawn) => Some(withdrawn),
-            None => refused(app, &batch, &found, invocation).await?,
+            None => find_refused(app, &batch, &found, invocation).await?,
         }
     {
         app.amend_batch(execution, |batch| {
@@ -107,6 +107,7 @@ pub(crate) async fn watch(
 ) -> Result<Answer, FollowupError> {
     let policy = &app.settings.policy.rotation.followup;
     let batch = app.amend_batch(execution, |batch| batch.touch(now)).await?;
+    let poll = Poll { since: batch.since, now, number: poll, policy };
     let names: Vec<_> = batch.deployments.keys().cloned().collect();
     let services =
         aws::describe_services(&app.ecs, &app.cluster, &names).await.map_err(FollowupError::Ecs)?;
@@ -120,20 +121,19 @@ pub(crate) async fn watch(
                 .await
                 .map_err(FollowupError::Ecs)?,
         };
-        let (kind, detail) =
-            match rollout::judge(service, id, shifted.as_ref(), batch.since, now, poll, policy) {
-                Rollout::Steady => continue,
-                Rollout::Running => {
-                    is_running = true;
-                    continue;
-                }
-                Rollout::Failed(detail) => ("RolloutFailed", detail),
-                Rollout::Unfinished(detail) => ("RolloutUnfinished", detail),
-                Rollout::OthersFailed(detail) => ("OthersRolloutFailed", detail),
-            };
+        let (kind, detail) = match rollout::judge(service, id, shifted.as_ref(), &poll) {
+            Rollout::Steady => continue,
+            Rollout::Running => {
+                is_running = true;
+                continue;
+            }
+            Rollout::Failed(detail) => ("RolloutFailed", detail),
+            Rollout::Unfinished(detail) => ("RolloutUnfinished", detail),
+            Rollout::OthersFailed(detail) => ("OthersRolloutFailed", detail),
+        };
         return fail(app, execution, Failed::new(kind, detail)).await;
     }
-    let wait_seconds = rollout::wait_seconds(poll, policy);
+    let wait_seconds = rollout::wait_seconds(poll.number, policy);
     Ok(if is_running { Answer { status: "running", wait_seconds } } else { next("steady") })
 }
 
@@ -173,7 +173,7 @@ async fn old_values(app: &App, batch: &Batch) -> Result<BTreeMap<String, Old>, F
 }
 
 /// The failure of a value that certainly does not work: its deployment would replace every working task.
-async fn refused(
+async fn find_refused(
     app: &App,
     batch: &Batch,
     readers: &BTreeMap<String, Readers>,
@@ -193,7 +193,7 @@ async fn refused(
         let missing = readers.fields.iter().flatten().find(|field| proof::field(&value, field).is_none());
         let why = match missing {
             Some(field) => Some(format!("valueFrom: {field}")),
-            None => certainly_fails(app, change, &value, &readers.fields, invocation).await,
+            None => certain_failure(app, change, &value, &readers.fields, invocation).await,
         };
         if let Some(why) = why {
             let detail = format!("{} {}: {why}", change.name, change.version);
@@ -204,7 +204,7 @@ async fn refused(
 }
 
 /// The reason why a signing key or a database credential does not work, if that is certain.
-async fn certainly_fails(
+async fn certain_failure(
     app: &App,
     change: &Change,
     value: &SecretString,

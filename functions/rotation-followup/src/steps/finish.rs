@@ -11,8 +11,8 @@ use shared::runtime::failure::chain;
 use shared::runtime::lambda::Invocation;
 
 use crate::event::Source;
-use crate::observe::{current, runs};
-use crate::report::{draft, publish, report_broken, show};
+use crate::observe::{count_tasks, current_versions};
+use crate::report::{draft, publish_pages, report_broken, write_ledger};
 use crate::rules::batch::Batch;
 use crate::rules::failure::{Failed, SESSIONS};
 use crate::rules::journal::{self, Journal};
@@ -33,7 +33,7 @@ pub(crate) async fn record(
     let batch = app.amend_batch(execution, |_| ()).await?;
     let rows = rows(app, &batch, invocation.now).await?;
     app.amend_batch(execution, |batch| batch.rows.clone_from(&rows)).await?;
-    show(app, invocation).await;
+    write_ledger(app, invocation).await;
     Ok(next("recorded"))
 }
 
@@ -70,12 +70,12 @@ pub(crate) async fn finish(
                 report_broken(app, execution, broken, source.flatten().as_ref(), invocation).await
             }
             _ => {
-                show(app, invocation).await;
-                publish(app, invocation).await
+                write_ledger(app, invocation).await;
+                publish_pages(app, invocation).await
             }
         };
         rows.retain(|row| row.failure.is_some() || row.is_leak_alive());
-        return closing(is_paged, rows.is_empty() && broken.is_none());
+        return answer(is_paged, rows.is_empty() && broken.is_none());
     };
     end_sessions(app, execution, &mut batch, invocation).await?;
     let rows = rows(app, &batch, invocation.now).await?;
@@ -85,8 +85,8 @@ pub(crate) async fn finish(
     // Don't page for a superseded batch: the newer change has its own follow-up.
     let is_superseded =
         batch.changes.len() == 1 && batch.failures.first().is_some_and(|failed| failed.kind == "Superseded");
-    let runs = if is_good { Vec::new() } else { runs(app, &batch).await };
-    let current = if is_good { BTreeMap::new() } else { current(app, &batch).await };
+    let runs = if is_good { Vec::new() } else { count_tasks(app, &batch).await };
+    let current = if is_good { BTreeMap::new() } else { current_versions(app, &batch).await };
     let stack = text::Stack {
         settings: &app.settings,
         cluster: &app.cluster,
@@ -101,9 +101,9 @@ pub(crate) async fn finish(
     let draft = draft(app, execution, &batch, &rows, is_good);
     app.reporter.report(draft, Some(&message), begun, invocation).await;
     app.update(|journal| journal.close(execution, &rows, page.as_ref())).await?;
-    let is_paged = publish(app, invocation).await;
-    show(app, invocation).await;
-    closing(is_paged, is_good)
+    let is_paged = publish_pages(app, invocation).await;
+    write_ledger(app, invocation).await;
+    answer(is_paged, is_good)
 }
 
 /// The ledger's rows of a batch.
@@ -159,7 +159,7 @@ async fn end_sessions(
     Ok(())
 }
 
-fn closing(is_paged: bool, is_good: bool) -> Result<Answer, FollowupError> {
+fn answer(is_paged: bool, is_good: bool) -> Result<Answer, FollowupError> {
     match (is_paged, is_good) {
         (false, _) => Err(FollowupError::PageFailed),
         (true, true) => Ok(next("succeeded")),

@@ -8,10 +8,10 @@ use shared::runtime::lambda::Invocation;
 
 use super::whole_milliseconds;
 use crate::event::Source;
-use crate::observe::{described, found, is_ours, readers};
-use crate::report::publish;
+use crate::observe::{describe_secret, find_readers, find_secret, is_ours};
+use crate::report::publish_pages;
 use crate::rules::change::{Change, Declared, is_rotation};
-use crate::rules::journal::{self, Journal, Taken, is_new};
+use crate::rules::journal::{self, Journal, Taken, is_fresh};
 use crate::rules::rollout::PATIENT_SECONDS;
 use crate::{Answer, App, FollowupError, next};
 
@@ -24,8 +24,8 @@ pub(crate) async fn note(
     let now = invocation.now;
     let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
     let (listed, declared) = match &source {
-        Source::Moved(secret) => (found(app, secret).await?.into_iter().collect(), None),
-        Source::Asked(secret, declared) => (vec![described(app, secret).await?], Some(declared)),
+        Source::Moved(secret) => (find_secret(app, secret).await?.into_iter().collect(), None),
+        Source::Asked(secret, declared) => (vec![describe_secret(app, secret).await?], Some(declared)),
         Source::Sweep => (listing::secrets(&app.secrets).await.map_err(FollowupError::SecretsManager)?, None),
     };
     let (mut changes, mut settled) = (Vec::new(), Vec::new());
@@ -37,18 +37,18 @@ pub(crate) async fn note(
             }
         }
         let Some(version) = secret.labelled("AWSCURRENT") else { continue };
-        if declared.is_none() && !journal.is_news(&secret.arn, version) {
+        if declared.is_none() && !journal.needs_follow_up(&secret.arn, version) {
             settled.push((secret.arn.clone(), version.to_owned()));
             continue;
         }
         // The list lags behind, so an apparent change may have been followed already.
-        let secret = if source == Source::Sweep { described(app, &secret.arn).await? } else { secret };
+        let secret = if source == Source::Sweep { describe_secret(app, &secret.arn).await? } else { secret };
         let Some(version) = secret.labelled("AWSCURRENT") else { continue };
-        if declared.is_none() && !journal.is_news(&secret.arn, version) {
+        if declared.is_none() && !journal.needs_follow_up(&secret.arn, version) {
             continue;
         }
         let change = change(app, &secret, version, declared, now).await?;
-        if change.is_incident() && !is_new(&journal, &change, now) {
+        if change.is_incident() && !is_fresh(&journal, &change, now) {
             return Err(FollowupError::NotRotated(secret.name));
         }
         changes.push(change);
@@ -73,7 +73,7 @@ pub(crate) async fn note(
             secret.version = change.version
         );
     }
-    if source == Source::Sweep && !publish(app, invocation).await {
+    if source == Source::Sweep && !publish_pages(app, invocation).await {
         return Err(FollowupError::PageFailed);
     }
     let wait_seconds = app.settings.policy.rotation.followup.settle_seconds;
@@ -134,7 +134,7 @@ async fn without_baseline(
     if unknown.is_empty() {
         return Ok(changes);
     }
-    let (readers, services) = readers(app, &unknown).await?;
+    let (readers, services) = find_readers(app, &unknown).await?;
     let mut settled = Vec::new();
     for change in unknown {
         let read_by = readers.get(&change.secret).map(|found| &found.services[..]).unwrap_or_default();

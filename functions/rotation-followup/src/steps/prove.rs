@@ -18,7 +18,7 @@ use crate::rules::proof::{self, Proof, Verdict};
 use crate::text::ledger;
 use crate::{Answer, App, FollowupError, NOTING, application, database, next};
 
-/// Seconds after which the application takes questions again that has limited them. Source: observed on the running application.
+/// Seconds until the application accepts requests again after its rate limit. Source: observed on the running application.
 const LIMIT_SECONDS: u16 = 60;
 
 /// Makes all proofs once. The state machine repeats failed proofs as often as the policy says.
@@ -77,7 +77,7 @@ async fn proofs(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Proof>, 
         return Ok(proofs);
     };
     let jwt = changes.iter().find(|change| change.key == JWT).copied();
-    proofs.extend(of_application(app, application, batch, jwt, now).await?);
+    proofs.extend(application_proofs(app, application, batch, jwt, now).await?);
     // A task that this function does not replace keeps using the old key.
     if jwt.is_some_and(|jwt| batch.unreached.get(&jwt.secret).is_some_and(|others| !others.is_empty())) {
         proofs.iter_mut().filter(|proof| proof.is_about_tokens()).for_each(Proof::excuse);
@@ -86,14 +86,14 @@ async fn proofs(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Proof>, 
 }
 
 /// Proofs by the application's answers. Stops at the application's rate limit, since each request counts towards it.
-async fn of_application(
+async fn application_proofs(
     app: &App,
     application: &Application,
     batch: &Batch,
     jwt: Option<&Change>,
     now: Timestamp,
 ) -> Result<Vec<Proof>, FollowupError> {
-    let mut proofs = vec![application::is_healthy(application).await];
+    let mut proofs = vec![application::check_health(application).await];
     if let Some(change) = jwt
         && !proofs.iter().any(Proof::is_limited)
     {
@@ -109,15 +109,15 @@ async fn of_application(
             let value = secrets::value(&app.secrets, &change.secret, Some(version)).await;
             keys.push((signing_key(app, value.map_err(FollowupError::SecretsManager)?), is_new));
         }
-        let tokens = tokens(application, &keys, now).await;
+        let tokens = token_proofs(application, &keys, now).await;
         proofs.extend(tokens.into_iter().map(|proof| if is_back { proof.of_restored() } else { proof }));
     }
     if !proofs.iter().any(Proof::is_limited) {
-        let account = account(app).await;
+        let account = smoke_account(app).await;
         if let Err(why) = &account {
             proofs.push(proof::unproved("login", "NoSmokeAccount", why));
         }
-        proofs.extend(application::smoke(application, account.ok().flatten().as_ref()).await);
+        proofs.extend(application::check_login(application, account.ok().flatten().as_ref()).await);
     }
     if proofs.iter().any(Proof::is_limited) {
         proofs.push(proof::limited());
@@ -127,7 +127,11 @@ async fn of_application(
 
 /// Whether the application accepts tokens signed with the new key and refuses those of the old one. In `keys` the new key comes
 /// first, and `true` marks it.
-async fn tokens(application: &Application, keys: &[(SecretString, bool)], now: Timestamp) -> Vec<Proof> {
+async fn token_proofs(
+    application: &Application,
+    keys: &[(SecretString, bool)],
+    now: Timestamp,
+) -> Vec<Proof> {
     const NAME: &str = "token of the old secret";
     if keys.iter().any(|(key, _)| key.expose_secret().is_empty()) {
         return vec![proof::unproved(NAME, "NoKey", "the secret's value contains no signing key").of(JWT)];
@@ -142,7 +146,7 @@ async fn tokens(application: &Application, keys: &[(SecretString, bool)], now: T
     }
     let mut proofs = Vec::new();
     for (key, is_new) in keys {
-        let proof = application::token(application, &proof::powerless_token(key, now), *is_new).await;
+        let proof = application::check_token(application, &proof::powerless_token(key, now), *is_new).await;
         proofs.push(proof.of(JWT));
         if proofs.iter().any(Proof::is_limited) {
             break;
@@ -152,7 +156,7 @@ async fn tokens(application: &Application, keys: &[(SecretString, bool)], now: T
 }
 
 /// The account for smoke tests, if the stack has one. The error says why it cannot be used.
-async fn account(app: &App) -> Result<Option<Account>, String> {
+async fn smoke_account(app: &App) -> Result<Option<Account>, String> {
     let Some(name) = &app.account else { return Ok(None) };
     let value = secrets::value(&app.secrets, name, None).await.map_err(|error| chain(&error))?;
     let account = Account::parse(&value);

@@ -7,13 +7,13 @@ use shared::runtime::lambda::Invocation;
 use shared::runtime::time;
 
 use super::whole_milliseconds;
-use crate::observe::{described, signing_key};
-use crate::rules::back::{self, Way};
+use crate::observe::{describe_secret, signing_key};
 use crate::rules::batch::{Batch, Old, Phase};
 use crate::rules::change::Change;
 use crate::rules::journal::{self, Journal};
 use crate::rules::keys::{DATABASE, JWT};
 use crate::rules::proof;
+use crate::rules::rollback::{self, Decision};
 use crate::{Answer, App, FollowupError, NOTING, aws, database, next};
 
 /// Decides which labels go back, notes the decision, and moves them.
@@ -34,19 +34,19 @@ pub(crate) async fn roll_back(
     let mut moved = Vec::new();
     let mut stayed = BTreeMap::new();
     for change in &batch.changes {
-        let listed = described(app, &change.secret).await?;
+        let listed = describe_secret(app, &change.secret).await?;
         let policy = app.settings.policy.rotation.secrets.get(&change.key);
         let previous = change.previous.as_deref().unwrap_or_default();
         let is_old = |old: &Old| old.is_withdrawn && old.same.iter().any(|version| version == previous);
         let has_failed =
             journal.has_failed(&change.secret, previous) || batch.old.get(&change.secret).is_some_and(is_old);
         let failed = batch.failures.first();
-        let way = match back::way(change, policy, &listed, failed, has_failed) {
-            Way::Moved => Ok(()),
-            Way::Stay(why) => Err(why.to_owned()),
-            Way::Move(previous) => works(app, change, &previous, invocation).await?,
+        let decision = match rollback::decide(change, policy, &listed, failed, has_failed) {
+            Decision::Moved => Ok(()),
+            Decision::Stay(why) => Err(why.to_owned()),
+            Decision::Move(previous) => works(app, change, &previous, invocation).await?,
         };
-        match way {
+        match decision {
             Ok(()) => moved.push(change.secret.clone()),
             Err(why) => drop(stayed.insert(change.name.clone(), why)),
         }
@@ -70,7 +70,7 @@ pub(crate) async fn roll_back(
 async fn move_back(app: &App, batch: &Batch) -> Result<Answer, FollowupError> {
     for change in batch.changes.iter().filter(|change| batch.moved.contains(&change.secret)) {
         let Some(previous) = &change.previous else { continue };
-        let listed = described(app, &change.secret).await?;
+        let listed = describe_secret(app, &change.secret).await?;
         if listed.labelled("AWSCURRENT") == Some(&change.version) {
             let done = aws::move_current(&app.secrets, &change.secret, &change.version, previous).await;
             done.map_err(FollowupError::SecretsManager)?;
@@ -100,8 +100,10 @@ async fn works(
         .map_err(FollowupError::SecretsManager)?;
     if change.key == JWT {
         let short = proof::too_short(&signing_key(app, value));
-        return Ok(short.map_or(Ok(()), |why| Err(format!("{}: {why}", back::DEAD))));
+        return Ok(short.map_or(Ok(()), |why| Err(format!("{}: {why}", rollback::PREVIOUS_FAILS))));
     }
     let tried = invocation.before_deadline(NOTING, database::login(&app.database, &value)).await?;
-    Ok(tried.map(drop).map_err(|refused| format!("{}: {}: {}", back::DEAD, refused.kind, refused.why)))
+    Ok(tried
+        .map(drop)
+        .map_err(|refused| format!("{}: {}: {}", rollback::PREVIOUS_FAILS, refused.kind, refused.why)))
 }

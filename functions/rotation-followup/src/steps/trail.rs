@@ -8,8 +8,8 @@ use shared::runtime::lambda::Invocation;
 use shared::runtime::time;
 
 use crate::event::trail::TrailEvent;
-use crate::observe::{found, is_ours};
-use crate::report::{page, show};
+use crate::observe::{find_secret, is_ours};
+use crate::report::{page, write_ledger};
 use crate::text::rotation::{RotationFailure, rotation_failed};
 use crate::{Answer, App, FollowupError, next};
 
@@ -20,7 +20,7 @@ const ROTATORS: [&str; 3] = ["rotate-database", "rotate-external", "rotate-rando
 const SEARCHED: u8 = 20;
 
 /// Notes who changed a secret, or pages for a failed rotation.
-pub(crate) async fn take_note(
+pub(crate) async fn handle(
     app: &App,
     event: TrailEvent,
     invocation: &Invocation,
@@ -28,17 +28,17 @@ pub(crate) async fn take_note(
     match event {
         TrailEvent::Nothing => Ok(next("nothing")),
         TrailEvent::Act { secret, version, act } => {
-            if !found(app, &secret).await?.is_some_and(|secret| is_ours(app, &secret)) {
+            if !find_secret(app, &secret).await?.is_some_and(|secret| is_ours(app, &secret)) {
                 return Ok(next("nothing"));
             }
             if app.update(|journal| journal.attribute(&secret, &version, &act)).await? {
-                show(app, invocation).await;
+                write_ledger(app, invocation).await;
             }
             Ok(next("noted"))
         }
         TrailEvent::Broken { secret, event, id } => {
             tracing::Span::current().record("correlation_id", id.as_str());
-            let Some(listed) = found(app, &secret).await?.filter(|secret| is_ours(app, secret)) else {
+            let Some(listed) = find_secret(app, &secret).await?.filter(|secret| is_ours(app, secret)) else {
                 return Ok(next("nothing"));
             };
             let failure = failure_of(app, &listed).await;

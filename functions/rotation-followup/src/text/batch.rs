@@ -5,7 +5,7 @@ use shared::run::paging::{self, Page};
 use shared::runtime::language::Language;
 use shared::runtime::time;
 
-use super::failure::{details, in_force, next_step, what_failed};
+use super::failure::{details, in_force, meaning, next_step};
 use super::unproved::cures;
 use super::{Stack, command, context, ledger, next};
 use crate::PROCEDURE;
@@ -40,7 +40,7 @@ pub(crate) fn message(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Message
     let mut lines: Vec<String> = batch
         .failures
         .iter()
-        .map(|failed| format!("*{}*: {}", failed.kind, what_failed(failed, language)))
+        .map(|failed| format!("*{}*: {}", failed.kind, meaning(failed, language)))
         .collect();
     // Next step first: a long message is cut off at its end.
     if !batch.failures.is_empty() {
@@ -49,7 +49,7 @@ pub(crate) fn message(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Message
     }
     lines.extend(leaks);
     lines.extend(rows.iter().filter_map(|row| living_tokens(stack, row)));
-    lines.extend(rows.iter().map(|row| versions(row, language)));
+    lines.extend(rows.iter().map(|row| version_line(row, language)));
     let deployments: Vec<_> =
         batch.deployments.iter().map(|(service, id)| format!("{service} (`{id}`)")).collect();
     if !deployments.is_empty() {
@@ -101,7 +101,7 @@ pub(crate) fn page(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Page {
     let failures: Vec<_> = batch
         .failures
         .iter()
-        .map(|failed| format!("{}: {}", failed.kind, what_failed(failed, language)))
+        .map(|failed| format!("{}: {}", failed.kind, meaning(failed, language)))
         .collect();
     Page {
         subject: paging::subject(&format!("[{environment}] {kind}: {keys}")),
@@ -212,7 +212,7 @@ fn next_of_leak(stack: &Stack<'_>, row: &Row) -> String {
     )
 }
 
-fn versions(row: &Row, language: Language) -> String {
+fn version_line(row: &Row, language: Language) -> String {
     let due = row.next_due.map_or_else(|| "—".to_owned(), time::local_date);
     format!(
         "`{}`: `{}` → `{}` · {} · {}: {due}",

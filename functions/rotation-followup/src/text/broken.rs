@@ -23,7 +23,7 @@ pub(crate) fn broken(
     Message {
         title: format!("{title} ({})", settings.environment),
         lines: vec![
-            format!("*{}*: {}", broken.kind, what_broke(broken, language)),
+            format!("*{}*: {}", broken.kind, cause(broken, language)),
             format!("*{}*: {}", next(language), broken_next(settings, broken, source)),
         ],
         context: format!("{} · {}", brief(&broken.detail), context(settings, execution)),
@@ -44,7 +44,7 @@ pub(crate) fn broken_page(
             "{} ({environment}): {}: {}.\n{}: {}.\n{}\n{dedup_key}",
             PROCEDURE,
             broken.kind,
-            what_broke(broken, settings.language),
+            cause(broken, settings.language),
             next(settings.language),
             broken_next(settings, broken, source),
             brief(&broken.detail)
@@ -55,7 +55,7 @@ pub(crate) fn broken_page(
 }
 
 /// The cause of an execution that broke before it had a batch, in the chosen language. The error text is in the small print.
-fn what_broke(broken: &Failed, language: Language) -> &'static str {
+fn cause(broken: &Failed, language: Language) -> &'static str {
     match broken.kind.as_str() {
         "InvalidEvent" => language.pick(
             "a entrada não é uma que o acompanhamento conhece",

@@ -6,15 +6,15 @@ use shared::runtime::event::pasted;
 use shared::runtime::language::Language;
 
 use super::{Stack, brief, command, follow_command, ledger};
-use crate::rules::back;
 use crate::rules::batch::Batch;
 use crate::rules::change::Change;
-use crate::rules::failure::{Failed, SESSIONS, speaks_against};
+use crate::rules::failure::{Failed, SESSIONS, implicates};
 use crate::rules::keys::DATABASE;
 use crate::rules::proof::Outcome;
+use crate::rules::rollback;
 
 /// The meaning of a failure, and what was observed.
-pub(super) fn what_failed(failed: &Failed, language: Language) -> String {
+pub(super) fn meaning(failed: &Failed, language: Language) -> String {
     let what = match failed.kind.as_str() {
         "ValueRefused" => language.pick(
             "o valor novo certamente não funciona, e por isso nada foi implantado",
@@ -122,7 +122,7 @@ pub(super) fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
     let language = stack.settings.language;
     let first = batch.failures.first();
     let kind = first.map(|failed| failed.kind.as_str()).unwrap_or_default();
-    let speaks = |change: &Change| first.is_some_and(|failed| speaks_against(failed, &change.key));
+    let is_implicated = |change: &Change| first.is_some_and(|failed| implicates(failed, &change.key));
     let is_its_own = |change: &Change| first.is_some_and(|failed| failed.key == change.key);
     let rotate = |changes: &[&Change]| {
         let each = changes.iter().map(|change| command("rotate-secret", &change.name));
@@ -169,14 +169,14 @@ pub(super) fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
     steps.extend(batch.stayed.iter().filter(|(name, _)| failed.iter().any(|it| it.name == **name)).map(
         |(name, why)| {
             let stays = language.pick("O rótulo não voltou em", "The label did not move back for");
-            format!("{stays} `{name}`: {}", back::stays(why, language))
+            format!("{stays} `{name}`: {}", rollback::reason(why, language))
         },
     ));
     let events = || events(stack.cluster, batch);
     let cause = match kind {
         // A rotation makes a value that works, and its follow-up starts on its own.
         "ValueRefused" | "OldValueLeaked" | "Auth" | "WrongForm" | "Permission" | "Identity" => {
-            let refused: Vec<_> = failed.iter().copied().filter(|change| speaks(change)).collect();
+            let refused: Vec<_> = failed.iter().copied().filter(|change| is_implicated(change)).collect();
             let text = language.pick(
                 "fazer um valor que funciona, que será acompanhado sozinho:",
                 "make a value that works; its follow-up starts on its own:",

@@ -5,12 +5,12 @@ use shared::policy::Secret;
 use shared::runtime::language::Language;
 
 use super::change::Change;
-use super::failure::{Failed, speaks_against};
+use super::failure::{Failed, implicates};
 use super::keys::{DATABASE, JWT, WEBHOOK};
 
 /// Decision about a secret's label after a failure of its new value.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Way {
+pub(crate) enum Decision {
     /// Move it to this version, if its value still works.
     Move(String),
     /// An attempt of this step that died has already moved it.
@@ -20,7 +20,7 @@ pub(crate) enum Way {
 }
 
 /// Beginning of the reason to leave a label because the previous value does not work.
-pub(crate) const DEAD: &str = "the previous value does not work";
+pub(crate) const PREVIOUS_FAILS: &str = "the previous value does not work";
 
 /// Reasons to leave a label, in English and in Portuguese.
 const STAYS: [(&str, &str); 9] = [
@@ -55,11 +55,11 @@ const NEXT_RUNS: &str = "the next rotation has started, and a rollback would aba
 const NO_LABEL: &str = "the previous version has no label, so the service may have deleted it";
 
 /// A reason to leave a label, in the chosen language. The batch stores the English text.
-pub(crate) fn stays(why: &str, language: Language) -> String {
+pub(crate) fn reason(why: &str, language: Language) -> String {
     if language == Language::English {
         return why.to_owned();
     }
-    if let Some(detail) = why.strip_prefix(DEAD) {
+    if let Some(detail) = why.strip_prefix(PREVIOUS_FAILS) {
         return format!("o valor anterior não funciona{detail}");
     }
     let known = STAYS.iter().find(|(english, _)| *english == why);
@@ -68,47 +68,47 @@ pub(crate) fn stays(why: &str, language: Language) -> String {
 
 /// Decides about one secret's label.
 ///
-/// `has_failed` is true if the follow-up of the previous version failed.
-pub(crate) fn way(
+/// `has_failed` is true if the follow-up of the previous version failed, or its value is withdrawn.
+pub(crate) fn decide(
     change: &Change,
     policy: Option<&Secret>,
     listed: &Listed,
     failed: Option<&Failed>,
     has_failed: bool,
-) -> Way {
-    let Some(previous) = &change.previous else { return Way::Stay(NO_PREVIOUS) };
+) -> Decision {
+    let Some(previous) = &change.previous else { return Decision::Stay(NO_PREVIOUS) };
     if change.is_incident() {
-        return Way::Stay(LEAKED);
+        return Decision::Stay(LEAKED);
     }
     if !policy.is_some_and(|policy| policy.roll_back) {
-        return Way::Stay(POLICY);
+        return Decision::Stay(POLICY);
     }
     if has_failed {
-        return Way::Stay(FAILED_ITSELF);
+        return Decision::Stay(FAILED_ITSELF);
     }
     // For a credential that another system issues, this function cannot prove that the previous one still works.
     if ![JWT, WEBHOOK, DATABASE].contains(&change.key.as_str()) {
-        return Way::Stay(FOREIGN);
+        return Decision::Stay(FOREIGN);
     }
     if let Some(failed) = failed
-        && !speaks_against(failed, &change.key)
+        && !implicates(failed, &change.key)
     {
-        return Way::Stay(INNOCENT);
+        return Decision::Stay(INNOCENT);
     }
     let current = listed.labelled("AWSCURRENT");
     if current == Some(previous) {
-        return Way::Moved;
+        return Decision::Moved;
     }
     if current != Some(change.version.as_str()) {
-        return Way::Stay(MOVED_SINCE);
+        return Decision::Stay(MOVED_SINCE);
     }
     if listed.labelled("AWSPENDING").is_some_and(|pending| pending != change.version) {
-        return Way::Stay(NEXT_RUNS);
+        return Decision::Stay(NEXT_RUNS);
     }
     if !listed.labels.contains_key(previous) {
-        return Way::Stay(NO_LABEL);
+        return Decision::Stay(NO_LABEL);
     }
-    Way::Move(previous.clone())
+    Decision::Move(previous.clone())
 }
 
 #[cfg(test)]
@@ -149,50 +149,53 @@ mod tests {
         let usual = listed(&[("v1", &["AWSPREVIOUS"]), ("v2", &["AWSCURRENT", "AWSPENDING"])]);
         let failed = |kind: &str| Some(Failed::new(kind, ""));
         assert_eq!(
-            way(&change, jwt, &usual, failed("RolloutFailed").as_ref(), false),
-            Way::Move("v1".to_owned())
+            decide(&change, jwt, &usual, failed("RolloutFailed").as_ref(), false),
+            Decision::Move("v1".to_owned())
         );
         let moved = listed(&[("v1", &["AWSCURRENT"]), ("v2", &["AWSPREVIOUS"])]);
-        assert_eq!(way(&change, jwt, &moved, None, false), Way::Moved);
-        let stays = |found: Way, why: &str| {
-            let Way::Stay(reason) = found else { panic!("{found:?}") };
+        assert_eq!(decide(&change, jwt, &moved, None, false), Decision::Moved);
+        let stays = |found: Decision, why: &str| {
+            let Decision::Stay(reason) = found else { panic!("{found:?}") };
             assert!(reason.contains(why), "{reason}");
         };
-        stays(way(&change, webhook, &usual, None, false), "roll_back");
-        stays(way(&change, None, &usual, None, false), "roll_back");
+        stays(decide(&change, webhook, &usual, None, false), "roll_back");
+        stays(decide(&change, None, &usual, None, false), "roll_back");
         stays(
-            way(&Change { key: "other".to_owned(), ..change.clone() }, jwt, &usual, None, false),
+            decide(&Change { key: "other".to_owned(), ..change.clone() }, jwt, &usual, None, false),
             "template names",
         );
         for kind in ["OldTokenAccepted", "HealthFailed", "Unreachable", "RateLimited", "LoginFailed", "Auth"]
         {
-            stays(way(&change, jwt, &usual, failed(kind).as_ref(), false), "does not implicate");
+            stays(decide(&change, jwt, &usual, failed(kind).as_ref(), false), "does not implicate");
         }
         let database = Change { key: "DATABASE_URL".to_owned(), ..change.clone() };
-        let move_back = Way::Move("v1".to_owned());
+        let move_back = Decision::Move("v1".to_owned());
         for (change, kind) in
             [(&change, "NewTokenRefused"), (&database, "DatabaseRefused"), (&database, "Auth")]
         {
-            assert_eq!(way(change, jwt, &usual, failed(kind).as_ref(), false), move_back, "{kind}");
+            assert_eq!(decide(change, jwt, &usual, failed(kind).as_ref(), false), move_back, "{kind}");
         }
-        stays(way(&database, jwt, &usual, failed("NewTokenRefused").as_ref(), false), "does not implicate");
+        stays(
+            decide(&database, jwt, &usual, failed("NewTokenRefused").as_ref(), false),
+            "does not implicate",
+        );
         let refused = Failed::of("DATABASE_URL", "ValueRefused", "");
-        assert_eq!(way(&database, jwt, &usual, Some(&refused), false), move_back);
-        stays(way(&change, jwt, &usual, Some(&refused), false), "does not implicate");
+        assert_eq!(decide(&database, jwt, &usual, Some(&refused), false), move_back);
+        stays(decide(&change, jwt, &usual, Some(&refused), false), "does not implicate");
         let incident = Some(Declared { reason: Reason::Incident, by: "ana".to_owned() });
         stays(
-            way(&Change { declared: incident, ..change.clone() }, jwt, &usual, None, false),
+            decide(&Change { declared: incident, ..change.clone() }, jwt, &usual, None, false),
             "others may know",
         );
         stays(
-            way(&Change { previous: None, ..change.clone() }, jwt, &usual, None, false),
+            decide(&Change { previous: None, ..change.clone() }, jwt, &usual, None, false),
             "no previous version",
         );
-        stays(way(&change, jwt, &usual, None, true), "failed too");
+        stays(decide(&change, jwt, &usual, None, true), "failed too");
         let third = listed(&[("v1", &["AWSPREVIOUS"]), ("v3", &["AWSCURRENT"])]);
-        stays(way(&change, jwt, &third, None, false), "another caller");
+        stays(decide(&change, jwt, &third, None, false), "another caller");
         let next = listed(&[("v1", &["AWSPREVIOUS"]), ("v2", &["AWSCURRENT"]), ("v3", &["AWSPENDING"])]);
-        stays(way(&change, jwt, &next, None, false), "next rotation");
-        stays(way(&change, jwt, &listed(&[("v2", &["AWSCURRENT"])]), None, false), "no label");
+        stays(decide(&change, jwt, &next, None, false), "next rotation");
+        stays(decide(&change, jwt, &listed(&[("v2", &["AWSCURRENT"])]), None, false), "no label");
     }
 }
