@@ -239,7 +239,7 @@ mod tests {
     use shared::testing::{aws, replies};
 
     use super::*;
-    use crate::rules::readers::{self, Cause, Unreached};
+    use crate::rules::readers::{self, Cause, Subject, Unreached};
 
     const PINNED: &str = include_str!("../../../tests/cases/01-task-definition-pinned-valuefrom.json");
     const EXTERNAL: &str = include_str!("../../../tests/cases/06a-ecs-service-external-controller.json");
@@ -272,7 +272,8 @@ mod tests {
             ("/moveongs/dev/jwt", "a1B2c3", "JWT_SECRET", "AWSPREVIOUS"),
         ] {
             let arn = format!("{account}:{name}-{suffix}");
-            let found = readers::of(&arn, name, &[], std::slice::from_ref(&service), &known, None);
+            let secret = Subject { arn: &arn, name, mapped: &[], followed: None };
+            let found = readers::of(secret, std::slice::from_ref(&service), &known);
             assert_eq!(found.services, Vec::<String>::new());
             let reader = format!("moveongs-dev-api/api/{variable}");
             assert_eq!(found.unreached, [unreached(&reader, to, &definition)]);

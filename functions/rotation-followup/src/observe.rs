@@ -13,7 +13,7 @@ use crate::rules::change::Change;
 use crate::rules::journal::{self, Journal};
 use crate::rules::keys::JWT;
 use crate::rules::proof;
-use crate::rules::readers::{self, Readers};
+use crate::rules::readers::{self, Readers, Subject};
 use crate::rules::rollout::{self, Runs, Service};
 use crate::{App, FollowupError, aws};
 
@@ -58,19 +58,19 @@ pub(crate) async fn find_readers(
     let mut known = BTreeMap::new();
     for definition in services.iter().flat_map(|service| service.next.iter().chain(&service.in_flight)) {
         if !known.contains_key(definition) {
-            let found = aws::references(&app.ecs, definition).await.map_err(FollowupError::Ecs)?;
-            known.insert(definition.clone(), found);
+            let references = aws::references(&app.ecs, definition).await.map_err(FollowupError::Ecs)?;
+            known.insert(definition.clone(), references);
         }
     }
     let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
-    let followed: BTreeMap<_, _> = changes
-        .iter()
-        .filter_map(|change| Some((change.secret.clone(), journal.first_followed(change)?)))
-        .collect();
     let found = changes.iter().map(|change| {
-        let followed = followed.get(&change.secret).copied();
-        let found = readers::of(&change.secret, &change.name, of_policy(change), &services, &known, followed);
-        (change.secret.clone(), found)
+        let secret = Subject {
+            arn: &change.secret,
+            name: &change.name,
+            mapped: of_policy(change),
+            followed: journal.first_followed(change),
+        };
+        (change.secret.clone(), readers::of(secret, &services, &known))
     });
     Ok((found.collect(), services))
 }

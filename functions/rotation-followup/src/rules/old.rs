@@ -20,7 +20,7 @@ const COMPARED: usize = 20;
 ///
 /// A version may return if its replacement was refused before a deployment: all tasks still run with it, and the message about
 /// that refusal has the operator restore it before the next rotation.
-pub(crate) fn itself(change: &Change, journal: &Journal) -> Option<Old> {
+pub(crate) fn returned(change: &Change, journal: &Journal) -> Option<Old> {
     let is_refused = |row: &Row| row.failure.as_ref().is_some_and(|failed| failed.kind == "ValueRefused");
     let replaces = |row: &&Row| row.arn == change.secret && row.previous.as_ref() == Some(&change.version);
     // A scheduled rotation after the incident also replaces the leaked value.
@@ -174,9 +174,9 @@ mod tests {
             [("incident", "v3", true), ("incident", "v2", false), ("scheduled", "v3", false)]
         {
             let journal = Journal { rows: vec![row(reason, previous, "proved")], ..Journal::default() };
-            let old = itself(&change(false), &journal);
+            let old = returned(&change(false), &journal);
             assert_eq!(old.is_some_and(|old| old.is_withdrawn && old.same == ["v3"]), expected, "{reason}");
-            assert_eq!(itself(&Change { secret: "other".to_owned(), ..change(false) }, &journal), None);
+            assert_eq!(returned(&Change { secret: "other".to_owned(), ..change(false) }, &journal), None);
         }
     }
 
@@ -195,7 +195,7 @@ mod tests {
             (vec![row("scheduled", "v3", "proved"), of("ValueRefused", "failed")], false),
         ] {
             let journal = Journal { rows, ..Journal::default() };
-            assert_eq!(itself(&change(false), &journal).is_some(), expected, "{:?}", journal.rows);
+            assert_eq!(returned(&change(false), &journal).is_some(), expected, "{:?}", journal.rows);
         }
     }
 

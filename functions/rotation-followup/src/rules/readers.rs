@@ -89,16 +89,26 @@ pub(crate) struct Readers {
     pub fields: BTreeSet<Option<String>>,
 }
 
-/// The readers of a secret among `services`. `known` has the references of each task definition, by its ARN; `mapped` are the
-/// services that the policy names. A service that others have deployed since `followed` has the value.
+/// A secret whose readers are wanted.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    /// Its ARN.
+    pub arn: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Names of the services that the policy maps it to.
+    pub mapped: &'a [String],
+    /// When its version was first followed: a service that others have deployed since then has the value.
+    pub followed: Option<Timestamp>,
+}
+
+/// The readers of a secret among `services`. `known` has the references of each task definition, by its ARN.
 pub(crate) fn of(
-    arn: &str,
-    name: &str,
-    mapped: &[String],
+    secret: Subject<'_>,
     services: &[Service],
     known: &BTreeMap<String, Vec<Reference>>,
-    followed: Option<Timestamp>,
 ) -> Readers {
+    let Subject { arn, name, mapped, followed } = secret;
     let mut readers = Readers::default();
     for service in services {
         let named_in = |definitions: &BTreeSet<String>| -> Vec<(String, &Reference, Named)> {
@@ -223,6 +233,15 @@ mod tests {
         }
     }
 
+    fn readers_of(
+        mapped: &[String],
+        services: &[Service],
+        known: &BTreeMap<String, Vec<Reference>>,
+        followed: Option<Timestamp>,
+    ) -> Readers {
+        of(Subject { arn: ARN, name: NAME, mapped, followed }, services, known)
+    }
+
     fn service(name: &str, controller: &str, definition: &str) -> Service {
         Service {
             name: name.to_owned(),
@@ -255,7 +274,7 @@ mod tests {
             ("three", "init", &previous),
         ]);
         let services = ["one", "two", "three", "four"].map(|name| service(name, "ECS", name));
-        let found = of(ARN, NAME, &[], &services, &known, None);
+        let found = readers_of(&[], &services, &known, None);
         assert_eq!(found.services, ["one", "two"]);
         let unreached: Vec<_> =
             found.unreached.iter().map(|it| (it.reader.as_str(), it.cause.detail())).collect();
@@ -264,7 +283,7 @@ mod tests {
             [("three/init/JWT_SECRET", "AWSPREVIOUS"), ("two/api/JWT_SECRET", "AWSPREVIOUS")]
         );
         // A service that the policy names is a reader, and its pinned references still count.
-        let found = of(ARN, NAME, &["three".to_owned(), "four".to_owned()], &services, &known, None);
+        let found = readers_of(&["three".to_owned(), "four".to_owned()], &services, &known, None);
         assert_eq!((found.services.len(), found.unreached.len()), (4, 2));
     }
 
@@ -279,7 +298,7 @@ mod tests {
             Service { is_active: false, running: 1, ..service("leaving", "ECS", "one") },
             Service { is_active: false, ..service("left", "ECS", "one") },
         ];
-        let found = of(ARN, NAME, &[], &services, &known, None);
+        let found = readers_of(&[], &services, &known, None);
         assert_eq!(found.services, ["api"]);
         let unreached: Vec<_> =
             found.unreached.iter().map(|it| (it.reader.as_str(), it.cause.kind())).collect();
@@ -302,7 +321,7 @@ mod tests {
             (&[], Some(10), false),
             (&[10], None, false),
         ] {
-            let found = of(ARN, NAME, &[], &[batch(sets)], &known, followed.map(at));
+            let found = readers_of(&[], &[batch(sets)], &known, followed.map(at));
             assert_eq!(
                 (!found.reached.is_empty(), found.unreached.is_empty()),
                 (reached, reached),
@@ -319,8 +338,8 @@ mod tests {
             in_flight: BTreeSet::from([former.to_owned(), "new".to_owned()]),
             ..service("api", "ECS", "new")
         };
-        assert_eq!(of(ARN, NAME, &[], &[both("former")], &known, None).services, ["api"]);
+        assert_eq!(readers_of(&[], &[both("former")], &known, None).services, ["api"]);
         // The deployment replaces the pinned tasks.
-        assert_eq!(of(ARN, NAME, &[], &[both("pinned")], &known, None), Readers::default());
+        assert_eq!(readers_of(&[], &[both("pinned")], &known, None), Readers::default());
     }
 }

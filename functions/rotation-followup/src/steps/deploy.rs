@@ -146,7 +146,7 @@ async fn old_values(app: &App, batch: &Batch) -> Result<BTreeMap<String, Old>, F
             continue;
         }
         let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
-        if let Some(leaked) = old::itself(change, &journal) {
+        if let Some(leaked) = old::returned(change, &journal) {
             old.insert(change.secret.clone(), leaked);
             continue;
         }

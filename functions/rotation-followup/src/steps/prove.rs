@@ -52,6 +52,7 @@ pub(crate) async fn prove(
     }
 }
 
+/// All proofs of a batch: by its readers, its old values, the database and the application.
 async fn proofs(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Proof>, FollowupError> {
     let changes: Vec<&Change> = batch.changes.iter().filter(|change| batch.is_read(change)).collect();
     let mut proofs: Vec<_> = batch.changes.iter().flat_map(|change| batch.unproved_readers(change)).collect();

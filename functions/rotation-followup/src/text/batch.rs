@@ -42,7 +42,7 @@ pub(crate) fn message(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Message
         .iter()
         .map(|failed| format!("*{}*: {}", failed.kind, meaning(failed, language)))
         .collect();
-    // Next step first: a long message is cut off at its end.
+    // Place the next step before the parts that may be cut off.
     if !batch.failures.is_empty() {
         lines.push(format!("*{}*: {}", next(language), next_step(stack, batch)));
         lines.extend(in_force(stack, batch));
@@ -87,7 +87,7 @@ pub(crate) fn message(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Message
 pub(crate) fn page(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Page {
     let settings = stack.settings;
     let (environment, keys, language) = (&settings.environment, keys(batch), settings.language);
-    let dedup_key = format!("{}/{}", PROCEDURE, batch.execution);
+    let dedup_key = format!("{PROCEDURE}/{}", batch.execution);
     let secret = batch.changes.iter().map(|change| change.name.as_str()).collect::<Vec<_>>().join(", ");
     let Some(kind) = batch.failures.first().map(|failed| failed.kind.clone()) else {
         let leaks = leaks(stack, rows).join("\n");

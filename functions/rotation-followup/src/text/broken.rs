@@ -37,12 +37,11 @@ pub(crate) fn broken_page(
     broken: &Failed,
     source: Option<&Source>,
 ) -> Page {
-    let (environment, dedup_key) = (&settings.environment, format!("{}/{execution}", PROCEDURE));
+    let (environment, dedup_key) = (&settings.environment, format!("{PROCEDURE}/{execution}"));
     Page {
-        subject: paging::subject(&format!("[{environment}] {}: {}", broken.kind, PROCEDURE)),
+        subject: paging::subject(&format!("[{environment}] {}: {PROCEDURE}", broken.kind)),
         text: format!(
-            "{} ({environment}): {}: {}.\n{}: {}.\n{}\n{dedup_key}",
-            PROCEDURE,
+            "{PROCEDURE} ({environment}): {}: {}.\n{}: {}.\n{}\n{dedup_key}",
             broken.kind,
             cause(broken, settings.language),
             next(settings.language),
@@ -67,7 +66,7 @@ fn cause(broken: &Failed, language: Language) -> &'static str {
         ),
         "NotRotated" => language.pick(
             "a versão atual do segredo não foi feita depois do incidente, e o acompanhamento nada encerrou",
-            "the secret's current version was not made after the incident, so the follow-up ended no session or credential",
+            "the secret's current version was not made after the incident, so the follow-up revoked nothing",
         ),
         _ => language.pick("um passo do acompanhamento não terminou", "a step of the follow-up did not end"),
     }

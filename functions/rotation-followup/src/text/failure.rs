@@ -34,7 +34,7 @@ pub(super) fn meaning(failed: &Failed, language: Language) -> String {
         ),
         "OthersRolloutFailed" => language.pick(
             "outro deployment tomou o lugar do nosso e falhou; isso nada diz do segredo",
-            "another deployment replaced this function's deployment and failed; the secret is not the cause",
+            "another deployment replaced this function's deployment and failed, which says nothing about the secret",
         ),
         "Superseded" => {
             language.pick("o AWSCURRENT mudou de novo no meio", "AWSCURRENT moved again in the meantime")

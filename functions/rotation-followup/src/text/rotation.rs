@@ -28,7 +28,7 @@ pub(crate) fn rotation_failed(
     failure: Option<&RotationFailure>,
 ) -> Page {
     let (language, environment, name) = (settings.language, &settings.environment, &secret.name);
-    let dedup_key = format!("{}/{event}/{name}", PROCEDURE);
+    let dedup_key = format!("{PROCEDURE}/{event}/{name}");
     let kind = failure.map_or(event, |failure| failure.kind.as_str());
     let what = match failure {
         Some(failure) => {
