@@ -41,7 +41,7 @@ fn without_tests(text: &str) -> String {
             && module.ends_with('{')
     };
     let end = lines.windows(2).position(begins).unwrap_or(lines.len());
-    lines[..end].join("\n")
+    lines.get(..end).unwrap_or_default().join("\n")
 }
 
 /// The Rust files of a folder, with their text up to the tests at its end.

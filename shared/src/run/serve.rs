@@ -172,7 +172,8 @@ where
     }
 }
 
-#[cfg(all(test, feature = "testing"))]
+#[cfg(feature = "testing")]
+#[cfg(test)]
 mod tests {
     use aws_smithy_http_client::test_util::StaticReplayClient;
 

@@ -1,61 +1,36 @@
-//! What CloudTrail tells: who changed a secret, and that a rotation failed. Secrets Manager has no event of its own for either.
+//! Events of CloudTrail: who changed a secret, and failed rotations. Secrets Manager has no event of its own for either.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use shared::runtime::event::{self, InvalidEvent};
 
-use crate::journal::Reason;
+use crate::rules::act::Act;
+use crate::rules::change::Reason;
 
-/// What an event tells.
+/// The meaning of an event.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum TrailEvent {
-    /// Somebody made a version, or made it current.
+    /// A caller created a version, or made it current.
     Act {
         /// ARN of the secret.
         secret: String,
         /// The version.
         version: String,
-        /// Who, and why as far as that follows.
+        /// Who did it, and why as far as the call shows.
         act: Act,
     },
     /// A rotation failed or was abandoned.
     Broken {
         /// ARN of the secret.
         secret: String,
-        /// CloudTrail's name of it.
+        /// CloudTrail's name of the event.
         event: String,
-        /// Id of CloudTrail's event.
+        /// Id of the event.
         id: String,
     },
-    /// Nothing that we keep.
+    /// Irrelevant to the journal.
     Nothing,
-}
-
-/// Who changed a secret.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, serde::Serialize)]
-pub(crate) struct Act {
-    /// Why, as far as that follows from the call.
-    pub reason: Reason,
-    /// ARN of the caller.
-    pub by: String,
-    /// When.
-    pub at: Timestamp,
-}
-
-impl Act {
-    /// Whether a second telling of it adds nothing.
-    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
-        self.by == other.by
-            && self.reason == other.reason
-            && other.at.duration_since(self.at).abs() < SignedDuration::from_hours(1)
-    }
-
-    /// Whether it can be the act behind a change that was noticed then: an event of Secrets Manager may be late, and clocks differ.
-    pub(crate) fn is_of(&self, noticed: Timestamp) -> bool {
-        let late = noticed.duration_since(self.at);
-        late > SignedDuration::from_mins(-5) && late < SignedDuration::from_hours(26)
-    }
 }
 
 #[derive(Deserialize)]
@@ -97,7 +72,7 @@ fn text(value: &Value, name: &str) -> Option<String> {
 ///
 /// # Errors
 ///
-/// [`InvalidEvent`] when it is none.
+/// [`InvalidEvent`] if the event is not from CloudTrail, or a failed rotation names no secret.
 pub(crate) fn parse(event: Value, own: &[Session]) -> Result<TrailEvent, InvalidEvent> {
     let Event { id, detail } = event::parse(event)?;
     if matches!(detail.event_name.as_str(), "RotationFailed" | "RotationAbandoned" | "TestRotationFailed") {
@@ -111,7 +86,7 @@ pub(crate) fn parse(event: Value, own: &[Session]) -> Result<TrailEvent, Invalid
     if detail.error_code.is_some() {
         return Ok(TrailEvent::Nothing);
     }
-    // A label of one's own says nothing of what is in force.
+    // Custom labels do not change the value in force.
     if !concerns_current(&detail) {
         return Ok(TrailEvent::Nothing);
     }
@@ -121,11 +96,11 @@ pub(crate) fn parse(event: Value, own: &[Session]) -> Result<TrailEvent, Invalid
         "UpdateSecretVersionStage" => text(&detail.request_parameters, "moveToVersionId"),
         _ => None,
     };
-    // Some events have `aRN`.
+    // Some events spell it `aRN`.
     let secret = text(&detail.response_elements, "arn")
         .or_else(|| text(&detail.response_elements, "aRN"))
         .or_else(|| text(&detail.request_parameters, "secretId").filter(|id| id.starts_with("arn:")));
-    // What a rotation function does, the service asked it to do.
+    // A rotation function acts on behalf of the service, so its calls are not manual.
     let by = detail.user_identity.arn.filter(|arn| !own.iter().any(|session| session.is(arn)));
     Ok(match (secret, version, by) {
         (Some(secret), Some(version), Some(by)) => TrailEvent::Act {
@@ -152,7 +127,7 @@ fn concerns_current(detail: &Detail) -> bool {
     }
 }
 
-/// The session of one of our functions: its role, and the session's name, which Lambda makes the function's.
+/// The session of one of this stack's functions: its role, and the session name, which Lambda sets to the function's name.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Session {
     role: String,
@@ -168,8 +143,8 @@ impl Session {
             .then(|| Self { role: role.to_owned(), function: function.to_owned() })
     }
 
-    /// Whether a caller's ARN is this session: STS leaves the role's path out. Anyone who may assume another role gives its
-    /// session any name.
+    /// Whether a caller's ARN is this session. STS omits the role's path. The role must match too: a caller that assumes another role
+    /// can choose any session name.
     fn is(&self, arn: &str) -> bool {
         let Some((before, role)) = self.role.split_once(":role/") else { return false };
         let name = role.rsplit('/').next().unwrap_or_default();
@@ -197,9 +172,9 @@ mod tests {
     const ANA: &str = "arn:aws:iam::123456789012:user/ana";
 
     #[test]
-    fn who_made_a_version_current() {
+    fn calls_that_make_a_version_current_are_acts() {
         let act = Act { reason: Reason::Manual, by: ANA.to_owned(), at: Timestamp::UNIX_EPOCH };
-        let reported = TrailEvent::Act { secret: "arn:s".to_owned(), version: "v".to_owned(), act };
+        let expected = TrailEvent::Act { secret: "arn:s".to_owned(), version: "v".to_owned(), act };
         let made = json!({"arn": "arn:s", "versionId": "v"});
         let versions = [
             call("RotateSecret", ANA, json!({"secretId": "s"}), made.clone()),
@@ -208,7 +183,7 @@ mod tests {
             call("UpdateSecretVersionStage", ANA, json!({"moveToVersionId": "v"}), json!({"arn": "arn:s"})),
         ];
         for event in versions {
-            assert_eq!(parse(event, &own()), Ok(reported.clone()));
+            assert_eq!(parse(event, &own()), Ok(expected.clone()));
         }
         let session = "arn:aws:sts::123456789012:assumed-role/moveongs-RotateRandomRole-1A2B/moveongs-dev-rotate-random";
         for event in [
@@ -219,10 +194,10 @@ mod tests {
                 json!({"removeFromVersionId": "v"}),
                 json!({"arn": "arn:s"}),
             ),
-            // Which secret's version is not told.
+            // The event names no ARN, so the secret is unknown.
             call("PutSecretValue", ANA, json!({"secretId": "s", "clientRequestToken": "v"}), Value::Null),
             call("DescribeSecret", ANA, json!({}), json!({"versionId": "v"})),
-            // Labels that say nothing of what is in force.
+            // Labels other than AWSCURRENT do not change the value in force.
             call(
                 "UpdateSecretVersionStage",
                 ANA,
@@ -244,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_that_is_only_named_as_one_of_our_functions_stays_in_the_ledger() {
+    fn a_foreign_role_with_a_functions_session_name_stays_in_the_ledger() {
         for arn in [
             "arn:aws:sts::123456789012:assumed-role/Administrator/x-rotate-random",
             "arn:aws:sts::123456789012:assumed-role/Administrator/moveongs-dev-rotate-random",

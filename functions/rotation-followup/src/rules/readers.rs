@@ -1,4 +1,4 @@
-//! Which tasks get a secret's value, and which version of it? No I/O, no clock.
+//! The readers of a secret: the tasks that get its value, and the version that they get. No I/O, no clock.
 //!
 //! Source: [task definition parameters](https://docs.aws.amazon.com/AmazonECS/latest/developerguide/secrets-envvar-secrets-manager.html)
 //! and [parameters that refer to secrets](https://docs.aws.amazon.com/systems-manager/latest/userguide/integration-ps-secretsmanager.html).
@@ -8,36 +8,36 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::rollout::Service;
+use super::rollout::Service;
 
-/// Where a task definition names a secret.
+/// A place in a task definition that names a secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Reference {
-    /// The container, or the volume.
+    /// The container or the volume.
     pub place: String,
     /// Its variable or setting.
     pub field: String,
-    /// What ECS reads: a name or an ARN, with field, label and version where they are given.
+    /// ECS's `valueFrom`: a name or an ARN, optionally with field, label and version.
     pub value_from: String,
 }
 
 /// How a reference names a secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Named {
-    /// By AWSCURRENT; with the field of the value's JSON, if only that is read.
+    /// By AWSCURRENT; with the field of the value's JSON, if it reads only one field.
     Current(Option<String>),
     /// By this version or label.
     Pinned(String),
 }
 
-/// A reader that a deployment of ours does not give the new value.
+/// A reader that this function's deployments do not give the new value.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Unreached {
-    /// The service, with container and variable where one of them is the cause.
+    /// The service; with container and variable if the reference is the cause.
     pub reader: String,
     /// Why.
     pub cause: Cause,
-    /// ARN of the task definition that is pinned.
+    /// ARN of the task definition with the pinned reference; empty for other causes.
     #[serde(default)]
     pub definition: String,
 }
@@ -48,11 +48,11 @@ pub(crate) struct Unreached {
 pub(crate) enum Cause {
     /// Its task definition names this version or label.
     Pinned(String),
-    /// The controller that alone deploys the service: CODE_DEPLOY or EXTERNAL.
+    /// Only this controller deploys the service: CODE_DEPLOY or EXTERNAL.
     Controller(String),
-    /// ECS refused to deploy it, in its own words.
+    /// ECS refused the deployment, with this error.
     Refused(String),
-    /// It is being deleted, and its last tasks still run.
+    /// The service is being deleted, and its last tasks still run.
     Draining,
 }
 
@@ -67,7 +67,7 @@ impl Cause {
         }
     }
 
-    /// What it is about, in the words of ECS.
+    /// The detail, in ECS's words.
     pub(crate) fn detail(&self) -> &str {
         match self {
             Self::Pinned(detail) | Self::Controller(detail) | Self::Refused(detail) => detail,
@@ -76,29 +76,39 @@ impl Cause {
     }
 }
 
-/// What reads one secret.
+/// Readers of one secret.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Readers {
-    /// Names of the services that a deployment gives the new value.
+    /// Names of the services that get the new value by a deployment of this function.
     pub services: Vec<String>,
-    /// Readers that it does not.
+    /// Readers that do not get it.
     pub unreached: Vec<Unreached>,
-    /// Names of the services that another has deployed since the value became current.
+    /// Names of the services that others have deployed since the value became current.
     pub reached: Vec<String>,
-    /// The fields of the value that are read; none where all of it is.
+    /// Fields of the value that are read; `None` stands for the whole value.
     pub fields: BTreeSet<Option<String>>,
 }
 
-/// The readers of a secret among `services`. `known` has the references of each task definition by its ARN, and `mapped` the
-/// services that the policy names. What others have deployed since `followed` has the value.
+/// A secret whose readers are wanted.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    /// Its ARN.
+    pub arn: &'a str,
+    /// Its name.
+    pub name: &'a str,
+    /// Names of the services that the policy maps it to.
+    pub mapped: &'a [String],
+    /// When its version was first followed: a service that others have deployed since then has the value.
+    pub followed: Option<Timestamp>,
+}
+
+/// The readers of a secret among `services`. `known` has the references of each task definition, by its ARN.
 pub(crate) fn of(
-    arn: &str,
-    name: &str,
-    mapped: &[String],
+    secret: Subject<'_>,
     services: &[Service],
     known: &BTreeMap<String, Vec<Reference>>,
-    followed: Option<Timestamp>,
 ) -> Readers {
+    let Subject { arn, name, mapped, followed } = secret;
     let mut readers = Readers::default();
     for service in services {
         let named_in = |definitions: &BTreeSet<String>| -> Vec<(String, &Reference, Named)> {
@@ -126,7 +136,7 @@ pub(crate) fn of(
                 }),
             }
         }
-        // Tasks of a former definition are gone when the deployment has ended.
+        // The deployment replaces the tasks of a former definition, so a pinned reference there does not matter.
         let former = named_in(&service.in_flight);
         is_reader |= former.iter().any(|(_, _, named)| matches!(named, Named::Current(_)));
         let cause = match service.controller.as_str() {
@@ -150,8 +160,8 @@ pub(crate) fn of(
     readers
 }
 
-/// How `value_from` names a secret: its name, its ARN with or without the six characters that the service appends, either with
-/// field, label and version behind it, or a parameter that refers to it.
+/// How `value_from` names a secret, if it does: by name; by ARN, with or without the suffix of six characters that the service
+/// appends, and optionally with field, label and version; or by a parameter that refers to the secret.
 pub(crate) fn names(value_from: &str, arn: &str, name: &str) -> Option<Named> {
     const REFERENCE: &str = "/aws/reference/secretsmanager/";
     if value_from == name {
@@ -223,6 +233,15 @@ mod tests {
         }
     }
 
+    fn readers_of(
+        mapped: &[String],
+        services: &[Service],
+        known: &BTreeMap<String, Vec<Reference>>,
+        followed: Option<Timestamp>,
+    ) -> Readers {
+        of(Subject { arn: ARN, name: NAME, mapped, followed }, services, known)
+    }
+
     fn service(name: &str, controller: &str, definition: &str) -> Service {
         Service {
             name: name.to_owned(),
@@ -246,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pinned_container_is_no_reader_and_is_named() {
+    fn a_pinned_container_is_reported_and_is_not_a_reader() {
         let previous = format!("{ARN}::AWSPREVIOUS:");
         let known = known(&[
             ("one", "api", ARN),
@@ -255,21 +274,21 @@ mod tests {
             ("three", "init", &previous),
         ]);
         let services = ["one", "two", "three", "four"].map(|name| service(name, "ECS", name));
-        let found = of(ARN, NAME, &[], &services, &known, None);
+        let found = readers_of(&[], &services, &known, None);
         assert_eq!(found.services, ["one", "two"]);
-        let reported: Vec<_> =
+        let unreached: Vec<_> =
             found.unreached.iter().map(|it| (it.reader.as_str(), it.cause.detail())).collect();
         assert_eq!(
-            reported,
+            unreached,
             [("three/init/JWT_SECRET", "AWSPREVIOUS"), ("two/api/JWT_SECRET", "AWSPREVIOUS")]
         );
-        // What the policy names reads it in another way too, and is pinned all the same.
-        let found = of(ARN, NAME, &["three".to_owned(), "four".to_owned()], &services, &known, None);
+        // A service that the policy names is a reader, and its pinned references still count.
+        let found = readers_of(&["three".to_owned(), "four".to_owned()], &services, &known, None);
         assert_eq!((found.services.len(), found.unreached.len()), (4, 2));
     }
 
     #[test]
-    fn a_service_that_another_deploys_is_named_and_the_others_go_on() {
+    fn a_service_deployed_by_others_is_reported_and_the_rest_continues() {
         let known = known(&[("one", "api", ARN)]);
         let services = [
             service("api", "ECS", "one"),
@@ -279,16 +298,16 @@ mod tests {
             Service { is_active: false, running: 1, ..service("leaving", "ECS", "one") },
             Service { is_active: false, ..service("left", "ECS", "one") },
         ];
-        let found = of(ARN, NAME, &[], &services, &known, None);
+        let found = readers_of(&[], &services, &known, None);
         assert_eq!(found.services, ["api"]);
-        let reported: Vec<_> =
+        let unreached: Vec<_> =
             found.unreached.iter().map(|it| (it.reader.as_str(), it.cause.kind())).collect();
         let others = "OthersDeployment";
-        assert_eq!(reported, [("batch", others), ("blue", others), ("leaving", "ServiceDraining")]);
+        assert_eq!(unreached, [("batch", others), ("blue", others), ("leaving", "ServiceDraining")]);
     }
 
     #[test]
-    fn what_its_owner_has_deployed_since_has_the_value() {
+    fn a_service_that_its_owner_has_deployed_since_has_the_value() {
         let known = known(&[("one", "api", ARN)]);
         let at = |second| Timestamp::from_second(second).unwrap();
         let batch = |sets: &[i64]| Service {
@@ -302,7 +321,7 @@ mod tests {
             (&[], Some(10), false),
             (&[10], None, false),
         ] {
-            let found = of(ARN, NAME, &[], &[batch(sets)], &known, followed.map(at));
+            let found = readers_of(&[], &[batch(sets)], &known, followed.map(at));
             assert_eq!(
                 (!found.reached.is_empty(), found.unreached.is_empty()),
                 (reached, reached),
@@ -312,15 +331,15 @@ mod tests {
     }
 
     #[test]
-    fn tasks_of_a_former_definition_are_waited_for() {
+    fn tasks_of_a_former_definition_are_replaced() {
         let previous = format!("{ARN}::AWSPREVIOUS:");
         let known = known(&[("former", "api", ARN), ("pinned", "api", &previous)]);
         let both = |former: &str| Service {
             in_flight: BTreeSet::from([former.to_owned(), "new".to_owned()]),
             ..service("api", "ECS", "new")
         };
-        assert_eq!(of(ARN, NAME, &[], &[both("former")], &known, None).services, ["api"]);
-        // Which the deployment replaces.
-        assert_eq!(of(ARN, NAME, &[], &[both("pinned")], &known, None), Readers::default());
+        assert_eq!(readers_of(&[], &[both("former")], &known, None).services, ["api"]);
+        // The deployment replaces the pinned tasks.
+        assert_eq!(readers_of(&[], &[both("pinned")], &known, None), Readers::default());
     }
 }

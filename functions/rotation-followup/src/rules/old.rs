@@ -1,39 +1,29 @@
-//! Is the value of a version that no rotation made one that was in force before? `terraform apply` of a state that holds the value
-//! puts it back as a new version. No I/O, no clock; values are compared and never kept.
+//! Old values that come back. `terraform apply` of a state that holds an old value stores it again as a new version, without a
+//! rotation. No I/O, no clock; values are compared and never kept.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::journal::{Change, Journal, Reason, Row};
+use super::batch::{Batch, Old};
+use super::change::{Change, Reason};
+use super::failure::Failed;
+use super::journal::Journal;
+use super::row::Row;
 
-/// Most earlier versions that a value is compared with. The service keeps about a hundred; each is a call.
+/// Most earlier versions to compare a value with. The service keeps about a hundred, and each costs a call.
 const COMPARED: usize = 20;
 
-/// A value that was in force before.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Old {
-    /// The first version that had the value.
-    pub version: String,
-    /// When that was made: the value's age counts from there.
-    pub made: Timestamp,
-    /// All earlier versions with the value.
-    pub same: Vec<String>,
-    /// Whether a person has declared that it leaked, or a follow-up has gone back from it.
-    pub is_withdrawn: bool,
-}
-
-/// What is known of a version that became current again after its value had leaked; no value is read for that.
+/// The old value of a version that became current again after it leaked. Reads no value.
 ///
-/// A version whose replacement was refused before a deployment may return: all tasks still run with it, and the message of that
-/// refusal restores it before the next rotation.
-pub(crate) fn itself(change: &Change, journal: &Journal) -> Option<Old> {
+/// A version may return if its replacement was refused before a deployment: all tasks still run with it, and the message about
+/// that refusal has the operator restore it before the next rotation.
+pub(crate) fn returned(change: &Change, journal: &Journal) -> Option<Old> {
     let is_refused = |row: &Row| row.failure.as_ref().is_some_and(|failed| failed.kind == "ValueRefused");
     let replaces = |row: &&Row| row.arn == change.secret && row.previous.as_ref() == Some(&change.version);
-    // A scheduled rotation after the incident replaces the leaked value too.
+    // A scheduled rotation after the incident also replaces the leaked value.
     let mut since = journal.rows.iter().filter(replaces).skip_while(|row| row.reason != Reason::Incident);
     let was_replaced = since.any(|row| !is_refused(row));
     was_replaced.then(|| Old {
@@ -44,14 +34,13 @@ pub(crate) fn itself(change: &Change, journal: &Journal) -> Option<Old> {
     })
 }
 
-/// Whether a person has declared that a version's value leaked.
+/// Whether a person has declared a version's value leaked.
 fn has_leaked(journal: &Journal, arn: &str, version: &str) -> bool {
     let rows = journal.rows.iter().filter(|row| row.arn == arn && row.reason == Reason::Incident);
     rows.filter_map(|row| row.previous.as_deref()).any(|previous| previous == version)
 }
 
-/// The versions that a change's value is compared with: those that leaked, then the newest; none of a value that the service's
-/// rotation has made.
+/// The earlier versions to compare a change's value with: leaked versions, then the newest; none if a rotation made the value.
 pub(crate) fn earlier(
     change: &Change,
     made: &BTreeMap<String, Timestamp>,
@@ -70,7 +59,7 @@ pub(crate) fn earlier(
     versions
 }
 
-/// Whether two values say the same to whoever reads them: a line end or the order of a document's fields is no difference.
+/// Whether two values mean the same to their readers: line ends and the order of a document's fields do not matter.
 pub(crate) fn is_same(one: &SecretString, other: &SecretString) -> bool {
     let [one, other] = [one, other].map(|value| value.expose_secret().trim());
     if one.is_empty() || one == other {
@@ -80,7 +69,7 @@ pub(crate) fn is_same(one: &SecretString, other: &SecretString) -> bool {
     document(one).is_some_and(|one| document(other).is_some_and(|other| one == other))
 }
 
-/// What is known of a change's value by the earlier versions that have the same; none when there is none.
+/// The old value of a change, from the earlier versions with the same value; none if there are none.
 pub(crate) fn of(change: &Change, same: Vec<(String, Timestamp)>, journal: &Journal) -> Option<Old> {
     let (version, made) = same.iter().min_by_key(|(_, made)| *made)?.clone();
     let same: Vec<String> = same.into_iter().map(|(id, _)| id).collect();
@@ -90,10 +79,18 @@ pub(crate) fn of(change: &Change, same: Vec<(String, Timestamp)>, journal: &Jour
     Some(Old { version, made, same, is_withdrawn })
 }
 
+/// The failure for an old value that must not come back.
+pub(crate) fn find_withdrawn(batch: &Batch, old: &BTreeMap<String, Old>) -> Option<Failed> {
+    batch.changes.iter().find_map(|change| {
+        let old = old.get(&change.secret).filter(|old| old.is_withdrawn)?;
+        let detail = format!("{} {} = {}", change.name, change.version, old.version);
+        Some(Failed::of(&change.key, "OldValueLeaked", detail))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Failed;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -114,9 +111,8 @@ mod tests {
     }
 
     #[test]
-    fn the_value_of_the_state_is_the_one_that_terraform_puts_back() {
-        // The kind of tests/cases/09a-terraform-state-holds-the-value.json.
-        let state = include_str!("../../../tests/cases/09a-terraform-state-holds-the-value.json");
+    fn a_value_from_terraforms_state_is_recognised() {
+        let state = include_str!("../../../../tests/cases/09a-terraform-state-holds-the-value.json");
         let state: Value = serde_json::from_str(state).unwrap();
         let put = &state["resources"][1]["instances"][0]["attributes"];
         let value = |text: &str| SecretString::from(text);
@@ -126,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_the_same_to_their_readers() {
+    fn equal_documents_are_the_same_value() {
         let same = |one: &str, other: &str| is_same(&SecretString::from(one), &SecretString::from(other));
         for (one, other, expected) in [
             ("a", "a", true),
@@ -134,9 +130,9 @@ mod tests {
             ("a", "b", false),
             (r#"{"u": "a", "p": "b"}"#, r#"{"p":"b","u":"a"}"#, true),
             (r#"{"u": "a", "p": "b"}"#, r#"{"p":"c","u":"a"}"#, false),
-            // Numbers are no documents: 1.0 and 1 are two keys.
+            // Numbers are not documents: 1.0 and 1.00 are different keys.
             ("1.0", "1.00", false),
-            // A binary value is read as an empty one.
+            // A binary value is read as an empty string.
             ("", "", false),
         ] {
             assert_eq!(same(one, other), expected, "{one} {other}");
@@ -144,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_of_a_rotation_is_compared_with_none_and_others_with_those_before() {
+    fn only_values_without_a_rotation_are_compared_with_earlier_ones() {
         let made: BTreeMap<_, _> = [("v1", 10), ("v2", 20), ("v3", 30), ("v4", 40)]
             .map(|(id, made)| (id.to_owned(), at(made)))
             .into();
@@ -158,7 +154,7 @@ mod tests {
         let many: BTreeMap<_, _> = (0..30).map(|number| (format!("w{number:02}"), at(number))).collect();
         let compared = earlier(&change(false), &many, &journal);
         assert_eq!((compared.len(), compared[0].0.as_str()), (COMPARED, "w29"));
-        // What leaked is compared however old it is.
+        // A leaked version is compared regardless of its age.
         let leaked = Journal { rows: vec![row("incident", "w00", "proved")], ..Journal::default() };
         let compared = earlier(&change(false), &many, &leaked);
         assert_eq!((compared[0].0.as_str(), compared[1].0.as_str()), ("w00", "w29"));
@@ -178,9 +174,9 @@ mod tests {
             [("incident", "v3", true), ("incident", "v2", false), ("scheduled", "v3", false)]
         {
             let journal = Journal { rows: vec![row(reason, previous, "proved")], ..Journal::default() };
-            let old = itself(&change(false), &journal);
+            let old = returned(&change(false), &journal);
             assert_eq!(old.is_some_and(|old| old.is_withdrawn && old.same == ["v3"]), expected, "{reason}");
-            assert_eq!(itself(&Change { secret: "other".to_owned(), ..change(false) }, &journal), None);
+            assert_eq!(returned(&Change { secret: "other".to_owned(), ..change(false) }, &journal), None);
         }
     }
 
@@ -199,7 +195,7 @@ mod tests {
             (vec![row("scheduled", "v3", "proved"), of("ValueRefused", "failed")], false),
         ] {
             let journal = Journal { rows, ..Journal::default() };
-            assert_eq!(itself(&change(false), &journal).is_some(), expected, "{:?}", journal.rows);
+            assert_eq!(returned(&change(false), &journal).is_some(), expected, "{:?}", journal.rows);
         }
     }
 

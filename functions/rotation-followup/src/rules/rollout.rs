@@ -1,36 +1,35 @@
-//! Has a deployment ended, and how? No I/O, no clock.
+//! Progress and outcome of a deployment. No I/O, no clock.
 
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 use shared::policy::Followup;
 
-/// The longest that one way is followed, whatever the service's own settings say: the state machine gives both ways and the
-/// proofs four days.
+/// Longest time to watch one direction's rollout, whatever the service's own settings: both directions and the proofs must fit into
+/// the state machine's four days.
 pub(crate) const LONGEST: SignedDuration = SignedDuration::from_hours(36);
 
-/// Seconds between two looks once a rollout takes longer than the policy's looks: a step's events count towards the 25,000
-/// that an execution may have.
-const PATIENT_SECONDS: u16 = 300;
+/// Seconds between two polls of a slow rollout, or of a busy batch: each poll adds events to the execution, which may have 25,000.
+pub(crate) const PATIENT_SECONDS: u16 = 300;
 
 /// A service as ECS shows it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Service {
     /// Its name.
     pub name: String,
-    /// Whether it starts tasks; one that is being deleted does not.
+    /// Whether it starts tasks; false for a service that is being deleted.
     pub is_active: bool,
-    /// What deploys it: `ECS`, `CODE_DEPLOY` or `EXTERNAL`.
+    /// Its deployment controller: `ECS`, `CODE_DEPLOY` or `EXTERNAL`.
     pub controller: String,
-    /// The minutes in which a deployment shifts traffic and bakes by the service's own settings; none of a rolling one.
+    /// Minutes in which a deployment shifts traffic and bakes, by the service's own settings; none for a rolling deployment.
     pub shift_minutes: Option<u32>,
-    /// ARNs of the task definitions that its next tasks have.
+    /// ARNs of the task definitions of its next tasks.
     pub next: BTreeSet<String>,
-    /// Those that tasks of now may have.
+    /// ARNs of the task definitions that its present tasks may have.
     pub in_flight: BTreeSet<String>,
-    /// Tasks that run.
+    /// Number of running tasks.
     pub running: i32,
-    /// When the task sets were made that have tasks; of other controllers than ECS's own.
+    /// When its task sets with tasks were created; empty for ECS's own controller.
     pub sets: Vec<Timestamp>,
     /// Its deployments.
     pub deployments: Vec<Deployment>,
@@ -39,11 +38,11 @@ pub(crate) struct Service {
 /// A service deployment as ECS shows it: how traffic moves from one revision to the next.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct ServiceDeployment {
-    /// ECS's name of how far it is, e.g. `IN_PROGRESS`.
+    /// ECS's status, e.g. `IN_PROGRESS`.
     pub status: String,
-    /// The stage of its life, e.g. `BAKE_TIME`.
+    /// ECS's lifecycle stage, e.g. `BAKE_TIME`.
     pub stage: String,
-    /// Why.
+    /// ECS's reason for the status.
     pub reason: String,
 }
 
@@ -52,75 +51,85 @@ pub(crate) struct ServiceDeployment {
 pub(crate) struct Deployment {
     /// Its id.
     pub id: String,
-    /// Whether it is the newest one.
+    /// Whether it is the newest deployment.
     pub is_primary: bool,
     /// When it began.
     pub created: Timestamp,
     /// `COMPLETED`, `FAILED` or `IN_PROGRESS`.
     pub state: String,
-    /// Why.
+    /// ECS's reason for the state.
     pub reason: String,
-    /// Tasks that it is to have.
+    /// Desired number of tasks.
     pub desired: i32,
-    /// Tasks that it has.
+    /// Number of running tasks.
     pub running: i32,
-    /// Tasks that failed to start.
+    /// Number of tasks that failed to start.
     pub failed: i32,
 }
 
-/// How far a rollout is.
+/// State of a rollout.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Rollout {
-    /// Tasks of before are still there.
+    /// Old tasks still exist, or new ones have not started.
     Running,
     /// Every task was started after the change.
     Steady,
-    /// It has failed, or does not end.
+    /// It failed, or did not end in time.
     Failed(String),
-    /// It does not end in the time that the service's own settings give it, and no task of it failed: that says nothing of the
-    /// secret.
+    /// It did not end in the time of the service's own settings, but no task failed. That does not implicate the secret.
     Unfinished(String),
-    /// Somebody else's deployment has taken its place and fails, which says nothing of the secret.
+    /// Another deployment replaced it and failed. That does not implicate the secret.
     OthersFailed(String),
 }
 
 impl Service {
-    /// Whether all task sets were made at `since` or later.
+    /// Whether all task sets were created at `since` or later.
     pub(crate) fn others_since(&self, since: Timestamp) -> bool {
         !self.sets.is_empty() && self.sets.iter().all(|made| *made >= since)
     }
 
-    /// The deployment that began at `since` or later, if the newest did: its tasks have the values of now.
+    /// The newest deployment, if it began at `since` or later: its tasks have the current values.
     pub(crate) fn deployed_since(&self, since: Timestamp) -> Option<&Deployment> {
         self.deployments.iter().find(|deployment| deployment.is_primary && deployment.created >= since)
     }
 }
 
-/// The steps in which a linear deployment shifts all traffic.
+/// Number of steps in which a linear deployment shifts all traffic, by `percent` each.
 pub(crate) fn steps(percent: f64) -> u32 {
     (1..=1000).find(|step| f64::from(*step) * percent >= 100.0).unwrap_or(1000)
 }
 
-/// Seconds until the next look, the `poll`-th being done.
+/// Seconds to wait after the `poll`-th poll.
 pub(crate) fn wait_seconds(poll: u16, policy: &Followup) -> u16 {
     let every = policy.rollout.every_seconds;
     if poll < policy.rollout.times { every } else { every.max(PATIENT_SECONDS) }
 }
 
-/// How far the rollout of `deployment` is, or that of a newer one which has taken its place. `poll` counts from 1, and
-/// `shifted` is the newest service deployment since, where the service has another strategy than the rolling one.
+/// One poll of a rollout.
+#[derive(Clone, Copy)]
+pub(crate) struct Poll<'a> {
+    /// Start of the batch's current direction.
+    pub since: Timestamp,
+    /// When the poll was made.
+    pub now: Timestamp,
+    /// Number of the poll, from 1.
+    pub number: u16,
+    /// The policy's limits.
+    pub policy: &'a Followup,
+}
+
+/// State of the rollout of `deployment`, or of the newer one that replaced it. `shifted` is the newest service deployment of a
+/// service whose strategy is not the rolling one.
 pub(crate) fn judge(
     service: &Service,
     deployment: &str,
     shifted: Option<&ServiceDeployment>,
-    since: Timestamp,
-    now: Timestamp,
-    poll: u16,
-    policy: &Followup,
+    poll: &Poll<'_>,
 ) -> Rollout {
+    let Poll { since, now, number, policy } = *poll;
     let name = &service.name;
     let own = service.deployments.iter().find(|each| each.id == deployment);
-    // A circuit breaker puts its own deployment in the place of the one that failed.
+    // A circuit breaker replaces the failed deployment with its own.
     if let Some(failed) = own.filter(|own| own.state == "FAILED") {
         return Rollout::Failed(format!("{name}: {}", failed.reason));
     }
@@ -136,7 +145,7 @@ pub(crate) fn judge(
     }
     let is_going_back = shifted.is_some_and(|shifted| shifted.status.starts_with("ROLLBACK_"));
     let Some(newest) = newest else {
-        // The service deployment's own way back puts the former deployment first before it ends.
+        // A service deployment that rolls itself back makes the former deployment primary before it ends.
         if is_going_back && now < deadline(service, since, policy) {
             return Rollout::Running;
         }
@@ -165,25 +174,25 @@ pub(crate) fn judge(
             shifted.map_or(("PENDING", ""), |shifted| (shifted.status.as_str(), shifted.stage.as_str()));
         return Rollout::Unfinished(format!("{name}: {status} {stage}"));
     }
-    if poll >= policy.rollout.times {
+    if number >= policy.rollout.times {
         let minutes = policy.rollout.seconds() / 60;
         let detail = format!("{name}: {}/{} tasks, {minutes} min", newest.running, newest.desired);
-        // The alarms of a rolling deployment bake too, with nothing but new tasks.
+        // A rolling deployment with alarms bakes too, with new tasks only.
         return if are_new { Rollout::Unfinished(detail) } else { failed(detail) };
     }
     Rollout::Running
 }
 
-/// How many tasks of a service were started with which values, as far as the start of their deployment tells.
+/// Number of tasks of a service by the value that they were started with, as far as the start of their deployment shows.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Runs {
     /// The service.
     pub service: String,
-    /// Tasks from before the change.
+    /// Tasks started before the change.
     pub before: i32,
     /// Tasks with the new value.
     pub new: i32,
-    /// Tasks from after the label went back.
+    /// Tasks started after the label went back.
     pub restored: i32,
 }
 
@@ -203,7 +212,7 @@ pub(crate) fn runs(service: &Service, forward: Timestamp, back: Option<Timestamp
     runs
 }
 
-/// Until when a deployment that shifts traffic may take: the policy's time for the tasks, and the service's own for the rest.
+/// Deadline of a deployment that shifts traffic: the policy's time for the tasks plus the service's own for traffic and bake.
 fn deadline(service: &Service, since: Timestamp, policy: &Followup) -> Timestamp {
     let own = i64::from(service.shift_minutes.unwrap_or_default());
     let wanted = SignedDuration::from_secs(policy.rollout.seconds().into()) + SignedDuration::from_mins(own);
@@ -239,7 +248,8 @@ mod tests {
     fn check(deployments: Vec<Deployment>, poll: u16, expected: &str) {
         let policy: shared::policy::Policy = "".parse().unwrap();
         let service = Service { name: "api".to_owned(), deployments, ..Service::default() };
-        let judged = judge(&service, "ecs-svc/2", None, at(0), at(60), poll, &policy.rotation.followup);
+        let poll = Poll { since: at(0), now: at(60), number: poll, policy: &policy.rotation.followup };
+        let judged = judge(&service, "ecs-svc/2", None, &poll);
         assert_eq!(shown(judged), expected);
     }
 
@@ -264,18 +274,19 @@ mod tests {
             stage: "BAKE_TIME".to_owned(),
             reason: "alarm".to_owned(),
         });
-        let followup = &policy.rotation.followup;
-        let judged = judge(&service, "ecs-svc/2", shifted.as_ref(), at(0), at(60 * minutes), 200, followup);
+        let policy = &policy.rotation.followup;
+        let poll = Poll { since: at(0), now: at(60 * minutes), number: 200, policy };
+        let judged = judge(&service, "ecs-svc/2", shifted.as_ref(), &poll);
         assert_eq!(shown(judged), expected, "{status:?} {minutes}");
     }
 
     #[test]
     fn a_deployment_that_bakes_is_followed_by_its_own_stage_and_time() {
-        // ECS tells a rollout state of rolling deployments only.
+        // ECS reports a rollout state for rolling deployments only.
         let green = || Deployment { state: String::new(), ..new() };
         bakes(vec![green(), old()], None, 1, "running");
         bakes(vec![green(), old()], Some("PENDING"), 1, "running");
-        // More than the policy's 20 minutes, and its looks are over.
+        // More than the policy's 20 minutes and polls.
         bakes(vec![green(), old()], Some("IN_PROGRESS"), 79, "running");
         bakes(vec![green(), old()], Some("IN_PROGRESS"), 80, "unfinished: api: IN_PROGRESS BAKE_TIME");
         bakes(vec![green(), old()], None, 80, "unfinished: api: PENDING ");
@@ -288,7 +299,7 @@ mod tests {
         for status in ["STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED"] {
             bakes(vec![green(), old()], Some(status), 61, &format!("api: {status}: alarm"));
         }
-        // Its own way back has put the former deployment first.
+        // The service deployment's own rollback made the former deployment primary.
         let before = || Deployment { is_primary: true, ..old() };
         bakes(vec![before()], Some("ROLLBACK_IN_PROGRESS"), 61, "running");
         bakes(vec![before()], Some("ROLLBACK_SUCCESSFUL"), 61, "api: ROLLBACK_SUCCESSFUL: alarm");
@@ -314,16 +325,16 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_longer_is_looked_at_less_often_and_not_for_ever() {
+    fn a_slow_rollout_is_polled_less_often_and_not_for_ever() {
         let policy: shared::policy::Policy = "".parse().unwrap();
         let followup = &policy.rotation.followup;
         assert_eq!([1, 79, 80, 500].map(|poll| wait_seconds(poll, followup)), [15, 15, 300, 300]);
         assert_eq!([100.0, 50.0, 33.4, 33.3, 10.0, 3.0].map(steps), [1, 2, 3, 4, 10, 34]);
         let service = Service { shift_minutes: Some(100_000), ..Service::default() };
         assert_eq!(deadline(&service, at(0), followup), at(36 * 3600));
-        // All looks of one way, eleven events each, stay below what an execution may have.
-        let looks = followup.rollout.times as i64 + LONGEST.as_secs() / i64::from(PATIENT_SECONDS);
-        assert!(2 * 11 * looks < 20_000);
+        // All polls of both directions, eleven events each, stay below an execution's limit.
+        let polls = followup.rollout.times as i64 + LONGEST.as_secs() / i64::from(PATIENT_SECONDS);
+        assert!(2 * 11 * polls < 20_000);
     }
 
     #[test]
@@ -337,10 +348,10 @@ mod tests {
         check(vec![Deployment { running: 1, ..new() }], 1, "running");
         check(vec![going(), old()], 79, "running");
         check(vec![going(), old()], 80, "api: 1/2 tasks, 20 min");
-        // Every task is new, and alarms are watched.
+        // Every task is new, and the alarms bake.
         check(vec![Deployment { running: 2, ..going() }], 79, "running");
         check(vec![Deployment { running: 2, ..going() }], 80, "unfinished: api: 2/2 tasks, 20 min");
-        // Nothing is to run: nothing has an old value.
+        // No task is desired, so none has an old value.
         check(vec![Deployment { desired: 0, running: 0, ..new() }], 1, "steady");
     }
 
@@ -355,11 +366,11 @@ mod tests {
             ..new()
         };
         check(vec![broken("FAILED"), old()], 1, "api: tasks failed to start");
-        // The circuit breaker's own deployment is newer, and does well.
+        // The circuit breaker's own deployment is newer and healthy.
         let back = Deployment { id: "ecs-svc/3".to_owned(), created: at(9), ..new() };
         let ours = Deployment { is_primary: false, ..broken("FAILED") };
         check(vec![back.clone(), ours], 1, "api: tasks failed to start");
-        // Somebody else's newer deployment has the values of now too.
+        // Another, newer deployment has the current values too.
         check(vec![back.clone(), Deployment { is_primary: false, ..new() }], 1, "running");
         check(vec![Deployment { failed: 3, ..back.clone() }], 1, "others: api: failedTasks 3");
         check(vec![back], 1, "steady");

@@ -1,36 +1,21 @@
-//! What all follow-ups share: the changes that wait, the one batch that is worked on, what was followed, and the ledger's rows.
-//! One document, changed by compare-and-swap, so that nothing of it can disagree with the rest. No I/O, no clock.
+//! The journal that all follow-ups share: waiting changes, the open batch, the version of each secret followed last, and the
+//! ledger's rows. It is one document, changed by compare-and-swap, so its parts never disagree. No I/O, no clock.
 
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-
-use shared::run::ledger::Line;
 use shared::run::paging::Page;
 
-use crate::back;
-use crate::old::Old;
-use crate::proof::Proof;
-use crate::readers::Unreached;
-use crate::trail::Act;
+use super::act::Act;
+use super::batch::{Batch, Phase};
+use super::change::Change;
+use super::row::Row;
 
-/// The batch of an execution that has died is taken over this long after its last sign of life.
-pub(crate) const LEASE: SignedDuration = SignedDuration::from_mins(185);
-
-/// A sign of life is noted when the last is older than this: each is a version of the document that stays for years.
-const SIGN: SignedDuration = SignedDuration::from_mins(60);
-
-/// Rows that the document keeps, the newest: it is read and written as a whole. Those before stand in the evidence.
+/// Most rows that the document keeps, because it is read and written as a whole. Older rows are in the evidence.
 pub(crate) const ROWS: usize = 400;
 
-/// Kind of the failure that is of no way: the labels stay as they are.
-pub(crate) const SESSIONS: &str = "SessionsNotEnded";
-
-/// Kinds of the failures for which a value is not deployed at all.
-pub(crate) const REFUSALS: [&str; 2] = ["ValueRefused", "OldValueLeaked"];
-
-/// Acts that wait for their row, the newest; whoever may change a secret makes as many as they like.
+/// Most acts that wait for their row: anyone who may change a secret can create any number of acts.
 const ACTS: usize = 200;
 
 /// The document's name.
@@ -39,379 +24,48 @@ pub(crate) const NAME: &str = "book";
 /// The document.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Journal {
-    /// The version of each secret, by ARN, that a follow-up has last dealt with.
+    /// The version of each secret followed last, by the secret's ARN.
     pub handled: BTreeMap<String, String>,
-    /// Changes that nobody works on yet.
+    /// Changes that no execution has taken yet.
     pub waiting: Vec<Change>,
-    /// What is worked on.
+    /// The open batch.
     pub open: Option<Batch>,
-    /// Pages that the topic has not taken yet.
+    /// Pages not published yet.
     #[serde(default)]
     pub unpaged: Vec<Page>,
-    /// Who made which version current, by ARN and version, until its row is written.
+    /// Who made which version current, by ARN and version, until the row is written.
     #[serde(default)]
     pub acts: BTreeMap<String, Act>,
-    /// The ledger, oldest first. A row never changes, but for who and why, which may become known later.
+    /// The ledger, oldest first. A row never changes, except for `by` and `reason`, which may become known later.
     pub rows: Vec<Row>,
 }
 
-/// AWSCURRENT of a secret is on another version than the last follow-up saw.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Change {
-    /// ARN of the secret.
-    pub secret: String,
-    /// Its name.
-    pub name: String,
-    /// The policy's key: the application's variable, or the name.
-    pub key: String,
-    /// The version that is current.
-    pub version: String,
-    /// The one before; none when there is none.
-    pub previous: Option<String>,
-    /// When the current value was made, where the service tells.
-    pub made: Option<Timestamp>,
-    /// When we saw that the label had moved.
-    pub noticed: Timestamp,
-    /// Whether the service rotated it, as far as its dates tell.
-    pub is_rotation: bool,
-    /// What a person has declared.
-    pub declared: Option<Declared>,
-}
-
-/// Why a secret was changed, as a person says who asks for a follow-up.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Declared {
-    /// The reason.
-    pub reason: Reason,
-    /// Who says so.
-    pub by: String,
-}
-
-/// Why a secret was changed.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Reason {
-    /// Its schedule.
-    Scheduled,
-    /// A person wanted it.
-    Manual,
-    /// The value before may be known to others. Nothing goes back to it.
-    Incident,
-    /// Not known: CloudTrail has told nothing.
-    Unknown,
-}
-
-/// Which way the batch goes.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Phase {
-    /// To the new values.
-    Forward,
-    /// Back to those before.
-    Back,
-}
-
-/// Changes that one deployment brings into use.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub(crate) struct Batch {
-    /// The state machine's execution that works on it.
-    pub execution: String,
-    /// When it was taken.
-    pub taken: Timestamp,
-    /// The changes; one a secret.
-    pub changes: Vec<Change>,
-    /// The way.
-    pub phase: Phase,
-    /// A deployment that began before this may have tasks with other values.
-    pub since: Timestamp,
-    /// The same of the way forward, once the batch goes back.
-    #[serde(default)]
-    pub began: Option<Timestamp>,
-    /// The last sign of life of its execution.
-    #[serde(default)]
-    pub alive: Option<Timestamp>,
-    /// The deployment of each service.
-    pub deployments: BTreeMap<String, String>,
-    /// What the last proof showed.
-    pub proofs: Vec<Proof>,
-    /// Why the way forward ended, and then why the way back did.
-    pub failures: Vec<Failed>,
-    /// The services that read each secret, by ARN.
-    pub readers: BTreeMap<String, Vec<String>>,
-    /// The readers of each secret that no deployment of ours gives the new value, by ARN.
-    #[serde(default)]
-    pub unreached: BTreeMap<String, Vec<Unreached>>,
-    /// The services that read each secret and were deployed by others since, by ARN.
-    #[serde(default)]
-    pub reached: BTreeMap<String, Vec<String>>,
-    /// Refresh tokens that were revoked.
-    pub sessions_ended: Option<u64>,
-    /// ARNs of the secrets whose label went back.
-    pub moved: Vec<String>,
-    /// Why the label of the others did not, by secret's name.
-    pub stayed: BTreeMap<String, String>,
-    /// Its rows as they are before old credentials are retired: whoever does that reads them in the ledger.
-    #[serde(default)]
-    pub rows: Vec<Row>,
-    /// What became of old credentials.
-    #[serde(default)]
-    pub retired: Vec<Line>,
-    /// The values, by ARN of their secrets, that were in force before and that no rotation made.
-    #[serde(default)]
-    pub old: BTreeMap<String, Old>,
-}
-
-/// What is known of a value that has leaked, once the one that replaced it is in use.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Leak {
-    /// It was seen to be refused.
-    Dead,
-    /// It may still be good; why, as a stable name.
-    Alive(String),
-    /// Nothing that this stack reaches can prove it.
-    NoProof,
-}
-
-/// Why a batch failed.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Failed {
-    /// Stable name.
-    pub kind: String,
-    /// What happened.
-    pub detail: String,
-    /// The policy's key of the secret that it speaks against; empty where it may speak against each of the batch.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub key: String,
-}
-
-impl Failed {
-    /// One that may speak against each secret of the batch.
-    pub(crate) fn new(kind: &str, detail: impl Into<String>) -> Self {
-        Self { kind: kind.to_owned(), detail: detail.into(), key: String::new() }
-    }
-
-    /// One that speaks against one secret.
-    pub(crate) fn of(key: &str, kind: &str, detail: impl Into<String>) -> Self {
-        Self { key: key.to_owned(), ..Self::new(kind, detail) }
-    }
-}
-
-/// One row of the rotation ledger.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub(crate) struct Row {
-    /// Name of the secret.
-    pub secret: String,
-    /// Its ARN.
-    pub arn: String,
-    /// The policy's key.
-    pub key: String,
-    /// The version that became current.
-    pub version: String,
-    /// The one before.
-    pub previous: Option<String>,
-    /// Why.
-    pub reason: Reason,
-    /// Who, as far as known.
-    pub by: Option<String>,
-    /// When the value was made.
-    pub made: Option<Timestamp>,
-    /// When the follow-up began.
-    pub started: Timestamp,
-    /// When it ended.
-    pub ended: Timestamp,
-    /// `proved`, `unproved`, `rolled back` or `failed`.
-    pub outcome: String,
-    /// What happened where it did not go well.
-    pub failure: Option<Failed>,
-    /// The services that were deployed again.
-    pub services: Vec<String>,
-    /// Readers that the deployment did not give the new version.
-    #[serde(default)]
-    pub pinned: Vec<String>,
-    /// Whether the label was moved back to the version before.
-    #[serde(default)]
-    pub restored: bool,
-    /// What was proved, each with its outcome.
-    pub proofs: Vec<Proof>,
-    /// Refresh tokens that were revoked; none when that was not asked for.
-    pub sessions_ended: Option<u64>,
-    /// When the value has to be replaced by policy.
-    pub next_due: Option<Timestamp>,
-    /// The execution.
-    pub execution: String,
-    /// The first version that had the same value, where no rotation made this one: the value's age counts from that version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub same_as: Option<String>,
-    /// When that was made.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value_made: Option<Timestamp>,
-    /// What is known of the value before, after an incident.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub leak: Option<Leak>,
-}
-
-/// What an execution that wants the waiting changes gets.
+/// Answer to an execution that asks for the waiting changes.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Taken {
-    /// They are its own now, or were already.
+    /// The execution's batch.
     Batch(Box<Batch>),
-    /// Another execution has been at work for so long; they have to wait.
+    /// The changes wait; another execution has held its batch for this long.
     Busy(SignedDuration),
-    /// Nothing waits: another execution took them.
+    /// No change waits: another execution took them all.
     Nothing,
 }
 
-impl Change {
-    /// Takes a declaration over. An incident stays one, whoever asks again.
-    fn declare(&mut self, declared: Option<&Declared>) {
-        let is_incident = self.declared.as_ref().is_some_and(|known| known.reason == Reason::Incident);
-        if let Some(declared) = declared
-            && (!is_incident || declared.reason == Reason::Incident)
-        {
-            self.declared = Some(declared.clone());
-        }
-    }
-
-    /// Whether somebody has declared that the value before may be known to others.
-    pub(crate) fn is_incident(&self) -> bool {
-        self.declared.as_ref().is_some_and(|declared| declared.reason == Reason::Incident)
-    }
-}
-
-impl Batch {
-    fn new(execution: &str, now: Timestamp, changes: Vec<Change>) -> Self {
-        Self {
-            execution: execution.to_owned(),
-            taken: now,
-            changes,
-            phase: Phase::Forward,
-            since: now,
-            began: Some(now),
-            alive: Some(now),
-            deployments: BTreeMap::new(),
-            proofs: Vec::new(),
-            failures: Vec::new(),
-            readers: BTreeMap::new(),
-            unreached: BTreeMap::new(),
-            reached: BTreeMap::new(),
-            sessions_ended: None,
-            moved: Vec::new(),
-            stayed: BTreeMap::new(),
-            rows: Vec::new(),
-            retired: Vec::new(),
-            old: BTreeMap::new(),
-        }
-    }
-
-    /// Notes a sign of life, now and then.
-    pub(crate) fn touch(&mut self, now: Timestamp) {
-        if now.duration_since(self.last_sign()) >= SIGN {
-            self.alive = Some(now);
-        }
-    }
-
-    fn last_sign(&self) -> Timestamp {
-        self.alive.unwrap_or(self.taken)
-    }
-
-    /// Whether its execution has died.
-    fn is_dead(&self, now: Timestamp) -> bool {
-        now.duration_since(self.last_sign()) >= LEASE
-    }
-
-    /// Whether all labels went back before anything had been deployed.
-    pub(crate) fn is_undone(&self) -> bool {
-        self.phase == Phase::Back
-            && self.failures.first().is_some_and(|failed| REFUSALS.contains(&failed.kind.as_str()))
-            && self.changes.iter().all(|change| self.moved.contains(&change.secret))
-    }
-
-    /// Whether a service that was deployed reads a secret.
-    pub(crate) fn is_read(&self, change: &Change) -> bool {
-        let some =
-            |of: &BTreeMap<String, Vec<String>>| of.get(&change.secret).is_some_and(|it| !it.is_empty());
-        some(&self.readers) || some(&self.reached)
-    }
-
-    /// Whether the way back has failed too.
-    pub(crate) fn has_failed_twice(&self) -> bool {
-        let of_ways = self.failures.iter().filter(|failed| failed.kind != SESSIONS);
-        self.phase == Phase::Back && of_ways.count() > 1
-    }
-
-    /// Why the follow-up of one secret has failed; none when all failures are others' and this one's readers have it.
-    pub(crate) fn failure_of(&self, change: &Change) -> Option<&Failed> {
-        if self.moved.contains(&change.secret) || self.has_failed_twice() {
-            return self.failures.first();
-        }
-        let is_of = |failed: &&Failed| {
-            let speaks = |key: &str| back::speaks_against(failed, key);
-            let is_anothers = self.changes.iter().any(|other| speaks(&other.key));
-            // After the way back every service runs with what is in force now.
-            let was_deployed = self.phase == Phase::Back || !REFUSALS.contains(&failed.kind.as_str());
-            speaks(&change.key) || !(is_anothers && was_deployed)
-        };
-        self.failures.iter().find(is_of)
-    }
-
-    /// The version that the batch means to leave a secret on; none of one that is not its own.
-    pub(crate) fn in_force(&self, secret: &str) -> Option<&str> {
-        let change = self.changes.iter().find(|change| change.secret == secret)?;
-        let has_moved = self.moved.contains(&change.secret);
-        Some(change.previous.as_deref().filter(|_| has_moved).unwrap_or(&change.version))
-    }
-}
-
-impl Batch {
-    /// What became of a secret's old credential; none when no function that retires them said so.
-    pub(crate) fn retired(&self, change: &Change) -> Option<&Line> {
-        self.retired.iter().find(|line| line.secret == change.name || line.secret == change.secret)
-    }
-
-    /// What is known of the value before, where a person has declared that it leaked and nothing went back to it.
-    pub(crate) fn leak(&self, change: &Change) -> Option<Leak> {
-        if !change.is_incident() || self.moved.contains(&change.secret) {
-            return None;
-        }
-        if let Some(line) = self.retired(change) {
-            let why = if line.why.is_empty() { &line.did } else { &line.why };
-            return Some(if line.is_dead() { Leak::Dead } else { Leak::Alive(why.clone()) });
-        }
-        let is_refused = |proof: &Proof| proof.key == change.key && proof.is_refusal_of_old();
-        Some(match change.key.as_str() {
-            crate::JWT if self.proofs.iter().any(is_refused) => Leak::Dead,
-            crate::JWT => Leak::Alive("OldTokenNotProved".to_owned()),
-            key if RETIRED_BY.iter().any(|(known, _)| *known == key) => Leak::Alive("NotRetired".to_owned()),
-            _ => Leak::NoProof,
-        })
-    }
-}
-
-/// The functions that retire old credentials, by the policy's key of the secret.
-pub(crate) const RETIRED_BY: [(&str, &str); 4] = [
-    (crate::DATABASE, "rotate-database"),
-    ("NOTIFICATIONS_EMAIL_SES", "rotate-external"),
-    ("NOTIFICATIONS_WHATSAPP_TWILIO_AUTH_TOKEN", "rotate-external"),
-    (crate::ADMIN, "rotate-external"),
-];
-
 impl Journal {
-    /// The rows, oldest first, with those of the batch that is about to end well.
+    /// The rows, oldest first, followed by those of a batch that is about to succeed.
     pub(crate) fn recorded(&self) -> Vec<&Row> {
         self.rows.iter().chain(self.open.iter().flat_map(|open| &open.rows)).collect()
     }
 
-    /// Whether a secret with this current version has to be followed: it is on another than the open batch, or else the last
-    /// follow-up, leaves it on.
-    pub(crate) fn is_news(&self, secret: &str, version: &str) -> bool {
+    /// Whether a secret's current version needs a follow-up: it differs from the version that the open batch, or else the last
+    /// follow-up, leaves in force.
+    pub(crate) fn needs_follow_up(&self, secret: &str, version: &str) -> bool {
         let of_batch = self.open.as_ref().and_then(|batch| batch.in_force(secret));
         of_batch.or(self.handled.get(secret).map(String::as_str)) != Some(version)
     }
 
-    /// Takes a change up, and says whether it waits now. One that is known already is known once; of two of one secret
-    /// only the newer counts.
+    /// Notices a change and returns whether it waits now. A known change is kept once; of two changes of one secret only the newer
+    /// counts.
     pub(crate) fn notice(&mut self, change: &Change) -> bool {
         let is_going_back = |open: &Batch| open.moved.contains(&change.secret);
         if let Some(open) = self.open.as_mut().filter(|open| !is_going_back(open))
@@ -421,7 +75,7 @@ impl Journal {
             known.declare(change.declared.as_ref());
             return false;
         }
-        if change.declared.is_none() && !self.is_news(&change.secret, &change.version) {
+        if change.declared.is_none() && !self.needs_follow_up(&change.secret, &change.version) {
             return false;
         }
         if let Some(known) = self.waiting.iter_mut().find(|known| known.secret == change.secret) {
@@ -436,14 +90,14 @@ impl Journal {
         true
     }
 
-    /// Forgets what waits of a secret whose label has gone back to what was followed.
+    /// Forgets the waiting change of a secret whose label went back to the version followed last.
     pub(crate) fn forget_stale(&mut self, secret: &str, version: &str) {
-        if !self.is_news(secret, version) {
+        if !self.needs_follow_up(secret, version) {
             self.waiting.retain(|change| change.secret != secret || change.version == version);
         }
     }
 
-    /// Gives what waits to an execution, unless another is at work.
+    /// Gives the waiting changes to an execution, unless another execution has an open batch.
     pub(crate) fn take(&mut self, execution: &str, now: Timestamp) -> Taken {
         match &self.open {
             Some(open) if open.execution == execution => return Taken::Batch(Box::new(open.clone())),
@@ -451,7 +105,7 @@ impl Journal {
                 let age = now.duration_since(open.taken);
                 return if self.waiting.is_empty() { Taken::Nothing } else { Taken::Busy(age) };
             }
-            // Its execution is dead. A way back is gone on with, since nothing else would find it; forward begins again.
+            // Its execution is dead. A rollback continues, since nothing else would find it; the way forward restarts.
             Some(_) => return Taken::Batch(Box::new(self.adopt(execution, now))),
             None => {}
         }
@@ -463,7 +117,7 @@ impl Journal {
         Taken::Batch(Box::new(batch))
     }
 
-    /// Gives the batch of a dead execution to another.
+    /// Gives the batch of a dead execution to another execution.
     fn adopt(&mut self, execution: &str, now: Timestamp) -> Batch {
         let mut batch = self.open.take().unwrap_or_else(|| Batch::new(execution, now, Vec::new()));
         if batch.phase == Phase::Forward {
@@ -476,22 +130,22 @@ impl Journal {
         batch
     }
 
-    /// Whether a batch is open whose execution has died.
+    /// Whether the execution of the open batch has died.
     pub(crate) fn has_dead_batch(&self, now: Timestamp) -> bool {
         self.open.as_ref().is_some_and(|open| open.is_dead(now))
     }
 
-    /// The batch of an execution; none when it is no longer its own.
+    /// The open batch, if it belongs to the execution.
     pub(crate) fn batch_of(&mut self, execution: &str) -> Option<&mut Batch> {
         self.open.as_mut().filter(|open| open.execution == execution)
     }
 
-    /// Ends an execution's batch with its rows and its page; `false` when it had ended.
+    /// Closes an execution's batch with its rows and its page; `false` if it was closed already.
     pub(crate) fn close(&mut self, execution: &str, rows: &[Row], page: Option<&Page>) -> bool {
         let Some(batch) = self.open.take_if(|open| open.execution == execution) else { return false };
         for change in &batch.changes {
             let in_force = batch.in_force(&change.secret).unwrap_or(&change.version).to_owned();
-            // The event of our own move of the label may have come before we noted it.
+            // The event of this function's own move of the label may have arrived before the move was noted.
             self.waiting.retain(|other| {
                 other.secret != change.secret || other.version != in_force || other.declared.is_some()
             });
@@ -504,7 +158,7 @@ impl Journal {
         true
     }
 
-    /// Takes up who made a version current: into its row, where that is written already, which may be as CloudTrail is late.
+    /// Notes who made a version current, and returns whether that changed a row. CloudTrail may be late, so the row may exist already.
     pub(crate) fn attribute(&mut self, arn: &str, version: &str, act: &Act) -> bool {
         let rows = self.rows.iter_mut().filter(|row| row.arn == arn && row.version == version);
         let row = rows.rev().find(|row| act.is_of(row.started));
@@ -520,7 +174,7 @@ impl Journal {
         true
     }
 
-    /// Keeps an act until its row is written, which comes within the time that an act is of its row.
+    /// Keeps an act until its row is written, and drops acts that are too old for any row.
     fn keep(&mut self, key: String, act: &Act) {
         if self.acts.get(&key).is_some_and(|known| known.says_the_same(act)) {
             return;
@@ -534,12 +188,12 @@ impl Journal {
         }
     }
 
-    /// Who made a change.
+    /// The act that caused a change.
     pub(crate) fn act_of(&self, change: &Change) -> Option<&Act> {
         self.acts.get(&act_key(&change.secret, &change.version)).filter(|act| act.is_of(change.noticed))
     }
 
-    /// When a version was first seen to be current, of one that was followed before: who deployed later has it.
+    /// When the version of a change was first followed, if it was followed before: a service deployed since then has the value.
     pub(crate) fn first_followed(&self, change: &Change) -> Option<Timestamp> {
         let rows = self
             .rows
@@ -549,13 +203,13 @@ impl Journal {
         rows.filter(|row| row.arn == change.secret).map(|row| row.started).last()
     }
 
-    /// Whether the last follow-up of a version ended badly, so that nobody goes back to it.
+    /// Whether the last follow-up of a version failed, so no rollback may restore it.
     pub(crate) fn has_failed(&self, arn: &str, version: &str) -> bool {
         let last = self.rows.iter().rev().find(|row| row.arn == arn && row.version == version);
         last.is_some_and(|row| matches!(row.outcome.as_str(), "failed" | "rolled back"))
     }
 
-    /// Whether a version is in force because the one after it was rolled back.
+    /// Whether a version is in force because its successor was rolled back.
     pub(crate) fn is_restored(&self, arn: &str, version: &str) -> bool {
         let last = self.rows.iter().rev().find(|row| row.arn == arn);
         last.is_some_and(|row| {
@@ -568,8 +222,21 @@ fn act_key(arn: &str, version: &str) -> String {
     format!("{arn} {version}")
 }
 
+/// Greatest age of a value for which an incident can be declared: the declaration comes soon after the rotation.
+const FRESH: SignedDuration = SignedDuration::from_hours(24);
+
+/// Whether a value can be newer than an incident that is declared now: it is at most [`FRESH`] old, and no rollback restored it.
+pub(crate) fn is_fresh(journal: &Journal, change: &Change, now: Timestamp) -> bool {
+    change.made.is_some_and(|made| now.duration_since(made) <= FRESH)
+        && !journal.is_restored(&change.secret, &change.version)
+        && journal.open.as_ref().is_none_or(|open| !open.moved.contains(&change.secret))
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::batch::LEASE;
+    use super::super::change::{Declared, Reason};
+    use super::super::failure::{Failed, SESSIONS};
     use super::*;
 
     fn at(seconds: i64) -> Timestamp {
@@ -608,14 +275,14 @@ mod tests {
         assert!(journal.notice(&change("a", "a2", "a1")));
         assert!(journal.notice(&change("b", "b2", "b1")));
         assert!(journal.notice(&change("a", "a2", "a1")));
-        // Changed again before anybody took it.
+        // Changed again before an execution took it.
         assert!(journal.notice(&change("b", "b3", "b2")));
         assert_eq!(taken(&mut journal, "one", at(10)).unwrap(), ["a2", "b3"]);
-        // The same step twice; the executions of the other events.
+        // The same step twice; then the execution of another event.
         assert_eq!(taken(&mut journal, "one", at(11)).unwrap(), ["a2", "b3"]);
         assert_eq!(taken(&mut journal, "two", at(11)), None);
         assert!(!journal.notice(&change("a", "a2", "a1")));
-        // What changes meanwhile waits for its turn.
+        // A change meanwhile waits for its turn.
         assert!(journal.notice(&change("c", "c2", "c1")));
         assert_eq!(taken(&mut journal, "two", at(12)).unwrap(), ["busy"]);
         assert!(journal.close("one", &[], None) && !journal.close("one", &[], None));
@@ -625,14 +292,14 @@ mod tests {
     }
 
     #[test]
-    fn a_rollback_is_followed_by_nothing_and_a_second_try_is() {
+    fn a_rollback_needs_no_follow_up_but_a_second_try_does() {
         let mut journal = Journal::default();
         journal.notice(&change("a", "a2", "a1"));
         journal.take("one", at(0));
         let batch = journal.batch_of("one").unwrap();
         batch.phase = Phase::Back;
         batch.moved.push("a".to_owned());
-        // The event of our own move of the label.
+        // The event of this function's own move of the label.
         assert!(!journal.notice(&change("a", "a1", "a2")));
         journal.close("one", &[], None);
         assert_eq!(journal.handled["a"], "a1");
@@ -641,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_may_ask_for_what_was_done_and_declare_it_while_it_is_done() {
+    fn a_person_may_repeat_a_follow_up_and_declare_an_incident_during_one() {
         let mut journal = Journal::default();
         journal.notice(&change("a", "a2", "a1"));
         journal.take("one", at(0));
@@ -650,13 +317,13 @@ mod tests {
         assert_eq!(journal.batch_of("one").unwrap().changes[0].declared, incident());
         journal.close("one", &[], None);
         assert!(journal.notice(&declared));
-        // The event that comes after it takes nothing back.
+        // A later event does not revoke the declaration.
         assert!(!journal.notice(&change("a", "a2", "a1")));
         assert_eq!(journal.waiting[0].declared, incident());
     }
 
     #[test]
-    fn the_batch_of_a_dead_execution_is_gone_on_with_when_its_lease_is_over() {
+    fn another_execution_takes_over_a_batch_after_its_lease() {
         let mut journal = Journal::default();
         journal.notice(&change("a", "a2", "a1"));
         journal.take("dead", at(0));
@@ -666,7 +333,7 @@ mod tests {
         assert!(!journal.has_dead_batch(at(lease - 1)) && journal.has_dead_batch(at(lease)));
         assert_eq!(taken(&mut journal, "next", at(lease)).unwrap(), ["a2"]);
         assert!(journal.batch_of("dead").is_none() && !journal.close("dead", &[], None));
-        // Forward begins again; a way back goes on.
+        // The way forward restarts; a rollback continues.
         let batch = journal.batch_of("next").unwrap();
         assert_eq!((batch.failures.len(), batch.since), (0, at(lease)));
         batch.failures.push(Failed::new("x", ""));
@@ -680,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_a_person_moves_back_meanwhile_is_news_or_ends_the_waiting() {
+    fn a_label_moved_back_meanwhile_is_news_or_ends_the_wait() {
         let mut journal = Journal::default();
         journal.handled.insert("a".to_owned(), "a1".to_owned());
         journal.notice(&change("a", "a2", "a1"));
@@ -696,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn an_incident_stays_one() {
+    fn an_incident_stays_an_incident() {
         let mut journal = Journal::default();
         let manual = Some(Declared { reason: Reason::Manual, by: "bob".to_owned() });
         journal.notice(&Change { declared: incident(), ..change("a", "a2", "a1") });
@@ -735,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn the_document_does_not_grow_with_what_anyone_does() {
+    fn rows_and_acts_are_limited() {
         let mut journal = Journal { rows: vec![row("old"); ROWS], ..Journal::default() };
         journal.notice(&change("a", "a2", "a1"));
         journal.take("one", at(0));
@@ -747,11 +414,11 @@ mod tests {
         }
         assert_eq!(journal.acts.len(), ACTS);
         assert!(journal.acts.contains_key("a v999") && !journal.acts.contains_key("a v1"));
-        // The same told again changes nothing, so that nothing is written.
+        // The same act again changes nothing, so nothing is written.
         let before = journal.clone();
         journal.attribute("a", "v999", &act(1000));
         assert_eq!(journal, before);
-        // After a day an act is of no row any more.
+        // An act older than a day belongs to no row.
         journal.attribute("a", "later", &act(3 * 86_400));
         assert_eq!(journal.acts.len(), 1);
     }
@@ -799,11 +466,11 @@ mod tests {
             (vec![plain("DatabaseRefused")], &[], ".x."),
             (vec![Failed::of("JWT_SECRET", "NewTokenRefused", "")], &[], "x.."),
             (vec![Failed::of("JWT_SECRET", "NewTokenRefused", "")], &["JWT_SECRET"], "x.."),
-            // Nothing was deployed of any.
+            // No value was deployed.
             (vec![refused.clone()], &[], "xxx"),
-            // The others are in use with the way back's deployment.
+            // The rollback's deployment brought the others into use.
             (vec![refused.clone()], &["DATABASE_URL"], ".x."),
-            // The way back has failed too: nobody knows.
+            // The rollback has failed too: the values in use are unknown.
             (vec![refused, plain("RolloutFailed")], &["DATABASE_URL"], "xxx"),
             (vec![Failed::of("JWT_SECRET", SESSIONS, "")], &[], "x.."),
         ] {
@@ -812,18 +479,18 @@ mod tests {
     }
 
     #[test]
-    fn others_have_deployed_a_value_that_was_followed_before() {
+    fn the_first_follow_up_of_the_current_period_counts() {
         let mut journal = Journal { rows: vec![row("v1"), row("v2"), row("v2")], ..Journal::default() };
         journal.rows[1].started = at(5);
         journal.rows[2].started = at(9);
         assert_eq!(journal.first_followed(&change("a", "v2", "v1")), Some(at(5)));
-        // It was out of force in between.
+        // Another version was in force in between.
         assert_eq!(journal.first_followed(&change("a", "v1", "v2")), None);
         assert_eq!(journal.first_followed(&change("b", "v2", "v1")), None);
     }
 
     #[test]
-    fn a_label_that_went_back_restores_a_value_even_if_the_way_back_fails() {
+    fn a_label_that_went_back_restores_a_value_even_if_the_rollback_fails() {
         let back = Row { previous: Some("v1".to_owned()), ..row("v2") };
         for (outcome, restored, expected) in
             [("rolled back", true, true), ("failed", true, true), ("failed", false, false)]
@@ -831,5 +498,17 @@ mod tests {
             let row = Row { outcome: outcome.to_owned(), restored, ..back.clone() };
             assert_eq!(Journal { rows: vec![row], ..Journal::default() }.is_restored("a", "v1"), expected);
         }
+    }
+
+    #[test]
+    fn the_journal_of_bc640d8_is_read() {
+        let recorded = include_str!("../../../../tests/recorded/rotation-followup-journal.json");
+        let journal: Journal = serde_json::from_str(recorded).unwrap();
+        let batch = journal.open.unwrap();
+        assert_eq!((batch.execution.as_str(), batch.sessions_ended), ("execution-1", Some(3)));
+        assert!(batch.changes[0].is_incident());
+        assert_eq!((journal.waiting.len(), journal.acts.len(), journal.handled.len()), (1, 1, 1));
+        assert_eq!(journal.unpaged[0].dedup_key, "rotation-followup/execution-0");
+        assert_eq!((journal.rows[0].version.as_str(), journal.rows[0].outcome.as_str()), ("v1", "failed"));
     }
 }

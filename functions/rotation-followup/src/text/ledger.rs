@@ -1,4 +1,4 @@
-//! The rotation ledger and the security changelog, as people read them. All are made of the journal's rows.
+//! The rotation ledger and the security changelog, rendered from the journal's rows.
 
 use jiff::Timestamp;
 use shared::run::csv;
@@ -6,32 +6,34 @@ use shared::run::markdown;
 use shared::runtime::language::Language;
 use shared::runtime::time;
 
-use crate::journal::{Journal, Leak, Reason, Row};
-use crate::proof::{Outcome, Proof};
+use crate::rules::change::Reason;
+use crate::rules::journal::Journal;
+use crate::rules::proof::{Outcome, Proof};
+use crate::rules::row::{Leak, Row};
 
-/// A page: its key, its type, and how it is made.
-pub(crate) struct Page {
+/// A file of the ledger.
+pub(crate) struct File {
     /// The object's key.
     pub key: &'static str,
     /// Its media type.
     pub content_type: &'static str,
-    /// Makes it.
+    /// Renders it.
     pub make: fn(&Journal, Language) -> String,
 }
 
-/// The pages of the ledger.
-pub(crate) const PAGES: [Page; 3] = [
-    Page {
+/// The files of the ledger.
+pub(crate) const FILES: [File; 3] = [
+    File {
         key: "ledger/rotation.json",
         content_type: "application/json",
         make: |journal, _| json(&journal.recorded()),
     },
-    Page {
+    File {
         key: "ledger/rotation.csv",
         content_type: "text/csv; charset=utf-8",
         make: |journal, _| csv(&journal.rows),
     },
-    Page {
+    File {
         key: "ledger/security-changelog.md",
         content_type: "text/markdown; charset=utf-8",
         make: |journal, language| changelog(&journal.rows, language),
@@ -40,11 +42,11 @@ pub(crate) const PAGES: [Page; 3] = [
 
 fn json(rows: &[&Row]) -> String {
     let newest_first: Vec<_> = rows.iter().rev().collect();
-    // Text, numbers and lists of our own types: there is nothing in them that JSON cannot say.
+    // Cannot fail: the rows hold only text, numbers and lists.
     serde_json::to_string_pretty(&newest_first).unwrap_or_default()
 }
 
-/// What is known of a value that leaked, for the evidence.
+/// State of a leaked value, for the evidence.
 pub(crate) fn leak(leak: &Leak) -> String {
     match leak {
         Leak::Dead => "proved dead".to_owned(),
@@ -122,7 +124,7 @@ pub(crate) fn verdict(proof: &Proof, language: Language) -> String {
         Outcome::Failed => {
             format!("{}: {} ({})", language.pick("falhou", "failed"), proof.kind, proof.detail)
         }
-        // A reader is a name, and so can be told in any language.
+        // A reader's name needs no translation.
         Outcome::Unproved if proof.name == "services" && proof.kind != "NoReader" => {
             format!("{}: {} ({})", language.pick("sem prova", "unproved"), proof.kind, proof.detail)
         }
@@ -130,7 +132,7 @@ pub(crate) fn verdict(proof: &Proof, language: Language) -> String {
     }
 }
 
-/// A proof's name as people read it; its own is English, as in evidence and sheet.
+/// A proof's name in the chosen language; evidence and CSV have the English name.
 pub(crate) fn name(name: &str, language: Language) -> &str {
     let portuguese = match name {
         "token of the new secret" => "token assinado com o valor novo",
@@ -153,15 +155,15 @@ pub(crate) fn name(name: &str, language: Language) -> &str {
     }
 }
 
-/// The changelog, newest first. An entry never changes: who and why may become known later, so only an incident that was
-/// declared stands in it.
+/// The changelog, newest first. An entry never changes. Person and reason may become known later, so an entry has them only for a
+/// declared incident.
 pub(crate) fn changelog(rows: &[Row], language: Language) -> String {
     let title = language.pick("# Changelog de segurança\n", "# Security changelog\n");
     let entries = rows.iter().rev().map(|row| entry(row, language));
     std::iter::once(title.to_owned()).chain(entries).collect::<Vec<_>>().join("\n")
 }
 
-/// A row's outcome as people read it.
+/// A row's outcome in the chosen language.
 pub(crate) fn outcome(outcome: &str, language: Language) -> &str {
     match (outcome, language) {
         ("proved", Language::Portuguese) => "em uso, provado",
@@ -186,7 +188,7 @@ fn entry(row: &Row, language: Language) -> String {
     if let Some(same_as) = &row.same_as {
         let same = language.pick(
             "Valor antigo, que nenhuma rotação fez: o mesmo da versão",
-            "Old value, made by no rotation: that of version",
+            "Old value, not made by a rotation: the same as version",
         );
         lines.push(format!("- {same} {}", markdown::code(same_as)));
     }
@@ -202,8 +204,8 @@ fn entry(row: &Row, language: Language) -> String {
         ));
     }
     if !row.pinned.is_empty() {
-        let title =
-            language.pick("Leitores que o deployment não alcança", "Readers out of the deployment's reach");
+        let title = language
+            .pick("Leitores que o deployment não alcança", "Readers that the deployment does not reach");
         lines.push(format!("- {title}: {}", markdown::text(&row.pinned.join(", "))));
     }
     lines.extend(row.proofs.iter().map(|proof| {
@@ -212,7 +214,7 @@ fn entry(row: &Row, language: Language) -> String {
     if let Some(count) = row.sessions_ended {
         lines.push(format!(
             "- {}: {count}",
-            language.pick("Refresh tokens revogados", "Refresh tokens revoked")
+            language.pick("Refresh tokens revogados", "Revoked refresh tokens")
         ));
     }
     if let Some(failed) = &row.failure {
@@ -229,7 +231,7 @@ fn entry(row: &Row, language: Language) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::Failed;
+    use crate::rules::failure::Failed;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_772_366_400 + seconds).unwrap()
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_a_line_of_the_sheet_and_no_formula() {
+    fn a_row_is_a_csv_line_without_formulas() {
         let sheet = csv(&[row("v2"), row("v3")]);
         let lines: Vec<_> = sheet.lines().collect();
         assert_eq!(lines[0], COLUMNS.join(","));
@@ -296,7 +298,7 @@ mod tests {
             "{title}## 2026-03-01 09:05:00 -03:00 — JWT_SECRET: desfeito: o valor anterior voltou\n\n- Segredo: `/moveongs/dev/jwt`\n- Versão: `v1` → `v3`\n"
         )));
         assert!(after.contains("- Falha: RolloutFailed: api\n"));
-        // Who becomes known later, and no entry changes.
+        // The person becomes known later, but the entry does not change.
         let unknown = Row { by: None, reason: Reason::Unknown, ..row("v2") };
         assert_eq!(changelog(&[unknown], Language::Portuguese), before);
         let incident = Row { reason: Reason::Incident, by: Some("ana".to_owned()), ..row("v2") };
