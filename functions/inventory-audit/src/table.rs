@@ -86,4 +86,11 @@ mod tests {
              ,s3-bucket,a,arn:aws:s3:::a,Squad Infra,Squad Backend,,ok,finding,NotInState NotInInventory\n"
         );
     }
+
+    #[test]
+    fn the_table_of_bc640d8_is_read() {
+        let recorded = include_str!("../../../tests/recorded/inventory-table.json");
+        let table: Table = serde_json::from_str(recorded).unwrap();
+        assert!(table.csv().contains("\ndatabase,rds-instance,moveongs-dev-db,"), "{}", table.csv());
+    }
 }

@@ -239,4 +239,16 @@ mod tests {
         assert_eq!(in_use(&runs, &[row("new", "proved", api)], false, at(9)), used);
         assert_eq!(in_use(&secret(&[]), &[], true, at(9)), Err(NotInUse::NotFollowed));
     }
+
+    #[test]
+    fn the_ledger_of_bc640d8_is_read() {
+        let recorded = include_str!("../../../tests/recorded/rotation-ledger.json");
+        let rows: Vec<Row> = serde_json::from_str(recorded).unwrap();
+        let [row] = rows.as_slice() else { panic!("{rows:?}") };
+        assert_eq!(
+            (row.version.as_str(), row.outcome.as_str(), row.reason.as_str()),
+            ("v1", "failed", "scheduled")
+        );
+        assert_eq!((row.services.as_slice(), row.pinned.len()), (&["moveongs-dev-api".to_owned()][..], 0));
+    }
 }
