@@ -1,8 +1,8 @@
 //! What the application's infrastructure lacks, as far as AWS tells it. Source: the application's facts, section 7.
 
-use super::rds::select;
-use super::{Context, Meta, Rule, Severity, Verdict, matches, seen, switch};
-use crate::facts::{Account, Protected, Seen, Service, Vault};
+use super::facts::{Account, Protected, Seen, Service, Vault};
+use super::plans::select;
+use super::rule::{Context, Meta, Rule, Severity, Verdict, matches, seen, switch};
 
 /// That the cluster has a service at all.
 pub(crate) static NO_SERVICE: Meta = Meta {
@@ -335,3 +335,169 @@ pub(crate) static VAULT: &[Rule<Vault>] = &[
         },
     },
 ];
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::rules::facts::{LogWatch, Task};
+    use crate::rules::plans::tests::plan;
+    use crate::rules::rule::tests::Case::{Broken, Dark, Edge, Holds};
+    use crate::rules::rule::tests::{FILES, KEY, Rows, check, context, row, unread};
+
+    fn service() -> Service {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Service {
+            name: "moveongs-prod-api".to_owned(),
+            arn: "arn:aws:ecs:us-east-1:111122223333:service/moveongs-prod-cluster/moveongs-prod-api"
+                .to_owned(),
+            has_circuit_breaker: Some(true),
+            is_balanced: true,
+            grace_seconds: Some(60),
+            task: Ok(Task {
+                plain: names(&["ANTIVIRUS_HOST"]),
+                secret: names(&["KEY", "JWT_SECRET"]),
+                role: Some("arn:aws:iam::111122223333:role/moveongs-prod-task".to_owned()),
+            }),
+            reads_versions: Ok(Some(true)),
+        }
+    }
+
+    fn watched(is_alarmed: bool) -> LogWatch {
+        let metric = BTreeSet::from([("moveongs/prod".to_owned(), "UnhandledErrors".to_owned())]);
+        LogWatch { alarmed: if is_alarmed { metric.clone() } else { BTreeSet::new() }, counted: metric }
+    }
+
+    fn account() -> Account {
+        Account {
+            has_alarms: Ok(true),
+            log_watch: Ok(watched(true)),
+            has_backup_plan: Ok(true),
+            has_endpoints: Ok(true),
+        }
+    }
+
+    fn protected() -> Protected {
+        let plans = Ok(vec![Arc::new(plan(json!({}), None))]);
+        Protected { name: FILES.to_owned(), arn: format!("arn:aws:s3:::{FILES}"), plans }
+    }
+
+    fn vault() -> Vault {
+        let arn = "arn:aws:backup:us-east-1:111122223333:backup-vault:main".to_owned();
+        Vault { name: "main".to_owned(), arn, key: Ok(Some(KEY.to_owned())), locked_days: Ok(Some(7)) }
+    }
+
+    pub(crate) const SERVICES: Rows<Service> = &[
+        ("ecs.circuit-breaker", Holds, |_| ()),
+        ("ecs.circuit-breaker", Broken, |service| service.has_circuit_breaker = Some(false)),
+        ("ecs.circuit-breaker", Dark, |service| service.has_circuit_breaker = None),
+        ("ecs.circuit-breaker", Edge("pass"), |service| service.task = unread()),
+        ("ecs.grace-period", Holds, |_| ()),
+        ("ecs.grace-period", Edge("pass"), |service| service.grace_seconds = Some(1)),
+        ("ecs.grace-period", Broken, |service| service.grace_seconds = Some(0)),
+        ("ecs.grace-period", Dark, |service| service.grace_seconds = None),
+        ("ecs.grace-period", Edge("-"), |service| {
+            (service.is_balanced, service.grace_seconds) = (false, Some(0))
+        }),
+        ("ecs.variables", Holds, |_| ()),
+        ("ecs.variables", Edge("pass"), |service| given(service, &["KEY"], &["ANTIVIRUS_"])),
+        ("ecs.variables", Edge("fail"), |service| given(service, &["KEYS"], &["ANTIVIRUS_HOST"])),
+        ("ecs.variables", Broken, |service| given(service, &[], &[])),
+        ("ecs.variables", Dark, |service| service.task = unread()),
+        ("ecs.secrets", Holds, |_| ()),
+        ("ecs.secrets", Edge("pass"), |service| given(service, &["JWT_SECRET_TTL"], &["JWT_SECRET"])),
+        ("ecs.secrets", Edge("fail"), |service| given(service, &["JWT_SECRET"], &["JWT_SECRET"])),
+        ("ecs.secrets", Broken, |service| given(service, &["DATABASE_URL", "REDIS_URL"], &[])),
+        ("ecs.secrets", Dark, |service| service.task = unread()),
+        ("iam.object-versions", Holds, |_| ()),
+        ("iam.object-versions", Broken, |service| service.reads_versions = Ok(Some(false))),
+        ("iam.object-versions", Edge("fail"), |service| service.reads_versions = Ok(None)),
+        ("iam.object-versions", Dark, |service| service.reads_versions = unread()),
+    ];
+
+    fn given(service: &mut Service, plain: &[&str], secret: &[&str]) {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        service.task = Ok(Task { plain: names(plain), secret: names(secret), role: None });
+    }
+
+    pub(crate) const ACCOUNTS: Rows<Account> = &[
+        ("account.alarms", Holds, |_| ()),
+        ("account.alarms", Broken, |account| account.has_alarms = Ok(false)),
+        ("account.alarms", Dark, |account| account.has_alarms = unread()),
+        ("account.alarms", Edge("pass"), |account| account.log_watch = unread()),
+        ("account.log-filters", Holds, |_| ()),
+        ("account.log-filters", Broken, |account| account.log_watch = Ok(LogWatch::default())),
+        ("account.log-filters", Broken, |account| account.log_watch = Ok(watched(false))),
+        ("account.log-filters", Dark, |account| account.log_watch = unread()),
+        ("account.log-filters", Edge("pass"), |account| account.has_alarms = unread()),
+        ("account.backup-plan", Holds, |_| ()),
+        ("account.backup-plan", Broken, |account| account.has_backup_plan = Ok(false)),
+        ("account.backup-plan", Dark, |account| account.has_backup_plan = unread()),
+        ("account.backup-plan", Edge("pass"), |account| account.has_endpoints = unread()),
+        ("account.vpc-endpoints", Holds, |_| ()),
+        ("account.vpc-endpoints", Broken, |account| account.has_endpoints = Ok(false)),
+        ("account.vpc-endpoints", Dark, |account| account.has_endpoints = unread()),
+        ("account.vpc-endpoints", Edge("pass"), |account| account.has_backup_plan = unread()),
+    ];
+
+    pub(crate) const PROTECTEDS: Rows<Protected> = &[
+        ("account.in-backup-plan", Holds, |_| ()),
+        ("account.in-backup-plan", Broken, |resource| resource.plans = Ok(Vec::new())),
+        ("account.in-backup-plan", Dark, |resource| resource.plans = unread()),
+        ("account.in-backup-plan", Edge("pass"), |resource| {
+            resource.plans = Ok(vec![Arc::new(plan(json!({}), None)), Arc::new(plan(json!({}), None))]);
+        }),
+    ];
+
+    pub(crate) const VAULTS: Rows<Vault> = &[
+        ("account.backup-vault-key", Holds, |_| ()),
+        ("account.backup-vault-key", Broken, |vault| vault.key = Ok(None)),
+        ("account.backup-vault-key", Edge("fail"), |vault| vault.key = Ok(Some(format!("{KEY}-another")))),
+        ("account.backup-vault-key", Dark, |vault| vault.key = unread()),
+        ("account.backup-vault-lock", Holds, |_| ()),
+        ("account.backup-vault-lock", Broken, |vault| vault.locked_days = Ok(None)),
+        ("account.backup-vault-lock", Edge("pass"), |vault| vault.locked_days = Ok(Some(1))),
+        ("account.backup-vault-lock", Edge("fail"), |vault| vault.locked_days = Ok(Some(0))),
+        ("account.backup-vault-lock", Dark, |vault| vault.locked_days = unread()),
+    ];
+
+    #[test]
+    fn every_rule_of_a_service() {
+        check(SERVICE, "moveongs-prod-api", &service(), SERVICES);
+    }
+
+    #[test]
+    fn every_rule_of_what_a_plan_should_select_and_of_vaults() {
+        check(PROTECTED, FILES, &protected(), PROTECTEDS);
+        check(VAULT, "main", &vault(), VAULTS);
+    }
+
+    #[test]
+    fn every_rule_of_the_account() {
+        check(ACCOUNT, "111122223333", &account(), ACCOUNTS);
+    }
+
+    #[test]
+    fn a_metric_that_is_counted_already_gets_an_alarm_only() {
+        let command = |namespace: &str| {
+            let counted = BTreeSet::from([(namespace.to_owned(), "Errors".to_owned())]);
+            let change = |account: &mut Account| {
+                account.log_watch = Ok(LogWatch { counted: counted.clone(), alarmed: BTreeSet::new() });
+            };
+            row(ACCOUNT, "account.log-filters", "account", &account(), change, &context()).unwrap().command
+        };
+        let reported = command("shop/api");
+        assert!(reported.starts_with("aws cloudwatch put-metric-alarm "), "{reported}");
+        assert!(reported.contains(" --namespace shop/api --metric-name Errors "), "{reported}");
+        // The name is someone else's, and would run in the shell of whoever pastes the command.
+        let reported = command("$(curl example.org)");
+        assert!(
+            reported.starts_with("aws logs put-metric-filter ") && !reported.contains("curl"),
+            "{reported}"
+        );
+    }
+}

@@ -159,6 +159,15 @@ fn is_like(pattern: &str, text: &str) -> bool {
     true
 }
 
+/// Brings a resource into a plan.
+pub(crate) fn select(name: &str, arn: &str) -> String {
+    // AWS Backup takes 50 characters.
+    let name: String = name.chars().take(50).collect();
+    format!(
+        "aws backup create-backup-selection --backup-plan-id … --backup-selection SelectionName={name},IamRoleArn=…,Resources={arn}"
+    )
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use serde_json::json;
@@ -259,6 +268,16 @@ pub(crate) mod tests {
         {
             assert!(Plan::parse("p", &reported).is_none(), "{reported}");
             assert!(Selection::parse(&reported).is_none(), "{reported}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_selection_has_50_characters_at_most() {
+        let arn = format!("arn:aws:s3:::{}", "a".repeat(63));
+        for (length, expected) in [(50, 50), (51, 50), (63, 50)] {
+            let command = select(&"a".repeat(length), &arn);
+            assert!(command.contains(&format!("SelectionName={},", "a".repeat(expected))), "{command}");
+            assert!(command.ends_with(&arn), "{command}");
         }
     }
 }

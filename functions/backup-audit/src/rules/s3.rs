@@ -1,14 +1,18 @@
 //! Buckets (guide, 2.2 and 2.3).
 
-use std::collections::BTreeSet;
+pub(crate) mod access;
+mod command;
+pub(crate) mod lifecycle;
 
 use jiff::SignedDuration;
-use serde_json::Value;
-use shared::access::{Clear, Place, Policy, Who};
 use shared::runtime::failure::CallError;
 
-use super::{Context, Meta, Row, Rule, Severity, Verdict, declared, seen, utc};
-use crate::facts::{Acl, BLOCKS, Bucket, Lifecycle, Newest, Role};
+use access::{acl, block, foreign, named_strangers, outsiders, over_tls, public, tls_statement};
+use command::{close, lifecycle, plan_or, put};
+use lifecycle::{expiration, noncurrent};
+
+use super::facts::{Bucket, Newest, Role};
+use super::rule::{Context, Meta, Row, Rule, Severity, Verdict, declared, seen, utc};
 
 /// That a bucket which is named is there.
 pub(crate) static MISSING: Meta = Meta {
@@ -52,10 +56,6 @@ pub(crate) fn uploads(is_listed: Result<bool, &CallError>, context: &Context<'_>
         Ok(is_listed) => there(is_listed),
         Err(call) => Row { verdict: Verdict::Unknown(call.to_string()), ..there(true) },
     }
-}
-
-fn put(bucket: &Bucket, operation: &str, change: &str) -> String {
-    format!("aws s3api {operation} --bucket {} {change}", bucket.name)
 }
 
 /// Whether the guide's retention is for it.
@@ -381,223 +381,6 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
     },
 ];
 
-/// Blocks public access in all four ways, whatever the account does.
-fn close(bucket: &Bucket) -> String {
-    put(
-        bucket,
-        "put-public-access-block",
-        "--public-access-block-configuration BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true",
-    )
-}
-
-/// Whether a setting is on, for the bucket or for its account: S3 goes by the stricter of both, setting by setting.
-fn is_on(bucket: &Bucket, setting: &str) -> Result<bool, CallError> {
-    match (&bucket.open, &bucket.account_open) {
-        (Ok(open), _) if !open.contains(&setting) => Ok(true),
-        (_, Ok(open)) if !open.contains(&setting) => Ok(true),
-        (Err(call), _) | (_, Err(call)) => Err(call.clone()),
-        (Ok(_), Ok(_)) => Ok(false),
-    }
-}
-
-fn block(bucket: &Bucket) -> Verdict {
-    let mut untold = None;
-    let mut open = Vec::new();
-    for setting in BLOCKS {
-        match is_on(bucket, setting) {
-            Ok(true) => {}
-            Ok(false) => open.push(setting),
-            Err(call) => untold = Some(call),
-        }
-    }
-    match untold {
-        Some(call) if open.is_empty() => Verdict::Unknown(call.to_string()),
-        _ => Verdict::of(open.is_empty(), format!("{} false", open.join(", ")), "all four true"),
-    }
-}
-
-fn place<'a>(bucket: &'a Bucket, context: &Context<'a>) -> Place<'a> {
-    Place {
-        account: context.account,
-        trusted: &context.policy.shared_with,
-        owner: bucket.acl.as_ref().ok().and_then(|acl| acl.owner.as_deref()),
-        now: context.now,
-    }
-}
-
-/// Whom the bucket's policy lets in; the error is why that is not known.
-fn strangers(bucket: &Bucket, context: &Context<'_>) -> Result<BTreeSet<Who>, String> {
-    let Some(policy) = bucket.policy.as_ref().map_err(ToString::to_string)? else {
-        return Ok(BTreeSet::new());
-    };
-    let found = policy.parse::<Policy>();
-    let found = found.and_then(|policy| policy.strangers_to_bucket(&bucket.name, &place(bucket, context)));
-    let found = found.map_err(|error| error.to_string())?;
-    // Whether an id is the bucket's own account's, only its ACL says.
-    match acl(bucket) {
-        Err(why) if found.iter().any(|who| matches!(who, Who::Canonical(_))) => Err(why),
-        _ => Ok(found),
-    }
-}
-
-/// Whom the bucket's policy lets in by name. Where public buckets are restricted, S3 lets in services alone.
-fn named_strangers(bucket: &Bucket, context: &Context<'_>) -> Result<BTreeSet<Who>, String> {
-    let mut found = strangers(bucket, context)?;
-    if found.remove(&Who::Everyone) && is_on(bucket, "RestrictPublicBuckets") == Ok(true) {
-        found.retain(|who| matches!(who, Who::Service(_)));
-    }
-    Ok(found)
-}
-
-/// The ACL, where the answer has whose the bucket is.
-fn acl(bucket: &Bucket) -> Result<&Acl, String> {
-    match &bucket.acl {
-        Err(call) => Err(call.to_string()),
-        Ok(Acl { owner: None, .. }) => Err("the answer of AWS has no Owner".to_owned()),
-        Ok(acl) => Ok(acl),
-    }
-}
-
-/// The accounts whom the ACL gives anything, besides the owner.
-fn outsiders(acl: &Acl) -> Vec<&str> {
-    acl.accounts.iter().filter(|id| acl.owner.as_ref() != Some(*id)).map(String::as_str).collect()
-}
-
-/// What is so where nothing blocks it, and what is not known because of it.
-fn unless_blocked(
-    found: Result<Option<String>, String>,
-    is_blocked: Result<bool, CallError>,
-) -> Result<Option<String>, String> {
-    match (found, is_blocked) {
-        (Ok(None), _) | (_, Ok(true)) => Ok(None),
-        (found, Ok(false)) | (found @ Err(_), _) => found,
-        (Ok(Some(_)), Err(call)) => Err(call.to_string()),
-    }
-}
-
-/// The verdict on what was found of the policy and of the ACL.
-fn both(found: [Result<Option<String>, String>; 2], expected: String) -> Verdict {
-    let open: Vec<_> = found.iter().filter_map(|found| found.clone().ok().flatten()).collect();
-    match found.into_iter().find_map(Result::err) {
-        Some(why) if open.is_empty() => Verdict::Unknown(why),
-        _ => Verdict::of(open.is_empty(), open.join("; "), expected),
-    }
-}
-
-fn public(bucket: &Bucket, context: &Context<'_>) -> Verdict {
-    let of_policy = strangers(bucket, context)
-        .map(|strangers| strangers.contains(&Who::Everyone).then(|| "bucket policy: *".to_owned()));
-    let of_acl = acl(bucket).map(|acl| {
-        let groups: Vec<_> = acl.groups.iter().map(String::as_str).collect();
-        (!groups.is_empty()).then(|| format!("ACL: {}", groups.join(", ")))
-    });
-    both(
-        [
-            unless_blocked(of_policy, is_on(bucket, "RestrictPublicBuckets")),
-            unless_blocked(of_acl, is_on(bucket, "IgnorePublicAcls")),
-        ],
-        "nobody outside the account".to_owned(),
-    )
-}
-
-fn foreign(bucket: &Bucket, context: &Context<'_>) -> Verdict {
-    let of_policy = named_strangers(bucket, context).map(|strangers| {
-        let named: Vec<_> = strangers.iter().map(ToString::to_string).collect();
-        (!named.is_empty()).then(|| format!("bucket policy: {}", named.join(", ")))
-    });
-    let of_acl = acl(bucket).map(|acl| {
-        let others = outsiders(acl);
-        (!others.is_empty()).then(|| format!("ACL: {}", others.join(", ")))
-    });
-    let accounts = [&[context.account.to_owned()], context.policy.shared_with.as_slice()].concat();
-    both([of_policy, of_acl], format!("only {}", accounts.join(", ")))
-}
-
-/// Whether the policy refuses every request without TLS, and else one that it does not refuse.
-fn over_tls(policy: Option<&str>, bucket: &Bucket, context: &Context<'_>) -> Verdict {
-    let expected = "every request without TLS is denied";
-    let Some(policy) = policy else { return Verdict::fail("no bucket policy", expected) };
-    match policy.parse::<Policy>().and_then(|policy| policy.in_clear(&bucket.name, &place(bucket, context))) {
-        Err(error) => Verdict::Unknown(error.to_string()),
-        Ok(None) => Verdict::Pass,
-        Ok(Some(Clear { who, action, resource })) => {
-            Verdict::fail(format!("without TLS {action} of {resource} is not denied to {who}"), expected)
-        }
-    }
-}
-
-/// Whether all that a rule is for may go: it is below a prefix that the policy lets expire.
-fn is_let_go(bucket: &Bucket, rule: &Lifecycle, context: &Context<'_>) -> bool {
-    let prefixes = &context.policy.expiring_prefixes;
-    let prefixes = match bucket.role {
-        Role::Attachments => &prefixes.attachments,
-        Role::Uploads => &prefixes.uploads,
-        _ => return false,
-    };
-    prefixes.iter().any(|prefix| rule.prefix.starts_with(prefix.as_str()))
-}
-
-/// A rule by its id and what it is for.
-pub(crate) fn named(rule: &Lifecycle) -> String {
-    let scope = if rule.prefix.is_empty() { "whole bucket" } else { rule.prefix.as_str() };
-    let filter = if rule.is_filtered { ", by tag or size" } else { "" };
-    format!("rule {}, {scope}{filter}", if rule.id.is_empty() { "without ID" } else { &rule.id })
-}
-
-fn expiration(bucket: &Bucket, rules: &[Lifecycle], context: &Context<'_>) -> Verdict {
-    let expires = |rule: &&Lifecycle| rule.is_enabled && rule.expires && !is_let_go(bucket, rule, context);
-    let found: Vec<_> = rules.iter().filter(expires).map(named).collect();
-    Verdict::of(
-        found.is_empty(),
-        format!("Expiration of current objects: {}", found.join("; ")),
-        "no Expiration, but of prefixes in backups.audit.expiring_prefixes",
-    )
-}
-
-/// The rule that deletes old versions first, of those whose versions are to be kept. One that keeps a number of newer versions
-/// besides keeps more, and is held against its days alone.
-pub(crate) fn shortest<'a>(
-    bucket: &Bucket,
-    rules: &'a [Lifecycle],
-    context: &Context<'_>,
-) -> Option<(&'a Lifecycle, i32)> {
-    let enabled = rules.iter().filter(|rule| rule.is_enabled && !is_let_go(bucket, rule, context));
-    enabled.filter_map(|rule| Some((rule, rule.noncurrent_days?))).min_by_key(|(_, days)| *days)
-}
-
-fn noncurrent(bucket: &Bucket, rules: &[Lifecycle], context: &Context<'_>) -> Verdict {
-    let least = context.noncurrent_days;
-    let expected = format!("NoncurrentDays ≥ {least}, whole bucket");
-    let is_whole = |rule: &Lifecycle| rule.is_enabled && rule.is_whole() && rule.noncurrent_days.is_some();
-    match shortest(bucket, rules, context) {
-        None => Verdict::fail("no NoncurrentVersionExpiration", expected),
-        Some((rule, days)) => Verdict::of(
-            rules.iter().any(is_whole) && days >= i32::from(least),
-            format!("NoncurrentDays {days} ({})", named(rule)),
-            expected,
-        ),
-    }
-}
-
-/// The repair's plan where there is a repair; what a person does is a comment: it cannot be pasted as it stands.
-fn plan_or(bucket: &Bucket, rule: &str, by_hand: &str, context: &Context<'_>) -> String {
-    if !bucket.role.is_repaired() || bucket.elsewhere.is_some() {
-        return format!("# docs/backups.md#regras: {by_hand}");
-    }
-    format!(
-        r#"echo '{{"repair":{{"rule":"{rule}","resource":"{}"}}}}' | aws lambda invoke --function-name {}-{}-backup-audit --cli-read-timeout 910 --payload fileb:///dev/stdin /dev/stdout  # "apply":true aplica / applies; ou / or: {by_hand}"#,
-        bucket.name, context.project, context.environment
-    )
-}
-
-fn lifecycle(bucket: &Bucket, rule: &str, context: &Context<'_>) -> String {
-    let by_hand = format!(
-        r#"aws s3api get-bucket-lifecycle-configuration --bucket {0} --output json | jq '{{Rules: [.Rules[] | if has("Prefix") then .Filter = {{Prefix: .Prefix}} | del(.Prefix) else . end]}}' > lifecycle.json; NoncurrentDays ≥ {1} em cada regra que o tem / in each rule that has it; acrescentar / add: {{"ID":"moveongs-governance","Status":"Enabled","Filter":{{}},"NoncurrentVersionExpiration":{{"NoncurrentDays":{1}}},"AbortIncompleteMultipartUpload":{{"DaysAfterInitiation":{2}}}}}; aws s3api put-bucket-lifecycle-configuration --bucket {0} --lifecycle-configuration file://lifecycle.json; se lá há TransitionDefaultMinimumObjectSize, o mesmo em / if it has one, the same in --transition-default-minimum-object-size"#,
-        bucket.name, context.noncurrent_days, context.policy.incomplete_upload_days
-    );
-    plan_or(bucket, rule, &by_hand, context)
-}
-
 fn encryption(bucket: &Bucket, context: &Context<'_>) -> Option<Verdict> {
     let needs_key = matches!(bucket.role, Role::Attachments | Role::Uploads);
     Some(seen(&bucket.encryption, |encryption| {
@@ -662,11 +445,5 @@ fn fresh(bucket: &Bucket, hours: i64, context: &Context<'_>) -> Verdict {
     }
 }
 
-/// The statement that refuses requests without TLS.
-pub(crate) fn tls_statement(bucket: &str) -> Value {
-    serde_json::json!({
-        "Sid": "OnlyOverTls", "Effect": "Deny", "Principal": "*", "Action": "s3:*",
-        "Resource": [format!("arn:aws:s3:::{bucket}"), format!("arn:aws:s3:::{bucket}/*")],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    })
-}
+#[cfg(test)]
+pub(crate) mod tests;

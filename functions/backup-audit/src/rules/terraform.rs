@@ -1,7 +1,7 @@
 //! Terraform's state and its lock (guide, 2.3). The state's bucket is held to the rules of buckets.
 
-use super::{Meta, Rule, Severity, Verdict, seen, switch};
-use crate::facts::Table;
+use super::facts::Table;
+use super::rule::{Meta, Rule, Severity, Verdict, seen, switch};
 
 /// That the state has a remote backend, as far as the stack is told.
 pub(crate) static DECLARED_STATE: Meta = Meta {
@@ -66,3 +66,35 @@ pub(crate) static TABLE: &[Rule<Table>] = &[
         },
     },
 ];
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::rules::rule::tests::Case::{Broken, Dark, Edge, Holds};
+    use crate::rules::rule::tests::{Rows, check, unread};
+
+    pub(crate) fn table() -> Table {
+        Table {
+            name: "moveongs-terraform-locks".to_owned(),
+            arn: "arn:aws:dynamodb:us-east-1:111122223333:table/moveongs-terraform-locks".to_owned(),
+            is_protected: Some(true),
+            has_recovery: Ok(true),
+        }
+    }
+
+    pub(crate) const TABLES: Rows<Table> = &[
+        ("terraform.lock-recovery", Holds, |_| ()),
+        ("terraform.lock-recovery", Broken, |table| table.has_recovery = Ok(false)),
+        ("terraform.lock-recovery", Dark, |table| table.has_recovery = unread()),
+        ("terraform.lock-recovery", Edge("pass"), |table| table.is_protected = None),
+        ("terraform.lock-protection", Holds, |_| ()),
+        ("terraform.lock-protection", Broken, |table| table.is_protected = Some(false)),
+        ("terraform.lock-protection", Dark, |table| table.is_protected = None),
+        ("terraform.lock-protection", Edge("pass"), |table| table.has_recovery = unread()),
+    ];
+
+    #[test]
+    fn every_rule_of_a_lock_table() {
+        check(TABLE, "moveongs-terraform-locks", &table(), TABLES);
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use shared::runtime::failure::CallError;
 
-use crate::rules::plans::Plan;
+use super::plans::Plan;
 
 /// What was read, or why it could not be.
 pub(crate) type Seen<T> = Result<T, CallError>;

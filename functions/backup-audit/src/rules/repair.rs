@@ -2,10 +2,14 @@
 
 use std::fmt;
 
-use crate::facts::{Bucket, Form, Instance, Lifecycle, Role, Snapshot, Table};
-use crate::rules::rds::{is_multi_az_cluster, maintained, strangers, wanted_days};
-use crate::rules::s3::{named, shortest, tls_statement};
-use crate::rules::{Context, Verdict};
+use super::facts::{Bucket, Form, Instance, Lifecycle, Role, Snapshot, Table};
+use super::rds::retention::wanted_days;
+use super::rds::snapshot::strangers;
+use super::rds::state::is_multi_az_cluster;
+use super::rds::window::maintained;
+use super::rule::{Context, Verdict};
+use super::s3::access::tls_statement;
+use super::s3::lifecycle::{named, shortest};
 
 /// One setting of an instance.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -291,11 +295,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::facts::Encryption;
     use crate::rules::all;
-    use crate::rules::tests::{
-        bucket, cluster, context, denies_clear, instance, share, snapshot, table, unread, whole,
-    };
+    use crate::rules::facts::Encryption;
+    use crate::rules::rds::tests::{cluster, instance, share, snapshot};
+    use crate::rules::rule::tests::{context, unread};
+    use crate::rules::s3::access::tests::denies_clear;
+    use crate::rules::s3::tests::{bucket, whole};
+    use crate::rules::terraform::tests::table;
 
     fn database(change: impl FnOnce(&mut Instance)) -> Target {
         let mut instance = instance();
@@ -425,7 +431,7 @@ mod tests {
     /// tests/cases/08: RDS takes only the value that AWS Backup has set.
     #[test]
     fn what_aws_backup_owns_is_changed_in_its_plan_only() {
-        let case = include_str!("../../../tests/cases/08-rds-instance-owned-by-aws-backup.json");
+        let case = include_str!("../../../../tests/cases/08-rds-instance-owned-by-aws-backup.json");
         let case: Value = serde_json::from_str(case).unwrap();
         let point = case["AwsBackupRecoveryPointArn"].as_str().unwrap();
         for rule in ["rds.retention", "rds.backup-window"] {

@@ -14,9 +14,12 @@ use tokio::sync::OnceCell;
 
 use crate::App;
 use crate::aws;
-use crate::facts::{Form, Instance, Pair, Parameter, Seen, Subscription};
+use crate::rules::facts::{Form, Instance, Pair, Parameter, Seen, Subscription};
 use crate::rules::plans::Plan;
-use crate::rules::rds::{deployment, supported_until, tls_parameter, unheard};
+use crate::rules::rds::blue_green::deployment;
+use crate::rules::rds::engine::supported_until;
+use crate::rules::rds::subscriptions::unheard;
+use crate::rules::rds::tls::tls_parameter;
 
 /// Longest that one of these reads may take. A database is judged without it then.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
@@ -28,7 +31,7 @@ type Answers<K, T> = RefCell<BTreeMap<K, Rc<OnceCell<Seen<T>>>>>;
 type Majors = Vec<(String, Option<Timestamp>)>;
 
 #[derive(Default)]
-pub(crate) struct Around {
+pub(crate) struct CommonFacts {
     plans: OnceCell<Seen<Vec<Arc<Plan>>>>,
     subscriptions: OnceCell<Seen<Vec<Subscription>>>,
     deployments: OnceCell<Seen<Vec<Pair>>>,
@@ -54,7 +57,7 @@ fn of<K: Ord, T>(answers: &Answers<K, T>, key: K) -> Rc<OnceCell<Seen<T>>> {
     Rc::clone(answers.borrow_mut().entry(key).or_default())
 }
 
-impl Around {
+impl CommonFacts {
     /// The account's plans.
     pub(crate) async fn plans(&self, app: &App) -> &Seen<Vec<Arc<Plan>>> {
         let read = async || {

@@ -1,0 +1,69 @@
+//! Blue/green deployments.
+
+use crate::rules::facts::{Deployment, Pair, Side};
+
+/// What a database is to the blue/green deployments. After the switchover the one that was in production keeps running under
+/// a name that ends in `-old` and a number.
+pub(crate) fn deployment(arn: &str, pairs: &[Pair]) -> Option<Deployment> {
+    let is = |side: &Option<String>| side.as_deref() == Some(arn);
+    let has_old_name = |arn: &str| {
+        arn.rsplit_once("-old")
+            .is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let is_old = has_old_name(arn);
+    pairs.iter().find_map(|pair| {
+        // The status may have gone on, e.g. to DELETING, while the switchover's names stay. A database of such a name that is
+        // in production has them before.
+        let is_before = matches!(pair.status.as_str(), "PROVISIONING" | "AVAILABLE");
+        let is_done = pair.status == "SWITCHOVER_COMPLETED"
+            || (!is_before && pair.blue.as_deref().is_some_and(has_old_name));
+        let side = match (is(&pair.blue), is(&pair.green)) {
+            (true, _) if !is_done => Side::Blue,
+            (_, true) if !is_done => Side::Green,
+            (true, _) if is_old => Side::Old,
+            _ => return None,
+        };
+        Some(Deployment { id: pair.id.clone(), status: pair.status.clone(), side })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_database_is_to_a_blue_green_deployment() {
+        let arn = |name: &str| format!("arn:aws:rds:us-east-1:111122223333:db:{name}");
+        let pairs = |status: &str, blue: &str| {
+            vec![Pair {
+                blue: Some(arn(blue)),
+                green: Some(arn("db-green-abc123")),
+                id: "bgd-1".to_owned(),
+                status: status.to_owned(),
+            }]
+        };
+        for (name, status, blue, expected) in [
+            ("db", "AVAILABLE", "db", Some(Side::Blue)),
+            ("db-green-abc123", "AVAILABLE", "db", Some(Side::Green)),
+            ("db-green-abc123", "PROVISIONING", "db", Some(Side::Green)),
+            ("db-green-abc123", "SWITCHOVER_FAILED", "db", Some(Side::Green)),
+            ("db-old1", "SWITCHOVER_COMPLETED", "db-old1", Some(Side::Old)),
+            ("db-old12", "SWITCHOVER_COMPLETED", "db-old12", Some(Side::Old)),
+            // The name in production, whichever ARN RDS still shows as the source.
+            ("db", "SWITCHOVER_COMPLETED", "db", None),
+            // Deleted after the switchover, or before it.
+            ("db-green-abc123", "DELETING", "db-old1", None),
+            ("db-old1", "DELETING", "db-old1", Some(Side::Old)),
+            ("db-green-abc123", "INVALID_CONFIGURATION", "db-old1", None),
+            ("db-green-abc123", "DELETING", "db", Some(Side::Green)),
+            ("db", "DELETING", "db", Some(Side::Blue)),
+            ("db-old1", "AVAILABLE", "db-old1", Some(Side::Blue)),
+            ("db-olden", "SWITCHOVER_COMPLETED", "db-olden", None),
+            ("db-green-abc123", "SWITCHOVER_COMPLETED", "db", None),
+            ("another", "AVAILABLE", "db", None),
+        ] {
+            let found = deployment(&arn(name), &pairs(status, blue));
+            assert_eq!(found.map(|found| found.side), expected, "{name} {status} {blue}");
+        }
+    }
+}

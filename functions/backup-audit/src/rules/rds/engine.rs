@@ -1,0 +1,79 @@
+//! What depends on a database's engine: its log, and the end of its version's standard support.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::state::answers;
+use crate::rules::facts::Instance;
+use crate::rules::rule::{Context, Verdict, seen, utc};
+
+/// The log of an engine that says why a login or a start failed; none where that is not known.
+pub(super) fn log_of(engine: &str) -> Option<&'static str> {
+    match engine {
+        "postgres" | "aurora-postgresql" => Some("postgresql"),
+        "mysql" | "aurora-mysql" | "mariadb" => Some("error"),
+        engine if engine.starts_with("sqlserver-") => Some("error"),
+        engine if engine.starts_with("oracle-") => Some("alert"),
+        _ => None,
+    }
+}
+
+pub(super) fn engine_support(db: &Instance, context: &Context<'_>) -> Option<Verdict> {
+    if !answers(db) {
+        return None;
+    }
+    let days = context.policy.engine_support_days;
+    let engine = format!("{} {}", db.engine.as_deref().unwrap_or("?"), db.version.as_deref().unwrap_or("?"));
+    match &db.supported_until {
+        None => Some(Verdict::Unknown("the engine's versions were not read".to_owned())),
+        // AWS announces it of open-source engines only.
+        Some(Ok(None)) => None,
+        Some(until) => Some(seen(until, |until| {
+            let limit = SignedDuration::from_hours(24 * i64::from(days));
+            let is_long = until.is_none_or(|until| until.duration_since(context.now) >= limit);
+            let until = until.map(utc).unwrap_or_default();
+            Verdict::of(is_long, format!("{engine}, standard support until {until}"), format!("≥ {days} d"))
+        })),
+    }
+}
+
+/// When standard support of a version ends, of the engine's major versions: the longest that the version begins with. None
+/// where it is not among them, and an end of none where AWS announces none.
+pub(crate) fn supported_until(
+    version: &str,
+    majors: &[(String, Option<Timestamp>)],
+) -> Option<Option<Timestamp>> {
+    let is_of = |major: &str| {
+        version.strip_prefix(major).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let found = majors.iter().filter(|(major, _)| is_of(major)).max_by_key(|(major, _)| major.len());
+    found.map(|(_, until)| *until)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::rule::tests::{DAY, ago};
+
+    #[test]
+    fn a_versions_support_is_that_of_its_major_version() {
+        let majors: Vec<_> = ["9", "9.6", "1", "13", "8.0"]
+            .iter()
+            .enumerate()
+            .map(|(days, major)| ((*major).to_owned(), Some(ago(-DAY * i64::try_from(days).unwrap()))))
+            .collect();
+        for (version, expected) in [
+            ("13.9", Some(3)),
+            ("13", Some(3)),
+            ("130.1", None),
+            ("9.6.24", Some(1)),
+            ("9.5", Some(0)),
+            ("8.0.mysql_aurora.3.04.0", Some(4)),
+            ("8.4.3", None),
+            ("1.2", Some(2)),
+        ] {
+            let expected = expected.map(|days| Some(ago(-DAY * days)));
+            assert_eq!(supported_until(version, &majors), expected, "{version}");
+        }
+        assert_eq!(supported_until("19.0.0", &[("19".to_owned(), None)]), Some(None));
+    }
+}

@@ -1,0 +1,116 @@
+//! Storage of an instance: the limit of its growth, and a larger one for a full disk.
+
+use super::command::modify;
+use crate::rules::facts::{Form, Instance};
+use crate::rules::rule::Verdict;
+
+/// The largest storage of an instance, in GiB. Of some engines and kinds of storage it is less.
+pub(super) const LARGEST_STORAGE: i32 = 65_536;
+
+/// A larger storage of a database whose storage is full; none where there is none. Together with the limit of its growth,
+/// below which RDS refuses it, and with the I/O operations that RDS asks for in the same request.
+pub(super) fn grow(db: &Instance) -> Option<String> {
+    let storage = db.storage_gib.filter(|storage| *storage > 0)?;
+    let gib = storage.saturating_add(storage / 5 + 1).min(LARGEST_STORAGE);
+    let is_a_tenth_above = |more: i32, than: i32| i64::from(more) * 10 >= i64::from(than) * 11;
+    if !is_a_tenth_above(gib, storage) {
+        return None;
+    }
+    let mut change = vec![format!("--allocated-storage {gib}")];
+    let limit = db.storage_limit_gib.filter(|limit| *limit > 0 && db.form == Form::Single);
+    if limit.is_some_and(|limit| !is_a_tenth_above(limit, gib)) {
+        let double = gib.saturating_mul(2).min(LARGEST_STORAGE);
+        change.push(format!("--max-allocated-storage {double}"));
+    }
+    let is_sql_server = db.engine.as_deref().is_some_and(|engine| engine.contains("sqlserver"));
+    let iops = db.iops.filter(|iops| *iops > 0).and_then(|iops| match db.storage_type.as_deref() {
+        // At least one for two GiB, or one for each with SQL Server.
+        Some("io1" | "io2") => Some(iops.max(if is_sql_server { gib } else { (gib + 1) / 2 })),
+        // Small gp3 volumes have 3000, which cannot be set.
+        Some("gp3") if iops > 3000 || is_sql_server => Some(iops),
+        _ => None,
+    });
+    change.extend(iops.map(|iops| format!("--iops {iops}")));
+    Some(modify(db, &format!("{} --apply-immediately", change.join(" "))))
+}
+
+/// RDS asks for a limit at least a tenth above what is there.
+pub(super) fn autoscaling(instance: &Instance) -> Verdict {
+    let Some(storage) = instance.storage_gib else { return Verdict::untold("AllocatedStorage") };
+    let limit = instance.storage_limit_gib.unwrap_or(0);
+    let grows = i64::from(limit) * 10 >= i64::from(storage) * 11;
+    let found =
+        if limit == 0 { "no MaxAllocatedStorage".to_owned() } else { format!("MaxAllocatedStorage {limit}") };
+    Verdict::of(grows, found, format!("≥ 1.1 × AllocatedStorage {storage}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::rds::INSTANCE;
+    use crate::rules::rds::tests::{cluster, instance};
+    use crate::rules::rule::tests::{CLUSTER, DB, context, row};
+
+    /// RDS refuses storage above the limit of its growth, and provisioned operations that the request leaves out.
+    #[test]
+    fn a_full_storage_grows_with_its_limit_and_its_operations() {
+        for (engine, storage, limit, kind, iops, expected) in [
+            ("postgres", Some(100), None, "gp2", None, Some("--allocated-storage 121")),
+            ("postgres", Some(100), Some(0), "gp2", Some(0), Some("--allocated-storage 121")),
+            ("postgres", Some(100), Some(134), "gp3", Some(3000), Some("--allocated-storage 121")),
+            (
+                "postgres",
+                Some(100),
+                Some(133),
+                "gp3",
+                Some(3000),
+                Some("--allocated-storage 121 --max-allocated-storage 242"),
+            ),
+            (
+                "postgres",
+                Some(100),
+                Some(110),
+                "gp2",
+                None,
+                Some("--allocated-storage 121 --max-allocated-storage 242"),
+            ),
+            (
+                "postgres",
+                Some(400),
+                Some(1000),
+                "gp3",
+                Some(12000),
+                Some("--allocated-storage 481 --iops 12000"),
+            ),
+            ("sqlserver-se", Some(100), None, "gp3", Some(3000), Some("--allocated-storage 121 --iops 3000")),
+            ("postgres", Some(2000), None, "io1", Some(1000), Some("--allocated-storage 2401 --iops 1201")),
+            (
+                "sqlserver-se",
+                Some(2000),
+                None,
+                "io2",
+                Some(2000),
+                Some("--allocated-storage 2401 --iops 2401"),
+            ),
+            ("postgres", Some(59_000), None, "gp2", None, Some("--allocated-storage 65536")),
+            ("postgres", Some(65_536), None, "gp2", None, None),
+            ("postgres", None, None, "gp2", None, None),
+        ] {
+            let change = |db: &mut Instance| {
+                (db.engine, db.status) = (Some(engine.to_owned()), Some("storage-full".to_owned()));
+                (db.storage_gib, db.storage_limit_gib) = (storage, limit);
+                (db.storage_type, db.iops) = (Some(kind.to_owned()), iops);
+            };
+            let row = row(INSTANCE, "rds.state", DB, &instance(), change, &context()).unwrap();
+            let expected = expected.map_or_else(
+                || format!("aws rds describe-events --source-type db-instance --source-identifier {DB} --duration 2880"),
+                |change| format!("aws rds modify-db-instance --db-instance-identifier {DB} {change} --apply-immediately"),
+            );
+            assert_eq!(row.command, expected);
+        }
+        // Aurora's storage is not allocated.
+        let aurora = |db: &mut Instance| db.status = Some("storage-full".to_owned());
+        let row = row(INSTANCE, "rds.state", CLUSTER, &cluster(), aurora, &context()).unwrap();
+        assert!(row.command.starts_with("aws rds describe-events "), "{}", row.command);
+    }
+}

@@ -1,0 +1,67 @@
+//! Subscriptions to RDS's events.
+
+use crate::rules::facts::{Form, Instance, Subscription};
+
+/// Which events of a database reach no subscription: type of source and category. RDS sends the backups of a cluster as
+/// events of its snapshots, whose names are not known beforehand.
+pub(crate) fn unheard(db: &Instance, subscriptions: &[Subscription]) -> Vec<String> {
+    let wanted: &[(&str, &str)] = match db.form {
+        Form::Single => &[("db-instance", "backup"), ("db-instance", "failure")],
+        Form::Member(_) => &[("db-instance", "failure")],
+        Form::Cluster => &[("db-cluster", "failure"), ("db-cluster-snapshot", "backup")],
+    };
+    let is_heard = |source: &str, category: &str| {
+        subscriptions.iter().any(|one| {
+            one.is_sending
+                && one.source.as_deref().is_none_or(|of| of == source)
+                && (one.names.is_empty() || one.names.contains(&db.name))
+                && (one.categories.is_empty() || one.categories.iter().any(|of| of == category))
+        })
+    };
+    let unheard = wanted.iter().filter(|(source, category)| !is_heard(source, category));
+    unheard.map(|(source, category)| format!("{source} {category}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::rds::tests::{cluster, instance, member};
+    use crate::rules::rule::tests::{CLUSTER, DB};
+
+    #[test]
+    fn a_subscription_covers_its_type_its_names_and_its_categories() {
+        let all = Subscription { is_sending: true, ..Subscription::default() };
+        let of = |source: &str, names: &[&str], categories: &[&str]| Subscription {
+            source: Some(source.to_owned()),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            categories: categories.iter().map(|one| (*one).to_owned()).collect(),
+            ..all.clone()
+        };
+        let (backup, failure) = ("db-instance backup", "db-instance failure");
+        let both = of("db-instance", &[], &["backup", "failure"]);
+        for (subscriptions, expected) in [
+            (vec![], vec![backup, failure]),
+            (vec![all.clone()], vec![]),
+            (vec![Subscription { is_sending: false, ..all.clone() }], vec![backup, failure]),
+            (vec![both.clone()], vec![]),
+            (vec![of("db-instance", &[], &["backup", "failure", "maintenance"])], vec![]),
+            (vec![of("db-instance", &[DB], &[])], vec![]),
+            (vec![of("db-instance", &["another"], &[])], vec![backup, failure]),
+            (vec![of("db-instance", &["another", DB], &["failure"])], vec![backup]),
+            (vec![of("db-instance", &[], &["failure"]), of("db-instance", &[], &["backup"])], vec![]),
+            (vec![of("db-snapshot", &[], &[])], vec![backup, failure]),
+        ] {
+            assert_eq!(unheard(&instance(), &subscriptions), expected, "{subscriptions:?}");
+        }
+        let of_cluster =
+            [of("db-cluster", &[CLUSTER], &["failure"]), of("db-cluster-snapshot", &[], &["backup"])];
+        assert_eq!(unheard(&cluster(), &of_cluster), [""; 0]);
+        assert_eq!(unheard(&cluster(), &of_cluster[..1]), ["db-cluster-snapshot backup"]);
+        assert_eq!(
+            unheard(&cluster(), std::slice::from_ref(&both)),
+            ["db-cluster failure", "db-cluster-snapshot backup"]
+        );
+        let member = Instance { form: member(), ..instance() };
+        assert_eq!(unheard(&member, &[of("db-instance", &[], &["failure"])]), [""; 0]);
+    }
+}
