@@ -62,7 +62,7 @@ pub(crate) static SERVICE: &[Rule<Service>] = &[
         },
         check: |service, _| {
             service.is_balanced.then(|| match service.grace_seconds {
-                None => Verdict::untold("healthCheckGracePeriodSeconds"),
+                None => Verdict::missing("healthCheckGracePeriodSeconds"),
                 Some(seconds) => {
                     Verdict::of(seconds > 0, format!("healthCheckGracePeriodSeconds {seconds}"), "≥ 1")
                 }

@@ -92,7 +92,7 @@ pub(crate) struct Instance {
     /// The plans of AWS Backup that select it.
     pub plans: Option<Seen<Vec<Arc<Plan>>>>,
     /// The categories of events that reach no subscription.
-    pub unheard: Option<Seen<Vec<String>>>,
+    pub unsubscribed: Option<Seen<Vec<String>>>,
     /// The parameter that forces TLS; none where the group does not have it.
     pub tls_parameter: Option<Seen<Option<Parameter>>>,
     /// Whether parameters of its group take effect after a reboot only, which has not come yet.

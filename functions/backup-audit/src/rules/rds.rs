@@ -14,32 +14,34 @@ pub(crate) mod window;
 
 use jiff::SignedDuration;
 
-use command::{awaken, by_dump, by_hand, cluster_snapshot, cluster_snapshot_name, describe, events, modify};
-use command::{private_cluster, started};
+use command::{
+    by_dump, by_hand, cluster_snapshot, cluster_snapshot_name, describe, events, make_available, modify,
+};
+use command::{once_available, private_cluster};
 use engine::{engine_support, log_of};
 use recovery_points::{newest_snapshot, point_in_time, snapshot_now};
-use retention::{keep, lasting_days, reported_days, retention};
+use retention::{certain_days, change_retention, retention, shown_days};
 use state::{
-    answers, is_custom, is_instance, is_multi_az_cluster, is_source, is_spare, rests, stops_backups,
+    is_at_rest, is_custom, is_instance, is_multi_az_cluster, is_source, is_spare, owns_backups, stops_backups,
 };
-use storage::{LARGEST_STORAGE, autoscaling, grow};
+use storage::{LARGEST_STORAGE, autoscaling, enlarge};
 use tls::{force_tls, forces_tls, tls_parameter};
-use window::{backup_window, maintained};
+use window::{backup_window, conflicting_maintenance};
 
 use super::facts::{Deployment, Form, Instance, Side};
 use super::plans::select;
 use super::rule::{Context, Meta, Rule, Severity, Verdict, seen, switch, utc};
 
-/// That a database which the template names is there.
+/// The database that the template names exists.
 pub(crate) static MISSING: Meta = Meta {
     id: "rds.exists",
     severity: Severity::Critical,
     guide: "1",
     title: ["o banco do ambiente existe", "the environment's database exists"],
-    why: ["sem banco não há backup dele", "without the database there is no backup of it"],
+    why: ["sem banco não há backup dele", "a database that does not exist has no backups"],
 };
 
-/// Every rule for an instance.
+/// Every rule for a DB instance or cluster.
 pub(crate) static INSTANCE: &[Rule<Instance>] = &[
     Rule {
         meta: Meta {
@@ -53,7 +55,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             ],
         },
         check: |instance, context| is_source(instance).then(|| retention(instance, context)),
-        command: keep,
+        command: change_retention,
     },
     Rule {
         meta: Meta {
@@ -63,16 +65,16 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             title: ["backups automáticos ligados", "automated backups are on"],
             why: [
                 "com retenção 0 o RDS não guarda backup nenhum, nem ponto no tempo",
-                "with a retention of 0 RDS keeps no backup at all, and no point in time",
+                "with a retention of 0 RDS keeps no backups and no point in time",
             ],
         },
         check: |instance, _| {
-            is_source(instance).then(|| match lasting_days(instance) {
-                None => Verdict::untold("BackupRetentionPeriod"),
-                Some(days) => Verdict::of(days > 0, reported_days(instance), "BackupRetentionPeriod ≥ 1"),
+            is_source(instance).then(|| match certain_days(instance) {
+                None => Verdict::missing("BackupRetentionPeriod"),
+                Some(days) => Verdict::of(days > 0, shown_days(instance), "BackupRetentionPeriod ≥ 1"),
             })
         },
-        command: keep,
+        command: change_retention,
     },
     Rule {
         meta: Meta {
@@ -81,21 +83,21 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             guide: "2.1.1",
             title: [
                 "janela de backup definida e fora do horário de trabalho de São Paulo",
-                "backup window, set and outside the business hours of São Paulo",
+                "backup window set, outside business hours in São Paulo",
             ],
             why: [
                 "em Single-AZ o início do snapshot para a E/S; de dia, quem usa percebe",
-                "in Single-AZ the start of the snapshot halts I/O; by day, people notice",
+                "in Single-AZ the start of a snapshot suspends I/O; by day, users notice",
             ],
         },
-        // AWS Backup chooses when, and RDS refuses another window then.
+        // For a database that AWS Backup owns, RDS refuses to change the window.
         check: |instance, context| {
             (is_source(instance) && instance.recovery_point.is_none())
                 .then(|| backup_window(instance.backup_window.as_deref(), context))
         },
         command: |instance, context| {
             let wanted = &context.policy.backup_window;
-            match maintained(instance, context) {
+            match conflicting_maintenance(instance, context) {
                 Some(maintenance) => format!(
                     "# docs/backups.md#regras: o RDS recusa / RDS refuses {wanted}, PreferredMaintenanceWindow {maintenance}: {}",
                     modify(instance, "--preferred-backup-window hh:mm-hh:mm")
@@ -112,15 +114,19 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             title: ["idade do último snapshot automático", "age of the newest automated snapshot"],
             why: [
                 "o RDS não avisa quando pula um backup; só a falta dele o mostra",
-                "RDS does not tell when it skips a backup; only its absence shows",
+                "RDS does not report a skipped backup; only its absence shows it",
             ],
         },
         check: newest_snapshot,
         command: |instance, context| {
-            // RDS takes a snapshot of a database that is available only.
+            // RDS only takes a snapshot of an available database.
             match instance.status.as_deref() {
                 Some(status) if stops_backups(status) => events(instance),
-                _ => format!("{}; {}", started(instance, snapshot_now(instance, context)), events(instance)),
+                _ => format!(
+                    "{}; {}",
+                    once_available(instance, snapshot_now(instance, context)),
+                    events(instance)
+                ),
             }
         },
     },
@@ -132,7 +138,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             title: ["atraso da recuperação a um ponto no tempo", "lag of point-in-time recovery"],
             why: [
                 "o que é mais novo do que o último ponto se perde numa restauração",
-                "what is newer than the latest point is lost by a restore",
+                "a restore loses everything newer than the latest restorable time",
             ],
         },
         check: point_in_time,
@@ -146,11 +152,11 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             title: ["armazenamento cifrado", "encrypted storage"],
             why: [
                 "snapshots e backups herdam a cifra da instância",
-                "snapshots and backups are encrypted as the instance is",
+                "snapshots and backups inherit the instance's encryption",
             ],
         },
         check: |instance, _| {
-            answers(instance).then(|| switch(instance.is_encrypted, "StorageEncrypted", true))
+            owns_backups(instance).then(|| switch(instance.is_encrypted, "StorageEncrypted", true))
         },
         command: |instance, context| {
             let name = &instance.name;
@@ -160,7 +166,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             if instance.form == Form::Cluster {
                 return format!(
                     "# docs/backups.md#cifrar: {}; aws rds wait db-cluster-snapshot-available --db-cluster-snapshot-identifier {1}; aws rds restore-db-cluster-from-snapshot --snapshot-identifier {1} --db-cluster-identifier {name}-encrypted --kms-key-id {2} --engine …",
-                    started(instance, cluster_snapshot(name, "plain")),
+                    once_available(instance, cluster_snapshot(name, "plain")),
                     cluster_snapshot_name(name, "plain"),
                     context.key.unwrap_or("alias/aws/rds"),
                 );
@@ -168,7 +174,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             let snapshot = format!(
                 "aws rds create-db-snapshot --db-instance-identifier {name} --db-snapshot-identifier {name}-plain"
             );
-            let snapshot = started(instance, snapshot);
+            let snapshot = once_available(instance, snapshot);
             format!(
                 "# docs/backups.md#cifrar: {snapshot}; aws rds wait db-snapshot-available --db-snapshot-identifier {0}-plain; aws rds copy-db-snapshot --source-db-snapshot-identifier {0}-plain --target-db-snapshot-identifier {0}-encrypted --kms-key-id {1}; aws rds restore-db-instance-from-db-snapshot …",
                 instance.name,
@@ -189,10 +195,10 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
         },
         check: |instance, context| {
             let expected = context.key?;
-            // Without encryption there is no key to compare; that is the rule before.
-            (answers(instance) && instance.is_encrypted != Some(false)).then(|| {
+            // An unencrypted database has no key to compare; `rds.encryption` reports it.
+            (owns_backups(instance) && instance.is_encrypted != Some(false)).then(|| {
                 match instance.key.as_deref() {
-                    None => Verdict::untold("KmsKeyId"),
+                    None => Verdict::missing("KmsKeyId"),
                     Some(found) => Verdict::of(found == expected, format!("KmsKeyId {found}"), expected),
                 }
             })
@@ -217,11 +223,11 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             title: ["proteção contra exclusão", "deletion protection"],
             why: [
                 "excluir a instância exclui também os backups automáticos dela",
-                "to delete the instance deletes its automated backups too",
+                "deleting the instance also deletes its automated backups",
             ],
         },
         check: |instance, _| {
-            (answers(instance) && !is_spare(instance))
+            (owns_backups(instance) && !is_spare(instance))
                 .then(|| switch(instance.is_protected, "DeletionProtection", true))
         },
         command: |instance, _| modify(instance, "--deletion-protection"),
@@ -234,7 +240,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             title: ["instância fora da internet", "instance not reachable from the internet"],
             why: [
                 "dados de beneficiárias não ficam ao alcance de qualquer um",
-                "beneficiaries' data is not within everybody's reach",
+                "not everyone may reach beneficiaries' data",
             ],
         },
         check: |instance, _| {
@@ -250,14 +256,14 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             id: "rds.copy-tags",
             severity: Severity::Low,
             guide: "app 7",
-            title: ["tags copiadas para os snapshots", "tags are copied to snapshots"],
+            title: ["tags copiadas para os snapshots", "tags copied to snapshots"],
             why: [
                 "sem tags não se sabe de que ambiente é um snapshot",
-                "without tags nobody knows which environment a snapshot is of",
+                "without tags a snapshot's environment is unknown",
             ],
         },
         check: |instance, _| {
-            answers(instance).then(|| switch(instance.copies_tags, "CopyTagsToSnapshot", true))
+            owns_backups(instance).then(|| switch(instance.copies_tags, "CopyTagsToSnapshot", true))
         },
         command: |instance, _| modify(instance, "--copy-tags-to-snapshot"),
     },
@@ -269,7 +275,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             title: ["banco em duas zonas (Multi-AZ)", "database in two zones (Multi-AZ)"],
             why: [
                 "o guia o diz opcional; a política o pede neste ambiente",
-                "the guide calls it optional; the policy asks for it here",
+                "optional in the guide; the policy requires it in this environment",
             ],
         },
         check: |instance, context| {
@@ -277,7 +283,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             (wanted && is_source(instance)).then(|| switch(instance.is_multi_az, "MultiAZ", true))
         },
         command: |instance, _| {
-            // RDS places the three members of a Multi-AZ DB cluster itself, and takes no other.
+            // RDS places the three members of a Multi-AZ DB cluster itself, and refuses another.
             if is_multi_az_cluster(instance) {
                 return describe(instance, "AvailabilityZones");
             }
@@ -287,7 +293,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
                     instance.name,
                     instance.engine.as_deref().unwrap_or("aurora-postgresql"),
                 );
-                return started(instance, add);
+                return once_available(instance, add);
             }
             if is_custom(instance) { by_hand(instance) } else { modify(instance, "--multi-az") }
         },
@@ -303,7 +309,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
                 "they bring PostgreSQL's security fixes",
             ],
         },
-        // RDS refuses it of an RDS Custom database.
+        // RDS refuses this setting for RDS Custom.
         check: |instance, _| {
             (is_instance(instance) && !is_custom(instance))
                 .then(|| switch(instance.upgrades, "AutoMinorVersionUpgrade", true))
@@ -318,7 +324,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             title: ["validade do certificado da instância", "validity of the instance's certificate"],
             why: [
                 "depois do fim dele nenhum cliente que verifica o TLS entra",
-                "after its end no client that verifies TLS logs in",
+                "once it expires, no client that verifies TLS can connect",
             ],
         },
         check: |instance, context| {
@@ -339,10 +345,10 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             id: "rds.storage-autoscaling",
             severity: Severity::Low,
             guide: "2.1.1",
-            title: ["armazenamento que cresce sozinho", "storage that grows by itself"],
+            title: ["armazenamento que cresce sozinho", "storage autoscaling"],
             why: [
                 "com o disco cheio a instância para, e com ela os backups",
-                "with a full disk the instance halts, and its backups with it",
+                "a full disk stops the instance, and with it the backups",
             ],
         },
         // Neither RDS Custom nor a Multi-AZ DB cluster has it.
@@ -366,15 +372,15 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             ],
         },
         check: |instance, _| {
-            if !answers(instance) {
+            if !owns_backups(instance) {
                 return None;
             }
-            let Some(engine) = &instance.engine else { return Some(Verdict::untold("Engine")) };
+            let Some(engine) = &instance.engine else { return Some(Verdict::missing("Engine")) };
             let log = log_of(engine)?;
             let found = instance.log_exports.join(",");
             let exports = instance.log_exports.iter().any(|export| export == log);
             Some(match &instance.status {
-                None => Verdict::untold("DBInstanceStatus"),
+                None => Verdict::missing("DBInstanceStatus"),
                 Some(_) => Verdict::of(exports, format!("EnabledCloudwatchLogsExports [{found}]"), log),
             })
         },
@@ -391,17 +397,17 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             id: "rds.parameter-group",
             severity: Severity::Low,
             guide: "app 7",
-            title: ["grupo de parâmetros próprio", "a parameter group of its own"],
+            title: ["grupo de parâmetros próprio", "its own parameter group"],
             why: [
                 "no grupo padrão nada pode ser mudado, e uma restauração volta a ele",
-                "in the default group nothing can be changed, and a restore goes back to it",
+                "the default group cannot be changed, and a restore falls back to it",
             ],
         },
         check: |instance, _| {
             let found = instance.parameter_groups.join(",");
-            (answers(instance) && !is_custom(instance)).then(|| {
+            (owns_backups(instance) && !is_custom(instance)).then(|| {
                 if instance.parameter_groups.is_empty() {
-                    Verdict::untold("DBParameterGroups")
+                    Verdict::missing("DBParameterGroups")
                 } else {
                     let is_own = !instance.parameter_groups.iter().any(|group| group.starts_with("default."));
                     Verdict::of(is_own, format!("DBParameterGroups {found}"), "no default.*")
@@ -421,15 +427,15 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             id: "rds.subnet-group",
             severity: Severity::Medium,
             guide: "app 7",
-            title: ["sub-redes próprias", "subnets of its own"],
+            title: ["sub-redes próprias", "its own subnets"],
             why: [
                 "no grupo padrão a instância fica na VPC padrão, com sub-redes públicas",
-                "in the default group the instance is in the default VPC, with public subnets",
+                "the default group puts the instance into the default VPC, with public subnets",
             ],
         },
         check: |instance, _| {
-            answers(instance).then(|| match instance.subnet_group.as_deref() {
-                None => Verdict::untold("DBSubnetGroup"),
+            owns_backups(instance).then(|| match instance.subnet_group.as_deref() {
+                None => Verdict::missing("DBSubnetGroup"),
                 Some(group) => Verdict::of(
                     group != "default",
                     "DBSubnetGroup default",
@@ -457,12 +463,12 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             title: ["senha do usuário mestre não gerida pelo RDS", "master password not managed by RDS"],
             why: [
                 "o RDS a troca sozinho a cada 7 dias; uma DATABASE_URL com esse usuário deixa de entrar",
-                "RDS changes it by itself every 7 days; a DATABASE_URL with that user stops logging in",
+                "RDS rotates it every 7 days; a DATABASE_URL with that user stops working",
             ],
         },
         check: |instance, _| {
-            answers(instance).then(|| match &instance.status {
-                None => Verdict::untold("DBInstanceStatus"),
+            owns_backups(instance).then(|| match &instance.status {
+                None => Verdict::missing("DBInstanceStatus"),
                 Some(_) => {
                     Verdict::of(!instance.has_managed_password, "MasterUserSecret", "no MasterUserSecret")
                 }
@@ -480,25 +486,25 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             id: "rds.state",
             severity: Severity::High,
             guide: "2.1.1",
-            title: ["estado em que o RDS faz backup", "a state in which RDS makes backups"],
+            title: ["estado em que o RDS faz backup", "state in which RDS takes backups"],
             why: [
                 "nesses estados o RDS não tira snapshot, e o estado não passa sozinho",
-                "in these states RDS takes no snapshot, and they do not pass by themselves",
+                "in these states RDS takes no snapshots, and the state does not end by itself",
             ],
         },
         check: |db, _| {
             Some(match db.status.as_deref() {
-                None => Verdict::untold("DBInstanceStatus"),
+                None => Verdict::missing("DBInstanceStatus"),
                 Some(status) => {
                     Verdict::of(!stops_backups(status), format!("DBInstanceStatus {status}"), "available")
                 }
             })
         },
-        // Aurora's storage is not allocated.
+        // Aurora's storage is not provisioned.
         command: |db, _| {
             let has_storage = db.form == Form::Single || is_multi_az_cluster(db);
             let is_full = has_storage && db.status.as_deref() == Some("storage-full");
-            is_full.then(|| grow(db)).flatten().unwrap_or_else(|| events(db))
+            is_full.then(|| enlarge(db)).flatten().unwrap_or_else(|| events(db))
         },
     },
     Rule {
@@ -506,33 +512,33 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             id: "rds.stopped",
             severity: Severity::Low,
             guide: "2.1.1",
-            title: ["banco em execução", "a database that runs"],
+            title: ["banco em execução", "database is running"],
             why: [
                 "parado, o banco não muda e não precisa de snapshot mais novo; o RDS o inicia sozinho depois de 7 dias",
-                "while it is stopped nothing changes, and no newer snapshot is needed; RDS starts it by itself after 7 days",
+                "a stopped database does not change and needs no newer snapshot; RDS starts it again after 7 days",
             ],
         },
         check: |db, _| {
-            answers(db).then(|| match db.status.as_deref() {
-                None => Verdict::untold("DBInstanceStatus"),
+            owns_backups(db).then(|| match db.status.as_deref() {
+                None => Verdict::missing("DBInstanceStatus"),
                 Some(status) => {
                     let until = db.restarts.map(|at| format!(", AutomaticRestartTime {}", utc(at)));
                     let found = format!("DBInstanceStatus {status}{}", until.unwrap_or_default());
-                    Verdict::of(!rests(db), found, "available")
+                    Verdict::of(!is_at_rest(db), found, "available")
                 }
             })
         },
-        command: |db, _| awaken(db).unwrap_or_else(|| describe(db, "AutomaticRestartTime")),
+        command: |db, _| make_available(db).unwrap_or_else(|| describe(db, "AutomaticRestartTime")),
     },
     Rule {
         meta: Meta {
             id: "rds.blue-green",
             severity: Severity::Low,
             guide: "2.1.1",
-            title: ["sem implantação azul/verde em aberto", "no blue/green deployment under way"],
+            title: ["sem implantação azul/verde em aberto", "no open blue/green deployment"],
             why: [
                 "até a troca há dois bancos, e depois dela sobra o antigo; as regras de backup valem para o que está em produção",
-                "there are two databases until the switchover, and the old one is left after it; the rules of backups are for the one in production",
+                "until the switchover there are two databases, and after it the old one remains; the backup rules apply to the one in production",
             ],
         },
         check: |db, _| {
@@ -567,10 +573,10 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             id: "rds.backup-plan",
             severity: Severity::Low,
             guide: "app 7",
-            title: ["banco num plano do AWS Backup", "database in a plan of AWS Backup"],
+            title: ["banco num plano do AWS Backup", "database in an AWS Backup plan"],
             why: [
                 "uma segunda via dos backups, com cofre próprio",
-                "a second copy of the backups, with a vault of its own",
+                "a second copy of the backups, in a separate vault",
             ],
         },
         check: |db, _| {
@@ -588,31 +594,28 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             id: "rds.events",
             severity: Severity::Medium,
             guide: "4.1",
-            title: [
-                "eventos de falha e de backup assinados",
-                "events of failure and backup are subscribed to",
-            ],
+            title: ["eventos de falha e de backup assinados", "subscription to failure and backup events"],
             why: [
                 "sem assinatura ninguém recebe o evento em que o RDS diz que o banco ou um backup falhou",
-                "without a subscription nobody receives the event by which RDS says that the database or a backup failed",
+                "without a subscription no one receives RDS's event that the database or a backup failed",
             ],
         },
         check: |db, _| {
-            (!is_spare(db)).then(|| match &db.unheard {
+            (!is_spare(db)).then(|| match &db.unsubscribed {
                 None => Verdict::Unknown("the event subscriptions were not read".to_owned()),
-                Some(unheard) => seen(unheard, |unheard| {
+                Some(unsubscribed) => seen(unsubscribed, |unsubscribed| {
                     Verdict::of(
-                        unheard.is_empty(),
-                        format!("no subscription to {}", unheard.join(", ")),
+                        unsubscribed.is_empty(),
+                        format!("no subscription to {}", unsubscribed.join(", ")),
                         "an enabled subscription",
                     )
                 }),
             })
         },
         command: |db, context| {
-            let unheard = db.unheard.as_ref().and_then(|unheard| unheard.as_ref().ok());
-            let unheard = unheard.map(Vec::as_slice).unwrap_or_default();
-            let commands = unheard.iter().filter_map(|one| {
+            let unsubscribed = db.unsubscribed.as_ref().and_then(|unsubscribed| unsubscribed.as_ref().ok());
+            let unsubscribed = unsubscribed.map(Vec::as_slice).unwrap_or_default();
+            let commands = unsubscribed.iter().filter_map(|one| {
                 let (source, category) = one.split_once(' ')?;
                 let names = if source == "db-cluster-snapshot" {
                     String::new()
@@ -635,20 +638,16 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             title: ["conexões sem TLS recusadas pelo banco", "the database refuses connections without TLS"],
             why: [
                 "sem isso um cliente que não pede TLS manda a senha e os dados em claro",
-                "without it a client that does not ask for TLS sends the password and the data in clear",
+                "otherwise a client that does not ask for TLS sends password and data in clear text",
             ],
         },
         check: forces_tls,
         command: |db, context| {
             let parameter = db.engine.as_deref().and_then(tls_parameter).unwrap_or("rds.force_ssl");
-            let reported = db
-                .tls_parameter
-                .as_ref()
-                .and_then(|reported| reported.as_ref().ok())
-                .and_then(Option::as_ref);
-            let set = match (db.parameter_groups.first(), reported) {
-                (Some(group), Some(reported)) if !group.starts_with("default.") => {
-                    force_tls(db, group, parameter, reported)
+            let found = db.tls_parameter.as_ref().and_then(|found| found.as_ref().ok());
+            let set = match (db.parameter_groups.first(), found.and_then(Option::as_ref)) {
+                (Some(group), Some(found)) if !group.starts_with("default.") => {
+                    force_tls(db, group, parameter, found)
                 }
                 (Some(group), None) if !group.starts_with("default.") => {
                     format!("# docs/backups.md#regras: {group} não tem / does not have {parameter}")
@@ -669,7 +668,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             title: ["versão com suporte padrão", "version in standard support"],
             why: [
                 "depois do fim do suporte não há correções, ou o suporte estendido é cobrado por vCPU e hora",
-                "after the end of support there are no fixes, or extended support is charged by vCPU and hour",
+                "after the end of support there are no fixes, or extended support is billed by vCPU and hour",
             ],
         },
         check: engine_support,
@@ -687,7 +686,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
 fn certificate(instance: &Instance, context: &Context<'_>) -> Option<Verdict> {
     let days = context.policy.certificate_days;
     Some(match instance.certificate_until {
-        None => Verdict::untold("CertificateDetails.ValidTill"),
+        None => Verdict::missing("CertificateDetails.ValidTill"),
         Some(until) => {
             let left = until.duration_since(context.now);
             let limit = SignedDuration::from_hours(24 * i64::from(days));

@@ -6,7 +6,7 @@ use super::facts::{Bucket, Form, Instance, Lifecycle, Role, Snapshot, Table};
 use super::rds::retention::wanted_days;
 use super::rds::snapshot::strangers;
 use super::rds::state::is_multi_az_cluster;
-use super::rds::window::maintained;
+use super::rds::window::conflicting_maintenance;
 use super::rule::{Context, Verdict};
 use super::s3::access::tls_statement;
 use super::s3::lifecycle::{named, shortest};
@@ -192,7 +192,7 @@ fn setting(rule: &str, instance: &Instance, context: &Context<'_>) -> Result<Set
             }
             (_, Some(days)) => Ok(Setting::Retention(wanted_days(instance, days))),
         },
-        "rds.backup-window" => match maintained(instance, context) {
+        "rds.backup-window" => match conflicting_maintenance(instance, context) {
             Some(maintenance) => Err(format!(
                 "RDS refuses {}, which overlaps the maintenance window {maintenance}",
                 context.policy.backup_window

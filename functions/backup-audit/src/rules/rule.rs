@@ -170,7 +170,7 @@ impl Verdict {
     }
 
     /// That a part of an answer is missing.
-    pub(crate) fn untold(field: &str) -> Self {
+    pub(crate) fn missing(field: &str) -> Self {
         Self::Unknown(format!("the answer of AWS has no {field}"))
     }
 
@@ -267,7 +267,7 @@ pub(crate) fn seen<T>(fact: &Result<T, CallError>, check: impl FnOnce(&T) -> Ver
 /// The verdict on a switch that must be on, or off.
 pub(crate) fn switch(found: Option<bool>, field: &str, wanted: bool) -> Verdict {
     match found {
-        None => Verdict::untold(field),
+        None => Verdict::missing(field),
         Some(found) => Verdict::of(found == wanted, format!("{field} {found}"), format!("{field} {wanted}")),
     }
 }

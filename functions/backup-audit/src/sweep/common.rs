@@ -18,7 +18,7 @@ use crate::rules::facts::{Form, Instance, Pair, Parameter, Seen, Subscription};
 use crate::rules::plans::Plan;
 use crate::rules::rds::blue_green::deployment;
 use crate::rules::rds::engine::supported_until;
-use crate::rules::rds::subscriptions::unheard;
+use crate::rules::rds::subscriptions::unsubscribed;
 use crate::rules::rds::tls::tls_parameter;
 
 /// Longest that one of these reads may take. A database is judged without it then.
@@ -89,10 +89,10 @@ impl CommonFacts {
             plans.iter().filter(|plan| plan.selects(&db.arn, tags)).cloned().collect::<Vec<_>>()
         };
         let plans = plans.as_ref().map(select).map_err(Clone::clone);
-        let unheard = subscriptions.as_ref().map(|all| unheard(db, all)).map_err(Clone::clone);
+        let unsubscribed = subscriptions.as_ref().map(|all| unsubscribed(db, all)).map_err(Clone::clone);
         let deployment = deployments.as_ref().map(|all| deployment(&db.arn, all)).map_err(Clone::clone);
         db.plans = Some(plans);
-        db.unheard = Some(unheard);
+        db.unsubscribed = Some(unsubscribed);
         db.deployment = Some(deployment);
         (db.tls_parameter, db.supported_until) = (parameter, until);
     }

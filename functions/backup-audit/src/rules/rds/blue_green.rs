@@ -2,8 +2,8 @@
 
 use crate::rules::facts::{Deployment, Pair, Side};
 
-/// What a database is to the blue/green deployments. After the switchover the one that was in production keeps running under
-/// a name that ends in `-old` and a number.
+/// A database's part in a blue/green deployment. After the switchover the previous production database keeps running under a
+/// name that ends in `-old` and a number.
 pub(crate) fn deployment(arn: &str, pairs: &[Pair]) -> Option<Deployment> {
     let is = |side: &Option<String>| side.as_deref() == Some(arn);
     let has_old_name = |arn: &str| {
@@ -12,8 +12,8 @@ pub(crate) fn deployment(arn: &str, pairs: &[Pair]) -> Option<Deployment> {
     };
     let is_old = has_old_name(arn);
     pairs.iter().find_map(|pair| {
-        // The status may have gone on, e.g. to DELETING, while the switchover's names stay. A database of such a name that is
-        // in production has them before.
+        // After the switchover the status may go on, e.g. to DELETING, but the names stay. Before it, a database in production
+        // may have such a name by chance.
         let is_before = matches!(pair.status.as_str(), "PROVISIONING" | "AVAILABLE");
         let is_done = pair.status == "SWITCHOVER_COMPLETED"
             || (!is_before && pair.blue.as_deref().is_some_and(has_old_name));
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_database_is_to_a_blue_green_deployment() {
+    fn the_side_of_a_database_follows_from_status_and_name() {
         let arn = |name: &str| format!("arn:aws:rds:us-east-1:111122223333:db:{name}");
         let pairs = |status: &str, blue: &str| {
             vec![Pair {
@@ -49,7 +49,7 @@ mod tests {
             ("db-green-abc123", "SWITCHOVER_FAILED", "db", Some(Side::Green)),
             ("db-old1", "SWITCHOVER_COMPLETED", "db-old1", Some(Side::Old)),
             ("db-old12", "SWITCHOVER_COMPLETED", "db-old12", Some(Side::Old)),
-            // The name in production, whichever ARN RDS still shows as the source.
+            // The production name, whichever ARN RDS still shows as the source.
             ("db", "SWITCHOVER_COMPLETED", "db", None),
             // Deleted after the switchover, or before it.
             ("db-green-abc123", "DELETING", "db-old1", None),

@@ -2,24 +2,25 @@
 
 use shared::aws::snapshots::Kind;
 
-use super::state::{is_custom, is_multi_az_cluster, rests, stops_backups};
+use super::state::{is_at_rest, is_custom, is_multi_az_cluster, stops_backups};
 use crate::rules::facts::{Form, Instance};
 
-/// RDS neither encrypts a Multi-AZ DB cluster, nor copies a snapshot of it. Source: RDS user guide, "Limitations of Multi-AZ DB
-/// clusters".
+/// Advice to encrypt a Multi-AZ DB cluster by a dump: RDS neither encrypts it nor copies its snapshots. Source: RDS user guide,
+/// "Limitations of Multi-AZ DB clusters".
 pub(super) fn by_dump(name: &str) -> String {
     format!(
         "# docs/backups.md#cifrar: {name}, Multi-AZ DB cluster: o RDS não o cifra nem copia / RDS neither encrypts nor copies it: dump → cluster novo / new cluster"
     )
 }
 
-/// What is set by hand of an RDS Custom database, since `ModifyDBInstance` does not apply.
+/// Advice to change an RDS Custom database by hand, since `ModifyDBInstance` does not apply.
 pub(super) fn by_hand(db: &Instance) -> String {
     format!("# docs/backups.md#regras: {}, RDS Custom: à mão / by hand", db.name)
 }
 
-/// Where RDS changes a database. The members of a Multi-AZ DB cluster can be changed by their cluster only; those of an
-/// Aurora cluster have settings of their own. Source: RDS user guide, "Modifying a Multi-AZ DB cluster".
+/// Kind and name of the resource that holds a database's settings. The members of a Multi-AZ DB cluster can only be changed
+/// through their cluster; those of an Aurora cluster have settings of their own. Source: RDS user guide, "Modifying a Multi-AZ
+/// DB cluster".
 pub(super) fn changed_at(db: &Instance) -> (&'static str, &str) {
     match &db.form {
         Form::Cluster => ("cluster", &db.name),
@@ -28,46 +29,45 @@ pub(super) fn changed_at(db: &Instance) -> (&'static str, &str) {
     }
 }
 
-/// The command of the AWS CLI that changes a database, after what makes RDS take it.
+/// Changes a database, after making it available.
 pub(super) fn modify(db: &Instance, change: &str) -> String {
     let (kind, name) = changed_at(db);
     let member = if *name == db.name { String::new() } else { format!("  # {}", db.name) };
-    started(db, format!("aws rds modify-db-{kind} --db-{kind}-identifier {name} {change}")) + &member
+    once_available(db, format!("aws rds modify-db-{kind} --db-{kind}-identifier {name} {change}")) + &member
 }
 
-/// A command that RDS takes of a database that is available only.
-pub(super) fn started(db: &Instance, command: String) -> String {
+/// Puts the steps that make a database available before a command that RDS otherwise refuses.
+pub(super) fn once_available(db: &Instance, command: String) -> String {
     if is_custom(db) && matches!(db.status.as_deref(), Some("stopped" | "stopping")) {
         return format!("{}: {command}", by_hand(db));
     }
-    match awaken(db) {
+    match make_available(db) {
         Some(first) => format!("{first} && {command}"),
         None => command,
     }
 }
 
-/// Brings a database into the state in which RDS takes a change: starts one that is stopped, and waits for one that is busy.
-/// None where it is in that state, and where it is in one that does not pass by itself. `StartDBInstance` does not apply to RDS
-/// Custom.
-pub(super) fn awaken(db: &Instance) -> Option<String> {
+/// Makes a database available for a change: starts a stopped one, and waits for a busy one. None if it is available, or in a
+/// state that does not end by itself. `StartDBInstance` does not apply to RDS Custom.
+pub(super) fn make_available(db: &Instance) -> Option<String> {
     let status = db.status.as_deref()?;
-    let is_left = matches!(status, "stopped" | "stopping") && is_custom(db);
-    if matches!(status, "available" | "storage-optimization") || stops_backups(status) || is_left {
+    let is_custom_stop = matches!(status, "stopped" | "stopping") && is_custom(db);
+    if matches!(status, "available" | "storage-optimization") || stops_backups(status) || is_custom_stop {
         return None;
     }
     let wait =
         |kind: &str, name: &str| format!("aws rds wait db-{kind}-available --db-{kind}-identifier {name}");
-    if !rests(db) {
+    if !is_at_rest(db) {
         let (kind, name) = changed_at(db);
         return Some(wait(kind, name));
     }
-    // A member rests and starts with its cluster, and is available after it.
+    // A member stops and starts with its cluster, and becomes available after it.
     let (kind, name, member) = match &db.form {
         Form::Single => ("instance", &db.name, None),
         Form::Cluster => ("cluster", &db.name, None),
         Form::Member(cluster) => ("cluster", cluster, Some(&db.name)),
     };
-    // The AWS CLI has no waiter for the end of a stop.
+    // The AWS CLI has no waiter for `stopped`.
     let stopped = (status == "stopping").then(|| {
         let describe = match kind {
             "cluster" => format!(
@@ -86,7 +86,7 @@ pub(super) fn awaken(db: &Instance) -> Option<String> {
     Some(steps.into_iter().flatten().collect::<Vec<_>>().join(" && "))
 }
 
-/// Describes a database by a query over its fields; `status` is called otherwise of an instance.
+/// Shows a database's status and other fields.
 pub(super) fn describe(db: &Instance, fields: &str) -> String {
     let name = &db.name;
     match db.form {
@@ -99,24 +99,24 @@ pub(super) fn describe(db: &Instance, fields: &str) -> String {
     }
 }
 
-/// RDS's events of a database in the last two days.
+/// Shows RDS's events about a database in the last two days.
 pub(super) fn events(db: &Instance) -> String {
     let kind = if db.form == Form::Cluster { "db-cluster" } else { "db-instance" };
     format!("aws rds describe-events --source-type {kind} --source-identifier {} --duration 2880", db.name)
 }
 
-/// A Multi-AZ DB cluster that the internet reaches is replaced: only a restore says whether it does.
+/// Replaces a Multi-AZ DB cluster that is reachable from the internet: only a restore can change that.
 pub(super) fn private_cluster(member: &Instance, cluster: &str) -> String {
     let snapshot = cluster_snapshot_name(cluster, "private");
     format!(
         "# docs/backups.md#regras: o RDS não muda isto num Multi-AZ DB cluster / RDS cannot change it: {}; aws rds wait db-cluster-snapshot-available --db-cluster-snapshot-identifier {snapshot}; aws rds restore-db-cluster-from-snapshot --snapshot-identifier {snapshot} --db-cluster-identifier {cluster}-private --engine {} --no-publicly-accessible --db-cluster-instance-class …  # {}",
-        started(member, cluster_snapshot(cluster, "private")),
+        once_available(member, cluster_snapshot(cluster, "private")),
         member.engine.as_deref().unwrap_or("…"),
         member.name,
     )
 }
 
-/// A cluster's snapshot has a name of 63 characters at most.
+/// Name of a cluster's snapshot, at most 63 characters.
 pub(super) fn cluster_snapshot_name(name: &str, end: &str) -> String {
     let longest = Kind::Cluster.longest_name().saturating_sub(end.len() + 1);
     let beginning = name.get(..longest).unwrap_or(name).trim_end_matches('-');
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_reported_of_a_cluster_is_a_command_for_clusters() {
+    fn findings_of_a_cluster_have_commands_for_clusters() {
         for (id, change, expected) in [
             (
                 "rds.retention",
@@ -187,9 +187,9 @@ mod tests {
         }
     }
 
-    /// RDS refuses a change of a member of a Multi-AZ DB cluster, and takes those of an Aurora member.
+    /// RDS refuses to change a member of a Multi-AZ DB cluster, and accepts it for an Aurora member.
     #[test]
-    fn a_member_of_a_multi_az_cluster_is_changed_by_its_cluster() {
+    fn a_member_of_a_multi_az_cluster_is_changed_through_its_cluster() {
         let of = "aws rds modify-db-cluster --db-cluster-identifier moveongs-prod";
         for engine in ["postgres", "mysql"] {
             for (id, change, expected) in [
@@ -251,7 +251,7 @@ mod tests {
 
     /// RDS neither encrypts a Multi-AZ DB cluster, nor copies its snapshots.
     #[test]
-    fn a_multi_az_cluster_is_encrypted_by_a_dump_only() {
+    fn a_multi_az_cluster_is_only_encrypted_by_a_dump() {
         for (engine, is_dumped) in [("postgres", true), ("mysql", true), ("aurora-mysql", false)] {
             let base = Instance { engine: Some(engine.to_owned()), ..cluster() };
             for (id, change) in [
@@ -274,9 +274,9 @@ mod tests {
         }
     }
 
-    /// RDS refuses a change, a snapshot and a new member of a database that is not available.
+    /// RDS refuses a change, a snapshot and a new member if the database is not available.
     #[test]
-    fn a_database_that_is_busy_or_stopped_is_waited_for() {
+    fn commands_wait_for_a_busy_database_and_start_a_stopped_one() {
         let single = || (DB, instance());
         let aurora = || (CLUSTER, cluster());
         let of_aurora = || {
@@ -340,9 +340,9 @@ mod tests {
         }
     }
 
-    /// What RDS refuses of an RDS Custom database is no command.
+    /// Settings that RDS refuses for RDS Custom are advice, not commands.
     #[test]
-    fn settings_that_rds_custom_does_not_have_are_no_commands() {
+    fn settings_that_rds_custom_lacks_have_no_command() {
         let change = |db: &mut Instance| {
             (db.engine, db.is_multi_az, db.certificate_until) = (custom(), Some(false), Some(ago(1)));
             db.subnet_group = Some("default".to_owned());

@@ -1,12 +1,12 @@
-//! What depends on a database's engine: its log, and the end of its version's standard support.
+//! Logs of engines, and the end of a version's standard support.
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::state::answers;
+use super::state::owns_backups;
 use crate::rules::facts::Instance;
 use crate::rules::rule::{Context, Verdict, seen, utc};
 
-/// The log of an engine that says why a login or a start failed; none where that is not known.
+/// The log in which an engine records failed logins and starts; none if unknown.
 pub(super) fn log_of(engine: &str) -> Option<&'static str> {
     match engine {
         "postgres" | "aurora-postgresql" => Some("postgresql"),
@@ -18,14 +18,14 @@ pub(super) fn log_of(engine: &str) -> Option<&'static str> {
 }
 
 pub(super) fn engine_support(db: &Instance, context: &Context<'_>) -> Option<Verdict> {
-    if !answers(db) {
+    if !owns_backups(db) {
         return None;
     }
     let days = context.policy.engine_support_days;
     let engine = format!("{} {}", db.engine.as_deref().unwrap_or("?"), db.version.as_deref().unwrap_or("?"));
     match &db.supported_until {
         None => Some(Verdict::Unknown("the engine's versions were not read".to_owned())),
-        // AWS announces it of open-source engines only.
+        // AWS only announces it for open-source engines.
         Some(Ok(None)) => None,
         Some(until) => Some(seen(until, |until| {
             let limit = SignedDuration::from_hours(24 * i64::from(days));
@@ -36,8 +36,8 @@ pub(super) fn engine_support(db: &Instance, context: &Context<'_>) -> Option<Ver
     }
 }
 
-/// When standard support of a version ends, of the engine's major versions: the longest that the version begins with. None
-/// where it is not among them, and an end of none where AWS announces none.
+/// The end of a version's standard support, from its engine's major versions; the longest one that the version starts with
+/// counts. None if no major version matches; `Some(None)` if AWS announces no end.
 pub(crate) fn supported_until(
     version: &str,
     majors: &[(String, Option<Timestamp>)],
@@ -55,7 +55,7 @@ mod tests {
     use crate::rules::rule::tests::{DAY, ago};
 
     #[test]
-    fn a_versions_support_is_that_of_its_major_version() {
+    fn a_version_has_the_support_of_its_major_version() {
         let majors: Vec<_> = ["9", "9.6", "1", "13", "8.0"]
             .iter()
             .enumerate()

@@ -7,10 +7,10 @@ use super::state::{changed_until, is_source};
 use crate::rules::facts::{Form, Instance};
 use crate::rules::rule::{Context, Verdict, utc};
 
-/// Greatest that a snapshot's own start may lie before the instance was there: none is asked of one that is younger.
+/// Age below which a database may have no snapshot yet.
 const YOUNG: SignedDuration = SignedDuration::from_hours(26);
 
-/// Takes a snapshot by hand: snapshot-create takes those that are the environment's by name.
+/// Takes a snapshot: through `snapshot-create` if the database belongs to the environment by name, which that function requires.
 pub(super) fn snapshot_now(instance: &Instance, context: &Context<'_>) -> String {
     let Instance { name, .. } = instance;
     let Context { project, environment, .. } = context;
@@ -33,7 +33,7 @@ fn status(instance: &Instance) -> &str {
     instance.status.as_deref().unwrap_or("?")
 }
 
-/// Young instances have none yet, and one with backups off never has one: that is told by its own rule.
+/// None for a database with backups off, which `rds.backups-on` reports. A young database may have no snapshot yet.
 pub(super) fn newest_snapshot(instance: &Instance, context: &Context<'_>) -> Option<Verdict> {
     if !is_source(instance) || instance.retention_days == Some(0) {
         return None;
@@ -54,7 +54,7 @@ pub(super) fn newest_snapshot(instance: &Instance, context: &Context<'_>) -> Opt
             )
         }
         Ok(None) => match instance.created {
-            None => Verdict::untold("InstanceCreateTime"),
+            None => Verdict::missing("InstanceCreateTime"),
             Some(created) => {
                 let age = changed_until(instance, context).duration_since(created);
                 let found = format!("no automated snapshot ({})", status(instance));
@@ -64,7 +64,7 @@ pub(super) fn newest_snapshot(instance: &Instance, context: &Context<'_>) -> Opt
     })
 }
 
-/// RDS tells no point of an instance whose first backup is not done.
+/// A young database has no restorable time until its first backup is done.
 pub(super) fn point_in_time(instance: &Instance, context: &Context<'_>) -> Option<Verdict> {
     if !is_source(instance) || instance.retention_days == Some(0) {
         return None;
@@ -81,7 +81,7 @@ pub(super) fn point_in_time(instance: &Instance, context: &Context<'_>) -> Optio
             Verdict::of(lag <= limit, found, expected)
         }
         None => match instance.created {
-            None => Verdict::untold("LatestRestorableTime"),
+            None => Verdict::missing("LatestRestorableTime"),
             Some(created) => Verdict::of(is_young(created), "no LatestRestorableTime", expected),
         },
     })
@@ -95,9 +95,9 @@ mod tests {
     use crate::rules::rule::tests::{DAY, DB, HOUR, ago, case, context, row, word};
     use crate::rules::rule::{Severity, judge};
 
-    /// tests/cases/16: a dev database that is stopped over the weekend.
+    /// tests/cases/16: a dev database, stopped over the weekend.
     #[test]
-    fn a_stopped_database_needs_no_newer_snapshot_than_when_it_was_stopped() {
+    fn a_stopped_database_needs_no_snapshot_newer_than_its_stop() {
         let case = case(include_str!("../../../../../tests/cases/16-rds-instance-stopped.json"));
         let at = |field: &str| case[field].as_str().unwrap().split(' ').next().unwrap().parse().unwrap();
         let context = Context { now: at("_now"), retention_days: Some(7), ..context() };
@@ -120,13 +120,13 @@ mod tests {
             "aws rds start-db-instance --db-instance-identifier {name} && aws rds wait db-instance-available --db-instance-identifier {name}"
         );
         assert_eq!(failing[0].command, start);
-        // The same database, running, would have had no snapshot for three days.
+        // If it ran, it would lack snapshots for three days.
         let running = Instance { status: Some("available".to_owned()), ..stopped.clone() };
         let rows = judge(INSTANCE, (name, ""), &running, &context);
         let failing: Vec<_> =
             rows.iter().filter(|row| row.verdict != Verdict::Pass).map(|row| row.rule.id).collect();
         assert_eq!(failing, ["rds.snapshot-fresh", "rds.point-in-time"]);
-        // RDS refuses a change and a snapshot of one that is stopped.
+        // RDS refuses to change or snapshot a stopped database.
         let broken =
             Instance { is_protected: Some(false), newest_snapshot: Some(Ok(None)), ..stopped.clone() };
         for row in judge(INSTANCE, (name, ""), &broken, &context) {
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_rests_is_measured_at_its_stop_and_for_a_week_at_most() {
+    fn a_database_at_rest_is_measured_at_its_stop_for_at_most_a_week() {
         const WEEK: i64 = 7 * DAY;
         // Status, seconds ago: when it restarts less a week, the latest point, the newest snapshot; the verdicts on both.
         for (status, stopped, point, newest, fresh, in_time) in [
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_runs_when_no_snapshot_came() {
+    fn the_command_takes_the_missing_snapshot() {
         for (database, name, expected) in [
             (DB, DB, r#""by":"backup-audit"}' | aws lambda invoke "#),
             (DB, DB, "--payload fileb:///dev/stdin /dev/stdout; aws rds describe-events "),

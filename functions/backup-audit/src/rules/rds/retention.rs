@@ -1,11 +1,12 @@
-//! Retention of automated backups, which RDS holds or a plan of AWS Backup.
+//! Retention of automated backups: RDS's, or that of an AWS Backup plan.
 
 use super::command::modify;
 use crate::rules::facts::{Form, Instance};
 use crate::rules::plans::Plan;
 use crate::rules::rule::{Context, Verdict};
 
-/// The plan that has AWS Backup own a database's backups: the plan's name, its rule's, and how long it keeps.
+/// Plans through which AWS Backup owns a database's automated backups, each with the name of its rule and its retention in
+/// days.
 fn continuous(db: &Instance) -> Vec<(&Plan, &str, i64)> {
     let plans = db.plans.as_ref().and_then(|plans| plans.as_ref().ok());
     let rules = plans.into_iter().flatten().flat_map(|plan| plan.rules.iter().map(move |rule| (plan, rule)));
@@ -17,29 +18,29 @@ fn continuous(db: &Instance) -> Vec<(&Plan, &str, i64)> {
     kept.collect()
 }
 
-/// The retention that is sure to last: a shorter one that waits will come, a longer one may be taken back.
-pub(super) fn lasting_days(instance: &Instance) -> Option<i32> {
+/// The retention in days that is certain: a pending shorter one will apply, a pending longer one may be withdrawn.
+pub(super) fn certain_days(instance: &Instance) -> Option<i32> {
     let days = instance.retention_days?;
     Some(instance.pending_retention_days.map_or(days, |pending| pending.min(days)))
 }
 
-pub(super) fn reported_days(instance: &Instance) -> String {
+pub(super) fn shown_days(instance: &Instance) -> String {
     let days = instance.retention_days.map_or_else(|| "?".to_owned(), |days| days.to_string());
     let pending = instance.pending_retention_days.map(|days| format!(", pending {days}")).unwrap_or_default();
     format!("BackupRetentionPeriod {days}{pending}")
 }
 
-/// The retention to ask for: the policy's, and never less than there is.
+/// The retention to set, in days: the policy's, never less than the present one.
 pub(crate) fn wanted_days(instance: &Instance, least: u16) -> i32 {
     instance.retention_days.unwrap_or(0).max(least.into())
 }
 
-pub(super) fn keep(instance: &Instance, context: &Context<'_>) -> String {
+pub(super) fn change_retention(instance: &Instance, context: &Context<'_>) -> String {
     let days = wanted_days(instance, context.retention_days.unwrap_or(7));
     if instance.recovery_point.is_some() {
-        return keep_by_plan(instance, context, days);
+        return change_plans(instance, context, days);
     }
-    // From none to some restarts the instance. A cluster always has some.
+    // Switching backups on restarts the instance. A cluster always has them.
     let outage = if instance.retention_days == Some(0) && instance.form == Form::Single {
         " --apply-immediately  # reinicia a instância / outage"
     } else {
@@ -48,8 +49,8 @@ pub(super) fn keep(instance: &Instance, context: &Context<'_>) -> String {
     modify(instance, &format!("--backup-retention-period {days}{outage}"))
 }
 
-/// Every rule of the plans that keeps too little, the shortest first: another one that stays would take its place.
-fn keep_by_plan(instance: &Instance, context: &Context<'_>, days: i32) -> String {
+/// Changes all plan rules whose retention is too short, the shortest first. Every one must change: the shortest decides.
+fn change_plans(instance: &Instance, context: &Context<'_>, days: i32) -> String {
     let least = i64::from(context.retention_days.unwrap_or(7));
     let mut short: Vec<_> = continuous(instance).into_iter().filter(|(.., kept)| *kept < least).collect();
     short.sort_by_key(|(.., kept)| *kept);
@@ -59,7 +60,7 @@ fn keep_by_plan(instance: &Instance, context: &Context<'_>, days: i32) -> String
             ids.push(&plan.id);
         }
     }
-    // Without the ids of its rules, which the plan is shown with and not taken with.
+    // The answer has the rules' ids, and the update refuses them.
     let update = |id: &&str| {
         let rules = short.iter().filter(|(plan, ..)| plan.id == **id);
         let names: Vec<_> = rules.map(|(_, rule, _)| format!(r#".RuleName == "{rule}""#)).collect();
@@ -75,20 +76,20 @@ fn keep_by_plan(instance: &Instance, context: &Context<'_>, days: i32) -> String
     format!("{}  # {}", updates.join(" && "), instance.name)
 }
 
-/// RDS shows the retention that AWS Backup set last; the plan says the one that it will set next.
+/// RDS shows the retention that AWS Backup set last; the plan has the one that it will set next.
 pub(super) fn retention(instance: &Instance, context: &Context<'_>) -> Verdict {
-    let Some(days) = lasting_days(instance) else { return Verdict::untold("BackupRetentionPeriod") };
+    let Some(days) = certain_days(instance) else { return Verdict::missing("BackupRetentionPeriod") };
     let plans = continuous(instance);
     let (days, found) = match (&instance.recovery_point, plans.iter().map(|(.., days)| *days).min()) {
-        (None, _) => (i64::from(days), reported_days(instance)),
+        (None, _) => (i64::from(days), shown_days(instance)),
         (Some(point), None) => {
-            (i64::from(days), format!("{}, of AWS Backup ({point})", reported_days(instance)))
+            (i64::from(days), format!("{}, set by AWS Backup ({point})", shown_days(instance)))
         }
         (Some(_), Some(least)) => {
-            let reported = plans.iter().map(|(plan, rule, days)| {
+            let rules = plans.iter().map(|(plan, rule, days)| {
                 format!("plan {} ({}), rule {rule}: DeleteAfterDays {days}", plan.name, plan.id)
             });
-            (least, format!("AWS Backup: {}", reported.collect::<Vec<_>>().join("; ")))
+            (least, format!("AWS Backup: {}", rules.collect::<Vec<_>>().join("; ")))
         }
     };
     match context.retention_days {
@@ -133,8 +134,8 @@ mod tests {
             (vec![Some(30)], None),
             (vec![Some(8)], Some(format!("AWS Backup: {}", of_plan(8)))),
             (vec![Some(35), Some(29)], Some(format!("AWS Backup: {}; {}", of_plan(35), of_plan(29)))),
-            (vec![], Some(format!("BackupRetentionPeriod 8, of AWS Backup ({point})"))),
-            (vec![None], Some(format!("BackupRetentionPeriod 8, of AWS Backup ({point})"))),
+            (vec![], Some(format!("BackupRetentionPeriod 8, set by AWS Backup ({point})"))),
+            (vec![None], Some(format!("BackupRetentionPeriod 8, set by AWS Backup ({point})"))),
         ] {
             let has_plan = plans.iter().flatten().next().is_some();
             let db = owned(plans);
@@ -143,7 +144,7 @@ mod tests {
             let expected = found.map_or(Verdict::Pass, |found| Verdict::fail(found, "≥ 30"));
             assert_eq!(row.verdict, expected);
             assert!(!rows.iter().any(|row| row.rule.id == "rds.backup-window"));
-            // RDS refuses what the plan decides.
+            // RDS refuses to change a setting that the plan decides.
             assert!(!row.command.contains("aws rds"), "{}", row.command);
             if row.verdict != Verdict::Pass {
                 let expected = if has_plan {
@@ -156,9 +157,9 @@ mod tests {
         }
     }
 
-    /// The shortest plan decides, and another that is too short would after it.
+    /// The shortest plan decides; after its change the next one that is too short would.
     #[test]
-    fn every_plan_that_keeps_too_little_is_changed_the_shortest_first() {
+    fn every_plan_with_a_short_retention_is_changed_the_shortest_first() {
         let of = |id: &str, rules: &[(&str, i32)]| {
             let mut plan = plan(json!({}), Some(35));
             plan.id = id.to_owned();
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn retention_is_measured_by_the_environments_own_number() {
+    fn each_environment_has_its_own_retention() {
         for (environment, least, days, expected) in [
             ("dev", Some(7), 7, "pass"),
             ("dev", Some(7), 6, "fail"),
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_retention_that_waits_is_reported_and_does_not_count() {
+    fn a_pending_retention_is_shown_but_does_not_count() {
         let change = |db: &mut Instance| (db.retention_days, db.pending_retention_days) = (Some(7), Some(30));
         let row = row(INSTANCE, "rds.retention", DB, &instance(), change, &context()).unwrap();
         assert_eq!(row.verdict, Verdict::fail("BackupRetentionPeriod 7, pending 30", "≥ 30"));
@@ -232,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_off_that_waits_is_taken_back_without_an_outage_and_without_a_shorter_retention() {
+    fn a_pending_switch_off_is_withdrawn_without_an_outage_or_a_shorter_retention() {
         let off = Instance { pending_retention_days: Some(0), ..instance() };
         let rows = judge(INSTANCE, (DB, ""), &off, &context());
         let failing: Vec<_> = rows.iter().filter(|row| row.verdict != Verdict::Pass).collect();

@@ -7,7 +7,7 @@ use super::state::is_not_aurora;
 use crate::rules::facts::Snapshot;
 use crate::rules::rule::{Context, Meta, Rule, Severity, Verdict, seen, switch};
 
-/// Every rule for a manual snapshot. An automated one cannot be shared, and is encrypted as its instance is.
+/// Every rule for a manual snapshot. An automated one cannot be shared, and inherits its instance's encryption.
 pub(crate) static SNAPSHOT: &[Rule<Snapshot>] = &[
     Rule {
         meta: Meta {
@@ -15,7 +15,7 @@ pub(crate) static SNAPSHOT: &[Rule<Snapshot>] = &[
             severity: Severity::Critical,
             guide: "2.1.1",
             title: ["snapshot que qualquer conta restaura", "snapshot that any account can restore"],
-            why: ["é o banco inteiro na mão de qualquer um", "it is the whole database in anybody's hand"],
+            why: ["é o banco inteiro na mão de qualquer um", "anyone can restore the whole database"],
         },
         check: |snapshot, _| {
             Some(seen(&snapshot.shared_with, |accounts| {
@@ -32,7 +32,7 @@ pub(crate) static SNAPSHOT: &[Rule<Snapshot>] = &[
             title: ["snapshot compartilhado com outra conta", "snapshot shared with another account"],
             why: [
                 "quem o restaura lê tudo; contas da equipe se dizem na política (shared_with)",
-                "whoever restores it reads everything; the team's accounts are told in the policy (shared_with)",
+                "whoever restores it reads everything; the policy lists the team's accounts (shared_with)",
             ],
         },
         check: |snapshot, context| {
@@ -67,7 +67,7 @@ pub(crate) static SNAPSHOT: &[Rule<Snapshot>] = &[
             if snapshot.is_of_cluster && is_not_aurora(snapshot.engine.as_deref()) {
                 return by_dump(&snapshot.name);
             }
-            // RDS encrypts no copy of a cluster's snapshot; a cluster that is restored from it can be.
+            // RDS cannot encrypt a copy of a cluster's snapshot, but can encrypt a cluster restored from it.
             if snapshot.is_of_cluster {
                 return format!(
                     "# docs/backups.md#cifrar: aws rds restore-db-cluster-from-snapshot --snapshot-identifier {0} --db-cluster-identifier {0}-encrypted --kms-key-id {1} --engine …",
@@ -84,7 +84,7 @@ pub(crate) static SNAPSHOT: &[Rule<Snapshot>] = &[
     },
 ];
 
-/// The accounts that the policy does not know; everybody is another rule's.
+/// Accounts that the policy does not list; `all` is another rule's.
 pub(crate) fn strangers(accounts: &BTreeSet<String>, context: &Context<'_>) -> Vec<String> {
     let is_known = |account: &&String| *account == "all" || context.policy.shared_with.contains(account);
     accounts.iter().filter(|account| !is_known(account)).cloned().collect()

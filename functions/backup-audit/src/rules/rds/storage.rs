@@ -1,15 +1,15 @@
-//! Storage of an instance: the limit of its growth, and a larger one for a full disk.
+//! Storage: autoscaling, and more space for a full disk.
 
 use super::command::modify;
 use crate::rules::facts::{Form, Instance};
 use crate::rules::rule::Verdict;
 
-/// The largest storage of an instance, in GiB. Of some engines and kinds of storage it is less.
+/// Largest storage of an instance, in GiB. Smaller for some engines and storage types.
 pub(super) const LARGEST_STORAGE: i32 = 65_536;
 
-/// A larger storage of a database whose storage is full; none where there is none. Together with the limit of its growth,
-/// below which RDS refuses it, and with the I/O operations that RDS asks for in the same request.
-pub(super) fn grow(db: &Instance) -> Option<String> {
+/// Enlarges a full storage; none if it cannot grow. Raises the autoscaling limit with it if RDS would otherwise refuse, and
+/// repeats the provisioned IOPS, which RDS requires in the same request.
+pub(super) fn enlarge(db: &Instance) -> Option<String> {
     let storage = db.storage_gib.filter(|storage| *storage > 0)?;
     let gib = storage.saturating_add(storage / 5 + 1).min(LARGEST_STORAGE);
     let is_a_tenth_above = |more: i32, than: i32| i64::from(more) * 10 >= i64::from(than) * 11;
@@ -24,9 +24,9 @@ pub(super) fn grow(db: &Instance) -> Option<String> {
     }
     let is_sql_server = db.engine.as_deref().is_some_and(|engine| engine.contains("sqlserver"));
     let iops = db.iops.filter(|iops| *iops > 0).and_then(|iops| match db.storage_type.as_deref() {
-        // At least one for two GiB, or one for each with SQL Server.
+        // At least one per two GiB, or one per GiB for SQL Server.
         Some("io1" | "io2") => Some(iops.max(if is_sql_server { gib } else { (gib + 1) / 2 })),
-        // Small gp3 volumes have 3000, which cannot be set.
+        // Small gp3 volumes have a fixed 3000.
         Some("gp3") if iops > 3000 || is_sql_server => Some(iops),
         _ => None,
     });
@@ -34,9 +34,9 @@ pub(super) fn grow(db: &Instance) -> Option<String> {
     Some(modify(db, &format!("{} --apply-immediately", change.join(" "))))
 }
 
-/// RDS asks for a limit at least a tenth above what is there.
+/// RDS requires a limit at least 10 % above the allocated storage.
 pub(super) fn autoscaling(instance: &Instance) -> Verdict {
-    let Some(storage) = instance.storage_gib else { return Verdict::untold("AllocatedStorage") };
+    let Some(storage) = instance.storage_gib else { return Verdict::missing("AllocatedStorage") };
     let limit = instance.storage_limit_gib.unwrap_or(0);
     let grows = i64::from(limit) * 10 >= i64::from(storage) * 11;
     let found =
@@ -51,9 +51,9 @@ mod tests {
     use crate::rules::rds::tests::{cluster, instance};
     use crate::rules::rule::tests::{CLUSTER, DB, context, row};
 
-    /// RDS refuses storage above the limit of its growth, and provisioned operations that the request leaves out.
+    /// RDS refuses storage above the autoscaling limit, and a request without the provisioned IOPS.
     #[test]
-    fn a_full_storage_grows_with_its_limit_and_its_operations() {
+    fn a_full_storage_grows_with_its_limit_and_its_iops() {
         for (engine, storage, limit, kind, iops, expected) in [
             ("postgres", Some(100), None, "gp2", None, Some("--allocated-storage 121")),
             ("postgres", Some(100), Some(0), "gp2", Some(0), Some("--allocated-storage 121")),
@@ -108,7 +108,7 @@ mod tests {
             );
             assert_eq!(row.command, expected);
         }
-        // Aurora's storage is not allocated.
+        // Aurora's storage is not provisioned.
         let aurora = |db: &mut Instance| db.status = Some("storage-full".to_owned());
         let row = row(INSTANCE, "rds.state", CLUSTER, &cluster(), aurora, &context()).unwrap();
         assert!(row.command.starts_with("aws rds describe-events "), "{}", row.command);

@@ -2,15 +2,15 @@
 
 use crate::rules::facts::{Form, Instance, Subscription};
 
-/// Which events of a database reach no subscription: type of source and category. RDS sends the backups of a cluster as
-/// events of its snapshots, whose names are not known beforehand.
-pub(crate) fn unheard(db: &Instance, subscriptions: &[Subscription]) -> Vec<String> {
+/// Events of a database that no subscription covers, as source type and category. RDS reports a cluster's backups as events of
+/// its snapshots, whose names are not known in advance.
+pub(crate) fn unsubscribed(db: &Instance, subscriptions: &[Subscription]) -> Vec<String> {
     let wanted: &[(&str, &str)] = match db.form {
         Form::Single => &[("db-instance", "backup"), ("db-instance", "failure")],
         Form::Member(_) => &[("db-instance", "failure")],
         Form::Cluster => &[("db-cluster", "failure"), ("db-cluster-snapshot", "backup")],
     };
-    let is_heard = |source: &str, category: &str| {
+    let is_covered = |source: &str, category: &str| {
         subscriptions.iter().any(|one| {
             one.is_sending
                 && one.source.as_deref().is_none_or(|of| of == source)
@@ -18,8 +18,8 @@ pub(crate) fn unheard(db: &Instance, subscriptions: &[Subscription]) -> Vec<Stri
                 && (one.categories.is_empty() || one.categories.iter().any(|of| of == category))
         })
     };
-    let unheard = wanted.iter().filter(|(source, category)| !is_heard(source, category));
-    unheard.map(|(source, category)| format!("{source} {category}")).collect()
+    let unsubscribed = wanted.iter().filter(|(source, category)| !is_covered(source, category));
+    unsubscribed.map(|(source, category)| format!("{source} {category}")).collect()
 }
 
 #[cfg(test)]
@@ -51,17 +51,17 @@ mod tests {
             (vec![of("db-instance", &[], &["failure"]), of("db-instance", &[], &["backup"])], vec![]),
             (vec![of("db-snapshot", &[], &[])], vec![backup, failure]),
         ] {
-            assert_eq!(unheard(&instance(), &subscriptions), expected, "{subscriptions:?}");
+            assert_eq!(unsubscribed(&instance(), &subscriptions), expected, "{subscriptions:?}");
         }
         let of_cluster =
             [of("db-cluster", &[CLUSTER], &["failure"]), of("db-cluster-snapshot", &[], &["backup"])];
-        assert_eq!(unheard(&cluster(), &of_cluster), [""; 0]);
-        assert_eq!(unheard(&cluster(), &of_cluster[..1]), ["db-cluster-snapshot backup"]);
+        assert_eq!(unsubscribed(&cluster(), &of_cluster), [""; 0]);
+        assert_eq!(unsubscribed(&cluster(), &of_cluster[..1]), ["db-cluster-snapshot backup"]);
         assert_eq!(
-            unheard(&cluster(), std::slice::from_ref(&both)),
+            unsubscribed(&cluster(), std::slice::from_ref(&both)),
             ["db-cluster failure", "db-cluster-snapshot backup"]
         );
         let member = Instance { form: member(), ..instance() };
-        assert_eq!(unheard(&member, &[of("db-instance", &[], &["failure"])]), [""; 0]);
+        assert_eq!(unsubscribed(&member, &[of("db-instance", &[], &["failure"])]), [""; 0]);
     }
 }

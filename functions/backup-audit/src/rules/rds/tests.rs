@@ -18,8 +18,8 @@ pub(crate) fn instance() -> Instance {
         engine: Some("postgres".to_owned()),
         version: Some("17.2".to_owned()),
         plans: Some(Ok(vec![Arc::new(plan(json!({}), Some(35)))])),
-        unheard: Some(Ok(Vec::new())),
-        tls_parameter: Some(Ok(Some(reported(Some("1"))))),
+        unsubscribed: Some(Ok(Vec::new())),
+        tls_parameter: Some(Ok(Some(parameter(Some("1"))))),
         supported_until: Some(Ok(Some(ago(-400 * 24 * HOUR)))),
         deployment: Some(Ok(None)),
         status: Some("available".to_owned()),
@@ -257,18 +257,18 @@ pub(crate) const INSTANCES: Rows<Instance> = &[
     ("rds.backup-plan", Dark, |db| db.plans = None),
     ("rds.backup-plan", Edge("-"), |db| (db.form, db.plans) = (member(), Some(Ok(Vec::new())))),
     ("rds.events", Holds, |_| ()),
-    ("rds.events", Broken, |db| db.unheard = Some(Ok(vec!["db-instance failure".into()]))),
-    ("rds.events", Dark, |db| db.unheard = Some(unread())),
-    ("rds.events", Dark, |db| db.unheard = None),
+    ("rds.events", Broken, |db| db.unsubscribed = Some(Ok(vec!["db-instance failure".into()]))),
+    ("rds.events", Dark, |db| db.unsubscribed = Some(unread())),
+    ("rds.events", Dark, |db| db.unsubscribed = None),
     ("rds.events", Edge("-"), |db| {
-        db.unheard = Some(unread());
+        db.unsubscribed = Some(unread());
         deployed(db, Side::Green);
     }),
     ("rds.force-ssl", Holds, |_| ()),
-    ("rds.force-ssl", Broken, |db| db.tls_parameter = Some(Ok(Some(reported(Some("0")))))),
+    ("rds.force-ssl", Broken, |db| db.tls_parameter = Some(Ok(Some(parameter(Some("0")))))),
     ("rds.force-ssl", Edge("unknown"), |db| db.waits_for_reboot = true),
     ("rds.force-ssl", Edge("fail"), |db| {
-        db.tls_parameter = Some(Ok(Some(reported(Some("0")))));
+        db.tls_parameter = Some(Ok(Some(parameter(Some("0")))));
         db.waits_for_reboot = true;
     }),
     ("rds.force-ssl", Edge("fail"), |db| {
@@ -307,7 +307,7 @@ pub(crate) const INSTANCES: Rows<Instance> = &[
     ("rds.engine-support", Edge("-"), |db| db.supported_until = Some(Ok(None))),
 ];
 
-/// The rules of a cluster that are not those of an instance, or not with the same edges.
+/// Rules that treat a cluster differently from an instance.
 pub(crate) const CLUSTERS: Rows<Instance> = &[
     ("rds.retention", Broken, |db| db.retention_days = Some(1)),
     ("rds.backups-on", Broken, |db| db.retention_days = Some(0)),
@@ -331,8 +331,8 @@ pub(crate) const CLUSTERS: Rows<Instance> = &[
     ("rds.state", Broken, |db| db.status = Some("inaccessible-encryption-credentials".into())),
     ("rds.stopped", Broken, |db| db.status = Some("stopped".into())),
     ("rds.backup-plan", Broken, |db| db.plans = Some(Ok(Vec::new()))),
-    ("rds.events", Broken, |db| db.unheard = Some(Ok(vec!["db-cluster failure".into()]))),
-    ("rds.force-ssl", Broken, |db| db.tls_parameter = Some(Ok(Some(reported(Some("0")))))),
+    ("rds.events", Broken, |db| db.unsubscribed = Some(Ok(vec!["db-cluster failure".into()]))),
+    ("rds.force-ssl", Broken, |db| db.tls_parameter = Some(Ok(Some(parameter(Some("0")))))),
     ("rds.engine-support", Broken, |db| supported(db, DAY)),
 ];
 
@@ -360,7 +360,7 @@ pub(crate) fn member() -> Form {
     Form::Member(CLUSTER.to_owned())
 }
 
-/// An engine of RDS Custom.
+/// An RDS Custom engine.
 pub(crate) fn custom() -> Option<String> {
     Some("custom-sqlserver-se".to_owned())
 }
@@ -372,10 +372,10 @@ pub(crate) fn deployed(db: &mut Instance, side: Side) {
 
 pub(crate) fn tls_of(db: &mut Instance, engine: &str, version: &str, value: Option<&str>) {
     (db.engine, db.version) = (Some(engine.to_owned()), Some(version.to_owned()));
-    db.tls_parameter = Some(Ok(Some(reported(value))));
+    db.tls_parameter = Some(Ok(Some(parameter(value))));
 }
 
-pub(crate) fn reported(value: Option<&str>) -> Parameter {
+pub(crate) fn parameter(value: Option<&str>) -> Parameter {
     Parameter { value: value.map(str::to_owned), is_static: Some(false), allowed: Some("0,1".to_owned()) }
 }
 
@@ -407,7 +407,7 @@ fn every_rule_of_a_snapshot() {
 }
 
 #[test]
-fn a_member_is_not_asked_what_its_cluster_answers_for() {
+fn rules_about_a_clusters_backups_skip_its_members() {
     let bare = Instance {
         name: DB.to_owned(),
         form: member(),
@@ -416,7 +416,7 @@ fn a_member_is_not_asked_what_its_cluster_answers_for() {
         is_public: Some(false),
         upgrades: Some(true),
         certificate_until: instance().certificate_until,
-        unheard: Some(Ok(Vec::new())),
+        unsubscribed: Some(Ok(Vec::new())),
         deployment: Some(Ok(None)),
         ..Instance::default()
     };
@@ -429,7 +429,7 @@ fn a_member_is_not_asked_what_its_cluster_answers_for() {
 }
 
 #[test]
-fn rules_that_the_policy_or_the_stack_does_not_ask_for_are_no_rows() {
+fn rules_that_neither_the_policy_nor_the_stack_requires_have_no_rows() {
     let plain = audit(json!({}));
     let context = Context { policy: &plain, key: None, ..context() };
     let ids = |rows: Vec<Row>| rows.into_iter().map(|row| row.rule.id).collect::<Vec<_>>();

@@ -1,10 +1,10 @@
-//! Connections without TLS, which a parameter of the engine refuses.
+//! The parameter that makes an engine refuse connections without TLS.
 
-use super::state::{answers, is_multi_az_cluster};
+use super::state::{is_multi_az_cluster, owns_backups};
 use crate::rules::facts::{Form, Instance, Parameter};
 use crate::rules::rule::{Context, Verdict, seen};
 
-/// The parameter of an engine that has it refuse connections without TLS; none where there is none.
+/// The parameter that makes an engine refuse connections without TLS; none if it has no such parameter.
 pub(crate) fn tls_parameter(engine: &str) -> Option<&'static str> {
     match engine {
         "postgres" | "aurora-postgresql" => Some("rds.force_ssl"),
@@ -14,72 +14,72 @@ pub(crate) fn tls_parameter(engine: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether an engine refuses connections without TLS where the parameter group does not say; none where AWS does not document
-/// it of the version. Sources, of the RDS and Aurora user guides: "Requiring SSL/TLS for all connections to a MySQL DB
-/// instance" and "... to a MariaDB DB instance", "Requiring an SSL/TLS connection to an Aurora MySQL DB cluster", "Forcing
-/// connections to your DB instance to use SSL" (SQL Server).
+/// Whether an engine refuses connections without TLS if the parameter group does not set it; none if AWS does not document the
+/// version's default. Sources, in the RDS and Aurora user guides: "Requiring SSL/TLS for all connections to a MySQL DB instance"
+/// and "... to a MariaDB DB instance", "Requiring an SSL/TLS connection to an Aurora MySQL DB cluster", "Forcing connections to
+/// your DB instance to use SSL" (SQL Server).
 fn tls_default(engine: &str, version: (u16, u16)) -> Option<bool> {
-    let turns = |last_off: (u16, u16), first_on: (u16, u16)| {
+    let changed = |last_off: (u16, u16), first_on: (u16, u16)| {
         (version <= last_off || version >= first_on).then_some(version >= first_on)
     };
     match engine {
         "postgres" => Some(version.0 >= 15),
         "aurora-postgresql" => Some(version.0 >= 17),
-        "mysql" => turns((8, 4), (9, 7)),
-        "mariadb" => turns((11, 4), (11, 8)),
+        "mysql" => changed((8, 4), (9, 7)),
+        "mariadb" => changed((11, 4), (11, 8)),
         "aurora-mysql" => Some(false),
         engine if engine.starts_with("sqlserver-") => Some(false),
         _ => None,
     }
 }
 
-/// The major and the minor number of a version, of which PostgreSQL's has one that counts.
+/// Major and minor number of a version. For PostgreSQL only the first one matters.
 fn numbers(version: &str) -> Option<(u16, u16)> {
     let mut parts = version.split('.').map(|part| part.parse::<u16>().ok());
     Some((parts.next()??, parts.next().flatten().unwrap_or(0)))
 }
 
 pub(super) fn forces_tls(db: &Instance, _: &Context<'_>) -> Option<Verdict> {
-    if !answers(db) {
+    if !owns_backups(db) {
         return None;
     }
-    let Some(engine) = db.engine.as_deref() else { return Some(Verdict::untold("Engine")) };
+    let Some(engine) = db.engine.as_deref() else { return Some(Verdict::missing("Engine")) };
     let parameter = tls_parameter(engine)?;
-    let Some(reported) = &db.tls_parameter else {
+    let Some(found) = &db.tls_parameter else {
         return Some(Verdict::Unknown(format!("{parameter} was not read")));
     };
     let expected = format!("{parameter} 1");
-    Some(seen(reported, |reported| {
-        if let Some(value) = reported.as_ref().and_then(|reported| reported.value.as_deref()) {
+    Some(seen(found, |found| {
+        if let Some(value) = found.as_ref().and_then(|found| found.value.as_deref()) {
             let is_on = matches!(value.to_ascii_lowercase().as_str(), "1" | "on" | "true");
             if is_on && db.waits_for_reboot {
                 return Verdict::Unknown(format!(
-                    "{parameter} {value}, and parameters of the group wait for a reboot (ParameterApplyStatus pending-reboot)"
+                    "{parameter} {value}, but parameters of the group wait for a reboot (ParameterApplyStatus pending-reboot)"
                 ));
             }
             return Verdict::of(is_on, format!("{parameter} {value}"), expected);
         }
         let Some(version) = db.version.as_deref().and_then(numbers) else {
-            return Verdict::untold("EngineVersion");
+            return Verdict::missing("EngineVersion");
         };
         match tls_default(engine, version) {
             Some(is_on) => Verdict::of(is_on, format!("{parameter} not set"), expected),
             None => Verdict::Unknown(format!(
-                "the parameter group does not say {parameter}, and AWS documents no default of {engine} {}.{}",
+                "the parameter group does not set {parameter}, and AWS documents no default for {engine} {}.{}",
                 version.0, version.1
             )),
         }
     }))
 }
 
-/// Sets the parameter that forces TLS. RDS refuses `immediate` of one that is static.
-pub(super) fn force_tls(db: &Instance, group: &str, parameter: &str, reported: &Parameter) -> String {
+/// Sets the parameter that forces TLS. RDS refuses `immediate` for a static parameter.
+pub(super) fn force_tls(db: &Instance, group: &str, parameter: &str, found: &Parameter) -> String {
     let of = if db.form == Form::Cluster { "cluster-" } else { "" };
-    let allowed = reported.allowed.as_deref().unwrap_or_default();
+    let allowed = found.allowed.as_deref().unwrap_or_default();
     let mut allowed = allowed.split(',').map(str::trim);
-    // Aurora MySQL says it in words.
+    // Aurora MySQL takes `ON`, others `1`.
     let on = allowed.find(|value| matches!(value.to_ascii_lowercase().as_str(), "1" | "on")).unwrap_or("1");
-    let method = if reported.is_static == Some(false) { "immediate" } else { "pending-reboot" };
+    let method = if found.is_static == Some(false) { "immediate" } else { "pending-reboot" };
     let set = format!(
         "aws rds modify-db-{of}parameter-group --db-{of}parameter-group-name {group} --parameters ParameterName={parameter},ParameterValue={on},ApplyMethod={method}"
     );
@@ -90,7 +90,7 @@ pub(super) fn force_tls(db: &Instance, group: &str, parameter: &str, reported: &
         Form::Cluster if is_multi_az_cluster(db) => {
             format!("aws rds reboot-db-cluster --db-cluster-identifier {}", db.name)
         }
-        // Each of them.
+        // Every member needs a reboot.
         Form::Cluster => "aws rds reboot-db-instance --db-instance-identifier …".to_owned(),
         _ => format!("aws rds reboot-db-instance --db-instance-identifier {}", db.name),
     };
@@ -104,9 +104,9 @@ mod tests {
     use crate::rules::rds::tests::{instance, tls_of};
     use crate::rules::rule::tests::{DB, context, row};
 
-    /// RDS refuses `immediate` of a static parameter.
+    /// RDS refuses `immediate` for a static parameter.
     #[test]
-    fn the_parameter_that_forces_tls_is_set_as_rds_takes_it() {
+    fn the_parameter_that_forces_tls_is_set_with_a_method_that_rds_accepts() {
         let set = "aws rds modify-db-parameter-group --db-parameter-group-name moveongs-prod-db --parameters ParameterName";
         let reboot = "# vale depois de reiniciar / takes effect after a reboot: aws rds reboot-db-instance --db-instance-identifier moveongs-prod-db";
         for (engine, is_static, allowed, expected) in [

@@ -5,17 +5,16 @@ use shared::policy::window;
 use crate::rules::facts::Instance;
 use crate::rules::rule::{Context, Verdict};
 
-/// A day has 1440 minutes.
+/// Minutes of a day.
 const DAY: i32 = 1440;
 
-/// The maintenance window, where the backup window that the policy wants overlaps it: RDS refuses that.
-pub(crate) fn maintained<'a>(instance: &'a Instance, context: &Context<'_>) -> Option<&'a str> {
+/// The maintenance window if the policy's backup window overlaps it, which RDS refuses.
+pub(crate) fn conflicting_maintenance<'a>(instance: &'a Instance, context: &Context<'_>) -> Option<&'a str> {
     let maintenance = instance.maintenance_window.as_deref()?;
     overlaps(&context.policy.backup_window, maintenance).unwrap_or(false).then_some(maintenance)
 }
 
-/// Whether a window of each day, `hh:mm-hh:mm`, and one of the week, `ddd:hh:mm-ddd:hh:mm`, have a minute in common; none
-/// when one of them is no window.
+/// Whether a daily window `hh:mm-hh:mm` and a weekly one `ddd:hh:mm-ddd:hh:mm` overlap; none if either is malformed.
 fn overlaps(daily: &str, weekly: &str) -> Option<bool> {
     const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
     let minute = |text: &str| {
@@ -30,7 +29,7 @@ fn overlaps(daily: &str, weekly: &str) -> Option<bool> {
     let (from, to) = window(daily)?;
     let length = (i32::from(to) - i32::from(from)).rem_euclid(DAY);
     let maintenance = (ends - begins).rem_euclid(7 * DAY);
-    // Two spans on a circle overlap when one begins within the other.
+    // Two spans on a circle overlap if one starts within the other.
     Some((0..7).any(|day| {
         let backup = day * DAY + i32::from(from);
         (begins - backup).rem_euclid(7 * DAY) < length || (backup - begins).rem_euclid(7 * DAY) < maintenance
@@ -42,13 +41,13 @@ pub(super) fn backup_window(found: Option<&str>, context: &Context<'_>) -> Verdi
     let expected = format!("outside {:02}:00-{:02}:00 America/Sao_Paulo", hours.from, hours.to);
     let Some(text) = found else { return Verdict::fail("no PreferredBackupWindow", expected) };
     let Some((from, to)) = window(text) else {
-        return Verdict::Unknown(format!("PreferredBackupWindow {text} is no window"));
+        return Verdict::Unknown(format!("PreferredBackupWindow {text} is malformed"));
     };
     let offset = context.now.to_zoned_datetime(shared::runtime::time::SAO_PAULO).offset().seconds() / 60;
     let length = (i32::from(to) - i32::from(from)).rem_euclid(DAY);
     let begins = (i32::from(from) + offset).rem_euclid(DAY);
     let (open, close) = (i32::from(hours.from) * 60, i32::from(hours.to) * 60);
-    // A window that passes midnight also lies on the day after.
+    // A window that passes midnight also covers the next day.
     let overlaps = [0, -DAY].iter().any(|day| begins + day < close && begins + day + length > open);
     Verdict::of(!overlaps, format!("PreferredBackupWindow {text} UTC"), expected)
 }
@@ -83,7 +82,7 @@ mod tests {
         window("22:59-11:00", "fail");
         window("22:00-12:00", "fail");
         window("10:00-24:00", "unknown");
-        window("05:00-05:29", "unknown"); // RDS takes half an hour at least
+        window("05:00-05:29", "unknown"); // RDS requires at least half an hour
         window("05:00-05:30", "pass");
         window("5:00-06:00", "unknown");
     }
@@ -101,9 +100,9 @@ mod tests {
         assert!(can_be_run(&command) && command.contains(DB), "{command}");
     }
 
-    /// RDS takes windows that touch, and none that overlap.
+    /// RDS accepts windows that touch, and refuses windows that overlap.
     #[test]
-    fn a_backup_window_that_overlaps_the_maintenance_window_is_not_asked_for() {
+    fn no_command_sets_a_backup_window_that_overlaps_the_maintenance_window() {
         maintenance("05:00-06:00", "sun:06:00-sun:06:30", false);
         maintenance("05:00-06:00", "sun:04:30-sun:05:00", false);
         maintenance("05:00-06:00", "sun:05:59-sun:06:29", true);
