@@ -16,7 +16,7 @@ pub(crate) mod terraform;
 
 pub(crate) use rule::{Context, Meta, Row, Verdict};
 
-/// Every rule that there is.
+/// All rules.
 pub(crate) fn all() -> impl Iterator<Item = &'static Meta> {
     let instances = rds::INSTANCE.iter().map(|rule| &rule.meta);
     let snapshots = rds::snapshot::SNAPSHOT.iter().map(|rule| &rule.meta);

@@ -1,10 +1,10 @@
-//! What the application's infrastructure lacks, as far as AWS tells it. Source: the application's facts, section 7.
+//! The application's infrastructure, as far as AWS shows it. Source: the application's facts, section 7.
 
 use super::facts::{Account, Protected, Seen, Service, Vault};
 use super::plans::select;
 use super::rule::{Context, Meta, Rule, Severity, Verdict, matches, seen, switch};
 
-/// That the cluster has a service at all.
+/// The cluster has a service.
 pub(crate) static NO_SERVICE: Meta = Meta {
     id: "ecs.exists",
     severity: Severity::High,
@@ -12,11 +12,11 @@ pub(crate) static NO_SERVICE: Meta = Meta {
     title: ["o cluster tem um serviço", "the cluster has a service"],
     why: [
         "num cluster vazio, ou no cluster errado, nenhuma regra da aplicação é verificada",
-        "in an empty cluster, or the wrong one, no rule of the application is checked",
+        "in an empty or wrong cluster no rule about the application is checked",
     ],
 };
 
-/// Where the application's tasks log.
+/// Log group of the application's tasks.
 pub(crate) fn log_group(context: &Context<'_>) -> String {
     format!("/aws/ecs/{}-{}-api", context.project, context.environment)
 }
@@ -35,7 +35,7 @@ pub(crate) static SERVICE: &[Rule<Service>] = &[
             title: ["disjuntor de deployment", "deployment circuit breaker"],
             why: [
                 "sem ele um deployment que falha tenta para sempre e não volta",
-                "without it a deployment that fails tries for ever and does not go back",
+                "without it a failing deployment retries for ever and is not rolled back",
             ],
         },
         check: |service, _| {
@@ -54,10 +54,10 @@ pub(crate) static SERVICE: &[Rule<Service>] = &[
             id: "ecs.grace-period",
             severity: Severity::Low,
             guide: "app 7",
-            title: ["carência da verificação de saúde", "grace period of the health check"],
+            title: ["carência da verificação de saúde", "health check grace period"],
             why: [
                 "sem ela uma tarefa que demora a subir é morta antes",
-                "without it a task that is slow to start is killed first",
+                "without it a task that starts slowly is stopped too early",
             ],
         },
         check: |service, _| {
@@ -75,13 +75,10 @@ pub(crate) static SERVICE: &[Rule<Service>] = &[
             id: "ecs.variables",
             severity: Severity::Medium,
             guide: "app 7",
-            title: [
-                "variáveis que a aplicação precisa receber",
-                "variables that the application must be given",
-            ],
+            title: ["variáveis que a aplicação precisa receber", "variables that the application requires"],
             why: [
                 "sem AUDIT_LOG_SIGNING_KEY, por exemplo, a trilha de auditoria não é assinada",
-                "without AUDIT_LOG_SIGNING_KEY, for one, the audit trail is not signed",
+                "without AUDIT_LOG_SIGNING_KEY, for example, the audit trail is not signed",
             ],
         },
         check: |service, context| {
@@ -105,10 +102,10 @@ pub(crate) static SERVICE: &[Rule<Service>] = &[
             id: "ecs.secrets",
             severity: Severity::High,
             guide: "app 7",
-            title: ["segredos fora das variáveis em claro", "no secret in a variable in clear"],
+            title: ["segredos fora das variáveis em claro", "no secrets in clear-text variables"],
             why: [
                 "quem descreve a task definition lê a variável",
-                "whoever describes the task definition reads the variable",
+                "anyone who may describe the task definition can read the variable",
             ],
         },
         check: |service, context| {
@@ -142,7 +139,7 @@ pub(crate) static SERVICE: &[Rule<Service>] = &[
             ],
             why: [
                 "sem s3:GetObjectVersion a restauração de um anexo passa por uma pessoa",
-                "without s3:GetObjectVersion the restore of an attachment needs a person",
+                "without s3:GetObjectVersion restoring an attachment needs a person",
             ],
         },
         check: |service, _| {
@@ -162,8 +159,8 @@ pub(crate) static SERVICE: &[Rule<Service>] = &[
     },
 ];
 
-fn there(fact: &Seen<bool>, what: &str) -> Option<Verdict> {
-    Some(seen(fact, |there| Verdict::of(*there, format!("no {what}"), format!("one {what} or more"))))
+fn exists(fact: &Seen<bool>, what: &str) -> Option<Verdict> {
+    Some(seen(fact, |found| Verdict::of(*found, format!("no {what}"), format!("one {what} or more"))))
 }
 
 /// Every rule for the account.
@@ -176,10 +173,10 @@ pub(crate) static ACCOUNT: &[Rule<Account>] = &[
             title: ["alarmes do CloudWatch além dos desta stack", "CloudWatch alarms besides this stack's"],
             why: [
                 "sem alarmes da aplicação ninguém sabe que ela caiu",
-                "without alarms of the application nobody knows that it is down",
+                "without alarms for the application an outage goes unnoticed",
             ],
         },
-        check: |account, _| there(&account.has_alarms, "alarm"),
+        check: |account, _| exists(&account.has_alarms, "alarm"),
         command: |_, _| "# docs/observability/alertas.md: aws cloudwatch put-metric-alarm …".to_owned(),
     },
     Rule {
@@ -189,11 +186,11 @@ pub(crate) static ACCOUNT: &[Rule<Account>] = &[
             guide: "4.1",
             title: [
                 "filtro de métrica nos logs da aplicação, com alarme que age",
-                "metric filter on the application's logs, with an alarm that acts",
+                "metric filter on the application's logs, with an alarm that has an action",
             ],
             why: [
                 "o guia pede filtros para erros críticos nos logs; um que nenhum alarme olha não acorda ninguém",
-                "the guide asks for filters on critical errors in the logs; one without an alarm wakes nobody",
+                "the guide requires filters for critical errors in the logs; one without an alarm notifies no one",
             ],
         },
         check: |account, context| {
@@ -212,7 +209,7 @@ pub(crate) static ACCOUNT: &[Rule<Account>] = &[
         },
         command: |account, context| {
             let Context { project, environment, .. } = context;
-            // Where a filter is there, its metric only lacks the alarm. A name of others may hold what a shell would run.
+            // If a filter exists, its metric only lacks the alarm. A foreign name may contain text that a shell would run.
             let is_plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
             let counted = account.log_watch.iter().flat_map(|watch| &watch.counted);
             let counted = counted.into_iter().find(|(namespace, name)| is_plain(namespace) && is_plain(name));
@@ -236,13 +233,13 @@ pub(crate) static ACCOUNT: &[Rule<Account>] = &[
             id: "account.backup-plan",
             severity: Severity::Low,
             guide: "app 7",
-            title: ["algum plano do AWS Backup", "some plan of AWS Backup"],
+            title: ["algum plano do AWS Backup", "an AWS Backup plan exists"],
             why: [
                 "uma segunda via dos backups, com cofre próprio",
-                "a second copy of the backups, with a vault of its own",
+                "a second copy of the backups, in a separate vault",
             ],
         },
-        check: |account, _| there(&account.has_backup_plan, "plan"),
+        check: |account, _| exists(&account.has_backup_plan, "plan"),
         command: |_, _| "aws backup create-backup-plan --backup-plan file://plan.json".to_owned(),
     },
     Rule {
@@ -253,24 +250,24 @@ pub(crate) static ACCOUNT: &[Rule<Account>] = &[
             title: ["endpoints da VPC", "VPC endpoints"],
             why: [
                 "sem eles o tráfego para o S3 e os segredos sai da VPC",
-                "without them traffic to S3 and to the secrets leaves the VPC",
+                "without them traffic to S3 and Secrets Manager leaves the VPC",
             ],
         },
-        check: |account, _| there(&account.has_endpoints, "endpoint"),
+        check: |account, _| exists(&account.has_endpoints, "endpoint"),
         command: |_, _| "aws ec2 create-vpc-endpoint --vpc-id … --service-name com.amazonaws.…".to_owned(),
     },
 ];
 
-/// Every rule for what a plan of AWS Backup should select besides databases.
+/// Every rule for resources, other than databases, that an AWS Backup plan should select.
 pub(crate) static PROTECTED: &[Rule<Protected>] = &[Rule {
     meta: Meta {
         id: "account.in-backup-plan",
         severity: Severity::Low,
         guide: "app 7",
-        title: ["bucket ou tabela num plano do AWS Backup", "bucket or table in a plan of AWS Backup"],
+        title: ["bucket ou tabela num plano do AWS Backup", "bucket or table in an AWS Backup plan"],
         why: [
             "um plano que não escolhe o recurso não guarda nada dele",
-            "a plan that does not select a resource keeps nothing of it",
+            "a plan does not back up a resource that it does not select",
         ],
     },
     check: |resource, _| {
@@ -279,17 +276,17 @@ pub(crate) static PROTECTED: &[Rule<Protected>] = &[Rule {
     command: |resource, _| select(&resource.name, &resource.arn),
 }];
 
-/// Every rule for a vault that a plan of AWS Backup fills. RDS's recovery points have the key of their database.
+/// Every rule for a vault that an AWS Backup plan uses. Recovery points of RDS keep the key of their database.
 pub(crate) static VAULT: &[Rule<Vault>] = &[
     Rule {
         meta: Meta {
             id: "account.backup-vault-key",
             severity: Severity::Low,
             guide: "app 7",
-            title: ["cofre do AWS Backup cifrado", "encrypted vault of AWS Backup"],
+            title: ["cofre do AWS Backup cifrado", "encrypted AWS Backup vault"],
             why: [
                 "uma cópia sob a chave padrão aws/backup não pode ir para outra conta",
-                "a copy under the default key aws/backup cannot go to another account",
+                "a copy under the default key aws/backup cannot be shared with another account",
             ],
         },
         check: |vault, context| {
@@ -301,7 +298,7 @@ pub(crate) static VAULT: &[Rule<Vault>] = &[
                 }
             }))
         },
-        // A vault's key stays.
+        // A vault's key cannot be changed.
         command: |vault, context| {
             format!(
                 "aws backup create-backup-vault --backup-vault-name {}-2 --encryption-key-arn {}",
@@ -315,10 +312,10 @@ pub(crate) static VAULT: &[Rule<Vault>] = &[
             id: "account.backup-vault-lock",
             severity: Severity::Low,
             guide: "app 7",
-            title: ["cofre do AWS Backup com trava", "locked vault of AWS Backup"],
+            title: ["cofre do AWS Backup com trava", "locked AWS Backup vault"],
             why: [
                 "sem a trava quem tem a conta apaga os pontos de recuperação antes do prazo",
-                "without the lock whoever has the account deletes recovery points before their time",
+                "without the lock anyone with control of the account can delete recovery points early",
             ],
         },
         check: |vault, _| {
@@ -471,7 +468,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn every_rule_of_what_a_plan_should_select_and_of_vaults() {
+    fn every_rule_of_protected_resources_and_vaults() {
         check(PROTECTED, FILES, &protected(), PROTECTEDS);
         check(VAULT, "main", &vault(), VAULTS);
     }
@@ -482,7 +479,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_metric_that_is_counted_already_gets_an_alarm_only() {
+    fn a_metric_that_exists_only_gets_an_alarm() {
         let command = |namespace: &str| {
             let counted = BTreeSet::from([(namespace.to_owned(), "Errors".to_owned())]);
             let change = |account: &mut Account| {
@@ -490,14 +487,11 @@ pub(crate) mod tests {
             };
             row(ACCOUNT, "account.log-filters", "account", &account(), change, &context()).unwrap().command
         };
-        let reported = command("shop/api");
-        assert!(reported.starts_with("aws cloudwatch put-metric-alarm "), "{reported}");
-        assert!(reported.contains(" --namespace shop/api --metric-name Errors "), "{reported}");
-        // The name is someone else's, and would run in the shell of whoever pastes the command.
-        let reported = command("$(curl example.org)");
-        assert!(
-            reported.starts_with("aws logs put-metric-filter ") && !reported.contains("curl"),
-            "{reported}"
-        );
+        let shown = command("shop/api");
+        assert!(shown.starts_with("aws cloudwatch put-metric-alarm "), "{shown}");
+        assert!(shown.contains(" --namespace shop/api --metric-name Errors "), "{shown}");
+        // The name is foreign text, and would run in the shell of the person who pastes the command.
+        let shown = command("$(curl example.org)");
+        assert!(shown.starts_with("aws logs put-metric-filter ") && !shown.contains("curl"), "{shown}");
     }
 }

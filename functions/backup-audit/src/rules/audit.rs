@@ -4,24 +4,24 @@ use shared::policy::Exception;
 
 use super::rule::{Context, Meta, Row, Severity, Verdict};
 
-/// The rules of coverage and of the policy itself, which are about the audit and not about a resource.
+/// Whether a section was read to its end.
 pub(crate) static UNSEEN: Meta = Meta {
     id: "audit.coverage",
     severity: Severity::High,
     guide: "2",
     title: ["cobertura da auditoria", "coverage of the audit"],
-    why: ["o que não foi lido não está verificado", "what was not read is not verified"],
+    why: ["o que não foi lido não está verificado", "resources that were not read are not verified"],
 };
 
-/// An exception whose day is over.
+/// An exception of the policy has expired.
 pub(crate) static EXPIRED: Meta = Meta {
     id: "audit.exception-expired",
     severity: Severity::Medium,
     guide: "2",
-    title: ["exceção vencida na política", "exception of the policy that has expired"],
+    title: ["exceção vencida na política", "expired exception in the policy"],
     why: [
         "uma exceção vale até a data combinada; depois, ou se corrige, ou se renova",
-        "an exception holds until the day that was agreed; then it is mended or renewed",
+        "an exception lasts until the agreed date; then fix the finding or renew the exception",
     ],
 };
 

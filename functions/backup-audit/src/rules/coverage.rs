@@ -7,10 +7,10 @@ use shared::runtime::failure::CallError;
 use super::audit::UNSEEN;
 use super::rule::{Row, Verdict};
 
-/// Most names of what was begun and not seen that are told.
+/// Most names shown of resources that were started and not judged.
 const SHOWN: usize = 20;
 
-/// The parts of an audit: service and kind.
+/// Sections of an audit, as service and kind.
 pub(crate) const SECTIONS: [&str; 8] = [
     "rds:snapshots",
     "rds:instances",
@@ -22,17 +22,18 @@ pub(crate) const SECTIONS: [&str; 8] = [
     "account:resources",
 ];
 
-/// How far a part is.
+/// Progress of a section.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Section {
+    /// Number of resources that were judged.
     pub seen: usize,
-    /// What was begun and is not judged yet.
+    /// Names of resources that are being read.
     pub begun: BTreeSet<String>,
-    /// Its end; none while it lasts.
+    /// How it ended; none while it lasts.
     pub end: Option<Result<(), CallError>>,
 }
 
-/// How far all parts are. It outlives a sweep that is given up.
+/// Progress of all sections. It outlives a sweep that runs out of time.
 #[derive(Debug, Default)]
 pub(crate) struct Progress(BTreeMap<&'static str, Section>);
 
@@ -41,28 +42,28 @@ impl Progress {
         self.0.entry(section).or_default()
     }
 
-    /// What was seen of each part, as the verdict of a rule.
+    /// Coverage of each section, as a rule's verdict.
     pub(crate) fn coverage(&self) -> Vec<Row> {
         SECTIONS.iter().map(|name| coverage(name, &self.0.get(name).cloned().unwrap_or_default())).collect()
     }
 
-    /// The services that were not seen to their end: what the ids of their rules begin with.
+    /// Services that were not read to their end, as the first segments of their rules' ids.
     pub(crate) fn unseen(&self) -> Vec<&'static str> {
         let is_whole = |section: &Section| matches!(section.end, Some(Ok(())));
         let names = SECTIONS.iter().filter(|name| !self.0.get(*name).is_some_and(is_whole));
         names.flat_map(|name| services(name)).copied().collect()
     }
 
-    /// The services of which nothing was seen, and why; or the first such part, where the service has others that were seen.
+    /// Services of which nothing could be read, with the reason. If only some sections of a service failed, the first of these.
     pub(crate) fn unreadable(&self) -> Vec<(&'static str, String)> {
         let failed = |name: &&'static str| {
             let section = self.0.get(*name)?;
             let Some(Err(call)) = &section.end else { return None };
             (section.seen == 0).then(|| (*name, call.to_string()))
         };
-        let mut reported = BTreeMap::<&'static str, Vec<(&'static str, String)>>::new();
+        let mut failures = BTreeMap::<&'static str, Vec<(&'static str, String)>>::new();
         for (name, why) in SECTIONS.iter().filter_map(failed) {
-            reported.entry(service(name)).or_default().push((name, why));
+            failures.entry(service(name)).or_default().push((name, why));
         }
         let page = |(service_name, parts): (&'static str, Vec<(&'static str, String)>)| {
             let all = SECTIONS.iter().filter(|other| service(other) == service_name).count();
@@ -70,20 +71,20 @@ impl Progress {
             if parts.len() == all {
                 return Some((service_name, why.clone()));
             }
-            // One page for a service: the same call is mostly why its other parts failed.
+            // One page for each service: its sections usually fail for the same reason.
             let others = parts.iter().skip(1).map(|(name, why)| format!("; {name}: {why}"));
             Some((*first, format!("{why}{}", others.collect::<String>())))
         };
-        reported.into_iter().filter_map(page).collect()
+        failures.into_iter().filter_map(page).collect()
     }
 }
 
-/// The service that a part is of.
+/// The service of a section.
 pub(crate) fn service(section: &str) -> &str {
     section.split(':').next().unwrap_or(section)
 }
 
-/// What the ids of a part's rules begin with.
+/// First segments of the ids of a section's rules.
 fn services(section: &str) -> &'static [&'static str] {
     match section {
         "s3:buckets" => &["s3", "grafana"],
@@ -98,15 +99,15 @@ fn coverage(name: &str, section: &Section) -> Row {
     let seen = section.seen;
     let verdict = match &section.end {
         Some(Ok(())) => Verdict::Pass,
-        Some(Err(call)) => Verdict::Unknown(format!("{call}; {seen} were seen before it, and nothing after")),
+        Some(Err(call)) => Verdict::Unknown(format!("{call}; {seen} were read before it, none after")),
         None => {
             let named: Vec<_> = section.begun.iter().take(SHOWN).map(String::as_str).collect();
             let begun = if named.is_empty() {
                 String::new()
             } else {
-                format!("; begun and not judged: {}", named.join(", "))
+                format!("; started and not judged: {}", named.join(", "))
             };
-            Verdict::Unknown(format!("the time was over: {seen} were seen, and nothing after{begun}"))
+            Verdict::Unknown(format!("out of time: {seen} were read, none after{begun}"))
         }
     };
     Row { rule: &UNSEEN, resource: name.to_owned(), arn: String::new(), verdict, command: String::new() }
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_says_how_far_it_was_seen() {
+    fn coverage_shows_how_far_a_section_was_read() {
         let many: Vec<_> = (0..25).map(|n| format!("b-{n:02}")).collect();
         let many: Vec<_> = many.iter().map(String::as_str).collect();
         let twenty = many[..SHOWN].join(", ");
@@ -139,18 +140,16 @@ mod tests {
             (section(0, &[], Some(Ok(()))), None),
             (
                 section(3, &[], Some(Err(call()))),
-                Some("x:Get failed (AccessDenied): not authorized; 3 were seen before it, and nothing after"),
+                Some("x:Get failed (AccessDenied): not authorized; 3 were read before it, none after"),
             ),
-            (section(2, &[], None), Some("the time was over: 2 were seen, and nothing after")),
+            (section(2, &[], None), Some("out of time: 2 were read, none after")),
             (
                 section(2, &["b", "a"], None),
-                Some("the time was over: 2 were seen, and nothing after; begun and not judged: a, b"),
+                Some("out of time: 2 were read, none after; started and not judged: a, b"),
             ),
             (
                 section(0, &many, None),
-                Some(&*format!(
-                    "the time was over: 0 were seen, and nothing after; begun and not judged: {twenty}"
-                )),
+                Some(&*format!("out of time: 0 were read, none after; started and not judged: {twenty}")),
             ),
         ] {
             let row = coverage("rds:instances", &section);
@@ -161,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_was_never_begun_is_not_verified() {
+    fn a_section_that_never_started_is_unknown() {
         let rows = Progress::default().coverage();
         assert_eq!(rows.len(), SECTIONS.len());
         assert!(rows.iter().all(|row| row.verdict.word() == "unknown"));
@@ -169,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_services_of_parts_that_have_no_end_are_unseen() {
+    fn services_of_unfinished_sections_are_unseen() {
         assert!(progress(&[]).unseen().is_empty());
         for (name, end, unseen) in [
             ("rds:snapshots", None, &["rds"][..]),
@@ -186,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn every_rule_is_of_a_service_that_a_part_stands_for() {
+    fn every_rule_belongs_to_a_section() {
         let services: Vec<_> = SECTIONS.iter().flat_map(|name| services(name)).collect();
         for rule in crate::rules::all().filter(|rule| rule.service() != "audit") {
             assert!(services.contains(&&rule.service()), "{}", rule.id);
@@ -194,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_is_unreadable_when_its_first_call_failed() {
+    fn a_service_is_unreadable_if_its_first_call_failed() {
         for (seen, end, expected) in
             [(0, Some(Err(call())), 1), (1, Some(Err(call())), 0), (0, None, 0), (0, Some(Ok(())), 0)]
         {

@@ -6,10 +6,10 @@ use shared::policy::Exception;
 
 use super::rule::{Row, Verdict};
 
-/// Most rows that are kept for people; the files have all.
+/// Most findings kept for messages and answers; the files have all.
 pub(crate) const KEPT: usize = 200;
 
-/// A line of the report of findings: everything that is not a pass.
+/// A verdict other than pass: one line of the report of findings.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Finding {
     pub rule: String,
@@ -18,18 +18,19 @@ pub(crate) struct Finding {
     pub verdict: String,
     pub resource: String,
     pub arn: String,
-    /// What is, or why it cannot be said.
+    /// Present state, or why it is unknown.
     pub found: String,
     pub expected: String,
+    /// Command to run.
     pub next_step: String,
     /// Section of the guide.
     pub guide: String,
-    /// The day in São Paulo on which it was first seen, without a break since.
+    /// The day in São Paulo since which it has been open without a break.
     pub since: Date,
     pub exception: Option<Accepted>,
 }
 
-/// Who accepted a violation.
+/// Acceptance of a violation.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Accepted {
     pub owner: String,
@@ -68,13 +69,13 @@ impl Finding {
         }
     }
 
-    /// What makes the findings of two runs the same one.
+    /// Identity of the finding across runs.
     pub(crate) fn key(&self) -> String {
         format!("{} {}", self.rule, self.resource)
     }
 }
 
-/// How many verdicts there are of each kind.
+/// Number of verdicts of each kind.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
 pub(crate) struct Counts {
     pub pass: usize,
@@ -93,13 +94,13 @@ impl Counts {
         }
     }
 
-    /// Whether there is something to judge, and none of it could be.
+    /// Whether every verdict is unknown, and there is at least one.
     pub(crate) fn is_dark(&self) -> bool {
         self.unknown > 0 && self.pass + self.fail + self.excepted == 0
     }
 }
 
-/// How bad a verdict is, to say what got worse.
+/// Rank of a verdict: a finding whose rank rises got worse.
 pub(crate) fn weight(verdict: &str) -> u8 {
     match verdict {
         "fail" => 3,
@@ -109,7 +110,7 @@ pub(crate) fn weight(verdict: &str) -> u8 {
     }
 }
 
-/// A list of findings for people, of which the worst are kept.
+/// The worst findings, at most [`KEPT`], and the number of all.
 #[derive(Debug, Default)]
 pub(crate) struct Worst {
     pub findings: Vec<Finding>,

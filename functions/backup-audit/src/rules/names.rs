@@ -1,46 +1,46 @@
-//! Names of this environment's resources, and which resources are its.
+//! Names of this environment's resources, and which resources belong to it.
 
 use std::collections::BTreeMap;
 
 use super::facts::Role;
 
-/// What this environment's resources are called.
+/// Names of this environment's resources; empty if the stack does not set one.
 pub(crate) struct Names {
     pub project: String,
     pub environment: String,
-    /// What the names of this environment's resources begin with.
+    /// Prefix of the names of this environment's resources: `project-environment-`.
     pub beginning: String,
     pub database: String,
     pub attachments: String,
     pub uploads: String,
-    /// Object that the on-prem synchronisation writes at its end; without it the newest upload counts.
+    /// Key of the object that the on-prem synchronisation writes when it ends; without such an object the newest upload counts.
     pub marker: String,
     pub state: String,
     pub lock_table: String,
     pub grafana: String,
-    /// The stack's procedures.
+    /// Names of the stack's procedures.
     pub procedures: Vec<String>,
 }
 
 impl Names {
-    /// Whether a database is this environment's by its name.
+    /// Whether a database belongs to this environment by its name.
     pub(crate) fn is_named(&self, name: &str) -> bool {
         name == self.database || name.starts_with(&self.beginning)
     }
 
-    /// Whether a database, or a snapshot of one, is this environment's: by its name or by its tags.
+    /// Whether a database, or a snapshot of it, belongs to this environment by its name or tags.
     pub(crate) fn owns(&self, name: &str, tags: &BTreeMap<String, String>) -> bool {
         let tagged = |key: &str, value: &str| tags.get(key).is_some_and(|tag| tag == value);
         self.is_named(name) || (tagged("Project", &self.project) && tagged("Environment", &self.environment))
     }
 
-    /// Whether a cluster is this environment's by its name: its instances are named after it, so that it may have the
-    /// environment's beginning alone.
+    /// Whether a cluster belongs to this environment by its name. Its instances have names that extend it, so it may be just
+    /// `project-environment`.
     pub(crate) fn is_cluster(&self, name: &str) -> bool {
         self.is_named(name) || name == format!("{}-{}", self.project, self.environment)
     }
 
-    /// Whether a cluster is this environment's: by its name, its tags, or a member that has the name.
+    /// Whether a cluster belongs to this environment by its name, its tags or a member's name.
     pub(crate) fn owns_cluster(
         &self,
         name: &str,
@@ -50,16 +50,16 @@ impl Names {
         self.is_cluster(name) || self.owns(name, tags) || members.iter().any(|member| self.is_named(member))
     }
 
-    /// Whether an alarm is one that somebody has made for an application: not of this product's functions, in whichever
-    /// environment of the account, and not of autoscaling, which makes its own and tells nobody.
-    pub(crate) fn is_anothers_alarm(&self, name: &str) -> bool {
-        let is_ours = name.starts_with(&format!("{}-", self.project))
+    /// Whether an alarm was made for an application: neither for one of this product's functions, in any environment of the
+    /// account, nor by autoscaling, whose alarms notify no one.
+    pub(crate) fn is_application_alarm(&self, name: &str) -> bool {
+        let is_product = name.starts_with(&format!("{}-", self.project))
             && self.procedures.iter().any(|procedure| name.contains(&format!("-{procedure}-")));
-        !is_ours && !name.starts_with("TargetTracking-")
+        !is_product && !name.starts_with("TargetTracking-")
     }
 
-    /// Two settings that name the same bucket: it would be held to the rules of one of them only.
-    pub(crate) fn twice(&self, evidence: &str) -> Option<(&'static str, &'static str)> {
+    /// Two settings that name the same bucket, which would only get the rules of one of them.
+    pub(crate) fn duplicate(&self, evidence: &str) -> Option<(&'static str, &'static str)> {
         let by_name = format!("{}uploads", self.beginning);
         let uploads = if self.uploads.is_empty() { &by_name } else { &self.uploads };
         let named = [
@@ -76,7 +76,7 @@ impl Names {
             .find_map(|(setting, bucket)| seen.insert(bucket, setting).map(|first| (first, setting)))
     }
 
-    /// The buckets that are named, and what they are.
+    /// Buckets with a configured name, and their roles.
     pub(crate) fn buckets<'a>(&'a self, evidence: &'a str) -> BTreeMap<&'a str, Role> {
         let named = [
             (evidence, Role::Evidence),
@@ -88,12 +88,12 @@ impl Names {
         named.into_iter().filter(|(name, _)| !name.is_empty()).collect()
     }
 
-    /// What a bucket of this environment is that nobody has named.
+    /// Role of a bucket without a configured name.
     pub(crate) fn role(&self, bucket: &str) -> Role {
         if bucket == format!("{}uploads", self.beginning) { Role::Uploads } else { Role::Other }
     }
 
-    /// What a bucket is; none when it is not this environment's.
+    /// Role of a bucket; none if it belongs to another environment.
     pub(crate) fn known_role(&self, bucket: &str, evidence: &str) -> Option<Role> {
         let named = self.buckets(evidence).get(bucket).copied();
         named.or_else(|| bucket.starts_with(&self.beginning).then(|| self.role(bucket)))
@@ -121,8 +121,8 @@ mod tests {
     }
 
     #[test]
-    fn alarms_of_this_product_and_of_autoscaling_are_nobodys_else() {
-        for (alarm, is_anothers) in [
+    fn alarms_of_this_product_and_of_autoscaling_do_not_count() {
+        for (alarm, is_application) in [
             ("moveongs-prod-backup-audit-errors", false),
             ("moveongs-dev-snapshot-create-errors", false),
             ("TargetTracking-service/moveongs-prod-cluster/moveongs-prod-api-AlarmHigh-0b1c", false),
@@ -130,7 +130,7 @@ mod tests {
             ("another-backup-audit-errors", true),
             ("api-TargetTracking-5xx", true),
         ] {
-            assert_eq!(names().is_anothers_alarm(alarm), is_anothers, "{alarm}");
+            assert_eq!(names().is_application_alarm(alarm), is_application, "{alarm}");
         }
     }
 

@@ -11,7 +11,7 @@ use super::rule::{Meta, Severity};
 /// Version of the schema of findings. Source: [OCSF 1.3.0, Compliance Finding](https://schema.ocsf.io/1.3.0/classes/compliance_finding).
 const OCSF: &str = "1.3.0";
 
-/// Where and for whom the findings are: what OCSF asks besides the finding.
+/// Origin of the findings, which every OCSF event names.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub account: String,
@@ -29,7 +29,7 @@ fn severity_id(severity: Severity) -> u8 {
     }
 }
 
-/// The caption of a severity's id.
+/// Caption of a severity's id.
 fn severity_caption(severity: Severity) -> &'static str {
     match severity {
         Severity::Low => "Low",
@@ -39,7 +39,7 @@ fn severity_caption(severity: Severity) -> &'static str {
     }
 }
 
-/// What every event has, open or closed.
+/// Fields of every event, open or closed.
 fn event(
     finding: &Finding,
     place: &Place,
@@ -70,7 +70,7 @@ fn event(
     })
 }
 
-/// The event of a finding that is open.
+/// Event of an open finding.
 #[expect(clippy::indexing_slicing, reason = "a JSON object takes any field")]
 pub(crate) fn open(
     finding: &Finding,
@@ -101,7 +101,7 @@ pub(crate) fn open(
     event
 }
 
-/// The event of a finding that is no more.
+/// Event of a resolved finding.
 #[expect(clippy::indexing_slicing, reason = "a JSON object takes any field")]
 pub(crate) fn closed(finding: &Finding, place: &Place, at_ms: i64) -> Value {
     let mut event = event(finding, place, at_ms, (3, "Close"), (4, "Resolved"), (1, "Pass"));

@@ -8,21 +8,21 @@ use shared::runtime::language::Language;
 
 use crate::rules::facts::Lock;
 
-/// How bad a violation is.
+/// Severity of a violation: how soon it must be fixed.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Severity {
-    /// To be mended some day.
+    /// Some day.
     Low,
-    /// To be mended this month.
+    /// Within a month.
     Medium,
-    /// To be mended this week.
+    /// Within a week.
     High,
-    /// Somebody is woken: there is no backup, or strangers can read it.
+    /// Now; pages the on-call engineer: a backup does not exist, or strangers can read it.
     Critical,
 }
 
 impl Severity {
-    /// The word in reports.
+    /// The word for it in reports.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Low => "low",
@@ -33,48 +33,47 @@ impl Severity {
     }
 }
 
-/// What a rule is, whatever it looks at.
+/// Description of a rule, for any kind of resource.
 #[derive(Debug)]
 pub(crate) struct Meta {
-    /// Stable: exceptions, repairs and reports name it.
+    /// Stable: exceptions, repairs and reports use it.
     pub id: &'static str,
     pub severity: Severity,
-    /// Section of the guide, or of the application's facts where the guide is silent.
+    /// Section of the guide, or of the application's facts if the guide is silent.
     pub guide: &'static str,
-    /// What is looked at, in Portuguese and in English.
+    /// Subject of the rule, in Portuguese and in English.
     pub title: [&'static str; 2],
-    /// Why, in Portuguese and in English.
+    /// Reason for the rule, in Portuguese and in English.
     pub why: [&'static str; 2],
 }
 
 impl Meta {
-    /// What is looked at.
+    /// Subject of the rule.
     pub(crate) fn title(&self, language: Language) -> &'static str {
         language.pick(self.title[0], self.title[1])
     }
 
-    /// Why it matters.
+    /// Reason for the rule.
     pub(crate) fn why(&self, language: Language) -> &'static str {
         language.pick(self.why[0], self.why[1])
     }
 
-    /// The service whose reading the rule depends on.
+    /// The service that must be read for the rule.
     pub(crate) fn service(&self) -> &'static str {
         service(self.id)
     }
 
-    /// Whether a verdict shows that the service was read.
+    /// Whether a verdict proves that the service was read.
     pub(crate) fn shows_reading(&self) -> bool {
         !OF_THE_STACK.contains(&self.id)
     }
 }
 
-/// Rules that are judged by what the stack, its policy or a list of names says: a service of which nothing else is known is
-/// dark all the same.
+/// Rules about the stack's own settings, its policy or a list of names. Their verdicts do not prove that a service was read.
 const OF_THE_STACK: [&str; 4] =
     ["audit.exception-expired", "grafana.declared", "terraform.state", "uploads.declared"];
 
-/// The service whose reading a rule depends on: what stands before the point of its id, where that is read by itself.
+/// The service that must be read for a rule: the first segment of its id, unless that is part of another service.
 pub(crate) fn service(rule: &str) -> &str {
     match rule.split('.').next().unwrap_or(rule) {
         "grafana" | "uploads" => "s3",
@@ -86,27 +85,27 @@ pub(crate) fn service(rule: &str) -> &str {
 /// One rule for one kind of resource.
 pub(crate) struct Rule<T: 'static> {
     pub meta: Meta,
-    /// What is true of a resource; none when the rule is not for it.
+    /// Judges a resource; none if the rule does not apply to it.
     pub check: fn(&T, &Context<'_>) -> Option<Verdict>,
-    /// The exact command, or the exact place, that mends it.
+    /// The exact command that fixes it, or the exact place to do so.
     pub command: fn(&T, &Context<'_>) -> String,
 }
 
-/// What rules measure by.
+/// Measures and settings that rules compare with.
 pub(crate) struct Context<'a> {
     pub project: &'a str,
     pub environment: &'a str,
     pub account: &'a str,
     pub policy: &'a BackupAudit,
-    /// Least retention of this environment's automated backups; none when the policy does not know the environment.
+    /// Least retention of this environment's automated backups; none if the policy does not list the environment.
     pub retention_days: Option<u16>,
     pub noncurrent_days: u16,
-    /// ARN of the application's key; none when it is not told, and then no rule asks for it.
+    /// ARN of the application's key; none if the stack does not have it, and then no rule requires it.
     pub key: Option<&'a str>,
-    /// The environment's own instance or cluster.
+    /// Name of the environment's own instance or cluster.
     pub database: &'a str,
     pub cluster: &'a str,
-    /// What the stack gives the evidence bucket.
+    /// Default retention that the stack sets on the evidence bucket.
     pub evidence_lock: &'a Lock,
     pub attachments: &'a str,
     /// Object that the on-prem synchronisation writes at its end.
@@ -115,13 +114,13 @@ pub(crate) struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Whether a cluster's name says that it is this environment's. Its instances are named after it, so that it may have the
-    /// beginning alone.
+    /// Whether a cluster belongs to this environment by its name. Its instances have names that extend it, so it may be just
+    /// `project-environment`.
     pub(crate) fn is_cluster(&self, name: &str) -> bool {
         self.is_named(name) || name == format!("{}-{}", self.project, self.environment)
     }
 
-    /// Whether a name says that something is this environment's.
+    /// Whether a resource belongs to this environment by its name.
     pub(crate) fn is_named(&self, name: &str) -> bool {
         name.strip_prefix(self.project)
             .and_then(|rest| rest.strip_prefix('-')?.strip_prefix(self.environment))
@@ -129,33 +128,33 @@ impl Context<'_> {
     }
 }
 
-/// What is true of a resource.
+/// A rule's verdict on a resource.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Verdict {
     /// The rule holds.
     Pass,
-    /// It does not; in the words of AWS's API, which are the same in both languages.
+    /// The rule is broken. The texts use the names of AWS's API, which are the same in both languages.
     Fail {
-        /// What is.
+        /// Present state.
         found: String,
-        /// What should be.
+        /// Required state.
         expected: String,
     },
-    /// It cannot be said, and why.
+    /// A fact could not be read or understood; the reason.
     Unknown(String),
-    /// It does not hold, and somebody has accepted that until a day.
+    /// The rule is broken, and the policy accepts that until a date.
     Excepted {
-        /// What is.
+        /// Present state.
         found: String,
-        /// What should be.
+        /// Required state.
         expected: String,
-        /// Who answers for it, why and until when.
+        /// Owner, reason and end.
         exception: Exception,
     },
 }
 
 impl Verdict {
-    /// The word in reports.
+    /// The word for it in reports.
     pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Pass => "pass",
@@ -169,7 +168,7 @@ impl Verdict {
         Self::Fail { found: found.into(), expected: expected.into() }
     }
 
-    /// That a part of an answer is missing.
+    /// Verdict if AWS's answer lacks a field.
     pub(crate) fn missing(field: &str) -> Self {
         Self::Unknown(format!("the answer of AWS has no {field}"))
     }
@@ -183,22 +182,22 @@ impl Verdict {
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub rule: &'static Meta,
-    /// Name, as people call it.
+    /// Name that people use.
     pub resource: String,
     pub arn: String,
     pub verdict: Verdict,
-    /// What to run; empty where the rule holds.
+    /// Command to run; empty if the rule holds.
     pub command: String,
 }
 
 impl Row {
-    /// What makes the rows of two runs the same one.
+    /// Identity of the row across runs.
     pub(crate) fn key(&self) -> String {
         format!("{} {}", self.rule.id, self.resource)
     }
 }
 
-/// Every rule's verdict on a resource that was seen.
+/// Judges a resource by every rule that applies to it.
 pub(crate) fn judge<T>(
     rules: &'static [Rule<T>],
     (name, arn): (&str, &str),
@@ -217,25 +216,25 @@ pub(crate) fn judge<T>(
     rules.iter().filter_map(row).collect()
 }
 
-/// The verdict on what the stack names, or should.
+/// The verdict on a resource that the stack must name, or that must exist.
 pub(crate) fn declared(
     rule: &'static Meta,
     resource: &str,
-    is_there: bool,
+    exists: bool,
     (found, command): (&str, &str),
     context: &Context<'_>,
 ) -> Row {
-    let verdict = Verdict::of(is_there, found, "exists");
+    let verdict = Verdict::of(exists, found, "exists");
     Row {
         rule,
         resource: resource.to_owned(),
         arn: String::new(),
         verdict: accept(verdict, rule.id, resource, context),
-        command: if is_there { String::new() } else { command.to_owned() },
+        command: if exists { String::new() } else { command.to_owned() },
     }
 }
 
-/// A violation that the policy excepts today is told apart from one that it does not.
+/// Turns a violation into [`Verdict::Excepted`] if the policy accepts it today.
 pub(crate) fn accept(verdict: Verdict, rule: &str, resource: &str, context: &Context<'_>) -> Verdict {
     let Verdict::Fail { found, expected } = verdict else { return verdict };
     let today = context.now.to_zoned_datetime(shared::runtime::time::SAO_PAULO).date();
@@ -248,7 +247,7 @@ pub(crate) fn accept(verdict: Verdict, rule: &str, resource: &str, context: &Con
     }
 }
 
-/// Whether a name is the pattern, or begins with it where it ends in `*`.
+/// Whether a name equals the pattern, or starts with it if it ends in `*`.
 pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),
@@ -256,7 +255,7 @@ pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-/// The verdict of a check on something that may not have been read.
+/// Checks a fact, or reports that it could not be read.
 pub(crate) fn seen<T>(fact: &Result<T, CallError>, check: impl FnOnce(&T) -> Verdict) -> Verdict {
     match fact {
         Ok(fact) => check(fact),
@@ -264,7 +263,7 @@ pub(crate) fn seen<T>(fact: &Result<T, CallError>, check: impl FnOnce(&T) -> Ver
     }
 }
 
-/// The verdict on a switch that must be on, or off.
+/// Checks a switch that must be on or off.
 pub(crate) fn switch(found: Option<bool>, field: &str, wanted: bool) -> Verdict {
     match found {
         None => Verdict::missing(field),
@@ -272,14 +271,14 @@ pub(crate) fn switch(found: Option<bool>, field: &str, wanted: bool) -> Verdict 
     }
 }
 
-/// An instant as the API writes it.
+/// An instant in the API's notation.
 pub(crate) fn utc(at: Timestamp) -> String {
     at.to_zoned_datetime(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    //! Table tests of rules, for every kind of resource.
+    //! Table tests of rules, for all kinds of resources.
 
     use std::sync::LazyLock;
 
@@ -292,14 +291,11 @@ pub(crate) mod tests {
     use crate::rules::facts::Seen;
 
     pub(crate) const DB: &str = "moveongs-prod-db";
-
     pub(crate) const CLUSTER: &str = "moveongs-prod";
-
     pub(crate) const FILES: &str = "moveongs-prod-attachments";
-
     pub(crate) const KEY: &str = "arn:aws:kms:us-east-1:111122223333:key/0b1c";
 
-    /// Nine in the morning in São Paulo.
+    /// 9:00 in São Paulo.
     const NOW: &str = "2026-11-26T12:00:00Z";
 
     static POLICY: LazyLock<BackupAudit> = LazyLock::new(|| {
@@ -311,7 +307,7 @@ pub(crate) mod tests {
     static EVIDENCE_LOCK: LazyLock<Lock> =
         LazyLock::new(|| Lock { mode: "GOVERNANCE".to_owned(), days: 365 });
 
-    /// The policy's numbers, with some of them changed.
+    /// The default policy with some settings changed.
     pub(crate) fn audit(changed: serde_json::Value) -> BackupAudit {
         let policy: Policy = json!({"backups": {"audit": changed}}).to_string().parse().unwrap();
         policy.backups.audit
@@ -344,23 +340,23 @@ pub(crate) mod tests {
         Err(CallError { operation: "x:Get", code, message: "not authorized".to_owned() })
     }
 
+    /// Seconds.
     pub(crate) const HOUR: i64 = 3600;
-
     pub(crate) const DAY: i64 = 24 * HOUR;
 
     pub(crate) fn case(text: &str) -> serde_json::Value {
         serde_json::from_str(text).unwrap()
     }
 
-    /// What a row of the table is a case of.
+    /// Kind of a table's row.
     #[derive(Clone, Copy, Debug)]
     pub(crate) enum Case {
         Holds,
         Broken,
-        /// It cannot be evaluated.
+        /// The rule cannot be evaluated.
         Dark,
-        /// At the boundary, or where the rule is a plain switch: at the edge of what it is for. The verdict is a word, or
-        /// `-` where the rule is not for it.
+        /// At a limit, or for a plain switch, at the edge of the resources that the rule applies to. The verdict's word, or `-` if
+        /// the rule does not apply.
         Edge(&'static str),
     }
 
@@ -384,10 +380,10 @@ pub(crate) mod tests {
         }
     }
 
-    /// A rule, a case, and what makes a resource on which every rule holds into it.
+    /// A rule, a case, and the change that turns a resource on which every rule holds into that case.
     pub(crate) type Rows<T> = &'static [(&'static str, Case, fn(&mut T))];
 
-    /// Judges a resource, changed, and gives one rule's row.
+    /// Changes a resource, judges it, and returns one rule's row.
     pub(crate) fn row<T: Clone>(
         rules: &'static [Rule<T>],
         id: &str,
@@ -405,20 +401,20 @@ pub(crate) mod tests {
         row.map_or("-", |row| row.verdict.word())
     }
 
-    /// Whether an operator can run it, or is told where to look.
+    /// Whether an operator can run it, or it says where to look.
     pub(crate) fn can_be_run(command: &str) -> bool {
         ["aws ", "echo '{", "while [ \"$(aws ", "# docs/", "# infra/terraform", "# template.yaml"]
             .iter()
             .any(|beginning| command.starts_with(beginning))
     }
 
-    /// Holds a table; `name` is what the commands name.
+    /// Checks a table; every command contains `name`.
     pub(crate) fn check<T: Clone>(rules: &'static [Rule<T>], name: &str, base: &T, rows: Rows<T>) {
         for row in judge(rules, (name, "arn"), base, &context()) {
             assert_eq!(
                 row.verdict,
                 Verdict::Pass,
-                "{} of the resource that every rule holds on",
+                "{} of the resource on which every rule holds",
                 row.rule.id
             );
         }
@@ -430,7 +426,7 @@ pub(crate) mod tests {
                 Verdict::Fail { found, expected } => {
                     assert!(!found.is_empty() && !expected.is_empty() && found != expected, "{row:?}");
                     assert!(can_be_run(&row.command), "{row:?}");
-                    // The role and the endpoints are the environment's.
+                    // These commands are about the role or the account.
                     assert!(
                         row.command.contains(name)
                             || row.rule.id == "iam.object-versions"

@@ -14,28 +14,28 @@ use lifecycle::{expiration, noncurrent};
 use super::facts::{Bucket, Newest, Role};
 use super::rule::{Context, Meta, Row, Rule, Severity, Verdict, declared, seen, utc};
 
-/// That a bucket which is named is there.
+/// A bucket that the stack names exists.
 pub(crate) static MISSING: Meta = Meta {
     id: "s3.exists",
     severity: Severity::Critical,
     guide: "1",
     title: ["o bucket existe", "the bucket exists"],
-    why: ["sem ele, o que ele guarda não está em lugar nenhum", "without it, what it keeps is nowhere"],
+    why: ["sem ele, o que ele guarda não está em lugar nenhum", "without it its content is stored nowhere"],
 };
 
-/// That somebody has said where Grafana's export lies.
+/// The stack names the bucket of Grafana's export.
 pub(crate) static GRAFANA_DECLARED: Meta = Meta {
     id: "grafana.declared",
     severity: Severity::Medium,
     guide: "2.3",
-    title: ["lugar da exportação do Grafana", "place of Grafana's export"],
+    title: ["lugar da exportação do Grafana", "location of Grafana's export"],
     why: [
         "o guia pede a exportação de dashboards e alertas a cada release",
-        "the guide asks for an export of dashboards and alerts with each release",
+        "the guide requires an export of dashboards and alerts with each release",
     ],
 };
 
-/// That the uploads' bucket which the stack does not name is there by its name.
+/// The bucket of the uploads exists under its usual name, if the stack does not name it.
 pub(crate) static UPLOADS_DECLARED: Meta = Meta {
     id: "uploads.declared",
     severity: Severity::Medium,
@@ -43,11 +43,11 @@ pub(crate) static UPLOADS_DECLARED: Meta = Meta {
     title: ["bucket dos uploads on-prem", "bucket of the on-prem uploads"],
     why: [
         "o guia pede o envio diário de UPLOADS_DIR; um bucket que some leva as próprias regras",
-        "the guide asks for UPLOADS_DIR to be sent every day; a bucket that vanishes takes its own rules along",
+        "the guide requires UPLOADS_DIR to be sent every day; no rule can report on a bucket that has disappeared",
     ],
 };
 
-/// Whether the uploads have a bucket by its name; it is not known where the list was not read.
+/// Whether the uploads' bucket exists under its usual name; unknown if the list was not read.
 pub(crate) fn uploads(is_listed: Result<bool, &CallError>, context: &Context<'_>) -> Row {
     let name = format!("{}-{}-uploads", context.project, context.environment);
     let command = ("no bucket", "parameter UploadsBucketName; docs/backups.md#envio-diário-on-prem");
@@ -58,7 +58,7 @@ pub(crate) fn uploads(is_listed: Result<bool, &CallError>, context: &Context<'_>
     }
 }
 
-/// Whether the guide's retention is for it.
+/// Whether the guide's retention applies to a bucket.
 fn holds_files(bucket: &Bucket) -> bool {
     matches!(bucket.role, Role::Attachments | Role::Uploads | Role::Other)
 }
@@ -73,7 +73,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             title: ["versionamento", "versioning"],
             why: [
                 "só ele traz de volta o que foi apagado ou trocado",
-                "nothing else brings back what was deleted or replaced",
+                "nothing else restores a deleted or replaced object",
             ],
         },
         check: |bucket, _| {
@@ -94,7 +94,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             title: ["retenção das versões antigas", "retention of old versions"],
             why: [
                 "o guia pede versões antigas por 30 dias; sem regra elas ficam para sempre, com uma curta demais somem antes",
-                "the guide asks for old versions for 30 days; without a rule they stay for ever, with too short a one they go earlier",
+                "the guide requires old versions for 30 days; without a rule they stay for ever, with a shorter one they are deleted early",
             ],
         },
         check: |bucket, context| {
@@ -107,10 +107,10 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             id: "s3.expiration",
             severity: Severity::High,
             guide: "2.2",
-            title: ["nada que é atual expira", "nothing current expires"],
+            title: ["nada que é atual expira", "current objects do not expire"],
             why: [
                 "uma regra que apaga objetos atuais apaga os próprios anexos, ou esconde as evidências",
-                "a rule that deletes current objects deletes the attachments themselves, or hides the evidence",
+                "a rule that deletes current objects deletes attachments, or hides evidence",
             ],
         },
         check: |bucket, context| {
@@ -125,11 +125,8 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             id: "s3.incomplete-uploads",
             severity: Severity::Low,
             guide: "2.2",
-            title: ["uploads incompletos abortados", "incomplete uploads are aborted"],
-            why: [
-                "as partes deles se pagam e ninguém as vê",
-                "their parts are paid for, and nobody sees them",
-            ],
+            title: ["uploads incompletos abortados", "incomplete uploads aborted"],
+            why: ["as partes deles se pagam e ninguém as vê", "their parts cost money and are invisible"],
         },
         check: |bucket, context| {
             let most = i32::from(context.policy.incomplete_upload_days);
@@ -160,7 +157,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             title: ["bloqueio de acesso público", "public access block"],
             why: [
                 "anexos e estado guardam dados pessoais e senhas",
-                "attachments and state hold personal data and passwords",
+                "attachments and state contain personal data and passwords",
             ],
         },
         check: |bucket, _| Some(block(bucket)),
@@ -171,10 +168,10 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             id: "s3.public",
             severity: Severity::Critical,
             guide: "2.2",
-            title: ["aberto a todos", "open to everybody"],
+            title: ["aberto a todos", "open to everyone"],
             why: [
                 "a política ou a ACL dá a qualquer pessoa os anexos, o estado ou as evidências",
-                "policy or ACL gives attachments, state or evidence to anybody",
+                "the policy or the ACL lets anyone read attachments, state or evidence",
             ],
         },
         check: |bucket, context| Some(public(bucket, context)),
@@ -185,10 +182,10 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             id: "s3.foreign-access",
             severity: Severity::High,
             guide: "2.2",
-            title: ["acesso de outras contas", "access of other accounts"],
+            title: ["acesso de outras contas", "access by other accounts"],
             why: [
                 "quem tem o acesso não responde a esta conta; as contas combinadas ficam na política",
-                "whoever has it does not answer to this account; the accounts that were agreed on are in the policy",
+                "other accounts are outside this one's control; the policy lists the agreed ones",
             ],
         },
         check: |bucket, context| Some(foreign(bucket, context)),
@@ -213,7 +210,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             title: ["cifra com a chave esperada", "encryption with the expected key"],
             why: [
                 "quem lê o bucket sem a chave não lê o conteúdo",
-                "whoever reads the bucket without the key does not read its content",
+                "without the key, access to the bucket is not enough to read its content",
             ],
         },
         check: encryption,
@@ -233,7 +230,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             title: ["só por TLS", "over TLS only"],
             why: [
                 "sem a política o bucket aceita pedidos em claro",
-                "without the policy the bucket takes requests in clear",
+                "without the policy the bucket accepts requests in clear text",
             ],
         },
         check: |bucket, context| {
@@ -256,7 +253,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             title: ["Object Lock na evidência", "Object Lock on the evidence"],
             why: [
                 "evidência que se pode apagar não convence auditor nenhum",
-                "evidence that can be deleted convinces no auditor",
+                "evidence that can be deleted does not convince an auditor",
             ],
         },
         check: |bucket, context| {
@@ -278,7 +275,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             title: ["Object Lock nos anexos", "Object Lock on the attachments"],
             why: [
                 "sem ele quem tem a conta apaga também as versões antigas",
-                "without it whoever has the account deletes old versions too",
+                "without it anyone with control of the account can delete old versions too",
             ],
         },
         check: |bucket, _| (bucket.role == Role::Attachments).then(|| lock(bucket, "GOVERNANCE", 1)),
@@ -298,10 +295,10 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             id: "s3.replication",
             severity: Severity::Low,
             guide: "app 7",
-            title: ["réplica dos anexos", "a replica of the attachments"],
+            title: ["réplica dos anexos", "replica of the attachments"],
             why: [
                 "versões no mesmo bucket não sobrevivem à perda da região",
-                "versions in the same bucket do not outlive the loss of a region",
+                "versions in the same bucket do not survive the loss of the region",
             ],
         },
         check: |bucket, _| {
@@ -322,10 +319,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             severity: Severity::Low,
             guide: "app 7",
             title: ["registro de acessos", "access logging"],
-            why: [
-                "depois de um vazamento se pergunta quem leu o quê",
-                "after a leak people ask who read what",
-            ],
+            why: ["depois de um vazamento se pergunta quem leu o quê", "after a leak it shows who read what"],
         },
         check: |bucket, _| {
             (bucket.role == Role::Attachments).then(|| match &bucket.logs {
@@ -390,26 +384,26 @@ fn encryption(bucket: &Bucket, context: &Context<'_>) -> Option<Verdict> {
         let found =
             if is_kms { format!("{} {key}", encryption.algorithm) } else { encryption.algorithm.clone() };
         match context.key.filter(|_| needs_key) {
-            // What an alias points to, S3 does not tell; only those of AWS are surely another key.
+            // S3 does not resolve an alias; only AWS's own aliases are certainly another key.
             Some(_) if is_kms && key.contains("alias/") && !key.contains("alias/aws/") => {
-                Verdict::Unknown(format!("{found} is an alias; put the key's ARN in its place"))
+                Verdict::Unknown(format!("{found} is an alias; configure the key's ARN instead"))
             }
             Some(expected) => {
                 Verdict::of(is_kms && is_key(expected, key), found, format!("aws:kms {expected}"))
             }
-            // The application refuses to store without aws:kms, so a bucket of its attachments has it too.
+            // The application refuses to store attachments without aws:kms, so their bucket must have it.
             None if bucket.role == Role::Attachments => Verdict::of(is_kms, found, "aws:kms"),
             None => Verdict::Pass,
         }
     }))
 }
 
-/// Whether a key, by its ARN or its bare id, is the expected one.
+/// Whether a key, as ARN or bare id, is the expected one.
 fn is_key(expected: &str, found: &str) -> bool {
     found == expected || (!found.contains(['/', ':']) && expected.ends_with(&format!(":key/{found}")))
 }
 
-/// Nobody can take COMPLIANCE away, so it is as good where GOVERNANCE is asked for.
+/// COMPLIANCE also satisfies a requirement of GOVERNANCE: no one can remove it.
 fn lock(bucket: &Bucket, mode: &str, days: i32) -> Verdict {
     match &bucket.lock {
         None => Verdict::Unknown("the Object Lock was not read".to_owned()),
@@ -430,7 +424,7 @@ fn lock(bucket: &Bucket, mode: &str, days: i32) -> Verdict {
 fn fresh(bucket: &Bucket, hours: i64, context: &Context<'_>) -> Verdict {
     let expected = format!("≤ {hours} h");
     match &bucket.newest {
-        None => Verdict::Unknown("the objects were not looked at".to_owned()),
+        None => Verdict::Unknown("the objects were not read".to_owned()),
         Some(fact) => seen(fact, |newest| match newest {
             Newest::At(at) => Verdict::of(
                 context.now.duration_since(*at) <= SignedDuration::from_hours(hours),
@@ -439,7 +433,7 @@ fn fresh(bucket: &Bucket, hours: i64, context: &Context<'_>) -> Verdict {
             ),
             Newest::Nothing => Verdict::fail("no object", expected),
             Newest::NotAll(looked) => Verdict::Unknown(format!(
-                "none of the first {looked} objects is young enough, and there are more; let the job write its marker"
+                "none of the first {looked} objects is recent enough, and there are more; have the job write its marker"
             )),
         }),
     }

@@ -1,9 +1,9 @@
-//! Terraform's state and its lock (guide, 2.3). The state's bucket is held to the rules of buckets.
+//! Terraform's state and its lock (guide, 2.3). The rules of buckets also apply to the state's bucket.
 
 use super::facts::Table;
 use super::rule::{Meta, Rule, Severity, Verdict, seen, switch};
 
-/// That the state has a remote backend, as far as the stack is told.
+/// The state has a remote backend, according to the stack's parameters.
 pub(crate) static DECLARED_STATE: Meta = Meta {
     id: "terraform.state",
     severity: Severity::High,
@@ -11,11 +11,11 @@ pub(crate) static DECLARED_STATE: Meta = Meta {
     title: ["estado do Terraform em backend remoto", "Terraform's state in a remote backend"],
     why: [
         "num disco só, o estado se perde com ele, e guarda segredos em claro",
-        "on one disk only the state is lost with it, and it holds secrets in clear",
+        "a state on one disk is lost with the disk, and it contains secrets in clear text",
     ],
 };
 
-/// That the state is locked while somebody changes it.
+/// The state is locked while it is changed.
 pub(crate) static DECLARED_LOCK: Meta = Meta {
     id: "terraform.lock",
     severity: Severity::Medium,
@@ -23,7 +23,7 @@ pub(crate) static DECLARED_LOCK: Meta = Meta {
     title: ["trava do estado do Terraform", "lock of Terraform's state"],
     why: [
         "sem trava dois applies ao mesmo tempo estragam o estado",
-        "without a lock two applies at once spoil the state",
+        "without a lock two concurrent applies corrupt the state",
     ],
 };
 
@@ -38,7 +38,7 @@ pub(crate) static TABLE: &[Rule<Table>] = &[
                 "recuperação a um ponto no tempo da tabela de trava",
                 "point-in-time recovery of the lock table",
             ],
-            why: ["nela está a soma de verificação do estado", "it holds the state's digest"],
+            why: ["nela está a soma de verificação do estado", "it contains the state's digest"],
         },
         check: |table, _| {
             Some(seen(&table.has_recovery, |on| {

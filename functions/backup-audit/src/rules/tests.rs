@@ -1,4 +1,4 @@
-//! What holds of the rules of all kinds.
+//! Tests over the rules of all kinds.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use super::s3::tests::BUCKETS;
 use super::terraform::tests::TABLES;
 use super::*;
 
-/// Verdicts on what the stack names and on the audit itself; the tests of the sweep and of exceptions hold them.
+/// Rules about the stack's names and about the audit itself, tested below and with the sweep.
 const OF_NO_RESOURCE: [&str; 9] = [
     "audit.coverage",
     "audit.exception-expired",
@@ -49,10 +49,10 @@ fn every_rule_has_rows_of_each_kind() {
 }
 
 #[test]
-fn every_rule_says_what_it_is_in_both_languages() {
+fn every_rule_has_texts_in_both_languages() {
     let mut ids = BTreeSet::new();
     for rule in all() {
-        assert!(ids.insert(rule.id), "{} stands twice", rule.id);
+        assert!(ids.insert(rule.id), "{} is not unique", rule.id);
         assert!(rule.id.contains('.'), "{}", rule.id);
         assert!(!rule.guide.is_empty(), "{}", rule.id);
         for [portuguese, english] in [rule.title, rule.why] {
@@ -75,9 +75,9 @@ fn excepted(rule: &str, resource: &str, until: &str, expected: &str) {
     assert!(can_be_run(&row.command), "{row:?}");
 }
 
-/// Today is the 26th in São Paulo.
+/// Today is November 26 in São Paulo.
 #[test]
-fn an_exception_is_of_one_rule_and_of_a_name_or_a_beginning_and_lasts_its_last_day() {
+fn an_exception_covers_one_rule_and_a_name_or_prefix_until_the_end_of_its_last_day() {
     excepted("rds.public", DB, "2026-11-26", "excepted");
     excepted("rds.public", DB, "2026-11-25", "fail");
     excepted("rds.public", "moveongs-prod-*", "2026-12-31", "excepted");
@@ -88,7 +88,7 @@ fn an_exception_is_of_one_rule_and_of_a_name_or_a_beginning_and_lasts_its_last_d
 }
 
 #[test]
-fn an_exception_is_of_a_violation_and_not_of_what_cannot_be_said() {
+fn an_exception_covers_a_violation_and_not_an_unknown() {
     let exception =
         json!({"rule": "rds.public", "resource": "*", "reason": "r", "owner": "o", "until": "2026-12-31"});
     let policy = audit(json!({"exceptions": [exception]}));
@@ -101,11 +101,11 @@ fn an_exception_is_of_a_violation_and_not_of_what_cannot_be_said() {
 }
 
 #[test]
-fn an_exception_whose_day_is_over_is_a_finding() {
+fn an_expired_exception_is_a_finding() {
     let exception =
         |until| json!({"rule": "rds.public", "resource": until, "reason": "r", "owner": "o", "until": until});
     let policy = audit(json!({"exceptions": [exception("2026-11-25"), exception("2026-11-26")]}));
-    // The 26th in UTC, and still the 25th in São Paulo, and the moment after.
+    // The first instant is the 26th in UTC and still the 25th in São Paulo; the second is the 26th in both.
     for (now, expected) in [
         ("2026-11-26T02:59:59Z", vec![]),
         ("2026-11-26T03:00:00Z", vec!["rds.public 2026-11-25"]),
@@ -123,14 +123,14 @@ fn an_exception_whose_day_is_over_is_a_finding() {
 }
 
 #[test]
-fn what_the_stack_names_is_there_or_missing_or_accepted() {
+fn a_named_resource_exists_or_is_missing_or_accepted() {
     let exception = json!({
         "rule": "terraform.state", "resource": "terraform", "reason": "r", "owner": "o", "until": "2026-11-26"
     });
     let policy = json!({"backups": {"audit": {"exceptions": [exception]}}}).to_string();
     let policy = policy.parse::<Policy>().unwrap().backups.audit;
     let accepting = Context { policy: &policy, ..context() };
-    for (rule, is_there, context, expected) in [
+    for (rule, exists, context, expected) in [
         (&terraform::DECLARED_STATE, true, context(), "pass"),
         (&terraform::DECLARED_STATE, false, context(), "fail"),
         (&terraform::DECLARED_STATE, false, accepting, "excepted"),
@@ -141,8 +141,8 @@ fn what_the_stack_names_is_there_or_missing_or_accepted() {
         (&rds::MISSING, true, context(), "pass"),
         (&rds::MISSING, false, context(), "fail"),
     ] {
-        let row = declared(rule, "terraform", is_there, ("nothing", "parameter P"), &context);
+        let row = declared(rule, "terraform", exists, ("nothing", "parameter P"), &context);
         assert_eq!(row.verdict.word(), expected, "{}", rule.id);
-        assert_eq!(row.command, if is_there { "" } else { "parameter P" });
+        assert_eq!(row.command, if exists { "" } else { "parameter P" });
     }
 }

@@ -22,7 +22,7 @@ impl Sweep<'_> {
             aws::application::has(control, "AWS::CloudWatch::Alarm", |name| self
                 .app
                 .names
-                .is_anothers_alarm(name)),
+                .is_application_alarm(name)),
             aws::application::log_watch(control, &logs),
             self.common.plans(self.app),
             aws::application::has(control, "AWS::EC2::VPCEndpoint", |_| true),

@@ -1,4 +1,4 @@
-//! Access to a bucket by strangers and without TLS: its policy, its ACL and the blocks of public access.
+//! Access to a bucket by strangers or without TLS: bucket policy, ACL and public access blocks.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use shared::runtime::failure::CallError;
 use crate::rules::facts::{Acl, BLOCKS, Bucket};
 use crate::rules::rule::{Context, Verdict};
 
-/// Whether a setting is on, for the bucket or for its account: S3 goes by the stricter of both, setting by setting.
+/// Whether a block is on for the bucket or for its account: for each block S3 applies the stricter one.
 fn is_on(bucket: &Bucket, setting: &str) -> Result<bool, CallError> {
     match (&bucket.open, &bucket.account_open) {
         (Ok(open), _) if !open.contains(&setting) => Ok(true),
@@ -20,16 +20,16 @@ fn is_on(bucket: &Bucket, setting: &str) -> Result<bool, CallError> {
 }
 
 pub(super) fn block(bucket: &Bucket) -> Verdict {
-    let mut untold = None;
+    let mut unread = None;
     let mut open = Vec::new();
     for setting in BLOCKS {
         match is_on(bucket, setting) {
             Ok(true) => {}
             Ok(false) => open.push(setting),
-            Err(call) => untold = Some(call),
+            Err(call) => unread = Some(call),
         }
     }
-    match untold {
+    match unread {
         Some(call) if open.is_empty() => Verdict::Unknown(call.to_string()),
         _ => Verdict::of(open.is_empty(), format!("{} false", open.join(", ")), "all four true"),
     }
@@ -44,7 +44,7 @@ fn place<'a>(bucket: &'a Bucket, context: &Context<'a>) -> Place<'a> {
     }
 }
 
-/// Whom the bucket's policy lets in; the error is why that is not known.
+/// Strangers that the bucket policy admits; the error is why they are unknown.
 fn strangers(bucket: &Bucket, context: &Context<'_>) -> Result<BTreeSet<Who>, String> {
     let Some(policy) = bucket.policy.as_ref().map_err(ToString::to_string)? else {
         return Ok(BTreeSet::new());
@@ -52,14 +52,14 @@ fn strangers(bucket: &Bucket, context: &Context<'_>) -> Result<BTreeSet<Who>, St
     let found = policy.parse::<Policy>();
     let found = found.and_then(|policy| policy.strangers_to_bucket(&bucket.name, &place(bucket, context)));
     let found = found.map_err(|error| error.to_string())?;
-    // Whether an id is the bucket's own account's, only its ACL says.
+    // Only the ACL tells whether a canonical id is the bucket's own account.
     match acl(bucket) {
         Err(why) if found.iter().any(|who| matches!(who, Who::Canonical(_))) => Err(why),
         _ => Ok(found),
     }
 }
 
-/// Whom the bucket's policy lets in by name. Where public buckets are restricted, S3 lets in services alone.
+/// Strangers that the bucket policy admits by name. If it is public and public buckets are restricted, S3 only admits services.
 pub(super) fn named_strangers(bucket: &Bucket, context: &Context<'_>) -> Result<BTreeSet<Who>, String> {
     let mut found = strangers(bucket, context)?;
     if found.remove(&Who::Everyone) && is_on(bucket, "RestrictPublicBuckets") == Ok(true) {
@@ -68,21 +68,21 @@ pub(super) fn named_strangers(bucket: &Bucket, context: &Context<'_>) -> Result<
     Ok(found)
 }
 
-/// The ACL, where the answer has whose the bucket is.
+/// The ACL; an error if the answer lacks the owner.
 pub(super) fn acl(bucket: &Bucket) -> Result<&Acl, String> {
     match &bucket.acl {
         Err(call) => Err(call.to_string()),
-        Ok(Acl { owner: None, .. }) => Err("the answer of AWS has no Owner".to_owned()),
+        Ok(Acl { owner: None, .. }) => Err("AWS's answer has no Owner".to_owned()),
         Ok(acl) => Ok(acl),
     }
 }
 
-/// The accounts whom the ACL gives anything, besides the owner.
+/// Accounts other than the owner to which the ACL grants anything.
 pub(super) fn outsiders(acl: &Acl) -> Vec<&str> {
     acl.accounts.iter().filter(|id| acl.owner.as_ref() != Some(*id)).map(String::as_str).collect()
 }
 
-/// What is so where nothing blocks it, and what is not known because of it.
+/// An opening, unless it is blocked; an error if the block is unknown.
 fn unless_blocked(
     found: Result<Option<String>, String>,
     is_blocked: Result<bool, CallError>,
@@ -94,7 +94,7 @@ fn unless_blocked(
     }
 }
 
-/// The verdict on what was found of the policy and of the ACL.
+/// The verdict on the openings of the policy and of the ACL.
 fn both(found: [Result<Option<String>, String>; 2], expected: String) -> Verdict {
     let open: Vec<_> = found.iter().filter_map(|found| found.clone().ok().flatten()).collect();
     match found.into_iter().find_map(Result::err) {
@@ -115,7 +115,7 @@ pub(super) fn public(bucket: &Bucket, context: &Context<'_>) -> Verdict {
             unless_blocked(of_policy, is_on(bucket, "RestrictPublicBuckets")),
             unless_blocked(of_acl, is_on(bucket, "IgnorePublicAcls")),
         ],
-        "nobody outside the account".to_owned(),
+        "no one outside the account".to_owned(),
     )
 }
 
@@ -132,7 +132,7 @@ pub(super) fn foreign(bucket: &Bucket, context: &Context<'_>) -> Verdict {
     both([of_policy, of_acl], format!("only {}", accounts.join(", ")))
 }
 
-/// Whether the policy refuses every request without TLS, and else one that it does not refuse.
+/// Checks that the policy refuses every request without TLS; otherwise names one that it does not refuse.
 pub(super) fn over_tls(policy: Option<&str>, bucket: &Bucket, context: &Context<'_>) -> Verdict {
     let expected = "every request without TLS is denied";
     let Some(policy) = policy else { return Verdict::fail("no bucket policy", expected) };
@@ -165,7 +165,7 @@ pub(crate) mod tests {
     use crate::rules::s3::BUCKET;
     use crate::rules::s3::tests::bucket;
 
-    /// Whether the rule takes a policy for one that refuses every request without TLS.
+    /// Whether `s3.tls-only` passes on a policy.
     pub(crate) fn denies_clear(policy: &str) -> bool {
         let change = |bucket: &mut Bucket| bucket.policy = Ok(Some(policy.to_owned()));
         let row = row(BUCKET, "s3.tls-only", FILES, &bucket(Role::Attachments), change, &context());
@@ -182,9 +182,9 @@ pub(crate) mod tests {
         row.unwrap()
     }
 
-    /// What IAM makes of a policy is a matter of `shared::access`; here is what the audit makes of that.
+    /// `shared::access` evaluates policies as IAM does; this tests the audit's verdicts on the result.
     #[test]
-    fn case_10a_another_spelling_of_tls_only_passes_and_what_is_not_refused_is_named() {
+    fn case_10a_another_spelling_of_tls_only_passes_and_a_request_not_refused_is_named() {
         with_policy(
             "s3.tls-only",
             include_str!("../../../../../tests/cases/10a-bucket-policy-boolifexists.json"),
@@ -203,12 +203,12 @@ pub(crate) mod tests {
             for rule in ["s3.tls-only", "s3.foreign-access"] {
                 with_policy(rule, broken, "unknown");
             }
-            // Whatever it says, S3 gives strangers nothing by it.
+            // Whatever it says, the public access blocks keep strangers out.
             with_policy("s3.public", broken, "pass");
         }
     }
 
-    /// A bucket whose policy allows everything to a principal, with the blocks that are off for it and for the account.
+    /// A bucket whose policy allows everything to a principal, with some blocks off for it and for the account.
     pub(crate) fn opened(
         principal: &serde_json::Value,
         open: &[&'static str],
@@ -236,7 +236,7 @@ pub(crate) mod tests {
         );
     }
 
-    /// The account's block of the case, as S3 Control tells it.
+    /// Account-level blocks of the case that are off.
     fn blocks_of_case_07() -> Seen<Vec<&'static str>> {
         let case = include_str!("../../../../../tests/cases/07-s3-account-level-block.json");
         let case: serde_json::Value = serde_json::from_str(case).unwrap();
@@ -245,7 +245,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn case_07_the_accounts_block_counts_setting_by_setting() {
+    fn case_07_the_account_level_block_counts_setting_by_setting() {
         const RESTRICT: &str = "RestrictPublicBuckets";
         let (all, none) = (BLOCKS.to_vec(), Vec::new());
         for (open, account, expected) in [
@@ -281,17 +281,17 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn whom_a_buckets_policy_lets_in_and_what_blocks_it() {
+    fn strangers_in_a_bucket_policy_are_found_unless_blocked() {
         let (all, on) = (BLOCKS.to_vec(), Ok(Vec::new()));
         let off = Ok(all.clone());
-        let (everybody, another) = (json!("*"), json!({"AWS": "777788889999"}));
+        let (everyone, another) = (json!("*"), json!({"AWS": "777788889999"}));
         let service = json!({"Service": "logging.s3.amazonaws.com"});
-        access(&opened(&everybody, &all, &off), "fail", "pass");
-        access(&opened(&everybody, &[], &off), "pass", "pass");
-        access(&opened(&everybody, &all, &on), "pass", "pass");
-        access(&opened(&everybody, &["RestrictPublicBuckets"], &off), "fail", "pass");
-        access(&opened(&everybody, &["IgnorePublicAcls"], &off), "pass", "pass");
-        access(&opened(&everybody, &all, &unread()), "unknown", "pass");
+        access(&opened(&everyone, &all, &off), "fail", "pass");
+        access(&opened(&everyone, &[], &off), "pass", "pass");
+        access(&opened(&everyone, &all, &on), "pass", "pass");
+        access(&opened(&everyone, &["RestrictPublicBuckets"], &off), "fail", "pass");
+        access(&opened(&everyone, &["IgnorePublicAcls"], &off), "pass", "pass");
+        access(&opened(&everyone, &all, &unread()), "unknown", "pass");
         access(&opened(&another, &[], &on), "pass", "fail");
         access(&opened(&service, &[], &on), "pass", "fail");
         access(&opened(&json!({"AWS": "111122223333"}), &all, &off), "pass", "pass");
@@ -304,12 +304,12 @@ pub(crate) mod tests {
         unseen.policy = Ok(None);
         access(&unseen, "pass", "pass");
         for role in [Role::Evidence, Role::State, Role::Grafana, Role::Uploads, Role::Other] {
-            access(&Bucket { role, ..opened(&everybody, &all, &off) }, "fail", "pass");
+            access(&Bucket { role, ..opened(&everyone, &all, &off) }, "fail", "pass");
         }
     }
 
     #[test]
-    fn whom_a_buckets_acl_lets_in_and_what_blocks_it() {
+    fn strangers_in_an_acl_are_found_unless_blocked() {
         let (all, on) = (BLOCKS.to_vec(), Ok(Vec::new()));
         let off = Ok(all.clone());
         let acl = |account: Option<&str>, group: Option<&str>| {

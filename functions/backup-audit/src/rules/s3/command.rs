@@ -7,7 +7,7 @@ pub(super) fn put(bucket: &Bucket, operation: &str, change: &str) -> String {
     format!("aws s3api {operation} --bucket {} {change}", bucket.name)
 }
 
-/// Blocks public access in all four ways, whatever the account does.
+/// Enables all four public access blocks, whatever the account has.
 pub(super) fn close(bucket: &Bucket) -> String {
     put(
         bucket,
@@ -16,7 +16,7 @@ pub(super) fn close(bucket: &Bucket) -> String {
     )
 }
 
-/// The repair's plan where there is a repair; what a person does is a comment: it cannot be pasted as it stands.
+/// Invokes the repair's plan if the bucket can be repaired. Manual steps are a comment, since they cannot be pasted unchanged.
 pub(super) fn plan_or(bucket: &Bucket, rule: &str, by_hand: &str, context: &Context<'_>) -> String {
     if !bucket.role.is_repaired() || bucket.elsewhere.is_some() {
         return format!("# docs/backups.md#regras: {by_hand}");

@@ -1,10 +1,10 @@
-//! Lifecycle rules of a bucket: which objects and versions they delete, and when.
+//! Lifecycle rules: the objects and versions that they delete, and when.
 
 use crate::rules::facts::{Bucket, Lifecycle, Role};
 use crate::rules::rule::{Context, Verdict};
 
-/// Whether all that a rule is for may go: it is below a prefix that the policy lets expire.
-fn is_let_go(bucket: &Bucket, rule: &Lifecycle, context: &Context<'_>) -> bool {
+/// Whether a rule only applies below a prefix whose objects may expire by the policy.
+fn may_expire(bucket: &Bucket, rule: &Lifecycle, context: &Context<'_>) -> bool {
     let prefixes = &context.policy.expiring_prefixes;
     let prefixes = match bucket.role {
         Role::Attachments => &prefixes.attachments,
@@ -14,7 +14,7 @@ fn is_let_go(bucket: &Bucket, rule: &Lifecycle, context: &Context<'_>) -> bool {
     prefixes.iter().any(|prefix| rule.prefix.starts_with(prefix.as_str()))
 }
 
-/// A rule by its id and what it is for.
+/// Text for a rule: its id and scope.
 pub(crate) fn named(rule: &Lifecycle) -> String {
     let scope = if rule.prefix.is_empty() { "whole bucket" } else { rule.prefix.as_str() };
     let filter = if rule.is_filtered { ", by tag or size" } else { "" };
@@ -22,23 +22,23 @@ pub(crate) fn named(rule: &Lifecycle) -> String {
 }
 
 pub(super) fn expiration(bucket: &Bucket, rules: &[Lifecycle], context: &Context<'_>) -> Verdict {
-    let expires = |rule: &&Lifecycle| rule.is_enabled && rule.expires && !is_let_go(bucket, rule, context);
+    let expires = |rule: &&Lifecycle| rule.is_enabled && rule.expires && !may_expire(bucket, rule, context);
     let found: Vec<_> = rules.iter().filter(expires).map(named).collect();
     Verdict::of(
         found.is_empty(),
         format!("Expiration of current objects: {}", found.join("; ")),
-        "no Expiration, but of prefixes in backups.audit.expiring_prefixes",
+        "no Expiration outside the prefixes in backups.audit.expiring_prefixes",
     )
 }
 
-/// The rule that deletes old versions first, of those whose versions are to be kept. One that keeps a number of newer versions
-/// besides keeps more, and is held against its days alone.
+/// The rule that deletes old versions first, other than those whose objects may expire. A rule that also keeps a number of newer
+/// versions keeps more; only its days count.
 pub(crate) fn shortest<'a>(
     bucket: &Bucket,
     rules: &'a [Lifecycle],
     context: &Context<'_>,
 ) -> Option<(&'a Lifecycle, i32)> {
-    let enabled = rules.iter().filter(|rule| rule.is_enabled && !is_let_go(bucket, rule, context));
+    let enabled = rules.iter().filter(|rule| rule.is_enabled && !may_expire(bucket, rule, context));
     enabled.filter_map(|rule| Some((rule, rule.noncurrent_days?))).min_by_key(|(_, days)| *days)
 }
 
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shortest_enabled_lifecycle_rule_counts_and_one_must_be_for_all() {
+    fn the_shortest_enabled_rule_counts_and_one_must_cover_the_bucket() {
         let rule = |days| whole(Some(days), None);
         let part = |days| Lifecycle { prefix: "a/".to_owned(), ..rule(days) };
         let disabled = |days| Lifecycle { is_enabled: false, ..rule(days) };
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn incomplete_uploads_of_a_part_or_of_a_disabled_rule_do_not_count() {
+    fn partial_or_disabled_rules_about_incomplete_uploads_do_not_count() {
         let rule = whole(None, Some(7));
         for (rules, expected) in [
             (vec![rule.clone(), whole(None, Some(30))], "pass"),
@@ -102,7 +102,7 @@ mod tests {
         }
     }
 
-    /// The lifecycle of the case, read as S3's answer is.
+    /// The case's lifecycle rules.
     fn lifecycle_of_case_17() -> Vec<Lifecycle> {
         let case = include_str!("../../../../../tests/cases/17-lifecycle-tmp-prefix.json");
         let case: serde_json::Value = serde_json::from_str(case).unwrap();
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn case_17_a_rule_that_deletes_current_objects_is_named_or_its_prefix_is_let_go() {
+    fn case_17_a_rule_that_deletes_current_objects_is_named_or_its_prefix_may_expire() {
         let letting = |prefixes: &[&str]| audit(json!({"expiring_prefixes": {"attachments": prefixes}}));
         let judged = |rules: Vec<Lifecycle>, role: Role, policy: &BackupAudit| {
             let context = Context { policy, ..context() };
@@ -160,19 +160,19 @@ mod tests {
             let row = judged(rules.clone(), role, &letting(prefixes));
             assert_eq!(row.verdict.word(), expected, "{rules:?} {prefixes:?} {role:?}");
         }
-        for (rule, said) in [
+        for (rule, expected) in [
             (rule("", true), "rule x, whole bucket, by tag or size"),
             (Lifecycle { id: String::new(), ..rule("a/", false) }, "rule without ID, a/"),
         ] {
             let Verdict::Fail { found, .. } = judged(vec![rule], Role::Attachments, &none).verdict else {
                 panic!()
             };
-            assert_eq!(found, format!("Expiration of current objects: {said}"));
+            assert_eq!(found, format!("Expiration of current objects: {expected}"));
         }
     }
 
     #[test]
-    fn case_17_versions_are_kept_as_long_as_asked_but_for_those_that_are_let_go() {
+    fn case_17_versions_are_kept_long_enough_unless_their_prefix_may_expire() {
         noncurrent(lifecycle_of_case_17(), "pass");
         let short = Lifecycle { prefix: "tmp/".to_owned(), ..whole(Some(1), None) };
         let rules = [lifecycle_of_case_17(), vec![short]].concat();

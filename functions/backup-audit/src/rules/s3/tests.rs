@@ -8,7 +8,7 @@ use crate::rules::facts::{Acl, BLOCKS, Encryption, Lifecycle, Lock};
 use crate::rules::rule::tests::Case::{Broken, Dark, Edge, Holds};
 use crate::rules::rule::tests::{DAY, FILES, HOUR, KEY, Rows, ago, check, context, row, unread, word};
 
-/// A lifecycle rule for a whole bucket.
+/// A lifecycle rule for the whole bucket.
 pub(crate) fn whole(noncurrent_days: Option<i32>, incomplete_days: Option<i32>) -> Lifecycle {
     Lifecycle { is_enabled: true, noncurrent_days, incomplete_days, ..Lifecycle::default() }
 }
@@ -158,7 +158,7 @@ fn every_rule_of_a_bucket() {
 }
 
 #[test]
-fn the_evidence_is_locked_as_the_stack_asks_or_more() {
+fn the_evidence_is_locked_at_least_as_the_stack_requires() {
     let lock = |mode: &str, days| Lock { mode: mode.to_owned(), days };
     for (asked, found, expected) in [
         (("COMPLIANCE", 365), ("COMPLIANCE", 365), "pass"),
@@ -177,7 +177,7 @@ fn the_evidence_is_locked_as_the_stack_asks_or_more() {
 }
 
 #[test]
-fn a_buckets_key_by_its_arn_its_id_or_an_alias() {
+fn a_key_is_recognised_by_its_arn_or_id_and_an_alias_is_unknown() {
     for (role, key, algorithm, found, expected) in [
         (Role::Attachments, Some(KEY), "aws:kms", Some(KEY), "pass"),
         (Role::Attachments, Some(KEY), "aws:kms", Some("0b1c"), "pass"),
@@ -206,7 +206,7 @@ fn a_buckets_key_by_its_arn_its_id_or_an_alias() {
 }
 
 #[test]
-fn the_uploads_bucket_is_listed_or_missing_or_accepted_or_not_known() {
+fn the_uploads_bucket_is_listed_or_missing_or_accepted_or_unknown() {
     let accepting = |resource: &str| {
         let exception = json!({
             "rule": "uploads.declared", "resource": resource, "reason": "r", "owner": "o", "until": "2026-11-26"
