@@ -25,15 +25,15 @@ use crate::rules::rule::{declared, judge};
 use crate::rules::terraform::TABLE;
 use crate::rules::{Context, Row, application, terraform};
 
-/// How many resources of a kind are read at once.
+/// Number of resources of a kind that are read at once.
 const AT_ONCE: usize = 8;
 
-/// Why a part was not read to its end.
+/// Why a section ended early.
 #[derive(Debug)]
 pub(crate) enum Stop {
-    /// AWS did not answer.
+    /// A call to AWS failed.
     Call(CallError),
-    /// The report could not be written.
+    /// A report could not be written.
     File(io::Error),
 }
 
@@ -49,7 +49,7 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// One reading of everything.
+/// One sweep over everything.
 pub(crate) struct Sweep<'a> {
     app: &'a App,
     context: &'a Context<'a>,
@@ -79,9 +79,9 @@ impl<'a> Sweep<'a> {
         }
     }
 
-    /// Reads all parts, side by side. One that AWS does not answer for is told at the end, and keeps no other from being read.
+    /// Reads all sections concurrently. A section that fails does not stop the others; its coverage shows the failure.
     pub(crate) async fn run(&self) -> io::Result<()> {
-        // On the heap: side by side the parts are more than a stack holds.
+        // Boxed: together the sections' futures are too large for the stack.
         let databases = async {
             let is_seen = Cell::new(false);
             let (instances, clusters) = join!(
@@ -120,12 +120,12 @@ impl<'a> Sweep<'a> {
         Ok(ended)
     }
 
-    fn emit(&self, section: &'static str, rows: &[Row]) -> io::Result<()> {
+    fn judged(&self, section: &'static str, rows: &[Row]) -> io::Result<()> {
         self.progress.borrow_mut().of(section).seen += 1;
         rows.iter().try_for_each(|row| self.findings.borrow_mut().push(row))
     }
 
-    /// Reads and judges several at once.
+    /// Reads and judges several resources at once.
     async fn each<T>(
         &self,
         section: &'static str,
@@ -141,7 +141,7 @@ impl<'a> Sweep<'a> {
             })
             .buffer_unordered(AT_ONCE);
         while let Some((name, rows)) = done.next().await {
-            self.emit(section, &rows)?;
+            self.judged(section, &rows)?;
             self.progress.borrow_mut().of(section).begun.remove(&name);
         }
         Ok(())
@@ -150,9 +150,9 @@ impl<'a> Sweep<'a> {
     async fn terraform(&self) -> Result<(), Stop> {
         let table = &self.app.names.lock_table;
         let readme = "infra/terraform/README.md";
-        let lock = |name: &str, is_there, found| {
+        let lock = |name: &str, exists, found| {
             let command = "parameter TerraformLockTableName, or backups.audit.terraform_native_lock; infra/terraform/README.md";
-            declared(&terraform::DECLARED_LOCK, name, is_there, (found, command), self.context)
+            declared(&terraform::DECLARED_LOCK, name, exists, (found, command), self.context)
         };
         let mut rows = if table.is_empty() {
             vec![lock(
@@ -179,21 +179,21 @@ impl<'a> Sweep<'a> {
             ("no state bucket", &command),
             self.context,
         ));
-        Ok(self.emit("terraform:lock", &rows)?)
+        Ok(self.judged("terraform:lock", &rows)?)
     }
 
     async fn services(&self) -> Result<(), Stop> {
-        let (mut is_there, mut untold, mut token) = (false, None, None);
+        let (mut has_service, mut unread, mut token) = (false, None, None);
         loop {
             let (arns, next) = aws::application::services(&self.app.ecs, self.context.cluster, token).await?;
-            is_there |= !arns.is_empty();
+            has_service |= !arns.is_empty();
             for service in described(self.app, self.context, arns).await? {
                 match service {
                     Ok(service) => {
                         let rows = judge(SERVICE, (&service.name, &service.arn), &service, self.context);
-                        self.emit("ecs:services", &rows)?;
+                        self.judged("ecs:services", &rows)?;
                     }
-                    Err(call) => untold = Some(call),
+                    Err(call) => unread = Some(call),
                 }
             }
             token = next;
@@ -201,14 +201,14 @@ impl<'a> Sweep<'a> {
                 break;
             }
         }
-        if let Some(call) = untold {
+        if let Some(call) = unread {
             return Err(call.into());
         }
         let cluster = self.context.cluster;
         let command = format!("aws ecs list-services --cluster {cluster}");
         let rule = &application::NO_SERVICE;
-        let there = declared(rule, cluster, is_there, ("no service", &command), self.context);
-        Ok(self.emit("ecs:services", &[there])?)
+        let row = declared(rule, cluster, has_service, ("no service", &command), self.context);
+        Ok(self.judged("ecs:services", &[row])?)
     }
 }
 

@@ -16,11 +16,11 @@ pub(crate) use summary::{Summary, summary};
 
 use crate::error::AuditError;
 
-/// The message of an audit that could not be done.
+/// The message about an audit that failed.
 pub(crate) fn failed(settings: &Settings, run_id: &str, error: &AuditError) -> Message {
     let what = settings.language.pick("A auditoria de backup falhou", "The backup audit failed");
-    let said = format!("*{}*: {}", error.kind(), chain(error));
-    Message::failed(settings, run_id, what, &said, &error.next_step(settings.language))
+    let failure = format!("*{}*: {}", error.kind(), chain(error));
+    Message::failed(settings, run_id, what, &failure, &error.next_step(settings.language))
 }
 
 #[cfg(test)]
@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_repair_and_a_failure_are_reported_with_what_was_and_what_to_do() {
+    fn a_repair_and_a_failure_are_reported_with_the_state_and_the_next_step() {
         let done = Repaired {
             rule: "rds.public",
             resource: "moveongs-prod-db",

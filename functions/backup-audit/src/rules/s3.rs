@@ -337,7 +337,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             title: ["idade da sincronização on-prem", "age of the on-prem synchronisation"],
             why: [
                 "o guia pede o envio diário de UPLOADS_DIR",
-                "the guide asks for UPLOADS_DIR to be sent every day",
+                "the guide requires UPLOADS_DIR to be sent every day",
             ],
         },
         check: |bucket, context| {

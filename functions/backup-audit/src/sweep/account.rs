@@ -1,4 +1,4 @@
-//! Section of the account's resources.
+//! The section of the account's resources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,10 +30,10 @@ impl Sweep<'_> {
         let has_backup_plan = plans.as_ref().map(|plans| !plans.is_empty()).map_err(Clone::clone);
         let account = Account { has_alarms, log_watch, has_backup_plan, has_endpoints };
         let rows = judge(ACCOUNT, (&self.app.place.account, ""), &account, self.context);
-        self.emit("account:resources", &rows)?;
+        self.judged("account:resources", &rows)?;
         for resource in self.protected(plans).await {
             let rows = judge(PROTECTED, (&resource.name, &resource.arn), &resource, self.context);
-            self.emit("account:resources", &rows)?;
+            self.judged("account:resources", &rows)?;
         }
         let Ok(plans) = plans else { return Ok(()) };
         let names = plans
@@ -46,13 +46,13 @@ impl Sweep<'_> {
         }
         for vault in aws::application::vaults(control, &names).await? {
             let rows = judge(VAULT, (&vault.name, &vault.arn), &vault, self.context);
-            self.emit("account:resources", &rows)?;
+            self.judged("account:resources", &rows)?;
         }
         Ok(())
     }
 
-    /// The buckets with files and the lock table, with the plans that select them. Without any plan that is the account's
-    /// finding, and none of theirs.
+    /// The buckets with files and the lock table, with the plans that select them. Empty if the account has no plan: that is the
+    /// account's finding, not theirs.
     async fn protected(&self, plans: &Seen<Vec<Arc<Plan>>>) -> Vec<Protected> {
         if plans.as_ref().is_ok_and(Vec::is_empty) {
             return Vec::new();
@@ -86,7 +86,7 @@ impl Sweep<'_> {
     }
 }
 
-/// The plans that select a resource; its tags are asked for where a plan depends on them.
+/// The plans that select a resource; reads its tags only if a plan needs them.
 async fn selecting(
     plans: &Seen<Vec<Arc<Plan>>>,
     arn: &str,

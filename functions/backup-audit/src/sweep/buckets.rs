@@ -1,4 +1,4 @@
-//! Section of buckets.
+//! The section of buckets.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::rules::s3::BUCKET;
 use crate::rules::{Context, Row, Verdict, s3};
 
 impl Sweep<'_> {
-    /// The buckets that have a name to go by first: they are told of even when no list can be read.
+    /// Judges buckets. Those with a configured name come first: they do not depend on the list.
     pub(super) async fn buckets(&self) -> Result<(), Stop> {
         let names = &self.app.names;
         let account_open = &account_open(self.app).await;
@@ -31,7 +31,7 @@ impl Sweep<'_> {
                 ("no bucket", "parameter GrafanaExportBucketName"),
                 self.context,
             );
-            self.emit("s3:buckets", &[missing])?;
+            self.judged("s3:buckets", &[missing])?;
         }
         let listed = self.other_buckets(&named, account_open).await;
         if names.uploads.is_empty() {
@@ -40,12 +40,12 @@ impl Sweep<'_> {
                 Err(Stop::Call(call)) => Err(call),
                 Err(Stop::File(_)) => return listed.map(drop),
             };
-            self.emit("s3:buckets", &[s3::uploads(is_listed, self.context)])?;
+            self.judged("s3:buckets", &[s3::uploads(is_listed, self.context)])?;
         }
         listed.map(drop)
     }
 
-    /// The buckets of this environment that have no name to go by; gives whether one is the uploads'.
+    /// Judges this environment's buckets without a configured name; returns whether one is the uploads' bucket.
     async fn other_buckets(
         &self,
         named: &BTreeMap<&str, Role>,
@@ -77,7 +77,7 @@ pub(super) fn arn(bucket: &str) -> String {
     format!("arn:aws:s3:::{bucket}")
 }
 
-/// The account's public access block is read once for all buckets; where it is not told, only what depends on it is unknown.
+/// Public access blocks that are off for the account, read once for all buckets.
 pub(super) async fn account_open(app: &App) -> Seen<Vec<&'static str>> {
     aws::s3::account_open(&app.s3_control, &app.place.account).await
 }
@@ -100,7 +100,7 @@ pub(super) async fn bucket(
     Bucket { elsewhere: region.filter(|_| region != own).map(ToString::to_string), ..bucket }
 }
 
-/// A bucket that must be there.
+/// Judges a bucket that must exist.
 async fn named_bucket(
     app: &App,
     name: &str,
@@ -108,25 +108,25 @@ async fn named_bucket(
     account_open: &Seen<Vec<&'static str>>,
     context: &Context<'_>,
 ) -> Vec<Row> {
-    let there = |is_there| {
+    let row = |exists| {
         declared(
             &s3::MISSING,
             name,
-            is_there,
+            exists,
             ("NoSuchBucket", "infra/terraform; docs/backups.md#bucket-que-falta"),
             context,
         )
     };
     match aws::s3::reach(&app.s3, name).await {
-        Ok(None) => vec![there(false)],
-        // One that does not say whether it is there is still read: else what was open on it would count as resolved.
+        Ok(None) => vec![row(false)],
+        // Read it even if its existence is unknown; otherwise its previous findings would count as resolved.
         found => {
             let client = found.as_ref().ok().and_then(Option::as_ref).unwrap_or(&app.s3);
             let bucket = bucket(app, client, name, role, account_open, context).await;
             let mut rows = judge(BUCKET, (name, &arn(name)), &bucket, context);
             rows.push(match found {
-                Ok(_) => there(true),
-                Err(call) => Row { verdict: Verdict::Unknown(call.to_string()), ..there(true) },
+                Ok(_) => row(true),
+                Err(call) => Row { verdict: Verdict::Unknown(call.to_string()), ..row(true) },
             });
             rows
         }

@@ -1,4 +1,4 @@
-//! Sections of databases and their manual snapshots.
+//! The sections of databases and their manual snapshots.
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,37 +19,37 @@ use crate::rules::rds::snapshot::SNAPSHOT;
 use crate::rules::rule::{declared, judge};
 use crate::rules::{Row, Verdict, rds};
 
-/// Longest that the list of automated snapshots may take: without it the databases are judged but for its age.
+/// Longest wait for the list of automated snapshots. Without it only the rule about the newest snapshot is unknown.
 const NEWEST: Duration = Duration::from_secs(240);
 
-/// When the newest automated snapshot was taken, by the database's name and by RDS's id of it: one that was renamed keeps
-/// its snapshots.
+/// When each database's newest automated snapshot was taken, by its name and by RDS's id: a renamed database keeps its
+/// snapshots.
 type Newest = BTreeMap<String, Timestamp>;
 
 impl Sweep<'_> {
-    /// That the environment's own database is there: an instance or a cluster. Of neither list alone can it be said that it is
-    /// not.
+    /// Judges whether the environment's own database exists, as an instance or a cluster. It is only missing if it is in neither
+    /// list.
     pub(super) fn exists(&self, is_seen: bool, instances: &Seen<()>, clusters: &Seen<()>) -> io::Result<()> {
         let name = &self.app.names.database;
-        let there = |is_there| {
+        let row = |exists| {
             let found = format!("no DB instance and no DB cluster {name}");
             let command = format!(
                 "aws rds describe-db-instances --db-instance-identifier {name}; aws rds describe-db-clusters --db-cluster-identifier {name}"
             );
-            declared(&rds::MISSING, name, is_there, (&found, &command), self.context)
+            declared(&rds::MISSING, name, exists, (&found, &command), self.context)
         };
         let row = match (instances, clusters) {
-            _ if is_seen => there(true),
-            (Ok(()), Ok(())) => there(false),
+            _ if is_seen => row(true),
+            (Ok(()), Ok(())) => row(false),
             (Err(call), _) | (_, Err(call)) => {
-                Row { verdict: Verdict::Unknown(call.to_string()), ..there(true) }
+                Row { verdict: Verdict::Unknown(call.to_string()), ..row(true) }
             }
         };
         self.findings.borrow_mut().push(&row)
     }
 
-    /// The instances that are this environment's by their tags alone, or its clusters, also those that only a member's tags
-    /// tell of.
+    /// Names of the instances that belong to this environment only by their tags, or of its clusters, including those that belong
+    /// to it only by a member's tags.
     async fn tagged(&self, is_cluster: bool) -> Seen<&BTreeSet<String>> {
         let instances = self.instances.get_or_init(async || {
             in_time("rds:DescribeDBInstances", PATIENCE, tagged_instances(self.app)).await
@@ -64,7 +64,7 @@ impl Sweep<'_> {
         clusters.await.as_ref().map_err(Clone::clone)
     }
 
-    /// Whether a snapshot is of a database of this environment.
+    /// Whether a snapshot's database belongs to this environment.
     fn owns(&self, snapshot: &Listed, tagged: &BTreeSet<String>) -> bool {
         let names = &self.app.names;
         tagged.contains(&snapshot.of)
@@ -75,10 +75,10 @@ impl Sweep<'_> {
     /// Judges manual snapshots.
     pub(super) async fn snapshots(&self, is_of_cluster: bool) -> Result<(), Stop> {
         let section = if is_of_cluster { "rds:cluster-snapshots" } else { "rds:snapshots" };
-        // Without them the others are judged all the same, and the part is whole only where no snapshot is left of which it is
-        // not known whose it is.
+        // Without the tagged databases judge what can be recognised. The section is then only complete if every snapshot was
+        // recognised.
         let none = BTreeSet::new();
-        let (tagged, untold) = match self.tagged(is_of_cluster).await {
+        let (tagged, is_listed) = match self.tagged(is_of_cluster).await {
             Ok(tagged) => (tagged, Ok(())),
             Err(call) => (&none, Err(call)),
         };
@@ -91,18 +91,18 @@ impl Sweep<'_> {
             is_open |= !others.is_empty();
             let manual = manual.into_iter().map(|snapshot| (snapshot.name.clone(), snapshot)).collect();
             let read = async |_: &str, listed| {
-                let snapshot = of_list(self.app, listed).await;
+                let snapshot = complete(self.app, listed).await;
                 judge(SNAPSHOT, (&snapshot.name, &snapshot.arn), &snapshot, self.context)
             };
             self.each(section, manual, read).await?;
             marker = next;
             if marker.is_none() {
-                return ended(untold, is_open);
+                return ended(is_listed, is_open);
             }
         }
     }
 
-    /// The newest automated snapshots of this environment's databases.
+    /// Lists the newest automated snapshot of each of this environment's databases.
     async fn newest(&self, is_of_cluster: bool) -> Seen<Newest> {
         let tagged = self.tagged(is_of_cluster).await?;
         let (mut newest, mut marker) = (Newest::new(), None);
@@ -123,17 +123,17 @@ impl Sweep<'_> {
         }
     }
 
-    /// Judges instances, or clusters, and notes that the environment's own database is among them.
+    /// Judges instances or clusters, and sets `is_seen` if the environment's own database is among them.
     pub(super) async fn databases(&self, are_clusters: bool, is_seen: &Cell<bool>) -> Result<(), Stop> {
         let section = if are_clusters { "rds:clusters" } else { "rds:instances" };
         let operation =
             if are_clusters { "rds:DescribeDBClusterSnapshots" } else { "rds:DescribeDBSnapshots" };
         let (newest, clusters) =
             join!(in_time(operation, NEWEST, Box::pin(self.newest(are_clusters))), self.tagged(true));
-        // Without them those are judged that are owned by themselves, and the part is whole only where no other may be owned by
-        // its cluster, or by a member.
+        // Without the clusters judge the databases that belong to the environment by themselves. The section is then only complete
+        // if no other one could belong to it through its cluster or a member.
         let none = BTreeSet::new();
-        let (clusters, untold) = match clusters {
+        let (clusters, is_listed) = match clusters {
             Ok(clusters) => (clusters, Ok(())),
             Err(call) => (&none, Err(call)),
         };
@@ -165,20 +165,20 @@ impl Sweep<'_> {
                 let found =
                     newest.as_ref().map(|newest| keys.filter_map(|key| newest.get(key)).max().copied());
                 one.newest_snapshot = Some(found.map_err(Clone::clone));
-                by_backup(self.app, &mut one).await;
+                add_backup_snapshots(self.app, &mut one).await;
                 Box::pin(self.common.complete(self.app, &mut one, &tags)).await;
                 judge(INSTANCE, (&one.name, &one.arn), &one, self.context)
             };
             self.each(section, items, read).await?;
             marker = next;
             if marker.is_none() {
-                return ended(untold, is_open);
+                return ended(is_listed, is_open);
             }
         }
     }
 }
 
-/// The instances that are this environment's by their tags alone: what is owned by name needs no list of names.
+/// Names of the instances that belong to this environment only by their tags. Names alone identify the others.
 async fn tagged_instances(app: &App) -> Seen<BTreeSet<String>> {
     let (mut tagged, mut marker) = (BTreeSet::new(), None);
     loop {
@@ -194,7 +194,7 @@ async fn tagged_instances(app: &App) -> Seen<BTreeSet<String>> {
     }
 }
 
-/// The clusters that are this environment's by their names, their tags or their members, some of which are its by tags.
+/// Names of the clusters that belong to this environment by name, tags or members, including members that belong to it by tags.
 async fn tagged_clusters(app: &App, tagged: &BTreeSet<String>) -> Seen<BTreeSet<String>> {
     let (mut clusters, mut marker) = (BTreeSet::new(), None);
     loop {
@@ -211,12 +211,12 @@ async fn tagged_clusters(app: &App, tagged: &BTreeSet<String>) -> Seen<BTreeSet<
     }
 }
 
-/// How a part ended without what says of its last resources whose they are: well, where none is left open.
-fn ended(untold: Seen<()>, is_open: bool) -> Result<(), Stop> {
-    if is_open { Ok(untold?) } else { Ok(()) }
+/// End of a section: the failure to list the owners counts only if the owner of some resource is open.
+fn ended(is_listed: Seen<()>, is_open: bool) -> Result<(), Stop> {
+    if is_open { Ok(is_listed?) } else { Ok(()) }
 }
 
-pub(super) async fn of_list(app: &App, listed: Listed) -> Snapshot {
+pub(super) async fn complete(app: &App, listed: Listed) -> Snapshot {
     let shared_with = if listed.is_of_cluster {
         aws::rds::cluster_shared_with(&app.rds, &listed.name).await
     } else {
@@ -232,8 +232,8 @@ pub(super) async fn of_list(app: &App, listed: Listed) -> Snapshot {
     }
 }
 
-/// Adds the newest snapshot that AWS Backup has taken of a database whose backups it owns; a list shows those apart.
-pub(super) async fn by_backup(app: &App, db: &mut Instance) {
+/// Takes the snapshots of AWS Backup into account, if it owns the database's backups; they have a list of their own.
+pub(super) async fn add_backup_snapshots(app: &App, db: &mut Instance) {
     if db.recovery_point.is_none() {
         return;
     }
@@ -242,7 +242,7 @@ pub(super) async fn by_backup(app: &App, db: &mut Instance) {
     db.newest_snapshot = Some(newer(db.newest_snapshot.take(), of_backup));
 }
 
-/// The newer of two snapshots. Without one of the lists it is not known which is the newest.
+/// The newer of two snapshots; an error if either list could not be read.
 fn newer(
     automated: Option<Seen<Option<Timestamp>>>,
     of_backup: Seen<Option<Timestamp>>,
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_snapshot_is_not_known_without_both_lists() {
+    fn the_newest_snapshot_is_unknown_without_both_lists() {
         let at = |seconds| Ok(Some(Timestamp::from_second(seconds).unwrap()));
         for (automated, of_backup, expected) in [
             (Some(at(1)), at(2), at(2)),

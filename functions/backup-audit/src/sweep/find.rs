@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::buckets::{account_open, arn, bucket};
 use super::common::CommonFacts;
-use super::databases::{by_backup, newest_of, of_list};
+use super::databases::{add_backup_snapshots, complete, newest_of};
 use super::described;
 use crate::App;
 use crate::aws;
@@ -20,7 +20,7 @@ use crate::rules::s3::BUCKET;
 use crate::rules::terraform::TABLE;
 use crate::rules::{Context, Row};
 
-/// A resource by its name.
+/// A resource found by its name.
 pub(crate) enum Found {
     Instance(Box<Instance>),
     Snapshot(Snapshot),
@@ -30,7 +30,7 @@ pub(crate) enum Found {
 }
 
 impl Found {
-    /// Every rule's verdict on it.
+    /// Judges it by every rule that applies.
     pub(crate) fn judge(&self, context: &Context<'_>) -> Vec<Row> {
         match self {
             Self::Instance(found) => judge(INSTANCE, (&found.name, &found.arn), found, context),
@@ -42,11 +42,11 @@ impl Found {
     }
 }
 
-/// Everything of this environment that has a name: of one service, or of all.
+/// Finds this environment's resources with a name, of one service or of all.
 pub(crate) async fn find(app: &App, name: &str, of: Option<&str>, context: &Context<'_>) -> Seen<Vec<Found>> {
     let names = &app.names;
     let is_asked = |service: &str| of.is_none_or(|of| of == service);
-    // RDS refuses what cannot be an identifier of its own.
+    // RDS fails on a name that cannot be an identifier.
     let is_identifier = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     let mut found = Vec::new();
     if is_asked("rds")
@@ -55,7 +55,7 @@ pub(crate) async fn find(app: &App, name: &str, of: Option<&str>, context: &Cont
         && owns_instance(app, &instance, &tags).await?
     {
         instance.newest_snapshot = Some(newest(app, &instance).await);
-        by_backup(app, &mut instance).await;
+        add_backup_snapshots(app, &mut instance).await;
         CommonFacts::default().complete(app, &mut instance, &tags).await;
         found.push(Found::Instance(Box::new(instance)));
     }
@@ -65,7 +65,7 @@ pub(crate) async fn find(app: &App, name: &str, of: Option<&str>, context: &Cont
         && owns_cluster(app, &cluster.name, &tags, &members).await?
     {
         cluster.newest_snapshot = Some(newest(app, &cluster).await);
-        by_backup(app, &mut cluster).await;
+        add_backup_snapshots(app, &mut cluster).await;
         CommonFacts::default().complete(app, &mut cluster, &tags).await;
         found.push(Found::Instance(Box::new(cluster)));
     }
@@ -75,7 +75,7 @@ pub(crate) async fn find(app: &App, name: &str, of: Option<&str>, context: &Cont
         && listed.kind == "manual"
         && owns_snapshot(app, &listed).await?
     {
-        found.push(Found::Snapshot(of_list(app, listed).await));
+        found.push(Found::Snapshot(complete(app, listed).await));
     }
     if is_asked("rds")
         && is_identifier
@@ -83,7 +83,7 @@ pub(crate) async fn find(app: &App, name: &str, of: Option<&str>, context: &Cont
         && listed.kind == "manual"
         && owns_snapshot(app, &listed).await?
     {
-        found.push(Found::Snapshot(of_list(app, listed).await));
+        found.push(Found::Snapshot(complete(app, listed).await));
     }
     if is_asked("s3")
         && let Some(role) = names.known_role(name, &app.reporter.evidence.bucket)
@@ -96,7 +96,7 @@ pub(crate) async fn find(app: &App, name: &str, of: Option<&str>, context: &Cont
         found.extend(aws::rds::table(&app.dynamodb, name).await?.map(Found::Table));
     }
     if is_asked("ecs") && name.starts_with(&names.beginning) {
-        // A name that no service has is no failure of the call.
+        // A name that no service has is not an error.
         for service in described(app, context, vec![name.to_owned()]).await? {
             found.push(Found::Service(Box::new(service?)));
         }
@@ -104,7 +104,7 @@ pub(crate) async fn find(app: &App, name: &str, of: Option<&str>, context: &Cont
     Ok(found)
 }
 
-/// Whether an instance is this environment's: by itself, or by the cluster that it is of.
+/// Whether an instance belongs to this environment, by itself or through its cluster.
 async fn owns_instance(app: &App, instance: &Instance, tags: &BTreeMap<String, String>) -> Seen<bool> {
     match &instance.form {
         _ if app.names.owns(&instance.name, tags) => Ok(true),
@@ -113,7 +113,7 @@ async fn owns_instance(app: &App, instance: &Instance, tags: &BTreeMap<String, S
     }
 }
 
-/// Whether a cluster is this environment's: by itself, or by a member.
+/// Whether a cluster belongs to this environment, by itself or through a member.
 async fn owns_cluster(
     app: &App,
     name: &str,
@@ -133,7 +133,7 @@ async fn owns_cluster(
 }
 
 async fn owns_cluster_named(app: &App, name: &str) -> Seen<bool> {
-    // By the name also one that is deleted, of which there are snapshots.
+    // By name first: a deleted cluster still has snapshots.
     if app.names.is_cluster(name) {
         return Ok(true);
     }
@@ -143,7 +143,7 @@ async fn owns_cluster_named(app: &App, name: &str) -> Seen<bool> {
     }
 }
 
-/// Whether a snapshot is this environment's: by itself, or by its instance or cluster.
+/// Whether a snapshot belongs to this environment, by itself or through its instance or cluster.
 pub(super) async fn owns_snapshot(app: &App, listed: &Listed) -> Seen<bool> {
     if app.names.owns(&listed.of, &listed.tags) {
         return Ok(true);

@@ -23,8 +23,8 @@ type Cluster = (&'static str, bool, &'static [&'static str]);
 
 const ONE: &[Db] = &[("moveongs-prod-db", None, false)];
 
-/// AWS, of which one action of RDS never answers; the instances, and the clusters if they may be listed; no snapshot of a
-/// name; and all else is denied.
+/// A fake of AWS: one action of RDS hangs, instances are listed, clusters too if given, no snapshot has a requested name, and
+/// everything else is denied.
 #[derive(Clone, Copy, Debug)]
 struct Fake {
     hanging: &'static str,
@@ -132,7 +132,7 @@ fn app(database: &'static str, fake: Fake) -> App {
 
 type Verdicts = BTreeMap<(String, String), String>;
 
-/// The verdicts, by rule and resource, and how the parts of instances and clusters ended.
+/// The verdicts, by rule and resource, and whether the sections of instances and clusters are complete.
 async fn judged(database: &'static str, fake: Fake) -> (Verdicts, [bool; 2]) {
     let (app, context) = (app(database, fake), context());
     let context = Context { database, ..context };
@@ -149,7 +149,7 @@ async fn judged(database: &'static str, fake: Fake) -> (Verdicts, [bool; 2]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_hangs_keeps_no_instance_from_being_judged() {
+async fn a_call_that_hangs_does_not_stop_the_judgement_of_instances() {
     for hanging in [
         "DescribeDBSnapshots",
         "DescribeDBSnapshotAttributes",
@@ -169,10 +169,10 @@ async fn a_call_that_hangs_keeps_no_instance_from_being_judged() {
     }
 }
 
-/// The database that the template names, the instances, the clusters, and those that are judged.
+/// The database that the template names, the instances, the clusters, and the databases that are judged.
 type Owned = (&'static str, &'static [Db], &'static [Cluster], &'static [&'static str]);
 
-/// By a name, by tags, and from either to the others of the cluster.
+/// Ownership by name, by tags, and from either to the rest of the cluster.
 const OWNED: [Owned; 7] = [
     (
         "legacy",
@@ -229,9 +229,9 @@ async fn a_cluster_and_its_members_are_owned_together() {
     }
 }
 
-/// Only what may be owned by the list that is missing keeps the other list from being whole.
+/// A list is only incomplete if one of its resources could belong to the environment through the missing list.
 #[tokio::test(start_paused = true)]
-async fn without_the_other_list_what_is_owned_by_name_is_judged_and_the_rest_is_not_known() {
+async fn without_the_other_list_databases_owned_by_name_are_judged_and_the_rest_is_unknown() {
     let others: &[(&[Db], bool)] =
         &[(&[], true), (&[("y", None, false)], true), (&[("y-1", Some("y"), false)], false)];
     for (others, is_whole) in others {
@@ -258,7 +258,7 @@ async fn without_the_other_list_what_is_owned_by_name_is_judged_and_the_rest_is_
 }
 
 #[tokio::test]
-async fn a_snapshot_of_a_cluster_that_is_deleted_is_owned_by_the_clusters_name() {
+async fn a_snapshot_of_a_deleted_cluster_is_owned_by_the_clusters_name() {
     for (of, is_of_cluster, expected) in [
         ("moveongs-prod", true, true),
         ("moveongs-prod-2", true, true),

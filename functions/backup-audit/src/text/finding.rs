@@ -7,7 +7,7 @@ use shared::runtime::settings::Settings;
 use crate::rules;
 use crate::rules::finding::{Accepted, Finding};
 
-/// Most resources that a page names.
+/// Most resources that a page or a line names.
 pub(super) const NAMED: usize = 10;
 
 fn severity(word: &str, language: Language) -> &str {
@@ -24,7 +24,7 @@ pub(super) fn title(rule: &str, language: Language) -> &str {
     rules::all().find(|meta| meta.id == rule).map_or(rule, |meta| meta.title(language))
 }
 
-/// What is wrong, in a sentence.
+/// The finding as a sentence.
 pub(super) fn sentence(finding: &Finding, language: Language) -> String {
     let title = title(&finding.rule, language);
     let Finding { found, expected, .. } = finding;
@@ -36,12 +36,12 @@ pub(super) fn sentence(finding: &Finding, language: Language) -> String {
     }
 }
 
-/// What to do next.
+/// The operator's next step.
 pub(super) fn next_step(finding: &Finding, language: Language) -> String {
     if finding.verdict == "unknown" {
         let text = language.pick(
             "conferir a permissão (IAM) ou o limite que o erro nomeia; a próxima auditoria verifica de novo",
-            "check the permission (IAM) or the limit that the error names; the next audit looks again",
+            "check the permission (IAM) or the limit that the error names; the next audit verifies again",
         );
         return text.to_owned();
     }
@@ -52,7 +52,7 @@ pub(super) fn next_step(finding: &Finding, language: Language) -> String {
                 format!("aceito por {owner} até {until}; até lá, corrigir ou renovar a exceção")
             }
             Language::English => {
-                format!("accepted by {owner} until {until}; by then, mend it or renew the exception")
+                format!("accepted by {owner} until {until}; by then, fix it or renew the exception")
             }
         };
     }
@@ -88,7 +88,7 @@ pub(super) fn entry(settings: &Settings, finding: &Finding) -> String {
     )
 }
 
-/// Who answers for what a rule is about.
+/// The team responsible for a rule's area.
 pub(super) fn responsible<'a>(settings: &'a Settings, rule: &str) -> &'a Responsible {
     let area = match rule.split('.').next().unwrap_or_default() {
         "rds" => Area::Database,
@@ -159,7 +159,7 @@ pub(in crate::text) mod tests {
             (
                 "unknown",
                 English,
-                "(critical, Squad Dados): instance not reachable from the internet: could not be verified: PubliclyAccessible true. Next step: check the permission (IAM) or the limit that the error names; the next audit looks again.",
+                "(critical, Squad Dados): instance not reachable from the internet: could not be verified: PubliclyAccessible true. Next step: check the permission (IAM) or the limit that the error names; the next audit verifies again.",
             ),
             (
                 "excepted",
@@ -169,7 +169,7 @@ pub(in crate::text) mod tests {
             (
                 "excepted",
                 English,
-                "(critical, Squad Dados): instance not reachable from the internet: is PubliclyAccessible true, should be PubliclyAccessible false. Next step: accepted by Squad Dados until 2026-12-31; by then, mend it or renew the exception.",
+                "(critical, Squad Dados): instance not reachable from the internet: is PubliclyAccessible true, should be PubliclyAccessible false. Next step: accepted by Squad Dados until 2026-12-31; by then, fix it or renew the exception.",
             ),
         ] {
             assert_eq!(entry(&settings(language), &finding(verdict)), format!("{name} {expected}"));
@@ -181,7 +181,7 @@ pub(in crate::text) mod tests {
     }
 
     #[test]
-    fn every_rule_has_people() {
+    fn every_rule_has_a_responsible_team() {
         let settings = settings(Language::English);
         for (rule, primary) in [
             ("rds.public", "Squad Dados"),

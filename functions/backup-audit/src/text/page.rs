@@ -8,7 +8,7 @@ use super::finding::{NAMED, next_step, responsible, sentence};
 use crate::rules::coverage;
 use crate::rules::finding::Finding;
 
-/// The page of a critical rule, for all resources that it fails on.
+/// The page for a critical rule, with all resources that break it.
 pub(crate) fn critical(settings: &Settings, rule: &str, findings: &[&Finding]) -> Page {
     let language = settings.language;
     let named: Vec<_> = findings.iter().take(NAMED).map(|finding| finding.resource.as_str()).collect();
@@ -30,7 +30,7 @@ pub(crate) fn critical(settings: &Settings, rule: &str, findings: &[&Finding]) -
     )
 }
 
-/// The page of a service, or of a part of one, of which nothing could be read.
+/// The page for a service, or a section of one, of which nothing could be read.
 pub(crate) fn unreadable(settings: &Settings, part: &str, why: &str) -> Page {
     let service = coverage::service(part);
     let text = match settings.language {
@@ -38,13 +38,13 @@ pub(crate) fn unreadable(settings: &Settings, part: &str, why: &str) -> Page {
             "A auditoria de backup não conseguiu ler nada de {part}: {why}.\nPróximo passo: conferir a permissão (IAM) ou o limite que o erro nomeia, e invocar a função de novo."
         ),
         Language::English => format!(
-            "The backup audit could read nothing of {part}: {why}.\nNext step: check the permission (IAM) or the limit that the error names, and invoke the function again."
+            "The backup audit could not read anything of {part}: {why}.\nNext step: check the permission (IAM) or the limit that the error names, and invoke the function again."
         ),
     };
     page(settings, &format!("unreadable/{service}"), part, text, "quando-a-auditoria-não-termina")
 }
 
-/// A page; `section` is that of docs/backups.md.
+/// A page; `section` is an anchor in docs/backups.md.
 fn page(settings: &Settings, kind: &str, resource: &str, text: String, section: &str) -> Page {
     let environment = &settings.environment;
     let team = responsible(settings, kind.strip_prefix("unreadable/").unwrap_or(kind));
@@ -67,7 +67,7 @@ mod tests {
     use crate::text::finding::tests::{finding, settings};
 
     #[test]
-    fn a_page_names_the_resources_the_next_step_and_who_is_responsible() {
+    fn a_page_names_the_resources_the_next_step_and_the_responsible_team() {
         let failing = finding("fail");
         let many = [&failing; NAMED + 2];
         for (language, responsible, step) in [

@@ -6,7 +6,7 @@ use shared::runtime::settings::Settings;
 
 use super::finding;
 
-/// What was done, or why nothing was.
+/// Contents of a repair's message.
 #[derive(Clone, Copy)]
 pub(crate) struct Repaired<'a> {
     pub rule: &'a str,
@@ -38,13 +38,13 @@ pub(crate) fn repaired(settings: &Settings, run_id: &str, repaired: &Repaired<'_
             "Backup repair applied",
             "Before",
             "After",
-            "bring the change into the Terraform code, or the next apply undoes it",
+            "add the change to the Terraform code, or the next apply reverts it",
         ],
         (Language::English, false) => [
             "Backup repair not confirmed",
             "Before",
             "After",
-            "look at the resource in some minutes; if the rule still fails, run the finding's command",
+            "check the resource in a few minutes; if the rule still fails, run the finding's command",
         ],
     };
     Message {

@@ -11,37 +11,37 @@ use super::finding::{NAMED, entry, next_step, sentence};
 use crate::findings::Outcome;
 use crate::rules::finding::Finding;
 
-/// Most findings that a message tells one by one; Slack cuts a longer one.
+/// Most findings that a message lists; Slack truncates a longer message.
 const SHOWN: usize = 8;
 
-/// What a run tells the channel.
+/// Contents of the message.
 pub(crate) struct Summary<'a> {
     pub run_id: &'a str,
     pub outcome: &'a Outcome,
-    /// Whether everything is told, not only what changed.
+    /// Whether the message lists all findings, not only changes.
     pub is_weekly: bool,
-    /// What became of repairs.
+    /// Outcome of each repair.
     pub repairs: &'a [String],
-    /// Where the reports lie.
+    /// Place of the reports.
     pub reports: &'a str,
-    /// Why the run before could not be read, if it could not; then everything is told.
+    /// Why the previous run could not be read, if it could not; the message then lists all findings.
     pub unread: Option<&'a Unread>,
-    /// The first week, if it is not over, and whether the message is its summary.
+    /// The first week, while it lasts, and whether the message is its summary.
     pub week: Option<(FirstWeek, bool)>,
 }
 
-/// What fails or is not verified, in the order in which it is to be settled: what fails, what is critical, what the guide
-/// demands first.
+/// Failing and unknown findings in the order of work: failures before unknowns, critical ones first, then by the guide's
+/// section.
 fn ordered(settings: &Settings, findings: &[Finding]) -> Vec<Item> {
     let section = |finding: &Finding| -> Vec<u16> {
         finding.guide.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
     };
     let mut open: Vec<_> = findings.iter().filter(|finding| finding.verdict != "excepted").collect();
-    // The list is sorted by severity, which decides between two rules of one section.
+    // The sort is stable, and the list is sorted by severity: within a section severity decides.
     open.sort_by_key(|finding| (finding.verdict != "fail", finding.severity != "critical", section(finding)));
-    let reported = |finding: &Finding| {
+    let item = |finding: &Finding| {
         let step = next_step(finding, settings.language);
-        // A name inside a longer one must stay.
+        // Only whole words: a name that is part of a longer one must stay.
         let words = step.split(' ').map(|word| match word.trim_matches(['\'', '`', '"']) {
             bare if bare == finding.resource => word.replace(bare, NAME),
             _ => word.to_owned(),
@@ -54,7 +54,7 @@ fn ordered(settings: &Settings, findings: &[Finding]) -> Vec<Item> {
             step,
         }
     };
-    open.into_iter().map(reported).collect()
+    open.into_iter().map(item).collect()
 }
 
 /// The channel's message.
@@ -65,7 +65,7 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
         (Language::Portuguese, false) => "Auditoria de backup",
         (Language::Portuguese, true) => "Auditoria de backup, resumo da semana",
         (Language::English, false) => "Backup audit",
-        (Language::English, true) => "Backup audit, the week's summary",
+        (Language::English, true) => "Backup audit, weekly summary",
     };
     let [fail, unknown, pass] = match language {
         Language::Portuguese => ["falha(s)", "não verificado(s)", "em ordem"],
@@ -76,11 +76,11 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
         "{what} ({}): {} {fail}, {} {unknown}, {} {pass}",
         settings.environment, counts.fail, counts.unknown, counts.pass
     );
-    let tells_all = summary.is_weekly || summary.unread.is_some();
-    let shown = if tells_all { &outcome.worst } else { &outcome.new };
+    let lists_all = summary.is_weekly || summary.unread.is_some();
+    let shown = if lists_all { &outcome.worst } else { &outcome.new };
     let mut lines: Vec<String> = summary.unread.iter().map(|unread| unread.text(language)).collect();
     let is_summary = summary.week.is_some_and(|(_, is_summary)| is_summary);
-    // Every page of this audit is of what is critical or could not be read at all: none is held back.
+    // All pages of this audit are critical or about an unreadable service: none is held back.
     let held = Held::default();
     match summary.week {
         Some((week, true)) => {
@@ -108,7 +108,7 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
     if lines.is_empty() {
         lines.push(language.pick("Nada mudou.", "Nothing has changed.").to_owned());
     }
-    // First, since the end of a long message is cut off.
+    // At the top, since the end of a long message is truncated.
     lines.insert(0, format!("{}: {}", language.pick("Relatórios", "Reports"), summary.reports));
     let context = format!("{} · {} · {}", settings.function, summary.run_id, settings.code_version);
     Message { title, lines, context }
@@ -135,14 +135,14 @@ mod tests {
     }
 
     #[test]
-    fn a_message_tells_what_changed_and_once_a_week_everything_and_not_more_than_can_be_read() {
+    fn a_message_lists_changes_or_weekly_everything_up_to_a_limit() {
         for (language, is_weekly, outcome, title, count, last) in [
             (Language::Portuguese, false, outcome(1, 5, 0), "Auditoria de backup (prod)", 2, "Relatórios: r"),
             (
                 Language::English,
                 true,
                 outcome(1, 5, 0),
-                "Backup audit, the week's summary (prod)",
+                "Backup audit, weekly summary (prod)",
                 6,
                 "Reports: r",
             ),
@@ -165,7 +165,7 @@ mod tests {
             assert_eq!(message.lines.len(), count, "{:?}", message.lines);
             assert_eq!(message.lines.first().map(String::as_str), Some(last));
         }
-        let reported = |outcome: &Outcome| {
+        let message = |outcome: &Outcome| {
             let repairs = ["rds.public db: applied".to_owned()];
             let summary_ = Summary {
                 run_id: "d",
@@ -178,7 +178,7 @@ mod tests {
             };
             summary(&settings(Language::Portuguese), &summary_)
         };
-        let message = reported(&outcome(9, 20, 11));
+        let message = message(&outcome(9, 20, 11));
         assert_eq!(message.title, "Auditoria de backup (prod): 2 falha(s), 1 não verificado(s), 7 em ordem");
         assert_eq!(message.lines[9], "… e mais 1, no relatório.");
         assert!(message.lines[10].starts_with("Resolvido (11): s3.versioning b-0; "));
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_week_begins_with_what_to_do_first_and_an_unread_run_is_not_taken_for_none() {
+    fn a_first_week_starts_with_the_most_urgent_and_an_unread_run_is_reported() {
         let of = |rule: &str, severity: &str, guide: &str, resource: &str, verdict: &str| Finding {
             rule: rule.to_owned(),
             severity: severity.to_owned(),
@@ -208,7 +208,7 @@ mod tests {
         outcome.worst.count = 6;
         let week = FirstWeek { until: "2026-03-08T12:00:00Z".parse().unwrap(), is_first_day: true };
         let unread = Unread("s3:GetObject failed".to_owned());
-        let tell = |week, unread| {
+        let lines_of = |week, unread| {
             let summary_ = Summary {
                 run_id: "d",
                 outcome: &outcome,
@@ -220,7 +220,7 @@ mod tests {
             };
             summary(&settings(Language::Portuguese), &summary_).lines
         };
-        let lines = tell(Some((week, true)), None);
+        let lines = lines_of(Some((week, true)), None);
         assert!(
             lines[1].starts_with("*Primeira semana*") && lines[1].contains("Retidos até lá: 0 página(s)")
         );
@@ -228,9 +228,9 @@ mod tests {
         assert!(lines[4].starts_with("1. *rds.public* `db`"), "{lines:?}");
         assert!(lines[6].starts_with("3. *s3.tls-only* (2): "), "{lines:?}");
         assert!(lines[6].ends_with("`aws cure --name NOME --like one-of-two`."), "{lines:?}");
-        let lines = tell(Some((week, false)), None);
+        let lines = lines_of(Some((week, false)), None);
         assert_eq!(lines.len(), 2, "{lines:?}");
-        let lines = tell(None, Some(&unread));
+        let lines = lines_of(None, Some(&unread));
         assert!(lines[1].starts_with("*Não se sabe o que é novo*"), "{lines:?}");
         assert!(lines[1].contains("s3:GetObject failed") && lines.len() == 8, "{lines:?}");
     }
