@@ -66,12 +66,7 @@ struct Judged {
 }
 
 /// Reads the resource with a name that a rule applies to, and judges it.
-async fn judged(
-    app: &App,
-    context: &Context<'_>,
-    rule: &'static str,
-    resource: &str,
-) -> Result<Judged, AuditError> {
+async fn judged(app: &App, context: &Context<'_>, rule: &str, resource: &str) -> Result<Judged, AuditError> {
     for found in find(app, resource, rule.split('.').next(), context).await? {
         let Some(row) = found.judge(context).into_iter().find(|row| row.rule.id == rule) else { continue };
         let target = match found {
@@ -106,28 +101,23 @@ async fn apply(app: &App, change: &Change) -> Result<(), CallError> {
     }
 }
 
-/// Plans a repair on request, or applies it.
-pub(crate) async fn on_demand(
+/// Plans a repair, or applies it.
+///
+/// # Errors
+///
+/// [`AuditError::NoRepair`], [`AuditError::NotFound`], [`AuditError::Refused`]; to apply, also [`AuditError::NotAllowed`];
+/// [`AuditError::Call`] and [`AuditError::Note`].
+pub(crate) async fn repair(
     app: &App,
     context: &Context<'_>,
     request: &RepairRequest,
     invocation: &Invocation,
 ) -> Result<Repaired, AuditError> {
-    let rule = REPAIRS
+    let rule = *REPAIRS
         .iter()
         .find(|rule| **rule == request.rule)
         .ok_or_else(|| AuditError::NoRepair(request.rule.clone()))?;
-    repair(app, context, rule, &request.resource, request.apply, invocation).await
-}
-
-async fn repair(
-    app: &App,
-    context: &Context<'_>,
-    rule: &'static str,
-    resource: &str,
-    is_applied: bool,
-    invocation: &Invocation,
-) -> Result<Repaired, AuditError> {
+    let resource = request.resource.as_str();
     let Judged { target, arn, verdict } = judged(app, context, rule, resource).await?;
     let before = described(&verdict);
     let mut repaired = Repaired {
@@ -150,7 +140,7 @@ async fn repair(
     let change = plan(rule, &target, context).map_err(refused)?;
     repaired.change = change.to_string();
     tracing::info!(message = format!("{rule} of {resource}: {}, planned: {change}", repaired.before));
-    if !is_applied {
+    if !request.apply {
         repaired.outcome = "planned";
         return Ok(repaired);
     }
@@ -173,20 +163,20 @@ async fn repair(
             own.clone()
         }
     };
-    let mut begun = app.reporter.evidence.update(OPEN, note).await?;
+    let mut pending = app.reporter.evidence.update(OPEN, note).await?;
     // If that run is recorded, only its note was left over. The rule broke again, so this repair gets a record of its own.
-    if begun != own && app.reporter.look(&begun.run_id).await.is_recorded() {
+    if pending != own && app.reporter.look(&pending.run_id).await.is_recorded() {
         let replace = |open: &mut Vec<OpenRepair>| {
-            open.retain(|other| other.run_id != begun.run_id);
+            open.retain(|other| other.run_id != pending.run_id);
             open.push(own.clone());
         };
         app.reporter.evidence.update(OPEN, replace).await?;
-        begun = own;
+        pending = own;
     }
     let applied = apply(app, &change).await;
     // Read again even after a failure: AWS may have accepted a call that got no answer.
     let attempt = applied.as_ref().err().map_or(Attempt::Accepted, Attempt::Failed);
-    let after = conclude(app, context, rule, &begun, attempt, invocation).await?;
+    let after = conclude(app, context, &pending, attempt, invocation).await?;
     applied?;
     repaired.outcome = if after == Verdict::Pass { "applied" } else { "unconfirmed" };
     repaired.after = described(&after);
@@ -198,12 +188,11 @@ async fn repair(
 async fn conclude(
     app: &App,
     context: &Context<'_>,
-    rule: &'static str,
-    begun: &OpenRepair,
+    pending: &OpenRepair,
     attempt: Attempt<'_>,
     invocation: &Invocation,
 ) -> Result<Verdict, AuditError> {
-    let after = match judged(app, context, rule, &begun.resource).await {
+    let after = match judged(app, context, &pending.rule, &pending.resource).await {
         Ok(judged) => judged.verdict,
         // Deleted meanwhile: nothing is left to repair.
         Err(AuditError::NotFound(name)) => Verdict::Unknown(format!("{name} no longer exists")),
@@ -222,28 +211,28 @@ async fn conclude(
     };
     let result = if after == Verdict::Pass { "succeeded" } else { "failed" };
     let repaired = text::Repaired {
-        rule,
-        resource: &begun.resource,
-        before: &begun.before,
-        change: &begun.change,
+        rule: &pending.rule,
+        resource: &pending.resource,
+        before: &pending.before,
+        change: &pending.change,
         after: &after_text,
         holds: after == Verdict::Pass,
     };
-    let message = text::repaired(&app.settings, &begun.run_id, &repaired);
-    let look = app.reporter.look(&begun.run_id).await;
+    let message = text::repaired(&app.settings, &pending.run_id, &repaired);
+    let look = app.reporter.look(&pending.run_id).await;
     let draft = Draft {
         steps: vec![
-            Step::now("before", &begun.before),
-            Step::now("change", &begun.change),
+            Step::now("before", &pending.before),
+            Step::now("change", &pending.change),
             Step::now("after", &after_text),
         ],
-        ..app.draft(&begun.run_id, "repair", begun.arn.clone(), result, invocation)
+        ..app.draft(&pending.run_id, "repair", pending.arn.clone(), result, invocation)
     };
     if !app.reporter.report(draft, Some(&message), look, invocation).await {
         // Keep the note, so that the next run records the repair.
         return Ok(after);
     }
-    let remove = |open: &mut Vec<OpenRepair>| open.retain(|other| other.run_id != begun.run_id);
+    let remove = |open: &mut Vec<OpenRepair>| open.retain(|other| other.run_id != pending.run_id);
     app.reporter.evidence.update(OPEN, remove).await?;
     Ok(after)
 }
@@ -260,12 +249,11 @@ pub(crate) async fn allowed(
     for (index, (rule, resource)) in found.iter().enumerate() {
         let left = found.len() - index;
         if lines.len() == MOST {
-            lines.push(format!("+{left}: {MOST} repairs a run"));
+            lines.push(format!("+{left}: limit of {MOST} repairs per run"));
             break;
         }
-        let done = invocation
-            .before_deadline(REPORTING, repair(app, context, rule, resource, true, invocation))
-            .await;
+        let request = RepairRequest { rule: (*rule).to_owned(), resource: resource.clone(), apply: true };
+        let done = invocation.before_deadline(REPORTING, repair(app, context, &request, invocation)).await;
         let done = match done {
             Ok(done) => done,
             Err(late) => {
@@ -297,10 +285,12 @@ pub(crate) async fn finish_open(app: &App, context: &Context<'_>, invocation: &I
         }
     };
     let mut lines = Vec::new();
-    for begun in open {
+    for pending in open {
         // Skip a rule that this version has no repair for: its result cannot be checked.
-        let Some(rule) = REPAIRS.iter().find(|rule| **rule == begun.rule) else { continue };
-        let finished = conclude(app, context, rule, &begun, Attempt::Left, invocation);
+        if !REPAIRS.contains(&pending.rule.as_str()) {
+            continue;
+        }
+        let finished = conclude(app, context, &pending, Attempt::Left, invocation);
         let done = invocation
             .before_deadline(ACTING, finished)
             .await
@@ -308,9 +298,9 @@ pub(crate) async fn finish_open(app: &App, context: &Context<'_>, invocation: &I
             .and_then(|done| done);
         lines.push(match done {
             Ok(after) => {
-                format!("{} {}: {} → {}", begun.rule, begun.resource, begun.before, described(&after))
+                format!("{} {}: {} → {}", pending.rule, pending.resource, pending.before, described(&after))
             }
-            Err(error) => format!("{} {}: {}", begun.rule, begun.resource, chain(&error)),
+            Err(error) => format!("{} {}: {}", pending.rule, pending.resource, chain(&error)),
         });
     }
     lines

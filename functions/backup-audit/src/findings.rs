@@ -71,7 +71,7 @@ pub(crate) struct Outcome {
     pub reports: Vec<Report>,
 }
 
-/// The collection.
+/// A collection of verdicts.
 pub(crate) struct Findings {
     today: Date,
     at_ms: i64,

@@ -82,11 +82,11 @@ pub struct App {
 }
 
 impl App {
-    /// Reads the settings and makes the clients: those of [`Settings`], [`Reporter`] and [`Pager`], `DATABASE_INSTANCE_ID`,
-    /// `ECS_CLUSTER_NAME`, `ACCOUNT_ID`, `UPLOADS_MARKER`, `EVIDENCE_LOCK_MODE`, `EVIDENCE_LOCK_DAYS` and
-    /// `OWN_PROCEDURES`; and, which may be empty, `ATTACHMENTS_BUCKET` (else by its name's convention),
-    /// `UPLOADS_BUCKET`, `TERRAFORM_STATE_BUCKET`, `TERRAFORM_LOCK_TABLE`, `GRAFANA_BUCKET`, `APP_KMS_KEY_ARN` and
-    /// `BACKUP_REPAIRS`, rules with commas between them.
+    /// Reads the settings and creates the clients. Settings: those of [`Settings`], [`Reporter`] and [`Pager`],
+    /// `DATABASE_INSTANCE_ID`, `ECS_CLUSTER_NAME`, `ACCOUNT_ID`, `UPLOADS_MARKER`, `EVIDENCE_LOCK_MODE`, `EVIDENCE_LOCK_DAYS` and
+    /// `OWN_PROCEDURES`. Optional: `ATTACHMENTS_BUCKET` (default: `project-environment-attachments`), `UPLOADS_BUCKET`,
+    /// `TERRAFORM_STATE_BUCKET`, `TERRAFORM_LOCK_TABLE`, `GRAFANA_BUCKET`, `APP_KMS_KEY_ARN` and `BACKUP_REPAIRS`, a
+    /// comma-separated list of rules.
     ///
     /// # Errors
     ///
@@ -191,7 +191,7 @@ pub fn check(event: Value) -> Result<(), AuditError> {
 ///
 /// # Errors
 ///
-/// [`AuditError`]; Lambda then tries twice more, and puts the event into the dead-letter queue.
+/// [`AuditError`]; Lambda then tries twice more before the event goes to the dead-letter queue.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, AuditError> {
     let day = time::local_date(invocation.now);
     tracing::Span::current().record("run_id", day.as_str());
@@ -205,7 +205,7 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
         }
         Event::Repair(request) => {
             let context = app.context(invocation.now);
-            let repair = apply::on_demand(app, &context, request, invocation);
+            let repair = apply::repair(app, &context, request, invocation);
             return invocation.before_deadline(Duration::from_secs(2), repair).await?.map(Answer::Repair);
         }
     };

@@ -58,7 +58,7 @@ pub(crate) async fn observe(
         }
     }
     if let Some(unread) = &unread {
-        tracing::warn!(message = format!("new findings cannot be told from old ones: {unread}"));
+        tracing::warn!(message = format!("new and old findings cannot be distinguished: {unread}"));
     }
     let progress = RefCell::new(Progress::default());
     let sweep = Sweep::new(app, context, &findings, &progress);

@@ -38,13 +38,13 @@ pub(crate) async fn one(
     let is_green = outcome.counts.fail == 0 && outcome.counts.unknown == 0;
     let result = if is_green { "succeeded" } else { "failed" };
     let run_id = format!("{day}/{resource}/{}", invocation.now);
-    let begun = app.reporter.look(&run_id).await;
+    let earlier = app.reporter.look(&run_id).await;
     let draft = Draft {
-        steps: vec![Step::now(format!("look at {resource}"), "succeeded")],
+        steps: vec![Step::now(format!("audit {resource}"), "succeeded")],
         findings: outcome.worst.findings.iter().map(text::line).collect(),
         ..app.draft(&run_id, "a person's request", resource.to_owned(), result, invocation)
     };
-    app.reporter.report(draft, None, begun, invocation).await;
+    app.reporter.report(draft, None, earlier, invocation).await;
     Ok(Report {
         run_id,
         result,

@@ -58,14 +58,7 @@ pub(crate) async fn store(app: &App, outcome: &Outcome, invocation: &Invocation)
     let mut stored = Vec::new();
     for report in &outcome.reports {
         let key = format!("reports/{PROCEDURE}/{stamp}/{}", report.name);
-        let put = aws::s3::store(
-            &app.s3,
-            &app.reporter.evidence.bucket,
-            &key,
-            report.file.path(),
-            report.kind,
-            report.checksum(),
-        );
+        let put = aws::s3::store(&app.s3, &app.reporter.evidence.bucket, &key, report);
         let put = invocation.before_deadline(Duration::from_secs(20), put).await;
         match put.map_err(|late| chain(&late)).and_then(|put| put.map_err(|call| chain(&call))) {
             Ok(()) => stored.push((key, report.hex())),
@@ -78,7 +71,7 @@ pub(crate) async fn store(app: &App, outcome: &Outcome, invocation: &Invocation)
 /// Posts what is new, worse, resolved or repaired, and once a week everything; writes the day's record.
 pub(crate) async fn report(app: &App, run: Run<'_>, invocation: &Invocation) {
     let observed = run.observed;
-    let begun = app.reporter.look(run.day).await;
+    let earlier = app.reporter.look(run.day).await;
     let is_weekly =
         run.week.is_none() && invocation.now.to_zoned_datetime(time::SAO_PAULO).weekday() == Weekday::Monday;
     let bucket = &app.reporter.evidence.bucket;
@@ -90,7 +83,7 @@ pub(crate) async fn report(app: &App, run: Run<'_>, invocation: &Invocation) {
     let folder = folder.unwrap_or_else(|| {
         app.settings.language.pick("não guardados, ver o log", "not stored, see the log").to_owned()
     });
-    let is_first = observed.is_first || begun.was_left_open();
+    let is_first = observed.is_first || earlier.was_left_open();
     let summary = text::Summary {
         run_id: run.day,
         outcome: &observed.outcome,
@@ -106,7 +99,7 @@ pub(crate) async fn report(app: &App, run: Run<'_>, invocation: &Invocation) {
         && observed.outcome.resolved_count == 0
         && run.repairs.is_empty()
         && !is_weekly
-        && !begun.was_left_open();
+        && !earlier.was_left_open();
     let message = (!is_silent).then(|| text::summary(&app.settings, &summary));
     let mut lines: Vec<String> = observed.outcome.worst.findings.iter().map(text::line).collect();
     let more = observed.outcome.worst.count.saturating_sub(KEPT);
@@ -118,20 +111,20 @@ pub(crate) async fn report(app: &App, run: Run<'_>, invocation: &Invocation) {
         findings: lines,
         ..app.draft(run.day, "daily audit", everything(app), run.result, invocation)
     };
-    app.reporter.report(draft, message.as_ref(), begun, invocation).await;
+    app.reporter.report(draft, message.as_ref(), earlier, invocation).await;
 }
 
 /// Posts and records, once a day for each cause, that the audit failed.
 pub(crate) async fn failed(app: &App, day: &str, error: &AuditError, invocation: &Invocation) {
     let run_id = format!("{day}/{}", error.fingerprint());
     let message = text::failed(&app.settings, &run_id, error);
-    let begun = app.reporter.look(&run_id).await;
+    let earlier = app.reporter.look(&run_id).await;
     let draft = Draft {
         steps: vec![Step::now("audit", format!("failed: {}", error.kind()))],
         findings: vec![format!("{}: {}", error.kind(), chain(error))],
         ..app.draft(&run_id, "daily audit", everything(app), "failed", invocation)
     };
-    app.reporter.report(draft, Some(&message), begun, invocation).await;
+    app.reporter.report(draft, Some(&message), earlier, invocation).await;
 }
 
 fn everything(app: &App) -> String {

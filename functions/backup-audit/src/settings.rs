@@ -13,21 +13,21 @@ use crate::rules::repair::REPAIRS;
 /// [`EnvError`] for the first setting that is missing or wrong.
 pub(crate) fn names(env: &Env<'_>, settings: &Settings) -> Result<Names, EnvError> {
     let optional = |name| env.optional(name).map(Option::<String>::unwrap_or_default);
-    let beginning = format!("{}-{}-", settings.project, settings.environment);
+    let prefix = format!("{}-{}-", settings.project, settings.environment);
     let attachments: Option<String> = env.optional("ATTACHMENTS_BUCKET")?;
     let procedures: String = env.required("OWN_PROCEDURES")?;
     Ok(Names {
         project: settings.project.clone(),
         environment: settings.environment.clone(),
         database: env.required("DATABASE_INSTANCE_ID")?,
-        attachments: attachments.unwrap_or_else(|| format!("{beginning}attachments")),
+        attachments: attachments.unwrap_or_else(|| format!("{prefix}attachments")),
         uploads: optional("UPLOADS_BUCKET")?,
         marker: env.required("UPLOADS_MARKER")?,
         state: optional("TERRAFORM_STATE_BUCKET")?,
         lock_table: optional("TERRAFORM_LOCK_TABLE")?,
         grafana: optional("GRAFANA_BUCKET")?,
         procedures: words(&procedures),
-        beginning,
+        prefix,
     })
 }
 

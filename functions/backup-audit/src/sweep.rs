@@ -135,14 +135,14 @@ impl<'a> Sweep<'a> {
         let read = &read;
         let mut done = stream::iter(items)
             .map(|(name, item)| async move {
-                self.progress.borrow_mut().of(section).begun.insert(name.clone());
+                self.progress.borrow_mut().of(section).started.insert(name.clone());
                 let rows = read(&name, item).await;
                 (name, rows)
             })
             .buffer_unordered(AT_ONCE);
         while let Some((name, rows)) = done.next().await {
             self.judged(section, &rows)?;
-            self.progress.borrow_mut().of(section).begun.remove(&name);
+            self.progress.borrow_mut().of(section).started.remove(&name);
         }
         Ok(())
     }

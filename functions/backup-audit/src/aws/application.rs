@@ -36,12 +36,12 @@ pub(crate) async fn describe(
     if arns.is_empty() {
         return Ok(Vec::new());
     }
-    let asked = arns.len();
+    let requested = arns.len();
     let described = ecs.describe_services().cluster(cluster).set_services(Some(arns)).send().await;
     let described = described.map_err(CallError::during("ecs:DescribeServices"))?;
     let failures = described.failures.unwrap_or_default();
     let described = present("ecs:DescribeServices", "services", described.services)?;
-    if failures.len() + described.len() < asked {
+    if failures.len() + described.len() < requested {
         return present("ecs:DescribeServices", "service of each ARN", None);
     }
     let mut services: Vec<_> = failures.into_iter().filter_map(failure).map(Err).collect();
@@ -124,7 +124,7 @@ pub(crate) async fn has(client: &Control, kind: &str, matches: impl Fn(&str) -> 
 pub(crate) async fn log_watch(client: &Control, group: &str) -> Seen<LogWatch> {
     let mut watch = LogWatch::default();
     // A metric filter's identifier is its log group and its name.
-    let beginning = format!("{group}|");
+    let prefix = format!("{group}|");
     let kind = "AWS::Logs::MetricFilter";
     let mut pages = client.list_resources().type_name(kind).into_paginator().send();
     while let Some(page) = pages.next().await {
@@ -132,7 +132,7 @@ pub(crate) async fn log_watch(client: &Control, group: &str) -> Seen<LogWatch> {
         for found in
             present("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)?
         {
-            if found.identifier().is_some_and(|name| name.starts_with(&beginning)) {
+            if found.identifier().is_some_and(|name| name.starts_with(&prefix)) {
                 let filter = properties(client, kind, found, "MetricTransformations").await?;
                 watch.counted.extend(counted(&filter));
             }

@@ -529,7 +529,7 @@ mod tests {
     }
 
     /// Bodies of the requests.
-    fn asked(wire: &StaticReplayClient) -> Vec<String> {
+    fn bodies(wire: &StaticReplayClient) -> Vec<String> {
         let bodies = wire.actual_requests().map(|request| request.body().bytes().unwrap_or_default());
         bodies.map(|body| String::from_utf8(body.to_vec()).unwrap()).collect()
     }
@@ -562,10 +562,10 @@ mod tests {
             super::snapshots(&rds, (true, "automated", Some("moveongs-dev")), None).await.unwrap();
         assert_eq!((page.len(), next), (1, None));
         assert!(page[0].is_of_cluster && page[0].is_available && page[0].made.is_some());
-        let asked = asked(&wire);
-        assert_eq!(asked.len(), 2, "{asked:?}");
-        assert!(asked[1].contains("Action=DescribeDBClusterSnapshots"), "{asked:?}");
-        assert!(asked[1].contains("SnapshotType=automated"), "{asked:?}");
+        let bodies = bodies(&wire);
+        assert_eq!(bodies.len(), 2, "{bodies:?}");
+        assert!(bodies[1].contains("Action=DescribeDBClusterSnapshots"), "{bodies:?}");
+        assert!(bodies[1].contains("SnapshotType=automated"), "{bodies:?}");
     }
 
     #[tokio::test]
@@ -671,10 +671,10 @@ mod tests {
                 allowed: Some("0,1".to_owned()),
             };
             assert_eq!(found, Ok(Some(expected)), "{operation}");
-            let asked = asked(&wire);
-            assert_eq!(asked.len(), 3, "{asked:?}");
-            assert!(asked[1].contains("Marker=a") && asked[2].contains("Marker=b"), "{asked:?}");
-            assert!(asked.iter().all(|one| one.contains("parameter-name")), "{asked:?}");
+            let bodies = bodies(&wire);
+            assert_eq!(bodies.len(), 3, "{bodies:?}");
+            assert!(bodies[1].contains("Marker=a") && bodies[2].contains("Marker=b"), "{bodies:?}");
+            assert!(bodies.iter().all(|one| one.contains("parameter-name")), "{bodies:?}");
         }
         let (rds, _) = client(&[answer("DescribeDBParameters", &page(parameter("another"), ""))]);
         assert_eq!(super::parameter(&rds, false, "g", "rds.force_ssl").await, Ok(None));
@@ -687,7 +687,7 @@ mod tests {
         let value = parameter(&rds, false, "default.postgres17", "rds.force_ssl").await;
         let value = value.unwrap().unwrap().value;
         assert_eq!(value.as_deref(), Some("1"));
-        let asked = asked(&wire);
-        assert!(asked[0].contains("parameter-name") && asked[0].contains("rds.force_ssl"), "{asked:?}");
+        let bodies = bodies(&wire);
+        assert!(bodies[0].contains("parameter-name") && bodies[0].contains("rds.force_ssl"), "{bodies:?}");
     }
 }

@@ -1,7 +1,6 @@
 //! S3.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::operation::get_bucket_lifecycle_configuration::GetBucketLifecycleConfigurationOutput;
@@ -19,6 +18,7 @@ use shared::aws::buckets::moved;
 use shared::runtime::failure::CallError;
 
 use super::{Page, instant};
+use crate::findings::Report;
 use crate::rules::facts::{Acl, BLOCKS, Bucket, Encryption, Lifecycle, Lock, Newest, Role, Seen};
 
 type S3 = aws_sdk_s3::Client;
@@ -30,14 +30,14 @@ const PAGES: usize = 50;
 /// Id of the lifecycle rule that a repair adds.
 const OURS: &str = "moveongs-governance";
 
-/// A page of the buckets whose names start with `beginning`, each with its region.
+/// A page of the buckets whose names start with `prefix`, each with its region.
 pub(crate) async fn buckets(
     client: &S3,
-    beginning: &str,
+    prefix: &str,
     token: Option<String>,
 ) -> Seen<Page<(String, Option<String>)>> {
     let listed =
-        client.list_buckets().prefix(beginning).max_buckets(1000).set_continuation_token(token).send().await;
+        client.list_buckets().prefix(prefix).max_buckets(1000).set_continuation_token(token).send().await;
     let listed = listed.map_err(CallError::during("s3:ListAllMyBuckets"))?;
     let buckets = listed.buckets.ok_or_else(|| CallError::empty("s3:ListAllMyBuckets"))?.into_iter();
     let named = buckets.filter_map(|bucket| Some((bucket.name?, bucket.bucket_region)));
@@ -326,7 +326,7 @@ async fn newest(client: &S3, bucket: &str, marker: Option<&str>, young: Timestam
         }
     }
     let mut objects = client.list_objects_v2().bucket(bucket).into_paginator().send();
-    let (mut newest, mut looked) = (None, 0);
+    let (mut newest, mut count) = (None, 0);
     for _ in 0..PAGES {
         let Some(page) = objects.next().await else {
             return Ok(newest.map_or(Newest::Nothing, Newest::At));
@@ -337,14 +337,14 @@ async fn newest(client: &S3, bucket: &str, marker: Option<&str>, young: Timestam
         }
         let times = page.contents.unwrap_or_default().into_iter().map(|object| instant(object.last_modified));
         for at in times {
-            looked += 1;
+            count += 1;
             newest = newest.max(at);
         }
         if let Some(at) = newest.filter(|at| *at >= young) {
             return Ok(Newest::At(at));
         }
     }
-    Ok(Newest::NotAll(looked))
+    Ok(Newest::NotAll(count))
 }
 
 /// Enables versioning.
@@ -446,18 +446,11 @@ fn with_filter(mut rule: LifecycleRule) -> LifecycleRule {
 }
 
 /// Stores a report from a file under a key; never overwrites an object.
-pub(crate) async fn store(
-    client: &S3,
-    bucket: &str,
-    key: &str,
-    file: &Path,
-    kind: &str,
-    checksum: String,
-) -> Result<(), CallError> {
-    let body = ByteStream::from_path(file).await.map_err(CallError::before("s3:PutObject"))?;
-    let put = client.put_object().bucket(bucket).key(key).body(body).content_type(kind);
+pub(crate) async fn store(client: &S3, bucket: &str, key: &str, report: &Report) -> Result<(), CallError> {
+    let body = ByteStream::from_path(report.file.path()).await.map_err(CallError::before("s3:PutObject"))?;
+    let put = client.put_object().bucket(bucket).key(key).body(body).content_type(report.kind);
     // Object Lock requires a checksum, and the SDK cannot send a file's before its content.
-    let put = put.checksum_sha256(checksum).if_none_match("*").send().await;
+    let put = put.checksum_sha256(report.checksum()).if_none_match("*").send().await;
     match put.map_err(CallError::during("s3:PutObject")) {
         // `PreconditionFailed`: an earlier attempt stored it, and its answer was lost.
         Err(call) if call.code != "PreconditionFailed" => Err(call),

@@ -28,7 +28,7 @@ pub(crate) struct Section {
     /// Number of resources that were judged.
     pub seen: usize,
     /// Names of resources that are being read.
-    pub begun: BTreeSet<String>,
+    pub started: BTreeSet<String>,
     /// How it ended; none while it lasts.
     pub end: Option<Result<(), CallError>>,
 }
@@ -101,13 +101,13 @@ fn coverage(name: &str, section: &Section) -> Row {
         Some(Ok(())) => Verdict::Pass,
         Some(Err(call)) => Verdict::Unknown(format!("{call}; {seen} were read before it, none after")),
         None => {
-            let named: Vec<_> = section.begun.iter().take(SHOWN).map(String::as_str).collect();
-            let begun = if named.is_empty() {
+            let named: Vec<_> = section.started.iter().take(SHOWN).map(String::as_str).collect();
+            let started = if named.is_empty() {
                 String::new()
             } else {
                 format!("; started and not judged: {}", named.join(", "))
             };
-            Verdict::Unknown(format!("out of time: {seen} were read, none after{begun}"))
+            Verdict::Unknown(format!("out of time: {seen} were read, none after{started}"))
         }
     };
     Row { rule: &UNSEEN, resource: name.to_owned(), arn: String::new(), verdict, command: String::new() }
@@ -122,8 +122,8 @@ mod tests {
         unread::<()>().unwrap_err()
     }
 
-    fn section(seen: usize, begun: &[&str], end: Option<Result<(), CallError>>) -> Section {
-        Section { seen, begun: begun.iter().map(|name| (*name).to_owned()).collect(), end }
+    fn section(seen: usize, started: &[&str], end: Option<Result<(), CallError>>) -> Section {
+        Section { seen, started: started.iter().map(|name| (*name).to_owned()).collect(), end }
     }
 
     fn progress(ends: &[(&'static str, Section)]) -> Progress {

@@ -9,7 +9,7 @@ pub(crate) struct Names {
     pub project: String,
     pub environment: String,
     /// Prefix of the names of this environment's resources: `project-environment-`.
-    pub beginning: String,
+    pub prefix: String,
     pub database: String,
     pub attachments: String,
     pub uploads: String,
@@ -25,7 +25,7 @@ pub(crate) struct Names {
 impl Names {
     /// Whether a database belongs to this environment by its name.
     pub(crate) fn is_named(&self, name: &str) -> bool {
-        name == self.database || name.starts_with(&self.beginning)
+        name == self.database || name.starts_with(&self.prefix)
     }
 
     /// Whether a database, or a snapshot of it, belongs to this environment by its name or tags.
@@ -60,7 +60,7 @@ impl Names {
 
     /// Two settings that name the same bucket, which would only get the rules of one of them.
     pub(crate) fn duplicate(&self, evidence: &str) -> Option<(&'static str, &'static str)> {
-        let by_name = format!("{}uploads", self.beginning);
+        let by_name = format!("{}uploads", self.prefix);
         let uploads = if self.uploads.is_empty() { &by_name } else { &self.uploads };
         let named = [
             ("EVIDENCE_BUCKET", evidence),
@@ -90,13 +90,13 @@ impl Names {
 
     /// Role of a bucket without a configured name.
     pub(crate) fn role(&self, bucket: &str) -> Role {
-        if bucket == format!("{}uploads", self.beginning) { Role::Uploads } else { Role::Other }
+        if bucket == format!("{}uploads", self.prefix) { Role::Uploads } else { Role::Other }
     }
 
     /// Role of a bucket; none if it belongs to another environment.
     pub(crate) fn known_role(&self, bucket: &str, evidence: &str) -> Option<Role> {
         let named = self.buckets(evidence).get(bucket).copied();
-        named.or_else(|| bucket.starts_with(&self.beginning).then(|| self.role(bucket)))
+        named.or_else(|| bucket.starts_with(&self.prefix).then(|| self.role(bucket)))
     }
 }
 
@@ -108,7 +108,7 @@ mod tests {
         Names {
             project: "moveongs".to_owned(),
             environment: "prod".to_owned(),
-            beginning: "moveongs-prod-".to_owned(),
+            prefix: "moveongs-prod-".to_owned(),
             database: "main".to_owned(),
             attachments: "moveongs-prod-attachments".to_owned(),
             uploads: String::new(),

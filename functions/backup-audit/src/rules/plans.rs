@@ -146,8 +146,8 @@ fn tag<'a>(tags: &'a BTreeMap<String, String>, key: &str) -> Option<&'a String> 
 
 /// Whether a text matches a pattern, in which `*` matches anything.
 fn is_like(pattern: &str, text: &str) -> bool {
-    let Some((beginning, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(mut text) = text.strip_prefix(beginning) else { return false };
+    let Some((prefix, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(prefix) else { return false };
     let mut parts = rest.split('*').peekable();
     while let Some(part) = parts.next() {
         if parts.peek().is_none() {

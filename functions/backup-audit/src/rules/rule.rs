@@ -250,7 +250,7 @@ pub(crate) fn accept(verdict: Verdict, rule: &str, resource: &str, context: &Con
 /// Whether a name equals the pattern, or starts with it if it ends in `*`.
 pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
-        Some(beginning) => name.starts_with(beginning),
+        Some(prefix) => name.starts_with(prefix),
         None => name == pattern,
     }
 }
@@ -405,7 +405,7 @@ pub(crate) mod tests {
     pub(crate) fn can_be_run(command: &str) -> bool {
         ["aws ", "echo '{", "while [ \"$(aws ", "# docs/", "# infra/terraform", "# template.yaml"]
             .iter()
-            .any(|beginning| command.starts_with(beginning))
+            .any(|prefix| command.starts_with(prefix))
     }
 
     /// Checks a table; every command contains `name`.

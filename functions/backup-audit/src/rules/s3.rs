@@ -257,8 +257,8 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             ],
         },
         check: |bucket, context| {
-            let asked = context.evidence_lock;
-            (bucket.role == Role::Evidence).then(|| lock(bucket, &asked.mode, asked.days))
+            let required = context.evidence_lock;
+            (bucket.role == Role::Evidence).then(|| lock(bucket, &required.mode, required.days))
         },
         command: |bucket, _| {
             format!(
@@ -432,8 +432,8 @@ fn fresh(bucket: &Bucket, hours: i64, context: &Context<'_>) -> Verdict {
                 expected,
             ),
             Newest::Nothing => Verdict::fail("no object", expected),
-            Newest::NotAll(looked) => Verdict::Unknown(format!(
-                "none of the first {looked} objects is recent enough, and there are more; have the job write its marker"
+            Newest::NotAll(count) => Verdict::Unknown(format!(
+                "none of the first {count} objects is recent enough, and there are more; have the job write its marker"
             )),
         }),
     }

@@ -54,7 +54,7 @@ impl Sweep<'_> {
         let names = &self.app.names;
         let (mut has_uploads, mut token) = (false, None);
         loop {
-            let (page, next) = aws::s3::buckets(&self.app.s3, &names.beginning, token).await?;
+            let (page, next) = aws::s3::buckets(&self.app.s3, &names.prefix, token).await?;
             has_uploads |= page.iter().any(|(name, _)| names.role(name) == Role::Uploads);
             let others = page.into_iter().filter(|(name, _)| !named.contains_key(name.as_str())).collect();
             let read = async |name: &str, region: Option<String>| {

@@ -95,7 +95,7 @@ pub(crate) async fn find(app: &App, name: &str, of: Option<&str>, context: &Cont
     if is_asked("terraform") && !names.lock_table.is_empty() && name == names.lock_table {
         found.extend(aws::rds::table(&app.dynamodb, name).await?.map(Found::Table));
     }
-    if is_asked("ecs") && name.starts_with(&names.beginning) {
+    if is_asked("ecs") && name.starts_with(&names.prefix) {
         // A name that no service has is not an error.
         for service in described(app, context, vec![name.to_owned()]).await? {
             found.push(Found::Service(Box::new(service?)));

@@ -67,13 +67,13 @@ impl HttpConnector for Fake {
         if is(self.hanging) {
             return HttpConnectorFuture::new(std::future::pending());
         }
-        let asked = |parameter: &str| {
+        let requested = |parameter: &str| {
             let (_, rest) = body.split_once(&format!("&{parameter}="))?;
             rest.split('&').next().map(str::to_owned)
         };
-        let is_asked = |parameter, name: &str| asked(parameter).is_none_or(|asked| asked == name);
+        let is_asked = |parameter, name: &str| requested(parameter).is_none_or(|requested| requested == name);
         let list = |kind: &str, found: Vec<String>| {
-            if found.is_empty() && asked(&format!("{kind}Identifier")).is_some() {
+            if found.is_empty() && requested(&format!("{kind}Identifier")).is_some() {
                 let code = format!("{kind}NotFound{}", if kind == "DBCluster" { "Fault" } else { "" });
                 return (404, format!("<ErrorResponse><Error><Code>{code}</Code></Error></ErrorResponse>"));
             }
@@ -95,8 +95,8 @@ impl HttpConnector for Fake {
                 let found = clusters.iter().filter(|one| is_asked("DBClusterIdentifier", one.0));
                 list("DBCluster", found.map(cluster).collect())
             }
-            _ if asked("DBSnapshotIdentifier").is_some() => list("DBSnapshot", Vec::new()),
-            _ if asked("DBClusterSnapshotIdentifier").is_some() => list("DBClusterSnapshot", Vec::new()),
+            _ if requested("DBSnapshotIdentifier").is_some() => list("DBSnapshot", Vec::new()),
+            _ if requested("DBClusterSnapshotIdentifier").is_some() => list("DBClusterSnapshot", Vec::new()),
             _ => (403, "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>".to_owned()),
         };
         HttpConnectorFuture::ready(Ok(HttpResponse::new(status.try_into().unwrap(), answer.into())))
@@ -214,10 +214,10 @@ async fn a_cluster_and_its_members_are_owned_together() {
         let fake = Fake { hanging: "-", instances, clusters: Some(clusters) };
         let (verdicts, ends) = judged(database, fake).await;
         assert_eq!(ends, [true; 2], "{expected:?}");
-        let asked = ["rds.public", "rds.deletion-protection"];
+        let requested = ["rds.public", "rds.deletion-protection"];
         let judged: BTreeSet<_> = verdicts
             .keys()
-            .filter(|(rule, _)| asked.contains(&rule.as_str()))
+            .filter(|(rule, _)| requested.contains(&rule.as_str()))
             .map(|(_, resource)| resource.as_str())
             .collect();
         assert_eq!(judged, BTreeSet::from_iter(expected.iter().copied()));

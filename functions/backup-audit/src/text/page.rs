@@ -84,8 +84,8 @@ mod tests {
             assert!(page.text.starts_with("moveongs-prod-db: "), "{}", page.text);
             assert!(page.text.contains(step) && page.text.contains(responsible), "{}", page.text);
             assert!(page.text.contains("docs/backups.md#regras"), "{}", page.text);
-            let gone = critical(&settings(language), "s3.exists", &many[..1]);
-            assert!(gone.text.contains("docs/backups.md#bucket-que-falta"), "{}", gone.text);
+            let missing = critical(&settings(language), "s3.exists", &many[..1]);
+            assert!(missing.text.contains("docs/backups.md#bucket-que-falta"), "{}", missing.text);
             let page = critical(&settings(language), "rds.public", &many);
             assert_eq!(page.text.matches("moveongs-prod-db").count(), NAMED);
             assert!(page.text.contains("(+2)") && page.subject.len() < 100, "{}", page.text);

@@ -119,8 +119,8 @@ pub(super) fn private_cluster(member: &Instance, cluster: &str) -> String {
 /// Name of a cluster's snapshot, at most 63 characters.
 pub(super) fn cluster_snapshot_name(name: &str, end: &str) -> String {
     let longest = Kind::Cluster.longest_name().saturating_sub(end.len() + 1);
-    let beginning = name.get(..longest).unwrap_or(name).trim_end_matches('-');
-    format!("{beginning}-{end}")
+    let prefix = name.get(..longest).unwrap_or(name).trim_end_matches('-');
+    format!("{prefix}-{end}")
 }
 
 pub(super) fn cluster_snapshot(name: &str, end: &str) -> String {
@@ -321,8 +321,8 @@ mod tests {
                 ..base
             };
             let rows = judge(INSTANCE, (name, ""), &broken, &context());
-            let asked = ["rds.deletion-protection", "rds.public", "rds.multi-az", "rds.snapshot-fresh"];
-            let mut commands = rows.iter().filter(|row| asked.contains(&row.rule.id)).peekable();
+            let ids = ["rds.deletion-protection", "rds.public", "rds.multi-az", "rds.snapshot-fresh"];
+            let mut commands = rows.iter().filter(|row| ids.contains(&row.rule.id)).peekable();
             assert!(commands.peek().is_some());
             for row in commands.filter(|row| row.verdict != Verdict::Pass) {
                 if status == "storage-full" && row.rule.id == "rds.snapshot-fresh" {

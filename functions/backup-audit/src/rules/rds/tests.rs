@@ -422,9 +422,9 @@ fn rules_about_a_clusters_backups_skip_its_members() {
     };
     let rows = judge(INSTANCE, (DB, ""), &bare, &context());
     let ids: Vec<_> = rows.iter().map(|row| row.rule.id).collect();
-    let asked =
+    let applied =
         ["rds.public", "rds.minor-upgrades", "rds.certificate", "rds.state", "rds.blue-green", "rds.events"];
-    assert_eq!(ids, asked);
+    assert_eq!(ids, applied);
     assert!(rows.iter().all(|row| row.verdict == Verdict::Pass), "{rows:?}");
 }
 
@@ -433,9 +433,9 @@ fn rules_that_neither_the_policy_nor_the_stack_requires_have_no_rows() {
     let plain = audit(json!({}));
     let context = Context { policy: &plain, key: None, ..context() };
     let ids = |rows: Vec<Row>| rows.into_iter().map(|row| row.rule.id).collect::<Vec<_>>();
-    let asked = ids(judge(INSTANCE, (DB, ""), &instance(), &context));
+    let applied = ids(judge(INSTANCE, (DB, ""), &instance(), &context));
     for id in ["rds.multi-az", "rds.encryption-key"] {
-        assert!(!asked.contains(&id), "{id}");
+        assert!(!applied.contains(&id), "{id}");
     }
-    assert!(asked.contains(&"rds.encryption"));
+    assert!(applied.contains(&"rds.encryption"));
 }

@@ -160,7 +160,7 @@ fn every_rule_of_a_bucket() {
 #[test]
 fn the_evidence_is_locked_at_least_as_the_stack_requires() {
     let lock = |mode: &str, days| Lock { mode: mode.to_owned(), days };
-    for (asked, found, expected) in [
+    for (required, found, expected) in [
         (("COMPLIANCE", 365), ("COMPLIANCE", 365), "pass"),
         (("COMPLIANCE", 365), ("COMPLIANCE", 364), "fail"),
         (("COMPLIANCE", 365), ("GOVERNANCE", 3650), "fail"),
@@ -168,11 +168,11 @@ fn the_evidence_is_locked_at_least_as_the_stack_requires() {
         (("GOVERNANCE", 365), ("COMPLIANCE", 364), "fail"),
         (("GOVERNANCE", 1), ("GOVERNANCE", 1), "pass"),
     ] {
-        let asked = lock(asked.0, asked.1);
-        let context = Context { evidence_lock: &asked, ..context() };
+        let required = lock(required.0, required.1);
+        let context = Context { evidence_lock: &required, ..context() };
         let change = |bucket: &mut Bucket| bucket.lock = Some(Ok(Some(lock(found.0, found.1))));
         let row = row(BUCKET, "s3.evidence-lock", FILES, &bucket(Role::Evidence), change, &context);
-        assert_eq!(word(row.as_ref()), expected, "{asked:?} {found:?}");
+        assert_eq!(word(row.as_ref()), expected, "{required:?} {found:?}");
     }
 }
 
@@ -214,11 +214,11 @@ fn the_uploads_bucket_is_listed_or_missing_or_accepted_or_unknown() {
         let policy = json!({"backups": {"audit": {"exceptions": [exception]}}}).to_string();
         policy.parse::<Policy>().unwrap().backups.audit
     };
-    let (ours, anothers) = (accepting("moveongs-prod-uploads"), accepting("moveongs-dev-uploads"));
+    let (ours, other) = (accepting("moveongs-prod-uploads"), accepting("moveongs-dev-uploads"));
     for (listed, policy, expected) in [
         (Ok(true), None, "pass"),
         (Ok(false), None, "fail"),
-        (Ok(false), Some(&anothers), "fail"),
+        (Ok(false), Some(&other), "fail"),
         (Ok(false), Some(&ours), "excepted"),
         (Err(unread::<()>().unwrap_err()), None, "unknown"),
         (Err(unread::<()>().unwrap_err()), Some(&ours), "unknown"),
