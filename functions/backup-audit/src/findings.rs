@@ -8,15 +8,17 @@ use std::io::{self, BufWriter, Write};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use shared::run::csv;
 use shared::runtime::language::Language;
+use shared::runtime::time;
 use tempfile::NamedTempFile;
 
 use crate::rules::finding::{Counts, Finding, KEPT, Worst, weight};
-use crate::rules::ocsf::{self, Place};
+use crate::rules::ocsf::{self, Place, Run};
 use crate::rules::rule::service;
 use crate::rules::{Row, Verdict};
 
@@ -73,10 +75,9 @@ pub(crate) struct Outcome {
 
 /// A collection of verdicts.
 pub(crate) struct Findings {
+    /// The day of the run in São Paulo.
     today: Date,
-    at_ms: i64,
-    language: Language,
-    place: Place,
+    run: Run,
     rows: ::csv::Writer<BufWriter<NamedTempFile>>,
     open: BufWriter<NamedTempFile>,
     ocsf: BufWriter<NamedTempFile>,
@@ -93,10 +94,9 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    /// An empty collection for a run at `at_ms`, on `today` in São Paulo; `repairs` are the rules whose repairs the stack allows.
+    /// An empty collection for a run at `now`; `repairs` are the rules whose repairs the stack allows.
     pub(crate) fn new(
-        today: Date,
-        at_ms: i64,
+        now: Timestamp,
         language: Language,
         place: Place,
         repairs: Vec<String>,
@@ -119,10 +119,8 @@ impl Findings {
         ];
         rows.write_record(header)?;
         Ok(Self {
-            today,
-            at_ms,
-            language,
-            place,
+            today: now.to_zoned_datetime(time::SAO_PAULO).date(),
+            run: Run { place, language, at_ms: now.as_millisecond() },
             rows,
             open: file()?,
             ocsf: file()?,
@@ -151,7 +149,7 @@ impl Findings {
     pub(crate) fn push(&mut self, row: &Row) -> io::Result<()> {
         let key = hash(&row.key());
         self.counts.add(&row.verdict);
-        if row.rule.shows_reading() {
+        if row.rule.proves_reading() {
             self.services.entry(row.rule.service()).or_default().add(&row.verdict);
         }
         let previous = self.previous.get(&key).copied();
@@ -165,8 +163,7 @@ impl Findings {
         }
         self.found.insert(key);
         writeln!(self.open, "{}", serde_json::to_string(&finding)?)?;
-        let event =
-            ocsf::open(&finding, row.rule, self.language, &self.place, self.at_ms, previous.is_some());
+        let event = ocsf::open(&finding, row.rule, &self.run, previous.is_some());
         self.event(&event)?;
         self.worst.push(&finding);
         if previous.is_none_or(|previous| weight(&finding.verdict) > previous.weight) {
@@ -220,7 +217,7 @@ impl Findings {
             self.worst.push(&finding);
             return writeln!(self.open, "{}", serde_json::to_string(&finding)?);
         }
-        let event = ocsf::closed(&finding, &self.place, self.at_ms);
+        let event = ocsf::closed(&finding, &self.run);
         self.event(&event)?;
         resolved.push(&finding);
         Ok(())
@@ -300,7 +297,8 @@ mod tests {
             version: "4f2c1b7".to_owned(),
         };
         let repairs = repairs.iter().map(|rule| (*rule).to_owned()).collect();
-        Findings::new(day(today), 1_795_694_400_000, Language::English, place, repairs).unwrap()
+        let now = time::SAO_PAULO.to_timestamp(day(today).at(9, 0, 0, 0)).unwrap();
+        Findings::new(now, Language::English, place, repairs).unwrap()
     }
 
     fn row(rule: &str, resource: &str, verdict: Verdict) -> Row {

@@ -28,7 +28,6 @@ use std::time::Duration;
 
 use aws_config::SdkConfig;
 use jiff::Timestamp;
-use serde::Serialize;
 use serde_json::Value;
 use shared::audit::first_week::{self, FirstWeek};
 use shared::run::evidence::{Draft, Step};
@@ -42,8 +41,8 @@ use shared::runtime::time;
 pub use error::AuditError;
 use event::Event;
 use previous::Latest;
-pub use report::Report;
 use report::Run;
+pub use report::{Answer, Report};
 use rules::Context;
 use rules::facts::Lock;
 use rules::names::Names;
@@ -160,16 +159,6 @@ impl App {
         let draft = Draft::of(&self.settings, run_id, result, invocation.now);
         Draft { trigger: trigger.to_owned(), subject, ..draft }
     }
-}
-
-/// The function's answer.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-pub enum Answer {
-    /// To an audit.
-    Audit(Box<Report>),
-    /// To a repair.
-    Repair(apply::Repaired),
 }
 
 /// Ids of all rules.

@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use shared::run::report::Unread;
 use shared::runtime::failure::chain;
 use shared::runtime::lambda::Invocation;
-use shared::runtime::time;
 
 use crate::error::AuditError;
 use crate::findings::{Findings, Outcome};
@@ -38,11 +37,8 @@ pub(crate) async fn observe(
     context: &Context<'_>,
     invocation: &Invocation,
 ) -> Result<Observed, AuditError> {
-    let today = context.now.to_zoned_datetime(time::SAO_PAULO).date();
-    let at_ms = context.now.as_millisecond();
-    let findings = Findings::new(today, at_ms, app.settings.language, app.place.clone(), app.repairs.clone())
-        .map_err(AuditError::file)?;
-    let findings = RefCell::new(findings);
+    let findings = Findings::new(context.now, app.settings.language, app.place.clone(), app.repairs.clone());
+    let findings = RefCell::new(findings.map_err(AuditError::file)?);
     let (previous_key, mut unread) = match previous::latest(app).await {
         Ok(latest) => (latest.map(|latest| latest.findings), None),
         Err(error) => (None, Some(Unread(chain(&error)))),

@@ -2,7 +2,6 @@
 
 use shared::run::evidence::{Draft, Step};
 use shared::runtime::lambda::Invocation;
-use shared::runtime::time;
 
 use crate::error::AuditError;
 use crate::findings::Findings;
@@ -27,10 +26,8 @@ pub(crate) async fn one(
     if found.is_empty() {
         return Err(AuditError::NotFound(resource.to_owned()));
     }
-    let today = context.now.to_zoned_datetime(time::SAO_PAULO).date();
-    let at_ms = context.now.as_millisecond();
-    let mut findings = Findings::new(today, at_ms, app.settings.language, app.place.clone(), Vec::new())
-        .map_err(AuditError::file)?;
+    let findings = Findings::new(context.now, app.settings.language, app.place.clone(), Vec::new());
+    let mut findings = findings.map_err(AuditError::file)?;
     for row in found.iter().flat_map(|found| found.judge(&context)) {
         findings.push(&row).map_err(AuditError::file)?;
     }

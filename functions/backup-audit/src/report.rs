@@ -10,11 +10,22 @@ use shared::runtime::failure::{Failure, chain};
 use shared::runtime::lambda::Invocation;
 use shared::runtime::time;
 
+use crate::apply::Repaired;
 use crate::error::AuditError;
 use crate::findings::Outcome;
 use crate::observe::Observed;
 use crate::rules::finding::{Counts, Finding, KEPT};
 use crate::{App, PROCEDURE, aws, text};
+
+/// The function's answer.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Answer {
+    /// To an audit.
+    Audit(Box<Report>),
+    /// To a repair.
+    Repair(Repaired),
+}
 
 /// The audit's answer.
 #[derive(Debug, Serialize)]

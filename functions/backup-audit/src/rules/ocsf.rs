@@ -11,13 +11,28 @@ use super::rule::{Meta, Severity};
 /// Version of the schema of findings. Source: [OCSF 1.3.0, Compliance Finding](https://schema.ocsf.io/1.3.0/classes/compliance_finding).
 const OCSF: &str = "1.3.0";
 
-/// Origin of the findings, which every OCSF event names.
+/// Account, environment and version of the code, which every event names.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub account: String,
     pub region: String,
     pub environment: String,
     pub version: String,
+}
+
+/// The run that has the findings.
+pub(crate) struct Run {
+    pub place: Place,
+    pub language: Language,
+    /// Start of the run, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
+}
+
+/// OCSF's state of a finding: each part as id and caption.
+struct State {
+    activity: (u8, &'static str),
+    status: (u8, &'static str),
+    compliance: (u8, &'static str),
 }
 
 fn severity_id(severity: Severity) -> u8 {
@@ -40,14 +55,9 @@ fn severity_caption(severity: Severity) -> &'static str {
 }
 
 /// Fields of every event, open or closed.
-fn event(
-    finding: &Finding,
-    place: &Place,
-    at_ms: i64,
-    activity: (u8, &str),
-    status: (u8, &str),
-    compliance: (u8, &str),
-) -> Value {
+fn event(finding: &Finding, run: &Run, state: &State) -> Value {
+    let Run { place, at_ms, .. } = run;
+    let State { activity, status, compliance } = state;
     let uid = format!("{}/{}/{}", place.environment, finding.rule, finding.resource);
     json!({
         "activity_id": activity.0, "activity_name": activity.1,
@@ -72,21 +82,15 @@ fn event(
 
 /// Event of an open finding.
 #[expect(clippy::indexing_slicing, reason = "a JSON object takes any field")]
-pub(crate) fn open(
-    finding: &Finding,
-    rule: &Meta,
-    language: Language,
-    place: &Place,
-    at_ms: i64,
-    is_known: bool,
-) -> Value {
+pub(crate) fn open(finding: &Finding, rule: &Meta, run: &Run, is_known: bool) -> Value {
+    let language = run.language;
     let activity = if is_known { (2, "Update") } else { (1, "Create") };
     let (status, compliance) = match finding.verdict.as_str() {
         "excepted" => ((3, "Suppressed"), (3, "Fail")),
         "unknown" => ((1, "New"), (0, "Unknown")),
         _ => ((1, "New"), (3, "Fail")),
     };
-    let mut event = event(finding, place, at_ms, activity, status, compliance);
+    let mut event = event(finding, run, &State { activity, status, compliance });
     event["severity_id"] = severity_id(rule.severity).into();
     event["severity"] = severity_caption(rule.severity).into();
     event["finding_info"]["title"] = rule.title(language).into();
@@ -103,8 +107,9 @@ pub(crate) fn open(
 
 /// Event of a resolved finding.
 #[expect(clippy::indexing_slicing, reason = "a JSON object takes any field")]
-pub(crate) fn closed(finding: &Finding, place: &Place, at_ms: i64) -> Value {
-    let mut event = event(finding, place, at_ms, (3, "Close"), (4, "Resolved"), (1, "Pass"));
+pub(crate) fn closed(finding: &Finding, run: &Run) -> Value {
+    let state = State { activity: (3, "Close"), status: (4, "Resolved"), compliance: (1, "Pass") };
+    let mut event = event(finding, run, &state);
     event["severity_id"] = 1.into();
     event["severity"] = "Informational".into();
     event

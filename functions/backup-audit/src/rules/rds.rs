@@ -51,7 +51,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             title: ["retenção dos backups automáticos", "retention of automated backups"],
             why: [
                 "o guia pede 7 dias em dev e staging e 30 em produção",
-                "the guide asks for 7 days in dev and staging and 30 in prod",
+                "the guide requires 7 days in dev and staging, and 30 in prod",
             ],
         },
         check: |instance, context| is_source(instance).then(|| retention(instance, context)),
@@ -240,7 +240,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             title: ["instância fora da internet", "instance not reachable from the internet"],
             why: [
                 "dados de beneficiárias não ficam ao alcance de qualquer um",
-                "not everyone may reach beneficiaries' data",
+                "beneficiaries' data must be out of reach for strangers",
             ],
         },
         check: |instance, _| {
@@ -306,7 +306,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
             title: ["atualizações menores automáticas", "automatic minor upgrades"],
             why: [
                 "correções de segurança do PostgreSQL chegam por elas",
-                "they bring PostgreSQL's security fixes",
+                "they include PostgreSQL's security fixes",
             ],
         },
         // RDS refuses this setting for RDS Custom.
@@ -581,7 +581,7 @@ pub(crate) static INSTANCE: &[Rule<Instance>] = &[
         },
         check: |db, _| {
             is_source(db).then(|| match &db.plans {
-                None => Verdict::Unknown("the plans of AWS Backup were not read".to_owned()),
+                None => Verdict::Unknown("the AWS Backup plans were not read".to_owned()),
                 Some(plans) => {
                     seen(plans, |plans| Verdict::of(!plans.is_empty(), "no plan", "one plan or more"))
                 }

@@ -169,11 +169,11 @@ fn setting(rule: &str, instance: &Instance, context: &Context<'_>) -> Result<Set
         && is_multi_az_cluster(instance)
     {
         let how = if rule == "rds.public" {
-            "and a cluster has no such setting: restore it as a new cluster".to_owned()
+            ", and the cluster has no such setting: restore it as a new cluster".to_owned()
         } else {
-            format!("only the cluster {cluster}: run the finding's command")
+            format!("; change the cluster {cluster}: run the finding's command")
         };
-        return Err(format!("RDS changes no member of a Multi-AZ DB cluster, {how}"));
+        return Err(format!("RDS refuses to change members of a Multi-AZ DB cluster{how}"));
     }
     let is_of_plan = ["rds.retention", "rds.backup-window"].contains(&rule);
     if let Some(point) = instance.recovery_point.as_deref().filter(|_| is_of_plan) {
@@ -488,7 +488,7 @@ mod tests {
                 database(|db| (db.form, db.engine) = (Form::Member("moveongs-prod".to_owned()), None)),
                 "has no Engine",
             ),
-            ("rds.minor-upgrades", member("mysql"), "only the cluster moveongs-prod"),
+            ("rds.minor-upgrades", member("mysql"), "change the cluster moveongs-prod"),
             ("rds.public", database(|db| db.status = Some("modifying".into())), "is modifying"),
             ("rds.public", database(|db| db.status = Some("stopped".into())), "is stopped"),
             ("rds.public", database(|db| db.status = None), "is ?"),

@@ -64,7 +64,7 @@ impl Meta {
     }
 
     /// Whether a verdict proves that the service was read.
-    pub(crate) fn shows_reading(&self) -> bool {
+    pub(crate) fn proves_reading(&self) -> bool {
         !OF_THE_STACK.contains(&self.id)
     }
 }
@@ -170,7 +170,7 @@ impl Verdict {
 
     /// Verdict if AWS's answer lacks a field.
     pub(crate) fn missing(field: &str) -> Self {
-        Self::Unknown(format!("the answer of AWS has no {field}"))
+        Self::Unknown(format!("AWS's answer has no {field}"))
     }
 
     pub(crate) fn of(holds: bool, found: impl Into<String>, expected: impl Into<String>) -> Self {

@@ -4,7 +4,6 @@ use aws_smithy_runtime_api::client::http::{
     HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
-use jiff::civil::Date;
 use shared::runtime::env::Env;
 use shared::runtime::language::Language;
 use shared::testing::{aws, replies};
@@ -137,8 +136,7 @@ async fn judged(database: &'static str, fake: Fake) -> (Verdicts, [bool; 2]) {
     let (app, context) = (app(database, fake), context());
     let context = Context { database, ..context };
     let place = app.place.clone();
-    let findings =
-        Findings::new(Date::constant(2026, 11, 26), 0, Language::English, place, Vec::new()).unwrap();
+    let findings = Findings::new(context.now, Language::English, place, Vec::new()).unwrap();
     let (findings, progress) = (RefCell::new(findings), RefCell::<Progress>::default());
     Sweep::new(&app, &context, &findings, &progress).run().await.unwrap();
     let ends =
