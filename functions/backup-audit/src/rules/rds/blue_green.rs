@@ -1,6 +1,46 @@
 //! Blue/green deployments.
 
-use crate::rules::facts::{Deployment, Pair, Side};
+use crate::rules::facts::{Deployment, Instance, Pair, Side};
+use crate::rules::rule::{Meta, Rule, Severity, Verdict, seen};
+
+pub(super) const BLUE_GREEN: Rule<Instance> = Rule {
+    meta: Meta {
+        id: "rds.blue-green",
+        severity: Severity::Low,
+        guide: "2.1.1",
+        title: ["sem implantação azul/verde em aberto", "no open blue/green deployment"],
+        why: [
+            "até a troca há dois bancos, e depois dela sobra o antigo; as regras de backup valem para o que está em produção",
+            "until the switchover there are two databases, and after it the old one remains; the backup rules apply to the one in production",
+        ],
+    },
+    check: |db, _| {
+        Some(match &db.deployment {
+            None => Verdict::Unknown("the blue/green deployments were not read".to_owned()),
+            Some(deployment) => seen(deployment, |deployment| match deployment {
+                None => Verdict::Pass,
+                Some(Deployment { id, status, side }) => {
+                    let side = match side {
+                        Side::Blue => "blue",
+                        Side::Green => "green",
+                        Side::Old => "old blue",
+                    };
+                    Verdict::fail(format!("{side} of {id} ({status})"), "no deployment")
+                }
+            }),
+        })
+    },
+    command: |db, _| {
+        let id = match &db.deployment {
+            Some(Ok(Some(deployment))) => deployment.id.as_str(),
+            _ => "…",
+        };
+        format!(
+            "aws rds describe-blue-green-deployments --blue-green-deployment-identifier {id}  # {}",
+            db.name
+        )
+    },
+};
 
 /// A database's part in a blue/green deployment. After the switchover the previous production database keeps running under a
 /// name that ends in `-old` and a number.

@@ -2,9 +2,65 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::command::modify;
 use super::state::owns_backups;
 use crate::rules::facts::Instance;
-use crate::rules::rule::{Context, Verdict, seen, utc};
+use crate::rules::rule::{Context, Meta, Rule, Severity, Verdict, seen, utc};
+
+pub(super) const LOG_EXPORTS: Rule<Instance> = Rule {
+    meta: Meta {
+        id: "rds.log-exports",
+        severity: Severity::Low,
+        guide: "app 7",
+        title: ["logs do banco no CloudWatch", "the database's logs in CloudWatch"],
+        why: [
+            "sem eles uma falha de backup ou de login não tem rastro",
+            "without them a failed backup or login leaves no trace",
+        ],
+    },
+    check: |instance, _| {
+        if !owns_backups(instance) {
+            return None;
+        }
+        let Some(engine) = &instance.engine else { return Some(Verdict::missing("Engine")) };
+        let log = log_of(engine)?;
+        let found = instance.log_exports.join(",");
+        let exports = instance.log_exports.iter().any(|export| export == log);
+        Some(match &instance.status {
+            None => Verdict::missing("DBInstanceStatus"),
+            Some(_) => Verdict::of(exports, format!("EnabledCloudwatchLogsExports [{found}]"), log),
+        })
+    },
+    command: |instance, _| {
+        let log = instance.engine.as_deref().and_then(log_of).unwrap_or_default();
+        modify(
+            instance,
+            &format!(r#"--cloudwatch-logs-export-configuration '{{"EnableLogTypes":["{log}"]}}'"#),
+        )
+    },
+};
+
+pub(super) const ENGINE_SUPPORT: Rule<Instance> = Rule {
+    meta: Meta {
+        id: "rds.engine-support",
+        severity: Severity::Medium,
+        guide: "app 7",
+        title: ["versão com suporte padrão", "version in standard support"],
+        why: [
+            "depois do fim do suporte não há correções, ou o suporte estendido é cobrado por vCPU e hora",
+            "after the end of support there are no fixes, or extended support is billed by vCPU and hour",
+        ],
+    },
+    check: engine_support,
+    command: |db, _| {
+        let engine = db.engine.as_deref().unwrap_or("…");
+        let version = db.version.as_deref().unwrap_or("…");
+        format!(
+            "aws rds describe-db-engine-versions --engine {engine} --engine-version {version} --query 'DBEngineVersions[0].ValidUpgradeTarget[?IsMajorVersionUpgrade].EngineVersion'  # docs/backups.md#regras: {}",
+            db.name
+        )
+    },
+};
 
 /// The log in which an engine records failed logins and starts; none if unknown.
 pub(super) fn log_of(engine: &str) -> Option<&'static str> {

@@ -2,10 +2,48 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::command::cluster_snapshot;
-use super::state::{changed_until, is_source};
+use super::command::{cluster_snapshot, describe, events, once_available};
+use super::state::{changed_until, is_source, stops_backups};
 use crate::rules::facts::{Form, Instance};
-use crate::rules::rule::{Context, Verdict, utc};
+use crate::rules::rule::{Context, Meta, Rule, Severity, Verdict, utc};
+
+pub(super) const SNAPSHOT_FRESH: Rule<Instance> = Rule {
+    meta: Meta {
+        id: "rds.snapshot-fresh",
+        severity: Severity::Critical,
+        guide: "2.1.1",
+        title: ["idade do último snapshot automático", "age of the newest automated snapshot"],
+        why: [
+            "o RDS não avisa quando pula um backup; só a falta dele o mostra",
+            "RDS does not report a skipped backup; only its absence shows it",
+        ],
+    },
+    check: newest_snapshot,
+    command: |instance, context| {
+        // RDS only takes a snapshot of an available database.
+        match instance.status.as_deref() {
+            Some(status) if stops_backups(status) => events(instance),
+            _ => {
+                format!("{}; {}", once_available(instance, snapshot_now(instance, context)), events(instance))
+            }
+        }
+    },
+};
+
+pub(super) const POINT_IN_TIME: Rule<Instance> = Rule {
+    meta: Meta {
+        id: "rds.point-in-time",
+        severity: Severity::High,
+        guide: "2.1.1",
+        title: ["atraso da recuperação a um ponto no tempo", "lag of point-in-time recovery"],
+        why: [
+            "o que é mais novo do que o último ponto se perde numa restauração",
+            "a restore loses everything newer than the latest restorable time",
+        ],
+    },
+    check: point_in_time,
+    command: |instance, _| describe(instance, "LatestRestorableTime"),
+};
 
 /// Age below which a database may have no snapshot yet.
 const YOUNG: SignedDuration = SignedDuration::from_hours(26);

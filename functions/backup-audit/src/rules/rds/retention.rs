@@ -1,9 +1,65 @@
 //! Retention of automated backups: RDS's, or that of an AWS Backup plan.
 
 use super::command::modify;
+use super::state::is_source;
 use crate::rules::facts::{Form, Instance};
-use crate::rules::plans::Plan;
-use crate::rules::rule::{Context, Verdict};
+use crate::rules::plans::{Plan, select};
+use crate::rules::rule::{Context, Meta, Rule, Severity, Verdict, seen};
+
+pub(super) const RETENTION: Rule<Instance> = Rule {
+    meta: Meta {
+        id: "rds.retention",
+        severity: Severity::High,
+        guide: "2.1.1",
+        title: ["retenção dos backups automáticos", "retention of automated backups"],
+        why: [
+            "o guia pede 7 dias em dev e staging e 30 em produção",
+            "the guide requires 7 days in dev and staging, and 30 in prod",
+        ],
+    },
+    check: |instance, context| is_source(instance).then(|| retention(instance, context)),
+    command: change_retention,
+};
+
+pub(super) const BACKUPS_ON: Rule<Instance> = Rule {
+    meta: Meta {
+        id: "rds.backups-on",
+        severity: Severity::Critical,
+        guide: "2.1.1",
+        title: ["backups automáticos ligados", "automated backups are on"],
+        why: [
+            "com retenção 0 o RDS não guarda backup nenhum, nem ponto no tempo",
+            "with a retention of 0 RDS keeps no backups and no point in time",
+        ],
+    },
+    check: |instance, _| {
+        is_source(instance).then(|| match certain_days(instance) {
+            None => Verdict::missing("BackupRetentionPeriod"),
+            Some(days) => Verdict::of(days > 0, shown_days(instance), "BackupRetentionPeriod ≥ 1"),
+        })
+    },
+    command: change_retention,
+};
+
+pub(super) const BACKUP_PLAN: Rule<Instance> = Rule {
+    meta: Meta {
+        id: "rds.backup-plan",
+        severity: Severity::Low,
+        guide: "app 7",
+        title: ["banco num plano do AWS Backup", "database in an AWS Backup plan"],
+        why: [
+            "uma segunda via dos backups, com cofre próprio",
+            "a second copy of the backups, in a separate vault",
+        ],
+    },
+    check: |db, _| {
+        is_source(db).then(|| match &db.plans {
+            None => Verdict::Unknown("the AWS Backup plans were not read".to_owned()),
+            Some(plans) => seen(plans, |plans| Verdict::of(!plans.is_empty(), "no plan", "one plan or more")),
+        })
+    },
+    command: |db, _| select(&db.name, &db.arn),
+};
 
 /// Plans through which AWS Backup owns a database's automated backups, each with the name of its rule and its retention in
 /// days.

@@ -1,8 +1,30 @@
 //! Storage: autoscaling, and more space for a full disk.
 
 use super::command::modify;
+use super::state::is_custom;
 use crate::rules::facts::{Form, Instance};
-use crate::rules::rule::Verdict;
+use crate::rules::rule::{Meta, Rule, Severity, Verdict};
+
+pub(super) const STORAGE_AUTOSCALING: Rule<Instance> = Rule {
+    meta: Meta {
+        id: "rds.storage-autoscaling",
+        severity: Severity::Low,
+        guide: "2.1.1",
+        title: ["armazenamento que cresce sozinho", "storage autoscaling"],
+        why: [
+            "com o disco cheio a instância para, e com ela os backups",
+            "a full disk stops the instance, and with it the backups",
+        ],
+    },
+    // Neither RDS Custom nor a Multi-AZ DB cluster has it.
+    check: |instance, _| {
+        (instance.form == Form::Single && !is_custom(instance)).then(|| autoscaling(instance))
+    },
+    command: |instance, _| {
+        let double = instance.storage_gib.unwrap_or(20).saturating_mul(2).min(LARGEST_STORAGE);
+        modify(instance, &format!("--max-allocated-storage {double}"))
+    },
+};
 
 /// Largest storage of an instance, in GiB. Smaller for some engines and storage types.
 pub(super) const LARGEST_STORAGE: i32 = 65_536;

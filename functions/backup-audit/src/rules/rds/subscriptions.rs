@@ -1,6 +1,50 @@
 //! Subscriptions to RDS's events.
 
+use super::state::is_spare;
 use crate::rules::facts::{Form, Instance, Subscription};
+use crate::rules::rule::{Meta, Rule, Severity, Verdict, seen};
+
+pub(super) const EVENTS: Rule<Instance> = Rule {
+    meta: Meta {
+        id: "rds.events",
+        severity: Severity::Medium,
+        guide: "4.1",
+        title: ["eventos de falha e de backup assinados", "subscription to failure and backup events"],
+        why: [
+            "sem assinatura ninguém recebe o evento em que o RDS diz que o banco ou um backup falhou",
+            "without a subscription no one receives RDS's event that the database or a backup failed",
+        ],
+    },
+    check: |db, _| {
+        (!is_spare(db)).then(|| match &db.unsubscribed {
+            None => Verdict::Unknown("the event subscriptions were not read".to_owned()),
+            Some(unsubscribed) => seen(unsubscribed, |unsubscribed| {
+                Verdict::of(
+                    unsubscribed.is_empty(),
+                    format!("no subscription to {}", unsubscribed.join(", ")),
+                    "an enabled subscription",
+                )
+            }),
+        })
+    },
+    command: |db, context| {
+        let unsubscribed = db.unsubscribed.as_ref().and_then(|unsubscribed| unsubscribed.as_ref().ok());
+        let unsubscribed = unsubscribed.map(Vec::as_slice).unwrap_or_default();
+        let commands = unsubscribed.iter().filter_map(|one| {
+            let (source, category) = one.split_once(' ')?;
+            let names = if source == "db-cluster-snapshot" {
+                String::new()
+            } else {
+                format!(" --source-ids {}", db.name)
+            };
+            Some(format!(
+                "aws rds create-event-subscription --subscription-name {}-{}-{}-{source}-{category} --sns-topic-arn … --source-type {source} --event-categories {category}{names}",
+                context.project, context.environment, db.name
+            ))
+        });
+        commands.collect::<Vec<_>>().join("; ")
+    },
+};
 
 /// Events of a database that no subscription covers, as source type and category. RDS reports a cluster's backups as events of
 /// its snapshots, whose names are not known in advance.

@@ -5,11 +5,11 @@ use serde_json::json;
 
 use super::snapshot::SNAPSHOT;
 use super::*;
-use crate::rules::facts::{Deployment, Parameter, Side, Snapshot};
+use crate::rules::facts::{Deployment, Form, Parameter, Side, Snapshot};
 use crate::rules::plans::tests::plan;
 use crate::rules::rule::tests::Case::{Broken, Dark, Edge, Holds};
 use crate::rules::rule::tests::{CLUSTER, DAY, DB, HOUR, KEY, Rows, ago, audit, check, context, unread};
-use crate::rules::rule::{Row, judge};
+use crate::rules::rule::{Context, Row, Verdict, judge};
 
 pub(crate) fn instance() -> Instance {
     Instance {

@@ -2,7 +2,38 @@
 
 use super::state::{is_multi_az_cluster, owns_backups};
 use crate::rules::facts::{Form, Instance, Parameter};
-use crate::rules::rule::{Context, Verdict, seen};
+use crate::rules::rule::{Context, Meta, Rule, Severity, Verdict, seen};
+
+pub(super) const FORCE_SSL: Rule<Instance> = Rule {
+    meta: Meta {
+        id: "rds.force-ssl",
+        severity: Severity::Medium,
+        guide: "app 7",
+        title: ["conexões sem TLS recusadas pelo banco", "the database refuses connections without TLS"],
+        why: [
+            "sem isso um cliente que não pede TLS manda a senha e os dados em claro",
+            "otherwise a client that does not ask for TLS sends password and data in clear text",
+        ],
+    },
+    check: forces_tls,
+    command: |db, context| {
+        let parameter = db.engine.as_deref().and_then(tls_parameter).unwrap_or("rds.force_ssl");
+        let found = db.tls_parameter.as_ref().and_then(|found| found.as_ref().ok());
+        let set = match (db.parameter_groups.first(), found.and_then(Option::as_ref)) {
+            (Some(group), Some(found)) if !group.starts_with("default.") => {
+                force_tls(db, group, parameter, found)
+            }
+            (Some(group), None) if !group.starts_with("default.") => {
+                format!("# docs/backups.md#regras: {group} não tem / does not have {parameter}")
+            }
+            _ => format!(
+                "# docs/backups.md#regras: rds.parameter-group, {parameter}=1, {}-{}",
+                context.project, context.environment
+            ),
+        };
+        format!("{set}  # {}", db.name)
+    },
+};
 
 /// The parameter that makes an engine refuse connections without TLS; none if it has no such parameter.
 pub(crate) fn tls_parameter(engine: &str) -> Option<&'static str> {

@@ -2,8 +2,41 @@
 
 use shared::policy::window;
 
+use super::command::modify;
+use super::state::is_source;
 use crate::rules::facts::Instance;
-use crate::rules::rule::{Context, Verdict};
+use crate::rules::rule::{Context, Meta, Rule, Severity, Verdict};
+
+pub(super) const BACKUP_WINDOW: Rule<Instance> = Rule {
+    meta: Meta {
+        id: "rds.backup-window",
+        severity: Severity::Medium,
+        guide: "2.1.1",
+        title: [
+            "janela de backup definida e fora do horário de trabalho de São Paulo",
+            "backup window set, outside business hours in São Paulo",
+        ],
+        why: [
+            "em Single-AZ o início do snapshot para a E/S; de dia, quem usa percebe",
+            "in Single-AZ the start of a snapshot suspends I/O; by day, users notice",
+        ],
+    },
+    // For a database that AWS Backup owns, RDS refuses to change the window.
+    check: |instance, context| {
+        (is_source(instance) && instance.recovery_point.is_none())
+            .then(|| backup_window(instance.backup_window.as_deref(), context))
+    },
+    command: |instance, context| {
+        let wanted = &context.policy.backup_window;
+        match conflicting_maintenance(instance, context) {
+            Some(maintenance) => format!(
+                "# docs/backups.md#regras: o RDS recusa / RDS refuses {wanted}, PreferredMaintenanceWindow {maintenance}: {}",
+                modify(instance, "--preferred-backup-window hh:mm-hh:mm")
+            ),
+            None => modify(instance, &format!("--preferred-backup-window {wanted}")),
+        }
+    },
+};
 
 /// Minutes of a day.
 const DAY: i32 = 1440;
