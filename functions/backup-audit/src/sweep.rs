@@ -1,10 +1,12 @@
 //! Reads everything of this environment, section by section, and has each resource judged.
 
 mod account;
+mod application;
 mod buckets;
 mod common;
 mod databases;
 pub(crate) mod find;
+mod terraform;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -16,14 +18,10 @@ use shared::runtime::failure::CallError;
 use tokio::sync::OnceCell;
 
 use crate::App;
-use crate::aws;
 use crate::findings::Findings;
-use crate::rules::application::SERVICE;
 use crate::rules::coverage::Progress;
-use crate::rules::facts::{Seen, Service};
-use crate::rules::rule::{declared, judge};
-use crate::rules::terraform::TABLE;
-use crate::rules::{Context, Row, application, terraform};
+use crate::rules::facts::Seen;
+use crate::rules::{Context, Row};
 
 /// Number of resources of a kind that are read at once.
 const AT_ONCE: usize = 8;
@@ -146,79 +144,6 @@ impl<'a> Sweep<'a> {
         }
         Ok(())
     }
-
-    async fn terraform(&self) -> Result<(), Stop> {
-        let table = &self.app.names.lock_table;
-        let readme = "infra/terraform/README.md";
-        let lock = |name: &str, exists, found| {
-            let command = "parameter TerraformLockTableName, or backups.audit.terraform_native_lock; infra/terraform/README.md";
-            declared(&terraform::DECLARED_LOCK, name, exists, (found, command), self.context)
-        };
-        let mut rows = if table.is_empty() {
-            vec![lock(
-                "terraform",
-                self.context.policy.terraform_native_lock,
-                "no lock table, no native lock",
-            )]
-        } else {
-            match aws::rds::table(&self.app.dynamodb, table).await? {
-                None => vec![lock(table, false, "ResourceNotFoundException")],
-                Some(found) => {
-                    let mut rows = judge(TABLE, (&found.name, &found.arn), &found, self.context);
-                    rows.push(lock(table, true, ""));
-                    rows
-                }
-            }
-        };
-        let is_remote = !self.app.names.state.is_empty();
-        let command = format!("parameter TerraformStateBucketName; {readme}");
-        rows.push(declared(
-            &terraform::DECLARED_STATE,
-            "terraform",
-            is_remote,
-            ("no state bucket", &command),
-            self.context,
-        ));
-        Ok(self.judged("terraform:lock", &rows)?)
-    }
-
-    async fn services(&self) -> Result<(), Stop> {
-        let (mut has_service, mut unread, mut token) = (false, None, None);
-        loop {
-            let (arns, next) = aws::application::services(&self.app.ecs, self.context.cluster, token).await?;
-            has_service |= !arns.is_empty();
-            for service in described(self.app, self.context, arns).await? {
-                match service {
-                    Ok(service) => {
-                        let rows = judge(SERVICE, (&service.name, &service.arn), &service, self.context);
-                        self.judged("ecs:services", &rows)?;
-                    }
-                    Err(call) => unread = Some(call),
-                }
-            }
-            token = next;
-            if token.is_none() {
-                break;
-            }
-        }
-        if let Some(call) = unread {
-            return Err(call.into());
-        }
-        let cluster = self.context.cluster;
-        let command = format!("aws ecs list-services --cluster {cluster}");
-        let rule = &application::NO_SERVICE;
-        let row = declared(rule, cluster, has_service, ("no service", &command), self.context);
-        Ok(self.judged("ecs:services", &[row])?)
-    }
-}
-
-pub(super) async fn described(
-    app: &App,
-    context: &Context<'_>,
-    arns: Vec<String>,
-) -> Seen<Vec<Seen<Service>>> {
-    let objects = format!("arn:aws:s3:::{}/*", context.attachments);
-    aws::application::describe(&app.ecs, &app.iam, context.cluster, arns, &objects).await
 }
 
 #[cfg(test)]

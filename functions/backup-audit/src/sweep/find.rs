@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::application::described;
 use super::buckets::{account_open, arn, bucket};
 use super::common::CommonFacts;
 use super::databases::{add_backup_snapshots, complete, newest_of};
-use super::described;
 use crate::App;
 use crate::aws;
 use crate::aws::rds::Listed;
