@@ -1,9 +1,9 @@
 //! Checks every day that backups follow the guide.
 //!
 //! Trigger: a schedule; or a person, for one resource or for a repair (`event.rs`). `observe.rs` reads AWS section by section
-//! (`sweep.rs`, `aws/`), has the rules judge what was read (`rules/`), collects the verdicts in files (`findings.rs`) and
+//! (`sweep.rs`, `aws/`), has the rules judge the facts (`rules/`), collects the verdicts in files (`findings.rs`) and
 //! compares them with the previous run (`previous.rs`). Then the run pages (`page.rs`, SNS), applies the repairs that the stack
-//! allows (`apply.rs`), stores the reports, posts what changed and writes the day's record (`report.rs`).
+//! allows (`apply.rs`), stores the reports, posts the changes and writes the day's record (`report.rs`).
 //!
 //! A resource that could not be read is unknown: neither in order nor failing. A run with unknown verdicts does not succeed.
 //!

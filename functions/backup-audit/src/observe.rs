@@ -27,7 +27,7 @@ pub(crate) struct Observed {
     pub unread: Option<Unread>,
 }
 
-/// Reads and judges everything.
+/// Reads, judges and compares.
 ///
 /// # Errors
 ///

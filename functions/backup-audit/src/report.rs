@@ -79,7 +79,7 @@ pub(crate) async fn store(app: &App, outcome: &Outcome, invocation: &Invocation)
     stored
 }
 
-/// Posts what is new, worse, resolved or repaired, and once a week everything; writes the day's record.
+/// Posts new, worse, resolved and repaired findings, once a week all of them; writes the day's record.
 pub(crate) async fn report(app: &App, run: Run<'_>, invocation: &Invocation) {
     let observed = run.observed;
     let earlier = app.reporter.look(run.day).await;

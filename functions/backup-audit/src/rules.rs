@@ -1,4 +1,4 @@
-//! Decisions: what is checked, why, how severe it is, and what repairs it. No AWS, no clock.
+//! Decisions: facts, the rules that judge them, and the repairs. No AWS, no runtime, no clock.
 
 pub(crate) mod application;
 pub(crate) mod audit;

@@ -18,9 +18,9 @@ use crate::error::AuditError;
 
 /// The message about an audit that failed.
 pub(crate) fn failed(settings: &Settings, run_id: &str, error: &AuditError) -> Message {
-    let what = settings.language.pick("A auditoria de backup falhou", "The backup audit failed");
+    let title = settings.language.pick("A auditoria de backup falhou", "The backup audit failed");
     let failure = format!("*{}*: {}", error.kind(), chain(error));
-    Message::failed(settings, run_id, what, &failure, &error.next_step(settings.language))
+    Message::failed(settings, run_id, title, &failure, &error.next_step(settings.language))
 }
 
 #[cfg(test)]

@@ -319,7 +319,10 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             severity: Severity::Low,
             guide: "app 7",
             title: ["registro de acessos", "access logging"],
-            why: ["depois de um vazamento se pergunta quem leu o quê", "after a leak it shows who read what"],
+            why: [
+                "depois de um vazamento se pergunta quem leu o quê",
+                "after a leak it shows which objects were read, and by whom",
+            ],
         },
         check: |bucket, _| {
             (bucket.role == Role::Attachments).then(|| match &bucket.logs {

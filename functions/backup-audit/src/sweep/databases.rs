@@ -216,6 +216,7 @@ fn ended(is_listed: Seen<()>, is_open: bool) -> Result<(), Stop> {
     if is_open { Ok(is_listed?) } else { Ok(()) }
 }
 
+/// A snapshot with the accounts that may restore it.
 pub(super) async fn complete(app: &App, listed: Listed) -> Snapshot {
     let shared_with = if listed.is_of_cluster {
         aws::rds::cluster_shared_with(&app.rds, &listed.name).await
@@ -232,7 +233,7 @@ pub(super) async fn complete(app: &App, listed: Listed) -> Snapshot {
     }
 }
 
-/// Takes the snapshots of AWS Backup into account, if it owns the database's backups; they have a list of their own.
+/// Also counts the snapshots of AWS Backup if it owns the database's backups; RDS lists them separately.
 pub(super) async fn add_backup_snapshots(app: &App, db: &mut Instance) {
     if db.recovery_point.is_none() {
         return;

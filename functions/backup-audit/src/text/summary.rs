@@ -61,7 +61,7 @@ fn ordered(settings: &Settings, findings: &[Finding]) -> Vec<Item> {
 pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
     let language = settings.language;
     let outcome = summary.outcome;
-    let what = match (language, summary.is_weekly) {
+    let name = match (language, summary.is_weekly) {
         (Language::Portuguese, false) => "Auditoria de backup",
         (Language::Portuguese, true) => "Auditoria de backup, resumo da semana",
         (Language::English, false) => "Backup audit",
@@ -73,7 +73,7 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
     };
     let counts = outcome.counts;
     let title = format!(
-        "{what} ({}): {} {fail}, {} {unknown}, {} {pass}",
+        "{name} ({}): {} {fail}, {} {unknown}, {} {pass}",
         settings.environment, counts.fail, counts.unknown, counts.pass
     );
     let lists_all = summary.is_weekly || summary.unread.is_some();

@@ -82,7 +82,7 @@ fn an_unknown_repair_is_refused_with_the_known_ones() {
 
 #[test]
 fn two_settings_cannot_name_the_same_bucket() {
-    for (changed, reported) in [
+    for (changed, setting) in [
         (vec![("UPLOADS_BUCKET", "moveongs-prod-attachments")], "UPLOADS_BUCKET"),
         (vec![("GRAFANA_BUCKET", "moveongs-prod-uploads")], "GRAFANA_BUCKET"),
         (vec![("TERRAFORM_STATE_BUCKET", "s"), ("GRAFANA_BUCKET", "s")], "GRAFANA_BUCKET"),
@@ -90,7 +90,7 @@ fn two_settings_cannot_name_the_same_bucket() {
     ] {
         let error = app(&changed).err().unwrap().to_string();
         let is_refused =
-            error.contains(&format!("{reported} is invalid: ")) && error.contains("names the same bucket");
+            error.contains(&format!("{setting} is invalid: ")) && error.contains("names the same bucket");
         assert!(is_refused, "{error}");
     }
     let apart = [("UPLOADS_BUCKET", "u"), ("TERRAFORM_STATE_BUCKET", "s"), ("GRAFANA_BUCKET", "g")];
