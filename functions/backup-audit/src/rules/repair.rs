@@ -1,13 +1,17 @@
-//! What a repair changes. No I/O: the same plan is shown and applied.
+//! Plans of repairs. The plan that is shown is the one that is applied.
 
 use std::fmt;
 
-use crate::facts::{Bucket, Form, Instance, Lifecycle, Role, Snapshot, Table};
-use crate::rules::rds::{is_multi_az_cluster, maintained, strangers, wanted_days};
-use crate::rules::s3::{named, shortest, tls_statement};
-use crate::rules::{Context, Verdict};
+use super::facts::{Bucket, Form, Instance, Lifecycle, Role, Snapshot, Table};
+use super::rds::retention::wanted_days;
+use super::rds::snapshot::strangers;
+use super::rds::state::is_multi_az_cluster;
+use super::rds::window::conflicting_maintenance;
+use super::rule::{Context, Verdict};
+use super::s3::access::tls_statement;
+use super::s3::lifecycle::{named, shortest};
 
-/// One setting of an instance.
+/// A setting of a DB instance or cluster.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Setting {
     Retention(i32),
@@ -18,7 +22,7 @@ pub(crate) enum Setting {
     Upgrades,
 }
 
-/// What is changed; its text stands in the evidence.
+/// A change; the evidence has its text.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Change {
     Instance { name: String, setting: Setting },
@@ -64,7 +68,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// The resource that a repair is for, as it was read.
+/// The resource to repair, as it was read.
 #[derive(Clone, Debug)]
 pub(crate) enum Target {
     Instance(Box<Instance>),
@@ -73,7 +77,7 @@ pub(crate) enum Target {
     Table(Table),
 }
 
-/// Rules that have a repair.
+/// Rules with a repair.
 pub(crate) const REPAIRS: &[&str] = &[
     "rds.retention",
     "rds.backup-window",
@@ -93,7 +97,7 @@ pub(crate) const REPAIRS: &[&str] = &[
     "terraform.lock-protection",
 ];
 
-/// The change that makes a rule hold, or why nothing is changed by itself. The rule fails on the target.
+/// The change that makes a rule hold on a target that breaks it, or why the repair is refused.
 pub(crate) fn plan(rule: &str, target: &Target, context: &Context<'_>) -> Result<Change, String> {
     match target {
         Target::Instance(instance) => {
@@ -101,7 +105,7 @@ pub(crate) fn plan(rule: &str, target: &Target, context: &Context<'_>) -> Result
             let is_cluster = instance.form == Form::Cluster;
             let is_named = if is_cluster { context.is_cluster(&name) } else { context.is_named(&name) };
             if name != context.database && !is_named {
-                return Err(beyond(&name));
+                return Err(not_granted(&name));
             }
             let setting = setting(rule, instance, context)?;
             Ok(if is_cluster {
@@ -112,7 +116,7 @@ pub(crate) fn plan(rule: &str, target: &Target, context: &Context<'_>) -> Result
         }
         Target::Snapshot(snapshot) => {
             if !context.is_named(&snapshot.name) {
-                return Err(beyond(&snapshot.name));
+                return Err(not_granted(&snapshot.name));
             }
             let accounts = snapshot.shared_with.as_ref().map_err(ToString::to_string)?;
             let accounts = match rule {
@@ -127,9 +131,11 @@ pub(crate) fn plan(rule: &str, target: &Target, context: &Context<'_>) -> Result
                 Change::Unshare { name, accounts }
             })
         }
-        Target::Bucket(bucket) if !bucket.role.is_repaired() => Err(beyond(&bucket.name)),
+        Target::Bucket(bucket) if !bucket.role.is_repaired() => Err(not_granted(&bucket.name)),
         Target::Bucket(bucket) => match &bucket.elsewhere {
-            Some(region) => Err(format!("the bucket is in {region}, and repairs are of the stack's region")),
+            Some(region) => {
+                Err(format!("the bucket is in {region}, and only the stack's region has repairs"))
+            }
             None => of_bucket(rule, bucket, context),
         },
         Target::Table(table) => match rule {
@@ -140,55 +146,55 @@ pub(crate) fn plan(rule: &str, target: &Target, context: &Context<'_>) -> Result
     }
 }
 
-/// What the template grants the function for repairs is by name; a try would be denied every day.
-fn beyond(name: &str) -> String {
+/// The template grants repairs by name. Trying others would be denied every day.
+fn not_granted(name: &str) -> String {
     format!("the function's role may not change {name}")
 }
 
 fn unknown(rule: &str) -> String {
-    format!("{rule} is not for this kind of resource")
+    format!("{rule} does not apply to this kind of resource")
 }
 
 fn setting(rule: &str, instance: &Instance, context: &Context<'_>) -> Result<Setting, String> {
-    // RDS refuses every change of an instance that is busy, and a stopped one must be started first.
+    // RDS refuses to change a busy instance, and a stopped one must be started first.
     let status = instance.status.as_deref().unwrap_or("?");
     if status != "available" {
-        return Err(format!("the database is {status}; RDS changes only one that is available"));
+        return Err(format!("the database is {status}; RDS only changes an available one"));
     }
-    // The kind of its cluster decides where RDS changes a member.
+    // The cluster's kind decides where RDS changes a member.
     if matches!(instance.form, Form::Member(_)) && instance.engine.is_none() {
-        return Err("the answer of AWS has no Engine".to_owned());
+        return Err("AWS's answer has no Engine".to_owned());
     }
     if let Form::Member(cluster) = &instance.form
         && is_multi_az_cluster(instance)
     {
         let how = if rule == "rds.public" {
-            "and a cluster has no option for this: restore it as another one".to_owned()
+            ", and the cluster has no such setting: restore it as a new cluster".to_owned()
         } else {
-            format!("only the cluster {cluster}: run the finding's command")
+            format!("; change the cluster {cluster}: run the finding's command")
         };
-        return Err(format!("RDS changes no member of a Multi-AZ DB cluster, {how}"));
+        return Err(format!("RDS refuses to change members of a Multi-AZ DB cluster{how}"));
     }
     let is_of_plan = ["rds.retention", "rds.backup-window"].contains(&rule);
     if let Some(point) = instance.recovery_point.as_deref().filter(|_| is_of_plan) {
-        return Err(format!("AWS Backup owns the automated backups ({point}); change the plan's rule"));
+        return Err(format!("AWS Backup owns the automated backups ({point}); change its plan's rule"));
     }
     match rule {
-        // The cluster's members have these settings.
+        // These settings belong to a cluster's members.
         "rds.public" | "rds.minor-upgrades" if instance.form == Form::Cluster => Err(unknown(rule)),
         "rds.retention" => match (instance.retention_days, context.retention_days) {
             (Some(0), _) => {
-                Err("automated backups are off, and RDS restarts the instance to switch them on".to_owned())
+                Err("automated backups are off, and RDS restarts the instance to enable them".to_owned())
             }
-            (_, None) => Err("the policy does not know the environment".to_owned()),
+            (_, None) => Err("the policy does not list the environment".to_owned()),
             (_, Some(days))
                 if instance.pending_retention_days.is_some_and(|pending| pending >= i32::from(days)) =>
             {
-                Err("RDS has taken the change and not applied it yet".to_owned())
+                Err("RDS has accepted the change and not applied it yet".to_owned())
             }
             (_, Some(days)) => Ok(Setting::Retention(wanted_days(instance, days))),
         },
-        "rds.backup-window" => match maintained(instance, context) {
+        "rds.backup-window" => match conflicting_maintenance(instance, context) {
             Some(maintenance) => Err(format!(
                 "RDS refuses {}, which overlaps the maintenance window {maintenance}",
                 context.policy.backup_window
@@ -211,11 +217,11 @@ fn of_bucket(rule: &str, bucket: &Bucket, context: &Context<'_>) -> Result<Chang
         "s3.noncurrent" => {
             let rules = bucket.lifecycle.as_ref().map_err(ToString::to_string)?;
             let least = i32::from(context.noncurrent_days);
-            // S3 takes the shortest of several, so a longer rule beside it would change nothing.
+            // The shortest of several rules applies, so adding a longer one would change nothing.
             let others: Vec<_> = rules.iter().filter(|rule| !rule.is_ours).cloned().collect();
             if let Some((rule, _)) = shortest(bucket, &others, context).filter(|(_, days)| *days < least) {
                 return Err(format!(
-                    "the bucket's own {} deletes old versions earlier; change that one",
+                    "the bucket's own {} deletes old versions earlier; change that rule",
                     named(rule)
                 ));
             }
@@ -229,11 +235,11 @@ fn of_bucket(rule: &str, bucket: &Bucket, context: &Context<'_>) -> Result<Chang
             Ok(Change::Lifecycle { bucket: name, noncurrent: None, incomplete: Some(days) })
         }
         "s3.encryption" if bucket.role == Role::Uploads => {
-            Err("the on-prem senders may lack kms:GenerateDataKey, and would fail from then on".to_owned())
+            Err("the on-prem senders may lack kms:GenerateDataKey, and their uploads would fail".to_owned())
         }
         "s3.encryption" => match context.key {
             Some(key) => Ok(Change::Encrypt { bucket: name, key: key.to_owned() }),
-            None => Err("the stack does not know the key: parameter AppKmsKeyArn".to_owned()),
+            None => Err("the stack does not have the key: parameter AppKmsKeyArn".to_owned()),
         },
         "s3.tls-only" => {
             let policy = bucket.policy.as_ref().map_err(ToString::to_string)?;
@@ -250,10 +256,10 @@ fn has_room(rules: &[Lifecycle]) -> Result<(), String> {
     if rules.iter().filter(|rule| !rule.is_ours).count() < MOST_RULES {
         return Ok(());
     }
-    Err(format!("S3 takes {MOST_RULES} lifecycle rules, and the bucket has as many; make two of them one"))
+    Err(format!("the bucket has {MOST_RULES} lifecycle rules, the most that S3 allows; merge two of them"))
 }
 
-/// A bucket policy with the statement that refuses requests without TLS; what is there stays.
+/// Adds the statement that refuses requests without TLS to a bucket policy, and keeps the other statements.
 fn with_tls(policy: Option<&str>, bucket: &str) -> Result<String, String> {
     let empty = r#"{"Version": "2012-10-17", "Statement": []}"#;
     let mut document: serde_json::Value = serde_json::from_str(policy.unwrap_or(empty))
@@ -265,19 +271,17 @@ fn with_tls(policy: Option<&str>, bucket: &str) -> Result<String, String> {
         serde_json::Value::Array(all) => all,
         one => vec![one],
     };
-    let is_of_ours = |statement: &serde_json::Value| statement.get("Sid") == ours.get("Sid");
-    if all.iter().any(|statement| is_of_ours(statement) && statement.get("Effect") != ours.get("Effect")) {
-        return Err(
-            "a statement OnlyOverTls of the bucket's policy allows; give that one another Sid".to_owned()
-        );
+    let has_our_sid = |statement: &serde_json::Value| statement.get("Sid") == ours.get("Sid");
+    if all.iter().any(|statement| has_our_sid(statement) && statement.get("Effect") != ours.get("Effect")) {
+        return Err("the bucket's policy has an Allow statement OnlyOverTls; give it another Sid".to_owned());
     }
-    all.retain(|statement| !is_of_ours(statement));
+    all.retain(|statement| !has_our_sid(statement));
     all.push(ours);
     *statements = serde_json::Value::Array(all);
     Ok(document.to_string())
 }
 
-/// What the evidence says of a verdict before and after a change.
+/// Text of a verdict in the evidence of a repair, before or after the change.
 pub(crate) fn described(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Pass => "holds".to_owned(),
@@ -291,11 +295,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::facts::Encryption;
     use crate::rules::all;
-    use crate::rules::tests::{
-        bucket, cluster, context, denies_clear, instance, share, snapshot, table, unread, whole,
-    };
+    use crate::rules::facts::Encryption;
+    use crate::rules::rds::tests::{cluster, instance, share, snapshot};
+    use crate::rules::rule::tests::{context, unread};
+    use crate::rules::s3::access::tests::denies_clear;
+    use crate::rules::s3::tests::{bucket, whole};
+    use crate::rules::terraform::tests::table;
 
     fn database(change: impl FnOnce(&mut Instance)) -> Target {
         let mut instance = instance();
@@ -332,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn every_repair_changes_one_thing_and_says_which() {
+    fn every_repair_changes_one_setting_and_shows_it() {
         let key = context().key.unwrap();
         let encrypted = format!("default encryption := aws:kms {key}");
         let rows = [
@@ -412,8 +418,8 @@ mod tests {
             "{change}"
         );
         for (rule, target, reason) in [
-            ("rds.public", of_cluster(|_| ()), "not for this kind"),
-            ("rds.minor-upgrades", of_cluster(|_| ()), "not for this kind"),
+            ("rds.public", of_cluster(|_| ()), "does not apply to this kind"),
+            ("rds.minor-upgrades", of_cluster(|_| ()), "does not apply to this kind"),
             ("rds.copy-tags", of_cluster(|db| db.name = "moveongs-production".into()), "may not change"),
             ("rds.copy-tags", of_cluster(|db| db.status = Some("stopped".into())), "is stopped"),
         ] {
@@ -422,10 +428,10 @@ mod tests {
         }
     }
 
-    /// tests/cases/08: RDS takes only the value that AWS Backup has set.
+    /// tests/cases/08: RDS only accepts the value that AWS Backup has set.
     #[test]
-    fn what_aws_backup_owns_is_changed_in_its_plan_only() {
-        let case = include_str!("../../../tests/cases/08-rds-instance-owned-by-aws-backup.json");
+    fn settings_that_aws_backup_owns_are_only_changed_in_its_plan() {
+        let case = include_str!("../../../../tests/cases/08-rds-instance-owned-by-aws-backup.json");
         let case: Value = serde_json::from_str(case).unwrap();
         let point = case["AwsBackupRecoveryPointArn"].as_str().unwrap();
         for rule in ["rds.retention", "rds.backup-window"] {
@@ -440,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lifecycle_that_is_full_gets_no_further_rule() {
+    fn a_full_lifecycle_gets_no_rule() {
         for (rule, others, is_refused) in [
             ("s3.noncurrent", 999, false),
             ("s3.noncurrent", 1000, true),
@@ -462,33 +468,33 @@ mod tests {
     }
 
     #[test]
-    fn every_repair_is_of_a_rule_that_there_is() {
+    fn every_repair_belongs_to_a_rule() {
         for rule in REPAIRS {
             assert!(all().any(|meta| meta.id == *rule), "{rule}");
         }
     }
 
     #[test]
-    fn what_would_do_harm_or_not_help_is_refused_with_the_reason() {
+    fn a_harmful_or_useless_repair_is_refused_with_the_reason() {
         let mut unseen = snapshot();
         unseen.shared_with = unread();
         let days = |days, pending| {
             database(|db| (db.retention_days, db.pending_retention_days) = (Some(days), pending))
         };
         for (rule, target, reason) in [
-            ("rds.public", member("postgres"), "restore it"),
+            ("rds.public", member("postgres"), "restore it as"),
             (
                 "rds.public",
                 database(|db| (db.form, db.engine) = (Form::Member("moveongs-prod".to_owned()), None)),
                 "has no Engine",
             ),
-            ("rds.minor-upgrades", member("mysql"), "only the cluster moveongs-prod"),
+            ("rds.minor-upgrades", member("mysql"), "change the cluster moveongs-prod"),
             ("rds.public", database(|db| db.status = Some("modifying".into())), "is modifying"),
             ("rds.public", database(|db| db.status = Some("stopped".into())), "is stopped"),
             ("rds.public", database(|db| db.status = None), "is ?"),
             ("rds.retention", days(0, None), "restarts the instance"),
             ("rds.retention", days(7, Some(30)), "not applied it yet"),
-            ("rds.encryption", database(|_| ()), "not for this kind"),
+            ("rds.encryption", database(|_| ()), "does not apply to this kind"),
             (
                 "rds.backup-window",
                 database(|db| db.maintenance_window = Some("sun:05:30-sun:06:00".into())),
@@ -509,7 +515,7 @@ mod tests {
                 "the bucket is in sa-east-1",
             ),
             ("rds.snapshot-shared", Target::Snapshot(unseen), "AccessDenied"),
-            ("rds.snapshot-encryption", shared(&[]), "not for this kind"),
+            ("rds.snapshot-encryption", shared(&[]), "does not apply to this kind"),
             (
                 "s3.noncurrent",
                 files(|bucket| bucket.lifecycle = Ok(vec![whole(Some(29), None)])),
@@ -519,8 +525,8 @@ mod tests {
             ("s3.tls-only", files(|bucket| bucket.policy = unread()), "AccessDenied"),
             ("s3.tls-only", files(|bucket| bucket.policy = Ok(Some("{".into()))), "not JSON"),
             ("s3.tls-only", files(|bucket| bucket.policy = Ok(Some("{}".into()))), "no statement"),
-            ("s3.replication", files(|_| ()), "not for this kind"),
-            ("terraform.lock", Target::Table(table()), "not for this kind"),
+            ("s3.replication", files(|_| ()), "does not apply to this kind"),
+            ("terraform.lock", Target::Table(table()), "does not apply to this kind"),
         ] {
             let refused = plan(rule, &target, &context()).unwrap_err();
             assert!(refused.contains(reason), "{rule}: {refused}");
@@ -528,7 +534,7 @@ mod tests {
         for role in [Role::Attachments, Role::Uploads, Role::State, Role::Grafana] {
             assert!(plan("s3.versioning", &of(role), &context()).is_ok(), "{role:?}");
         }
-        // The members of an Aurora cluster have these settings of their own.
+        // Members of an Aurora cluster have these settings of their own.
         for rule in ["rds.public", "rds.minor-upgrades"] {
             let change = plan(rule, &member("aurora-mysql"), &context()).unwrap();
             assert!(matches!(change, Change::Instance { .. }), "{change}");
@@ -544,11 +550,11 @@ mod tests {
         let unknown = Context { key: None, retention_days: None, ..context() };
         let refused = |rule, target| plan(rule, &target, &unknown).unwrap_err();
         assert!(refused("s3.encryption", files(|_| ())).contains("AppKmsKeyArn"));
-        assert!(refused("rds.retention", days(7, None)).contains("does not know the environment"));
+        assert!(refused("rds.retention", days(7, None)).contains("does not list the environment"));
     }
 
     #[test]
-    fn a_smaller_change_that_waits_and_a_longer_or_disabled_lifecycle_rule_stop_no_repair() {
+    fn a_pending_shorter_retention_and_a_longer_or_disabled_lifecycle_rule_stop_no_repair() {
         for (days, pending, expected) in [(7, 29, 30), (30, 0, 30), (35, 7, 35), (35, 0, 35)] {
             let waits =
                 database(|db| (db.retention_days, db.pending_retention_days) = (Some(days), Some(pending)));
@@ -570,7 +576,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bucket_policy_keeps_what_it_has_and_is_the_same_after_a_second_repair() {
+    fn a_bucket_policy_keeps_its_statements_and_a_second_repair_changes_nothing() {
         let theirs = json!({
             "Sid": "Theirs", "Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "*"
         });
@@ -598,13 +604,13 @@ mod tests {
     }
 
     #[test]
-    fn the_evidence_says_what_was_and_what_is() {
-        for (verdict, said) in [
+    fn the_evidence_has_the_state_or_the_reason() {
+        for (verdict, expected) in [
             (Verdict::Pass, "holds"),
             (Verdict::fail("Versioning Suspended", "Enabled"), "Versioning Suspended"),
             (Verdict::Unknown("x:Get failed".to_owned()), "unknown: x:Get failed"),
         ] {
-            assert_eq!(described(&verdict), said);
+            assert_eq!(described(&verdict), expected);
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What is said once for many databases: the account's plans, subscriptions and deployments, the values of a parameter group,
-//! the ends of an engine's versions. Each is asked for once a run, when the first database needs it.
+//! Facts shared by many databases: the account's plans, subscriptions and deployments, the parameters of a group, the end of
+//! support of an engine's versions. Each is read once per run, when the first database needs it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,29 +14,33 @@ use tokio::sync::OnceCell;
 
 use crate::App;
 use crate::aws;
-use crate::facts::{Form, Instance, Pair, Parameter, Seen, Subscription};
+use crate::rules::facts::{Form, Instance, Pair, Parameter, Seen, Subscription};
 use crate::rules::plans::Plan;
-use crate::rules::rds::{deployment, supported_until, tls_parameter, unheard};
+use crate::rules::rds::blue_green::deployment;
+use crate::rules::rds::engine::supported_until;
+use crate::rules::rds::subscriptions::unsubscribed;
+use crate::rules::rds::tls::tls_parameter;
 
-/// Longest that one of these reads may take. A database is judged without it then.
+/// Longest wait for one of these facts. Later the databases are judged without it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
-/// The answers to one question about many keys.
-type Answers<K, T> = RefCell<BTreeMap<K, Rc<OnceCell<Seen<T>>>>>;
+/// One kind of fact, by key.
+type ByKey<K, T> = RefCell<BTreeMap<K, Rc<OnceCell<Seen<T>>>>>;
 
-/// An engine's major versions, each with the end of its standard support.
+/// An engine's major versions, each with the end of standard support.
 type Majors = Vec<(String, Option<Timestamp>)>;
 
+/// Facts shared by many databases.
 #[derive(Default)]
-pub(crate) struct Around {
+pub(crate) struct CommonFacts {
     plans: OnceCell<Seen<Vec<Arc<Plan>>>>,
     subscriptions: OnceCell<Seen<Vec<Subscription>>>,
     deployments: OnceCell<Seen<Vec<Pair>>>,
-    parameters: Answers<(bool, String), Option<Parameter>>,
-    majors: Answers<String, Majors>,
+    parameters: ByKey<(bool, String), Option<Parameter>>,
+    majors: ByKey<String, Majors>,
 }
 
-/// A read that ends in time, or has failed.
+/// Limits the time of a read; an error if it takes longer.
 pub(crate) async fn in_time<T>(
     operation: &'static str,
     patience: Duration,
@@ -45,17 +49,17 @@ pub(crate) async fn in_time<T>(
     let late = |_| CallError {
         operation,
         code: "Late".to_owned(),
-        message: format!("no whole answer in {} s", patience.as_secs()),
+        message: format!("no complete answer in {} s", patience.as_secs()),
     };
     tokio::time::timeout(patience, read).await.map_err(late)?
 }
 
-fn of<K: Ord, T>(answers: &Answers<K, T>, key: K) -> Rc<OnceCell<Seen<T>>> {
+fn of<K: Ord, T>(answers: &ByKey<K, T>, key: K) -> Rc<OnceCell<Seen<T>>> {
     Rc::clone(answers.borrow_mut().entry(key).or_default())
 }
 
-impl Around {
-    /// The account's plans.
+impl CommonFacts {
+    /// The account's AWS Backup plans.
     pub(crate) async fn plans(&self, app: &App) -> &Seen<Vec<Arc<Plan>>> {
         let read = async || {
             let plans = aws::application::plans(&app.control);
@@ -65,7 +69,7 @@ impl Around {
         self.plans.get_or_init(read).await
     }
 
-    /// Adds to a database with these tags what is said of it elsewhere.
+    /// Adds the shared facts to a database with these tags.
     pub(crate) async fn complete(&self, app: &App, db: &mut Instance, tags: &BTreeMap<String, String>) {
         let subscriptions = self.subscriptions.get_or_init(async || {
             let read = aws::rds::subscriptions(&app.rds);
@@ -86,15 +90,15 @@ impl Around {
             plans.iter().filter(|plan| plan.selects(&db.arn, tags)).cloned().collect::<Vec<_>>()
         };
         let plans = plans.as_ref().map(select).map_err(Clone::clone);
-        let unheard = subscriptions.as_ref().map(|all| unheard(db, all)).map_err(Clone::clone);
+        let unsubscribed = subscriptions.as_ref().map(|all| unsubscribed(db, all)).map_err(Clone::clone);
         let deployment = deployments.as_ref().map(|all| deployment(&db.arn, all)).map_err(Clone::clone);
         db.plans = Some(plans);
-        db.unheard = Some(unheard);
+        db.unsubscribed = Some(unsubscribed);
         db.deployment = Some(deployment);
         (db.tls_parameter, db.supported_until) = (parameter, until);
     }
 
-    /// The parameter that forces TLS, in the group of a database that answers for it.
+    /// The parameter that forces TLS, in a database's group; none for a member, whose cluster has it.
     async fn parameter(&self, app: &App, db: &Instance) -> Option<Seen<Option<Parameter>>> {
         if matches!(db.form, Form::Member(_)) {
             return None;
@@ -136,10 +140,10 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_read_that_hangs_is_given_up_and_says_so() {
+    async fn a_read_that_hangs_ends_with_an_error() {
         let hangs = std::future::pending::<Seen<()>>();
-        let given_up = in_time("rds:DescribeDBSnapshots", Duration::from_secs(5), hangs).await.unwrap_err();
-        assert_eq!(given_up.to_string(), "rds:DescribeDBSnapshots failed (Late): no whole answer in 5 s");
+        let late = in_time("rds:DescribeDBSnapshots", Duration::from_secs(5), hangs).await.unwrap_err();
+        assert_eq!(late.to_string(), "rds:DescribeDBSnapshots failed (Late): no complete answer in 5 s");
         assert_eq!(in_time("x:Get", Duration::from_secs(5), async { Ok(7) }).await, Ok(7));
     }
 }

@@ -1,4 +1,4 @@
-//! What was read of each resource, as far as a rule asks for it.
+//! Facts about resources, as far as a rule needs them.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,35 +6,35 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use shared::runtime::failure::CallError;
 
-use crate::rules::plans::Plan;
+use super::plans::Plan;
 
-/// What was read, or why it could not be.
+/// A fact, or why it could not be read.
 pub(crate) type Seen<T> = Result<T, CallError>;
 
-/// What a database is to RDS.
+/// Form of a database in RDS.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Form {
-    /// An instance by itself.
+    /// A standalone instance.
     #[default]
     Single,
-    /// An instance of the cluster with this name, which answers for its backups.
+    /// An instance in the cluster with this name, which owns its backups.
     Member(String),
     /// An Aurora or Multi-AZ DB cluster.
     Cluster,
 }
 
-/// What a database is to a blue/green deployment.
+/// A database's part in a blue/green deployment.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Side {
     /// In production until the switchover.
     Blue,
     /// The copy that takes over.
     Green,
-    /// In production until a switchover that is done.
+    /// In production until the switchover, which is done.
     Old,
 }
 
-/// A blue/green deployment, as far as one database takes part in it.
+/// A blue/green deployment that a database is part of.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Deployment {
     pub id: String,
@@ -42,7 +42,9 @@ pub(crate) struct Deployment {
     pub side: Side,
 }
 
-/// A database and the copy that takes over, of a blue/green deployment.
+/// The database in production and the copy that takes over, of one blue/green deployment.
+///
+/// Both are ARNs.
 #[derive(Clone, Debug)]
 pub(crate) struct Pair {
     pub blue: Option<String>,
@@ -54,7 +56,7 @@ pub(crate) struct Pair {
 /// A subscription to RDS's events.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Subscription {
-    /// Whether its events are sent: it is enabled, and its topic is there and can be written to.
+    /// Whether its events are sent: it is enabled, and its topic exists and can be written to.
     pub is_sending: bool,
     /// `db-instance`, ...; none for all.
     pub source: Option<String>,
@@ -67,46 +69,46 @@ pub(crate) struct Subscription {
 /// A parameter of a group.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Parameter {
-    /// None where the group leaves it to the engine.
+    /// None if the group leaves it to the engine.
     pub value: Option<String>,
-    /// Whether a change waits for a restart; none where RDS does not say.
+    /// Whether a change needs a reboot; none if RDS does not report it.
     pub is_static: Option<bool>,
-    /// The values that it takes, e.g. `0,1`.
+    /// Allowed values, e.g. `0,1`.
     pub allowed: Option<String>,
 }
 
-/// A DB instance or cluster. What RDS leaves out of an answer is none.
+/// A DB instance or cluster. Fields that RDS omits are none.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Instance {
     pub name: String,
     pub arn: String,
     pub form: Form,
-    /// RDS's id, which no other database ever has.
+    /// RDS's id, never reused.
     pub resource_id: Option<String>,
     pub engine: Option<String>,
     pub version: Option<String>,
-    /// When RDS starts it again, if it is stopped.
+    /// When RDS will start it again, if it is stopped.
     pub restarts: Option<Timestamp>,
-    /// The recovery point by which AWS Backup owns its automated backups.
+    /// ARN of the recovery point through which AWS Backup owns its automated backups.
     pub recovery_point: Option<String>,
-    /// The plans of AWS Backup that select it.
+    /// AWS Backup plans that select it.
     pub plans: Option<Seen<Vec<Arc<Plan>>>>,
-    /// The categories of events that reach no subscription.
-    pub unheard: Option<Seen<Vec<String>>>,
-    /// The parameter that forces TLS; none where the group does not have it.
+    /// Events that no subscription covers, as source type and category.
+    pub unsubscribed: Option<Seen<Vec<String>>>,
+    /// The parameter that forces TLS; none if the group does not have it.
     pub tls_parameter: Option<Seen<Option<Parameter>>>,
-    /// Whether parameters of its group take effect after a reboot only, which has not come yet.
+    /// Whether changed parameters of its group wait for a reboot.
     pub waits_for_reboot: bool,
-    /// When standard support of its engine's version ends; none where AWS announces none.
+    /// End of standard support for its engine's version; none if AWS announces none.
     pub supported_until: Option<Seen<Option<Timestamp>>>,
     pub deployment: Option<Seen<Option<Deployment>>>,
-    /// RDS's word, e.g. `available`.
+    /// In RDS's words, e.g. `available`.
     pub status: Option<String>,
     pub created: Option<Timestamp>,
     /// The instance that it replicates.
     pub replica_of: Option<String>,
     pub retention_days: Option<i32>,
-    /// The retention that RDS has taken and not applied yet.
+    /// A retention that RDS has accepted and not applied yet.
     pub pending_retention_days: Option<i32>,
     /// `hh:mm-hh:mm`, UTC.
     pub backup_window: Option<String>,
@@ -120,10 +122,10 @@ pub(crate) struct Instance {
     pub copies_tags: Option<bool>,
     pub is_multi_az: Option<bool>,
     pub upgrades: Option<bool>,
-    /// When its certificate ends.
+    /// When its certificate expires.
     pub certificate_until: Option<Timestamp>,
     pub storage_gib: Option<i32>,
-    /// Storage that it may grow to.
+    /// Limit of storage autoscaling.
     pub storage_limit_gib: Option<i32>,
     /// `gp3`, `io1`, ...
     pub storage_type: Option<String>,
@@ -131,13 +133,13 @@ pub(crate) struct Instance {
     pub log_exports: Vec<String>,
     pub parameter_groups: Vec<String>,
     pub subnet_group: Option<String>,
-    /// Whether RDS makes and rotates the master user's password itself.
+    /// Whether RDS manages the master user's password.
     pub has_managed_password: bool,
-    /// When its newest automated snapshot was taken; none when it has none.
+    /// When its newest automated snapshot was taken; none if it has none.
     pub newest_snapshot: Option<Seen<Option<Timestamp>>>,
 }
 
-/// A snapshot that a person or a pipeline took.
+/// A manual snapshot, taken by a person or a pipeline.
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
     pub name: String,
@@ -146,16 +148,16 @@ pub(crate) struct Snapshot {
     pub is_of_cluster: bool,
     pub engine: Option<String>,
     pub is_encrypted: Option<bool>,
-    /// The accounts that may restore it; `all` is everybody.
+    /// Accounts that may restore it; `all` is every account.
     pub shared_with: Seen<BTreeSet<String>>,
 }
 
-/// What a bucket is to the application.
+/// Purpose of a bucket.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Role {
     /// Attachments of the application.
     Attachments,
-    /// Where on-prem installations send their attachments.
+    /// Attachments that on-prem installations send.
     Uploads,
     /// The evidence of all procedures.
     Evidence,
@@ -163,12 +165,12 @@ pub(crate) enum Role {
     State,
     /// The exports of Grafana.
     Grafana,
-    /// Another one of this environment.
+    /// Another purpose of this environment.
     Other,
 }
 
 impl Role {
-    /// Whether the function's role may change such a bucket, where the stack allows repairs.
+    /// Whether the function's role may change such a bucket, if the stack allows repairs.
     pub(crate) fn is_repaired(self) -> bool {
         !matches!(self, Self::Evidence | Self::Other)
     }
@@ -178,12 +180,12 @@ impl Role {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Lifecycle {
     pub id: String,
-    /// Whether an earlier repair has made it, which the next one replaces.
+    /// Whether an earlier repair added it; the next repair replaces it.
     pub is_ours: bool,
     pub is_enabled: bool,
-    /// What the keys begin with that it is for; empty when with anything.
+    /// Prefix of the keys that it applies to; empty for all.
     pub prefix: String,
-    /// Whether it asks for tags or a size besides.
+    /// Whether it also filters by tag or size.
     pub is_filtered: bool,
     /// Whether it deletes current objects.
     pub expires: bool,
@@ -192,7 +194,7 @@ pub(crate) struct Lifecycle {
 }
 
 impl Lifecycle {
-    /// Whether it is for every object of the bucket.
+    /// Whether it applies to every object of the bucket.
     pub(crate) fn is_whole(&self) -> bool {
         self.prefix.is_empty() && !self.is_filtered
     }
@@ -202,18 +204,18 @@ impl Lifecycle {
 pub(crate) const BLOCKS: [&str; 4] =
     ["BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"];
 
-/// Whom a bucket's ACL gives anything. Where ACLs are off S3 tells of the owner alone.
+/// Grantees of a bucket's ACL. If ACLs are disabled, S3 lists only the owner.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Acl {
-    /// S3's own id of the account; none when the answer lacks it.
+    /// S3's canonical id of the account; none if the answer lacks it.
     pub owner: Option<String>,
-    /// Ids of accounts, the owner's among them.
+    /// Canonical ids of accounts, including the owner's.
     pub accounts: BTreeSet<String>,
     /// `AllUsers`, `AuthenticatedUsers`.
     pub groups: BTreeSet<String>,
 }
 
-/// How a bucket encrypts what it is given without a wish.
+/// Default encryption of a bucket.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Encryption {
     /// `AES256`, `aws:kms`, `aws:kms:dsse`.
@@ -221,7 +223,7 @@ pub(crate) struct Encryption {
     pub key: Option<String>,
 }
 
-/// The default retention of a bucket with Object Lock.
+/// Default retention of a bucket with Object Lock.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Lock {
     /// `COMPLIANCE` or `GOVERNANCE`.
@@ -229,14 +231,14 @@ pub(crate) struct Lock {
     pub days: i32,
 }
 
-/// The newest object of a bucket or of a part of it.
+/// Age of the newest object of a bucket.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Newest {
-    /// It was written then.
+    /// When it was written.
     At(Timestamp),
-    /// There is no object.
+    /// The bucket is empty.
     Nothing,
-    /// None was found that is young enough, and not all were looked at.
+    /// No recent one among the first objects, this many, and there are more.
     NotAll(usize),
 }
 
@@ -245,27 +247,27 @@ pub(crate) enum Newest {
 pub(crate) struct Bucket {
     pub name: String,
     pub role: Role,
-    /// Its region, where that is not the stack's.
+    /// Its region, if not the stack's.
     pub elsewhere: Option<String>,
-    /// `Enabled`, `Suspended`; none when it never was.
+    /// `Enabled`, `Suspended`; none if it was never enabled.
     pub versioning: Seen<Option<String>>,
     pub lifecycle: Seen<Vec<Lifecycle>>,
-    /// Which of the four blocks are off for it.
+    /// Public access blocks that are off for the bucket.
     pub open: Seen<Vec<&'static str>>,
-    /// Which of the four blocks are off for the account.
+    /// Public access blocks that are off for the account.
     pub account_open: Seen<Vec<&'static str>>,
     pub acl: Seen<Acl>,
     pub encryption: Seen<Option<Encryption>>,
     /// The bucket policy, as JSON.
     pub policy: Seen<Option<String>>,
-    /// Of the roles whose rules ask for it.
+    /// Only read for roles with a rule about it; likewise the fields below.
     pub lock: Option<Seen<Option<Lock>>>,
     pub replicates: Option<Seen<bool>>,
     pub logs: Option<Seen<bool>>,
     pub newest: Option<Seen<Newest>>,
 }
 
-/// A table of DynamoDB in which Terraform locks its state.
+/// The DynamoDB table that locks Terraform's state.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     pub name: String,
@@ -274,7 +276,7 @@ pub(crate) struct Table {
     pub has_recovery: Seen<bool>,
 }
 
-/// A service of ECS, with the task definition that it runs.
+/// An ECS service and its task definition.
 #[derive(Clone, Debug)]
 pub(crate) struct Service {
     pub name: String,
@@ -283,58 +285,59 @@ pub(crate) struct Service {
     pub is_balanced: bool,
     pub grace_seconds: Option<i32>,
     pub task: Seen<Task>,
-    /// Whether its tasks may read old versions of attachments; none when the tasks have no role.
+    /// Whether its tasks may read old versions of attachments; none if they have no role.
     pub reads_versions: Seen<Option<bool>>,
 }
 
-/// What the containers of a task definition are given.
+/// Variables and role of a task definition's containers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Task {
-    /// Variables in clear.
+    /// Names of variables in clear text.
     pub plain: BTreeSet<String>,
-    /// Variables from a secret.
+    /// Names of variables from a secret.
     pub secret: BTreeSet<String>,
+    /// ARN of the task role.
     pub role: Option<String>,
 }
 
-/// The metrics that are counted from a log group, each as namespace and name.
+/// Metrics counted from a log group, each as namespace and name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LogWatch {
-    /// Those of its metric filters.
+    /// Metrics of its metric filters.
     pub counted: BTreeSet<(String, String)>,
-    /// Those among them that an alarm with an action looks at.
+    /// Those that an alarm with an action watches.
     pub alarmed: BTreeSet<(String, String)>,
 }
 
-/// What must be there at all.
+/// Facts about the account as a whole: whether some resources exist.
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
-    /// Alarms of CloudWatch besides this stack's.
+    /// CloudWatch alarms besides this product's.
     pub has_alarms: Seen<bool>,
-    /// What becomes of errors in the application's log group.
+    /// Metrics and alarms on the application's log group.
     pub log_watch: Seen<LogWatch>,
-    /// Plans of AWS Backup.
+    /// AWS Backup plans.
     pub has_backup_plan: Seen<bool>,
-    /// Endpoints of the VPC.
+    /// VPC endpoints.
     pub has_endpoints: Seen<bool>,
 }
 
-/// Something besides databases that a plan of AWS Backup should select.
+/// A resource, not a database, that an AWS Backup plan should select.
 #[derive(Clone, Debug)]
 pub(crate) struct Protected {
     pub name: String,
     pub arn: String,
-    /// The plans that select it.
+    /// Plans that select it.
     pub plans: Seen<Vec<Arc<Plan>>>,
 }
 
-/// A vault of AWS Backup.
+/// An AWS Backup vault.
 #[derive(Clone, Debug)]
 pub(crate) struct Vault {
     pub name: String,
     pub arn: String,
-    /// ARN of the key that encrypts what it holds.
+    /// ARN of its encryption key.
     pub key: Seen<Option<String>>,
-    /// Least retention that its lock enforces, in days; none without a lock.
+    /// Minimum retention that its lock enforces, in days; none without a lock.
     pub locked_days: Seen<Option<i64>>,
 }
