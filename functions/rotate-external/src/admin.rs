@@ -6,16 +6,14 @@
 use reqwest::Method;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::application::{Application, Login};
 use shared::database::secret::Secret;
 use shared::database::{Database, DatabaseError, Quotes, STATEMENT_LIMIT, Session};
-use shared::document;
-use shared::rotation::RotationError;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::error::RotateError;
+use crate::rules::password::{Found, Shown};
 
 /// What the application hashes with.
 const COST: u32 = 12;
@@ -31,56 +29,6 @@ const CHANGE: &str =
 /// Whoever has a refresh token needs no password.
 const END_SESSIONS: &str = "UPDATE auth_refresh_tokens SET revoked_at = now() WHERE revoked_at IS NULL AND user_id IN \
     (SELECT id FROM users WHERE lower(email) = lower($1))";
-
-/// What the application's database has of the administrator, and what was done about it.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum InDatabase {
-    /// The new password is in force.
-    New,
-    /// Nobody has that e-mail address: the seed will make the administrator with the secret's value.
-    Nobody,
-}
-
-/// What is known of a password.
-pub(crate) enum Found {
-    /// The hash is of the candidate with this number.
-    Of(usize),
-    /// It is of none of them.
-    OfNone,
-    /// There is such a user, who cannot log in with any password.
-    Inactive,
-    /// There is no such user.
-    Nobody,
-}
-
-/// What has shown that the new password is in force.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Shown {
-    /// A login.
-    Login,
-    /// A login whose tokens come masked, so that no client of the application can use them.
-    Masked,
-    /// A login up to the second factor.
-    SecondFactor,
-    /// The hash in the application's database; there is no address to log in at.
-    Hash,
-    /// Nothing: the application does not have the password.
-    Nothing,
-}
-
-impl Shown {
-    /// For the evidence.
-    pub(crate) fn what(self) -> &'static str {
-        match self {
-            Self::Login => "log in to the application as the administrator",
-            Self::Masked => "log in to the application as the administrator (its answer comes masked)",
-            Self::SecondFactor => "log in to the application as the administrator, up to the second factor",
-            Self::Hash => "find the new password's hash in the application's database; no login was tried",
-            Self::Nothing => "store the new password; nothing proves it",
-        }
-    }
-}
 
 /// The application's database, as far as the administrator goes.
 pub(crate) struct Users {
@@ -164,19 +112,6 @@ impl Users {
             rows => rows,
         }
     }
-}
-
-/// Checks that the secret's value is a password, which is replaced whole, and not a document or an address with more in it.
-pub(crate) fn check(value: &SecretString) -> Result<(), RotationError> {
-    let text = value.expose_secret().trim();
-    let reason = match text.chars().next() {
-        Some('{' | '[') if document::values(text).is_ok() => {
-            "it is a JSON document, of which all else would be lost"
-        }
-        _ if text.contains("://") => "it is a URL, and not the administrator's password",
-        _ => return Ok(()),
-    };
-    Err(RotationError::WrongForm { reason: format!("{reason}: store the password and nothing else") })
 }
 
 /// Logs in to the application with the administrator's password; what proves it.

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use shared::runtime::failure::CallError;
 use shared::runtime::time;
 
-use crate::ses::{Credential, Key};
+use crate::rules::ses::{Credential, Key};
 
 type Iam = aws_sdk_iam::Client;
 

@@ -3,6 +3,8 @@
 //! Source: [Actions secrets](https://docs.github.com/en/rest/actions/secrets),
 //! [sealed boxes](https://doc.libsodium.org/public-key_cryptography/sealed_boxes).
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crypto_box::PublicKey;
@@ -14,12 +16,17 @@ use reqwest::header::DATE;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
-use shared::github::{GitHubError, Session, Setup, read};
+use shared::aws::secrets;
+use shared::github::{GitHubError, Repository, Session, Setup, read};
+use shared::rotation::Base;
+use shared::runtime::endpoint::Endpoint;
+use shared::runtime::env::{Env, EnvError};
+use shared::runtime::lambda::Invocation;
 
 use crate::error::RotateError;
 
 /// What the template has for it.
-pub(crate) const SETUP: Setup = Setup {
+const SETUP: Setup = Setup {
     repository: "GitHubRepository",
     secret: "GitHubSecretName",
     permissions: "the permission Secrets: read and write (for an environment, Environments: read and write)",
@@ -28,12 +35,58 @@ pub(crate) const SETUP: Setup = Setup {
 /// `updated_at` and the `Date` of an answer may come from different machines of GitHub's.
 const SKEW: SignedDuration = SignedDuration::from_secs(30);
 
+/// A secret of GitHub Actions.
+pub(crate) struct Ci {
+    repository: Repository,
+    /// Name of the secret with the token.
+    token: String,
+    place: Place,
+}
+
 /// Where the secret is.
-pub(crate) struct Place {
+struct Place {
     /// Name of the secret.
-    pub name: String,
+    name: String,
     /// The environment that has it; none when it is the repository's.
-    pub environment: Option<String>,
+    environment: Option<String>,
+}
+
+impl Ci {
+    /// Reads `GITHUB_API_URL`, `GITHUB_REPOSITORY`, `GITHUB_SECRET_NAME` and `SEED_ADMIN_GITHUB_ENVIRONMENT`, which may be empty.
+    pub(crate) fn from_env(name: String, env: &Env<'_>) -> Result<Self, EnvError> {
+        let api: Endpoint = env.required("GITHUB_API_URL")?;
+        let repository = Repository::new(api, env.required("GITHUB_REPOSITORY")?, SETUP)
+            .map_err(|reason| EnvError::Invalid { name: "GITHUB_API_URL", reason })?;
+        let place = Place { name, environment: env.optional("SEED_ADMIN_GITHUB_ENVIRONMENT")? };
+        Ok(Self { repository, token: env.required("GITHUB_SECRET_NAME")?, place })
+    }
+
+    async fn session<T>(
+        &self,
+        base: &Base,
+        now: Timestamp,
+        work: impl AsyncFnOnce(&Session<'_>) -> Result<T, RotateError>,
+    ) -> Result<T, RotateError> {
+        let token = secrets::value(&base.secrets, &self.token, None).await?;
+        // A wait for GitHub's limit is the next attempt's: a step has no time for it.
+        let invocation = Invocation::new(now, Duration::from_secs(20));
+        work(&self.repository.session(&token, &invocation)?).await
+    }
+
+    /// Stores a value; gives the time of that, by GitHub's clock.
+    pub(crate) async fn store(
+        &self,
+        base: &Base,
+        now: Timestamp,
+        value: &SecretString,
+    ) -> Result<Timestamp, RotateError> {
+        self.session(base, now, async |session| self.place.store(session, value).await).await
+    }
+
+    /// Checks that the token may read the secrets' public key.
+    pub(crate) async fn look(&self, base: &Base, now: Timestamp) -> Result<(), RotateError> {
+        self.session(base, now, async |session| self.place.look(session).await).await
+    }
 }
 
 #[derive(Deserialize)]
@@ -57,11 +110,7 @@ impl Place {
     }
 
     /// Stores a value, and checks by GitHub's date that it did. What is stored nobody can read back.
-    pub(crate) async fn store(
-        &self,
-        session: &Session<'_>,
-        value: &SecretString,
-    ) -> Result<Timestamp, RotateError> {
+    async fn store(&self, session: &Session<'_>, value: &SecretString) -> Result<Timestamp, RotateError> {
         let mut asked = self.try_to_store(session, value).await;
         // The key was changed between the two calls.
         if let Err(RotateError::Repository(GitHubError::Refused { status: 422, .. })) = asked {
@@ -76,7 +125,7 @@ impl Place {
     }
 
     /// Checks that the token may at least look.
-    pub(crate) async fn look(&self, session: &Session<'_>) -> Result<(), RotateError> {
+    async fn look(&self, session: &Session<'_>) -> Result<(), RotateError> {
         let answer = session.ask(Method::GET, &self.url(session, "public-key"), None).await?;
         read::<SealingKey>(answer).await?;
         Ok(())

@@ -1,11 +1,9 @@
-//! Rotates a secret whose value is ours to make, one step per invocation.
+//! Rotates a secret whose value this function generates, one step per invocation.
 //!
-//! The course of a rotation is `shared::rotation`'s. Decisions: `policy.rs` (how a value is made) and `value.rs` (the
-//! values).
+//! `shared::rotation` runs the steps. Decisions: `rules/policy.rs` (how a value is made) and `rules/value.rs` (the values).
 
 mod error;
-mod policy;
-mod value;
+mod rules;
 
 use aws_config::SdkConfig;
 use secrecy::SecretString;
@@ -13,7 +11,8 @@ use shared::rotation::{Advice, Aftermath, Attempt, Base, Outcome, Proof, Request
 use shared::runtime::env::{Env, EnvError};
 
 pub use error::RotateError;
-use policy::Rule;
+use rules::policy::{self, Rule};
+use rules::value;
 
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "rotate-random";

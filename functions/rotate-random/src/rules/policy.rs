@@ -1,4 +1,4 @@
-//! The rules: how a secret's value is made. No I/O, no clock.
+//! How a secret's value is made: the policy's entry, changed by the secret's tags.
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::Retired;
+use crate::rules::retired::Retired;
 
 /// Longest that a credential may take to be made.
 pub(crate) const MAKING: std::time::Duration = std::time::Duration::from_secs(8);

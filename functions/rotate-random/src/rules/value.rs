@@ -9,7 +9,7 @@ use shared::document;
 use shared::policy::Generator;
 use shared::rotation::{RotationError, generate, made_by};
 
-use crate::policy::Rule;
+use crate::rules::policy::Rule;
 
 /// A new secret: a fresh value in the form that the rule names, everything else of `current` byte for byte.
 pub(crate) fn compose(current: Option<&SecretString>, rule: &Rule) -> Result<SecretString, RotationError> {

@@ -18,7 +18,7 @@ use shared::policy::SesFields;
 use shared::rotation::RotationError;
 
 use crate::error::RotateError;
-use crate::issuance::Making;
+use crate::rules::issuance::Making;
 
 /// IAM tells when a key was made in whole seconds, by another clock than ours.
 const SKEW: SignedDuration = SignedDuration::from_secs(30);
@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn another_field_that_holds_the_key_is_named() {
-        let case = include_str!("../../../tests/cases/04a-ses-secret-smtp-fields-of-other-names.json");
+        let case = include_str!("../../../../tests/cases/04a-ses-secret-smtp-fields-of-other-names.json");
         let error = admit(&SecretString::from(case), &fields(), "us-east-1").unwrap_err();
         assert!(error.to_string().contains("fields SMTP_USERNAME, SMTP_PASSWORD hold"), "{error}");
 

@@ -1,0 +1,229 @@
+//! The administrator's password, which the application's database and the CI have as well.
+
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+use shared::application::Application;
+use shared::aws::secrets;
+use shared::aws::versions;
+use shared::database::Database;
+use shared::rotation::{Attempt, Base, Outcome, Request, RotationError};
+use shared::run::ledger::NotInUse;
+use shared::runtime::endpoint::Endpoint;
+use shared::runtime::env::{Env, EnvError};
+
+use crate::admin::{self, Users};
+use crate::ci::Ci;
+use crate::error::RotateError;
+use crate::round::Round;
+use crate::rules::password::{Done, Found, InDatabase, Shown};
+use crate::rules::retired::{Retired, Stays};
+use crate::{PROCEDURE, memory};
+
+/// How many versions' passwords are tried against the administrator's hash: each costs a quarter of a second of a processor.
+const CANDIDATES: usize = 4;
+
+/// The administrator's password.
+pub(crate) struct Password {
+    /// Name of the secret.
+    pub secret: String,
+    email: String,
+    /// The application's database, and the name of the secret with its URL; none when nothing is to be changed there.
+    database: Option<(Database, String)>,
+    /// The application's API; none when no login is to prove anything.
+    application: Option<Application>,
+    /// The secret of GitHub Actions; none when there is none.
+    ci: Option<Ci>,
+}
+
+impl Password {
+    /// Reads `SEED_ADMIN_EMAIL`, `DATABASE_SECRET_NAME`, `APP_URL` and `SEED_ADMIN_GITHUB_SECRET`; all but the first may be empty.
+    pub(crate) fn from_env(secret: String, env: &Env<'_>) -> Result<Self, EnvError> {
+        let database: Option<String> = env.optional("DATABASE_SECRET_NAME")?;
+        let database = database
+            .map(|name| Ok::<_, EnvError>((Database::from_env(PROCEDURE, env)?, name)))
+            .transpose()?;
+        let url: Option<Endpoint> = env.optional("APP_URL")?;
+        let application = url.map(Application::new).transpose();
+        let application = application.map_err(|reason| EnvError::Invalid { name: "APP_URL", reason })?;
+        let ci = env.optional("SEED_ADMIN_GITHUB_SECRET")?;
+        let ci = ci.map(|name| Ci::from_env(name, env)).transpose()?;
+        Ok(Self { secret, email: env.required("SEED_ADMIN_EMAIL")?, database, application, ci })
+    }
+
+    /// Gives the password to the CI, and then to the application.
+    pub(crate) async fn set(&self, base: &Base, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
+        let pending = attempt.pending().await?.value;
+        let users = self.users(base).await?;
+        let found = match &users {
+            Some(users) => Some(users.find(&candidates(base, attempt, &pending).await?).await?),
+            None => None,
+        };
+        match found {
+            Some((Found::OfNone, _)) => {
+                return Err(RotateError::PasswordOfOthers { email: self.email.clone() });
+            }
+            Some((Found::Inactive, _)) => {
+                return Err(RotateError::UserInactive { email: self.email.clone() });
+            }
+            _ => {}
+        }
+        let stored = match &self.ci {
+            Some(ci) => Some(ci.store(base, attempt.now, &pending).await?),
+            None => None,
+        };
+        let database = match (users, found) {
+            (Some(users), Some((found, hash))) => {
+                let done = self.change(attempt, &users, found, hash, &pending).await?;
+                users.close().await;
+                Some(done)
+            }
+            _ => None,
+        };
+        let done = Done { database, stored };
+        memory::note_done(base, &attempt.request.token, &done).await?;
+        Ok(Outcome::Set)
+    }
+
+    async fn users(&self, base: &Base) -> Result<Option<Users>, RotateError> {
+        let Some((database, name)) = &self.database else { return Ok(None) };
+        let url = secrets::value(&base.secrets, name, None).await?;
+        Ok(Some(Users::enter(database, &url, &self.email).await?))
+    }
+
+    async fn change(
+        &self,
+        attempt: &Attempt<'_>,
+        users: &Users,
+        found: Found,
+        hash: Option<Zeroizing<String>>,
+        pending: &SecretString,
+    ) -> Result<InDatabase, RotateError> {
+        match (found, hash) {
+            (Found::Of(0), _) => {
+                // An attempt may have died before it ended the sessions.
+                users.end_sessions().await?;
+                Ok(InDatabase::New)
+            }
+            (Found::Of(_), Some(hash)) => {
+                // As late as can be: whoever was slow to come here may be of a rotation that was given up.
+                attempt.must_be_unmoved().await?;
+                users.change(&hash, pending).await?;
+                Ok(InDatabase::New)
+            }
+            (Found::Of(_) | Found::OfNone | Found::Inactive | Found::Nobody, _) => Ok(InDatabase::Nobody),
+        }
+    }
+
+    /// Proves once for each version that a follow-up has come to that the application refuses the password before. No task
+    /// reads it, so the login is all that can show it.
+    pub(crate) async fn retire(&self, round: &Round<'_>) -> Result<Retired, RotateError> {
+        let version = round.listed.labelled("AWSCURRENT").unwrap_or_default().to_owned();
+        let is_followed = round.rows.iter().any(|row| row.arn == round.listed.arn && row.version == version);
+        if round.issuance.refused.as_ref() == Some(&version) {
+            return Ok(Retired::Refused { version });
+        }
+        if !is_followed || round.listed.labelled("AWSPREVIOUS").is_none() {
+            return Ok(Retired::Waits(Stays::NotInUse(NotInUse::NotFollowed)));
+        }
+        let Some(application) = &self.application else { return Ok(Retired::Waits(Stays::NoApplication)) };
+        let done = memory::done(round.base, &version).await?;
+        if done.is_some_and(|done| done.database == Some(InDatabase::Nobody)) {
+            return Ok(Retired::Waits(Stays::NoUser));
+        }
+        admin::log_in(application, &self.email, &round.value("AWSCURRENT").await?).await?;
+        match admin::log_in(application, &self.email, &round.value("AWSPREVIOUS").await?).await {
+            Err(RotateError::LoginRefused { .. }) => Ok(Retired::Refused { version }),
+            Ok(_) => Err(RotateError::StillAccepted),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Proves the password where it was put in force; gives what proved it.
+    pub(crate) async fn prove(
+        &self,
+        base: &Base,
+        request: &Request,
+        pending: &SecretString,
+    ) -> Result<(Shown, Option<Done>), RotateError> {
+        let done = memory::done(base, &request.token).await?;
+        let done: Done = done.ok_or(RotateError::NotSet)?;
+        if done.database != Some(InDatabase::New) {
+            return Ok((Shown::Nothing, Some(done)));
+        }
+        if let Some(users) = self.users(base).await? {
+            let (found, _) = users.find(std::slice::from_ref(pending)).await?;
+            users.close().await;
+            match found {
+                Found::Of(0) => {}
+                Found::Inactive => return Err(RotateError::UserInactive { email: self.email.clone() }),
+                _ => return Err(RotateError::HashMoved),
+            }
+        }
+        match &self.application {
+            Some(application) => Ok((admin::log_in(application, &self.email, pending).await?, Some(done))),
+            None => Ok((Shown::Hash, Some(done))),
+        }
+    }
+
+    pub(crate) async fn test(&self, base: &Base, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
+        let pending = attempt.pending().await?.value;
+        let current = attempt.current().await?;
+        if current.is_some_and(|current| current.expose_secret() == pending.expose_secret()) {
+            // A test of the set-up: what the rotation will need is reached, whatever the password is.
+            if let Some(users) = self.users(base).await? {
+                users.find(&[]).await?;
+                users.close().await;
+            }
+            if let Some(ci) = &self.ci {
+                ci.look(base, attempt.now).await?;
+            }
+            return Ok(Outcome::TestedCopy);
+        }
+        self.made_by_policy(base, &pending)?;
+        let (shown, _) = self.prove(base, attempt.request, &pending).await?;
+        Ok(if shown == Shown::Nothing { Outcome::Unproved } else { Outcome::Tested })
+    }
+
+    pub(crate) fn made_by_policy(&self, base: &Base, value: &SecretString) -> Result<(), RotateError> {
+        let generator = generator(base)?;
+        Ok(shared::rotation::made_by(&generator, value.expose_secret())?)
+    }
+}
+
+/// The password that is to be in force, and those that the administrator may have now, the likeliest first.
+async fn candidates(
+    base: &Base,
+    attempt: &Attempt<'_>,
+    pending: &SecretString,
+) -> Result<Vec<SecretString>, RotateError> {
+    let arn = &attempt.request.secret_id;
+    let labelled = ["AWSCURRENT", "AWSPREVIOUS"].iter().filter_map(|label| attempt.labelled(label));
+    let mut versions: Vec<String> = labelled.map(str::to_owned).collect();
+    // An abandoned rotation has left the password in a version without a label.
+    let mut all: Vec<_> = versions::made(&base.secrets, arn).await?.into_iter().collect();
+    all.sort_by_key(|(_, made)| std::cmp::Reverse(*made));
+    versions.extend(all.into_iter().map(|(version, _)| version));
+    let mut seen = vec![attempt.request.token.clone()];
+    let mut candidates = vec![pending.clone()];
+    for version in versions {
+        if seen.contains(&version) || candidates.len() > CANDIDATES {
+            continue;
+        }
+        if let Some(found) = attempt.version(&version, None).await? {
+            // A line end is an accident of how the value was stored; the application may have been given either.
+            let trimmed = found.value.expose_secret().trim_end_matches(['\r', '\n']).to_owned();
+            let is_whole = trimmed.len() == found.value.expose_secret().len();
+            candidates.push(found.value);
+            candidates.extend((!is_whole).then(|| SecretString::from(trimmed)));
+        }
+        seen.push(version);
+    }
+    Ok(candidates)
+}
+
+/// The policy's generator of the password.
+pub(crate) fn generator(base: &Base) -> Result<shared::policy::Generator, RotateError> {
+    let rule = base.settings.policy.rotation.external.admin_password.generator();
+    // The policy was checked when it was loaded.
+    Ok(rule.map_err(|error| RotationError::WrongForm { reason: error.to_string() })?)
+}

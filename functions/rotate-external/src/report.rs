@@ -1,0 +1,75 @@
+//! What retiring reports and records.
+
+use jiff::SignedDuration;
+use shared::rotation::Base;
+use shared::run::evidence::{Draft, Step};
+use shared::run::ledger::Line;
+use shared::runtime::failure::{Failure, chain};
+use shared::runtime::lambda::Invocation;
+use shared::runtime::time;
+
+use crate::error::RotateError;
+use crate::event::Declared;
+use crate::retire::Course;
+use crate::rules::retired::{Retired, Stays};
+use crate::text::failure::Names;
+use crate::text::retire::{self as text, Current};
+
+/// From this age on it is told that the credential before a version is not out of use.
+const OVERDUE: SignedDuration = SignedDuration::from_hours(48);
+
+/// Tells and records what was done; that something waits only when it does so for long, and what failed once a day. Gives also
+/// whether that is the first time.
+pub(crate) async fn report(
+    base: &Base,
+    names: &Names<'_>,
+    done: &Result<Course, RotateError>,
+    declared: Option<&Declared>,
+    invocation: &Invocation,
+) -> (Line, bool) {
+    let (settings, secret) = (&base.settings, names.secret);
+    let day = time::local_date(invocation.now);
+    let line =
+        |did: &str, why: &str| Line { secret: secret.to_owned(), did: did.to_owned(), why: why.to_owned() };
+    let (line, run_id, message) = match done {
+        Ok(Course { retired: Retired::Nothing, .. }) => return (line("nothing", ""), false),
+        Ok(Course { retired: Retired::Waits(stays), version, made, arn }) => {
+            let line = line("waits", stays.name());
+            let is_overdue = made.is_some_and(|made| invocation.now.duration_since(made) > OVERDUE);
+            if !is_overdue || *stays == Stays::Deactivated {
+                return (line, false);
+            }
+            let run_id = format!("{version}/retire/{}/{day}", line.why);
+            (line, run_id, text::waits(settings, &Current { arn, version }, stays, names))
+        }
+        Ok(Course { retired, version, .. }) => {
+            let line = line(retired.name(), "");
+            let run_id = format!("{version}/retire/{}/{}", line.did, retired.key());
+            (line, run_id, text::retired(settings, retired, names))
+        }
+        Err(error) => {
+            let line = line("failed", error.kind());
+            let run_id = format!("{secret}/retire/{}/{day}", error.fingerprint());
+            (line, run_id, text::failed(settings, error, names))
+        }
+    };
+    let begun = base.reporter.look(&run_id).await;
+    let is_news = !begun.is_recorded();
+    let ended = time::now();
+    let outcome = match done {
+        Ok(_) => "succeeded".to_owned(),
+        Err(error) => format!("failed: {}", error.kind()),
+    };
+    let step = Step { name: format!("retire: {}", line.did), at: ended.into(), outcome };
+    let mut findings: Vec<_> = done.as_ref().err().map(|error| chain(error)).into_iter().collect();
+    findings.extend(declared.map(|declared| format!("{} vouches for {}", declared.by, declared.version)));
+    let draft = Draft {
+        trigger: "retire".to_owned(),
+        subject: secret.to_owned(),
+        steps: vec![step],
+        findings,
+        ..Draft::of(settings, &run_id, if done.is_ok() { "succeeded" } else { "failed" }, invocation.now)
+    };
+    base.reporter.report(draft, Some(&message), begun, invocation).await;
+    (line, is_news)
+}

@@ -1,0 +1,135 @@
+//! The auth token of Twilio.
+
+use secrecy::{ExposeSecret, SecretString};
+use shared::aws::describe;
+use shared::rotation::{Attempt, Base, Outcome};
+use shared::run::ledger;
+use shared::runtime::endpoint::Endpoint;
+use shared::runtime::env::{Env, EnvError};
+use shared::runtime::time;
+
+use crate::error::RotateError;
+use crate::memory;
+use crate::round::Round;
+use crate::rules::retired::{Retired, Stays};
+use crate::rules::token;
+use crate::twilio::{Secondary, Twilio};
+
+/// The auth token of Twilio.
+pub(crate) struct Token {
+    /// Name of the secret.
+    pub secret: String,
+    twilio: Twilio,
+}
+
+impl Token {
+    /// Reads `TWILIO_API_URL`, `TWILIO_ACCOUNTS_URL` and `TWILIO_ACCOUNT_SID`.
+    pub(crate) fn from_env(secret: String, env: &Env<'_>) -> Result<Self, EnvError> {
+        let (api, accounts): (Endpoint, Endpoint) =
+            (env.required("TWILIO_API_URL")?, env.required("TWILIO_ACCOUNTS_URL")?);
+        let twilio = Twilio::new(api, accounts, env.required("TWILIO_ACCOUNT_SID")?);
+        let twilio = twilio.map_err(|reason| EnvError::Invalid { name: "TWILIO_API_URL", reason })?;
+        Ok(Self { secret, twilio })
+    }
+
+    /// Makes a secondary token. The application goes on with the primary one.
+    pub(crate) async fn compose(
+        &self,
+        base: &Base,
+        attempt: &Attempt<'_>,
+        current: &SecretString,
+    ) -> Result<SecretString, RotateError> {
+        token::check(current)?;
+        // The application's own token must not be the secondary one, which is about to be replaced.
+        if !self.twilio.is_primary(current, "current").await? {
+            return Err(RotateError::NotRetired);
+        }
+        let arn = &attempt.request.secret_id;
+        // One that was made and not stored is lost, and nobody else knows it.
+        let is_lost = memory::issuance(base, arn).await?.making.is_some();
+        memory::begin(base, attempt.request, &[]).await?;
+        memory::bounded(async {
+            if let Secondary::Made(token) = self.twilio.make(current).await? {
+                return Ok(token);
+            }
+            if is_lost {
+                self.twilio.delete(current).await?;
+                if let Secondary::Made(token) = self.twilio.make(current).await? {
+                    return Ok(token);
+                }
+            }
+            // It is not ours: the next attempt must not take it for one that was lost.
+            memory::update(base, arn, |issuance| issuance.making = None).await?;
+            Err(RotateError::ForeignToken)
+        })
+        .await
+    }
+
+    pub(crate) async fn test(&self, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
+        let pending = attempt.pending().await?.value;
+        token::check(&pending)?;
+        self.twilio.is_primary(&pending, "pending").await?;
+        let current = attempt.current().await?;
+        let is_copy = current.is_some_and(|current| current.expose_secret() == pending.expose_secret());
+        Ok(if is_copy { Outcome::TestedCopy } else { Outcome::Tested })
+    }
+
+    /// Makes the current token the primary one, which ends the one before.
+    pub(crate) async fn retire(&self, round: &Round<'_>) -> Result<Retired, RotateError> {
+        let arn = &round.listed.arn;
+        let current = round.value("AWSCURRENT").await?;
+        token::check(&current)?;
+        if self.twilio.is_primary(&current, "current").await? {
+            // An attempt that died has made it that, or a person has.
+            let made = round.issuance.making.as_ref().map(|making| making.token.as_str());
+            let is_news = round.issuance.doing == Some(Retired::Promoted)
+                || made.is_some() && made == round.listed.labelled("AWSCURRENT");
+            if !is_news {
+                return Ok(Retired::Nothing);
+            }
+            self.must_be_refused(round).await?;
+            return Ok(Retired::Promoted);
+        }
+        if let Err(why) = round.in_use {
+            return Ok(Retired::Waits(Stays::NotInUse(why)));
+        }
+        memory::announce(round.base, &round.listed.arn, Retired::Promoted).await?;
+        let version = round.listed.labelled("AWSCURRENT").unwrap_or_default();
+        if memory::update(round.base, arn, |issuance| issuance.begin_promotion(version, time::now()))
+            .await?
+            .is_err()
+        {
+            return Ok(Retired::Waits(Stays::RotationRuns));
+        }
+        memory::bounded(async {
+            // From here on nobody makes a token; before it a rotation may have begun.
+            let listed = describe::secret(&round.base.secrets, arn).await?;
+            if ledger::in_use(&listed, round.rows, round.is_declared, round.now).is_err()
+                || listed.labelled("AWSCURRENT") != round.listed.labelled("AWSCURRENT")
+            {
+                return Ok(Retired::Waits(Stays::RotationRuns));
+            }
+            self.twilio.promote(&current).await?;
+            if self.twilio.is_primary(&current, "current").await? {
+                self.must_be_refused(round).await?;
+                return Ok(Retired::Promoted);
+            }
+            let reason = "the token was promoted and is not the primary one".to_owned();
+            Err(RotateError::Twilio { reason })
+        })
+        .await
+    }
+
+    /// Proves that Twilio refuses the token that was the primary one.
+    async fn must_be_refused(&self, round: &Round<'_>) -> Result<(), RotateError> {
+        if round.listed.labelled("AWSPREVIOUS").is_none() {
+            return Ok(());
+        }
+        let previous = round.value("AWSPREVIOUS").await?;
+        match self.twilio.is_primary(&previous, "previous").await {
+            Err(RotateError::TokenRefused { .. }) => Ok(()),
+            Ok(_) => Err(RotateError::StillAccepted),
+            Err(error) => Err(error),
+        }
+    }
+}
