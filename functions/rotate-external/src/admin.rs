@@ -1,7 +1,7 @@
-//! The administrator's password in the application's database, and the proof that it is in force.
+//! The administrator in the application: the password hash in its database, and the login.
 //!
-//! Source: observed on the running application: bcrypt, cost 12, column `users.password_hash`; its own reset revokes the
-//! user's refresh tokens.
+//! Source: the running application, observed. It stores bcrypt hashes of cost 12 in `users.password_hash`, and its own password
+//! reset revokes the user's refresh tokens.
 
 use reqwest::Method;
 use secrecy::zeroize::Zeroizing;
@@ -15,29 +15,33 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::error::RotateError;
 use crate::rules::password::{Found, Shown};
 
-/// What the application hashes with.
+/// The application's bcrypt cost.
 const COST: u32 = 12;
 
-/// The administrator's hash. The application's login compares addresses in lower case, whatever the case in the table.
-/// A schema without the column has no inactive users.
+/// Reads the administrator's hash. The application's login compares addresses in lower case, whatever their case in the table.
+/// A schema without the column `is_active` has no inactive users.
 const FIND: &str = "SELECT password_hash, to_jsonb(users) ->> 'is_active' = 'false' FROM users WHERE lower(email) = lower($1)";
 
-/// Only the hash that was looked at is replaced.
+/// Replaces only the hash that was read.
 const CHANGE: &str =
     "UPDATE users SET password_hash = $1 WHERE lower(email) = lower($2) AND password_hash = $3";
 
-/// Whoever has a refresh token needs no password.
+/// Ends the administrator's sessions: a refresh token works without the password.
 const END_SESSIONS: &str = "UPDATE auth_refresh_tokens SET revoked_at = now() WHERE revoked_at IS NULL AND user_id IN \
     (SELECT id FROM users WHERE lower(email) = lower($1))";
 
-/// The application's database, as far as the administrator goes.
+/// A session with the application's database, for the administrator's row.
 pub(crate) struct Users {
     session: Session,
     email: String,
 }
 
 impl Users {
-    /// Logs in as the application does.
+    /// Logs in to the database as the application does.
+    ///
+    /// # Errors
+    ///
+    /// [`RotateError::DatabaseForm`] if the URL holds no login, [`RotateError::Database`] if the login fails.
     pub(crate) async fn enter(
         database: &Database,
         url: &SecretString,
@@ -52,12 +56,16 @@ impl Users {
         self.session.close().await;
     }
 
-    /// Which of the candidates the administrator's password is, and the hash of it.
+    /// Finds the candidate that matches the administrator's hash; gives the hash too, where there is an active user.
+    ///
+    /// # Errors
+    ///
+    /// [`RotateError::SeveralUsers`], [`RotateError::Hash`] and [`RotateError::Database`].
     pub(crate) async fn find(
         &self,
         candidates: &[SecretString],
     ) -> Result<(Found, Option<Zeroizing<String>>), RotateError> {
-        let rows = self.ask("look at the administrator", FIND, &[(&self.email, Type::TEXT)]).await?;
+        let rows = self.ask("read the administrator's hash", FIND, &[(&self.email, Type::TEXT)]).await?;
         let row = match &rows[..] {
             [] => return Ok((Found::Nobody, None)),
             [row] => row,
@@ -75,7 +83,11 @@ impl Users {
         Ok((Found::OfNone, Some(hash)))
     }
 
-    /// Replaces `hash` by that of `password`, and ends the administrator's sessions.
+    /// Replaces `hash` with the hash of `password`, and ends the administrator's sessions.
+    ///
+    /// # Errors
+    ///
+    /// [`RotateError::HashMoved`] if the stored hash is no longer `hash`.
     pub(crate) async fn change(&self, hash: &str, password: &SecretString) -> Result<(), RotateError> {
         let new = bcrypt::hash(password.expose_secret(), COST).map_err(|_| RotateError::Hash)?;
         let values: [(&(dyn ToSql + Sync), Type); 3] =
@@ -88,7 +100,8 @@ impl Users {
         self.end_sessions().await
     }
 
-    /// Without the table, which the application makes when it first needs it, nobody has ever logged in.
+    /// Revokes the administrator's refresh tokens. The application creates their table at the first login, so a missing table
+    /// means that no one has logged in yet.
     pub(crate) async fn end_sessions(&self) -> Result<(), RotateError> {
         let values: [(&(dyn ToSql + Sync), Type); 1] = [(&self.email, Type::TEXT)];
         let sent = self.session.client.execute_typed(END_SESSIONS, &values);
@@ -107,14 +120,18 @@ impl Users {
     ) -> Result<Vec<tokio_postgres::Row>, DatabaseError> {
         let sent = tokio::time::timeout(STATEMENT_LIMIT, self.session.client.query_typed(sql, values)).await;
         match self.session.answered(during, sent, Quotes::Rows) {
-            // Without the table nothing was ever seeded.
+            // A database without the table was never seeded.
             Err(error) if error.sqlstate.as_deref() == Some("42P01") => Ok(Vec::new()),
             rows => rows,
         }
     }
 }
 
-/// Logs in to the application with the administrator's password; what proves it.
+/// Logs in to the application with the administrator's password; gives the proof.
+///
+/// # Errors
+///
+/// [`RotateError::LoginRefused`] only for a definite refusal, [`RotateError::LoginLimited`] and [`RotateError::LoginUnclear`].
 pub(crate) async fn log_in(
     application: &Application,
     email: &str,
@@ -122,15 +139,16 @@ pub(crate) async fn log_in(
 ) -> Result<Shown, RotateError> {
     let body = json!({"email": email, "password": password.expose_secret()});
     let request = application.request(Method::POST, "/auth/login").json(&body);
-    let answer = application.ask(request).await.map_err(|said| RotateError::LoginUnclear { said })?;
+    let answer =
+        application.ask(request).await.map_err(|reason| RotateError::LoginUnclear { answer: reason })?;
     match answer.login() {
         Login::Token(_) => Ok(Shown::Login),
         Login::Masked => Ok(Shown::Masked),
         Login::SecondFactor => Ok(Shown::SecondFactor),
-        Login::Refused => Err(RotateError::LoginRefused { said: answer.says() }),
-        Login::Limited => Err(RotateError::LoginLimited { said: answer.says() }),
+        Login::Refused => Err(RotateError::LoginRefused { answer: answer.says() }),
+        Login::Limited => Err(RotateError::LoginLimited { answer: answer.says() }),
         Login::NoToken | Login::Failed | Login::Unclear => {
-            Err(RotateError::LoginUnclear { said: answer.says() })
+            Err(RotateError::LoginUnclear { answer: answer.says() })
         }
     }
 }

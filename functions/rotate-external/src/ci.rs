@@ -25,29 +25,29 @@ use shared::runtime::lambda::Invocation;
 
 use crate::error::RotateError;
 
-/// What the template has for it.
+/// The template's parameters and the permissions of the token, for error messages.
 const SETUP: Setup = Setup {
     repository: "GitHubRepository",
     secret: "GitHubSecretName",
     permissions: "the permission Secrets: read and write (for an environment, Environments: read and write)",
 };
 
-/// `updated_at` and the `Date` of an answer may come from different machines of GitHub's.
+/// `updated_at` and an answer's `Date` may come from different clocks at GitHub.
 const SKEW: SignedDuration = SignedDuration::from_secs(30);
 
 /// A secret of GitHub Actions.
 pub(crate) struct Ci {
     repository: Repository,
-    /// Name of the secret with the token.
+    /// Name of the secret in Secrets Manager that holds the GitHub token.
     token: String,
     place: Place,
 }
 
-/// Where the secret is.
+/// The secret's place in the repository.
 struct Place {
     /// Name of the secret.
     name: String,
-    /// The environment that has it; none when it is the repository's.
+    /// The environment of the secret; none for a secret of the repository.
     environment: Option<String>,
 }
 
@@ -68,12 +68,16 @@ impl Ci {
         work: impl AsyncFnOnce(&Session<'_>) -> Result<T, RotateError>,
     ) -> Result<T, RotateError> {
         let token = secrets::value(&base.secrets, &self.token, None).await?;
-        // A wait for GitHub's limit is the next attempt's: a step has no time for it.
+        // A step has no time to wait for GitHub's rate limit: the deadline leaves that to the next attempt.
         let invocation = Invocation::new(now, Duration::from_secs(20));
         work(&self.repository.session(&token, &invocation)?).await
     }
 
-    /// Stores a value; gives the time of that, by GitHub's clock.
+    /// Stores a value; gives its `updated_at` at GitHub.
+    ///
+    /// # Errors
+    ///
+    /// [`RotateError::NotUpdated`] if GitHub accepts the value and does not store it.
     pub(crate) async fn store(
         &self,
         base: &Base,
@@ -109,10 +113,10 @@ impl Place {
         session.url(&format!("{folder}/{rest}"))
     }
 
-    /// Stores a value, and checks by GitHub's date that it did. What is stored nobody can read back.
+    /// Stores a value and checks GitHub's date of it, because a stored value cannot be read back.
     async fn store(&self, session: &Session<'_>, value: &SecretString) -> Result<Timestamp, RotateError> {
         let mut asked = self.try_to_store(session, value).await;
-        // The key was changed between the two calls.
+        // GitHub changed its public key between the two calls.
         if let Err(RotateError::Repository(GitHubError::Refused { status: 422, .. })) = asked {
             asked = self.try_to_store(session, value).await;
         }
@@ -124,20 +128,20 @@ impl Place {
         Ok(updated_at)
     }
 
-    /// Checks that the token may at least look.
+    /// Checks that the token may read the secrets' public key.
     async fn look(&self, session: &Session<'_>) -> Result<(), RotateError> {
         let answer = session.ask(Method::GET, &self.url(session, "public-key"), None).await?;
         read::<SealingKey>(answer).await?;
         Ok(())
     }
 
-    /// When it was last stored, by GitHub's clock.
+    /// When the secret was last stored, by GitHub's clock.
     async fn updated_at(&self, session: &Session<'_>) -> Result<Timestamp, RotateError> {
         let answer = session.ask(Method::GET, &self.url(session, &self.name), None).await?;
         Ok(read::<Stored>(answer).await?.updated_at)
     }
 
-    /// Seals and sends the value; gives the time before that, by GitHub's clock.
+    /// Seals and sends the value; gives the time of the request before that, by GitHub's clock.
     async fn try_to_store(
         &self,
         session: &Session<'_>,
@@ -155,7 +159,7 @@ impl Place {
     }
 }
 
-/// A libsodium sealed box, which only the owner of the key can open.
+/// Seals a value in a libsodium sealed box, which only the key's owner can open.
 fn seal(key: &str, value: &SecretString) -> Result<String, RotateError> {
     let key: [u8; 32] =
         STANDARD.decode(key).ok().and_then(|key| key.try_into().ok()).ok_or(RotateError::Seal)?;
@@ -176,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_keys_owner_opens_what_was_sealed() {
+    fn only_the_keys_owner_opens_a_sealed_value() {
         let owner = SecretKey::generate(&mut OsRng);
         let value = SecretString::from("a password");
         let sealed = seal(&STANDARD.encode(owner.public_key().as_bytes()), &value).unwrap();

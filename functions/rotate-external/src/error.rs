@@ -1,4 +1,4 @@
-//! Why a rotation step or the retiring of an old credential failed.
+//! The errors of a rotation step and of retiring an old credential.
 
 use jiff::Timestamp;
 use shared::database::DatabaseError;
@@ -9,56 +9,54 @@ use shared::run::evidence::EvidenceError;
 use shared::runtime::failure::{CallError, Failure};
 use shared::runtime::time;
 
-/// Why something failed; a variant for each thing that an operator does next.
+/// An error of this function; one variant for each action of an operator.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RotateError {
-    /// What any rotation may fail of.
+    /// An error that every rotation shares.
     #[error(transparent)]
     Rotation(#[from] RotationError),
-    /// The event is neither a rotation step nor one that asks to retire old credentials.
+    /// The event is neither a rotation step nor a request to retire old credentials.
     #[error("event field {field} is not {expected}")]
     InvalidEvent {
         /// Name of the field.
         field: &'static str,
-        /// What was expected.
+        /// The expected form.
         expected: &'static str,
     },
-    /// The template does not name the secret.
-    #[error("secret {name} is none of those that the template gives this function")]
+    /// The template names no such secret.
+    #[error("secret {name} is not one of this function's secrets in the template")]
     NotOurs {
         /// Name of the secret.
         name: String,
     },
-    /// What is remembered of the secret could not be read or written, and without that nothing is made.
-    #[error("what is remembered of the secret could not be read or written")]
+    /// The issuance document could not be read or written. No credential is made without it.
+    #[error("the secret's issuance document could not be read or written")]
     Issuance(#[from] EvidenceError),
-    /// Another attempt of the same step may still be at work.
-    #[error("another attempt at making the credential may be at work until {}", time::local(*until))]
+    /// Another attempt of the same step may still be running.
+    #[error("another attempt may be making the credential until {}", time::local(*until))]
     Busy {
-        /// When it cannot be any more.
+        /// The end of its lease.
         until: Timestamp,
     },
-    /// The credential before the current one is still in use, as far as anybody knows.
-    #[error(
-        "the credential before the current one is not put out of use yet, so there is no room for a new one"
-    )]
+    /// The previous credential may still be in use.
+    #[error("the previous credential is not retired yet, so it leaves no room for a new one")]
     NotRetired,
-    /// The credential that was put out of use is accepted still, or no definite refusal was seen.
-    #[error("the old credential was put out of use, and no refusal of it was seen yet")]
+    /// The retired credential is still accepted, or no definite refusal was seen.
+    #[error("the old credential was retired, but no refusal of it was seen yet")]
     StillAccepted,
-    /// AWSCURRENT holds a key that the template's user does not have.
-    #[error("access key {key} of AWSCURRENT is not one of the IAM user's")]
+    /// AWSCURRENT holds a key that does not belong to the template's user.
+    #[error("access key {key} of AWSCURRENT does not belong to the IAM user")]
     NotTheUsersKey {
         /// Id of the key.
         key: String,
     },
-    /// The pending key is gone: a person deleted it, or it belongs to another user.
-    #[error("access key {key} of AWSPENDING is not one of the IAM user's any more")]
+    /// The user does not have the pending key: a person deleted it, or it belongs to another user.
+    #[error("access key {key} of AWSPENDING no longer belongs to the IAM user")]
     PendingKeyGone {
         /// Id of the key.
         key: String,
     },
-    /// The user has a second key that is in no version of the secret.
+    /// The user has a second key that no version of the secret holds.
     #[error("the IAM user has a second access key, {key}, that is not in the secret")]
     ForeignKey {
         /// Id of the key.
@@ -67,125 +65,128 @@ pub enum RotateError {
     /// A call to IAM failed.
     #[error("the call to IAM failed")]
     Iam(#[source] CallError),
-    /// SES refused a mail, or did not answer.
-    #[error("the test mail was not sent with the {which} key")]
+    /// SES refused a test mail, or did not answer.
+    #[error("sending the test mail with the {which} key failed")]
     Mail {
         /// `pending` or `current`.
         which: &'static str,
-        /// What SES said.
+        /// The failed call.
         #[source]
         call: CallError,
     },
-    /// A key that is no key to AWS.
-    #[error("AWS does not know the {which} key, or its secret is another one")]
+    /// AWS rejected the access key.
+    #[error("AWS does not know the {which} key, or its secret is wrong")]
     KeyRefused {
         /// `pending` or `current`.
         which: &'static str,
         /// Id of the key.
         key: String,
     },
-    /// Twilio does not take a token.
+    /// Twilio refuses a token.
     #[error("Twilio refuses the {which} token of the account")]
     TokenRefused {
         /// `pending` or `current`.
         which: &'static str,
     },
-    /// The account has a secondary token that is in no version of the secret.
+    /// The account has a secondary token that no version of the secret holds.
     #[error("the Twilio account has a secondary auth token that is not in the secret")]
     ForeignToken,
-    /// The account cannot be used.
+    /// The Twilio account is not active.
     #[error("the Twilio account is {status}")]
     AccountClosed {
-        /// Twilio's word.
+        /// Twilio's name of the status.
         status: String,
     },
-    /// Twilio refused the call for its rate.
-    #[error("Twilio asks to be asked less often")]
+    /// Twilio's rate limit refused the call.
+    #[error("Twilio's rate limit was reached")]
     TwilioLimited,
-    /// Twilio did not answer, or in a way that it does not document.
+    /// Twilio did not answer, or its answer has an undocumented form.
     #[error("Twilio did not answer as documented: {reason}")]
     Twilio {
-        /// What was seen; nothing secret.
+        /// The answer, or why none came; holds no secret.
         reason: String,
     },
-    /// The CI's secret was not changed.
+    /// Storing the secret of GitHub Actions failed.
     #[error("the secret of GitHub Actions was not changed")]
     Repository(#[from] GitHubError),
-    /// GitHub said that it stored the value, and its date says otherwise.
-    #[error("GitHub took the value of {name}, and its updated_at still is {updated_at}")]
+    /// GitHub accepted the value, but its date did not change.
+    #[error("GitHub accepted the value of {name}, but its updated_at is still {updated_at}")]
     NotUpdated {
         /// Name of the secret of GitHub Actions.
         name: String,
-        /// What GitHub says.
+        /// The date that GitHub gives.
         updated_at: Timestamp,
     },
-    /// The key for sealing is not one.
-    #[error("GitHub's public key for secrets is not one, or nothing could be sealed with it")]
+    /// GitHub's public key is unusable.
+    #[error("GitHub's public key for secrets is invalid, or sealing with it failed")]
     Seal,
-    /// The database secret has no login in it.
+    /// The database secret holds no login.
     #[error("the application's database secret cannot be used")]
     DatabaseForm(#[source] FormError),
-    /// The application's database refused, or was not reached.
+    /// The application's database refused a statement, or was not reached.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// setSecret has not run, or did not come to its end.
-    #[error("the pending password was not given to anybody yet: setSecret has left no note")]
+    /// setSecret has not run, or did not finish.
+    #[error("setSecret left no note, so the pending password may not be in force anywhere")]
     NotSet,
-    /// The stored hash of the administrator's password is not one of bcrypt.
-    #[error("the administrator's password cannot be hashed, or its stored hash is not one of bcrypt")]
+    /// bcrypt cannot hash the password or read the stored hash.
+    #[error("the administrator's password cannot be hashed, or its stored hash is not a bcrypt hash")]
     Hash,
-    /// The administrator's hash changed between two looks.
-    #[error("somebody changed the administrator's password at the same moment")]
+    /// The administrator's hash is not the expected one: it changed since it was read or set.
+    #[error("the administrator's password was changed at the same time")]
     HashMoved,
-    /// The administrator's password is in no version of the secret, so a person set it.
-    #[error("the password of {email} in the application is in no version of the secret; it was left alone")]
+    /// No version of the secret holds the administrator's password, so a person set it.
+    #[error(
+        "no version of the secret holds the password of {email} in the application; it was left unchanged"
+    )]
     PasswordOfOthers {
         /// The administrator's address.
         email: String,
     },
-    /// The application compares addresses in lower case, and does not say which of several users logs in.
+    /// Several users match the administrator's address. The application compares addresses in lower case, so any of them may
+    /// log in.
     #[error("{count} users have the administrator's address, in different letter case")]
     SeveralUsers {
         /// Number of users.
         count: usize,
     },
-    /// The administrator cannot log in with any password.
+    /// The administrator is inactive and cannot log in with any password.
     #[error("the administrator {email} is inactive in the application, so no login can prove a password")]
     UserInactive {
         /// The administrator's address.
         email: String,
     },
-    /// The application's login does not take the new password.
-    #[error("the application refuses the administrator's new password: {said}")]
+    /// The application's login refuses the administrator's password.
+    #[error("the application refuses the administrator's new password: {answer}")]
     LoginRefused {
-        /// Its answer.
-        said: String,
+        /// The application's answer.
+        answer: String,
     },
-    /// The application answers to nobody at this rate.
-    #[error("the application's rate limit was reached, so the login proves nothing: {said}")]
+    /// The application's rate limit refused the login.
+    #[error("the application's rate limit was reached, so the login proves nothing: {answer}")]
     LoginLimited {
-        /// Its answer.
-        said: String,
+        /// The application's answer.
+        answer: String,
     },
     /// The application's answer to the login proves nothing.
-    #[error("the application's answer to the administrator's login proves nothing: {said}")]
+    #[error("the application's answer to the administrator's login proves nothing: {answer}")]
     LoginUnclear {
-        /// Its answer, or why there was none.
-        said: String,
+        /// The application's answer, or why none came.
+        answer: String,
     },
-    /// A call that only the retiring makes failed.
-    #[error("an old credential could not be looked at")]
+    /// An AWS call of retiring failed.
+    #[error("the state of an old credential could not be read")]
     Call(#[from] CallError),
     /// Some secret's old credential could not be retired.
-    #[error("the old credential of {secrets} could not be retired; the channel has each cause")]
+    #[error("retiring the old credential of {secrets} failed; the channel has each cause")]
     Retire {
         /// Names of the secrets.
         secrets: String,
     },
-    /// The ledger is not what the follow-up writes.
+    /// The ledger does not have the form that the follow-up writes.
     #[error("the rotation ledger cannot be read: {reason}")]
     Ledger {
-        /// Where it is wrong.
+        /// The place of the fault.
         reason: String,
     },
 }
@@ -242,7 +243,7 @@ impl Failure for RotateError {
     }
 }
 
-/// A secret without a current value.
+/// The error for a secret without a current value.
 pub(crate) fn no_value() -> RotationError {
-    RotationError::WrongForm { reason: "it has no value yet, so there is nothing to replace".to_owned() }
+    RotationError::WrongForm { reason: "it has no value to replace yet".to_owned() }
 }

@@ -11,7 +11,7 @@ use crate::rules;
 use crate::rules::retired::Retired;
 use crate::token::Token;
 
-/// The secret of a rotation, by its kind.
+/// A secret of the stack, by its kind.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind<'a> {
     Mail(&'a Mail),
@@ -41,7 +41,7 @@ impl<'a> Kind<'a> {
         Ok(())
     }
 
-    /// createSecret: gives the pending value.
+    /// Makes the pending value, in createSecret.
     pub(crate) async fn compose(
         self,
         base: &Base,
@@ -55,7 +55,7 @@ impl<'a> Kind<'a> {
         }
     }
 
-    /// setSecret.
+    /// Brings the pending value into use outside Secrets Manager, in setSecret.
     pub(crate) async fn set(self, base: &Base, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
         match self {
             // The issuer accepts a credential as soon as it has made it.
@@ -67,7 +67,7 @@ impl<'a> Kind<'a> {
         }
     }
 
-    /// testSecret.
+    /// Tests the pending value, in testSecret.
     pub(crate) async fn test(self, base: &Base, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
         match self {
             Self::Mail(mail) => mail.test(base, attempt).await,
@@ -76,7 +76,7 @@ impl<'a> Kind<'a> {
         }
     }
 
-    /// Puts the old credential out of use as far as it may be.
+    /// Retires the old credential as far as its state allows.
     pub(crate) async fn retire(self, round: &Round<'_>) -> Result<Retired, RotateError> {
         match self {
             Self::Mail(mail) => mail.retire(round).await,

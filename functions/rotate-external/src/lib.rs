@@ -103,7 +103,7 @@ impl App {
         }
     }
 
-    /// What a person should know of a rotation that succeeded.
+    /// The operator's notes about a rotation that succeeded.
     fn findings(&self, secret: &str, done: Option<Done>) -> Vec<String> {
         let language = self.base.settings.language;
         match (self.kind(secret), done) {
@@ -188,7 +188,7 @@ impl Rotation for App {
         let clear = request.clear_command();
         let again_commands = format!("{clear}, {}", request.rotate_command());
         let cancel = format!("`aws secretsmanager cancel-rotate-secret --secret-id '{}'`", request.secret_id);
-        // Cancelling leaves the label AWSPENDING where it is.
+        // Cancelling a rotation leaves AWSPENDING on its version.
         let off_commands = format!("{cancel}, {clear}");
         let names = self.names(request.secret_name());
         let names = Names { off_commands, again_commands, ..names };
@@ -196,7 +196,7 @@ impl Rotation for App {
     }
 }
 
-/// Whether an event that is no rotation step is one that the function takes.
+/// Checks an event that is not a rotation step.
 ///
 /// # Errors
 ///
@@ -205,21 +205,21 @@ pub fn check(event: Value) -> Result<(), RotateError> {
     event::Request::try_from(event).map(drop)
 }
 
-/// The answer to a rotation step, or of retiring.
+/// The answer to an event.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
-    /// What the step did.
+    /// The outcome of a rotation step.
     Step(Outcome),
-    /// What became of each secret's old credential.
+    /// The result of retiring, a line per secret.
     Retired(Vec<Line>),
 }
 
-/// Handles one event: a rotation step, or the wish to put old credentials out of use.
+/// Handles one event: a rotation step, or a request to retire old credentials.
 ///
 /// # Errors
 ///
-/// Those of the rotation; [`RotateError::Retire`] when an old credential could not be dealt with, which Lambda tries again.
+/// The rotation's; [`RotateError::Retire`] if retiring failed for some secret, which Lambda retries.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, RotateError> {
     if event::is_step(&event) {
         return shared::rotation::handle(app, event, invocation).await.map(Answer::Step);
@@ -232,17 +232,18 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
     for kind in app.kinds() {
         let name = kind.secret();
         let declared = request.in_use.as_ref().filter(|declared| declared.secret == name);
-        let done = invocation
+        let course = invocation
             .before_deadline(REPORTING, retire::retire(&app.base, kind, declared, invocation.now))
             .await;
-        let done = done.unwrap_or_else(|late| Err(RotationError::from(late).into()));
-        let (line, is_news) = report::report(&app.base, &app.names(name), &done, declared, invocation).await;
-        match &done {
-            // Only after the report: if this attempt dies before it, the next one still reports the change.
+        let course = course.unwrap_or_else(|late| Err(RotationError::from(late).into()));
+        let (line, is_news) =
+            report::report(&app.base, &app.names(name), &course, declared, invocation).await;
+        match &course {
+            // Settle after reporting: if this attempt dies in between, the next one still reports the change.
             Ok(course) => memory::settle(&app.base, &course.arn, &course.retired, invocation.now).await?,
             Err(error) => {
                 tracing::error!(message = chain(error), error_type = error.kind(), secret.name = name);
-                // The alarm pages once a day for the same cause.
+                // Fail, and so page, only once a day for the same cause.
                 failed.extend(is_news.then(|| name.to_owned()));
             }
         }

@@ -1,4 +1,4 @@
-//! The access key that sends mail: IAM issues it.
+//! The access key that sends mail. IAM issues it.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::rules::retired::Retired;
 use crate::rules::ses::{self, Credential};
 use crate::{aws, memory};
 
-/// A new key is unknown to AWS for some seconds: how often it is tried, and the time between.
+/// Number of attempts with a key whose change needs some seconds to reach every part of AWS, and the pause between them.
 const TRIES: u32 = 8;
 const BETWEEN: Duration = Duration::from_millis(1500);
 
@@ -27,9 +27,9 @@ pub(crate) struct Mail {
     aws: SdkConfig,
     /// The IAM user with the keys.
     pub user: String,
-    /// The region that mail is sent in.
+    /// The region of SES.
     pub region: String,
-    /// The address that mail comes from.
+    /// The sender's address.
     from: String,
 }
 
@@ -46,7 +46,7 @@ impl Mail {
         })
     }
 
-    /// Makes a key and puts it into the document.
+    /// Makes a key and puts it into the document; deletes a retired or lost key first if it takes the place.
     pub(crate) async fn compose(
         &self,
         base: &Base,
@@ -87,7 +87,7 @@ impl Mail {
         aws::keys(&self.iam, &self.user).await.map_err(RotateError::Iam)
     }
 
-    /// Sends a mail with a key; one that is new may be unknown for a while.
+    /// Sends a mail with a key; retries, because AWS may not know a new key yet.
     async fn send(&self, key: &Credential, which: &'static str, tries: u32) -> Result<(), RotateError> {
         for left in (0..tries).rev() {
             match aws::send_mail(&self.aws, &self.region, &self.from, key).await {
@@ -100,7 +100,7 @@ impl Mail {
         Err(RotateError::KeyRefused { which, key: key.id.clone() })
     }
 
-    /// Proves that AWS refuses a key that was put out of use, which takes IAM some seconds.
+    /// Proves that AWS refuses a deactivated key, which takes IAM some seconds.
     async fn must_be_refused(&self, key: &Credential) -> Result<(), RotateError> {
         for _ in 0..TRIES {
             match aws::send_mail(&self.aws, &self.region, &self.from, key).await {
@@ -120,7 +120,7 @@ impl Mail {
             ses::examine(&pending, &current, fields, &self.region)?;
         }
         let key = ses::read(&pending, fields)?;
-        // A key of another user would send as well, and never be put out of use.
+        // Another user's key would send mail too, but would never be retired.
         if !self.keys().await?.iter().any(|known| known.id == key.id) {
             return Err(match is_copy {
                 true => RotateError::NotTheUsersKey { key: key.id },
@@ -131,7 +131,7 @@ impl Mail {
         Ok(if is_copy { Outcome::TestedCopy } else { Outcome::Tested })
     }
 
-    /// Puts the key before out of use, one step at a time.
+    /// Retires the previous key by one step: deactivates it, or deletes it after the policy's hours.
     pub(crate) async fn retire(&self, round: &Round<'_>) -> Result<Retired, RotateError> {
         let external = &round.base.settings.policy.rotation.external;
         let credential = ses::read(&round.value("AWSCURRENT").await?, &external.ses)?;
@@ -146,7 +146,8 @@ impl Mail {
             Some(_) => ses::read(&round.value("AWSPREVIOUS").await?, &external.ses).ok(),
             None => None,
         };
-        // A rotation's own new key is in no version with these labels; one that made none does not keep the old key alive.
+        // A key outside AWSPREVIOUS is a running rotation's new key or a foreign one. A running rotation that has made no key
+        // does not delay the retirement.
         let Some(previous) = previous.filter(|previous| previous.id == key.id) else {
             return Ok(Retired::Waits(round.without_owner(&key.id)));
         };
@@ -163,7 +164,7 @@ impl Mail {
                 Ok(Retired::Deactivated { key: id })
             }
             Act::Deactivate => {
-                // Without a key that works nothing is put out of use.
+                // Retire nothing unless the current key works.
                 self.send(&credential, "current", 1).await?;
                 memory::announce(round.base, &round.listed.arn, Retired::Deactivated { key: id.clone() })
                     .await?;

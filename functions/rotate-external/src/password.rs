@@ -1,4 +1,4 @@
-//! The administrator's password, which the application's database and the CI have as well.
+//! The administrator's password, which the application's database and GitHub Actions also hold.
 
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
@@ -19,7 +19,7 @@ use crate::rules::password::{Done, Found, InDatabase, Shown};
 use crate::rules::retired::{Retired, Stays};
 use crate::{PROCEDURE, memory};
 
-/// How many versions' passwords are tried against the administrator's hash: each costs a quarter of a second of a processor.
+/// Number of versions whose passwords are compared with the administrator's hash; each comparison takes a quarter of a second of CPU time.
 const CANDIDATES: usize = 4;
 
 /// The administrator's password.
@@ -27,11 +27,11 @@ pub(crate) struct Password {
     /// Name of the secret.
     pub secret: String,
     email: String,
-    /// The application's database, and the name of the secret with its URL; none when nothing is to be changed there.
+    /// The application's database, and the name of the secret with its URL; none if the stack names none.
     database: Option<(Database, String)>,
-    /// The application's API; none when no login is to prove anything.
+    /// The application's API, for the login; none if the stack names none.
     application: Option<Application>,
-    /// The secret of GitHub Actions; none when there is none.
+    /// The secret of GitHub Actions; none if the stack names none.
     ci: Option<Ci>,
 }
 
@@ -50,7 +50,7 @@ impl Password {
         Ok(Self { secret, email: env.required("SEED_ADMIN_EMAIL")?, database, application, ci })
     }
 
-    /// Gives the password to the CI, and then to the application.
+    /// Stores the password at GitHub, then in the application's database. A password that a person set stops both.
     pub(crate) async fn set(&self, base: &Base, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
         let pending = attempt.pending().await?.value;
         let users = self.users(base).await?;
@@ -100,12 +100,12 @@ impl Password {
     ) -> Result<InDatabase, RotateError> {
         match (found, hash) {
             (Found::Of(0), _) => {
-                // An attempt may have died before it ended the sessions.
+                // An earlier attempt may have died before it ended the sessions.
                 users.end_sessions().await?;
                 Ok(InDatabase::New)
             }
             (Found::Of(_), Some(hash)) => {
-                // As late as can be: whoever was slow to come here may be of a rotation that was given up.
+                // Check as late as possible: a slow attempt may belong to an abandoned rotation.
                 attempt.must_be_unmoved().await?;
                 users.change(&hash, pending).await?;
                 Ok(InDatabase::New)
@@ -114,8 +114,8 @@ impl Password {
         }
     }
 
-    /// Proves once for each version that a follow-up has come to that the application refuses the password before. No task
-    /// reads it, so the login is all that can show it.
+    /// Proves, once per version that was followed up, that the application refuses the previous password. No task reads this
+    /// secret, so only a login can prove it.
     pub(crate) async fn retire(&self, round: &Round<'_>) -> Result<Retired, RotateError> {
         let version = round.listed.labelled("AWSCURRENT").unwrap_or_default().to_owned();
         let is_followed = round.rows.iter().any(|row| row.arn == round.listed.arn && row.version == version);
@@ -138,7 +138,7 @@ impl Password {
         }
     }
 
-    /// Proves the password where it was put in force; gives what proved it.
+    /// Proves the password where setSecret put it in force; gives the proof.
     pub(crate) async fn prove(
         &self,
         base: &Base,
@@ -169,7 +169,7 @@ impl Password {
         let pending = attempt.pending().await?.value;
         let current = attempt.current().await?;
         if current.is_some_and(|current| current.expose_secret() == pending.expose_secret()) {
-            // A test of the set-up: what the rotation will need is reached, whatever the password is.
+            // A test of the setup: reach everything that a rotation needs, whatever the password is.
             if let Some(users) = self.users(base).await? {
                 users.find(&[]).await?;
                 users.close().await;
@@ -190,7 +190,7 @@ impl Password {
     }
 }
 
-/// The password that is to be in force, and those that the administrator may have now, the likeliest first.
+/// The pending password, then those that the administrator may have now, the likeliest first.
 async fn candidates(
     base: &Base,
     attempt: &Attempt<'_>,
@@ -199,7 +199,7 @@ async fn candidates(
     let arn = &attempt.request.secret_id;
     let labelled = ["AWSCURRENT", "AWSPREVIOUS"].iter().filter_map(|label| attempt.labelled(label));
     let mut versions: Vec<String> = labelled.map(str::to_owned).collect();
-    // An abandoned rotation has left the password in a version without a label.
+    // An abandoned rotation may have left the password in a version without a label.
     let mut all: Vec<_> = versions::made(&base.secrets, arn).await?.into_iter().collect();
     all.sort_by_key(|(_, made)| std::cmp::Reverse(*made));
     versions.extend(all.into_iter().map(|(version, _)| version));
@@ -210,7 +210,7 @@ async fn candidates(
             continue;
         }
         if let Some(found) = attempt.version(&version, None).await? {
-            // A line end is an accident of how the value was stored; the application may have been given either.
+            // A trailing line end is an accident of storing the value; the application may have either form.
             let trimmed = found.value.expose_secret().trim_end_matches(['\r', '\n']).to_owned();
             let is_whole = trimmed.len() == found.value.expose_secret().len();
             candidates.push(found.value);
@@ -224,6 +224,6 @@ async fn candidates(
 /// The policy's generator of the password.
 pub(crate) fn generator(base: &Base) -> Result<shared::policy::Generator, RotateError> {
     let rule = base.settings.policy.rotation.external.admin_password.generator();
-    // The policy was checked when it was loaded.
+    // Cannot fail: the policy was checked when it was loaded.
     Ok(rule.map_err(|error| RotationError::WrongForm { reason: error.to_string() })?)
 }

@@ -1,4 +1,4 @@
-//! What retiring reports and records.
+//! The message and the record of retiring one secret's old credential.
 
 use jiff::SignedDuration;
 use shared::rotation::Base;
@@ -15,15 +15,15 @@ use crate::rules::retired::{Retired, Stays};
 use crate::text::failure::Names;
 use crate::text::retire::{self as text, Current};
 
-/// From this age on it is told that the credential before a version is not out of use.
+/// Age of the current version from which a waiting retirement is reported.
 const OVERDUE: SignedDuration = SignedDuration::from_hours(48);
 
-/// Tells and records what was done; that something waits only when it does so for long, and what failed once a day. Gives also
-/// whether that is the first time.
+/// Reports and records a change once, a failure once a day, and a wait once a day from [`OVERDUE`] on. Gives the answer's line,
+/// and whether this is the first report of it.
 pub(crate) async fn report(
     base: &Base,
     names: &Names<'_>,
-    done: &Result<Course, RotateError>,
+    course: &Result<Course, RotateError>,
     declared: Option<&Declared>,
     invocation: &Invocation,
 ) -> (Line, bool) {
@@ -31,7 +31,7 @@ pub(crate) async fn report(
     let day = time::local_date(invocation.now);
     let line =
         |did: &str, why: &str| Line { secret: secret.to_owned(), did: did.to_owned(), why: why.to_owned() };
-    let (line, run_id, message) = match done {
+    let (line, run_id, message) = match course {
         Ok(Course { retired: Retired::Nothing, .. }) => return (line("nothing", ""), false),
         Ok(Course { retired: Retired::Waits(stays), version, made, arn }) => {
             let line = line("waits", stays.name());
@@ -56,19 +56,19 @@ pub(crate) async fn report(
     let begun = base.reporter.look(&run_id).await;
     let is_news = !begun.is_recorded();
     let ended = time::now();
-    let outcome = match done {
+    let outcome = match course {
         Ok(_) => "succeeded".to_owned(),
         Err(error) => format!("failed: {}", error.kind()),
     };
     let step = Step { name: format!("retire: {}", line.did), at: ended.into(), outcome };
-    let mut findings: Vec<_> = done.as_ref().err().map(|error| chain(error)).into_iter().collect();
+    let mut findings: Vec<_> = course.as_ref().err().map(|error| chain(error)).into_iter().collect();
     findings.extend(declared.map(|declared| format!("{} vouches for {}", declared.by, declared.version)));
     let draft = Draft {
         trigger: "retire".to_owned(),
         subject: secret.to_owned(),
         steps: vec![step],
         findings,
-        ..Draft::of(settings, &run_id, if done.is_ok() { "succeeded" } else { "failed" }, invocation.now)
+        ..Draft::of(settings, &run_id, if course.is_ok() { "succeeded" } else { "failed" }, invocation.now)
     };
     base.reporter.report(draft, Some(&message), begun, invocation).await;
     (line, is_news)

@@ -1,4 +1,4 @@
-//! Puts one secret's old credential out of use.
+//! Retires one secret's old credential.
 
 use jiff::Timestamp;
 use shared::aws::{describe, versions};
@@ -12,17 +12,17 @@ use crate::memory;
 use crate::round::Round;
 use crate::rules::retired::Retired;
 
-/// Where a secret's old credential stands, and what was done with it.
+/// The state of a secret's old credential after retiring.
 pub(crate) struct Course {
     pub arn: String,
     pub retired: Retired,
-    /// The version that is current; empty when there is none.
+    /// The current version; empty if none is.
     pub version: String,
-    /// Since when.
+    /// When the current version was made; read only if the retirement waits.
     pub made: Option<Timestamp>,
 }
 
-/// Looks at a secret, and puts its old credential out of use if its successor is in use.
+/// Reads a secret's state and retires its old credential if the new one is in use.
 pub(crate) async fn retire(
     base: &Base,
     kind: Kind<'_>,
@@ -34,7 +34,7 @@ pub(crate) async fn retire(
     let rows = ledger::rows(&bucket.client, &bucket.bucket).await?;
     let rows = rows.map_err(|reason| RotateError::Ledger { reason })?;
     let version = listed.labelled("AWSCURRENT").unwrap_or_default().to_owned();
-    // Who vouches says for which version: AWSCURRENT may have moved since.
+    // A declaration holds only for its version: AWSCURRENT may have moved since.
     let declared = declared.filter(|declared| declared.version == version);
     let is_declared = declared.is_some();
     let in_use = ledger::in_use(&listed, &rows, is_declared, now);

@@ -1,4 +1,4 @@
-//! One secret, as retiring sees it.
+//! One secret's state, as retiring reads it.
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -10,7 +10,7 @@ use crate::error::RotateError;
 use crate::rules::issuance::Issuance;
 use crate::rules::retired::Stays;
 
-/// One secret, as retiring sees it.
+/// One secret's state, as retiring reads it.
 pub(crate) struct Round<'a> {
     pub base: &'a Base,
     pub listed: &'a Listed,
@@ -34,7 +34,7 @@ impl Round<'_> {
 
     /// Reads the value of the version with a label.
     pub(crate) async fn value(&self, label: &str) -> Result<SecretString, RotateError> {
-        let reason = || format!("no version is {label}");
+        let reason = || format!("no version has the label {label}");
         let version = self.listed.labelled(label);
         let version = version.ok_or_else(|| RotationError::WrongForm { reason: reason() })?;
         Ok(secrets::value(&self.base.secrets, &self.listed.arn, Some(version)).await?)

@@ -32,7 +32,7 @@ impl Token {
         Ok(Self { secret, twilio })
     }
 
-    /// Makes a secondary token. The application goes on with the primary one.
+    /// Makes a secondary token. The application keeps using the primary one.
     pub(crate) async fn compose(
         &self,
         base: &Base,
@@ -40,12 +40,12 @@ impl Token {
         current: &SecretString,
     ) -> Result<SecretString, RotateError> {
         token::check(current)?;
-        // The application's own token must not be the secondary one, which is about to be replaced.
+        // The application must not be using the secondary token, which this replaces.
         if !self.twilio.is_primary(current, "current").await? {
             return Err(RotateError::NotRetired);
         }
         let arn = &attempt.request.secret_id;
-        // One that was made and not stored is lost, and nobody else knows it.
+        // An earlier attempt may have made a token and died before storing it; nothing uses such a token.
         let is_lost = memory::issuance(base, arn).await?.making.is_some();
         memory::begin(base, attempt.request, &[]).await?;
         memory::bounded(async {
@@ -58,7 +58,7 @@ impl Token {
                     return Ok(token);
                 }
             }
-            // It is not ours: the next attempt must not take it for one that was lost.
+            // The token is foreign: the next attempt must not delete it as a lost one.
             memory::update(base, arn, |issuance| issuance.making = None).await?;
             Err(RotateError::ForeignToken)
         })
@@ -74,13 +74,13 @@ impl Token {
         Ok(if is_copy { Outcome::TestedCopy } else { Outcome::Tested })
     }
 
-    /// Makes the current token the primary one, which ends the one before.
+    /// Promotes the current token to primary, which ends the previous one.
     pub(crate) async fn retire(&self, round: &Round<'_>) -> Result<Retired, RotateError> {
         let arn = &round.listed.arn;
         let current = round.value("AWSCURRENT").await?;
         token::check(&current)?;
         if self.twilio.is_primary(&current, "current").await? {
-            // An attempt that died has made it that, or a person has.
+            // An attempt that died promoted it, or a person did.
             let made = round.issuance.making.as_ref().map(|making| making.token.as_str());
             let is_news = round.issuance.doing == Some(Retired::Promoted)
                 || made.is_some() && made == round.listed.labelled("AWSCURRENT");
@@ -102,7 +102,7 @@ impl Token {
             return Ok(Retired::Waits(Stays::RotationRuns));
         }
         memory::bounded(async {
-            // From here on nobody makes a token; before it a rotation may have begun.
+            // From here on no rotation can make a token, but one may have begun before.
             let listed = describe::secret(&round.base.secrets, arn).await?;
             if ledger::in_use(&listed, round.rows, round.is_declared, round.now).is_err()
                 || listed.labelled("AWSCURRENT") != round.listed.labelled("AWSCURRENT")
@@ -114,13 +114,13 @@ impl Token {
                 self.must_be_refused(round).await?;
                 return Ok(Retired::Promoted);
             }
-            let reason = "the token was promoted and is not the primary one".to_owned();
+            let reason = "the token was promoted, but it is not the primary one".to_owned();
             Err(RotateError::Twilio { reason })
         })
         .await
     }
 
-    /// Proves that Twilio refuses the token that was the primary one.
+    /// Proves that Twilio refuses the previous token.
     async fn must_be_refused(&self, round: &Round<'_>) -> Result<(), RotateError> {
         if round.listed.labelled("AWSPREVIOUS").is_none() {
             return Ok(());

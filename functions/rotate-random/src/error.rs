@@ -1,16 +1,16 @@
-//! Why a rotation step failed; a variant for each thing that an operator does next.
+//! The errors of a rotation step, and their texts for operators.
 
 use shared::rotation::{Advice, InForce, Request, RotationError};
 use shared::runtime::failure::Failure;
 use shared::runtime::language::Language;
 
-/// Why a rotation step failed.
+/// An error of a rotation step; one variant for each action of an operator.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RotateError {
-    /// What any rotation may fail of.
+    /// An error that every rotation shares.
     #[error(transparent)]
     Rotation(#[from] RotationError),
-    /// Nobody has said how the secret's value is made.
+    /// Neither the policy nor a tag says how the secret's value is made.
     #[error("neither the policy nor a tag says how the value of secret {name} is made")]
     NoRule {
         /// Name of the secret, or the application's variable.
@@ -35,7 +35,7 @@ impl Failure for RotateError {
 }
 
 impl RotateError {
-    /// What an operator reads of the failure.
+    /// The message about a failed step.
     pub(crate) fn advise(&self, language: Language, request: &Request) -> Advice {
         match self {
             Self::Rotation(error) => error.advise(language, request),
@@ -48,7 +48,7 @@ impl RotateError {
                 next: language
                     .pick(
                         "corrigir a política (`cargo xtask policy apply`) ou as tags rotation:* do segredo; a próxima tentativa usa a correção.",
-                        "correct the policy (`cargo xtask policy apply`) or the secret's rotation:* tags; the next try uses the correction.",
+                        "correct the policy (`cargo xtask policy apply`) or the secret's rotation:* tags; the next attempt uses the correction.",
                     )
                     .to_owned(),
             },

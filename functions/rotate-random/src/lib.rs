@@ -20,9 +20,9 @@ pub const PROCEDURE: &str = "rotate-random";
 /// What an invocation needs besides its event; built once per cold start.
 pub struct App {
     base: Base,
-    /// Name of the secret that the application reads `JWT_SECRET` from.
+    /// Name of the secret with the application's `JWT_SECRET`.
     jwt_secret: String,
-    /// The same for `NOTIFICATIONS_WEBHOOK_SECRET`; none when there is none.
+    /// The same for `NOTIFICATIONS_WEBHOOK_SECRET`; none if the stack names none.
     webhook_secret: Option<String>,
 }
 
@@ -46,8 +46,7 @@ impl App {
         policy::rule(&self.base.settings.policy.rotation, self.variable(&described.name), &described.tags)
     }
 
-    /// The policy's key of a secret: the application's variable where the template names the secret, else the
-    /// secret's own name.
+    /// A secret's key in the policy: the application's variable if the template names the secret, else the secret's own name.
     fn variable<'a>(&self, secret_name: &'a str) -> &'a str {
         if secret_name == self.jwt_secret {
             "JWT_SECRET"
@@ -82,7 +81,7 @@ impl Rotation for App {
         Ok(value::compose(current, &self.rule(attempt)?)?)
     }
 
-    /// Nothing outside Secrets Manager knows the value.
+    /// Does nothing: no system outside Secrets Manager holds the value.
     async fn set(&self, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
         attempt.pending().await?;
         Ok(Outcome::Nothing)

@@ -1,17 +1,17 @@
-//! The value in force after a failed step.
+//! Which password is in force after a failed step.
 
 use shared::rotation::{InForce, Request, RotationError, Step};
 use shared::runtime::language::Language;
 
 use crate::error::RotateError;
 
-/// Which password of the administrator the application takes, as far as the failed step has seen.
+/// The administrator's password that the application accepts, as far as the failed step could see.
 pub(crate) fn of_password(error: &RotateError, language: Language, request: &Request) -> InForce {
     match (error, request.step) {
         (_, Step::CreateSecret) => InForce::Current,
-        // A person's own password is.
+        // A password that a person set is in force.
         (RotateError::PasswordOfOthers { .. } | RotateError::Hash, Step::SetSecret) => InForce::Nothing,
-        // GitHub is asked first, and the application never before both.
+        // These fail before the first change in the application: setSecret finds the user, stores at GitHub, then changes the hash.
         (
             RotateError::Repository(_)
             | RotateError::NotUpdated { .. }
@@ -22,7 +22,7 @@ pub(crate) fn of_password(error: &RotateError, language: Language, request: &Req
             | RotateError::DatabaseForm(_),
             Step::SetSecret,
         ) => InForce::Current,
-        // The server has said that it changed nothing.
+        // The server refused the statement, so it changed nothing.
         (RotateError::Database(error), Step::SetSecret) if error.is_refused_statement() => InForce::Current,
         (
             RotateError::Rotation(
@@ -35,7 +35,7 @@ pub(crate) fn of_password(error: &RotateError, language: Language, request: &Req
             Step::SetSecret | Step::TestSecret,
         ) => error.advise(language, request).in_force,
         (_, Step::SetSecret) | (RotateError::NotSet, _) => InForce::Unsure,
-        // Seen in the database, or by the login.
+        // The database or the login shows that the new password is not in force.
         (RotateError::HashMoved | RotateError::LoginRefused { .. }, _) => InForce::Nothing,
         _ => InForce::Pending,
     }

@@ -1,4 +1,4 @@
-//! The administrator's password: its form, and what is known of it outside Secrets Manager.
+//! The administrator's password: its form, and its state outside Secrets Manager.
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -6,45 +6,45 @@ use serde::{Deserialize, Serialize};
 use shared::document;
 use shared::rotation::RotationError;
 
-/// What the application's database has of the administrator, and what was done about it.
+/// The administrator's password in the application's database after setSecret.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum InDatabase {
     /// The new password is in force.
     New,
-    /// Nobody has that e-mail address: the seed will make the administrator with the secret's value.
+    /// No user has the address: the seed will create the administrator with the secret's value.
     Nobody,
 }
 
-/// What is known of a password.
+/// The result of comparing candidates with the administrator's hash.
 pub(crate) enum Found {
-    /// The hash is of the candidate with this number.
+    /// The hash matches the candidate at this index.
     Of(usize),
-    /// It is of none of them.
+    /// The hash matches none of them.
     OfNone,
-    /// There is such a user, who cannot log in with any password.
+    /// The user is inactive and cannot log in with any password.
     Inactive,
-    /// There is no such user.
+    /// No user has the address.
     Nobody,
 }
 
-/// What has shown that the new password is in force.
+/// The proof that the new password is in force.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Shown {
     /// A login.
     Login,
-    /// A login whose tokens come masked, so that no client of the application can use them.
+    /// A login whose answer masks the tokens, so no client of the application can use them.
     Masked,
     /// A login up to the second factor.
     SecondFactor,
-    /// The hash in the application's database; there is no address to log in at.
+    /// The hash in the application's database; the stack has no address to log in at.
     Hash,
-    /// Nothing: the application does not have the password.
+    /// None: the application does not have the password.
     Nothing,
 }
 
 impl Shown {
-    /// For the evidence.
+    /// The proof's text in the evidence.
     pub(crate) fn what(self) -> &'static str {
         match self {
             Self::Login => "log in to the application as the administrator",
@@ -56,23 +56,27 @@ impl Shown {
     }
 }
 
-/// What setSecret did with the administrator's password, for the steps after it.
+/// The note of setSecret for the steps after it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Done {
-    /// In the application's database; none when it is not asked.
+    /// The state in the application's database; none if the stack names no database.
     pub database: Option<InDatabase>,
-    /// When GitHub stored the value; none when it has none.
+    /// When GitHub stored the value; none if the stack names no secret of GitHub Actions.
     pub stored: Option<Timestamp>,
 }
 
-/// Checks that the secret's value is a password, which is replaced whole, and not a document or an address with more in it.
+/// Refuses a document or a URL: a rotation replaces the whole value, and would lose the rest of it.
+///
+/// # Errors
+///
+/// [`RotationError::WrongForm`].
 pub(crate) fn check(value: &SecretString) -> Result<(), RotationError> {
     let text = value.expose_secret().trim();
     let reason = match text.chars().next() {
         Some('{' | '[') if document::values(text).is_ok() => {
-            "it is a JSON document, of which all else would be lost"
+            "it is a JSON document, and a rotation would lose its other fields"
         }
-        _ if text.contains("://") => "it is a URL, and not the administrator's password",
+        _ if text.contains("://") => "it is a URL, not the administrator's password",
         _ => return Ok(()),
     };
     Err(RotationError::WrongForm { reason: format!("{reason}: store the password and nothing else") })

@@ -1,4 +1,4 @@
-//! May the credential before the current one be put out of use? No I/O, no clock.
+//! Decides whether a replaced access key may be deactivated or deleted.
 
 use jiff::{SignedDuration, Timestamp};
 use shared::run::ledger::{InUse, NotInUse};
@@ -7,12 +7,12 @@ use crate::rules::issuance::Deactivated;
 use crate::rules::retired::Stays;
 use crate::rules::ses::Key;
 
-/// What is to be done with the key that is not the current one.
+/// The next step for the key that is not the current one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Act {
     /// Deactivate it.
     Deactivate,
-    /// Note since when it is deactivated.
+    /// Note its deactivation, as of now: the issuance document lacks it.
     Note,
     /// Delete it.
     Delete,
@@ -20,10 +20,10 @@ pub(crate) enum Act {
     Leave(Stays),
 }
 
-/// What is to be done with a key whose successor is in use.
+/// Decides the next step for a replaced key.
 ///
-/// `last_used` is IAM's word, which can be hours late: that is what the hours between deactivating and deleting are for. A
-/// leaked key that is still used is used by its thief.
+/// `last_used` comes from IAM and can be hours late, hence the `hours` between deactivating and deleting. Use of a leaked key
+/// does not keep it: the user may be the thief.
 pub(crate) fn act(
     key: &Key,
     last_used: Option<Timestamp>,
@@ -55,7 +55,6 @@ pub(crate) fn act(
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     fn at(hours: i64) -> Timestamp {
@@ -75,7 +74,7 @@ mod tests {
         let later = at(1).checked_add(SignedDuration::from_secs(1)).unwrap();
         let still_used = || Act::Leave(Stays::StillUsed { key: "old".to_owned() });
         assert_eq!(decide(true, Some(later), used, None, 2), still_used());
-        // A thief goes on using what leaked.
+        // A thief may still be using the leaked key.
         let leaked = Ok(InUse { since: at(1), is_incident: true });
         assert_eq!(decide(true, Some(later), leaked, None, 2), Act::Deactivate);
         let unknown = Err(NotInUse::NotFollowed);
@@ -87,7 +86,7 @@ mod tests {
         assert_eq!(decide(false, None, used, Some(noted("old", 2)), 25), waits);
         assert_eq!(decide(false, None, used, Some(noted("old", 2)), 26), Act::Delete);
         assert_eq!(decide(false, None, unknown, Some(noted("old", 2)), 26), leave);
-        // Somebody needed it after all, and has activated it again.
+        // A person activated it again because something needed it.
         assert_eq!(decide(true, Some(at(9)), used, Some(noted("old", 2)), 26), still_used());
     }
 }

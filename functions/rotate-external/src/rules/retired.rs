@@ -1,4 +1,4 @@
-//! What retiring did with an old credential, and why one stays.
+//! The results of retiring an old credential.
 
 use serde::{Deserialize, Serialize};
 use shared::run::ledger::NotInUse;
@@ -7,31 +7,31 @@ use shared::run::ledger::NotInUse;
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Stays {
-    /// A rotation is under way.
+    /// A rotation is in progress.
     RotationRuns,
-    /// Something has used it since the follow-up ended.
+    /// Something used it after the follow-up ended.
     StillUsed {
         /// The key's id.
         key: String,
     },
-    /// It is in no version of the secret: a person's.
+    /// No version of the secret holds it, so it belongs to a person.
     Foreign {
         /// The key's id.
         key: String,
     },
-    /// The stack names no application whose login would prove anything.
+    /// The stack names no application, so no login can prove anything.
     NoApplication,
     /// The application has no such user.
     NoUser,
-    /// It is deactivated, and can be activated again until the policy's hours are over.
+    /// It is deactivated, and can be activated again until the policy's hours have passed.
     Deactivated,
-    /// Nobody knows that the current version is in use.
+    /// Nothing shows that the current version is in use.
     #[serde(untagged)]
     NotInUse(NotInUse),
 }
 
 impl Stays {
-    /// The stable name of why something waits.
+    /// The stable name of the reason, for the evidence and the answer.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::RotationRuns => "rotation_runs",
@@ -45,27 +45,27 @@ impl Stays {
     }
 }
 
-/// What retiring did with a secret's old credential.
+/// The result of retiring a secret's old credential.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Retired {
-    /// There is none.
+    /// The secret has no old credential.
     Nothing,
     /// It stays for now.
     Waits(Stays),
-    /// The key is out of use, and can be activated again.
+    /// The key is deactivated, and can be activated again.
     Deactivated {
         /// Its id.
         key: String,
     },
-    /// The key is gone.
+    /// The key is deleted.
     Deleted {
         /// Its id.
         key: String,
     },
-    /// The current token is the primary one, and the one before is refused.
+    /// The current token is the primary one, and the previous one is refused.
     Promoted,
-    /// The application takes the current password and refuses the one before.
+    /// The application accepts the current password and refuses the previous one.
     Refused {
         /// The current version.
         version: String,
@@ -73,7 +73,7 @@ pub(crate) enum Retired {
 }
 
 impl Retired {
-    /// The key that it is about; empty where there is none.
+    /// Id of the key; empty if the result is not about a key.
     pub(crate) fn key(&self) -> &str {
         match self {
             Self::Deactivated { key } | Self::Deleted { key } => key,
@@ -81,7 +81,7 @@ impl Retired {
         }
     }
 
-    /// What was done, in a word.
+    /// The stable name of the result.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Nothing => "nothing",

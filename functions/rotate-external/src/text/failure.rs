@@ -1,4 +1,4 @@
-//! Failures: the cause, the value in force and the next step.
+//! The texts of a failure: cause, value in force, next step.
 
 use shared::rotation::{Advice, InForce, Request};
 use shared::runtime::language::Language;
@@ -7,32 +7,32 @@ use shared::runtime::time;
 use crate::error::RotateError;
 use crate::rules::in_force;
 
-/// What the texts need to know of the stack.
+/// Names and commands that the texts insert.
 pub(crate) struct Names<'a> {
-    /// The secret.
+    /// Name of the secret.
     pub secret: &'a str,
-    /// The function.
+    /// Name of the function.
     pub function: &'a str,
-    /// The IAM user with the keys; empty where there is none.
+    /// The IAM user with the keys; empty if the stack names none.
     pub user: &'a str,
-    /// Whether the secret is the administrator's password, which the database takes from setSecret on.
+    /// Whether the secret is the administrator's password, which the database accepts from setSecret on.
     pub is_admin: bool,
-    /// Makes what a person put into a file the current value, and rotates from there. AWS gives a rotation up by itself when
-    /// somebody makes another version.
+    /// Stores a value from a file as AWSCURRENT and rotates from there. AWS abandons a rotation by itself when a person makes
+    /// another version.
     pub adopt_commands: String,
-    /// Gives the rotation that waits up and switches rotation off.
+    /// Abandons the waiting rotation and switches rotation off.
     pub off_commands: String,
-    /// Gives the rotation that waits up and begins another; empty where no rotation step failed.
+    /// Abandons the waiting rotation and starts another; empty if no rotation step failed.
     pub again_commands: String,
 }
 
 impl Names<'_> {
-    /// Retires old credentials at once.
+    /// The command that retires old credentials at once.
     pub(crate) fn retire_command(&self) -> String {
         self.invoke_command("{\"retire\": true}")
     }
 
-    /// Invokes the function with an event.
+    /// The command that invokes the function with an event.
     pub(crate) fn invoke_command(&self, event: &str) -> String {
         format!(
             "`echo '{event}' | aws lambda invoke --function-name {} --payload fileb:///dev/stdin /dev/stdout`",
@@ -42,11 +42,11 @@ impl Names<'_> {
 }
 
 impl RotateError {
-    /// What an operator reads of the failure of a step.
+    /// The message about a failed step.
     pub(crate) fn advise(&self, language: Language, request: &Request, names: &Names<'_>) -> Advice {
         let in_force = match names.is_admin {
             true => in_force::of_password(self, language, request),
-            // Only the administrator's password is taken from the one who has the old one.
+            // Issuers accept the old and the new credential; only the administrator's password replaces the old one.
             false => match self {
                 Self::Rotation(error) => error.advise(language, request).in_force,
                 _ => InForce::Current,
@@ -62,7 +62,7 @@ impl RotateError {
         Advice { cause, in_force, next }
     }
 
-    /// What went wrong, in a sentence. The technical detail, in English, stands in the message's small print.
+    /// The cause in a sentence. The technical detail, in English, is in the message's small print.
     pub(crate) fn cause(&self, language: Language) -> String {
         if language == Language::English {
             return self.to_string();
@@ -143,31 +143,33 @@ impl RotateError {
         say.to_owned()
     }
 
-    /// What to do next.
+    /// The operator's next step.
     pub(crate) fn next_step(&self, language: Language, names: &Names<'_>) -> String {
         let say = |portuguese: &str, english: &str| language.pick(portuguese, english).to_owned();
         let user = names.user;
         match self {
-            // Of a rotation step the rotation itself says it; this is what retiring says.
+            // Only for retiring: `advise` takes the next step of a rotation's own errors from `shared::rotation`.
             Self::Rotation(_) => names.retire_command(),
             Self::InvalidEvent { .. } => say(
                 "invocar com {\"retire\": true}, ou deixar o Secrets Manager chamar.",
-                "invoke with {\"retire\": true}, or leave the calls to Secrets Manager.",
+                "invoke with {\"retire\": true}, or let Secrets Manager call the function.",
             ),
             Self::NotOurs { .. } => say(
                 "pôr o nome do segredo no parâmetro certo da stack (SesSecretName, TwilioSecretName ou SeedAdminSecretName), ou ligar a rotação dele a outra função.",
-                "put the secret's name into the right parameter of the stack (SesSecretName, TwilioSecretName or SeedAdminSecretName), or attach its rotation to another function.",
+                "put the secret's name in the right stack parameter (SesSecretName, TwilioSecretName or SeedAdminSecretName), or assign its rotation to another function.",
             ),
             Self::Issuance(_) | Self::Call(_) => say(
                 "ver a mensagem no rodapé e a permissão da função; a próxima tentativa continua.",
-                "see the message in the small print and the function's permission; the next try goes on.",
+                "see the message in the small print and check the function's permissions; the next attempt continues.",
             ),
-            Self::Busy { .. } => say("nada: a próxima tentativa continua.", "nothing: the next try goes on."),
+            Self::Busy { .. } => {
+                say("nada: a próxima tentativa continua.", "nothing: the next attempt continues.")
+            }
             Self::NotRetired => format!(
                 "{} {}",
                 say(
                     "a credencial anterior só é desativada depois que o acompanhamento (rotation-followup) pôs a atual em uso. Ver a mensagem dele e então:",
-                    "the credential before is only put out of use after the follow-up (rotation-followup) has brought the current one into use. See its message, then:",
+                    "the previous credential is retired only after the follow-up (rotation-followup) has brought the current one into use. See its message, then:",
                 ),
                 names.retire_command()
             ),
@@ -175,7 +177,7 @@ impl RotateError {
                 "{} {}",
                 say(
                     "a desativação pode levar alguns minutos até valer em toda parte; a próxima hora prova de novo. Para provar agora:",
-                    "it may take some minutes until it holds everywhere; the next hour proves it again. To prove it now:",
+                    "retiring may take some minutes to take effect everywhere; the next hourly run checks it again. To check it now:",
                 ),
                 names.retire_command()
             ),
@@ -184,7 +186,7 @@ impl RotateError {
                 say("conferir SesUserName e as chaves do usuário:", "check SesUserName and the user's keys:",),
                 say(
                     "Guardar no segredo o documento com uma chave dele, num arquivo sem fim de linha, e rotacionar de novo:",
-                    "Store the document with a key of this user in the secret, from a file without a line end, and rotate again:",
+                    "Store the document with one of this user's keys in the secret, from a file without a trailing line end, and rotate again:",
                 ),
                 names.adopt_commands
             ),
@@ -192,34 +194,34 @@ impl RotateError {
                 "{} {}",
                 say(
                     "a rotação não pode terminar com essa chave. Descartá-la e rotacionar de novo:",
-                    "the rotation cannot end with this key. Discard it and rotate again:",
+                    "the rotation cannot finish with this key. Discard it and rotate again:",
                 ),
                 names.again_commands
             ),
             Self::ForeignKey { key } => format!(
                 "{} `aws iam get-access-key-last-used --access-key-id {key}` {} `aws iam delete-access-key --user-name {user} --access-key-id {key}`",
-                say("descobrir de quem é:", "find out whose it is:"),
+                say("descobrir de quem é:", "find its owner:"),
                 say(
                     "e, se ninguém a usa, apagá-la; a próxima tentativa continua:",
-                    "and delete it if nobody uses it; the next try goes on:",
+                    "and delete it if it is unused; the next attempt continues:",
                 ),
             ),
             Self::Iam(_) => format!(
                 "{} `aws iam list-access-keys --user-name {user}`",
                 say(
                     "ver a permissão da função e as chaves; a próxima tentativa continua:",
-                    "check the function's permission and the keys; the next try goes on:",
+                    "check the function's permissions and the keys; the next attempt continues:",
                 ),
             ),
             Self::Mail { .. } => say(
                 "o usuário IAM precisa de ses:SendEmail, e o remetente (SesFromAddress) de uma identidade verificada na região SesRegion; a próxima tentativa continua.",
-                "the IAM user needs ses:SendEmail, and the sender (SesFromAddress) a verified identity in the region SesRegion; the next try goes on.",
+                "the IAM user needs ses:SendEmail, and the sender (SesFromAddress) needs a verified identity in the region SesRegion; the next attempt continues.",
             ),
             Self::KeyRefused { which: "pending", .. } => format!(
                 "{} `aws iam list-access-keys --user-name {user}`. {} {}",
                 say(
                     "uma chave nova pode levar alguns segundos até valer, e a próxima tentativa continua. Se repetir, ver se a chave está ativa:",
-                    "a new key may take some seconds until it is good, and the next try goes on. If it repeats, check that the key is active:",
+                    "a new key may take some seconds to become valid; the next attempt continues. If this repeats, check that the key is active:",
                 ),
                 say(
                     "Se não estiver, descartá-la e rotacionar de novo:",
@@ -236,7 +238,7 @@ impl RotateError {
                 say("Se não estiver, ativá-la:", "If it is not, activate it:"),
                 say(
                     "Se estiver, o segredo dela é outro: guardar o documento com uma chave ativa, num arquivo sem fim de linha, e rotacionar de novo:",
-                    "If it is, its secret is another one: store the document with an active key, from a file without a line end, and rotate again:",
+                    "If it is, its stored secret is wrong: store the document with an active key, from a file without a trailing line end, and rotate again:",
                 ),
                 names.adopt_commands
             ),
@@ -244,7 +246,7 @@ impl RotateError {
                 "{} {}",
                 say(
                     "conferir TwilioAccountSid e guardar no segredo o token primário que o console do Twilio mostra (Account > API keys & tokens), num arquivo sem fim de linha, e rotacionar de novo:",
-                    "check TwilioAccountSid and store in the secret the primary token that Twilio's console shows (Account > API keys & tokens), from a file without a line end, and rotate again:",
+                    "check TwilioAccountSid, store in the secret the primary token from Twilio's console (Account > API keys & tokens), from a file without a trailing line end, and rotate again:",
                 ),
                 names.adopt_commands
             ),
@@ -252,53 +254,53 @@ impl RotateError {
                 "{} {}",
                 say(
                     "o token secundário foi apagado ou trocado no Twilio. Descartar o valor pendente e rotacionar de novo:",
-                    "the secondary token was deleted or replaced at Twilio. Discard the pending value and rotate again:",
+                    "the secondary token was deleted or replaced in Twilio. Discard the pending value and rotate again:",
                 ),
                 names.again_commands
             ),
             Self::ForeignToken => say(
                 "se ninguém usa o token secundário, apagá-lo no console do Twilio (Account > API keys & tokens); a próxima tentativa continua.",
-                "if nobody uses the secondary token, delete it in Twilio's console (Account > API keys & tokens); the next try goes on.",
+                "if the secondary token is unused, delete it in Twilio's console (Account > API keys & tokens); the next attempt continues.",
             ),
             Self::AccountClosed { .. } => say(
                 "reativar a conta no console do Twilio; a próxima tentativa continua.",
-                "reactivate the account in Twilio's console; the next try goes on.",
+                "reactivate the account in Twilio's console; the next attempt continues.",
             ),
             Self::TwilioLimited | Self::Twilio { .. } => say(
                 "nada agora: a próxima tentativa continua. Se repetir, ver status.twilio.com.",
-                "nothing now: the next try goes on. If it repeats, see status.twilio.com.",
+                "nothing now: the next attempt continues. If this repeats, see status.twilio.com.",
             ),
             Self::Repository(_) | Self::Seal => say(
                 "o token do GitHub (GitHubSecretName) precisa de Secrets: read and write no repositório (de um ambiente, Environments: read and write); a próxima tentativa continua.",
-                "the GitHub token (GitHubSecretName) needs Secrets: read and write on the repository (for an environment, Environments: read and write); the next try goes on.",
+                "the GitHub token (GitHubSecretName) needs Secrets: read and write on the repository (for an environment, Environments: read and write); the next attempt continues.",
             ),
             Self::NotUpdated { name, .. } => format!(
                 "{} `gh secret list` ({name})",
                 say(
                     "conferir no repositório; a próxima tentativa grava de novo:",
-                    "check in the repository; the next try stores it again:",
+                    "check it in the repository; the next attempt stores it again:",
                 ),
             ),
             Self::DatabaseForm(_) | Self::Database(_) => say(
                 "ver se a função alcança o banco (VpcSubnetIds, grupo de segurança) e se DatabaseSecretName está em uso; a próxima tentativa continua.",
-                "check that the function reaches the database (VpcSubnetIds, security group) and that DatabaseSecretName is in use; the next try goes on.",
+                "check that the function reaches the database (VpcSubnetIds, security group) and that the secret DatabaseSecretName is in use; the next attempt continues.",
             ),
             Self::Hash => format!(
                 "{} {}",
                 say(
                     "redefinir a senha do administrador por /auth/password/forgot e guardá-la no segredo, num arquivo sem fim de linha, e rotacionar de novo:",
-                    "reset the administrator's password through /auth/password/forgot and store it in the secret, from a file without a line end, and rotate again:",
+                    "reset the administrator's password through /auth/password/forgot, store it in the secret, from a file without a trailing line end, and rotate again:",
                 ),
                 names.adopt_commands
             ),
             Self::NotSet | Self::HashMoved => {
-                say("nada: a próxima tentativa olha de novo.", "nothing: the next try looks again.")
+                say("nada: a próxima tentativa olha de novo.", "nothing: the next attempt checks again.")
             }
             Self::PasswordOfOthers { .. } => format!(
                 "{} {}",
                 say(
                     "guardar no segredo a senha que o administrador usa (quem não a sabe redefine por /auth/password/forgot), num arquivo sem fim de linha, e rotacionar de novo:",
-                    "store in the secret the password that the administrator uses (/auth/password/forgot sets a new one), from a file without a line end, and rotate again:",
+                    "store the administrator's real password in the secret (/auth/password/forgot sets a new one), from a file without a trailing line end, and rotate again:",
                 ),
                 names.adopt_commands
             ),
@@ -306,47 +308,47 @@ impl RotateError {
                 "{} `SELECT id, email FROM users WHERE lower(email) = lower('…')`. {}",
                 say(
                     "a aplicação não distingue maiúsculas, então não se sabe quem entra. Deixar um só:",
-                    "the application does not tell letter case apart, so nobody knows which one logs in. Leave one of them:",
+                    "the application ignores letter case, so any of them may log in. Keep only one:",
                 ),
-                say("A próxima tentativa continua.", "The next try goes on."),
+                say("A próxima tentativa continua.", "The next attempt continues."),
             ),
-            // Retiring looks at no hash.
+            // Retiring does not read the hash.
             Self::LoginRefused { .. } if names.again_commands.is_empty() => format!(
                 "{} {}",
                 say(
                     "ver se AppUrl é desta aplicação e se o usuário está ativo. Se alguém trocou a senha dele, guardar no segredo a que vale, num arquivo sem fim de linha, e rotacionar de novo:",
-                    "check that AppUrl is this application's and that the user is active. If somebody has changed the user's password, store the one that is good in the secret, from a file without a line end, and rotate again:",
+                    "check that AppUrl is this application's and that the user is active. If a person changed the user's password, store the valid one in the secret, from a file without a trailing line end, and rotate again:",
                 ),
                 names.adopt_commands
             ),
             Self::LoginRefused { .. } => say(
                 "o hash no banco confere com a senha nova e o login não: ver se AppUrl é desta aplicação e se o usuário está ativo; a próxima tentativa continua.",
-                "the hash in the database matches the new password and the login does not: check that AppUrl is this application's and that the user is active; the next try goes on.",
+                "the hash in the database matches the new password, but the login refuses it: check that AppUrl is this application's and that the user is active; the next attempt continues.",
             ),
             Self::UserInactive { .. } => format!(
                 "{} `UPDATE users SET is_active = true WHERE lower(email) = lower('…')`. {} {}",
                 say(
                     "ativar o usuário; a próxima tentativa continua:",
-                    "activate the user; the next try goes on:"
+                    "activate the user; the next attempt continues:"
                 ),
                 say(
                     "Se ele deve ficar inativo, desligar a rotação do segredo:",
-                    "If the user is to stay inactive, switch the secret's rotation off:",
+                    "If the user must stay inactive, switch off the secret's rotation:",
                 ),
                 names.off_commands
             ),
             Self::LoginLimited { .. } => say(
                 "nada agora: a próxima tentativa, minutos depois, continua. Se repetir, ver quem chama a aplicação tanto (o limite é por endereço, RATE_LIMIT_MAX por minuto).",
-                "nothing now: the next try, minutes later, goes on. If it repeats, find what calls the application that often (the limit is by address, RATE_LIMIT_MAX a minute).",
+                "nothing now: the next attempt, minutes later, continues. If this repeats, find the caller that floods the application (the limit is per address, RATE_LIMIT_MAX per minute).",
             ),
             Self::LoginUnclear { .. } => say(
                 "ver nos logs da aplicação o erro do login (`unhandled error`; err.code 28P01 é a senha do banco) e se há tasks saudáveis; GET /health não consulta o banco. A próxima tentativa continua.",
-                "look in the application's logs for the login's error (`unhandled error`; err.code 28P01 is the database's password) and for healthy tasks; GET /health does not ask the database. The next try goes on.",
+                "look for the login's error in the application's logs (`unhandled error`; err.code 28P01 means a wrong database password), and check that healthy tasks are running; GET /health does not query the database. The next attempt continues.",
             ),
             Self::Retire { .. } => names.retire_command(),
             Self::Ledger { .. } => say(
                 "ver ledger/rotation.json no bucket de evidências; o rotation-followup o escreve inteiro na próxima rotação.",
-                "see ledger/rotation.json in the evidence bucket; rotation-followup writes it whole after the next rotation.",
+                "see ledger/rotation.json in the evidence bucket; rotation-followup rewrites it after the next rotation.",
             ),
         }
     }
@@ -414,14 +416,14 @@ mod tests {
         CallError { operation, code: code.to_owned(), message: "no".to_owned() }
     }
 
-    /// What is in force after a failure at a step, and the commands that come next; each of those is run, in the state that its
-    /// message describes, by `tests/e2e/rotate_external.rs`.
+    /// The value in force after each failure, and the commands of its next step. `tests/e2e/rotate_external.rs` runs each command
+    /// in the state that its message describes.
     #[test]
-    fn what_each_failure_of_a_step_says() {
+    fn each_failure_names_the_value_in_force_and_its_commands() {
         use InForce::{Current, Nothing, Pending, Unsure};
         use Step::{CreateSecret, FinishSecret, SetSecret, TestSecret};
         let email = || "admin@imm.local".to_owned();
-        let said = || "500".to_owned();
+        let answer = || "500".to_owned();
         let late = || {
             RotationError::Deadline(shared::runtime::lambda::DeadlineExceeded {
                 allowed: std::time::Duration::from_secs(20),
@@ -431,7 +433,7 @@ mod tests {
         let at = Timestamp::UNIX_EPOCH;
         let (mail, admin) = (false, true);
         let rows: Vec<(RotateError, bool, Step, InForce, &[&str])> = vec![
-            // The issuer takes both credentials until the one before is retired.
+            // The issuer accepts both credentials until the previous one is retired.
             (RotateError::NotOurs { name: "x".to_owned() }, mail, CreateSecret, Current, &[]),
             (RotateError::Issuance(EvidenceError::Contended), mail, CreateSecret, Current, &[]),
             (RotateError::Busy { until: at }, mail, CreateSecret, Current, &[]),
@@ -494,7 +496,7 @@ mod tests {
                 Current,
                 &[CLEAR, ROTATE],
             ),
-            // The administrator's password: GitHub first, then the database.
+            // setSecret stores the administrator's password at GitHub first, then in the database.
             (late().into(), admin, CreateSecret, Current, &[]),
             (RotateError::Seal, admin, SetSecret, Current, &[]),
             (
@@ -522,7 +524,7 @@ mod tests {
             ),
             (database(Some("42501")), admin, SetSecret, Current, &[]),
             (database(None), admin, SetSecret, Unsure, &[]),
-            // A refused login says nothing of what an earlier try did.
+            // A refused login does not show what an earlier attempt did.
             (database_login("53300"), admin, SetSecret, Unsure, &[]),
             (late().into(), admin, SetSecret, Unsure, &[]),
             (RotateError::HashMoved, admin, SetSecret, Unsure, &[]),
@@ -549,9 +551,9 @@ mod tests {
             ),
             (RotateError::NotSet, admin, TestSecret, Unsure, &[]),
             (RotateError::HashMoved, admin, TestSecret, Nothing, &[]),
-            (RotateError::LoginRefused { said: said() }, admin, TestSecret, Nothing, &[]),
-            (RotateError::LoginLimited { said: said() }, admin, TestSecret, Pending, &[]),
-            (RotateError::LoginUnclear { said: said() }, admin, TestSecret, Pending, &[]),
+            (RotateError::LoginRefused { answer: answer() }, admin, TestSecret, Nothing, &[]),
+            (RotateError::LoginLimited { answer: answer() }, admin, TestSecret, Pending, &[]),
+            (RotateError::LoginUnclear { answer: answer() }, admin, TestSecret, Pending, &[]),
             (database(None), admin, FinishSecret, Pending, &[]),
             (late().into(), admin, FinishSecret, Pending, &[]),
         ];
@@ -586,7 +588,7 @@ mod tests {
             }
             assert_ne!(portuguese.cause, english.cause);
             assert_ne!(portuguese.next, english.next);
-            // The technical detail is English, and stands in the small print.
+            // The technical detail is English, and belongs in the small print.
             assert!(!portuguese.cause.contains(&error.to_string()), "{}", portuguese.cause);
         }
     }

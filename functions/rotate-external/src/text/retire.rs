@@ -1,4 +1,4 @@
-//! What retiring reports to the channel.
+//! The messages about old credentials.
 
 use shared::run::ledger::{NotInUse, follow_command};
 use shared::run::notify::Message;
@@ -19,7 +19,7 @@ pub(crate) struct Current<'a> {
     pub version: &'a str,
 }
 
-/// What was done with an old credential.
+/// The message about a retired credential.
 pub(crate) fn retired(settings: &Settings, retired: &Retired, names: &Names<'_>) -> Message {
     let language = settings.language;
     let (user, secret) = (names.user, names.secret);
@@ -28,24 +28,25 @@ pub(crate) fn retired(settings: &Settings, retired: &Retired, names: &Names<'_>)
             "A chave anterior, `{key}`, foi desativada: a nova está em uso, e a AWS já recusa a anterior (provado). Será apagada depois do prazo da política (rotation.external.delete_after_hours).\n*Próximo passo*, só se algo parou de enviar e-mail: `aws iam update-access-key --user-name {user} --access-key-id {key} --status Active`"
         ),
         (Retired::Deactivated { key }, Language::English) => format!(
-            "The key before, `{key}`, is deactivated: the new one is in use, and AWS refuses the one before (proved). It will be deleted after the policy's hours (rotation.external.delete_after_hours).\n*Next step*, only if something has stopped to send mail: `aws iam update-access-key --user-name {user} --access-key-id {key} --status Active`"
+            "The previous key, `{key}`, is deactivated: the new one is in use, and AWS refuses the previous one (proved). It will be deleted after the policy's period (rotation.external.delete_after_hours).\n*Next step*, only if something stopped sending mail: `aws iam update-access-key --user-name {user} --access-key-id {key} --status Active`"
         ),
         (Retired::Deleted { key }, Language::Portuguese) => {
             format!("A chave anterior, `{key}`, foi apagada.")
         }
-        (Retired::Deleted { key }, Language::English) => format!("The key before, `{key}`, is deleted."),
+        (Retired::Deleted { key }, Language::English) => format!("The previous key, `{key}`, is deleted."),
         (Retired::Refused { .. }, Language::Portuguese) => {
             "A aplicação aceita a senha nova do administrador e recusa a anterior (provado).".to_owned()
         }
         (Retired::Refused { .. }, Language::English) => {
-            "The application takes the administrator's new password and refuses the one before (proved)."
+            "The application accepts the administrator's new password and refuses the previous one (proved)."
                 .to_owned()
         }
         (_, Language::Portuguese) => {
             "O token novo é agora o primário no Twilio, e o anterior é recusado (provado).".to_owned()
         }
         (_, Language::English) => {
-            "The new token is Twilio's primary one now, and the one before is refused (proved).".to_owned()
+            "The new token is now Twilio's primary token, and the previous one is refused (proved)."
+                .to_owned()
         }
     };
     let title = match language {
@@ -60,7 +61,7 @@ pub(crate) fn waits(settings: &Settings, current: &Current<'_>, stays: &Stays, n
     let (language, secret) = (settings.language, names.secret);
     let why = match stays {
         Stays::RotationRuns | Stays::Deactivated => {
-            language.pick("uma rotação está em curso", "a rotation is under way")
+            language.pick("uma rotação está em curso", "a rotation is in progress")
         }
         Stays::NotInUse(NotInUse::NotFollowed) => language.pick(
             "o acompanhamento (rotation-followup) ainda não pôs a versão atual em uso",
@@ -76,23 +77,23 @@ pub(crate) fn waits(settings: &Settings, current: &Current<'_>, stays: &Stays, n
         ),
         Stays::NotInUse(NotInUse::NoReader) => language.pick(
             "nenhum serviço do cluster lê o segredo, então ninguém sabe se a nova está em uso",
-            "no service of the cluster reads the secret, so nobody knows whether the new one is in use",
+            "no service of the cluster reads the secret, so nothing shows whether the new one is in use",
         ),
         Stays::NoApplication => language.pick(
             "o parâmetro AppUrl está vazio, então nenhum login prova que a senha anterior é recusada",
-            "the parameter AppUrl is empty, so no login proves that the password before is refused",
+            "the parameter AppUrl is empty, so no login can prove that the previous password is refused",
         ),
         Stays::NoUser => language.pick(
             "a aplicação não tem usuário com o e-mail de SeedAdminEmail",
-            "the application has no user with the address of SeedAdminEmail",
+            "the application has no user with the address in SeedAdminEmail",
         ),
         Stays::StillUsed { .. } => language.pick(
             "alguém usou a credencial antiga depois do deployment",
-            "somebody has used the old credential since the deployment",
+            "the old credential was used after the deployment",
         ),
         Stays::Foreign { .. } => language.pick(
             "o usuário IAM tem uma segunda chave que não está no segredo; a próxima rotação não terá lugar para a nova",
-            "the IAM user has a second key that is not in the secret; the next rotation will have no room for a new one",
+            "the IAM user has a second key that is not in the secret, so the next rotation has no room for a new one",
         ),
     };
     let follow = || follow_command(settings, current.arn, secret, "");
@@ -102,7 +103,7 @@ pub(crate) fn waits(settings: &Settings, current: &Current<'_>, stays: &Stays, n
             "{} {}",
             language.pick(
                 "a rotação continua sozinha; se ela falhou, a mensagem dela diz o que fazer. Terminada a rotação:",
-                "the rotation goes on by itself; if it failed, its message says what to do. When it has ended:",
+                "the rotation continues by itself; if it failed, its message gives the next step. When the rotation has ended:",
             ),
             retire()
         ),
@@ -110,7 +111,7 @@ pub(crate) fn waits(settings: &Settings, current: &Current<'_>, stays: &Stays, n
             "{} {}",
             language.pick(
                 "acompanhar a versão atual; no fim a credencial antiga é desativada:",
-                "follow up the current version; at the end the old credential is put out of use:",
+                "follow up the current version, which also retires the old credential:",
             ),
             follow()
         ),
@@ -118,7 +119,7 @@ pub(crate) fn waits(settings: &Settings, current: &Current<'_>, stays: &Stays, n
             "{} {}",
             language.pick(
                 "corrigir o que a mensagem do acompanhamento diz, e acompanhar de novo; no fim a credencial antiga é desativada:",
-                "correct what the follow-up's message says, and follow up again; at the end the old credential is put out of use:",
+                "fix the cause in the follow-up's message and follow up again, which also retires the old credential:",
             ),
             follow()
         ),
@@ -126,7 +127,7 @@ pub(crate) fn waits(settings: &Settings, current: &Current<'_>, stays: &Stays, n
             "{} {}",
             language.pick(
                 "nomear os serviços em rotation.secrets.*.services da política; ou, se todos os leitores já usam a versão atual, declarar isso:",
-                "name the services in the policy's rotation.secrets.*.services; or, if all readers use the current version, declare that:",
+                "name the services in the policy (rotation.secrets.*.services); or, if all readers already use the current version, declare that:",
             ),
             names.invoke_command(&format!(
                 "{{\"retire\": true, \"in_use\": {{\"secret\": \"{secret}\", \"version\": \"{}\", \"by\": \"{}\"}}}}",
@@ -135,34 +136,34 @@ pub(crate) fn waits(settings: &Settings, current: &Current<'_>, stays: &Stays, n
             ))
         ),
         Stays::NoApplication => {
-            format!("{} {}", language.pick("preencher AppUrl, e então:", "fill in AppUrl, and then:"), retire())
+            format!("{} {}", language.pick("preencher AppUrl, e então:", "set AppUrl, then:"), retire())
         }
         Stays::NoUser => format!(
             "{} {}",
             language.pick(
                 "se o administrador usa outro e-mail, corrigir SeedAdminEmail; com o usuário na aplicação, rotacionar:",
-                "if the administrator has another address, correct SeedAdminEmail; with the user in the application, rotate:",
+                "if the administrator has another address, correct SeedAdminEmail; once the application has the user, rotate:",
             ),
             rotate_command(secret)
         ),
         Stays::StillUsed { key } => format!(
             "{} `aws iam get-access-key-last-used --access-key-id {key}` {}",
-            language.pick("descobrir quem a usou (CloudTrail):", "find out who has used it (CloudTrail):"),
+            language.pick("descobrir quem a usou (CloudTrail):", "find out who used it (CloudTrail):"),
             language.pick(
                 "e dar a ele a credencial nova. Conta o uso depois do último acompanhamento, então acompanhar de novo:",
-                "and give them the new credential. Use after the last follow-up counts, so follow up again:",
+                "and give them the new credential. Only use after the last follow-up counts, so follow up again:",
             )
         ) + &format!(" {}", follow()),
         Stays::Foreign { key } => format!(
             "{} `aws iam get-access-key-last-used --access-key-id {key}` {} `aws iam delete-access-key --user-name {} --access-key-id {key}`",
-            language.pick("descobrir de quem é:", "find out whose it is:"),
-            language.pick("e, se ninguém a usa, apagá-la:", "and delete it if nobody uses it:"),
+            language.pick("descobrir de quem é:", "find its owner:"),
+            language.pick("e, se ninguém a usa, apagá-la:", "and delete it if it is unused:"),
             names.user
         ),
     };
     let title = match language {
         Language::Portuguese => format!("Credencial antiga ainda vale: {secret} ({})", settings.environment),
-        Language::English => format!("Old credential still good: {secret} ({})", settings.environment),
+        Language::English => format!("Old credential still valid: {secret} ({})", settings.environment),
     };
     let lines = vec![
         format!("{}: {why}.", language.pick("Motivo", "Reason")),
@@ -171,7 +172,7 @@ pub(crate) fn waits(settings: &Settings, current: &Current<'_>, stays: &Stays, n
     message(settings, title, lines)
 }
 
-/// That an old credential could not be dealt with.
+/// The message about a credential whose retirement failed.
 pub(crate) fn failed(settings: &Settings, error: &RotateError, names: &Names<'_>) -> Message {
     let (language, secret) = (settings.language, names.secret);
     let title = match language {
@@ -179,7 +180,7 @@ pub(crate) fn failed(settings: &Settings, error: &RotateError, names: &Names<'_>
             format!("Credencial antiga não foi desativada: {secret} ({})", settings.environment)
         }
         Language::English => {
-            format!("Old credential not put out of use: {secret} ({})", settings.environment)
+            format!("Old credential not retired: {secret} ({})", settings.environment)
         }
     };
     let lines = vec![
