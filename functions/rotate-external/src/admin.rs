@@ -1,7 +1,7 @@
 //! The administrator in the application: the password hash in its database, and the login.
 //!
-//! Source: the running application, observed. It stores bcrypt hashes of cost 12 in `users.password_hash`, and its own password
-//! reset revokes the user's refresh tokens.
+//! Source: the running application, observed. It stores bcrypt hashes of cost 12 in `users.password_hash`, and its own
+//! password reset revokes the user's refresh tokens.
 
 use reqwest::Method;
 use secrecy::zeroize::Zeroizing;
@@ -13,13 +13,13 @@ use shared::database::{Database, DatabaseError, Quotes, STATEMENT_LIMIT, Session
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::error::RotateError;
-use crate::rules::password::{Found, Shown};
+use crate::rules::password::{Found, PasswordProof};
 
 /// The application's bcrypt cost.
 const COST: u32 = 12;
 
-/// Reads the administrator's hash. The application's login compares addresses in lower case, whatever their case in the table.
-/// A schema without the column `is_active` has no inactive users.
+/// Reads the administrator's hash. The application's login compares addresses in lower case, whatever their case in the
+/// table. A schema without the column `is_active` has no inactive users.
 const FIND: &str = "SELECT password_hash, to_jsonb(users) ->> 'is_active' = 'false' FROM users WHERE lower(email) = lower($1)";
 
 /// Replaces only the hash that was read.
@@ -42,7 +42,7 @@ impl Users {
     /// # Errors
     ///
     /// [`RotateError::DatabaseForm`] if the URL holds no login, [`RotateError::Database`] if the login fails.
-    pub(crate) async fn enter(
+    pub(crate) async fn log_in(
         database: &Database,
         url: &SecretString,
         email: &str,
@@ -56,7 +56,7 @@ impl Users {
         self.session.close().await;
     }
 
-    /// Finds the candidate that matches the administrator's hash; gives the hash too, where there is an active user.
+    /// Finds the candidate that matches the administrator's hash; gives the hash too, if the user is active.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl Users {
     ) -> Result<(Found, Option<Zeroizing<String>>), RotateError> {
         let rows = self.ask("read the administrator's hash", FIND, &[(&self.email, Type::TEXT)]).await?;
         let row = match &rows[..] {
-            [] => return Ok((Found::Nobody, None)),
+            [] => return Ok((Found::NoUser, None)),
             [row] => row,
             several => return Err(RotateError::SeveralUsers { count: several.len() }),
         };
@@ -77,10 +77,10 @@ impl Users {
         let hash: Zeroizing<String> = Zeroizing::new(row.try_get(0).map_err(|_| RotateError::Hash)?);
         for (number, candidate) in candidates.iter().enumerate() {
             if bcrypt::verify(candidate.expose_secret(), &hash).map_err(|_| RotateError::Hash)? {
-                return Ok((Found::Of(number), Some(hash)));
+                return Ok((Found::Candidate(number), Some(hash)));
             }
         }
-        Ok((Found::OfNone, Some(hash)))
+        Ok((Found::Unknown, Some(hash)))
     }
 
     /// Replaces `hash` with the hash of `password`, and ends the administrator's sessions.
@@ -131,20 +131,20 @@ impl Users {
 ///
 /// # Errors
 ///
-/// [`RotateError::LoginRefused`] only for a definite refusal, [`RotateError::LoginLimited`] and [`RotateError::LoginUnclear`].
+/// [`RotateError::LoginRefused`] only for a definite refusal; [`RotateError::LoginLimited`], [`RotateError::LoginUnclear`].
 pub(crate) async fn log_in(
     application: &Application,
     email: &str,
     password: &SecretString,
-) -> Result<Shown, RotateError> {
+) -> Result<PasswordProof, RotateError> {
     let body = json!({"email": email, "password": password.expose_secret()});
     let request = application.request(Method::POST, "/auth/login").json(&body);
     let answer =
         application.ask(request).await.map_err(|reason| RotateError::LoginUnclear { answer: reason })?;
     match answer.login() {
-        Login::Token(_) => Ok(Shown::Login),
-        Login::Masked => Ok(Shown::Masked),
-        Login::SecondFactor => Ok(Shown::SecondFactor),
+        Login::Token(_) => Ok(PasswordProof::Login),
+        Login::Masked => Ok(PasswordProof::Masked),
+        Login::SecondFactor => Ok(PasswordProof::SecondFactor),
         Login::Refused => Err(RotateError::LoginRefused { answer: answer.says() }),
         Login::Limited => Err(RotateError::LoginLimited { answer: answer.says() }),
         Login::NoToken | Login::Failed | Login::Unclear => {

@@ -52,7 +52,8 @@ struct Place {
 }
 
 impl Ci {
-    /// Reads `GITHUB_API_URL`, `GITHUB_REPOSITORY`, `GITHUB_SECRET_NAME` and `SEED_ADMIN_GITHUB_ENVIRONMENT`, which may be empty.
+    /// Reads `GITHUB_API_URL`, `GITHUB_REPOSITORY` and `GITHUB_SECRET_NAME`, and `SEED_ADMIN_GITHUB_ENVIRONMENT`, which may be
+    /// empty.
     pub(crate) fn from_env(name: String, env: &Env<'_>) -> Result<Self, EnvError> {
         let api: Endpoint = env.required("GITHUB_API_URL")?;
         let repository = Repository::new(api, env.required("GITHUB_REPOSITORY")?, SETUP)
@@ -88,8 +89,8 @@ impl Ci {
     }
 
     /// Checks that the token may read the secrets' public key.
-    pub(crate) async fn look(&self, base: &Base, now: Timestamp) -> Result<(), RotateError> {
-        self.session(base, now, async |session| self.place.look(session).await).await
+    pub(crate) async fn check_access(&self, base: &Base, now: Timestamp) -> Result<(), RotateError> {
+        self.session(base, now, async |session| self.place.check_access(session).await).await
     }
 }
 
@@ -115,21 +116,21 @@ impl Place {
 
     /// Stores a value and checks GitHub's date of it, because a stored value cannot be read back.
     async fn store(&self, session: &Session<'_>, value: &SecretString) -> Result<Timestamp, RotateError> {
-        let mut asked = self.try_to_store(session, value).await;
+        let mut requested = self.try_to_store(session, value).await;
         // GitHub changed its public key between the two calls.
-        if let Err(RotateError::Repository(GitHubError::Refused { status: 422, .. })) = asked {
-            asked = self.try_to_store(session, value).await;
+        if let Err(RotateError::Repository(GitHubError::Refused { status: 422, .. })) = requested {
+            requested = self.try_to_store(session, value).await;
         }
-        let asked = asked?;
+        let requested = requested?;
         let updated_at = self.updated_at(session).await?;
-        if updated_at.checked_add(SKEW).is_ok_and(|updated_at| updated_at < asked) {
+        if updated_at.checked_add(SKEW).is_ok_and(|updated_at| updated_at < requested) {
             return Err(RotateError::NotUpdated { name: self.name.clone(), updated_at });
         }
         Ok(updated_at)
     }
 
     /// Checks that the token may read the secrets' public key.
-    async fn look(&self, session: &Session<'_>) -> Result<(), RotateError> {
+    async fn check_access(&self, session: &Session<'_>) -> Result<(), RotateError> {
         let answer = session.ask(Method::GET, &self.url(session, "public-key"), None).await?;
         read::<SealingKey>(answer).await?;
         Ok(())

@@ -32,7 +32,7 @@ pub enum RotateError {
     /// The issuance document could not be read or written. No credential is made without it.
     #[error("the secret's issuance document could not be read or written")]
     Issuance(#[from] EvidenceError),
-    /// Another attempt of the same step may still be running.
+    /// Another attempt of the same step, or a promotion, may still be running.
     #[error("another attempt may be making the credential until {}", time::local(*until))]
     Busy {
         /// The end of its lease.

@@ -6,9 +6,9 @@ use shared::rotation::{Attempt, Base, Outcome, generate};
 use crate::error::{RotateError, no_value};
 use crate::mail::Mail;
 use crate::password::{Password, generator};
-use crate::round::Round;
 use crate::rules;
 use crate::rules::retired::Retired;
+use crate::state::State;
 use crate::token::Token;
 
 /// A secret of the stack, by its kind.
@@ -77,11 +77,11 @@ impl<'a> Kind<'a> {
     }
 
     /// Retires the old credential as far as its state allows.
-    pub(crate) async fn retire(self, round: &Round<'_>) -> Result<Retired, RotateError> {
+    pub(crate) async fn retire(self, state: &State<'_>) -> Result<Retired, RotateError> {
         match self {
-            Self::Mail(mail) => mail.retire(round).await,
-            Self::Token(token) => token.retire(round).await,
-            Self::Password(password) => password.retire(round).await,
+            Self::Mail(mail) => mail.retire(state).await,
+            Self::Token(token) => token.retire(state).await,
+            Self::Password(password) => password.retire(state).await,
         }
     }
 }

@@ -12,12 +12,12 @@ mod error;
 mod event;
 mod kind;
 mod mail;
-mod memory;
+mod notes;
 mod password;
 mod report;
 mod retire;
-mod round;
 mod rules;
+mod state;
 mod text;
 mod token;
 mod twilio;
@@ -39,7 +39,7 @@ pub use error::RotateError;
 use kind::Kind;
 use mail::Mail;
 use password::Password;
-use rules::password::Done;
+use rules::password::Applied;
 use text::failure::Names;
 use token::Token;
 
@@ -104,11 +104,11 @@ impl App {
     }
 
     /// The operator's notes about a rotation that succeeded.
-    fn findings(&self, secret: &str, done: Option<Done>) -> Vec<String> {
+    fn findings(&self, secret: &str, applied: Option<Applied>) -> Vec<String> {
         let language = self.base.settings.language;
-        match (self.kind(secret), done) {
+        match (self.kind(secret), applied) {
             (Ok(Kind::Mail(_) | Kind::Token(_)), _) => vec![text::rotation::to_come(language)],
-            (Ok(Kind::Password(_)), Some(done)) => text::rotation::password(language, &done),
+            (Ok(Kind::Password(_)), Some(applied)) => text::rotation::password(language, &applied),
             _ => Vec::new(),
         }
     }
@@ -152,7 +152,7 @@ impl Rotation for App {
             let reason = "it is the current value".to_owned();
             return Err(RotationError::PendingRejected { reason }.into());
         }
-        let (what, done, shown) = match self.kind(&attempt.described.name)? {
+        let (what, applied, proof) = match self.kind(&attempt.described.name)? {
             Kind::Mail(mail) => {
                 mail.test(&self.base, attempt).await?;
                 ("send a mail with the pending key", None, None)
@@ -163,21 +163,22 @@ impl Rotation for App {
             }
             Kind::Password(password) => {
                 password.made_by_policy(&self.base, &pending.value)?;
-                let (shown, done) = password.prove(&self.base, attempt.request, &pending.value).await?;
-                (shown.what(), done, Some(shown))
+                let (proof, applied) = password.prove(&self.base, attempt.request, &pending.value).await?;
+                (proof.text(), applied, Some(proof))
             }
         };
-        let mut findings = self.findings(&attempt.described.name, done);
-        findings.extend(shown.and_then(|shown| text::rotation::shown(self.base.settings.language, shown)));
+        let mut findings = self.findings(&attempt.described.name, applied);
+        findings
+            .extend(proof.and_then(|proof| text::rotation::not_covered(self.base.settings.language, proof)));
         Ok(Proof { staged: pending.created, what, aftermath: Aftermath { window_from: None, findings } })
     }
 
     async fn aftermath(&self, attempt: &Attempt<'_>) -> Aftermath {
-        let done = memory::done(&self.base, &attempt.request.token).await.unwrap_or_else(|error| {
+        let applied = notes::applied(&self.base, &attempt.request.token).await.unwrap_or_else(|error| {
             tracing::warn!(message = chain(&error), error_type = "EvidenceFailed");
             None
         });
-        Aftermath { window_from: None, findings: self.findings(&attempt.described.name, done) }
+        Aftermath { window_from: None, findings: self.findings(&attempt.described.name, applied) }
     }
 
     fn is_read_by_tasks(&self, name: &str) -> bool {
@@ -232,15 +233,17 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
     for kind in app.kinds() {
         let name = kind.secret();
         let declared = request.in_use.as_ref().filter(|declared| declared.secret == name);
-        let course = invocation
+        let retirement = invocation
             .before_deadline(REPORTING, retire::retire(&app.base, kind, declared, invocation.now))
             .await;
-        let course = course.unwrap_or_else(|late| Err(RotationError::from(late).into()));
+        let retirement = retirement.unwrap_or_else(|late| Err(RotationError::from(late).into()));
         let (line, is_news) =
-            report::report(&app.base, &app.names(name), &course, declared, invocation).await;
-        match &course {
+            report::report(&app.base, &app.names(name), &retirement, declared, invocation).await;
+        match &retirement {
             // Settle after reporting: if this attempt dies in between, the next one still reports the change.
-            Ok(course) => memory::settle(&app.base, &course.arn, &course.retired, invocation.now).await?,
+            Ok(retirement) => {
+                notes::settle(&app.base, &retirement.arn, &retirement.retired, invocation.now).await?
+            }
             Err(error) => {
                 tracing::error!(message = chain(error), error_type = error.kind(), secret.name = name);
                 // Fail, and so page, only once a day for the same cause.

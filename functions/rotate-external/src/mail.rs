@@ -9,15 +9,16 @@ use shared::runtime::env::{Env, EnvError};
 use shared::runtime::failure::CallError;
 
 use crate::error::{RotateError, no_value};
-use crate::round::Round;
 use crate::rules::retire::{Act, act};
 use crate::rules::retired::Retired;
 use crate::rules::ses::{self, Credential};
-use crate::{aws, memory};
+use crate::state::State;
+use crate::{aws, notes};
 
-/// Number of attempts with a key whose change needs some seconds to reach every part of AWS, and the pause between them.
-const TRIES: u32 = 8;
-const BETWEEN: Duration = Duration::from_millis(1500);
+/// Number of attempts with a new or deactivated key, and the pause between them: AWS takes some seconds to accept or refuse
+/// such a key everywhere.
+const ATTEMPTS: u32 = 8;
+const PAUSE: Duration = Duration::from_millis(1500);
 
 /// The access key that sends mail.
 pub(crate) struct Mail {
@@ -46,7 +47,7 @@ impl Mail {
         })
     }
 
-    /// Makes a key and puts it into the document; deletes a retired or lost key first if it takes the place.
+    /// Makes a key and puts it into the document; deletes a retired or lost key first if the user has two.
     pub(crate) async fn compose(
         &self,
         base: &Base,
@@ -61,26 +62,26 @@ impl Mail {
         };
         let previous =
             previous.and_then(|previous| ses::read(&previous.value, fields).ok()).map(|key| key.id);
-        let issuance = memory::issuance(base, &attempt.request.secret_id).await?;
+        let issuance = notes::issuance(base, &attempt.request.secret_id).await?;
         let keys = self.keys().await?;
         let deactivated = issuance.deactivated.as_ref().map(|key| key.key.as_str());
-        let in_the_way = ses::in_the_way(
+        let to_delete = ses::to_delete(
             &keys,
             &credential.id,
             previous.as_deref(),
             issuance.making.as_ref(),
             deactivated,
         )?;
-        let stay = |id: &&String| Some(*id) != in_the_way.as_ref();
-        let before: Vec<_> = keys.iter().map(|key| &key.id).filter(stay).cloned().collect();
-        memory::begin(base, attempt.request, &before).await?;
-        let made = memory::bounded(async {
-            if let Some(key) = &in_the_way {
+        let remains = |id: &&String| Some(*id) != to_delete.as_ref();
+        let before: Vec<_> = keys.iter().map(|key| &key.id).filter(remains).cloned().collect();
+        notes::begin(base, attempt.request, &before).await?;
+        let made = notes::bounded(async {
+            if let Some(key) = &to_delete {
                 aws::delete_key(&self.iam, &self.user, key).await.map_err(RotateError::Iam)?;
             }
             aws::make_key(&self.iam, &self.user).await.map_err(RotateError::Iam)
         });
-        Ok(ses::with(current, &made.await?, fields, &self.region)?)
+        Ok(ses::replace(current, &made.await?, fields, &self.region)?)
     }
 
     async fn keys(&self) -> Result<Vec<ses::Key>, RotateError> {
@@ -88,11 +89,11 @@ impl Mail {
     }
 
     /// Sends a mail with a key; retries, because AWS may not know a new key yet.
-    async fn send(&self, key: &Credential, which: &'static str, tries: u32) -> Result<(), RotateError> {
-        for left in (0..tries).rev() {
+    async fn send(&self, key: &Credential, which: &'static str, attempts: u32) -> Result<(), RotateError> {
+        for left in (0..attempts).rev() {
             match aws::send_mail(&self.aws, &self.region, &self.from, key).await {
                 Ok(()) => return Ok(()),
-                Err(call) if is_unknown_key(&call) && left > 0 => tokio::time::sleep(BETWEEN).await,
+                Err(call) if is_unknown_key(&call) && left > 0 => tokio::time::sleep(PAUSE).await,
                 Err(call) if is_unknown_key(&call) => break,
                 Err(call) => return Err(RotateError::Mail { which, call }),
             }
@@ -102,10 +103,10 @@ impl Mail {
 
     /// Proves that AWS refuses a deactivated key, which takes IAM some seconds.
     async fn must_be_refused(&self, key: &Credential) -> Result<(), RotateError> {
-        for _ in 0..TRIES {
+        for _ in 0..ATTEMPTS {
             match aws::send_mail(&self.aws, &self.region, &self.from, key).await {
                 Err(call) if is_unknown_key(&call) => return Ok(()),
-                _ => tokio::time::sleep(BETWEEN).await,
+                _ => tokio::time::sleep(PAUSE).await,
             }
         }
         Err(RotateError::StillAccepted)
@@ -127,38 +128,38 @@ impl Mail {
                 false => RotateError::PendingKeyGone { key: key.id },
             });
         }
-        self.send(&key, "pending", TRIES).await?;
+        self.send(&key, "pending", ATTEMPTS).await?;
         Ok(if is_copy { Outcome::TestedCopy } else { Outcome::Tested })
     }
 
     /// Retires the previous key by one step: deactivates it, or deletes it after the policy's hours.
-    pub(crate) async fn retire(&self, round: &Round<'_>) -> Result<Retired, RotateError> {
-        let external = &round.base.settings.policy.rotation.external;
-        let credential = ses::read(&round.value("AWSCURRENT").await?, &external.ses)?;
+    pub(crate) async fn retire(&self, state: &State<'_>) -> Result<Retired, RotateError> {
+        let external = &state.base.settings.policy.rotation.external;
+        let credential = ses::read(&state.value("AWSCURRENT").await?, &external.ses)?;
         let keys = self.keys().await?;
         let Some(key) = ses::other(&keys, &credential.id)? else {
-            return Ok(match &round.issuance.doing {
+            return Ok(match &state.issuance.doing {
                 Some(deleted @ Retired::Deleted { .. }) => deleted.clone(),
                 _ => Retired::Nothing,
             });
         };
-        let previous = match round.listed.labelled("AWSPREVIOUS") {
-            Some(_) => ses::read(&round.value("AWSPREVIOUS").await?, &external.ses).ok(),
+        let previous = match state.listed.labelled("AWSPREVIOUS") {
+            Some(_) => ses::read(&state.value("AWSPREVIOUS").await?, &external.ses).ok(),
             None => None,
         };
         // A key outside AWSPREVIOUS is a running rotation's new key or a foreign one. A running rotation that has made no key
         // does not delay the retirement.
         let Some(previous) = previous.filter(|previous| previous.id == key.id) else {
-            return Ok(Retired::Waits(round.without_owner(&key.id)));
+            return Ok(Retired::Waits(state.why_unowned(&key.id)));
         };
         let last_used = match key.is_active {
             true => aws::last_used(&self.iam, &key.id).await.map_err(RotateError::Iam)?,
             false => None,
         };
-        let (noted, hours) = (round.issuance.deactivated.as_ref(), external.delete_after_hours);
+        let (noted, hours) = (state.issuance.deactivated.as_ref(), external.delete_after_hours);
         let id = key.id.clone();
-        match act(key, last_used, round.in_use, noted, hours, round.now) {
-            Act::Leave(stays) => Ok(Retired::Waits(stays)),
+        match act(key, last_used, state.in_use, noted, hours, state.now) {
+            Act::Leave(reason) => Ok(Retired::Waits(reason)),
             Act::Note => {
                 self.must_be_refused(&previous).await?;
                 Ok(Retired::Deactivated { key: id })
@@ -166,7 +167,7 @@ impl Mail {
             Act::Deactivate => {
                 // Retire nothing unless the current key works.
                 self.send(&credential, "current", 1).await?;
-                memory::announce(round.base, &round.listed.arn, Retired::Deactivated { key: id.clone() })
+                notes::announce(state.base, &state.listed.arn, Retired::Deactivated { key: id.clone() })
                     .await?;
                 aws::deactivate(&self.iam, &self.user, &id).await.map_err(RotateError::Iam)?;
                 self.must_be_refused(&previous).await?;
@@ -174,7 +175,7 @@ impl Mail {
             }
             Act::Delete => {
                 self.send(&credential, "current", 1).await?;
-                memory::announce(round.base, &round.listed.arn, Retired::Deleted { key: id.clone() }).await?;
+                notes::announce(state.base, &state.listed.arn, Retired::Deleted { key: id.clone() }).await?;
                 aws::delete_key(&self.iam, &self.user, &id).await.map_err(RotateError::Iam)?;
                 Ok(Retired::Deleted { key: id })
             }

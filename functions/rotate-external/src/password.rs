@@ -14,12 +14,13 @@ use shared::runtime::env::{Env, EnvError};
 use crate::admin::{self, Users};
 use crate::ci::Ci;
 use crate::error::RotateError;
-use crate::round::Round;
-use crate::rules::password::{Done, Found, InDatabase, Shown};
-use crate::rules::retired::{Retired, Stays};
-use crate::{PROCEDURE, memory};
+use crate::rules::password::{Applied, Found, InDatabase, PasswordProof};
+use crate::rules::retired::{Reason, Retired};
+use crate::state::State;
+use crate::{PROCEDURE, notes};
 
-/// Number of versions whose passwords are compared with the administrator's hash; each comparison takes a quarter of a second of CPU time.
+/// Number of versions whose passwords are compared with the administrator's hash. Each comparison takes a quarter of a second
+/// of CPU time.
 const CANDIDATES: usize = 4;
 
 /// The administrator's password.
@@ -36,7 +37,7 @@ pub(crate) struct Password {
 }
 
 impl Password {
-    /// Reads `SEED_ADMIN_EMAIL`, `DATABASE_SECRET_NAME`, `APP_URL` and `SEED_ADMIN_GITHUB_SECRET`; all but the first may be empty.
+    /// Reads `SEED_ADMIN_EMAIL`, and `DATABASE_SECRET_NAME`, `APP_URL` and `SEED_ADMIN_GITHUB_SECRET`, which may be empty.
     pub(crate) fn from_env(secret: String, env: &Env<'_>) -> Result<Self, EnvError> {
         let database: Option<String> = env.optional("DATABASE_SECRET_NAME")?;
         let database = database
@@ -59,7 +60,7 @@ impl Password {
             None => None,
         };
         match found {
-            Some((Found::OfNone, _)) => {
+            Some((Found::Unknown, _)) => {
                 return Err(RotateError::PasswordOfOthers { email: self.email.clone() });
             }
             Some((Found::Inactive, _)) => {
@@ -73,21 +74,21 @@ impl Password {
         };
         let database = match (users, found) {
             (Some(users), Some((found, hash))) => {
-                let done = self.change(attempt, &users, found, hash, &pending).await?;
+                let changed = self.change(attempt, &users, found, hash, &pending).await?;
                 users.close().await;
-                Some(done)
+                Some(changed)
             }
             _ => None,
         };
-        let done = Done { database, stored };
-        memory::note_done(base, &attempt.request.token, &done).await?;
+        let applied = Applied { database, stored };
+        notes::note_applied(base, &attempt.request.token, &applied).await?;
         Ok(Outcome::Set)
     }
 
     async fn users(&self, base: &Base) -> Result<Option<Users>, RotateError> {
         let Some((database, name)) = &self.database else { return Ok(None) };
         let url = secrets::value(&base.secrets, name, None).await?;
-        Ok(Some(Users::enter(database, &url, &self.email).await?))
+        Ok(Some(Users::log_in(database, &url, &self.email).await?))
     }
 
     async fn change(
@@ -99,39 +100,41 @@ impl Password {
         pending: &SecretString,
     ) -> Result<InDatabase, RotateError> {
         match (found, hash) {
-            (Found::Of(0), _) => {
+            (Found::Candidate(0), _) => {
                 // An earlier attempt may have died before it ended the sessions.
                 users.end_sessions().await?;
                 Ok(InDatabase::New)
             }
-            (Found::Of(_), Some(hash)) => {
+            (Found::Candidate(_), Some(hash)) => {
                 // Check as late as possible: a slow attempt may belong to an abandoned rotation.
                 attempt.must_be_unmoved().await?;
                 users.change(&hash, pending).await?;
                 Ok(InDatabase::New)
             }
-            (Found::Of(_) | Found::OfNone | Found::Inactive | Found::Nobody, _) => Ok(InDatabase::Nobody),
+            (Found::Candidate(_) | Found::Unknown | Found::Inactive | Found::NoUser, _) => {
+                Ok(InDatabase::NoUser)
+            }
         }
     }
 
     /// Proves, once per version that was followed up, that the application refuses the previous password. No task reads this
     /// secret, so only a login can prove it.
-    pub(crate) async fn retire(&self, round: &Round<'_>) -> Result<Retired, RotateError> {
-        let version = round.listed.labelled("AWSCURRENT").unwrap_or_default().to_owned();
-        let is_followed = round.rows.iter().any(|row| row.arn == round.listed.arn && row.version == version);
-        if round.issuance.refused.as_ref() == Some(&version) {
+    pub(crate) async fn retire(&self, state: &State<'_>) -> Result<Retired, RotateError> {
+        let version = state.listed.labelled("AWSCURRENT").unwrap_or_default().to_owned();
+        let is_followed = state.rows.iter().any(|row| row.arn == state.listed.arn && row.version == version);
+        if state.issuance.refused.as_ref() == Some(&version) {
             return Ok(Retired::Refused { version });
         }
-        if !is_followed || round.listed.labelled("AWSPREVIOUS").is_none() {
-            return Ok(Retired::Waits(Stays::NotInUse(NotInUse::NotFollowed)));
+        if !is_followed || state.listed.labelled("AWSPREVIOUS").is_none() {
+            return Ok(Retired::Waits(Reason::NotInUse(NotInUse::NotFollowed)));
         }
-        let Some(application) = &self.application else { return Ok(Retired::Waits(Stays::NoApplication)) };
-        let done = memory::done(round.base, &version).await?;
-        if done.is_some_and(|done| done.database == Some(InDatabase::Nobody)) {
-            return Ok(Retired::Waits(Stays::NoUser));
+        let Some(application) = &self.application else { return Ok(Retired::Waits(Reason::NoApplication)) };
+        let applied = notes::applied(state.base, &version).await?;
+        if applied.is_some_and(|applied| applied.database == Some(InDatabase::NoUser)) {
+            return Ok(Retired::Waits(Reason::NoUser));
         }
-        admin::log_in(application, &self.email, &round.value("AWSCURRENT").await?).await?;
-        match admin::log_in(application, &self.email, &round.value("AWSPREVIOUS").await?).await {
+        admin::log_in(application, &self.email, &state.value("AWSCURRENT").await?).await?;
+        match admin::log_in(application, &self.email, &state.value("AWSPREVIOUS").await?).await {
             Err(RotateError::LoginRefused { .. }) => Ok(Retired::Refused { version }),
             Ok(_) => Err(RotateError::StillAccepted),
             Err(error) => Err(error),
@@ -144,24 +147,24 @@ impl Password {
         base: &Base,
         request: &Request,
         pending: &SecretString,
-    ) -> Result<(Shown, Option<Done>), RotateError> {
-        let done = memory::done(base, &request.token).await?;
-        let done: Done = done.ok_or(RotateError::NotSet)?;
-        if done.database != Some(InDatabase::New) {
-            return Ok((Shown::Nothing, Some(done)));
+    ) -> Result<(PasswordProof, Option<Applied>), RotateError> {
+        let applied = notes::applied(base, &request.token).await?;
+        let applied: Applied = applied.ok_or(RotateError::NotSet)?;
+        if applied.database != Some(InDatabase::New) {
+            return Ok((PasswordProof::Nothing, Some(applied)));
         }
         if let Some(users) = self.users(base).await? {
             let (found, _) = users.find(std::slice::from_ref(pending)).await?;
             users.close().await;
             match found {
-                Found::Of(0) => {}
+                Found::Candidate(0) => {}
                 Found::Inactive => return Err(RotateError::UserInactive { email: self.email.clone() }),
                 _ => return Err(RotateError::HashMoved),
             }
         }
         match &self.application {
-            Some(application) => Ok((admin::log_in(application, &self.email, pending).await?, Some(done))),
-            None => Ok((Shown::Hash, Some(done))),
+            Some(application) => Ok((admin::log_in(application, &self.email, pending).await?, Some(applied))),
+            None => Ok((PasswordProof::Hash, Some(applied))),
         }
     }
 
@@ -175,13 +178,13 @@ impl Password {
                 users.close().await;
             }
             if let Some(ci) = &self.ci {
-                ci.look(base, attempt.now).await?;
+                ci.check_access(base, attempt.now).await?;
             }
             return Ok(Outcome::TestedCopy);
         }
         self.made_by_policy(base, &pending)?;
-        let (shown, _) = self.prove(base, attempt.request, &pending).await?;
-        Ok(if shown == Shown::Nothing { Outcome::Unproved } else { Outcome::Tested })
+        let (proof, _) = self.prove(base, attempt.request, &pending).await?;
+        Ok(if proof == PasswordProof::Nothing { Outcome::Unproved } else { Outcome::Tested })
     }
 
     pub(crate) fn made_by_policy(&self, base: &Base, value: &SecretString) -> Result<(), RotateError> {

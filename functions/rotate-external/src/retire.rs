@@ -8,12 +8,12 @@ use shared::run::ledger;
 use crate::error::RotateError;
 use crate::event::Declared;
 use crate::kind::Kind;
-use crate::memory;
-use crate::round::Round;
+use crate::notes;
 use crate::rules::retired::Retired;
+use crate::state::State;
 
 /// The state of a secret's old credential after retiring.
-pub(crate) struct Course {
+pub(crate) struct Retirement {
     pub arn: String,
     pub retired: Retired,
     /// The current version; empty if none is.
@@ -28,7 +28,7 @@ pub(crate) async fn retire(
     kind: Kind<'_>,
     declared: Option<&Declared>,
     now: Timestamp,
-) -> Result<Course, RotateError> {
+) -> Result<Retirement, RotateError> {
     let listed = describe::secret(&base.secrets, kind.secret()).await?;
     let bucket = &base.reporter.evidence;
     let rows = ledger::rows(&bucket.client, &bucket.bucket).await?;
@@ -38,12 +38,12 @@ pub(crate) async fn retire(
     let declared = declared.filter(|declared| declared.version == version);
     let is_declared = declared.is_some();
     let in_use = ledger::in_use(&listed, &rows, is_declared, now);
-    let issuance = memory::issuance(base, &listed.arn).await?;
-    let round = Round { base, listed: &listed, rows: &rows, issuance: &issuance, in_use, is_declared, now };
-    let retired = kind.retire(&round).await?;
+    let issuance = notes::issuance(base, &listed.arn).await?;
+    let state = State { base, listed: &listed, rows: &rows, issuance: &issuance, in_use, is_declared, now };
+    let retired = kind.retire(&state).await?;
     let made = match &retired {
         Retired::Waits(_) => versions::made(&base.secrets, &listed.arn).await?.remove(&version),
         _ => None,
     };
-    Ok(Course { arn: listed.arn, retired, version, made })
+    Ok(Retirement { arn: listed.arn, retired, version, made })
 }

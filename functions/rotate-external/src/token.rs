@@ -9,10 +9,10 @@ use shared::runtime::env::{Env, EnvError};
 use shared::runtime::time;
 
 use crate::error::RotateError;
-use crate::memory;
-use crate::round::Round;
-use crate::rules::retired::{Retired, Stays};
+use crate::notes;
+use crate::rules::retired::{Reason, Retired};
 use crate::rules::token;
+use crate::state::State;
 use crate::twilio::{Secondary, Twilio};
 
 /// The auth token of Twilio.
@@ -46,9 +46,9 @@ impl Token {
         }
         let arn = &attempt.request.secret_id;
         // An earlier attempt may have made a token and died before storing it; nothing uses such a token.
-        let is_lost = memory::issuance(base, arn).await?.making.is_some();
-        memory::begin(base, attempt.request, &[]).await?;
-        memory::bounded(async {
+        let is_lost = notes::issuance(base, arn).await?.making.is_some();
+        notes::begin(base, attempt.request, &[]).await?;
+        notes::bounded(async {
             if let Secondary::Made(token) = self.twilio.make(current).await? {
                 return Ok(token);
             }
@@ -59,7 +59,7 @@ impl Token {
                 }
             }
             // The token is foreign: the next attempt must not delete it as a lost one.
-            memory::update(base, arn, |issuance| issuance.making = None).await?;
+            notes::update(base, arn, |issuance| issuance.making = None).await?;
             Err(RotateError::ForeignToken)
         })
         .await
@@ -75,43 +75,43 @@ impl Token {
     }
 
     /// Promotes the current token to primary, which ends the previous one.
-    pub(crate) async fn retire(&self, round: &Round<'_>) -> Result<Retired, RotateError> {
-        let arn = &round.listed.arn;
-        let current = round.value("AWSCURRENT").await?;
+    pub(crate) async fn retire(&self, state: &State<'_>) -> Result<Retired, RotateError> {
+        let arn = &state.listed.arn;
+        let current = state.value("AWSCURRENT").await?;
         token::check(&current)?;
         if self.twilio.is_primary(&current, "current").await? {
             // An attempt that died promoted it, or a person did.
-            let made = round.issuance.making.as_ref().map(|making| making.token.as_str());
-            let is_news = round.issuance.doing == Some(Retired::Promoted)
-                || made.is_some() && made == round.listed.labelled("AWSCURRENT");
+            let made = state.issuance.making.as_ref().map(|making| making.token.as_str());
+            let is_news = state.issuance.doing == Some(Retired::Promoted)
+                || made.is_some() && made == state.listed.labelled("AWSCURRENT");
             if !is_news {
                 return Ok(Retired::Nothing);
             }
-            self.must_be_refused(round).await?;
+            self.must_be_refused(state).await?;
             return Ok(Retired::Promoted);
         }
-        if let Err(why) = round.in_use {
-            return Ok(Retired::Waits(Stays::NotInUse(why)));
+        if let Err(why) = state.in_use {
+            return Ok(Retired::Waits(Reason::NotInUse(why)));
         }
-        memory::announce(round.base, &round.listed.arn, Retired::Promoted).await?;
-        let version = round.listed.labelled("AWSCURRENT").unwrap_or_default();
-        if memory::update(round.base, arn, |issuance| issuance.begin_promotion(version, time::now()))
+        notes::announce(state.base, &state.listed.arn, Retired::Promoted).await?;
+        let version = state.listed.labelled("AWSCURRENT").unwrap_or_default();
+        if notes::update(state.base, arn, |issuance| issuance.begin_promotion(version, time::now()))
             .await?
             .is_err()
         {
-            return Ok(Retired::Waits(Stays::RotationRuns));
+            return Ok(Retired::Waits(Reason::RotationRuns));
         }
-        memory::bounded(async {
+        notes::bounded(async {
             // From here on no rotation can make a token, but one may have begun before.
-            let listed = describe::secret(&round.base.secrets, arn).await?;
-            if ledger::in_use(&listed, round.rows, round.is_declared, round.now).is_err()
-                || listed.labelled("AWSCURRENT") != round.listed.labelled("AWSCURRENT")
+            let listed = describe::secret(&state.base.secrets, arn).await?;
+            if ledger::in_use(&listed, state.rows, state.is_declared, state.now).is_err()
+                || listed.labelled("AWSCURRENT") != state.listed.labelled("AWSCURRENT")
             {
-                return Ok(Retired::Waits(Stays::RotationRuns));
+                return Ok(Retired::Waits(Reason::RotationRuns));
             }
             self.twilio.promote(&current).await?;
             if self.twilio.is_primary(&current, "current").await? {
-                self.must_be_refused(round).await?;
+                self.must_be_refused(state).await?;
                 return Ok(Retired::Promoted);
             }
             let reason = "the token was promoted, but it is not the primary one".to_owned();
@@ -121,11 +121,11 @@ impl Token {
     }
 
     /// Proves that Twilio refuses the previous token.
-    async fn must_be_refused(&self, round: &Round<'_>) -> Result<(), RotateError> {
-        if round.listed.labelled("AWSPREVIOUS").is_none() {
+    async fn must_be_refused(&self, state: &State<'_>) -> Result<(), RotateError> {
+        if state.listed.labelled("AWSPREVIOUS").is_none() {
             return Ok(());
         }
-        let previous = round.value("AWSPREVIOUS").await?;
+        let previous = state.value("AWSPREVIOUS").await?;
         match self.twilio.is_primary(&previous, "previous").await {
             Err(RotateError::TokenRefused { .. }) => Ok(()),
             Ok(_) => Err(RotateError::StillAccepted),

@@ -67,7 +67,7 @@ impl Twilio {
     ///
     /// # Errors
     ///
-    /// [`RotateError::TokenRefused`], [`RotateError::AccountClosed`], [`RotateError::TwilioLimited`] and [`RotateError::Twilio`].
+    /// [`RotateError::TokenRefused`], [`RotateError::AccountClosed`], [`RotateError::TwilioLimited`], [`RotateError::Twilio`].
     pub(crate) async fn is_primary(
         &self,
         token: &SecretString,

@@ -11,7 +11,8 @@ pub(crate) fn of_password(error: &RotateError, language: Language, request: &Req
         (_, Step::CreateSecret) => InForce::Current,
         // A password that a person set is in force.
         (RotateError::PasswordOfOthers { .. } | RotateError::Hash, Step::SetSecret) => InForce::Nothing,
-        // These fail before the first change in the application: setSecret finds the user, stores at GitHub, then changes the hash.
+        // These precede the first change in the application: setSecret finds the user, stores the value at GitHub, and only then
+        // changes the hash.
         (
             RotateError::Repository(_)
             | RotateError::NotUpdated { .. }

@@ -13,24 +13,25 @@ pub(crate) enum InDatabase {
     /// The new password is in force.
     New,
     /// No user has the address: the seed will create the administrator with the secret's value.
-    Nobody,
+    #[serde(rename = "nobody")]
+    NoUser,
 }
 
 /// The result of comparing candidates with the administrator's hash.
 pub(crate) enum Found {
     /// The hash matches the candidate at this index.
-    Of(usize),
+    Candidate(usize),
     /// The hash matches none of them.
-    OfNone,
+    Unknown,
     /// The user is inactive and cannot log in with any password.
     Inactive,
     /// No user has the address.
-    Nobody,
+    NoUser,
 }
 
 /// The proof that the new password is in force.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Shown {
+pub(crate) enum PasswordProof {
     /// A login.
     Login,
     /// A login whose answer masks the tokens, so no client of the application can use them.
@@ -43,9 +44,9 @@ pub(crate) enum Shown {
     Nothing,
 }
 
-impl Shown {
+impl PasswordProof {
     /// The proof's text in the evidence.
-    pub(crate) fn what(self) -> &'static str {
+    pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Login => "log in to the application as the administrator",
             Self::Masked => "log in to the application as the administrator (its answer comes masked)",
@@ -58,7 +59,7 @@ impl Shown {
 
 /// The note of setSecret for the steps after it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Done {
+pub(crate) struct Applied {
     /// The state in the application's database; none if the stack names no database.
     pub database: Option<InDatabase>,
     /// When GitHub stored the value; none if the stack names no secret of GitHub Actions.

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use shared::run::ledger::{InUse, NotInUse};
 
 use crate::rules::issuance::Deactivated;
-use crate::rules::retired::Stays;
+use crate::rules::retired::Reason;
 use crate::rules::ses::Key;
 
 /// The next step for the key that is not the current one.
@@ -17,7 +17,7 @@ pub(crate) enum Act {
     /// Delete it.
     Delete,
     /// Leave it for now.
-    Leave(Stays),
+    Leave(Reason),
 }
 
 /// Decides the next step for a replaced key.
@@ -34,12 +34,12 @@ pub(crate) fn act(
 ) -> Act {
     let in_use = match in_use {
         Ok(in_use) => in_use,
-        Err(why) => return Act::Leave(Stays::NotInUse(why)),
+        Err(why) => return Act::Leave(Reason::NotInUse(why)),
     };
     if key.is_active {
         return match last_used {
             Some(used) if used > in_use.since && !in_use.is_incident => {
-                Act::Leave(Stays::StillUsed { key: key.id.clone() })
+                Act::Leave(Reason::StillUsed { key: key.id.clone() })
             }
             _ => Act::Deactivate,
         };
@@ -49,7 +49,7 @@ pub(crate) fn act(
         Some(noted) if now.duration_since(noted.at) >= SignedDuration::from_hours(i64::from(hours)) => {
             Act::Delete
         }
-        Some(_) => Act::Leave(Stays::Deactivated),
+        Some(_) => Act::Leave(Reason::Deactivated),
     }
 }
 
@@ -72,17 +72,17 @@ mod tests {
         assert_eq!(decide(true, None, used, None, 2), Act::Deactivate);
         assert_eq!(decide(true, Some(at(1)), used, None, 2), Act::Deactivate);
         let later = at(1).checked_add(SignedDuration::from_secs(1)).unwrap();
-        let still_used = || Act::Leave(Stays::StillUsed { key: "old".to_owned() });
+        let still_used = || Act::Leave(Reason::StillUsed { key: "old".to_owned() });
         assert_eq!(decide(true, Some(later), used, None, 2), still_used());
         // A thief may still be using the leaked key.
         let leaked = Ok(InUse { since: at(1), is_incident: true });
         assert_eq!(decide(true, Some(later), leaked, None, 2), Act::Deactivate);
         let unknown = Err(NotInUse::NotFollowed);
-        let leave = Act::Leave(Stays::NotInUse(NotInUse::NotFollowed));
+        let leave = Act::Leave(Reason::NotInUse(NotInUse::NotFollowed));
         assert_eq!(decide(true, None, unknown, None, 2), leave);
         assert_eq!(decide(false, None, used, None, 2), Act::Note);
         assert_eq!(decide(false, None, used, Some(noted("another", -99)), 2), Act::Note);
-        let waits = Act::Leave(Stays::Deactivated);
+        let waits = Act::Leave(Reason::Deactivated);
         assert_eq!(decide(false, None, used, Some(noted("old", 2)), 25), waits);
         assert_eq!(decide(false, None, used, Some(noted("old", 2)), 26), Act::Delete);
         assert_eq!(decide(false, None, unknown, Some(noted("old", 2)), 26), leave);

@@ -6,7 +6,7 @@ use shared::run::ledger::NotInUse;
 /// Why an old credential stays for now.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Stays {
+pub(crate) enum Reason {
     /// A rotation is in progress.
     RotationRuns,
     /// Something used it after the follow-up ended.
@@ -30,7 +30,7 @@ pub(crate) enum Stays {
     NotInUse(NotInUse),
 }
 
-impl Stays {
+impl Reason {
     /// The stable name of the reason, for the evidence and the answer.
     pub(crate) fn name(&self) -> &'static str {
         match self {
@@ -52,7 +52,7 @@ pub(crate) enum Retired {
     /// The secret has no old credential.
     Nothing,
     /// It stays for now.
-    Waits(Stays),
+    Waits(Reason),
     /// The key is deactivated, and can be activated again.
     Deactivated {
         /// Its id.

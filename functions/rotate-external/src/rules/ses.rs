@@ -64,7 +64,7 @@ pub(crate) fn read(text: &SecretString, fields: &SesFields) -> Result<Credential
 }
 
 /// The document with another key, everything else byte for byte. An SMTP credential derived from the old key is replaced too.
-pub(crate) fn with(
+pub(crate) fn replace(
     text: &SecretString,
     key: &Credential,
     fields: &SesFields,
@@ -73,8 +73,8 @@ pub(crate) fn with(
     let current = read(text, fields)?;
     let text = text.expose_secret();
     let mut changes = vec![
-        (field(text, &fields.access_key_id).map_err(wrong)?, quote(&key.id)),
-        (field(text, &fields.secret_access_key).map_err(wrong)?, quote(key.secret.expose_secret())),
+        (field(text, &fields.access_key_id).map_err(wrong_form)?, quote(&key.id)),
+        (field(text, &fields.secret_access_key).map_err(wrong_form)?, quote(key.secret.expose_secret())),
     ];
     if let Some(smtp) = smtp(text, &current, fields, region)? {
         changes.extend(smtp.user.map(|place| (place, quote(&key.id))));
@@ -92,7 +92,7 @@ pub(crate) fn admit(text: &SecretString, fields: &SesFields, region: &str) -> Re
     let key = read(text, fields)?;
     let text = text.expose_secret();
     let smtp = smtp(text, &key, fields, region)?;
-    let kept = |value: &document::Value<'_>| {
+    let is_replaced = |value: &document::Value<'_>| {
         let is_smtp = |name| smtp.is_some() && value.path.top_level_key() == Some(name);
         [&fields.access_key_id, &fields.secret_access_key]
             .into_iter()
@@ -105,8 +105,8 @@ pub(crate) fn admit(text: &SecretString, fields: &SesFields, region: &str) -> Re
     let outdated = outdated_smtp_password(&key.secret);
     let mut copies = vec![key.id.as_str(), key.secret.expose_secret(), outdated.as_str()];
     copies.extend(derived.iter().map(|password| password.as_str()));
-    let mut stale = copies::fields(text, &copies, kept);
-    for path in passwords_beside(text, &key.id, kept) {
+    let mut stale = copies::fields(text, &copies, is_replaced);
+    for path in passwords_beside(text, &key.id, is_replaced) {
         if !stale.contains(&path) {
             stale.push(path);
         }
@@ -114,7 +114,7 @@ pub(crate) fn admit(text: &SecretString, fields: &SesFields, region: &str) -> Re
     if stale.is_empty() {
         return Ok(());
     }
-    Err(wrong(format!(
+    Err(wrong_form(format!(
         "fields {} hold the current key, or a password derived from it, and a rotation would not replace it: remove them, or name the SMTP fields in the policy (rotation.external.ses)",
         stale.join(", ")
     )))
@@ -142,17 +142,17 @@ fn smtp(
         Some((place, Zeroizing::new(value)))
     };
     let (user, password) = (part(&fields.smtp_username), part(&fields.smtp_password));
-    let is_ours = user.as_ref().map(|(_, user)| user.as_str() == key.id || user.is_empty());
+    let is_this_key = user.as_ref().map(|(_, user)| user.as_str() == key.id || user.is_empty());
     let Some((place, password)) = password else { return Ok(None) };
     let derived = regions(text, region)
         .into_iter()
         .find(|region| *smtp_password(&key.secret, region) == *password)
         .or_else(|| password.is_empty().then(|| region.to_owned()));
-    match (is_ours, derived) {
+    match (is_this_key, derived) {
         (Some(true) | None, Some(region)) => {
             Ok(Some(Smtp { user: user.map(|(place, _)| place), password: place, region }))
         }
-        (Some(true), None) => Err(wrong(format!(
+        (Some(true), None) => Err(wrong_form(format!(
             "field {} is not the SMTP password of the current key in any region, so its new value is unknown: correct it, or remove it",
             fields.smtp_password
         ))),
@@ -161,11 +161,11 @@ fn smtp(
     }
 }
 
-/// Fields named like passwords, in an object with another field that holds the key's id: an SMTP password derived in a way that
-/// this function does not know.
-fn passwords_beside(text: &str, id: &str, kept: impl Fn(&document::Value<'_>) -> bool) -> Vec<String> {
+/// Fields named like passwords, in an object with another field that holds the key's id: SMTP passwords derived in an unknown
+/// way.
+fn passwords_beside(text: &str, id: &str, is_replaced: impl Fn(&document::Value<'_>) -> bool) -> Vec<String> {
     let values = document::values(text).unwrap_or_default();
-    let others = || values.iter().filter(|value| value.is_string() && !kept(value));
+    let others = || values.iter().filter(|value| value.is_string() && !is_replaced(value));
     let has_id = |value: &document::Value<'_>| value.text().is_some_and(|text| copies::holds(&text, &[id]));
     let around: Vec<_> = others().filter(|value| has_id(value)).map(|value| value.path.parent()).collect();
     let is_password = |value: &document::Value<'_>| {
@@ -200,7 +200,7 @@ fn is_region(word: &str) -> bool {
         && word.len() <= 20 && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
-fn wrong(reason: String) -> RotationError {
+fn wrong_form(reason: String) -> RotationError {
     RotationError::WrongForm { reason }
 }
 
@@ -239,7 +239,7 @@ pub(crate) fn examine(
     if key.id == read(current, fields)?.id {
         return Err(RotationError::PendingRejected { reason: "it has the current key".to_owned() });
     }
-    if with(current, &key, fields, region)?.expose_secret() == pending.expose_secret() {
+    if replace(current, &key, fields, region)?.expose_secret() == pending.expose_secret() {
         return Ok(());
     }
     Err(RotationError::CurrentChanged)
@@ -261,7 +261,7 @@ pub(crate) fn other<'a>(keys: &'a [Key], current: &str) -> Result<Option<&'a Key
 /// # Errors
 ///
 /// [`RotateError::NotRetired`] and [`RotateError::ForeignKey`] if the other key must stay.
-pub(crate) fn in_the_way(
+pub(crate) fn to_delete(
     keys: &[Key],
     current: &str,
     previous: Option<&str>,
@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn a_key_is_replaced_and_everything_else_kept() {
         let current = document("AKIA1", "old/secret", "");
-        let new = with(&current, &key("AKIA2", "new+secret"), &fields(), "us-east-1").unwrap();
+        let new = replace(&current, &key("AKIA2", "new+secret"), &fields(), "us-east-1").unwrap();
         assert_eq!(new.expose_secret(), document("AKIA2", "new+secret", "").expose_secret());
         let read = read(&new, &fields()).unwrap();
         assert_eq!((read.id.as_str(), read.secret.expose_secret()), ("AKIA2", "new+secret"));
@@ -333,7 +333,8 @@ mod tests {
             let before = before.replace("DERIVED", &smtp_password(&old, region));
             let current = document("AKIA1", "old/secret", &before);
             assert_eq!(admit(&current, &fields(), "us-east-1"), Ok(()), "{before}");
-            let new = with(&current, &key("AKIA2", secret.expose_secret()), &fields(), "us-east-1").unwrap();
+            let new =
+                replace(&current, &key("AKIA2", secret.expose_secret()), &fields(), "us-east-1").unwrap();
             let expected = document("AKIA2", secret.expose_secret(), after);
             assert_eq!(new.expose_secret(), expected.expose_secret());
         };
@@ -403,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn which_key_is_in_the_way() {
+    fn only_a_retired_or_lost_key_is_deleted() {
         let known = |id: &str, is_active, made| Key { id: id.to_owned(), is_active, made: Some(at(made)) };
         let current = known("current", true, -9000);
         let making = Making {
@@ -414,7 +415,7 @@ mod tests {
         };
         let plan = |other: Option<Key>, previous, making: Option<&Making>, deactivated| {
             let keys: Vec<_> = other.into_iter().chain([current.clone()]).collect();
-            in_the_way(&keys, "current", previous, making, deactivated)
+            to_delete(&keys, "current", previous, making, deactivated)
         };
         assert_eq!(plan(None, None, None, None), Ok(None));
         let foreign = |id: &str| Err(RotateError::ForeignKey { key: id.to_owned() });
@@ -441,7 +442,7 @@ mod tests {
         // An attempt made it, and AWSCURRENT moved back from it: it may be in use.
         let gone_back = plan(Some(known("x", true, 5)), Some("x"), Some(&making), None);
         assert_eq!(gone_back, Err(RotateError::NotRetired));
-        let strange = in_the_way(&[], "current", None, None, None);
+        let strange = to_delete(&[], "current", None, None, None);
         assert_eq!(strange, Err(RotateError::NotTheUsersKey { key: "current".to_owned() }));
     }
 }

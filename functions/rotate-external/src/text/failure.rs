@@ -416,8 +416,8 @@ mod tests {
         CallError { operation, code: code.to_owned(), message: "no".to_owned() }
     }
 
-    /// The value in force after each failure, and the commands of its next step. `tests/e2e/rotate_external.rs` runs each command
-    /// in the state that its message describes.
+    /// The value in force after each failure, and the commands of its next step. `tests/e2e/rotate_external.rs` runs each
+    /// command in the state that its message describes.
     #[test]
     fn each_failure_names_the_value_in_force_and_its_commands() {
         use InForce::{Current, Nothing, Pending, Unsure};

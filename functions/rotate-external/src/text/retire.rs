@@ -9,7 +9,7 @@ use shared::runtime::settings::Settings;
 
 use crate::PROCEDURE;
 use crate::error::RotateError;
-use crate::rules::retired::{Retired, Stays};
+use crate::rules::retired::{Reason, Retired};
 use crate::text::failure::Names;
 use crate::text::rotate_command;
 
@@ -51,55 +51,60 @@ pub(crate) fn retired(settings: &Settings, retired: &Retired, names: &Names<'_>)
     };
     let title = match language {
         Language::Portuguese => format!("Credencial antiga desativada: {secret} ({})", settings.environment),
-        Language::English => format!("Old credential put out of use: {secret} ({})", settings.environment),
+        Language::English => format!("Old credential retired: {secret} ({})", settings.environment),
     };
     message(settings, title, vec![line])
 }
 
-/// That an old credential is still good, long after the new one became current.
-pub(crate) fn waits(settings: &Settings, current: &Current<'_>, stays: &Stays, names: &Names<'_>) -> Message {
+/// The message about an old credential that is still valid, long after the new one became current.
+pub(crate) fn waits(
+    settings: &Settings,
+    current: &Current<'_>,
+    reason: &Reason,
+    names: &Names<'_>,
+) -> Message {
     let (language, secret) = (settings.language, names.secret);
-    let why = match stays {
-        Stays::RotationRuns | Stays::Deactivated => {
+    let why = match reason {
+        Reason::RotationRuns | Reason::Deactivated => {
             language.pick("uma rotação está em curso", "a rotation is in progress")
         }
-        Stays::NotInUse(NotInUse::NotFollowed) => language.pick(
+        Reason::NotInUse(NotInUse::NotFollowed) => language.pick(
             "o acompanhamento (rotation-followup) ainda não pôs a versão atual em uso",
             "the follow-up (rotation-followup) has not brought the current version into use yet",
         ),
-        Stays::NotInUse(NotInUse::FollowupFailed) => language.pick(
+        Reason::NotInUse(NotInUse::FollowupFailed) => language.pick(
             "o acompanhamento da versão atual falhou; ver a mensagem dele",
             "the follow-up of the current version failed; see its message",
         ),
-        Stays::NotInUse(NotInUse::Pinned) => language.pick(
+        Reason::NotInUse(NotInUse::Pinned) => language.pick(
             "uma task definition fixa outra versão do segredo (valueFrom); a mensagem do acompanhamento diz qual",
             "a task definition is pinned to another version of the secret (valueFrom); the follow-up's message names it",
         ),
-        Stays::NotInUse(NotInUse::NoReader) => language.pick(
+        Reason::NotInUse(NotInUse::NoReader) => language.pick(
             "nenhum serviço do cluster lê o segredo, então ninguém sabe se a nova está em uso",
             "no service of the cluster reads the secret, so nothing shows whether the new one is in use",
         ),
-        Stays::NoApplication => language.pick(
+        Reason::NoApplication => language.pick(
             "o parâmetro AppUrl está vazio, então nenhum login prova que a senha anterior é recusada",
             "the parameter AppUrl is empty, so no login can prove that the previous password is refused",
         ),
-        Stays::NoUser => language.pick(
+        Reason::NoUser => language.pick(
             "a aplicação não tem usuário com o e-mail de SeedAdminEmail",
             "the application has no user with the address in SeedAdminEmail",
         ),
-        Stays::StillUsed { .. } => language.pick(
+        Reason::StillUsed { .. } => language.pick(
             "alguém usou a credencial antiga depois do deployment",
             "the old credential was used after the deployment",
         ),
-        Stays::Foreign { .. } => language.pick(
+        Reason::Foreign { .. } => language.pick(
             "o usuário IAM tem uma segunda chave que não está no segredo; a próxima rotação não terá lugar para a nova",
             "the IAM user has a second key that is not in the secret, so the next rotation has no room for a new one",
         ),
     };
     let follow = || follow_command(settings, current.arn, secret, "");
     let retire = || names.retire_command();
-    let next = match stays {
-        Stays::RotationRuns | Stays::Deactivated => format!(
+    let next = match reason {
+        Reason::RotationRuns | Reason::Deactivated => format!(
             "{} {}",
             language.pick(
                 "a rotação continua sozinha; se ela falhou, a mensagem dela diz o que fazer. Terminada a rotação:",
@@ -107,7 +112,7 @@ pub(crate) fn waits(settings: &Settings, current: &Current<'_>, stays: &Stays, n
             ),
             retire()
         ),
-        Stays::NotInUse(NotInUse::NotFollowed) => format!(
+        Reason::NotInUse(NotInUse::NotFollowed) => format!(
             "{} {}",
             language.pick(
                 "acompanhar a versão atual; no fim a credencial antiga é desativada:",
@@ -115,7 +120,7 @@ pub(crate) fn waits(settings: &Settings, current: &Current<'_>, stays: &Stays, n
             ),
             follow()
         ),
-        Stays::NotInUse(NotInUse::FollowupFailed | NotInUse::Pinned) => format!(
+        Reason::NotInUse(NotInUse::FollowupFailed | NotInUse::Pinned) => format!(
             "{} {}",
             language.pick(
                 "corrigir o que a mensagem do acompanhamento diz, e acompanhar de novo; no fim a credencial antiga é desativada:",
@@ -123,7 +128,7 @@ pub(crate) fn waits(settings: &Settings, current: &Current<'_>, stays: &Stays, n
             ),
             follow()
         ),
-        Stays::NotInUse(NotInUse::NoReader) => format!(
+        Reason::NotInUse(NotInUse::NoReader) => format!(
             "{} {}",
             language.pick(
                 "nomear os serviços em rotation.secrets.*.services da política; ou, se todos os leitores já usam a versão atual, declarar isso:",
@@ -135,10 +140,10 @@ pub(crate) fn waits(settings: &Settings, current: &Current<'_>, stays: &Stays, n
                 language.pick("SEU NOME", "YOUR NAME")
             ))
         ),
-        Stays::NoApplication => {
+        Reason::NoApplication => {
             format!("{} {}", language.pick("preencher AppUrl, e então:", "set AppUrl, then:"), retire())
         }
-        Stays::NoUser => format!(
+        Reason::NoUser => format!(
             "{} {}",
             language.pick(
                 "se o administrador usa outro e-mail, corrigir SeedAdminEmail; com o usuário na aplicação, rotacionar:",
@@ -146,15 +151,15 @@ pub(crate) fn waits(settings: &Settings, current: &Current<'_>, stays: &Stays, n
             ),
             rotate_command(secret)
         ),
-        Stays::StillUsed { key } => format!(
+        Reason::StillUsed { key } => format!(
             "{} `aws iam get-access-key-last-used --access-key-id {key}` {}",
             language.pick("descobrir quem a usou (CloudTrail):", "find out who used it (CloudTrail):"),
             language.pick(
                 "e dar a ele a credencial nova. Conta o uso depois do último acompanhamento, então acompanhar de novo:",
-                "and give them the new credential. Only use after the last follow-up counts, so follow up again:",
+                "and give them the new credential. Use since the last follow-up keeps the old one valid, so follow up again:",
             )
         ) + &format!(" {}", follow()),
-        Stays::Foreign { key } => format!(
+        Reason::Foreign { key } => format!(
             "{} `aws iam get-access-key-last-used --access-key-id {key}` {} `aws iam delete-access-key --user-name {} --access-key-id {key}`",
             language.pick("descobrir de quem é:", "find its owner:"),
             language.pick("e, se ninguém a usa, apagá-la:", "and delete it if it is unused:"),

@@ -2,7 +2,7 @@
 
 use shared::runtime::language::Language;
 
-use crate::rules::password::{Done, InDatabase, Shown};
+use crate::rules::password::{Applied, InDatabase, PasswordProof};
 
 /// The note that the previous credential is still valid.
 pub(crate) fn to_come(language: Language) -> String {
@@ -15,8 +15,8 @@ pub(crate) fn to_come(language: Language) -> String {
 }
 
 /// The state of the administrator's password outside Secrets Manager.
-pub(crate) fn password(language: Language, done: &Done) -> Vec<String> {
-    let database = match done.database {
+pub(crate) fn password(language: Language, applied: &Applied) -> Vec<String> {
+    let database = match applied.database {
         None => language.pick(
             "*Sem prova*: a stack não conhece o banco da aplicação (DatabaseSecretName está vazio), então a senha do administrador na aplicação não foi trocada. *Próximo passo*: preencher DatabaseSecretName e rotacionar de novo, ou redefinir a senha por /auth/password/forgot com o valor do segredo.",
             "*Not proved*: the stack does not know the application's database (DatabaseSecretName is empty), so the administrator's password in the application was not changed. *Next step*: set DatabaseSecretName and rotate again, or reset the password to the secret's value through /auth/password/forgot.",
@@ -25,12 +25,12 @@ pub(crate) fn password(language: Language, done: &Done) -> Vec<String> {
             "Banco da aplicação: a senha do administrador foi trocada, e os refresh tokens dele foram revogados. Os tokens de acesso que ele já tem valem até vencerem (`JWT_EXPIRES_IN`, um dia se não foi mudado); para encerrá-los já, rotacionar o JWT_SECRET.",
             "Application's database: the administrator's password was changed, and their refresh tokens were revoked. Access tokens issued before stay valid until they expire (`JWT_EXPIRES_IN`, one day by default); to end them now, rotate JWT_SECRET.",
         ),
-        Some(InDatabase::Nobody) => language.pick(
+        Some(InDatabase::NoUser) => language.pick(
             "*Sem prova*: a aplicação não tem usuário com o e-mail de SeedAdminEmail, então nenhum login prova a senha. Se o administrador usa outro e-mail, corrigir SeedAdminEmail e rotacionar de novo; se a aplicação ainda não foi semeada, o seed o criará com a senha do segredo.",
             "*Not proved*: the application has no user with the address in SeedAdminEmail, so no login can prove the password. If the administrator has another address, correct SeedAdminEmail and rotate again; if the application is not seeded yet, the seed will create the user with the secret's password.",
         ),
     };
-    let stored = done.stored.map(|at| {
+    let stored = applied.stored.map(|at| {
         let at = shared::runtime::time::local(at);
         match language {
             Language::Portuguese => format!("GitHub Actions: segredo gravado, updated_at {at}."),
@@ -41,18 +41,18 @@ pub(crate) fn password(language: Language, done: &Done) -> Vec<String> {
 }
 
 /// What a proof of the administrator's password does not cover; none if it covers everything.
-pub(crate) fn shown(language: Language, shown: Shown) -> Option<String> {
-    let open = match shown {
-        Shown::Login | Shown::Nothing => return None,
-        Shown::Masked => language.pick(
+pub(crate) fn not_covered(language: Language, proof: PasswordProof) -> Option<String> {
+    let open = match proof {
+        PasswordProof::Login | PasswordProof::Nothing => return None,
+        PasswordProof::Masked => language.pick(
             "*Atenção*: a aplicação aceita a senha, mas mascara os tokens na resposta do login (RESPONSE_MASKING_ENABLED): nenhum cliente consegue entrar. *Próximo passo*: RESPONSE_MASKING_ENABLED=false na task definition.",
             "*Attention*: the application accepts the password, but masks the tokens in its answer to the login (RESPONSE_MASKING_ENABLED), so no client can log in. *Next step*: set RESPONSE_MASKING_ENABLED=false in the task definition.",
         ),
-        Shown::SecondFactor => language.pick(
+        PasswordProof::SecondFactor => language.pick(
             "O login foi provado até o segundo fator, que a função não tem. *Próximo passo*: quem tem o segundo fator entra uma vez com a senha do segredo.",
             "The login is proved up to the second factor, which this function does not have. *Next step*: have the holder of the second factor log in once with the secret's password.",
         ),
-        Shown::Hash => language.pick(
+        PasswordProof::Hash => language.pick(
             "*Sem prova por login*: AppUrl está vazio; só o hash no banco foi conferido. *Próximo passo*: entrar uma vez com a senha do segredo, ou preencher AppUrl para as próximas rotações.",
             "*Not proved by a login*: AppUrl is empty, so only the hash in the database was checked. *Next step*: log in once with the secret's password, or set AppUrl for the next rotations.",
         ),

@@ -8,10 +8,10 @@ use shared::run::ledger::{InUse, NotInUse, Row};
 
 use crate::error::RotateError;
 use crate::rules::issuance::Issuance;
-use crate::rules::retired::Stays;
+use crate::rules::retired::Reason;
 
 /// One secret's state, as retiring reads it.
-pub(crate) struct Round<'a> {
+pub(crate) struct State<'a> {
     pub base: &'a Base,
     pub listed: &'a Listed,
     pub rows: &'a [Row],
@@ -22,13 +22,13 @@ pub(crate) struct Round<'a> {
     pub now: Timestamp,
 }
 
-impl Round<'_> {
+impl State<'_> {
     /// Why a key stays that is neither the current nor the previous one.
-    pub(crate) fn without_owner(&self, key: &str) -> Stays {
+    pub(crate) fn why_unowned(&self, key: &str) -> Reason {
         let (current, pending) = (self.listed.labelled("AWSCURRENT"), self.listed.labelled("AWSPENDING"));
         match pending.is_some() && pending != current {
-            true => Stays::RotationRuns,
-            false => Stays::Foreign { key: key.to_owned() },
+            true => Reason::RotationRuns,
+            false => Reason::Foreign { key: key.to_owned() },
         }
     }
 

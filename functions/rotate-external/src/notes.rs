@@ -1,4 +1,4 @@
-//! The notes of this function in the evidence bucket: one per secret, which coordinates issuance, and one per rotation.
+//! This function's notes in the evidence bucket: the issuance document of each secret, and what setSecret did in a rotation.
 
 use jiff::Timestamp;
 use shared::rotation::{Base, Request, RotationError};
@@ -7,8 +7,8 @@ use shared::runtime::lambda::DeadlineExceeded;
 use shared::runtime::time;
 
 use crate::error::RotateError;
-use crate::rules::issuance::{Issuance, MAKING};
-use crate::rules::password::Done;
+use crate::rules::issuance::{Issuance, MAKING_LIMIT};
+use crate::rules::password::Applied;
 use crate::rules::retired::Retired;
 
 /// Reads the issuance document of a secret.
@@ -37,13 +37,13 @@ pub(crate) async fn begin(base: &Base, request: &Request, before: &[String]) -> 
     begun.await?.map_err(|until| RotateError::Busy { until })
 }
 
-/// Limits the making of a credential to [`MAKING`], so that it ends before another attempt may begin.
+/// Limits the making of a credential to [`MAKING_LIMIT`], so that it ends before another attempt may begin.
 pub(crate) async fn bounded<T>(work: impl Future<Output = Result<T, RotateError>>) -> Result<T, RotateError> {
-    let late = |_| RotateError::Rotation(RotationError::Deadline(DeadlineExceeded { allowed: MAKING }));
-    tokio::time::timeout(MAKING, work).await.map_err(late)?
+    let late = |_| RotateError::Rotation(RotationError::Deadline(DeadlineExceeded { allowed: MAKING_LIMIT }));
+    tokio::time::timeout(MAKING_LIMIT, work).await.map_err(late)?
 }
 
-/// Notes what was done about an old credential, once it is reported.
+/// Notes a change of an old credential after its report.
 pub(crate) async fn settle(
     base: &Base,
     arn: &str,
@@ -56,15 +56,18 @@ pub(crate) async fn settle(
     }
 }
 
-/// Reads what setSecret did with the administrator's password in the rotation to version `token`; none if it did not end.
-pub(crate) async fn done(base: &Base, token: &str) -> Result<Option<Done>, EvidenceError> {
-    base.reporter.evidence.get(&key_of_done(token)).await
+/// Reads setSecret's note about the administrator's password for version `token`; none if setSecret did not finish.
+pub(crate) async fn applied(base: &Base, token: &str) -> Result<Option<Applied>, EvidenceError> {
+    base.reporter.evidence.get(&key_of_applied(token)).await
 }
 
-/// Notes what setSecret did with the administrator's password.
-pub(crate) async fn note_done(base: &Base, token: &str, done: &Done) -> Result<(), RotateError> {
-    let note = key_of_done(token);
-    base.reporter.evidence.update(&note, |noted: &mut Option<Done>| *noted = Some(done.clone())).await?;
+/// Writes setSecret's note about the administrator's password.
+pub(crate) async fn note_applied(base: &Base, token: &str, applied: &Applied) -> Result<(), RotateError> {
+    let note = key_of_applied(token);
+    base.reporter
+        .evidence
+        .update(&note, |noted: &mut Option<Applied>| *noted = Some(applied.clone()))
+        .await?;
     Ok(())
 }
 
@@ -72,6 +75,6 @@ fn key_of_issuance(arn: &str) -> String {
     format!("desk/{arn}")
 }
 
-fn key_of_done(token: &str) -> String {
+fn key_of_applied(token: &str) -> String {
     format!("{token}/setSecret")
 }
