@@ -3,7 +3,8 @@
 //!
 //! Triggers: Secrets Manager, one rotation step per invocation, run by `shared::rotation`; and a schedule or a person, to
 //! retire old credentials (`retire.rs`, `report.rs`). Steps: `mail.rs`, `token.rs`, `password.rs`. Decisions: `rules/`.
-//! Outside: `aws.rs`, `twilio.rs`, `ci.rs` (GitHub Actions), `admin.rs` (database, login). Source: the guide, 3.1.
+//! Texts for operators: `text/`. Outside: `aws.rs`, `twilio.rs`, `ci.rs` (GitHub Actions), `admin.rs` (database, login).
+//! Source: the guide, 3.1.
 
 mod admin;
 mod aws;
@@ -58,8 +59,8 @@ pub struct App {
 }
 
 impl App {
-    /// Reads the settings and makes the clients: those of [`Base::new`]; `SES_SECRET_NAME`, `TWILIO_SECRET_NAME` and
-    /// `SEED_ADMIN_SECRET_NAME`, each of which may be empty, else with the settings of its kind (`Mail::from_env`,
+    /// Reads the settings and makes the clients: those of [`Base::new`], and `SES_SECRET_NAME`, `TWILIO_SECRET_NAME` and
+    /// `SEED_ADMIN_SECRET_NAME`. Each of the three may be empty; else the settings of its kind follow (`Mail::from_env`,
     /// `Token::from_env`, `Password::from_env`).
     ///
     /// # Errors

@@ -1,8 +1,7 @@
-//! The errors of a rotation step, and their texts for operators.
+//! The errors of a rotation step.
 
-use shared::rotation::{Advice, InForce, Request, RotationError};
+use shared::rotation::RotationError;
 use shared::runtime::failure::Failure;
-use shared::runtime::language::Language;
 
 /// An error of a rotation step; one variant for each action of an operator.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -30,28 +29,6 @@ impl Failure for RotateError {
         match self {
             Self::Rotation(error) => error.fingerprint(),
             Self::NoRule { .. } => self.kind().to_owned(),
-        }
-    }
-}
-
-impl RotateError {
-    /// The message about a failed step.
-    pub(crate) fn advise(&self, language: Language, request: &Request) -> Advice {
-        match self {
-            Self::Rotation(error) => error.advise(language, request),
-            Self::NoRule { .. } => Advice {
-                cause: match language {
-                    Language::Portuguese => "nem a política nem uma tag diz como o valor é feito".to_owned(),
-                    Language::English => self.to_string(),
-                },
-                in_force: InForce::Current,
-                next: language
-                    .pick(
-                        "corrigir a política (`cargo xtask policy apply`) ou as tags rotation:* do segredo; a próxima tentativa usa a correção.",
-                        "correct the policy (`cargo xtask policy apply`) or the secret's rotation:* tags; the next attempt uses the correction.",
-                    )
-                    .to_owned(),
-            },
         }
     }
 }

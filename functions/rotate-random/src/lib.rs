@@ -1,9 +1,11 @@
 //! Rotates a secret whose value this function generates, one step per invocation.
 //!
 //! `shared::rotation` runs the steps. Decisions: `rules/policy.rs` (how a value is made) and `rules/value.rs` (the values).
+//! Texts for operators: `text.rs`.
 
 mod error;
 mod rules;
+mod text;
 
 use aws_config::SdkConfig;
 use secrecy::SecretString;

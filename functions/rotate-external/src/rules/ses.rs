@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn another_field_that_holds_the_key_is_named() {
+    fn another_field_with_the_key_is_refused_by_name() {
         let case = include_str!("../../../../tests/cases/04a-ses-secret-smtp-fields-of-other-names.json");
         let error = admit(&SecretString::from(case), &fields(), "us-east-1").unwrap_err();
         assert!(error.to_string().contains("fields SMTP_USERNAME, SMTP_PASSWORD hold"), "{error}");

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn another_field_that_holds_the_value_is_named() {
+    fn another_field_with_the_value_is_refused_by_name() {
         let keyed = rule(JWT, Some("key"));
         let held = |more: &str| secret(&format!(r#"{{"key": "dev/secret-change-me", {more}}}"#));
         for (more, named) in [
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pending_value_that_the_rule_does_not_make_is_rejected() {
+    fn a_pending_value_outside_the_rule_is_rejected() {
         let jwt = rule(JWT, None);
         let good = "A".repeat(64);
         assert_eq!(examine(&secret(&good), Some(&secret("short")), &jwt), Ok(()));
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_or_an_address_is_not_replaced_by_a_plain_value() {
+    fn a_plain_value_never_replaces_a_document_or_a_url() {
         for current in [r#"{"password": "x"}"#, " [1]", "postgres://imm:pw@db:5432/moveongs"] {
             let error = compose(Some(&secret(current)), &rule(JWT, None)).unwrap_err();
             assert!(matches!(error, RotationError::WrongForm { .. }), "{error}");
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_distinguished_from_a_rotation() {
+    fn a_copy_is_not_a_rotation() {
         let copy = secret("dev-secret-change-me");
         assert!(is_copy(&copy, Some(&copy)));
         assert!(!is_copy(&copy, None));
