@@ -1,4 +1,4 @@
-//! The access key of an IAM user with which the application sends mail. No I/O, no clock.
+//! The document with the access key for mail, and the keys of its IAM user.
 //!
 //! Source: [access keys](https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_access-keys.html),
 //! [SMTP credentials](https://docs.aws.amazon.com/ses/latest/dg/smtp-credentials.html).
@@ -18,12 +18,12 @@ use shared::policy::SesFields;
 use shared::rotation::RotationError;
 
 use crate::error::RotateError;
-use crate::issuance::Making;
+use crate::rules::issuance::Making;
 
-/// IAM tells when a key was made in whole seconds, by another clock than ours.
+/// IAM gives a key's creation time in whole seconds, by its own clock.
 const SKEW: SignedDuration = SignedDuration::from_secs(30);
 
-/// An access key of the user; never its secret.
+/// An access key of the user, without its secret.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Key {
     /// Its id.
@@ -43,6 +43,10 @@ pub(crate) struct Credential {
 }
 
 /// Reads the key in a secret's document.
+///
+/// # Errors
+///
+/// [`RotationError::WrongForm`], which does not quote the document.
 pub(crate) fn read(text: &SecretString, fields: &SesFields) -> Result<Credential, RotationError> {
     let value = |name: &str| {
         let text = text.expose_secret();
@@ -50,7 +54,7 @@ pub(crate) fn read(text: &SecretString, fields: &SesFields) -> Result<Credential
         let value = text.get(place).and_then(|quoted| serde_json::from_str::<String>(quoted).ok());
         let value = value.filter(|value| !value.is_empty() && value.bytes().all(|b| b.is_ascii_graphic()));
         value.map(Zeroizing::new).ok_or_else(|| RotationError::WrongForm {
-            reason: format!("field {name} of its JSON document is not a part of an access key"),
+            reason: format!("field {name} of its JSON document does not hold part of an access key"),
         })
     };
     Ok(Credential {
@@ -59,8 +63,8 @@ pub(crate) fn read(text: &SecretString, fields: &SesFields) -> Result<Credential
     })
 }
 
-/// The document with another key in it, everything else byte for byte; the SMTP credential follows where it is this key's.
-pub(crate) fn with(
+/// The document with another key, everything else byte for byte. An SMTP credential derived from the old key is replaced too.
+pub(crate) fn replace(
     text: &SecretString,
     key: &Credential,
     fields: &SesFields,
@@ -69,8 +73,8 @@ pub(crate) fn with(
     let current = read(text, fields)?;
     let text = text.expose_secret();
     let mut changes = vec![
-        (field(text, &fields.access_key_id).map_err(wrong)?, quote(&key.id)),
-        (field(text, &fields.secret_access_key).map_err(wrong)?, quote(key.secret.expose_secret())),
+        (field(text, &fields.access_key_id).map_err(wrong_form)?, quote(&key.id)),
+        (field(text, &fields.secret_access_key).map_err(wrong_form)?, quote(key.secret.expose_secret())),
     ];
     if let Some(smtp) = smtp(text, &current, fields, region)? {
         changes.extend(smtp.user.map(|place| (place, quote(&key.id))));
@@ -80,15 +84,15 @@ pub(crate) fn with(
     Ok(splice(text, &changes))
 }
 
-/// Refuses a document in which another field would keep the current key: no key is made then.
+/// Refuses a document in which another field would keep the current key, before any key is made.
 ///
-/// What may be such a copy: the id, the secret, and the password for SMTP that is derived from the secret, in any region
-/// and in any form; and a password beside a field that holds the id.
+/// A copy is the id, the secret, or the SMTP password derived from the secret, for any region and in any form; and a password
+/// beside a field that holds the id.
 pub(crate) fn admit(text: &SecretString, fields: &SesFields, region: &str) -> Result<(), RotationError> {
     let key = read(text, fields)?;
     let text = text.expose_secret();
     let smtp = smtp(text, &key, fields, region)?;
-    let kept = |value: &document::Value<'_>| {
+    let is_replaced = |value: &document::Value<'_>| {
         let is_smtp = |name| smtp.is_some() && value.path.top_level_key() == Some(name);
         [&fields.access_key_id, &fields.secret_access_key]
             .into_iter()
@@ -101,8 +105,8 @@ pub(crate) fn admit(text: &SecretString, fields: &SesFields, region: &str) -> Re
     let outdated = outdated_smtp_password(&key.secret);
     let mut copies = vec![key.id.as_str(), key.secret.expose_secret(), outdated.as_str()];
     copies.extend(derived.iter().map(|password| password.as_str()));
-    let mut stale = copies::fields(text, &copies, kept);
-    for path in passwords_beside(text, &key.id, kept) {
+    let mut stale = copies::fields(text, &copies, is_replaced);
+    for path in passwords_beside(text, &key.id, is_replaced) {
         if !stale.contains(&path) {
             stale.push(path);
         }
@@ -110,22 +114,22 @@ pub(crate) fn admit(text: &SecretString, fields: &SesFields, region: &str) -> Re
     if stale.is_empty() {
         return Ok(());
     }
-    Err(wrong(format!(
-        "fields {} hold the current key, or a password of it, and would keep it: remove them, or name the SMTP fields in the policy (rotation.external.ses)",
+    Err(wrong_form(format!(
+        "fields {} hold the current key, or a password derived from it, and a rotation would not replace it: remove them, or name the SMTP fields in the policy (rotation.external.ses)",
         stale.join(", ")
     )))
 }
 
-/// Where the document has a password for SMTP that is derived from its key.
+/// The place of an SMTP password derived from the document's key.
 struct Smtp {
-    /// The user name's place, where there is one.
+    /// The place of the user name, if the document has one.
     user: Option<Range<usize>>,
     password: Range<usize>,
-    /// The region that the password is good for.
+    /// The region of the password.
     region: String,
 }
 
-/// The SMTP credential of the fields that the policy names; none where they are absent or of another service.
+/// Finds the SMTP credential in the fields that the policy names; none if they are absent or belong to another service.
 fn smtp(
     text: &str,
     key: &Credential,
@@ -138,30 +142,30 @@ fn smtp(
         Some((place, Zeroizing::new(value)))
     };
     let (user, password) = (part(&fields.smtp_username), part(&fields.smtp_password));
-    let is_ours = user.as_ref().map(|(_, user)| user.as_str() == key.id || user.is_empty());
+    let is_this_key = user.as_ref().map(|(_, user)| user.as_str() == key.id || user.is_empty());
     let Some((place, password)) = password else { return Ok(None) };
     let derived = regions(text, region)
         .into_iter()
         .find(|region| *smtp_password(&key.secret, region) == *password)
         .or_else(|| password.is_empty().then(|| region.to_owned()));
-    match (is_ours, derived) {
+    match (is_this_key, derived) {
         (Some(true) | None, Some(region)) => {
             Ok(Some(Smtp { user: user.map(|(place, _)| place), password: place, region }))
         }
-        (Some(true), None) => Err(wrong(format!(
-            "field {} is not the SMTP password of the current key in any region, so nobody knows what to put there: correct it, or remove it",
+        (Some(true), None) => Err(wrong_form(format!(
+            "field {} is not the SMTP password of the current key in any region, so its new value is unknown: correct it, or remove it",
             fields.smtp_password
         ))),
-        // Another service's.
+        // The credential of another service.
         (Some(false) | None, _) => Ok(None),
     }
 }
 
-/// Fields that are named like passwords, in an object with another field that holds the key's id: a password for SMTP that
-/// somebody derived in a way that is not known here.
-fn passwords_beside(text: &str, id: &str, kept: impl Fn(&document::Value<'_>) -> bool) -> Vec<String> {
+/// Fields named like passwords, in an object with another field that holds the key's id: SMTP passwords derived in an unknown
+/// way.
+fn passwords_beside(text: &str, id: &str, is_replaced: impl Fn(&document::Value<'_>) -> bool) -> Vec<String> {
     let values = document::values(text).unwrap_or_default();
-    let others = || values.iter().filter(|value| value.is_string() && !kept(value));
+    let others = || values.iter().filter(|value| value.is_string() && !is_replaced(value));
     let has_id = |value: &document::Value<'_>| value.text().is_some_and(|text| copies::holds(&text, &[id]));
     let around: Vec<_> = others().filter(|value| has_id(value)).map(|value| value.path.parent()).collect();
     let is_password = |value: &document::Value<'_>| {
@@ -172,7 +176,7 @@ fn passwords_beside(text: &str, id: &str, kept: impl Fn(&document::Value<'_>) ->
     beside.map(|value| value.path.to_string()).collect()
 }
 
-/// Regions that a password may be derived for: those of SES, the function's, and those that the document names.
+/// Regions for which a password may be derived: SES's, the function's, and those that the document names.
 fn regions(text: &str, own: &str) -> Vec<String> {
     const KNOWN: &str = "us-east-1 us-east-2 us-west-1 us-west-2 af-south-1 ap-east-1 ap-east-2 ap-south-1 ap-south-2 \
         ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-4 ap-southeast-5 ap-southeast-6 ap-southeast-7 \
@@ -187,7 +191,7 @@ fn regions(text: &str, own: &str) -> Vec<String> {
     regions
 }
 
-/// Whether a word is like `sa-east-1`.
+/// Whether a word has the form of `sa-east-1`.
 fn is_region(word: &str) -> bool {
     let parts: Vec<_> = word.split('-').collect();
     let letters = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
@@ -196,11 +200,11 @@ fn is_region(word: &str) -> bool {
         && word.len() <= 20 && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
-fn wrong(reason: String) -> RotationError {
+fn wrong_form(reason: String) -> RotationError {
     RotationError::WrongForm { reason }
 }
 
-/// The password for SMTP that was derived until 2019, good in every region. Source:
+/// The SMTP password as derived until 2019, valid in every region. Source:
 /// [SMTP credentials](https://docs.aws.amazon.com/ses/latest/dg/smtp-credentials.html).
 fn outdated_smtp_password(secret: &SecretString) -> Zeroizing<String> {
     let mut password = vec![2];
@@ -210,12 +214,12 @@ fn outdated_smtp_password(secret: &SecretString) -> Zeroizing<String> {
     Zeroizing::new(STANDARD.encode(&*Zeroizing::new(password)))
 }
 
-/// The password for SMTP in a region that an access key's secret stands for.
+/// Derives the SMTP password of an access key's secret for a region.
 fn smtp_password(secret: &SecretString, region: &str) -> Zeroizing<String> {
     const VERSION: u8 = 4;
     let mut key = Zeroizing::new(format!("AWS4{}", secret.expose_secret()).into_bytes());
     for part in ["11111111", region, "ses", "aws4_request", "SendRawEmail"] {
-        // A key of any length is good for HMAC.
+        // Cannot fail: HMAC accepts a key of any length.
         if let Ok(mac) = Hmac::<Sha256>::new_from_slice(&key) {
             key = Zeroizing::new(mac.chain_update(part).finalize().into_bytes().to_vec());
         }
@@ -224,7 +228,7 @@ fn smtp_password(secret: &SecretString, region: &str) -> Zeroizing<String> {
     Zeroizing::new(STANDARD.encode(&*key))
 }
 
-/// Whether a pending document is the current one with another key.
+/// Checks that a pending document is the current one with another key, and nothing else changed.
 pub(crate) fn examine(
     pending: &SecretString,
     current: &SecretString,
@@ -233,17 +237,15 @@ pub(crate) fn examine(
 ) -> Result<(), RotationError> {
     let key = read(pending, fields)?;
     if key.id == read(current, fields)?.id {
-        return Err(RotationError::PendingRejected {
-            reason: "it has the key of the current one".to_owned(),
-        });
+        return Err(RotationError::PendingRejected { reason: "it has the current key".to_owned() });
     }
-    if with(current, &key, fields, region)?.expose_secret() == pending.expose_secret() {
+    if replace(current, &key, fields, region)?.expose_secret() == pending.expose_secret() {
         return Ok(());
     }
     Err(RotationError::CurrentChanged)
 }
 
-/// The user's other key: at most two exist.
+/// The user's key beside the current one: IAM allows two.
 pub(crate) fn other<'a>(keys: &'a [Key], current: &str) -> Result<Option<&'a Key>, RotateError> {
     if !keys.iter().any(|key| key.id == current) {
         return Err(RotateError::NotTheUsersKey { key: current.to_owned() });
@@ -251,11 +253,15 @@ pub(crate) fn other<'a>(keys: &'a [Key], current: &str) -> Result<Option<&'a Key
     Ok(keys.iter().find(|key| key.id != current))
 }
 
-/// Which key has to be deleted before a new one can be made; none when there is room.
+/// The key that must be deleted before a new one can be made; none if there is room.
 ///
-/// `previous` is the key of AWSPREVIOUS, `making` what an attempt at making a key has noted, `deactivated` the key that was
-/// put out of use after the one in use was proved.
-pub(crate) fn in_the_way(
+/// `previous` is the key of AWSPREVIOUS, `making` the last noted attempt to make a key, `deactivated` the key that was
+/// deactivated after its successor was proved.
+///
+/// # Errors
+///
+/// [`RotateError::NotRetired`] and [`RotateError::ForeignKey`] if the other key must stay.
+pub(crate) fn to_delete(
     keys: &[Key],
     current: &str,
     previous: Option<&str>,
@@ -270,7 +276,7 @@ pub(crate) fn in_the_way(
             false => Err(RotateError::NotRetired),
         };
     }
-    // Made by an attempt that died before it could store it: nobody has its secret.
+    // An attempt made it and died before storing it: its secret is lost.
     let is_lost = making.is_some_and(|making| {
         let since = making.began.checked_sub(SKEW).unwrap_or(making.began);
         let until = making.until.checked_add(SKEW).unwrap_or(making.until);
@@ -300,7 +306,7 @@ mod tests {
     #[test]
     fn a_key_is_replaced_and_everything_else_kept() {
         let current = document("AKIA1", "old/secret", "");
-        let new = with(&current, &key("AKIA2", "new+secret"), &fields(), "us-east-1").unwrap();
+        let new = replace(&current, &key("AKIA2", "new+secret"), &fields(), "us-east-1").unwrap();
         assert_eq!(new.expose_secret(), document("AKIA2", "new+secret", "").expose_secret());
         let read = read(&new, &fields()).unwrap();
         assert_eq!((read.id.as_str(), read.secret.expose_secret()), ("AKIA2", "new+secret"));
@@ -313,7 +319,7 @@ mod tests {
 
     #[test]
     fn the_smtp_credential_follows() {
-        // Made with the program of AWS's documentation.
+        // Values made with the program in AWS's documentation.
         let secret = SecretString::from("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
         assert_eq!(*smtp_password(&secret, "us-east-1"), "BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9");
         assert_eq!(*smtp_password(&secret, "sa-east-1"), "BMaY55NZ29oKHOmwPeGZOue+QPW4b9Vwt4rVGhRfAK+4");
@@ -327,28 +333,29 @@ mod tests {
             let before = before.replace("DERIVED", &smtp_password(&old, region));
             let current = document("AKIA1", "old/secret", &before);
             assert_eq!(admit(&current, &fields(), "us-east-1"), Ok(()), "{before}");
-            let new = with(&current, &key("AKIA2", secret.expose_secret()), &fields(), "us-east-1").unwrap();
+            let new =
+                replace(&current, &key("AKIA2", secret.expose_secret()), &fields(), "us-east-1").unwrap();
             let expected = document("AKIA2", secret.expose_secret(), after);
             assert_eq!(new.expose_secret(), expected.expose_secret());
         };
         let virginia = "BLBM/9hSUELfq8Gw+rU1YcBjkOxGbhT2XG763xVLGWL9";
         let sao_paulo = "BMaY55NZ29oKHOmwPeGZOue+QPW4b9Vwt4rVGhRfAK+4";
         followed(&fields_of("AKIA1", "DERIVED"), "us-east-1", &fields_of("AKIA2", virginia));
-        // For the region that the password was made for, whatever region the API's mail is sent in.
+        // The password keeps its own region, whatever the region of SES.
         followed(&fields_of("AKIA1", "DERIVED"), "sa-east-1", &fields_of("AKIA2", sao_paulo));
-        // Not filled in yet.
+        // Fields that are still empty.
         followed(&fields_of("", ""), "us-east-1", &fields_of("AKIA2", virginia));
-        // Another service's.
+        // The credential of another service.
         followed(&fields_of("apikey", "SG.x"), "us-east-1", &fields_of("apikey", "SG.x"));
-        // Derived in a way that is not known, so nobody knows what to put there.
+        // Derived in an unknown way, so its new value is unknown.
         let current = document("AKIA1", "old/secret", &fields_of("AKIA1", "derived-from-the-old-secret"));
         let error = admit(&current, &fields(), "us-east-1").unwrap_err();
         assert!(error.to_string().contains("NOTIFICATIONS_EMAIL_SMTP_PASSWORD is not"), "{error}");
     }
 
     #[test]
-    fn another_field_that_holds_the_key_is_named() {
-        let case = include_str!("../../../tests/cases/04a-ses-secret-smtp-fields-of-other-names.json");
+    fn another_field_with_the_key_is_refused_by_name() {
+        let case = include_str!("../../../../tests/cases/04a-ses-secret-smtp-fields-of-other-names.json");
         let error = admit(&SecretString::from(case), &fields(), "us-east-1").unwrap_err();
         assert!(error.to_string().contains("fields SMTP_USERNAME, SMTP_PASSWORD hold"), "{error}");
 
@@ -382,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_without_being_shown() {
+    fn a_document_without_a_key_is_refused_without_being_quoted() {
         for text in ["", "[]", "AKIA1", r#"{"NOTIFICATIONS_EMAIL_SES_ACCESS_KEY_ID": "AKIA1"}"#] {
             let error = read(&SecretString::from(text), &fields()).err().unwrap();
             assert!(matches!(error, RotationError::WrongForm { .. }), "{text}: {error}");
@@ -397,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn which_key_is_in_the_way() {
+    fn only_a_retired_or_lost_key_is_deleted() {
         let known = |id: &str, is_active, made| Key { id: id.to_owned(), is_active, made: Some(at(made)) };
         let current = known("current", true, -9000);
         let making = Making {
@@ -408,18 +415,18 @@ mod tests {
         };
         let plan = |other: Option<Key>, previous, making: Option<&Making>, deactivated| {
             let keys: Vec<_> = other.into_iter().chain([current.clone()]).collect();
-            in_the_way(&keys, "current", previous, making, deactivated)
+            to_delete(&keys, "current", previous, making, deactivated)
         };
         assert_eq!(plan(None, None, None, None), Ok(None));
         let foreign = |id: &str| Err(RotateError::ForeignKey { key: id.to_owned() });
         let deleted = |id: &str| Ok(Some(id.to_owned()));
-        // The one before: deleted only after it was put out of use, by us.
+        // The previous key is deleted only after this function deactivated it.
         let before = |active| Some(known("before", active, -5000));
         assert_eq!(plan(before(true), Some("before"), None, None), Err(RotateError::NotRetired));
         assert_eq!(plan(before(false), Some("before"), None, None), Err(RotateError::NotRetired));
         assert_eq!(plan(before(true), Some("before"), None, Some("before")), Err(RotateError::NotRetired));
         assert_eq!(plan(before(false), Some("before"), None, Some("before")), deleted("before"));
-        // One that an attempt made and lost.
+        // A key that an attempt made and lost.
         for (made, expected) in [
             (-31, foreign("x")),
             (-30, deleted("x")),
@@ -430,12 +437,12 @@ mod tests {
             assert_eq!(plan(Some(known("x", true, made)), None, Some(&making), None), expected, "{made}");
         }
         assert_eq!(plan(Some(known("x", true, 5)), None, None, None), foreign("x"));
-        // It was there before the attempt began.
+        // It existed before the attempt began.
         assert_eq!(plan(Some(known("seen", true, 5)), None, Some(&making), None), foreign("seen"));
-        // Made by us, current once, and gone back from: it may be in use.
+        // An attempt made it, and AWSCURRENT moved back from it: it may be in use.
         let gone_back = plan(Some(known("x", true, 5)), Some("x"), Some(&making), None);
         assert_eq!(gone_back, Err(RotateError::NotRetired));
-        let strange = in_the_way(&[], "current", None, None, None);
+        let strange = to_delete(&[], "current", None, None, None);
         assert_eq!(strange, Err(RotateError::NotTheUsersKey { key: "current".to_owned() }));
     }
 }

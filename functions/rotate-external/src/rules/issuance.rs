@@ -1,79 +1,86 @@
-//! What is remembered of a secret between invocations: one document for each secret, changed by compare-and-swap. No I/O, no
-//! clock.
+//! The issuance document, which coordinates the invocations that make, promote and retire one secret's credentials. They
+//! change it by compare-and-swap.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::Retired;
+use crate::rules::retired::Retired;
 
-/// Longest that a credential may take to be made.
-pub(crate) const MAKING: std::time::Duration = std::time::Duration::from_secs(8);
+/// Longest time for making a credential.
+pub(crate) const MAKING_LIMIT: std::time::Duration = std::time::Duration::from_secs(8);
 
-/// How long nobody else may make one: until it is made and stored, whose call has 10 s at most, and a little more.
+/// How long no other attempt may make a credential: [`MAKING_LIMIT`], at most 10 s for storing it, and a margin.
 pub(crate) const LEASE: SignedDuration = SignedDuration::from_secs(20);
 
-/// The document.
+/// The issuance document of one secret.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Issuance {
-    /// The last attempt at making a credential. The service that issues one shows it once, so one that was made and not stored
-    /// is lost, and in the way.
+    /// The last attempt to make a credential. The issuer shows a credential once, so one that was made and not stored is
+    /// lost, and takes up the place of the next one.
     pub making: Option<Making>,
-    /// The key that was put out of use last, after the one that replaced it was proved.
+    /// The last key that was deactivated, after its successor was proved.
     pub deactivated: Option<Deactivated>,
-    /// Until when somebody may be making Twilio's secondary token the primary one. A new secondary token that came in between
-    /// would be made the primary one in its place, and the application's be refused.
+    /// Until when an attempt may be promoting Twilio's secondary token. A secondary token made meanwhile would be promoted
+    /// instead, and Twilio would refuse the application's token.
     pub promoting: Option<Timestamp>,
-    /// The version of the administrator's password whose predecessor the application was seen to refuse.
+    /// The version of the administrator's password for which the application was seen to refuse the previous password.
     #[serde(default)]
     pub refused: Option<String>,
-    /// What is about to be done with the credential before, and not told yet.
+    /// The announced change of the old credential that is not reported yet.
     #[serde(default)]
     pub doing: Option<Retired>,
 }
 
-/// An attempt at making a credential, noted before it is made.
+/// An attempt to make a credential, noted before the credential is made.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Making {
     /// The rotation's token.
     pub token: String,
     /// When it began.
     pub began: Timestamp,
-    /// When it can no longer be at work.
+    /// The end of its lease: it cannot be running after that.
     pub until: Timestamp,
-    /// Ids of the keys that were there already.
+    /// Ids of the keys that existed before.
     pub before: Vec<String>,
 }
 
-/// A key that was put out of use.
+/// A deactivated key.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Deactivated {
     /// Its id.
     pub key: String,
-    /// Since when.
+    /// When it was deactivated.
     pub at: Timestamp,
 }
 
 impl Issuance {
-    /// Begins an attempt at making a credential, unless another of the same rotation, or a promotion, may still be at work;
-    /// then the answer is until when.
+    /// Begins an attempt to make a credential.
+    ///
+    /// # Errors
+    ///
+    /// The end of the lease of another attempt of the same rotation, or of a promotion, that may still be running.
     pub(crate) fn begin(&mut self, token: &str, now: Timestamp, before: &[String]) -> Result<(), Timestamp> {
         let another = self.making.as_ref().filter(|making| making.token == token).map(|making| making.until);
-        free([another, self.promoting], now)?;
-        let until = end(now);
+        must_be_free([another, self.promoting], now)?;
+        let until = lease_end(now);
         self.making = Some(Making { token: token.to_owned(), began: now, until, before: before.to_vec() });
         Ok(())
     }
 
-    /// The same for a promotion, during which nobody may make a token.
-    /// An attempt whose token is `current` has stored what it made.
+    /// Begins a promotion, during which no attempt may make a token. An attempt for the version `current` has already stored
+    /// its token, so it does not count.
+    ///
+    /// # Errors
+    ///
+    /// The end of the lease of another attempt or promotion that may still be running.
     pub(crate) fn begin_promotion(&mut self, current: &str, now: Timestamp) -> Result<(), Timestamp> {
         let making = self.making.as_ref().filter(|making| making.token != current).map(|making| making.until);
-        free([making, self.promoting], now)?;
-        self.promoting = Some(end(now));
+        must_be_free([making, self.promoting], now)?;
+        self.promoting = Some(lease_end(now));
         Ok(())
     }
 
-    /// Takes note of what was done and told.
+    /// Notes a reported result.
     pub(crate) fn settle(&mut self, done: &Retired, now: Timestamp) {
         self.doing = None;
         match done {
@@ -81,7 +88,7 @@ impl Issuance {
                 self.deactivated = Some(Deactivated { key: key.clone(), at: now })
             }
             Retired::Deleted { .. } => self.deactivated = None,
-            // The secondary token has become the primary one: none is lost any more.
+            // Promotion leaves no secondary token, so none can be lost.
             Retired::Promoted => (self.making, self.promoting) = (None, None),
             Retired::Refused { version } => self.refused = Some(version.clone()),
             Retired::Nothing | Retired::Waits(_) => {}
@@ -89,12 +96,12 @@ impl Issuance {
     }
 }
 
-fn end(now: Timestamp) -> Timestamp {
+fn lease_end(now: Timestamp) -> Timestamp {
     now.checked_add(LEASE).unwrap_or(now)
 }
 
-fn free(until: [Option<Timestamp>; 2], now: Timestamp) -> Result<(), Timestamp> {
-    until.into_iter().flatten().find(|until| now < *until).map_or(Ok(()), Err)
+fn must_be_free(leases: [Option<Timestamp>; 2], now: Timestamp) -> Result<(), Timestamp> {
+    leases.into_iter().flatten().find(|until| now < *until).map_or(Ok(()), Err)
 }
 
 #[cfg(test)]
@@ -109,13 +116,13 @@ mod tests {
         assert_eq!(issuance.begin("a", at(19), &[]), Err(at(20)));
         assert_eq!(issuance.making.as_ref().unwrap().before, ["k"]);
         assert_eq!(issuance.begin("a", at(20), &[]), Ok(()));
-        // A new rotation: the one before was given up.
+        // A new rotation: the previous one was abandoned.
         assert_eq!(issuance.begin("b", at(21), &[]), Ok(()));
         assert_eq!(issuance.making.as_ref().unwrap().until, at(41));
     }
 
     #[test]
-    fn nothing_is_made_during_a_promotion_and_nothing_promoted_while_it_is_made() {
+    fn making_and_promoting_exclude_each_other() {
         let at = |seconds: i64| Timestamp::from_second(1_772_366_400 + seconds).unwrap();
         let mut issuance = Issuance::default();
         assert_eq!(issuance.begin("a", at(0), &[]), Ok(()));

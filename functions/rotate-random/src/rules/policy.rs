@@ -1,4 +1,4 @@
-//! The rules: how a secret's value is made. No I/O, no clock.
+//! How a secret's value is made: the policy's entry, changed by the secret's tags.
 
 use std::collections::BTreeMap;
 
@@ -15,16 +15,20 @@ use crate::error::RotateError;
 pub(crate) struct Rule {
     /// Characters and length.
     pub generator: Generator,
-    /// Field of the JSON document that holds the value; `None` when the whole secret is the value.
+    /// Field of the JSON document that holds the value; `None` if the whole secret is the value.
     pub field: Option<String>,
 }
 
-/// How the value of the secret `name` is made: the policy's entry, changed by the secret's tags
+/// Finds the rule for the secret `name`: the policy's entry, changed by the secret's tags
 /// `rotation:bytes`, `rotation:encoding`, `rotation:length`, `rotation:alphabet` and `rotation:field`.
 ///
-/// A tag about size replaces all four size fields, and none may go below the policy's `min_length`. A secret
-/// without an entry and without tags is refused: attached to the wrong secret, this function would replace a
-/// database's password by noise.
+/// A tag about size replaces all four size fields, and none may go below the policy's `min_length`.
+///
+/// # Errors
+///
+/// [`RotateError::NoRule`] for an entry without a rule, and for a secret with neither an entry nor tags: attached to the wrong
+/// secret, this function would overwrite a database password with a random value. [`RotateError::Rotation`] for an invalid
+/// tag or size.
 pub(crate) fn rule(
     rotation: &Rotation,
     name: &str,

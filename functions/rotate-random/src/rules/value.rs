@@ -1,4 +1,4 @@
-//! The values: put into their form, examined. Nothing here is printable, and buffers are wiped.
+//! The values: made, put into their form and checked. No value is printable, and buffers are wiped.
 
 use std::ops::Range;
 
@@ -9,9 +9,13 @@ use shared::document;
 use shared::policy::Generator;
 use shared::rotation::{RotationError, generate, made_by};
 
-use crate::policy::Rule;
+use crate::rules::policy::Rule;
 
-/// A new secret: a fresh value in the form that the rule names, everything else of `current` byte for byte.
+/// Makes a new secret: a fresh value in the rule's form, everything else of `current` byte for byte.
+///
+/// # Errors
+///
+/// [`RotationError::WrongForm`] if `current` has no place for the value.
 pub(crate) fn compose(current: Option<&SecretString>, rule: &Rule) -> Result<SecretString, RotationError> {
     let value = generate(&rule.generator)?;
     let Some(field) = &rule.field else {
@@ -20,15 +24,14 @@ pub(crate) fn compose(current: Option<&SecretString>, rule: &Rule) -> Result<Sec
         }
         return Ok(value);
     };
-    let current = current.ok_or_else(|| {
-        wrong(format!("it has no value yet, so there is no JSON document to put field {field} into"))
-    })?;
+    let current = current
+        .ok_or_else(|| wrong(format!("it has no value yet, so no JSON document to hold field {field}")))?;
     let text = current.expose_secret();
     let place = locate(text, field)?;
     Ok(document::splice(text, &[(place, document::quote(value.expose_secret()))]))
 }
 
-/// Whether the pending value is the current one, as in a test that is no rotation (RotateImmediately=false).
+/// Whether the pending value is the current one, as in a test without rotation (RotateImmediately=false).
 pub(crate) fn is_copy(pending: &SecretString, current: Option<&SecretString>) -> bool {
     current.is_some_and(|current| current.expose_secret() == pending.expose_secret())
 }
@@ -48,12 +51,12 @@ pub(crate) fn admit(current: &SecretString, rule: &Rule) -> Result<(), RotationE
         return Ok(());
     }
     Err(wrong(format!(
-        "fields {} hold the value of {field} and would keep the old one: remove them",
+        "fields {} hold the value of {field}, and a rotation would not replace it there: remove them",
         stale.join(", ")
     )))
 }
 
-/// Checks that a value has the rule's form, whatever made it.
+/// Checks that a value has the rule's form, whoever made it.
 pub(crate) fn readable(value: &SecretString, rule: &Rule) -> Result<(), RotationError> {
     match &rule.field {
         Some(field) => locate(value.expose_secret(), field).map(|_| ()),
@@ -90,14 +93,14 @@ pub(crate) fn examine(
     Ok(())
 }
 
-/// A plain value that is replaced whole may not be a document or an address that holds more than the value. One that
-/// the rule itself may have made is plain, whatever it looks like.
+/// Refuses a document or a URL where the rule replaces the whole value: it would lose the rest. A value that the rule itself
+/// may have made is accepted, whatever its form.
 fn must_be_plain(text: &str, generator: &Generator) -> Result<(), RotationError> {
     if made_by(generator, text).is_ok() {
         return Ok(());
     }
     if text.trim_start().starts_with(['{', '[']) {
-        return Err(wrong("it is a JSON document, and the policy names no field of it".to_owned()));
+        return Err(wrong("it is a JSON document, and the policy names no field in it".to_owned()));
     }
     if text.contains("://") {
         return Err(wrong("it is a URL, which another function rotates".to_owned()));
@@ -105,7 +108,7 @@ fn must_be_plain(text: &str, generator: &Generator) -> Result<(), RotationError>
     Ok(())
 }
 
-/// The text before and after a place.
+/// The text before and after a field's value.
 fn around<'a>(text: &'a str, place: &Range<usize>) -> (&'a str, &'a str) {
     (text.get(..place.start).unwrap_or_default(), text.get(place.end..).unwrap_or_default())
 }
@@ -159,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn another_field_that_holds_the_value_is_named() {
+    fn another_field_with_the_value_is_refused_by_name() {
         let keyed = rule(JWT, Some("key"));
         let held = |more: &str| secret(&format!(r#"{{"key": "dev/secret-change-me", {more}}}"#));
         for (more, named) in [
@@ -185,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pending_value_that_the_rule_does_not_make_is_rejected() {
+    fn a_pending_value_outside_the_rule_is_rejected() {
         let jwt = rule(JWT, None);
         let good = "A".repeat(64);
         assert_eq!(examine(&secret(&good), Some(&secret("short")), &jwt), Ok(()));
@@ -202,16 +205,16 @@ mod tests {
     }
 
     #[test]
-    fn a_document_or_an_address_is_not_replaced_by_a_plain_value() {
+    fn a_plain_value_never_replaces_a_document_or_a_url() {
         for current in [r#"{"password": "x"}"#, " [1]", "postgres://imm:pw@db:5432/moveongs"] {
             let error = compose(Some(&secret(current)), &rule(JWT, None)).unwrap_err();
             assert!(matches!(error, RotationError::WrongForm { .. }), "{error}");
         }
-        // What the rule makes is plain, though it may begin like a document.
+        // A value that the rule makes is plain, though it may begin like a document.
         let printable = Generator::Characters { length: 24, alphabet: (' '..='~').collect() };
         assert!(compose(Some(&secret("[://{ 0123456789abcdefghi")), &rule(printable.clone(), None)).is_err());
         assert!(compose(Some(&secret("[://{ 0123456789abcdefgh")), &rule(printable, None)).is_ok());
-        // All three values of the application's tfvars; too short for it, and replaced all the same.
+        // The value in the application's three tfvars: too short for the rule, but replaceable.
         assert!(compose(Some(&secret("dev-secret-change-me")), &rule(JWT, None)).is_ok());
     }
 
@@ -225,7 +228,7 @@ mod tests {
         let value = &text[21..53];
         assert_eq!(text, document.replace("o\\u006cd", value));
         assert_eq!(examine(&new, Some(&secret(document)), &hex), Ok(()));
-        // Somebody changed another field after the pending value was made.
+        // A person changed another field after the pending value was made.
         let edited = document.replace("1e2", "1e3");
         assert_eq!(examine(&new, Some(&secret(&edited)), &hex), Err(RotationError::CurrentChanged));
     }
@@ -251,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_distinguished_from_a_rotation() {
+    fn a_copy_is_not_a_rotation() {
         let copy = secret("dev-secret-change-me");
         assert!(is_copy(&copy, Some(&copy)));
         assert!(!is_copy(&copy, None));
