@@ -134,4 +134,13 @@ mod tests {
         issuance.settle(&Retired::Promoted, at(39));
         assert_eq!(issuance.begin("b", at(39), &[]), Ok(()));
     }
+
+    #[test]
+    fn the_document_of_bc640d8_is_read() {
+        let recorded = include_str!("../../../../tests/recorded/rotate-external-issuance.json");
+        let issuance: Issuance = serde_json::from_str(recorded).unwrap();
+        assert_eq!(issuance.making.unwrap().before, ["AKIAEXAMPLE1"]);
+        assert_eq!(issuance.deactivated.unwrap().key, "AKIAEXAMPLE0");
+        assert_eq!(issuance.doing, Some(Retired::Deactivated { key: "AKIAEXAMPLE0".to_owned() }));
+    }
 }

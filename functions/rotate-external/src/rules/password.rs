@@ -82,3 +82,15 @@ pub(crate) fn check(value: &SecretString) -> Result<(), RotationError> {
     };
     Err(RotationError::WrongForm { reason: format!("{reason}: store the password and nothing else") })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_note_of_bc640d8_is_read() {
+        let recorded = include_str!("../../../../tests/recorded/rotate-external-administrator.json");
+        let applied: Applied = serde_json::from_str(recorded).unwrap();
+        assert!(applied.database == Some(InDatabase::New) && applied.stored.is_some());
+    }
+}
