@@ -10,7 +10,7 @@ use crate::rules::policy;
 use crate::{App, DATABASE, aws};
 
 impl App {
-    /// Refuses what this function must not rotate.
+    /// Refuses secrets that this function must not rotate, or not now.
     pub(crate) async fn check(&self, attempt: &Attempt<'_>) -> Result<(), Why> {
         if let Some(owner) = &attempt.described.owner {
             return Err(Why::ManagedSecret { owner: owner.clone() });
@@ -44,16 +44,16 @@ impl App {
         Ok(takes)
     }
 
-    /// The refusal for an open blue/green deployment of the server; none where there is no such deployment.
+    /// The refusal if the server is in an open blue/green deployment.
     pub(crate) async fn blue_green(&self, host: &aws::Host) -> Result<Option<Why>, Why> {
         let found = aws::blue_green(&self.rds, host).await.map_err(Why::Rds)?;
         let open = found.into_iter().find(|(_, status)| policy::is_open(status));
         Ok(open.map(|(deployment, status)| Why::BlueGreen { server: host.id.clone(), deployment, status }))
     }
 
-    /// Refuses a rotation that would change the password of a login that tasks may still use.
+    /// Refuses a rotation that would change the password of a login that running tasks may still use.
     pub(crate) async fn must_be_in_use(&self, attempt: &Attempt<'_>) -> Result<(), Why> {
-        // Of other secrets no follow-up is certain to come.
+        // Other secrets may never get a follow-up.
         let version = attempt.labelled("AWSCURRENT").filter(|_| self.variable(attempt) == DATABASE);
         let Some(version) = version else { return Ok(()) };
         let (evidence, arn) = (&self.base.reporter.evidence, &attempt.request.secret_id);
@@ -64,7 +64,7 @@ impl App {
         if attempt.described.tags.get("in-use").is_some_and(|vouched| vouched == version) {
             return Ok(());
         }
-        // The value before is in use again, and that was proved.
+        // The previous value is in use again, and its use was proved.
         if rows.iter().find(|row| row.arn == *arn).is_some_and(|row| row.outcome == "rolled back") {
             return Ok(());
         }

@@ -11,23 +11,23 @@ use crate::note::Change;
 use crate::rules::policy;
 use crate::{App, at};
 
-/// Longest that a failure waits for the note that says what it leaves in force.
+/// Maximum time that a failure waits for setSecret's note.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 impl App {
-    /// That labels are on other versions than at setSecret, and which of the two the database takes.
+    /// The failure for labels that moved since setSecret, with the credentials that the database accepts.
     pub(crate) async fn moved(&self, pending: &Login, current: &Login) -> Result<Why, Why> {
         let [takes_pending, takes_current] = self.takes([pending, current]).await?;
         Ok(Why::CurrentMoved { takes_pending, takes_current })
     }
 
     pub(crate) async fn diagnose(&self, attempt: &Attempt<'_>, error: RotationError) -> Result<Why, Why> {
-        // Without the note nothing was changed, and the database is not asked for a token that anybody may have made up.
+        // Without the note nothing was changed. Don't ask the database about a token that anyone may have made up.
         let change = self.saved_change(attempt.request).await;
         if change.is_none() {
             return Ok(error.into());
         }
-        // A late step of a rotation that ended well is no news, unless somebody took its end back.
+        // Don't report a late step of a rotation that succeeded, unless someone reverted its AWSCURRENT.
         let taken_back = matches!(error, RotationError::CurrentMoved { .. });
         let token = &attempt.request.token;
         if !taken_back && self.base.reporter.look(token).await.is_recorded() {
@@ -40,14 +40,14 @@ impl App {
         let current = self.current(attempt).await?;
         let given_up = !taken_back && !Self::has_moved(attempt, &change);
         match self.takes([pending.login(), current.login()]).await? {
-            // Somebody took AWSPENDING off, or another rotation has it, and the application can log in as before.
+            // AWSPENDING was removed or taken by another rotation, and the application can still log in.
             [false, true] if given_up => Ok(error.into()),
             [takes_pending, takes_current] => Ok(Why::CurrentMoved { takes_pending, takes_current }),
         }
     }
 
-    /// A failure after setSecret. If the database refused the pending credential, somebody changed the password by hand, which
-    /// setSecret's note cannot show, so AWSCURRENT is tried as well.
+    /// Completes a failure after setSecret. If the database refused the pending credential, someone changed the password
+    /// by hand. setSecret's note cannot show that, so AWSCURRENT is tried too.
     pub(crate) async fn look_again(&self, attempt: &Attempt<'_>, why: Why) -> RotateError {
         let is_refused = matches!(&why, Why::Database(error) if error.kind == ErrorKind::Auth);
         let seen = match self.current(attempt).await {
@@ -64,8 +64,8 @@ impl App {
         RotateError { seen, ..at(attempt)(why) }
     }
 
-    /// What a failed step leaves in force, and setSecret's note: a single user's old password is dead once setSecret
-    /// has run.
+    /// The credential in force after a failed step, and setSecret's note if it was read. A single user's old password is
+    /// dead once setSecret has run.
     pub(crate) async fn in_force(&self, request: &Request, error: &RotateError) -> (InForce, Option<Change>) {
         match (error.why.in_force(), &error.seen) {
             (Some(known), _) => return (known, None),

@@ -1,8 +1,8 @@
 //! Rotates the PostgreSQL credential inside a database URL, one step per invocation.
 //!
-//! The course of a rotation is `shared::rotation`'s. Decisions: `rules/` (strategy, what may differ, what the database
-//! lacks). The steps: `admit.rs`, `set.rs`, `prove.rs`, and `alternating.rs` for two logins. What a failure leaves in
-//! force: `diagnose.rs`. The end of a leaked login: `retire.rs`. What an operator reads: `text/`.
+//! `shared::rotation` drives the steps. Decisions: `rules/` (strategy, permitted differences, missing roles and grants).
+//! Steps: `admit.rs`, `set.rs`, `prove.rs`, and `alternating.rs` for two logins. State after a failure: `diagnose.rs`.
+//! Retiring a leaked login: `retire.rs`. Operator texts: `text/`.
 
 mod admit;
 pub mod alternating;
@@ -40,29 +40,29 @@ use rules::policy::{self, Strategy};
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "rotate-database";
 
-/// The policy's key of the application's secret.
+/// The application secret's key in the policy.
 const DATABASE: &str = "DATABASE_URL";
 
-/// What an invocation needs besides its event; built once per cold start.
+/// Settings and clients, built once per cold start.
 pub struct App {
     base: Base,
     rds: aws_sdk_rds::Client,
     database: Database,
     /// Name of the secret that the application reads `DATABASE_URL` from.
     database_secret: Option<String>,
-    /// ARN of the secret of the role that manages users, for secrets that name none themselves.
+    /// ARN of the admin role's secret, for secrets that do not name one themselves.
     admin_secret: Option<String>,
-    /// ARNs of the other secrets that this function rotates, as the template has them.
+    /// ARNs of the other secrets that this function rotates, as written in the template.
     other_secrets: Vec<String>,
 }
 
 impl App {
-    /// Reads the settings and makes the clients: those of [`Base::new`], and `DATABASE_SECRET_NAME`,
-    /// `DATABASE_ADMIN_SECRET_ARN`, `OTHER_DATABASE_SECRET_ARNS` (joined by commas) and `RDS_CA_FILE`, each of which may be empty.
+    /// Reads the settings and builds the clients: those of [`Base::new`], and `DATABASE_SECRET_NAME`,
+    /// `DATABASE_ADMIN_SECRET_ARN`, `OTHER_DATABASE_SECRET_ARNS` (joined by commas) and `RDS_CA_FILE`. Each may be empty.
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first setting that is missing or wrong, the authorities' file included.
+    /// [`EnvError`] for the first missing or invalid setting, including an unusable CA file.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let database = Database::from_env(PROCEDURE, env)?;
         let others: Option<String> = env.optional("OTHER_DATABASE_SECRET_ARNS")?;
@@ -90,8 +90,7 @@ impl App {
         policy::strategy(&tags, secret.admin_secret(), self.admin_secret.as_deref(), is_the_templates)
     }
 
-    /// The policy's key of a secret: the application's variable where the template names the secret, else the
-    /// secret's own name.
+    /// The secret's key in the policy: the application's variable if the template names the secret, else its name.
     fn variable<'a>(&self, attempt: &'a Attempt<'_>) -> &'a str {
         let name = &attempt.described.name;
         if self.database_secret.as_ref() == Some(name) { DATABASE } else { name }
@@ -120,22 +119,22 @@ impl App {
     }
 }
 
-/// The answer to a rotation step, or of retiring.
+/// The answer to a rotation step or to a request to retire a leaked login.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub enum Answer {
-    /// What the step did.
+    /// The step's outcome.
     Step(Outcome),
-    /// What became of the login that leaked.
+    /// The state of each secret's leaked login.
     Retired(Vec<Line>),
 }
 
 /// Whether an event that is no rotation step is one that the function takes.
-/// Handles one event: a rotation step, or the wish to end a login that leaked.
+/// Handles one event: a rotation step, or a request to retire a leaked login.
 ///
 /// # Errors
 ///
-/// Those of the rotation; what kept the login from being ended or from being proved dead, which Lambda tries again.
+/// The rotation's errors, or the reason why a leaked login was not ended or not proved dead; Lambda retries that.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, RotateError> {
     if event::is_asked(&event) {
         event::check(&event)?;
@@ -144,7 +143,7 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
     shared::rotation::handle(app, event, invocation).await.map(Answer::Step)
 }
 
-/// A failure with the version that was AWSCURRENT then.
+/// Builds a failure that names the version that was AWSCURRENT.
 fn at(attempt: &Attempt<'_>) -> impl FnOnce(Why) -> RotateError {
     let current = attempt.labelled("AWSCURRENT").map(str::to_owned);
     |why| RotateError { why, in_force: InForce::Current, seen: None, current }
@@ -189,7 +188,7 @@ impl Rotation for App {
     }
 
     async fn aftermath(&self, attempt: &Attempt<'_>) -> Aftermath {
-        self.reported(self.saved_change(attempt.request).await)
+        self.aftermath_of(self.saved_change(attempt.request).await)
     }
 
     async fn abandoned(&self, attempt: &Attempt<'_>, error: RotationError) -> RotateError {

@@ -8,7 +8,7 @@ use crate::error::Why;
 use crate::{App, aws};
 
 impl App {
-    /// Logs in; none when the server refuses the credential.
+    /// Logs in; none if the server refuses the credential.
     pub(crate) async fn try_login(&self, login: &Login) -> Result<Option<Session>, DatabaseError> {
         match self.database.login(login).await {
             Ok(session) => Ok(Some(session)),
@@ -26,11 +26,11 @@ impl App {
             let reason = "the admin secret and the secret itself name different hosts".to_owned();
             return Err(Why::Identity { reason });
         }
-        // Objects and grants are those of the application's database, whichever the admin's secret names.
+        // Objects and grants belong to the application's database, whatever database the admin secret names.
         Ok(Login { database: of.database.clone(), ..admin })
     }
 
-    /// Which of two credentials the database takes.
+    /// Which of two credentials the database accepts.
     pub(crate) async fn takes(&self, logins: [&Login; 2]) -> Result<[bool; 2], Why> {
         let mut takes = [false; 2];
         for (takes, login) in takes.iter_mut().zip(logins) {

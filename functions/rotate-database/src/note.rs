@@ -1,4 +1,4 @@
-//! setSecret's note: what the change was made from, for the later steps and for failures.
+//! setSecret's note of its change, for the later steps and for failures.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -9,35 +9,35 @@ use shared::runtime::failure::chain;
 use crate::App;
 use crate::error::Why;
 
-/// What setSecret keeps for finishSecret before it changes anything.
+/// setSecret's note for finishSecret, stored before anything is changed.
 #[derive(Deserialize, Serialize)]
 pub(crate) struct Change {
-    /// Version that was current, from which the pending value was made.
+    /// The current version, from which the pending value was made.
     pub(crate) from: String,
-    /// When the change was about to be made first.
+    /// Time just before the first attempt at the change.
     pub(crate) at: Timestamp,
-    /// Version whose credential logged in instead of the current one.
+    /// Version whose credential logged in after the current one was refused.
     pub(crate) rescued_by: Option<String>,
-    /// Whether the change ends the current password: the strategy may be another one by the next step.
+    /// Whether the change ends the current password. Stored because the strategy may change before the next step.
     pub(crate) single_user: bool,
 }
 
 impl App {
-    /// Whether AWSCURRENT is on another version than when the change was first about to be made.
+    /// Whether AWSCURRENT has moved since the note was stored.
     pub(crate) fn has_moved(attempt: &Attempt<'_>, change: &Option<Change>) -> bool {
         let current = attempt.labelled("AWSCURRENT").unwrap_or_default();
         change.as_ref().is_some_and(|change| change.from != current)
     }
 
-    fn note(request: &Request) -> String {
+    fn note_key(request: &Request) -> String {
         format!("{}/setSecret", request.token)
     }
 
-    /// Whether this is the first note. Without a note the length of the window is unknown, and a moved AWSCURRENT goes
-    /// unnoticed.
+    /// Stores the note; `false` if one exists. Without it the length of the window is unknown, and a moved AWSCURRENT
+    /// goes unnoticed.
     pub(crate) async fn save_change(&self, attempt: &Attempt<'_>, change: &Change) -> Result<bool, Why> {
-        let kept = self.base.reporter.evidence.put_new(&Self::note(attempt.request), change).await;
-        kept.map_err(|error| {
+        let stored = self.base.reporter.evidence.put_new(&Self::note_key(attempt.request), change).await;
+        stored.map_err(|error| {
             tracing::warn!(message = chain(&error), error_type = "EvidenceFailed");
             RotationError::from(error).into()
         })
@@ -51,6 +51,6 @@ impl App {
     }
 
     pub(crate) async fn look(&self, request: &Request) -> Result<Option<Change>, EvidenceError> {
-        self.base.reporter.evidence.get(&Self::note(request)).await
+        self.base.reporter.evidence.get(&Self::note_key(request)).await
     }
 }

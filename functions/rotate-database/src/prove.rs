@@ -18,7 +18,7 @@ impl App {
         let strategy = self.strategy(attempt, &pending)?;
         let current = attempt.current().await?;
         if current.is_some_and(|current| current.expose_secret() == pending_text.expose_secret()) {
-            // A test of the set-up; before the first rotation there is no owner yet to act as.
+            // Secrets Manager tests the set-up. Before the first rotation no owner role exists to act as.
             self.prove_login(attempt, &Strategy::SingleUser, pending.login()).await?;
             return Ok(Outcome::TestedCopy);
         }
@@ -68,12 +68,12 @@ impl App {
         Ok(Proof {
             staged: version.created,
             what: "log in with the pending credential, read and write",
-            aftermath: self.reported(change),
+            aftermath: self.aftermath_of(change),
         })
     }
 
-    /// What setSecret's note adds to what is told at the end.
-    pub(crate) fn reported(&self, change: Option<Change>) -> Aftermath {
+    /// The part of the final report that comes from setSecret's note.
+    pub(crate) fn aftermath_of(&self, change: Option<Change>) -> Aftermath {
         let Some(change) = change else { return Aftermath::default() };
         let rescued =
             change.rescued_by.map(|version| text::failure::rescued(self.base.settings.language, &version));

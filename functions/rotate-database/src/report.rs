@@ -11,8 +11,8 @@ use crate::error::{RotateError, Why};
 use crate::rules::leak::Course;
 use crate::text::retire::{ended_message, failed_message, replaced_message, waits_message};
 
-/// Tells and records what was done, what failed once a day, and what waits since an incident once a day. Gives also whether
-/// that is the first time.
+/// Reports and records the result of retiring a login; failures and waits once a day each. Also returns whether this is
+/// the first report of it.
 pub(crate) async fn report(
     app: &App,
     secret: &str,
@@ -23,18 +23,18 @@ pub(crate) async fn report(
     let day = time::local_date(invocation.now);
     let line =
         |did: &str, why: &str| Line { secret: secret.to_owned(), did: did.to_owned(), why: why.to_owned() };
-    let (line, run_id, reported, outcome) = match done {
+    let (line, run_id, message, outcome) = match done {
         Ok(Course::Nothing) => return (line("none", ""), false),
         Ok(Course::Waits(waits)) => {
             let line = line("waits", waits.name());
             let run_id = format!("{secret}/retire/{}/{day}", line.why);
             (line, run_id, waits_message(settings, secret, *waits), "waits".to_owned())
         }
-        // The leaked value cannot be tried, so this is never reported as proved.
+        // The leaked value cannot be tried, so never report it as proved dead.
         Ok(Course::Replaced(replaced)) => {
             let run_id = format!("{}/retire/replaced", replaced.version);
-            let reported = replaced_message(settings, secret, replaced);
-            (line("replaced", ""), run_id, reported, "not proved: the leaked value is gone".to_owned())
+            let message = replaced_message(settings, secret, replaced);
+            (line("replaced", ""), run_id, message, "not proved: the leaked value is gone".to_owned())
         }
         Ok(Course::Ended(ended)) => {
             let run_id = format!("{}/retire/ended", ended.version);
@@ -43,8 +43,8 @@ pub(crate) async fn report(
         Err(why) => {
             let error = RotateError::from(why.clone());
             let run_id = format!("{secret}/retire/{}/{day}", error.fingerprint());
-            let reported = failed_message(settings, secret, &error);
-            (line("failed", error.kind()), run_id, reported, format!("failed: {}", error.kind()))
+            let message = failed_message(settings, secret, &error);
+            (line("failed", error.kind()), run_id, message, format!("failed: {}", error.kind()))
         }
     };
     let begun = app.base.reporter.look(&run_id).await;
@@ -57,6 +57,6 @@ pub(crate) async fn report(
         findings: done.as_ref().err().map(|why| chain(why)).into_iter().collect(),
         ..Draft::of(settings, &run_id, result, invocation.now)
     };
-    app.base.reporter.report(draft, Some(&reported), begun, invocation).await;
+    app.base.reporter.report(draft, Some(&message), begun, invocation).await;
     (line, is_news)
 }

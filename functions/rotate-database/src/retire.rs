@@ -1,8 +1,7 @@
-//! After an incident: ends the login that leaked, and proves that the database refuses it.
+//! Retires a leaked login after an incident, and proves that the database refuses it.
 //!
-//! Of alternating users the leaked login is the one that is not in use; it may no longer log in, and its sessions end. The
-//! next rotation restores it with a password of its own. A single user's old password is dead since setSecret; what is left are
-//! the sessions that it opened.
+//! With alternating users the leaked login is the unused one: it is disabled and its sessions are ended. The next rotation
+//! restores it with a new password. A single user's old password died in setSecret, so only its open sessions are ended.
 
 use std::time::Duration;
 
@@ -23,14 +22,14 @@ use crate::rules::leak::{Course, Ended, Replaced, Waits, names};
 use crate::rules::policy::{self, Strategy};
 use crate::{App, DATABASE, aws};
 
-/// Time kept back for the report.
+/// Time reserved for the report.
 const REPORTING: Duration = Duration::from_secs(6);
 
-/// How often it is looked whether sessions that were ended are gone, and how long between two looks.
-const LOOKS: usize = 10;
-const BETWEEN: Duration = Duration::from_millis(200);
+/// Number of checks whether terminated sessions are gone, and the time between two checks.
+const CHECKS: usize = 10;
+const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The answer to `{"retire": true}`.
+/// Answers `{"retire": true}`.
 pub(crate) async fn retire(app: &App, invocation: &Invocation) -> Result<Vec<Line>, RotateError> {
     let day = time::local_date(invocation.now);
     tracing::Span::current().record("run_id", format!("{day}/retire").as_str());
@@ -46,7 +45,7 @@ pub(crate) async fn retire(app: &App, invocation: &Invocation) -> Result<Vec<Lin
             tracing::error!(message = chain(why), error_type, secret.name = secret);
         }
         let (line, is_news) = report(app, &secret, &done, invocation).await;
-        // The alarm pages once a day for the same cause.
+        // Fail, and so alarm, at most once a day for the same cause.
         failed.extend((done.is_err() && is_news).then_some(secret));
         lines.push(line);
     }
@@ -54,8 +53,7 @@ pub(crate) async fn retire(app: &App, invocation: &Invocation) -> Result<Vec<Lin
 }
 
 impl App {
-    /// The secrets of this function whose value before may be known to others: the application's by its name, the others
-    /// by the ARN of the ledger's row.
+    /// The secrets whose previous value may have leaked: the application's by name, others by the ARN in the ledger.
     fn leaked(&self, rows: &[Row]) -> Vec<String> {
         let mut secrets: Vec<String> = self.database_secret.iter().cloned().collect();
         for row in rows.iter().filter(|row| row.reason == "incident") {
@@ -89,7 +87,7 @@ impl App {
             leaked => leaked?,
         };
         let current = labelled(&listed)?;
-        // Tasks of the deployment that brought the version into use are younger than the look that saw it move.
+        // The deployment's tasks started after the follow-up saw AWSCURRENT move.
         let row = rows.iter().find(|row| row.arn == listed.arn && row.version == current);
         let before = row.and_then(|row| row.started).unwrap_or(since);
         let current = self.login_of(&listed, current).await?;
@@ -110,7 +108,7 @@ impl App {
             (leaked.user.clone(), true, sessions)
         };
         self.must_be_refused(&leaked).await?;
-        // The leaked login may still be valid in the database that replaces this one.
+        // The leaked login may still be valid in the blue/green deployment's other database.
         if let Some(host) = aws::host(&self.rds, &current).await.map_err(Why::Rds)?
             && let Some(open) = self.blue_green(&host).await?
         {
@@ -121,7 +119,7 @@ impl App {
         Ok(Course::Ended(ended))
     }
 
-    /// Finds the rotation that replaced a leaked password whose value is no longer stored, and ends the older sessions of the
+    /// Finds the rotation that replaced a leaked password that is no longer stored, and ends the older sessions of the
     /// secret's logins.
     async fn replaced(
         &self,
@@ -144,8 +142,8 @@ impl App {
                 made.push(row);
             }
         }
-        // Two users take turns: the rotation after the incident's changes the leaked login's password. Where a person put a
-        // value in between, the turn is unknown, but two rotations change both passwords.
+        // Two users take turns, so the rotation after the incident's one changes the leaked login's password. If a value
+        // was stored by hand in between, the turn is unknown, but two rotations change both passwords.
         let next = made.iter().find(|row| row.previous.as_ref() == Some(&incident.version));
         let Some(next) = next.or(made.get(1).and(made.first())) else {
             return Err(Why::LeakUnknown { version: leaked });
@@ -156,7 +154,7 @@ impl App {
         for label in ["AWSCURRENT", "AWSPREVIOUS"] {
             let Some(version) = listed.labelled(label) else { continue };
             let login = self.login_of(listed, version).await?;
-            // The old password of a single user is refused.
+            // A single user's old password is refused.
             if let Some(session) = self.try_login(&login).await? {
                 sessions += end_sessions(&session, Some(before)).await?;
                 session.close().await;
@@ -170,16 +168,16 @@ impl App {
     async fn login_of(&self, listed: &Listed, version: &str) -> Result<Login, Why> {
         let value = secrets::value(&self.base.secrets, &listed.arn, Some(version)).await;
         let value = value.map_err(|call: CallError| match call.code.as_str() {
-            // The service keeps the versions without a label for a while only.
+            // Secrets Manager deletes versions without labels after a while.
             "ResourceNotFoundException" => Why::LeakUnknown { version: version.to_owned() },
             _ => RotationError::from(call).into(),
         })?;
         Ok(Secret::parse(&value)?.login().clone())
     }
 
-    /// Disables the login that is not in use, and ends its sessions. That is done as the login itself, with a password that
-    /// nobody keeps: the administrator would need a further right for it. Whoever is logged in as it can change its password,
-    /// and cannot enable it.
+    /// Disables the unused login and ends its sessions. The sessions are ended as the login itself, with a throwaway
+    /// password, because the administrator would need another right for that. An attacker who is logged in as it can change
+    /// its password, but cannot enable it again.
     async fn shut_out(&self, listed: &Listed, leaked: &Login, current: &Login) -> Result<u64, Why> {
         let value = secrets::value(&self.base.secrets, &listed.arn, Some(labelled(listed)?)).await;
         let secret = Secret::parse(&value.map_err(RotationError::from)?)?;
@@ -194,13 +192,16 @@ impl App {
             return Err(Why::Identity { reason });
         }
         let (generator, _) = policy::rule(&self.base.settings.policy.rotation, DATABASE)?;
-        let ours = Login { password: generate(&generator)?, user: leaked.user.clone(), ..current.clone() };
+        let throwaway =
+            Login { password: generate(&generator)?, user: leaked.user.clone(), ..current.clone() };
         let admin = self.admin(admin, current).await?;
         let session = self.database.login_bound(&admin).await?;
-        session.enable(&ours.user, &ours.password, async || self.is_as_before(listed).await).await?;
-        let own = self.database.login(&ours).await;
-        // Disable even if the login failed: a thief with open sessions can use up its connection limit.
-        session.disable(&ours.user, async || self.is_as_before(listed).await).await?;
+        session
+            .enable(&throwaway.user, &throwaway.password, async || self.is_as_before(listed).await)
+            .await?;
+        let own = self.database.login(&throwaway).await;
+        // Disable even if the login failed: an attacker's open sessions can use up its connection limit.
+        session.disable(&throwaway.user, async || self.is_as_before(listed).await).await?;
         session.close().await;
         let own = own?;
         let sessions = end_sessions(&own, None).await?;
@@ -208,7 +209,7 @@ impl App {
         Ok(sessions)
     }
 
-    /// That no rotation has begun, and AWSCURRENT is where it was: else the login may have become the one in use.
+    /// Checks that no rotation has begun and AWSCURRENT has not moved; otherwise the login may be in use now.
     async fn is_as_before(&self, listed: &Listed) -> Result<(), Why> {
         let now = describe::secret(&self.base.secrets, &listed.arn).await.map_err(RotationError::from)?;
         if now.labelled("AWSCURRENT") == listed.labelled("AWSCURRENT") && !is_pending(&now) {
@@ -217,7 +218,7 @@ impl App {
         Err(Why::RotationBegan)
     }
 
-    /// Proves that the database refuses the leaked credential; an answer of another kind proves nothing.
+    /// Proves that the database refuses the leaked credential. Any other error proves nothing.
     async fn must_be_refused(&self, leaked: &Login) -> Result<(), Why> {
         match self.database.login(leaked).await {
             Ok(session) => {
@@ -240,7 +241,7 @@ fn is_pending(listed: &Listed) -> bool {
     pending.is_some() && pending != listed.labelled("AWSCURRENT")
 }
 
-/// Ends the other sessions of the session's own login, those that began before a moment or all, and gives their number.
+/// Ends the login's other sessions, all or those that began before a moment, and returns their number.
 async fn end_sessions(session: &Session, before: Option<Timestamp>) -> Result<u64, Why> {
     const DURING: &str = "end the login's sessions";
     let older = before.map(|at| format!(" AND backend_start < '{at}'::pg_catalog.timestamptz"));
@@ -249,19 +250,19 @@ async fn end_sessions(session: &Session, before: Option<Timestamp>) -> Result<u6
          WHERE usename = session_user AND pid <> pg_catalog.pg_backend_pid(){}",
         older.unwrap_or_default()
     );
-    // The first set-up made the login's role the owner, with the sessions that were open then; nobody logs in as it since.
+    // The first set-up turned the login's role into the owner, together with its open sessions. The owner cannot log in.
     const OF_THE_OWNER: &str = "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
         WHERE usename = current_user AND usename <> session_user";
     let mut ended = session.execute(DURING, OF_THE_OWNER).await?;
-    // The owner, as which the login acts, may not end the login's sessions.
+    // The login acts as the owner, which may not end the login's sessions.
     session.run(DURING, "SET ROLE NONE", Quotes::Nothing).await?;
-    for _ in 0..LOOKS {
+    for _ in 0..CHECKS {
         let left = session.execute(DURING, &sql).await?;
         if left == 0 {
             return Ok(ended);
         }
         ended = ended.max(left);
-        tokio::time::sleep(BETWEEN).await;
+        tokio::time::sleep(CHECK_INTERVAL).await;
     }
     Err(Why::SessionsLive { target: session.target.clone() })
 }

@@ -9,7 +9,7 @@ use crate::note::Change;
 use crate::rules::policy::{self, Strategy};
 use crate::{App, alternating, aws};
 
-/// How many versions without a label are tried when no label's credential logs in: each costs a login.
+/// Maximum number of other versions to try when AWSCURRENT does not log in; each try costs a login.
 const STRAYS: usize = 5;
 
 /// A credential of one of the secret's versions.
@@ -19,7 +19,7 @@ struct Known {
 }
 
 impl App {
-    /// Sets the pending password. `seen` holds the credential that logged in, as long as it is certainly still valid.
+    /// Sets the pending password. `seen` names the credential that logged in, while it is certainly still valid.
     pub(crate) async fn change(
         &self,
         attempt: &Attempt<'_>,
@@ -54,12 +54,12 @@ impl App {
             kept => kept.unwrap_or(true),
         };
         if !is_first && Self::has_moved(attempt, &self.saved_change(attempt.request).await) {
-            // finishSecret would refuse, and a single user's AWSCURRENT would be dead until somebody came.
+            // finishSecret would refuse, and a single user's AWSCURRENT would stay dead until an operator steps in.
             session.close().await;
             return Err(self.moved(pending.login(), current.login()).await?);
         }
-        // Whoever holds the database's lock asks again: an invocation that was slow to come here may be of a rotation
-        // that was abandoned meanwhile, and would undo the next one, or a person's choice of AWSCURRENT.
+        // Checked again under the database's lock: a slow invocation of an abandoned rotation would overwrite the next
+        // rotation's password, or override an operator's choice of AWSCURRENT.
         let fence = async || attempt.must_be_unmoved().await.map_err(Why::from);
         match &strategy {
             Strategy::SingleUser => {
@@ -84,10 +84,10 @@ impl App {
         Ok(Outcome::Set)
     }
 
-    /// Logs in as the current user; none when the pending password is the user's already.
+    /// Logs in as the current user; none if the user already has the pending password.
     ///
-    /// A changed AWSCURRENT that logs in no more does not end the matter: the credential that the database takes may
-    /// stand in another version of the same secret, above all in AWSPREVIOUS.
+    /// If AWSCURRENT is refused, tries the secret's other versions, AWSPREVIOUS first: one of them may hold the
+    /// credential that the database accepts.
     async fn enter(
         &self,
         attempt: &Attempt<'_>,
@@ -122,8 +122,7 @@ impl App {
                 continue;
             }
             if let Some(session) = self.try_login(&login).await? {
-                // The pending password is not for the user who comes after this one; a person can make the version
-                // the current one again.
+                // The pending value does not belong to this user's turn. An operator can make this version current.
                 if login.user != current.login.user {
                     session.close().await;
                     another_user.get_or_insert(version);
@@ -131,7 +130,7 @@ impl App {
                 }
                 tracing::warn!(
                     message = format!(
-                        "AWSCURRENT does not log in, version {version} does; the rotation goes on with it"
+                        "AWSCURRENT does not log in, but version {version} does; continuing the rotation with it"
                     ),
                     error_type = "Auth",
                 );

@@ -1,28 +1,28 @@
-//! What became of a leaked login.
+//! The state of a leaked login.
 
 use serde::{Deserialize, Serialize};
 use shared::run::ledger::NotInUse;
 
-/// What was done with a leaked login; also the note that it was.
+/// How a leaked login was ended; also the stored note of it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Ended {
-    /// The version that replaced what leaked.
+    /// The version that replaced the leaked one.
     pub(crate) version: String,
     /// The database's user.
     pub(crate) user: String,
-    /// Whether the user was disabled for it; a single user's password had changed already.
+    /// Whether the user was disabled; a single user's password had already changed.
     pub(crate) is_shut_out: bool,
     /// Sessions that were ended.
     pub(crate) sessions: u64,
 }
 
-/// Where a secret's leaked login stands.
+/// The state of a secret's leaked login.
 pub(crate) enum Course {
     /// No incident was declared.
     Nothing,
-    /// Nobody knows that it is needed no more.
+    /// It may still be needed.
     Waits(Waits),
-    /// It is dead.
+    /// It is proved dead.
     Ended(Ended),
     /// A later rotation replaced its password, and the leaked value is no longer stored, so it cannot be tried.
     Replaced(Replaced),
@@ -33,18 +33,18 @@ pub(crate) enum Course {
 pub(crate) struct Replaced {
     /// The version that leaked.
     pub(crate) version: String,
-    /// The one that replaced its password.
+    /// The version that replaced its password.
     pub(crate) replaced_by: String,
     /// Sessions that were ended, for all logins in the secret.
     pub(crate) sessions: u64,
 }
 
-/// Why a leaked login stays for now.
+/// Why a leaked login is not ended yet.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Waits {
     /// A rotation may have given the login its next password.
     RotationRuns,
-    /// Nobody knows that the current version is in use.
+    /// The current version is not known to be in use.
     NotInUse(NotInUse),
 }
 
@@ -57,7 +57,7 @@ impl Waits {
     }
 }
 
-/// Whether an ARN of the template, which may end in the service's six characters as `?`, is this secret's.
+/// Whether an ARN in the template is this secret's. It may end in `?` for the service's six random characters.
 pub(crate) fn names(pattern: &str, arn: &str) -> bool {
     match pattern.split_once(['?', '*']) {
         Some((stem, _)) => arn.starts_with(stem),

@@ -1,10 +1,10 @@
-//! What the server has of a pair: the answer to the query in `alternating.rs`.
+//! The state of a pair on the server, as the query in `alternating.rs` returns it.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// What the server has of a pair, in one database.
+/// The state of a pair on the server, in one database.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(default)]
 pub(crate) struct Observed {
@@ -12,23 +12,23 @@ pub(crate) struct Observed {
     pub(crate) major: u32,
     pub(crate) database: String,
     pub(crate) admin: Admin,
-    /// The pair's roles that exist, by name.
+    /// The pair's existing roles, by name.
     pub(crate) roles: BTreeMap<String, Role>,
-    /// Which of them is a member of which.
+    /// Memberships between them.
     pub(crate) memberships: Vec<Membership>,
-    /// Privileges of the logins that the owner, or the role that will be it, lacks.
+    /// The logins' privileges that the owner, or the role that will become the owner, lacks.
     pub(crate) privileges: Vec<Privilege>,
-    /// Other roles that the logins are members of and the owner is not.
+    /// Other roles of which the logins are members and the owner is not.
     pub(crate) granted: Vec<Granted>,
-    /// Schemas that are named as one of the logins.
+    /// Schemas named like one of the logins.
     pub(crate) schemas: Vec<String>,
-    /// The search path of a login that has none of its own.
+    /// The search path of a login without a setting of its own.
     pub(crate) search_path: String,
-    /// Logins that others than we are connected as, in this database.
+    /// Logins with connections to this database other than this function's.
     pub(crate) connected: Vec<String>,
 }
 
-/// The role that does the work.
+/// The administrator role.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 pub(crate) struct Admin {
     pub(crate) name: String,
@@ -43,9 +43,9 @@ pub(crate) struct Role {
     pub(crate) inherit: bool,
     pub(crate) createdb: bool,
     pub(crate) bypassrls: bool,
-    /// Superuser, CREATEROLE or REPLICATION, itself or through a role that it is a member of; RDS's administrators.
+    /// Has SUPERUSER or CREATEROLE, itself or through a membership, or is a member of `rds_superuser`; or has REPLICATION.
     pub(crate) elevated: bool,
-    /// Logs in by IAM tokens, and so by no password.
+    /// Logs in by IAM tokens, so not by password.
     pub(crate) iam: bool,
     pub(crate) limit: i32,
     pub(crate) until: Option<String>,
@@ -55,14 +55,14 @@ pub(crate) struct Role {
     pub(crate) assumable: bool,
     /// The admin has granted it to itself.
     pub(crate) self_granted: bool,
-    /// Something in this database, or a database, belongs to it.
+    /// Owns an object in this database, or a database.
     pub(crate) owns: bool,
     pub(crate) settings: Vec<Settings>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 pub(crate) struct Settings {
-    /// All databases when there is none.
+    /// All databases if none.
     pub(crate) database: Option<String>,
     /// Each as `name=value`.
     pub(crate) values: Vec<String>,
@@ -80,13 +80,13 @@ pub(crate) struct Membership {
 pub(crate) struct Privilege {
     /// As in `GRANT … ON <kind>`; `DEFAULT` for default privileges.
     pub(crate) kind: String,
-    /// Quoted name of the object; the kind of objects for default privileges.
+    /// Quoted name of the object; for default privileges, the kind of objects.
     pub(crate) target: String,
-    /// Quoted name of the column, or of the schema for default privileges.
+    /// Quoted name of the column; for default privileges, of the schema.
     pub(crate) part: Option<String>,
-    /// Whose object, or whose default privileges.
+    /// Owner of the object or of the default privileges.
     pub(crate) owner: String,
-    /// Whose privilege.
+    /// The login that holds the privilege.
     pub(crate) holder: String,
     pub(crate) privilege: String,
     pub(crate) grantable: bool,

@@ -4,15 +4,15 @@ use shared::database::{CLONE, stem};
 
 const OWNER: &str = "_owner";
 
-/// PostgreSQL cuts longer names off, in bytes.
+/// Maximum length of a PostgreSQL name, in bytes; longer names are truncated.
 const NAME_LIMIT: usize = 63;
 
 /// The names of an alternating pair.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Pair {
-    /// The login that was there first.
+    /// The original login.
     pub stem: String,
-    /// The other login, `<stem>_clone`, as AWS's own functions call it.
+    /// The other login, `<stem>_clone`, as AWS's own functions name it.
     pub clone: String,
     /// The role that both act as, `<stem>_owner`.
     pub owner: String,
@@ -23,7 +23,7 @@ impl Pair {
     ///
     /// # Errors
     ///
-    /// What is wrong with the name.
+    /// The reason why the name is too long.
     pub fn of(user: &str) -> Result<Self, String> {
         let stem = stem(user);
         let longest = NAME_LIMIT - CLONE.len().max(OWNER.len());
@@ -35,7 +35,7 @@ impl Pair {
         Ok(Self { stem: stem.to_owned(), clone: format!("{stem}{CLONE}"), owner: format!("{stem}{OWNER}") })
     }
 
-    /// The login that takes its turn after `user`.
+    /// The login whose turn comes after `user`.
     pub fn other(&self, user: &str) -> &str {
         if user == self.clone { &self.stem } else { &self.clone }
     }
