@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret;
+use shared::database::secret::Secret;
 use shared::policy::{Generator, Rotation};
 use shared::rotation::{InForce, RotationError, Step, invalid_tag};
 use shared::run::ledger::{InUse, NotInUse};
 
-use crate::alternating::Pair;
 use crate::error::Why;
-use shared::database::secret::Secret;
+use crate::rules::pair::Pair;
 
 /// How a credential is replaced.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Strategy {
+pub(crate) enum Strategy {
     /// The user changes its own password; the old one is dead at that moment.
     SingleUser,
     /// Two logins take turns; the old one lives until the next rotation.

@@ -1,0 +1,89 @@
+//! createSecret's checks: whether this function may rotate the secret now.
+
+use shared::aws::secrets::Listed;
+use shared::database::secret::Secret;
+use shared::rotation::{Attempt, RotationError, Step};
+use shared::run::ledger::{self, NotInUse};
+
+use crate::error::Why;
+use crate::rules::policy;
+use crate::{App, DATABASE, aws};
+
+impl App {
+    /// Refuses secrets that this function must not rotate, or not now.
+    pub(crate) async fn check(&self, attempt: &Attempt<'_>) -> Result<(), Why> {
+        if let Some(owner) = &attempt.described.owner {
+            return Err(Why::ManagedSecret { owner: owner.clone() });
+        }
+        let current = self.current(attempt).await?;
+        let strategy = self.strategy(attempt, &current)?;
+        policy::next_user(&strategy, &current.login().user)?;
+        let host = aws::host(&self.rds, current.login()).await.map_err(Why::Rds)?;
+        let Some(host) = host else { return Ok(()) };
+        if host.is_managed {
+            let user = current.login().user.clone();
+            return Err(Why::ManagedMaster { user, kind: host.kind, id: host.id });
+        }
+        let Some(open) = self.blue_green(&host).await? else { return Ok(()) };
+        let is_begun = self.saved_change(attempt.request).await.is_some_and(|change| change.single_user);
+        // Once a single user's password has changed, only finishing the rotation makes a working credential current.
+        if is_begun && (attempt.request.step != Step::SetSecret || self.takes_pending(attempt).await?) {
+            return Ok(());
+        }
+        Err(open)
+    }
+
+    /// Whether the pending credential logs in.
+    async fn takes_pending(&self, attempt: &Attempt<'_>) -> Result<bool, Why> {
+        let pending = Secret::parse(&attempt.pending().await?.value)?;
+        let session = self.try_login(pending.login()).await?;
+        let takes = session.is_some();
+        if let Some(session) = session {
+            session.close().await;
+        }
+        Ok(takes)
+    }
+
+    /// The refusal if the server is in an open blue/green deployment.
+    pub(crate) async fn blue_green(&self, host: &aws::Host) -> Result<Option<Why>, Why> {
+        let found = aws::blue_green(&self.rds, host).await.map_err(Why::Rds)?;
+        let open = found.into_iter().find(|(_, status)| policy::is_open(status));
+        Ok(open.map(|(deployment, status)| Why::BlueGreen { server: host.id.clone(), deployment, status }))
+    }
+
+    /// Refuses a rotation that would change the password of a login that running tasks may still use.
+    pub(crate) async fn must_be_in_use(&self, attempt: &Attempt<'_>) -> Result<(), Why> {
+        // Other secrets may never get a follow-up.
+        let version = attempt.labelled("AWSCURRENT").filter(|_| self.variable(attempt) == DATABASE);
+        let Some(version) = version else { return Ok(()) };
+        let (evidence, arn) = (&self.base.reporter.evidence, &attempt.request.secret_id);
+        let rows = ledger::rows(&evidence.client, &evidence.bucket).await.map_err(RotationError::from)?;
+        let rows = rows.map_err(|reason| Why::Ledger { reason })?;
+        let labels = attempt.described.versions.clone();
+        let listed = Listed { arn: arn.clone(), labels, ..Listed::default() };
+        if attempt.described.tags.get("in-use").is_some_and(|vouched| vouched == version) {
+            return Ok(());
+        }
+        // The previous value is in use again, and its use was proved.
+        if rows.iter().find(|row| row.arn == *arn).is_some_and(|row| row.outcome == "rolled back") {
+            return Ok(());
+        }
+        let in_use = ledger::in_use(&listed, &rows, false, attempt.now);
+        let made = match in_use {
+            Err(NotInUse::NotFollowed) if attempt.was_made(version).await? => {
+                attempt.version(version, Some("AWSCURRENT")).await?.and_then(|version| version.created)
+            }
+            _ => None,
+        };
+        let Some(why) = policy::waits_for(in_use, made, attempt.now) else { return Ok(()) };
+        let place: Vec<_> = arn.split(':').skip(1).take(4).collect();
+        let machine = match place[..] {
+            [partition, _, region, account] => format!(
+                "arn:{partition}:states:{region}:{account}:stateMachine:{}-{}-rotation-followup",
+                self.base.settings.project, self.base.settings.environment
+            ),
+            _ => String::new(),
+        };
+        Err(Why::NotInUse { version: version.to_owned(), why: why.name(), machine })
+    }
+}

@@ -1,0 +1,146 @@
+//! The messages about a leaked login.
+
+use shared::run::ledger::NotInUse;
+use shared::run::notify::Message;
+use shared::runtime::failure::{Failure, chain};
+use shared::runtime::language::Language;
+use shared::runtime::settings::Settings;
+
+use crate::PROCEDURE;
+use crate::error::{RotateError, Why};
+use crate::rules::leak::{Ended, Replaced, Waits};
+
+/// Asks for it at once.
+fn command(settings: &Settings) -> String {
+    format!(
+        "`echo '{{\"retire\": true}}' | aws lambda invoke --function-name {} --payload fileb:///dev/stdin /dev/stdout`",
+        settings.function
+    )
+}
+
+pub(crate) fn ended_message(settings: &Settings, secret: &str, ended: &Ended) -> Message {
+    let Ended { user, is_shut_out, sessions, .. } = ended;
+    let line = match (settings.language, is_shut_out) {
+        (Language::Portuguese, true) => format!(
+            "O login vazado, `{user}`, não pode mais entrar, as sessões dele foram encerradas ({sessions}), e o banco recusa a credencial vazada (provado). A próxima rotação o restaura com uma senha nova; nada a fazer."
+        ),
+        (Language::English, true) => format!(
+            "The leaked login, `{user}`, may no longer log in, its sessions were ended ({sessions}), and the database refuses the leaked credential (proved). The next rotation restores it with a new password; there is nothing to do."
+        ),
+        (Language::Portuguese, false) => format!(
+            "A senha vazada de `{user}` é recusada pelo banco (provado), e as sessões abertas antes do deployment foram encerradas ({sessions}). Nada a fazer."
+        ),
+        (Language::English, false) => format!(
+            "The database refuses the leaked password of `{user}` (proved), and the sessions that began before the deployment were ended ({sessions}). There is nothing to do."
+        ),
+    };
+    let title = settings.language.pick("Credencial vazada está morta", "The leaked credential is dead");
+    message(settings, title, secret, vec![line])
+}
+
+pub(crate) fn replaced_message(settings: &Settings, secret: &str, replaced: &Replaced) -> Message {
+    let Replaced { version, replaced_by, sessions } = replaced;
+    let language = settings.language;
+    let line = match language {
+        Language::Portuguese => format!(
+            "O Secrets Manager não guarda mais o valor da versão vazada (`{version}`), por isso ela não pôde ser experimentada. Uma rotação posterior (`{replaced_by}`) deu outra senha ao login vazado, e as sessões abertas antes do deployment foram encerradas ({sessions}). Se alguém mudou senhas ou rótulos à mão desde então, rotacionar mais uma vez: `aws secretsmanager rotate-secret --secret-id '{secret}'`"
+        ),
+        Language::English => format!(
+            "Secrets Manager no longer keeps the value of the version that leaked (`{version}`), so it could not be tried. A later rotation (`{replaced_by}`) gave the leaked login another password, and the sessions that began before the deployment were ended ({sessions}). If passwords or labels were changed by hand since, rotate once more: `aws secretsmanager rotate-secret --secret-id '{secret}'`"
+        ),
+    };
+    let title = language.pick(
+        "Credencial vazada foi substituída, sem prova",
+        "The leaked credential was replaced, without proof",
+    );
+    message(settings, title, secret, vec![line])
+}
+
+pub(crate) fn waits_message(settings: &Settings, secret: &str, waits: Waits) -> Message {
+    let language = settings.language;
+    let (why, next) = match waits {
+        Waits::RotationRuns => (
+            language.pick(
+                "uma rotação está em curso e pode ter dado a este login a senha seguinte",
+                "a rotation is under way and may have given this login its next password",
+            ),
+            language.pick(
+                "nenhum: quando ela terminar, e o acompanhamento dela, a credencial é encerrada. Se ela falhou, seguir a mensagem dela.",
+                "none: the credential is ended when that and its follow-up are over. If it failed, follow its message.",
+            )
+            .to_owned(),
+        ),
+        Waits::NotInUse(why) => (
+            match why {
+                NotInUse::NotFollowed => language.pick(
+                    "o acompanhamento (rotation-followup) ainda não pôs a versão atual em uso",
+                    "the follow-up (rotation-followup) has not brought the current version into use yet",
+                ),
+                NotInUse::FollowupFailed => language.pick(
+                    "o acompanhamento da versão atual falhou; ver a mensagem dele",
+                    "the follow-up of the current version failed; see its message",
+                ),
+                NotInUse::NoReader => language.pick(
+                    "nenhum serviço do cluster lê o segredo, então ninguém sabe se a versão atual está em uso",
+                    "no service of the cluster reads the secret, so nobody knows whether the current version is in use",
+                ),
+                NotInUse::Pinned => language.pick(
+                    "uma task definition fixa outra versão do segredo (valueFrom); a mensagem do acompanhamento diz qual",
+                    "a task definition is pinned to another version of the secret (valueFrom); the follow-up's message names it",
+                ),
+            },
+            format!(
+                "{} {}",
+                language.pick(
+                    "resolver isso; a função tenta a cada hora. Para não esperar:",
+                    "resolve that; the function tries each hour. Not to wait:",
+                ),
+                command(settings)
+            ),
+        ),
+    };
+    let title = language.pick("Credencial vazada ainda vale", "Leaked credential still good");
+    let lines = vec![
+        format!("{}: {why}.", language.pick("Motivo", "Reason")),
+        format!("*{}*: {next}", language.pick("Próximo passo", "Next step")),
+    ];
+    message(settings, title, secret, lines)
+}
+
+pub(crate) fn failed_message(settings: &Settings, secret: &str, error: &RotateError) -> Message {
+    let language = settings.language;
+    let next = match &error.why {
+        Why::StillAccepted { .. } | Why::LeakUnknown { .. } => format!(
+            "{} `aws secretsmanager rotate-secret --secret-id '{secret}'`",
+            language.pick(
+                "*urgente*: rotacionar o segredo de novo, o que troca a senha do login vazado:",
+                "*urgent*: rotate the secret again, which changes the leaked login's password:",
+            )
+        ),
+        _ => format!(
+            "{} {}",
+            language.pick(
+                "corrigir o que a linha miúda diz; a função tenta a cada hora. Para não esperar:",
+                "correct what the small print says; the function tries each hour. Not to wait:",
+            ),
+            command(settings)
+        ),
+    };
+    let title = language.pick(
+        "Não se provou que a credencial vazada está morta",
+        "The leaked credential was not proved dead",
+    );
+    let lines = vec![
+        format!("*{}*: {}", error.kind(), error.why.cause(language)),
+        format!("*{}*: {next}", language.pick("Próximo passo", "Next step")),
+    ];
+    let mut message = message(settings, title, secret, lines);
+    message.context = format!("{} · {}", chain(&error.why), message.context);
+    message
+}
+
+pub(crate) fn message(settings: &Settings, title: &str, secret: &str, lines: Vec<String>) -> Message {
+    let title = format!("{title}: {secret} ({})", settings.environment);
+    let context = format!("{PROCEDURE} · {} · {}", settings.project, settings.code_version);
+    Message { title, lines, context }
+}
