@@ -8,7 +8,7 @@ use shared::runtime::lambda::unhurried;
 use shared::runtime::time::instant;
 
 use crate::PROCEDURE;
-use crate::policy::{Snapshot, TAKEN_AT};
+use crate::rules::snapshot::{Snapshot, TAKEN_AT};
 
 type Rds = aws_sdk_rds::Client;
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::aws::snapshots::Kind;
 
-use crate::policy::{ExpiredSnapshot, Snapshot};
+use super::snapshot::{ExpiredSnapshot, Snapshot};
 
 /// Name of the note. Unlike every run id.
 pub(crate) const NOTE: &str = "book";

@@ -1,0 +1,26 @@
+//! Which snapshots and findings a run is about.
+
+use super::snapshot::Snapshot;
+use crate::event::Trigger;
+
+/// Whether a run looks at a snapshot.
+pub(crate) fn concerns(trigger: &Trigger, snapshot: &Snapshot, is_away: bool) -> bool {
+    match trigger {
+        Trigger::Sweep => true,
+        Trigger::Follow => is_away,
+        Trigger::One(name) => !is_away && snapshot.name == *name,
+    }
+}
+
+/// Whether a run finds out anew what a key says.
+pub(crate) fn covers(trigger: &Trigger, region: Option<&str>, key: &str) -> bool {
+    let (kind, label) = key.split_once(' ').unwrap_or_default();
+    match (trigger, region) {
+        (Trigger::Sweep, _) => true,
+        // Only a sweep deletes.
+        _ if kind == "NotDeleted" => false,
+        (Trigger::Follow, Some(region)) => label.ends_with(&format!(" ({region})")),
+        (Trigger::Follow, None) => false,
+        (Trigger::One(name), _) => label.strip_prefix("cluster/").unwrap_or(label) == name,
+    }
+}
