@@ -6,8 +6,8 @@ use shared::aws::snapshots::{Database, Kind};
 use shared::runtime::failure::CallError;
 use shared::runtime::lambda::unhurried;
 
-use crate::policy::Snapshot;
-use crate::tags::DEPLOY;
+use crate::rules::snapshot::Snapshot;
+use crate::rules::tags::DEPLOY;
 
 type Rds = aws_sdk_rds::Client;
 

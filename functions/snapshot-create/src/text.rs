@@ -9,34 +9,10 @@ use shared::runtime::settings::Settings;
 
 use crate::PROCEDURE;
 use crate::error::{DELETED, FAILED};
-use crate::event::Request;
-use crate::job::Job;
-use crate::policy::{Snapshot, Status};
-
-/// A deploy and its snapshot, as far as they are known.
-pub(crate) struct Case {
-    /// The instance or cluster as it was asked for; `?` when the input that names it was refused.
-    pub instance: String,
-    /// The deploy; none when it was refused.
-    pub request: Option<Request>,
-    /// What is kept of it.
-    pub job: Job,
-    /// The snapshot as it was last seen.
-    pub snapshot: Option<Snapshot>,
-    /// What the runs' ids begin with.
-    pub id: String,
-}
-
-impl Case {
-    /// What RDS takes the snapshot of, as far as that is known.
-    pub(crate) fn database(&self) -> Database {
-        self.job.database_of(&self.instance)
-    }
-
-    fn name(&self) -> &str {
-        self.job.name.as_deref().unwrap_or("?")
-    }
-}
+use crate::rules::case::Case;
+use crate::rules::job::Job;
+use crate::rules::policy::Status;
+use crate::rules::request::Request;
 
 /// The last day that the snapshot is to be kept.
 pub(crate) fn expires(settings: &Settings, job: &Job) -> Option<String> {
@@ -287,6 +263,7 @@ fn again(settings: &Settings, case: &Case) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::snapshot::Snapshot;
 
     fn settings(language: Language) -> Settings {
         Settings {

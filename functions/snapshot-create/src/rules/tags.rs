@@ -3,7 +3,7 @@
 use shared::aws::snapshots::{CREATOR, ENVIRONMENT, EXPIRES_ON, MANAGED_BY, PROJECT};
 use shared::runtime::settings::Settings;
 
-use crate::event::Request;
+use super::request::Request;
 
 /// The tag by which a deploy's snapshot is found.
 pub(crate) const DEPLOY: &str = "Deploy";

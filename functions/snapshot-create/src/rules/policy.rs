@@ -1,33 +1,9 @@
 //! What statuses mean.
 
 use serde::{Deserialize, Serialize};
-use shared::aws::snapshots::{self, Database, Progress};
+use shared::aws::snapshots::{self, Progress};
 
-/// A manual snapshot as RDS describes it.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Snapshot {
-    /// Its identifier.
-    pub name: String,
-    /// Its ARN.
-    pub arn: String,
-    /// The instance or cluster that it is of.
-    pub database: Database,
-    /// RDS's own word, e.g. `creating`.
-    pub status: String,
-    /// How much of it is done, in percent.
-    pub progress: i32,
-    /// Storage that the database had, in GiB; of Aurora RDS does not say.
-    pub size_gib: Option<i32>,
-    /// The tag that says which deploy it was made for.
-    pub deploy: Option<String>,
-}
-
-impl Snapshot {
-    /// Whether it was made for this deploy of this database.
-    pub(crate) fn is_of(&self, database: &Database, deploy: &str) -> bool {
-        self.database == *database && self.deploy.as_deref() == Some(deploy)
-    }
-}
+use super::snapshot::Snapshot;
 
 /// How far a deploy's snapshot is.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -95,7 +71,7 @@ pub(crate) fn passes(state: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use shared::aws::snapshots::Kind;
+    use shared::aws::snapshots::{Database, Kind};
 
     use super::*;
 

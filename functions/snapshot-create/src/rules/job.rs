@@ -5,7 +5,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use shared::aws::snapshots::Database;
 
-use crate::policy::{Snapshot, Status};
+use super::policy::Status;
+use super::snapshot::Snapshot;
 
 /// Name of the note of a deploy's snapshot.
 pub(crate) fn note(instance: &str, deploy: &str) -> String {
