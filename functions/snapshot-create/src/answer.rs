@@ -10,10 +10,10 @@ use crate::rules::policy::Status;
 use crate::rules::snapshot::Snapshot;
 use crate::{App, SnapshotError};
 
-/// What the state machine chooses by, and a pipeline or a person reads.
+/// The answer: the state machine branches on it; pipelines and people read it.
 #[derive(Debug, Serialize)]
 pub struct Answer {
-    /// `waiting` (for the database), `creating`, and at the end `available`, `failed` or `deleted`.
+    /// `waiting` (for the database), `creating`, or finally `available`, `failed` or `deleted`.
     pub status: &'static str,
     /// Seconds to wait before the next step.
     pub wait_seconds: u16,
@@ -23,19 +23,19 @@ pub struct Answer {
     /// Its ARN.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arn: Option<String>,
-    /// How much of it is done, in percent.
+    /// Progress, in percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<i32>,
-    /// Storage that the database had, in GiB; of Aurora RDS does not say.
+    /// Storage of the database at that time, in GiB; RDS does not report it for Aurora.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size_gib: Option<i32>,
-    /// From the first request to when it was first seen to be available.
+    /// From the first request until the snapshot was first seen as available.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_seconds: Option<i64>,
-    /// Stable name of what went wrong.
+    /// Stable kind of the failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// What went wrong, in a sentence.
+    /// The failure, in one sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }
@@ -54,7 +54,7 @@ fn answer(status: &'static str, job: Option<&Job>, snapshot: Option<&Snapshot>) 
     }
 }
 
-/// The answer of the step that asks.
+/// The answer of the step that requests the snapshot.
 pub(crate) fn create(
     app: &App,
     asked: Result<Seen, SnapshotError>,
@@ -70,7 +70,7 @@ pub(crate) fn create(
     }
 }
 
-/// The answer of the step that looks.
+/// The answer of the step that polls the snapshot.
 pub(crate) fn watch(app: &App, seen: &Seen, poll: u16) -> Result<Answer, SnapshotError> {
     let policy = &app.settings.policy.backups.snapshots.creation;
     if seen.status == Status::Creating && poll >= policy.times {

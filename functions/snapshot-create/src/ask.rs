@@ -1,4 +1,4 @@
-//! Ask RDS for the deploy's snapshot, once.
+//! Act: request the deploy's snapshot from RDS, once.
 
 use std::collections::BTreeSet;
 
@@ -12,10 +12,10 @@ use crate::rules::snapshot::Snapshot;
 use crate::rules::{name, policy, tags};
 use crate::{App, SnapshotError, aws};
 
-/// How many names one attempt tries; the next goes on where it stopped.
+/// Names that one attempt tries; the next attempt continues from there.
 const NAMES: u8 = 8;
 
-/// Makes sure that RDS has been asked for the deploy's snapshot, once.
+/// Ensures that the deploy's snapshot has been requested from RDS, once.
 pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<Seen, SnapshotError> {
     let instance = app.instance_of(request);
     let (project, environment) = (&app.settings.project, &app.settings.environment);
@@ -33,7 +33,7 @@ pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<
     let database = &database(app, instance).await?;
     let refused = |call| refusal(call, &database.id);
     let listed = aws::list(&app.rds, database).await.map_err(refused)?;
-    // Of an attempt whose answer was lost, or whose note was.
+    // Made by an attempt that lost RDS's answer or could not save its note.
     let own = |snapshot: &&Snapshot| {
         snapshot.is_of(database, &request.deploy)
             && snapshot.name.starts_with(&snapshots::prefix(&app.settings))
@@ -45,19 +45,19 @@ pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<
     let free = name::first_free(&name::of_day(project, environment, now), &taken);
     let mut job = update(app, request, |job| job.begin(&free, database, now)).await?;
     for _ in 0..NAMES {
-        // By another attempt, meanwhile.
+        // A concurrent attempt was faster.
         if job.made.is_some() {
             return look(app, request, job, now).await;
         }
         let begun = job.begun.unwrap_or(now);
         let name = job.name.clone().unwrap_or(free.clone());
         let tags = tags::tags(&app.settings, request, &snapshots::expires(begun, app.retention_days));
-        tracing::info!(message = "asking for a snapshot", rds.snapshot = name, rds.database = database.id);
+        tracing::info!(message = "requesting a snapshot", rds.snapshot = name, rds.database = database.id);
         let call = match aws::create(&app.rds, &name, database, tags).await {
             Ok(made) => return save(app, request, made, false, now).await,
             Err(call) => call,
         };
-        // While our own is being made, the database is not available either.
+        // The database is unavailable while it makes our own snapshot, too.
         let is_busy = ["InvalidDBInstanceState", "InvalidDBClusterState"].contains(&code(&call));
         let exists = ["DBSnapshotAlreadyExists", "DBClusterSnapshotAlreadyExists"].contains(&code(&call));
         if !is_busy && !exists && !call.is_unanswered() {
@@ -73,14 +73,15 @@ pub(crate) async fn ask(app: &App, request: &Request, now: Timestamp) -> Result<
                 job = update(app, request, |job| job.move_on(&name, &next)).await?;
             }
             None if is_busy => return Err(busy(app, database).await),
-            // It is not shown yet, or gone this moment.
+            // RDS does not list it yet, or it was deleted a moment ago.
             None => return Err(refused(call)),
         }
     }
     Err(SnapshotError::NamesTaken(NAMES, job.name.unwrap_or_default()))
 }
 
-/// What RDS takes the snapshot of: a member's cluster, which the role has to cover, or what the name stands for.
+/// The database that RDS takes the snapshot of: the named instance or cluster, or the cluster that the named instance is a
+/// member of, which the role must cover.
 async fn database(app: &App, name: &str) -> Result<Database, SnapshotError> {
     let may_be_instance = snapshots::is_ours(name, &app.instance, &app.settings);
     let found = aws::database(&app.rds, name, may_be_instance).await.map_err(|call| refusal(call, name))?;
@@ -94,7 +95,7 @@ async fn database(app: &App, name: &str) -> Result<Database, SnapshotError> {
     Err(SnapshotError::ClusterNotOurs { instance: name.to_owned(), cluster: found.id, expected })
 }
 
-/// Why RDS does not take a snapshot of the database now.
+/// The error for a database that RDS cannot take a snapshot of now.
 async fn busy(app: &App, database: &Database) -> SnapshotError {
     match aws::state(&app.rds, database).await {
         Ok(state) if policy::passes(&state) => SnapshotError::Busy { database: database.clone(), state },

@@ -42,16 +42,16 @@ use rules::request::Request;
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = snapshots::CREATOR;
 
-/// Time kept back from the work, for page, message and record.
+/// Reserved for the page, the message and the record.
 const REPORTING: Duration = Duration::from_secs(25);
 
 /// What an invocation needs besides its event; built once per cold start.
 pub struct App {
     settings: Settings,
     rds: aws_sdk_rds::Client,
-    /// Identifier of the database's instance or cluster, where an event names none.
+    /// Identifier of the database's instance or cluster; an event may name another.
     instance: String,
-    /// Days that a snapshot is to be kept.
+    /// Days to keep a snapshot.
     retention_days: u16,
     pager: Pager,
     reporter: Reporter,
@@ -80,7 +80,7 @@ impl App {
     }
 }
 
-/// Whether an event is one that the function takes.
+/// Checks that the function accepts an event.
 ///
 /// # Errors
 ///
@@ -90,11 +90,12 @@ pub fn check(event: Value) -> Result<(), SnapshotError> {
     Ok(())
 }
 
-/// Takes a deploy's snapshot and answers at once, or does one step of the state machine.
+/// Requests a deploy's snapshot and answers at once, or performs one step of the state machine.
 ///
 /// # Errors
 ///
-/// [`SnapshotError`]; the state machine tries again what may pass. The failure of a direct request is told and paged before.
+/// [`SnapshotError`]; the state machine retries the errors that may pass. The failure of a direct request is reported and paged
+/// before it is returned.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, SnapshotError> {
     match Event::try_from(event)? {
         Event::Direct(request) => {
@@ -128,7 +129,7 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
     }
 }
 
-/// Takes the snapshot, tells, and answers at once.
+/// Requests the snapshot, reports, and answers without waiting for RDS to complete it.
 async fn direct(app: &App, request: Request, invocation: &Invocation) -> Result<Answer, SnapshotError> {
     let asked = invocation.before_deadline(REPORTING, ask(app, &request, invocation.now)).await;
     match asked.map_err(SnapshotError::from).and_then(|asked| asked) {
@@ -137,14 +138,14 @@ async fn direct(app: &App, request: Request, invocation: &Invocation) -> Result<
             let job = saved(app, &request, invocation).await;
             let case = case(app, request, job, None);
             let broken = Broken { kind: error.kind().to_owned(), detail: chain(&error) };
-            // A page that failed stands in the log, and has an alarm; what the caller can mend is this.
+            // A failed page is logged and has an alarm of its own; return the error that the caller can fix.
             let _ = report_failed(app, &case, &broken, invocation).await;
             Err(error)
         }
     }
 }
 
-/// Tells and records how it ended.
+/// Reports and records the outcome.
 async fn finish(
     app: &App,
     request: Request,

@@ -10,20 +10,20 @@ use crate::rules::request::Request;
 use crate::rules::snapshot::Snapshot;
 use crate::{App, REPORTING, SnapshotError, aws};
 
-/// What is known of a deploy's snapshot.
+/// A deploy's snapshot: its note, and its state in RDS.
 pub(crate) struct Seen {
     pub job: Job,
     pub snapshot: Option<Snapshot>,
     pub status: Status,
 }
 
-/// Looks how far the deploy's snapshot is.
+/// Reads the note and the state of the deploy's snapshot.
 pub(crate) async fn seen(app: &App, request: &Request, now: Timestamp) -> Result<Seen, SnapshotError> {
     let job = update(app, request, |_| ()).await?;
     look(app, request, job, now).await
 }
 
-/// The same, with what is kept of it.
+/// Reads the state of the snapshot that the note names.
 pub(crate) async fn look(
     app: &App,
     request: &Request,
@@ -37,14 +37,14 @@ pub(crate) async fn look(
     let database = job.database_of(instance);
     let found = aws::find(&app.rds, database.kind, &name).await;
     let found = found.map_err(|call| refusal(call, &database.id))?;
-    // By the tag: the name may be another deploy's by now.
+    // Identify it by its tag: another deploy may have taken the name by now.
     match found.filter(|found| found.is_of(&database, &request.deploy)) {
         Some(found) => save(app, request, found, true, now).await,
         None => Ok(Seen { status: policy::status(None, job.seen), snapshot: None, job }),
     }
 }
 
-/// Keeps that RDS has the snapshot; `shown` when it was described, not only answered.
+/// Notes that RDS has the snapshot; `shown` if RDS described it, rather than only accepted the request.
 pub(crate) async fn save(
     app: &App,
     request: &Request,
@@ -63,7 +63,7 @@ pub(crate) async fn save(
     Ok(Seen { job, snapshot: Some(snapshot), status })
 }
 
-/// Changes what is kept of the deploy, and gives it as it is then.
+/// Changes the deploy's note and returns the result.
 pub(crate) async fn update(
     app: &App,
     request: &Request,
@@ -77,8 +77,8 @@ pub(crate) async fn update(
     Ok(updated.await?)
 }
 
-/// Reads the deploy's note for a failure message. Without it the message lacks the snapshot's name, and advises the instance's
-/// commands where the snapshot belongs to its cluster.
+/// Reads the deploy's note for a failure message. Without the note, the message lacks the snapshot's name and advises commands
+/// for the instance even if the snapshot belongs to its cluster.
 pub(crate) async fn saved(app: &App, request: &Request, invocation: &Invocation) -> Job {
     let note = job::note(app.instance_of(request), &request.deploy);
     let kept = invocation.before_deadline(REPORTING, app.reporter.evidence.get::<Job>(&note)).await;

@@ -19,8 +19,8 @@ use crate::rules::request::Request;
 use crate::rules::snapshot::Snapshot;
 use crate::{App, SnapshotError, text};
 
-/// Time kept back from the page, for message and record.
-const TELLING: Duration = Duration::from_secs(15);
+/// Reserved for the message and the record.
+const RECORDING: Duration = Duration::from_secs(15);
 
 pub(crate) fn case(app: &App, request: Request, job: Job, snapshot: Option<Snapshot>) -> Case {
     let instance = app.instance_of(&request).to_owned();
@@ -28,7 +28,7 @@ pub(crate) fn case(app: &App, request: Request, job: Job, snapshot: Option<Snaps
     Case { instance, request: Some(request), job, snapshot, id }
 }
 
-/// Tells and records what is known of the snapshot; each of its states once.
+/// Reports and records the snapshot's state; each state once.
 pub(crate) async fn settle(
     app: &App,
     request: Request,
@@ -48,15 +48,15 @@ pub(crate) async fn settle(
             app.reporter.report(draft, Some(&message), begun, invocation).await;
             return Ok(answer);
         }
-        Status::Failed => (FAILED, format!("RDS has given the snapshot {name} up")),
-        Status::Deleted => (DELETED, format!("the snapshot {name} was there, and somebody has deleted it")),
+        Status::Failed => (FAILED, format!("RDS could not complete the snapshot {name}")),
+        Status::Deleted => (DELETED, format!("the snapshot {name} existed and was deleted")),
     };
     let broken = Broken { kind: kind.to_owned(), detail };
     report_failed(app, &case, &broken, invocation).await?;
     Ok(Answer { kind: Some(broken.kind), detail: Some(broken.detail), ..answer })
 }
 
-/// Pages, tells and records that there is no snapshot; once a day for each deploy and kind.
+/// Pages, reports and records that the deploy has no snapshot; once a day for each deploy and kind.
 pub(crate) async fn report_failed(
     app: &App,
     case: &Case,
@@ -66,7 +66,7 @@ pub(crate) async fn report_failed(
     let day = time::local_date(invocation.now);
     let run_id = format!("{}/{}/{day}", case.id, broken.kind);
     let page = text::page(&app.settings, case, broken);
-    let paged = app.pager.page(&app.reporter, &day, &page, TELLING, invocation).await;
+    let paged = app.pager.page(&app.reporter, &day, &page, RECORDING, invocation).await;
     let message = text::failed(&app.settings, case, broken, &run_id);
     let begun = app.reporter.look(&run_id).await;
     let findings = vec![format!("{}: {}", broken.kind, broken.detail)];
@@ -75,7 +75,7 @@ pub(crate) async fn report_failed(
     paged.map(drop).map_err(|_| SnapshotError::PageFailed)
 }
 
-/// The evidence of a run.
+/// The record of a run.
 fn draft(
     app: &App,
     case: &Case,
@@ -88,9 +88,9 @@ fn draft(
     let (job, request) = (&case.job, case.request.as_ref());
     let name = job.name.as_deref().unwrap_or("?");
     let made = job.made.map(|at| Step {
-        name: format!("ask RDS for {name}"),
+        name: format!("request {name}"),
         at: at.into(),
-        outcome: "taken".to_owned(),
+        outcome: "accepted".to_owned(),
     });
     let size = case.snapshot.as_ref().and_then(|snapshot| snapshot.size_gib);
     let size = size.map(|size| format!(", {size} GiB"));
@@ -107,9 +107,9 @@ fn draft(
             request.deploy,
             request.commit.as_deref().unwrap_or("?")
         ));
-        findings.push(format!("asked for by {}: {}", request.by, request.reason));
+        findings.push(format!("requested by {}: {}", request.by, request.reason));
     }
-    findings.extend(text::expires(&app.settings, job).map(|day| format!("to be kept until {day}")));
+    findings.extend(text::expires(&app.settings, job).map(|day| format!("kept until {day}")));
     Draft {
         trigger: "deploy".to_owned(),
         subject: job.arn.clone().unwrap_or_else(|| {

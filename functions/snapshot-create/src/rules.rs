@@ -1,4 +1,4 @@
-//! The rules: the snapshot's name and tags, and what RDS's words mean for the deploy. No I/O, no clock.
+//! The rules: the snapshot's name and tags, and the meaning of RDS's statuses for the deploy. No I/O, no clock.
 
 pub(crate) mod case;
 pub(crate) mod job;

@@ -1,4 +1,4 @@
-//! A deploy and its snapshot, as reports show them.
+//! A deploy and its snapshot, as far as they are known, for reports.
 
 use shared::aws::snapshots::Database;
 
@@ -8,20 +8,20 @@ use super::snapshot::Snapshot;
 
 /// A deploy and its snapshot, as far as they are known.
 pub(crate) struct Case {
-    /// The instance or cluster as it was asked for; `?` when the input that names it was refused.
+    /// The requested instance or cluster; `?` if the input was refused.
     pub instance: String,
-    /// The deploy; none when it was refused.
+    /// The request; none if it was refused.
     pub request: Option<Request>,
-    /// What is kept of it.
+    /// The deploy's note.
     pub job: Job,
-    /// The snapshot as it was last seen.
+    /// The snapshot as last seen.
     pub snapshot: Option<Snapshot>,
-    /// What the runs' ids begin with.
+    /// Prefix of the runs' ids.
     pub id: String,
 }
 
 impl Case {
-    /// What RDS takes the snapshot of, as far as that is known.
+    /// The snapshot's database, as far as it is known.
     pub(crate) fn database(&self) -> Database {
         self.job.database_of(&self.instance)
     }

@@ -2,20 +2,20 @@
 
 use serde::Deserialize;
 
-/// A deploy that wants a snapshot.
+/// A deploy that requests a snapshot.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
-    /// What names the deploy, and the idempotency key: the same twice gets the same snapshot. E.g. the run of a pipeline.
+    /// Name of the deploy, e.g. the pipeline's run, and the idempotency key: the same deploy always gets the same snapshot.
     pub deploy: String,
-    /// Why, one line.
+    /// Reason, one line.
     pub reason: String,
-    /// Who or what asks, one line.
+    /// The requesting person or pipeline, one line.
     pub by: String,
-    /// The commit that is deployed.
+    /// The deployed commit.
     #[serde(default)]
     pub commit: Option<String>,
-    /// Identifier of the database's instance or cluster; the template's when it is absent.
+    /// Identifier of the database's instance or cluster; by default the template's.
     #[serde(default, alias = "cluster")]
     pub instance: Option<String>,
 }

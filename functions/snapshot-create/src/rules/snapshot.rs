@@ -1,4 +1,4 @@
-//! A snapshot, in this function's words.
+//! A manual snapshot.
 
 use shared::aws::snapshots::Database;
 
@@ -9,20 +9,20 @@ pub(crate) struct Snapshot {
     pub name: String,
     /// Its ARN.
     pub arn: String,
-    /// The instance or cluster that it is of.
+    /// The instance or cluster that it was taken of.
     pub database: Database,
-    /// RDS's own word, e.g. `creating`.
+    /// RDS's status, e.g. `creating`.
     pub status: String,
-    /// How much of it is done, in percent.
+    /// Progress, in percent.
     pub progress: i32,
-    /// Storage that the database had, in GiB; of Aurora RDS does not say.
+    /// Storage of the database at that time, in GiB; RDS does not report it for Aurora.
     pub size_gib: Option<i32>,
-    /// The tag that says which deploy it was made for.
+    /// Value of the tag `Deploy`.
     pub deploy: Option<String>,
 }
 
 impl Snapshot {
-    /// Whether it was made for this deploy of this database.
+    /// Returns true if it was made for this deploy of this database.
     pub(crate) fn is_of(&self, database: &Database, deploy: &str) -> bool {
         self.database == *database && self.deploy.as_deref() == Some(deploy)
     }
