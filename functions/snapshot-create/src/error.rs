@@ -55,7 +55,7 @@ pub enum SnapshotError {
     Busy {
         /// The database.
         database: Database,
-        /// RDS's word.
+        /// RDS's status.
         state: String,
     },
     /// The database is in a state that it does not leave by itself.
@@ -66,7 +66,7 @@ pub enum SnapshotError {
     State {
         /// The database.
         database: Database,
-        /// RDS's word.
+        /// RDS's status.
         state: String,
     },
     /// The account has reached its quota of manual snapshots.

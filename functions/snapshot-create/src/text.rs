@@ -363,7 +363,7 @@ mod tests {
         }
     }
 
-    /// The kind of tests/cases/11a-aurora-member.json.
+    /// As in tests/cases/11a-aurora-member.json.
     #[test]
     fn a_members_snapshot_is_reported_with_the_clusters_commands() {
         let mut case = case();
@@ -412,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_one_key_a_deploy_and_kind() {
+    fn a_page_has_one_key_per_deploy_and_kind() {
         let broken = Broken { kind: FAILED.to_owned(), detail: "RDS gave it up".to_owned() };
         let page = page(&settings(Language::Portuguese), &case(), &broken);
         assert_eq!(page.dedup_key, "snapshot-create/moveongs-dev-db/run-17-1/SnapshotFailed");

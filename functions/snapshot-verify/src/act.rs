@@ -20,8 +20,8 @@ use crate::rules::snapshot::COPY_OF;
 use crate::run::Run;
 use crate::{App, REPORTING, text};
 
-/// Pages what was found and, in a sweep, copies and deletes. The second value is the error of the runs' journal, without which
-/// nothing was copied or deleted.
+/// Pages the findings and, in a sweep, copies and deletes. The second value is an error of the runs' journal, without which
+/// copying and deleting stop.
 pub(crate) async fn act(
     app: &App,
     trigger: &Trigger,
@@ -55,7 +55,7 @@ pub(crate) async fn act(
     (run, noted)
 }
 
-/// Pages once a day for each finding that wakes somebody, of those from an index on.
+/// Pages the paging findings of `run.judged[from..]`, each once a day.
 async fn page(app: &App, run: &mut Run, from: usize, day: &str, invocation: &Invocation) {
     let judged = run.judged.iter().skip(from);
     let pages = judged.flat_map(|judged| {
@@ -68,7 +68,7 @@ async fn page(app: &App, run: &mut Run, from: usize, day: &str, invocation: &Inv
     run.steps.extend(paged.steps);
 }
 
-/// Copies the newest snapshot of the day, and deletes those that have expired.
+/// Makes the day's copy and deletes the expired snapshots.
 async fn copy_and_delete(
     app: &App,
     facts: &Facts,
@@ -80,7 +80,7 @@ async fn copy_and_delete(
     let mut in_use: BTreeSet<String> = BTreeSet::new();
     if let (Some(away), Some(copies)) = (&app.away, facts.copies()) {
         in_use.extend(copy(app, away, facts, copies, day, now, run).await?);
-        // While it is copied, a source may not go; also when the copy is not shown yet.
+        // Keep the source of an unfinished copy, even if RDS does not list the copy yet.
         let running = copies.iter().filter(|one| progress(&one.status) == Progress::Creating);
         in_use.extend(running.filter_map(|one| one.tags.get(COPY_OF).cloned()));
         let is_shown = |copy: &journal::Copy| copies.iter().any(|one| copy.is(one));

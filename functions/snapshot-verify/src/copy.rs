@@ -17,7 +17,7 @@ use crate::rules::snapshot::{COPY_OF, Snapshot, TAKEN_AT};
 use crate::run::Run;
 use crate::{App, Away, PROCEDURE, aws, update};
 
-/// Makes sure that RDS was asked for the day's copy, once; gives the ARN of its source when it was asked now.
+/// Ensures that the day's copy has been requested from RDS, once. Returns the source's ARN if this call requested it.
 pub(crate) async fn copy(
     app: &App,
     away: &Away,
@@ -52,7 +52,7 @@ pub(crate) async fn copy(
     let available = facts.home.iter().filter(|one| progress(&one.status) == Progress::Available);
     let available: BTreeSet<String> = available.map(|one| one.arn.clone()).collect();
     let chosen = facts.journal.iter().flat_map(|journal| &journal.copies).find(|copy| copy.day == day);
-    // One that failed, was told and deleted by somebody is chosen anew.
+    // Choose anew if the copy failed, was reported and then deleted.
     let is_good = |copy: &&journal::Copy| {
         is_there(copy.kind, &copy.target) || (!copy.reported && available.contains(&copy.source))
     };
@@ -60,7 +60,7 @@ pub(crate) async fn copy(
         Some(chosen) => chosen.clone(),
         None if is_there(source.kind, &target) => {
             run.steps
-                .push(Step::now(format!("copy {}", source.arn), "was copied before; there is no newer one"));
+                .push(Step::now(format!("copy {}", source.arn), "already copied; no newer snapshot exists"));
             return Ok(None);
         }
         None => {
@@ -86,14 +86,14 @@ pub(crate) async fn copy(
     if let (Kind::Cluster, Some(taken)) = (chosen.kind, taken) {
         tags.push((TAKEN_AT, taken.to_string()));
     }
-    tracing::info!(message = "asking for a copy", rds.source = chosen.source, rds.snapshot = chosen.target);
+    tracing::info!(message = "requesting a copy", rds.source = chosen.source, rds.snapshot = chosen.target);
     let outcome =
         match aws::copy(&away.rds, chosen.kind, &chosen.source, &chosen.target, &away.key, tags).await {
-            Ok(()) => format!("asked for as {} in {}", chosen.target, away.region),
-            // By another attempt.
-            Err(call) if call.code.contains("SnapshotAlreadyExists") => "was asked for already".to_owned(),
+            Ok(()) => format!("requested as {} in {}", chosen.target, away.region),
+            // A concurrent attempt requested it.
+            Err(call) if call.code.contains("SnapshotAlreadyExists") => "already requested".to_owned(),
             Err(call) if call.is_unanswered() && is_made(away, &chosen).await => {
-                format!("asked for as {} in {}; the answer was lost", chosen.target, away.region)
+                format!("requested as {} in {}; the answer was lost", chosen.target, away.region)
             }
             Err(call) => {
                 let why = chain(&call);
@@ -105,7 +105,7 @@ pub(crate) async fn copy(
     Ok(Some(chosen.source))
 }
 
-/// Whether RDS has a copy that it did not answer for.
+/// Returns true if RDS has the copy although its answer was lost.
 async fn is_made(away: &Away, copy: &journal::Copy) -> bool {
     matches!(aws::find(&away.rds, copy.kind, &copy.target).await, Ok(Some(found)) if copy.is(&found))
 }

@@ -16,7 +16,7 @@ use crate::rules::snapshot::ExpiredSnapshot;
 use crate::run::Run;
 use crate::{App, aws, update};
 
-/// Deletes the expired snapshots of both regions, but none whose ARN is in `in_use`.
+/// Deletes the expired snapshots of both regions, except those whose ARN is in `in_use`.
 pub(crate) async fn delete_expired(
     app: &App,
     facts: &Facts,
@@ -26,7 +26,10 @@ pub(crate) async fn delete_expired(
     run: &mut Run,
 ) -> Result<(), EvidenceError> {
     if matches!(facts.away, Some(Err(_))) {
-        run.steps.push(Step::now("delete what has expired", "left: what is being copied was not seen"));
+        run.steps.push(Step::now(
+            "delete expired snapshots",
+            "skipped: the copies were not read, so the sources in use are unknown",
+        ));
         return Ok(());
     }
     let mut expired = Vec::new();
@@ -44,7 +47,7 @@ pub(crate) async fn delete_expired(
     }
     let deletions: Vec<ExpiredSnapshot> =
         expired.iter().map(|(_, _, one)| ExpiredSnapshot::from(&one.snapshot)).collect();
-    // What an earlier run has noted, and what is to stay by now.
+    // Earlier runs noted these for deletion, but they no longer qualify.
     let all = facts.home.iter().chain(facts.copies().unwrap_or_default());
     let there: Vec<ExpiredSnapshot> = all.map(ExpiredSnapshot::from).collect();
     let stays = |deletion: &&ExpiredSnapshot| {
@@ -61,7 +64,7 @@ pub(crate) async fn delete_expired(
         match delete(client, one, &app.settings, today).await {
             Ok(true) => run.actions.push(Action::Deleted(deletion)),
             Ok(false) => {
-                run.steps.push(Step::now(name, "left: it has changed since it was listed"));
+                run.steps.push(Step::now(name, "kept: it has changed since it was listed"));
                 run.spared.push(deletion);
             }
             Err(call) => {
@@ -74,7 +77,7 @@ pub(crate) async fn delete_expired(
     Ok(())
 }
 
-/// Deletes one that has expired, unless it or the one that stays for it is another by now; `false` then.
+/// Deletes an expired snapshot. Returns false, without deleting, if it or its keeper has changed since they were listed.
 async fn delete(
     client: &aws_sdk_rds::Client,
     one: &Expired,
@@ -92,7 +95,7 @@ async fn delete(
     if !one.holds(&now, keeper.as_ref(), settings, today) {
         return Ok(false);
     }
-    tracing::info!(message = "deleting what has expired", rds.snapshot = now.name, rds.arn = now.arn);
+    tracing::info!(message = "deleting an expired snapshot", rds.snapshot = now.name, rds.arn = now.arn);
     match aws::delete(client, now.kind, &now.name).await {
         Err(call) if !call.code.contains("SnapshotNotFound") => Err(call),
         _ => Ok(true),

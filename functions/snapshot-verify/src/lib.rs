@@ -1,9 +1,9 @@
-//! Answers for every snapshot of the database: is it complete, encrypted, private, tagged and of a plausible size? Copies the
-//! newest one to another region where that is wanted, and deletes those that have expired.
+//! Verifies every snapshot of the database: is it complete, encrypted, private, tagged and of a plausible size? Copies the newest
+//! to another region if the stack asks for copies, and deletes the expired ones.
 //!
 //! Trigger: RDS's event about a snapshot, which may come twice, late or never; a daily and, for copies, an hourly schedule; a
-//! person. An event only says where to look. Observe: `observe.rs`, decide: `rules/`, act: `act.rs`, report: `report.rs`. What one
-//! run leaves to the next: `rules/journal.rs`. Source: the guide, 2.1.
+//! person. An event only selects the snapshots to read. Observe: `observe.rs`, decide: `rules/`, act: `act.rs`, report:
+//! `report.rs`. The journal that runs share: `rules/journal.rs`. Source: the guide, 2.1.
 
 mod act;
 mod aws;
@@ -38,21 +38,21 @@ use rules::journal::{Journal, NOTE};
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "snapshot-verify";
 
-/// Time kept back from reading, for pages, copy, deletions and report.
+/// Reserved for pages, copy, deletions and report.
 const ACTING: Duration = Duration::from_secs(140);
 
-/// Time kept back from acting, for the report.
+/// Reserved for the report.
 const REPORTING: Duration = Duration::from_secs(30);
 
 /// What an invocation needs besides its event; built once per cold start.
 pub struct App {
     settings: Settings,
     rds: aws_sdk_rds::Client,
-    /// Identifier of the instance or cluster whose snapshots are copied; of a member, those of its cluster.
+    /// Identifier of the instance or cluster whose snapshots are copied; for a member, its cluster's are.
     instance: String,
-    /// Where copies go; none when they are not wanted.
+    /// The region of the copies; none if the stack has no copies.
     away: Option<Away>,
-    /// Days that a copy is to be kept.
+    /// Days to keep a copy.
     retention_days: u16,
     pager: Pager,
     reporter: Reporter,
@@ -62,12 +62,12 @@ pub struct App {
 struct Away {
     rds: aws_sdk_rds::Client,
     region: String,
-    /// ARN of the key that copies are encrypted with.
+    /// ARN of the key that encrypts the copies.
     key: String,
 }
 
 impl Away {
-    /// Reads `SNAPSHOT_COPY_REGION` and `SNAPSHOT_COPY_KMS_KEY_ARN`, which are both set or both empty.
+    /// Reads `SNAPSHOT_COPY_REGION` and `SNAPSHOT_COPY_KMS_KEY_ARN`, which must be both set or both empty.
     fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Option<Self>, EnvError> {
         let region: Option<String> = env.optional("SNAPSHOT_COPY_REGION")?;
         let key: Option<String> = env.optional("SNAPSHOT_COPY_KMS_KEY_ARN")?;
@@ -78,12 +78,12 @@ impl Away {
             _ => {
                 return Err(invalid(
                     "SNAPSHOT_COPY_REGION",
-                    "needs SNAPSHOT_COPY_KMS_KEY_ARN, and the reverse",
+                    "set both SNAPSHOT_COPY_REGION and SNAPSHOT_COPY_KMS_KEY_ARN, or neither",
                 ));
             }
         };
         if aws.region().is_some_and(|home| home.as_ref() == region) {
-            return Err(invalid("SNAPSHOT_COPY_REGION", "expected another region than the stack's"));
+            return Err(invalid("SNAPSHOT_COPY_REGION", "expected a region other than the stack's"));
         }
         if key.split(':').nth(3) != Some(&region) {
             return Err(invalid(
@@ -122,7 +122,7 @@ impl App {
     }
 }
 
-/// Whether an event is one that the function takes.
+/// Checks that the function accepts an event.
 ///
 /// # Errors
 ///
@@ -132,11 +132,11 @@ pub fn check(event: Value) -> Result<(), VerifyError> {
     Ok(())
 }
 
-/// Looks once: observe, decide, page, copy, delete, report.
+/// One run: observe, decide, page, copy, delete, report.
 ///
 /// # Errors
 ///
-/// [`VerifyError`]; Lambda then tries twice more, and the dead-letter queue stands behind.
+/// [`VerifyError`]; Lambda then tries twice more, and passes the event to the dead-letter queue.
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Report, VerifyError> {
     let trigger = Trigger::try_from(event)?;
     let day = time::local_date(invocation.now);
@@ -157,7 +157,7 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
     }
 }
 
-/// Changes what the runs share, and gives it as it is then.
+/// Changes the runs' journal and returns the result.
 async fn update<R>(app: &App, change: impl Fn(&mut Journal) -> R) -> Result<Journal, EvidenceError> {
     let updated = app.reporter.evidence.update(NOTE, |journal: &mut Journal| {
         change(journal);

@@ -1,4 +1,4 @@
-//! Observe: the environment's snapshots of both regions, and what the runs share.
+//! Observe: the environment's snapshots in both regions, and the runs' journal.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::rules::scope::concerns;
 use crate::rules::snapshot::Snapshot;
 use crate::{App, aws, update};
 
-/// The environment's snapshots of both regions; of those that this run is about, also who may restore them.
+/// Reads the environment's snapshots in both regions, and the accounts that may restore those in the run's scope.
 pub(crate) async fn observe(app: &App, trigger: &Trigger, now: Timestamp) -> Result<Facts, CallError> {
     let is_ours = |snapshot: &Snapshot| match snapshot.kind {
         Kind::Instance => snapshots::is_ours(&snapshot.instance, &app.instance, &app.settings),
@@ -45,7 +45,7 @@ pub(crate) async fn observe(app: &App, trigger: &Trigger, now: Timestamp) -> Res
     Ok(Facts { home, away, database, journal })
 }
 
-/// The database whose snapshots are copied. A cluster has to have a name that the role covers.
+/// The database whose snapshots are copied. The role must cover the name of a cluster.
 async fn copied(app: &App) -> Result<Database, String> {
     let database = aws::database(&app.rds, &app.instance).await.map_err(|call| chain(&call))?;
     let is_covered = database.kind == Kind::Instance

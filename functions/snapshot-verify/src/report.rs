@@ -1,4 +1,4 @@
-//! Report: the answer, the message, the record, and the journal once both are saved.
+//! Report: the message, the record, the journal once both are saved, and the answer.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,19 +22,19 @@ use crate::{App, VerifyError, text, update};
 /// The run's answer.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// Id of the evidence record; none when there was nothing to record.
+    /// Id of the record; none if the run needed no record.
     pub run_id: Option<String>,
-    /// `succeeded` when everything that was looked at was seen and nothing is wrong; `nothing` when there was nothing to look at.
+    /// `succeeded` if every snapshot in scope was read and no finding fails; `nothing` if no snapshot is in scope; else `failed`.
     pub result: &'static str,
-    /// The snapshots that were looked at.
+    /// The snapshots in scope.
     pub snapshots: Vec<Row>,
-    /// Keys of all that is wrong.
+    /// Keys of all findings.
     pub findings: Vec<String>,
-    /// Names of the snapshots that were deleted.
+    /// Names of the deleted snapshots.
     pub deleted: Vec<String>,
-    /// Names of the copies that came to their end.
+    /// Names of the completed copies.
     pub copied: Vec<String>,
-    /// Dedup keys of the pages that were published.
+    /// Dedup keys of the published pages.
     pub paged: Vec<String>,
 }
 
@@ -43,22 +43,22 @@ pub struct Report {
 pub struct Row {
     /// Name.
     pub name: String,
-    /// Its region, when that is the copies'.
+    /// The region, if it is the copies'.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// Whether that is an instance or a cluster.
+    /// Whether the database is an instance or a cluster.
     pub kind: Kind,
-    /// The instance or cluster that it is of.
+    /// The instance or cluster that it was taken of.
     pub instance: String,
-    /// RDS's word.
+    /// RDS's status.
     pub status: String,
-    /// `pass`, `fail`, `could-not-verify`; none while it is being made in time.
+    /// `pass`, `fail` or `could-not-verify`; none while RDS makes it within the time limit.
     pub verdict: Option<&'static str>,
-    /// Kinds of what is wrong.
+    /// Kinds of its findings.
     pub findings: Vec<&'static str>,
 }
 
-/// The part of the record before that the next one needs.
+/// The fields of the previous record that a run needs.
 #[derive(Default, Deserialize)]
 struct Before {
     sequence: u64,
@@ -71,7 +71,7 @@ struct PastStep {
     name: String,
 }
 
-/// Tells the channel what changed and what was done, writes the record, and settles what was told.
+/// Reports changes and actions to the channel, writes the record, and settles the reported actions in the journal.
 pub(crate) async fn report(
     app: &App,
     trigger: &Trigger,
@@ -82,14 +82,14 @@ pub(crate) async fn report(
 ) -> Result<Report, VerifyError> {
     let before = app.reporter.before::<Before>().await.ok().flatten().unwrap_or_default();
     let changes = changes(trigger, app.region(), &before.findings, &run.judged);
-    // An attempt that died behind its record has told them.
-    let is_reported = |action: &Action| before.steps.iter().any(|reported| reported.name == action.step());
+    // An attempt that died after writing its record has reported them.
+    let is_reported = |action: &Action| before.steps.iter().any(|step| step.name == action.step());
     let fresh: Vec<Action> = run.actions.iter().filter(|action| !is_reported(action)).cloned().collect();
     run.steps.extend(fresh.iter().map(|action| Step::now(action.step(), text::outcome(action))));
     let has_changed = !changes.new.is_empty() || !changes.resolved.is_empty() || !fresh.is_empty();
     let of_day = app.reporter.look(day).await;
     let is_of_day = *trigger == Trigger::Sweep && !of_day.is_recorded();
-    // A second run of the day that found a change has the place behind the record before as its name.
+    // A further run of the day that found a change is named after the next sequence number.
     let run_id = if is_of_day {
         Some(day.to_owned())
     } else {
@@ -99,7 +99,7 @@ pub(crate) async fn report(
     let result = if is_green { "succeeded" } else { "failed" };
     if let Some(run_id) = &run_id {
         let begun = if is_of_day { of_day } else { app.reporter.look(run_id).await };
-        let reported = text::Summary {
+        let summary = text::Summary {
             run_id,
             judged: &run.judged,
             new: &changes.new,
@@ -107,8 +107,8 @@ pub(crate) async fn report(
             still: &changes.still,
             actions: &fresh,
         };
-        let message = (has_changed || begun.was_left_open()).then(|| text::summary(&app.settings, &reported));
-        let count = format!("look at {} snapshots", rows(&run.judged).len());
+        let message = (has_changed || begun.was_left_open()).then(|| text::summary(&app.settings, &summary));
+        let count = format!("read {} snapshots", rows(&run.judged).len());
         let mut steps = vec![Step::now(count, result)];
         steps.append(&mut run.steps);
         let draft = Draft {
@@ -145,8 +145,8 @@ pub(crate) async fn report(
     })
 }
 
-/// Takes out of the journal what was told, and what came to nothing. Cannot fail the run: the next one finds what it has told in
-/// the record.
+/// Removes reported and abandoned actions from the journal. An error does not fail the run: the next run finds the reported
+/// actions in the record.
 async fn settle(app: &App, journal: &Journal, facts: &Facts, day: &str, run: &Run, invocation: &Invocation) {
     let mut targets = BTreeSet::new();
     let mut deletions = run.spared.clone();
@@ -156,7 +156,7 @@ async fn settle(app: &App, journal: &Journal, facts: &Facts, day: &str, run: &Ru
             Action::Copied { target, .. } => drop(targets.insert(target.clone())),
         }
     }
-    // A copy that failed is told as a finding; one of another day that is not there was refused, or deleted by somebody.
+    // A failed copy is reported as a finding. A missing copy of another day was refused, or deleted by a person.
     if let Some(copies) = facts.copies() {
         for copy in journal.copies.iter().filter(|copy| !copy.reported) {
             let found = copies.iter().find(|one| copy.is(one));
@@ -175,7 +175,7 @@ async fn settle(app: &App, journal: &Journal, facts: &Facts, day: &str, run: &Ru
         .await;
     let settled = settled.map_err(|late| chain(&late)).and_then(|done| done.map_err(|error| chain(&error)));
     if let Err(reason) = settled {
-        tracing::warn!(message = format!("what was told was not settled: {reason}"));
+        tracing::warn!(message = format!("the journal was not settled: {reason}"));
     }
 }
 
@@ -183,7 +183,7 @@ fn lines(judged: &[Judged]) -> impl Iterator<Item = String> {
     judged.iter().flat_map(|one| one.findings.iter().map(move |finding| text::line(&one.subject, finding)))
 }
 
-/// The snapshots of the answer. What was found while it was copied or deleted stands beside, with the same one.
+/// The answer's rows, one per snapshot. Findings of its deletion join the row of the snapshot.
 fn rows(judged: &[Judged]) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     for judged in judged {
@@ -211,7 +211,7 @@ fn rows(judged: &[Judged]) -> Vec<Row> {
     rows
 }
 
-/// Tells and records, once a day for each cause, that nothing is known.
+/// Reports and records a failed run, once a day for each cause.
 pub(crate) async fn report_failed(
     app: &App,
     trigger: &Trigger,
@@ -224,23 +224,25 @@ pub(crate) async fn report_failed(
     let message = text::failed(&app.settings, &run_id, &chain(error), &error.next_step(language));
     let begun = app.reporter.look(&run_id).await;
     let mut findings = vec![format!("{} run: {}", error.kind(), chain(error))];
-    // What was wrong before still is, as far as anybody knows.
+    // Carry the previous findings: this run could not check them.
     let before = app.reporter.before::<Before>().await.ok().flatten().unwrap_or_default();
     findings.extend(before.findings.into_iter().filter(|line| !line.starts_with(error.kind())));
     let draft = Draft {
-        steps: vec![Step::now("look at the snapshots", format!("failed: {}", error.kind()))],
+        steps: vec![Step::now("read the snapshots", format!("failed: {}", error.kind()))],
         findings,
         ..draft(app, trigger, &run_id, "failed", invocation)
     };
     app.reporter.report(draft, Some(&message), begun, invocation).await;
 }
 
-/// The part of a record that every run has.
+/// The fields of a record that every run has in common.
 fn draft(app: &App, trigger: &Trigger, run_id: &str, result: &'static str, invocation: &Invocation) -> Draft {
     let (project, environment) = (&app.settings.project, &app.settings.environment);
     let (trigger, subject) = match trigger {
         Trigger::Sweep => ("sweep".to_owned(), format!("snapshots of {project}-{environment}")),
-        Trigger::Follow => ("hourly look".to_owned(), format!("copies of {project}-{environment}")),
+        Trigger::Follow => {
+            ("hourly check of copies".to_owned(), format!("copies of {project}-{environment}"))
+        }
         Trigger::One(name) => ("snapshot event".to_owned(), format!("snapshot {name}")),
     };
     Draft { trigger, subject, ..Draft::of(&app.settings, run_id, result, invocation.now) }

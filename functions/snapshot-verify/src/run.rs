@@ -6,7 +6,7 @@ use crate::rules::action::Action;
 use crate::rules::finding::Judged;
 use crate::rules::snapshot::ExpiredSnapshot;
 
-/// What a run has found and done so far.
+/// The findings and actions of a run so far.
 #[derive(Default)]
 pub(crate) struct Run {
     pub judged: Vec<Judged>,
@@ -14,6 +14,6 @@ pub(crate) struct Run {
     pub steps: Vec<Step>,
     pub paged: Vec<String>,
     pub unpaged: usize,
-    /// What was to be deleted, and was not after all.
+    /// Planned deletions that no longer apply.
     pub spared: Vec<ExpiredSnapshot>,
 }

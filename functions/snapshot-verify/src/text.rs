@@ -1,4 +1,4 @@
-//! What people read: in the channel, in a page, in the evidence.
+//! Texts for people: in the channel, in pages, in the evidence.
 
 mod action;
 mod page;

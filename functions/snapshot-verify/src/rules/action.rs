@@ -1,4 +1,4 @@
-//! Copies and deletions that ended since an earlier run began them.
+//! Completed copies and deletions.
 
 use shared::aws::snapshots::{Progress, progress};
 
@@ -7,16 +7,16 @@ use super::journal::Journal;
 use super::snapshot::ExpiredSnapshot;
 use crate::event::Trigger;
 
-/// What became of something that was begun.
+/// A completed copy or deletion.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
     /// A snapshot was deleted.
     Deleted(ExpiredSnapshot),
-    /// A copy has come to its end.
+    /// A copy is available.
     Copied {
         /// The copy's ARN.
         arn: String,
-        /// ARN of what it is a copy of.
+        /// ARN of the source.
         source: String,
         /// Name of the copy.
         target: String,
@@ -26,7 +26,7 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// The step of the evidence that tells it, by which a later run knows that it was told.
+    /// Name of the record's step, by which a later run recognises that the action was reported.
     pub(crate) fn step(&self) -> String {
         match self {
             Self::Deleted(deletion) => match deletion.taken {
@@ -38,7 +38,7 @@ impl Action {
     }
 }
 
-/// What earlier runs have begun, and has come to its end since.
+/// Actions that earlier runs began and that have since completed.
 pub(crate) fn ended(
     trigger: &Trigger,
     facts: &Facts,
@@ -61,7 +61,7 @@ pub(crate) fn ended(
         }
     }
     if *trigger == Trigger::Sweep {
-        // Of a region that was not seen nothing is known.
+        // Skip deletions in a region that was not read: their state is unknown.
         let region = region.map(|region| format!(":{region}:"));
         let is_away =
             |deletion: &&ExpiredSnapshot| region.as_ref().is_some_and(|region| deletion.arn.contains(region));

@@ -1,4 +1,4 @@
-//! How the findings differ from those of the previous record.
+//! The comparison of the findings with those of the previous record.
 
 use std::collections::BTreeSet;
 
@@ -6,16 +6,17 @@ use super::finding::{Finding, Judged, key, key_of};
 use super::scope::covers;
 use crate::event::Trigger;
 
-/// How the findings differ from those of the record before.
+/// Differences between the findings and those of the previous record, as keys.
 pub(crate) struct Changes {
     pub new: BTreeSet<String>,
     pub resolved: BTreeSet<String>,
     pub still: BTreeSet<String>,
-    /// Lines of what this run did not find out anew.
+    /// Lines of findings that this run did not check again.
     pub carried: Vec<String>,
 }
 
-/// What could not be seen is not resolved, and what the run is not about is as it was.
+/// Compares findings with the previous record's lines. A finding that is out of scope or could not be checked again is carried
+/// over, not resolved.
 pub(crate) fn changes(
     trigger: &Trigger,
     region: Option<&str>,

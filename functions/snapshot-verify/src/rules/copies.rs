@@ -1,4 +1,4 @@
-//! Which snapshot is copied to the other region, under which name, and whether the copies are recent enough.
+//! Copies to the other region: source, name and age.
 
 use jiff::Timestamp;
 use shared::aws::snapshots::{self, Database, Kind};
@@ -7,11 +7,12 @@ use shared::runtime::settings::Settings;
 use super::finding::Finding;
 use super::snapshot::Snapshot;
 
-/// Longest name of a snapshot whose ARN a tag of its copy holds.
+/// Longest name of a source whose ARN fits into a tag of its copy.
 const LONGEST_SOURCE: usize = 180;
 
-/// The snapshot that is copied to the other region: the newest good one of the database; or why there is none. The role may copy RDS's own ones
-/// of it, and those with the environment's name in front, so that no environment can read another's data.
+/// The snapshot to copy to the other region, the newest good one of the database; or why there is none. The role may copy the
+/// database's automated snapshots and those whose name begins with the environment's, so that no environment can read another's
+/// data.
 pub(crate) fn source<'a>(
     all: &'a [Snapshot],
     database: &Database,
@@ -30,8 +31,8 @@ pub(crate) fn source<'a>(
     if newest.can_be_copied { Ok(newest) } else { Err(Finding::CopyUnsupported) }
 }
 
-/// That the newest good copy of the instance is too old: its data may be a day old when they are copied, the next copy is a
-/// day later, and takes its time.
+/// The finding that the newest good copy of the database is too old. Its data may be a day old when they are copied, and the next
+/// copy follows a day later and may take `copy_hours`.
 pub(crate) fn stale(
     copies: &[Snapshot],
     database: &Database,
@@ -45,8 +46,8 @@ pub(crate) fn stale(
     (hours > most).then(|| Finding::CopyStale { hours, newest: newest.name.clone() })
 }
 
-/// What a snapshot's copy is called. The same for the same snapshot, so that RDS refuses a second one; without the second
-/// prefix of the environment only where RDS takes no name as long, since a new name would be a second copy.
+/// The name of a snapshot's copy. It is the same for the same snapshot, so that RDS refuses a second copy. The source's prefix is
+/// omitted only if the whole name exceeds RDS's limit: a changed name would allow a second copy.
 pub(crate) fn copy_name(settings: &Settings, kind: Kind, source: &str) -> String {
     let own = snapshots::prefix(settings);
     let source = source.strip_prefix("rds:").unwrap_or(source);
@@ -70,7 +71,7 @@ mod tests {
             Some(Finding::CopyStale { hours, .. }) => Some(hours),
             _ => None,
         };
-        // That there is none yet, says what became of the first.
+        // Without any copy, the findings of the first one report the problem.
         assert_eq!(hours(&[]), None);
         assert_eq!(hours(&[of(60, "available")]), None);
         assert_eq!(hours(&[of(61, "available")]), Some(61));
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_good_one_is_copied_under_a_name_of_its_own() {
+    fn the_newest_good_snapshot_is_copied_under_its_own_name() {
         let all = [
             good("moveongs-dev-old", 30),
             automated("moveongs-dev-db-new", 2),
@@ -89,7 +90,7 @@ mod tests {
             Snapshot { status: "creating".into(), ..good("moveongs-dev-creating", 0) },
             Snapshot { instance: "moveongs-dev-other".into(), ..good("moveongs-dev-other-1", 1) },
             Snapshot { name: format!("moveongs-dev-{}", "x".repeat(168)), ..good("long", 1) },
-            // What the role may not copy: another environment's, AWS Backup's, a person's.
+            // The role may not copy these: another environment's, AWS Backup's, a person's.
             Snapshot { name: "moveongs-prod-new".to_owned(), ..good("others", 1) },
             Snapshot { name: "rds:moveongs-prod-db-2026-11-26-03-10".to_owned(), ..good("others", 1) },
             Snapshot { name: "awsbackup:job-1".to_owned(), ..good("others", 1) },
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copys_name_leaves_the_second_prefix_out_only_where_rds_takes_no_name_as_long() {
+    fn a_copys_name_omits_the_sources_prefix_only_if_it_would_be_too_long() {
         let staging = Settings { environment: "staging".to_owned(), ..settings() };
         let daily = "rds:moveongs-staging-aurora-postgres-2026-11-26-03-10";
         let cluster = |source: &str| copy_name(&staging, Kind::Cluster, source);
@@ -119,7 +120,7 @@ mod tests {
         assert_eq!(cluster(&of(24)), format!("moveongs-staging-copy-{}", of(24)));
         assert_eq!(cluster(&of(24)).len(), 63);
         assert_eq!(cluster(&of(25)), format!("moveongs-staging-copy-{}", "x".repeat(25)));
-        // Of a cluster of another name nothing can be left out.
+        // The name of a foreign cluster has no prefix to omit.
         assert_eq!(cluster(&"x".repeat(42)).len(), 64);
 
         let database = Database { kind: Kind::Cluster, id: "moveongs-staging-aurora-postgres".to_owned() };
@@ -134,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_multi_az_cluster_no_copy_is_asked_for_and_no_page_is_sent() {
+    fn a_multi_az_cluster_gets_no_copy_and_no_page() {
         let cluster = Database { kind: Kind::Cluster, id: "moveongs-dev".to_owned() };
         let multi_az = Snapshot {
             kind: Kind::Cluster,
@@ -146,7 +147,7 @@ mod tests {
         assert_eq!((found.kind(), found.pages(), found.fails()), ("CopyUnsupported", false, true));
     }
 
-    /// The kind of tests/cases/11a-aurora-member.json: the cluster `moveongs-dev` of the member `moveongs-dev-db`.
+    /// As in tests/cases/11a-aurora-member.json: the cluster `moveongs-dev` of the member `moveongs-dev-db`.
     #[test]
     fn a_clusters_snapshots_are_distinguished_from_an_instances() {
         let cluster = Database { kind: Kind::Cluster, id: "moveongs-dev".to_owned() };
@@ -156,7 +157,7 @@ mod tests {
             // An instance may have the cluster's name.
             Snapshot { instance: "moveongs-dev".to_owned(), ..good("same", 0) },
             of_cluster(Snapshot { name: daily.to_owned(), is_manual: false, ..good("daily", 2) }),
-            // A copy's name would be longer than RDS takes of a cluster.
+            // The copy's name would exceed RDS's limit for clusters.
             of_cluster(Snapshot { name: format!("moveongs-dev-{}", "x".repeat(46)), ..good("long", 1) }),
         ];
         assert_eq!(source(&all, &cluster, &settings()).unwrap().name, daily);

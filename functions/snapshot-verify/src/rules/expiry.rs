@@ -1,4 +1,4 @@
-//! Which snapshots have expired and may be deleted.
+//! The expired snapshots that may be deleted.
 
 use std::collections::BTreeSet;
 
@@ -11,17 +11,17 @@ use shared::runtime::settings::Settings;
 use super::snapshot::Snapshot;
 use crate::PROCEDURE;
 
-/// Tag that keeps a snapshot, with any value but none and `false`.
+/// Tag that holds a snapshot, with any value except an empty one and `false`.
 pub(super) const HOLD: &str = "Hold";
 
-/// The last day that it is to be kept; none when no tag says so in the form `2026-12-26`.
+/// The last day of its retention; none without a tag of the form `2026-12-26`.
 pub(super) fn last_day(snapshot: &Snapshot) -> Option<Date> {
     let text = snapshot.tag(EXPIRES_ON)?;
     let day: Date = text.parse().ok()?;
     (day.to_string() == text).then_some(day)
 }
 
-/// Whether a person keeps it. The key's case does not count: a hold that was meant is one.
+/// Returns true if a person holds it. The key's case is ignored: a hold that was intended must count.
 pub(super) fn is_held(snapshot: &Snapshot) -> bool {
     snapshot.tags.iter().any(|(key, value)| {
         let value = value.trim();
@@ -29,7 +29,7 @@ pub(super) fn is_held(snapshot: &Snapshot) -> bool {
     })
 }
 
-/// Whether this project's functions have made it for this environment.
+/// Returns true if this project's functions made it for this environment.
 fn is_own(snapshot: &Snapshot, settings: &Settings) -> bool {
     snapshot.is_manual
         && snapshot.name.starts_with(&snapshots::prefix(settings))
@@ -38,7 +38,7 @@ fn is_own(snapshot: &Snapshot, settings: &Settings) -> bool {
         && snapshot.tag(MANAGED_BY).is_some_and(|maker| [CREATOR, PROCEDURE].contains(&maker))
 }
 
-/// Whether it may be deleted, taken by itself: ours, expired, not held, and in a state that does not pass.
+/// Returns true if the snapshot by itself may be deleted: own, expired, not held, and in a final state.
 fn is_expired(snapshot: &Snapshot, settings: &Settings, today: Date) -> bool {
     is_own(snapshot, settings)
         && !is_held(snapshot)
@@ -46,17 +46,17 @@ fn is_expired(snapshot: &Snapshot, settings: &Settings, today: Date) -> bool {
         && matches!(progress(&snapshot.status), Progress::Available | Progress::Failed)
 }
 
-/// A snapshot that is to be deleted, and the one that is left for it.
+/// A snapshot to delete, and the one that is kept instead.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Expired {
-    /// The one to delete.
+    /// The snapshot to delete.
     pub snapshot: Snapshot,
-    /// The newest good one of the same instance; none only behind one that failed.
+    /// The newest restorable snapshot of the same database; none only if the snapshot to delete failed.
     pub keeper: Option<Snapshot>,
 }
 
 impl Expired {
-    /// Whether it may still be deleted, now that both were looked at again.
+    /// Returns true if it may still be deleted, given the current state of both.
     pub(crate) fn holds(
         &self,
         snapshot: &Snapshot,
@@ -78,10 +78,10 @@ impl Expired {
     }
 }
 
-/// The snapshots of one region that are to be deleted, but none whose ARN is in `in_use`.
+/// The snapshots of one region to delete, except those whose ARN is in `in_use`.
 ///
-/// The last good one of an instance stays, whether the instance is there or not: the newest of ours that can be restored,
-/// encrypted ones first. Automated ones do not count, since RDS deletes them itself.
+/// The last good snapshot of a database stays, even if the database is gone: the newest own one that can be restored, preferring
+/// encrypted ones. Automated snapshots do not count, since RDS deletes them by itself.
 pub(crate) fn expired(
     all: &[Snapshot],
     settings: &Settings,
@@ -120,24 +120,24 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_ours_expired_and_not_held_is_deleted_and_never_the_last_good_one() {
+    fn only_own_expired_snapshots_without_hold_are_deleted_and_never_the_last_good_one() {
         let old = |name: &str, hours| tagged(good(name, hours), EXPIRES_ON, "2026-11-25");
         let keeper = || good("keeper", 1);
         deleted(&[old("a", 500), keeper()], &["a"]);
-        // The last day is still a day.
+        // The last day is included.
         deleted(&[tagged(good("a", 500), EXPIRES_ON, "2026-11-26"), keeper()], &[]);
         deleted(&[old("a", 500), old("b", 400)], &["a"]);
         deleted(&[old("a", 500)], &[]);
-        // Of another instance, also one that had the same name.
+        // A snapshot of another instance is no keeper, even if the instances had the same name.
         deleted(&[old("a", 500), Snapshot { resource: "db-B".into(), ..keeper() }], &[]);
-        // What cannot be restored, is not encrypted, or goes by itself keeps nothing.
+        // A snapshot that cannot be restored, is not encrypted or will be deleted by RDS is no keeper.
         deleted(&[old("a", 500), Snapshot { status: "failed".into(), ..keeper() }], &[]);
         deleted(&[old("a", 500), Snapshot { status: "creating".into(), ..keeper() }], &[]);
         deleted(&[old("a", 500), automated("keeper", 1)], &[]);
         let plain = Snapshot { is_encrypted: false, ..keeper() };
         deleted(&[old("a", 500), plain.clone()], &[]);
         deleted(&[Snapshot { is_encrypted: false, ..old("a", 500) }, plain], &["a"]);
-        // One that failed is no good one.
+        // A failed snapshot needs no keeper.
         deleted(&[Snapshot { status: "failed".into(), ..old("a", 500) }], &["a"]);
         deleted(&[Snapshot { status: "creating".into(), ..old("a", 500) }, keeper()], &[]);
         for (value, is_kept) in
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changed_before_the_deletion_stops_it() {
+    fn a_change_before_the_deletion_stops_it() {
         let old = tagged(good("a", 500), EXPIRES_ON, "2026-11-25");
         let keeper = good("keeper", 1);
         let one = Expired { snapshot: old.clone(), keeper: Some(keeper.clone()) };

@@ -7,15 +7,15 @@ use shared::runtime::failure::CallError;
 use super::journal::Journal;
 use super::snapshot::Snapshot;
 
-/// What there is.
+/// The facts that a run reads.
 pub(crate) struct Facts {
     /// The environment's snapshots in this region.
     pub home: Vec<Snapshot>,
-    /// Those in the copies' region, if copies are wanted.
+    /// Those in the copies' region, if the stack has copies.
     pub away: Option<Result<Vec<Snapshot>, CallError>>,
-    /// What is copied, when copies are wanted and the run makes them; or why that is not known.
+    /// The database to copy, or why it is unknown; none if the run makes no copies.
     pub database: Option<Result<Database, String>>,
-    /// What the runs before have left.
+    /// The runs' journal.
     pub journal: Result<Journal, EvidenceError>,
 }
 

@@ -1,73 +1,73 @@
-//! Findings: their kinds, what they are about, and their effect.
+//! Findings: kinds, subjects and effects.
 
 use shared::aws::snapshots::{Database, Kind};
 
 use super::snapshot::Snapshot;
 
-/// Something that a person should know of a snapshot.
+/// A finding about a snapshot.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Finding {
-    /// RDS has given it up.
+    /// RDS could not complete it.
     Failed {
-        /// RDS's word.
+        /// RDS's status.
         status: String,
         /// Whether it is a copy.
         is_copy: bool,
     },
-    /// It is not done after all this time.
+    /// It is not complete within the policy's limit.
     Slow {
-        /// Hours since it began, or since it was first seen.
+        /// Hours since it was started or first seen.
         hours: i64,
-        /// How much of it is done, in percent.
+        /// Progress, in percent.
         progress: i32,
         /// Whether it is a copy.
         is_copy: bool,
     },
-    /// Every account of AWS may restore it.
+    /// Every AWS account may restore it.
     Public,
     /// Other accounts may restore it.
     Shared {
         /// Their ids.
         accounts: Vec<String>,
     },
-    /// RDS did not take the copy.
+    /// RDS refused the copy.
     CopyRefused {
         /// Why.
         why: String,
     },
-    /// It could not be seen, so nothing is known.
+    /// It could not be read, so its state is unknown.
     InsufficientData {
         /// Why.
         why: String,
     },
-    /// The newest copy that could be restored is older than two days' copies take.
+    /// The newest good copy is older than two days plus the time that a copy may take.
     CopyStale {
         /// Hours since its data were taken.
         hours: i64,
         /// Its name.
         newest: String,
     },
-    /// There is no snapshot that could be copied.
+    /// No snapshot is fit to be copied.
     NoSource,
     /// RDS copies no snapshot of a Multi-AZ DB cluster.
     CopyUnsupported,
     /// It is not encrypted.
     NotEncrypted,
-    /// Its size is far from the one before.
+    /// Its size differs implausibly from the previous snapshot's.
     SizeDoubtful {
-        /// In percent of the one before.
+        /// In percent of the previous snapshot's size.
         percent: i64,
-        /// The one before.
+        /// Name of the previous snapshot.
         before: String,
     },
-    /// Tags are missing, or of another environment.
+    /// Tags are missing or name another environment.
     Untagged {
         /// Their keys.
         missing: Vec<&'static str>,
     },
-    /// Nothing says until when it is to be kept, so it stays.
+    /// No valid tag limits its retention, so it is never deleted.
     NoExpiry,
-    /// It has expired, and could not be deleted.
+    /// It has expired, but could not be deleted.
     NotDeleted {
         /// Why.
         why: String,
@@ -75,7 +75,7 @@ pub(crate) enum Finding {
 }
 
 impl Finding {
-    /// Stable name.
+    /// The stable kind.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Failed { is_copy: false, .. } => "SnapshotFailed",
@@ -97,7 +97,7 @@ impl Finding {
         }
     }
 
-    /// Whether somebody is woken.
+    /// Returns true if the finding pages the on-call engineer.
     pub(crate) fn pages(&self) -> bool {
         matches!(
             self,
@@ -110,16 +110,16 @@ impl Finding {
         )
     }
 
-    /// Whether a run with it is not green. Storage that was enlarged is only told.
+    /// Returns true if the finding fails the run. Growth is only reported.
     pub(crate) fn fails(&self) -> bool {
         !matches!(self, Self::SizeDoubtful { percent, .. } if *percent > 100)
     }
 }
 
-/// What a finding is about.
+/// The subject of a finding.
 #[derive(Clone, Debug)]
 pub(crate) enum Subject {
-    /// One snapshot; with its region when that is the copies'.
+    /// One snapshot, with the region if it is the copies'.
     Snapshot(Box<Snapshot>, Option<String>),
     /// The automated snapshots of an instance or cluster.
     Automated(Database),
@@ -127,9 +127,9 @@ pub(crate) enum Subject {
     Copy {
         /// The instance or cluster.
         database: Database,
-        /// The region that it is copied to.
+        /// The region of the copy.
         region: String,
-        /// The key there.
+        /// ARN of the key in that region.
         key: String,
     },
     /// The snapshots of another region.
@@ -137,8 +137,8 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    /// What names it in a key: a snapshot's is its name, behind `cluster/` when it is a cluster's, and ends with its region when
-    /// that is the copies'.
+    /// The subject's name in keys: for a snapshot its name, preceded by `cluster/` if it is a cluster's, and followed by the
+    /// region if it is the copies'.
     pub(crate) fn label(&self) -> String {
         let of = |kind: Kind| if kind == Kind::Cluster { "cluster/" } else { "" };
         match self {
@@ -153,12 +153,12 @@ impl Subject {
     }
 }
 
-/// Something, and what is wrong with it.
+/// A subject and its findings.
 #[derive(Clone, Debug)]
 pub(crate) struct Judged {
-    /// What it is about.
+    /// The subject.
     pub subject: Subject,
-    /// What is wrong.
+    /// Its findings.
     pub findings: Vec<Finding>,
 }
 
@@ -168,7 +168,7 @@ impl Judged {
     }
 }
 
-/// What makes findings of two runs the same one.
+/// The key by which two runs recognise the same finding.
 pub(crate) fn key(subject: &Subject, finding: &Finding) -> String {
     format!("{} {}", finding.kind(), subject.label())
 }

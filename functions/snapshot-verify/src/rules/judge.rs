@@ -1,4 +1,4 @@
-//! The findings of every snapshot that a run is about.
+//! The findings of every snapshot in a run's scope.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::policy;
 use super::scope::concerns;
 use crate::event::Trigger;
 
-/// What is wrong with each snapshot that the run is about.
+/// The findings of each snapshot in the run's scope.
 pub(crate) fn judge(
     trigger: &Trigger,
     facts: &Facts,
@@ -43,7 +43,7 @@ pub(crate) fn judge(
             });
         }
     }
-    // One automated snapshot is as the next: a sweep tells it of the instance.
+    // Report automated snapshots once per instance.
     if *trigger == Trigger::Sweep {
         judged.extend(automated.into_iter().map(|((kind, id), findings)| Judged {
             subject: Subject::Automated(Database { kind, id: id.to_owned() }),

@@ -1,4 +1,4 @@
-//! What is wrong with a snapshot.
+//! The findings of a snapshot.
 
 use jiff::Timestamp;
 use shared::aws::snapshots::{ENVIRONMENT, Kind, PROJECT, Progress, progress};
@@ -9,7 +9,7 @@ use super::expiry;
 use super::finding::Finding;
 use super::snapshot::Snapshot;
 
-/// What is known of a snapshot in one word: `pass`, `fail`, `could-not-verify`; none while it is being made in time.
+/// The verdict on a snapshot: `pass`, `fail` or `could-not-verify`; none while RDS makes it within the time limit.
 pub(crate) fn verdict(snapshot: &Snapshot, found: &[Finding]) -> Option<&'static str> {
     let unseen = |finding: &Finding| matches!(finding, Finding::InsufficientData { .. });
     if found.iter().any(|finding| finding.fails() && !unseen(finding)) {
@@ -21,7 +21,7 @@ pub(crate) fn verdict(snapshot: &Snapshot, found: &[Finding]) -> Option<&'static
     (progress(&snapshot.status) == Progress::Available).then_some("pass")
 }
 
-/// The one of the same instance whose data were taken last before this one's.
+/// The previous snapshot: of the same database, available, with the latest data older than this one's.
 pub(crate) fn before<'a>(snapshot: &Snapshot, all: &'a [Snapshot]) -> Option<&'a Snapshot> {
     let taken = snapshot.taken?;
     let earlier = all.iter().filter(|other| {
@@ -32,7 +32,7 @@ pub(crate) fn before<'a>(snapshot: &Snapshot, all: &'a [Snapshot]) -> Option<&'a
     earlier.max_by_key(|other| other.taken)
 }
 
-/// What is wrong with a snapshot; `before` is the previous one, `first_seen` when a run first saw it without a time.
+/// The findings of a snapshot; `before` is the previous snapshot, `first_seen` when a run first saw this one without a time.
 pub(crate) fn findings(
     snapshot: &Snapshot,
     before: Option<&Snapshot>,
@@ -85,8 +85,8 @@ pub(crate) fn findings(
     found
 }
 
-/// Whether the size is far from the one before: by the blocks that were written where RDS tells them of both, else by the
-/// instance's storage.
+/// The finding that the size differs implausibly from the previous one: by the written blocks if RDS reports them for both
+/// snapshots, else by the database's storage.
 fn size(snapshot: &Snapshot, before: &Snapshot, rules: &Verify) -> Option<Finding> {
     let (now, then) = match (snapshot.full_bytes, before.full_bytes) {
         (Some(now), Some(then)) => (now, then),
@@ -95,13 +95,13 @@ fn size(snapshot: &Snapshot, before: &Snapshot, rules: &Verify) -> Option<Findin
     if snapshot.kind == Kind::Cluster && now == 0 && then == 0 {
         return None;
     }
-    // Of nothing there is no part.
+    // Avoid dividing by zero.
     let percent = i64::try_from(i128::from(now) * 100 / i128::from(then.max(1))).unwrap_or(i64::MAX);
     let is_plausible = (i64::from(rules.least_percent)..=rules.most_percent.into()).contains(&percent);
     (!is_plausible).then(|| Finding::SizeDoubtful { percent, before: before.name.clone() })
 }
 
-/// Whether a finding about an automated snapshot is one about its instance, which makes the next one the same.
+/// Returns true if a finding about an automated snapshot stems from its instance, so that the next snapshot will have it too.
 pub(crate) fn is_of_instance(finding: &Finding) -> bool {
     matches!(finding, Finding::NotEncrypted | Finding::Untagged { .. })
 }
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_found() {
+    fn each_defect_has_its_finding() {
         let with = |change: fn(&mut Snapshot)| {
             let mut snapshot = good("a", 1);
             change(&mut snapshot);
@@ -167,18 +167,18 @@ mod tests {
         for odd in ["", "26/12/2026", "2026-12-32", "20261226", "2026-12-26T00:00:00"] {
             check(&tagged(good("a", 1), EXPIRES_ON, odd), None, false, &["NoExpiry"]);
         }
-        // Who holds one has said until when.
+        // A held snapshot needs no expiry.
         let mut held = tagged(good("a", 1), expiry::HOLD, "auditoria 17");
         held.tags.remove(EXPIRES_ON);
         check(&held, None, false, &[]);
-        // An automated one goes with the retention.
+        // RDS deletes automated snapshots by itself.
         let mut daily = automated("a", 1);
         daily.tags.clear();
         check(&daily, None, false, &["Untagged"]);
     }
 
     #[test]
-    fn how_long_one_may_take() {
+    fn a_snapshot_is_slow_only_after_its_limit() {
         let creating = |created| Snapshot { status: "creating".into(), created, taken: None, ..good("a", 0) };
         let second = jiff::SignedDuration::from_secs(1);
         for (created, seen, is_copy, expected) in [
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn which_size_is_plausible() {
+    fn only_sizes_within_the_limits_are_plausible() {
         let found = |now: (i32, Option<i64>), then: (i32, Option<i64>)| {
             let snapshot = Snapshot { allocated_gib: now.0, full_bytes: now.1, ..good("a", 1) };
             let before = Snapshot { allocated_gib: then.0, full_bytes: then.1, ..good("b", 2) };
@@ -210,7 +210,7 @@ mod tests {
             ((40, None), (20, None), None),
             ((41, None), (20, None), Some(false)),
             ((0, None), (20, None), Some(true)),
-            // Where both tell what was written, that counts.
+            // The written blocks count if both snapshots have them.
             ((20, Some(499)), (20, Some(1000)), Some(true)),
             ((20, Some(500)), (20, Some(1000)), None),
             ((20, Some(1)), (20, None), None),
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn the_one_before_is_of_the_same_instance_and_can_be_restored() {
+    fn the_previous_snapshot_is_of_the_same_instance_and_available() {
         let other = Snapshot { resource: "db-B".into(), ..good("other", 3) };
         let failed = Snapshot { status: "failed".into(), ..good("failed", 3) };
         let all = [good("new", 1), good("old", 9), automated("older", 8), other, failed, good("newer", 0)];

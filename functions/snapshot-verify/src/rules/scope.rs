@@ -1,9 +1,9 @@
-//! Which snapshots and findings a run is about.
+//! The scope of a run.
 
 use super::snapshot::Snapshot;
 use crate::event::Trigger;
 
-/// Whether a run looks at a snapshot.
+/// Returns true if a run checks the snapshot.
 pub(crate) fn concerns(trigger: &Trigger, snapshot: &Snapshot, is_away: bool) -> bool {
     match trigger {
         Trigger::Sweep => true,
@@ -12,7 +12,7 @@ pub(crate) fn concerns(trigger: &Trigger, snapshot: &Snapshot, is_away: bool) ->
     }
 }
 
-/// Whether a run finds out anew what a key says.
+/// Returns true if a run checks the finding of this key again.
 pub(crate) fn covers(trigger: &Trigger, region: Option<&str>, key: &str) -> bool {
     let (kind, label) = key.split_once(' ').unwrap_or_default();
     match (trigger, region) {

@@ -1,4 +1,4 @@
-//! A snapshot, in this function's words.
+//! A snapshot, and the trace that a deleted one leaves in the journal.
 
 use std::collections::BTreeMap;
 
@@ -6,46 +6,46 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::aws::snapshots::{Database, Kind, Progress, progress};
 
-/// Tag of a copy: the ARN of what it is a copy of. The name of an automated snapshot begins with `rds:`, which no value may.
+/// Tag of a copy: its source's ARN, since an automated snapshot's name begins with `rds:` and no value may.
 pub(crate) const COPY_OF: &str = "CopyOf";
 
-/// Tag of a cluster's copy: when its data were taken, which RDS does not show of it.
+/// Tag of a cluster's copy: when its data were taken, which RDS does not report for such a copy.
 pub(crate) const TAKEN_AT: &str = "TakenAt";
 
 /// A snapshot as RDS describes it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Snapshot {
-    /// Whether it is an instance's or a cluster's, which may have the same name.
+    /// Whether it is an instance's or a cluster's; both may have the same name.
     pub kind: Kind,
     /// Its identifier.
     pub name: String,
     /// Its ARN.
     pub arn: String,
-    /// The instance or cluster that it is of.
+    /// The instance or cluster that it was taken of.
     pub instance: String,
-    /// RDS's own id of that; another one when an instance or cluster was made anew under the name.
+    /// RDS's id of that database, which changes if it is recreated under the same name.
     pub resource: String,
-    /// Made by somebody, not by RDS's daily backup. A copy is always.
+    /// Not made by RDS's daily backup. Copies are always manual.
     pub is_manual: bool,
-    /// RDS's word.
+    /// RDS's status.
     pub status: String,
-    /// How much of it is done, in percent.
+    /// Progress, in percent.
     pub progress: i32,
     /// Whether it is encrypted.
     pub is_encrypted: bool,
-    /// When it was made, a copy when it was copied. RDS tells it late.
+    /// When it was made; for a copy, when it was copied. RDS reports it late.
     pub created: Option<Timestamp>,
     /// When its data were taken.
     pub taken: Option<Timestamp>,
-    /// Storage of the database, in GiB; 0 of Aurora, of which RDS does not say.
+    /// Storage of the database, in GiB; 0 for Aurora, for which RDS does not report it.
     pub allocated_gib: i32,
-    /// All blocks that were written, in bytes; not told of every snapshot.
+    /// Size of all written blocks, in bytes; RDS does not report it for every snapshot.
     pub full_bytes: Option<i64>,
-    /// Whether RDS copies it; one of a Multi-AZ DB cluster it does not.
+    /// Whether RDS can copy it; it copies none of a Multi-AZ DB cluster.
     pub can_be_copied: bool,
     /// Tags.
     pub tags: BTreeMap<String, String>,
-    /// Accounts that may restore it, `all` for everybody, or why that was not seen. An automated one cannot be shared.
+    /// Accounts that may restore it, `all` for every account, or why they are unknown. Automated snapshots cannot be shared.
     pub shared_with: Result<Vec<String>, String>,
 }
 
@@ -54,37 +54,37 @@ impl Snapshot {
         self.tags.get(key).map(String::as_str)
     }
 
-    /// Whether it is of a database.
+    /// Returns true if it was taken of the database.
     pub(crate) fn is_of(&self, database: &Database) -> bool {
         self.kind == database.kind && self.instance == database.id
     }
 
-    /// Whether it can be restored, and is encrypted.
+    /// Returns true if it can be restored and is encrypted.
     pub(crate) fn is_good(&self) -> bool {
         progress(&self.status) == Progress::Available && self.is_encrypted
     }
 
-    /// Whether it is the same one as another time, and not a later one of the same name.
+    /// Returns true if it is the same snapshot, not a later one of the same name.
     pub(crate) fn is_same(&self, arn: &str, taken: Option<Timestamp>) -> bool {
         self.arn == arn && self.taken == taken
     }
 }
 
-/// What a deleted snapshot was.
+/// A snapshot that is deleted, as the journal and the record describe it.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct ExpiredSnapshot {
-    /// Whether it was a cluster's.
+    /// Whether it was an instance's or a cluster's.
     #[serde(default)]
     pub kind: Kind,
     /// Its identifier.
     pub name: String,
     /// Its ARN.
     pub arn: String,
-    /// The instance or cluster that it was of.
+    /// The instance or cluster that it was taken of.
     pub instance: String,
     /// When its data were taken.
     pub taken: Option<Timestamp>,
-    /// RDS's word.
+    /// RDS's status.
     pub status: String,
     /// Storage of the instance, in GiB.
     pub size_gib: i32,
@@ -109,7 +109,7 @@ impl From<&Snapshot> for ExpiredSnapshot {
 
 #[cfg(test)]
 impl Snapshot {
-    /// A manual one of the tests' instance, encrypted and private, without tags and times.
+    /// A manual snapshot of the tests' instance, encrypted and private, without tags and times.
     pub(crate) fn example(name: &str) -> Self {
         Self {
             kind: Kind::Instance,

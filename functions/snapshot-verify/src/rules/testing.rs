@@ -35,7 +35,7 @@ pub(super) fn hours_ago(hours: i64) -> Option<Timestamp> {
     Some(now() - jiff::SignedDuration::from_hours(hours))
 }
 
-/// A good one of ours, kept long enough.
+/// A good snapshot of this environment that has not expired.
 pub(super) fn good(name: &str, hours: i64) -> Snapshot {
     let tags =
         [(PROJECT, "moveongs"), (ENVIRONMENT, "dev"), (MANAGED_BY, CREATOR), (EXPIRES_ON, "2026-12-01")];

@@ -1,4 +1,4 @@
-//! Copies and deletions, in the evidence and in the channel.
+//! Texts about completed copies and deletions, in the evidence and in the channel.
 
 use shared::aws::snapshots::{EXPIRES_ON, Kind};
 use shared::runtime::language::Language;
@@ -7,7 +7,7 @@ use shared::runtime::time;
 use crate::rules::action::Action;
 use crate::rules::snapshot::ExpiredSnapshot;
 
-/// What the evidence says of it.
+/// The outcome of the record's step.
 pub(crate) fn outcome(action: &Action) -> String {
     match action {
         Action::Deleted(deletion) => {
@@ -24,7 +24,7 @@ pub(crate) fn outcome(action: &Action) -> String {
     }
 }
 
-/// What the channel is told of it.
+/// The line of the channel's message.
 pub(super) fn sentence_of_action(action: &Action, language: Language) -> String {
     match action {
         Action::Deleted(deletion) => format!(
@@ -32,7 +32,7 @@ pub(super) fn sentence_of_action(action: &Action, language: Language) -> String 
             language.pick("Apagado", "Deleted"),
             deletion.name,
             size(deletion, language),
-            language.pick("dados de", "data of"),
+            language.pick("dados de", "data from"),
             deletion.taken.map_or_else(|| "?".to_owned(), time::local),
             deletion.tags.get(EXPIRES_ON).map_or("?", String::as_str),
         ),
@@ -42,11 +42,11 @@ pub(super) fn sentence_of_action(action: &Action, language: Language) -> String 
     }
 }
 
-/// How large a deleted snapshot's database was.
+/// The size of a deleted snapshot's database.
 fn size(deletion: &ExpiredSnapshot, language: Language) -> String {
     match (deletion.kind, deletion.size_gib) {
         (Kind::Cluster, 0) => {
-            language.pick("tamanho não informado pelo RDS", "size not shown by RDS").to_owned()
+            language.pick("tamanho não informado pelo RDS", "size not reported by RDS").to_owned()
         }
         (_, size) => format!("{size} GiB"),
     }

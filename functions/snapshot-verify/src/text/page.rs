@@ -8,7 +8,7 @@ use super::step::next_step;
 use crate::PROCEDURE;
 use crate::rules::finding::{Finding, Subject};
 
-/// The page of a finding that wakes somebody.
+/// The page about a finding.
 pub(crate) fn page(settings: &Settings, subject: &Subject, finding: &Finding) -> Page {
     let language = settings.language;
     let (environment, kind, label) = (&settings.environment, finding.kind(), subject.label());

@@ -5,7 +5,7 @@ use shared::runtime::settings::Settings;
 
 use crate::rules::finding::{Finding, Subject};
 
-/// What to run next.
+/// The next step after a finding, with its command.
 pub(super) fn next_step(settings: &Settings, subject: &Subject, finding: &Finding) -> String {
     let language = settings.language;
     let say = |portuguese: &'static str, english: &'static str| language.pick(portuguese, english);
@@ -35,22 +35,22 @@ pub(super) fn next_step(settings: &Settings, subject: &Subject, finding: &Findin
     match finding {
         Finding::Failed { is_copy: false, .. } if is_automated => format!(
             "{} {events}. {} {CREATOR} (docs/backups.md).",
-            say("ver por quê:", "see why:"),
-            say("Tirar um manual no lugar:", "Take a manual one in its place:"),
+            say("ver por quê:", "find the cause:"),
+            say("Tirar um manual no lugar:", "Take a manual snapshot instead:"),
         ),
         Finding::Failed { is_copy, .. } => format!(
             "{} {events}. {} {}. {} {}",
-            say("ver por quê:", "see why:"),
-            say("Apagar o que falhou:", "Delete the one that failed:"),
+            say("ver por quê:", "find the cause:"),
+            say("Apagar o que falhou:", "Delete the failed one:"),
             named(&format!("delete-{cli}")),
             say("Fazer outro:", "Make another:"),
             if *is_copy { again } else { format!("{CREATOR} (docs/backups.md).") },
         ),
         Finding::Slow { .. } => format!(
             "{} {}. {} {events}",
-            say("esperar pelo fim:", "wait for its end:"),
+            say("esperar pelo fim:", "wait until it completes:"),
             named(&format!("wait {cli}-available")),
-            say("Se não anda, o que o RDS diz:", "If it does not move, what RDS says:"),
+            say("Se não anda, o que o RDS diz:", "If it makes no progress, check RDS's events:"),
         ),
         Finding::Public | Finding::Shared { .. } => {
             let accounts = match finding {
@@ -66,7 +66,7 @@ pub(super) fn next_step(settings: &Settings, subject: &Subject, finding: &Findin
                 say("fechar agora:", "close it now:"),
                 say(
                     "Quem abriu, e tratar como vazamento se não foi de propósito:",
-                    "Who opened it; treat it as a leak unless it was on purpose:"
+                    "Find out who opened it; treat it as a leak unless it was intended:"
                 ),
             )
         }
@@ -87,7 +87,7 @@ pub(super) fn next_step(settings: &Settings, subject: &Subject, finding: &Findin
         }
         Finding::CopyStale { .. } => format!(
             "`aws rds describe-events --source-type {cli} --duration 2880{region}`, {} {again}",
-            say("para ver o que houve com as cópias; depois:", "to see what became of the copies; then:")
+            say("para ver o que houve com as cópias; depois:", "to see what happened to the copies; then:")
         ),
         Finding::NoSource => {
             let database = match subject {
@@ -117,12 +117,12 @@ pub(super) fn next_step(settings: &Settings, subject: &Subject, finding: &Findin
         ),
         Finding::NotEncrypted if kind == Kind::Cluster => say(
             "RDS não cifra um snapshot de cluster na cópia, nem um cluster que existe: só um cluster novo, restaurado com `--kms-key-id`, fica criptografado. A restauração de clusters ainda não tem procedimento (docs/backups.md): combinar com a engenharia antes",
-            "RDS encrypts neither the copy of a cluster's snapshot nor a cluster that exists: only a new cluster that is restored with `--kms-key-id` is encrypted. Restoring clusters has no procedure yet (docs/backups.md): agree on it with engineering first",
+            "RDS encrypts neither a copy of a cluster's snapshot nor an existing cluster: only a new cluster restored with `--kms-key-id` is encrypted. Restoring clusters has no procedure yet (docs/backups.md): plan it with engineering first",
         )
         .to_owned(),
         Finding::NotEncrypted if matches!(subject, Subject::Automated(_)) => say(
             "a criptografia não se liga numa instância que existe: copiar um snapshot com `--kms-key-id`, restaurar a cópia e trocar (docs/backups.md)",
-            "encryption cannot be turned on in an instance that exists: copy a snapshot with `--kms-key-id`, restore the copy and change over (docs/backups.md)",
+            "encryption cannot be enabled on an existing instance: copy a snapshot with `--kms-key-id`, restore the copy and switch to it (docs/backups.md)",
         )
         .to_owned(),
         Finding::NotEncrypted => format!(
@@ -133,19 +133,19 @@ pub(super) fn next_step(settings: &Settings, subject: &Subject, finding: &Findin
         ),
         Finding::SizeDoubtful { percent, .. } if *percent > 100 => say(
             "se o armazenamento foi aumentado, nada; senão, ver o que cresceu",
-            "if the storage was enlarged, nothing; else see what has grown",
+            "if the storage was enlarged, do nothing; otherwise find out what has grown",
         )
         .to_owned(),
         Finding::SizeDoubtful { .. } if kind == Kind::Cluster => say(
             "não contar com ele antes de uma restauração à parte; a de clusters ainda não tem procedimento (docs/backups.md): combinar com a engenharia",
-            "do not rely on it before it was restored aside; restoring clusters has no procedure yet (docs/backups.md): agree on it with engineering",
+            "do not rely on it until a test restore has succeeded; restoring clusters has no procedure yet (docs/backups.md): plan it with engineering",
         )
         .to_owned(),
         Finding::SizeDoubtful { .. } => format!(
             "{} `aws rds restore-db-instance-from-db-snapshot --db-snapshot-identifier {name} --db-instance-identifier {}-{}-check --backup-retention-period 0{region}`",
             say(
                 "não contar com ele antes de restaurá-lo à parte e contar as linhas:",
-                "do not rely on it before it was restored aside and its rows were counted:"
+                "do not rely on it until you have restored it to a separate instance and counted its rows:"
             ),
             settings.project,
             settings.environment,

@@ -11,19 +11,19 @@ use super::step::next_step;
 use crate::rules::action::Action;
 use crate::rules::finding::{Judged, key};
 
-/// What a run tells the channel.
+/// The contents of the channel's message.
 pub(crate) struct Summary<'a> {
     /// Run id.
     pub run_id: &'a str,
-    /// What was looked at.
+    /// The subjects in scope, with their findings.
     pub judged: &'a [Judged],
-    /// Keys of findings that are new.
+    /// Keys of new findings.
     pub new: &'a BTreeSet<String>,
-    /// Keys of findings that are no more.
+    /// Keys of resolved findings.
     pub resolved: &'a BTreeSet<String>,
-    /// Keys of findings that are as they were.
+    /// Keys of findings that persist.
     pub still: &'a BTreeSet<String>,
-    /// What came to its end.
+    /// Completed copies and deletions.
     pub actions: &'a [Action],
 }
 
@@ -63,9 +63,9 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
             lines.push(format!("{label} {}.", keys.join("; ")));
         }
     };
-    list(language.pick("Continua:", "Still so:"), summary.still);
+    list(language.pick("Continua:", "Unchanged:"), summary.still);
     list(language.pick("Resolvido:", "Resolved:"), summary.resolved);
-    // An attempt that died may have told something, so that nothing is left that is new.
+    // Nothing may be left to report if an attempt that died already reported it.
     let nothing = language.pick("sem mudança", "no change");
     let counts = if counts.is_empty() { nothing.to_owned() } else { counts.join(", ") };
     Message {
@@ -75,9 +75,10 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
     }
 }
 
-/// The message of a run that could not be done.
+/// The message about a failed run.
 pub(crate) fn failed(settings: &Settings, run_id: &str, error: &str, next_step: &str) -> Message {
-    let what =
-        settings.language.pick("A verificação dos snapshots falhou", "The verification of snapshots failed");
+    let what = settings
+        .language
+        .pick("A verificação dos snapshots falhou", "The verification of the snapshots failed");
     Message::failed(settings, run_id, what, error, next_step)
 }

@@ -28,7 +28,7 @@ fn database() -> Database {
     Database { id: "moveongs-dev-db".to_owned(), ..Database::default() }
 }
 
-/// The snapshot of the cluster of tests/cases/11a-aurora-member.json.
+/// A snapshot of the cluster in tests/cases/11a-aurora-member.json.
 fn of_cluster() -> Subject {
     let cluster = Snapshot { kind: Kind::Cluster, instance: "moveongs-dev".to_owned(), ..snapshot(true) };
     Subject::Snapshot(Box::new(cluster), None)
@@ -122,7 +122,7 @@ fn every_finding_is_reported_with_its_command_in_both_languages() {
         let nothing = BTreeSet::new();
         let [portuguese, english] = [Language::Portuguese, Language::English].map(|language| {
             let judged = [Judged::new(subject.clone(), finding.clone())];
-            let reported = Summary {
+            let contents = Summary {
                 run_id: "2026-11-26",
                 judged: &judged,
                 new: &BTreeSet::from([key(&subject, &finding)]),
@@ -130,7 +130,7 @@ fn every_finding_is_reported_with_its_command_in_both_languages() {
                 still: &nothing,
                 actions: &[],
             };
-            summary(&settings(language), &reported).text()
+            summary(&settings(language), &contents).text()
         });
         assert_ne!(portuguese, english);
         for (text, next) in [(&portuguese, "Próximo passo"), (&english, "Next step")] {
@@ -140,7 +140,7 @@ fn every_finding_is_reported_with_its_command_in_both_languages() {
             assert!(!text.contains('?'), "{text}");
         }
         assert_eq!(key_of(&line(&subject, &finding)), key(&subject, &finding));
-        // A restore of an instance's snapshot is no advice for a cluster's.
+        // Never advise restoring a cluster's snapshot with an instance's commands.
         if subject.label().contains("cluster/") {
             assert!(!portuguese.contains("db-snapshot") && !portuguese.contains("restore-db-instance"));
         }
@@ -148,7 +148,7 @@ fn every_finding_is_reported_with_its_command_in_both_languages() {
 }
 
 #[test]
-fn a_page_has_one_key_a_snapshot_and_kind() {
+fn a_page_has_one_key_per_snapshot_and_kind() {
     let page = page(
         &settings(Language::Portuguese),
         &away(),
@@ -159,7 +159,7 @@ fn a_page_has_one_key_a_snapshot_and_kind() {
 }
 
 #[test]
-fn what_was_done_is_reported_with_what_it_was() {
+fn a_deletion_is_reported_with_the_snapshots_details() {
     let deletion = ExpiredSnapshot {
         taken: Some("2026-11-01T12:00:00Z".parse().unwrap()),
         tags: [("ExpiresOn", "2026-11-08"), ("Deploy", "run-17")]
