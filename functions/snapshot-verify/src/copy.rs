@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use shared::aws::snapshots::{
     self, Database, ENVIRONMENT, EXPIRES_ON, Kind, MANAGED_BY, PROJECT, Progress, progress,
 };
@@ -23,8 +22,6 @@ pub(crate) async fn copy(
     away: &Away,
     facts: &Facts,
     copies: &[Snapshot],
-    day: &str,
-    now: Timestamp,
     run: &mut Run,
 ) -> Result<Option<String>, EvidenceError> {
     let named = || Database { id: app.instance.clone(), ..Database::default() };
@@ -38,7 +35,7 @@ pub(crate) async fn copy(
         run.judged.push(Judged::new(subject(), Finding::InsufficientData { why: why.clone() }));
         return Ok(None);
     }
-    let stale = copies::stale(copies, &database, &app.settings, now);
+    let stale = copies::stale(copies, &database, &app.settings, run.now);
     run.judged.extend(stale.map(|stale| Judged::new(subject(), stale)));
     let source = match copies::source(&facts.home, &database, &app.settings) {
         Ok(source) => source,
@@ -51,7 +48,7 @@ pub(crate) async fn copy(
     let is_there = |kind: Kind, target: &str| copies.iter().any(|one| one.kind == kind && one.name == target);
     let available = facts.home.iter().filter(|one| progress(&one.status) == Progress::Available);
     let available: BTreeSet<String> = available.map(|one| one.arn.clone()).collect();
-    let chosen = facts.journal.iter().flat_map(|journal| &journal.copies).find(|copy| copy.day == day);
+    let chosen = facts.journal.iter().flat_map(|journal| &journal.copies).find(|copy| copy.day == run.day);
     // Choose anew if the copy failed, was reported and then deleted.
     let is_good = |copy: &&journal::Copy| {
         is_there(copy.kind, &copy.target) || (!copy.reported && available.contains(&copy.source))
@@ -65,8 +62,8 @@ pub(crate) async fn copy(
         }
         None => {
             let journal =
-                update(app, |journal| drop(journal.choose(day, source, &target, &available))).await?;
-            match journal.copies.into_iter().find(|copy| copy.day == day) {
+                update(app, |journal| drop(journal.choose(&run.day, source, &target, &available))).await?;
+            match journal.copies.into_iter().find(|copy| copy.day == run.day) {
                 Some(chosen) => chosen,
                 None => return Ok(None),
             }
@@ -80,7 +77,7 @@ pub(crate) async fn copy(
         (ENVIRONMENT, app.settings.environment.clone()),
         (MANAGED_BY, PROCEDURE.to_owned()),
         (COPY_OF, chosen.source.clone()),
-        (EXPIRES_ON, snapshots::expires(now, app.retention_days)),
+        (EXPIRES_ON, snapshots::expires(run.now, app.retention_days)),
     ];
     let taken = facts.home.iter().find(|one| one.arn == chosen.source).and_then(|one| one.taken);
     if let (Kind::Cluster, Some(taken)) = (chosen.kind, taken) {

@@ -146,7 +146,7 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
     match seen.map_err(VerifyError::from).and_then(|seen| seen.map_err(VerifyError::from)) {
         Ok(facts) => {
             let (run, noted) = act::act(app, &trigger, &facts, &day, invocation).await;
-            let report = report::report(app, &trigger, &facts, &day, run, invocation).await;
+            let report = report::report(app, &trigger, &facts, run, invocation).await;
             noted?;
             report
         }

@@ -76,7 +76,6 @@ pub(crate) async fn report(
     app: &App,
     trigger: &Trigger,
     facts: &Facts,
-    day: &str,
     mut run: Run,
     invocation: &Invocation,
 ) -> Result<Report, VerifyError> {
@@ -87,13 +86,13 @@ pub(crate) async fn report(
     let fresh: Vec<Action> = run.actions.iter().filter(|action| !is_reported(action)).cloned().collect();
     run.steps.extend(fresh.iter().map(|action| Step::now(action.step(), text::outcome(action))));
     let has_changed = !changes.new.is_empty() || !changes.resolved.is_empty() || !fresh.is_empty();
-    let of_day = app.reporter.look(day).await;
+    let of_day = app.reporter.look(&run.day).await;
     let is_of_day = *trigger == Trigger::Sweep && !of_day.is_recorded();
     // A further run of the day that found a change is named after the next sequence number.
     let run_id = if is_of_day {
-        Some(day.to_owned())
+        Some(run.day.clone())
     } else {
-        has_changed.then(|| format!("{day}/{}", before.sequence + 1))
+        has_changed.then(|| format!("{}/{}", run.day, before.sequence + 1))
     };
     let is_green = run.judged.iter().flat_map(|one| &one.findings).all(|finding| !finding.fails());
     let result = if is_green { "succeeded" } else { "failed" };
@@ -119,7 +118,7 @@ pub(crate) async fn report(
         app.reporter.report(draft, message.as_ref(), begun, invocation).await;
     }
     if let Ok(journal) = &facts.journal {
-        settle(app, journal, facts, day, &run, invocation).await;
+        settle(app, journal, facts, &run, invocation).await;
     }
     if run.unpaged > 0 {
         return Err(VerifyError::PageFailed(run.unpaged));
@@ -147,7 +146,7 @@ pub(crate) async fn report(
 
 /// Removes reported and abandoned actions from the journal. An error does not fail the run: the next run finds the reported
 /// actions in the record.
-async fn settle(app: &App, journal: &Journal, facts: &Facts, day: &str, run: &Run, invocation: &Invocation) {
+async fn settle(app: &App, journal: &Journal, facts: &Facts, run: &Run, invocation: &Invocation) {
     let mut targets = BTreeSet::new();
     let mut deletions = run.spared.clone();
     for action in &run.actions {
@@ -161,7 +160,7 @@ async fn settle(app: &App, journal: &Journal, facts: &Facts, day: &str, run: &Ru
         for copy in journal.copies.iter().filter(|copy| !copy.reported) {
             let found = copies.iter().find(|one| copy.is(one));
             let has_failed = found.is_some_and(|found| progress(&found.status) == Progress::Failed);
-            if has_failed || (found.is_none() && copy.day != day) {
+            if has_failed || (found.is_none() && copy.day != run.day) {
                 targets.insert(copy.target.clone());
             }
         }
@@ -171,7 +170,7 @@ async fn settle(app: &App, journal: &Journal, facts: &Facts, day: &str, run: &Ru
     }
     let margin = Duration::from_millis(500);
     let settled = invocation
-        .before_deadline(margin, update(app, |journal| journal.settle(day, &targets, &deletions)))
+        .before_deadline(margin, update(app, |journal| journal.settle(&run.day, &targets, &deletions)))
         .await;
     let settled = settled.map_err(|late| chain(&late)).and_then(|done| done.map_err(|error| chain(&error)));
     if let Err(reason) = settled {
