@@ -54,3 +54,16 @@ impl App {
         self.base.reporter.evidence.get(&Self::note_key(request)).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_note_of_bc640d8_is_read() {
+        let recorded = include_str!("../../../tests/recorded/rotate-database-change.json");
+        let change: Change = serde_json::from_str(recorded).unwrap();
+        assert_eq!((change.from.as_str(), change.rescued_by.as_deref()), ("v1", Some("v0")));
+        assert!(change.single_user);
+    }
+}

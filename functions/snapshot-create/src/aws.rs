@@ -6,8 +6,8 @@ use shared::aws::snapshots::{Database, Kind};
 use shared::runtime::failure::CallError;
 use shared::runtime::lambda::unhurried;
 
-use crate::policy::Snapshot;
-use crate::tags::DEPLOY;
+use crate::rules::snapshot::Snapshot;
+use crate::rules::tags::DEPLOY;
 
 type Rds = aws_sdk_rds::Client;
 
@@ -28,7 +28,7 @@ fn of_instance(snapshot: DbSnapshot) -> Snapshot {
 }
 
 fn of_cluster(snapshot: DbClusterSnapshot) -> Snapshot {
-    // The storage of Aurora is not allocated; RDS shows 0 or 1 GiB of it.
+    // Aurora does not allocate storage; RDS reports 0 or 1 GiB for it.
     let is_aurora = snapshot.engine().is_some_and(|engine| engine.starts_with("aurora"));
     Snapshot {
         name: snapshot.db_cluster_snapshot_identifier.unwrap_or_default(),
@@ -41,8 +41,8 @@ fn of_cluster(snapshot: DbClusterSnapshot) -> Snapshot {
     }
 }
 
-/// What a name stands for: the cluster where it is a cluster's or a member's; none where RDS knows neither an instance nor a
-/// cluster of that name. A cluster whose name no instance of this environment may have is not looked for among them.
+/// The database of a name: for a cluster or a member of one, the cluster; none if RDS has neither an instance nor a cluster of
+/// that name. Without `may_be_instance`, instances are not searched: the role may only describe this environment's.
 pub(crate) async fn database(
     client: &Rds,
     name: &str,
@@ -102,7 +102,7 @@ pub(crate) async fn list(client: &Rds, database: &Database) -> Result<Vec<Snapsh
     Ok(snapshots)
 }
 
-/// The snapshot with a name, whoever's it is; none when there is none.
+/// The snapshot of this name, whichever deploy it belongs to.
 pub(crate) async fn find(client: &Rds, kind: Kind, name: &str) -> Result<Option<Snapshot>, CallError> {
     let found = match kind {
         Kind::Instance => {
@@ -129,7 +129,7 @@ pub(crate) async fn find(client: &Rds, kind: Kind, name: &str) -> Result<Option<
     }
 }
 
-/// Asks for a snapshot. RDS takes it or refuses it at once, and makes it later.
+/// Requests a snapshot. RDS accepts or refuses the request at once, and makes the snapshot later.
 pub(crate) async fn create(
     client: &Rds,
     name: &str,
@@ -157,7 +157,7 @@ pub(crate) async fn create(
     }
 }
 
-/// RDS's word for the state of a database, e.g. `backing-up`.
+/// RDS's status of a database, e.g. `backing-up`.
 pub(crate) async fn state(client: &Rds, database: &Database) -> Result<String, CallError> {
     match database.kind {
         Kind::Instance => {

@@ -1,5 +1,5 @@
-//! Why there is no snapshot; a variant for each thing that an operator does next. That RDS gave one up is a result and no
-//! failure of a call.
+//! Why a deploy has no snapshot; one variant for each different action of an operator. A snapshot that RDS could not complete is
+//! a result, not an error.
 
 use shared::aws::snapshots::{Database, Kind};
 use shared::run::evidence::EvidenceError;
@@ -8,33 +8,33 @@ use shared::runtime::failure::{CallError, Failure};
 use shared::runtime::lambda::DeadlineExceeded;
 use shared::runtime::language::Language;
 
-/// RDS gave the snapshot up.
+/// RDS could not complete the snapshot.
 pub(crate) const FAILED: &str = "SnapshotFailed";
 
-/// The snapshot was there, and somebody has deleted it.
+/// The snapshot existed and was deleted.
 pub(crate) const DELETED: &str = "SnapshotDeleted";
 
-/// Why there is no snapshot.
+/// Why a deploy has no snapshot.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SnapshotError {
-    /// The event is none of ours.
+    /// The event is invalid.
     #[error(transparent)]
     InvalidEvent(#[from] InvalidEvent),
     /// The instance or cluster is not this environment's.
     #[error(
-        "the instance {instance} is not of this environment: its name must be {expected} or begin with {prefix}"
+        "the instance {instance} does not belong to this environment: its name must be {expected} or begin with {prefix}"
     )]
     NotOurs {
-        /// As it was given.
+        /// The requested name.
         instance: String,
-        /// The template's.
+        /// The template's name.
         expected: String,
-        /// What the names of this environment's begin with.
+        /// Prefix of this environment's names.
         prefix: String,
     },
     /// The instance is a member of a cluster that the role may not take snapshots of.
     #[error(
-        "the instance {instance} is a member of the cluster {cluster}, and RDS takes the snapshot of that; its name must be {expected}, or DatabaseInstanceId must name it"
+        "the instance {instance} is a member of the cluster {cluster}, so RDS takes the snapshot of the cluster; the cluster's name must be {expected}, or DatabaseInstanceId must name it"
     )]
     ClusterNotOurs {
         /// The member.
@@ -44,69 +44,69 @@ pub enum SnapshotError {
         /// The names that the role covers.
         expected: String,
     },
-    /// There is no such instance, and no cluster of that name.
-    #[error("no instance and no cluster {0} exists in this account and region")]
+    /// No instance and no cluster has this name.
+    #[error("neither an instance nor a cluster {0} exists in this account and region")]
     InstanceNotFound(String),
-    /// The cluster was there a moment ago.
+    /// The cluster existed a moment ago.
     #[error("the cluster {0} does not exist in this account and region")]
     ClusterNotFound(String),
-    /// The database is at something else, and will be through with it.
-    #[error("the {} {} is {state}, and RDS takes a snapshot only of one that is available", .database.kind.word(Language::English), .database.id)]
+    /// The database is busy and becomes available by itself.
+    #[error("the {} {} is {state}; RDS takes snapshots only of an available database", .database.kind.word(Language::English), .database.id)]
     Busy {
         /// The database.
         database: Database,
-        /// RDS's word.
+        /// RDS's status.
         state: String,
     },
-    /// The database is in a state that does not pass by itself.
+    /// The database is in a state that it does not leave by itself.
     #[error(
-        "the {} {} is {state}, which does not pass by itself; RDS takes a snapshot only of one that is available",
+        "the {} {} is {state} and does not leave this state by itself; RDS takes snapshots only of an available database",
         .database.kind.word(Language::English), .database.id
     )]
     State {
         /// The database.
         database: Database,
-        /// RDS's word.
+        /// RDS's status.
         state: String,
     },
-    /// The account has as many manual snapshots as it may.
-    #[error("the account has as many manual snapshots in this region as it may (100 unless raised)")]
+    /// The account has reached its quota of manual snapshots.
+    #[error("the account has reached its quota of manual snapshots in this region (100 unless raised)")]
     SnapshotQuotaExceeded(#[source] CallError),
-    /// The account has as much storage as it may.
-    #[error("the account has as much database storage in this region as it may")]
+    /// The account has reached its quota of database storage.
+    #[error("the account has reached its quota of database storage in this region")]
     StorageQuotaExceeded(#[source] CallError),
     /// RDS cannot use the key that the instance is encrypted with.
     #[error("RDS cannot use the KMS key of the instance")]
     KeyNotAccessible(#[source] CallError),
-    /// One name after the other was taken.
-    #[error("no name was free within {0} tries, the last {1}; other deploys are taking them")]
+    /// Every name that was tried was taken.
+    #[error("none of the {0} names tried was free, the last {1}; other deploys are taking them")]
     NamesTaken(u8, String),
-    /// It was looked for before it was asked for.
-    #[error("no snapshot was asked for by the deploy {0}")]
+    /// It was polled before it was requested.
+    #[error("the deploy {0} has not requested a snapshot")]
     NotAsked(String),
-    /// It takes longer than the policy waits.
+    /// It takes longer than the policy allows.
     #[error(
-        "the snapshot {name} was still at {progress} % after {seconds} s of looking (backups.snapshots.creation of the policy)"
+        "the snapshot {name} was still at {progress} % after {seconds} s (backups.snapshots.creation of the policy)"
     )]
     SnapshotSlow {
         /// The snapshot.
         name: String,
-        /// How much was done, in percent.
+        /// Progress, in percent.
         progress: i32,
-        /// How long it was watched.
+        /// How long it was polled.
         seconds: u32,
     },
     /// A call to RDS failed.
-    #[error("the snapshot stopped at an RDS call")]
+    #[error("an RDS call failed")]
     Rds(#[source] CallError),
-    /// The deploy's note could not be read or written, and without it a second snapshot could be made.
-    #[error("the note of the deploy could not be read or written")]
+    /// The deploy's note could not be read or written; without it, a second snapshot could be made.
+    #[error("the deploy's note could not be read or written")]
     Note(#[from] EvidenceError),
-    /// Somebody is to be woken, and the topic did not take the page.
-    #[error("the page was not published; it stands in the log with error_type PageFailed")]
+    /// Publishing the page failed.
+    #[error("the page was not published; the log has it with error_type PageFailed")]
     PageFailed,
-    /// The step did not end in time.
-    #[error("the step did not end in the invocation's time")]
+    /// The step did not finish in time.
+    #[error("the step did not finish within the invocation's time")]
     Deadline(#[from] DeadlineExceeded),
 }
 
@@ -136,7 +136,7 @@ impl Failure for SnapshotError {
     }
 }
 
-/// What a refused call means for the database. The API's codes, and those of its model, which end in `Fault`.
+/// Maps a refused call to its error. Codes come as in the API and, with the ending `Fault`, as in its model.
 pub(crate) fn refusal(call: CallError, database: &str) -> SnapshotError {
     match code(&call) {
         "DBInstanceNotFound" => SnapshotError::InstanceNotFound(database.to_owned()),
@@ -148,7 +148,7 @@ pub(crate) fn refusal(call: CallError, database: &str) -> SnapshotError {
     }
 }
 
-/// A call's error code, without the ending that some have.
+/// A call's error code, without the ending `Fault`.
 pub(crate) fn code(call: &CallError) -> &str {
     call.code.strip_suffix("Fault").unwrap_or(&call.code)
 }

@@ -1,48 +1,31 @@
-//! What came in: a deploy that wants a snapshot, from a pipeline or a person, or a step of the state machine.
+//! The event: a deploy's request, from a pipeline or a person, or a step of the state machine.
 
 use serde::Deserialize;
 use serde_json::Value;
 use shared::runtime::event::{Broken, InvalidEvent, is_line, parse};
 
-use crate::tags;
+use crate::rules::request::Request;
+use crate::rules::tags;
 
-/// A deploy that wants a snapshot.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Request {
-    /// What names the deploy, and the idempotency key: the same twice gets the same snapshot. E.g. the run of a pipeline.
-    pub deploy: String,
-    /// Why, one line.
-    pub reason: String,
-    /// Who or what asks, one line.
-    pub by: String,
-    /// The commit that is deployed.
-    #[serde(default)]
-    pub commit: Option<String>,
-    /// Identifier of the database's instance or cluster; the template's when it is absent.
-    #[serde(default, alias = "cluster")]
-    pub instance: Option<String>,
-}
-
-/// What the function is asked.
+/// The event that invoked the function.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Event {
-    /// Take it, and answer at once.
+    /// Request the snapshot and answer at once.
     Direct(Request),
-    /// By the state machine.
+    /// One step of the state machine.
     Step {
-        /// Name of its execution.
+        /// Name of the execution.
         execution: String,
-        /// What to do.
+        /// The step.
         step: Step,
-        /// What it was started with.
+        /// The execution's input.
         request: Request,
     },
-    /// The end of an execution whose input is none of ours.
+    /// The end of an execution whose input is invalid.
     Refused {
         /// Name of the execution.
         execution: String,
-        /// How it was refused.
+        /// The error that refused it.
         broken: Broken,
     },
 }
@@ -50,11 +33,11 @@ pub(crate) enum Event {
 /// A step of the state machine.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Step {
-    /// Ask RDS for it, for the n-th time.
+    /// Request the snapshot, for the n-th time.
     Create(u16),
-    /// Look how far it is, for the n-th time.
+    /// Poll the snapshot, for the n-th time.
     Watch(u16),
-    /// Tell and record; with what broke the course of the steps, if something did.
+    /// Report and record; with the error that ended the steps, if one did.
     Finish(Option<Broken>),
 }
 
@@ -142,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken() {
+    fn requests_and_steps_are_accepted() {
         let Ok(Event::Direct(request)) = Event::try_from(good()) else { panic!() };
         assert_eq!((request.deploy.as_str(), request.commit.as_deref()), ("run-17-1", Some("0f3c9a1")));
         let least = json!({"deploy": "d", "reason": "r", "by": "b"});
@@ -171,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_names_the_field() {
+    fn a_refusal_names_the_field() {
         let field = |event: Value| Event::try_from(event).unwrap_err().field;
         for (name, value) in [
             ("deploy", json!("")),
@@ -199,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_input_that_was_refused_still_comes_to_its_end() {
+    fn a_refused_input_is_still_reported() {
         let failure = json!({"Error": "InvalidEvent", "Cause": "field by"});
         let event = json!({"step": "finish", "execution": "e", "input": with("by", ""), "failure": failure});
         let broken = Broken { kind: "InvalidEvent".to_owned(), detail: "field by".to_owned() };

@@ -1,4 +1,4 @@
-//! What people read: in the channel and in a page.
+//! Texts for people: the channel's messages and the page.
 
 use shared::aws::snapshots::{self, Database, Kind};
 use shared::policy::Area;
@@ -10,49 +10,25 @@ use shared::runtime::settings::Settings;
 
 use crate::PROCEDURE;
 use crate::error::{DELETED, FAILED};
-use crate::event::Request;
-use crate::job::Job;
-use crate::policy::{Snapshot, Status};
+use crate::rules::case::Case;
+use crate::rules::job::Job;
+use crate::rules::policy::Status;
+use crate::rules::request::Request;
 
-/// A deploy and its snapshot, as far as they are known.
-pub(crate) struct Case {
-    /// The instance or cluster as it was asked for; `?` when the input that names it was refused.
-    pub instance: String,
-    /// The deploy; none when it was refused.
-    pub request: Option<Request>,
-    /// What is kept of it.
-    pub job: Job,
-    /// The snapshot as it was last seen.
-    pub snapshot: Option<Snapshot>,
-    /// What the runs' ids begin with.
-    pub id: String,
-}
-
-impl Case {
-    /// What RDS takes the snapshot of, as far as that is known.
-    pub(crate) fn database(&self) -> Database {
-        self.job.database_of(&self.instance)
-    }
-
-    fn name(&self) -> &str {
-        self.job.name.as_deref().unwrap_or("?")
-    }
-}
-
-/// The last day that the snapshot is to be kept.
+/// The last day on which the snapshot is kept.
 pub(crate) fn expires(settings: &Settings, job: &Job) -> Option<String> {
     let days = settings.policy.backups.snapshots.retention_days.get(&settings.environment)?;
     Some(snapshots::expires(job.begun?, *days))
 }
 
-/// Who asked for it, and why.
+/// The line with the deploy, the requester and the reason.
 fn asked(language: Language, request: &Request) -> String {
     let commit = request.commit.as_ref().map(|commit| format!(" · commit `{commit}`")).unwrap_or_default();
     let by = language.pick("por", "by");
     format!("Deploy `{}`{commit} · {by} {}: {}", request.deploy, plain(&request.by), plain(&request.reason))
 }
 
-/// A text of somebody else's, unable to end the code that it stands in and so to put another command in its place.
+/// Text from outside without backquotes: with one, it could end the code span around it and smuggle in another command.
 fn plain(text: &str) -> String {
     text.replace('`', "'")
 }
@@ -61,7 +37,7 @@ fn context(settings: &Settings, run_id: &str) -> String {
     format!("{} · {run_id}", settings.function)
 }
 
-/// The message that a snapshot is there, or has been asked for.
+/// The message about an available or requested snapshot.
 pub(crate) fn message(settings: &Settings, case: &Case, status: Status, run_id: &str) -> Message {
     let (language, environment, name) = (settings.language, &settings.environment, case.name());
     let title = match status {
@@ -88,13 +64,13 @@ pub(crate) fn message(settings: &Settings, case: &Case, status: Status, run_id: 
     let next = language.pick("Próximo passo", "Next step");
     lines.push(match status {
         Status::Available => {
-            format!("*{next}*: {}", language.pick("o deploy pode seguir.", "the deploy may go on."))
+            format!("*{next}*: {}", language.pick("o deploy pode seguir.", "continue with the deploy."))
         }
         _ => format!(
             "*{next}*: {} `aws rds wait {cli}-available --{cli}-identifier {name}`",
             language.pick(
                 "ainda não está pronto, e ninguém espera por ele. Antes do deploy:",
-                "it is not available yet, and nobody waits for it. Before the deploy:",
+                "it is not available yet, and no process is waiting for it. Before the deploy:",
             ),
             cli = kind.cli(),
         ),
@@ -102,7 +78,7 @@ pub(crate) fn message(settings: &Settings, case: &Case, status: Status, run_id: 
     Message { title: format!("{title}: {name} ({environment})"), lines, context: context(settings, run_id) }
 }
 
-/// The message that there is no snapshot.
+/// The message about a deploy without a snapshot.
 pub(crate) fn failed(settings: &Settings, case: &Case, broken: &Broken, run_id: &str) -> Message {
     let language = settings.language;
     let title = language.pick("Snapshot falhou", "Snapshot failed");
@@ -122,7 +98,7 @@ pub(crate) fn failed(settings: &Settings, case: &Case, broken: &Broken, run_id: 
     }
 }
 
-/// The page of a failed snapshot.
+/// The page about a deploy without a snapshot.
 pub(crate) fn page(settings: &Settings, case: &Case, broken: &Broken) -> Page {
     let alert = Alert {
         kind: &broken.kind,
@@ -144,17 +120,18 @@ pub(crate) fn page(settings: &Settings, case: &Case, broken: &Broken) -> Page {
     Page::new(settings, alert)
 }
 
-/// What to do after a failure, with the command.
+/// The next step after a failure, with its command.
 fn next_step(settings: &Settings, case: &Case, kind: &str) -> String {
     let language = settings.language;
     let say = |portuguese: &'static str, english: &'static str| language.pick(portuguese, english);
     let (Database { kind: of, id: database }, name) = (case.database(), case.name());
     let (cli, listed, identifier) = (of.cli(), of.listed(), of.identifier());
     let again = again(settings, case);
-    let same = say("Depois, pedir de novo com o mesmo `deploy`:", "Then ask again with the same `deploy`:");
+    let same =
+        say("Depois, pedir de novo com o mesmo `deploy`:", "Then request it again with the same `deploy`:");
     let other = say(
         "Depois, pedir de novo com outro `deploy` (por exemplo, a próxima tentativa do pipeline):",
-        "Then ask again with another `deploy` (e.g. the pipeline's next attempt):",
+        "Then request it again with another `deploy` (e.g. the pipeline's next attempt):",
     );
     let describe = match of {
         Kind::Instance => format!(
@@ -168,10 +145,10 @@ fn next_step(settings: &Settings, case: &Case, kind: &str) -> String {
     match kind {
         "SnapshotQuotaExceeded" => format!(
             "{} `aws rds describe-{cli}s --snapshot-type manual --query 'sort_by({listed},&SnapshotCreateTime)[:10].[{identifier},SnapshotCreateTime]' --output table` {} `aws rds delete-{cli} --{cli}-identifier {}`. {same} {again}",
-            say("ver os mais antigos", "see the oldest"),
+            say("ver os mais antigos", "list the oldest"),
             say(
                 "e apagar os que já venceram (tag ExpiresOn), ou pedir aumento da quota:",
-                "and delete those that have expired (tag ExpiresOn), or ask for a higher quota:",
+                "and delete the expired ones (tag ExpiresOn), or request a higher quota:",
             ),
             say("NOME", "NAME"),
         ),
@@ -179,14 +156,14 @@ fn next_step(settings: &Settings, case: &Case, kind: &str) -> String {
             "{} {same} {again}",
             say(
                 "pedir aumento de «Total storage for all DB instances» em Service Quotas, ou apagar o que não é mais preciso.",
-                "ask for more «Total storage for all DB instances» in Service Quotas, or delete what is not needed any more.",
+                "request more «Total storage for all DB instances» in Service Quotas, or delete storage that is no longer needed.",
             ),
         ),
         "KeyNotAccessible" => format!(
             "{} {describe}, `aws kms describe-key --key-id {}`. {same} {again}",
             say(
                 "a chave está desligada, marcada para exclusão ou fechada ao RDS:",
-                "the key is disabled, scheduled for deletion or closed to RDS:",
+                "the key is disabled, scheduled for deletion or denied to RDS:",
             ),
             say("CHAVE", "KEY"),
         ),
@@ -194,44 +171,47 @@ fn next_step(settings: &Settings, case: &Case, kind: &str) -> String {
             "{} `aws rds describe-db-instances --query 'DBInstances[].[DBInstanceIdentifier,DBClusterIdentifier]'`. {again}",
             say(
                 "corrigir `instance` no pedido, ou DatabaseInstanceId na stack. As instâncias que existem, com o cluster de cada uma:",
-                "correct `instance` in the request, or DatabaseInstanceId of the stack. The instances that exist, each with its cluster:",
+                "correct `instance` in the request, or the stack's DatabaseInstanceId. The existing instances, each with its cluster:",
             ),
         ),
         "ClusterNotOurs" => format!(
             "{} {again}",
             say(
                 "pôr o nome do cluster em DatabaseInstanceId da stack, que dá a permissão (docs/backups.md). Depois, pedir de novo com o mesmo `deploy`:",
-                "set DatabaseInstanceId of the stack to the cluster's name, which grants the permission (docs/backups.md). Then ask again with the same `deploy`:",
+                "set the stack's DatabaseInstanceId to the cluster's name, which grants the permission (docs/backups.md). Then request it again with the same `deploy`:",
             ),
         ),
         "InstanceBusy" | "ClusterBusy" => format!(
             "{} {describe}. {same} {again}",
             say(
                 "esperar que o banco volte a available (backup, modificação ou manutenção em curso):",
-                "wait until the database is available again (a backup, change or maintenance is going on):",
+                "wait until the database is available again (a backup, change or maintenance is in progress):",
             ),
         ),
         "InstanceState" | "ClusterState" => format!(
             "{} {describe}. {} {start}. {same} {again}",
-            say("ver o estado do banco:", "see the database's state:"),
+            say("ver o estado do banco:", "check the database's state:"),
             say("Se está stopped:", "If it is stopped:"),
         ),
         "NamesTaken" => format!("{same} {again}"),
         "SnapshotSlow" => format!(
             "{} `aws rds wait {cli}-available --{cli}-identifier {name}`. {} {again}",
-            say("ele ainda pode terminar:", "it may still come to its end:"),
-            say("O mesmo `deploy` continua esperando por ele:", "The same `deploy` goes on waiting for it:",),
+            say("ele ainda pode terminar:", "it may still finish:"),
+            say(
+                "O mesmo `deploy` continua esperando por ele:",
+                "The same `deploy` continues to wait for it:",
+            ),
         ),
         FAILED => format!(
             "{} `aws rds describe-events --source-type {cli} --source-identifier {name} --duration 1440`. {} `aws rds delete-{cli} --{cli}-identifier {name}`. {other} {again}",
-            say("não fazer o deploy. Ver por quê:", "do not deploy. See why:"),
-            say("Apagar o que falhou:", "Delete the one that failed:"),
+            say("não fazer o deploy. Ver por quê:", "do not deploy. Find the cause:"),
+            say("Apagar o que falhou:", "Delete the failed snapshot:"),
         ),
         DELETED => format!(
             "{} `aws cloudtrail lookup-events --lookup-attributes AttributeKey=ResourceName,AttributeValue={name}`. {other} {again}",
             say(
                 "não fazer o deploy: alguém apagou o snapshot. Quem:",
-                "do not deploy: somebody has deleted the snapshot. Who:",
+                "do not deploy: the snapshot was deleted. Find out by whom:",
             ),
         ),
         "InvalidEvent" | "NotOurs" => format!(
@@ -242,7 +222,7 @@ fn next_step(settings: &Settings, case: &Case, kind: &str) -> String {
             "{} {same} {again}",
             say(
                 "conferir a permissão (IAM) que o erro nomeia; sem erro de permissão, o RDS não respondeu.",
-                "check the permission (IAM) that the error names; if none is, RDS did not answer.",
+                "check the permission (IAM) that the error names; if it names none, RDS did not answer.",
             ),
         ),
         "NoteFailed" => format!(
@@ -256,13 +236,13 @@ fn next_step(settings: &Settings, case: &Case, kind: &str) -> String {
             "{} {same} {again}",
             say(
                 "ver a execução no Step Functions e os logs da função.",
-                "see the execution in Step Functions and the function's logs.",
+                "check the execution in Step Functions and the function's logs.",
             ),
         ),
     }
 }
 
-/// Starts the state machine by hand.
+/// The command that starts the state machine again.
 fn again(settings: &Settings, case: &Case) -> String {
     let language = settings.language;
     let placeholder = |portuguese: &'static str, english: &'static str| language.pick(portuguese, english);
@@ -280,7 +260,7 @@ fn again(settings: &Settings, case: &Case) -> String {
         fields
             .extend(request.instance.iter().map(|instance| ("instance".to_owned(), instance.clone().into())));
     }
-    // In single quotes of a shell.
+    // Escape for the shell's single quotes.
     let input = input.to_string().replace('\'', r"'\''");
     format!(
         "`aws stepfunctions start-execution --state-machine-arn \"$(aws stepfunctions list-state-machines --query \"stateMachines[?name=='{}'].stateMachineArn\" --output text)\" --input '{input}'`",
@@ -291,6 +271,7 @@ fn again(settings: &Settings, case: &Case) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::snapshot::Snapshot;
 
     fn settings(language: Language) -> Settings {
         Settings {
@@ -337,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_that_is_there_is_reported_with_its_figures() {
+    fn an_available_snapshot_is_reported_with_its_figures() {
         let reported = message(&settings(Language::Portuguese), &case(), Status::Available, "run");
         assert_eq!(reported.title, "Snapshot pronto: moveongs-dev-20261126 (dev)");
         assert_eq!(
@@ -359,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_has_a_command_that_goes_on() {
+    fn every_kind_has_a_command_that_continues() {
         let kinds = [
             ("SnapshotQuotaExceeded", "sort_by(DBSnapshots,&SnapshotCreateTime)[:10]"),
             ("StorageQuotaExceeded", "Service Quotas"),
@@ -386,9 +367,9 @@ mod tests {
         }
     }
 
-    /// The kind of tests/cases/11a-aurora-member.json.
+    /// As in tests/cases/11a-aurora-member.json.
     #[test]
-    fn of_a_member_the_clusters_snapshot_is_reported_with_the_clusters_commands() {
+    fn a_members_snapshot_is_reported_with_the_clusters_commands() {
         let mut case = case();
         case.job.database = Some(Database { kind: Kind::Cluster, id: "moveongs-dev".to_owned() });
         case.snapshot.as_mut().unwrap().size_gib = None;
@@ -420,7 +401,7 @@ mod tests {
     }
 
     #[test]
-    fn the_command_that_asks_again_is_whole_and_quoted() {
+    fn the_command_that_requests_it_again_is_whole_and_quoted() {
         let command = again(&settings(Language::Portuguese), &case());
         assert!(
             command.contains(
@@ -435,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_one_key_a_deploy_and_kind() {
+    fn a_page_has_one_key_per_deploy_and_kind() {
         let broken = Broken { kind: FAILED.to_owned(), detail: "RDS gave it up".to_owned() };
         let page = page(&settings(Language::Portuguese), &case(), &broken);
         assert_eq!(page.dedup_key, "snapshot-create/moveongs-dev-db/run-17-1/SnapshotFailed");

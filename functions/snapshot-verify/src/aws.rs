@@ -8,7 +8,7 @@ use shared::runtime::lambda::unhurried;
 use shared::runtime::time::instant;
 
 use crate::PROCEDURE;
-use crate::policy::{Snapshot, TAKEN_AT};
+use crate::rules::snapshot::{Snapshot, TAKEN_AT};
 
 type Rds = aws_sdk_rds::Client;
 
@@ -40,12 +40,12 @@ fn of_instance(snapshot: DbSnapshot) -> Snapshot {
 
 fn of_cluster(snapshot: DbClusterSnapshot) -> Snapshot {
     let is_aurora = snapshot.engine().is_some_and(|engine| engine.starts_with("aurora"));
-    // Limitation of Multi-AZ DB clusters, which only these engines have:
+    // RDS does not copy snapshots of Multi-AZ DB clusters, which only these engines have:
     // https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/multi-az-db-clusters-concepts.Limitations.html
     let is_multi_az = matches!(snapshot.engine(), Some("mysql" | "postgres"));
     let created = instant(snapshot.snapshot_create_time);
     let tags: std::collections::BTreeMap<_, _> = tags(snapshot.tag_list).collect();
-    // RDS does not show when the data of a copy were taken.
+    // RDS does not report when a copy's data were taken.
     let is_copy = tags.get(MANAGED_BY).is_some_and(|maker| maker == PROCEDURE);
     let taken = tags.get(TAKEN_AT).filter(|_| is_copy).and_then(|at| at.parse().ok()).or(created);
     Snapshot {
@@ -60,7 +60,7 @@ fn of_cluster(snapshot: DbClusterSnapshot) -> Snapshot {
         is_encrypted: snapshot.storage_encrypted == Some(true),
         created,
         taken,
-        // The storage of Aurora is not allocated; RDS shows 0 or 1 GiB of it.
+        // Aurora does not allocate storage; RDS reports 0 or 1 GiB for it.
         allocated_gib: snapshot.allocated_storage.filter(|_| !is_aurora).unwrap_or_default(),
         full_bytes: None,
         can_be_copied: !is_multi_az,
@@ -69,7 +69,7 @@ fn of_cluster(snapshot: DbClusterSnapshot) -> Snapshot {
     }
 }
 
-/// The automated and manual snapshots of a region, of instances and of clusters. Those of AWS Backup are AWS Backup's.
+/// The automated and manual snapshots of a region, of instances and of clusters, without those that AWS Backup manages.
 pub(crate) async fn list(client: &Rds) -> Result<Vec<Snapshot>, CallError> {
     let mut pages = client.describe_db_snapshots().into_paginator().send();
     let mut snapshots = Vec::new();
@@ -87,7 +87,7 @@ pub(crate) async fn list(client: &Rds) -> Result<Vec<Snapshot>, CallError> {
     Ok(snapshots)
 }
 
-/// The snapshot with a name; none when there is none.
+/// The snapshot of this name.
 pub(crate) async fn find(client: &Rds, kind: Kind, name: &str) -> Result<Option<Snapshot>, CallError> {
     let found = match kind {
         Kind::Instance => {
@@ -114,8 +114,8 @@ pub(crate) async fn find(client: &Rds, kind: Kind, name: &str) -> Result<Option<
     }
 }
 
-/// What the template's name stands for: the cluster where it is a cluster's or a member's. An instance that is gone is still
-/// one, since its snapshots are there.
+/// The database of the template's name: for a cluster or a member of one, the cluster. A name that RDS does not know counts as an
+/// instance, whose snapshots may outlive it.
 pub(crate) async fn database(client: &Rds, name: &str) -> Result<Database, CallError> {
     let instance = Database { kind: Kind::Instance, id: name.to_owned() };
     let cluster = |id: &str| Database { kind: Kind::Cluster, id: id.to_owned() };
@@ -140,7 +140,7 @@ pub(crate) async fn database(client: &Rds, name: &str) -> Result<Database, CallE
     }
 }
 
-/// The accounts that may restore a manual snapshot, `all` for everybody; or why that is not known.
+/// The accounts that may restore a manual snapshot, `all` for every account; or why they are unknown.
 pub(crate) async fn shared_with(client: &Rds, kind: Kind, name: &str) -> Result<Vec<String>, String> {
     let restore: Option<Option<Vec<String>>> = match kind {
         Kind::Instance => {
@@ -162,12 +162,13 @@ pub(crate) async fn shared_with(client: &Rds, kind: Kind, name: &str) -> Result<
             restore.map(|one| one.attribute_values)
         }
     };
-    let restore = restore.ok_or_else(|| format!("RDS did not tell who may restore {name}"))?;
+    let restore =
+        restore.ok_or_else(|| format!("RDS did not report the accounts that may restore {name}"))?;
     Ok(restore.unwrap_or_default())
 }
 
-/// Asks the region of the client for a copy. RDS takes it or refuses it at once, and makes it later. The signed request that
-/// RDS needed of the source's region is ignored today but in GovCloud.
+/// Requests a copy in the client's region. RDS accepts or refuses the request at once, and makes the copy later. RDS no longer
+/// needs a presigned request to the source's region, except in GovCloud.
 pub(crate) async fn copy(
     client: &Rds,
     kind: Kind,
@@ -196,7 +197,7 @@ pub(crate) async fn copy(
     Ok(())
 }
 
-/// Deletes a manual snapshot, for good.
+/// Deletes a manual snapshot permanently.
 pub(crate) async fn delete(client: &Rds, kind: Kind, name: &str) -> Result<(), CallError> {
     match kind {
         Kind::Instance => {
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_multi_az_clusters_snapshot_is_one_that_rds_does_not_copy() {
+    fn only_a_multi_az_clusters_snapshot_cannot_be_copied() {
         for (engine, can_be_copied) in
             [("aurora-postgresql", true), ("aurora-mysql", true), ("postgres", false), ("mysql", false)]
         {

@@ -1,5 +1,4 @@
-//! Why a run failed; a variant for each thing that an operator does next. What is wrong with a snapshot is a finding and no
-//! failure.
+//! Why a run failed; one variant for each different action of an operator. A defect of a snapshot is a finding, not an error.
 
 use shared::run::evidence::EvidenceError;
 use shared::runtime::event::InvalidEvent;
@@ -10,20 +9,20 @@ use shared::runtime::language::Language;
 /// Why a run failed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum VerifyError {
-    /// The event is none of ours.
+    /// The event is invalid.
     #[error(transparent)]
     InvalidEvent(#[from] InvalidEvent),
-    /// The list of snapshots could not be read, so nothing is known.
-    #[error("the run stopped at an RDS call")]
+    /// The list of snapshots could not be read, so no snapshot was checked.
+    #[error("an RDS call failed")]
     Rds(#[from] CallError),
     /// The snapshots were not read in time.
     #[error("the snapshots were not read in time")]
     Deadline(#[from] DeadlineExceeded),
-    /// What the runs share could not be read or written, so nothing was copied or deleted.
-    #[error("the note that the runs share could not be read or written, so nothing was copied or deleted")]
+    /// The runs' journal could not be read or written, so copying and deleting stopped.
+    #[error("the runs' journal could not be read or written, so copying and deleting stopped")]
     Note(#[from] EvidenceError),
-    /// Somebody is to be woken, and the topic did not take the page.
-    #[error("{0} pages were not published; each stands in the log with error_type PageFailed")]
+    /// Publishing pages failed.
+    #[error("{0} pages were not published; the log has each with error_type PageFailed")]
     PageFailed(usize),
 }
 
@@ -40,7 +39,7 @@ impl Failure for VerifyError {
 }
 
 impl VerifyError {
-    /// What an operator does next.
+    /// The operator's next step.
     pub(crate) fn next_step(&self, language: Language) -> String {
         match self {
             Self::Rds(call) => format!(
@@ -54,13 +53,13 @@ impl VerifyError {
             Self::Note(_) => language
                 .pick(
                     "conferir o acesso ao bucket de evidências, e invocar a função de novo.",
-                    "check the access to the evidence bucket, and invoke the function again.",
+                    "check the access to the evidence bucket, then invoke the function again.",
                 )
                 .to_owned(),
             Self::InvalidEvent(_) | Self::Deadline(_) | Self::PageFailed(_) => language
                 .pick(
                     "a Lambda tenta mais duas vezes. Se a falha se repetir, ver no log o que demora ou falha.",
-                    "Lambda tries twice more. If the failure repeats, see in the log what takes long or fails.",
+                    "Lambda tries twice more. If the failure repeats, check the log for slow or failed calls.",
                 )
                 .to_owned(),
         }

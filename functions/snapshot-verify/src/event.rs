@@ -1,18 +1,17 @@
-//! What woke the function: RDS's event about a snapshot, a schedule, or a person. It says where to look, and nothing else is
-//! taken from it.
+//! The event: RDS's about a snapshot, a schedule's, or a person's. Only the scope of the run is taken from it.
 
 use serde::Deserialize;
 use serde_json::Value;
 use shared::runtime::event::{InvalidEvent, is_line, parse};
 
-/// Where to look.
+/// The scope of a run.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Trigger {
-    /// At every snapshot; then copy, and delete what has expired.
+    /// Check every snapshot; then copy, and delete the expired ones.
     Sweep,
-    /// At the copies in the other region.
+    /// Check the copies in the other region.
     Follow,
-    /// At one snapshot of this region, by its name.
+    /// Check one snapshot of this region, by its name.
     One(String),
 }
 
@@ -49,7 +48,7 @@ impl TryFrom<Value> for Trigger {
     }
 }
 
-/// The snapshot of RDS's event: by the resource's ARN, since what `SourceIdentifier` holds differs between AWS's own samples.
+/// The snapshot of RDS's event. The resource's ARN comes first, since AWS's samples disagree about `SourceIdentifier`.
 fn named(event: &Value) -> Result<Trigger, InvalidEvent> {
     let resource = event.pointer("/resources/0").and_then(Value::as_str);
     let of_arn = resource.and_then(|arn| {
@@ -73,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken() {
+    fn each_event_has_its_scope() {
         let arn = "arn:aws:rds:us-east-1:123456789012:snapshot:rds:moveongs-dev-db-2026-11-26-03-10";
         let of_cluster =
             "arn:aws:rds:us-east-1:123456789012:cluster-snapshot:rds:moveongs-dev-2026-11-26-03-10";
@@ -101,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused() {
+    fn invalid_events_are_refused() {
         for (event, field) in [
             (json!({"detail-type": "RDS DB Instance Event"}), "detail-type"),
             (json!({"detail-type": "RDS DB Snapshot Event", "detail": {}}), "resources"),

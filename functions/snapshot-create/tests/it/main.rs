@@ -12,7 +12,7 @@ use shared::testing::{aws, replies};
 use snapshot_create::{App, SnapshotError, handle};
 
 const EVENT: &str = include_str!("../../../../events/snapshot-create/deploy.json");
-/// The evening before in São Paulo.
+/// Still the previous evening in São Paulo.
 const NOW: &str = "2026-11-27T02:30:00Z";
 
 const NO_OBJECT: &str = "<ListBucketResult></ListBucketResult>";
@@ -28,7 +28,7 @@ fn app(wire: &StaticReplayClient, changed: &[(&str, &str)]) -> Result<App, EnvEr
             "ENVIRONMENT" => "prod",
             "MESSAGE_LANGUAGE" => "pt-BR",
             "DATABASE_INSTANCE_ID" => "moveongs-prod-db",
-            // Nothing listens there.
+            // No server listens here.
             "SLACK_API_URL" => "http://127.0.0.1:1/api",
             _ => "x",
         };
@@ -38,7 +38,7 @@ fn app(wire: &StaticReplayClient, changed: &[(&str, &str)]) -> Result<App, EnvEr
 }
 
 #[test]
-fn a_setting_that_is_wrong_stops_the_start() {
+fn a_wrong_setting_stops_the_start() {
     let refused = |name: &str, value: &str| app(&replies(&[]), &[(name, value)]).err().unwrap().to_string();
     assert!(refused("DATABASE_INSTANCE_ID", "").contains("DATABASE_INSTANCE_ID"));
     assert!(refused("PROJECT", "move--ongs").contains("single hyphens"));
@@ -64,14 +64,14 @@ fn refusal(code: &str) -> String {
     )
 }
 
-/// Describes, lists, notes and asks; gives what came of it, and the forms of the requests to RDS.
+/// Requests a snapshot; returns the error and the forms of the requests to RDS.
 async fn asked(settings: &[(&str, &str)], answers: &[&str]) -> (SnapshotError, Vec<String>) {
-    // The note, which is not there; RDS describes and lists; the note again, which is written; the request and what follows.
+    // No note yet; RDS describes and lists; the note is read again and written; then the request and its consequences.
     let (before, after) = answers.split_at(2);
     let wire = replies(&[&[NO_OBJECT], before, &[NO_OBJECT, ""], after].concat());
     let app = app(&wire, settings).unwrap();
     let input: Value = serde_json::from_str(EVENT).unwrap();
-    // The last try, so that a database that is busy is an error.
+    // The last try, so that a busy database is an error.
     let event = json!({"step": "create", "execution": "e", "input": input, "poll": 200});
     let invocation = Invocation::new(NOW.parse().unwrap(), Duration::from_secs(150));
     let error = handle(&app, event, &invocation).await.unwrap_err();
@@ -82,7 +82,7 @@ async fn asked(settings: &[(&str, &str)], answers: &[&str]) -> (SnapshotError, V
 }
 
 #[tokio::test]
-async fn a_snapshot_is_asked_for_with_the_days_name_and_all_tags() {
+async fn a_snapshot_is_requested_with_the_days_name_and_all_tags() {
     let (error, bodies) = asked(&[], &[INSTANCE, NO_SNAPSHOT, &refusal("SnapshotQuotaExceeded")]).await;
     assert_eq!(error.kind(), "SnapshotQuotaExceeded");
     assert_eq!(bodies.len(), 3);
@@ -103,7 +103,7 @@ const DEV: [(&str, &str); 2] = [("ENVIRONMENT", "dev"), ("DATABASE_INSTANCE_ID",
 const NO_CLUSTER_SNAPSHOT: &str = "<DescribeDBClusterSnapshotsResponse><DescribeDBClusterSnapshotsResult><DBClusterSnapshots/></DescribeDBClusterSnapshotsResult></DescribeDBClusterSnapshotsResponse>";
 
 #[tokio::test]
-async fn of_a_member_the_clusters_snapshot_is_asked_for() {
+async fn the_clusters_snapshot_is_requested_for_a_member() {
     let case = include_str!("../../../../tests/cases/11a-aurora-member.json");
     let case: Value = serde_json::from_str(case).unwrap();
     let answers = [&member(&case), NO_CLUSTER_SNAPSHOT, &refusal("SnapshotQuotaExceeded")];
@@ -193,7 +193,7 @@ async fn the_page_of_a_direct_request_looks_at_the_cluster_and_not_at_its_member
 }
 
 #[tokio::test]
-async fn an_answer_without_the_database_says_neither_that_it_is_there_nor_that_it_is_busy() {
+async fn an_answer_without_the_database_proves_neither_its_existence_nor_that_it_is_busy() {
     let no_list = "<DescribeDBClustersResponse><DescribeDBClustersResult/></DescribeDBClustersResponse>";
     let none = "<DescribeDBClustersResponse><DescribeDBClustersResult><DBClusters/></DescribeDBClustersResult></DescribeDBClustersResponse>";
     let case = include_str!("../../../../tests/cases/11a-aurora-member.json");
@@ -218,12 +218,12 @@ async fn an_answer_without_the_database_says_neither_that_it_is_there_nor_that_i
 }
 
 #[tokio::test]
-async fn an_answer_without_a_snapshot_is_looked_into() {
+async fn an_answer_without_a_snapshot_is_checked() {
     let empty = "<CreateDBSnapshotResponse><CreateDBSnapshotResult/></CreateDBSnapshotResponse>";
     let not_found = refusal("DBSnapshotNotFound");
     let (error, bodies) = asked(&[], &[INSTANCE, NO_SNAPSHOT, empty, &not_found]).await;
     assert_eq!((error.kind(), bodies.len()), ("RdsCall", 4));
-    // A list that was not understood is not one without snapshots.
+    // A missing list is not an empty list.
     let list = "<DescribeDBSnapshotsResponse><DescribeDBSnapshotsResult/></DescribeDBSnapshotsResponse>";
     let (error, bodies) = asked(&[], &[INSTANCE, list]).await;
     assert_eq!((error.kind(), bodies.len()), ("RdsCall", 2));

@@ -1,5 +1,5 @@
-//! What one run leaves to the next: the day's copy, fixed before RDS is asked; what is about to be deleted; and since when a
-//! snapshot without a time is known.
+//! The runs' journal: the day's copy, fixed before it is requested; the planned deletions; and when a snapshot without a time was
+//! first seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,19 +7,19 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::aws::snapshots::Kind;
 
-use crate::policy::{ExpiredSnapshot, Snapshot};
+use super::snapshot::{ExpiredSnapshot, Snapshot};
 
-/// Name of the note. Unlike every run id.
+/// Name of the note. No run has this id.
 pub(crate) const NOTE: &str = "book";
 
-/// What the runs share.
+/// The document that the runs share.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Journal {
-    /// One a day, the newest last.
+    /// One per day, the newest last.
     pub copies: Vec<Copy>,
-    /// About to be deleted, and not recorded yet.
+    /// Planned deletions that are not recorded yet.
     pub deleting: Vec<ExpiredSnapshot>,
-    /// When a snapshot that RDS shows no time of was first seen, by its ARN.
+    /// When a snapshot without a creation time was first seen, by ARN.
     pub first_seen: BTreeMap<String, Timestamp>,
 }
 
@@ -28,27 +28,27 @@ pub(crate) struct Journal {
 pub(crate) struct Copy {
     /// The day in São Paulo.
     pub day: String,
-    /// ARN of the snapshot that is copied.
+    /// ARN of the source.
     pub source: String,
-    /// Whether it is a cluster's.
+    /// Whether it is an instance's or a cluster's.
     #[serde(default)]
     pub kind: Kind,
     /// Name of the copy.
     pub target: String,
-    /// Whether its end was told.
+    /// Whether its end was reported.
     #[serde(rename = "told")]
     pub reported: bool,
 }
 
 impl Copy {
-    /// Whether a snapshot of the copies' region is this copy.
+    /// Returns true if a snapshot in the copies' region is this copy.
     pub(crate) fn is(&self, snapshot: &Snapshot) -> bool {
         snapshot.kind == self.kind && snapshot.name == self.target
     }
 }
 
 impl Journal {
-    /// Keeps since when snapshots without a time are known, of those that are still without one.
+    /// Notes when snapshots without a creation time were first seen, and forgets those that have one by now.
     pub(crate) fn see(&mut self, untimed: &BTreeSet<String>, now: Timestamp) {
         self.first_seen.retain(|arn, _| untimed.contains(arn));
         for arn in untimed {
@@ -56,7 +56,7 @@ impl Journal {
         }
     }
 
-    /// The day's copy, which is to be asked for: the one that was chosen before, unless its source is gone; else of this one.
+    /// Chooses the day's copy to request: the earlier choice, unless its source is gone; else a copy of `source`.
     pub(crate) fn choose(
         &mut self,
         day: &str,
@@ -81,7 +81,7 @@ impl Journal {
         copy
     }
 
-    /// Notes what is about to be deleted.
+    /// Notes planned deletions.
     pub(crate) fn intend(&mut self, deletions: &[ExpiredSnapshot]) {
         for deletion in deletions {
             if !self.deleting.contains(deletion) {
@@ -90,7 +90,7 @@ impl Journal {
         }
     }
 
-    /// Settles what was told, or came to nothing. Of the copies the day's stays, so that it is not chosen again.
+    /// Removes reported or abandoned copies and deletions. The day's copy stays, so that it is not chosen again.
     pub(crate) fn settle(&mut self, day: &str, targets: &BTreeSet<String>, deletions: &[ExpiredSnapshot]) {
         self.deleting.retain(|deletion| !deletions.contains(deletion));
         for copy in self.copies.iter_mut().filter(|copy| targets.contains(&copy.target)) {
@@ -130,7 +130,7 @@ mod tests {
             assert_eq!(copy.source, chosen, "{day} {candidate}");
         }
         assert_eq!(journal.copies.len(), 2);
-        // The day's stays, told or not.
+        // The day's copy stays even when it was reported.
         journal.settle("2", &set(&["copy-b"]), &[]);
         assert_eq!(
             journal.copies.iter().map(|copy| (copy.day.as_str(), copy.reported)).collect::<Vec<_>>(),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_noted_twice_stands_once_and_goes_when_it_was_reported() {
+    fn a_deletion_is_noted_once_until_it_is_reported() {
         let mut journal = Journal::default();
         let deletions: Vec<_> = ["a", "b"].iter().map(|arn| ExpiredSnapshot::from(&source(arn))).collect();
         journal.intend(&deletions);
@@ -151,12 +151,22 @@ mod tests {
     }
 
     #[test]
-    fn the_first_look_at_what_has_no_time_counts() {
+    fn the_first_sighting_of_a_snapshot_without_a_time_counts() {
         let mut journal = Journal::default();
         journal.see(&set(&["a"]), at(1));
         journal.see(&set(&["a", "b"]), at(2));
         assert_eq!((journal.first_seen["a"], journal.first_seen["b"]), (at(1), at(2)));
         journal.see(&set(&["b"]), at(3));
+        assert_eq!(journal.first_seen.len(), 1);
+    }
+
+    #[test]
+    fn the_journal_of_bc640d8_is_read() {
+        let recorded = include_str!("../../../../tests/recorded/snapshot-verify-journal.json");
+        let journal: Journal = serde_json::from_str(recorded).unwrap();
+        let copies: Vec<_> = journal.copies.iter().map(|copy| (copy.day.as_str(), copy.reported)).collect();
+        assert_eq!(copies, [("2026-03-01", true), ("2026-03-02", false)]);
+        assert_eq!(journal.deleting[0].name, "moveongs-dev-20260101");
         assert_eq!(journal.first_seen.len(), 1);
     }
 }

@@ -1,14 +1,14 @@
-//! What a snapshot says of itself.
+//! A snapshot's tags.
 
 use shared::aws::snapshots::{CREATOR, ENVIRONMENT, EXPIRES_ON, MANAGED_BY, PROJECT};
 use shared::runtime::settings::Settings;
 
-use crate::event::Request;
+use super::request::Request;
 
-/// The tag by which a deploy's snapshot is found.
+/// Tag with the deploy, which identifies its snapshot.
 pub(crate) const DEPLOY: &str = "Deploy";
 
-/// Most characters of a tag's value.
+/// Longest value of a tag, in characters.
 const LONGEST: usize = 256;
 
 /// The tags of a deploy's snapshot.
@@ -28,7 +28,7 @@ pub(crate) fn tags(settings: &Settings, request: &Request, expires: &str) -> Vec
     tags
 }
 
-/// A text as RDS takes it in a tag: letters, digits, spaces and `_.:/=+-@`, not beginning with a prefix of AWS's own.
+/// Reduces a text to what RDS accepts in a tag: letters, digits, spaces and `_.:/=+-@`, without one of AWS's reserved prefixes.
 fn clean(text: &str) -> String {
     let plain = |c: char| if c.is_alphanumeric() || "_.:/=+-@".contains(c) { c } else { ' ' };
     let words: String = text.chars().map(plain).collect();
@@ -39,7 +39,7 @@ fn clean(text: &str) -> String {
     cleaned.chars().take(LONGEST).collect()
 }
 
-/// Whether AWS keeps such a value to itself.
+/// Returns true if the value begins with a prefix that AWS reserves.
 pub(crate) fn is_reserved(value: &str) -> bool {
     let lower = value.to_lowercase();
     ["aws:", "rds:"].iter().any(|prefix| lower.starts_with(prefix))
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_becomes_what_rds_takes() {
+    fn a_text_is_reduced_to_what_rds_accepts() {
         for (text, expected) in [
             ("Migração extensa; tabela enrollments (v2)", "Migração extensa tabela enrollments v2"),
             ("a\u{1F600}b  c", "a b c"),

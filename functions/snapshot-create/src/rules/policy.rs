@@ -1,33 +1,9 @@
-//! What statuses mean.
+//! The meaning of RDS's statuses for a deploy.
 
 use serde::{Deserialize, Serialize};
-use shared::aws::snapshots::{self, Database, Progress};
+use shared::aws::snapshots::{self, Progress};
 
-/// A manual snapshot as RDS describes it.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Snapshot {
-    /// Its identifier.
-    pub name: String,
-    /// Its ARN.
-    pub arn: String,
-    /// The instance or cluster that it is of.
-    pub database: Database,
-    /// RDS's own word, e.g. `creating`.
-    pub status: String,
-    /// How much of it is done, in percent.
-    pub progress: i32,
-    /// Storage that the database had, in GiB; of Aurora RDS does not say.
-    pub size_gib: Option<i32>,
-    /// The tag that says which deploy it was made for.
-    pub deploy: Option<String>,
-}
-
-impl Snapshot {
-    /// Whether it was made for this deploy of this database.
-    pub(crate) fn is_of(&self, database: &Database, deploy: &str) -> bool {
-        self.database == *database && self.deploy.as_deref() == Some(deploy)
-    }
-}
+use super::snapshot::Snapshot;
 
 /// How far a deploy's snapshot is.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -37,14 +13,14 @@ pub(crate) enum Status {
     Creating,
     /// It can be restored.
     Available,
-    /// RDS has given it up.
+    /// RDS could not complete it.
     Failed,
-    /// It was there, and is no more.
+    /// It existed and was deleted.
     Deleted,
 }
 
 impl Status {
-    /// What a pipeline reads.
+    /// The word in answers, which pipelines read.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Creating => "creating",
@@ -55,8 +31,8 @@ impl Status {
     }
 }
 
-/// What it means that the deploy's own snapshot is `found` or not. One that was never seen is only late: RDS may answer with
-/// what it has made a moment before it shows it.
+/// The status of the deploy's own snapshot, `found` in RDS or not. A snapshot that was never seen is merely late: RDS may accept
+/// a request a moment before it lists the snapshot.
 pub(crate) fn status(found: Option<&Snapshot>, was_seen: bool) -> Status {
     match found.map(|snapshot| snapshots::progress(&snapshot.status)) {
         Some(Progress::Available) => Status::Available,
@@ -68,8 +44,8 @@ pub(crate) fn status(found: Option<&Snapshot>, was_seen: bool) -> Status {
     }
 }
 
-/// Whether an instance or cluster in this state comes to take a snapshot by itself. What RDS adds to its list one day is waited for: the
-/// wait has an end.
+/// Returns true if an instance or cluster leaves this state by itself and can then take a snapshot. Unknown states count as
+/// passing, since the wait for them is limited.
 ///
 /// Source: [DB instance status](https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html),
 /// [DB cluster status](https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/accessing-monitoring.html).
@@ -95,7 +71,7 @@ pub(crate) fn passes(state: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use shared::aws::snapshots::Kind;
+    use shared::aws::snapshots::{Database, Kind};
 
     use super::*;
 
@@ -142,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn which_states_pass() {
+    fn busy_states_pass_and_stuck_ones_do_not() {
         for state in [
             "available",
             "backing-up",

@@ -1,4 +1,5 @@
-//! What snapshots are called: `moveongs-{env}-{AAAAMMDD}`, and `-2`, `-3` for the further deploys of a day. Source: the guide, 2.1 step 2.
+//! Names of snapshots: `moveongs-{env}-{AAAAMMDD}`, with `-2`, `-3` for further deploys of the same day. Source: the guide, 2.1
+//! step 2.
 
 use std::collections::BTreeSet;
 
@@ -38,12 +39,12 @@ mod tests {
     }
 
     #[test]
-    fn a_deploy_gets_the_first_name_that_is_free() {
+    fn a_deploy_gets_the_first_free_name() {
         for (taken, name) in [
             (&[][..], "a-1"),
             (&["a-1"][..], "a-1-2"),
             (&["a-1", "a-1-2"][..], "a-1-3"),
-            // One that was deleted is free again.
+            // A deleted snapshot's name is free again.
             (&["a-1-2"][..], "a-1"),
             (&["a-1", "a-1-3", "a-10"][..], "a-1-2"),
         ] {

@@ -1,55 +1,56 @@
-//! What is kept of a deploy: the name that its snapshot is asked for by, fixed before RDS is asked, and what was seen of it. RDS
-//! has no idempotency key for a snapshot; this is it.
+//! The note of a deploy: its snapshot's name, fixed before RDS is asked, and the states seen since. RDS has no idempotency key
+//! for snapshots; the note serves as one.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use shared::aws::snapshots::Database;
 
-use crate::policy::{Snapshot, Status};
+use super::policy::Status;
+use super::snapshot::Snapshot;
 
 /// Name of the note of a deploy's snapshot.
 pub(crate) fn note(instance: &str, deploy: &str) -> String {
-    // Unlike every run id, so that no deploy's name makes the two one.
+    // No run id has this prefix, so no deploy's name can make the two collide.
     format!("job:{instance}/{deploy}")
 }
 
 /// A deploy's snapshot.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Job {
-    /// When it was first asked for.
+    /// When it was first requested.
     pub begun: Option<Timestamp>,
-    /// What RDS is asked to take it of. Absent in notes of instances from before clusters were known.
+    /// The database of the snapshot. Absent in notes of instances that predate the support of clusters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub database: Option<Database>,
-    /// The name that it is asked for by.
+    /// The requested name.
     pub name: Option<String>,
-    /// When RDS was first known to have it. Never asked for again from then on.
+    /// When RDS was first known to have it. It is never requested again from then on.
     pub made: Option<Timestamp>,
     /// Its ARN.
     pub arn: Option<String>,
-    /// Whether RDS has shown it, so that its absence means that it was deleted.
+    /// Whether RDS has listed it, so that its absence means that it was deleted.
     #[serde(default)]
     pub seen: bool,
-    /// When it was first seen to be available.
+    /// When it was first seen as available.
     pub available: Option<Timestamp>,
 }
 
 impl Job {
-    /// Takes a name, unless it has one.
+    /// Sets start, database and name, unless they are set.
     pub(crate) fn begin(&mut self, name: &str, database: &Database, now: Timestamp) {
         self.begun.get_or_insert(now);
         self.database.get_or_insert_with(|| database.clone());
         self.name.get_or_insert_with(|| name.to_owned());
     }
 
-    /// Goes on from a name that another deploy has, unless another attempt of this one was faster.
+    /// Replaces a name that another deploy has taken, unless a concurrent attempt of this deploy already did.
     pub(crate) fn move_on(&mut self, from: &str, to: &str) {
         if self.made.is_none() && self.name.as_deref() == Some(from) {
             self.name = Some(to.to_owned());
         }
     }
 
-    /// Keeps that RDS has it; `shown` when it was described, not only answered.
+    /// Notes that RDS has it; `shown` if RDS described it, rather than only accepted the request.
     pub(crate) fn record(&mut self, snapshot: &Snapshot, status: Status, shown: bool, now: Timestamp) {
         self.begun.get_or_insert(now);
         self.made.get_or_insert(now);
@@ -62,12 +63,12 @@ impl Job {
         }
     }
 
-    /// What it is of, when it was asked for by this name.
+    /// The snapshot's database; without one in the note, the instance of this name.
     pub(crate) fn database_of(&self, name: &str) -> Database {
         self.database.clone().unwrap_or_else(|| Database { id: name.to_owned(), ..Database::default() })
     }
 
-    /// From the first request to when it was first seen to be available.
+    /// From the first request until it was first seen as available.
     pub(crate) fn duration(&self) -> Option<SignedDuration> {
         Some(self.available?.duration_since(self.begun?))
     }
@@ -96,14 +97,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_stays_until_another_deploy_has_it() {
+    fn a_name_stays_until_another_deploy_takes_it() {
         let mut job = Job::default();
         let database = Database { id: "db".to_owned(), ..Database::default() };
         job.begin("a", &database, at(1));
         job.begin("b", &database, at(2));
         assert_eq!((job.name.as_deref(), job.begun), (Some("a"), Some(at(1))));
         job.move_on("a", "a-2");
-        // Another attempt that found the same name taken.
+        // A concurrent attempt also found the name taken.
         job.move_on("a", "a-3");
         assert_eq!(job.name.as_deref(), Some("a-2"));
         job.record(&snapshot("a-2"), Status::Creating, false, at(3));
@@ -112,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_first_seen_counts() {
+    fn the_first_sighting_counts() {
         let mut job = Job::default();
         job.begin("a", &Database { kind: Kind::Cluster, id: "c".to_owned() }, at(10));
         assert_eq!(job.database_of("member").id, "c");
@@ -122,5 +123,13 @@ mod tests {
         job.record(&snapshot("a"), Status::Available, false, at(90));
         assert_eq!((job.made, job.seen), (Some(at(11)), true));
         assert_eq!(job.duration(), Some(SignedDuration::from_secs(60)));
+    }
+
+    #[test]
+    fn the_job_of_bc640d8_is_read() {
+        let recorded = include_str!("../../../../tests/recorded/snapshot-create-job.json");
+        let job: Job = serde_json::from_str(recorded).unwrap();
+        assert!(job.seen && job.available.is_some());
+        assert_eq!(job.name.as_deref(), Some("moveongs-dev-20260301"));
     }
 }

@@ -1,0 +1,123 @@
+//! Report: page, message and record of a deploy's snapshot.
+
+use std::time::Duration;
+
+use shared::aws::snapshots::Database;
+use shared::run::evidence::{Draft, Step};
+use shared::runtime::event::Broken;
+use shared::runtime::lambda::Invocation;
+use shared::runtime::language::Language;
+use shared::runtime::time;
+
+use crate::answer::{Answer, progress};
+use crate::error::{DELETED, FAILED};
+use crate::observe::Seen;
+use crate::rules::case::Case;
+use crate::rules::job::Job;
+use crate::rules::policy::Status;
+use crate::rules::request::Request;
+use crate::rules::snapshot::Snapshot;
+use crate::{App, SnapshotError, text};
+
+/// Reserved for the message and the record.
+const RECORDING: Duration = Duration::from_secs(15);
+
+pub(crate) fn case(app: &App, request: Request, job: Job, snapshot: Option<Snapshot>) -> Case {
+    let instance = app.instance_of(&request).to_owned();
+    let id = format!("{instance}/{}", request.deploy);
+    Case { instance, request: Some(request), job, snapshot, id }
+}
+
+/// Reports and records the snapshot's state; each state once.
+pub(crate) async fn settle(
+    app: &App,
+    request: Request,
+    seen: Seen,
+    invocation: &Invocation,
+) -> Result<Answer, SnapshotError> {
+    let answer = progress(app, &seen);
+    let status = seen.status;
+    let case = case(app, request, seen.job, seen.snapshot);
+    let name = case.job.name.clone().unwrap_or_default();
+    let (kind, detail) = match status {
+        Status::Creating | Status::Available => {
+            let run_id = format!("{}/{}", case.id, status.word());
+            let message = text::message(&app.settings, &case, status, &run_id);
+            let begun = app.reporter.look(&run_id).await;
+            let draft = draft(app, &case, &run_id, "succeeded", status.word(), Vec::new());
+            app.reporter.report(draft, Some(&message), begun, invocation).await;
+            return Ok(answer);
+        }
+        Status::Failed => (FAILED, format!("RDS could not complete the snapshot {name}")),
+        Status::Deleted => (DELETED, format!("the snapshot {name} existed and was deleted")),
+    };
+    let broken = Broken { kind: kind.to_owned(), detail };
+    report_failed(app, &case, &broken, invocation).await?;
+    Ok(Answer { kind: Some(broken.kind), detail: Some(broken.detail), ..answer })
+}
+
+/// Pages, reports and records that the deploy has no snapshot; once a day for each deploy and kind.
+pub(crate) async fn report_failed(
+    app: &App,
+    case: &Case,
+    broken: &Broken,
+    invocation: &Invocation,
+) -> Result<(), SnapshotError> {
+    let day = time::local_date(invocation.now);
+    let run_id = format!("{}/{}/{day}", case.id, broken.kind);
+    let page = text::page(&app.settings, case, broken);
+    let paged = app.pager.page(&app.reporter, &day, &page, RECORDING, invocation).await;
+    let message = text::failed(&app.settings, case, broken, &run_id);
+    let begun = app.reporter.look(&run_id).await;
+    let findings = vec![format!("{}: {}", broken.kind, broken.detail)];
+    let draft = draft(app, case, &run_id, "failed", &broken.kind, findings);
+    app.reporter.report(draft, Some(&message), begun, invocation).await;
+    paged.map(drop).map_err(|_| SnapshotError::PageFailed)
+}
+
+/// The record of a run.
+fn draft(
+    app: &App,
+    case: &Case,
+    run_id: &str,
+    result: &'static str,
+    outcome: &str,
+    mut findings: Vec<String>,
+) -> Draft {
+    let now = time::now();
+    let (job, request) = (&case.job, case.request.as_ref());
+    let name = job.name.as_deref().unwrap_or("?");
+    let made = job.made.map(|at| Step {
+        name: format!("request {name}"),
+        at: at.into(),
+        outcome: "accepted".to_owned(),
+    });
+    let size = case.snapshot.as_ref().and_then(|snapshot| snapshot.size_gib);
+    let size = size.map(|size| format!(", {size} GiB"));
+    let duration =
+        job.duration().map(|duration| format!(", {} s after the first request", duration.as_secs()));
+    let ended = Step {
+        name: format!("snapshot {name}"),
+        at: job.available.unwrap_or(now).into(),
+        outcome: [Some(outcome.to_owned()), size, duration].into_iter().flatten().collect(),
+    };
+    if let Some(request) = request {
+        findings.push(format!(
+            "deploy {}, commit {}",
+            request.deploy,
+            request.commit.as_deref().unwrap_or("?")
+        ));
+        findings.push(format!("requested by {}: {}", request.by, request.reason));
+    }
+    findings.extend(text::expires(&app.settings, job).map(|day| format!("kept until {day}")));
+    Draft {
+        trigger: "deploy".to_owned(),
+        subject: job.arn.clone().unwrap_or_else(|| {
+            let Database { kind, id } = case.database();
+            format!("{} {id}", kind.word(Language::English))
+        }),
+        steps: made.into_iter().chain([ended]).collect(),
+        findings,
+        ..Draft::of(&app.settings, run_id, result, job.begun.unwrap_or(now))
+    }
+}
