@@ -12,6 +12,22 @@ use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient, infalli
 use aws_smithy_types::body::SdkBody;
 use serde_json::Value;
 
+use crate::runtime::language::Language;
+use crate::runtime::settings::Settings;
+
+/// Settings of a function `PROJECT-ENVIRONMENT-PROCEDURE` under the default policy.
+pub fn settings(function: &str, language: Language) -> Settings {
+    let mut names = function.split('-').map(str::to_owned);
+    Settings {
+        function: function.to_owned(),
+        project: names.next().unwrap_or_default(),
+        environment: names.next().unwrap_or_default(),
+        code_version: "4f2c1b7".to_owned(),
+        language,
+        policy: "".parse().unwrap(),
+    }
+}
+
 /// A client that gives the answers in order and records the requests; a body with an error type becomes a 400.
 pub fn replies(bodies: &[&str]) -> StaticReplayClient {
     let event = |body: &&str| {

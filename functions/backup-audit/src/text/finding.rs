@@ -103,19 +103,11 @@ pub(super) fn responsible<'a>(settings: &'a Settings, rule: &str) -> &'a Respons
 #[cfg(test)]
 pub(in crate::text) mod tests {
     use jiff::civil::Date;
-    use shared::policy::Policy;
 
     use super::*;
 
     pub(in crate::text) fn settings(language: Language) -> Settings {
-        Settings {
-            function: "moveongs-prod-backup-audit".to_owned(),
-            project: "moveongs".to_owned(),
-            environment: "prod".to_owned(),
-            code_version: "4f2c1b7".to_owned(),
-            language,
-            policy: "".parse::<Policy>().unwrap(),
-        }
+        shared::testing::settings("moveongs-prod-backup-audit", language)
     }
 
     pub(in crate::text) fn finding(verdict: &str) -> Finding {

@@ -108,14 +108,7 @@ mod tests {
         assert_eq!(found.finding().as_deref(), Some(expected));
         let version = Version::default();
         for language in [Language::Portuguese, Language::English] {
-            let settings = Settings {
-                function: "f".to_owned(),
-                project: "moveongs".to_owned(),
-                environment: "dev".to_owned(),
-                code_version: "x".to_owned(),
-                language,
-                policy: "".parse().unwrap(),
-            };
+            let settings = shared::testing::settings("moveongs-dev-inventory-audit", language);
             let text = change(&settings, &version, &found).unwrap().text();
             for part in ["*policy.unmerged*", "`cargo xtask policy apply`"] {
                 assert!(text.contains(part), "{text}");

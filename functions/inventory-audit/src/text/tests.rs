@@ -15,14 +15,7 @@ use crate::rules::settings::Setting;
 use crate::rules::state::{Place, Value};
 
 fn settings(language: Language) -> Settings {
-    Settings {
-        function: "moveongs-dev-inventory-audit".to_owned(),
-        project: "moveongs".to_owned(),
-        environment: "dev".to_owned(),
-        code_version: "abc".to_owned(),
-        language,
-        policy: "".parse().unwrap(),
-    }
+    shared::testing::settings("moveongs-dev-inventory-audit", language)
 }
 
 fn row(kind: &str, name: &str, problems: Vec<Problem>) -> Row {

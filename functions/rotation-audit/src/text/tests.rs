@@ -20,14 +20,7 @@ fn now() -> Timestamp {
 }
 
 fn settings(language: Language) -> Settings {
-    Settings {
-        function: "moveongs-dev-rotation-audit".to_owned(),
-        project: "moveongs".to_owned(),
-        environment: "dev".to_owned(),
-        code_version: "x".to_owned(),
-        language,
-        policy: "".parse().unwrap(),
-    }
+    shared::testing::settings("moveongs-dev-rotation-audit", language)
 }
 
 fn secret() -> Secret {

@@ -20,14 +20,7 @@ use crate::rules::rollout::Runs;
 
 #[test]
 fn the_command_that_asks_for_a_follow_up_is_complete() {
-    let settings = Settings {
-        function: "moveongs-dev-rotation-followup".to_owned(),
-        project: "moveongs".to_owned(),
-        environment: "dev".to_owned(),
-        code_version: "1".to_owned(),
-        language: Language::English,
-        policy: "".parse().unwrap(),
-    };
+    let settings = shared::testing::settings("moveongs-dev-rotation-followup", Language::English);
     let change = Change {
         secret: "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveongs/dev/jwt-a1B2c3".to_owned(),
         name: "/moveongs/dev/jwt".to_owned(),
@@ -46,14 +39,7 @@ fn the_command_that_asks_for_a_follow_up_is_complete() {
 }
 
 fn settings(language: Language) -> Settings {
-    Settings {
-        function: "moveongs-dev-rotation-followup".to_owned(),
-        project: "moveongs".to_owned(),
-        environment: "dev".to_owned(),
-        code_version: "1".to_owned(),
-        language,
-        policy: "".parse().unwrap(),
-    }
+    shared::testing::settings("moveongs-dev-rotation-followup", language)
 }
 
 fn change(key: &str, name: &str) -> Change {
