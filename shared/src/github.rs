@@ -1,4 +1,4 @@
-//! One repository on GitHub, through its REST API.
+//! One GitHub repository, through the REST API.
 //!
 //! Source: [rate limits](https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api),
 //! [troubleshooting](https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api),
@@ -24,38 +24,38 @@ use crate::runtime::failure::chain;
 use crate::runtime::lambda::Invocation;
 use crate::runtime::web::{self, BodyError};
 
-/// Longest wait for one answer.
+/// Timeout per request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Time that a wait for the rate limit leaves to the rest of the run.
+/// Time reserved for the rest of the run when waiting for the rate limit.
 const RESERVE: Duration = Duration::from_secs(30);
 
-/// How often a call is made again because GitHub asked to wait.
+/// Most attempts per call under rate limiting.
 const WAITS: u32 = 3;
 
-/// What is unreserved in an address. Source: RFC 3986, 2.3.
+/// Unreserved URL characters. Source: RFC 3986, 2.3.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What an operator has set up for a procedure; its refusals name it.
+/// A procedure's GitHub configuration, as error messages name it.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
-    /// The template's parameter with the repository, e.g. `GitHubRepository`.
+    /// Template parameter with the repository, e.g. `GitHubRepository`.
     pub repository: &'static str,
-    /// The template's parameter with the name of the token's secret, e.g. `GitHubSecretName`.
+    /// Template parameter with the name of the token's secret, e.g. `GitHubSecretName`.
     pub secret: &'static str,
-    /// What the token must be allowed, e.g. `the permission Issues: read and write`.
+    /// Permissions the token needs, e.g. `the permission Issues: read and write`.
     pub permissions: &'static str,
 }
 
 impl Setup {
-    /// What a status means for whoever set this up.
+    /// The operator's next step after a refusal with this status.
     fn hint(&self, status: u16) -> String {
         let Self { repository, permissions, .. } = self;
         match status {
             401 => "the token is wrong or has expired: store a new one".to_owned(),
             403 => format!("the token needs {permissions} on this repository"),
-            404 => format!("check {repository}, and that the token was given this repository"),
-            410 => "switch the repository's issues on".to_owned(),
+            404 => format!("check {repository}, and that the token has access to this repository"),
+            410 => "enable issues in the repository".to_owned(),
             301 | 307 | 308 => format!("the repository has moved: correct {repository}"),
             422 => "see the message".to_owned(),
             _ => "the next run tries again".to_owned(),
@@ -63,24 +63,22 @@ impl Setup {
     }
 }
 
-/// Why GitHub did not do what it was asked. None of the texts holds the token.
+/// Why a GitHub call failed. No message contains the token.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum GitHubError {
-    /// The secret has no token in it.
-    #[error("the secret of the template's {secret} must be a GitHub token and nothing else")]
+    /// The secret does not contain a token.
+    #[error("the secret named by {secret} must contain only a GitHub token")]
     NotAToken {
         /// The template's parameter.
         secret: &'static str,
     },
-    /// GitHub did not answer, or not in time.
+    /// GitHub did not answer in time.
     #[error("GitHub did not answer: {0}")]
     Unreachable(String),
-    /// GitHub asks to wait longer than the invocation lives.
-    #[error(
-        "GitHub asks to wait {seconds} s, which is longer than this run may last; the next one tries again"
-    )]
+    /// GitHub asks to wait longer than the invocation can last.
+    #[error("GitHub asks to wait {seconds} s, longer than this run may last; the next run tries again")]
     RateLimited {
-        /// What is to be waited.
+        /// Requested wait, in seconds.
         seconds: u64,
     },
     /// GitHub refused the call.
@@ -88,16 +86,16 @@ pub enum GitHubError {
     Refused {
         /// HTTP status.
         status: u16,
-        /// GitHub's message, and its reasons where it gives some.
+        /// GitHub's message, with its reasons if it gives any.
         message: String,
-        /// What an operator does next.
+        /// The operator's next step.
         hint: String,
     },
-    /// GitHub's answer is not what its documentation says.
-    #[error("GitHub's answer was not understood: {0}")]
+    /// GitHub's answer does not have the documented form.
+    #[error("cannot interpret GitHub's answer: {0}")]
     Unreadable(String),
-    /// A branch or a file is named that nothing can be proposed with.
-    #[error("nothing can be proposed: {0}")]
+    /// An unusable branch or file name.
+    #[error("cannot open a pull request: {0}")]
     Name(String),
 }
 
@@ -109,16 +107,16 @@ pub struct Repository {
     setup: Setup,
 }
 
-/// The repository with a token, for one run.
+/// A repository and its token, for one run.
 pub struct Session<'a> {
     repository: &'a Repository,
     headers: HeaderMap,
     invocation: &'a Invocation,
 }
 
-/// A file as it is at a commit or on a branch.
+/// A file at a commit or on a branch.
 pub struct File {
-    /// The blob's, which a new content names as the one that it replaces.
+    /// The blob's SHA, which an update must name as the content it replaces.
     pub sha: String,
     /// Its bytes.
     pub content: Vec<u8>,
@@ -138,12 +136,12 @@ impl Repository {
     ///
     /// # Errors
     ///
-    /// The reason why there is no HTTP client.
+    /// The reason why the HTTP client could not be built.
     pub fn new(api: Endpoint, name: String, setup: Setup) -> Result<Self, String> {
         Ok(Self { http: web::client(PATIENCE)?, api, name, setup })
     }
 
-    /// Opens a session with the value of the token's secret; no call is made.
+    /// Opens a session with the secret's value. Makes no call.
     ///
     /// # Errors
     ///
@@ -171,17 +169,17 @@ impl Repository {
 }
 
 impl Session<'_> {
-    /// Base address of the API, the only one that [`Session::ask`] may be given addresses of.
+    /// Base address of the API. [`Session::ask`] must be given no other.
     pub fn api(&self) -> &Endpoint {
         &self.repository.api
     }
 
-    /// Address of what `path` names in the repository: empty, or from its slash on.
+    /// Address of `path` in the repository; `path` is empty or begins with a slash.
     pub fn url(&self, path: &str) -> String {
         format!("{}/repos/{}{path}", self.repository.api, self.repository.name)
     }
 
-    /// A file at a commit or on a branch; none when GitHub knows no such file there. It may have 1 MB.
+    /// A file at a commit or on a branch, of at most 1 MB; none if GitHub answers 404.
     ///
     /// # Errors
     ///
@@ -191,17 +189,17 @@ impl Session<'_> {
         let Some(shown) = self.find::<Shown>(&asked).await? else { return Ok(None) };
         let unreadable = |why: &str| GitHubError::Unreadable(format!("{path} {why}"));
         if shown.kind != "file" {
-            return Err(unreadable("is no file"));
+            return Err(unreadable("is not a file"));
         }
         if shown.encoding != "base64" {
-            return Err(unreadable("is larger than 1 MB, which GitHub does not show"));
+            return Err(unreadable("is larger than 1 MB, which GitHub does not return"));
         }
         let text: String = shown.content.split_ascii_whitespace().collect();
-        let content = STANDARD.decode(text).map_err(|_| unreadable("was not shown as base64"))?;
+        let content = STANDARD.decode(text).map_err(|_| unreadable("is not valid base64"))?;
         Ok(Some(File { sha: shown.sha, content }))
     }
 
-    /// What a path has; none when GitHub knows nothing there.
+    /// The resource at a path; none if GitHub answers 404.
     async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<Option<T>, GitHubError> {
         match self.ask(Method::GET, &self.url(path), None).await {
             Ok(answer) => Ok(Some(read(answer).await?)),
@@ -210,12 +208,11 @@ impl Session<'_> {
         }
     }
 
-    /// One call, of 10 s at most. It is made again only when GitHub has refused it for its rate, for then it had no
-    /// effect; a call that was not answered may have had one.
+    /// Sends one request, with a timeout of 10 s. Repeats it only after a rate-limit refusal, which has no effect; an
+    /// unanswered request may have had one.
     ///
     /// # Errors
-    ///
-    /// [`GitHubError`]; every status but a success is one.
+    /// [`GitHubError`] for every status except success.
     pub async fn ask(
         &self,
         method: Method,
@@ -254,11 +251,11 @@ impl Session<'_> {
     }
 }
 
-/// The answer's JSON.
+/// Reads an answer's JSON.
 ///
 /// # Errors
 ///
-/// [`GitHubError::Unreachable`] when it broke off, [`GitHubError::Unreadable`] when it is something else.
+/// [`GitHubError::Unreachable`] if the connection broke, [`GitHubError::Unreadable`] if the body is not the expected JSON.
 pub async fn read<T: DeserializeOwned>(answer: Response) -> Result<T, GitHubError> {
     let bytes = web::body(answer).await.map_err(|error| match error {
         BodyError::Broken(reason) => GitHubError::Unreachable(reason),
@@ -267,7 +264,7 @@ pub async fn read<T: DeserializeOwned>(answer: Response) -> Result<T, GitHubErro
     serde_json::from_slice(&bytes).map_err(|error| GitHubError::Unreadable(error.to_string()))
 }
 
-/// A path or a branch for an address, each of its parts by itself.
+/// A path or branch for use in a URL, encoded part by part.
 fn encoded(path: &str) -> String {
     let parts: Vec<String> =
         path.split('/').map(|part| utf8_percent_encode(part, SEGMENT).to_string()).collect();
@@ -278,7 +275,7 @@ fn unreachable(error: reqwest::Error) -> GitHubError {
     GitHubError::Unreachable(chain(&error.without_url()))
 }
 
-/// What GitHub says of a refusal: of a 422 that it is one, and the reasons apart.
+/// GitHub's message for a refusal, including the reasons that a 422 lists separately.
 fn reported(answer: &Value) -> String {
     let message = answer.get("message").and_then(Value::as_str).unwrap_or("no message");
     let reasons = answer.get("errors").and_then(Value::as_array).into_iter().flatten();
@@ -286,7 +283,7 @@ fn reported(answer: &Value) -> String {
     std::iter::once(message).chain(reasons).collect::<Vec<_>>().join(": ").chars().take(200).collect()
 }
 
-/// How long a refused call has to wait; none when waiting does not help.
+/// How long to wait before repeating a refused call; none if waiting does not help.
 fn pause(status: u16, headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     if status != 403 && status != 429 {
         return None;
@@ -294,7 +291,7 @@ fn pause(status: u16, headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<i64>().ok();
     let seconds = match (number(RETRY_AFTER.as_str()), number("x-ratelimit-remaining")) {
         (Some(seconds), _) => seconds,
-        // The reset is in whole seconds, and clocks differ.
+        // The reset time is in whole seconds, and clocks differ.
         (None, Some(0)) => number("x-ratelimit-reset")? - now.as_second() + 1,
         (None, _) if status == 429 => 60,
         (None, _) => return None,
@@ -324,7 +321,7 @@ mod tests {
         let spent = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1010")];
         assert_eq!(pause(403, &spent), Some(11));
         assert_eq!(pause(429, &[]), Some(60));
-        // A refusal for want of a permission has the same status.
+        // A refusal for a missing permission has the same status.
         assert_eq!(pause(403, &[("x-ratelimit-remaining", "4999"), ("x-ratelimit-reset", "1010")]), None);
         assert_eq!(pause(422, &[("retry-after", "7")]), None);
     }

@@ -1,7 +1,7 @@
-//! What at least two procedures need, and nothing else.
+//! Code shared by at least two procedures.
 //!
-//! A module enters when a second procedure needs it, and leaves with its last but one. One that needs a client of
-//! AWS or of the web stands behind a feature of its own name, so that a function links only what it uses.
+//! A module moves here when a second procedure needs it, and out again when only one is left. Modules that need an AWS or
+//! web client are behind a feature of the same name, so that a function links only what it uses.
 
 pub mod access;
 #[cfg(feature = "application")]

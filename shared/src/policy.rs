@@ -1,7 +1,7 @@
 //! The policy: one typed document with the guide's numbers as defaults, overridable per environment.
 //!
-//! `shared/policy.json` holds the defaults. An environment changes them with a JSON merge patch (RFC 7396: a key replaces,
-//! `null` removes) in the [`Document`] that `cargo xtask policy apply` puts in the evidence bucket.
+//! `shared/policy.json` contains the defaults. An environment changes them with a JSON merge patch (RFC 7396: a key
+//! replaces, `null` removes) in the [`Document`] that `cargo xtask policy apply` puts in the evidence bucket.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,37 +12,38 @@ use serde_json::Value;
 
 const DEFAULTS: &str = include_str!("../policy.json");
 
-/// The rules of `backup-audit`, one a line: an exception from any other is a mistake. A test of that function compares.
+/// The rules of `backup-audit`, one per line; an exception for any other rule is a mistake. A test of that function keeps
+/// the list current.
 const BACKUP_RULES: &str = include_str!("../backup-rules.txt");
 
-/// The environments that a stack can be of. Source: the template's parameter `Environment`.
+/// The possible environments of a stack. Source: the template's parameter `Environment`.
 const ENVIRONMENTS: [&str; 3] = ["dev", "staging", "prod"];
 
 /// Key of the [`Document`] in the evidence bucket.
 pub const KEY: &str = "policy/current.json";
 
-/// Most bytes of a document; the whole policy has some thousand.
+/// Largest accepted document, in bytes; the whole policy has a few thousand.
 pub const MOST_BYTES: usize = 256 * 1024;
 
 /// The format that this code writes and reads.
 const FORMAT: u32 = 1;
 
-/// Fewest bits of randomness that a generated secret may have.
+/// Least randomness of a generated secret, in bits.
 ///
-/// Source: NIST SP 800-131A, 2.1: security strength of 112 bits at least; 128 is the common floor.
+/// Source: NIST SP 800-131A, 2.1: security strength of at least 112 bits; 128 is the common floor.
 const MIN_BITS: f64 = 128.0;
 
-/// The application refuses to start with a shorter `JWT_SECRET`. Source: its `env.ts`, `min(32)`.
+/// Least length of `JWT_SECRET`: the application refuses to start with a shorter one. Source: its `env.ts`, `min(32)`.
 const JWT_MIN_LENGTH: u16 = 32;
 
-/// Most bytes of a password that bcrypt looks at.
+/// bcrypt ignores any bytes of a password after this many.
 const BCRYPT_LIMIT: usize = 72;
 
-/// The whole document.
+/// The whole policy.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
-    /// Critical services, and who answers for each (guide, 1).
+    /// Critical services, and the teams responsible for each (guide, 1).
     pub inventory: Inventory,
     /// Rotation of secrets (guide, 3.1).
     pub rotation: Rotation,
@@ -56,14 +57,14 @@ pub struct Policy {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inventory {
-    /// What there is and who answers for it.
+    /// The areas, with their resources and responsible teams.
     pub areas: Areas,
-    /// Types of resources that AWS or the application makes as it runs, so that neither inventory nor Terraform knows
-    /// them: service and type of their ARN, e.g. `rds:snapshot`.
+    /// Resource types that AWS or the application creates at run time, so that neither the inventory nor Terraform lists
+    /// them: service and type as in an ARN, e.g. `rds:snapshot`.
     pub untracked: Vec<String>,
 }
 
-/// The areas of the inventory; an environment can change them and not leave one out.
+/// The areas of the inventory. An environment can change an area but not omit one.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Areas {
@@ -75,9 +76,9 @@ pub struct Areas {
     pub attachments: Holding,
     /// Logs and metrics.
     pub observability: Holding,
-    /// Secrets Manager. What template and `rotation.secrets` name belongs to it without being listed.
+    /// Secrets Manager. Includes the secrets that the template and `rotation.secrets` name, without listing them.
     pub secrets: Holding,
-    /// Terraform. The bucket of its state, which the template names, belongs to it without being listed.
+    /// Terraform. Includes its state bucket, which the template names, without listing it.
     pub infrastructure: Holding,
 }
 
@@ -98,17 +99,17 @@ pub enum Area {
     Infrastructure,
 }
 
-/// An area's critical resources and who answers for them.
+/// An area's critical resources and the teams responsible for them.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Holding {
-    /// Who answers for the area.
+    /// The teams responsible for the area.
     pub responsible: Responsible,
-    /// Names by kind, in which `{project}` and `{environment}` stand for the stack's.
+    /// Names by kind; `{project}` and `{environment}` are replaced by the stack's.
     pub resources: BTreeMap<Kind, Vec<String>>,
 }
 
-/// A kind of resource that the inventory can hold, and what its name is.
+/// A kind of resource in the inventory, and the form of its name.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -124,7 +125,7 @@ pub enum Kind {
     LogGroup,
     /// Workspace of Amazon Managed Service for Prometheus; its id.
     PrometheusWorkspace,
-    /// RDS cluster, of Aurora or Multi-AZ; its identifier.
+    /// RDS cluster (Aurora or Multi-AZ); its identifier.
     RdsCluster,
     /// RDS instance; its identifier.
     RdsInstance,
@@ -132,7 +133,7 @@ pub enum Kind {
     S3Bucket,
     /// Secrets Manager secret; its name.
     Secret,
-    /// A place outside AWS, e.g. of a Grafana of one's own; its address.
+    /// A place outside AWS, e.g. a self-hosted Grafana; its address.
     Url,
 }
 
@@ -140,166 +141,166 @@ pub enum Kind {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rotation {
-    /// When `rotation-audit` speaks.
+    /// Thresholds of `rotation-audit`.
     pub audit: Audit,
     /// How `rotation-followup` brings a new value into use.
     pub followup: Followup,
-    /// How database credentials are made and proved, unless the secret's own entry says otherwise.
+    /// How database credentials are generated and proved, unless the secret's own entry overrides it.
     pub database: Database,
-    /// How the credentials that another system issues are made and put out of use.
+    /// How credentials of other issuers are generated and retired.
     pub external: External,
-    /// By the application's variable for those that the template names (`JWT_SECRET`), by the secret's own
-    /// name for all others.
+    /// The secrets: those that the template names by the application's variable (`JWT_SECRET`), all others by their own
+    /// name.
     pub secrets: BTreeMap<String, Secret>,
 }
 
-/// The audit's numbers.
+/// Thresholds of `rotation-audit`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Audit {
-    /// Days before the greatest age from which a secret is due and has a task, but half of the age at most: 1 to 90.
+    /// Days before the maximum age from which a secret is due and gets a task, capped at half the age: 1 to 90.
     pub due_days: u16,
     /// Hours after NextRotationDate from which a rotation is late: 1 to 168.
     pub late_hours: u16,
-    /// Hours that a version may be AWSPENDING: 1 to 168.
+    /// Hours that a version may stay AWSPENDING: 1 to 168.
     pub stuck_hours: u16,
-    /// Days without a read after which a secret counts as unused: 2 to 999; the service tells the day only.
+    /// Days without a read after which a secret counts as unused: 2 to 999; the service reports only the day.
     pub unused_days: u16,
 }
 
-/// The follow-up's numbers.
+/// Settings of the follow-up.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Followup {
-    /// Seconds that a change waits for others, so that secrets that change together cause one deployment: 1 to 900.
+    /// Seconds that a change waits for others, so that secrets that change together need only one deployment: 1 to 900.
     pub settle_seconds: u16,
-    /// How the rollout is watched.
+    /// Polling of the rollout.
     pub rollout: Polls,
-    /// Tasks of a deployment that failed to start, from which the rollout counts as failed: 1 to 100.
+    /// Failed task starts in a deployment from which the rollout counts as failed: 1 to 100.
     pub failed_tasks: u16,
-    /// How often the application is asked for its proofs before they count as failed.
+    /// Polling of the application's proofs, before they count as failed.
     pub proof: Polls,
 }
 
-/// A question that is asked again until the answer is final.
+/// Polling until the answer is final.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Polls {
-    /// Seconds between two: 1 to 300.
+    /// Seconds between polls: 1 to 300.
     pub every_seconds: u16,
-    /// How many at most: 1 to 200.
+    /// Most polls: 1 to 200.
     pub times: u16,
 }
 
-/// When the sessions that outlive a token secret are ended.
+/// When to end sessions that would outlive a token secret.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub enum EndSessions {
-    /// Not by us.
+    /// Never by this stack.
     #[default]
     Never,
-    /// When somebody has declared that the reason is an incident.
+    /// If the rotation's reason was declared an incident.
     Incident,
-    /// After each rotation.
+    /// After every rotation.
     Always,
 }
 
-/// Who does it. Source: the guide, section 1.
+/// The responsible teams. Source: the guide, section 1.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Responsible {
-    /// The team that does it.
+    /// The team in charge.
     pub primary: String,
-    /// The team that does it when the first cannot.
+    /// The team that takes over when the first cannot act.
     pub backup: String,
 }
 
-/// What is required of one secret.
+/// The requirements for one secret.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Secret {
-    /// Greatest age of the current value, in days: 1 to 999, which is Secrets Manager's own limit.
+    /// Maximum age of the current value, in days: 1 to 999, Secrets Manager's own limit.
     pub max_age_days: u16,
-    /// Who is responsible, where that differs from the inventory's area ([`Policy::secret_responsible`]).
+    /// The responsible teams, if they differ from the inventory area's ([`Policy::secret_responsible`]).
     pub responsible: Option<Responsible>,
-    /// How `rotate-random` makes its value; absent for a secret that another function rotates.
+    /// How `rotate-random` generates the value; absent if another function rotates the secret.
     pub random: Option<Random>,
-    /// Whether the label goes back to the value before when the application does not work with the new one.
+    /// Whether to move the label back to the previous value if the application does not work with the new one.
     #[serde(default)]
     pub roll_back: bool,
-    /// When the application's refresh tokens are revoked, which outlive the secret that signs its access tokens.
+    /// When to revoke the application's refresh tokens, which outlive the secret that signs its access tokens.
     #[serde(default)]
     pub end_sessions: EndSessions,
-    /// ECS services of the stack's cluster that read it, when their task definitions do not say so.
+    /// ECS services of the stack's cluster that read the secret although their task definitions do not name it.
     #[serde(default)]
     pub services: Vec<String>,
-    /// How `rotate-database` proves it, where that differs from `rotation.database.test_sql`.
+    /// SQL that proves the credential, if it differs from `rotation.database.test_sql`.
     pub test_sql: Option<Vec<String>>,
-    /// The RDS instance on which this database login uses IAM tokens, so that it has no password to rotate.
+    /// The RDS instance where this database login uses IAM tokens, and so has no password to rotate.
     pub iam_login: Option<String>,
 }
 
-/// A credential of a PostgreSQL database.
+/// Settings for PostgreSQL credentials.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
-    /// How its password is made.
+    /// How the password is generated.
     pub password: Random,
-    /// Statements by which a new credential must prove that it can read and write what the application does: one
-    /// statement each, run in one transaction that is rolled back.
+    /// SQL that proves that a new credential can read and write as the application does: one statement per entry, run in a
+    /// single transaction that is rolled back.
     pub test_sql: Vec<String>,
 }
 
-/// Credentials that another system issues.
+/// Settings for credentials of other issuers.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct External {
-    /// Hours that an access key stays deactivated, and can be activated again, before it is deleted: 1 to 720.
+    /// Hours that an access key stays deactivated, and can be reactivated, before it is deleted: 1 to 720.
     pub delete_after_hours: u16,
-    /// The fields of the secret with the access key that sends mail.
+    /// Fields of the secret with the access key that sends mail.
     pub ses: SesFields,
-    /// How the administrator's password is made.
+    /// How the administrator's password is generated.
     pub admin_password: Random,
 }
 
-/// The fields of a JSON document with an access key. The two of SMTP are followed where the document has them.
+/// Field names in a JSON document with an access key. The SMTP fields are updated if the document has them.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct SesFields {
-    /// Id of the access key.
+    /// The access key's ID.
     pub access_key_id: String,
-    /// Its secret.
+    /// The access key's secret.
     pub secret_access_key: String,
-    /// The user name for SMTP, which is the key's id.
+    /// The SMTP user name: the access key's ID.
     pub smtp_username: String,
-    /// The password for SMTP, which is derived from the key's secret.
+    /// The SMTP password, derived from the access key's secret.
     pub smtp_password: String,
 }
 
-/// A secret whose value is ours to make.
+/// How to generate a random value.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Random {
-    /// Number of random bytes, with `encoding`; not together with `length`.
+    /// Number of random bytes, with `encoding`; excludes `length`.
     pub bytes: Option<u16>,
-    /// How the bytes become text.
+    /// How to encode the bytes as text.
     pub encoding: Option<Encoding>,
-    /// Number of characters, with `alphabet`; not together with `bytes`.
+    /// Number of characters, with `alphabet`; excludes `bytes`.
     pub length: Option<u16>,
-    /// The characters to choose from, each one of ASCII's printable ones and once.
+    /// The characters to choose from: printable ASCII, each once.
     pub alphabet: Option<String>,
-    /// Fewest characters that the consumer accepts.
+    /// Least length that the consumer accepts, in characters.
     #[serde(default)]
     pub min_length: u16,
-    /// Field of the secret's JSON document that holds the value; absent when the whole secret is the value.
+    /// Field of the secret's JSON document with the value; absent if the whole secret is the value.
     pub field: Option<String>,
 }
 
-/// How random bytes become text.
+/// How random bytes are encoded as text.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 pub enum Encoding {
-    /// RFC 4648 section 4, with padding: what `openssl rand -base64` prints.
+    /// RFC 4648 section 4, with padding, as printed by `openssl rand -base64`.
     Base64,
     /// RFC 4648 section 5, without padding.
     Base64url,
@@ -307,17 +308,17 @@ pub enum Encoding {
     Hex,
 }
 
-/// The rule for one value: which characters, how many.
+/// The rule for a value: its characters and length.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Generator {
     /// Random bytes as text.
     Bytes {
         /// Number of bytes.
         bytes: u16,
-        /// How they become text.
+        /// Encoding of the bytes.
         encoding: Encoding,
     },
-    /// Characters chosen evenly from an alphabet.
+    /// Characters chosen uniformly from an alphabet.
     Characters {
         /// Number of characters.
         length: u16,
@@ -326,144 +327,144 @@ pub enum Generator {
     },
 }
 
-/// Numbers for backups.
+/// Settings for backups.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Backups {
-    /// Least retention of automated RDS backups by environment, in days: 1 to 35, RDS's limit.
+    /// Minimum retention of automated RDS backups by environment, in days: 1 to 35, RDS's limit.
     pub retention_days: BTreeMap<String, u16>,
     /// Manual snapshots before a deploy (guide, 2.1 step 2).
     pub snapshots: Snapshots,
-    /// How long noncurrent versions of attachments are kept, in days.
+    /// Retention of noncurrent attachment versions, in days.
     pub attachment_noncurrent_days: u16,
-    /// What `backup-audit` measures by (guide, 2.1 to 2.3).
+    /// Thresholds of `backup-audit` (guide, 2.1 to 2.3).
     pub audit: BackupAudit,
 }
 
-/// Numbers for `backup-audit`.
+/// Thresholds of `backup-audit`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BackupAudit {
-    /// Greatest age of an instance's newest automated snapshot, in hours: 1 to 168.
+    /// Maximum age of an instance's newest automated snapshot, in hours: 1 to 168.
     pub snapshot_hours: u16,
-    /// Greatest lag of point-in-time recovery, in minutes: 1 to 1440.
+    /// Maximum lag of point-in-time recovery, in minutes: 1 to 1440.
     pub point_in_time_minutes: u16,
-    /// Hours of the day in São Paulo in which no backup window may lie.
+    /// Hours in São Paulo that the backup window must not overlap.
     pub business_hours: Hours,
     /// The backup window that a repair sets, in UTC: `05:00-06:00`.
     pub backup_window: String,
-    /// Environments whose databases must be Multi-AZ.
+    /// Environments that require Multi-AZ databases.
     pub multi_az: Vec<String>,
-    /// Days before the end of an instance's certificate from which it counts as ending: 1 to 365.
+    /// Days before an instance's certificate expires from which that is a finding: 1 to 365.
     pub certificate_days: u16,
-    /// Days before the end of an engine's standard support from which it counts as ending: 1 to 730.
+    /// Days before an engine's standard support ends from which that is a finding: 1 to 730.
     pub engine_support_days: u16,
-    /// Accounts that snapshots may be shared with, and that may have access to buckets.
+    /// Accounts that may share snapshots and have access to buckets.
     pub shared_with: Vec<String>,
-    /// Beginnings of keys below which lifecycle rules may delete current objects.
+    /// Key prefixes under which lifecycle rules may delete current objects.
     pub expiring_prefixes: ExpiringPrefixes,
-    /// Longest that the parts of an upload that was never completed are kept, in days: 1 to 365.
+    /// Longest retention of parts of incomplete uploads, in days: 1 to 365.
     pub incomplete_upload_days: u16,
-    /// Greatest age of the on-prem synchronisation, in hours: 1 to 720.
+    /// Maximum age of the on-premises synchronization, in hours: 1 to 720.
     pub uploads_hours: u16,
-    /// Greatest age of the export of Grafana, in days: 1 to 366.
+    /// Maximum age of the Grafana export, in days: 1 to 366.
     pub grafana_days: u16,
-    /// Whether Terraform locks its state with an object of the state bucket, where there is no lock table.
+    /// Whether Terraform locks its state with an object in the state bucket, if there is no lock table.
     pub terraform_native_lock: bool,
-    /// Variables that the application must be given; one that ends in `*` stands for any with that beginning.
+    /// Variables that the application must have; a trailing `*` matches any name with that prefix.
     pub variables: Vec<String>,
-    /// Variables that the application may be given as secrets only.
+    /// Variables that the application may receive only as secrets.
     pub secret_variables: Vec<String>,
-    /// What is accepted for a time.
+    /// Violations that are accepted until a date.
     pub exceptions: Vec<Exception>,
 }
 
-/// What may expire, by bucket. There are no others: state and evidence never do.
+/// Prefixes that may expire, by bucket. The state and evidence buckets have none: their objects never expire.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct ExpiringPrefixes {
-    /// Of the application's attachments.
+    /// In the application's attachments.
     pub attachments: Vec<String>,
-    /// Of the on-prem uploads.
+    /// In the on-premises uploads.
     pub uploads: Vec<String>,
 }
 
-/// Hours of a day, from one to another later one: 0 to 24.
+/// A range of hours in a day, 0 to 24.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Hours {
-    /// The first hour.
+    /// The first hour of the range.
     pub from: u8,
-    /// The hour that is no longer one of them.
+    /// The first hour after the range.
     pub to: u8,
 }
 
-/// A violation that somebody has accepted until a day.
+/// A violation that is accepted until a date.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Exception {
     /// The rule's id.
     pub rule: String,
-    /// The resource's name; one that ends in `*` stands for all with that beginning.
+    /// The resource's name; a trailing `*` matches all names with that prefix.
     pub resource: String,
-    /// Why it is accepted, in one line.
+    /// The reason for accepting it, in one line.
     pub reason: String,
-    /// Who answers for it, in one line.
+    /// The person or team that answers for it, in one line.
     pub owner: String,
-    /// The last day on which it holds, in São Paulo.
+    /// The last day it applies, in São Paulo.
     pub until: jiff::civil::Date,
 }
 
-/// Longest that `snapshot-create` waits for one thing, in seconds; `TimeoutSeconds` of its state machine is beyond two of them.
+/// Longest wait of `snapshot-create` for one thing, in seconds; its state machine's `TimeoutSeconds` allows for two.
 pub const LONGEST_WAIT_SECONDS: u32 = 21_600;
 
-/// Numbers for `snapshot-create` and `snapshot-verify`.
+/// Settings of `snapshot-create` and `snapshot-verify`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Snapshots {
-    /// Days that a manual snapshot is to be kept, by environment: 1 to 3650. Every environment needs an entry.
+    /// Days to retain a manual snapshot, by environment: 1 to 3650. Every environment needs an entry.
     pub retention_days: BTreeMap<String, u16>,
-    /// How long an instance that is busy is waited for: six hours at most.
+    /// Polling of a busy instance: at most six hours.
     pub instance: Polls,
-    /// How long a snapshot may take: six hours at most.
+    /// Polling of the snapshot's creation: at most six hours.
     pub creation: Polls,
-    /// When `snapshot-verify` speaks.
+    /// Thresholds of `snapshot-verify`.
     pub verify: Verify,
 }
 
-/// Numbers for `snapshot-verify`.
+/// Thresholds of `snapshot-verify`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub struct Verify {
-    /// Hours that a snapshot may take before it is told: 1 to 48.
+    /// Hours that a snapshot may take before it is reported: 1 to 48.
     pub creation_hours: u16,
-    /// Hours that a copy to another region may take before somebody is woken: 1 to 168.
+    /// Hours that a copy to another region may take before it pages the on-call engineer: 1 to 168.
     pub copy_hours: u16,
-    /// Least size of a snapshot, in percent of the one before: 1 to 100.
+    /// Minimum size of a snapshot, in percent of the previous one: 1 to 100.
     pub least_percent: u16,
-    /// Greatest size of a snapshot, in percent of the one before: 100 to 10000.
+    /// Maximum size of a snapshot, in percent of the previous one: 100 to 10000.
     pub most_percent: u16,
 }
 
-/// Numbers for incidents.
+/// Settings for incidents.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Incidents {
-    /// Longest silence of the public channel during an incident, in minutes.
+    /// Longest interval between updates in the public channel during an incident, in minutes.
     pub update_minutes: u16,
-    /// Impact after which AWS Support is called in, in minutes.
+    /// Duration of the impact after which to involve AWS Support, in minutes.
     pub support_case_minutes: u16,
-    /// Days of work until the post-mortem is due.
+    /// Business days until the post-mortem is due.
     pub postmortem_business_days: u16,
 }
 
-/// What is wrong with a policy, and where.
+/// The error in a policy, and its place.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("policy field {path}: {reason}")]
 pub struct PolicyError {
-    /// Path of the field, e.g. `rotation.secrets.JWT_SECRET.max_age_days`; `.` is the document.
+    /// Path of the field, e.g. `rotation.secrets.JWT_SECRET.max_age_days`; `.` is the whole document.
     pub path: String,
-    /// What was expected.
+    /// The expected form.
     pub reason: String,
 }
 
@@ -472,47 +473,47 @@ impl PolicyError {
         Self { path: path.to_string(), reason: reason.to_string() }
     }
 
-    /// Of a document that has more than [`MOST_BYTES`].
+    /// A document of more than [`MOST_BYTES`].
     pub fn too_large(bytes: impl fmt::Display) -> Self {
-        Self::at(".", format!("expected {MOST_BYTES} bytes at most, found {bytes}"))
+        Self::at(".", format!("expected at most {MOST_BYTES} bytes, found {bytes}"))
     }
 }
 
-/// What an environment changes of the defaults, and who changed it: the object [`KEY`].
+/// An environment's changes to the defaults, with their author: the object [`KEY`].
 ///
-/// S3 does not say who wrote an object: author and commit are what the writer says of itself.
+/// S3 does not record who wrote an object: author and commit are the writer's own claims.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
-    /// The document's format; only 1 is known.
+    /// The document's format; only 1 is supported.
     pub format: u32,
-    /// Who made the commit, in one line.
+    /// The author of the commit, in one line.
     pub author: String,
-    /// The commit that the patch stands in: 40 hexadecimal digits.
+    /// The commit that contains the patch: 40 hexadecimal digits.
     pub commit: String,
-    /// The patch's file in that commit, from the repository's root: `policy/prod.json`.
+    /// The patch file in that commit, relative to the repository's root: `policy/prod.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// Why, in one line.
+    /// The reason for the change, in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// When it was put.
+    /// When the document was applied.
     pub applied_at: jiff::Timestamp,
-    /// The merge patch over the defaults.
+    /// The merge patch for the defaults.
     pub patch: Value,
 }
 
 impl Document {
-    /// A document of this code's format.
+    /// A document in this code's format.
     pub fn new(author: String, commit: String, patch: Value, applied_at: jiff::Timestamp) -> Self {
         Self { format: FORMAT, author, commit, path: None, reason: None, applied_at, patch }
     }
 
-    /// Reads a document and the policy that it makes.
+    /// Parses a document and the policy it results in.
     ///
     /// # Errors
     ///
-    /// [`PolicyError`]: of the document's own fields, and of the policy's, whose paths begin in the patch.
+    /// [`PolicyError`], for the document's own fields or for the policy's, whose paths are relative to the patch.
     pub fn read(bytes: &[u8]) -> Result<(Self, Policy), PolicyError> {
         if bytes.len() > MOST_BYTES {
             return Err(PolicyError::too_large(bytes.len()));
@@ -525,15 +526,15 @@ impl Document {
         Ok((document, policy))
     }
 
-    /// The policy that the document makes.
+    /// The policy that results from the document.
     ///
     /// # Errors
     ///
-    /// As [`Document::read`].
+    /// Same as [`Document::read`].
     pub fn policy(&self) -> Result<Policy, PolicyError> {
         if self.format != FORMAT {
             let reason =
-                format!("expected {FORMAT}, found {}: deploy the code that knows it first", self.format);
+                format!("expected {FORMAT}, found {}: first deploy the code that supports it", self.format);
             return Err(PolicyError::at("format", reason));
         }
         let lines = [("author", Some(&self.author)), ("reason", self.reason.as_ref())];
@@ -552,14 +553,14 @@ impl Document {
     }
 }
 
-/// One field that two policies have differently.
+/// A field that differs between two policies.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Change {
-    /// The field's path; `[]` at its end stands for an element of a list.
+    /// The field's path; a trailing `[]` means an element of a list.
     pub path: String,
-    /// The value before, as JSON; none where it was not there.
+    /// The old value, as JSON; none if the field was absent.
     pub before: Option<Value>,
-    /// The value after.
+    /// The new value; none if the field is absent.
     pub after: Option<Value>,
 }
 
@@ -575,11 +576,11 @@ impl fmt::Display for Change {
     }
 }
 
-/// The defaults with a patch applied, as a document. What it holds is not checked.
+/// The defaults with a patch applied, as an unchecked document.
 ///
 /// # Errors
 ///
-/// [`PolicyError`] when the patch is not an object.
+/// [`PolicyError`] if the patch is not an object.
 pub fn effective(patch: &Value) -> Result<Value, PolicyError> {
     if !patch.is_object() {
         return Err(PolicyError::at(".", "expected a JSON object"));
@@ -589,7 +590,7 @@ pub fn effective(patch: &Value) -> Result<Value, PolicyError> {
     Ok(document)
 }
 
-/// What differs between two documents, field by field, in the order of their paths.
+/// The differences between two documents, field by field, ordered by path.
 pub fn changes(before: &Value, after: &Value) -> Vec<Change> {
     let mut found = Vec::new();
     compare("", Some(before), Some(after), &mut found);
@@ -613,7 +614,7 @@ fn compare(path: &str, before: Option<&Value>, after: Option<&Value>, found: &mu
             let gone: Vec<_> = before.iter().filter(|one| !after.contains(one)).collect();
             let new: Vec<_> = after.iter().filter(|one| !before.contains(one)).collect();
             if gone.is_empty() && new.is_empty() {
-                // Another order, or the same element twice.
+                // A different order, or duplicates.
                 change(path, Some(&before.clone().into()), Some(&after.clone().into()));
             }
             let path = format!("{path}[]");
@@ -624,12 +625,12 @@ fn compare(path: &str, before: Option<&Value>, after: Option<&Value>, found: &mu
     }
 }
 
-/// Whether a text is a path below a root, that stays below it.
+/// Whether a text is a relative path that stays below its root.
 fn is_path(text: &str) -> bool {
     is_line(text, 400) && !text.split('/').any(|part| ["", ".", ".."].contains(&part))
 }
 
-/// Whether a text is one line of at most `most` characters that says something.
+/// Whether a text is a single non-blank line of at most `most` characters.
 pub fn is_line(text: &str, most: usize) -> bool {
     !text.trim().is_empty() && text.chars().count() <= most && !text.contains(char::is_control)
 }
@@ -673,7 +674,7 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`PolicyError`] with the path of the first field that is wrong.
+    /// [`PolicyError`] with the path of the first invalid field.
     pub fn of(patch: &Value) -> Result<Self, PolicyError> {
         let policy: Self = serde_path_to_error::deserialize(effective(patch)?)
             .map_err(|error| PolicyError::at(error.path(), error.inner()))?;
@@ -681,15 +682,15 @@ impl Policy {
         Ok(policy)
     }
 
-    /// Who answers for an area of the inventory.
+    /// The teams responsible for an inventory area.
     pub fn responsible(&self, area: Area) -> &Responsible {
         &self.inventory.areas.holding(area).responsible
     }
 
-    /// Who answers for a secret: whom its own entry names; else the database's area for a database credential, and the
-    /// area of secrets for others.
+    /// The teams responsible for a secret: those in its own entry; otherwise the database area's for a database credential,
+    /// and the secrets area's for any other.
     ///
-    /// `key` is the application's name for a secret that the template names, the secret's own for others.
+    /// `key` is the application's variable for a secret that the template names, otherwise the secret's name.
     pub fn secret_responsible(&self, key: &str) -> &Responsible {
         let own = self.rotation.secrets.get(key).and_then(|entry| entry.responsible.as_ref());
         let is_database = self.rotation.is_database(key);
@@ -712,10 +713,7 @@ impl Policy {
             if let Some(instance) = &secret.iam_login {
                 let path = format!("{path}.iam_login");
                 if !self.rotation.is_database(name) {
-                    return Err(PolicyError::at(
-                        path,
-                        "only a database's login can be by IAM: give test_sql",
-                    ));
+                    return Err(PolicyError::at(path, "only a database login can use IAM: set test_sql"));
                 }
                 if !is_instance(instance) {
                     return Err(PolicyError::at(path, "expected the identifier of an RDS instance"));
@@ -741,7 +739,7 @@ impl Policy {
     }
 }
 
-/// Whether RDS takes it as an instance's identifier. Anything else could ask for more than one instance.
+/// Whether RDS accepts the text as an instance identifier. Anything else could match several instances.
 fn is_instance(name: &str) -> bool {
     name.len() <= 63
         && name.starts_with(|first: char| first.is_ascii_lowercase())
@@ -767,7 +765,7 @@ impl Inventory {
                     let path = format!("{path}.resources.{}[{place}]", kind.name());
                     kind.check(name).map_err(|reason| PolicyError::at(&path, reason))?;
                     if let Some(first) = seen.insert((kind, name), path.clone()) {
-                        return Err(PolicyError::at(path, format!("stands at {first} too")));
+                        return Err(PolicyError::at(path, format!("also listed at {first}")));
                     }
                 }
             }
@@ -776,7 +774,7 @@ impl Inventory {
             let is_word =
                 |word: &str| !word.is_empty() && word.chars().all(|c| c == '-' || c.is_ascii_alphanumeric());
             if !kind.split_once(':').is_some_and(|(service, kind)| is_word(service) && is_word(kind)) {
-                let reason = "expected service and type as in an ARN, e.g. rds:snapshot";
+                let reason = "expected a service and type as in an ARN, e.g. rds:snapshot";
                 return Err(PolicyError::at(format!("{path}.untracked[{place}]"), reason));
             }
         }
@@ -785,7 +783,7 @@ impl Inventory {
 }
 
 impl Areas {
-    /// One of them.
+    /// The area's entry.
     pub fn holding(&self, area: Area) -> &Holding {
         match area {
             Area::Application => &self.application,
@@ -799,7 +797,7 @@ impl Areas {
 }
 
 impl Area {
-    /// All of them, in the guide's order.
+    /// All areas, in the guide's order.
     pub const ALL: [Self; 6] = [
         Self::Application,
         Self::Database,
@@ -809,7 +807,7 @@ impl Area {
         Self::Infrastructure,
     ];
 
-    /// Its name in the policy.
+    /// The area's name in the policy.
     pub fn name(self) -> &'static str {
         match self {
             Self::Application => "application",
@@ -823,7 +821,7 @@ impl Area {
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Self; 11] = [
         Self::EcsCluster,
         Self::EcsService,
@@ -838,7 +836,7 @@ impl Kind {
         Self::Url,
     ];
 
-    /// Its name in the policy.
+    /// The kind's name in the policy.
     pub fn name(self) -> &'static str {
         match self {
             Self::EcsCluster => "ecs-cluster",
@@ -862,15 +860,12 @@ impl Kind {
             let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
             return match rest {
                 Some(rest) if !rest.is_empty() && rest.len() <= 500 && rest.chars().all(is_plain) => Ok(()),
-                _ => {
-                    Err("expected an address, https://HOST/PATH, without user, query or fragment".to_owned())
-                }
+                _ => Err("expected an address https://HOST/PATH without user, query or fragment".to_owned()),
             };
         }
         if !is_line(&bare, 512) || !bare.chars().all(|c| c.is_ascii_alphanumeric() || "-_./+=@!#".contains(c))
         {
-            let reason =
-                "expected a resource's name, in which only {project} and {environment} stand in braces";
+            let reason = "expected a resource's name, with no braces except in {project} and {environment}";
             return Err(reason.to_owned());
         }
         let is_pair = bare.split_once('/').is_some_and(|(cluster, service)| {
@@ -895,13 +890,13 @@ impl Kind {
     }
 }
 
-/// A name of the inventory with the stack's project and environment in it.
+/// An inventory name with the stack's project and environment filled in.
 pub fn resolve(name: &str, project: &str, environment: &str) -> String {
     name.replace("{project}", project).replace("{environment}", environment)
 }
 
 impl Rotation {
-    /// Whether a secret is a credential of a database: the application's, or one that the policy proves with SQL.
+    /// Whether a secret is a database credential: the application's, or one that the policy proves with SQL.
     pub fn is_database(&self, key: &str) -> bool {
         key == "DATABASE_URL" || self.secrets.get(key).is_some_and(|entry| entry.test_sql.is_some())
     }
@@ -926,8 +921,7 @@ impl External {
         }
         let length = self.admin_password.generator().map(|generator| generator.text_length());
         if length.is_ok_and(|length| length > BCRYPT_LIMIT) {
-            let reason =
-                format!("makes more than {BCRYPT_LIMIT} characters, of which bcrypt ignores the rest");
+            let reason = format!("makes more than {BCRYPT_LIMIT} characters; bcrypt ignores the rest");
             return Err(PolicyError::at(path, reason));
         }
         Ok(())
@@ -949,7 +943,7 @@ impl Polls {
         within(format!("{path}.times"), self.times, 1, 200)
     }
 
-    /// How long all of them take together, in seconds.
+    /// Total duration of all polls, in seconds.
     pub fn seconds(&self) -> u32 {
         u32::from(self.every_seconds) * u32::from(self.times)
     }
@@ -968,7 +962,7 @@ impl Snapshots {
             polls.check(&format!("{path}.{field}"))?;
             if polls.seconds() > LONGEST_WAIT_SECONDS {
                 let reason = format!(
-                    "every_seconds times times is {} s, expected {LONGEST_WAIT_SECONDS} at most",
+                    "every_seconds × times is {} s, expected at most {LONGEST_WAIT_SECONDS}",
                     polls.seconds()
                 );
                 return Err(PolicyError::at(format!("{path}.{field}"), reason));
@@ -992,16 +986,16 @@ impl BackupAudit {
         within(format!("{path}.uploads_hours"), self.uploads_hours, 1, 720)?;
         within(format!("{path}.grafana_days"), self.grafana_days, 1, 366)?;
         if self.business_hours.from >= self.business_hours.to || self.business_hours.to > 24 {
-            let reason = "expected two hours of 0 to 24, the second later than the first";
+            let reason = "expected two hours from 0 to 24, the second later than the first";
             return Err(PolicyError::at(format!("{path}.business_hours"), reason));
         }
         if window(&self.backup_window).is_none() {
-            let reason = "expected two times of the day in UTC, 30 minutes apart at least: 05:00-06:00";
+            let reason = "expected two times of day in UTC, at least 30 minutes apart: 05:00-06:00";
             return Err(PolicyError::at(format!("{path}.backup_window"), reason));
         }
         for (index, account) in self.shared_with.iter().enumerate() {
             if account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
-                let reason = "expected the twelve digits of an account";
+                let reason = "expected the twelve digits of an account ID";
                 return Err(PolicyError::at(format!("{path}.shared_with[{index}]"), reason));
             }
         }
@@ -1009,7 +1003,7 @@ impl BackupAudit {
         for (bucket, prefixes) in [("attachments", &expiring.attachments), ("uploads", &expiring.uploads)] {
             for (index, prefix) in prefixes.iter().enumerate() {
                 if !is_line(prefix, 1024) {
-                    let reason = "expected the beginning of a key: one line of at most 1024 characters";
+                    let reason = "expected the beginning of a key, one line of at most 1024 characters";
                     return Err(PolicyError::at(
                         format!("{path}.expiring_prefixes.{bucket}[{index}]"),
                         reason,
@@ -1019,7 +1013,7 @@ impl BackupAudit {
         }
         for (index, exception) in self.exceptions.iter().enumerate() {
             if is_line(&exception.rule, 200) && !BACKUP_RULES.lines().any(|rule| rule == exception.rule) {
-                let reason = format!("there is no rule {}", exception.rule);
+                let reason = format!("unknown rule {}", exception.rule);
                 return Err(PolicyError::at(format!("{path}.exceptions[{index}].rule"), reason));
             }
             let fields = [
@@ -1039,8 +1033,8 @@ impl BackupAudit {
     }
 }
 
-/// The minutes of the day at which a window of RDS, `hh:mm-hh:mm`, begins and ends; none when it is no window, or shorter
-/// than the half hour that RDS asks for.
+/// Start and end of an RDS window `hh:mm-hh:mm`, in minutes of the day; none if it is malformed or shorter than the half
+/// hour that RDS requires.
 pub fn window(text: &str) -> Option<(u16, u16)> {
     let minute = |time: &str| {
         let (hour, minute) = time.split_once(':')?;
@@ -1069,7 +1063,7 @@ impl Database {
     fn check(&self, path: &str) -> Result<(), PolicyError> {
         self.password.check(&format!("{path}.password"))?;
         if self.password.field.is_some() {
-            let reason = "the places of a password are found in the secret itself";
+            let reason = "the password's fields are found in the secret itself";
             return Err(PolicyError::at(format!("{path}.password.field"), reason));
         }
         check_test_sql(&format!("{path}.test_sql"), &self.test_sql)
@@ -1078,7 +1072,10 @@ impl Database {
 
 fn check_test_sql(path: &str, statements: &[String]) -> Result<(), PolicyError> {
     if statements.is_empty() {
-        return Err(PolicyError::at(path, "without a statement nothing would be proved"));
+        return Err(PolicyError::at(
+            path,
+            "expected at least one statement: without any, nothing would be proved",
+        ));
     }
     for (place, statement) in statements.iter().enumerate() {
         one_statement(statement).map_err(|reason| PolicyError::at(format!("{path}[{place}]"), reason))?;
@@ -1086,16 +1083,16 @@ fn check_test_sql(path: &str, statements: &[String]) -> Result<(), PolicyError> 
     Ok(())
 }
 
-/// Refuses what could end the transaction that a proof runs in, and so keep what the proof has written. Several
-/// statements in one text are refused by PostgreSQL itself, in the protocol that the proof uses.
+/// Rejects statements that could end the proof's transaction and so keep its writes. PostgreSQL itself rejects several
+/// statements in one text, in the protocol that the proof uses.
 fn one_statement(text: &str) -> Result<(), String> {
     let keyword: String = text.trim_start().chars().take_while(char::is_ascii_alphabetic).collect();
     match keyword.to_ascii_uppercase().as_str() {
         "" => Err("expected an SQL statement that begins with its keyword".to_owned()),
         keyword @ ("ABORT" | "BEGIN" | "COMMIT" | "END" | "PREPARE" | "RELEASE" | "ROLLBACK"
-        | "SAVEPOINT" | "START") => {
-            Err(format!("{keyword} controls the transaction, and the proof runs in one that is rolled back"))
-        }
+        | "SAVEPOINT" | "START") => Err(format!(
+            "{keyword} controls the transaction, but the proof must run in one that is rolled back"
+        )),
         _ => Ok(()),
     }
 }
@@ -1106,12 +1103,12 @@ impl Random {
         Ok(())
     }
 
-    /// The rule for the value.
+    /// The rule for generating the value.
     ///
     /// # Errors
     ///
-    /// [`PolicyError`] with the field's name relative to this entry, when fields contradict each other, the
-    /// value would be shorter than `min_length`, or would have fewer than 128 bits of randomness.
+    /// [`PolicyError`] with the field's name relative to this entry, if fields contradict each other, or the value would be
+    /// shorter than `min_length` or have fewer than 128 bits of randomness.
     pub fn generator(&self) -> Result<Generator, PolicyError> {
         let generator = match (self.bytes, self.encoding, self.length, &self.alphabet) {
             (Some(bytes), Some(encoding), None, None) => {
@@ -1131,15 +1128,15 @@ impl Random {
                 if characters.windows(2).any(|pair| pair.first() == pair.last()) {
                     return Err(PolicyError::at(
                         "alphabet",
-                        "a character stands twice, which would make it likelier",
+                        "a character appears twice, which would make it more likely",
                     ));
                 }
                 Generator::Characters { length, alphabet: alphabet.clone() }
             }
-            (Some(_), None, None, None) => return Err(PolicyError::at("encoding", "missing beside bytes")),
-            (None, Some(_), None, None) => return Err(PolicyError::at("bytes", "missing beside encoding")),
-            (None, None, Some(_), None) => return Err(PolicyError::at("alphabet", "missing beside length")),
-            (None, None, None, Some(_)) => return Err(PolicyError::at("length", "missing beside alphabet")),
+            (Some(_), None, None, None) => return Err(PolicyError::at("encoding", "required with bytes")),
+            (None, Some(_), None, None) => return Err(PolicyError::at("bytes", "required with encoding")),
+            (None, None, Some(_), None) => return Err(PolicyError::at("alphabet", "required with length")),
+            (None, None, None, Some(_)) => return Err(PolicyError::at("length", "required with alphabet")),
             _ => {
                 return Err(PolicyError::at(
                     "bytes",
@@ -1153,12 +1150,12 @@ impl Random {
         };
         if generator.bits() < MIN_BITS {
             let reason =
-                format!("{:.0} bits of randomness, expected {MIN_BITS} at least", generator.bits().floor());
+                format!("{:.0} bits of randomness, expected at least {MIN_BITS}", generator.bits().floor());
             return Err(PolicyError::at(size, reason));
         }
         if generator.text_length() < usize::from(self.min_length) {
             let reason = format!(
-                "makes {} characters, and the consumer's min_length is {}",
+                "makes {} characters, but the consumer's min_length is {}",
                 generator.text_length(),
                 self.min_length
             );
@@ -1169,7 +1166,7 @@ impl Random {
 }
 
 impl Generator {
-    /// Number of characters of every value of this rule.
+    /// Length of every value of this rule, in characters.
     pub fn text_length(&self) -> usize {
         match self {
             Self::Bytes { bytes, encoding } => {
@@ -1184,7 +1181,7 @@ impl Generator {
         }
     }
 
-    /// Bits of randomness of a value.
+    /// Randomness of a value, in bits.
     fn bits(&self) -> f64 {
         match self {
             Self::Bytes { bytes, .. } => f64::from(*bytes) * 8.0,
@@ -1374,7 +1371,7 @@ mod tests {
         refused(
             &listed("secret", "a"),
             &format!("{path}.resources.secret[1]"),
-            "stands at inventory.areas.secrets.resources.secret[0] too",
+            "also listed at inventory.areas.secrets.resources.secret[0]",
         );
         for kind in ["snapshot", "rds:", ":snapshot", "rds:db:x", "rds:*"] {
             refused(
@@ -1453,7 +1450,7 @@ mod tests {
         }
         refused(&iam("DATABASE_URL", "true"), "rotation.secrets.DATABASE_URL.iam_login", "invalid type");
         let jwt = iam("JWT_SECRET", r#""moveongs-dev-db""#);
-        refused(&jwt, "rotation.secrets.JWT_SECRET.iam_login", "only a database's");
+        refused(&jwt, "rotation.secrets.JWT_SECRET.iam_login", "only a database login");
         for (field, value) in [("due_days", 0), ("due_days", 91), ("late_hours", 169), ("stuck_hours", 0)] {
             let overrides = format!(r#"{{"rotation": {{"audit": {{"{field}": {value}}}}}}}"#);
             refused(&overrides, &format!("rotation.audit.{field}"), "expected 1 to");
@@ -1476,7 +1473,11 @@ mod tests {
             (r#"{"verify": {"copy_hours": 0}}"#, "verify.copy_hours", "expected 1 to 168"),
             (r#"{"verify": {"least_percent": 101}}"#, "verify.least_percent", "expected 1 to 100"),
             (r#"{"verify": {"most_percent": 99}}"#, "verify.most_percent", "expected 100 to 10000"),
-            (r#"{"creation": {"every_seconds": 300, "times": 73}}"#, "creation", "21900 s, expected 21600"),
+            (
+                r#"{"creation": {"every_seconds": 300, "times": 73}}"#,
+                "creation",
+                "21900 s, expected at most 21600",
+            ),
         ] {
             let patch = format!(r#"{{"backups": {{"snapshots": {patch}}}}}"#);
             refused(&patch, &format!("backups.snapshots.{field}"), reason);
@@ -1493,14 +1494,18 @@ mod tests {
         );
         refused_jwt(r#"{"bites": 4}"#, "bites", "unknown field");
         refused_jwt(r#"{"encoding": "base32"}"#, "encoding", "unknown variant");
-        refused_jwt(r#"{"encoding": null}"#, "encoding", "missing beside bytes");
-        refused_jwt(r#"{"bytes": null}"#, "bytes", "missing beside encoding");
+        refused_jwt(r#"{"encoding": null}"#, "encoding", "required with bytes");
+        refused_jwt(r#"{"bytes": null}"#, "bytes", "required with encoding");
         refused_jwt(r#"{"length": 40}"#, "bytes", "either");
         refused_jwt(r#"{"bytes": 15}"#, "bytes", "120 bits");
-        refused_jwt(r#"{"bytes": 16}"#, "bytes", "makes 24 characters, and the consumer's min_length is 32");
+        refused_jwt(r#"{"bytes": 16}"#, "bytes", "makes 24 characters, but the consumer's min_length is 32");
         refused_jwt(r#"{"min_length": 31}"#, "min_length", "expected 32 to");
-        refused_jwt(r#"{"bytes": null, "encoding": null, "length": 40}"#, "alphabet", "missing");
-        refused_jwt(r#"{"bytes": null, "encoding": null, "alphabet": "ab"}"#, "length", "missing");
+        refused_jwt(r#"{"bytes": null, "encoding": null, "length": 40}"#, "alphabet", "required with length");
+        refused_jwt(
+            r#"{"bytes": null, "encoding": null, "alphabet": "ab"}"#,
+            "length",
+            "required with alphabet",
+        );
         refused_jwt(
             r#"{"bytes": null, "encoding": null, "length": 200, "alphabet": "abca"}"#,
             "alphabet",
@@ -1564,7 +1569,7 @@ mod tests {
             let patch = format!(r#"{{"rotation": {{"external": {{"delete_after_hours": {hours}}}}}}}"#);
             refused(&patch, "rotation.external.delete_after_hours", "expected 1 to 720");
         }
-        // What begins alike but is another word.
+        // Different words with the same beginning.
         let fine = r#"{"rotation": {"database": {"test_sql": ["SELECT 1", "endow()", "WITH a AS (SELECT 1) SELECT 2"]}}}"#;
         assert!(fine.parse::<Policy>().is_ok());
     }
@@ -1626,7 +1631,7 @@ mod tests {
             let is_rule = field == "rule";
             assert_eq!(exception(field, &long[..200]).parse::<Policy>().is_ok(), !is_rule, "{field}");
         }
-        refused(&exception("rule", "rds.typo"), &place("rule"), "there is no rule rds.typo");
+        refused(&exception("rule", "rds.typo"), &place("rule"), "unknown rule rds.typo");
         refused(&exception("until", "2026-02-30"), &place("until"), "");
         refused(&exception("by", "x"), &place("by"), "unknown field");
         refused(

@@ -1,4 +1,4 @@
-//! What a run leaves behind: evidence, messages, pages, tables; and the policy in force under which it ran.
+//! The output of a run: evidence, messages, pages and tables. Also the policy in force for the run.
 
 #[cfg(feature = "csv")]
 pub mod csv;

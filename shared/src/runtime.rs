@@ -1,4 +1,4 @@
-//! What every invocation needs: environment, clock, deadline, log, metrics, errors.
+//! The basics of every invocation: environment, clock, deadline, log, metrics, errors.
 
 pub mod endpoint;
 pub mod env;

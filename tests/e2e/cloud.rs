@@ -270,7 +270,20 @@ impl Cloud {
         let answer: Value = self.http.get(url).send().await.unwrap().json().await.unwrap();
         let messages = answer["messages"]["000000000000"]["us-east-1"][self.queue_url(queue)].as_array();
         let bodies = messages.into_iter().flatten().map(|message| message["Body"].as_str().unwrap());
-        bodies.map(|body| serde_json::from_str(body).unwrap_or_else(|_| json!(body))).collect()
+        let messages: Vec<Value> =
+            bodies.map(|body| serde_json::from_str(body).unwrap_or_else(|_| json!(body))).collect();
+        // Every page has the whole envelope.
+        let pages = messages.iter().map(|message| &message["MessageAttributes"]);
+        for page in pages.filter(|page| !page["dedup_key"].is_null()) {
+            for name in ["action", "backup", "environment", "kind", "owner", "runbook", "secret", "severity"]
+            {
+                assert!(
+                    page[name]["Value"].as_str().is_some_and(|value| !value.is_empty()),
+                    "{name}: {page}"
+                );
+            }
+        }
+        messages
     }
 
     /// A queue's URL.

@@ -1,4 +1,4 @@
-//! Does what `repair.rs` plans: noted before, applied, read again, recorded with before and after.
+//! Applies the plans of `rules/repair.rs`: notes the change, applies it, reads the resource again, records before and after.
 
 use serde::{Deserialize, Serialize};
 use shared::run::evidence::{Draft, Step};
@@ -6,33 +6,33 @@ use shared::runtime::failure::{CallError, chain};
 use shared::runtime::lambda::Invocation;
 
 use crate::error::AuditError;
-use crate::event::Wish;
-use crate::repair::{Change, REPAIRS, Target, described, plan};
+use crate::event::RepairRequest;
+use crate::rules::repair::{Change, REPAIRS, Target, described, plan};
 use crate::rules::{Context, Verdict};
-use crate::sweep::{self, Found};
+use crate::sweep::find::{Found, find};
 use crate::{ACTING, App, REPORTING, aws, text};
 
-/// Name of the note of the repairs that were begun.
+/// Name of the note with the open repairs: started, and not recorded yet.
 const OPEN: &str = "repairs";
 
-/// Most repairs that one run tries; the next run does the others.
+/// Most repairs that one run tries; the rest wait for the next run.
 const MOST: usize = 20;
 
-/// What came of a repair.
+/// Result of a repair.
 #[derive(Debug, Serialize)]
 pub struct Repaired {
     rule: &'static str,
     resource: String,
-    /// `planned`, `applied`, `unconfirmed` (AWS took it, and does not show it yet), or `not needed`.
+    /// `planned`, `applied`, `unconfirmed` (AWS accepted it and does not show it yet), or `not needed`.
     outcome: &'static str,
     before: String,
     change: String,
     after: String,
 }
 
-/// A repair that was begun. It is noted before the change, so that a run that dies cannot leave a change without evidence.
+/// An open repair. It is noted before the change, so that a run that dies cannot leave a change without evidence.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-struct Begun {
+struct OpenRepair {
     run_id: String,
     rule: String,
     resource: String,
@@ -41,38 +41,33 @@ struct Begun {
     change: String,
 }
 
-impl Begun {
-    /// Whether it is the same change of the same state.
+impl OpenRepair {
+    /// Whether it is the same change to the same state.
     fn is_same(&self, other: &Self) -> bool {
         *self == Self { run_id: self.run_id.clone(), ..other.clone() }
     }
 }
 
-/// What is known of a repair that is to be concluded.
-enum Course<'a> {
-    /// AWS took it a moment ago, and may show it later.
-    Taken,
+/// What is known of a repair before its resource is read again.
+enum Attempt<'a> {
+    /// AWS accepted it a moment ago, and may show it later.
+    Accepted,
     /// AWS refused it, or did not answer.
     Failed(&'a CallError),
-    /// An earlier run began it.
+    /// An earlier run left it open.
     Left,
 }
 
-/// A rule's verdict on a resource, and what a repair changes there.
-struct Looked {
+/// A rule's verdict on a resource, and the resource as a repair's target.
+struct Judged {
     target: Target,
     arn: String,
     verdict: Verdict,
 }
 
-/// The one resource of a name that a rule is for.
-async fn look(
-    app: &App,
-    context: &Context<'_>,
-    rule: &'static str,
-    resource: &str,
-) -> Result<Looked, AuditError> {
-    for found in sweep::find(app, resource, rule.split('.').next(), context).await? {
+/// Reads the resource with a name that a rule applies to, and judges it.
+async fn judged(app: &App, context: &Context<'_>, rule: &str, resource: &str) -> Result<Judged, AuditError> {
+    for found in find(app, resource, rule.split('.').next(), context).await? {
         let Some(row) = found.judge(context).into_iter().find(|row| row.rule.id == rule) else { continue };
         let target = match found {
             Found::Instance(found) => Target::Instance(found),
@@ -81,7 +76,7 @@ async fn look(
             Found::Table(found) => Target::Table(found),
             Found::Service(_) => continue,
         };
-        return Ok(Looked { target, arn: row.arn, verdict: row.verdict });
+        return Ok(Judged { target, arn: row.arn, verdict: row.verdict });
     }
     Err(AuditError::NotFound(resource.to_owned()))
 }
@@ -106,29 +101,24 @@ async fn apply(app: &App, change: &Change) -> Result<(), CallError> {
     }
 }
 
-/// Repairs what somebody asks for, or says what would be changed.
-pub(crate) async fn on_demand(
+/// Plans a repair, or applies it.
+///
+/// # Errors
+///
+/// [`AuditError::NoRepair`], [`AuditError::NotFound`], [`AuditError::Refused`]; to apply, also [`AuditError::NotAllowed`];
+/// [`AuditError::Call`] and [`AuditError::Note`].
+pub(crate) async fn repair(
     app: &App,
     context: &Context<'_>,
-    wish: &Wish,
+    request: &RepairRequest,
     invocation: &Invocation,
 ) -> Result<Repaired, AuditError> {
-    let rule = REPAIRS
+    let rule = *REPAIRS
         .iter()
-        .find(|rule| **rule == wish.rule)
-        .ok_or_else(|| AuditError::NoRepair(wish.rule.clone()))?;
-    repair(app, context, rule, &wish.resource, wish.apply, invocation).await
-}
-
-async fn repair(
-    app: &App,
-    context: &Context<'_>,
-    rule: &'static str,
-    resource: &str,
-    is_applied: bool,
-    invocation: &Invocation,
-) -> Result<Repaired, AuditError> {
-    let Looked { target, arn, verdict } = look(app, context, rule, resource).await?;
+        .find(|rule| **rule == request.rule)
+        .ok_or_else(|| AuditError::NoRepair(request.rule.clone()))?;
+    let resource = request.resource.as_str();
+    let Judged { target, arn, verdict } = judged(app, context, rule, resource).await?;
     let before = described(&verdict);
     let mut repaired = Repaired {
         rule,
@@ -150,14 +140,14 @@ async fn repair(
     let change = plan(rule, &target, context).map_err(refused)?;
     repaired.change = change.to_string();
     tracing::info!(message = format!("{rule} of {resource}: {}, planned: {change}", repaired.before));
-    if !is_applied {
+    if !request.apply {
         repaired.outcome = "planned";
         return Ok(repaired);
     }
     if !app.repairs.iter().any(|allowed| allowed == rule) {
         return Err(AuditError::NotAllowed(rule.to_owned()));
     }
-    let own = Begun {
+    let own = OpenRepair {
         run_id: format!("repair/{rule}/{resource}/{}", context.now),
         rule: rule.to_owned(),
         resource: resource.to_owned(),
@@ -165,115 +155,113 @@ async fn repair(
         before: repaired.before.clone(),
         change: repaired.change.clone(),
     };
-    // The same repair that another attempt has begun, and not ended, is the same run, with one record.
-    let note = |open: &mut Vec<Begun>| match open.iter().find(|other| other.is_same(&own)) {
+    // If another attempt left the same repair open, continue its run: one record for both.
+    let note = |open: &mut Vec<OpenRepair>| match open.iter().find(|other| other.is_same(&own)) {
         Some(same) => same.clone(),
         None => {
             open.push(own.clone());
             own.clone()
         }
     };
-    let mut begun = app.reporter.evidence.update(OPEN, note).await?;
-    // One that has its record has ended, and only its note was left: what is broken again gets a record of its own.
-    if begun != own && app.reporter.look(&begun.run_id).await.is_recorded() {
-        let ended = |open: &mut Vec<Begun>| {
-            open.retain(|other| other.run_id != begun.run_id);
+    let mut pending = app.reporter.evidence.update(OPEN, note).await?;
+    // If that run is recorded, only its note was left over. The rule broke again, so this repair gets a record of its own.
+    if pending != own && app.reporter.look(&pending.run_id).await.is_recorded() {
+        let replace = |open: &mut Vec<OpenRepair>| {
+            open.retain(|other| other.run_id != pending.run_id);
             open.push(own.clone());
         };
-        app.reporter.evidence.update(OPEN, ended).await?;
-        begun = own;
+        app.reporter.evidence.update(OPEN, replace).await?;
+        pending = own;
     }
     let applied = apply(app, &change).await;
-    // Looked at again also after a failure: a call without an answer may have been taken.
-    let course = applied.as_ref().err().map_or(Course::Taken, Course::Failed);
-    let after = conclude(app, context, rule, &begun, course, invocation).await?;
+    // Read again even after a failure: AWS may have accepted a call that got no answer.
+    let attempt = applied.as_ref().err().map_or(Attempt::Accepted, Attempt::Failed);
+    let after = conclude(app, context, &pending, attempt, invocation).await?;
     applied?;
     repaired.outcome = if after == Verdict::Pass { "applied" } else { "unconfirmed" };
     repaired.after = described(&after);
     Ok(repaired)
 }
 
-/// Reads the resource again, tells and records before and after, and then takes the note away. A change that AWS took and
-/// does not show yet is left to the next audit, by which it shows; till then the note is the evidence.
+/// Reads the resource again, reports and records before and after, then removes the note. A change that AWS accepted and does
+/// not show yet is left to the next audit; until then the note is the evidence.
 async fn conclude(
     app: &App,
     context: &Context<'_>,
-    rule: &'static str,
-    begun: &Begun,
-    course: Course<'_>,
+    pending: &OpenRepair,
+    attempt: Attempt<'_>,
     invocation: &Invocation,
 ) -> Result<Verdict, AuditError> {
-    let after = match look(app, context, rule, &begun.resource).await {
-        Ok(looked) => looked.verdict,
-        // There is nothing left that could be repaired.
-        Err(AuditError::NotFound(name)) => Verdict::Unknown(format!("{name} is no more")),
-        // Why the change failed says more than why it could not be looked at.
+    let after = match judged(app, context, &pending.rule, &pending.resource).await {
+        Ok(judged) => judged.verdict,
+        // Deleted meanwhile: nothing is left to repair.
+        Err(AuditError::NotFound(name)) => Verdict::Unknown(format!("{name} no longer exists")),
+        // The error of the change says more than the error of reading the resource again.
         Err(error) => {
-            return Err(match course {
-                Course::Failed(call) => call.clone().into(),
-                Course::Taken | Course::Left => error,
+            return Err(match attempt {
+                Attempt::Failed(call) => call.clone().into(),
+                Attempt::Accepted | Attempt::Left => error,
             });
         }
     };
-    let said = match course {
-        Course::Taken if after != Verdict::Pass => return Ok(after),
-        Course::Failed(call) => format!("{}; {call}", described(&after)),
-        Course::Taken | Course::Left => described(&after),
+    let after_text = match attempt {
+        Attempt::Accepted if after != Verdict::Pass => return Ok(after),
+        Attempt::Failed(call) => format!("{}; {call}", described(&after)),
+        Attempt::Accepted | Attempt::Left => described(&after),
     };
     let result = if after == Verdict::Pass { "succeeded" } else { "failed" };
     let repaired = text::Repaired {
-        rule,
-        resource: &begun.resource,
-        before: &begun.before,
-        change: &begun.change,
-        after: &said,
+        rule: &pending.rule,
+        resource: &pending.resource,
+        before: &pending.before,
+        change: &pending.change,
+        after: &after_text,
         holds: after == Verdict::Pass,
     };
-    let message = text::repaired(&app.settings, &begun.run_id, &repaired);
-    let look = app.reporter.look(&begun.run_id).await;
+    let message = text::repaired(&app.settings, &pending.run_id, &repaired);
+    let look = app.reporter.look(&pending.run_id).await;
     let draft = Draft {
         steps: vec![
-            Step::now("before", &begun.before),
-            Step::now("change", &begun.change),
-            Step::now("after", &said),
+            Step::now("before", &pending.before),
+            Step::now("change", &pending.change),
+            Step::now("after", &after_text),
         ],
-        ..app.draft(&begun.run_id, "repair", begun.arn.clone(), result, invocation)
+        ..app.draft(&pending.run_id, "repair", pending.arn.clone(), result, invocation)
     };
     if !app.reporter.report(draft, Some(&message), look, invocation).await {
-        // The note stays, so that the next run records it.
+        // Keep the note, so that the next run records the repair.
         return Ok(after);
     }
-    let gone = |open: &mut Vec<Begun>| open.retain(|other| other.run_id != begun.run_id);
-    app.reporter.evidence.update(OPEN, gone).await?;
+    let remove = |open: &mut Vec<OpenRepair>| open.retain(|other| other.run_id != pending.run_id);
+    app.reporter.evidence.update(OPEN, remove).await?;
     Ok(after)
 }
 
-/// Repairs what a run has found, as far as the stack allows it; what came of each. What is refused is so every day until
-/// somebody decides, and is not told again: it stands in the log, and the finding in the report.
+/// Applies the repairs that the stack allows to a run's findings; returns one line for each. A refusal would repeat every day
+/// until a person decides, so it is only logged; the finding stays in the report.
 pub(crate) async fn allowed(
     app: &App,
     context: &Context<'_>,
     found: &[(&'static str, String)],
     invocation: &Invocation,
 ) -> Vec<String> {
-    let mut said = Vec::new();
+    let mut lines = Vec::new();
     for (index, (rule, resource)) in found.iter().enumerate() {
         let left = found.len() - index;
-        if said.len() == MOST {
-            said.push(format!("+{left}: {MOST} repairs a run"));
+        if lines.len() == MOST {
+            lines.push(format!("+{left}: limit of {MOST} repairs per run"));
             break;
         }
-        let done = invocation
-            .before_deadline(REPORTING, repair(app, context, rule, resource, true, invocation))
-            .await;
+        let request = RepairRequest { rule: (*rule).to_owned(), resource: resource.clone(), apply: true };
+        let done = invocation.before_deadline(REPORTING, repair(app, context, &request, invocation)).await;
         let done = match done {
             Ok(done) => done,
             Err(late) => {
-                said.push(format!("{rule} {resource} (+{}): {}", left - 1, chain(&late)));
+                lines.push(format!("{rule} {resource} (+{}): {}", left - 1, chain(&late)));
                 break;
             }
         };
-        said.push(match done {
+        lines.push(match done {
             Ok(repaired) => {
                 format!("{rule} {resource}: {} ({} → {})", repaired.outcome, repaired.before, repaired.change)
             }
@@ -284,31 +272,48 @@ pub(crate) async fn allowed(
             Err(error) => format!("{rule} {resource}: {}", chain(&error)),
         });
     }
-    said
+    lines
 }
 
-/// Ends the repairs that an earlier run has begun and did not come to record.
+/// Finishes the repairs that an earlier run left open; returns one line for each.
 pub(crate) async fn finish_open(app: &App, context: &Context<'_>, invocation: &Invocation) -> Vec<String> {
-    let open = match app.reporter.evidence.get::<Vec<Begun>>(OPEN).await {
+    let open = match app.reporter.evidence.get::<Vec<OpenRepair>>(OPEN).await {
         Ok(open) => open.unwrap_or_default(),
         Err(error) => {
             app.reporter.lost("EvidenceFailures", "EvidenceFailed", &chain(&error), OPEN);
             return Vec::new();
         }
     };
-    let mut said = Vec::new();
-    for begun in open {
-        // A rule whose repair a later version has dropped has nobody who could look at it.
-        let Some(rule) = REPAIRS.iter().find(|rule| **rule == begun.rule) else { continue };
-        let ended = conclude(app, context, rule, &begun, Course::Left, invocation);
-        let done =
-            invocation.before_deadline(ACTING, ended).await.map_err(AuditError::from).and_then(|done| done);
-        said.push(match done {
+    let mut lines = Vec::new();
+    for pending in open {
+        // Skip a rule that this version has no repair for: its result cannot be checked.
+        if !REPAIRS.contains(&pending.rule.as_str()) {
+            continue;
+        }
+        let finished = conclude(app, context, &pending, Attempt::Left, invocation);
+        let done = invocation
+            .before_deadline(ACTING, finished)
+            .await
+            .map_err(AuditError::from)
+            .and_then(|done| done);
+        lines.push(match done {
             Ok(after) => {
-                format!("{} {}: {} → {}", begun.rule, begun.resource, begun.before, described(&after))
+                format!("{} {}: {} → {}", pending.rule, pending.resource, pending.before, described(&after))
             }
-            Err(error) => format!("{} {}: {}", begun.rule, begun.resource, chain(&error)),
+            Err(error) => format!("{} {}: {}", pending.rule, pending.resource, chain(&error)),
         });
     }
-    said
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_open_repairs_of_bc640d8_are_read() {
+        let recorded = include_str!("../../../tests/recorded/backup-audit-open.json");
+        let open: Vec<OpenRepair> = serde_json::from_str(recorded).unwrap();
+        assert_eq!(open[0].change, "BackupRetentionPeriod 7");
+    }
 }

@@ -7,13 +7,13 @@ pub(crate) mod s3;
 use jiff::Timestamp;
 use shared::runtime::failure::CallError;
 
-use crate::facts::Seen;
+use crate::rules::facts::Seen;
 
-/// A page of a list, and where the next one begins.
+/// A page of a list, and the token of the next one.
 pub(crate) type Page<T> = (Vec<T>, Option<String>);
 
-/// A part of an answer that AWS always sends. Without it the answer was not understood, which is no empty list.
-fn reported<T>(operation: &'static str, part: &str, found: Option<T>) -> Seen<T> {
+/// A part that AWS always sends. Without it the answer was not understood; it is not an empty list.
+fn present<T>(operation: &'static str, part: &str, found: Option<T>) -> Seen<T> {
     found.ok_or_else(|| CallError {
         operation,
         code: "NotUnderstood".to_owned(),
@@ -21,20 +21,20 @@ fn reported<T>(operation: &'static str, part: &str, found: Option<T>) -> Seen<T>
     })
 }
 
-/// All of a list, or that one of it has no name.
+/// All entries of a list; an error if one has no name.
 fn whole<T>(operation: &'static str, found: impl Iterator<Item = Option<T>>) -> Seen<Vec<T>> {
-    reported(operation, "name of an entry", found.collect())
+    present(operation, "name of an entry", found.collect())
 }
 
-/// What is described by its name.
+/// The first entry of an answer about one resource; none if there is no entry.
 fn one<F, T>(
     operation: &'static str,
     part: &str,
     found: Option<Vec<F>>,
     of: impl Fn(F) -> Option<T>,
 ) -> Seen<Option<T>> {
-    let first = reported(operation, part, found)?.into_iter().next();
-    first.map(|first| reported(operation, "name of an entry", of(first))).transpose()
+    let first = present(operation, part, found)?.into_iter().next();
+    first.map(|first| present(operation, "name of an entry", of(first))).transpose()
 }
 
 fn instant(at: Option<aws_smithy_types::DateTime>) -> Option<Timestamp> {

@@ -1,4 +1,6 @@
-//! Why an audit or a repair failed; a variant for each thing that an operator does next.
+//! Failures of an audit or a repair: one variant for each different action of an operator.
+
+use std::io;
 
 use shared::run::evidence::EvidenceError;
 use shared::runtime::event::InvalidEvent;
@@ -6,45 +8,45 @@ use shared::runtime::failure::{CallError, Failure};
 use shared::runtime::lambda::DeadlineExceeded;
 use shared::runtime::language::Language;
 
-/// Why an audit failed. What is wrong with a resource, or could not be read, is a row of the report and no failure.
+/// Failure of a run. A resource that breaks a rule or could not be read is a row of the report, not a failure.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum AuditError {
-    /// The event is none of ours.
+    /// The event is not one of this function's.
     #[error(transparent)]
     InvalidEvent(#[from] InvalidEvent),
-    /// There is no such resource, or it is not of this environment.
-    #[error("{0} is no database, snapshot, bucket, lock table or service of this environment")]
+    /// The resource does not exist, or belongs to another environment.
+    #[error("this environment has no database, snapshot, bucket, lock table or service {0}")]
     NotFound(String),
     /// A call that the answer depends on failed.
     #[error("the audit stopped at an AWS call")]
     Call(#[from] CallError),
-    /// The report could not be written where it is collected.
+    /// A report could not be written to its temporary file.
     #[error("the report could not be written: {0}")]
     File(String),
-    /// What the audit notes for later runs could not be read or written.
-    #[error("the notes of the audit could not be read or written")]
+    /// A note for later runs could not be read or written.
+    #[error("the audit's notes could not be read or written")]
     Note(#[from] EvidenceError),
-    /// There is no repair for the rule.
-    #[error("the rule {0} has no repair; the finding's command says what a person does")]
+    /// The rule has no repair.
+    #[error("rule {0} has no repair; run the finding's command instead")]
     NoRepair(String),
     /// The stack does not allow the repair.
-    #[error("the stack does not allow the repair of {0}: it is not in the parameter BackupRepairs")]
+    #[error("the stack does not allow the repair of {0}: parameter BackupRepairs does not list it")]
     NotAllowed(String),
-    /// The repair would do harm, or would not help.
-    #[error("{rule} of {resource} is not repaired by itself: {reason}")]
+    /// The repair would do harm or would not help.
+    #[error("refused to repair {rule} of {resource}: {reason}")]
     Refused {
         /// The rule.
         rule: &'static str,
         /// The resource.
         resource: String,
-        /// Why.
+        /// Reason.
         reason: String,
     },
-    /// Somebody is to be woken, and the topic did not take the page.
-    #[error("{0} pages were not published; each stands in the log with error_type PageFailed")]
+    /// Publishing pages failed; the number of them.
+    #[error("{0} pages could not be published; the log has each, with error_type PageFailed")]
     PageFailed(usize),
-    /// It did not end in the invocation's time.
-    #[error("the work did not end in the invocation's time")]
+    /// The invocation's time ran out.
+    #[error("the invocation ran out of time")]
     Deadline(#[from] DeadlineExceeded),
 }
 
@@ -66,16 +68,21 @@ impl Failure for AuditError {
 }
 
 impl AuditError {
-    /// What an operator does next.
+    /// A report that could not be written.
+    pub(crate) fn file(error: io::Error) -> Self {
+        Self::File(error.to_string())
+    }
+
+    /// The operator's next step.
     pub(crate) fn next_step(&self, language: Language) -> String {
         let text = match self {
             Self::InvalidEvent(_) => language.pick(
                 "corrigir o campo; docs/backups.md mostra os eventos que a função aceita.",
-                "mend the field; docs/backups.md shows the events that the function takes.",
+                "correct the field; docs/backups.md shows the events that the function accepts.",
             ),
             Self::NotFound(_) => language.pick(
                 "conferir o nome; a auditoria só vê os recursos deste ambiente.",
-                "check the name; the audit sees the resources of this environment only.",
+                "check the name; the audit only sees resources of this environment.",
             ),
             Self::Call(call) => {
                 return format!(
@@ -89,7 +96,7 @@ impl AuditError {
             }
             Self::File(_) => language.pick(
                 "a Lambda tenta mais duas vezes. Se a falha se repetir, aumentar EphemeralStorage da função no template.",
-                "Lambda tries twice more. If the failure repeats, raise EphemeralStorage of the function in the template.",
+                "Lambda tries twice more. If the failure repeats, raise the function's EphemeralStorage in the template.",
             ),
             Self::Note(_) => language.pick(
                 "a Lambda tenta mais duas vezes. Se a falha se repetir, conferir o bucket de evidência.",
@@ -105,15 +112,15 @@ impl AuditError {
             ),
             Self::Refused { .. } => language.pick(
                 "decidir com o responsável e executar o comando do achado.",
-                "decide with whoever is responsible, and run the finding's command.",
+                "decide with the team responsible, then run the finding's command.",
             ),
             Self::PageFailed(_) => language.pick(
                 "avisar o plantão com o texto que está no log, campo `undelivered`, e conferir o tópico de paging.",
-                "page the people on call with the text in the log, field `undelivered`, and check the paging topic.",
+                "page the on-call engineer with the text in the log, field `undelivered`, and check the paging topic.",
             ),
             Self::Deadline(_) => language.pick(
                 "a Lambda tenta mais duas vezes. Se a falha se repetir, ver no log qual chamada demora.",
-                "Lambda tries twice more. If the failure repeats, see in the log which call takes long.",
+                "Lambda tries twice more. If the failure repeats, see in the log which call is slow.",
             ),
         };
         text.to_owned()

@@ -1,4 +1,4 @@
-//! What comes in: the schedule, or a person's question about one resource or wish to mend it.
+//! Events: the schedule's, or a person's request for one resource or for a repair.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -7,46 +7,46 @@ use shared::runtime::event::{InvalidEvent, is_line, parse};
 /// Longest name of a resource.
 const LONGEST: usize = 255;
 
-/// What is wanted.
+/// A parsed event.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Event {
-    /// Everything of this environment.
+    /// Audit everything of this environment.
     Everything,
-    /// One resource, by its name.
+    /// Audit one resource, by its name.
     One(String),
-    /// One rule of one resource mended, or only how.
-    Repair(Wish),
+    /// Plan or apply the repair of one rule on one resource.
+    Repair(RepairRequest),
 }
 
-/// A repair that somebody asks for.
+/// A requested repair.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Wish {
+pub(crate) struct RepairRequest {
     /// The rule's id.
     pub rule: String,
     /// The resource's name.
     pub resource: String,
-    /// Whether it is done, and not only planned.
+    /// Whether to apply it; otherwise it is only planned.
     #[serde(default)]
     pub apply: bool,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Question {
+struct Fields {
     resource: Option<String>,
-    repair: Option<Wish>,
+    repair: Option<RepairRequest>,
 }
 
 impl TryFrom<Value> for Event {
     type Error = InvalidEvent;
 
-    /// The schedule's event, or an empty one, asks for everything.
+    /// The schedule's event and an empty one both ask for everything.
     fn try_from(event: Value) -> Result<Self, Self::Error> {
         let Some(fields) = event.as_object() else {
             return Err(InvalidEvent::at(
                 ".",
-                "expected an object: {} for everything, or resource, or repair",
+                "expected an object: {}, which audits everything, or a field resource or repair",
             ));
         };
         let is_scheduled = fields.get("source").and_then(Value::as_str) == Some("aws.scheduler");
@@ -54,10 +54,10 @@ impl TryFrom<Value> for Event {
             return Ok(Self::Everything);
         }
         match parse(event)? {
-            Question { resource: Some(resource), repair: None } => Ok(Self::One(name("resource", resource)?)),
-            Question { resource: None, repair: Some(wish) } => {
-                let resource = name("repair.resource", wish.resource)?;
-                Ok(Self::Repair(Wish { resource, ..wish }))
+            Fields { resource: Some(resource), repair: None } => Ok(Self::One(name("resource", resource)?)),
+            Fields { resource: None, repair: Some(request) } => {
+                let resource = name("repair.resource", request.resource)?;
+                Ok(Self::Repair(RepairRequest { resource, ..request }))
             }
             _ => Err(InvalidEvent::at(".", "expected either resource or repair")),
         }
@@ -76,23 +76,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_taken() {
-        let wish = |apply| Wish { rule: "rds.retention".to_owned(), resource: "db".to_owned(), apply };
+    fn valid_events_are_parsed() {
+        let request =
+            |apply| RepairRequest { rule: "rds.retention".to_owned(), resource: "db".to_owned(), apply };
         let repair = json!({"rule": "rds.retention", "resource": "db"});
         let apply = json!({"rule": "rds.retention", "resource": "db", "apply": true});
         for (event, expected) in [
             (json!({}), Event::Everything),
             (json!({"source": "aws.scheduler", "version": "0"}), Event::Everything),
             (json!({"resource": "moveongs-dev-db"}), Event::One("moveongs-dev-db".to_owned())),
-            (json!({"repair": repair}), Event::Repair(wish(false))),
-            (json!({"repair": apply}), Event::Repair(wish(true))),
+            (json!({"repair": repair}), Event::Repair(request(false))),
+            (json!({"repair": apply}), Event::Repair(request(true))),
         ] {
             assert_eq!(Event::try_from(event.clone()), Ok(expected), "{event}");
         }
     }
 
     #[test]
-    fn what_is_refused_names_the_field() {
+    fn a_refusal_names_the_field() {
         for (event, field) in [
             (json!("all"), "."),
             (json!({"resource": ""}), "resource"),

@@ -1,5 +1,5 @@
-//! Collects verdicts as they come: into files, so that memory does not grow with the account, and into the few that people
-//! are told at once. Compares them with those of the run before.
+//! Collects verdicts as they arise: all of them in files, so that memory does not grow with the account, and the worst in
+//! memory for the message. Compares them with those of the previous run.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
@@ -10,168 +10,35 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
-use shared::policy::Exception;
 use shared::run::csv;
 use shared::runtime::language::Language;
+use shared::runtime::time;
 use tempfile::NamedTempFile;
 
-use crate::rules::{Meta, Row, Severity, Verdict, service};
+use crate::rules::finding::{Counts, Finding, KEPT, Worst, weight};
+use crate::rules::ocsf::{self, Place, Run};
+use crate::rules::rule::service;
+use crate::rules::{Row, Verdict};
 
-/// Most rows that are kept for people; the files have all.
-pub(crate) const KEPT: usize = 200;
-
-/// Version of the schema of findings. Source: [OCSF 1.3.0, Compliance Finding](https://schema.ocsf.io/1.3.0/classes/compliance_finding).
-const OCSF: &str = "1.3.0";
-
-/// A line of the report of findings: everything that is not a pass.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Finding {
-    pub rule: String,
-    pub severity: String,
-    /// `fail`, `unknown`, `excepted`.
-    pub verdict: String,
-    pub resource: String,
-    pub arn: String,
-    /// What is, or why it cannot be said.
-    pub found: String,
-    pub expected: String,
-    pub next_step: String,
-    /// Section of the guide.
-    pub guide: String,
-    /// The day in São Paulo on which it was first seen, without a break since.
-    pub since: Date,
-    pub exception: Option<Accepted>,
-}
-
-/// Who accepted a violation.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub(crate) struct Accepted {
-    pub owner: String,
-    pub reason: String,
-    pub until: Date,
-}
-
-impl From<&Exception> for Accepted {
-    fn from(exception: &Exception) -> Self {
-        Self { owner: exception.owner.clone(), reason: exception.reason.clone(), until: exception.until }
-    }
-}
-
-impl Finding {
-    fn new(row: &Row, since: Date) -> Self {
-        let (found, expected, exception) = match &row.verdict {
-            Verdict::Pass => (String::new(), String::new(), None),
-            Verdict::Fail { found, expected } => (found.clone(), expected.clone(), None),
-            Verdict::Unknown(why) => (why.clone(), String::new(), None),
-            Verdict::Excepted { found, expected, exception } => {
-                (found.clone(), expected.clone(), Some(exception.into()))
-            }
-        };
-        Self {
-            rule: row.rule.id.to_owned(),
-            severity: row.rule.severity.word().to_owned(),
-            verdict: row.verdict.word().to_owned(),
-            resource: row.resource.clone(),
-            arn: row.arn.clone(),
-            found,
-            expected,
-            next_step: row.command.clone(),
-            guide: row.rule.guide.to_owned(),
-            since,
-            exception,
-        }
-    }
-
-    /// What makes the findings of two runs the same one.
-    pub(crate) fn key(&self) -> String {
-        format!("{} {}", self.rule, self.resource)
-    }
-}
-
-/// How many verdicts there are of each kind.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
-pub(crate) struct Counts {
-    pub pass: usize,
-    pub fail: usize,
-    pub unknown: usize,
-    pub excepted: usize,
-}
-
-impl Counts {
-    fn add(&mut self, verdict: &Verdict) {
-        match verdict {
-            Verdict::Pass => self.pass += 1,
-            Verdict::Fail { .. } => self.fail += 1,
-            Verdict::Unknown(_) => self.unknown += 1,
-            Verdict::Excepted { .. } => self.excepted += 1,
-        }
-    }
-
-    /// Whether there is something to judge, and none of it could be.
-    pub(crate) fn is_dark(&self) -> bool {
-        self.unknown > 0 && self.pass + self.fail + self.excepted == 0
-    }
-}
-
-/// How bad a verdict is, to say what got worse.
-fn weight(verdict: &str) -> u8 {
-    match verdict {
-        "fail" => 3,
-        "unknown" => 2,
-        "excepted" => 1,
-        _ => 0,
-    }
-}
-
-/// What the run before knew of a finding.
+/// A finding as the previous run had it.
 #[derive(Clone, Copy, Debug)]
-struct Before {
+struct Previous {
     weight: u8,
     since: Date,
 }
 
-/// A key of the run before or of this one, small enough to hold all of a large account's.
-fn short(key: &str) -> u64 {
+/// Hash of a finding's key: small enough to keep those of a large account.
+fn hash(key: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
     hasher.finish()
 }
 
-/// A list of findings for people, of which the worst are kept.
-#[derive(Debug, Default)]
-pub(crate) struct Worst {
-    pub findings: Vec<Finding>,
-    pub count: usize,
-}
-
-impl Worst {
-    fn push(&mut self, finding: &Finding) {
-        self.count += 1;
-        self.findings.push(finding.clone());
-        if self.findings.len() >= 2 * KEPT {
-            self.sort();
-        }
-    }
-
-    fn sort(&mut self) {
-        let severity = |finding: &Finding| match finding.severity.as_str() {
-            "critical" => 4,
-            "high" => 3,
-            "medium" => 2,
-            _ => 1,
-        };
-        let rank = |finding: &Finding| (weight(&finding.verdict), severity(finding));
-        self.findings.sort_by(|a, b| rank(b).cmp(&rank(a)).then_with(|| a.key().cmp(&b.key())));
-        self.findings.truncate(KEPT);
-    }
-}
-
-/// A report that was collected in a file.
+/// A report, collected in a file.
 pub(crate) struct Report {
-    /// Last part of its key.
+    /// Last segment of its key.
     pub name: &'static str,
     pub kind: &'static str,
     pub file: NamedTempFile,
@@ -184,50 +51,40 @@ impl Report {
         self.sha256.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// As S3 takes it.
+    /// In base64, as S3 expects it.
     pub(crate) fn checksum(&self) -> String {
         STANDARD.encode(self.sha256)
     }
 }
 
-/// Where and for whom the findings are: what OCSF asks besides the finding.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    pub account: String,
-    pub region: String,
-    pub environment: String,
-    pub version: String,
-}
-
-/// What the findings come to.
+/// Result of a collection.
 pub(crate) struct Outcome {
     pub counts: Counts,
-    /// Of the rules whose verdicts show that their service was read.
+    /// Counts by service, of the rules whose verdicts prove that the service was read.
     pub services: BTreeMap<&'static str, Counts>,
     pub worst: Worst,
-    /// New, or worse than before.
+    /// New, or worse than in the previous run.
     pub new: Worst,
-    /// Keys of the findings that are no more; the first of them.
+    /// Keys of the first resolved findings.
     pub resolved: Vec<String>,
     pub resolved_count: usize,
-    /// Repairs that the stack allows: rule and resource.
+    /// Findings that the stack allows to repair: rule and resource.
     pub repairable: Vec<(&'static str, String)>,
     pub reports: Vec<Report>,
 }
 
-/// The collection.
+/// A collection of verdicts.
 pub(crate) struct Findings {
+    /// The day of the run in São Paulo.
     today: Date,
-    at_ms: i64,
-    language: Language,
-    place: Place,
+    run: Run,
     rows: ::csv::Writer<BufWriter<NamedTempFile>>,
     open: BufWriter<NamedTempFile>,
     ocsf: BufWriter<NamedTempFile>,
     has_ocsf: bool,
-    before: HashMap<u64, Before>,
+    previous: HashMap<u64, Previous>,
     passed: HashSet<u64>,
-    after: HashSet<u64>,
+    found: HashSet<u64>,
     services: BTreeMap<&'static str, Counts>,
     counts: Counts,
     worst: Worst,
@@ -237,10 +94,9 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    /// An empty collection for a run at `at_ms`, on `today` in São Paulo; `repairs` are the rules whose repairs the stack allows.
+    /// An empty collection for a run at `now`; `repairs` are the rules whose repairs the stack allows.
     pub(crate) fn new(
-        today: Date,
-        at_ms: i64,
+        now: Timestamp,
         language: Language,
         place: Place,
         repairs: Vec<String>,
@@ -263,17 +119,15 @@ impl Findings {
         ];
         rows.write_record(header)?;
         Ok(Self {
-            today,
-            at_ms,
-            language,
-            place,
+            today: now.to_zoned_datetime(time::SAO_PAULO).date(),
+            run: Run { place, language, at_ms: now.as_millisecond() },
             rows,
             open: file()?,
             ocsf: file()?,
             has_ocsf: false,
-            before: HashMap::new(),
+            previous: HashMap::new(),
             passed: HashSet::new(),
-            after: HashSet::new(),
+            found: HashSet::new(),
             services: BTreeMap::new(),
             counts: Counts::default(),
             worst: Worst::default(),
@@ -283,36 +137,36 @@ impl Findings {
         })
     }
 
-    /// Takes a line of the run before. One that is not a finding is none.
+    /// Takes a line of the previous run's report. Ignores a line that is not a finding.
     pub(crate) fn remember(&mut self, line: &[u8]) {
         if let Ok(finding) = serde_json::from_slice::<Finding>(line) {
-            let before = Before { weight: weight(&finding.verdict), since: finding.since };
-            self.before.insert(short(&finding.key()), before);
+            let previous = Previous { weight: weight(&finding.verdict), since: finding.since };
+            self.previous.insert(hash(&finding.key()), previous);
         }
     }
 
-    /// Takes one verdict.
+    /// Takes a verdict.
     pub(crate) fn push(&mut self, row: &Row) -> io::Result<()> {
-        let key = short(&row.key());
+        let key = hash(&row.key());
         self.counts.add(&row.verdict);
-        if row.rule.shows_reading() {
+        if row.rule.proves_reading() {
             self.services.entry(row.rule.service()).or_default().add(&row.verdict);
         }
-        let before = self.before.get(&key).copied();
-        let finding = Finding::new(row, before.map_or(self.today, |before| before.since));
+        let previous = self.previous.get(&key).copied();
+        let finding = Finding::new(row, previous.map_or(self.today, |previous| previous.since));
         self.row(&finding, row.verdict == Verdict::Pass)?;
         if row.verdict == Verdict::Pass {
-            if before.is_some() {
+            if previous.is_some() {
                 self.passed.insert(key);
             }
             return Ok(());
         }
-        self.after.insert(key);
+        self.found.insert(key);
         writeln!(self.open, "{}", serde_json::to_string(&finding)?)?;
-        let event = ocsf(&finding, row.rule, self.language, &self.place, self.at_ms, before.is_some());
+        let event = ocsf::open(&finding, row.rule, &self.run, previous.is_some());
         self.event(&event)?;
         self.worst.push(&finding);
-        if before.is_none_or(|before| weight(&finding.verdict) > before.weight) {
+        if previous.is_none_or(|previous| weight(&finding.verdict) > previous.weight) {
             self.new.push(&finding);
         }
         let is_allowed = self.repairs.iter().any(|rule| rule == row.rule.id);
@@ -350,12 +204,12 @@ impl Findings {
         write!(self.ocsf, "{separator}{event}")
     }
 
-    /// Takes a line of the run before again, when all that could be seen was: a finding that is not there any more is
-    /// resolved; one of a service that was not seen to its end stays open as it was.
+    /// Takes a line of the previous run's report again, after the sweep. A finding that did not recur is resolved; if its
+    /// service was not read to its end, it stays open unchanged.
     pub(crate) fn compare(&mut self, line: &[u8], unseen: &[&str], resolved: &mut Worst) -> io::Result<()> {
         let Ok(finding) = serde_json::from_slice::<Finding>(line) else { return Ok(()) };
-        let key = short(&finding.key());
-        if self.after.contains(&key) {
+        let key = hash(&finding.key());
+        if self.found.contains(&key) {
             return Ok(());
         }
         let service = service(&finding.rule);
@@ -363,13 +217,13 @@ impl Findings {
             self.worst.push(&finding);
             return writeln!(self.open, "{}", serde_json::to_string(&finding)?);
         }
-        let event = closed(&finding, &self.place, self.at_ms);
+        let event = ocsf::closed(&finding, &self.run);
         self.event(&event)?;
         resolved.push(&finding);
         Ok(())
     }
 
-    /// Ends the collection.
+    /// Closes the files and sorts the worst findings.
     pub(crate) fn finish(mut self, resolved: Worst) -> io::Result<Outcome> {
         self.ocsf.write_all(if self.has_ocsf { b"\n]\n" } else { b"[]\n" })?;
         let flushed =
@@ -419,103 +273,12 @@ impl Write for Hashing {
     }
 }
 
-fn severity_id(severity: Severity) -> u8 {
-    match severity {
-        Severity::Low => 2,
-        Severity::Medium => 3,
-        Severity::High => 4,
-        Severity::Critical => 5,
-    }
-}
-
-/// The caption of a severity's id.
-fn severity_caption(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Low => "Low",
-        Severity::Medium => "Medium",
-        Severity::High => "High",
-        Severity::Critical => "Critical",
-    }
-}
-
-/// What every event has, open or closed.
-fn event(
-    finding: &Finding,
-    place: &Place,
-    at_ms: i64,
-    activity: (u8, &str),
-    status: (u8, &str),
-    compliance: (u8, &str),
-) -> Value {
-    let uid = format!("{}/{}/{}", place.environment, finding.rule, finding.resource);
-    json!({
-        "activity_id": activity.0, "activity_name": activity.1,
-        "category_uid": 2, "category_name": "Findings",
-        "class_uid": 2003, "class_name": "Compliance Finding",
-        "type_uid": 200_300 + u32::from(activity.0), "type_name": format!("Compliance Finding: {}", activity.1),
-        "time": at_ms,
-        "status_id": status.0, "status": status.1,
-        "metadata": {
-            "version": OCSF,
-            "profiles": ["cloud"],
-            "product": {"name": "backup-audit", "vendor_name": "MoveONgs", "version": place.version},
-            "event_code": finding.rule,
-        },
-        "cloud": {"provider": "AWS", "region": place.region, "account": {"uid": place.account, "type_id": 10, "type": "AWS Account"}},
-        "compliance": {"control": finding.rule, "requirements": [finding.guide], "standards": ["MoveONgs, Guia Operacional de Governança"], "status_id": compliance.0, "status": compliance.1},
-        "finding_info": {"uid": uid, "title": finding.rule, "first_seen_time": day_ms(finding.since)},
-        "resources": [{"uid": if finding.arn.is_empty() { &finding.resource } else { &finding.arn }, "name": finding.resource, "region": place.region}],
-        "unmapped": {"environment": place.environment, "found": finding.found, "expected": finding.expected},
-    })
-}
-
-/// The event of a finding that is open.
-#[expect(clippy::indexing_slicing, reason = "a JSON object takes any field")]
-fn ocsf(
-    finding: &Finding,
-    rule: &Meta,
-    language: Language,
-    place: &Place,
-    at_ms: i64,
-    is_known: bool,
-) -> Value {
-    let activity = if is_known { (2, "Update") } else { (1, "Create") };
-    let (status, compliance) = match finding.verdict.as_str() {
-        "excepted" => ((3, "Suppressed"), (3, "Fail")),
-        "unknown" => ((1, "New"), (0, "Unknown")),
-        _ => ((1, "New"), (3, "Fail")),
-    };
-    let mut event = event(finding, place, at_ms, activity, status, compliance);
-    event["severity_id"] = severity_id(rule.severity).into();
-    event["severity"] = severity_caption(rule.severity).into();
-    event["finding_info"]["title"] = rule.title(language).into();
-    event["finding_info"]["desc"] = rule.why(language).into();
-    event["message"] = format!("{}: {}", rule.title(language), finding.found).into();
-    if !finding.next_step.is_empty() {
-        event["remediation"] = json!({"desc": finding.next_step});
-    }
-    if let Some(exception) = &finding.exception {
-        event["comment"] = format!("{}: {} ({})", exception.owner, exception.reason, exception.until).into();
-    }
-    event
-}
-
-/// The event of a finding that is no more.
-#[expect(clippy::indexing_slicing, reason = "a JSON object takes any field")]
-fn closed(finding: &Finding, place: &Place, at_ms: i64) -> Value {
-    let mut event = event(finding, place, at_ms, (3, "Close"), (4, "Resolved"), (1, "Pass"));
-    event["severity_id"] = 1.into();
-    event["severity"] = "Informational".into();
-    event
-}
-
-fn day_ms(day: Date) -> i64 {
-    shared::runtime::time::SAO_PAULO.to_timestamp(day.at(0, 0, 0, 0)).map_or(0, Timestamp::as_millisecond)
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+
+    use serde_json::json;
+    use shared::policy::Exception;
 
     use super::*;
     use crate::rules::all;
@@ -534,7 +297,8 @@ mod tests {
             version: "4f2c1b7".to_owned(),
         };
         let repairs = repairs.iter().map(|rule| (*rule).to_owned()).collect();
-        Findings::new(day(today), 1_795_694_400_000, Language::English, place, repairs).unwrap()
+        let now = time::SAO_PAULO.to_timestamp(day(today).at(9, 0, 0, 0)).unwrap();
+        Findings::new(now, Language::English, place, repairs).unwrap()
     }
 
     fn row(rule: &str, resource: &str, verdict: Verdict) -> Row {
@@ -584,7 +348,7 @@ mod tests {
         serde_json::from_str(&text(outcome, "findings.ocsf.json")).unwrap()
     }
 
-    /// A run on a day that knows the run before.
+    /// A run on a day, compared with the previous run.
     fn run(today: i8, before: Option<&Outcome>, rows: &[Row], unseen: &[&str]) -> Outcome {
         let mut findings = collection(today, &[]);
         let lines = before.map(|outcome| text(outcome, "findings.jsonl")).unwrap_or_default();
@@ -598,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changed_since_the_run_before() {
+    fn changes_since_the_previous_run_are_found() {
         let rds = |verdict| Some(row("rds.public", DB, verdict));
         for (what, before, after, unseen, new, resolved, since) in [
             ("new", None, rds(fail()), vec![], 1, 0, Some(26)),
@@ -607,10 +371,10 @@ mod tests {
             ("worse", rds(unknown()), rds(fail()), vec![], 1, 0, Some(25)),
             ("no longer accepted", rds(excepted()), rds(fail()), vec![], 1, 0, Some(25)),
             ("accepted", rds(fail()), rds(excepted()), vec![], 0, 0, Some(25)),
-            ("no longer seen", rds(fail()), rds(unknown()), vec![], 0, 0, Some(25)),
-            ("mended", rds(fail()), rds(Verdict::Pass), vec![], 0, 1, None),
+            ("no longer readable", rds(fail()), rds(unknown()), vec![], 0, 0, Some(25)),
+            ("repaired", rds(fail()), rds(Verdict::Pass), vec![], 0, 1, None),
             (
-                "mended, and the rest of the service not seen",
+                "repaired, and the rest of the service not read",
                 rds(fail()),
                 rds(Verdict::Pass),
                 vec!["rds"],
@@ -619,8 +383,8 @@ mod tests {
                 None,
             ),
             ("gone with its resource", rds(fail()), None, vec![], 0, 1, None),
-            ("of a service not seen to its end", rds(fail()), None, vec!["rds"], 0, 0, Some(25)),
-            ("gone, and another service not seen", rds(fail()), None, vec!["s3"], 0, 1, None),
+            ("of a service not read to its end", rds(fail()), None, vec!["rds"], 0, 0, Some(25)),
+            ("gone, and another service not read", rds(fail()), None, vec!["s3"], 0, 1, None),
             ("in order as before", rds(Verdict::Pass), rds(Verdict::Pass), vec![], 0, 0, None),
         ] {
             let yesterday = run(25, None, before.as_slice(), &[]);
@@ -635,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_the_run_before_that_is_no_finding_is_none() {
+    fn a_line_that_is_not_a_finding_is_ignored() {
         let mut findings = collection(26, &[]);
         let mut resolved = Worst::default();
         for line in [&b"\n"[..], b"{}", b"\xff"] {
@@ -646,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn verdicts_are_counted_by_kind_and_service_and_repairs_are_of_failures_only() {
+    fn verdicts_are_counted_by_kind_and_service_and_only_failures_are_repairable() {
         let mut findings = collection(26, &["rds.public", "s3.versioning"]);
         for row in [
             row("rds.public", "a", fail()),
@@ -697,10 +461,9 @@ mod tests {
         let mut reader = ::csv::Reader::from_reader(text.as_bytes());
         assert_eq!(reader.headers().unwrap().len(), 12);
         let cells: Vec<_> = reader.records().map(Result::unwrap).collect();
-        let reported: Vec<_> =
-            cells.iter().map(|row| [&row[2], &row[3], &row[9], &row[10], &row[11]]).collect();
+        let shown: Vec<_> = cells.iter().map(|row| [&row[2], &row[3], &row[9], &row[10], &row[11]]).collect();
         assert_eq!(
-            reported,
+            shown,
             [
                 ["fail", "'=cmd()", "2026-11-26", "", ""],
                 ["unknown", "'+1", "2026-11-26", "", ""],
@@ -715,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn the_lines_are_the_findings_again_and_the_checksum_is_the_files() {
+    fn the_lines_parse_back_to_findings_and_the_checksum_is_that_of_the_file() {
         let rows = [row("rds.public", DB, excepted()), row("rds.public", "b", Verdict::Pass)];
         let outcome = run(26, None, &rows, &[]);
         assert_eq!(open(&outcome), outcome.worst.findings);
@@ -728,8 +491,8 @@ mod tests {
     }
 
     #[test]
-    fn an_event_has_what_ocsf_asks_of_a_compliance_finding() {
-        let rows = [row("rds.public", "kept", fail()), row("rds.public", "mended", fail())];
+    fn an_event_has_the_fields_that_ocsf_requires_of_a_compliance_finding() {
+        let rows = [row("rds.public", "kept", fail()), row("rds.public", "repaired", fail())];
         let yesterday = run(25, None, &rows, &[]);
         let rows = [
             row("rds.public", "kept", fail()),
@@ -738,7 +501,7 @@ mod tests {
             row("rds.multi-az", "accepted", excepted()),
         ];
         let events = events(&run(26, Some(&yesterday), &rows, &[]));
-        let reported: Vec<_> = events
+        let shown: Vec<_> = events
             .iter()
             .map(|event| {
                 let text = |pointer: &str| event.pointer(pointer).unwrap().as_str().unwrap().to_owned();
@@ -759,10 +522,10 @@ mod tests {
             ("new", pair(1, "Create"), pair(1, "New"), pair(4, "High"), pair(3, "Fail")),
             ("dark", pair(1, "Create"), pair(1, "New"), pair(3, "Medium"), pair(0, "Unknown")),
             ("accepted", pair(1, "Create"), pair(3, "Suppressed"), pair(2, "Low"), pair(3, "Fail")),
-            ("mended", pair(3, "Close"), pair(4, "Resolved"), pair(1, "Informational"), pair(1, "Pass")),
+            ("repaired", pair(3, "Close"), pair(4, "Resolved"), pair(1, "Informational"), pair(1, "Pass")),
         ];
-        assert_eq!(reported, expected.map(|(name, a, b, c, d)| (name.to_owned(), a, b, c, d)));
-        // What the class and its objects require in 1.3.0.
+        assert_eq!(shown, expected.map(|(name, a, b, c, d)| (name.to_owned(), a, b, c, d)));
+        // Required by the class and its objects in 1.3.0.
         for event in &events {
             for pointer in [
                 "/activity_id",

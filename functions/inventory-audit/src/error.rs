@@ -1,4 +1,4 @@
-//! Why an audit failed. What is wrong with a resource is a finding and no failure, nor is what could not be seen.
+//! Why an audit failed. A problem of a resource is a finding, not a failure; so is a resource that could not be checked.
 
 use shared::runtime::failure::{CallError, Failure};
 use shared::runtime::lambda::DeadlineExceeded;
@@ -6,13 +6,13 @@ use shared::runtime::lambda::DeadlineExceeded;
 /// Why an audit failed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum AuditError {
-    /// Somebody is to be woken, and the topic did not take the page.
-    #[error("{0} pages were not published; each stands in the log with error_type PageFailed")]
+    /// Publishing pages failed; how many.
+    #[error("{0} pages were not published; each is in the log with error_type PageFailed")]
     PageFailed(usize),
-    /// A change of the policy was announced and could not be read; Lambda tries again, and the next audit looks too.
+    /// The policy's versions could not be read. Lambda tries again, and the next audit looks for changes too.
     #[error("the policy's versions could not be read")]
     PolicyUnseen(#[from] CallError),
-    /// The same, for want of time.
+    /// The policy's versions were not read in time.
     #[error("the policy's versions could not be read")]
     PolicyLate(#[from] DeadlineExceeded),
 }

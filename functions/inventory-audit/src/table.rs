@@ -1,9 +1,9 @@
-//! The inventory as a table, as people open it.
+//! The inventory as a table for people (CSV).
 
 use serde::{Deserialize, Serialize};
 use shared::run::csv;
 
-use crate::policy::{Problem, Row};
+use crate::rules::row::{Problem, Row};
 
 /// Key of the table in the evidence bucket.
 pub(crate) const KEY: &str = "inventory/inventory.csv";
@@ -11,14 +11,14 @@ pub(crate) const KEY: &str = "inventory/inventory.csv";
 const COLUMNS: [&str; 10] =
     ["area", "kind", "name", "arn", "primary", "backup", "exists", "tags", "terraform", "findings"];
 
-/// The table's rows as they are kept; each has the columns' order.
+/// The rows as stored; the cells are in the order of `COLUMNS`.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Table {
     rows: Vec<[String; 10]>,
 }
 
 impl Table {
-    /// The rows of an audit, by area and name.
+    /// The rows of an audit, sorted by area, kind and name; resources outside the inventory come last.
     pub(crate) fn of(rows: &[Row]) -> Self {
         let mut ordered: Vec<_> = rows.iter().collect();
         ordered.sort_by_cached_key(|row| (row.area.is_none(), row.area, row.about()));
@@ -52,10 +52,10 @@ mod tests {
     use shared::policy::{Area, Responsible};
 
     use super::*;
-    use crate::policy::Verdict;
+    use crate::rules::row::Verdict;
 
     #[test]
-    fn the_areas_come_first_and_a_row_says_each_answer() {
+    fn the_areas_come_first_and_a_row_has_every_verdict() {
         let row = |area: Option<Area>, name: &str| Row {
             area,
             kind: "s3-bucket".to_owned(),
@@ -85,5 +85,12 @@ mod tests {
              attachments,s3-bucket,z,arn:aws:s3:::z,Squad Infra,Squad Backend,ok,ok,unverified,\n\
              ,s3-bucket,a,arn:aws:s3:::a,Squad Infra,Squad Backend,,ok,finding,NotInState NotInInventory\n"
         );
+    }
+
+    #[test]
+    fn the_table_of_bc640d8_is_read() {
+        let recorded = include_str!("../../../tests/recorded/inventory-table.json");
+        let table: Table = serde_json::from_str(recorded).unwrap();
+        assert!(table.csv().contains("\ndatabase,rds-instance,moveongs-dev-db,"), "{}", table.csv());
     }
 }

@@ -1,96 +1,48 @@
-//! The administrator's password in the application's database, and the proof that it is in force.
+//! The administrator in the application: the password hash in its database, and the login.
 //!
-//! Source: observed on the running application: bcrypt, cost 12, column `users.password_hash`; its own reset revokes the
-//! user's refresh tokens.
+//! Source: the running application, observed. It stores bcrypt hashes of cost 12 in `users.password_hash`, and its own
+//! password reset revokes the user's refresh tokens.
 
 use reqwest::Method;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::application::{Application, Login};
 use shared::database::secret::Secret;
 use shared::database::{Database, DatabaseError, Quotes, STATEMENT_LIMIT, Session};
-use shared::document;
-use shared::rotation::RotationError;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::error::RotateError;
+use crate::rules::password::{Found, PasswordProof};
 
-/// What the application hashes with.
+/// The application's bcrypt cost.
 const COST: u32 = 12;
 
-/// The administrator's hash. The application's login compares addresses in lower case, whatever the case in the table.
-/// A schema without the column has no inactive users.
+/// Reads the administrator's hash. The application's login compares addresses in lower case, whatever their case in the
+/// table. A schema without the column `is_active` has no inactive users.
 const FIND: &str = "SELECT password_hash, to_jsonb(users) ->> 'is_active' = 'false' FROM users WHERE lower(email) = lower($1)";
 
-/// Only the hash that was looked at is replaced.
+/// Replaces only the hash that was read.
 const CHANGE: &str =
     "UPDATE users SET password_hash = $1 WHERE lower(email) = lower($2) AND password_hash = $3";
 
-/// Whoever has a refresh token needs no password.
+/// Ends the administrator's sessions: a refresh token works without the password.
 const END_SESSIONS: &str = "UPDATE auth_refresh_tokens SET revoked_at = now() WHERE revoked_at IS NULL AND user_id IN \
     (SELECT id FROM users WHERE lower(email) = lower($1))";
 
-/// What the application's database has of the administrator, and what was done about it.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum InDatabase {
-    /// The new password is in force.
-    New,
-    /// Nobody has that e-mail address: the seed will make the administrator with the secret's value.
-    Nobody,
-}
-
-/// What is known of a password.
-pub(crate) enum Found {
-    /// The hash is of the candidate with this number.
-    Of(usize),
-    /// It is of none of them.
-    OfNone,
-    /// There is such a user, who cannot log in with any password.
-    Inactive,
-    /// There is no such user.
-    Nobody,
-}
-
-/// What has shown that the new password is in force.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Shown {
-    /// A login.
-    Login,
-    /// A login whose tokens come masked, so that no client of the application can use them.
-    Masked,
-    /// A login up to the second factor.
-    SecondFactor,
-    /// The hash in the application's database; there is no address to log in at.
-    Hash,
-    /// Nothing: the application does not have the password.
-    Nothing,
-}
-
-impl Shown {
-    /// For the evidence.
-    pub(crate) fn what(self) -> &'static str {
-        match self {
-            Self::Login => "log in to the application as the administrator",
-            Self::Masked => "log in to the application as the administrator (its answer comes masked)",
-            Self::SecondFactor => "log in to the application as the administrator, up to the second factor",
-            Self::Hash => "find the new password's hash in the application's database; no login was tried",
-            Self::Nothing => "store the new password; nothing proves it",
-        }
-    }
-}
-
-/// The application's database, as far as the administrator goes.
+/// A session with the application's database, for the administrator's row.
 pub(crate) struct Users {
     session: Session,
     email: String,
 }
 
 impl Users {
-    /// Logs in as the application does.
-    pub(crate) async fn enter(
+    /// Logs in to the database as the application does.
+    ///
+    /// # Errors
+    ///
+    /// [`RotateError::DatabaseForm`] if the URL holds no login, [`RotateError::Database`] if the login fails.
+    pub(crate) async fn log_in(
         database: &Database,
         url: &SecretString,
         email: &str,
@@ -104,14 +56,18 @@ impl Users {
         self.session.close().await;
     }
 
-    /// Which of the candidates the administrator's password is, and the hash of it.
+    /// Finds the candidate that matches the administrator's hash; gives the hash too, if the user is active.
+    ///
+    /// # Errors
+    ///
+    /// [`RotateError::SeveralUsers`], [`RotateError::Hash`] and [`RotateError::Database`].
     pub(crate) async fn find(
         &self,
         candidates: &[SecretString],
     ) -> Result<(Found, Option<Zeroizing<String>>), RotateError> {
-        let rows = self.ask("look at the administrator", FIND, &[(&self.email, Type::TEXT)]).await?;
+        let rows = self.ask("read the administrator's hash", FIND, &[(&self.email, Type::TEXT)]).await?;
         let row = match &rows[..] {
-            [] => return Ok((Found::Nobody, None)),
+            [] => return Ok((Found::NoUser, None)),
             [row] => row,
             several => return Err(RotateError::SeveralUsers { count: several.len() }),
         };
@@ -121,13 +77,17 @@ impl Users {
         let hash: Zeroizing<String> = Zeroizing::new(row.try_get(0).map_err(|_| RotateError::Hash)?);
         for (number, candidate) in candidates.iter().enumerate() {
             if bcrypt::verify(candidate.expose_secret(), &hash).map_err(|_| RotateError::Hash)? {
-                return Ok((Found::Of(number), Some(hash)));
+                return Ok((Found::Candidate(number), Some(hash)));
             }
         }
-        Ok((Found::OfNone, Some(hash)))
+        Ok((Found::Unknown, Some(hash)))
     }
 
-    /// Replaces `hash` by that of `password`, and ends the administrator's sessions.
+    /// Replaces `hash` with the hash of `password`, and ends the administrator's sessions.
+    ///
+    /// # Errors
+    ///
+    /// [`RotateError::HashMoved`] if the stored hash is no longer `hash`.
     pub(crate) async fn change(&self, hash: &str, password: &SecretString) -> Result<(), RotateError> {
         let new = bcrypt::hash(password.expose_secret(), COST).map_err(|_| RotateError::Hash)?;
         let values: [(&(dyn ToSql + Sync), Type); 3] =
@@ -140,7 +100,8 @@ impl Users {
         self.end_sessions().await
     }
 
-    /// Without the table, which the application makes when it first needs it, nobody has ever logged in.
+    /// Revokes the administrator's refresh tokens. The application creates their table at the first login, so a missing table
+    /// means that no one has logged in yet.
     pub(crate) async fn end_sessions(&self) -> Result<(), RotateError> {
         let values: [(&(dyn ToSql + Sync), Type); 1] = [(&self.email, Type::TEXT)];
         let sent = self.session.client.execute_typed(END_SESSIONS, &values);
@@ -159,43 +120,35 @@ impl Users {
     ) -> Result<Vec<tokio_postgres::Row>, DatabaseError> {
         let sent = tokio::time::timeout(STATEMENT_LIMIT, self.session.client.query_typed(sql, values)).await;
         match self.session.answered(during, sent, Quotes::Rows) {
-            // Without the table nothing was ever seeded.
+            // A database without the table was never seeded.
             Err(error) if error.sqlstate.as_deref() == Some("42P01") => Ok(Vec::new()),
             rows => rows,
         }
     }
 }
 
-/// Checks that the secret's value is a password, which is replaced whole, and not a document or an address with more in it.
-pub(crate) fn check(value: &SecretString) -> Result<(), RotationError> {
-    let text = value.expose_secret().trim();
-    let reason = match text.chars().next() {
-        Some('{' | '[') if document::values(text).is_ok() => {
-            "it is a JSON document, of which all else would be lost"
-        }
-        _ if text.contains("://") => "it is a URL, and not the administrator's password",
-        _ => return Ok(()),
-    };
-    Err(RotationError::WrongForm { reason: format!("{reason}: store the password and nothing else") })
-}
-
-/// Logs in to the application with the administrator's password; what proves it.
+/// Logs in to the application with the administrator's password; gives the proof.
+///
+/// # Errors
+///
+/// [`RotateError::LoginRefused`] only for a definite refusal; [`RotateError::LoginLimited`], [`RotateError::LoginUnclear`].
 pub(crate) async fn log_in(
     application: &Application,
     email: &str,
     password: &SecretString,
-) -> Result<Shown, RotateError> {
+) -> Result<PasswordProof, RotateError> {
     let body = json!({"email": email, "password": password.expose_secret()});
     let request = application.request(Method::POST, "/auth/login").json(&body);
-    let answer = application.ask(request).await.map_err(|said| RotateError::LoginUnclear { said })?;
+    let answer =
+        application.ask(request).await.map_err(|reason| RotateError::LoginUnclear { answer: reason })?;
     match answer.login() {
-        Login::Token(_) => Ok(Shown::Login),
-        Login::Masked => Ok(Shown::Masked),
-        Login::SecondFactor => Ok(Shown::SecondFactor),
-        Login::Refused => Err(RotateError::LoginRefused { said: answer.says() }),
-        Login::Limited => Err(RotateError::LoginLimited { said: answer.says() }),
+        Login::Token(_) => Ok(PasswordProof::Login),
+        Login::Masked => Ok(PasswordProof::Masked),
+        Login::SecondFactor => Ok(PasswordProof::SecondFactor),
+        Login::Refused => Err(RotateError::LoginRefused { answer: answer.says() }),
+        Login::Limited => Err(RotateError::LoginLimited { answer: answer.says() }),
         Login::NoToken | Login::Failed | Login::Unclear => {
-            Err(RotateError::LoginUnclear { said: answer.says() })
+            Err(RotateError::LoginUnclear { answer: answer.says() })
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The AWS calls that only this function makes. The only file that names SDK operations.
+//! The AWS calls of this function beyond those of `shared`. No other file names SDK operations.
 
 use aws_sdk_iam::types::StatusType;
 use aws_sdk_sesv2::config::{Credentials, Region};
@@ -9,15 +9,15 @@ use secrecy::{ExposeSecret, SecretString};
 use shared::runtime::failure::CallError;
 use shared::runtime::time;
 
-use crate::ses::{Credential, Key};
+use crate::rules::ses::{Credential, Key};
 
 type Iam = aws_sdk_iam::Client;
 
-/// An address that takes every mail and gives none on. Source:
+/// An address that accepts every mail and delivers none. Source:
 /// [mailbox simulator](https://docs.aws.amazon.com/ses/latest/dg/send-an-email-from-console.html).
 const SIMULATOR: &str = "success@simulator.amazonses.com";
 
-/// The access keys of a user.
+/// Lists the access keys of a user.
 pub(crate) async fn keys(client: &Iam, user: &str) -> Result<Vec<Key>, CallError> {
     let mut pages = client.list_access_keys().user_name(user).into_paginator().send();
     let mut keys = Vec::new();
@@ -34,26 +34,26 @@ pub(crate) async fn keys(client: &Iam, user: &str) -> Result<Vec<Key>, CallError
     Ok(keys)
 }
 
-/// Makes an access key; its secret is shown this once.
+/// Makes an access key. Only this answer shows its secret.
 pub(crate) async fn make_key(client: &Iam, user: &str) -> Result<Credential, CallError> {
     let made = client.create_access_key().user_name(user).send().await;
     let made = made.map_err(CallError::during("iam:CreateAccessKey"))?.access_key;
     let made = made.ok_or_else(|| CallError {
         operation: "iam:CreateAccessKey",
         code: "NoServiceCode".to_owned(),
-        message: "no key in the answer".to_owned(),
+        message: "the answer has no key".to_owned(),
     })?;
     Ok(Credential { secret: SecretString::from(made.secret_access_key), id: made.access_key_id })
 }
 
-/// Puts a key out of use, from which it can be taken back.
+/// Deactivates a key, which can be activated again.
 pub(crate) async fn deactivate(client: &Iam, user: &str, key: &str) -> Result<(), CallError> {
     let change = client.update_access_key().user_name(user).access_key_id(key).status(StatusType::Inactive);
     change.send().await.map_err(CallError::during("iam:UpdateAccessKey"))?;
     Ok(())
 }
 
-/// Deletes a key; that it is gone already is as good.
+/// Deletes a key; succeeds if it does not exist.
 pub(crate) async fn delete_key(client: &Iam, user: &str, key: &str) -> Result<(), CallError> {
     match client.delete_access_key().user_name(user).access_key_id(key).send().await {
         Err(error) if error.code() != Some("NoSuchEntity") => {
@@ -63,14 +63,14 @@ pub(crate) async fn delete_key(client: &Iam, user: &str, key: &str) -> Result<()
     }
 }
 
-/// When a key was used last, as far as IAM knows by now.
+/// Reads when a key was last used. IAM's answer may lag by hours.
 pub(crate) async fn last_used(client: &Iam, key: &str) -> Result<Option<Timestamp>, CallError> {
     let used = client.get_access_key_last_used().access_key_id(key).send().await;
     let used = used.map_err(CallError::during("iam:GetAccessKeyLastUsed"))?;
     Ok(used.access_key_last_used.and_then(|used| time::instant(used.last_used_date)))
 }
 
-/// Sends a mail to the simulator with a key, as the application would to a person.
+/// Sends a mail to the simulator with a key, as the application sends mail to people.
 pub(crate) async fn send_mail(
     aws: &aws_config::SdkConfig,
     region: &str,

@@ -3,6 +3,8 @@
 //! Source: [Actions secrets](https://docs.github.com/en/rest/actions/secrets),
 //! [sealed boxes](https://doc.libsodium.org/public-key_cryptography/sealed_boxes).
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use crypto_box::PublicKey;
@@ -14,26 +16,82 @@ use reqwest::header::DATE;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::json;
-use shared::github::{GitHubError, Session, Setup, read};
+use shared::aws::secrets;
+use shared::github::{GitHubError, Repository, Session, Setup, read};
+use shared::rotation::Base;
+use shared::runtime::endpoint::Endpoint;
+use shared::runtime::env::{Env, EnvError};
+use shared::runtime::lambda::Invocation;
 
 use crate::error::RotateError;
 
-/// What the template has for it.
-pub(crate) const SETUP: Setup = Setup {
+/// The template's parameters and the permissions of the token, for error messages.
+const SETUP: Setup = Setup {
     repository: "GitHubRepository",
     secret: "GitHubSecretName",
     permissions: "the permission Secrets: read and write (for an environment, Environments: read and write)",
 };
 
-/// `updated_at` and the `Date` of an answer may come from different machines of GitHub's.
+/// `updated_at` and an answer's `Date` may come from different clocks at GitHub.
 const SKEW: SignedDuration = SignedDuration::from_secs(30);
 
-/// Where the secret is.
-pub(crate) struct Place {
+/// A secret of GitHub Actions.
+pub(crate) struct Ci {
+    repository: Repository,
+    /// Name of the secret in Secrets Manager that holds the GitHub token.
+    token: String,
+    place: Place,
+}
+
+/// The secret's place in the repository.
+struct Place {
     /// Name of the secret.
-    pub name: String,
-    /// The environment that has it; none when it is the repository's.
-    pub environment: Option<String>,
+    name: String,
+    /// The environment of the secret; none for a secret of the repository.
+    environment: Option<String>,
+}
+
+impl Ci {
+    /// Reads `GITHUB_API_URL`, `GITHUB_REPOSITORY` and `GITHUB_SECRET_NAME`, and `SEED_ADMIN_GITHUB_ENVIRONMENT`, which may be
+    /// empty.
+    pub(crate) fn from_env(name: String, env: &Env<'_>) -> Result<Self, EnvError> {
+        let api: Endpoint = env.required("GITHUB_API_URL")?;
+        let repository = Repository::new(api, env.required("GITHUB_REPOSITORY")?, SETUP)
+            .map_err(|reason| EnvError::Invalid { name: "GITHUB_API_URL", reason })?;
+        let place = Place { name, environment: env.optional("SEED_ADMIN_GITHUB_ENVIRONMENT")? };
+        Ok(Self { repository, token: env.required("GITHUB_SECRET_NAME")?, place })
+    }
+
+    async fn session<T>(
+        &self,
+        base: &Base,
+        now: Timestamp,
+        work: impl AsyncFnOnce(&Session<'_>) -> Result<T, RotateError>,
+    ) -> Result<T, RotateError> {
+        let token = secrets::value(&base.secrets, &self.token, None).await?;
+        // A step has no time to wait for GitHub's rate limit: the deadline leaves that to the next attempt.
+        let invocation = Invocation::new(now, Duration::from_secs(20));
+        work(&self.repository.session(&token, &invocation)?).await
+    }
+
+    /// Stores a value; gives its `updated_at` at GitHub.
+    ///
+    /// # Errors
+    ///
+    /// [`RotateError::NotUpdated`] if GitHub accepts the value and does not store it.
+    pub(crate) async fn store(
+        &self,
+        base: &Base,
+        now: Timestamp,
+        value: &SecretString,
+    ) -> Result<Timestamp, RotateError> {
+        self.session(base, now, async |session| self.place.store(session, value).await).await
+    }
+
+    /// Checks that the token may read the secrets' public key.
+    pub(crate) async fn check_access(&self, base: &Base, now: Timestamp) -> Result<(), RotateError> {
+        self.session(base, now, async |session| self.place.check_access(session).await).await
+    }
 }
 
 #[derive(Deserialize)]
@@ -56,39 +114,35 @@ impl Place {
         session.url(&format!("{folder}/{rest}"))
     }
 
-    /// Stores a value, and checks by GitHub's date that it did. What is stored nobody can read back.
-    pub(crate) async fn store(
-        &self,
-        session: &Session<'_>,
-        value: &SecretString,
-    ) -> Result<Timestamp, RotateError> {
-        let mut asked = self.try_to_store(session, value).await;
-        // The key was changed between the two calls.
-        if let Err(RotateError::Repository(GitHubError::Refused { status: 422, .. })) = asked {
-            asked = self.try_to_store(session, value).await;
+    /// Stores a value and checks GitHub's date of it, because a stored value cannot be read back.
+    async fn store(&self, session: &Session<'_>, value: &SecretString) -> Result<Timestamp, RotateError> {
+        let mut requested = self.try_to_store(session, value).await;
+        // GitHub changed its public key between the two calls.
+        if let Err(RotateError::Repository(GitHubError::Refused { status: 422, .. })) = requested {
+            requested = self.try_to_store(session, value).await;
         }
-        let asked = asked?;
+        let requested = requested?;
         let updated_at = self.updated_at(session).await?;
-        if updated_at.checked_add(SKEW).is_ok_and(|updated_at| updated_at < asked) {
+        if updated_at.checked_add(SKEW).is_ok_and(|updated_at| updated_at < requested) {
             return Err(RotateError::NotUpdated { name: self.name.clone(), updated_at });
         }
         Ok(updated_at)
     }
 
-    /// Checks that the token may at least look.
-    pub(crate) async fn look(&self, session: &Session<'_>) -> Result<(), RotateError> {
+    /// Checks that the token may read the secrets' public key.
+    async fn check_access(&self, session: &Session<'_>) -> Result<(), RotateError> {
         let answer = session.ask(Method::GET, &self.url(session, "public-key"), None).await?;
         read::<SealingKey>(answer).await?;
         Ok(())
     }
 
-    /// When it was last stored, by GitHub's clock.
+    /// When the secret was last stored, by GitHub's clock.
     async fn updated_at(&self, session: &Session<'_>) -> Result<Timestamp, RotateError> {
         let answer = session.ask(Method::GET, &self.url(session, &self.name), None).await?;
         Ok(read::<Stored>(answer).await?.updated_at)
     }
 
-    /// Seals and sends the value; gives the time before that, by GitHub's clock.
+    /// Seals and sends the value; gives the time of the request before that, by GitHub's clock.
     async fn try_to_store(
         &self,
         session: &Session<'_>,
@@ -106,7 +160,7 @@ impl Place {
     }
 }
 
-/// A libsodium sealed box, which only the owner of the key can open.
+/// Seals a value in a libsodium sealed box, which only the key's owner can open.
 fn seal(key: &str, value: &SecretString) -> Result<String, RotateError> {
     let key: [u8; 32] =
         STANDARD.decode(key).ok().and_then(|key| key.try_into().ok()).ok_or(RotateError::Seal)?;
@@ -127,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_keys_owner_opens_what_was_sealed() {
+    fn only_the_keys_owner_opens_a_sealed_value() {
         let owner = SecretKey::generate(&mut OsRng);
         let value = SecretString::from("a password");
         let sealed = seal(&STANDARD.encode(owner.public_key().as_bytes()), &value).unwrap();

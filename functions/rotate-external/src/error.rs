@@ -1,65 +1,62 @@
-//! Why a rotation step or the retiring of an old credential failed, and what an operator does next.
+//! The errors of a rotation step and of retiring an old credential.
 
 use jiff::Timestamp;
 use shared::database::DatabaseError;
 use shared::database::secret::FormError;
 use shared::github::GitHubError;
-use shared::rotation::{Advice, InForce, Request, RotationError, Step};
+use shared::rotation::RotationError;
 use shared::run::evidence::EvidenceError;
 use shared::runtime::failure::{CallError, Failure};
-use shared::runtime::language::Language;
 use shared::runtime::time;
 
-/// Why something failed; a variant for each thing that an operator does next.
+/// An error of this function; one variant for each action of an operator.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RotateError {
-    /// What any rotation may fail of.
+    /// An error that every rotation shares.
     #[error(transparent)]
     Rotation(#[from] RotationError),
-    /// The event is neither a rotation step nor one that asks to retire old credentials.
+    /// The event is neither a rotation step nor a request to retire old credentials.
     #[error("event field {field} is not {expected}")]
     InvalidEvent {
         /// Name of the field.
         field: &'static str,
-        /// What was expected.
+        /// The expected form.
         expected: &'static str,
     },
-    /// The template does not name the secret.
-    #[error("secret {name} is none of those that the template gives this function")]
+    /// The template names no such secret.
+    #[error("secret {name} is not one of this function's secrets in the template")]
     NotOurs {
         /// Name of the secret.
         name: String,
     },
-    /// What is remembered of the secret could not be read or written, and without that nothing is made.
-    #[error("what is remembered of the secret could not be read or written")]
+    /// The issuance document could not be read or written. No credential is made without it.
+    #[error("the secret's issuance document could not be read or written")]
     Issuance(#[from] EvidenceError),
-    /// Another attempt of the same step may still be at work.
-    #[error("another attempt at making the credential may be at work until {}", time::local(*until))]
+    /// Another attempt of the same step, or a promotion, may still be running.
+    #[error("another attempt may be making the credential until {}", time::local(*until))]
     Busy {
-        /// When it cannot be any more.
+        /// The end of its lease.
         until: Timestamp,
     },
-    /// The credential before the current one is still in use, as far as anybody knows.
-    #[error(
-        "the credential before the current one is not put out of use yet, so there is no room for a new one"
-    )]
+    /// The previous credential may still be in use.
+    #[error("the previous credential is not retired yet, so it leaves no room for a new one")]
     NotRetired,
-    /// The credential that was put out of use is accepted still, or no definite refusal was seen.
-    #[error("the old credential was put out of use, and no refusal of it was seen yet")]
+    /// The retired credential is still accepted, or no definite refusal was seen.
+    #[error("the old credential was retired, but no refusal of it was seen yet")]
     StillAccepted,
-    /// AWSCURRENT holds a key that the template's user does not have.
-    #[error("access key {key} of AWSCURRENT is not one of the IAM user's")]
+    /// AWSCURRENT holds a key that does not belong to the template's user.
+    #[error("access key {key} of AWSCURRENT does not belong to the IAM user")]
     NotTheUsersKey {
         /// Id of the key.
         key: String,
     },
-    /// The pending key is gone: a person deleted it, or it belongs to another user.
-    #[error("access key {key} of AWSPENDING is not one of the IAM user's any more")]
+    /// The user does not have the pending key: a person deleted it, or it belongs to another user.
+    #[error("access key {key} of AWSPENDING no longer belongs to the IAM user")]
     PendingKeyGone {
         /// Id of the key.
         key: String,
     },
-    /// The user has a second key that is in no version of the secret.
+    /// The user has a second key that no version of the secret holds.
     #[error("the IAM user has a second access key, {key}, that is not in the secret")]
     ForeignKey {
         /// Id of the key.
@@ -68,125 +65,128 @@ pub enum RotateError {
     /// A call to IAM failed.
     #[error("the call to IAM failed")]
     Iam(#[source] CallError),
-    /// SES refused a mail, or did not answer.
-    #[error("the test mail was not sent with the {which} key")]
+    /// SES refused a test mail, or did not answer.
+    #[error("sending the test mail with the {which} key failed")]
     Mail {
         /// `pending` or `current`.
         which: &'static str,
-        /// What SES said.
+        /// The failed call.
         #[source]
         call: CallError,
     },
-    /// A key that is no key to AWS.
-    #[error("AWS does not know the {which} key, or its secret is another one")]
+    /// AWS rejected the access key.
+    #[error("AWS does not know the {which} key, or its secret is wrong")]
     KeyRefused {
         /// `pending` or `current`.
         which: &'static str,
         /// Id of the key.
         key: String,
     },
-    /// Twilio does not take a token.
+    /// Twilio refuses a token.
     #[error("Twilio refuses the {which} token of the account")]
     TokenRefused {
         /// `pending` or `current`.
         which: &'static str,
     },
-    /// The account has a secondary token that is in no version of the secret.
+    /// The account has a secondary token that no version of the secret holds.
     #[error("the Twilio account has a secondary auth token that is not in the secret")]
     ForeignToken,
-    /// The account cannot be used.
+    /// The Twilio account is not active.
     #[error("the Twilio account is {status}")]
     AccountClosed {
-        /// Twilio's word.
+        /// Twilio's name of the status.
         status: String,
     },
-    /// Twilio refused the call for its rate.
-    #[error("Twilio asks to be asked less often")]
+    /// Twilio's rate limit refused the call.
+    #[error("Twilio's rate limit was reached")]
     TwilioLimited,
-    /// Twilio did not answer, or in a way that it does not document.
+    /// Twilio did not answer, or its answer has an undocumented form.
     #[error("Twilio did not answer as documented: {reason}")]
     Twilio {
-        /// What was seen; nothing secret.
+        /// The answer, or why none came; holds no secret.
         reason: String,
     },
-    /// The CI's secret was not changed.
+    /// Storing the secret of GitHub Actions failed.
     #[error("the secret of GitHub Actions was not changed")]
     Repository(#[from] GitHubError),
-    /// GitHub said that it stored the value, and its date says otherwise.
-    #[error("GitHub took the value of {name}, and its updated_at still is {updated_at}")]
+    /// GitHub accepted the value, but its date did not change.
+    #[error("GitHub accepted the value of {name}, but its updated_at is still {updated_at}")]
     NotUpdated {
         /// Name of the secret of GitHub Actions.
         name: String,
-        /// What GitHub says.
+        /// The date that GitHub gives.
         updated_at: Timestamp,
     },
-    /// The key for sealing is not one.
-    #[error("GitHub's public key for secrets is not one, or nothing could be sealed with it")]
+    /// GitHub's public key is unusable.
+    #[error("GitHub's public key for secrets is invalid, or sealing with it failed")]
     Seal,
-    /// The database secret has no login in it.
+    /// The database secret holds no login.
     #[error("the application's database secret cannot be used")]
     DatabaseForm(#[source] FormError),
-    /// The application's database refused, or was not reached.
+    /// The application's database refused a statement, or was not reached.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// setSecret has not run, or did not come to its end.
-    #[error("the pending password was not given to anybody yet: setSecret has left no note")]
+    /// setSecret has not run, or did not finish.
+    #[error("setSecret left no note, so the pending password may not be in force anywhere")]
     NotSet,
-    /// The stored hash of the administrator's password is not one of bcrypt.
-    #[error("the administrator's password cannot be hashed, or its stored hash is not one of bcrypt")]
+    /// bcrypt cannot hash the password or read the stored hash.
+    #[error("the administrator's password cannot be hashed, or its stored hash is not a bcrypt hash")]
     Hash,
-    /// The administrator's hash changed between two looks.
-    #[error("somebody changed the administrator's password at the same moment")]
+    /// The administrator's hash is not the expected one: it changed since it was read or set.
+    #[error("the administrator's password was changed at the same time")]
     HashMoved,
-    /// The administrator's password is in no version of the secret, so a person set it.
-    #[error("the password of {email} in the application is in no version of the secret; it was left alone")]
+    /// No version of the secret holds the administrator's password, so a person set it.
+    #[error(
+        "no version of the secret holds the password of {email} in the application; it was left unchanged"
+    )]
     PasswordOfOthers {
         /// The administrator's address.
         email: String,
     },
-    /// The application compares addresses in lower case, and does not say which of several users logs in.
+    /// Several users match the administrator's address. The application compares addresses in lower case, so any of them may
+    /// log in.
     #[error("{count} users have the administrator's address, in different letter case")]
     SeveralUsers {
         /// Number of users.
         count: usize,
     },
-    /// The administrator cannot log in with any password.
+    /// The administrator is inactive and cannot log in with any password.
     #[error("the administrator {email} is inactive in the application, so no login can prove a password")]
     UserInactive {
         /// The administrator's address.
         email: String,
     },
-    /// The application's login does not take the new password.
-    #[error("the application refuses the administrator's new password: {said}")]
+    /// The application's login refuses the administrator's password.
+    #[error("the application refuses the administrator's new password: {answer}")]
     LoginRefused {
-        /// Its answer.
-        said: String,
+        /// The application's answer.
+        answer: String,
     },
-    /// The application answers to nobody at this rate.
-    #[error("the application's rate limit was reached, so the login proves nothing: {said}")]
+    /// The application's rate limit refused the login.
+    #[error("the application's rate limit was reached, so the login proves nothing: {answer}")]
     LoginLimited {
-        /// Its answer.
-        said: String,
+        /// The application's answer.
+        answer: String,
     },
     /// The application's answer to the login proves nothing.
-    #[error("the application's answer to the administrator's login proves nothing: {said}")]
+    #[error("the application's answer to the administrator's login proves nothing: {answer}")]
     LoginUnclear {
-        /// Its answer, or why there was none.
-        said: String,
+        /// The application's answer, or why none came.
+        answer: String,
     },
-    /// A call that only the retiring makes failed.
-    #[error("an old credential could not be looked at")]
+    /// An AWS call of retiring failed.
+    #[error("the state of an old credential could not be read")]
     Call(#[from] CallError),
     /// Some secret's old credential could not be retired.
-    #[error("the old credential of {secrets} could not be retired; the channel has each cause")]
+    #[error("retiring the old credential of {secrets} failed; the channel has each cause")]
     Retire {
         /// Names of the secrets.
         secrets: String,
     },
-    /// The ledger is not what the follow-up writes.
+    /// The ledger does not have the form that the follow-up writes.
     #[error("the rotation ledger cannot be read: {reason}")]
     Ledger {
-        /// Where it is wrong.
+        /// The place of the fault.
         reason: String,
     },
 }
@@ -243,616 +243,7 @@ impl Failure for RotateError {
     }
 }
 
-/// What the texts need to know of the stack.
-pub(crate) struct Names<'a> {
-    /// The function.
-    pub function: &'a str,
-    /// The IAM user with the keys; empty where there is none.
-    pub user: &'a str,
-    /// Whether the secret is the administrator's password, which the database takes from setSecret on.
-    pub is_admin: bool,
-    /// Makes what a person put into a file the current value, and rotates from there. AWS gives a rotation up by itself when
-    /// somebody makes another version.
-    pub adopt_commands: String,
-    /// Gives the rotation that waits up and switches rotation off.
-    pub off_commands: String,
-    /// Gives the rotation that waits up and begins another; empty where no rotation step failed.
-    pub again_commands: String,
-}
-
-impl Names<'_> {
-    /// Retires old credentials at once.
-    pub(crate) fn retire_command(&self) -> String {
-        self.invoke_command("{\"retire\": true}")
-    }
-
-    /// Invokes the function with an event.
-    pub(crate) fn invoke_command(&self, event: &str) -> String {
-        format!(
-            "`echo '{event}' | aws lambda invoke --function-name {} --payload fileb:///dev/stdin /dev/stdout`",
-            self.function
-        )
-    }
-}
-
-impl RotateError {
-    /// What an operator reads of the failure of a step.
-    pub(crate) fn advise(&self, language: Language, request: &Request, names: &Names<'_>) -> Advice {
-        let in_force = match names.is_admin {
-            true => self.in_force_of_password(language, request),
-            // Only the administrator's password is taken from the one who has the old one.
-            false => match self {
-                Self::Rotation(error) => error.advise(language, request).in_force,
-                _ => InForce::Current,
-            },
-        };
-        let (cause, next) = match self {
-            Self::Rotation(error) => {
-                let advice = error.advise(language, request);
-                (advice.cause, advice.next)
-            }
-            _ => (self.cause(language), self.next_step(language, names)),
-        };
-        Advice { cause, in_force, next }
-    }
-
-    /// Which password of the administrator the application takes, as far as the failed step has seen.
-    fn in_force_of_password(&self, language: Language, request: &Request) -> InForce {
-        match (self, request.step) {
-            (_, Step::CreateSecret) => InForce::Current,
-            // A person's own password is.
-            (Self::PasswordOfOthers { .. } | Self::Hash, Step::SetSecret) => InForce::Nothing,
-            // GitHub is asked first, and the application never before both.
-            (
-                Self::Repository(_)
-                | Self::NotUpdated { .. }
-                | Self::Seal
-                | Self::SeveralUsers { .. }
-                | Self::UserInactive { .. }
-                | Self::NotOurs { .. }
-                | Self::DatabaseForm(_),
-                Step::SetSecret,
-            ) => InForce::Current,
-            // The server has said that it changed nothing.
-            (Self::Database(error), Step::SetSecret) if error.is_refused_statement() => InForce::Current,
-            (
-                Self::Rotation(
-                    error @ (RotationError::ForeignPending { .. }
-                    | RotationError::EmptyPending
-                    | RotationError::CurrentMoved { .. }
-                    | RotationError::WrongForm { .. }
-                    | RotationError::InvalidTag { .. }),
-                ),
-                Step::SetSecret | Step::TestSecret,
-            ) => error.advise(language, request).in_force,
-            (_, Step::SetSecret) | (Self::NotSet, _) => InForce::Unsure,
-            // Seen in the database, or by the login.
-            (Self::HashMoved | Self::LoginRefused { .. }, _) => InForce::Nothing,
-            _ => InForce::Pending,
-        }
-    }
-
-    /// What went wrong, in a sentence. The technical detail, in English, stands in the message's small print.
-    pub(crate) fn cause(&self, language: Language) -> String {
-        if language == Language::English {
-            return self.to_string();
-        }
-        let say = match self {
-            Self::Rotation(error) => return error.cause(language),
-            Self::InvalidEvent { field, .. } => {
-                return format!("o evento não é um que a função conhece (campo {field})");
-            }
-            Self::NotOurs { name } => return format!("o segredo {name} não está nos parâmetros da stack"),
-            Self::Issuance(_) => "o bucket de evidências não respondeu, e sem a anotação nada é criado",
-            Self::Busy { until } => {
-                return format!(
-                    "outra tentativa deste passo pode estar em curso até {}",
-                    time::local(*until)
-                );
-            }
-            Self::NotRetired => {
-                "a credencial anterior ainda não foi desativada, e não há lugar para uma nova"
-            }
-            Self::StillAccepted => {
-                "a credencial antiga foi desativada, e ainda não se viu que ela é recusada"
-            }
-            Self::NotTheUsersKey { key } => {
-                return format!("a chave {key} do AWSCURRENT não é do usuário IAM da stack (SesUserName)");
-            }
-            Self::PendingKeyGone { key } => {
-                return format!(
-                    "a chave {key} do AWSPENDING não existe mais no usuário IAM da stack (SesUserName)"
-                );
-            }
-            Self::ForeignKey { key } => {
-                return format!("o usuário IAM tem uma segunda chave, {key}, que não está no segredo");
-            }
-            Self::Iam(call) => return format!("a chamada {} falhou ({})", call.operation, call.code),
-            Self::Mail { call, .. } => return format!("o SES não aceitou o e-mail de teste ({})", call.code),
-            Self::KeyRefused { .. } => "a AWS não aceita a chave: id desconhecido, inativo ou segredo errado",
-            Self::TokenRefused { which: "current" } => "o Twilio não aceita o token do AWSCURRENT",
-            Self::TokenRefused { .. } => "o Twilio não aceita o token pendente",
-            Self::ForeignToken => "a conta do Twilio tem um token secundário que não está no segredo",
-            Self::AccountClosed { status } => return format!("a conta do Twilio está em {status}"),
-            Self::TwilioLimited => "o Twilio pediu menos chamadas",
-            Self::Twilio { .. } => "o Twilio não respondeu como documentado",
-            Self::Repository(_) => "o segredo do GitHub Actions não foi trocado",
-            Self::NotUpdated { .. } => "o GitHub aceitou o valor, mas o updated_at dele não mudou",
-            Self::Seal => "a chave pública do GitHub não serve para cifrar",
-            Self::DatabaseForm(_) => "o segredo DATABASE_URL não tem um login que se entenda",
-            Self::Database(error) => {
-                return format!("o banco da aplicação não fez o que foi pedido ({})", error.kind.name());
-            }
-            Self::NotSet => "a senha pendente ainda não foi dada a ninguém (setSecret não terminou)",
-            Self::Hash => "o hash guardado do administrador não é de bcrypt",
-            Self::HashMoved => "alguém trocou a senha do administrador no mesmo instante",
-            Self::PasswordOfOthers { email } => {
-                return format!(
-                    "a senha de {email} na aplicação não é a de nenhuma versão do segredo: uma pessoa a trocou, e ela ficou como está"
-                );
-            }
-            Self::SeveralUsers { count } => {
-                return format!("{count} usuários têm o e-mail do administrador, com maiúsculas diferentes");
-            }
-            Self::UserInactive { email } => {
-                return format!(
-                    "o administrador {email} está inativo na aplicação, e nenhum login prova uma senha"
-                );
-            }
-            Self::LoginRefused { .. } => "a aplicação recusa a senha nova do administrador",
-            Self::LoginLimited { .. } => {
-                "a aplicação respondeu pelo limite de chamadas (rate limit), e o login não prova nada"
-            }
-            Self::LoginUnclear { .. } => "a resposta da aplicação ao login não prova nada",
-            Self::Call(call) => return format!("a chamada {} falhou ({})", call.operation, call.code),
-            Self::Retire { secrets } => {
-                return format!("a credencial antiga de {secrets} não foi desativada");
-            }
-            Self::Ledger { .. } => "o ledger de rotações não se lê",
-        };
-        say.to_owned()
-    }
-
-    /// What to do next.
-    pub(crate) fn next_step(&self, language: Language, names: &Names<'_>) -> String {
-        let say = |portuguese: &str, english: &str| language.pick(portuguese, english).to_owned();
-        let user = names.user;
-        match self {
-            // Of a rotation step the rotation itself says it; this is what retiring says.
-            Self::Rotation(_) => names.retire_command(),
-            Self::InvalidEvent { .. } => say(
-                "invocar com {\"retire\": true}, ou deixar o Secrets Manager chamar.",
-                "invoke with {\"retire\": true}, or leave the calls to Secrets Manager.",
-            ),
-            Self::NotOurs { .. } => say(
-                "pôr o nome do segredo no parâmetro certo da stack (SesSecretName, TwilioSecretName ou SeedAdminSecretName), ou ligar a rotação dele a outra função.",
-                "put the secret's name into the right parameter of the stack (SesSecretName, TwilioSecretName or SeedAdminSecretName), or attach its rotation to another function.",
-            ),
-            Self::Issuance(_) | Self::Call(_) => say(
-                "ver a mensagem no rodapé e a permissão da função; a próxima tentativa continua.",
-                "see the message in the small print and the function's permission; the next try goes on.",
-            ),
-            Self::Busy { .. } => say("nada: a próxima tentativa continua.", "nothing: the next try goes on."),
-            Self::NotRetired => format!(
-                "{} {}",
-                say(
-                    "a credencial anterior só é desativada depois que o acompanhamento (rotation-followup) pôs a atual em uso. Ver a mensagem dele e então:",
-                    "the credential before is only put out of use after the follow-up (rotation-followup) has brought the current one into use. See its message, then:",
-                ),
-                names.retire_command()
-            ),
-            Self::StillAccepted => format!(
-                "{} {}",
-                say(
-                    "a desativação pode levar alguns minutos até valer em toda parte; a próxima hora prova de novo. Para provar agora:",
-                    "it may take some minutes until it holds everywhere; the next hour proves it again. To prove it now:",
-                ),
-                names.retire_command()
-            ),
-            Self::NotTheUsersKey { .. } => format!(
-                "{} `aws iam list-access-keys --user-name {user}`. {} {}",
-                say("conferir SesUserName e as chaves do usuário:", "check SesUserName and the user's keys:",),
-                say(
-                    "Guardar no segredo o documento com uma chave dele, num arquivo sem fim de linha, e rotacionar de novo:",
-                    "Store the document with a key of this user in the secret, from a file without a line end, and rotate again:",
-                ),
-                names.adopt_commands
-            ),
-            Self::PendingKeyGone { .. } => format!(
-                "{} {}",
-                say(
-                    "a rotação não pode terminar com essa chave. Descartá-la e rotacionar de novo:",
-                    "the rotation cannot end with this key. Discard it and rotate again:",
-                ),
-                names.again_commands
-            ),
-            Self::ForeignKey { key } => format!(
-                "{} `aws iam get-access-key-last-used --access-key-id {key}` {} `aws iam delete-access-key --user-name {user} --access-key-id {key}`",
-                say("descobrir de quem é:", "find out whose it is:"),
-                say(
-                    "e, se ninguém a usa, apagá-la; a próxima tentativa continua:",
-                    "and delete it if nobody uses it; the next try goes on:",
-                ),
-            ),
-            Self::Iam(_) => format!(
-                "{} `aws iam list-access-keys --user-name {user}`",
-                say(
-                    "ver a permissão da função e as chaves; a próxima tentativa continua:",
-                    "check the function's permission and the keys; the next try goes on:",
-                ),
-            ),
-            Self::Mail { .. } => say(
-                "o usuário IAM precisa de ses:SendEmail, e o remetente (SesFromAddress) de uma identidade verificada na região SesRegion; a próxima tentativa continua.",
-                "the IAM user needs ses:SendEmail, and the sender (SesFromAddress) a verified identity in the region SesRegion; the next try goes on.",
-            ),
-            Self::KeyRefused { which: "pending", .. } => format!(
-                "{} `aws iam list-access-keys --user-name {user}`. {} {}",
-                say(
-                    "uma chave nova pode levar alguns segundos até valer, e a próxima tentativa continua. Se repetir, ver se a chave está ativa:",
-                    "a new key may take some seconds until it is good, and the next try goes on. If it repeats, check that the key is active:",
-                ),
-                say(
-                    "Se não estiver, descartá-la e rotacionar de novo:",
-                    "If it is not, discard it and rotate again:"
-                ),
-                names.again_commands
-            ),
-            Self::KeyRefused { key, .. } => format!(
-                "{} `aws iam list-access-keys --user-name {user}`. {} `aws iam update-access-key --user-name {user} --access-key-id {key} --status Active`. {} {}",
-                say(
-                    "ver se a chave do AWSCURRENT está ativa:",
-                    "check that the key of AWSCURRENT is active:",
-                ),
-                say("Se não estiver, ativá-la:", "If it is not, activate it:"),
-                say(
-                    "Se estiver, o segredo dela é outro: guardar o documento com uma chave ativa, num arquivo sem fim de linha, e rotacionar de novo:",
-                    "If it is, its secret is another one: store the document with an active key, from a file without a line end, and rotate again:",
-                ),
-                names.adopt_commands
-            ),
-            Self::TokenRefused { which: "current" } => format!(
-                "{} {}",
-                say(
-                    "conferir TwilioAccountSid e guardar no segredo o token primário que o console do Twilio mostra (Account > API keys & tokens), num arquivo sem fim de linha, e rotacionar de novo:",
-                    "check TwilioAccountSid and store in the secret the primary token that Twilio's console shows (Account > API keys & tokens), from a file without a line end, and rotate again:",
-                ),
-                names.adopt_commands
-            ),
-            Self::TokenRefused { .. } => format!(
-                "{} {}",
-                say(
-                    "o token secundário foi apagado ou trocado no Twilio. Descartar o valor pendente e rotacionar de novo:",
-                    "the secondary token was deleted or replaced at Twilio. Discard the pending value and rotate again:",
-                ),
-                names.again_commands
-            ),
-            Self::ForeignToken => say(
-                "se ninguém usa o token secundário, apagá-lo no console do Twilio (Account > API keys & tokens); a próxima tentativa continua.",
-                "if nobody uses the secondary token, delete it in Twilio's console (Account > API keys & tokens); the next try goes on.",
-            ),
-            Self::AccountClosed { .. } => say(
-                "reativar a conta no console do Twilio; a próxima tentativa continua.",
-                "reactivate the account in Twilio's console; the next try goes on.",
-            ),
-            Self::TwilioLimited | Self::Twilio { .. } => say(
-                "nada agora: a próxima tentativa continua. Se repetir, ver status.twilio.com.",
-                "nothing now: the next try goes on. If it repeats, see status.twilio.com.",
-            ),
-            Self::Repository(_) | Self::Seal => say(
-                "o token do GitHub (GitHubSecretName) precisa de Secrets: read and write no repositório (de um ambiente, Environments: read and write); a próxima tentativa continua.",
-                "the GitHub token (GitHubSecretName) needs Secrets: read and write on the repository (for an environment, Environments: read and write); the next try goes on.",
-            ),
-            Self::NotUpdated { name, .. } => format!(
-                "{} `gh secret list` ({name})",
-                say(
-                    "conferir no repositório; a próxima tentativa grava de novo:",
-                    "check in the repository; the next try stores it again:",
-                ),
-            ),
-            Self::DatabaseForm(_) | Self::Database(_) => say(
-                "ver se a função alcança o banco (VpcSubnetIds, grupo de segurança) e se DatabaseSecretName está em uso; a próxima tentativa continua.",
-                "check that the function reaches the database (VpcSubnetIds, security group) and that DatabaseSecretName is in use; the next try goes on.",
-            ),
-            Self::Hash => format!(
-                "{} {}",
-                say(
-                    "redefinir a senha do administrador por /auth/password/forgot e guardá-la no segredo, num arquivo sem fim de linha, e rotacionar de novo:",
-                    "reset the administrator's password through /auth/password/forgot and store it in the secret, from a file without a line end, and rotate again:",
-                ),
-                names.adopt_commands
-            ),
-            Self::NotSet | Self::HashMoved => {
-                say("nada: a próxima tentativa olha de novo.", "nothing: the next try looks again.")
-            }
-            Self::PasswordOfOthers { .. } => format!(
-                "{} {}",
-                say(
-                    "guardar no segredo a senha que o administrador usa (quem não a sabe redefine por /auth/password/forgot), num arquivo sem fim de linha, e rotacionar de novo:",
-                    "store in the secret the password that the administrator uses (/auth/password/forgot sets a new one), from a file without a line end, and rotate again:",
-                ),
-                names.adopt_commands
-            ),
-            Self::SeveralUsers { .. } => format!(
-                "{} `SELECT id, email FROM users WHERE lower(email) = lower('…')`. {}",
-                say(
-                    "a aplicação não distingue maiúsculas, então não se sabe quem entra. Deixar um só:",
-                    "the application does not tell letter case apart, so nobody knows which one logs in. Leave one of them:",
-                ),
-                say("A próxima tentativa continua.", "The next try goes on."),
-            ),
-            // Retiring looks at no hash.
-            Self::LoginRefused { .. } if names.again_commands.is_empty() => format!(
-                "{} {}",
-                say(
-                    "ver se AppUrl é desta aplicação e se o usuário está ativo. Se alguém trocou a senha dele, guardar no segredo a que vale, num arquivo sem fim de linha, e rotacionar de novo:",
-                    "check that AppUrl is this application's and that the user is active. If somebody has changed the user's password, store the one that is good in the secret, from a file without a line end, and rotate again:",
-                ),
-                names.adopt_commands
-            ),
-            Self::LoginRefused { .. } => say(
-                "o hash no banco confere com a senha nova e o login não: ver se AppUrl é desta aplicação e se o usuário está ativo; a próxima tentativa continua.",
-                "the hash in the database matches the new password and the login does not: check that AppUrl is this application's and that the user is active; the next try goes on.",
-            ),
-            Self::UserInactive { .. } => format!(
-                "{} `UPDATE users SET is_active = true WHERE lower(email) = lower('…')`. {} {}",
-                say(
-                    "ativar o usuário; a próxima tentativa continua:",
-                    "activate the user; the next try goes on:"
-                ),
-                say(
-                    "Se ele deve ficar inativo, desligar a rotação do segredo:",
-                    "If the user is to stay inactive, switch the secret's rotation off:",
-                ),
-                names.off_commands
-            ),
-            Self::LoginLimited { .. } => say(
-                "nada agora: a próxima tentativa, minutos depois, continua. Se repetir, ver quem chama a aplicação tanto (o limite é por endereço, RATE_LIMIT_MAX por minuto).",
-                "nothing now: the next try, minutes later, goes on. If it repeats, find what calls the application that often (the limit is by address, RATE_LIMIT_MAX a minute).",
-            ),
-            Self::LoginUnclear { .. } => say(
-                "ver nos logs da aplicação o erro do login (`unhandled error`; err.code 28P01 é a senha do banco) e se há tasks saudáveis; GET /health não consulta o banco. A próxima tentativa continua.",
-                "look in the application's logs for the login's error (`unhandled error`; err.code 28P01 is the database's password) and for healthy tasks; GET /health does not ask the database. The next try goes on.",
-            ),
-            Self::Retire { .. } => names.retire_command(),
-            Self::Ledger { .. } => say(
-                "ver ledger/rotation.json no bucket de evidências; o rotation-followup o escreve inteiro na próxima rotação.",
-                "see ledger/rotation.json in the evidence bucket; rotation-followup writes it whole after the next rotation.",
-            ),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use shared::database::ErrorKind;
-
-    use super::*;
-
-    const CLEAR: &str = "--version-stage AWSPENDING --remove-from-version-id 4f1c2a7e";
-    const ROTATE: &str = "aws secretsmanager rotate-secret --secret-id 'arn:";
-    const PUT: &str = "put-secret-value --secret-id '/moveongs/dev/x' --secret-string file://valor.txt";
-    const LIST: &str = "iam list-access-keys --user-name mailer";
-
-    fn advice(error: &RotateError, step: Step, is_admin: bool, language: Language) -> Advice {
-        let request = Request {
-            secret_id: "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveongs/dev/x-a1B2c3"
-                .to_owned(),
-            token: "4f1c2a7e-8d4b-4c55-9b0e-2f6f3a9d7c10".to_owned(),
-            rotation_token: None,
-            step,
-        };
-        let names = Names {
-            function: "moveongs-dev-rotate-external",
-            user: "mailer",
-            is_admin,
-            adopt_commands: format!("`aws secretsmanager {PUT}`, {}", request.rotate_command()),
-            off_commands: format!(
-                "`aws secretsmanager cancel-rotate-secret --secret-id 'arn:x'`, {}",
-                request.clear_command()
-            ),
-            again_commands: format!("{}, {}", request.clear_command(), request.rotate_command()),
-        };
-        error.advise(language, &request, &names)
-    }
-
-    fn database(sqlstate: Option<&str>) -> RotateError {
-        RotateError::Database(DatabaseError {
-            kind: ErrorKind::Permission,
-            during: "change the administrator's password",
-            target: "app@db:5432/app".to_owned(),
-            sqlstate: sqlstate.map(str::to_owned),
-            reason: "permission denied for table users".to_owned(),
-        })
-    }
-
-    fn database_login(sqlstate: &str) -> RotateError {
-        RotateError::Database(DatabaseError {
-            kind: ErrorKind::ConnectionLimit,
-            during: "log in",
-            target: "app@db:5432/app".to_owned(),
-            sqlstate: Some(sqlstate.to_owned()),
-            reason: "too many connections".to_owned(),
-        })
-    }
-
-    fn call(operation: &'static str, code: &str) -> CallError {
-        CallError { operation, code: code.to_owned(), message: "no".to_owned() }
-    }
-
-    /// What is in force after a failure at a step, and the commands that come next; each of those is run, in the state that its
-    /// message describes, by `tests/e2e/rotate_external.rs`.
-    #[test]
-    fn what_each_failure_of_a_step_says() {
-        use InForce::{Current, Nothing, Pending, Unsure};
-        use Step::{CreateSecret, FinishSecret, SetSecret, TestSecret};
-        let email = || "admin@imm.local".to_owned();
-        let said = || "500".to_owned();
-        let late = || {
-            RotationError::Deadline(shared::runtime::lambda::DeadlineExceeded {
-                allowed: std::time::Duration::from_secs(20),
-            })
-        };
-        let token = || "4f1c2a7e".to_owned();
-        let at = Timestamp::UNIX_EPOCH;
-        let (mail, admin) = (false, true);
-        let rows: Vec<(RotateError, bool, Step, InForce, &[&str])> = vec![
-            // The issuer takes both credentials until the one before is retired.
-            (RotateError::NotOurs { name: "x".to_owned() }, mail, CreateSecret, Current, &[]),
-            (RotateError::Issuance(EvidenceError::Contended), mail, CreateSecret, Current, &[]),
-            (RotateError::Busy { until: at }, mail, CreateSecret, Current, &[]),
-            (RotateError::NotRetired, mail, CreateSecret, Current, &["lambda invoke"]),
-            (
-                RotateError::NotTheUsersKey { key: "AKIA1".to_owned() },
-                mail,
-                CreateSecret,
-                Current,
-                &[LIST, PUT, ROTATE],
-            ),
-            (
-                RotateError::ForeignKey { key: "AKIA2".to_owned() },
-                mail,
-                CreateSecret,
-                Current,
-                &[
-                    "get-access-key-last-used --access-key-id AKIA2",
-                    "delete-access-key --user-name mailer --access-key-id AKIA2",
-                ],
-            ),
-            (
-                RotateError::Iam(call("iam:CreateAccessKey", "AccessDenied")),
-                mail,
-                CreateSecret,
-                Current,
-                &[LIST],
-            ),
-            (
-                RotateError::PendingKeyGone { key: "AKIA3".to_owned() },
-                mail,
-                TestSecret,
-                Current,
-                &[CLEAR, ROTATE],
-            ),
-            (
-                RotateError::KeyRefused { which: "pending", key: "AKIA4".to_owned() },
-                mail,
-                TestSecret,
-                Current,
-                &[LIST, CLEAR, ROTATE],
-            ),
-            (
-                RotateError::Mail { which: "pending", call: call("ses:SendEmail", "MessageRejected") },
-                mail,
-                FinishSecret,
-                Current,
-                &[],
-            ),
-            (RotateError::TokenRefused { which: "current" }, mail, CreateSecret, Current, &[PUT, ROTATE]),
-            (RotateError::TokenRefused { which: "pending" }, mail, TestSecret, Current, &[CLEAR, ROTATE]),
-            (RotateError::ForeignToken, mail, CreateSecret, Current, &[]),
-            (RotateError::AccountClosed { status: "suspended".to_owned() }, mail, TestSecret, Current, &[]),
-            (RotateError::TwilioLimited, mail, FinishSecret, Current, &[]),
-            (RotateError::Twilio { reason: "no".to_owned() }, mail, CreateSecret, Current, &[]),
-            (
-                RotationError::ForeignPending { token: token() }.into(),
-                mail,
-                TestSecret,
-                Current,
-                &[CLEAR, ROTATE],
-            ),
-            // The administrator's password: GitHub first, then the database.
-            (late().into(), admin, CreateSecret, Current, &[]),
-            (RotateError::Seal, admin, SetSecret, Current, &[]),
-            (
-                RotateError::NotUpdated { name: "N".to_owned(), updated_at: at },
-                admin,
-                SetSecret,
-                Current,
-                &["gh secret list"],
-            ),
-            (RotateError::PasswordOfOthers { email: email() }, admin, SetSecret, Nothing, &[PUT, ROTATE]),
-            (RotateError::Hash, admin, SetSecret, Nothing, &[PUT, ROTATE]),
-            (
-                RotateError::SeveralUsers { count: 2 },
-                admin,
-                SetSecret,
-                Current,
-                &["SELECT id, email FROM users"],
-            ),
-            (
-                RotateError::UserInactive { email: email() },
-                admin,
-                SetSecret,
-                Current,
-                &["UPDATE users SET is_active", "cancel-rotate-secret", CLEAR],
-            ),
-            (database(Some("42501")), admin, SetSecret, Current, &[]),
-            (database(None), admin, SetSecret, Unsure, &[]),
-            // A refused login says nothing of what an earlier try did.
-            (database_login("53300"), admin, SetSecret, Unsure, &[]),
-            (late().into(), admin, SetSecret, Unsure, &[]),
-            (RotateError::HashMoved, admin, SetSecret, Unsure, &[]),
-            (
-                RotationError::ForeignPending { token: token() }.into(),
-                admin,
-                SetSecret,
-                Current,
-                &[CLEAR, ROTATE],
-            ),
-            (
-                RotationError::ForeignPending { token: token() }.into(),
-                admin,
-                TestSecret,
-                Current,
-                &[CLEAR, ROTATE],
-            ),
-            (
-                RotationError::CurrentMoved { token: token() }.into(),
-                admin,
-                SetSecret,
-                Current,
-                &[CLEAR, ROTATE],
-            ),
-            (RotateError::NotSet, admin, TestSecret, Unsure, &[]),
-            (RotateError::HashMoved, admin, TestSecret, Nothing, &[]),
-            (RotateError::LoginRefused { said: said() }, admin, TestSecret, Nothing, &[]),
-            (RotateError::LoginLimited { said: said() }, admin, TestSecret, Pending, &[]),
-            (RotateError::LoginUnclear { said: said() }, admin, TestSecret, Pending, &[]),
-            (database(None), admin, FinishSecret, Pending, &[]),
-            (late().into(), admin, FinishSecret, Pending, &[]),
-        ];
-        for (error, is_admin, step, in_force, commands) in rows {
-            if !matches!(error, RotateError::Rotation(_)) {
-                let line = format!("\nrotate-external {} ", error.kind());
-                let how =
-                    include_str!("../../../tests/e2e/advised.txt").split_once(&line).map(|(_, how)| how);
-                assert!(
-                    how.is_some_and(|how| how.starts_with("-\n") == commands.is_empty()
-                        || how.starts_with("rotate_external::")),
-                    "{line}"
-                );
-            }
-            let [portuguese, english] = [Language::Portuguese, Language::English]
-                .map(|language| advice(&error, step, is_admin, language));
-            for advice in [&portuguese, &english] {
-                assert_eq!(advice.in_force, in_force, "{step} {error}");
-                for command in commands {
-                    assert!(
-                        advice.next.contains(command),
-                        "{step} {error}: {command} is not in {}",
-                        advice.next
-                    );
-                }
-                let found =
-                    advice.next.split('`').skip(1).step_by(2).filter(|quoted| quoted.contains("aws "));
-                let known = commands
-                    .iter()
-                    .filter(|command| !command.starts_with(['g', 'S', 'U']) || command.starts_with("get-"));
-                assert_eq!(found.count(), known.count(), "{step} {error}: {}", advice.next);
-            }
-            assert_ne!(portuguese.cause, english.cause);
-            assert_ne!(portuguese.next, english.next);
-            // The technical detail is English, and stands in the small print.
-            assert!(!portuguese.cause.contains(&error.to_string()), "{}", portuguese.cause);
-        }
-    }
+/// The error for a secret without a current value.
+pub(crate) fn no_value() -> RotationError {
+    RotationError::WrongForm { reason: "it has no value to replace yet".to_owned() }
 }

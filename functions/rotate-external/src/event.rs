@@ -1,21 +1,21 @@
-//! The events that are no rotation step, parsed.
+//! Events other than rotation steps: requests to retire old credentials.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::error::RotateError;
 
-/// What a schedule or a person asks for.
+/// A request by a schedule or a person.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Request {
-    /// `true`; nothing else is asked for in this way.
+    /// Always `true`.
     retire: bool,
-    /// That a version is in use everywhere.
+    /// A person's statement that a version is in use.
     pub in_use: Option<Declared>,
 }
 
-/// That a person vouches for a version, which no ECS service reads.
+/// A person's statement that a version is in use, for a secret that no ECS service reads.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Declared {
@@ -23,7 +23,7 @@ pub(crate) struct Declared {
     pub secret: String,
     /// The version that is in use.
     pub version: String,
-    /// Who says so.
+    /// Name of the person.
     pub by: String,
 }
 
@@ -37,7 +37,8 @@ impl TryFrom<Value> for Request {
 
     fn try_from(event: Value) -> Result<Self, Self::Error> {
         let invalid = |field, expected| RotateError::InvalidEvent { field, expected };
-        let expected = r#"{"retire": true}, with in_use {secret, version, by} where a person vouches for it"#;
+        let expected =
+            r#"{"retire": true}, with in_use {secret, version, by} if a person vouches for the version"#;
         let request: Self = serde_json::from_value(event).map_err(|_| invalid("retire", expected))?;
         if !request.retire {
             return Err(invalid("retire", "true"));
@@ -58,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_asked_for() {
+    fn a_request_names_retiring_and_at_most_one_version() {
         let plain = Request::try_from(json!({"retire": true})).unwrap();
         assert_eq!(plain.in_use, None);
         let declared = json!({"secret": "s", "version": "v", "by": "maria"});

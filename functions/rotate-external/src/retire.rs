@@ -1,120 +1,49 @@
-//! May the credential before the current one be put out of use? No I/O, no clock.
+//! Retires one secret's old credential.
 
-use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
-use shared::run::ledger::{InUse, NotInUse};
+use jiff::Timestamp;
+use shared::aws::{describe, versions};
+use shared::rotation::Base;
+use shared::run::ledger;
 
-use crate::issuance::Deactivated;
-use crate::ses::Key;
+use crate::error::RotateError;
+use crate::event::Declared;
+use crate::kind::Kind;
+use crate::notes;
+use crate::rules::retired::Retired;
+use crate::state::State;
 
-/// Why an old credential stays for now.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Stays {
-    /// A rotation is under way.
-    RotationRuns,
-    /// Something has used it since the follow-up ended.
-    StillUsed {
-        /// The key's id.
-        key: String,
-    },
-    /// It is in no version of the secret: a person's.
-    Foreign {
-        /// The key's id.
-        key: String,
-    },
-    /// The stack names no application whose login would prove anything.
-    NoApplication,
-    /// The application has no such user.
-    NoUser,
-    /// It is deactivated, and can be activated again until the policy's hours are over.
-    Deactivated,
-    /// Nobody knows that the current version is in use.
-    #[serde(untagged)]
-    NotInUse(NotInUse),
+/// The state of a secret's old credential after retiring.
+pub(crate) struct Retirement {
+    pub arn: String,
+    pub retired: Retired,
+    /// The current version; empty if none is.
+    pub version: String,
+    /// When the current version was made; read only if the retirement waits.
+    pub made: Option<Timestamp>,
 }
 
-/// What is to be done with the key that is not the current one.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Act {
-    /// Deactivate it.
-    Deactivate,
-    /// Note since when it is deactivated.
-    Note,
-    /// Delete it.
-    Delete,
-    /// Leave it for now.
-    Leave(Stays),
-}
-
-/// What is to be done with a key whose successor is in use.
-///
-/// `last_used` is IAM's word, which can be hours late: that is what the hours between deactivating and deleting are for. A
-/// leaked key that is still used is used by its thief.
-pub(crate) fn act(
-    key: &Key,
-    last_used: Option<Timestamp>,
-    in_use: Result<InUse, NotInUse>,
-    noted: Option<&Deactivated>,
-    hours: u16,
+/// Reads a secret's state and retires its old credential if the new one is in use.
+pub(crate) async fn retire(
+    base: &Base,
+    kind: Kind<'_>,
+    declared: Option<&Declared>,
     now: Timestamp,
-) -> Act {
-    let in_use = match in_use {
-        Ok(in_use) => in_use,
-        Err(why) => return Act::Leave(Stays::NotInUse(why)),
+) -> Result<Retirement, RotateError> {
+    let listed = describe::secret(&base.secrets, kind.secret()).await?;
+    let bucket = &base.reporter.evidence;
+    let rows = ledger::rows(&bucket.client, &bucket.bucket).await?;
+    let rows = rows.map_err(|reason| RotateError::Ledger { reason })?;
+    let version = listed.labelled("AWSCURRENT").unwrap_or_default().to_owned();
+    // A declaration holds only for its version: AWSCURRENT may have moved since.
+    let declared = declared.filter(|declared| declared.version == version);
+    let is_declared = declared.is_some();
+    let in_use = ledger::in_use(&listed, &rows, is_declared, now);
+    let issuance = notes::issuance(base, &listed.arn).await?;
+    let state = State { base, listed: &listed, rows: &rows, issuance: &issuance, in_use, is_declared, now };
+    let retired = kind.retire(&state).await?;
+    let made = match &retired {
+        Retired::Waits(_) => versions::made(&base.secrets, &listed.arn).await?.remove(&version),
+        _ => None,
     };
-    if key.is_active {
-        return match last_used {
-            Some(used) if used > in_use.since && !in_use.is_incident => {
-                Act::Leave(Stays::StillUsed { key: key.id.clone() })
-            }
-            _ => Act::Deactivate,
-        };
-    }
-    match noted.filter(|noted| noted.key == key.id) {
-        None => Act::Note,
-        Some(noted) if now.duration_since(noted.at) >= SignedDuration::from_hours(i64::from(hours)) => {
-            Act::Delete
-        }
-        Some(_) => Act::Leave(Stays::Deactivated),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-
-    use super::*;
-
-    fn at(hours: i64) -> Timestamp {
-        Timestamp::from_second(1_772_366_400 + 3600 * hours).unwrap()
-    }
-
-    #[test]
-    fn a_key_is_deactivated_first_and_deleted_when_the_hours_are_over() {
-        let key = |is_active| Key { id: "old".to_owned(), is_active, made: None };
-        let used = Ok(InUse { since: at(1), is_incident: false });
-        let noted = |key: &str, hours| Deactivated { key: key.to_owned(), at: at(hours) };
-        let decide = |active, last, in_use, noted: Option<Deactivated>, now| {
-            act(&key(active), last, in_use, noted.as_ref(), 24, at(now))
-        };
-        assert_eq!(decide(true, None, used, None, 2), Act::Deactivate);
-        assert_eq!(decide(true, Some(at(1)), used, None, 2), Act::Deactivate);
-        let later = at(1).checked_add(SignedDuration::from_secs(1)).unwrap();
-        let still_used = || Act::Leave(Stays::StillUsed { key: "old".to_owned() });
-        assert_eq!(decide(true, Some(later), used, None, 2), still_used());
-        // A thief goes on using what leaked.
-        let leaked = Ok(InUse { since: at(1), is_incident: true });
-        assert_eq!(decide(true, Some(later), leaked, None, 2), Act::Deactivate);
-        let unknown = Err(NotInUse::NotFollowed);
-        let leave = Act::Leave(Stays::NotInUse(NotInUse::NotFollowed));
-        assert_eq!(decide(true, None, unknown, None, 2), leave);
-        assert_eq!(decide(false, None, used, None, 2), Act::Note);
-        assert_eq!(decide(false, None, used, Some(noted("another", -99)), 2), Act::Note);
-        let waits = Act::Leave(Stays::Deactivated);
-        assert_eq!(decide(false, None, used, Some(noted("old", 2)), 25), waits);
-        assert_eq!(decide(false, None, used, Some(noted("old", 2)), 26), Act::Delete);
-        assert_eq!(decide(false, None, unknown, Some(noted("old", 2)), 26), leave);
-        // Somebody needed it after all, and has activated it again.
-        assert_eq!(decide(true, Some(at(9)), used, Some(noted("old", 2)), 26), still_used());
-    }
+    Ok(Retirement { arn: listed.arn, retired, version, made })
 }

@@ -11,58 +11,63 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
-use shared::rotation::RotationError;
 use shared::runtime::endpoint::Endpoint;
 use shared::runtime::failure::chain;
 use shared::runtime::web;
 
 use crate::error::RotateError;
+use crate::rules::token::is_token;
 
-/// Longest wait for one answer.
+/// Timeout of one request.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-/// An account of Twilio.
+/// A Twilio account.
 pub(crate) struct Twilio {
     http: Client,
-    /// Base address of the API that knows the account.
+    /// Base URL of the API with the account.
     api: Endpoint,
-    /// Base address of the API that knows its tokens.
+    /// Base URL of the API with its tokens.
     accounts: Endpoint,
     sid: String,
 }
 
-/// What came of asking for a secondary token.
+/// The answer to a request for a secondary token.
 pub(crate) enum Secondary {
-    /// It was made.
+    /// The new token.
     Made(SecretString),
-    /// There is one already.
+    /// The account already has one.
     Exists,
 }
 
-/// The part of the account that is looked at. Danger: it has the primary token.
+/// The account, as far as it is read. Danger: it holds the primary token.
 #[derive(Deserialize)]
 struct Account {
     status: String,
     auth_token: String,
 }
 
-/// An answer that is no success, in Twilio's words.
+/// An answer with an error status.
 struct Refused {
     status: u16,
-    reported: String,
+    /// Status, Twilio's error code and message; at most 200 characters.
+    message: String,
 }
 
 impl Twilio {
-    /// The account `sid`.
+    /// Makes a client for the account `sid`.
     ///
     /// # Errors
     ///
-    /// Why there is no HTTP client.
+    /// Why the HTTP client could not be made.
     pub(crate) fn new(api: Endpoint, accounts: Endpoint, sid: String) -> Result<Self, String> {
         Ok(Self { http: web::client(PATIENCE)?, api, accounts, sid })
     }
 
-    /// Whether Twilio takes a token, and whether that is the primary one: only the account itself tells.
+    /// Checks that Twilio accepts a token; gives whether it is the primary one, which only the account resource shows.
+    ///
+    /// # Errors
+    ///
+    /// [`RotateError::TokenRefused`], [`RotateError::AccountClosed`], [`RotateError::TwilioLimited`], [`RotateError::Twilio`].
     pub(crate) async fn is_primary(
         &self,
         token: &SecretString,
@@ -71,9 +76,9 @@ impl Twilio {
         let url = format!("{}/2010-04-01/Accounts/{}.json", self.api, self.sid);
         let body = self.ask(Method::GET, &url, token).await?.map_err(|refused| refused.error(which))?;
         let mut account: Account = serde_json::from_slice(&body).map_err(|error| RotateError::Twilio {
-            // Serde's own text may quote the token.
+            // Serde's own message may quote the token.
             reason: format!(
-                "the account has another form (line {}, column {})",
+                "the account resource has an unknown form (line {}, column {})",
                 error.line(),
                 error.column()
             ),
@@ -85,22 +90,22 @@ impl Twilio {
         Ok(*primary == token.expose_secret())
     }
 
-    /// Makes a secondary token; the answer shows it once.
+    /// Makes a secondary token, which only this answer shows.
     pub(crate) async fn make(&self, token: &SecretString) -> Result<Secondary, RotateError> {
         let body = match self.ask(Method::POST, &self.tokens("Secondary"), token).await? {
             Ok(body) => body,
-            // Twilio does not document what it says then.
+            // Twilio does not document its answer if one exists.
             Err(Refused { status: 400 | 409 | 422, .. }) => return Ok(Secondary::Exists),
             Err(refused) => return Err(refused.error("current")),
         };
         let made: Option<Value> = serde_json::from_slice(&body).ok();
         let made = made.as_ref().and_then(|made| made.get("secondary_auth_token")?.as_str());
         let made = made.filter(|made| is_token(made)).map(SecretString::from);
-        let strange = || RotateError::Twilio { reason: "no secondary token in its answer".to_owned() };
-        Ok(Secondary::Made(made.ok_or_else(strange)?))
+        let missing = || RotateError::Twilio { reason: "its answer has no secondary token".to_owned() };
+        Ok(Secondary::Made(made.ok_or_else(missing)?))
     }
 
-    /// Deletes the secondary token; that there is none is as good.
+    /// Deletes the secondary token; succeeds if the account has none.
     pub(crate) async fn delete(&self, token: &SecretString) -> Result<(), RotateError> {
         match self.ask(Method::DELETE, &self.tokens("Secondary"), token).await? {
             Ok(_) | Err(Refused { status: 404, .. }) => Ok(()),
@@ -108,10 +113,10 @@ impl Twilio {
         }
     }
 
-    /// Makes the secondary token, which is `token`, the primary one. The primary one before is refused from then on.
+    /// Promotes the secondary token, which must be `token`, to primary. From then on Twilio refuses the old primary token.
     pub(crate) async fn promote(&self, token: &SecretString) -> Result<(), RotateError> {
         match self.ask(Method::POST, &self.tokens("Promote"), token).await? {
-            // There is no secondary token: it was promoted a moment ago.
+            // No secondary token is left: another attempt promoted it.
             Ok(_) | Err(Refused { status: 404, .. }) => Ok(()),
             Err(refused) => Err(refused.error("current")),
         }
@@ -137,9 +142,9 @@ impl Twilio {
             return Ok(Ok(body));
         }
         let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let reported = |field: &str| body.get(field).map(Value::to_string).unwrap_or_default();
-        let reported: String = format!("{} {} {}", status.as_u16(), reported("code"), reported("message"));
-        Ok(Err(Refused { status: status.as_u16(), reported: reported.chars().take(200).collect() }))
+        let part = |field: &str| body.get(field).map(Value::to_string).unwrap_or_default();
+        let message = format!("{} {} {}", status.as_u16(), part("code"), part("message"));
+        Ok(Err(Refused { status: status.as_u16(), message: message.chars().take(200).collect() }))
     }
 }
 
@@ -148,46 +153,7 @@ impl Refused {
         match self.status {
             401 => RotateError::TokenRefused { which },
             429 => RotateError::TwilioLimited,
-            _ => RotateError::Twilio { reason: self.reported },
-        }
-    }
-}
-
-fn is_token(text: &str) -> bool {
-    (16..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric())
-}
-
-/// Checks that a secret's value is a token and nothing else.
-pub(crate) fn check(value: &SecretString) -> Result<(), RotationError> {
-    if is_token(value.expose_secret()) {
-        return Ok(());
-    }
-    let reason = match value.expose_secret() {
-        text if text.ends_with(['\r', '\n']) && is_token(text.trim_end()) => {
-            "it ends with a line end, which no reader takes off: store the token without it"
-        }
-        text if is_token(text.trim()) => "a blank stands beside the token: store the token without it",
-        text if text.trim_start().starts_with('{') => {
-            "it is a JSON document, of which all else would be lost: store the token and nothing else"
-        }
-        _ => "it is not an auth token of Twilio and nothing else",
-    };
-    Err(RotationError::WrongForm { reason: reason.to_owned() })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_distinguished_from_what_is_none() {
-        assert_eq!(check(&SecretString::from("0123456789abcdef0123456789abcdef")), Ok(()));
-        for bad in ["", "short", "{\"token\": \"0123456789abcdef0123456789abcdef\"}", "0123456789abcdef\n"] {
-            let error = check(&SecretString::from(bad)).unwrap_err();
-            assert!(
-                matches!(&error, RotationError::WrongForm { reason } if !reason.contains("0123")),
-                "{error}"
-            );
+            _ => RotateError::Twilio { reason: self.message },
         }
     }
 }

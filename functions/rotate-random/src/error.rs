@@ -1,16 +1,15 @@
-//! Why a rotation step failed; a variant for each thing that an operator does next.
+//! The errors of a rotation step.
 
-use shared::rotation::{Advice, InForce, Request, RotationError};
+use shared::rotation::RotationError;
 use shared::runtime::failure::Failure;
-use shared::runtime::language::Language;
 
-/// Why a rotation step failed.
+/// An error of a rotation step; one variant for each action of an operator.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RotateError {
-    /// What any rotation may fail of.
+    /// An error that every rotation shares.
     #[error(transparent)]
     Rotation(#[from] RotationError),
-    /// Nobody has said how the secret's value is made.
+    /// Neither the policy nor a tag says how the secret's value is made.
     #[error("neither the policy nor a tag says how the value of secret {name} is made")]
     NoRule {
         /// Name of the secret, or the application's variable.
@@ -30,28 +29,6 @@ impl Failure for RotateError {
         match self {
             Self::Rotation(error) => error.fingerprint(),
             Self::NoRule { .. } => self.kind().to_owned(),
-        }
-    }
-}
-
-impl RotateError {
-    /// What an operator reads of the failure.
-    pub(crate) fn advise(&self, language: Language, request: &Request) -> Advice {
-        match self {
-            Self::Rotation(error) => error.advise(language, request),
-            Self::NoRule { .. } => Advice {
-                cause: match language {
-                    Language::Portuguese => "nem a política nem uma tag diz como o valor é feito".to_owned(),
-                    Language::English => self.to_string(),
-                },
-                in_force: InForce::Current,
-                next: language
-                    .pick(
-                        "corrigir a política (`cargo xtask policy apply`) ou as tags rotation:* do segredo; a próxima tentativa usa a correção.",
-                        "correct the policy (`cargo xtask policy apply`) or the secret's rotation:* tags; the next try uses the correction.",
-                    )
-                    .to_owned(),
-            },
         }
     }
 }

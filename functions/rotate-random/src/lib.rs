@@ -1,11 +1,11 @@
-//! Rotates a secret whose value is ours to make, one step per invocation.
+//! Rotates a secret whose value this function generates, one step per invocation.
 //!
-//! The course of a rotation is `shared::rotation`'s. Decisions: `policy.rs` (how a value is made) and `value.rs` (the
-//! values).
+//! `shared::rotation` runs the steps. Decisions: `rules/policy.rs` (how a value is made) and `rules/value.rs` (the values).
+//! Texts for operators: `text.rs`.
 
 mod error;
-mod policy;
-mod value;
+mod rules;
+mod text;
 
 use aws_config::SdkConfig;
 use secrecy::SecretString;
@@ -13,7 +13,8 @@ use shared::rotation::{Advice, Aftermath, Attempt, Base, Outcome, Proof, Request
 use shared::runtime::env::{Env, EnvError};
 
 pub use error::RotateError;
-use policy::Rule;
+use rules::policy::{self, Rule};
+use rules::value;
 
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "rotate-random";
@@ -21,9 +22,9 @@ pub const PROCEDURE: &str = "rotate-random";
 /// What an invocation needs besides its event; built once per cold start.
 pub struct App {
     base: Base,
-    /// Name of the secret that the application reads `JWT_SECRET` from.
+    /// Name of the secret with the application's `JWT_SECRET`.
     jwt_secret: String,
-    /// The same for `NOTIFICATIONS_WEBHOOK_SECRET`; none when there is none.
+    /// The same for `NOTIFICATIONS_WEBHOOK_SECRET`; none if the stack names none.
     webhook_secret: Option<String>,
 }
 
@@ -47,8 +48,7 @@ impl App {
         policy::rule(&self.base.settings.policy.rotation, self.variable(&described.name), &described.tags)
     }
 
-    /// The policy's key of a secret: the application's variable where the template names the secret, else the
-    /// secret's own name.
+    /// A secret's key in the policy: the application's variable if the template names the secret, else the secret's own name.
     fn variable<'a>(&self, secret_name: &'a str) -> &'a str {
         if secret_name == self.jwt_secret {
             "JWT_SECRET"
@@ -83,7 +83,7 @@ impl Rotation for App {
         Ok(value::compose(current, &self.rule(attempt)?)?)
     }
 
-    /// Nothing outside Secrets Manager knows the value.
+    /// Does nothing: no system outside Secrets Manager holds the value.
     async fn set(&self, attempt: &Attempt<'_>) -> Result<Outcome, RotateError> {
         attempt.pending().await?;
         Ok(Outcome::Nothing)

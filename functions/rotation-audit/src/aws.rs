@@ -1,4 +1,4 @@
-//! The AWS calls. The only file that names SDK operations of this function alone.
+//! The AWS calls. The only file that names SDK operations that no other function uses.
 
 use shared::runtime::failure::CallError;
 
@@ -12,15 +12,15 @@ pub(crate) async fn resource_policy(client: &Secrets, secret_id: &str) -> Result
     Ok(found.resource_policy)
 }
 
-/// Whether an RDS instance takes logins by IAM.
-pub(crate) async fn takes_iam(client: &aws_sdk_rds::Client, instance: &str) -> Result<bool, CallError> {
+/// Whether an RDS instance accepts IAM logins.
+pub(crate) async fn accepts_iam(client: &aws_sdk_rds::Client, instance: &str) -> Result<bool, CallError> {
     let found = client.describe_db_instances().db_instance_identifier(instance).send().await;
     let found = found.map_err(CallError::during("rds:DescribeDBInstances"))?;
-    let said =
+    let is_enabled =
         found.db_instances().first().and_then(|instance| instance.iam_database_authentication_enabled());
-    said.ok_or_else(|| CallError {
+    is_enabled.ok_or_else(|| CallError {
         operation: "rds:DescribeDBInstances",
         code: "NoAnswer".to_owned(),
-        message: format!("RDS does not say whether {instance} takes logins by IAM"),
+        message: format!("RDS does not say whether {instance} accepts IAM logins"),
     })
 }

@@ -9,17 +9,17 @@ use serde_json::{Value, json};
 use shared::github::{GitHubError, Session, Setup, read};
 use shared::run::markdown;
 
-/// What the template has for the board.
+/// The template's parameters for the board.
 pub(crate) const SETUP: Setup = Setup {
     repository: "GitHubRepository",
     secret: "GitHubSecretName",
     permissions: "the permission Issues: read and write",
 };
 
-/// The label that tasks are listed by.
+/// Label of the tasks; the list of issues asks for it.
 pub(crate) const LABEL: &str = "governance-rotation";
 
-/// Pages of a hundred issues; more would mean that something goes round in circles.
+/// Most pages of a hundred issues; more would mean a loop of pages.
 const PAGES: usize = 100;
 
 /// An issue with the label.
@@ -33,7 +33,7 @@ pub(crate) struct Issue {
     pub body: Option<String>,
     #[serde(default)]
     labels: Vec<Label>,
-    /// Present when it is no issue but a pull request.
+    /// Present if it is a pull request, not an issue.
     pull_request: Option<Value>,
 }
 
@@ -50,7 +50,7 @@ impl Board<'_> {
         self.0.url(&format!("/issues{path}"))
     }
 
-    /// Every issue with the label, open and closed, oldest first. Not the search API, which lags behind.
+    /// Every issue with the label, open and closed, oldest first. Does not use the search API, which lags.
     pub(crate) async fn issues(&self) -> Result<Vec<Issue>, GitHubError> {
         let mut url = self.url(&format!("?labels={LABEL}&state=all&sort=created&direction=asc&per_page=100"));
         let mut issues = Vec::new();
@@ -76,14 +76,14 @@ impl Board<'_> {
         read(self.0.ask(Method::POST, &self.url(""), Some(&issue)).await?).await
     }
 
-    /// Says something in an issue.
+    /// Comments on an issue.
     pub(crate) async fn comment(&self, number: u64, text: &str) -> Result<(), GitHubError> {
         let url = self.url(&format!("/{number}/comments"));
         self.0.ask(Method::POST, &url, Some(&json!({"body": text}))).await?;
         Ok(())
     }
 
-    /// Closes an issue as done.
+    /// Closes an issue as completed.
     pub(crate) async fn close(&self, number: u64) -> Result<(), GitHubError> {
         let change = json!({"state": "closed", "state_reason": "completed"});
         self.0.ask(Method::PATCH, &self.url(&format!("/{number}")), Some(&change)).await?;
@@ -92,13 +92,13 @@ impl Board<'_> {
 }
 
 impl Issue {
-    /// Whether it is found again.
+    /// Whether it has the label, so that later audits find it.
     pub(crate) fn has_label(&self) -> bool {
         self.labels.iter().any(|label| label.name == LABEL)
     }
 }
 
-/// The address of the next page. Source: RFC 8288; GitHub's have the relation as their first parameter.
+/// Address of the next page. Source: RFC 8288.
 fn next_page(headers: &HeaderMap) -> Option<String> {
     let links = headers.get(LINK)?.to_str().ok()?;
     links.split(',').find_map(|link| {

@@ -1,6 +1,4 @@
-//! The tasks on the board: opened once for a version that is due, closed when it is current no more.
-
-use std::collections::BTreeMap;
+//! The tasks on the board: opened once for a version that is due, closed once another version is current.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -9,92 +7,36 @@ use shared::runtime::failure::chain;
 use shared::runtime::settings::Settings;
 
 use crate::error::BoardError;
-use crate::github::{Board, Issue};
-use crate::policy::{Finding, Secret};
+use crate::github::Board;
+use crate::rules::facts::Secret;
+use crate::rules::finding::Finding;
+use crate::rules::task::{Task, done, tasks};
 use crate::text;
 
-/// What a marker begins with; Markdown does not show it.
-const MARKER: &str = "<!-- governance:rotation:";
+/// How long a claim protects a task whose issue is not yet open; far longer than the function's timeout.
+const CLAIM_TIME: SignedDuration = SignedDuration::from_mins(15);
 
-/// How long whoever took a task's place may be at work: far longer than the function's timeout lets a run live.
-const PLACE_HELD: SignedDuration = SignedDuration::from_mins(15);
-
-/// The place of one task: taken before its issue is opened, so that of two runs one opens it.
+/// The claim on a task, stored before its issue is opened, so that only one of two runs opens it.
 #[derive(Debug, Deserialize, Serialize)]
-struct Place {
+struct Claim {
     secret: String,
     version: String,
     taken: Timestamp,
-    /// The issue; none while it is being opened, or when whoever was opening it died.
+    /// The issue; none until it is open, or if the run that claimed the task died.
     issue: Option<u64>,
 }
 
-/// A task that the board has to have.
-#[derive(Debug, Eq, PartialEq)]
-pub(crate) struct Task<'a> {
-    /// The secret that is due.
-    pub secret: &'a Secret,
-    /// The version that is to be replaced.
-    version: &'a str,
-    due: Timestamp,
-}
-
-impl Task<'_> {
-    /// The text by which the issue is found again.
-    pub(crate) fn marker(&self) -> String {
-        format!("{MARKER}{}:{} -->", self.secret.name, mark(self.version))
-    }
-}
-
-/// A version's id in a marker. Whoever rotates by hand chooses it, and it could end the comment that it stands in.
-fn mark(version: &str) -> String {
-    version.replace(|character: char| !character.is_ascii_alphanumeric() && character != '-', "_")
-}
-
-/// The tasks that the board has to have.
-pub(crate) fn tasks<'a>(secrets: &'a [(Secret, Vec<Finding>)]) -> Vec<Task<'a>> {
-    let task = |(secret, found): &'a (Secret, Vec<Finding>)| {
-        let due = found.iter().find_map(Finding::task)?;
-        Some(Task { secret, version: secret.facts.as_ref()?.listed.labelled("AWSCURRENT")?, due })
-    };
-    secrets.iter().filter_map(task).collect()
-}
-
-/// What an issue's marker names: a secret and the version that was current.
-fn marked(body: &str) -> Option<(&str, &str)> {
-    body.split(MARKER).nth(1)?.split(" -->").next()?.rsplit_once(':')
-}
-
-/// The open issues whose secret has another current version, with that version.
-fn done<'a>(issues: &'a [Issue], secrets: &'a [(Secret, Vec<Finding>)]) -> Vec<(&'a Issue, &'a str)> {
-    let current: BTreeMap<&str, &str> = secrets
-        .iter()
-        .filter_map(|(secret, _)| {
-            Some((secret.name.as_str(), secret.facts.as_ref()?.listed.labelled("AWSCURRENT")?))
-        })
-        .collect();
-    issues
-        .iter()
-        .filter(|issue| issue.state == "open")
-        .filter_map(|issue| {
-            let (name, version) = marked(issue.body.as_deref()?)?;
-            let now = current.get(name)?;
-            (mark(now) != version).then_some((issue, *now))
-        })
-        .collect()
-}
-
-/// What became of a task.
+/// Outcome of a task.
 pub(crate) enum Outcome {
-    /// Its issue was opened now.
+    /// This run opened its issue.
     Opened(u64),
-    /// Its issue was closed now.
+    /// This run closed its issue.
     Closed(u64),
-    /// Another run has its place, or somebody has taken its issue off the list.
+    /// Another run claimed it, or its issue was opened earlier and is no longer in the list.
     Left,
 }
 
-/// Closes what is done, opens what is missing, unless new ones are `held` back; each task ends with what became of it.
+/// Closes finished tasks and opens missing ones, unless new ones are `held` back; returns each task with its outcome.
 pub(crate) async fn settle(
     board: &Board<'_>,
     evidence: &Evidence,
@@ -121,7 +63,7 @@ pub(crate) async fn settle(
     Ok(outcomes)
 }
 
-/// Says so before it closes: a run that dies between the two says it twice rather than never.
+/// Comments before it closes: if a run dies in between, the comment is repeated rather than lost.
 async fn close(
     board: &Board<'_>,
     settings: &Settings,
@@ -140,88 +82,25 @@ async fn open(
     task: &Task<'_>,
     now: Timestamp,
 ) -> Result<Outcome, BoardError> {
-    let unkept = |error: EvidenceError| BoardError::Place(chain(&error));
+    let unclaimed = |error: EvidenceError| BoardError::Claim(chain(&error));
     let marker = task.marker();
-    let mut place =
-        Place { secret: task.secret.name.clone(), version: task.version.to_owned(), taken: now, issue: None };
-    let is_stale = |found: &Place| found.issue.is_none() && now.duration_since(found.taken) >= PLACE_HELD;
-    let Some(claim) = evidence.claim(&marker, &place, is_stale).await.map_err(unkept)? else {
+    let mut claim =
+        Claim { secret: task.secret.name.clone(), version: task.version.to_owned(), taken: now, issue: None };
+    let is_stale = |found: &Claim| found.issue.is_none() && now.duration_since(found.taken) >= CLAIM_TIME;
+    let Some(handle) = evidence.claim(&marker, &claim, is_stale).await.map_err(unclaimed)? else {
         return Ok(Outcome::Left);
     };
     let body = format!("{}\n\n{marker}\n", text::task_body(settings, task.secret, task.due, now));
     let issue = board.open(&text::task_title(settings, task.secret, task.due), &body).await?;
-    place.issue = Some(issue.number);
-    if let Err(error) = evidence.settle(claim, &place).await {
-        // The issue's marker says the same.
+    claim.issue = Some(issue.number);
+    if let Err(error) = evidence.settle(handle, &claim).await {
+        // Not an error: the issue's marker identifies it too.
         tracing::warn!(
-            message = format!("the number of issue #{} was not noted: {}", issue.number, chain(&error))
+            message = format!("the number of issue #{} could not be stored: {}", issue.number, chain(&error))
         );
     }
     if !issue.has_label() {
         return Err(BoardError::LabelDropped { number: issue.number });
     }
     Ok(Outcome::Opened(issue.number))
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-    use shared::policy::Policy;
-
-    use super::*;
-    use crate::policy::{Facts, standard};
-
-    fn secret(name: &str, version: &str, found: Vec<Finding>) -> (Secret, Vec<Finding>) {
-        let policy: Policy = "".parse().unwrap();
-        let standard = standard(&policy, "JWT_SECRET");
-        (Secret { name: name.to_owned(), standard, facts: Some(Facts::of_version(version)) }, found)
-    }
-
-    fn issue(number: u64, state: &str, body: &str) -> Issue {
-        serde_json::from_value(json!({"number": number, "state": state, "body": body})).unwrap()
-    }
-
-    #[test]
-    fn a_task_for_each_secret_that_is_due_or_overdue() {
-        let due = "2026-03-01T12:00:00Z".parse().unwrap();
-        let secrets = [
-            secret("a", "1", vec![Finding::DueSoon { due }]),
-            secret("b", "2", vec![Finding::RotationLate { since: due }, Finding::Overdue { due }]),
-            secret("c", "3", vec![Finding::NoPolicy]),
-            (Secret { facts: None, ..secret("d", "4", vec![]).0 }, vec![Finding::Missing]),
-        ];
-        let markers: Vec<_> = tasks(&secrets).iter().map(Task::marker).collect();
-        assert_eq!(markers, ["<!-- governance:rotation:a:1 -->", "<!-- governance:rotation:b:2 -->"]);
-    }
-
-    #[test]
-    fn a_version_that_a_person_named_ends_no_marker() {
-        let due = "2026-03-01T12:00:00Z".parse().unwrap();
-        for (version, marked) in [("1--> @team\n# x", "1--___team___x"), ("a:b", "a_b")] {
-            let secrets = [secret("/m/dev/a", version, vec![Finding::DueSoon { due }])];
-            let marker = tasks(&secrets)[0].marker();
-            assert_eq!(marker, format!("{MARKER}/m/dev/a:{marked} -->"));
-            // It is found again, and its issue stays open until another version is current.
-            assert!(done(&[issue(1, "open", &marker)], &secrets).is_empty());
-            let later = [secret("/m/dev/a", "2", vec![])];
-            assert_eq!(done(&[issue(1, "open", &marker)], &later).len(), 1);
-        }
-    }
-
-    #[test]
-    fn an_open_issue_of_a_version_that_is_current_no_more_is_done() {
-        let marker = |name: &str, version: &str| format!("x\n\n{MARKER}{name}:{version} -->\n");
-        let secrets = [secret("/m/dev/a", "2", vec![])];
-        let issues = [
-            issue(1, "open", &marker("/m/dev/a", "1")),
-            issue(2, "open", &marker("/m/dev/a", "2")),
-            issue(3, "closed", &marker("/m/dev/a", "1")),
-            issue(4, "open", &marker("/m/dev/other", "1")),
-            issue(5, "open", "no marker"),
-            issue(6, "open", "<!-- governance:rotation:"),
-        ];
-        let done: Vec<_> =
-            done(&issues, &secrets).into_iter().map(|(issue, now)| (issue.number, now)).collect();
-        assert_eq!(done, [(1, "2")]);
-    }
 }

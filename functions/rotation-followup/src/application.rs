@@ -1,4 +1,4 @@
-//! What the application is asked for its proofs.
+//! Requests to the application, for the proofs.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use shared::application::{Answered, Application};
 
-use crate::proof::{Proof, ROUNDS, health, list, login, new_token, nobodys_login, old_token};
+use crate::rules::proof::{Proof, ROUNDS, health, list, login, new_token, nobodys_login, old_token};
 
 /// The account for smoke tests.
 pub(crate) struct Account {
@@ -16,7 +16,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Reads the value of its secret: JSON with `email` and `password`. None when it is anything else.
+    /// Reads the secret's value: a JSON object of strings with `email` and `password`. None for anything else.
     pub(crate) fn parse(value: &SecretString) -> Option<Self> {
         let mut fields: BTreeMap<String, String> = serde_json::from_str(value.expose_secret()).ok()?;
         Some(Self {
@@ -40,20 +40,20 @@ async fn rounds(application: &Application, request: impl Fn() -> RequestBuilder)
 }
 
 /// `GET /health`.
-pub(crate) async fn is_healthy(application: &Application) -> Proof {
+pub(crate) async fn check_health(application: &Application) -> Proof {
     health(&rounds(application, || application.request(Method::GET, "/health")).await)
 }
 
-/// Whether it takes a token of ours, or refuses it.
-pub(crate) async fn token(application: &Application, token: &SecretString, is_new: bool) -> Proof {
+/// `GET /beneficiaries` with a token that this function signed with the new or the old key.
+pub(crate) async fn check_token(application: &Application, token: &SecretString, is_new: bool) -> Proof {
     let request =
         || application.request(Method::GET, "/beneficiaries?limit=1").bearer_auth(token.expose_secret());
     let answers = rounds(application, request).await;
     if is_new { new_token(&answers) } else { old_token(&answers) }
 }
 
-/// Login and list with the account for smoke tests; without one, a login of nobody.
-pub(crate) async fn smoke(application: &Application, account: Option<&Account>) -> Vec<Proof> {
+/// Login and list with the account for smoke tests; without an account, a login that must be refused.
+pub(crate) async fn check_login(application: &Application, account: Option<&Account>) -> Vec<Proof> {
     let enter = |email: &str, password: &str| {
         let body = json!({"email": email, "password": password});
         application.request(Method::POST, "/auth/login").json(&body)

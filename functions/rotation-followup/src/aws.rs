@@ -1,4 +1,4 @@
-//! The AWS calls. The only file that names SDK operations of Secrets Manager and ECS, but for the list of secrets.
+//! The AWS calls: the only file of this function that names SDK operations.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +11,12 @@ use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 use shared::runtime::failure::CallError;
 
-use crate::readers::Reference;
-use crate::rollout::{Deployment, Service, ServiceDeployment};
+use crate::rules::readers::Reference;
+use crate::rules::rollout::{Deployment, Service, ServiceDeployment};
 
 type Ecs = aws_sdk_ecs::Client;
 
-/// Most services that one DescribeServices takes.
+/// Most services in one DescribeServices call.
 const SERVICES_A_CALL: usize = 10;
 
 /// Makes `to` the current version instead of `from`.
@@ -32,12 +32,26 @@ pub(crate) async fn move_current(
     Ok(())
 }
 
-/// Takes AWSPENDING off a version whose rotation is finished.
+/// Removes AWSPENDING from a version whose rotation is finished.
 pub(crate) async fn clear_pending(client: &Secrets, secret_id: &str, version: &str) -> Result<(), CallError> {
     let cleared = client.update_secret_version_stage().secret_id(secret_id).version_stage("AWSPENDING");
     let cleared = cleared.remove_from_version_id(version).send().await;
     cleared.map_err(CallError::during("secretsmanager:UpdateSecretVersionStage"))?;
     Ok(())
+}
+
+/// Whether ECS refused UpdateService because of the service itself, so other services can still be deployed.
+pub(crate) fn is_of_service(code: &str) -> bool {
+    [
+        "InvalidParameterException",
+        "ServiceNotActiveException",
+        "ServiceNotFoundException",
+        "UnsupportedFeatureException",
+        "NamespaceNotFoundException",
+        "PlatformUnknownException",
+        "PlatformTaskDefinitionIncompatibilityException",
+    ]
+    .contains(&code)
 }
 
 /// Names of all services of a cluster.
@@ -52,7 +66,7 @@ pub(crate) async fn services(client: &Ecs, cluster: &str) -> Result<Vec<String>,
     Ok(names)
 }
 
-/// Services by name; what does not exist is not among them.
+/// Services by name, without those that do not exist.
 pub(crate) async fn describe_services(
     client: &Ecs,
     cluster: &str,
@@ -79,13 +93,13 @@ fn service(service: EcsService) -> Service {
     let in_flight = in_flight.chain(of_sets.iter().cloned()).collect();
     let next = match service.task_definition.filter(|definition| !definition.is_empty()) {
         Some(definition) => BTreeSet::from([definition]),
-        // Of the controllers EXTERNAL and CODE_DEPLOY it can stand in the task sets alone.
+        // With the controllers EXTERNAL and CODE_DEPLOY, only the task sets may name it.
         None => of_sets,
     };
     Service {
         name: service.service_name.unwrap_or_default(),
         is_active: service.status.is_none_or(|status| status == "ACTIVE"),
-        // Left out, it is ECS's own.
+        // The default is ECS's own controller.
         controller: controller.unwrap_or_else(|| "ECS".to_owned()),
         shift_minutes: service.deployment_configuration.as_ref().and_then(shift_minutes),
         next,
@@ -96,7 +110,7 @@ fn service(service: EcsService) -> Service {
     }
 }
 
-/// How long the service's own settings let a deployment shift traffic and bake, in minutes; none of a rolling one.
+/// Minutes in which a deployment shifts traffic and bakes, by the service's own settings; none for a rolling deployment.
 fn shift_minutes(configuration: &DeploymentConfiguration) -> Option<u32> {
     let minutes = |minutes: i32| u32::try_from(minutes).unwrap_or_default();
     let bake = minutes(configuration.bake_time_in_minutes.unwrap_or_default());
@@ -106,7 +120,7 @@ fn shift_minutes(configuration: &DeploymentConfiguration) -> Option<u32> {
             let linear = configuration.linear_configuration.as_ref();
             let step = linear.and_then(|linear| linear.step_percent).unwrap_or(10.0);
             let each = minutes(linear.and_then(|linear| linear.step_bake_time_in_minutes).unwrap_or(6));
-            Some(bake + crate::rollout::steps(step).saturating_sub(1).saturating_mul(each))
+            Some(bake + crate::rules::rollout::steps(step).saturating_sub(1).saturating_mul(each))
         }
         DeploymentStrategy::Canary => {
             let canary = configuration.canary_configuration.as_ref();
@@ -116,7 +130,7 @@ fn shift_minutes(configuration: &DeploymentConfiguration) -> Option<u32> {
     }
 }
 
-/// The newest service deployment that was made at `since` or later; none when there is none yet.
+/// The newest service deployment created at `since` or later, if there is one yet.
 pub(crate) async fn service_deployment(
     client: &Ecs,
     cluster: &str,
@@ -167,12 +181,12 @@ fn deployment(deployment: EcsDeployment) -> Deployment {
     }
 }
 
-/// To the nanosecond: a deployment of the same second may have begun before the change.
+/// Keeps nanoseconds: a deployment of the same second may have begun before the change.
 fn precise(at: DateTime) -> Option<Timestamp> {
     Timestamp::from_nanosecond(at.as_nanos()).ok()
 }
 
-/// What a task definition gets of secrets.
+/// References of a task definition to secrets.
 pub(crate) async fn references(client: &Ecs, task_definition: &str) -> Result<Vec<Reference>, CallError> {
     let described = client.describe_task_definition().task_definition(task_definition).send().await;
     let described = described.map_err(CallError::during("ecs:DescribeTaskDefinition"))?;
@@ -192,7 +206,8 @@ fn of_definition(definition: TaskDefinition) -> Vec<Reference> {
     containers.flat_map(of_container).chain(of_volumes).collect()
 }
 
-/// Its variables, the options of its log driver, and the registry's credentials: each is read when a task starts.
+/// References in a container's variables, the options of its log driver and the registry's credentials: ECS reads each when a task
+/// starts.
 fn of_container(container: ContainerDefinition) -> Vec<Reference> {
     let place = container.name.unwrap_or_default();
     let options = container.log_configuration.and_then(|logs| logs.secret_options);
@@ -204,7 +219,7 @@ fn of_container(container: ContainerDefinition) -> Vec<Reference> {
     all.map(|(field, value_from)| Reference { place: place.clone(), field, value_from }).collect()
 }
 
-/// Forces a new deployment, and gives its id.
+/// Forces a new deployment and returns its id.
 pub(crate) async fn deploy(client: &Ecs, cluster: &str, name: &str) -> Result<String, CallError> {
     let updated =
         client.update_service().cluster(cluster).service(name).force_new_deployment(true).send().await;
@@ -224,7 +239,7 @@ mod tests {
     use shared::testing::{aws, replies};
 
     use super::*;
-    use crate::readers::{self, Cause, Unreached};
+    use crate::rules::readers::{self, Cause, Subject, Unreached};
 
     const PINNED: &str = include_str!("../../../tests/cases/01-task-definition-pinned-valuefrom.json");
     const EXTERNAL: &str = include_str!("../../../tests/cases/06a-ecs-service-external-controller.json");
@@ -237,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_definition_that_is_pinned_names_no_reader_of_the_new_value() {
+    async fn a_pinned_task_definition_is_not_a_reader_of_the_new_value() {
         let case: Value = serde_json::from_str(PINNED).unwrap();
         let definition = case["taskDefinitionArn"].as_str().unwrap().to_owned();
         let wire = replies(&[&json!({"taskDefinition": case}).to_string()]);
@@ -257,7 +272,8 @@ mod tests {
             ("/moveongs/dev/jwt", "a1B2c3", "JWT_SECRET", "AWSPREVIOUS"),
         ] {
             let arn = format!("{account}:{name}-{suffix}");
-            let found = readers::of(&arn, name, &[], std::slice::from_ref(&service), &known, None);
+            let secret = Subject { arn: &arn, name, mapped: &[], followed: None };
+            let found = readers::of(secret, std::slice::from_ref(&service), &known);
             assert_eq!(found.services, Vec::<String>::new());
             let reader = format!("moveongs-dev-api/api/{variable}");
             assert_eq!(found.unreached, [unreached(&reader, to, &definition)]);
@@ -265,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_place_of_a_task_definition_that_names_a_secret_is_seen() {
+    async fn every_place_that_names_a_secret_is_found() {
         let definition = json!({"taskDefinition": {
             "containerDefinitions": [
                 {"name": "init", "secrets": [{"name": "A", "valueFrom": "a"}]},
@@ -289,22 +305,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_service_of_another_controller_keeps_no_other_from_being_deployed() {
+    async fn a_service_of_another_controller_does_not_prevent_other_deployments() {
         let wire = replies(&[EXTERNAL, CODE_DEPLOY]);
         let client = Ecs::new(&aws(&wire));
         let names = ["moveongs-dev-api", "batch"].map(str::to_owned);
         let services = describe_services(&client, "c", &names).await.unwrap();
         let shown: Vec<_> = services.iter().map(|it| (it.name.as_str(), it.controller.as_str())).collect();
         assert_eq!(shown, [("moveongs-dev-api", "ECS"), ("batch", "EXTERNAL")]);
-        // It has no task definition of its own.
+        // A service of this controller has no task definition of its own.
         assert!(services[1].next.is_empty());
         let refused = deploy(&client, "c", "batch").await.unwrap_err();
-        assert!(crate::is_of_service(&refused.code), "{}", refused.code);
-        assert!(!crate::is_of_service("AccessDeniedException"));
+        assert!(is_of_service(&refused.code), "{}", refused.code);
+        assert!(!is_of_service("AccessDeniedException"));
     }
 
     #[test]
-    fn a_services_own_settings_say_how_long_traffic_shifts() {
+    fn the_services_own_settings_limit_the_time_of_a_traffic_shift() {
         use aws_sdk_ecs::types::{CanaryConfiguration, LinearConfiguration};
         let minutes = |strategy: &str, bake: i32, step: f64, each: i32| {
             let linear = LinearConfiguration::builder().step_percent(step).step_bake_time_in_minutes(each);
@@ -320,7 +336,7 @@ mod tests {
         assert_eq!(minutes("BLUE_GREEN", 30, 10.0, 5), Some(30));
         assert_eq!(minutes("LINEAR", 30, 25.0, 5), Some(45));
         assert_eq!(minutes("CANARY", 30, 10.0, 5), Some(35));
-        // What the service documents where the settings are left out.
+        // The documented defaults.
         let linear = DeploymentConfiguration::builder().strategy(DeploymentStrategy::Linear).build();
         assert_eq!(shift_minutes(&linear), Some(9 * 6));
         assert_eq!(shift_minutes(&DeploymentConfiguration::builder().build()), None);

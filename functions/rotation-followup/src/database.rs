@@ -1,26 +1,17 @@
-//! The application's database, logged in to as the application does.
+//! Logins to the application's database with the application's own credential.
 
 use secrecy::{ExposeSecret, SecretString};
 use shared::database::secret::Secret;
 use shared::database::{Database, Session};
 use shared::runtime::failure::chain;
 
-/// Ends every session that could be continued without a password. Source: the application keeps the SHA-256 of each refresh
-/// token in this table, which it makes at run time.
+use crate::rules::proof::Refused;
+
+/// Ends every session that could continue without a password. Source: the application keeps the SHA-256 of each refresh token in
+/// this table, which it creates at run time.
 const END_SESSIONS: &str = "UPDATE auth_refresh_tokens SET revoked_at = now() WHERE revoked_at IS NULL";
 
-/// Why a credential did not log in; nothing of it is secret.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Refused {
-    /// Stable name.
-    pub kind: &'static str,
-    /// What was answered.
-    pub why: String,
-    /// Whether the application cannot log in with it either, wherever it runs.
-    pub is_certain: bool,
-}
-
-/// Logs in with the value of a version of `DATABASE_URL`.
+/// Logs in with one version's value of `DATABASE_URL`.
 pub(crate) async fn login(database: &Database, value: &SecretString) -> Result<Session, Refused> {
     let secret = Secret::parse(value).map_err(|error| Refused {
         kind: "WrongForm",
@@ -34,13 +25,13 @@ pub(crate) async fn login(database: &Database, value: &SecretString) -> Result<S
     })
 }
 
-/// Whether a value can be read as a URL by nobody. What only our own reader refuses may be good for the application.
+/// Whether no reader can take a value for a URL. The application may accept a value that only this stack's reader refuses.
 fn names_no_server(value: &str) -> bool {
     !value.contains("://") && !value.trim_start().starts_with('{')
 }
 
-/// Whether the server refuses the login itself: a wrong password or user, a database that does not exist or admits no such
-/// user. Its rule for the address that asks may differ for the application's.
+/// Whether the server refuses the login itself: a wrong password or user, or a database that does not exist or does not admit the
+/// user. A refusal by `pg_hba.conf` is not certain: another rule may apply to the application's address.
 fn refuses(sqlstate: &str, reason: &str) -> bool {
     match sqlstate {
         "28000" => !reason.contains("pg_hba.conf"),
@@ -48,7 +39,7 @@ fn refuses(sqlstate: &str, reason: &str) -> bool {
     }
 }
 
-/// Revokes all refresh tokens, and gives how many were not yet. Without the table nobody has ever logged in.
+/// Revokes all refresh tokens and returns how many were still good. Without the table no one has ever logged in.
 pub(crate) async fn end_sessions(database: &Database, value: &SecretString) -> Result<u64, String> {
     let session =
         login(database, value).await.map_err(|refused| format!("{}: {}", refused.kind, refused.why))?;

@@ -1,46 +1,46 @@
-//! Why a step of a follow-up failed. What is wrong with a rollout or a proof is a result and no failure of a step.
+//! Why a step of a follow-up failed. A failed rollout or proof is a result, not a failed step.
 
 use shared::run::evidence::EvidenceError;
 use shared::runtime::event::InvalidEvent;
 use shared::runtime::failure::{CallError, Failure};
 use shared::runtime::lambda::DeadlineExceeded;
 
-/// Why a step failed; the state machine tries again what may pass.
+/// Why a step failed; the state machine retries a step that may succeed later.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum FollowupError {
-    /// The event is none of ours.
+    /// The event is not one of this function's.
     #[error(transparent)]
     InvalidEvent(#[from] InvalidEvent),
-    /// The secret is not this environment's.
+    /// The secret belongs to another environment.
     #[error(
-        "the secret {0} is not of this environment: neither template nor policy name it, and its tags Project and Environment do not"
+        "the secret {0} does not belong to this environment: neither the template nor the policy names it, and its tags Project and Environment do not match"
     )]
     NotOurs(String),
-    /// An incident was declared of a value that is not new.
-    #[error("the current version of {0} is not one that was made after the incident")]
+    /// An incident was declared for a value that is not new.
+    #[error("the current version of {0} was not made after the incident")]
     NotRotated(String),
-    /// The batch belongs to another execution by now.
-    #[error("the batch of execution {0} is closed, or was taken over")]
+    /// The batch is closed, or another execution took it over.
+    #[error("the batch of execution {0} is closed, or another execution took it over")]
     NotOpen(String),
     /// A call to Secrets Manager failed.
-    #[error("the follow-up stopped at a Secrets Manager call")]
+    #[error("a Secrets Manager call of the follow-up failed")]
     SecretsManager(#[source] CallError),
     /// A call to ECS failed.
-    #[error("the follow-up stopped at an ECS call")]
+    #[error("an ECS call of the follow-up failed")]
     Ecs(#[source] CallError),
-    /// A service that a secret is mapped to does not exist.
+    /// The policy maps a secret to an ECS service that does not exist.
     #[error(
-        "the ECS service {0} does not exist in the cluster: correct rotation.secrets.*.services of the policy, or the template's EcsClusterName"
+        "the ECS service {0} does not exist in the cluster: correct rotation.secrets.*.services in the policy, or the template's EcsClusterName"
     )]
     NoService(String),
     /// The journal could not be read or written.
-    #[error("the journal of the follow-ups could not be read or written")]
+    #[error("reading or writing the follow-ups' journal failed")]
     Journal(#[from] EvidenceError),
-    /// Somebody is to be woken, and the topic did not take the page.
-    #[error("the page was not published; it stands in the log with error_type PageFailed")]
+    /// Publishing the page failed.
+    #[error("publishing the page failed; the page is in the log with error_type PageFailed")]
     PageFailed,
-    /// The step did not end in time.
-    #[error("the step did not end in the invocation's time")]
+    /// The step ran out of time.
+    #[error("the step ran out of the invocation's time")]
     Deadline(#[from] DeadlineExceeded),
 }
 

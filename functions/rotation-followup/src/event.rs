@@ -1,58 +1,61 @@
-//! What came in: a step of the state machine, or an event of CloudTrail.
+//! The event: a step of the state machine, or an event of CloudTrail.
 
 use serde::Deserialize;
 use serde_json::Value;
 use shared::run::ledger::Line;
 use shared::runtime::event::{Broken, InvalidEvent, is_line, parse};
 
-use crate::error::FollowupError;
-use crate::journal::{Declared, Failed, Reason};
-use crate::trail::{self, Session, TrailEvent};
+pub(crate) mod trail;
 
-/// What the function is asked.
+use crate::error::FollowupError;
+use crate::rules::change::{Declared, Reason};
+use crate::rules::failure::Failed;
+use trail::{Session, TrailEvent};
+
+/// A request to the function.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// By the state machine.
+    /// From the state machine.
     Step {
         /// Name of its execution.
         execution: String,
-        /// What to do.
+        /// The step.
         step: Step,
     },
-    /// By EventBridge, with what CloudTrail saw.
+    /// From EventBridge, with an event of CloudTrail.
     Trail(TrailEvent),
 }
 
 /// A step of the state machine.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) enum Step {
-    /// Take up what has changed.
+    /// Notice changed secrets.
     Note(Source),
-    /// Take what waits.
+    /// Take the waiting changes.
     Take,
     /// Deploy the services again.
     Deploy,
-    /// Look how far the rollout is, for the n-th time.
+    /// Check the rollout, for the n-th time.
     Watch(u16),
-    /// Let the application prove that it uses the new values, for the n-th time.
+    /// Prove that the application uses the new values, for the n-th time.
     Prove(u16),
-    /// Put the labels back, where that is right.
+    /// Move the labels back, where that helps.
     RollBack,
-    /// Write down that the new values are in use, for the functions that retire the old ones.
+    /// Record that the new values are in use, for the functions that retire the old ones.
     Record,
-    /// Tell, record and close; with what broke the course of the steps, if something did, and what had started it, and with what
-    /// became of old credentials.
+    /// Report, record and close. With the error that broke the execution, if there is one, and the source of that execution; and with
+    /// the answers of the functions that retire old credentials.
     Finish(Option<(Failed, Option<Source>)>, Vec<Line>),
 }
 
-/// What started an execution.
+/// The trigger of an execution.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Source {
-    /// AWSCURRENT of a secret has moved, as an event says that may come late, twice or never.
+    /// AWSCURRENT of a secret has moved. The event may come late, twice or never.
     Moved(String),
-    /// Every day: compare all.
+    /// The daily sweep: compare all secrets.
     Sweep,
-    /// A person: follow this secret now.
+    /// A person asks to follow up this secret now.
     Asked(String, Declared),
 }
 
@@ -70,7 +73,7 @@ struct Raw {
     retired: Retired,
 }
 
-/// What the functions answered that retire old credentials; nothing of one that failed or was not asked.
+/// Answers of the functions that retire old credentials; empty for one that failed or was not called.
 #[derive(Default, Deserialize)]
 struct Retired {
     #[serde(default)]
@@ -79,7 +82,7 @@ struct Retired {
     external: Lines,
 }
 
-/// JSONata can make one of a list of one.
+/// JSONata can turn a list of one element into that element.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Lines {
@@ -129,7 +132,7 @@ struct Label {
 }
 
 impl Request {
-    /// Reads an event; `own` are the sessions of the functions whose acts the service has asked for.
+    /// Reads an event; `own` are the sessions of this stack's functions.
     ///
     /// # Errors
     ///
@@ -148,7 +151,7 @@ impl Request {
             "rollBack" => Step::RollBack,
             "record" => Step::Record,
             "finish" => Step::Finish(
-                // What is no source may be what broke the course.
+                // An invalid source may be the very error that broke the execution.
                 raw.failure
                     .map(|Broken { kind, detail }| (Failed::new(&kind, detail), source(raw.source).ok())),
                 raw.retired.lines(),
@@ -178,9 +181,12 @@ fn source(value: Value) -> Result<Source, InvalidEvent> {
     }
     let asked: Asked = parse(value)?;
     if !is_line(&asked.by, 100) {
-        return Err(InvalidEvent::at("source.by", "expected who asks, one line of at most 100 characters"));
+        return Err(InvalidEvent::at(
+            "source.by",
+            "expected the name of a person, one line of at most 100 characters",
+        ));
     }
-    // It comes back in commands that people paste.
+    // The name ends up in commands that people paste into a shell.
     let is_name = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-:".contains(c);
     if !is_line(&asked.secret, 2048) || !asked.secret.chars().all(is_name) {
         return Err(InvalidEvent::at("source.secret", "expected the name or ARN of a secret"));
@@ -206,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_starts_an_execution() {
+    fn each_source_starts_an_execution() {
         let moved = json!({"detail-type": "Secret Label Updated", "source": "aws.secretsmanager", "resources": ["arn:1"],
             "detail": {"name": "n", "labelUpdated": "AWSCURRENT", "versionId": "v"}});
         assert_eq!(noted(&moved), Ok(Step::Note(Source::Moved("arn:1".to_owned()))));
@@ -221,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_names_the_field() {
+    fn a_refused_event_names_the_field() {
         let field = |asked: Result<Step, FollowupError>| match asked.unwrap_err() {
             FollowupError::InvalidEvent(InvalidEvent { field, .. }) => field,
             other => panic!("{other}"),
@@ -240,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_broke_the_course_comes_to_the_end() {
+    fn the_error_that_broke_an_execution_reaches_finish() {
         let broken =
             json!({"step": "finish", "execution": "e", "failure": {"Error": "EcsCall", "Cause": "why"}});
         let failed = || Failed::new("EcsCall", "why");
@@ -252,13 +258,13 @@ mod tests {
     }
 
     #[test]
-    fn what_became_of_old_credentials_comes_to_the_end() {
+    fn the_answers_about_old_credentials_reach_finish() {
         let line = json!({"secret": "/a", "did": "ended", "why": ""});
         let whole = Line { secret: "/a".to_owned(), did: "ended".to_owned(), why: String::new() };
         for (retired, expected) in [
             (json!({"database": [line], "external": []}), vec![whole.clone()]),
             (json!({"database": line, "external": [line]}), vec![whole.clone(), whole]),
-            // Of a way that does not come by them.
+            // The path through RollBack calls neither function.
             (json!({"status": "stays", "wait_seconds": 0}), Vec::new()),
         ] {
             let finish = json!({"step": "finish", "execution": "e", "retired": retired});

@@ -1,8 +1,9 @@
 //! Texts for people: the channel's messages and the page.
 
 use shared::aws::snapshots::{self, Database, Kind};
+use shared::policy::Area;
 use shared::run::notify::Message;
-use shared::run::paging::{self, Page};
+use shared::run::paging::{Alert, Page, Severity};
 use shared::runtime::event::Broken;
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
@@ -99,21 +100,24 @@ pub(crate) fn failed(settings: &Settings, case: &Case, broken: &Broken, run_id: 
 
 /// The page about a deploy without a snapshot.
 pub(crate) fn page(settings: &Settings, case: &Case, broken: &Broken) -> Page {
-    let environment = &settings.environment;
-    let dedup_key = format!("{PROCEDURE}/{}/{}", case.id, broken.kind);
-    Page {
-        subject: paging::subject(&format!("[{environment}] {}: {}", broken.kind, case.instance)),
+    let alert = Alert {
+        kind: &broken.kind,
+        severity: Severity::Critical,
+        resource: &case.instance,
         text: format!(
-            "{} ({environment}): {}: {}.\n{}: {}\n{dedup_key}",
+            "{} ({}): {}: {}.\n{}: {}",
             case.instance,
+            settings.environment,
             broken.kind,
             broken.detail,
             settings.language.pick("Próximo passo", "Next step"),
             next_step(settings, case, &broken.kind)
         ),
-        dedup_key,
-        secret: case.instance.clone(),
-    }
+        owners: vec![settings.policy.responsible(Area::Database)],
+        runbook: "docs/backups.md#cada-mensagem-e-o-que-fazer",
+        dedup_key: format!("{PROCEDURE}/{}/{}", case.id, broken.kind),
+    };
+    Page::new(settings, alert)
 }
 
 /// The next step after a failure, with its command.

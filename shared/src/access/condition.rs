@@ -1,4 +1,4 @@
-//! One condition: an operator, a key and the values that it is held against.
+//! One condition: an operator, a key, and the values to compare with.
 
 use std::cmp::Ordering;
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ pub(super) struct Condition {
     set: Option<Set>,
 }
 
-/// How the values of a key that may have several count.
+/// Set operator of a key with several values.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Set {
     All,
@@ -35,7 +35,7 @@ enum Test {
     Date(Order, Vec<f64>),
     Bool(Vec<bool>),
     Address(Vec<Network>),
-    /// Whether the key may be absent; several values contradict each other.
+    /// Whether the key must be absent; several values contradict each other.
     Null(Vec<bool>),
 }
 
@@ -71,7 +71,7 @@ impl Order {
     }
 }
 
-/// A range of addresses.
+/// A range of IP addresses.
 #[derive(Clone, Copy, Debug)]
 struct Network {
     address: IpAddr,
@@ -103,12 +103,12 @@ impl Network {
         self.address.is_ipv4() == address.is_ipv4() && (first..=last).contains(&number(address))
     }
 
-    /// AWS takes a range that is wider for public ("The meaning of public").
+    /// Whether AWS considers the range public because it is too wide ("The meaning of public").
     fn is_wide(self) -> bool {
         self.bits < if self.address.is_ipv4() { 8 } else { 32 }
     }
 
-    /// Addresses at its edges, on both sides.
+    /// The first and last address of the range, and their neighbors outside it.
     fn edges(self) -> Vec<String> {
         let (first, last) = self.range();
         let is_four = self.address.is_ipv4();
@@ -129,7 +129,7 @@ fn number(address: IpAddr) -> u128 {
     }
 }
 
-/// An instant as IAM takes it: ISO 8601, a day, or seconds since 1970.
+/// Parses an instant as IAM does: ISO 8601, a date, or seconds since 1970.
 fn seconds(text: &str) -> Option<f64> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Some(at.as_duration().as_secs_f64());
@@ -155,7 +155,7 @@ impl Condition {
         values: &[String],
         has_variables: bool,
     ) -> Result<Self, Malformed> {
-        let unknown = || Malformed::new(format!("{operator:.40} is no operator"));
+        let unknown = || Malformed::new(format!("{operator:.40} is not an operator"));
         let lower = operator.to_ascii_lowercase();
         let (set, name) = match lower.split_once(':') {
             Some(("forallvalues", name)) => (Some(Set::All), name),
@@ -170,7 +170,8 @@ impl Condition {
         if name == "null" && (if_exists || set.is_some()) {
             return Err(unknown());
         }
-        let wrong = |value: &String| Malformed::new(format!("{value:.60} is no value for {operator:.40}"));
+        let wrong =
+            |value: &String| Malformed::new(format!("{value:.60} is not a valid value for {operator:.40}"));
         fn read<T>(
             values: &[String],
             wrong: impl Fn(&String) -> Malformed,
@@ -208,7 +209,7 @@ impl Condition {
         Ok(Self { key: key.to_ascii_lowercase(), test, is_negated, if_exists, set })
     }
 
-    /// Whether it holds for a request.
+    /// Whether the condition holds for a request.
     pub(super) fn holds(&self, keys: &Keys) -> Tri {
         let found = keys.get(&self.key).filter(|values| !values.is_empty());
         if let Test::Null(wanted) = &self.test {
@@ -229,11 +230,11 @@ impl Condition {
         }
     }
 
-    /// Values of its key that the condition can tell apart, each a set; absence is not among them.
+    /// The values of its key that the condition distinguishes, each as a set. An absent key is not included.
     pub(super) fn values(&self) -> Vec<Vec<String>> {
         let other = format!("{OTHER}{}", self.key);
         let ones: Vec<String> = match &self.test {
-            // That the key is there, which any other condition's values show as well.
+            // `Null` distinguishes only presence, which the values of any other condition cover.
             Test::Null(_) => Vec::new(),
             Test::Bool(_) => vec!["true".to_owned(), "false".to_owned()],
             Test::Text(patterns) | Test::Like(patterns) | Test::Arn(patterns) => {
@@ -265,7 +266,7 @@ impl Condition {
         sets
     }
 
-    /// Its key, and those of its variables.
+    /// The condition's key and the keys of its variables.
     pub(super) fn keys(&self) -> Vec<&str> {
         let tokens = self.patterns().iter().flat_map(|pattern| &pattern.0);
         let variables = tokens.filter_map(|token| match token {
@@ -275,7 +276,7 @@ impl Condition {
         [self.key.as_str()].into_iter().chain(variables).collect()
     }
 
-    /// The patterns that it holds a text or an ARN against.
+    /// The patterns of a string or ARN condition.
     pub(super) fn patterns(&self) -> &[Pattern] {
         match &self.test {
             Test::Text(patterns)
@@ -288,8 +289,8 @@ impl Condition {
 }
 
 impl Test {
-    /// Whether a value is one of those that are wanted. A variable without a value matches nothing; AWS does not say
-    /// whether it then differs.
+    /// Whether a value matches one of the wanted values. An unresolved variable matches nothing; AWS does not document
+    /// whether it satisfies a negated operator.
     fn matches(&self, value: &str, keys: &Keys, is_negated: bool) -> Tri {
         let is_other = value.starts_with([OTHER, FOREIGN]);
         let of_other = |found: Option<bool>| match found {
@@ -320,7 +321,7 @@ impl Test {
                 of_other(seconds(value).map(|value| wanted.iter().any(|wanted| order.holds(value, *wanted))))
             }
             Self::Bool(wanted) => of_other(boolean(value).map(|value| wanted.contains(&value))),
-            // Whoever is not named comes from none of the ranges, but for those that are nearly everything.
+            // An unnamed requester is outside every range except the nearly unlimited ones.
             Self::Address(wanted) if is_other => {
                 if wanted.iter().any(|network| network.is_wide()) {
                     Tri::Maybe
@@ -336,7 +337,7 @@ impl Test {
     }
 }
 
-/// Whether an ARN is of a pattern, part by part: no wildcard goes over a colon, but for those of the last part.
+/// Whether an ARN matches a pattern, segment by segment: wildcards do not cross colons except in the last segment.
 fn arn(pattern: &Pattern, value: &str) -> Tri {
     let parts: Vec<&[Token]> = pattern.0.splitn(6, |token| *token == Token::Char(':')).collect();
     let values: Vec<&str> = value.splitn(6, ':').collect();

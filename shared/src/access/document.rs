@@ -1,4 +1,4 @@
-//! A policy document, as IAM takes it.
+//! Parses a policy document with IAM's rules.
 
 use std::str::FromStr;
 
@@ -12,12 +12,12 @@ impl FromStr for Policy {
 
     fn from_str(text: &str) -> Result<Self, Malformed> {
         let document: Value = serde_json::from_str(text).map_err(|_| Malformed::new("it is not JSON"))?;
-        let document = document.as_object().ok_or_else(|| Malformed::new("it is no object"))?;
+        let document = document.as_object().ok_or_else(|| Malformed::new("it is not an object"))?;
         known(document, &["Version", "Id", "Statement"])?;
         let has_variables = match document.get("Version").map(Value::as_str) {
             None | Some(Some("2008-10-17")) => false,
             Some(Some("2012-10-17")) => true,
-            Some(_) => return Err(Malformed::new("its Version is none of IAM's")),
+            Some(_) => return Err(Malformed::new("IAM has no such Version")),
         };
         let statements = match document.get("Statement") {
             Some(Value::Array(statements)) => statements.as_slice(),
@@ -31,13 +31,13 @@ impl FromStr for Policy {
 
 fn known(object: &Map<String, Value>, fields: &[&str]) -> Result<(), Malformed> {
     match object.keys().find(|key| !fields.contains(&key.as_str())) {
-        Some(key) => Err(Malformed::new(format!("{key:.40} is no element of a policy"))),
+        Some(key) => Err(Malformed::new(format!("{key:.40} is not a policy element"))),
         None => Ok(()),
     }
 }
 
 fn statement(value: &Value, has_variables: bool) -> Result<Statement, Malformed> {
-    let object = value.as_object().ok_or_else(|| Malformed::new("a Statement is no object"))?;
+    let object = value.as_object().ok_or_else(|| Malformed::new("a Statement is not an object"))?;
     known(
         object,
         &[
@@ -63,7 +63,7 @@ fn statement(value: &Value, has_variables: bool) -> Result<Statement, Malformed>
     let action = |text: &str| match text {
         "*" => Ok(Pattern::wild(text, false)),
         _ if text.contains(':') => Ok(Pattern::wild(text, false).to_lowercase()),
-        _ => Err(Malformed::new(format!("the action {text:.60} names no service"))),
+        _ => Err(Malformed::new(format!("the action {text:.60} has no service prefix"))),
     };
     let actions = texts(named, "Action")?.into_iter().map(action).collect::<Result<_, _>>()?;
     let actions = Scope { is_not, items: actions };
@@ -78,7 +78,7 @@ fn statement(value: &Value, has_variables: bool) -> Result<Statement, Malformed>
     Ok(Statement { allows, principals, actions, resources, conditions })
 }
 
-/// An element or its contrary, of which a statement has one.
+/// An element or its negation; a statement must have exactly one of them.
 fn element<'a>(
     object: &'a Map<String, Value>,
     is: &str,
@@ -88,11 +88,11 @@ fn element<'a>(
         (Some(value), None) => Ok((false, value)),
         (None, Some(value)) => Ok((true, value)),
         (None, None) => Err(Malformed::new(format!("a Statement has no {is}"))),
-        (Some(_), Some(_)) => Err(Malformed::new(format!("a Statement has {is} and {is_not}"))),
+        (Some(_), Some(_)) => Err(Malformed::new(format!("a Statement has both {is} and {is_not}"))),
     }
 }
 
-/// One text or a list of them, which is not empty.
+/// One string or a non-empty list of strings.
 fn texts<'a>(value: &'a Value, of: &str) -> Result<Vec<&'a str>, Malformed> {
     let texts: Option<Vec<_>> = match value {
         Value::Array(values) => values.iter().map(Value::as_str).collect(),
@@ -100,7 +100,7 @@ fn texts<'a>(value: &'a Value, of: &str) -> Result<Vec<&'a str>, Malformed> {
     };
     texts
         .filter(|texts| !texts.is_empty() && texts.iter().all(|text| !text.is_empty()))
-        .ok_or_else(|| Malformed::new(format!("{of} is neither a text nor a list of texts")))
+        .ok_or_else(|| Malformed::new(format!("{of} is neither a string nor a list of strings")))
 }
 
 fn principals(value: &Value) -> Result<Vec<Principal>, Malformed> {
@@ -117,7 +117,7 @@ fn principals(value: &Value) -> Result<Vec<Principal>, Malformed> {
                 "Service" if !name.contains(['*', '?']) => Principal::Service(name.to_ascii_lowercase()),
                 "Federated" if !name.contains(['*', '?']) => Principal::Federated(name.to_owned()),
                 "CanonicalUser" if !name.contains(['*', '?']) => Principal::Canonical(name.to_owned()),
-                _ => return Err(Malformed::new(format!("{kind:.20} {name:.80} is no principal"))),
+                _ => return Err(Malformed::new(format!("{kind:.20} {name:.80} is not a valid principal"))),
             });
         }
     }
@@ -128,7 +128,7 @@ pub(super) fn is_account(text: &str) -> bool {
     text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// The account of an ARN.
+/// The account ID in an ARN.
 pub(super) fn account(arn: &str) -> &str {
     arn.split(':').nth(4).unwrap_or_default()
 }
@@ -145,12 +145,12 @@ fn of_aws(name: &str) -> Result<Principal, Malformed> {
             None => Principal::Arn(name.to_owned()),
         }),
         _ if is_id => Ok(Principal::Gone),
-        _ => Err(Malformed::new(format!("AWS {name:.80} is no principal"))),
+        _ => Err(Malformed::new(format!("AWS {name:.80} is not a valid principal"))),
     }
 }
 
 fn conditions(value: &Value, has_variables: bool) -> Result<Vec<Condition>, Malformed> {
-    let operators = value.as_object().ok_or_else(|| Malformed::new("a Condition is no object"))?;
+    let operators = value.as_object().ok_or_else(|| Malformed::new("a Condition is not an object"))?;
     let mut all = Vec::new();
     for (operator, keys) in operators {
         let keys = keys.as_object().ok_or_else(|| Malformed::new(format!("{operator:.40} has no keys")))?;

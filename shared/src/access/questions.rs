@@ -1,4 +1,4 @@
-//! The two questions, each put for every kind of request that the policy can tell apart.
+//! The two questions, each asked for every kind of request that the policy distinguishes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -9,7 +9,7 @@ use super::condition::Condition;
 use super::document::{account, is_account};
 use super::{FOREIGN, Keys, Malformed, OTHER, Pattern, Policy, Principal, Scope, Statement, Token, Tri, any};
 
-/// Actions on a bucket, but for its creation.
+/// Bucket actions except its creation.
 const OF_BUCKETS: &str = "\
     allowvendedlogdeliveryforresource createbucketmetadatatableconfiguration deletebucket \
     deletebucketmetadatatableconfiguration deletebucketpolicy deletebucketwebsite \
@@ -30,7 +30,7 @@ const OF_BUCKETS: &str = "\
     updatebucketmetadataannotationtableconfiguration updatebucketmetadatainventorytableconfiguration \
     updatebucketmetadatajournaltableconfiguration";
 
-/// Actions on an object.
+/// Object actions.
 const OF_OBJECTS: &str = "\
     abortmultipartupload bypassgovernanceretention deleteobject deleteobjectannotation \
     deleteobjecttagging deleteobjectversion deleteobjectversionannotation deleteobjectversiontagging \
@@ -43,15 +43,15 @@ const OF_OBJECTS: &str = "\
     putobjectversionacl putobjectversionannotation putobjectversiontagging replicatedelete \
     replicateobject replicateobjectannotation replicatetags restoreobject updateobjectencryption";
 
-/// Actions on a secret, but for its creation.
+/// Secret actions except its creation.
 const OF_SECRETS: &str = "\
     cancelrotatesecret deleteresourcepolicy deletesecret describesecret getresourcepolicy getsecretvalue \
     listsecretversionids putresourcepolicy putsecretvalue removeregionsfromreplication \
     replicatesecrettoregions restoresecret rotatesecret stopreplicationtoreplica tagresource \
     untagresource updatesecret updatesecretversionstage validateresourcepolicy";
 
-/// Keys whose fixed values bind a request to something that people have chosen to trust: a stranger has another value or
-/// none (Amazon S3 User Guide, "The meaning of public"; IAM User Guide, "AWS global condition context keys").
+/// Keys whose fixed values bind a request to a party that the owner chose to trust. A stranger has another value or none
+/// (Amazon S3 User Guide, "The meaning of public"; IAM User Guide, "AWS global condition context keys").
 const BINDING: [&str; 16] = [
     "aws:principalorgid",
     "aws:principalorgpaths",
@@ -71,10 +71,10 @@ const BINDING: [&str; 16] = [
     "s3:x-amz-server-side-encryption-aws-kms-key-id",
 ];
 
-/// Keys that every request has.
+/// Keys present in every request.
 const ALWAYS: [&str; 3] = ["aws:securetransport", "aws:currenttime", "aws:epochtime"];
 
-/// Keys whose values are numbers of accounts.
+/// Keys with account IDs as values.
 const OF_ACCOUNTS: [&str; 5] = [
     "aws:principalaccount",
     "aws:sourceaccount",
@@ -83,30 +83,30 @@ const OF_ACCOUNTS: [&str; 5] = [
     "s3:dataaccesspointaccount",
 ];
 
-/// Most middles of patterns, which an object's name may have in any combination.
+/// Most pattern middles that are combined into object names.
 const MOST_MIDDLES: usize = 8;
 
-/// Most objects that are made of beginnings, middles and ends. A policy of 20 KB could make millions.
+/// Most object names built from beginnings, middles and ends. A 20 KB policy could produce millions.
 const MOST_OBJECTS: usize = 50_000;
 
-/// Most kinds of requests that are looked at.
+/// Most combinations of condition keys evaluated per question.
 const MOST: usize = 100_000;
 
-/// Stands in the place of a wildcard.
+/// Text in the place of a wildcard.
 const ANY: &str = "zq";
 
-/// A requester whom a policy lets in, or does not keep out.
+/// A requester that the policy allows or does not deny.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Who {
-    /// Anybody.
+    /// Everyone, even anonymous requesters.
     Everyone,
-    /// An account, or one of its users and roles.
+    /// An account, including its users and roles.
     Account(String),
-    /// A service of AWS, for whatever account it acts.
+    /// An AWS service acting for any account.
     Service(String),
-    /// Whoever another provider has identified.
+    /// An identity from another provider.
     Federated(String),
-    /// An account by S3's own id of it.
+    /// An account, by its canonical S3 user ID.
     Canonical(String),
 }
 
@@ -121,54 +121,55 @@ impl fmt::Display for Who {
     }
 }
 
-/// Where and when a policy is judged.
+/// The context in which a policy is judged.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
     /// The account that owns the resource.
     pub account: &'a str,
     /// Other accounts that may have access.
     pub trusted: &'a [String],
-    /// S3's own id of the account, where it is known.
+    /// The account's canonical S3 user ID, if known.
     pub owner: Option<&'a str>,
     /// Now.
     pub now: Timestamp,
 }
 
-/// A request without TLS that a bucket's policy does not refuse.
+/// A request without TLS that a bucket policy does not deny.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Clear {
-    /// Whose it is.
+    /// The requester.
     pub who: Who,
-    /// The action, lower case.
+    /// The action, in lower case.
     pub action: String,
-    /// The ARN of the bucket, or of an object.
+    /// The ARN of the bucket or an object.
     pub resource: String,
 }
 
-/// What the requests of a question are about: actions, each with the resources that it is for.
+/// The requests of a question: groups of actions with the resources they apply to.
 type Parts = Vec<(Vec<String>, Vec<String>)>;
 
-/// An action on a resource, and which statements are about it. Of several that all statements are about alike, one is enough.
+/// An action on a resource, and whether each statement applies to it. One representative is enough for all requests to
+/// which the same statements apply.
 struct Kind {
     action: String,
     resource: String,
     about: Vec<Tri>,
 }
 
-/// What a key may be: absent, or its values.
+/// The possible states of a key: absent, or present with these values.
 type States = Vec<Option<Vec<String>>>;
 
-/// Who may ask.
+/// A possible requester.
 struct Requester {
     who: Who,
     names: Vec<Principal>,
     keys: BTreeMap<String, States>,
-    /// Whether a statement that allows names it, and so may mean it by what else it asks for.
+    /// Whether an allowing statement names it. Its conditions are then taken as deliberate.
     is_meant: bool,
 }
 
 impl Requester {
-    /// Whether it has no value of a key that binds requests.
+    /// Whether the requester cannot have a value that the owner trusts for a binding key.
     fn lacks(&self, key: &str, question: Question) -> bool {
         question == Question::FromOutside && !self.is_meant && BINDING.contains(&key)
     }
@@ -176,25 +177,25 @@ impl Requester {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Question {
-    /// Whether a request without TLS is not refused.
+    /// Can a request without TLS pass undenied?
     InClear,
-    /// Whether a stranger's request is allowed.
+    /// Is a stranger's request allowed?
     FromOutside,
 }
 
 fn too_many() -> Malformed {
-    Malformed::new("it has too many patterns of objects to look at")
+    Malformed::new("too many object patterns to evaluate")
 }
 
 impl Policy {
-    /// A request without TLS that a bucket's policy does not refuse; none when it refuses every one of them: each S3 action,
-    /// by whomever, on the bucket and its objects, whatever else is true of the request.
+    /// Finds a request without TLS that the bucket policy does not deny. Returns none if the policy denies all of them:
+    /// every S3 action on the bucket and its objects, by any requester, whatever the other condition keys.
     ///
-    /// `s3:TlsVersion` is taken for absent from such a request, which AWS does not document.
+    /// Assumes that `s3:TlsVersion` is absent from a request without TLS, which AWS does not document.
     ///
     /// # Errors
     ///
-    /// Fails when there are more kinds of requests than can be looked at.
+    /// Fails if there are too many kinds of requests to evaluate.
     pub fn in_clear(&self, bucket: &str, place: &Place<'_>) -> Result<Option<Clear>, Malformed> {
         let mut left = MOST;
         let requesters = self.requesters(place, Question::InClear);
@@ -210,23 +211,23 @@ impl Policy {
         if is_whole { Ok(None) } else { Err(too_many()) }
     }
 
-    /// The strangers whom a bucket's policy allows anything on the bucket or its objects.
+    /// Strangers with any access to the bucket or its objects under the bucket policy.
     ///
     /// # Errors
     ///
-    /// Fails when there are more kinds of requests than can be looked at.
+    /// Fails if there are too many kinds of requests to evaluate.
     pub fn strangers_to_bucket(&self, bucket: &str, place: &Place<'_>) -> Result<BTreeSet<Who>, Malformed> {
         let (parts, is_whole) = self.of_bucket(bucket, &self.actions("s3:"));
         let found = self.strangers(parts, place)?;
-        // Access for everyone is certain even when only some objects were checked.
+        // Access for everyone is certain even if only some objects were checked.
         if is_whole || found.contains(&Who::Everyone) { Ok(found) } else { Err(too_many()) }
     }
 
-    /// The strangers whom a secret's policy allows anything.
+    /// Strangers with any access to a secret under its policy.
     ///
     /// # Errors
     ///
-    /// Fails when there are more kinds of requests than can be looked at.
+    /// Fails if there are too many kinds of requests to evaluate.
     pub fn strangers_to_secret(&self, arn: &str, place: &Place<'_>) -> Result<BTreeSet<Who>, Malformed> {
         let mut actions = listed("secretsmanager:", OF_SECRETS);
         actions.extend(self.actions("secretsmanager:"));
@@ -245,7 +246,7 @@ impl Policy {
                 }
             }
         }
-        // Of those who are let in with everybody, only whom a statement that allows names may have more than everybody.
+        // With access for everyone, only accounts that an allowing statement names may have more.
         if found.contains(&Who::Everyone) {
             let meant = self.accounts(|statement| statement.allows);
             found.retain(|who| !matches!(who, Who::Account(account) if !meant.contains(account)));
@@ -253,7 +254,7 @@ impl Policy {
         Ok(found)
     }
 
-    /// The actions and resources of a bucket, and whether these are all that the policy can tell apart.
+    /// A bucket's actions and resources, and whether they cover everything that the policy distinguishes.
     fn of_bucket(&self, bucket: &str, further: &[String]) -> (Parts, bool) {
         let arn = format!("arn:aws:s3:::{bucket}");
         let (objects, is_whole) = self.objects(&format!("{arn}/"));
@@ -261,9 +262,9 @@ impl Policy {
         (vec![(of(OF_BUCKETS), vec![arn]), (of(OF_OBJECTS), objects)], is_whole)
     }
 
-    /// Objects that the resources of the policy can tell apart: each beginning of a pattern with each end of one, and between
-    /// them the middles of any of them. An object may be of all patterns of several `NotResource` at once. Also gives whether
-    /// these are all of them.
+    /// Object names that the policy's resources distinguish: every pattern's beginning with every pattern's end, and any
+    /// combination of pattern middles in between. One object may match the patterns of several `NotResource` elements at
+    /// once. The flag is false if there are too many combinations.
     fn objects(&self, beginning: &str) -> (Vec<String>, bool) {
         let (mut begins, mut ends) =
             (BTreeSet::from([beginning.to_owned()]), BTreeSet::from([String::new()]));
@@ -310,7 +311,7 @@ impl Policy {
         (found.into_iter().collect(), is_whole)
     }
 
-    /// Actions of a service that the policy names and the lists may not know.
+    /// Actions of a service that the policy names but the lists above lack.
     fn actions(&self, service: &str) -> Vec<String> {
         let patterns = self.statements.iter().flat_map(|statement| &statement.actions.items);
         let is_listed = |name: &str| {
@@ -338,7 +339,7 @@ impl Policy {
         kinds
     }
 
-    /// One of all that an element of the statements holds for alike.
+    /// One representative of all texts for which an element gives the same result in every statement.
     fn apart(&self, all: Vec<String>, of: impl Fn(&Statement) -> &Scope<Pattern>) -> Vec<(String, Vec<Tri>)> {
         let mut seen = BTreeSet::new();
         let holds = |text: &String| -> Vec<Tri> {
@@ -351,7 +352,7 @@ impl Policy {
         reported.filter(|(holds, _)| seen.insert(holds.clone())).map(|(holds, text)| (text, holds)).collect()
     }
 
-    /// Whether there is a request of a kind that gets what the question asks for.
+    /// Whether the question's answer is yes for some request of a kind.
     fn may_pass(
         &self,
         kind: &Kind,
@@ -369,7 +370,7 @@ impl Policy {
             let keys = keys(of.iter().map(|(statement, _)| *statement)).into_iter();
             keys.map(|key| (key.clone(), states(&key, of, requester, question, place))).collect()
         };
-        // What this requester's requests have in common decides most statements, and saves the combinations of the rest.
+        // Keys with a single state decide most statements, and leave fewer combinations to try.
         let (common, rest): (Vec<_>, Vec<_>) =
             all(&of).into_iter().partition(|(_, states)| states.len() == 1);
         let common = common.into_iter().filter_map(|(key, states)| Some((key, states.into_iter().next()??)));
@@ -393,8 +394,7 @@ impl Policy {
         let open = all(&of);
         let mut turn = vec![0; open.len()];
         loop {
-            *left =
-                left.checked_sub(1).ok_or_else(|| Malformed::new("it has too many conditions to look at"))?;
+            *left = left.checked_sub(1).ok_or_else(|| Malformed::new("too many conditions to evaluate"))?;
             let state = |((key, states), turn): (&(String, States), &usize)| {
                 Some((key.clone(), states.get(*turn).cloned().flatten()?))
             };
@@ -413,7 +413,7 @@ impl Policy {
         }
     }
 
-    /// Everybody whom the policy can tell apart.
+    /// All requesters that the policy distinguishes.
     fn requesters(&self, place: &Place<'_>, question: Question) -> Vec<Requester> {
         let is_own = |account: &str| {
             question == Question::FromOutside
@@ -536,7 +536,7 @@ impl Policy {
             };
             let mut keys = from(&direct);
             if matches!(principal, Principal::Canonical(_)) {
-                // Which account the id is of is not known, but it is one that is asked about.
+                // The canonical ID's account is unknown: it may be any of the accounts in question.
                 let numbers = accounts.iter().filter(|account| is_account(account));
                 let numbers = numbers.map(|account| Some(vec![account.clone()])).collect();
                 keys.insert("aws:principalaccount".to_owned(), numbers);
@@ -546,7 +546,7 @@ impl Policy {
         all
     }
 
-    /// The accounts that statements name.
+    /// Account IDs that the statements name.
     fn accounts(&self, are_asked: impl Fn(&&Statement) -> bool) -> BTreeSet<String> {
         let mut accounts = BTreeSet::new();
         let asked = || self.statements.iter().filter(&are_asked);
@@ -566,9 +566,8 @@ impl Policy {
         accounts
     }
 
-    /// Accounts for each pattern of account numbers, by the number, with the pattern: several, since another pattern may keep
-    /// some of them out. One that is named by its number, or that
-    /// `is_own`, stands for no pattern.
+    /// Representative accounts for each pattern of account IDs: maps account ID to pattern. A pattern has several, since
+    /// another pattern may exclude some of them. Excludes accounts named by ID and those for which `is_own` is true.
     fn accounts_alike(
         &self,
         are_asked: impl Fn(&&Statement) -> bool,
@@ -595,7 +594,7 @@ impl Policy {
         patterns.flat_map(of).collect()
     }
 
-    /// ARNs of an account that a key is held against.
+    /// Possible ARNs in an account for a key, from the patterns it is compared with.
     fn arns(&self, key: &str, account: &str, is_stranger: bool, question: Question) -> Vec<String> {
         let conditions = self.statements.iter().flat_map(|statement| &statement.conditions);
         let patterns = conditions.filter(|condition| condition.key == key).flat_map(|one| one.patterns());
@@ -607,8 +606,8 @@ impl Policy {
     }
 }
 
-/// An ARN of an account that is of a pattern. One without an account, as of a bucket, is a stranger's only where the
-/// pattern leaves open whose it is.
+/// An ARN in an account that matches a pattern. An ARN without an account, such as a bucket's, counts as a stranger's only
+/// if the pattern leaves its owner open.
 fn instance(pattern: &Pattern, account: &str, is_stranger: bool, question: Question) -> Option<String> {
     let parts: Vec<_> = pattern.0.splitn(6, |token| *token == Token::Char(':')).collect();
     let part = |at: usize| parts.get(at).map(|part| Pattern(part.to_vec()));
@@ -626,7 +625,8 @@ fn instance(pattern: &Pattern, account: &str, is_stranger: bool, question: Quest
     Some(format!("{}:{}:{}:{}:{of}:{}", text(0), text(1), text(2), text(3), text(5)))
 }
 
-/// ARNs of an account that are of a pattern whose wildcards go over colons: its first one stands for some parts of an ARN.
+/// ARNs in an account that match a pattern whose wildcards may cross colons: the first wildcard replaces several ARN
+/// segments.
 fn loose(pattern: &Pattern, account: &str) -> Vec<String> {
     let at = pattern.0.iter().position(|token| matches!(token, Token::Many));
     let Some((head, [_, tail @ ..])) = at.and_then(|at| pattern.0.split_at_checked(at)) else {
@@ -655,7 +655,7 @@ fn loose(pattern: &Pattern, account: &str) -> Vec<String> {
     found.into_iter().collect()
 }
 
-/// Accounts' numbers of a pattern that has digits and wildcards, one for each digit that may fill it.
+/// Account IDs that match a pattern with digits and wildcards: one per digit that fills the wildcards.
 fn numbers_of(pattern: &Pattern, is_free: impl Fn(&String) -> bool) -> Vec<String> {
     let is_digit = |token: &Token| matches!(token, Token::Char(c) if c.is_ascii_digit());
     if !pattern.is_wild() || !pattern.0.iter().any(is_digit) {
@@ -677,7 +677,7 @@ fn numbers_of(pattern: &Pattern, is_free: impl Fn(&String) -> bool) -> Vec<Strin
     numbers.filter(is_free).collect()
 }
 
-/// A pattern as the policy has it.
+/// The pattern as written in the policy.
 fn shown(pattern: &Pattern) -> String {
     let text = |token: &Token| match token {
         Token::Char(c) => *c,
@@ -687,7 +687,7 @@ fn shown(pattern: &Pattern) -> String {
     pattern.0.iter().map(text).collect()
 }
 
-/// A text that is of a pattern, lengthened at its wildcards.
+/// A text that matches a pattern, with its wildcards filled.
 fn filled(pattern: &Pattern, filling: &str) -> String {
     let text = |token: &Token| match token {
         Token::Char(c) => c.to_string(),
@@ -701,27 +701,27 @@ fn listed(service: &str, names: &str) -> Vec<String> {
     names.split_whitespace().map(|name| format!("{service}{name}")).collect()
 }
 
-/// The role of a role's session; its path is not known.
+/// The role of a role session. Its path is unknown.
 fn role(arn: &str) -> Option<String> {
     let (before, after) = arn.split_once(":assumed-role/")?;
     let name = after.split('/').next()?;
     Some(format!("{}:role/{name}", before.replacen(":sts:", ":iam:", 1)))
 }
 
-/// All that a policy may name a user, a role or a session by.
+/// All names by which a policy may refer to a user, role or session.
 pub(super) fn names_of(arn: &str) -> Vec<Principal> {
     let mut names = vec![Principal::Account(account(arn).to_owned()), Principal::Arn(arn.to_owned())];
     names.extend(role(arn).map(Principal::Arn));
     names
 }
 
-/// The keys that statements ask for, in conditions and in variables.
+/// Keys in the conditions and variables of statements.
 fn keys<'a>(of: impl Iterator<Item = &'a Statement>) -> BTreeSet<String> {
     let conditions = of.flat_map(|statement| &statement.conditions);
     conditions.flat_map(|condition| condition.keys()).map(str::to_owned).collect()
 }
 
-/// What a key may be in the requests of a requester.
+/// The possible states of a key in a requester's requests.
 fn states(
     key: &str,
     of: &[(&Statement, Tri)],
@@ -734,7 +734,7 @@ fn states(
     if is_of_owner || requester.lacks(key, question) || fixed(key, requester, question, place).is_some() {
         return states;
     }
-    // Who may choose what a key is makes it equal to another one that it is held against.
+    // A requester who can choose a key's value can make it equal to the key it is compared with.
     let mut states: BTreeSet<Option<Vec<String>>> = states.into_iter().collect();
     for condition in of.iter().flat_map(|(statement, _)| &statement.conditions) {
         for pattern in condition.patterns() {
@@ -760,7 +760,7 @@ fn states(
     states.into_iter().collect()
 }
 
-/// What a key is in every request of a requester.
+/// The states of a key whose value the question or the requester determines.
 fn fixed(key: &str, requester: &Requester, question: Question, place: &Place<'_>) -> Option<States> {
     let is = |value: &str| vec![Some(vec![value.to_owned()])];
     match (key, question) {
@@ -773,7 +773,7 @@ fn fixed(key: &str, requester: &Requester, question: Question, place: &Place<'_>
     }
 }
 
-/// What a key may be as far as the conditions on itself tell it apart.
+/// The possible states of a key, considering only conditions on that key.
 fn of_key(
     key: &str,
     of: &[(&Statement, Tri)],
@@ -794,7 +794,7 @@ fn of_key(
     if states.is_empty() {
         states.insert(Some(vec![format!("{OTHER}{key}")]));
     }
-    // Which organisation the resource is of is not known, but no stranger is of it.
+    // The resource's organization is unknown, but a stranger does not belong to it.
     let is_there = ALWAYS.contains(&key) || (key, question) == ("aws:resourceorgid", Question::FromOutside);
     if !is_there {
         states.insert(None);
@@ -802,7 +802,7 @@ fn of_key(
     states.into_iter().collect()
 }
 
-/// Goes on to the next combination; false after the last.
+/// Advances to the next combination; returns false after the last one.
 fn next(turn: &mut [usize], open: &[(String, States)]) -> bool {
     for (place, (_, states)) in turn.iter_mut().zip(open) {
         *place += 1;

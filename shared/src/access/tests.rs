@@ -1,4 +1,4 @@
-//! Tables of policies, each with what AWS would do.
+//! Tables of policies, each with AWS's expected decision.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn policy(statements: &Value) -> Policy {
     json!({"Version": "2012-10-17", "Statement": statements}).to_string().parse().unwrap()
 }
 
-/// The statement that refuses requests without TLS, with some of its elements changed, and taken out where they are null.
+/// The statement that denies requests without TLS, with some elements replaced, or removed if null.
 fn tls(changed: &Value) -> Value {
     let mut statement = json!({
         "Effect": "Deny", "Principal": "*", "Action": "s3:*",
@@ -235,7 +235,7 @@ fn several_statements_refuse_together() {
             ],
             true,
         ),
-        // Objects that are of both patterns escape.
+        // Objects that match both patterns escape the denial.
         (
             vec![
                 part(json!({"Resource": null, "NotResource": format!("{bucket}/*aa*")})),
@@ -374,7 +374,7 @@ fn conditions_that_bind_a_request_or_leave_it_open() {
         json!({"StringLike": {"aws:Referer": "https://example.com/*"}}),
         json!({"Null": {"aws:PrincipalAccount": "false"}}),
         json!({"DateGreaterThan": {"aws:CurrentTime": "2026-11-26T11:59:59Z"}}),
-        // Private addresses are in each VPC, and the resource's organization is that of each request.
+        // Private addresses exist in every VPC, and every request has the resource's organization.
         json!({"IpAddress": {"aws:VpcSourceIp": "10.0.1.0/24"}}),
         json!({"StringEquals": {"aws:ResourceOrgID": "o-abcdefghij"}}),
         json!({"StringEquals": {"aws:PrincipalTag/team": "${aws:ResourceTag/team}"}}),
@@ -384,7 +384,7 @@ fn conditions_that_bind_a_request_or_leave_it_open() {
     ] {
         everybody(condition, &["*"]);
     }
-    // Whoever a statement names is meant by what else it asks for.
+    // A statement that names a requester deliberately accepts that requester's other attributes.
     let named = json!({"AWS": "arn:aws:iam::444455556666:role/r"});
     for condition in [
         json!({"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}}),
@@ -412,7 +412,7 @@ fn conditions_that_bind_a_request_or_leave_it_open() {
     ];
     lets_in(&json!(closed), &[]);
     everybody(json!({"StringEquals": {"aws:PrincipalAccount": [OWN, "444455556666"]}}), &["444455556666"]);
-    // A pattern of numbers names foreign accounts, also where the own one is of it.
+    // A pattern of account IDs names foreign accounts even if it also matches the own account.
     for (condition, pattern) in [
         (json!({"StringLike": {"aws:PrincipalAccount": "4444*"}}), "4444*"),
         (json!({"StringLike": {"aws:PrincipalAccount": "11112222333?"}}), "11112222333?"),
@@ -477,7 +477,7 @@ fn what_a_statement_takes_away_or_does_not_give() {
             ],
             vec!["444455556666"],
         ),
-        // An object's action on a bucket, another bucket, another service.
+        // An object action on a bucket, another bucket, another service.
         (
             vec![allow(&json!({"Action": "s3:GetObject", "Resource": format!("arn:aws:s3:::{BUCKET}")}))],
             vec![],
@@ -560,7 +560,7 @@ fn what_is_no_policy_is_neither_open_nor_closed() {
     ] {
         let refused = text.parse::<Policy>().err();
         assert!(refused.is_some(), "{text}");
-        assert!(refused.unwrap().to_string().starts_with("the policy is not understood: "));
+        assert!(refused.unwrap().to_string().starts_with("cannot interpret the policy: "));
     }
 }
 
@@ -574,7 +574,7 @@ fn variables_are_of_the_newer_version_only() {
     }
     let unversioned = json!({"Statement": tls(&itself)}).to_string().parse::<Policy>().unwrap();
     assert!(unversioned.in_clear(BUCKET, &place()).unwrap().is_some());
-    // A star that is a character of a key's name, and a value for a key that the request lacks.
+    // A literal star in a key name, and a default for a missing key.
     let star =
         json!({"Resource": [format!("arn:aws:s3:::{BUCKET}"), format!("arn:aws:s3:::{BUCKET}/${{*}}")]});
     refuses(&tls(&star), false);
@@ -621,7 +621,7 @@ fn many_patterns_of_objects_hide_no_access_of_everyone() {
             policy(&json!([statement, deny(&resources)])).strangers_to_bucket(BUCKET, &place())
         };
         assert!(strangers(&open).unwrap().contains(&Who::Everyone));
-        // Who else is let in is not known for certain.
+        // Other strangers cannot be determined for certain.
         assert!(strangers(&named).unwrap_err().to_string().contains("too many"));
         let in_clear = policy(&json!([deny(&resources)])).in_clear(BUCKET, &place()).unwrap();
         assert!(in_clear.is_some());

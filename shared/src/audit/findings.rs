@@ -26,11 +26,16 @@ pub struct Changes {
     pub resolved: BTreeSet<String>,
 }
 
-/// What has changed between the lines of the record before and the keys of now. What `is_unseen` says of the thing that a
-/// key is about could not be looked at now, so that it is not resolved.
+/// The subject in a key; empty if the key has none.
+pub fn about_of(key: &str) -> &str {
+    key.split_once(' ').map_or("", |(_, about)| about)
+}
+
+/// How the keys differ from those in the last record's lines. `is_unseen` tells keys of the last record whose subject could not
+/// be looked at now: their absence resolves nothing.
 pub fn changes(before: &[String], now: &BTreeSet<String>, is_unseen: impl Fn(&str) -> bool) -> Changes {
     let before: BTreeSet<String> = before.iter().map(|line| key_of(line).to_owned()).collect();
-    let is_seen = |key: &&String| !key.split_once(' ').is_some_and(|(_, about)| is_unseen(about));
+    let is_seen = |key: &&String| !is_unseen(key);
     Changes {
         new: now.difference(&before).cloned().collect(),
         resolved: before.difference(now).filter(is_seen).cloned().collect(),
@@ -192,7 +197,7 @@ mod tests {
         let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<BTreeSet<_>>();
         let before = ["NoPolicy a: x", "Missing b: y: z", "Overdue c: old"].map(str::to_owned);
         let now = keys(&["NoPolicy a", "Missing a", "InsufficientData c"]);
-        let changes = |before: &[String]| super::changes(before, &now, |about| about == "c");
+        let changes = |before: &[String]| super::changes(before, &now, |key| about_of(key) == "c");
         let expected =
             Changes { new: keys(&["InsufficientData c", "Missing a"]), resolved: keys(&["Missing b"]) };
         assert_eq!(changes(&before), expected);

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use crate::audit::findings::Group;
-use crate::run::paging::{self, Page};
+use crate::run::paging::{self, Page, Severity};
 use crate::runtime::language::Language;
 use crate::runtime::time;
 
@@ -133,11 +133,19 @@ pub fn one_page(procedure: &str, environment: &str, pages: Vec<Page>, language: 
     let dedup_key = format!("{procedure}/{environment}/first-week/{causes}");
     let what = language.pick("causas, primeira semana", "causes, first week");
     let texts: Vec<_> = pages.iter().map(|page| page.text.as_str()).collect();
-    let about: BTreeSet<&str> = pages.iter().map(|page| page.secret.as_str()).collect();
+    let all = |of: fn(&Page) -> &str| {
+        pages.iter().map(of).collect::<BTreeSet<&str>>().into_iter().collect::<Vec<_>>().join(", ")
+    };
     vec![Page {
         subject: paging::subject(&format!("[{environment}] {procedure}: {} {what}", pages.len())),
         text: format!("{}\n\n{dedup_key}", texts.join("\n\n")),
-        secret: about.into_iter().collect::<Vec<_>>().join(", "),
+        secret: all(|page| &page.secret),
+        kind: "FirstWeek".to_owned(),
+        severity: Severity::Critical,
+        environment: environment.to_owned(),
+        owner: all(|page| &page.owner),
+        backup: all(|page| &page.backup),
+        runbook: "docs/implantacao.md#a-primeira-semana".to_owned(),
         dedup_key,
     }]
 }
@@ -240,6 +248,7 @@ mod tests {
             text: format!("{kind}: do this"),
             dedup_key: format!("audit/dev/{kind}"),
             secret: "x".to_owned(),
+            ..Page::default()
         };
         let one = |kinds: &[&str]| {
             one_page("audit", "dev", kinds.iter().map(|kind| page(kind)).collect(), Language::English)

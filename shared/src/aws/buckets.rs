@@ -1,19 +1,19 @@
-//! Buckets of other regions. S3 answers for a bucket in its own region only, and the SDK does not follow it there.
+//! Buckets in other regions. S3 serves a bucket only from its own region, and the SDK does not follow redirects there.
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Region;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::SdkError;
 
-/// A client for another region; none for the client's own, or one that is not named.
+/// A client for another region; none if the region is unknown or the client's own.
 pub fn elsewhere(client: &Client, region: Option<&str>) -> Option<Client> {
     let own = client.config().region().map(AsRef::as_ref);
     let region = region.filter(|region| !region.is_empty() && Some(*region) != own)?;
     Some(Client::from_conf(client.config().to_builder().region(Region::new(region.to_owned())).build()))
 }
 
-/// A client for the region that S3 names where it refuses a bucket of another one. Ask once only: two regions that name each
-/// other would never end.
+/// A client for the region that S3 names when it refuses a bucket of another region. Follow this only once: two regions
+/// that name each other would cause an endless loop.
 pub fn moved<E>(client: &Client, error: &SdkError<E, HttpResponse>) -> Option<Client> {
     elsewhere(client, error.raw_response()?.headers().get("x-amz-bucket-region"))
 }

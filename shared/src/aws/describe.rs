@@ -1,4 +1,4 @@
-//! One secret, looked at by itself.
+//! Describes a single secret.
 
 use aws_sdk_secretsmanager::Client;
 
@@ -6,7 +6,7 @@ use crate::aws::secrets::Listed;
 use crate::runtime::failure::CallError;
 use crate::runtime::time::instant;
 
-/// A secret as it is now; the list of secrets lags behind.
+/// The current state of a secret. ListSecrets lags behind this call.
 ///
 /// # Errors
 ///

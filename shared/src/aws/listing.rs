@@ -1,4 +1,4 @@
-//! The list of all secrets.
+//! Lists all secrets.
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::types::SecretListEntry;
@@ -7,8 +7,8 @@ use crate::aws::secrets::Listed;
 use crate::runtime::failure::CallError;
 use crate::runtime::time::instant;
 
-/// Every secret of account and region that is not being deleted. What changed in the last minutes may be missing: the
-/// service says that its list lags behind.
+/// All secrets in the account and region except those pending deletion. Changes of the last minutes may be missing:
+/// ListSecrets is eventually consistent.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! Which secrets are this environment's: those that template or policy name, those that carry its tags, and those whose names
-//! follow its convention and whose tags do not say otherwise.
+//! Which secrets belong to this environment: those named by the template or the policy, those with its tags, and those with
+//! its naming convention and no contradicting tags.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use crate::policy::Rotation;
 use crate::runtime::env::{Env, EnvError};
 use crate::runtime::settings::Settings;
 
-/// The names by which the policy knows the secrets that the template names.
+/// The policy's names for the secrets that the template names.
 pub const VARIABLES: [&str; 6] = [
     "JWT_SECRET",
     "NOTIFICATIONS_WEBHOOK_SECRET",
@@ -20,39 +20,40 @@ pub const VARIABLES: [&str; 6] = [
 /// The environments that the template allows.
 const ENVIRONMENTS: [&str; 3] = ["dev", "staging", "prod"];
 
-/// What makes a secret this environment's concern when neither template nor policy names it.
+/// Why a secret that neither the template nor the policy names concerns this environment.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub enum Mark {
-    /// Its tags, and its name does not contradict them.
+    /// Its tags match, and its name does not contradict them.
     #[default]
     Tagged,
-    /// Its name. These tags are missing, or say what no stack's do; each with the value that it must have.
+    /// Its name matches. Lists the tags that are missing or have a value of no known stack, with their expected values.
     Untagged(Vec<(&'static str, String)>),
-    /// Tags and name contradict each other, and the tags decide.
+    /// Tags and name contradict each other; the tags win.
     Contradicted {
         /// The tag.
         tag: &'static str,
         /// Its value.
         value: String,
-        /// What the name says instead.
+        /// The value that the name implies.
         named: String,
-        /// Whether the tags say this environment. If not, the secret is another's, and only the contradiction is told here.
+        /// Whether the tags name this environment. If not, the secret belongs elsewhere, and only the contradiction is
+        /// reported here.
         is_here: bool,
     },
 }
 
-/// The secrets that the template names: the application's name of each, by the secret's own.
+/// The secrets that the template names: maps each secret's name to the application's variable.
 pub struct Scope {
     variables: BTreeMap<String, &'static str>,
 }
 
 impl Scope {
-    /// Reads `JWT_SECRET_NAME`, and `WEBHOOK_SECRET_NAME`, `DATABASE_SECRET_NAME`, `SES_SECRET_NAME`, `TWILIO_SECRET_NAME`
-    /// and `SEED_ADMIN_SECRET_NAME`, which may be empty.
+    /// Reads `JWT_SECRET_NAME`, and the optional `WEBHOOK_SECRET_NAME`, `DATABASE_SECRET_NAME`, `SES_SECRET_NAME`,
+    /// `TWILIO_SECRET_NAME` and `SEED_ADMIN_SECRET_NAME`.
     ///
     /// # Errors
     ///
-    /// [`EnvError`] when the first is missing.
+    /// [`EnvError`] if `JWT_SECRET_NAME` is missing.
     pub fn from_env(env: &Env<'_>) -> Result<Self, EnvError> {
         let jwt_secret: String = env.required("JWT_SECRET_NAME")?;
         let names = [
@@ -68,30 +69,31 @@ impl Scope {
         Ok(Self { variables })
     }
 
-    /// The policy's key of a secret: the application's name for one that the template names, the secret's own for others.
+    /// A secret's key in the policy: the application's variable for a secret that the template names, otherwise the
+    /// secret's name.
     pub fn key<'a>(&self, name: &'a str) -> &'a str {
         self.variables.get(name).copied().unwrap_or(name)
     }
 
-    /// The name of the secret that the policy knows by `key`; none when the template names none.
+    /// The name of the secret with this policy key; none if the template does not name it.
     pub fn name(&self, key: &str) -> Option<&str> {
         self.variables.iter().find(|(_, known)| **known == key).map(|(name, _)| name.as_str())
     }
 
-    /// Names of the secrets that must exist: the template's and the policy's.
+    /// Names of the secrets that must exist: those of the template and the policy.
     pub fn named<'a>(&'a self, rotation: &'a Rotation) -> BTreeSet<&'a str> {
         let of_policy = rotation.secrets.keys().map(String::as_str).filter(|name| !VARIABLES.contains(name));
         self.variables.keys().map(String::as_str).chain(of_policy).collect()
     }
 
-    /// Whether a secret with these tags is of the stack's environment.
+    /// Whether a secret's tags name the stack's project and environment.
     pub fn is_tagged(settings: &Settings, tags: &BTreeMap<String, String>) -> bool {
         let tagged = |key: &str, value: &str| tags.get(key).is_some_and(|tag| tag == value);
         tagged("Project", &settings.project) && tagged("Environment", &settings.environment)
     }
 }
 
-/// Why a secret that neither template nor policy names is this environment's concern; none when it is not.
+/// Why an unnamed secret concerns this environment; none if it does not.
 pub fn mark(settings: &Settings, name: &str, tags: &BTreeMap<String, String>) -> Option<Mark> {
     let named = environment(&settings.project, name);
     if Scope::is_tagged(settings, tags) {
@@ -108,7 +110,7 @@ pub fn mark(settings: &Settings, name: &str, tags: &BTreeMap<String, String>) ->
     for (tag, expected) in [("Project", &settings.project), ("Environment", &settings.environment)] {
         match tags.get(tag).map(|value| value.trim()).filter(|value| !value.is_empty()) {
             Some(value) if value == expected => {}
-            // An environment that no stack is of would leave the secret to no audit.
+            // If an unknown environment counted as a contradiction, no audit would cover the secret.
             Some(value)
                 if !value.eq_ignore_ascii_case(expected)
                     && (tag == "Project" || ENVIRONMENTS.contains(&value)) =>
@@ -126,7 +128,7 @@ pub fn mark(settings: &Settings, name: &str, tags: &BTreeMap<String, String>) ->
     Some(Mark::Untagged(missing))
 }
 
-/// The environment in a secret's name: `/{project}/{environment}/…`, with or without the first slash,
+/// The environment in a secret's name: `/{project}/{environment}/…`, with or without the leading slash,
 /// `{project}-{environment}-…` (or with `_` or `.`), and `{project}-{environment}/…`.
 fn environment<'a>(project: &str, name: &'a str) -> Option<&'a str> {
     let path = name.strip_prefix('/').unwrap_or(name);
@@ -138,7 +140,7 @@ fn environment<'a>(project: &str, name: &'a str) -> Option<&'a str> {
         return None;
     }
     if separator != '/' {
-        // `/moveongs-dev-tools/x` and `moveongs-dev-tools/prod/x` are paths of another project.
+        // `/moveongs-dev-tools/x` and `moveongs-dev-tools/prod/x` belong to another project.
         let is_flat = below.starts_with('/') || path == name;
         let mut parts = below.split('/').skip(1);
         if !is_flat || parts.any(|part| ENVIRONMENTS.contains(&part) && part != environment) {
@@ -194,7 +196,7 @@ mod tests {
             ("moveongs-dev/webhook", both),
             ("/moveongs-dev/webhook", both),
             ("moveongs-dev-db/password", both),
-            // Not below the path.
+            // Nothing after the environment.
             ("/moveongs/dev", "not ours"),
             ("/moveongs/dev/", "not ours"),
             ("moveongs-dev", "not ours"),
@@ -238,7 +240,7 @@ mod tests {
             ("/moveongs/dev/jwt", &[("Project", "other"), dev], "elsewhere: Project=other, not moveongs"),
             ("/moveongs/prod/jwt", &[project, dev], "here: Environment=dev, not prod"),
             ("moveongs-staging-jwt", &[project, dev], "here: Environment=dev, not staging"),
-            // A second part that is no environment contradicts nothing.
+            // An unknown environment in the name contradicts nothing.
             ("/moveongs/shared/jwt", &[project, dev], "tagged"),
         ] {
             assert_eq!(marked(name, tags), expected, "{name} {tags:?}");

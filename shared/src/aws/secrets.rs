@@ -1,4 +1,4 @@
-//! What Secrets Manager tells of a secret.
+//! Metadata and values of secrets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use secrecy::SecretString;
 
 use crate::runtime::failure::CallError;
 
-/// A secret as the service shows it; never a value.
+/// A secret's metadata; never contains a value.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Listed {
     /// Name.
@@ -17,32 +17,32 @@ pub struct Listed {
     pub arn: String,
     /// Tags.
     pub tags: BTreeMap<String, String>,
-    /// When the secret was made.
+    /// When the secret was created.
     pub created: Option<Timestamp>,
-    /// When anything of it changed, a tag included.
+    /// Last change to the secret, including its tags.
     pub changed: Option<Timestamp>,
-    /// The day of the last read of a value, as its first instant in UTC.
+    /// Day of the last read of a value, as midnight UTC.
     pub accessed: Option<Timestamp>,
-    /// When the service last rotated it.
+    /// Last rotation by the service.
     pub rotated: Option<Timestamp>,
-    /// The end of the next rotation's window.
+    /// End of the next rotation window.
     pub next: Option<Timestamp>,
-    /// Whether the service rotates it.
+    /// Whether automatic rotation is on.
     pub enabled: bool,
-    /// ARN of its rotation function.
+    /// ARN of the rotation function.
     pub function: Option<String>,
-    /// Versions and their labels.
+    /// Version IDs with their staging labels.
     pub labels: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Listed {
-    /// The version that carries a label.
+    /// ID of the version with a label.
     pub fn labelled(&self, label: &str) -> Option<&str> {
         self.labels.iter().find(|(_, labels)| labels.contains(label)).map(|(id, _)| id.as_str())
     }
 }
 
-/// The value of a version, or of AWSCURRENT; read each time, so that one that was replaced is used.
+/// The value of a version, or of AWSCURRENT. Never cached, so a replaced value is noticed.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! The snapshots of the database: their tags, whose they are, and what RDS's words for them mean.
+//! Database snapshots: their tags, their owner, and the meaning of RDS's status words.
 
 use jiff::{Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
@@ -14,16 +14,16 @@ pub const PROJECT: &str = "Project";
 /// Tag with the environment.
 pub const ENVIRONMENT: &str = "Environment";
 
-/// Tag with the procedure that made it.
+/// Tag with the procedure that created the snapshot.
 pub const MANAGED_BY: &str = "ManagedBy";
 
-/// Tag with the last day that it is to be kept, in São Paulo: `2026-12-26`.
+/// Tag with the last day of retention, in São Paulo: `2026-12-26`.
 pub const EXPIRES_ON: &str = "ExpiresOn";
 
-/// The procedure that makes snapshots.
+/// The procedure that creates snapshots.
 pub const CREATOR: &str = "snapshot-create";
 
-/// What RDS takes a snapshot of. A member of a cluster has none of its own: its data are the cluster's.
+/// What a snapshot is taken of. Cluster members have none of their own: the cluster's snapshot contains their data.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
@@ -35,7 +35,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word for it.
+    /// The word for it in a message.
     pub fn word(self, language: Language) -> &'static str {
         match self {
             Self::Instance => language.pick("instância", "instance"),
@@ -43,7 +43,7 @@ impl Kind {
         }
     }
 
-    /// A snapshot of it in the AWS CLI's commands and options, and as a source of events: `aws rds delete-db-snapshot`.
+    /// The snapshot's name in AWS CLI commands and options, and in event sources: `aws rds delete-db-snapshot`.
     pub fn cli(self) -> &'static str {
         match self {
             Self::Instance => "db-snapshot",
@@ -51,7 +51,7 @@ impl Kind {
         }
     }
 
-    /// The list of snapshots in what the AWS CLI prints.
+    /// The list of snapshots in AWS CLI output.
     pub fn listed(self) -> &'static str {
         match self {
             Self::Instance => "DBSnapshots",
@@ -59,7 +59,7 @@ impl Kind {
         }
     }
 
-    /// The name of a snapshot in what the AWS CLI prints.
+    /// The snapshot's identifier in AWS CLI output.
     pub fn identifier(self) -> &'static str {
         match self {
             Self::Instance => "DBSnapshotIdentifier",
@@ -67,7 +67,7 @@ impl Kind {
         }
     }
 
-    /// The database in the AWS CLI's options: `--db-instance-identifier`.
+    /// The database's prefix in AWS CLI options: `--db-instance-identifier`.
     pub fn database(self) -> &'static str {
         match self {
             Self::Instance => "db-instance",
@@ -75,7 +75,7 @@ impl Kind {
         }
     }
 
-    /// Longest name of a snapshot that RDS takes.
+    /// Longest snapshot name that RDS accepts.
     pub fn longest_name(self) -> usize {
         match self {
             Self::Instance => 255,
@@ -87,26 +87,26 @@ impl Kind {
 /// A database that RDS takes snapshots of.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Database {
-    /// What it is.
+    /// Instance or cluster.
     pub kind: Kind,
     /// Its identifier.
     pub id: String,
 }
 
-/// How far a snapshot is.
+/// State of a snapshot.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Progress {
-    /// Not done yet.
+    /// Still in progress.
     Creating,
-    /// It can be restored.
+    /// Ready to restore from.
     Available,
-    /// RDS has given it up.
+    /// RDS gave up.
     Failed,
-    /// It is no more, or will be in a moment.
+    /// Deleted or being deleted.
     Deleted,
 }
 
-/// What RDS's word for a snapshot's state means. One that is not known is waited for, as every wait has an end.
+/// Interprets RDS's status of a snapshot. Unknown words count as in progress, since every wait has a limit.
 pub fn progress(status: &str) -> Progress {
     match status {
         "available" => Progress::Available,
@@ -117,28 +117,28 @@ pub fn progress(status: &str) -> Progress {
     }
 }
 
-/// What the names of this environment's snapshots and instances begin with.
+/// Prefix of the names of this environment's snapshots and instances.
 pub fn prefix(settings: &Settings) -> String {
     format!("{}-{}-", settings.project, settings.environment)
 }
 
-/// Whether an instance is this environment's: the template's, or one that has its name in front, e.g. a restored one. The
-/// roles' permissions say the same.
+/// Whether an instance belongs to this environment: the template's instance, or one with the environment's prefix, e.g. a
+/// restored one. The roles' permissions use the same rule.
 pub fn is_ours(instance: &str, of_template: &str, settings: &Settings) -> bool {
     instance == of_template || instance.starts_with(&prefix(settings))
 }
 
-/// Returns true if a cluster is this environment's: by the same rule, or by the environment's name alone, since a cluster is
-/// mostly called after it and its members have more behind.
+/// Whether a cluster belongs to this environment: by the same rule, or by exactly the environment's name. Clusters usually
+/// have that name, and their members append to it.
 pub fn is_own_cluster(cluster: &str, of_template: &str, settings: &Settings) -> bool {
     is_ours(cluster, of_template, settings) || prefix(settings).strip_suffix('-') == Some(cluster)
 }
 
-/// Days that a manual snapshot of this environment is to be kept.
+/// Days to retain a manual snapshot of this environment.
 ///
 /// # Errors
 ///
-/// [`EnvError`] when the policy does not say, or when RDS takes no names that begin with the project's.
+/// [`EnvError`] if the policy has no entry, or if RDS does not accept names that begin with the project's.
 pub fn retention_days(settings: &Settings) -> Result<u16, EnvError> {
     check_project(&settings.project).map_err(|reason| EnvError::Invalid { name: "PROJECT", reason })?;
     let days = settings.policy.backups.snapshots.retention_days.get(&settings.environment).copied();
@@ -151,7 +151,7 @@ pub fn retention_days(settings: &Settings) -> Result<u16, EnvError> {
     })
 }
 
-/// Whether RDS takes names that begin with the project's: letters, digits and single hyphens.
+/// Whether RDS accepts names that begin with the project's: letters, digits and single hyphens.
 fn check_project(project: &str) -> Result<(), String> {
     let is_name = project.starts_with(|c: char| c.is_ascii_lowercase())
         && project.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
@@ -163,7 +163,7 @@ fn check_project(project: &str) -> Result<(), String> {
     Err("expected lower-case letters, digits and single hyphens, none at the end: a snapshot's name begins with it".to_owned())
 }
 
-/// The last day that a snapshot is to be kept, when it is made at `begun`: `2026-12-26`, in São Paulo.
+/// The last day to keep a snapshot created at `begun`: `2026-12-26`, in São Paulo.
 pub fn expires(begun: Timestamp, days: u16) -> String {
     let day = begun.to_zoned_datetime(SAO_PAULO).date();
     day.saturating_add(i64::from(days).days()).to_string()
@@ -208,7 +208,7 @@ mod tests {
             ("moveongs-prod-db", false),
         ] {
             assert_eq!(is_ours(instance, "main", &settings), is, "{instance}");
-            // A cluster may bear the environment's name alone.
+            // A cluster may have exactly the environment's name.
             let is = is || instance == "moveongs-dev";
             assert_eq!(is_own_cluster(instance, "main", &settings), is, "{instance}");
         }

@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use crate::runtime::failure::CallError;
 use crate::runtime::time::instant;
 
-/// When each version of a secret was made, those without a label too. The service can leave AWSPENDING's version out.
+/// Creation time of each version of a secret, including versions without labels. The service may omit the AWSPENDING
+/// version.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! A file's new content as a pull request, of which there is one.
+//! Proposes a file's new content in a single pull request.
 //!
 //! Source: [references](https://docs.github.com/en/rest/git/refs), [contents](https://docs.github.com/en/rest/repos/contents),
 //! [pull requests](https://docs.github.com/en/rest/pulls/pulls).
@@ -14,52 +14,52 @@ use serde_json::{Value, json};
 use super::{File, GitHubError, Session, encoded, read};
 use crate::run::markdown;
 
-/// How often everything is looked at again because somebody was faster.
+/// Most attempts when another run changes the branch at the same time.
 const TRIES: u32 = 4;
 
-/// What is waited before, the first time: GitHub may not show at once what it has taken.
+/// First pause between attempts: GitHub's reads may lag behind its writes.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A file's whole new content, and how it is proposed.
+/// A file's complete new content, and how to propose it.
 #[derive(Clone, Copy, Debug)]
 pub struct Change<'a> {
-    /// The branch that it is proposed for; none for the repository's default branch.
+    /// Base branch of the pull request; none for the repository's default branch.
     pub base: Option<&'a str>,
-    /// The branch that it is proposed from, e.g. `governance/security-changelog`. It belongs to this proposal alone: it is
-    /// made when it is missing, and set back to the base, whatever is on it, when no pull request of it is open.
+    /// Head branch, e.g. `governance/security-changelog`. It must belong to this proposal alone: it is created if missing,
+    /// and force-reset to the base if it has no open pull request.
     pub branch: &'a str,
     /// The file, e.g. `docs/security/changelog.md`.
     pub path: &'a str,
-    /// What the file is to hold; below 1 MB, the most that GitHub shows of a file here.
+    /// The complete new content, below 1 MB, the most that GitHub's contents API returns.
     pub content: &'a str,
-    /// The commit's message; may hold foreign text.
+    /// Commit message; may contain foreign text.
     pub message: &'a str,
-    /// The title of a new pull request; one that is open keeps its own. May hold foreign text.
+    /// Title of a new pull request; an open one keeps its own. May contain foreign text.
     pub title: &'a str,
-    /// The text of a new pull request, Markdown of at most 65,536 characters; one that is open keeps its own. Foreign text
-    /// in it goes through [`markdown`].
+    /// Body of a new pull request, Markdown of at most 65,536 characters; an open one keeps its own. Escape foreign text in
+    /// it with [`markdown`].
     pub body: &'a str,
 }
 
-/// What became of a change.
+/// Outcome of a proposal.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Proposal {
-    /// The open pull request whose file has the content; none when the base has it and there is nothing to propose.
+    /// The open pull request with the content; none if the base already has it and there is nothing to propose.
     pub number: Option<u64>,
-    /// Whether this call has committed something or opened the pull request.
+    /// Whether this call committed or opened the pull request.
     pub changed: bool,
 }
 
-/// Makes sure that one pull request is open from the change's branch to its base, and that its file has the content;
-/// does nothing when the base has it and no pull request is open.
+/// Ensures that one open pull request from the change's branch to its base has the file's content. Does nothing if the base
+/// already has it and no pull request is open.
 ///
-/// May be repeated and may die anywhere: it goes by what there is. Of two at a time, the one that is later has its content
-/// there; a pull request of the other may be closed and opened anew. Whatever a person commits to the branch beside
-/// the file stays as long as the pull request is open.
+/// Safe to repeat and to interrupt anywhere, since it acts on the current state. Of two concurrent calls, the later one's
+/// content remains; the other's pull request may be closed and reopened. Commits by people to other files of the branch
+/// survive while the pull request is open.
 ///
 /// # Errors
 ///
-/// [`GitHubError`]; [`GitHubError::Name`] before anything is changed, when the branch is the base or the default branch.
+/// [`GitHubError`]; [`GitHubError::Name`], before any change, if the branch is the base or the default branch.
 pub async fn propose(session: &Session<'_>, change: &Change<'_>) -> Result<Proposal, GitHubError> {
     let repository: Described = read(session.ask(Method::GET, &session.url(""), None).await?).await?;
     let base = change.base.unwrap_or(&repository.default_branch);
@@ -68,15 +68,15 @@ pub async fn propose(session: &Session<'_>, change: &Change<'_>) -> Result<Propo
     let (mut changed, mut is_stale, mut tried) = (false, false, 1);
     loop {
         match work.settle(&mut changed, is_stale).await {
-            // The branch's commits are the base's: it starts anew.
+            // The branch has no commits of its own: reset it to the base.
             Err(GitHubError::Refused { status: 422, message, .. })
                 if tried < TRIES && message.contains("No commits between") =>
             {
                 is_stale = true;
             }
-            // A branch that is gone, a file or a reference that is another by now, a pull request that is there already.
+            // The branch is gone, the file or reference changed in between, or the pull request already exists.
             Err(GitHubError::Refused { status: 404 | 409 | 422, message, .. }) if tried < TRIES => {
-                tracing::warn!(message = format!("GitHub is looked at again: {message}"));
+                tracing::warn!(message = format!("reading GitHub's state again: {message}"));
                 tokio::time::sleep(PAUSE * tried).await;
             }
             settled => return settled.map(|number| Proposal { number, changed }),
@@ -110,7 +110,7 @@ struct Pull {
 struct Head {
     #[serde(rename = "ref")]
     branch: String,
-    /// None when the fork that it comes from is gone.
+    /// None if the source fork was deleted.
     repo: Option<Named>,
 }
 
@@ -131,7 +131,7 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// The number of the open pull request whose file has the content; none when the base has it.
+    /// Number of the open pull request with the content; none if the base has it.
     async fn settle(&self, changed: &mut bool, is_stale: bool) -> Result<Option<u64>, GitHubError> {
         let change = self.change;
         if let Some(number) = self.open().await? {
@@ -140,7 +140,7 @@ impl Work<'_> {
                 return Ok(Some(number));
             }
             self.commit(held, changed).await?;
-            // Had it been merged in between, the commit would stand there alone.
+            // The pull request may have been merged in between, leaving the commit without one.
             if self.open().await? == Some(number) {
                 return Ok(Some(number));
             }
@@ -153,7 +153,8 @@ impl Work<'_> {
         let held = match self.head(change.branch).await? {
             Some(own) if own == base => of_base,
             Some(_) => match self.file(change.branch).await? {
-                // An attempt that died before it opened its pull request, unless the base has that commit long since.
+                // Left by an attempt that died before it opened the pull request, unless the base has had that commit for
+                // long.
                 held if self.is_new(held.as_ref()) && !is_stale => held,
                 _ => {
                     let path = format!("/git/refs/heads/{}", encoded(change.branch));
@@ -189,7 +190,7 @@ impl Work<'_> {
         let path = format!("/pulls?state=open&base={}&head={head}&per_page=100", encoded(self.base));
         let pulls: Vec<Pull> =
             read(self.session.ask(Method::GET, &self.session.url(&path), None).await?).await?;
-        // A fork of the same owner has the same head.
+        // A fork by the same owner has the same head.
         let is_own = |pull: &Pull| {
             let repository = pull.head.repo.as_ref();
             pull.head.branch == self.change.branch
@@ -198,7 +199,7 @@ impl Work<'_> {
         Ok(pulls.into_iter().find(is_own).map(|pull| pull.number))
     }
 
-    /// The commit that a branch is at.
+    /// The commit at a branch's head.
     async fn head(&self, branch: &str) -> Result<Option<String>, GitHubError> {
         let reference: Option<Reference> =
             self.session.find(&format!("/git/ref/heads/{}", encoded(branch))).await?;
@@ -210,7 +211,7 @@ impl Work<'_> {
         self.session.file(self.change.path, at).await
     }
 
-    /// Puts the content on the branch, in place of what is held there; refused with 409 or 422 when that is another by now.
+    /// Commits the content to the branch, replacing `held`. GitHub refuses with 409 or 422 if the file has changed since.
     async fn commit(&self, held: Option<File>, changed: &mut bool) -> Result<(), GitHubError> {
         let change = self.change;
         let fields = [
@@ -228,27 +229,27 @@ impl Work<'_> {
         self.session.ask(method, &self.session.url(path), Some(body)).await
     }
 
-    /// GitHub does not say which of the two it is.
+    /// GitHub answers 404 in both cases.
     fn no_base(&self) -> GitHubError {
         let permissions = self.session.repository.setup.permissions;
         GitHubError::Refused {
             status: 404,
             message: format!("no branch {}", self.base),
-            hint: format!("see that the branch exists, and that the token has {permissions}"),
+            hint: format!("check that the branch exists, and that the token has {permissions}"),
         }
     }
 }
 
-/// Refuses names that would lead a call elsewhere: the branch is set back by force.
+/// Rejects names that would redirect a call: the branch is reset by force.
 fn check(change: &Change<'_>, base: &str, default_branch: &str) -> Result<(), GitHubError> {
     for name in [change.branch, base, change.path] {
         if name.split('/').any(|part| ["", ".", ".."].contains(&part)) {
-            return Err(GitHubError::Name(format!("`{name}` is no name of a branch or a file")));
+            return Err(GitHubError::Name(format!("`{name}` is not a valid branch or file name")));
         }
     }
     if [base, default_branch].iter().any(|other| other.eq_ignore_ascii_case(change.branch)) {
         return Err(GitHubError::Name(format!(
-            "the branch {} is not the proposal's own: name another one",
+            "the branch {} is not reserved for the proposal: choose another",
             change.branch
         )));
     }

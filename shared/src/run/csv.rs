@@ -1,6 +1,6 @@
-//! Tables as people open them in a spreadsheet.
+//! CSV tables that are safe to open in a spreadsheet.
 
-/// A table as CSV, with its columns' names first.
+/// A table as CSV, beginning with its header.
 pub fn table<const N: usize>(columns: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let mut writer = ::csv::WriterBuilder::new().from_writer(Vec::new());
     // Writing to memory cannot fail.
@@ -11,13 +11,14 @@ pub fn table<const N: usize>(columns: [&str; N], rows: impl Iterator<Item = [Str
     writer.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
-/// What a spreadsheet takes for the beginning of a formula, which it runs; the wide ones in Japanese and Chinese ones.
+/// Characters that begin a formula, which a spreadsheet would run; the full-width ones in Japanese and Chinese versions.
 const FORMULA: [char; 8] = ['=', '+', '-', '@', '＝', '＋', '－', '＠'];
 
-/// What ends a cell for a spreadsheet that is set to Portuguese, whose separator is the semicolon, or that knows no quotes.
+/// Characters that may end a cell: in a spreadsheet set to Portuguese, whose separator is the semicolon, or in one that
+/// ignores quotes.
 const ENDS: [char; 7] = [',', ';', '\t', '\r', '\n', '|', '"'];
 
-/// The cell with an apostrophe before each formula that it is, or that a part of it would be.
+/// The cell, with an apostrophe before every formula in it.
 pub fn harmless(cell: &str) -> String {
     let mut safe = String::with_capacity(cell.len());
     let mut is_beginning = true;

@@ -1,18 +1,19 @@
-//! Evidence: one record a run, written once, each holding the SHA-256 of the one before it.
+//! Evidence: one record per run, written once, each with the SHA-256 of the previous record.
 //!
-//! A procedure's records are the objects `evidence/<procedure>/<number>.json` of the evidence bucket, where the
-//! number is 9,999,999,999 less the record's sequence: S3 lists in ascending order, so one request finds the
-//! newest. A record is put under the condition that its key is free, so two writers cannot take the same place
-//! in the chain: the later one looks for the chain's end again.
+//! A procedure's records are the objects `evidence/<procedure>/<number>.json` of the evidence bucket. The number is
+//! 9,999,999,999 minus the record's sequence: S3 lists in ascending order, so one request finds the newest. Records are put
+//! on condition that the key is free, so two writers cannot take the same place in the chain: the later one looks for the
+//! end of the chain again.
 //!
-//! A run has one record, however often it is repeated: before the record, the place that it will take is noted in
-//! `runs/<procedure>/<SHA-256 of the run id>.json`. A repetition looks whether the record stands there. The note also
-//! tells a run that was begun by the procedure from one that somebody only claims. The number of requests does not
-//! depend on how many records there are.
+//! A run has one record, however often it is retried: before writing the record, the run notes the record's place in
+//! `runs/<procedure>/<SHA-256 of the run id>.json`, and a retry checks whether the record is there. The note also
+//! distinguishes a run that the procedure began from one that a caller only claims. The number of requests does not depend
+//! on the number of records.
 //!
-//! The chain remembers that it exists. Its end is read from the list of versions, where a record that a delete marker hides,
-//! or that was written twice, shows; and `runs/<procedure>/begun.json`, written after the records 1, 2, 4, 8 and so on
-//! where it is not there, tells a chain that is gone from one that has never begun. Nothing is added to such a chain.
+//! A chain's existence is remembered outside it. The end of the chain is read from the list of versions, which shows
+//! records that are hidden by a delete marker or were written twice. The note `runs/<procedure>/begun.json` distinguishes a
+//! deleted chain from one that never began; it is written, if missing, after records 1, 2, 4, 8 and so on. Nothing is
+//! appended to a damaged or deleted chain.
 
 use std::time::Duration;
 
@@ -30,60 +31,60 @@ use crate::runtime::language::Language;
 use crate::runtime::settings::Settings;
 use crate::runtime::time;
 
-/// What the keys count down from: the record with sequence 1 has the key 9999999998.
+/// Keys count down from this number: the record with sequence 1 has the key 9999999998.
 const LAST: u64 = 9_999_999_999;
 
 const JSON: &str = "application/json";
 
-/// What a record says of a message that reached the channel.
+/// A record's `channel` after the message reached the channel.
 pub(crate) const SENT: &str = "sent";
 
-/// The same where there was nothing to tell.
+/// A record's `channel` if there was nothing to report.
 pub(crate) const SILENT: &str = "nothing to tell";
 
-/// How often an append starts again because another run took its place in the chain.
+/// Most attempts to append a record while other runs take its place in the chain.
 const APPENDS: u32 = 8;
 
-/// How often a change of a shared document starts again because another run was faster.
+/// Most attempts to change a shared document while other runs change it.
 const AMENDS: u32 = 12;
 
-/// The longest wait before the first of these starts again; it doubles up to [`LONGEST_PAUSE`].
+/// Upper bound of the first pause between attempts to change a document; doubles up to [`LONGEST_PAUSE`].
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// The longest wait between two of them.
+/// Upper bound of any such pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// What a procedure says of one run.
+/// A procedure's account of one run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Draft {
-    /// What makes the run one run, over all its retries; the same for each of them.
+    /// Identifies the run; the same for all its retries.
     pub run_id: String,
     /// Project of the stack.
     pub project: String,
     /// Environment of the stack: dev, staging or prod.
     pub environment: String,
-    /// What started the run, e.g. `secretsmanager:RotateSecret`.
+    /// The run's trigger, e.g. `secretsmanager:RotateSecret`.
     pub trigger: String,
-    /// ARN of the resource that the run was about.
+    /// ARN of the resource that the run worked on.
     pub subject: String,
     /// When the run began.
     pub started: Instant,
     /// When it ended.
     pub ended: Instant,
-    /// What was done, in order.
+    /// The steps, in order.
     pub steps: Vec<Step>,
-    /// What a person should know or do.
+    /// Findings that a person should know about or act on.
     pub findings: Vec<String>,
     /// `succeeded` or `failed`.
     pub result: &'static str,
     /// Commit that the code was built from.
     pub code_version: String,
-    /// What became of the channel message: `sent`, `nothing to tell`, or `failed` and why.
+    /// Outcome of the channel message: `sent`, `nothing to tell`, or `failed` with the reason.
     pub channel: String,
 }
 
 impl Draft {
-    /// Of a run that ends now, without steps and findings.
+    /// A draft for a run that ends now, without steps and findings.
     pub fn of(settings: &Settings, run_id: &str, result: &'static str, started: Timestamp) -> Self {
         Self {
             run_id: run_id.to_owned(),
@@ -109,18 +110,18 @@ pub struct Step {
     pub name: String,
     /// When it ended.
     pub at: Instant,
-    /// `succeeded`, or what went wrong.
+    /// `succeeded`, or the error.
     pub outcome: String,
 }
 
 impl Step {
-    /// One that ends now.
+    /// A step that ends now.
     pub fn now(name: impl Into<String>, outcome: impl Into<String>) -> Self {
         Self { name: name.into(), at: time::now().into(), outcome: outcome.into() }
     }
 }
 
-/// An instant, in UTC and as people in São Paulo read it.
+/// An instant in UTC, and in São Paulo for people.
 #[derive(Clone, Debug, Serialize)]
 pub struct Instant {
     utc: Timestamp,
@@ -133,7 +134,7 @@ impl From<Timestamp> for Instant {
     }
 }
 
-/// A record as it is stored.
+/// A record as stored.
 #[derive(Serialize)]
 struct Record<'a> {
     schema: u32,
@@ -144,14 +145,14 @@ struct Record<'a> {
     draft: &'a Draft,
 }
 
-/// The part of a stored record that a repetition needs.
+/// The fields of a stored record that a retry needs.
 #[derive(Deserialize)]
 struct Stored {
     run_id: String,
     channel: String,
 }
 
-/// The part of a chain's first record that says when the procedure first ran.
+/// The field of a chain's first record that says when the procedure first ran.
 #[derive(Deserialize)]
 struct First {
     started: Started,
@@ -162,20 +163,20 @@ struct Started {
     utc: Timestamp,
 }
 
-/// The content of a note: the place that a run's record is to take.
+/// A run's note: the place reserved for its record.
 #[derive(Deserialize, Serialize)]
 struct Place {
     key: String,
 }
 
-/// An object as it was read.
+/// An object as read.
 struct Read<T> {
     content: T,
     link: Link,
     etag: String,
 }
 
-/// A record's place and content, as its successor names it.
+/// A record's place and content, as the next record refers to it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Link {
     /// The object's key.
@@ -184,52 +185,52 @@ pub struct Link {
     pub sha256: String,
 }
 
-/// The end of a procedure's chain, as one run sees it.
+/// The end of a procedure's chain, as seen by one run.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Chain {
-    /// The run has its record.
+    /// The run already has its record.
     Recorded {
         /// Key of the record.
         key: String,
-        /// Whether the channel has the run's message.
+        /// Whether the run's message reached the channel.
         reported: bool,
     },
-    /// It has none yet.
+    /// The run has no record yet.
     Open {
-        /// The newest record and its sequence; none when the procedure has never run.
+        /// The newest record with its sequence; none if the procedure has no records.
         newest: Option<(u64, Link)>,
-        /// What an earlier step of the run has noted.
+        /// The note of an earlier attempt.
         noted: Option<Note>,
     },
 }
 
-/// A run's note, as it is stored.
+/// A run's note as stored.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Note {
-    /// The place that the record is to take.
+    /// The place reserved for the record.
     key: String,
-    /// Entity tag of the note.
+    /// ETag of the note.
     etag: String,
 }
 
-/// A place that was taken with [`Evidence::claim`].
+/// A place taken with [`Evidence::claim`].
 #[derive(Debug)]
 pub struct Claim {
     key: String,
-    /// Entity tag of what was written there.
+    /// ETag of the claim.
     etag: String,
 }
 
-/// A record that was stored, or that an earlier attempt of its run had stored.
+/// A record stored by this attempt or an earlier one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Appended {
     /// Its key.
     pub key: String,
-    /// What the chain is to be remembered by, where its sequence asks for that.
+    /// The mark to write with [`Evidence::remember`], if this sequence calls for one.
     pub mark: Option<Mark>,
 }
 
-/// What tells that a chain has begun: one of its records.
+/// Proof that a chain has begun: one of its records.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct Mark {
     sequence: u64,
@@ -238,14 +239,14 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// Of the records 1, 2, 4, 8 and so on: chains that are older than this note get it, too, and what one run could not
-    /// write a later one does, at the price of few requests.
+    /// A mark for records 1, 2, 4, 8 and so on. This covers chains older than the note, and a mark that an earlier run
+    /// failed to write, at the cost of few requests.
     fn of(sequence: u64, record: Link) -> Option<Self> {
         sequence.is_power_of_two().then_some(Self { sequence, record })
     }
 }
 
-/// One version of an object, or the delete marker in a version's place.
+/// A version of an object, or a delete marker.
 struct Version<'a> {
     key: &'a str,
     id: &'a str,
@@ -253,27 +254,27 @@ struct Version<'a> {
     is_marker: bool,
 }
 
-/// What was done to a chain from outside. Nothing is added to it until a person has mended it.
+/// Damage to a chain from outside. Nothing is appended until a person has repaired it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Damage {
     bucket: String,
-    /// The newest record's key; of a chain that is gone, that of the note which remembers it.
+    /// Key of the newest record; for a deleted chain, key of the note that remembers it.
     key: String,
     harm: Harm,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 enum Harm {
-    /// A delete marker, with its version, hides the newest record.
+    /// A delete marker, with this version, hides the newest record.
     Hidden(String),
     /// The newest record's key was written again, as this version.
     Replaced(String),
-    /// No version of any record is left.
+    /// No version of any record exists.
     Gone,
 }
 
 impl Damage {
-    /// Stable name.
+    /// The finding's stable name.
     pub fn kind(&self) -> &'static str {
         match self.harm {
             Harm::Hidden(_) => "EvidenceHidden",
@@ -282,7 +283,7 @@ impl Damage {
         }
     }
 
-    /// What was done, and the cure with its commands.
+    /// The damage, and how to repair it, with commands.
     pub fn text(&self, language: Language) -> String {
         let Self { bucket, key, harm } = self;
         let say = |portuguese: &'static str, english: &'static str| language.pick(portuguese, english);
@@ -293,7 +294,7 @@ impl Damage {
             "{} `aws cloudtrail lookup-events --lookup-attributes AttributeKey=ResourceName,AttributeValue={bucket}`",
             say(
                 "nada foi acrescentado à cadeia, e o registro desta execução está no log (`undelivered`). Ver quem mexeu no bucket:",
-                "nothing was added to the chain, and this run's record stands in the log (`undelivered`). See who changed the bucket:",
+                "nothing was appended to the chain, and this run's record is in the log (`undelivered`). Find out who changed the bucket:",
             ),
         );
         match harm {
@@ -305,9 +306,9 @@ impl Damage {
                 ),
                 say(
                     "Depois, quem publica a stack (DeployerArns) tira o marcador:",
-                    "Then who deploys the stack (DeployerArns) removes the marker:",
+                    "Then a principal that deploys the stack (DeployerArns) removes the marker:",
                 ),
-                say("O mesmo para os outros, se houver:", "The same for the others, if there are any:"),
+                say("O mesmo para os outros, se houver:", "Remove any other markers the same way:"),
             ),
             Harm::Replaced(version) => format!(
                 "{} s3://{bucket}/{key}; {who}. {} `{list}`. {} `{delete} --version-id {version}`",
@@ -317,22 +318,22 @@ impl Damage {
                 ),
                 say(
                     "Guardar as duas versões; a primeira é o registro:",
-                    "Keep a copy of both versions; the first one is the record:",
+                    "Keep a copy of both versions; the older one is the record:",
                 ),
                 say(
                     "Depois, quem publica a stack (DeployerArns) tira a outra, quando a trava dela deixar (docs/implantacao.md):",
-                    "Then who deploys the stack (DeployerArns) removes the other, when its lock lets them (docs/implantacao.md):",
+                    "Then a principal that deploys the stack (DeployerArns) removes the newer one, once its lock permits (docs/implantacao.md):",
                 ),
             ),
             Harm::Gone => format!(
                 "{} s3://{bucket}/{key}; {who}. {} `{delete}`",
                 say(
                     "a cadeia já existiu e nenhuma versão dos registros dela está no bucket; o que se sabia dela está em",
-                    "the chain has existed and no version of its records is in the bucket; what was known of it is in",
+                    "the chain existed, but the bucket holds no version of any of its records; the last known record is noted in",
                 ),
                 say(
                     "Para começar outra de propósito, quem publica a stack (DeployerArns) apaga essa anotação:",
-                    "To begin another one knowingly, who deploys the stack (DeployerArns) deletes that note:",
+                    "To begin a new chain deliberately, a principal that deploys the stack (DeployerArns) deletes that note:",
                 ),
             ),
         }
@@ -351,14 +352,14 @@ impl std::error::Error for Damage {}
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum EvidenceError {
     /// A call to S3 failed.
-    #[error("evidence stopped at an S3 call")]
+    #[error("an S3 call for the evidence failed")]
     S3(#[from] CallError),
-    /// Records are hidden, replaced or gone.
+    /// Records are hidden, replaced or deleted.
     #[error(transparent)]
     Damaged(#[from] Damage),
     /// An object of the chain is not a record.
     #[error(
-        "evidence object {key} is not a record: {reason}; find out who wrote it before anything else is added"
+        "evidence object {key} is not a record: {reason}; find out who wrote it before anything is appended"
     )]
     Unreadable {
         /// The object's key.
@@ -366,9 +367,9 @@ pub enum EvidenceError {
         /// What is wrong with it.
         reason: String,
     },
-    /// Other runs took the place in the chain each time.
+    /// Other runs took the place in the chain on every attempt.
     #[error(
-        "evidence of the run found no place in the chain within {APPENDS} tries; run the procedure again"
+        "the run's record found no free place in the chain in {APPENDS} attempts; run the procedure again"
     )]
     Contended,
 }
@@ -392,12 +393,12 @@ impl Evidence {
         format!("runs/{}/{}.json", self.procedure, sha256(run_id.as_bytes()))
     }
 
-    /// Where it is noted that the chain has begun.
+    /// Key of the note that the chain has begun.
     fn begun_key(&self) -> String {
         format!("runs/{}/begun.json", self.procedure)
     }
 
-    /// Looks whether `run_id` has its record, and where the chain ends.
+    /// Finds `run_id`'s record, if it has one, and the end of the chain.
     ///
     /// # Errors
     ///
@@ -413,7 +414,7 @@ impl Evidence {
         let Some(newest) = self.end().await? else {
             return Ok(Chain::Open { newest: None, noted });
         };
-        // The chain has no gaps, so a key that sorts before the newest is of a record that was never written.
+        // The chain has no gaps, so a key that sorts before the newest belongs to a record that was never written.
         if let Some(Note { key, .. }) = noted.as_ref().filter(|note| note.key >= newest) {
             let stored = self.read::<Stored>(key).await?.content;
             if stored.run_id == run_id {
@@ -425,9 +426,9 @@ impl Evidence {
         Ok(Chain::Open { newest: Some((self.sequence(&newest)?, link)), noted })
     }
 
-    /// Key of the newest record; none when the chain has never begun.
+    /// Key of the newest record; none if the chain never began.
     async fn end(&self) -> Result<Option<String>, EvidenceError> {
-        // The key's second version, if it has one, comes right behind the first.
+        // A second version of the newest key, if any, is listed next.
         let listed = self.client.list_object_versions().bucket(&self.bucket);
         let listed = listed.prefix(format!("evidence/{}/", self.procedure)).max_keys(2).send().await;
         let listed = listed.map_err(CallError::during("s3:ListBucketVersions"))?;
@@ -455,25 +456,27 @@ impl Evidence {
         Damage { bucket: self.bucket.clone(), key: key.to_owned(), harm }.into()
     }
 
-    /// Remembers that the chain has begun; what was noted first stays.
+    /// Notes that the chain has begun; an existing note stays.
     ///
     /// # Errors
     ///
-    /// [`EvidenceError::S3`]; a later record makes up for it.
+    /// [`EvidenceError::S3`]; a later record tries again.
     pub async fn remember(&self, mark: &Mark) -> Result<(), EvidenceError> {
         self.put(&self.begun_key(), mark, None).await?;
         Ok(())
     }
 
-    /// When the procedure's first run began; none when it has no record. Of a chain that has forgotten it, long ago.
+    /// Start of the procedure's first run; none if it has no record. [`Timestamp::MIN`] if the chain has records but no
+    /// note of its beginning.
     ///
     /// # Errors
     ///
-    /// [`EvidenceError::S3`], also where the first record is gone, or [`EvidenceError::Unreadable`].
+    /// [`EvidenceError::S3`], also if the first record is gone, or [`EvidenceError::Unreadable`].
     pub async fn began(&self) -> Result<Option<Timestamp>, EvidenceError> {
-        // Not the record itself is looked for: the role may list no records.
+        // Look for the note, not the record: the role may not list records.
         if self.first(&self.begun_key()).await?.is_none() {
-            // The note may be missing behind the first record, when a run died there; behind later ones nothing has to miss it.
+            // The note may be missing after the first two records, if a run died there. With more records, treat the chain
+            // as old.
             let newest = self.end().await?;
             let sequence = newest.map(|key| self.sequence(&key)).transpose()?;
             return Ok(sequence.filter(|sequence| *sequence > 2).map(|_| Timestamp::MIN));
@@ -481,7 +484,7 @@ impl Evidence {
         Ok(Some(self.read::<First>(&self.key(1)).await?.content.started.utc))
     }
 
-    /// The sequence in a record's key.
+    /// The sequence encoded in a record's key.
     fn sequence(&self, key: &str) -> Result<u64, EvidenceError> {
         let place = key.strip_prefix("evidence/").and_then(|key| key.strip_prefix(self.procedure));
         let number =
@@ -489,11 +492,11 @@ impl Evidence {
         let sequence = number.and_then(|number| LAST.checked_sub(number)).filter(|sequence| *sequence > 0);
         sequence.ok_or_else(|| EvidenceError::Unreadable {
             key: key.to_owned(),
-            reason: "its name is not a number of the chain".to_owned(),
+            reason: "its name is not a valid record number".to_owned(),
         })
     }
 
-    /// The first key with a prefix. A missing object shows here without the permission that a 404 would need.
+    /// The first key with a prefix. Shows that an object is missing without the permission that a 404 requires.
     async fn first(&self, prefix: &str) -> Result<Option<String>, EvidenceError> {
         let listed =
             self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).max_keys(1).send().await;
@@ -511,8 +514,8 @@ impl Evidence {
         Ok(Read { content, link: Link { key: key.to_owned(), sha256: sha256(&bytes) }, etag })
     }
 
-    /// Notes the place at the end of the chain for `run_id`, and returns the chain with the note; `None` when
-    /// another run, or another attempt of this one, was faster.
+    /// Notes the place at the end of the chain for `run_id` and returns the chain with the note; `None` if another run, or
+    /// another attempt of this one, was faster.
     ///
     /// # Errors
     ///
@@ -523,8 +526,8 @@ impl Evidence {
         if noted.as_ref().is_some_and(|note| note.key == key) {
             return Ok(Some(Chain::Open { newest, noted }));
         }
-        // The note may replace only the one that was read: a slower attempt of the same run must not point away
-        // from the record that a faster one has written since.
+        // Replace only the note that was read: a slower attempt of the same run must not point away from the record that a
+        // faster one has written since.
         let replaces = noted.as_ref().map(|note| note.etag.as_str());
         let etag = self.put(&self.note_key(run_id), &Place { key: key.clone() }, replaces).await?;
         Ok(etag.map(|etag| Chain::Open { newest, noted: Some(Note { key, etag }) }))
@@ -532,12 +535,11 @@ impl Evidence {
 
     /// Writes the run's record at the end of the chain that `find` or `note` returned.
     ///
-    /// Finds the chain's end again when another run was faster. The record that an earlier attempt of the same
-    /// run has written stays.
+    /// Looks for the end again if another run was faster. A record that an earlier attempt of the same run wrote stays.
     ///
     /// # Errors
     ///
-    /// Any [`EvidenceError`]; the record is then not stored, or its storing was not confirmed.
+    /// Any [`EvidenceError`]; the record was not stored, or its storage was not confirmed.
     pub async fn append(&self, draft: &Draft, mut chain: Chain) -> Result<Appended, EvidenceError> {
         for _ in 0..APPENDS {
             if let Some(noted) = self.note(&draft.run_id, chain).await? {
@@ -560,7 +562,7 @@ impl Evidence {
         Err(EvidenceError::Contended)
     }
 
-    /// The procedure's newest record; none when it has never run.
+    /// The procedure's newest record; none if it has none.
     ///
     /// # Errors
     ///
@@ -570,7 +572,7 @@ impl Evidence {
         Ok(Some(self.read(&key).await?.content))
     }
 
-    /// Keeps what a later step of the run needs to know; what was kept first stays, and then the answer is `false`.
+    /// Stores content for a later step of the run. Returns `false` if content is stored already, which then stays.
     ///
     /// # Errors
     ///
@@ -579,7 +581,7 @@ impl Evidence {
         Ok(self.put(&self.note_key(run_id), content, None).await?.is_some())
     }
 
-    /// What an earlier step of the run has kept; none when nothing was.
+    /// Content that an earlier step of the run stored, if any.
     ///
     /// # Errors
     ///
@@ -589,8 +591,8 @@ impl Evidence {
         Ok(Some(self.read(&key).await?.content))
     }
 
-    /// Takes a place that only one may have, for what cannot be done twice: writes `content` where nothing is kept, or
-    /// in place of what is, if `is_stale` says so of it. Of several that try at once, one gets the place.
+    /// Takes a place that only one caller may hold, for actions that must not happen twice. Writes `content` if the place
+    /// is free, or if `is_stale` holds for the stored content. Of several concurrent callers, one gets the place.
     ///
     /// # Errors
     ///
@@ -616,7 +618,7 @@ impl Evidence {
         Ok(etag.map(|etag| Claim { key, etag }))
     }
 
-    /// Writes what became of a claim. Nothing is written when somebody else has it by now.
+    /// Writes a claim's outcome. Writes nothing if another caller has taken the place since.
     ///
     /// # Errors
     ///
@@ -626,12 +628,12 @@ impl Evidence {
         Ok(())
     }
 
-    /// Changes a document that several runs share, by compare-and-swap, and gives what `change` answers. `change` gets what
-    /// is kept, or the default when nothing is, and is asked again when another run was faster.
+    /// Changes a document shared by several runs, by compare-and-swap, and returns the answer of `change`. `change` gets
+    /// the stored document, or the default if there is none, and is called again if another run was faster.
     ///
     /// # Errors
     ///
-    /// [`EvidenceError`]; the document is then unchanged, or its change was not confirmed.
+    /// [`EvidenceError`]; the document is unchanged, or its change was not confirmed.
     pub async fn update<T, R>(&self, name: &str, change: impl Fn(&mut T) -> R) -> Result<R, EvidenceError>
     where
         T: Clone + Default + DeserializeOwned + PartialEq + Serialize,
@@ -652,7 +654,7 @@ impl Evidence {
         Err(EvidenceError::Contended)
     }
 
-    /// Writes a page for people, made of a document that is kept: never an older one over a newer.
+    /// Writes a page for people, rendered from a stored document. Never replaces a newer page by an older one.
     ///
     /// # Errors
     ///
@@ -665,7 +667,7 @@ impl Evidence {
         page: impl Fn(&T) -> String,
     ) -> Result<(), EvidenceError> {
         for _ in 0..APPENDS {
-            // The page's tag is taken before the document is read: whoever writes the page in between was not later.
+            // Read the page's tag before the document: any page written in between fails the put.
             let tag = match self.first(key).await? {
                 Some(_) => {
                     let head = self.client.get_object().bucket(&self.bucket).key(key).send().await;
@@ -682,7 +684,7 @@ impl Evidence {
         Err(EvidenceError::Contended)
     }
 
-    /// The procedure's newest records, newest first, at most `most`.
+    /// Up to `most` of the procedure's records, newest first.
     ///
     /// # Errors
     ///
@@ -698,8 +700,8 @@ impl Evidence {
         Ok(records)
     }
 
-    /// Puts an object where none is, or in place of the one with the entity tag `replaces`, and returns its own
-    /// tag; `None` when another is there.
+    /// Puts an object if the key is free, or if `replaces` is the ETag of the existing one. Returns the new ETag; `None` if
+    /// another object is there.
     async fn put(
         &self,
         key: &str,
@@ -740,8 +742,9 @@ impl Evidence {
     }
 }
 
-/// The newest record's key, by the two first entries of the list of versions, which has versions and delete markers apart; or
-/// the key with what was done to it. Keys ascend, and a key's latest version comes before its earlier ones.
+/// The newest record's key, or its key with the damage to it, from the first two entries of the list of versions. S3
+/// returns versions and delete markers as separate lists. Keys ascend, and a key's latest version comes before earlier
+/// ones.
 fn newest(mut listed: Vec<Version<'_>>) -> Result<Option<&str>, (&str, Harm)> {
     listed.sort_by_key(|version| (version.key, !version.is_latest));
     let mut listed = listed.into_iter();
@@ -756,12 +759,12 @@ fn newest(mut listed: Vec<Version<'_>>) -> Result<Option<&str>, (&str, Harm)> {
 }
 
 fn bytes(content: &impl Serialize) -> Vec<u8> {
-    // Text, numbers and lists of our own types: there is nothing in them that JSON cannot say.
+    // Our own types contain only text, numbers and lists, which always serialize.
     serde_json::to_vec_pretty(content).unwrap_or_default()
 }
 
-/// How long to wait before the next try, so that runs which collide do not collide again: anything up to a limit that doubles.
-/// `nanoseconds` are those of the clock, which differ between two runs.
+/// Random pause before the next attempt, so that colliding runs separate: up to a limit that doubles. `nanoseconds` are the
+/// clock's, which differ between runs.
 fn pause(attempt: u32, nanoseconds: i32) -> Duration {
     let limit = PAUSE.saturating_mul(1 << attempt.min(16)).min(LONGEST_PAUSE);
     let part = f64::from(nanoseconds.unsigned_abs() % 1_000_000) / 1_000_000.0;
@@ -779,7 +782,7 @@ mod tests {
 
     use super::*;
 
-    /// S3 that gives the answers in order: a status and a body.
+    /// An S3 that returns these statuses and bodies in order.
     fn evidence(answers: &[(u16, &str)]) -> (Evidence, StaticReplayClient) {
         let event = |(status, body): &(u16, &str)| {
             let answer =
@@ -801,7 +804,8 @@ mod tests {
         format!("<ListBucketResult><Contents><Key>{key}</Key></Contents></ListBucketResult>")
     }
 
-    /// An element of a list of versions, its key, and whether it is the latest; the version is named by its place.
+    /// An entry of a list of versions: its element, key, and whether it is the latest. Version IDs are numbered by
+    /// position.
     type Listed = (&'static str, &'static str, bool);
 
     fn versions(listed: &[Listed]) -> String {
@@ -832,7 +836,7 @@ mod tests {
         let (new, wire) = evidence(&[(200, nothing), (200, none), (200, nothing)]);
         assert_eq!(new.began().await.unwrap(), None);
         assert_eq!(wire.actual_requests().count(), 3);
-        // The note is missing: behind the second record at most a run may have died before it.
+        // The note is missing. With at most two records, a run may have died before writing it.
         for (sequence, expected) in [(1, None), (2, None), (3, Some(Timestamp::MIN))] {
             let (chain, _) = evidence(&[]);
             let key = chain.key(sequence);
@@ -841,7 +845,7 @@ mod tests {
             let (chain, _) = evidence(&[(200, nothing), (200, newest.as_str())]);
             assert_eq!(chain.began().await.unwrap(), expected, "{sequence}");
         }
-        // A first record that is gone is none of this week.
+        // A missing first record does not count as this week's.
         let (gone, _) = evidence(&[(200, listed), (403, "<Error><Code>AccessDenied</Code></Error>")]);
         assert!(gone.began().await.is_err());
     }
@@ -972,16 +976,16 @@ mod tests {
         let other = r#"{"run_id": "other", "channel": "sent"}"#;
         let note = r#"{"key": "evidence/p/9999999998.json"}"#;
         let (evidence, wire) = evidence(&[
-            // Noted for place 1, which is taken.
+            // Place 1 is noted, but already taken.
             (200, ""),
             (412, TAKEN),
-            // The note is there, the record in its place is the other's, which is the newest, too.
+            // The note exists; its place has the other run's record, which is also the newest.
             (200, &listing("runs/p/x.json")),
             (200, note),
             (200, &record("evidence/p/9999999998.json")),
             (200, other),
             (200, other),
-            // Noted for place 2, in place of the note that was read; and taken.
+            // Place 2 is noted, replacing the note that was read, and taken.
             (200, ""),
             (200, ""),
         ]);
@@ -1007,14 +1011,14 @@ mod tests {
     async fn a_place_is_had_by_one() {
         let stale = |taken: &String| taken == "old";
         let new = "new".to_owned();
-        // Free, and taken by another a moment before.
+        // Free, or taken by another caller a moment before.
         let (free, wire) = evidence(&[(200, NONE), (200, "")]);
         assert!(free.claim("task", &new, stale).await.unwrap().is_some());
         let put = wire.actual_requests().last().unwrap();
         assert_eq!(put.headers().get("if-none-match"), Some("*"));
         let (raced, _) = evidence(&[(200, NONE), (412, TAKEN)]);
         assert!(raced.claim("task", &new, stale).await.unwrap().is_none());
-        // Another's, whether it is still at work or not.
+        // Held by another caller, active or stale.
         let key = listing("runs/p/x.json");
         let (held, _) = evidence(&[(200, &key), (200, r#""fresh""#)]);
         assert!(held.claim("task", &new, stale).await.unwrap().is_none());

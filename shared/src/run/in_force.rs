@@ -1,9 +1,9 @@
-//! The policy that is in force: the newest version of the document in the evidence bucket that this code understands.
+//! The policy in force: the newest version of the document in the evidence bucket that this code understands.
 //!
-//! Without the document the defaults hold. A version that does not parse, or that S3 refuses, stops nothing: the newest one
-//! before it that does parse stays in force, however many lie between. The defaults hold when there was never a good version, or
-//! when the document was removed since; both are announced. They never stand in for an answer that S3 did not give, for a
-//! version that it refused, or for versions that there was no time to read: thresholds would be wrong.
+//! Without a document, the defaults apply. A version that does not parse, or that S3 refuses, stops nothing: the newest
+//! earlier version that parses stays in force, however many broken ones follow it. The defaults apply if no version was
+//! ever good, or if the document was deleted since; both are announced. They never replace an answer that S3 did not give,
+//! a version that S3 refused, or versions that could not be read in time: thresholds would be wrong.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -22,24 +22,24 @@ use crate::runtime::language::Language;
 use crate::runtime::metrics;
 use crate::runtime::settings::Settings;
 
-/// How long what was read holds without another look.
+/// How long a policy that was read applies without another look.
 pub(crate) const HOLDS: SignedDuration = SignedDuration::from_secs(60);
 
-/// Longest look of a process that has a policy, and of one that has none yet.
+/// Time limit for reading the policy: in a process that has one already, and in one that does not.
 const PATIENCE: Duration = Duration::from_secs(3);
 const FIRST_PATIENCE: Duration = Duration::from_secs(12);
 
-/// Versions of the first page, which is mostly the only one, and of the following ones.
+/// Versions on the first page, usually the only one, and on the following pages.
 const FIRST_PAGE: i32 = 16;
 const PAGE: i32 = 1000;
 
-/// Metric of the alarm on a broken policy. Counted at each look, so that the alarm stays on until the policy is corrected.
+/// Metric for the alarm on a broken policy. Counted at every look, so the alarm stays on until the policy is corrected.
 pub const METRIC: &str = "PolicyBroken";
 
-/// Folder of the notes that a broken version was announced. All functions write there, and no chain begins in it.
+/// Folder of the notes that a broken version was announced. All functions write here; it contains no chain.
 const NOTICES: &str = "policy-notice";
 
-/// How long a function that took a notice has to announce it.
+/// How long a function that has claimed a notice may take to announce it.
 const NOTICE_LEASE: SignedDuration = SignedDuration::from_mins(5);
 
 /// The policy in force.
@@ -47,27 +47,27 @@ const NOTICE_LEASE: SignedDuration = SignedDuration::from_mins(5);
 pub struct InForce {
     /// The policy.
     pub policy: Policy,
-    /// The version of the document that makes it; none: the defaults.
+    /// The document version it came from; none for the defaults.
     pub version: Option<String>,
-    /// The newest version, where this code does not understand it.
+    /// The newest version, if this code does not understand it.
     pub broken: Option<Broken>,
-    /// The newest version or delete marker that was listed.
+    /// The newest version or delete marker in the list.
     newest: Option<String>,
 }
 
-/// A version that this code does not understand.
+/// A document version that this code does not understand.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Broken {
     /// The version.
     pub version: String,
-    /// The field's path and what is wrong with it.
+    /// Path of the field, and what is wrong with it.
     pub error: String,
 }
 
-/// The policy could not be read, and the process has none.
+/// The policy could not be read, and the process has no earlier one.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the policy could not be read, and nothing is done without it: see that the function may read {KEY} of the evidence bucket (role, bucket policy); the caller tries again"
+    "could not read the policy, which every action requires: check that the function may read {KEY} in the evidence bucket (role, bucket policy); the caller retries"
 )]
 pub struct PolicyUnread(#[from] CallError);
 
@@ -77,25 +77,25 @@ impl Failure for PolicyUnread {
     }
 }
 
-/// A version of the document as it is listed.
+/// A listed version of the document.
 #[derive(Clone, Default)]
 pub struct Version {
-    /// S3's id.
+    /// S3's version ID.
     pub id: String,
-    /// Whether it is a delete marker, which removes the document.
+    /// Whether it is a delete marker: the document was deleted.
     pub is_marker: bool,
     size: i64,
     at: i128,
 }
 
-/// The document's versions, newest first, as far as they are listed. [`Source::version`] lists the rest when it is asked for.
+/// The document's versions, newest first, as far as listed. [`Source::version`] lists more on demand.
 #[derive(Default)]
 pub struct Versions {
     listed: Vec<Version>,
     next: Page,
 }
 
-/// The page of versions that follows.
+/// The next page of versions.
 #[derive(Default, Eq, PartialEq)]
 enum Page {
     #[default]
@@ -104,23 +104,23 @@ enum Page {
     None,
 }
 
-/// Where the policy is read.
+/// Reads the policy.
 pub struct Source {
     client: Client,
     bucket: String,
 }
 
 impl Source {
-    /// The document of the evidence bucket, `EVIDENCE_BUCKET`.
+    /// The document in the evidence bucket, `EVIDENCE_BUCKET`.
     ///
     /// # Errors
     ///
-    /// [`EnvError`] when the variable is missing.
+    /// [`EnvError`] if the variable is missing.
     pub fn new(env: &Env<'_>, aws: &aws_config::SdkConfig) -> Result<Self, EnvError> {
         Ok(Self { client: Client::new(aws), bucket: env.required("EVIDENCE_BUCKET")? })
     }
 
-    /// The policy in force, for a process that has none: two requests, and one where there is no document.
+    /// The policy in force, for a process that has none: two requests, or one if there is no document.
     ///
     /// # Errors
     ///
@@ -130,8 +130,8 @@ impl Source {
         Ok(Self::in_time(FIRST_PATIENCE, &broken, self.read(Versions::default(), &broken)).await?)
     }
 
-    /// The policy in force, when it is not that of `before`: one request where nothing has changed. Where it cannot be read,
-    /// that of `before` stays.
+    /// The policy in force, if it differs from `before`: one request if nothing changed. If it cannot be read, `before`
+    /// stays.
     pub async fn again(&self, before: &InForce) -> Option<InForce> {
         let broken = Cell::new(0);
         let read = Self::in_time(PATIENCE, &broken, async {
@@ -142,7 +142,9 @@ impl Source {
         });
         read.await.unwrap_or_else(|error| {
             let reason = chain(&error);
-            tracing::warn!(message = format!("the policy was not looked at, the one before stays: {reason}"));
+            tracing::warn!(
+                message = format!("could not read the policy, keeping the previous one: {reason}")
+            );
             None
         })
     }
@@ -157,7 +159,7 @@ impl Source {
             .unwrap_or_else(|_| Err(late(patience.as_secs(), broken.get())))
     }
 
-    /// Reads versions until one is understood; counts in `skipped` those that are not.
+    /// Reads versions until one is valid; counts the broken ones in `skipped`.
     async fn read(&self, mut versions: Versions, skipped: &Cell<usize>) -> Result<InForce, CallError> {
         let newest = self.version(&mut versions, 0).await?.map(|version| version.id.clone());
         let (mut broken, mut refused) = (None, None);
@@ -168,7 +170,7 @@ impl Source {
             let id = version.id.clone();
             let error = match self.read_one(version).await {
                 Ok(Ok((_, policy))) => {
-                    // A refusal can end without another version: the next look reads again.
+                    // S3 may stop refusing without a new version, so the next look must read again.
                     let newest = newest.filter(|_| refused.is_none());
                     return Ok(InForce { policy, version: Some(id), broken, newest });
                 }
@@ -188,8 +190,8 @@ impl Source {
         Ok(InForce { policy, version: None, broken, newest })
     }
 
-    /// The version of the document at a place, the newest at 0; none behind the last one. A list shows that there is no document
-    /// without the permission that a 404 needs.
+    /// The document's version at a position, newest first; none after the last one. A list shows that the document does not
+    /// exist without the permission that a 404 requires.
     ///
     /// # Errors
     ///
@@ -205,7 +207,7 @@ impl Source {
         Ok(versions.listed.get(place))
     }
 
-    /// Lists one page more.
+    /// Lists one more page.
     async fn list(&self, versions: &mut Versions) -> Result<(), CallError> {
         const LIST: &str = "s3:ListBucketVersions";
         let asked = self.client.list_object_versions().bucket(&self.bucket).prefix(KEY);
@@ -215,21 +217,21 @@ impl Source {
         };
         let listed = asked.send().await.map_err(CallError::during("s3:ListBucketVersions"))?;
         if listed.name().is_none() {
-            return Err(unanswered(LIST, "the answer names no bucket"));
+            return Err(unanswered(LIST, "the answer does not name the bucket"));
         }
         let next = match (listed.is_truncated(), listed.next_key_marker(), listed.next_version_id_marker()) {
             (Some(true), Some(KEY), Some(version)) => Page::After(version.to_owned()),
             (Some(true), None | Some(KEY), _) => {
                 return Err(unanswered(
                     LIST,
-                    "the list is cut, and the answer does not say where it goes on",
+                    "the list is truncated, and the answer does not say where it continues",
                 ));
             }
-            // The keys that follow are of other objects.
+            // The remaining keys belong to other objects.
             _ => Page::None,
         };
         if next != Page::None && next == versions.next {
-            return Err(unanswered(LIST, "the list does not go on"));
+            return Err(unanswered(LIST, "the list does not advance"));
         }
         versions.next = next;
         let at = |time: Option<&aws_sdk_s3::primitives::DateTime>| time.map_or(0, |time| time.as_nanos());
@@ -247,14 +249,14 @@ impl Source {
             size: 0,
             at: at(one.last_modified()),
         });
-        // S3 gives versions and markers as two lists, each newest first, with times of whole seconds.
+        // S3 returns versions and markers as two lists, each newest first, with times in whole seconds.
         let mut all: Vec<_> = found.chain(markers).collect();
         all.sort_by_key(|one| (std::cmp::Reverse(one.at), one.is_marker != is_deleted));
         versions.listed.append(&mut all);
         Ok(())
     }
 
-    /// A version's content; the inner error says what this code does not understand of it.
+    /// A version's content; the inner error says why this code does not understand it.
     ///
     /// # Errors
     ///
@@ -290,8 +292,8 @@ fn late(seconds: u64, broken: usize) -> CallError {
         format!("no answer within {seconds} s")
     } else {
         format!(
-            "none of the {broken} newest versions is understood, and {seconds} s were not enough to look further back: \
-             put a good one with `cargo xtask policy apply`"
+            "none of the {broken} newest versions is valid, and {seconds} s were not enough to look further back: \
+             apply a valid one with `cargo xtask policy apply`"
         )
     };
     unanswered("s3:ListBucketVersions", &reason)
@@ -331,7 +333,7 @@ pub(crate) fn count(in_force: &InForce, env: &Env<'_>) {
 /// Announces in the channel that the newest version of the policy is broken; see [`announce_once`].
 pub async fn announce(in_force: &InForce, env: &Env<'_>, aws: &aws_config::SdkConfig, now: Timestamp) {
     let Some(broken) = &in_force.broken else { return };
-    tracing::error!(message = format!("the policy's newest version is not in force: {}", broken.error));
+    tracing::error!(message = format!("the newest version of the policy is not in force: {}", broken.error));
     match reporter(env, aws) {
         Ok((settings, reporter)) => {
             announce_once(&reporter, &settings, broken, in_force.version.as_deref(), now).await;
@@ -340,10 +342,10 @@ pub async fn announce(in_force: &InForce, env: &Env<'_>, aws: &aws_config::SdkCo
     }
 }
 
-/// Announces a broken version in the channel: once for a version and a version of the code, by the function that comes first.
-/// Gives the outcome for the evidence.
+/// Announces a broken version in the channel: once per document version and code version, by the first function to claim
+/// it. Returns the outcome for the evidence.
 ///
-/// Cannot fail the invocation. A function that dies here leaves it to another one, some minutes later.
+/// Never fails the invocation. If the function dies here, another one announces the version some minutes later.
 pub async fn announce_once(
     reporter: &Reporter,
     settings: &Settings,
@@ -377,7 +379,7 @@ fn reporter(env: &Env<'_>, aws: &aws_config::SdkConfig) -> Result<(Settings, Rep
     Ok((settings, reporter))
 }
 
-/// Posts the message, unless another invocation has; gives whether it did.
+/// Posts the message unless another invocation has, and returns whether it did.
 async fn tell(reporter: &Reporter, mut notice: Notice, message: &Message) -> Result<bool, String> {
     let Evidence { client, bucket, .. } = &reporter.evidence;
     let evidence = Evidence { client: client.clone(), bucket: bucket.clone(), procedure: NOTICES };
@@ -396,7 +398,7 @@ fn message(settings: &Settings, notice: &Notice) -> Message {
     let say = |portuguese: &'static str, english: &'static str| settings.language.pick(portuguese, english);
     let error: String = notice.broken.error.chars().take(500).collect();
     let in_force = match &notice.in_force {
-        Some(version) => format!("{} {version}", say("a versão anterior", "the version before,")),
+        Some(version) => format!("{} {version}", say("a versão anterior", "the previous version,")),
         None => say("os padrões (shared/policy.json)", "the defaults (shared/policy.json)").to_owned(),
     };
     let lines = vec![
@@ -404,20 +406,22 @@ fn message(settings: &Settings, notice: &Notice) -> Message {
         format!(
             "{}: {in_force}. {}",
             say("Continua valendo", "Still in force"),
-            say("As rotações e as auditorias seguem com ela.", "Rotations and audits go on with it.")
+            say("As rotações e as auditorias seguem com ela.", "Rotations and audits continue with it.")
         ),
         format!(
             "*{}*: {} `cargo xtask policy apply` (docs/politica.md)",
             say("Próximo passo", "Next step"),
             say(
                 "corrigir o campo no arquivo da política, fazer o merge na main e aplicar de novo:",
-                "correct the field in the policy's file, merge it into main and apply it again:"
+                "correct the field in the policy file, merge it into main, and apply it again:"
             )
         ),
     ];
     let title = match settings.language {
         Language::Portuguese => format!("A política nova tem um erro e não vale ({})", settings.environment),
-        Language::English => format!("The new policy is wrong and not in force ({})", settings.environment),
+        Language::English => {
+            format!("The new policy has an error and is not in force ({})", settings.environment)
+        }
     };
     Message { title, lines, context: format!("{} · {}", notice.function, notice.code_version) }
 }
@@ -430,7 +434,7 @@ mod tests {
     fn without_time_for_all_broken_versions_the_error_says_so() {
         assert_eq!(late(12, 0).message, "no answer within 12 s");
         let said = late(12, 400).message;
-        for part in ["none of the 400 newest versions is understood", "12 s", "cargo xtask policy apply"] {
+        for part in ["none of the 400 newest versions is valid", "12 s", "cargo xtask policy apply"] {
             assert!(said.contains(part), "{part}: {said}");
         }
     }

@@ -1,4 +1,4 @@
-//! The rotation ledger, as the functions read it that put old credentials out of use; the follow-up writes it.
+//! The rotation ledger, as read by the functions that retire old credentials. The follow-up writes it.
 
 use aws_sdk_s3::Client;
 use jiff::Timestamp;
@@ -8,24 +8,24 @@ use crate::aws::secrets::Listed;
 use crate::runtime::failure::CallError;
 use crate::runtime::settings::Settings;
 
-/// The part of a row that is read.
+/// The fields of a row that these functions read.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 pub struct Row {
     /// ARN of the secret.
     pub arn: String,
-    /// The version that became current.
+    /// The version that became AWSCURRENT.
     pub version: String,
-    /// The version before.
+    /// The version it replaced.
     #[serde(default)]
     pub previous: Option<String>,
-    /// When the follow-up began: no task that it deployed is older.
+    /// Start of the follow-up: no task that it deployed is older.
     #[serde(default)]
     pub started: Option<Timestamp>,
-    /// When the follow-up ended.
+    /// End of the follow-up.
     pub ended: Timestamp,
     /// `proved`, `unproved`, `rolled back` or `failed`.
     pub outcome: String,
-    /// The services that were deployed again.
+    /// Services that were redeployed.
     pub services: Vec<String>,
     /// Readers that the deployment did not give the new version.
     #[serde(default)]
@@ -33,7 +33,7 @@ pub struct Row {
     /// `scheduled`, `manual`, `incident` or `unknown`.
     #[serde(default)]
     pub reason: String,
-    /// When the value was first made, of a version that no rotation made and whose value was in force before.
+    /// First creation of the value, for a version that no rotation made and whose value had been in force before.
     #[serde(default)]
     pub value_made: Option<Timestamp>,
 }
@@ -41,21 +41,21 @@ pub struct Row {
 /// Every service that reads the secret uses its current version.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct InUse {
-    /// Since when, at the latest.
+    /// In use since this instant at the latest.
     pub since: Timestamp,
-    /// Whether the version before has leaked: its use by others is a reason to act.
+    /// Whether the previous version has leaked: its use by others then calls for action.
     pub is_incident: bool,
 }
 
-/// Why nobody knows that the current version is in use.
+/// Why the current version is not known to be in use.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NotInUse {
     /// The follow-up has no row for the current version.
     NotFollowed,
-    /// The follow-up of the current version did not end well.
+    /// The follow-up of the current version failed.
     FollowupFailed,
-    /// The follow-up deployed nothing, so nobody knows the readers.
+    /// The follow-up deployed nothing, so the readers are unknown.
     NoReader,
     /// A reader is pinned to another version.
     Pinned,
@@ -75,8 +75,8 @@ impl NotInUse {
 
 /// Whether every service that reads the secret was started with its current version.
 ///
-/// `rows` are the ledger's, newest first. `is_declared` says that a person vouches for it, who may know readers that no task
-/// definition names; they do not know better than a follow-up that failed, or a task definition that is pinned.
+/// `rows` are the ledger's, newest first. `is_declared` means that a person vouches for it, who may know of readers that no
+/// task definition names. A failed follow-up or a pinned task definition overrides that.
 ///
 /// # Errors
 ///
@@ -84,7 +84,7 @@ impl NotInUse {
 pub fn in_use(listed: &Listed, rows: &[Row], is_declared: bool, now: Timestamp) -> Result<InUse, NotInUse> {
     let Some(current) = listed.labelled("AWSCURRENT") else { return Err(NotInUse::NotFollowed) };
     match rows.iter().find(|row| row.arn == listed.arn) {
-        // After a rollback the newest row is of the version that was gone back from.
+        // After a rollback, the newest row is for the abandoned version.
         Some(row) if row.version == current => match row.outcome.as_str() {
             "proved" | "unproved" if !row.pinned.is_empty() => Err(NotInUse::Pinned),
             "proved" | "unproved" if is_declared || !row.services.is_empty() => {
@@ -99,7 +99,7 @@ pub fn in_use(listed: &Listed, rows: &[Row], is_declared: bool, now: Timestamp) 
     }
 }
 
-/// The command with which a person asks for a follow-up of a secret's current value; `more` is further input.
+/// The command that starts a follow-up of a secret's current value; `more` is further input.
 pub fn follow_command(settings: &Settings, arn: &str, name: &str, more: &str) -> String {
     // arn:PARTITION:secretsmanager:REGION:ACCOUNT:…
     let mut parts = arn.split(':').skip(1);
@@ -113,28 +113,28 @@ pub fn follow_command(settings: &Settings, arn: &str, name: &str, more: &str) ->
     )
 }
 
-/// The newest row of a secret whose value before may be known to others.
+/// The newest row of a secret whose previous value may have leaked.
 pub fn incident<'a>(arn: &str, rows: &'a [Row]) -> Option<&'a Row> {
     rows.iter().find(|row| row.arn == arn && row.reason == "incident")
 }
 
-/// What became of one secret's old credential: the answer of a function that retires them.
+/// The outcome for one secret's old credential, as returned by a function that retires credentials.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Line {
-    /// Name of the secret, or its ARN.
+    /// Name or ARN of the secret.
     pub secret: String,
     /// `nothing`, `waits`, `deactivated`, `deleted`, `promoted`, `refused`, `ended`, `replaced` or
     /// `failed`.
     pub did: String,
-    /// Why it waits or failed, as a stable name; empty otherwise.
+    /// Stable name of the reason for waiting or failing; otherwise empty.
     pub why: String,
 }
 
 impl Line {
-    /// Whether the old credential was seen to be refused, by this attempt or an earlier one.
+    /// Whether the old credential is known to be refused, from this attempt or an earlier one.
     pub fn is_dead(&self) -> bool {
         match self.did.as_str() {
-            // `nothing`: the issuer has no other credential than the current one.
+            // `nothing`: the issuer has only the current credential.
             "deactivated" | "deleted" | "promoted" | "refused" | "ended" | "nothing" => true,
             "waits" => self.why == "deactivated",
             _ => false,
@@ -142,7 +142,8 @@ impl Line {
     }
 }
 
-/// The ledger's rows, newest first; none when no follow-up has written one. The inner error says where it is wrong.
+/// The ledger's rows, newest first; none if no follow-up has written any. The inner error says why the ledger does not
+/// parse.
 ///
 /// # Errors
 ///
@@ -212,13 +213,13 @@ mod tests {
             (vec![row("new", "failed", api)], false, Err(NotInUse::FollowupFailed)),
             (vec![row("new", "failed", api)], true, Err(NotInUse::FollowupFailed)),
             (vec![row("new", "rolled back", api)], true, Err(NotInUse::FollowupFailed)),
-            // AWSCURRENT went back to the version before: both may be in use.
+            // AWSCURRENT went back to the previous version: both may be in use.
             (
                 vec![row("newer", "rolled back", api), row("new", "proved", api)],
                 true,
                 Err(NotInUse::FollowupFailed),
             ),
-            // The label moved, and the follow-up has not come to it yet.
+            // The label moved, but the follow-up has not recorded it yet.
             (vec![row("old", "proved", api)], false, Err(NotInUse::NotFollowed)),
             // The newest row counts.
             (
@@ -233,9 +234,21 @@ mod tests {
         assert_eq!(in_use(&calm, &[incident], false, at(9)), Ok(InUse { since: at(1), is_incident: true }));
         let others = Row { arn: "another".to_owned(), ..row("new", "proved", api) };
         assert_eq!(in_use(&calm, &[others], false, at(9)), Err(NotInUse::NotFollowed));
-        // A rotation that waits, or has failed, does not keep the credential before the current one alive.
+        // A rotation that is pending or has failed does not prevent retiring the previous credential.
         let runs = secret(&[("new", "AWSCURRENT"), ("next", "AWSPENDING")]);
         assert_eq!(in_use(&runs, &[row("new", "proved", api)], false, at(9)), used);
         assert_eq!(in_use(&secret(&[]), &[], true, at(9)), Err(NotInUse::NotFollowed));
+    }
+
+    #[test]
+    fn the_ledger_of_bc640d8_is_read() {
+        let recorded = include_str!("../../../tests/recorded/rotation-ledger.json");
+        let rows: Vec<Row> = serde_json::from_str(recorded).unwrap();
+        let [row] = rows.as_slice() else { panic!("{rows:?}") };
+        assert_eq!(
+            (row.version.as_str(), row.outcome.as_str(), row.reason.as_str()),
+            ("v1", "failed", "scheduled")
+        );
+        assert_eq!((row.services.as_slice(), row.pinned.len()), (&["moveongs-dev-api".to_owned()][..], 0));
     }
 }

@@ -1,16 +1,16 @@
-//! Foreign text in Markdown: names, tags, and what other services answer.
+//! Escapes foreign text for Markdown: names, tags, and answers of other services.
 //!
 //! Source: [GitHub Flavored Markdown](https://github.github.com/gfm/), 2.3 insecure characters, 6.1 backslash escapes,
 //! 6.9 autolinks (extension).
 
-/// The most characters that GitHub takes in a title; with more it refuses the whole issue or pull request.
+/// Longest title that GitHub accepts, in characters; it refuses the whole issue or pull request beyond that.
 const TITLE_LIMIT: usize = 256;
 
-/// Stands between two characters without being seen. Mentions, references and addresses are found after Markdown's own
-/// escapes are gone, so only a character in between keeps them from being one.
+/// An invisible separator. GitHub looks for mentions, references and addresses after resolving Markdown escapes, so only a
+/// character in between breaks them.
 const JOINER: char = '\u{2060}';
 
-/// Text that begins no block, and holds no link, image, mention, reference, code or HTML.
+/// Text that starts no block and contains no link, image, mention, reference, code or HTML.
 pub fn text(foreign: &str) -> String {
     let mut safe = String::with_capacity(foreign.len());
     for character in plain(foreign).chars() {
@@ -25,14 +25,14 @@ pub fn text(foreign: &str) -> String {
     safe
 }
 
-/// Text in a code span, where nothing is Markdown but the end of the span.
+/// Text in a code span, where only the end of the span is special.
 pub fn code(foreign: &str) -> String {
     let line = line(foreign).replace('`', "'");
-    // Two backquotes beside each other would begin a span.
+    // Two adjacent backquotes would open a span.
     if line.is_empty() { "` `".to_owned() } else { format!("`{line}`") }
 }
 
-/// A title, or the message of a commit: one line that GitHub takes, names nobody and closes no issue.
+/// A title or commit message: one line that GitHub accepts, which mentions no one and closes no issue.
 pub fn title(foreign: &str) -> String {
     let plain = plain(foreign);
     if plain.chars().count() <= TITLE_LIMIT {
@@ -41,7 +41,7 @@ pub fn title(foreign: &str) -> String {
     plain.chars().take(TITLE_LIMIT - 1).chain(['…']).collect()
 }
 
-/// In one line, without mention (`@team`), reference (`#1`, `GH-1`) and address.
+/// Text on one line, without mentions (`@team`), references (`#1`, `GH-1`) and addresses.
 fn plain(foreign: &str) -> String {
     let line = line(foreign);
     let mut safe = String::with_capacity(line.len());
@@ -59,14 +59,14 @@ fn plain(foreign: &str) -> String {
     safe.replace("://", ":\u{2060}//").replace("www.", "www\u{2060}.")
 }
 
-/// In one line, since a line break would begin a heading or an entry of its own, and with each character where it stands.
+/// Text on one line, since a line break could begin a heading or entry, with hidden characters replaced.
 fn line(foreign: &str) -> String {
     let is_break = |character: char| character.is_control() || matches!(character, '\u{2028}' | '\u{2029}');
     let parts: Vec<_> = foreign.split(is_break).filter(|part| !part.is_empty()).collect();
     parts.join(" ").replace(is_hidden, "\u{fffd}")
 }
 
-/// What turns the order of others around, or cannot be seen: text could read as another one.
+/// Whether a character is invisible or reorders others: a text could then read as a different one.
 fn is_hidden(character: char) -> bool {
     matches!(
         character,

@@ -17,20 +17,20 @@ use crate::runtime::failure::{CallError, chain};
 use crate::runtime::settings::Settings;
 use crate::runtime::web::{self, BodyError};
 
-/// Slack's limits, in characters; a longer text makes it refuse the whole message.
+/// Slack's limits, in characters. It refuses the whole message beyond them.
 const HEADER_LIMIT: usize = 150;
 const SECTION_LIMIT: usize = 3000;
 
-/// Most sections of a message: Slack refuses one whose blocks have together somewhat more than 13,000 characters.
+/// Most sections per message: Slack refuses a message whose blocks total somewhat more than 13,000 characters.
 const MOST_SECTIONS: usize = 3;
 
-/// Longest wait for an answer, and that a `Retry-After` may ask for before the one further try.
+/// Timeout for an answer, and the longest `Retry-After` honored before the single retry.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// A message: what happened, to which resource, what to do next.
+/// A message: what happened, to which resource, and the next step.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Message {
-    /// One line, the first thing that a person sees.
+    /// One line, shown first.
     pub title: String,
     /// Paragraphs, plain text.
     pub lines: Vec<String>,
@@ -39,7 +39,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Of a run that could not be done; `what` says so.
+    /// A message for a failed run; `what` names the failure.
     pub fn failed(settings: &Settings, run_id: &str, what: &str, error: &str, next_step: &str) -> Self {
         let next = settings.language.pick("Próximo passo", "Next step");
         Self {
@@ -64,7 +64,7 @@ impl Message {
         std::iter::once(header).chain(sections).chain([context]).collect()
     }
 
-    /// The lines in as many sections as they need, none cut where it can be whole.
+    /// The lines, packed into sections without splitting a line that fits.
     fn sections(&self) -> Vec<String> {
         let mut sections: Vec<String> = Vec::new();
         for line in self.lines.iter().map(|line| cut(&escape(line), SECTION_LIMIT)) {
@@ -86,17 +86,17 @@ impl Message {
     }
 }
 
-/// Text with bold and code. Without `verbatim`, Slack makes links of addresses, and of names of channels and users.
+/// Text with bold and code. Without `verbatim`, Slack links addresses and the names of channels and users.
 fn mrkdwn(text: &str) -> Value {
     json!({"type": "mrkdwn", "text": text, "verbatim": true})
 }
 
-/// Slack reads `<…>` as links and mentions; a resource's name must not be able to call everybody.
+/// Escapes `<…>`, which Slack reads as links and mentions: a resource's name must not notify the whole channel.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// The first `limit` characters, the last of them an ellipsis where something was cut.
+/// The first `limit` characters, ending in an ellipsis if the text was cut.
 fn cut(text: &str, limit: usize) -> String {
     if text.chars().count() <= limit {
         return text.to_owned();
@@ -104,16 +104,16 @@ fn cut(text: &str, limit: usize) -> String {
     text.chars().take(limit - 1).chain(['…']).collect()
 }
 
-/// Why a message did not reach the channel. None of the texts holds the token.
+/// Why a message did not reach the channel. No error text contains the token.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NotifyError {
     /// The bot token could not be read.
-    #[error("the Slack token could not be read; check the secret of the template's SlackSecretName")]
+    #[error("could not read the Slack token; check the secret named by SlackSecretName")]
     Token(#[from] CallError),
-    /// The secret has no bot token in it.
-    #[error("the secret of the template's SlackSecretName must be a bot token, xoxb-…, and nothing else")]
+    /// The secret does not contain a bot token.
+    #[error("the secret named by SlackSecretName must contain only a bot token, xoxb-…")]
     NotAToken,
-    /// Slack did not answer, or not in time.
+    /// Slack did not answer in time.
     #[error("Slack did not answer: {0}")]
     Unreachable(String),
     /// Slack answered with an HTTP error.
@@ -141,24 +141,24 @@ struct Answer {
 }
 
 impl Channel {
-    /// The channel, e.g. `#incidentes-moveongs`, of the workspace that the bot token in `secret_id` belongs to.
+    /// The channel, e.g. `#incidentes-moveongs`, in the workspace of the bot token in `secret_id`.
     pub fn new(secrets: Client, secret_id: String, api: Endpoint, channel: String) -> Self {
         Self { http: web::client(PATIENCE), secrets, secret_id, api, channel }
     }
 
-    /// Posts the message, with one further try where Slack is busy or does not answer.
+    /// Posts the message, retrying once if Slack is busy or does not answer.
     ///
-    /// Slack has no idempotency key: a try that Slack took but did not confirm is repeated, and the message
-    /// then stands there twice. That is better than not at all.
+    /// Slack has no idempotency key: a message that Slack accepted without confirming is posted twice. That is better than
+    /// not at all.
     ///
     /// # Errors
     ///
-    /// [`NotifyError`]; the message may still have been taken when it is [`NotifyError::Unreachable`].
+    /// [`NotifyError`]; after [`NotifyError::Unreachable`] the message may still have been posted.
     pub async fn post(&self, message: &Message) -> Result<(), NotifyError> {
         let token = self.token().await?;
         match self.attempt(message, &token).await {
             Err((error, Some(wait))) if wait <= PATIENCE => {
-                tracing::warn!(message = format!("posting to Slack once more: {}", chain(&error)));
+                tracing::warn!(message = format!("retrying the Slack message: {}", chain(&error)));
                 tokio::time::sleep(wait).await;
                 self.attempt(message, &token).await.map_err(|(error, _)| error)
             }
@@ -166,14 +166,14 @@ impl Channel {
         }
     }
 
-    /// Read for each message, so that a token that was rotated is used at once.
+    /// The bot token, read for each message so that a rotated token is used at once.
     async fn token(&self) -> Result<SecretString, NotifyError> {
         let value = self.secrets.get_secret_value().secret_id(&self.secret_id).send().await;
         let value = value.map_err(CallError::during("secretsmanager:GetSecretValue"))?;
         bot_token(&SecretString::from(value.secret_string.unwrap_or_default())).ok_or(NotifyError::NotAToken)
     }
 
-    /// One try; with the error comes how long to wait before another may help.
+    /// One attempt. An error includes how long to wait before a retry, if one may help.
     async fn attempt(
         &self,
         message: &Message,
@@ -207,12 +207,12 @@ impl Channel {
             (NotifyError::Unreachable(error.to_string()), wait)
         })?;
         let answer: Answer = serde_json::from_slice(&body)
-            .map_err(|error| (NotifyError::Unreachable(format!("its answer is not JSON: {error}")), None))?;
+            .map_err(|error| (NotifyError::Unreachable(format!("the answer is not JSON: {error}")), None))?;
         if answer.ok { Ok(()) } else { Err((NotifyError::Refused(answer.error), None)) }
     }
 }
 
-/// The bot token in a secret's value; the newline that a file ends with is no part of it.
+/// The bot token in a secret's value, without a trailing newline.
 fn bot_token(value: &SecretString) -> Option<SecretString> {
     let token = value.expose_secret().trim();
     let rest = token.strip_prefix("xoxb-")?;

@@ -1,4 +1,4 @@
-//! Pages: what wakes somebody, published to the stack's paging topic once a day.
+//! Pages: messages to the person on call, published to the stack's paging topic once a day.
 
 use std::time::Duration;
 
@@ -7,34 +7,129 @@ use aws_sdk_sns::types::MessageAttributeValue;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::policy::Responsible;
+
 use crate::run::evidence::{Evidence, Step};
 use crate::run::report::Reporter;
 use crate::runtime::env::{Env, EnvError};
 use crate::runtime::failure::{CallError, chain};
 use crate::runtime::lambda::Invocation;
+use crate::runtime::settings::Settings;
 
-/// Longest subject that SNS takes is below 100 characters of ASCII.
+/// Longest subject that SNS accepts.
 const SUBJECT_LIMIT: usize = 99;
 
-/// What is published to the paging topic.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+/// A message to the person on call. Readers of mail get `subject` and `text`; programs get the rest as attributes.
+///
+/// Build one with [`Page::new`]. Fields with a default are absent from pages that older versions stored.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Page {
-    /// One line.
+    /// One line: environment, kind and resource.
     pub subject: String,
-    /// What happened to which secret, and the next command.
+    /// The whole text.
     pub text: String,
-    /// What makes repetitions the same page: the same every day until it is mended.
+    /// Pages with the same key are the same problem: the same on every day until it is resolved.
     pub dedup_key: String,
-    /// Name of the secret, or of what else it is about.
+    /// Names of the resources, with commas between them, or the procedure's name.
     pub secret: String,
+    /// Stable name of the finding or the failure.
+    #[serde(default)]
+    pub kind: String,
+    /// How bad it is.
+    #[serde(default)]
+    pub severity: Severity,
+    /// Environment of the stack.
+    #[serde(default)]
+    pub environment: String,
+    /// Who is responsible, with commas between several.
+    #[serde(default)]
+    pub owner: String,
+    /// Who replaces them.
+    #[serde(default)]
+    pub backup: String,
+    /// Page and section of the documentation.
+    #[serde(default)]
+    pub runbook: String,
 }
 
-/// A subject that SNS takes: of ASCII, and not too long.
-pub fn subject(text: &str) -> String {
+/// How bad a problem is.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Data, access or a service may be lost now.
+    Critical,
+    /// It becomes critical if it is left alone.
+    #[default]
+    Warning,
+}
+
+impl Severity {
+    /// The word in the page's attributes.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// The parts of a page.
+pub struct Alert<'a> {
+    /// Stable name of the finding or the failure.
+    pub kind: &'a str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Names of the resources, with commas between them.
+    pub resource: &'a str,
+    /// What happened, and the next command.
+    pub text: String,
+    /// Who is responsible; several if the resources have several.
+    pub owners: Vec<&'a Responsible>,
+    /// Page and section of the documentation, such as `docs/backups.md#regras`.
+    pub runbook: &'a str,
+    /// See [`Page::dedup_key`].
+    pub dedup_key: String,
+}
+
+impl Page {
+    /// A page whose text ends with owner, runbook and dedup key, as every page does.
+    pub fn new(settings: &Settings, alert: Alert<'_>) -> Self {
+        let Alert { kind, severity, resource, text, mut owners, runbook, dedup_key } = alert;
+        let mut known = Vec::new();
+        owners.retain(|owner| {
+            !known.contains(owner) && {
+                known.push(owner);
+                true
+            }
+        });
+        let who = settings.language.pick("Responsável", "Owner");
+        let lines = owners.iter().map(|owner| format!("{who}: {}, backup: {}.", owner.primary, owner.backup));
+        let lines =
+            std::iter::once(text).chain(lines).chain([format!("Runbook: {runbook}"), dedup_key.clone()]);
+        let names = |name: fn(&Responsible) -> &str| {
+            owners.iter().map(|owner| name(owner)).collect::<Vec<_>>().join(", ")
+        };
+        Self {
+            subject: subject(&format!("[{}] {kind}: {resource}", settings.environment)),
+            text: lines.collect::<Vec<_>>().join("\n"),
+            secret: resource.to_owned(),
+            kind: kind.to_owned(),
+            severity,
+            environment: settings.environment.clone(),
+            owner: names(|owner| &owner.primary),
+            backup: names(|owner| &owner.backup),
+            runbook: runbook.to_owned(),
+            dedup_key,
+        }
+    }
+}
+
+/// Limits a subject to what SNS accepts: ASCII, fewer than 100 characters.
+pub(crate) fn subject(text: &str) -> String {
     text.chars().filter(char::is_ascii).take(SUBJECT_LIMIT).collect()
 }
 
-/// What came of the pages of a run.
+/// What became of the pages of a run.
 #[derive(Debug, Default)]
 pub struct Paged {
     /// Dedup keys of those that were published.
@@ -133,10 +228,20 @@ impl Pager {
         Ok(true)
     }
 
-    /// Who reads mail reads the text, who is a program the attributes.
     async fn publish(&self, page: &Page) -> Result<(), CallError> {
-        let attributes = [("dedup_key", &page.dedup_key), ("secret", &page.secret)];
-        // SNS refuses an empty one, and with it the page.
+        // SQS delivers raw messages with at most ten attributes.
+        let attributes: [(&str, &str); 9] = [
+            ("action", "trigger"),
+            ("backup", &page.backup),
+            ("dedup_key", &page.dedup_key),
+            ("environment", &page.environment),
+            ("kind", &page.kind),
+            ("owner", &page.owner),
+            ("runbook", &page.runbook),
+            ("secret", &page.secret),
+            ("severity", page.severity.word()),
+        ];
+        // SNS refuses an empty attribute, and with it the page.
         let attributes = attributes.into_iter().filter(|(_, value)| !value.is_empty());
         let attributes = attributes.filter_map(|(name, value)| {
             let value = MessageAttributeValue::builder().data_type("String").string_value(value).build();
@@ -146,5 +251,41 @@ impl Pager {
         let publish = publish.set_message_attributes(Some(attributes.collect()));
         publish.send().await.map_err(CallError::during("sns:Publish"))?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::language::Language;
+
+    #[test]
+    fn a_page_ends_with_each_owner_once_the_runbook_and_the_key() {
+        let settings = Settings {
+            function: "moveongs-dev-x".to_owned(),
+            project: "moveongs".to_owned(),
+            environment: "dev".to_owned(),
+            code_version: "x".to_owned(),
+            language: Language::Portuguese,
+            policy: "".parse().unwrap(),
+        };
+        let owner = |primary: &str| Responsible { primary: primary.to_owned(), backup: "Squad B".to_owned() };
+        let (one, two) = (owner("Squad A"), owner("Squad C"));
+        let alert = Alert {
+            kind: "Overdue",
+            severity: Severity::Warning,
+            resource: "a, é",
+            text: "a: vencido.".to_owned(),
+            owners: vec![&one, &two, &one],
+            runbook: "docs/x.md#y",
+            dedup_key: "p/dev/Overdue".to_owned(),
+        };
+        let page = Page::new(&settings, alert);
+        assert_eq!(
+            page.text,
+            "a: vencido.\nResponsável: Squad A, backup: Squad B.\nResponsável: Squad C, backup: Squad B.\nRunbook: docs/x.md#y\np/dev/Overdue"
+        );
+        assert_eq!((page.owner.as_str(), page.backup.as_str()), ("Squad A, Squad C", "Squad B, Squad B"));
+        assert_eq!((page.subject.as_str(), page.secret.as_str()), ("[dev] Overdue: a, ", "a, é"));
     }
 }

@@ -16,22 +16,22 @@ use crate::runtime::env::{Env, EnvError};
 use crate::runtime::failure::{Failure, chain, diagnostic};
 use crate::runtime::lambda::{Invocation, timeouts};
 
-/// Builds an app for each policy.
+/// The app for the current policy, rebuilt when the policy changes.
 struct Apps<'a, A, B> {
     env: &'a Env<'a>,
     aws: &'a SdkConfig,
     source: Source,
     build: B,
-    /// The app with the defaults, which was built at the start; mostly the first look asks for no other one.
+    /// The app with the default policy, built at startup; the first look usually needs no other.
     defaults: Cell<Option<A>>,
     built: RefCell<Option<Built<A>>>,
 }
 
-/// An app and the policy that it was built with.
+/// An app and the policy it was built with.
 struct Built<A> {
     app: Rc<A>,
     policy: InForce,
-    /// When the policy was last looked at.
+    /// When the policy was last read.
     looked: Timestamp,
 }
 
@@ -39,7 +39,7 @@ impl<A, B> Apps<'_, A, B>
 where
     B: AsyncFn(&Env<'_>, &SdkConfig) -> Result<A, EnvError>,
 {
-    /// The app of the policy that is in force at `now`, as far as a look within the last minute shows.
+    /// The app for the policy in force at `now`, as of a look within the last minute.
     async fn under_the_policy(&self, now: Timestamp) -> Result<Rc<A>, Diagnostic> {
         let before = self.built.borrow_mut().take();
         let built = match before {
@@ -93,13 +93,13 @@ where
 
 /// Builds the app, then serves events until Lambda stops the process.
 ///
-/// `build` gets the environment, with the policy, and the AWS configuration; it is called again when another policy is in
-/// force, and its refusal of a new policy leaves the app before in place. `handle` gets the app, the event as JSON and its
-/// invocation. Each invocation has one span with the fields of Powertools for AWS Lambda; `run_id` and
-/// `correlation_id` are empty until the handler records them. A failure is logged once, here.
+/// `build` gets the environment, including the policy, and the AWS configuration. It is called again when the policy
+/// changes; if it rejects the new policy, the previous app stays. `handle` gets the app, the event as JSON, and its
+/// invocation. Each invocation has one span with the fields of Powertools for AWS Lambda; `run_id` and `correlation_id` are
+/// empty until the handler records them. A failure is logged once, here.
 ///
-/// Fails (exit code 1, one log line) when a setting is missing or wrong: a bad deployment stops in its init
-/// phase and not in the middle of a procedure.
+/// Exits with code 1 and one log line if a setting is missing or wrong, so a bad deployment fails in its init phase and not
+/// in the middle of a procedure.
 pub async fn serve<A, R, X>(
     procedure: &'static str,
     build: impl AsyncFn(&Env<'_>, &SdkConfig) -> Result<A, EnvError>,
@@ -159,7 +159,7 @@ where
                 diagnostic(&failure)
             })
         };
-        // Boxed, since a procedure's calls nest deeper than the compiler looks into one future.
+        // Boxed: a procedure's calls nest deeper than the compiler analyzes in one future.
         Box::pin(answer).instrument(span).await
     }))
     .await;
@@ -172,8 +172,8 @@ where
     }
 }
 
-#[cfg(test)]
 #[cfg(feature = "testing")]
+#[cfg(test)]
 mod tests {
     use aws_smithy_http_client::test_util::StaticReplayClient;
 
@@ -195,7 +195,7 @@ mod tests {
         )
     }
 
-    /// What apps of one process see at these seconds, and how many requests that took in all.
+    /// The policies that a process sees at these seconds, and the total number of requests.
     async fn seen(answers: &[&str], seconds: &[i64]) -> (Vec<Result<u16, String>>, usize) {
         let wire: StaticReplayClient = replies(answers);
         let lookup = |name: &str| (name == "EVIDENCE_BUCKET").then(|| "b".to_owned());
@@ -227,23 +227,23 @@ mod tests {
             // Four steps of a rotation without a document.
             (vec![NONE], vec![0, 1, 2, 59], vec![Ok(14); 4], 1),
             (vec![&first, &seven], vec![0, 59], vec![Ok(7); 2], 2),
-            // Looked at again, and unchanged; then changed.
+            // Read again: first unchanged, then changed.
             (
                 vec![&first, &seven, &first, &second, &nine],
                 vec![0, 60, 119, 120],
                 vec![Ok(7), Ok(7), Ok(7), Ok(9)],
                 5,
             ),
-            // Put when the process had the defaults, and removed again.
+            // Applied while the process had the defaults, then deleted again.
             (vec![NONE, &first, &seven, NONE], vec![0, 60, 120], vec![Ok(14), Ok(7), Ok(14)], 4),
-            // S3 does not answer: the one before stays, and is looked at a minute later.
+            // S3 does not answer: the previous policy stays, and is read again a minute later.
             (
                 vec![&first, &seven, "", &second, &nine],
                 vec![0, 60, 119, 120],
                 vec![Ok(7), Ok(7), Ok(7), Ok(9)],
                 5,
             ),
-            // A process that has none asks again at once.
+            // A process without a policy reads again at once.
             (vec!["", &first, &seven], vec![0, 1], vec![unread(), Ok(7)], 3),
         ] {
             assert_eq!(seen(&answers, &seconds).await, (expected, requests), "{answers:?}");

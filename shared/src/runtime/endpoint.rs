@@ -1,9 +1,9 @@
-//! Base addresses of web APIs that a token is sent to.
+//! Base addresses of web APIs that receive a token.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Base address of a web API, without a slash at its end: `https`, or a stand-in on this machine.
+/// Base address of a web API without a trailing slash: `https`, or a stand-in on this machine.
 #[derive(Clone, Debug)]
 pub struct Endpoint(String);
 
@@ -25,7 +25,7 @@ impl FromStr for Endpoint {
         if url.starts_with("https://") || local {
             return Ok(Self(url.trim_end_matches('/').to_owned()));
         }
-        Err("expected an https:// address, since a token is sent there")
+        Err("expected an https:// address: a token is sent there")
     }
 }
 

@@ -1,21 +1,21 @@
-//! What a function is given: variables of the environment, and the policy in force.
+//! A function's inputs: environment variables and the policy in force.
 
 use std::fmt::Display;
 use std::str::FromStr;
 
 use crate::policy::{Policy, PolicyError};
 
-/// A look-up of environment variables, and the policy; a test passes a function of its own.
+/// Looks up environment variables and the policy; tests pass their own lookup function.
 pub struct Env<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
-    /// None: the defaults.
+    /// None for the defaults.
     policy: Option<Policy>,
 }
 
-/// Why a setting could not be read. Never carries the value: a variable may hold what should not be logged.
+/// Why a setting could not be read. Never includes the value, which may be too sensitive to log.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum EnvError {
-    /// The variable is not set, or empty.
+    /// The variable is unset or empty.
     #[error("environment variable {0} is missing: set it in template.yaml")]
     Missing(&'static str),
     /// The variable does not parse.
@@ -23,37 +23,37 @@ pub enum EnvError {
     Invalid {
         /// Name of the variable.
         name: &'static str,
-        /// What was expected.
+        /// The expected form.
         reason: String,
     },
-    /// The defaults of the policy are wrong: the build is.
+    /// The default policy is invalid: the build is broken.
     #[error(transparent)]
     Policy(#[from] PolicyError),
 }
 
-/// Looks a variable up in the process's environment.
+/// Looks up a variable in the process's environment.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub fn process(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
 impl<'a> Env<'a> {
-    /// Reads through `lookup`; [`process`] outside tests. The policy's defaults hold.
+    /// Reads variables through `lookup` ([`process`] outside tests), with the default policy.
     pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self { lookup, policy: None }
     }
 
-    /// The same variables under a policy.
+    /// The same variables with another policy.
     #[must_use]
     pub fn with_policy(&self, policy: Policy) -> Self {
         Self { lookup: self.lookup, policy: Some(policy) }
     }
 
-    /// The policy.
+    /// The policy in force.
     ///
     /// # Errors
     ///
-    /// [`EnvError::Policy`] when none is given and the defaults are wrong.
+    /// [`EnvError::Policy`] if no policy is set and the defaults are invalid.
     pub fn policy(&self) -> Result<Policy, EnvError> {
         match &self.policy {
             Some(policy) => Ok(policy.clone()),
@@ -61,16 +61,16 @@ impl<'a> Env<'a> {
         }
     }
 
-    /// The variable's value; an empty one counts as unset, since a template parameter cannot be absent.
+    /// The variable's value. An empty one counts as unset, since a template parameter cannot be absent.
     ///
     /// # Errors
     ///
-    /// [`EnvError::Missing`] or [`EnvError::Invalid`], each with the variable's name.
+    /// [`EnvError::Missing`] or [`EnvError::Invalid`], with the variable's name.
     pub fn required<T: FromStr<Err: Display>>(&self, name: &'static str) -> Result<T, EnvError> {
         self.optional(name)?.ok_or(EnvError::Missing(name))
     }
 
-    /// The variable's value, or `None` when it is unset or empty.
+    /// The variable's value, or `None` if it is unset or empty.
     ///
     /// # Errors
     ///

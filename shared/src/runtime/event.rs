@@ -1,38 +1,38 @@
-//! Events that people, pipelines and state machines send: read strictly, refused by field.
+//! Strict parsing of events from people, pipelines and state machines; errors name the field.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// An event that a function does not take.
+/// An event that the function rejects.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the event is refused: field {field}: {reason}")]
+#[error("the event is rejected: field {field}: {reason}")]
 pub struct InvalidEvent {
-    /// Path of the field; `.` is the event.
+    /// Path of the field; `.` is the whole event.
     pub field: String,
-    /// What was expected.
+    /// The expected form.
     pub reason: String,
 }
 
 impl InvalidEvent {
-    /// A refusal of one field.
+    /// Rejects one field.
     pub fn at(field: &str, reason: &str) -> Self {
         Self { field: field.to_owned(), reason: reason.to_owned() }
     }
 }
 
-/// A version id that is safe in a command that people paste. Whoever writes a secret chooses its version ids, so an id could
-/// hold shell code; such an id becomes a placeholder.
+/// A version id that is safe to paste into a command. Anyone who can write a secret can choose its version ids, so an id
+/// could contain shell code; such an id becomes a placeholder.
 pub fn pasted(version: &str) -> &str {
     let is_plain = version.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
     if is_plain { version } else { "VERSION_ID" }
 }
 
-/// Reads an event, or a part of one.
+/// Parses an event, or a part of one.
 ///
 /// # Errors
 ///
-/// [`InvalidEvent`] with the path of the first field that is wrong.
+/// [`InvalidEvent`] with the path of the first invalid field.
 pub fn parse<T: DeserializeOwned>(value: Value) -> Result<T, InvalidEvent> {
     serde_path_to_error::deserialize(value)
         .map_err(|error| InvalidEvent { field: error.path().to_string(), reason: error.inner().to_string() })
@@ -40,13 +40,13 @@ pub fn parse<T: DeserializeOwned>(value: Value) -> Result<T, InvalidEvent> {
 
 pub use policy::is_line;
 
-/// What broke the course of a state machine: the error output of a state.
+/// The error output of a state: what ended the state machine's execution.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
 #[serde(from = "ErrorOutput")]
 pub struct Broken {
-    /// The stable kind of a function's failure, or Step Functions' own name, e.g. `States.Timeout`.
+    /// The stable kind of a function's failure, or Step Functions' own error name, e.g. `States.Timeout`.
     pub kind: String,
-    /// What was said of it.
+    /// The error's message.
     pub detail: String,
 }
 
@@ -59,7 +59,7 @@ struct ErrorOutput {
 }
 
 impl From<ErrorOutput> for Broken {
-    /// The cause of a function's error is its answer, as JSON in text.
+    /// For a function's error, the cause is its error response as JSON text.
     fn from(ErrorOutput { error, cause }: ErrorOutput) -> Self {
         let answer: Value = serde_json::from_str(&cause).unwrap_or_default();
         let said = answer.get("errorMessage").and_then(Value::as_str).map(str::to_owned);

@@ -1,31 +1,31 @@
-//! Errors at the boundary: what an operator and a state machine see of a failure.
+//! Errors at the boundary, as operators and state machines see them.
 
 use std::error::Error;
 
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use lambda_runtime::Diagnostic;
 
-/// An error with a name that callers may match on.
+/// An error with a stable name that callers may match on.
 pub trait Failure: Error {
     /// The `errorType` of the invocation, e.g. for `ErrorEquals` in Step Functions.
     ///
     /// Stable: renaming one is a breaking change of the function's interface.
     fn kind(&self) -> &'static str;
 
-    /// What makes two failures the same one, so that it is told once: the kind, unless one kind has several causes.
+    /// Identifies the failure, so that it is reported once: the kind, unless one kind has several causes.
     fn fingerprint(&self) -> String {
         self.kind().to_owned()
     }
 }
 
-/// The Lambda error answer: the failure's kind and its whole source chain.
+/// The Lambda error response: the failure's kind and its whole source chain.
 pub(crate) fn diagnostic(failure: &impl Failure) -> Diagnostic {
     Diagnostic { error_type: failure.kind().to_owned(), error_message: chain(failure) }
 }
 
-/// The `Display` of an error and of all its sources, joined with `: `.
+/// The `Display` of an error and all its sources, joined with `: `.
 ///
-/// Never `Debug`: an SDK error's `Debug` prints the raw answer, which may hold a secret.
+/// Never use `Debug`: an SDK error's `Debug` prints the raw response, which may contain a secret.
 pub fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -37,20 +37,20 @@ pub fn chain(error: &dyn Error) -> String {
     text
 }
 
-/// A failed AWS call, reduced to values that are safe to log and to compare.
+/// A failed AWS call, reduced to values that are safe to log and compare.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{operation} failed ({code}): {message}")]
 pub struct CallError {
-    /// API operation as its IAM action, e.g. `secretsmanager:DescribeSecret`.
+    /// The API operation, as its IAM action: `secretsmanager:DescribeSecret`.
     pub operation: &'static str,
-    /// Service error code, or `NoServiceCode` when there is none: no answer, or one that does not parse.
+    /// The service's error code, or `NoServiceCode` if there was no response or an unparsable one.
     pub code: String,
-    /// The service's message, or why there was no answer.
+    /// The service's message, or why there was no response.
     pub message: String,
 }
 
 impl CallError {
-    /// Makes the `map_err` argument for one operation.
+    /// Returns the `map_err` argument for an operation.
     pub fn during<E: ProvideErrorMetadata + Error>(operation: &'static str) -> impl Fn(E) -> Self {
         move |error| Self {
             operation,
@@ -59,13 +59,13 @@ impl CallError {
         }
     }
 
-    /// A call that AWS answered with success and without what it is about.
+    /// A successful response that lacks the requested data.
     pub fn empty(operation: &'static str) -> Self {
-        let message = "the answer does not hold what was asked for".to_owned();
+        let message = "the answer lacks the requested data".to_owned();
         Self { operation, code: "EmptyAnswer".to_owned(), message }
     }
 
-    /// Returns true if the service did not say what became of the call, which may have had its effect.
+    /// Whether the outcome is unknown: the call may have taken effect.
     pub fn is_unanswered(&self) -> bool {
         matches!(self.code.as_str(), "EmptyAnswer" | "NoServiceCode")
     }
@@ -78,18 +78,18 @@ impl CallError {
         )
     }
 
-    /// Makes the `map_err` argument for an operation whose request could not even be made.
+    /// Returns the `map_err` argument for an operation whose request could not be built.
     pub fn before<E: Error>(operation: &'static str) -> impl Fn(E) -> Self {
         move |error| Self { operation, code: "InvalidRequest".to_owned(), message: chain(&error) }
     }
 
-    /// Like [`CallError::during`] for an operation whose input is a secret: the service's message is left out,
-    /// since it may quote what it was given.
+    /// Like [`CallError::during`], for an operation whose input is a secret: omits the service's message, which may quote
+    /// the input.
     pub fn during_secret<E: ProvideErrorMetadata + Error>(operation: &'static str) -> impl Fn(E) -> Self {
         move |error| Self {
             operation,
             code: error.code().unwrap_or("NoServiceCode").to_owned(),
-            message: "the message is not shown, since it may quote the secret".to_owned(),
+            message: "message omitted: it may quote the secret".to_owned(),
         }
     }
 }

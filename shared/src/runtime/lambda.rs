@@ -1,4 +1,4 @@
-//! The boundary to AWS Lambda: deadlines and bounds. `serve.rs` has the start, the log context and the error answers.
+//! The boundary to AWS Lambda: deadlines and call limits. `serve.rs` has the startup, log context and error responses.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 #[cfg(feature = "report")]
 pub use crate::run::serve::serve;
 
-/// What a handler knows of its invocation besides the event.
+/// A handler's invocation, apart from the event.
 #[derive(Clone, Debug)]
 pub struct Invocation {
     /// When the handler was called.
@@ -23,9 +23,9 @@ pub struct Invocation {
 
 /// The invocation's time is nearly over.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("no answer within the invocation's time: {} s were left for it", allowed.as_secs())]
+#[error("no answer within the {} s left of the invocation", allowed.as_secs())]
 pub struct DeadlineExceeded {
-    /// What the work was given.
+    /// The time the work was allowed.
     pub allowed: Duration,
 }
 
@@ -40,16 +40,16 @@ impl Invocation {
         Self::new(now, Duration::from_millis(context.deadline.saturating_sub(now_ms)))
     }
 
-    /// How long Lambda lets the invocation live from now.
+    /// Time left until Lambda ends the invocation.
     pub fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Awaits `work`, but gives up `reserve` before the deadline, so that the failure can still be reported.
+    /// Awaits `work`, but stops it `reserve` before the deadline, so that the failure can still be reported.
     ///
     /// # Errors
     ///
-    /// [`DeadlineExceeded`]; `work` is dropped where it stands, so it must be safe to die there.
+    /// [`DeadlineExceeded`]; `work` is dropped wherever it is, so it must be safe to die there.
     pub async fn before_deadline<T>(
         &self,
         reserve: Duration,
@@ -61,8 +61,8 @@ impl Invocation {
     }
 }
 
-/// Limits for a call that makes something large and has no idempotency token: RDS may take longer to answer than to work, and a
-/// lost answer has to be looked into.
+/// Limits for a call that creates something large and has no idempotency token: RDS's answer may take longer than its work,
+/// and after a lost answer the outcome must be looked up.
 pub fn unhurried() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
@@ -71,7 +71,8 @@ pub fn unhurried() -> TimeoutConfig {
         .build()
 }
 
-/// Bounds for each AWS call; the SDK has none for a whole call. A call that hangs leaves a 30 s step time for another try.
+/// Limits for every AWS call; the SDK sets none for a whole call. A hanging call leaves a 30 s step time for another
+/// attempt.
 pub(crate) fn timeouts() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
@@ -80,10 +81,10 @@ pub(crate) fn timeouts() -> TimeoutConfig {
         .build()
 }
 
-/// The configuration of clients that an audit reads with: they retry for two minutes, since what is given up is not audited.
+/// Client configuration for audits: retries for two minutes, since nothing is audited after giving up.
 ///
-/// Not adaptive: its rate limiter goes down to one request in two seconds and stays low, which takes the time of the whole audit;
-/// an audit has few requests under way, and waits up to a second before it repeats one.
+/// Not adaptive: that rate limiter drops to one request in two seconds and recovers slowly, which would use up the audit's
+/// time. An audit has few requests in flight, and waits up to a second before each retry.
 pub fn patient(aws: &SdkConfig) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(2))
@@ -94,8 +95,8 @@ pub fn patient(aws: &SdkConfig) -> SdkConfig {
     aws.to_builder().timeout_config(timeouts).retry_config(retries).build()
 }
 
-/// A client of an audit, of the configuration that [`patient`](crate::runtime::lambda::patient) gives. Throttling costs nothing of its quota
-/// of retries, which other errors exhaust soon: a service that is down is not waited for in each call.
+/// A client for an audit, with the configuration from [`patient`](crate::runtime::lambda::patient). Throttling does not
+/// count against its retry quota; other errors soon exhaust it, so a service that is down is not waited for in every call.
 #[macro_export]
 macro_rules! patient {
     ($sdk:ident, $aws:expr) => {{
@@ -120,8 +121,8 @@ mod tests {
         assert_eq!(invocation.before_deadline(reserve, work(19)).await, Ok(()));
         let invocation = Invocation::new(now, Duration::from_secs(30));
         let late = invocation.before_deadline(reserve, work(21)).await.unwrap_err();
-        assert_eq!(late.to_string(), "no answer within the invocation's time: 20 s were left for it");
-        // What is left after the work can still be used.
+        assert_eq!(late.to_string(), "no answer within the 20 s left of the invocation");
+        // Time left over after the work is still usable.
         assert_eq!(invocation.before_deadline(Duration::from_millis(500), work(9)).await, Ok(()));
     }
 

@@ -1,8 +1,8 @@
-//! The language of what operators read.
+//! The operators' language.
 
 use std::str::FromStr;
 
-/// Language of messages, reports and mail. Logs, code and error kinds are English always.
+/// Language of messages, reports and mail. Logs, code and error kinds are always English.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Language {
     /// Brazilian Portuguese, the default.

@@ -1,4 +1,4 @@
-//! Log lines in JSON with the field names of Powertools for AWS Lambda, so that people's saved queries work.
+//! JSON log lines with the field names of Powertools for AWS Lambda, so that existing saved queries work.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// Sends the process's log to standard output. Call it once, first.
+/// Sends the process's log to standard output. Call once, before anything else.
 pub(crate) fn init() {
     let levels = Targets::new()
         .with_default(LevelFilter::INFO)
@@ -20,9 +20,9 @@ pub(crate) fn init() {
             ["aws_config", "aws_runtime", "aws_smithy_runtime", "hyper", "reqwest", "rustls"]
                 .map(|t| (t, LevelFilter::WARN)),
         )
-        // Its spans repeat ours, and at TRACE it prints events, which may hold a RotationToken.
+        // Its spans duplicate ours, and at TRACE it prints events, which may contain a RotationToken.
         .with_target("lambda_runtime", LevelFilter::WARN)
-        // It prints what the handler returned a second time, outside our span.
+        // It prints the handler's result a second time, outside our span.
         .with_target("lambda_runtime::layers::panic", LevelFilter::OFF);
     let lines = tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new()).event_format(PowertoolsLine);
     tracing_subscriber::registry().with(levels).with(lines).init();

@@ -1,4 +1,4 @@
-//! Metrics in CloudWatch's embedded metric format: a log line that CloudWatch counts.
+//! Metrics in CloudWatch's embedded metric format: log lines that CloudWatch counts.
 //!
 //! Source: [Embedded metric format](https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html).
 
@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 
 use crate::runtime::time::now;
 
-/// CloudWatch namespace of all the product's metrics; alarms in `template.yaml` name it too.
+/// CloudWatch namespace of all metrics; `template.yaml`'s alarms name it too.
 pub const NAMESPACE: &str = "Governance";
 
-/// The line that counts `name` once at `now` for a dimension's value.
+/// The log line that counts `name` once at `now` for a dimension's value.
 fn line(name: &str, (dimension, value): (&str, &str), now: Timestamp) -> Value {
     let mut line = json!({
         "_aws": {
@@ -29,13 +29,13 @@ fn line(name: &str, (dimension, value): (&str, &str), now: Timestamp) -> Value {
     line
 }
 
-/// Counts `name` of a function once, now: a metric of the start of a long run is older than its alarm looks back.
+/// Counts a function's metric `name` once, at the current time: the start of a long run may lie before the alarm's window.
 #[expect(clippy::print_stdout, reason = "the format is a line on standard output")]
 pub fn count(name: &str, service: &str) {
     println!("{}", line(name, ("service", service), now()));
 }
 
-/// Counts `name` of a whole stack once, now: one alarm watches it, whichever function counts.
+/// Counts a stack's metric `name` once, at the current time: one alarm covers all functions.
 #[expect(clippy::print_stdout, reason = "the format is a line on standard output")]
 pub fn count_for_stack(name: &str, project: &str, environment: &str) {
     println!("{}", line(name, ("stack", &format!("{project}-{environment}")), now()));

@@ -1,13 +1,13 @@
-//! What every function is told by the template.
+//! The settings that the template gives every function.
 
 use crate::policy::Policy;
 use crate::runtime::env::{Env, EnvError};
 use crate::runtime::language::Language;
 
-/// The settings of every function; `template.yaml` sets every one.
+/// The settings of every function, all set by `template.yaml`.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The function's own name. `AWS_LAMBDA_FUNCTION_NAME`, set by Lambda.
+    /// The function's own name: `AWS_LAMBDA_FUNCTION_NAME`, set by Lambda.
     pub function: String,
     /// Project of the stack. `PROJECT`.
     pub project: String,
@@ -26,8 +26,8 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first variable that is missing or malformed, so that a bad deployment fails in its init
-    /// phase and not in the middle of a procedure.
+    /// [`EnvError`] for the first missing or malformed variable, so that a bad deployment fails in its init phase and not
+    /// in the middle of a procedure.
     pub fn from_env(env: &Env<'_>) -> Result<Self, EnvError> {
         Ok(Self {
             function: env.required("AWS_LAMBDA_FUNCTION_NAME")?,

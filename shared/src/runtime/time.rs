@@ -1,10 +1,10 @@
-//! UTC inside, America/Sao_Paulo where a person reads it.
+//! Times are UTC internally, and America/Sao_Paulo wherever a person reads them.
 
 use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// An instant of a service's, to the second.
+/// A service's timestamp, truncated to seconds.
 pub fn instant(at: Option<DateTime>) -> Option<Timestamp> {
     at.and_then(|at| Timestamp::from_second(at.secs()).ok())
 }
@@ -12,18 +12,18 @@ pub fn instant(at: Option<DateTime>) -> Option<Timestamp> {
 /// The team's time zone, compiled in: the Lambda image has no zone files.
 pub const SAO_PAULO: TimeZone = jiff::tz::get!("America/Sao_Paulo");
 
-/// Reads the clock. Handlers call it once and pass the instant on; rules take it as an argument.
+/// Reads the clock. Handlers call this once and pass the instant on; rules take it as an argument.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
 pub fn now() -> Timestamp {
     Timestamp::now()
 }
 
-/// An instant as a person in São Paulo reads it, with the offset: `2026-03-01 09:00:00 -03:00`.
+/// An instant in São Paulo with its offset, for display: `2026-03-01 09:00:00 -03:00`.
 pub fn local(instant: Timestamp) -> String {
     instant.to_zoned_datetime(SAO_PAULO).strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
 }
 
-/// The day of an instant in São Paulo: `2026-03-01`.
+/// An instant's date in São Paulo: `2026-03-01`.
 pub fn local_date(instant: Timestamp) -> String {
     instant.to_zoned_datetime(SAO_PAULO).date().to_string()
 }

@@ -1,4 +1,4 @@
-//! The one way of asking a service of the web: no redirects, a limit of time, a limit of size.
+//! HTTP requests to web services: no redirects, with time and size limits.
 
 use std::time::Duration;
 
@@ -6,35 +6,35 @@ use reqwest::{Client, Response};
 
 use crate::runtime::failure::chain;
 
-/// Most of an answer that is read: an answer without an end takes the memory, and the time of the evidence.
+/// Longest body that is read, in bytes: an endless one would exhaust the memory, and the time left for evidence.
 const MOST: usize = 4 * 1024 * 1024;
 
-/// Why an answer's body was not read.
+/// Why a response body could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// It broke off, or did not end in time.
+    /// The connection broke, or the body did not end in time.
     #[error("{0}")]
     Broken(String),
-    /// It is longer than any answer that the service documents.
+    /// Longer than any documented response of the service.
     #[error("the answer is longer than {most} bytes")]
     TooLong {
-        /// What was read at most.
+        /// The size limit, in bytes.
         most: usize,
     },
 }
 
-/// A client that waits `patience` for a whole answer, its body included.
+/// A client with a timeout of `patience` for a whole response, including its body.
 ///
 /// # Errors
 ///
-/// Why no client could be made.
+/// The reason why the client could not be built.
 pub fn client(patience: Duration) -> Result<Client, String> {
-    // A redirect would carry a token, or what is posted, to an address that nobody configured.
+    // A redirect could send a token, or posted data, to an address that is not configured.
     let http = Client::builder().timeout(patience).redirect(reqwest::redirect::Policy::none());
     http.build().map_err(|error| chain(&error))
 }
 
-/// The whole body of an answer.
+/// A response's whole body.
 ///
 /// # Errors
 ///
@@ -44,7 +44,7 @@ pub async fn body(answer: Response) -> Result<Vec<u8>, BodyError> {
     if is_whole { Ok(body) } else { Err(BodyError::TooLong { most: MOST }) }
 }
 
-/// At most `most` bytes of a body, and whether that is the whole of it.
+/// At most `most` bytes of a body, and whether they are all of it.
 ///
 /// # Errors
 ///
@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    /// A server that answers one request with `head`, and then with `part` until the client has left; its address.
+    /// The address of a server that answers one request with `head`, then repeats `part` until the client disconnects.
     async fn server(head: String, part: &'static [u8]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());

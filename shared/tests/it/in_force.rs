@@ -1,4 +1,4 @@
-//! Which version of the policy's document is in force, with every request counted.
+//! Which version of the policy document is in force, and how many requests that takes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,13 +14,13 @@ use shared::testing::{Web, aws, replies};
 const NOW: &str = "2026-03-01T12:00:00Z";
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// A version of the document that changes the age of JWT_SECRET.
+/// A version of the document that changes the maximum age of JWT_SECRET.
 fn document(days: u16) -> String {
     let patch = json!({"rotation": {"secrets": {"JWT_SECRET": {"max_age_days": days}}}});
     json!({"format": 1, "author": "Ana", "commit": COMMIT, "applied_at": NOW, "patch": patch}).to_string()
 }
 
-/// S3's list of versions, newest first: id and size, or a delete marker.
+/// S3's list of versions, newest first: ID and size, or a delete marker.
 fn list(versions: &[(&str, Option<usize>)]) -> String {
     let element = |(place, (id, size)): (usize, &(&str, Option<usize>))| {
         let common = format!(
@@ -57,7 +57,7 @@ fn days(in_force: &InForce) -> u16 {
     in_force.policy.rotation.secrets["JWT_SECRET"].max_age_days
 }
 
-/// The first look: what is in force, and how many requests it took.
+/// The first look: the policy in force and the number of requests.
 async fn first(answers: &[&str]) -> (InForce, usize) {
     let wire = replies(answers);
     let in_force = source(&wire).first().await.unwrap_or_else(|error| panic!("{}", chain(&error)));
@@ -70,7 +70,7 @@ async fn without_a_document_the_defaults_hold() {
         let (in_force, requests) = first(&[&list(versions)]).await;
         assert_eq!((days(&in_force), in_force.version, in_force.broken, requests), (90, None, None, 1));
     }
-    // Another object whose key begins so is not the document.
+    // A key that only starts the same belongs to another object.
     let other = list(&[("v1", Some(1))]).replace("current.json</Key>", "current.json.bak</Key>");
     assert_eq!(first(&[&other]).await.0.version, None);
 }
@@ -115,7 +115,8 @@ async fn behind_a_version_that_is_broken_the_last_good_one_stays() {
         assert_eq!(found.version, "v3");
         assert!(found.error.contains(reported), "{}", found.error);
     }
-    // Never a good one, or deleted before: the defaults, and that is no silence.
+    // If no version was ever good, or the document was deleted, the defaults apply, and the broken version is still
+    // reported.
     for versions in [&[("v1", Some(2))][..], &[("v3", Some(2)), ("m", None), ("v1", Some(good.len()))]] {
         let (in_force, requests) = first(&[&list(versions), "{}"]).await;
         assert_eq!((days(&in_force), in_force.version.is_none(), requests), (90, true, 2));
@@ -123,7 +124,7 @@ async fn behind_a_version_that_is_broken_the_last_good_one_stays() {
     }
 }
 
-/// A page of a list that goes on.
+/// A page of a list that continues.
 fn cut(list: &str, key: &str, version: Option<&str>) -> String {
     let version = version.map(|version| format!("<NextVersionIdMarker>{version}</NextVersionIdMarker>"));
     let next = format!(
@@ -152,13 +153,13 @@ async fn behind_more_broken_versions_than_a_page_has_the_last_good_one_stays() {
         more.contains("key-marker=policy%2Fcurrent.json") && more.contains("version-id-marker=v2"),
         "{more}"
     );
-    // Removed behind the page: the defaults, which are announced.
+    // Deleted on the next page: the defaults apply, and the broken version is announced.
     let removed = list(&[("m", None), ("v1", Some(good.len()))]);
     let answers = [&[first_page.as_str()][..], &["{}"; 16], &[&removed]].concat();
     let (in_force, requests) = first(&answers).await;
     assert_eq!((days(&in_force), in_force.version, requests), (90, None, 18));
     assert!(in_force.broken.is_some());
-    // A list that does not say how it goes on never ends in the defaults.
+    // A list that does not say how it continues never leads to the defaults.
     let all = list(&[("v2", Some(2))]);
     for (page, more) in [
         (cut(&all, "policy/current.json", None), None),
@@ -174,7 +175,7 @@ async fn behind_more_broken_versions_than_a_page_has_the_last_good_one_stays() {
         let error = source(&replies(&answers)).first().await.unwrap_err();
         assert_eq!(error.kind(), "PolicyUnread", "{answers:?}");
     }
-    // What follows is another object.
+    // The next key belongs to another object.
     let (in_force, requests) = first(&[&cut(&all, "policy/current.json.bak", Some("x")), "{}"]).await;
     assert_eq!((in_force.version, requests), (None, 2));
 }
@@ -182,13 +183,13 @@ async fn behind_more_broken_versions_than_a_page_has_the_last_good_one_stays() {
 #[tokio::test]
 async fn behind_a_version_that_is_refused_or_too_large_the_last_good_one_stays() {
     let good = document(30);
-    // `__type` makes it a 400.
+    // `__type` turns the reply into a 400.
     let refusal = |code: &str| format!("<Error><Code>{code}</Code><Message>__type</Message></Error>");
     let listed = |size: usize| list(&[("v2", Some(size)), ("v1", Some(good.len()))]);
     for (size, answers, reported) in [
         (9, vec![refusal("AccessDenied"), good.clone()], "AccessDenied"),
         (9, vec![refusal("InvalidObjectState"), good.clone()], "InvalidObjectState"),
-        (262_145, vec![good.clone()], "expected 262144 bytes at most, found 262145"),
+        (262_145, vec![good.clone()], "expected at most 262144 bytes, found 262145"),
     ] {
         let listed = listed(size);
         let mut all = vec![listed.as_str()];
@@ -199,7 +200,7 @@ async fn behind_a_version_that_is_refused_or_too_large_the_last_good_one_stays()
         let broken = in_force.broken.unwrap();
         assert!(broken.version == "v2" && broken.error.contains(reported), "{}", broken.error);
     }
-    // The defaults stand in for no version that was not read, and what is no refusal is asked again.
+    // The defaults never replace a version that was not read, and other errors make the caller retry.
     for answers in [
         &[list(&[("v1", Some(9))]), refusal("AccessDenied")][..],
         &[list(&[("v2", Some(9)), ("v1", Some(2))]), refusal("AccessDenied"), "{}".to_owned()],
@@ -209,7 +210,7 @@ async fn behind_a_version_that_is_refused_or_too_large_the_last_good_one_stays()
         let error = source(&replies(&answers)).first().await.unwrap_err();
         assert_eq!(error.kind(), "PolicyUnread", "{answers:?}");
     }
-    // When it is no longer refused, it is in force.
+    // Once S3 no longer refuses it, it is in force.
     let new = document(7);
     let (listed, denied) = (listed(new.len()), refusal("AccessDenied"));
     let wire = replies(&[&listed, &denied, &good, &listed, &new]);
@@ -229,7 +230,7 @@ async fn what_s3_does_not_answer_for_is_never_the_defaults() {
         assert_eq!(error.kind(), "PolicyUnread", "{answers:?}");
         assert!(chain(&error).contains("s3:"), "{}", chain(&error));
     }
-    // A process that has one goes on with it.
+    // A process with a policy keeps it.
     let good = document(30);
     let listed = list(&[("v1", Some(good.len()))]);
     let next = list(&[("v2", Some(good.len())), ("v1", Some(good.len()))]);
@@ -241,7 +242,7 @@ async fn what_s3_does_not_answer_for_is_never_the_defaults() {
     }
 }
 
-/// The channel, and an environment that posts to it; counts the messages.
+/// A channel with an environment that posts to it; counts the messages.
 fn channel() -> (Web, Arc<AtomicUsize>) {
     let posted = Arc::<AtomicUsize>::default();
     let count = Arc::clone(&posted);
@@ -274,7 +275,7 @@ async fn a_broken_version_is_announced_once() {
     let listed =
         "<ListBucketResult><Contents><Key>runs/policy-notice/x.json</Key></Contents></ListBucketResult>";
     let token = r#"{"SecretString": "xoxb-1"}"#;
-    // Nobody has: claim, token, message, settle.
+    // First announcement: claim, token, message, settle.
     assert_eq!(announced(&["<ListBucketResult></ListBucketResult>", "", token, ""], &web).await, 4);
     assert_eq!(posted.load(Ordering::SeqCst), 1);
     let asked: Value = web.asked().remove(0).into_body();
@@ -287,7 +288,7 @@ async fn a_broken_version_is_announced_once() {
         assert_eq!(announced(&[listed, &note], &web).await, 2);
         assert_eq!(posted.load(Ordering::SeqCst), 1);
     }
-    // It died before it could.
+    // The other function died before announcing it.
     assert_eq!(announced(&[listed, &note(50, false), "", token, ""], &web).await, 5);
     assert_eq!(posted.load(Ordering::SeqCst), 2);
 }

@@ -1,4 +1,4 @@
-//! What is proposed on GitHub, against a strict model of its API.
+//! Proposals on GitHub, against a strict model of its API.
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 mod in_force;
@@ -24,7 +24,7 @@ const CHANGE: Change<'_> = Change {
     base: None,
     branch: BRANCH,
     path: "docs/a b.md",
-    // Long enough for its base64 to be broken into lines.
+    // Long enough for GitHub to wrap its base64.
     content: "# Mudanças\n\n* the newest of the entries, which is a long one\n",
     message: "Log it",
     title: "The log",
@@ -44,7 +44,7 @@ struct Pull {
     is_open: bool,
 }
 
-/// A repository with one file, and the pull requests of one branch.
+/// A repository with one file, and the pull requests from one branch.
 #[derive(Clone)]
 struct Model {
     commits: Vec<Commit>,
@@ -124,7 +124,7 @@ impl Model {
         self.pulls.iter().filter(|pull| pull.is_open).map(|pull| pull.number).collect()
     }
 
-    /// The commit that `text` names: its sha, or a branch.
+    /// The commit that `text` names by SHA or branch.
     fn at(&self, text: &str) -> Option<usize> {
         text.strip_prefix("commit-").map_or_else(|| self.branches.get(text).copied(), |at| at.parse().ok())
     }
@@ -143,7 +143,7 @@ impl Model {
                 let pull = |number: u64, fork: &str| json!({"number": number, "head": {"ref": BRANCH, "repo": {"full_name": fork}}});
                 let open = self.pulls.iter().filter(|pull| pull.is_open && pull.base == base);
                 let open = open.map(|each| pull(each.number, "O/n"));
-                // Of a fork of the same owner, and of one that is gone.
+                // From a fork by the same owner, and from a deleted fork.
                 let gone = json!({"number": 2, "head": {"ref": BRANCH, "repo": null}});
                 Ok((200, [pull(1, "o/fork"), gone].into_iter().chain(open).collect()))
             }
@@ -163,7 +163,7 @@ impl Model {
                 assert_eq!(body["force"], json!(true));
                 let at = self.at(&word("sha")).unwrap();
                 *self.branches.get_mut(BRANCH).ok_or(refusal(422, "Reference does not exist"))? = at;
-                // A pull request without a commit is closed.
+                // GitHub closes a pull request without commits.
                 let empty: Vec<bool> = self.pulls.iter().map(|pull| !self.has_commits(&pull.base)).collect();
                 self.pulls.iter_mut().zip(empty).for_each(|(pull, empty)| pull.is_open &= !empty);
                 Ok((200, json!({})))
@@ -208,7 +208,7 @@ impl Model {
     }
 }
 
-/// What happens at a request: answered before, or after, it had its effect.
+/// A fault at a request: before or after it takes effect.
 type Fault = Box<dyn FnMut(usize, &mut Model) -> Option<When> + Send>;
 
 enum When {
@@ -219,12 +219,12 @@ enum When {
     Instead(Response<Value>),
 }
 
-/// A repository behind its API, which one client after the other speaks to.
+/// A repository behind its API, used by one client after another.
 struct World {
     web: Web,
     repository: Repository,
     state: Arc<Mutex<State>>,
-    /// What was asked of the world before.
+    /// Number of earlier requests to ignore.
     forgotten: usize,
 }
 
@@ -267,7 +267,7 @@ impl World {
         Self { web, repository, state, forgotten: 0 }
     }
 
-    /// Another world behind the same API.
+    /// Replaces the model behind the same API.
     fn renew(&mut self, model: &Model, fault: Fault) {
         self.forgotten = self.web.asked().len();
         *self.state.lock().unwrap() = State { model: model.clone(), fault, asked: 0 };
@@ -284,7 +284,7 @@ impl World {
         propose(&session, change).await
     }
 
-    /// What was asked, without the queries.
+    /// The requests, without their queries.
     fn asked(&self) -> Vec<String> {
         let line = |request: Request<Value>| {
             let path = percent_decode_str(request.uri().path()).decode_utf8().unwrap().into_owned();
@@ -298,7 +298,7 @@ fn calm() -> Fault {
     Box::new(|_, _| None)
 }
 
-/// Each state that a run may find, by name.
+/// All states that a run may find, by name.
 fn states() -> Vec<(&'static str, Model)> {
     let fresh = Model::new();
     let mut there = fresh.clone();
@@ -334,7 +334,7 @@ fn states() -> Vec<(&'static str, Model)> {
     ]
 }
 
-/// One pull request is open, with the content; or the base has it.
+/// Asserts that one open pull request has the content, or that the base does.
 fn assert_settled(model: &Model, number: Option<u64>, case: &str) {
     match number {
         Some(number) => {
@@ -366,7 +366,7 @@ async fn a_first_proposal_makes_branch_commit_and_pull_request_and_a_second_only
     assert_eq!(world.propose(&CHANGE).await, Ok(Proposal { number: Some(7), changed: false }));
     assert_eq!(world.asked()[first.len()..], ["GET ", "GET /pulls", "GET /contents/docs/a b.md"]);
 
-    // Merged, there is nothing to propose; and then the branch starts again from the base.
+    // After a merge there is nothing to propose; after the next change, the branch restarts from the base.
     world.state.lock().unwrap().model.merge();
     assert_eq!(world.propose(&CHANGE).await, Ok(Proposal { number: None, changed: false }));
     let newer = Change { content: "newer", ..CHANGE };
@@ -401,7 +401,7 @@ async fn an_open_pull_request_gets_the_new_content() {
         "GET /pulls",
         "GET /contents/docs/a b.md",
         "PUT /contents/docs/a b.md",
-        // Whether it was merged in between.
+        // Checks whether it was merged in between.
         "GET /pulls",
     ];
     assert_eq!(world.asked(), asked);
@@ -448,10 +448,10 @@ async fn whatever_state_it_finds_and_wherever_it_dies_one_pull_request_has_the_c
     }
 }
 
-/// What somebody else does.
+/// A concurrent change by another party.
 type Act = fn(&mut Model);
 
-/// What somebody else may do in between.
+/// Concurrent changes that may happen between two requests.
 fn rivals() -> Vec<(&'static str, Act)> {
     vec![
         ("merges", Model::merge),
@@ -503,7 +503,7 @@ async fn disturbed(name: &str, model: Model) {
             };
             world.renew(&model, Box::new(acts));
             world.propose(&CHANGE).await.unwrap_or_else(|error| panic!("{case}: {error}"));
-            // What is done to it after it was looked at, it does not see; the next run does.
+            // A change after the last look goes unnoticed until the next run.
             let settled = world.propose(&CHANGE).await.unwrap();
             assert_settled(&world.model(), settled.number, &case);
         }
@@ -539,7 +539,7 @@ async fn refusals_say_what_to_do_and_nothing_else_was_tried() {
     assert_eq!(refused(6, denied, CHANGE).await, (text.to_owned(), 6));
     assert_eq!(refused(8, denied, CHANGE).await, (text.to_owned(), 8));
     let missing = || response(refusal(404, "Not Found"));
-    let text = "GitHub answered 404 (Not Found); check GitHubRepository, and that the token was given this repository";
+    let text = "GitHub answered 404 (Not Found); check GitHubRepository, and that the token has access to this repository";
     assert_eq!(refused(1, missing, CHANGE).await, (text.to_owned(), 1));
     let moved = || {
         let mut moved = response(refusal(301, "Moved Permanently"));
@@ -553,18 +553,18 @@ async fn refusals_say_what_to_do_and_nothing_else_was_tried() {
         busy.headers_mut().insert("retry-after", "60".parse().unwrap());
         busy
     };
-    let text = "GitHub asks to wait 60 s, which is longer than this run may last; the next one tries again";
+    let text = "GitHub asks to wait 60 s, longer than this run may last; the next run tries again";
     assert_eq!(refused(7, busy, CHANGE).await, (text.to_owned(), 7));
     let large = || response((200, json!({"type": "file", "encoding": "none", "content": "", "sha": "x"})));
     let text =
-        "GitHub's answer was not understood: docs/a b.md is larger than 1 MB, which GitHub does not show";
+        "cannot interpret GitHub's answer: docs/a b.md is larger than 1 MB, which GitHub does not return";
     assert_eq!(refused(4, large, CHANGE).await, (text.to_owned(), 4));
     let calm = || response((200, json!({"default_branch": "main"})));
     let own = Change { branch: "main", base: Some("release"), ..CHANGE };
-    let text = "nothing can be proposed: the branch main is not the proposal's own: name another one";
+    let text = "cannot open a pull request: the branch main is not reserved for the proposal: choose another";
     assert_eq!(refused(1, calm, own).await, (text.to_owned(), 1));
     let other = Change { base: Some("other"), ..CHANGE };
-    let text = "GitHub answered 404 (no branch other); see that the branch exists, and that the token has the permission X";
+    let text = "GitHub answered 404 (no branch other); check that the branch exists, and that the token has the permission X";
     assert_eq!(refused(1, calm, other).await.0, text);
 }
 

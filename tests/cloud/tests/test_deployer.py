@@ -11,11 +11,8 @@ import fnmatch
 import json
 import pathlib
 
-import boto3
-from cfnlint.decode import decode
 from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
-from samtranslator.parser.parser import Parser
-from samtranslator.translator.translator import Translator
+from deployed import deployed
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 POLICY = ROOT / "docs/deployer-policy.json"
@@ -100,20 +97,6 @@ OF_VPC = {
     "iam:ListEntitiesForPolicy",
     "iam:ListPolicyVersions",
 }
-
-
-def deployed() -> dict:
-    """The template as CloudFormation gets it from SAM."""
-    template, _ = decode(str(ROOT / "template.yaml"))
-    template = json.loads(json.dumps(template))
-    for resource in template["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::Function":
-            resource["Properties"]["CodeUri"] = "s3://bucket/package"
-        if resource["Type"] == "AWS::Serverless::StateMachine":
-            resource["Properties"]["DefinitionUri"] = "s3://bucket/definition"
-    values = {name: parameter.get("Default", "x") for name, parameter in template["Parameters"].items()}
-    session = boto3.session.Session(region_name="us-east-1")
-    return Translator({}, Parser(), None, session).translate(template, values)["Resources"]
 
 
 def needed() -> set[str]:

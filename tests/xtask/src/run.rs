@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -124,6 +124,10 @@ pub(crate) fn cargo() -> Command {
     let mut cargo = command(env("CARGO").unwrap_or_else(|| "cargo".into()));
     // A failed step shows the end of its log: a backtrace would push out what the test said.
     cargo.env("RUST_BACKTRACE", "0");
+    if std::io::stderr().is_terminal() {
+        // Progress::step reads the bar from the log.
+        cargo.envs([("CARGO_TERM_PROGRESS_WHEN", "always"), ("CARGO_TERM_PROGRESS_WIDTH", "100")]);
+    }
     cargo
 }
 
@@ -344,7 +348,7 @@ impl Progress {
         let log = Log::create(self.logs.join(format!("{:02}-{}.log", self.done, slug(name))))?;
         self.say(&format!("[{}/{}] {name}…", self.done, self.total));
         let started = Instant::now();
-        let result = work(&log);
+        let result = self.showing_crates(name, &log, || work(&log));
         let seconds = started.elapsed().as_secs_f64();
         match &result {
             Ok(_) => self.say(&format!(" {seconds:.1} s\n")),
@@ -366,6 +370,30 @@ impl Progress {
         result
     }
 
+    /// Does the work, and on a terminal shows how many crates cargo has built.
+    fn showing_crates<T>(&self, name: &str, log: &Log, work: impl FnOnce() -> T) -> T {
+        if self.quiet || !std::io::stderr().is_terminal() {
+            return work();
+        }
+        let has_ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut shown = None;
+                while !has_ended.load(Ordering::SeqCst) {
+                    let built = crates(&log.tail(1));
+                    if let Some((done, all)) = built.filter(|_| built != shown) {
+                        self.say(&format!("\r[{}/{}] {name}… crate {done} of {all}", self.done, self.total));
+                        shown = built;
+                    }
+                    std::thread::sleep(Duration::from_millis(200));
+                }
+            });
+            let result = work();
+            has_ended.store(true, Ordering::SeqCst);
+            result
+        })
+    }
+
     /// Counts a step that is not done.
     pub(crate) fn skip(&mut self, name: &str, reason: &str) {
         self.done += 1;
@@ -378,6 +406,13 @@ impl Progress {
             let _ = std::io::stderr().flush();
         }
     }
+}
+
+/// Crates built and crates in all, from cargo's progress bar: `Building [==>  ] 12/345: serde`.
+fn crates(line: &str) -> Option<(u32, u32)> {
+    let counts = line.trim_start().strip_prefix("Building [")?.split_once("] ")?.1;
+    let (done, all) = counts.split(':').next()?.split_once('/')?;
+    Some((done.trim().parse().ok()?, all.trim().parse().ok()?))
 }
 
 /// A step's name as a file name.
@@ -407,6 +442,13 @@ mod tests {
     fn a_slug_is_a_file_name() {
         assert_eq!(slug("cargo deny: bans, licenses"), "cargo-deny-bans-licenses");
         assert_eq!(slug("(Python) 3"), "python-3");
+    }
+
+    #[test]
+    fn cargos_progress_is_counted_in_crates() {
+        let bar = "    Building [========>          ] 120/451: aws-sdk-s3, tokio";
+        assert_eq!(crates(bar), Some((120, 451)));
+        assert_eq!(crates("   Compiling serde v1.0.0"), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! ECS, the application's role, and what Cloud Control lists.
+//! ECS, the application's role, and resources that Cloud Control lists.
 
 use std::collections::BTreeSet;
 
@@ -9,23 +9,23 @@ use aws_sdk_iam::types::PolicyEvaluationDecisionType;
 use serde_json::Value;
 use shared::runtime::failure::CallError;
 
-use super::{Page, reported};
-use crate::facts::{LogWatch, Seen, Service, Task, Vault};
+use super::{Page, present};
+use crate::rules::facts::{LogWatch, Seen, Service, Task, Vault};
 use crate::rules::plans::{Plan, Selection};
 
 type Control = aws_sdk_cloudcontrol::Client;
 type Ecs = aws_sdk_ecs::Client;
 type Iam = aws_sdk_iam::Client;
 
-/// A page of the ARNs of a cluster's services: ten at most, which is what one description takes.
+/// A page of the ARNs of a cluster's services: at most ten, the limit of one DescribeServices.
 pub(crate) async fn services(client: &Ecs, cluster: &str, token: Option<String>) -> Seen<Page<String>> {
     let listed = client.list_services().cluster(cluster).max_results(10).set_next_token(token).send().await;
     let listed = listed.map_err(CallError::during("ecs:ListServices"))?;
-    Ok((reported("ecs:ListServices", "serviceArns", listed.service_arns)?, listed.next_token))
+    Ok((present("ecs:ListServices", "serviceArns", listed.service_arns)?, listed.next_token))
 }
 
-/// Services by their ARNs, with what their containers are given and whether their tasks may read `versions`. One that ECS
-/// knows and does not tell of is a failed call; one that is no more, is none.
+/// Services by their ARNs, with the variables of their containers, and whether their tasks may read old versions of the objects
+/// `versions`. A service that ECS knows but does not describe is a failed call; one that no longer exists is left out.
 pub(crate) async fn describe(
     ecs: &Ecs,
     iam: &Iam,
@@ -36,13 +36,13 @@ pub(crate) async fn describe(
     if arns.is_empty() {
         return Ok(Vec::new());
     }
-    let asked = arns.len();
+    let requested = arns.len();
     let described = ecs.describe_services().cluster(cluster).set_services(Some(arns)).send().await;
     let described = described.map_err(CallError::during("ecs:DescribeServices"))?;
     let failures = described.failures.unwrap_or_default();
-    let described = reported("ecs:DescribeServices", "services", described.services)?;
-    if failures.len() + described.len() < asked {
-        return reported("ecs:DescribeServices", "service of each ARN", None);
+    let described = present("ecs:DescribeServices", "services", described.services)?;
+    if failures.len() + described.len() < requested {
+        return present("ecs:DescribeServices", "service of each ARN", None);
     }
     let mut services: Vec<_> = failures.into_iter().filter_map(failure).map(Err).collect();
     for found in described {
@@ -70,23 +70,23 @@ pub(crate) async fn describe(
 
 fn failure(failure: Failure) -> Option<CallError> {
     let code = failure.reason.unwrap_or_else(|| "?".to_owned());
-    let said = [failure.arn, failure.detail].into_iter().flatten().collect::<Vec<_>>();
+    let details = [failure.arn, failure.detail].into_iter().flatten().collect::<Vec<_>>();
     (code != "MISSING").then(|| CallError {
         operation: "ecs:DescribeServices",
         code,
-        message: said.join(": "),
+        message: details.join(": "),
     })
 }
 
 async fn task(client: &Ecs, definition: &str) -> Seen<Task> {
     let described = client.describe_task_definition().task_definition(definition).send().await;
     let described = described.map_err(CallError::during("ecs:DescribeTaskDefinition"))?;
-    let definition = reported("ecs:DescribeTaskDefinition", "taskDefinition", described.task_definition)?;
-    reported("ecs:DescribeTaskDefinition", "containerDefinitions", given(definition))
+    let definition = present("ecs:DescribeTaskDefinition", "taskDefinition", described.task_definition)?;
+    present("ecs:DescribeTaskDefinition", "containerDefinitions", variables(definition))
 }
 
-/// The names only: the values of variables in clear may be secrets.
-fn given(definition: TaskDefinition) -> Option<Task> {
+/// Names of the containers' variables. Not their values: a variable in clear text may hold a secret.
+fn variables(definition: TaskDefinition) -> Option<Task> {
     let (mut plain, mut secret) = (BTreeSet::new(), BTreeSet::new());
     for container in definition.container_definitions? {
         plain.extend(container.environment.unwrap_or_default().into_iter().filter_map(|pair| pair.name));
@@ -101,38 +101,38 @@ async fn allows(client: &Iam, role: &str, objects: &str) -> Seen<bool> {
     let simulated = simulated.action_names("s3:GetObjectVersion").resource_arns(objects).send().await;
     let simulated = simulated.map_err(CallError::during("iam:SimulatePrincipalPolicy"))?;
     let results = simulated.evaluation_results.filter(|results| !results.is_empty());
-    let results = reported("iam:SimulatePrincipalPolicy", "EvaluationResults", results)?;
+    let results = present("iam:SimulatePrincipalPolicy", "EvaluationResults", results)?;
     Ok(results.iter().all(|result| *result.eval_decision() == PolicyEvaluationDecisionType::Allowed))
 }
 
-/// Whether a type of resource has one whose identifier is wanted.
-pub(crate) async fn has(client: &Control, kind: &str, is_wanted: impl Fn(&str) -> bool) -> Seen<bool> {
+/// Whether a resource of a type has an identifier that `matches`.
+pub(crate) async fn has(client: &Control, kind: &str, matches: impl Fn(&str) -> bool) -> Seen<bool> {
     let mut pages = client.list_resources().type_name(kind).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("cloudformation:ListResources"))?;
         let page =
-            reported("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)?;
+            present("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)?;
         let mut names = page.into_iter().filter_map(|found| found.identifier);
-        if names.any(|name| is_wanted(&name)) {
+        if names.any(|name| matches(&name)) {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// The metrics of a log group's filters, and which of them an alarm with an action looks at.
+/// The metrics of a log group's filters, and those of them that an alarm with an action watches.
 pub(crate) async fn log_watch(client: &Control, group: &str) -> Seen<LogWatch> {
     let mut watch = LogWatch::default();
     // A metric filter's identifier is its log group and its name.
-    let beginning = format!("{group}|");
+    let prefix = format!("{group}|");
     let kind = "AWS::Logs::MetricFilter";
     let mut pages = client.list_resources().type_name(kind).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("cloudformation:ListResources"))?;
         for found in
-            reported("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)?
+            present("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)?
         {
-            if found.identifier().is_some_and(|name| name.starts_with(&beginning)) {
+            if found.identifier().is_some_and(|name| name.starts_with(&prefix)) {
                 let filter = properties(client, kind, found, "MetricTransformations").await?;
                 watch.counted.extend(counted(&filter));
             }
@@ -146,7 +146,7 @@ pub(crate) async fn log_watch(client: &Control, group: &str) -> Seen<LogWatch> {
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("cloudformation:ListResources"))?;
         for found in
-            reported("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)?
+            present("cloudformation:ListResources", "ResourceDescriptions", page.resource_descriptions)?
         {
             let alarm = properties(client, kind, found, "ComparisonOperator").await?;
             watch.alarmed.extend(alarmed(&alarm).filter(|metric| watch.counted.contains(metric)));
@@ -158,8 +158,8 @@ pub(crate) async fn log_watch(client: &Control, group: &str) -> Seen<LogWatch> {
     Ok(watch)
 }
 
-/// A resource's properties, which have `field`. A list shows the identifier at least, and may leave the rest out. One that has
-/// gone meanwhile has none.
+/// A resource's properties, with `field`. A list always has the identifier, and may omit the rest. [`Value::Null`] for a
+/// resource that was deleted meanwhile.
 async fn properties(client: &Control, kind: &str, listed: ResourceDescription, field: &str) -> Seen<Value> {
     let parsed = |text: Option<&str>| serde_json::from_str::<Value>(text.unwrap_or_default()).ok();
     if let Some(properties) = parsed(listed.properties()).filter(|properties| !properties[field].is_null()) {
@@ -179,13 +179,13 @@ async fn properties(client: &Control, kind: &str, listed: ResourceDescription, f
     })
 }
 
-/// The metrics of a metric filter.
+/// Metrics of a metric filter.
 fn counted(filter: &Value) -> impl Iterator<Item = (String, String)> {
     let all = filter["MetricTransformations"].as_array().into_iter().flatten();
     all.filter_map(|to| metric(&to["MetricNamespace"], &to["MetricName"]))
 }
 
-/// The metrics that an alarm looks at, itself or in an expression; none if it does nothing.
+/// Metrics that an alarm watches, directly or in an expression; none if the alarm has no action.
 fn alarmed(alarm: &Value) -> impl Iterator<Item = (String, String)> {
     let acts = alarm["ActionsEnabled"] != Value::Bool(false)
         && alarm["AlarmActions"].as_array().is_some_and(|actions| !actions.is_empty());
@@ -199,13 +199,13 @@ fn metric(namespace: &Value, name: &Value) -> Option<(String, String)> {
     Some((namespace.as_str()?.to_owned(), name.as_str()?.to_owned()))
 }
 
-/// All resources of a type; a list promises the identifier only.
+/// All resources of a type; only their identifiers are certain.
 async fn listed(client: &Control, kind: &str) -> Seen<Vec<ResourceDescription>> {
     let mut found = Vec::new();
     let mut pages = client.list_resources().type_name(kind).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("cloudformation:ListResources"))?;
-        found.extend(reported(
+        found.extend(present(
             "cloudformation:ListResources",
             "ResourceDescriptions",
             page.resource_descriptions,
@@ -214,7 +214,7 @@ async fn listed(client: &Control, kind: &str) -> Seen<Vec<ResourceDescription>> 
     Ok(found)
 }
 
-/// The plans of AWS Backup, with what they select.
+/// AWS Backup's plans, with their selections.
 pub(crate) async fn plans(client: &Control) -> Seen<Vec<Plan>> {
     let (kind, chosen) = ("AWS::Backup::BackupPlan", "AWS::Backup::BackupSelection");
     let mut plans = Vec::new();
@@ -222,7 +222,7 @@ pub(crate) async fn plans(client: &Control) -> Seen<Vec<Plan>> {
         let id = found.identifier().unwrap_or_default().to_owned();
         let found = properties(client, kind, found, "BackupPlan").await?;
         if !found.is_null() {
-            plans.push(reported("cloudformation:GetResource", "BackupPlan", Plan::parse(&id, &found))?);
+            plans.push(present("cloudformation:GetResource", "BackupPlan", Plan::parse(&id, &found))?);
         }
     }
     if plans.is_empty() {
@@ -234,7 +234,7 @@ pub(crate) async fn plans(client: &Control) -> Seen<Vec<Plan>> {
             continue;
         }
         let found = Selection::parse(&found);
-        let (of, selection) = reported("cloudformation:GetResource", "BackupSelection", found)?;
+        let (of, selection) = present("cloudformation:GetResource", "BackupSelection", found)?;
         plans
             .iter_mut()
             .filter(|plan| plan.id == of)
@@ -243,7 +243,7 @@ pub(crate) async fn plans(client: &Control) -> Seen<Vec<Plan>> {
     Ok(plans)
 }
 
-/// The vaults of AWS Backup that have one of these names.
+/// AWS Backup's vaults with one of these names.
 pub(crate) async fn vaults(client: &Control, names: &BTreeSet<&str>) -> Seen<Vec<Vault>> {
     let kind = "AWS::Backup::BackupVault";
     let mut vaults = Vec::new();
@@ -253,7 +253,7 @@ pub(crate) async fn vaults(client: &Control, names: &BTreeSet<&str>) -> Seen<Vec
         if !names.contains(name.as_str()) {
             continue;
         }
-        // A list may show a vault without its key: only GetResource says that there is none.
+        // A list may omit a vault's key; only GetResource proves that it has none.
         let listed = ResourceDescription::builder().identifier(&arn).build();
         let found = properties(client, kind, listed, "BackupVaultName").await;
         if found.as_ref().is_ok_and(Value::is_null) {
@@ -274,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_alarm_looks_at_its_metrics_and_counts_only_if_it_acts() {
+    fn an_alarm_counts_for_its_metrics_only_if_it_has_an_action() {
         let topic = json!(["arn:aws:sns:us-east-1:111122223333:moveongs-prod-paging"]);
         let query = json!({"MetricStat": {"Metric": {"Namespace": "moveongs/prod", "MetricName": "Errors"}}});
         let found = [("moveongs/prod".to_owned(), "Errors".to_owned())];
@@ -298,12 +298,12 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_is_no_more_is_none_and_another_failure_is_one() {
+    fn a_missing_service_is_left_out_and_another_failure_is_an_error() {
         for (reason, expected) in
             [(Some("MISSING"), None), (Some("ACCESS_DENIED"), Some("ACCESS_DENIED")), (None, Some("?"))]
         {
-            let reported = Failure::builder().arn("arn:api").set_reason(reason.map(str::to_owned)).build();
-            let call = failure(reported);
+            let answer = Failure::builder().arn("arn:api").set_reason(reason.map(str::to_owned)).build();
+            let call = failure(answer);
             assert_eq!(call.as_ref().map(|call| call.code.as_str()), expected);
             assert!(call.is_none_or(|call| call.message == "arn:api"));
         }

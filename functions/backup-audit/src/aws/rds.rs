@@ -9,9 +9,9 @@ use aws_sdk_rds::types::{DbCluster, DbClusterSnapshot, DbInstance, DbSnapshot, L
 use jiff::Timestamp;
 use shared::runtime::failure::CallError;
 
-use super::{Page, instant, one, reported, whole};
-use crate::facts::{Form, Instance, Pair, Parameter, Seen, Subscription, Table};
-use crate::repair::Setting;
+use super::{Page, instant, one, present, whole};
+use crate::rules::facts::{Form, Instance, Pair, Parameter, Seen, Subscription, Table};
+use crate::rules::repair::Setting;
 
 type Rds = aws_sdk_rds::Client;
 
@@ -20,12 +20,12 @@ const CLUSTERS: &str = "rds:DescribeDBClusters";
 const SNAPSHOTS: &str = "rds:DescribeDBSnapshots";
 const CLUSTER_SNAPSHOTS: &str = "rds:DescribeDBClusterSnapshots";
 
-/// A snapshot as a list shows it.
+/// A snapshot in a list.
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {
     pub name: String,
     pub arn: String,
-    /// The instance or cluster that it was taken of.
+    /// The instance or cluster that it was taken from.
     pub of: String,
     /// RDS's id of that instance or cluster.
     pub resource_id: Option<String>,
@@ -39,8 +39,9 @@ pub(crate) struct Listed {
     pub tags: BTreeMap<String, String>,
 }
 
-/// Databases of services that share RDS's API. They have backups of their own kind, which no rule here knows.
-fn is_anothers(engine: Option<&str>) -> bool {
+/// Whether an engine belongs to another service that shares RDS's API. Its backups work differently, and no rule here covers
+/// them.
+fn is_another_service(engine: Option<&str>) -> bool {
     matches!(engine, Some("docdb" | "neptune"))
 }
 
@@ -83,7 +84,7 @@ fn cluster_snapshot(snapshot: DbClusterSnapshot) -> Option<Listed> {
     })
 }
 
-/// A page of a kind of snapshots, of the account or of one database.
+/// A page of snapshots of one kind, of the account or of one database.
 pub(crate) async fn snapshots(
     client: &Rds,
     (is_of_cluster, kind, of): (bool, &str, Option<&str>),
@@ -94,19 +95,19 @@ pub(crate) async fn snapshots(
         let listed = client.describe_db_cluster_snapshots().max_records(100).set_marker(marker);
         let listed = listed.snapshot_type(kind).set_db_cluster_identifier(of).send().await;
         let listed = listed.map_err(CallError::during("rds:DescribeDBClusterSnapshots"))?;
-        let ours = reported(CLUSTER_SNAPSHOTS, "DBClusterSnapshots", listed.db_cluster_snapshots)?;
-        let ours = ours.into_iter().filter(|one| !is_anothers(one.engine.as_deref()));
+        let ours = present(CLUSTER_SNAPSHOTS, "DBClusterSnapshots", listed.db_cluster_snapshots)?;
+        let ours = ours.into_iter().filter(|one| !is_another_service(one.engine.as_deref()));
         return Ok((whole(CLUSTER_SNAPSHOTS, ours.map(cluster_snapshot))?, listed.marker));
     }
     let listed = client.describe_db_snapshots().max_records(100).set_marker(marker);
     let listed = listed.snapshot_type(kind).set_db_instance_identifier(of).send().await;
     let listed = listed.map_err(CallError::during("rds:DescribeDBSnapshots"))?;
-    let ours = reported(SNAPSHOTS, "DBSnapshots", listed.db_snapshots)?;
-    let ours = ours.into_iter().filter(|one| !is_anothers(one.engine.as_deref()));
+    let ours = present(SNAPSHOTS, "DBSnapshots", listed.db_snapshots)?;
+    let ours = ours.into_iter().filter(|one| !is_another_service(one.engine.as_deref()));
     Ok((whole(SNAPSHOTS, ours.map(snapshot))?, listed.marker))
 }
 
-/// The snapshot of an instance with a name; none when there is none.
+/// An instance's snapshot by its name; none if it does not exist.
 pub(crate) async fn snapshot_named(client: &Rds, name: &str) -> Seen<Option<Listed>> {
     let described = client.describe_db_snapshots().db_snapshot_identifier(name).send().await;
     match described.map_err(CallError::during("rds:DescribeDBSnapshots")) {
@@ -116,7 +117,7 @@ pub(crate) async fn snapshot_named(client: &Rds, name: &str) -> Seen<Option<List
     }
 }
 
-/// The snapshot of a cluster with a name; none when there is none.
+/// A cluster's snapshot by its name; none if it does not exist.
 pub(crate) async fn cluster_snapshot_named(client: &Rds, name: &str) -> Seen<Option<Listed>> {
     let described = client.describe_db_cluster_snapshots().db_cluster_snapshot_identifier(name).send().await;
     match described.map_err(CallError::during("rds:DescribeDBClusterSnapshots")) {
@@ -134,7 +135,7 @@ pub(crate) async fn shared_with(client: &Rds, name: &str) -> Seen<BTreeSet<Strin
     let described = client.describe_db_snapshot_attributes().db_snapshot_identifier(name).send().await;
     let described = described.map_err(CallError::during("rds:DescribeDBSnapshotAttributes"))?;
     let attributes = described.db_snapshot_attributes_result.and_then(|result| result.db_snapshot_attributes);
-    let restore = reported(operation, "DBSnapshotAttributes", attributes)?
+    let restore = present(operation, "DBSnapshotAttributes", attributes)?
         .into_iter()
         .filter(|attribute| attribute.attribute_name() == Some("restore"));
     Ok(restore.flat_map(|attribute| attribute.attribute_values.unwrap_or_default()).collect())
@@ -149,7 +150,7 @@ pub(crate) async fn cluster_shared_with(client: &Rds, name: &str) -> Seen<BTreeS
     let attributes = described
         .db_cluster_snapshot_attributes_result
         .and_then(|result| result.db_cluster_snapshot_attributes);
-    let restore = reported(operation, "DBClusterSnapshotAttributes", attributes)?
+    let restore = present(operation, "DBClusterSnapshotAttributes", attributes)?
         .into_iter()
         .filter(|attribute| attribute.attribute_name() == Some("restore"));
     Ok(restore.flat_map(|attribute| attribute.attribute_values.unwrap_or_default()).collect())
@@ -213,7 +214,7 @@ fn cluster_of(found: DbCluster) -> Option<ListedCluster> {
     let waits_for_reboot =
         members.iter().any(|member| member.db_cluster_parameter_group_status() == Some("pending-reboot"));
     let members = members.into_iter();
-    // An Aurora cluster that replicates another one still has backups of its own.
+    // An Aurora cluster has backups of its own even if it replicates another one.
     let is_aurora = found.engine.as_deref().is_some_and(|engine| engine.starts_with("aurora"));
     let cluster = Instance {
         name: found.db_cluster_identifier?,
@@ -257,12 +258,12 @@ pub(crate) async fn instances(
 ) -> Seen<Page<(Instance, BTreeMap<String, String>)>> {
     let listed = client.describe_db_instances().max_records(100).set_marker(marker).send().await;
     let listed = listed.map_err(CallError::during("rds:DescribeDBInstances"))?;
-    let ours = reported(INSTANCES, "DBInstances", listed.db_instances)?;
-    let ours = ours.into_iter().filter(|one| !is_anothers(one.engine.as_deref()));
+    let ours = present(INSTANCES, "DBInstances", listed.db_instances)?;
+    let ours = ours.into_iter().filter(|one| !is_another_service(one.engine.as_deref()));
     Ok((whole(INSTANCES, ours.map(instance_of))?, listed.marker))
 }
 
-/// The instance with a name; none when there is none.
+/// An instance by its name; none if it does not exist.
 pub(crate) async fn instance(client: &Rds, name: &str) -> Seen<Option<(Instance, BTreeMap<String, String>)>> {
     let described = client.describe_db_instances().db_instance_identifier(name).send().await;
     match described.map_err(CallError::during("rds:DescribeDBInstances")) {
@@ -276,12 +277,12 @@ pub(crate) async fn instance(client: &Rds, name: &str) -> Seen<Option<(Instance,
 pub(crate) async fn clusters(client: &Rds, marker: Option<String>) -> Seen<Page<ListedCluster>> {
     let listed = client.describe_db_clusters().max_records(100).set_marker(marker).send().await;
     let listed = listed.map_err(CallError::during("rds:DescribeDBClusters"))?;
-    let ours = reported(CLUSTERS, "DBClusters", listed.db_clusters)?;
-    let ours = ours.into_iter().filter(|one| !is_anothers(one.engine.as_deref()));
+    let ours = present(CLUSTERS, "DBClusters", listed.db_clusters)?;
+    let ours = ours.into_iter().filter(|one| !is_another_service(one.engine.as_deref()));
     Ok((whole(CLUSTERS, ours.map(cluster_of))?, listed.marker))
 }
 
-/// The cluster with a name; none when there is none.
+/// A cluster by its name; none if it does not exist.
 pub(crate) async fn cluster(client: &Rds, name: &str) -> Seen<Option<ListedCluster>> {
     let described = client.describe_db_clusters().db_cluster_identifier(name).send().await;
     match described.map_err(CallError::during("rds:DescribeDBClusters")) {
@@ -297,7 +298,7 @@ pub(crate) async fn subscriptions(client: &Rds) -> Seen<Vec<Subscription>> {
     let mut pages = client.describe_event_subscriptions().into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("rds:DescribeEventSubscriptions"))?;
-        let page = reported(
+        let page = present(
             "rds:DescribeEventSubscriptions",
             "EventSubscriptionsList",
             page.event_subscriptions_list,
@@ -312,17 +313,14 @@ pub(crate) async fn subscriptions(client: &Rds) -> Seen<Vec<Subscription>> {
     Ok(found)
 }
 
-/// All blue/green deployments: the ARNs of each pair of blue and green, and the deployment's id and status.
+/// The pairs of databases of all blue/green deployments.
 pub(crate) async fn deployments(client: &Rds) -> Seen<Vec<Pair>> {
     let mut found = Vec::new();
     let mut pages = client.describe_blue_green_deployments().into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("rds:DescribeBlueGreenDeployments"))?;
-        let page = reported(
-            "rds:DescribeBlueGreenDeployments",
-            "BlueGreenDeployments",
-            page.blue_green_deployments,
-        )?;
+        let page =
+            present("rds:DescribeBlueGreenDeployments", "BlueGreenDeployments", page.blue_green_deployments)?;
         for one in page {
             let id = one.blue_green_deployment_identifier.unwrap_or_default();
             let status = one.status.unwrap_or_default();
@@ -341,7 +339,7 @@ pub(crate) async fn deployments(client: &Rds) -> Seen<Vec<Pair>> {
     Ok(found)
 }
 
-/// A parameter in a group of instances, or of clusters; none where the group does not have it.
+/// A parameter of an instance's or a cluster's parameter group; none if the group does not have it.
 pub(crate) async fn parameter(
     client: &Rds,
     is_of_cluster: bool,
@@ -364,7 +362,7 @@ pub(crate) async fn parameter(
             let described = described.map_err(CallError::during("rds:DescribeDBParameters"))?;
             (described.parameters, described.marker)
         };
-        let page = reported(operation, "Parameters", page)?;
+        let page = present(operation, "Parameters", page)?;
         if let Some(found) = page.into_iter().find(|one| one.parameter_name() == Some(name)) {
             return Ok(Some(Parameter {
                 is_static: found.apply_type().map(|kind| kind != "dynamic"),
@@ -372,7 +370,7 @@ pub(crate) async fn parameter(
                 allowed: found.allowed_values,
             }));
         }
-        // A page may hold none of those that the filter names, and still not be the last.
+        // A page may lack the filtered parameter and still not be the last.
         if next.is_none() {
             return Ok(None);
         }
@@ -386,7 +384,7 @@ pub(crate) async fn majors(client: &Rds, engine: &str) -> Seen<Vec<(String, Opti
     let mut pages = client.describe_db_major_engine_versions().engine(engine).into_paginator().send();
     while let Some(page) = pages.next().await {
         let page = page.map_err(CallError::during("rds:DescribeDBMajorEngineVersions"))?;
-        let page = reported(
+        let page = present(
             "rds:DescribeDBMajorEngineVersions",
             "DBMajorEngineVersions",
             page.db_major_engine_versions,
@@ -404,8 +402,8 @@ pub(crate) async fn majors(client: &Rds, engine: &str) -> Seen<Vec<(String, Opti
     Ok(found)
 }
 
-/// Changes one setting of an instance. Not at once: that would apply everything else that waits for the maintenance window,
-/// and none of these settings needs it.
+/// Changes one setting of an instance. Not with `ApplyImmediately`, which none of these settings needs: it would also apply
+/// every other change that waits for the maintenance window.
 pub(crate) async fn modify(client: &Rds, name: &str, setting: &Setting) -> Result<(), CallError> {
     let change = client.modify_db_instance().db_instance_identifier(name);
     let change = match setting {
@@ -420,7 +418,7 @@ pub(crate) async fn modify(client: &Rds, name: &str, setting: &Setting) -> Resul
     Ok(())
 }
 
-/// Changes one setting of a cluster. The other settings are its members'.
+/// Changes one setting of a cluster. The settings that it does not have are its members'.
 pub(crate) async fn modify_cluster(client: &Rds, name: &str, setting: &Setting) -> Result<(), CallError> {
     let change = client.modify_db_cluster().db_cluster_identifier(name);
     let change = match setting {
@@ -434,7 +432,7 @@ pub(crate) async fn modify_cluster(client: &Rds, name: &str, setting: &Setting) 
     Ok(())
 }
 
-/// Takes the right to restore a snapshot of an instance from accounts.
+/// Revokes the right of accounts to restore an instance's snapshot.
 pub(crate) async fn unshare(client: &Rds, name: &str, accounts: &[String]) -> Result<(), CallError> {
     let change = client.modify_db_snapshot_attribute().db_snapshot_identifier(name).attribute_name("restore");
     let change = change.set_values_to_remove(Some(accounts.to_vec())).send().await;
@@ -442,7 +440,7 @@ pub(crate) async fn unshare(client: &Rds, name: &str, accounts: &[String]) -> Re
     Ok(())
 }
 
-/// Takes the right to restore a snapshot of a cluster from accounts.
+/// Revokes the right of accounts to restore a cluster's snapshot.
 pub(crate) async fn unshare_cluster(client: &Rds, name: &str, accounts: &[String]) -> Result<(), CallError> {
     let change = client.modify_db_cluster_snapshot_attribute().db_cluster_snapshot_identifier(name);
     let change = change.attribute_name("restore").set_values_to_remove(Some(accounts.to_vec())).send().await;
@@ -450,7 +448,7 @@ pub(crate) async fn unshare_cluster(client: &Rds, name: &str, accounts: &[String
     Ok(())
 }
 
-/// The lock table; none when there is none.
+/// The lock table; none if it does not exist.
 pub(crate) async fn table(client: &aws_sdk_dynamodb::Client, name: &str) -> Seen<Option<Table>> {
     let described = client.describe_table().table_name(name).send().await;
     let described = match described.map_err(CallError::during("dynamodb:DescribeTable")) {
@@ -458,13 +456,13 @@ pub(crate) async fn table(client: &aws_sdk_dynamodb::Client, name: &str) -> Seen
         Err(call) if call.code == "ResourceNotFoundException" => return Ok(None),
         Err(call) => return Err(call),
     };
-    let table = reported("dynamodb:DescribeTable", "Table", described.table)?;
+    let table = present("dynamodb:DescribeTable", "Table", described.table)?;
     let backups = client.describe_continuous_backups().table_name(name).send().await;
     let backups = backups.map_err(CallError::during("dynamodb:DescribeContinuousBackups"));
     let has_recovery = backups.and_then(|backups| {
         let operation = "dynamodb:DescribeContinuousBackups";
         let described =
-            reported(operation, "ContinuousBackupsDescription", backups.continuous_backups_description)?;
+            present(operation, "ContinuousBackupsDescription", backups.continuous_backups_description)?;
         let is_on = described.continuous_backups_status == ContinuousBackupsStatus::Enabled;
         let recovery = described.point_in_time_recovery_description.filter(|_| is_on);
         Ok(recovery.and_then(|recovery| recovery.point_in_time_recovery_status)
@@ -472,8 +470,8 @@ pub(crate) async fn table(client: &aws_sdk_dynamodb::Client, name: &str) -> Seen
     });
     Ok(Some(Table {
         name: name.to_owned(),
-        arn: reported("dynamodb:DescribeTable", "TableArn", table.table_arn)?,
-        // DynamoDB leaves it out where it was never set.
+        arn: present("dynamodb:DescribeTable", "TableArn", table.table_arn)?,
+        // DynamoDB omits it if it was never set.
         is_protected: Some(table.deletion_protection_enabled == Some(true)),
         has_recovery,
     }))
@@ -484,14 +482,14 @@ pub(crate) async fn table_tags(
     client: &aws_sdk_dynamodb::Client,
     arn: &str,
 ) -> Seen<BTreeMap<String, String>> {
-    // A table has 50 tags at most, and a page holds as many.
+    // A table has at most 50 tags, and they fit on one page.
     let listed = client.list_tags_of_resource().resource_arn(arn).send().await;
     let listed = listed.map_err(CallError::during("dynamodb:ListTagsOfResource"))?;
-    let listed = reported("dynamodb:ListTagsOfResource", "Tags", listed.tags)?;
+    let listed = present("dynamodb:ListTagsOfResource", "Tags", listed.tags)?;
     Ok(listed.into_iter().map(|tag| (tag.key, tag.value)).collect())
 }
 
-/// Switches point-in-time recovery of a table on.
+/// Enables point-in-time recovery of a table.
 pub(crate) async fn keep_recovery(client: &aws_sdk_dynamodb::Client, name: &str) -> Result<(), CallError> {
     let on = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build();
     let on = on.map_err(CallError::before("dynamodb:UpdateContinuousBackups"))?;
@@ -505,7 +503,7 @@ pub(crate) async fn keep_recovery(client: &aws_sdk_dynamodb::Client, name: &str)
     Ok(())
 }
 
-/// Protects a table against its deletion.
+/// Enables a table's deletion protection.
 pub(crate) async fn protect(client: &aws_sdk_dynamodb::Client, name: &str) -> Result<(), CallError> {
     let changed = client.update_table().table_name(name).deletion_protection_enabled(true).send().await;
     changed.map_err(CallError::during("dynamodb:UpdateTable"))?;
@@ -530,15 +528,15 @@ mod tests {
         (Rds::new(&aws(&wire)), wire)
     }
 
-    /// What the requests ask for.
-    fn asked(wire: &StaticReplayClient) -> Vec<String> {
+    /// Bodies of the requests.
+    fn bodies(wire: &StaticReplayClient) -> Vec<String> {
         let bodies = wire.actual_requests().map(|request| request.body().bytes().unwrap_or_default());
         bodies.map(|body| String::from_utf8(body.to_vec()).unwrap()).collect()
     }
 
-    /// tests/cases/11a: an instance of an Aurora cluster, and the snapshots that only the cluster has.
+    /// tests/cases/11a: an instance of an Aurora cluster; only the cluster has snapshots.
     #[tokio::test]
-    async fn a_member_is_distinguished_from_an_instance_by_itself() {
+    async fn a_cluster_member_is_distinguished_from_a_single_instance() {
         let case: Value =
             serde_json::from_str(include_str!("../../../../tests/cases/11a-aurora-member.json")).unwrap();
         let field = |name: &str| match &case[name] {
@@ -564,10 +562,10 @@ mod tests {
             super::snapshots(&rds, (true, "automated", Some("moveongs-dev")), None).await.unwrap();
         assert_eq!((page.len(), next), (1, None));
         assert!(page[0].is_of_cluster && page[0].is_available && page[0].made.is_some());
-        let asked = asked(&wire);
-        assert_eq!(asked.len(), 2, "{asked:?}");
-        assert!(asked[1].contains("Action=DescribeDBClusterSnapshots"), "{asked:?}");
-        assert!(asked[1].contains("SnapshotType=automated"), "{asked:?}");
+        let bodies = bodies(&wire);
+        assert_eq!(bodies.len(), 2, "{bodies:?}");
+        assert!(bodies[1].contains("Action=DescribeDBClusterSnapshots"), "{bodies:?}");
+        assert!(bodies[1].contains("SnapshotType=automated"), "{bodies:?}");
     }
 
     #[tokio::test]
@@ -588,9 +586,9 @@ mod tests {
         assert_eq!(page[0].0.retention_days, Some(1));
     }
 
-    /// An answer without its list is not a list without entries.
+    /// An answer without its list is not an empty list.
     #[tokio::test]
-    async fn an_answer_that_lacks_its_list_was_not_understood() {
+    async fn an_answer_without_its_list_is_not_understood() {
         let nothing = [
             answer("DescribeDBInstances", ""),
             answer("DescribeDBClusters", ""),
@@ -632,7 +630,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_list_that_is_empty_is_empty() {
+    async fn an_empty_list_is_empty() {
         let (rds, _) = client(&[
             answer("DescribeDBInstances", "<DBInstances/>"),
             answer("DescribeDBClusters", "<DBClusters></DBClusters>"),
@@ -673,10 +671,10 @@ mod tests {
                 allowed: Some("0,1".to_owned()),
             };
             assert_eq!(found, Ok(Some(expected)), "{operation}");
-            let asked = asked(&wire);
-            assert_eq!(asked.len(), 3, "{asked:?}");
-            assert!(asked[1].contains("Marker=a") && asked[2].contains("Marker=b"), "{asked:?}");
-            assert!(asked.iter().all(|one| one.contains("parameter-name")), "{asked:?}");
+            let bodies = bodies(&wire);
+            assert_eq!(bodies.len(), 3, "{bodies:?}");
+            assert!(bodies[1].contains("Marker=a") && bodies[2].contains("Marker=b"), "{bodies:?}");
+            assert!(bodies.iter().all(|one| one.contains("parameter-name")), "{bodies:?}");
         }
         let (rds, _) = client(&[answer("DescribeDBParameters", &page(parameter("another"), ""))]);
         assert_eq!(super::parameter(&rds, false, "g", "rds.force_ssl").await, Ok(None));
@@ -689,7 +687,7 @@ mod tests {
         let value = parameter(&rds, false, "default.postgres17", "rds.force_ssl").await;
         let value = value.unwrap().unwrap().value;
         assert_eq!(value.as_deref(), Some("1"));
-        let asked = asked(&wire);
-        assert!(asked[0].contains("parameter-name") && asked[0].contains("rds.force_ssl"), "{asked:?}");
+        let bodies = bodies(&wire);
+        assert!(bodies[0].contains("parameter-name") && bodies[0].contains("rds.force_ssl"), "{bodies:?}");
     }
 }

@@ -1,7 +1,6 @@
 //! S3.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::operation::get_bucket_lifecycle_configuration::GetBucketLifecycleConfigurationOutput;
@@ -19,32 +18,33 @@ use shared::aws::buckets::moved;
 use shared::runtime::failure::CallError;
 
 use super::{Page, instant};
-use crate::facts::{Acl, BLOCKS, Bucket, Encryption, Lifecycle, Lock, Newest, Role, Seen};
+use crate::findings::Report;
+use crate::rules::facts::{Acl, BLOCKS, Bucket, Encryption, Lifecycle, Lock, Newest, Role, Seen};
 
 type S3 = aws_sdk_s3::Client;
 type S3Control = aws_sdk_s3control::Client;
 
-/// Most pages of objects that are looked at for the newest: fifty thousand objects.
+/// Most pages that the search for the newest object reads: fifty thousand objects.
 const PAGES: usize = 50;
 
 /// Id of the lifecycle rule that a repair adds.
 const OURS: &str = "moveongs-governance";
 
-/// A page of the names of buckets with a beginning, each with its region.
+/// A page of the buckets whose names start with `prefix`, each with its region.
 pub(crate) async fn buckets(
     client: &S3,
-    beginning: &str,
+    prefix: &str,
     token: Option<String>,
 ) -> Seen<Page<(String, Option<String>)>> {
     let listed =
-        client.list_buckets().prefix(beginning).max_buckets(1000).set_continuation_token(token).send().await;
+        client.list_buckets().prefix(prefix).max_buckets(1000).set_continuation_token(token).send().await;
     let listed = listed.map_err(CallError::during("s3:ListAllMyBuckets"))?;
     let buckets = listed.buckets.ok_or_else(|| CallError::empty("s3:ListAllMyBuckets"))?.into_iter();
     let named = buckets.filter_map(|bucket| Some((bucket.name?, bucket.bucket_region)));
     Ok((named.collect(), listed.continuation_token))
 }
 
-/// The client that a bucket with a name, which the role may see, answers to; none when there is no such bucket.
+/// A client for the region of a bucket that the role may see; none if the bucket does not exist.
 pub(crate) async fn reach(client: &S3, bucket: &str) -> Seen<Option<S3>> {
     let (mut client, mut has_moved) = (client.clone(), false);
     loop {
@@ -62,7 +62,7 @@ pub(crate) async fn reach(client: &S3, bucket: &str) -> Seen<Option<S3>> {
     }
 }
 
-/// What S3 says where nothing is configured is an answer.
+/// None where S3 answers with `code` that nothing is configured.
 fn absent<T>(found: Result<T, CallError>, code: &str) -> Seen<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),
@@ -71,7 +71,7 @@ fn absent<T>(found: Result<T, CallError>, code: &str) -> Seen<Option<T>> {
     }
 }
 
-/// Everything that a rule asks of a bucket; `young` is what its newest object is looked for until.
+/// Everything that the rules need of a bucket. The search for its newest object stops at one as new as `young`.
 pub(crate) async fn bucket(
     client: &S3,
     name: &str,
@@ -129,14 +129,15 @@ async fn lifecycle(client: &S3, bucket: &str) -> Seen<Vec<Lifecycle>> {
     Ok(found.and_then(|found| found.rules).unwrap_or_default().iter().map(rule).collect())
 }
 
-/// The lifecycle configuration, with its rules; none when there is none.
+/// The lifecycle configuration; none if the bucket has none.
 async fn configured(client: &S3, bucket: &str) -> Seen<Option<GetBucketLifecycleConfigurationOutput>> {
     let found = client.get_bucket_lifecycle_configuration().bucket(bucket).send().await;
     let found = absent(
         found.map_err(CallError::during("s3:GetLifecycleConfiguration")),
         "NoSuchLifecycleConfiguration",
     )?;
-    // S3 keeps no configuration without rules. A repair would take it for none, and replace the rules that it did not see.
+    // S3 has no configuration without rules: the answer was not understood. A repair would take it for an empty one, and replace
+    // rules that it did not see.
     if found.as_ref().is_some_and(|found| found.rules().is_empty()) {
         return Err(CallError::empty("s3:GetLifecycleConfiguration"));
     }
@@ -144,7 +145,7 @@ async fn configured(client: &S3, bucket: &str) -> Seen<Option<GetBucketLifecycle
 }
 
 fn rule(rule: &LifecycleRule) -> Lifecycle {
-    #[expect(deprecated, reason = "rules of before 2016 have it")]
+    #[expect(deprecated, reason = "rules from before 2016 have it")]
     let prefix = rule.prefix();
     let filter = rule.filter();
     let all = filter.and_then(|filter| filter.and());
@@ -176,7 +177,7 @@ fn rule(rule: &LifecycleRule) -> Lifecycle {
     }
 }
 
-/// What S3 says where no public access block is configured.
+/// S3's error code where no public access block is configured.
 const NO_BLOCK: &str = "NoSuchPublicAccessBlockConfiguration";
 
 /// The blocks that are off.
@@ -215,8 +216,8 @@ pub(crate) async fn account_open(client: &S3Control, account: &str) -> Seen<Vec<
     ]))
 }
 
-/// A client for the account's own settings. Their host's name begins with the account, which an endpoint that is set, and may
-/// be an address, has not.
+/// A client for the account's settings. The SDK puts the account before the host's name, which a configured endpoint, maybe an
+/// IP address, does not have: such an endpoint is used unchanged.
 pub(crate) fn control(aws: &SdkConfig) -> S3Control {
     let mut config = aws_sdk_s3control::config::Builder::from(aws);
     if let Some(url) = aws.endpoint_url() {
@@ -244,7 +245,7 @@ async fn acl(client: &S3, bucket: &str) -> Seen<Acl> {
     for grantee in found.grants.unwrap_or_default().into_iter().filter_map(|grant| grant.grantee) {
         acl.accounts.extend(grantee.id);
         let group = grantee.uri.as_deref().and_then(|uri| uri.rsplit('/').next());
-        // The third group is the log delivery of S3, for this bucket's owner.
+        // The third group is S3's own log delivery, which acts for the bucket's owner.
         acl.groups.extend(group.filter(|group| *group != "LogDelivery").map(str::to_owned));
     }
     Ok(acl)
@@ -264,11 +265,11 @@ async fn encryption(client: &S3, bucket: &str) -> Seen<Option<Encryption>> {
     }))
 }
 
-/// The bucket policy; none when there is none.
+/// The bucket policy; none if the bucket has none.
 pub(crate) async fn policy(client: &S3, bucket: &str) -> Seen<Option<String>> {
     let found = client.get_bucket_policy().bucket(bucket).send().await;
     let found = absent(found.map_err(CallError::during("s3:GetBucketPolicy")), "NoSuchBucketPolicy")?;
-    // An answer without a policy is none that S3 gives; a repair would take it for a bucket without one.
+    // S3 does not answer without a policy. A repair would take such an answer for a bucket without one.
     found.map(|found| found.policy.ok_or_else(|| CallError::empty("s3:GetBucketPolicy"))).transpose()
 }
 
@@ -309,8 +310,8 @@ async fn logs(client: &S3, bucket: &str) -> Seen<bool> {
     Ok(found.map_err(CallError::during("s3:GetBucketLogging"))?.logging_enabled.is_some())
 }
 
-/// When the newest object was written: the marker's time where there is one, or that of the first object that is young
-/// enough, since S3 does not list by age.
+/// When the newest object was written: the marker's time if there is a marker, or else that of an object as new as `young`.
+/// S3 does not list by age, so the search stops there.
 async fn newest(client: &S3, bucket: &str, marker: Option<&str>, young: Timestamp) -> Seen<Newest> {
     if let Some(marker) = marker {
         let head = client.head_object().bucket(bucket).key(marker).send().await;
@@ -325,7 +326,7 @@ async fn newest(client: &S3, bucket: &str, marker: Option<&str>, young: Timestam
         }
     }
     let mut objects = client.list_objects_v2().bucket(bucket).into_paginator().send();
-    let (mut newest, mut looked) = (None, 0);
+    let (mut newest, mut count) = (None, 0);
     for _ in 0..PAGES {
         let Some(page) = objects.next().await else {
             return Ok(newest.map_or(Newest::Nothing, Newest::At));
@@ -336,17 +337,17 @@ async fn newest(client: &S3, bucket: &str, marker: Option<&str>, young: Timestam
         }
         let times = page.contents.unwrap_or_default().into_iter().map(|object| instant(object.last_modified));
         for at in times {
-            looked += 1;
+            count += 1;
             newest = newest.max(at);
         }
         if let Some(at) = newest.filter(|at| *at >= young) {
             return Ok(Newest::At(at));
         }
     }
-    Ok(Newest::NotAll(looked))
+    Ok(Newest::NotAll(count))
 }
 
-/// Switches versioning on.
+/// Enables versioning.
 pub(crate) async fn version(client: &S3, bucket: &str) -> Result<(), CallError> {
     let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
     let put = client.put_bucket_versioning().bucket(bucket).versioning_configuration(on).send().await;
@@ -368,7 +369,7 @@ pub(crate) async fn close(client: &S3, bucket: &str) -> Result<(), CallError> {
     Ok(())
 }
 
-/// Encrypts by default with a key.
+/// Sets a key as the default encryption.
 pub(crate) async fn encrypt(client: &S3, bucket: &str, key: &str) -> Result<(), CallError> {
     let during = CallError::before("s3:PutEncryptionConfiguration");
     let default = ServerSideEncryptionByDefault::builder()
@@ -393,7 +394,7 @@ pub(crate) async fn put_policy(client: &S3, bucket: &str, policy: &str) -> Resul
     Ok(())
 }
 
-/// Adds one lifecycle rule for the whole bucket beside those that are there; one of an earlier repair is replaced.
+/// Adds one lifecycle rule for the whole bucket and keeps the others; replaces the rule of an earlier repair.
 pub(crate) async fn add_lifecycle(
     client: &S3,
     bucket: &str,
@@ -429,42 +430,35 @@ pub(crate) async fn add_lifecycle(
     Ok(())
 }
 
-/// A rule that has its prefix in a `Filter`. S3 refuses a configuration in which rules with a `Filter` stand beside rules with
-/// a `Prefix` of their own, the form of before 2016.
+/// Moves a rule's prefix into a `Filter`. S3 refuses a configuration that mixes rules with a `Filter` and rules with a bare
+/// `Prefix`, the form from before 2016.
 fn with_filter(mut rule: LifecycleRule) -> LifecycleRule {
-    #[expect(deprecated, reason = "rules of before 2016 have it")]
+    #[expect(deprecated, reason = "rules from before 2016 have it")]
     let prefix = rule.prefix.take();
-    let is_said =
+    let has_filter =
         rule.filter.as_ref().is_some_and(|filter| *filter != LifecycleRuleFilter::builder().build());
-    if let Some(prefix) = prefix.filter(|_| !is_said) {
+    if let Some(prefix) = prefix.filter(|_| !has_filter) {
         rule.filter = Some(LifecycleRuleFilter::builder().prefix(prefix).build());
     }
-    // A rule without both is for the whole bucket.
+    // A rule without both applies to the whole bucket.
     rule.filter.get_or_insert_with(|| LifecycleRuleFilter::builder().prefix("").build());
     rule
 }
 
-/// Stores a report that was collected in a file, at a place that is free.
-pub(crate) async fn store(
-    client: &S3,
-    bucket: &str,
-    key: &str,
-    file: &Path,
-    kind: &str,
-    checksum: String,
-) -> Result<(), CallError> {
-    let body = ByteStream::from_path(file).await.map_err(CallError::before("s3:PutObject"))?;
-    let put = client.put_object().bucket(bucket).key(key).body(body).content_type(kind);
-    // Its own checksum, since Object Lock wants one and a file has none that could be sent before it.
-    let put = put.checksum_sha256(checksum).if_none_match("*").send().await;
+/// Stores a report from a file under a key; never overwrites an object.
+pub(crate) async fn store(client: &S3, bucket: &str, key: &str, report: &Report) -> Result<(), CallError> {
+    let body = ByteStream::from_path(report.file.path()).await.map_err(CallError::before("s3:PutObject"))?;
+    let put = client.put_object().bucket(bucket).key(key).body(body).content_type(report.kind);
+    // Object Lock requires a checksum, and the SDK cannot send a file's before its content.
+    let put = put.checksum_sha256(report.checksum()).if_none_match("*").send().await;
     match put.map_err(CallError::during("s3:PutObject")) {
-        // An attempt before, that S3 took and did not confirm.
+        // `PreconditionFailed`: an earlier attempt stored it, and its answer was lost.
         Err(call) if call.code != "PreconditionFailed" => Err(call),
         _ => Ok(()),
     }
 }
 
-/// The lines of a report, in chunks as they come.
+/// Opens a stored report as a stream.
 pub(crate) async fn open_report(client: &S3, bucket: &str, key: &str) -> Seen<ByteStream> {
     let object = client.get_object().bucket(bucket).key(key).send().await;
     Ok(object.map_err(CallError::during("s3:GetObject"))?.body)
@@ -484,7 +478,7 @@ mod tests {
         (S3::new(&aws(&wire)), wire)
     }
 
-    /// What a read makes of an answer without a body, and how many requests it sent.
+    /// The operation that a read reports for an answer without a body, after one request.
     macro_rules! of_nothing {
         ($read:expr) => {{
             let (client, wire) = client(&[""]);
@@ -495,7 +489,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_without_a_body_is_unknown_and_not_nothing() {
+    async fn an_answer_without_a_body_is_an_error() {
         let young = Timestamp::UNIX_EPOCH;
         let found = [
             of_nothing!(async |client| buckets(client, "moveongs", None).await),
@@ -528,9 +522,9 @@ mod tests {
         assert_eq!(found, expected);
     }
 
-    /// The Amazon S3 API Reference has an element in each of these answers that says how much there is.
+    /// In the Amazon S3 API Reference each of these answers has an element that proves that the list is complete.
     #[tokio::test]
-    async fn a_list_that_does_not_say_how_long_it_is_is_unknown_and_not_empty() {
+    async fn a_list_without_proof_of_its_length_is_an_error() {
         let (client, _) =
             client(&["<ListAllMyBucketsResult/>", "<AccessControlPolicy/>", "<ListBucketResult/>"]);
         for call in [
@@ -542,9 +536,9 @@ mod tests {
         }
     }
 
-    /// The Amazon S3 API Reference has these answers for a bucket on which nothing was ever set.
+    /// In the Amazon S3 API Reference a bucket on which nothing was ever set has these answers.
     #[tokio::test]
-    async fn an_element_without_content_says_that_nothing_is_set() {
+    async fn an_empty_element_means_that_nothing_is_set() {
         let xmlns = r#"xmlns="http://s3.amazonaws.com/doc/2006-03-01/""#;
         let (of_versions, _) = client(&[&format!("<VersioningConfiguration {xmlns}/>")]);
         assert_eq!(versioning(&of_versions, BUCKET).await, Ok(None));
@@ -553,7 +547,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rules_that_were_not_read_are_not_replaced() {
+    async fn unread_lifecycle_rules_are_not_replaced() {
         for answer in ["", "<LifecycleConfiguration/>"] {
             let (client, wire) = client(&[answer, ""]);
             let refused = add_lifecycle(&client, BUCKET, Some(30), None).await.unwrap_err();
@@ -563,9 +557,9 @@ mod tests {
         }
     }
 
-    /// "Filter element can only be used in Lifecycle V2", S3 says of a configuration that has both forms.
+    /// S3 refuses a configuration that has both forms: "Filter element can only be used in Lifecycle V2".
     #[tokio::test]
-    async fn a_rule_is_added_beside_rules_of_the_old_form_which_keep_all_else() {
+    async fn a_rule_is_added_to_rules_of_the_old_form_which_keep_everything_but_their_prefix() {
         let rules = [
             "<Rule><ID>old</ID><Prefix>tmp/&amp;</Prefix><Status>Enabled</Status><Transition><Days>30</Days><StorageClass>GLACIER</StorageClass></Transition><NoncurrentVersionTransition><NoncurrentDays>9</NoncurrentDays><StorageClass>STANDARD_IA</StorageClass><NewerNoncurrentVersions>2</NewerNoncurrentVersions></NoncurrentVersionTransition></Rule>",
             "<Rule><ID>all</ID><Prefix></Prefix><Status>Disabled</Status><Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration></Rule>",
@@ -582,16 +576,16 @@ mod tests {
         let written = String::from_utf8(written.body().bytes().unwrap().to_vec()).unwrap();
         let (reader, _) = client(&[&written]);
         let after = configured(&reader, BUCKET).await.unwrap().unwrap().rules.unwrap();
-        #[expect(deprecated, reason = "what must be gone")]
+        #[expect(deprecated, reason = "the old form must be gone")]
         let old = after.iter().filter(|rule| rule.prefix().is_some() || rule.filter().is_none()).count();
         assert_eq!(old, 0, "{written}");
         let (ours, others) = after.split_last().unwrap();
         assert_eq!((ours.id(), others.len()), (Some(OURS), 4));
         let days = ours.abort_incomplete_multipart_upload().and_then(|abort| abort.days_after_initiation());
-        assert_eq!(days, Some(7), "what an earlier repair set stays");
+        assert_eq!(days, Some(7), "an earlier repair's setting stays");
         for (before, after) in before.iter().zip(others) {
             assert_eq!(rule(before), rule(after));
-            // The prefix moves, and nothing else.
+            // Only the prefix moves.
             assert_eq!(with_filter(before.clone()), *after);
             assert_eq!(
                 (before.id(), before.status(), before.expiration(), before.transitions()),

@@ -1,10 +1,10 @@
-//! What the application's infrastructure lacks, as far as AWS tells it. Source: the application's facts, section 7.
+//! The application's infrastructure, as far as AWS shows it. Source: the application's facts, section 7.
 
-use super::rds::select;
-use super::{Context, Meta, Rule, Severity, Verdict, matches, seen, switch};
-use crate::facts::{Account, Protected, Seen, Service, Vault};
+use super::facts::{Account, Protected, Seen, Service, Vault};
+use super::plans::select;
+use super::rule::{Context, Meta, Rule, Severity, Verdict, matches, seen, switch};
 
-/// That the cluster has a service at all.
+/// The cluster has a service.
 pub(crate) static NO_SERVICE: Meta = Meta {
     id: "ecs.exists",
     severity: Severity::High,
@@ -12,11 +12,11 @@ pub(crate) static NO_SERVICE: Meta = Meta {
     title: ["o cluster tem um serviço", "the cluster has a service"],
     why: [
         "num cluster vazio, ou no cluster errado, nenhuma regra da aplicação é verificada",
-        "in an empty cluster, or the wrong one, no rule of the application is checked",
+        "in an empty or wrong cluster no rule about the application is checked",
     ],
 };
 
-/// Where the application's tasks log.
+/// Log group of the application's tasks.
 pub(crate) fn log_group(context: &Context<'_>) -> String {
     format!("/aws/ecs/{}-{}-api", context.project, context.environment)
 }
@@ -35,7 +35,7 @@ pub(crate) static SERVICE: &[Rule<Service>] = &[
             title: ["disjuntor de deployment", "deployment circuit breaker"],
             why: [
                 "sem ele um deployment que falha tenta para sempre e não volta",
-                "without it a deployment that fails tries for ever and does not go back",
+                "without it a failing deployment retries for ever and is not rolled back",
             ],
         },
         check: |service, _| {
@@ -54,15 +54,15 @@ pub(crate) static SERVICE: &[Rule<Service>] = &[
             id: "ecs.grace-period",
             severity: Severity::Low,
             guide: "app 7",
-            title: ["carência da verificação de saúde", "grace period of the health check"],
+            title: ["carência da verificação de saúde", "health check grace period"],
             why: [
                 "sem ela uma tarefa que demora a subir é morta antes",
-                "without it a task that is slow to start is killed first",
+                "without it a task that starts slowly is stopped too early",
             ],
         },
         check: |service, _| {
             service.is_balanced.then(|| match service.grace_seconds {
-                None => Verdict::untold("healthCheckGracePeriodSeconds"),
+                None => Verdict::missing("healthCheckGracePeriodSeconds"),
                 Some(seconds) => {
                     Verdict::of(seconds > 0, format!("healthCheckGracePeriodSeconds {seconds}"), "≥ 1")
                 }
@@ -75,13 +75,10 @@ pub(crate) static SERVICE: &[Rule<Service>] = &[
             id: "ecs.variables",
             severity: Severity::Medium,
             guide: "app 7",
-            title: [
-                "variáveis que a aplicação precisa receber",
-                "variables that the application must be given",
-            ],
+            title: ["variáveis que a aplicação precisa receber", "variables that the application requires"],
             why: [
                 "sem AUDIT_LOG_SIGNING_KEY, por exemplo, a trilha de auditoria não é assinada",
-                "without AUDIT_LOG_SIGNING_KEY, for one, the audit trail is not signed",
+                "without AUDIT_LOG_SIGNING_KEY, for example, the audit trail is not signed",
             ],
         },
         check: |service, context| {
@@ -105,10 +102,10 @@ pub(crate) static SERVICE: &[Rule<Service>] = &[
             id: "ecs.secrets",
             severity: Severity::High,
             guide: "app 7",
-            title: ["segredos fora das variáveis em claro", "no secret in a variable in clear"],
+            title: ["segredos fora das variáveis em claro", "no secrets in clear-text variables"],
             why: [
                 "quem descreve a task definition lê a variável",
-                "whoever describes the task definition reads the variable",
+                "anyone who may describe the task definition can read the variable",
             ],
         },
         check: |service, context| {
@@ -142,7 +139,7 @@ pub(crate) static SERVICE: &[Rule<Service>] = &[
             ],
             why: [
                 "sem s3:GetObjectVersion a restauração de um anexo passa por uma pessoa",
-                "without s3:GetObjectVersion the restore of an attachment needs a person",
+                "without s3:GetObjectVersion restoring an attachment needs a person",
             ],
         },
         check: |service, _| {
@@ -162,8 +159,8 @@ pub(crate) static SERVICE: &[Rule<Service>] = &[
     },
 ];
 
-fn there(fact: &Seen<bool>, what: &str) -> Option<Verdict> {
-    Some(seen(fact, |there| Verdict::of(*there, format!("no {what}"), format!("one {what} or more"))))
+fn exists(fact: &Seen<bool>, what: &str) -> Option<Verdict> {
+    Some(seen(fact, |found| Verdict::of(*found, format!("no {what}"), format!("one {what} or more"))))
 }
 
 /// Every rule for the account.
@@ -176,10 +173,10 @@ pub(crate) static ACCOUNT: &[Rule<Account>] = &[
             title: ["alarmes do CloudWatch além dos desta stack", "CloudWatch alarms besides this stack's"],
             why: [
                 "sem alarmes da aplicação ninguém sabe que ela caiu",
-                "without alarms of the application nobody knows that it is down",
+                "without alarms for the application an outage goes unnoticed",
             ],
         },
-        check: |account, _| there(&account.has_alarms, "alarm"),
+        check: |account, _| exists(&account.has_alarms, "alarm"),
         command: |_, _| "# docs/observability/alertas.md: aws cloudwatch put-metric-alarm …".to_owned(),
     },
     Rule {
@@ -189,11 +186,11 @@ pub(crate) static ACCOUNT: &[Rule<Account>] = &[
             guide: "4.1",
             title: [
                 "filtro de métrica nos logs da aplicação, com alarme que age",
-                "metric filter on the application's logs, with an alarm that acts",
+                "metric filter on the application's logs, with an alarm that has an action",
             ],
             why: [
                 "o guia pede filtros para erros críticos nos logs; um que nenhum alarme olha não acorda ninguém",
-                "the guide asks for filters on critical errors in the logs; one without an alarm wakes nobody",
+                "the guide requires filters for critical errors in the logs; one without an alarm notifies no one",
             ],
         },
         check: |account, context| {
@@ -212,7 +209,7 @@ pub(crate) static ACCOUNT: &[Rule<Account>] = &[
         },
         command: |account, context| {
             let Context { project, environment, .. } = context;
-            // Where a filter is there, its metric only lacks the alarm. A name of others may hold what a shell would run.
+            // If a filter exists, its metric only lacks the alarm. A foreign name may contain text that a shell would run.
             let is_plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./".contains(c));
             let counted = account.log_watch.iter().flat_map(|watch| &watch.counted);
             let counted = counted.into_iter().find(|(namespace, name)| is_plain(namespace) && is_plain(name));
@@ -236,13 +233,13 @@ pub(crate) static ACCOUNT: &[Rule<Account>] = &[
             id: "account.backup-plan",
             severity: Severity::Low,
             guide: "app 7",
-            title: ["algum plano do AWS Backup", "some plan of AWS Backup"],
+            title: ["algum plano do AWS Backup", "an AWS Backup plan exists"],
             why: [
                 "uma segunda via dos backups, com cofre próprio",
-                "a second copy of the backups, with a vault of its own",
+                "a second copy of the backups, in a separate vault",
             ],
         },
-        check: |account, _| there(&account.has_backup_plan, "plan"),
+        check: |account, _| exists(&account.has_backup_plan, "plan"),
         command: |_, _| "aws backup create-backup-plan --backup-plan file://plan.json".to_owned(),
     },
     Rule {
@@ -253,24 +250,24 @@ pub(crate) static ACCOUNT: &[Rule<Account>] = &[
             title: ["endpoints da VPC", "VPC endpoints"],
             why: [
                 "sem eles o tráfego para o S3 e os segredos sai da VPC",
-                "without them traffic to S3 and to the secrets leaves the VPC",
+                "without them traffic to S3 and Secrets Manager leaves the VPC",
             ],
         },
-        check: |account, _| there(&account.has_endpoints, "endpoint"),
+        check: |account, _| exists(&account.has_endpoints, "endpoint"),
         command: |_, _| "aws ec2 create-vpc-endpoint --vpc-id … --service-name com.amazonaws.…".to_owned(),
     },
 ];
 
-/// Every rule for what a plan of AWS Backup should select besides databases.
+/// Every rule for resources, other than databases, that an AWS Backup plan should select.
 pub(crate) static PROTECTED: &[Rule<Protected>] = &[Rule {
     meta: Meta {
         id: "account.in-backup-plan",
         severity: Severity::Low,
         guide: "app 7",
-        title: ["bucket ou tabela num plano do AWS Backup", "bucket or table in a plan of AWS Backup"],
+        title: ["bucket ou tabela num plano do AWS Backup", "bucket or table in an AWS Backup plan"],
         why: [
             "um plano que não escolhe o recurso não guarda nada dele",
-            "a plan that does not select a resource keeps nothing of it",
+            "a plan does not back up a resource that it does not select",
         ],
     },
     check: |resource, _| {
@@ -279,17 +276,17 @@ pub(crate) static PROTECTED: &[Rule<Protected>] = &[Rule {
     command: |resource, _| select(&resource.name, &resource.arn),
 }];
 
-/// Every rule for a vault that a plan of AWS Backup fills. RDS's recovery points have the key of their database.
+/// Every rule for a vault that an AWS Backup plan uses. Recovery points of RDS keep the key of their database.
 pub(crate) static VAULT: &[Rule<Vault>] = &[
     Rule {
         meta: Meta {
             id: "account.backup-vault-key",
             severity: Severity::Low,
             guide: "app 7",
-            title: ["cofre do AWS Backup cifrado", "encrypted vault of AWS Backup"],
+            title: ["cofre do AWS Backup cifrado", "encrypted AWS Backup vault"],
             why: [
                 "uma cópia sob a chave padrão aws/backup não pode ir para outra conta",
-                "a copy under the default key aws/backup cannot go to another account",
+                "a copy under the default key aws/backup cannot be shared with another account",
             ],
         },
         check: |vault, context| {
@@ -301,7 +298,7 @@ pub(crate) static VAULT: &[Rule<Vault>] = &[
                 }
             }))
         },
-        // A vault's key stays.
+        // A vault's key cannot be changed.
         command: |vault, context| {
             format!(
                 "aws backup create-backup-vault --backup-vault-name {}-2 --encryption-key-arn {}",
@@ -315,10 +312,10 @@ pub(crate) static VAULT: &[Rule<Vault>] = &[
             id: "account.backup-vault-lock",
             severity: Severity::Low,
             guide: "app 7",
-            title: ["cofre do AWS Backup com trava", "locked vault of AWS Backup"],
+            title: ["cofre do AWS Backup com trava", "locked AWS Backup vault"],
             why: [
                 "sem a trava quem tem a conta apaga os pontos de recuperação antes do prazo",
-                "without the lock whoever has the account deletes recovery points before their time",
+                "without the lock anyone with control of the account can delete recovery points early",
             ],
         },
         check: |vault, _| {
@@ -335,3 +332,166 @@ pub(crate) static VAULT: &[Rule<Vault>] = &[
         },
     },
 ];
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::rules::facts::{LogWatch, Task};
+    use crate::rules::plans::tests::plan;
+    use crate::rules::rule::tests::Case::{Broken, Dark, Edge, Holds};
+    use crate::rules::rule::tests::{FILES, KEY, Rows, check, context, row, unread};
+
+    fn service() -> Service {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Service {
+            name: "moveongs-prod-api".to_owned(),
+            arn: "arn:aws:ecs:us-east-1:111122223333:service/moveongs-prod-cluster/moveongs-prod-api"
+                .to_owned(),
+            has_circuit_breaker: Some(true),
+            is_balanced: true,
+            grace_seconds: Some(60),
+            task: Ok(Task {
+                plain: names(&["ANTIVIRUS_HOST"]),
+                secret: names(&["KEY", "JWT_SECRET"]),
+                role: Some("arn:aws:iam::111122223333:role/moveongs-prod-task".to_owned()),
+            }),
+            reads_versions: Ok(Some(true)),
+        }
+    }
+
+    fn watched(is_alarmed: bool) -> LogWatch {
+        let metric = BTreeSet::from([("moveongs/prod".to_owned(), "UnhandledErrors".to_owned())]);
+        LogWatch { alarmed: if is_alarmed { metric.clone() } else { BTreeSet::new() }, counted: metric }
+    }
+
+    fn account() -> Account {
+        Account {
+            has_alarms: Ok(true),
+            log_watch: Ok(watched(true)),
+            has_backup_plan: Ok(true),
+            has_endpoints: Ok(true),
+        }
+    }
+
+    fn protected() -> Protected {
+        let plans = Ok(vec![Arc::new(plan(json!({}), None))]);
+        Protected { name: FILES.to_owned(), arn: format!("arn:aws:s3:::{FILES}"), plans }
+    }
+
+    fn vault() -> Vault {
+        let arn = "arn:aws:backup:us-east-1:111122223333:backup-vault:main".to_owned();
+        Vault { name: "main".to_owned(), arn, key: Ok(Some(KEY.to_owned())), locked_days: Ok(Some(7)) }
+    }
+
+    pub(crate) const SERVICES: Rows<Service> = &[
+        ("ecs.circuit-breaker", Holds, |_| ()),
+        ("ecs.circuit-breaker", Broken, |service| service.has_circuit_breaker = Some(false)),
+        ("ecs.circuit-breaker", Dark, |service| service.has_circuit_breaker = None),
+        ("ecs.circuit-breaker", Edge("pass"), |service| service.task = unread()),
+        ("ecs.grace-period", Holds, |_| ()),
+        ("ecs.grace-period", Edge("pass"), |service| service.grace_seconds = Some(1)),
+        ("ecs.grace-period", Broken, |service| service.grace_seconds = Some(0)),
+        ("ecs.grace-period", Dark, |service| service.grace_seconds = None),
+        ("ecs.grace-period", Edge("-"), |service| {
+            (service.is_balanced, service.grace_seconds) = (false, Some(0))
+        }),
+        ("ecs.variables", Holds, |_| ()),
+        ("ecs.variables", Edge("pass"), |service| given(service, &["KEY"], &["ANTIVIRUS_"])),
+        ("ecs.variables", Edge("fail"), |service| given(service, &["KEYS"], &["ANTIVIRUS_HOST"])),
+        ("ecs.variables", Broken, |service| given(service, &[], &[])),
+        ("ecs.variables", Dark, |service| service.task = unread()),
+        ("ecs.secrets", Holds, |_| ()),
+        ("ecs.secrets", Edge("pass"), |service| given(service, &["JWT_SECRET_TTL"], &["JWT_SECRET"])),
+        ("ecs.secrets", Edge("fail"), |service| given(service, &["JWT_SECRET"], &["JWT_SECRET"])),
+        ("ecs.secrets", Broken, |service| given(service, &["DATABASE_URL", "REDIS_URL"], &[])),
+        ("ecs.secrets", Dark, |service| service.task = unread()),
+        ("iam.object-versions", Holds, |_| ()),
+        ("iam.object-versions", Broken, |service| service.reads_versions = Ok(Some(false))),
+        ("iam.object-versions", Edge("fail"), |service| service.reads_versions = Ok(None)),
+        ("iam.object-versions", Dark, |service| service.reads_versions = unread()),
+    ];
+
+    fn given(service: &mut Service, plain: &[&str], secret: &[&str]) {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        service.task = Ok(Task { plain: names(plain), secret: names(secret), role: None });
+    }
+
+    pub(crate) const ACCOUNTS: Rows<Account> = &[
+        ("account.alarms", Holds, |_| ()),
+        ("account.alarms", Broken, |account| account.has_alarms = Ok(false)),
+        ("account.alarms", Dark, |account| account.has_alarms = unread()),
+        ("account.alarms", Edge("pass"), |account| account.log_watch = unread()),
+        ("account.log-filters", Holds, |_| ()),
+        ("account.log-filters", Broken, |account| account.log_watch = Ok(LogWatch::default())),
+        ("account.log-filters", Broken, |account| account.log_watch = Ok(watched(false))),
+        ("account.log-filters", Dark, |account| account.log_watch = unread()),
+        ("account.log-filters", Edge("pass"), |account| account.has_alarms = unread()),
+        ("account.backup-plan", Holds, |_| ()),
+        ("account.backup-plan", Broken, |account| account.has_backup_plan = Ok(false)),
+        ("account.backup-plan", Dark, |account| account.has_backup_plan = unread()),
+        ("account.backup-plan", Edge("pass"), |account| account.has_endpoints = unread()),
+        ("account.vpc-endpoints", Holds, |_| ()),
+        ("account.vpc-endpoints", Broken, |account| account.has_endpoints = Ok(false)),
+        ("account.vpc-endpoints", Dark, |account| account.has_endpoints = unread()),
+        ("account.vpc-endpoints", Edge("pass"), |account| account.has_backup_plan = unread()),
+    ];
+
+    pub(crate) const PROTECTEDS: Rows<Protected> = &[
+        ("account.in-backup-plan", Holds, |_| ()),
+        ("account.in-backup-plan", Broken, |resource| resource.plans = Ok(Vec::new())),
+        ("account.in-backup-plan", Dark, |resource| resource.plans = unread()),
+        ("account.in-backup-plan", Edge("pass"), |resource| {
+            resource.plans = Ok(vec![Arc::new(plan(json!({}), None)), Arc::new(plan(json!({}), None))]);
+        }),
+    ];
+
+    pub(crate) const VAULTS: Rows<Vault> = &[
+        ("account.backup-vault-key", Holds, |_| ()),
+        ("account.backup-vault-key", Broken, |vault| vault.key = Ok(None)),
+        ("account.backup-vault-key", Edge("fail"), |vault| vault.key = Ok(Some(format!("{KEY}-another")))),
+        ("account.backup-vault-key", Dark, |vault| vault.key = unread()),
+        ("account.backup-vault-lock", Holds, |_| ()),
+        ("account.backup-vault-lock", Broken, |vault| vault.locked_days = Ok(None)),
+        ("account.backup-vault-lock", Edge("pass"), |vault| vault.locked_days = Ok(Some(1))),
+        ("account.backup-vault-lock", Edge("fail"), |vault| vault.locked_days = Ok(Some(0))),
+        ("account.backup-vault-lock", Dark, |vault| vault.locked_days = unread()),
+    ];
+
+    #[test]
+    fn every_rule_of_a_service() {
+        check(SERVICE, "moveongs-prod-api", &service(), SERVICES);
+    }
+
+    #[test]
+    fn every_rule_of_protected_resources_and_vaults() {
+        check(PROTECTED, FILES, &protected(), PROTECTEDS);
+        check(VAULT, "main", &vault(), VAULTS);
+    }
+
+    #[test]
+    fn every_rule_of_the_account() {
+        check(ACCOUNT, "111122223333", &account(), ACCOUNTS);
+    }
+
+    #[test]
+    fn a_metric_that_exists_only_gets_an_alarm() {
+        let command = |namespace: &str| {
+            let counted = BTreeSet::from([(namespace.to_owned(), "Errors".to_owned())]);
+            let change = |account: &mut Account| {
+                account.log_watch = Ok(LogWatch { counted: counted.clone(), alarmed: BTreeSet::new() });
+            };
+            row(ACCOUNT, "account.log-filters", "account", &account(), change, &context()).unwrap().command
+        };
+        let shown = command("shop/api");
+        assert!(shown.starts_with("aws cloudwatch put-metric-alarm "), "{shown}");
+        assert!(shown.contains(" --namespace shop/api --metric-name Errors "), "{shown}");
+        // The name is foreign text, and would run in the shell of the person who pastes the command.
+        let shown = command("$(curl example.org)");
+        assert!(shown.starts_with("aws logs put-metric-filter ") && !shown.contains("curl"), "{shown}");
+    }
+}

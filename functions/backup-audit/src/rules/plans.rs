@@ -1,16 +1,16 @@
-//! Plans of AWS Backup, and which resources they select. Source: AWS Backup's developer guide, "Assign resources with AWS
+//! AWS Backup plans, and the resources that they select. Source: AWS Backup's developer guide, "Assign resources with AWS
 //! CLI", and the resource types AWS::Backup::BackupPlan and AWS::Backup::BackupSelection.
 //!
-//! A selection takes what `Resources` or `ListOfTags` name, less `NotResources`, and of that what all `Conditions` hold on;
-//! without the first two it takes everything. The region's opt-in, by which AWS Backup leaves out a type that a selection
-//! takes by tags or by the service's name alone, is not read.
+//! A selection takes the resources that `Resources` or `ListOfTags` name, or all if both are empty; without those in
+//! `NotResources`; and of these only the ones that meet all `Conditions`. Not read: the region's opt-in, by which AWS Backup
+//! skips a type that a selection takes only by tags or by the service's name.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A plan.
+/// An AWS Backup plan.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Plan {
     pub id: String,
@@ -19,7 +19,7 @@ pub(crate) struct Plan {
     pub selections: Vec<Selection>,
 }
 
-/// One rule of a plan.
+/// A rule of a plan.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Scheduled {
@@ -32,14 +32,14 @@ pub(crate) struct Scheduled {
     pub lifecycle: Lifecycle,
 }
 
-/// How long recovery points are kept.
+/// Retention of recovery points.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Lifecycle {
     pub delete_after_days: Option<f64>,
 }
 
-/// Which resources a plan takes.
+/// Resources that a plan takes.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(default, rename_all = "PascalCase")]
 pub(crate) struct Selection {
@@ -88,7 +88,7 @@ struct Chosen {
 }
 
 impl Plan {
-    /// A plan, without its selections, from the properties that Cloud Control shows.
+    /// Parses a plan, without its selections, from Cloud Control's properties.
     pub(crate) fn parse(id: &str, properties: &Value) -> Option<Self> {
         let Properties { backup_plan } = Properties::deserialize(properties).ok()?;
         Some(Self {
@@ -99,12 +99,12 @@ impl Plan {
         })
     }
 
-    /// Whether it takes a resource with these tags.
+    /// Whether the plan takes a resource with these tags.
     pub(crate) fn selects(&self, arn: &str, tags: &BTreeMap<String, String>) -> bool {
         self.selections.iter().any(|selection| selection.selects(arn, tags))
     }
 
-    /// Whether it depends on the tags of a resource whether the plan takes it.
+    /// Whether a resource's tags matter to the plan.
     pub(crate) fn asks_for_tags(&self) -> bool {
         self.selections.iter().any(|selection| {
             !selection.list_of_tags.is_empty() || selection.conditions != Conditions::default()
@@ -113,7 +113,7 @@ impl Plan {
 }
 
 impl Selection {
-    /// A selection, and the id of its plan, from the properties that Cloud Control shows.
+    /// Parses the id of a plan and a selection from Cloud Control's properties.
     pub(crate) fn parse(properties: &Value) -> Option<(String, Self)> {
         let chosen = Chosen::deserialize(properties).ok()?;
         Some((chosen.backup_plan_id, chosen.backup_selection))
@@ -122,7 +122,7 @@ impl Selection {
     fn selects(&self, arn: &str, tags: &BTreeMap<String, String>) -> bool {
         let is_named = |names: &[String]| names.iter().any(|name| is_like(name, arn));
         let is_taken = is_named(&self.resources)
-            || self.list_of_tags.iter().any(|one| of(tags, &one.key) == Some(&one.value))
+            || self.list_of_tags.iter().any(|one| tag(tags, &one.key) == Some(&one.value))
             || (self.resources.is_empty() && self.list_of_tags.is_empty());
         is_taken && !is_named(&self.not_resources) && self.conditions.hold(tags)
     }
@@ -130,8 +130,8 @@ impl Selection {
 
 impl Conditions {
     fn hold(&self, tags: &BTreeMap<String, String>) -> bool {
-        let is = |one: &Condition| of(tags, &one.key).is_some_and(|value| *value == one.value);
-        let like = |one: &Condition| of(tags, &one.key).is_some_and(|value| is_like(&one.value, value));
+        let is = |one: &Condition| tag(tags, &one.key).is_some_and(|value| *value == one.value);
+        let like = |one: &Condition| tag(tags, &one.key).is_some_and(|value| is_like(&one.value, value));
         self.string_equals.iter().all(is)
             && self.string_like.iter().all(like)
             && !self.string_not_equals.iter().any(is)
@@ -139,15 +139,15 @@ impl Conditions {
     }
 }
 
-/// A tag by the key of a condition.
-fn of<'a>(tags: &'a BTreeMap<String, String>, key: &str) -> Option<&'a String> {
+/// A tag by a condition's key.
+fn tag<'a>(tags: &'a BTreeMap<String, String>, key: &str) -> Option<&'a String> {
     tags.get(key.strip_prefix("aws:ResourceTag/").unwrap_or(key))
 }
 
-/// Whether a text is the pattern, in which `*` stands for anything.
+/// Whether a text matches a pattern, in which `*` matches anything.
 fn is_like(pattern: &str, text: &str) -> bool {
-    let Some((beginning, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(mut text) = text.strip_prefix(beginning) else { return false };
+    let Some((prefix, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(prefix) else { return false };
     let mut parts = rest.split('*').peekable();
     while let Some(part) = parts.next() {
         if parts.peek().is_none() {
@@ -157,6 +157,15 @@ fn is_like(pattern: &str, text: &str) -> bool {
         text = &text[at + part.len()..];
     }
     true
+}
+
+/// Adds a resource to a plan.
+pub(crate) fn select(name: &str, arn: &str) -> String {
+    // AWS Backup allows 50 characters.
+    let name: String = name.chars().take(50).collect();
+    format!(
+        "aws backup create-backup-selection --backup-plan-id … --backup-selection SelectionName={name},IamRoleArn=…,Resources={arn}"
+    )
 }
 
 #[cfg(test)]
@@ -171,10 +180,10 @@ pub(crate) mod tests {
     pub(crate) fn plan(selection: Value, days: Option<i32>) -> Plan {
         let rule = json!({"RuleName": "daily", "TargetBackupVault": "main", "EnableContinuousBackup": true,
             "Lifecycle": days.map_or(json!({}), |days| json!({"DeleteAfterDays": days}))});
-        let reported = json!({"BackupPlan": {"BackupPlanName": "prod", "BackupPlanRule": [rule]}, "BackupPlanId": "p-1"});
-        let mut plan = Plan::parse("p-1", &reported).unwrap();
-        let reported = json!({"BackupPlanId": "p-1", "BackupSelection": selection});
-        let (of, selection) = Selection::parse(&reported).unwrap();
+        let properties = json!({"BackupPlan": {"BackupPlanName": "prod", "BackupPlanRule": [rule]}, "BackupPlanId": "p-1"});
+        let mut plan = Plan::parse("p-1", &properties).unwrap();
+        let properties = json!({"BackupPlanId": "p-1", "BackupSelection": selection});
+        let (of, selection) = Selection::parse(&properties).unwrap();
         assert_eq!(of, plan.id);
         plan.selections.push(selection);
         plan
@@ -188,7 +197,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_selection_takes_what_its_arns_name() {
+    fn a_selection_takes_the_resources_of_its_arns() {
         check(json!({"Resources": [DB]}), true);
         check(json!({"Resources": ["arn:aws:rds:us-east-1:123456789012:db:moveongs-prod-db2", DB]}), true);
         check(json!({"Resources": ["arn:aws:rds:us-east-1:123456789012:db:moveongs-prod-d"]}), false);
@@ -204,7 +213,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_excluded_is_taken_by_nothing() {
+    fn an_excluded_resource_is_never_taken() {
         check(json!({"Resources": ["*"], "NotResources": [DB]}), false);
         check(json!({"Resources": [DB], "NotResources": ["arn:aws:rds:*"]}), false);
         check(json!({"Resources": [DB], "NotResources": ["arn:aws:s3:::*"]}), true);
@@ -215,7 +224,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn one_tag_of_the_list_is_enough_and_arns_stand_beside_it() {
+    fn one_tag_of_the_list_or_one_arn_is_enough() {
         let tag = |key: &str, value: &str| json!({"ConditionType": "STRINGEQUALS", "ConditionKey": key, "ConditionValue": value});
         check(json!({"ListOfTags": [tag("backup", "daily")]}), true);
         check(json!({"ListOfTags": [tag("backup", "weekly"), tag("Environment", "prod")]}), true);
@@ -227,7 +236,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn all_conditions_must_hold_on_what_is_taken() {
+    fn all_conditions_must_hold() {
         let of = |operator: &str, key: &str, value: &str| json!({operator: [{"ConditionKey": format!("aws:ResourceTag/{key}"), "ConditionValue": value}]});
         let on = |conditions: Value| json!({"Resources": ["arn:aws:rds:*"], "Conditions": conditions});
         check(on(of("StringEquals", "backup", "daily")), true);
@@ -253,12 +262,22 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_no_plan_and_no_selection_is_not_taken_for_one() {
-        for reported in
+    fn other_properties_are_neither_a_plan_nor_a_selection() {
+        for properties in
             [json!(""), json!({}), json!([]), json!({"BackupPlan": {}}), json!({"BackupSelection": {}})]
         {
-            assert!(Plan::parse("p", &reported).is_none(), "{reported}");
-            assert!(Selection::parse(&reported).is_none(), "{reported}");
+            assert!(Plan::parse("p", &properties).is_none(), "{properties}");
+            assert!(Selection::parse(&properties).is_none(), "{properties}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_selection_has_at_most_50_characters() {
+        let arn = format!("arn:aws:s3:::{}", "a".repeat(63));
+        for (length, expected) in [(50, 50), (51, 50), (63, 50)] {
+            let command = select(&"a".repeat(length), &arn);
+            assert!(command.contains(&format!("SelectionName={},", "a".repeat(expected))), "{command}");
+            assert!(command.ends_with(&arn), "{command}");
         }
     }
 }

@@ -1,37 +1,41 @@
 //! Buckets (guide, 2.2 and 2.3).
 
-use std::collections::BTreeSet;
+pub(crate) mod access;
+mod command;
+pub(crate) mod lifecycle;
 
 use jiff::SignedDuration;
-use serde_json::Value;
-use shared::access::{Clear, Place, Policy, Who};
 use shared::runtime::failure::CallError;
 
-use super::{Context, Meta, Row, Rule, Severity, Verdict, declared, seen, utc};
-use crate::facts::{Acl, BLOCKS, Bucket, Lifecycle, Newest, Role};
+use access::{acl, block, foreign, named_strangers, outsiders, over_tls, public, tls_statement};
+use command::{close, lifecycle, plan_or, put};
+use lifecycle::{expiration, noncurrent};
 
-/// That a bucket which is named is there.
+use super::facts::{Bucket, Newest, Role};
+use super::rule::{Context, Meta, Row, Rule, Severity, Verdict, declared, seen, utc};
+
+/// A bucket that the stack names exists.
 pub(crate) static MISSING: Meta = Meta {
     id: "s3.exists",
     severity: Severity::Critical,
     guide: "1",
     title: ["o bucket existe", "the bucket exists"],
-    why: ["sem ele, o que ele guarda não está em lugar nenhum", "without it, what it keeps is nowhere"],
+    why: ["sem ele, o que ele guarda não está em lugar nenhum", "without it its content is stored nowhere"],
 };
 
-/// That somebody has said where Grafana's export lies.
+/// The stack names the bucket of Grafana's export.
 pub(crate) static GRAFANA_DECLARED: Meta = Meta {
     id: "grafana.declared",
     severity: Severity::Medium,
     guide: "2.3",
-    title: ["lugar da exportação do Grafana", "place of Grafana's export"],
+    title: ["lugar da exportação do Grafana", "location of Grafana's export"],
     why: [
         "o guia pede a exportação de dashboards e alertas a cada release",
-        "the guide asks for an export of dashboards and alerts with each release",
+        "the guide requires an export of dashboards and alerts with each release",
     ],
 };
 
-/// That the uploads' bucket which the stack does not name is there by its name.
+/// The bucket of the uploads exists under its usual name, if the stack does not name it.
 pub(crate) static UPLOADS_DECLARED: Meta = Meta {
     id: "uploads.declared",
     severity: Severity::Medium,
@@ -39,11 +43,11 @@ pub(crate) static UPLOADS_DECLARED: Meta = Meta {
     title: ["bucket dos uploads on-prem", "bucket of the on-prem uploads"],
     why: [
         "o guia pede o envio diário de UPLOADS_DIR; um bucket que some leva as próprias regras",
-        "the guide asks for UPLOADS_DIR to be sent every day; a bucket that vanishes takes its own rules along",
+        "the guide requires UPLOADS_DIR to be sent every day; no rule can report on a bucket that has disappeared",
     ],
 };
 
-/// Whether the uploads have a bucket by its name; it is not known where the list was not read.
+/// Whether the uploads' bucket exists under its usual name; unknown if the list was not read.
 pub(crate) fn uploads(is_listed: Result<bool, &CallError>, context: &Context<'_>) -> Row {
     let name = format!("{}-{}-uploads", context.project, context.environment);
     let command = ("no bucket", "parameter UploadsBucketName; docs/backups.md#envio-diário-on-prem");
@@ -54,11 +58,7 @@ pub(crate) fn uploads(is_listed: Result<bool, &CallError>, context: &Context<'_>
     }
 }
 
-fn put(bucket: &Bucket, operation: &str, change: &str) -> String {
-    format!("aws s3api {operation} --bucket {} {change}", bucket.name)
-}
-
-/// Whether the guide's retention is for it.
+/// Whether the guide's retention applies to a bucket.
 fn holds_files(bucket: &Bucket) -> bool {
     matches!(bucket.role, Role::Attachments | Role::Uploads | Role::Other)
 }
@@ -73,7 +73,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             title: ["versionamento", "versioning"],
             why: [
                 "só ele traz de volta o que foi apagado ou trocado",
-                "nothing else brings back what was deleted or replaced",
+                "nothing else restores a deleted or replaced object",
             ],
         },
         check: |bucket, _| {
@@ -94,7 +94,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             title: ["retenção das versões antigas", "retention of old versions"],
             why: [
                 "o guia pede versões antigas por 30 dias; sem regra elas ficam para sempre, com uma curta demais somem antes",
-                "the guide asks for old versions for 30 days; without a rule they stay for ever, with too short a one they go earlier",
+                "the guide requires old versions for 30 days; without a rule they stay for ever, with a shorter one they are deleted early",
             ],
         },
         check: |bucket, context| {
@@ -107,10 +107,10 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             id: "s3.expiration",
             severity: Severity::High,
             guide: "2.2",
-            title: ["nada que é atual expira", "nothing current expires"],
+            title: ["nada que é atual expira", "current objects do not expire"],
             why: [
                 "uma regra que apaga objetos atuais apaga os próprios anexos, ou esconde as evidências",
-                "a rule that deletes current objects deletes the attachments themselves, or hides the evidence",
+                "a rule that deletes current objects deletes attachments, or hides evidence",
             ],
         },
         check: |bucket, context| {
@@ -125,11 +125,8 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             id: "s3.incomplete-uploads",
             severity: Severity::Low,
             guide: "2.2",
-            title: ["uploads incompletos abortados", "incomplete uploads are aborted"],
-            why: [
-                "as partes deles se pagam e ninguém as vê",
-                "their parts are paid for, and nobody sees them",
-            ],
+            title: ["uploads incompletos abortados", "incomplete uploads aborted"],
+            why: ["as partes deles se pagam e ninguém as vê", "their parts cost money and are invisible"],
         },
         check: |bucket, context| {
             let most = i32::from(context.policy.incomplete_upload_days);
@@ -160,7 +157,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             title: ["bloqueio de acesso público", "public access block"],
             why: [
                 "anexos e estado guardam dados pessoais e senhas",
-                "attachments and state hold personal data and passwords",
+                "attachments and state contain personal data and passwords",
             ],
         },
         check: |bucket, _| Some(block(bucket)),
@@ -171,10 +168,10 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             id: "s3.public",
             severity: Severity::Critical,
             guide: "2.2",
-            title: ["aberto a todos", "open to everybody"],
+            title: ["aberto a todos", "open to everyone"],
             why: [
                 "a política ou a ACL dá a qualquer pessoa os anexos, o estado ou as evidências",
-                "policy or ACL gives attachments, state or evidence to anybody",
+                "the policy or the ACL lets anyone read attachments, state or evidence",
             ],
         },
         check: |bucket, context| Some(public(bucket, context)),
@@ -185,10 +182,10 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             id: "s3.foreign-access",
             severity: Severity::High,
             guide: "2.2",
-            title: ["acesso de outras contas", "access of other accounts"],
+            title: ["acesso de outras contas", "access by other accounts"],
             why: [
                 "quem tem o acesso não responde a esta conta; as contas combinadas ficam na política",
-                "whoever has it does not answer to this account; the accounts that were agreed on are in the policy",
+                "other accounts are outside this one's control; the policy lists the agreed ones",
             ],
         },
         check: |bucket, context| Some(foreign(bucket, context)),
@@ -213,7 +210,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             title: ["cifra com a chave esperada", "encryption with the expected key"],
             why: [
                 "quem lê o bucket sem a chave não lê o conteúdo",
-                "whoever reads the bucket without the key does not read its content",
+                "without the key, access to the bucket is not enough to read its content",
             ],
         },
         check: encryption,
@@ -233,7 +230,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             title: ["só por TLS", "over TLS only"],
             why: [
                 "sem a política o bucket aceita pedidos em claro",
-                "without the policy the bucket takes requests in clear",
+                "without the policy the bucket accepts requests in clear text",
             ],
         },
         check: |bucket, context| {
@@ -256,12 +253,12 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             title: ["Object Lock na evidência", "Object Lock on the evidence"],
             why: [
                 "evidência que se pode apagar não convence auditor nenhum",
-                "evidence that can be deleted convinces no auditor",
+                "evidence that can be deleted does not convince an auditor",
             ],
         },
         check: |bucket, context| {
-            let asked = context.evidence_lock;
-            (bucket.role == Role::Evidence).then(|| lock(bucket, &asked.mode, asked.days))
+            let required = context.evidence_lock;
+            (bucket.role == Role::Evidence).then(|| lock(bucket, &required.mode, required.days))
         },
         command: |bucket, _| {
             format!(
@@ -278,7 +275,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             title: ["Object Lock nos anexos", "Object Lock on the attachments"],
             why: [
                 "sem ele quem tem a conta apaga também as versões antigas",
-                "without it whoever has the account deletes old versions too",
+                "without it anyone with control of the account can delete old versions too",
             ],
         },
         check: |bucket, _| (bucket.role == Role::Attachments).then(|| lock(bucket, "GOVERNANCE", 1)),
@@ -298,10 +295,10 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             id: "s3.replication",
             severity: Severity::Low,
             guide: "app 7",
-            title: ["réplica dos anexos", "a replica of the attachments"],
+            title: ["réplica dos anexos", "replica of the attachments"],
             why: [
                 "versões no mesmo bucket não sobrevivem à perda da região",
-                "versions in the same bucket do not outlive the loss of a region",
+                "versions in the same bucket do not survive the loss of the region",
             ],
         },
         check: |bucket, _| {
@@ -324,7 +321,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             title: ["registro de acessos", "access logging"],
             why: [
                 "depois de um vazamento se pergunta quem leu o quê",
-                "after a leak people ask who read what",
+                "after a leak it shows which objects were read, and by whom",
             ],
         },
         check: |bucket, _| {
@@ -343,7 +340,7 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
             title: ["idade da sincronização on-prem", "age of the on-prem synchronisation"],
             why: [
                 "o guia pede o envio diário de UPLOADS_DIR",
-                "the guide asks for UPLOADS_DIR to be sent every day",
+                "the guide requires UPLOADS_DIR to be sent every day",
             ],
         },
         check: |bucket, context| {
@@ -381,223 +378,6 @@ pub(crate) static BUCKET: &[Rule<Bucket>] = &[
     },
 ];
 
-/// Blocks public access in all four ways, whatever the account does.
-fn close(bucket: &Bucket) -> String {
-    put(
-        bucket,
-        "put-public-access-block",
-        "--public-access-block-configuration BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true",
-    )
-}
-
-/// Whether a setting is on, for the bucket or for its account: S3 goes by the stricter of both, setting by setting.
-fn is_on(bucket: &Bucket, setting: &str) -> Result<bool, CallError> {
-    match (&bucket.open, &bucket.account_open) {
-        (Ok(open), _) if !open.contains(&setting) => Ok(true),
-        (_, Ok(open)) if !open.contains(&setting) => Ok(true),
-        (Err(call), _) | (_, Err(call)) => Err(call.clone()),
-        (Ok(_), Ok(_)) => Ok(false),
-    }
-}
-
-fn block(bucket: &Bucket) -> Verdict {
-    let mut untold = None;
-    let mut open = Vec::new();
-    for setting in BLOCKS {
-        match is_on(bucket, setting) {
-            Ok(true) => {}
-            Ok(false) => open.push(setting),
-            Err(call) => untold = Some(call),
-        }
-    }
-    match untold {
-        Some(call) if open.is_empty() => Verdict::Unknown(call.to_string()),
-        _ => Verdict::of(open.is_empty(), format!("{} false", open.join(", ")), "all four true"),
-    }
-}
-
-fn place<'a>(bucket: &'a Bucket, context: &Context<'a>) -> Place<'a> {
-    Place {
-        account: context.account,
-        trusted: &context.policy.shared_with,
-        owner: bucket.acl.as_ref().ok().and_then(|acl| acl.owner.as_deref()),
-        now: context.now,
-    }
-}
-
-/// Whom the bucket's policy lets in; the error is why that is not known.
-fn strangers(bucket: &Bucket, context: &Context<'_>) -> Result<BTreeSet<Who>, String> {
-    let Some(policy) = bucket.policy.as_ref().map_err(ToString::to_string)? else {
-        return Ok(BTreeSet::new());
-    };
-    let found = policy.parse::<Policy>();
-    let found = found.and_then(|policy| policy.strangers_to_bucket(&bucket.name, &place(bucket, context)));
-    let found = found.map_err(|error| error.to_string())?;
-    // Whether an id is the bucket's own account's, only its ACL says.
-    match acl(bucket) {
-        Err(why) if found.iter().any(|who| matches!(who, Who::Canonical(_))) => Err(why),
-        _ => Ok(found),
-    }
-}
-
-/// Whom the bucket's policy lets in by name. Where public buckets are restricted, S3 lets in services alone.
-fn named_strangers(bucket: &Bucket, context: &Context<'_>) -> Result<BTreeSet<Who>, String> {
-    let mut found = strangers(bucket, context)?;
-    if found.remove(&Who::Everyone) && is_on(bucket, "RestrictPublicBuckets") == Ok(true) {
-        found.retain(|who| matches!(who, Who::Service(_)));
-    }
-    Ok(found)
-}
-
-/// The ACL, where the answer has whose the bucket is.
-fn acl(bucket: &Bucket) -> Result<&Acl, String> {
-    match &bucket.acl {
-        Err(call) => Err(call.to_string()),
-        Ok(Acl { owner: None, .. }) => Err("the answer of AWS has no Owner".to_owned()),
-        Ok(acl) => Ok(acl),
-    }
-}
-
-/// The accounts whom the ACL gives anything, besides the owner.
-fn outsiders(acl: &Acl) -> Vec<&str> {
-    acl.accounts.iter().filter(|id| acl.owner.as_ref() != Some(*id)).map(String::as_str).collect()
-}
-
-/// What is so where nothing blocks it, and what is not known because of it.
-fn unless_blocked(
-    found: Result<Option<String>, String>,
-    is_blocked: Result<bool, CallError>,
-) -> Result<Option<String>, String> {
-    match (found, is_blocked) {
-        (Ok(None), _) | (_, Ok(true)) => Ok(None),
-        (found, Ok(false)) | (found @ Err(_), _) => found,
-        (Ok(Some(_)), Err(call)) => Err(call.to_string()),
-    }
-}
-
-/// The verdict on what was found of the policy and of the ACL.
-fn both(found: [Result<Option<String>, String>; 2], expected: String) -> Verdict {
-    let open: Vec<_> = found.iter().filter_map(|found| found.clone().ok().flatten()).collect();
-    match found.into_iter().find_map(Result::err) {
-        Some(why) if open.is_empty() => Verdict::Unknown(why),
-        _ => Verdict::of(open.is_empty(), open.join("; "), expected),
-    }
-}
-
-fn public(bucket: &Bucket, context: &Context<'_>) -> Verdict {
-    let of_policy = strangers(bucket, context)
-        .map(|strangers| strangers.contains(&Who::Everyone).then(|| "bucket policy: *".to_owned()));
-    let of_acl = acl(bucket).map(|acl| {
-        let groups: Vec<_> = acl.groups.iter().map(String::as_str).collect();
-        (!groups.is_empty()).then(|| format!("ACL: {}", groups.join(", ")))
-    });
-    both(
-        [
-            unless_blocked(of_policy, is_on(bucket, "RestrictPublicBuckets")),
-            unless_blocked(of_acl, is_on(bucket, "IgnorePublicAcls")),
-        ],
-        "nobody outside the account".to_owned(),
-    )
-}
-
-fn foreign(bucket: &Bucket, context: &Context<'_>) -> Verdict {
-    let of_policy = named_strangers(bucket, context).map(|strangers| {
-        let named: Vec<_> = strangers.iter().map(ToString::to_string).collect();
-        (!named.is_empty()).then(|| format!("bucket policy: {}", named.join(", ")))
-    });
-    let of_acl = acl(bucket).map(|acl| {
-        let others = outsiders(acl);
-        (!others.is_empty()).then(|| format!("ACL: {}", others.join(", ")))
-    });
-    let accounts = [&[context.account.to_owned()], context.policy.shared_with.as_slice()].concat();
-    both([of_policy, of_acl], format!("only {}", accounts.join(", ")))
-}
-
-/// Whether the policy refuses every request without TLS, and else one that it does not refuse.
-fn over_tls(policy: Option<&str>, bucket: &Bucket, context: &Context<'_>) -> Verdict {
-    let expected = "every request without TLS is denied";
-    let Some(policy) = policy else { return Verdict::fail("no bucket policy", expected) };
-    match policy.parse::<Policy>().and_then(|policy| policy.in_clear(&bucket.name, &place(bucket, context))) {
-        Err(error) => Verdict::Unknown(error.to_string()),
-        Ok(None) => Verdict::Pass,
-        Ok(Some(Clear { who, action, resource })) => {
-            Verdict::fail(format!("without TLS {action} of {resource} is not denied to {who}"), expected)
-        }
-    }
-}
-
-/// Whether all that a rule is for may go: it is below a prefix that the policy lets expire.
-fn is_let_go(bucket: &Bucket, rule: &Lifecycle, context: &Context<'_>) -> bool {
-    let prefixes = &context.policy.expiring_prefixes;
-    let prefixes = match bucket.role {
-        Role::Attachments => &prefixes.attachments,
-        Role::Uploads => &prefixes.uploads,
-        _ => return false,
-    };
-    prefixes.iter().any(|prefix| rule.prefix.starts_with(prefix.as_str()))
-}
-
-/// A rule by its id and what it is for.
-pub(crate) fn named(rule: &Lifecycle) -> String {
-    let scope = if rule.prefix.is_empty() { "whole bucket" } else { rule.prefix.as_str() };
-    let filter = if rule.is_filtered { ", by tag or size" } else { "" };
-    format!("rule {}, {scope}{filter}", if rule.id.is_empty() { "without ID" } else { &rule.id })
-}
-
-fn expiration(bucket: &Bucket, rules: &[Lifecycle], context: &Context<'_>) -> Verdict {
-    let expires = |rule: &&Lifecycle| rule.is_enabled && rule.expires && !is_let_go(bucket, rule, context);
-    let found: Vec<_> = rules.iter().filter(expires).map(named).collect();
-    Verdict::of(
-        found.is_empty(),
-        format!("Expiration of current objects: {}", found.join("; ")),
-        "no Expiration, but of prefixes in backups.audit.expiring_prefixes",
-    )
-}
-
-/// The rule that deletes old versions first, of those whose versions are to be kept. One that keeps a number of newer versions
-/// besides keeps more, and is held against its days alone.
-pub(crate) fn shortest<'a>(
-    bucket: &Bucket,
-    rules: &'a [Lifecycle],
-    context: &Context<'_>,
-) -> Option<(&'a Lifecycle, i32)> {
-    let enabled = rules.iter().filter(|rule| rule.is_enabled && !is_let_go(bucket, rule, context));
-    enabled.filter_map(|rule| Some((rule, rule.noncurrent_days?))).min_by_key(|(_, days)| *days)
-}
-
-fn noncurrent(bucket: &Bucket, rules: &[Lifecycle], context: &Context<'_>) -> Verdict {
-    let least = context.noncurrent_days;
-    let expected = format!("NoncurrentDays ≥ {least}, whole bucket");
-    let is_whole = |rule: &Lifecycle| rule.is_enabled && rule.is_whole() && rule.noncurrent_days.is_some();
-    match shortest(bucket, rules, context) {
-        None => Verdict::fail("no NoncurrentVersionExpiration", expected),
-        Some((rule, days)) => Verdict::of(
-            rules.iter().any(is_whole) && days >= i32::from(least),
-            format!("NoncurrentDays {days} ({})", named(rule)),
-            expected,
-        ),
-    }
-}
-
-/// The repair's plan where there is a repair; what a person does is a comment: it cannot be pasted as it stands.
-fn plan_or(bucket: &Bucket, rule: &str, by_hand: &str, context: &Context<'_>) -> String {
-    if !bucket.role.is_repaired() || bucket.elsewhere.is_some() {
-        return format!("# docs/backups.md#regras: {by_hand}");
-    }
-    format!(
-        r#"echo '{{"repair":{{"rule":"{rule}","resource":"{}"}}}}' | aws lambda invoke --function-name {}-{}-backup-audit --cli-read-timeout 910 --payload fileb:///dev/stdin /dev/stdout  # "apply":true aplica / applies; ou / or: {by_hand}"#,
-        bucket.name, context.project, context.environment
-    )
-}
-
-fn lifecycle(bucket: &Bucket, rule: &str, context: &Context<'_>) -> String {
-    let by_hand = format!(
-        r#"aws s3api get-bucket-lifecycle-configuration --bucket {0} --output json | jq '{{Rules: [.Rules[] | if has("Prefix") then .Filter = {{Prefix: .Prefix}} | del(.Prefix) else . end]}}' > lifecycle.json; NoncurrentDays ≥ {1} em cada regra que o tem / in each rule that has it; acrescentar / add: {{"ID":"moveongs-governance","Status":"Enabled","Filter":{{}},"NoncurrentVersionExpiration":{{"NoncurrentDays":{1}}},"AbortIncompleteMultipartUpload":{{"DaysAfterInitiation":{2}}}}}; aws s3api put-bucket-lifecycle-configuration --bucket {0} --lifecycle-configuration file://lifecycle.json; se lá há TransitionDefaultMinimumObjectSize, o mesmo em / if it has one, the same in --transition-default-minimum-object-size"#,
-        bucket.name, context.noncurrent_days, context.policy.incomplete_upload_days
-    );
-    plan_or(bucket, rule, &by_hand, context)
-}
-
 fn encryption(bucket: &Bucket, context: &Context<'_>) -> Option<Verdict> {
     let needs_key = matches!(bucket.role, Role::Attachments | Role::Uploads);
     Some(seen(&bucket.encryption, |encryption| {
@@ -607,26 +387,26 @@ fn encryption(bucket: &Bucket, context: &Context<'_>) -> Option<Verdict> {
         let found =
             if is_kms { format!("{} {key}", encryption.algorithm) } else { encryption.algorithm.clone() };
         match context.key.filter(|_| needs_key) {
-            // What an alias points to, S3 does not tell; only those of AWS are surely another key.
+            // S3 does not resolve an alias; only AWS's own aliases are certainly another key.
             Some(_) if is_kms && key.contains("alias/") && !key.contains("alias/aws/") => {
-                Verdict::Unknown(format!("{found} is an alias; put the key's ARN in its place"))
+                Verdict::Unknown(format!("{found} is an alias; configure the key's ARN instead"))
             }
             Some(expected) => {
                 Verdict::of(is_kms && is_key(expected, key), found, format!("aws:kms {expected}"))
             }
-            // The application refuses to store without aws:kms, so a bucket of its attachments has it too.
+            // The application refuses to store attachments without aws:kms, so their bucket must have it.
             None if bucket.role == Role::Attachments => Verdict::of(is_kms, found, "aws:kms"),
             None => Verdict::Pass,
         }
     }))
 }
 
-/// Whether a key, by its ARN or its bare id, is the expected one.
+/// Whether a key, as ARN or bare id, is the expected one.
 fn is_key(expected: &str, found: &str) -> bool {
     found == expected || (!found.contains(['/', ':']) && expected.ends_with(&format!(":key/{found}")))
 }
 
-/// Nobody can take COMPLIANCE away, so it is as good where GOVERNANCE is asked for.
+/// COMPLIANCE also satisfies a requirement of GOVERNANCE: no one can remove it.
 fn lock(bucket: &Bucket, mode: &str, days: i32) -> Verdict {
     match &bucket.lock {
         None => Verdict::Unknown("the Object Lock was not read".to_owned()),
@@ -647,7 +427,7 @@ fn lock(bucket: &Bucket, mode: &str, days: i32) -> Verdict {
 fn fresh(bucket: &Bucket, hours: i64, context: &Context<'_>) -> Verdict {
     let expected = format!("≤ {hours} h");
     match &bucket.newest {
-        None => Verdict::Unknown("the objects were not looked at".to_owned()),
+        None => Verdict::Unknown("the objects were not read".to_owned()),
         Some(fact) => seen(fact, |newest| match newest {
             Newest::At(at) => Verdict::of(
                 context.now.duration_since(*at) <= SignedDuration::from_hours(hours),
@@ -655,18 +435,12 @@ fn fresh(bucket: &Bucket, hours: i64, context: &Context<'_>) -> Verdict {
                 expected,
             ),
             Newest::Nothing => Verdict::fail("no object", expected),
-            Newest::NotAll(looked) => Verdict::Unknown(format!(
-                "none of the first {looked} objects is young enough, and there are more; let the job write its marker"
+            Newest::NotAll(count) => Verdict::Unknown(format!(
+                "none of the first {count} objects is recent enough, and there are more; have the job write its marker"
             )),
         }),
     }
 }
 
-/// The statement that refuses requests without TLS.
-pub(crate) fn tls_statement(bucket: &str) -> Value {
-    serde_json::json!({
-        "Sid": "OnlyOverTls", "Effect": "Deny", "Principal": "*", "Action": "s3:*",
-        "Resource": [format!("arn:aws:s3:::{bucket}"), format!("arn:aws:s3:::{bucket}/*")],
-        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-    })
-}
+#[cfg(test)]
+pub(crate) mod tests;

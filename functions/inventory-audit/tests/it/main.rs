@@ -31,9 +31,9 @@ struct Bucket {
     /// Id and content of the policy's versions, oldest first; no content: a delete marker.
     policy: Vec<(String, Option<String>)>,
     objects: BTreeMap<String, String>,
-    /// Whether the policy's versions are not listed.
+    /// Whether listing the policy's versions is refused.
     is_policy_refused: bool,
-    /// Puts below this prefix are refused.
+    /// Prefix below which puts are refused.
     refused: Option<&'static str>,
     /// Keys of refused puts.
     turned_away: Vec<String>,
@@ -104,7 +104,7 @@ impl Bucket {
     }
 }
 
-/// An environment whose GitHub has this file in the commit, which is on main.
+/// An environment, and a GitHub whose main has the commit with `file`.
 struct World {
     bucket: Arc<Mutex<Bucket>>,
     web: Web,
@@ -192,7 +192,7 @@ impl World {
         records.map(|(_, record)| serde_json::from_str(record).unwrap()).collect()
     }
 
-    /// The messages that the channel has.
+    /// The messages in the channel.
     fn messages(&self) -> Vec<String> {
         let asked = self.web.asked();
         let posted = asked.iter().filter(|one| one.uri().path().ends_with("/chat.postMessage"));
@@ -200,7 +200,7 @@ impl World {
     }
 }
 
-/// Whether a secret's value is asked for.
+/// Whether a request reads a secret's value.
 fn is_value(request: &Request<SdkBody>) -> bool {
     let target = request.headers().get("x-amz-target");
     target.is_some_and(|target| target.as_bytes().ends_with(b".GetSecretValue"))
@@ -224,7 +224,7 @@ fn document(days: u16) -> String {
 }
 
 #[test]
-fn the_daily_look_records_what_no_event_has_brought() {
+fn the_daily_look_records_a_change_whose_event_was_lost() {
     run(async || {
         let world = World::new(Some(&patch(10)));
         let id = world.put(&document(10));
@@ -233,16 +233,16 @@ fn the_daily_look_records_what_no_event_has_brought() {
         }
         let [record] = world.records("policy").try_into().unwrap();
         assert_eq!((&record["result"], &record["findings"]), (&json!("succeeded"), &json!([])), "{record}");
-        // Nothing else is looked at.
+        // The inventory is not audited.
         assert_eq!(world.records("inventory-audit"), Vec::<Value>::new());
         assert_eq!(world.messages().len(), 1);
     });
 }
 
 #[test]
-fn what_was_applied_is_held_against_the_file_of_its_commit() {
+fn the_applied_policy_is_compared_with_the_file_of_its_commit() {
     run(async || {
-        for (file, without_path, expected, reported) in [
+        for (file, without_path, expected, part) in [
             (Some(patch(10)), false, None, "é o que foi aplicado"),
             (Some(patch(11)), false, Some("policy.differs"), "grafana_days: 11 → 10"),
             (None, false, Some("policy.differs"), "the commit has no policy/dev.json"),
@@ -259,7 +259,7 @@ fn what_was_applied_is_held_against_the_file_of_its_commit() {
             let finding = record["findings"][0].as_str().and_then(|finding| finding.split(' ').next());
             assert_eq!(finding, expected, "{record}");
             let [message] = world.messages().try_into().unwrap();
-            assert!(message.contains(reported) && message.contains("grafana_days: 31 → 10"), "{message}");
+            assert!(message.contains(part) && message.contains("grafana_days: 31 → 10"), "{message}");
             let asked = world.web.asked();
             let asked = asked.iter().map(|one| one.uri().to_string());
             let looked = asked.filter(|uri| uri.ends_with(&format!("/contents/{PATH}?ref={COMMIT}"))).count();
@@ -269,7 +269,7 @@ fn what_was_applied_is_held_against_the_file_of_its_commit() {
 }
 
 #[test]
-fn behind_a_version_without_a_record_none_is_recorded() {
+fn no_version_is_recorded_after_one_without_a_record() {
     run(async || {
         let world = World::new(Some(&patch(10)));
         let first = world.put(&document(10));
@@ -278,7 +278,7 @@ fn behind_a_version_without_a_record_none_is_recorded() {
         assert_eq!(world.invoke(PUT).await.unwrap().run_id, "");
         assert_eq!(world.bucket().turned_away.len(), 1, "the second version would hide the first");
         assert_eq!(world.messages().len(), 1);
-        // The next look makes up for both, in their order.
+        // The next look records both, in order.
         world.bucket().refused = None;
         assert_eq!(world.invoke(DAILY).await.unwrap().run_id, format!("{first} {second}"));
         let runs: Vec<_> = world.records("policy").iter().map(|record| record["run_id"].clone()).collect();
@@ -287,7 +287,7 @@ fn behind_a_version_without_a_record_none_is_recorded() {
 }
 
 #[test]
-fn a_broken_version_is_announced_by_the_function_that_comes_first() {
+fn a_broken_version_is_announced_once() {
     run(async || {
         let world = World::new(Some(&patch(10)));
         world.put(&document(10));
@@ -301,11 +301,11 @@ fn a_broken_version_is_announced_by_the_function_that_comes_first() {
             };
             let id = world.put("{}");
             if !is_first {
-                // The version was announced before, and its record was lost.
+                // The version was announced before, but its record was lost.
                 world.invoke(PUT).await.unwrap();
                 world.bucket().objects.retain(|key, _| !key.contains("/policy/9999999996"));
-                let kept = world.records("policy").len();
-                assert_eq!(kept, 2);
+                let rest = world.records("policy").len();
+                assert_eq!(rest, 2);
             }
             world.invoke(PUT).await.unwrap();
             let records = world.records("policy");
@@ -325,7 +325,7 @@ fn a_broken_version_is_announced_by_the_function_that_comes_first() {
 }
 
 #[test]
-fn changes_that_could_not_be_looked_at_fail_the_run_and_stand_in_the_audits_record() {
+fn unreadable_changes_fail_the_run_and_appear_in_its_record() {
     run(async || {
         let world = World::new(None);
         world.bucket().is_policy_refused = true;
@@ -334,7 +334,7 @@ fn changes_that_could_not_be_looked_at_fail_the_run_and_stand_in_the_audits_reco
             assert_eq!(error.kind(), "PolicyUnseen", "{event}");
         }
         assert_eq!(world.messages(), Vec::<String>::new());
-        // The weekly audit goes on without them.
+        // The weekly audit continues without them.
         let report = world.invoke(WEEKLY).await.unwrap();
         assert_eq!(report.result, "failed");
         let [record] = world.records("inventory-audit").try_into().unwrap();

@@ -1,4 +1,4 @@
-//! The function against Secrets Manager's wire protocol: real SDK, real signing, recorded answers.
+//! The function at Secrets Manager's wire protocol: the real SDK and signing, with recorded answers.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::time::Duration;
@@ -26,7 +26,7 @@ const NO_NOTE: &str = "<ListBucketResult></ListBucketResult>";
 const NOTE: &str =
     "<ListBucketResult><Contents><Key>runs/rotate-random/note.json</Key></Contents></ListBucketResult>";
 
-/// The note of createSecret that it made `value` for the token.
+/// The note of createSecret with the seal of `value`.
 fn made(value: &str) -> String {
     let seal: String =
         Sha256::digest(format!("{TOKEN}\0{value}")).iter().map(|b| format!("{b:02x}")).collect();
@@ -47,7 +47,7 @@ fn app(wire: &StaticReplayClient) -> App {
     App::new(&Env::new(&settings), &aws(wire)).unwrap()
 }
 
-/// Operation and body of all requests, so that one too many is seen; of S3 the method, without a body.
+/// Operation and body of every request, so that an extra one fails the test; for S3 only the method.
 fn requests(wire: &StaticReplayClient) -> Vec<(String, Value)> {
     let parse = |request: &aws_smithy_runtime_api::client::orchestrator::HttpRequest| {
         let Some(target) = request.headers().get("x-amz-target") else {
@@ -91,7 +91,7 @@ async fn createsecret_reads_what_is_there_and_fills_the_pending_version() {
         ("GetSecretValue".to_owned(), json!({"SecretId": arn, "VersionId": version, "VersionStage": stage}))
     };
     let describe = ("DescribeSecret".to_owned(), json!({"SecretId": arn}));
-    // The seal is kept before the value is put: a value without it would never be used.
+    // The seal is stored before the value, because no step uses a value without a seal.
     let s3 = |method: &str| (method.to_owned(), Value::Null);
     let read = [describe, get("old", "AWSCURRENT"), get(TOKEN, "AWSPENDING")];
     assert_eq!(requests, [&read[..], &[s3("GET"), s3("PUT")]].concat());
@@ -148,7 +148,7 @@ async fn the_loser_of_two_createsecret_keeps_the_winners_value() {
 async fn finishsecret_moves_awscurrent_only_from_where_it_was() {
     let pending = format!(r#"{{"SecretString": "{}", "CreatedDate": 1772366400}}"#, "AAAA".repeat(16));
     let note = made(&"AAAA".repeat(16));
-    // S3 answers nothing that is a listing of records: without evidence the rotation ends all the same.
+    // The answer for the listing of records is invalid: the rotation finishes without evidence.
     let wire = replies(&[RUNNING, VALUE, &pending, NOTE, &note, "", "{}"]);
     let mut event: Value = serde_json::from_str(CREATE).unwrap();
     event["Step"] = json!("finishSecret");

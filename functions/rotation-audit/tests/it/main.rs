@@ -19,26 +19,28 @@ const ARN: &str = "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveong
 
 const NO_OBJECT: &str = "<ListBucketResult></ListBucketResult>";
 const NO_VERSION: &str = "<ListVersionsResult></ListVersionsResult>";
-/// A chain that has never begun: the run's note and the chain's end, then the record before.
-const NO_RECORD: [&str; 5] = [NO_OBJECT, NO_VERSION, NO_OBJECT, NO_VERSION, NO_OBJECT];
-/// When the chain began, of one that has never begun.
-const NEVER: [&str; 3] = [NO_OBJECT, NO_VERSION, NO_OBJECT];
-/// The same of one that is older than a week.
-const LONG_AGO: [&str; 2] = [
+/// The look at a run that is neither noted nor recorded, in a chain that never began.
+const LOOK: [&str; 3] = [NO_OBJECT, NO_VERSION, NO_OBJECT];
+/// No last record; then the beginning of a chain that never began.
+const NEVER: [&str; 5] = [NO_VERSION, NO_OBJECT, NO_OBJECT, NO_VERSION, NO_OBJECT];
+/// No last record; then the beginning of a chain that is older than a week.
+const LONG_AGO: [&str; 4] = [
+    NO_VERSION,
+    NO_OBJECT,
     "<ListBucketResult><Contents><Key>runs/rotation-audit/begun.json</Key></Contents></ListBucketResult>",
     r#"{"run_id": "x", "channel": "sent", "started": {"utc": "2026-02-24T12:00:00Z"}}"#,
 ];
 /// The run's note, its record, and the note that the chain has begun.
 const STORED: [&str; 3] = [""; 3];
 const NO_POLICY: &str = r#"{"ARN": "arn", "Name": "/moveongs/dev/jwt"}"#;
-/// Made ten days before.
+/// Created ten days before `NOW`.
 const VERSIONS: &str =
     r#"{"Versions": [{"VersionId": "v1", "VersionStages": ["AWSCURRENT"], "CreatedDate": 1771675200}]}"#;
-/// Made 2025-11-01.
+/// Created on 2025-11-01.
 const OLD_VERSIONS: &str =
     r#"{"Versions": [{"VersionId": "v1", "VersionStages": ["AWSCURRENT"], "CreatedDate": 1761998400}]}"#;
 
-/// A page of secrets: another environment's, and at the end this one's.
+/// A page of the list: with a token another environment's secret, on the last page this environment's.
 fn listed(token: Option<&str>) -> String {
     let other = json!({"Name": "other", "ARN": "arn:other", "Tags": [{"Key": "Project", "Value": "moveongs"},
         {"Key": "Environment", "Value": "prod"}]});
@@ -62,7 +64,7 @@ fn app_with(wire: &StaticReplayClient, more: &[(&str, &str)]) -> Result<App, Env
             "PROJECT" => "moveongs",
             "ENVIRONMENT" => "dev",
             "MESSAGE_LANGUAGE" => "pt-BR",
-            // Nothing listens there.
+            // Nothing listens on this port.
             "SLACK_API_URL" => "http://127.0.0.1:1/api",
             "PAGING_TOPIC_ARN" => "arn:aws:sns:us-east-1:123456789012:moveongs-dev-paging",
             "WEBHOOK_SECRET_NAME"
@@ -85,7 +87,7 @@ async fn audit(wire: &StaticReplayClient, now: &str) -> Result<Report, AuditErro
     handle(&app, event, &Invocation::new(now.parse().unwrap(), Duration::from_secs(240))).await
 }
 
-/// What each request is: the operation of a JSON service, the action of a form, else method and path.
+/// Operation of a request: that of a JSON service, the action of a form, else method and path.
 fn operation(request: &HttpRequest) -> String {
     if let Some(target) = request.headers().get("x-amz-target") {
         return target.rsplit('.').next().unwrap().to_owned();
@@ -107,10 +109,10 @@ fn body(wire: &StaticReplayClient, place: usize) -> Value {
 }
 
 #[tokio::test]
-async fn a_quiet_day_reads_no_value_says_nothing_and_leaves_its_record() {
+async fn a_quiet_day_reads_no_value_sends_no_message_and_leaves_a_record() {
     let pages = [listed(Some("more")), listed(None)];
     let seen = [&pages[0], &pages[1], VERSIONS, NO_POLICY];
-    let wire = replies(&[&seen[..], &NEVER, &NO_RECORD, &STORED].concat());
+    let wire = replies(&[&seen[..], &NEVER, &LOOK, &STORED].concat());
     let report = audit(&wire, NOW).await.unwrap();
     assert_eq!((report.run_id.as_str(), report.result), ("2026-03-03", "succeeded"));
     let [row] = report.secrets.as_slice() else { panic!("{:?}", report.secrets) };
@@ -132,55 +134,56 @@ async fn a_quiet_day_reads_no_value_says_nothing_and_leaves_its_record() {
 }
 
 #[tokio::test]
-async fn on_mondays_the_channel_is_reported_that_all_is_well() {
+async fn on_mondays_the_channel_gets_a_message_even_if_nothing_is_wrong() {
     let page = listed(None);
     let token = r#"{"SecretString": "xoxb-1"}"#;
     let seen = [&page, VERSIONS, NO_POLICY];
-    // Not in the first week, which says only what is to be done.
+    // Not in the first week, which reports only findings.
     let monday = "2026-03-09T12:00:00Z";
     for (began, is_reported) in [(&NEVER[..], false), (&LONG_AGO, true)] {
         let token = is_reported.then_some(token);
-        let wire = replies(&[&seen[..], began, &NO_RECORD, token.as_slice(), &STORED].concat());
+        let wire = replies(&[&seen[..], began, &LOOK, token.as_slice(), &STORED].concat());
         audit(&wire, monday).await.unwrap();
         assert_eq!(operations(&wire).contains(&"GetSecretValue".to_owned()), is_reported);
         if is_reported {
             assert_eq!(body(&wire, 10), json!({"SecretId": "x"}));
         }
     }
-    // Half past midnight in UTC it is Sunday in São Paulo still.
-    let wire = replies(&[&seen[..], &LONG_AGO, &NO_RECORD, &STORED].concat());
+    // At half past midnight in UTC it is still Sunday in São Paulo.
+    let wire = replies(&[&seen[..], &LONG_AGO, &LOOK, &STORED].concat());
     let report = audit(&wire, "2026-03-09T00:30:00Z").await.unwrap();
     assert_eq!(report.run_id, "2026-03-08");
     assert_eq!(operations(&wire).len(), 13);
 }
 
 #[tokio::test]
-async fn an_overdue_secret_is_paged_before_anything_else_and_then_noted() {
+async fn an_overdue_secret_is_paged_before_anything_is_written_and_then_noted() {
     let page = listed(None);
     let published =
         "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
     let token = r#"{"SecretString": "xoxb-1"}"#;
-    let seen = [&page, OLD_VERSIONS, NO_POLICY, LONG_AGO[0], LONG_AGO[1], NO_OBJECT, published, ""];
-    let wire = replies(&[&seen[..], &NO_RECORD, &[token], &STORED].concat());
+    let seen = [&page, OLD_VERSIONS, NO_POLICY];
+    let paged = [NO_OBJECT, published, ""];
+    let wire = replies(&[&seen[..], &LONG_AGO, &paged, &LOOK, &[token], &STORED].concat());
     let report = audit(&wire, NOW).await.unwrap();
     assert_eq!(
         (report.result, report.paged.as_slice()),
         ("failed", ["rotation-audit/dev/Overdue".to_owned()].as_slice())
     );
     let operations = operations(&wire);
-    assert_eq!(operations[6], "Publish");
-    assert!(operations[7].starts_with("PUT "), "{operations:?}");
-    let publish = wire.actual_requests().nth(6).unwrap();
+    assert_eq!(operations[8], "Publish");
+    assert!(operations[9].starts_with("PUT "), "{operations:?}");
+    let publish = wire.actual_requests().nth(8).unwrap();
     let form = String::from_utf8(publish.body().bytes().unwrap().to_vec()).unwrap();
     for part in ["TopicArn=arn%3Aaws%3Asns", "dedup_key", "rotation-audit%2Fdev%2FOverdue"] {
         assert!(form.contains(part), "{part} is not in {form}");
     }
-    let note = wire.actual_requests().nth(7).unwrap();
+    let note = wire.actual_requests().nth(9).unwrap();
     assert_eq!(note.headers().get("if-none-match"), Some("*"));
 }
 
 #[tokio::test]
-async fn only_what_changed_since_the_record_before_is_reported() {
+async fn only_changes_since_the_last_record_are_reported() {
     let (page, key) = (listed(None), "evidence/rotation-audit/9999999998.json");
     let newest = format!("<ListVersionsResult><Version><Key>{key}</Key></Version></ListVersionsResult>");
     let before = |findings: &[&str]| {
@@ -191,19 +194,19 @@ async fn only_what_changed_since_the_record_before_is_reported() {
         "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
     for (versions, known, is_reported) in [
         (VERSIONS, [].as_slice(), false),
-        // What was there is no more.
+        // The finding is resolved.
         (VERSIONS, &["Overdue /moveongs/dev/jwt: overdue since 2026-02-01"], true),
-        // Still so, in other words than the day before.
+        // The same finding with another sentence.
         (OLD_VERSIONS, &["Overdue /moveongs/dev/jwt: overdue since 2026-02-01"], false),
-        // Worse than the day before.
+        // A worse finding.
         (OLD_VERSIONS, &["DueSoon /moveongs/dev/jwt: due by 2026-03-02"], true),
     ] {
         let known = before(known);
-        let mut answers = vec![page.as_str(), versions, NO_POLICY, LONG_AGO[0], LONG_AGO[1]];
+        let mut answers = vec![page.as_str(), versions, NO_POLICY, &newest, &known, LONG_AGO[2], LONG_AGO[3]];
         if versions == OLD_VERSIONS {
             answers.extend([NO_OBJECT, published, ""]);
         }
-        answers.extend([NO_OBJECT, &newest, &known, &newest, &known]);
+        answers.extend([NO_OBJECT, &newest, &known]);
         if is_reported {
             answers.push(token);
         }
@@ -218,7 +221,7 @@ async fn only_what_changed_since_the_record_before_is_reported() {
 }
 
 #[tokio::test]
-async fn in_the_first_week_an_open_secret_pages_and_an_old_one_waits() {
+async fn in_the_first_week_a_public_secret_pages_and_an_old_one_waits() {
     let (page, token) = (listed(None), r#"{"SecretString": "xoxb-1"}"#);
     let published =
         "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
@@ -230,7 +233,7 @@ async fn in_the_first_week_an_open_secret_pages_and_an_old_one_waits() {
         let mut answers = vec![page.as_str(), OLD_VERSIONS, policy];
         answers.extend(NEVER);
         answers.extend(paged.iter().flat_map(|_| [NO_OBJECT, published, ""]));
-        answers.extend(NO_RECORD);
+        answers.extend(LOOK);
         answers.push(token);
         answers.extend(STORED);
         let wire = replies(&answers);
@@ -251,16 +254,16 @@ async fn in_the_first_week_an_open_secret_pages_and_an_old_one_waits() {
 }
 
 #[tokio::test]
-async fn a_record_before_that_was_not_read_makes_nothing_new() {
+async fn an_unread_last_record_makes_no_finding_new() {
     let (page, key) = (listed(None), "evidence/rotation-audit/9999999998.json");
     let newest = format!("<ListVersionsResult><Version><Key>{key}</Key></Version></ListVersionsResult>");
     let token = r#"{"SecretString": "xoxb-1"}"#;
     let published =
         "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
     let known = r#"{"run_id": "2026-03-02", "channel": "sent", "findings": []}"#;
-    // The look succeeds, and the record before is no record when it is read.
-    let mut answers = vec![page.as_str(), OLD_VERSIONS, NO_POLICY, LONG_AGO[0], LONG_AGO[1]];
-    answers.extend([NO_OBJECT, published, "", NO_OBJECT, &newest, known, &newest, "{"]);
+    // The first read of the last record fails, and the later look succeeds.
+    let mut answers = vec![page.as_str(), OLD_VERSIONS, NO_POLICY, &newest, "{", LONG_AGO[2], LONG_AGO[3]];
+    answers.extend([NO_OBJECT, published, "", NO_OBJECT, &newest, known]);
     answers.push(token);
     answers.extend(STORED);
     let wire = replies(&answers);
@@ -273,7 +276,7 @@ async fn a_record_before_that_was_not_read_makes_nothing_new() {
 
 #[tokio::test]
 async fn a_value_that_no_rotation_made_is_as_old_as_the_ledger_says() {
-    // Made on 2026-02-21, by no rotation: the service last rotated the year before.
+    // Created on 2026-02-21 without a rotation: the service last rotated the year before.
     let mut page: Value = serde_json::from_str(&listed(None)).unwrap();
     page["SecretList"][0]["LastRotatedDate"] = json!(1_740_000_000);
     let page = page.to_string();
@@ -285,12 +288,12 @@ async fn a_value_that_no_rotation_made_is_as_old_as_the_ledger_says() {
     };
     for (rows, age, findings) in [
         (row("v1", "2025-11-20T12:00:00Z"), 103, &["Overdue"][..]),
-        // Of another version.
+        // The row is about another version.
         (row("v7", "2025-11-20T12:00:00Z"), 10, &[]),
     ] {
         let mut answers = vec![page.as_str(), VERSIONS, NO_POLICY, ledger, &rows];
         answers.extend(NEVER);
-        answers.extend(NO_RECORD);
+        answers.extend(LOOK);
         if !findings.is_empty() {
             answers.push(r#"{"SecretString": "xoxb-1"}"#);
         }
@@ -304,14 +307,14 @@ async fn a_value_that_no_rotation_made_is_as_old_as_the_ledger_says() {
 }
 
 #[tokio::test]
-async fn a_ledger_that_cannot_be_read_makes_the_age_unknown() {
+async fn an_unreadable_ledger_makes_the_age_unknown() {
     let mut page: Value = serde_json::from_str(&listed(None)).unwrap();
     page["SecretList"][0]["LastRotatedDate"] = json!(1_740_000_000);
     let page = page.to_string();
     let ledger = "<ListBucketResult><Contents><Key>ledger/rotation.json</Key></Contents></ListBucketResult>";
     let mut answers = vec![page.as_str(), VERSIONS, NO_POLICY, ledger, "{"];
     answers.extend(LONG_AGO);
-    answers.extend(NO_RECORD);
+    answers.extend(LOOK);
     answers.push(r#"{"SecretString": "xoxb-1"}"#);
     answers.extend(STORED);
     let report = audit(&replies(&answers), NOW).await.unwrap();
@@ -319,13 +322,13 @@ async fn a_ledger_that_cannot_be_read_makes_the_age_unknown() {
 }
 
 #[tokio::test]
-async fn throttling_is_waited_for() {
+async fn throttled_calls_are_retried() {
     let throttled = r#"{"__type": "ThrottlingException", "Message": "Rate exceeded"}"#;
     let page = listed(None);
     let mut answers = vec![throttled; 20];
     answers.extend([page.as_str(), throttled, throttled, throttled, VERSIONS, NO_POLICY]);
     answers.extend(LONG_AGO);
-    answers.extend(NO_RECORD);
+    answers.extend(LOOK);
     answers.extend(STORED);
     let wire = replies(&answers);
     tokio::time::pause();
@@ -336,7 +339,7 @@ async fn throttling_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_refused_is_a_failure_and_no_empty_inventory() {
+async fn a_refused_list_fails_the_audit() {
     let denied = r#"{"__type": "AccessDeniedException", "Message": "no"}"#;
     let token = r#"{"SecretString": "xoxb-1"}"#;
     let wire = replies(&[denied, NO_OBJECT, NO_VERSION, NO_OBJECT, token, "", "", ""]);
@@ -352,8 +355,8 @@ async fn a_list_that_is_refused_is_a_failure_and_no_empty_inventory() {
 }
 
 #[tokio::test]
-async fn an_answer_that_holds_nothing_is_no_pass() {
-    // A list without a list, and a policy that is of no secret.
+async fn an_empty_answer_never_passes() {
+    // A list without its field, and a resource policy without its secret.
     let token = r#"{"SecretString": "xoxb-1"}"#;
     let wire = replies(&["{}", NO_OBJECT, NO_VERSION, NO_OBJECT, token, "", "", ""]);
     let error = audit(&wire, NOW).await.unwrap_err();
@@ -361,14 +364,14 @@ async fn an_answer_that_holds_nothing_is_no_pass() {
     let page = listed(None);
     let mut answers = vec![page.as_str(), VERSIONS, "{}"];
     answers.extend(LONG_AGO);
-    answers.extend(NO_RECORD);
+    answers.extend(LOOK);
     answers.push(token);
     answers.extend(STORED);
     let report = audit(&replies(&answers), NOW).await.unwrap();
     assert_eq!((report.result, report.secrets[0].findings.as_slice()), ("failed", &["InsufficientData"][..]));
 }
 
-/// The audit of a database secret that is 122 days old and whose login the policy says is by IAM; its row and its record.
+/// Audits a database secret that is 122 days old and has a login by IAM according to the policy; returns its row and the record.
 async fn audit_of_iam(instance: &str) -> (Value, Value) {
     let jwt: Value = serde_json::from_str(&listed(None)).unwrap();
     let mut database = jwt["SecretList"][0].clone();
@@ -380,14 +383,14 @@ async fn audit_of_iam(instance: &str) -> (Value, Value) {
     );
     let published =
         "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
-    let is_in_order = instance.contains("true");
+    let is_accepted = instance.contains("true");
     let mut answers = vec![page.as_str(), OLD_VERSIONS, NO_POLICY, &answer, VERSIONS, NO_POLICY];
     answers.extend(LONG_AGO);
-    if !is_in_order {
+    if !is_accepted {
         answers.extend([NO_OBJECT, published, ""]);
     }
-    answers.extend(NO_RECORD);
-    if !is_in_order {
+    answers.extend(LOOK);
+    if !is_accepted {
         answers.push(r#"{"SecretString": "xoxb-1"}"#);
     }
     answers.extend(STORED);
@@ -399,7 +402,7 @@ async fn audit_of_iam(instance: &str) -> (Value, Value) {
     let report = handle(&app, json!({}), &invocation).await.unwrap();
     let operations = operations(&wire);
     assert_eq!(operations.len(), answers.len(), "{operations:?}");
-    // Asked of one instance, and only for the secret whose login is by IAM.
+    // One call, for the instance of the only secret with a login by IAM.
     let asked = wire.actual_requests().nth(3).unwrap().body().bytes().unwrap();
     let asked = std::str::from_utf8(asked).unwrap();
     assert!(
@@ -412,14 +415,17 @@ async fn audit_of_iam(instance: &str) -> (Value, Value) {
 }
 
 #[tokio::test]
-async fn a_login_by_iam_is_in_order_where_rds_says_so_and_nowhere_else() {
-    let said =
-        |takes: &str| format!("<IAMDatabaseAuthenticationEnabled>{takes}</IAMDatabaseAuthenticationEnabled>");
-    let (row, record) = audit_of_iam(&said("true")).await;
+async fn a_login_by_iam_passes_only_if_rds_accepts_it() {
+    let enabled =
+        |is_on: &str| format!("<IAMDatabaseAuthenticationEnabled>{is_on}</IAMDatabaseAuthenticationEnabled>");
+    let (row, record) = audit_of_iam(&enabled("true")).await;
     assert_eq!((&row["findings"], &row["iam_login"]), (&json!([]), &json!("moveongs-dev-db")));
     assert_eq!(record["result"], "succeeded");
-    assert!(record["steps"].to_string().contains("membership in rds_iam is the policy's word"), "{record}");
-    for (instance, finding) in [(said("false"), "IamLoginOff"), (String::new(), "InsufficientData")] {
+    assert!(
+        record["steps"].to_string().contains("membership in rds_iam is declared by the policy, not checked"),
+        "{record}"
+    );
+    for (instance, finding) in [(enabled("false"), "IamLoginOff"), (String::new(), "InsufficientData")] {
         let (row, record) = audit_of_iam(&instance).await;
         assert_eq!(row["findings"], json!(["Overdue", finding, "RotationOff"]), "{row}");
         assert_eq!((row.get("iam_login"), &record["result"]), (None, &json!("failed")));
@@ -439,4 +445,24 @@ fn a_wrong_deployment_names_the_setting() {
         [("GITHUB_REPOSITORY", "o/n"), ("GITHUB_API_URL", "http://api.example"), ("GITHUB_SECRET_NAME", "s")];
     assert!(refused(&open).unwrap().contains("GITHUB_API_URL is invalid: expected an https:// address"));
     assert_eq!(refused(&[]), None);
+}
+
+#[tokio::test]
+async fn a_record_of_bc640d8_is_the_last_one() {
+    let (page, key) = (listed(None), "evidence/rotation-audit/9999999997.json");
+    let newest = format!("<ListVersionsResult><Version><Key>{key}</Key></Version></ListVersionsResult>");
+    let recorded = include_str!("../../../../tests/recorded/rotation-audit-record.json");
+    let published =
+        "<PublishResponse><PublishResult><MessageId>1</MessageId></PublishResult></PublishResponse>";
+    let mut answers =
+        vec![page.as_str(), OLD_VERSIONS, NO_POLICY, &newest, recorded, LONG_AGO[2], LONG_AGO[3]];
+    answers.extend([NO_OBJECT, published, "", NO_OBJECT, &newest, recorded]);
+    // A later record finds the note that the chain has begun.
+    answers.extend(&STORED[..2]);
+    let wire = replies(&answers);
+    audit(&wire, "2026-03-04T12:00:00Z").await.unwrap();
+    // The overdue secret is not new, so the channel hears nothing, and the chain goes on.
+    let operations = operations(&wire);
+    assert_eq!(operations.len(), answers.len(), "{operations:?}");
+    assert_eq!(body(&wire, answers.len() - 1)["sequence"], 3);
 }

@@ -1,6 +1,7 @@
 //! Pages.
 
-use shared::run::paging::{self, Page};
+use shared::policy::Area;
+use shared::run::paging::{Alert, Page, Severity};
 use shared::runtime::settings::Settings;
 
 use super::sentence::sentence;
@@ -10,18 +11,21 @@ use crate::rules::finding::{Finding, Subject};
 
 /// The page about a finding.
 pub(crate) fn page(settings: &Settings, subject: &Subject, finding: &Finding) -> Page {
-    let language = settings.language;
-    let (environment, kind, label) = (&settings.environment, finding.kind(), subject.label());
-    let dedup_key = format!("{PROCEDURE}/{label}/{kind}");
-    Page {
-        subject: paging::subject(&format!("[{environment}] {kind}: {label}")),
+    let (language, kind, label) = (settings.language, finding.kind(), subject.label());
+    let alert = Alert {
+        kind,
+        severity: Severity::Critical,
+        resource: &label,
         text: format!(
-            "{label} ({environment}): {}.\n{}: {}\n{dedup_key}",
+            "{label} ({}): {}.\n{}: {}",
+            settings.environment,
             sentence(subject, finding, language),
             language.pick("Próximo passo", "Next step"),
             next_step(settings, subject, finding),
         ),
-        dedup_key,
-        secret: label,
-    }
+        owners: vec![settings.policy.responsible(Area::Database)],
+        runbook: "docs/backups.md#cada-achado-e-o-que-fazer",
+        dedup_key: format!("{PROCEDURE}/{label}/{kind}"),
+    };
+    Page::new(settings, alert)
 }

@@ -1,0 +1,129 @@
+//! A run compared with the last one: its id, the pages that wait in the first week, and findings that could not be checked again.
+//! No I/O, no clock.
+
+use std::collections::BTreeSet;
+
+use sha2::{Digest, Sha256};
+use shared::audit::course::{Before, Last};
+use shared::audit::findings::{about_of, key_of};
+
+use super::row::{Problem, Row, problems};
+
+/// Id of a run, the same over its retries: the day, and a hash of the last run and the keys of the findings.
+///
+/// An invocation on the same day that finds the same is the same run. After a repair it is another run, with its own record.
+pub(crate) fn run_id(day: &str, before: Option<&Last>, keys: &BTreeSet<String>) -> String {
+    if let Some(before) = before.filter(|before| before.run_id.starts_with(&format!("{day}/"))) {
+        let recorded: BTreeSet<_> = before.findings.iter().map(|line| key_of(line)).collect();
+        if recorded == keys.iter().map(String::as_str).collect() {
+            return before.run_id.clone();
+        }
+    }
+    let mut hash = Sha256::new();
+    hash.update(before.map_or("", |before| before.run_id.as_str()));
+    for key in keys {
+        hash.update("\n");
+        hash.update(key);
+    }
+    let hash: String = hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("{day}/{hash}")
+}
+
+/// Whether a page waits until the first week is over: a resource missing since the first audit mostly has another name. A resource
+/// that existed in the last run pages at once, and so does any if the last record could not be read.
+pub(crate) fn waits(before: &Before, key: &str, problem: &Problem) -> bool {
+    let was_missing = |before: &Last| before.findings.iter().any(|line| key_of(line) == key);
+    let before = before.as_ref().map(Option::as_ref);
+    matches!(problem, Problem::Missing { .. }) && before.is_ok_and(|before| before.is_none_or(was_missing))
+}
+
+/// Whether the resource that a key names could not be looked at, or the state or list that it is compared with could not be read.
+pub(crate) fn is_unseen(rows: &[Row], key: &str) -> bool {
+    let unread = |kind: &str| problems(rows).any(|(_, problem)| problem.kind() == kind);
+    let is_blind = unread("StateUndeclared") || unread("StateUnreadable") || unread("ListUnread");
+    let compared = ["Drift ", "InTwoStates ", "NotInInventory ", "NotInState ", "ValueInState "];
+    // The key of a drift ends with the setting.
+    let is_of = |about: &str, each: &str| {
+        about.strip_prefix(each).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    };
+    (is_blind && compared.iter().any(|kind| key.starts_with(kind)))
+        || problems(rows).any(|(row, problem)| {
+            matches!(problem, Problem::InsufficientData { .. }) && is_of(about_of(key), &row.about())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use shared::audit::findings;
+    use shared::run::report::Unread;
+
+    use super::*;
+    use crate::rules::facts::{Observation, States};
+    use crate::rules::policy::{self, Stack};
+
+    fn keys(keys: &[&str]) -> BTreeSet<String> {
+        keys.iter().map(|key| (*key).to_owned()).collect()
+    }
+
+    fn before(run_id: &str, findings: &[&str]) -> Last {
+        Last { run_id: run_id.to_owned(), findings: findings.iter().map(|line| (*line).to_owned()).collect() }
+    }
+
+    #[test]
+    fn in_the_first_week_only_a_deleted_resource_pages() {
+        let missing = Problem::Missing { is_in_state: None };
+        let (empty, known) = (before("x", &[]), before("x", &["Missing a b: gone: long ago"]));
+        for (before, problem, expected) in [
+            (Ok(None), &missing, true),
+            (Ok(Some(known)), &missing, true),
+            (Ok(Some(empty)), &missing, false),
+            (Err(Unread("S3 did not answer".to_owned())), &missing, false),
+            (Ok(None), &Problem::NothingRead, false),
+        ] {
+            assert_eq!(waits(&before, "Missing a b", problem), expected);
+        }
+    }
+
+    #[test]
+    fn the_same_findings_of_a_day_are_one_run_and_a_change_is_another() {
+        let day = "2026-03-02";
+        let (one, two) = (keys(&["Missing a b"]), keys(&["Missing a b", "NotInState c d"]));
+        let first = run_id(day, None, &one);
+        assert!(first.starts_with("2026-03-02/"), "{first}");
+        assert_eq!(run_id(day, None, &one), first);
+        let recorded = before(&first, &["Missing a b: text: more"]);
+        assert_eq!(run_id(day, Some(&recorded), &one), first);
+        let second = run_id(day, Some(&recorded), &two);
+        assert_ne!(second, first);
+        // The first findings again: another record, because the newest one has other findings.
+        let changed = before(&second, &["Missing a b: x", "NotInState c d: y"]);
+        let third = run_id(day, Some(&changed), &one);
+        assert!(third != first && third != second);
+        // The next day.
+        let next = run_id("2026-03-03", Some(&recorded), &one);
+        assert!(next.starts_with("2026-03-03/"), "{next}");
+    }
+
+    #[test]
+    fn an_unchecked_finding_is_not_resolved() {
+        let lines =
+            ["NotInState secret a: x", "Missing secret b: x", "Missing secret c: x"].map(str::to_owned);
+        let policy: shared::policy::Policy = "".parse().unwrap();
+        let stack = Stack { policy: &policy, project: "moveongs", environment: "dev", own: "own" };
+        let wanted = policy::wanted(stack, &[("c", "c")].into_iter().collect(), None);
+        let unseen = wanted.into_iter().filter(|each| each.name == "c");
+        let unseen = unseen.map(|each| (each, Observation::Unknown(String::new()))).collect();
+        let rows = policy::decide(stack, unseen, &States::Undeclared, &Ok(Vec::new()));
+        let found: BTreeSet<String> = problems(&rows).map(|(row, problem)| row.key(problem)).collect();
+        let changes = findings::changes(&lines, &found, |key| is_unseen(&rows, key));
+        assert_eq!(changes.resolved, keys(&["Missing secret b"]));
+        assert_eq!(
+            changes.new,
+            keys(&[
+                "InsufficientData secret c",
+                "NothingRead inventory moveongs-dev",
+                "StateUndeclared terraform-state moveongs-dev"
+            ])
+        );
+    }
+}

@@ -1,0 +1,274 @@
+//! The next step of a finding, with its command.
+
+use shared::policy::Area;
+use shared::runtime::language::Language;
+use shared::runtime::settings::Settings;
+
+use crate::rules::row::{Problem, Row, plain};
+use crate::rules::settings::Setting;
+use crate::rules::state::Value;
+
+/// Quotes a word of a command for a shell, if necessary; none if the word has characters that a message cannot carry.
+pub(super) fn shell(word: &str) -> Option<String> {
+    let is_harmless = |c: char| c.is_ascii_alphanumeric() || ":/_.+=@,-".contains(c);
+    if word.chars().any(|c| c.is_control() || c == '`') {
+        return None;
+    }
+    if !word.is_empty() && word.chars().all(is_harmless) {
+        return Some(word.to_owned());
+    }
+    Some(format!("'{}'", word.replace('\'', "'\\''")))
+}
+
+/// A Terraform command for an address.
+fn terraform(command: &str, address: &str, language: Language) -> String {
+    match shell(address) {
+        Some(address) => format!("`terraform {command}{address}`"),
+        None => format!(
+            "`terraform {}` {}",
+            command.split(' ').next().unwrap_or_default(),
+            language.pick(
+                "à mão: o endereço tem caracteres que uma mensagem não leva",
+                "by hand: a message cannot carry some characters of the address",
+            )
+        ),
+    }
+}
+
+/// Whether the resource is nothing but the value, so that it can leave the state. Other resources stay under Terraform's
+/// management.
+fn is_the_value(value: &Value) -> bool {
+    [
+        "aws_iam_access_key",
+        "aws_iam_service_specific_credential",
+        "aws_iam_user_login_profile",
+        "aws_kms_ciphertext",
+        "aws_secretsmanager_secret_version",
+        "random_bytes",
+        "random_password",
+        "tls_private_key",
+    ]
+    .contains(&value.kind.as_str())
+}
+
+/// An attribute, and the write-only argument that replaces it. Source: the AWS provider's schema.
+fn write_only(value: &Value) -> Option<(&'static str, &'static str)> {
+    let pairs = [
+        ("aws_db_instance", "password", "password_wo"),
+        ("aws_docdb_cluster", "master_password", "master_password_wo"),
+        ("aws_rds_cluster", "master_password", "master_password_wo"),
+        ("aws_redshift_cluster", "master_password", "master_password_wo"),
+        ("aws_ssm_parameter", "value", "value_wo"),
+    ];
+    let applies =
+        |(kind, name, _): &(&str, &str, &str)| *kind == value.kind && value.attributes.contains(*name);
+    pairs.into_iter().find(applies).filter(|_| !value.is_data).map(|(_, name, instead)| (name, instead))
+}
+
+/// The step that removes a value from the state and then changes it, because earlier versions of the state still hold it.
+fn value_step(value: &Value, rotates: Option<bool>, language: Language) -> String {
+    let address = &value.place.address;
+    let forget = || terraform("state rm ", address, language);
+    let leave = if value.kind == "output" {
+        format!(
+            "{} `terraform apply`",
+            language.pick("apagar o output do código e", "delete the output from the code and run"),
+        )
+    } else if let Some((name, instead)) = write_only(value) {
+        format!(
+            "{} `{name}` {} `{instead}` {} `{instead}_version` (Terraform 1.11+), {} {}",
+            language.pick("trocar", "replace"),
+            language.pick("por", "with"),
+            language.pick("e", "and"),
+            language.pick("e", "and"),
+            terraform("apply -target=", address, language),
+        )
+    } else if value.is_data {
+        format!(
+            "{} {}",
+            language.pick(
+                "apagar o bloco `data` do código (ou usar `ephemeral`, Terraform 1.10+) e",
+                "delete the `data` block from the code (or use `ephemeral`, Terraform 1.10+) and run",
+            ),
+            forget(),
+        )
+    } else if !is_the_value(value) {
+        format!(
+            "{} {}, {} `terraform import`, {}",
+            language.pick(
+                "tirar o argumento do código (com `ignore_changes`) e, antes de qualquer `terraform apply`,",
+                "remove the argument from the code (with `ignore_changes`) and, before any `terraform apply`, run",
+            ),
+            forget(),
+            language.pick("depois", "then"),
+            language.pick("que não traz o valor", "which does not import the value"),
+        )
+    } else {
+        format!(
+            "{} {}",
+            language.pick(
+                "apagar o bloco do código (ou trocá-lo por `removed` com `destroy = false`, Terraform 1.7+) e, antes de qualquer `terraform apply`,",
+                "delete the block from the code (or replace it with a `removed` block that has `destroy = false`, Terraform 1.7+) and, before any `terraform apply`, run",
+            ),
+            forget(),
+        )
+    };
+    let rotate = match value.arn.as_deref().filter(|_| rotates == Some(true)).and_then(shell) {
+        Some(arn) => format!(": `aws secretsmanager rotate-secret --secret-id {arn}`"),
+        None => String::new(),
+    };
+    format!(
+        "{leave}; {}{rotate}",
+        language.pick(
+            "depois, trocar o valor, que as versões anteriores do objeto do estado guardam",
+            "then change the value: earlier versions of the state object still hold it",
+        ),
+    )
+}
+
+/// The next step, with its command.
+pub(super) fn next_step(settings: &Settings, row: &Row, problem: &Problem) -> String {
+    let language = settings.language;
+    let area = row.area.unwrap_or(Area::Infrastructure).name();
+    let again = format!("`aws lambda invoke --function-name {} /dev/stdout`", settings.function);
+    match problem {
+        Problem::NothingRead | Problem::InsufficientData { .. } | Problem::ListUnread { .. } => format!(
+            "{} {again}",
+            language.pick(
+                "conferir a permissão (IAM) que o erro nomeia e invocar de novo:",
+                "check the IAM permission that the error names, then invoke again:",
+            )
+        ),
+        Problem::Missing { is_in_state: Some(true) } => language
+            .pick(
+                "ver com `terraform plan` o que foi apagado fora do Terraform e recriar com `terraform apply`; um banco ou bucket volta primeiro do backup",
+                "run `terraform plan` to list the resources deleted outside Terraform, and recreate them with `terraform apply`; restore a database or bucket from its backup first",
+            )
+            .to_owned(),
+        Problem::Missing { .. } => format!(
+            "{} inventory.areas.{area}.resources.{} ({})",
+            language.pick(
+                "criar no Terraform e `terraform apply`, ou, se o nome é outro, corrigir na política",
+                "declare it in Terraform and run `terraform apply`, or, if it has another name, correct the policy's",
+            ),
+            row.kind,
+            "`cargo xtask policy apply`",
+        ),
+        Problem::StateUndeclared => language
+            .pick(
+                "informar TerraformStateBucketName e TerraformStateKey no deploy da stack (docs/inventario.md); um estado local não pode ser lido",
+                "set TerraformStateBucketName and TerraformStateKey when deploying the stack (docs/inventario.md); a local state cannot be read",
+            )
+            .to_owned(),
+        Problem::StateUnreadable { .. } => format!(
+            "{} {again}",
+            language.pick(
+                "conferir TerraformStateBucketName, TerraformStateKey e TerraformStateKmsKeyArn da stack (até lá, o que não está nos outros estados conta como não verificado), e invocar de novo:",
+                "check the stack's TerraformStateBucketName, TerraformStateKey and TerraformStateKmsKeyArn (until then, a resource in no other state counts as not verified), then invoke again:",
+            )
+        ),
+        Problem::ValueInState { value, rotates } => value_step(value, *rotates, language),
+        Problem::InTwoStates { places } => {
+            let commands: Vec<_> = places
+                .iter()
+                .map(|place| {
+                    let command = terraform("state rm ", &place.address, language);
+                    format!("{command} ({} `{}`)", language.pick("estado", "state"), plain(&place.file))
+                })
+                .collect();
+            format!(
+                "{} {}",
+                language.pick(
+                    "deixá-lo num só: nos outros, apagar o bloco do código e, antes de qualquer `terraform apply`,",
+                    "keep it in one; in the others, delete the block from the code and, before any `terraform apply`, run",
+                ),
+                commands.join(language.pick(" ou ", " or ")),
+            )
+        }
+        Problem::Drift { setting, place, .. } => {
+            let command = terraform("plan -target=", &place.address, language);
+            let decide = if *setting == Setting::TaskDefinition {
+                language.pick(
+                    "se o deploy é de fora do Terraform, `lifecycle { ignore_changes = [task_definition] }` no serviço; senão, ver o que o Terraform mudaria:",
+                    "if deployments happen outside Terraform, add `lifecycle { ignore_changes = [task_definition] }` to the service; otherwise review Terraform's changes:",
+                )
+            } else {
+                language.pick(
+                    "ver o que o Terraform mudaria, e levar ao código o que deve ficar:",
+                    "review Terraform's changes, and copy the values to keep into the code:",
+                )
+            };
+            format!("{decide} {command} ({} `{}`)", language.pick("estado", "state"), plain(&place.file))
+        }
+        Problem::TagsMissing { tags } => {
+            let tags: Vec<_> = tags
+                .iter()
+                .map(|(key, value)| format!("{key}={}", value.as_deref().unwrap_or("terraform")))
+                .collect();
+            let tags = tags.join(",");
+            let command = format!("tag-resources --resource-arn-list '{}' --tags {tags}", row.arn);
+            format!(
+                "{} {}",
+                language.pick("corrigir em default_tags do Terraform, ou já:", "correct Terraform's default_tags, or set the tags now:"),
+                tagging(row, &command, language)
+            )
+        }
+        Problem::NotInState => format!(
+            "{} {}",
+            language.pick("declarar no Terraform e importar:", "declare it in Terraform and import it:"),
+            import(row, language)
+        ),
+        Problem::NotInInventory => format!(
+            "{} inventory.areas.….resources.{} ({})",
+            language.pick(
+                "acrescentar à área que responde por ele na política,",
+                "add it to its area in the policy,",
+            ),
+            row.kind,
+            "`cargo xtask policy apply`",
+        ),
+        Problem::OneTeam => {
+            let place = if row.kind == "area" {
+                format!("inventory.areas.{area}.responsible.backup")
+            } else {
+                "rotation.secrets.….responsible.backup".to_owned()
+            };
+            format!(
+                "{} {place} ({})",
+                language.pick("nomear outra equipe em", "name another team in"),
+                "`cargo xtask policy apply`",
+            )
+        }
+        Problem::EmptyArea => format!(
+            "{} inventory.areas.{area}.resources ({})",
+            language.pick("nomear os recursos dela em", "name its resources in"),
+            "`cargo xtask policy apply`",
+        ),
+    }
+}
+
+/// A command of the tagging API for a resource; the console instead if a shell would execute parts of its ARN.
+fn tagging(row: &Row, command: &str, language: Language) -> String {
+    let is_harmless = |c: char| c.is_ascii_alphanumeric() || ":/_.+=@#,-".contains(c);
+    if row.arn.chars().all(is_harmless) {
+        return format!("`aws resourcegroupstaggingapi {command}`");
+    }
+    language
+        .pick(
+            "pelo console: o nome dele tem caracteres que um shell executaria",
+            "in the console: its name has characters that a shell would execute",
+        )
+        .to_owned()
+}
+
+/// The command to import a resource into Terraform; without a Terraform type, the command to look at it.
+pub(super) fn import(row: &Row, language: Language) -> String {
+    let command = row
+        .import
+        .as_ref()
+        .and_then(|(kind, id)| Some(format!("`terraform import {kind}.NOME {}`", shell(id)?)));
+    command.unwrap_or_else(|| {
+        let command = format!("get-resources --resource-arn-list '{}'", row.arn);
+        tagging(row, &command, language)
+    })
+}

@@ -1,0 +1,595 @@
+//! The texts of a failure: cause, value in force, next step.
+
+use shared::rotation::{Advice, InForce, Request};
+use shared::runtime::language::Language;
+use shared::runtime::time;
+
+use crate::error::RotateError;
+use crate::rules::in_force;
+
+/// Names and commands that the texts insert.
+pub(crate) struct Names<'a> {
+    /// Name of the secret.
+    pub secret: &'a str,
+    /// Name of the function.
+    pub function: &'a str,
+    /// The IAM user with the keys; empty if the stack names none.
+    pub user: &'a str,
+    /// Whether the secret is the administrator's password, which the database accepts from setSecret on.
+    pub is_admin: bool,
+    /// Stores a value from a file as AWSCURRENT and rotates from there. AWS abandons a rotation by itself when a person makes
+    /// another version.
+    pub adopt_commands: String,
+    /// Abandons the waiting rotation and switches rotation off.
+    pub off_commands: String,
+    /// Abandons the waiting rotation and starts another; empty if no rotation step failed.
+    pub again_commands: String,
+}
+
+impl Names<'_> {
+    /// The command that retires old credentials at once.
+    pub(crate) fn retire_command(&self) -> String {
+        self.invoke_command("{\"retire\": true}")
+    }
+
+    /// The command that invokes the function with an event.
+    pub(crate) fn invoke_command(&self, event: &str) -> String {
+        format!(
+            "`echo '{event}' | aws lambda invoke --function-name {} --payload fileb:///dev/stdin /dev/stdout`",
+            self.function
+        )
+    }
+}
+
+impl RotateError {
+    /// The message about a failed step.
+    pub(crate) fn advise(&self, language: Language, request: &Request, names: &Names<'_>) -> Advice {
+        let in_force = match names.is_admin {
+            true => in_force::of_password(self, language, request),
+            // Issuers accept the old and the new credential; only the administrator's password replaces the old one.
+            false => match self {
+                Self::Rotation(error) => error.advise(language, request).in_force,
+                _ => InForce::Current,
+            },
+        };
+        let (cause, next) = match self {
+            Self::Rotation(error) => {
+                let advice = error.advise(language, request);
+                (advice.cause, advice.next)
+            }
+            _ => (self.cause(language), self.next_step(language, names)),
+        };
+        Advice { cause, in_force, next }
+    }
+
+    /// The cause in a sentence. The technical detail, in English, is in the message's small print.
+    pub(crate) fn cause(&self, language: Language) -> String {
+        if language == Language::English {
+            return self.to_string();
+        }
+        let say = match self {
+            Self::Rotation(error) => return error.cause(language),
+            Self::InvalidEvent { field, .. } => {
+                return format!("o evento não é um que a função conhece (campo {field})");
+            }
+            Self::NotOurs { name } => return format!("o segredo {name} não está nos parâmetros da stack"),
+            Self::Issuance(_) => "o bucket de evidências não respondeu, e sem a anotação nada é criado",
+            Self::Busy { until } => {
+                return format!(
+                    "outra tentativa deste passo pode estar em curso até {}",
+                    time::local(*until)
+                );
+            }
+            Self::NotRetired => {
+                "a credencial anterior ainda não foi desativada, e não há lugar para uma nova"
+            }
+            Self::StillAccepted => {
+                "a credencial antiga foi desativada, e ainda não se viu que ela é recusada"
+            }
+            Self::NotTheUsersKey { key } => {
+                return format!("a chave {key} do AWSCURRENT não é do usuário IAM da stack (SesUserName)");
+            }
+            Self::PendingKeyGone { key } => {
+                return format!(
+                    "a chave {key} do AWSPENDING não existe mais no usuário IAM da stack (SesUserName)"
+                );
+            }
+            Self::ForeignKey { key } => {
+                return format!("o usuário IAM tem uma segunda chave, {key}, que não está no segredo");
+            }
+            Self::Iam(call) => return format!("a chamada {} falhou ({})", call.operation, call.code),
+            Self::Mail { call, .. } => return format!("o SES não aceitou o e-mail de teste ({})", call.code),
+            Self::KeyRefused { .. } => "a AWS não aceita a chave: id desconhecido, inativo ou segredo errado",
+            Self::TokenRefused { which: "current" } => "o Twilio não aceita o token do AWSCURRENT",
+            Self::TokenRefused { .. } => "o Twilio não aceita o token pendente",
+            Self::ForeignToken => "a conta do Twilio tem um token secundário que não está no segredo",
+            Self::AccountClosed { status } => return format!("a conta do Twilio está em {status}"),
+            Self::TwilioLimited => "o Twilio pediu menos chamadas",
+            Self::Twilio { .. } => "o Twilio não respondeu como documentado",
+            Self::Repository(_) => "o segredo do GitHub Actions não foi trocado",
+            Self::NotUpdated { .. } => "o GitHub aceitou o valor, mas o updated_at dele não mudou",
+            Self::Seal => "a chave pública do GitHub não serve para cifrar",
+            Self::DatabaseForm(_) => "o segredo DATABASE_URL não tem um login que se entenda",
+            Self::Database(error) => {
+                return format!("o banco da aplicação não fez o que foi pedido ({})", error.kind.name());
+            }
+            Self::NotSet => "a senha pendente ainda não foi dada a ninguém (setSecret não terminou)",
+            Self::Hash => "o hash guardado do administrador não é de bcrypt",
+            Self::HashMoved => "alguém trocou a senha do administrador no mesmo instante",
+            Self::PasswordOfOthers { email } => {
+                return format!(
+                    "a senha de {email} na aplicação não é a de nenhuma versão do segredo: uma pessoa a trocou, e ela ficou como está"
+                );
+            }
+            Self::SeveralUsers { count } => {
+                return format!("{count} usuários têm o e-mail do administrador, com maiúsculas diferentes");
+            }
+            Self::UserInactive { email } => {
+                return format!(
+                    "o administrador {email} está inativo na aplicação, e nenhum login prova uma senha"
+                );
+            }
+            Self::LoginRefused { .. } => "a aplicação recusa a senha nova do administrador",
+            Self::LoginLimited { .. } => {
+                "a aplicação respondeu pelo limite de chamadas (rate limit), e o login não prova nada"
+            }
+            Self::LoginUnclear { .. } => "a resposta da aplicação ao login não prova nada",
+            Self::Call(call) => return format!("a chamada {} falhou ({})", call.operation, call.code),
+            Self::Retire { secrets } => {
+                return format!("a credencial antiga de {secrets} não foi desativada");
+            }
+            Self::Ledger { .. } => "o ledger de rotações não se lê",
+        };
+        say.to_owned()
+    }
+
+    /// The operator's next step.
+    pub(crate) fn next_step(&self, language: Language, names: &Names<'_>) -> String {
+        let say = |portuguese: &str, english: &str| language.pick(portuguese, english).to_owned();
+        let user = names.user;
+        match self {
+            // Only for retiring: `advise` takes the next step of a rotation's own errors from `shared::rotation`.
+            Self::Rotation(_) => names.retire_command(),
+            Self::InvalidEvent { .. } => say(
+                "invocar com {\"retire\": true}, ou deixar o Secrets Manager chamar.",
+                "invoke with {\"retire\": true}, or let Secrets Manager call the function.",
+            ),
+            Self::NotOurs { .. } => say(
+                "pôr o nome do segredo no parâmetro certo da stack (SesSecretName, TwilioSecretName ou SeedAdminSecretName), ou ligar a rotação dele a outra função.",
+                "put the secret's name in the right stack parameter (SesSecretName, TwilioSecretName or SeedAdminSecretName), or assign its rotation to another function.",
+            ),
+            Self::Issuance(_) | Self::Call(_) => say(
+                "ver a mensagem no rodapé e a permissão da função; a próxima tentativa continua.",
+                "see the message in the small print and check the function's permissions; the next attempt continues.",
+            ),
+            Self::Busy { .. } => {
+                say("nada: a próxima tentativa continua.", "nothing: the next attempt continues.")
+            }
+            Self::NotRetired => format!(
+                "{} {}",
+                say(
+                    "a credencial anterior só é desativada depois que o acompanhamento (rotation-followup) pôs a atual em uso. Ver a mensagem dele e então:",
+                    "the previous credential is retired only after the follow-up (rotation-followup) has brought the current one into use. See its message, then:",
+                ),
+                names.retire_command()
+            ),
+            Self::StillAccepted => format!(
+                "{} {}",
+                say(
+                    "a desativação pode levar alguns minutos até valer em toda parte; a próxima hora prova de novo. Para provar agora:",
+                    "retiring may take some minutes to take effect everywhere; the next hourly run checks it again. To check it now:",
+                ),
+                names.retire_command()
+            ),
+            Self::NotTheUsersKey { .. } => format!(
+                "{} `aws iam list-access-keys --user-name {user}`. {} {}",
+                say("conferir SesUserName e as chaves do usuário:", "check SesUserName and the user's keys:",),
+                say(
+                    "Guardar no segredo o documento com uma chave dele, num arquivo sem fim de linha, e rotacionar de novo:",
+                    "Store the document with one of this user's keys in the secret, from a file without a trailing line end, and rotate again:",
+                ),
+                names.adopt_commands
+            ),
+            Self::PendingKeyGone { .. } => format!(
+                "{} {}",
+                say(
+                    "a rotação não pode terminar com essa chave. Descartá-la e rotacionar de novo:",
+                    "the rotation cannot finish with this key. Discard it and rotate again:",
+                ),
+                names.again_commands
+            ),
+            Self::ForeignKey { key } => format!(
+                "{} `aws iam get-access-key-last-used --access-key-id {key}` {} `aws iam delete-access-key --user-name {user} --access-key-id {key}`",
+                say("descobrir de quem é:", "find its owner:"),
+                say(
+                    "e, se ninguém a usa, apagá-la; a próxima tentativa continua:",
+                    "and delete it if it is unused; the next attempt continues:",
+                ),
+            ),
+            Self::Iam(_) => format!(
+                "{} `aws iam list-access-keys --user-name {user}`",
+                say(
+                    "ver a permissão da função e as chaves; a próxima tentativa continua:",
+                    "check the function's permissions and the keys; the next attempt continues:",
+                ),
+            ),
+            Self::Mail { .. } => say(
+                "o usuário IAM precisa de ses:SendEmail, e o remetente (SesFromAddress) de uma identidade verificada na região SesRegion; a próxima tentativa continua.",
+                "the IAM user needs ses:SendEmail, and the sender (SesFromAddress) needs a verified identity in the region SesRegion; the next attempt continues.",
+            ),
+            Self::KeyRefused { which: "pending", .. } => format!(
+                "{} `aws iam list-access-keys --user-name {user}`. {} {}",
+                say(
+                    "uma chave nova pode levar alguns segundos até valer, e a próxima tentativa continua. Se repetir, ver se a chave está ativa:",
+                    "a new key may take some seconds to become valid; the next attempt continues. If this repeats, check that the key is active:",
+                ),
+                say(
+                    "Se não estiver, descartá-la e rotacionar de novo:",
+                    "If it is not, discard it and rotate again:"
+                ),
+                names.again_commands
+            ),
+            Self::KeyRefused { key, .. } => format!(
+                "{} `aws iam list-access-keys --user-name {user}`. {} `aws iam update-access-key --user-name {user} --access-key-id {key} --status Active`. {} {}",
+                say(
+                    "ver se a chave do AWSCURRENT está ativa:",
+                    "check that the key of AWSCURRENT is active:",
+                ),
+                say("Se não estiver, ativá-la:", "If it is not, activate it:"),
+                say(
+                    "Se estiver, o segredo dela é outro: guardar o documento com uma chave ativa, num arquivo sem fim de linha, e rotacionar de novo:",
+                    "If it is, its stored secret is wrong: store the document with an active key, from a file without a trailing line end, and rotate again:",
+                ),
+                names.adopt_commands
+            ),
+            Self::TokenRefused { which: "current" } => format!(
+                "{} {}",
+                say(
+                    "conferir TwilioAccountSid e guardar no segredo o token primário que o console do Twilio mostra (Account > API keys & tokens), num arquivo sem fim de linha, e rotacionar de novo:",
+                    "check TwilioAccountSid, store in the secret the primary token from Twilio's console (Account > API keys & tokens), from a file without a trailing line end, and rotate again:",
+                ),
+                names.adopt_commands
+            ),
+            Self::TokenRefused { .. } => format!(
+                "{} {}",
+                say(
+                    "o token secundário foi apagado ou trocado no Twilio. Descartar o valor pendente e rotacionar de novo:",
+                    "the secondary token was deleted or replaced in Twilio. Discard the pending value and rotate again:",
+                ),
+                names.again_commands
+            ),
+            Self::ForeignToken => say(
+                "se ninguém usa o token secundário, apagá-lo no console do Twilio (Account > API keys & tokens); a próxima tentativa continua.",
+                "if the secondary token is unused, delete it in Twilio's console (Account > API keys & tokens); the next attempt continues.",
+            ),
+            Self::AccountClosed { .. } => say(
+                "reativar a conta no console do Twilio; a próxima tentativa continua.",
+                "reactivate the account in Twilio's console; the next attempt continues.",
+            ),
+            Self::TwilioLimited | Self::Twilio { .. } => say(
+                "nada agora: a próxima tentativa continua. Se repetir, ver status.twilio.com.",
+                "nothing now: the next attempt continues. If this repeats, see status.twilio.com.",
+            ),
+            Self::Repository(_) | Self::Seal => say(
+                "o token do GitHub (GitHubSecretName) precisa de Secrets: read and write no repositório (de um ambiente, Environments: read and write); a próxima tentativa continua.",
+                "the GitHub token (GitHubSecretName) needs Secrets: read and write on the repository (for an environment, Environments: read and write); the next attempt continues.",
+            ),
+            Self::NotUpdated { name, .. } => format!(
+                "{} `gh secret list` ({name})",
+                say(
+                    "conferir no repositório; a próxima tentativa grava de novo:",
+                    "check it in the repository; the next attempt stores it again:",
+                ),
+            ),
+            Self::DatabaseForm(_) | Self::Database(_) => say(
+                "ver se a função alcança o banco (VpcSubnetIds, grupo de segurança) e se DatabaseSecretName está em uso; a próxima tentativa continua.",
+                "check that the function reaches the database (VpcSubnetIds, security group) and that the secret DatabaseSecretName is in use; the next attempt continues.",
+            ),
+            Self::Hash => format!(
+                "{} {}",
+                say(
+                    "redefinir a senha do administrador por /auth/password/forgot e guardá-la no segredo, num arquivo sem fim de linha, e rotacionar de novo:",
+                    "reset the administrator's password through /auth/password/forgot, store it in the secret, from a file without a trailing line end, and rotate again:",
+                ),
+                names.adopt_commands
+            ),
+            Self::NotSet | Self::HashMoved => {
+                say("nada: a próxima tentativa olha de novo.", "nothing: the next attempt checks again.")
+            }
+            Self::PasswordOfOthers { .. } => format!(
+                "{} {}",
+                say(
+                    "guardar no segredo a senha que o administrador usa (quem não a sabe redefine por /auth/password/forgot), num arquivo sem fim de linha, e rotacionar de novo:",
+                    "store the administrator's real password in the secret (/auth/password/forgot sets a new one), from a file without a trailing line end, and rotate again:",
+                ),
+                names.adopt_commands
+            ),
+            Self::SeveralUsers { .. } => format!(
+                "{} `SELECT id, email FROM users WHERE lower(email) = lower('…')`. {}",
+                say(
+                    "a aplicação não distingue maiúsculas, então não se sabe quem entra. Deixar um só:",
+                    "the application ignores letter case, so any of them may log in. Keep only one:",
+                ),
+                say("A próxima tentativa continua.", "The next attempt continues."),
+            ),
+            // Retiring does not read the hash.
+            Self::LoginRefused { .. } if names.again_commands.is_empty() => format!(
+                "{} {}",
+                say(
+                    "ver se AppUrl é desta aplicação e se o usuário está ativo. Se alguém trocou a senha dele, guardar no segredo a que vale, num arquivo sem fim de linha, e rotacionar de novo:",
+                    "check that AppUrl is this application's and that the user is active. If a person changed the user's password, store the valid one in the secret, from a file without a trailing line end, and rotate again:",
+                ),
+                names.adopt_commands
+            ),
+            Self::LoginRefused { .. } => say(
+                "o hash no banco confere com a senha nova e o login não: ver se AppUrl é desta aplicação e se o usuário está ativo; a próxima tentativa continua.",
+                "the hash in the database matches the new password, but the login refuses it: check that AppUrl is this application's and that the user is active; the next attempt continues.",
+            ),
+            Self::UserInactive { .. } => format!(
+                "{} `UPDATE users SET is_active = true WHERE lower(email) = lower('…')`. {} {}",
+                say(
+                    "ativar o usuário; a próxima tentativa continua:",
+                    "activate the user; the next attempt continues:"
+                ),
+                say(
+                    "Se ele deve ficar inativo, desligar a rotação do segredo:",
+                    "If the user must stay inactive, switch off the secret's rotation:",
+                ),
+                names.off_commands
+            ),
+            Self::LoginLimited { .. } => say(
+                "nada agora: a próxima tentativa, minutos depois, continua. Se repetir, ver quem chama a aplicação tanto (o limite é por endereço, RATE_LIMIT_MAX por minuto).",
+                "nothing now: the next attempt, minutes later, continues. If this repeats, find the caller that floods the application (the limit is per address, RATE_LIMIT_MAX per minute).",
+            ),
+            Self::LoginUnclear { .. } => say(
+                "ver nos logs da aplicação o erro do login (`unhandled error`; err.code 28P01 é a senha do banco) e se há tasks saudáveis; GET /health não consulta o banco. A próxima tentativa continua.",
+                "look for the login's error in the application's logs (`unhandled error`; err.code 28P01 means a wrong database password), and check that healthy tasks are running; GET /health does not query the database. The next attempt continues.",
+            ),
+            Self::Retire { .. } => names.retire_command(),
+            Self::Ledger { .. } => say(
+                "ver ledger/rotation.json no bucket de evidências; o rotation-followup o escreve inteiro na próxima rotação.",
+                "see ledger/rotation.json in the evidence bucket; rotation-followup rewrites it after the next rotation.",
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use shared::database::{DatabaseError, ErrorKind};
+    use shared::rotation::{RotationError, Step};
+    use shared::run::evidence::EvidenceError;
+    use shared::runtime::failure::{CallError, Failure};
+
+    use super::*;
+
+    const CLEAR: &str = "--version-stage AWSPENDING --remove-from-version-id 4f1c2a7e";
+    const ROTATE: &str = "aws secretsmanager rotate-secret --secret-id 'arn:";
+    const PUT: &str = "put-secret-value --secret-id '/moveongs/dev/x' --secret-string file://valor.txt";
+    const LIST: &str = "iam list-access-keys --user-name mailer";
+
+    fn advice(error: &RotateError, step: Step, is_admin: bool, language: Language) -> Advice {
+        let request = Request {
+            secret_id: "arn:aws:secretsmanager:us-east-1:123456789012:secret:/moveongs/dev/x-a1B2c3"
+                .to_owned(),
+            token: "4f1c2a7e-8d4b-4c55-9b0e-2f6f3a9d7c10".to_owned(),
+            rotation_token: None,
+            step,
+        };
+        let names = Names {
+            secret: "/moveongs/dev/x",
+            function: "moveongs-dev-rotate-external",
+            user: "mailer",
+            is_admin,
+            adopt_commands: format!("`aws secretsmanager {PUT}`, {}", request.rotate_command()),
+            off_commands: format!(
+                "`aws secretsmanager cancel-rotate-secret --secret-id 'arn:x'`, {}",
+                request.clear_command()
+            ),
+            again_commands: format!("{}, {}", request.clear_command(), request.rotate_command()),
+        };
+        error.advise(language, &request, &names)
+    }
+
+    fn database(sqlstate: Option<&str>) -> RotateError {
+        RotateError::Database(DatabaseError {
+            kind: ErrorKind::Permission,
+            during: "change the administrator's password",
+            target: "app@db:5432/app".to_owned(),
+            sqlstate: sqlstate.map(str::to_owned),
+            reason: "permission denied for table users".to_owned(),
+        })
+    }
+
+    fn database_login(sqlstate: &str) -> RotateError {
+        RotateError::Database(DatabaseError {
+            kind: ErrorKind::ConnectionLimit,
+            during: "log in",
+            target: "app@db:5432/app".to_owned(),
+            sqlstate: Some(sqlstate.to_owned()),
+            reason: "too many connections".to_owned(),
+        })
+    }
+
+    fn call(operation: &'static str, code: &str) -> CallError {
+        CallError { operation, code: code.to_owned(), message: "no".to_owned() }
+    }
+
+    /// The value in force after each failure, and the commands of its next step. `tests/e2e/rotate_external.rs` runs each
+    /// command in the state that its message describes.
+    #[test]
+    fn each_failure_names_the_value_in_force_and_its_commands() {
+        use InForce::{Current, Nothing, Pending, Unsure};
+        use Step::{CreateSecret, FinishSecret, SetSecret, TestSecret};
+        let email = || "admin@imm.local".to_owned();
+        let answer = || "500".to_owned();
+        let late = || {
+            RotationError::Deadline(shared::runtime::lambda::DeadlineExceeded {
+                allowed: std::time::Duration::from_secs(20),
+            })
+        };
+        let token = || "4f1c2a7e".to_owned();
+        let at = Timestamp::UNIX_EPOCH;
+        let (mail, admin) = (false, true);
+        let rows: Vec<(RotateError, bool, Step, InForce, &[&str])> = vec![
+            // The issuer accepts both credentials until the previous one is retired.
+            (RotateError::NotOurs { name: "x".to_owned() }, mail, CreateSecret, Current, &[]),
+            (RotateError::Issuance(EvidenceError::Contended), mail, CreateSecret, Current, &[]),
+            (RotateError::Busy { until: at }, mail, CreateSecret, Current, &[]),
+            (RotateError::NotRetired, mail, CreateSecret, Current, &["lambda invoke"]),
+            (
+                RotateError::NotTheUsersKey { key: "AKIA1".to_owned() },
+                mail,
+                CreateSecret,
+                Current,
+                &[LIST, PUT, ROTATE],
+            ),
+            (
+                RotateError::ForeignKey { key: "AKIA2".to_owned() },
+                mail,
+                CreateSecret,
+                Current,
+                &[
+                    "get-access-key-last-used --access-key-id AKIA2",
+                    "delete-access-key --user-name mailer --access-key-id AKIA2",
+                ],
+            ),
+            (
+                RotateError::Iam(call("iam:CreateAccessKey", "AccessDenied")),
+                mail,
+                CreateSecret,
+                Current,
+                &[LIST],
+            ),
+            (
+                RotateError::PendingKeyGone { key: "AKIA3".to_owned() },
+                mail,
+                TestSecret,
+                Current,
+                &[CLEAR, ROTATE],
+            ),
+            (
+                RotateError::KeyRefused { which: "pending", key: "AKIA4".to_owned() },
+                mail,
+                TestSecret,
+                Current,
+                &[LIST, CLEAR, ROTATE],
+            ),
+            (
+                RotateError::Mail { which: "pending", call: call("ses:SendEmail", "MessageRejected") },
+                mail,
+                FinishSecret,
+                Current,
+                &[],
+            ),
+            (RotateError::TokenRefused { which: "current" }, mail, CreateSecret, Current, &[PUT, ROTATE]),
+            (RotateError::TokenRefused { which: "pending" }, mail, TestSecret, Current, &[CLEAR, ROTATE]),
+            (RotateError::ForeignToken, mail, CreateSecret, Current, &[]),
+            (RotateError::AccountClosed { status: "suspended".to_owned() }, mail, TestSecret, Current, &[]),
+            (RotateError::TwilioLimited, mail, FinishSecret, Current, &[]),
+            (RotateError::Twilio { reason: "no".to_owned() }, mail, CreateSecret, Current, &[]),
+            (
+                RotationError::ForeignPending { token: token() }.into(),
+                mail,
+                TestSecret,
+                Current,
+                &[CLEAR, ROTATE],
+            ),
+            // setSecret stores the administrator's password at GitHub first, then in the database.
+            (late().into(), admin, CreateSecret, Current, &[]),
+            (RotateError::Seal, admin, SetSecret, Current, &[]),
+            (
+                RotateError::NotUpdated { name: "N".to_owned(), updated_at: at },
+                admin,
+                SetSecret,
+                Current,
+                &["gh secret list"],
+            ),
+            (RotateError::PasswordOfOthers { email: email() }, admin, SetSecret, Nothing, &[PUT, ROTATE]),
+            (RotateError::Hash, admin, SetSecret, Nothing, &[PUT, ROTATE]),
+            (
+                RotateError::SeveralUsers { count: 2 },
+                admin,
+                SetSecret,
+                Current,
+                &["SELECT id, email FROM users"],
+            ),
+            (
+                RotateError::UserInactive { email: email() },
+                admin,
+                SetSecret,
+                Current,
+                &["UPDATE users SET is_active", "cancel-rotate-secret", CLEAR],
+            ),
+            (database(Some("42501")), admin, SetSecret, Current, &[]),
+            (database(None), admin, SetSecret, Unsure, &[]),
+            // A refused login does not show what an earlier attempt did.
+            (database_login("53300"), admin, SetSecret, Unsure, &[]),
+            (late().into(), admin, SetSecret, Unsure, &[]),
+            (RotateError::HashMoved, admin, SetSecret, Unsure, &[]),
+            (
+                RotationError::ForeignPending { token: token() }.into(),
+                admin,
+                SetSecret,
+                Current,
+                &[CLEAR, ROTATE],
+            ),
+            (
+                RotationError::ForeignPending { token: token() }.into(),
+                admin,
+                TestSecret,
+                Current,
+                &[CLEAR, ROTATE],
+            ),
+            (
+                RotationError::CurrentMoved { token: token() }.into(),
+                admin,
+                SetSecret,
+                Current,
+                &[CLEAR, ROTATE],
+            ),
+            (RotateError::NotSet, admin, TestSecret, Unsure, &[]),
+            (RotateError::HashMoved, admin, TestSecret, Nothing, &[]),
+            (RotateError::LoginRefused { answer: answer() }, admin, TestSecret, Nothing, &[]),
+            (RotateError::LoginLimited { answer: answer() }, admin, TestSecret, Pending, &[]),
+            (RotateError::LoginUnclear { answer: answer() }, admin, TestSecret, Pending, &[]),
+            (database(None), admin, FinishSecret, Pending, &[]),
+            (late().into(), admin, FinishSecret, Pending, &[]),
+        ];
+        for (error, is_admin, step, in_force, commands) in rows {
+            if !matches!(error, RotateError::Rotation(_)) {
+                let line = format!("\nrotate-external {} ", error.kind());
+                let how =
+                    include_str!("../../../../tests/e2e/advised.txt").split_once(&line).map(|(_, how)| how);
+                assert!(
+                    how.is_some_and(|how| how.starts_with("-\n") == commands.is_empty()
+                        || how.starts_with("rotate_external::")),
+                    "{line}"
+                );
+            }
+            let [portuguese, english] = [Language::Portuguese, Language::English]
+                .map(|language| advice(&error, step, is_admin, language));
+            for advice in [&portuguese, &english] {
+                assert_eq!(advice.in_force, in_force, "{step} {error}");
+                for command in commands {
+                    assert!(
+                        advice.next.contains(command),
+                        "{step} {error}: {command} is not in {}",
+                        advice.next
+                    );
+                }
+                let found =
+                    advice.next.split('`').skip(1).step_by(2).filter(|quoted| quoted.contains("aws "));
+                let known = commands
+                    .iter()
+                    .filter(|command| !command.starts_with(['g', 'S', 'U']) || command.starts_with("get-"));
+                assert_eq!(found.count(), known.count(), "{step} {error}: {}", advice.next);
+            }
+            assert_ne!(portuguese.cause, english.cause);
+            assert_ne!(portuguese.next, english.next);
+            // The technical detail is English, and belongs in the small print.
+            assert!(!portuguese.cause.contains(&error.to_string()), "{}", portuguese.cause);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The message and the page of an execution that broke before it had a batch.
+
+use shared::policy::Area;
+use shared::run::notify::Message;
+use shared::run::paging::{Alert, Page, Severity};
+use shared::runtime::language::Language;
+use shared::runtime::settings::Settings;
+
+use super::{RUNBOOK, brief, command, context, next};
+use crate::PROCEDURE;
+use crate::event::Source;
+use crate::rules::change::Reason;
+use crate::rules::failure::Failed;
+
+/// The message of an execution that broke before it had a batch.
+pub(crate) fn broken(
+    settings: &Settings,
+    execution: &str,
+    broken: &Failed,
+    source: Option<&Source>,
+) -> Message {
+    let language = settings.language;
+    let title = language.pick("Acompanhamento de rotação falhou", "Follow-up of a rotation failed");
+    Message {
+        title: format!("{title} ({})", settings.environment),
+        lines: vec![
+            format!("*{}*: {}", broken.kind, cause(broken, language)),
+            format!("*{}*: {}", next(language), broken_next(settings, broken, source)),
+        ],
+        context: format!("{} · {}", brief(&broken.detail), context(settings, execution)),
+    }
+}
+
+/// The page of an execution that broke before it had a batch.
+pub(crate) fn broken_page(
+    settings: &Settings,
+    execution: &str,
+    broken: &Failed,
+    source: Option<&Source>,
+) -> Page {
+    let alert = Alert {
+        kind: &broken.kind,
+        severity: Severity::Critical,
+        resource: PROCEDURE,
+        text: format!(
+            "{PROCEDURE} ({}): {}: {}.\n{}: {}.\n{}",
+            settings.environment,
+            broken.kind,
+            cause(broken, settings.language),
+            next(settings.language),
+            broken_next(settings, broken, source),
+            brief(&broken.detail)
+        ),
+        owners: vec![settings.policy.responsible(Area::Infrastructure)],
+        runbook: RUNBOOK,
+        dedup_key: format!("{PROCEDURE}/{execution}"),
+    };
+    Page::new(settings, alert)
+}
+
+/// The cause of an execution that broke before it had a batch, in the chosen language. The error text is in the small print.
+fn cause(broken: &Failed, language: Language) -> &'static str {
+    match broken.kind.as_str() {
+        "InvalidEvent" => language.pick(
+            "a entrada não é uma que o acompanhamento conhece",
+            "the follow-up does not know this input",
+        ),
+        "NotOurs" => language.pick(
+            "o segredo não é deste ambiente: template e política não o nomeiam, e as tags Project e Environment dele não são as deste",
+            "the secret does not belong to this environment: neither the template nor the policy names it, and its tags Project and Environment do not match",
+        ),
+        "NotRotated" => language.pick(
+            "a versão atual do segredo não foi feita depois do incidente, e o acompanhamento nada encerrou",
+            "the secret's current version was not made after the incident, so the follow-up revoked nothing",
+        ),
+        _ => language.pick("um passo do acompanhamento não terminou", "a step of the follow-up did not end"),
+    }
+}
+
+pub(super) fn broken_next(settings: &Settings, broken: &Failed, source: Option<&Source>) -> String {
+    let language = settings.language;
+    let by = language.pick("SEU NOME", "YOUR NAME");
+    let input = |secret: &str, is_incident: bool| {
+        let reason = if is_incident { "\"reason\":\"incident\"," } else { "" };
+        format!("{{\"secret\":\"{secret}\",{reason}\"by\":\"{by}\"}}")
+    };
+    let Some(Source::Asked(secret, declared)) = source else {
+        return if broken.kind == "InvalidEvent" {
+            let text =
+                language.pick("começar de novo com a entrada certa:", "start again with the right input:");
+            let secret = language.pick("NOME DO SEGREDO", "NAME OF THE SECRET");
+            format!("{text} {}", start_command(settings, &input(secret, false)))
+        } else {
+            let text = language.pick(
+                "corrigir a causa; a varredura diária (ou o próximo evento) retoma o que falta. Para não esperar:",
+                "fix the cause; the daily sweep or the next event resumes the follow-up. To resume it now:",
+            );
+            format!("{text} {}", start_command(settings, "{\"sweep\":true}"))
+        };
+    };
+    // A sweep does not know a person's declaration.
+    let again = start_command(settings, &input(secret, declared.reason == Reason::Incident));
+    let (first, then) = match broken.kind.as_str() {
+        "NotOurs" => (
+            format!(
+                "{} `aws secretsmanager tag-resource --secret-id '{secret}' --tags Key=Project,Value={} Key=Environment,Value={}`",
+                language.pick(
+                    "se o segredo é deste ambiente, dar a ele as tags:",
+                    "if the secret belongs to this environment, tag it:"
+                ),
+                settings.project,
+                settings.environment
+            ),
+            language.pick("e acompanhar de novo:", "and follow up again:"),
+        ),
+        "NotRotated" => (
+            format!("{} {}", language.pick("rotacionar:", "rotate:"), command("rotate-secret", secret)),
+            language.pick(
+                "e, terminada a rotação, declarar o incidente de novo:",
+                "and once the rotation has ended, declare the incident again:",
+            ),
+        ),
+        _ => (
+            language.pick("corrigir a causa", "fix the cause").to_owned(),
+            language.pick("e pedir o acompanhamento de novo:", "and ask for the follow-up again:"),
+        ),
+    };
+    format!("{first} {then} {again}")
+}
+
+/// The command that starts the state machine. It looks up the ARN, because the account is not known here.
+fn start_command(settings: &Settings, input: &str) -> String {
+    format!(
+        "`aws stepfunctions start-execution --input '{input}' --state-machine-arn \"$(aws stepfunctions list-state-machines --query \"stateMachines[?name=='{}'].stateMachineArn\" --output text)\"`",
+        settings.function
+    )
+}

@@ -1,0 +1,168 @@
+//! Proofs that could not be made, and how the owner makes them possible.
+
+use shared::runtime::event::pasted;
+use shared::runtime::language::Language;
+use shared::runtime::time;
+
+use super::{Stack, brief, command, follow_command};
+use crate::rules::batch::Batch;
+use crate::rules::keys::JWT;
+use crate::rules::proof::Outcome;
+use crate::rules::readers::{Cause, Unreached};
+
+/// Cures for the proofs that could not be made; last the command that proves again.
+pub(super) fn cures(stack: &Stack<'_>, batch: &Batch) -> Vec<String> {
+    let mut cures: Vec<String> = Vec::new();
+    let of_proofs = batch.proofs.iter().filter(|proof| proof.outcome == Outcome::Unproved);
+    let of_readers = batch.unreached.values().flatten().map(|it| cure_of_reader(stack, it));
+    for cure in of_proofs.filter_map(|proof| cure(stack, batch, &proof.kind)).chain(of_readers) {
+        if !cures.contains(&cure) {
+            cures.push(cure);
+        }
+    }
+    if !cures.is_empty() && batch.failures.is_empty() {
+        let follow: Vec<_> =
+            batch.changes.iter().map(|change| follow_command(stack.settings, change)).collect();
+        let then = stack.settings.language.pick("depois, provar de novo:", "then prove it again:");
+        cures.push(format!("{then} {}", follow.join(", ")));
+    }
+    cures
+}
+
+fn cure(stack: &Stack<'_>, batch: &Batch, kind: &str) -> Option<String> {
+    let language = stack.settings.language;
+    let text = match kind {
+        "MaskedLogin" => language.pick(
+            "a senha foi aceita, mas o token volta mascarado, e ninguém consegue entrar. Pôr RESPONSE_MASKING_ENABLED=false na task definition da API",
+            "the password was accepted, but the token is masked, so no one can log in. Set RESPONSE_MASKING_ENABLED=false in the API's task definition",
+        ),
+        "SmokeLoginRefused" | "NoSmokeAccount" | "SecondFactor" | "NotPermitted" => {
+            let why = match kind {
+                "SecondFactor" => language.pick(
+                    "a conta de smoke test pede um segundo fator, que a função não tem",
+                    "the account for smoke tests requires a second factor, which the function does not have",
+                ),
+                "NotPermitted" => language.pick(
+                    "a conta de smoke test não pode listar beneficiárias",
+                    "the account for smoke tests may not list beneficiaries",
+                ),
+                _ => language.pick(
+                    "o segredo da conta de smoke test está errado",
+                    "the secret of the account for smoke tests is wrong",
+                ),
+            };
+            let cure = language.pick(
+                "Usar uma conta sem segundo fator e com o papel leitura_externa, e gravar email e password dela como JSON",
+                "Use an account without a second factor and with the role leitura_externa, and store its email and password as JSON",
+            );
+            let command = stack.account.map_or_else(
+                || language.pick("no segredo do parâmetro SmokeSecretName", "in the secret named by the parameter SmokeSecretName").to_owned(),
+                |name| format!("`aws secretsmanager put-secret-value --secret-id '{name}' --secret-string file://account.json`"),
+            );
+            return Some(format!("{why}. {cure}: {command}"));
+        }
+        "NoReader" => language.pick(
+            "nenhum serviço do cluster lê o segredo pela task definition. Se algum o lê de outro modo, nomeá-lo em rotation.secrets.*.services da política",
+            "no service of the cluster reads the secret through its task definition. If one reads it in another way, name it in the policy's rotation.secrets.*.services",
+        ),
+        "NoApplicationUrl" => language.pick(
+            "preencher o parâmetro AppUrl da stack, para que a aplicação prove o valor novo",
+            "set the stack's parameter AppUrl, so the application can prove the new value",
+        ),
+        "RateLimited" => language.pick(
+            "a aplicação limita os pedidos, e isso nada diz do valor novo. Esperar um minuto",
+            "the application's rate limit was reached, which says nothing about the new value. Wait a minute",
+        ),
+        "Network" | "Tls" | "ConnectionLimit" => language.pick(
+            "a função não chega ao banco, e isso nada diz do valor novo. Conferir os parâmetros VpcSubnetIds, VpcSecurityGroupIds e RdsCaFile, e as conexões do usuário",
+            "the function cannot reach the database, which says nothing about the new value. Check the parameters VpcSubnetIds, VpcSecurityGroupIds and RdsCaFile, and the user's connections",
+        ),
+        "OldValue" => {
+            let each = batch.changes.iter().filter_map(|change| {
+                let old = batch.old.get(&change.secret)?;
+                let (name, since) = (&change.name, time::local_date(old.made));
+                let version = pasted(&old.version);
+                Some(match language {
+                    Language::Portuguese => format!(
+                        "voltou um valor antigo em `{name}`: nenhuma rotação fez a versão nova, e o valor é o da versão `{version}`, de {since}, de onde a idade continua a contar"
+                    ),
+                    Language::English => format!(
+                        "an old value is back in `{name}`: no rotation made the new version, and its value is that of version `{version}` of {since}, from which its age still counts"
+                    ),
+                })
+            });
+            let old: Vec<_> = batch.changes.iter().filter(|it| batch.old.contains_key(&it.secret)).collect();
+            let rotate: Vec<_> = old.iter().map(|it| command("rotate-secret", &it.name)).collect();
+            let cure = language.pick(
+                "Se foi um `terraform apply`, pôr antes lifecycle { ignore_changes = [secret_string] } em aws_secretsmanager_secret_version, senão o próximo apply o repete. Rotacionar:",
+                "If `terraform apply` did it, first set lifecycle { ignore_changes = [secret_string] } in aws_secretsmanager_secret_version, or the next apply repeats it. Rotate:",
+            );
+            return Some(format!("{}. {cure} {}", each.collect::<Vec<_>>().join("; "), rotate.join(", ")));
+        }
+        "SameValue" | "NoKey" => {
+            let why = language.pick(
+                "a versão nova não tem uma chave nova. Rotacionar:",
+                "the new version contains no new key. Rotate:",
+            );
+            let jwt = batch.changes.iter().find(|change| change.key == JWT)?;
+            return Some(format!("{why} {}", command("rotate-secret", &jwt.name)));
+        }
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+/// The cure for a reader that this function's deployments do not reach.
+fn cure_of_reader(stack: &Stack<'_>, it: &Unreached) -> String {
+    let (language, cluster) = (stack.settings.language, stack.cluster);
+    let service = it.reader.split('/').next().unwrap_or_default();
+    let family = it.definition.rsplit('/').next().unwrap_or_default();
+    let family = family.rsplit_once(':').map_or(family, |(family, _)| family);
+    let detail = brief(it.cause.detail());
+    match &it.cause {
+        Cause::Pinned(_) => {
+            let why = language.pick(
+                "está preso a uma versão ou rótulo e não recebe o valor novo; a credencial anterior dele não é desativada",
+                "is pinned to a version or label and does not get the new value; its previous credential is not deactivated",
+            );
+            let edit = language.pick(
+                "Tirar versão e rótulo do valueFrom, registrar a revisão e implantá-la",
+                "Remove version and label from valueFrom, register the revision and deploy it",
+            );
+            format!(
+                "{} (`{detail}`) {why}. {edit}: `aws ecs describe-task-definition --task-definition {family} --query taskDefinition`, `aws ecs register-task-definition --cli-input-json file://task.json`, `aws ecs update-service --cluster {cluster} --service {service} --task-definition {family}`",
+                it.reader
+            )
+        }
+        Cause::Controller(controller) if controller == "CODE_DEPLOY" => format!(
+            "{} {}",
+            it.reader,
+            language.pick(
+                "é implantado pelo CodeDeploy, e não por esta função: o dono cria no CodeDeploy um deployment com a mesma task definition",
+                "is deployed by CodeDeploy, not by this function: its owner creates a deployment with the same task definition in CodeDeploy",
+            )
+        ),
+        Cause::Controller(_) => format!(
+            "{} {}",
+            it.reader,
+            language.pick(
+                "é implantado por outro sistema (controller EXTERNAL): o dono cria um task set novo, torna-o o primário e apaga o anterior",
+                "is deployed by another system (controller EXTERNAL): its owner creates a new task set, makes it primary and deletes the previous one",
+            )
+        ),
+        Cause::Refused(_) => format!(
+            "{} {} («{detail}»). {}: `aws ecs describe-services --cluster {cluster} --services {service} --query 'services[].[serviceName,status,deploymentController.type]'`",
+            language.pick("o ECS recusa implantar", "ECS refuses to deploy"),
+            it.reader,
+            language.pick("Corrigir o serviço", "Fix the service"),
+        ),
+        Cause::Draining => format!(
+            "{} {}",
+            it.reader,
+            language.pick(
+                "está sendo apagado, e as últimas tasks dele usam o valor anterior: esperar que terminem",
+                "is being deleted, and its last tasks use the previous value: wait until they end",
+            )
+        ),
+    }
+}

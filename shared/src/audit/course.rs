@@ -1,0 +1,295 @@
+//! The course of an audit: check, compare with the last run, page, act, report.
+//!
+//! An audit supplies its rules, its own actions and its texts through [`Audit`]; [`run`] does the rest, in an order in which no
+//! failure hides a finding. Pages go out before anything else; the message and the record come last, and each run has both
+//! once, over all its retries.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use jiff::Timestamp;
+use jiff::civil::Weekday;
+use serde::Deserialize;
+
+use crate::audit::findings::{self, Changes};
+use crate::audit::first_week::{FirstWeek, Held, Quiet};
+use crate::run::evidence::{Draft, Step};
+use crate::run::notify::Message;
+use crate::run::paging::{Page, Pager};
+use crate::run::report::{Reporter, Unread};
+use crate::runtime::env::{Env, EnvError};
+use crate::runtime::failure::{Failure, chain};
+use crate::runtime::lambda::Invocation;
+use crate::runtime::settings::Settings;
+use crate::runtime::time;
+
+/// What every audit has besides its own clients.
+pub struct Base {
+    /// Settings of the stack.
+    pub settings: Settings,
+    /// Evidence and channel.
+    pub reporter: Reporter,
+    /// Paging topic.
+    pub pager: Pager,
+}
+
+impl Base {
+    /// Reads the settings of [`Settings`], [`Reporter`] and [`Pager`], and makes their clients.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError`] for the first setting that is missing or wrong.
+    pub fn new(procedure: &'static str, env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
+        let settings = Settings::from_env(env)?;
+        let reporter = Reporter::of_audit(procedure, &settings, env, aws)?;
+        let pager = Pager::new(env, aws)?;
+        Ok(Self { settings, reporter, pager })
+    }
+}
+
+/// The part of the last run's record that the next run needs.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+pub struct Last {
+    /// Run id.
+    pub run_id: String,
+    /// Lines of the findings; [`findings::key_of`] gives the key of one.
+    pub findings: Vec<String>,
+}
+
+/// The last run: none if this is the first one, [`Unread`] if its record could not be read.
+pub type Before = Result<Option<Last>, Unread>;
+
+/// What an audit does at the end of a run, besides page and report.
+pub struct Acted<D> {
+    /// What became of it, for the function's answer.
+    pub done: D,
+    /// Steps for the record.
+    pub steps: Vec<Step>,
+    /// Whether the channel gets a message even if no finding changed.
+    pub has_news: bool,
+}
+
+/// How a run differs from the last one, for its message.
+pub struct News<'a> {
+    /// Run id.
+    pub run_id: &'a str,
+    /// New and resolved findings.
+    pub changes: &'a Changes,
+    /// Whether the message lists every finding, as it does on Mondays.
+    pub is_weekly: bool,
+    /// Why the last record could not be read; the message then lists every finding.
+    pub unread: Option<&'a Unread>,
+    /// The first week, until it is over.
+    pub quiet: Option<Quiet<'a>>,
+}
+
+/// The result of a run.
+pub struct Run<O, D> {
+    /// Run id.
+    pub run_id: String,
+    /// `succeeded` or `failed`.
+    pub result: &'static str,
+    /// What the check found.
+    pub outcome: O,
+    /// What became of the audit's own actions.
+    pub done: D,
+    /// Dedup keys of the published pages.
+    pub paged: Vec<String>,
+}
+
+/// An audit: its rules, actions and texts.
+pub trait Audit {
+    /// What a check finds.
+    type Outcome;
+    /// What becomes of the audit's own actions.
+    type Done;
+    /// Why a run fails. A finding is not a failure.
+    type Error: Failure;
+
+    /// Name of the procedure.
+    const PROCEDURE: &'static str;
+    /// Time that pages and actions leave to the report.
+    const REPORTING: Duration;
+
+    /// Settings, evidence, channel and paging topic.
+    fn base(&self) -> &Base;
+
+    /// Reads and decides, and leaves time to page, act and report. Gives also the steps for the record.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing is known; the run is reported as failed.
+    fn check(
+        &self,
+        invocation: &Invocation,
+    ) -> impl Future<Output = Result<(Self::Outcome, Vec<Step>), Self::Error>>;
+
+    /// What the run is about, for the record.
+    fn subject(&self) -> String;
+
+    /// The findings for the record: key, `: `, sentence.
+    fn lines(&self, outcome: &Self::Outcome, now: Timestamp) -> Vec<String>;
+
+    /// Whether the finding with this key of the last run could not be looked at now, so that its absence resolves nothing.
+    fn is_unseen(&self, outcome: &Self::Outcome, key: &str) -> bool;
+
+    /// Whether nothing is wrong.
+    fn passes(&self, outcome: &Self::Outcome) -> bool;
+
+    /// Names the run. Runs with the same name have one message and one record.
+    fn run_id(&self, day: &str, last: Option<&Last>, keys: &BTreeSet<String>) -> String {
+        let _ = (last, keys);
+        day.to_owned()
+    }
+
+    /// The pages, and how much the first week holds back.
+    fn pages(
+        &self,
+        outcome: &Self::Outcome,
+        before: &Before,
+        week: Option<FirstWeek>,
+        now: Timestamp,
+    ) -> (Vec<Page>, Held);
+
+    /// The audit's own actions after the pages: tasks, tables, files. Their failures are logged and counted, never returned.
+    fn act(
+        &self,
+        outcome: &Self::Outcome,
+        week: Option<FirstWeek>,
+        invocation: &Invocation,
+    ) -> impl Future<Output = Acted<Self::Done>>;
+
+    /// Where all findings are, for readers of a first week's message.
+    fn place(&self) -> String;
+
+    /// The channel's message.
+    fn summary(&self, outcome: &Self::Outcome, news: &News<'_>, done: &Self::Done, now: Timestamp)
+    -> Message;
+
+    /// The channel's message about a run that could not be done.
+    fn failed(&self, run_id: &str, error: &Self::Error) -> Message {
+        let settings = &self.base().settings;
+        let what = settings.language.pick("A auditoria falhou", "The audit failed");
+        let next = settings.language.pick("ver o log da função.", "see the function's log.");
+        Message::failed(settings, run_id, what, &chain(error), next)
+    }
+
+    /// The failure of a run with this many unpublished pages.
+    fn not_paged(count: usize) -> Self::Error;
+}
+
+/// Audits once. `trigger` names the run's cause for the record.
+///
+/// # Errors
+///
+/// The audit's own error if its check failed, after the failure is reported once a day for each cause; and
+/// [`Audit::not_paged`] after the report of a run with unpublished pages.
+pub async fn run<A: Audit>(
+    audit: &A,
+    trigger: &str,
+    invocation: &Invocation,
+) -> Result<Run<A::Outcome, A::Done>, A::Error> {
+    let (base, now) = (audit.base(), invocation.now);
+    let (settings, reporter) = (&base.settings, &base.reporter);
+    let day = time::local_date(now);
+    tracing::Span::current().record("run_id", day.as_str());
+    let (outcome, mut steps) = match audit.check(invocation).await {
+        Ok(checked) => checked,
+        Err(error) => {
+            report_failed(audit, trigger, &day, &error, invocation).await;
+            return Err(error);
+        }
+    };
+    let lines = audit.lines(&outcome, now);
+    for line in &lines {
+        tracing::info!(message = line, finding = line.split(' ').next());
+    }
+    let keys: BTreeSet<String> = lines.iter().map(|line| findings::key_of(line).to_owned()).collect();
+    let before: Before = reporter.before().await;
+    let run_id = audit.run_id(&day, before.as_ref().ok().and_then(Option::as_ref), &keys);
+    tracing::Span::current().record("run_id", run_id.as_str());
+
+    let week = FirstWeek::of(reporter.began().await, now);
+    let (pages, held) = audit.pages(&outcome, &before, week, now);
+    steps.extend(week.map(|week| {
+        let Held { pages, tasks } = held;
+        Step::now("first week", format!("{pages} pages and {tasks} tasks held back until {}", week.until))
+    }));
+    let paged = base.pager.all(reporter, &day, pages, A::REPORTING, invocation).await;
+    steps.extend(paged.steps);
+    let acted = audit.act(&outcome, week, invocation).await;
+    steps.extend(acted.steps);
+
+    let begun = reporter.look(&run_id).await;
+    let changes = match &before {
+        Ok(last) => changes(audit, &outcome, last.as_ref(), &keys),
+        Err(_) => Changes::default(),
+    };
+    let is_first = matches!(before, Ok(None)) || begun.was_left_open();
+    let is_weekly = week.is_none() && now.to_zoned_datetime(time::SAO_PAULO).weekday() == Weekday::Monday;
+    let is_silent = changes == Changes::default()
+        && (before.is_ok() || keys.is_empty())
+        && !is_weekly
+        && !acted.has_news
+        && !begun.was_left_open();
+    let place = audit.place();
+    let news = News {
+        run_id: &run_id,
+        changes: &changes,
+        is_weekly,
+        unread: before.as_ref().err(),
+        quiet: week.map(|week| Quiet {
+            week,
+            held,
+            is_summary: week.is_summary(is_first, changes.new.len()),
+            place: &place,
+        }),
+    };
+    let message = (!is_silent).then(|| audit.summary(&outcome, &news, &acted.done, now));
+    let result = if audit.passes(&outcome) { "succeeded" } else { "failed" };
+    let draft = Draft {
+        trigger: trigger.to_owned(),
+        subject: audit.subject(),
+        steps,
+        findings: lines,
+        ..Draft::of(settings, &run_id, result, now)
+    };
+    reporter.report(draft, message.as_ref(), begun, invocation).await;
+    if paged.failed > 0 {
+        return Err(A::not_paged(paged.failed));
+    }
+    Ok(Run { run_id, result, outcome, done: acted.done, paged: paged.keys })
+}
+
+fn changes<A: Audit>(
+    audit: &A,
+    outcome: &A::Outcome,
+    last: Option<&Last>,
+    keys: &BTreeSet<String>,
+) -> Changes {
+    let lines = last.map_or(&[][..], |last| &last.findings);
+    findings::changes(lines, keys, |key| audit.is_unseen(outcome, key))
+}
+
+/// Reports, once a day for each cause, that nothing is known today.
+async fn report_failed<A: Audit>(
+    audit: &A,
+    trigger: &str,
+    day: &str,
+    error: &A::Error,
+    invocation: &Invocation,
+) {
+    let (settings, reporter) = (&audit.base().settings, &audit.base().reporter);
+    let run_id = format!("{day}/{}", error.fingerprint());
+    let message = audit.failed(&run_id, error);
+    let begun = reporter.look(&run_id).await;
+    let draft = Draft {
+        trigger: trigger.to_owned(),
+        subject: audit.subject(),
+        steps: vec![Step::now("check", format!("failed: {}", error.kind()))],
+        findings: vec![format!("{}: {}", error.kind(), chain(error))],
+        ..Draft::of(settings, &run_id, "failed", invocation.now)
+    };
+    reporter.report(draft, Some(&message), begun, invocation).await;
+}
