@@ -1,15 +1,15 @@
-//! What an audit found, against what it found the time before.
+//! Findings of an audit, compared with those of the last run and grouped for a message.
 //!
-//! A record's line of a finding is its key, `: `, and a sentence; the key is its kind, a space, and what it is about.
+//! A record has a line for each finding: its key, `: ` and a sentence. The key is the kind, a space and the subject.
 
 use std::collections::BTreeSet;
 
 use crate::runtime::language::Language;
 
-/// What stands for a name in a command that several things share.
+/// Placeholder for the name in a command that several resources share.
 pub const NAME: &str = "NOME";
 
-/// Most characters of a paragraph for the names and what is wrong with each; with the next step it fits into a section of Slack's.
+/// Most characters of a paragraph before its next step; with the step it fits into a Slack section.
 const LISTED: usize = 1_800;
 
 /// The key in a record's line.
@@ -17,12 +17,12 @@ pub fn key_of(line: &str) -> &str {
     line.split(": ").next().unwrap_or(line)
 }
 
-/// What has changed between two audits.
+/// Differences between two audits.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Changes {
-    /// Keys that the record before did not have.
+    /// Keys that the last record did not have.
     pub new: BTreeSet<String>,
-    /// Keys that only the record before has.
+    /// Keys that only the last record has.
     pub resolved: BTreeSet<String>,
 }
 
@@ -42,22 +42,22 @@ pub fn changes(before: &[String], now: &BTreeSet<String>, is_unseen: impl Fn(&st
     }
 }
 
-/// One finding as people are told it.
+/// One finding, as text.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Item {
     /// The finding's kind, or its rule.
     pub kind: String,
-    /// What it is about.
+    /// The subject.
     pub about: String,
     /// What is wrong.
     pub sentence: String,
     /// What to do next.
     pub step: String,
-    /// The same for all that this step cures: [`NAME`] and the like stand for what differs.
+    /// The step with placeholders such as [`NAME`]; equal for all findings that the same step cures.
     pub pattern: String,
 }
 
-/// Findings of one kind that one next step cures; never empty.
+/// Findings of one kind with the same next step; never empty.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Group<'a>(Vec<&'a Item>);
 
@@ -72,7 +72,7 @@ impl Group<'_> {
         self.0.len()
     }
 
-    /// The kind, in bold where `mark` says `*`, what it is about, what is wrong, what to do next.
+    /// Kind, subject, sentence and next step; `mark` `*` makes the kind bold.
     pub fn text(&self, language: Language, mark: &str) -> String {
         let Some(first) = self.0.first() else { return String::new() };
         let next = language.pick("Próximo passo", "Next step");
@@ -116,7 +116,7 @@ pub fn groups(reported: &[Item]) -> Vec<Group<'_>> {
     groups
 }
 
-/// Parts with commas between, as many as fit into `most` characters, and how many more there are.
+/// Joins parts with commas, as many as fit into `most` characters, and adds the number of the others.
 pub fn listed(parts: impl IntoIterator<Item = String>, most: usize) -> String {
     let (mut text, mut length, mut more) = (String::new(), 0, 0);
     for part in parts {

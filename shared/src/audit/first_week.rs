@@ -1,6 +1,6 @@
-//! An audit's first week: a first deployment into an existing account finds what has grown there for years. One summary says
-//! what to do first, what is critical pages at once and in one page, and the rest waits until the week is over. Records and
-//! reports hold everything from the first run on.
+//! An audit's first week. A first deployment into an existing account finds years of problems: one summary lists what to do
+//! first, critical findings page at once in one page, and the rest waits until the week is over. Records and reports hold
+//! everything from the first run on.
 
 use std::collections::BTreeSet;
 
@@ -12,26 +12,26 @@ use crate::run::paging::{self, Page, Severity};
 use crate::runtime::language::Language;
 use crate::runtime::time;
 
-/// How long it lasts from the audit's first record: an hour less than a week, since a weekly audit comes some seconds earlier or
-/// later than the one before.
+/// Length of the week from the audit's first record: an hour short, because a weekly audit runs some seconds earlier or later
+/// than the last one.
 const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24 - 1);
 
-/// Most groups of findings that a summary tells; Slack cuts a longer message.
+/// Most groups of findings in a summary; Slack cuts a longer message.
 const SHOWN: usize = 6;
 
-/// More new findings than this are told as a summary.
+/// More new findings than this are reported as a summary.
 const FEW: usize = 8;
 
-/// The first week of an audit, which is not over.
+/// The first week of an audit, until it is over.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FirstWeek {
-    /// When it is over.
+    /// Its end.
     pub until: Timestamp,
     /// Whether this is the day in São Paulo on which the audit first ran.
     pub is_first_day: bool,
 }
 
-/// What waits until the week is over.
+/// Pages and tasks held back until the week is over.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Held {
     /// Pages.
@@ -40,21 +40,21 @@ pub struct Held {
     pub tasks: usize,
 }
 
-/// What the first week makes of a message.
+/// The first week's part of a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Quiet<'a> {
     /// The week.
     pub week: FirstWeek,
-    /// What waits for its end.
+    /// Pages and tasks held back.
     pub held: Held,
     /// Whether the message is a summary.
     pub is_summary: bool,
-    /// Where everything stands.
+    /// Where all findings are.
     pub place: &'a str,
 }
 
 impl FirstWeek {
-    /// The first week of an audit whose first record is of `began`; none when it is over. Without a record it begins now.
+    /// The first week of an audit whose first record is from `began`; none if it is over. Without a record it begins now.
     pub fn of(began: Option<Timestamp>, now: Timestamp) -> Option<Self> {
         let began = began.unwrap_or(now);
         let until = began.saturating_add(WEEK).unwrap_or(Timestamp::MAX);
@@ -62,13 +62,13 @@ impl FirstWeek {
         (now < until).then_some(Self { until, is_first_day })
     }
 
-    /// Whether a run tells a summary rather than each finding: the first one, and one that finds many things at once.
-    /// `is_first` says that no earlier run has told anything.
+    /// Whether a run sends a summary instead of each finding: the first run, and a run with many new findings. `is_first` says
+    /// that no earlier run sent a message.
     pub fn is_summary(&self, is_first: bool, new: usize) -> bool {
         new > FEW || (is_first && self.is_first_day)
     }
 
-    /// The line that says what the channel and the pager do not get, and where all is.
+    /// The line about what is held back, and where all findings are.
     pub fn line(&self, held: Held, place: &str, language: Language) -> String {
         let until = time::local(self.until);
         let Held { pages, tasks } = held;
@@ -82,8 +82,8 @@ impl FirstWeek {
         }
     }
 
-    /// What to do first: how many findings there are of each kind, and the first groups with their commands. `groups` are in the
-    /// order in which they are to be settled.
+    /// Lines for a summary: the number of findings by kind, and the first groups with their commands. `groups` are in the order
+    /// of work.
     pub fn summary(&self, held: Held, place: &str, groups: &[Group<'_>], language: Language) -> Vec<String> {
         let mut lines = vec![self.line(held, place, language)];
         let mut counts: Vec<(&str, usize)> = Vec::new();
@@ -113,7 +113,7 @@ impl FirstWeek {
     }
 }
 
-/// A short name of a set of causes, for a dedup key: where another cause comes, it is another page.
+/// A short hash of a set of causes, for a dedup key: another cause makes another page.
 pub fn causes<'a>(causes: impl IntoIterator<Item = &'a str>) -> String {
     let causes: BTreeSet<&str> = causes.into_iter().collect();
     let mut hash = Sha256::new();

@@ -16,10 +16,10 @@ use crate::runtime::language::Language;
 use crate::runtime::metrics;
 use crate::runtime::settings::Settings;
 
-/// Longest that the evidence is looked at before the channel is told.
+/// Longest look at the evidence before the message is sent.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The same for an audit, which has minutes: a record that is given up makes it page again and call everything new.
+/// The same for an audit, which has minutes: without its last record it pages again and reports every finding as new.
 const PATIENCE_OF_AUDITS: Duration = Duration::from_secs(30);
 
 /// Where a procedure reports to.
@@ -28,18 +28,18 @@ pub struct Reporter {
     pub evidence: Evidence,
     /// The team's channel.
     pub channel: Channel,
-    /// The function's name: the `service` dimension of the metrics that stand for what was lost.
+    /// The function's name: the `service` dimension of the metrics for lost messages and records.
     pub service: String,
-    /// Language of what the channel is told of the evidence.
+    /// Language of messages about the evidence.
     pub language: Language,
-    /// Longest that the evidence is looked at before the channel is told.
+    /// Longest look at the evidence before the message is sent.
     patience: Duration,
 }
 
-/// How far a run's report was when it was last looked at.
+/// How far a run's report had come at the last look.
 pub struct Begun(Result<Chain, Unseen>);
 
-/// Why the evidence was not seen in the time that it has.
+/// Why the look at the evidence failed.
 #[derive(Debug, thiserror::Error)]
 enum Unseen {
     #[error(transparent)]
@@ -48,13 +48,13 @@ enum Unseen {
     Late(Duration),
 }
 
-/// Why what the run before has found could not be read.
+/// Why the last run's record could not be read.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the run before was not read: {0}")]
+#[error("the last run's record was not read: {0}")]
 pub struct Unread(pub String);
 
 impl Unread {
-    /// What the channel is told.
+    /// The line for the channel.
     pub fn text(&self, language: Language) -> String {
         let Self(reason) = self;
         match language {
@@ -62,14 +62,14 @@ impl Unread {
                 "*Não se sabe o que é novo*: o registro anterior não pôde ser lido ({reason}). Abaixo está tudo o que há; o que mudou, a próxima auditoria diz."
             ),
             Language::English => format!(
-                "*What is new is not known*: the record before could not be read ({reason}). Everything that there is follows; the next audit says what has changed."
+                "*New findings are unknown*: the last record could not be read ({reason}). All findings follow; the next audit reports what changed."
             ),
         }
     }
 }
 
 impl Begun {
-    /// Whether an earlier attempt of this run has begun it, and has not come to report it.
+    /// Whether an earlier attempt began this run and did not report it.
     pub fn was_left_open(&self) -> bool {
         match &self.0 {
             Ok(Chain::Open { noted, .. }) => noted.is_some(),
@@ -132,20 +132,20 @@ impl Reporter {
         Ok(reporter)
     }
 
-    /// A part of the procedure's newest record; none when there is none.
+    /// A part of the procedure's newest record; none before the first.
     ///
     /// # Errors
     ///
-    /// [`Unread`] when it could not be read. What is new is unknown then, and the message has to say so.
+    /// [`Unread`] if it could not be read. New findings are unknown then, and the message must say so.
     pub async fn before<T: DeserializeOwned>(&self) -> Result<Option<T>, Unread> {
         self.bounded(self.evidence.newest::<T>()).await.map_err(|reason| {
             let reason = chain(&reason);
-            tracing::warn!(message = format!("the record before was not read: {reason}"));
+            tracing::warn!(message = format!("the last record was not read: {reason}"));
             Unread(reason)
         })
     }
 
-    /// When the procedure's first run began; none when it has no record. A beginning that could not be read counts as long
+    /// When the procedure's first run began; none before the first record. A beginning that could not be read counts as long
     /// ago, so that nothing is held back.
     pub async fn began(&self) -> Option<Timestamp> {
         self.bounded(self.evidence.began()).await.unwrap_or_else(|reason| {
@@ -155,7 +155,7 @@ impl Reporter {
         })
     }
 
-    /// Notes that `run_id` is about to do what must be told, so that another attempt tells it if this one dies.
+    /// Notes that `run_id` is about to do something that must be reported, so that another attempt reports it if this one dies.
     ///
     /// Cannot fail: without the note, only the report after a crash would be missing, and the crash itself raises
     /// an alarm.
@@ -170,8 +170,8 @@ impl Reporter {
         Begun(begun.await)
     }
 
-    /// Looks how far the report of `run_id` is. That it could not be seen is logged and counted, since then nobody
-    /// knows whether something is still to be told.
+    /// Looks up how far the report of `run_id` has come. A failed look is logged and counted, because a report may then be
+    /// missing.
     pub async fn look(&self, run_id: &str) -> Begun {
         let seen = self.bounded(self.evidence.find(run_id)).await;
         if let Err(unseen) = &seen {
@@ -181,13 +181,13 @@ impl Reporter {
         Begun(seen)
     }
 
-    /// Tells the channel, unless there is nothing to tell, and writes the evidence, once for each `run_id`.
+    /// Sends the message, if there is one, and writes the record, once for each `run_id`.
     ///
-    /// The message goes out before the record is written, so a run that dies between the two tells the channel
-    /// twice rather than never. What cannot be delivered is not lost: it stands in the log at level `ERROR` with
-    /// its whole text, and the metrics `EvidenceFailures` and `NotificationFailures` count it, which raises
-    /// their alarms. A message that failed is tried again when the run is reported again. It says what was done to a chain that
-    /// gets no record any more, with the cure. Gives whether the run has its record.
+    /// The message goes out before the record is written, so a run that dies between the two sends its message twice rather
+    /// than never. An undelivered message or record is logged whole at level `ERROR`, and the metrics `NotificationFailures`
+    /// and `EvidenceFailures` count it, which raises their alarms. A failed message is sent again when the run is reported
+    /// again. If the chain was tampered with and accepts no record, the message says so, with the cure. Returns whether the
+    /// run has its record.
     pub async fn report(
         &self,
         mut draft: Draft,
@@ -196,7 +196,7 @@ impl Reporter {
         invocation: &Invocation,
     ) -> bool {
         if let Ok(Chain::Recorded { key, reported: true }) = &begun.0 {
-            tracing::info!(message = "this run is already told and recorded", evidence_key = key);
+            tracing::info!(message = "this run is already reported and recorded", evidence_key = key);
             return true;
         }
         let margin = Duration::from_millis(500);
@@ -212,7 +212,7 @@ impl Reporter {
             None => SILENT.to_owned(),
         };
         let written = invocation.before_deadline(margin, async {
-            // What could not be seen at the beginning may be seen now.
+            // The look that failed at the beginning may succeed now.
             let end = match begun.0 {
                 Ok(end) => end,
                 Err(_) => self.evidence.find(&draft.run_id).await?,
@@ -236,16 +236,18 @@ impl Reporter {
         written.is_ok()
     }
 
-    /// Remembers the chain by its new record, which stands without that.
+    /// Notes the new end of the chain. The record is complete without the note.
     async fn remember(&self, mark: &Mark, margin: Duration, invocation: &Invocation) {
         let noted = invocation.before_deadline(margin, self.bounded(self.evidence.remember(mark))).await;
         let noted = noted.map_err(|late| chain(&late));
         if let Err(reason) = noted.and_then(|noted| noted.map_err(|unseen| chain(&unseen))) {
-            tracing::warn!(message = format!("that the chain has begun is left to a later record: {reason}"));
+            tracing::warn!(
+                message = format!("the chain's beginning was not noted; a later record notes it: {reason}")
+            );
         }
     }
 
-    /// Posts the message; what the record says of it.
+    /// Posts the message; returns the outcome for the record.
     async fn tell(&self, message: &Message, margin: Duration, invocation: &Invocation) -> String {
         let reported = invocation.before_deadline(margin, self.channel.post(message)).await;
         let reported =
@@ -259,13 +261,13 @@ impl Reporter {
         }
     }
 
-    /// Logs at `ERROR` what could not be delivered, whole, and counts it in `metric`, which raises that metric's alarm.
+    /// Logs an undelivered text whole at `ERROR`, and counts it in `metric`, which raises that metric's alarm.
     pub fn lost(&self, metric: &str, error_type: &str, reason: &str, undelivered: &str) {
         metrics::count(metric, &self.service);
         tracing::error!(message = format!("not delivered: {reason}"), error_type, undelivered);
     }
 
-    /// Looking at the evidence may not eat the time that the channel's message needs.
+    /// Bounds a look at the evidence, which must leave time for the message.
     async fn bounded<T>(&self, work: impl Future<Output = Result<T, EvidenceError>>) -> Result<T, Unseen> {
         let patience = self.patience;
         tokio::time::timeout(patience, work).await.map_err(|_| Unseen::Late(patience))?.map_err(Unseen::from)
