@@ -22,8 +22,8 @@ pub(crate) fn settings_of(role: &Role) -> SettingsMap {
     .collect()
 }
 
-/// Settings whose value is a list of quoted names (`GUC_LIST_QUOTE`); the server stores the list as one text, and takes
-/// it only as a list. No extension can add one.
+/// Settings whose value is a list of quoted names (`GUC_LIST_QUOTE`). The server stores the list as one text, but `SET`
+/// takes it only as a list. Extensions cannot add such settings.
 const LISTS: [&str; 6] = [
     "local_preload_libraries",
     PATH,
@@ -33,7 +33,7 @@ const LISTS: [&str; 6] = [
     "unix_socket_directories",
 ];
 
-/// A stored value as `SET` takes it.
+/// A stored value in the syntax of `SET`.
 pub(crate) fn literal(setting: &str, value: &str) -> String {
     if !LISTS.contains(&setting) {
         return escape_literal(value);
@@ -78,7 +78,7 @@ pub(crate) fn split(setting: &str, value: &str) -> Vec<String> {
             rest = rest.split_once(',').map_or("", |(_, after)| after).trim_start();
         } else {
             let (name, after) = rest.split_once(',').unwrap_or((rest, ""));
-            // Names fold as in SQL; files do not.
+            // Names fold to lower case as in SQL; file names do not.
             let folds = matches!(setting, PATH | "temp_tablespaces");
             let name = name.trim_end();
             part.push_str(&if folds { name.to_ascii_lowercase() } else { name.to_owned() });
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stored_list_is_taken_apart_as_the_server_does() {
+    fn a_stored_list_is_split_as_the_server_splits_it() {
         for (setting, value, parts) in [
             (PATH, "", vec![]),
             (PATH, "\"\"", vec![""]),
