@@ -141,7 +141,7 @@ pub(crate) async fn all_versions(
     client: &aws_sdk_secretsmanager::Client,
     secret_id: &str,
 ) -> Result<Vec<String>, CallError> {
-    // Secrets Manager keeps about 100 versions, and a page holds 100.
+    // Secrets Manager keeps at most 100 versions, which fit into one page.
     let listed =
         client.list_secret_version_ids().secret_id(secret_id).include_deprecated(true).max_results(100);
     let listed = listed.send().await.map_err(CallError::during("secretsmanager:ListSecretVersionIds"))?;

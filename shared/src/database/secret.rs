@@ -1012,7 +1012,7 @@ mod tests {
         (&login.host, login.port, &login.database, &login.user, login.password.expose_secret())
     }
 
-    /// A form that is read; written with `new user` and `n/w "pass"`, it becomes `expected`.
+    /// Checks that `text` is read as `login` and, written with `new user` and `n/w "pass"`, becomes `expected`.
     #[track_caller]
     fn kept(text: &str, login: (&str, u16, &str, &str, &str), expected: &str) {
         let current = parse(text).unwrap();
@@ -1041,12 +1041,12 @@ mod tests {
             assert!(again.expose_secret().contains(expected), "{expected}");
         };
         for (others, expected) in [
-            // A broker's user without a password, and one in an object of its own.
+            // A message broker's user without a password, and one in its own object.
             (r#""MQ_HOST":"mq","MQ_USER":"app""#, r#""MQ_HOST":"mq","MQ_USER":"app""#),
             (r#""mq":{"host":"mq","user":"app"}"#, r#""mq":{"host":"mq","user":"app"}"#),
             (r#""mq":{"user":"app","password":"another"}"#, r#""mq":{"user":"app","password":"another"}"#),
             (r#""mqHost":"mq","mqUser":"app""#, r#""mqHost":"mq","mqUser":"app""#),
-            // The same where nothing says whose it is, or a word says that it is another kind of database.
+            // The same if nothing identifies the service, or a word identifies another kind of database.
             (r#""SMTP_USER":"app""#, r#""SMTP_USER":"app""#),
             (r#""credentials":{"user":"app"}"#, r#""credentials":{"user":"app"}"#),
             (r#""mq":{"host":"mq","login":{"user":"app"}}"#, r#""mq":{"host":"mq","login":{"user":"app"}}"#),
@@ -1055,7 +1055,7 @@ mod tests {
                 r#""MQ_URL":"amqp://mq:5672/v","MQ_USER":"app""#,
                 r#""MQ_URL":"amqp://mq:5672/v","MQ_USER":"app""#,
             ),
-            // Of the database's own host, whatever form names it, or of a database by its name.
+            // Fields of the database's own host, in any notation, or fields named after a database.
             (r#""DB_HOST":"DB","DB_USER":"app""#, r#""DB_HOST":"DB","DB_USER":"new""#),
             (r#""APP_HOST":"db:5432","APP_USER":"app""#, r#""APP_HOST":"db:5432","APP_USER":"new""#),
             (
@@ -1071,10 +1071,10 @@ mod tests {
             let current = parse(&format!("{{{own},{others}}}")).unwrap();
             let new = current.with("new", &secret("n")).unwrap();
             assert_eq!(new.expose_secret(), format!("{{{changed},{expected}}}"));
-            // And back: the two users take turns.
+            // And back, because the two users take turns.
             back(&new, others.split_once("USER").map_or(others, |(start, _)| start));
         }
-        // The URL is the login, and its host says whose the user beside it is.
+        // The URL holds the login; the field names decide about the users beside it.
         let url = r#"{"DATABASE_URL":"postgres://app:s3cret@db/m","DATABASE_USER":"app","SMTP_USER":"app"}"#;
         let new = parse(url).unwrap().with("new", &secret("n")).unwrap();
         let expected = r#"{"DATABASE_URL":"postgres://new:n@db/m","DATABASE_USER":"new","SMTP_USER":"app"}"#;
@@ -1206,7 +1206,7 @@ mod tests {
         refused(r#"{"username":"app","password":"s3cret\u0340","host":"db"}"#, &url("it"));
     }
 
-    /// A form that is refused, by a message that holds no value.
+    /// Checks that a form is refused, by a message that holds no value.
     #[track_caller]
     fn refused(text: &str, expected: &FormError) {
         let error = parse(text).unwrap_err();
@@ -1286,7 +1286,7 @@ mod tests {
         for (text, cure) in [
             ("Postgres://app:s3cret@db/d", scheme),
             ("POSTGRESQL://app:s3cret@db/d", scheme),
-            // What ends the authority, or the user.
+            // Characters that end the authority or the user.
             ("postgres://app:s3cret#@db/d", ascii),
             ("postgres://app:s3cret@db/d#fragment", ascii),
             ("postgres://app:s3cret @db/d", ascii),
@@ -1300,7 +1300,7 @@ mod tests {
             ("postgres://app:s3cret@x?y@db/d", at),
             ("postgres://app:s3cret@db/d@e", at),
             ("postgres://db/d?password=s3cret@x", at),
-            // What a part may not hold.
+            // Characters that a part must not hold.
             ("postgres://a[b:s3cret@db/d", &user),
             ("postgres://a%FFb:s3cret@db/d", &user),
             ("postgres://a%00b:s3cret@db/d", &user),
@@ -1332,7 +1332,7 @@ mod tests {
             ("postgres://app:s3cret@db:65536/d", port),
             ("postgres://app:s3cret@db:+1/d", port),
             ("postgres://app:s3cret:x/d", port),
-            // What overrides it.
+            // Parameters that override the login.
             ("postgres://app:s3cret@db/d?user=s3cret", "remove its parameter user"),
             ("postgres://app:s3cret@db/d?a=b&p%61ssword=s3cret", "remove its parameter password"),
             ("postgres://app:s3cret@db/d?host=s3cret", "remove its parameter host"),
@@ -1375,7 +1375,7 @@ mod tests {
 
     #[test]
     fn a_weak_password_is_rotated_away() {
-        // As a database is often set up first; the word stands in fields that are not derived from it.
+        // A common first set-up: the password is a word that also occurs in unrelated fields.
         kept(
             r#"{"engine":"postgres","username":"postgres","password":"postgres","host":"postgres","dbname":"postgres","dbInstanceIdentifier":"postgres-1"}"#,
             ("postgres", 5432, "postgres", "postgres", "postgres"),
@@ -1542,7 +1542,7 @@ mod tests {
         };
         let document = |rest: &str| format!(r#"{{"username":"app","password":"s3cret","host":"db",{rest}}}"#);
         for (rest, path) in [
-            // What AWS's own function leaves behind: the password changed, the URL not.
+            // The result of AWS's own function: it changes the password but not the URL.
             (r#""DATABASE_URL":"postgres://app:dead-s3cret@db/m""#, "DATABASE_URL"),
             (r#""a":[{"url":"postgres://app:dead@DB:1/m"}]"#, "a[0].url"),
             (r#""pass":"dead-s3cret""#, "pass"),
@@ -1570,7 +1570,7 @@ mod tests {
             );
             refused(&text, &FormError::Underived { path: "a.DSN".to_owned() });
         }
-        // Another login with the same password is a place that would keep it, too.
+        // Another login with the same password would keep it, too.
         refused(
             r#"{"username":"app","password":"s3cret12","host":"db","ro_user":"ro","ro_password":"s3cret12"}"#,
             &FormError::Underived { path: "ro_password".to_owned() },
@@ -1614,7 +1614,7 @@ mod tests {
         let of = parse("postgres://app:pw@db:6432/m").unwrap().login;
         let login = |text: &str| admin_login(&secret(text), &of);
         for (text, expected) in [
-            // What RDS manages.
+            // The secret that RDS manages.
             (r#"{"username":"imm","password":"s3cret"}"#, ("db", 6432, "m", "imm", "s3cret")),
             (
                 r#"{"username":"imm","password":"s3cret","dbname":"x","port":1}"#,
@@ -1646,7 +1646,7 @@ mod tests {
         assert!(!format!("{read:?} {:?}", read.login()).contains("s3cret"));
     }
 
-    /// Percent-encoding, written without the crate that the code uses.
+    /// Percent-encoding, implemented without the crate that the code uses.
     fn encoded(text: &str) -> String {
         let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         let byte =
@@ -1688,7 +1688,7 @@ mod tests {
         })
     }
 
-    /// An object's inside; a number in front keeps keys apart, and letters behind from meaning something.
+    /// An object's members. A leading number makes keys unique, and trailing letters make them meaningless.
     fn object(members: &[(String, u64, String)], prefix: &str) -> String {
         let member = |(at, (key, mask, value)): (usize, &(String, u64, String))| {
             format!(" \"{}\" :{value}", string(&format!("{prefix}{at}{key}x"), *mask))
@@ -1705,7 +1705,7 @@ mod tests {
             .prop_filter("prepared differently", |password| prepared_alike(password))
     }
 
-    /// A part of a URL that mostly every reader reads alike.
+    /// A part of a URL that nearly all readers interpret alike.
     fn almost_legal() -> impl Strategy<Value = String> {
         let legal =
             prop::sample::select(vec!["a", "B", "1", "-", ".", "+", "=", "%40", "%2f", "%C3%A9", "%25"]);
@@ -1775,7 +1775,7 @@ mod tests {
             prop_assert_eq!(parts(pending.login()), (host, port.unwrap_or(5432), &*database, &*user, &*password));
             prop_assert!(pending.differs_only_in_login(&current));
 
-            // By the WHATWG's parser.
+            // The WHATWG standard's parser.
             let url = url::Url::parse(text).unwrap();
             let read = |part: &str| percent_decode_str(part).decode_utf8().unwrap().into_owned();
             prop_assert_eq!(read(url.username()), user.as_str());
@@ -1783,7 +1783,7 @@ mod tests {
             prop_assert_eq!(url.host_str().unwrap().trim_matches(['[', ']']), host);
             prop_assert_eq!(url.port(), port);
             prop_assert_eq!(read(url.path()), format!("/{database}"));
-            // By the driver's, which follows libpq's.
+            // The driver's parser, which follows libpq's.
             let config: tokio_postgres::Config = text.parse().unwrap();
             prop_assert_eq!(config.get_user(), Some(&*user));
             prop_assert_eq!(config.get_password(), Some(password.as_bytes()));
@@ -1802,7 +1802,7 @@ mod tests {
             let text = format!("postgres://{user}:{password}@{server}/{database}");
             if let Ok(read) = parse(&text) {
                 let login = read.login();
-                // The driver knows no parameters but its own.
+                // The driver accepts only its own parameters.
                 let config: tokio_postgres::Config = text.split('?').next().unwrap().parse().unwrap();
                 prop_assert_eq!(config.get_user(), Some(&*login.user));
                 prop_assert_eq!(config.get_password(), Some(login.password.expose_secret().as_bytes()));

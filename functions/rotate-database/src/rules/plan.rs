@@ -1,13 +1,15 @@
 //! Plans the statements that set up, repair and hand over a pair.
 
+mod settings;
+
 use std::collections::BTreeSet;
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use shared::database::ErrorKind;
 
+use self::settings::{PATH, SettingsMap, USER, literal, same, settings_of, split};
 use crate::rules::observed::{Membership, Observed, Role};
 use crate::rules::pair::Pair;
-use crate::rules::settings::{PATH, SettingsMap, USER, literal, same, settings_of, split};
 
 /// A statement of the plan.
 #[derive(Clone, Debug, Eq, PartialEq)]

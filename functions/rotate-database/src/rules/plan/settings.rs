@@ -7,13 +7,13 @@ use postgres_protocol::escape::escape_literal;
 use crate::rules::observed::Role;
 
 /// Settings by database and name.
-pub(crate) type SettingsMap = BTreeMap<(Option<String>, String), String>;
+pub(super) type SettingsMap = BTreeMap<(Option<String>, String), String>;
 
-pub(crate) const PATH: &str = "search_path";
-pub(crate) const USER: &str = "$user";
+pub(super) const PATH: &str = "search_path";
+pub(super) const USER: &str = "$user";
 
 /// A role's settings without `role`.
-pub(crate) fn settings_of(role: &Role) -> SettingsMap {
+pub(super) fn settings_of(role: &Role) -> SettingsMap {
     let each = role.settings.iter().flat_map(|one| one.values.iter().map(|value| (&one.database, value)));
     each.filter_map(|(database, value)| {
         let (name, value) = value.split_once('=')?;
@@ -34,7 +34,7 @@ const LISTS: [&str; 6] = [
 ];
 
 /// A stored value in the syntax of `SET`.
-pub(crate) fn literal(setting: &str, value: &str) -> String {
+pub(super) fn literal(setting: &str, value: &str) -> String {
     if !LISTS.contains(&setting) {
         return escape_literal(value);
     }
@@ -46,12 +46,12 @@ pub(crate) fn literal(setting: &str, value: &str) -> String {
 }
 
 /// Whether two stored values mean the same.
-pub(crate) fn same(setting: &str, one: &str, other: &str) -> bool {
+pub(super) fn same(setting: &str, one: &str, other: &str) -> bool {
     literal(setting, one) == literal(setting, other)
 }
 
 /// The names in a stored list.
-pub(crate) fn split(setting: &str, value: &str) -> Vec<String> {
+pub(super) fn split(setting: &str, value: &str) -> Vec<String> {
     let mut parts = Vec::new();
     let mut rest = value.trim();
     while !rest.is_empty() {
