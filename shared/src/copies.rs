@@ -1,7 +1,7 @@
-//! Copies of a credential that would keep the old value after a rotation, in whatever form people store them.
+//! Finds copies of a credential, which would keep the old value after a rotation.
 //!
-//! A copy may stand inside another text (a URL, a line of a file, a document inside a string) and be written as that
-//! text needs it: percent-encoded, escaped, in base64 or hexadecimal, or several of these one inside the other.
+//! A copy may be part of another text (a URL, a line of a file, a document inside a string) and be encoded for it:
+//! percent-encoded, escaped, in base64 or hexadecimal, or several of these nested.
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -11,20 +11,20 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::document::{self, Value};
 
-/// Encodings one inside the other that are followed.
+/// Maximum number of nested encodings to decode.
 const DEPTH: usize = 4;
 
-/// Shorter values also occur by chance inside words: they count where they stand for themselves.
+/// Shorter values occur by chance inside words, so they count only as whole words.
 const UNMISTAKABLE: usize = 8;
 
-/// Shortest run of base64 or hexadecimal digits that is decoded.
+/// Shortest run of base64 or hexadecimal digits to decode.
 const SHORTEST_RUN: usize = 2;
 
 type Bytes = Zeroizing<Vec<u8>>;
 
 /// Whether a text holds one of the values, as it is or encoded.
 pub fn holds(text: &str, values: &[&str]) -> bool {
-    // A line end or blank around a value is an accident of how it was stored.
+    // Ignore line ends and blanks around a value; they are accidents of storing it.
     let values: Vec<&[u8]> =
         values.iter().map(|value| value.trim().as_bytes()).filter(|value| !value.is_empty()).collect();
     let mut texts: Vec<Bytes> = vec![Zeroizing::new(text.as_bytes().to_vec())];
@@ -41,22 +41,22 @@ pub fn holds(text: &str, values: &[&str]) -> bool {
     false
 }
 
-/// Paths of the fields of a JSON document that hold one of the values, in their texts or keys; of those for which `is_ours`
-/// does not say that they are kept in step.
-pub fn fields(document: &str, values: &[&str], is_ours: impl Fn(&Value<'_>) -> bool) -> Vec<String> {
+/// Paths of the fields of a JSON document that hold one of the values in their texts or keys, except the fields that a
+/// rotation updates (`is_rotated`).
+pub fn fields(document: &str, values: &[&str], is_rotated: impl Fn(&Value<'_>) -> bool) -> Vec<String> {
     let found = document::values(document).unwrap_or_default();
     let is_leaf = |value: &&Value<'_>| !value.json().starts_with(['{', '[']);
     let holds_one = |value: &&Value<'_>| {
         let text = value.text();
-        // Half a surrogate pair is no text; what is written around it may be a copy all the same.
+        // Half a surrogate pair is not text, but the rest of the value may still be a copy.
         let text = text.as_deref().map_or(value.json(), String::as_str);
         holds(text, values) || value.path.keys().any(|key| holds(key, values))
     };
-    let stale = found.iter().filter(is_leaf).filter(|value| !is_ours(value)).filter(holds_one);
+    let stale = found.iter().filter(is_leaf).filter(|value| !is_rotated(value)).filter(holds_one);
     stale.map(|value| value.path.to_string()).collect()
 }
 
-/// Whether a value stands in a text; a short one only where no letter or digit continues it, in a text that can be read.
+/// Whether a text contains a value; a short value only as a whole word, in readable text.
 fn stands_in(text: &[u8], value: &[u8]) -> bool {
     if value.len() < UNMISTAKABLE && !is_readable(text) {
         return false;
@@ -70,12 +70,12 @@ fn stands_in(text: &[u8], value: &[u8]) -> bool {
     })
 }
 
-/// What decodes by chance has other bytes.
+/// Distinguishes real text from bytes that decoded by chance.
 fn is_readable(text: &[u8]) -> bool {
     str::from_utf8(text).is_ok_and(|text| text.chars().all(|c| !c.is_control() || c.is_ascii_whitespace()))
 }
 
-/// What a text stands for in each encoding that it may be in.
+/// The text decoded from each encoding that it may have.
 fn decoded(text: &[u8]) -> Vec<Bytes> {
     let mut found = Vec::new();
     let mut changed = |decoded: Bytes| {
@@ -96,7 +96,7 @@ fn percent_decoded(text: &[u8]) -> Bytes {
     decoded
 }
 
-/// Without the backslashes of JSON, of a shell, of `.pgpass` or of a properties file.
+/// Removes the backslashes of JSON, a shell, `.pgpass` or a properties file.
 fn unescaped(text: &[u8]) -> Bytes {
     let mut plain = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut rest = text;
@@ -129,7 +129,7 @@ fn is_base64(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+/-_".contains(byte)
 }
 
-/// The longest stretches of bytes of one kind. Base64 may be broken into lines, so a line end does not end a stretch.
+/// The longest runs of bytes of one kind. Base64 may be broken into lines, so a line end does not end a run.
 fn runs(text: &[u8], is_of: impl Fn(&u8) -> bool + Copy) -> impl Iterator<Item = Bytes> {
     text.split(move |byte| !is_of(byte) && !b"\r\n".contains(byte)).filter_map(move |run| {
         let mut digits = Zeroizing::new(Vec::with_capacity(run.len()));
@@ -138,7 +138,7 @@ fn runs(text: &[u8], is_of: impl Fn(&u8) -> bool + Copy) -> impl Iterator<Item =
     })
 }
 
-/// A run from each of the digits that a group of four may begin with: what stands before may be no part of it.
+/// Decodes a run at each of the four possible offsets, because it may begin with characters that are not base64.
 fn base64_decoded(mut run: Bytes) -> Vec<Bytes> {
     let config = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -153,7 +153,7 @@ fn base64_decoded(mut run: Bytes) -> Vec<Bytes> {
     }
     let from = |start: usize| {
         let digits = run.get(start..)?;
-        // A single digit at the end stands for nothing.
+        // A single trailing digit encodes nothing.
         let whole = if digits.len() % 4 == 1 { digits.len() - 1 } else { digits.len() };
         engine.decode(digits.get(..whole)?).ok().map(Zeroizing::new)
     };
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_value_is_found_where_it_stands_for_itself() {
+    fn a_short_value_is_found_only_as_a_whole_word() {
         for text in ["app", "jdbc:postgresql://h/d?user=u&password=app", "u:app@h", &STANDARD.encode("u:app")]
         {
             assert!(holds(text, &["app"]), "{text}");
@@ -230,9 +230,9 @@ mod tests {
     #[test]
     fn fields_are_named_by_their_path() {
         let document = r#"{"kept": "value-of-it", "a": [1, {"b": "x value-of-it"}], "value-of-it": true, "n": 12345678}"#;
-        let is_ours = |value: &Value<'_>| value.path.top_level_key() == Some("kept");
-        assert_eq!(fields(document, &["value-of-it"], is_ours), ["a[1].b", "value-of-it"]);
-        assert_eq!(fields(document, &["12345678"], is_ours), ["n"]);
-        assert_eq!(fields("no document", &["document"], is_ours), [""; 0]);
+        let is_rotated = |value: &Value<'_>| value.path.top_level_key() == Some("kept");
+        assert_eq!(fields(document, &["value-of-it"], is_rotated), ["a[1].b", "value-of-it"]);
+        assert_eq!(fields(document, &["12345678"], is_rotated), ["n"]);
+        assert_eq!(fields("no document", &["document"], is_rotated), [""; 0]);
     }
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL: logging in, why that or a statement failed, the proof of a login, and a login's change of its own password.
+//! PostgreSQL: logins, their proof, password changes, and the reasons for failures.
 //!
 //! Sources: [error codes](https://www.postgresql.org/docs/current/errcodes-appendix.html),
 //! [ALTER ROLE](https://www.postgresql.org/docs/current/sql-alterrole.html),
@@ -30,24 +30,24 @@ use crate::runtime::failure::chain;
 /// DNS, TCP, TLS and authentication together.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
-/// What the server is given for a statement (`statement_timeout` below) and what the network may add to it.
+/// The server's `statement_timeout` below plus an allowance for the network.
 pub const STATEMENT_LIMIT: Duration = Duration::from_secs(12);
 
-/// The farewell is a courtesy to the server's log.
+/// Closing in an orderly way only keeps the server's log clean.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
-/// What is being done during a login.
+/// The action named in a login's errors.
 const LOG_IN: &str = "log in";
 
-/// Sent with the login, so that they cost no statement. A role's own settings do not override them. The server ends an
-/// idle transaction, and with it frees the advisory lock, when an invocation was frozen or cut off.
+/// Sent with the login, so they cost no statement; a role's own settings do not override them. If an invocation is frozen
+/// or killed, the server ends its idle transaction and so releases the advisory lock.
 const OPTIONS: &str =
     "-c statement_timeout=10s -c lock_timeout=5s -c idle_in_transaction_session_timeout=20s";
 
-/// Why the database refused; a variant for each thing that an operator does next.
+/// Why the database refused, with one variant for each next step of an operator.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ErrorKind {
-    /// There was no answer, or the connection broke: DNS, route, security group, a stopped or restarting server.
+    /// No answer, or a broken connection: DNS, route, security group, a stopped or restarting server.
     Network,
     /// The server offers no TLS, or its certificate is not for the host or not from a known authority.
     Tls,
@@ -57,17 +57,17 @@ pub enum ErrorKind {
     ConnectionLimit,
     /// The server is a standby, or the role or database is read-only.
     ReadOnly,
-    /// The role may not do what is needed.
+    /// The role lacks a permission.
     Permission,
-    /// A role is not what it should be, or the login does not act as the role that it should.
+    /// A role is not the expected one, or the login acts as the wrong role.
     Identity,
-    /// Somebody else held a lock, or a statement took, for too long; another attempt may succeed.
+    /// Another session held a lock for too long, or a statement took too long; a retry may succeed.
     Busy,
     /// The policy's test SQL failed.
     ProofFailed,
-    /// Something between us and the server answers in its place, and keeps passwords of its own.
+    /// A pooler answers in the server's place and keeps its own passwords.
     Pooler,
-    /// None of these.
+    /// Any other reason.
     Other,
 }
 
@@ -94,21 +94,21 @@ impl ErrorKind {
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("cannot {during} ({target}): {reason}{}", SqlState(sqlstate.as_deref()))]
 pub struct DatabaseError {
-    /// What an operator does next depends on.
+    /// Decides the operator's next step.
     pub kind: ErrorKind,
-    /// What was being done.
+    /// The action that failed.
     pub during: &'static str,
     /// `user@host:port/database`.
     pub target: String,
-    /// The server's error code, if it was the server that refused.
+    /// The server's error code, if the server refused.
     pub sqlstate: Option<String>,
-    /// Why, without anything secret: the server's message only where it can quote no password, verifier or row.
+    /// The reason, without secrets: includes the server's message only if it cannot quote a password, verifier or row.
     pub reason: String,
 }
 
 impl DatabaseError {
-    /// Whether the server answered a statement by refusing it, so that its transaction is rolled back. A refused login says
-    /// nothing of what was done before.
+    /// Whether the server refused a statement, which rolls back its transaction. A refused login says nothing about earlier
+    /// changes.
     pub fn is_refused_statement(&self) -> bool {
         self.sqlstate.is_some() && self.kind != ErrorKind::Network && self.during != LOG_IN
     }
@@ -122,17 +122,17 @@ impl fmt::Display for SqlState<'_> {
     }
 }
 
-/// A way to log in, with the authorities that servers' certificates must come from.
+/// Opens sessions; holds the CAs that servers' certificates must come from.
 #[derive(Clone)]
 pub struct Database {
     tls: MakeRustlsConnect,
-    /// What the server's list of sessions shows.
+    /// The name in the server's list of sessions.
     application: &'static str,
 }
 
-/// One connection. Dropping it cuts the connection, and the server rolls back what was open.
+/// One connection. Dropping it cuts the connection, and the server rolls back an open transaction.
 pub struct Session {
-    /// The driver's client, for what needs typed parameters.
+    /// The driver's client, for queries with typed parameters.
     pub client: Client,
     user: String,
     /// The server's major version, e.g. 15.
@@ -150,21 +150,21 @@ impl Drop for Connection {
     }
 }
 
-/// What a login must be.
+/// The roles that a login must have.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Expected {
     /// The role that logs in.
     pub login: String,
-    /// The role that it acts as from its first statement on; `None` when that does not matter.
+    /// The role that it acts as from its first statement on; `None` for any.
     pub owner: Option<String>,
 }
 
 impl Database {
-    /// Reads `RDS_CA_FILE`, which may be empty: then the authorities are those of Amazon RDS.
+    /// Reads `RDS_CA_FILE`. If it is empty, trusts Amazon RDS's CAs.
     ///
     /// # Errors
     ///
-    /// [`EnvError`] when the file cannot be read or holds no authority.
+    /// [`EnvError`] if the file cannot be read or holds no certificate.
     pub fn from_env(application: &'static str, env: &Env<'_>) -> Result<Self, EnvError> {
         let invalid = |reason| EnvError::Invalid { name: "RDS_CA_FILE", reason };
         let file: Option<String> = env.optional("RDS_CA_FILE")?;
@@ -178,11 +178,11 @@ impl Database {
         Self::new(application, roots).map_err(|error| invalid(chain(&error)))
     }
 
-    /// Takes the authorities to trust, and the name that the server's list of sessions shows.
+    /// Trusts `roots`; `application` appears in the server's list of sessions.
     ///
     /// # Errors
     ///
-    /// When the TLS library supports no protocol version, which a build of it could.
+    /// If this build of the TLS library supports no protocol version.
     pub fn new(application: &'static str, roots: RootCertStore) -> Result<Self, rustls::Error> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
@@ -192,8 +192,8 @@ impl Database {
         Ok(Self { tls: MakeRustlsConnect::new(config), application })
     }
 
-    /// Logs in over verified TLS, and never without; bound to its channel where the server offers that. Takes at most
-    /// 5 s. An address that is a folder is refused: sockets have no TLS.
+    /// Logs in, always over verified TLS, with channel binding if the server offers it. Takes at most 5 s. Socket paths are
+    /// refused, since sockets have no TLS.
     ///
     /// # Errors
     ///
@@ -202,12 +202,12 @@ impl Database {
         self.enter(login, ChannelBinding::Prefer).await
     }
 
-    /// Logs in as [`Self::login`] does, but only bound to the channel. A server could else ask for the password in clear
-    /// text, and whose server it is says the application's secret, whose writers may not know this login.
+    /// Logs in like [`Self::login`], but requires channel binding. Without it a server could ask for the password in clear
+    /// text. The application's secret names the server, and its writers must not learn this login's password.
     ///
     /// # Errors
     ///
-    /// As [`Self::login`]; `Auth` when the server wants another proof than SCRAM-SHA-256-PLUS.
+    /// As [`Self::login`]; `Auth` if the server asks for any proof but SCRAM-SHA-256-PLUS.
     pub async fn login_bound(&self, login: &Login) -> Result<Session, DatabaseError> {
         self.enter(login, ChannelBinding::Require).await
     }
@@ -227,12 +227,11 @@ impl Database {
         }
         if login.host.contains(".proxy-") && login.host.trim_end_matches('.').ends_with(".rds.amazonaws.com")
         {
-            let reason =
-                "the host is an RDS Proxy's, through which no user is managed; name the instance's endpoint";
+            let reason = "the host is an RDS Proxy, through which users cannot be managed; use the instance's endpoint";
             return Err(refuse(ErrorKind::Identity, reason));
         }
         if [&login.user, &login.database].iter().any(|name| name.is_empty() || name.contains('\0')) {
-            return Err(refuse(ErrorKind::Auth, "the user or the database has no possible name"));
+            return Err(refuse(ErrorKind::Auth, "the user or database name is empty or has a NUL character"));
         }
         let options = match &login.search_path {
             // The server splits the options at blanks that no backslash escapes.
@@ -263,7 +262,7 @@ impl Database {
         };
         let version = connection.parameter("server_version").unwrap_or_default();
         let major = version.split(|c: char| !c.is_ascii_digit()).next().and_then(|major| major.parse().ok());
-        // Its error reaches whoever waits for an answer as a closed connection.
+        // A waiting query sees the connection's error as a closed connection.
         let connection = Connection(tokio::spawn(async move {
             let _ = connection.await;
         }));
@@ -271,10 +270,10 @@ impl Database {
     }
 }
 
-/// What a server's message about a statement could quote.
+/// The secrets that a server's message about a statement could quote.
 #[derive(Clone, Copy)]
 pub enum Quotes {
-    /// Nothing that is secret.
+    /// No secrets.
     Nothing,
     /// A password's verifier.
     Verifier,
@@ -283,43 +282,41 @@ pub enum Quotes {
 }
 
 impl Session {
-    /// Ends the session in an orderly way.
+    /// Closes the session in an orderly way.
     pub async fn close(self) {
         let Self { client, mut connection, .. } = self;
-        // The farewell is sent when the client is gone.
+        // Dropping the client sends the terminate message.
         drop(client);
         let _ = timeout(CLOSE_LIMIT, &mut connection.0).await;
     }
 
-    /// Refuses a session that a pooler serves: a pooler that lets the login in may drop its options, by which the server
-    /// limits our statements.
+    /// Refuses a session through a pooler. A pooler may drop the login's options, and with them the statements' time limits.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError`] of kind `Pooler` when the options did not arrive.
+    /// [`DatabaseError`] of kind `Pooler` if the options did not arrive.
     pub async fn must_be_direct(&self) -> Result<(), DatabaseError> {
-        const DURING: &str = "look whether the server itself answers";
+        const DURING: &str = "check that the server itself answers";
         let asked = "SELECT pg_catalog.current_setting('statement_timeout') || ' ' || \
             pg_catalog.current_setting('idle_in_transaction_session_timeout')";
         let answer = self.run(DURING, asked, Quotes::Nothing).await?;
         if column(&answer, 0) == Some("10s 20s") {
             return Ok(());
         }
-        let reason = "the session lacks the options that the login asked for, so a pooler serves it";
+        let reason = "the session lacks the options sent with the login, so it goes through a pooler";
         Err(self.error(ErrorKind::Pooler, DURING, reason.to_owned()))
     }
 
-    /// Changes the login's own password, as the login, which is proof that it could log in before. The password stays
-    /// here; what the server gets and may log is its SCRAM-SHA-256 verifier.
+    /// Changes the login's own password, as the login. The server receives, and may log, only the SCRAM-SHA-256 verifier.
     ///
-    /// `fence` is asked, under a lock that one rotation of a login or of its pair holds at a time, whether this
-    /// rotation is still wanted; when it is not, its error is returned and nothing has changed. Setting the password
-    /// that is set already changes its salt only.
+    /// `fence` checks whether this rotation is still wanted. It runs under a lock that only one rotation of the login or
+    /// its pair holds at a time; if it fails, its error is returned and nothing is changed. Setting the same password
+    /// again changes only its salt.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError`] (`Busy` when the lock was not free within 5 s), or the fence's error. After a `Network` error
-    /// the password may have been changed.
+    /// [`DatabaseError`] (`Busy` if the lock was not free within 5 s), or the fence's error. After a `Network` error the
+    /// password may have been changed.
     pub async fn set_own_password<E: From<DatabaseError>>(
         &self,
         password: &SecretString,
@@ -328,7 +325,7 @@ impl Session {
         self.alter(&self.user, "PASSWORD", password, fence).await
     }
 
-    /// Lets another login log in, with this password, by one who may alter it.
+    /// Enables another login with this password. The session's role must be allowed to alter it.
     ///
     /// # Errors
     ///
@@ -345,14 +342,14 @@ impl Session {
     async fn alter<E: From<DatabaseError>>(
         &self,
         user: &str,
-        what: &str,
+        attributes: &str,
         password: &SecretString,
         fence: impl AsyncFnOnce() -> Result<(), E>,
     ) -> Result<(), E> {
         self.in_transaction(user, async || {
             fence().await?;
             let sql = Zeroizing::new(format!(
-                "ALTER ROLE {} {what} {}",
+                "ALTER ROLE {} {attributes} {}",
                 escape_identifier(user),
                 escape_literal(&verifier(password)),
             ));
@@ -363,7 +360,7 @@ impl Session {
         .await
     }
 
-    /// Takes the right to log in, and the password, from another login.
+    /// Disables another login and removes its password.
     ///
     /// # Errors
     ///
@@ -384,9 +381,9 @@ impl Session {
         .await
     }
 
-    /// Proves that the login is who it should be and that the application could work with it: each statement of `sql`
-    /// is executed, with the search path that the application gets, in one transaction that is then rolled back.
-    /// Sequences and what is outside of the database do not roll back.
+    /// Proves that the login has the expected roles and that the application could work with it. Executes each statement
+    /// of `sql`, with the application's search path, in one transaction that is then rolled back. Sequences and effects
+    /// outside the database do not roll back.
     ///
     /// # Errors
     ///
@@ -412,13 +409,13 @@ impl Session {
         const DURING: &str = "prove the login";
         let (login, acting) = (column(begun, 0), column(begun, 1));
         if login != Some(&expected.login) {
-            let reason = format!("the login is {}, not {}", login.unwrap_or("nobody"), expected.login);
+            let reason = format!("the login is {}, not {}", login.unwrap_or("unknown"), expected.login);
             return Err(self.error(ErrorKind::Identity, DURING, reason));
         }
         if let Some(owner) = &expected.owner
             && acting != Some(owner)
         {
-            let reason = format!("the login acts as {}, not as {owner}", acting.unwrap_or("nobody"));
+            let reason = format!("the login acts as {}, not as {owner}", acting.unwrap_or("an unknown role"));
             return Err(self.error(ErrorKind::Identity, DURING, reason));
         }
         if column(begun, 2) != Some("f") {
@@ -432,28 +429,28 @@ impl Session {
                     | ErrorKind::ConnectionLimit
                     | ErrorKind::ReadOnly
                     | ErrorKind::Permission => error.kind,
-                    // A lock has a limit of its own, shorter than a statement's: what exceeds that is slow itself.
+                    // Locks have their own, shorter limit, so a statement that hits the statement limit is slow itself.
                     ErrorKind::Busy if error.sqlstate.as_deref() != Some("57014") => error.kind,
                     _ => ErrorKind::ProofFailed,
                 },
                 ..error
             };
-            // The extended protocol takes one statement only.
+            // The extended protocol takes only one statement.
             let executed = timeout(STATEMENT_LIMIT, self.client.execute_typed(statement, &[])).await;
             self.answered(DURING, executed, Quotes::Rows).map_err(failed)?;
         }
         let end = "SELECT pg_catalog.pg_current_xact_id(); ROLLBACK";
         let ended = self.run(DURING, end, Quotes::Nothing).await?;
         if column(&ended, 0) != column(begun, 3) {
-            let reason = "the policy's test SQL ended its transaction; what it did may not be undone";
+            let reason = "the policy's test SQL ended its transaction; its changes may not be rolled back";
             return Err(self.error(ErrorKind::ProofFailed, DURING, reason.to_owned()));
         }
         Ok(())
     }
 
-    /// Runs `work` in a transaction of the login's own role that holds the lock of `user`'s pair, with no name
-    /// resolved outside of PostgreSQL's catalog: the application could have put a function of its own in the way.
-    /// What `work` does not commit is rolled back when it fails.
+    /// Runs `work` in a transaction as the login's own role, holding the lock of `user`'s pair. Names resolve only in
+    /// PostgreSQL's catalog, because the application could define functions of the same name. If `work` fails, its
+    /// uncommitted changes are rolled back.
     pub async fn in_transaction<T, E: From<DatabaseError>>(
         &self,
         user: &str,
@@ -464,7 +461,7 @@ impl Session {
              SET LOCAL search_path = pg_catalog, pg_temp; SELECT pg_catalog.pg_advisory_xact_lock({})",
             lock_key(stem(user))
         );
-        let begun = self.run("begin, alone in rotating the login", &begin, Quotes::Nothing).await;
+        let begun = self.run("lock the login for this rotation", &begin, Quotes::Nothing).await;
         let result = match begun.map_err(standby) {
             Ok(_) => work().await,
             Err(error) => Err(error.into()),
@@ -475,7 +472,7 @@ impl Session {
         result
     }
 
-    /// Runs one statement by itself, and gives the number of rows that it changed.
+    /// Runs one statement by itself and returns the number of affected rows.
     ///
     /// # Errors
     ///
@@ -499,7 +496,7 @@ impl Session {
         self.answered(during, timeout(STATEMENT_LIMIT, self.client.simple_query(sql)).await, quotes)
     }
 
-    /// What came of a statement that was sent through the client.
+    /// Converts the client's answer to a statement.
     pub fn answered<T>(
         &self,
         during: &'static str,
@@ -513,23 +510,24 @@ impl Session {
         }
     }
 
-    /// An error of our own about this login.
+    /// Builds an error about this login that the server did not report.
     pub fn error(&self, kind: ErrorKind, during: &'static str, reason: String) -> DatabaseError {
         DatabaseError { kind, during, target: self.target.clone(), sqlstate: None, reason }
     }
 
-    /// When it fails the connection is broken, and the server rolls back by itself.
+    /// If this fails, the connection is broken, and the server rolls back by itself.
     async fn roll_back(&self) {
         let _ = timeout(CLOSE_LIMIT, self.client.batch_execute("ROLLBACK")).await;
     }
 }
 
-/// Whether the server's options end a word here: `isspace` of C, which knows one character more than Rust.
+/// Whether the character separates words in the server's options: C's `isspace`, which has one more than Rust's.
 pub(crate) fn is_blank(c: char) -> bool {
     c.is_ascii_whitespace() || c == '\u{b}'
 }
 
-/// What `ALTER ROLE … PASSWORD` takes in place of a password: it lets the server check one, not know it.
+/// The verifier that `ALTER ROLE … PASSWORD` takes in place of a password. It lets the server check a password without
+/// knowing it.
 pub fn verifier(password: &SecretString) -> Zeroizing<String> {
     Zeroizing::new(postgres_protocol::password::scram_sha_256(password.expose_secret().as_bytes()))
 }
@@ -542,24 +540,24 @@ fn column(messages: &[SimpleQueryMessage], place: usize) -> Option<&str> {
     })
 }
 
-/// The mark of a pair's second login, as AWS's own functions name it.
+/// The suffix of a pair's second login, as in AWS's own functions.
 pub const CLONE: &str = "_clone";
 
-/// The name without the mark of the second login.
+/// The name without the second login's suffix.
 pub fn stem(user: &str) -> &str {
     user.strip_suffix(CLONE).filter(|stem| !stem.is_empty()).unwrap_or(user)
 }
 
-/// Key of the advisory lock of a pair, or of the one login that is no pair yet. Changing it lets two releases of this
-/// function work at once.
+/// Key of the advisory lock of a pair, or of a single login. Changing it would let two releases of the function work at the
+/// same time.
 fn lock_key(stem: &str) -> i64 {
-    // FNV-1a: stable over releases and platforms, which the standard library's hashes are not.
+    // FNV-1a, because the standard library's hashes are not stable across releases and platforms.
     let fold = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     let hash = "rotate-database/".bytes().chain(stem.bytes()).fold(0xcbf2_9ce4_8422_2325, fold);
     hash.cast_signed()
 }
 
-/// On a standby not even the beginning of a writing transaction is supported.
+/// A standby refuses even to begin a writing transaction.
 fn standby(error: DatabaseError) -> DatabaseError {
     match error.sqlstate.as_deref() {
         Some("0A000") => DatabaseError { kind: ErrorKind::ReadOnly, ..error },
@@ -579,7 +577,7 @@ fn describe(
             let shown = if may_show(code, quotes) {
                 server.message()
             } else {
-                "the server's message is not shown, since it may quote a secret"
+                "the server's message is hidden because it may quote a secret"
             };
             (refusal(code, server.message(), during), Some(code.to_owned()), shown.to_owned())
         }
@@ -591,11 +589,11 @@ fn describe(
     DatabaseError { kind, during, target: target.to_owned(), sqlstate, reason }
 }
 
-/// The kind of a server's refusal. Only of a login is a refused authorization a matter of its password; of a statement it is
-/// a rule of the server's, such as a password hook's.
+/// The kind of a server's refusal. A refused authorization concerns the password only during a login; for a statement it is
+/// a rule of the server, such as a password hook.
 fn refusal(sqlstate: &str, message: &str, during: &str) -> ErrorKind {
     match sqlstate {
-        // PgBouncer takes no options, has authentication of its own, and names itself nowhere else. Source: its
+        // PgBouncer rejects options, has its own authentication, and identifies itself in no other way. Source: its
         // documentation of `ignore_startup_parameters`, and `src/client.c`.
         "08P01" if message.contains("startup parameter") || message.contains("SASL") => ErrorKind::Pooler,
         "28P01" | "28000" if during != LOG_IN => ErrorKind::Permission,
@@ -616,20 +614,20 @@ fn kind_of(sqlstate: &str) -> ErrorKind {
         "42501" => ErrorKind::Permission,
         // lock_not_available, query_canceled, deadlock_detected, serialization_failure
         "55P03" | "57014" | "40P01" | "40001" => ErrorKind::Busy,
-        // A violation of the protocol is an answer.
+        // A protocol violation is an answer, so the network works.
         "08P01" => ErrorKind::Other,
         _ if sqlstate.starts_with("08") => ErrorKind::Network,
         _ => ErrorKind::Other,
     }
 }
 
-/// Whether the message with an error code can quote nothing of what it must not.
+/// Whether a message with this error code cannot quote a secret.
 fn may_show(sqlstate: &str, quotes: Quotes) -> bool {
     let class = sqlstate.get(..2).unwrap_or_default();
     let state = matches!(class, "0A" | "25" | "53" | "55" | "57");
     match quotes {
         Quotes::Nothing => true,
-        // A syntax error quotes what stands near it.
+        // A syntax error quotes the text near it.
         Quotes::Verifier => state || matches!(sqlstate, "42501" | "42704" | "42710"),
         Quotes::Rows => state || matches!(class, "3D" | "3F" | "42"),
     }
@@ -708,7 +706,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_driver_says_has_its_kind() {
+    fn every_driver_error_has_its_kind() {
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         let ended = io::Error::new(io::ErrorKind::UnexpectedEof, "tls handshake eof");
         let certificate = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
@@ -730,10 +728,10 @@ mod tests {
     }
 
     #[test]
-    fn the_lock_of_a_pair_is_one_for_ever() {
+    fn the_lock_key_of_a_pair_never_changes() {
         assert_eq!(lock_key(stem("imm")), lock_key(stem("imm_clone")));
         assert_ne!(lock_key("imm"), lock_key("imn"));
-        // FNV-1a of `rotate-database/imm`, reckoned elsewhere.
+        // FNV-1a of `rotate-database/imm`, calculated independently.
         assert_eq!(lock_key("imm"), -8_442_608_636_078_353_694);
     }
 }

@@ -1,7 +1,7 @@
-//! JSON documents edited in place: a value is replaced, every other byte stays as it was.
+//! Edits JSON documents in place: a value is replaced, every other byte stays unchanged.
 //!
-//! Re-serialising would reorder fields and rewrite numbers and escapes, which a reader of the document may see.
-//! What is read here is secret: nothing of it but the names of fields is in an error, and buffers are wiped.
+//! Re-serialising would reorder fields and rewrite numbers and escapes, which a reader of the document may notice.
+//! Documents are secret: errors contain only names of fields, and buffers are wiped.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,18 +12,18 @@ use secrecy::zeroize::Zeroizing;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Deepest nesting that is followed; `serde_json`'s own limit, which raw values do not have.
+/// Maximum nesting: `serde_json`'s own limit, which raw values lack.
 const MAX_DEPTH: usize = 128;
 
-/// Where the text value of a top-level field stands in a JSON object, quotes included.
+/// The place of a top-level field's text value in a JSON object, including quotes.
 ///
 /// # Errors
 ///
-/// What is wrong with the document, as the end of a sentence about it; nothing of its content but the field's name.
+/// The problem with the document, as the end of a sentence about it; of its content, only the field's name.
 pub fn field(text: &str, name: &str) -> Result<Range<usize>, String> {
     let values = values(text).unwrap_or_default();
     if !values.first().is_some_and(|root| root.json().starts_with('{')) {
-        return Err("it is not a JSON object, and the policy names a field of one".to_owned());
+        return Err("it is not a JSON object, but the policy names a field".to_owned());
     }
     let mut named = values.iter().filter(|value| value.path.top_level_key() == Some(name));
     match (named.next(), named.next()) {
@@ -34,16 +34,16 @@ pub fn field(text: &str, name: &str) -> Result<Range<usize>, String> {
     }
 }
 
-/// The text is not one JSON document, or one nested deeper than 128 levels.
+/// The text is not exactly one JSON document, or it is nested deeper than 128 levels.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("not a JSON document")]
 pub struct NotJson;
 
-/// Where a value stands in its document; shown as `a.b[0]`.
+/// The path of a value in its document, displayed as `a.b[0]`.
 #[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Path(Vec<Step>);
 
-/// One step from a value to one in it.
+/// One step from a value to a value inside it.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Step {
     Key(String),
@@ -72,7 +72,7 @@ impl Path {
         })
     }
 
-    /// The value's key when its object is the document itself.
+    /// The value's key, if its object is the document itself.
     pub fn top_level_key(&self) -> Option<&str> {
         self.key().filter(|_| self.0.len() == 1)
     }
@@ -90,7 +90,7 @@ impl fmt::Display for Path {
                 Step::Key(key) => {
                     let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
                     f.write_str(if depth == 0 { "" } else { "." })?;
-                    // A key may hold line ends and terminal codes.
+                    // A key may contain line ends and terminal codes.
                     if !key.is_empty() && key.chars().all(plain) {
                         f.write_str(key)?;
                     } else {
@@ -105,9 +105,9 @@ impl fmt::Display for Path {
 
 /// One value of a document, of any type. Not printable.
 pub struct Value<'a> {
-    /// Where it stands.
+    /// Its path.
     pub path: Path,
-    /// Whether its key, or that of a value around it, occurs more than once in its object; which one counts
+    /// Whether its key, or that of an enclosing value, occurs more than once in its object; which occurrence counts
     /// depends on the reader.
     pub twice: bool,
     json: &'a str,
@@ -115,7 +115,7 @@ pub struct Value<'a> {
 }
 
 impl Value<'_> {
-    /// The value as it is written, quotes included.
+    /// The value as written, including quotes.
     pub fn json(&self) -> &str {
         self.json
     }
@@ -130,7 +130,7 @@ impl Value<'_> {
         self.json.starts_with('"')
     }
 
-    /// The text of a string; `None` for another type, and for escapes that are no text (half a surrogate pair).
+    /// The text of a string; `None` for another type, and for escapes that are not text (half a surrogate pair).
     pub fn text(&self) -> Option<Zeroizing<String>> {
         // Sized in advance: a buffer that grows leaves unwiped copies behind. No text is longer than its JSON.
         let mut text = Zeroizing::new(String::with_capacity(self.json.len()));
@@ -140,9 +140,9 @@ impl Value<'_> {
         Some(text)
     }
 
-    /// Bytes of the document in which a part of a string's text is written.
+    /// The document's bytes that hold a part of a string's text.
     ///
-    /// `part` counts bytes of [`Self::text`]; `None` when it does not begin and end between two characters of it.
+    /// `part` counts bytes of [`Self::text`]; `None` if it does not begin and end between two characters.
     pub fn range_of(&self, part: Range<usize>) -> Option<Range<usize>> {
         let (mut start, mut end) = (None, None);
         let (mut read, mut written) = (0, self.start + 1);
@@ -161,7 +161,7 @@ impl Value<'_> {
         }
     }
 
-    /// A string's characters, each with the number of bytes that it takes in the document.
+    /// A string's characters, each with its length in the document, in bytes.
     fn characters(&self) -> Option<impl Iterator<Item = Option<(usize, char)>>> {
         let mut rest = self.json.strip_prefix('"')?.strip_suffix('"')?;
         Some(std::iter::from_fn(move || {
@@ -175,7 +175,7 @@ impl Value<'_> {
     }
 }
 
-/// The first character of a JSON string's inside and its length there.
+/// The first character in the body of a JSON string, and its length there.
 fn first_character(json: &str) -> Option<(usize, char)> {
     let mut written = json.chars();
     let character = match (written.next()?, written.clone().next()) {
@@ -201,11 +201,11 @@ fn first_character(json: &str) -> Option<(usize, char)> {
     Some((2, character))
 }
 
-/// Every value of a document, at every depth, each before those in it; the first is the document itself.
+/// Every value of a document, at every depth, each before the values inside it; the first is the document itself.
 ///
 /// # Errors
 ///
-/// [`NotJson`], without a place: `serde_json`'s own message may quote the document.
+/// [`NotJson`], without a position: `serde_json`'s own message may quote the document.
 pub fn values(text: &str) -> Result<Vec<Value<'_>>, NotJson> {
     let root: &RawValue = serde_json::from_str(text).map_err(|_| NotJson)?;
     let mut found = Vec::new();
@@ -223,7 +223,7 @@ fn walk<'a>(
     if path.0.len() > MAX_DEPTH {
         return Err(NotJson);
     }
-    // A raw value borrows from the document, so its place is the distance of the two addresses.
+    // A raw value borrows from the document, so its offset is the difference of the two addresses.
     let start = json.as_ptr().addr() - document.as_ptr().addr();
     found.push(Value { path: path.clone(), twice, json, start });
     if json.starts_with('{') {
@@ -245,7 +245,7 @@ fn walk<'a>(
     Ok(())
 }
 
-/// An object's members as they are written: in order, and with those whose key occurs again.
+/// An object's members as written: in order, including repeated keys.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
@@ -270,7 +270,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// A text as a JSON string, quotes included.
+/// A text as a JSON string, including quotes.
 pub fn quote(text: &str) -> Zeroizing<String> {
     // No character takes more than six bytes: `\u001f`.
     let mut json = Zeroizing::new(String::with_capacity(6 * text.len() + 2));
@@ -290,7 +290,7 @@ pub fn quote(text: &str) -> Zeroizing<String> {
     json
 }
 
-/// The text with other bytes at some places, which are in order, apart, and between characters.
+/// The text with some ranges replaced. The ranges are in order, do not overlap, and lie between characters.
 pub fn splice(text: &str, replacements: &[(Range<usize>, Zeroizing<String>)]) -> SecretString {
     let removed: usize = replacements.iter().map(|(place, _)| place.len()).sum();
     let added: usize = replacements.iter().map(|(_, new)| new.len()).sum();
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_knows_its_key_and_what_is_around_it() {
+    fn a_path_knows_its_key_and_its_parent() {
         let found = values(r#"{"a": {"b": 1}, "c": [2]}"#).unwrap();
         let [root, a, b, c, item] = found.as_slice() else { panic!("{}", found.len()) };
         assert_eq!((root.path.parent(), root.path.key()), (None, None));
@@ -355,14 +355,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_occurs_again_marks_all_that_it_names() {
+    fn a_repeated_key_marks_all_its_values() {
         let found = values(r#"{"a": {"b": "x"}, "c": {"a": 1}, "\u0061": 2}"#).unwrap();
         let twice = found.iter().filter(|value| value.twice).map(|value| value.path.to_string());
         assert_eq!(twice.collect::<Vec<_>>(), ["a", "a.b", "a"]);
     }
 
     #[test]
-    fn what_is_not_one_document_is_refused() {
+    fn texts_that_are_not_one_document_are_refused() {
         let deep = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
         let cut = "[".repeat(100_000);
         let texts = [
@@ -384,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_text_has_none() {
+    fn values_that_are_not_text_have_none() {
         for json in [r#""\ud800""#, r#""\ud800\u0041""#, r#""\udc00\ud800""#, r#""\ud800x""#, "5", "{}"] {
             assert!(values(json).unwrap()[0].text().is_none(), "{json}");
         }

@@ -1,8 +1,7 @@
-//! What every rotation function does: check the step, look at the versions, perform it, tell and record the end.
+//! The steps common to all rotation functions: read the versions, plan and perform the step, report and record the end.
 //!
 //! Trigger: Secrets Manager, once per [`Step`]; any step may arrive more than once, for days, with the same token. A
-//! function says with [`Rotation`] what is its own: how a value is made, given to the system that checks it, and
-//! proved.
+//! function implements [`Rotation`]: how a value is made, given to the system that checks it, and proved.
 //!
 //! Source: [Lambda rotation functions](https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html).
 
@@ -40,13 +39,13 @@ pub use text::{Advice, InForce};
 use versions::Plan;
 pub use versions::{Versions, labelled};
 
-/// Time kept back from a step so that its failure can still be recorded and told.
+/// Time reserved for recording and reporting a step's failure.
 const REPORTING: Duration = Duration::from_secs(10);
 
-/// Prefix of the tags by which a secret says how it is rotated.
+/// Prefix of the tags that configure a secret's rotation.
 const TAG_PREFIX: &str = "rotation:";
 
-/// What every rotation function has; built once per cold start.
+/// Settings and clients of every rotation function, built once per cold start.
 pub struct Base {
     /// Settings.
     pub settings: Settings,
@@ -57,11 +56,11 @@ pub struct Base {
 }
 
 impl Base {
-    /// Reads the settings and makes the clients.
+    /// Reads the settings and builds the clients.
     ///
     /// # Errors
     ///
-    /// [`EnvError`] for the first setting that is missing or wrong.
+    /// [`EnvError`] for the first missing or invalid setting.
     pub fn new(procedure: &'static str, env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
         let settings = Settings::from_env(env)?;
         let secrets = Client::new(aws);
@@ -70,44 +69,44 @@ impl Base {
     }
 }
 
-/// What a step did; the invocation's answer.
+/// The outcome of a step, which is the invocation's answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub enum Outcome {
     /// A new value is staged as AWSPENDING.
     Created,
-    /// An earlier attempt has staged a value already; that one stays.
+    /// An earlier attempt already staged a value, which stays.
     Kept,
     /// The step has nothing to do for this kind of secret.
     Nothing,
-    /// The system that checks the value takes the pending one.
+    /// The system that checks the value now accepts the pending one.
     Set,
-    /// It took the pending value before.
+    /// It already accepted the pending value.
     AlreadySet,
     /// The pending value is proved.
     Tested,
-    /// The pending value is a copy of the current one: a test of the set-up, not of a rotation.
+    /// The pending value is a copy of the current one: a test of the set-up, not a rotation.
     TestedCopy,
-    /// Nothing could prove the pending value; the rotation's message says why and what to do.
+    /// The pending value could not be proved; the rotation's message has the reason and the next step.
     Unproved,
     /// AWSCURRENT has moved to the pending version.
     Finished,
-    /// AWSCURRENT was there before.
+    /// AWSCURRENT was already on the pending version.
     AlreadyFinished,
 }
 
-/// What a rotation is made of besides what all have in common.
+/// The parts of a rotation that differ between functions.
 pub trait Rotation {
-    /// Why a step fails.
+    /// The error of a step.
     type Error: Failure + From<RotationError>;
 
-    /// What every rotation function has.
+    /// The common settings and clients.
     fn base(&self) -> &Base;
 
-    /// Refuses a secret that this function must not rotate. Runs in every step before the step itself, since whoever may
-    /// invoke the function can call each step alone.
+    /// Refuses a secret that this function must not rotate. Runs before every step, because anyone who may invoke the
+    /// function can call each step alone.
     fn admit(&self, attempt: &Attempt<'_>) -> impl Future<Output = Result<(), Self::Error>>;
 
-    /// createSecret: a new value, made from the current one; is not called when a value is staged already.
+    /// createSecret: makes a new value from the current one. Not called if a value is already staged.
     fn compose(
         &self,
         attempt: &Attempt<'_>,
@@ -120,22 +119,22 @@ pub trait Rotation {
     /// testSecret: proves the pending value; it may be a copy of the current one, without any earlier step.
     fn test(&self, attempt: &Attempt<'_>) -> impl Future<Output = Result<Outcome, Self::Error>>;
 
-    /// finishSecret: proves the pending value again, since whoever may invoke the function can call this step first.
+    /// finishSecret: proves the pending value again, because anyone who may invoke the function can call this step first.
     fn prove(&self, attempt: &Attempt<'_>) -> impl Future<Output = Result<Proof, Self::Error>>;
 
-    /// What is to be told when AWSCURRENT was moved by an attempt that died before it could.
+    /// The additions to the report if an earlier attempt moved AWSCURRENT and died before reporting.
     fn aftermath(&self, attempt: &Attempt<'_>) -> impl Future<Output = Aftermath> {
         let _ = attempt;
         async { Aftermath::default() }
     }
 
-    /// Looks into a step whose version lost its label while the rotation was under way.
+    /// Diagnoses a step whose version lost its label during the rotation.
     fn abandoned(&self, attempt: &Attempt<'_>, error: RotationError) -> impl Future<Output = Self::Error> {
         let _ = attempt;
         async { error.into() }
     }
 
-    /// Looks, within the few seconds that are kept for it, at what a failure leaves behind.
+    /// Diagnoses the state after a failure, within the few seconds reserved for it.
     fn look_into(&self, request: &Request, error: Self::Error) -> impl Future<Output = Self::Error> {
         let _ = request;
         async { error }
@@ -147,26 +146,26 @@ pub trait Rotation {
         true
     }
 
-    /// What an operator reads of a failure.
+    /// The operator's text for a failure.
     fn advise(&self, request: &Request, error: &Self::Error) -> Advice;
 }
 
-/// That the pending value is good.
+/// The proof that the pending value works.
 pub struct Proof {
     /// When the pending value was staged, if the service says.
     pub staged: Option<Timestamp>,
-    /// What was proved, for the evidence.
+    /// The proved action, for the evidence.
     pub what: &'static str,
-    /// What is told of it at the end.
+    /// Additions to the final report.
     pub aftermath: Aftermath,
 }
 
-/// What is to be told of a rotation that ended well, besides that.
+/// Additions to the report of a successful rotation.
 #[derive(Default)]
 pub struct Aftermath {
-    /// Since when nobody could use the value that was current; none where it stays good.
+    /// Since when the previous value was not accepted; none if it stays valid.
     pub window_from: Option<Timestamp>,
-    /// What a person should know although all is well now.
+    /// Facts that an operator should know although the rotation succeeded.
     pub findings: Vec<String>,
 }
 
@@ -175,11 +174,11 @@ pub struct Attempt<'a> {
     base: &'a Base,
     /// The event.
     pub request: &'a Request,
-    /// The secret as it was at the beginning.
+    /// The secret at the beginning of the invocation.
     pub described: Described,
     /// When the invocation began.
     pub now: Timestamp,
-    /// The current value, once it was read: a step goes by one reading of it.
+    /// The current value, cached so that a step reads it only once.
     current: OnceCell<Option<SecretString>>,
 }
 
@@ -221,7 +220,7 @@ impl Attempt<'_> {
         was_made(&self.base.reporter.evidence, &self.request.secret_id, version).await
     }
 
-    /// The current value; none when the secret has never had one.
+    /// The current value; none if the secret never had one.
     ///
     /// # Errors
     ///
@@ -232,20 +231,20 @@ impl Attempt<'_> {
         self.current.get_or_try_init(read).await.cloned()
     }
 
-    /// A version's value; none when it has none. With a label, none also when the label has gone elsewhere.
+    /// A version's value, if it has one. With a label, also none if the label has moved to another version.
     ///
     /// # Errors
     ///
-    /// [`RotationError::SecretsManager`]; [`RotationError::WrongForm`] for a binary value, which must not pass for none.
+    /// [`RotationError::SecretsManager`]; [`RotationError::WrongForm`] for a binary value, which must not count as none.
     pub async fn version(&self, id: &str, label: Option<&str>) -> Result<Option<Version>, RotationError> {
         aws::value(&self.base.secrets, &self.request.secret_id, id, label).await
     }
 
-    /// Looks again whether the rotation is still under way, and AWSCURRENT where it was at the beginning.
+    /// Checks again that the rotation is still in progress and that AWSCURRENT has not moved since the beginning.
     ///
     /// # Errors
     ///
-    /// [`RotationError::UnknownVersion`], [`RotationError::NotPending`] or [`RotationError::CurrentMoved`] when not.
+    /// [`RotationError::UnknownVersion`], [`RotationError::NotPending`] or [`RotationError::CurrentMoved`] otherwise.
     pub async fn must_be_unmoved(&self) -> Result<(), RotationError> {
         let described = aws::describe(&self.base.secrets, &self.request.secret_id).await?;
         let token = &self.request.token;
@@ -278,24 +277,24 @@ pub async fn was_made(
     seal::exists(evidence, &request).await
 }
 
-/// The tags that say how a secret is rotated, without their prefix.
+/// The tags that configure a secret's rotation, without their prefix.
 pub fn tags(all: impl IntoIterator<Item = (String, String)>) -> BTreeMap<String, String> {
     all.into_iter()
         .filter_map(|(key, value)| Some((key.strip_prefix(TAG_PREFIX)?.to_owned(), value)))
         .collect()
 }
 
-/// That the tag with `key`, given without its prefix, is wrong.
+/// The error for an invalid tag; `key` has no prefix.
 pub fn invalid_tag(key: &str, reason: impl std::fmt::Display) -> RotationError {
     RotationError::InvalidTag { tag: format!("{TAG_PREFIX}{key}"), reason: reason.to_string() }
 }
 
-/// Handles one rotation step: observe the versions, plan, apply; then tell and record what must be known.
+/// Handles one rotation step: reads the versions, plans and performs the step, then reports and records its end.
 ///
 /// # Errors
 ///
-/// Those of the rotation; Secrets Manager then repeats the whole rotation with the same token. An event that is not one
-/// is only logged: nothing in it says which secret it is about.
+/// The rotation's errors; Secrets Manager then repeats the whole rotation with the same token. An invalid event is only
+/// logged, because it names no secret reliably.
 pub async fn handle<R: Rotation>(
     rotation: &R,
     event: Value,
@@ -328,10 +327,10 @@ pub async fn handle<R: Rotation>(
     }
 }
 
-/// What is told of a rotation that is over.
+/// The contents of a finished rotation's report.
 struct Finished {
     name: String,
-    /// Version that was current before; unknown when an earlier attempt moved the label.
+    /// The previous current version; unknown if an earlier attempt moved the label.
     previous: Option<String>,
     steps: Vec<evidence::Step>,
     findings: Vec<String>,
@@ -375,8 +374,8 @@ async fn perform<R: Rotation>(
     Ok((outcome, None))
 }
 
-/// What an attempt that moved the label and died has not come to tell. Without that attempt's note there is nothing
-/// to tell: the version became current in another way.
+/// The report of an earlier attempt that moved the label and died. Without that attempt's note there is none: the version
+/// became current in another way.
 async fn left_open<R: Rotation>(rotation: &R, attempt: Attempt<'_>) -> Option<Finished> {
     let begun = attempt.base.reporter.look(&attempt.request.token).await;
     if !begun.was_left_open() {
@@ -385,12 +384,12 @@ async fn left_open<R: Rotation>(rotation: &R, attempt: Attempt<'_>) -> Option<Fi
     let now = crate::runtime::time::now();
     let mut steps = vec![step("find AWSCURRENT moved by an attempt that proved the value and died", now)];
     let Aftermath { window_from, findings } = rotation.aftermath(&attempt).await;
-    // When the label moved is not known any more.
+    // The time when the label moved is unknown.
     steps.extend(window_from.map(|from| window(from, now, "at most ")));
     Some(Finished { name: attempt.described.name, previous: None, steps, findings, begun })
 }
 
-/// How long the value before was of no use.
+/// The step that records how long the previous value was not accepted.
 fn window(from: Timestamp, to: Timestamp, at_most: &str) -> evidence::Step {
     let window = to.duration_since(from).as_millis();
     tracing::info!(
@@ -413,7 +412,7 @@ async fn create<R: Rotation>(rotation: &R, attempt: &Attempt<'_>) -> Result<Outc
     if put.map_err(RotationError::from)? {
         return Ok(Outcome::Created);
     }
-    // Another invocation of this step was faster. Its value is as good, if it has a seal, and the version keeps it for ever.
+    // A concurrent invocation was faster. A sealed value is as good as this one, and a version's value never changes.
     attempt.pending().await?;
     Ok(Outcome::Kept)
 }
@@ -471,7 +470,7 @@ async fn report_failed<R: Rotation>(
         at: crate::runtime::time::now().into(),
         outcome: format!("failed: {}", error.kind()),
     };
-    // The service repeats a failed rotation for days: the same failure is told once a day.
+    // Secrets Manager repeats a failed rotation for days, so report the same failure once a day.
     let day = crate::runtime::time::local_date(invocation.now);
     let run_id = format!("{}/{}/{}/{day}", request.token, request.step, error.fingerprint());
     let begun = base.reporter.look(&run_id).await;
@@ -484,7 +483,7 @@ async fn report_failed<R: Rotation>(
     base.reporter.report(draft, Some(&message), begun, invocation).await;
 }
 
-/// The part of a record that every run has.
+/// The common part of every record.
 fn draft(base: &Base, request: &Request, result: &'static str, invocation: &Invocation) -> Draft {
     Draft {
         trigger: format!("rotation step {}", request.step),

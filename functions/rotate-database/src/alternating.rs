@@ -1,8 +1,8 @@
-//! Two logins that take turns, both acting as one owner: what the server has, what is missing, and how to get there.
+//! Hands over between two logins that take turns, both acting as one owner.
 //!
-//! The owner may not log in and owns everything; each login is its member and acts as it from the first statement on
-//! (`ALTER ROLE … SET role`). So what one login makes the other can use, and a rotation changes the password of the
-//! login that is not in use: the one in use stays valid until the next rotation.
+//! The owner cannot log in and owns everything. Each login is a member of it and acts as it from the first statement on
+//! (`ALTER ROLE … SET role`), so each login can use the objects that the other creates. A rotation changes the password
+//! of the unused login; the one in use stays valid until the next rotation.
 
 use postgres_protocol::escape::escape_literal;
 use secrecy::SecretString;
@@ -15,24 +15,24 @@ use crate::rules::observed::Observed;
 pub use crate::rules::pair::Pair;
 use crate::rules::plan::{Refusal, Statement, Whose, plan};
 
-/// What a hand-over did.
+/// The result of a hand-over.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct HandedOver {
-    /// The statements in their order, with `…` for verifiers. A settled pair gets one, which sets the pending login's
-    /// password; the others set up or repair.
+    /// The executed statements in order, with `…` for verifiers. A settled pair needs one, which sets the pending login's
+    /// password; any others set up or repair the pair.
     pub statements: Vec<String>,
 }
 
-/// Gives the pair's other login the pending password, and sets up or repairs what both logins need. The session is
-/// the administrator's, in the application's database; `current` must have been seen to log in. Either everything
-/// happens or nothing, and there is no moment in which `current` cannot log in.
+/// Gives the pair's other login the pending password, and sets up or repairs both logins. `session` is the
+/// administrator's, in the application's database; `current` must have logged in before. All changes happen in one
+/// transaction, and `current` can log in throughout.
 ///
-/// `fence` is asked as in [`Session::set_own_password`]. A second call changes nothing but the verifier's salt.
+/// `fence` is called as in [`Session::set_own_password`]. A second call changes only the verifier's salt.
 ///
 /// # Errors
 ///
-/// [`DatabaseError`], or the fence's error: `Identity` when a role is not what it should be, `Permission` with the
-/// statement that cures it when the administrator lacks a right. After a `Network` error it may have happened.
+/// [`DatabaseError`], or the fence's error: `Identity` if a role is not the expected one; `Permission`, with the statement
+/// that grants it, if the administrator lacks a right. After a `Network` error the changes may have been committed.
 pub async fn hand_over<E: From<DatabaseError>>(
     session: &Session,
     pair: &Pair,
@@ -55,10 +55,11 @@ pub async fn hand_over<E: From<DatabaseError>>(
             let sql = verifiers.script(&statements);
             fence().await?;
             session.run(DURING, &sql, Quotes::Verifier).await?;
-            // A GRANT that may grant nothing only warns.
+            // PostgreSQL only warns when a GRANT has no effect.
             let left = plan(&observe(session, pair).await?, pair, &current.user).map_err(refused)?;
             if let Some(left) = left.iter().find(|statement| statement.password.is_none()) {
-                let reason = format!("the server accepted this and did not do it: {}", left.sql);
+                let reason =
+                    format!("the server accepted this statement, but it had no effect: {}", left.sql);
                 return Err(refused(Refusal { kind: ErrorKind::Permission, reason }).into());
             }
             session.run(DURING, "COMMIT", Quotes::Nothing).await?;
@@ -68,7 +69,7 @@ pub async fn hand_over<E: From<DatabaseError>>(
 }
 
 async fn observe(session: &Session, pair: &Pair) -> Result<Observed, DatabaseError> {
-    const DURING: &str = "look at the pair's roles";
+    const DURING: &str = "read the pair's roles";
     let sql = query(session.major);
     let names: [&(dyn ToSql + Sync); 3] = [&pair.stem, &pair.clone, &pair.owner];
     let names = names.map(|name| (name, Type::TEXT));
@@ -76,12 +77,12 @@ async fn observe(session: &Session, pair: &Pair) -> Result<Observed, DatabaseErr
         tokio::time::timeout(shared::database::STATEMENT_LIMIT, session.client.query_typed(&sql, &names));
     let rows = session.answered(DURING, row.await, Quotes::Nothing)?;
     let text = rows.first().and_then(|row| row.try_get::<_, String>(0).ok());
-    let strange = || session.error(ErrorKind::Other, DURING, "the answer has another form".to_owned());
+    let strange = || session.error(ErrorKind::Other, DURING, "the answer has an unexpected form".to_owned());
     let observed: Observed = serde_json::from_str(&text.ok_or_else(strange)?).map_err(|_| strange())?;
     Ok(Observed { major: session.major, ..observed })
 }
 
-/// The passwords whose verifiers a plan asks for.
+/// The passwords for a plan's verifiers.
 struct Verifiers<'a> {
     current: &'a SecretString,
     pending: &'a SecretString,
@@ -105,7 +106,7 @@ impl Verifiers<'_> {
     }
 }
 
-/// The query for [`Observed`]; its parameters are stem, clone and owner.
+/// The query for [`Observed`], with the parameters stem, clone and owner.
 fn query(major: u32) -> String {
     let newer = major >= 16;
     QUERY
@@ -123,8 +124,8 @@ fn query(major: u32) -> String {
 const PARAMETERS: &str =
     "UNION ALL SELECT 'PARAMETER', quote_ident(parname), NULL, 10, paracl FROM pg_parameter_acl";
 
-/// `own` is the owner, or at the first set-up the role that becomes it. Every name is one of the catalog's: the
-/// transaction sets the search path. What belongs to one of the pair is not looked at: it comes to the owner anyway.
+/// `own` is the owner, or at the first set-up the role that becomes the owner. Every name resolves in the catalog, because
+/// the transaction sets the search path. Objects of the pair's roles are ignored: they go to the owner anyway.
 const QUERY: &str = "
 WITH me AS (
     SELECT oid, rolname, rolsuper, rolcreaterole FROM pg_roles WHERE rolname = session_user

@@ -1,11 +1,11 @@
-//! The AWS calls that only this function makes. The only file that names SDK operations.
+//! The AWS calls of this function alone. No other file names SDK operations.
 
 use secrecy::SecretString;
 use shared::runtime::failure::CallError;
 
 use shared::database::secret::Login;
 
-/// The instance or cluster of RDS that a login is for.
+/// The RDS instance or cluster of a login.
 pub(crate) struct Host {
     /// `instance` or `cluster`.
     pub(crate) kind: &'static str,
@@ -15,11 +15,11 @@ pub(crate) struct Host {
     pub(crate) arn: String,
     /// ARN of the cluster that the instance is a member of.
     pub(crate) cluster: Option<String>,
-    /// Whether the login is its master's, and RDS keeps and rotates the password.
+    /// Whether the login is the master user and RDS stores and rotates its password.
     pub(crate) is_managed: bool,
 }
 
-/// The instance or cluster whose endpoint a login names; none for another server.
+/// The instance or cluster whose endpoint a login names; none for a server outside RDS.
 pub(crate) async fn host(client: &aws_sdk_rds::Client, login: &Login) -> Result<Option<Host>, CallError> {
     let here = |address: Option<&str>, port: Option<i32>| {
         address.is_some_and(|address| address.eq_ignore_ascii_case(login.host.trim_end_matches('.')))
@@ -35,7 +35,7 @@ pub(crate) async fn host(client: &aws_sdk_rds::Client, login: &Login) -> Result<
             }
             let id = instance.db_instance_identifier().unwrap_or_default();
             let arn = instance.db_instance_arn().unwrap_or_default();
-            // RDS keeps the password of a member's master with the cluster.
+            // For cluster members, RDS stores the master's password with the cluster.
             if let Some(cluster) = instance.db_cluster_identifier()
                 && let Some(managed) = managed_by(client, cluster, login).await?
             {
@@ -54,7 +54,7 @@ pub(crate) async fn host(client: &aws_sdk_rds::Client, login: &Login) -> Result<
             }));
         }
     }
-    // Only a cluster's endpoint has this in its name, and only a cluster has one.
+    // Every cluster endpoint has this in its name, and no other endpoint does.
     if !login.host.contains(".cluster-") {
         return Ok(None);
     }
@@ -64,7 +64,7 @@ pub(crate) async fn host(client: &aws_sdk_rds::Client, login: &Login) -> Result<
         let clusters = page.db_clusters.ok_or(CallError::empty("rds:DescribeDBClusters"))?;
         if let Some(cluster) = clusters.iter().find(|cluster| {
             let custom = cluster.custom_endpoints().iter().map(|endpoint| Some(endpoint.as_str()));
-            // A reader endpoint leads to the writer where there is no reader, and to a standby elsewhere, which the login tells.
+            // Without readers, the reader endpoint leads to the writer; otherwise to a standby, which the login detects.
             [cluster.endpoint(), cluster.reader_endpoint()]
                 .into_iter()
                 .chain(custom)
@@ -87,7 +87,7 @@ fn of_cluster(cluster: &aws_sdk_rds::types::DbCluster, login: &Login) -> Host {
     }
 }
 
-/// The cluster, where RDS keeps the password of this login with it.
+/// The cluster, if RDS stores this login's password with it.
 async fn managed_by(
     client: &aws_sdk_rds::Client,
     cluster: &str,
@@ -136,12 +136,12 @@ pub(crate) async fn admin_secret(
     Ok(found.secret_string.map(SecretString::from))
 }
 
-/// Ids of all versions, newest first. The service omits those without a label unless it is asked for them.
+/// Ids of all versions, newest first, including versions without a label.
 pub(crate) async fn all_versions(
     client: &aws_sdk_secretsmanager::Client,
     secret_id: &str,
 ) -> Result<Vec<String>, CallError> {
-    // At most 100 are kept, and a page holds as many.
+    // Secrets Manager keeps at most 100 versions, which fit into one page.
     let listed =
         client.list_secret_version_ids().secret_id(secret_id).include_deprecated(true).max_results(100);
     let listed = listed.send().await.map_err(CallError::during("secretsmanager:ListSecretVersionIds"))?;

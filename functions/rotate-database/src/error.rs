@@ -1,4 +1,4 @@
-//! Why a rotation step failed, and what it leaves in force.
+//! Why a rotation step failed, and which credential is in force after it.
 
 use std::error::Error;
 use std::fmt;
@@ -8,14 +8,14 @@ use shared::database::secret::FormError;
 use shared::rotation::{InForce, RotationError};
 use shared::runtime::failure::{CallError, Failure};
 
-/// Why a rotation step failed, and what it leaves in force.
+/// A failed rotation step: the reason, and the credential in force after it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RotateError {
     /// The reason.
     pub why: Why,
     /// Which credential the application can use now.
     pub in_force: InForce,
-    /// What a login during the step showed of that.
+    /// The credential that a login during the step proved.
     pub seen: Option<Seen>,
     /// The version that was AWSCURRENT.
     pub current: Option<String>,
@@ -28,7 +28,7 @@ pub enum Seen {
     Current,
     /// The credential of another version; that of AWSCURRENT was refused.
     Another(String),
-    /// AWSCURRENT was refused; the step did not find out which credential is accepted.
+    /// AWSCURRENT was refused; the accepted credential is unknown.
     NotCurrent,
     /// AWSCURRENT and AWSPENDING were both refused.
     Nothing,
@@ -37,25 +37,25 @@ pub enum Seen {
 /// Why a rotation step failed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Why {
-    /// What any rotation may fail of.
+    /// A failure common to all rotations.
     #[error(transparent)]
     Rotation(#[from] RotationError),
-    /// The database, or the way to it.
+    /// The database failed, or could not be reached.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The secret is not one that can be kept in step.
+    /// The secret's form cannot be kept in step.
     #[error("the secret cannot be rotated as it is")]
     Form(#[from] FormError),
     /// The admin's secret cannot be read.
     #[error("the admin secret cannot be used")]
     AdminForm(#[source] FormError),
-    /// Pending and current credential, or the admin's, do not belong together.
+    /// The pending, current or admin credentials do not belong together.
     #[error("{reason}")]
     Identity {
-        /// What does not agree.
+        /// The disagreement.
         reason: String,
     },
-    /// The user's name leaves no room for its pair's.
+    /// The user's name is too long for the names of a pair.
     #[error("{reason}: alternating users need a shorter name")]
     NameTooLong {
         /// The name and its limit.
@@ -67,7 +67,7 @@ pub enum Why {
         if another_user.is_some() { " as the user of AWSCURRENT" } else { "" }
     )]
     NoLogin {
-        /// What the server said to the current one.
+        /// The server's refusal of the current credential.
         #[source]
         refused: Box<DatabaseError>,
         /// Number of versions.
@@ -75,9 +75,9 @@ pub enum Why {
         /// Version with which another user logs in.
         another_user: Option<String>,
     },
-    /// AWSCURRENT is on another version than at setSecret, or AWSPENDING was taken off a password that is in force.
+    /// AWSCURRENT has moved since setSecret, or AWSPENDING was removed from a password that is in force.
     #[error(
-        "somebody moved AWSCURRENT or AWSPENDING during the rotation; the database takes {}",
+        "AWSCURRENT or AWSPENDING was moved by hand during the rotation; the database accepts {}",
         live(*takes_pending, *takes_current)
     )]
     CurrentMoved {
@@ -86,7 +86,7 @@ pub enum Why {
         /// Whether the version that is AWSCURRENT now logs in.
         takes_current: bool,
     },
-    /// The user is RDS's master user, and RDS keeps its password.
+    /// The user is RDS's master user, and RDS manages its password.
     #[error("{user} is the master user of RDS {kind} {id}, and RDS manages its password (MasterUserSecret)")]
     ManagedMaster {
         /// Name of the user.
@@ -104,7 +104,7 @@ pub enum Why {
     },
     /// A blue/green deployment may replace the server with a database that does not receive its roles and passwords.
     #[error(
-        "{server} takes part in the blue/green deployment {deployment} ({status}): a password that is changed on one of its databases may not reach the other"
+        "{server} takes part in the blue/green deployment {deployment} ({status}): a password changed on one of its databases may not reach the other"
     )]
     BlueGreen {
         /// Identifier of the instance or cluster.
@@ -121,45 +121,45 @@ pub enum Why {
         user: String,
     },
     /// The leaked credential cannot be tried.
-    #[error("version {version}, which leaked, has no value any more, so nothing proves that it is dead")]
+    #[error("the leaked version {version} no longer has a value, so it cannot be proved dead")]
     LeakUnknown {
         /// The version.
         version: String,
     },
     /// Sessions of a leaked login did not end.
-    #[error("{target}: sessions of the login go on, or new ones begin")]
+    #[error("{target}: sessions of the login stay open, or new ones begin")]
     SessionsLive {
-        /// The login and its place.
+        /// The login and its server.
         target: String,
     },
-    /// A rotation began while the leaked login was about to be ended.
-    #[error("a rotation began at the same moment, and may have given the login its next password")]
+    /// A rotation began while the leaked login was being ended.
+    #[error("a rotation began at the same time and may have given the login its next password")]
     RotationBegan,
     /// A leaked credential was not ended.
-    #[error("the leaked credential of {secrets} is not proved dead; the channel has each cause")]
+    #[error("the leaked credential of {secrets} is not proved dead; see the channel for the causes")]
     Retire {
         /// The secrets.
         secrets: String,
     },
-    /// The ledger is not what the follow-up writes.
+    /// The ledger does not have the follow-up's format.
     #[error("the rotation ledger cannot be read: {reason}")]
     Ledger {
-        /// Where it is wrong.
+        /// The place and the problem.
         reason: String,
     },
     /// Running tasks may use the login whose password a new rotation would change.
     #[error(
-        "the current version {version} is not known to be in use ({why}), so a new rotation could end the login of running tasks"
+        "the current version {version} is not known to be in use ({why}), so a new rotation could break the login of running tasks"
     )]
     NotInUse {
         /// The version that is AWSCURRENT.
         version: String,
-        /// The ledger's word.
+        /// The reason's name in the ledger.
         why: &'static str,
-        /// The state machine that follows rotations up.
+        /// ARN of the follow-up's state machine.
         machine: String,
     },
-    /// RDS could not be asked about the instance.
+    /// A call to RDS failed.
     #[error("the step stopped at an RDS call")]
     Rds(#[source] CallError),
 }
@@ -167,7 +167,7 @@ pub enum Why {
 fn live(pending: bool, current: bool) -> &'static str {
     match (pending, current) {
         (true, true) => "the credentials of both",
-        (true, false) => "the credential of this rotation's version, and not the one that is AWSCURRENT now",
+        (true, false) => "the credential of this rotation's version, but not the one that is AWSCURRENT now",
         (false, true) => "the credential that is AWSCURRENT now",
         (false, false) => "neither this rotation's credential nor the one that is AWSCURRENT now",
     }
@@ -217,21 +217,21 @@ impl Failure for RotateError {
     fn fingerprint(&self) -> String {
         match &self.why {
             Why::Rotation(error) => error.fingerprint(),
-            // Another reason of the same kind is news: who has mended the first one waits for it.
+            // Report another reason of the same kind: an operator who fixed the first one waits for it.
             why => format!("{}/{why}", self.kind()),
         }
     }
 }
 
 impl Why {
-    /// Which credential is in force, where the failure itself says so.
+    /// The credential in force, if the failure itself shows it.
     pub(crate) fn in_force(&self) -> Option<InForce> {
         match self {
             Self::NoLogin { .. } | Self::CurrentMoved { takes_pending: false, takes_current: false } => {
                 Some(InForce::Nothing)
             }
             Self::CurrentMoved { takes_current: true, .. }
-            // The rotation is over or given up, and nothing is wrong with what it left.
+            // The rotation is over or was given up, and left a working credential.
             | Self::Rotation(RotationError::UnknownVersion { .. } | RotationError::NotPending { .. }) => {
                 Some(InForce::Current)
             }

@@ -5,4 +5,3 @@ pub(crate) mod observed;
 pub(crate) mod pair;
 pub(crate) mod plan;
 pub(crate) mod policy;
-pub(crate) mod settings;

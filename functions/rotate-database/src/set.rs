@@ -44,7 +44,7 @@ impl App {
         *seen = Some(rescued_by.clone().map_or(Seen::Current, Seen::Another));
         session.must_be_direct().await?;
         if single_user {
-            // What the policy asks for must hold before the only password is changed: the rights are the same.
+            // Run the policy's proof before changing the only password: the rights do not depend on the password.
             self.prove_session(attempt, &strategy, &known.login, &session).await?;
         }
         let change = Change { from, at: shared::runtime::time::now(), rescued_by, single_user };

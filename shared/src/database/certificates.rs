@@ -1,16 +1,16 @@
-//! The certificate authorities that a database server's certificate must come from.
+//! The certificate authorities that database servers' certificates must come from.
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
-/// Amazon RDS's authorities of each commercial region, as PEM; provenance and limits are in `certificates/README.md`.
+/// Amazon RDS's CAs of all commercial regions, as PEM; `certificates/README.md` has their provenance and limits.
 pub const RDS: &[u8] = include_bytes!("../../certificates/rds-ca.pem");
 
 /// Why a CA file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CaError {
-    /// The file has no certificate; a store without roots would refuse every server, and tell only then.
+    /// The file has no certificate. Without this error, every login would fail later for lack of roots.
     #[error("the CA file has no certificate; expected PEM: one or more `-----BEGIN CERTIFICATE-----`")]
     NoCertificate,
     /// The PEM is broken.
@@ -18,28 +18,28 @@ pub enum CaError {
     NotPem {
         /// Place among the file's certificates, from 1.
         number: usize,
-        /// What the PEM reader found.
+        /// The PEM reader's error.
         source: pem::Error,
     },
-    /// The PEM holds something else than a certificate.
+    /// The PEM does not hold a certificate.
     #[error("certificate {number} of the CA file is PEM, but not an X.509 certificate")]
     NotX509 {
         /// Place among the file's certificates, from 1.
         number: usize,
-        /// What the certificate parser found.
+        /// The certificate parser's error.
         source: rustls::Error,
     },
 }
 
 /// The trusted roots in a CA file.
 ///
-/// `pem` is PEM text; lines between certificates are comments, and sections of another kind are passed over. Neither
-/// validity periods nor signatures are looked at: TLS never does so for a root.
+/// `pem` is PEM text; lines between certificates are comments, and other kinds of sections are skipped. Validity periods and
+/// signatures are not checked: TLS never checks them for a root.
 ///
 /// # Errors
 ///
-/// The first certificate that cannot be read, or [`CaError::NoCertificate`]. Nothing is left out in silence: half a CA
-/// file would fail only when the server's certificate changes hands.
+/// The first unreadable certificate, or [`CaError::NoCertificate`]. Broken certificates are never skipped: an incomplete CA
+/// file would fail only when the server's certificate moves to another CA.
 pub fn roots(pem: &[u8]) -> Result<RootCertStore, CaError> {
     let mut roots = RootCertStore::empty();
     for (number, certificate) in (1..).zip(CertificateDer::pem_slice_iter(pem)) {
@@ -56,7 +56,7 @@ pub fn roots(pem: &[u8]) -> Result<RootCertStore, CaError> {
 mod tests {
     use super::*;
 
-    /// The first certificate of the file that is shipped, with its comment.
+    /// The first certificate of the shipped file, with its comment.
     fn one() -> String {
         let text = std::str::from_utf8(RDS).unwrap();
         let (first, _) = text.split_once("-----END CERTIFICATE-----").unwrap();

@@ -1,8 +1,8 @@
-//! The forms of a secret that holds a login to PostgreSQL: what it says, and the same with another user and password.
+//! Reads secrets that hold a login to PostgreSQL, and writes them with another user and password.
 //!
 //! A secret is a URL, AWS's JSON document (`username`, `password`, `host` …), or a JSON document that holds URLs, with
-//! or without such fields. An application may read any of these places, so all that hold the login change together,
-//! and a secret is refused when one of them could be left with a dead password, or be read in two ways.
+//! or without such fields. An application may read any of these places, so all places of the login change together. A
+//! secret is refused if one of them could keep a dead password or is ambiguous.
 //!
 //! Source: [JSON structure of Secrets Manager secrets](https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_secret_json_structure.html);
 //! [connection URIs](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS) and libpq's
@@ -21,13 +21,13 @@ use stringprep::tables;
 
 const DEFAULT_PORT: u16 = 5432;
 
-/// The database of AWS's form when it names none.
+/// The database if AWS's form names none.
 const DEFAULT_DATABASE: &str = "postgres";
 
-/// The values of AWS's `engine` that are PostgreSQL.
+/// The values of AWS's `engine` for PostgreSQL.
 const ENGINES: [&str; 3] = ["postgres", "postgresql", "aurora-postgresql"];
 
-/// What AWS's form says besides the password; a weak password may be the same word.
+/// Descriptive fields of AWS's form. A weak password may be the same word as one of their values.
 const DESCRIPTIVE: [&str; 8] = [
     "database",
     "dbClusterIdentifier",
@@ -39,7 +39,7 @@ const DESCRIPTIVE: [&str; 8] = [
     "port",
 ];
 
-/// How a key ends that names a user or a password; what stands before tells which belong together.
+/// Endings of keys for a user or a password; the prefix before the ending groups the fields.
 const ENDINGS: [(&str, Part); 6] = [
     ("username", Part::User),
     ("user", Part::User),
@@ -49,13 +49,13 @@ const ENDINGS: [(&str, Part); 6] = [
     ("pass", Part::Password),
 ];
 
-/// How a key ends that names a server.
+/// Endings of keys for a server.
 const HOSTS: [&str; 8] = ["host", "hostname", "server", "address", "addr", "endpoint", "url", "uri"];
 
-/// Words in a field's path that mark it as PostgreSQL's: `DB_USER`, `pg.user`.
+/// Words in a field's path that mark a PostgreSQL field: `DB_USER`, `pg.user`.
 const OURS: [&str; 8] = ["database", "db", "jdbc", "pg", "pgsql", "postgres", "postgresql", "rds"];
 
-/// Words that mark it as another kind of database despite those: `MONGO_DB_USER`.
+/// Words that mark a field of another kind of database in spite of those: `MONGO_DB_USER`.
 const OTHERS: [&str; 16] = [
     "cassandra",
     "clickhouse",
@@ -75,10 +75,10 @@ const OTHERS: [&str; 16] = [
     "redis",
 ];
 
-/// The top-level field whose URL is the login when a secret holds several.
+/// The top-level field whose URL holds the login if a secret has several URLs.
 const MAIN_URL: &str = "DATABASE_URL";
 
-/// Parameters of a URL that say something else than the part of it which every reader takes the login from.
+/// URL parameters that override the login in the URL's other parts for some readers.
 const OVERRIDES: [&str; 11] = [
     "database",
     "dbname",
@@ -93,62 +93,62 @@ const OVERRIDES: [&str; 11] = [
     "username",
 ];
 
-/// Everything but what RFC 3986, 2.3 calls unreserved.
+/// All characters except the unreserved ones of RFC 3986, 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Why a secret's form is refused. None of the messages holds a value.
+/// Why a secret's form is refused. No message contains a value.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum FormError {
-    /// The secret belongs to something else, or has a form that is not known.
+    /// The secret is for something else, or has an unknown form.
     #[error("it is not a PostgreSQL secret: expected {expected}")]
     NotPostgres {
-        /// What would be one.
+        /// The expected form.
         expected: &'static str,
     },
-    /// Readers of the URL would not agree on the login.
-    #[error("{at} is read differently by different programs: {cure}")]
+    /// Readers of the URL would disagree on the login.
+    #[error("different programs read {at} differently: {cure}")]
     AmbiguousUrl {
         /// The URL, or the field that holds it.
         at: String,
-        /// What to change in it.
+        /// The necessary change.
         cure: String,
     },
-    /// A part of the login is not there.
+    /// A part of the login is missing.
     #[error("{at} names no {part}")]
     Missing {
         /// The secret, the URL, or the field that holds it.
         at: String,
-        /// What is missing.
+        /// The missing part.
         part: &'static str,
     },
-    /// A field does not have the type that it should have.
+    /// A field has the wrong type or form.
     #[error("field {path} is not {expected}")]
     Malformed {
         /// The field.
         path: String,
-        /// What it should be.
+        /// The expected type or form.
         expected: &'static str,
     },
-    /// A key occurs more than once in an object, and which one counts depends on the reader.
-    #[error("field {path} stands in its object more than once")]
+    /// A key occurs more than once in an object; which occurrence counts depends on the reader.
+    #[error("field {path} occurs more than once in its object")]
     Twice {
         /// The field.
         path: String,
     },
-    /// The document holds several logins and does not say which one is the secret's.
-    #[error("its URLs name several logins, and none of them is the top-level field {MAIN_URL}")]
+    /// The document holds several logins and does not name its main one.
+    #[error("its URLs name several logins, and none of them is in the top-level field {MAIN_URL}")]
     SeveralLogins,
-    /// Two fields are about the same login and say different things; the application may read either.
+    /// Two fields give different values for the same login; the application may read either.
     #[error("fields {path} and {other} disagree about the same login: correct or remove the wrong one")]
     Disagreement {
-        /// The field that does not agree.
+        /// The deviating field.
         path: String,
-        /// The field that it should agree with.
+        /// The field that it should match.
         other: String,
     },
     /// A field holds the password in a form that cannot be kept in step.
     #[error(
-        "field {path} holds the password in an unknown form and would keep the old one: remove it or make it a URL"
+        "field {path} holds the password in an unknown form and would keep the old password: remove it or make it a URL"
     )]
     Underived {
         /// The field.
@@ -156,26 +156,26 @@ pub enum FormError {
     },
     /// A login at another server has the same user and password, and a rotation cannot change it there.
     #[error(
-        "field {path} is the same login at another server: give that one a password of its own, or name the field as the database's (DB_…)"
+        "field {path} is the same login at another server: give that login its own password, or name the field after the database (DB_…)"
     )]
     Shared {
         /// The field.
         path: String,
     },
-    /// Programs would not agree on the password that they prove to know.
+    /// Programs would disagree on the normalised form of the password.
     #[error(
-        "the password in {at} is prepared differently by different programs (SASLprep): set another one, of ASCII characters"
+        "different programs normalise the password in {at} differently (SASLprep): set an ASCII password"
     )]
     Unprepared {
         /// The secret, the URL, or the field that holds it.
         at: String,
     },
-    /// The new login is one that the document holds already, in a place of its own.
-    #[error("the new login cannot be told from another one in the document")]
+    /// The document already holds the new login in other fields.
+    #[error("the new login cannot be distinguished from another one in the document")]
     Unwritable,
 }
 
-/// How to log in, as a secret tells it.
+/// A login, as read from a secret.
 #[derive(Clone, Debug)]
 pub struct Login {
     /// Name or address of the server; an IPv6 address without brackets.
@@ -188,11 +188,11 @@ pub struct Login {
     pub user: String,
     /// The role's password, never empty.
     pub password: SecretString,
-    /// The search path that the application asks for in its URL, as PostgreSQL writes it; none where it asks for none.
+    /// The search path from the application's URL, in PostgreSQL's syntax; none if the URL sets none.
     pub search_path: Option<String>,
 }
 
-/// A secret's value, read.
+/// A secret's parsed value.
 #[derive(Debug)]
 pub struct Secret {
     text: SecretString,
@@ -201,7 +201,7 @@ pub struct Secret {
     slots: Vec<Slot>,
 }
 
-/// A place in a secret's text that holds the login's user or password.
+/// A range of a secret's text that holds the login's user or password.
 #[derive(Clone, Debug)]
 struct Slot {
     range: Range<usize>,
@@ -215,22 +215,21 @@ enum Part {
     Password,
 }
 
-/// How a user or a password is written.
+/// The notation of a user or password.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Notation {
     /// Percent-encoded.
     Url,
-    /// As a JSON string, quotes included.
+    /// A JSON string, including quotes.
     Json,
 }
 
 impl Secret {
-    /// Reads a secret's value.
+    /// Parses a secret's value.
     ///
     /// # Errors
     ///
-    /// [`FormError`] for a form that is not known, that readers read in different ways, or that could not be kept
-    /// in step.
+    /// [`FormError`] for a form that is unknown, ambiguous, or cannot be kept in step.
     pub fn parse(text: &SecretString) -> Result<Self, FormError> {
         let exposed = text.expose_secret();
         let (login, admin_secret, slots) = if is_url(exposed) {
@@ -251,7 +250,7 @@ impl Secret {
         Ok(Self { text: text.clone(), login, admin_secret, slots })
     }
 
-    /// The login that the secret is for.
+    /// The secret's login.
     pub fn login(&self) -> &Login {
         &self.login
     }
@@ -261,12 +260,12 @@ impl Secret {
         self.admin_secret.as_deref()
     }
 
-    /// The secret with another user and password in every place that holds the login, all else byte for byte.
+    /// The secret with another user and password in every place of the login; every other byte is unchanged.
     ///
     /// # Errors
     ///
-    /// [`FormError`] when the result would not be a secret of this form with exactly that login: an empty name or
-    /// password, one with a NUL character, or another login of the document.
+    /// [`FormError`] if the result would not be a secret of this form with exactly that login: an empty name or password,
+    /// a NUL character, or another login of the document.
     pub fn with(&self, user: &str, password: &SecretString) -> Result<SecretString, FormError> {
         let new = |slot: &Slot| {
             let text = match slot.part {
@@ -289,15 +288,15 @@ impl Secret {
         if as_asked { Ok(text) } else { Err(FormError::Unwritable) }
     }
 
-    /// Whether a user stands in fields beside those of the login, which would keep a password of their own.
+    /// Whether a user occurs in fields other than the login's, which would keep their own password.
     fn names_elsewhere(&self, user: &str) -> bool {
         let Ok(document) = Document::read(self.text.expose_secret()) else { return false };
         let is_slot =
             |field: &Field<'_>| self.slots.iter().any(|slot| field.value.range().contains(&slot.range.start));
         document.groups().iter().any(|((object, prefix), group)| {
             let other = group.users.iter().find(|field| field.text() == Some(user) && !is_slot(field));
-            // Without evidence a pair belongs to another service and stays unchanged, unless its user has the suffix that only
-            // this function gives.
+            // Without further evidence, the fields belong to another service and stay unchanged, unless the user has the suffix
+            // that only this function uses.
             let is_of_the_database = |field: &Field<'_>| {
                 let is_named = names_a_database(&field.path()) || user.ends_with(super::CLONE);
                 document.is_at(object, prefix, &self.login).unwrap_or(is_named)
@@ -306,12 +305,12 @@ impl Secret {
         })
     }
 
-    /// Whether two secrets are the same but for user and password, which stand in the same places.
+    /// Whether two secrets differ only in user and password, and have them in the same places.
     pub fn differs_only_in_login(&self, other: &Self) -> bool {
         self.fixed().eq(other.fixed())
     }
 
-    /// The text between the slots, each with what follows it.
+    /// The pieces of text between the slots, each with the kind of the slot after it.
     fn fixed(&self) -> impl Iterator<Item = (&str, Option<(Part, Notation)>)> {
         let text = self.text.expose_secret();
         let starts = [0].into_iter().chain(self.slots.iter().map(|slot| slot.range.end));
@@ -323,14 +322,14 @@ impl Secret {
     }
 }
 
-/// The admin's login for the database that `of` logs in to.
+/// The admin's login for the database of `of`.
 ///
-/// Where the admin's secret is a JSON document without host, all that it does not say is taken from `of`: the secret
-/// that RDS manages holds only `username` and `password`.
+/// If the admin's secret is a JSON document without a host, missing parts come from `of`: the secret that RDS manages holds
+/// only `username` and `password`.
 ///
 /// # Errors
 ///
-/// [`FormError`] as for [`Secret::parse`], but for what only concerns writing.
+/// [`FormError`] as for [`Secret::parse`], except the errors that concern only writing.
 pub fn admin_login(text: &SecretString, of: &Login) -> Result<Login, FormError> {
     let text = text.expose_secret();
     if is_url(text) {
@@ -347,7 +346,7 @@ struct Field<'a> {
     value: Value<'a>,
     /// Its text if it is a string.
     text: Option<Zeroizing<String>>,
-    /// What it names if it is a URL of PostgreSQL.
+    /// The parsed URL, if it is a PostgreSQL URL.
     url: Option<Url>,
 }
 
@@ -377,12 +376,12 @@ impl<'a> Document<'a> {
     fn read(text: &'a str) -> Result<Self, FormError> {
         let values = document::values(text).unwrap_or_default();
         if !values.first().is_some_and(|root| root.json().starts_with('{')) {
-            // A URL in front of which something stands: a byte order mark, a blank, `jdbc:`.
+            // A URL with something before it: a byte order mark, a blank, `jdbc:`.
             let at = text.find("postgres").filter(|at| (1..=8).contains(at));
             if at.and_then(|at| text.get(at..)).is_some_and(is_url) {
                 return Err(FormError::AmbiguousUrl {
                     at: "the URL".to_owned(),
-                    cure: "let it begin with postgres:// or postgresql://, and remove what stands before"
+                    cure: "let it begin with postgres:// or postgresql://, without anything before"
                         .to_owned(),
                 });
             }
@@ -406,7 +405,7 @@ impl<'a> Document<'a> {
         values.into_iter().map(field).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The text of a top-level field; `None` when it is absent, `null` or empty.
+    /// The text of a top-level field; `None` if it is absent, `null` or empty.
     fn top_level(&self, key: &str) -> Result<Option<&str>, FormError> {
         let Some(field) = self.0.iter().find(|field| field.value.path.top_level_key() == Some(key)) else {
             return Ok(None);
@@ -441,7 +440,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Users and passwords that belong together, by their object and their prefix; a user may stand alone.
+    /// Users and passwords that belong together, by object and prefix; a group may have only a user.
     fn groups(&self) -> BTreeMap<(Path, String), Group<'_>> {
         let mut groups = BTreeMap::<_, Group<'_>>::new();
         for field in self.0.iter().filter(|field| field.text.is_some()) {
@@ -467,7 +466,7 @@ impl<'a> Document<'a> {
             let source = password.path();
             let (user, password) = (user.text().unwrap_or_default(), password.text().unwrap_or_default());
             let server = match self.top_level("host")? {
-                // The administrator of the same server is at its port, where the document names none.
+                // If the document names no port, the administrator of the same server uses the login's port.
                 Some(host) => {
                     let same = of.filter(|of| of.host.eq_ignore_ascii_case(host)).map(|of| of.port);
                     Some((host, same.unwrap_or(DEFAULT_PORT), DEFAULT_DATABASE))
@@ -505,7 +504,7 @@ impl<'a> Document<'a> {
         Err(FormError::Missing { at: "it".to_owned(), part })
     }
 
-    /// Refuses a document whose login is there and cannot be read, rather than one that has none.
+    /// Refuses a document whose login is unreadable, to distinguish it from a document without a login.
     fn must_be_read(&self) -> Result<(), FormError> {
         for field in &self.0 {
             let Some(key) = field.value.path.top_level_key() else { continue };
@@ -526,7 +525,7 @@ impl<'a> Document<'a> {
         Ok(())
     }
 
-    /// The one URL that names a login of this kind: the main one, or that which all agree with.
+    /// The one URL that names a wanted login: the main one, or the one on which all agree.
     fn url(&self, wanted: impl Fn(&Url) -> bool) -> Result<Option<&Url>, FormError> {
         let candidates = || {
             let urls = self.0.iter().filter_map(|field| Some((field, field.login_url()?)));
@@ -542,8 +541,8 @@ impl<'a> Document<'a> {
         if urls.all(|url| url.is_same(first)) { Ok(Some(first)) } else { Err(FormError::SeveralLogins) }
     }
 
-    /// Whether a server that fields with a prefix name is the login's (`MQ_USER` beside `MQ_HOST`); none where they name
-    /// no server. The same server may be named several times, for example by name and by address.
+    /// Whether the fields with a prefix name the login's server (`MQ_HOST` for `MQ_USER`); none if they name no server. They
+    /// may name the same server several times, for example by name and by address.
     fn is_at(&self, object: &Path, prefix: &str, login: &Login) -> Option<bool> {
         let of_group = |field: &&Field<'_>| {
             let key = field.value.path.key().map(str::to_ascii_lowercase);
@@ -564,18 +563,18 @@ impl<'a> Document<'a> {
             if !group.users.iter().any(|user| user.text() == Some(&login.user)) {
                 continue;
             }
-            // Alone it names the login whose password stands elsewhere.
+            // A user without a password field names a login whose password is elsewhere.
             let alone = group.passwords.is_empty();
             let is_main = (&object, prefix.as_str()) == (&Path::default(), "");
             let is_at = self.is_at(&object, &prefix, login);
             let named = group.users.iter().any(|field| names_a_database(&field.path()));
-            // Another service's user may have the same name: only the password, the server or the field's name tells.
-            let is_ours = if alone {
+            // Another service's user may have the same name; the password, the server or the field's name decides.
+            let is_same_login = if alone {
                 is_at.unwrap_or(named)
             } else {
                 group.passwords.iter().any(|field| field.text() == Some(password))
             };
-            if !is_main && !is_ours {
+            if !is_main && !is_same_login {
                 continue;
             }
             if let Some(field) = group.passwords.first()
@@ -627,20 +626,20 @@ impl<'a> Document<'a> {
     }
 }
 
-/// A URL of PostgreSQL that all readers read alike.
+/// A PostgreSQL URL that all readers interpret alike.
 struct Url {
-    /// What it is called in an error.
+    /// Its name in an error.
     at: String,
-    /// Bytes of the URL that hold the user; empty when it names none.
+    /// The URL's bytes that hold the user; empty if it names none.
     user: Range<usize>,
-    /// Bytes of the URL that hold the password; empty when it names none.
+    /// The URL's bytes that hold the password; empty if it names none.
     password: Range<usize>,
-    /// What it names; a part that it does not name is empty.
+    /// Its login; missing parts are empty.
     login: Login,
 }
 
 impl Url {
-    /// Reads a URL as libpq does, and refuses it where RFC 3986 or the WHATWG would read something else.
+    /// Reads a URL as libpq does, and refuses it if RFC 3986 or the WHATWG standard would read it differently.
     fn parse(text: &str, at: String) -> Result<Self, FormError> {
         let ambiguous = |cure: &str| Err(FormError::AmbiguousUrl { at: at.clone(), cure: cure.to_owned() });
         let illegal = |part: &str| FormError::AmbiguousUrl {
@@ -701,7 +700,7 @@ impl Url {
         };
         let database = path.strip_prefix('/').unwrap_or_default();
         let database = decode(database, ":")
-            // The WHATWG takes these for steps of a path.
+            // The WHATWG standard treats these as path steps.
             .filter(|database| !matches!(database.as_str(), "." | ".."))
             .ok_or_else(|| illegal("database"))?;
         for parameter in query.split('&') {
@@ -742,7 +741,7 @@ impl Url {
             return missing("password");
         }
         if self.login.database.is_empty() {
-            // libpq would take the user's name, which changes with the user.
+            // libpq would default to the user's name, which changes with the user.
             return missing("database");
         }
         if !prepared_alike(self.login.password.expose_secret()) {
@@ -762,7 +761,7 @@ impl Url {
             && (one.port, &one.database) == (other.port, &other.database)
     }
 
-    /// Where user and password stand; `place` tells where a part of the URL does.
+    /// The slots of user and password; `place` maps a range of the URL to a range of the secret.
     fn slots(&self, place: impl Fn(Range<usize>) -> Option<Range<usize>>) -> Option<Vec<Slot>> {
         let slot = |range: &Range<usize>, part| {
             Some(Slot { range: place(range.clone())?, part, notation: Notation::Url })
@@ -788,7 +787,7 @@ fn search_path(query: &str) -> Option<String> {
                 let options = decoded(value).unwrap_or_default();
                 found = search_path_of(&options).filter(|path| is_path(path)).or(found);
             }
-            // As PostgreSQL writes it: pgjdbc, pgx and lib/pq, Rails.
+            // In PostgreSQL's syntax: pgjdbc, pgx and lib/pq, Rails.
             "currentSchema" | "search_path" | "schema_search_path" => {
                 found = decoded(value).filter(|path| is_path(path)).or(found);
             }
@@ -841,7 +840,7 @@ fn host_in(text: &str) -> &str {
     }
 }
 
-/// Whether a field's path says that it is about a database of PostgreSQL.
+/// Whether a field's path marks it as a PostgreSQL field.
 fn names_a_database(path: &str) -> bool {
     let mut words = vec![String::new()];
     let mut before = '_';
@@ -862,13 +861,13 @@ fn names_a_database(path: &str) -> bool {
 
 const SCHEMES: [&str; 2] = ["postgres", "postgresql"];
 
-/// Whether a text means to be a URL of PostgreSQL.
+/// Whether a text looks like a PostgreSQL URL.
 fn is_url(text: &str) -> bool {
     after_scheme(text).is_some()
 }
 
-/// What stands behind the scheme of a URL of PostgreSQL, in any letter case. SQLAlchemy puts the name of a driver into the
-/// scheme (`postgresql+asyncpg`), which leaves the rest as it is.
+/// The part of a PostgreSQL URL after the scheme, in any letter case. SQLAlchemy puts a driver's name into the scheme
+/// (`postgresql+asyncpg`), which does not affect the rest.
 fn after_scheme(text: &str) -> Option<&str> {
     let (scheme, rest) = text.split_once("://")?;
     let (name, dialect) = scheme.split_once('+').unwrap_or((scheme, "any"));
@@ -877,7 +876,7 @@ fn after_scheme(text: &str) -> Option<&str> {
     (is_known && !dialect.is_empty() && dialect.chars().all(is_word)).then_some(rest)
 }
 
-/// The prefix of a key, in lower case, and what the field holds.
+/// The prefix of a key, in lower case, and the part that the field holds.
 fn role(key: &str) -> Option<(String, Part)> {
     let key = key.to_ascii_lowercase();
     ENDINGS.iter().find_map(|(ending, part)| Some((key.strip_suffix(ending)?.to_owned(), *part)))
@@ -888,7 +887,7 @@ fn port(digits: &str) -> Option<u16> {
     port.filter(|port| *port != 0)
 }
 
-/// A login that PostgreSQL's protocol can carry: its texts end with a NUL character there.
+/// Checks that PostgreSQL's protocol can carry the login: it terminates texts with NUL.
 fn checked(login: Login) -> Result<Login, FormError> {
     let texts = [
         ("username", login.user.as_str()),
@@ -916,7 +915,7 @@ fn checked(login: Login) -> Result<Login, FormError> {
     Ok(login)
 }
 
-/// What a field `host` should be, if it is not that.
+/// The expected form of a field `host`, if its value is invalid.
 fn wrong_host(host: &str) -> Option<&'static str> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     if host.parse::<Ipv6Addr>().is_ok() || host.chars().all(legal) {
@@ -936,10 +935,11 @@ fn wrong_host(host: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether PostgreSQL's own programs and those that keep to RFC 4013, as the driver here, prepare a password alike.
+/// Whether PostgreSQL's own programs and programs that follow RFC 4013, like this function's driver, prepare a password
+/// alike.
 ///
-/// Both take a password as it is when SASLprep refuses it. But PostgreSQL (`saslprep.c`) looks for what is prohibited or
-/// not assigned before it normalises, RFC 4013 after that: U+0340 is prohibited, and normalises to U+0300, which is not.
+/// Both use a password unchanged if SASLprep refuses it. But PostgreSQL (`saslprep.c`) checks for prohibited and unassigned
+/// characters before normalising, RFC 4013 after it: U+0340 is prohibited, but normalises to U+0300, which is allowed.
 pub fn prepared_alike(password: &str) -> bool {
     let mapped = || {
         let space = |c| if tables::non_ascii_space_character(c) { ' ' } else { c };
@@ -968,7 +968,7 @@ pub fn prepared_alike(password: &str) -> bool {
     }
 }
 
-/// A part of a URL, percent-encoded for every reader: a space is `%20`, a plus `%2B`.
+/// Percent-encodes a part of a URL for every reader: a space is `%20`, a plus `%2B`.
 fn encode(text: &str) -> Zeroizing<String> {
     let pieces = || utf8_percent_encode(text, RESERVED);
     // Sized in advance: a buffer that grows leaves unwiped copies behind.
@@ -977,9 +977,9 @@ fn encode(text: &str) -> Zeroizing<String> {
     encoded
 }
 
-/// The text of a URL's part in which RFC 3986's unreserved characters, its `sub-delims` and `raw` may stand as they are.
+/// Decodes a URL's part, in which RFC 3986's unreserved characters, its `sub-delims` and `raw` may be unescaped.
 ///
-/// `None` when it holds other characters, or escapes that are no UTF-8 text or NUL. A plus is a plus.
+/// `None` if it holds other characters, or escapes that are NUL or not UTF-8. A plus is a plus.
 fn decode(part: &str, raw: &str) -> Option<Zeroizing<String>> {
     let legal = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=%".contains(c) || raw.contains(c);
     let is_escape =
@@ -1012,7 +1012,7 @@ mod tests {
         (&login.host, login.port, &login.database, &login.user, login.password.expose_secret())
     }
 
-    /// A form that is read; written with `new user` and `n/w "pass"`, it becomes `expected`.
+    /// Checks that `text` is read as `login` and, written with `new user` and `n/w "pass"`, becomes `expected`.
     #[track_caller]
     fn kept(text: &str, login: (&str, u16, &str, &str, &str), expected: &str) {
         let current = parse(text).unwrap();
@@ -1025,7 +1025,7 @@ mod tests {
     }
 
     #[test]
-    fn another_services_user_of_the_same_name_stays_as_it_is() {
+    fn another_services_user_of_the_same_name_is_unchanged() {
         let text =
             include_str!("../../../tests/cases/02b-secret-user-name-of-another-service-with-password.json");
         let new = parse(text).unwrap().with("moveongs_clone", &secret("new")).unwrap();
@@ -1041,12 +1041,12 @@ mod tests {
             assert!(again.expose_secret().contains(expected), "{expected}");
         };
         for (others, expected) in [
-            // A broker's user without a password, and one in an object of its own.
+            // A message broker's user without a password, and one in its own object.
             (r#""MQ_HOST":"mq","MQ_USER":"app""#, r#""MQ_HOST":"mq","MQ_USER":"app""#),
             (r#""mq":{"host":"mq","user":"app"}"#, r#""mq":{"host":"mq","user":"app"}"#),
             (r#""mq":{"user":"app","password":"another"}"#, r#""mq":{"user":"app","password":"another"}"#),
             (r#""mqHost":"mq","mqUser":"app""#, r#""mqHost":"mq","mqUser":"app""#),
-            // The same where nothing says whose it is, or a word says that it is another kind of database.
+            // The same if nothing identifies the service, or a word identifies another kind of database.
             (r#""SMTP_USER":"app""#, r#""SMTP_USER":"app""#),
             (r#""credentials":{"user":"app"}"#, r#""credentials":{"user":"app"}"#),
             (r#""mq":{"host":"mq","login":{"user":"app"}}"#, r#""mq":{"host":"mq","login":{"user":"app"}}"#),
@@ -1055,7 +1055,7 @@ mod tests {
                 r#""MQ_URL":"amqp://mq:5672/v","MQ_USER":"app""#,
                 r#""MQ_URL":"amqp://mq:5672/v","MQ_USER":"app""#,
             ),
-            // Of the database's own host, whatever form names it, or of a database by its name.
+            // Fields of the database's own host, in any notation, or fields named after a database.
             (r#""DB_HOST":"DB","DB_USER":"app""#, r#""DB_HOST":"DB","DB_USER":"new""#),
             (r#""APP_HOST":"db:5432","APP_USER":"app""#, r#""APP_HOST":"db:5432","APP_USER":"new""#),
             (
@@ -1071,10 +1071,10 @@ mod tests {
             let current = parse(&format!("{{{own},{others}}}")).unwrap();
             let new = current.with("new", &secret("n")).unwrap();
             assert_eq!(new.expose_secret(), format!("{{{changed},{expected}}}"));
-            // And back: the two users take turns.
+            // And back, because the two users take turns.
             back(&new, others.split_once("USER").map_or(others, |(start, _)| start));
         }
-        // The URL is the login, and its host says whose the user beside it is.
+        // The URL holds the login; the field names decide about the users beside it.
         let url = r#"{"DATABASE_URL":"postgres://app:s3cret@db/m","DATABASE_USER":"app","SMTP_USER":"app"}"#;
         let new = parse(url).unwrap().with("new", &secret("n")).unwrap();
         let expected = r#"{"DATABASE_URL":"postgres://new:n@db/m","DATABASE_USER":"new","SMTP_USER":"app"}"#;
@@ -1099,7 +1099,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_that_is_there_and_cannot_be_read_is_named() {
+    fn an_unreadable_login_is_named() {
         let case = include_str!("../../../tests/cases/14a-secret-host-with-port.json");
         let host = |expected| FormError::Malformed { path: "host".to_owned(), expected };
         refused(case, &host("a host name without a port: the port has the field port"));
@@ -1128,7 +1128,7 @@ mod tests {
         refused("postgres://app:s3cret@db/m ", &url(line_end));
         let hosts = "it names several hosts: name the one that is written to";
         refused("postgres://app:s3cret@one:5432,two:5432/m", &url(hosts));
-        let before = "let it begin with postgres:// or postgresql://, and remove what stands before";
+        let before = "let it begin with postgres:// or postgresql://, without anything before";
         refused("jdbc:postgresql://app:s3cret@db/m", &url(before));
         refused("\u{feff}postgres://app:s3cret@db/m", &url(before));
         let scheme = FormError::Malformed {
@@ -1188,12 +1188,12 @@ mod tests {
         for (password, alike) in [
             ("plain ASCII ~", true),
             ("çã½ İ", true),
-            // Refused by both before and after it is normalised, and so taken as it is.
+            // Refused both before and after normalising, so used unchanged.
             ("tab\there", true),
             ("\u{e000}", true),
             ("a\u{5d0}", true),
             ("\u{5d0}1\u{5d0}", true),
-            // Deprecated, assigned after Unicode 3.2, mapped to nothing: each normalises to something that is allowed.
+            // Deprecated, assigned after Unicode 3.2, mapped to nothing: each normalises to allowed characters.
             ("s3cret\u{340}", false),
             ("s3cret\u{1d2c}", false),
             ("\u{ad}", false),
@@ -1206,7 +1206,7 @@ mod tests {
         refused(r#"{"username":"app","password":"s3cret\u0340","host":"db"}"#, &url("it"));
     }
 
-    /// A form that is refused, by a message that holds no value.
+    /// Checks that a form is refused, by a message that holds no value.
     #[track_caller]
     fn refused(text: &str, expected: &FormError) {
         let error = parse(text).unwrap_err();
@@ -1286,7 +1286,7 @@ mod tests {
         for (text, cure) in [
             ("Postgres://app:s3cret@db/d", scheme),
             ("POSTGRESQL://app:s3cret@db/d", scheme),
-            // What ends the authority, or the user.
+            // Characters that end the authority or the user.
             ("postgres://app:s3cret#@db/d", ascii),
             ("postgres://app:s3cret@db/d#fragment", ascii),
             ("postgres://app:s3cret @db/d", ascii),
@@ -1300,7 +1300,7 @@ mod tests {
             ("postgres://app:s3cret@x?y@db/d", at),
             ("postgres://app:s3cret@db/d@e", at),
             ("postgres://db/d?password=s3cret@x", at),
-            // What a part may not hold.
+            // Characters that a part must not hold.
             ("postgres://a[b:s3cret@db/d", &user),
             ("postgres://a%FFb:s3cret@db/d", &user),
             ("postgres://a%00b:s3cret@db/d", &user),
@@ -1332,7 +1332,7 @@ mod tests {
             ("postgres://app:s3cret@db:65536/d", port),
             ("postgres://app:s3cret@db:+1/d", port),
             ("postgres://app:s3cret:x/d", port),
-            // What overrides it.
+            // Parameters that override the login.
             ("postgres://app:s3cret@db/d?user=s3cret", "remove its parameter user"),
             ("postgres://app:s3cret@db/d?a=b&p%61ssword=s3cret", "remove its parameter password"),
             ("postgres://app:s3cret@db/d?host=s3cret", "remove its parameter host"),
@@ -1375,7 +1375,7 @@ mod tests {
 
     #[test]
     fn a_weak_password_is_rotated_away() {
-        // As a database is often set up first; the word stands in fields that are not derived from it.
+        // A common first set-up: the password is a word that also occurs in unrelated fields.
         kept(
             r#"{"engine":"postgres","username":"postgres","password":"postgres","host":"postgres","dbname":"postgres","dbInstanceIdentifier":"postgres-1"}"#,
             ("postgres", 5432, "postgres", "postgres", "postgres"),
@@ -1464,7 +1464,7 @@ mod tests {
         }
         let before = FormError::AmbiguousUrl {
             at: "the URL".to_owned(),
-            cure: "let it begin with postgres:// or postgresql://, and remove what stands before".to_owned(),
+            cure: "let it begin with postgres:// or postgresql://, without anything before".to_owned(),
         };
         refused(" postgres://app:s3cret@db/d", &before);
         refused(r#""postgres://app:s3cret@db/d""#, &before);
@@ -1542,7 +1542,7 @@ mod tests {
         };
         let document = |rest: &str| format!(r#"{{"username":"app","password":"s3cret","host":"db",{rest}}}"#);
         for (rest, path) in [
-            // What AWS's own function leaves behind: the password changed, the URL not.
+            // The result of AWS's own function: it changes the password but not the URL.
             (r#""DATABASE_URL":"postgres://app:dead-s3cret@db/m""#, "DATABASE_URL"),
             (r#""a":[{"url":"postgres://app:dead@DB:1/m"}]"#, "a[0].url"),
             (r#""pass":"dead-s3cret""#, "pass"),
@@ -1570,7 +1570,7 @@ mod tests {
             );
             refused(&text, &FormError::Underived { path: "a.DSN".to_owned() });
         }
-        // Another login with the same password is a place that would keep it, too.
+        // Another login with the same password would keep it, too.
         refused(
             r#"{"username":"app","password":"s3cret12","host":"db","ro_user":"ro","ro_password":"s3cret12"}"#,
             &FormError::Underived { path: "ro_password".to_owned() },
@@ -1614,7 +1614,7 @@ mod tests {
         let of = parse("postgres://app:pw@db:6432/m").unwrap().login;
         let login = |text: &str| admin_login(&secret(text), &of);
         for (text, expected) in [
-            // What RDS manages.
+            // The secret that RDS manages.
             (r#"{"username":"imm","password":"s3cret"}"#, ("db", 6432, "m", "imm", "s3cret")),
             (
                 r#"{"username":"imm","password":"s3cret","dbname":"x","port":1}"#,
@@ -1646,7 +1646,7 @@ mod tests {
         assert!(!format!("{read:?} {:?}", read.login()).contains("s3cret"));
     }
 
-    /// Percent-encoding, written without the crate that the code uses.
+    /// Percent-encoding, implemented without the crate that the code uses.
     fn encoded(text: &str) -> String {
         let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         let byte =
@@ -1688,7 +1688,7 @@ mod tests {
         })
     }
 
-    /// An object's inside; a number in front keeps keys apart, and letters behind from meaning something.
+    /// An object's members. A leading number makes keys unique, and trailing letters make them meaningless.
     fn object(members: &[(String, u64, String)], prefix: &str) -> String {
         let member = |(at, (key, mask, value)): (usize, &(String, u64, String))| {
             format!(" \"{}\" :{value}", string(&format!("{prefix}{at}{key}x"), *mask))
@@ -1705,7 +1705,7 @@ mod tests {
             .prop_filter("prepared differently", |password| prepared_alike(password))
     }
 
-    /// A part of a URL that mostly every reader reads alike.
+    /// A part of a URL that nearly all readers interpret alike.
     fn almost_legal() -> impl Strategy<Value = String> {
         let legal =
             prop::sample::select(vec!["a", "B", "1", "-", ".", "+", "=", "%40", "%2f", "%C3%A9", "%25"]);
@@ -1775,7 +1775,7 @@ mod tests {
             prop_assert_eq!(parts(pending.login()), (host, port.unwrap_or(5432), &*database, &*user, &*password));
             prop_assert!(pending.differs_only_in_login(&current));
 
-            // By the WHATWG's parser.
+            // The WHATWG standard's parser.
             let url = url::Url::parse(text).unwrap();
             let read = |part: &str| percent_decode_str(part).decode_utf8().unwrap().into_owned();
             prop_assert_eq!(read(url.username()), user.as_str());
@@ -1783,7 +1783,7 @@ mod tests {
             prop_assert_eq!(url.host_str().unwrap().trim_matches(['[', ']']), host);
             prop_assert_eq!(url.port(), port);
             prop_assert_eq!(read(url.path()), format!("/{database}"));
-            // By the driver's, which follows libpq's.
+            // The driver's parser, which follows libpq's.
             let config: tokio_postgres::Config = text.parse().unwrap();
             prop_assert_eq!(config.get_user(), Some(&*user));
             prop_assert_eq!(config.get_password(), Some(password.as_bytes()));
@@ -1793,7 +1793,7 @@ mod tests {
         }
 
         #[test]
-        fn a_text_is_read_as_others_read_it_or_not_at_all(
+        fn a_text_is_read_as_other_parsers_read_it_or_refused(
             user in almost_legal(),
             password in almost_legal(),
             server in prop_oneof![Just("db:5432".to_owned()), almost_legal()],
@@ -1802,7 +1802,7 @@ mod tests {
             let text = format!("postgres://{user}:{password}@{server}/{database}");
             if let Ok(read) = parse(&text) {
                 let login = read.login();
-                // The driver knows no parameters but its own.
+                // The driver accepts only its own parameters.
                 let config: tokio_postgres::Config = text.split('?').next().unwrap().parse().unwrap();
                 prop_assert_eq!(config.get_user(), Some(&*login.user));
                 prop_assert_eq!(config.get_password(), Some(login.password.expose_secret().as_bytes()));

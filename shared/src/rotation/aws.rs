@@ -13,13 +13,13 @@ use secrecy::{ExposeSecret, SecretString};
 pub struct Described {
     /// The secret's name.
     pub name: String,
-    /// `None` when rotation was never configured.
+    /// `None` if rotation was never configured.
     pub rotation_enabled: Option<bool>,
     /// Versions and their labels.
     pub versions: Versions,
     /// The service that owns the secret and rotates it by itself, e.g. `rds`.
     pub owner: Option<String>,
-    /// The tags that begin with `rotation:`, without that beginning.
+    /// The tags with the prefix `rotation:`, without it.
     pub tags: BTreeMap<String, String>,
 }
 
@@ -49,13 +49,13 @@ pub(super) async fn describe(client: &Client, secret_id: &str) -> Result<Describ
     })
 }
 
-/// The version's value; `None` when it has none, as a version has that a rotation has only staged.
+/// The version's value; `None` if it has none, like a version that a rotation has only staged.
 ///
-/// With a label, asks for id and label together: the label alone may be on another version by now.
+/// With a label, requests id and label together, because the label alone may have moved to another version.
 ///
 /// # Errors
 ///
-/// [`RotationError::WrongForm`] for a binary value, which must not pass for none.
+/// [`RotationError::WrongForm`] for a binary value, which must not count as none.
 pub(super) async fn value(
     client: &Client,
     secret_id: &str,
@@ -76,7 +76,7 @@ pub(super) async fn value(
     }
 }
 
-/// Fills the pending version; `false` when it holds another value already.
+/// Fills the pending version; `false` if it already holds another value.
 pub(super) async fn put_pending(
     client: &Client,
     request: &Request,
@@ -100,7 +100,7 @@ pub(super) async fn put_pending(
 
 /// Moves AWSCURRENT from `current` to the pending version; the service moves AWSPREVIOUS itself.
 ///
-/// Naming `current` makes the call fail when somebody has moved the label meanwhile.
+/// Naming `current` makes the call fail if the label has moved meanwhile.
 pub(super) async fn promote(
     client: &Client,
     request: &Request,

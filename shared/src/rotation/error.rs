@@ -1,4 +1,4 @@
-//! Why a step of any rotation fails; a variant for each thing that an operator does next.
+//! Why a step of any rotation fails, with one variant for each next step of an operator.
 
 use crate::run::evidence::EvidenceError;
 use crate::runtime::failure::{CallError, Failure};
@@ -7,7 +7,7 @@ use crate::runtime::lambda::DeadlineExceeded;
 /// Why a rotation step failed, whatever is rotated.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum RotationError {
-    /// The event is not one of Secrets Manager's.
+    /// The event is not a rotation event of Secrets Manager.
     #[error("event field {field} is not {expected}")]
     InvalidEvent {
         /// Name of the field.
@@ -18,7 +18,7 @@ pub enum RotationError {
     /// Rotation is switched off for the secret, or was never configured.
     #[error("rotation is not enabled for the secret")]
     RotationNotEnabled {
-        /// The version that has AWSPENDING, if one has: while it does, rotation cannot be switched on again.
+        /// The version that has AWSPENDING, if any. It prevents rotation from being turned on again.
         holder: Option<String>,
     },
     /// The secret has no version with the token.
@@ -26,23 +26,21 @@ pub enum RotationError {
     UnknownVersion {
         /// The `ClientRequestToken`.
         token: String,
-        /// As of [`Self::NotPending`]: a version without labels is not shown.
+        /// As in [`Self::NotPending`]; Secrets Manager does not list versions without labels.
         holder: Option<String>,
     },
-    /// The version is there, but not staged as AWSPENDING.
+    /// The version exists, but is not staged as AWSPENDING.
     #[error(
         "version {token} is not staged as AWSPENDING; the rotation was abandoned or taken over by another"
     )]
     NotPending {
         /// The `ClientRequestToken`.
         token: String,
-        /// The version that has AWSPENDING instead, if one has: while it does, no rotation can begin.
+        /// The version that has AWSPENDING instead, if any. It prevents any rotation from starting.
         holder: Option<String>,
     },
-    /// AWSCURRENT was moved while the rotation was under way, by another hand than the rotation's.
-    #[error(
-        "AWSCURRENT was moved by hand while the rotation to version {token} was under way; it stays there"
-    )]
+    /// AWSCURRENT was moved during the rotation, but not by the rotation.
+    #[error("AWSCURRENT was moved by hand during the rotation to version {token}; it stays there")]
     CurrentMoved {
         /// The `ClientRequestToken`.
         token: String,
@@ -55,7 +53,7 @@ pub enum RotationError {
         /// What was expected.
         reason: String,
     },
-    /// The stored value is not of a form that the function rotates.
+    /// The function cannot rotate the stored value's form.
     #[error("the stored value has another form than expected: {reason}")]
     WrongForm {
         /// What was expected and what was found, without the value.
@@ -64,7 +62,7 @@ pub enum RotationError {
     /// The pending version has no value.
     #[error("the pending version has no value")]
     EmptyPending,
-    /// The pending version holds a value that createSecret did not make: whoever may write the secret put it there.
+    /// The pending version holds a value that createSecret did not make; another principal wrote it.
     #[error(
         "version {token}, staged as AWSPENDING, holds a value that this function did not make; it is not used, and nothing was changed with it"
     )]
@@ -72,21 +70,21 @@ pub enum RotationError {
         /// The `ClientRequestToken`.
         token: String,
     },
-    /// The pending value is not what the policy asks for.
-    #[error("the pending value is not what the policy asks for: {reason}")]
+    /// The pending value does not match the policy.
+    #[error("the pending value does not match the policy: {reason}")]
     PendingRejected {
         /// What was expected and what was found, without the value.
         reason: String,
     },
     /// AWSCURRENT was changed after the pending value was derived from it.
     #[error(
-        "another part of the secret was changed after the pending value was made; finishing would undo that"
+        "another part of the secret was changed after the pending value was made; finishing would revert that change"
     )]
     CurrentChanged,
     /// The operating system gave no random bytes.
     #[error("the operating system's random generator failed")]
     NoRandomness,
-    /// The invocation's time was nearly over.
+    /// The invocation was about to time out.
     #[error("the step was given up")]
     Deadline(#[from] DeadlineExceeded),
     /// A call to Secrets Manager failed.

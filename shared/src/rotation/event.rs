@@ -1,4 +1,4 @@
-//! The rotation event, parsed. Nothing else in the crate sees an unknown step or a token that is not one.
+//! Parses the rotation event. The rest of the crate never sees an unknown step or a malformed token.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,7 +22,7 @@ pub enum Step {
     FinishSecret,
 }
 
-/// One rotation step, parsed; `try_from` refuses an event that is not one.
+/// One rotation step, parsed; `try_from` refuses any other event.
 ///
 /// Source: [rotation by Lambda function](https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda.html).
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub struct Request {
     pub secret_id: String,
     /// `ClientRequestToken`: the version id of the new value, and the idempotency key.
     pub token: String,
-    /// What PutSecretValue must show when the function works for another account; never logged.
+    /// Token that PutSecretValue needs if the function works for another account; never logged.
     pub rotation_token: Option<SecretString>,
     /// The step to perform.
     pub step: Step,
@@ -70,7 +70,7 @@ impl TryFrom<Value> for Request {
     type Error = RotationError;
 
     fn try_from(event: Value) -> Result<Self, Self::Error> {
-        // Looked at one by one, since serde's own message may quote a value, and the event holds a RotationToken.
+        // Check the fields one by one: serde's own message may quote a value, and the event contains a RotationToken.
         for field in ["Step", "SecretId", "ClientRequestToken"] {
             if !event.get(field).is_some_and(Value::is_string) {
                 return Err(invalid(field, "a string"));

@@ -1,4 +1,4 @@
-//! Random texts by a rule of the policy, made and recognised. Nothing here is printable, and buffers are wiped.
+//! Makes and recognises random values by a rule of the policy. Nothing here is printable, and buffers are wiped.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -12,7 +12,7 @@ use crate::policy::{Encoding, Generator};
 ///
 /// # Errors
 ///
-/// [`RotationError::PendingRejected`] with what was found, never the value.
+/// [`RotationError::PendingRejected`] with the difference, never the value.
 pub fn made_by(generator: &Generator, value: &str) -> Result<(), RotationError> {
     let (found, expected) = (value.chars().count(), generator.text_length());
     if found != expected {
@@ -32,10 +32,10 @@ pub fn made_by(generator: &Generator, value: &str) -> Result<(), RotationError> 
         }
         Generator::Characters { alphabet, .. } => value.chars().all(|c| alphabet.contains(c)),
     };
-    if good { Ok(()) } else { Err(rejected("characters that the rule does not make")) }
+    if good { Ok(()) } else { Err(rejected("characters that the rule does not produce")) }
 }
 
-/// A value by the rule, from the operating system's generator.
+/// Makes a value by the rule, from the operating system's random generator.
 ///
 /// # Errors
 ///
@@ -58,7 +58,7 @@ pub fn generate(generator: &Generator) -> Result<SecretString, RotationError> {
         }
         Generator::Characters { length, alphabet } => {
             let alphabet = alphabet.as_bytes();
-            // Bytes at and above the greatest multiple of the alphabet's size would make its first characters likelier.
+            // Bytes at or above the largest multiple of the alphabet's size would make its first characters more likely.
             let even = 256 - 256 % alphabet.len().max(1);
             let mut text = String::with_capacity(usize::from(*length));
             let mut random = Zeroizing::new([0; 256]);
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn every_character_of_an_alphabet_is_as_likely() {
-        // 90 does not divide 256: a plain remainder would make the first 76 half again as likely.
+        // 90 does not divide 256: a plain remainder would make the first 76 characters 1.5 times as likely.
         let alphabet: String = (' '..='~').take(90).collect();
         let generator = Generator::Characters { length: 4096, alphabet: alphabet.clone() };
         let mut counts = std::collections::BTreeMap::new();
@@ -100,7 +100,7 @@ mod tests {
                 *counts.entry(c).or_insert(0_u32) += 1;
             }
         }
-        // 81,920 draws: 910 each, with a standard deviation of 30. Seven of those do not happen by chance.
+        // 81,920 draws: 910 each, with a standard deviation of 30. Seven deviations do not happen by chance.
         assert_eq!(counts.len(), alphabet.len());
         assert!(counts.values().all(|count| (700..1120).contains(count)), "{counts:?}");
     }

@@ -1,7 +1,7 @@
-//! Which pending values createSecret made itself, kept without revealing them.
+//! Recognises the pending values that createSecret made, without storing them.
 //!
-//! Whoever may write the secret may also fill the pending version. Without the seal such a value would become a login of
-//! its author's choice. The notes lie in the evidence bucket, where only the function's role may write.
+//! Any principal who may write the secret may also fill the pending version. Without the seal, its author could choose the
+//! next login. The notes are in the evidence bucket, where only the function's role may write.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -10,18 +10,18 @@ use sha2::{Digest, Sha256};
 use super::{Request, RotationError};
 use crate::run::evidence::Evidence;
 
-/// Most attempts at createSecret whose seals are kept. Only one attempt fills the version; a hundred retries without an
-/// answer of PutSecretValue are days.
-const KEPT: usize = 100;
+/// Maximum number of attempts at createSecret whose seals are kept. Only one attempt fills the version, and a hundred
+/// retries without an answer from PutSecretValue take days.
+const MAX_SEALS: usize = 100;
 
-/// The seals of all values that attempts at one createSecret were about to put; concurrent attempts have one each.
+/// The seals of all values that attempts at one createSecret were about to store; concurrent attempts have one each.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 struct Made {
     seals: Vec<String>,
 }
 
-/// SHA-256 of token and value, in hexadecimal. A token has neither NUL nor a varying alphabet, so the parts cannot run
-/// into each other; a value has at least 128 random bits, so the seal does not help to guess it.
+/// SHA-256 of token and value, in hexadecimal. A token never contains NUL, so the parts cannot be confused; a value has at
+/// least 128 random bits, so the seal does not help to guess it.
 fn seal(token: &str, value: &SecretString) -> String {
     let mut hash = Sha256::new();
     hash.update(token);
@@ -34,7 +34,7 @@ fn note(request: &Request) -> String {
     format!("{}/made/{}", request.token, request.secret_id)
 }
 
-/// Notes that this attempt is about to put `value`.
+/// Notes that this attempt is about to store `value`.
 pub(super) async fn save(
     evidence: &Evidence,
     request: &Request,
@@ -43,18 +43,18 @@ pub(super) async fn save(
     let seal = seal(&request.token, value);
     let add = |made: &mut Made| {
         made.seals.push(seal.clone());
-        let surplus = made.seals.len().saturating_sub(KEPT);
+        let surplus = made.seals.len().saturating_sub(MAX_SEALS);
         made.seals.drain(..surplus);
     };
     Ok(evidence.update(&note(request), add).await?)
 }
 
-/// Whether any attempt at createSecret with this token was about to put a value.
+/// Whether any attempt at createSecret with this token was about to store a value.
 pub(super) async fn exists(evidence: &Evidence, request: &Request) -> Result<bool, RotationError> {
     Ok(evidence.get::<Made>(&note(request)).await?.is_some())
 }
 
-/// Whether an attempt at createSecret with this token was about to put `value`.
+/// Whether an attempt at createSecret with this token was about to store `value`.
 pub(super) async fn is_ours(
     evidence: &Evidence,
     request: &Request,

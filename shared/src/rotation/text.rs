@@ -1,4 +1,4 @@
-//! What people read in the channel: what happened, to which secret, what to do next.
+//! The channel's messages about rotations: the event, the secret, the next step.
 
 use super::{Request, RotationError, Step};
 use crate::run::notify::Message;
@@ -7,33 +7,33 @@ use crate::runtime::failure::{Failure, chain};
 use crate::runtime::language::Language;
 use crate::runtime::settings::Settings;
 
-/// What an operator reads of a failure besides its kind.
+/// The operator's text for a failure, besides its kind.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Advice {
     /// What went wrong, in a sentence.
     pub cause: String,
-    /// Which value is in force now.
+    /// The value in force now.
     pub in_force: InForce,
     /// What to do next.
     pub next: String,
 }
 
-/// Which value the application can use after a failure.
+/// The value that the application can use after a failure.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum InForce {
     /// The current one.
     Current,
-    /// The pending one may be: the answer to a change was not seen.
+    /// Possibly the pending one: the answer to a change did not arrive.
     Unsure,
-    /// The pending one; the current one is good no more.
+    /// The pending one; the current one is no longer accepted.
     Pending,
     /// Neither of the two.
     Nothing,
 }
 
 impl Request {
-    /// Takes AWSPENDING off the version, so that a new rotation can begin. Danger: where the pending value is already
-    /// in force, nobody knows the value then.
+    /// Removes AWSPENDING from the version, so that a new rotation can begin. Danger: if the pending value is already in
+    /// force, it is lost.
     pub fn clear_command(&self) -> String {
         self.clear_command_of(&self.token)
     }
@@ -131,7 +131,7 @@ pub(super) fn failed(
         ),
         InForce::Unsure => language.pick(
             "O valor novo pode já estar valendo: a última resposta não chegou. Conferir com",
-            "The new value may be in force already: the last answer did not arrive. Check with",
+            "The new value may be in force already, because the last answer did not arrive. Check with",
         ),
         InForce::Pending => language.pick(
             "Só o valor pendente (AWSPENDING) está valendo; o atual (AWSCURRENT) não é mais aceito até a rotação terminar. Versões:",
@@ -162,7 +162,7 @@ fn context(settings: &Settings, request: &Request) -> String {
 }
 
 impl RotationError {
-    /// What an operator reads of the failure.
+    /// The operator's text for the failure.
     pub fn advise(&self, language: Language, request: &Request) -> Advice {
         let unanswered = match self {
             Self::Deadline(_) | Self::Evidence(_) => true,
@@ -226,9 +226,9 @@ impl RotationError {
                 "{} {} `aws secretsmanager rotate-secret --secret-id '{}' --no-rotate-immediately`",
                 say(
                     "se a rotação deve acontecer, ligá-la de novo, sem trocar o valor agora:",
-                    "if the rotation is wanted, switch it on again without changing the value now:",
+                    "if the rotation is wanted, turn it on again without changing the value now:",
                 ),
-                // AWS begins nothing while the label is on a version of its own.
+                // Secrets Manager starts no rotation while AWSPENDING is on a version of its own.
                 holder.as_ref().map(|holder| request.clear_command_of(holder)).unwrap_or_default(),
                 request.secret_id
             ),
@@ -237,7 +237,7 @@ impl RotationError {
                 "{} {} {} {rotate} {at_once}.",
                 say(
                     "o AWSPENDING está em outra versão, e enquanto estiver nenhuma rotação começa. Se nenhuma rotação em curso a fez (CloudTrail diz quem chamou PutSecretValue ou UpdateSecretVersionStage), tirá-lo dela com",
-                    "AWSPENDING is on another version, and as long as it is there no rotation can begin. Unless a rotation under way made that version (CloudTrail has the caller of PutSecretValue or UpdateSecretVersionStage), take it off with",
+                    "AWSPENDING is on another version, which prevents any rotation. Unless a rotation in progress made that version (CloudTrail has the caller of PutSecretValue or UpdateSecretVersionStage), remove the label with",
                 ),
                 request.clear_command_of(holder),
                 say("e rotacionar de novo com", "and rotate again with"),
@@ -246,35 +246,35 @@ impl RotationError {
                 "{} {rotate} {at_once}.",
                 say(
                     "alguém mudou o segredo durante a rotação. Conferir qual versão vale e, se for preciso, rotacionar de novo:",
-                    "somebody changed the secret during the rotation. Check which version is in force and, if needed, rotate again:",
+                    "the secret was changed during the rotation. Check which version is in force and, if needed, rotate again:",
                 ),
             ),
             Self::CurrentMoved { .. } => format!(
                 "{} {} {} {rotate} {at_once}.",
                 say(
                     "conferir qual versão vale. Enquanto o AWSPENDING estiver na versão desta rotação, as tentativas se repetem; removê-lo com",
-                    "check which version is in force. While AWSPENDING is on this rotation's version, it is tried again; remove it with",
+                    "check which version is in force. Secrets Manager retries while AWSPENDING is on this rotation's version; remove it with",
                 ),
                 request.clear_command(),
                 say("e, se for preciso, rotacionar de novo com", "and, if needed, rotate again with"),
             ),
             Self::InvalidTag { .. } => say(
                 "corrigir as tags rotation:* do segredo ou a política (`cargo xtask policy apply`); a próxima tentativa usa a correção.",
-                "correct the secret's rotation:* tags or the policy (`cargo xtask policy apply`); the next try uses the correction.",
+                "correct the secret's rotation:* tags or the policy (`cargo xtask policy apply`); the next attempt uses the correction.",
             ),
-            // A person's new version gives this rotation up.
+            // Storing a new version by hand ends this rotation.
             Self::WrongForm { .. } => format!(
                 "{} {rotate} {at_once}.",
                 say(
                     "conferir se esta é a função certa para o segredo e se o valor guardado tem a forma que a política indica (a linha miúda diz o que falta). Guardar o valor certo e rotacionar de novo:",
-                    "check that this is the right function for the secret and that the stored value has the form that the policy names (the small print says what is missing). Store the right value and rotate again:",
+                    "check that this is the right function for the secret and that the stored value has the form set in the policy (see the small print). Store a correct value and rotate again:",
                 ),
             ),
             Self::ForeignPending { .. } => format!(
                 "{} {} {} {rotate} {at_once}.",
                 say(
                     "descobrir no CloudTrail quem chamou PutSecretValue com essa versão. Descartar o valor com",
-                    "find in CloudTrail the caller of PutSecretValue with this version. Discard the value with",
+                    "find the caller of PutSecretValue for this version in CloudTrail. Discard the value with",
                 ),
                 request.clear_command(),
                 say("e rotacionar de novo com", "and rotate again with",),
@@ -283,16 +283,16 @@ impl RotationError {
                 "{} {} {} {rotate} {at_once}.",
                 say(
                     "o valor pendente não pode mais ser alterado. Desfazer com",
-                    "the pending value cannot be changed any more. Clear it with",
+                    "the pending value can no longer be changed. Clear it with",
                 ),
                 request.clear_command(),
                 say("e rotacionar de novo com", "and rotate again with"),
             ),
             Self::InvalidEvent { .. } | Self::EmptyPending | Self::NoRandomness | Self::Deadline(_) => say(
                 "nada a fazer agora: o Secrets Manager tenta de novo com a mesma versão. Se a falha se repetir, ver os logs da função.",
-                "nothing now: Secrets Manager tries again with the same version. If the failure repeats, read the function's logs.",
+                "nothing now: Secrets Manager tries again with the same version. If the failure repeats, check the function's logs.",
             ),
-            // An invocation that was late: the label moved between two of its calls.
+            // A slow invocation: the label moved between two of its calls.
             Self::SecretsManager(call)
                 if matches!(call.code.as_str(), "InvalidRequestException" | "InvalidParameterException") =>
             {
@@ -300,7 +300,7 @@ impl RotationError {
                     "{} `aws secretsmanager describe-secret --secret-id '{}' --query VersionIdsToStages`",
                     say(
                         "o Secrets Manager tenta de novo com a mesma versão. Um rótulo pode ter mudado entre duas chamadas (a linha miúda diz); se a falha se repetir, ver onde estão os rótulos:",
-                        "Secrets Manager tries again with the same version. A label may have moved between two calls (see the small print); if the failure repeats, look where the labels are:",
+                        "Secrets Manager tries again with the same version. A label may have moved between two calls (see the small print); if the failure repeats, check the labels:",
                     ),
                     request.secret_id
                 )
@@ -423,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_that_moved_is_no_matter_of_permissions() {
+    fn a_moved_label_is_not_reported_as_a_missing_permission() {
         let call = |code: &str| {
             RotationError::SecretsManager(crate::runtime::failure::CallError {
                 operation: "secretsmanager:UpdateSecretVersionStage",

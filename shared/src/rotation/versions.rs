@@ -1,4 +1,4 @@
-//! Which version is what: the preconditions of every step. No I/O, no clock.
+//! The versions and the preconditions of every step. No I/O, no clock.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,12 +7,12 @@ use super::RotationError;
 /// Version ids and their staging labels.
 pub type Versions = BTreeMap<String, BTreeSet<String>>;
 
-/// What is to be done with a step.
+/// The plan for a step.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Plan {
     /// The rotation is over: AWSCURRENT is on the token.
     AlreadyCurrent,
-    /// The rotation is under way.
+    /// The rotation is in progress.
     Perform,
 }
 
@@ -21,9 +21,9 @@ pub fn labelled<'a>(versions: &'a Versions, label: &str) -> Option<&'a str> {
     versions.iter().find(|(_, labels)| labels.contains(label)).map(|(id, _)| id.as_str())
 }
 
-/// Checks that a step belongs to a rotation that is under way.
+/// Checks that a step belongs to a rotation in progress.
 ///
-/// AWSPENDING on the version that is AWSCURRENT already is normal: the service takes it off later.
+/// AWSPENDING on the version that is already AWSCURRENT is normal: Secrets Manager removes it later.
 pub(super) fn plan(
     token: &str,
     rotation_enabled: Option<bool>,
@@ -44,8 +44,8 @@ pub(super) fn plan(
     if !labels.contains("AWSPENDING") {
         return Err(RotationError::NotPending { token: token.to_owned(), holder });
     }
-    // The service retries for days a rotation that moved AWSCURRENT and died before it answered. Who has moved the label
-    // back meanwhile has left AWSPREVIOUS here.
+    // Secrets Manager retries for days if a rotation moved AWSCURRENT and died before answering. If the label was moved
+    // back by hand meanwhile, AWSPREVIOUS is here.
     if labels.contains("AWSPREVIOUS") {
         return Err(RotationError::CurrentMoved { token: token.to_owned() });
     }
@@ -71,7 +71,7 @@ mod tests {
     fn the_plan_of_every_state() {
         const RUNNING: &[(&str, &[&str])] = &[("old", &["AWSCURRENT"]), ("new", &["AWSPENDING"])];
         check(Some(true), RUNNING, Ok(Plan::Perform));
-        // The first value of a secret that was made empty.
+        // The first value of a secret that was created empty.
         check(Some(true), &[("new", &["AWSPENDING"])], Ok(Plan::Perform));
         check(Some(true), &[("new", &["AWSCURRENT"])], Ok(Plan::AlreadyCurrent));
         check(Some(true), &[("new", &["AWSCURRENT", "AWSPENDING"])], Ok(Plan::AlreadyCurrent));
@@ -91,7 +91,7 @@ mod tests {
         check(Some(true), &[("old", &["AWSCURRENT"]), ("new", &[])], not_pending(None));
         check(Some(true), &[("old", &["AWSCURRENT", "AWSPENDING"]), ("new", &[])], not_pending(None));
         check(Some(true), &[("old", &["AWSCURRENT"]), ("new", &["AWSPREVIOUS"])], not_pending(None));
-        // A person has taken back what an attempt that died had finished.
+        // An operator reverted a rotation that an attempt had finished before it died.
         let moved = RotationError::CurrentMoved { token: TOKEN.into() };
         let taken_back: &[(&str, &[&str])] =
             &[("old", &["AWSCURRENT"]), ("new", &["AWSPENDING", "AWSPREVIOUS"])];

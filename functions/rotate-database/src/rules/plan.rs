@@ -1,19 +1,21 @@
-//! The statements that set up, repair and hand over a pair, from what the server has.
+//! Plans the statements that set up, repair and hand over a pair.
+
+mod settings;
 
 use std::collections::BTreeSet;
 
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use shared::database::ErrorKind;
 
+use self::settings::{PATH, SettingsMap, USER, literal, same, settings_of, split};
 use crate::rules::observed::{Membership, Observed, Role};
 use crate::rules::pair::Pair;
-use crate::rules::settings::{PATH, SettingsMap, USER, literal, same, settings_of, split};
 
 /// A statement of the plan.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Statement {
     pub(crate) sql: String,
-    /// Whose verifier is to stand at its end.
+    /// The login whose verifier is appended.
     pub(crate) password: Option<Whose>,
 }
 
@@ -30,7 +32,7 @@ impl Statement {
     }
 }
 
-/// Why nothing was planned.
+/// Why the plan was refused.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Refusal {
     pub(crate) kind: ErrorKind,
@@ -45,7 +47,7 @@ fn permission<T>(reason: String) -> Result<T, Refusal> {
     Err(Refusal { kind: ErrorKind::Permission, reason })
 }
 
-/// The statements that bring the pair from what was observed to what it should be; at least the pending password's.
+/// The statements that bring the pair from its observed to its wanted state; always including the pending password's.
 pub(crate) fn plan(observed: &Observed, pair: &Pair, current: &str) -> Result<Vec<Statement>, Refusal> {
     check_roles(observed, pair, current)?;
     let mut plan = Plan {
@@ -70,7 +72,7 @@ pub(crate) fn plan(observed: &Observed, pair: &Pair, current: &str) -> Result<Ve
     let missing = [plan.privileges(), plan.granted()].concat();
     if !missing.is_empty() {
         return permission(format!(
-            "{} may not pass on to {} all that the logins have: {}",
+            "{} may not grant {} everything that the logins have: {}",
             observed.admin.name,
             pair.owner,
             missing.join("; ")
@@ -81,7 +83,7 @@ pub(crate) fn plan(observed: &Observed, pair: &Pair, current: &str) -> Result<Ve
     Ok(plan.statements)
 }
 
-/// Refuses roles that are more than an application's user.
+/// Refuses roles with more rights than an application user.
 fn check_roles(observed: &Observed, pair: &Pair, current: &str) -> Result<(), Refusal> {
     let admin = &observed.admin.name;
     if !observed.roles.contains_key(current) {
@@ -110,7 +112,7 @@ fn check_roles(observed: &Observed, pair: &Pair, current: &str) -> Result<(), Re
     }
     if !observed.admin.superuser && !observed.admin.createrole {
         return permission(format!(
-            "{admin} may not make roles; as a superuser or the master user: ALTER ROLE {} CREATEROLE",
+            "{admin} may not create roles; as a superuser or the master user: ALTER ROLE {} CREATEROLE",
             escape_identifier(admin)
         ));
     }
@@ -123,7 +125,7 @@ fn acts_as(role: &Role) -> Vec<&str> {
     values.filter_map(|value| value.strip_prefix("role=")).collect()
 }
 
-/// From 16 on CREATEROLE alone is no right to a role that exists.
+/// Since PostgreSQL 16, CREATEROLE alone gives no right to alter an existing role.
 fn check_administered(observed: &Observed, pair: &Pair, plan: &Plan<'_>) -> Result<(), Refusal> {
     let touched = |name: &&String| {
         let quoted = escape_identifier(name);
@@ -179,7 +181,7 @@ impl<'a> Plan<'a> {
         self.role(&self.pair.owner).is_none()
     }
 
-    /// The role that becomes the owner at the first set-up: what it owns and may do, in all databases, stays with it.
+    /// The role that becomes the owner at the first set-up. It keeps its objects and privileges in all databases.
     fn base(&self) -> &'a str {
         if self.role(&self.pair.stem).is_some() { &self.pair.stem } else { &self.pair.clone }
     }
@@ -194,12 +196,12 @@ impl<'a> Plan<'a> {
         {
             return identity(format!("{clone} exists and has nothing to do with {base}"));
         }
-        // What is connected goes on, but as a role of another name, which "$user" then means.
+        // Open sessions continue, but under the role's new name, so "$user" changes its meaning.
         let (_, explicit) = self.wanted_settings();
         if explicit && self.observed.connected.iter().any(|login| login == base) {
             return identity(format!(
-                "{base} is connected and finds schema {base} through \"$user\" in its search path, which would end; \
-                 name the schema with ALTER ROLE … SET search_path, have the application connect anew, and rotate again"
+                "{base} is connected and finds schema {base} through \"$user\" in its search path, which the rename would break; \
+                 name the schema with ALTER ROLE … SET search_path, reconnect the application, and rotate again"
             ));
         }
         let owner = escape_identifier(&self.pair.owner);
@@ -213,15 +215,15 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Refuses an owner that is not ours: a role that only has its name.
+    /// Refuses an unrelated role with the owner's name.
     fn check_owner(&self) -> Result<(), Refusal> {
         let owner = &self.pair.owner;
         let member = |login: &str| self.membership(login, owner).is_some();
         let acts = |login: &str| self.role(login).is_some_and(|role| acts_as(role).contains(&owner.as_str()));
         let (current, other) = (self.current, self.other);
-        // A login can have itself act as a role that it is no member of, so that alone is no evidence.
-        let ours = member(current) || (acts(current) && member(other));
-        if !ours {
+        // A login can set its own `role` without being a member, so that setting alone proves nothing.
+        let is_pairs = member(current) || (acts(current) && member(other));
+        if !is_pairs {
             return identity(format!("role {owner} exists, and {current} is not a member of it"));
         }
         if self.role(owner).is_some_and(|role| role.login) && !acts(current) {
@@ -236,7 +238,7 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// An owner that somebody let log in, or that lacks an attribute of a login that now acts as it.
+    /// Repairs an owner that may log in, or that lacks an attribute of a login that acts as it.
     fn owner(&mut self) {
         let Some(owner) = self.role(&self.pair.owner) else { return };
         let logins: Vec<_> = [self.current, self.other].iter().filter_map(|name| self.role(name)).collect();
@@ -255,16 +257,16 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Whether a login is made anew: it is not there, or it was and has become the owner.
+    /// Whether a login must be created: it is missing, or its role becomes the owner.
     fn is_new(&self, login: &str) -> bool {
         self.role(login).is_none() || (self.is_first() && self.base() == login)
     }
 
-    /// Limit and expiry that both logins should have.
+    /// The connection limit and expiry for both logins.
     fn limits(&self) -> (i32, Option<String>) {
         let current = self.role(self.current);
         let limit = current.map_or(-1, |role| role.limit);
-        // AWS's functions make the clone without the limit of the original.
+        // AWS's functions create the clone without the original's limit.
         let limit = if self.is_first() && limit == -1 {
             self.role(self.base()).map_or(-1, |role| role.limit)
         } else {
@@ -278,7 +280,7 @@ impl<'a> Plan<'a> {
         let expiry = format!("VALID UNTIL {}", escape_literal(until.as_deref().unwrap_or("infinity")));
         let made = [self.current, self.other].into_iter().filter(|login| self.is_new(login)).count();
         if made > 0 && self.observed.major >= 16 {
-            // The administrator's own wish to be a member of what it makes.
+            // Overrides the administrator's setting, which may make it a member of each role that it creates.
             self.add("SET LOCAL createrole_self_grant = ''".to_owned());
         }
         for (login, whose) in [(self.current, Whose::Current), (self.other, Whose::Pending)] {
@@ -317,7 +319,7 @@ impl<'a> Plan<'a> {
     fn memberships(&mut self) {
         let owner = &self.pair.owner;
         for login in [self.current, self.other] {
-            // At the first set-up the clone may be a member of the role that becomes the owner.
+            // At the first set-up the clone may already be a member of the role that becomes the owner.
             let role = if self.is_first() { self.base() } else { owner };
             let found = self.membership(login, role).filter(|_| !self.is_new(login));
             if found.is_none_or(|found| !(found.inherit && found.set)) {
@@ -354,7 +356,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Has a login act as the owner, in every database.
+    /// Makes a login act as the owner, in every database.
     fn acting(&mut self, login: &str, role: Option<&Role>) {
         let name = escape_identifier(login);
         let settings = role.map(|role| role.settings.as_slice()).unwrap_or_default();
@@ -368,22 +370,21 @@ impl<'a> Plan<'a> {
             }
         }
         if !settings.iter().any(|one| one.database.is_none() && one.values.contains(&ours)) {
-            // The server checks that the session that says so could act as the owner itself.
+            // The server requires that this session could act as the owner itself.
             self.assumed.insert(self.pair.owner.clone());
             self.add(format!("ALTER ROLE {name} SET \"role\" = {}", escape_literal(&self.pair.owner)));
         }
     }
 
-    /// The settings that both logins should have: those of the login in use, and whether a search path had to be
-    /// changed for that.
+    /// The settings for both logins, taken from the login in use, and whether a search path had to be rewritten.
     fn wanted_settings(&self) -> (SettingsMap, bool) {
         let mut wanted = SettingsMap::new();
         if self.is_first() {
-            // AWS's functions make the clone without the settings of the original.
+            // AWS's functions create the clone without the original's settings.
             wanted.extend(self.role(self.base()).map(settings_of).unwrap_or_default());
         }
         wanted.extend(self.role(self.current).map(settings_of).unwrap_or_default());
-        // "$user" is the acting role, so a schema named as a login must be named itself.
+        // "$user" means the acting role, so the search path must name a login's schema explicitly.
         if self.observed.schemas.is_empty() {
             return (wanted, false);
         }
@@ -416,7 +417,7 @@ impl<'a> Plan<'a> {
         (wanted, changed)
     }
 
-    /// What a login made for itself goes to the owner.
+    /// Gives a login's own objects to the owner.
     fn objects(&mut self) {
         for login in [self.current, self.other] {
             if self.role(login).is_some_and(|role| role.owns) && !self.is_new(login) {
@@ -433,8 +434,8 @@ impl<'a> Plan<'a> {
         self.add("SET LOCAL ROLE NONE".to_owned());
     }
 
-    /// What somebody granted to a login goes to the owner too. What the administrator may not pass on is returned, each
-    /// with who may.
+    /// Grants a login's privileges to the owner too. Returns the grants that the administrator may not make, each with a
+    /// role that may.
     fn privileges(&mut self) -> Vec<String> {
         let owner = escape_identifier(&self.pair.owner);
         let mut missing = Vec::new();
@@ -462,7 +463,7 @@ impl<'a> Plan<'a> {
         missing
     }
 
-    /// What a login is a member of the owner becomes a member of. Returns as [`Self::privileges`] does.
+    /// Gives a login's memberships to the owner too. Returns like [`Self::privileges`].
     fn granted(&mut self) -> Vec<String> {
         let owner = escape_identifier(&self.pair.owner);
         let mut missing = Vec::new();
@@ -486,7 +487,7 @@ impl<'a> Plan<'a> {
         missing
     }
 
-    /// Lets the administrator act as a role from `place` on, and takes away what that added at the end.
+    /// Lets the administrator act as the assumed roles from statement `place` on, and revokes that at the end.
     fn borrow(&mut self, place: usize) {
         let admin = escape_identifier(&self.observed.admin.name);
         let newer = self.observed.major >= 16;
@@ -498,7 +499,7 @@ impl<'a> Plan<'a> {
                 continue;
             }
             let name = escape_identifier(name);
-            // A grant of the administrator's to itself stays, with the options that it had.
+            // Keep a grant that the administrator made to itself earlier, with its options.
             let (options, revoked) = match (newer, role.self_granted) {
                 (true, false) => (" WITH INHERIT FALSE, SET TRUE", ""),
                 (true, true) => (" WITH SET TRUE", "SET OPTION FOR "),

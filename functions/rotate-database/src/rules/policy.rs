@@ -1,4 +1,4 @@
-//! The rules: which strategy, which password and proof, and what a pending value may differ in. No I/O, no clock.
+//! The strategy, the password rule, the proof, and the permitted differences of a pending value. No I/O, no clock.
 
 use std::collections::BTreeMap;
 
@@ -15,20 +15,20 @@ use crate::rules::pair::Pair;
 /// How a credential is replaced.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Strategy {
-    /// The user changes its own password; the old one is dead at that moment.
+    /// The user changes its own password; the old one dies at that moment.
     SingleUser,
     /// Two logins take turns; the old one lives until the next rotation.
     AlternatingUsers {
-        /// ARN of the secret of the role that manages them.
+        /// ARN of the secret of the administrator role.
         admin: String,
     },
 }
 
-/// The strategy of a secret: what its tags `rotation:strategy` and `rotation:admin-secret` say; else, with an admin
-/// secret (`masterarn` of the secret itself, or the function's own), alternating users; else a single user.
+/// The strategy of a secret: its tags `rotation:strategy` and `rotation:admin-secret`; else alternating users if it has an
+/// admin secret (its own `masterarn`, or the function's default); else a single user.
 ///
-/// Of the secret that the template names, the template's parameters decide: who may tag or write the secret must not be
-/// able to end the turns of two logins, or to choose who manages them.
+/// For the secret that the template names, the template's parameters decide: a principal who may tag or write the secret
+/// must not be able to stop the alternation or to choose the administrator.
 pub(crate) fn strategy(
     tags: &BTreeMap<String, String>,
     masterarn: Option<&str>,
@@ -84,36 +84,36 @@ fn asked(
     }
 }
 
-/// Whether a blue/green deployment in this state has two databases of which either may become the one in use. Where it
-/// replicates logically, roles and passwords do not come across, and nothing in RDS's answer says how it replicates.
+/// Whether a blue/green deployment with this status still has two databases, either of which may end up in use. Logical
+/// replication does not copy roles and passwords, and RDS does not report the kind of replication.
 ///
 /// Sources: BlueGreenDeployment in RDS's model; «PostgreSQL replication methods for blue/green deployments» in its guide.
 pub(crate) fn is_open(status: &str) -> bool {
     !matches!(status, "SWITCHOVER_COMPLETED" | "DELETING")
 }
 
-/// How the password of a secret is made, and the statements that prove a login; `name` is the policy's key.
+/// The password generator of a secret and the statements that prove its login; `name` is the secret's key in the policy.
 pub(crate) fn rule<'a>(
     rotation: &'a Rotation,
     name: &str,
 ) -> Result<(Generator, &'a [String]), RotationError> {
-    // The policy has been checked when it was read; what it says now cannot be wrong.
+    // The policy was validated when it was read, so this cannot fail.
     let password = rotation.database.password.generator();
     let password = password.map_err(|error| RotationError::WrongForm { reason: error.to_string() })?;
     let entry = rotation.secrets.get(name).and_then(|secret| secret.test_sql.as_deref());
     Ok((password, entry.unwrap_or(&rotation.database.test_sql)))
 }
 
-/// The tag by which a person vouches that a version is in use; it says nothing of the versions after it.
+/// The tag by which an operator confirms that a version is in use. It does not cover later versions.
 pub(crate) const IN_USE: &str = "rotation:in-use";
 
-/// How long the follow-up of a version may be on its way: its sweep comes every day.
+/// How long a version may wait for its follow-up, whose sweep runs every day.
 const FOLLOWED: SignedDuration = SignedDuration::from_hours(24);
 
-/// Why a new rotation has to wait: tasks may still use the login whose password it would change.
+/// Why a new rotation must wait: tasks may still use the login whose password it would change.
 ///
-/// `made` is when a rotation made the current version; none when no rotation did. A version that no follow-up ever comes to
-/// holds nothing up after a day.
+/// `made` is the time when a rotation made the current version; none if no rotation did. A version without a follow-up
+/// blocks rotations for one day only.
 pub(crate) fn waits_for(
     in_use: Result<InUse, NotInUse>,
     made: Option<Timestamp>,
@@ -128,7 +128,7 @@ pub(crate) fn waits_for(
     }
 }
 
-/// The pair that a user is of.
+/// The pair of a user.
 pub(crate) fn pair(user: &str) -> Result<Pair, Why> {
     Pair::of(user).map_err(|reason| Why::NameTooLong { reason })
 }
@@ -141,18 +141,18 @@ pub(crate) fn next_user(strategy: &Strategy, current: &str) -> Result<String, Wh
     }
 }
 
-/// Which credential a step that failed after setSecret's note leaves in force; `single_user` when the note says that
-/// the change ends the current password.
+/// The credential in force after a step failed with setSecret's note present; `single_user` if the noted change ends the
+/// current password.
 pub(crate) fn in_force(step: Step, single_user: bool) -> InForce {
     match step {
         _ if !single_user => InForce::Current,
-        // The service repeats a rotation from its first step, also after setSecret.
+        // Secrets Manager repeats a rotation from its first step, even after setSecret.
         Step::CreateSecret | Step::SetSecret => InForce::Unsure,
         Step::TestSecret | Step::FinishSecret => InForce::Pending,
     }
 }
 
-/// Checks that the pending value is the current one but for user and password, and names the user whose turn it is.
+/// Checks that the pending value differs from the current one only in user and password, and that the user is the next.
 pub(crate) fn compare(strategy: &Strategy, pending: &Secret, current: &Secret) -> Result<(), Why> {
     let (new, old) = (pending.login(), current.login());
     let place =
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stack_decides_of_the_secret_that_it_names() {
+    fn the_stack_decides_for_the_secret_that_it_names() {
         let of = |tags: &[(&str, &str)], masterarn, default| {
             let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
             strategy(&tags, masterarn, default, true).map_err(|error| error.to_string())
@@ -203,7 +203,7 @@ mod tests {
         let two = |admin: &str| Ok(Strategy::AlternatingUsers { admin: admin.to_owned() });
         assert_eq!(of(&[], None, None), Ok(Strategy::SingleUser));
         assert_eq!(of(&[], None, Some(ADMIN)), two(ADMIN));
-        // What only repeats it does no harm.
+        // A tag that repeats the stack's choice is harmless.
         assert_eq!(of(&[("strategy", "alternating-users")], Some(ADMIN), Some(ADMIN)), two(ADMIN));
         assert_eq!(of(&[("strategy", "single-user")], None, None), Ok(Strategy::SingleUser));
         assert_eq!(of(&[("admin-secret", ADMIN), ("in-use", "v1")], None, Some(ADMIN)), two(ADMIN));
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rotation_waits_until_the_version_before_is_in_use() {
+    fn a_rotation_waits_until_the_current_version_is_in_use() {
         let at = |hours: i64| Timestamp::from_second(1_772_366_400 + 3600 * hours).unwrap();
         let used = Ok(InUse { since: at(0), is_incident: false });
         let wait = |in_use, made, now| waits_for(in_use, made, at(now));
@@ -239,7 +239,7 @@ mod tests {
         let unfollowed = Err(NotInUse::NotFollowed);
         assert_eq!(wait(unfollowed, Some(at(0)), 23), Some(NotInUse::NotFollowed));
         assert_eq!(wait(unfollowed, Some(at(0)), 24), None);
-        // Made by a person, or before the follow-up was there.
+        // Made by hand, or before the follow-up was deployed.
         assert_eq!(wait(unfollowed, None, 1), None);
         for why in [NotInUse::FollowupFailed, NotInUse::Pinned] {
             assert_eq!(wait(Err(why), None, 999), Some(why));
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_pending_value_may_differ_in() {
+    fn a_pending_value_differs_only_in_user_and_password() {
         const CURRENT: &str = "postgres://imm:old-password@db.example:5432/app?sslmode=require";
         let one = &Strategy::SingleUser;
         let two = &Strategy::AlternatingUsers { admin: ADMIN.to_owned() };
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn a_single_users_current_password_is_dead_after_setsecret() {
         for (step, single, pair) in [
-            // The service repeats a rotation from its first step.
+            // Secrets Manager repeats a rotation from its first step.
             (Step::CreateSecret, InForce::Unsure, InForce::Current),
             (Step::SetSecret, InForce::Unsure, InForce::Current),
             (Step::TestSecret, InForce::Pending, InForce::Current),
@@ -316,13 +316,13 @@ mod tests {
     }
 
     #[test]
-    fn the_proof_of_a_secret_is_its_own_or_everybodys() {
+    fn a_secret_without_a_proof_of_its_own_gets_the_general_one() {
         let policy: shared::policy::Policy = "".parse().unwrap();
         let (_, own) = rule(&policy.rotation, "DATABASE_URL").unwrap();
         assert!(own.iter().any(|statement| statement.contains("beneficiaries")));
         let (password, general) = rule(&policy.rotation, "moveongs-dev-reports").unwrap();
         assert_eq!(general, policy.rotation.database.test_sql);
-        // What needs no percent-encoding in a URL.
+        // Characters that need no percent-encoding in a URL.
         let Generator::Characters { length, alphabet } = password else { panic!("not of characters") };
         assert!(length == 40 && alphabet.chars().all(|c| c.is_ascii_alphanumeric() || "-._~".contains(c)));
     }

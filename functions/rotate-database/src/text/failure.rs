@@ -8,19 +8,19 @@ use shared::runtime::language::Language;
 use crate::error::{RotateError, Seen, Why};
 use crate::rules::policy::IN_USE;
 
-/// What the channel is told of a rotation that went on although AWSCURRENT did not log in.
+/// The finding for a rotation that continued although AWSCURRENT did not log in.
 pub(crate) fn rescued(language: Language, version: &str) -> String {
     match language {
         Language::Portuguese => format!(
             "*Atenção*: o AWSCURRENT de antes não entrava no banco; a rotação usou a credencial da versão `{version}`. Descobrir quem mudou o segredo ou a senha, e conferir as tasks que ainda usam a credencial antiga."
         ),
         Language::English => format!(
-            "*Attention*: the AWSCURRENT of before did not log in; the rotation used the credential of version `{version}`. Find out who changed the secret or the password, and check the tasks that still use the old credential."
+            "*Warning*: the previous AWSCURRENT did not log in; the rotation used the credential of version `{version}`. Find out who changed the secret or the password, and check the tasks that still use the old credential."
         ),
     }
 }
 
-/// The manual repair when no credential logs in.
+/// The manual fix if no credential logs in.
 fn by_hand(language: Language) -> String {
     let urgent = language.pick(
         "*urgente*: nenhuma das duas credenciais entra. Entrar como administrador e dar ao usuário a senha do AWSCURRENT com `\\password` no psql.",
@@ -30,7 +30,7 @@ fn by_hand(language: Language) -> String {
 }
 
 impl RotateError {
-    /// What an operator reads of the failure.
+    /// The operator's text for the failure.
     pub(crate) fn advise(&self, language: Language, request: &Request) -> Advice {
         let advice = match &self.why {
             Why::Rotation(error) => error.advise(language, request),
@@ -42,7 +42,7 @@ impl RotateError {
         };
         let urgent = match &self.seen {
             None | Some(Seen::Current | Seen::NotCurrent) => None,
-            // Its own text says which credential the database accepts.
+            // Its own text names the credential that the database accepts.
             _ if matches!(self.why, Why::CurrentMoved { .. }) => None,
             Some(Seen::Another(version)) => {
                 let urgent = language.pick(
@@ -59,13 +59,13 @@ impl RotateError {
             return Advice { in_force: self.in_force, next, ..advice };
         }
         match &self.why {
-            // A value that is in force already may not lose its label.
+            // A value that is already in force must keep its label.
             Why::Rotation(RotationError::CurrentChanged | RotationError::PendingRejected { .. })
                 if self.in_force != InForce::Current =>
             {
                 Advice { in_force: self.in_force, next: self.way_out(language, request), ..advice }
             }
-            // Staged before values had seals, and set in the database since.
+            // Staged before values had seals, and already set in the database.
             Why::Rotation(RotationError::ForeignPending { .. }) if self.in_force != InForce::Current => {
                 Advice { in_force: self.in_force, next: self.giving_up(language, request), ..advice }
             }
@@ -76,22 +76,22 @@ impl RotateError {
         }
     }
 
-    /// How a rotation ends whose pending value does not fit the current one any more.
+    /// How to end a rotation whose pending value no longer matches the current one.
     fn way_out(&self, language: Language, request: &Request) -> String {
         let next = match self.in_force {
             InForce::Current => language.pick(
                 "o valor pendente não pode mais ser alterado; nada foi mudado no banco.",
-                "the pending value cannot be changed any more; nothing was changed in the database.",
+                "the pending value can no longer be changed; nothing was changed in the database.",
             ),
             _ => language.pick(
                 "desfazer a mudança no segredo, e a próxima tentativa termina.",
-                "undo the change of the secret, and the next try finishes.",
+                "revert the change to the secret, and the next attempt finishes.",
             ),
         };
         format!("{next} {}", self.giving_up(language, request))
     }
 
-    /// How to give a rotation up. Whoever takes AWSPENDING off a password that is in force loses it.
+    /// How to give up a rotation. Removing AWSPENDING from a password that is in force loses the password.
     fn giving_up(&self, language: Language, request: &Request) -> String {
         let clear = request.clear_command();
         let restore = request.restore_command(&request.token, self.current.as_deref().unwrap_or("—"));
@@ -103,19 +103,19 @@ impl RotateError {
                 )
             }
             (InForce::Current, Language::English) => {
-                format!("To give this rotation up: {clear}; to rotate again: {}.", request.rotate_command())
+                format!("To give up this rotation: {clear}; to rotate again: {}.", request.rotate_command())
             }
             (InForce::Unsure, Language::Portuguese) => format!(
                 "Antes de desistir, ver com o psql qual senha entra. Se a do AWSCURRENT: {clear}. Se só a do AWSPENDING, *não* removê-lo: torná-lo o atual com {restore}."
             ),
             (InForce::Unsure, Language::English) => format!(
-                "Before giving up, see with psql which password logs in. If that of AWSCURRENT: {clear}. If only that of AWSPENDING, do *not* remove it: make it the current one with {restore}."
+                "Before giving up, check with psql which password logs in. If it is AWSCURRENT's: {clear}. If it is only AWSPENDING's, do *not* remove it: make it the current one with {restore}."
             ),
             (InForce::Pending, Language::Portuguese) => format!(
                 "*Não* remover o AWSPENDING, a única senha que entra; se as tentativas acabarem, torná-lo o atual: {restore}."
             ),
             (InForce::Pending, Language::English) => format!(
-                "Do *not* remove AWSPENDING, the only password that logs in; if the tries are over, make it the current one: {restore}."
+                "Do *not* remove AWSPENDING, the only password that logs in; if the retries have ended, make it the current one: {restore}."
             ),
             (InForce::Nothing, _) => String::new(),
         }
@@ -125,7 +125,7 @@ impl RotateError {
         let say = |portuguese: &str, english: &str| language.pick(portuguese, english).to_owned();
         let again = say(
             "O Secrets Manager tenta de novo com a mesma versão; nada a desfazer.",
-            "Secrets Manager tries again with the same version; there is nothing to undo.",
+            "Secrets Manager tries again with the same version; nothing needs to be reverted.",
         );
         let (token, current) = (&request.token, self.current.as_deref().unwrap_or("—"));
         match &self.why {
@@ -134,21 +134,21 @@ impl RotateError {
             Why::Form(_) => {
                 let next = say(
                     "corrigir o valor do segredo como diz a linha miúda. Gravar um valor encerra esta rotação.",
-                    "correct the secret's value as the small print says. To store a value ends this rotation.",
+                    "correct the secret's value as described in the small print. Storing a value ends this rotation.",
                 );
                 format!("{next} {}", self.giving_up(language, request))
             }
             Why::AdminForm(_) => {
                 say(
                     "corrigir o segredo do administrador como diz a linha miúda.",
-                    "correct the admin secret as the small print says.",
+                    "correct the admin secret as described in the small print.",
                 ) + " "
                     + &again
             }
             Why::Identity { .. } => self.way_out(language, request),
             Why::NameTooLong { .. } => say(
                 "renomear o usuário no banco (ALTER ROLE … RENAME TO) e no segredo, ou usar um usuário único: na stack, DatabaseAdminSecretArn vazio; em outro segredo que não o dela, a tag rotation:strategy=single-user.",
-                "rename the user in the database (ALTER ROLE … RENAME TO) and in the secret, or use a single user: in the stack, DatabaseAdminSecretArn empty; for a secret that is not the stack's, the tag rotation:strategy=single-user.",
+                "rename the user in the database (ALTER ROLE … RENAME TO) and in the secret, or use a single user: leave the stack's DatabaseAdminSecretArn empty; for any other secret, set the tag rotation:strategy=single-user.",
             ),
             Why::NoLogin { another_user: Some(version), .. } => format!(
                 "{} {}. {}",
@@ -167,7 +167,7 @@ impl RotateError {
                 ),
                 say(
                     "em texto claro, que vai para o log). Depois a próxima tentativa termina sozinha.",
-                    "in clear text, which goes to the log). The next try then finishes by itself.",
+                    "in clear text, which ends up in the log). The next attempt then finishes by itself.",
                 ),
             ),
             Why::CurrentMoved { takes_pending: true, takes_current: false } => format!(
@@ -182,10 +182,10 @@ impl RotateError {
                 "{} {}. {} {}",
                 say(
                     "o AWSCURRENT escolhido à mão entra no banco e fica. Se o AWSPENDING ainda estiver na versão desta rotação, removê-lo com",
-                    "the AWSCURRENT that was chosen by hand logs in and stays. If AWSPENDING is still on this rotation's version, remove it with",
+                    "the AWSCURRENT chosen by hand logs in and stays. If AWSPENDING is still on this rotation's version, remove it with",
                 ),
                 request.clear_command(),
-                say("Quando quiser, rotacionar de novo:", "When wanted, rotate again:"),
+                say("Quando quiser, rotacionar de novo:", "When convenient, rotate again:"),
                 request.rotate_command(),
             ),
             Why::CurrentMoved { .. } => by_hand(language),
@@ -193,18 +193,18 @@ impl RotateError {
                 "{} `aws rds modify-db-{kind} --db-{kind}-identifier {id} --no-manage-master-user-password --master-user-password … --apply-immediately`",
                 say(
                     "o RDS guarda e troca essa senha sozinho. O certo é a aplicação ter um usuário próprio (docs/rotacao-banco.md). Se este deve mesmo ser rotacionado aqui, tirar a senha da gestão do RDS:",
-                    "RDS keeps and changes that password itself. The right way is a user of the application's own (docs/rotacao-banco.md). If this one is to be rotated here all the same, take the password out of RDS's management:",
+                    "RDS stores and rotates that password itself. Give the application its own user instead (docs/rotacao-banco.md). If this user must be rotated here, stop RDS from managing its password:",
                 ),
             ),
             Why::ManagedSecret { .. } => say(
                 "desligar a rotação por esta função: o serviço dono do segredo já o rotaciona. A aplicação deve usar um usuário próprio (docs/rotacao-banco.md).",
-                "switch off the rotation by this function: the service that owns the secret rotates it. The application should have a user of its own (docs/rotacao-banco.md).",
+                "turn off rotation by this function: the service that owns the secret rotates it. Give the application its own user (docs/rotacao-banco.md).",
             ),
             Why::BlueGreen { deployment, .. } => format!(
                 "{} `aws rds describe-blue-green-deployments --blue-green-deployment-identifier {deployment}`. {again} {}",
                 say(
                     "terminar a troca (switchover) ou apagar o deployment blue/green antes de rotacionar; o estado dele:",
-                    "switch over or delete the blue/green deployment before rotating; its state:",
+                    "switch over or delete the blue/green deployment before rotating; show its status with",
                 ),
                 self.giving_up(language, request),
             ),
@@ -213,7 +213,7 @@ impl RotateError {
                     "{} `aws stepfunctions start-execution --state-machine-arn {machine} --input '{{\"secret\":\"{}\",\"by\":\"{}\"}}'`. {again}",
                     say(
                         "esperar a mensagem do acompanhamento (rotation-followup); se ela não vem ou se ele falhou, corrigir o que ela diz e acompanhar de novo:",
-                        "wait for the follow-up's message (rotation-followup); if it does not come, or the follow-up failed, correct what it says and follow up again:",
+                        "wait for the follow-up's message (rotation-followup); if it does not arrive, or reports a failure, fix the cause and start the follow-up again:",
                     ),
                     request.secret_name(),
                     say("SEU NOME", "YOUR NAME"),
@@ -221,13 +221,13 @@ impl RotateError {
                     " {} `aws secretsmanager tag-resource --secret-id '{}' --tags Key={IN_USE},Value={}`",
                     say(
                         "Se todos os leitores já usam a versão atual, ou nenhum serviço do ECS a lê, confirmar isso para esta versão:",
-                        "If all readers use the current version, or no service of ECS reads it, confirm that of this version:",
+                        "If all readers use the current version, or no ECS service reads it, confirm this version:",
                     ),
                     request.secret_id,
                     pasted(version)
                 )
             }
-            // Only retiring fails of these, and says so in its own words.
+            // Only retiring fails with these, and it has its own messages.
             Why::StillAccepted { .. }
             | Why::LeakUnknown { .. }
             | Why::SessionsLive { .. }
@@ -253,11 +253,11 @@ impl RotateError {
         let next = match error.kind {
             ErrorKind::Network => say(
                 "conferir se o banco está no ar e se as subnets e o security group da função chegam a ele (parâmetros VpcSubnetIds e VpcSecurityGroupIds).",
-                "check that the database is up and that the function's subnets and security group reach it (parameters VpcSubnetIds and VpcSecurityGroupIds).",
+                "check that the database is up and reachable from the function's subnets and security group (parameters VpcSubnetIds and VpcSecurityGroupIds).",
             ),
             ErrorKind::Tls => say(
                 "conferir o certificado do banco: o host do segredo deve ser o endpoint do RDS e o servidor deve oferecer TLS. Uma autoridade própria entra pelo parâmetro RdsCaFile. Nada foi enviado sem TLS.",
-                "check the database's certificate: the secret's host must be the RDS endpoint, and the server must offer TLS. An authority of your own is given by the parameter RdsCaFile. Nothing was sent without TLS.",
+                "check the database's certificate: the secret's host must be the RDS endpoint, and the server must offer TLS. For your own CA, set the parameter RdsCaFile. Nothing was sent without TLS.",
             ),
             ErrorKind::Auth => say(
                 "o banco recusou a credencial: conferir a senha do usuário (ou do administrador, que só entra com scram-sha-256) que a linha miúda nomeia, e se a validade dele passou, o que o banco diz com as mesmas palavras (`SELECT rolvaliduntil FROM pg_roles WHERE rolname = 'USUARIO'`).",
@@ -265,11 +265,11 @@ impl RotateError {
             ),
             ErrorKind::ConnectionLimit => say(
                 "o limite de conexões está esgotado: fechar conexões ociosas ou aumentar o limite do usuário (ALTER ROLE … CONNECTION LIMIT) ou do servidor; deixar uma de folga para a rotação.",
-                "the connection limit is used up: close idle connections or raise the user's limit (ALTER ROLE … CONNECTION LIMIT) or the server's; leave one free for the rotation.",
+                "the connection limit is reached: close idle connections or raise the user's limit (ALTER ROLE … CONNECTION LIMIT) or the server's; leave one free for the rotation.",
             ),
             ErrorKind::ReadOnly => say(
                 "o host do segredo é uma réplica ou está em recuperação: apontar o segredo para o endpoint de escrita.",
-                "the secret's host is a replica or in recovery: point the secret to the writer's endpoint.",
+                "the secret's host is a replica or in recovery: point the secret to the writer endpoint.",
             ),
             ErrorKind::Permission => say(
                 "dar a permissão que a linha miúda nomeia (docs/rotacao-banco.md tem o SQL).",
@@ -277,16 +277,16 @@ impl RotateError {
             ),
             ErrorKind::Identity => say(
                 "os papéis do banco não são os que a rotação espera; a linha miúda diz qual e o que fazer (docs/rotacao-banco.md).",
-                "the database's roles are not those that the rotation expects; the small print says which and what to do (docs/rotacao-banco.md).",
+                "the database's roles are not the expected ones; the small print names the role and the fix (docs/rotacao-banco.md).",
             ),
             ErrorKind::Busy => say(
                 "outra invocação ou uma migração segura uma trava no banco.",
                 "another invocation or a migration holds a lock in the database.",
             ),
-            // setSecret proves the current login before it changes its password.
+            // setSecret proves the current login before changing its password.
             ErrorKind::ProofFailed if request.step == Step::SetSecret => say(
                 "a credencial *de antes* entra, mas não passa no SQL de prova da política (test_sql), e por isso nada foi mudado: corrigir a permissão ou a política (`cargo xtask policy apply`).",
-                "the credential *of before* logs in, but does not pass the policy's test SQL (test_sql), so nothing was changed: correct the permission or the policy (`cargo xtask policy apply`).",
+                "the *current* credential logs in, but does not pass the policy's test SQL (test_sql), so nothing was changed: correct the permission or the policy (`cargo xtask policy apply`).",
             ),
             ErrorKind::ProofFailed => say(
                 "a credencial nova entra, mas não passa no SQL de prova da política (test_sql): corrigir a permissão ou a política (`cargo xtask policy apply`).",
@@ -294,11 +294,11 @@ impl RotateError {
             ),
             ErrorKind::Pooler => say(
                 "apontar o segredo para o endpoint da própria instância (o de RDS): por um pooler (PgBouncer, pgcat) nenhuma senha é trocada, porque ele guarda as senhas à parte. A aplicação pode usar o pooler por um campo ou segredo próprio.",
-                "point the secret to the instance's own endpoint (that of RDS): no password is changed through a pooler (PgBouncer, pgcat), which keeps passwords of its own. The application may use the pooler by a field or secret of its own.",
+                "point the secret to the instance's own RDS endpoint: passwords are never changed through a pooler (PgBouncer, pgcat), because it keeps its own. The application may reach the pooler through a separate field or secret.",
             ),
             ErrorKind::Other => say(
                 "ver o log do banco no horário do erro.",
-                "read the database's log at the time of the error.",
+                "check the database's log at the time of the error.",
             ),
         };
         format!("{next} {again} {}", self.giving_up(language, request))
@@ -306,7 +306,7 @@ impl RotateError {
 }
 
 impl Why {
-    /// What went wrong, in a sentence. The technical detail, in English, stands in the message's small print.
+    /// What went wrong, in a sentence. The message's small print has the technical detail, in English.
     pub(crate) fn cause(&self, language: Language) -> String {
         if language == Language::English {
             return self.to_string();
@@ -424,7 +424,7 @@ mod tests {
     ];
 
     #[test]
-    fn every_failure_says_what_happened_and_what_to_do_in_both_languages() {
+    fn every_failure_has_a_cause_and_a_next_step_in_both_languages() {
         let call = CallError {
             operation: "rds:DescribeDBInstances",
             code: "AccessDenied".to_owned(),
@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_that_may_be_the_only_one_is_never_cleared_away() {
+    fn the_only_accepted_password_is_never_cleared() {
         let clear = request().clear_command();
         let mut failures: Vec<Why> = KINDS.map(|kind| Why::Database(of_database(kind))).into();
         failures.push(Why::Form(FormError::SeveralLogins));

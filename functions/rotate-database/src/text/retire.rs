@@ -10,7 +10,7 @@ use crate::PROCEDURE;
 use crate::error::{RotateError, Why};
 use crate::rules::leak::{Ended, Replaced, Waits};
 
-/// Asks for it at once.
+/// The command that retires leaked logins at once.
 fn command(settings: &Settings) -> String {
     format!(
         "`echo '{{\"retire\": true}}' | aws lambda invoke --function-name {} --payload fileb:///dev/stdin /dev/stdout`",
@@ -25,16 +25,16 @@ pub(crate) fn ended_message(settings: &Settings, secret: &str, ended: &Ended) ->
             "O login vazado, `{user}`, não pode mais entrar, as sessões dele foram encerradas ({sessions}), e o banco recusa a credencial vazada (provado). A próxima rotação o restaura com uma senha nova; nada a fazer."
         ),
         (Language::English, true) => format!(
-            "The leaked login, `{user}`, may no longer log in, its sessions were ended ({sessions}), and the database refuses the leaked credential (proved). The next rotation restores it with a new password; there is nothing to do."
+            "The leaked login, `{user}`, may no longer log in, its sessions were ended ({sessions}), and the database refuses the leaked credential (proved). The next rotation restores it with a new password. No action needed."
         ),
         (Language::Portuguese, false) => format!(
             "A senha vazada de `{user}` é recusada pelo banco (provado), e as sessões abertas antes do deployment foram encerradas ({sessions}). Nada a fazer."
         ),
         (Language::English, false) => format!(
-            "The database refuses the leaked password of `{user}` (proved), and the sessions that began before the deployment were ended ({sessions}). There is nothing to do."
+            "The database refuses the leaked password of `{user}` (proved), and sessions from before the deployment were ended ({sessions}). No action needed."
         ),
     };
-    let title = settings.language.pick("Credencial vazada está morta", "The leaked credential is dead");
+    let title = settings.language.pick("Credencial vazada está morta", "Leaked credential is dead");
     message(settings, title, secret, vec![line])
 }
 
@@ -46,13 +46,11 @@ pub(crate) fn replaced_message(settings: &Settings, secret: &str, replaced: &Rep
             "O Secrets Manager não guarda mais o valor da versão vazada (`{version}`), por isso ela não pôde ser experimentada. Uma rotação posterior (`{replaced_by}`) deu outra senha ao login vazado, e as sessões abertas antes do deployment foram encerradas ({sessions}). Se alguém mudou senhas ou rótulos à mão desde então, rotacionar mais uma vez: `aws secretsmanager rotate-secret --secret-id '{secret}'`"
         ),
         Language::English => format!(
-            "Secrets Manager no longer keeps the value of the version that leaked (`{version}`), so it could not be tried. A later rotation (`{replaced_by}`) gave the leaked login another password, and the sessions that began before the deployment were ended ({sessions}). If passwords or labels were changed by hand since, rotate once more: `aws secretsmanager rotate-secret --secret-id '{secret}'`"
+            "Secrets Manager no longer keeps the value of the leaked version (`{version}`), so it could not be tried. A later rotation (`{replaced_by}`) gave the leaked login another password, and sessions from before the deployment were ended ({sessions}). If passwords or labels have been changed by hand since, rotate once more: `aws secretsmanager rotate-secret --secret-id '{secret}'`"
         ),
     };
-    let title = language.pick(
-        "Credencial vazada foi substituída, sem prova",
-        "The leaked credential was replaced, without proof",
-    );
+    let title = language
+        .pick("Credencial vazada foi substituída, sem prova", "Leaked credential replaced, without proof");
     message(settings, title, secret, vec![line])
 }
 
@@ -62,11 +60,11 @@ pub(crate) fn waits_message(settings: &Settings, secret: &str, waits: Waits) -> 
         Waits::RotationRuns => (
             language.pick(
                 "uma rotação está em curso e pode ter dado a este login a senha seguinte",
-                "a rotation is under way and may have given this login its next password",
+                "a rotation is in progress and may have given this login its next password",
             ),
             language.pick(
                 "nenhum: quando ela terminar, e o acompanhamento dela, a credencial é encerrada. Se ela falhou, seguir a mensagem dela.",
-                "none: the credential is ended when that and its follow-up are over. If it failed, follow its message.",
+                "none: the credential is ended after the rotation and its follow-up. If the rotation failed, follow its message.",
             )
             .to_owned(),
         ),
@@ -82,7 +80,7 @@ pub(crate) fn waits_message(settings: &Settings, secret: &str, waits: Waits) -> 
                 ),
                 NotInUse::NoReader => language.pick(
                     "nenhum serviço do cluster lê o segredo, então ninguém sabe se a versão atual está em uso",
-                    "no service of the cluster reads the secret, so nobody knows whether the current version is in use",
+                    "no service in the cluster reads the secret, so it is unknown whether the current version is in use",
                 ),
                 NotInUse::Pinned => language.pick(
                     "uma task definition fixa outra versão do segredo (valueFrom); a mensagem do acompanhamento diz qual",
@@ -93,13 +91,13 @@ pub(crate) fn waits_message(settings: &Settings, secret: &str, waits: Waits) -> 
                 "{} {}",
                 language.pick(
                     "resolver isso; a função tenta a cada hora. Para não esperar:",
-                    "resolve that; the function tries each hour. Not to wait:",
+                    "resolve that; the function retries every hour. To retry now:",
                 ),
                 command(settings)
             ),
         ),
     };
-    let title = language.pick("Credencial vazada ainda vale", "Leaked credential still good");
+    let title = language.pick("Credencial vazada ainda vale", "Leaked credential still valid");
     let lines = vec![
         format!("{}: {why}.", language.pick("Motivo", "Reason")),
         format!("*{}*: {next}", language.pick("Próximo passo", "Next step")),
@@ -121,15 +119,13 @@ pub(crate) fn failed_message(settings: &Settings, secret: &str, error: &RotateEr
             "{} {}",
             language.pick(
                 "corrigir o que a linha miúda diz; a função tenta a cada hora. Para não esperar:",
-                "correct what the small print says; the function tries each hour. Not to wait:",
+                "fix the problem in the small print; the function retries every hour. To retry now:",
             ),
             command(settings)
         ),
     };
-    let title = language.pick(
-        "Não se provou que a credencial vazada está morta",
-        "The leaked credential was not proved dead",
-    );
+    let title = language
+        .pick("Não se provou que a credencial vazada está morta", "Leaked credential not proved dead");
     let lines = vec![
         format!("*{}*: {}", error.kind(), error.why.cause(language)),
         format!("*{}*: {next}", language.pick("Próximo passo", "Next step")),

@@ -1,4 +1,4 @@
-//! The function against the wire protocols of Secrets Manager and RDS: real SDK, real signing, recorded answers.
+//! Tests the function against the wire protocols of Secrets Manager and RDS: real SDK, real signing, recorded answers.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::time::Duration;
@@ -26,14 +26,14 @@ const NO_VALUE: &str =
 const OTHER_VALUE: &str = r#"{"__type": "ResourceExistsException", "Message": "the version has a value"}"#;
 const VALUE: &str = r#"{"SecretString": "postgres://imm:dev-password-change-me@db.example:5432/app?sslmode=require", "CreatedDate": 1772366400}"#;
 const NO_NOTE: &str = "<ListBucketResult></ListBucketResult>";
-/// No follow-up has written one; and then no note says that a rotation made the current version.
+/// No ledger exists yet, and no note shows that a rotation made the current version.
 const NO_LEDGER: &str = NO_NOTE;
 const NOTE: &str =
     "<ListBucketResult><Contents><Key>runs/rotate-database/note.json</Key></Contents></ListBucketResult>";
 const NO_INSTANCE: &str = r#"<DescribeDBInstancesResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/">
     <DescribeDBInstancesResult><DBInstances/></DescribeDBInstancesResult></DescribeDBInstancesResponse>"#;
 
-/// The note of createSecret that it made the value of `VALUE` for the token.
+/// createSecret's note that it made `VALUE` for the token.
 fn made() -> String {
     let value: Value = serde_json::from_str(VALUE).unwrap();
     let sealed = format!("{TOKEN}\0{}", value.get("SecretString").and_then(Value::as_str).unwrap());
@@ -41,7 +41,7 @@ fn made() -> String {
     json!({"seals": [seal]}).to_string()
 }
 
-/// The deployment of the case file, of other databases and in another status.
+/// The case file's deployment, with other databases and another status.
 fn blue_green(source: &str, target: &str, status: &str) -> String {
     let case: Value =
         serde_json::from_str(include_str!("../../../../tests/cases/22-rds-blue-green.json")).unwrap();
@@ -69,7 +69,7 @@ fn app(wire: &StaticReplayClient) -> App {
     App::new(&Env::new(&settings), &aws(wire)).unwrap()
 }
 
-/// Operation and body of a request; the body of RDS's is a form, and of S3 there is only the method.
+/// Operation and body of a request. RDS bodies are forms; for S3, only the method is returned.
 fn read(request: &HttpRequest) -> (String, Value) {
     let body = str::from_utf8(request.body().bytes().unwrap()).unwrap();
     match request.headers().get("x-amz-target") {
@@ -81,7 +81,7 @@ fn read(request: &HttpRequest) -> (String, Value) {
     }
 }
 
-/// All requests, so that one too many is seen.
+/// All requests, so that an extra one fails the test.
 fn requests(wire: &StaticReplayClient) -> Vec<(String, Value)> {
     wire.actual_requests().map(read).collect()
 }
@@ -90,7 +90,7 @@ fn operations(wire: &StaticReplayClient) -> Vec<String> {
     requests(wire).into_iter().map(|(operation, _)| operation).collect()
 }
 
-/// Everything of a request that leaves the function.
+/// All parts of a request that leave the function.
 fn text(request: &HttpRequest) -> String {
     let headers: Vec<_> = request.headers().iter().map(|(name, value)| format!("{name}: {value}")).collect();
     let body = String::from_utf8_lossy(request.body().bytes().unwrap()).into_owned();
@@ -111,7 +111,7 @@ async fn create(wire: &StaticReplayClient, event: Value) -> Outcome {
 }
 
 #[tokio::test]
-async fn createsecret_reads_what_is_there_and_fills_the_pending_version() {
+async fn createsecret_reads_the_versions_and_fills_the_pending_one() {
     let wire = replies(&[RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_LEDGER, NO_NOTE, NO_NOTE, "", "{}"]);
     let event = event();
     assert_eq!(event["RotationToken"], ROTATION_TOKEN);
@@ -141,14 +141,14 @@ async fn createsecret_reads_what_is_there_and_fills_the_pending_version() {
         ("GetSecretValue".to_owned(), json!({"SecretId": arn, "VersionId": version, "VersionStage": stage}))
     };
     let describe = ("DescribeSecret".to_owned(), json!({"SecretId": arn}));
-    // The seal is kept before the value is put: a value without it would never be used.
+    // The seal is stored before the value, because a value without a seal is never used.
     let s3 = |method: &str| (method.to_owned(), Value::Null);
     let read = [describe, get("old", "AWSCURRENT"), get(TOKEN, "AWSPENDING")];
     assert_eq!(requests, [&read[..], &[s3("GET"), s3("GET"), s3("GET"), s3("PUT")]].concat());
 }
 
 #[tokio::test]
-async fn the_rotation_token_stands_in_one_place_of_one_request() {
+async fn the_rotation_token_is_in_one_place_of_one_request() {
     let wire = replies(&[RUNNING, VALUE, NO_INSTANCE, NO_VALUE, NO_LEDGER, NO_NOTE, NO_NOTE, "", "{}"]);
     assert_eq!(create(&wire, event()).await, Outcome::Created);
     let sent: Vec<_> = wire.actual_requests().map(text).collect();
@@ -166,7 +166,7 @@ async fn an_event_of_an_older_service_has_no_rotation_token_to_forward() {
 }
 
 #[tokio::test]
-async fn a_blue_green_deployment_that_is_over_or_of_another_database_is_no_matter() {
+async fn a_finished_or_foreign_blue_green_deployment_does_not_block() {
     let instance = r#"<DescribeDBInstancesResponse xmlns="http://rds.amazonaws.com/doc/2014-10-31/"><DescribeDBInstancesResult><DBInstances>
         <DBInstance><DBInstanceIdentifier>db</DBInstanceIdentifier><DBInstanceArn>arn:aws:rds:r:1:db:db</DBInstanceArn>
         <Endpoint><Address>db.example</Address><Port>5432</Port></Endpoint></DBInstance>
@@ -194,7 +194,7 @@ async fn a_second_createsecret_only_reads() {
 async fn no_step_uses_a_pending_value_that_createsecret_did_not_make() {
     for step in ["createSecret", "setSecret", "finishSecret"] {
         let chosen = VALUE.replace(PASSWORD, "a");
-        // The last answer is for the failure's look at setSecret's note.
+        // The last answer is for reading setSecret's note after the failure.
         let wire = replies(&[RUNNING, VALUE, NO_INSTANCE, &chosen, NOTE, &made(), NO_NOTE]);
         let mut event = event();
         event["Step"] = json!(step);
@@ -242,7 +242,7 @@ async fn the_loser_of_two_createsecret_keeps_the_winners_value() {
 
 #[tokio::test]
 async fn a_failure_changes_nothing_and_quotes_neither_token_nor_password() {
-    // What the service says could quote what it was given.
+    // The service's message may quote the request.
     let denied = format!(
         r#"{{"__type": "AccessDeniedException", "Message": "{ROTATION_TOKEN} {PASSWORD}: access to KMS is not allowed"}}"#
     );
@@ -317,7 +317,7 @@ async fn a_failure_changes_nothing_and_quotes_neither_token_nor_password() {
             "BlueGreen",
             "db takes part in the blue/green deployment bgd-abc (AVAILABLE)",
         ),
-        // A list that was not understood is not one without the server.
+        // An unreadable list does not prove that the server is not in it.
         (vec![RUNNING, VALUE, no_instances], "RdsCall", "rds:DescribeDBInstances failed (EmptyAnswer)"),
         (
             vec![RUNNING, at_writer.as_str(), NO_INSTANCE, no_clusters],
@@ -332,7 +332,7 @@ async fn a_failure_changes_nothing_and_quotes_neither_token_nor_password() {
         (vec![RUNNING, text], "WrongForm", "it is not a PostgreSQL secret"),
         (vec![RUNNING, NO_VALUE], "WrongForm", "it has no value yet"),
     ] {
-        // The last answer is for the failure's look at setSecret's note.
+        // The last answer is for reading setSecret's note after the failure.
         let answers = [&answers[..], &[NO_NOTE]].concat();
         let wire = replies(&answers);
         let error = try_create(&wire, event()).await.unwrap_err();

@@ -126,7 +126,7 @@ fn the_first_set_up_makes_the_user_the_owner() {
 }
 
 #[test]
-fn roles_that_are_not_what_they_should_be_are_refused() {
+fn unexpected_roles_are_refused() {
     let identity = ErrorKind::Identity;
     for (changes, reason) in [
         (json!({"roles": {"imm": null}}), "there is no role imm"),
@@ -143,7 +143,7 @@ fn roles_that_are_not_what_they_should_be_are_refused() {
     ] {
         refused(&settled(&changes), "imm", identity, reason);
     }
-    // A login can say of itself whom it acts as, so without any membership that counts for nothing.
+    // A login can set its own `role`, so without a membership that proves nothing.
     let stranger = json!({
         "memberships": [{"role": "imm_owner", "member": "imm", "inherit": true, "set": true}],
         "roles": {"imm_clone": {"settings": []}}
@@ -158,7 +158,7 @@ fn roles_that_are_not_what_they_should_be_are_refused() {
 }
 
 #[test]
-fn an_administrator_that_lacks_a_right_is_reported_which() {
+fn a_refusal_names_the_right_that_the_administrator_lacks() {
     let permission = ErrorKind::Permission;
     refused(
         &settled(&json!({"admin": {"createrole": false}})),
@@ -170,7 +170,7 @@ fn an_administrator_that_lacks_a_right_is_reported_which() {
     let cure = "GRANT \"imm\" TO \"admin\" WITH ADMIN OPTION";
     refused(&fresh(&none), "imm", permission, cure);
     refused(&settled(&none), "imm_clone", permission, cure);
-    // Nothing is to be done with the login in use.
+    // The plan does not touch the login in use.
     assert!(plan(&settled(&none), &imm(), "imm").is_ok());
     let privilege = json!([{
         "kind": "TABLE", "target": "public.audit", "part": null, "owner": "dba", "holder": "imm",
@@ -181,7 +181,7 @@ fn an_administrator_that_lacks_a_right_is_reported_which() {
     let granted = json!([{"role": "group", "admin": true, "inherit": true, "set": false, "may": false}]);
     let reported = "GRANT \"group\" TO \"imm_owner\" WITH ADMIN TRUE, INHERIT TRUE, SET FALSE";
     refused(&settled(&json!({"granted": granted})), "imm", permission, reported);
-    // One message has all: who mends them one by one waits for a retry each time.
+    // One message lists all, so that the operator does not wait for a retry after each fix.
     let both = settled(&json!({"privileges": privilege, "granted": granted}));
     refused(&both, "imm", permission, "(as dba, or a role that may); GRANT \"group\"");
 }

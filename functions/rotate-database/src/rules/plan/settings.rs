@@ -7,13 +7,13 @@ use postgres_protocol::escape::escape_literal;
 use crate::rules::observed::Role;
 
 /// Settings by database and name.
-pub(crate) type SettingsMap = BTreeMap<(Option<String>, String), String>;
+pub(super) type SettingsMap = BTreeMap<(Option<String>, String), String>;
 
-pub(crate) const PATH: &str = "search_path";
-pub(crate) const USER: &str = "$user";
+pub(super) const PATH: &str = "search_path";
+pub(super) const USER: &str = "$user";
 
 /// A role's settings without `role`.
-pub(crate) fn settings_of(role: &Role) -> SettingsMap {
+pub(super) fn settings_of(role: &Role) -> SettingsMap {
     let each = role.settings.iter().flat_map(|one| one.values.iter().map(|value| (&one.database, value)));
     each.filter_map(|(database, value)| {
         let (name, value) = value.split_once('=')?;
@@ -22,8 +22,8 @@ pub(crate) fn settings_of(role: &Role) -> SettingsMap {
     .collect()
 }
 
-/// Settings whose value is a list of quoted names (`GUC_LIST_QUOTE`); the server stores the list as one text, and takes
-/// it only as a list. No extension can add one.
+/// Settings whose value is a list of quoted names (`GUC_LIST_QUOTE`). The server stores the list as one text, but `SET`
+/// takes it only as a list. Extensions cannot add such settings.
 const LISTS: [&str; 6] = [
     "local_preload_libraries",
     PATH,
@@ -33,8 +33,8 @@ const LISTS: [&str; 6] = [
     "unix_socket_directories",
 ];
 
-/// A stored value as `SET` takes it.
-pub(crate) fn literal(setting: &str, value: &str) -> String {
+/// A stored value in the syntax of `SET`.
+pub(super) fn literal(setting: &str, value: &str) -> String {
     if !LISTS.contains(&setting) {
         return escape_literal(value);
     }
@@ -46,12 +46,12 @@ pub(crate) fn literal(setting: &str, value: &str) -> String {
 }
 
 /// Whether two stored values mean the same.
-pub(crate) fn same(setting: &str, one: &str, other: &str) -> bool {
+pub(super) fn same(setting: &str, one: &str, other: &str) -> bool {
     literal(setting, one) == literal(setting, other)
 }
 
 /// The names in a stored list.
-pub(crate) fn split(setting: &str, value: &str) -> Vec<String> {
+pub(super) fn split(setting: &str, value: &str) -> Vec<String> {
     let mut parts = Vec::new();
     let mut rest = value.trim();
     while !rest.is_empty() {
@@ -78,7 +78,7 @@ pub(crate) fn split(setting: &str, value: &str) -> Vec<String> {
             rest = rest.split_once(',').map_or("", |(_, after)| after).trim_start();
         } else {
             let (name, after) = rest.split_once(',').unwrap_or((rest, ""));
-            // Names fold as in SQL; files do not.
+            // Names fold to lower case as in SQL; file names do not.
             let folds = matches!(setting, PATH | "temp_tablespaces");
             let name = name.trim_end();
             part.push_str(&if folds { name.to_ascii_lowercase() } else { name.to_owned() });
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stored_list_is_taken_apart_as_the_server_does() {
+    fn a_stored_list_is_split_as_the_server_splits_it() {
         for (setting, value, parts) in [
             (PATH, "", vec![]),
             (PATH, "\"\"", vec![""]),
