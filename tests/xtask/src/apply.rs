@@ -182,11 +182,11 @@ fn checked(file: &Path) -> Result<Value> {
 fn committed(file: &Path, commit: Option<&str>) -> Result<Committed> {
     let path = file.canonicalize().with_context(|| format!("{} cannot be read", file.display()))?;
     let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
-        bail!("{} is no file", file.display());
+        bail!("{} is not a file", file.display());
     };
     let git = |arguments: &[&str]| -> Result<String> {
         let output = Command::new("git").arg("-C").arg(folder).args(arguments).stdin(Stdio::null()).output();
-        let output = output.context("git does not start")?;
+        let output = output.context("git cannot be started")?;
         if !output.status.success() {
             bail!("git {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
         }
@@ -233,7 +233,7 @@ fn held_by(file: &Path, commit: &str) -> Option<Value> {
 fn aws(arguments: &[&str]) -> Result<Value> {
     let mut command = Command::new("aws");
     command.args(arguments).args(["--output", "json"]).env("AWS_PAGER", "").stdin(Stdio::null());
-    let output = command.output().context("`aws` does not start; install the AWS CLI")?;
+    let output = command.output().context("`aws` cannot be started; install the AWS CLI")?;
     if !output.status.success() {
         bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
     }
@@ -363,7 +363,7 @@ fn put(repo: &Repo, bucket: &str, tag: Option<&str>, document: &Document) -> Res
     let more = ["--content-type", "application/json", "--checksum-algorithm", "SHA256", condition, value];
     let put = aws(&[&arguments[..], &more].concat());
     put.map(|_| ()).context(
-        "nothing was applied. PreconditionFailed: another policy was applied meanwhile, look at it and try again. \
+        "nothing was applied. PreconditionFailed: another policy was applied meanwhile; look at it and try again. \
          AccessDenied: only the roles in the stack's DeployerArns may",
     )
 }

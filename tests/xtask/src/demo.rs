@@ -245,7 +245,7 @@ fn rotation_followup(show: &mut Show<'_>) -> Result<String> {
     let proofs = good.get("proofs").and_then(Value::as_array).cloned().unwrap_or_default();
     let old_token = proofs.iter().find(|proof| text(proof, "/name") == Some("token of the old secret"));
     let refused = old_token.and_then(|proof| text(proof, "/detail")).unwrap_or("?");
-    (show.say)(&format!("a token of the old secret is answered: {refused}"));
+    (show.say)(&format!("a token of the old secret gets: {refused}"));
     ensure!(refused == "401 {\"message\":\"Unauthorized\"}", "the old token was not refused");
     ensure!(text(&good, "/outcome") == Some("proved"), "the new secret was not proved: {good}");
     let version = text(&good, "/version").context("the ledger's row names no version")?;
@@ -317,7 +317,7 @@ fn followed(show: &mut Show<'_>) -> Result<Value> {
     let row = row_of(show).context("the ledger's row is gone")?;
     let run_id = text(&row, "/execution").context("the ledger's row names no execution")?;
     let reported = messages(show.aws)?.into_iter().find(|message| message.to_string().contains(run_id));
-    let message = reported.context("the channel was not told")?;
+    let message = reported.context("the channel got no message")?;
     for line in texts(&message).iter().flat_map(|text| text.lines()) {
         (show.say)(&format!("  {line}"));
     }
@@ -409,12 +409,12 @@ fn inventory_audit(show: &mut Show<'_>) -> Result<String> {
     ensure!(missing.contains(&format!("{secret} Missing")), "{secret} is not missing: {missing:?}");
     let paged = calls(show, &format!("{PREFIX}-inventory-audit"), before)?.0;
     ensure!(paged.iter().any(|call| call == "sns:Publish ok"), "nobody was paged");
-    (show.say)("the page was published; now somebody creates the secret by hand:");
+    (show.say)("the page was published; now someone creates the secret by hand:");
     let made = json!({"Name": secret, "SecretString": "rediss://redis.example:6379"});
     show.aws.secrets("CreateSecret", &made)?;
     let (_, by_hand) = inventory(show)?;
     let expected = format!("{secret} TagsMissing NotInState");
-    ensure!(by_hand.contains(&expected), "{secret} is not found as made by hand: {by_hand:?}");
+    ensure!(by_hand.contains(&expected), "{secret} is not reported as made by hand: {by_hand:?}");
     (show.say)("then Terraform takes it over, with its tags:");
     let tags = deploy::TAGS.map(|(key, value)| json!({"Key": key, "Value": value}));
     show.aws.secrets("TagResource", &json!({"SecretId": secret, "Tags": tags}))?;
@@ -427,7 +427,7 @@ fn inventory_audit(show: &mut Show<'_>) -> Result<String> {
     let secrets: Vec<_> = secrets.filter(|name| *name != secret).chain([secret]).collect();
     deploy::terraform_state(show.aws, &secrets)?;
     let (run_id, whole) = inventory(show)?;
-    ensure!(!whole.iter().any(|found| found.starts_with(secret)), "{secret} is not well: {whole:?}");
+    ensure!(!whole.iter().any(|found| found.starts_with(secret)), "{secret} has findings: {whole:?}");
     let table = show.aws.wire(
         "s3",
         "GET",
@@ -552,7 +552,7 @@ fn backup_audit(show: &mut Show<'_>) -> Result<String> {
     ensure!(!is_found("s3.versioning", deploy::ATTACHMENTS), "what was repaired is still a finding");
     ensure!(is_found("s3.versioning", "moveongs-dev-bench"), "a bucket without versions was not found");
     let paged = report.get("paged").and_then(Value::as_array).is_some_and(|paged| !paged.is_empty());
-    ensure!(paged, "a database without backups pages nobody");
+    ensure!(paged, "a database without backups causes no page");
     for key in report.get("reports").and_then(Value::as_array).into_iter().flatten() {
         (show.say)(&format!("report: s3://{}/{}", show.evidence_bucket, key.as_str().unwrap_or("?")));
     }
