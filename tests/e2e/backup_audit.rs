@@ -1319,7 +1319,7 @@ async fn each_refusal_says_why_and_changes_nothing() {
         assert_eq!(kind(world.repair(rule, INSTANCE, true).await), "NoRepair", "{rule}");
     }
     assert_eq!(kind(world.repair("s3.versioning", "somebody-elses-bucket", true).await), "NotFound");
-    // A retention change from 0 is an outage, which a person must choose.
+    // Changing the retention from 0 causes an outage, which a person must choose.
     world.modify(|change| change.backup_retention_period(0)).await;
     assert_eq!(kind(world.repair("rds.retention", INSTANCE, true).await), "RepairRefused");
     world.modify(|change| change.backup_retention_period(7)).await;
@@ -1440,7 +1440,7 @@ async fn in_order() -> (World, State) {
     let world = World::fresh().await;
     world.snapshot().await;
     world.set_up_by_people(ATTACHMENTS).await;
-    // A setting that is already right differs from a repair's result.
+    // Break everything first: a correct setting may differ from a repair's result.
     for rule in REPAIRS {
         world.spoil(rule, mended_by(rule)).await;
     }
