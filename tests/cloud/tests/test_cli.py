@@ -116,7 +116,7 @@ def aws(local: Listener, environment: dict[str, str], *words: str, text: str = "
 
 
 def one_of_each_service() -> list[Command]:
-    """A read or a wait of each service that people are told to use, so that the file it may name is not needed."""
+    """A read or a wait of each service in the advised commands, which needs no input file."""
     by_service: dict[str, Command] = {}
     for command in all_commands():
         is_whole = not command.is_elided and not any("file://" in word or "fileb://" in word for word in command.words)
