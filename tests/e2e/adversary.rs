@@ -1,4 +1,4 @@
-//! Who may only write a secret, with IAM enforced: no value of theirs becomes a login, or any credential, through a rotation.
+//! An attacker who can only write a secret, with IAM enforced: no rotation turns the attacker's value into a credential.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,7 +13,7 @@ use crate::secret::Secret;
 
 const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
 
-/// A client that may put values into one secret and move its labels, and nothing else.
+/// A client that may only put values into one secret and move its labels.
 async fn attacker(secret: &Secret<'_>) -> Client {
     let cloud = secret.cloud;
     let may = ["secretsmanager:PutSecretValue", "secretsmanager:UpdateSecretVersionStage"];
@@ -41,7 +41,7 @@ async fn stage(attacker: &Client, secret: &Secret<'_>, token: &str, value: &str)
     put.secret_string(value).version_stages("AWSPENDING").send().await.unwrap();
 }
 
-/// Gives the rotation up and begins another, by the commands of the message about `kind`.
+/// Abandons the rotation and starts another, with the commands of the message about `kind`.
 async fn cured(secret: &Secret<'_>, token: &str, kind: &str) {
     let reported = secret.cloud.messages(token).await;
     let reported =
@@ -53,8 +53,8 @@ async fn cured(secret: &Secret<'_>, token: &str, kind: &str) {
     assert_eq!(rotation["state"], "succeeded", "{kind}: {rotation}");
 }
 
-/// Stages `chosen` before createSecret and after each step; every step refuses it, and the advised commands cure. `reset` brings
-/// the system that checks the value back to where another rotation can begin, and `holds` says whether it takes `chosen`.
+/// Stages `chosen` before createSecret and after each step. Every step refuses it, and the advised commands help. `reset`
+/// prepares the system that checks the value for another rotation; `holds` returns whether that system accepts `chosen`.
 async fn attack(secret: &Secret<'_>, chosen: &str, reset: impl AsyncFn(), holds: impl AsyncFn() -> bool) {
     let attacker = attacker(secret).await;
     let token = secret.staged().await;
@@ -78,7 +78,7 @@ async fn attack(secret: &Secret<'_>, chosen: &str, reset: impl AsyncFn(), holds:
         for step in &STEPS[..done] {
             secret.step(step, &token).await.unwrap_or_else(|error| panic!("{step}: {error}"));
         }
-        // The version that a function filled keeps its value for ever; its label does not stay.
+        // A version filled by a function keeps its value forever, but not its label.
         let over = attacker.put_secret_value().secret_id(&secret.arn).client_request_token(&token);
         assert!(over.secret_string(chosen).version_stages("AWSPENDING").send().await.is_err());
         let own = uuid();
@@ -129,7 +129,7 @@ async fn nobody_who_may_write_database_url_gets_a_login_of_their_choice() {
             assert!(chosen != text && chosen.contains(password));
             attack(secret, &chosen, async || {}, holds).await;
         }
-        // In AWSCURRENT: what does not log in is brought nowhere.
+        // In AWSCURRENT: a value that does not log in is not deployed.
         let current = secret.value(&secret.labelled("AWSCURRENT").await.unwrap()).await;
         let (user, known) = crate::credential::parts(&current);
         let chosen = current.replacen(&encoded(&known), &encoded(password), 1);

@@ -1,4 +1,4 @@
-//! The commands that an operator's message advises, run as an operator runs them: pasted into a shell.
+//! The commands advised in operators' messages, run as an operator runs them: pasted into a shell.
 
 use std::process::Command;
 
@@ -7,15 +7,15 @@ use serde_json::Value;
 
 use crate::cloud::Cloud;
 
-/// The commands of one message, in their order.
+/// The commands of one message, in order.
 #[derive(Debug)]
 pub(crate) struct Advice {
     commands: Vec<String>,
 }
 
 impl Advice {
-    /// The commands in a message's text, or in the channel's JSON of it: what stands between backquotes and is or
-    /// pipes into a command of the AWS CLI.
+    /// The commands in a message's text or its JSON in the channel: text between backquotes that is an AWS CLI command or
+    /// pipes into one.
     pub(crate) fn of(message: &str) -> Self {
         let mut texts = Vec::new();
         match serde_json::from_str::<Value>(message) {
@@ -24,7 +24,7 @@ impl Advice {
         }
         let mut commands: Vec<String> = Vec::new();
         for text in texts {
-            // Slack's escapes, which it shows as the characters.
+            // Slack's escapes, which it displays as characters.
             let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
             let quoted = text
                 .split('`')
@@ -46,7 +46,7 @@ impl Advice {
         &self.commands
     }
 
-    /// Runs the only command that holds `part`, which must succeed; gives its output.
+    /// Runs the only command that contains `part`, which must succeed; returns its output.
     pub(crate) fn run(&self, cloud: &Cloud, part: &str) -> String {
         run(cloud, self.only(part))
     }
@@ -64,7 +64,7 @@ impl Advice {
         run_as(cloud, Some(key), self.only(part))
     }
 
-    /// The same, where the operator has put `content` into the file that the command names, without a line end.
+    /// The same, after the operator has written `content` without a line end to the file named in the command.
     pub(crate) fn run_with(&self, cloud: &Cloud, part: &str, file: &str, content: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(file), content).unwrap();
@@ -93,7 +93,7 @@ fn strings(json: &Value, texts: &mut Vec<String>) {
     }
 }
 
-/// Runs a command in a shell whose `aws` speaks to the local cloud and cannot reach AWS.
+/// Runs a command in a shell whose `aws` reaches the local cloud and cannot reach AWS.
 pub(crate) fn run(cloud: &Cloud, command: &str) -> String {
     run_as(cloud, None, command)
 }

@@ -1,8 +1,8 @@
-//! `backup-audit` against the local cloud: every rule on its real answers, what cannot be read, what changed since the run
-//! before, repairs with before and after, and what a crash, a second delivery or the end of the time leaves.
+//! `backup-audit` against the local cloud: every rule on real answers, unreadable facts, changes since the previous run,
+//! repairs with before and after, and the state after a crash, a second delivery or the time limit.
 //!
-//! The stack of the tests allows every repair, so what a run finds and can mend is mended by it: a rule that fails in one run
-//! passes in the next.
+//! The tests' stack allows every repair, so a run repairs all repairable findings: a rule that fails in one run passes in
+//! the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +35,7 @@ const STRANGER: &str = "210987654321";
 /// Id of the lifecycle rule, and of the policy's statement, that a repair adds.
 const OURS: &str = "moveongs-governance";
 const TLS_ONLY: &str = "OnlyOverTls";
-/// Id of those that people have added.
+/// Id of statements and lifecycle rules added by people.
 const THEIRS: &str = "Mine";
 
 /// The rules that have a repair.
@@ -58,7 +58,7 @@ const REPAIRS: [&str; 16] = [
     "terraform.lock-protection",
 ];
 
-/// The other rules that the tests' environment can show both ways: what time or a person mends.
+/// The other rules that the tests' environment can make pass and fail: time or a person fixes them.
 const BOTH_WAYS: [&str; 8] = [
     "ecs.grace-period",
     "grafana.fresh",
@@ -70,17 +70,17 @@ const BOTH_WAYS: [&str; 8] = [
     "s3.uploads-fresh",
 ];
 
-/// What repairs may change, by their rules, and all that lies beside it, by its resource.
+/// The settings that repairs may change, by rule, and all other settings, by resource.
 type State = BTreeMap<&'static str, String>;
 
 struct World {
     cloud: Cloud,
-    /// Pages that came before.
+    /// Earlier pages.
     pages: usize,
 }
 
 impl World {
-    /// No record, note, report or fault; the environment in order as far as it can be.
+    /// A world without record, note, report or fault, and with as few findings as possible.
     async fn fresh() -> Self {
         let world = Self { pages: 0, cloud: Cloud::connect("backup-audit").await };
         world.cloud.calm().await;
@@ -109,7 +109,7 @@ impl World {
         }
     }
 
-    /// Lets the next run be that of another day: the run before stays known, and today has no record.
+    /// Makes the next run that of another day: keeps the previous run, and removes today's record.
     async fn next_day(&self) {
         let key = note(LATEST);
         let mut latest = self.cloud.json(&key).await.expect("a run before");
@@ -134,7 +134,7 @@ impl World {
         self.cloud.admin(Method::POST, "rds/instance", Some(body)).await;
     }
 
-    /// Gives all automated snapshots an age; there is one at least.
+    /// Sets the age of all automated snapshots, at least one.
     async fn snapshots_of(&self, seconds_ago: i64) {
         let listed = self.cloud.rds.describe_db_snapshots().db_instance_identifier(INSTANCE);
         let listed = listed.snapshot_type("automated").send().await.unwrap();
@@ -216,7 +216,7 @@ impl World {
         }
     }
 
-    /// What a person could have set up: the rules that nothing here repairs.
+    /// Settings that a person could have made, for the rules without a repair.
     async fn good(&self) {
         self.modify(|change| {
             change
@@ -274,7 +274,7 @@ impl World {
         self.cloud.admin(Method::POST, "rds/blue-green", Some(chosen)).await;
     }
 
-    /// A plan of AWS Backup that selects resources, with a continuous rule that keeps so many days; gives its id.
+    /// An AWS Backup plan for resources, with a continuous rule that keeps `days` days; returns its id.
     async fn plan(&self, resources: Value, days: u16) -> String {
         let vault = json!({});
         let there = self.cloud.rest("backup", Method::GET, "/backup-vaults/", Value::Null).await;
@@ -302,7 +302,7 @@ impl World {
         self.cloud.rest("backup", Method::DELETE, &path, Value::Null).await;
     }
 
-    /// Everything that a run can mend or that time brings, the wrong way round.
+    /// Breaks everything that a run can repair or that time changes.
     async fn bad(&self) {
         self.snapshot().await;
         for rule in REPAIRS {
@@ -317,7 +317,7 @@ impl World {
         self.cloud.admin(Method::POST, "s3/object", Some(order)).await;
     }
 
-    /// Makes a rule that has a repair fail on a resource, and changes nothing else of it.
+    /// Makes a rule with a repair fail on a resource, and changes nothing else.
     async fn spoil(&self, rule: &str, resource: &str) {
         match rule {
             "rds.retention" => self.modify(|change| change.backup_retention_period(1)).await,
@@ -399,7 +399,7 @@ impl World {
         self.bucket_part(bucket, "policy", (!statements.is_empty()).then_some(&policy)).await;
     }
 
-    /// A statement and a lifecycle rule that people have given a bucket, and nothing else.
+    /// A bucket with only a statement and a lifecycle rule made by people.
     async fn set_up_by_people(&self, bucket: &str) {
         let statement = json!({"Sid": THEIRS, "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject",
             "Resource": format!("arn:aws:s3:::{bucket}/never/*")});
@@ -410,7 +410,7 @@ impl World {
         self.set_lifecycle(bucket, vec![rule]).await;
     }
 
-    /// A manual snapshot of this environment, not encrypted, so that it can be shared with everybody; nobody may restore it.
+    /// A manual, unencrypted snapshot of this environment, which could be shared publicly but is shared with no account.
     async fn snapshot(&self) {
         let seed = json!({"instances": 0, "buckets": 0, "secrets": 0, "snapshots": 1});
         self.cloud.admin(Method::POST, "seed", Some(seed)).await;
@@ -458,7 +458,7 @@ impl World {
         self.cloud.admin(Method::POST, "s3/object", Some(order)).await;
     }
 
-    /// What repairs may change, and what lies beside it.
+    /// The settings that repairs may change, and those beside them.
     async fn state(&self) -> State {
         let (mut state, s3, bucket) = (State::new(), &self.cloud.s3, ATTACHMENTS);
         let found = self.cloud.rds.describe_db_instances().db_instance_identifier(INSTANCE).send().await;
@@ -567,7 +567,7 @@ impl World {
         self.cloud.invoke(json!({"repair": {"rule": rule, "resource": resource, "apply": apply}})).await
     }
 
-    /// Asks for a repair that is needed; gives the calls by which it changed something.
+    /// Requests a needed repair; returns its changing calls.
     async fn mend(&self, rule: &str) -> Vec<String> {
         let before = self.cloud.last_call().await;
         let done = self.repair(rule, mended_by(rule), true).await;
@@ -578,25 +578,24 @@ impl World {
             "{rule}: {done}"
         );
         let mut calls = self.changes(before).await;
-        // The records 1, 2, 4 and so on are followed by the note that the chain has begun; the first one is of long ago.
+        // The note of the chain's start follows the records 1, 2, 4 and so on; the first record is old.
         if (1 + self.cloud.evidence("backup-audit").await.len()).is_power_of_two() {
             assert_eq!(calls.remove(RECORDED + 1), "s3:PutObject", "{rule}: {calls:?}");
         }
         calls
     }
 
-    /// The function's calls since one that change something.
+    /// The function's changing calls after the given one.
     async fn changes(&self, after: u64) -> Vec<String> {
         self.cloud.calls(after).await.0.into_iter().filter(|call| changes(call)).collect()
     }
 
-    /// Whether every repair that was begun has its record.
+    /// Whether every started repair has its record.
     async fn is_concluded(&self) -> bool {
         self.cloud.json(&note("repairs")).await.is_none_or(|open| open == json!([]))
     }
 
-    /// What records and channel say of repairs, by their rules. Each record has before and after, and before the rule did not
-    /// hold.
+    /// The repairs in records and channel, by rule. Each record has before and after, and the rule failed before.
     async fn accounts(&self) -> BTreeMap<String, Account> {
         let mut accounts = BTreeMap::<String, Account>::new();
         for record in self.repairs().await {
@@ -631,7 +630,7 @@ impl World {
         found.status().is_some_and(|status| status.as_str() == "Enabled")
     }
 
-    /// Changes the function's settings, as a deployment does: those that are not told are the stack's.
+    /// Changes the function's settings, as a deployment does; the others are the stack's.
     async fn configure(&self, timeout: i32, settings: &[(&str, &str)]) {
         let function = self.cloud.function();
         let found =
@@ -651,26 +650,26 @@ impl World {
     }
 }
 
-/// What is said of a rule's repairs.
+/// Messages and records of a rule's repairs.
 #[derive(Debug, Default)]
 struct Account {
     records: Vec<Repaired>,
-    /// How often the channel was told.
+    /// Number of messages in the channel.
     reported: usize,
 }
 
 impl Account {
-    /// Whether all records are of one change, and one of them says that it helped.
+    /// Whether all records describe one change, and one of them shows that it helped.
     fn is_of_one_change(&self) -> bool {
         self.records.iter().all(|record| record.change == self.records[0].change)
             && self.records.iter().any(|record| record.holds)
     }
 }
 
-/// What a record says of a repair.
+/// A repair in a record.
 #[derive(Debug)]
 struct Repaired {
-    /// Whether the rule held when it was looked at again.
+    /// Whether the rule passed when it was checked again.
     holds: bool,
     change: String,
 }
@@ -685,7 +684,7 @@ fn mended_by(rule: &str) -> &'static str {
     }
 }
 
-/// What S3 answers where nothing is configured.
+/// S3's answers if nothing is configured.
 fn absent<T, E: ProvideErrorMetadata + std::fmt::Debug>(found: Result<T, E>, code: &str) -> Option<T> {
     match found {
         Err(error) if error.code() == Some(code) => None,
@@ -790,7 +789,7 @@ async fn what_aws_backup_owns_is_judged_by_its_plan_and_not_repaired() {
     assert_eq!(world.verdict(&report, "rds.backup-plan", INSTANCE).await, "pass");
     assert_eq!(world.verdict(&report, "account.in-backup-plan", ATTACHMENTS).await, "pass");
     assert_eq!(world.verdict(&report, "account.in-backup-plan", TABLE).await, "fail");
-    // What RDS shows is what it was; the plan is mended.
+    // RDS's settings are unchanged; the plan is repaired.
     world.drop_plan(&plan).await;
     let plan = world.plan(json!(["arn:aws:rds:*:*:db:*"]), 7).await;
     assert_eq!(world.verdict(&world.audit().await, "rds.retention", INSTANCE).await, "pass");
@@ -854,7 +853,7 @@ async fn a_cluster_answers_for_its_members() {
     assert_eq!(of("audit.coverage", "rds:clusters"), Some("pass"));
     assert_eq!(world.pages("rds.snapshot-public").await, 1);
     assert_eq!(world.pages("rds.snapshot-fresh").await, 0);
-    // What could be repaired was.
+    // All repairable findings were repaired.
     let mended = world.audit().await;
     for (rule, name) in [
         ("rds.retention", cluster),
@@ -883,7 +882,7 @@ async fn a_cluster_answers_for_its_members() {
     .await;
 }
 
-/// A copy that waits for its switchover is named, and its backups are not asked for.
+/// A copy that waits for its switchover is named, and its backups are not required.
 #[tokio::test]
 async fn the_copy_of_a_blue_green_deployment_is_named_and_wakes_nobody() {
     let world = World::fresh().await;
@@ -916,8 +915,7 @@ async fn every_rule_is_judged_on_real_answers_and_what_is_mended_passes_the_next
         }
     };
     world.bad().await;
-    // What this stack does not ask for: two zones, an export of Grafana, a load balancer before a service, and an exception
-    // whose day is over.
+    // Not required by this stack: two zones, an export of Grafana, a load balancer for a service, and an expired exception.
     let exception = json!({"rule": "rds.encryption", "resource": "no-such-instance", "reason": "r", "owner": "o", "until": "2026-01-31"});
     let policy = json!({"backups": {"audit": {"multi_az": ["dev"], "exceptions": [exception]}}});
     world.cloud.set_policy(&policy).await;
@@ -930,7 +928,7 @@ async fn every_rule_is_judged_on_real_answers_and_what_is_mended_passes_the_next
     assert_eq!(first["result"], "failed");
     note(world.verdicts(&first).await);
     world.drop_plan(&plan).await;
-    // What time and a person mend; the rest was mended by the run.
+    // Time and a person fix these; the run repaired the rest.
     world.good().await;
     world.modify(|change| change.multi_az(true)).await;
     world.balance(Some(60)).await;
@@ -1044,7 +1042,7 @@ async fn what_cannot_be_read_is_neither_in_order_nor_failing_and_a_dark_service_
     eventually("the page", async || (world.pages("unreadable/rds").await == 1).then_some(())).await;
     assert_eq!(world.pages("unreadable/s3").await, 0);
 
-    // What was open is not resolved by not being seen.
+    // An open problem that the run could not check is not resolved.
     world.next_day().await;
     world.cloud.admin(Method::DELETE, "faults", None).await;
     let seen = world.audit().await;
@@ -1113,7 +1111,7 @@ async fn throttling_drops_nothing() {
     assert!(world.cloud.hits("throttle").await >= 3);
     assert_eq!(world.verdicts(&throttled).await.len(), world.verdicts(&calm).await.len());
     assert_eq!(throttled["counts"]["unknown"], 0, "{throttled}");
-    // Nor does it make anything new where the evidence is throttled, or page a second time.
+    // With throttled evidence it also creates nothing new and does not page twice.
     world.next_day().await;
     world.cloud.calm().await;
     let first = json!({"service": "s3", "action": "ListObjectsV2", "effect": "throttle", "count": 100});
@@ -1133,7 +1131,7 @@ async fn a_run_whose_time_is_over_says_what_it_did_not_see() {
         world.audit().await;
         world.next_day().await;
     }
-    // All but a moment of this is kept back for reports; and one bucket does not answer within it.
+    // Nearly all of this time is reserved for reports, and one bucket does not answer within it.
     world.configure(153, &[]).await;
     world.cloud.fault(json!({"service": "s3", "action": "GetBucketVersioning", "resource": format!("arn:aws:s3:::{STATE}"), "effect": "timeout", "seconds": 15})).await;
     let report = world.audit().await;
@@ -1274,7 +1272,7 @@ async fn a_buckets_policy_is_evaluated_and_the_accounts_block_counts() {
     assert!(expiration.contains("rule tmp, tmp/"), "{expiration}");
     let foreign = found(&report, "s3.foreign-access");
     assert!(foreign["verdict"] == "fail" && foreign.to_string().contains(STRANGER), "{foreign}");
-    // What is told cures, with an editor that takes the statement out.
+    // The advised commands help, with an editor that removes the statement.
     let command = foreign["next_step"].as_str().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let edit = "python3 -c \"import json, sys; p = json.load(open(sys.argv[1])); p['Statement'].pop(); json.dump(p, open(sys.argv[1], 'w'))\"";
@@ -1294,7 +1292,7 @@ async fn a_buckets_policy_is_evaluated_and_the_accounts_block_counts() {
     for rule in ["s3.public", "s3.public-access-block"] {
         assert_eq!(found(&report, rule), Value::Null, "{report}");
     }
-    // A refused look at the account leaves what depends on it open, and nothing else.
+    // If reading the account's block is refused, only the rules that depend on it are unknown.
     world.cloud.fault(json!({"service": "s3control", "action": "GetPublicAccessBlock", "effect": "error", "status": 403, "code": "AccessDenied", "count": 0})).await;
     let report = look().await;
     for rule in ["s3.public", "s3.public-access-block"] {
@@ -1321,11 +1319,11 @@ async fn each_refusal_says_why_and_changes_nothing() {
         assert_eq!(kind(world.repair(rule, INSTANCE, true).await), "NoRepair", "{rule}");
     }
     assert_eq!(kind(world.repair("s3.versioning", "somebody-elses-bucket", true).await), "NotFound");
-    // Retention 0 to some is an outage, which a person chooses.
+    // Changing the retention from 0 causes an outage, which a person must choose.
     world.modify(|change| change.backup_retention_period(0)).await;
     assert_eq!(kind(world.repair("rds.retention", INSTANCE, true).await), "RepairRefused");
     world.modify(|change| change.backup_retention_period(7)).await;
-    // Nobody repairs the evidence bucket, whatever is asked.
+    // No request repairs the evidence bucket.
     let suspended = world.cloud.s3.get_bucket_versioning().bucket(EVIDENCE).send().await.unwrap();
     assert!(suspended.status().is_some());
     world.cloud.s3.delete_public_access_block().bucket(EVIDENCE).send().await.unwrap();
@@ -1371,12 +1369,12 @@ async fn the_same_event_twice_is_one_record_one_page_and_one_repair_each() {
 async fn every_crash_point_ends_with_the_repair_done_recorded_and_one_record_of_the_day() {
     let world = World::fresh().await;
     world.bucket_part(UPLOADS, "versioning", None).await;
-    // A cold start looks at the policy, in the same place each time.
+    // A cold start reads the policy, always at the same point.
     world.cloud.restart().await;
     let before = world.cloud.last_call().await;
     world.audit().await;
     let calls = world.cloud.calls(before).await.0;
-    // Reads change nothing: to die before one, or before the next change, is to die after the change before it.
+    // Reads change nothing: a death before one, or before the next change, equals a death after the previous change.
     let changes: Vec<_> = (1..=calls.len()).filter(|nth| changes(&calls[nth - 1])).collect();
     assert!(changes.len() >= 12, "{calls:?}");
     let mut points = Vec::new();
@@ -1426,11 +1424,11 @@ async fn crash(when: &str, nth: usize) -> Value {
     json!({"when": when, "call": nth, "operation": operation, "end": "succeeded", "repairs": repairs.len(), "told": reported})
 }
 
-/// Calls by which the function says what it does, and which change nothing that it looks after.
+/// Calls for reports, which change no audited resource.
 const SAYING: [&str; 3] = ["s3:PutObject", "slack:chat.postMessage", "sns:Publish"];
 
-/// The calls of a repair that change something, in order: its note, the change, the message, the note of the record's place,
-/// the record, the end of its note.
+/// The changing calls of a repair, in order: its note, the change, the message, the note of the record's place, the record,
+/// the end of its note.
 const NOTED: usize = 0;
 const CHANGED: usize = 1;
 const REPORTED: usize = 2;
@@ -1442,7 +1440,7 @@ async fn in_order() -> (World, State) {
     let world = World::fresh().await;
     world.snapshot().await;
     world.set_up_by_people(ATTACHMENTS).await;
-    // What is in order already is not as a repair leaves it.
+    // Break everything first: a correct setting may differ from a repair's result.
     for rule in REPAIRS {
         world.spoil(rule, mended_by(rule)).await;
     }
@@ -1455,7 +1453,7 @@ async fn in_order() -> (World, State) {
 }
 
 impl World {
-    /// Breaks everything that has a repair. Nothing is told or recorded yet.
+    /// Breaks everything that has a repair, before any report or record.
     async fn spoiled(&self, good: &State) -> State {
         self.forget().await;
         for rule in REPAIRS {
@@ -1507,7 +1505,7 @@ async fn a_repair_that_is_asked_for_while_it_is_made_ends_with_the_rule_held_and
         world.forget().await;
         world.spoil(rule, mended_by(rule)).await;
         world.cloud.calm().await;
-        // The first is held when it makes the change, until the second has come to its end.
+        // The first is held at its change until the second has ended.
         let (service, action) = calls[CHANGED].split_once(':').unwrap();
         world
             .cloud
@@ -1575,7 +1573,7 @@ async fn every_repair_that_dies_ends_with_the_rule_held_one_change_and_its_recor
         calls.insert(rule, of_rule);
     }
     let mut points = Vec::new();
-    // After the change, to be asked again is to read that nothing is needed: enough for every second one, in turn.
+    // After the change, a repeated request only reads that nothing is needed: every second kill point is enough.
     let every: [fn(usize) -> bool; 2] = [|_| true, |_| false];
     for is_asked_again in every {
         points.extend(all_die(&world, &good, &calls, ("before", NOTED), is_asked_again).await);
@@ -1594,7 +1592,7 @@ async fn every_repair_that_dies_ends_with_the_rule_held_one_change_and_its_recor
     matrix::write("backup-repairs", &points, json!({"repairs": REPAIRS.len()}));
 }
 
-/// Kills every repair at the same of its calls. Then it is asked for again, or is not; at the end comes the daily audit.
+/// Kills every repair at the same call. Then requests it again or not; at the end the daily audit runs.
 async fn all_die(
     world: &World,
     good: &State,
@@ -1639,8 +1637,8 @@ async fn all_die(
     made.sort();
     wanted.sort();
     assert_eq!(made, wanted, "{every}");
-    // One that died between its note and the change is concluded by the audit, and another has made the change. And a message
-    // is told again rather than never.
+    // If one died between its note and the change, the audit concludes it and another run has made the change. A message may
+    // be sent twice, but never lost.
     let is_only_noted = when == "after" && nth == NOTED;
     let is_unrecorded = when == "after" && (REPORTED..RECORDED).contains(&nth);
     let accounts = world.accounts().await;
@@ -1692,7 +1690,7 @@ async fn errors_in_the_applications_logs_need_a_metric_and_an_alarm_and_the_comm
 
     shell("aws cloudwatch disable-alarm-actions --alarm-names moveongs-dev-api-unhandled-error");
     assert!(finding().await.is_some());
-    // Both at once, as the message of an account without either has them.
+    // Both at once, as in the message of an account without either.
     clean();
     shell(&command);
     assert_eq!(finding().await, None);

@@ -1,4 +1,4 @@
-//! The local cloud as a test sees it: clients of the account's root, and the admin interface.
+//! The local cloud for tests: clients of the account's root, and the admin interface.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(crate) const PREFIX: &str = "/moveongs/dev/test/";
 pub(crate) struct Cloud {
     /// Name of the procedure, e.g. `rotate-random`.
     pub(crate) procedure: &'static str,
-    /// What the cloud says of itself.
+    /// The content of `cloud.json`.
     pub(crate) facts: Value,
     folder: PathBuf,
     endpoint: String,
@@ -36,7 +36,7 @@ pub(crate) struct Cloud {
 }
 
 impl Cloud {
-    /// The cloud whose `cloud.json` stands in `LOCALCLOUD`, for tests of one procedure.
+    /// The cloud whose `cloud.json` is named in `LOCALCLOUD`, for tests of one procedure.
     pub(crate) async fn connect(procedure: &'static str) -> Self {
         let all = Self::all();
         assert_eq!(all.len(), 1, "these tests have one local cloud");
@@ -84,7 +84,7 @@ impl Cloud {
         }
     }
 
-    /// Name of the function under test, as `template.yaml` gives it in the local cloud's stack.
+    /// Name of the function under test in the local cloud's stack.
     pub(crate) fn function(&self) -> String {
         format!("moveongs-dev-{}", self.procedure)
     }
@@ -117,7 +117,7 @@ impl Cloud {
         serde_json::from_str(&text).unwrap()
     }
 
-    /// An S3 client of a new IAM user who may do everything; the account's root is above policies here.
+    /// An S3 client of a new IAM user with all permissions; policies do not apply to the account's root here.
     pub(crate) async fn administrator(&self, name: &str) -> aws_sdk_s3::Client {
         self.s3_as(self.user(name, json!({"Effect": "Allow", "Action": "*", "Resource": "*"})).await)
     }
@@ -132,7 +132,7 @@ impl Cloud {
         aws_sdk_s3::config::Credentials::new(id, secret, None, None, "user")
     }
 
-    /// Keys of a session of who deploys the stack: the role in `DeployerArns`, which may do everything.
+    /// Keys of a deployer's session: the role in `DeployerArns`, with all permissions.
     pub(crate) async fn deployer(&self) -> aws_sdk_s3::config::Credentials {
         const NAME: &str = "moveongs-dev-deployer";
         let everything = json!({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}});
@@ -184,7 +184,7 @@ impl Cloud {
         self.query("iam", action, &parameters).await
     }
 
-    /// Calls a service that takes forms, as the account's root, whose signature the local cloud does not check.
+    /// Calls a service of the query protocol as the account's root, whose signature the local cloud does not check.
     pub(crate) async fn query(&self, service: &str, action: &str, more: &[(&str, &str)]) -> String {
         self.answer(service, action, more).await.unwrap()
     }
@@ -204,7 +204,7 @@ impl Cloud {
         answer.unwrap().error_for_status()?.text().await
     }
 
-    /// Calls a service that takes JSON, as the account's root.
+    /// Calls a service of a JSON protocol as the account's root.
     pub(crate) async fn json_call(&self, service: &str, target: &str, body: Value) -> Value {
         let scope = format!(
             "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
@@ -216,7 +216,7 @@ impl Cloud {
         if answer.is_empty() { Value::Null } else { serde_json::from_str(&answer).unwrap() }
     }
 
-    /// Calls a service with an API of paths, as the account's root.
+    /// Calls a REST service as the account's root.
     pub(crate) async fn rest(&self, service: &str, method: Method, path: &str, body: Value) -> Value {
         let scope = format!(
             "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0"
@@ -257,14 +257,14 @@ impl Cloud {
         assert_eq!(found, patterns.len(), "{rules}");
     }
 
-    /// Calls the application; gives status and body.
+    /// Calls the application; returns status and body.
     pub(crate) async fn application(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
         let url = self.facts["moveongs_url"].as_str().unwrap();
         let answer = self.http.request(method, format!("{url}{path}")).json(&body).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
-    /// The bodies of all messages that have come to a queue and that nobody has taken.
+    /// The bodies of all unreceived messages in a queue.
     pub(crate) async fn queued(&self, queue: &str) -> Vec<Value> {
         let url = format!("{}/_ministack/sqs/messages?QueueUrl={}", self.endpoint, self.queue_url(queue));
         let answer: Value = self.http.get(url).send().await.unwrap().json().await.unwrap();
@@ -306,7 +306,7 @@ impl Cloud {
         self.admin(Method::POST, "faults", Some(full)).await;
     }
 
-    /// How often the armed faults with an effect have struck.
+    /// Number of hits of the armed faults with an effect.
     pub(crate) async fn hits(&self, effect: &str) -> u64 {
         let rules = self.admin(Method::GET, "faults", None).await;
         let rules = rules["rules"].as_array().unwrap().iter().filter(|rule| rule["effect"] == effect);
@@ -324,19 +324,19 @@ impl Cloud {
         (calls.iter().map(name).collect(), log["last"].as_u64().unwrap())
     }
 
-    /// Number of the newest call of anybody.
+    /// Number of the newest call by any caller.
     pub(crate) async fn last_call(&self) -> u64 {
         self.calls(u64::from(u32::MAX)).await.1
     }
 
-    /// The texts of the channel's messages that mention `about`, blocks and all.
+    /// The texts of the channel's messages that mention `about`, including blocks.
     pub(crate) async fn messages(&self, about: &str) -> Vec<String> {
         let messages = self.admin(Method::GET, "slack/messages", None).await;
         let texts = messages["messages"].as_array().unwrap().iter().map(Value::to_string);
         texts.filter(|text| text.contains(about)).collect()
     }
 
-    /// Invokes the function with a step's event as a state machine does: again when the function was killed.
+    /// Invokes the function with a step's event as a state machine does: retries after a kill.
     pub(crate) async fn despite_death(&self, event: Value) -> Value {
         match self.invoke(event.clone()).await {
             Ok(answer) => answer,
@@ -416,8 +416,8 @@ impl Cloud {
         records
     }
 
-    /// Begins a procedure's chain with a record that is older than a week, so that an audit holds nothing back. [`Cloud::evidence`]
-    /// leaves it out.
+    /// Starts a procedure's chain with a record older than a week, so that an audit holds nothing back. [`Cloud::evidence`]
+    /// omits it.
     pub(crate) async fn begin_long_ago(&self, procedure: &str) {
         let at = json!({"utc": "2026-01-01T12:00:00Z", "local": "2026-01-01 09:00:00 -03:00"});
         let record = json!({"schema": 1, "procedure": procedure, "sequence": 1, "previous": null, "run_id": LONG_AGO,
@@ -451,7 +451,7 @@ impl Cloud {
         keys
     }
 
-    /// Puts a policy in force, as the deployer does: the function starts anew and reads it. No event says so.
+    /// Puts a policy in force as the deployer does, without an event: a restarted function reads it.
     pub(crate) async fn set_policy(&self, patch: &Value) {
         self.policy_events(false).await;
         let commit = "5eed00c0ffee5eed00c0ffee5eed00c0ffee5eed";
@@ -460,7 +460,7 @@ impl Cloud {
         self.restart().await;
     }
 
-    /// Lets the defaults hold.
+    /// Puts the defaults in force.
     pub(crate) async fn forget_policy(&self) {
         if !self.keys("policy/").await.is_empty() {
             self.policy_events(false).await;
@@ -469,13 +469,13 @@ impl Cloud {
         }
     }
 
-    /// Writes the policy's document, whatever it says.
+    /// Writes the policy's document with any content.
     pub(crate) async fn put_policy(&self, document: &str) {
         let put = self.s3.put_object().bucket(EVIDENCE).key(shared::policy::KEY);
         put.body(document.to_owned().into_bytes().into()).send().await.unwrap();
     }
 
-    /// Lets the next invocation be a cold start.
+    /// Makes the next invocation a cold start.
     pub(crate) async fn restart(&self) {
         let found =
             self.lambda.get_function_configuration().function_name(self.function()).send().await.unwrap();
@@ -488,8 +488,8 @@ impl Cloud {
         update.environment(environment).send().await.unwrap();
     }
 
-    /// Removes every version of every object below a prefix, as if none had ever been there. Only the account's root can, which
-    /// is above the bucket's policy here.
+    /// Removes every version of every object below a prefix. Only the account's root can, to which the bucket's policy does not
+    /// apply here.
     pub(crate) async fn wipe(&self, prefix: &str) {
         loop {
             let listed = self.s3.list_object_versions().bucket(EVIDENCE).prefix(prefix).send().await.unwrap();
@@ -507,7 +507,7 @@ impl Cloud {
         }
     }
 
-    /// Subscribes a queue to the paging topic, and counts what is in it.
+    /// Subscribes a queue to the paging topic, and counts its messages.
     pub(crate) async fn listen_to_pages(&self, queue: &str) -> usize {
         let topic = "arn:aws:sns:us-east-1:000000000000:moveongs-dev-paging";
         let arn = format!("arn:aws:sqs:us-east-1:000000000000:{queue}");
@@ -539,7 +539,7 @@ impl Cloud {
         Some(serde_json::from_slice(&object.body.collect().await.unwrap().into_bytes()).unwrap())
     }
 
-    /// The function's log lines that hold `text`.
+    /// The function's log lines that contain `text`.
     pub(crate) async fn log_lines(&self, text: &str) -> Vec<String> {
         let group = format!("/aws/lambda/{}", self.function());
         let (mut lines, mut from) = (Vec::new(), 0);
@@ -560,7 +560,7 @@ impl Cloud {
     }
 }
 
-/// The trust policy of a role that may be assumed by one principal.
+/// The trust policy of a role that one principal may assume.
 fn trust(who: &Value) -> String {
     let statement = json!({"Effect": "Allow", "Principal": who, "Action": "sts:AssumeRole"});
     json!({"Version": "2012-10-17", "Statement": statement}).to_string()
@@ -572,7 +572,7 @@ fn element(answer: &str, tag: &str) -> String {
     rest.split('<').next().unwrap().to_owned()
 }
 
-/// Polls until `look` finds something; a test that never sees it fails with `what`.
+/// Polls until `look` finds something; otherwise fails the test with `what`.
 pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
     // Each poll costs the cloud CPU time, and several clouds share the processors.
     for _ in 0..2000 {

@@ -16,7 +16,7 @@ pub(crate) fn case() -> Value {
     case
 }
 
-/// Makes the cluster and its member; both are there at once.
+/// Makes the cluster and its member, which are available at once.
 pub(crate) async fn make(cloud: &Cloud) {
     remove(cloud).await;
     let engine = case()["Engine"].as_str().unwrap().to_owned();
@@ -54,7 +54,7 @@ pub(crate) async fn snapshots(client: &aws_sdk_rds::Client) -> Vec<DbClusterSnap
     listed.db_cluster_snapshots.unwrap_or_default()
 }
 
-/// Lets the cluster show a status.
+/// Sets the cluster's status.
 pub(crate) async fn show(cloud: &Cloud, status: &str) {
     let order = json!({"cluster": CLUSTER, "status": status});
     cloud.admin(Method::POST, "rds/cluster", Some(order)).await;

@@ -1,4 +1,4 @@
-//! A database secret of a test: its user, its value, and who can log in with it.
+//! A test's database secret: its user, its value, and logins with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,7 +19,7 @@ pub(crate) enum Strategy {
 
 pub(crate) const BOTH: [Strategy; 2] = [Strategy::Single, Strategy::Alternating];
 
-/// All that RFC 3986 reserves in a part of a URL.
+/// All characters reserved by RFC 3986 in a part of a URL.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What an administrator who is no superuser can read of a pair: the roles with their attributes and settings, their
@@ -60,12 +60,12 @@ SELECT jsonb_build_object(
     'database', (SELECT jsonb_build_array(datdba::regrole::text, datacl::text) FROM here)
 )::text";
 
-/// What a step that changes nothing leaves as it is.
+/// The state that a step without changes preserves.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Snapshot {
     /// The secret's versions.
     pub(crate) versions: BTreeMap<String, Staged>,
-    /// What the database has of the pair, in its own database.
+    /// The pair's facts in its own database.
     pub(crate) database: Value,
 }
 
@@ -73,11 +73,11 @@ pub(crate) struct Snapshot {
 #[derive(Debug, Default, Eq, PartialEq)]
 pub(crate) struct Staged {
     pub(crate) labels: BTreeSet<String>,
-    /// What the server says to the version's credential: `welcome` or an SQLSTATE. None when the version has no value.
+    /// The server's answer to the version's credential: `welcome` or an SQLSTATE. None if the version has no value.
     pub(crate) answer: Option<String>,
 }
 
-/// A secret with the URL of a database of its own, which nothing has rotated yet.
+/// A secret with the URL of its own database, not yet rotated.
 pub(crate) struct Credential<'a> {
     pub(crate) secret: Secret<'a>,
     pub(crate) server: Server,
@@ -99,7 +99,7 @@ impl<'a> Credential<'a> {
         Self::with_value(cloud, server, strategy, &user, &url).await
     }
 
-    /// The same for a user that is there already.
+    /// The same for an existing user.
     pub(crate) async fn with_value(
         cloud: &'a Cloud,
         server: Server,
@@ -118,7 +118,7 @@ impl<'a> Credential<'a> {
         Self { secret, server, strategy, user: user.to_owned(), database: user.to_owned() }
     }
 
-    /// Another secret about the same user.
+    /// Another secret of the same user.
     pub(crate) async fn beside(&self, name: &str, value: &str) -> Self {
         let name = format!("{}-{name}", self.database);
         let other = Self::with_value(self.cloud(), self.server.clone(), self.strategy, &name, value).await;
@@ -148,7 +148,7 @@ impl<'a> Credential<'a> {
         self.server.login(&self.database, &user, &password).await
     }
 
-    /// Whether a version's credential is good; a failure of another kind than a refusal fails the test.
+    /// Whether a version's credential works; any failure other than a refusal fails the test.
     pub(crate) async fn logs_in(&self, version: &str) -> bool {
         match self.enter(version).await {
             Ok(_) => true,
@@ -194,7 +194,7 @@ impl<'a> Credential<'a> {
         assert_eq!(record["result"], "succeeded");
     }
 
-    /// The secret and the pair as they are now.
+    /// The current state of the secret and the pair.
     pub(crate) async fn snapshot(&self) -> Snapshot {
         let mut versions = self.secret.labels().await;
         let listed = self.cloud().secrets.list_secret_version_ids().secret_id(&self.secret.arn);
@@ -221,7 +221,7 @@ impl<'a> Credential<'a> {
         Snapshot { versions, database: serde_json::from_str(found.get(0)).unwrap() }
     }
 
-    /// That nothing was changed since the snapshot was taken.
+    /// Asserts that nothing has changed since the snapshot.
     pub(crate) async fn untouched(&self, since: &Snapshot) {
         assert_eq!(&self.snapshot().await, since);
     }

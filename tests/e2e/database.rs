@@ -1,5 +1,5 @@
-//! The database side of `rotate-database` against real servers, of the oldest and the newest major that the local cloud
-//! has: what each failure is told as, and what a hand-over leaves behind.
+//! The database side of `rotate-database` against real servers of the local cloud's oldest and newest major: the error of
+//! each failure, and the state after a hand-over.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -168,8 +168,8 @@ impl Server {
             .map(|file| self.folder.join("rds").join(&resource).join("data").join(file))
     }
 
-    /// The port of somebody in the middle, with the certificate of another server that every client trusts, for one
-    /// login; and the mechanism of that login.
+    /// The port of a man in the middle for one login, with another server's certificate that every client trusts; and the
+    /// mechanism of that login.
     async fn relayed(&self, other: &Self) -> (u16, JoinHandle<String>) {
         let seen = other.shown().await;
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -178,7 +178,7 @@ impl Server {
         (own, spawn_blocking(move || relay(&listener, seen, port, trusted)))
     }
 
-    /// The port of somebody with this server's certificate who asks one login for its password in clear text; and the
+    /// The port of an attacker with this server's certificate who asks one login for its password in clear text; and the
     /// answer.
     async fn asking(&self) -> (u16, JoinHandle<Vec<u8>>) {
         let (seen, listener) = (self.shown().await, TcpListener::bind("127.0.0.1:0").unwrap());
@@ -186,7 +186,7 @@ impl Server {
         (port, spawn_blocking(move || ask_in_clear(&listener, seen)))
     }
 
-    /// What a server with this one's certificate shows.
+    /// TLS settings of a server with this one's certificate.
     async fn shown(&self) -> ServerConfig {
         let [certificate, key] = self.certificate().await;
         let certificates = CertificateDer::pem_file_iter(certificate).unwrap().map(Result::unwrap).collect();
@@ -274,7 +274,7 @@ impl App<'_> {
         proven
     }
 
-    /// Everything about roles that a failed hand-over must leave alone.
+    /// All facts about roles that a failed hand-over must not change.
     async fn roles(&self) -> Vec<String> {
         self.as_master(
             "SELECT concat_ws(' ', rolname, oid, rolcanlogin, rolconnlimit, rolvaliduntil, rolconfig) FROM pg_roles ORDER BY 1; \
@@ -375,7 +375,7 @@ async fn a_login_is_bound_to_the_certificate_that_it_sees() {
         assert_eq!((error.kind, error.sqlstate.as_deref()), (ErrorKind::Auth, Some("28000")), "{error}");
         assert_eq!(chosen.await.unwrap(), "SCRAM-SHA-256-PLUS");
 
-        // Who is not bound does not notice.
+        // A client without channel binding does not notice.
         let (port, chosen) = server.relayed(other).await;
         let relayed = Login { port, ..login.clone() };
         assert!(server.connect_binding(&relayed, ChannelBinding::Disable).await.is_ok());
@@ -393,13 +393,13 @@ async fn a_bound_login_gives_its_password_to_nobody_who_asks_for_it() {
     assert_eq!(error.kind, ErrorKind::Auth, "{error}");
     assert_eq!(answer.await.unwrap(), b"");
 
-    // Who is not bound answers.
+    // A client without channel binding answers.
     let (port, answer) = server.asking().await;
     server.refused(&login(port)).await;
     assert!(String::from_utf8_lossy(&answer.await.unwrap()).contains("the-admins-Password"));
 }
 
-/// Takes one client, asks for its password in clear text, and gives what it answers.
+/// Accepts one client, asks for its password in clear text, and returns the answer.
 fn ask_in_clear(listener: &TcpListener, seen: ServerConfig) -> Vec<u8> {
     let (mut client, _) = listener.accept().unwrap();
     client.read_exact(&mut SSL_REQUEST.map(|_| 0)).unwrap();
@@ -416,8 +416,7 @@ fn ask_in_clear(listener: &TcpListener, seen: ServerConfig) -> Vec<u8> {
     answer
 }
 
-/// Passes a login on between a client and the server at `port`, with a TLS session to each; gives the mechanism that
-/// the client chose.
+/// Relays a login between a client and the server at `port`, with a TLS session to each; returns the client's mechanism.
 fn relay(listener: &TcpListener, seen: ServerConfig, port: u16, trusted: ClientConfig) -> String {
     let (mut client, _) = listener.accept().unwrap();
     client.read_exact(&mut SSL_REQUEST.map(|_| 0)).unwrap();
@@ -516,7 +515,7 @@ async fn a_fence_that_says_no_leaves_the_password_alone() {
         let new = SecretString::from("second".to_owned());
         let answer = session.set_own_password(&new, async || Err(no.clone())).await;
         assert_eq!(answer, Err(no));
-        // The same session can go on, and another one is not kept out.
+        // The same session can continue, and another one is not blocked.
         assert_eq!(session.set_own_password::<DatabaseError>(&login.password, async || Ok(())).await, Ok(()));
         let other = server.session(&login).await;
         let outer = session
@@ -528,7 +527,7 @@ async fn a_fence_that_says_no_leaves_the_password_alone() {
             .await;
         assert_eq!(outer, Ok(()));
         server.session(&login).await.close().await;
-        // A session that is dropped in the middle frees the lock at once.
+        // A session dropped midway frees the lock at once.
         let dropped = server.session(&login).await;
         let (inside, reached) = oneshot::channel();
         let waiting = dropped.set_own_password::<DatabaseError>(&new, async move || {
@@ -890,7 +889,7 @@ async fn an_administrator_without_the_right_is_reported_the_cure() {
             assert_eq!(app.as_master(memberships).await, ["0"]);
         }
 
-        // A third role's object: nothing happens until somebody who may grants it.
+        // A third role's object: nothing happens until a role with the right to grant does so.
         app.as_master("CREATE TABLE audit (id int); GRANT SELECT ON audit TO cured").await;
         let before = app.roles().await;
         let error = app.hand_over_by(&rotator, &app.pending("fifth")).await.unwrap_err();
@@ -908,7 +907,7 @@ async fn two_hand_overs_at_once_and_one_cut_off() {
     for server in servers().await {
         let app = server.app("twice").await;
         let pending = app.pending("second");
-        // The second waits for the first and finds its work done.
+        // The second waits for the first, which has then done the work.
         let (one, two) = tokio::join!(app.try_hand_over(&pending), app.try_hand_over(&pending));
         let counts = [one.unwrap().statements.len(), two.unwrap().statements.len()];
         assert!(counts.contains(&1), "{counts:?}");
@@ -934,7 +933,7 @@ async fn two_hand_overs_at_once_and_one_cut_off() {
     }
 }
 
-/// A hand-over whose fence says no.
+/// A hand-over refused by its fence.
 async fn session_after(app: &App<'_>) -> DatabaseError {
     let session = app.server.session(&app.server.master(&app.database)).await;
     let no = DatabaseError {

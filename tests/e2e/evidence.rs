@@ -1,5 +1,5 @@
-//! The evidence, with IAM enforced: nobody who does not deploy the stack can hide, forge or restart a chain, and a chain that was
-//! touched gets no record until the advised commands have mended it.
+//! The evidence, with IAM enforced: only the stack's deployer can hide, forge or restart a chain, and a damaged chain gets no
+//! record until the advised commands have repaired it.
 
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -43,12 +43,13 @@ async fn versions(cloud: &Cloud, prefix: &str) -> Vec<(String, String, bool)> {
     objects.chain(markers).collect()
 }
 
-/// Hides a record as a lifecycle rule does, which no policy holds; so is the account's root here.
+/// Hides a record as a lifecycle rule does, to which no policy applies; nor to the account's root here.
 async fn expire(cloud: &Cloud, key: &str) {
     cloud.s3.delete_object().bucket(EVIDENCE).key(key).send().await.unwrap();
 }
 
-/// Rotates, which succeeds though the chain is damaged: told and logged with its kind, and nothing is added. Gives the advice.
+/// Rotates successfully despite the damaged chain: the damage is reported and logged with its kind, and no record is added.
+/// Returns the advice.
 async fn rotates_unrecorded(secret: &Secret<'_>, kind: &str) -> Advice {
     let cloud = secret.cloud;
     let before = versions(cloud, RECORDS).await;
@@ -68,18 +69,18 @@ async fn rotates_unrecorded(secret: &Secret<'_>, kind: &str) -> Advice {
     Advice::of(reported)
 }
 
-/// Rotates, with a record behind the one that was the newest.
+/// Rotates and expects a record after the previously newest one.
 async fn rotates_recorded(secret: &Secret<'_>, newest: Option<&(String, Value)>) {
     let token = secret.rotate().await;
     let record = secret.cloud.record_of(&token).await.expect("a record");
     let sequence = newest.map_or(0, |(_, record)| record["sequence"].as_u64().unwrap());
     assert_eq!(record["sequence"], sequence + 1);
     assert_eq!(record["previous"]["key"], json!(newest.map(|(key, _)| key)));
-    // Every record is there, and each holds the hash of the one before.
+    // Every record exists and holds the previous one's hash.
     assert_eq!(secret.cloud.evidence("rotate-random").await.last().unwrap().1["run_id"], token.as_str());
 }
 
-/// A chain with at least these records, and who mends it.
+/// A chain with at least these records, and the person who repairs it.
 async fn world<'a>(cloud: &'a Cloud, name: &str, least: usize) -> (Secret<'a>, Credentials) {
     let secret = Secret::plain(cloud, name).await;
     for _ in cloud.evidence("rotate-random").await.len()..least {
@@ -114,7 +115,7 @@ async fn only_the_deployer_changes_what_could_hide_or_forge_a_record_and_nobody_
 
     for (who, client) in [("administrator", &administrator), ("deployer", &deployer)] {
         let configuring = if who == "deployer" { "allowed" } else { "denied" };
-        // What the deployer has changed is as it was after each call.
+        // The deployer's changes are reverted after each call.
         let put = client.put_bucket_lifecycle_configuration().bucket(EVIDENCE);
         let put = put.lifecycle_configuration(lifecycle.clone()).send().await;
         assert_eq!(outcome(put), configuring, "{who}: lifecycle");
@@ -135,7 +136,7 @@ async fn only_the_deployer_changes_what_could_hide_or_forge_a_record_and_nobody_
         let put = client.put_bucket_policy().bucket(EVIDENCE).policy(&policy).send().await;
         assert_eq!(outcome(put), configuring, "{who}: policy");
 
-        // The objects are nobody's to change.
+        // No one may change the objects.
         let delete = client.delete_object().bucket(EVIDENCE).key(&record);
         assert_eq!(outcome(delete.clone().send().await), "denied", "{who}: hides a record");
         let forced = delete.version_id(&version).bypass_governance_retention(true).send().await;
@@ -154,7 +155,7 @@ async fn only_the_deployer_changes_what_could_hide_or_forge_a_record_and_nobody_
         let hold = client.put_object_legal_hold().bucket(EVIDENCE).key(&record).legal_hold(off);
         assert_eq!(outcome(hold.send().await), "denied", "{who}: hold");
     }
-    // What the deployer may, to mend a chain; a lock holds them from a record's version, which the local cloud's bucket lacks.
+    // The deployer's permissions to repair a chain. In AWS, object lock protects a record's versions; the local bucket has none.
     let delete = |key: &str| administrator.delete_object().bucket(EVIDENCE).key(key);
     assert_eq!(outcome(delete(&record).version_id(&version).send().await), "denied");
     assert_eq!(outcome(delete(BEGUN).send().await), "denied");
@@ -189,7 +190,7 @@ async fn an_empty_list_is_no_new_chain_where_every_record_is_hidden() {
     advice.run_as(&cloud, &deployer, "aws s3api delete-object");
     let one = advice.commands().iter().find(|command| command.contains("delete-object")).unwrap();
     assert!(one.contains(&format!(" --key {} ", records.last().unwrap().0)), "{one}");
-    // The others, which the second command lists.
+    // The other versions, listed by the second command.
     let listed = advice.run_as(&cloud, &deployer, "aws s3api list-object-versions");
     let others: Vec<_> = listed.lines().map(|line| line.split_once('\t').unwrap()).collect();
     assert_eq!(others.len(), records.len() - 1, "{listed}");

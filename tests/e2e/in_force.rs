@@ -1,5 +1,5 @@
-//! What a failed step of `rotate-database` says is in force, and what it advises: a table of (step, failure, strategy), each
-//! cell of it against a real database, with the advice followed to its end.
+//! The credential in force and the advice after a failed step of `rotate-database`: a table of (step, failure, strategy), each
+//! cell against a real database, with the advice followed to its end.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -10,10 +10,10 @@ use crate::credential::{Credential, Strategy, encoded, kind};
 
 const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecret"];
 
-/// Nobody's password.
+/// A password that no user has.
 const BY_HAND: &str = "set-By.hand_in~the database";
 
-/// What a message says is in force.
+/// The credential in force according to a message.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum InForce {
     Current,
@@ -34,20 +34,20 @@ impl InForce {
     }
 }
 
-/// How a step is made to fail.
+/// The cause of a step's failure.
 #[derive(Clone, Debug)]
 enum Scene {
     /// A fault of one of the function's calls.
     Fault(Value),
-    /// The answer to setSecret's COMMIT is lost, and the next try fails of this.
+    /// The answer to setSecret's COMMIT is lost, and this fails the next try.
     AfterALostAnswer(Value),
     /// The rotation is repeated from its first step after setSecret, with this fault.
     AfterSetSecret(Value),
-    /// The server refused the change, and then the database came into a blue/green deployment.
+    /// The server refused the change, and then a blue/green deployment of the database started.
     BlueGreenAfterARefusal,
-    /// A person has put a value that is no login, and the server refuses this.
+    /// A person has put a value that does not log in, and the server refuses this.
     AfterAWrongValue(Value),
-    /// A person has put a value that is no login, and changed the password.
+    /// A person has put a value that does not log in, and changed the password.
     NoLogin,
     /// A person has put the value with a line end.
     LineEnd,
@@ -57,24 +57,24 @@ enum Scene {
     PasswordByHand,
     /// The same, to that of AWSCURRENT.
     PasswordBack,
-    /// A person has put a value with another password, which the database does not take.
+    /// A person has put a value with another password, which the database refuses.
     ValueByHand,
-    /// The same with a password that the database does take.
+    /// The same with a password that the database accepts.
     ValueAndPasswordByHand,
     /// Neither takes: a value by hand, and another password by hand.
     EverythingByHand,
 }
 
-/// What the operator does, and what that leads to.
+/// The operator's action and its result.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Cure {
     /// Corrects the cause; the service's next try succeeds.
     Retry,
     /// Corrects the value, which ends the rotation, and rotates again with the message's command.
     Rotate,
-    /// Takes AWSPENDING off with the message's command and rotates again with the other.
+    /// Removes AWSPENDING with one of the message's commands and rotates again with the other.
     GiveUp,
-    /// Makes the version current that the message's command names; a new rotation succeeds.
+    /// Makes the version in the message's command current; a new rotation succeeds.
     MakeCurrent,
     /// The same, and the next try's message says how to give the rotation up.
     MakeCurrentThenGiveUp,
@@ -326,7 +326,7 @@ async fn bring_about(credential: &Credential<'_>, scene: &Scene, token: &str) {
     }
 }
 
-/// Takes the cause away, as the message asks for.
+/// Removes the cause, as the message asks.
 async fn correct(credential: &Credential<'_>, scene: &Scene) {
     match scene {
         Scene::LineEnd => {
@@ -343,7 +343,7 @@ async fn correct(credential: &Credential<'_>, scene: &Scene) {
 
 async fn give_up(credential: &Credential<'_>, scene: &Scene, advice: &Advice) {
     let (cloud, secret) = (credential.cloud(), &credential.secret);
-    // A value that a person puts ends the rotation, and takes the label off.
+    // A value put by a person ends the rotation and removes the label.
     if secret.labelled("AWSPENDING").await.is_some() {
         advice.run(cloud, "--version-stage AWSPENDING");
     }
@@ -356,7 +356,7 @@ async fn give_up(credential: &Credential<'_>, scene: &Scene, advice: &Advice) {
     }
 }
 
-/// The next try, which fails with the words that end the rotation.
+/// The next try, whose message has the command that ends the rotation.
 async fn again(credential: &Credential<'_>, cell: &Cell, token: &str) {
     let cloud = credential.cloud();
     kind(credential.secret.step(cell.step, token).await, "CurrentMoved");
@@ -376,14 +376,14 @@ async fn retried_if_waiting(credential: &Credential<'_>) {
     assert_eq!(rotation["state"], "succeeded", "{rotation}");
 }
 
-/// The channel's newest message about a step that failed in this way.
+/// The channel's newest message about this failure of a step.
 async fn reported(cloud: &Cloud, step: &str, kind: &str, token: &str) -> String {
     let messages = cloud.messages(&format!("{step}: *{kind}*")).await;
     let found = messages.into_iter().rfind(|message| message.contains(token));
     found.unwrap_or_else(|| panic!("no message: {step}: {kind}"))
 }
 
-/// That the database takes what a message says.
+/// Asserts that the database accepts the credential that a message names.
 async fn is_true(credential: &Credential<'_>, in_force: InForce, token: &str) {
     let secret = &credential.secret;
     let current = secret.labelled("AWSCURRENT").await.unwrap();
@@ -397,7 +397,7 @@ async fn is_true(credential: &Credential<'_>, in_force: InForce, token: &str) {
         match in_force {
             InForce::Current => current && !(is_single && pending),
             InForce::Pending => pending && !current,
-            // Also neither, where AWSCURRENT was refused and nothing else was seen.
+            // Neither, also if AWSCURRENT was refused and nothing else was seen.
             InForce::Unsure => !(current && pending),
             InForce::Nothing => !current && !pending,
         },
@@ -420,7 +420,7 @@ async fn put_with(credential: &Credential<'_>, password: &str) -> String {
     credential.put(new).await
 }
 
-/// What psql's `\password` does.
+/// Does the same as psql's `\password`.
 async fn set_password(credential: &Credential<'_>, user: &str, password: &str) {
     let verifier = postgres_protocol::password::scram_sha_256(password.as_bytes());
     let manager = credential.server.manager("postgres").await;

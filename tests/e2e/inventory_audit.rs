@@ -1,7 +1,7 @@
-//! `inventory-audit` against the local cloud: every kind of finding from real resources and real-shaped states, the page, the
-//! message, the table and the record of each, what cannot be read, and what a crash leaves.
+//! `inventory-audit` against the local cloud: every kind of finding from real resources and realistic states, with page,
+//! message, table and record; unreadable facts; the state after a crash.
 //!
-//! The stack's own inventory is audited. A test begins with an empty chain, and with every resource of it in order.
+//! Audits the stack's own inventory. A test begins with an empty chain and without findings.
 
 use std::collections::BTreeSet;
 
@@ -32,12 +32,12 @@ const TAGS: [(&str, &str); 3] = [("Project", "moveongs"), ("Environment", "dev")
 
 struct World {
     cloud: Cloud,
-    /// Pages that came before.
+    /// Earlier pages.
     pages: usize,
 }
 
 impl World {
-    /// No record, no note, no fault, every resource of the inventory there, with its tags and in the state.
+    /// A world without record, note or fault, with every resource of the inventory in AWS, in the state, and tagged.
     async fn fresh() -> Self {
         let cloud = Cloud::connect("inventory-audit").await;
         cloud.calm().await;
@@ -57,7 +57,7 @@ impl World {
         world
     }
 
-    /// The audit of secrets would find what only this module's tests need.
+    /// Removes secrets that only this module's tests need: the audit of secrets would report them.
     async fn end(self) {
         self.cloud.calm().await;
         self.forget(REDIS).await;
@@ -90,7 +90,7 @@ impl World {
         self.cloud.s3.put_bucket_tagging().bucket(ATTACHMENTS).tagging(tagging).send().await.unwrap();
     }
 
-    /// Whether the application's log group is there.
+    /// Whether the application's log group exists.
     async fn log_group(&self, is_there: bool) {
         let _ = self.cloud.logs.delete_log_group().log_group_name(LOG_GROUP).send().await;
         if is_there {
@@ -232,7 +232,7 @@ async fn an_inventory_in_order_has_no_finding_and_a_table_with_its_people() {
             "database,rds-instance,{INSTANCE},arn:aws:rds:{ACCOUNT}:db:{INSTANCE},Squad Dados,Squad Infra,ok,ok,ok,"
         )
     );
-    // Only looks, the note of the table and the record.
+    // Only reads, the table's note and the record.
     let calls: BTreeSet<_> = world.cloud.calls(before).await.0.into_iter().collect();
     let expected = [
         "ecs:DescribeClusters",
@@ -289,13 +289,13 @@ async fn a_missing_resource_is_paged_once_a_day_with_its_people_reported_and_rec
         "{}",
         reported[0]
     );
-    // Twice: neither a page nor a message nor a record more.
+    // The second time: no further page, message or record.
     let again = world.audit().await;
     assert_eq!((&again["run_id"], &again["paged"]), (&report["run_id"], &json!([])));
     assert_eq!(world.pages(&missing(REDIS)).await.len(), 1);
     assert_eq!(world.cloud.messages(REDIS).await.len(), 1);
     assert_eq!(world.cloud.evidence("inventory-audit").await.len(), 2);
-    // Whoever mends it has it told and recorded on the same day.
+    // A fix is reported and recorded on the same day.
     world.create(REDIS, &TAGS).await;
     world.log_group(true).await;
     world.put_state(&world.state().await).await;
@@ -377,7 +377,7 @@ async fn what_terraform_does_not_know_and_what_the_inventory_does_not_have_is_li
     let reported = world.cloud.messages("terraform import aws_db_instance.NOME").await;
     assert_eq!(reported.len(), 1);
 
-    // A data source only looks.
+    // A data source only reads.
     let mut state = world.state().await;
     for resource in state["resources"].as_array_mut().unwrap() {
         if resource["type"] == "aws_ecs_cluster" {
@@ -403,11 +403,11 @@ async fn what_terraform_does_not_know_and_what_the_inventory_does_not_have_is_li
     world.put_state(&world.state().await).await;
     assert_eq!(world.findings().await, [format!("secret {OTHER}: NotInInventory")]);
     assert!(world.line(OTHER).await.starts_with(",secret,"));
-    // The list still has what is being deleted; whoever looks sees that it is gone.
+    // The list still contains a resource being deleted; a read shows that it is gone.
     let gone = world.cloud.secrets.delete_secret().secret_id(OTHER).recovery_window_in_days(7);
     gone.send().await.unwrap();
     assert_eq!(world.findings().await, [""; 0]);
-    // The project's, and nobody says of which environment.
+    // Tagged with the project, but without an environment.
     world.forget(OTHER).await;
     world.create(OTHER, &TAGS[..1]).await;
     assert_eq!(world.findings().await, [format!("secret {OTHER}: TagsMissing")]);
@@ -480,7 +480,7 @@ async fn an_environment_with_several_states_has_all_of_them_read() {
     let part = json!({"version": 4, "serial": 3, "resources": database});
     world.put_at(PART_KEY, part.to_string().into_bytes()).await;
     assert_eq!(world.findings().await, [""; 0]);
-    // What is beside a state is none.
+    // A file beside a state is not a state.
     world.put_at(&format!("{PART_KEY}.backup"), b"x".to_vec()).await;
     assert_eq!(world.findings().await, [""; 0]);
     world.forget_state(&format!("{PART_KEY}.backup")).await;
@@ -491,7 +491,7 @@ async fn an_environment_with_several_states_has_all_of_them_read() {
     // As the channel's JSON has it.
     let command = r#"`terraform state rm 'module.app[\"main\"].aws_db_instance.this[0]'`"#;
     assert!(reported.iter().any(|text| text.contains(command) && text.contains(PART_KEY)), "{reported:?}");
-    // One that cannot be read may have what none of the others has.
+    // An unreadable state may contain a resource that all others lack.
     world.put_state(&app).await;
     world.put_at(PART_KEY, b"x".to_vec()).await;
     let report = world.audit().await;
@@ -539,7 +539,7 @@ async fn a_secrets_value_in_a_state_is_found_and_written_nowhere() {
             assert!(!world.cloud.text(&key).await.contains(value), "{key}");
         }
     }
-    // What the command does.
+    // The effect of the advised command.
     held["resources"] = json!([]);
     world.put_at(PART_KEY, held.to_string().into_bytes()).await;
     assert_eq!(world.findings().await, [""; 0]);
@@ -576,7 +576,7 @@ async fn settings_that_aws_shows_otherwise_than_the_state_are_found() {
     let kept = world.cloud.logs.put_retention_policy().log_group_name(LOG_GROUP).retention_in_days(30);
     kept.send().await.unwrap();
     assert_eq!(world.findings().await, [rows[1].clone()]);
-    // What is not read is not verified.
+    // An unread resource is not verified.
     world.cloud.fault(json!({"service": "s3", "action": "GetBucketLifecycleConfiguration", "effect": "error", "status": 403, "code": "AccessDenied", "count": 0})).await;
     assert_eq!(world.findings().await, [format!("s3-bucket {ATTACHMENTS}: InsufficientData")]);
     world.end().await;
@@ -650,7 +650,7 @@ async fn what_cannot_be_delivered_stands_in_the_log_and_the_page_goes_out_all_th
     assert_eq!(error["errorType"], "PageFailed", "{error}");
     let lost = world.cloud.log_lines("\"error_type\":\"PageFailed\"").await;
     assert!(lost.iter().any(|line| line.contains(&missing(REDIS))), "{lost:?}");
-    // The channel has it all the same; the next try pages.
+    // The channel still gets it; the next try pages.
     assert_eq!(world.cloud.messages(REDIS).await.len(), 1);
     world.cloud.admin(Method::DELETE, "faults", None).await;
     let report = world.audit().await;

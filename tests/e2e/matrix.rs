@@ -14,9 +14,9 @@ use crate::prober::{Probed, Prober};
 use crate::rotate_database::{incident, is_alive, line};
 use crate::secret::Secret;
 
-/// Kills a function at every moment at which it can die: before its first call, and after each. Before any other call
-/// the world is as it was after the one before it. `kill` gives none when the call is not made any more; `least` is how many
-/// a run makes at least.
+/// Kills a function at every distinct moment: before its first call, and after each call. Before any other call the world
+/// equals that after the previous one. `kill` returns none if the run has no such call; `least` is the minimum number of
+/// calls of a run.
 pub(crate) async fn points(
     least: usize,
     kill: impl AsyncFn(&'static str, usize) -> Option<Value>,
@@ -31,14 +31,14 @@ pub(crate) async fn points(
     points
 }
 
-/// What is rotated while the function is killed.
+/// The secret that is rotated while the function is killed.
 #[derive(Clone, Copy)]
 enum Case {
-    /// A secret whose whole value is ours.
+    /// A secret whose whole value is rotated.
     Plain,
     /// One field of a JSON document.
     Field,
-    /// A first step that is refused, so that its failure is told and recorded.
+    /// A refused first step, whose failure is reported and recorded.
     Refused,
 }
 
@@ -112,7 +112,7 @@ async fn crash(cloud: &Cloud, name: &str, case: Case, when: &str, nth: usize) ->
     }))
 }
 
-/// What is rotated while `rotate-database` is killed.
+/// The secret that is rotated while `rotate-database` is killed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Rotated {
     /// A single user, over and over.
@@ -161,7 +161,7 @@ async fn every_crash_point_of_rotate_database_recovers() {
         if strategy == Strategy::Alternating {
             assert_eq!(probed.failures, Vec::<String>::new());
         } else {
-            // What the strategy is known for: the old password is dead. Nothing else goes wrong.
+            // Inherent to the strategy: the old password is invalid. Nothing else fails.
             let other = probed.failures.iter().find(|failure| !failure.contains("28P01"));
             assert_eq!(other, None);
             assert!(!probed.longest_window.is_zero());
@@ -248,7 +248,7 @@ async fn crash_database(
     assert_eq!(rotation["state"], "waiting", "a killed step is a failed step: {rotation}");
     let killed = cloud.calls(before).await.0.last().cloned();
     let step = rotation["error"]["step"].clone();
-    // At this moment already, and until the service comes again, some labelled credential is good.
+    // From now until the service's retry, some labelled credential logs in.
     let current = secret.labelled("AWSCURRENT").await.unwrap();
     let good = credential.logs_in(&current).await;
     if !good {

@@ -1,7 +1,7 @@
-//! The model of the rotation protocol against the code: its traces are performed, and after each event labels and logins
-//! must be those that the model says.
+//! The model of the rotation protocol against the code: the tests perform its traces, and after each event labels and logins
+//! must equal the model's.
 //!
-//! One invocation at a time: one that stands still between fence and COMMIT while others act is the model's alone.
+//! One invocation at a time: only the model covers an invocation that pauses between fence and COMMIT while others act.
 
 #[path = "../model/properties.rs"]
 mod properties;
@@ -114,7 +114,7 @@ impl Replay<'_> {
         if !awaited {
             return Ok(());
         }
-        // What the service hears is all that it goes by.
+        // The service knows only the answers that it receives.
         let next = before.and_then(|before| before.rotation).map(|(_, step)| step);
         let went_on = after.rotation.map(|(_, step)| step) != Some(Step::Create)
             && after.rotation.map(|(_, step)| step) != next;
@@ -122,7 +122,7 @@ impl Replay<'_> {
             return Err(format!("the model says {went_on}, {name} answers {answer:?}"));
         }
         if step == Step::Finish && went_on {
-            // The service's own end of a rotation: it calls the steps once more, and takes AWSPENDING off.
+            // The service ends a rotation by itself: it calls the steps once more and removes AWSPENDING.
             secret.retry().await;
             secret.settled(&["succeeded"]).await;
         }
@@ -164,7 +164,7 @@ impl Replay<'_> {
         self.versions.push(version);
     }
 
-    /// What the model says.
+    /// The model's state.
     fn expected(&self, state: &State) -> Seen {
         let mut labels = BTreeMap::<Id, BTreeSet<String>>::new();
         let labelled = [
@@ -181,7 +181,7 @@ impl Replay<'_> {
         (labels, valued.map(|id| (id, state.takes(id))).collect())
     }
 
-    /// What is.
+    /// The real state.
     async fn real(&self) -> Seen {
         let secret = &self.credential.secret;
         let found = secret.labels().await;

@@ -1,4 +1,4 @@
-//! The evaluator of policies (`shared::access`) beside another one, ministack's, on random policies and requests.
+//! The evaluator of policies (`shared::access`) compared with ministack's, on random policies and requests.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -12,12 +12,12 @@ use proptest::test_runner::TestRunner;
 use serde_json::{Map, Value, json};
 use shared::access::{Decision, Policy};
 
-/// How many policies, each with one request.
+/// Number of policies, each with one request.
 const POLICIES: usize = 20_000;
 
 const ACCOUNT: &str = "111122223333";
 
-/// Where the two differ, and why; by a word that the policy has. Anything else that differs is a fault.
+/// Known differences with their reasons, by a word in the policy. Any other difference is a bug.
 const DIFFERENCES: [(&str, &str); 3] = [
     (
         "NotPrincipal",

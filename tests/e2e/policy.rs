@@ -1,4 +1,4 @@
-//! The policy's document, with IAM enforced: who may put it, what is in force, and what a broken one does.
+//! The policy's document, with IAM enforced: permissions to write it, the version in force, and the effect of a broken one.
 
 use std::process::Command;
 
@@ -73,7 +73,7 @@ async fn a_broken_policy_stops_no_rotation_and_is_announced_once() {
     let asked = json!({"alarms": ["moveongs-dev-inventory-audit-policy-broken"], "until": until});
     let states = cloud.admin(Method::POST, "alarms", Some(asked)).await;
     assert_eq!(states["moveongs-dev-inventory-audit-policy-broken"], "ALARM");
-    // Another mistake is another announcement.
+    // A different mistake is announced again.
     cloud.put_policy("no JSON").await;
     cloud.restart().await;
     assert_eq!(rotated(&secret).await, 80);
@@ -192,7 +192,7 @@ async fn a_policy_is_checked_shown_and_applied_from_its_commit() {
             && shown.ends_with("31 → 10\n"),
         "{shown}"
     );
-    // Again: nothing changes, and no version is written.
+    // Applying it again changes nothing and writes no version.
     assert_eq!(xtask(&cloud, &deployer, &["apply", path]).unwrap(), "nothing changes\n");
     cloud.forget_policy().await;
 }
@@ -204,7 +204,7 @@ fn document(commit: &str, path: &str, days: u16) -> String {
         .to_string()
 }
 
-/// Commits a new file with these days to main; gives the commit.
+/// Commits a new file with these days to main; returns the commit.
 async fn commit(cloud: &Cloud, path: &str, days: u16) -> String {
     let url = cloud.facts["github_url"].as_str().unwrap();
     let asked = reqwest::Client::new().put(format!("{url}/repos/moveongs/governance/contents/{path}"));
@@ -215,7 +215,7 @@ async fn commit(cloud: &Cloud, path: &str, days: u16) -> String {
     answer["commit"]["sha"].as_str().unwrap().to_owned()
 }
 
-/// What EventBridge sends when the document was put.
+/// EventBridge's event after a write of the document.
 fn event() -> Value {
     serde_json::from_str(include_str!("../../events/inventory-audit/policy-changed.json")).unwrap()
 }
@@ -247,7 +247,7 @@ async fn every_change_is_recorded_and_announced_once_and_an_unmerged_one_is_a_fi
     ] {
         assert!(steps.contains(part), "{part}: {steps}");
     }
-    // The same event again is nothing new.
+    // The same event again changes nothing.
     cloud.invoke(event()).await.unwrap();
     assert_eq!(records(&cloud).await.len(), 1);
     assert_eq!(cloud.messages("Política alterada").await.len(), 1);
@@ -279,7 +279,7 @@ async fn every_change_is_recorded_and_announced_once_and_an_unmerged_one_is_a_fi
             1
         );
     }
-    // A broken one changes nothing; a removed one brings the defaults back.
+    // A broken document changes nothing; a removed one restores the defaults.
     cloud.put_policy("{}").await;
     cloud.s3.delete_object().bucket(EVIDENCE).key(shared::policy::KEY).send().await.unwrap();
     cloud.invoke(event()).await.unwrap();

@@ -1,4 +1,4 @@
-//! A client that does nothing but log in with AWSCURRENT, again and again, while something else goes on.
+//! A client that logs in with AWSCURRENT repeatedly during other work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,17 +9,17 @@ use crate::cloud::{Cloud, eventually};
 use crate::credential::parts;
 use crate::server::Server;
 
-/// What a prober saw.
+/// A prober's observations.
 #[derive(Debug, Default)]
 pub(crate) struct Probed {
     pub(crate) logins: u64,
     pub(crate) failures: Vec<String>,
-    /// Longest time from the first refused login to the next good one.
+    /// Longest time from the first refused login to the next successful one.
     pub(crate) longest_window: Duration,
 }
 
 impl Probed {
-    /// Adds what another prober saw.
+    /// Adds another prober's observations.
     pub(crate) fn add(&mut self, other: Self) {
         self.logins += other.logins;
         self.failures.extend(other.failures);
@@ -49,8 +49,7 @@ impl Prober {
         Self { stop, attempts, thread }
     }
 
-    /// Waits until it has tried to log in twice more, the second time with an AWSCURRENT of now; gives how often it has
-    /// tried in all.
+    /// Waits for two more logins, the second with the current AWSCURRENT; returns the total number of attempts.
     pub(crate) async fn twice_more(&self) -> u64 {
         let before = self.attempts.load(Ordering::Relaxed);
         eventually("the prober's next logins", async || {

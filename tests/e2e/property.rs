@@ -30,7 +30,7 @@ const LIBPQ: &str = "libpq";
 const NAME_BYTES: usize = 63;
 const STEM_BYTES: usize = NAME_BYTES - "_clone".len();
 
-/// Fewest bytes of a random password that stands nowhere by chance.
+/// Minimum bytes of a random password that does not occur elsewhere by chance.
 const SEARCHED: usize = 16;
 
 /// The databases that a secret names. node-postgres decodes no reserved character there, so none has one.
@@ -58,7 +58,7 @@ struct Case {
     parameters: Vec<String>,
     /// One that only the application knows, encoded.
     own_parameter: Option<String>,
-    /// Members of the document that mean nothing.
+    /// Meaningless members of the document.
     members: Vec<(String, String)>,
     /// Ranks of the URL's parameters, and of the document's members.
     order: [u8; 24],
@@ -68,7 +68,7 @@ struct Case {
 
 /// A piece of the secret's text.
 enum Piece {
-    /// What a rotation leaves as it is.
+    /// A part that a rotation leaves unchanged.
     Fixed(String),
     /// A user or a password.
     Slot(Part, Notation),
@@ -90,7 +90,7 @@ enum Notation {
     Json,
 }
 
-/// What all cases need.
+/// The context of all cases.
 struct Stage {
     cloud: Cloud,
     rootcert: String,
@@ -114,7 +114,7 @@ fn after_a_rotation_every_reader_logs_in_and_nothing_else_has_changed() {
                 let alternating = strategy == credential::Strategy::Alternating;
                 let mut runner = TestRunner::new(Config {
                     cases: CASES,
-                    // What was found is made a test of its own.
+                    // A counterexample gets its own test.
                     failure_persistence: None,
                     max_shrink_iters: 32,
                     ..Config::default()
@@ -267,7 +267,7 @@ async fn rotate_to(secret: &Secret<'_>, current: &str, user: &str, password: &st
     token
 }
 
-/// What each reader says to a secret.
+/// Each reader's answer for a secret.
 fn answers(
     readers: &mut [Reader],
     secret: &str,
@@ -301,7 +301,7 @@ impl Case {
             members.push(("DATABASE_URL".to_owned(), url));
         }
         if self.mask & 2 == 0 {
-            // Another login, which is none of this secret's business.
+            // Another login, unrelated to this secret.
             let url = format!("postgres://report:n%6Ft%20ours@{}:{}/postgres", server.host, server.port);
             for (key, value) in [
                 ("REPORT_URL", url.as_str()),
@@ -497,7 +497,7 @@ fn password() -> impl Strategy<Value = String> {
     prop_oneof![text(1..=40), "[ -~]{1,64}", prepared].prop_filter("programs would not agree on it", alike)
 }
 
-/// Parameters that libpq knows and node-postgres does not stumble over, with some letters of their names encoded.
+/// Parameters that libpq knows and node-postgres accepts, with some letters of their names encoded.
 fn parameters() -> impl Strategy<Value = Vec<String>> {
     let known = [
         "channel_binding=prefer",
@@ -575,7 +575,7 @@ fn case(name_bytes: usize) -> impl Strategy<Value = Case> {
         let (user, password, last_password, database) = login;
         Case { user, password, last_password, database, parameters, own_parameter, members, order, mask }
     });
-    // As PostgreSQL takes it.
+    // As PostgreSQL accepts it.
     let prepared = |password: &str| {
         stringprep::saslprep(password).map_or_else(|_| password.to_owned(), std::borrow::Cow::into_owned)
     };

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 /// A reader that runs until it is dropped.
 pub(crate) struct Reader {
-    /// Its name for people.
+    /// Its display name.
     pub(crate) name: &'static str,
     process: Child,
     requests: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
 }
 
-/// Who is logged in, as the server says.
+/// The server's answer about the session's roles.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Login {
     /// The user of the secret.

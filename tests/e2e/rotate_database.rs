@@ -25,7 +25,7 @@ async fn sql_calls(cloud: &Cloud, before: u64) -> Vec<String> {
     calls.into_iter().filter(|call| call.starts_with("postgres:")).collect()
 }
 
-/// What came of the function's calls of an action since `before`.
+/// Outcomes of the function's calls of an action since `before`.
 async fn outcomes(cloud: &Cloud, before: u64, action: &str) -> Vec<String> {
     let path = format!("calls?after={before}&caller=lambda:{}", cloud.function());
     let log = cloud.admin(Method::GET, &path, None).await;
@@ -33,7 +33,7 @@ async fn outcomes(cloud: &Cloud, before: u64, action: &str) -> Vec<String> {
     calls.map(|call| call["outcome"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The channel's message about a step of a rotation that failed in this way; there is one.
+/// The channel's only message about this failure of a rotation's step.
 async fn reported(cloud: &Cloud, step: &str, kind: &str, token: &str) -> String {
     let messages = cloud.messages(&format!("{step}: *{kind}*")).await;
     let mut messages: Vec<_> = messages.into_iter().filter(|message| message.contains(token)).collect();
@@ -41,7 +41,7 @@ async fn reported(cloud: &Cloud, step: &str, kind: &str, token: &str) -> String 
     messages.remove(0)
 }
 
-/// The command that gives a rotation up, as a message has it.
+/// A message's command that abandons a rotation.
 fn clear_command(secret: &Secret<'_>, token: &str) -> String {
     format!(
         "`aws secretsmanager update-secret-version-stage --secret-id '{}' --version-stage AWSPENDING --remove-from-version-id {token}`",
@@ -56,7 +56,7 @@ fn url(server: &Server, database: &str, user: &str, password: &str) -> String {
     format!("postgres://{user}:{password}@{host}:{port}/{database}?sslmode=require&application_name=a%20b")
 }
 
-/// A document that holds a login in many places, laid out as no program does it.
+/// A document with a login in many places, in an unusual layout.
 fn document(server: &Server, database: &str, user: &str, password: &str, url: &str) -> String {
     let (host, port) = (&server.host, server.port);
     let (user, password, url) = (json!(user), json!(password), json!(url));
@@ -84,7 +84,7 @@ async fn s01_a_rotation_ends_with_a_new_login_and_all_else_as_it_was() {
         let logins = if strategy == Strategy::Single { 3 } else { 4 };
         assert_eq!(count("postgres:login"), logins, "{calls:?}");
         assert_eq!(count("secretsmanager:PutSecretValue"), 1);
-        // Each step looks whether RDS manages the password: a step can be called alone.
+        // Each step checks whether RDS manages the password, because a step can be called alone.
         assert_eq!(count("rds:DescribeDBInstances"), 4);
 
         let message = cloud.messages(&first).await.remove(0);
@@ -200,7 +200,7 @@ async fn s06_of_two_setsecret_at_once_one_waits_for_the_other_and_both_succeed()
         let secret = &credential.secret;
         let token = secret.staged().await;
         credential.steps(&token, &["createSecret"]).await;
-        // Both come as far as the lock before either has changed anything.
+        // Both reach the lock before either has changed anything.
         let holder = credential.lock_holder().await;
         let both = async { tokio::join!(secret.step("setSecret", &token), secret.step("setSecret", &token)) };
         let release = async {
@@ -329,7 +329,7 @@ async fn s10_finishsecret_called_first_or_after_a_failed_test_moves_nothing() {
         credential.untouched(&untouched).await;
         assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&secret.first));
         let reported = reported(&cloud, "testSecret", "Permission", &token).await;
-        // For a single user, taking the label off would lose the only password that logs in.
+        // For a single user, removing the label would lose the only password that logs in.
         let clear = "--version-stage AWSPENDING --remove-from-version-id";
         assert_eq!(reported.contains(clear), strategy == Strategy::Alternating, "{reported}");
         master
@@ -359,7 +359,7 @@ async fn s11_a_version_that_a_person_puts_meanwhile_stays_and_the_message_says_w
         format!("--version-stage AWSCURRENT --move-to-version-id {token} --remove-from-version-id {manual}");
     assert!(reported.contains(&cure), "{reported}");
     assert_eq!(secret.settled(&["abandoned"]).await["token"], token.as_str());
-    // The command that the message gives mends it.
+    // The message's command fixes it.
     credential.move_label("AWSCURRENT", Some(&token), Some(&manual)).await;
     credential.works(&token).await;
     let next = secret.rotate().await;
@@ -428,7 +428,7 @@ async fn s12_the_calls_of_an_older_rotation_fail_and_the_newer_one_completes() {
         let old = secret.staged().await;
         credential.steps(&old, &["createSecret"]).await;
         let mut expected = credential.snapshot().await;
-        // A step of the older rotation has come as far as the database's lock when a person gives that rotation up.
+        // A step of the older rotation has reached the database's lock when a person abandons that rotation.
         let holder = credential.lock_holder().await;
         let late = secret.step("setSecret", &old);
         let overtaken = async {
@@ -658,7 +658,7 @@ async fn s15_when_no_version_logs_in_nothing_is_changed() {
         let reported = reported(&cloud, "setSecret", "Auth", &token).await;
         assert!(reported.contains("nenhuma credencial guardada entra no banco"), "{reported}");
         credential.server.login(&credential.database, &credential.user, by_hand).await.unwrap();
-        // Somebody gives the user the password of AWSCURRENT back.
+        // A person restores the user's password of AWSCURRENT.
         let verifier = postgres_protocol::password::scram_sha_256(b"first-Password.of_the~app");
         manager
             .batch_execute(&format!("ALTER ROLE \"{}\" PASSWORD '{verifier}'", credential.user))
@@ -772,7 +772,7 @@ async fn s17_a_host_that_is_edited_meanwhile_is_refused_with_the_way_out() {
         assert_eq!(sql_calls(&cloud, before).await, Vec::<String>::new());
         edited.untouched(&untouched).await;
 
-        // What the message says, and the right host again. Then a pending value of a user of nobody's pair.
+        // The advice, and the right host again. Then a pending value of an unrelated user.
         let advised = reported(&cloud, "finishSecret", "Identity", &token).await;
         Advice::of(&advised).run(&cloud, "--version-stage AWSPENDING");
         edited.move_label("AWSCURRENT", Some(&right), Some(&secret.first)).await;
@@ -849,7 +849,7 @@ async fn s18_restricted_password_commands_have_their_own_kind() {
         let token = secret.staged().await;
         credential.steps(&token, &["createSecret"]).await;
         let untouched = credential.snapshot().await;
-        // What RDS answers when rds.restrict_password_commands is on and the user is no member of rds_password.
+        // RDS's answer if rds.restrict_password_commands is on and the user is not a member of rds_password.
         let refusal =
             json!({"service": "postgres", "action": "ALTER ROLE", "effect": "error", "code": "42501"});
         cloud.fault(refusal).await;
@@ -919,7 +919,7 @@ async fn s18_a_standby_is_refused_as_read_only_at_every_step() {
         reported(&cloud, "setSecret", "ReadOnly", &token).await;
         standby.untouched(&untouched).await;
 
-        // A pending credential that the standby takes.
+        // A pending credential that the standby accepts.
         let (from, to) = if credential.strategy == Strategy::Single { (old, new) } else { (new, old) };
         let standby = credential.beside("b", &from).await;
         let token = standby.secret.staged().await;
@@ -939,7 +939,7 @@ async fn s18_a_standby_is_refused_as_read_only_at_every_step() {
 async fn s18_a_privileged_or_managed_user_is_refused() {
     let cloud = calm().await;
     let server = Server::of(&cloud, 18).await;
-    // The master user is the admin of nobody's pair: RDS depends on it.
+    // The master user is never a pair's admin: RDS depends on it.
     let url =
         format!("postgres://imm:master-Password_of.the.tests~1@{}:{}/postgres", server.host, server.port);
     let master =
@@ -1022,7 +1022,7 @@ async fn s19_both_users_can_do_everything_whatever_was_done_by_hand() {
         let mut from = secret.rotate().await;
         credential.finished(&from, &secret.first).await;
         for round in 0..4 {
-            // Each of the two in its turn.
+            // Each of the two users in turn.
             let (login, _) = credential.login_of(&from).await;
             let (in_use, idle) = if round % 2 == 0 {
                 (credential.next_user(), user.clone())
@@ -1030,12 +1030,12 @@ async fn s19_both_users_can_do_everything_whatever_was_done_by_hand() {
                 (user.clone(), credential.next_user())
             };
             assert_eq!(login, in_use, "round {round}");
-            // Open connections go on.
+            // Open connections keep working.
             open.batch_execute("INSERT INTO app.early VALUES (1)").await.unwrap();
-            // What one user makes, the other one can use and alter: acting as the owner, and as itself.
+            // Each user can use and alter the other's objects: acting as the owner, and as itself.
             let session = credential.enter(&from).await.unwrap();
             session.batch_execute(&format!("CREATE TABLE app.by_{round} (id int)")).await.unwrap();
-            // Since 15, nobody but a database's owner may create in its schema public.
+            // Since 15, only a database's owner may create in its schema public.
             session.batch_execute("GRANT CREATE ON SCHEMA public TO PUBLIC").await.unwrap();
             let granted = format!(
                 "CREATE TABLE granted_{round} (id int); GRANT SELECT, INSERT ON granted_{round} TO {login}"
@@ -1044,7 +1044,7 @@ async fn s19_both_users_can_do_everything_whatever_was_done_by_hand() {
             let itself = format!("SET ROLE {login}; CREATE TABLE public.itself_{round} (id int)");
             session.batch_execute(&itself).await.unwrap();
             if round > 0 {
-                // The login that comes next has lost what it had, and the owner was made a login.
+                // The next login has lost its privileges, and the owner was made a login.
                 let damage = format!(
                     "ALTER ROLE {idle} RESET ALL; ALTER ROLE {idle} CONNECTION LIMIT -1; ALTER ROLE {user}_owner LOGIN"
                 );
@@ -1299,7 +1299,7 @@ async fn admin_is_refused_until_corrected(credential: &Credential<'_>, expected:
     let before = cloud.last_call().await;
     let message = kind(secret.step("setSecret", &token).await, expected);
     assert!(message.contains(reason), "{message}");
-    // The current user's, and nobody else's.
+    // Only the current user's.
     assert_eq!(sql_calls(cloud, before).await, ["postgres:login", "postgres:SELECT"]);
     reported(cloud, "setSecret", expected, &token).await;
     credential.untouched(&untouched).await;
@@ -1361,7 +1361,7 @@ async fn time_of_the_server(credential: &Credential<'_>) -> String {
     session.query_one(now, &[]).await.unwrap().get(0)
 }
 
-/// What became of the secret's leaked login.
+/// State of the secret's leaked login.
 async fn retire(credential: &Credential<'_>) -> (String, String) {
     let answer = credential.cloud().invoke(json!({"retire": true})).await.unwrap();
     line(credential, &answer)
@@ -1387,7 +1387,7 @@ async fn a_leaked_login_ends_with_its_sessions_and_is_proved_dead() {
         let thief = credential.enter(&leaked).await.unwrap();
         let token = credential.secret.rotate().await;
         assert_eq!(credential.logs_in(&leaked).await, strategy == Strategy::Alternating);
-        // The thief holds the login, and may give it a password of its own.
+        // The thief has the login, and may set its password.
         let (user, _) = credential.login_of(&leaked).await;
         let mut later = None;
         if strategy == Strategy::Alternating {
@@ -1420,7 +1420,7 @@ async fn a_leaked_login_ends_with_its_sessions_and_is_proved_dead() {
             assert_eq!(thief.unwrap_err().code().map(|code| code.code()), Some("28P01"));
         }
         credential.works(&token).await;
-        // Once is enough, and told once.
+        // Done once and reported once.
         let before = cloud.last_call().await;
         assert_eq!(retire(&credential).await.0, "ended");
         assert_eq!(sql_calls(&cloud, before).await, Vec::<String>::new());
@@ -1478,7 +1478,7 @@ async fn a_leaked_version_without_a_value_is_replaced_by_the_rotation_that_the_m
         let put = cloud.s3.put_object().bucket(EVIDENCE).key("ledger/rotation.json");
         put.body(rows.to_string().into_bytes().into()).send().await.unwrap();
     };
-    // A value that no rotation made replaces no password; only the next one that did proves anything.
+    // A value that no rotation made replaces no password; only the next rotated value is a proof.
     let by_hand = credential.put(credential.secret.value(&next).await).await;
     write(json!([row(&by_hand, &token, "manual"), row(&token, gone, "incident")])).await;
     cloud.invoke(json!({"retire": true})).await.unwrap();

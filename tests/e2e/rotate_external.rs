@@ -19,7 +19,7 @@ const EMAIL: &str = "admin@imm.local";
 const ID: &str = "NOTIFICATIONS_EMAIL_SES_ACCESS_KEY_ID";
 const KEY: &str = "NOTIFICATIONS_EMAIL_SES_SECRET_ACCESS_KEY";
 
-/// The cloud as it should be: nothing retired is left over, no record, no fault, no follow-up.
+/// A clean cloud without retired credentials, records, faults or follow-ups.
 async fn fresh() -> Cloud {
     let cloud = Cloud::connect("rotate-external").await;
     cloud.calm().await;
@@ -62,7 +62,7 @@ async fn key_of(cloud: &Cloud, label: &str) -> String {
     document[ID].as_str().unwrap().to_owned()
 }
 
-/// The user's keys with their status, and how many there ever were.
+/// The user's keys with their status, and the maximum number at once.
 async fn keys(cloud: &Cloud) -> (Vec<(String, String)>, u64) {
     let reported = cloud.admin(Method::GET, &format!("iam/keys?user={USER}"), None).await;
     let text = |key: &Value, name: &str| key[name].as_str().unwrap().to_owned();
@@ -106,7 +106,7 @@ async fn tokens(cloud: &Cloud) -> (Value, Value, u64) {
     (reported["primary"].clone(), reported["secondary"].clone(), reported["most"].as_u64().unwrap())
 }
 
-/// What the application's own reset would do.
+/// Does the same as the application's own reset.
 async fn set_password(cloud: &Cloud, password: &str) {
     let hash = bcrypt::hash(password, 4).unwrap();
     let changed = as_the_application(cloud, DATABASE)
@@ -152,7 +152,7 @@ async fn put(cloud: &Cloud, key: &str, content: &Value) {
     cloud.s3.put_object().bucket(EVIDENCE).key(key).body(body).send().await.unwrap();
 }
 
-/// Lets time pass for what is remembered of a secret: every instant in it is moved back.
+/// Simulates time for a secret's stored document by moving every instant in it back.
 async fn later(cloud: &Cloud, secret: &Secret<'_>, field: &str, to: &str) {
     let key = issuance(secret);
     let mut issuance =
@@ -165,7 +165,7 @@ fn issuance(secret: &Secret<'_>) -> String {
     format!("runs/rotate-external/{}.json", sha256(format!("desk/{}", secret.arn).as_bytes()))
 }
 
-/// What retiring answers for one secret: what was done, and why not.
+/// The answer of retiring for one secret: the action, or the reason for none.
 async fn retire(cloud: &Cloud, secret: &str) -> (String, String) {
     let answer = cloud.invoke(json!({"retire": true})).await.unwrap();
     let line = answer.as_array().unwrap().iter().find(|line| line["secret"] == secret).unwrap().clone();
@@ -192,21 +192,21 @@ async fn stops(secret: &Secret<'_>, step: &str, kind: &str) -> String {
     token
 }
 
-/// Lets a rotation that waits go on to its end.
+/// Lets a waiting rotation continue to its end.
 async fn goes_on(secret: &Secret<'_>) {
     secret.retry().await;
     let rotation = secret.settled(&["waiting", "succeeded"]).await;
     assert_eq!(rotation["state"], "succeeded", "{rotation}");
 }
 
-/// Ends a rotation that waits, as a person would.
+/// Ends a waiting rotation, as a person would.
 async fn clear(secret: &Secret<'_>, token: &str) {
     let clear = secret.cloud.secrets.update_secret_version_stage().secret_id(&secret.arn);
     clear.version_stage("AWSPENDING").remove_from_version_id(token).send().await.unwrap();
     secret.settled(&["failed", "abandoned"]).await;
 }
 
-/// Whether AWS takes a mail that is signed with the key of a version.
+/// Whether AWS accepts a mail signed with a version's key.
 fn takes_mail_of(cloud: &Cloud, value: &str) -> bool {
     let document: Value = serde_json::from_str(value).unwrap();
     let (id, key) = (document[ID].as_str().unwrap(), document[KEY].as_str().unwrap());
@@ -279,7 +279,7 @@ async fn a_key_is_replaced_used_deactivated_and_deleted() {
     let reported = cloud.messages("foi desativada").await;
     assert!(reported.len() == 1 && reported[0].contains("--status Active"), "{reported:?}");
 
-    // Until the policy's hours are over it can be taken back.
+    // It can be reactivated until the policy's hours have passed.
     assert_eq!(retire(&cloud, SES).await, waits("deactivated"));
     later(&cloud, &secret, "/deactivated/at", "2026-01-01T00:00:00Z").await;
     assert_eq!(retire(&cloud, SES).await, did("deleted"));
@@ -313,7 +313,7 @@ async fn an_old_key_stays_while_nobody_knows_that_the_new_one_is_used() {
         assert_eq!(retire(&cloud, SES).await, waits(why), "{outcome}");
         assert_eq!(keys(&cloud).await.0, both);
     }
-    // The key that should do the work has to do it.
+    // The new key must be in use.
     ledger(&cloud, &secret, "unproved", API).await;
     cloud.fault(json!({"service": "ses", "action": "SendEmail", "effect": "error", "status": 403, "code": "UnrecognizedClientException", "count": 0})).await;
     let failed = cloud.invoke(json!({"retire": true})).await.unwrap_err();
@@ -326,12 +326,12 @@ async fn an_old_key_stays_while_nobody_knows_that_the_new_one_is_used() {
     assert_eq!(cloud.messages("não foi desativada").await.len(), 1);
     cloud.calm().await;
 
-    // No room for a third key meanwhile, and the rotation that says so does not keep the old one alive.
+    // There is no room for a third key meanwhile, and the rotation that reports this does not keep the old one alive.
     ledger(&cloud, &secret, "failed", API).await;
     let token = stops(&secret, "createSecret", "NotRetired").await;
     assert_eq!(keys(&cloud).await, (both.clone(), 2));
     assert_eq!(retire(&cloud, SES).await, waits("followup_failed"));
-    // A person vouches: of the wrong version that is worth nothing.
+    // A person's confirmation for the wrong version has no effect.
     ledger(&cloud, &secret, "unproved", &[]).await;
     let vouch = async |version: &str| {
         let in_use = json!({"secret": SES, "version": version, "by": "Ana Souza"});
@@ -342,7 +342,7 @@ async fn an_old_key_stays_while_nobody_knows_that_the_new_one_is_used() {
     assert_eq!(keys(&cloud).await.0, sorted(&[(&old, "Inactive"), (&new, "Active")]));
     let record = cloud.evidence("rotate-external").await.pop().unwrap().1;
     assert!(record["findings"].to_string().contains("Ana Souza vouches"), "{record}");
-    // Put out of use and proved: the rotation that waits goes on by itself, and need not wait for the hours.
+    // Deactivated and proved: the waiting rotation continues by itself, without waiting for the hours.
     goes_on(&secret).await;
     assert_eq!(secret.labelled("AWSCURRENT").await, Some(token));
     let third = key_of(&cloud, "AWSCURRENT").await;
@@ -403,7 +403,7 @@ async fn what_could_harm_a_key_is_refused() {
     goes_on(&secret).await;
     delete_key(&cloud, &current).await;
 
-    // AWSCURRENT with the key of somebody else, and with none.
+    // AWSCURRENT with another user's key, and with none.
     for (wrong, kind) in [
         (good.replace(&current, "AKIAOFANOTHERUSER000"), "NotTheUsersKey"),
         ("{\"a\": \"b\"}".to_owned(), "WrongForm"),
@@ -423,7 +423,7 @@ async fn what_could_harm_a_key_is_refused() {
             cloud.secrets.put_secret_value().secret_id(SES).secret_string(&now).send().await.unwrap();
         }
     }
-    // Permissions and limits: told, and gone on with.
+    // Permissions and limits: reported, without stopping.
     let denied = |service: &str, action: &str, code: &str| json!({"service": service, "action": action, "effect": "error", "status": 403, "code": code});
     for (fault, step, kind) in [
         (denied("iam", "ListAccessKeys", "AccessDenied"), "createSecret", "IamCall"),
@@ -445,7 +445,7 @@ async fn what_could_harm_a_key_is_refused() {
         goes_on(&secret).await;
         assert!(keys(&cloud).await.1 <= 2);
     }
-    // IAM tells everybody of a new key only after a while.
+    // A new IAM key takes time to propagate.
     only_the_current_key(&cloud).await;
     cloud.admin(Method::POST, "iam/propagation", Some(json!({"calls": 2}))).await;
     secret.rotate().await;
@@ -478,11 +478,11 @@ async fn an_old_key_that_stays_is_put_out_of_use_by_the_commands_of_its_message(
     let is_out_of_use = async || {
         assert_eq!(keys(&cloud).await.0, sorted(&[(&old, "Inactive"), (&new, "Active")]));
     };
-    // A person vouches for readers that nobody knows.
+    // A person confirms unknown readers.
     ledger(&cloud, &secret, "unproved", &[]).await;
     stays(&cloud, SES, "no_reader").await.run(&cloud, "lambda invoke");
     is_out_of_use().await;
-    // Something has stopped to send mail: the key is activated again, and is still used.
+    // An application cannot send mail: the key is activated again, and is still used.
     let reported = cloud.messages("foi desativada").await;
     Advice::of(&reported[0]).run(&cloud, "--status Active");
     assert!(takes_mail_of(&cloud, &before));
@@ -509,14 +509,14 @@ async fn an_old_key_that_stays_is_put_out_of_use_by_the_commands_of_its_message(
         followed(&cloud, &advice).await;
         is_out_of_use().await;
     }
-    // A key of nobody's.
+    // A key of no user.
     only_the_current_key(&cloud).await;
     make_key(&cloud).await;
     let advice = stays(&cloud, SES, "foreign").await;
     assert!(advice.run(&cloud, "get-access-key-last-used").contains(USER));
     advice.run(&cloud, "delete-access-key");
     assert_eq!(keys(&cloud).await.0, sorted(&[(&new, "Active")]));
-    // A rotation that waits.
+    // A waiting rotation.
     let token = secret.staged().await;
     secret.step("createSecret", &token).await.unwrap();
     let advice = stays(&cloud, SES, "rotation_runs").await;
@@ -527,7 +527,7 @@ async fn an_old_key_that_stays_is_put_out_of_use_by_the_commands_of_its_message(
     assert_eq!(keys(&cloud).await.0, sorted(&[(&new, "Inactive"), (&last, "Active")]));
 }
 
-/// The message about an old credential that could not be put out of use.
+/// The message about an old credential that could not be retired.
 async fn fails(cloud: &Cloud, secret: &str, kind: &str) -> Advice {
     cloud.calm().await;
     assert_eq!(cloud.invoke(json!({"retire": true})).await.unwrap_err()["errorType"], "RetireFailed");
@@ -549,7 +549,7 @@ async fn what_keeps_an_old_credential_from_being_retired_is_cured_by_the_command
     assert!(advice.run(&cloud, "list-access-keys").contains("Inactive"));
     advice.run(&cloud, "--status Active");
     assert_eq!(retire(&cloud, SES).await, did("deactivated"));
-    // What the follow-up has written cannot be read.
+    // The follow-up's ledger is unreadable.
     let garbled = b"{".to_vec().into();
     cloud.s3.put_object().bucket(EVIDENCE).key("ledger/rotation.json").body(garbled).send().await.unwrap();
     fails(&cloud, SES, "LedgerUnreadable").await;
@@ -565,7 +565,7 @@ async fn what_keeps_an_old_credential_from_being_retired_is_cured_by_the_command
     cloud.followups(false).await;
     retire(&cloud, SES).await;
 
-    // The token of AWSCURRENT is gone.
+    // The token of AWSCURRENT no longer exists.
     let secret = Secret::of_the_stack(&cloud, TWILIO).await;
     let old = value(&cloud, TWILIO, "AWSCURRENT").await;
     secret.rotate().await;
@@ -576,7 +576,7 @@ async fn what_keeps_an_old_credential_from_being_retired_is_cured_by_the_command
     advice.run(&cloud, "rotate-secret");
     assert_eq!(secret.settled(&["waiting", "succeeded"]).await["state"], "succeeded");
 
-    // Somebody has changed the administrator's password since.
+    // A person has changed the administrator's password since.
     let secret = Secret::of_the_stack(&cloud, ADMIN).await;
     secret.rotate().await;
     ledger(&cloud, &secret, "proved", &[]).await;
@@ -587,7 +587,7 @@ async fn what_keeps_an_old_credential_from_being_retired_is_cured_by_the_command
     assert_eq!(secret.settled(&["waiting", "succeeded"]).await["state"], "succeeded");
     ledger(&cloud, &secret, "proved", &[]).await;
     assert_eq!(retire(&cloud, ADMIN).await, did("refused"));
-    // Nobody had the administrator's address.
+    // No user had the administrator's address.
     let users = as_the_application(&cloud, DATABASE).await;
     users.execute("UPDATE users SET email = 'gone@imm.local' WHERE email = $1", &[&EMAIL]).await.unwrap();
     secret.rotate().await;
@@ -616,7 +616,7 @@ async fn a_field_that_would_keep_the_old_key_is_named_before_a_key_is_made() {
     let token = stops(&secret, "createSecret", "WrongForm").await;
     let reported = cloud.messages(&token).await;
     assert!(reported[0].contains("SMTP_USERNAME, SMTP_PASSWORD"), "{reported:?}");
-    // No step does anything, whoever calls it alone.
+    // No step does anything when called alone.
     for step in ["createSecret", "setSecret", "testSecret", "finishSecret"] {
         let error = secret.step(step, &token).await.unwrap_err();
         assert_eq!(error["errorType"], "WrongForm", "{step}: {error}");
@@ -665,7 +665,7 @@ async fn a_pending_key_or_token_that_is_gone_is_cured_by_the_commands_of_its_mes
     adopted(&secret, &token, "TokenRefused", &good).await;
 }
 
-/// The two commands that make a value of a person's the current one and rotate from there.
+/// The two commands that make a person's value current and rotate from it.
 async fn adopted(secret: &Secret<'_>, token: &str, kind: &str, value: &str) {
     let advice = advice_about(secret, token, kind).await;
     advice.run_with(secret.cloud, "put-secret-value", "valor.txt", value);
@@ -681,7 +681,7 @@ async fn advice_about(secret: &Secret<'_>, token: &str, kind: &str) -> Advice {
     )
 }
 
-/// The two commands that give a rotation up and begin another, as the message about its failure has them.
+/// The two commands in a failure's message that abandon the rotation and start another.
 async fn cures(secret: &Secret<'_>, token: &str, kind: &str) {
     let advice = advice_about(secret, token, kind).await;
     advice.run(secret.cloud, &format!("--remove-from-version-id {token}"));
@@ -699,12 +699,12 @@ async fn a_token_is_made_used_and_promoted() {
     let token = secret.rotate().await;
     let new = value(&cloud, TWILIO, "AWSCURRENT").await;
     assert_ne!(old, new);
-    // Both are good until the new one is known to be used.
+    // Both are valid until the new one is known to be in use.
     assert_eq!(tokens(&cloud).await, (json!(old), json!(new), 2));
     assert_eq!(retire(&cloud, TWILIO).await, waits("not_followed"));
     ledger(&cloud, &secret, "failed", API).await;
     assert_eq!(retire(&cloud, TWILIO).await, waits("followup_failed"));
-    // The application's own token is the secondary one: another would take its place.
+    // The application's own token is the secondary one: a new one would replace it.
     let stopped = stops(&secret, "createSecret", "NotRetired").await;
     assert_eq!(tokens(&cloud).await, (json!(old), json!(new), 2));
     clear(&secret, &stopped).await;
@@ -737,7 +737,7 @@ async fn what_could_harm_a_token_is_refused() {
     }
     twilio(&cloud, json!({"secondary": null})).await;
     goes_on(&secret).await;
-    // A token that Twilio does not know; an account that is closed; a limit; an answer that is none.
+    // An unknown token; a closed account; a limit; an invalid answer.
     let down = |effect: Value| {
         let mut rule = json!({"service": "twilio", "action": "*", "count": 1});
         rule.as_object_mut().unwrap().extend(effect.as_object().unwrap().clone());
@@ -808,7 +808,7 @@ async fn the_administrators_address_is_compared_as_the_application_does() {
     assert_eq!(log_in(&cloud, &value(&cloud, ADMIN, "AWSCURRENT").await).await.0, 200);
     assert_eq!(log_in(&cloud, &old).await.0, 401);
 
-    // Two users of one address: nobody can say which one logs in, so nothing is changed.
+    // Two users with one address: it is unknown which one logs in, so nothing is changed.
     let users = as_the_application(&cloud, DATABASE).await;
     let second = "INSERT INTO users (name, email, password_hash) VALUES ('Outra', $1, 'x')";
     users.execute(second, &[&EMAIL]).await.unwrap();
@@ -840,7 +840,7 @@ async fn a_password_that_a_person_changed_fails_the_rotation_until_the_secret_ha
     assert_eq!(log_in(&cloud, &value(&cloud, ADMIN, "AWSCURRENT").await).await.0, 200);
     assert_eq!(log_in(&cloud, "a person's own").await.0, 401);
 
-    // A rotation that was given up has left its password in force; the next one finds it.
+    // An abandoned rotation has left its password in force; the next one finds it.
     let current = value(&cloud, ADMIN, "AWSCURRENT").await;
     set_password(&cloud, &current).await;
     cloud
@@ -869,7 +869,7 @@ async fn an_administrator_who_cannot_log_in_is_reported_before_anything_is_chang
     assert_eq!((hash(&cloud).await, in_github(&cloud).await), (before.clone(), None));
     let reported = cloud.messages(&token).await.remove(0);
     assert!(reported.contains("continua valendo"), "{reported}");
-    // The user is to stay as it is: the rotation ends, and the next one is a person's decision.
+    // The user must stay unchanged: the rotation ends, and a person decides on the next one.
     let advice = Advice::of(&reported);
     advice.run(&cloud, "cancel-rotate-secret");
     advice.run(&cloud, "update-secret-version-stage");
@@ -882,7 +882,7 @@ async fn an_administrator_who_cannot_log_in_is_reported_before_anything_is_chang
     run(&statement.replace("'…'", "$1")).await;
     goes_on(&secret).await;
 
-    // A hash that is none.
+    // An invalid hash.
     run("UPDATE users SET password_hash = 'x' WHERE email = $1").await;
     let token = stops(&secret, "setSecret", "HashFailed").await;
     set_password(&cloud, "a person's own").await;
@@ -912,7 +912,7 @@ async fn what_a_login_leaves_open_is_reported_and_never_plain_success() {
     let reported = cloud.messages(&token).await;
     assert!(reported[0].contains("Só o valor pendente (AWSPENDING) está valendo"), "{reported:?}");
     goes_on(&secret).await;
-    // A login that the seed has not made yet.
+    // A login not yet seeded.
     let users = as_the_application(&cloud, DATABASE).await;
     users.execute("UPDATE users SET email = 'gone@imm.local' WHERE email = $1", &[&EMAIL]).await.unwrap();
     let token = secret.staged().await;
@@ -939,7 +939,7 @@ async fn nothing_is_changed_where_the_repository_does_not_take_the_password() {
         "{reported:?}"
     );
     assert_eq!(log_in(&cloud, &old).await.0, 200);
-    // It says that it stored the value, and did not.
+    // It reports success without storing the value.
     let since = json!({"name": "SEED_ADMIN_PASSWORD", "value": "old", "updated_at": "2026-01-01T00:00:00Z"});
     cloud.admin(Method::POST, "github/secrets", Some(since)).await;
     let github = json!({"may_write_secrets": true, "lose_secret_writes": true});
@@ -987,7 +987,7 @@ async fn a_secret_that_the_stack_does_not_name_is_refused_and_so_is_what_is_no_e
     }
 }
 
-/// What a finished rotation of one of the three leaves outside of Secrets Manager.
+/// The state outside Secrets Manager after a finished rotation of one of the three.
 async fn has_ended_well(cloud: &Cloud, name: &str) {
     match name {
         SES => {
@@ -1047,7 +1047,7 @@ async fn every_step_twice_is_the_same_as_once() {
     }
 }
 
-/// Ends the lease of an attempt that died, as time would: it ended when it began.
+/// Expires the lease of a dead attempt, as time would: sets its end to its beginning.
 async fn let_the_lease_end(cloud: &Cloud, secret: &Secret<'_>) {
     let issuance = cloud.json(&issuance(secret)).await.unwrap();
     later(cloud, secret, "/making/until", issuance["making"]["began"].as_str().unwrap()).await;

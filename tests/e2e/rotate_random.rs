@@ -9,7 +9,7 @@ use crate::advice::Advice;
 use crate::cloud::{self, Cloud, PREFIX};
 use crate::secret::Secret;
 
-/// A JSON secret of which one field is ours; its odd spacing must survive.
+/// A JSON secret with one rotated field; its odd spacing must survive.
 const DOCUMENT: &str =
     "{ \"url\": \"https://example.org\",\t\"key\" : \"0123456789abcdef0123456789abcdef\",\"n\":1e2 }\n";
 const FIELD_TAGS: [(&str, &str); 3] =
@@ -43,8 +43,8 @@ async fn s01_a_rotation_ends_with_a_new_value_a_record_and_a_message() {
 
     let calls = cloud.calls(before).await.0;
     let sequence = cloud.record_of(&token).await.unwrap()["sequence"].as_u64().unwrap();
-    // Each step reads the current value; createSecret keeps the seal of what it makes, and the others compare it. Before the
-    // label moves: not recorded yet, the chain's end, and the note of the record to come. After: told, recorded.
+    // Each step reads the current value; createSecret stores the seal of its value, and the others compare it. Before the label
+    // moves: no record yet, the chain's end, and the note of the coming record. After: reported, recorded.
     let read =
         ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:GetSecretValue"];
     let rotation = [
@@ -151,7 +151,7 @@ async fn s02_every_step_three_times_and_the_whole_again_changes_nothing() {
     for step in ["createSecret", "setSecret", "testSecret", "finishSecret"] {
         assert_eq!(secret.step(step, &token).await, Ok(json!("AlreadyFinished")));
     }
-    // The service comes back too, finds the rotation over, and takes AWSPENDING off.
+    // The service retries too, finds the rotation over, and removes AWSPENDING.
     secret.retry().await;
     secret.settled(&["succeeded"]).await;
     secret.finished(&token, &secret.first).await;
@@ -159,7 +159,7 @@ async fn s02_every_step_three_times_and_the_whole_again_changes_nothing() {
     assert_eq!(cloud.messages(&token).await.len(), 1 + failures_of(&cloud, &token).await);
 }
 
-/// Messages about the failure with which [`Secret::staged`] holds a rotation back.
+/// Messages about the failure by which [`Secret::staged`] delays a rotation.
 async fn failures_of(cloud: &Cloud, token: &str) -> usize {
     let messages = cloud.messages(token).await;
     messages.iter().filter(|text| text.contains("Rotação falhou")).count()
@@ -248,7 +248,7 @@ async fn s08_a_secret_whose_rotation_is_off_or_was_never_on_is_refused() {
     kind(cloud.invoke(event).await, "RotationNotEnabled");
 }
 
-/// Lets a rotation that waits go on to its end.
+/// Lets a waiting rotation continue to its end.
 async fn goes_on(secret: &Secret<'_>) {
     secret.cloud.admin(Method::DELETE, "faults", None).await;
     secret.retry().await;
@@ -277,18 +277,18 @@ async fn the_commands_of_each_message_cure_in_the_state_that_it_describes() {
         assert_ne!(secret.labelled("AWSCURRENT").await.as_deref(), Some(token), "{kind}");
     };
     let secret = Secret::plain(&cloud, "cured").await;
-    // A value that the policy does not take, after the policy was changed.
+    // A value that the changed policy refuses.
     let token = secret.staged().await;
     secret.put_sealed(&token, "weak").await;
     kind(secret.step("testSecret", &token).await, "PendingRejected");
     cured(&secret, &token, "PendingRejected").await;
-    // A value that somebody else staged.
+    // A value staged by another caller.
     let token = secret.staged().await;
     let put = cloud.secrets.put_secret_value().secret_id(&secret.arn).client_request_token(&token);
     put.secret_string("chosen").version_stages("AWSPENDING").send().await.unwrap();
     kind(secret.step("setSecret", &token).await, "ForeignPending");
     cured(&secret, &token, "ForeignPending").await;
-    // The label is taken off, or is on another version.
+    // The label is removed, or is on another version.
     let token = secret.staged().await;
     let clear = cloud.secrets.update_secret_version_stage().secret_id(&secret.arn);
     clear.version_stage("AWSPENDING").remove_from_version_id(&token).send().await.unwrap();
@@ -301,7 +301,7 @@ async fn the_commands_of_each_message_cure_in_the_state_that_it_describes() {
     own.version_stages("AWSPENDING").send().await.unwrap();
     kind(secret.step("testSecret", &token).await, "UnknownVersion");
     cured(&secret, &token, "UnknownVersion").await;
-    // Rotation was switched off while one was under way.
+    // Rotation was switched off during a rotation.
     let token = secret.staged().await;
     cloud.secrets.cancel_rotate_secret().secret_id(&secret.arn).send().await.unwrap();
     kind(secret.step("createSecret", &token).await, "RotationNotEnabled");
@@ -309,7 +309,7 @@ async fn the_commands_of_each_message_cure_in_the_state_that_it_describes() {
     let tested = secret.settled(&["tested", "test-failed"]).await;
     assert_eq!(tested["state"], "tested", "{tested}");
     let previous = secret.rotate().await;
-    // The same while none was.
+    // The same without a running rotation.
     cloud.secrets.cancel_rotate_secret().secret_id(&secret.arn).send().await.unwrap();
     kind(secret.step("createSecret", &previous).await, "RotationNotEnabled");
     follow(&secret, &previous, "RotationNotEnabled").await;
@@ -407,7 +407,7 @@ async fn s10_finishsecret_proves_the_value_itself() {
     let cloud = calm().await;
     let secret = Secret::plain(&cloud, "s10").await;
     let token = secret.staged().await;
-    // Somebody has filled the version with a value that the application refuses to start with.
+    // A person has filled the version with a value with which the application refuses to start.
     let weak = cloud.secrets.put_secret_value().secret_id(&secret.arn).client_request_token(&token);
     weak.secret_string("hunter2").version_stages("AWSPENDING").send().await.unwrap();
     for step in ["createSecret", "testSecret", "finishSecret"] {
@@ -415,7 +415,7 @@ async fn s10_finishsecret_proves_the_value_itself() {
         assert!(message.contains("did not make") && !message.contains("hunter2"), "{message}");
     }
     assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&secret.first));
-    // The channel has the commands that cure it.
+    // The channel has the commands that fix it.
     let message = cloud.messages("finishSecret: *ForeignPending*").await.remove(0);
     let advice = Advice::of(&message);
     assert_eq!(advice.commands().len(), 3, "{message}");
@@ -485,7 +485,7 @@ async fn s17_another_field_that_is_edited_meanwhile_is_not_undone() {
     let edited =
         cloud.secrets.put_secret_value().secret_id(&secret.arn).secret_string(DOCUMENT.replace("1e2", "1e3"));
     let edited = edited.send().await.unwrap().version_id.unwrap();
-    // The service has abandoned the rotation. Somebody puts the label back.
+    // The service has abandoned the rotation. A person puts the label back.
     let back = cloud.secrets.update_secret_version_stage().secret_id(&secret.arn);
     back.version_stage("AWSPENDING").move_to_version_id(&token).send().await.unwrap();
     for step in ["testSecret", "finishSecret"] {
@@ -604,7 +604,7 @@ async fn s20_a_service_that_never_answers_fails_the_step_in_time_to_be_reported(
     cloud.fault(silent).await;
     let token = secret.start().await;
     let rotation = secret.settled(&["waiting"]).await;
-    // Told by the function itself, not by Lambda's kill.
+    // Reported by the function itself, before Lambda kills it.
     assert_eq!(rotation["error"]["type"], "SecretsManagerCall", "{rotation}");
     assert_eq!(cloud.messages(&token).await.len(), 1);
     cloud.admin(Method::DELETE, "faults", None).await;
@@ -664,7 +664,7 @@ async fn a_finished_rotation_stays_finished_when_the_channel_or_the_evidence_fai
         let expected = if lost == "NotificationFailures" { "NotificationFailed" } else { "EvidenceFailed" };
         assert_eq!(undelivered[0]["error_type"], expected, "{name}");
         assert!(!cloud.log_lines(&format!("\"{lost}\":1")).await.is_empty(), "{name}");
-        // The one that did not fail is there.
+        // The call that did not fail has its effect.
         let record = cloud.record_of(&token).await;
         if lost == "NotificationFailures" {
             let channel = record.unwrap()["channel"].as_str().unwrap().to_owned();

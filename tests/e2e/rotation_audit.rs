@@ -1,5 +1,5 @@
-//! `rotation-audit` against the local cloud: every kind of finding from a real state of a secret, the page, the task, the
-//! message and the record of each, what fails, and what a crash leaves.
+//! `rotation-audit` against the local cloud: every kind of finding from a real state of a secret, with page, task, message
+//! and record; failures; the state after a crash.
 //!
 //! The audit sees the whole account, and has one record a day: a test begins with an empty chain and an empty board.
 
@@ -25,12 +25,12 @@ const HOUR: i64 = 3_600;
 
 struct World {
     cloud: Cloud,
-    /// Pages that came before.
+    /// Earlier pages.
     pages: usize,
 }
 
 impl World {
-    /// No record, no note, no issue, no fault; the application's secrets as after a rotation today.
+    /// A world without record, note, issue or fault; the application's secrets as after a rotation today.
     async fn fresh() -> Self {
         let cloud = Cloud::connect("rotation-audit").await;
         let world = Self { pages: 0, cloud };
@@ -123,7 +123,7 @@ impl World {
         issues
     }
 
-    /// What was published about a finding since this world began.
+    /// Pages about a finding since this world began.
     async fn pages(&self, secret: &str, kind: &str) -> Vec<Value> {
         let key = format!("rotation-audit/dev/{kind}");
         let all = self.cloud.queued(QUEUE).await.into_iter().skip(self.pages);
@@ -172,7 +172,7 @@ impl World {
         self.dates(secret, json!({"AWSCURRENT": 170 * DAY})).await;
     }
 
-    /// What the audit has told of the webhook's secret. What a rotation of an earlier test has others tell may come later.
+    /// The audit's messages about the webhook's secret. Others' messages about an earlier test's rotation may arrive late.
     async fn reported(&self) -> Vec<String> {
         let mut reported = self.cloud.messages(WEBHOOK).await;
         reported.retain(|message| message.contains("Auditoria de rotação"));
@@ -288,7 +288,7 @@ async fn a_secret_below_the_environments_path_is_audited_without_tags_and_a_tag_
     let cure = format!(
         "tag-resource --secret-id '{secret}' --tags Key=Project,Value=moveongs Key=Environment,Value=dev"
     );
-    // Told with the others that lack tags, whose names take the place of NOME.
+    // Reported with the other untagged secrets, whose names replace NOME.
     assert!(reported.iter().any(|text| text.contains(&cure.replace(&secret, "NOME"))), "{reported:?}");
     let tag = async |key: &str, value: &str| {
         let tag = Tag::builder().key(key).value(value).build();
@@ -303,7 +303,7 @@ async fn a_secret_below_the_environments_path_is_audited_without_tags_and_a_tag_
         tag(key, value).await;
         let before = world.cloud.last_call().await;
         assert_eq!(world.findings(&secret).await, ["TagsContradict"], "{key}={value}");
-        // Of another's secret neither versions nor policy are read.
+        // Neither versions nor policy of a foreign secret are read.
         let (calls, _) = world.cloud.calls(before).await;
         let audited = calls.iter().filter(|call| *call == "secretsmanager:GetResourcePolicy").count();
         let rows = world.audit().await["secrets"].as_array().unwrap().len();
@@ -474,7 +474,7 @@ async fn a_login_by_iam_is_in_order_only_where_rds_takes_it() {
     };
     world.dates(DATABASE, json!({"AWSCURRENT": 400 * DAY, "next": null})).await;
     secrets.cancel_rotate_secret().secret_id(DATABASE).send().await.unwrap();
-    // RDS's word alone excuses nothing.
+    // RDS's answer alone excuses nothing.
     takes(true).await;
     assert_eq!(world.findings(DATABASE).await, ["Overdue", "RotationOff"]);
     says(INSTANCE).await;
@@ -523,7 +523,7 @@ async fn a_stuck_rotation_is_paged_with_the_cure_that_loses_no_password() {
         assert!(text.contains(&clear), "{text}");
         assert_eq!(text.contains("*não* remover o AWSPENDING antes"), careful, "{text}");
         assert_eq!(text.contains(&restore), careful, "{text}");
-        // The cure works.
+        // The advised fix works.
         let cure = world.cloud.secrets.update_secret_version_stage().secret_id(secret);
         cure.version_stage("AWSPENDING").remove_from_version_id(&pending).send().await.unwrap();
         assert_eq!(world.findings(secret).await, [""; 0]);
@@ -621,7 +621,7 @@ async fn a_task_is_opened_once_and_closed_by_the_rotation() {
     assert_eq!(comments.len(), 1);
     assert!(comments[0].as_str().unwrap().contains(&world.current(WEBHOOK).await));
     assert_eq!(world.audit().await["closed"], json!([]));
-    // The next version has a task of its own.
+    // The next version has its own task.
     world.due(WEBHOOK).await;
     assert_eq!(world.audit().await["opened"].as_array().unwrap().len(), 1);
     assert_eq!(world.issues_with(&format!("rotation:{WEBHOOK}:")).await.len(), 2);
@@ -679,7 +679,7 @@ async fn a_call_that_is_denied_is_neither_a_pass_nor_resolved() {
     world.cloud.fault(denied("ListSecretVersionIds")).await;
     world.cloud.fault(denied("GetResourcePolicy")).await;
     let report = world.audit().await;
-    // What the list tells is known all the same.
+    // The facts in the list are still known.
     assert_eq!(findings(&report, WEBHOOK), ["RotationLate", "InsufficientData", "InsufficientData"]);
     assert_eq!(findings(&report, JWT), ["InsufficientData"; 2]);
     assert_eq!(report["result"], "failed");
@@ -771,7 +771,7 @@ async fn a_page_that_fails_fails_the_invocation_and_is_tried_again() {
     world.cloud.fault(down).await;
     let error = world.cloud.invoke(json!({})).await.unwrap_err();
     assert_eq!(error["errorType"], "PageFailed", "{error}");
-    // What was found is told, recorded and a task all the same.
+    // The findings are still reported and recorded, and have tasks.
     assert!(world.record().await["findings"].to_string().contains(&format!("Overdue {WEBHOOK}")));
     assert_eq!(world.reported().await.len(), 1);
     assert_eq!(world.issues_with(&world.marker(WEBHOOK).await).await.len(), 1);
@@ -795,7 +795,7 @@ async fn a_channel_or_bucket_that_fails_leaves_all_in_the_log() {
     assert!(world.record().await["channel"].as_str().unwrap().starts_with("failed: "));
     let lost = world.cloud.log_lines("\"error_type\":\"NotificationFailed\"").await;
     assert!(lost.iter().any(|line| line.contains("ERROR") && line.contains(WEBHOOK)), "{lost:?}");
-    // The next attempt tells it.
+    // The next attempt reports it.
     world.cloud.admin(Method::DELETE, "faults", None).await;
     world.audit().await;
     assert_eq!(world.reported().await.len(), 1);
@@ -808,7 +808,7 @@ async fn a_channel_or_bucket_that_fails_leaves_all_in_the_log() {
     assert_eq!(world.reported().await.len(), 1);
     let lost = world.cloud.log_lines("\"error_type\":\"EvidenceFailed\"").await;
     assert!(lost.iter().any(|line| line.contains(&format!("Overdue {WEBHOOK}"))), "{lost:?}");
-    // Without its place, no task is opened: nobody could tell that it is the only one.
+    // Without its reservation, no task is opened, because it might be a duplicate.
     assert_eq!(world.issues().await, Vec::<Value>::new());
 }
 

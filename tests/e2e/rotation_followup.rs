@@ -22,7 +22,7 @@ const ROOT: &str = "arn:aws:iam::000000000000:root";
 
 struct World {
     cloud: Cloud,
-    /// Pages that came before.
+    /// Earlier pages.
     pages: usize,
 }
 
@@ -31,7 +31,7 @@ fn service() -> Value {
 }
 
 impl World {
-    /// No record, no journal, no fault; the application as it should be, with the secrets of now.
+    /// A world without record, journal or fault; the application is healthy and has the current secrets.
     async fn fresh() -> Self {
         let world = Self { pages: 0, cloud: Cloud::connect("rotation-followup").await };
         world.cloud.calm().await;
@@ -182,7 +182,7 @@ impl World {
         token
     }
 
-    /// Makes a version with a new value of our own the current one.
+    /// Makes a version with a new value of this test current.
     async fn put(&self, secret: &str, value: &str) -> String {
         let put = self.cloud.secrets.put_secret_value().secret_id(secret).secret_string(value);
         put.send().await.unwrap().version_id.unwrap()
@@ -210,7 +210,7 @@ impl World {
         found().await.unwrap()
     }
 
-    /// Starts the state machine by hand and waits for its end.
+    /// Starts the state machine manually and waits for its end.
     async fn start(&self, input: Value) -> Value {
         self.cloud.ended(&self.cloud.start(MACHINE, &input).await).await
     }
@@ -266,7 +266,7 @@ async fn a_rotated_jwt_secret_is_deployed_and_the_old_token_is_refused() {
     assert!(proof(&row, "health").starts_with("passed") && proof(&row, "login").starts_with("passed"));
     assert!(proof(&row, "list of beneficiaries").starts_with("passed"));
     assert_eq!(world.deployments(after).await, 1);
-    // The tasks have it, and are the only ones.
+    // All running tasks have it.
     let tasks = world.cloud.admin(Method::GET, "ecs/tasks", None).await;
     let tasks = tasks["services"][0]["tasks"].as_array().unwrap().clone();
     let value = sha256(world.value(JWT, &new).await.as_bytes());
@@ -274,7 +274,7 @@ async fn a_rotated_jwt_secret_is_deployed_and_the_old_token_is_refused() {
         tasks.len() == 2 && tasks.iter().all(|task| task["secrets"]["JWT_SECRET"] == json!(value)),
         "{tasks:?}"
     );
-    // Who did it comes from CloudTrail, sooner or later.
+    // The caller comes from CloudTrail, eventually.
     let row =
         eventually("who rotated it", async || world.rows().await.into_iter().find(|row| row["by"] == ROOT))
             .await;
@@ -287,7 +287,7 @@ async fn a_rotated_jwt_secret_is_deployed_and_the_old_token_is_refused() {
         changelog.contains("JWT_SECRET: em uso, provado")
             && changelog.contains("401 {\"message\":\"Unauthorized\"}")
     );
-    // It is proposed to the team's repository as it is.
+    // It is proposed to the team's repository unchanged.
     let proposed = async || {
         let repository = world.cloud.admin(Method::GET, "github/repository", None).await;
         let branch =
@@ -324,7 +324,7 @@ async fn a_rotated_jwt_secret_is_deployed_and_the_old_token_is_refused() {
 async fn secrets_that_change_together_cause_one_deployment_and_the_database_is_proved() {
     let world = World::fresh().await;
     let after = world.cloud.last_call().await;
-    // Both within the time that a change waits for others.
+    // Both within the batch's waiting time.
     let value = format!("{:0<48}", "another value of our own");
     let jwt = world.put(JWT, &value).await;
     let database = world.rotate(DATABASE).await;
@@ -396,7 +396,7 @@ async fn a_rollout_that_fails_goes_back_by_itself() {
     assert_eq!(row["outcome"], "rolled back", "{row}");
     assert_eq!(row["failure"]["kind"], "RolloutFailed");
     assert_eq!(world.current(JWT).await, old);
-    // What the application proves at the end is the value before.
+    // At the end the application proves the previous value.
     assert_eq!(proof(&row, "token of the withdrawn secret"), REFUSED);
     assert!(proof(&row, "token of the restored secret").starts_with("passed"));
     let reported = world.cloud.messages("foi desfeito").await;
@@ -406,12 +406,12 @@ async fn a_rollout_that_fails_goes_back_by_itself() {
     let record = world.record(&row["execution"]).await;
     assert_eq!(record["result"], "failed");
     assert!(record["steps"].to_string().contains("move AWSCURRENT back"));
-    // The event of our own move is followed by nothing.
+    // The event of the follow-up's own move starts nothing.
     assert_eq!(world.rows().await.len(), 1);
     assert_eq!(world.start(json!({"sweep": true})).await["status"], "SUCCEEDED");
     assert_eq!(world.rows().await.len(), 1);
     assert!(world.cloud.text("ledger/security-changelog.md").await.contains("desfeito"));
-    // The cause is gone: as the message says.
+    // The cause is fixed: follow the message.
     world.rotates(&world.advice("foi desfeito").await).await;
 }
 
@@ -456,7 +456,7 @@ async fn a_rolling_deployment_that_still_answers_with_the_old_secret_is_waited_f
         (deployments.len() == 2).then_some(())
     };
     eventually("a task of each deployment", half_way).await;
-    // It goes on looking, and asks the application nothing yet.
+    // It keeps checking, and sends the application no request yet.
     let after = world.cloud.last_call().await;
     eventually("a second look", async || {
         let calls = world.cloud.calls(after).await.0;
@@ -527,7 +527,7 @@ async fn a_value_that_certainly_does_not_work_is_not_deployed() {
     world.idle().await;
     assert_eq!(rows[0]["outcome"], "proved", "{rows:?}");
 
-    // An incident keeps the label where it is, and nothing is deployed all the same.
+    // An incident keeps the label in place, and still nothing is deployed.
     let after = world.cloud.last_call().await;
     world.cloud.followups(false).await;
     let new = world.put(JWT, "too short").await;
@@ -576,7 +576,7 @@ async fn what_the_application_answers_instead_of_a_proof_is_cured_by_the_command
         (answers("GET /health", 500), "HealthFailed"),
         (answers("GET /beneficiaries", 503), "UnclearAnswer"),
         (answers("GET /beneficiaries", 500), "ListFailed"),
-        // Without an account, of nobody's login.
+        // Without an account, no login is proved.
         (answers("POST /auth/login", 500), "DatabaseRefused"),
     ] {
         world.cloud.calm().await;
@@ -645,7 +645,7 @@ async fn what_becomes_of_a_deployment_is_cured_by_the_commands_of_its_message() 
     let row = world.proves(&Advice::of(&reported[0])).await;
     assert_eq!(row["version"], json!(database));
 
-    // The way back is refused: the message says what is in force, and not what was to be.
+    // The rollback is refused: the message names the version in force, not the intended one.
     world.cloud.calm().await;
     let denied = json!({"service": "secretsmanager", "action": "UpdateSecretVersionStage", "effect": "error",
         "status": 400, "code": "AccessDeniedException", "count": 0});
@@ -707,7 +707,7 @@ async fn what_an_incident_leaves_open_is_ended_by_the_commands_of_its_message() 
     assert_eq!(status, 200);
     let new = world.rotate(JWT).await;
     world.row(&new).await;
-    // The database does not take the sessions' end.
+    // The database refuses to end the sessions.
     let database = as_the_application(cloud, DATABASE).await;
     database
         .simple_query(
@@ -730,7 +730,7 @@ async fn what_an_incident_leaves_open_is_ended_by_the_commands_of_its_message() 
     let row = world.proves(&Advice::of(&reported)).await;
     assert_eq!((&row["reason"], &row["leak"]), (&json!("incident"), &json!("dead")), "{row}");
 
-    // The application limits the questions, so that nothing shows whether the leaked key is dead.
+    // The application limits requests, so it is unknown whether the leaked key is invalid.
     world.application(json!({"rate_limit": 3})).await;
     assert_eq!(world.start(incident).await["status"], "FAILED");
     world.application(json!({"rate_limit": 0})).await;
@@ -743,7 +743,7 @@ async fn what_an_incident_leaves_open_is_ended_by_the_commands_of_its_message() 
     let rotated = cloud.secrets.rotate_secret().secret_id(ADMIN).send().await.unwrap();
     world.row(&rotated.version_id.unwrap()).await;
     world.rotates(&world.advice("Tokens de acesso que a senha anterior deu").await).await;
-    // A new version with the key of the one before.
+    // A new version with the previous version's key.
     let same = world.put(JWT, &world.value(JWT, &world.current(JWT).await).await).await;
     assert!(proof(&world.row(&same).await, "token of the old secret").contains("SameValue"));
     world.rotates(&world.advice("a versão nova não tem uma chave nova").await).await;
@@ -765,7 +765,7 @@ async fn a_follow_up_that_cannot_begin_is_asked_for_again_by_the_commands_of_its
     let row = world.proves(&advice).await;
     assert_eq!((&row["reason"], &row["leak"]), (&json!("incident"), &json!("dead")), "{row}");
 
-    // An input that is none.
+    // An invalid input.
     assert_eq!(world.start(json!({"secret": JWT})).await["status"], "FAILED");
     let advice = world.advice("InvalidEvent").await;
     crate::advice::run(cloud, &advice.commands()[0].replace("NOME DO SEGREDO", JWT));
@@ -829,7 +829,7 @@ async fn a_pinned_reader_and_one_that_another_deploys_are_named_and_the_others_g
     let edited = json!({"family": "pinned", "containerDefinitions": [reads(&arn)]});
     advice.run_with(&world.cloud, "register-task-definition", "task.json", &edited.to_string());
     advice.run(&world.cloud, "update-service");
-    // What the owner of the other one does.
+    // The action of the other service's owner.
     let second = set().await;
     world.ecs("UpdateServicePrimaryTaskSet", json!({"service": "batch", "primaryTaskSet": second})).await;
     world.ecs("DeleteTaskSet", json!({"service": "batch", "taskSet": first})).await;
@@ -854,7 +854,7 @@ async fn a_deployment_that_bakes_for_a_day_is_followed_to_its_end() {
     };
     strategy(json!({"strategy": "BLUE_GREEN", "bakeTimeInMinutes": 1440})).await;
     let new = world.rotate(JWT).await;
-    // Four times as many looks as a rolling deployment has; only the bake's end ends them.
+    // Four times as many checks as for a rolling deployment; only the bake's end ends them.
     eventually("the bake", async || {
         let listed = world.ecs("ListServiceDeployments", json!({"service": SERVICE[1].1})).await;
         let arn = listed["serviceDeployments"][0]["serviceDeploymentArn"].clone();
@@ -1005,7 +1005,7 @@ async fn an_incident_on_the_database_ends_the_login_that_leaked_and_proves_it_de
         reported.iter().any(|reported| reported.contains("a credencial vazada está morta (provado)")),
         "{reported:?}"
     );
-    // Asked again, there is nothing more to do.
+    // A repeated request has nothing to do.
     assert_eq!(retire_database().await, json!("ended"));
     assert_eq!(cloud.messages("Credencial vazada está morta").await.len(), 1);
     // The next rotation gives the login a password of its own again.
@@ -1050,7 +1050,7 @@ async fn an_administrators_password_is_proved_by_its_login_and_needs_no_deployme
     }
     let reported = cloud.messages("em uso e provado: SEED_ADMIN_PASSWORD").await;
     assert_eq!(reported.len(), 1, "{reported:?}");
-    // It says what lives on, until when, and how that is ended: each of which is so.
+    // It names the credentials that stay valid, until when, and how to end them; each statement is checked.
     let made: jiff::Timestamp = row["made"].as_str().unwrap().parse().unwrap();
     let until = shared::runtime::time::local(made + jiff::SignedDuration::from_hours(24));
     let living = format!("Tokens de acesso que a senha anterior deu valem até {until}");
@@ -1073,7 +1073,7 @@ async fn an_administrators_password_is_proved_by_its_login_and_needs_no_deployme
     assert_eq!(me().await, 401);
 }
 
-/// Asks `rotate-database` to end a login that leaked; what it did.
+/// Asks `rotate-database` to end a leaked login; returns its action.
 async fn retire_database() -> Value {
     let of_database = Cloud::connect("rotate-database").await;
     let lines = of_database.invoke(json!({"retire": true})).await.unwrap();
@@ -1184,7 +1184,7 @@ async fn a_rotation_that_fails_pages_with_step_kind_and_next_step() {
         assert!(page.to_string().contains(part), "{part}: {page}");
     }
     world.cloud.admin(Method::DELETE, "faults", None).await;
-    // Somebody gives the rotation up: as the page says.
+    // A person abandons the rotation, as the page advises.
     let pending = world.labelled(JWT, "AWSPENDING").await.unwrap();
     let clear = world.cloud.secrets.update_secret_version_stage().secret_id(JWT).version_stage("AWSPENDING");
     clear.remove_from_version_id(pending).send().await.unwrap();
@@ -1254,14 +1254,14 @@ async fn a_channel_bucket_or_topic_that_fails_hides_nothing() {
     }
 }
 
-/// One step as the state machine asks for it: again when the function was killed.
+/// Invokes one step as the state machine does: retries after a kill.
 async fn step(world: &World, name: &str, execution: &str, more: Value) -> Value {
     let mut event = json!({"step": name, "execution": execution});
     event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     world.cloud.despite_death(event).await
 }
 
-/// The whole course by hand, for a change that the application does not follow; each step `times` times.
+/// The whole course without the state machine, for a change that the application does not use; each step `times` times.
 async fn course(world: &World, execution: &str, times: usize) {
     let repeated = async |name: &str, more: Value| {
         let mut answer = Value::Null;
@@ -1292,7 +1292,7 @@ async fn course(world: &World, execution: &str, times: usize) {
     assert_eq!(repeated("finish", json!({})).await, "failed");
 }
 
-/// A world in which the application keeps the value of the version that is given first, and the other is current.
+/// A world in which the application has the value of the first returned version, and the second is current.
 async fn unfollowed() -> (World, String, String) {
     let world = World::fresh().await;
     world.cloud.followups(false).await;
@@ -1326,7 +1326,7 @@ async fn every_step_twice_is_the_same_as_once() {
     world.cloud.followups(true).await;
 }
 
-/// The calls that change something. Between two others the world is the same, so a death there is one of these.
+/// The changing calls. The world is the same between any others, so a death there equals one of these.
 const WRITES: [(&str, &str, usize); 6] = [
     ("s3", "PutObject", 12),
     ("ecs", "UpdateService", 2),
@@ -1357,7 +1357,7 @@ async fn every_crash_point_of_rotation_followup_recovers() {
             let reported = world.cloud.messages(&execution).await.len();
             assert!((1..=2).contains(&reported), "{execution}: told {reported} times");
             world.paged(&execution).await;
-            // A death takes the rule away.
+            // A death removes the rule.
             if !rules["rules"].as_array().unwrap().is_empty() {
                 return None;
             }

@@ -55,7 +55,7 @@ impl<'a> Secret<'a> {
         secret
     }
 
-    /// One of the stack's own secrets.
+    /// One of the stack's secrets.
     pub(crate) async fn of_the_stack(cloud: &'a Cloud, name: &str) -> Self {
         let found = cloud.secrets.describe_secret().secret_id(name).send().await.unwrap();
         let mut secret = Self { cloud, arn: found.arn.unwrap(), first: String::new(), field: None };
@@ -83,7 +83,7 @@ impl<'a> Secret<'a> {
         self.rotate_request(true).await
     }
 
-    /// Says as a person that the current version is in use, so that the next rotation waits for no follow-up.
+    /// Confirms as a person that the current version is in use, so that the next rotation waits for no follow-up.
     pub(crate) async fn vouch(&self) {
         let current = self.labelled("AWSCURRENT").await.unwrap_or_default();
         let tag = Tag::builder().key("rotation:in-use").value(current).build();
@@ -108,7 +108,7 @@ impl<'a> Secret<'a> {
         token
     }
 
-    /// Lets the service repeat a rotation that waits for its next attempt.
+    /// Lets the service retry a waiting rotation.
     pub(crate) async fn retry(&self) {
         self.cloud.admin(Method::POST, "rotations/retry", Some(json!({"secret": self.arn}))).await;
     }
@@ -196,7 +196,7 @@ impl<'a> Secret<'a> {
     }
 }
 
-/// Number of bytes that a base64 text stands for.
+/// Number of bytes encoded in a base64 text.
 fn decoded_length(text: &str) -> Option<usize> {
     use base64::Engine;
     base64::engine::general_purpose::STANDARD.decode(text).ok().map(|bytes| bytes.len())

@@ -1,4 +1,4 @@
-//! Real PostgreSQL behind RDS instances of the local cloud, and logins to it that owe nothing to the function's code.
+//! Real PostgreSQL behind RDS instances of the local cloud, and logins to it independent of the function's code.
 
 use std::sync::Arc;
 
@@ -120,7 +120,7 @@ impl Server {
         Ok(client)
     }
 
-    /// Breaks the way to the instance; `none` mends it.
+    /// Breaks the connection to the instance; `none` restores it.
     pub(crate) async fn fault(&self, cloud: &Cloud, mode: &str) -> Value {
         let body = serde_json::json!({"instance": self.name, "mode": mode});
         cloud.admin(reqwest::Method::POST, "rds/fault", Some(body)).await
@@ -145,13 +145,13 @@ impl Server {
     }
 }
 
-/// A session as the application has it, with the value of its database secret.
+/// A session like the application's, with the value of its database secret.
 pub(crate) async fn as_the_application(cloud: &Cloud, secret: &str) -> Client {
     let url = cloud.secrets.get_secret_value().secret_id(secret).send().await.unwrap().secret_string.unwrap();
     with_the_value(cloud, &url).await.unwrap()
 }
 
-/// A session of whoever knows a secret's value.
+/// A session of any client that knows a secret's value.
 pub(crate) async fn with_the_value(cloud: &Cloud, value: &str) -> Result<Client, tokio_postgres::Error> {
     let secret = shared::database::secret::Secret::parse(&SecretString::from(value)).unwrap();
     let login = secret.login();

@@ -1,5 +1,5 @@
-//! `snapshot-create` against the local cloud, on a real instance: asked by a pipeline's own shell, by its state machine and
-//! directly; refused in each way, and what a crash or a second delivery leaves.
+//! `snapshot-create` against the local cloud, on a real instance: requested by a pipeline's shell, by its state machine and
+//! directly; every refusal; the state after a crash or a second delivery.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,12 +14,12 @@ use crate::matrix;
 const INSTANCE: &str = "moveongs-dev-db";
 const MACHINE: &str = "arn:aws:states:us-east-1:000000000000:stateMachine:moveongs-dev-snapshot-create";
 const QUEUE: &str = "snapshot-create-pages";
-/// What the names of its snapshots begin with.
+/// Prefix of its snapshots' names.
 const NAMES: &str = "moveongs-dev-20";
 
 struct World {
     cloud: Cloud,
-    /// Pages that came before.
+    /// Earlier pages.
     pages: usize,
 }
 
@@ -28,7 +28,7 @@ fn deploy(name: &str) -> Value {
 }
 
 impl World {
-    /// No snapshot of ours, no record, no order, no fault; the instance available.
+    /// A world without snapshots of the function, records, notes or faults; the instance is available.
     async fn fresh() -> Self {
         let world = Self { pages: 0, cloud: Cloud::connect("snapshot-create").await };
         world.cloud.calm().await;
@@ -109,7 +109,7 @@ impl World {
         serde_json::from_str(ended["output"].as_str().unwrap()).unwrap()
     }
 
-    /// A direct request that is refused with this kind, told and paged; gives its message.
+    /// A direct request that is refused with this kind, reported and paged; returns its message.
     async fn refused(&self, event: Value, kind: &str, part: &str) -> String {
         let name = event["deploy"].as_str().unwrap().to_owned();
         let error = self.cloud.invoke(event).await.unwrap_err();
@@ -141,7 +141,7 @@ impl World {
         self.cloud.evidence("snapshot-create").await.into_iter().map(|(_, record)| record).collect()
     }
 
-    /// How many snapshots the function has asked for.
+    /// Number of snapshots that the function has requested.
     async fn asked(&self, after: u64) -> usize {
         self.cloud.calls(after).await.0.iter().filter(|call| call.ends_with(":CreateDBSnapshot")).count()
     }
@@ -244,14 +244,14 @@ async fn a_snapshot_that_fails_stops_the_deploy_and_pages() {
     assert_eq!((records.len(), &records[0]["result"]), (1, &json!("failed")));
     assert!(records[0]["findings"].to_string().contains("SnapshotFailed"));
 
-    // The same deploy has no other snapshot, and nobody is woken again.
+    // The same deploy gets no other snapshot and no second page.
     assert_eq!(world.run(&deploy("bad")).await["error"], "SnapshotFailed");
     let answer = world.cloud.invoke(deploy("bad")).await.unwrap();
     assert_eq!((&answer["status"], &answer["kind"]), (&json!("failed"), &json!("SnapshotFailed")));
     assert_eq!(world.snapshots().await.len(), 1);
     assert_eq!(world.cloud.messages("Snapshot falhou").await.len(), 1);
     assert_eq!(world.pages("SnapshotFailed").await.len(), 1);
-    // The next attempt of the pipeline has.
+    // The pipeline's next attempt gets one.
     assert_eq!(world.snapshot(&deploy("bad-2")).await["snapshot"], format!("{name}-2"));
 }
 
@@ -305,7 +305,7 @@ async fn each_refusal_has_its_kind_and_its_next_step() {
     assert_eq!((&ended["status"], &ended["error"]), (&json!("FAILED"), &json!("InstanceState")));
     world.show("available").await;
     assert_eq!(world.snapshots().await.len(), 0);
-    // What was refused has used nothing up.
+    // A refused request does not use up the deploy's snapshot.
     assert_eq!(world.snapshot(&deploy("quota")).await["status"], "available");
 }
 
@@ -327,7 +327,7 @@ async fn an_event_that_is_none_names_its_field() {
         .await
         .unwrap_err();
     assert_eq!(error["errorType"], "NotAsked");
-    // A state machine tells it, since nobody waits for the answer.
+    // A state machine reports it, because no caller waits for the answer.
     let ended = world.run(&json!({"deploy": "d", "reason": "r", "by": "b", "wait": true})).await;
     assert_eq!((&ended["status"], &ended["error"]), (&json!("FAILED"), &json!("InvalidEvent")));
     assert_eq!(world.cloud.messages("*InvalidEvent*").await.len(), 1);
@@ -353,7 +353,7 @@ async fn an_instance_that_is_busy_is_waited_for_with_an_end() {
     assert_eq!((&answer["status"], &answer["wait_seconds"]), (&json!("waiting"), &json!(30)));
     let error = world.cloud.invoke(create(40)).await.unwrap_err();
     assert_eq!(error["errorType"], "InstanceBusy");
-    // Who asks directly does not wait.
+    // A direct caller does not wait.
     let busy = world.refused(deploy("now"), "InstanceBusy", "DBInstanceStatus").await;
     assert!(busy.contains("is modifying"), "{busy}");
     world.show("available").await;
@@ -395,7 +395,7 @@ async fn a_snapshot_that_takes_too_long_is_reported_and_can_be_waited_for_again(
 async fn an_answer_that_was_lost_makes_no_second_snapshot() {
     let world = World::fresh().await;
     let lose = json!({"service": "rds", "action": "CreateDBSnapshot", "effect": "drop", "when": "after"});
-    // The SDK asks again by itself.
+    // The SDK retries by itself.
     world.cloud.fault(lose.clone()).await;
     let lost = world.snapshot(&deploy("lost")).await;
     assert_eq!(world.snapshots().await.len(), 1);
@@ -562,8 +562,8 @@ async fn every_step_twice_is_the_same_as_once() {
     assert_eq!((world.pages("twice-bad").await.len(), world.records().await.len()), (1, 2));
 }
 
-/// The calls that change something, and how often they are made at least in a course that ends well and in one that does not.
-/// Between two others the world is the same, so a death there is one of these.
+/// The changing calls, with their minimum number in a successful and in a failing course. The world is the same between any
+/// others, so a death there equals one of these.
 const WRITES: [(&str, &str, [usize; 2]); 4] = [
     ("s3", "PutObject", [5, 6]),
     ("rds", "CreateDBSnapshot", [1, 1]),
@@ -599,7 +599,7 @@ async fn every_crash_point_of_snapshot_create_recovers() {
                 let pages = world.pages(&name).await.len();
                 assert!((fail..=2 * fail).contains(&pages), "{name}: {pages} pages");
                 world.clear().await;
-                // A death takes the rule away.
+                // A death removes the rule.
                 rules["rules"].as_array().unwrap().is_empty().then(|| {
                     json!({"operation": format!("{service}:{action}"), "when": when, "call": nth,
                         "course": if fail == 0 { "available" } else { "failed" }, "end": "succeeded",
@@ -718,7 +718,7 @@ async fn an_answer_of_rds_that_takes_long_is_waited_for_and_one_that_is_lost_loo
     assert!(["creating", "available"].contains(&answer["status"].as_str().unwrap()), "{answer}");
     assert_eq!((world.of("slow").await.len(), world.asked(after).await), (1, 1));
     world.available().await;
-    // RDS took each try, and no answer arrived.
+    // RDS accepted each try, but no answer arrived.
     let lost = json!({"service": "rds", "action": "CreateDBSnapshot", "effect": "drop", "when": "after", "count": 0});
     world.cloud.fault(lost).await;
     let answer = world.cloud.invoke(deploy("lost")).await.unwrap();

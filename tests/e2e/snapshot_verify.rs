@@ -1,5 +1,5 @@
 //! `snapshot-verify` against the local cloud, on real snapshots of a real instance and real copies in another region: every
-//! kind of finding, the page and message of each, what is copied and deleted and what never is, and what a crash leaves.
+//! kind of finding with page and message; copies and deletions, and snapshots that are never touched; the state after a crash.
 //!
 //! A run sees every snapshot of the environment, so a test begins without any.
 
@@ -23,7 +23,7 @@ struct World {
     cloud: Cloud,
     /// A client of the copies' region.
     away: aws_sdk_rds::Client,
-    /// Pages that came before.
+    /// Earlier pages.
     pages: usize,
 }
 
@@ -42,7 +42,7 @@ const KEPT: &str = "2099-12-31";
 const EXPIRED: &str = "2026-01-31";
 
 impl World {
-    /// No snapshot, no record, no order, no fault; the instance available, and no event comes.
+    /// A world without snapshots, records, notes, faults or events; the instance is available.
     async fn fresh() -> Self {
         let cloud = Cloud::connect("snapshot-verify").await;
         let config = cloud.rds.config().to_builder().region(aws_sdk_rds::config::Region::new(AWAY)).build();
@@ -149,7 +149,7 @@ impl World {
         self.run(json!({})).await
     }
 
-    /// What a run finds of one snapshot.
+    /// A run's findings for one snapshot.
     async fn one(&self, name: &str) -> Vec<String> {
         let report = self.run(event(name)).await;
         row(&report, name)["findings"].as_array().unwrap().iter().map(text).collect()
@@ -227,7 +227,7 @@ async fn a_good_snapshot_passes_and_has_one_copy_that_is_followed_to_its_end() {
         made.encrypted() == Some(true) && made.kms_key_id().unwrap().starts_with("arn:aws:kms:sa-east-1:")
     );
 
-    // Whatever wakes it again: no second copy, and nothing to tell while it runs. A newer snapshot is for another day.
+    // Further invocations make no second copy and report nothing while it runs. A newer snapshot is copied another day.
     world.facts(&name, json!({"seconds_ago": 2 * HOUR})).await;
     world.facts(&other, json!({"seconds_ago": HOUR})).await;
     for event in [json!({}), json!({"follow": true}), event(&name), json!({"detail-type": "Scheduled Event"})]
@@ -317,12 +317,12 @@ async fn each_finding_is_reported_once_with_its_command_and_resolved() {
     assert_eq!(world.one(&name).await, ["PublicSnapshot", "NotEncrypted"]);
     assert_eq!(world.pages("PublicSnapshot").await.len(), 1);
 
-    // One that is gone has nothing wrong any more.
+    // A deleted snapshot has no findings.
     world.cloud.rds.delete_db_snapshot().db_snapshot_identifier(&name).send().await.unwrap();
     let report = world.run(event(&name)).await;
     assert_eq!(report["result"], "nothing", "{report}");
     assert_eq!(world.cloud.messages(&format!("NotEncrypted {name}; PublicSnapshot {name}")).await.len(), 1);
-    // Nobody else's snapshot is looked at, and no event is an error.
+    // Foreign snapshots are not checked, and their events are not errors.
     assert_eq!(world.run(event("moveongs-prod-20261126")).await["run_id"], Value::Null);
 }
 
@@ -348,7 +348,7 @@ async fn what_could_not_be_seen_is_neither_good_nor_resolved() {
     );
     assert!(world.cloud.messages("Resolvido").await.is_empty());
 
-    // Without the other region nobody knows what is being copied, so nothing is deleted.
+    // Without the other region the running copies are unknown, so nothing is deleted.
     world.cloud.calm().await;
     world.cloud.fault(denied("DescribeDBSnapshots", 2)).await;
     let report = world.sweep().await;
@@ -357,7 +357,7 @@ async fn what_could_not_be_seen_is_neither_good_nor_resolved() {
     assert!(world.names(&world.cloud.rds).await.contains(&old));
     assert_eq!(world.cloud.messages(&format!("Untagged {name}")).await.len(), 1);
 
-    // Without this one nothing is known.
+    // Without this region nothing is known.
     world.cloud.calm().await;
     world.cloud.fault(denied("DescribeDBSnapshots", 1)).await;
     assert_eq!(world.cloud.invoke(json!({})).await.unwrap_err()["errorType"], "RdsCall");
@@ -584,7 +584,7 @@ async fn every_crash_point_of_snapshot_verify_recovers() {
             world.status(&world.away, &copy, &["available"]).await;
             world.cloud.despite_death(json!({"follow": true})).await;
             let rules = world.cloud.admin(Method::GET, "faults", None).await;
-            // A death takes the rule away.
+            // A death removes the rule.
             let is_over = !rules["rules"].as_array().unwrap().is_empty();
             world.cloud.admin(Method::DELETE, "faults", None).await;
             let at = format!("{service}:{action} {when} {nth}");
@@ -606,7 +606,7 @@ async fn every_crash_point_of_snapshot_verify_recovers() {
             eventually(&format!("a page: {at}"), arrived).await;
             let paged = world.pages("").await.len() - pages;
             assert!((1..=2).contains(&paged), "{at}: {paged} pages");
-            // Nothing is left to be told.
+            // Nothing is left to report.
             for event in [json!({}), json!({"follow": true})] {
                 assert_eq!(world.run(event).await["run_id"], Value::Null, "{at}");
             }

@@ -1,5 +1,5 @@
-//! After all other end-to-end tests: no value that any secret ever had stands in a log, in the evidence or in the
-//! channel, neither as it is nor encoded.
+//! After all other end-to-end tests: no value that any secret ever had appears in a log, in the evidence or in the
+//! channel, neither plain nor encoded.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -25,15 +25,15 @@ use serde_json::Value;
 
 use cloud::Cloud;
 
-/// Where the databases of the tests show verifiers.
+/// Logs in which the tests' databases show verifiers.
 const DATABASES: [&str; 4] =
     ["rds-test-pg15", "rds-test-pg18", "pg_stat_statements of 15", "pg_stat_statements of 18"];
 
-/// How PostgreSQL's verifier of a password begins.
+/// Prefix of PostgreSQL's password verifiers.
 const VERIFIER: &str = "SCRAM-SHA-256$";
 
-/// The functions, and how many evidence records each has at least. The audits have one a day; the tests of the follow-up and
-/// of external credentials hide what others left.
+/// The functions, with the minimum number of evidence records. The audits have one per day; the tests of the follow-up and
+/// of external credentials hide the records of others.
 const FUNCTIONS: [(&str, usize); 9] = [
     ("backup-audit", 1),
     ("inventory-audit", 1),
@@ -46,13 +46,13 @@ const FUNCTIONS: [(&str, usize); 9] = [
     ("snapshot-verify", 1),
 ];
 
-/// What is searched for, and where.
+/// The searched values and texts.
 #[derive(Default)]
 struct Search {
     /// Every value with the name of its secret.
     values: Vec<(String, String)>,
     places: BTreeMap<String, String>,
-    /// How much of each kind there was: a search of nothing finds nothing.
+    /// Numbers of searched texts by kind, because an empty search proves nothing.
     found: BTreeMap<String, usize>,
 }
 
@@ -64,7 +64,7 @@ async fn no_secret_value_stands_anywhere() {
     }
     search.has_all();
     for (place, text) in &search.places {
-        // The databases of the tests log every statement, and a verifier is what a password is set to.
+        // The tests' databases log every statement; statements that set a password contain a verifier.
         let is_of_database = place.starts_with("pg_stat_statements") || place.ends_with(".log");
         assert!(is_of_database || !text.contains(VERIFIER), "a verifier stands in {place}");
     }
@@ -88,7 +88,7 @@ impl Search {
         *self.found.entry(what.into()).or_default() += number;
     }
 
-    /// Everything of one local cloud.
+    /// Adds everything of one local cloud.
     async fn take_in(&mut self, facts: &Path) {
         let cloud = Cloud::of(facts, "rotate-random").await;
         let of = |place: &str| format!("{place} of {}", facts.display());
@@ -157,7 +157,7 @@ impl Search {
         }
     }
 
-    /// Fails when there was less to search than the end-to-end tests leave.
+    /// Fails if there was less to search than the end-to-end tests produce.
     fn has_all(&self) {
         let mut wanted = [("values", 101), ("RotationTokens", 51), ("messages", 101)]
             .map(|(what, least)| (what.to_owned(), least))
@@ -177,13 +177,13 @@ impl Search {
     }
 }
 
-/// Every message that the channel ever took, also as it was before an update.
+/// Every message ever posted to the channel, also the versions before updates.
 async fn channel(cloud: &Cloud) -> Vec<String> {
     let taken = cloud.admin(Method::GET, "slack/messages?all=1", None).await;
     taken["messages"].as_array().unwrap().iter().map(Value::to_string).collect()
 }
 
-/// Every value of every secret, those of deprecated versions too, with the secret's name.
+/// Every value of every secret with the secret's name, including deprecated versions.
 async fn values(cloud: &Cloud) -> Vec<(String, String)> {
     let mut values = Vec::new();
     let mut pages = cloud.secrets.list_secrets().into_paginator().send();
@@ -201,7 +201,7 @@ async fn values(cloud: &Cloud) -> Vec<(String, String)> {
                 let Some(text) = found.send().await.unwrap().secret_string else { continue };
                 let document = serde_json::from_str(&text).unwrap_or_default();
                 let fields = secret_strings(&document).into_iter().chain(password_of(&text));
-                // Single words of a test, such as "plain", stand in texts for other reasons.
+                // Single words of a test, such as "plain", also occur in texts for other reasons.
                 let all = fields.chain([text.clone()]).filter(|text| text.len() >= 7);
                 values.extend(all.map(|text| (name.to_owned(), text)));
             }
@@ -210,8 +210,7 @@ async fn values(cloud: &Cloud) -> Vec<(String, String)> {
     values
 }
 
-/// What is secret in a document: every string, but in one of a login, at any depth, only its passwords and those in its
-/// URLs.
+/// The secret strings of a document: all of them; in a login document, at any depth, only passwords and those in URLs.
 fn secret_strings(document: &Value) -> Vec<String> {
     strings(document, ["username", "email"].iter().any(|name| document.get(name).is_some()))
 }
@@ -219,7 +218,7 @@ fn secret_strings(document: &Value) -> Vec<String> {
 fn strings(value: &Value, login: bool) -> Vec<String> {
     match value {
         Value::Object(fields) => {
-            // The id of an access key is no secret: IAM's own logs and commands name it.
+            // The id of an access key is not secret: IAM's own logs and commands show it.
             let fields = fields.iter().filter(|(key, _)| !key.ends_with("ACCESS_KEY_ID"));
             let strings = fields.flat_map(|(key, field)| match field {
                 Value::String(text) if login && !key.to_lowercase().contains("password") => {
@@ -235,14 +234,14 @@ fn strings(value: &Value, login: bool) -> Vec<String> {
     }
 }
 
-/// The password in the URL of a database.
+/// The password in a database's URL.
 fn password_of(text: &str) -> Option<String> {
     let rest = text.strip_prefix("postgres")?.split_once("://")?.1;
     let (_, password) = rest.split_once('@')?.0.split_once(':')?;
     Some(percent_encoding::percent_decode_str(password).decode_utf8().ok()?.into_owned())
 }
 
-/// A value as it is, base64 at each of the three places it may have in a longer text, percent-encoded, in JSON.
+/// A value plain, in base64 at each of the three offsets in a longer text, percent-encoded, and in JSON.
 fn forms(value: &str) -> Vec<String> {
     let mut forms =
         vec![value.to_owned(), serde_json::to_string(value).unwrap().trim_matches('"').to_owned()];
@@ -264,7 +263,7 @@ fn forms(value: &str) -> Vec<String> {
         forms.push(lower_escapes(&encoded));
         forms.push(encoded);
     }
-    // The random bytes themselves, should somebody print them.
+    // The random bytes themselves, in case code prints them.
     if let Ok(bytes) = STANDARD.decode(value) {
         forms.push(bytes.iter().map(|byte| format!("{byte:02x}")).collect());
     }

@@ -15,7 +15,7 @@ use properties::{
 use protocol::{Guard, Protocol};
 use stateright::{Checker, HasDiscoveries, Model};
 
-/// Rotations, invocations at a time, and edits; retries, deaths and duplicates are without number.
+/// Rotations, concurrent invocations, and edits; retries, deaths and duplicates are unlimited.
 const BOUNDS: [(usize, usize, usize); 4] = [(2, 3, 0), (2, 3, 1), (3, 2, 1), (2, 2, 2)];
 
 fn holds(users: usize) {
@@ -38,7 +38,7 @@ fn the_rotation_of_alternating_users_holds() {
     holds(2);
 }
 
-/// Takes one guard away and expects a property to fail.
+/// Removes one guard and expects a property to fail.
 #[track_caller]
 fn needed(guard: Guard, users: usize, rotations: usize, edits: usize, property: &'static str) {
     let protocol = Protocol { users, rotations, invocations: 2, edits, forgeries: 0, without: Some(guard) };
@@ -47,7 +47,7 @@ fn needed(guard: Guard, users: usize, rotations: usize, edits: usize, property: 
     assert!(checker.discovery(property).is_some(), "{property:?} holds without {guard:?}");
 }
 
-/// Rotations, invocations at a time, a person's edits, and an adversary's writes.
+/// Rotations, concurrent invocations, a person's edits, and an adversary's writes.
 const ATTACKED: [(usize, usize, usize, usize); 4] = [(1, 2, 0, 2), (2, 2, 0, 2), (1, 2, 1, 1), (1, 1, 0, 3)];
 
 #[test]
@@ -95,7 +95,7 @@ fn every_guard_is_needed() {
     needed(Guard::FenceCurrent, 1, 1, 2, ENDED);
     needed(Guard::NoteAtFinish, 1, 2, 1, OVERWRITTEN);
     needed(Guard::Proof, 1, 1, 0, CURRENT_OR_PENDING);
-    // Of alternating users every second version has the same user, so that it may take one more to notice.
+    // With alternating users, every second version has the same user, so a failure may show one rotation later.
     needed(Guard::Compare, 2, 2, 1, CURRENT);
     needed(Guard::FenceCurrent, 2, 2, 1, CURRENT);
     needed(Guard::NoteAtFinish, 2, 3, 1, OVERWRITTEN);

@@ -1,4 +1,4 @@
-//! What must hold of a rotation, in every state.
+//! The properties of a rotation that must hold in every state.
 
 use stateright::{Model, Property};
 
@@ -21,7 +21,7 @@ pub(crate) const NOT_PROMOTED: &str = "no rotation makes a value of an adversary
 pub(crate) const LATE_COMMIT: &str = "a COMMIT comes after the person who ended its rotation";
 pub(crate) const LATE_PROMOTION: &str = "a promotion comes after the person who took it back";
 
-/// What has happened, and must not; or what excuses it.
+/// A forbidden event, or its excuse.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct Seen {
     overwritten: bool,
@@ -32,14 +32,14 @@ pub(crate) struct Seen {
     late_promotion: bool,
     /// A rotation has made a chosen value AWSCURRENT.
     promoted: bool,
-    /// AWSCURRENT does not log in for what a person did, at once or through an invocation that was late.
+    /// AWSCURRENT does not log in because of a person's action, directly or through a late invocation.
     broken: bool,
-    /// A person has moved AWSCURRENT during the rotation under way.
+    /// A person has moved AWSCURRENT during the current rotation.
     pub(crate) moved: bool,
 }
 
 impl State {
-    /// Makes all late that have looked for the last time.
+    /// Marks invocations after their last read as late.
     pub(crate) fn overtake(&mut self) {
         for invocation in &mut self.invocations {
             invocation.late |= matches!(invocation.next, Next::Commit | Next::Promote);
@@ -48,7 +48,7 @@ impl State {
 
     /// After a person's move of AWSCURRENT.
     ///
-    /// One who needs two moves to take a promotion back leaves no trace of it, and counts as nobody.
+    /// A person who reverts a promotion in two moves leaves no trace, and does not count.
     pub(crate) fn judge_edit(&mut self) {
         self.seen.moved |= self.rotation.is_some();
         self.seen.broken = !self.takes(self.current);
@@ -123,10 +123,9 @@ pub(crate) fn properties(protocol: &Protocol) -> Vec<Property<Protocol>> {
     all
 }
 
-/// Whether all ends well from here when nothing goes wrong any more: the rotation under way, and one after it. Only
-/// where a person has moved AWSCURRENT, it may take a person, with the commands that the messages give: AWSPENDING is
-/// taken off where the move came during the rotation; and AWSCURRENT is moved to another user's version where no stored
-/// credential of its own user logs in.
+/// Whether the current rotation and the next one succeed from here without further faults. Only if a person has moved
+/// AWSCURRENT, a person may be needed, with the commands in the messages: to remove AWSPENDING if the move came during
+/// the rotation, and to move AWSCURRENT to another user's version if no stored credential of its own user logs in.
 fn finishes(protocol: &Protocol, state: &State) -> bool {
     if !state.invocations.is_empty() {
         // They come to their ends by actions whose outcomes are checked too.
@@ -154,6 +153,6 @@ fn finishes(protocol: &Protocol, state: &State) -> bool {
         }
         state = run(state, Action::Start);
     }
-    // The last one has only been started; the one before has finished.
+    // The last rotation has only started; the previous one has finished.
     state.takes(state.current) && state.versions[state.current].note.is_some()
 }

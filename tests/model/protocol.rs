@@ -1,8 +1,8 @@
-//! The protocol of a rotation as the function performs it: what each step looks at, and each of its calls that changes
-//! something or waits, one at a time. Who else acts on the secret: `world.rs`. What must hold: `properties.rs`.
+//! The protocol of a rotation as the function performs it: each step's reads, and each changing or waiting call, one at a
+//! time. `world.rs` has the other actors, `properties.rs` the properties that must hold.
 //!
-//! Left out: a step's own reads count as one, at its beginning, for what is read by id and label cannot be older than
-//! the label; the secret's fields beside user and password; that no more than five versions without a label are tried.
+//! Simplified: a step's reads count as one, at its beginning, because a value read by id and label cannot be older than
+//! the label. Left out: the secret's fields besides user and password; the limit of five unlabelled versions to try.
 
 use super::world::{Invocation, Login, State, Version};
 
@@ -18,7 +18,7 @@ pub(crate) enum Step {
     Finish,
 }
 
-/// What an invocation does next.
+/// An invocation's next action.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Next {
     Seal,
@@ -31,7 +31,7 @@ pub(crate) enum Next {
     Promote,
 }
 
-/// How an invocation goes on.
+/// The invocation after a call.
 pub(crate) enum Course {
     On(Next),
     Done,
@@ -40,49 +40,49 @@ pub(crate) enum Course {
 
 use Course::{Done, Failed, On};
 
-/// What the design rests on; a check takes one away and sees a property fail.
+/// The design's guards; a check removes one and expects a property to fail.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Guard {
-    /// createSecret keeps a value that is there, and the service lets nobody change it.
+    /// createSecret keeps an existing value, and the service lets no one change it.
     Immutable,
-    /// A pending value is used only if createSecret has noted that it makes it.
+    /// A pending value is used only if it has createSecret's seal.
     Seal,
     /// The service refuses PutSecretValue with the RotationToken of a rotation that is over.
     RotationToken,
-    /// No step is performed for a token with AWSPREVIOUS: it was current, and a person has taken that back.
+    /// No step runs for a token with AWSPREVIOUS: it was current, and a person has reverted that.
     TakenBack,
-    /// Pending and current are of the same user, or of the two that take turns.
+    /// Pending and current belong to the same user, or to the two alternating users.
     Compare,
-    /// Another stored version's credential of the same user helps when AWSCURRENT's is refused.
+    /// If AWSCURRENT's credential is refused, another stored version's of the same user is used.
     Rescue,
-    /// setSecret changes nothing when AWSCURRENT is not where its note says.
+    /// setSecret changes nothing if AWSCURRENT is on another version than in its note.
     NoteAtSet,
     /// One invocation at a time is between its fence and its COMMIT.
     Lock,
     /// Under the lock: AWSPENDING is still on the token.
     Fence,
-    /// Under the lock: AWSCURRENT is still where it was at the beginning.
+    /// Under the lock: AWSCURRENT has not moved since the beginning.
     FenceCurrent,
-    /// finishSecret moves nothing when AWSCURRENT is not where setSecret's note says.
+    /// finishSecret moves nothing if AWSCURRENT is on another version than in setSecret's note.
     NoteAtFinish,
     /// finishSecret proves the pending login itself.
     Proof,
-    /// finishSecret moves AWSCURRENT only from where it was at the beginning.
+    /// finishSecret moves AWSCURRENT only from its version at the beginning.
     RemoveFrom,
 }
 
-/// The strategy, the bounds, and what is taken away.
+/// The strategy, the bounds, and the removed guard.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Protocol {
     /// 1: single user; 2: alternating users.
     pub(crate) users: usize,
     /// Rotations that the service starts.
     pub(crate) rotations: usize,
-    /// Invocations at a time.
+    /// Concurrent invocations.
     pub(crate) invocations: usize,
     /// A person's edits.
     pub(crate) edits: usize,
-    /// Writes of an adversary, who may write the secret and nothing else.
+    /// Writes of an adversary, who may only write the secret.
     pub(crate) forgeries: usize,
     pub(crate) without: Option<Guard>,
 }
@@ -102,7 +102,7 @@ impl Protocol {
         pending.zip(current).is_some_and(compared) || !self.has(Guard::Compare)
     }
 
-    /// A step's beginning: what it reads.
+    /// A step's beginning: its reads.
     pub(crate) fn begin(&self, state: &State, token: Id, step: Step) -> Course {
         let taken_back = state.previous == Some(token) && self.has(Guard::TakenBack);
         if state.current == token {

@@ -1,4 +1,4 @@
-//! Runs of the protocol that can be performed for real: one invocation at a time, to its end or its death.
+//! Runs of the protocol that a test can perform for real: one invocation at a time, to its end or its death.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -7,7 +7,7 @@ use stateright::Model;
 use super::protocol::{Id, Next, Protocol, Step};
 use super::world::{Action, Edit, State};
 
-/// What is done for real in one go.
+/// One action performed for real.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event {
     Start,
@@ -23,10 +23,10 @@ pub(crate) enum Event {
     },
 }
 
-/// A event and the state that it leads to.
+/// An event and the resulting state.
 pub(crate) type Stage = (Event, State);
 
-/// Traces from the start that together do every class of a event, none longer than the bounds allow.
+/// Traces from the start that together cover every class of event within the bounds.
 pub(crate) fn traces(protocol: &Protocol) -> Vec<Vec<Stage>> {
     let (mut done, mut traces) = (BTreeSet::new(), Vec::new());
     loop {
@@ -46,7 +46,7 @@ pub(crate) fn traces(protocol: &Protocol) -> Vec<Vec<Stage>> {
     }
 }
 
-/// The shortest way from a state to the end of a event whose class has not been done.
+/// The shortest path from a state through an event of an uncovered class.
 fn path_to_new(protocol: &Protocol, from: &State, done: &BTreeSet<String>) -> Option<Vec<Stage>> {
     let mut queue = VecDeque::from([(from.clone(), Vec::new())]);
     let mut met = BTreeSet::from([situation(from)]);
@@ -65,7 +65,7 @@ fn path_to_new(protocol: &Protocol, from: &State, done: &BTreeSet<String>) -> Op
     None
 }
 
-/// A trace as text, each event on a line.
+/// A trace as text, one event per line.
 pub(crate) fn reported(trace: &[Stage]) -> String {
     trace.iter().map(|(event, _)| format!("{event:?}\n")).collect()
 }
@@ -73,7 +73,7 @@ pub(crate) fn reported(trace: &[Stage]) -> String {
 fn events(protocol: &Protocol, state: &State) -> Vec<Stage> {
     let mut actions = Vec::new();
     protocol.actions(state, &mut actions);
-    // What uses up the bounds comes last.
+    // Events that use up the bounds come last.
     actions.sort_by_key(|action| matches!(action, Action::Start | Action::Edit(_)));
     let mut all = Vec::new();
     for action in actions {
@@ -114,7 +114,7 @@ fn situation(state: &State) -> String {
     format!("{versions:?} {current} {previous:?} {pending:?} {database:?} {rotation:?} {edits}")
 }
 
-/// What a event meets, whichever versions they are.
+/// An event's class: its situation, regardless of the versions.
 fn class(state: &State, event: Event) -> String {
     let about = |id: Id| {
         let labels = [state.current == id, state.previous == Some(id), state.pending == Some(id)];

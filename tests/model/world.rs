@@ -1,4 +1,4 @@
-//! Those who act on one secret: the service and its labels, the function's invocations, a person, the database.
+//! The actors on one secret: the service and its labels, the function's invocations, a person, the database.
 
 use stateright::{Model, Property};
 
@@ -19,7 +19,7 @@ pub(crate) const CHOSEN: Id = 1_000_099;
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct Version {
     pub(crate) value: Option<Login>,
-    /// Whether createSecret has noted the seal of the value that it makes for this version.
+    /// Whether createSecret has stored the seal of its value for this version.
     pub(crate) sealed: bool,
     /// setSecret's note: the version that was current before it first changed the database.
     pub(crate) note: Option<Id>,
@@ -27,14 +27,14 @@ pub(crate) struct Version {
     pub(crate) overruled: bool,
 }
 
-/// An invocation under way.
+/// A running invocation.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct Invocation {
     pub(crate) token: Id,
     pub(crate) next: Next,
     /// AWSCURRENT at its beginning.
     pub(crate) current: Id,
-    /// Whether a person came after it had looked for the last time, or another that was late itself.
+    /// Whether a person or another late invocation acted after its last read.
     pub(crate) late: bool,
     /// Whether the service waits for it.
     pub(crate) awaited: bool,
@@ -48,7 +48,7 @@ pub(crate) struct State {
     pub(crate) pending: Option<Id>,
     /// The password of each user.
     pub(crate) database: [Option<Id>; 2],
-    /// The rotation under way and its next step.
+    /// The current rotation and its next step.
     pub(crate) rotation: Option<(Id, Step)>,
     pub(crate) invocations: Vec<Invocation>,
     pub(crate) rotations: usize,
@@ -63,9 +63,9 @@ pub(crate) enum Action {
     Start,
     /// The service calls the next step; after a failure the first one.
     Call,
-    /// A step is called once more, out of turn or late; nobody hears the answer.
+    /// A step is called again, out of turn or late; its answer is lost.
     Again(Step, Id),
-    /// The service takes an invocation for failed that goes on.
+    /// The service considers a running invocation failed.
     GiveUp,
     /// An invocation makes its next call.
     Advance(Invocation),
@@ -76,7 +76,7 @@ pub(crate) enum Action {
     Forge(Forgery),
 }
 
-/// What an adversary does who may call PutSecretValue and UpdateSecretVersionStage.
+/// Actions of an adversary who may call PutSecretValue and UpdateSecretVersionStage.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Forgery {
     /// Puts a login of its choice into AWSPENDING: into the rotation's version while that is empty, else into one of its own.
@@ -89,18 +89,18 @@ pub(crate) enum Forgery {
     MoveCurrent(Id),
 }
 
-/// What a person does.
+/// A person's actions.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Edit {
-    /// Puts a version with the password that the database has.
+    /// Puts a version with the database's current password.
     PutSame,
-    /// Puts a version with a password that it has not.
+    /// Puts a version with another password than the database's.
     PutWrong,
     /// Changes the password in the database and puts it.
     PutReset,
     /// Moves AWSCURRENT.
     Move(Id),
-    /// Takes AWSPENDING off, which ends the rotation.
+    /// Removes AWSPENDING, which ends the rotation.
     Cancel,
 }
 
@@ -109,7 +109,7 @@ impl State {
         self.versions[id].value
     }
 
-    /// Whether the database takes a version's credential.
+    /// Whether the database accepts a version's credential.
     pub(crate) fn takes(&self, id: Id) -> bool {
         self.login(id).is_some_and(|login| self.database[login.user] == Some(login.password))
     }
@@ -130,9 +130,9 @@ impl State {
         self.rotation.is_some_and(|(rotating, _)| rotating == token)
     }
 
-    /// PutSecretValue of a rotation: the label comes too, and any other rotation is abandoned.
+    /// PutSecretValue of a rotation: moves the label too, and abandons any other rotation.
     pub(crate) fn put_pending(&mut self, token: Id, user: usize) {
-        // A value that is there is changed only where its guard is taken away.
+        // An existing value changes only if its guard is removed.
         let password = self.login(token).map_or(token, |stored| stored.password + 100);
         self.versions[token].value = Some(Login { user, password });
         self.pending = Some(token);
@@ -146,13 +146,13 @@ impl State {
         self.previous = Some(std::mem::replace(&mut self.current, to));
     }
 
-    /// The rotation is over; what still runs, nobody waits for.
+    /// The rotation is over; the service no longer waits for running invocations.
     fn end(&mut self) {
         self.rotation = None;
         self.invocations.iter_mut().for_each(|invocation| invocation.awaited = false);
     }
 
-    /// The service hears how a step ended.
+    /// The service receives a step's outcome.
     fn hear(&mut self, done: bool) {
         let Some((token, step)) = &mut self.rotation else { return };
         *step = match (done, *step) {

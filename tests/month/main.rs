@@ -1,12 +1,12 @@
-//! Thirty days of one environment with forty secrets. Schedules, rotations, events and people run their course; at the end
-//! ledger, tasks and pages have to be exactly those of [`TABLE`].
+//! Thirty days of one environment with forty secrets, with schedules, rotations, events and people's actions. At the end,
+//! ledger, tasks and pages must be exactly those of [`TABLE`].
 //!
-//! Everything is what runs in AWS: the release binaries, the template, the state machine, the roles. Only the clock is ours: a
-//! library that is preloaded into the local cloud and all that it starts (`tests/cloud/clock.c`) adds some seconds to the
-//! real time. The functions' crates inside this process, with a clock that a cargo feature injects, would have been the
-//! other way. It would have needed a second state machine and gone past IAM and the schedules, to save sixty lines of C.
+//! Everything is as in AWS: binaries, template, state machine, roles. Only the clock is simulated: a library preloaded into
+//! the local cloud and its child processes (`tests/cloud/clock.c`) adds seconds to the real time. Rejected: the functions'
+//! crates inside this process, with a clock injected by a cargo feature. That needs a second state machine and bypasses
+//! IAM and the schedules, to save sixty lines of C.
 //!
-//! The cloud's clock begins on 13 March 2030, when the stack is deployed. Until June begins, secrets are made on their days.
+//! The cloud's clock begins on 13 March 2030, when the stack is deployed. Until June, secrets are made on their days.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -85,7 +85,7 @@ newborn                             | 06-10 | 20  | -                    | -    
 /moveongs/dev/test/90               | 03-31 | 90  | 90                   | -                    | 28 v1>v2 scheduled unproved due 09-26 | v1 16-29 | -
 ";
 
-/// The evenings on which no event of a rotation is delivered: the sweep of the next morning finds what was rotated.
+/// The evenings on which no rotation's event is delivered: the next morning's sweep finds those rotations.
 const LOST_EVENINGS: [i8; 2] = [4, 20];
 
 /// The days on which the audit is started twice, as the schedule may: the second one pages, opens and closes nothing.

@@ -1,4 +1,4 @@
-//! What people do, and what becomes of the event of it.
+//! People's actions, and the delivery of their events.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::table::Act;
 use crate::world::{LABELS, TRAIL, World};
 
 impl World {
-    /// Does it, and waits for all that follows from it at once.
+    /// Performs the action, and waits for its immediate consequences.
     pub(crate) async fn act(&mut self, name: &str, act: &Act) {
         self.deliver(LABELS, !act.is_missed).await;
         self.deliver(TRAIL, !act.is_untold).await;
@@ -34,7 +34,7 @@ impl World {
         self.deliver(TRAIL, true).await;
     }
 
-    /// Gives the version that has become current, if one has.
+    /// Returns the version that has become current, if any.
     async fn change(&self, name: &str, verb: &str) -> Option<String> {
         let (secrets, arn) = (&self.cloud.secrets, &self.arns[name]);
         match verb {

@@ -1,4 +1,4 @@
-//! The table, read; and what was found, in the same words.
+//! The parsed table, and the observed results in the same notation.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub(crate) struct Line {
     pub(crate) age: Option<u16>,
     /// How the service rotates it.
     pub(crate) rotation: Rotation,
-    /// What people do, and on which day of June.
+    /// People's actions, with the day of June.
     pub(crate) acts: Vec<(i8, Act)>,
     /// Ledger, tasks and pages.
     pub(crate) expected: [String; 3],
@@ -30,13 +30,13 @@ pub(crate) enum Rotation {
     None,
     /// As the stack has it, which makes the secret too.
     Stack,
-    /// Every so many days.
+    /// At an interval in days.
     Days { days: i64, is_off: bool },
     /// By a cron().
     Cron(String),
 }
 
-/// What a person does.
+/// A person's action.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Act {
     pub(crate) verb: String,
@@ -46,7 +46,7 @@ pub(crate) struct Act {
     pub(crate) is_twice: bool,
     /// It is delivered on the next day.
     pub(crate) is_late: bool,
-    /// CloudTrail tells nothing.
+    /// CloudTrail sends no event.
     pub(crate) is_untold: bool,
 }
 
@@ -105,7 +105,7 @@ pub(crate) fn day_of_june(at: Timestamp) -> i32 {
     day.since(date(2030, 5, 31)).unwrap().get_days()
 }
 
-/// Cells that are joined, or the sign of nothing.
+/// Joined cells, or `-` if there are none.
 pub(crate) fn cell(parts: &[String]) -> String {
     if parts.is_empty() { "-".to_owned() } else { parts.join("; ") }
 }

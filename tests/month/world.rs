@@ -1,4 +1,4 @@
-//! The environment: its clock, what starts by itself at each hour of a day, and what is found at the end.
+//! The environment: its clock, the scheduled work of each hour, and the results at the end.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::once;
@@ -36,9 +36,9 @@ pub(crate) struct World {
     pub(crate) arns: BTreeMap<String, String>,
     /// The versions of each secret, oldest first.
     versions: BTreeMap<String, Vec<String>>,
-    /// The rotations that have failed and are tried again.
+    /// Failed rotations that are retried.
     broken: BTreeSet<String>,
-    /// What is delivered tomorrow.
+    /// Events to deliver tomorrow.
     pub(crate) late: Vec<Value>,
     issues: BTreeMap<u64, Issue>,
     /// By SNS's id and the secret.
@@ -86,16 +86,16 @@ impl World {
         };
         assert_eq!(world.now().await.to_zoned_datetime(SAO_PAULO).date(), date(2030, 3, 13));
         world.set_policy(lines).await;
-        // Nobody looks before June.
+        // No audit runs before June.
         let off = json!("DISABLED");
         let (audit_state, audit) = world.schedule("rotation-audit", &off).await;
         let (sweep_state, sweep) = world.schedule("rotation-followup-sweep", &off).await;
         (world.audit, world.sweep) = (audit, sweep);
-        // The table is of secrets' ages; nobody keeps the month's backups or its inventory in order.
+        // The table is about secrets' ages; no one maintains the month's backups or inventory.
         for procedure in ["backup-audit", "inventory-audit", "inventory-audit-policy", "snapshot-verify"] {
             world.switch(procedure, &off).await;
         }
-        // The table is of an audit that has run for long: its first week would hold back what June begins with.
+        // The table assumes an audit after its first week, which would hold back June's first pages.
         world.cloud.begin_long_ago("rotation-audit").await;
         world.cloud.listen_to_pages(QUEUE).await;
         for line in lines.iter().filter(|line| line.rotation == Rotation::Stack) {
@@ -131,7 +131,7 @@ impl World {
         self.cloud.set_policy(&json!({"rotation": {"secrets": secrets}})).await;
     }
 
-    /// Puts a daily schedule of the stack into a state; gives the state it had, and its hour and minute in São Paulo.
+    /// Sets the state of a daily schedule; returns its previous state, and its hour and minute in São Paulo.
     async fn schedule(&self, name: &str, state: &Value) -> (Value, (i8, i8)) {
         let (deployed, expression) = self.switch(name, state).await;
         let fields = expression.strip_prefix("cron(").and_then(|rest| rest.strip_suffix(" * * ? *)"));
@@ -139,7 +139,7 @@ impl World {
         (deployed, (hour.parse().unwrap(), minute.parse().unwrap()))
     }
 
-    /// Switches a schedule; gives its state before and its expression.
+    /// Switches a schedule; returns its previous state and its expression.
     async fn switch(&self, name: &str, state: &Value) -> (Value, String) {
         let url = format!("{}/schedules/moveongs-dev-{name}", self.cloud.facts["endpoint"].as_str().unwrap());
         let scope = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/scheduler/aws4_request, SignedHeaders=host, Signature=0";
@@ -191,7 +191,7 @@ impl World {
         self.rotation(&line.name, |rotation| rotation["state"] == "tested").await;
     }
 
-    /// A secret's rotation, once it is as it should be.
+    /// A secret's rotation, once it is in the expected state.
     pub(crate) async fn rotation(&self, name: &str, is_right: impl Fn(&Value) -> bool) -> Value {
         eventually(&format!("the rotation of {name}"), async || {
             let rotation = self.cloud.admin(Method::GET, &format!("rotations?secret={name}"), None).await;
@@ -247,7 +247,7 @@ impl World {
         self.look_at_pages().await;
     }
 
-    /// Moves the clock to where no rotation is due.
+    /// Moves the clock to a time at which no rotation is due.
     async fn quiet(&self, at: Timestamp) {
         assert_eq!(self.advance(at).await, Vec::<String>::new(), "{at}");
     }
@@ -305,7 +305,7 @@ impl World {
         }
     }
 
-    /// The service rotates what is due, and tries again what has failed.
+    /// Starts due rotations and retries failed ones, as the service does.
     async fn windows(&mut self, at: Timestamp, is_lost: bool) {
         let before = self.row_counts().await;
         let again = std::mem::take(&mut self.broken);
@@ -341,7 +341,7 @@ impl World {
         self.deliver(LABELS, true).await;
     }
 
-    /// Waits until somebody is paged.
+    /// Waits for a page.
     async fn page_of(&mut self, secret: &str, kind: &str, since: Timestamp) {
         for _ in 0..3000 {
             self.look_at_pages().await;
@@ -377,7 +377,7 @@ impl World {
         .await;
     }
 
-    /// Waits until it is known who made a version current.
+    /// Waits until the ledger knows the person who made a version current.
     pub(crate) async fn attributed(&self, name: &str, version: &str) {
         let journal = format!("runs/rotation-followup/{}.json", sha256(b"book"));
         let key = format!("{} {version}", self.arns[name]);
@@ -425,7 +425,7 @@ impl World {
         }
     }
 
-    /// Ledger, tasks and pages of each secret, as the table has them; and nothing of any other.
+    /// Ledger, tasks and pages of each secret in the table's notation; fails on any of other secrets.
     pub(crate) async fn end(mut self, lines: &[Line]) -> Vec<[String; 3]> {
         self.look_at_pages().await;
         let rows = self.rows().await;
@@ -450,7 +450,7 @@ impl World {
 
     fn ledger(&self, rows: &[Value], line: &Line) -> String {
         let text = |row: &Value, field: &str| row[field].as_str().unwrap_or("none").to_owned();
-        // The newest comes first there.
+        // The newest comes first in the list.
         let of_secret = rows.iter().rev().filter(|row| row["secret"] == line.name.as_str());
         let rows: Vec<_> = of_secret
             .map(|row| {

@@ -1,12 +1,12 @@
-//! `tests/e2e/advised.txt` names each kind of failure of the rotation functions, and tests that there are. That a test runs the
-//! commands is for whoever reads it: only that it names the kind is seen here.
+//! `tests/e2e/advised.txt` names each kind of failure of the rotation functions, and existing tests. This check only verifies
+//! that the test names the kind; a reviewer must verify that it runs the commands.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use crate::root;
 
-/// The kinds that a file of errors gives: what stands in the arms of `fn kind`, or of the function that names a database's.
+/// The kinds in a file of errors: in the arms of `fn kind`, or of the function for database errors.
 fn kinds(path: &str) -> BTreeSet<String> {
     let text = fs::read_to_string(root().join(path)).unwrap();
     let named = if path == "shared/src/database.rs" { "pub fn name(" } else { "fn kind(" };

@@ -1,11 +1,11 @@
-//! What the functions are built from.
+//! The functions' dependencies and build settings.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 use crate::{folders, root};
 
-/// Each package that a function is built from, with the features that it asks for.
+/// Each package in a function's build, with its requested features.
 fn packages(function: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut tree = Command::new(env!("CARGO"));
     tree.args(["tree", "--locked", "--package", function, "--edges", "normal,build"]);
@@ -15,7 +15,7 @@ fn packages(function: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut packages: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for line in String::from_utf8(output.stdout).unwrap().lines() {
         let (package, features) = line.split_once('\t').unwrap();
-        // A package of this workspace stands with its folder.
+        // A package of this workspace is listed with its folder.
         if !package.contains("(/") {
             packages.entry(package.to_owned()).or_default().insert(features.to_owned());
         }
@@ -46,9 +46,9 @@ fn one_build_of_the_sdk_is_enough_for_all_functions() {
 
 #[test]
 fn a_build_leaves_out_what_takes_most_of_a_first_connection() {
-    // Cargo gives it to rustc and to build scripts alike; a variable of the caller's goes before.
+    // Cargo passes it to rustc and to build scripts; a variable of the caller takes precedence.
     assert_eq!(option_env!("AWS_LC_SYS_NO_JITTER_ENTROPY"), Some("1"), "see docs/decisions/entropy.md");
-    // From the folder where SAM builds a function, Cargo looks for its settings upwards: none may come before these.
+    // Cargo searches for its settings upwards from the folder in which SAM builds a function: no others may come first.
     for function in folders("functions") {
         let folder = root().join("functions").join(&function);
         assert!(!folder.join(".cargo").exists(), "{function} has settings of its own");

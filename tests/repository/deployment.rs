@@ -1,4 +1,4 @@
-//! What the deployment's pages promise, against template and code: parameters, and the services that each function calls.
+//! The deployment's pages against template and code: parameters, and the services that each function calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,7 +20,7 @@ fn service(action: &str) -> &str {
     }
 }
 
-/// What stands between backquotes.
+/// The texts between backquotes.
 fn quoted(text: &str) -> BTreeSet<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
@@ -100,7 +100,7 @@ fn the_page_says_what_each_parameter_is_for() {
     let template = template();
     let parameters = get(&template, &["Parameters"]).as_mapping().unwrap();
     let names: BTreeSet<&str> = parameters.keys().map(text).collect();
-    // Addresses that a local cloud sets, not people.
+    // Addresses that only a local cloud sets.
     let of_tests = BTreeSet::from(["SlackApiUrl", "TwilioApiUrl", "TwilioAccountsUrl"]);
     let missing: Vec<_> = names.difference(&explained).filter(|name| !of_tests.contains(**name)).collect();
     assert!(missing.is_empty(), "docs/implantacao.md does not explain {missing:?}");

@@ -1,4 +1,4 @@
-//! Holds the documents to the repository: links, the map, the table of procedures, and the tests that they name.
+//! Checks the documents against the repository: links, the map, the table of procedures, and the tests that they name.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -57,7 +57,7 @@ fn anchors(text: &str) -> BTreeSet<String> {
     headings.map(|line| anchor(line.trim_start_matches('#'))).collect()
 }
 
-/// The links of a page that lead into the repository, and those that lead nowhere.
+/// A page's links into the repository, and its broken links.
 fn links(page: &str, text: &str) -> (usize, Vec<String>) {
     let prose = prose(text);
     let mut count = 0;

@@ -1,4 +1,4 @@
-//! What may know what.
+//! The layers: which code may depend on which.
 
 use std::fs;
 
@@ -57,7 +57,7 @@ fn versions_stand_in_the_root_manifest_only() {
     }
 }
 
-/// Where `Debug` is printed all the same: a step's outcome, which is a bare name, and what `tracing` hands over as such.
+/// Allowed places that print `Debug`: a step's outcome, which is a bare name, and values that `tracing` passes that way.
 const DEBUG: [&str; 3] = [": {outcome:?}\"", "format!(\"{outcome:?}\")", "format!(\"{value:?}\")"];
 
 #[test]

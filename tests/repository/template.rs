@@ -7,11 +7,11 @@ use serde_yaml_ng::Value;
 
 use crate::{folders, quoted_after, root, sources};
 
-/// Actions that Lambda itself needs of a role, or that a service takes on behalf of the function.
+/// Actions that Lambda itself needs in a role, or that a service performs on behalf of the function.
 const PLATFORM: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
 
-/// What Cloud Control needs of whoever lists alarms, metric filters and VPC endpoints, and reads plans, selections and vaults
-/// of AWS Backup; that these are the permissions of the types' schemas holds `tests/cloud/tests/test_template.py`.
+/// Permissions that Cloud Control requires to list alarms, metric filters and VPC endpoints, and to read plans, selections
+/// and vaults of AWS Backup. `tests/cloud/tests/test_template.py` compares them with the types' schemas.
 const CONTROLLED: [&str; 17] = [
     "backup:DescribeBackupVault",
     "backup:GetBackupPlan",
@@ -32,8 +32,8 @@ const CONTROLLED: [&str; 17] = [
     "vpc-lattice:DescribeServiceNetworkVpcEndpointAssociation",
 ];
 
-/// What Cloud Control needs of whoever looks at a file system or a workspace: the permissions of the read handlers in the
-/// schemas of AWS::EFS::FileSystem, AWS::Grafana::Workspace and AWS::APS::Workspace.
+/// Permissions that Cloud Control requires to read a file system or a workspace: those of the read handlers in the schemas
+/// of AWS::EFS::FileSystem, AWS::Grafana::Workspace and AWS::APS::Workspace.
 const LOOKED_AT: [&str; 15] = [
     "aps:DescribeAlertManagerDefinition",
     "aps:DescribeLoggingConfiguration",
@@ -52,7 +52,7 @@ const LOOKED_AT: [&str; 15] = [
     "grafana:ListTagsForResource",
 ];
 
-/// What Lambda needs of the role of an asynchronous function.
+/// Permissions that Lambda needs in the role of an asynchronous function.
 const DEAD_LETTERS: &str = "sqs:SendMessage";
 
 pub(crate) fn template() -> Value {
@@ -227,7 +227,7 @@ fn list(value: &Value) -> Vec<&Value> {
     }
 }
 
-/// What stands behind a condition with nothing on its other side.
+/// The value behind a condition whose other branch is empty.
 fn chosen(value: &Value) -> Option<&Value> {
     match plain(value) {
         // `!Sub` with variables of its own.
@@ -249,7 +249,7 @@ fn names_what_is_the_functions_own(resource: &str, folder: &str) -> bool {
         "DatabaseAdminSecretArn",
         "OtherDatabaseAdminSecretArns",
         "SecretsKmsKeyArn",
-        // Only to look: a list of these cannot be asked for by less than all of them.
+        // Read only: a list cannot be restricted to some of these.
         "arn:${AWS::Partition}:rds:${AWS::Region}:${AWS::AccountId}:db:*",
         "arn:${AWS::Partition}:rds:${AWS::Region}:${AWS::AccountId}:cluster:*",
         "arn:${AWS::Partition}:rds:${AWS::Region}:${AWS::AccountId}:deployment:*",
@@ -324,13 +324,13 @@ fn is_snapshots(resource: &str, is_of: impl Fn(&str, &str) -> bool, name: &str) 
     ["snapshot", "cluster-snapshot"].iter().any(|kind| is_of(resource, &format!("{kind}:{name}")))
 }
 
-/// Whether a statement may name more than what is the function's own: these actions only, each on nothing wider.
+/// Whether a statement may name foreign resources: only for these actions, each on these resources at most.
 fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
     let every_secret = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:*";
     match (folder, actions) {
-        // A list of secrets cannot be asked for by less than all of them.
+        // A list of secrets cannot be restricted.
         ("rotation-audit" | "rotation-followup", ["secretsmanager:ListSecrets"]) => resource == "*",
-        // Tags and policy say which secrets are audited. Neither action reads a value.
+        // Tags and policy select the audited secrets. Neither action reads a value.
         ("rotation-audit", ["secretsmanager:GetResourcePolicy", "secretsmanager:ListSecretVersionIds"]) => {
             resource == every_secret
         }
@@ -342,7 +342,7 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             | "snapshot-verify",
             ["sns:Publish"],
         ) => resource == "PagingTopic",
-        // Names of the environment's snapshots, in the copies' region too; a list is judged on all, and a person's has any name.
+        // Names of the environment's snapshots, also in the copies' region. A list is evaluated on all; people's have any name.
         ("snapshot-verify", ["rds:DescribeDBSnapshotAttributes", "rds:DescribeDBSnapshots"]) => {
             is_rds(resource, "snapshot:*") || is_copies(resource, "snapshot:*")
         }
@@ -371,14 +371,14 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
         ("snapshot-verify", ["kms:CreateGrant", "kms:DescribeKey"]) => {
             ["SnapshotCopyKmsKeyArn", "DatabaseKmsKeyArn"].contains(&resource)
         }
-        // What the policy names is not known to the template. None of these reads a value or an object.
+        // The template does not know the resources in the policy. None of these actions reads a value or an object.
         ("inventory-audit", ["tag:GetResources"]) => resource == "*",
         ("inventory-audit", ["secretsmanager:DescribeSecret"]) => resource == every_secret,
         (
             "inventory-audit",
             ["s3:GetBucketTagging", "s3:GetBucketVersioning", "s3:GetLifecycleConfiguration"],
         ) => resource == "arn:${AWS::Partition}:s3:::*",
-        // Cloud Control has no resource that could be named; the service's own does.
+        // Cloud Control's actions have no resource; the service's own have.
         ("inventory-audit", ["cloudformation:GetResource"]) => resource == "*",
         ("inventory-audit", [action, ..]) if LOOKED_AT.contains(action) => {
             ["aps", "elasticfilesystem", "grafana"].iter().any(|service| {
@@ -414,7 +414,7 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
                 .iter()
                 .any(|folder| resource == format!("${{EvidenceBucket.Arn}}/{folder}/*"))
         }
-        // Snapshots of the environment's names and instances; a list of them is judged on all.
+        // Snapshots of the environment's names and instances; a list of them is evaluated on all.
         ("snapshot-create", ["rds:CreateDBSnapshot"]) => {
             is_rds(resource, "snapshot:${Project}-${Environment}-*") || is_own_instance(resource)
         }
@@ -447,11 +447,11 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             resource
                 == "arn:${AWS::Partition}:ecs:${AWS::Region}:${AWS::AccountId}:service-deployment/${EcsClusterName}/*"
         }
-        // Why a rotation failed stands in its function's record.
+        // The function's record has the reason of a failed rotation.
         ("rotation-followup", ["s3:GetObject"]) => ["rotate-database", "rotate-external", "rotate-random"]
             .iter()
             .any(|procedure| resource == format!("${{EvidenceBucket.Arn}}/evidence/{procedure}/*")),
-        // What the follow-up has brought into use.
+        // The versions that the follow-up has brought into use.
         ("rotate-database" | "rotate-external" | "rotation-audit", ["s3:GetObject"]) => {
             resource == "${EvidenceBucket.Arn}/ledger/rotation.json"
         }
@@ -466,7 +466,7 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
                 "iam:UpdateAccessKey",
             ],
         ) => resource == "arn:${AWS::Partition}:iam::${AWS::AccountId}:user/${SesUserName}",
-        // Names and tags say which databases are audited; a list is judged on all.
+        // Names and tags select the audited databases; a list is evaluated on all.
         (
             "backup-audit",
             ["rds:DescribeDBInstances", "rds:DescribeDBSnapshotAttributes", "rds:DescribeDBSnapshots"],
@@ -542,11 +542,11 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             ["dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable", "dynamodb:ListTagsOfResource"]
             | ["dynamodb:UpdateContinuousBackups", "dynamodb:UpdateTable"],
         ) => resource.ends_with(":table/${TerraformLockTableName}"),
-        // One object, which says when the synchronisation ended.
+        // One object, with the end of the synchronisation.
         ("backup-audit", ["s3:GetObject"]) => {
             is_bucket(resource.strip_suffix("/${UploadsMarkerKey}").unwrap_or_default())
         }
-        // How buckets are set up; nothing that they hold.
+        // Settings of buckets, but no content.
         ("backup-audit", actions) if actions.iter().all(|action| LOOKS_AT_BUCKETS.contains(action)) => {
             resource == "arn:${AWS::Partition}:s3:::${Project}-${Environment}-*" || is_bucket(resource)
         }
@@ -573,7 +573,7 @@ fn the_backup_audit_knows_whose_alarms_are_the_products() {
     let (_, resource) = functions(&template)["backup-audit"];
     let names = text(get(resource, &["Properties", "Environment", "Variables", "OWN_PROCEDURES"]));
     assert_eq!(names.split(',').collect::<Vec<_>>(), folders("functions"));
-    // By name; any other alarm of the environment would pass for one of the application's.
+    // By name, because any other alarm of the environment would look like the application's.
     for (id, alarm) in resources(&template, "AWS::CloudWatch::Alarm") {
         let name = text(get(alarm, &["Properties", "AlarmName"]));
         let is_own =
@@ -724,7 +724,7 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
         if is_asynchronous(resource) {
             expected.insert(DEAD_LETTERS.to_owned());
         }
-        // Cloud Control lists with the right to list of whoever asks.
+        // Cloud Control lists with the caller's permissions.
         if expected.contains("cloudformation:ListResources") {
             expected.extend(CONTROLLED.map(str::to_owned));
         }
@@ -734,7 +734,7 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
         if looks_at("AWS::EFS::FileSystem") {
             expected.extend(LOOKED_AT.map(str::to_owned));
         }
-        // RDS judges the tags of a new snapshot as an action of its own.
+        // RDS evaluates the tags of a new snapshot as a separate action.
         if ["rds:CreateDBSnapshot", "rds:CopyDBSnapshot", "rds:CreateDBClusterSnapshot"]
             .iter()
             .any(|action| expected.contains(*action))
@@ -832,8 +832,8 @@ fn number(value: &Value) -> u64 {
     plain(value).as_u64().unwrap_or_default()
 }
 
-/// Why an alarm might not see what a function counts at its end; Lambda stamps with the start of an invocation. A metric of the stack
-/// may come from the slowest function.
+/// The reason why an alarm might miss a metric that a function emits at its end: Lambda's timestamp is the invocation's start.
+/// A metric of the stack may come from the slowest function.
 fn looks_away(template: &Value, alarm: &Value) -> Option<String> {
     let property = |name| get(alarm, &["Properties", name]);
     let of = list(property("Dimensions")).first().map_or("", |one| text(get(one, &["Value"])));
@@ -849,7 +849,7 @@ fn looks_away(template: &Value, alarm: &Value) -> Option<String> {
     if window < timeout + DELAY {
         return Some(format!("looks back {window} s, {of} runs for {timeout}"));
     }
-    // One event may not have to come twice, and no event is good.
+    // A single event must suffice, and missing data is good.
     let points = number(property("DatapointsToAlarm"));
     let missing = text(property("TreatMissingData"));
     (points != 1 || missing != "notBreaching").then(|| format!("{points} points, {missing}"))
@@ -887,14 +887,14 @@ fn an_alarm_that_looks_away_would_be_found() {
         looks_away(&template, get(&template, &["Resources", "A"])).is_some()
     };
     assert!(of_all(19) && !of_all(20));
-    // Without it, every period has to breach.
+    // Without it, every period must breach.
     assert!(example("", "Period: 60, EvaluationPeriods: 6"));
 }
 
 #[test]
 fn the_evidence_and_its_policy_outlive_the_stack() {
     let template = template();
-    // An empty bucket of a failed creation goes, and takes its policy with it; one with records keeps it.
+    // An empty bucket of a failed creation is deleted with its policy; a bucket with records keeps its policy.
     for (id, policy) in [("EvidenceBucket", "RetainExceptOnCreate"), ("EvidenceBucketPolicy", "Retain")] {
         let resource = get(&template, &["Resources", id]);
         assert_eq!(text(get(resource, &["DeletionPolicy"])), policy, "{id}");
@@ -921,7 +921,7 @@ fn resources_with_names_keep_their_logical_ids() {
         let (id, kind) = (id.as_str().unwrap(), text(get(resource, &["Type"])));
         let properties = get(resource, &["Properties"]);
         let name = names.iter().map(|name| text(get(properties, &[name]))).find(|name| !name.is_empty());
-        // What a function is called does not make its permission.
+        // A function's name does not determine its permissions.
         if let Some(name) = name.filter(|_| kind != "AWS::Lambda::Permission") {
             named.insert(format!("{id} {kind} {name}"));
         }
@@ -947,7 +947,7 @@ fn the_rules_of_the_account_may_write_to_their_dead_letter_queues() {
             list(get(policy, &["Properties", "Queues"])).into_iter().map(|queue| text(queue).to_owned()),
         );
         for statement in list(get(policy, &["Properties", "PolicyDocument", "Statement"])) {
-            // Documented for rules is the rule's ARN, and no other key.
+            // For rules, only the rule's ARN is documented, and no other key.
             let from = text(get(statement, &["Condition", "ArnLike", "aws:SourceArn"]));
             let rules = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/*";
             assert_eq!(from, rules, "{id}");
@@ -1025,7 +1025,7 @@ fn secrets_manager_may_invoke_the_rotation_functions_from_this_account_only() {
     }
 }
 
-/// Whether something invokes the function that does not wait for its answer.
+/// Whether any caller invokes the function asynchronously.
 fn is_asynchronous(resource: &Value) -> bool {
     let asynchronous =
         ["Schedule", "ScheduleV2", "SNS", "EventBridgeRule", "CloudWatchEvent", "CloudWatchLogs", "S3"];

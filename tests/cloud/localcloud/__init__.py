@@ -1,1 +1,1 @@
-"""The local cloud: ministack, with what it lacks supplied here. See ../README.md."""
+"""The local cloud: ministack and the parts that it lacks. See ../README.md."""

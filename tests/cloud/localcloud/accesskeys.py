@@ -1,21 +1,21 @@
-"""The access keys of IAM users, as IAM documents them; ministack keeps them, and verifies every signature by them.
+"""The access keys of IAM users, as IAM documents them; ministack stores them and verifies every signature.
 
-A user has two keys at most, whatever their status. A secret has 40 characters, also `/` and `+`. A call about the keys
-of no named user is about the caller's own, and no other caller but a user has any here. A key of another user than
-the one that is named is not found. GetAccessKeyLastUsed tells the last request that a key's signature was right for,
-allowed or not, in whole minutes (assumed from the documented examples). Who may call it is judged on the key's user.
+A user has at most two keys of any status. A secret has 40 characters, which may include `/` and `+`. A call that names
+no user concerns the caller's own keys; only users have keys here. A key of a user other than the named one is not
+found. GetAccessKeyLastUsed returns the last request with a valid signature, allowed or not, in whole minutes (assumed
+from the documented examples). Its permission is evaluated on the key's user.
 
 A key that is unknown, deleted or Inactive is refused as AWS does: `InvalidClientTokenId`, or
 `UnrecognizedClientException` where the protocol is JSON, both 403; a wrong secret is `SignatureDoesNotMatch` or
-`InvalidSignatureException`. Not modelled: that a deactivated or deleted key works for a while.
+`InvalidSignatureException`. Not modelled: a deactivated or deleted key works for a while.
 
 Routes below /_local:
 
-- `POST iam/propagation` `{"calls": N}`: every key that is created from now on is refused as an unknown one the first N
-  times that it is used; 0 at the start.
+- `POST iam/propagation` `{"calls": N}`: the first N uses of every key created from now on are refused, as of an unknown
+key; 0 at the start.
 - `GET iam/keys?user=NAME` -> `{"keys": [{access_key_id, status, create_date, last_used, refusals}], "most": N}`: the
-  keys that are there, oldest first, when each was last used (in seconds since 1970, exactly; null: never), and how
-  often it will still be refused; the most keys that a user of this name ever had at once.
+existing keys, oldest first, with the exact last use (seconds since 1970; null: never) and the remaining refusals;
+`most` is the maximum number of keys that a user of this name had at once.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ Params = dict[str, Any]
 
 
 class AccessKeys:
-    """What ministack does not know of the keys. Calls come on several threads."""
+    """Facts about the keys that ministack does not store. Calls come on several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self.propagation = 0
-        # How often a key will be refused yet, and its last use (time, service, region), by its id.
+        # Remaining refusals, and the last use (time, service, region), by key id.
         self._refusals: dict[str, int] = {}
         self._used: dict[str, tuple[float, str, str]] = {}
         # By account and user.
@@ -125,7 +125,7 @@ class AccessKeys:
         return key, refusal
 
     def refused(self, key: str) -> bool:
-        """Whether a request with the key comes before IAM has spread it."""
+        """Whether the key has not yet propagated at the time of this request."""
         with self._lock:
             left = self._refusals.get(key, 0)
             self._refusals[key] = max(left - 1, 0)
@@ -163,7 +163,7 @@ class AccessKeys:
 
 
 def _user(params: Params) -> tuple[str, tuple | None]:
-    """The user that a call names, or who calls; or the refusal."""
+    """The user that a call names, else the caller; or the refusal."""
     name = iam._p(params, "UserName")
     if not name:
         caller = iam_evaluator.caller_arn()
@@ -189,7 +189,7 @@ def _answer(action: str, result: str = "") -> tuple:
 
 
 def install(cloud: Cloud) -> None:
-    """Replaces ministack's calls about access keys, watches how keys are used, and registers the routes."""
+    """Replaces ministack's calls about access keys, records the use of keys, and registers the routes."""
     keys = AccessKeys()
     iam._IAM_HANDLERS.update(
         CreateAccessKey=keys.create,
@@ -201,7 +201,7 @@ def install(cloud: Cloud) -> None:
     plain_authenticate, plain_resource = iam_evaluator.authenticate, iam_actions.extract_resource_arn
 
     def authenticate(access_key_id: str, account_id: str) -> Any:
-        # Once a request: ministack forgets the signature when it has checked it.
+        # Once per request: ministack drops the signature after checking it.
         request = iam_evaluator._signed_request.get()
         if request is None or request.access_key_id != access_key_id or access_key_id not in iam._access_keys:
             return plain_authenticate(access_key_id, account_id)
@@ -232,7 +232,7 @@ def install(cloud: Cloud) -> None:
 
 
 def _scope(request: iam_evaluator.SignedRequest) -> list[str]:
-    """Key, date, region, service and the end of a signature of version 4, wherever the request has it."""
+    """Key, date, region, service and the end of a signature of version 4, from the header or the query."""
     header = request.headers.get("authorization", "")
     given = header.partition("Credential=")[2].partition(",")[0]
     given = given or iam_evaluator._query_value(request.query_params, "X-Amz-Credential")

@@ -1,22 +1,22 @@
-"""CloudWatch's time: when a data point counts, and when an alarm looks at it. ministack stamps all with their arrival.
+"""CloudWatch's timing of data points and alarm evaluations; ministack gives every data point its arrival time.
 
 Data points: Lambda's metrics carry the start of the invocation ("the timestamp on a metric reflects when the function
-was invoked", Lambda's guide), each attempt of an asynchronous event too. A log line in the embedded metric format
-carries its `_aws.Timestamp`, and is dropped when that is over two weeks old or over two hours ahead. ExecutionsFailed
-and its like carry the end of the execution, which AWS does not document. The depth of a queue is looked at whenever
-alarms are evaluated; CloudWatch gets it every minute, and up to 15 minutes late of a queue that was idle.
+was invoked", Lambda's guide), for each attempt of an asynchronous event. A log line in the embedded metric format
+carries its `_aws.Timestamp`, and is dropped if that is over two weeks old or over two hours ahead. ExecutionsFailed
+and similar metrics carry the end of the execution, which AWS does not document. The depth of a queue is read at each
+evaluation of alarms; CloudWatch gets it every minute, and up to 15 minutes late for an idle queue.
 
-Alarms: each is evaluated at every full minute, over a window of EvaluationPeriods periods that slides with it and
-ends there ("Alarm evaluation window"). Data points that have arrived by then count, late ones too; missing ones are
-filled as TreatMissingData says ("Configuring how CloudWatch alarms treat missing data"). For missing ones CloudWatch
-looks further back, how far it does not document: here it does not, so that no alarm depends on it. An action follows a
-change of state only.
+Alarms: each is evaluated at every full minute, over a sliding window of EvaluationPeriods periods that ends there
+("Alarm evaluation window"). Data points that have arrived by then count, late ones too; missing ones follow
+TreatMissingData ("Configuring how CloudWatch alarms treat missing data"). For missing points, CloudWatch also looks
+further back by an undocumented time. This module does not, so that no alarm depends on it. Only a change of state
+triggers an action.
 
-Minutes pass by the clock of the cloud, and are evaluated when a test asks; none waits for one:
+Minutes follow the cloud's clock. A test requests their evaluation and never waits for one:
 
 - `POST /_local/alarms {"until": SECONDS, "alarms": [NAME, ...]}`, both optional -> `{NAME: STATE}`: evaluates every
-  minute since the last time until the one that `until` (or now) is in, with actions and history. An `until` that is
-  ahead is taken for what it is: as if nothing arrived any more until then.
+  minute from the last evaluation to the minute of `until` (or now), with actions and history. For an `until` in the
+  future, no further data points are assumed to arrive.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ ENDS = {"FAILED": "ExecutionsFailed", "TIMED_OUT": "ExecutionsTimedOut", "ABORTE
 Point = dict[str, Any]
 Alarm = dict[str, Any]
 
-# Until when each alarm was evaluated, by its ARN.
+# Last evaluated minute of each alarm, by its ARN.
 evaluated: dict[str, float] = {}
 
 
 def install(cloud: Cloud) -> None:
-    """Stamps what the services measure, and evaluates alarms in place of ministack."""
+    """Gives the services' metrics their documented times, and evaluates alarms in place of ministack."""
     dispatch, write_logs = lambda_svc._execute_function_dispatch, lambda_svc._emit_lambda_logs
     emit, store, announce_end = (
         lambda_svc._emit_lambda_metrics,
@@ -113,13 +113,13 @@ def install(cloud: Cloud) -> None:
 
 
 def keep(namespace: str, name: str, dimensions: dict[str, str], value: float, at: float) -> None:
-    """Stores a data point of the instant `at` that arrives now."""
+    """Stores a data point with the time `at`, which arrives now."""
     point = {"Timestamp": at, "Value": value, "Unit": "None", "Dimensions": dimensions, "Arrived": time.time()}
     aws._metric_bucket((namespace, name, aws._dims_key(dimensions))).append(point)
 
 
 def embedded(text: str) -> None:
-    """Stores what log lines in the embedded metric format count."""
+    """Stores the metrics of log lines in the embedded metric format."""
     for line in text.splitlines():
         start = line.find('{"')
         if start < 0 or '"_aws"' not in line:
@@ -139,7 +139,7 @@ def embedded(text: str) -> None:
 
 
 def look_at_queues(alarms: Iterable[Alarm]) -> None:
-    """Stores the depth of now of each queue that an alarm watches."""
+    """Stores the current depth of each queue that an alarm watches."""
     watched = {
         dimension["Value"]
         for alarm in alarms
@@ -160,7 +160,7 @@ def points_of(alarm: Alarm) -> list[Point]:
 
 
 def run(alarms: Iterable[Alarm], until: float) -> None:
-    """Evaluates each alarm at every minute since it was evaluated last, with what had arrived by that minute."""
+    """Evaluates each alarm at every minute since its last evaluation, with the data points that had arrived by then."""
     for alarm in list(alarms):
         if not alarm.get("Namespace") or not alarm.get("MetricName"):
             continue
@@ -172,7 +172,7 @@ def run(alarms: Iterable[Alarm], until: float) -> None:
 
 
 def minutes(alarm: Alarm, points: list[Point], until: float) -> list[int]:
-    """The full minutes to evaluate: only those at which a point comes or goes, besides the first and the last."""
+    """The full minutes to evaluate: the first, the last, and those at which a point enters or leaves the window."""
     since = evaluated.get(alarm["AlarmArn"], until - MINUTE)
     first, last = math.floor(since / MINUTE) + 1, math.floor(until / MINUTE)
     window = alarm["Period"] * alarm["EvaluationPeriods"] // MINUTE
@@ -185,13 +185,13 @@ def minutes(alarm: Alarm, points: list[Point], until: float) -> list[int]:
 
 
 def state(alarm: Alarm, points: list[Point], minute: int) -> str:
-    """The state at a full minute, of the points that have arrived by then."""
+    """The state at a full minute, from the points that have arrived by then."""
     period, periods = int(alarm["Period"]), int(alarm["EvaluationPeriods"])
     needed = int(alarm.get("DatapointsToAlarm") or periods)
     breaching = present = 0
     for number in range(periods):
         end = minute - number * period
-        # A point counts for the minute that it is in.
+        # A point counts for the minute that contains it.
         within = [one for one in points if end - period <= one["Timestamp"] // MINUTE * MINUTE < end]
         value = aws._stat_value(aws._calc_stats(within), alarm["Statistic"], within) if within else None
         if value is not None:

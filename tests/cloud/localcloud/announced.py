@@ -1,12 +1,12 @@
-"""What RDS says once for many databases: event subscriptions, the support of engines, parameters of groups.
+"""RDS facts shared by many databases: event subscriptions, engine support, parameters of groups.
 
 DescribeEventSubscriptions and DescribeDBMajorEngineVersions have the members and pages of botocore's model of RDS, and
-tell what a test chooses. A group's parameters know `rds.force_ssl`, which is on in the families of PostgreSQL from 15
+return values chosen by a test. A group's parameters include `rds.force_ssl`, which is on in PostgreSQL families from 15
 ("Requiring an SSL connection to a PostgreSQL DB instance") and of Aurora PostgreSQL from 17, and the only filter that
-the model documents, `parameter-name`; a group `default.FAMILY` is there without being made.
+the model documents, `parameter-name`; a group `default.FAMILY` exists without being created.
 
 Admin routes: `POST /_local/rds/event-subscriptions {"subscriptions": [...]}` and `POST /_local/rds/major-versions
-{"versions": [...]}`, each entry as the AWS CLI shows it -> how many there are now.
+{"versions": [...]}`, each entry as the AWS CLI shows it -> their number.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FORCED_FROM = {"postgres": 15, "aurora-postgresql": 17}
 
 
 def install(cloud: Cloud) -> None:
-    """Puts the actions beside and in place of ministack's."""
+    """Adds and replaces ministack's actions."""
     subscriptions, versions = AccountRegionScopedDict(), AccountRegionScopedDict()
 
     def describe_subscriptions(p: Parameters) -> Response:

@@ -1,14 +1,14 @@
-"""A small application of a database: its schema and users, and a process that logs in again and again as it would.
+"""A small database application: its schema and users, and a process that logs in repeatedly.
 
-- `python -m localcloud.application prepare` makes, as the master user, what an application team makes before the first
-  rotation: an ordinary user that owns the schema, and a user that may do no more than manage it. Reads a JSON object
-  on stdin: `{host, port, dbname, master: {user, password}, user: {user, password}, admin: {user, password}}`, and may
-  have `seed_admin: {email, password}`: an administrator in the table `users`, as the application's seed makes it. May
-  be repeated: what is there stays, also the password of a seeded administrator.
-- `python -m localcloud.application serve` reads `{endpoint, secret}` on stdin, and until the end of stdin opens one new
-  connection after another, writes and reads: in turns with the `DATABASE_URL` that it started with, as a running task
-  does, and with the one that AWSCURRENT holds now, as a task that starts does. Prints
-  `{"logins": N, "failures": N, "errors": [...]}` after the first connection, and at the end.
+- `python -m localcloud.application prepare`, as the master user, creates the users that an application team creates
+before the first rotation: an ordinary user that owns the schema, and a user that may only manage the former. Reads a
+JSON object on stdin: `{host, port, dbname, master: {user, password}, user: {user, password}, admin: {user,
+password}}`, optionally with `seed_admin: {email, password}`: an administrator in the table `users`, as the
+application's seed creates it. Can be repeated: existing objects stay, also a seeded administrator's password.
+- `python -m localcloud.application serve` reads `{endpoint, secret}` on stdin. Until the end of stdin it opens one new
+connection after another, writes and reads: alternately with its initial `DATABASE_URL`, like a running task, and with
+the current AWSCURRENT, like a starting task. Prints `{"logins": N, "failures": N, "errors": [...]}` after the first
+connection and at the end.
 
 Both verify the server's certificate against the file that PGSSLROOTCERT names.
 """
@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS users (
   updated_at timestamptz DEFAULT now());
 """
 
-# As the application's seed has it.
+# As in the application's seed.
 BCRYPT_COST = 12
 
 
@@ -69,19 +69,19 @@ def create(wanted: dict) -> None:
         master.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(database, name))
         master.execute(sql.SQL("REVOKE {} FROM CURRENT_USER").format(name))
     with psycopg.connect(**place, **user) as owner:
-        # In a schema that the user may write to on every major.
+        # In a schema that the user can write to in every major version.
         owner.execute(SCHEMA + USERS)
 
 
 def seed(wanted: dict) -> None:
-    """The administrator, if no user has the e-mail; by the master user, for the owner's password may have changed."""
+    """Creates the administrator unless its e-mail exists; as master user: the owner's password may have changed."""
     place = {key: wanted[key] for key in ("host", "port", "dbname")} | {"sslmode": "verify-full"}
     admin, name = wanted["seed_admin"], sql.Identifier(wanted["user"]["user"])
     kept = bcrypt.hashpw(admin["password"].encode(), bcrypt.gensalt(BCRYPT_COST)).decode()
     with psycopg.connect(**place, **wanted["master"]) as master:
         master.execute(sql.SQL("GRANT {} TO CURRENT_USER").format(name))
         master.execute(sql.SQL("SET LOCAL ROLE {}").format(name))
-        # Of a database that was prepared before there was one.
+        # The table is missing if the database was prepared without an administrator.
         master.execute(USERS)
         master.execute(
             "INSERT INTO users (name, email, password_hash) VALUES ('Administrador', %s, %s) ON CONFLICT DO NOTHING",

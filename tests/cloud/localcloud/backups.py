@@ -1,4 +1,4 @@
-"""What RDS tells of backups, certificates and sharing where ministack leaves it out, at instants that a test chooses.
+"""RDS's facts about backups, certificates and sharing that ministack lacks, at instants chosen by a test.
 
 DescribeDBInstances and DescribeDBSnapshots come in pages (MaxRecords from 20 to 100, Marker), in the order of their
 identifiers, with the documented Filters. CreateDBInstance and ModifyDBInstance take the windows,
@@ -6,17 +6,17 @@ the log exports and the CA; windows that overlap are refused. A change that RDS 
 PendingModifiedValues: without ApplyImmediately the retention from or to 0, the CA, the class, the storage, MultiAZ. The
 next change with ApplyImmediately makes it, a maintenance window never does. Retention 0 removes the automated
 snapshots. LatestRestorableTime is the last full five minutes. A manual snapshot is shared with 20 accounts at most, an
-encrypted one not with `all`, one under the default key with nobody; the codes of these two refusals are assumed.
+encrypted one not with `all`, one under the default key with no account; the codes of these two refusals are assumed.
 Not here: snapshots that other accounts share.
 
 Admin routes; instants are ISO 8601 with a zone:
 
 - `POST /_local/rds/instance {"instance": ID, "latest_restorable": INSTANT or null, "created": INSTANT, "ca": NAME,
-  "ca_valid_till": INSTANT, "recovery_point": ARN or null}`, all but the first optional -> what is shown of them now.
-  `null` ends a LatestRestorableTime that stands still, and that AWS Backup owns the instance's backups: RDS refuses
-  another retention and backup window then (the message is that of tests/cases/08).
+  "ca_valid_till": INSTANT, "recovery_point": ARN or null}`, all but the first optional -> the current values. `null`
+  ends a fixed LatestRestorableTime, or AWS Backup's ownership of the instance's backups, during which RDS refuses
+  another retention and backup window (with the message of tests/cases/08).
 - `POST /_local/rds/automated-snapshot {"instance": ID, "created": INSTANT}` -> `{"snapshot": NAME}`: an automated
-  snapshot of that instant, `available`, with the data of now.
+  snapshot of that instant, `available`, with the current data.
 """
 
 from __future__ import annotations
@@ -42,19 +42,19 @@ DAY, WEEK = 24 * 60, 7 * 24 * 60
 # Minutes, and seconds.
 SHORTEST_WINDOW, YEAR = 30, 365 * 86_400
 SHARED_ACCOUNTS = 20
-# Where a record has nothing RDS shows nothing; ministack shows an empty text.
+# RDS omits missing values; ministack shows an empty string.
 EMPTY = re.compile(
     r"<(KmsKeyId|ReplicaMode|DBClusterIdentifier|EnhancedMonitoringResourceArn|MonitoringRoleArn|DBSubnetGroupArn)></\1>"
 )
 
 
 def install(cloud: Cloud) -> None:
-    """Puts itself around what `rds.py` has installed."""
+    """Wraps the handlers that `rds.py` has installed."""
     Backups(cloud.rds).install(cloud)
 
 
 class Backups:
-    """The settings of backups of one local cloud."""
+    """The backup settings of one local cloud."""
 
     def __init__(self, plane: Plane):
         self.plane = plane
@@ -124,12 +124,12 @@ class Backups:
         return shown("ModifyDBInstance", instance)
 
     def settle(self, instance: Record, p: Parameters, pending: Record, retention: int) -> None:
-        """Does what ministack's ModifyDBInstance leaves out."""
+        """Applies the changes that ministack's ModifyDBInstance ignores."""
         waits = {**pending, **instance["PendingModifiedValues"]}
         if value(p, "ApplyImmediately") == "true":
             waits = {key: one for key, one in waits.items() if key == "MasterUserPassword"}
         if retention and waits.get("BackupRetentionPeriod"):
-            # From one number of days to another no window is waited for.
+            # A change between two numbers of days other than 0 takes effect at once.
             instance["BackupRetentionPeriod"] = waits.pop("BackupRetentionPeriod")
         for key in list(waits):
             if waits[key] == instance.get(key):
@@ -302,7 +302,7 @@ def minutes(window: str, pattern: str) -> tuple[int, int]:
 
 
 def overlapping(backup: str, maintenance: str) -> bool:
-    """Whether a window of every day meets one of the week, around midnight and the week's end too."""
+    """Whether a daily window overlaps a weekly one, also across midnight and the end of the week."""
     time_of_day = r"([01]\d|2[0-3]):([0-5]\d)"
     first, last = minutes(backup, f"{time_of_day}-{time_of_day}")
     day = "(" + "|".join(DAYS) + ")"
@@ -312,7 +312,7 @@ def overlapping(backup: str, maintenance: str) -> bool:
 
 
 def windows(backup: str, maintenance: str) -> tuple[str, str]:
-    """Both windows; what a request leaves out is chosen so that they do not meet."""
+    """Both windows; a window missing from the request is chosen without overlap."""
     backups = [backup] if backup else ["03:00-04:00", "13:00-13:30"]
     weekly = [maintenance] if maintenance else ["sun:05:00-sun:06:00", "sun:17:00-sun:17:30"]
     for one in backups:
@@ -323,7 +323,7 @@ def windows(backup: str, maintenance: str) -> tuple[str, str]:
 
 
 def refuse_of_backup(instance: Record, p: Parameters) -> None:
-    """Refuses what AWS Backup has set, but for the value that is there (tests/cases/08)."""
+    """Refuses a change of values that AWS Backup manages; the current value is accepted (tests/cases/08)."""
     for parameter in ("BackupRetentionPeriod", "PreferredBackupWindow"):
         wanted, current = value(p, parameter), str(instance.get(parameter, ""))
         if wanted and wanted != current:
@@ -338,24 +338,24 @@ def check_authority(name: str) -> None:
 
 
 def check_storage(threshold: str, allocated: str) -> None:
-    # One that is equal turns autoscaling off.
+    # An equal value turns autoscaling off.
     if threshold and allocated and int(threshold) < int(allocated):
         raise Refused("InvalidParameterCombination", "Max storage size must be greater than storage size")
 
 
 def certificate(authority: str) -> Record:
-    """What is shown of a new certificate of an instance: RDS renews them every year."""
+    """The description of an instance's new certificate: RDS renews them every year."""
     return {"CAIdentifier": authority, "ValidTill": aws._format_time(time.time() + YEAR)}
 
 
 def key_arn(key: str) -> str:
-    """The ARN of a KMS key; without one that of RDS's own key of the account."""
+    """The ARN of a KMS key; by default that of the account's RDS key."""
     key = key or "00000000-0000-0000-0000-0000000072d5"
     return key if key.startswith("arn:") else f"arn:aws:kms:{get_region()}:{get_account_id()}:key/{key}"
 
 
 def latest_restorable(instance: Record) -> str:
-    """The standing instant that was ordered, or the last full five minutes, and none before the instance was."""
+    """The instant set by a test, else the last full five minutes; none before the instance's creation."""
     lagging = aws._format_time(time.time() // 300 * 300)
     return instance.get("_standing") or max(lagging, instance["InstanceCreateTime"])
 
@@ -368,7 +368,7 @@ def within(handler: Handler, around: Callable[[Handler, Parameters], Response]) 
 
 
 def filters_of(filters: dict[str, list[str]], members: dict[str, str]) -> list[tuple[str, set[str]]]:
-    """The members of a record that filters are about, each with what it may be; an ARN stands for its name."""
+    """The members of a record that filters refer to, each with its possible values; an ARN stands for its name."""
     for name in filters:
         if name not in members:
             raise Refused("InvalidParameterValue", f"Unrecognized filter name: {name}")
@@ -379,12 +379,12 @@ def filters_of(filters: dict[str, list[str]], members: dict[str, str]) -> list[t
 
 
 def page(p: Parameters, records: Any, wanted: list[tuple[str, set[str]]]) -> tuple[list[Record], str]:
-    """One page of the records, by identifier, and the element with the marker of the next."""
+    """One page of the records, by identifier, and the element with the next page's marker."""
     text = value(p, "MaxRecords") or "100"
     if not (text.isdecimal() and 20 <= int(text) <= 100):
         raise Refused("InvalidParameterValue", f"Invalid value {text} for MaxRecords. Must be between 20 and 100")
     account, region = get_account_id(), get_region()
-    # Not items(), which asks for account and region once a record; a page of ten thousand takes milliseconds so.
+    # Not items(), which looks up account and region per record. This way a page of ten thousand takes milliseconds.
     own = [(key[2], one) for key, one in list(records._data.items()) if key[:2] == (account, region)]
     for member, texts in wanted:
         own = [(name, one) for name, one in own if one.get(member) in texts]
@@ -414,7 +414,7 @@ def attributes(action: str, snapshot: Record) -> Response:
 
 
 def as_audited(original: Callable[[Record], str]) -> Callable[[Record], str]:
-    """Shows of an instance what ministack never does, and nothing where there is nothing."""
+    """Adds the members of an instance that ministack never shows, and omits missing values."""
 
     def show(instance: Record) -> str:
         told = {**instance, "LatestRestorableTime": latest_restorable(instance)}
@@ -442,7 +442,7 @@ def without_empty(original: Callable[[Record], str]) -> Callable[[Record], str]:
 
 
 def instant(text: Any) -> str:
-    """An instant of an admin request, as RDS writes them."""
+    """An instant of an admin request, in RDS's format."""
     try:
         at = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
     except (AttributeError, ValueError):

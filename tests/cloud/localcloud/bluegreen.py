@@ -1,10 +1,10 @@
-"""The blue/green deployments that RDS tells of; none is made or switched over here.
+"""RDS's blue/green deployments, read-only: none is created or switched over here.
 
 DescribeBlueGreenDeployments has the pages (MaxRecords from 20 to 100, Marker), the members and the statuses of
-botocore's model of RDS. Filters are not here, and are refused.
+botocore's model of RDS. Filters are refused.
 
-Admin route: `POST /_local/rds/blue-green {"deployments": [DEPLOYMENT, ...]}`, each as the AWS CLI shows it -> how many
-there are now.
+Admin route: `POST /_local/rds/blue-green {"deployments": [DEPLOYMENT, ...]}`, each as the AWS CLI shows it -> their
+number.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from localcloud.rds import Parameters, Refused, Response, answering, value
 
 MODEL = botocore.model.ServiceModel(botocore.loaders.create_loader().load_service_model("rds", "service-2"))
 DEPLOYMENT = MODEL.shape_for("BlueGreenDeployment")
-# The model has them in the member's documentation only.
+# The model lists them only in the member's documentation.
 STATUSES = set(re.findall(r"<code>([A-Z_]+)</code>", DEPLOYMENT.members["Status"].documentation))
 
 
 def install(cloud: Cloud) -> None:
-    """Puts the action beside ministack's."""
+    """Adds the action to ministack's."""
     deployments = AccountRegionScopedDict()
 
     def describe(p: Parameters) -> Response:
@@ -58,13 +58,13 @@ def install(cloud: Cloud) -> None:
 
 
 def unknown(one: Any) -> bool:
-    """Whether something is no deployment of the model."""
+    """Whether a value is not a deployment by the model."""
     is_known = isinstance(one, dict) and not set(one) - set(DEPLOYMENT.members)
     return not is_known or one.get("Status") not in STATUSES or not one.get("BlueGreenDeploymentIdentifier")
 
 
 def xml(shape: Any, told: Any) -> str:
-    """What is told, in the protocol `query`."""
+    """A value in the protocol `query`."""
     if shape.type_name == "structure":
         return "".join(f"<{name}>{xml(shape.members[name], one)}</{name}>" for name, one in told.items())
     if shape.type_name == "list":

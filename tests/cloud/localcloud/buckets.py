@@ -1,16 +1,15 @@
-"""S3 as an audit reads it, where ministack differs from what AWS documents.
+"""S3 as an audit reads it, where ministack differs from AWS's documentation.
 
-ListBuckets takes MaxBuckets from 1 to 10000 and a ContinuationToken that it gave. A bucket policy that is none is
-MalformedPolicy. A lifecycle rule with a Prefix of its own, in place of a Filter, keeps it, and a configuration its
-TransitionDefaultMinimumObjectSize. An object of a bucket without an encryption of its own is encrypted with AES256, and
-says so. The account has a public access block of its own, of S3 Control's model in botocore: it counts beside a
-bucket's, setting by setting, and reading and changing it is judged by s3:GetAccountPublicAccessBlock and
-s3:PutAccountPublicAccessBlock on `*` ("Service Authorization Reference"). ministack looks for the owner of a bucket
-among all buckets, several times a request; here only where the caller has none of that name. Not here: 403 for an
-absent key where the caller has no s3:ListBucket; it is 404.
+ListBuckets takes MaxBuckets from 1 to 10000 and a ContinuationToken from an earlier answer. An invalid bucket policy is
+MalformedPolicy. A lifecycle rule keeps its Prefix in place of a Filter, and a configuration its
+TransitionDefaultMinimumObjectSize. An object in a bucket without encryption settings is encrypted with AES256 and shows
+that. The account has a public access block, by S3 Control's model in botocore: it adds to a bucket's, setting by
+setting, and requires s3:GetAccountPublicAccessBlock and s3:PutAccountPublicAccessBlock on `*` ("Service Authorization
+Reference"). ministack searches all buckets for a bucket's owner, several times per request; this module does so only if
+the caller has no bucket of that name. Not modelled: 403 for an absent key if the caller lacks s3:ListBucket; it is 404.
 
-By CloudFormation, a bucket that holds versions is not deleted, and a bucket that has a policy gets no second one
-(`Bucket Policy Already Exists`, HandlerErrorCode AlreadyExists, as others met it: brefphp/bref#1620).
+CloudFormation does not delete a bucket that holds versions, and does not add a second policy to a bucket
+(`Bucket Policy Already Exists`, HandlerErrorCode AlreadyExists, as reported in brefphp/bref#1620).
 
 Admin routes:
 
@@ -43,12 +42,12 @@ TOKEN = re.compile(rb"<ContinuationToken>([^<]*)</ContinuationToken>")
 ACCOUNT_BLOCK = "/v20180820/configuration/publicAccessBlock"
 SETTINGS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 
-# The public access block of each account that has one.
+# Public access blocks by account.
 _blocks: dict[str, dict[str, bool]] = {}
 
 
 def install(cloud: Cloud) -> None:
-    """Puts itself around ministack's S3."""
+    """Wraps ministack's S3."""
     list_buckets, put_policy = aws._list_buckets, aws._put_bucket_policy
     create_policy = provisioners._RESOURCE_HANDLERS["AWS::S3::BucketPolicy"]["create"]
     owner_account, default_encryption = aws._bucket_owner_account, aws._bucket_default_sse_headers
@@ -132,7 +131,7 @@ def install(cloud: Cloud) -> None:
 
 
 def account_block(method: str, body: bytes) -> tuple:
-    """Get-, Put- and DeletePublicAccessBlock of the account."""
+    """The account's Get-, Put- and DeletePublicAccessBlock."""
     account = get_account_id()
     if method == "PUT":
         given = {element.tag.rpartition("}")[2]: (element.text or "").strip() for element in aws.fromstring(body)}
@@ -154,7 +153,7 @@ def opaque(found: re.Match[bytes]) -> bytes:
 
 
 def keep_lifecycle(record: dict[str, Any], headers: dict[str, str], body: bytes) -> None:
-    """Keeps of a lifecycle configuration what ministack forgets: its minimum size, and the prefix of each old rule."""
+    """Keeps the parts of a lifecycle configuration that ministack drops: minimum size, and each old rule's prefix."""
     record["_minimum"] = headers.get(MINIMUM, ANY_128K)
     rules = [list(one) for one in aws.fromstring(body) if one.tag.endswith("Rule")]
     record["_prefixes"] = [

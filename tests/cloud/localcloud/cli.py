@@ -1,9 +1,9 @@
-"""The AWS CLI for people, with nothing but the local cloud in reach: `.local/bin/aws`, which `cargo xtask up` writes.
+"""The AWS CLI for developers, confined to the local cloud: `.local/bin/aws`, which `cargo xtask up` writes.
 
 The environment alone is not enough. Version 1 of the CLI ignores `AWS_ENDPOINT_URL` for some services (RDS and SQS), a
 profile or a configuration file brings endpoints and credentials of its own, and an HTTP proxy takes requests elsewhere.
-So profiles, files and proxies are put out of sight, every command gets the endpoint, one that names another endpoint or
-a profile is refused, and a request to any other host is refused before it is sent.
+So profiles, files and proxies are hidden, every command gets the endpoint, a command that names another endpoint or a
+profile is refused, and a request to any other host is refused before it is sent.
 
 `python cli.py ENDPOINT WORD...`
 """
@@ -19,7 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 if TYPE_CHECKING:
     from awscli.clidriver import CLIDriver
 
-# What a person may set for a call; a key of the real AWS is of no use here, and only its id leaves this process.
+# Variables that a caller may set. A real AWS key is useless here, and only its id leaves this process.
 KEPT = {
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -43,7 +43,7 @@ def refuse(text: str) -> NoReturn:
 
 
 def put_out_of_sight(environment: dict[str, str] | os._Environ[str]) -> None:
-    """Removes what leads the CLI elsewhere, and adds what it needs here."""
+    """Removes variables that lead the CLI elsewhere, and adds those that it needs here."""
     for name in list(environment):
         if (name.startswith("AWS_") and name not in KEPT) or name.lower() in PROXIES:
             del environment[name]
@@ -56,7 +56,7 @@ def put_out_of_sight(environment: dict[str, str] | os._Environ[str]) -> None:
 
 
 def create() -> CLIDriver:
-    """The CLI, without the aliases of the person who runs it, which may run any program."""
+    """The CLI without the user's aliases, which may run any program."""
     put_out_of_sight(os.environ)
     from awscli.alias import AliasLoader
     from awscli.clidriver import create_clidriver
@@ -97,6 +97,6 @@ def run(driver: CLIDriver, endpoint: str, words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    # The folder of this file, whose modules are no part of the CLI.
+    # The folder of this file, whose modules do not belong to the CLI.
     sys.path.pop(0)
     sys.exit(run(create(), sys.argv[1], sys.argv[2:]))

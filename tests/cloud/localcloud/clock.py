@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import struct
 
-# What such a process is told, and passes on to those that it starts. Others find it in cloud.json, as `clock`.
+# Variables for these processes and their children. Others read them from cloud.json, as `clock`.
 VARIABLES = ("CLOCK_FILE", "LD_PRELOAD")
 FORM = "=q"
 
 
 def is_own() -> bool:
-    """Whether this cloud has a clock of its own; otherwise it has the machine's."""
+    """Whether this cloud has its own clock; otherwise it uses the machine's."""
     return "CLOCK_FILE" in os.environ
 
 
@@ -27,5 +27,5 @@ def advance(seconds: float) -> None:
     with open(os.environ["CLOCK_FILE"], "r+b", buffering=0) as file:
         (ahead,) = struct.unpack(FORM, file.read())
         file.seek(0)
-        # One write of eight bytes: nobody reads half of it.
+        # A single write of eight bytes: no process reads half of it.
         file.write(struct.pack(FORM, ahead + round(seconds)))

@@ -1,9 +1,9 @@
-"""Cloud Control's ListResources and GetResource over what the services themselves have, which ministack keeps apart.
+"""Cloud Control's ListResources and GetResource over the services' own resources, which ministack keeps separate.
 
 Types: AWS::CloudWatch::Alarm, AWS::Logs::MetricFilter, AWS::Backup::BackupPlan, AWS::Backup::BackupSelection,
-AWS::Backup::BackupVault, AWS::EC2::VPCEndpoint; of any other, what Cloud Control itself has made, or else
-TypeNotFoundException. A page has 25 resources, as was observed; MaxResults is taken and has no effect, as AWS says of
-it. A list shows all properties, where AWS promises the identifier only.
+AWS::Backup::BackupVault, AWS::EC2::VPCEndpoint; for any other type, the resources made by Cloud Control itself, or else
+TypeNotFoundException. A page has 25 resources, as observed; MaxResults is accepted and ignored, as AWS documents. A
+list shows all properties; AWS promises only the identifier.
 Both calls are judged on `arn:aws:cloudformation:REGION:ACCOUNT:resource/*`, as AWS's refusals name it, and then on
 everything that the type's schema names for its list or read handler (`handlers` of the resource provider schemas that
 cfn-lint ships), as AWS runs the handler with the caller's permissions: the first that is lacking makes the answer an
@@ -33,10 +33,10 @@ from localcloud.cloud import Cloud
 PAGE = 25
 
 Properties = dict[str, Any]
-# Identifier -> properties.
+# Properties by identifier.
 Kind = Callable[[], dict[str, Properties]]
 
-# What an action is asked for, below region and account, where it is not `*`: by the Service Authorization Reference.
+# An action's resource below region and account, unless it is `*`, by the Service Authorization Reference.
 RESOURCES = {
     "backup:DescribeBackupVault": "backup:backup-vault:*",
     "backup:GetBackupPlan": "backup:backup-plan:*",
@@ -52,7 +52,7 @@ RESOURCES = {
 
 @functools.cache
 def permissions(type_name: str, handler: str) -> tuple[str, ...]:
-    """What the caller of a resource type's handler has to be allowed, in the schema's order."""
+    """The permissions that a resource type's handler requires of its caller, in the schema's order."""
     found = importlib.util.find_spec("cfnlint")
     if found is None or found.origin is None:
         raise LookupError("cfn-lint, which ships the schemas, is not installed")
@@ -108,7 +108,7 @@ def backup_plans() -> dict[str, Properties]:
 
 
 def backup_selections() -> dict[str, Properties]:
-    """Each by its own id and its plan's; AWS documents the identifier, `Id`, and not how it is made."""
+    """Selections by their own id and their plan's; AWS documents the identifier, `Id`, but not its composition."""
     kept = ("SelectionName", "IamRoleArn", "Resources", "ListOfTags", "NotResources", "Conditions")
     return {
         f"{name}_{one['BackupPlanId']}": {
@@ -124,7 +124,7 @@ def backup_selections() -> dict[str, Properties]:
 def backup_vaults() -> dict[str, Properties]:
     def described(vault: dict[str, Any]) -> Properties:
         told = {key: vault[key] for key in ("BackupVaultName", "BackupVaultArn")}
-        # Without a wish it is AWS Backup's own key of the account.
+        # By default it is the account's AWS Backup key.
         arn = vault["BackupVaultArn"].split(":")
         own = f"arn:aws:kms:{arn[3]}:{arn[4]}:key/00000000-0000-0000-0000-00000000ba00"
         return {**told, "EncryptionKeyArn": vault["EncryptionKeyArn"] or own}
@@ -148,7 +148,7 @@ KINDS: dict[str, Kind] = {
 
 
 def install(cloud: Cloud) -> None:
-    """Answers both calls in place of ministack, and has them judged."""
+    """Answers both calls in place of ministack, and evaluates their permissions."""
     inner, resource_arn = aws.handle_request, iam_actions.extract_resource_arn
 
     async def handle(method: str, path: str, headers: dict, body: bytes, query: dict) -> tuple:
@@ -181,7 +181,7 @@ def install(cloud: Cloud) -> None:
 
 
 def denied(type_name: str, action: str, key: str) -> tuple | None:
-    """The refusal of who may ask Cloud Control, but not all that its handler asks."""
+    """The refusal of a caller with permission for Cloud Control, but not for all calls of its handler."""
     for asked in permissions(type_name, "list" if action == "ListResources" else "read"):
         namespace, _, resource = RESOURCES.get(asked, "").partition(":")
         arn = f"arn:aws:{namespace}:{get_region()}:{get_account_id()}:{resource}" if resource else "*"

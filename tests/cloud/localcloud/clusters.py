@@ -1,31 +1,31 @@
 """RDS's clusters (Aurora, and Multi-AZ clusters of `postgres` or `mysql`) and their snapshots.
 
-No database is behind a cluster: ministack keeps the records, and this part adds what RDS shows and refuses. Error codes
+A cluster has no database: ministack keeps the records, and this module adds RDS's members and refusals. Error codes
 and members are those of botocore's model of RDS. CreateDBCluster with DBClusterInstanceClass makes a Multi-AZ cluster
 with its three members; an Aurora cluster has none until CreateDBInstance names it. A member shows the backup settings
 of its cluster, and no LatestRestorableTime.
 
-RDS does not take a snapshot of a member, nor backup settings or deletion protection, which the model calls its
-cluster's; the model does not say with which code, so InvalidParameterValue and InvalidParameterCombination are assumed.
-For members of Multi-AZ clusters AWS documents nothing, so they are held to the same.
+RDS refuses a snapshot of a member, and a member's backup settings and deletion protection, which belong to its cluster.
+The model does not name the codes, so InvalidParameterValue and InvalidParameterCombination are assumed. AWS documents
+nothing about members of Multi-AZ clusters, so the same rules are assumed.
 
 DescribeDBClusters and DescribeDBClusterSnapshots come in pages (MaxRecords from 20 to 100, Marker) with the documented
 Filters. A cluster's name and its snapshot's have 63 characters at most. A snapshot takes its time and obeys
-`rds/snapshots` (`rds.py`); the quota counts cluster snapshots by themselves. An automated one goes with its cluster.
+`rds/snapshots` (`rds.py`); cluster snapshots have their own quota. An automated one is deleted with its cluster.
 A snapshot has no OriginalSnapshotCreateTime; a copy's SnapshotCreateTime is that of the copy, as with instances, since
 AWS documents neither. Sharing follows `backups.py`. Events: RDS-EVENT-0074 and 0075 of a manual snapshot, 0168 and 0169
-of an automated one, 0170 and 0171 of a cluster; AWS documents none of copies and deletions.
-Not here: snapshots that other accounts share, restores, failovers, global clusters, later changes.
+of an automated one, 0170 and 0171 of a cluster; AWS documents none for copies and deletions.
+Not modelled: snapshots shared by other accounts, restores, failovers, global clusters, later changes.
 
 Admin routes; instants are ISO 8601 with a zone:
 
 - `POST /_local/rds/cluster {"cluster": ID, "status": STATUS, "latest_restorable": INSTANT or null, "created":
-  INSTANT}`, all but the first optional -> what is shown now. Without `available` RDS refuses what it refuses then.
+  INSTANT}`, all but the first optional -> the current values. In another status than `available`, RDS's refusals apply.
 - `POST /_local/rds/automated-cluster-snapshot {"cluster": ID, "created": INSTANT}` -> `{"snapshot": NAME}`: an
   automated snapshot of that instant, `available`.
-- `POST /_local/rds/cluster-snapshot {"snapshot": NAME, "region": REGION, "facts": {FACT: VALUE}}` changes what is shown
-  of a cluster's snapshot, as `rds/snapshot` does of an instance's: `Status`, `StorageEncrypted`, `AllocatedStorage`,
-  `TagList`, `seconds_ago`.
+- `POST /_local/rds/cluster-snapshot {"snapshot": NAME, "region": REGION, "facts": {FACT: VALUE}}` changes the shown
+facts of a cluster snapshot, as `rds/snapshot` does for an instance's: `Status`, `StorageEncrypted`,
+`AllocatedStorage`, `TagList`, `seconds_ago`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ from localcloud.rds import (
 
 AURORA, MULTI_AZ = ("aurora-mysql", "aurora-postgresql"), ("mysql", "postgres")
 LONGEST = 63
-# What a cluster decides for its members.
+# Settings of a cluster that apply to its members.
 OF_CLUSTER = ("BackupRetentionPeriod", "DeletionProtection", "PreferredBackupWindow")
 SHOWN_OF_CLUSTER = (
     "BackupRetentionPeriod",
@@ -80,7 +80,7 @@ EMPTY = re.compile(r"<(KmsKeyId|DBClusterParameterGroup|SnapshotCreateTime)></\1
 
 
 def install(cloud: Cloud) -> None:
-    """Puts itself around what `rds.py` and `backups.py` have installed."""
+    """Wraps the handlers that `rds.py` and `backups.py` have installed."""
     Clusters(cloud.rds).install(cloud)
 
 
@@ -111,7 +111,7 @@ class Clusters:
             "ModifyDBClusterSnapshotAttribute": self.modify_attribute,
         }.items():
             handlers[action] = answering(self.plane.locked(handler))
-        # With no server behind it, a cluster keeps the endpoints that it was made with.
+        # Without a server, a cluster keeps its first endpoints.
         aws._sync_cluster_endpoints = lambda cluster: None
         aws._instance_xml = as_member(aws._instance_xml)
         aws._cluster_xml = cluster_as_rds_shows(aws._cluster_xml)
@@ -142,7 +142,7 @@ class Clusters:
         return answer
 
     def settle_member(self, cluster: Record, name: str) -> None:
-        """What ministack, which has a server for all, leaves out of a member."""
+        """Adds the members' facts that ministack leaves out, because it has one server for all."""
         member = aws._instances[name]
         suffix = cluster["Endpoint"].partition(".cluster-")[2]
         member["Endpoint"] = {"Address": f"{name}.{suffix}", "Port": cluster["Port"], "HostedZoneId": "Z2R2ITUGPM61AM"}
@@ -290,7 +290,7 @@ class Clusters:
         return snapshot_shown("CreateDBClusterSnapshot", snapshot)
 
     def take(self, snapshot: Record, begun: str, ended: str) -> None:
-        """Brings a snapshot to its end, as ordered; there is no event for one that failed."""
+        """Ends a snapshot in the requested status; RDS has no event for a failed one."""
         if begun:
             self.emit(begun, snapshot)
         orders = self.plane.orders
@@ -314,13 +314,13 @@ class Clusters:
         with self.plane.lock:
             snapshot = aws._create_cluster_snapshot_internal(name, cluster)
             snapshot.update({"Status": "creating", "PercentProgress": 0, "SnapshotType": kind})
-        # The first tag of a name counts: the request's before the cluster's.
+        # The first tag with a key wins: the request's precede the cluster's.
         tags = list({tag["Key"]: tag for tag in reversed(tags)}.values())
         set_tags(snapshot, snapshot["DBClusterSnapshotArn"], tags)
         return snapshot
 
     def copy_snapshot(self, p: Parameters) -> Response:
-        """Copies a snapshot within the region, or from another one, which the source's ARN names."""
+        """Copies a snapshot within the region, or from the region in the source's ARN."""
         given, here, account = value(p, "SourceDBClusterSnapshotIdentifier"), get_region(), get_account_id()
         match = re.fullmatch(r"arn:aws:rds:([^:]+):\d+:cluster-snapshot:(.+)", given)
         origin, name = (match[1], match[2]) if match else (here, given)
@@ -539,7 +539,7 @@ def restorable(cluster: Record) -> str:
 
 
 def restorers(snapshot: Record) -> list[str]:
-    """The accounts that may restore a snapshot; its copies, which have another ARN, are not shared with them."""
+    """The accounts that may restore a snapshot; its copies have another ARN and are not shared."""
     arn, accounts = snapshot.get("_restore", ("", []))
     return accounts if arn == snapshot["DBClusterSnapshotArn"] else []
 
@@ -566,7 +566,7 @@ def snapshot_shown(action: str, snapshot: Record) -> Response:
 
 
 def as_member(original: Any) -> Any:
-    """Shows of a member what its cluster decides."""
+    """Shows the cluster's settings in a member."""
 
     def show(instance: Record) -> str:
         cluster = aws._clusters.get(instance.get("DBClusterIdentifier") or "")
@@ -588,7 +588,7 @@ def as_member(original: Any) -> Any:
 
 
 def cluster_as_rds_shows(original: Any) -> Any:
-    """Leaves out of a cluster what it does not have, and adds what ministack never shows."""
+    """Omits a cluster's missing values, and adds the members that ministack never shows."""
 
     def show(cluster: Record) -> str:
         xml = EMPTY.sub("", original({**cluster, "LatestRestorableTime": restorable(cluster)}))
@@ -613,7 +613,7 @@ def snapshot_as_rds_shows(original: Any) -> Any:
 
 
 def with_cluster_snapshots(original: Any) -> Any:
-    """Keeps the tags that a cluster's snapshot shows in step, which ministack does for all but these."""
+    """Updates the shown tags of a cluster snapshot, as ministack does for all other resources."""
 
     def sync(arn: str) -> None:
         original(arn)

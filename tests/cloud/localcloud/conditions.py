@@ -1,17 +1,18 @@
-"""What policies are judged by where ministack differs from what AWS documents.
+"""Resources and condition keys of policy evaluation, where ministack differs from AWS's documentation.
 
-`s3:if-none-match` and `s3:if-match` tell whether a put is conditional ("Enforce conditional writes on Amazon S3
-buckets"). `aws:PrincipalArn` of a role's session is the ARN of the role, not of the session ("AWS global condition
-context keys"). A list of all DB instances is judged on the resource `db:*` of account and region, as AWS's refusals
-name it, and not on `*`; lists of clusters and blue/green deployments in the same way. What a call to ECS is judged on
-follows the "Service Authorization Reference": a service or cluster by its whole ARN, each one of a list; a task
-definition on `*`; and `ecs:cluster` is the ARN of the cluster. So does what is judged of the snapshots of RDS's
-instances and clusters: a new one on the instance or cluster and on the snapshot, its tags as `rds:AddTagsToResource`; a
-copy on its source and on itself; a look at those of an instance or cluster on that and on all snapshots, since the
-reference leaves open on which; a look at who may restore one, and a change of that, on the snapshot. The source of a
-copy from another region is judged there, by the request that the model describes under PreSignedUrl: without tags.
-SimulatePrincipalPolicy is judged on whose policies it is about. A look at log groups is judged on the ARN without a
-group that AWS's refusals name. `aws:ResourceTag` knows the tags of instances, clusters and their snapshots.
+- `s3:if-none-match` and `s3:if-match` show whether a put is conditional ("Enforce conditional writes on Amazon S3
+buckets"). `aws:PrincipalArn` of a role's session is the role's ARN, not the session's ("AWS global condition context
+keys"). `aws:ResourceTag` covers the tags of instances, clusters and their snapshots.
+- A list of all DB instances is evaluated on the resource `db:*` of account and region, as in AWS's refusals, not on
+`*`; lists of clusters and blue/green deployments likewise. Describing log groups is evaluated on the ARN without a
+group, as in AWS's refusals. SimulatePrincipalPolicy is evaluated on the principal whose policies it simulates.
+- ECS, by the "Service Authorization Reference": each service or cluster of a call by its whole ARN; a task definition
+on `*`; `ecs:cluster` is the cluster's ARN.
+- Snapshots of RDS's instances and clusters, by the same reference: creation on the instance or cluster and on the
+snapshot, its tags as `rds:AddTagsToResource`; a copy on its source and on itself; describing those of an instance or
+cluster on that and on all snapshots, since the reference does not say on which; reading and changing the accounts
+that may restore one on the snapshot. The source of a copy from another region is evaluated in that region, by the
+request that the model describes under PreSignedUrl: without tags.
 """
 
 from __future__ import annotations
@@ -30,15 +31,15 @@ from localcloud.cloud import Cloud
 
 # The services or clusters of the request to ECS at hand; ministack asks for one resource.
 _NAMED: contextvars.ContextVar[tuple[str, ...]] = contextvars.ContextVar("ecs_named", default=())
-# What else the call to RDS at hand is judged on: action and resource.
+# Further actions and resources on which the current RDS call is evaluated.
 _ALSO: contextvars.ContextVar[tuple[tuple[str, str], ...]] = contextvars.ContextVar("rds_also", default=())
 _SERVICE_CALLS = ("CreateService", "DeleteService", "DescribeServices", "ListServiceDeployments", "UpdateService")
 _CLUSTER_CALLS = (*_SERVICE_CALLS, "ListServices", "ListTasks", "DescribeTasks", "RunTask", "StopTask")
 
-# What a list of all is judged on.
+# Resources on which a list of all is evaluated.
 LISTED = {"DescribeBlueGreenDeployments": "deployment", "DescribeDBClusters": "cluster", "DescribeDBInstances": "db"}
 
-# Calls that are about one snapshot.
+# Calls for one snapshot.
 ONE_SNAPSHOT = (
     "DeleteDBClusterSnapshot",
     "DeleteDBSnapshot",
@@ -52,7 +53,7 @@ _SESSION = re.compile(r"arn:aws:sts::(\d{12}):assumed-role/([^/]+)/.*")
 
 
 def install(cloud: Cloud) -> None:
-    """Adds the keys to the context that policies are judged in."""
+    """Adds the keys to the context of policy evaluation."""
     s3_context = iam_actions.s3_service_context
     resolve = iam_evaluator._resolve_condition_key
 
@@ -131,7 +132,7 @@ def install(cloud: Cloud) -> None:
     plain_resource_tags = tagging.resource_tags
 
     def secret_tags(arn: str) -> dict[str, str] | None:
-        # ministack looks through all secrets for each request.
+        # ministack searches all secrets for each request.
         if not arn.startswith("arn:aws:secretsmanager:"):
             return plain_resource_tags(arn)
         _, secret = versions.resolve(arn, use_arn_scope=True)
@@ -147,13 +148,13 @@ def install(cloud: Cloud) -> None:
 
 
 def without_request_tags(context: dict | None) -> dict | None:
-    """The context of a call that another region makes for this one."""
+    """The context of a call made in another region for this one."""
     tags = ("aws:requesttag/", "aws:tagkeys")
     return context and {key: one for key, one in context.items() if not key.lower().startswith(tags)}
 
 
 def snapshot_calls(query: dict, place: str) -> list[tuple[str, str]]:
-    """The actions and resources that a call about snapshots is judged on; none when it is about something else."""
+    """The actions and resources on which a call for snapshots is evaluated; none for other calls."""
     action = iam_actions._query_param(query, "Action") or ""
     of_cluster = "DBCluster" in action
     snapshots, databases = ("cluster-snapshot", "cluster") if of_cluster else ("snapshot", "db")
@@ -194,7 +195,7 @@ def cluster_name(data: dict) -> str:
 
 
 def named_in_ecs(action: str, data: dict, region: str, account: str) -> list[str]:
-    """The services, service deployments or clusters that a call to ECS is about."""
+    """The services, service deployments or clusters of a call to ECS."""
     if action == "DescribeClusters":
         named = data.get("clusters") or ["default"]
         return [name if name.startswith("arn:") else f"arn:aws:ecs:{region}:{account}:cluster/{name}" for name in named]

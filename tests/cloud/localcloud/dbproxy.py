@@ -1,27 +1,27 @@
 """The TCP front of a database: an instance's public endpoint, which forwards to its server or breaks on request.
 
-The front ends TLS with the server's own certificate and key and speaks TLS to the server, so that it can read what
-passes and a client's SCRAM channel binding still holds. It refuses TLS without PostgreSQL's request before it
+The front terminates TLS with the server's own certificate and key and speaks TLS to the server. So it can read the
+traffic, and a client's SCRAM channel binding stays valid. It refuses TLS without PostgreSQL's preceding request
 (`sslnegotiation=direct`).
 
-Each call of a connection is a call of the service `postgres` in the log and the fault rules of `faults.py`. One at a
-time goes to the server, whatever the client sends ahead. Kept of it is only its `action`:
+Each call of a connection is a call of the service `postgres` in the log and the fault rules of `faults.py`. Calls go to
+the server one at a time, even if the client pipelines. Only the call's `action` is stored:
 
 - `login`: from the start-up message to the first ReadyForQuery, or to an error;
 - a simple query: the command of its first statement, with the kind of object after ALTER, CREATE and DROP: `BEGIN`,
-  `ALTER ROLE`, `SELECT`, `SET`, ...; `OTHER` for what is none of PostgreSQL's commands;
+  `ALTER ROLE`, `SELECT`, `SET`, ...; `OTHER` for anything but PostgreSQL's commands;
 - the extended protocol's messages up to a Sync: the same of the statement parsed or bound last; `PREPARE` and the same
   (`PREPARE SELECT`) if nothing is executed, `DEALLOCATE` if something is only closed, `SYNC` if there is nothing;
 - `FUNCTION`: the protocol's function call.
 
-The end of a connection and the request to cancel a query are no calls. `outcome` is `ok`, `error:<SQLSTATE>` (also of
-a call that failed in part) or `error:no answer`. `caller` is `lambda:<name>` if the process at the other end is a
-function's, else `client`, whose calls are counted, but logged only when they are struck.
+The end of a connection and a cancel request are not calls. `outcome` is `ok`, `error:<SQLSTATE>` (also for a partly
+failed call) or `error:no answer`. `caller` is `lambda:<name>` if the process at the other end is a function's, else
+`client`, whose calls are counted, but logged only when a rule strikes them.
 
-Effects: with `after` the server has answered completely, for example that a COMMIT is done. `error` and `throttle` come
-from the server, which fails the open transaction by them; at a login they end the connection. With the others the
-server's end goes first, so that an open transaction is rolled back and its locks are free when the client notices. Of
-other connections that a killed process has, the servers hear a little later.
+Effects: with `after` the server has answered completely, for example completed a COMMIT. `error` and `throttle` come
+from the server and fail the open transaction; at a login they end the connection. With the other effects the server's
+end closes first, so that an open transaction is rolled back and its locks are free when the client notices. The servers
+notice the end of a killed process's other connections a little later.
 """
 
 from __future__ import annotations
@@ -44,28 +44,28 @@ ENDING = 5
 
 
 class Loop:
-    """An event loop in a thread of its own, so that databases answer while the launcher's loop waits for a function."""
+    """An event loop in its own thread, so that databases answer while the launcher's loop waits for a function."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, daemon=True, name="localcloud-rds").start()
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Runs `work` there and returns its result, from any other thread."""
+        """Runs `work` in that thread and returns its result; called from any other thread."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
 
 
 class Front:
     """One public endpoint on 127.0.0.1.
 
-    Modes: `pass`; `refuse` (nothing listens, and what was connected is cut); `blackhole` (accepts and says nothing;
-    what was connected stalls; all of it goes on when the mode ends); `downgrade` (answers as a server without TLS;
-    nothing is passed on). Of its whole life it tells in every mode how many `connections` there were, and how many of
-    them sent their start-up message in plaintext (`plaintext_startups`).
+    Modes: `pass`; `refuse` (nothing listens, and open connections are cut); `blackhole` (accepts and never answers;
+    open connections stall; all of them continue when the mode ends); `downgrade` (answers like a server without TLS and
+    forwards nothing). In every mode it counts all `connections` since its start, and those that sent their start-up
+    message in plaintext (`plaintext_startups`).
     """
 
     def __init__(self, loop: Loop, switches: Switches):
-        # Bound but never listening: keeps the port for this endpoint while nothing listens on it.
+        # Bound but never listening: reserves the port for this endpoint while nothing listens on it.
         self._reserved = socket.socket()
         self._reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self._reserved.bind(("127.0.0.1", 0))
@@ -84,7 +84,7 @@ class Front:
         self._flowing.set()
 
     def certify(self, certificate: str, key: str) -> None:
-        """Presents this certificate, which must be the server's, to every connection from now on."""
+        """Presents this certificate, which must be the server's, to all new connections."""
         self._as_server = pgwire.server_context(certificate, key)
 
     def connect(self, server_port: int) -> None:
@@ -93,12 +93,12 @@ class Front:
         self._loop.run(self._apply())
 
     def disconnect(self) -> None:
-        """Stops listening and cuts every connection: the server is about to go."""
+        """Stops listening and cuts every connection, because the server is about to stop."""
         self._server_port = None
         self._loop.run(self._apply())
 
     def close(self) -> None:
-        """Disconnects for good and gives the port up."""
+        """Disconnects permanently and releases the port."""
         self.disconnect()
         self._reserved.close()
 
@@ -150,7 +150,7 @@ class Front:
                     await client.write(b"N")
                 head, request = await self._opening(client)
             length = int.from_bytes(head[:4], "big")
-            # Also what a TLS handshake without a request before it looks like.
+            # A TLS handshake without a preceding request looks the same.
             if not 8 <= length <= LONGEST_START:
                 raise ConnectionResetError
             start = head + await client.exactly(length - 8)
@@ -173,7 +173,7 @@ class Front:
             await client.write(b"N")
 
     async def _opening(self, client: Stream) -> tuple[bytes, int]:
-        """The head of a request before the start-up message, or of that, and which it is."""
+        """The head and the kind of the first message: the start-up message, or a request before it."""
         head = await client.exactly(8)
         request = int.from_bytes(head[4:], "big")
         if request >> 16 == 3 and not client.secured:
@@ -193,19 +193,19 @@ class Struck(Exception):
 
 @dataclasses.dataclass
 class Pending:
-    """The call that the server works on."""
+    """The call that the server is processing."""
 
     call: Call
-    # The rule that is to take the place of the answer.
+    # The rule whose effect replaces the answer.
     hit: tuple[int, Rule] | None
-    # What is to be logged: set when a rule has had its effect already, or by the server's error.
+    # Outcome for the log: set by a rule's effect or the server's error.
     outcome: str = "ok"
     # Withheld from the client: the answer of a struck call, but of a login only what follows the proof of the password.
     withheld: bool = False
 
 
 class Extended:
-    """What the messages of the extended protocol since the last Sync are called."""
+    """The action of the extended protocol's messages since the last Sync."""
 
     def __init__(self) -> None:
         self._prepared: dict[bytes, str] = {}
@@ -240,7 +240,7 @@ class Extended:
 
 
 class Session:
-    """One connection of a client to the server: passes its messages on, call by call."""
+    """One connection of a client to the server: forwards its messages call by call."""
 
     def __init__(self, switches: Switches, flowing: asyncio.Event, client: Stream, server: Stream):
         self._switches = switches
@@ -254,13 +254,13 @@ class Session:
         self._idle.set()
 
     async def run(self, start: bytes) -> None:
-        """Passes the start-up message on, and everything after it until either side ends the connection."""
+        """Forwards the start-up message and everything after it, until either side ends the connection."""
         tasks = [asyncio.create_task(work) for work in (self._requests(start), self._answers())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in tasks:
                 task.cancel()
-            # Both have to be quiet before an effect is felt: it reads and writes too.
+            # Both tasks must stop before an effect, which reads and writes too.
             await asyncio.wait(tasks)
             results = [task.exception() for task in tasks if not task.cancelled()]
             for struck in results:
@@ -281,11 +281,11 @@ class Session:
     async def _requests(self, start: bytes) -> None:
         await self._call("login", start)
         extended = Extended()
-        # The messages of an extended call that has not begun.
+        # The messages of an extended call that is not yet forwarded.
         ahead = bytearray()
-        # It has begun, because the client wants answers before its Sync.
+        # It is being forwarded, because the client wants answers before its Sync.
         begun = False
-        # A Sync that the server passed over while it took the data of a COPY comes once more.
+        # Send again a Sync that the server ignored while it read the data of a COPY.
         copied = False
         async for messages in self._client.messages():
             for kind, message in messages:
@@ -311,9 +311,9 @@ class Session:
         await self._flowing.wait()
 
     async def _call(self, action: str, message: bytes, end: bytes = b"") -> None:
-        """Begins a call when the one before it is answered: passes its message on, unless a rule strikes it.
+        """Begins a call after the previous answer: forwards its message, unless a rule strikes it.
 
-        `end` is what a call of the extended protocol has begun with, a Sync or a Flush.
+        `end` is the message that starts a call of the extended protocol: a Sync or a Flush.
         """
         await self._idle.wait()
         await self._flowing.wait()
@@ -345,11 +345,11 @@ class Session:
         if (pending := self._pending) and pending.hit:
             self._pending = None
             raise Struck(pending.call, *pending.hit)
-        # An end of the connection does not come through a black hole either.
+        # A black hole hides the end of the connection, too.
         await self._flowing.wait()
 
     async def _answer(self, kind: bytes, message: bytes) -> bool:
-        """Whether the client is to have the message; logs the call that it ends."""
+        """Whether to forward the message to the client; logs the call that it ends."""
         pending = self._pending
         if pending is None:
             return True
@@ -364,7 +364,7 @@ class Session:
             # AuthenticationOk.
             if pending.hit and login and kind == b"R" and message[5:9] == b"\0" * 4:
                 pending.withheld = True
-            # The client of a COPY has to be asked for its data.
+            # The client of a COPY must be asked for its data.
             return not pending.withheld or kind == b"G"
         if pending.hit:
             number, rule = pending.hit
@@ -418,8 +418,8 @@ class Session:
 
 
 def _error_of(rule: Rule) -> tuple[str, str]:
-    """The SQLSTATE and the message of an error that a rule makes."""
+    """SQLSTATE and message of a rule's error."""
     if rule.effect == "throttle":
         return "53300", "sorry, too many clients already"
-    # A rule for all services can have another service's code.
+    # A rule for all services may hold another service's code.
     return rule.code if SQLSTATE.fullmatch(rule.code) else "XX000", rule.message

@@ -1,27 +1,27 @@
-"""ECS services as far as a rollout shows: deployments that take their time, and tasks that keep what they started with.
+"""ECS services during a rollout: deployments that take time, and tasks that keep the values they started with.
 
-ministack completes a deployment at once, or starts containers where it finds Docker. Here no container runs: a task is
-a record with the environment that its containers would have. A new deployment starts its tasks one after another, 10
-seconds each before --time-scale; for each that runs, one of the former tasks stops. A task takes the values of its
-`secrets` when it begins to run, and keeps them. It fails to start if a secret cannot be had, if its JWT_SECRET is
-shorter than 32 characters (MoveONgs exits then), or if it is told to; ECS tries again, after a wait that grows.
-Without a circuit breaker that goes on for ever; with one the deployment is FAILED after 3 tasks, or half of the desired
-count if that is more, and with `rollback` another deployment of the last task definition that was COMPLETED follows.
+ministack completes a deployment at once, or starts containers if it finds Docker. Here no container runs: a task is a
+record with the environment of its containers. A new deployment starts its tasks one after another, 10 seconds each
+before --time-scale; each running new task replaces a former one. A task reads the values of its `secrets` when it
+begins to run, and keeps them. It fails to start if a secret is unavailable, if its JWT_SECRET is shorter than 32
+characters (MoveONgs then exits), or on a test's request; ECS retries after growing waits. Without a circuit breaker,
+ECS retries forever. With one, the deployment is FAILED after 3 tasks, or half of the desired count if that is more, and
+with `rollback` a deployment of the last COMPLETED task definition follows.
 
 With the strategy BLUE_GREEN, LINEAR or CANARY all new tasks start beside the former ones, which answer until the new
-ones run; then traffic moves at once, and the former tasks run on for as long as the settings let shift and bake take.
-ListServiceDeployments and DescribeServiceDeployments tell each deployment of a service with the statuses and stages of
-the service's model. A service of the controller CODE_DEPLOY or EXTERNAL has task sets (CreateTaskSet, DeleteTaskSet,
-UpdateServicePrimaryTaskSet) and no deployment; UpdateService cannot force one, and no task of it runs here.
+ones run. Then traffic moves at once, and the former tasks run for the configured time of shift and bake.
+ListServiceDeployments and DescribeServiceDeployments show each deployment of a service with the statuses and stages of
+the service's model. A service with the controller CODE_DEPLOY or EXTERNAL has task sets (CreateTaskSet, DeleteTaskSet,
+UpdateServicePrimaryTaskSet) and no deployment; UpdateService cannot force one, and its tasks do not run here.
 
-What the load balancer's draining and health checks take is not modelled, nor are minimumHealthyPercent and
-maximumPercent: they are taken as 100 and 200.
+Not modelled: times of the load balancer's draining and health checks; minimumHealthyPercent and maximumPercent, which
+count as 100 and 200.
 
 Routes below /_local:
 
-- `POST ecs/rollouts` `{"cluster", "service", "fail_tasks": N, "hold_after": K, "bake": B}`, any of the last three, of
-  names that need not exist yet: the next N starts of a task fail (-1: each one until told otherwise); a rollout waits
-  when K of its tasks run, until K is raised or null; false ends a bake, true lets it take its time. It answers all.
+- `POST ecs/rollouts` `{"cluster", "service", "fail_tasks": N, "hold_after": K, "bake": B}`, with any of the last three;
+the names need not exist yet. The next N starts of a task fail (-1: all until changed); a rollout waits while K of its
+tasks run, until K is raised or null; false ends a bake, true lets it run its full time. Returns all settings.
 - `GET ecs/tasks` -> `{"services": [{cluster, service, tasks: [{task, deployment, task_definition, secrets}]}]}`: the
   running tasks, oldest first; `secrets` has the SHA-256 of each value by the variable's name.
 """
@@ -47,7 +47,7 @@ from ministack.services import ecs, ssm
 from localcloud import versions
 from localcloud.cloud import AdminError, Cloud
 
-# Before --time-scale. The service documents that it waits ever longer between tries, but not how long.
+# Before --time-scale. ECS documents growing waits between retries, but not their length.
 START_SECONDS = 10
 RETRY_SECONDS = (10, 20, 40, 80, 160, 320)
 
@@ -65,7 +65,7 @@ class CannotStart(Exception):
 
 @dataclasses.dataclass
 class Orders:
-    """What a test wants of a service's rollouts."""
+    """A test's settings for a service's rollouts."""
 
     fail_tasks: int = 0
     hold_after: int | None = None
@@ -73,7 +73,7 @@ class Orders:
 
 
 class Rollouts:
-    """The engine: one task of the event loop a service, which makes one change after another until nothing is due."""
+    """The engine: one asyncio task per service, which makes one change after another until none is due."""
 
     def __init__(self, cloud: Cloud):
         self.cloud = cloud
@@ -81,14 +81,14 @@ class Rollouts:
         self.places: dict[Place, asyncio.Event] = {}
         self.running: set[asyncio.Task] = set()
         self.orders: dict[str, Orders] = {}
-        # What the containers of each running task have, by the task's ARN.
+        # Environment of each running task's containers, by the task's ARN.
         self.environments: dict[str, dict[str, str]] = {}
         self.turns: dict[str, int] = {}
-        # Of each service, newest first.
+        # By service, newest first.
         self.service_deployments: dict[str, list[Record]] = {}
 
     def wake(self, key: str) -> None:
-        """Looks at the service soon; called on any thread."""
+        """Schedules a check of the service; called on any thread."""
         place = (get_account_id(), get_region(), key)
         self.loop.call_soon_threadsafe(self._wake, place, context=contextvars.Context())
 
@@ -110,7 +110,7 @@ class Rollouts:
                     await asyncio.wait_for(self.places[place].wait(), wait)
 
     def step(self, key: str) -> float | None:
-        """Makes what is due; the seconds until more is, None if nothing will be."""
+        """Makes the due changes; returns the seconds until the next one, None if none will follow."""
         service = ecs._services.get(key)
         while True:
             if service is None or service["status"] != "ACTIVE" or controller(service) != "ECS":
@@ -182,7 +182,7 @@ class Rollouts:
         )
         made = json.loads(answer[2]).get("tasks")
         if not made:
-            # The task definition is gone: nothing starts, and nothing will.
+            # Without its task definition, the deployment can never start a task.
             self.failed(service, deployment)
             return
         task = ecs._tasks[made[0]["taskArn"]]
@@ -195,7 +195,7 @@ class Rollouts:
             container["lastStatus"] = "PENDING"
 
     def begin(self, key: str, service: Record, deployment: Record, task: Record) -> None:
-        """The containers start, or not."""
+        """Starts the containers or fails."""
         orders = self.orders_of(key)
         try:
             found = environment(task["taskDefinitionArn"])
@@ -219,7 +219,7 @@ class Rollouts:
         self.environments.pop(task["taskArn"], None)
 
     def failed(self, service: Record, deployment: Record) -> None:
-        """A task failed to start: when the next one may, or what the circuit breaker does."""
+        """Handles a failed start: sets the time of the next one, or applies the circuit breaker."""
         wait = RETRY_SECONDS[min(deployment["_tries"], len(RETRY_SECONDS) - 1)]
         deployment.update(
             failedTasks=deployment["failedTasks"] + 1,
@@ -257,7 +257,7 @@ class Rollouts:
         service["_completed"] = deployment["taskDefinition"]
 
     def prune(self, service: Record) -> None:
-        """A former deployment is told as long as it has tasks, a failed one until another is complete."""
+        """Lists a former deployment while it has tasks, a failed one until another is complete."""
         counts: dict[str, int] = {}
         for task in active(service):
             counts[task["_deployment_id"]] = counts.get(task["_deployment_id"], 0) + 1
@@ -274,7 +274,7 @@ class Rollouts:
         return self.orders.setdefault(key, Orders())
 
     def next_environment(self, cluster: str, service: str) -> dict[str, str] | None:
-        """What the next running task in turn has; None if there is none."""
+        """Environment of the next running task in turn; None if no task runs."""
         key = f"{cluster}/{service}"
         with LOCK:
             record = ecs._services.get(key)
@@ -290,7 +290,7 @@ class Rollouts:
             return self.environments[up[self.turns[key] % len(up)]["taskArn"]]
 
     def note_deployments(self, key: str, service: Record) -> None:
-        """Gives each deployment its service deployment; a former one that had not ended is stopped."""
+        """Creates each deployment's service deployment, and stops an unfinished former one."""
         told = self.service_deployments.setdefault(key, [])
         for deployment in reversed(service["deployments"]):
             if any(each["deployment"] is deployment for each in told):
@@ -305,7 +305,7 @@ class Rollouts:
         newest = self.service_deployments[key][0] is told
         stage = "SCALE_UP"
         if deployment["rolloutState"] == "FAILED":
-            # Without a circuit breaker's way back it just stops.
+            # Without the circuit breaker's rollback it just stops.
             back = any(each.get("_rollback") for each in service["deployments"])
             status, stage = ("ROLLBACK_SUCCESSFUL" if back else "STOPPED"), ""
         elif deployment["rolloutState"] == "COMPLETED":
@@ -380,7 +380,7 @@ def controller(service: Record) -> str:
 
 
 def shift_minutes(service: Record) -> float | None:
-    """How long the settings let a deployment shift traffic and bake; None of a rolling one."""
+    """Configured time for shifting traffic and baking; None for a rolling deployment."""
     configuration = service.get("deploymentConfiguration") or {}
     bake = configuration.get("bakeTimeInMinutes") or 0
     match configuration.get("strategy", "ROLLING"):
@@ -416,7 +416,7 @@ def secret_names(task_definition: str) -> list[str]:
 
 
 def environment(task_definition: str) -> dict[str, str]:
-    """The variables of a task's containers, with the secrets' values as they are now."""
+    """The variables of a task's containers, with the secrets' current values."""
     found = {}
     for container in containers(task_definition):
         found |= {each["name"]: each["value"] for each in container.get("environment", [])}
@@ -455,7 +455,7 @@ def secret_value(source: str) -> str:
 
 
 def pages(data: Record, arns: list, name: str) -> tuple:
-    """One page of a list; 10 unless told, as the service does."""
+    """One page of a list, by default 10 entries as in ECS."""
     most, token = data.get("maxResults") or 10, data.get("nextToken") or "0"
     if not 1 <= most <= 100:
         return error_response_json("InvalidParameterException", "maxResults must be between 1 and 100.", 400)
@@ -477,7 +477,7 @@ def install(cloud: Cloud) -> None:
         return {**made, "id": f"ecs-svc/{number}", **own}
 
     def reconcile(cluster: str, key: str) -> None:
-        """Called by ministack when a service was made or changed, before it answers."""
+        """Called by ministack after it has created or changed a service, before it answers."""
         service = ecs._services[key]
         if controller(service) != "ECS":
             service["deployments"] = []
@@ -592,7 +592,7 @@ def install(cloud: Cloud) -> None:
         return json_response({"serviceDeployments": found, "failures": missing})
 
     def exact(moment: Any) -> Any:
-        """ECS tells milliseconds; whoever compares a deployment with a change needs them."""
+        """ECS returns milliseconds, which comparisons of a deployment with a change need."""
         if not isinstance(moment, str):
             return moment
         return datetime.datetime.fromisoformat(moment.replace("Z", "+00:00")).timestamp()
@@ -610,7 +610,7 @@ def install(cloud: Cloud) -> None:
         if service and service["status"] != "ACTIVE":
             return error_response_json("ServiceNotActiveException", "Service was not ACTIVE.", 400)
         if service and controller(service) != "ECS" and (data.get("forceNewDeployment") or data.get("taskDefinition")):
-            # The words differ by what is asked; this is what tests/cases/06b has.
+            # The text depends on the request; this one is from tests/cases/06b.
             text = "services with this deployment controller take a new deployment from AWS CodeDeploy only"
             return refused("InvalidParameterException", text)
         return plain_update(data)

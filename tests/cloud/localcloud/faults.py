@@ -3,9 +3,9 @@
 A call is one request to an AWS API, to a stand-in (Slack, GitHub, Twilio, MoveONgs) or to a database: a `service`
 (`secretsmanager`, `s3`, `slack`, `twilio`, `postgres`, ...), an `action` (`PutSecretValue`, `ListObjectsV2`, `Invoke`,
 `chat.postMessage`, `POST AuthTokens/Secondary`, `GET /health`, `ALTER ROLE`, ...) and a `caller`
-(`lambda:<function name>`, or `client`). What a call carries is never kept. The calls of `postgres` are told in
-`dbproxy.py`; all calls of all services are in one order, so a rule for the service `*` and the action `*` of one
-function counts every call that it makes to the outside.
+(`lambda:<function name>`, or `client`). A call's content is never stored. `dbproxy.py` describes the calls of
+`postgres`. All calls of all services are in one order, so a rule for the service `*` and the action `*` of one function
+counts all of its outside calls.
 
 Routes below /_local:
 
@@ -16,13 +16,13 @@ Routes below /_local:
 - `POST faults` arms a rule and answers `{"id": N}`:
     - `service`, `action` and `caller` (default `*`) are shell patterns.
     - `resource` (`*`) is a shell pattern of the ARN that IAM judges a call to AWS on, e.g. `arn:aws:s3:::bucket` or
-      `arn:aws:rds:*:db:name`; a list of all is about `*` or `...:db:*`. Calls to others have none. So the third
-      `s3` `GetBucketVersioning` of one bucket can fail, however many others are asked about meanwhile.
+      `arn:aws:rds:*:db:name`; for a list of all it is `*` or `...:db:*`. Calls to other services have none. So the
+      third `s3` `GetBucketVersioning` of one bucket can fail, regardless of calls for other buckets.
     - `nth` (1): the first call to hit, counted from now among those that match. `count` (1): how many to hit from
       there on; 0 = all. If several rules are due, the one armed first strikes; every rule counts every call that
-      it matches. Give a `caller` where others call meanwhile, as a prober of a database does.
-    - `when`: `before` = the call takes no effect (default); `after` = the call is carried out and then, whatever came
-      of it, the effect takes the place of its answer.
+      it matches. Give a `caller` if others call meanwhile, such as a prober of a database.
+    - `when`: `before` = the call takes no effect (default); `after` = the call is carried out and then the effect
+    replaces its answer, whether it succeeded or not.
     - `effect`: `error` (the service's own form of error; needs `status` and `code`, may have `message`), `throttle`
       (the service's throttling error; `seconds` is the Retry-After of services that send one), `timeout` (no
       answer for `seconds`, then the connection closes), `slow` (the call's own answer, `seconds` late; not for
@@ -30,7 +30,7 @@ Routes below /_local:
       (SIGKILL to the calling process, which is dead before anything else happens; Linux only). For `postgres` the
       `code` is an SQLSTATE, without a `status`; `throttle` is 53300 (too many connections).
 - `GET faults` -> `{"rules": [...]}`, each with its `id` and `hits`.
-- `DELETE faults` removes all rules and ends the timeouts that are being waited for.
+- `DELETE faults` removes all rules and ends the current timeouts.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ from ministack.services import sts
 
 from localcloud.cloud import AdminError, Cloud
 
-# The log forgets the oldest call beyond this many.
+# Maximum number of calls in the log; the oldest are dropped.
 LOG_LENGTH = 100_000
 
 # A server cannot be made to raise 00000, which means success.
@@ -78,18 +78,18 @@ Answer = tuple[int, dict[str, str], bytes]
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """What is known of a call."""
+    """A call's known facts."""
 
     service: str
     action: str
     caller: str
-    # Asked for only when a rule names one.
+    # Determined only if a rule names a resource.
     resource: Callable[[], str] = str
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """A fault rule as it was armed; the module's docstring tells the fields."""
+    """An armed fault rule; the module's docstring describes the fields."""
 
     service: str
     action: str
@@ -111,18 +111,18 @@ class Rule:
         return self.resource == "*" or fnmatch.fnmatchcase(call.resource(), self.resource)
 
     def due(self, number: int) -> bool:
-        """Whether the matching call with this number, from 1, is to be hit."""
+        """Whether the rule hits the matching call with this number, from 1."""
         return self.nth <= number and (self.count == 0 or number < self.nth + self.count)
 
 
-# Tells the call that a request is, or None when it is not one: (scope, headers, body).
+# Returns a request's call, or None if it is not one: (scope, headers, body).
 Describe = Callable[[dict[str, Any], dict[str, str], bytes], Awaitable[Call | None]]
-# Gives the service's own form of a rule's `error` or `throttle`: (call, rule, headers).
+# Returns a rule's `error` or `throttle` in the service's own form: (call, rule, headers).
 Refuse = Callable[[Call, Rule, dict[str, str]], Answer]
 
 
 def _check(fields: dict[str, Any]) -> Rule:
-    """The rule that the fields of a request make; the first wrong one is refused by name."""
+    """The rule from a request's fields; refuses the first invalid field by name."""
 
     def text(value):
         return isinstance(value, str) and value != ""
@@ -184,7 +184,7 @@ def _check(fields: dict[str, Any]) -> Rule:
 
 
 class Switches:
-    """The rules and the log of one local cloud. Calls come on several threads, each with a loop of its own."""
+    """The rules and the log of one local cloud. Calls come on several threads, each with its own event loop."""
 
     def __init__(self) -> None:
         # Never held across an await.
@@ -234,7 +234,7 @@ class Switches:
             return {"calls": found, "last": self._sequence}
 
     def record(self, call: Call, outcome: str) -> None:
-        """Logs a call with what came of it."""
+        """Logs a call with its outcome."""
         with self._lock:
             self._sequence += 1
             time = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
@@ -255,9 +255,9 @@ class Switches:
         return hit
 
     def guard(self, inner, describe: Describe, refuse: Refuse):
-        """Wraps the ASGI application of a service, so that its calls are logged and the rules hold for them.
+        """Wraps a service's ASGI application, to log its calls and apply the rules.
 
-        The wrapper has to be given hypercorn's own `send`: no other layer may lie between the two.
+        The wrapper needs hypercorn's own `send`: no other layer may be between the two.
         """
 
         async def guarded(scope, receive, send):
@@ -293,7 +293,7 @@ class Switches:
         return guarded
 
     async def _answered(self, call: Call, inner, scope, receive, send) -> None:
-        """Passes the call through. A good answer streams; one that tells an error is held until its code is known."""
+        """Passes the call through. A successful answer streams; an error is held until its code is known."""
         held: dict[str, Any] = {}
         text = bytearray()
         logged = False
@@ -324,7 +324,7 @@ class Switches:
                 self.record(call, "error:no answer")
 
     async def _slowly(self, number, rule, call, inner, scope, replay, receive, send) -> None:
-        """Carries the call out before or after the wait, and answers behind it."""
+        """Carries the call out before or after the wait, and then answers."""
         self.record(call, f"fault:{number}:slow")
         held: list[dict[str, Any]] = []
 
@@ -359,11 +359,11 @@ class Switches:
             for pid in victims:
                 await kill(pid)
         finally:
-            # Also when the cloud stops meanwhile: hypercorn would answer 500.
+            # Also if the cloud stops meanwhile: hypercorn would answer 500.
             await _close(send)
 
     async def hang(self, seconds: float, left: Coroutine[Any, Any, None]) -> None:
-        """Waits for the time, for the rules' removal or for the client's leaving, whichever comes first."""
+        """Waits for the time, the rules' removal or the client's disconnection, whichever comes first."""
         cleared = asyncio.Event()
         waiting = asyncio.get_running_loop(), cleared
         with self._lock:
@@ -379,13 +379,13 @@ class Switches:
 
 
 async def _left(receive) -> None:
-    """Returns when the client of a request has gone."""
+    """Returns when the client of a request has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 async def _discard(_message) -> None:
-    """The `send` of a call that is carried out but whose answer is not wanted."""
+    """The `send` of a call whose answer is discarded."""
 
 
 async def _send(send, scope, answer: Answer) -> None:
@@ -399,15 +399,15 @@ async def _send(send, scope, answer: Answer) -> None:
 
 
 async def _close(send) -> None:
-    """Closes the connection with no answer, which ASGI has no word for: hypercorn's own parts are reached for it."""
+    """Closes the connection without an answer, through hypercorn's internals because ASGI does not support it."""
     stream = send.__self__
-    # Or hypercorn answers 500 for an application that ends without an answer.
+    # Otherwise hypercorn answers 500 for an application that ends without an answer.
     stream.closed = True
     await stream.send.__self__.send(Closed())
 
 
 def _error_code(start: dict[str, Any], body: bytes) -> str:
-    """The service's code in an error answer, or else the HTTP status."""
+    """The service's code in an error answer, else the HTTP status."""
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in start.get("headers", [])}
     code: Any = headers.get("x-amzn-errortype")
     if not code:
@@ -425,12 +425,12 @@ def _error_code(start: dict[str, Any], body: bytes) -> str:
 
 
 def callers_of(scope: dict[str, Any]) -> list[int]:
-    """The processes at the other end of a request's connection: those of our user, and never this one."""
+    """The processes at the other end of a request's connection: those of this user, except this one."""
     return _holders(scope, (pid for pid in _processes() if pid != os.getpid()))
 
 
 def _holders(scope: dict[str, Any], pids: Iterable[int]) -> list[int]:
-    """Those of the processes that have the other end of a connection open."""
+    """The given processes that hold the other end of a connection open."""
     if not scope.get("client") or not scope.get("server"):
         return []
     ports = scope["client"][1], scope["server"][1]
@@ -449,7 +449,7 @@ NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, NLMSG_ERROR = 4, 20, 1, 2
 def _inodes(own: int, peer: int) -> set[int]:
     """The inode of the socket on 127.0.0.1 with these ports, from the kernel's index of sockets.
 
-    Its list of them in /proc takes long to read when a prober has left thousands of closed connections.
+    The list in /proc is slow to read after a prober has left thousands of closed connections.
     """
     host = socket.inet_aton("127.0.0.1").ljust(16, b"\0")
     wanted = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0, 0xFFFFFFFF)
@@ -463,7 +463,7 @@ def _inodes(own: int, peer: int) -> set[int]:
         return set()
     if kind != SOCK_DIAG_BY_FAMILY:
         raise OSError(-number, "netlink")
-    # Without such a connection the kernel answers with what listens on the first port.
+    # Without such a connection the kernel returns the listener on the first port.
     found = struct.unpack_from(">HH", answer, 20) == (own, peer)
     return {struct.unpack_from("=I", answer, 84)[0]} if found else set()
 
@@ -492,7 +492,7 @@ def _processes() -> list[int]:
 
 
 def _files(pid: int) -> set[str]:
-    """The targets of a process's open files; none when it is another user's or has ended."""
+    """The targets of a process's open files; none if it belongs to another user or has ended."""
     targets = set()
     with contextlib.suppress(OSError):
         for entry in os.scandir(f"/proc/{pid}/fd"):
@@ -502,9 +502,9 @@ def _files(pid: int) -> set[str]:
 
 
 def function_of(scope: dict[str, Any]) -> str:
-    """Who calls without AWS credentials: `lambda:<name>` if the process is a function's of this cloud, or `client`.
+    """The caller without AWS credentials: `lambda:<name>` for a process of this cloud's functions, else `client`.
 
-    Cheap: it looks at the functions' own processes only, and at nothing while there are none.
+    Cheap: it checks only the functions' own processes, and nothing while none run.
     """
     with lambda_runtime._lock:
         workers = [worker for pool in lambda_runtime._workers.values() for worker in pool]
@@ -514,7 +514,7 @@ def function_of(scope: dict[str, Any]) -> str:
 
 
 async def kill(pid: int) -> None:
-    """Kills a process, and returns when none of its threads runs any more."""
+    """Kills a process, and returns when all of its threads have ended."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     while not _dead(pid):
@@ -534,7 +534,7 @@ def _dead(pid: int) -> bool:
 
 
 async def describe(scope: dict[str, Any], headers: dict[str, str], body: bytes) -> Call | None:
-    """The AWS call that a request is; None for ministack's own routes and the data planes that it serves by path."""
+    """A request's AWS call; None for ministack's own routes and the data planes that it serves by path."""
     method, path = scope["method"], scope["path"]
     if path.startswith("/_"):
         return None
@@ -559,7 +559,7 @@ async def describe(scope: dict[str, Any], headers: dict[str, str], body: bytes) 
             raw_path = f"/{bucket}{raw_path}"
         action = _rest_operation(service, method, raw_path, query, headers) or method
     key = extract_access_key_id(headers, query)
-    # A function may call with the key of a user, which tells nothing of it.
+    # A function may use a user's key, which does not identify the function.
     caller = await asyncio.to_thread(function_of, scope) if key.startswith("AKIA") else _aws_caller(key)
 
     def resource() -> str:
@@ -570,7 +570,7 @@ async def describe(scope: dict[str, Any], headers: dict[str, str], body: bytes) 
                 service, method, unquote(of), headers, body, parameters, region, account
             )
         except ValueError:
-            # A body that is not what the service takes.
+            # The service does not accept this body.
             return "*"
 
     return Call(service, action, caller, resource)
@@ -578,7 +578,7 @@ async def describe(scope: dict[str, Any], headers: dict[str, str], body: bytes) 
 
 def _aws_caller(access_key: str) -> str:
     session = sts._sessions.get(access_key)
-    # ministack gives a function's role a session without an end, named after the function; all others expire.
+    # ministack gives a function's role a session without expiry, named after the function; all others expire.
     if session is None or "Expiration" in session or ":assumed-role/" not in session["Arn"]:
         return "client"
     return f"lambda:{session['Arn'].rpartition('/')[2]}"
@@ -598,7 +598,7 @@ def _rest_operation(service: str, method: str, path: str, query: dict, headers: 
 
 @functools.cache
 def _rest_routes(service: str) -> list[tuple[str, str, re.Pattern[str], dict[str, str], set[str]]]:
-    """The operations of a REST service from the AWS SDK's model of it, the most particular first."""
+    """The operations of a REST service from the AWS SDK's model, the most specific first."""
     routes = []
     for name in iam_actions._BOTOCORE_SERVICE_MAP.get(service, [service]):
         try:
@@ -627,7 +627,7 @@ def _pattern(part: str) -> str:
     return ".+" if part.endswith("+}") else "[^/]+"
 
 
-# The services whose throttling error is not the one of their protocol.
+# Services whose throttling error differs from their protocol's.
 _THROTTLING = {
     "s3": (503, "SlowDown"),
     "ec2": (503, "RequestLimitExceeded"),
@@ -637,7 +637,7 @@ _THROTTLING = {
 
 
 def _is_ses_v2(call: Call, headers: dict[str, str]) -> bool:
-    """SES has two interfaces, of which the first alone takes forms."""
+    """SES has two interfaces; only the first one accepts forms."""
     return call.service == "ses" and not headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
 
 

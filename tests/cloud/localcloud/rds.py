@@ -1,6 +1,6 @@
 """The RDS data plane: a real PostgreSQL behind every `postgres` instance, snapshots with its data, restores, events.
 
-ministack keeps the records of instances and snapshots; this part gives them what RDS does over time. An instance goes
+ministack keeps the records of instances and snapshots; this module adds RDS's behaviour over time. An instance goes
 through `creating` and `backing-up` to `available`, its endpoint (absent before it exists, as with RDS) is `localhost`
 and a port where a PostgreSQL answers over TLS only; the CA is `rds_ca` in `cloud.json`. What RDS refuses is refused.
 Not here: clusters (`clusters.py`), engines other than postgres, instances that a CloudFormation template makes,
@@ -8,34 +8,33 @@ maintenance windows (without ApplyImmediately a change stays pending), and point
 (RestoreDBInstanceToPointInTime copies the data of this moment).
 
 A read replica (CreateDBInstanceReadReplica, of an instance with automated backups) is a hot standby: it takes read-only
-sessions, and refuses to write with 25006. It has the source's data of the moment of the request, and does not follow
-it; it cannot be promoted.
+sessions, and refuses to write with 25006. It has the source's data at the time of the request, and does not follow it;
+it cannot be promoted.
 
 With ManageMasterUserPassword, in CreateDBInstance or ModifyDBInstance, RDS makes the master's password and keeps it in
-a secret of its own, with the master's name and nothing else (MasterUserSecret in DescribeDBInstances). The secret is
-`creating` until the password works, and goes with the instance or when a MasterUserPassword takes its place. Nobody
-else may change its value. Its rotation is not supplied, nor a managed password of a restored instance.
+its own secret, with the master's name and nothing else (MasterUserSecret in DescribeDBInstances). The secret is
+`creating` until the password works, and is deleted with the instance or when a MasterUserPassword replaces it. Only RDS
+may change its value. Not modelled: its rotation, and a managed password of a restored instance.
 
 Admin routes:
 
 - `GET /_local/rds/fault?instance=ID` -> `{"instance", "mode", "connections", "plaintext_startups", "port"}`; both
-  counts are of all that there were, in every mode.
+counts are totals over all modes.
 - `POST /_local/rds/fault {"instance": ID, "mode": MODE}` -> the same. Modes: `none`; `refuse`, `blackhole` and
   `downgrade` as in `dbproxy.py`; `untrusted-ca` and `wrong-name` put such a certificate in place of the server's.
 - `GET /_local/rds/snapshots` -> `{"fail", "hold", "quota"}`.
 - `POST /_local/rds/snapshots {"fail": N}` makes the next N snapshots of CreateDBSnapshot or CopyDBSnapshot end as
-  `failed`; `{"hold": true}` keeps them `creating` until told otherwise; `{"quota": N}` allows that many manual ones
-  (100, as with AWS).
-- `POST /_local/rds/snapshot {"snapshot": NAME, "region": REGION, "facts": {FACT: VALUE}}` changes what RDS shows of a
-  snapshot (`region` may be left out): `Status`, `Encrypted`, `AllocatedStorage`, `FullSnapshotSizeInBytes`, `TagList`,
-  or `seconds_ago`, how long ago it was taken (and made, when it is a copy); null lets it show no time, as RDS does of
-  one that is not begun.
-- `POST /_local/rds/status {"instance": ID, "status": STATUS}` lets an instance that is available show another status,
-  and refuse what RDS refuses then; `available` ends it. What is behind the instance goes on.
+  `failed`; `{"hold": true}` keeps them `creating` until `false`; `{"quota": N}` allows that many manual ones (100, as
+  with AWS).
+- `POST /_local/rds/snapshot {"snapshot": NAME, "region": REGION, "facts": {FACT: VALUE}}` changes the shown facts of a
+snapshot (`region` is optional): `Status`, `Encrypted`, `AllocatedStorage`, `FullSnapshotSizeInBytes`, `TagList`, or
+`seconds_ago`, its age (for a copy, also the copy's age); null shows no time, as RDS does before a snapshot begins.
+- `POST /_local/rds/status {"instance": ID, "status": STATUS}` lets an available instance show another status, with
+RDS's refusals in that status; `available` ends it. The database behind the instance keeps running.
 - `GET /_local/rds/events` -> `{"drop", "restored_as", "delivered", "dropped"}`.
-- `POST /_local/rds/events {"drop": N}` keeps the next N events from EventBridge (-1: all until told otherwise); they
-  are still in DescribeEvents. `{"restored_as": "db-snapshot"}` makes RDS-EVENT-0043 come from the snapshot, as the
-  documentation says, not from the instance (`db-instance`), as was observed.
+- `POST /_local/rds/events {"drop": N}` withholds the next N events from EventBridge (-1: all until changed); they are
+still in DescribeEvents. With `{"restored_as": "db-snapshot"}`, RDS-EVENT-0043 comes from the snapshot, as documented,
+not from the instance (`db-instance`), as observed.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ from localcloud.postgres import Home, Server
 
 logger = logging.getLogger("localcloud.rds")
 
-# Seconds that RDS takes, roughly; multiplied by the time scale, and added to what the work takes here.
+# RDS's approximate times in seconds; multiplied by the time scale, and added to the time of the real work.
 CREATING = 100
 RESTORING = 150
 SNAPSHOT = 100
@@ -125,12 +124,12 @@ class Refused(Exception):
 
 
 class Gone(Exception):
-    """The instance was deleted, or the launcher stops, while work on it went on."""
+    """The instance was deleted, or the launcher stopped, during work on it."""
 
 
 @dataclasses.dataclass
 class Database:
-    """What is behind one instance."""
+    """The server and endpoint behind one instance."""
 
     instance: Record
     server: Server
@@ -140,7 +139,7 @@ class Database:
     lock: threading.RLock = dataclasses.field(default_factory=threading.RLock)
 
     def expose(self) -> None:
-        """Opens the endpoint to the server that has started."""
+        """Opens the endpoint to the started server."""
         self.front.certify(*self.server.certificate)
         self.front.connect(self.server.port)
 
@@ -167,7 +166,7 @@ class Plane:
         self.dropped = 0
         self.restored_as = "db-instance"
         self.orders: dict[str, Any] = {"fail": 0, "hold": False, "quota": MANUAL_SNAPSHOTS}
-        # Held while a status is decided on and changed, and while a record is made or shown.
+        # Held while a status is checked and changed, and while a record is made or shown.
         self.lock = threading.RLock()
 
     def install(self) -> None:
@@ -186,12 +185,12 @@ class Plane:
             "DeleteDBSnapshot": self.delete_snapshot,
         }.items():
             aws._ACTION_MAP[action] = handler
-        # Nobody sees a record between ministack's storing it and what is done to it here.
+        # Hides a record that ministack has stored until this module has completed it.
         for action in ("DescribeDBInstances", "DescribeDBSnapshots"):
             aws._ACTION_MAP[action] = self.locked(aws._ACTION_MAP[action])
         for action, handler in aws._ACTION_MAP.items():
             aws._ACTION_MAP[action] = answering(handler)
-        # Without this ministack would start containers of its own where there is a Docker.
+        # Otherwise ministack would start its own containers if Docker is installed.
         aws._get_docker = lambda: None
         # Not 127.0.0.1: clients of RDS verify a host name.
         aws._MINISTACK_HOST = "localhost"
@@ -293,7 +292,7 @@ class Plane:
         return shown("RestoreDBInstanceFromDBSnapshot", instance)
 
     def restore_to_point_in_time(self, p: Parameters) -> Response:
-        """Makes an instance from the data of the source as it is now, whatever time was asked for."""
+        """Makes an instance from the source's current data, regardless of the requested time."""
         if bool(value(p, "RestoreTime")) == (value(p, "UseLatestRestorableTime") == "true"):
             message = "Exactly one of RestoreTime and UseLatestRestorableTime must be given."
             raise Refused("InvalidParameterCombination", message)
@@ -306,7 +305,7 @@ class Plane:
         if name in aws._instances:
             raise Refused("DBInstanceAlreadyExists", f"DB instance {name} already exists")
         with self.lock:
-            # ministack restores from records of snapshots only, so it gets one for this moment.
+            # ministack restores only from records of snapshots, so it gets a temporary one.
             snapshot = self.record_snapshot(f"point-in-time:{name}", source, "automated", [])
             arguments = {
                 **p,
@@ -327,7 +326,7 @@ class Plane:
         return shown("RestoreDBInstanceToPointInTime", instance)
 
     def create_read_replica(self, p: Parameters) -> Response:
-        """Makes a hot standby from the data of the source as it is now."""
+        """Makes a hot standby from the source's current data."""
         source = self.find(value(p, "SourceDBInstanceIdentifier"))
         origin = self.databases.get(source["DbiResourceId"])
         if origin is None:
@@ -372,7 +371,7 @@ class Plane:
         return shown("CreateDBInstanceReadReplica", replica)
 
     def add_restored(self, instance: Record, p: Parameters, snapshot: Record) -> Database:
-        """Adds what ministack leaves out of a restored instance: the request's parameters, else RDS's defaults."""
+        """Adds the facts of a restored instance that ministack omits: the request's parameters, else RDS's defaults."""
         retention = value(p, "BackupRetentionPeriod")
         instance["BackupRetentionPeriod"] = int(retention) if retention else snapshot["_BackupRetentionPeriod"]
         for flag in ("CopyTagsToSnapshot", "DeletionProtection"):
@@ -383,12 +382,12 @@ class Plane:
         instance["DBParameterGroups"] = [{"DBParameterGroupName": group, "ParameterApplyStatus": "in-sync"}]
         groups = aws._parse_member_list(p, "VpcSecurityGroupIds")
         instance["VpcSecurityGroups"] = [{"VpcSecurityGroupId": one, "Status": "active"} for one in groups]
-        # Without tags of its own an instance gets those that the source had when the snapshot was made.
+        # Without tags in the request, an instance gets the source's tags at the time of the snapshot.
         set_tags(instance, instance["DBInstanceArn"], aws._parse_tags(p) or snapshot["_SourceTags"])
         return self.add(instance)
 
     def add(self, instance: Record) -> Database:
-        """Registers what will be behind a new record; what does not exist yet is not shown yet."""
+        """Registers the server of a new record; endpoint and times stay hidden until they exist."""
         hidden = {"Endpoint", "LatestRestorableTime"}
         instance.update({"DBInstanceStatus": "creating", "LatestRestorableTime": "", "_hidden": hidden})
         identifier, resource = instance["DBInstanceIdentifier"], instance["DbiResourceId"]
@@ -469,7 +468,7 @@ class Plane:
         return shown("ModifyDBInstance", instance)
 
     def apply(self, database: Database, modifying: bool, back_up: bool, password: str) -> None:
-        """Takes the time that RDS takes for what ministack has changed at once, and changes the password."""
+        """Waits RDS's time for the changes that ministack made at once, and changes the password."""
         if modifying:
             self.wait(MODIFYING)
         if back_up:
@@ -540,7 +539,7 @@ class Plane:
         return shown("RebootDBInstance", database.instance)
 
     def cycle(self, database: Database, seconds: float, status: str, event: str) -> None:
-        """Takes the server down, and up again when the instance is to be available."""
+        """Stops the server, and starts it again if the instance becomes available."""
         with database.lock:
             self.check_alive(database.instance)
             database.front.disconnect()
@@ -581,7 +580,7 @@ class Plane:
         return shown("DeleteDBInstance", instance)
 
     def bring_down(self, database: Database, snapshot: Record | None, keep_automated: bool) -> None:
-        """From `deleting` to nothing."""
+        """From `deleting` to removal."""
         instance = database.instance
         if snapshot:
             self.emit("0040", snapshot)
@@ -610,7 +609,7 @@ class Plane:
         self.databases.pop(database.instance["DbiResourceId"], None)
 
     def reset(self, original: Callable[[], None]) -> None:
-        """ministack's reset, which forgets every record."""
+        """ministack's reset, which deletes every record."""
         databases, snapshots = list(self.databases.values()), aws._snapshots.all_values()
         for database in databases:
             database.instance["DBInstanceStatus"] = "deleting"
@@ -635,7 +634,7 @@ class Plane:
             instance["DBInstanceStatus"] = "backing-up"
         tags = aws._parse_tags(p) + self.copied_tags(instance)
         snapshot = self.record_snapshot(value(p, "DBSnapshotIdentifier"), instance, "manual", tags)
-        # At once, so that a test knows what the copy holds: what was there when the request was answered.
+        # At once, so that the copy holds exactly the data at the time of the answer.
         try:
             self.copy(instance, snapshot["_copy"])
         except Exception:
@@ -652,7 +651,7 @@ class Plane:
         self.move(instance, "available")
 
     def ends_well(self, snapshot: Record) -> bool:
-        """Brings a snapshot to its end, as told; RDS has no event for one that failed."""
+        """Ends a snapshot in the requested status; RDS has no event for a failed one."""
         while self.orders["hold"] and snapshot["DBSnapshotIdentifier"] in aws._snapshots:
             snapshot["PercentProgress"] = 30
             self.wait(1)
@@ -698,12 +697,12 @@ class Plane:
         with self.lock:
             snapshot = aws._create_snapshot_internal(name, instance)
             snapshot.update(ours)
-        # The first tag of a name counts: the request's before the instance's.
+        # The first tag with a key wins: the request's precede the instance's.
         set_tags(snapshot, snapshot["DBSnapshotArn"], list({tag["Key"]: tag for tag in reversed(tags)}.values()))
         return snapshot
 
     def finish_snapshot(self, snapshot: Record) -> None:
-        """Takes the time that RDS takes."""
+        """Waits RDS's time."""
         for percent in (30, 60):
             snapshot["PercentProgress"] = percent
             self.wait(SNAPSHOT / 2)
@@ -718,7 +717,7 @@ class Plane:
             database.server.copy_to(target)
 
     def copy_snapshot(self, p: Parameters) -> Response:
-        """Copies a snapshot within the region, or from another one, which the source's ARN names."""
+        """Copies a snapshot within the region, or from the region in the source's ARN."""
         given, here, account = value(p, "SourceDBSnapshotIdentifier"), get_region(), get_account_id()
         match = re.match(r"arn:aws:rds:([^:]+):", given)
         origin = match[1] if match else here
@@ -794,7 +793,7 @@ class Plane:
         return snapshot
 
     def database_of(self, p: Parameters) -> Database | None:
-        """What is behind the instance that a request names; None where ministack is to answer alone."""
+        """The server behind a request's instance; None if ministack answers alone."""
         instance = aws._resolve_instance(value(p, "DBInstanceIdentifier"))
         return self.databases.get(instance["DbiResourceId"]) if instance else None
 
@@ -805,7 +804,7 @@ class Plane:
         return major
 
     def check_settings(self, p: Parameters) -> None:
-        """Refuses settings of an instance that name nothing that exists, or that are out of their range."""
+        """Refuses instance settings that refer to missing resources or are out of range."""
         derived = value(p, "DBSnapshotIdentifier") or value(p, "SourceDBInstanceIdentifier")
         for unsupplied in ("RotateMasterUserPassword", *(["ManageMasterUserPassword"] if derived else [])):
             if value(p, unsupplied) == "true":
@@ -850,7 +849,7 @@ class Plane:
             instance["DBInstanceStatus"] = status
 
     def move(self, instance: Record, status: str) -> None:
-        """Changes the status, unless the instance is being deleted, which ends the work on it."""
+        """Changes the status, unless the instance is being deleted: that ends the work on it."""
         with self.lock:
             self.check_alive(instance)
             instance["DBInstanceStatus"] = status
@@ -860,12 +859,12 @@ class Plane:
             raise Gone
 
     def wait(self, seconds: float) -> None:
-        """Waits for what RDS needs `seconds` for."""
+        """Waits for work that takes RDS `seconds`."""
         if self.stopping.wait(seconds * self.cloud.time_scale):
             raise Gone
 
     def background(self, work: Callable, *arguments: Any) -> None:
-        """Does work in a thread, in the request's account and region; when it fails the instance has failed."""
+        """Does work in a thread, in the request's account and region; an error makes the instance `failed`."""
 
         def run() -> None:
             try:
@@ -885,7 +884,7 @@ class Plane:
     # --- events ---
 
     def emit(self, event: str, record: Record, **about: str) -> None:
-        """Gives an event of an instance or of its snapshot."""
+        """Emits an event of an instance or its snapshot."""
         if "DBSnapshotArn" in record:
             name, arn = record["DBSnapshotIdentifier"], record["DBSnapshotArn"]
             kinds = "db-snapshot", "SNAPSHOT", "RDS DB Snapshot Event"
@@ -897,7 +896,7 @@ class Plane:
     def give(
         self, event: str, name: str, arn: str, tags: list[dict[str, str]], kinds: tuple[str, str, str], **about: str
     ) -> None:
-        """Records an event for DescribeEvents and gives it to EventBridge, if that is not to lose it.
+        """Records an event for DescribeEvents and sends it to EventBridge, unless a test drops it.
 
         `kinds` are the source's types in both, and the detail-type.
         """
@@ -1039,7 +1038,7 @@ def value(p: Parameters, name: str) -> str:
 
 
 def answering(handler: Handler) -> Handler:
-    """Makes names lower case, as RDS does, and ARNs of snapshots names, and turns a refusal into its answer."""
+    """Lowers names' case as RDS does, replaces ARNs of snapshots by names, and turns a refusal into an answer."""
 
     def answer(p: Parameters) -> Response:
         named = dict(p)
@@ -1072,7 +1071,7 @@ NAMES = (
 def plain_name(text: str) -> str:
     if match := re.fullmatch(r"arn:aws:rds:[^:]+:\d+:snapshot:(.+)", text):
         return match[1].lower()
-    # ARNs, and DbiResourceIds, which stand for a name in some requests.
+    # ARNs, and DbiResourceIds, which replace a name in some requests.
     return text if text.startswith("arn:") or re.fullmatch(r"db-[A-Z0-9]{20}", text) else text.lower()
 
 
@@ -1121,14 +1120,14 @@ def set_tags(record: Record, arn: str, tags: list[dict[str, str]]) -> None:
 
 
 def parameters_of(instance: Record) -> dict[str, str]:
-    """What the instance's parameter group sets, as far as a server outside RDS knows it."""
+    """The parameters of the instance's group that a server outside RDS supports."""
     group = aws._param_groups.get(instance["DBParameterGroups"][0]["DBParameterGroupName"]) or {}
     values = {name: entry["ParameterValue"] for name, entry in group.get("Parameters", {}).items()}
     return {name: text for name, text in values.items() if not name.startswith("rds.") and "{" not in text}
 
 
 def shown(action: str, record: Record) -> Response:
-    """The answer to `action`: the record as it is now."""
+    """The answer to `action`: the current record."""
     if "DBSnapshotArn" in record:
         element = f"<DBSnapshot>{aws._snapshot_xml(record)}</DBSnapshot>"
     else:
@@ -1137,7 +1136,7 @@ def shown(action: str, record: Record) -> Response:
 
 
 def snapshot_as_rds_shows(original: Callable[[Record], str]) -> Callable[[Record], str]:
-    """Leaves times out that are not known yet, and adds what ministack never shows."""
+    """Omits unknown times, and adds the members that ministack never shows."""
 
     def show(snapshot: Record) -> str:
         xml = re.sub(r"<(\w+Time)></\1>", "", original(snapshot))
@@ -1148,7 +1147,7 @@ def snapshot_as_rds_shows(original: Callable[[Record], str]) -> Callable[[Record
 
 
 def as_rds_shows(original: Callable[[Record], str]) -> Callable[[Record], str]:
-    """Leaves out of an instance's description what does not exist (yet), and adds what ministack never shows."""
+    """Omits missing parts of an instance's description, and adds the members that ministack never shows."""
 
     def show(instance: Record) -> str:
         xml = original(instance)

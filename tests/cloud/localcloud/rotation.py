@@ -1,24 +1,24 @@
 """Secrets Manager's rotation, which ministack leaves out: RotateSecret, CancelRotateSecret, schedules, CloudFormation.
 
 A rotation stages an empty AWSPENDING version under the request's token, answers, and then calls the function's steps
-in order. An error of any step fails the attempt; the whole rotation is tried again with the same token until it
-succeeds, somebody makes another version (abandoned), takes AWSPENDING away (failed) or cancels it. Service events, and
-those of the calls that change a secret, go to the default event bus as CloudTrail shapes them (`trail.py`).
+in order. An error of any step fails the attempt. The whole rotation is retried with the same token until it succeeds, a
+caller creates another version (abandoned), removes AWSPENDING (failed) or cancels it. Service events, and those of the
+calls that change a secret, go to the default event bus in CloudTrail's form (`trail.py`).
 
 Routes:
 
 - `GET /_local/rotations?secret=NAME_OR_ARN` the secret's latest rotation: `secret`, `token`, `state` (idle, running,
   waiting, succeeded, failed, abandoned, cancelled, tested, test-failed), `attempts`, `step`, `error` (null, or `step`,
   `type`, `message`), `steps` (`attempt`, `step`, `outcome`: running, succeeded or failed)
-- `POST /_local/rotations/retry {"secret"}` tries a waiting rotation again now
+- `POST /_local/rotations/retry {"secret"}` retries a waiting rotation now
 - `POST /_local/rotations/settings {"retry": "auto"|"manual", "tick_seconds": N}`, either or both; manual: only the
-  route above retries; N: real seconds between two looks at the schedules (5)
-- `GET /_local/rotations/tokens` -> `{"tokens": [...]}` every RotationToken so far, for a test that searches for leaks
-- `GET /_local/clock` the schedules' time: `now` (epoch seconds), `offset_seconds`
-- `POST /_local/clock {"advance_seconds": N}` moves it on and starts what became due: `fired` has the secrets' ARNs.
-  The dates that secrets show age by N, for functions keep the real time. In a cloud with a clock of its own
-  (`clock.py`) they have this one, of whole seconds, and nothing ages; EventBridge's schedules go by it too. With
-  `"fire": false` the next look at the schedules starts what is due.
+  route above retries; N: real seconds between two checks of the schedules (5)
+  - `GET /_local/rotations/tokens` -> `{"tokens": [...]}` every RotationToken so far, for a test that searches for leaks
+  - `GET /_local/clock` the schedules' time: `now` (epoch seconds), `offset_seconds`
+  - `POST /_local/clock {"advance_seconds": N}` advances it and starts due rotations: `fired` has the secrets' ARNs.
+  The shown dates of secrets age by N, because functions keep the real time. In a cloud with its own clock
+  (`clock.py`), functions have that clock, in whole seconds, and no date ages; EventBridge's schedules follow it too.
+  With `"fire": false` the next check of the schedules starts the due rotations.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Rotation:
     step: str | None = None
     error: dict[str, str] | None = None
     steps: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    # Proves to PutSecretValue that a call comes from the running attempt; random for each.
+    # Proves to PutSecretValue that a call comes from the running attempt; random per attempt.
     rotation_token: str = dataclasses.field(default="", repr=False)
     retry_now: bool = False
     wake: asyncio.Event = dataclasses.field(default_factory=asyncio.Event)
@@ -98,7 +98,7 @@ class Rotations:
         self.cloud = cloud
         self.latest: dict[str, Rotation] = {}
         self.manual = False
-        # Real; the schedules are in hours, and tests move the clock by its route.
+        # Real seconds; schedules are in hours, and tests move the clock by its route.
         self.tick_seconds = 5.0
         self.tick_changed = asyncio.Event()
         self.rotation_tokens: list[str] = []
@@ -117,11 +117,11 @@ class Rotations:
         function = data.get("RotationLambdaARN") or secret.get("RotationLambdaARN")
         if not function:
             raise Refused("InvalidRequestException", "No Lambda rotation function ARN is associated with this secret.")
-        # Only a secret with a function can have rules; the documents do not say that it must.
+        # Only a secret with a function can have rules; AWS does not document whether it must have them.
         rules = data.get("RotationRules") or secret.get("RotationRules")
         answer = {"ARN": secret["ARN"], "Name": secret["Name"], "VersionId": token}
-        # The token of a version that exists is the same request come twice. What the service answers then is not
-        # documented beyond that it makes no second version.
+        # The token of an existing version marks a repeated request. The only documented fact is that it makes no second
+        # version.
         if token in secret["Versions"]:
             return answer
         if in_progress(secret):
@@ -139,7 +139,7 @@ class Rotations:
         return answer
 
     def cancel(self, data: Data) -> Data:
-        """CancelRotateSecret: leaves AWSPENDING where it is."""
+        """CancelRotateSecret, which does not move AWSPENDING."""
         secret = versions.find(data, change=True)
         if not secret.get("RotationLambdaARN"):
             raise Refused(
@@ -164,7 +164,7 @@ class Rotations:
             raise Refused("InvalidRequestException", "The RotationToken doesn't match a rotation in progress.")
 
     def observe(self, secret: Secret, created: str | None) -> None:
-        """Sees every change of a secret: others may end its rotation by it."""
+        """Observes every change of a secret, because a change may end its rotation."""
         # "Manually updating the secret value by calling PutSecretValue or UpdateSecret is considered a valid rotation"
         # where the schedule counts days.
         by_days = "AutomaticallyAfterDays" in (secret.get("RotationRules") or {})
@@ -180,20 +180,20 @@ class Rotations:
         elif versions.holder(secret, PENDING) != rotation.token:
             attempting = rotation.state == "running"
             self.end(rotation, "failed")
-            # Of one that waits for its retry the last attempt's failure was told.
+            # While a rotation waits for its retry, the event of the last failure is already sent.
             if attempting:
                 self.emit(rotation, "TestRotationFailed" if rotation.test else "RotationFailed")
 
     # Schedules
 
     def schedule(self, secret: Secret) -> None:
-        """Sets the next rotation after one at this moment."""
+        """Sets the next rotation after one at the current time."""
         if rules := secret.get("RotationRules"):
             window = next_window(rules, self.now())
             secret.update(NextRotationDate=window.end, _RotationDue=window.start)
 
     def fire(self) -> list[str]:
-        """Starts the rotations that are due; a secret that missed several is rotated once."""
+        """Starts the due rotations; a secret that missed several is rotated once."""
         with LOCK:
             due = [
                 (key, secret)
@@ -222,7 +222,7 @@ class Rotations:
     # The run of a rotation
 
     def start(self, secret: Secret, token: str, *, test: bool) -> None:
-        """Stages the version and hands the rest to a task; called on any thread."""
+        """Stages the version and starts a task for the rest; called on any thread."""
         current = secret["Versions"].get(versions.holder(secret, CURRENT))
         # A real rotation starts with a version without a value, a test with a copy of the current one.
         secret["Versions"][token] = versions.new_version(current if test else None)
@@ -230,7 +230,7 @@ class Rotations:
         self.latest[secret["ARN"]] = rotation
         versions.attach(secret, PENDING, token)
         versions.changed(secret)
-        # An empty context: nothing of the request (its caller, its depth of Lambda calls) may follow the rotation.
+        # An empty context: the rotation must not inherit the request's caller or depth of Lambda calls.
         self.loop.call_soon_threadsafe(self.spawn, rotation, context=contextvars.Context())
 
     def spawn(self, rotation: Rotation) -> None:
@@ -257,7 +257,7 @@ class Rotations:
             rotation.attempts += 1
             rotation.rotation_token = str(uuid.uuid4())
             self.rotation_tokens.append(rotation.rotation_token)
-            # Whether CloudTrail shows one start, or one an attempt, is not documented.
+            # AWS does not document whether CloudTrail shows one start per rotation or per attempt.
             self.emit(rotation, f"{prefix}Started")
         for step in ("testSecret",) if rotation.test else STEPS:
             record = {"attempt": rotation.attempts, "step": step, "outcome": "running"}
@@ -293,7 +293,7 @@ class Rotations:
                 versions.changed(secret)
 
     async def call(self, rotation: Rotation, step: str) -> tuple[str, str] | None:
-        """Calls one step; None, or the error's type and message."""
+        """Calls one step; returns None, or the error's type and message."""
         secret = self.secret(rotation)
         if secret is GONE:
             return "ResourceNotFoundException", "The secret was deleted."
@@ -321,7 +321,7 @@ class Rotations:
         return kind, str(answer.get("errorMessage") or answer.get("message") or answer.get("Message") or "")
 
     async def until_retry(self, rotation: Rotation, seconds: float) -> None:
-        """Returns when the wait is over, somebody asked for the retry, or the rotation ended."""
+        """Returns after the wait, on a request to retry, or at the end of the rotation."""
         end = self.loop.time() + seconds
         while rotation.state == "waiting" and not rotation.retry_now:
             rotation.wake.clear()
@@ -333,7 +333,7 @@ class Rotations:
         rotation.retry_now = False
 
     def end(self, rotation: Rotation, state: str) -> None:
-        """The rotation is over: no further step. Called on any thread, with the lock held."""
+        """Ends the rotation: no further step follows. Called on any thread, with the lock held."""
         rotation.state = state
         secret = self.secret(rotation)
         if rotation.test and secret is not GONE:
@@ -346,7 +346,7 @@ class Rotations:
         return secret if secret and not secret.get("DeletedDate") else GONE
 
     def emit(self, rotation: Rotation, name: str) -> None:
-        """A service event, as CloudTrail hands it to EventBridge."""
+        """A service event, in the form that CloudTrail sends to EventBridge."""
         with request_scope(rotation.account, rotation.region):
             trail.service_event(name, rotation.arn)
 
@@ -356,7 +356,7 @@ GONE: Secret = {"Versions": {}}
 
 
 def in_progress(secret: Secret) -> bool:
-    """The documented test for a rotation that is not complete: AWSPENDING on another version than AWSCURRENT."""
+    """The documented sign of an incomplete rotation: AWSPENDING on another version than AWSCURRENT."""
     return versions.holder(secret, PENDING) not in (None, versions.holder(secret, CURRENT))
 
 
@@ -398,7 +398,7 @@ def install(cloud: Cloud) -> None:
         tasks = list(engine.tasks)
         for task in tasks:
             task.cancel()
-        # A call in progress ignores cancellation until its function is gone, and ministack leaves them all running.
+        # A call in progress ignores cancellation until its function ends, and ministack leaves all functions running.
         await asyncio.to_thread(lambda_runtime.reset)
         await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -407,7 +407,7 @@ def install(cloud: Cloud) -> None:
 
 
 def patch_requests(cancel) -> None:
-    """ministack's dispatcher knows no CancelRotateSecret, and lets RotateSecret name any function."""
+    """ministack's dispatcher lacks CancelRotateSecret, and lets RotateSecret name any function."""
     plain = secretsmanager.handle_request
 
     async def handle_request(method, path, headers, body, query_params):
@@ -443,7 +443,7 @@ def caller_denied(access_key: str, function: str) -> tuple | None:
 def register_types(cancel) -> None:
     """AWS::SecretsManager::RotationSchedule and ::ResourcePolicy; a Ref of either is the secret's ARN.
 
-    And ::Secret without a value has no version, where ministack's has an empty one.
+    Also, a ::Secret without a value has no version; ministack's has an empty one.
     """
 
     def answered(kind: str, result: tuple) -> Data:
@@ -488,7 +488,7 @@ def register_types(cancel) -> None:
     provisioners._RESOURCE_HANDLERS[schedule] = {
         "create": lambda logical_id, props, stack: rotate(props),
         "update": lambda physical_id, old, new, stack: rotate(new),
-        # A secret that is gone, or no longer rotated, is nothing to fail a stack's deletion for.
+        # A missing or no longer rotated secret must not fail a stack's deletion.
         "delete": lambda physical_id, props: cancel({"SecretId": physical_id}),
     }
     provisioners._RESOURCE_HANDLERS[policy] = {

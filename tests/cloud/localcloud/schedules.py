@@ -11,13 +11,13 @@ from typing import Any
 from ministack.services import eventbridge
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-# Windows of a cron() expression that are compared with each other when it is checked.
+# Number of windows of a cron() expression that its validation compares.
 WINDOWS_CHECKED = 60
 
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """Rotation begins at `start` here; the service takes any time before `end` and shows that as NextRotationDate."""
+    """Rotation begins at `start` here; AWS chooses any time before `end`, and shows `end` as NextRotationDate."""
 
     start: float
     end: float
@@ -52,7 +52,7 @@ def parse_duration(text: str | None) -> timedelta | None:
 
 
 def rate_window(after: datetime, interval: timedelta, duration: timedelta | None) -> Window:
-    """Opens at the midnight, or in a rate of hours at the full hour, at or before the interval's end."""
+    """Opens at the last midnight (for a rate in hours, the last full hour) at or before the interval's end."""
     daily = interval % DAY == timedelta(0)
     start = (after + interval).replace(minute=0, second=0, microsecond=0)
     if daily:

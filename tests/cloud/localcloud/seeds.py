@@ -1,15 +1,15 @@
-"""A large account in a moment, for measurements: records alone, with nothing behind them.
+"""Creates a large account quickly, for benchmarks: records only, with nothing behind them.
 
 Admin routes:
 
 - `POST /_local/seed {"instances": N, "buckets": N, "secrets": N, "snapshots": N}`, each optional and 100000 at most ->
   `{"instances", "buckets", "secrets", "snapshots", "seconds"}`. All are named `moveongs-dev-bench-0001` and on, with
-  the tags Project=moveongs and Environment=dev; those that there are are made anew. Instances are `available`,
+  the tags Project=moveongs and Environment=dev; existing ones are replaced. Instances are `available`,
   encrypted, with a retention of 0, 1, 7, 14 and 30 days in turn; without a PostgreSQL, so they can be described,
   modified and deleted, but not connected to. Every second bucket is versioned, every fourth has a lifecycle rule. Every
   third secret rotates, for the first time in 30 days. The manual snapshots are of the instances of the same number,
   whether those are there or not, and cannot be copied; the quota of snapshots rises by as many.
-- `DELETE /_local/seed` removes them all -> the same, with what was removed.
+- `DELETE /_local/seed` removes them all -> the same, with the removed numbers.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def install(cloud: Cloud) -> None:
         def work() -> None:
             for name, number in arguments.items():
                 makers[name](number)
-            # Or every collection of garbage walks all the records, which only a Python has.
+            # Otherwise every garbage collection of Python walks all records.
             gc.collect()
             gc.freeze()
 
@@ -83,7 +83,7 @@ def tag_list() -> list[dict[str, str]]:
 
 
 def instance_pattern() -> Record:
-    """The record of an instance, as ministack makes it, that is in no list."""
+    """An instance's record as ministack makes it, without adding it to a list."""
     name = f"{PREFIX}pattern"
     asked = {"DBInstanceIdentifier": name, "Engine": "postgres", "EngineVersion": "18.4", "StorageEncrypted": "true"}
     rds._create_db_instance({key: [text] for key, text in {**asked, "DBInstanceClass": "db.t4g.micro"}.items()})
@@ -124,7 +124,7 @@ def make_snapshots(many: int) -> None:
 def make_buckets(many: int) -> None:
     for number in range(1, many + 1):
         name = f"{PREFIX}{number:04}"
-        # Not CreateBucket, which looks through all buckets for the name.
+        # Not CreateBucket, which searches all buckets for the name.
         closed = s3._new_bucket_public_access_block()
         s3._buckets[name] = {"created": now_iso(), "objects": {}, "region": get_region(), **closed}
         s3._bucket_tags[name] = dict(TAGS)

@@ -1,10 +1,10 @@
 """IAM's SimulatePrincipalPolicy of a role or a user, judged by the code that ministack enforces policies with.
 
-As on AWS each action has one result; ResourceSpecificResults holds one decision a resource, and EvalDecision is not
-to be relied on for several: it is `explicitDeny` if any is, else `allowed` if any is. Permissions boundaries count.
-ContextEntries are the condition keys; a key that a policy names and that the request leaves out is in
-MissingContextValues. Not here: PolicyInputList, ResourcePolicy, CallerArn, organizations, pages (at most 1000
-results), and MatchedStatements, which is empty.
+As on AWS each action has one result; ResourceSpecificResults holds one decision per resource, and EvalDecision is
+unreliable for several: it is `explicitDeny` if any is, else `allowed` if any is. Permissions boundaries count.
+ContextEntries are the condition keys; a policy's key that the request omits is in MissingContextValues. Not modelled:
+PolicyInputList, ResourcePolicy, CallerArn, organizations, pages (at most 1000 results), and MatchedStatements, which is
+empty.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DECISIONS = {"Allow": "allowed", "Deny": "explicitDeny"}
 
 
 def install(cloud: Cloud) -> None:
-    """Puts this call in place of ministack's, which judges on one resource and knows no role with a path."""
+    """Replaces ministack's call, which evaluates one resource only and does not support roles with a path."""
     aws._IAM_HANDLERS["SimulatePrincipalPolicy"] = simulate
 
 
@@ -103,7 +103,7 @@ def result_xml(action: str, decided: dict[str, str], missing: list[str]) -> str:
         for resource, decision in decided.items()
     )
     whole = next(one for one in ("explicitDeny", "allowed", "implicitDeny") if one in decided.values())
-    # With several resources AWS names a pattern of its own here.
+    # With several resources AWS shows its own pattern here.
     about = next(iter(decided)) if len(decided) == 1 else f"arn:aws:{action.partition(':')[0]}:::${{Resource}}"
     return (
         f"<member><EvalActionName>{escape(action)}</EvalActionName><EvalResourceName>{escape(about)}</EvalResourceName>"

@@ -1,7 +1,7 @@
-"""DynamoDB's continuous backups as AWS documents them: the table that is not found, the days, the two ends of them.
+"""DynamoDB's continuous backups as AWS documents them: missing tables, the recovery period, its two ends.
 
-A table can be restored from when point-in-time recovery was switched on, or since RecoveryPeriodInDays (35 unless told,
-1 at least), to five minutes ago. ministack tells now for both.
+A table can be restored to any time from the start of point-in-time recovery, or RecoveryPeriodInDays ago (default 35,
+minimum 1), until five minutes ago. ministack returns the current time for both ends.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The Resource Groups Tagging API's GetResources, as AWS documents it, over the tags that ministack's services keep.
+"""The Resource Groups Tagging API's GetResources, as AWS documents it, over the tags in ministack's services.
 
-ministack knows the call, but not the tags of RDS, log groups, secrets and state machines, and no pages. A page has 1
-to 100 resources (100 unless told), in the order of their ARNs; a token that no page gave is refused. Resources without
-tags are never told. What a stack made carries CloudFormation's own three tags. Not modelled: that a change of tags
-shows late, and that a resource which is gone still shows for a while.
+ministack has the call, but without pages and without the tags of RDS, log groups, secrets and state machines. A page
+has 1 to 100 resources (default 100), in the order of their ARNs; an unknown token is refused. Resources without tags
+are not returned. A stack's resources carry CloudFormation's own three tags. Not modelled: delays until changed tags and
+deleted resources show.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from localcloud.cloud import Cloud
 
 MOST = 100
 
-# The types of a stack's resources that carry its tags, as far as they occur here.
+# The types of a stack's resources that carry its tags; only those used here.
 TAGGED_TYPES = frozenset(
     f"AWS::{name}"
     for name in (
@@ -75,9 +75,9 @@ def stacks() -> dict[str, Tags]:
 
 
 def own_tags(arn: str, made: dict[str, Tags]) -> Tags:
-    """What CloudFormation adds to the tags of a resource."""
+    """The tags that CloudFormation adds to a resource."""
     resource = arn.split(":", 5)[-1]
-    # A log group's name begins with a slash, and a type may stand before a name.
+    # A log group's name begins with a slash, and a type may precede a name.
     names = (arn, resource, resource.partition(":")[2], resource.rpartition("/")[2])
     return next((made[name] for name in names if name in made), [])
 
@@ -114,7 +114,7 @@ PLAIN = tagging._get_resources
 
 
 def install(cloud: Cloud) -> None:
-    """Adds the services that ministack leaves out, and the pages."""
+    """Adds the services that ministack omits, and pages."""
     del cloud
     tagging._COLLECTORS.update(
         rds=of_rds, logs=of_logs, secretsmanager=tagging._collect_secretsmanager, states=of_states

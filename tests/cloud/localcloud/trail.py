@@ -1,6 +1,6 @@
-"""Secrets Manager's events as CloudTrail hands them to EventBridge: of the service, and of calls that changed a secret.
+"""Secrets Manager's events as CloudTrail sends them to EventBridge: service events, and calls that changed a secret.
 
-An event of a call has no value of a secret, only what names the secret and its versions.
+The event of a call names the secret and its versions, but never contains a value.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ministack.services import eventbridge
 
 SOURCE = "secretsmanager.amazonaws.com"
 CALLS = ("RotateSecret", "PutSecretValue", "UpdateSecret", "UpdateSecretVersionStage")
-# Of a request; whatever is not named here stays out of the event.
+# The fields of a request that an event contains; all others are left out.
 SHOWN = (
     "SecretId",
     "ClientRequestToken",
@@ -32,7 +32,7 @@ SHOWN = (
 
 
 def service_event(name: str, secret: str) -> None:
-    """What the service did by itself."""
+    """The event of an action by the service itself."""
     told = {
         "userIdentity": {"accountId": get_account_id(), "invokedBy": SOURCE},
         "sourceIPAddress": SOURCE,
@@ -46,7 +46,7 @@ def service_event(name: str, secret: str) -> None:
 
 
 def api_call(name: str, request: dict[str, Any], answer: dict[str, Any]) -> None:
-    """What the caller of this request did, which succeeded."""
+    """The event of a successful request."""
     told = {
         "userIdentity": identity(iam_evaluator.caller_arn()),
         "sourceIPAddress": "127.0.0.1",
@@ -101,7 +101,7 @@ def send(kind: str, name: str, told: dict[str, Any]) -> None:
         "eventCategory": "Management",
         **told,
     }
-    # Put events of an aws.* source are refused; the service's own go this way, as ministack's do.
+    # PutEvents refuses an aws.* source; the service's own events take this way, like ministack's.
     eventbridge._dispatch_event(
         {
             "EventId": str(uuid.uuid4()),

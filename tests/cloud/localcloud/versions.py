@@ -1,14 +1,14 @@
-"""Secrets Manager's versions and staging labels, as strict as the service documents them.
+"""Secrets Manager's versions and staging labels, as strict as documented.
 
-ministack overwrites a version that exists, ignores VersionStage beside VersionId and drops deprecated versions at once.
-This module replaces those handlers; `rotation.py` builds on it and learns of every change through `observers`.
+ministack overwrites existing versions, ignores VersionStage beside VersionId and drops deprecated versions at once.
+This module replaces those handlers; `rotation.py` builds on it and sees every change through `observers`.
 
 Route, which `rotation.py` registers:
 
 - `POST /_local/secrets/dates` sets dates of one secret: `secret` (name or ARN), and `seconds_ago` with any of
-  `AWSCURRENT` and `AWSPENDING` (when the version with that label was made), `created`, `changed`, `accessed`, `rotated`
-  and `next` (the secret's own; below 0 lies ahead, null takes the date away). It changes what is shown, and starts
-  nothing.
+  `AWSCURRENT` and `AWSPENDING` (creation of the version with that label), `created`, `changed`, `accessed`, `rotated`
+  and `next` (the secret's own; a negative value is in the future, null removes the date). It changes only shown dates,
+  and starts nothing.
 """
 
 from __future__ import annotations
@@ -33,25 +33,25 @@ from localcloud.cloud import AdminError
 
 CURRENT, PENDING, PREVIOUS = "AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"
 MINISTACK = "1.5.33"
-# Bytes that the value of a version may have.
+# Maximum size of a version's value, in bytes.
 LARGEST = 65_536
 
 Secret = dict[str, Any]
 Data = dict[str, Any]
 
-# Handlers run on the event loop, those of CloudFormation on threads. Every change of a secret that is made here or in
-# rotation.py is made under this; ministack's own handlers (tags, deletion, policies, replicas) do not take it.
-# Never held across an await or a function call.
+# Handlers run on the event loop, those of CloudFormation on threads. This module and rotation.py hold the lock for any
+# change of a secret; ministack's own handlers (tags, deletion, policies, replicas) do not take it. Never held across an
+# await or a function call.
 LOCK = threading.RLock()
 
-# Called with a secret that changed, and the id of the version that a request made or filled.
+# Called with a changed secret, and the id of the version that the request made or filled.
 observers: list[Callable[[Secret, str | None], None]] = []
 # Called before PutSecretValue stores anything; raises Refused to stop it.
 put_checks: list[Callable[[Secret, Data], None]] = []
 
 
 class Refused(Exception):
-    """An answer of the service that is an error."""
+    """An error answer of the service."""
 
     def __init__(self, code: str, message: str):
         super().__init__(message)
@@ -60,7 +60,7 @@ class Refused(Exception):
 
 
 def handler(serve: Callable[[Data], Data]) -> Callable[[Data], tuple]:
-    """Makes a ministack handler of a function that returns the answer or raises Refused."""
+    """Turns a function that returns the answer or raises Refused into a ministack handler."""
 
     @functools.wraps(serve)
     def handle(data: Data) -> tuple:
@@ -74,7 +74,7 @@ def handler(serve: Callable[[Data], Data]) -> Callable[[Data], tuple]:
 
 
 def require_ministack() -> None:
-    """All of this replaces ministack's internals, so any other version than the one it was written for is refused."""
+    """Refuses any other version of ministack than the supported one, because these modules replace its internals."""
     found = importlib.metadata.version("ministack")
     if found != MINISTACK:
         raise RuntimeError(f"the local cloud patches ministack {MINISTACK}, but {found} is installed")
@@ -93,13 +93,13 @@ def find(data: Data, *, change: bool = False) -> Secret:
     if change and secretsmanager._is_replica(secret):
         raise Refused("InvalidRequestException", "You can't perform this operation on a replica secret.")
     if change and (owner := secret.get("OwningService")):
-        # The code and the words are not documented.
+        # Code and message are undocumented.
         raise Refused("InvalidRequestException", f"You can't perform this operation on a secret managed by {owner}.")
     return secret
 
 
 def resolve(secret_id: str | None, *, use_arn_scope: bool = False) -> tuple[str | None, Secret | None]:
-    """ministack's lookup, but of an ARN only whole or without its hyphen and six characters, not by any beginning."""
+    """ministack's lookup, but accepts an ARN only whole or without its hyphen and six characters, not any prefix."""
     if not (secret_id or "").startswith("arn:"):
         return plain_resolve(secret_id, use_arn_scope=use_arn_scope)
     spec, _ = secretsmanager._secret_scope_from_arn(secret_id) or (None, None)
@@ -130,12 +130,12 @@ def holder(secret: Secret, stage: str) -> str | None:
 
 
 def has_value(version: Data) -> bool:
-    """False for the version that a rotation has staged and nobody has filled."""
+    """False for a version that a rotation has staged and no call has filled."""
     return bool(version.get("SecretString") or version.get("SecretBinary"))
 
 
 def attach(secret: Secret, stage: str, version_id: str) -> None:
-    """Puts a label on a version, taking it from the one that has it; AWSPREVIOUS follows AWSCURRENT."""
+    """Moves a label to a version; AWSPREVIOUS follows AWSCURRENT."""
     before = holder(secret, stage)
     if before == version_id:
         return
@@ -149,12 +149,12 @@ def attach(secret: Secret, stage: str, version_id: str) -> None:
 
 
 def detach(secret: Secret, stage: str, version_id: str) -> None:
-    """Takes a label off a version."""
+    """Removes a label from a version."""
     secretsmanager._remove_stage(secret, version_id, stage)
 
 
 def changed(secret: Secret, created: str | None = None) -> None:
-    """Ends every change of a secret: its date, its replicas, and whoever watches."""
+    """Completes a change of a secret: updates its date and replicas, and calls the observers."""
     secret["LastChangedDate"] = int(time.time())
     secretsmanager._sync_replicas(secret)
     for observer in observers:
@@ -185,7 +185,7 @@ def store(secret: Secret, data: Data, stages: list[str]) -> str:
                 f"secret {secret['ARN']}.",
             )
         return token
-    # The service attaches AWSCURRENT to a secret's first version whatever the request says.
+    # The service attaches AWSCURRENT to a secret's first version, regardless of the request.
     first = not any(has_value(other) for other in secret["Versions"].values())
     version = secret["Versions"].setdefault(token, new_version())
     version.update(value, CreatedDate=int(time.time()))
@@ -257,7 +257,7 @@ def get_secret_value(data: Data) -> Data:
     if version is None:
         raise Refused("ResourceNotFoundException", f"Secrets Manager can't find the specified secret value for {what}")
     if stage and stage not in version["Stages"]:
-        # No document names this error; it is the one that emulators which were compared with the service give.
+        # This error is undocumented; emulators that were compared with the service return it.
         raise Refused(
             "InvalidRequestException",
             "You provided a VersionStage that is not associated to the provided VersionId.",
@@ -328,8 +328,8 @@ def update_secret_version_stage(data: Data) -> Data:
             "InvalidParameterException",
             f"You can only move staging label {CURRENT} to a different secret version. It can't be completely removed.",
         )
-    # The documents do not say whether AWSCURRENT may go to a version without a value. It may here, so that a function
-    # that does so is seen to break its secret.
+    # AWS does not document whether AWSCURRENT may move to a version without a value. It may here, so that tests notice
+    # a function that breaks its secret this way.
     if to:
         attach(secret, stage, to)
     else:
@@ -341,7 +341,7 @@ def update_secret_version_stage(data: Data) -> Data:
 @handler
 def list_secret_version_ids(data: Data) -> Data:
     secret = find(data)
-    # A version without a value is left out, labelled or not: AWS's guides warn that this call can omit the pending one.
+    # Omits versions without a value, labelled or not: AWS's guides warn that this call can omit the pending one.
     # One page always: 100 versions are the service's quota and the page's limit.
     versions = [
         {"VersionId": version_id, "VersionStages": list(version["Stages"]), "CreatedDate": version["CreatedDate"]}
@@ -352,9 +352,9 @@ def list_secret_version_ids(data: Data) -> Data:
 
 
 class Clock:
-    """The scheduler's time, which tests move on, and by which then all that is shown of the past ages.
+    """The scheduler's time. When tests advance it, all shown past dates age.
 
-    Of a cloud with a clock of its own, the functions' time moves with it, and nothing has to be made older.
+    In a cloud with its own clock, the functions' time advances too, and no date has to age.
     """
 
     def __init__(self) -> None:
@@ -375,12 +375,12 @@ class Clock:
                         record[key] -= seconds
 
 
-# NextRotationDate is kept in this time, every other date in the real one.
+# NextRotationDate is stored in this time, every other date in real time.
 CLOCK = Clock()
 
 
 def set_dates(arguments: Data) -> Data:
-    """Makes a secret as old as a test needs it."""
+    """Sets a secret's dates for a test."""
     with LOCK:
         _, secret = secretsmanager._resolve(arguments.get("secret"))
         if secret is None:
@@ -409,7 +409,7 @@ DATES = {
 
 
 def rotation_facts(secret: Secret) -> Data:
-    """What DescribeSecret and ListSecrets tell of rotation: nothing of a secret that was never configured for it."""
+    """The rotation facts in DescribeSecret and ListSecrets; none for a secret never configured for rotation."""
     if not secret.get("RotationLambdaARN"):
         return {}
     facts = {key: secret.get(key) for key in ("RotationEnabled", "RotationLambdaARN", "RotationRules")}
@@ -421,7 +421,7 @@ def rotation_facts(secret: Secret) -> Data:
 
 
 def described(secret: Secret, entry: Data) -> Data:
-    """An entry of ministack's, with the facts of rotation; the service returns only fields that have a value."""
+    """ministack's entry with the facts of rotation; the service returns only fields with a value."""
     entry.pop("RotationEnabled", None)
     entry |= rotation_facts(secret)
     entry["OwningService"] = secret.get("OwningService")

@@ -1,8 +1,8 @@
 """EFS file systems and the workspaces of Amazon Managed Grafana and Prometheus, as Cloud Control shows each.
 
 The properties, the identifier and the permissions that the caller needs are those of the resource types' schemas, which
-cfn-lint ships. File systems are ministack's own; it has no workspaces, so that an admin route makes them. Of the
-properties, only identity, status and tags are shown. Not modelled: lists, and the other handlers.
+cfn-lint ships. File systems are ministack's own; it has no workspaces, so an admin route makes them. Only the
+properties identity, status and tags are shown. Not modelled: lists, and the other handlers.
 
 Admin route:
 

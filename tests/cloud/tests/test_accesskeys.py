@@ -17,7 +17,7 @@ def policy(*actions, resource="*", **more):
 
 
 class User:
-    """A user of IAM, who may do what a policy says."""
+    """An IAM user with a policy."""
 
     def __init__(self, cloud, *actions, **more):
         self.cloud, self.name, self.iam = cloud, f"user-{uuid.uuid4().hex[:8]}", cloud.client("iam")
@@ -180,7 +180,7 @@ def test_the_last_use_of_a_key(cloud):
     assert used() == {"ServiceName": "N/A", "Region": "N/A"}
     user.client("sts", key).get_caller_identity()
     assert (used()["ServiceName"], used()["Region"]) == ("sts", "us-east-1")
-    # Also what is not allowed is a use.
+    # A refused call also counts as use.
     assert refused(user.client("sesv2", key).get_account) == (403, "AccessDeniedException")
     assert used()["ServiceName"] == "ses"
     moment = used()["LastUsedDate"]

@@ -82,7 +82,7 @@ def function(own, timeout: int) -> str:
 
 
 def alarm(own, logical: str, dimension: str) -> str:
-    """Sets the template's alarm on what stands in for its function, queue or state machine."""
+    """Creates the template's alarm for a stand-in of its function, queue or state machine."""
     given = ALARMS[logical]
     taken = {
         key: value
@@ -128,7 +128,7 @@ def test_a_function_that_fails_at_the_end_of_its_time_raises_its_alarm_once(own,
     for second in (1, 59):
         advance(own, (second - now(own)) % 60)
         run_late(own, tmp_path, name, timeout - 2, fails=True)
-        # What a minute of delay costs.
+        # The effect of a minute's delay.
         advance(own, 60)
         assert own.admin("POST", "alarms", {"alarms": [watch]}) == {watch: "ALARM"}
         advance(own, 3600)
@@ -143,7 +143,7 @@ def test_what_is_counted_at_the_end_of_a_run_raises_its_alarm(own, tmp_path, log
     name = function(own, 900)
     given = ALARMS[logical]
     metric = given["MetricName"]
-    # What the alarm watches: one function, or the stack.
+    # The alarm watches one function, or the stack.
     (dimension,) = (one["Name"] for one in given["Dimensions"])
     watch = alarm(own, logical, name)
     directive = {"Namespace": "Governance", "Dimensions": [[dimension]], "Metrics": [{"Name": metric, "Unit": "Count"}]}

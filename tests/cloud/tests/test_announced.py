@@ -1,4 +1,4 @@
-"""What RDS says once for many databases, and what Cloud Control shows of AWS Backup."""
+"""RDS facts shared by many databases, and AWS Backup in Cloud Control."""
 
 from __future__ import annotations
 

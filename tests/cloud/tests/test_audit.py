@@ -1,4 +1,4 @@
-"""What an audit reads besides RDS: S3, DynamoDB, ECS, simulated policies, Cloud Control; who may, what can fail."""
+"""An audit's reads besides RDS (S3, DynamoDB, ECS, simulated policies, Cloud Control): permissions and faults."""
 
 from __future__ import annotations
 
@@ -455,7 +455,7 @@ def test_cloud_control_reads_with_the_permissions_of_the_read_handler(cloud):
     caller(cloud, "cloudcontrol", reading, allow("backup:GetBackupPlan"), allow("backup:ListTags")).get_resource(**one)
 
 
-# --- who may ---
+# --- permissions ---
 
 BLOCK = {"BlockPublicAcls": True}
 ENCRYPTION = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
@@ -620,7 +620,7 @@ def test_a_call_needs_its_own_action_on_what_it_is_about(cloud, service, action,
     assert outcome(getattr(allowed, operation), **arguments) not in REFUSED
 
 
-# --- what can fail ---
+# --- faults ---
 
 
 def test_a_rule_can_be_about_one_bucket(cloud, s3, bucket):

@@ -1,4 +1,4 @@
-"""What RDS tells of backups: pages, windows, later changes, certificates, instants, sharing."""
+"""RDS's facts about backups: pages, windows, later changes, certificates, instants, sharing."""
 
 from __future__ import annotations
 

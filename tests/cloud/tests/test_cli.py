@@ -20,7 +20,7 @@ from extract import Command, all_commands  # noqa: E402
 
 
 class Listener:
-    """An HTTP server that notes who is asked for what, and answers nothing useful."""
+    """An HTTP server that records requests and answers nothing useful."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -75,7 +75,7 @@ def elsewhere():
 
 @pytest.fixture
 def misled(elsewhere: Listener, tmp_path: pathlib.Path) -> dict[str, str]:
-    """The environment of someone who works with the real AWS all day: everything in it leads elsewhere."""
+    """The environment of a developer who works with the real AWS: every variable leads elsewhere."""
     config = tmp_path / "config"
     config.write_text(f"[default]\nendpoint_url = {elsewhere.url}\n[profile prod]\nregion = sa-east-1\n")
     credentials = tmp_path / "credentials"
@@ -116,7 +116,7 @@ def aws(local: Listener, environment: dict[str, str], *words: str, text: str = "
 
 
 def one_of_each_service() -> list[Command]:
-    """A read or a wait of each service that people are told to use, so that the file it may name is not needed."""
+    """A read or a wait of each service in the advised commands, which needs no input file."""
     by_service: dict[str, Command] = {}
     for command in all_commands():
         is_whole = not command.is_elided and not any("file://" in word or "fileb://" in word for word in command.words)

@@ -1,4 +1,4 @@
-"""Clusters of RDS, what their members are refused, and cluster snapshots: taken, copied, shared, judged."""
+"""RDS's clusters, the refusals of their members, and cluster snapshots: creation, copies, sharing, permissions."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ TOOLS = {
     "s3:GetObjectVersion",
     "s3:ListBucketVersions",
 }
-# What a stack in a VPC asks for besides: its subnets and groups, and the policy for network interfaces.
+# Additional permissions of a stack in a VPC: its subnets and groups, and the policy for network interfaces.
 IN_VPC = {"InVpc", "NetworkPolicyInVpc"}
 OF_VPC = {
     "ec2:Describe*",
@@ -100,7 +100,7 @@ OF_VPC = {
 
 
 def needed() -> set[str]:
-    """What CloudFormation calls for the template's resources; it lists none."""
+    """CloudFormation's calls for the template's resources; it lists none."""
     kinds = {resource["Type"] for resource in deployed().values()}
     found: set[str] = set()
     for kind in kinds:

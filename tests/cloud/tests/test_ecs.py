@@ -1,4 +1,4 @@
-"""ECS's rollouts as a deployment's watcher sees them, and who may see and start them."""
+"""ECS's rollouts as a deployment's watcher sees them, and the permissions to read and start them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The schema of the inventory, against the policy that is shipped and against what its parser refuses."""
+"""The schema of the inventory, against the shipped policy and against its parser's refusals."""
 
 from __future__ import annotations
 

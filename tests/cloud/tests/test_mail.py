@@ -1,4 +1,4 @@
-"""SES v2's SendEmail: by whom, from whom, and what a function's use of a user's key looks like."""
+"""SES v2's SendEmail: callers, senders, and a function's use of a user's key."""
 
 from __future__ import annotations
 

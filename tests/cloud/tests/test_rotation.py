@@ -15,7 +15,7 @@ from conftest import bootstrap, wait_for
 STEPS = ["createSecret", "setSecret", "testSecret", "finishSecret"]
 ACTIONS = ["DescribeSecret", "GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"]
 
-# A rotation function that reports what it sees to the queue in its secret's tags, and misbehaves as the other tags say.
+# A rotation function that reports its observations to the queue in its secret's tags; other tags select misbehaviour.
 BOOTSTRAP = r"""
 import http.client, json, os, time, urllib.parse, uuid
 import boto3
@@ -68,7 +68,7 @@ while True:
 
 
 class Bench:
-    """A cloud with rotation functions in it, and what the tests do with them."""
+    """A cloud with rotation functions, and the tests' operations on them."""
 
     def __init__(self, cloud):
         self.cloud = cloud
@@ -164,7 +164,7 @@ class Bench:
         return seen
 
     def seen(self, arn: str) -> list[dict]:
-        """What the function has reported of a secret, in order."""
+        """The function's reports about a secret, in order."""
         tags = {tag["Key"]: tag["Value"] for tag in self.manager.describe_secret(SecretId=arn)["Tags"]}
         return self.read(tags["queue"])
 

@@ -86,7 +86,7 @@ def secret(cloud):
 
 @pytest.fixture
 def database(cloud, instance):
-    """What libpq needs to log in as `app`, whose password is the old one again."""
+    """libpq's settings to log in as `app`, whose password is reset to `OLD`."""
     with connect(cloud, instance) as db:
         db.execute(f"ALTER ROLE app PASSWORD '{OLD}'")
     return {
@@ -293,7 +293,7 @@ def test_another_process_than_a_functions_can_be_killed(cloud, database, when, l
     command = [sys.executable, "-c", program, conninfo, f"ALTER ROLE app PASSWORD '{NEW}'"]
     assert subprocess.run(command, timeout=60).returncode == -signal.SIGKILL
     assert password(database) == left
-    # Of what is no function's, only what a rule struck.
+    # Of calls by other callers than functions, only those struck by a rule are logged.
     assert logged(cloud, start) == [("client", "postgres", "ALTER ROLE", f"fault:{rule}:kill")]
 
 
@@ -359,7 +359,7 @@ def test_what_postgres_can_do_passes(cloud, instance):
                 pipeline.sync()
             again = db.execute("SELECT max(n) FROM numbers")
             assert again.fetchone() == (19_999,)
-        # What comes unasked.
+        # Unsolicited messages.
         db.execute("LISTEN news")
         other.execute("NOTIFY news, 'for you'")
         assert [notice.payload for notice in db.notifies(timeout=10, stop_after=1)] == ["for you"]

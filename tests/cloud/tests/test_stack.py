@@ -1,4 +1,4 @@
-"""What a stack of the template leaves behind when its creation fails, and when it is deleted."""
+"""The resources that remain after a failed creation of the template's stack, and after its deletion."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ POLICIES = json.loads(
 )
 # The data has one form for both.
 S3 = {("s3", "bucket"): "arn:aws:s3:::[^/]*", ("s3", "object"): "arn:aws:s3:::[^/]*/.*"}
-# What a schema asks for, but the Service Authorization Reference does not list.
+# Actions in a schema that the Service Authorization Reference does not list.
 UNLISTED = {"vpc-lattice:DescribeServiceNetworkVpcEndpointAssociation"}
 PSEUDO = {"AWS::Partition": "aws", "AWS::Region": "us-east-1", "AWS::AccountId": "123456789012"}
 HERE_ARN = "us-east-1:123456789012"
@@ -98,7 +98,7 @@ def forms(action: str) -> list[re.Pattern] | None:
 
 
 def useless(statement: dict) -> list[str]:
-    """What a statement grants in vain: an action on no resource of its own, a resource of no action."""
+    """A statement's ineffective grants: actions without a matching resource, resources without a matching action."""
     if "Resource" not in statement:
         return []
     resources = [arn(one) for one in entries(statement["Resource"])]

@@ -19,7 +19,7 @@ BEFORE = pathlib.Path(__file__).parent / "bc640d8.json"
 
 
 def identity(resource: dict) -> dict:
-    """What CloudFormation cannot change in place."""
+    """Properties that CloudFormation cannot change in place."""
     schema = PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", resource["Type"]).schema
     fixed = {}
     for pointer in schema.get("createOnlyProperties", []):

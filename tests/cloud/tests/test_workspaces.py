@@ -1,4 +1,4 @@
-"""File systems and workspaces through Cloud Control: who may look, and what is shown."""
+"""File systems and workspaces through Cloud Control: permissions and shown properties."""
 
 from __future__ import annotations
 

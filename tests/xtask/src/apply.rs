@@ -1,6 +1,6 @@
-//! `cargo xtask policy`: the policy's document in the evidence bucket, with the caller's own credentials and AWS CLI.
+//! `cargo xtask policy`: reads and applies the policy in the evidence bucket, with the caller's own credentials and AWS CLI.
 //!
-//! Unlike everything else here, this reaches a real AWS account: the one that the caller's `aws` reaches.
+//! Unlike the other commands, this one reaches a real AWS account: that of the caller's `aws`.
 
 use std::cmp::Reverse;
 use std::fs;
@@ -17,7 +17,7 @@ use crate::repo::Repo;
 
 #[derive(Subcommand)]
 pub(crate) enum Action {
-    /// Print the policy in force: who applied it, and what it changes of the defaults
+    /// Print the policy in force: who applied it, and its changes to the defaults
     Show {
         #[command(flatten)]
         place: Place,
@@ -31,7 +31,7 @@ pub(crate) enum Action {
     },
     /// Check a file, print what it changes, and put it in force
     ///
-    /// Only what is committed is applied, under the commit's author. The functions follow within a minute.
+    /// Applies only a committed file, under the commit's author. The functions use it within a minute.
     Apply {
         #[command(flatten)]
         place: Place,
@@ -59,19 +59,19 @@ pub(crate) struct Place {
     bucket: Option<String>,
 }
 
-/// Printed when S3 refuses a version and no older one is understood.
+/// Printed when S3 refuses a version and no older version can be parsed.
 const REFUSED: &str =
     "no version is in force: the functions refuse to start (PolicyUnread); below, the defaults stand in";
 
-/// What the bucket holds.
+/// State of the policy's document in the bucket.
 struct Held {
-    /// Entity tag of the newest version; none where there is no document.
+    /// Entity tag of the newest version; none without a document.
     tag: Option<String>,
-    /// The newest version, or why this code does not understand it.
+    /// The newest version, or why it cannot be parsed.
     newest: Option<Result<Document, String>>,
-    /// The document in force; none: the defaults, unless S3 refused a version.
+    /// The document in force. None means the defaults, unless S3 refused a version.
     in_force: Option<Document>,
-    /// Whether S3 refused a version before one was understood.
+    /// Whether S3 refused a version newer than the one in force.
     is_refused: bool,
 }
 
@@ -81,12 +81,12 @@ impl Held {
     }
 }
 
-/// A file as git has it.
+/// A committed file.
 #[derive(Debug, Eq, PartialEq)]
 struct Committed {
     commit: String,
     author: String,
-    /// From the repository's root.
+    /// Relative to the repository's root.
     path: String,
 }
 
@@ -107,8 +107,8 @@ pub(crate) fn policy(repo: &Repo, action: Action) -> Result<()> {
             let held = held(repo, &bucket, aws)?;
             let changes = differences(&held, &patch)?;
             let is_sound = held.newest.as_ref().is_none_or(Result::is_ok);
-            // After a squash merge the same file has another commit, and the one in force stays off main. A document that differs from
-            // its commit's file stays a finding until it is applied again.
+            // After a squash merge the same file has another commit, and the one in force is not on main. A document that differs
+            // from its commit's file stays a finding until it is applied again.
             let is_file = |document: &Document| {
                 document.path.as_ref() == Some(&path)
                     && is_ancestor(&file, &document.commit, &commit)
@@ -157,7 +157,7 @@ fn show(held: &Held) -> Result<()> {
     Ok(())
 }
 
-/// Prints and gives what a patch changes of the policy in force.
+/// Prints and returns a patch's changes to the policy in force.
 fn differences(held: &Held, patch: &Value) -> Result<Vec<Change>> {
     if let Some(Err(error)) = &held.newest {
         println!("the newest version is not in force: {error}");
@@ -170,7 +170,7 @@ fn differences(held: &Held, patch: &Value) -> Result<Vec<Change>> {
     Ok(changes)
 }
 
-/// The patch in a file, which the functions would take.
+/// The patch in a file, checked as the functions check it.
 fn checked(file: &Path) -> Result<Value> {
     let read = fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
     let patch = serde_json::from_str(&read).with_context(|| format!("{} is not JSON", file.display()))?;
@@ -178,15 +178,15 @@ fn checked(file: &Path) -> Result<Value> {
     Ok(patch)
 }
 
-/// The commit that holds a file as it is here, and its author.
+/// The commit that contains the file unchanged, and its author.
 fn committed(file: &Path, commit: Option<&str>) -> Result<Committed> {
     let path = file.canonicalize().with_context(|| format!("{} cannot be read", file.display()))?;
     let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
-        bail!("{} is no file", file.display());
+        bail!("{} is not a file", file.display());
     };
     let git = |arguments: &[&str]| -> Result<String> {
         let output = Command::new("git").arg("-C").arg(folder).args(arguments).stdin(Stdio::null()).output();
-        let output = output.context("git does not start")?;
+        let output = output.context("git cannot be started")?;
         if !output.status.success() {
             bail!("git {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
         }
@@ -210,7 +210,7 @@ fn committed(file: &Path, commit: Option<&str>) -> Result<Committed> {
     Ok(Committed { commit, author, path })
 }
 
-/// Whether a commit is another one or came before it; not where git does not know both.
+/// Whether a commit equals another or is its ancestor; false if git does not know both.
 fn is_ancestor(file: &Path, commit: &str, of: &str) -> bool {
     let Some(folder) = file.canonicalize().ok().and_then(|path| path.parent().map(Path::to_owned)) else {
         return false;
@@ -229,11 +229,11 @@ fn held_by(file: &Path, commit: &str) -> Option<Value> {
     serde_json::from_slice(&output.stdout).ok()
 }
 
-/// Calls the caller's AWS CLI; what it says of a failure is the error.
+/// Calls the caller's AWS CLI. The error is the CLI's own message.
 fn aws(arguments: &[&str]) -> Result<Value> {
     let mut command = Command::new("aws");
     command.args(arguments).args(["--output", "json"]).env("AWS_PAGER", "").stdin(Stdio::null());
-    let output = command.output().context("`aws` does not start; install the AWS CLI")?;
+    let output = command.output().context("`aws` cannot be started; install the AWS CLI")?;
     if !output.status.success() {
         bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
     }
@@ -252,7 +252,7 @@ fn bucket(place: &Place) -> Result<String> {
     Ok(format!("{}-{}-evidence-{account}", place.project, place.environment))
 }
 
-/// A file that is removed when it is dropped.
+/// Path of a temporary file, which is removed on drop.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -268,12 +268,12 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // It may never have been written.
+        // The file may not exist.
         let _ = fs::remove_file(&self.0);
     }
 }
 
-/// Reads the document: the newest version, and the newest one that is understood, as the functions do. The AWS CLI lists all pages.
+/// Reads the newest version and the newest one that can be parsed, as the functions do. The AWS CLI lists all pages.
 fn held(repo: &Repo, bucket: &str, aws: impl Fn(&[&str]) -> Result<Value>) -> Result<Held> {
     let listed = aws(&["s3api", "list-object-versions", "--bucket", bucket, "--prefix", KEY])?;
     let mut held = Held { tag: None, newest: None, in_force: None, is_refused: false };
@@ -296,9 +296,9 @@ fn held(repo: &Repo, bucket: &str, aws: impl Fn(&[&str]) -> Result<Value>) -> Re
 
 /// Why a version is skipped.
 enum Unfit {
-    /// S3 refuses it.
+    /// S3 refused to return it.
     Refused(String),
-    /// This code does not understand it.
+    /// It cannot be parsed.
     Broken(String),
 }
 
@@ -324,12 +324,12 @@ fn read(
     Ok(read.map(|(document, _)| document).map_err(|error| Unfit::Broken(error.to_string())))
 }
 
-/// Whether the AWS CLI says that S3 refuses an object, which another attempt does not change.
+/// Whether the AWS CLI reports a permanent refusal by S3; a retry does not help.
 fn is_refusal(said: &str) -> bool {
     ["(AccessDenied)", "(InvalidObjectState)"].iter().any(|code| said.contains(code))
 }
 
-/// Id, entity tag and size of the document's versions, newest first; none for a delete marker.
+/// Ids, entity tags and sizes of the document's versions, newest first; none for a delete marker.
 fn versions(listed: &Value) -> Vec<Option<(&str, &str, u64)>> {
     let of = |kind: &str| listed.get(kind).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let at = |one: &Value| text(one, "/LastModified").unwrap_or_default().to_owned();
@@ -344,12 +344,12 @@ fn versions(listed: &Value) -> Vec<Option<(&str, &str, u64)>> {
         .chain(of("DeleteMarkers").iter().map(|one| (one, None)))
         .filter(|(one, _)| text(one, "/Key") == Some(KEY))
         .collect();
-    // Versions of the same second keep S3's order.
+    // A stable sort: versions of the same second keep S3's order.
     all.sort_by_key(|(one, _)| Reverse((is_latest(one), at(one))));
     all.into_iter().map(|(_, version)| version).collect()
 }
 
-/// Puts the document, unless another one has been put since `tag` was read.
+/// Writes the document, unless another one was written since `tag` was read.
 fn put(repo: &Repo, bucket: &str, tag: Option<&str>, document: &Document) -> Result<()> {
     let scratch = Scratch::new(repo)?;
     let bytes = serde_json::to_vec_pretty(document)?;
@@ -363,7 +363,7 @@ fn put(repo: &Repo, bucket: &str, tag: Option<&str>, document: &Document) -> Res
     let more = ["--content-type", "application/json", "--checksum-algorithm", "SHA256", condition, value];
     let put = aws(&[&arguments[..], &more].concat());
     put.map(|_| ()).context(
-        "nothing was applied. PreconditionFailed: another policy was applied meanwhile, look at it and try again. \
+        "nothing was applied. PreconditionFailed: another policy was applied meanwhile; look at it and try again. \
          AccessDenied: only the roles in the stack's DeployerArns may",
     )
 }
@@ -398,7 +398,7 @@ mod tests {
             path: "policy/prod.json".to_owned(),
         };
         assert_eq!(committed(&file, None).unwrap(), expected(&first));
-        // A commit that does not touch the file is not the file's.
+        // A commit that does not touch the file does not count.
         run(&folder, &["commit", "--quiet", "--allow-empty", "-m", "second"]);
         assert_eq!(committed(&file, None).unwrap(), expected(&first));
         let second = run(&folder, &["rev-parse", "HEAD"]);
@@ -411,7 +411,7 @@ mod tests {
             assert!(error.to_string().contains("is not as in"), "{error:#}");
         }
         assert!(committed(&file, Some("--upload-pack=x")).is_err());
-        // A squash merge leaves the commit that was applied off the branch.
+        // After a squash merge, the applied commit is not on the branch.
         run(&folder, &["checkout", "--quiet", "--orphan", "other"]);
         run(&folder, &["commit", "--quiet", "--allow-empty", "-m", "squashed"]);
         let squashed = run(&folder, &["rev-parse", "HEAD"]);
@@ -439,7 +439,7 @@ mod tests {
         assert_eq!(versions(&json!({"RequestCharged": null})), []);
     }
 
-    /// What is held where S3 answers so for the versions 3, 2 and 1, newest first: a refusal's code, or a content.
+    /// The state for these answers of S3 to versions 3, 2 and 1, newest first: a refusal's code or a content.
     fn held_of(answers: [Result<&str, &str>; 3], name: &str) -> Result<Held> {
         let root = std::env::temp_dir().join(format!("xtask-held-{name}-{}", std::process::id()));
         fs::create_dir_all(&root).unwrap();
@@ -478,7 +478,7 @@ mod tests {
                 "InvalidObjectState",
             ),
             ("broken", [Ok("{}"), Ok(good.as_str()), Err("AccessDenied")], true, false, "missing field"),
-            // The functions refuse then, and the defaults are not in force.
+            // The functions then refuse to start; the defaults are not in force.
             ("none", [Ok("{}"), Err("AccessDenied"), Ok("{}")], false, true, "missing field"),
         ] {
             let held = held_of(answers, case).unwrap();
@@ -487,7 +487,7 @@ mod tests {
             let newest = held.newest.unwrap().unwrap_err();
             assert!(newest.contains(said), "{case}: {newest}");
         }
-        // What another attempt may change is no answer.
+        // An error that a retry may fix decides nothing.
         for code in ["SlowDown", "ExpiredToken"] {
             let error = held_of([Err(code), Ok(good.as_str()), Ok("")], code).err().unwrap();
             assert!(error.to_string().contains(code), "{error:#}");

@@ -1,4 +1,4 @@
-//! Calls to the local cloud, as its root user: with the AWS CLI where a person would use it, else on the wire.
+//! Calls to the local cloud as its root user: with the AWS CLI where a person would use it, otherwise over HTTP.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,7 +13,7 @@ use crate::repo::Repo;
 use crate::run::{self, Log};
 
 pub(crate) const REGION: &str = "us-east-1";
-/// The key id and the secret of the root user.
+/// Key id and secret of the root user.
 pub(crate) const KEY: &str = "test";
 
 /// A local cloud and the tools to talk to it.
@@ -30,7 +30,7 @@ impl Aws {
         Self { cloud: cloud.clone(), python: repo.venv("python"), warm_cli }
     }
 
-    /// What an AWS CLI or SDK reads, and nothing of the user's own profiles.
+    /// The environment of an AWS CLI or SDK, without the user's own profiles.
     pub(crate) fn environment(&self) -> [(&'static str, &str); 8] {
         [
             ("AWS_ENDPOINT_URL", &self.cloud.endpoint),
@@ -62,7 +62,7 @@ impl Aws {
             .with_context(|| format!("`aws {}` did not answer in JSON", arguments.join(" ")))
     }
 
-    /// A request whose signature names the service; the local cloud does not check more of it.
+    /// Sends a request whose signature names the service; the local cloud checks nothing else in it.
     pub(crate) fn wire(
         &self,
         service: &str,
@@ -81,7 +81,7 @@ impl Aws {
         http::request(&self.cloud.endpoint, method, path, &all, body, Duration::from_secs(120))
     }
 
-    /// A call of an AWS JSON 1.1 service; its error is `Err` with the service's code.
+    /// Calls an AWS JSON 1.1 service. `Err` holds the service's error code.
     pub(crate) fn json(&self, service: &str, target: &str, body: &Value) -> Result<Value> {
         let headers = [("X-Amz-Target", target), ("Content-Type", "application/x-amz-json-1.1")];
         let answer = self.wire(service, "POST", "/", &headers, body.to_string().as_bytes())?;
@@ -95,7 +95,7 @@ impl Aws {
         self.json("secretsmanager", &format!("secretsmanager.{operation}"), body)
     }
 
-    /// A call of the local cloud's admin interface.
+    /// Calls the local cloud's admin interface.
     pub(crate) fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let path = format!("/_local/{path}");
@@ -127,7 +127,7 @@ impl Aws {
     }
 }
 
-/// A text at a JSON pointer.
+/// The string at a JSON pointer.
 pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
     value.pointer(pointer).and_then(Value::as_str)
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what a function costs, measured on its release binary against a local cloud of its own.
+//! `cargo xtask bench`: measures a function's cost, with its release binary against a separate local cloud.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -18,7 +18,7 @@ use crate::runtime_api::RuntimeApi;
 use crate::table::table;
 use crate::up;
 
-/// One benchmark: gives what goes to `target/bench/NAME.json`.
+/// One benchmark: returns the content of `target/bench/NAME.json`.
 struct Benchmark {
     name: &'static str,
     measure: fn(&Repo, &Aws, &mut Progress) -> Result<Value>,
@@ -75,8 +75,8 @@ impl Spread {
     }
 }
 
-/// A result for people: under each title, spreads in three columns, everything else in one; then the aim, and by how
-/// much the median misses it.
+/// Formats a result: below each title, spreads in three columns and other values in one; then the aim, and how far the
+/// median misses it.
 fn rows(result: &Value) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for (title, result) in result.as_object().into_iter().flatten() {
@@ -130,12 +130,12 @@ fn lines(result: &Value) -> Vec<Vec<String>> {
     rows
 }
 
-/// Less is better.
+/// An upper bound: lower is better.
 fn miss(value: f64, aim: f64) -> String {
     if value <= aim { "none".to_owned() } else { format!("{:+.1} %", (value / aim - 1.0) * 100.0) }
 }
 
-/// Where a result has its aims, by the names of the figures.
+/// Place of the aims in a result, by the names of the figures.
 const AIMS: &str = "aims";
 
 const COLD_PROCESSES: usize = 20;
@@ -144,7 +144,7 @@ const STEPS: [&str; 4] = ["createSecret", "setSecret", "testSecret", "finishSecr
 const STAGER: &str = "bench-stager";
 const DATABASE: &str = "moveongs-dev-bench";
 
-/// What every function should cost at most.
+/// Upper bounds for every function.
 const AIM: [(&str, f64); 8] = [
     ("start_to_first_poll_ms", 13.0),
     ("fresh_process_whole_rotation_cpu_ms", 35.0),
@@ -161,13 +161,13 @@ struct Subject {
     title: &'static str,
     function: &'static str,
     secret: &'static str,
-    /// Settings that make the measured secret the application's, so that its policy holds.
+    /// Settings that make the measured secret the application's, so that its policy applies.
     settings: Vec<(&'static str, String)>,
-    /// Aims of its own.
+    /// Aims specific to this function.
     aims: Vec<(&'static str, f64)>,
 }
 
-/// The start of a process, and rotations of four steps in one that is warm: of both functions, and of both strategies.
+/// Measures cold starts, and rotations of four steps in a warm process, for both functions and both strategies.
 fn rotation(repo: &Repo, aws: &Aws, progress: &mut Progress) -> Result<Value> {
     let subjects = progress.step("preparing the secrets to rotate", |log| prepare(repo, aws, log))?;
     let mut result = json!({});
@@ -306,12 +306,12 @@ fn measure(repo: &Repo, aws: &Aws, subject: &Subject, progress: &mut Progress) -
 /// Accounts with so many instances, buckets, secrets and snapshots each.
 const SIZES: [usize; 3] = [100, 1_000, 10_000];
 
-/// How long Lambda lets a step of a rotation live, and an audit.
+/// Lambda's timeouts of a rotation's step and of an audit.
 const STEP: Duration = Duration::from_secs(30);
 const AUDIT: Duration = Duration::from_secs(900);
 
-/// What the peers cost for five of the questions that both audits answer together, by size: wall and CPU in seconds, peak
-/// memory in MiB, HTTP requests. Measured by the team on two cores against moto, Prowler 5.46.0 and Cloud Custodian 0.9.53.
+/// Costs of peers for five of the questions that the two audits answer, by size: wall and CPU time in seconds, peak memory
+/// in MiB, HTTP requests. Measured by the team on two cores against moto, Prowler 5.46.0 and Cloud Custodian 0.9.53.
 const PEERS: [(&str, usize, [f64; 4]); 6] = [
     ("only the needed calls, boto3", 100, [0.98, 0.56, 57.0, 203.0]),
     ("Cloud Custodian", 100, [6.65, 3.17, 83.0, 2_206.0]),
@@ -321,7 +321,7 @@ const PEERS: [(&str, usize, [f64; 4]); 6] = [
     ("Prowler, 5 checks", 1_000, [64.3, 37.1, 541.0, 16_030.0]),
 ];
 
-/// One audit by each of the two functions of accounts that grow.
+/// Measures one audit by each of the two functions, of accounts of growing size.
 fn audit(repo: &Repo, aws: &Aws, progress: &mut Progress) -> Result<Value> {
     let mut result = json!({});
     for size in SIZES {
@@ -349,7 +349,7 @@ fn audit(repo: &Repo, aws: &Aws, progress: &mut Progress) -> Result<Value> {
     Ok(result)
 }
 
-/// A first audit of the day in a new process; repairs are off, which would change the account.
+/// The day's first audit in a new process. Repairs are off, because they would change the account.
 fn one_audit(repo: &Repo, aws: &Aws, folder: &str, log: &Log) -> Result<Value> {
     let configuration = aws.function(&format!("{PREFIX}-{folder}"))?;
     let off = [("BACKUP_REPAIRS", String::new()), ("GITHUB_REPOSITORY", String::new())];
@@ -369,17 +369,17 @@ fn one_audit(repo: &Repo, aws: &Aws, folder: &str, log: &Log) -> Result<Value> {
     Ok(json!({"wall_s": wall, "cpu_s": cpu, "peak_rss_mib": memory, "requests": requests}))
 }
 
-/// How often each thing happened in each rotation.
+/// Counts of events per rotation.
 #[derive(Default)]
 struct Counts {
-    /// Those that have ended.
+    /// Finished rotations.
     rotations: usize,
-    /// By name, then by the rotation's place; one in which it did not happen may be absent.
+    /// By name, then by the rotation's index; rotations without the event may be absent.
     samples: BTreeMap<String, BTreeMap<usize, f64>>,
 }
 
 impl Counts {
-    /// What one step of the rotation that runs has done.
+    /// Adds the counts of one step of the current rotation.
     fn add(&mut self, step: &str, calls: &BTreeMap<String, f64>, logins: f64) {
         for (service, count) in calls {
             self.count(format!("{service}_calls_in_{step}"), *count);
@@ -408,7 +408,7 @@ fn millis(from: Instant, to: Instant) -> f64 {
     to.duration_since(from).as_secs_f64() * 1000.0
 }
 
-/// Plays Secrets Manager's part: it stages the pending version, and the measured process is called instead of Lambda.
+/// Acts as Secrets Manager: stages the pending version and calls the measured process instead of Lambda.
 struct Driver<'a> {
     aws: &'a Aws,
     secret: &'static str,
@@ -417,8 +417,8 @@ struct Driver<'a> {
 }
 
 impl<'a> Driver<'a> {
-    /// Only RotateSecret can stage a version without a value. So the secret's own rotation function is one that always
-    /// fails, and nothing but this driver tries again.
+    /// Only RotateSecret can stage a version without a value. So the secret's rotation function always fails, and only this
+    /// driver retries.
     fn prepare(repo: &Repo, aws: &'a Aws, role: &str, secret: &'static str, log: &Log) -> Result<Self> {
         aws.admin("POST", "rotations/settings", Some(&json!({"retry": "manual"})))?;
         let folder = repo.local().join("bench");
@@ -449,10 +449,10 @@ impl<'a> Driver<'a> {
         Ok(Self { aws, secret, arn, stager })
     }
 
-    /// Starts a rotation; gives its token.
+    /// Starts a rotation and returns its token.
     fn stage(&self) -> Result<String> {
         let id = json!({"SecretId": self.arn});
-        // The rotation before was finished behind the service's back.
+        // The driver finished the previous rotation without the service's knowledge.
         let described = self.aws.secrets("DescribeSecret", &id)?;
         self.follow(&described)?;
         if described.get("RotationEnabled") == Some(&Value::Bool(true)) {
@@ -475,7 +475,7 @@ impl<'a> Driver<'a> {
         Ok(token)
     }
 
-    /// Says that the current version is in use, as the follow-up would: a database is not rotated before that.
+    /// Writes a ledger row as the follow-up would: the current version is in use. A database is not rotated before that.
     fn follow(&self, described: &Value) -> Result<()> {
         let versions = described.get("VersionIdsToStages").and_then(Value::as_object);
         let is_current = |labels: &Value| {
@@ -502,7 +502,7 @@ impl<'a> Driver<'a> {
         answer.get("last").and_then(Value::as_u64).context("the log of calls has no `last`")
     }
 
-    /// How many calls of each service were made since; nothing but the measured process makes any.
+    /// Calls per service since then; only the measured process makes any.
     fn calls_after(&self, seen: u64) -> Result<BTreeMap<String, f64>> {
         let answer = self.aws.admin("GET", &format!("calls?after={seen}"), None)?;
         let calls =
@@ -514,7 +514,7 @@ impl<'a> Driver<'a> {
         Ok(counts)
     }
 
-    /// How many connections the databases have had.
+    /// Connections that the databases have accepted.
     fn logins(&self) -> Result<f64> {
         let mut sum = 0.0;
         for instance in [DATABASE.to_owned(), format!("{DATABASE}-2")] {
@@ -533,7 +533,7 @@ struct Function {
 }
 
 impl Function {
-    /// Starts it with the deployed function's settings, and others in their place.
+    /// Starts it with the deployed function's settings and these overrides.
     fn start(
         repo: &Repo,
         aws: &Aws,
@@ -565,7 +565,7 @@ impl Function {
         fs::read_to_string(&path).with_context(|| format!("cannot read {path}; benchmarks need Linux"))
     }
 
-    /// CPU time, user and system, of the threads that live, to the nanosecond. Tokio keeps an idle one for ten seconds.
+    /// CPU time (user and system) of the living threads, in nanoseconds. Tokio keeps an idle thread for ten seconds.
     fn cpu_millis(&self) -> Result<f64> {
         let mut nanos = 0.0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {

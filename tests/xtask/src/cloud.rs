@@ -1,5 +1,5 @@
-//! The local cloud as a process: started in a session of its own, found again through its state folder, and ended with
-//! everything that it had started.
+//! The local cloud as a process: started in its own session, found again through its state folder, and ended with all of
+//! its child processes.
 
 use std::fs;
 use std::net::TcpListener;
@@ -17,7 +17,7 @@ use crate::repo::Repo;
 use crate::run::{self, Log, Progress};
 use crate::{http, setup};
 
-/// The port that `up` takes when it is free and nothing else was asked for.
+/// Default port of `up`, if it is free.
 const USUAL_PORT: u16 = 4566;
 
 /// A place for one local cloud; the one of `up` is called `cloud`.
@@ -28,11 +28,11 @@ pub(crate) struct Place {
     pub(crate) log: PathBuf,
 }
 
-/// A local cloud that answers.
+/// A running local cloud.
 #[derive(Clone, Debug)]
 pub(crate) struct Cloud {
     pub(crate) endpoint: String,
-    /// Its state; it goes with the cloud.
+    /// The state folder, removed when the cloud ends.
     pub(crate) folder: PathBuf,
     /// Everything in `cloud.json`.
     pub(crate) facts: Value,
@@ -57,7 +57,7 @@ impl Place {
         (self.is_ours(&cloud) && cloud.is_healthy()).then_some(cloud)
     }
 
-    /// As [`Place::running`], with a message for people when there is none.
+    /// Like [`Place::running`], but fails with a message if no cloud runs.
     pub(crate) fn expect_running(&self) -> Result<Cloud> {
         self.running().context("no local cloud is running; start it with `cargo xtask up`")
     }
@@ -68,7 +68,7 @@ impl Place {
         Some(Cloud { endpoint, folder: self.state.clone(), facts })
     }
 
-    /// A process id alone may by now belong to another program.
+    /// A process id alone may belong to another program by now.
     fn is_ours(&self, cloud: &Cloud) -> bool {
         let pid = cloud.facts.get("pid").and_then(Value::as_i64);
         let found = procs::all();
@@ -80,10 +80,10 @@ impl Place {
         procs::of_cloud(&procs::all(), &self.local, &self.state)
     }
 
-    /// Ends the cloud of this place, running well or not, with all its processes, and removes its state.
-    /// Tells whether there was one.
+    /// Ends this place's cloud with all its processes, healthy or not, and removes its state.
+    /// Returns whether there was one.
     ///
-    /// It does not stop at Ctrl-C: it is what Ctrl-C asks for.
+    /// Ctrl-C does not interrupt it, because Ctrl-C asks for exactly this.
     pub(crate) fn stop(&self) -> Result<bool> {
         let mut processes = self.processes();
         let servers: Vec<Process> =
@@ -91,7 +91,7 @@ impl Place {
         let was_there = !processes.is_empty();
         signal(&servers, Signal::SIGTERM);
         wait_until_gone(&servers, Duration::from_secs(30));
-        // What the cloud had started ends with it; what does not, and what appeared meanwhile, is ended here.
+        // The cloud's children normally end with it. End any that remain or have started meanwhile.
         processes.extend(self.processes());
         for (number, patience) in [(None, 5), (Some(Signal::SIGTERM), 5), (Some(Signal::SIGKILL), 5)] {
             let left = procs::still_alive(&processes);
@@ -112,12 +112,12 @@ impl Place {
         Ok(was_there)
     }
 
-    /// Starts a fresh cloud, and ends it again when it does not come up.
+    /// Starts a fresh cloud, and ends it if it does not become ready.
     pub(crate) fn start(&self, repo: &Repo, port: Option<u16>, log: &Log) -> Result<Cloud> {
         self.start_with(repo, port, None, log)
     }
 
-    /// The same on any port, with a clock of its own, which begins at `start`, in seconds since 1970.
+    /// The same on any port, with its own clock, which begins at `start` (seconds since 1970).
     pub(crate) fn start_at(&self, repo: &Repo, start: i64, log: &Log) -> Result<Cloud> {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
         let clock = (setup::clock(repo, log)?, start - i64::try_from(now.as_secs())?);
@@ -139,7 +139,7 @@ impl Place {
         started
     }
 
-    /// `clock` is the library that moves a process's clock, and by how many seconds it does.
+    /// `clock` is the library that moves a process's clock, and the offset in seconds.
     fn start_fresh(
         &self,
         repo: &Repo,
@@ -151,7 +151,7 @@ impl Place {
         fs::create_dir_all(&self.state)?;
         let output = Log::create(self.log.clone())?;
         log.line(&format!("port {port}, output in {}", output.path.display()))?;
-        // A session of its own, so that neither Ctrl-C nor the end of the terminal reaches it.
+        // Its own session protects it from Ctrl-C and from the end of the terminal.
         let own_session =
             "import os, sys; os.setsid(); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])";
         let mut command = run::command(repo.venv("python"));
@@ -188,14 +188,14 @@ impl Cloud {
             .is_ok_and(|answer| answer.status == 200)
     }
 
-    /// A text that a part of the cloud has put in `cloud.json`.
+    /// A string in `cloud.json`.
     pub(crate) fn fact(&self, name: &str) -> Result<&str> {
         let fact = self.facts.get(name).and_then(Value::as_str);
         fact.with_context(|| format!("the local cloud has no `{name}` in its cloud.json"))
     }
 }
 
-/// Takes the cloud down when it goes out of scope, also after an error or Ctrl-C.
+/// Takes the cloud down on drop, also after an error or Ctrl-C.
 pub(crate) struct Down(Option<Place>);
 
 impl Down {
@@ -230,7 +230,7 @@ pub(crate) fn down(repo: &Repo) -> Result<()> {
     let mut progress = Progress::new(repo.local().join("logs/down"), 1, false);
     let found = progress.step("taking the local cloud down", |_| {
         let mut found = false;
-        // A test run that was killed leaves its clouds behind.
+        // A killed test run leaves its clouds behind.
         for name in PLACES {
             found |= Place::new(repo, name).stop()?;
         }
@@ -240,7 +240,7 @@ pub(crate) fn down(repo: &Repo) -> Result<()> {
     Ok(())
 }
 
-/// Every name that a [`Place`] is made with.
+/// The names of all [`Place`]s.
 pub(crate) const PLACES: [&str; 6] =
     ["cloud", "test-cloud", "database-cloud", "month-cloud", "demo-cloud", "bench-cloud"];
 
@@ -269,7 +269,7 @@ fn wait_until_gone(processes: &[Process], limit: Duration) {
     }
 }
 
-/// A process for people.
+/// A process as shown in a message.
 pub(crate) fn describe(process: &Process) -> String {
     format!("{} ({})", process.pid, process.args.join(" "))
 }
@@ -292,7 +292,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("xtask-place-{}", std::process::id()));
         let place = Place { local: folder.clone(), state: folder.join("cloud"), log: folder.join("log") };
         fs::create_dir_all(&place.state).unwrap();
-        // The id of this test: alive, but not a cloud.
+        // This test's own process id: alive, but not a cloud.
         let facts = format!(r#"{{"pid": {}, "endpoint": "http://127.0.0.1:1"}}"#, std::process::id());
         fs::write(place.facts_file(), facts).unwrap();
         assert!(place.running().is_none());

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: every procedure once, on real input, with its outcome and its evidence.
+//! `cargo xtask demo`: runs every procedure once on real input and shows outcome and evidence.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,7 +20,7 @@ use crate::run::{self, Interrupted, Log, Progress};
 use crate::table::table;
 use crate::{function, up};
 
-/// One procedure as the demo shows it: what it does, and how; gives the key of its evidence.
+/// One procedure of the demo: its description, and a function that runs it and returns the key of its evidence.
 struct Procedure {
     name: &'static str,
     title: &'static str,
@@ -90,7 +90,7 @@ impl Outcome {
     }
 }
 
-/// What a procedure works with.
+/// The demo's context for each procedure.
 struct Show<'a> {
     repo: &'a Repo,
     aws: &'a Aws,
@@ -126,7 +126,7 @@ pub(crate) fn demo_for_test(repo: &Repo, place: &Place, log: &Log) -> Result<()>
     Ok(())
 }
 
-/// Does every procedure, prints the table and writes `target/demo/results.json`.
+/// Runs every procedure, prints the table and writes `target/demo/results.json`.
 fn perform(repo: &Repo, aws: &Aws, log: &Log, say: &mut dyn FnMut(&str)) -> Result<Vec<Outcome>> {
     let outputs = deploy::outputs(aws, log)?;
     let bucket = outputs.get("EvidenceBucket").context("the stack has no output EvidenceBucket")?;
@@ -171,10 +171,10 @@ fn rotate_random(show: &mut Show<'_>) -> Result<String> {
     })
 }
 
-/// Rotations of `DATABASE_URL` that the demo does: the first makes a pair of the user, the second takes turns.
+/// Rotations of `DATABASE_URL` in the demo: the first creates the second user, the second alternates.
 const DATABASE_ROTATIONS: usize = 2;
 
-/// Logins of which the application tells before it goes on.
+/// Logins that the application reports before it continues.
 const ANNOUNCED_LOGINS: u64 = 1;
 
 fn rotate_database(show: &mut Show<'_>) -> Result<String> {
@@ -183,7 +183,7 @@ fn rotate_database(show: &mut Show<'_>) -> Result<String> {
         let mut users = vec![current_user(show.aws)?];
         let (mut logins, mut key) = (0, String::new());
         for _ in 0..DATABASE_ROTATIONS {
-            // Deployed anew between rotations, as the channel's message asks: a credential lives until the next but one.
+            // Redeploy between rotations, as the channel's message asks: a credential is valid until the rotation after the next.
             let mut application = Application::start(show.repo, show.aws, show.log)?;
             key = rotated.perform(show)?;
             let (counted, failures) = application.end()?;
@@ -215,7 +215,7 @@ fn rotate_external(show: &mut Show<'_>) -> Result<String> {
     let lines = run::wait_for("that the new key is in use", Duration::from_secs(120), || {
         let answer = show.aws.wire("lambda", "POST", &path, &[], br#"{"retire": true}"#)?;
         let lines: Value = serde_json::from_slice(&answer.body).context("the answer is not JSON")?;
-        // The follow-up's own end may have been faster.
+        // The follow-up may have retired it first.
         let is_over =
             text(&lines, "/0/did") != Some("waits") || text(&lines, "/0/why") == Some("deactivated");
         Ok(is_over.then_some(lines))
@@ -245,7 +245,7 @@ fn rotation_followup(show: &mut Show<'_>) -> Result<String> {
     let proofs = good.get("proofs").and_then(Value::as_array).cloned().unwrap_or_default();
     let old_token = proofs.iter().find(|proof| text(proof, "/name") == Some("token of the old secret"));
     let refused = old_token.and_then(|proof| text(proof, "/detail")).unwrap_or("?");
-    (show.say)(&format!("a token of the old secret is answered: {refused}"));
+    (show.say)(&format!("a token of the old secret gets: {refused}"));
     ensure!(refused == "401 {\"message\":\"Unauthorized\"}", "the old token was not refused");
     ensure!(text(&good, "/outcome") == Some("proved"), "the new secret was not proved: {good}");
     let version = text(&good, "/version").context("the ledger's row names no version")?;
@@ -275,13 +275,13 @@ fn rotation_followup(show: &mut Show<'_>) -> Result<String> {
     Ok(key)
 }
 
-/// Makes starts of tasks fail.
+/// Makes task starts fail.
 fn orders(show: &Show<'_>, fail_tasks: i32) -> Result<()> {
     let orders = json!({"cluster": deploy::CLUSTER, "service": deploy::SERVICE, "fail_tasks": fail_tasks});
     show.aws.admin("POST", "ecs/rollouts", Some(&orders)).map(drop)
 }
 
-/// Waits until what other rotations have started is over.
+/// Waits for the follow-ups of other rotations to end.
 fn wait_until_followed(show: &Show<'_>) -> Result<()> {
     let outputs = deploy::outputs(show.aws, show.log)?;
     let machine = outputs.get("RotationFollowupStateMachine").context("the stack has no state machine")?;
@@ -300,7 +300,7 @@ fn ledger(show: &Show<'_>, page: &str) -> Result<String> {
     Ok(answer.text().to_string())
 }
 
-/// Rotates, waits for the follow-up, and shows its message; gives the ledger's row.
+/// Rotates, waits for the follow-up, shows its message and returns the ledger's row.
 fn followed(show: &mut Show<'_>) -> Result<Value> {
     let rotate = ["secretsmanager", "rotate-secret", "--secret-id", JWT_SECRET];
     (show.say)(&format!("$ aws {}", rotate.join(" ")));
@@ -312,22 +312,22 @@ fn followed(show: &mut Show<'_>) -> Result<Value> {
         rows.into_iter().find(|row| text(row, "/version") == Some(token.as_str()))
     };
     run::wait_for("the ledger's row", Duration::from_secs(120), || Ok(row_of(show)))?;
-    // A row is there before the follow-up ends: what retires old credentials goes by it.
+    // The follow-up writes the row before it ends, because retiring old credentials depends on it.
     wait_until_followed(show)?;
     let row = row_of(show).context("the ledger's row is gone")?;
     let run_id = text(&row, "/execution").context("the ledger's row names no execution")?;
     let reported = messages(show.aws)?.into_iter().find(|message| message.to_string().contains(run_id));
-    let message = reported.context("the channel was not told")?;
+    let message = reported.context("the channel got no message")?;
     for line in texts(&message).iter().flat_map(|text| text.lines()) {
         (show.say)(&format!("  {line}"));
     }
     Ok(row)
 }
 
-/// Days that the demo makes two secrets old; those of the policy are 180 and 90.
+/// Age in days that the demo gives two secrets; the policy's limits are 180 and 90.
 const AGES: [(&str, u64, &str); 2] = [(WEBHOOK_SECRET, 170, "DueSoon"), (DATABASE_SECRET, 100, "Overdue")];
 
-/// Begins an audit's chain with a record that is older than a week, if it has none, since a first week holds pages and tasks back.
+/// Starts an empty audit chain with a record older than a week, because an audit opens no pages or tasks in its first week.
 fn begin_long_ago(show: &Show<'_>, procedure: &str) -> Result<()> {
     let folder = format!("evidence/{procedure}/");
     let path = format!("/{}?list-type=2&max-keys=1&prefix={folder}", show.evidence_bucket);
@@ -380,7 +380,7 @@ fn rotation_audit(show: &mut Show<'_>) -> Result<String> {
     Ok(key)
 }
 
-/// Invokes a function as a person does, and gives its answer.
+/// Invokes a function as a person would, and returns its answer.
 fn invoked(show: &mut Show<'_>, procedure: &str, event: &Value) -> Result<Value> {
     let function = format!("{PREFIX}-{procedure}");
     (show.say)(&format!(
@@ -398,7 +398,7 @@ fn invoked(show: &mut Show<'_>, procedure: &str, event: &Value) -> Result<Value>
 
 fn inventory_audit(show: &mut Show<'_>) -> Result<String> {
     let secret = deploy::REDIS_SECRET;
-    // An earlier demo's, on a cloud that was left running.
+    // Left by an earlier demo on the same cloud.
     begin_long_ago(show, "inventory-audit")?;
     let gone = json!({"SecretId": secret, "ForceDeleteWithoutRecovery": true});
     if let Err(error) = show.aws.secrets("DeleteSecret", &gone) {
@@ -409,12 +409,12 @@ fn inventory_audit(show: &mut Show<'_>) -> Result<String> {
     ensure!(missing.contains(&format!("{secret} Missing")), "{secret} is not missing: {missing:?}");
     let paged = calls(show, &format!("{PREFIX}-inventory-audit"), before)?.0;
     ensure!(paged.iter().any(|call| call == "sns:Publish ok"), "nobody was paged");
-    (show.say)("the page was published; now somebody creates the secret by hand:");
+    (show.say)("the page was published; now someone creates the secret by hand:");
     let made = json!({"Name": secret, "SecretString": "rediss://redis.example:6379"});
     show.aws.secrets("CreateSecret", &made)?;
     let (_, by_hand) = inventory(show)?;
     let expected = format!("{secret} TagsMissing NotInState");
-    ensure!(by_hand.contains(&expected), "{secret} is not found as made by hand: {by_hand:?}");
+    ensure!(by_hand.contains(&expected), "{secret} is not reported as made by hand: {by_hand:?}");
     (show.say)("then Terraform takes it over, with its tags:");
     let tags = deploy::TAGS.map(|(key, value)| json!({"Key": key, "Value": value}));
     show.aws.secrets("TagResource", &json!({"SecretId": secret, "Tags": tags}))?;
@@ -427,7 +427,7 @@ fn inventory_audit(show: &mut Show<'_>) -> Result<String> {
     let secrets: Vec<_> = secrets.filter(|name| *name != secret).chain([secret]).collect();
     deploy::terraform_state(show.aws, &secrets)?;
     let (run_id, whole) = inventory(show)?;
-    ensure!(!whole.iter().any(|found| found.starts_with(secret)), "{secret} is not well: {whole:?}");
+    ensure!(!whole.iter().any(|found| found.starts_with(secret)), "{secret} has findings: {whole:?}");
     let table = show.aws.wire(
         "s3",
         "GET",
@@ -445,7 +445,7 @@ fn inventory_audit(show: &mut Show<'_>) -> Result<String> {
     Ok(key)
 }
 
-/// Audits the inventory and shows its table; gives the run's id, and each name that something is wrong with, with the findings.
+/// Audits the inventory and shows its table. Returns the run's id, and the findings by resource name.
 fn inventory(show: &mut Show<'_>) -> Result<(String, Vec<String>)> {
     let report = invoked(show, "inventory-audit", &json!({}))?;
     let resources = report.get("resources").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -468,7 +468,7 @@ fn inventory(show: &mut Show<'_>) -> Result<(String, Vec<String>)> {
 
 fn snapshot_create(show: &mut Show<'_>) -> Result<String> {
     let function = format!("{PREFIX}-snapshot-create");
-    // On a cloud that was left running, an earlier demo has deploys of its own.
+    // An earlier demo on the same cloud has its own deploys.
     let demo = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
     let (first, second) = (format!("demo-{demo}-1"), format!("demo-{demo}-2"));
     let good = snapshot(show, &first, "SUCCEEDED")?;
@@ -510,7 +510,7 @@ fn snapshot_create(show: &mut Show<'_>) -> Result<String> {
 }
 
 fn backup_audit(show: &mut Show<'_>) -> Result<String> {
-    // Good and bad ones beside the application's own, which has no backups at all: retention 0, as its Terraform leaves it.
+    // Good and bad databases beside the application's, which has no backups: its Terraform leaves the retention at 0.
     let seed = json!({"instances": 5, "buckets": 4, "secrets": 0, "snapshots": 2});
     show.aws.admin("POST", "seed", Some(&seed))?;
     let suspend = ["s3api", "put-bucket-versioning", "--bucket", deploy::ATTACHMENTS];
@@ -552,7 +552,7 @@ fn backup_audit(show: &mut Show<'_>) -> Result<String> {
     ensure!(!is_found("s3.versioning", deploy::ATTACHMENTS), "what was repaired is still a finding");
     ensure!(is_found("s3.versioning", "moveongs-dev-bench"), "a bucket without versions was not found");
     let paged = report.get("paged").and_then(Value::as_array).is_some_and(|paged| !paged.is_empty());
-    ensure!(paged, "a database without backups pages nobody");
+    ensure!(paged, "a database without backups causes no page");
     for key in report.get("reports").and_then(Value::as_array).into_iter().flatten() {
         (show.say)(&format!("report: s3://{}/{}", show.evidence_bucket, key.as_str().unwrap_or("?")));
     }
@@ -566,7 +566,7 @@ fn backup_audit(show: &mut Show<'_>) -> Result<String> {
 
 fn snapshot_verify(show: &mut Show<'_>) -> Result<String> {
     let function = format!("{PREFIX}-snapshot-verify");
-    // On a cloud that was left running, an earlier demo has snapshots of its own.
+    // An earlier demo on the same cloud has its own snapshots.
     let demo = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
     let (expired, kept) = (format!("{PREFIX}-demo-{demo}-expired"), format!("{PREFIX}-demo-{demo}-kept"));
     for (name, last_day, days) in [(&expired, "2026-01-31", 90), (&kept, "2099-12-31", 0)] {
@@ -593,7 +593,7 @@ fn snapshot_verify(show: &mut Show<'_>) -> Result<String> {
     ensure!(list("deleted").contains(&json!(expired)), "the expired one was not deleted: {report}");
     (show.say)(&format!("deleted: {expired}"));
     let copy = format!("{PREFIX}-copy-{kept}");
-    // The day has one copy; on a cloud that was left running it may be an earlier demo's.
+    // There is one copy per day; it may be an earlier demo's.
     let describe = ["rds", "describe-db-snapshots", "--region", deploy::COPY_REGION];
     let copies = show.aws.ask(&describe, show.log)?;
     if copies.to_string().contains(&copy) {
@@ -615,7 +615,7 @@ fn snapshot_verify(show: &mut Show<'_>) -> Result<String> {
     Ok(key)
 }
 
-/// One snapshot of the verification's answer, for people.
+/// One snapshot in the verification's answer, as a line of output.
 fn verified_row(snapshot: &Value) -> Vec<String> {
     let part = |name: &str| snapshot.get(name).and_then(Value::as_str).unwrap_or("-").to_owned();
     let findings = snapshot.get("findings").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -631,7 +631,7 @@ fn wait_for_snapshot(show: &Show<'_>, name: &str, region: &str) -> Result<()> {
     })
 }
 
-/// What a function has called since a call, with what came of it; and the number of the newest call.
+/// A function's calls after the given one, with their outcomes, and the number of the newest call.
 fn calls(show: &Show<'_>, function: &str, after: u64) -> Result<(Vec<String>, u64)> {
     let log = show.aws.admin("GET", &format!("calls?after={after}&caller=lambda:{function}"), None)?;
     let calls = log.get("calls").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -643,7 +643,7 @@ fn calls(show: &Show<'_>, function: &str, after: u64) -> Result<(Vec<String>, u6
     Ok((calls.iter().map(name).collect(), last))
 }
 
-/// Snapshots are refused while another is made.
+/// Waits for the database to be available: RDS refuses a snapshot while it makes another.
 fn wait_for_instance(show: &Show<'_>) -> Result<()> {
     let describe = ["rds", "describe-db-instances", "--db-instance-identifier", deploy::DATABASE];
     run::wait_for("the instance", Duration::from_secs(30), || {
@@ -652,7 +652,7 @@ fn wait_for_instance(show: &Show<'_>) -> Result<()> {
     })
 }
 
-/// Asks for a deploy's snapshot as a pipeline does, and gives the execution at its end.
+/// Requests a deploy's snapshot as a pipeline does, and returns the ended execution.
 fn snapshot(show: &mut Show<'_>, deploy: &str, expected: &str) -> Result<Value> {
     let outputs = deploy::outputs(show.aws, show.log)?;
     let machine = outputs.get("SnapshotCreateStateMachine").context("the stack has no state machine")?;
@@ -675,7 +675,7 @@ fn snapshot(show: &mut Show<'_>, deploy: &str, expected: &str) -> Result<Value> 
     Ok(ended)
 }
 
-/// One secret of the audit's answer, for people.
+/// One secret in the audit's answer, as a line of output.
 fn audited_row(secret: &Value) -> Vec<String> {
     let number = |name: &str| {
         secret.get(name).and_then(Value::as_u64).map_or_else(|| "?".to_owned(), |number| number.to_string())
@@ -698,7 +698,7 @@ fn current_user(aws: &Aws) -> Result<String> {
     user.context("DATABASE_URL names no user")
 }
 
-/// The stand-in for the application, which logs in until it is ended.
+/// The stand-in for the application, which logs in until it is stopped.
 struct Application {
     process: Child,
     input: Option<ChildStdin>,
@@ -706,7 +706,7 @@ struct Application {
 }
 
 impl Application {
-    /// Returns when it has logged in once.
+    /// Returns after its first login.
     fn start(repo: &Repo, aws: &Aws, log: &Log) -> Result<Self> {
         let mut command = deploy::application(repo, aws, "serve")?;
         let errors = fs::File::options().append(true).open(&log.path)?;
@@ -723,9 +723,9 @@ impl Application {
         Ok(application)
     }
 
-    /// The count of its logins, and of those that failed.
+    /// Counts of all logins and of failed ones.
     fn end(&mut self) -> Result<(u64, u64)> {
-        // The end of its input is its sign to stop.
+        // It stops at the end of its input.
         self.input = None;
         self.counts()
     }
@@ -747,14 +747,14 @@ impl Drop for Application {
     }
 }
 
-/// The rotation of one secret by one function.
+/// The demo of one function that rotates one secret.
 struct Rotation {
     function: &'static str,
     secret: &'static str,
 }
 
 impl Rotation {
-    /// Does `work` when the secret has come to rest, and says what can be known if it fails.
+    /// Does `work` once no rotation of the secret runs; prints diagnostics if it fails.
     fn explained(
         &self,
         show: &mut Show<'_>,
@@ -769,7 +769,7 @@ impl Rotation {
         done
     }
 
-    /// A deployment that sets a schedule makes the service test the set-up; that ends before the rotation that is shown.
+    /// When a deployment sets a schedule, Secrets Manager tests the configuration. Wait for that test before the rotation.
     fn wait_until_settled(&self, show: &Show<'_>) -> Result<()> {
         run::wait_for("the test that the deployment started", Duration::from_secs(60), || {
             let secret = show.aws.secrets("DescribeSecret", &json!({"SecretId": self.secret}))?;
@@ -778,7 +778,7 @@ impl Rotation {
         })
     }
 
-    /// Rotates as a person would, shows what changed, and gives the key of the evidence.
+    /// Rotates as a person would, shows the change and returns the key of the evidence.
     fn perform(&self, show: &mut Show<'_>) -> Result<String> {
         let describe = ["secretsmanager", "describe-secret", "--secret-id", self.secret];
         let before = show.aws.ask(&describe, show.log)?;
@@ -826,7 +826,7 @@ impl Rotation {
         Ok(key)
     }
 
-    /// Says what can be known about a rotation that did not end well.
+    /// Prints diagnostics of a failed rotation.
     fn explain(&self, show: &mut Show<'_>) {
         match show.aws.admin("GET", &format!("rotations?secret={}", self.secret), None) {
             Ok(state) => (show.say)(&format!("the rotation: {state:#}")),
@@ -845,7 +845,7 @@ impl Rotation {
     }
 }
 
-/// The key of the record that a run left.
+/// The key of a run's record.
 fn evidence_of(aws: &Aws, log: &Log, bucket: &str, procedure: &str, run_id: &str) -> Result<Option<String>> {
     let prefix = format!("evidence/{procedure}/");
     let listing = aws.ask(&["s3api", "list-objects-v2", "--bucket", bucket, "--prefix", &prefix], log)?;
@@ -866,7 +866,7 @@ fn messages(aws: &Aws) -> Result<Vec<Value>> {
     Ok(answer.get("messages").and_then(Value::as_array).cloned().unwrap_or_default())
 }
 
-/// What a person reads of a message: the texts of its blocks.
+/// A message's visible text: that of its blocks.
 fn texts(message: &Value) -> Vec<String> {
     let blocks = message.get("blocks").and_then(Value::as_array).cloned().unwrap_or_default();
     let elements =
@@ -906,7 +906,7 @@ fn current(aws: &Aws, secret: &str) -> Result<String> {
     Ok(text(&answer, "/SecretString").context("the secret has no string value")?.to_owned())
 }
 
-/// What may be known of a secret's value.
+/// The facts about a secret's value that may be printed.
 struct Fingerprint {
     sha256: String,
     characters: usize,
@@ -930,7 +930,7 @@ impl Fingerprint {
         if self.sha256 == old.sha256 {
             bail!("the value is the old one");
         }
-        // The application refuses to start with less.
+        // The application refuses to start with a shorter value.
         ensure!(self.characters >= 32, "the value has {} characters", self.characters);
         ensure!(self.decoded_bytes == Some(48), "the value is not base64 of 48 bytes");
         Ok(())

@@ -1,4 +1,4 @@
-//! Builds the functions and deploys `template.yaml`, unchanged, as a person would: package, then deploy.
+//! Builds the functions and deploys the unchanged `template.yaml` as a person would: package, then deploy.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -18,20 +18,19 @@ use crate::run::{self, Interrupted, Log};
 use crate::setup;
 
 pub(crate) const STACK: &str = "moveongs-governance-dev";
-/// What the names of the stack's resources begin with.
+/// Prefix of the names of the stack's resources.
 pub(crate) const PREFIX: &str = "moveongs-dev";
-/// Who may change the evidence bucket's configuration. The cloud's own CloudFormation is subject to no policy.
+/// Principal that may change the evidence bucket's configuration. The local cloud's CloudFormation is subject to no policy.
 const DEPLOYER: &str = "arn:aws:iam::000000000000:role/moveongs-dev-deployer";
 /// The application's JWT secret.
 pub(crate) const JWT_SECRET: &str = "/moveongs/dev/jwt";
-/// The secret of its webhooks, named in the other of the two styles.
+/// The secret of its webhooks, named in the other style.
 pub(crate) const WEBHOOK_SECRET: &str = "moveongs-dev-notifications-webhook";
-/// The access key that it sends mail with, of an IAM user of its own.
+/// The access key for sending mail, of its own IAM user.
 pub(crate) const SES_SECRET: &str = "/moveongs/dev/ses";
 pub(crate) const SES_USER: &str = "moveongs-dev-mail";
 const SES_FROM: &str = "alerts@imm.local";
-/// The bucket of Terraform's states, the application's state in it, where its other states stand, and the table that they are
-/// locked in.
+/// The bucket of Terraform's states, the application's state in it, the prefix of its other states, and the lock table.
 pub(crate) const STATE_BUCKET: &str = "moveongs-dev-terraform-state";
 pub(crate) const STATE_KEY: &str = "moveongs/dev/terraform.tfstate";
 const STATE_PREFIX: &str = "moveongs/dev/parts/";
@@ -41,7 +40,7 @@ pub(crate) const ATTACHMENTS: &str = "moveongs-dev-attachments";
 /// The application's key.
 pub(crate) const APP_KEY: &str =
     "arn:aws:kms:us-east-1:000000000000:key/11111111-2222-3333-4444-555555555555";
-/// What the audit of the backups may repair.
+/// Repairs that the backup audit may make.
 const REPAIRS: &str = "rds.retention,rds.backup-window,rds.deletion-protection,rds.public,rds.copy-tags,rds.minor-upgrades,rds.snapshot-public,rds.snapshot-shared,s3.versioning,s3.noncurrent,s3.incomplete-uploads,s3.public-access-block,s3.encryption,s3.tls-only,terraform.lock-recovery,terraform.lock-protection";
 /// Its auth token of Twilio.
 const TWILIO_SECRET: &str = "/moveongs/dev/twilio";
@@ -61,28 +60,28 @@ pub(crate) const SERVICE: &str = "moveongs-dev-api";
 pub(crate) const DATABASE_SECRET: &str = "/moveongs/dev/db";
 /// The login that manages the database's users.
 const DATABASE_ADMIN_SECRET: &str = "/moveongs/dev/db-admin";
-/// The database, as the application's Terraform names it.
+/// The database's name in the application's Terraform.
 pub(crate) const DATABASE: &str = "moveongs-dev-db";
-/// Where its snapshots are copied to.
+/// Region of its snapshots' copies.
 pub(crate) const COPY_REGION: &str = "sa-east-1";
 const DATABASE_NAME: &str = "moveongs_dev_db";
-/// Its master user, which is not the application's: RDS depends on that one.
+/// Its master user. The application does not use it, because RDS depends on it.
 const MASTER: &str = "imm";
 /// This machine's processor, as Lambda calls it.
 pub(crate) const ARCHITECTURE: &str = if cfg!(target_arch = "aarch64") { "arm64" } else { "x86_64" };
 /// The application's log group, as its Terraform names it.
 const LOG_GROUP: &str = "/aws/ecs/moveongs-dev-api";
-/// The application's secret that nothing rotates. The stack starts without it.
+/// An application secret without rotation, absent when the stack starts.
 pub(crate) const REDIS_SECRET: &str = "moveongs-dev-redis-url";
 const ARTIFACTS: &str = "localcloud-artifacts";
 
-/// The feature without which tests that need a local cloud are left out.
+/// The feature that enables tests against a local cloud.
 pub(crate) const ON_CLOUD: &str = "tests/cloud";
 
 /// One part of a deployment.
 pub(crate) type Part = fn(&Repo, &Aws, &Log) -> Result<()>;
 
-/// The deployment; the second time, only what has changed is built, uploaded and updated.
+/// The parts of a deployment. A repeated one builds, uploads and updates only changes.
 pub(crate) const PARTS: [(&str, Part); 4] = [
     ("building the functions", build),
     ("creating what the account has already", prerequisites),
@@ -95,7 +94,7 @@ pub(crate) fn deploy(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     deploy_to(repo, &[(aws, log)])
 }
 
-/// All parts for several clouds, side by side; they take the same binaries.
+/// All parts for several clouds in parallel, with the same binaries.
 pub(crate) fn deploy_to(repo: &Repo, clouds: &[(&Aws, &Log)]) -> Result<()> {
     let [(_, build), parts @ ..] = &PARTS;
     if let Some((aws, log)) = clouds.first() {
@@ -155,7 +154,7 @@ fn build(repo: &Repo, _: &Aws, log: &Log) -> Result<()> {
     Ok(())
 }
 
-/// Whether one file is there and was written after the other.
+/// Whether one file exists and was written after the other.
 fn is_newer(one: &Path, other: &Path) -> Result<bool> {
     let written = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified());
     let other = written(other).with_context(|| format!("{} was not built", other.display()))?;
@@ -168,7 +167,7 @@ pub(crate) fn bootstrap(repo: &Repo, function: &str) -> PathBuf {
     repo.at(folder).join(function).join("bootstrap")
 }
 
-/// What lies in the account before the stack: the application's secrets and database, the channel's and the board's token.
+/// Creates the resources that the stack expects: the application's secrets and database, the tokens of channel and board.
 fn prerequisites(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     create_bucket(aws, ARTIFACTS)?;
     if missing(aws, JWT_SECRET)? {
@@ -254,7 +253,7 @@ fn inventory(aws: &Aws, log: &Log) -> Result<()> {
     terraform_state(aws, &secrets)
 }
 
-/// A Terraform state of the application with these secrets, as far as an auditor reads it.
+/// A Terraform state of the application with these secrets, reduced to the parts that the audit reads.
 pub(crate) fn terraform_state(aws: &Aws, secrets: &[&str]) -> Result<()> {
     let account = "us-east-1:000000000000";
     let resource = |kind: &str, name: &str, attributes: Value| {
@@ -309,8 +308,8 @@ pub(crate) fn terraform_state(aws: &Aws, secrets: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// What the application stores in and is built from, as its Terraform makes them: attachments whose old versions nothing
-/// deletes, and Terraform's state with its lock table.
+/// The application's buckets as its Terraform makes them: attachments without expiry of old versions, and Terraform's
+/// state with its lock table.
 fn storage(aws: &Aws) -> Result<()> {
     if aws.wire("s3", "HEAD", &format!("/{STATE_BUCKET}"), &[], &[])?.status == 200 {
         return Ok(());
@@ -331,7 +330,7 @@ fn storage(aws: &Aws) -> Result<()> {
     {
         return Err(error);
     }
-    // The one that is looked for first is made last.
+    // Made last: `STATE_BUCKET`, by which a later start recognises complete set-up.
     for bucket in [ATTACHMENTS, STATE_BUCKET] {
         let resources = json!([format!("arn:aws:s3:::{bucket}"), format!("arn:aws:s3:::{bucket}/*")]);
         let deny = json!({"Effect": "Deny", "Principal": "*", "Action": "s3:*", "Resource": resources,
@@ -377,15 +376,15 @@ fn mail_user(aws: &Aws, log: &Log) -> Result<()> {
     Ok(())
 }
 
-/// A password that a URL takes as it is.
+/// A password that needs no escaping in a URL.
 fn password() -> Result<String> {
     let mut random = [0; 24];
     getrandom::fill(&mut random).context("the operating system gives no random bytes")?;
     Ok(URL_SAFE_NO_PAD.encode(random))
 }
 
-/// The application's service, which gets its secrets as the application's Terraform gives them; its tasks answer at the
-/// application's address.
+/// The application's service, with the secrets from the application's Terraform. Its tasks answer at the application's
+/// address.
 fn application_service(aws: &Aws, log: &Log) -> Result<()> {
     let found = aws.ask(&["ecs", "describe-clusters", "--clusters", CLUSTER], log)?;
     if found.pointer("/clusters/0").is_some() {
@@ -417,8 +416,8 @@ fn application_service(aws: &Aws, log: &Log) -> Result<()> {
         &["ecs", "register-task-definition", "--family", SERVICE, "--container-definitions", &containers],
         log,
     )?;
-    // Deployment times are compared in whole seconds. A service that starts right after a value was stored counts as older, and
-    // the follow-up would deploy it again.
+    // Deployment times are compared in whole seconds. A service started in the same second as a stored value counts as older,
+    // so the follow-up would deploy it again.
     run::pause(Duration::from_secs(2))?;
     let service = ["ecs", "create-service", "--cluster", CLUSTER, "--service-name", SERVICE];
     aws.ask(&[&service[..], &["--task-definition", SERVICE, "--desired-count", "2"]].concat(), log)?;
@@ -429,7 +428,7 @@ fn application_service(aws: &Aws, log: &Log) -> Result<()> {
 
 /// The application's database, and a secret for each of its two users.
 ///
-/// The admin's secret is made last, so that what an interrupted start has left is not taken for whole.
+/// The admin's secret is made last: its absence shows that a start was interrupted.
 fn database(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     if !missing(aws, DATABASE_ADMIN_SECRET)? {
         return Ok(());
@@ -443,8 +442,8 @@ fn database(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     Ok(())
 }
 
-/// An RDS instance with the application's schema, an ordinary user and the one that manages it; gives the first's URL
-/// and the second's login as JSON. The application's own administrator is seeded where one is given.
+/// An RDS instance with the application's schema, an ordinary user and the user that manages it. Returns the URL of the
+/// former and the login of the latter as JSON. Seeds the application's administrator if one is given.
 pub(crate) fn make_database(
     repo: &Repo,
     aws: &Aws,
@@ -460,7 +459,7 @@ pub(crate) fn make_database(
     let mut create = aws.cli(&["rds", "create-db-instance", "--db-instance-identifier", name]);
     create.args(["--engine", "postgres", "--engine-version", "18.4", "--db-instance-class", "db.t4g.small"]);
     create.args(["--allocated-storage", "20", "--db-name", DATABASE_NAME, "--master-username", MASTER]);
-    // A password that begins with a hyphen would be taken for an option.
+    // The CLI would parse a password with a leading hyphen as an option.
     create.arg(format!("--master-user-password={master}"));
     create.args(["--backup-retention-period", "0", "--storage-encrypted"]);
     run::run(&mut create, log)?;
@@ -490,7 +489,7 @@ pub(crate) fn make_database(
 pub(crate) fn application(repo: &Repo, aws: &Aws, role: &str) -> Result<Command> {
     let mut command = setup::localcloud(repo, "localcloud.application");
     command.arg(role).env("PGSSLROOTCERT", aws.cloud.fact("rds_ca")?);
-    // By another clock than the cloud's, the server's certificate may not be valid.
+    // The server's certificate may be invalid by any other clock than the cloud's.
     for (name, value) in aws.cloud.facts.get("clock").and_then(Value::as_object).into_iter().flatten() {
         command.env(name, value.as_str().unwrap_or_default());
     }
@@ -517,7 +516,7 @@ fn create_bucket(aws: &Aws, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Lays template and binaries out as `CodeUri` wants them, and uploads the zips that are new.
+/// Arranges template and binaries as `CodeUri` expects and uploads new zips.
 fn package(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     let folder = aws.cloud.folder.join("package");
     setup::remove(&folder)?;
@@ -532,7 +531,7 @@ fn package(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
         if machine.exists() {
             fs::copy(&machine, into.join("statemachine.asl.json"))?;
         }
-        // A zip holds the time of its files: with a fixed one, an unchanged binary is an unchanged zip.
+        // A zip contains its files' times. A fixed time keeps the zip of an unchanged binary identical.
         File::options().append(true).open(&bootstrap)?.set_modified(fixed_time())?;
     }
     fs::copy(repo.at("template.yaml"), folder.join("template.yaml")).context("cannot copy template.yaml")?;
@@ -541,7 +540,7 @@ fn package(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     run::run(&mut package, log)
 }
 
-/// 2001-09-09, in seconds that no time zone moves below what a zip can hold.
+/// 2001-09-09, in seconds. In every time zone this is after 1980, a zip's earliest date.
 fn fixed_time() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000)
 }
@@ -553,7 +552,7 @@ fn create_or_update(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     deploy.args(["--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]);
     deploy.arg("--parameter-overrides").args(parameters(repo, aws, log)?);
     let deployed = run::run(&mut deploy, log).and_then(|()| {
-        // The CLI takes a stack that was rolled back for one that is there.
+        // The CLI reports success for a stack that was rolled back.
         let status = status(aws, log)?;
         if !matches!(status.as_str(), "CREATE_COMPLETE" | "UPDATE_COMPLETE") {
             bail!("the stack {STACK} is in {status}");
@@ -620,7 +619,7 @@ fn parameters(repo: &Repo, aws: &Aws, log: &Log) -> Result<Vec<String>> {
     ])
 }
 
-/// The commit that the functions are built from; it says so when the work tree has changes, or is none of git's.
+/// The functions' commit, marked if the work tree has changes or is not a git repository.
 fn code_version(repo: &Repo, log: &Log) -> Result<String> {
     let git = |arguments: &[&str]| {
         let ended = run::finish(run::command("git").args(arguments).current_dir(&repo.root), log, true, None);

@@ -1,4 +1,4 @@
-//! `cargo xtask draw`: the state machines as pages of `docs/estados`, made from their definitions, and the roles' permissions.
+//! `cargo xtask draw`: generates the pages of the state machines in `docs/estados` and of the roles' permissions.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -47,13 +47,13 @@ pub(crate) fn draw(repo: &Repo) -> Result<()> {
     Ok(())
 }
 
-/// The diagram, in the language that GitHub draws.
+/// The diagram in Mermaid, which GitHub renders.
 fn page(function: &str, definition: &Value) -> String {
-    // By name: whether JSON keeps its order depends on what else is built.
+    // Sorted by name: whether serde_json keeps the order depends on features enabled elsewhere in the build.
     let states = definition.get("States").and_then(Value::as_object).cloned().unwrap_or_default();
     let states: BTreeMap<_, _> = states.into_iter().collect();
     let start = text(definition, "/StartAt").unwrap_or("?");
-    // A state's name, such as `Note`, may be a keyword of mermaid.
+    // A state's name, such as `Note`, may be a Mermaid keyword.
     let id = |name: &str| format!("state_{name}");
     let mut lines: Vec<_> =
         states.keys().map(|name| format!("    state \"{name}\" as {}", id(name))).collect();

@@ -26,7 +26,7 @@ pub(crate) fn deployed_name(repo: &Repo, folder: &str) -> Result<String> {
     Ok(format!("{PREFIX}-{folder}"))
 }
 
-/// `cargo xtask invoke`: the answer on standard output, the log's tail on standard error; false when the function failed.
+/// `cargo xtask invoke`: prints the answer to standard output, the log's tail to standard error. False if the function failed.
 pub(crate) fn invoke(repo: &Repo, function: &str, event: &Path) -> Result<bool> {
     let name = deployed_name(repo, function)?;
     let event = if event == Path::new("-") {
@@ -79,8 +79,8 @@ pub(crate) struct Event {
     pub(crate) message: String,
 }
 
-/// The events that are not printed yet. The local cloud gives them no id, and equal lines may well be two events, so
-/// equal ones are counted.
+/// The events not printed yet. The local cloud gives events no id and equal lines can be different events, so equal lines
+/// are counted.
 fn fresh(printed: &mut BTreeMap<Event, usize>, events: Vec<Event>) -> Vec<Event> {
     let mut now = BTreeMap::new();
     let is_fresh = |event: &Event| {
@@ -93,7 +93,7 @@ fn fresh(printed: &mut BTreeMap<Event, usize>, events: Vec<Event>) -> Vec<Event>
     fresh
 }
 
-/// The log events of a function, oldest first; none when it has not run yet.
+/// A function's log events, oldest first; none before its first run.
 pub(crate) fn events(aws: &Aws, name: &str) -> Result<Vec<Event>> {
     let mut all = Vec::new();
     let mut request = json!({"logGroupName": format!("/aws/lambda/{name}")});

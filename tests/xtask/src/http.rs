@@ -1,4 +1,4 @@
-//! HTTP/1.1 to the local cloud: one request a connection, no TLS, no redirects.
+//! HTTP/1.1 to the local cloud: one request per connection, no TLS, no redirects.
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// An answer, whatever its status.
+/// An answer with any status.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -52,7 +52,7 @@ pub(crate) fn request(
     parse(&all, method == "HEAD").with_context(|| format!("the answer to {method} {path} from {host}"))
 }
 
-/// The answer to HEAD has the headers of a body, but none.
+/// An answer to HEAD has a body's headers, but no body.
 fn parse(all: &[u8], head_only: bool) -> Result<Answer> {
     let split = all.windows(4).position(|window| window == b"\r\n\r\n").context("has no end of its head")?;
     let (head, rest) = all.split_at(split);

@@ -1,4 +1,4 @@
-//! `cargo xtask`: the one entry for people. See `cargo xtask --help`.
+//! `cargo xtask`: the command for developers. See `cargo xtask --help`.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people in a terminal")]
 
@@ -30,7 +30,7 @@ use crate::repo::Repo;
 
 /// Sets up, deploys, shows and tests MoveONgs's governance functions on this machine.
 ///
-/// Everything that it downloads and keeps is in the folder `.local` of the repository.
+/// All downloads and state are in the repository's folder `.local`.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", disable_version_flag = true)]
 struct Arguments {
@@ -42,8 +42,8 @@ struct Arguments {
 enum Task {
     /// Start the local cloud and deploy the template to it
     ///
-    /// Sets up what is missing, starts the local cloud (one that runs already is kept), builds the functions and
-    /// deploys the template. Prints what an AWS CLI or SDK needs: eval "$(cargo xtask up)"
+    /// Sets up missing tools, starts the local cloud unless one is running, builds the functions and deploys the
+    /// template. Prints what an AWS CLI or SDK needs: eval "$(cargo xtask up)"
     Up {
         /// Port of the AWS endpoint on 127.0.0.1 [default: 4566 when it is free, else any]
         #[arg(long)]
@@ -52,12 +52,12 @@ enum Task {
         #[arg(long, short)]
         quiet: bool,
     },
-    /// End the local cloud and everything that it has started, and remove its state
+    /// End the local cloud and all its processes, and remove its state
     Down,
     /// Run every procedure once on real input and show the results
     ///
-    /// Sets up what is missing, deploys to a fresh local cloud (or to the one that is up), and writes
-    /// target/demo/results.json. Exits with 0 only when every result is right.
+    /// Sets up missing tools, deploys to a fresh local cloud (or to the running one), and writes
+    /// target/demo/results.json. Exits with 0 only if every result is right.
     Demo {
         /// Leave the local cloud running
         #[arg(long)]
@@ -65,15 +65,15 @@ enum Task {
     },
     /// Run all checks and tests
     ///
-    /// Sets up what is missing. The summary names what could not be run.
+    /// Sets up missing tools. The summary names the checks that could not run.
     Test {
-        /// Only the checks with this text in their name, and what they need; or a procedure, such as rotate-random
+        /// Only the checks whose name contains this text, and their prerequisites; or a procedure, such as rotate-random
         #[arg(long)]
         filter: Option<String>,
     },
     /// Invoke a deployed function once
     ///
-    /// Prints the answer, and the log's tail on standard error. Exits with 1 when the function failed.
+    /// Prints the answer, and the log's tail on standard error. Exits with 1 if the function failed.
     Invoke {
         /// Folder name of the function, e.g. rotate-random
         function: String,
@@ -84,13 +84,13 @@ enum Task {
     Logs {
         /// Folder name of the function, e.g. rotate-random
         function: String,
-        /// Go on until Ctrl-C
+        /// Follow the log until Ctrl-C
         #[arg(long, short)]
         follow: bool,
     },
     /// Show, check or apply the policy of an environment
     ///
-    /// With the caller's own AWS CLI and credentials: this reaches a real account, or the local cloud after
+    /// Uses the caller's own AWS CLI and credentials: reaches a real account, or the local cloud after
     /// eval "$(cargo xtask up)".
     Policy {
         #[command(subcommand)]
@@ -98,9 +98,9 @@ enum Task {
     },
     /// Draw the state machines into docs/estados, and write the roles' permissions to docs/permissions.md
     Draw,
-    /// Measure what a function costs
+    /// Measure the functions' time, memory and requests
     ///
-    /// Runs on a local cloud of its own and writes target/bench/NAME.json.
+    /// Runs on a separate local cloud and writes target/bench/NAME.json.
     Bench {
         /// Only this benchmark: rotation, audit
         name: Option<String>,
@@ -126,7 +126,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Tells whether everything is right; an error is for what could not be done at all.
+/// Returns whether all results are right. An error means that the command could not run.
 fn perform(task: Task, repo: &Repo) -> anyhow::Result<bool> {
     match task {
         Task::Up { port, quiet } => up::up(repo, port, quiet).map(|()| true),

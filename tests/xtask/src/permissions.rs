@@ -61,7 +61,7 @@ pub(crate) fn page(template: &str) -> Result<String> {
     Ok(page)
 }
 
-/// The statements that allow, each with the template's condition for it.
+/// The statements that allow actions, each with its template condition.
 fn statements<'a>(
     value: &'a Value,
     condition: Option<&'a str>,
@@ -115,7 +115,7 @@ fn one(value: &Value) -> String {
     match given.as_str() {
         Some(name) if tagged.tag == "Sub" => format!("`{name}`"),
         Some(name) if tagged.tag == "Ref" || tagged.tag == "GetAtt" => format!("`${{{name}}}`"),
-        // Other functions appear as in the template.
+        // Other intrinsic functions appear as in the template.
         _ => {
             let whole = serde_yaml_ng::to_string(value).unwrap_or_default();
             format!("`{}`", whole.split_whitespace().collect::<Vec<_>>().join(" "))
@@ -127,7 +127,7 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// The comments in front of statements, by role and `Sid`. A parser drops them.
+/// The comments above statements, by role and `Sid`, read from the text because YAML parsers drop them.
 fn comments(template: &str) -> BTreeMap<(String, String), String> {
     let mut found = BTreeMap::new();
     let (mut role, mut comment) = (String::new(), Vec::new());
@@ -150,7 +150,7 @@ fn comments(template: &str) -> BTreeMap<(String, String), String> {
     found
 }
 
-/// Whether an item of a list is the name of a condition.
+/// Whether a list item is the name of a condition.
 fn is_name(item: &str) -> bool {
     item.chars().all(|one| one.is_ascii_alphanumeric())
 }

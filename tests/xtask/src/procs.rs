@@ -1,4 +1,4 @@
-//! The processes of this machine, as `/proc` shows them; where there is no `/proc`, none are found.
+//! The processes of this machine, from `/proc`; none on systems without it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ pub(crate) struct Process {
     parent: i32,
     group: i32,
     session: i32,
-    /// Start time in clock ticks since boot: with the id it names a process for ever.
+    /// Start time in clock ticks since boot; together with the id it identifies a process uniquely.
     started: u64,
     pub(crate) args: Vec<String>,
     exe: Option<PathBuf>,
@@ -43,7 +43,7 @@ fn read(pid: i32) -> Option<Process> {
 
 /// Parent, group, session and start time; `None` for a zombie.
 fn parse_stat(stat: &str) -> Option<(i32, i32, i32, u64)> {
-    // The name in parentheses may itself hold blanks and parentheses.
+    // The name in parentheses may itself contain spaces and parentheses.
     let (_, after_name) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = after_name.split_whitespace().collect();
     if matches!(*fields.first()?, "Z" | "X") {
@@ -58,7 +58,7 @@ pub(crate) fn in_group(group: i32) -> Vec<Process> {
     all().into_iter().filter(|process| process.group == group).collect()
 }
 
-/// Those of `processes` that still live.
+/// The living ones of `processes`.
 pub(crate) fn still_alive(processes: &[Process]) -> Vec<Process> {
     processes
         .iter()
@@ -67,8 +67,8 @@ pub(crate) fn still_alive(processes: &[Process]) -> Vec<Process> {
         .collect()
 }
 
-/// What belongs to the state folder of a local cloud: programs of `local` that work in or on `state`, and what they
-/// started. A shell or a pager that somebody has open there does not belong to it.
+/// The processes of a local cloud: programs of `local` that work in or on `state`, and their children. Shells and pagers
+/// that a developer opened there are not included.
 pub(crate) fn of_cloud(processes: &[Process], local: &Path, state: &Path) -> Vec<Process> {
     let mut found: BTreeSet<i32> = processes
         .iter()
@@ -91,7 +91,7 @@ pub(crate) fn of_cloud(processes: &[Process], local: &Path, state: &Path) -> Vec
     processes.iter().filter(|process| found.contains(&process.pid)).cloned().collect()
 }
 
-/// Everything that runs from `local`, for a check that nothing was left there.
+/// All processes whose program is in `local`, to check for leftovers.
 pub(crate) fn of_folder(processes: &[Process], local: &Path) -> Vec<Process> {
     processes.iter().filter(|process| process.is_program_of(local)).cloned().collect()
 }
@@ -108,7 +108,7 @@ impl Process {
         paths.any(|path| path.starts_with(state))
     }
 
-    /// The process that serves the local cloud of this state folder.
+    /// The process that serves the local cloud with this state folder.
     pub(crate) fn serves(&self, state: &Path) -> bool {
         self.args.iter().any(|argument| argument == "localcloud")
             && self.args.iter().any(|argument| Path::new(argument) == state)

@@ -1,4 +1,4 @@
-//! Where things are in the repository, and the lock on its `.local` folder.
+//! Paths in the repository, and the lock on its `.local` folder.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, Write};
@@ -21,19 +21,19 @@ pub(crate) struct Repo {
 /// What the functions are built for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Build {
-    /// To run on a local cloud. Behaviour depends on neither size nor speed, and cargo's dev profile builds all of them in a
-    /// fraction of the time.
+    /// To run on a local cloud. Behaviour does not depend on size or speed, and the dev profile builds in a fraction of the
+    /// time.
     Run,
-    /// As [`Build::Run`], with the features that the tests have compiled all dependencies with.
+    /// Like [`Build::Run`], with the tests' features, for which all dependencies are already compiled.
     Test,
-    /// To be measured, as they are deployed.
+    /// To measure: the release profile, as deployed.
     Measure,
 }
 
 impl Repo {
-    /// The repository that this program was built in.
+    /// The repository that contains this program's source.
     pub(crate) fn find() -> Result<Self> {
-        // Set by `cargo run`; it follows a checkout that was moved after the build.
+        // Set by `cargo run`; still correct if the checkout was moved after the build.
         let manifest = run::env("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
         let root = Path::new(&manifest)
             .join("../..")
@@ -50,7 +50,7 @@ impl Repo {
         self.at(".local")
     }
 
-    /// The same repository with its functions built for something else.
+    /// The same repository with another purpose for the functions' build.
     pub(crate) fn building(&self, build: Build) -> Self {
         Self { build, ..self.clone() }
     }
@@ -73,7 +73,7 @@ impl Repo {
         Ok(names)
     }
 
-    /// Waits until no other `cargo xtask` works in `.local`; the lock is given back when the file is dropped.
+    /// Waits until no other `cargo xtask` works in `.local`. Dropping the file releases the lock.
     pub(crate) fn lock(&self) -> Result<File> {
         fs::create_dir_all(self.local())?;
         let path = self.local().join("lock");
@@ -103,7 +103,7 @@ impl Repo {
     }
 }
 
-/// SHA-256 in hexadecimal over all parts, each with its length, so that no two lists of parts collide.
+/// SHA-256 in hexadecimal over all parts, each preceded by its length so that different lists never collide.
 pub(crate) fn digest(parts: &[&[u8]]) -> String {
     let mut hash = Sha256::new();
     for part in parts {

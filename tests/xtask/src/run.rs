@@ -1,4 +1,4 @@
-//! Child processes: each in a group of its own, with its output in a log file, ended on Ctrl-C or when its time is over.
+//! Child processes: each in its own process group, with its output in a log file, ended on Ctrl-C or at its time limit.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -32,10 +32,10 @@ impl std::fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// From now on SIGINT, SIGTERM and SIGHUP are passed to the children, and the next wait ends with [`Interrupted`].
+/// From now on, passes SIGINT, SIGTERM and SIGHUP to the children and ends the next wait with [`Interrupted`].
 pub(crate) fn catch_interrupts() -> Result<()> {
     ctrlc::set_handler(|| {
-        // The first one lets the children tidy up, the third one leaves them no choice.
+        // The first signal lets the children clean up; the third kills them.
         let signal = match INTERRUPTS.fetch_add(1, Ordering::SeqCst) {
             0 => Signal::SIGINT,
             1 => Signal::SIGTERM,
@@ -72,7 +72,7 @@ pub(crate) fn pause(time: Duration) -> Result<()> {
     }
 }
 
-/// Polls until `condition` gives a value; fails with `what` when the time is over.
+/// Polls until `condition` returns a value; fails with `what` after the time limit.
 pub(crate) fn wait_for<T>(
     what: &str,
     limit: Duration,
@@ -99,19 +99,19 @@ pub(crate) fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// A command with its standard input closed and without what could lead it to a real AWS account.
+/// A command with its standard input closed and without variables that lead to a real AWS account.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
-        // Cargo gives its own variables to what it runs; a nested cargo that sees them rebuilds crates that watch them.
+        // Cargo sets variables for its children. A nested cargo would rebuild the crates that watch them.
         let of_cargo = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"];
         if name.starts_with("AWS_") || of_cargo.iter().any(|prefix| name.starts_with(prefix)) {
             command.env_remove(&*name);
         }
     }
-    // The local cloud listens on the loopback address, where no proxy can reach it.
+    // The local cloud listens on the loopback address, which a proxy cannot reach.
     for name in ["NO_PROXY", "no_proxy"] {
         let others = env(name).map(|others| format!("{others},")).unwrap_or_default();
         command.env(name, format!("{others}127.0.0.1,localhost"));
@@ -122,7 +122,7 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
 /// Cargo of the toolchain that runs this program.
 pub(crate) fn cargo() -> Command {
     let mut cargo = command(env("CARGO").unwrap_or_else(|| "cargo".into()));
-    // A failed step shows the end of its log: a backtrace would push out what the test said.
+    // A failed step shows the end of its log, where a backtrace would push out the test's message.
     cargo.env("RUST_BACKTRACE", "0");
     if std::io::stderr().is_terminal() {
         // Progress::step reads the bar from the log.
@@ -131,7 +131,7 @@ pub(crate) fn cargo() -> Command {
     cargo
 }
 
-/// Where the output of one step goes.
+/// The log file of one step.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
     pub(crate) path: PathBuf,
@@ -165,7 +165,7 @@ impl Log {
 /// The last `lines` lines of a text.
 pub(crate) fn tail(text: &[u8], lines: usize) -> String {
     let text = String::from_utf8_lossy(text);
-    // Of a line that a program has written over, the last state.
+    // A program overwrites its progress line with carriage returns: keep the last state.
     let last = |line: &'_ str| line.trim_end().rsplit('\r').next().unwrap_or_default().to_owned();
     let all: Vec<String> = text.trim_end().lines().map(last).collect();
     all.get(all.len().saturating_sub(lines)..).unwrap_or_default().join("\n")
@@ -178,13 +178,13 @@ pub(crate) struct Ended {
     pub(crate) stdout: Vec<u8>,
 }
 
-/// Runs a command to its end with all output in the log; any other exit code than 0 is an error.
+/// Runs a command to its end with all output in the log; a non-zero exit code is an error.
 pub(crate) fn run(command: &mut Command, log: &Log) -> Result<()> {
     let ended = finish(command, log, false, None)?;
     succeeded(command, &ended)
 }
 
-/// As [`run`], but gives back the standard output, which is not in the log then.
+/// Like [`run`], but returns the standard output instead of logging it.
 pub(crate) fn output(command: &mut Command, log: &Log) -> Result<Vec<u8>> {
     let ended = finish(command, log, true, None)?;
     succeeded(command, &ended)?;
@@ -209,7 +209,7 @@ pub(crate) fn shown(command: &Command) -> String {
     line
 }
 
-/// As [`run`]; `see` gets each line of the standard output when it comes.
+/// Like [`run`]; calls `see` with each line of the standard output as it arrives.
 pub(crate) fn watch(command: &mut Command, log: &Log, mut see: impl FnMut(&str) + Send) -> Result<()> {
     let (reader, writer) = std::io::pipe()?;
     let mut copy = log.append()?;
@@ -221,14 +221,14 @@ pub(crate) fn watch(command: &mut Command, log: &Log, mut see: impl FnMut(&str) 
             }
         });
         let ended = attend(command, log, writer.into(), None);
-        // The command has its own copy of the pipe's end, without which the thread would not see the end of the output.
+        // The command holds a copy of the pipe's end. Drop it, or the thread never sees the end of the output.
         command.stdout(Stdio::null());
         ended
     })?;
     succeeded(command, &ended)
 }
 
-/// Runs a command to its end, whatever its exit code; without a `limit` it may take as long as it wants.
+/// Runs a command to its end with any exit code; without a `limit`, for as long as it takes.
 pub(crate) fn finish(
     command: &mut Command,
     log: &Log,
@@ -244,7 +244,7 @@ fn attend(command: &mut Command, log: &Log, stdout: Stdio, limit: Option<Duratio
     log.line(&format!("$ {}", shown(command)))?;
     command.stdout(stdout);
     command.stderr(log.append()?);
-    // A group of its own, so that a signal reaches what the child starts, and reaches it once.
+    // With its own process group, a signal reaches the child's children too, and exactly once.
     command.process_group(0);
     let started = Instant::now();
     let mut child = command
@@ -273,7 +273,7 @@ fn attend(command: &mut Command, log: &Log, stdout: Stdio, limit: Option<Duratio
             return Err(Interrupted.into());
         }
     };
-    // Asked to end while the child ended by itself: what it started may still be there.
+    // The child ended by itself during an interrupt; its own children may still run.
     if check().is_err() {
         group.end_interrupted(&mut child);
         return Err(Interrupted.into());
@@ -282,7 +282,7 @@ fn attend(command: &mut Command, log: &Log, stdout: Stdio, limit: Option<Duratio
     Ok(Ended { status, stdout })
 }
 
-/// The process group of a running child; registered, so that a signal to this program reaches it.
+/// The process group of a running child, registered so that it receives this program's signals.
 struct Group(i32);
 
 impl Group {
@@ -291,14 +291,14 @@ impl Group {
         if let Ok(mut groups) = GROUPS.lock() {
             groups.insert(id);
         }
-        // An interrupt between the last check and the registration would have missed this child.
+        // An interrupt between the last check and the registration missed this child.
         if check().is_err() {
             let _ = killpg(Pid::from_raw(id), Signal::SIGINT);
         }
         Ok(Self(id))
     }
 
-    /// Waits for the end of a group that got the user's signal; after 15 s it is not asked any more.
+    /// Waits for a group to end after the user's signal; kills it after 15 s.
     fn end_interrupted(&self, child: &mut Child) {
         let end = Instant::now() + Duration::from_secs(15);
         while Instant::now() < end {
@@ -341,7 +341,7 @@ impl Progress {
         Self { logs, total, done: 0, quiet }
     }
 
-    /// Does one step; when it fails, the end of its log is shown.
+    /// Runs one step and shows the end of its log if it fails.
     pub(crate) fn step<T>(&mut self, name: &str, work: impl FnOnce(&Log) -> Result<T>) -> Result<T> {
         check()?;
         self.done += 1;
@@ -370,7 +370,7 @@ impl Progress {
         result
     }
 
-    /// Does the work, and on a terminal shows how many crates cargo has built.
+    /// Does the work and, on a terminal, shows the number of crates that cargo has built.
     fn showing_crates<T>(&self, name: &str, log: &Log, work: impl FnOnce() -> T) -> T {
         if self.quiet || !std::io::stderr().is_terminal() {
             return work();
@@ -394,7 +394,7 @@ impl Progress {
         })
     }
 
-    /// Counts a step that is not done.
+    /// Counts a skipped step.
     pub(crate) fn skip(&mut self, name: &str, reason: &str) {
         self.done += 1;
         self.say(&format!("[{}/{}] {name}: NOT RUN: {reason}\n", self.done, self.total));
@@ -408,7 +408,7 @@ impl Progress {
     }
 }
 
-/// Crates built and crates in all, from cargo's progress bar: `Building [==>  ] 12/345: serde`.
+/// Crates built and total crates, from cargo's progress bar: `Building [==>  ] 12/345: serde`.
 fn crates(line: &str) -> Option<(u32, u32)> {
     let counts = line.trim_start().strip_prefix("Building [")?.split_once("] ")?.1;
     let (done, all) = counts.split(':').next()?.split_once('/')?;

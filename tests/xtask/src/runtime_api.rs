@@ -1,5 +1,5 @@
-//! A Lambda Runtime API for one process: it hands out the events it is given and tells when the process polled and
-//! what it answered. Written by hand, because a server with a runtime of its own would be measured with the function.
+//! A Lambda Runtime API for one process: hands out events and reports the process's polls and answers. Written by hand,
+//! because the benchmark would also measure a server with its own async runtime.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 
 use crate::run;
 
-/// What the process did.
+/// An action of the process.
 #[derive(Debug)]
 enum Act {
     /// It asks for the next event.
@@ -20,9 +20,9 @@ enum Act {
     Failed(String),
 }
 
-/// The Runtime API that one process talks to.
+/// The Runtime API of one process.
 pub(crate) struct RuntimeApi {
-    /// For `AWS_LAMBDA_RUNTIME_API`.
+    /// Value of `AWS_LAMBDA_RUNTIME_API`.
     pub(crate) address: String,
     events: Sender<String>,
     acts: Receiver<Act>,
@@ -30,7 +30,7 @@ pub(crate) struct RuntimeApi {
 }
 
 impl RuntimeApi {
-    /// One whose invocations may last as long as `limit`.
+    /// A Runtime API whose invocations may take up to `limit`.
     pub(crate) fn start(limit: Duration) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0))?;
         let address = listener.local_addr()?.to_string();
@@ -46,7 +46,7 @@ impl RuntimeApi {
         Ok(Self { address, events, acts: done, limit })
     }
 
-    /// When the process asked for an event.
+    /// The instant at which the process asked for an event.
     pub(crate) fn polled(&self) -> Result<Instant> {
         match self.act()? {
             Act::Polled(at) => Ok(at),

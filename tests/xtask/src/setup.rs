@@ -1,8 +1,7 @@
-//! What the other commands need on this machine: the Python environment, PostgreSQL, node-postgres, cargo-deny. All of it
-//! is in `.local`.
+//! Installs the other commands' tools in `.local`: the Python environment, PostgreSQL, node-postgres, cargo-deny.
 //!
-//! A part is set up when its stamp file holds the digest of what it was made from. The stamp is written last, so a part
-//! whose set-up was interrupted is made anew.
+//! A part is complete if its stamp file holds the digest of its inputs. The stamp is written last, so an interrupted
+//! set-up starts again.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +17,7 @@ const CARGO_DENY: &str = "0.20.2";
 /// One part of the set-up.
 pub(crate) type Part = fn(&Repo, &Log) -> Result<()>;
 
-/// What the local cloud and the deployment need.
+/// The tools of the local cloud and the deployment.
 pub(crate) const PARTS: [(&str, Part); 2] =
     [("setting up the Python environment", python), ("setting up PostgreSQL", postgres)];
 
@@ -26,13 +25,13 @@ pub(crate) fn python(repo: &Repo, log: &Log) -> Result<()> {
     environment(repo, "venv", "requirements.txt", log)
 }
 
-/// The AWS SAM CLI. It wants other versions of what the local cloud needs, so it has an environment of its own.
+/// The AWS SAM CLI, in a separate environment: its dependencies conflict with the local cloud's.
 pub(crate) fn sam(repo: &Repo, log: &Log) -> Result<()> {
     environment(repo, "sam", "requirements-sam.txt", log)
 }
 
-/// The AWS CLI, version 2, beside version 1 of the Python environment. Returns its program, or `None` on a machine that the
-/// package has no program for.
+/// The AWS CLI 2, beside version 1 in the Python environment. Returns its program, or `None` if the package has none for
+/// this machine.
 pub(crate) fn cli_2(repo: &Repo, log: &Log) -> Result<Option<PathBuf>> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         return Ok(None);
@@ -66,7 +65,7 @@ fn environment(repo: &Repo, name: &str, lock: &str, log: &Log) -> Result<()> {
         fs::read(&requirements).with_context(|| format!("cannot read {}", requirements.display()))?;
     let venv = repo.local().join(name);
     let python = venv.join("bin/python");
-    // The scripts of an environment hold its path, so an environment that was moved is no good.
+    // The scripts of an environment contain its path, so a moved environment does not work.
     let stamp = Stamp::new(&venv, &[&wanted, venv.as_os_str().as_encoded_bytes()]);
     if stamp.is_set() && works(Command::new(&python).args(["-c", ""])) {
         return Ok(());
@@ -75,7 +74,7 @@ fn environment(repo: &Repo, name: &str, lock: &str, log: &Log) -> Result<()> {
     remove(&venv)?;
     run::run(run::command(base).args(["-m", "venv"]).arg(&venv), log)?;
     let mut pip = run::command(python);
-    // The lock file is complete; without --no-deps, pip asks for the hashes of extras a second time.
+    // The lock file is complete; without --no-deps, pip requires the hashes of extras again.
     pip.args(["-m", "pip", "install", "--disable-pip-version-check", "--no-input"]);
     pip.args(["--no-deps", "--require-hashes", "-r"]);
     run::run(pip.arg(&requirements), log)
@@ -83,7 +82,7 @@ fn environment(repo: &Repo, name: &str, lock: &str, log: &Log) -> Result<()> {
     stamp.set()
 }
 
-/// A Python that can make environments.
+/// A Python that can create virtual environments.
 fn find_python() -> Result<PathBuf> {
     let names = ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10", "python"];
     let recent = |name: &&&str| {
@@ -154,7 +153,7 @@ fn npm_packages(source: &Path, into: &Path, log: &Log) -> Result<()> {
     })
 }
 
-/// A Python module of the local cloud as a command.
+/// A command that runs a Python module of the local cloud.
 pub(crate) fn localcloud(repo: &Repo, module: &str) -> Command {
     let mut command = run::command(repo.venv("python"));
     command
@@ -164,8 +163,8 @@ pub(crate) fn localcloud(repo: &Repo, module: &str) -> Command {
     command
 }
 
-/// cargo-deny, in the version that the checks were written for; built when it is missing, and not optimised: it works for
-/// seconds, and optimising it takes minutes.
+/// cargo-deny, in the version that the checks expect. Built without optimisation if missing: it runs for seconds, and an
+/// optimised build takes minutes.
 pub(crate) fn cargo_deny(repo: &Repo, log: &Log) -> Result<PathBuf> {
     let program = repo.local().join("bin/cargo-deny");
     let version = Command::new(&program).arg("--version").stderr(Stdio::null()).output();
@@ -182,7 +181,7 @@ pub(crate) fn cargo_deny(repo: &Repo, log: &Log) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// The library that gives a local cloud a clock of its own, built by the C compiler that Rust links with.
+/// The library that gives a local cloud its own clock, built with the C compiler that Rust uses for linking.
 pub(crate) fn clock(repo: &Repo, log: &Log) -> Result<PathBuf> {
     let source = repo.at("tests/cloud/clock.c");
     let read = fs::read(&source).with_context(|| format!("cannot read {}", source.display()))?;
@@ -212,7 +211,7 @@ fn works(command: &mut Command) -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// Removes a folder that may not be there.
+/// Removes a folder if it exists.
 pub(crate) fn remove(folder: &Path) -> Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -222,7 +221,7 @@ pub(crate) fn remove(folder: &Path) -> Result<()> {
     }
 }
 
-/// Says what a folder was made from.
+/// Records a folder's inputs.
 struct Stamp {
     path: PathBuf,
     digest: String,
@@ -255,7 +254,7 @@ mod tests {
         stamp.set().unwrap();
         assert!(Stamp::new(&folder, &[b"one"]).is_set());
         assert!(!Stamp::new(&folder, &[b"two"]).is_set());
-        // A stamp that was cut off by a full disk or a kill does not count.
+        // A stamp truncated by a full disk or a kill does not count.
         fs::write(folder.join(".made-from"), "").unwrap();
         assert!(!stamp.is_set());
         remove(&folder).unwrap();

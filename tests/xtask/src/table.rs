@@ -1,6 +1,6 @@
-//! Tables for people.
+//! Tables for terminal output.
 
-/// Columns as wide as their widest cell; the first row is the head.
+/// Formats columns as wide as their widest cell; the first row is the header.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let width = |column: usize| {

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check of the repository, one after the other, with a summary in which nothing is missing.
+//! `cargo xtask test`: runs every check of the repository in turn and prints a complete summary.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ use crate::{demo, deploy, draw, procs, setup};
 /// One check.
 struct Check {
     name: &'static str,
-    /// Names of the checks without whose success this one is pointless.
+    /// Names of the checks that must pass before this one.
     after: &'static [&'static str],
     run: fn(&Context<'_>, &Log) -> Result<Verdict>,
 }
@@ -36,9 +36,8 @@ const DEPLOYMENT: &str = "deployment to fresh local clouds";
 const TESTS: &str = "tests of the code, the repository and the model of the rotation protocol";
 const SAM: &str = "sam validate and sam build for arm64";
 
-/// The clouds of the end-to-end tests, each with parts of the names of the tests that it has; the last one has all others. They
-/// run side by side, because each test waits for most of its time. The table of times at the end of a run shows how long each
-/// took.
+/// The clouds of the end-to-end tests, each with fragments of its tests' names; the last one runs all other tests. They run in
+/// parallel, because each test mostly waits. The table at the end of a run shows their times.
 const CLOUDS: [(&str, &[&str]); 4] = [
     ("test-cloud-1", &["adversary::", "database::", "model::"]),
     ("test-cloud-2", &["of_rotate_database", "property::", "rotate_external::"]),
@@ -170,14 +169,14 @@ fn passed(result: Result<()>) -> Result<Verdict> {
 
 struct Context<'a> {
     repo: &'a Repo,
-    /// The only procedure that is tested.
+    /// The only procedure to test, if one was given.
     procedure: Option<String>,
     /// The clouds of the end-to-end tests: name, place, and the arguments of the test program.
     test_clouds: Vec<(String, Place, Vec<String>)>,
     month_cloud: Place,
     demo_cloud: Place,
     before: RefCell<Vec<procs::Process>>,
-    /// Seconds of each module of the end-to-end tests.
+    /// Duration of each module of the end-to-end tests, in seconds.
     modules: RefCell<BTreeMap<String, f64>>,
 }
 
@@ -207,22 +206,22 @@ impl Context<'_> {
     }
 }
 
-/// Tests of the stack that is deployed to clouds; `which` are arguments of the test program.
+/// Runs tests of the deployed stack; `which` holds arguments of the test program.
 fn on_clouds(repo: &Repo, places: &[&Place], target: &str, which: &[String]) -> Result<Command> {
     let mut tests = run::cargo();
-    // The whole workspace, so that the earlier tests' dependencies are taken with the same features.
+    // Build the whole workspace to reuse the earlier tests' dependencies, which have the same features.
     tests.args(["test", "--workspace", "--features", ON_CLOUD, "--test", target, "--locked", "--"]);
-    // One at a time: they share the fault switches of one cloud.
+    // One at a time: the tests share one cloud's fault switches.
     tests.arg("--test-threads=1").args(which);
     tests.current_dir(&repo.root).env("PATH", setup::path(repo)?);
     tests.env("LOCALCLOUD", std::env::join_paths(places.iter().map(|place| place.facts_file()))?);
-    // Where the readers of a rotated secret find the application's driver.
+    // The path of the application's driver, for the readers of a rotated secret.
     tests.env("NODE_PATH", repo.local().join("readers/node_modules"));
     Ok(tests)
 }
 
-/// The unit and wire tests of one procedure. Cargo builds the whole workspace as for all tests, whose dependencies have other
-/// features than those of one package.
+/// The unit and wire tests of one procedure. Cargo builds the whole workspace, because the dependencies of a single package
+/// have other features and would be rebuilt.
 fn tests_of(repo: &Repo, procedure: &str, log: &Log) -> Result<()> {
     let folder = repo.at("functions").join(procedure);
     let mut build = run::cargo();
@@ -242,11 +241,11 @@ fn tests_of(repo: &Repo, procedure: &str, log: &Log) -> Result<()> {
     Ok(())
 }
 
-/// Arguments of the test program for one of the [`CLOUDS`]. Each test runs on one of them.
+/// Arguments of the test program for one of the [`CLOUDS`]. Each test runs on exactly one.
 fn arguments(cloud: usize) -> Vec<String> {
     let arguments: Vec<&str> = match CLOUDS.get(cloud) {
         Some((_, names)) if !names.is_empty() => {
-            // A test with parts of two clouds' names has the first's.
+            // A test whose name matches two clouds runs on the first.
             let before = CLOUDS.iter().take(cloud).flat_map(|(_, names)| *names);
             names.iter().copied().chain(before.flat_map(|name| ["--skip", name])).collect()
         }
@@ -297,13 +296,13 @@ fn end_to_end(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     all
 }
 
-/// The module of a test that a line of the test program says the end of.
+/// The module of the test that this line of the test program reports as finished.
 fn module(line: &str) -> Option<&str> {
     let (name, _) = line.strip_prefix("test ")?.split_once(" ... ")?;
     name.split_once("::").map(|(module, _)| module)
 }
 
-/// cfn-lint knows the language of state machines, and looks at a definition only where it stands in a template.
+/// Checks the state machines: cfn-lint checks a definition only inside a template.
 fn state_machines(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     let machines = draw::definitions(context.repo)?;
     ensure!(!machines.is_empty(), "no function has a state machine: has the file's name changed?");
@@ -326,7 +325,7 @@ fn state_machines(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     Ok(Verdict::Passed)
 }
 
-/// Runs the checks whose name contains `filter`, and those that they need; of a procedure's name, its own tests.
+/// Runs the checks whose name contains `filter`, and their prerequisites. For a procedure's name, runs its tests.
 pub(crate) fn test(repo: &Repo, filter: Option<&str>) -> Result<bool> {
     let repo = &repo.building(Build::Test);
     let _lock = repo.lock()?;
@@ -347,7 +346,7 @@ pub(crate) fn test(repo: &Repo, filter: Option<&str>) -> Result<bool> {
         let (filter, names, functions) = (filter.unwrap_or_default(), names.join("; "), functions.join(", "));
         bail!("no check has `{filter}` in its name; there are: {names}; or a procedure: {functions}");
     }
-    // What an earlier run left, when it was killed, is not a failure of this one.
+    // Leftovers of an earlier, killed run do not fail this one.
     context.stop()?;
     context.before.replace(procs::of_folder(&procs::all(), &repo.local()));
     let _ends: Vec<_> = context.places().map(cloud::Down::of).collect();
@@ -390,7 +389,7 @@ pub(crate) fn test(repo: &Repo, filter: Option<&str>) -> Result<bool> {
     Ok(right)
 }
 
-/// The clouds of the end-to-end tests, or the one of a procedure's.
+/// The clouds of the end-to-end tests, or one for a single procedure.
 fn test_clouds(repo: &Repo, procedure: Option<&str>) -> Vec<(String, Place, Vec<String>)> {
     let clouds = CLOUDS.iter().enumerate().map(|(index, (name, _))| (*name, arguments(index)));
     let clouds: Vec<_> = match procedure {
@@ -413,7 +412,7 @@ fn of_one_procedure() -> Vec<&'static str> {
 fn select(filter: Option<&str>) -> Vec<&'static str> {
     let wanted = |check: &&Check| filter.is_none_or(|filter| check.name.contains(filter));
     let mut selected: Vec<&str> = CHECKS.iter().filter(wanted).map(|check| check.name).collect();
-    // A check needs only checks that come before it.
+    // A check needs only earlier checks.
     for check in CHECKS.iter().rev() {
         if selected.contains(&check.name) {
             selected.extend(check.after);
@@ -422,8 +421,8 @@ fn select(filter: Option<&str>) -> Vec<&'static str> {
     CHECKS.iter().map(|check| check.name).filter(|name| selected.contains(name)).collect()
 }
 
-/// The lines for people, and whether all is right. A check that could not run does not fail the run unless what it
-/// needs has failed, which counts by itself.
+/// The lines of the summary, and whether all checks passed. A check that could not run does not fail the run; a failed
+/// prerequisite counts itself.
 fn summary(outcomes: &[(&Check, Outcome, f64)], modules: &BTreeMap<String, f64>) -> (Vec<String>, bool) {
     let mut lines = vec![String::new()];
     let mut modules: Vec<_> = modules.iter().collect();
@@ -455,7 +454,7 @@ fn times_of(outcomes: &[(&Check, Outcome, f64)], modules: &BTreeMap<String, f64>
     serde_json::json!({"checks": checks, "end_to_end": modules})
 }
 
-/// The advisories lie in a repository on the internet, which a machine may not reach.
+/// The advisories are in a repository on the internet, which may be unreachable from this machine.
 fn advisories(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     let mut deny = context.deny(&["advisories"])?;
     let ended = run::finish(&mut deny, log, false, Some(Duration::from_secs(180)));
@@ -471,14 +470,14 @@ fn advisories(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     }
 }
 
-/// The line of cargo-deny's output that says that there is no database to check against.
+/// The line of cargo-deny's output that reports a missing advisory database.
 fn unreachable_database(output: &str) -> Option<String> {
     let start = output.find("failed to fetch advisory database")?;
     output.get(start..)?.lines().next().map(str::to_owned)
 }
 
-/// The template and all functions by the tool that deploys them to AWS, for the template's default processor, which is seldom
-/// the one of the machine that builds. The dev profile compiles the same code in a third of the time.
+/// Builds the template and all functions with the tool that deploys them to AWS, for the template's default processor, which
+/// often differs from the build machine's. The dev profile compiles the same code in a third of the time.
 fn sam_build(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     const TARGET: &str = "aarch64-unknown-linux-gnu";
     sam(context.repo, &["validate", "--lint"], log)?;
@@ -496,7 +495,7 @@ fn sam_build(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     }
     let build = context.repo.local().join("sam-build");
     let folder = build.to_string_lossy();
-    // As docs/implantacao.md has it: samconfig.toml turns cargo-lambda on, and arm64 is the template's default.
+    // As in docs/implantacao.md: samconfig.toml enables cargo-lambda, and arm64 is the template's default.
     let parameters = "file://docs/parametros.yaml";
     sam(context.repo, &["build", "--parameter-overrides", parameters, "--build-dir", &folder], log)?;
     let mut built = 0;
@@ -540,12 +539,12 @@ fn cli_2(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     })
 }
 
-/// pip's line that says that the package index does not have the package, or does not answer.
+/// pip's line that reports a package missing from the index, or an unreachable index.
 fn missing_package(output: &str) -> Option<String> {
     output.lines().find(|line| line.contains("No matching distribution found")).map(str::to_owned)
 }
 
-/// The commands that people are given, with version 2 of the AWS CLI if it is told, or else with version 1.
+/// Checks the commands in messages and pages, with the given AWS CLI 2 or else with version 1.
 fn commands(repo: &Repo, cli_2: Option<PathBuf>, log: &Log) -> Result<()> {
     let which = if cli_2.is_some() { "[2]" } else { "not [2]" };
     let mut pytest = run::command(repo.venv("python"));
@@ -568,7 +567,7 @@ fn python_tests(context: &Context<'_>, log: &Log) -> Result<Verdict> {
 fn deployment(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     let mut clouds = Vec::new();
     for (name, place, _) in &context.test_clouds {
-        // Not the usual port: the cloud of `cargo xtask up` may have it, or may want it.
+        // Not the usual port, which belongs to the cloud of `cargo xtask up`.
         let cloud = place.start(context.repo, Some(0), log)?;
         clouds.push((Aws::new(context.repo, &cloud), beside(log, name)?));
     }
@@ -580,15 +579,15 @@ fn deployment(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     passed(result)
 }
 
-/// A log for one of several things that are done side by side in one check.
+/// A log for one of several parallel parts of a check.
 fn beside(log: &Log, name: &str) -> Result<Log> {
     Log::create(log.path.with_extension(format!("{name}.log")))
 }
 
-/// When the clock of the month's cloud begins: 2030-03-13T15:00:00Z. The test's table goes by it.
+/// Start of the month's cloud clock: 2030-03-13T15:00:00Z. The test's table depends on it.
 const MONTH_FROM: i64 = 1_899_644_400;
 
-/// On a cloud of its own, since its clock is moved.
+/// Runs on a separate cloud, because the test moves its clock.
 fn month(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     let cloud = context.month_cloud.start_at(context.repo, MONTH_FROM, log)?;
     deploy::deploy(context.repo, &Aws::new(context.repo, &cloud), log)?;
@@ -598,9 +597,9 @@ fn month(context: &Context<'_>, log: &Log) -> Result<Verdict> {
 }
 
 fn demonstration(context: &Context<'_>, log: &Log) -> Result<Verdict> {
-    // The tests have no more use for theirs.
+    // The tests are done with their clouds.
     context.stop()?;
-    // Twice, each time on a cloud of its own: what the first has left may not disturb the second.
+    // Twice, each time on a fresh cloud: leftovers of the first run must not disturb the second.
     for _ in 0..2 {
         let shown = demo::demo_for_test(context.repo, &context.demo_cloud, log);
         context.demo_cloud.stop()?;
@@ -645,7 +644,7 @@ mod tests {
 
     #[test]
     fn each_test_runs_on_one_cloud() {
-        // As the test program selects.
+        // Same selection as the test program's.
         let is_of = |cloud: usize, name: &str| {
             let arguments = arguments(cloud);
             let skipped = arguments.windows(2).any(|pair| pair[0] == "--skip" && name.contains(&pair[1]));

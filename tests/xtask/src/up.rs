@@ -12,17 +12,17 @@ use crate::repo::Repo;
 use crate::run::Progress;
 use crate::{deploy, setup};
 
-/// How many steps [`bring_up`] has.
+/// Number of steps in [`bring_up`].
 pub(crate) const STEPS: usize = setup::PARTS.len() + 1 + deploy::PARTS.len();
 
 /// A local cloud with the template deployed.
 pub(crate) struct Running {
     pub(crate) aws: Aws,
-    /// Takes the cloud down, unless it was up before.
+    /// Takes the cloud down on drop, unless it was running before.
     pub(crate) down: Down,
 }
 
-/// Starts a cloud at `place`, or takes the one that runs there, and deploys to it.
+/// Starts a cloud at `place`, or uses the running one, and deploys to it.
 pub(crate) fn bring_up(
     repo: &Repo,
     place: &Place,
@@ -63,7 +63,7 @@ pub(crate) fn up(repo: &Repo, port: Option<u16>, quiet: bool) -> Result<()> {
     Ok(())
 }
 
-/// Writes the `aws` that reaches nothing but the local cloud. It stays when the cloud goes: in a shell that still has the
+/// Writes an `aws` that reaches only the local cloud. It outlives the cloud: otherwise, in a shell that still has the
 /// environment, the next `aws` in PATH would reach the real AWS.
 fn write_cli(repo: &Repo, bin: &Path, endpoint: &str) -> Result<()> {
     let python = quoted(&repo.venv("python").to_string_lossy());
@@ -75,7 +75,7 @@ fn write_cli(repo: &Repo, bin: &Path, endpoint: &str) -> Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// What a shell takes over: of AWS only these variables, no proxy in between, and the programs of these folders first.
+/// The variables for a shell: of AWS only these, no proxy, and these folders first in PATH.
 fn for_a_shell(environment: &[(&str, &str)], folders: &[&Path]) -> String {
     let mut lines = vec![
         "# The local cloud runs until `cargo xtask down`. In a shell: eval \"$(cargo xtask up --quiet)\""
@@ -92,7 +92,7 @@ fn for_a_shell(environment: &[(&str, &str)], folders: &[&Path]) -> String {
     lines.join("\n")
 }
 
-/// A text for a POSIX shell.
+/// Quotes a string for a POSIX shell.
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
