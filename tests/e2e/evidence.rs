@@ -249,7 +249,7 @@ async fn the_note_that_the_chain_has_begun_can_fail_and_is_made_up_for() {
     let note = format!("arn:aws:s3:::{EVIDENCE}/{BEGUN}");
     let refused = json!({"service": "s3", "action": "PutObject", "resource": note, "effect": "error", "status": 403, "code": "AccessDenied", "count": 0});
     cloud.calm().await;
-    let left = async || cloud.log_lines("that the chain has begun is left to a later record").await.len();
+    let left = async || cloud.log_lines("the chain's beginning was not noted").await.len();
     let before = left().await;
     cloud.fault(refused).await;
     let token = secret.rotate().await;

@@ -644,7 +644,7 @@ async fn a_task_that_a_person_closed_or_unlabelled_is_not_opened_again() {
     let report = world.audit().await;
     assert_eq!(report["opened"], json!([]));
     let record = world.record().await;
-    assert!(record["steps"].to_string().contains("without the label"), "{record}");
+    assert!(record["steps"].to_string().contains("without its label"), "{record}");
     world.audit().await;
     world.abandon(&marker).await;
     world.audit().await;

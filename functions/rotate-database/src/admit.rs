@@ -1,4 +1,4 @@
-//! createSecret's checks: whether this function may rotate the secret now.
+//! Checks before every step, and createSecret's check that the value is in use: whether this function may rotate the secret now.
 
 use shared::aws::secrets::Listed;
 use shared::database::secret::Secret;

@@ -77,7 +77,7 @@ pub enum Why {
     },
     /// AWSCURRENT has moved since setSecret, or AWSPENDING was removed from a password that is in force.
     #[error(
-        "AWSCURRENT or AWSPENDING was moved by hand during the rotation; the database accepts {}",
+        "AWSCURRENT or AWSPENDING was moved during the rotation; the database accepts {}",
         live(*takes_pending, *takes_current)
     )]
     CurrentMoved {

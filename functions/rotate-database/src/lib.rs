@@ -129,7 +129,6 @@ pub enum Answer {
     Retired(Vec<Line>),
 }
 
-/// Whether an event that is no rotation step is one that the function takes.
 /// Handles one event: a rotation step, or a request to retire a leaked login.
 ///
 /// # Errors

@@ -44,8 +44,8 @@ pub const PROCEDURE: &str = "rotation-audit";
 /// Time that the check leaves to pages, tasks and report.
 const ACTING: Duration = Duration::from_secs(150);
 
-/// Time that pages and tasks leave to the report, which looks at the evidence twice.
-const REPORTING: Duration = Duration::from_secs(75);
+/// Time that pages and tasks leave to the report, which looks at the evidence first.
+const REPORTING: Duration = Duration::from_secs(45);
 
 /// What an invocation needs besides its event; built once per cold start.
 pub struct App {

@@ -1,4 +1,4 @@
-//! The course of an audit: check, compare with the last run, page, act, report.
+//! The course of an audit: check, read the last record, page, act, compare, report.
 //!
 //! An audit supplies its rules, its own actions and its texts through [`Audit`]; [`run`] does the rest, in an order in which no
 //! failure hides a finding. Pages go out before anything else; the message and the record come last, and each run has both

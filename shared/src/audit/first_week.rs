@@ -19,6 +19,9 @@ const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24 - 1);
 /// Most groups of findings in a summary; Slack cuts a longer message.
 const SHOWN: usize = 6;
 
+/// The section about the first week.
+const RUNBOOK: &str = "docs/implantacao.md#a-primeira-semana";
+
 /// More new findings than this are reported as a summary.
 const FEW: usize = 8;
 
@@ -138,14 +141,14 @@ pub fn one_page(procedure: &str, environment: &str, pages: Vec<Page>, language: 
     };
     vec![Page {
         subject: paging::subject(&format!("[{environment}] {procedure}: {} {what}", pages.len())),
-        text: format!("{}\n\n{dedup_key}", texts.join("\n\n")),
+        text: format!("{}\n\nRunbook: {RUNBOOK}\n{dedup_key}", texts.join("\n\n")),
         secret: all(|page| &page.secret),
         kind: "FirstWeek".to_owned(),
         severity: Severity::Critical,
         environment: environment.to_owned(),
         owner: all(|page| &page.owner),
         backup: all(|page| &page.backup),
-        runbook: "docs/implantacao.md#a-primeira-semana".to_owned(),
+        runbook: RUNBOOK.to_owned(),
         dedup_key,
     }]
 }

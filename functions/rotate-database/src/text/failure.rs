@@ -286,7 +286,7 @@ impl RotateError {
             // setSecret proves the current login before changing its password.
             ErrorKind::ProofFailed if request.step == Step::SetSecret => say(
                 "a credencial *de antes* entra, mas não passa no SQL de prova da política (test_sql), e por isso nada foi mudado: corrigir a permissão ou a política (`cargo xtask policy apply`).",
-                "the *current* credential logs in, but does not pass the policy's test SQL (test_sql), so nothing was changed: correct the permission or the policy (`cargo xtask policy apply`).",
+                "the *previous* credential logs in, but does not pass the policy's test SQL (test_sql), so nothing was changed: correct the permission or the policy (`cargo xtask policy apply`).",
             ),
             ErrorKind::ProofFailed => say(
                 "a credencial nova entra, mas não passa no SQL de prova da política (test_sql): corrigir a permissão ou a política (`cargo xtask policy apply`).",

@@ -41,7 +41,7 @@ const LEAKED: &str = "others may know the previous value";
 
 const POLICY: &str = "the policy does not allow it (roll_back)";
 
-const FAILED_ITSELF: &str = "the follow-up of the previous version failed too";
+const FAILED_ITSELF: &str = "the previous version failed too, or its value is withdrawn";
 
 const FOREIGN: &str =
     "only the labels of the JWT, webhook and database secrets that the template names can move";
