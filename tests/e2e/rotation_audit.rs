@@ -689,7 +689,7 @@ async fn a_call_that_is_denied_is_neither_a_pass_nor_resolved() {
 }
 
 #[tokio::test]
-async fn when_nothing_can_be_seen_the_channel_is_reported_and_the_invocation_fails() {
+async fn when_nothing_can_be_seen_the_channel_says_so_and_the_invocation_fails() {
     let world = World::fresh().await;
     let denied = json!({"service": "secretsmanager", "action": "ListSecrets", "count": 0, "effect": "error",
         "status": 400, "code": "AccessDeniedException"});

@@ -57,7 +57,7 @@ const ACTING: Duration = Duration::from_secs(150);
 /// Reserved for reports and the record: pages and repairs stop before.
 const REPORTING: Duration = Duration::from_secs(60);
 
-/// What an invocation needs besides its event; built once per cold start.
+/// Settings and clients of an invocation; built once per cold start.
 pub struct App {
     settings: Settings,
     rds: aws_sdk_rds::Client,

@@ -47,7 +47,7 @@ pub const PROCEDURE: &str = "inventory-audit";
 /// Time that pages and table leave to the report, which looks at the evidence first.
 const REPORTING: Duration = Duration::from_secs(45);
 
-/// What an invocation needs besides its event; built once per cold start.
+/// Settings and clients of an invocation; built once per cold start.
 pub struct App {
     base: Base,
     clients: Clients,
@@ -120,7 +120,7 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
     })
 }
 
-/// What was found, worst first.
+/// The rows, worst first.
 pub struct Checked {
     rows: Vec<Row>,
     /// Whether changes of the policy could be looked at.
@@ -132,7 +132,6 @@ impl Audit for App {
     type Done = ();
     type Error = AuditError;
 
-    const PROCEDURE: &'static str = PROCEDURE;
     const REPORTING: Duration = REPORTING;
 
     fn base(&self) -> &Base {

@@ -50,7 +50,7 @@ pub const PROCEDURE: &str = "rotate-external";
 /// Time reserved for the report of a retirement.
 const REPORTING: Duration = Duration::from_secs(10);
 
-/// What an invocation needs besides its event; built once per cold start.
+/// Settings and clients of an invocation; built once per cold start.
 pub struct App {
     base: Base,
     mail: Option<Mail>,

@@ -19,7 +19,7 @@ use rules::value;
 /// Name of the procedure: the function's folder, its evidence's folder.
 pub const PROCEDURE: &str = "rotate-random";
 
-/// What an invocation needs besides its event; built once per cold start.
+/// Settings and clients of an invocation; built once per cold start.
 pub struct App {
     base: Base,
     /// Name of the secret with the application's `JWT_SECRET`.

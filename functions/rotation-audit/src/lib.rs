@@ -47,7 +47,7 @@ const ACTING: Duration = Duration::from_secs(150);
 /// Time that pages and tasks leave to the report, which looks at the evidence first.
 const REPORTING: Duration = Duration::from_secs(45);
 
-/// What an invocation needs besides its event; built once per cold start.
+/// Settings and clients of an invocation; built once per cold start.
 pub struct App {
     base: Base,
     secrets: aws_sdk_secretsmanager::Client,
@@ -167,7 +167,6 @@ impl Audit for App {
     type Done = Tasks;
     type Error = AuditError;
 
-    const PROCEDURE: &'static str = PROCEDURE;
     const REPORTING: Duration = REPORTING;
 
     fn base(&self) -> &Base {

@@ -45,7 +45,7 @@ pub const PROCEDURE: &str = snapshots::CREATOR;
 /// Reserved for the page, the message and the record.
 const REPORTING: Duration = Duration::from_secs(25);
 
-/// What an invocation needs besides its event; built once per cold start.
+/// Settings and clients of an invocation; built once per cold start.
 pub struct App {
     settings: Settings,
     rds: aws_sdk_rds::Client,

@@ -44,7 +44,7 @@ const ACTING: Duration = Duration::from_secs(140);
 /// Reserved for the report.
 const REPORTING: Duration = Duration::from_secs(30);
 
-/// What an invocation needs besides its event; built once per cold start.
+/// Settings and clients of an invocation; built once per cold start.
 pub struct App {
     settings: Settings,
     rds: aws_sdk_rds::Client,

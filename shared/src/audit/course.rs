@@ -24,7 +24,7 @@ use crate::runtime::lambda::Invocation;
 use crate::runtime::settings::Settings;
 use crate::runtime::time;
 
-/// What every audit has besides its own clients.
+/// Settings, evidence, channel and paging topic of an audit.
 pub struct Base {
     /// Settings of the stack.
     pub settings: Settings,
@@ -60,9 +60,9 @@ pub struct Last {
 /// The last run: none if this is the first one, [`Unread`] if its record could not be read.
 pub type Before = Result<Option<Last>, Unread>;
 
-/// What an audit does at the end of a run, besides page and report.
+/// The result of an audit's own actions, after the pages and before the report.
 pub struct Acted<D> {
-    /// What became of it, for the function's answer.
+    /// The outcome for the function's answer.
     pub done: D,
     /// Steps for the record.
     pub steps: Vec<Step>,
@@ -90,9 +90,9 @@ pub struct Run<O, D> {
     pub run_id: String,
     /// `succeeded` or `failed`.
     pub result: &'static str,
-    /// What the check found.
+    /// The findings of the check.
     pub outcome: O,
-    /// What became of the audit's own actions.
+    /// The outcome of the audit's own actions.
     pub done: D,
     /// Dedup keys of the published pages.
     pub paged: Vec<String>,
@@ -100,32 +100,30 @@ pub struct Run<O, D> {
 
 /// An audit: its rules, actions and texts.
 pub trait Audit {
-    /// What a check finds.
+    /// The findings of a check.
     type Outcome;
-    /// What becomes of the audit's own actions.
+    /// The outcome of the audit's own actions.
     type Done;
-    /// Why a run fails. A finding is not a failure.
+    /// The cause of a failed run. A finding is not a failure.
     type Error: Failure;
 
-    /// Name of the procedure.
-    const PROCEDURE: &'static str;
     /// Time that pages and actions leave to the report.
     const REPORTING: Duration;
 
     /// Settings, evidence, channel and paging topic.
     fn base(&self) -> &Base;
 
-    /// Reads and decides, and leaves time to page, act and report. Gives also the steps for the record.
+    /// Reads and decides, and leaves time to page, act and report. Also returns the steps for the record.
     ///
     /// # Errors
     ///
-    /// Why nothing is known; the run is reported as failed.
+    /// The check could not be done; the run is reported as failed.
     fn check(
         &self,
         invocation: &Invocation,
     ) -> impl Future<Output = Result<(Self::Outcome, Vec<Step>), Self::Error>>;
 
-    /// What the run is about, for the record.
+    /// The record's subject.
     fn subject(&self) -> String;
 
     /// The findings for the record: key, `: `, sentence.

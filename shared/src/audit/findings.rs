@@ -49,9 +49,9 @@ pub struct Item {
     pub kind: String,
     /// The subject.
     pub about: String,
-    /// What is wrong.
+    /// The problem, in a sentence.
     pub sentence: String,
-    /// What to do next.
+    /// The next step.
     pub step: String,
     /// The step with placeholders such as [`NAME`]; equal for all findings that the same step cures.
     pub pattern: String,

@@ -41,10 +41,10 @@ pub struct Page {
     /// Environment of the stack.
     #[serde(default)]
     pub environment: String,
-    /// Who is responsible, with commas between several.
+    /// The responsible teams, with commas between them.
     #[serde(default)]
     pub owner: String,
-    /// Who replaces them.
+    /// Their backups.
     #[serde(default)]
     pub backup: String,
     /// Page and section of the documentation.
@@ -81,9 +81,9 @@ pub struct Alert<'a> {
     pub severity: Severity,
     /// Names of the resources, with commas between them.
     pub resource: &'a str,
-    /// What happened, and the next command.
+    /// The problem and the next command.
     pub text: String,
-    /// Who is responsible; several if the resources have several.
+    /// The responsible teams: one for each resource; [`Page::new`] drops repetitions.
     pub owners: Vec<&'a Responsible>,
     /// Page and section of the documentation, such as `docs/backups.md#regras`.
     pub runbook: &'a str,
@@ -129,7 +129,7 @@ pub(crate) fn subject(text: &str) -> String {
     text.chars().filter(char::is_ascii).take(SUBJECT_LIMIT).collect()
 }
 
-/// What became of the pages of a run.
+/// The outcome of a run's pages.
 #[derive(Debug, Default)]
 pub struct Paged {
     /// Dedup keys of those that were published.

@@ -286,7 +286,7 @@ pub(crate) static VAULT: &[Rule<Vault>] = &[
             title: ["cofre do AWS Backup cifrado", "encrypted AWS Backup vault"],
             why: [
                 "uma cópia sob a chave padrão aws/backup não pode ir para outra conta",
-                "a copy under the default key aws/backup cannot be shared with another account",
+                "a backup under the default key aws/backup cannot be copied to another account",
             ],
         },
         check: |vault, context| {
