@@ -70,6 +70,9 @@ enum Task {
         /// Only the checks whose name contains this text, and their prerequisites; or a procedure, such as rotate-random
         #[arg(long)]
         filter: Option<String>,
+        /// All parts of the checks that otherwise take turns from day to day
+        #[arg(long)]
+        full: bool,
     },
     /// Invoke a deployed function once
     ///
@@ -132,7 +135,7 @@ fn perform(task: Task, repo: &Repo) -> anyhow::Result<bool> {
         Task::Up { port, quiet } => up::up(repo, port, quiet).map(|()| true),
         Task::Down => cloud::down(repo).map(|()| true),
         Task::Demo { keep } => demo::demo(repo, keep),
-        Task::Test { filter } => test::test(repo, filter.as_deref()),
+        Task::Test { filter, full } => test::test(repo, filter.as_deref(), full),
         Task::Invoke { function, event } => function::invoke(repo, &function, &event),
         Task::Logs { function, follow } => function::logs(repo, &function, follow).map(|()| true),
         Task::Policy { action } => apply::policy(repo, action).map(|()| true),
