@@ -163,14 +163,14 @@ pub(crate) async fn repair(
             own.clone()
         }
     };
-    let mut pending = app.reporter.evidence.update(OPEN, note).await?;
+    let mut pending = app.reporter.documents.update(OPEN, note).await?;
     // If that run is recorded, only its note was left over. The rule broke again, so this repair gets a record of its own.
     if pending != own && app.reporter.look(&pending.run_id).await.is_recorded() {
         let replace = |open: &mut Vec<OpenRepair>| {
             open.retain(|other| other.run_id != pending.run_id);
             open.push(own.clone());
         };
-        app.reporter.evidence.update(OPEN, replace).await?;
+        app.reporter.documents.update(OPEN, replace).await?;
         pending = own;
     }
     let applied = apply(app, &change).await;
@@ -233,7 +233,7 @@ async fn conclude(
         return Ok(after);
     }
     let remove = |open: &mut Vec<OpenRepair>| open.retain(|other| other.run_id != pending.run_id);
-    app.reporter.evidence.update(OPEN, remove).await?;
+    app.reporter.documents.update(OPEN, remove).await?;
     Ok(after)
 }
 
@@ -277,7 +277,7 @@ pub(crate) async fn allowed(
 
 /// Finishes the repairs that an earlier run left open; returns one line for each.
 pub(crate) async fn finish_open(app: &App, context: &Context<'_>, invocation: &Invocation) -> Vec<String> {
-    let open = match app.reporter.evidence.get::<Vec<OpenRepair>>(OPEN).await {
+    let open = match app.reporter.documents.get::<Vec<OpenRepair>>(OPEN).await {
         Ok(open) => open.unwrap_or_default(),
         Err(error) => {
             app.reporter.lost("EvidenceFailures", "EvidenceFailed", &chain(&error), OPEN);

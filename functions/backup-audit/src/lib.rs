@@ -96,7 +96,7 @@ impl App {
         let names = settings::names(env, &settings)?;
         let repairs = settings::repairs(env)?;
         let reporter = Reporter::of_audit(PROCEDURE, &settings, env, aws)?;
-        if let Some((first, name)) = names.duplicate(&reporter.evidence.bucket) {
+        if let Some((first, name)) = names.duplicate(&reporter.documents.bucket) {
             let reason = format!("{first} names the same bucket, and each has rules of its own");
             return Err(EnvError::Invalid { name, reason });
         }

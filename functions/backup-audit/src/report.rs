@@ -69,7 +69,7 @@ pub(crate) async fn store(app: &App, outcome: &Outcome, invocation: &Invocation)
     let mut stored = Vec::new();
     for report in &outcome.reports {
         let key = format!("reports/{PROCEDURE}/{stamp}/{}", report.name);
-        let put = aws::s3::store(&app.s3, &app.reporter.evidence.bucket, &key, report);
+        let put = aws::s3::store(&app.s3, &app.reporter.documents.bucket, &key, report);
         let put = invocation.before_deadline(Duration::from_secs(20), put).await;
         match put.map_err(|late| chain(&late)).and_then(|put| put.map_err(|call| chain(&call))) {
             Ok(()) => stored.push((key, report.hex())),
@@ -85,7 +85,7 @@ pub(crate) async fn report(app: &App, run: Run<'_>, invocation: &Invocation) {
     let earlier = app.reporter.look(run.day).await;
     let is_weekly =
         run.week.is_none() && invocation.now.to_zoned_datetime(time::SAO_PAULO).weekday() == Weekday::Monday;
-    let bucket = &app.reporter.evidence.bucket;
+    let bucket = &app.reporter.documents.bucket;
     let folder = run
         .stored
         .first()

@@ -192,7 +192,7 @@ impl Audit for App {
     }
 
     fn place(&self) -> String {
-        format!("s3://{}/{}", self.base.reporter.evidence.bucket, table::KEY)
+        format!("s3://{}/{}", self.base.reporter.documents.bucket, table::KEY)
     }
 
     fn summary(&self, checked: &Checked, news: &News<'_>, (): &(), _: Timestamp) -> Message {

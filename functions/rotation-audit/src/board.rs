@@ -36,7 +36,7 @@ pub(crate) async fn settle(
     let work = async {
         let token = secrets::value(&app.secrets, token, None).await.map_err(BoardError::Token)?;
         let board = Board(repository.session(&token, invocation)?);
-        tasks::settle(&board, &app.base.reporter.evidence, &app.base.settings, secrets, held, invocation.now)
+        tasks::settle(&board, &app.base.reporter.documents, &app.base.settings, secrets, held, invocation.now)
             .await
     };
     let settled =

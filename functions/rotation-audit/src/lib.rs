@@ -223,7 +223,7 @@ impl Audit for App {
     }
 
     fn place(&self) -> String {
-        format!("s3://{}/evidence/{PROCEDURE}/", self.base.reporter.evidence.bucket)
+        format!("s3://{}/evidence/{PROCEDURE}/", self.base.reporter.documents.bucket)
     }
 
     fn summary(&self, Checked(secrets): &Checked, news: &News<'_>, tasks: &Tasks, now: Timestamp) -> Message {

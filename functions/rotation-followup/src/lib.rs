@@ -26,7 +26,7 @@ use shared::application::Application;
 use shared::aws::scope::Scope;
 use shared::database::Database;
 use shared::github::{Repository, Setup};
-use shared::run::evidence::Evidence;
+use shared::run::documents::Documents;
 use shared::run::paging::Pager;
 use shared::run::report::Reporter;
 use shared::runtime::endpoint::Endpoint;
@@ -127,13 +127,13 @@ impl App {
         })
     }
 
-    fn evidence(&self) -> &Evidence {
-        &self.reporter.evidence
+    fn documents(&self) -> &Documents {
+        &self.reporter.documents
     }
 
     /// Changes the journal and returns the result of `change`.
     async fn update<R>(&self, change: impl Fn(&mut Journal) -> R) -> Result<R, FollowupError> {
-        Ok(self.evidence().update(journal::NAME, change).await?)
+        Ok(self.documents().update(journal::NAME, change).await?)
     }
 
     /// Changes the execution's batch and returns the changed batch.

@@ -68,7 +68,7 @@ pub(crate) fn draft(app: &App, execution: &str, batch: &Batch, rows: &[Row], is_
 
 /// Publishes the journal's waiting pages; `false` if one is left for the next attempt or the sweep.
 pub(crate) async fn publish_pages(app: &App, invocation: &Invocation) -> bool {
-    let journal = app.evidence().get::<Journal>(journal::NAME).await;
+    let journal = app.documents().get::<Journal>(journal::NAME).await;
     let waiting = match journal {
         Ok(journal) => journal.unwrap_or_default().unpaged,
         Err(error) => {
@@ -122,7 +122,7 @@ pub(crate) async fn write_ledger(app: &App, invocation: &Invocation) {
     };
     for file in &ledger::FILES {
         let shown = app
-            .evidence()
+            .documents()
             .show(journal::NAME, file.key, file.content_type, |journal| (file.make)(journal, language));
         let shown = invocation.before_deadline(NOTING, shown).await;
         let shown = shown.map_err(|late| chain(&late)).and_then(|shown| shown.map_err(|error| chain(&error)));
@@ -148,7 +148,7 @@ fn base_draft(app: &App, run_id: &str) -> Draft {
 /// Makes sure that a pull request proposes the changelog to the team's repository.
 async fn propose_changelog(app: &App, changelog: &Changelog, invocation: &Invocation) -> Result<(), String> {
     let token = secrets::value(&app.secrets, &changelog.token, None).await.map_err(|error| chain(&error))?;
-    let journal = app.evidence().get::<Journal>(journal::NAME).await.map_err(|error| chain(&error))?;
+    let journal = app.documents().get::<Journal>(journal::NAME).await.map_err(|error| chain(&error))?;
     let language = app.settings.language;
     let content = ledger::changelog(&journal.unwrap_or_default().rows, language);
     // One branch per environment, since stacks may share a repository.

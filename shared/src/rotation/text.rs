@@ -390,7 +390,7 @@ mod tests {
             (RotationError::CurrentChanged, "--remove-from-version-id 4f1c2a7e"),
             (RotationError::NoRandomness, ""),
             (RotationError::Deadline(late), ""),
-            (RotationError::Evidence(crate::run::evidence::EvidenceError::Contended), ""),
+            (RotationError::Evidence(crate::run::documents::DocumentError::Contended(String::new())), ""),
             (RotationError::SecretsManager(call), "secretsmanager:GetSecretValue"),
         ];
         for (error, command) in failures {

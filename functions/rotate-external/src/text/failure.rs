@@ -359,7 +359,7 @@ mod tests {
     use jiff::Timestamp;
     use shared::database::{DatabaseError, ErrorKind};
     use shared::rotation::{RotationError, Step};
-    use shared::run::evidence::EvidenceError;
+    use shared::run::documents::DocumentError;
     use shared::runtime::failure::{CallError, Failure};
 
     use super::*;
@@ -435,7 +435,13 @@ mod tests {
         let rows: Vec<(RotateError, bool, Step, InForce, &[&str])> = vec![
             // The issuer accepts both credentials until the previous one is retired.
             (RotateError::NotOurs { name: "x".to_owned() }, mail, CreateSecret, Current, &[]),
-            (RotateError::Issuance(EvidenceError::Contended), mail, CreateSecret, Current, &[]),
+            (
+                RotateError::Issuance(DocumentError::Contended(String::new())),
+                mail,
+                CreateSecret,
+                Current,
+                &[],
+            ),
             (RotateError::Busy { until: at }, mail, CreateSecret, Current, &[]),
             (RotateError::NotRetired, mail, CreateSecret, Current, &["lambda invoke"]),
             (

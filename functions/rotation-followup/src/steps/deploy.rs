@@ -145,7 +145,7 @@ async fn old_values(app: &App, batch: &Batch) -> Result<BTreeMap<String, Old>, F
         if change.is_rotation {
             continue;
         }
-        let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
+        let journal: Journal = app.documents().get(journal::NAME).await?.unwrap_or_default();
         if let Some(leaked) = old::returned(change, &journal) {
             old.insert(change.secret.clone(), leaked);
             continue;

@@ -63,7 +63,7 @@ pub(crate) async fn finish(
         .await?;
     let Some(mut batch) = opened else {
         // An attempt of this step that died later closed the batch, or the execution never had one.
-        let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
+        let journal: Journal = app.documents().get(journal::NAME).await?.unwrap_or_default();
         let mut rows: Vec<_> = journal.rows.into_iter().filter(|row| row.execution == execution).collect();
         let is_paged = match (&broken, rows.is_empty()) {
             (Some(broken), true) => {
@@ -109,7 +109,7 @@ pub(crate) async fn finish(
 /// The ledger's rows of a batch.
 async fn rows(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Row>, FollowupError> {
     let mut rows = Vec::new();
-    let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
+    let journal: Journal = app.documents().get(journal::NAME).await?.unwrap_or_default();
     for change in &batch.changes {
         let max_age_days =
             app.settings.policy.rotation.secrets.get(&change.key).map(|entry| entry.max_age_days);

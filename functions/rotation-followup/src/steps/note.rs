@@ -22,7 +22,7 @@ pub(crate) async fn note(
     invocation: &Invocation,
 ) -> Result<Answer, FollowupError> {
     let now = invocation.now;
-    let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
+    let journal: Journal = app.documents().get(journal::NAME).await?.unwrap_or_default();
     let (listed, declared) = match &source {
         Source::Moved(secret) => (find_secret(app, secret).await?.into_iter().collect(), None),
         Source::Asked(secret, declared) => (vec![describe_secret(app, secret).await?], Some(declared)),

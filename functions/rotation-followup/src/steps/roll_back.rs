@@ -30,7 +30,7 @@ pub(crate) async fn roll_back(
         (Phase::Back, _) => return move_back(app, &batch).await,
         (Phase::Forward, _) => {}
     }
-    let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
+    let journal: Journal = app.documents().get(journal::NAME).await?.unwrap_or_default();
     let mut moved = Vec::new();
     let mut stayed = BTreeMap::new();
     for change in &batch.changes {

@@ -66,9 +66,7 @@ struct RecordOfRotation {
 async fn failure_of(app: &App, secret: &Listed) -> Option<RotationFailure> {
     let function = secret.function.as_deref()?;
     let procedure = ROTATORS.into_iter().find(|name| function.ends_with(&format!("-{name}")))?;
-    let of_rotation =
-        Evidence { client: app.evidence().client.clone(), bucket: app.evidence().bucket.clone(), procedure };
-    let records: Vec<RecordOfRotation> = of_rotation
+    let records: Vec<RecordOfRotation> = Evidence(&app.documents().of(procedure))
         .recent(SEARCHED)
         .await
         .map_err(|error| {
