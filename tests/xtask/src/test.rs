@@ -39,9 +39,9 @@ const SAM: &str = "sam validate and sam build for arm64";
 /// The clouds of the end-to-end tests, each with fragments of its tests' names; the last one runs all other tests. They run in
 /// parallel, because each test mostly waits. The table at the end of a run shows their times.
 const CLOUDS: [(&str, &[&str]); 6] = [
-    ("test-cloud-1", &["matrix::"]),
-    ("test-cloud-2", &["property::", "rotate_external::"]),
-    ("test-cloud-3", &["rotation_audit::", "rotation_followup::"]),
+    ("test-cloud-1", &["matrix::", "property::"]),
+    ("test-cloud-2", &["rotate_external::"]),
+    ("test-cloud-3", &["inventory_audit::", "rotation_audit::", "rotation_followup::"]),
     ("test-cloud-4", &["backup_audit::", "snapshot_create::"]),
     ("test-cloud-5", &["database::", "model::"]),
     ("test-cloud-6", &[]),
