@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::observe::describe_secret;
 use crate::rules::batch::Phase;
 use crate::rules::failure::Failed;
-use crate::{Answer, App, FollowupError, next};
+use crate::{Answer, App, FollowupError, Status};
 
 /// Notes the failure that ends the batch's current direction.
 async fn fail(app: &App, execution: &str, mut failed: Failed) -> Result<Answer, FollowupError> {
@@ -36,7 +36,7 @@ async fn fail(app: &App, execution: &str, mut failed: Failed) -> Result<Answer, 
         }
     })
     .await?;
-    Ok(next("failed"))
+    Ok(Answer::now(Status::Failed))
 }
 
 /// Rounds down to ECS's precision for the start of a deployment.

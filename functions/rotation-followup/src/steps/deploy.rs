@@ -18,7 +18,7 @@ use crate::rules::keys::{DATABASE, JWT};
 use crate::rules::readers::{Cause, Readers, Unreached};
 use crate::rules::rollout::{self, Poll, Rollout, Service};
 use crate::rules::{old, proof};
-use crate::{Answer, App, FollowupError, NOTING, aws, database, next};
+use crate::{Answer, App, FollowupError, NOTING, Status, aws, database};
 
 /// Forces a deployment of each service that reads a secret of the batch, unless its newest deployment began after the change. Deploys
 /// nothing if one of the new values certainly does not work.
@@ -95,7 +95,7 @@ pub(crate) async fn deploy(
         batch.reached.clone_from(&reached);
     })
     .await?;
-    Ok(next("deployed"))
+    Ok(Answer::now(Status::Deployed))
 }
 
 /// Checks the rollout of each deployment once.
@@ -134,7 +134,7 @@ pub(crate) async fn watch(
         return fail(app, execution, Failed::new(kind, detail)).await;
     }
     let wait_seconds = rollout::wait_seconds(poll.number, policy);
-    Ok(if is_running { Answer { status: "running", wait_seconds } } else { next("steady") })
+    Ok(if is_running { Answer::after(wait_seconds, Status::Running) } else { Answer::now(Status::Steady) })
 }
 
 /// Old values that came back in the batch without a rotation, by the secret's ARN. Only for secrets whose value the function may

@@ -9,8 +9,9 @@ use shared::policy::EndSessions;
 use shared::run::ledger::Line;
 use shared::runtime::failure::chain;
 use shared::runtime::lambda::Invocation;
+use shared::workflow::Run;
 
-use crate::event::Source;
+use crate::event::{Source, Step};
 use crate::observe::{count_tasks, current_versions};
 use crate::report::{draft, publish_pages, report_broken, write_ledger};
 use crate::rules::batch::Batch;
@@ -19,7 +20,7 @@ use crate::rules::journal::{self, Journal};
 use crate::rules::keys::JWT;
 use crate::rules::row::Row;
 use crate::text;
-use crate::{Answer, App, FollowupError, database, next};
+use crate::{Answer, App, FollowupError, Status, database};
 
 /// Reserved for the page, the message and the record after the sessions are ended.
 const REPORTING: Duration = Duration::from_secs(60);
@@ -34,18 +35,18 @@ pub(crate) async fn record(
     let rows = rows(app, &batch, invocation.now).await?;
     app.amend_batch(execution, |batch| batch.rows.clone_from(&rows)).await?;
     write_ledger(app, invocation).await;
-    Ok(next("recorded"))
+    Ok(Answer::now(Status::Recorded))
 }
 
 /// Ends sessions, pages, reports and records, and closes the batch. One of these may fail without preventing the next.
 pub(crate) async fn finish(
     app: &App,
-    execution: &str,
-    broken: Option<(Failed, Option<Source>)>,
+    run: &Run<Step, Source>,
     retired: Vec<Line>,
     invocation: &Invocation,
 ) -> Result<Answer, FollowupError> {
-    let (broken, source) = broken.unzip();
+    let execution = run.execution.as_str();
+    let broken = run.broken.as_ref().map(|broken| Failed::new(&broken.kind, &broken.detail));
     if let Some(broken) = &broken {
         tracing::warn!(message = broken.detail, failure = broken.kind);
     }
@@ -67,7 +68,7 @@ pub(crate) async fn finish(
         let mut rows: Vec<_> = journal.rows.into_iter().filter(|row| row.execution == execution).collect();
         let is_paged = match (&broken, rows.is_empty()) {
             (Some(broken), true) => {
-                report_broken(app, execution, broken, source.flatten().as_ref(), invocation).await
+                report_broken(app, execution, broken, run.input.as_ref(), invocation).await
             }
             _ => {
                 write_ledger(app, invocation).await;
@@ -162,7 +163,7 @@ async fn end_sessions(
 fn answer(is_paged: bool, is_good: bool) -> Result<Answer, FollowupError> {
     match (is_paged, is_good) {
         (false, _) => Err(FollowupError::PageFailed),
-        (true, true) => Ok(next("succeeded")),
-        (true, false) => Ok(next("failed")),
+        (true, true) => Ok(Answer::now(Status::Succeeded)),
+        (true, false) => Ok(Answer::now(Status::Failed)),
     }
 }
