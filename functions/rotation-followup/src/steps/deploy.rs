@@ -15,6 +15,7 @@ use crate::rules::change::Change;
 use crate::rules::failure::Failed;
 use crate::rules::journal::{self, Journal};
 use crate::rules::keys::{DATABASE, JWT};
+use crate::rules::kind::Kind;
 use crate::rules::readers::{Cause, Readers, Unreached};
 use crate::rules::rollout::{self, Poll, Rollout, Service};
 use crate::rules::{old, proof};
@@ -127,9 +128,9 @@ pub(crate) async fn watch(
                 is_running = true;
                 continue;
             }
-            Rollout::Failed(detail) => ("RolloutFailed", detail),
-            Rollout::Unfinished(detail) => ("RolloutUnfinished", detail),
-            Rollout::OthersFailed(detail) => ("OthersRolloutFailed", detail),
+            Rollout::Failed(detail) => (Kind::RolloutFailed, detail),
+            Rollout::Unfinished(detail) => (Kind::RolloutUnfinished, detail),
+            Rollout::OthersFailed(detail) => (Kind::OthersRolloutFailed, detail),
         };
         return fail(app, execution, Failed::new(kind, detail)).await;
     }
@@ -197,7 +198,7 @@ async fn find_refused(
         };
         if let Some(why) = why {
             let detail = format!("{} {}: {why}", change.name, change.version);
-            return Ok(Some(Failed::of(&change.key, "ValueRefused", detail)));
+            return Ok(Some(Failed::of(&change.key, Kind::ValueRefused, detail)));
         }
     }
     Ok(None)

@@ -15,9 +15,10 @@ use crate::event::{Source, Step};
 use crate::observe::{count_tasks, current_versions};
 use crate::report::{draft, publish_pages, report_broken, write_ledger};
 use crate::rules::batch::Batch;
-use crate::rules::failure::{Failed, SESSIONS};
+use crate::rules::failure::Failed;
 use crate::rules::journal::{self, Journal};
 use crate::rules::keys::JWT;
+use crate::rules::kind::Kind;
 use crate::rules::row::Row;
 use crate::text;
 use crate::{Answer, App, FollowupError, Status, database};
@@ -46,9 +47,9 @@ pub(crate) async fn finish(
     invocation: &Invocation,
 ) -> Result<Answer, FollowupError> {
     let execution = run.execution.as_str();
-    let broken = run.broken.as_ref().map(|broken| Failed::new(&broken.kind, &broken.detail));
+    let broken = run.broken.as_ref().map(|broken| Failed::new(broken.kind.as_str(), &broken.detail));
     if let Some(broken) = &broken {
-        tracing::warn!(message = broken.detail, failure = broken.kind);
+        tracing::warn!(message = broken.detail, failure = broken.kind.as_str());
     }
     let opened = app
         .update(|journal| {
@@ -84,8 +85,8 @@ pub(crate) async fn finish(
     let is_alive = rows.iter().any(Row::is_leak_alive);
     let is_good = batch.failures.is_empty() && !is_alive;
     // Don't page for a superseded batch: the newer change has its own follow-up.
-    let is_superseded =
-        batch.changes.len() == 1 && batch.failures.first().is_some_and(|failed| failed.kind == "Superseded");
+    let is_superseded = batch.changes.len() == 1
+        && batch.failures.first().is_some_and(|failed| failed.kind == Kind::Superseded);
     let runs = if is_good { Vec::new() } else { count_tasks(app, &batch).await };
     let current = if is_good { BTreeMap::new() } else { current_versions(app, &batch).await };
     let stack = text::Stack {
@@ -150,7 +151,7 @@ async fn end_sessions(
         .amend_batch(execution, |batch| match &revoked {
             Ok(count) => batch.sessions_ended = Some(*count),
             Err(why) => {
-                let failed = Failed::of(JWT, SESSIONS, why.clone());
+                let failed = Failed::of(JWT, Kind::SessionsNotEnded, why.clone());
                 if !batch.failures.contains(&failed) {
                     batch.failures.push(failed);
                 }
