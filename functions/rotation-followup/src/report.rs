@@ -8,6 +8,7 @@ use shared::runtime::failure::chain;
 use shared::runtime::lambda::Invocation;
 use shared::runtime::language::Language;
 use shared::runtime::time;
+use shared::workflow;
 
 use crate::event::Source;
 use crate::rules::batch::Batch;
@@ -101,17 +102,18 @@ pub(crate) async fn report_broken(
     source: Option<&Source>,
     invocation: &Invocation,
 ) -> bool {
-    let broken_page = broken::broken_page(&app.settings, execution, failed, source);
-    let is_paged = page(app, execution, &broken_page, invocation).await;
-    let begun = app.reporter.look(execution).await;
     let draft = Draft {
         subject: format!("execution {execution}"),
         findings: vec![format!("{}: {}", failed.kind, failed.detail)],
         ..base_draft(app, execution)
     };
-    let message = broken::broken(&app.settings, execution, failed, source);
-    app.reporter.report(draft, Some(&message), begun, invocation).await;
-    is_paged
+    let report = workflow::Failed {
+        page: &broken::broken_page(&app.settings, execution, failed, source),
+        once: execution,
+        message: &broken::broken(&app.settings, execution, failed, source),
+        draft,
+    };
+    report.report(&app.pager, &app.reporter, invocation).await
 }
 
 /// Writes the ledger and the changelog, and proposes the changelog. The next follow-up repeats a failed part.

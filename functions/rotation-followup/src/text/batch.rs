@@ -12,14 +12,14 @@ use crate::PROCEDURE;
 use crate::rules::batch::Batch;
 use crate::rules::keys::{ADMIN, JWT, RETIRED_BY, WEBHOOK};
 use crate::rules::proof::Outcome;
-use crate::rules::row::{Leak, Row};
+use crate::rules::row::{Ending, Leak, Row};
 
 /// The message at the end of a batch.
 pub(crate) fn message(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Message {
     let settings = stack.settings;
     let (language, environment) = (settings.language, &settings.environment);
     let keys = keys(batch);
-    let is_unproved = rows.iter().any(|row| row.outcome == "unproved");
+    let is_unproved = rows.iter().any(|row| row.outcome == Ending::Unproved);
     let leaks = leaks(stack, rows);
     let title = if batch.failures.is_empty() && rows.iter().any(Row::is_leak_alive) {
         language.pick(
@@ -218,7 +218,7 @@ fn version_line(row: &Row, language: Language) -> String {
         row.secret,
         row.previous.as_deref().unwrap_or("—"),
         row.version,
-        ledger::outcome(&row.outcome, language),
+        ledger::outcome(row.outcome, language),
         language.pick("vence em", "due by"),
     )
 }

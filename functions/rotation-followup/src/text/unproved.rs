@@ -15,7 +15,7 @@ pub(super) fn cures(stack: &Stack<'_>, batch: &Batch) -> Vec<String> {
     let mut cures: Vec<String> = Vec::new();
     let of_proofs = batch.proofs.iter().filter(|proof| proof.outcome == Outcome::Unproved);
     let of_readers = batch.unreached.values().flatten().map(|it| cure_of_reader(stack, it));
-    for cure in of_proofs.filter_map(|proof| cure(stack, batch, &proof.kind)).chain(of_readers) {
+    for cure in of_proofs.filter_map(|proof| cure(stack, batch, proof.kind.as_str())).chain(of_readers) {
         if !cures.contains(&cure) {
             cures.push(cure);
         }
