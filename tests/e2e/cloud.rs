@@ -574,12 +574,14 @@ fn element(answer: &str, tag: &str) -> String {
 
 /// Polls until `look` finds something; otherwise fails the test with `what`.
 pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
-    // Each poll costs the cloud CPU time, and several clouds share the processors.
-    for _ in 0..2000 {
+    // Each poll costs the cloud CPU time, and several clouds share the processors: poll ever less often.
+    let mut pause = Duration::from_millis(20);
+    for _ in 0..600 {
         if let Some(found) = look().await {
             return found;
         }
-        tokio::time::sleep(Duration::from_millis(30)).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 5 / 4).min(Duration::from_millis(200));
     }
     panic!("never seen: {what}");
 }

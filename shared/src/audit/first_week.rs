@@ -75,14 +75,11 @@ impl FirstWeek {
     pub fn line(&self, held: Held, place: &str, language: Language) -> String {
         let until = time::local(self.until);
         let Held { pages, tasks } = held;
-        match language {
-            Language::Portuguese => format!(
-                "*Primeira semana* desta auditoria, até {until}: só o que é crítico aciona o pager, e o canal recebe só o que muda. Retidos até lá: {pages} página(s), {tasks} tarefa(s). Tudo está em {place}."
-            ),
-            Language::English => format!(
-                "*First week* of this audit, until {until}: only what is critical pages, and the channel gets only what changes. Held back until then: {pages} page(s), {tasks} task(s). Everything is in {place}."
-            ),
-        }
+        crate::tr!(
+            language,
+            "*Primeira semana* desta auditoria, até {until}: só o que é crítico aciona o pager, e o canal recebe só o que muda. Retidos até lá: {pages} página(s), {tasks} tarefa(s). Tudo está em {place}.",
+            "*First week* of this audit, until {until}: only what is critical pages, and the channel gets only what changes. Held back until then: {pages} page(s), {tasks} task(s). Everything is in {place}.",
+        )
     }
 
     /// Lines for a summary: the number of findings by kind, and the first groups with their commands. `groups` are in the order
@@ -107,10 +104,11 @@ impl FirstWeek {
         lines.extend(reported.map(|(number, group)| format!("{number}. {}", group.text(language, "*"))));
         let more = groups.len().saturating_sub(SHOWN);
         if more > 0 {
-            lines.push(match language {
-                Language::Portuguese => format!("… e mais {more} grupo(s), em {place}."),
-                Language::English => format!("… and {more} more group(s), in {place}."),
-            });
+            lines.push(crate::tr!(
+                language,
+                "… e mais {more} grupo(s), em {place}.",
+                "… and {more} more group(s), in {place}.",
+            ));
         }
         lines
     }

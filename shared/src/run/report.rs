@@ -58,14 +58,11 @@ impl Unread {
     /// The line for the channel.
     pub fn text(&self, language: Language) -> String {
         let Self(reason) = self;
-        match language {
-            Language::Portuguese => format!(
-                "*Não se sabe o que é novo*: o registro anterior não pôde ser lido ({reason}). Abaixo está tudo o que há; o que mudou, a próxima auditoria diz."
-            ),
-            Language::English => format!(
-                "*New findings are unknown*: the last record could not be read ({reason}). All findings follow; the next audit reports what changed."
-            ),
-        }
+        crate::tr!(
+            language,
+            "*Não se sabe o que é novo*: o registro anterior não pôde ser lido ({reason}). Abaixo está tudo o que há; o que mudou, a próxima auditoria diz.",
+            "*New findings are unknown*: the last record could not be read ({reason}). All findings follow; the next audit reports what changed.",
+        )
     }
 }
 

@@ -94,10 +94,11 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
     }
     let more = if is_summary { 0 } else { shown.count.saturating_sub(SHOWN) };
     if more > 0 {
-        lines.push(match language {
-            Language::Portuguese => format!("… e mais {more}, no relatório."),
-            Language::English => format!("… and {more} more, in the report."),
-        });
+        lines.push(shared::tr!(
+            language,
+            "… e mais {more}, no relatório.",
+            "… and {more} more, in the report.",
+        ));
     }
     if outcome.resolved_count > 0 {
         let named: Vec<_> = outcome.resolved.iter().take(NAMED).map(String::as_str).collect();

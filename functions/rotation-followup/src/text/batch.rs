@@ -181,14 +181,11 @@ fn living_tokens(stack: &Stack<'_>, row: &Row) -> Option<String> {
     let until = row.made?.checked_add(jiff::SignedDuration::from_hours(24)).ok()?;
     let until = time::local(until);
     let rotate = stack.jwt.map(|jwt| command("rotate-secret", jwt)).unwrap_or_default();
-    Some(match stack.settings.language {
-        Language::Portuguese => format!(
-            "Tokens de acesso que a senha anterior deu valem até {until} (`JWT_EXPIRES_IN` de um dia, se não foi mudado); os refresh tokens foram revogados. Para encerrá-los já, rotacionar a chave que os assina: {rotate}"
-        ),
-        Language::English => format!(
-            "Access tokens issued for the previous password stay valid until {until} (if `JWT_EXPIRES_IN` is the default of one day); the refresh tokens are revoked. To end the access tokens now, rotate the key that signs them: {rotate}"
-        ),
-    })
+    Some(shared::tr!(
+        stack.settings.language,
+        "Tokens de acesso que a senha anterior deu valem até {until} (`JWT_EXPIRES_IN` de um dia, se não foi mudado); os refresh tokens foram revogados. Para encerrá-los já, rotacionar a chave que os assina: {rotate}",
+        "Access tokens issued for the previous password stay valid until {until} (if `JWT_EXPIRES_IN` is the default of one day); the refresh tokens are revoked. To end the access tokens now, rotate the key that signs them: {rotate}",
+    ))
 }
 
 /// The command that retires a leaked value now. The function that retires it retries every hour.
