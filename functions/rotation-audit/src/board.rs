@@ -31,7 +31,7 @@ pub(crate) async fn settle(
     held: bool,
     invocation: &Invocation,
 ) -> Acted<Tasks> {
-    let mut acted = Acted { done: Tasks::default(), steps: Vec::new(), has_news: false };
+    let mut acted = Acted { done: Tasks::default(), steps: Vec::new(), lines: Vec::new(), has_news: false };
     let Some((repository, token)) = &app.board else { return acted };
     let work = async {
         let token = secrets::value(&app.secrets, token, None).await.map_err(BoardError::Token)?;

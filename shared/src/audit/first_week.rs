@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use crate::audit::findings::Group;
+use crate::run::evidence::Step;
 use crate::run::paging::{self, Page, Severity};
 use crate::runtime::language::Language;
 use crate::runtime::time;
@@ -69,6 +70,12 @@ impl FirstWeek {
     /// that no earlier run sent a message.
     pub fn is_summary(&self, is_first: bool, new: usize) -> bool {
         new > FEW || (is_first && self.is_first_day)
+    }
+
+    /// The record's step about what is held back.
+    pub fn step(&self, held: Held) -> Step {
+        let Held { pages, tasks } = held;
+        Step::now("first week", format!("{pages} pages and {tasks} tasks held back until {}", self.until))
     }
 
     /// The line about what is held back, and where all findings are.
