@@ -574,14 +574,12 @@ fn element(answer: &str, tag: &str) -> String {
 
 /// Polls until `look` finds something; otherwise fails the test with `what`.
 pub(crate) async fn eventually<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> T {
-    // Each poll costs the cloud CPU time, and several clouds share the processors: poll ever less often.
-    let mut pause = Duration::from_millis(20);
-    for _ in 0..600 {
+    // Each poll costs the cloud CPU time, and several clouds share the processors.
+    for _ in 0..2000 {
         if let Some(found) = look().await {
             return found;
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 5 / 4).min(Duration::from_millis(200));
+        tokio::time::sleep(Duration::from_millis(30)).await;
     }
     panic!("never seen: {what}");
 }
