@@ -3,8 +3,6 @@
 #[cfg(feature = "csv")]
 pub mod csv;
 #[cfg(feature = "evidence")]
-pub mod documents;
-#[cfg(feature = "evidence")]
 pub mod evidence;
 #[cfg(feature = "report")]
 pub mod in_force;

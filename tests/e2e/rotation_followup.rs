@@ -1280,7 +1280,7 @@ async fn course(world: &World, execution: &str, times: usize) {
     };
     let arn = world.cloud.secrets.describe_secret().secret_id(JWT).send().await.unwrap().arn.unwrap();
     let event = json!({"detail-type": "Secret Label Updated", "resources": [arn], "detail": {"labelUpdated": "AWSCURRENT"}});
-    assert_eq!(repeated("note", json!({"input": event})).await, "waiting");
+    assert_eq!(repeated("note", json!({"source": event})).await, "waiting");
     assert_eq!(repeated("take", json!({})).await, "taken");
     assert_eq!(repeated("deploy", json!({})).await, "deployed");
     watched().await;

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use shared::aws::snapshots::{
     self, Database, ENVIRONMENT, EXPIRES_ON, Kind, MANAGED_BY, PROJECT, Progress, progress,
 };
-use shared::run::documents::DocumentError;
-use shared::run::evidence::Step;
+use shared::run::evidence::{EvidenceError, Step};
 use shared::runtime::failure::chain;
 
 use crate::rules::copies;
@@ -24,7 +23,7 @@ pub(crate) async fn copy(
     facts: &Facts,
     copies: &[Snapshot],
     run: &mut Run,
-) -> Result<Option<String>, DocumentError> {
+) -> Result<Option<String>, EvidenceError> {
     let named = || Database { id: app.instance.clone(), ..Database::default() };
     let database = match &facts.database {
         Some(Ok(database)) => database.clone(),

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::civil::Date;
-use shared::run::documents::DocumentError;
-use shared::run::evidence::Step;
+use shared::run::evidence::{EvidenceError, Step};
 use shared::runtime::failure::{CallError, chain};
 use shared::runtime::settings::Settings;
 
@@ -25,7 +24,7 @@ pub(crate) async fn delete_expired(
     today: Date,
     in_use: &BTreeSet<String>,
     run: &mut Run,
-) -> Result<(), DocumentError> {
+) -> Result<(), EvidenceError> {
     if matches!(facts.away, Some(Err(_))) {
         run.steps.push(Step::now(
             "delete expired snapshots",

@@ -8,12 +8,11 @@ use shared::run::ledger::Line;
 
 use super::act::Act;
 use super::change::{Change, Reason};
-use super::failure::{Failed, implicates};
+use super::failure::{Failed, REFUSALS, SESSIONS, implicates};
 use super::keys::{ADMIN, JWT, RETIRED_BY};
-use super::kind::Kind;
 use super::proof::{self, Outcome, Proof};
 use super::readers::Unreached;
-use super::row::{Ending, Leak, Row};
+use super::row::{Leak, Row};
 
 /// Another execution takes over a batch this long after the last sign of life of its execution.
 pub(crate) const LEASE: SignedDuration = SignedDuration::from_mins(185);
@@ -138,7 +137,7 @@ impl Batch {
     /// Whether all labels went back before any deployment.
     pub(crate) fn was_never_deployed(&self) -> bool {
         self.phase == Phase::Back
-            && self.failures.first().is_some_and(|failed| failed.kind.prevents_deployment())
+            && self.failures.first().is_some_and(|failed| REFUSALS.contains(&failed.kind.as_str()))
             && self.changes.iter().all(|change| self.moved.contains(&change.secret))
     }
 
@@ -151,7 +150,7 @@ impl Batch {
 
     /// Whether the rollback has failed too.
     pub(crate) fn has_failed_twice(&self) -> bool {
-        let of_directions = self.failures.iter().filter(|failed| failed.kind != Kind::SessionsNotEnded);
+        let of_directions = self.failures.iter().filter(|failed| failed.kind != SESSIONS);
         self.phase == Phase::Back && of_directions.count() > 1
     }
 
@@ -165,7 +164,7 @@ impl Batch {
             let is_implicated = |key: &str| implicates(failed, key);
             let is_by_another = self.changes.iter().any(|other| is_implicated(&other.key));
             // After a rollback every service runs with the values in force.
-            let was_deployed = self.phase == Phase::Back || !failed.kind.prevents_deployment();
+            let was_deployed = self.phase == Phase::Back || !REFUSALS.contains(&failed.kind.as_str());
             is_implicated(&change.key) || !(is_by_another && was_deployed)
         };
         self.failures.iter().find(is_of)
@@ -246,10 +245,10 @@ impl Batch {
             _ => is_proved,
         } && leak.as_ref().is_none_or(|leak| *leak == Leak::Dead);
         let outcome = match failure {
-            Some(_) if has_moved && !self.has_failed_twice() => Ending::RolledBack,
-            Some(_) => Ending::Failed,
-            None if is_proved => Ending::Proved,
-            None => Ending::Unproved,
+            Some(_) if has_moved && !self.has_failed_twice() => "rolled back",
+            Some(_) => "failed",
+            None if is_proved => "proved",
+            None => "unproved",
         };
         let (reason, by) = match (&change.declared, act) {
             (Some(declared), _) => (declared.reason, Some(declared.by.clone())),
@@ -273,7 +272,7 @@ impl Batch {
             made: change.made,
             started: change.noticed,
             ended: now,
-            outcome,
+            outcome: outcome.to_owned(),
             failure: failure.cloned(),
             services,
             pinned: unreached.iter().map(|it| format!("{} ({})", it.reader, it.cause.detail())).collect(),

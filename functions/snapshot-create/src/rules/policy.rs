@@ -1,15 +1,14 @@
 //! The meaning of RDS's statuses for a deploy.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use shared::aws::snapshots::{self, Progress};
 
 use super::snapshot::Snapshot;
 
 /// How far a deploy's snapshot is.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[cfg_attr(test, derive(serde::Deserialize))]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+pub(crate) enum Status {
     /// Not done yet.
     Creating,
     /// It can be restored.

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use shared::audit::findings::{about_of, key_of};
-
-use super::finding::{Finding, Judged, key};
+use super::finding::{Finding, Judged, key, key_of};
 use super::scope::covers;
 use crate::event::Trigger;
 
@@ -34,7 +32,7 @@ pub(crate) fn changes(
         .map(|(subject, _, _)| subject.label())
         .collect();
     let is_unseen = |key: &str| {
-        let label = about_of(key);
+        let label = key.split_once(' ').map_or("", |(_, label)| label);
         unseen.iter().any(|unseen| match unseen.strip_prefix("region") {
             Some(region) => label.ends_with(region),
             None => label == unseen,
