@@ -22,3 +22,5 @@ pub mod run;
 pub mod runtime;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(feature = "paging")]
+pub mod workflow;

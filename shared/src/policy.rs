@@ -943,6 +943,11 @@ impl Polls {
         within(format!("{path}.times"), self.times, 1, 200)
     }
 
+    /// Whether the policy allows no poll after this one, counted from 1. The number may exceed the limit if that was lowered.
+    pub fn is_last(&self, poll: u16) -> bool {
+        poll >= self.times
+    }
+
     /// Total duration of all polls, in seconds.
     pub fn seconds(&self) -> u32 {
         u32::from(self.every_seconds) * u32::from(self.times)

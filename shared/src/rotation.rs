@@ -24,6 +24,7 @@ use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
+use crate::run::documents::Documents;
 use crate::run::evidence::{self, Draft};
 use crate::run::report::{Begun, Reporter};
 use crate::runtime::env::{Env, EnvError};
@@ -198,7 +199,7 @@ impl Attempt<'_> {
     pub async fn pending(&self) -> Result<Version, RotationError> {
         let found = self.version(&self.request.token, Some("AWSPENDING")).await?;
         let found = found.ok_or(RotationError::EmptyPending)?;
-        if seal::is_ours(&self.base.reporter.evidence, self.request, &found.value).await? {
+        if seal::is_ours(&self.base.reporter.documents, self.request, &found.value).await? {
             return Ok(found);
         }
         let current = match self.request.step {
@@ -217,7 +218,7 @@ impl Attempt<'_> {
     ///
     /// [`RotationError::Evidence`].
     pub async fn was_made(&self, version: &str) -> Result<bool, RotationError> {
-        was_made(&self.base.reporter.evidence, &self.request.secret_id, version).await
+        was_made(&self.base.reporter.documents, &self.request.secret_id, version).await
     }
 
     /// The current value; none if the secret never had one.
@@ -263,18 +264,14 @@ impl Attempt<'_> {
 /// # Errors
 ///
 /// [`RotationError::Evidence`].
-pub async fn was_made(
-    evidence: &evidence::Evidence,
-    secret_id: &str,
-    version: &str,
-) -> Result<bool, RotationError> {
+pub async fn was_made(documents: &Documents, secret_id: &str, version: &str) -> Result<bool, RotationError> {
     let request = Request {
         secret_id: secret_id.to_owned(),
         token: version.to_owned(),
         rotation_token: None,
         step: Step::CreateSecret,
     };
-    seal::exists(evidence, &request).await
+    seal::exists(documents, &request).await
 }
 
 /// The tags that configure a secret's rotation, without their prefix.
@@ -407,7 +404,7 @@ async fn create<R: Rotation>(rotation: &R, attempt: &Attempt<'_>) -> Result<Outc
     }
     let current = attempt.current().await?;
     let value = rotation.compose(attempt, current.as_ref()).await?;
-    seal::save(&attempt.base.reporter.evidence, attempt.request, &value).await?;
+    seal::save(&attempt.base.reporter.documents, attempt.request, &value).await?;
     let put = aws::put_pending(&attempt.base.secrets, attempt.request, &value).await;
     if put.map_err(RotationError::from)? {
         return Ok(Outcome::Created);

@@ -3,6 +3,8 @@
 #[cfg(feature = "csv")]
 pub mod csv;
 #[cfg(feature = "evidence")]
+pub mod documents;
+#[cfg(feature = "evidence")]
 pub mod evidence;
 #[cfg(feature = "report")]
 pub mod in_force;

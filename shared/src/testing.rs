@@ -10,6 +10,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_secretsmanager::config::{Credentials, HttpClient, SharedCredentialsProvider};
 use aws_smithy_http_client::test_util::{ReplayEvent, StaticReplayClient, infallible_client_fn};
 use aws_smithy_types::body::SdkBody;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::runtime::language::Language;
@@ -25,6 +26,23 @@ pub fn settings(function: &str, language: Language) -> Settings {
         code_version: "4f2c1b7".to_owned(),
         language,
         policy: "".parse().unwrap(),
+    }
+}
+
+/// Checks that a state machine calls only steps and compares only statuses that its function knows. Without this, a misspelt
+/// status would silently take a choice's default branch.
+pub fn check_words<S: DeserializeOwned, A: DeserializeOwned>(definition: &str) {
+    let words = |mark: &str, end: char| -> Vec<Value> {
+        let each = definition.split(mark).skip(1).filter_map(|rest| Some(rest.split_once(end)?.0.into()));
+        each.collect()
+    };
+    let (steps, statuses) = (words("\"step\": \"", '"'), words("status = '", '\''));
+    assert!(!steps.is_empty() && !statuses.is_empty());
+    for step in steps {
+        serde_json::from_value::<S>(step).unwrap();
+    }
+    for status in statuses {
+        serde_json::from_value::<A>(status).unwrap();
     }
 }
 

@@ -163,14 +163,14 @@ pub(crate) async fn repair(
             own.clone()
         }
     };
-    let mut pending = app.reporter.evidence.update(OPEN, note).await?;
+    let mut pending = app.base.reporter.documents.update(OPEN, note).await?;
     // If that run is recorded, only its note was left over. The rule broke again, so this repair gets a record of its own.
-    if pending != own && app.reporter.look(&pending.run_id).await.is_recorded() {
+    if pending != own && app.base.reporter.look(&pending.run_id).await.is_recorded() {
         let replace = |open: &mut Vec<OpenRepair>| {
             open.retain(|other| other.run_id != pending.run_id);
             open.push(own.clone());
         };
-        app.reporter.evidence.update(OPEN, replace).await?;
+        app.base.reporter.documents.update(OPEN, replace).await?;
         pending = own;
     }
     let applied = apply(app, &change).await;
@@ -218,8 +218,8 @@ async fn conclude(
         after: &after_text,
         holds: after == Verdict::Pass,
     };
-    let message = text::repaired(&app.settings, &pending.run_id, &repaired);
-    let look = app.reporter.look(&pending.run_id).await;
+    let message = text::repaired(&app.base.settings, &pending.run_id, &repaired);
+    let look = app.base.reporter.look(&pending.run_id).await;
     let draft = Draft {
         steps: vec![
             Step::now("before", &pending.before),
@@ -228,12 +228,12 @@ async fn conclude(
         ],
         ..app.draft(&pending.run_id, "repair", pending.arn.clone(), result, invocation)
     };
-    if !app.reporter.report(draft, Some(&message), look, invocation).await {
+    if !app.base.reporter.report(draft, Some(&message), look, invocation).await {
         // Keep the note, so that the next run records the repair.
         return Ok(after);
     }
     let remove = |open: &mut Vec<OpenRepair>| open.retain(|other| other.run_id != pending.run_id);
-    app.reporter.evidence.update(OPEN, remove).await?;
+    app.base.reporter.documents.update(OPEN, remove).await?;
     Ok(after)
 }
 
@@ -277,10 +277,10 @@ pub(crate) async fn allowed(
 
 /// Finishes the repairs that an earlier run left open; returns one line for each.
 pub(crate) async fn finish_open(app: &App, context: &Context<'_>, invocation: &Invocation) -> Vec<String> {
-    let open = match app.reporter.evidence.get::<Vec<OpenRepair>>(OPEN).await {
+    let open = match app.base.reporter.documents.get::<Vec<OpenRepair>>(OPEN).await {
         Ok(open) => open.unwrap_or_default(),
         Err(error) => {
-            app.reporter.lost("EvidenceFailures", "EvidenceFailed", &chain(&error), OPEN);
+            app.base.reporter.lost("EvidenceFailures", "EvidenceFailed", &chain(&error), OPEN);
             return Vec::new();
         }
     };

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use shared::run::evidence::EvidenceError;
+use shared::run::documents::DocumentError;
 use shared::runtime::event::InvalidEvent;
 use shared::runtime::failure::{CallError, Failure};
 use shared::runtime::lambda::DeadlineExceeded;
@@ -25,7 +25,7 @@ pub enum AuditError {
     File(String),
     /// A note for later runs could not be read or written.
     #[error("the audit's notes could not be read or written")]
-    Note(#[from] EvidenceError),
+    Note(#[from] DocumentError),
     /// The rule has no repair.
     #[error("rule {0} has no repair; run the finding's command instead")]
     NoRepair(String),

@@ -2,14 +2,16 @@
 //!
 //! Trigger: a schedule; or a person, for one resource or for a repair (`event.rs`). `observe.rs` reads AWS section by section
 //! (`sweep.rs`, `aws/`), has the rules judge the facts (`rules/`), collects the verdicts in files (`findings.rs`) and
-//! compares them with the previous run (`previous.rs`). Then the run pages (`page.rs`, SNS), applies the repairs that the stack
-//! allows (`apply.rs`), stores the reports, posts the changes and writes the day's record (`report.rs`).
+//! compares them with the previous run (`previous.rs`). `shared::audit::course` is the course of a run (`audit.rs`): it pages
+//! (`page.rs`), applies the repairs that the stack allows (`apply.rs`), stores the reports (`report.rs`), posts the changes and
+//! writes the day's record.
 //!
 //! A resource that could not be read is unknown: neither in order nor failing. A run with unknown verdicts does not succeed.
 //!
 //! Source: the guide, 1, 2.1, 2.2 and 2.3, and section 7 of the application's facts.
 
 mod apply;
+mod audit;
 mod aws;
 mod error;
 mod event;
@@ -29,19 +31,14 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use jiff::Timestamp;
 use serde_json::Value;
-use shared::audit::first_week::{self, FirstWeek};
-use shared::run::evidence::{Draft, Step};
-use shared::run::paging::Pager;
-use shared::run::report::Reporter;
+use shared::audit::course::Base;
+use shared::run::evidence::Draft;
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::lambda::{Invocation, patient};
-use shared::runtime::settings::Settings;
 use shared::runtime::time;
 
 pub use error::AuditError;
 use event::Event;
-use previous::Latest;
-use report::Run;
 pub use report::{Answer, Report};
 use rules::Context;
 use rules::facts::Lock;
@@ -59,7 +56,7 @@ const REPORTING: Duration = Duration::from_secs(60);
 
 /// Settings and clients of an invocation; built once per cold start.
 pub struct App {
-    settings: Settings,
+    base: Base,
     rds: aws_sdk_rds::Client,
     s3: aws_sdk_s3::Client,
     dynamodb: aws_sdk_dynamodb::Client,
@@ -67,8 +64,6 @@ pub struct App {
     iam: aws_sdk_iam::Client,
     control: aws_sdk_cloudcontrol::Client,
     s3_control: aws_sdk_s3control::Client,
-    pager: Pager,
-    reporter: Reporter,
     names: Names,
     place: Place,
     cluster: String,
@@ -81,7 +76,7 @@ pub struct App {
 }
 
 impl App {
-    /// Reads the settings and creates the clients. Settings: those of [`Settings`], [`Reporter`] and [`Pager`],
+    /// Reads the settings and creates the clients. Settings: those of [`Base`],
     /// `DATABASE_INSTANCE_ID`, `ECS_CLUSTER_NAME`, `ACCOUNT_ID`, `UPLOADS_MARKER`, `EVIDENCE_LOCK_MODE`, `EVIDENCE_LOCK_DAYS` and
     /// `OWN_PROCEDURES`. Optional: `ATTACHMENTS_BUCKET` (default: `project-environment-attachments`), `UPLOADS_BUCKET`,
     /// `TERRAFORM_STATE_BUCKET`, `TERRAFORM_LOCK_TABLE`, `GRAFANA_BUCKET`, `APP_KMS_KEY_ARN` and `BACKUP_REPAIRS`, a
@@ -91,12 +86,11 @@ impl App {
     ///
     /// [`EnvError`] for the first setting that is missing or wrong.
     pub fn new(env: &Env<'_>, aws: &SdkConfig) -> Result<Self, EnvError> {
-        let settings = Settings::from_env(env)?;
+        let base = Base::new(PROCEDURE, env, aws)?;
         let patient = patient(aws);
-        let names = settings::names(env, &settings)?;
+        let names = settings::names(env, &base.settings)?;
         let repairs = settings::repairs(env)?;
-        let reporter = Reporter::of_audit(PROCEDURE, &settings, env, aws)?;
-        if let Some((first, name)) = names.duplicate(&reporter.evidence.bucket) {
+        if let Some((first, name)) = names.duplicate(&base.reporter.documents.bucket) {
             let reason = format!("{first} names the same bucket, and each has rules of its own");
             return Err(EnvError::Invalid { name, reason });
         }
@@ -108,13 +102,11 @@ impl App {
             iam: shared::patient!(aws_sdk_iam, &patient),
             control: shared::patient!(aws_sdk_cloudcontrol, &patient),
             s3_control: aws::s3::control(&patient),
-            pager: Pager::new(env, aws)?,
-            reporter,
             place: Place {
                 account: env.required("ACCOUNT_ID")?,
                 region: aws.region().map(ToString::to_string).unwrap_or_default(),
-                environment: settings.environment.clone(),
-                version: settings.code_version.clone(),
+                environment: base.settings.environment.clone(),
+                version: base.settings.code_version.clone(),
             },
             cluster: env.required("ECS_CLUSTER_NAME")?,
             evidence_lock: Lock {
@@ -124,18 +116,18 @@ impl App {
             key: env.optional("APP_KMS_KEY_ARN")?,
             names,
             repairs,
-            settings,
+            base,
         })
     }
 
     fn context(&self, now: Timestamp) -> Context<'_> {
-        let backups = &self.settings.policy.backups;
+        let backups = &self.base.settings.policy.backups;
         Context {
-            project: &self.settings.project,
-            environment: &self.settings.environment,
+            project: &self.base.settings.project,
+            environment: &self.base.settings.environment,
             account: &self.place.account,
             policy: &backups.audit,
-            retention_days: backups.retention_days.get(&self.settings.environment).copied(),
+            retention_days: backups.retention_days.get(&self.base.settings.environment).copied(),
             noncurrent_days: backups.attachment_noncurrent_days,
             key: self.key.as_deref(),
             database: &self.names.database,
@@ -156,7 +148,7 @@ impl App {
         result: &'static str,
         invocation: &Invocation,
     ) -> Draft {
-        let draft = Draft::of(&self.settings, run_id, result, invocation.now);
+        let draft = Draft::of(&self.base.settings, run_id, result, invocation.now);
         Draft { trigger: trigger.to_owned(), subject, ..draft }
     }
 }
@@ -185,75 +177,17 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
     let day = time::local_date(invocation.now);
     tracing::Span::current().record("run_id", day.as_str());
     let event = Event::try_from(event)?;
-    let answer = match &event {
-        Event::Everything => audit(app, &day, invocation).await.map(|report| Answer::Audit(Box::new(report))),
+    match &event {
+        Event::Everything => audit::everything(app, invocation).await,
         Event::One(resource) => {
             let one = one::one(app, &day, resource, invocation);
             let one = invocation.before_deadline(REPORTING, one).await?;
-            return one.map(|report| Answer::Audit(Box::new(report)));
+            one.map(|report| Answer::Audit(Box::new(report)))
         }
         Event::Repair(request) => {
             let context = app.context(invocation.now);
             let repair = apply::repair(app, &context, request, invocation);
-            return invocation.before_deadline(Duration::from_secs(2), repair).await?.map(Answer::Repair);
+            invocation.before_deadline(Duration::from_secs(2), repair).await?.map(Answer::Repair)
         }
-    };
-    // A run whose page failed has been reported and recorded already.
-    if let Err(error) = &answer
-        && !matches!(error, AuditError::PageFailed(_))
-    {
-        report::failed(app, &day, error, invocation).await;
     }
-    answer
-}
-
-/// Audits everything of this environment.
-async fn audit(app: &App, day: &str, invocation: &Invocation) -> Result<Report, AuditError> {
-    let context = app.context(invocation.now);
-    let mut steps = Vec::new();
-    let finished = apply::finish_open(app, &context, invocation).await;
-    steps.extend(finished.iter().map(|line| Step::now("repair of an earlier run", line)));
-    let observed = observe::observe(app, &context, invocation).await?;
-    let outcome = &observed.outcome;
-    let week = FirstWeek::of(app.reporter.began().await, invocation.now);
-    let mut pages = page::pages(app, outcome, &observed.unreadable);
-    if let Some(week) = week {
-        let (count, until) = (pages.len(), week.until);
-        steps.push(Step::now("first week", format!("until {until}: {count} critical causes in one page")));
-        let language = app.settings.language;
-        pages = first_week::one_page(PROCEDURE, &app.settings.environment, pages, language);
-    }
-    let paged = app.pager.all(&app.reporter, day, pages, REPORTING, invocation).await;
-    steps.extend(paged.steps);
-    let repaired = apply::allowed(app, &context, &outcome.repairable, invocation).await;
-    steps.extend(repaired.iter().map(|line| Step::now("repair", line)));
-    let stored = report::store(app, outcome, invocation).await;
-    steps.extend(
-        stored.iter().map(|(key, sha256)| Step::now(format!("store {key}"), format!("SHA-256 {sha256}"))),
-    );
-    let is_green = outcome.counts.fail == 0 && outcome.counts.unknown == 0;
-    let result = if is_green { "succeeded" } else { "failed" };
-    let repairs = [finished, repaired].concat();
-    let latest = stored.iter().find(|(key, _)| observed.is_compared && key.ends_with("findings.jsonl"));
-    let latest = latest.map(|(key, _)| Latest { run_id: day.to_owned(), findings: key.clone() });
-    let run = Run { day, observed: &observed, result, steps, repairs: &repairs, stored: &stored, week };
-    report::report(app, run, invocation).await;
-    if let Some(latest) = latest {
-        previous::save_latest(app, &latest).await;
-    }
-    if paged.failed > 0 {
-        return Err(AuditError::PageFailed(paged.failed));
-    }
-    let outcome = observed.outcome;
-    Ok(Report {
-        run_id: day.to_owned(),
-        result,
-        counts: outcome.counts,
-        findings: outcome.worst.findings,
-        new: outcome.new.count,
-        resolved: outcome.resolved_count,
-        reports: stored.into_iter().map(|(key, _)| key).collect(),
-        paged: paged.keys,
-        repaired: repairs,
-    })
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 
+use shared::audit::course::{Before, Last};
 use shared::run::report::Unread;
 use shared::runtime::failure::chain;
 use shared::runtime::lambda::Invocation;
@@ -12,22 +13,22 @@ use crate::rules::coverage::Progress;
 use crate::rules::finding::Worst;
 use crate::rules::{self, Context};
 use crate::sweep::Sweep;
-use crate::{ACTING, App, previous};
+use crate::{ACTING, App, apply, previous};
 
 /// Everything that was read and judged, compared with the previous run.
-pub(crate) struct Observed {
-    pub outcome: Outcome,
+pub struct Observed {
+    pub(crate) outcome: Outcome,
     /// The services, or sections of one, of which nothing could be read, each with the reason.
-    pub unreadable: Vec<(&'static str, String)>,
-    /// Whether there is no previous run.
-    pub is_first: bool,
+    pub(crate) unreadable: Vec<(&'static str, String)>,
+    /// The previous run, without its findings: they are too many for the memory.
+    pub(crate) before: Before,
     /// Whether the comparison was completed.
-    pub is_compared: bool,
-    /// Why the previous run could not be read, if it could not.
-    pub unread: Option<Unread>,
+    pub(crate) is_compared: bool,
+    /// Outcome of each repair that an earlier run left open.
+    pub(crate) finished: Vec<String>,
 }
 
-/// Reads, judges and compares.
+/// Finishes the repairs of an earlier run, then reads, judges and compares.
 ///
 /// # Errors
 ///
@@ -37,23 +38,24 @@ pub(crate) async fn observe(
     context: &Context<'_>,
     invocation: &Invocation,
 ) -> Result<Observed, AuditError> {
-    let findings = Findings::new(context.now, app.settings.language, app.place.clone(), app.repairs.clone());
+    let finished = apply::finish_open(app, context, invocation).await;
+    let findings =
+        Findings::new(context.now, app.base.settings.language, app.place.clone(), app.repairs.clone());
     let findings = RefCell::new(findings.map_err(AuditError::file)?);
-    let (previous_key, mut unread) = match previous::latest(app).await {
-        Ok(latest) => (latest.map(|latest| latest.findings), None),
-        Err(error) => (None, Some(Unread(chain(&error)))),
-    };
-    let is_first = previous_key.is_none() && unread.is_none();
+    let latest = previous::latest(app).await.map_err(|error| Unread(chain(&error)));
+    let previous_key = latest.as_ref().ok().and_then(Option::as_ref).map(|latest| latest.findings.clone());
+    let mut before =
+        latest.map(|latest| latest.map(|latest| Last { run_id: latest.run_id, ..Last::default() }));
     if let Some(key) = &previous_key {
         let remember = |line: &[u8]| {
             findings.borrow_mut().remember(line);
             Ok(())
         };
         if let Err(error) = previous::lines(app, key, remember).await {
-            unread = Some(Unread(format!("{key}: {}", chain(&error))));
+            before = Err(Unread(format!("{key}: {}", chain(&error))));
         }
     }
-    if let Some(unread) = &unread {
+    if let Err(unread) = &before {
         tracing::warn!(message = format!("new and old findings cannot be distinguished: {unread}"));
     }
     let progress = RefCell::new(Progress::default());
@@ -69,7 +71,7 @@ pub(crate) async fn observe(
     let unseen = progress.unseen();
     let mut resolved = Worst::default();
     // If the previous report is unreadable, its note stays: the next run compares with that report again.
-    let mut is_compared = unread.is_none();
+    let mut is_compared = before.is_ok();
     if let Some(key) = &previous_key
         && is_compared
         && let Err(error) =
@@ -82,8 +84,8 @@ pub(crate) async fn observe(
         (resolved, is_compared) = (Worst::default(), false);
     }
     let mut outcome = findings.finish(resolved).map_err(AuditError::file)?;
-    if unread.is_some() {
+    if before.is_err() {
         outcome.new = Worst::default();
     }
-    Ok(Observed { outcome, unreadable: progress.unreadable(), is_first, is_compared, unread })
+    Ok(Observed { outcome, unreadable: progress.unreadable(), before, is_compared, finished })
 }

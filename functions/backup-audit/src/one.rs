@@ -26,7 +26,7 @@ pub(crate) async fn one(
     if found.is_empty() {
         return Err(AuditError::NotFound(resource.to_owned()));
     }
-    let findings = Findings::new(context.now, app.settings.language, app.place.clone(), Vec::new());
+    let findings = Findings::new(context.now, app.base.settings.language, app.place.clone(), Vec::new());
     let mut findings = findings.map_err(AuditError::file)?;
     for row in found.iter().flat_map(|found| found.judge(&context)) {
         findings.push(&row).map_err(AuditError::file)?;
@@ -35,13 +35,13 @@ pub(crate) async fn one(
     let is_green = outcome.counts.fail == 0 && outcome.counts.unknown == 0;
     let result = if is_green { "succeeded" } else { "failed" };
     let run_id = format!("{day}/{resource}/{}", invocation.now);
-    let earlier = app.reporter.look(&run_id).await;
+    let earlier = app.base.reporter.look(&run_id).await;
     let draft = Draft {
         steps: vec![Step::now(format!("audit {resource}"), "succeeded")],
         findings: outcome.worst.findings.iter().map(text::line).collect(),
         ..app.draft(&run_id, "a person's request", resource.to_owned(), result, invocation)
     };
-    app.reporter.report(draft, None, earlier, invocation).await;
+    app.base.reporter.report(draft, None, earlier, invocation).await;
     Ok(Report {
         run_id,
         result,

@@ -17,15 +17,15 @@ pub(crate) fn pages(app: &App, outcome: &Outcome, unreadable: &[(&'static str, S
         critical.entry(&finding.rule).or_default().push(finding);
     }
     let mut pages: Vec<Page> =
-        critical.iter().map(|(rule, findings)| text::critical(&app.settings, rule, findings)).collect();
-    pages.extend(unreadable.iter().map(|(service, why)| text::unreadable(&app.settings, service, why)));
+        critical.iter().map(|(rule, findings)| text::critical(&app.base.settings, rule, findings)).collect();
+    pages.extend(unreadable.iter().map(|(service, why)| text::unreadable(&app.base.settings, service, why)));
     // Services whose lists could be read, and of whose resources no rule could be judged.
     let is_reported = |service: &str| unreadable.iter().any(|(part, _)| coverage::service(part) == service);
     let dark = outcome.services.iter().filter(|(service, counts)| counts.is_dark() && !is_reported(service));
     pages.extend(dark.map(|(service, _)| {
         let why =
             outcome.worst.findings.iter().find(|finding| finding.rule.starts_with(&format!("{service}.")));
-        text::unreadable(&app.settings, service, why.map_or("", |finding| finding.found.as_str()))
+        text::unreadable(&app.base.settings, service, why.map_or("", |finding| finding.found.as_str()))
     }));
     pages
 }

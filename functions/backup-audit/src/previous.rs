@@ -3,7 +3,7 @@
 use std::io;
 
 use serde::{Deserialize, Serialize};
-use shared::run::evidence::EvidenceError;
+use shared::run::documents::DocumentError;
 use shared::runtime::failure::chain;
 
 use crate::App;
@@ -22,8 +22,8 @@ pub(crate) struct Latest {
 }
 
 /// The note of the previous run; none before the first.
-pub(crate) async fn latest(app: &App) -> Result<Option<Latest>, EvidenceError> {
-    app.reporter.evidence.get::<Latest>(LATEST).await
+pub(crate) async fn latest(app: &App) -> Result<Option<Latest>, DocumentError> {
+    app.base.reporter.documents.get::<Latest>(LATEST).await
 }
 
 /// Reads a report of findings line by line.
@@ -32,7 +32,7 @@ pub(crate) async fn lines(
     key: &str,
     mut each: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<(), AuditError> {
-    let mut body = aws::s3::open_report(&app.s3, &app.reporter.evidence.bucket, key).await?;
+    let mut body = aws::s3::open_report(&app.s3, &app.base.reporter.documents.bucket, key).await?;
     let mut rest = Vec::new();
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|error| AuditError::File(chain(&error)))?;
@@ -54,9 +54,9 @@ pub(crate) async fn save_latest(app: &App, latest: &Latest) {
             *kept = latest.clone();
         }
     };
-    if let Err(error) = app.reporter.evidence.update(LATEST, keep).await {
+    if let Err(error) = app.base.reporter.documents.update(LATEST, keep).await {
         let reason = chain(&error);
-        app.reporter.lost("EvidenceFailures", "EvidenceFailed", &reason, &latest.findings);
+        app.base.reporter.lost("EvidenceFailures", "EvidenceFailed", &reason, &latest.findings);
     }
 }
 

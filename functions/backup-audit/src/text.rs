@@ -12,7 +12,7 @@ use shared::runtime::settings::Settings;
 pub(crate) use finding::line;
 pub(crate) use page::{critical, unreadable};
 pub(crate) use repair::{Repaired, repaired};
-pub(crate) use summary::{Summary, summary};
+pub(crate) use summary::summary;
 
 use crate::error::AuditError;
 

@@ -22,12 +22,12 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use jiff::Timestamp;
 use serde_json::Value;
-use shared::audit::course::{self, Acted, Audit, Base, Before, Last, News};
+use shared::audit::course::{self, Acted, Audit, Base, Before, Last, News, Paging};
+use shared::audit::findings::{self, Changes};
 use shared::audit::first_week::{FirstWeek, Held};
 use shared::aws::scope::Scope;
 use shared::run::evidence::Step;
 use shared::run::notify::Message;
-use shared::run::paging::Page;
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::failure::chain;
 use shared::runtime::lambda::{Invocation, patient};
@@ -160,8 +160,8 @@ impl Audit for App {
         problems(&checked.rows).map(|(row, problem)| text::line(row, problem)).collect()
     }
 
-    fn is_unseen(&self, checked: &Checked, key: &str) -> bool {
-        compare::is_unseen(&checked.rows, key)
+    fn changes(&self, checked: &Checked, last: &[String], keys: &BTreeSet<String>) -> Changes {
+        findings::changes(last, keys, |key| compare::is_unseen(&checked.rows, key))
     }
 
     fn passes(&self, checked: &Checked) -> bool {
@@ -172,39 +172,26 @@ impl Audit for App {
         compare::run_id(day, last, keys)
     }
 
-    fn pages(
-        &self,
-        checked: &Checked,
-        before: &Before,
-        week: Option<FirstWeek>,
-        _: Timestamp,
-    ) -> (Vec<Page>, Held) {
+    fn pages(&self, checked: &Checked, before: &Before, week: Option<FirstWeek>, _: Timestamp) -> Paging {
         let (held, paging): (Vec<_>, Vec<_>) = problems(&checked.rows)
             .filter(|(_, problem)| problem.pages())
             .partition(|(row, problem)| week.is_some() && compare::waits(before, &row.key(problem), problem));
         let pages = paging.into_iter().map(|(row, problem)| text::page(&self.base.settings, row, problem));
-        (pages.collect(), Held { pages: held.len(), tasks: 0 })
+        let held = Held { pages: held.len(), tasks: 0 };
+        Paging { pages: pages.collect(), held, step: week.map(|week| week.step(held)) }
     }
 
     async fn act(&self, checked: &Checked, _: Option<FirstWeek>, invocation: &Invocation) -> Acted<()> {
         let step = show::show(self, &checked.rows, invocation).await;
-        Acted { done: (), steps: vec![step], has_news: false }
+        Acted { done: (), steps: vec![step], lines: Vec::new(), has_news: false }
     }
 
-    fn place(&self) -> String {
-        format!("s3://{}/{}", self.base.reporter.evidence.bucket, table::KEY)
+    fn place(&self, (): &()) -> String {
+        format!("s3://{}/{}", self.base.reporter.documents.bucket, table::KEY)
     }
 
     fn summary(&self, checked: &Checked, news: &News<'_>, (): &(), _: Timestamp) -> Message {
-        let summary = text::Summary {
-            run_id: news.run_id,
-            rows: &checked.rows,
-            changes: news.changes,
-            is_weekly: news.is_weekly,
-            unread: news.unread,
-            quiet: news.quiet,
-        };
-        text::summary(&self.base.settings, &summary)
+        text::summary(&self.base.settings, &checked.rows, news)
     }
 
     fn not_paged(count: usize) -> AuditError {

@@ -13,10 +13,10 @@ const TABLE: &str = "inventory";
 
 /// Writes the table.
 pub(crate) async fn show(app: &App, rows: &[Row], invocation: &Invocation) -> Step {
-    let (evidence, table) = (&app.base.reporter.evidence, Table::of(rows));
+    let (documents, table) = (&app.base.reporter.documents, Table::of(rows));
     let written = invocation.before_deadline(REPORTING, async {
-        evidence.update(TABLE, |stored: &mut Table| stored.clone_from(&table)).await?;
-        evidence.show(TABLE, table::KEY, "text/csv; charset=utf-8", Table::csv).await
+        documents.update(TABLE, |stored: &mut Table| stored.clone_from(&table)).await?;
+        documents.show(TABLE, table::KEY, "text/csv; charset=utf-8", Table::csv).await
     });
     let written = written.await.map_err(|late| chain(&late));
     let outcome = match written.and_then(|written| written.map_err(|error| chain(&error))) {

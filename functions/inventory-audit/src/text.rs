@@ -9,7 +9,7 @@ mod summary;
 pub(crate) use change::change;
 pub(crate) use page::page;
 pub(crate) use sentence::line;
-pub(crate) use summary::{Summary, summary};
+pub(crate) use summary::summary;
 
 #[cfg(test)]
 mod tests;

@@ -56,8 +56,8 @@ impl App {
         // Other secrets may never get a follow-up.
         let version = attempt.labelled("AWSCURRENT").filter(|_| self.variable(attempt) == DATABASE);
         let Some(version) = version else { return Ok(()) };
-        let (evidence, arn) = (&self.base.reporter.evidence, &attempt.request.secret_id);
-        let rows = ledger::rows(&evidence.client, &evidence.bucket).await.map_err(RotationError::from)?;
+        let (documents, arn) = (&self.base.reporter.documents, &attempt.request.secret_id);
+        let rows = ledger::rows(&documents.client, &documents.bucket).await.map_err(RotationError::from)?;
         let rows = rows.map_err(|reason| Why::Ledger { reason })?;
         let labels = attempt.described.versions.clone();
         let listed = Listed { arn: arn.clone(), labels, ..Listed::default() };

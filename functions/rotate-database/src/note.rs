@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use shared::rotation::{Attempt, Request, RotationError};
-use shared::run::evidence::EvidenceError;
+use shared::run::documents::DocumentError;
 use shared::runtime::failure::chain;
 
 use crate::App;
@@ -36,7 +36,7 @@ impl App {
     /// Stores the note; `false` if one exists. Without it the length of the window is unknown, and a moved AWSCURRENT
     /// goes unnoticed.
     pub(crate) async fn save_change(&self, attempt: &Attempt<'_>, change: &Change) -> Result<bool, Why> {
-        let stored = self.base.reporter.evidence.put_new(&Self::note_key(attempt.request), change).await;
+        let stored = self.base.reporter.documents.put_new(&Self::note_key(attempt.request), change).await;
         stored.map_err(|error| {
             tracing::warn!(message = chain(&error), error_type = "EvidenceFailed");
             RotationError::from(error).into()
@@ -50,8 +50,8 @@ impl App {
         })
     }
 
-    pub(crate) async fn look(&self, request: &Request) -> Result<Option<Change>, EvidenceError> {
-        self.base.reporter.evidence.get(&Self::note_key(request)).await
+    pub(crate) async fn look(&self, request: &Request) -> Result<Option<Change>, DocumentError> {
+        self.base.reporter.documents.get(&Self::note_key(request)).await
     }
 }
 

@@ -33,7 +33,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(200);
 pub(crate) async fn retire(app: &App, invocation: &Invocation) -> Result<Vec<Line>, RotateError> {
     let day = time::local_date(invocation.now);
     tracing::Span::current().record("run_id", format!("{day}/retire").as_str());
-    let bucket = &app.base.reporter.evidence;
+    let bucket = &app.base.reporter.documents;
     let rows = ledger::rows(&bucket.client, &bucket.bucket).await.map_err(RotationError::from)?;
     let rows = rows.map_err(|reason| Why::Ledger { reason })?;
     let (mut lines, mut failed) = (Vec::new(), Vec::new());
@@ -69,9 +69,9 @@ impl App {
         let listed = describe::secret(&self.base.secrets, secret).await.map_err(RotationError::from)?;
         let Some(incident) = ledger::incident(&listed.arn, rows) else { return Ok(Course::Nothing) };
         let Some(leaked) = &incident.previous else { return Ok(Course::Nothing) };
-        let evidence = &self.base.reporter.evidence;
+        let documents = &self.base.reporter.documents;
         let note = format!("{}/retired/{}", listed.arn, incident.version);
-        if let Some(ended) = evidence.get(&note).await.map_err(RotationError::from)? {
+        if let Some(ended) = documents.get(&note).await.map_err(RotationError::from)? {
             return Ok(Course::Ended(ended));
         }
         let is_vouched = listed.tags.get(policy::IN_USE).map(String::as_str) == listed.labelled("AWSCURRENT");
@@ -115,7 +115,7 @@ impl App {
             return Err(open);
         }
         let ended = Ended { version: incident.version.clone(), user, is_shut_out, sessions };
-        evidence.put_new(&note, &ended).await.map_err(RotationError::from)?;
+        documents.put_new(&note, &ended).await.map_err(RotationError::from)?;
         Ok(Course::Ended(ended))
     }
 
@@ -129,16 +129,16 @@ impl App {
         leaked: String,
         since: Timestamp,
     ) -> Result<Replaced, Why> {
-        let evidence = &self.base.reporter.evidence;
+        let documents = &self.base.reporter.documents;
         let note = format!("{}/replaced/{}", listed.arn, incident.version);
-        if let Some(replaced) = evidence.get(&note).await.map_err(RotationError::from)? {
+        if let Some(replaced) = documents.get(&note).await.map_err(RotationError::from)? {
             return Ok(replaced);
         }
         let is_later = |row: &&Row| !(row.arn == listed.arn && row.version == incident.version);
         let later = rows.iter().take_while(is_later).filter(|row| row.arn == listed.arn);
         let mut made = Vec::new();
         for row in later.filter(|row| matches!(row.outcome.as_str(), "proved" | "unproved")) {
-            if was_made(evidence, &listed.arn, &row.version).await? {
+            if was_made(documents, &listed.arn, &row.version).await? {
                 made.push(row);
             }
         }
@@ -161,7 +161,7 @@ impl App {
             }
         }
         let replaced = Replaced { version: leaked, replaced_by: next.version.clone(), sessions };
-        evidence.put_new(&note, &replaced).await.map_err(RotationError::from)?;
+        documents.put_new(&note, &replaced).await.map_err(RotationError::from)?;
         Ok(replaced)
     }
 

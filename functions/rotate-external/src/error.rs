@@ -5,7 +5,7 @@ use shared::database::DatabaseError;
 use shared::database::secret::FormError;
 use shared::github::GitHubError;
 use shared::rotation::RotationError;
-use shared::run::evidence::EvidenceError;
+use shared::run::documents::DocumentError;
 use shared::runtime::failure::{CallError, Failure};
 use shared::runtime::time;
 
@@ -31,7 +31,7 @@ pub enum RotateError {
     },
     /// The issuance document could not be read or written. No credential is made without it.
     #[error("the secret's issuance document could not be read or written")]
-    Issuance(#[from] EvidenceError),
+    Issuance(#[from] DocumentError),
     /// Another attempt of the same step, or a promotion, may still be running.
     #[error("another attempt may be making the credential until {}", time::local(*until))]
     Busy {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use shared::rotation::{Base, Request, RotationError};
-use shared::run::evidence::EvidenceError;
+use shared::run::documents::DocumentError;
 use shared::runtime::lambda::DeadlineExceeded;
 use shared::runtime::time;
 
@@ -13,7 +13,7 @@ use crate::rules::retired::Retired;
 
 /// Reads the issuance document of a secret.
 pub(crate) async fn issuance(base: &Base, arn: &str) -> Result<Issuance, RotateError> {
-    Ok(base.reporter.evidence.get(&key_of_issuance(arn)).await?.unwrap_or_default())
+    Ok(base.reporter.documents.get(&key_of_issuance(arn)).await?.unwrap_or_default())
 }
 
 /// Changes the issuance document of a secret by compare-and-swap; `change` may run more than once.
@@ -22,7 +22,7 @@ pub(crate) async fn update<R>(
     arn: &str,
     change: impl Fn(&mut Issuance) -> R,
 ) -> Result<R, RotateError> {
-    Ok(base.reporter.evidence.update(&key_of_issuance(arn), change).await?)
+    Ok(base.reporter.documents.update(&key_of_issuance(arn), change).await?)
 }
 
 /// Notes a change before it is made, so that the next attempt reports it if this one dies.
@@ -57,15 +57,15 @@ pub(crate) async fn settle(
 }
 
 /// Reads setSecret's note about the administrator's password for version `token`; none if setSecret did not finish.
-pub(crate) async fn applied(base: &Base, token: &str) -> Result<Option<Applied>, EvidenceError> {
-    base.reporter.evidence.get(&key_of_applied(token)).await
+pub(crate) async fn applied(base: &Base, token: &str) -> Result<Option<Applied>, DocumentError> {
+    base.reporter.documents.get(&key_of_applied(token)).await
 }
 
 /// Writes setSecret's note about the administrator's password.
 pub(crate) async fn note_applied(base: &Base, token: &str, applied: &Applied) -> Result<(), RotateError> {
     let note = key_of_applied(token);
     base.reporter
-        .evidence
+        .documents
         .update(&note, |noted: &mut Option<Applied>| *noted = Some(applied.clone()))
         .await?;
     Ok(())

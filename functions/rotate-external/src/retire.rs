@@ -30,7 +30,7 @@ pub(crate) async fn retire(
     now: Timestamp,
 ) -> Result<Retirement, RotateError> {
     let listed = describe::secret(&base.secrets, kind.secret()).await?;
-    let bucket = &base.reporter.evidence;
+    let bucket = &base.reporter.documents;
     let rows = ledger::rows(&bucket.client, &bucket.bucket).await?;
     let rows = rows.map_err(|reason| RotateError::Ledger { reason })?;
     let version = listed.labelled("AWSCURRENT").unwrap_or_default().to_owned();

@@ -31,12 +31,12 @@ pub(crate) async fn settle(
     held: bool,
     invocation: &Invocation,
 ) -> Acted<Tasks> {
-    let mut acted = Acted { done: Tasks::default(), steps: Vec::new(), has_news: false };
+    let mut acted = Acted { done: Tasks::default(), steps: Vec::new(), lines: Vec::new(), has_news: false };
     let Some((repository, token)) = &app.board else { return acted };
     let work = async {
         let token = secrets::value(&app.secrets, token, None).await.map_err(BoardError::Token)?;
         let board = Board(repository.session(&token, invocation)?);
-        tasks::settle(&board, &app.base.reporter.evidence, &app.base.settings, secrets, held, invocation.now)
+        tasks::settle(&board, &app.base.reporter.documents, &app.base.settings, secrets, held, invocation.now)
             .await
     };
     let settled =

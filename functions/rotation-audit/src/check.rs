@@ -63,8 +63,8 @@ async fn date_values(app: &App, secrets: &mut [Secret]) {
     if !secrets.iter().any(is_asked) {
         return;
     }
-    let evidence = &app.base.reporter.evidence;
-    let rows = ledger::rows(&evidence.client, &evidence.bucket).await;
+    let documents = &app.base.reporter.documents;
+    let rows = ledger::rows(&documents.client, &documents.bucket).await;
     let rows =
         rows.map_err(|call| chain(&call)).and_then(|rows| rows.map_err(|why| format!("ledger: {why}")));
     for secret in secrets.iter_mut().filter(|secret| is_asked(secret)) {

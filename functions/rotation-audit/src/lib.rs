@@ -13,20 +13,20 @@ mod rules;
 mod tasks;
 mod text;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
-use shared::audit::course::{self, Acted, Audit, Base, Before, News};
-use shared::audit::findings::about_of;
+use shared::audit::course::{self, Acted, Audit, Base, Before, News, Paging};
+use shared::audit::findings::{Changes, about_of, changes};
 use shared::audit::first_week::{FirstWeek, Held};
 use shared::aws::scope::Scope;
 use shared::github::Repository;
 use shared::run::evidence::Step;
 use shared::run::notify::Message;
-use shared::run::paging::Page;
 use shared::runtime::endpoint::Endpoint;
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::failure::chain;
@@ -188,8 +188,8 @@ impl Audit for App {
         findings(secrets).map(|(secret, finding)| text::line(secret, finding, now)).collect()
     }
 
-    fn is_unseen(&self, Checked(secrets): &Checked, key: &str) -> bool {
-        is_unseen(secrets, key)
+    fn changes(&self, Checked(secrets): &Checked, last: &[String], keys: &BTreeSet<String>) -> Changes {
+        changes(last, keys, |key| is_unseen(secrets, key))
     }
 
     fn passes(&self, Checked(secrets): &Checked) -> bool {
@@ -202,7 +202,7 @@ impl Audit for App {
         _: &Before,
         week: Option<FirstWeek>,
         now: Timestamp,
-    ) -> (Vec<Page>, Held) {
+    ) -> Paging {
         let (paging, held): (Vec<_>, Vec<_>) = findings(secrets)
             .filter(|(_, finding)| finding.pages())
             .partition(|(_, finding)| week.is_none() || finding.is_critical());
@@ -210,7 +210,8 @@ impl Audit for App {
             pages: text::pages(&self.base.settings, &held, now).len(),
             tasks: if week.is_some() && self.board.is_some() { task::tasks(secrets).len() } else { 0 },
         };
-        (text::pages(&self.base.settings, &paging, now), held)
+        let pages = text::pages(&self.base.settings, &paging, now);
+        Paging { pages, held, step: week.map(|week| week.step(held)) }
     }
 
     async fn act(
@@ -222,22 +223,12 @@ impl Audit for App {
         board::settle(self, secrets, week.is_some(), invocation).await
     }
 
-    fn place(&self) -> String {
-        format!("s3://{}/evidence/{PROCEDURE}/", self.base.reporter.evidence.bucket)
+    fn place(&self, _: &Tasks) -> String {
+        format!("s3://{}/evidence/{PROCEDURE}/", self.base.reporter.documents.bucket)
     }
 
     fn summary(&self, Checked(secrets): &Checked, news: &News<'_>, tasks: &Tasks, now: Timestamp) -> Message {
-        let summary = text::Summary {
-            run_id: news.run_id,
-            secrets,
-            new: &news.changes.new,
-            resolved: &news.changes.resolved,
-            is_weekly: news.is_weekly,
-            tasks: &tasks.lines,
-            unread: news.unread,
-            quiet: news.quiet,
-        };
-        text::summary(&self.base.settings, &summary, now)
+        text::summary(&self.base.settings, secrets, news, &tasks.lines, now)
     }
 
     fn failed(&self, run_id: &str, error: &AuditError) -> Message {

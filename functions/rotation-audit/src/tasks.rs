@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use shared::run::evidence::{Evidence, EvidenceError};
+use shared::run::documents::{DocumentError, Documents};
 use shared::runtime::failure::chain;
 use shared::runtime::settings::Settings;
 
@@ -39,7 +39,7 @@ pub(crate) enum Outcome {
 /// Closes finished tasks and opens missing ones, unless new ones are `held` back; returns each task with its outcome.
 pub(crate) async fn settle(
     board: &Board<'_>,
-    evidence: &Evidence,
+    documents: &Documents,
     settings: &Settings,
     secrets: &[(Secret, Vec<Finding>)],
     held: bool,
@@ -56,7 +56,7 @@ pub(crate) async fn settle(
         let is_there =
             issues.iter().any(|issue| issue.body.as_deref().is_some_and(|body| body.contains(&marker)));
         if !is_there {
-            let opened = open(board, evidence, settings, &task, now).await;
+            let opened = open(board, documents, settings, &task, now).await;
             outcomes.push((text::task_title(settings, task.secret, task.due), opened));
         }
     }
@@ -77,23 +77,23 @@ async fn close(
 
 async fn open(
     board: &Board<'_>,
-    evidence: &Evidence,
+    documents: &Documents,
     settings: &Settings,
     task: &Task<'_>,
     now: Timestamp,
 ) -> Result<Outcome, BoardError> {
-    let unclaimed = |error: EvidenceError| BoardError::Claim(chain(&error));
+    let unclaimed = |error: DocumentError| BoardError::Claim(chain(&error));
     let marker = task.marker();
     let mut claim =
         Claim { secret: task.secret.name.clone(), version: task.version.to_owned(), taken: now, issue: None };
     let is_stale = |found: &Claim| found.issue.is_none() && now.duration_since(found.taken) >= CLAIM_TIME;
-    let Some(handle) = evidence.claim(&marker, &claim, is_stale).await.map_err(unclaimed)? else {
+    let Some(handle) = documents.claim(&marker, &claim, is_stale).await.map_err(unclaimed)? else {
         return Ok(Outcome::Left);
     };
     let body = format!("{}\n\n{marker}\n", text::task_body(settings, task.secret, task.due, now));
     let issue = board.open(&text::task_title(settings, task.secret, task.due), &body).await?;
     claim.issue = Some(issue.number);
-    if let Err(error) = evidence.settle(handle, &claim).await {
+    if let Err(error) = documents.settle(handle, &claim).await {
         // Not an error: the issue's marker identifies it too.
         tracing::warn!(
             message = format!("the number of issue #{} could not be stored: {}", issue.number, chain(&error))

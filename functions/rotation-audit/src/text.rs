@@ -9,7 +9,7 @@ mod task;
 
 pub(crate) use page::pages;
 pub(crate) use sentence::line;
-pub(crate) use summary::{Summary, failed, summary};
+pub(crate) use summary::{failed, summary};
 pub(crate) use task::{task_body, task_done, task_title, tasks};
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use shared::database::secret::Secret;
-use shared::database::{Database, Session};
+use shared::database::{Database, ErrorKind, Session};
 use shared::runtime::failure::chain;
 
+use crate::rules::kind::Kind;
 use crate::rules::proof::Refused;
 
 /// Ends every session that could continue without a password. Source: the application keeps the SHA-256 of each refresh token in
@@ -14,15 +15,31 @@ const END_SESSIONS: &str = "UPDATE auth_refresh_tokens SET revoked_at = now() WH
 /// Logs in with one version's value of `DATABASE_URL`.
 pub(crate) async fn login(database: &Database, value: &SecretString) -> Result<Session, Refused> {
     let secret = Secret::parse(value).map_err(|error| Refused {
-        kind: "WrongForm",
+        kind: Kind::WrongForm,
         why: chain(&error),
         is_certain: names_no_server(value.expose_secret()),
     })?;
     database.login(secret.login()).await.map_err(|error| Refused {
-        kind: error.kind.name(),
+        kind: kind(error.kind),
         is_certain: error.sqlstate.as_deref().is_some_and(|code| refuses(code, &error.reason)),
         why: chain(&error),
     })
+}
+
+fn kind(kind: ErrorKind) -> Kind {
+    match kind {
+        ErrorKind::Network => Kind::Network,
+        ErrorKind::Tls => Kind::Tls,
+        ErrorKind::Auth => Kind::Auth,
+        ErrorKind::ConnectionLimit => Kind::ConnectionLimit,
+        ErrorKind::ReadOnly => Kind::ReadOnly,
+        ErrorKind::Permission => Kind::Permission,
+        ErrorKind::Identity => Kind::Identity,
+        ErrorKind::Busy => Kind::Busy,
+        ErrorKind::ProofFailed => Kind::ProofFailed,
+        ErrorKind::Pooler => Kind::Pooler,
+        ErrorKind::Other => Kind::Database,
+    }
 }
 
 /// Whether no reader can take a value for a URL. The application may accept a value that only this stack's reader refuses.

@@ -1,6 +1,6 @@
 //! Why a step of a follow-up failed. A failed rollout or proof is a result, not a failed step.
 
-use shared::run::evidence::EvidenceError;
+use shared::run::documents::DocumentError;
 use shared::runtime::event::InvalidEvent;
 use shared::runtime::failure::{CallError, Failure};
 use shared::runtime::lambda::DeadlineExceeded;
@@ -35,7 +35,7 @@ pub enum FollowupError {
     NoService(String),
     /// The journal could not be read or written.
     #[error("reading or writing the follow-ups' journal failed")]
-    Journal(#[from] EvidenceError),
+    Journal(#[from] DocumentError),
     /// Publishing the page failed.
     #[error("publishing the page failed; the page is in the log with error_type PageFailed")]
     PageFailed,

@@ -6,6 +6,7 @@
 //! CloudTrail. This file dispatches an event to its step: `steps/` has one file for each group of states, `rules/` decides, `report.rs`
 //! pages and reports. Source: the guide, 3.2 steps 3 to 5.
 
+mod answer;
 mod application;
 mod aws;
 mod database;
@@ -20,23 +21,25 @@ mod text;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
-use serde::Serialize;
 use serde_json::Value;
 use shared::application::Application;
 use shared::aws::scope::Scope;
 use shared::database::Database;
 use shared::github::{Repository, Setup};
-use shared::run::evidence::Evidence;
+use shared::run::documents::Documents;
+use shared::run::ledger::Line;
 use shared::run::paging::Pager;
 use shared::run::report::Reporter;
 use shared::runtime::endpoint::Endpoint;
 use shared::runtime::env::{Env, EnvError};
 use shared::runtime::lambda::Invocation;
 use shared::runtime::settings::Settings;
+use shared::workflow::Run;
 
+pub use answer::{Answer, Status};
 pub use error::FollowupError;
 use event::trail::Session;
-use event::{Request, Step};
+use event::{Request, Source, Step};
 use rules::batch::Batch;
 use rules::journal::{self, Journal};
 use steps::{deploy, finish, note, prove, roll_back, trail};
@@ -127,13 +130,13 @@ impl App {
         })
     }
 
-    fn evidence(&self) -> &Evidence {
-        &self.reporter.evidence
+    fn documents(&self) -> &Documents {
+        &self.reporter.documents
     }
 
     /// Changes the journal and returns the result of `change`.
     async fn update<R>(&self, change: impl Fn(&mut Journal) -> R) -> Result<R, FollowupError> {
-        Ok(self.evidence().update(journal::NAME, change).await?)
+        Ok(self.documents().update(journal::NAME, change).await?)
     }
 
     /// Changes the execution's batch and returns the changed batch.
@@ -166,19 +169,6 @@ fn sessions(roles: &str) -> Result<Vec<Session>, EnvError> {
     roles.split(',').map(|one| Session::parse(one).ok_or_else(|| invalid(one))).collect()
 }
 
-/// A step's answer, by which the state machine chooses the next state.
-#[derive(Debug, Serialize)]
-pub struct Answer {
-    /// The step's outcome, in a word.
-    pub status: &'static str,
-    /// Seconds to wait before the next state.
-    pub wait_seconds: u16,
-}
-
-fn next(status: &'static str) -> Answer {
-    Answer { status, wait_seconds: 0 }
-}
-
 /// Checks an event without acting on it.
 ///
 /// # Errors
@@ -196,20 +186,28 @@ pub fn check(event: Value) -> Result<(), FollowupError> {
 pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<Answer, FollowupError> {
     match Request::read(event, &app.own)? {
         Request::Trail(event) => trail::handle(app, event, invocation).await,
-        Request::Step { execution, step } => {
-            tracing::Span::current().record("run_id", execution.as_str());
-            match step {
-                Step::Note(source) => note::note(app, source, invocation).await,
-                Step::Take => note::take(app, &execution, invocation.now).await,
-                Step::Deploy => deploy::deploy(app, &execution, invocation).await,
-                Step::Watch(poll) => deploy::watch(app, &execution, poll, invocation.now).await,
-                Step::Prove(poll) => prove::prove(app, &execution, poll, invocation).await,
-                Step::RollBack => roll_back::roll_back(app, &execution, invocation).await,
-                Step::Record => finish::record(app, &execution, invocation).await,
-                Step::Finish(broken, retired) => {
-                    finish::finish(app, &execution, broken, retired, invocation).await
-                }
-            }
+        Request::Step(run, retired) => {
+            tracing::Span::current().record("run_id", run.execution.as_str());
+            step(app, run, retired, invocation).await
         }
+    }
+}
+
+async fn step(
+    app: &App,
+    run: Run<Step, Source>,
+    retired: Vec<Line>,
+    invocation: &Invocation,
+) -> Result<Answer, FollowupError> {
+    let (execution, poll) = (run.execution.as_str(), run.poll);
+    match run.step {
+        Step::Note => note::note(app, run.input()?, invocation).await,
+        Step::Take => note::take(app, execution, invocation.now).await,
+        Step::Deploy => deploy::deploy(app, execution, invocation).await,
+        Step::Watch => deploy::watch(app, execution, poll, invocation.now).await,
+        Step::Prove => prove::prove(app, execution, poll, invocation).await,
+        Step::RollBack => roll_back::roll_back(app, execution, invocation).await,
+        Step::Record => finish::record(app, execution, invocation).await,
+        Step::Finish => finish::finish(app, &run, retired, invocation).await,
     }
 }

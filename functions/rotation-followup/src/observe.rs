@@ -62,7 +62,7 @@ pub(crate) async fn find_readers(
             known.insert(definition.clone(), references);
         }
     }
-    let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
+    let journal: Journal = app.documents().get(journal::NAME).await?.unwrap_or_default();
     let found = changes.iter().map(|change| {
         let secret = Subject {
             arn: &change.secret,

@@ -8,6 +8,7 @@ use shared::runtime::failure::chain;
 use shared::runtime::lambda::Invocation;
 use shared::runtime::language::Language;
 use shared::runtime::time;
+use shared::workflow;
 
 use crate::event::Source;
 use crate::rules::batch::Batch;
@@ -68,7 +69,7 @@ pub(crate) fn draft(app: &App, execution: &str, batch: &Batch, rows: &[Row], is_
 
 /// Publishes the journal's waiting pages; `false` if one is left for the next attempt or the sweep.
 pub(crate) async fn publish_pages(app: &App, invocation: &Invocation) -> bool {
-    let journal = app.evidence().get::<Journal>(journal::NAME).await;
+    let journal = app.documents().get::<Journal>(journal::NAME).await;
     let waiting = match journal {
         Ok(journal) => journal.unwrap_or_default().unpaged,
         Err(error) => {
@@ -101,17 +102,18 @@ pub(crate) async fn report_broken(
     source: Option<&Source>,
     invocation: &Invocation,
 ) -> bool {
-    let broken_page = broken::broken_page(&app.settings, execution, failed, source);
-    let is_paged = page(app, execution, &broken_page, invocation).await;
-    let begun = app.reporter.look(execution).await;
     let draft = Draft {
         subject: format!("execution {execution}"),
         findings: vec![format!("{}: {}", failed.kind, failed.detail)],
         ..base_draft(app, execution)
     };
-    let message = broken::broken(&app.settings, execution, failed, source);
-    app.reporter.report(draft, Some(&message), begun, invocation).await;
-    is_paged
+    let report = workflow::Failed {
+        page: &broken::broken_page(&app.settings, execution, failed, source),
+        once: execution,
+        message: &broken::broken(&app.settings, execution, failed, source),
+        draft,
+    };
+    report.report(&app.pager, &app.reporter, invocation).await
 }
 
 /// Writes the ledger and the changelog, and proposes the changelog. The next follow-up repeats a failed part.
@@ -122,7 +124,7 @@ pub(crate) async fn write_ledger(app: &App, invocation: &Invocation) {
     };
     for file in &ledger::FILES {
         let shown = app
-            .evidence()
+            .documents()
             .show(journal::NAME, file.key, file.content_type, |journal| (file.make)(journal, language));
         let shown = invocation.before_deadline(NOTING, shown).await;
         let shown = shown.map_err(|late| chain(&late)).and_then(|shown| shown.map_err(|error| chain(&error)));
@@ -148,7 +150,7 @@ fn base_draft(app: &App, run_id: &str) -> Draft {
 /// Makes sure that a pull request proposes the changelog to the team's repository.
 async fn propose_changelog(app: &App, changelog: &Changelog, invocation: &Invocation) -> Result<(), String> {
     let token = secrets::value(&app.secrets, &changelog.token, None).await.map_err(|error| chain(&error))?;
-    let journal = app.evidence().get::<Journal>(journal::NAME).await.map_err(|error| chain(&error))?;
+    let journal = app.documents().get::<Journal>(journal::NAME).await.map_err(|error| chain(&error))?;
     let language = app.settings.language;
     let content = ledger::changelog(&journal.unwrap_or_default().rows, language);
     // One branch per environment, since stacks may share a repository.

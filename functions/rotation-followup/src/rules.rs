@@ -7,6 +7,7 @@ pub(crate) mod change;
 pub(crate) mod failure;
 pub(crate) mod journal;
 pub(crate) mod keys;
+pub(crate) mod kind;
 pub(crate) mod old;
 pub(crate) mod proof;
 pub(crate) mod readers;

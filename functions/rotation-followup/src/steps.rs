@@ -13,7 +13,8 @@ use jiff::Timestamp;
 use crate::observe::describe_secret;
 use crate::rules::batch::Phase;
 use crate::rules::failure::Failed;
-use crate::{Answer, App, FollowupError, next};
+use crate::rules::kind::Kind;
+use crate::{Answer, App, FollowupError, Status};
 
 /// Notes the failure that ends the batch's current direction.
 async fn fail(app: &App, execution: &str, mut failed: Failed) -> Result<Answer, FollowupError> {
@@ -24,11 +25,11 @@ async fn fail(app: &App, execution: &str, mut failed: Failed) -> Result<Answer, 
         // A label that a rollback has yet to move is still on the new version: no other caller moved it.
         if current != batch.in_force(&change.secret) && current != Some(&change.version) {
             let detail = format!("{} ({}: {})", change.name, failed.kind, failed.detail);
-            failed = Failed::of(&change.key, "Superseded", detail);
+            failed = Failed::of(&change.key, Kind::Superseded, detail);
             break;
         }
     }
-    tracing::warn!(message = failed.detail, failure = failed.kind);
+    tracing::warn!(message = failed.detail, failure = failed.kind.as_str());
     app.amend_batch(execution, |batch| {
         let directions = if batch.phase == Phase::Forward { 1 } else { 2 };
         if batch.failures.len() < directions {
@@ -36,7 +37,7 @@ async fn fail(app: &App, execution: &str, mut failed: Failed) -> Result<Answer, 
         }
     })
     .await?;
-    Ok(next("failed"))
+    Ok(Answer::now(Status::Failed))
 }
 
 /// Rounds down to ECS's precision for the start of a deployment.

@@ -1,7 +1,7 @@
 //! The answers of the steps.
 
 use serde::Serialize;
-use shared::runtime::event::Broken;
+use shared::workflow::{self, Broken};
 
 use crate::observe::Seen;
 use crate::rules::case::Case;
@@ -11,12 +11,23 @@ use crate::rules::snapshot::Snapshot;
 use crate::{App, SnapshotError};
 
 /// The answer: the state machine branches on it; pipelines and people read it.
+pub type Answer = workflow::Answer<Outcome, Fields>;
+
+/// The outcome of a step.
 #[derive(Debug, Serialize)]
-pub struct Answer {
-    /// `waiting` (for the database), `creating`, or finally `available`, `failed` or `deleted`.
-    pub status: &'static str,
-    /// Seconds to wait before the next step.
-    pub wait_seconds: u16,
+#[cfg_attr(test, derive(serde::Deserialize))]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// The database cannot take a snapshot yet.
+    Waiting,
+    /// The deploy's snapshot has this status.
+    #[serde(untagged)]
+    Snapshot(Status),
+}
+
+/// The answer's fields for pipelines and people.
+#[derive(Debug, Default, Serialize)]
+pub struct Fields {
     /// Identifier of the snapshot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub snapshot: Option<String>,
@@ -40,17 +51,20 @@ pub struct Answer {
     pub detail: Option<String>,
 }
 
-fn answer(status: &'static str, job: Option<&Job>, snapshot: Option<&Snapshot>) -> Answer {
-    Answer {
-        status,
-        wait_seconds: 0,
-        snapshot: job.and_then(|job| job.name.clone()),
-        arn: job.and_then(|job| job.arn.clone()),
-        progress: snapshot.map(|snapshot| snapshot.progress),
-        size_gib: snapshot.and_then(|snapshot| snapshot.size_gib),
-        duration_seconds: job.and_then(Job::duration).map(|duration| duration.as_secs()),
-        kind: None,
-        detail: None,
+impl Fields {
+    fn of(job: &Job, snapshot: Option<&Snapshot>) -> Self {
+        Self {
+            snapshot: job.name.clone(),
+            arn: job.arn.clone(),
+            progress: snapshot.map(|snapshot| snapshot.progress),
+            size_gib: snapshot.and_then(|snapshot| snapshot.size_gib),
+            duration_seconds: job.duration().map(|duration| duration.as_secs()),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn because(self, broken: Broken) -> Self {
+        Self { kind: Some(broken.kind), detail: Some(broken.detail), ..self }
     }
 }
 
@@ -62,9 +76,9 @@ pub(crate) fn create(
 ) -> Result<Answer, SnapshotError> {
     let policy = &app.settings.policy.backups.snapshots.instance;
     match asked {
-        Err(SnapshotError::Busy { state, .. }) if poll < policy.times => {
+        Err(SnapshotError::Busy { state, .. }) if !policy.is_last(poll) => {
             tracing::info!(message = "waiting for the database", rds.state = state);
-            Ok(Answer { wait_seconds: policy.every_seconds, ..answer("waiting", None, None) })
+            Ok(Answer::after(policy.every_seconds, Outcome::Waiting))
         }
         asked => Ok(progress(app, &asked?)),
     }
@@ -72,8 +86,7 @@ pub(crate) fn create(
 
 /// The answer of the step that polls the snapshot.
 pub(crate) fn watch(app: &App, seen: &Seen, poll: u16) -> Result<Answer, SnapshotError> {
-    let policy = &app.settings.policy.backups.snapshots.creation;
-    if seen.status == Status::Creating && poll >= policy.times {
+    if seen.status == Status::Creating && app.settings.policy.backups.snapshots.creation.is_last(poll) {
         return Err(slow(app, seen));
     }
     Ok(progress(app, seen))
@@ -89,11 +102,26 @@ pub(crate) fn slow(app: &App, seen: &Seen) -> SnapshotError {
 
 pub(crate) fn progress(app: &App, seen: &Seen) -> Answer {
     let every = app.settings.policy.backups.snapshots.creation.every_seconds;
-    let wait_seconds = if seen.status == Status::Creating { every } else { 0 };
-    Answer { wait_seconds, ..answer(seen.status.word(), Some(&seen.job), seen.snapshot.as_ref()) }
+    Answer {
+        status: Outcome::Snapshot(seen.status),
+        wait_seconds: if seen.status == Status::Creating { every } else { 0 },
+        fields: Fields::of(&seen.job, seen.snapshot.as_ref()),
+    }
 }
 
+/// The answer about a deploy without a snapshot.
 pub(crate) fn failed(case: &Case, broken: Broken) -> Answer {
-    let Broken { kind, detail } = broken;
-    Answer { kind: Some(kind), detail: Some(detail), ..answer("failed", Some(&case.job), None) }
+    let fields = Fields::of(&case.job, None).because(broken);
+    Answer { fields, ..Answer::now(Outcome::Snapshot(Status::Failed)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Step;
+
+    #[test]
+    fn the_state_machine_uses_the_words_of_this_function() {
+        shared::testing::check_words::<Step, Outcome>(include_str!("../statemachine.asl.json"));
+    }
 }

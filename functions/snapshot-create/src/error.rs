@@ -2,7 +2,7 @@
 //! a result, not an error.
 
 use shared::aws::snapshots::{Database, Kind};
-use shared::run::evidence::EvidenceError;
+use shared::run::documents::DocumentError;
 use shared::runtime::event::InvalidEvent;
 use shared::runtime::failure::{CallError, Failure};
 use shared::runtime::lambda::DeadlineExceeded;
@@ -101,7 +101,7 @@ pub enum SnapshotError {
     Rds(#[source] CallError),
     /// The deploy's note could not be read or written; without it, a second snapshot could be made.
     #[error("the deploy's note could not be read or written")]
-    Note(#[from] EvidenceError),
+    Note(#[from] DocumentError),
     /// Publishing the page failed.
     #[error("the page was not published; the log has it with error_type PageFailed")]
     PageFailed,

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use shared::runtime::event::{Broken, InvalidEvent, is_line, parse};
+use shared::runtime::event::{InvalidEvent, is_line, parse};
+use shared::workflow::Run;
 
 use crate::rules::request::Request;
 use crate::rules::tags;
@@ -13,64 +14,29 @@ pub(crate) enum Event {
     /// Request the snapshot and answer at once.
     Direct(Request),
     /// One step of the state machine.
-    Step {
-        /// Name of the execution.
-        execution: String,
-        /// The step.
-        step: Step,
-        /// The execution's input.
-        request: Request,
-    },
-    /// The end of an execution whose input is invalid.
-    Refused {
-        /// Name of the execution.
-        execution: String,
-        /// The error that refused it.
-        broken: Broken,
-    },
+    Step(Run<Step, Request>),
 }
 
-/// A step of the state machine.
-#[derive(Debug, Eq, PartialEq)]
+/// The steps of the state machine.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Step {
-    /// Request the snapshot, for the n-th time.
-    Create(u16),
-    /// Poll the snapshot, for the n-th time.
-    Watch(u16),
-    /// Report and record; with the error that ended the steps, if one did.
-    Finish(Option<Broken>),
-}
-
-#[derive(Deserialize)]
-struct Raw {
-    step: String,
-    execution: String,
-    input: Value,
-    #[serde(default)]
-    poll: u16,
-    #[serde(default)]
-    failure: Option<Broken>,
+    /// Request the snapshot.
+    Create,
+    /// Poll the snapshot.
+    Watch,
+    /// Report and record.
+    Finish,
 }
 
 impl TryFrom<Value> for Event {
     type Error = InvalidEvent;
 
     fn try_from(event: Value) -> Result<Self, Self::Error> {
-        if event.get("step").is_none() {
-            return Ok(Self::Direct(request(event)?));
-        }
-        let Raw { step, execution, input, poll, failure } = parse(event)?;
-        let step = match step.as_str() {
-            "create" => Step::Create(poll),
-            "watch" => Step::Watch(poll),
-            "finish" => Step::Finish(failure),
-            _ => return Err(InvalidEvent::at("step", "expected create, watch or finish")),
-        };
-        match (request(input), step) {
-            (Ok(request), step) => Ok(Self::Step { execution, step, request }),
-            (Err(_), Step::Finish(Some(broken))) => Ok(Self::Refused { execution, broken }),
-            (Err(error), _) => Err(error),
-        }
+        Ok(match event.get("step") {
+            None => Self::Direct(request(event)?),
+            Some(_) => Self::Step(Run::read(event, request)?),
+        })
     }
 }
 
@@ -141,16 +107,15 @@ mod tests {
             let mut event = json!({"step": step, "execution": "e", "input": least});
             event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             match Event::try_from(event).unwrap() {
-                Event::Step { step, .. } => step,
-                other => panic!("{other:?}"),
+                Event::Step(run) => (run.step, run.poll, run.broken.map(|broken| broken.kind)),
+                Event::Direct(request) => panic!("{request:?}"),
             }
         };
-        assert_eq!(step("create", json!({"poll": 3})), Step::Create(3));
-        assert_eq!(step("watch", json!({"poll": 2})), Step::Watch(2));
-        assert_eq!(step("finish", json!({})), Step::Finish(None));
-        let broken = Broken { kind: "RdsCall".to_owned(), detail: "why".to_owned() };
+        assert_eq!(step("create", json!({"poll": 3})), (Step::Create, 3, None));
+        assert_eq!(step("watch", json!({"poll": 2})), (Step::Watch, 2, None));
+        assert_eq!(step("finish", json!({})), (Step::Finish, 1, None));
         let failure = json!({"failure": {"Error": "RdsCall", "Cause": "why"}});
-        assert_eq!(step("finish", failure), Step::Finish(Some(broken)));
+        assert_eq!(step("finish", failure), (Step::Finish, 1, Some("RdsCall".to_owned())));
     }
 
     #[test]
@@ -185,8 +150,8 @@ mod tests {
     fn a_refused_input_is_still_reported() {
         let failure = json!({"Error": "InvalidEvent", "Cause": "field by"});
         let event = json!({"step": "finish", "execution": "e", "input": with("by", ""), "failure": failure});
-        let broken = Broken { kind: "InvalidEvent".to_owned(), detail: "field by".to_owned() };
-        assert_eq!(Event::try_from(event), Ok(Event::Refused { execution: "e".to_owned(), broken }));
+        let Ok(Event::Step(run)) = Event::try_from(event) else { panic!() };
+        assert_eq!((run.input, run.broken.unwrap().detail.as_str()), (None, "field by"));
         let event = json!({"step": "finish", "execution": "e", "input": with("by", "")});
         assert_eq!(Event::try_from(event).unwrap_err().field, "by");
     }

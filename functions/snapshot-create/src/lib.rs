@@ -22,10 +22,9 @@ use shared::aws::snapshots;
 use shared::run::paging::Pager;
 use shared::run::report::Reporter;
 use shared::runtime::env::{Env, EnvError};
-use shared::runtime::event::Broken;
-use shared::runtime::failure::{Failure, chain};
 use shared::runtime::lambda::Invocation;
 use shared::runtime::settings::Settings;
+use shared::workflow::{Broken, Run};
 
 pub use answer::Answer;
 use answer::{create, failed, slow, watch};
@@ -35,7 +34,6 @@ use event::{Event, Step};
 use observe::{saved, seen};
 use report::{case, report_failed, settle};
 use rules::case::Case;
-use rules::job::Job;
 use rules::policy::Status;
 use rules::request::Request;
 
@@ -102,30 +100,28 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
             tracing::Span::current().record("run_id", request.deploy.as_str());
             direct(app, request, invocation).await
         }
-        Event::Step { execution, step, request } => {
-            tracing::Span::current().record("run_id", request.deploy.as_str());
-            tracing::Span::current().record("correlation_id", execution.as_str());
-            match step {
-                Step::Create(poll) => create(
-                    app,
-                    invocation.before_deadline(REPORTING, ask(app, &request, invocation.now)).await?,
-                    poll,
-                ),
-                Step::Watch(poll) => {
-                    let seen =
-                        invocation.before_deadline(REPORTING, seen(app, &request, invocation.now)).await??;
-                    watch(app, &seen, poll)
-                }
-                Step::Finish(broken) => finish(app, request, broken, invocation).await,
+        Event::Step(run) => {
+            tracing::Span::current().record("correlation_id", run.execution.as_str());
+            if let Some(request) = &run.input {
+                tracing::Span::current().record("run_id", request.deploy.as_str());
             }
+            step(app, run, invocation).await
         }
-        Event::Refused { execution, broken } => {
-            tracing::Span::current().record("correlation_id", execution.as_str());
-            let (instance, job) = ("?".to_owned(), Job::default());
-            let case = Case { instance, request: None, job, snapshot: None, id: execution };
-            report_failed(app, &case, &broken, invocation).await?;
-            Ok(failed(&case, broken))
+    }
+}
+
+async fn step(app: &App, run: Run<Step, Request>, invocation: &Invocation) -> Result<Answer, SnapshotError> {
+    let (poll, now) = (run.poll, invocation.now);
+    match run.step {
+        Step::Create => {
+            let request = run.input()?;
+            create(app, invocation.before_deadline(REPORTING, ask(app, &request, now)).await?, poll)
         }
+        Step::Watch => {
+            let request = run.input()?;
+            watch(app, &invocation.before_deadline(REPORTING, seen(app, &request, now)).await??, poll)
+        }
+        Step::Finish => finish(app, run, invocation).await,
     }
 }
 
@@ -137,7 +133,7 @@ async fn direct(app: &App, request: Request, invocation: &Invocation) -> Result<
         Err(error) => {
             let job = saved(app, &request, invocation).await;
             let case = case(app, request, job, None);
-            let broken = Broken { kind: error.kind().to_owned(), detail: chain(&error) };
+            let broken = Broken::by(&error);
             // A failed page is logged and has an alarm of its own; return the error that the caller can fix.
             let _ = report_failed(app, &case, &broken, invocation).await;
             Err(error)
@@ -148,11 +144,11 @@ async fn direct(app: &App, request: Request, invocation: &Invocation) -> Result<
 /// Reports and records the outcome.
 async fn finish(
     app: &App,
-    request: Request,
-    broken: Option<Broken>,
+    mut run: Run<Step, Request>,
     invocation: &Invocation,
 ) -> Result<Answer, SnapshotError> {
-    let Some(broken) = broken else {
+    let Some(broken) = run.broken.take() else {
+        let request = run.input()?;
         let seen = invocation.before_deadline(REPORTING, seen(app, &request, invocation.now)).await??;
         if seen.status == Status::Creating {
             return Err(slow(app, &seen));
@@ -160,8 +156,13 @@ async fn finish(
         return settle(app, request, seen, invocation).await;
     };
     tracing::warn!(message = broken.detail, failure = broken.kind);
-    let job = saved(app, &request, invocation).await;
-    let case = case(app, request, job, None);
+    let case = match run.input {
+        Some(request) => {
+            let job = saved(app, &request, invocation).await;
+            case(app, request, job, None)
+        }
+        None => Case::refused(run.execution),
+    };
     report_failed(app, &case, &broken, invocation).await?;
     Ok(failed(&case, broken))
 }

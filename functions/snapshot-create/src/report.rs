@@ -1,13 +1,11 @@
 //! Report: page, message and record of a deploy's snapshot.
 
-use std::time::Duration;
-
 use shared::aws::snapshots::Database;
 use shared::run::evidence::{Draft, Step};
-use shared::runtime::event::Broken;
 use shared::runtime::lambda::Invocation;
 use shared::runtime::language::Language;
 use shared::runtime::time;
+use shared::workflow::{Broken, Failed};
 
 use crate::answer::{Answer, progress};
 use crate::error::{DELETED, FAILED};
@@ -18,9 +16,6 @@ use crate::rules::policy::Status;
 use crate::rules::request::Request;
 use crate::rules::snapshot::Snapshot;
 use crate::{App, SnapshotError, text};
-
-/// Reserved for the message and the record.
-const RECORDING: Duration = Duration::from_secs(15);
 
 pub(crate) fn case(app: &App, request: Request, job: Job, snapshot: Option<Snapshot>) -> Case {
     let instance = app.instance_of(&request).to_owned();
@@ -53,7 +48,7 @@ pub(crate) async fn settle(
     };
     let broken = Broken { kind: kind.to_owned(), detail };
     report_failed(app, &case, &broken, invocation).await?;
-    Ok(Answer { kind: Some(broken.kind), detail: Some(broken.detail), ..answer })
+    Ok(Answer { fields: answer.fields.because(broken), ..answer })
 }
 
 /// Pages, reports and records that the deploy has no snapshot; once a day for each deploy and kind.
@@ -65,14 +60,18 @@ pub(crate) async fn report_failed(
 ) -> Result<(), SnapshotError> {
     let day = time::local_date(invocation.now);
     let run_id = format!("{}/{}/{day}", case.id, broken.kind);
-    let page = text::page(&app.settings, case, broken);
-    let paged = app.pager.page(&app.reporter, &day, &page, RECORDING, invocation).await;
-    let message = text::failed(&app.settings, case, broken, &run_id);
-    let begun = app.reporter.look(&run_id).await;
     let findings = vec![format!("{}: {}", broken.kind, broken.detail)];
-    let draft = draft(app, case, &run_id, "failed", &broken.kind, findings);
-    app.reporter.report(draft, Some(&message), begun, invocation).await;
-    paged.map(drop).map_err(|_| SnapshotError::PageFailed)
+    let failed = Failed {
+        page: &text::page(&app.settings, case, broken),
+        once: &day,
+        message: &text::failed(&app.settings, case, broken, &run_id),
+        draft: draft(app, case, &run_id, "failed", &broken.kind, findings),
+    };
+    if failed.report(&app.pager, &app.reporter, invocation).await {
+        Ok(())
+    } else {
+        Err(SnapshotError::PageFailed)
+    }
 }
 
 /// The record of a run.

@@ -4,9 +4,9 @@ use shared::aws::snapshots::{self, Database, Kind};
 use shared::policy::Area;
 use shared::run::notify::Message;
 use shared::run::paging::{Alert, Page, Severity};
-use shared::runtime::event::Broken;
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
+use shared::workflow::Broken;
 
 use crate::PROCEDURE;
 use crate::error::{DELETED, FAILED};

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use jiff::civil::Date;
 use shared::aws::snapshots::{Progress, progress};
-use shared::run::evidence::{EvidenceError, Step};
+use shared::run::documents::DocumentError;
+use shared::run::evidence::Step;
 use shared::runtime::failure::chain;
 use shared::runtime::lambda::Invocation;
 
@@ -27,7 +28,7 @@ pub(crate) async fn act(
     facts: &Facts,
     day: &str,
     invocation: &Invocation,
-) -> (Run, Result<(), EvidenceError>) {
+) -> (Run, Result<(), DocumentError>) {
     let judged = judge(trigger, facts, app.region(), &app.settings, invocation.now);
     let mut run = Run { day: day.to_owned(), now: invocation.now, judged, ..Run::default() };
     for judged in &run.judged {
@@ -73,7 +74,7 @@ async fn copy_and_delete(
     facts: &Facts,
     journal: &Journal,
     run: &mut Run,
-) -> Result<(), EvidenceError> {
+) -> Result<(), DocumentError> {
     let mut in_use: BTreeSet<String> = BTreeSet::new();
     if let (Some(away), Some(copies)) = (&app.away, facts.copies()) {
         in_use.extend(copy(app, away, facts, copies, run).await?);

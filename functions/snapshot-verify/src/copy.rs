@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use shared::aws::snapshots::{
     self, Database, ENVIRONMENT, EXPIRES_ON, Kind, MANAGED_BY, PROJECT, Progress, progress,
 };
-use shared::run::evidence::{EvidenceError, Step};
+use shared::run::documents::DocumentError;
+use shared::run::evidence::Step;
 use shared::runtime::failure::chain;
 
 use crate::rules::copies;
@@ -23,7 +24,7 @@ pub(crate) async fn copy(
     facts: &Facts,
     copies: &[Snapshot],
     run: &mut Run,
-) -> Result<Option<String>, EvidenceError> {
+) -> Result<Option<String>, DocumentError> {
     let named = || Database { id: app.instance.clone(), ..Database::default() };
     let database = match &facts.database {
         Some(Ok(database)) => database.clone(),

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use jiff::civil::Date;
-use shared::run::evidence::{EvidenceError, Step};
+use shared::run::documents::DocumentError;
+use shared::run::evidence::Step;
 use shared::runtime::failure::{CallError, chain};
 use shared::runtime::settings::Settings;
 
@@ -24,7 +25,7 @@ pub(crate) async fn delete_expired(
     today: Date,
     in_use: &BTreeSet<String>,
     run: &mut Run,
-) -> Result<(), EvidenceError> {
+) -> Result<(), DocumentError> {
     if matches!(facts.away, Some(Err(_))) {
         run.steps.push(Step::now(
             "delete expired snapshots",

@@ -1,6 +1,6 @@
 //! Why a run failed; one variant for each different action of an operator. A defect of a snapshot is a finding, not an error.
 
-use shared::run::evidence::EvidenceError;
+use shared::run::documents::DocumentError;
 use shared::runtime::event::InvalidEvent;
 use shared::runtime::failure::{CallError, Failure};
 use shared::runtime::lambda::DeadlineExceeded;
@@ -20,7 +20,7 @@ pub enum VerifyError {
     Deadline(#[from] DeadlineExceeded),
     /// The runs' journal could not be read or written, so copying and deleting stopped.
     #[error("the runs' journal could not be read or written, so copying and deleting stopped")]
-    Note(#[from] EvidenceError),
+    Note(#[from] DocumentError),
     /// Publishing pages failed.
     #[error("{0} pages were not published; the log has each with error_type PageFailed")]
     PageFailed(usize),

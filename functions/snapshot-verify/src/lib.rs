@@ -22,7 +22,7 @@ use std::time::Duration;
 use aws_config::{Region, SdkConfig};
 use serde_json::Value;
 use shared::aws::snapshots;
-use shared::run::evidence::EvidenceError;
+use shared::run::documents::DocumentError;
 use shared::run::paging::Pager;
 use shared::run::report::Reporter;
 use shared::runtime::env::{Env, EnvError};
@@ -158,8 +158,8 @@ pub async fn handle(app: &App, event: Value, invocation: &Invocation) -> Result<
 }
 
 /// Changes the runs' journal and returns the result.
-async fn update<R>(app: &App, change: impl Fn(&mut Journal) -> R) -> Result<Journal, EvidenceError> {
-    let updated = app.reporter.evidence.update(NOTE, |journal: &mut Journal| {
+async fn update<R>(app: &App, change: impl Fn(&mut Journal) -> R) -> Result<Journal, DocumentError> {
+    let updated = app.reporter.documents.update(NOTE, |journal: &mut Journal| {
         change(journal);
         journal.clone()
     });

@@ -1,4 +1,4 @@
-//! The course of an audit: check, read the last record, page, act, compare, report.
+//! The course of an audit: check, read the last run, page, act, compare, report, finish.
 //!
 //! An audit supplies its rules, its own actions and its texts through [`Audit`]; [`run`] does the rest, in an order in which no
 //! failure hides a finding. Pages go out before anything else; the message and the record come last, and each run has both
@@ -48,8 +48,8 @@ impl Base {
     }
 }
 
-/// The part of the last run's record that the next run needs.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
+/// The part of the last run's record that the next run needs; without findings if the audit keeps them elsewhere.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq)]
 pub struct Last {
     /// Run id.
     pub run_id: String,
@@ -60,17 +60,30 @@ pub struct Last {
 /// The last run: none if this is the first one, [`Unread`] if its record could not be read.
 pub type Before = Result<Option<Last>, Unread>;
 
+/// The pages of a run, and how the first week changed them.
+pub struct Paging {
+    /// The pages to publish.
+    pub pages: Vec<Page>,
+    /// How much the first week holds back.
+    pub held: Held,
+    /// The first week's step for the record.
+    pub step: Option<Step>,
+}
+
 /// The result of an audit's own actions, after the pages and before the report.
 pub struct Acted<D> {
     /// The outcome for the function's answer.
     pub done: D,
     /// Steps for the record.
     pub steps: Vec<Step>,
+    /// Lines for the record, after those of the findings.
+    pub lines: Vec<String>,
     /// Whether the channel gets a message even if no finding changed.
     pub has_news: bool,
 }
 
 /// How a run differs from the last one, for its message.
+#[derive(Clone, Copy)]
 pub struct News<'a> {
     /// Run id.
     pub run_id: &'a str,
@@ -78,7 +91,7 @@ pub struct News<'a> {
     pub changes: &'a Changes,
     /// Whether the message lists every finding, as it does on Mondays.
     pub is_weekly: bool,
-    /// Why the last record could not be read; the message then lists every finding.
+    /// Why the last run could not be read; the message then lists every finding.
     pub unread: Option<&'a Unread>,
     /// The first week, until it is over.
     pub quiet: Option<Quiet<'a>>,
@@ -110,6 +123,9 @@ pub trait Audit {
     /// Time that pages and actions leave to the report.
     const REPORTING: Duration;
 
+    /// Name of the failed step in the record of a run that could not be done.
+    const CHECK: &'static str = "check";
+
     /// Settings, evidence, channel and paging topic.
     fn base(&self) -> &Base;
 
@@ -129,8 +145,14 @@ pub trait Audit {
     /// The findings for the record: key, `: `, sentence.
     fn lines(&self, outcome: &Self::Outcome, now: Timestamp) -> Vec<String>;
 
-    /// Whether the finding with this key of the last run could not be looked at now, so that its absence resolves nothing.
-    fn is_unseen(&self, outcome: &Self::Outcome, key: &str) -> bool;
+    /// The last run. By default, as its record has it.
+    fn before(&self, outcome: &Self::Outcome) -> impl Future<Output = Before> {
+        let _ = outcome;
+        self.base().reporter.before()
+    }
+
+    /// How the findings differ from the last run's lines. A finding that could not be looked at now is not resolved.
+    fn changes(&self, outcome: &Self::Outcome, last: &[String], keys: &BTreeSet<String>) -> Changes;
 
     /// Whether nothing is wrong.
     fn passes(&self, outcome: &Self::Outcome) -> bool;
@@ -141,14 +163,14 @@ pub trait Audit {
         day.to_owned()
     }
 
-    /// The pages, and how much the first week holds back.
+    /// The pages.
     fn pages(
         &self,
         outcome: &Self::Outcome,
         before: &Before,
         week: Option<FirstWeek>,
         now: Timestamp,
-    ) -> (Vec<Page>, Held);
+    ) -> Paging;
 
     /// The audit's own actions after the pages: tasks, tables, files. Their failures are logged and counted, never returned.
     fn act(
@@ -159,7 +181,7 @@ pub trait Audit {
     ) -> impl Future<Output = Acted<Self::Done>>;
 
     /// Where all findings are, for readers of a first week's message.
-    fn place(&self) -> String;
+    fn place(&self, done: &Self::Done) -> String;
 
     /// The channel's message.
     fn summary(&self, outcome: &Self::Outcome, news: &News<'_>, done: &Self::Done, now: Timestamp)
@@ -171,6 +193,17 @@ pub trait Audit {
         let what = settings.language.pick("A auditoria falhou", "The audit failed");
         let next = settings.language.pick("ver o log da função.", "see the function's log.");
         Message::failed(settings, run_id, what, &chain(error), next)
+    }
+
+    /// The audit's last action, after the record. Its failures are logged and counted, never returned.
+    fn finish(
+        &self,
+        outcome: &Self::Outcome,
+        done: &Self::Done,
+        invocation: &Invocation,
+    ) -> impl Future<Output = ()> {
+        let _ = (outcome, done, invocation);
+        std::future::ready(())
     }
 
     /// The failure of a run with this many unpublished pages.
@@ -199,29 +232,30 @@ pub async fn run<A: Audit>(
             return Err(error);
         }
     };
-    let lines = audit.lines(&outcome, now);
+    let mut lines = audit.lines(&outcome, now);
     for line in &lines {
         tracing::info!(message = line, finding = line.split(' ').next());
     }
     let keys: BTreeSet<String> = lines.iter().map(|line| findings::key_of(line).to_owned()).collect();
-    let before: Before = reporter.before().await;
+    let before: Before = audit.before(&outcome).await;
     let run_id = audit.run_id(&day, before.as_ref().ok().and_then(Option::as_ref), &keys);
     tracing::Span::current().record("run_id", run_id.as_str());
 
     let week = FirstWeek::of(reporter.began().await, now);
-    let (pages, held) = audit.pages(&outcome, &before, week, now);
-    steps.extend(week.map(|week| {
-        let Held { pages, tasks } = held;
-        Step::now("first week", format!("{pages} pages and {tasks} tasks held back until {}", week.until))
-    }));
+    let Paging { pages, held, step } = audit.pages(&outcome, &before, week, now);
+    steps.extend(step);
     let paged = base.pager.all(reporter, &day, pages, A::REPORTING, invocation).await;
     steps.extend(paged.steps);
     let acted = audit.act(&outcome, week, invocation).await;
     steps.extend(acted.steps);
+    lines.extend(acted.lines);
 
     let begun = reporter.look(&run_id).await;
     let changes = match &before {
-        Ok(last) => changes(audit, &outcome, last.as_ref(), &keys),
+        Ok(last) => {
+            let last = last.as_ref().map_or(&[][..], |last| &last.findings);
+            audit.changes(&outcome, last, &keys)
+        }
         Err(_) => Changes::default(),
     };
     let is_first = matches!(before, Ok(None)) || begun.was_left_open();
@@ -231,7 +265,7 @@ pub async fn run<A: Audit>(
         && !is_weekly
         && !acted.has_news
         && !begun.was_left_open();
-    let place = audit.place();
+    let place = audit.place(&acted.done);
     let news = News {
         run_id: &run_id,
         changes: &changes,
@@ -254,20 +288,11 @@ pub async fn run<A: Audit>(
         ..Draft::of(settings, &run_id, result, now)
     };
     reporter.report(draft, message.as_ref(), begun, invocation).await;
+    audit.finish(&outcome, &acted.done, invocation).await;
     if paged.failed > 0 {
         return Err(A::not_paged(paged.failed));
     }
     Ok(Run { run_id, result, outcome, done: acted.done, paged: paged.keys })
-}
-
-fn changes<A: Audit>(
-    audit: &A,
-    outcome: &A::Outcome,
-    last: Option<&Last>,
-    keys: &BTreeSet<String>,
-) -> Changes {
-    let lines = last.map_or(&[][..], |last| &last.findings);
-    findings::changes(lines, keys, |key| audit.is_unseen(outcome, key))
 }
 
 /// Reports, once a day for each cause, that nothing is known today.
@@ -285,7 +310,7 @@ async fn report_failed<A: Audit>(
     let draft = Draft {
         trigger: trigger.to_owned(),
         subject: audit.subject(),
-        steps: vec![Step::now("check", format!("failed: {}", error.kind()))],
+        steps: vec![Step::now(A::CHECK, format!("failed: {}", error.kind()))],
         findings: vec![format!("{}: {}", error.kind(), chain(error))],
         ..Draft::of(settings, &run_id, "failed", invocation.now)
     };

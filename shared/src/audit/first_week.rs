@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest, Sha256};
 
 use crate::audit::findings::Group;
+use crate::run::evidence::Step;
 use crate::run::paging::{self, Page, Severity};
 use crate::runtime::language::Language;
 use crate::runtime::time;
@@ -71,18 +72,21 @@ impl FirstWeek {
         new > FEW || (is_first && self.is_first_day)
     }
 
+    /// The record's step about what is held back.
+    pub fn step(&self, held: Held) -> Step {
+        let Held { pages, tasks } = held;
+        Step::now("first week", format!("{pages} pages and {tasks} tasks held back until {}", self.until))
+    }
+
     /// The line about what is held back, and where all findings are.
     pub fn line(&self, held: Held, place: &str, language: Language) -> String {
         let until = time::local(self.until);
         let Held { pages, tasks } = held;
-        match language {
-            Language::Portuguese => format!(
-                "*Primeira semana* desta auditoria, até {until}: só o que é crítico aciona o pager, e o canal recebe só o que muda. Retidos até lá: {pages} página(s), {tasks} tarefa(s). Tudo está em {place}."
-            ),
-            Language::English => format!(
-                "*First week* of this audit, until {until}: only what is critical pages, and the channel gets only what changes. Held back until then: {pages} page(s), {tasks} task(s). Everything is in {place}."
-            ),
-        }
+        crate::tr!(
+            language,
+            "*Primeira semana* desta auditoria, até {until}: só o que é crítico aciona o pager, e o canal recebe só o que muda. Retidos até lá: {pages} página(s), {tasks} tarefa(s). Tudo está em {place}.",
+            "*First week* of this audit, until {until}: only what is critical pages, and the channel gets only what changes. Held back until then: {pages} page(s), {tasks} task(s). Everything is in {place}.",
+        )
     }
 
     /// Lines for a summary: the number of findings by kind, and the first groups with their commands. `groups` are in the order
@@ -107,10 +111,11 @@ impl FirstWeek {
         lines.extend(reported.map(|(number, group)| format!("{number}. {}", group.text(language, "*"))));
         let more = groups.len().saturating_sub(SHOWN);
         if more > 0 {
-            lines.push(match language {
-                Language::Portuguese => format!("… e mais {more} grupo(s), em {place}."),
-                Language::English => format!("… and {more} more group(s), in {place}."),
-            });
+            lines.push(crate::tr!(
+                language,
+                "… e mais {more} grupo(s), em {place}.",
+                "… and {more} more group(s), in {place}.",
+            ));
         }
         lines
     }

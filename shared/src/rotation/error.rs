@@ -1,6 +1,6 @@
 //! Why a step of any rotation fails, with one variant for each next step of an operator.
 
-use crate::run::evidence::EvidenceError;
+use crate::run::documents::DocumentError;
 use crate::runtime::failure::{CallError, Failure};
 use crate::runtime::lambda::DeadlineExceeded;
 
@@ -92,7 +92,7 @@ pub enum RotationError {
     SecretsManager(#[from] CallError),
     /// The notes of the rotation could not be read or written; without them no pending value is trusted.
     #[error("the step stopped at the notes of the rotation")]
-    Evidence(#[from] EvidenceError),
+    Evidence(#[from] DocumentError),
 }
 
 impl Failure for RotationError {

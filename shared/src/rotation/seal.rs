@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Request, RotationError};
-use crate::run::evidence::Evidence;
+use crate::run::documents::Documents;
 
 /// Maximum number of attempts at createSecret whose seals are kept. Only one attempt fills the version, and a hundred
 /// retries without an answer from PutSecretValue take days.
@@ -36,7 +36,7 @@ fn note(request: &Request) -> String {
 
 /// Notes that this attempt is about to store `value`.
 pub(super) async fn save(
-    evidence: &Evidence,
+    documents: &Documents,
     request: &Request,
     value: &SecretString,
 ) -> Result<(), RotationError> {
@@ -46,21 +46,21 @@ pub(super) async fn save(
         let surplus = made.seals.len().saturating_sub(MAX_SEALS);
         made.seals.drain(..surplus);
     };
-    Ok(evidence.update(&note(request), add).await?)
+    Ok(documents.update(&note(request), add).await?)
 }
 
 /// Whether any attempt at createSecret with this token was about to store a value.
-pub(super) async fn exists(evidence: &Evidence, request: &Request) -> Result<bool, RotationError> {
-    Ok(evidence.get::<Made>(&note(request)).await?.is_some())
+pub(super) async fn exists(documents: &Documents, request: &Request) -> Result<bool, RotationError> {
+    Ok(documents.get::<Made>(&note(request)).await?.is_some())
 }
 
 /// Whether an attempt at createSecret with this token was about to store `value`.
 pub(super) async fn is_ours(
-    evidence: &Evidence,
+    documents: &Documents,
     request: &Request,
     value: &SecretString,
 ) -> Result<bool, RotationError> {
-    let made: Option<Made> = evidence.get(&note(request)).await?;
+    let made: Option<Made> = documents.get(&note(request)).await?;
     Ok(made.is_some_and(|made| made.seals.contains(&seal(&request.token, value))))
 }
 

@@ -120,10 +120,11 @@ pub(super) fn failed(
     let (environment, step, kind, language) =
         (&settings.environment, request.step, error.kind(), settings.language);
     let name = request.secret_name();
-    let title = match language {
-        Language::Portuguese => format!("Rotação falhou: {name} ({environment})"),
-        Language::English => format!("Rotation failed: {name} ({environment})"),
-    };
+    let title = crate::tr!(
+        language,
+        "Rotação falhou: {name} ({environment})",
+        "Rotation failed: {name} ({environment})",
+    );
     let in_force = match advice.in_force {
         InForce::Current => language.pick(
             "O valor atual (AWSCURRENT) continua valendo. Versões:",
@@ -390,7 +391,7 @@ mod tests {
             (RotationError::CurrentChanged, "--remove-from-version-id 4f1c2a7e"),
             (RotationError::NoRandomness, ""),
             (RotationError::Deadline(late), ""),
-            (RotationError::Evidence(crate::run::evidence::EvidenceError::Contended), ""),
+            (RotationError::Evidence(crate::run::documents::DocumentError::Contended(String::new())), ""),
             (RotationError::SecretsManager(call), "secretsmanager:GetSecretValue"),
         ];
         for (error, command) in failures {

@@ -13,7 +13,6 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::policy::{Document, KEY, MOST_BYTES, Policy, PolicyError};
-use crate::run::evidence::Evidence;
 use crate::run::notify::Message;
 use crate::run::report::Reporter;
 use crate::runtime::env::{Env, EnvError};
@@ -381,16 +380,15 @@ fn reporter(env: &Env<'_>, aws: &aws_config::SdkConfig) -> Result<(Settings, Rep
 
 /// Posts the message unless another invocation has, and returns whether it did.
 async fn tell(reporter: &Reporter, mut notice: Notice, message: &Message) -> Result<bool, String> {
-    let Evidence { client, bucket, .. } = &reporter.evidence;
-    let evidence = Evidence { client: client.clone(), bucket: bucket.clone(), procedure: NOTICES };
+    let documents = reporter.documents.of(NOTICES);
     let name = format!("{} {}", notice.broken.version, notice.code_version);
     let now = notice.at;
     let is_stale = |kept: &Notice| !kept.is_reported && now.duration_since(kept.at) > NOTICE_LEASE;
-    let claim = evidence.claim(&name, &notice, is_stale).await.map_err(|error| chain(&error))?;
+    let claim = documents.claim(&name, &notice, is_stale).await.map_err(|error| chain(&error))?;
     let Some(claim) = claim else { return Ok(false) };
     reporter.channel.post(message).await.map_err(|error| chain(&error))?;
     notice.is_reported = true;
-    evidence.settle(claim, &notice).await.map_err(|error| chain(&error))?;
+    documents.settle(claim, &notice).await.map_err(|error| chain(&error))?;
     Ok(true)
 }
 

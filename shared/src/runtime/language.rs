@@ -21,6 +21,17 @@ impl Language {
     }
 }
 
+/// A sentence with captured arguments in the given [`Language`]: `tr!(language, "há {count}", "there are {count}")`.
+#[macro_export]
+macro_rules! tr {
+    ($language:expr, $portuguese:literal, $english:literal $(,)?) => {
+        match $language {
+            $crate::runtime::language::Language::Portuguese => format!($portuguese),
+            $crate::runtime::language::Language::English => format!($english),
+        }
+    };
+}
+
 impl FromStr for Language {
     type Err = String;
 

@@ -17,7 +17,7 @@ impl Sweep<'_> {
     pub(super) async fn buckets(&self) -> Result<(), Stop> {
         let names = &self.app.names;
         let account_open = &account_open(self.app).await;
-        let named: BTreeMap<&str, Role> = names.buckets(&self.app.reporter.evidence.bucket);
+        let named: BTreeMap<&str, Role> = names.buckets(&self.app.base.reporter.documents.bucket);
         let items = named.iter().map(|(name, role)| ((*name).to_owned(), *role)).collect();
         self.each("s3:buckets", items, async |name, role| {
             named_bucket(self.app, name, role, account_open, self.context).await

@@ -86,7 +86,7 @@ pub(crate) async fn find(app: &App, name: &str, of: Option<&str>, context: &Cont
         found.push(Found::Snapshot(complete(app, listed).await));
     }
     if is_asked("s3")
-        && let Some(role) = names.known_role(name, &app.reporter.evidence.bucket)
+        && let Some(role) = names.known_role(name, &app.base.reporter.documents.bucket)
         && let Some(client) = aws::s3::reach(&app.s3, name).await?
     {
         let account_open = account_open(app).await;

@@ -47,14 +47,11 @@ pub(super) fn next_step(finding: &Finding, language: Language) -> String {
     }
     if let Some(exception) = &finding.exception {
         let Accepted { owner, until, .. } = exception;
-        return match language {
-            Language::Portuguese => {
-                format!("aceito por {owner} até {until}; até lá, corrigir ou renovar a exceção")
-            }
-            Language::English => {
-                format!("accepted by {owner} until {until}; by then, fix it or renew the exception")
-            }
-        };
+        return shared::tr!(
+            language,
+            "aceito por {owner} até {until}; até lá, corrigir ou renovar a exceção",
+            "accepted by {owner} until {until}; by then, fix it or renew the exception",
+        );
     }
     format!("`{}`", finding.next_step)
 }

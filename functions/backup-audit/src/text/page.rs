@@ -1,7 +1,6 @@
 //! Pages.
 
 use shared::run::paging::{Alert, Page, Severity};
-use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
 use super::finding::{NAMED, next_step, responsible, sentence};
@@ -33,14 +32,11 @@ pub(crate) fn critical(settings: &Settings, rule: &str, findings: &[&Finding]) -
 /// The page for a service, or a section of one, of which nothing could be read.
 pub(crate) fn unreadable(settings: &Settings, part: &str, why: &str) -> Page {
     let service = coverage::service(part);
-    let text = match settings.language {
-        Language::Portuguese => format!(
-            "A auditoria de backup não conseguiu ler nada de {part}: {why}.\nPróximo passo: conferir a permissão (IAM) ou o limite que o erro nomeia, e invocar a função de novo."
-        ),
-        Language::English => format!(
-            "The backup audit could not read anything of {part}: {why}.\nNext step: check the permission (IAM) or the limit that the error names, and invoke the function again."
-        ),
-    };
+    let text = shared::tr!(
+        settings.language,
+        "A auditoria de backup não conseguiu ler nada de {part}: {why}.\nPróximo passo: conferir a permissão (IAM) ou o limite que o erro nomeia, e invocar a função de novo.",
+        "The backup audit could not read anything of {part}: {why}.\nNext step: check the permission (IAM) or the limit that the error names, and invoke the function again.",
+    );
     page(settings, &format!("unreadable/{service}"), part, text, "quando-a-auditoria-não-termina")
 }
 
@@ -60,6 +56,8 @@ fn page(settings: &Settings, kind: &str, resource: &str, text: String, section: 
 
 #[cfg(test)]
 mod tests {
+    use shared::runtime::language::Language;
+
     use super::*;
     use crate::text::finding::tests::{finding, settings};
 

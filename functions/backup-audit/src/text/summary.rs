@@ -1,9 +1,9 @@
 //! The channel's message about an audit.
 
+use shared::audit::course::News;
 use shared::audit::findings::{Item, NAME, groups};
-use shared::audit::first_week::{FirstWeek, Held};
+use shared::audit::first_week::Quiet;
 use shared::run::notify::Message;
-use shared::run::report::Unread;
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
@@ -13,22 +13,6 @@ use crate::rules::finding::Finding;
 
 /// Most findings that a message lists; Slack truncates a longer message.
 const SHOWN: usize = 8;
-
-/// Contents of the message.
-pub(crate) struct Summary<'a> {
-    pub run_id: &'a str,
-    pub outcome: &'a Outcome,
-    /// Whether the message lists all findings, not only changes.
-    pub is_weekly: bool,
-    /// Outcome of each repair.
-    pub repairs: &'a [String],
-    /// Place of the reports.
-    pub reports: &'a str,
-    /// Why the previous run could not be read, if it could not; the message then lists all findings.
-    pub unread: Option<&'a Unread>,
-    /// The first week, while it lasts, and whether the message is its summary.
-    pub week: Option<(FirstWeek, bool)>,
-}
 
 /// Failing and unknown findings in the order of work: failures before unknowns, critical ones first, then by the guide's
 /// section.
@@ -57,11 +41,16 @@ fn ordered(settings: &Settings, findings: &[Finding]) -> Vec<Item> {
     open.into_iter().map(item).collect()
 }
 
-/// The channel's message.
-pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
+/// The channel's message. `repairs` has the outcome of each repair, `reports` the place of the reports.
+pub(crate) fn summary(
+    settings: &Settings,
+    outcome: &Outcome,
+    news: &News<'_>,
+    repairs: &[String],
+    reports: &str,
+) -> Message {
     let language = settings.language;
-    let outcome = summary.outcome;
-    let name = match (language, summary.is_weekly) {
+    let name = match (language, news.is_weekly) {
         (Language::Portuguese, false) => "Auditoria de backup",
         (Language::Portuguese, true) => "Auditoria de backup, resumo da semana",
         (Language::English, false) => "Backup audit",
@@ -76,46 +65,49 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
         "{name} ({}): {} {fail}, {} {unknown}, {} {pass}",
         settings.environment, counts.fail, counts.unknown, counts.pass
     );
-    let lists_all = summary.is_weekly || summary.unread.is_some();
+    let lists_all = news.is_weekly || news.unread.is_some();
     let shown = if lists_all { &outcome.worst } else { &outcome.new };
-    let mut lines: Vec<String> = summary.unread.iter().map(|unread| unread.text(language)).collect();
-    let is_summary = summary.week.is_some_and(|(_, is_summary)| is_summary);
-    // All pages of this audit are critical or about an unreadable service: none is held back.
-    let held = Held::default();
-    match summary.week {
-        Some((week, true)) => {
+    let mut lines: Vec<String> = news.unread.iter().map(|unread| unread.text(language)).collect();
+    let is_summary = news.quiet.is_some_and(|quiet| quiet.is_summary);
+    match news.quiet {
+        Some(Quiet { week, held, is_summary: true, place }) => {
             let all = ordered(settings, &outcome.worst.findings);
-            lines.extend(week.summary(held, summary.reports, &groups(&all), language));
+            lines.extend(week.summary(held, place, &groups(&all), language));
         }
-        week => {
-            lines.extend(week.map(|(week, _)| week.line(held, summary.reports, language)));
+        quiet => {
+            lines.extend(quiet.map(|Quiet { week, held, place, .. }| week.line(held, place, language)));
             lines.extend(shown.findings.iter().take(SHOWN).map(|finding| entry(settings, finding)));
         }
     }
     let more = if is_summary { 0 } else { shown.count.saturating_sub(SHOWN) };
     if more > 0 {
-        lines.push(match language {
-            Language::Portuguese => format!("… e mais {more}, no relatório."),
-            Language::English => format!("… and {more} more, in the report."),
-        });
+        lines.push(shared::tr!(
+            language,
+            "… e mais {more}, no relatório.",
+            "… and {more} more, in the report.",
+        ));
     }
     if outcome.resolved_count > 0 {
         let named: Vec<_> = outcome.resolved.iter().take(NAMED).map(String::as_str).collect();
         let label = language.pick("Resolvido", "Resolved");
         lines.push(format!("{label} ({}): {}.", outcome.resolved_count, named.join("; ")));
     }
-    lines.extend(summary.repairs.iter().cloned());
+    lines.extend(repairs.iter().cloned());
     if lines.is_empty() {
         lines.push(language.pick("Nada mudou.", "Nothing has changed.").to_owned());
     }
     // At the top, since the end of a long message is truncated.
-    lines.insert(0, format!("{}: {}", language.pick("Relatórios", "Reports"), summary.reports));
-    let context = format!("{} · {} · {}", settings.function, summary.run_id, settings.code_version);
+    lines.insert(0, format!("{}: {}", language.pick("Relatórios", "Reports"), reports));
+    let context = format!("{} · {} · {}", settings.function, news.run_id, settings.code_version);
     Message { title, lines, context }
 }
 
 #[cfg(test)]
 mod tests {
+    use shared::audit::findings::Changes;
+    use shared::audit::first_week::{FirstWeek, Held};
+    use shared::run::report::Unread;
+
     use super::*;
     use crate::rules::finding::{Counts, Worst};
     use crate::text::finding::tests::{finding, settings};
@@ -132,6 +124,10 @@ mod tests {
             repairable: Vec::new(),
             reports: Vec::new(),
         }
+    }
+
+    fn news(changes: &Changes) -> News<'_> {
+        News { run_id: "d", changes, is_weekly: false, unread: None, quiet: None }
     }
 
     #[test]
@@ -151,32 +147,16 @@ mod tests {
             (Language::English, false, outcome(0, 5, 11), "Backup audit (prod)", 2, "Reports: r"),
             (Language::Portuguese, false, outcome(0, 5, 0), "Auditoria de backup (prod)", 2, "Relatórios: r"),
         ] {
-            let summary_ = Summary {
-                run_id: "d",
-                outcome: &outcome,
-                is_weekly,
-                repairs: &[],
-                reports: "r",
-                unread: None,
-                week: None,
-            };
-            let message = summary(&settings(language), &summary_);
+            let changes = Changes::default();
+            let news = News { is_weekly, ..news(&changes) };
+            let message = summary(&settings(language), &outcome, &news, &[], "r");
             assert!(message.title.starts_with(title), "{}", message.title);
             assert_eq!(message.lines.len(), count, "{:?}", message.lines);
             assert_eq!(message.lines.first().map(String::as_str), Some(last));
         }
         let message = |outcome: &Outcome| {
             let repairs = ["rds.public db: applied".to_owned()];
-            let summary_ = Summary {
-                run_id: "d",
-                outcome,
-                is_weekly: false,
-                repairs: &repairs,
-                reports: "r",
-                unread: None,
-                week: None,
-            };
-            summary(&settings(Language::Portuguese), &summary_)
+            summary(&settings(Language::Portuguese), outcome, &news(&Changes::default()), &repairs, "r")
         };
         let message = message(&outcome(9, 20, 11));
         assert_eq!(message.title, "Auditoria de backup (prod): 2 falha(s), 1 não verificado(s), 7 em ordem");
@@ -208,19 +188,13 @@ mod tests {
         outcome.worst.count = 6;
         let week = FirstWeek { until: "2026-03-08T12:00:00Z".parse().unwrap(), is_first_day: true };
         let unread = Unread("s3:GetObject failed".to_owned());
-        let lines_of = |week, unread| {
-            let summary_ = Summary {
-                run_id: "d",
-                outcome: &outcome,
-                is_weekly: false,
-                repairs: &[],
-                reports: "r",
-                unread,
-                week,
-            };
-            summary(&settings(Language::Portuguese), &summary_).lines
+        let quiet = |is_summary| Quiet { week, held: Held::default(), is_summary, place: "r" };
+        let lines_of = |quiet, unread| {
+            let changes = Changes::default();
+            let news = News { unread, quiet, ..news(&changes) };
+            summary(&settings(Language::Portuguese), &outcome, &news, &[], "r").lines
         };
-        let lines = lines_of(Some((week, true)), None);
+        let lines = lines_of(Some(quiet(true)), None);
         assert!(
             lines[1].starts_with("*Primeira semana*") && lines[1].contains("Retidos até lá: 0 página(s)")
         );
@@ -228,7 +202,7 @@ mod tests {
         assert!(lines[4].starts_with("1. *rds.public* `db`"), "{lines:?}");
         assert!(lines[6].starts_with("3. *s3.tls-only* (2): "), "{lines:?}");
         assert!(lines[6].ends_with("`aws cure --name NOME --like one-of-two`."), "{lines:?}");
-        let lines = lines_of(Some((week, false)), None);
+        let lines = lines_of(Some(quiet(false)), None);
         assert_eq!(lines.len(), 2, "{lines:?}");
         let lines = lines_of(None, Some(&unread));
         assert!(lines[1].starts_with("*Não se sabe o que é novo*"), "{lines:?}");

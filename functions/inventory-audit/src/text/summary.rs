@@ -1,9 +1,9 @@
 //! The channel's message about a run.
 
-use shared::audit::findings::{self, Changes, Item, NAME};
+use shared::audit::course::News;
+use shared::audit::findings::{self, Item, NAME};
 use shared::audit::first_week::Quiet;
 use shared::run::notify::Message;
-use shared::run::report::Unread;
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
@@ -15,22 +15,6 @@ use crate::table;
 
 /// Most lines of findings in a message; Slack silently truncates a longer one.
 pub(super) const MOST_LINES: usize = 8;
-
-/// The content of the message.
-pub(crate) struct Summary<'a> {
-    /// Run id.
-    pub run_id: &'a str,
-    /// All rows, worst first.
-    pub rows: &'a [Row],
-    /// New and resolved findings.
-    pub changes: &'a Changes,
-    /// Whether the message lists every finding, not only the changes.
-    pub is_weekly: bool,
-    /// Why the last record could not be read; the message then lists every finding.
-    pub unread: Option<&'a Unread>,
-    /// The first week, until it is over.
-    pub quiet: Option<Quiet<'a>>,
-}
 
 /// All findings, in the order in which to settle them.
 fn ordered(settings: &Settings, rows: &[Row]) -> Vec<Item> {
@@ -53,15 +37,15 @@ fn ordered(settings: &Settings, rows: &[Row]) -> Vec<Item> {
     all.into_iter().map(item).collect()
 }
 
-/// The channel's message.
-pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
+/// The channel's message. The worst rows come first.
+pub(crate) fn summary(settings: &Settings, rows: &[Row], news: &News<'_>) -> Message {
     let language = settings.language;
-    let all = || summary.rows.iter().flat_map(|row| row.problems.iter().map(move |problem| (row, problem)));
+    let all = || rows.iter().flat_map(|row| row.problems.iter().map(move |problem| (row, problem)));
     let unverified = all().filter(|(_, problem)| problem.is_unverified()).count();
     let wrong = all().count() - unverified;
     let title = format!(
         "{} ({}): {wrong} {}, {unverified} {}",
-        match (language, summary.is_weekly) {
+        match (language, news.is_weekly) {
             (Language::Portuguese, false) => "Inventário",
             (Language::Portuguese, true) => "Inventário, resumo da semana",
             (Language::English, false) => "Inventory",
@@ -71,16 +55,16 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
         language.pick("achado(s)", "finding(s)"),
         language.pick("não verificado(s)", "not verified"),
     );
-    let lists_all = summary.is_weekly || summary.unread.is_some();
-    let is_summary = summary.quiet.is_some_and(|quiet| quiet.is_summary);
+    let lists_all = news.is_weekly || news.unread.is_some();
+    let is_summary = news.quiet.is_some_and(|quiet| quiet.is_summary);
     let is_listed = |row: &Row, problem: &Problem| {
-        !is_summary && (lists_all || summary.changes.new.contains(&row.key(problem)))
+        !is_summary && (lists_all || news.changes.new.contains(&row.key(problem)))
     };
     let listed: Vec<_> = all().filter(|(row, problem)| is_listed(row, problem)).collect();
-    let mut lines: Vec<_> = summary.unread.iter().map(|unread| unread.text(language)).collect();
-    lines.extend(match summary.quiet {
+    let mut lines: Vec<_> = news.unread.iter().map(|unread| unread.text(language)).collect();
+    lines.extend(match news.quiet {
         Some(Quiet { week, held, is_summary: true, place }) => {
-            week.summary(held, place, &findings::groups(&ordered(settings, summary.rows)), language)
+            week.summary(held, place, &findings::groups(&ordered(settings, rows)), language)
         }
         quiet => quiet.map(|quiet| quiet.week.line(quiet.held, quiet.place, language)).into_iter().collect(),
     });
@@ -108,9 +92,9 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
     if unchanged > 0 && !is_summary {
         lines.push(format!("{} {unchanged}: `{}`.", language.pick("Continuam", "Unchanged:"), table::KEY));
     }
-    let resolved: Vec<_> = summary.changes.resolved.iter().take(MOST_LINES).cloned().collect();
+    let resolved: Vec<_> = news.changes.resolved.iter().take(MOST_LINES).cloned().collect();
     if !resolved.is_empty() {
-        let more = summary.changes.resolved.len().saturating_sub(resolved.len());
+        let more = news.changes.resolved.len().saturating_sub(resolved.len());
         let more = if more > 0 { format!(" (+{more})") } else { String::new() };
         lines.push(format!("{} {}{more}.", language.pick("Resolvido:", "Resolved:"), resolved.join("; ")));
     }
@@ -124,6 +108,6 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>) -> Message {
                 .to_owned(),
         );
     }
-    let context = format!("{} · {} · {}", settings.function, summary.run_id, settings.code_version);
+    let context = format!("{} · {} · {}", settings.function, news.run_id, settings.code_version);
     Message { title, lines, context }
 }

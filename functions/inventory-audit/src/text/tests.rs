@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use shared::audit::course::News;
 use shared::audit::findings::Changes;
 use shared::audit::first_week::{FirstWeek, Held, Quiet};
 use shared::policy::{Area, Responsible};
@@ -202,15 +203,8 @@ fn the_message_lists_new_findings_and_once_a_week_all() {
         resolved: keys(&["Missing rds-instance moveongs-dev-db"]),
     };
     let message_of = |is_weekly| {
-        let content = Summary {
-            run_id: "2026-03-02",
-            rows: &rows,
-            changes: &changes,
-            is_weekly,
-            unread: None,
-            quiet: None,
-        };
-        summary(&settings(Language::Portuguese), &content)
+        let news = News { run_id: "2026-03-02", changes: &changes, is_weekly, unread: None, quiet: None };
+        summary(&settings(Language::Portuguese), &rows, &news)
     };
     let message = message_of(false);
     assert_eq!(message.title, "Inventário (dev): 12 achado(s), 1 não verificado(s)");
@@ -226,15 +220,9 @@ fn the_message_lists_new_findings_and_once_a_week_all() {
     assert!(message.title.starts_with("Inventário, resumo da semana"), "{}", message.title);
     assert_eq!(message.lines.len(), MOST_LINES + 2);
     assert_eq!(message.lines[MOST_LINES], "E mais 5: `inventory/inventory.csv`.");
-    let nothing = Summary {
-        run_id: "x",
-        rows: &[],
-        changes: &Changes::default(),
-        is_weekly: true,
-        unread: None,
-        quiet: None,
-    };
-    let message = summary(&settings(Language::English), &nothing);
+    let changes = Changes::default();
+    let news = News { run_id: "x", changes: &changes, is_weekly: true, unread: None, quiet: None };
+    let message = summary(&settings(Language::English), &[], &news);
     assert_eq!(message.lines.len(), 1);
     assert!(message.lines[0].starts_with("Every resource"), "{:?}", message.lines);
 }
@@ -251,15 +239,14 @@ fn the_first_message_of_the_first_week_lists_the_most_urgent_findings_first() {
         .collect();
     let week = FirstWeek { until: "2026-03-08T12:00:00Z".parse().unwrap(), is_first_day: true };
     let message_of = |is_summary| {
-        let content = Summary {
+        let news = News {
             run_id: "2026-03-02",
-            rows: &rows,
             changes: &Changes::default(),
             is_weekly: false,
             unread: None,
             quiet: Some(Quiet { week, held: Held { pages: 1, tasks: 0 }, is_summary, place: "s3://b/x.csv" }),
         };
-        summary(&settings(Language::Portuguese), &content).lines
+        summary(&settings(Language::Portuguese), &rows, &news).lines
     };
     let lines = message_of(true);
     assert!(lines[0].contains("até 2026-03-08 09:00:00 -03:00") && lines[0].contains("s3://b/x.csv"));

@@ -10,14 +10,11 @@ use crate::rules::policy::IN_USE;
 
 /// The finding for a rotation that continued although AWSCURRENT did not log in.
 pub(crate) fn rescued(language: Language, version: &str) -> String {
-    match language {
-        Language::Portuguese => format!(
-            "*Atenção*: o AWSCURRENT de antes não entrava no banco; a rotação usou a credencial da versão `{version}`. Descobrir quem mudou o segredo ou a senha, e conferir as tasks que ainda usam a credencial antiga."
-        ),
-        Language::English => format!(
-            "*Warning*: the previous AWSCURRENT did not log in; the rotation used the credential of version `{version}`. Find out who changed the secret or the password, and check the tasks that still use the old credential."
-        ),
-    }
+    shared::tr!(
+        language,
+        "*Atenção*: o AWSCURRENT de antes não entrava no banco; a rotação usou a credencial da versão `{version}`. Descobrir quem mudou o segredo ou a senha, e conferir as tasks que ainda usam a credencial antiga.",
+        "*Warning*: the previous AWSCURRENT did not log in; the rotation used the credential of version `{version}`. Find out who changed the secret or the password, and check the tasks that still use the old credential.",
+    )
 }
 
 /// The manual fix if no credential logs in.

@@ -41,14 +41,11 @@ pub(crate) fn ended_message(settings: &Settings, secret: &str, ended: &Ended) ->
 pub(crate) fn replaced_message(settings: &Settings, secret: &str, replaced: &Replaced) -> Message {
     let Replaced { version, replaced_by, sessions } = replaced;
     let language = settings.language;
-    let line = match language {
-        Language::Portuguese => format!(
-            "O Secrets Manager não guarda mais o valor da versão vazada (`{version}`), por isso ela não pôde ser experimentada. Uma rotação posterior (`{replaced_by}`) deu outra senha ao login vazado, e as sessões abertas antes do deployment foram encerradas ({sessions}). Se alguém mudou senhas ou rótulos à mão desde então, rotacionar mais uma vez: `aws secretsmanager rotate-secret --secret-id '{secret}'`"
-        ),
-        Language::English => format!(
-            "Secrets Manager no longer keeps the value of the leaked version (`{version}`), so it could not be tried. A later rotation (`{replaced_by}`) gave the leaked login another password, and sessions from before the deployment were ended ({sessions}). If passwords or labels have been changed by hand since, rotate once more: `aws secretsmanager rotate-secret --secret-id '{secret}'`"
-        ),
-    };
+    let line = shared::tr!(
+        language,
+        "O Secrets Manager não guarda mais o valor da versão vazada (`{version}`), por isso ela não pôde ser experimentada. Uma rotação posterior (`{replaced_by}`) deu outra senha ao login vazado, e as sessões abertas antes do deployment foram encerradas ({sessions}). Se alguém mudou senhas ou rótulos à mão desde então, rotacionar mais uma vez: `aws secretsmanager rotate-secret --secret-id '{secret}'`",
+        "Secrets Manager no longer keeps the value of the leaked version (`{version}`), so it could not be tried. A later rotation (`{replaced_by}`) gave the leaked login another password, and sessions from before the deployment were ended ({sessions}). If passwords or labels have been changed by hand since, rotate once more: `aws secretsmanager rotate-secret --secret-id '{secret}'`",
+    );
     let title = language
         .pick("Credencial vazada foi substituída, sem prova", "Leaked credential replaced, without proof");
     message(settings, title, secret, vec![line])

@@ -32,10 +32,11 @@ pub(crate) fn password(language: Language, applied: &Applied) -> Vec<String> {
     };
     let stored = applied.stored.map(|at| {
         let at = shared::runtime::time::local(at);
-        match language {
-            Language::Portuguese => format!("GitHub Actions: segredo gravado, updated_at {at}."),
-            Language::English => format!("GitHub Actions: secret stored, updated_at {at}."),
-        }
+        shared::tr!(
+            language,
+            "GitHub Actions: segredo gravado, updated_at {at}.",
+            "GitHub Actions: secret stored, updated_at {at}.",
+        )
     });
     [database.to_owned()].into_iter().chain(stored).collect()
 }

@@ -92,14 +92,11 @@ pub(super) fn sentence(secret: &Secret, finding: &Finding, now: Timestamp, langu
         }
         Finding::TagsContradict { tag, value, named, .. } => {
             let value = value.replace('`', "'");
-            match language {
-                Language::Portuguese => format!(
-                    "a tag {tag} diz `{value}`, e o nome do segredo diz `{named}`: vale a tag, e só o ambiente dela o audita"
-                ),
-                Language::English => format!(
-                    "the tag {tag} says `{value}`, but the secret's name says `{named}`: the tag counts, so only its environment audits the secret"
-                ),
-            }
+            shared::tr!(
+                language,
+                "a tag {tag} diz `{value}`, e o nome do segredo diz `{named}`: vale a tag, e só o ambiente dela o audita",
+                "the tag {tag} says `{value}`, but the secret's name says `{named}`: the tag counts, so only its environment audits the secret",
+            )
         }
         Finding::TagsMissing { tags } => {
             let tags: Vec<_> = tags.iter().map(|(tag, _)| *tag).collect();

@@ -69,14 +69,11 @@ pub(super) fn next_step(secret: &Secret, finding: &Finding, language: Language) 
                     current.as_deref().unwrap_or("—")
                 ),
             );
-            match language {
-                Language::Portuguese => format!(
-                    "*não* remover o AWSPENDING antes de ver com o psql qual senha entra: com um só usuário, a pendente pode ser a única. Se entra a do AWSCURRENT: {clear}. Se só a do AWSPENDING, torná-la a atual: {restore}. Um segredo que não é de banco se verifica no sistema que o aceita"
-                ),
-                Language::English => format!(
-                    "do *not* remove AWSPENDING before you have checked with psql which password logs in: with a single user, the pending one may be the only one that works. If the AWSCURRENT password logs in: {clear}. If only the AWSPENDING password does, make it the current one: {restore}. Check a secret of another kind at the system that accepts it"
-                ),
-            }
+            shared::tr!(
+                language,
+                "*não* remover o AWSPENDING antes de ver com o psql qual senha entra: com um só usuário, a pendente pode ser a única. Se entra a do AWSCURRENT: {clear}. Se só a do AWSPENDING, torná-la a atual: {restore}. Um segredo que não é de banco se verifica no sistema que o aceita",
+                "do *not* remove AWSPENDING before you have checked with psql which password logs in: with a single user, the pending one may be the only one that works. If the AWSCURRENT password logs in: {clear}. If only the AWSPENDING password does, make it the current one: {restore}. Check a secret of another kind at the system that accepts it",
+            )
         }
         Finding::InsufficientData { .. } => language
             .pick(

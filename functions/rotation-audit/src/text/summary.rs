@@ -1,12 +1,10 @@
 //! The channel's messages about a run.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
+use shared::audit::course::News;
 use shared::audit::findings;
 use shared::audit::first_week::Quiet;
 use shared::run::notify::Message;
-use shared::run::report::Unread;
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
@@ -14,26 +12,6 @@ use super::item::item;
 use super::sentence::key;
 use crate::rules::facts::Secret;
 use crate::rules::finding::Finding;
-
-/// The content of the message.
-pub(crate) struct Summary<'a> {
-    /// Run id: the day.
-    pub run_id: &'a str,
-    /// The secrets with their findings, worst first.
-    pub secrets: &'a [(Secret, Vec<Finding>)],
-    /// Keys of the new findings.
-    pub new: &'a BTreeSet<String>,
-    /// Keys of the resolved findings.
-    pub resolved: &'a BTreeSet<String>,
-    /// Whether the message lists every finding, not only the changes.
-    pub is_weekly: bool,
-    /// Lines about the tasks.
-    pub tasks: &'a [String],
-    /// Why the last record could not be read; the message then lists every finding.
-    pub unread: Option<&'a Unread>,
-    /// The first week, until it is over.
-    pub quiet: Option<Quiet<'a>>,
-}
 
 /// Order in which to settle the kinds in the first week, after the critical findings.
 pub(super) const ORDER: [&str; 15] = [
@@ -60,16 +38,21 @@ fn order(finding: &Finding) -> (bool, usize) {
     (!finding.is_critical(), place.unwrap_or(ORDER.len()))
 }
 
-/// The channel's message.
-pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>, now: Timestamp) -> Message {
+/// The channel's message. `secrets` come with their findings, the worst first; `tasks` are lines about the tasks.
+pub(crate) fn summary(
+    settings: &Settings,
+    secrets: &[(Secret, Vec<Finding>)],
+    news: &News<'_>,
+    tasks: &[String],
+    now: Timestamp,
+) -> Message {
     let language = settings.language;
-    let all: Vec<_> = summary
-        .secrets
+    let all: Vec<_> = secrets
         .iter()
         .flat_map(|(secret, found)| found.iter().map(move |finding| (secret, finding)))
         .collect();
     let count = |kind: &str| all.iter().filter(|(_, finding)| finding.kind() == kind).count();
-    let name = match (language, summary.is_weekly) {
+    let name = match (language, news.is_weekly) {
         (Language::Portuguese, false) => "Auditoria de rotação",
         (Language::Portuguese, true) => "Auditoria de rotação, resumo da semana",
         (Language::English, false) => "Rotation audit",
@@ -85,16 +68,16 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>, now: Timestamp
         count("Overdue"),
         count("DueSoon")
     );
-    let lists_all = summary.is_weekly || summary.unread.is_some();
+    let lists_all = news.is_weekly || news.unread.is_some();
     let is_listed =
-        |secret: &Secret, finding: &Finding| lists_all || summary.new.contains(&key(secret, finding));
+        |secret: &Secret, finding: &Finding| lists_all || news.changes.new.contains(&key(secret, finding));
     let new: Vec<_> = all
         .iter()
         .filter(|(secret, finding)| is_listed(secret, finding))
         .map(|(secret, finding)| item(secret, finding, now, language))
         .collect();
-    let mut lines: Vec<_> = summary.unread.iter().map(|unread| unread.text(language)).collect();
-    match summary.quiet {
+    let mut lines: Vec<_> = news.unread.iter().map(|unread| unread.text(language)).collect();
+    match news.quiet {
         Some(Quiet { week, held, is_summary: true, place }) => {
             let mut all = all.clone();
             all.sort_by_key(|(_, finding)| order(finding));
@@ -107,7 +90,7 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>, now: Timestamp
             lines.extend(findings::groups(&new).iter().map(|group| group.text(language, "*")));
         }
     }
-    let is_summary = summary.quiet.is_some_and(|quiet| quiet.is_summary);
+    let is_summary = news.quiet.is_some_and(|quiet| quiet.is_summary);
     let list =
         |label: &str, keys: Vec<String>| (!keys.is_empty()).then(|| format!("{label} {}.", keys.join("; ")));
     let mut unchanged: Vec<(&str, Vec<String>)> = Vec::new();
@@ -127,8 +110,11 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>, now: Timestamp
         format!("{kind} {names}")
     });
     lines.extend(list(language.pick("Continua:", "Unchanged:"), unchanged.collect()));
-    lines.extend(list(language.pick("Resolvido:", "Resolved:"), summary.resolved.iter().cloned().collect()));
-    lines.extend(summary.tasks.iter().cloned());
+    lines.extend(list(
+        language.pick("Resolvido:", "Resolved:"),
+        news.changes.resolved.iter().cloned().collect(),
+    ));
+    lines.extend(tasks.iter().cloned());
     if lines.is_empty() {
         lines.push(
             language
@@ -136,7 +122,7 @@ pub(crate) fn summary(settings: &Settings, summary: &Summary<'_>, now: Timestamp
                 .to_owned(),
         );
     }
-    let context = format!("{} · {} · {}", settings.function, summary.run_id, settings.code_version);
+    let context = format!("{} · {} · {}", settings.function, news.run_id, settings.code_version);
     Message { title, lines, context }
 }
 

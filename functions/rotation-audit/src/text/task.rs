@@ -58,14 +58,11 @@ pub(crate) fn task_body(settings: &Settings, secret: &Secret, due: Timestamp, no
 /// Last comment of a closed task.
 pub(crate) fn task_done(language: Language, version: &str, now: Timestamp) -> String {
     let (version, at) = (markdown::code(version), time::local(now));
-    match language {
-        Language::Portuguese => {
-            format!("O segredo foi rotacionado: a versão atual é {version}, vista em {at}.")
-        }
-        Language::English => {
-            format!("The secret was rotated: the current version is {version}, seen at {at}.")
-        }
-    }
+    shared::tr!(
+        language,
+        "O segredo foi rotacionado: a versão atual é {version}, vista em {at}.",
+        "The secret was rotated: the current version is {version}, seen at {at}.",
+    )
 }
 
 /// The channel's lines about tasks: opened, closed, and the reasons for failures with their counts.

@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
+use shared::audit::course::News;
+use shared::audit::findings::Changes;
 use shared::audit::first_week::{FirstWeek, Held, Quiet};
 use shared::aws::secrets::Listed;
 use shared::policy::Policy;
@@ -21,6 +23,10 @@ fn now() -> Timestamp {
 
 fn settings(language: Language) -> Settings {
     shared::testing::settings("moveongs-dev-rotation-audit", language)
+}
+
+fn news<'a>(changes: &'a Changes, quiet: Option<Quiet<'a>>) -> News<'a> {
+    News { run_id: "2026-03-01", changes, is_weekly: false, unread: None, quiet }
 }
 
 fn secret() -> Secret {
@@ -86,18 +92,9 @@ fn every_finding_has_a_next_step_in_both_languages() {
     ] {
         let [portuguese, english] = [Language::Portuguese, Language::English].map(|language| {
             let secrets = [(secret(), vec![finding.clone()])];
-            let nothing = BTreeSet::new();
-            let content = Summary {
-                run_id: "2026-03-01",
-                secrets: &secrets,
-                new: &BTreeSet::from([key(&secrets[0].0, &finding)]),
-                resolved: &nothing,
-                is_weekly: false,
-                tasks: &[],
-                unread: None,
-                quiet: None,
-            };
-            summary(&settings(language), &content, now()).text()
+            let new = BTreeSet::from([key(&secrets[0].0, &finding)]);
+            let changes = Changes { new, ..Changes::default() };
+            summary(&settings(language), &secrets, &news(&changes, None), &[], now()).text()
         });
         assert_ne!(portuguese, english);
         for (text, next) in [(&portuguese, "Próximo passo"), (&english, "Next step")] {
@@ -186,21 +183,13 @@ fn thirty_secrets_with_one_cause_are_one_page_and_one_paragraph() {
     assert!(pages[0].text.contains("--remove-from-version-id PENDING_VERSION_ID"), "{}", pages[0].text);
 
     let new = paging.iter().map(|(secret, finding)| key(secret, finding)).collect();
-    let nothing = BTreeSet::new();
-    let content = Summary {
-        run_id: "2026-03-01",
-        secrets: &secrets,
-        new: &new,
-        resolved: &nothing,
-        is_weekly: false,
-        tasks: &[],
-        unread: None,
-        quiet: None,
+    let message_of = |changes: &Changes| {
+        summary(&settings(Language::Portuguese), &secrets, &news(changes, None), &[], now())
     };
-    let message = summary(&settings(Language::Portuguese), &content, now());
+    let message = message_of(&Changes { new, ..Changes::default() });
     assert_eq!(message.lines.len(), 2, "{:?}", message.lines);
     assert!(message.lines.iter().all(|line| line.chars().count() < 3_000), "{:?}", message.lines);
-    let still = summary(&settings(Language::Portuguese), &Summary { new: &nothing, ..content }, now());
+    let still = message_of(&Changes::default());
     assert_eq!(still.lines.len(), 1);
     assert!(
         still.lines[0].starts_with("Continua: StuckPending (30) /moveongs/dev/secret-00, "),
@@ -218,30 +207,23 @@ fn the_first_message_of_the_first_week_lists_the_most_urgent_findings_first() {
         policy("/moveongs/dev/shared", vec![wide("210987654321")]),
         policy("/moveongs/dev/open", vec![wide("*"), Finding::Unused { since: None }]),
     ];
-    let (new, resolved) = (BTreeSet::new(), BTreeSet::new());
     let week = FirstWeek { until: now(), is_first_day: true };
     let quiet = |is_summary| {
         Some(Quiet { week, held: Held { pages: 1, tasks: 1 }, is_summary, place: "s3://bucket/evidence/" })
     };
-    let content = Summary {
-        run_id: "2026-03-01",
-        secrets: &secrets,
-        new: &new,
-        resolved: &resolved,
-        is_weekly: false,
-        tasks: &[],
-        unread: None,
-        quiet: quiet(true),
+    let lines_of = |is_summary| {
+        let changes = Changes::default();
+        let news = news(&changes, quiet(is_summary));
+        summary(&settings(Language::Portuguese), &secrets, &news, &[], now()).lines
     };
-    let lines_of = |content: &Summary<'_>| summary(&settings(Language::Portuguese), content, now()).lines;
-    let lines = lines_of(&content);
+    let lines = lines_of(true);
     assert!(lines[0].starts_with("*Primeira semana* desta auditoria, até 2026-03-01 09:00:00 -03:00"));
     assert_eq!(lines[1], "*Por regra*: WidePolicy 2; Overdue 1; NoPolicy 1; Unused 1.");
     let first: Vec<_> = lines[3..].iter().map(|line| line.split('`').nth(1).unwrap()).collect();
     let [open, old] = ["open", "old"].map(|name| format!("/moveongs/dev/{name}"));
     assert_eq!(first, [&open, &old, &old, &open]);
     assert!(lines[3].contains("`/moveongs/dev/shared` ("), "{lines:?}");
-    let lines = lines_of(&Summary { quiet: quiet(false), ..content });
+    let lines = lines_of(false);
     assert!(lines[0].contains("só o que muda") && lines[1].starts_with("Continua: "), "{lines:?}");
     assert_eq!(ORDER.len(), 15);
 }

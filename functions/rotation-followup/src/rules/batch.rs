@@ -8,11 +8,12 @@ use shared::run::ledger::Line;
 
 use super::act::Act;
 use super::change::{Change, Reason};
-use super::failure::{Failed, REFUSALS, SESSIONS, implicates};
+use super::failure::{Failed, implicates};
 use super::keys::{ADMIN, JWT, RETIRED_BY};
+use super::kind::Kind;
 use super::proof::{self, Outcome, Proof};
 use super::readers::Unreached;
-use super::row::{Leak, Row};
+use super::row::{Ending, Leak, Row};
 
 /// Another execution takes over a batch this long after the last sign of life of its execution.
 pub(crate) const LEASE: SignedDuration = SignedDuration::from_mins(185);
@@ -137,7 +138,7 @@ impl Batch {
     /// Whether all labels went back before any deployment.
     pub(crate) fn was_never_deployed(&self) -> bool {
         self.phase == Phase::Back
-            && self.failures.first().is_some_and(|failed| REFUSALS.contains(&failed.kind.as_str()))
+            && self.failures.first().is_some_and(|failed| failed.kind.prevents_deployment())
             && self.changes.iter().all(|change| self.moved.contains(&change.secret))
     }
 
@@ -150,7 +151,7 @@ impl Batch {
 
     /// Whether the rollback has failed too.
     pub(crate) fn has_failed_twice(&self) -> bool {
-        let of_directions = self.failures.iter().filter(|failed| failed.kind != SESSIONS);
+        let of_directions = self.failures.iter().filter(|failed| failed.kind != Kind::SessionsNotEnded);
         self.phase == Phase::Back && of_directions.count() > 1
     }
 
@@ -164,7 +165,7 @@ impl Batch {
             let is_implicated = |key: &str| implicates(failed, key);
             let is_by_another = self.changes.iter().any(|other| is_implicated(&other.key));
             // After a rollback every service runs with the values in force.
-            let was_deployed = self.phase == Phase::Back || !REFUSALS.contains(&failed.kind.as_str());
+            let was_deployed = self.phase == Phase::Back || !failed.kind.prevents_deployment();
             is_implicated(&change.key) || !(is_by_another && was_deployed)
         };
         self.failures.iter().find(is_of)
@@ -245,10 +246,10 @@ impl Batch {
             _ => is_proved,
         } && leak.as_ref().is_none_or(|leak| *leak == Leak::Dead);
         let outcome = match failure {
-            Some(_) if has_moved && !self.has_failed_twice() => "rolled back",
-            Some(_) => "failed",
-            None if is_proved => "proved",
-            None => "unproved",
+            Some(_) if has_moved && !self.has_failed_twice() => Ending::RolledBack,
+            Some(_) => Ending::Failed,
+            None if is_proved => Ending::Proved,
+            None => Ending::Unproved,
         };
         let (reason, by) = match (&change.declared, act) {
             (Some(declared), _) => (declared.reason, Some(declared.by.clone())),
@@ -272,7 +273,7 @@ impl Batch {
             made: change.made,
             started: change.noticed,
             ended: now,
-            outcome: outcome.to_owned(),
+            outcome,
             failure: failure.cloned(),
             services,
             pinned: unreached.iter().map(|it| format!("{} ({})", it.reader, it.cause.detail())).collect(),

@@ -3,18 +3,13 @@
 use serde::{Deserialize, Serialize};
 
 use super::keys::{DATABASE, JWT};
-
-/// Kind of the failure to revoke refresh tokens. It ends neither the way forward nor the rollback, and no label moves for it.
-pub(crate) const SESSIONS: &str = "SessionsNotEnded";
-
-/// Kinds of failures that prevent the deployment of a value.
-pub(crate) const REFUSALS: [&str; 2] = ["ValueRefused", "OldValueLeaked"];
+use super::kind::Kind;
 
 /// Why a batch failed.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) struct Failed {
     /// Stable name.
-    pub kind: String,
+    pub kind: Kind,
     /// What was observed.
     pub detail: String,
     /// The policy's key of the secret that may have caused it; empty if any secret of the batch may have.
@@ -24,12 +19,12 @@ pub(crate) struct Failed {
 
 impl Failed {
     /// A failure that any secret of the batch may have caused.
-    pub(crate) fn new(kind: &str, detail: impl Into<String>) -> Self {
-        Self { kind: kind.to_owned(), detail: detail.into(), key: String::new() }
+    pub(crate) fn new(kind: impl Into<Kind>, detail: impl Into<String>) -> Self {
+        Self { kind: kind.into(), detail: detail.into(), key: String::new() }
     }
 
     /// A failure of one secret.
-    pub(crate) fn of(key: &str, kind: &str, detail: impl Into<String>) -> Self {
+    pub(crate) fn of(key: &str, kind: impl Into<Kind>, detail: impl Into<String>) -> Self {
         Self { key: key.to_owned(), ..Self::new(kind, detail) }
     }
 }
@@ -37,13 +32,34 @@ impl Failed {
 /// Whether a secret's new value may have caused a failure. Health, reachability and rate limit of the application depend on no
 /// secret, and a rollback does not help an application that still accepts the old token.
 pub(crate) fn implicates(failed: &Failed, key: &str) -> bool {
-    match failed.kind.as_str() {
-        "RolloutFailed" => true,
-        "ValueRefused" | "OldValueLeaked" | SESSIONS => failed.key == key,
-        "NewTokenRefused" => key == JWT,
+    match failed.kind {
+        Kind::RolloutFailed => true,
+        Kind::ValueRefused | Kind::OldValueLeaked | Kind::SessionsNotEnded => failed.key == key,
+        Kind::NewTokenRefused => key == JWT,
         // The application's login or this function's.
-        "DatabaseRefused" | "LoginFailed" | "ListFailed" | "Auth" | "Permission" | "Identity"
-        | "ReadOnly" | "Busy" | "ProofFailed" | "Database" | "WrongForm" => key == DATABASE,
-        _ => false,
+        Kind::DatabaseRefused
+        | Kind::LoginFailed
+        | Kind::ListFailed
+        | Kind::Auth
+        | Kind::Permission
+        | Kind::Identity
+        | Kind::ReadOnly
+        | Kind::Busy
+        | Kind::ProofFailed
+        | Kind::Database
+        | Kind::WrongForm => key == DATABASE,
+        Kind::RolloutUnfinished
+        | Kind::OthersRolloutFailed
+        | Kind::Superseded
+        | Kind::OldTokenAccepted
+        | Kind::HealthFailed
+        | Kind::Unreachable
+        | Kind::RateLimited
+        | Kind::UnclearAnswer
+        | Kind::Network
+        | Kind::Tls
+        | Kind::ConnectionLimit
+        | Kind::Pooler
+        | Kind::Other(_) => false,
     }
 }

@@ -10,7 +10,7 @@ use shared::run::paging::Page;
 use super::act::Act;
 use super::batch::{Batch, Phase};
 use super::change::Change;
-use super::row::Row;
+use super::row::{Ending, Row};
 
 /// Most rows that the document keeps, because it is read and written as a whole. Older rows are in the evidence.
 pub(crate) const ROWS: usize = 400;
@@ -206,14 +206,17 @@ impl Journal {
     /// Whether the last follow-up of a version failed, so no rollback may restore it.
     pub(crate) fn has_failed(&self, arn: &str, version: &str) -> bool {
         let last = self.rows.iter().rev().find(|row| row.arn == arn && row.version == version);
-        last.is_some_and(|row| matches!(row.outcome.as_str(), "failed" | "rolled back"))
+        last.is_some_and(|row| match row.outcome {
+            Ending::Failed | Ending::RolledBack => true,
+            Ending::Proved | Ending::Unproved => false,
+        })
     }
 
     /// Whether a version is in force because its successor was rolled back.
     pub(crate) fn is_restored(&self, arn: &str, version: &str) -> bool {
         let last = self.rows.iter().rev().find(|row| row.arn == arn);
         last.is_some_and(|row| {
-            (row.restored || row.outcome == "rolled back") && row.previous.as_deref() == Some(version)
+            (row.restored || row.outcome == Ending::RolledBack) && row.previous.as_deref() == Some(version)
         })
     }
 }
@@ -236,7 +239,7 @@ pub(crate) fn is_fresh(journal: &Journal, change: &Change, now: Timestamp) -> bo
 mod tests {
     use super::super::batch::LEASE;
     use super::super::change::{Declared, Reason};
-    use super::super::failure::{Failed, SESSIONS};
+    use super::super::failure::Failed;
     use super::*;
 
     fn at(seconds: i64) -> Timestamp {
@@ -386,7 +389,7 @@ mod tests {
             made: None,
             started: at(0),
             ended: at(0),
-            outcome: "proved".to_owned(),
+            outcome: Ending::Proved,
             failure: None,
             services: Vec::new(),
             proofs: Vec::new(),
@@ -472,7 +475,7 @@ mod tests {
             (vec![refused.clone()], &["DATABASE_URL"], ".x."),
             // The rollback has failed too: the values in use are unknown.
             (vec![refused, plain("RolloutFailed")], &["DATABASE_URL"], "xxx"),
-            (vec![Failed::of("JWT_SECRET", SESSIONS, "")], &[], "x.."),
+            (vec![Failed::of("JWT_SECRET", "SessionsNotEnded", "")], &[], "x.."),
         ] {
             assert_eq!(failing(&failures, moved), expected, "{failures:?} {moved:?}");
         }
@@ -493,9 +496,9 @@ mod tests {
     fn a_label_that_went_back_restores_a_value_even_if_the_rollback_fails() {
         let back = Row { previous: Some("v1".to_owned()), ..row("v2") };
         for (outcome, restored, expected) in
-            [("rolled back", true, true), ("failed", true, true), ("failed", false, false)]
+            [(Ending::RolledBack, true, true), (Ending::Failed, true, true), (Ending::Failed, false, false)]
         {
-            let row = Row { outcome: outcome.to_owned(), restored, ..back.clone() };
+            let row = Row { outcome, restored, ..back.clone() };
             assert_eq!(Journal { rows: vec![row], ..Journal::default() }.is_restored("a", "v1"), expected);
         }
     }
@@ -509,6 +512,6 @@ mod tests {
         assert!(batch.changes[0].is_incident());
         assert_eq!((journal.waiting.len(), journal.acts.len(), journal.handled.len()), (1, 1, 1));
         assert_eq!(journal.unpaged[0].dedup_key, "rotation-followup/execution-0");
-        assert_eq!((journal.rows[0].version.as_str(), journal.rows[0].outcome.as_str()), ("v1", "failed"));
+        assert_eq!((journal.rows[0].version.as_str(), journal.rows[0].outcome), ("v1", Ending::Failed));
     }
 }

@@ -11,6 +11,7 @@ use super::batch::{Batch, Old};
 use super::change::{Change, Reason};
 use super::failure::Failed;
 use super::journal::Journal;
+use super::kind::Kind;
 use super::row::Row;
 
 /// Most earlier versions to compare a value with. The service keeps about a hundred, and each costs a call.
@@ -21,7 +22,7 @@ const COMPARED: usize = 20;
 /// A version may return if its replacement was refused before a deployment: all tasks still run with it, and the message about
 /// that refusal has the operator restore it before the next rotation.
 pub(crate) fn returned(change: &Change, journal: &Journal) -> Option<Old> {
-    let is_refused = |row: &Row| row.failure.as_ref().is_some_and(|failed| failed.kind == "ValueRefused");
+    let is_refused = |row: &Row| row.failure.as_ref().is_some_and(|failed| failed.kind == Kind::ValueRefused);
     let replaces = |row: &&Row| row.arn == change.secret && row.previous.as_ref() == Some(&change.version);
     // A scheduled rotation after the incident also replaces the leaked value.
     let mut since = journal.rows.iter().filter(replaces).skip_while(|row| row.reason != Reason::Incident);
@@ -84,7 +85,7 @@ pub(crate) fn find_withdrawn(batch: &Batch, old: &BTreeMap<String, Old>) -> Opti
     batch.changes.iter().find_map(|change| {
         let old = old.get(&change.secret).filter(|old| old.is_withdrawn)?;
         let detail = format!("{} {} = {}", change.name, change.version, old.version);
-        Some(Failed::of(&change.key, "OldValueLeaked", detail))
+        Some(Failed::of(&change.key, Kind::OldValueLeaked, detail))
     })
 }
 

@@ -16,6 +16,7 @@ use sha2::Sha256;
 use shared::application::{Answer, Answered, Login};
 
 use super::failure::Failed;
+use super::kind::Kind;
 
 /// Requests per question: a load balancer distributes them, and every task must give the same answer.
 pub(crate) const ROUNDS: usize = 5;
@@ -31,7 +32,7 @@ pub(crate) struct Proof {
     /// How it ended.
     pub outcome: Outcome,
     /// Stable name of the reason why it was not proved; empty if it passed.
-    pub kind: String,
+    pub kind: Kind,
     /// The answer, without secrets.
     pub detail: String,
     /// The policy's key of the secret that it concerns; empty for the application as a whole.
@@ -62,12 +63,12 @@ impl Proof {
 
     /// Whether the application's rate limit prevented the proof, which says nothing about any value.
     pub(crate) fn is_limited(&self) -> bool {
-        self.kind == LIMITED
+        self.kind == Kind::RateLimited
     }
 
     /// Whether it failed because the application accepted or refused a token unexpectedly.
     pub(crate) fn is_about_tokens(&self) -> bool {
-        matches!(self.kind.as_str(), "NewTokenRefused" | "OldTokenAccepted")
+        matches!(self.kind, Kind::NewTokenRefused | Kind::OldTokenAccepted)
     }
 
     /// Whether it shows that the application refuses a token signed with the old key.
@@ -94,7 +95,7 @@ impl Proof {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Refused {
     /// Stable name.
-    pub kind: &'static str,
+    pub kind: Kind,
     /// The answer.
     pub why: String,
     /// Whether the application cannot log in with it either, wherever it runs.
@@ -124,9 +125,6 @@ pub(crate) enum Verdict {
     Failed(Failed),
 }
 
-/// Kind of an answer at the application's rate limit.
-const LIMITED: &str = "RateLimited";
-
 const NEW_TOKEN: &str = "token of the new secret";
 
 const OLD_TOKEN: &str = "token of the old secret";
@@ -148,44 +146,44 @@ pub(crate) fn field(value: &SecretString, name: &str) -> Option<SecretString> {
 
 /// A failed proof for proofs that ran out of time.
 pub(crate) fn late(why: &str) -> Proof {
-    proof("proofs", Outcome::Failed, "Unreachable", why)
+    proof("proofs", Outcome::Failed, Kind::Unreachable, why)
 }
 
 /// A failed proof for questions not asked because of the application's rate limit.
 pub(crate) fn limited() -> Proof {
-    proof("application", Outcome::Failed, LIMITED, "")
+    proof("application", Outcome::Failed, Kind::RateLimited, "")
 }
 
-fn proof(name: &str, outcome: Outcome, kind: &str, detail: impl Into<String>) -> Proof {
-    Proof { name: name.to_owned(), outcome, kind: kind.to_owned(), detail: detail.into(), key: String::new() }
+fn proof(name: &str, outcome: Outcome, kind: impl Into<Kind>, detail: impl Into<String>) -> Proof {
+    Proof { name: name.to_owned(), outcome, kind: kind.into(), detail: detail.into(), key: String::new() }
 }
 
 /// A proof that cannot be made, for a reason that is not the secret's.
-pub(crate) fn unproved(name: &str, kind: &str, detail: &str) -> Proof {
+pub(crate) fn unproved(name: &str, kind: impl Into<Kind>, detail: &str) -> Proof {
     proof(name, Outcome::Unproved, kind, detail)
 }
 
 /// Combines the answers of all rounds into one proof: passed if all satisfy `is_good`; otherwise the clearest bad answer counts.
 fn all(
     name: &str,
-    kind: impl Fn(&Answer) -> &'static str,
+    kind: impl Fn(&Answer) -> Kind,
     answers: &[Answered],
     is_good: impl Fn(&Answer) -> bool,
 ) -> Proof {
     let is_bad = |answered: &&Answered| !answered.as_ref().is_ok_and(&is_good);
     let bad = answers.iter().filter(is_bad).count();
     // Prefer a definite refusal over an unclear answer.
-    let is_unclear = |answered: &&Answered| !matches!(answered, Ok(answer) if !answer.is_limited && kind(answer) != UNCLEAR);
+    let is_unclear = |answered: &&Answered| !matches!(answered, Ok(answer) if !answer.is_limited && kind(answer) != Kind::UnclearAnswer);
     match answers.iter().filter(is_bad).min_by_key(is_unclear) {
         None => {
             let detail = answers.iter().flatten().next().map(Answer::says);
             proof(name, Outcome::Passed, "", detail.unwrap_or_default())
         }
         Some(Err(why)) => {
-            proof(name, Outcome::Failed, "Unreachable", format!("{why} ({bad}/{})", answers.len()))
+            proof(name, Outcome::Failed, Kind::Unreachable, format!("{why} ({bad}/{})", answers.len()))
         }
         Some(Ok(answer)) => {
-            let kind = if answer.is_limited { LIMITED } else { kind(answer) };
+            let kind = if answer.is_limited { Kind::RateLimited } else { kind(answer) };
             let detail = format!("{} ({bad}/{})", answer.says(), answers.len());
             proof(name, Outcome::Failed, kind, detail)
         }
@@ -196,7 +194,7 @@ fn all(
 pub(crate) fn health(answers: &[Answered]) -> Proof {
     all(
         "health",
-        |_| "HealthFailed",
+        |_| Kind::HealthFailed,
         answers,
         |answer| answer.status == 200 && answer.json().get("status").is_some_and(|status| status == "ok"),
     )
@@ -204,18 +202,18 @@ pub(crate) fn health(answers: &[Answered]) -> Proof {
 
 /// A request with a powerless token signed with the new key: a task that knows the key answers 403, any other task 401.
 pub(crate) fn new_token(answers: &[Answered]) -> Proof {
-    let kind = |answer: &Answer| if answer.status == 401 { "NewTokenRefused" } else { UNCLEAR };
+    let kind =
+        |answer: &Answer| if answer.status == 401 { Kind::NewTokenRefused } else { Kind::UnclearAnswer };
     all(NEW_TOKEN, kind, answers, |answer| is_accepted(answer.status))
 }
 
 /// The same with a token signed with the old key.
 pub(crate) fn old_token(answers: &[Answered]) -> Proof {
-    let kind = |answer: &Answer| if is_accepted(answer.status) { "OldTokenAccepted" } else { UNCLEAR };
+    let kind = |answer: &Answer| {
+        if is_accepted(answer.status) { Kind::OldTokenAccepted } else { Kind::UnclearAnswer }
+    };
     all(OLD_TOKEN, kind, answers, |answer| answer.status == 401)
 }
-
-/// Kind of an answer that neither accepts nor refuses, e.g. from a load balancer without a task.
-const UNCLEAR: &str = "UnclearAnswer";
 
 fn is_accepted(status: u16) -> bool {
     matches!(status, 200 | 403)
@@ -223,7 +221,8 @@ fn is_accepted(status: u16) -> bool {
 
 /// `POST /auth/login` with an account that does not exist. To refuse it, the application must read its database.
 pub(crate) fn nobodys_login(answers: &[Answered]) -> Proof {
-    let kind = |answer: &Answer| if answer.status == 500 { "DatabaseRefused" } else { UNCLEAR };
+    let kind =
+        |answer: &Answer| if answer.status == 500 { Kind::DatabaseRefused } else { Kind::UnclearAnswer };
     all("login of nobody", kind, answers, |answer| answer.status == 401)
 }
 
@@ -232,7 +231,7 @@ pub(crate) fn login(answered: &Answered) -> (Proof, Option<SecretString>) {
     const NAME: &str = "login";
     let answer = match answered {
         Ok(answer) => answer,
-        Err(why) => return (proof(NAME, Outcome::Failed, "Unreachable", why), None),
+        Err(why) => return (proof(NAME, Outcome::Failed, Kind::Unreachable, why), None),
     };
     let detail = answer.says();
     let found = match answer.login() {
@@ -252,10 +251,10 @@ pub(crate) fn login(answered: &Answered) -> (Proof, Option<SecretString>) {
             "SmokeLoginRefused",
             "the login with the account for smoke tests was refused: check the secret of the template's SmokeSecretName",
         ),
-        Login::NoToken => proof(NAME, Outcome::Failed, "LoginFailed", "200 without a token"),
-        Login::Limited => proof(NAME, Outcome::Failed, LIMITED, detail),
-        Login::Failed => proof(NAME, Outcome::Failed, "LoginFailed", detail),
-        Login::Unclear => proof(NAME, Outcome::Failed, UNCLEAR, detail),
+        Login::NoToken => proof(NAME, Outcome::Failed, Kind::LoginFailed, "200 without a token"),
+        Login::Limited => proof(NAME, Outcome::Failed, Kind::RateLimited, detail),
+        Login::Failed => proof(NAME, Outcome::Failed, Kind::LoginFailed, detail),
+        Login::Unclear => proof(NAME, Outcome::Failed, Kind::UnclearAnswer, detail),
     };
     (found, None)
 }
@@ -272,14 +271,16 @@ pub(crate) fn list(answered: &Answered) -> Proof {
             "NotPermitted",
             "the account for smoke tests may not list beneficiaries; give it the role leitura_externa",
         ),
-        Ok(answer) if answer.is_limited => proof(NAME, Outcome::Failed, LIMITED, answer.says()),
+        Ok(answer) if answer.is_limited => proof(NAME, Outcome::Failed, Kind::RateLimited, answer.says()),
         // A task has just signed this token, so another task does not know the key.
-        Ok(answer) if answer.status == 401 => proof(NAME, Outcome::Failed, "NewTokenRefused", answer.says()),
-        Ok(answer) if matches!(answer.status, 200 | 500) => {
-            proof(NAME, Outcome::Failed, "ListFailed", answer.says())
+        Ok(answer) if answer.status == 401 => {
+            proof(NAME, Outcome::Failed, Kind::NewTokenRefused, answer.says())
         }
-        Ok(answer) => proof(NAME, Outcome::Failed, UNCLEAR, answer.says()),
-        Err(why) => proof(NAME, Outcome::Failed, "Unreachable", why),
+        Ok(answer) if matches!(answer.status, 200 | 500) => {
+            proof(NAME, Outcome::Failed, Kind::ListFailed, answer.says())
+        }
+        Ok(answer) => proof(NAME, Outcome::Failed, Kind::UnclearAnswer, answer.says()),
+        Err(why) => proof(NAME, Outcome::Failed, Kind::Unreachable, why),
     }
 }
 
@@ -289,7 +290,7 @@ pub(crate) fn database_login(answered: Result<(), Refused>) -> Proof {
     const NAME: &str = "login to the database";
     match answered {
         Ok(()) => proof(NAME, Outcome::Passed, "", "AWSCURRENT"),
-        Err(Refused { kind: kind @ ("Network" | "Tls" | "ConnectionLimit"), why, .. }) => {
+        Err(Refused { kind: kind @ (Kind::Network | Kind::Tls | Kind::ConnectionLimit), why, .. }) => {
             proof(NAME, Outcome::Unproved, kind, why)
         }
         Err(Refused { kind, why, .. }) => proof(NAME, Outcome::Failed, kind, why),
@@ -300,14 +301,15 @@ pub(crate) fn database_login(answered: Result<(), Refused>) -> Proof {
 pub(crate) fn verdict(proofs: &[Proof], is_last: bool) -> Verdict {
     // Prefer a failure that implicates a value over one of the route to the application.
     let failed = proofs.iter().filter(|proof| proof.outcome == Outcome::Failed);
-    let is_vague =
-        |proof: &&Proof| ["HealthFailed", "Unreachable", LIMITED, UNCLEAR].contains(&proof.kind.as_str());
+    let is_vague = |proof: &&Proof| {
+        [Kind::HealthFailed, Kind::Unreachable, Kind::RateLimited, Kind::UnclearAnswer].contains(&proof.kind)
+    };
     match failed.min_by_key(is_vague) {
         None => Verdict::Proved,
         Some(_) if !is_last => Verdict::Again,
         Some(failed) => Verdict::Failed(Failed::of(
             &failed.key,
-            &failed.kind,
+            failed.kind.clone(),
             format!("{}: {}", failed.name, failed.detail),
         )),
     }
@@ -420,8 +422,8 @@ mod tests {
         assert_eq!(result(&list(&answer(500, ""))), (Outcome::Failed, "ListFailed"));
         assert_eq!(result(&database_login(Ok(()))), (Outcome::Passed, ""));
         let refused = |kind| database_login(Err(Refused { kind, why: "why".to_owned(), is_certain: false }));
-        assert_eq!(result(&refused("Auth")), (Outcome::Failed, "Auth"));
-        assert_eq!(result(&refused("Network")), (Outcome::Unproved, "Network"));
+        assert_eq!(result(&refused(Kind::Auth)), (Outcome::Failed, "Auth"));
+        assert_eq!(result(&refused(Kind::Network)), (Outcome::Unproved, "Network"));
     }
 
     #[test]

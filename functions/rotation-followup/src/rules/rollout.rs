@@ -102,7 +102,7 @@ pub(crate) fn steps(percent: f64) -> u32 {
 /// Seconds to wait after the `poll`-th poll.
 pub(crate) fn wait_seconds(poll: u16, policy: &Followup) -> u16 {
     let every = policy.rollout.every_seconds;
-    if poll < policy.rollout.times { every } else { every.max(PATIENT_SECONDS) }
+    if policy.rollout.is_last(poll) { every.max(PATIENT_SECONDS) } else { every }
 }
 
 /// One poll of a rollout.
@@ -174,7 +174,7 @@ pub(crate) fn judge(
             shifted.map_or(("PENDING", ""), |shifted| (shifted.status.as_str(), shifted.stage.as_str()));
         return Rollout::Unfinished(format!("{name}: {status} {stage}"));
     }
-    if number >= policy.rollout.times {
+    if policy.rollout.is_last(number) {
         let minutes = policy.rollout.seconds() / 60;
         let detail = format!("{name}: {}/{} tasks, {minutes} min", newest.running, newest.desired);
         // A rolling deployment with alarms bakes too, with new tasks only.

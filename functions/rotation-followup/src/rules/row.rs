@@ -30,8 +30,8 @@ pub(crate) struct Row {
     pub started: Timestamp,
     /// When the follow-up ended.
     pub ended: Timestamp,
-    /// `proved`, `unproved`, `rolled back` or `failed`.
-    pub outcome: String,
+    /// How the follow-up ended.
+    pub outcome: Ending,
     /// Why the follow-up failed.
     pub failure: Option<Failed>,
     /// The services that were deployed again.
@@ -59,6 +59,21 @@ pub(crate) struct Row {
     /// State of the previous value, after an incident.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leak: Option<Leak>,
+}
+
+/// How a follow-up ended for one secret.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Ending {
+    /// The new value is in use, by all proofs.
+    Proved,
+    /// The new value is in use, as far as it could be proved.
+    Unproved,
+    /// The previous value is in use again.
+    #[serde(rename = "rolled back")]
+    RolledBack,
+    /// It is not known which value is in use.
+    Failed,
 }
 
 /// State of a leaked value, once its replacement is in use.

@@ -15,10 +15,11 @@ use crate::rules::change::Change;
 use crate::rules::failure::Failed;
 use crate::rules::journal::{self, Journal};
 use crate::rules::keys::{DATABASE, JWT};
+use crate::rules::kind::Kind;
 use crate::rules::readers::{Cause, Readers, Unreached};
 use crate::rules::rollout::{self, Poll, Rollout, Service};
 use crate::rules::{old, proof};
-use crate::{Answer, App, FollowupError, NOTING, aws, database, next};
+use crate::{Answer, App, FollowupError, NOTING, Status, aws, database};
 
 /// Forces a deployment of each service that reads a secret of the batch, unless its newest deployment began after the change. Deploys
 /// nothing if one of the new values certainly does not work.
@@ -95,7 +96,7 @@ pub(crate) async fn deploy(
         batch.reached.clone_from(&reached);
     })
     .await?;
-    Ok(next("deployed"))
+    Ok(Answer::now(Status::Deployed))
 }
 
 /// Checks the rollout of each deployment once.
@@ -127,14 +128,14 @@ pub(crate) async fn watch(
                 is_running = true;
                 continue;
             }
-            Rollout::Failed(detail) => ("RolloutFailed", detail),
-            Rollout::Unfinished(detail) => ("RolloutUnfinished", detail),
-            Rollout::OthersFailed(detail) => ("OthersRolloutFailed", detail),
+            Rollout::Failed(detail) => (Kind::RolloutFailed, detail),
+            Rollout::Unfinished(detail) => (Kind::RolloutUnfinished, detail),
+            Rollout::OthersFailed(detail) => (Kind::OthersRolloutFailed, detail),
         };
         return fail(app, execution, Failed::new(kind, detail)).await;
     }
     let wait_seconds = rollout::wait_seconds(poll.number, policy);
-    Ok(if is_running { Answer { status: "running", wait_seconds } } else { next("steady") })
+    Ok(if is_running { Answer::after(wait_seconds, Status::Running) } else { Answer::now(Status::Steady) })
 }
 
 /// Old values that came back in the batch without a rotation, by the secret's ARN. Only for secrets whose value the function may
@@ -145,7 +146,7 @@ async fn old_values(app: &App, batch: &Batch) -> Result<BTreeMap<String, Old>, F
         if change.is_rotation {
             continue;
         }
-        let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
+        let journal: Journal = app.documents().get(journal::NAME).await?.unwrap_or_default();
         if let Some(leaked) = old::returned(change, &journal) {
             old.insert(change.secret.clone(), leaked);
             continue;
@@ -197,7 +198,7 @@ async fn find_refused(
         };
         if let Some(why) = why {
             let detail = format!("{} {}: {why}", change.name, change.version);
-            return Ok(Some(Failed::of(&change.key, "ValueRefused", detail)));
+            return Ok(Some(Failed::of(&change.key, Kind::ValueRefused, detail)));
         }
     }
     Ok(None)

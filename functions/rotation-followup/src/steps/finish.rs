@@ -9,17 +9,19 @@ use shared::policy::EndSessions;
 use shared::run::ledger::Line;
 use shared::runtime::failure::chain;
 use shared::runtime::lambda::Invocation;
+use shared::workflow::Run;
 
-use crate::event::Source;
+use crate::event::{Source, Step};
 use crate::observe::{count_tasks, current_versions};
 use crate::report::{draft, publish_pages, report_broken, write_ledger};
 use crate::rules::batch::Batch;
-use crate::rules::failure::{Failed, SESSIONS};
+use crate::rules::failure::Failed;
 use crate::rules::journal::{self, Journal};
 use crate::rules::keys::JWT;
+use crate::rules::kind::Kind;
 use crate::rules::row::Row;
 use crate::text;
-use crate::{Answer, App, FollowupError, database, next};
+use crate::{Answer, App, FollowupError, Status, database};
 
 /// Reserved for the page, the message and the record after the sessions are ended.
 const REPORTING: Duration = Duration::from_secs(60);
@@ -34,20 +36,20 @@ pub(crate) async fn record(
     let rows = rows(app, &batch, invocation.now).await?;
     app.amend_batch(execution, |batch| batch.rows.clone_from(&rows)).await?;
     write_ledger(app, invocation).await;
-    Ok(next("recorded"))
+    Ok(Answer::now(Status::Recorded))
 }
 
 /// Ends sessions, pages, reports and records, and closes the batch. One of these may fail without preventing the next.
 pub(crate) async fn finish(
     app: &App,
-    execution: &str,
-    broken: Option<(Failed, Option<Source>)>,
+    run: &Run<Step, Source>,
     retired: Vec<Line>,
     invocation: &Invocation,
 ) -> Result<Answer, FollowupError> {
-    let (broken, source) = broken.unzip();
+    let execution = run.execution.as_str();
+    let broken = run.broken.as_ref().map(|broken| Failed::new(broken.kind.as_str(), &broken.detail));
     if let Some(broken) = &broken {
-        tracing::warn!(message = broken.detail, failure = broken.kind);
+        tracing::warn!(message = broken.detail, failure = broken.kind.as_str());
     }
     let opened = app
         .update(|journal| {
@@ -63,11 +65,11 @@ pub(crate) async fn finish(
         .await?;
     let Some(mut batch) = opened else {
         // An attempt of this step that died later closed the batch, or the execution never had one.
-        let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
+        let journal: Journal = app.documents().get(journal::NAME).await?.unwrap_or_default();
         let mut rows: Vec<_> = journal.rows.into_iter().filter(|row| row.execution == execution).collect();
         let is_paged = match (&broken, rows.is_empty()) {
             (Some(broken), true) => {
-                report_broken(app, execution, broken, source.flatten().as_ref(), invocation).await
+                report_broken(app, execution, broken, run.input.as_ref(), invocation).await
             }
             _ => {
                 write_ledger(app, invocation).await;
@@ -83,8 +85,8 @@ pub(crate) async fn finish(
     let is_alive = rows.iter().any(Row::is_leak_alive);
     let is_good = batch.failures.is_empty() && !is_alive;
     // Don't page for a superseded batch: the newer change has its own follow-up.
-    let is_superseded =
-        batch.changes.len() == 1 && batch.failures.first().is_some_and(|failed| failed.kind == "Superseded");
+    let is_superseded = batch.changes.len() == 1
+        && batch.failures.first().is_some_and(|failed| failed.kind == Kind::Superseded);
     let runs = if is_good { Vec::new() } else { count_tasks(app, &batch).await };
     let current = if is_good { BTreeMap::new() } else { current_versions(app, &batch).await };
     let stack = text::Stack {
@@ -109,7 +111,7 @@ pub(crate) async fn finish(
 /// The ledger's rows of a batch.
 async fn rows(app: &App, batch: &Batch, now: Timestamp) -> Result<Vec<Row>, FollowupError> {
     let mut rows = Vec::new();
-    let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
+    let journal: Journal = app.documents().get(journal::NAME).await?.unwrap_or_default();
     for change in &batch.changes {
         let max_age_days =
             app.settings.policy.rotation.secrets.get(&change.key).map(|entry| entry.max_age_days);
@@ -149,7 +151,7 @@ async fn end_sessions(
         .amend_batch(execution, |batch| match &revoked {
             Ok(count) => batch.sessions_ended = Some(*count),
             Err(why) => {
-                let failed = Failed::of(JWT, SESSIONS, why.clone());
+                let failed = Failed::of(JWT, Kind::SessionsNotEnded, why.clone());
                 if !batch.failures.contains(&failed) {
                     batch.failures.push(failed);
                 }
@@ -162,7 +164,7 @@ async fn end_sessions(
 fn answer(is_paged: bool, is_good: bool) -> Result<Answer, FollowupError> {
     match (is_paged, is_good) {
         (false, _) => Err(FollowupError::PageFailed),
-        (true, true) => Ok(next("succeeded")),
-        (true, false) => Ok(next("failed")),
+        (true, true) => Ok(Answer::now(Status::Succeeded)),
+        (true, false) => Ok(Answer::now(Status::Failed)),
     }
 }

@@ -13,7 +13,7 @@ use crate::report::publish_pages;
 use crate::rules::change::{Change, Declared, is_rotation};
 use crate::rules::journal::{self, Journal, Taken, is_fresh};
 use crate::rules::rollout::PATIENT_SECONDS;
-use crate::{Answer, App, FollowupError, next};
+use crate::{Answer, App, FollowupError, Status};
 
 /// Compares the current versions with the followed ones and notices the changes.
 pub(crate) async fn note(
@@ -22,7 +22,7 @@ pub(crate) async fn note(
     invocation: &Invocation,
 ) -> Result<Answer, FollowupError> {
     let now = invocation.now;
-    let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
+    let journal: Journal = app.documents().get(journal::NAME).await?.unwrap_or_default();
     let (listed, declared) = match &source {
         Source::Moved(secret) => (find_secret(app, secret).await?.into_iter().collect(), None),
         Source::Asked(secret, declared) => (vec![describe_secret(app, secret).await?], Some(declared)),
@@ -77,24 +77,21 @@ pub(crate) async fn note(
         return Err(FollowupError::PageFailed);
     }
     let wait_seconds = app.settings.policy.rotation.followup.settle_seconds;
-    Ok(if is_waiting { Answer { status: "waiting", wait_seconds } } else { next("nothing") })
+    Ok(if is_waiting { Answer::after(wait_seconds, Status::Waiting) } else { Answer::now(Status::Nothing) })
 }
 
 /// Takes the waiting changes as this execution's batch, or waits for the open batch of another execution.
 pub(crate) async fn take(app: &App, execution: &str, now: Timestamp) -> Result<Answer, FollowupError> {
     let now = whole_milliseconds(now);
     Ok(match app.update(|journal| journal.take(execution, now)).await? {
-        Taken::Batch(_) => next("taken"),
+        Taken::Batch(_) => Answer::now(Status::Taken),
         Taken::Busy(age) => {
             let settle = app.settings.policy.rotation.followup.settle_seconds;
             // A bake takes hours, and each poll adds events to the execution, which may have 25,000.
             let is_long = age >= SignedDuration::from_hours(1);
-            Answer {
-                status: "busy",
-                wait_seconds: if is_long { settle.max(PATIENT_SECONDS) } else { settle },
-            }
+            Answer::after(if is_long { settle.max(PATIENT_SECONDS) } else { settle }, Status::Busy)
         }
-        Taken::Nothing => next("joined"),
+        Taken::Nothing => Answer::now(Status::Joined),
     })
 }
 

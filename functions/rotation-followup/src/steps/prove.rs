@@ -16,7 +16,7 @@ use crate::rules::change::Change;
 use crate::rules::keys::{DATABASE, JWT};
 use crate::rules::proof::{self, Proof, Verdict};
 use crate::text::ledger;
-use crate::{Answer, App, FollowupError, NOTING, application, database, next};
+use crate::{Answer, App, FollowupError, NOTING, Status, application, database};
 
 /// Seconds until the application accepts requests again after its rate limit. Source: observed on the running application.
 const LIMIT_SECONDS: u16 = 60;
@@ -31,7 +31,7 @@ pub(crate) async fn prove(
     let policy = &app.settings.policy.rotation.followup;
     let batch = app.amend_batch(execution, |_| ()).await?;
     let proved = invocation.before_deadline(NOTING, proofs(app, &batch, invocation.now)).await;
-    let is_last = poll >= policy.proof.times;
+    let is_last = policy.proof.is_last(poll);
     let mut proofs = proved.unwrap_or_else(|late| Ok(vec![proof::late(&chain(&late))]))?;
     let is_limited = proofs.iter().any(Proof::is_limited);
     if is_last {
@@ -42,11 +42,11 @@ pub(crate) async fn prove(
     }
     app.amend_batch(execution, |batch| batch.proofs.clone_from(&proofs)).await?;
     match proof::verdict(&proofs, is_last) {
-        Verdict::Proved => Ok(next("proved")),
+        Verdict::Proved => Ok(Answer::now(Status::Proved)),
         Verdict::Again => {
             let every = policy.proof.every_seconds;
             let wait_seconds = if is_limited { every.max(LIMIT_SECONDS) } else { every };
-            Ok(Answer { status: "again", wait_seconds })
+            Ok(Answer::after(wait_seconds, Status::Again))
         }
         Verdict::Failed(failed) => fail(app, execution, failed).await,
     }

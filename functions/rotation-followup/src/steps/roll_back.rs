@@ -14,7 +14,7 @@ use crate::rules::journal::{self, Journal};
 use crate::rules::keys::{DATABASE, JWT};
 use crate::rules::proof;
 use crate::rules::rollback::{self, Decision};
-use crate::{Answer, App, FollowupError, NOTING, aws, database, next};
+use crate::{Answer, App, FollowupError, NOTING, Status, aws, database};
 
 /// Decides which labels go back, notes the decision, and moves them.
 pub(crate) async fn roll_back(
@@ -25,12 +25,12 @@ pub(crate) async fn roll_back(
     let batch = app.amend_batch(execution, |_| ()).await?;
     match (batch.phase, batch.failures.len()) {
         // No failure; or the rollback has failed too, and rolling back a rollback would go forward again.
-        (_, 0) | (Phase::Back, 2..) => return Ok(next("stays")),
+        (_, 0) | (Phase::Back, 2..) => return Ok(Answer::now(Status::Stays)),
         // An attempt of this step died while moving labels.
         (Phase::Back, _) => return move_back(app, &batch).await,
         (Phase::Forward, _) => {}
     }
-    let journal: Journal = app.evidence().get(journal::NAME).await?.unwrap_or_default();
+    let journal: Journal = app.documents().get(journal::NAME).await?.unwrap_or_default();
     let mut moved = Vec::new();
     let mut stayed = BTreeMap::new();
     for change in &batch.changes {
@@ -63,7 +63,7 @@ pub(crate) async fn roll_back(
             }
         })
         .await?;
-    if batch.moved.is_empty() { Ok(next("stays")) } else { move_back(app, &batch).await }
+    if batch.moved.is_empty() { Ok(Answer::now(Status::Stays)) } else { move_back(app, &batch).await }
 }
 
 /// Moves the labels that the batch decided to move and that have not moved yet.
@@ -81,7 +81,7 @@ async fn move_back(app: &App, batch: &Batch) -> Result<Answer, FollowupError> {
             done.map_err(FollowupError::SecretsManager)?;
         }
     }
-    Ok(next("moved"))
+    Ok(Answer::now(Status::Moved))
 }
 
 /// Whether the previous value still works; the inner error is the reason if not. Tries a database credential or a signing key; for

@@ -11,7 +11,7 @@ use crate::event::trail::TrailEvent;
 use crate::observe::{find_secret, is_ours};
 use crate::report::{page, write_ledger};
 use crate::text::rotation::{RotationFailure, rotation_failed};
-use crate::{Answer, App, FollowupError, next};
+use crate::{Answer, App, FollowupError, Status};
 
 /// The functions whose evidence explains a failed rotation.
 const ROTATORS: [&str; 3] = ["rotate-database", "rotate-external", "rotate-random"];
@@ -26,27 +26,27 @@ pub(crate) async fn handle(
     invocation: &Invocation,
 ) -> Result<Answer, FollowupError> {
     match event {
-        TrailEvent::Nothing => Ok(next("nothing")),
+        TrailEvent::Nothing => Ok(Answer::now(Status::Nothing)),
         TrailEvent::Act { secret, version, act } => {
             if !find_secret(app, &secret).await?.is_some_and(|secret| is_ours(app, &secret)) {
-                return Ok(next("nothing"));
+                return Ok(Answer::now(Status::Nothing));
             }
             if app.update(|journal| journal.attribute(&secret, &version, &act)).await? {
                 write_ledger(app, invocation).await;
             }
-            Ok(next("noted"))
+            Ok(Answer::now(Status::Noted))
         }
         TrailEvent::Broken { secret, event, id } => {
             tracing::Span::current().record("correlation_id", id.as_str());
             let Some(listed) = find_secret(app, &secret).await?.filter(|secret| is_ours(app, secret)) else {
-                return Ok(next("nothing"));
+                return Ok(Answer::now(Status::Nothing));
             };
             let failure = failure_of(app, &listed).await;
             let day = time::local_date(invocation.now);
             let key = app.scope.key(&listed.name);
             let failed = rotation_failed(&app.settings, &listed, key, &event, failure.as_ref());
             if page(app, &day, &failed, invocation).await {
-                Ok(next("paged"))
+                Ok(Answer::now(Status::Paged))
             } else {
                 Err(FollowupError::PageFailed)
             }
@@ -66,9 +66,7 @@ struct RecordOfRotation {
 async fn failure_of(app: &App, secret: &Listed) -> Option<RotationFailure> {
     let function = secret.function.as_deref()?;
     let procedure = ROTATORS.into_iter().find(|name| function.ends_with(&format!("-{name}")))?;
-    let of_rotation =
-        Evidence { client: app.evidence().client.clone(), bucket: app.evidence().bucket.clone(), procedure };
-    let records: Vec<RecordOfRotation> = of_rotation
+    let records: Vec<RecordOfRotation> = Evidence(&app.documents().of(procedure))
         .recent(SEARCHED)
         .await
         .map_err(|error| {

@@ -12,14 +12,14 @@ use crate::PROCEDURE;
 use crate::rules::batch::Batch;
 use crate::rules::keys::{ADMIN, JWT, RETIRED_BY, WEBHOOK};
 use crate::rules::proof::Outcome;
-use crate::rules::row::{Leak, Row};
+use crate::rules::row::{Ending, Leak, Row};
 
 /// The message at the end of a batch.
 pub(crate) fn message(stack: &Stack<'_>, batch: &Batch, rows: &[Row]) -> Message {
     let settings = stack.settings;
     let (language, environment) = (settings.language, &settings.environment);
     let keys = keys(batch);
-    let is_unproved = rows.iter().any(|row| row.outcome == "unproved");
+    let is_unproved = rows.iter().any(|row| row.outcome == Ending::Unproved);
     let leaks = leaks(stack, rows);
     let title = if batch.failures.is_empty() && rows.iter().any(Row::is_leak_alive) {
         language.pick(
@@ -181,14 +181,11 @@ fn living_tokens(stack: &Stack<'_>, row: &Row) -> Option<String> {
     let until = row.made?.checked_add(jiff::SignedDuration::from_hours(24)).ok()?;
     let until = time::local(until);
     let rotate = stack.jwt.map(|jwt| command("rotate-secret", jwt)).unwrap_or_default();
-    Some(match stack.settings.language {
-        Language::Portuguese => format!(
-            "Tokens de acesso que a senha anterior deu valem até {until} (`JWT_EXPIRES_IN` de um dia, se não foi mudado); os refresh tokens foram revogados. Para encerrá-los já, rotacionar a chave que os assina: {rotate}"
-        ),
-        Language::English => format!(
-            "Access tokens issued for the previous password stay valid until {until} (if `JWT_EXPIRES_IN` is the default of one day); the refresh tokens are revoked. To end the access tokens now, rotate the key that signs them: {rotate}"
-        ),
-    })
+    Some(shared::tr!(
+        stack.settings.language,
+        "Tokens de acesso que a senha anterior deu valem até {until} (`JWT_EXPIRES_IN` de um dia, se não foi mudado); os refresh tokens foram revogados. Para encerrá-los já, rotacionar a chave que os assina: {rotate}",
+        "Access tokens issued for the previous password stay valid until {until} (if `JWT_EXPIRES_IN` is the default of one day); the refresh tokens are revoked. To end the access tokens now, rotate the key that signs them: {rotate}",
+    ))
 }
 
 /// The command that retires a leaked value now. The function that retires it retries every hour.
@@ -218,7 +215,7 @@ fn version_line(row: &Row, language: Language) -> String {
         row.secret,
         row.previous.as_deref().unwrap_or("—"),
         row.version,
-        ledger::outcome(&row.outcome, language),
+        ledger::outcome(row.outcome, language),
         language.pick("vence em", "due by"),
     )
 }

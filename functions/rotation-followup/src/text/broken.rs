@@ -39,7 +39,7 @@ pub(crate) fn broken_page(
     source: Option<&Source>,
 ) -> Page {
     let alert = Alert {
-        kind: &broken.kind,
+        kind: broken.kind.as_str(),
         severity: Severity::Critical,
         resource: PROCEDURE,
         text: format!(
@@ -85,7 +85,7 @@ pub(super) fn broken_next(settings: &Settings, broken: &Failed, source: Option<&
         format!("{{\"secret\":\"{secret}\",{reason}\"by\":\"{by}\"}}")
     };
     let Some(Source::Asked(secret, declared)) = source else {
-        return if broken.kind == "InvalidEvent" {
+        return if broken.kind.as_str() == "InvalidEvent" {
             let text =
                 language.pick("começar de novo com a entrada certa:", "start again with the right input:");
             let secret = language.pick("NOME DO SEGREDO", "NAME OF THE SECRET");

@@ -8,7 +8,7 @@ use shared::runtime::language::Language;
 use super::{Stack, brief, command, follow_command, ledger};
 use crate::rules::batch::Batch;
 use crate::rules::change::Change;
-use crate::rules::failure::{Failed, SESSIONS, implicates};
+use crate::rules::failure::{Failed, implicates};
 use crate::rules::keys::DATABASE;
 use crate::rules::proof::Outcome;
 use crate::rules::rollback;
@@ -59,7 +59,7 @@ pub(super) fn meaning(failed: &Failed, language: Language) -> String {
             "a resposta nem aceita nem recusa, como a de um load balancer sem tasks",
             "the answer is neither an acceptance nor a refusal, as from a load balancer without tasks",
         ),
-        SESSIONS => {
+        "SessionsNotEnded" => {
             language.pick("os refresh tokens não foram revogados", "the refresh tokens were not revoked")
         }
         "Auth" | "Permission" | "Identity" | "ReadOnly" | "Busy" | "ProofFailed" | "Pooler" | "Database"
@@ -69,7 +69,7 @@ pub(super) fn meaning(failed: &Failed, language: Language) -> String {
         // Also the error names of Step Functions and Lambda for a step without an answer of its own.
         _ => language.pick("um passo do acompanhamento não terminou", "a step of the follow-up did not end"),
     };
-    if is_own_sentence(&failed.kind) {
+    if is_own_sentence(failed.kind.as_str()) {
         return what.to_owned();
     }
     // The detail begins with the name of the failed proof, which exists in each language.
@@ -82,7 +82,7 @@ pub(super) fn meaning(failed: &Failed, language: Language) -> String {
 
 /// Technical details of a batch's failures, for the small print.
 pub(super) fn details(batch: &Batch) -> Vec<String> {
-    let own = batch.failures.iter().filter(|failed| is_own_sentence(&failed.kind));
+    let own = batch.failures.iter().filter(|failed| is_own_sentence(failed.kind.as_str()));
     own.map(|failed| brief(&failed.detail)).collect()
 }
 
@@ -257,7 +257,7 @@ pub(super) fn next_step(stack: &Stack<'_>, batch: &Batch) -> String {
             ),
             events()
         ),
-        SESSIONS => language
+        "SessionsNotEnded" => language
             .pick(
                 "as sessões abertas continuam valendo. Entrar no banco e executar: `UPDATE auth_refresh_tokens SET revoked_at = now() WHERE revoked_at IS NULL;`",
                 "open sessions are still valid. Log in to the database and run: `UPDATE auth_refresh_tokens SET revoked_at = now() WHERE revoked_at IS NULL;`",
@@ -291,7 +291,7 @@ fn is_own_sentence(kind: &str) -> bool {
             | "BookFailed"
             | "DeadlineExceeded"
             | "NotOpen"
-            | SESSIONS
+            | "SessionsNotEnded"
     )
 }
 

@@ -9,7 +9,7 @@ use shared::runtime::time;
 use crate::rules::change::Reason;
 use crate::rules::journal::Journal;
 use crate::rules::proof::{Outcome, Proof};
-use crate::rules::row::{Leak, Row};
+use crate::rules::row::{Ending, Leak, Row};
 
 /// A file of the ledger.
 pub(crate) struct File {
@@ -97,8 +97,8 @@ fn cells(row: &Row) -> [String; 17] {
         row.started.to_string(),
         row.ended.to_string(),
         row.ended.duration_since(row.started).as_secs().to_string(),
-        row.outcome.clone(),
-        row.failure.as_ref().map(|failed| failed.kind.clone()).unwrap_or_default(),
+        outcome(row.outcome, Language::English).to_owned(),
+        row.failure.as_ref().map(|failed| failed.kind.to_string()).unwrap_or_default(),
         row.services.join(" "),
         proofs.join("; "),
         row.next_due.map(time::local_date).unwrap_or_default(),
@@ -125,7 +125,7 @@ pub(crate) fn verdict(proof: &Proof, language: Language) -> String {
             format!("{}: {} ({})", language.pick("falhou", "failed"), proof.kind, proof.detail)
         }
         // A reader's name needs no translation.
-        Outcome::Unproved if proof.name == "services" && proof.kind != "NoReader" => {
+        Outcome::Unproved if proof.name == "services" && proof.kind.as_str() != "NoReader" => {
             format!("{}: {} ({})", language.pick("sem prova", "unproved"), proof.kind, proof.detail)
         }
         Outcome::Unproved => format!("{}: {}", language.pick("sem prova", "unproved"), proof.kind),
@@ -163,19 +163,18 @@ pub(crate) fn changelog(rows: &[Row], language: Language) -> String {
     std::iter::once(title.to_owned()).chain(entries).collect::<Vec<_>>().join("\n")
 }
 
-/// A row's outcome in the chosen language.
-pub(crate) fn outcome(outcome: &str, language: Language) -> &str {
-    match (outcome, language) {
-        ("proved", Language::Portuguese) => "em uso, provado",
-        ("unproved", Language::Portuguese) => "em uso, sem prova completa",
-        ("rolled back", Language::Portuguese) => "desfeito: o valor anterior voltou",
-        ("failed", Language::Portuguese) => "falhou",
-        (other, _) => other,
+/// A row's outcome in the chosen language; the CSV has the English word.
+pub(crate) fn outcome(outcome: Ending, language: Language) -> &'static str {
+    match outcome {
+        Ending::Proved => language.pick("em uso, provado", "proved"),
+        Ending::Unproved => language.pick("em uso, sem prova completa", "unproved"),
+        Ending::RolledBack => language.pick("desfeito: o valor anterior voltou", "rolled back"),
+        Ending::Failed => language.pick("falhou", "failed"),
     }
 }
 
 fn entry(row: &Row, language: Language) -> String {
-    let outcome = outcome(&row.outcome, language);
+    let outcome = outcome(row.outcome, language);
     let mut lines =
         vec![format!("## {} — {}: {outcome}\n", time::local(row.ended), markdown::text(&row.key))];
     lines.push(format!("- {}: {}", language.pick("Segredo", "Secret"), markdown::code(&row.secret)));
@@ -249,13 +248,13 @@ mod tests {
             made: Some(at(0)),
             started: at(60),
             ended: at(300),
-            outcome: "proved".to_owned(),
+            outcome: Ending::Proved,
             failure: None,
             services: vec!["moveongs-dev-api".to_owned()],
             proofs: vec![Proof {
                 name: "token of the old secret".to_owned(),
                 outcome: Outcome::Passed,
-                kind: String::new(),
+                kind: "".into(),
                 detail: r#"401 {"message":"Unauthorized"}"#.to_owned(),
                 key: "JWT_SECRET".to_owned(),
             }],
@@ -286,7 +285,7 @@ mod tests {
     #[test]
     fn the_changelog_only_grows_at_its_top() {
         let failed = Row {
-            outcome: "rolled back".to_owned(),
+            outcome: Ending::RolledBack,
             failure: Some(Failed::new("RolloutFailed", "api")),
             ..row("v3")
         };

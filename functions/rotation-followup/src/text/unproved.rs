@@ -1,7 +1,6 @@
 //! Proofs that could not be made, and how the owner makes them possible.
 
 use shared::runtime::event::pasted;
-use shared::runtime::language::Language;
 use shared::runtime::time;
 
 use super::{Stack, brief, command, follow_command};
@@ -15,7 +14,7 @@ pub(super) fn cures(stack: &Stack<'_>, batch: &Batch) -> Vec<String> {
     let mut cures: Vec<String> = Vec::new();
     let of_proofs = batch.proofs.iter().filter(|proof| proof.outcome == Outcome::Unproved);
     let of_readers = batch.unreached.values().flatten().map(|it| cure_of_reader(stack, it));
-    for cure in of_proofs.filter_map(|proof| cure(stack, batch, &proof.kind)).chain(of_readers) {
+    for cure in of_proofs.filter_map(|proof| cure(stack, batch, proof.kind.as_str())).chain(of_readers) {
         if !cures.contains(&cure) {
             cures.push(cure);
         }
@@ -82,14 +81,11 @@ fn cure(stack: &Stack<'_>, batch: &Batch, kind: &str) -> Option<String> {
                 let old = batch.old.get(&change.secret)?;
                 let (name, since) = (&change.name, time::local_date(old.made));
                 let version = pasted(&old.version);
-                Some(match language {
-                    Language::Portuguese => format!(
-                        "voltou um valor antigo em `{name}`: nenhuma rotação fez a versão nova, e o valor é o da versão `{version}`, de {since}, de onde a idade continua a contar"
-                    ),
-                    Language::English => format!(
-                        "an old value is back in `{name}`: no rotation made the new version, and its value is that of version `{version}` of {since}, from which its age still counts"
-                    ),
-                })
+                Some(shared::tr!(
+                    language,
+                    "voltou um valor antigo em `{name}`: nenhuma rotação fez a versão nova, e o valor é o da versão `{version}`, de {since}, de onde a idade continua a contar",
+                    "an old value is back in `{name}`: no rotation made the new version, and its value is that of version `{version}` of {since}, from which its age still counts",
+                ))
             });
             let old: Vec<_> = batch.changes.iter().filter(|it| batch.old.contains_key(&it.secret)).collect();
             let rotate: Vec<_> = old.iter().map(|it| command("rotate-secret", &it.name)).collect();

@@ -21,6 +21,11 @@ pub(crate) struct Case {
 }
 
 impl Case {
+    /// The case of an execution whose input was refused.
+    pub(crate) fn refused(execution: String) -> Self {
+        Self { instance: "?".to_owned(), request: None, job: Job::default(), snapshot: None, id: execution }
+    }
+
     /// The snapshot's database, as far as it is known.
     pub(crate) fn database(&self) -> Database {
         self.job.database_of(&self.instance)

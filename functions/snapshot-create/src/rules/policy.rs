@@ -1,14 +1,15 @@
 //! The meaning of RDS's statuses for a deploy.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use shared::aws::snapshots::{self, Progress};
 
 use super::snapshot::Snapshot;
 
 /// How far a deploy's snapshot is.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Status {
+pub enum Status {
     /// Not done yet.
     Creating,
     /// It can be restored.

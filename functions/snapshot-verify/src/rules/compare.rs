@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::finding::{Finding, Judged, key, key_of};
+use shared::audit::findings::{about_of, key_of};
+
+use super::finding::{Finding, Judged, key};
 use super::scope::covers;
 use crate::event::Trigger;
 
@@ -32,7 +34,7 @@ pub(crate) fn changes(
         .map(|(subject, _, _)| subject.label())
         .collect();
     let is_unseen = |key: &str| {
-        let label = key.split_once(' ').map_or("", |(_, label)| label);
+        let label = about_of(key);
         unseen.iter().any(|unseen| match unseen.strip_prefix("region") {
             Some(region) => label.ends_with(region),
             None => label == unseen,

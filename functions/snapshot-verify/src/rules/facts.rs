@@ -1,7 +1,7 @@
 //! The facts of a run.
 
 use shared::aws::snapshots::Database;
-use shared::run::evidence::EvidenceError;
+use shared::run::documents::DocumentError;
 use shared::runtime::failure::CallError;
 
 use super::journal::Journal;
@@ -16,7 +16,7 @@ pub(crate) struct Facts {
     /// The database to copy, or why it is unknown; none if the run makes no copies.
     pub database: Option<Result<Database, String>>,
     /// The runs' journal.
-    pub journal: Result<Journal, EvidenceError>,
+    pub journal: Result<Journal, DocumentError>,
 }
 
 impl Facts {

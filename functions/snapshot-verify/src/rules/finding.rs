@@ -172,8 +172,3 @@ impl Judged {
 pub(crate) fn key(subject: &Subject, finding: &Finding) -> String {
     format!("{} {}", finding.kind(), subject.label())
 }
-
-/// The key in a record's line.
-pub(crate) fn key_of(line: &str) -> &str {
-    line.split(": ").next().unwrap_or(line)
-}

@@ -1,12 +1,13 @@
 use std::collections::BTreeSet;
 
+use shared::audit::findings::key_of;
 use shared::aws::snapshots::{Database, Kind};
 use shared::runtime::language::Language;
 use shared::runtime::settings::Settings;
 
 use super::{Summary, line, outcome, page, sentence_of_action, summary};
 use crate::rules::action::Action;
-use crate::rules::finding::{Finding, Judged, Subject, key, key_of};
+use crate::rules::finding::{Finding, Judged, Subject, key};
 use crate::rules::snapshot::{ExpiredSnapshot, Snapshot};
 
 fn settings(language: Language) -> Settings {

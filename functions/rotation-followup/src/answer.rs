@@ -1,0 +1,59 @@
+//! The answers of the steps.
+
+use serde::Serialize;
+use shared::workflow;
+
+/// A step's answer, by which the state machine chooses the next state.
+pub type Answer = workflow::Answer<Status>;
+
+/// The outcome of a step, or of an event of CloudTrail.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[cfg_attr(test, derive(serde::Deserialize))]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// There is nothing to do.
+    Nothing,
+    /// Changes wait to be taken.
+    Waiting,
+    /// The waiting changes are this execution's batch.
+    Taken,
+    /// Another execution has an open batch.
+    Busy,
+    /// Another execution took the changes.
+    Joined,
+    /// The services are being deployed.
+    Deployed,
+    /// A deployment is still running.
+    Running,
+    /// Every task is new.
+    Steady,
+    /// A proof failed and is made again.
+    Again,
+    /// No proof failed.
+    Proved,
+    /// The batch's current direction has failed.
+    Failed,
+    /// Labels went back.
+    Moved,
+    /// No label goes back.
+    Stays,
+    /// The ledger has the new values.
+    Recorded,
+    /// The batch is closed without a failure.
+    Succeeded,
+    /// The journal has who changed a secret.
+    Noted,
+    /// The page about a failed rotation is out.
+    Paged,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Step;
+
+    #[test]
+    fn the_state_machine_uses_the_words_of_this_function() {
+        shared::testing::check_words::<Step, Status>(include_str!("../statemachine.asl.json"));
+    }
+}
