@@ -1,4 +1,4 @@
-//! An attacker who can only write a secret, with IAM enforced: no rotation turns the attacker's value into a credential.
+//! An attacker who can write only a secret, with IAM enforced: no rotation makes the attacker's value a credential.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -27,7 +27,7 @@ async fn attacker(secret: &Secret<'_>) -> Client {
     client
 }
 
-/// A token that no version has.
+/// An unused token.
 fn uuid() -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -53,8 +53,9 @@ async fn cured(secret: &Secret<'_>, token: &str, kind: &str) {
     assert_eq!(rotation["state"], "succeeded", "{kind}: {rotation}");
 }
 
-/// Stages `chosen` before createSecret and after each step. Every step refuses it, and the advised commands help. `reset`
-/// prepares the system that checks the value for another rotation; `holds` returns whether that system accepts `chosen`.
+/// Stages `chosen` before createSecret and after each step. Every step refuses it, and the advised commands help.
+/// `reset` prepares the system that checks the value for another rotation; `holds` returns whether that system accepts
+/// `chosen`.
 async fn attack(secret: &Secret<'_>, chosen: &str, reset: impl AsyncFn(), holds: impl AsyncFn() -> bool) {
     let attacker = attacker(secret).await;
     let token = secret.staged().await;
@@ -86,7 +87,7 @@ async fn attack(secret: &Secret<'_>, chosen: &str, reset: impl AsyncFn(), holds:
         let mut is_in_force = false;
         for step in &STEPS[done..] {
             let refused = secret.step(step, &token).await.unwrap_err();
-            // DescribeSecret shows no version without a label. A single user's database takes the version's password already.
+            // DescribeSecret omits a version without labels. A single user's database already accepts the version's password.
             is_in_force |= refused["errorType"] == "CurrentMoved";
             assert!(is_in_force || refused["errorType"] == "UnknownVersion", "{step}: {refused}");
         }
@@ -129,7 +130,7 @@ async fn nobody_who_may_write_database_url_gets_a_login_of_their_choice() {
             assert!(chosen != text && chosen.contains(password));
             attack(secret, &chosen, async || {}, holds).await;
         }
-        // In AWSCURRENT: a value that does not log in is not deployed.
+        // As AWSCURRENT, a value that does not log in is not deployed.
         let current = secret.value(&secret.labelled("AWSCURRENT").await.unwrap()).await;
         let (user, known) = crate::credential::parts(&current);
         let chosen = current.replacen(&encoded(&known), &encoded(password), 1);

@@ -24,7 +24,7 @@ impl Advice {
         }
         let mut commands: Vec<String> = Vec::new();
         for text in texts {
-            // Slack's escapes, which it displays as characters.
+            // Slack displays these escapes as characters.
             let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
             let quoted = text
                 .split('`')
@@ -59,12 +59,12 @@ impl Advice {
         command
     }
 
-    /// The same, with the keys of another principal than the account's root.
+    /// Runs it with the keys of a principal other than the account's root.
     pub(crate) fn run_as(&self, cloud: &Cloud, key: &Credentials, part: &str) -> String {
         run_as(cloud, Some(key), self.only(part))
     }
 
-    /// The same, after the operator has written `content` without a line end to the file named in the command.
+    /// Runs it after writing `content`, without a line end, to the file that the command names.
     pub(crate) fn run_with(&self, cloud: &Cloud, part: &str, file: &str, content: &str) -> String {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(file), content).unwrap();

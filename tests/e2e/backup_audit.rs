@@ -30,7 +30,7 @@ const SERVICE: &str = "moveongs-dev-balanced";
 const GRAFANA: &str = "moveongs-dev-grafana";
 const LATEST: &str = "latest";
 const DAY: i64 = 86_400;
-/// An account that the policy does not know.
+/// An account that the policy does not name.
 const STRANGER: &str = "210987654321";
 /// Id of the lifecycle rule, and of the policy's statement, that a repair adds.
 const OURS: &str = "moveongs-governance";
@@ -75,7 +75,7 @@ type State = BTreeMap<&'static str, String>;
 
 struct World {
     cloud: Cloud,
-    /// Earlier pages.
+    /// Number of pages before the test.
     pages: usize,
 }
 
@@ -96,7 +96,7 @@ impl World {
         Self { pages: world.cloud.listen_to_pages(QUEUE).await, ..world }
     }
 
-    /// Removes every object of the function; its first week is over.
+    /// Removes every object of the function, and ends its first week.
     async fn forget(&self) {
         self.forget_all().await;
         self.cloud.begin_long_ago("backup-audit").await;
@@ -109,7 +109,7 @@ impl World {
         }
     }
 
-    /// Makes the next run that of another day: keeps the previous run, and removes today's record.
+    /// Makes the next run another day's: keeps the previous run and removes today's record.
     async fn next_day(&self) {
         let key = note(LATEST);
         let mut latest = self.cloud.json(&key).await.expect("a run before");
@@ -134,7 +134,7 @@ impl World {
         self.cloud.admin(Method::POST, "rds/instance", Some(body)).await;
     }
 
-    /// Sets the age of all automated snapshots, at least one.
+    /// Sets the age of all automated snapshots; makes one if there is none.
     async fn snapshots_of(&self, seconds_ago: i64) {
         let listed = self.cloud.rds.describe_db_snapshots().db_instance_identifier(INSTANCE);
         let listed = listed.snapshot_type("automated").send().await.unwrap();
@@ -177,7 +177,7 @@ impl World {
         .await;
     }
 
-    /// S3's own form of a part of a bucket.
+    /// Sets or removes a part of a bucket's configuration, in S3's own form.
     async fn bucket_part(&self, bucket: &str, part: &str, body: Option<&str>) {
         let client = &self.cloud.s3;
         use aws_sdk_s3::types::{
@@ -216,7 +216,7 @@ impl World {
         }
     }
 
-    /// Settings that a person could have made, for the rules without a repair.
+    /// Makes settings that a person could make, for the rules without a repair.
     async fn good(&self) {
         self.modify(|change| {
             change
@@ -254,7 +254,7 @@ impl World {
         self.put(UPLOADS, ".moveongs-sync", b"done".to_vec()).await;
     }
 
-    /// Which events of instances are subscribed to, and when standard support of PostgreSQL ends.
+    /// Sets the subscribed events of instances and the end of PostgreSQL's standard support.
     async fn announce(&self, categories: &[&str], supported_until: &str) {
         let subscription = json!({"CustSubscriptionId": "databases", "Status": "active", "Enabled": true,
             "SourceType": "db-instance", "EventCategoriesList": categories});
@@ -274,7 +274,7 @@ impl World {
         self.cloud.admin(Method::POST, "rds/blue-green", Some(chosen)).await;
     }
 
-    /// An AWS Backup plan for resources, with a continuous rule that keeps `days` days; returns its id.
+    /// Creates an AWS Backup plan for resources, with a continuous rule that keeps `days` days; returns its id.
     async fn plan(&self, resources: Value, days: u16) -> String {
         let vault = json!({});
         let there = self.cloud.rest("backup", Method::GET, "/backup-vaults/", Value::Null).await;
@@ -399,7 +399,7 @@ impl World {
         self.bucket_part(bucket, "policy", (!statements.is_empty()).then_some(&policy)).await;
     }
 
-    /// A bucket with only a statement and a lifecycle rule made by people.
+    /// Leaves in a bucket only a statement and a lifecycle rule made by people.
     async fn set_up_by_people(&self, bucket: &str) {
         let statement = json!({"Sid": THEIRS, "Effect": "Deny", "Principal": "*", "Action": "s3:PutObject",
             "Resource": format!("arn:aws:s3:::{bucket}/never/*")});
@@ -410,7 +410,8 @@ impl World {
         self.set_lifecycle(bucket, vec![rule]).await;
     }
 
-    /// A manual, unencrypted snapshot of this environment, which could be shared publicly but is shared with no account.
+    /// Creates a manual, unencrypted snapshot of this environment, which could be shared publicly but is shared with no
+    /// account.
     async fn snapshot(&self) {
         let seed = json!({"instances": 0, "buckets": 0, "secrets": 0, "snapshots": 1});
         self.cloud.admin(Method::POST, "seed", Some(seed)).await;
@@ -418,7 +419,7 @@ impl World {
         self.cloud.admin(Method::POST, "rds/snapshot", Some(plain)).await;
     }
 
-    /// A service behind a load balancer, with a grace period; or none.
+    /// Sets the grace period of a service behind a load balancer, or removes the service.
     async fn balance(&self, grace_seconds: Option<u16>) {
         let of = |operation| format!("AmazonEC2ContainerServiceV20141113.{operation}");
         let there = json!({"cluster": CLUSTER, "services": [SERVICE]});
@@ -441,7 +442,7 @@ impl World {
         self.cloud.json_call("ecs", &of(operation), body).await;
     }
 
-    /// An export of Grafana of an age, in seconds, in a bucket of its own; or no such bucket.
+    /// Puts an export of Grafana, `age` seconds old, into its own bucket, or removes the bucket.
     async fn export(&self, age: Option<i64>) {
         let key = "dashboards.json";
         let Some(age) = age else {
@@ -595,7 +596,7 @@ impl World {
         self.cloud.json(&note("repairs")).await.is_none_or(|open| open == json!([]))
     }
 
-    /// The repairs in records and channel, by rule. Each record has before and after, and the rule failed before.
+    /// The repairs in records and channel, by rule. Each record has the state before and after, and the rule failed before.
     async fn accounts(&self) -> BTreeMap<String, Account> {
         let mut accounts = BTreeMap::<String, Account>::new();
         for record in self.repairs().await {
@@ -684,7 +685,7 @@ fn mended_by(rule: &str) -> &'static str {
     }
 }
 
-/// S3's answers if nothing is configured.
+/// None if S3 answers that nothing is configured.
 fn absent<T, E: ProvideErrorMetadata + std::fmt::Debug>(found: Result<T, E>, code: &str) -> Option<T> {
     match found {
         Err(error) if error.code() == Some(code) => None,
@@ -732,7 +733,7 @@ async fn a_stopped_database_wakes_nobody_and_what_is_reported_starts_it() {
     };
     let is_stopped = async || (case["DBInstanceStatus"] == status().await).then_some(());
     eventually("a stopped instance", is_stopped).await;
-    // As many hours ago as on the case's Monday.
+    // The same number of hours ago as on the case's Monday.
     let hours = |field: &str| {
         let at = |field: &str| -> jiff::Timestamp {
             case[field].as_str().unwrap().split(' ').next().unwrap().parse().unwrap()
@@ -915,7 +916,7 @@ async fn every_rule_is_judged_on_real_answers_and_what_is_mended_passes_the_next
         }
     };
     world.bad().await;
-    // Not required by this stack: two zones, an export of Grafana, a load balancer for a service, and an expired exception.
+    // This stack does not require two zones, an export of Grafana or a load balancer, and has no expired exception.
     let exception = json!({"rule": "rds.encryption", "resource": "no-such-instance", "reason": "r", "owner": "o", "until": "2026-01-31"});
     let policy = json!({"backups": {"audit": {"multi_az": ["dev"], "exceptions": [exception]}}});
     world.cloud.set_policy(&policy).await;
@@ -990,7 +991,7 @@ async fn the_reports_agree_with_each_other_and_with_the_record() {
 #[tokio::test]
 async fn the_channel_hears_what_is_new_and_what_is_resolved_and_nothing_else() {
     let world = World::fresh().await;
-    // The first run repairs, the second tells that it helped.
+    // The first run repairs, the second reports that the repair helped.
     for _ in 0..2 {
         world.audit().await;
         world.next_day().await;
@@ -1057,7 +1058,7 @@ async fn what_cannot_be_read_is_neither_in_order_nor_failing_and_a_dark_service_
 #[tokio::test]
 async fn a_first_week_sends_one_summary_and_one_page_of_what_is_critical() {
     let world = World::fresh().await;
-    // Without repairs, as most stacks are deployed.
+    // Most stacks are deployed without repairs.
     let function = world.cloud.function();
     let found =
         world.cloud.lambda.get_function_configuration().function_name(&function).send().await.unwrap();
@@ -1111,7 +1112,7 @@ async fn throttling_drops_nothing() {
     assert!(world.cloud.hits("throttle").await >= 3);
     assert_eq!(world.verdicts(&throttled).await.len(), world.verdicts(&calm).await.len());
     assert_eq!(throttled["counts"]["unknown"], 0, "{throttled}");
-    // With throttled evidence it also creates nothing new and does not page twice.
+    // Throttled evidence does not create new findings or a second page.
     world.next_day().await;
     world.cloud.calm().await;
     let first = json!({"service": "s3", "action": "ListObjectsV2", "effect": "throttle", "count": 100});
@@ -1126,7 +1127,7 @@ async fn throttling_drops_nothing() {
 #[tokio::test]
 async fn a_run_whose_time_is_over_says_what_it_did_not_see() {
     let world = World::fresh().await;
-    // The first run repairs, the second tells that it helped.
+    // The first run repairs, the second reports that the repair helped.
     for _ in 0..2 {
         world.audit().await;
         world.next_day().await;
@@ -1236,7 +1237,7 @@ async fn a_repair_keeps_what_people_have_set_up() {
     assert_eq!(ours.abort_incomplete_multipart_upload().unwrap().days_after_initiation(), Some(7));
 }
 
-/// The kinds of tests/cases/07-s3-account-level-block.json, 10a-bucket-policy-boolifexists.json and
+/// The cases of tests/cases/07-s3-account-level-block.json, 10a-bucket-policy-boolifexists.json and
 /// 17-lifecycle-tmp-prefix.json.
 #[tokio::test]
 async fn a_buckets_policy_is_evaluated_and_the_accounts_block_counts() {
@@ -1272,7 +1273,7 @@ async fn a_buckets_policy_is_evaluated_and_the_accounts_block_counts() {
     assert!(expiration.contains("rule tmp, tmp/"), "{expiration}");
     let foreign = found(&report, "s3.foreign-access");
     assert!(foreign["verdict"] == "fail" && foreign.to_string().contains(STRANGER), "{foreign}");
-    // The advised commands help, with an editor that removes the statement.
+    // The advised commands help, once an editor has removed the statement.
     let command = foreign["next_step"].as_str().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let edit = "python3 -c \"import json, sys; p = json.load(open(sys.argv[1])); p['Statement'].pop(); json.dump(p, open(sys.argv[1], 'w'))\"";
@@ -1411,7 +1412,7 @@ async fn crash(when: &str, nth: usize) -> Value {
         .into_iter()
         .filter(|record| record["steps"].to_string().contains("Versioning := Enabled"))
         .collect();
-    // A run that dies between the note and the change leaves the note, which the next one ends; it then makes the change itself.
+    // A run that dies between note and change leaves the note. The next run ends it, then makes the change itself.
     assert!((1..=2).contains(&repairs.len()), "{at}: {repairs:?}");
     assert!(
         repairs.iter().any(|record| record["steps"].to_string().contains("Versioning Suspended")),
@@ -1435,7 +1436,7 @@ const REPORTED: usize = 2;
 const RECORDED: usize = 4;
 const CALLS: usize = 6;
 
-/// An environment in which no audit finds anything to repair, with what people have set up beside what repairs do.
+/// An environment in which an audit finds nothing to repair, with people's settings beside those of repairs.
 async fn in_order() -> (World, State) {
     let world = World::fresh().await;
     world.snapshot().await;
@@ -1540,7 +1541,7 @@ async fn what_is_broken_again_before_a_dead_repair_is_tidied_up_has_a_record_of_
     let calls = world.mend(rule).await;
     world.forget().await;
     world.spoil(rule, INSTANCE).await;
-    // It dies between the record and the end of its note.
+    // The run dies between the record and the end of its note.
     let (service, action) = calls[RECORDED].split_once(':').unwrap();
     let nth = calls[..=RECORDED].iter().filter(|call| **call == calls[RECORDED]).count();
     world
@@ -1592,7 +1593,7 @@ async fn every_repair_that_dies_ends_with_the_rule_held_one_change_and_its_recor
     matrix::write("backup-repairs", &points, json!({"repairs": REPAIRS.len()}));
 }
 
-/// Kills every repair at the same call. Then requests it again or not; at the end the daily audit runs.
+/// Kills every repair at the same call, then requests it again or not, and ends with the daily audit.
 async fn all_die(
     world: &World,
     good: &State,
@@ -1637,8 +1638,8 @@ async fn all_die(
     made.sort();
     wanted.sort();
     assert_eq!(made, wanted, "{every}");
-    // If one died between its note and the change, the audit concludes it and another run has made the change. A message may
-    // be sent twice, but never lost.
+    // If a run died between its note and the change, the audit concludes the note and another run has made the change. A
+    // message may be sent twice, but never lost.
     let is_only_noted = when == "after" && nth == NOTED;
     let is_unrecorded = when == "after" && (REPORTED..RECORDED).contains(&nth);
     let accounts = world.accounts().await;

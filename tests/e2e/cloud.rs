@@ -7,10 +7,10 @@ use aws_sdk_lambda::primitives::Blob;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-/// Bucket of the evidence.
+/// The evidence bucket.
 pub(crate) const EVIDENCE: &str = "moveongs-dev-evidence-000000000000";
 
-/// Run id of the record that begins a chain long ago.
+/// Run id of a chain's first record, which is long past.
 const LONG_AGO: &str = "long ago";
 
 /// The account itself, as a role's trust policy names it.
@@ -227,22 +227,22 @@ impl Cloud {
         serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default()
     }
 
-    /// Whether events of Secrets Manager reach the follow-up's state machine, and those of CloudTrail its function.
+    /// Turns on or off the events of Secrets Manager to the follow-up's state machine, and of CloudTrail to its function.
     pub(crate) async fn followups(&self, reach: bool) {
         self.rules(reach, &["Secret Label Updated", "via CloudTrail"]).await;
     }
 
-    /// Whether events of snapshots reach `snapshot-verify`.
+    /// Turns on or off the events of snapshots to `snapshot-verify`.
     pub(crate) async fn snapshot_events(&self, reach: bool) {
         self.rules(reach, &["RDS DB Snapshot Event"]).await;
     }
 
-    /// Whether changes of the policy reach `inventory-audit`.
+    /// Turns on or off the policy's changes to `inventory-audit`.
     pub(crate) async fn policy_events(&self, reach: bool) {
         self.rules(reach, &["Object Created"]).await;
     }
 
-    /// Switches the rules whose pattern has one of these texts.
+    /// Turns on or off the rules whose pattern contains one of these texts.
     async fn rules(&self, reach: bool, patterns: &[&str]) {
         let rules = self.json_call("events", "AWSEvents.ListRules", json!({})).await;
         let operation = if reach { "AWSEvents.EnableRule" } else { "AWSEvents.DisableRule" };
@@ -286,12 +286,11 @@ impl Cloud {
         messages
     }
 
-    /// A queue's URL.
     pub(crate) fn queue_url(&self, queue: &str) -> String {
         format!("{}/000000000000/{queue}", self.endpoint)
     }
 
-    /// No faults, retries only when a test asks for one, an empty channel.
+    /// Removes faults, empties the channel, and leaves retries to the test.
     pub(crate) async fn calm(&self) {
         self.admin(Method::DELETE, "faults", None).await;
         self.admin(Method::POST, "rotations/settings", Some(json!({"retry": "manual"}))).await;
@@ -353,7 +352,6 @@ impl Cloud {
         self.json_call("states", &format!("AWSStepFunctions.{operation}"), body).await
     }
 
-    /// Starts a state machine.
     pub(crate) async fn start(&self, machine: &str, input: &Value) -> Value {
         let started = json!({"stateMachineArn": machine, "input": input.to_string()});
         self.states("StartExecution", started).await["executionArn"].clone()
@@ -387,7 +385,7 @@ impl Cloud {
         if answer.function_error().is_some() { Err(payload) } else { Ok(payload) }
     }
 
-    /// All evidence records of a procedure, oldest first, with their keys; the chain is checked on the way.
+    /// All evidence records of a procedure with their keys, oldest first. Checks the chain, too.
     pub(crate) async fn evidence(&self, procedure: &str) -> Vec<(String, Value)> {
         let mut pages = self
             .s3
@@ -428,7 +426,7 @@ impl Cloud {
         self.s3.put_object().bucket(EVIDENCE).key(note).body(b"{}".to_vec().into()).send().await.unwrap();
     }
 
-    /// The record of one run; none when it has not been written.
+    /// The record of a run; none if it has not been written.
     pub(crate) async fn record_of(&self, run_id: &str) -> Option<Value> {
         let intent = format!("runs/{}/{}.json", self.procedure, sha256(run_id.as_bytes()));
         let key = self.json(&intent).await?["key"].as_str().unwrap().to_owned();
@@ -488,8 +486,8 @@ impl Cloud {
         update.environment(environment).send().await.unwrap();
     }
 
-    /// Removes every version of every object below a prefix. Only the account's root can, to which the bucket's policy does not
-    /// apply here.
+    /// Removes every version of every object below a prefix. Only the account's root can: the bucket's policy does not
+    /// apply to it here.
     pub(crate) async fn wipe(&self, prefix: &str) {
         loop {
             let listed = self.s3.list_object_versions().bucket(EVIDENCE).prefix(prefix).send().await.unwrap();
@@ -547,7 +545,7 @@ impl Cloud {
             let page = self.logs.filter_log_events().log_group_name(&group).start_time(from);
             let page = page.send().await.unwrap();
             let events = page.events();
-            // The local cloud answers with the oldest of this many, and without a token for those after them.
+            // The local cloud answers with this many of the oldest events, and without a token for the later ones.
             let last = events.get(9_999).and_then(|event| event.timestamp());
             let whole = events.iter().filter(|event| last.is_none() || event.timestamp() < last);
             lines.extend(whole.filter_map(|event| Some(event.message()?.to_owned())));

@@ -22,8 +22,8 @@ pub(crate) const BOTH: [Strategy; 2] = [Strategy::Single, Strategy::Alternating]
 /// All characters reserved by RFC 3986 in a part of a URL.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What an administrator who is no superuser can read of a pair: the roles with their attributes and settings, their
-/// memberships, what in the database is theirs or granted to them, and who owns and may use the database's objects.
+/// Facts about a pair that an administrator without superuser rights can read: the roles with attributes, settings and
+/// memberships, their own and granted objects in the database, and the owners and grants of the database's objects.
 const OF_THE_PAIR: &str = r"
 WITH pair AS (
     SELECT oid FROM pg_roles WHERE rolname::text = ANY($1::text[])
@@ -99,7 +99,7 @@ impl<'a> Credential<'a> {
         Self::with_value(cloud, server, strategy, &user, &url).await
     }
 
-    /// The same for an existing user.
+    /// A secret with this value, for an existing user.
     pub(crate) async fn with_value(
         cloud: &'a Cloud,
         server: Server,
@@ -129,7 +129,7 @@ impl<'a> Credential<'a> {
         self.secret.cloud
     }
 
-    /// The user who comes after the first one.
+    /// The user after the first rotation.
     pub(crate) fn next_user(&self) -> String {
         match self.strategy {
             Strategy::Single => self.user.clone(),
@@ -159,7 +159,7 @@ impl<'a> Credential<'a> {
         }
     }
 
-    /// A credential's session writes and reads what the application's first table holds.
+    /// Asserts that a version's session writes and reads the application's first table.
     pub(crate) async fn works(&self, version: &str) {
         let session = self.enter(version).await.unwrap();
         session.batch_execute("INSERT INTO first VALUES (2); SELECT id FROM first").await.unwrap();
@@ -226,7 +226,7 @@ impl<'a> Credential<'a> {
         assert_eq!(&self.snapshot().await, since);
     }
 
-    /// Performs these steps as the service does, and expects each to succeed.
+    /// Calls these steps as the service does, and expects each to succeed.
     pub(crate) async fn steps(&self, token: &str, steps: &[&str]) {
         for step in steps {
             let done = self.secret.step(step, token).await;
@@ -234,7 +234,7 @@ impl<'a> Credential<'a> {
         }
     }
 
-    /// A session that holds the lock which setSecret takes.
+    /// A session that holds the lock of setSecret.
     pub(crate) async fn lock_holder(&self) -> Client {
         let session = self.server.master(&self.database).await;
         // The function's key: FNV-1a, 64 bits, over this name.
@@ -244,7 +244,7 @@ impl<'a> Credential<'a> {
         session
     }
 
-    /// Waits until `count` sessions wait for that lock.
+    /// Waits until `count` sessions wait for the lock of setSecret.
     pub(crate) async fn waiting(&self, count: i64) {
         let session = self.server.master(&self.database).await;
         crate::cloud::eventually("invocations that wait for the lock", async || {
@@ -255,7 +255,7 @@ impl<'a> Credential<'a> {
         .await;
     }
 
-    /// Puts a value as a person does; it becomes the current one.
+    /// Puts a value as a person does, which makes it current; returns its version.
     pub(crate) async fn put(&self, value: String) -> String {
         let put = self.cloud().secrets.put_secret_value().secret_id(&self.secret.arn).secret_string(value);
         put.send().await.unwrap().version_id.unwrap()
@@ -287,7 +287,7 @@ pub(crate) fn parts(text: &str) -> (String, String) {
     (decoded(user), decoded(password))
 }
 
-/// The error of a refused step, by its kind.
+/// The message of a refused step, whose kind is asserted.
 #[track_caller]
 pub(crate) fn kind(refused: Result<Value, Value>, expected: &str) -> String {
     let error = refused.expect_err("the step should have been refused");
