@@ -42,7 +42,7 @@ struct Server {
     log: PathBuf,
 }
 
-/// Both servers; made by the first test that asks.
+/// Both servers, created by the first test that needs them.
 #[expect(clippy::disallowed_methods, reason = "a test's own setting")]
 async fn servers() -> Vec<Server> {
     let facts =
@@ -145,7 +145,7 @@ impl Server {
         Ok(client)
     }
 
-    /// The first column of what statements as `login` return.
+    /// The first column of the rows that statements return to `login`.
     async fn ask(&self, login: &Login, sql: &str) -> Vec<String> {
         let client = self.connect(login).await.unwrap_or_else(|error| panic!("{}: {error:?}", login.user));
         ask(&client, sql).await
@@ -256,7 +256,7 @@ impl App<'_> {
         done
     }
 
-    /// A whole rotation; `password` is the pending one.
+    /// Runs a whole rotation; `password` is the pending one.
     async fn rotate(&mut self, password: &str) -> HandedOver {
         let pending = self.pending(password);
         let done = self.try_hand_over(&pending).await.unwrap_or_else(|error| panic!("{error}"));
@@ -294,7 +294,7 @@ async fn ask(client: &Client, sql: &str) -> Vec<String> {
     rows.into_iter().filter_map(first).collect()
 }
 
-/// The tests set passwords as the product does, so that the search of the log for passwords finds the product's only.
+/// The tests set verifiers, as the product does: a password in the servers' log is then the product's.
 fn verifier(password: &str) -> String {
     format!("'{}'", postgres_protocol::password::scram_sha_256(password.as_bytes()))
 }
@@ -339,7 +339,7 @@ async fn each_refusal_of_a_login_has_its_kind() {
         let full = server.refused(&login).await;
         assert_eq!((full.kind, full.sqlstate.as_deref()), (ErrorKind::ConnectionLimit, Some("53300")));
         held.close().await;
-        // An orderly end frees the only connection for the next login.
+        // A clean disconnect frees the only connection for the next login.
         eventually("the connection is free", async || server.database.login(&login).await.ok())
             .await
             .close()
@@ -355,7 +355,7 @@ async fn each_refusal_of_a_login_has_its_kind() {
             server.fault(mode).await;
             let error = server.refused(&login).await;
             assert_eq!(error.kind, expected, "{mode}: {error}");
-            // Of every mode so far.
+            // The count includes every mode so far.
             assert_eq!(server.fault("none").await["plaintext_startups"], 0, "{mode}");
         }
     }
@@ -375,7 +375,7 @@ async fn a_login_is_bound_to_the_certificate_that_it_sees() {
         assert_eq!((error.kind, error.sqlstate.as_deref()), (ErrorKind::Auth, Some("28000")), "{error}");
         assert_eq!(chosen.await.unwrap(), "SCRAM-SHA-256-PLUS");
 
-        // A client without channel binding does not notice.
+        // A client without channel binding does not notice the relay.
         let (port, chosen) = server.relayed(other).await;
         let relayed = Login { port, ..login.clone() };
         assert!(server.connect_binding(&relayed, ChannelBinding::Disable).await.is_ok());
@@ -410,7 +410,7 @@ fn ask_in_clear(listener: &TcpListener, seen: ServerConfig) -> Vec<u8> {
     client.write_all(&[b'R', 0, 0, 0, 8, 0, 0, 0, 3]).unwrap();
     client.flush().unwrap();
     let mut answer = vec![0; 256];
-    // A client that hangs up without a farewell is an error.
+    // The read fails if the client closes the connection without `close_notify`.
     let length = client.read(&mut answer).unwrap_or(0);
     answer.truncate(length);
     answer
@@ -450,7 +450,7 @@ fn relay(listener: &TcpListener, seen: ServerConfig, port: u16, trusted: ClientC
 
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
-/// A message of PostgreSQL's protocol whose length stands at `at`.
+/// A message of PostgreSQL's protocol whose length field is at `at`.
 fn message(stream: &mut impl Read, at: usize) -> Vec<u8> {
     let mut message = vec![0; at + 4];
     stream.read_exact(&mut message).unwrap();
@@ -632,7 +632,7 @@ async fn the_first_set_up_interrupts_nobody() {
         assert_eq!(failures, Vec::<String>::new());
         ask(&open, "INSERT INTO first (text) VALUES ('from after'); COMMIT; CREATE TABLE late ()").await;
 
-        // Either login has all that the first user had, and what one makes the other uses.
+        // Each login has all rights and settings of the first user, and can use the other's objects.
         for login in [&app.current, &pending] {
             app.prove(login).await.unwrap();
             let seen = server
@@ -653,7 +653,7 @@ async fn the_first_set_up_interrupts_nobody() {
         );
         assert_eq!(app.as_master(&owner).await, ["false-1"]);
 
-        // Handed over again, only the password is set; the same when the next rotation goes back.
+        // A repeated hand-over sets only the password, and so does the next rotation, back to the first login.
         for _ in 0..2 {
             let again = app.try_hand_over(&pending).await.unwrap();
             assert_eq!(again.statements.len(), 1, "{again:?}");
@@ -715,7 +715,7 @@ async fn the_state_that_awss_functions_leave_is_taken_over() {
     }
 }
 
-/// As the text protocol says it.
+/// The text protocol's form of a setting.
 fn short(value: &str) -> String {
     if value == "true" { "t".to_owned() } else { value.to_owned() }
 }
@@ -726,7 +726,7 @@ async fn what_somebody_broke_is_repaired() {
         let mut app = server.app("broken").await;
         app.rotate("second").await;
         assert_eq!(app.current.user, "broken_clone");
-        // Dropped by hand: the login that is not in use, in either turn.
+        // A person drops the idle login, once each of the two.
         for login in ["broken", "broken_clone"] {
             app.as_master(&format!("DROP ROLE {login}")).await;
             let made = app.rotate("third").await;
@@ -781,7 +781,7 @@ async fn what_somebody_broke_is_repaired() {
             let next = app.rotate("fifth").await;
             assert_eq!(next.statements.len(), 1, "{damage}: {next:?}");
         }
-        // What a login makes while it does not act as the owner.
+        // Objects that a login makes while it does not act as the owner.
         app.run("SET ROLE NONE; CREATE SCHEMA own; CREATE TABLE own.t (id int); CREATE FUNCTION own.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; SELECT lo_create(4712)").await;
         let taken = app.rotate("sixth").await;
         assert!(taken.statements.iter().any(|sql| sql.starts_with("REASSIGN OWNED")), "{taken:?}");
@@ -790,7 +790,7 @@ async fn what_somebody_broke_is_repaired() {
             ["t", "1"]
         );
         assert_eq!(app.rotate("seventh").await.statements.len(), 1);
-        // A setting that the login in use lost is taken from the other too.
+        // The idle login gets the setting of the login in use.
         app.as_master(
             "ALTER ROLE broken SET lock_timeout = '1s'; ALTER ROLE broken_clone SET lock_timeout = '2s'",
         )
@@ -833,7 +833,7 @@ async fn an_owner_made_beforehand_is_adopted_and_another_refused() {
         .into_iter()
         .enumerate()
         {
-            // From 16 on the local cloud's master may not grant rds_iam, which RDS's may.
+            // Since PostgreSQL 16, the local cloud's master may not grant rds_iam; RDS's may.
             if server.major >= 16 && set_up.contains("rds_iam") {
                 continue;
             }
@@ -880,7 +880,7 @@ async fn an_administrator_without_the_right_is_reported_the_cure() {
             app.prove(&pending).await.unwrap();
             app.current = pending;
             app.run("SET ROLE NONE; DROP TABLE IF EXISTS strays; CREATE SCHEMA IF NOT EXISTS cured_own; CREATE TABLE IF NOT EXISTS cured_own.strays ()").await;
-            // No more than before: not a member that could act or inherit.
+            // The role gains no rights: no membership lets it act as another role or inherit.
             let memberships = if server.major >= 16 {
                 "SELECT count(*) FROM pg_auth_members WHERE member = 'rotator'::regrole AND (set_option OR inherit_option)"
             } else {
@@ -889,7 +889,7 @@ async fn an_administrator_without_the_right_is_reported_the_cure() {
             assert_eq!(app.as_master(memberships).await, ["0"]);
         }
 
-        // A third role's object: nothing happens until a role with the right to grant does so.
+        // An object of a third role: nothing changes until a role that may grant has done so.
         app.as_master("CREATE TABLE audit (id int); GRANT SELECT ON audit TO cured").await;
         let before = app.roles().await;
         let error = app.hand_over_by(&rotator, &app.pending("fifth")).await.unwrap_err();
@@ -907,7 +907,7 @@ async fn two_hand_overs_at_once_and_one_cut_off() {
     for server in servers().await {
         let app = server.app("twice").await;
         let pending = app.pending("second");
-        // The second waits for the first, which has then done the work.
+        // The second waits for the first and finds the work done.
         let (one, two) = tokio::join!(app.try_hand_over(&pending), app.try_hand_over(&pending));
         let counts = [one.unwrap().statements.len(), two.unwrap().statements.len()];
         assert!(counts.contains(&1), "{counts:?}");
@@ -953,7 +953,7 @@ async fn a_schema_named_as_the_login_stays_in_its_path() {
         for name in ["Turn \"a\"", "turn's \\ 100%", "🦀 $user, x", &long] {
             let mut app = server.app(name).await;
             app.run(&format!("CREATE SCHEMA {0}; CREATE TABLE {0}.mine (id int)", quote(name))).await;
-            // The role of a connection that is open is renamed under it, and with the role what "$user" means.
+            // Renaming the role of an open connection changes the meaning of its "$user".
             let open = server.connect(&app.current).await.unwrap();
             ask(&open, "SELECT count(*) FROM mine").await;
             let before = app.roles().await;

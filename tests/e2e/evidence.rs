@@ -43,13 +43,13 @@ async fn versions(cloud: &Cloud, prefix: &str) -> Vec<(String, String, bool)> {
     objects.chain(markers).collect()
 }
 
-/// Hides a record as a lifecycle rule does, to which no policy applies; nor to the account's root here.
+/// Hides a record as a lifecycle rule does. No bucket policy applies to such a rule, nor here to the account's root.
 async fn expire(cloud: &Cloud, key: &str) {
     cloud.s3.delete_object().bucket(EVIDENCE).key(key).send().await.unwrap();
 }
 
-/// Rotates successfully despite the damaged chain: the damage is reported and logged with its kind, and no record is added.
-/// Returns the advice.
+/// Rotates successfully despite the damaged chain: the damage is reported and logged with its kind, and no record is
+/// added. Returns the advice.
 async fn rotates_unrecorded(secret: &Secret<'_>, kind: &str) -> Advice {
     let cloud = secret.cloud;
     let before = versions(cloud, RECORDS).await;
@@ -155,7 +155,8 @@ async fn only_the_deployer_changes_what_could_hide_or_forge_a_record_and_nobody_
         let hold = client.put_object_legal_hold().bucket(EVIDENCE).key(&record).legal_hold(off);
         assert_eq!(outcome(hold.send().await), "denied", "{who}: hold");
     }
-    // The deployer's permissions to repair a chain. In AWS, object lock protects a record's versions; the local bucket has none.
+    // The deployer's permissions to repair a chain. In AWS, object lock protects a record's versions; the local bucket has
+    // none.
     let delete = |key: &str| administrator.delete_object().bucket(EVIDENCE).key(key);
     assert_eq!(outcome(delete(&record).version_id(&version).send().await), "denied");
     assert_eq!(outcome(delete(BEGUN).send().await), "denied");

@@ -39,13 +39,13 @@ impl InForce {
 enum Scene {
     /// A fault of one of the function's calls.
     Fault(Value),
-    /// The answer to setSecret's COMMIT is lost, and this fails the next try.
+    /// The answer to setSecret's COMMIT is lost, and this fault fails the next try.
     AfterALostAnswer(Value),
     /// The rotation is repeated from its first step after setSecret, with this fault.
     AfterSetSecret(Value),
     /// The server refused the change, and then a blue/green deployment of the database started.
     BlueGreenAfterARefusal,
-    /// A person has put a value that does not log in, and the server refuses this.
+    /// A person has put a value that does not log in, and the server refuses with this fault.
     AfterAWrongValue(Value),
     /// A person has put a value that does not log in, and changed the password.
     NoLogin,
@@ -55,13 +55,13 @@ enum Scene {
     BlueGreen,
     /// A person has changed the password of the pending version's user.
     PasswordByHand,
-    /// The same, to that of AWSCURRENT.
+    /// A person has changed the password of the pending version's user to that of AWSCURRENT.
     PasswordBack,
     /// A person has put a value with another password, which the database refuses.
     ValueByHand,
-    /// The same with a password that the database accepts.
+    /// A person has put a value with another password, which the database accepts.
     ValueAndPasswordByHand,
-    /// Neither takes: a value by hand, and another password by hand.
+    /// A person has put a value and changed the password; the database accepts neither version.
     EverythingByHand,
 }
 
@@ -76,11 +76,12 @@ enum Cure {
     GiveUp,
     /// Makes the version in the message's command current; a new rotation succeeds.
     MakeCurrent,
-    /// The same, and the next try's message says how to give the rotation up.
+    /// Makes the version in the message's command current; the message of the next try has the commands that abandon the
+    /// rotation.
     MakeCurrentThenGiveUp,
     /// Gives the user the password of AWSCURRENT; the next try succeeds.
     PasswordThenRetry,
-    /// The same, and the next try's message says how to give the rotation up.
+    /// Gives the user the password of AWSCURRENT; the message of the next try has the commands that abandon the rotation.
     PasswordThenGiveUp,
 }
 
@@ -130,7 +131,7 @@ fn table() -> Vec<Cell> {
             Some((Unsure, Retry)),
             current(Retry),
         ),
-        // The server answered, so nothing changed.
+        // The server answered: nothing changed.
         cell(set, BlueGreen, "BlueGreen", current(GiveUp), current(Retry)),
         cell(set, Fault(refused("login", "53300", 1)), "ConnectionLimit", current(GiveUp), current(Retry)),
         cell(set, Fault(refused("ALTER ROLE", "42501", 1)), "Permission", current(GiveUp), current(GiveUp)),
@@ -138,7 +139,7 @@ fn table() -> Vec<Cell> {
         cell(set, Fault(sql("ALTER ROLE", &busy)), "Busy", current(Retry), current(Retry)),
         cell(set, Fault(refused("ALTER ROLE", "P0001", 1)), "Database", current(Retry), current(Retry)),
         cell(set, Fault(refused("SELECT", "42P01", 2)), "ProofFailed", current(Retry), None),
-        // It did not.
+        // The server did not answer.
         cell(set, Fault(drop("ALTER ROLE")), "Network", Some((Unsure, GiveUp)), current(Retry)),
         cell(set, Fault(lost.clone()), "Network", Some((Unsure, MakeCurrent)), current(GiveUp)),
         cell(
@@ -149,7 +150,7 @@ fn table() -> Vec<Cell> {
             current(Retry),
         ),
         cell(set, BlueGreenAfterARefusal, "BlueGreen", Some((Unsure, GiveUp)), current(Retry)),
-        // The note cannot be kept, without which a later failure would not know what was changed.
+        // The note cannot be written; without it, a later failure could not know which change was made.
         cell(set, Fault(denied("s3", "PutObject")), "EvidenceFailed", current(Retry), None),
         // AWSCURRENT does not log in.
         cell(
@@ -223,7 +224,7 @@ async fn check(
     let credential = Credential::new(cloud, major, strategy, &format!("in_force_{number}")).await;
     let secret = &credential.secret;
     if strategy == Strategy::Alternating {
-        // Both logins are there.
+        // Both logins exist.
         secret.rotate().await;
     }
     match cell.scene {
@@ -356,7 +357,7 @@ async fn give_up(credential: &Credential<'_>, scene: &Scene, advice: &Advice) {
     }
 }
 
-/// The next try, whose message has the command that ends the rotation.
+/// Makes the next try, whose message has the command that abandons the rotation.
 async fn again(credential: &Credential<'_>, cell: &Cell, token: &str) {
     let cloud = credential.cloud();
     kind(credential.secret.step(cell.step, token).await, "CurrentMoved");
@@ -397,7 +398,7 @@ async fn is_true(credential: &Credential<'_>, in_force: InForce, token: &str) {
         match in_force {
             InForce::Current => current && !(is_single && pending),
             InForce::Pending => pending && !current,
-            // Neither, also if AWSCURRENT was refused and nothing else was seen.
+            // Not both. This includes a refused AWSCURRENT with nothing else known.
             InForce::Unsure => !(current && pending),
             InForce::Nothing => !current && !pending,
         },
@@ -420,21 +421,21 @@ async fn put_with(credential: &Credential<'_>, password: &str) -> String {
     credential.put(new).await
 }
 
-/// Does the same as psql's `\password`.
+/// Sets a password as psql's `\password` does.
 async fn set_password(credential: &Credential<'_>, user: &str, password: &str) {
     let verifier = postgres_protocol::password::scram_sha_256(password.as_bytes());
     let manager = credential.server.manager("postgres").await;
     manager.batch_execute(&format!("ALTER ROLE \"{user}\" PASSWORD '{verifier}'")).await.unwrap();
 }
 
-/// Gives the user of AWSCURRENT the password of AWSCURRENT.
+/// Sets the password of AWSCURRENT's user to that of AWSCURRENT.
 async fn give_password(credential: &Credential<'_>) {
     let current = credential.secret.labelled("AWSCURRENT").await.unwrap();
     let (user, password) = credential.login_of(&current).await;
     set_password(credential, &user, &password).await;
 }
 
-/// Puts the server into a blue/green deployment of the case file, or ends it.
+/// Gives the server the blue/green deployment of the case file, with this status.
 pub(crate) async fn blue_green(credential: &Credential<'_>, status: &str) {
     let case: Value = serde_json::from_str(include_str!("../cases/22-rds-blue-green.json")).unwrap();
     let mut deployments = case["BlueGreenDeployments"].clone();

@@ -22,9 +22,9 @@ const ATTACHMENTS: &str = "moveongs-dev-attachments";
 const LOG_GROUP: &str = "/aws/ecs/moveongs-dev-api";
 const INSTANCE: &str = "moveongs-dev-db";
 const CLUSTER: &str = "moveongs-dev-cluster";
-/// The one secret of the inventory that the stack does not start with.
+/// The inventory's only secret that the stack does not create.
 const REDIS: &str = "moveongs-dev-redis-url";
-/// A resource that the inventory does not have.
+/// A resource outside the inventory.
 const OTHER: &str = "moveongs-dev-inventory-test";
 const SECRET_IN_STATE: &str = "a-password-of-the-state-in-clear";
 const ACCOUNT: &str = "us-east-1:000000000000";
@@ -77,7 +77,7 @@ impl World {
 
     async fn forget(&self, name: &str) {
         let gone = self.cloud.secrets.delete_secret().secret_id(name).force_delete_without_recovery(true);
-        // It may not be there.
+        // It may not exist.
         let _ = gone.send().await;
     }
 
@@ -90,7 +90,7 @@ impl World {
         self.cloud.s3.put_bucket_tagging().bucket(ATTACHMENTS).tagging(tagging).send().await.unwrap();
     }
 
-    /// Whether the application's log group exists.
+    /// Creates or removes the application's log group.
     async fn log_group(&self, is_there: bool) {
         let _ = self.cloud.logs.delete_log_group().log_group_name(LOG_GROUP).send().await;
         if is_there {
@@ -104,7 +104,7 @@ impl World {
         self.cloud.secrets.describe_secret().secret_id(secret).send().await.unwrap().arn.unwrap()
     }
 
-    /// A state that has the whole inventory, and what is secret in one.
+    /// A Terraform state with the whole inventory and a secret value.
     async fn state(&self) -> Value {
         let managed = |kind: &str, attributes: Value| {
             json!({"module": "module.app[\"main\"]", "mode": "managed", "type": kind, "name": "this",
@@ -183,7 +183,7 @@ impl World {
         findings(&self.audit().await)
     }
 
-    /// Pages since this world began, of one dedup key.
+    /// Pages with one dedup key since this world began.
     async fn pages(&self, key: &str) -> Vec<Value> {
         let all = self.cloud.queued(QUEUE).await.into_iter().skip(self.pages);
         all.filter(|page| page["MessageAttributes"]["dedup_key"]["Value"] == key).collect()
@@ -232,7 +232,7 @@ async fn an_inventory_in_order_has_no_finding_and_a_table_with_its_people() {
             "database,rds-instance,{INSTANCE},arn:aws:rds:{ACCOUNT}:db:{INSTANCE},Squad Dados,Squad Infra,ok,ok,ok,"
         )
     );
-    // Only reads, the table's note and the record.
+    // Reads, the table's note and the record; no other call.
     let calls: BTreeSet<_> = world.cloud.calls(before).await.0.into_iter().collect();
     let expected = [
         "ecs:DescribeClusters",
@@ -257,7 +257,7 @@ async fn an_inventory_in_order_has_no_finding_and_a_table_with_its_people() {
     assert_eq!((&record["result"], &record["findings"]), (&json!("succeeded"), &json!([])));
     let steps = record["steps"].to_string();
     assert!(steps.contains(&format!("s3://{STATE_BUCKET}/{STATE_KEY}: serial 7, S3 version ")), "{steps}");
-    // The same event again: the same run.
+    // The same event again belongs to the same run.
     let again = world.audit().await;
     assert_eq!(again["run_id"], report["run_id"]);
     assert_eq!(world.cloud.evidence("inventory-audit").await.len(), 1);
@@ -289,7 +289,7 @@ async fn a_missing_resource_is_paged_once_a_day_with_its_people_reported_and_rec
         "{}",
         reported[0]
     );
-    // The second time: no further page, message or record.
+    // The second audit adds no page, message or record.
     let again = world.audit().await;
     assert_eq!((&again["run_id"], &again["paged"]), (&report["run_id"], &json!([])));
     assert_eq!(world.pages(&missing(REDIS)).await.len(), 1);
@@ -359,7 +359,7 @@ async fn tags_that_are_missing_or_say_something_else_are_found_and_the_command_m
         "Tags": {"Environment": "dev", "ManagedBy": "terraform"}});
     world.cloud.json_call("tagging", "ResourceGroupsTaggingAPI_20170126.TagResources", tags).await;
     assert_eq!(world.findings().await, [""; 0]);
-    // None at all.
+    // No tags at all.
     world.cloud.s3.delete_bucket_tagging().bucket(ATTACHMENTS).send().await.unwrap();
     assert_eq!(world.findings().await, [format!("s3-bucket {ATTACHMENTS}: TagsMissing")]);
     assert!(world.line(ATTACHMENTS).await.ends_with(",ok,finding,ok,TagsMissing"));
@@ -387,7 +387,7 @@ async fn what_terraform_does_not_know_and_what_the_inventory_does_not_have_is_li
     world.put_state(&state).await;
     assert_eq!(world.findings().await, [format!("ecs-cluster {CLUSTER}: NotInState")]);
 
-    // Made by hand with the project's tags: neither in the inventory nor in the state; then in the state only.
+    // A secret made by hand with the project's tags: first in neither inventory nor state, then in the state only.
     world.create(OTHER, &TAGS).await;
     let mut whole = world.state().await;
     let (others, own): (Vec<_>, Vec<_>) = whole["resources"]
@@ -414,7 +414,7 @@ async fn what_terraform_does_not_know_and_what_the_inventory_does_not_have_is_li
     world.forget(OTHER).await;
     world.create(OTHER, &[("Project", "moveongs"), ("Environment", "prod")]).await;
     assert_eq!(world.findings().await, [""; 0]);
-    // None of the stack's own resources, which carry the tags too, was ever listed.
+    // The stack's own resources, which carry the tags too, were never listed.
     let table = world.cloud.text("inventory/inventory.csv").await;
     assert!(!table.contains("moveongs-dev-inventory-audit") && !table.contains("dead-letters"), "{table}");
     world.end().await;
@@ -476,7 +476,7 @@ async fn an_environment_with_several_states_has_all_of_them_read() {
     app["resources"] = json!(others);
     world.put_state(&app).await;
     assert_eq!(world.findings().await, [format!("rds-instance {INSTANCE}: NotInState")]);
-    // In a state below the prefix.
+    // The database is in a state below the prefix.
     let part = json!({"version": 4, "serial": 3, "resources": database});
     world.put_at(PART_KEY, part.to_string().into_bytes()).await;
     assert_eq!(world.findings().await, [""; 0]);
@@ -484,11 +484,11 @@ async fn an_environment_with_several_states_has_all_of_them_read() {
     world.put_at(&format!("{PART_KEY}.backup"), b"x".to_vec()).await;
     assert_eq!(world.findings().await, [""; 0]);
     world.forget_state(&format!("{PART_KEY}.backup")).await;
-    // In both.
+    // The database is in both states.
     world.put_state(&world.state().await).await;
     assert_eq!(world.findings().await, [format!("rds-instance {INSTANCE}: InTwoStates")]);
     let reported = world.cloud.messages("InTwoStates").await;
-    // As the channel's JSON has it.
+    // The command as the channel's JSON escapes it.
     let command = r#"`terraform state rm 'module.app[\"main\"].aws_db_instance.this[0]'`"#;
     assert!(reported.iter().any(|text| text.contains(command) && text.contains(PART_KEY)), "{reported:?}");
     // An unreadable state may contain a resource that all others lack.
@@ -604,7 +604,7 @@ async fn what_could_not_be_seen_is_never_fine_and_pages_only_when_nothing_was() 
     let report = world.audit().await;
     assert_eq!(findings(&report), [format!("rds-instance {INSTANCE}: InsufficientData")]);
     assert_eq!((&report["result"], &report["paged"]), (&json!("failed"), &json!([])));
-    // The tags of one, and the list of the others.
+    // The tags of one resource, and the list of the others, are refused.
     world.cloud.admin(Method::DELETE, "faults", None).await;
     world.cloud.fault(denied("logs", "ListTagsForResource")).await;
     world.cloud.fault(denied("tagging", "GetResources")).await;
@@ -618,7 +618,7 @@ async fn what_could_not_be_seen_is_never_fine_and_pages_only_when_nothing_was() 
         ]
     );
     assert!(world.line(LOG_GROUP).await.contains(",ok,unverified,ok,"));
-    // Nothing.
+    // Every read is refused.
     world.cloud.admin(Method::DELETE, "faults", None).await;
     for (service, action) in [
         ("ecs", "DescribeClusters"),
@@ -644,18 +644,18 @@ async fn what_cannot_be_delivered_stands_in_the_log_and_the_page_goes_out_all_th
     let world = World::fresh().await;
     world.forget(REDIS).await;
     let down = |service: &str| json!({"service": service, "action": "*", "effect": "error", "status": 400, "code": "Down", "count": 0});
-    // The topic.
+    // The paging topic is down.
     world.cloud.fault(down("sns")).await;
     let error = world.cloud.invoke(json!({})).await.unwrap_err();
     assert_eq!(error["errorType"], "PageFailed", "{error}");
     let lost = world.cloud.log_lines("\"error_type\":\"PageFailed\"").await;
     assert!(lost.iter().any(|line| line.contains(&missing(REDIS))), "{lost:?}");
-    // The channel still gets it; the next try pages.
+    // The channel still gets the message; the next try pages.
     assert_eq!(world.cloud.messages(REDIS).await.len(), 1);
     world.cloud.admin(Method::DELETE, "faults", None).await;
     let report = world.audit().await;
     assert_eq!(report["paged"], json!([missing(REDIS)]));
-    // The evidence bucket, and with it the table.
+    // The evidence bucket is down, and with it the table.
     world.forget(OTHER).await;
     world.create(OTHER, &TAGS).await;
     world.cloud.fault(json!({"service": "s3", "action": "PutObject", "effect": "error", "status": 400, "code": "Down", "count": 0})).await;

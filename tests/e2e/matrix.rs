@@ -14,9 +14,9 @@ use crate::prober::{Probed, Prober};
 use crate::rotate_database::{incident, is_alive, line};
 use crate::secret::Secret;
 
-/// Kills a function at every distinct moment: before its first call, and after each call. Before any other call the world
-/// equals that after the previous one. `kill` returns none if the run has no such call; `least` is the minimum number of
-/// calls of a run.
+/// Kills a function at every distinct moment: before its first call, and after each call. Before any other call the
+/// world equals that after the previous one. `kill` returns none if the run has no such call; `least` is the minimum
+/// number of calls of a run.
 pub(crate) async fn points(
     least: usize,
     kill: impl AsyncFn(&'static str, usize) -> Option<Value>,
@@ -97,7 +97,7 @@ async fn crash(cloud: &Cloud, name: &str, case: Case, when: &str, nth: usize) ->
     if rotation["state"] == "succeeded" {
         secret.finished(&token, &secret.first).await;
     }
-    // Told once; twice only where the crash fell between the message and its record.
+    // Reported once, or twice if the crash fell between the message and its record.
     let messages = cloud.messages(&token).await;
     let reported = messages.iter().filter(|message| message.contains("Segredo rotacionado")).count();
     assert!((1..=2).contains(&reported), "{when} call {nth}: told {reported} times");
@@ -115,11 +115,11 @@ async fn crash(cloud: &Cloud, name: &str, case: Case, when: &str, nth: usize) ->
 /// The secret that is rotated while `rotate-database` is killed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Rotated {
-    /// A single user, over and over.
+    /// A single user, the same for every point.
     SingleUser,
-    /// An ordinary user that becomes a pair: a new one for every point.
+    /// An ordinary user that becomes a pair, a new one for every point.
     FirstSetUp,
-    /// A pair, over and over.
+    /// A pair, the same for every point.
     AlternatingUsers,
 }
 
@@ -179,7 +179,7 @@ async fn every_crash_point_of_rotate_database_recovers() {
     let records = cloud.evidence("rotate-database").await;
     let runs: BTreeSet<_> = records.iter().map(|(_, record)| record["run_id"].as_str().unwrap()).collect();
     assert_eq!(runs.len(), records.len());
-    // Of alternating users; each strategy's own stand beside.
+    // The totals are those of alternating users; `probers` has each strategy's.
     let report = json!({"prober_logins": logins, "prober_failures": failures, "probers": probers});
     write("rotate-database", &points, report);
 }

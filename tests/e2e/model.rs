@@ -59,7 +59,7 @@ async fn come_true(strategy: Strategy, users: usize) {
 /// A secret on which a trace is performed.
 struct Replay<'a> {
     credential: Credential<'a>,
-    /// The version of each of the model's.
+    /// The secret's version for each version of the model.
     versions: Vec<String>,
 }
 
@@ -200,14 +200,14 @@ impl Replay<'_> {
     }
 }
 
-/// The call for real, and which of its kind in the step.
+/// The real call of the model's next one, and its ordinal among the step's calls of that action.
 fn call(next: Next, strategy: Strategy) -> (&'static str, &'static str, usize) {
     match next {
         Next::Seal => ("s3", "PutObject", 1),
         Next::Put => ("secretsmanager", "PutSecretValue", 1),
         Next::Login => ("postgres", "login", 1),
         Next::Note => ("s3", "PutObject", 1),
-        // A single user's rights are proved first.
+        // A single user's rights are proved in a transaction before.
         Next::Lock => ("postgres", "BEGIN", if strategy == Strategy::Single { 2 } else { 1 }),
         Next::Fence => ("secretsmanager", "DescribeSecret", 2),
         Next::Commit => ("postgres", "COMMIT", 1),

@@ -13,7 +13,7 @@ use crate::cloud::{Cloud, EVIDENCE, eventually};
 use crate::matrix::points;
 use crate::secret::Secret;
 
-/// No document, no note of a broken one.
+/// A cloud without policy document and without note of a broken one.
 async fn fresh() -> Cloud {
     of("rotate-random").await
 }
@@ -68,7 +68,7 @@ async fn a_broken_policy_stops_no_rotation_and_is_announced_once() {
     let notes = cloud.keys("runs/policy-notice/").await;
     assert_eq!(notes.len(), 1);
     assert_eq!(cloud.json(&notes[0]).await.unwrap()["is_told"], true);
-    // By CloudWatch's time, a minute later.
+    // Evaluate the alarm one minute ahead.
     let until = shared::runtime::time::now().as_second() + 60;
     let asked = json!({"alarms": ["moveongs-dev-inventory-audit-policy-broken"], "until": until});
     let states = cloud.admin(Method::POST, "alarms", Some(asked)).await;
@@ -136,12 +136,12 @@ async fn only_the_deployer_puts_the_policy() {
     cloud.forget_policy().await;
 }
 
-/// Runs `cargo xtask policy` as a person with this key does; the output, or the error.
+/// Runs `cargo xtask policy` as the person with this key; returns the output or the error.
 fn xtask(cloud: &Cloud, key: &Credentials, arguments: &[&str]) -> Result<String, String> {
     let mut command = Command::new(env!("CARGO"));
     command.args(["xtask", "policy"]).args(arguments).args(["--environment", "dev"]);
     command.env("AWS_ENDPOINT_URL", cloud.endpoint()).env("AWS_REGION", "us-east-1");
-    // Version 1 of the AWS CLI reads this one only.
+    // Version 1 of the AWS CLI reads only this variable.
     command.env("AWS_DEFAULT_REGION", "us-east-1");
     command.env("AWS_ACCESS_KEY_ID", key.access_key_id());
     command.env("AWS_SECRET_ACCESS_KEY", key.secret_access_key());
@@ -197,7 +197,7 @@ async fn a_policy_is_checked_shown_and_applied_from_its_commit() {
     cloud.forget_policy().await;
 }
 
-/// The document of a patch, from a commit's file.
+/// A policy document with a patch, from a file of a commit.
 fn document(commit: &str, path: &str, days: u16) -> String {
     let patch = json!({"backups": {"audit": {"grafana_days": days}}});
     json!({"format": 1, "author": "Ana <ana@example.org>", "commit": commit, "path": path, "applied_at": "2026-03-01T12:00:00Z", "patch": patch})
@@ -231,7 +231,7 @@ async fn every_change_is_recorded_and_announced_once_and_an_unmerged_one_is_a_fi
     let cloud = of("inventory-audit").await;
     cloud.admin(Method::DELETE, "github/repository", None).await;
     let merged = commit(&cloud, "policy/ten.json", 10).await;
-    // EventBridge brings the first one.
+    // EventBridge delivers the first event.
     cloud.policy_events(true).await;
     cloud.put_policy(&document(&merged, "policy/ten.json", 10)).await;
     let first = eventually("the record", async || records(&cloud).await.pop()).await;
@@ -265,7 +265,7 @@ async fn every_change_is_recorded_and_announced_once_and_an_unmerged_one_is_a_fi
     cloud.admin(Method::POST, "github/config", Some(json!({"remaining": -1}))).await;
     let third = records(&cloud).await.pop().unwrap();
     assert!(third["findings"][0].as_str().unwrap().starts_with("policy.unverified "), "{third}");
-    // Not the content of the merged file, or a file that the commit does not have.
+    // Content that differs from the merged file's, and a file that the commit lacks.
     for (path, days, reported) in
         [("policy/ten.json", 13, "grafana_days: 10 → 13"), ("policy/no.json", 14, "policy/no.json")]
     {
@@ -297,7 +297,7 @@ async fn a_change_whose_event_was_lost_is_found_within_a_day() {
     let cloud = of("inventory-audit").await;
     cloud.put_policy(&document(NOWHERE, "policy/dev.json", 10)).await;
     assert!(records(&cloud).await.is_empty());
-    // By the daily look, which does nothing else; the weekly audit finds nothing more.
+    // The daily check finds it and does nothing else; the weekly audit finds nothing more.
     let daily: Value =
         serde_json::from_str(include_str!("../../events/inventory-audit/policy-daily.json")).unwrap();
     for event in [daily.clone(), daily, json!({"source": "aws.scheduler"})] {

@@ -35,7 +35,7 @@ pub(crate) struct Prober {
 }
 
 impl Prober {
-    /// Starts one for the secret `arn` of a database on `server`; it has logged in once when this returns.
+    /// Starts a prober for the secret `arn` of a database on `server`; returns after its first login.
     pub(crate) async fn start(server: &Server, arn: &str, database: &str) -> Self {
         let (stop, attempts) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (server, arn, database) = (server.clone(), arn.to_owned(), database.to_owned());
@@ -59,7 +59,7 @@ impl Prober {
         .await
     }
 
-    /// Ends it.
+    /// Stops it and returns its observations.
     pub(crate) fn end(self) -> Probed {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap()
@@ -94,7 +94,7 @@ async fn probe(
         if let Some(first) = first.take() {
             let _ = first.send(());
         }
-        // Every few milliseconds, and the other processes of the machine get a turn, too.
+        // A pause leaves processor time to the machine's other processes.
         tokio::time::sleep(Duration::from_millis(3)).await;
     }
     probed

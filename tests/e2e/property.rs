@@ -26,14 +26,15 @@ const CASES: u32 = 5;
 /// Name of the reader that refuses a URL with a parameter that it does not know.
 const LIBPQ: &str = "libpq";
 
-/// What PostgreSQL keeps of a name, and what the names of alternating users leave of it.
+/// Maximum bytes of a PostgreSQL name, and of a user's name before the suffix of alternating users.
 const NAME_BYTES: usize = 63;
 const STEM_BYTES: usize = NAME_BYTES - "_clone".len();
 
 /// Minimum bytes of a random password that does not occur elsewhere by chance.
 const SEARCHED: usize = 16;
 
-/// The databases that a secret names. node-postgres decodes no reserved character there, so none has one.
+/// The databases that a secret names. They have no reserved characters, because node-postgres does not decode them
+/// there.
 const DATABASES: [&str; 2] = ["postgres", "mové ongs"];
 
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +43,7 @@ enum Form {
     Url,
     /// AWS's JSON document.
     Fields,
-    /// The same with a `DATABASE_URL`.
+    /// AWS's JSON document with a `DATABASE_URL`.
     FieldsAndUrl,
 }
 
@@ -54,9 +55,9 @@ struct Case {
     /// The password of the last rotation.
     last_password: String,
     database: &'static str,
-    /// Parameters of the URL, encoded; the CA's is not among them.
+    /// Parameters of the URL, encoded, without the CA's.
     parameters: Vec<String>,
-    /// One that only the application knows, encoded.
+    /// A parameter that only the application knows, encoded.
     own_parameter: Option<String>,
     /// Meaningless members of the document.
     members: Vec<(String, String)>,
@@ -96,7 +97,7 @@ struct Stage {
     rootcert: String,
     readers: [Reader; 3],
     made: usize,
-    /// How often each reader was asked about a secret of random parts, and how often its answer did not count.
+    /// By reader: number of questions about a secret of random parts, and number of answers that did not count.
     asked: BTreeMap<&'static str, (usize, usize)>,
 }
 
@@ -140,7 +141,7 @@ fn after_a_rotation_every_reader_logs_in_and_nothing_else_has_changed() {
     );
 }
 
-/// A server with the databases.
+/// A server with the databases that a secret names.
 async fn prepared(cloud: &Cloud, major: u32) -> Server {
     let server = Server::of(cloud, major).await;
     let master = server.master("postgres").await;
@@ -154,8 +155,8 @@ async fn prepared(cloud: &Cloud, major: u32) -> Server {
 }
 
 impl Stage {
-    /// Rotates the secret of a case to passwords of the policy, twice when users alternate, and to the case's own, and
-    /// checks it after each time.
+    /// Rotates the secret of a case to passwords of the policy, twice when users alternate, then to the case's own, and
+    /// checks it each time.
     async fn rotates(&mut self, server: &Server, form: Form, alternating: bool, case: &Case) {
         let Self { cloud, rootcert, readers, made, asked } = self;
         let manager = server.manager("postgres").await;
@@ -175,7 +176,7 @@ impl Stage {
             let login =
                 Login { session_user: session_user.to_owned(), current_user: current_user.to_owned() };
             for (reader, answer) in answers(readers, secret, rootcert) {
-                // node-postgres prepares a password that SASLprep refuses, where PostgreSQL takes it as it is.
+                // node-postgres prepares even a password that SASLprep refuses; PostgreSQL uses it unchanged.
                 let skipped = reader == NODE_POSTGRES && stringprep::saslprep(password).is_err()
                     || reader == LIBPQ && unknown;
                 let random = [&case.password, &case.last_password].iter().any(|known| *known == password);
@@ -190,7 +191,7 @@ impl Stage {
         log_in(&first, &case.password, &user, &user);
 
         *made += 1;
-        // A case that failed leaves its secret behind, also for another run on the same cloud.
+        // A failed case leaves its secret behind, and another run on the same cloud must not use its name.
         let name = format!("property-{}-{made}", std::process::id());
         let tags: &[_] = if alternating {
             &[("rotation:strategy", "alternating-users"), ("rotation:admin-secret", &server.admin_secret)]
@@ -235,7 +236,8 @@ impl Stage {
             }
         }
 
-        // The search for leaked values would find its short names and members everywhere; the passwords are for it.
+        // The search for leaked values would find the secret's short names and members everywhere; it gets the passwords
+        // instead.
         let delete = cloud.secrets.delete_secret().secret_id(&secret.arn).force_delete_without_recovery(true);
         delete.send().await.unwrap();
         passwords.retain(|password| password.len() >= SEARCHED);
@@ -304,7 +306,7 @@ impl Case {
             let other = other_login(&format!("{}:{}", server.host, server.port));
             members.extend(other.map(|(key, value)| (key.to_owned(), fixed(quoted(&value)))));
         }
-        // A number in front keeps the keys apart, and a letter behind keeps them from meaning something.
+        // The number makes each key unique; the letter keeps it from being a known one.
         let more = self.members.iter().enumerate();
         members.extend(more.map(|(at, (key, value))| (format!("{at}{key}x"), fixed(value.clone()))));
         let members = self.ordered(members);
@@ -376,7 +378,7 @@ impl Case {
     }
 }
 
-/// The password in a text, if it is that of the template with this user and one password in their places.
+/// The password in a text that equals the template with this user and one password.
 fn written(template: &[Piece], text: &str, user: &str) -> Option<String> {
     let mut rest = text;
     let mut password = None;
@@ -414,7 +416,7 @@ fn quoted(text: &str, mask: u64) -> String {
     format!("\"{}\"", escaped(text, mask))
 }
 
-/// The same without the quotes.
+/// The content of a JSON string, in which some characters, chosen by the mask, are escaped.
 fn escaped(text: &str, mask: u64) -> String {
     let character = |(at, character): (usize, char)| {
         if mask.rotate_right(at as u32) & 4 == 0 {
@@ -426,7 +428,7 @@ fn escaped(text: &str, mask: u64) -> String {
     text.chars().enumerate().map(character).collect()
 }
 
-/// A part of a URL in which some bytes that could stand as they are, chosen by the mask, are percent-encoded.
+/// A part of a URL with some bytes percent-encoded without need, chosen by the mask.
 fn percent(text: &str, mask: u64) -> String {
     let byte = |(at, byte): (usize, u8)| {
         let chosen = mask.rotate_right(at as u32);
@@ -439,10 +441,10 @@ fn percent(text: &str, mask: u64) -> String {
     text.bytes().enumerate().map(byte).collect()
 }
 
-/// Characters of all of Unicode but NUL, those that are known for trouble above all.
+/// Any character of Unicode except NUL; troublesome ones more often.
 fn character() -> impl Strategy<Value = char> {
     let troublesome = "'\"\\%:@/?#[] +&=;,$|`~^<>{}()*!_-.\u{1}\t\n\r\u{7f}";
-    // What SASLprep maps to a space, to nothing, or to other characters.
+    // Characters that SASLprep maps to a space, to nothing, or to others.
     let mapped = "\u{a0}\u{3000}\u{ad}\u{200b}\u{feff}\u{fe0f}ªﬁＡ½ẛ\u{1100}\u{1161}";
     let not_characters = ['\u{fdd0}', '\u{fffe}', '\u{ffff}', '\u{1ffff}', '\u{10fffe}', '\u{10ffff}'];
     prop_oneof![
@@ -463,7 +465,7 @@ fn text(characters: std::ops::RangeInclusive<usize>) -> impl Strategy<Value = St
     vec(character(), characters).prop_map(|characters| characters.into_iter().collect())
 }
 
-/// A name that PostgreSQL takes, of at most so many bytes, and as often as not of nearly so many.
+/// A name that PostgreSQL accepts, of at most `bytes` bytes; about half of the names are nearly that long.
 fn user(bytes: usize) -> impl Strategy<Value = String> {
     let whole = move |text: String| {
         let fits = |(at, c): &(usize, char)| at + c.len_utf8() <= bytes;
@@ -477,15 +479,15 @@ fn user(bytes: usize) -> impl Strategy<Value = String> {
     prop_oneof![text(1..=12), text(NAME_BYTES..=NAME_BYTES)].prop_map(whole).prop_filter("reserved", possible)
 }
 
-/// A password of which SASLprep leaves something, more often than not one that it does not refuse.
+/// A password that SASLprep does not empty, usually one that it accepts.
 fn password() -> impl Strategy<Value = String> {
     let left = |password: &String| stringprep::saslprep(password).map_or(true, |left| !left.is_empty());
     let prepared = text(1..=40).prop_map(|password| {
-        // Between letters, since what is written from the right is refused among them.
+        // Between letters, because SASLprep refuses characters written from the right among them.
         let taken = |c: &char| stringprep::saslprep(&format!("a{c}a")).is_ok();
         password.chars().filter(taken).chain(['a']).collect()
     });
-    // What the product refuses: libpq and the driver of this test would not agree on it either.
+    // The product refuses the others: libpq and this test's driver would not agree on them either.
     let alike = move |password: &String| left(password) && shared::database::secret::prepared_alike(password);
     prop_oneof![text(1..=40), "[ -~]{1,64}", prepared].prop_filter("programs would not agree on it", alike)
 }
@@ -530,7 +532,7 @@ fn respelled(parameter: &str, mask: u64) -> String {
     format!("{}={value}", key.chars().enumerate().map(letter).collect::<String>())
 }
 
-/// A parameter of any name, behind a letter that keeps it from meaning something, and of any value.
+/// A parameter of any name and any value. Its first letter keeps the name from being a known one.
 fn own_parameter() -> impl Strategy<Value = Option<String>> {
     let parameter = (text(0..=12), text(0..=24), any::<u64>());
     let parameter = parameter
@@ -577,14 +579,14 @@ fn case(name_bytes: usize) -> impl Strategy<Value = Case> {
         let (user, password, last_password, database) = login;
         Case { user, password, last_password, database, parameters, own_parameter, members, order, mask }
     });
-    // As PostgreSQL accepts it.
+    // PostgreSQL's form of a password.
     let prepared = |password: &str| {
         stringprep::saslprep(password).map_or_else(|_| password.to_owned(), std::borrow::Cow::into_owned)
     };
     let case = case.prop_filter("the same password", move |case| {
         prepared(&case.password) != prepared(&case.last_password)
     });
-    // What the product refuses: a document that holds the password in an unknown form, by chance if it is short.
+    // The product refuses a document that holds the password in an unknown form, which a short password does by chance.
     case.prop_filter("another field holds a password", |case| {
         let members = case.members.iter().map(|(_, value)| value.clone());
         let others =

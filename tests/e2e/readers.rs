@@ -20,7 +20,7 @@ pub(crate) struct Reader {
 pub(crate) struct Login {
     /// The user of the secret.
     pub(crate) session_user: String,
-    /// The role with whose rights it acts.
+    /// The role whose rights it has.
     pub(crate) current_user: String,
 }
 
@@ -51,12 +51,12 @@ impl Reader {
         Self { name, process, requests, answers: BufReader::new(answers).lines() }
     }
 
-    /// Lets it log in at every place of a secret; the answer is waited for with [`Reader::answer`].
+    /// Asks it to log in with every place of a secret; [`Reader::answer`] waits for the answer.
     pub(crate) fn ask(&mut self, secret: &str, rootcert: &str) {
         writeln!(self.requests, "{}", json!({"secret": secret, "rootcert": rootcert})).unwrap();
     }
 
-    /// The login of each place, or why one failed.
+    /// The login of each place, or the reason for a failed one.
     pub(crate) fn answer(&mut self) -> Result<Vec<Login>, String> {
         let line =
             self.answers.next().unwrap_or_else(|| panic!("{} has ended: see above", self.name)).unwrap();

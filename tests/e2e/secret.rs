@@ -20,7 +20,7 @@ pub(crate) struct Secret<'a> {
 }
 
 impl<'a> Secret<'a> {
-    /// A secret whose value is 48 random bytes in base64, as tags say.
+    /// A secret whose tags ask for 48 random bytes in base64.
     pub(crate) async fn plain(cloud: &'a Cloud, name: &str) -> Self {
         Self::new(
             cloud,
@@ -31,7 +31,7 @@ impl<'a> Secret<'a> {
         .await
     }
 
-    /// A JSON document with one field that is 48 random bytes in base64.
+    /// A JSON document whose tags ask for 48 random bytes in base64 in one field.
     pub(crate) async fn field(cloud: &'a Cloud, name: &str) -> Self {
         let document =
             "{ \"url\": \"https://example.org\",\t\"key\" : \"dev-secret-change-me\",\"n\":1e2 }\n";
@@ -63,7 +63,7 @@ impl<'a> Secret<'a> {
         secret
     }
 
-    /// Tests the set-up without rotating; gives how it ended.
+    /// Tests the set-up without rotating; returns the rotation at its end.
     pub(crate) async fn test(&self) -> Value {
         self.rotate_request(false).await;
         self.settled(&["tested", "test-failed"]).await
@@ -113,7 +113,7 @@ impl<'a> Secret<'a> {
         self.cloud.admin(Method::POST, "rotations/retry", Some(json!({"secret": self.arn}))).await;
     }
 
-    /// Starts a rotation that stops before its first step has seen anything: the version is staged and empty.
+    /// Starts a rotation that stops before its first step has read anything: the version is staged and empty.
     pub(crate) async fn staged(&self) -> String {
         let refusal = json!({"service": "secretsmanager", "action": "DescribeSecret", "effect": "error", "status": 400, "code": "InvalidRequestException", "count": 0});
         self.cloud.fault(refusal).await;
@@ -128,7 +128,7 @@ impl<'a> Secret<'a> {
         self.cloud.invoke(json!({"Step": step, "SecretId": self.arn, "ClientRequestToken": token})).await
     }
 
-    /// Fills the pending version, with the seal that createSecret leaves for a value of its own.
+    /// Fills the pending version and writes its seal, as createSecret does for its own value.
     pub(crate) async fn put_sealed(&self, token: &str, value: &str) {
         let sha256 = |text: String| -> String {
             Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -161,7 +161,7 @@ impl<'a> Secret<'a> {
         found.unwrap().secret_string.unwrap()
     }
 
-    /// Checks the end state of a finished rotation: labels, a value that is new and of 48 bytes, one record.
+    /// Checks the end state of a finished rotation: labels, a new value of 48 bytes, one record.
     #[track_caller]
     pub(crate) fn finished(&self, token: &str, from: &str) -> impl Future<Output = ()> {
         let place = std::panic::Location::caller();

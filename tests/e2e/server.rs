@@ -31,7 +31,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The instance of a major version, made when the first test wants it.
+    /// The instance of a major version, created by the first test that needs it.
     pub(crate) async fn of(cloud: &Cloud, major: u32) -> Self {
         let name = format!("test-pg{major}");
         let tls = tls(cloud);
@@ -126,8 +126,7 @@ impl Server {
         cloud.admin(reqwest::Method::POST, "rds/fault", Some(body)).await
     }
 
-    /// Makes an ordinary application user with a database of its own that holds a table with one row, and lets the
-    /// managing role manage it.
+    /// Makes an application user whom the managing role may manage, with its own database and a table with one row.
     pub(crate) async fn application(&self, name: &str, user: &str, password: &str) {
         let master = self.master("postgres").await;
         let (quoted, database) = (ident(user), ident(name));
@@ -163,8 +162,8 @@ pub(crate) async fn with_the_value(cloud: &Cloud, value: &str) -> Result<Client,
     Ok(client)
 }
 
-/// What a person would give with \password: the servers of the tests log every statement, and no password of the
-/// tests' own may stand there.
+/// The verifier of a password, as psql's `\password` sends it: the tests' servers log every statement, and their log
+/// must not have a test's own password.
 fn verifier(password: &str) -> String {
     postgres_protocol::password::scram_sha_256(password.as_bytes())
 }
