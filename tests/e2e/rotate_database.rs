@@ -235,7 +235,7 @@ async fn s07_a_token_or_step_that_is_not_of_a_rotation_never_comes_to_the_databa
         assert_eq!(sql_calls(&cloud, before).await, Vec::<String>::new());
         credential.untouched(&untouched).await;
 
-        // Versions of rotations that are over: AWSPREVIOUS now, or without a label.
+        // Versions of finished rotations: AWSPREVIOUS now, or without a label.
         let mut over = vec![secret.first.clone()];
         for _ in 0..3 {
             let token = secret.rotate().await;
@@ -286,7 +286,7 @@ async fn s09_a_test_of_the_set_up_logs_in_and_changes_nothing_and_an_empty_versi
         let secret = &credential.secret;
         let untouched = credential.snapshot().await;
         let before = cloud.last_call().await;
-        // Only testSecret, on a copy of the current value.
+        // The service calls only testSecret, on a copy of the current value.
         let test = cloud.secrets.rotate_secret().secret_id(&secret.arn).rotate_immediately(false);
         test.send().await.unwrap();
         let rotation = secret.settled(&["tested", "test-failed"]).await;
@@ -315,7 +315,7 @@ async fn s10_finishsecret_called_first_or_after_a_failed_test_moves_nothing() {
         let untouched = credential.snapshot().await;
         kind(secret.step("finishSecret", &token).await, "Auth");
         credential.untouched(&untouched).await;
-        // The database no longer lets the user do what the policy's test SQL does.
+        // The user loses the rights that the policy's test SQL needs.
         credential.steps(&token, &["setSecret"]).await;
         let master = credential.server.master(&credential.user).await;
         let database = &credential.user;
@@ -378,7 +378,7 @@ async fn s11_a_label_that_a_person_moves_meanwhile_stays() {
         credential.move_label("AWSCURRENT", Some(&secret.first), Some(&before)).await;
         kind(secret.step("finishSecret", &token).await, "CurrentMoved");
         assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&secret.first));
-        // Moved back, the rotation ends as if nothing had been.
+        // With the label moved back, the rotation ends normally.
         credential.move_label("AWSCURRENT", Some(&before), Some(&secret.first)).await;
         secret.retry().await;
         secret.settled(&["succeeded"]).await;
@@ -411,7 +411,7 @@ async fn s11_a_label_that_is_moved_while_setsecret_waits_stays_and_nothing_is_se
         assert_eq!(expected.versions[&token].labels, BTreeSet::from(["AWSPENDING".to_owned()]));
         credential.untouched(&expected).await;
         reported(&cloud, "setSecret", "CurrentMoved", &token).await;
-        // Moved back, the rotation ends as if nothing had been.
+        // With the label moved back, the rotation ends normally.
         credential.move_label("AWSCURRENT", Some(&current), Some(&secret.first)).await;
         secret.retry().await;
         secret.settled(&["succeeded"]).await;
@@ -538,7 +538,7 @@ async fn s13_an_admin_who_does_not_get_in_is_reported_and_nothing_is_changed() {
         (json!({"effect": "throttle"}), "ConnectionLimit"),
         (json!({"effect": "error", "code": "28P01"}), "Auth"),
     ] {
-        // The current user gets in first.
+        // The first login is the current user's.
         let mut login = json!({"service": "postgres", "action": "login", "nth": 2});
         login.as_object_mut().unwrap().extend(failure.as_object().unwrap().clone());
         cloud.fault(login).await;
@@ -658,7 +658,7 @@ async fn s15_when_no_version_logs_in_nothing_is_changed() {
         let reported = reported(&cloud, "setSecret", "Auth", &token).await;
         assert!(reported.contains("nenhuma credencial guardada entra no banco"), "{reported}");
         credential.server.login(&credential.database, &credential.user, by_hand).await.unwrap();
-        // A person restores the user's password of AWSCURRENT.
+        // A person sets the user's password to that of AWSCURRENT.
         let verifier = postgres_protocol::password::scram_sha_256(b"first-Password.of_the~app");
         manager
             .batch_execute(&format!("ALTER ROLE \"{}\" PASSWORD '{verifier}'", credential.user))
@@ -682,7 +682,7 @@ async fn s16_a_json_secret_with_derived_fields_is_kept_in_step() {
             let url = url(&server, &user, name, "-").replacen(":-@", &format!(":{in_url}@"), 1);
             document(&server, &user, name, password, &url.replacen("postgres:", "postgresql:", 1))
         };
-        // Encoded where it need not be.
+        // Percent-encoded without need.
         let every: String = password.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let old = with(&user, password, &every);
         let credential = Credential::with_value(&cloud, server.clone(), strategy, &user, &old).await;
@@ -754,7 +754,7 @@ async fn s17_a_host_that_is_edited_meanwhile_is_refused_with_the_way_out() {
         let value = credential.secret.value(&credential.secret.first).await;
         let elsewhere = value.replace(&format!("@{}:", credential.server.host), "@edited.invalid:");
         assert_ne!(elsewhere, value);
-        // A version of another host is there; while the rotation from the right one goes on, it is made current.
+        // A version with another host becomes current during the rotation from the right one.
         let edited = credential.beside("edited", &elsewhere).await;
         let secret = &edited.secret;
         let right = edited.put(value.clone()).await;
@@ -772,7 +772,7 @@ async fn s17_a_host_that_is_edited_meanwhile_is_refused_with_the_way_out() {
         assert_eq!(sql_calls(&cloud, before).await, Vec::<String>::new());
         edited.untouched(&untouched).await;
 
-        // The advice, and the right host again. Then a pending value of an unrelated user.
+        // The advised commands, and the right host again. Then a pending value of an unrelated user.
         let advised = reported(&cloud, "finishSecret", "Identity", &token).await;
         Advice::of(&advised).run(&cloud, "--version-stage AWSPENDING");
         edited.move_label("AWSCURRENT", Some(&right), Some(&secret.first)).await;
@@ -986,7 +986,7 @@ async fn a_master_user_whose_password_rds_manages_is_refused_with_the_cure() {
         reported.contains("--no-manage-master-user-password") && reported.contains("rotacao-banco.md"),
         "{reported}"
     );
-    // The password in the command is the person's, and so is the one in the secret.
+    // The password in the command is the person's, as is the one in the secret.
     let password = document["password"].as_str().unwrap();
     Advice::of(&reported.replace('…', &format!("'{password}'"))).run(&cloud, "modify-db-instance");
     eventually("RDS to leave the password alone", async || {
@@ -1035,7 +1035,7 @@ async fn s19_both_users_can_do_everything_whatever_was_done_by_hand() {
             // Each user can use and alter the other's objects: acting as the owner, and as itself.
             let session = credential.enter(&from).await.unwrap();
             session.batch_execute(&format!("CREATE TABLE app.by_{round} (id int)")).await.unwrap();
-            // Since 15, only a database's owner may create in its schema public.
+            // Since PostgreSQL 15, only a database's owner may create in its schema public.
             session.batch_execute("GRANT CREATE ON SCHEMA public TO PUBLIC").await.unwrap();
             let granted = format!(
                 "CREATE TABLE granted_{round} (id int); GRANT SELECT, INSERT ON granted_{round} TO {login}"
@@ -1044,7 +1044,7 @@ async fn s19_both_users_can_do_everything_whatever_was_done_by_hand() {
             let itself = format!("SET ROLE {login}; CREATE TABLE public.itself_{round} (id int)");
             session.batch_execute(&itself).await.unwrap();
             if round > 0 {
-                // The next login has lost its privileges, and the owner was made a login.
+                // The next login loses its settings and its limit, and the owner becomes a login.
                 let damage = format!(
                     "ALTER ROLE {idle} RESET ALL; ALTER ROLE {idle} CONNECTION LIMIT -1; ALTER ROLE {user}_owner LOGIN"
                 );
@@ -1085,7 +1085,7 @@ async fn s19_both_users_can_do_everything_whatever_was_done_by_hand() {
                 .unwrap();
             let owner = format!("SELECT rolcanlogin FROM pg_roles WHERE rolname = '{user}_owner'");
             assert!(!session.query_one(&owner, &[]).await.unwrap().get::<_, bool>(0));
-            // Nothing was lent for longer than the transaction.
+            // Memberships lent to the managing role end with the transaction.
             let lent = "SELECT count(*) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid
                 WHERE m.member = 'rotation_admin'::regrole AND r.rolname LIKE $1 AND NOT m.admin_option";
             let lent: i64 = session.query_one(lent, &[&pair]).await.unwrap().get(0);
@@ -1172,7 +1172,7 @@ async fn s19_the_pair_that_awss_own_function_made_is_taken_over() {
             .await
             .unwrap();
         credential.works(&credential.secret.first).await;
-        // An object of another database user stays readable after the next turn, too.
+        // An object of another database user stays readable after the next rotation, too.
         let next = credential.secret.rotate().await;
         credential.works(&next).await;
         credential.works(&token).await;
@@ -1257,7 +1257,7 @@ async fn s20_an_instance_that_cannot_be_looked_up_is_reported_and_the_retry_succ
     }
 }
 
-/// A credential whose admin secret is one of its own, with the value that `admin` makes of server, user and password.
+/// A credential with its own admin secret, whose value `admin` makes from server, user and password.
 async fn with_admin<'a>(
     cloud: &'a Cloud,
     name: &str,
@@ -1299,7 +1299,7 @@ async fn admin_is_refused_until_corrected(credential: &Credential<'_>, expected:
     let before = cloud.last_call().await;
     let message = kind(secret.step("setSecret", &token).await, expected);
     assert!(message.contains(reason), "{message}");
-    // Only the current user's.
+    // Only the current user's calls.
     assert_eq!(sql_calls(cloud, before).await, ["postgres:login", "postgres:SELECT"]);
     reported(cloud, "setSecret", expected, &token).await;
     credential.untouched(&untouched).await;
@@ -1361,7 +1361,7 @@ async fn time_of_the_server(credential: &Credential<'_>) -> String {
     session.query_one(now, &[]).await.unwrap().get(0)
 }
 
-/// State of the secret's leaked login.
+/// Retires leaked logins; returns the action for this secret, and the reason for none.
 async fn retire(credential: &Credential<'_>) -> (String, String) {
     let answer = credential.cloud().invoke(json!({"retire": true})).await.unwrap();
     line(credential, &answer)
@@ -1387,7 +1387,7 @@ async fn a_leaked_login_ends_with_its_sessions_and_is_proved_dead() {
         let thief = credential.enter(&leaked).await.unwrap();
         let token = credential.secret.rotate().await;
         assert_eq!(credential.logs_in(&leaked).await, strategy == Strategy::Alternating);
-        // The thief has the login, and may set its password.
+        // The thief has the login, and can set its password.
         let (user, _) = credential.login_of(&leaked).await;
         let mut later = None;
         if strategy == Strategy::Alternating {
@@ -1468,7 +1468,7 @@ async fn a_leaked_version_without_a_value_is_replaced_by_the_rotation_that_the_m
     assert_eq!(rotation["state"], "succeeded", "{rotation}");
     let next = credential.secret.labelled("AWSCURRENT").await.unwrap();
     assert!(is_alive(&thief).await);
-    // Its follow-up has brought the next version into use.
+    // The follow-up has brought the next version into use.
     let arn = &credential.secret.arn;
     let row = |version: &str, previous: &str, reason: &str| {
         json!({"arn": arn, "version": version, "previous": previous, "outcome": "proved", "services": ["api"],

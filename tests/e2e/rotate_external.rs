@@ -1,5 +1,5 @@
-//! `rotate-external` against the local cloud: keys of a real IAM user with IAM enforced, Twilio's two tokens, the application's
-//! database and GitHub's sealed secrets; and what a crash or a second delivery leaves.
+//! `rotate-external` against the local cloud: keys of a real IAM user with IAM enforced, Twilio's two tokens, the
+//! application's database and GitHub's sealed secrets; the state after a crash or a second delivery.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ async fn tokens(cloud: &Cloud) -> (Value, Value, u64) {
     (reported["primary"].clone(), reported["secondary"].clone(), reported["most"].as_u64().unwrap())
 }
 
-/// Does the same as the application's own reset.
+/// Sets the administrator's password as the application's own reset does.
 async fn set_password(cloud: &Cloud, password: &str) {
     let hash = bcrypt::hash(password, 4).unwrap();
     let changed = as_the_application(cloud, DATABASE)
@@ -165,7 +165,7 @@ fn issuance(secret: &Secret<'_>) -> String {
     format!("runs/rotate-external/{}.json", sha256(format!("desk/{}", secret.arn).as_bytes()))
 }
 
-/// The answer of retiring for one secret: the action, or the reason for none.
+/// Retires old credentials; returns the action for one secret, and the reason for none.
 async fn retire(cloud: &Cloud, secret: &str) -> (String, String) {
     let answer = cloud.invoke(json!({"retire": true})).await.unwrap();
     let line = answer.as_array().unwrap().iter().find(|line| line["secret"] == secret).unwrap().clone();
@@ -180,7 +180,7 @@ fn waits(why: &str) -> (String, String) {
     ("waits".to_owned(), why.to_owned())
 }
 
-/// Starts a rotation that is to stop with a kind of failure at a step.
+/// Starts a rotation, which must stop at a step with a kind of failure.
 async fn stops(secret: &Secret<'_>, step: &str, kind: &str) -> String {
     let token = secret.start().await;
     let rotation = secret.settled(&["waiting", "succeeded"]).await;
@@ -261,14 +261,14 @@ async fn a_key_is_replaced_used_deactivated_and_deleted() {
         "{reported:?}"
     );
 
-    // Nothing happens to the old key before the follow-up has brought the new one into use.
+    // The old key stays untouched until the follow-up has brought the new one into use.
     let row = eventually("the ledger's row", async || {
         let rows = cloud.json("ledger/rotation.json").await?;
         rows.as_array().unwrap().iter().find(|row| row["version"] == json!(token)).cloned()
     })
     .await;
     assert_eq!(row["services"], json!(API), "{row}");
-    // The follow-up's end puts it out of use.
+    // The follow-up's end deactivates it.
     eventually("the old key's end", async || {
         (keys(&cloud).await.0 == sorted(&[(&old, "Inactive"), (&new, "Active")])).then_some(())
     })
@@ -326,7 +326,7 @@ async fn an_old_key_stays_while_nobody_knows_that_the_new_one_is_used() {
     assert_eq!(cloud.messages("não foi desativada").await.len(), 1);
     cloud.calm().await;
 
-    // There is no room for a third key meanwhile, and the rotation that reports this does not keep the old one alive.
+    // A third key has no room meanwhile, and the rotation that reports this does not keep the old key alive.
     ledger(&cloud, &secret, "failed", API).await;
     let token = stops(&secret, "createSecret", "NotRetired").await;
     assert_eq!(keys(&cloud).await, (both.clone(), 2));
@@ -509,7 +509,7 @@ async fn an_old_key_that_stays_is_put_out_of_use_by_the_commands_of_its_message(
         followed(&cloud, &advice).await;
         is_out_of_use().await;
     }
-    // A key of no user.
+    // A key that no version of the secret has.
     only_the_current_key(&cloud).await;
     make_key(&cloud).await;
     let advice = stays(&cloud, SES, "foreign").await;
@@ -906,7 +906,7 @@ async fn what_a_login_leaves_open_is_reported_and_never_plain_success() {
         assert!(reported.len() == 1 && reported[0].contains(expected), "{reported:?}");
         assert_eq!(log_in(&cloud, &value(&cloud, ADMIN, "AWSCURRENT").await).await.0, 200);
     }
-    // The application's rate limit: nothing is proved, and the next try goes on.
+    // The application's rate limit: nothing is proved, and the next try continues.
     cloud.fault(json!({"service": "moveongs", "action": "*", "effect": "throttle", "count": 1})).await;
     let token = stops(&secret, "testSecret", "LoginLimited").await;
     let reported = cloud.messages(&token).await;
@@ -939,7 +939,7 @@ async fn nothing_is_changed_where_the_repository_does_not_take_the_password() {
         "{reported:?}"
     );
     assert_eq!(log_in(&cloud, &old).await.0, 200);
-    // It reports success without storing the value.
+    // GitHub reports success without storing the value.
     let since = json!({"name": "SEED_ADMIN_PASSWORD", "value": "old", "updated_at": "2026-01-01T00:00:00Z"});
     cloud.admin(Method::POST, "github/secrets", Some(since)).await;
     let github = json!({"may_write_secrets": true, "lose_secret_writes": true});
@@ -970,12 +970,12 @@ async fn a_secret_that_the_stack_does_not_name_is_refused_and_so_is_what_is_no_e
     }
     for name in [SES, TWILIO, ADMIN] {
         let secret = Secret::of_the_stack(&cloud, name).await;
-        // No step of a rotation that the service has not started does anything.
+        // A rotation that the service has not started changes nothing at any step.
         for step in ["createSecret", "setSecret", "testSecret", "finishSecret"] {
             let error = secret.step(step, &"0".repeat(36)).await.unwrap_err();
             assert_eq!(error["errorType"], "UnknownVersion", "{name} {step}");
         }
-        // finishSecret first.
+        // finishSecret comes first.
         let token = secret.staged().await;
         let error = secret.step("finishSecret", &token).await.unwrap_err();
         assert_eq!(error["errorType"], "EmptyPending", "{name}");
@@ -987,7 +987,7 @@ async fn a_secret_that_the_stack_does_not_name_is_refused_and_so_is_what_is_no_e
     }
 }
 
-/// The state outside Secrets Manager after a finished rotation of one of the three.
+/// Asserts the state outside Secrets Manager after a finished rotation of one of the three.
 async fn has_ended_well(cloud: &Cloud, name: &str) {
     match name {
         SES => {
@@ -1007,7 +1007,7 @@ async fn has_ended_well(cloud: &Cloud, name: &str) {
     }
 }
 
-/// Ready for another rotation.
+/// Prepares another rotation.
 async fn reset(cloud: &Cloud, name: &str) {
     match name {
         SES => only_the_current_key(cloud).await,

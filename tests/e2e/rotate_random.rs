@@ -15,8 +15,8 @@ const DOCUMENT: &str =
 const FIELD_TAGS: [(&str, &str); 3] =
     [("rotation:bytes", "16"), ("rotation:encoding", "hex"), ("rotation:field", "key")];
 
-/// The first S3 call of a rotation that is the record's: createSecret makes two for its seal, and each other step two to
-/// compare it.
+/// Ordinal of the record's first S3 call: createSecret makes two calls for its seal, and each other step two to compare
+/// it.
 const AFTER_THE_SEAL: usize = 9;
 
 #[track_caller]
@@ -43,12 +43,12 @@ async fn s01_a_rotation_ends_with_a_new_value_a_record_and_a_message() {
 
     let calls = cloud.calls(before).await.0;
     let sequence = cloud.record_of(&token).await.unwrap()["sequence"].as_u64().unwrap();
-    // Each step reads the current value; createSecret stores the seal of its value, and the others compare it. Before the label
-    // moves: no record yet, the chain's end, and the note of the coming record. After: reported, recorded.
+    // Each step reads the current value; createSecret stores the seal of its value, and the others compare it. Before the
+    // label moves: the search for a record, the chain's end, and the note of the coming record. After: message and record.
     let read =
         ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:GetSecretValue"];
     let rotation = [
-        // The policy, once for all steps.
+        // All steps share one read of the policy.
         ["s3:ListObjectVersions"].as_slice(),
         &read,
         &["s3:ListObjectsV2", "s3:PutObject", "secretsmanager:PutSecretValue"],
@@ -211,7 +211,7 @@ async fn s07_a_token_or_step_that_is_not_of_a_rotation_is_refused() {
         kind(secret.step(step, unknown).await, "UnknownVersion");
     }
     let token = secret.rotate().await;
-    // AWSPREVIOUS now, and not pending.
+    // This version is AWSPREVIOUS, not pending.
     kind(secret.step("createSecret", &secret.first).await, "NotPending");
     for step in ["create_secret", "rollbackSecret", ""] {
         let message = kind(secret.step(step, &token).await, "InvalidEvent");
@@ -323,7 +323,7 @@ async fn the_commands_of_each_message_cure_in_the_state_that_it_describes() {
     secret.staged().await;
     kind(secret.step("createSecret", &previous).await, "NotPending");
     cured(&secret, &previous, "NotPending").await;
-    // A person has taken AWSCURRENT back before the service had seen the end of the rotation.
+    // A person moves AWSCURRENT back before the service sees the end of the rotation.
     let before = secret.labelled("AWSCURRENT").await.unwrap();
     let token = secret.staged().await;
     for step in ["createSecret", "setSecret", "testSecret", "finishSecret"] {
@@ -343,7 +343,7 @@ async fn the_commands_of_each_message_cure_in_the_state_that_it_describes() {
     follow(&secret, &token, "SecretsManagerCall").await;
     goes_on(&secret).await;
 
-    // What the policy, the tags or the value lack: the next try, or the next rotation, uses what a person corrects.
+    // Gaps in policy, tags or value: the next try, or the next rotation, uses a person's correction.
     let tag = async |secret: &Secret<'_>, key: &str, value: &str| {
         let tag = Tag::builder().key(key).value(value).build();
         cloud.secrets.tag_resource().secret_id(&secret.arn).tags(tag).send().await.unwrap();
@@ -388,7 +388,7 @@ async fn the_commands_of_each_message_cure_in_the_state_that_it_describes() {
 #[tokio::test]
 async fn s09_a_test_of_the_set_up_changes_nothing_and_an_empty_version_fails_it() {
     let cloud = calm().await;
-    // Secret::new ends with RotateImmediately=false: only testSecret, on a copy of the current value.
+    // `Secret::new` ends with RotateImmediately=false: the service calls only testSecret, on a copy of the current value.
     let secret = Secret::plain(&cloud, "s09").await;
     let rotation = secret.settled(&["tested"]).await;
     assert_eq!(rotation["steps"].as_array().unwrap().len(), 1);
@@ -451,7 +451,7 @@ async fn s11_a_value_that_a_person_sets_meanwhile_is_not_overwritten() {
         .secret_id(&secret.arn)
         .secret_string("set by hand, 32 characters long!");
     let manual = manual.send().await.unwrap().version_id.unwrap();
-    // The service has abandoned the rotation; a version without a label is not described any more.
+    // The service has abandoned the rotation; DescribeSecret omits a version without labels.
     let message = kind(secret.step("finishSecret", &token).await, "UnknownVersion");
     assert!(message.contains("gave it up"), "{message}");
     assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&manual));
@@ -549,7 +549,7 @@ async fn s20_faults_that_pass_are_ridden_out() {
 async fn s20_a_label_that_moved_without_an_answer_counts_as_moved() {
     let cloud = calm().await;
     let secret = Secret::plain(&cloud, "s20-unanswered").await;
-    // Refused after it took effect, in a way that the SDK does not repeat.
+    // Refused after it took effect, with an error that the SDK does not retry.
     let fault = json!({"service": "secretsmanager", "action": "UpdateSecretVersionStage", "when": "after",
         "effect": "error", "status": 400, "code": "InvalidParameterException"});
     cloud.fault(fault).await;
@@ -652,7 +652,7 @@ async fn a_finished_rotation_stays_finished_when_the_channel_or_the_evidence_fai
         assert_eq!(secret.labelled("AWSCURRENT").await.as_ref(), Some(&token), "{name}");
         cloud.calm().await;
 
-        // Not lost: the metric that raises the alarm, and the whole text in the log.
+        // Nothing is lost: a metric raises the alarm, and the log has the whole text.
         let lines = cloud.log_lines(&token).await;
         let undelivered: Vec<Value> = lines
             .iter()
@@ -673,7 +673,7 @@ async fn a_finished_rotation_stays_finished_when_the_channel_or_the_evidence_fai
             assert_eq!(record, None, "{name}");
         }
     }
-    // By CloudWatch's time, a minute later.
+    // Evaluate the alarms one minute ahead.
     for lost in ["notification-failures", "evidence-failures"] {
         let alarm = format!("moveongs-dev-rotate-random-{lost}");
         let until = shared::runtime::time::now().as_second() + 60;

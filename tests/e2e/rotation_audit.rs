@@ -25,7 +25,7 @@ const HOUR: i64 = 3_600;
 
 struct World {
     cloud: Cloud,
-    /// Earlier pages.
+    /// Number of pages before the test.
     pages: usize,
 }
 
@@ -56,7 +56,7 @@ impl World {
         Self { pages: world.cloud.listen_to_pages(QUEUE).await, ..world }
     }
 
-    /// Removes every object of the function; its first week is over.
+    /// Removes every object of the function, and ends its first week.
     async fn forget(&self) {
         self.forget_all().await;
         self.cloud.begin_long_ago("rotation-audit").await;
@@ -99,14 +99,14 @@ impl World {
         format!("<!-- governance:rotation:{secret}:{} -->", self.current(secret).await)
     }
 
-    /// Invokes the function as the schedule does; the event holds nothing that it reads.
+    /// Invokes the function as the schedule does; it reads nothing from the event.
     async fn audit(&self) -> Value {
         let report = self.cloud.invoke(json!({})).await.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(report["run_id"], today());
         report
     }
 
-    /// Kinds of what the audit finds of one secret.
+    /// Kinds of the audit's findings about one secret.
     async fn findings(&self, secret: &str) -> Vec<String> {
         findings(&self.audit().await, secret)
     }
@@ -136,7 +136,7 @@ impl World {
         all.filter(is_of).collect()
     }
 
-    /// The day's record, which is the only one that is not of a failure.
+    /// The day's record: the only one that is not about a failure.
     async fn record(&self) -> Value {
         let records = self.cloud.evidence("rotation-audit").await;
         let mut of_today = records.into_iter().filter(|(_, record)| record["run_id"] == today());
@@ -145,7 +145,7 @@ impl World {
         record
     }
 
-    /// Makes a place that was taken and whose issue was not opened look as if the run that took it were long dead.
+    /// Ages the reservation of an issue that was not opened, as if its run had died long ago.
     async fn abandon(&self, marker: &str) {
         let key = format!("runs/rotation-audit/{}.json", cloud::sha256(marker.as_bytes()));
         let Some(mut place) = self.cloud.json(&key).await else { return };
@@ -154,7 +154,7 @@ impl World {
         self.cloud.s3.put_object().bucket(EVIDENCE).key(key).body(body).send().await.unwrap();
     }
 
-    /// Rotates a secret for real.
+    /// Rotates a secret and waits for the end.
     async fn rotate(&self, secret: &str) {
         self.cloud.secrets.rotate_secret().secret_id(secret).send().await.unwrap();
         eventually("the rotation", async || {
@@ -186,7 +186,7 @@ fn findings(report: &Value, secret: &str) -> Vec<String> {
     row["findings"].as_array().unwrap().iter().map(|kind| kind.as_str().unwrap().to_owned()).collect()
 }
 
-/// The day in São Paulo, which has had one offset since 2019.
+/// Today's date in São Paulo, whose offset has been the same since 2019.
 fn today() -> String {
     let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let days = i64::try_from(seconds).unwrap() - 3 * HOUR;
@@ -208,7 +208,7 @@ async fn a_secret_that_is_well_has_no_finding() {
     let report = world.audit().await;
     assert_eq!(findings(&report, JWT), [""; 0], "{report}");
     assert_eq!(report["result"], "succeeded", "{report}");
-    // Of this environment by its name alone.
+    // Only its name assigns it to this environment.
     assert_eq!(findings(&report, "/moveongs/dev/slack"), ["TagsMissing", "NoPolicy"], "{report}");
     let record = world.record().await;
     assert_eq!((&record["result"], &record["procedure"]), (&json!("succeeded"), &json!("rotation-audit")));
@@ -367,7 +367,7 @@ async fn a_first_week_sends_one_summary_and_pages_what_is_critical_only() {
     .to_string();
     let put = secrets.put_resource_policy().secret_id(&open).resource_policy(&wide);
     put.block_public_policy(false).send().await.unwrap();
-    // As it was: a page for each cause, a task for each secret.
+    // After the first week: a page for each cause, a task for each secret.
     let report = world.audit().await;
     assert_eq!(report["paged"].as_array().unwrap().len(), 3, "{report}");
     assert_eq!(report["opened"].as_array().unwrap().len(), 3, "{report}");
@@ -445,14 +445,14 @@ async fn throttling_changes_no_verdict_and_makes_nothing_new() {
         }
         let throttled = world.audit().await;
         assert!(world.cloud.hits("throttle").await >= 3, "{}", faults[0]);
-        // Already paged today, and known.
+        // The page was sent today, and the finding is known.
         assert_eq!(
             (&throttled["secrets"], &throttled["paged"]),
             (&calm["secrets"], &json!([])),
             "{}",
             faults[0]
         );
-        // The channel knew, and `calm` has emptied it.
+        // The channel has had the message, and `calm` has emptied it.
         assert_eq!(world.reported().await, [""; 0], "{}", faults[0]);
     }
     world.cloud.calm().await;
@@ -483,7 +483,7 @@ async fn a_login_by_iam_is_in_order_only_where_rds_takes_it() {
     assert_eq!(report["result"], "succeeded", "{report}");
     let row = report["secrets"].as_array().unwrap().iter().find(|row| row["name"] == DATABASE).unwrap();
     assert_eq!(row["iam_login"], INSTANCE);
-    // Nor does the policy's alone, and what cannot be asked is not in order.
+    // Nor does the policy's alone; an instance that cannot be read is not in order.
     takes(false).await;
     assert_eq!(world.findings(DATABASE).await, ["Overdue", "IamLoginOff", "RotationOff"]);
     says("moveongs-prod-db").await;
@@ -573,7 +573,7 @@ async fn an_overdue_secret_is_paged_once_a_day_reported_and_recorded() {
         reported[0]
     );
 
-    // The same event again, and one more: the same world.
+    // The same event again, and one more, change nothing.
     let (evidence, issues) = (world.cloud.keys("evidence/rotation-audit/").await, world.issues().await);
     for _ in 0..2 {
         let again = world.audit().await;
@@ -589,7 +589,7 @@ async fn an_overdue_secret_is_paged_once_a_day_reported_and_recorded() {
 async fn a_task_is_opened_once_and_closed_by_the_rotation() {
     let world = World::fresh().await;
     world.due(WEBHOOK).await;
-    // A hundred others with the label, so that the marker stands on the second page.
+    // A hundred other issues with the label move the marker to the second page.
     for number in 0..100 {
         let other =
             json!({"title": format!("other {number}"), "labels": ["governance-rotation"], "state": "closed"});
@@ -639,7 +639,7 @@ async fn a_task_that_a_person_closed_or_unlabelled_is_not_opened_again() {
 
     world.cloud.admin(Method::DELETE, "github/issues", None).await;
     world.forget().await;
-    // The token's owner may not set labels, and GitHub drops them without a word.
+    // The token's owner may not set labels, and GitHub drops them silently.
     world.board(json!({"may_label": false})).await;
     let report = world.audit().await;
     assert_eq!(report["opened"], json!([]));
@@ -756,7 +756,7 @@ async fn a_short_wait_that_github_asks_for_is_kept() {
     world.cloud.fault(busy).await;
     assert_eq!(world.audit().await["opened"].as_array().unwrap().len(), 1);
     assert_eq!(world.cloud.hits("throttle").await, 1);
-    // The primary limit is over in an hour, which no run lasts.
+    // The primary limit ends in an hour, longer than any run.
     world.due(JWT).await;
     world.board(json!({"remaining": 0})).await;
     assert_eq!(world.audit().await["opened"], json!([]));

@@ -1,5 +1,6 @@
-//! `rotation-followup` against the local cloud: its state machine as events, schedule and people start it, the application's
-//! service with tasks that keep the secrets that they started with, and what a crash or a second delivery leaves.
+//! `rotation-followup` against the local cloud: its state machine, started by events, by the schedule and by people;
+//! the application's service, whose tasks keep the secrets of their start; the state after a crash or a second
+//! delivery.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ const ROOT: &str = "arn:aws:iam::000000000000:root";
 
 struct World {
     cloud: Cloud,
-    /// Earlier pages.
+    /// Number of pages before the test.
     pages: usize,
 }
 
@@ -49,8 +50,8 @@ impl World {
             }
         }
         world.cloud.admin(Method::DELETE, "github/repository", None).await;
-        // Without the notes of rotate-database no rotation made the current version, as far as its guard knows, which would
-        // else miss the ledger's row.
+        // Without the notes of rotate-database, its guard knows of no rotation that made the current version. With them, it
+        // would miss the ledger's row.
         for prefix in
             ["evidence/rotation-followup/", "runs/rotation-followup/", "runs/rotate-database/", "ledger/"]
         {
@@ -117,7 +118,7 @@ impl World {
         self.idle().await;
     }
 
-    /// Rotates the signing key, whose follow-up is to end with a kind of failure; its message's commands.
+    /// Rotates the signing key, whose follow-up must fail with a kind; returns the commands of its message.
     async fn fails(&self, kind: &str) -> Advice {
         let new = self.rotate(JWT).await;
         let row = self.row(&new).await;
@@ -125,7 +126,7 @@ impl World {
         self.advice(kind).await
     }
 
-    /// Runs the advised command that rotates, whose follow-up has to prove the new value.
+    /// Runs the advised command that rotates; its follow-up must prove the new value.
     async fn rotates(&self, advice: &Advice) {
         let before = self.rows().await.len();
         advice.run(&self.cloud, "rotate-secret");
@@ -137,7 +138,7 @@ impl World {
         assert_eq!(rows[0]["outcome"], "proved", "{rows:?}");
     }
 
-    /// Runs the advised command that starts a follow-up, which has to prove what is in force.
+    /// Runs the advised command that starts a follow-up, which must prove the value in force; returns the ledger's row.
     async fn proves(&self, advice: &Advice) -> Value {
         self.follow(advice).await;
         let row = self.rows().await.remove(0);
@@ -169,7 +170,7 @@ impl World {
         value.send().await.unwrap().secret_string.unwrap()
     }
 
-    /// Rotates as a person would, and gives the new version.
+    /// Rotates as a person would; returns the new version.
     async fn rotate(&self, secret: &str) -> String {
         let token = self.cloud.secrets.rotate_secret().secret_id(secret).send().await.unwrap();
         let token = token.version_id.unwrap();
@@ -205,7 +206,7 @@ impl World {
     async fn row(&self, version: &str) -> Value {
         let found = async || self.rows().await.into_iter().find(|row| row["version"] == version);
         eventually(&format!("the ledger's row of {version}"), found).await;
-        // Until then it is the one that the functions read which retire old credentials.
+        // Until the end, the row is the preliminary one for the functions that retire old credentials.
         self.idle().await;
         found().await.unwrap()
     }
@@ -266,7 +267,7 @@ async fn a_rotated_jwt_secret_is_deployed_and_the_old_token_is_refused() {
     assert!(proof(&row, "health").starts_with("passed") && proof(&row, "login").starts_with("passed"));
     assert!(proof(&row, "list of beneficiaries").starts_with("passed"));
     assert_eq!(world.deployments(after).await, 1);
-    // All running tasks have it.
+    // All running tasks have the new value.
     let tasks = world.cloud.admin(Method::GET, "ecs/tasks", None).await;
     let tasks = tasks["services"][0]["tasks"].as_array().unwrap().clone();
     let value = sha256(world.value(JWT, &new).await.as_bytes());
@@ -274,7 +275,7 @@ async fn a_rotated_jwt_secret_is_deployed_and_the_old_token_is_refused() {
         tasks.len() == 2 && tasks.iter().all(|task| task["secrets"]["JWT_SECRET"] == json!(value)),
         "{tasks:?}"
     );
-    // The caller comes from CloudTrail, eventually.
+    // CloudTrail delivers the caller later.
     let row =
         eventually("who rotated it", async || world.rows().await.into_iter().find(|row| row["by"] == ROOT))
             .await;
@@ -287,7 +288,7 @@ async fn a_rotated_jwt_secret_is_deployed_and_the_old_token_is_refused() {
         changelog.contains("JWT_SECRET: em uso, provado")
             && changelog.contains("401 {\"message\":\"Unauthorized\"}")
     );
-    // It is proposed to the team's repository unchanged.
+    // The change log is proposed to the team's repository unchanged.
     let proposed = async || {
         let repository = world.cloud.admin(Method::GET, "github/repository", None).await;
         let branch =
@@ -307,7 +308,7 @@ async fn a_rotated_jwt_secret_is_deployed_and_the_old_token_is_refused() {
     assert_eq!(record["result"], "succeeded", "{record}");
     assert_eq!(world.pages("JWT_SECRET").await, Vec::<Value>::new());
 
-    // The event comes again, and then the sweep.
+    // The event comes again; then the sweep runs.
     let arn = world.cloud.secrets.describe_secret().secret_id(JWT).send().await.unwrap().arn.unwrap();
     let event = json!({"detail-type": "Secret Label Updated", "resources": [arn],
         "detail": {"name": JWT, "labelUpdated": "AWSCURRENT", "versionId": new}});
@@ -324,7 +325,7 @@ async fn a_rotated_jwt_secret_is_deployed_and_the_old_token_is_refused() {
 async fn secrets_that_change_together_cause_one_deployment_and_the_database_is_proved() {
     let world = World::fresh().await;
     let after = world.cloud.last_call().await;
-    // Both within the batch's waiting time.
+    // Both secrets change within the batch's waiting time.
     let value = format!("{:0<48}", "another value of our own");
     let jwt = world.put(JWT, &value).await;
     let database = world.rotate(DATABASE).await;
@@ -343,7 +344,8 @@ async fn secrets_that_change_together_cause_one_deployment_and_the_database_is_p
     );
 }
 
-/// The kind of tests/cases/09a-terraform-state-holds-the-value.json: `terraform apply` puts the state's value back as a new version.
+/// The case of tests/cases/09a-terraform-state-holds-the-value.json: `terraform apply` puts the state's value back as a
+/// new version.
 #[tokio::test]
 async fn an_old_value_that_terraform_puts_back_is_said_and_one_that_leaked_is_not_deployed() {
     let world = World::fresh().await;
@@ -364,7 +366,7 @@ async fn an_old_value_that_terraform_puts_back_is_said_and_one_that_leaked_is_no
     world.rotates(&Advice::of(&reported[0])).await;
     assert_eq!(world.rows().await[0].get("same_as"), None);
 
-    // The same of a value that leaked: it is not deployed, and the label goes back.
+    // If the old value leaked, it is not deployed, and the label goes back.
     let leaked = world.current(JWT).await;
     let held = world.value(JWT, &leaked).await;
     world.cloud.followups(false).await;
@@ -456,7 +458,7 @@ async fn a_rolling_deployment_that_still_answers_with_the_old_secret_is_waited_f
         (deployments.len() == 2).then_some(())
     };
     eventually("a task of each deployment", half_way).await;
-    // It keeps checking, and sends the application no request yet.
+    // The follow-up keeps checking, and sends the application no request yet.
     let after = world.cloud.last_call().await;
     eventually("a second look", async || {
         let calls = world.cloud.calls(after).await.0;
@@ -501,7 +503,7 @@ async fn a_value_that_certainly_does_not_work_is_not_deployed() {
     let world = World::fresh().await;
     let (old, after) = (world.current(DATABASE).await, world.cloud.last_call().await);
     let good = world.value(DATABASE, &old).await;
-    // By hand, with another password.
+    // A person puts a value with another password.
     let (user, place) = good.split_once('@').unwrap();
     let bad = format!("{}:not-the-password@{place}", user.rsplit_once(':').unwrap().0);
     let new = world.put(DATABASE, &bad).await;
@@ -515,7 +517,7 @@ async fn a_value_that_certainly_does_not_work_is_not_deployed() {
     assert_eq!(row["services"], json!([]));
     let page = world.paged("ValueRefused").await;
     assert!(page.to_string().contains("28P01") && !page.to_string().contains("not-the-password"), "{page}");
-    // As the message says.
+    // Follow the message.
     let advice = world.advice("foi desfeito").await;
     world.follow(&advice).await;
     assert_eq!(world.rows().await[0]["outcome"], "proved");
@@ -542,7 +544,7 @@ async fn a_value_that_certainly_does_not_work_is_not_deployed() {
     let row = world.proves(&advice).await;
     assert_eq!((&row["reason"], &row["leak"]), (&json!("incident"), &json!("dead")), "{row}");
 
-    // The same of the database: the label is moved by hand first.
+    // The same with the database; the label is moved by hand first.
     world.cloud.calm().await;
     let old = world.current(DATABASE).await;
     let good = world.value(DATABASE, &old).await;
@@ -597,7 +599,7 @@ async fn what_the_application_answers_instead_of_a_proof_is_cured_by_the_command
 #[tokio::test]
 async fn what_becomes_of_a_deployment_is_cured_by_the_commands_of_its_message() {
     let world = World::fresh().await;
-    // ECS refuses it.
+    // ECS refuses the deployment.
     let refused = json!({"service": "ecs", "action": "UpdateService", "effect": "error", "status": 400,
         "code": "InvalidParameterException"});
     world.cloud.fault(refused).await;
@@ -739,7 +741,7 @@ async fn what_an_incident_leaves_open_is_ended_by_the_commands_of_its_message() 
     assert_eq!((&row["reason"], &row["leak"]), (&json!("incident"), &json!("dead")), "{row}");
     world.rotates(&advice).await;
 
-    // What the administrator's password gave before lives on until the signing key is rotated.
+    // Access tokens of the administrator's previous password stay valid until the signing key is rotated.
     let rotated = cloud.secrets.rotate_secret().secret_id(ADMIN).send().await.unwrap();
     world.row(&rotated.version_id.unwrap()).await;
     world.rotates(&world.advice("Tokens de acesso que a senha anterior deu").await).await;
@@ -796,7 +798,7 @@ async fn a_follow_up_that_cannot_begin_is_asked_for_again_by_the_commands_of_its
     cloud.followups(true).await;
 }
 
-/// The kinds of tests/cases/01-task-definition-pinned-valuefrom.json and 06a-ecs-service-external-controller.json.
+/// The cases of tests/cases/01-task-definition-pinned-valuefrom.json and 06a-ecs-service-external-controller.json.
 #[tokio::test]
 async fn a_pinned_reader_and_one_that_another_deploys_are_named_and_the_others_go_on() {
     let world = World::fresh().await;
@@ -943,7 +945,7 @@ async fn an_incident_ends_the_sessions_and_nothing_goes_back() {
     let refresh = async |token: &Value| {
         world.cloud.application(Method::POST, "/auth/refresh", json!({"refreshToken": token})).await.0
     };
-    // It outlives a rotation.
+    // The session outlives a rotation.
     let session = login().await;
     let new = world.rotate(JWT).await;
     assert_eq!(world.row(&new).await["sessions_ended"], Value::Null);
@@ -967,7 +969,7 @@ async fn an_incident_ends_the_sessions_and_nothing_goes_back() {
             .contains("incidente, declarado por `Ana Souza`")
     );
 
-    // Declared while the rollout fails: forward is the only way.
+    // The incident is declared while the rollout fails: forward is the only way.
     world.rollouts(json!({"fail_tasks": -1})).await;
     let ended = world.start(incident).await;
     assert_eq!((&ended["status"], world.current(JWT).await), (&json!("FAILED"), new));
@@ -987,7 +989,7 @@ async fn an_incident_on_the_database_ends_the_login_that_leaked_and_proves_it_de
     let leaked = world.value(DATABASE, &world.current(DATABASE).await).await;
     let version = world.rotate(DATABASE).await;
     world.row(&version).await;
-    // Two users take turns, so the login before lives on until an incident is declared.
+    // Two users take turns, so the previous login stays valid until an incident is declared.
     let thief = with_the_value(cloud, &leaked).await.unwrap();
     let own = as_the_application(cloud, DATABASE).await;
     assert_eq!(retire_database().await, json!("none"));
@@ -999,7 +1001,7 @@ async fn an_incident_on_the_database_ends_the_login_that_leaked_and_proves_it_de
     own.simple_query("SELECT 1").await.unwrap();
     let reported = cloud.messages("Credencial vazada está morta").await;
     assert!(reported.len() == 1 && reported[0].contains("(provado)"), "{reported:?}");
-    // The follow-up says it at its end, which comes after the proof.
+    // The follow-up reports it at its end, after the proof.
     let reported = cloud.messages("em uso e provado").await;
     assert!(
         reported.iter().any(|reported| reported.contains("a credencial vazada está morta (provado)")),
@@ -1140,7 +1142,7 @@ async fn a_second_rotation_waits_until_the_first_one_is_in_use() {
 #[tokio::test]
 async fn an_event_that_never_came_is_found_by_the_sweep() {
     let world = World::fresh().await;
-    // Nothing was ever followed: what runs with the values of now is as it should be.
+    // No version has been followed, and the tasks have the current values: the sweep finds nothing.
     for secret in [JWT, DATABASE] {
         let dates = json!({"secret": secret, "seconds_ago": {"AWSCURRENT": 3600}});
         world.cloud.admin(Method::POST, "secrets/dates", Some(dates)).await;
@@ -1149,7 +1151,7 @@ async fn an_event_that_never_came_is_found_by_the_sweep() {
     assert_eq!(world.rows().await.len(), 0);
     world.cloud.followups(false).await;
     let new = world.rotate(JWT).await;
-    // The rotation's own message says what to do when no follow-up comes.
+    // The rotation's own message has the next step for a missing follow-up.
     let reported = eventually("the rotation's message", async || {
         world.cloud.messages("Segredo rotacionado").await.pop()
     });
@@ -1163,7 +1165,7 @@ async fn an_event_that_never_came_is_found_by_the_sweep() {
     assert_eq!(world.start(json!({"sweep": true})).await["status"], "SUCCEEDED");
     assert_eq!(world.row(&new).await["outcome"], "proved");
 
-    // Nothing was ever followed, and the tasks are older than the value.
+    // No version has been followed, and the tasks are older than the value.
     world.cloud.wipe("runs/rotation-followup/").await;
     world.cloud.wipe("ledger/").await;
     let new = world.rotate(JWT).await;
@@ -1211,7 +1213,7 @@ async fn a_call_that_is_refused_to_the_end_is_reported_and_paged_once() {
         1
     );
     world.cloud.admin(Method::DELETE, "faults", None).await;
-    // As the message says.
+    // Follow the message.
     world.follow(&world.advice("Segredo novo falhou").await).await;
     assert_eq!(world.rows().await[0]["outcome"], "proved");
 }
@@ -1326,7 +1328,7 @@ async fn every_step_twice_is_the_same_as_once() {
     world.cloud.followups(true).await;
 }
 
-/// The changing calls. The world is the same between any others, so a death there equals one of these.
+/// The changing calls. Other calls do not change the world, so a death at one of them equals a death at one of these.
 const WRITES: [(&str, &str, usize); 6] = [
     ("s3", "PutObject", 12),
     ("ecs", "UpdateService", 2),

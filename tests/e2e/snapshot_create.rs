@@ -19,7 +19,7 @@ const NAMES: &str = "moveongs-dev-20";
 
 struct World {
     cloud: Cloud,
-    /// Earlier pages.
+    /// Number of pages before the test.
     pages: usize,
 }
 
@@ -63,7 +63,7 @@ impl World {
         self.cloud.admin(Method::POST, "rds/snapshots", Some(orders)).await;
     }
 
-    /// Lets the instance show a status.
+    /// Sets the instance's status.
     async fn show(&self, status: &str) {
         let order = json!({"instance": INSTANCE, "status": status});
         self.cloud.admin(Method::POST, "rds/status", Some(order)).await;
@@ -102,14 +102,14 @@ impl World {
         self.cloud.ended(&self.cloud.start(MACHINE, input).await).await
     }
 
-    /// The execution's output of a deploy that may go on.
+    /// Runs the state machine for a deploy that may continue; returns the execution's output.
     async fn snapshot(&self, input: &Value) -> Value {
         let ended = self.run(input).await;
         assert_eq!(ended["status"], "SUCCEEDED", "{ended}");
         serde_json::from_str(ended["output"].as_str().unwrap()).unwrap()
     }
 
-    /// A direct request that is refused with this kind, reported and paged; returns its message.
+    /// Sends a direct request, which is refused with this kind, reported and paged; returns the message.
     async fn refused(&self, event: Value, kind: &str, part: &str) -> String {
         let name = event["deploy"].as_str().unwrap().to_owned();
         let error = self.cloud.invoke(event).await.unwrap_err();
@@ -194,7 +194,7 @@ async fn each_deploy_gets_one_snapshot_with_the_days_name_and_its_tags() {
     assert_eq!((world.snapshots().await.len(), world.asked(after).await), (1, 1));
     assert_eq!((world.cloud.messages("Snapshot pronto").await.len(), world.records().await.len()), (1, 1));
 
-    // Further deploys of the day.
+    // More deploys on the same day.
     for (deploy_name, expected) in [("second", format!("{name}-2")), ("third", format!("{name}-3"))] {
         assert_eq!(world.snapshot(&deploy(deploy_name)).await["snapshot"], expected);
     }
@@ -264,7 +264,7 @@ async fn a_snapshot_that_somebody_deletes_is_not_made_again() {
     assert_eq!((&ended["status"], &ended["error"]), (&json!("FAILED"), &json!("SnapshotDeleted")), "{ended}");
     assert!(world.paged("SnapshotDeleted").await.to_string().contains("cloudtrail lookup-events"));
     assert_eq!(world.snapshots().await.len(), 0);
-    // Another deploy may have its name; that is still not the first one's.
+    // Another deploy may get the name; the snapshot is still not the first deploy's.
     assert_eq!(world.snapshot(&deploy("later")).await["snapshot"], name);
     let answer = world.cloud.invoke(deploy("gone")).await.unwrap();
     assert_eq!((&answer["status"], &answer["kind"]), (&json!("deleted"), &json!("SnapshotDeleted")));
@@ -400,7 +400,7 @@ async fn an_answer_that_was_lost_makes_no_second_snapshot() {
     let lost = world.snapshot(&deploy("lost")).await;
     assert_eq!(world.snapshots().await.len(), 1);
     world.available().await;
-    // RDS might rather say that the instance is not available while the snapshot is made.
+    // RDS may instead report that the instance is not available while the snapshot is made.
     world.cloud.fault(lose).await;
     let busy = json!({"service": "rds", "action": "CreateDBSnapshot", "nth": 2, "effect": "error", "status": 400, "code": "InvalidDBInstanceState"});
     world.cloud.fault(busy).await;
@@ -416,7 +416,7 @@ async fn an_answer_that_was_lost_makes_no_second_snapshot() {
 #[tokio::test]
 async fn of_two_deploys_that_want_one_name_each_gets_its_own() {
     let world = World::fresh().await;
-    // The slower has noted the name, and dies before it asks for it.
+    // The slower deploy has noted the name, and its run dies before the request to RDS.
     let kill = json!({"service": "rds", "action": "CreateDBSnapshot", "effect": "kill"});
     world.cloud.fault(kill).await;
     assert!(world.cloud.invoke(deploy("slower")).await.is_err());
@@ -426,7 +426,7 @@ async fn of_two_deploys_that_want_one_name_each_gets_its_own() {
     let name = faster["snapshot"].as_str().unwrap();
     assert_eq!(slower["snapshot"], format!("{name}-2"));
 
-    // At the same time, each by two executions.
+    // Two deploys at the same time, each by two executions.
     let mut executions = Vec::new();
     for name in ["twin-a", "twin-b", "twin-a", "twin-b"] {
         executions.push(world.cloud.start(MACHINE, &deploy(name)).await);
@@ -448,7 +448,7 @@ async fn a_channel_topic_or_bucket_that_fails_hides_nothing() {
     world.cloud.fault(down("sns", "Publish")).await;
     world.orders(json!({"fail": 1})).await;
     let ended = world.run(&deploy("unheard")).await;
-    // Finish is tried again until the tries are used up.
+    // The step `finish` is retried until its tries are used up.
     assert_eq!((&ended["status"], &ended["error"]), (&json!("FAILED"), &json!("PageFailed")), "{ended}");
     for (kind, metric) in [("NotificationFailed", "NotificationFailures"), ("PageFailed", "PageFailures")] {
         let lost = world.cloud.log_lines(&format!("\"error_type\":\"{kind}\"")).await;
@@ -458,7 +458,7 @@ async fn a_channel_topic_or_bucket_that_fails_hides_nothing() {
     }
     world.cloud.admin(Method::DELETE, "faults", None).await;
     world.available().await;
-    // Without its note a deploy could get two.
+    // Without its note, a deploy could get two snapshots.
     let after = world.cloud.last_call().await;
     world.cloud.fault(down("s3", "*")).await;
     let error = world.cloud.invoke(deploy("unnoted")).await.unwrap_err();
@@ -479,7 +479,7 @@ fn pipeline(world: &World, attempt: &str) -> (bool, String, String) {
         step["env"].as_mapping().unwrap().keys().map(|name| name.as_str().unwrap()).collect();
     names.sort_unstable();
     assert_eq!(names, ["BY", "COMMIT", "DEPLOY", "POLL_SECONDS", "REASON", "STATE_MACHINE_ARN"]);
-    // The CLI's own script names its interpreter by a path, which may hold a space.
+    // The CLI's own script names its interpreter by a path, which may contain a space.
     let script = format!("aws() {{ python3 -m awscli \"$@\"; }}\n{}", step["run"].as_str().unwrap());
     let output = std::env::temp_dir().join(format!("snapshot-create-{}-{attempt}", std::process::id()));
     let mut shell = Command::new("bash");
@@ -524,7 +524,7 @@ async fn the_pipelines_step_gates_on_the_snapshot() {
     assert!(said.contains("::error::Sem snapshot: FAILED") && said.contains("SnapshotFailed"), "{said}");
 }
 
-/// The whole course by hand; each step `times` times. Gives the last answer.
+/// The whole course by hand; each step `times` times. Returns the last answer.
 async fn course(world: &World, deploy_name: &str, times: usize) -> Value {
     course_of(world, &deploy(deploy_name), times).await
 }
@@ -562,8 +562,8 @@ async fn every_step_twice_is_the_same_as_once() {
     assert_eq!((world.pages("twice-bad").await.len(), world.records().await.len()), (1, 2));
 }
 
-/// The changing calls, with their minimum number in a successful and in a failing course. The world is the same between any
-/// others, so a death there equals one of these.
+/// The changing calls, with their minimum number in a successful and in a failing course. Other calls do not change the
+/// world, so a death at one of them equals a death at one of these.
 const WRITES: [(&str, &str, [usize; 2]); 4] = [
     ("s3", "PutObject", [5, 6]),
     ("rds", "CreateDBSnapshot", [1, 1]),
@@ -619,7 +619,7 @@ fn of_member(deploy_name: &str) -> Value {
     event
 }
 
-/// The kind of tests/cases/11a-aurora-member.json.
+/// The case of tests/cases/11a-aurora-member.json.
 #[tokio::test]
 async fn of_a_clusters_member_the_clusters_snapshot_is_taken_once() {
     let world = World::fresh().await;
@@ -711,7 +711,7 @@ async fn every_crash_point_of_a_clusters_snapshot_recovers() {
 async fn an_answer_of_rds_that_takes_long_is_waited_for_and_one_that_is_lost_looked_into() {
     let world = World::fresh().await;
     let after = world.cloud.last_call().await;
-    // Longer than all other calls get.
+    // Slower than the time limit of all other calls.
     let slow = json!({"service": "rds", "action": "CreateDBSnapshot", "effect": "slow", "when": "after", "seconds": 11});
     world.cloud.fault(slow).await;
     let answer = world.cloud.invoke(deploy("slow")).await.unwrap();

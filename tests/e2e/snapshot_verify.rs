@@ -1,5 +1,6 @@
-//! `snapshot-verify` against the local cloud, on real snapshots of a real instance and real copies in another region: every
-//! kind of finding with page and message; copies and deletions, and snapshots that are never touched; the state after a crash.
+//! `snapshot-verify` against the local cloud, on real snapshots of a real instance and real copies in another region:
+//! every kind of finding with page and message; copies, deletions and snapshots that must stay; the state after a
+//! crash.
 //!
 //! A run sees every snapshot of the environment, so a test begins without any.
 
@@ -23,7 +24,7 @@ struct World {
     cloud: Cloud,
     /// A client of the copies' region.
     away: aws_sdk_rds::Client,
-    /// Earlier pages.
+    /// Number of pages before the test.
     pages: usize,
 }
 
@@ -65,7 +66,7 @@ impl World {
     /// Deletes every snapshot of both regions.
     async fn clear(&self) {
         self.instance_is_available().await;
-        // And, with the backups that other tests switch on, every automated one.
+        // Turning off the backups that other tests turned on deletes the automated snapshots.
         let off =
             self.cloud.rds.modify_db_instance().db_instance_identifier(INSTANCE).backup_retention_period(0);
         off.apply_immediately(true).send().await.unwrap();
@@ -116,7 +117,7 @@ impl World {
         self.cloud.admin(Method::POST, "rds/snapshot", Some(body)).await;
     }
 
-    /// Takes a snapshot and waits for its end, which makes it `days` old.
+    /// Takes a snapshot, waits for its end and makes it `days` old.
     async fn take(&self, name: &str, tags: &[(&str, &str)], days: i64) -> String {
         let tag = |(key, value): &(&str, &str)| Tag::builder().key(*key).value(*value).build();
         let taken = self.cloud.rds.create_db_snapshot().db_instance_identifier(INSTANCE);
@@ -190,7 +191,7 @@ fn copy_of(name: &str) -> String {
     format!("moveongs-dev-copy-{name}")
 }
 
-/// How often a text stands in the steps of all records.
+/// Number of steps in all records that contain a text.
 fn recorded(records: &[Value], text: &str) -> usize {
     let steps = records.iter().flat_map(|record| record["steps"].as_array().unwrap());
     steps.filter(|step| step.to_string().contains(text)).count()
@@ -373,7 +374,7 @@ async fn only_what_has_expired_is_deleted_and_never_the_last_good_one() {
     let world = World::fresh().await;
     let base = tags(EXPIRED);
     let last = world.take("moveongs-dev-last", &base, 100).await;
-    // Nothing else is left, but RDS's own.
+    // The only other snapshots are RDS's own.
     let report = world.sweep().await;
     assert_eq!(report["deleted"], json!([]), "{report}");
     world.status(&world.away, &copy_of(&last), &["available"]).await;
@@ -408,7 +409,7 @@ async fn only_what_has_expired_is_deleted_and_never_the_last_good_one() {
     }
     assert_eq!(recorded(&records, &format!("delete arn:aws:rds:us-east-1:000000000000:snapshot:{freed}")), 1);
 
-    // Copies go by the same rules: the one that is left for an older one stays.
+    // Copies follow the same rules: an older snapshot's last copy stays.
     let copy = copy_of(&last);
     let expired: Vec<_> = [
         ("Project", "moveongs"),
@@ -422,7 +423,7 @@ async fn only_what_has_expired_is_deleted_and_never_the_last_good_one() {
     world.facts_away(&copy, json!({"TagList": expired})).await;
     assert_eq!(world.sweep().await["deleted"], json!([]));
     assert_eq!(world.names(&world.away).await, [copy.as_str()]);
-    // The next day's copy; a test's day is over when its note is.
+    // The next day's copy: removing its note ends a day.
     world.cloud.wipe("runs/snapshot-verify/").await;
     world.sweep().await;
     world.status(&world.away, &copy_of(&keeper), &["available"]).await;
@@ -457,7 +458,7 @@ async fn a_deletion_that_is_refused_is_reported() {
 #[tokio::test]
 async fn a_copy_that_is_refused_fails_or_takes_too_long_pages() {
     let world = World::fresh().await;
-    // A copy needs something to copy.
+    // No snapshot can be copied.
     let plain = world.take("moveongs-dev-plain", &tags(KEPT), 3).await;
     world.facts(&plain, json!({"Encrypted": false})).await;
     let report = world.sweep().await;
@@ -496,7 +497,7 @@ async fn a_copy_that_is_refused_fails_or_takes_too_long_pages() {
     );
     assert_eq!(world.pages("CopyFailed").await.len(), 1);
     assert_eq!(world.cloud.messages("*CopyFailed*").await.len(), 1);
-    // As the page says: delete it, and invoke the function.
+    // Follow the page: delete it, and invoke the function.
     world.away.delete_db_snapshot().db_snapshot_identifier(&copy).send().await.unwrap();
     assert_eq!(world.sweep().await["result"], "succeeded");
     world.status(&world.away, &copy, &["available"]).await;
@@ -511,7 +512,7 @@ async fn an_event_that_comes_twice_or_late_is_harmless_and_one_that_never_comes_
     world.orders(json!({"fail": 1})).await;
     let before = world.cloud.last_call().await;
     let name = world.take("moveongs-dev-events", &tags(KEPT), 0).await;
-    // RDS has no event of a failure; that of its beginning came.
+    // RDS sends no event of a failure; that of the snapshot's start came.
     eventually("a run by RDS's event", async || {
         let calls = world.cloud.calls(before).await.0;
         calls.contains(&"rds:DescribeDBSnapshotAttributes".to_owned()).then_some(())
@@ -547,8 +548,8 @@ async fn a_channel_or_topic_that_fails_hides_nothing() {
     world.paged("SnapshotFailed").await;
 }
 
-/// The calls that change something, and how often they are made at least in a sweep that pages, copies and deletes, and the
-/// look that finds the copy's end.
+/// The changing calls, with their minimum number in a sweep that pages, copies and deletes, plus the check that finds
+/// the copy's end.
 const WRITES: [(&str, &str, usize); 5] = [
     ("s3", "PutObject", 8),
     ("rds", "CopyDBSnapshot", 1),
@@ -595,7 +596,7 @@ async fn every_crash_point_of_snapshot_verify_recovers() {
             assert_eq!(recorded(&records, &delete), 1, "{at}: {records:?}");
             assert_eq!(recorded(&records, "available, of arn:"), 1, "{at}: {records:?}");
             assert!(records.last().unwrap()["findings"].to_string().contains("SnapshotFailed"), "{at}");
-            // A copy may be ready before a repetition looks: then the day's record has it.
+            // A copy may be ready before a repeated check: then the day's record reports it.
             assert!((1..=2).contains(&records.len()), "{at}: {} records", records.len());
             let calls = world.cloud.calls(before).await.0;
             let asked = calls.iter().filter(|call| call.ends_with(":CopyDBSnapshot")).count();
@@ -667,7 +668,7 @@ async fn the_role_copies_and_deletes_no_snapshot_of_another_environment() {
 }
 
 impl World {
-    /// Lets the function look at another database than the stack's, as a deployment does.
+    /// Makes the function check another database than the stack's, as a deployment does.
     async fn of_database(&self, name: &str) {
         let function = self.cloud.function();
         let found = self.cloud.lambda.get_function_configuration().function_name(&function).send().await;
@@ -719,7 +720,7 @@ async fn cluster_names(client: &aws_sdk_rds::Client) -> Vec<String> {
     names
 }
 
-/// The kind of tests/cases/11a-aurora-member.json: the stack names a member, and the snapshots are its cluster's.
+/// The case of tests/cases/11a-aurora-member.json: the stack names a member, and the snapshots are its cluster's.
 #[tokio::test]
 async fn a_clusters_snapshots_are_verified_copied_and_deleted_as_an_instances_are() {
     let world = World::fresh().await;
@@ -727,7 +728,7 @@ async fn a_clusters_snapshots_are_verified_copied_and_deleted_as_an_instances_ar
     world.of_database(MEMBER).await;
     let old = world.take_of_cluster("moveongs-dev-c-old", &tags(EXPIRED), 90).await;
     let name = world.take_of_cluster("moveongs-dev-c-good", &tags(KEPT), 1).await;
-    // An instance's of the same name is another one, and keeps no cluster's.
+    // An instance's snapshot of the same name is another one, and protects no snapshot of a cluster.
     let same = world.take(&name, &tags(KEPT), 0).await;
 
     let report = world.sweep().await;
@@ -753,7 +754,7 @@ async fn a_clusters_snapshots_are_verified_copied_and_deleted_as_an_instances_ar
     }
     assert_eq!(cluster_names(&world.away).await, [copy.as_str()]);
 
-    // Every check, told with the cluster's commands.
+    // Every finding is reported with the cluster's commands.
     let finds = async |finding: &str, command: &str| {
         let report = world.run(cluster_event(&name)).await;
         assert!(report["findings"].to_string().contains(&format!("{finding} cluster/{name}")), "{report}");
