@@ -1,8 +1,8 @@
-//! `backup-audit` against the local cloud: every rule on real answers, unreadable facts, changes since the previous run,
-//! repairs with before and after, and the state after a crash, a second delivery or the time limit.
+//! `backup-audit` against the local cloud: every rule on real answers, unreadable facts, changes since the previous
+//! run, repairs with before and after, and the state after a crash, a second delivery or the time limit.
 //!
-//! The tests' stack allows every repair, so a run repairs all repairable findings: a rule that fails in one run passes in
-//! the next.
+//! The tests' stack allows every repair, so a run repairs all repairable findings: a rule that fails in one run passes
+//! in the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -1428,8 +1428,8 @@ async fn crash(when: &str, nth: usize) -> Value {
 /// Calls for reports, which change no audited resource.
 const SAYING: [&str; 3] = ["s3:PutObject", "slack:chat.postMessage", "sns:Publish"];
 
-/// The changing calls of a repair, in order: its note, the change, the message, the note of the record's place, the record,
-/// the end of its note.
+/// The changing calls of a repair, in order: its note, the change, the message, the note of the record's place, the
+/// record, the end of its note.
 const NOTED: usize = 0;
 const CHANGED: usize = 1;
 const REPORTED: usize = 2;

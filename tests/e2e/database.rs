@@ -1,5 +1,5 @@
-//! The database side of `rotate-database` against real servers of the local cloud's oldest and newest major: the error of
-//! each failure, and the state after a hand-over.
+//! The database side of `rotate-database` against real servers of the local cloud's oldest and newest major: the error
+//! of each failure, and the state after a hand-over.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -416,7 +416,8 @@ fn ask_in_clear(listener: &TcpListener, seen: ServerConfig) -> Vec<u8> {
     answer
 }
 
-/// Relays a login between a client and the server at `port`, with a TLS session to each; returns the client's mechanism.
+/// Relays a login between a client and the server at `port`, with a TLS session to each; returns the client's
+/// mechanism.
 fn relay(listener: &TcpListener, seen: ServerConfig, port: u16, trusted: ClientConfig) -> String {
     let (mut client, _) = listener.accept().unwrap();
     client.read_exact(&mut SSL_REQUEST.map(|_| 0)).unwrap();

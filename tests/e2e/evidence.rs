@@ -1,5 +1,5 @@
-//! The evidence, with IAM enforced: only the stack's deployer can hide, forge or restart a chain, and a damaged chain gets no
-//! record until the advised commands have repaired it.
+//! The evidence, with IAM enforced: only the stack's deployer can hide, forge or restart a chain, and a damaged chain
+//! gets no record until the advised commands have repaired it.
 
 use aws_sdk_s3::config::Credentials;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};

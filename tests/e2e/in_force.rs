@@ -1,5 +1,5 @@
-//! The credential in force and the advice after a failed step of `rotate-database`: a table of (step, failure, strategy), each
-//! cell against a real database, with the advice followed to its end.
+//! The credential in force and the advice after a failed step of `rotate-database`: a table of (step, failure,
+//! strategy), each cell against a real database, with the advice followed to its end.
 
 use reqwest::Method;
 use serde_json::{Value, json};

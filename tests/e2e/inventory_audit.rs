@@ -1,5 +1,5 @@
-//! `inventory-audit` against the local cloud: every kind of finding from real resources and realistic states, with page,
-//! message, table and record; unreadable facts; the state after a crash.
+//! `inventory-audit` against the local cloud: every kind of finding from real resources and realistic states, with
+//! page, message, table and record; unreadable facts; the state after a crash.
 //!
 //! Audits the stack's own inventory. A test begins with an empty chain and without findings.
 

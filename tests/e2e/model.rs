@@ -1,5 +1,5 @@
-//! The model of the rotation protocol against the code: the tests perform its traces, and after each event labels and logins
-//! must equal the model's.
+//! The model of the rotation protocol against the code: the tests perform its traces, and after each event labels and
+//! logins must equal the model's.
 //!
 //! One invocation at a time: only the model covers an invocation that pauses between fence and COMMIT while others act.
 

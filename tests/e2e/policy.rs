@@ -1,4 +1,5 @@
-//! The policy's document, with IAM enforced: permissions to write it, the version in force, and the effect of a broken one.
+//! The policy's document, with IAM enforced: permissions to write it, the version in force, and the effect of a broken
+//! one.
 
 use std::process::Command;
 

@@ -1,5 +1,5 @@
-//! `rotation-audit` against the local cloud: every kind of finding from a real state of a secret, with page, task, message
-//! and record; failures; the state after a crash.
+//! `rotation-audit` against the local cloud: every kind of finding from a real state of a secret, with page, task,
+//! message and record; failures; the state after a crash.
 //!
 //! The audit sees the whole account, and has one record a day: a test begins with an empty chain and an empty board.
 

@@ -1,5 +1,5 @@
-//! `snapshot-create` against the local cloud, on a real instance: requested by a pipeline's shell, by its state machine and
-//! directly; every refusal; the state after a crash or a second delivery.
+//! `snapshot-create` against the local cloud, on a real instance: requested by a pipeline's shell, by its state machine
+//! and directly; every refusal; the state after a crash or a second delivery.
 
 use std::path::Path;
 use std::process::Command;

@@ -32,8 +32,8 @@ const DATABASES: [&str; 4] =
 /// Prefix of PostgreSQL's password verifiers.
 const VERIFIER: &str = "SCRAM-SHA-256$";
 
-/// The functions, with the minimum number of evidence records. The audits have one per day; the tests of the follow-up and
-/// of external credentials hide the records of others.
+/// The functions, with the minimum number of evidence records. The audits have one per day; the tests of the follow-up
+/// and of external credentials hide the records of others.
 const FUNCTIONS: [(&str, usize); 9] = [
     ("backup-audit", 1),
     ("inventory-audit", 1),
@@ -129,7 +129,7 @@ impl Search {
         self.places.insert(of("the channel"), messages.join("\n"));
         self.count("messages", messages.len());
 
-        // What the functions answered.
+        // The functions' answers.
         let mut pages = cloud.secrets.list_secrets().into_paginator().send();
         while let Some(page) = pages.next().await {
             for secret in page.unwrap().secret_list() {
@@ -177,7 +177,7 @@ impl Search {
     }
 }
 
-/// Every message ever posted to the channel, also the versions before updates.
+/// Every message ever posted to the channel, including versions before updates.
 async fn channel(cloud: &Cloud) -> Vec<String> {
     let taken = cloud.admin(Method::GET, "slack/messages?all=1", None).await;
     taken["messages"].as_array().unwrap().iter().map(Value::to_string).collect()
@@ -270,7 +270,7 @@ fn forms(value: &str) -> Vec<String> {
     forms
 }
 
-/// `%2B` as `%2b`.
+/// Escapes in lower case: `%2b` for `%2B`.
 fn lower_escapes(text: &str) -> String {
     let mut pieces = text.split('%');
     let first = pieces.next().unwrap().to_owned();

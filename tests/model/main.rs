@@ -95,7 +95,7 @@ fn every_guard_is_needed() {
     needed(Guard::FenceCurrent, 1, 1, 2, ENDED);
     needed(Guard::NoteAtFinish, 1, 2, 1, OVERWRITTEN);
     needed(Guard::Proof, 1, 1, 0, CURRENT_OR_PENDING);
-    // With alternating users, every second version has the same user, so a failure may show one rotation later.
+    // With alternating users, every second version has the same user: a failure may show only one rotation later.
     needed(Guard::Compare, 2, 2, 1, CURRENT);
     needed(Guard::FenceCurrent, 2, 2, 1, CURRENT);
     needed(Guard::NoteAtFinish, 2, 3, 1, OVERWRITTEN);

@@ -17,11 +17,11 @@ pub(crate) const UNDONE: &str = "an old invocation does not undo a newer rotatio
 pub(crate) const FINISHES: &str = "every run can still finish";
 pub(crate) const NOT_CHOSEN: &str = "an adversary who may write the secret gets no login of its choice";
 pub(crate) const NOT_PROMOTED: &str = "no rotation makes a value of an adversary's choice AWSCURRENT";
-/// What no look before an act can exclude; that such a run can still finish is checked as of any other.
+/// No read before a call can exclude these two. Such a run must be able to finish, as any other.
 pub(crate) const LATE_COMMIT: &str = "a COMMIT comes after the person who ended its rotation";
 pub(crate) const LATE_PROMOTION: &str = "a promotion comes after the person who took it back";
 
-/// A forbidden event, or its excuse.
+/// Forbidden events, and their excuses.
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct Seen {
     overwritten: bool,
@@ -39,14 +39,14 @@ pub(crate) struct Seen {
 }
 
 impl State {
-    /// Marks invocations after their last read as late.
+    /// Marks as late the invocations that have made their last read.
     pub(crate) fn overtake(&mut self) {
         for invocation in &mut self.invocations {
             invocation.late |= matches!(invocation.next, Next::Commit | Next::Promote);
         }
     }
 
-    /// After a person's move of AWSCURRENT.
+    /// Judges a person's move of AWSCURRENT.
     ///
     /// A person who reverts a promotion in two moves leaves no trace, and does not count.
     pub(crate) fn judge_edit(&mut self) {
@@ -58,7 +58,7 @@ impl State {
         }
     }
 
-    /// After an invocation's call.
+    /// Judges an invocation's call.
     pub(crate) fn judge(&mut self, before: &State, me: &Invocation) {
         let token = me.token;
         let ended = |after: &State, id| before.takes(id) && !after.takes(id);
@@ -128,13 +128,13 @@ pub(crate) fn properties(protocol: &Protocol) -> Vec<Property<Protocol>> {
 /// the rotation, and to move AWSCURRENT to another user's version if no stored credential of its own user logs in.
 fn finishes(protocol: &Protocol, state: &State) -> bool {
     if !state.invocations.is_empty() {
-        // They come to their ends by actions whose outcomes are checked too.
+        // Their ends are actions with checked outcomes.
         return true;
     }
     let run = |state: State, action| protocol.next_state(&state, action).unwrap_or(state);
     let mut state = state.clone();
     for _ in 0..2 {
-        // The rest of an attempt and two whole ones.
+        // The rest of an attempt, and two whole ones.
         for _ in 0..40 {
             if state.rotation.is_some() {
                 let action = state.invocations.first().map_or(Action::Call, |only| Action::Advance(*only));

@@ -1,12 +1,12 @@
-//! The protocol of a rotation as the function performs it: each step's reads, and each changing or waiting call, one at a
-//! time. `world.rs` has the other actors, `properties.rs` the properties that must hold.
+//! The protocol of a rotation as the function performs it: each step's reads, and each changing or waiting call, one at
+//! a time. `world.rs` has the other actors, `properties.rs` the properties that must hold.
 //!
 //! Simplified: a step's reads count as one, at its beginning, because a value read by id and label cannot be older than
 //! the label. Left out: the secret's fields besides user and password; the limit of five unlabelled versions to try.
 
 use super::world::{Invocation, Login, State, Version};
 
-/// A version, by the order in which they were made.
+/// A version's number, in the order of creation.
 pub(crate) type Id = usize;
 
 /// A step of a rotation.
@@ -49,7 +49,7 @@ pub(crate) enum Guard {
     Seal,
     /// The service refuses PutSecretValue with the RotationToken of a rotation that is over.
     RotationToken,
-    /// No step runs for a token with AWSPREVIOUS: it was current, and a person has reverted that.
+    /// No step runs for a token with AWSPREVIOUS: a person has taken AWSCURRENT back from it.
     TakenBack,
     /// Pending and current belong to the same user, or to the two alternating users.
     Compare,

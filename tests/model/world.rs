@@ -23,7 +23,7 @@ pub(crate) struct Version {
     pub(crate) sealed: bool,
     /// setSecret's note: the version that was current before it first changed the database.
     pub(crate) note: Option<Id>,
-    /// Whether a person has moved AWSCURRENT from where the note says, or back to there from this version.
+    /// Whether a person has moved AWSCURRENT away from the note's version, or back to it from this version.
     pub(crate) overruled: bool,
 }
 
@@ -79,7 +79,8 @@ pub(crate) enum Action {
 /// Actions of an adversary who may call PutSecretValue and UpdateSecretVersionStage.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Forgery {
-    /// Puts a login of its choice into AWSPENDING: into the rotation's version while that is empty, else into one of its own.
+    /// Puts a login of its choice into AWSPENDING: into the rotation's version while that is empty, otherwise into a
+    /// version of its own.
     Pending(usize),
     /// Puts a login of its choice into AWSCURRENT.
     Current(usize),
@@ -114,8 +115,8 @@ impl State {
         self.login(id).is_some_and(|login| self.database[login.user] == Some(login.password))
     }
 
-    /// Whether createSecret made a version's value; a password of its own is named after the version, also one that a
-    /// missing guard let it make anew.
+    /// Whether createSecret made a version's value. Such a password is named after the version, even if a missing guard let
+    /// createSecret make it again.
     pub(crate) fn is_ours(&self, id: Id) -> bool {
         self.versions[id].sealed && self.login(id).is_some_and(|login| login.password % 100 == id)
     }

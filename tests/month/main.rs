@@ -1,10 +1,10 @@
-//! Thirty days of one environment with forty secrets, with schedules, rotations, events and people's actions. At the end,
-//! ledger, tasks and pages must be exactly those of [`TABLE`].
+//! Thirty days of one environment with forty secrets, with schedules, rotations, events and people's actions. At the
+//! end, ledger, tasks and pages must be exactly those of [`TABLE`].
 //!
-//! Everything is as in AWS: binaries, template, state machine, roles. Only the clock is simulated: a library preloaded into
-//! the local cloud and its child processes (`tests/cloud/clock.c`) adds seconds to the real time. Rejected: the functions'
-//! crates inside this process, with a clock injected by a cargo feature. That needs a second state machine and bypasses
-//! IAM and the schedules, to save sixty lines of C.
+//! Everything is as in AWS: binaries, template, state machine, roles. Only the clock is simulated: a library preloaded
+//! into the local cloud and its child processes (`tests/cloud/clock.c`) adds seconds to the real time. Rejected: the
+//! functions' crates inside this process, with a clock injected by a cargo feature. That needs a second state machine
+//! and bypasses IAM and the schedules, to save sixty lines of C.
 //!
 //! The cloud's clock begins on 13 March 2030, when the stack is deployed. Until June, secrets are made on their days.
 #![expect(
@@ -25,22 +25,25 @@ mod world;
 use table::Line;
 use world::World;
 
-/// One line a secret. Days are days of June 2030 in São Paulo; other dates are month-day.
+/// One line per secret. Days are days of June 2030 in São Paulo; other dates are month-day.
 ///
 /// * `made`: the day of the first version, at noon; in June at three in the afternoon.
-/// * `age`: the policy's greatest age in days; `-`: the policy does not know the secret.
-/// * `rotation`: days between the service's rotations, or its cron(); `stack`: what the template says; `off`: cancelled before June.
-/// * `happens`: what people do, at three in the afternoon. `put` stores a value, `rotate` asks for a rotation, `back` moves AWSCURRENT
-///   back, `cancel` switches rotation off. `break` gives it a tag that rotate-random refuses, `mend` takes that away: the service tries
-///   a rotation that failed again every evening. `refuse`: the next three tasks fail to start. `missed`: the event is not delivered;
-///   `twice`: a second time; `late`: the next day. `untold`: CloudTrail tells nothing.
+/// * `age`: the policy's greatest age in days; `-`: the policy does not name the secret.
+/// * `rotation`: days between the service's rotations, or its cron(); `stack`: the template's; `off`: cancelled before
+///   June.
+/// * `happens`: people's actions, at three in the afternoon. `put` stores a value, `rotate` asks for a rotation, `back`
+///   moves AWSCURRENT back, `cancel` switches rotation off. `break` sets a tag that rotate-random refuses, `mend`
+///   removes it: the service retries a failed rotation every evening. `refuse`: the next three tasks fail to start.
+///   `missed`: the event is not delivered; `twice`: it is delivered a second time; `late`: on the next day. `untold`:
+///   CloudTrail sends no event.
 /// * `ledger`: day of the follow-up, versions from and to, reason, outcome, kind of failure, next due day.
-/// * `tasks`: the version that is to be replaced, the day its issue was opened, the day it was closed.
+/// * `tasks`: the version to be replaced, the day its issue was opened, the day it was closed.
 /// * `pages`: their kind, and the days; `3x2` would be two on the third.
 ///
-/// A window opens at nine in the evening, which is midnight in UTC: a secret that may be 30 days old is rotated on the evening of its
-/// thirtieth day. The audit's hour is three hours short of a day since noon. So a secret that people rotate has its task from
-/// 13 days before it is due, and is overdue from the day after; where its version was made at three, it is the same.
+/// A window opens at nine in the evening, which is midnight in UTC: a secret that may be 30 days old is rotated on the
+/// evening of its thirtieth day. The audit runs three hours short of a day after noon. So a secret that people rotate
+/// has its task from 13 days before it is due, and is overdue from the day after. The same holds for a version made at
+/// three.
 const TABLE: &str = "
 secret                              | made  | age | rotation             | happens              | ledger | tasks | pages
 /moveongs/dev/jwt                   | 03-13 | 90  | stack                | 10 refuse; 14 rotate | 10 v1>v2 scheduled rolled back RolloutFailed due -; 14 v1>v3 manual proved due 09-12 | v1 1-15 | RolloutFailed 10; Overdue 13-14
@@ -85,10 +88,10 @@ newborn                             | 06-10 | 20  | -                    | -    
 /moveongs/dev/test/90               | 03-31 | 90  | 90                   | -                    | 28 v1>v2 scheduled unproved due 09-26 | v1 16-29 | -
 ";
 
-/// The evenings on which no rotation's event is delivered: the next morning's sweep finds those rotations.
+/// The evenings on which no rotation's event is delivered. The next morning's sweep finds those rotations.
 const LOST_EVENINGS: [i8; 2] = [4, 20];
 
-/// The days on which the audit is started twice, as the schedule may: the second one pages, opens and closes nothing.
+/// The days on which the audit is started twice, as the schedule may: the second run pages, opens and closes nothing.
 const AUDITED_TWICE: [i8; 2] = [12, 14];
 
 #[tokio::test]

@@ -34,7 +34,7 @@ impl World {
         self.deliver(TRAIL, true).await;
     }
 
-    /// Returns the version that has become current, if any.
+    /// Performs the change; returns the version that it has made current, if any.
     async fn change(&self, name: &str, verb: &str) -> Option<String> {
         let (secrets, arn) = (&self.cloud.secrets, &self.arns[name]);
         match verb {

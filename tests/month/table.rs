@@ -9,13 +9,12 @@ use shared::runtime::time::SAO_PAULO;
 /// One secret.
 #[derive(Clone, Debug)]
 pub(crate) struct Line {
-    /// Name.
     pub(crate) name: String,
     /// Day of its first version.
     pub(crate) made: Date,
     /// The policy's greatest age, in days.
     pub(crate) age: Option<u16>,
-    /// How the service rotates it.
+    /// Its rotation by the service.
     pub(crate) rotation: Rotation,
     /// People's actions, with the day of June.
     pub(crate) acts: Vec<(i8, Act)>,
@@ -23,12 +22,12 @@ pub(crate) struct Line {
     pub(crate) expected: [String; 3],
 }
 
-/// How the service rotates a secret.
+/// A secret's rotation by the service.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Rotation {
-    /// Not at all.
+    /// No rotation.
     None,
-    /// As the stack has it, which makes the secret too.
+    /// The rotation of the stack, which also makes the secret.
     Stack,
     /// At an interval in days.
     Days { days: i64, is_off: bool },
@@ -42,9 +41,9 @@ pub(crate) struct Act {
     pub(crate) verb: String,
     /// The event is not delivered.
     pub(crate) is_missed: bool,
-    /// It is delivered a second time.
+    /// The event is delivered a second time.
     pub(crate) is_twice: bool,
-    /// It is delivered on the next day.
+    /// The event is delivered on the next day.
     pub(crate) is_late: bool,
     /// CloudTrail sends no event.
     pub(crate) is_untold: bool,
@@ -99,7 +98,7 @@ fn act(text: &str) -> (i8, Act) {
     (day, act)
 }
 
-/// The day of June of an instant, by the team's clock; 0 is the last of May.
+/// The day of June of an instant, by the team's clock; 0 is 31 May.
 pub(crate) fn day_of_june(at: Timestamp) -> i32 {
     let day = at.to_zoned_datetime(SAO_PAULO).date();
     day.since(date(2030, 5, 31)).unwrap().get_days()
@@ -110,7 +109,7 @@ pub(crate) fn cell(parts: &[String]) -> String {
     if parts.is_empty() { "-".to_owned() } else { parts.join("; ") }
 }
 
-/// Days as the table has them: `1-5`, `7`, `9x2`; the key is the day, the value how often.
+/// Days in the table's notation: `1-5`, `7`, `9x2`. The key is the day, the value the number of times.
 pub(crate) fn days(counts: &BTreeMap<i32, usize>) -> String {
     let mut runs: Vec<(i32, i32, usize)> = Vec::new();
     for (&day, &count) in counts {

@@ -18,19 +18,20 @@ const MACHINE: &str = "arn:aws:states:us-east-1:000000000000:stateMachine:moveon
 const FUNCTION: &str = "arn:aws:lambda:us-east-1:000000000000:function:moveongs-dev-rotate-random";
 const ROOT: &str = "arn:aws:iam::000000000000:root";
 const QUEUE: &str = "month-pages";
-/// The hours at which rotation windows open, which is at six, for the one with a cron(), and at midnight in UTC; and people's.
+/// Hours in São Paulo: of the rotation windows, which open at six in UTC (the one with a cron()) and at midnight in
+/// UTC, and of people's actions.
 const MORNING: (i8, i8) = (3, 0);
 const PEOPLE: (i8, i8) = (15, 0);
 const EVENING: (i8, i8) = (21, 0);
 
-/// The rules that hand events on, by what their patterns have.
+/// Patterns of the rules that deliver events, by a text in them.
 pub(crate) const LABELS: &str = "Secret Label Updated";
 pub(crate) const TRAIL: &str = "via CloudTrail";
 
 pub(crate) struct World {
     pub(crate) cloud: Cloud,
     http: reqwest::Client,
-    /// When audit and sweep start, as the deployed schedules say.
+    /// Hour and minute of the audit, and of the sweep, in the deployed schedules.
     audit: (i8, i8),
     sweep: (i8, i8),
     pub(crate) arns: BTreeMap<String, String>,
@@ -41,7 +42,7 @@ pub(crate) struct World {
     /// Events to deliver tomorrow.
     pub(crate) late: Vec<Value>,
     issues: BTreeMap<u64, Issue>,
-    /// By SNS's id and the secret.
+    /// By SNS's message id and the secret.
     pages: BTreeMap<String, Page>,
 }
 
@@ -69,7 +70,7 @@ fn june(day: i8) -> Date {
 }
 
 impl World {
-    /// The stack with the table's policy, and on the last of May the secrets with their ages.
+    /// Prepares the stack with the table's policy, and on 31 May the secrets with their ages.
     pub(crate) async fn begin(lines: &[Line]) -> Self {
         let cloud = Cloud::connect("rotation-audit").await;
         cloud.calm().await;
@@ -93,7 +94,7 @@ impl World {
         let (audit_state, audit) = world.schedule("rotation-audit", &off).await;
         let (sweep_state, sweep) = world.schedule("rotation-followup-sweep", &off).await;
         (world.audit, world.sweep) = (audit, sweep);
-        // The table is about secrets' ages; no one maintains the month's backups or inventory.
+        // The table is about the ages of secrets; the backups and the inventory of the month are not maintained.
         for procedure in ["backup-audit", "inventory-audit", "inventory-audit-policy", "snapshot-verify"] {
             world.switch(procedure, &off).await;
         }
@@ -146,7 +147,7 @@ impl World {
         (deployed, (hour.parse().unwrap(), minute.parse().unwrap()))
     }
 
-    /// Switches a schedule; returns its previous state and its expression.
+    /// Sets the state of a schedule; returns its previous state and its expression.
     async fn switch(&self, name: &str, state: &Value) -> (Value, String) {
         let url = format!("{}/schedules/moveongs-dev-{name}", self.cloud.facts["endpoint"].as_str().unwrap());
         let scope = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/scheduler/aws4_request, SignedHeaders=host, Signature=0";
@@ -169,7 +170,8 @@ impl World {
         Timestamp::from_second(clock["now"].as_f64().unwrap() as i64).unwrap()
     }
 
-    /// Moves the clock, to the second after, unless it is there; gives the names of the secrets that the service begins to rotate.
+    /// Moves the clock to the second after `to`, unless it is later; returns the names of the secrets that the service
+    /// begins to rotate.
     async fn advance(&self, to: Timestamp) -> Vec<String> {
         let left = (to.duration_since(self.now().await).as_secs() + 1).max(0);
         let moved = self.cloud.admin(Method::POST, "clock", Some(json!({"advance_seconds": left}))).await;
@@ -207,7 +209,7 @@ impl World {
         .await
     }
 
-    /// Whether a rule hands its events on.
+    /// Turns on or off the delivery of a rule's events.
     pub(crate) async fn deliver(&self, pattern: &str, is_on: bool) {
         let rules = self.cloud.json_call("events", "AWSEvents.ListRules", json!({})).await;
         let has = |rule: &&Value| rule["EventPattern"].as_str().is_some_and(|each| each.contains(pattern));
@@ -216,7 +218,7 @@ impl World {
         self.cloud.json_call("events", operation, json!({"Name": rule["Name"]})).await;
     }
 
-    /// A day of June.
+    /// Runs a day of June.
     pub(crate) async fn live(&mut self, day: i8, lines: &[Line]) {
         let mut hours = [MORNING, self.sweep, self.audit, PEOPLE, EVENING];
         hours.sort_unstable();
@@ -259,7 +261,7 @@ impl World {
         assert_eq!(self.advance(at).await, Vec::<String>::new(), "{at}");
     }
 
-    /// Waits for the execution that the schedule has started, which runs alone.
+    /// Waits for the execution that the schedule started, which runs alone.
     async fn started(&self, since: Timestamp) {
         eventually("the sweep", async || {
             self.executions("SUCCEEDED").await.into_iter().find(|execution| {
@@ -292,7 +294,7 @@ impl World {
         .await;
     }
 
-    /// Waits for the day's audit, and looks at the board.
+    /// Waits for the day's audit, and notes the changes of the board.
     async fn audited(&mut self, day: i8) {
         let date = june(day).to_string();
         eventually(&format!("the audit of {date}"), async || self.cloud.record_of(&date).await).await;
@@ -384,7 +386,7 @@ impl World {
         .await;
     }
 
-    /// Waits until the ledger knows the person who made a version current.
+    /// Waits until the ledger names the person who made a version current.
     pub(crate) async fn attributed(&self, name: &str, version: &str) {
         let journal = format!("runs/rotation-followup/{}.json", sha256(b"book"));
         let key = format!("{} {version}", self.arns[name]);
@@ -401,7 +403,7 @@ impl World {
     async fn look_at_versions(&mut self) {
         for (name, arn) in &self.arns {
             let listed = self.cloud.secrets.list_secret_version_ids().secret_id(arn).include_deprecated(true);
-            // A secret that was deleted has the versions that it had.
+            // A deleted secret keeps the versions that it had.
             let Ok(listed) = listed.send().await else { continue };
             let mut listed = listed.versions.unwrap();
             listed.sort_by_key(|version| version.created_date.map(|at| at.secs()));
@@ -414,7 +416,7 @@ impl World {
 
     async fn look_at_pages(&mut self) {
         for page in self.cloud.queued(QUEUE).await {
-            // Alarms go to the same topic; they are CloudWatch's.
+            // Alarms of CloudWatch go to the same topic.
             if page["Message"].as_str().unwrap().contains("\"AlarmName\"") {
                 continue;
             }
@@ -423,7 +425,7 @@ impl World {
             // `[dev] Overdue: legacy`
             let kind =
                 page["Subject"].as_str().unwrap().trim_start_matches("[dev] ").split(':').next().unwrap();
-            // One page is of all the secrets that it names.
+            // One page is about all the secrets that it names.
             for secret in secret.split(", ") {
                 let page_of =
                     Page { secret: secret.to_owned(), kind: kind.to_owned(), day: table::day_of_june(at) };
@@ -432,7 +434,7 @@ impl World {
         }
     }
 
-    /// Ledger, tasks and pages of each secret in the table's notation; fails on any of other secrets.
+    /// Ledger, tasks and pages of each secret in the table's notation; fails on any of another secret.
     pub(crate) async fn end(mut self, lines: &[Line]) -> Vec<[String; 3]> {
         self.look_at_pages().await;
         let rows = self.rows().await;
@@ -450,7 +452,7 @@ impl World {
         lines.iter().map(|line| [self.ledger(&rows, line), self.tasks(line), self.pages(line)]).collect()
     }
 
-    /// `v1` for a secret's first version.
+    /// A version's number in its secret: `v1` for the first.
     fn version(&self, secret: &str, id: &str) -> String {
         let place = self.versions.get(secret).and_then(|ids| ids.iter().position(|each| each == id));
         place.map_or_else(|| format!("v? ({id})"), |place| format!("v{}", place + 1))
@@ -458,7 +460,7 @@ impl World {
 
     fn ledger(&self, rows: &[Value], line: &Line) -> String {
         let text = |row: &Value, field: &str| row[field].as_str().unwrap_or("none").to_owned();
-        // The newest comes first in the list.
+        // The list begins with the newest row.
         let of_secret = rows.iter().rev().filter(|row| row["secret"] == line.name.as_str());
         let rows: Vec<_> = of_secret
             .map(|row| {

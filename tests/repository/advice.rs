@@ -1,5 +1,5 @@
-//! `tests/e2e/advised.txt` names each kind of failure of the rotation functions, and existing tests. This check only verifies
-//! that the test names the kind; a reviewer must verify that it runs the commands.
+//! `tests/e2e/advised.txt` names each kind of failure of the rotation functions, and existing tests. This check only
+//! verifies that the test names the kind; a reviewer must verify that the test runs the commands.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -48,7 +48,7 @@ fn every_kind_of_failure_of_a_rotation_says_which_test_runs_its_commands() {
         let text = fs::read_to_string(root().join(format!("tests/e2e/{module}.rs"))).unwrap();
         let body = text.split(&format!("\nasync fn {test}(")).nth(1);
         let body = body.unwrap_or_else(|| panic!("{how} is no test")).split("\n}\n").next().unwrap();
-        // A test of a table has its kinds there.
+        // A test with a table has its kinds there.
         let table = text.split("\nfn table(").nth(1).filter(|_| body.contains("table()"));
         let table = table.and_then(|table| table.split("\n}\n").next()).unwrap_or_default();
         assert!(body.contains(kind) || table.contains(kind), "{how} does not name {kind}");

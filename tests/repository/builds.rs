@@ -48,7 +48,7 @@ fn one_build_of_the_sdk_is_enough_for_all_functions() {
 fn a_build_leaves_out_what_takes_most_of_a_first_connection() {
     // Cargo passes it to rustc and to build scripts; a variable of the caller takes precedence.
     assert_eq!(option_env!("AWS_LC_SYS_NO_JITTER_ENTROPY"), Some("1"), "see docs/decisions/entropy.md");
-    // Cargo searches for its settings upwards from the folder in which SAM builds a function: no others may come first.
+    // Cargo searches for its settings upwards from the folder in which SAM builds a function. No others may come first.
     for function in folders("functions") {
         let folder = root().join("functions").join(&function);
         assert!(!folder.join(".cargo").exists(), "{function} has settings of its own");

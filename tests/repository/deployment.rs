@@ -10,7 +10,7 @@ fn page() -> String {
     fs::read_to_string(root().join("docs/implantacao.md")).unwrap()
 }
 
-/// The service behind the first word of an IAM action, as its VPC endpoint is called.
+/// The service of an IAM action, by the name of its VPC endpoint.
 fn service(action: &str) -> &str {
     match action.split(':').next().unwrap() {
         "cloudformation" => "cloudcontrolapi",
@@ -100,7 +100,7 @@ fn the_page_says_what_each_parameter_is_for() {
     let template = template();
     let parameters = get(&template, &["Parameters"]).as_mapping().unwrap();
     let names: BTreeSet<&str> = parameters.keys().map(text).collect();
-    // Addresses that only a local cloud sets.
+    // Only a local cloud sets these addresses.
     let of_tests = BTreeSet::from(["SlackApiUrl", "TwilioApiUrl", "TwilioAccountsUrl"]);
     let missing: Vec<_> = names.difference(&explained).filter(|name| !of_tests.contains(**name)).collect();
     assert!(missing.is_empty(), "docs/implantacao.md does not explain {missing:?}");

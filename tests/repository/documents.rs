@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::template::{get, template, text};
 use crate::{folders, root};
 
-/// Lines that `ARCHITECTURE.md` may have; decisions, figures and instructions have pages of their own.
+/// Maximum lines of `ARCHITECTURE.md`; decisions, figures and instructions have their own pages.
 const LONGEST_ARCHITECTURE: usize = 150;
 
 fn read(path: &str) -> String {
@@ -190,7 +190,7 @@ fn the_page_of_those_on_call_names_every_alarm_and_every_procedure() {
         }
         let name = text(get(resource, &["Properties", "AlarmName"]));
         let name = name.strip_prefix("${Project}-${Environment}-").unwrap_or(name);
-        // An alarm of no function is named in full.
+        // An alarm that belongs to no function is named in full.
         let end =
             functions.iter().find_map(|function| name.strip_prefix(&format!("{function}-"))).unwrap_or(name);
         assert!(page.contains(&format!("`{end}`")), "docs/plantao.md does not name {end}");

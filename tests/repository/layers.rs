@@ -57,7 +57,8 @@ fn versions_stand_in_the_root_manifest_only() {
     }
 }
 
-/// Allowed places that print `Debug`: a step's outcome, which is a bare name, and values that `tracing` passes that way.
+/// Allowed places that print `Debug`: a step's outcome, which is a bare name, and values that `tracing` passes that
+/// way.
 const DEBUG: [&str; 3] = [": {outcome:?}\"", "format!(\"{outcome:?}\")", "format!(\"{value:?}\")"];
 
 #[test]

@@ -1,4 +1,4 @@
-//! Promises across folders: template and code say the same, layers stay apart, samples parse.
+//! Promises across folders: template and code agree, layers stay apart, samples parse.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod advice;

@@ -43,7 +43,7 @@ fn every_function_has_samples_and_every_sample_parses() {
                     .unwrap_or_else(|error| panic!("{}: {error}", path.display())),
                 "snapshot-verify" => snapshot_verify::check(event)
                     .unwrap_or_else(|error| panic!("{}: {error}", path.display())),
-                // They ignore the event.
+                // These functions ignore the event.
                 "inventory-audit" | "rotation-audit" => {}
                 other => panic!("say here how the samples of {other} are parsed"),
             }

@@ -10,8 +10,8 @@ use crate::{folders, quoted_after, root, sources};
 /// Actions that Lambda itself needs in a role, or that a service performs on behalf of the function.
 const PLATFORM: [&str; 2] = ["logs:CreateLogStream", "logs:PutLogEvents"];
 
-/// Permissions that Cloud Control requires to list alarms, metric filters and VPC endpoints, and to read plans, selections
-/// and vaults of AWS Backup. `tests/cloud/tests/test_template.py` compares them with the types' schemas.
+/// Permissions that Cloud Control requires to list alarms, metric filters and VPC endpoints, and to read plans,
+/// selections and vaults of AWS Backup. `tests/cloud/tests/test_template.py` compares them with the types' schemas.
 const CONTROLLED: [&str; 17] = [
     "backup:DescribeBackupVault",
     "backup:GetBackupPlan",
@@ -32,8 +32,8 @@ const CONTROLLED: [&str; 17] = [
     "vpc-lattice:DescribeServiceNetworkVpcEndpointAssociation",
 ];
 
-/// Permissions that Cloud Control requires to read a file system or a workspace: those of the read handlers in the schemas
-/// of AWS::EFS::FileSystem, AWS::Grafana::Workspace and AWS::APS::Workspace.
+/// Permissions that Cloud Control requires to read a file system or a workspace: those of the read handlers in the
+/// schemas of AWS::EFS::FileSystem, AWS::Grafana::Workspace and AWS::APS::Workspace.
 const LOOKED_AT: [&str; 15] = [
     "aps:DescribeAlertManagerDefinition",
     "aps:DescribeLoggingConfiguration",
@@ -199,8 +199,8 @@ pub(crate) fn used(folder: &str) -> BTreeSet<String> {
     for (path, code) in sources(&format!("functions/{folder}/src")).into_iter().chain(shared_of(folder)) {
         let named: Vec<_> =
             ["during(", "during_secret("].iter().flat_map(|call| quoted_after(&code, call)).collect();
-        // Slack's calls are no AWS calls, nor are GitHub's, which are executed and not sent; and a paginator sends without
-        // an await of its own.
+        // Calls of Slack are no AWS calls, nor are those of GitHub, which are executed and not sent; a paginator sends without
+        // its own await.
         let sent = code.matches(".send()").count().saturating_sub(code.matches("bearer_auth").count().min(1));
         assert_eq!(sent, named.len(), "{path}: each AWS call names its IAM action with CallError::during");
         actions.extend(named);
@@ -208,7 +208,7 @@ pub(crate) fn used(folder: &str) -> BTreeSet<String> {
     actions
 }
 
-/// The statements of a role's policies, those behind a condition included.
+/// The statements of a role's policies, including those behind a condition.
 fn statements(role: &Value) -> Vec<&Value> {
     let mut found = Vec::new();
     walk(get(role, &["Properties", "Policies"]), &mut |value| {
@@ -230,7 +230,7 @@ fn list(value: &Value) -> Vec<&Value> {
 /// The value behind a condition whose other branch is empty.
 fn chosen(value: &Value) -> Option<&Value> {
     match plain(value) {
-        // `!Sub` with variables of its own.
+        // `!Sub` with its own variables.
         Value::Sequence(choice) if choice.get(1).is_some_and(Value::is_mapping) => choice.first(),
         Value::Sequence(choice) => {
             assert_eq!(choice.get(2).map(text), Some("AWS::NoValue"), "a condition with two sides");
@@ -240,7 +240,7 @@ fn chosen(value: &Value) -> Option<&Value> {
     }
 }
 
-/// Whether a resource of a statement is one of those that a function's role may name.
+/// Whether a resource of a statement is one that a function's role may name.
 fn names_what_is_the_functions_own(resource: &str, folder: &str) -> bool {
     let log_group = format!("{}Logs.Arn", pascal(folder));
     let parameters = [
@@ -272,7 +272,7 @@ fn is_rds(resource: &str, name: &str) -> bool {
     resource == format!("arn:${{AWS::Partition}}:rds:${{AWS::Region}}:${{AWS::AccountId}}:{name}")
 }
 
-/// Reading of a bucket's settings and of the names in it.
+/// Actions that read a bucket's settings and the names in it.
 const LOOKS_AT_BUCKETS: [&str; 11] = [
     "s3:GetBucketAcl",
     "s3:GetBucketLogging",
@@ -319,7 +319,7 @@ fn is_own_cluster(resource: &str) -> bool {
     .any(|name| is_rds(resource, name))
 }
 
-/// Returns true for snapshots of a name, of instances and of clusters.
+/// Whether a resource stands for the snapshots of a name, of instances or of clusters.
 fn is_snapshots(resource: &str, is_of: impl Fn(&str, &str) -> bool, name: &str) -> bool {
     ["snapshot", "cluster-snapshot"].iter().any(|kind| is_of(resource, &format!("{kind}:{name}")))
 }
@@ -342,7 +342,8 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             | "snapshot-verify",
             ["sns:Publish"],
         ) => resource == "PagingTopic",
-        // Names of the environment's snapshots, also in the copies' region. A list is evaluated on all; people's have any name.
+        // Names of the environment's snapshots, also in the copies' region. IAM evaluates a list on all; a person's snapshot
+        // may have any name.
         ("snapshot-verify", ["rds:DescribeDBSnapshotAttributes", "rds:DescribeDBSnapshots"]) => {
             is_rds(resource, "snapshot:*") || is_copies(resource, "snapshot:*")
         }
@@ -378,7 +379,7 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             "inventory-audit",
             ["s3:GetBucketTagging", "s3:GetBucketVersioning", "s3:GetLifecycleConfiguration"],
         ) => resource == "arn:${AWS::Partition}:s3:::*",
-        // Cloud Control's actions have no resource; the service's own have.
+        // Cloud Control's actions have no resource; those of the service have one.
         ("inventory-audit", ["cloudformation:GetResource"]) => resource == "*",
         ("inventory-audit", [action, ..]) if LOOKED_AT.contains(action) => {
             ["aps", "elasticfilesystem", "grafana"].iter().any(|service| {
@@ -408,13 +409,13 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             resource == "arn:${AWS::Partition}:s3:::${TerraformStateBucketName}"
         }
         ("inventory-audit", ["kms:Decrypt"]) => resource == "TerraformStateKmsKeyArn",
-        // The table is its own, and so are the records of the policy's changes.
+        // The table is the function's own, as are the records of the policy's changes.
         ("inventory-audit", ["s3:GetObject", "s3:PutObject"]) => {
             ["inventory", "evidence/policy", "runs/policy"]
                 .iter()
                 .any(|folder| resource == format!("${{EvidenceBucket.Arn}}/{folder}/*"))
         }
-        // Snapshots of the environment's names and instances; a list of them is evaluated on all.
+        // Snapshots with the environment's names, and instances. IAM evaluates a list of them on all.
         ("snapshot-create", ["rds:CreateDBSnapshot"]) => {
             is_rds(resource, "snapshot:${Project}-${Environment}-*") || is_own_instance(resource)
         }
@@ -451,7 +452,7 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
         ("rotation-followup", ["s3:GetObject"]) => ["rotate-database", "rotate-external", "rotate-random"]
             .iter()
             .any(|procedure| resource == format!("${{EvidenceBucket.Arn}}/evidence/{procedure}/*")),
-        // The versions that the follow-up has brought into use.
+        // The ledger lists the versions that the follow-up has brought into use.
         ("rotate-database" | "rotate-external" | "rotation-audit", ["s3:GetObject"]) => {
             resource == "${EvidenceBucket.Arn}/ledger/rotation.json"
         }
@@ -466,7 +467,7 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
                 "iam:UpdateAccessKey",
             ],
         ) => resource == "arn:${AWS::Partition}:iam::${AWS::AccountId}:user/${SesUserName}",
-        // Names and tags select the audited databases; a list is evaluated on all.
+        // Names and tags select the audited databases; IAM evaluates a list on all.
         (
             "backup-audit",
             ["rds:DescribeDBInstances", "rds:DescribeDBSnapshotAttributes", "rds:DescribeDBSnapshots"],
@@ -542,7 +543,7 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
             ["dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable", "dynamodb:ListTagsOfResource"]
             | ["dynamodb:UpdateContinuousBackups", "dynamodb:UpdateTable"],
         ) => resource.ends_with(":table/${TerraformLockTableName}"),
-        // One object, with the end of the synchronisation.
+        // One object, with the end of the last synchronisation.
         ("backup-audit", ["s3:GetObject"]) => {
             is_bucket(resource.strip_suffix("/${UploadsMarkerKey}").unwrap_or_default())
         }
@@ -559,7 +560,7 @@ fn is_an_exception(folder: &str, actions: &[&str], resource: &str) -> bool {
         ("backup-audit", ["s3:GetObject", "s3:PutObject"]) => {
             resource == "${EvidenceBucket.Arn}/reports/backup-audit/*"
         }
-        // The pages of the ledger are its own.
+        // The ledger's files are the function's own.
         ("rotation-followup", ["s3:GetObject", "s3:PutObject"]) => {
             resource == "${EvidenceBucket.Arn}/ledger/*"
         }
@@ -694,7 +695,7 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
             if actions.contains(&"s3:ListBucketVersions") {
                 let own = format!("evidence/{folder}/");
                 let mut allowed = vec![own.as_str(), shared::policy::KEY];
-                // It records the changes of the policy.
+                // This function records the changes of the policy.
                 allowed.extend((folder == "inventory-audit").then_some("evidence/policy/"));
                 for prefix in list(get(statement, &["Condition", "StringLike", "s3:prefix"])) {
                     assert!(allowed.contains(&text(prefix)), "{role_id}: {prefix:?}");
@@ -718,7 +719,7 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
         let allowed = ["AWS::NoValue", "InVpc", "NetworkInterfaces"];
         assert!(policies.iter().all(|policy| allowed.contains(policy)), "{role_id}: {policies:?}");
         let mut expected = used(folder);
-        // The mail is sent with the application's key, whose user has the permission.
+        // The application's key sends the mail, and its user has the permission.
         expected.remove("ses:SendEmail");
         expected.extend(PLATFORM.map(str::to_owned));
         if is_asynchronous(resource) {
@@ -746,7 +747,7 @@ fn every_role_is_one_functions_own_and_grants_what_the_code_uses() {
     for (id, machine) in resources(&template, "AWS::Serverless::StateMachine") {
         let role_id = text(get(machine, &["Properties", "Role"])).trim_end_matches(".Arn").to_owned();
         let role = roles.get(role_id.as_str()).unwrap_or_else(|| panic!("{id}: no role {role_id}"));
-        // The functions that its definition names, its own among them.
+        // The functions that the state machine's definition names, including its own.
         let substitutions = get(machine, &["Properties", "DefinitionSubstitutions"]).as_mapping().unwrap();
         let named = substitutions.values().map(text).filter(|named| named.ends_with("Function.Arn"));
         let named: BTreeSet<_> = named.map(str::to_owned).collect();
@@ -822,7 +823,7 @@ fn every_function_has_a_log_group_with_retention_and_an_alarm_on_errors() {
     }
 }
 
-/// The dimension `stack` of what any function counts.
+/// The dimension `stack` of every function's counts.
 const STACK: &str = "${Project}-${Environment}";
 
 /// Seconds within which a metric is expected to reach CloudWatch.
@@ -832,8 +833,8 @@ fn number(value: &Value) -> u64 {
     plain(value).as_u64().unwrap_or_default()
 }
 
-/// The reason why an alarm might miss a metric that a function emits at its end: Lambda's timestamp is the invocation's start.
-/// A metric of the stack may come from the slowest function.
+/// The reason why an alarm might miss a metric that a function emits at its end: Lambda's timestamp is the invocation's
+/// start. A metric of the stack may come from the slowest function.
 fn looks_away(template: &Value, alarm: &Value) -> Option<String> {
     let property = |name| get(alarm, &["Properties", name]);
     let of = list(property("Dimensions")).first().map_or("", |one| text(get(one, &["Value"])));
@@ -887,7 +888,7 @@ fn an_alarm_that_looks_away_would_be_found() {
         looks_away(&template, get(&template, &["Resources", "A"])).is_some()
     };
     assert!(of_all(19) && !of_all(20));
-    // Without it, every period must breach.
+    // Without DatapointsToAlarm, every period must breach.
     assert!(example("", "Period: 60, EvaluationPeriods: 6"));
 }
 
@@ -947,7 +948,7 @@ fn the_rules_of_the_account_may_write_to_their_dead_letter_queues() {
             list(get(policy, &["Properties", "Queues"])).into_iter().map(|queue| text(queue).to_owned()),
         );
         for statement in list(get(policy, &["Properties", "PolicyDocument", "Statement"])) {
-            // For rules, only the rule's ARN is documented, and no other key.
+            // For rules, AWS documents the rule's ARN and no other key.
             let from = text(get(statement, &["Condition", "ArnLike", "aws:SourceArn"]));
             let rules = "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/*";
             assert_eq!(from, rules, "{id}");
@@ -1034,7 +1035,8 @@ fn is_asynchronous(resource: &Value) -> bool {
     kinds.any(|kind| asynchronous.contains(&kind))
 }
 
-/// What an asynchronous function lacks: an on-failure queue, encrypted, that exists. Synchronous ones need none.
+/// The defect of an asynchronous function's queue: none set, not encrypted, or not existing. Synchronous functions need
+/// no queue.
 fn missing_queue(template: &Value, resource: &Value) -> Option<String> {
     let properties = get(resource, &["Properties"]);
     if !is_asynchronous(resource) {

@@ -1,4 +1,5 @@
-//! `cargo xtask policy`: reads and applies the policy in the evidence bucket, with the caller's own credentials and AWS CLI.
+//! `cargo xtask policy`: reads and applies the policy in the evidence bucket, with the caller's own credentials and AWS
+//! CLI.
 //!
 //! Unlike the other commands, this one reaches a real AWS account: that of the caller's `aws`.
 

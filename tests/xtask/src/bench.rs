@@ -310,8 +310,9 @@ const SIZES: [usize; 3] = [100, 1_000, 10_000];
 const STEP: Duration = Duration::from_secs(30);
 const AUDIT: Duration = Duration::from_secs(900);
 
-/// Costs of peers for five of the questions that the two audits answer, by size: wall and CPU time in seconds, peak memory
-/// in MiB, HTTP requests. Measured by the team on two cores against moto, Prowler 5.46.0 and Cloud Custodian 0.9.53.
+/// Costs of peers for five of the questions that the two audits answer, by size: wall and CPU time in seconds, peak
+/// memory in MiB, HTTP requests. Measured by the team on two cores against moto, Prowler 5.46.0 and Cloud Custodian
+/// 0.9.53.
 const PEERS: [(&str, usize, [f64; 4]); 6] = [
     ("only the needed calls, boto3", 100, [0.98, 0.56, 57.0, 203.0]),
     ("Cloud Custodian", 100, [6.65, 3.17, 83.0, 2_206.0]),

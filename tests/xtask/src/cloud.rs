@@ -1,5 +1,5 @@
-//! The local cloud as a process: started in its own session, found again through its state folder, and ended with all of
-//! its child processes.
+//! The local cloud as a process: started in its own session, found again through its state folder, and ended with all
+//! of its child processes.
 
 use std::fs;
 use std::net::TcpListener;

@@ -327,7 +327,8 @@ fn followed(show: &mut Show<'_>) -> Result<Value> {
 /// Age in days that the demo gives two secrets; the policy's limits are 180 and 90.
 const AGES: [(&str, u64, &str); 2] = [(WEBHOOK_SECRET, 170, "DueSoon"), (DATABASE_SECRET, 100, "Overdue")];
 
-/// Starts an empty audit chain with a record older than a week, because an audit opens no pages or tasks in its first week.
+/// Starts an empty audit chain with a record older than a week, because an audit opens no pages or tasks in its first
+/// week.
 fn begin_long_ago(show: &Show<'_>, procedure: &str) -> Result<()> {
     let folder = format!("evidence/{procedure}/");
     let path = format!("/{}?list-type=2&max-keys=1&prefix={folder}", show.evidence_bucket);

@@ -20,7 +20,8 @@ use crate::setup;
 pub(crate) const STACK: &str = "moveongs-governance-dev";
 /// Prefix of the names of the stack's resources.
 pub(crate) const PREFIX: &str = "moveongs-dev";
-/// Principal that may change the evidence bucket's configuration. The local cloud's CloudFormation is subject to no policy.
+/// Principal that may change the evidence bucket's configuration. The local cloud's CloudFormation is subject to no
+/// policy.
 const DEPLOYER: &str = "arn:aws:iam::000000000000:role/moveongs-dev-deployer";
 /// The application's JWT secret.
 pub(crate) const JWT_SECRET: &str = "/moveongs/dev/jwt";
@@ -167,7 +168,8 @@ pub(crate) fn bootstrap(repo: &Repo, function: &str) -> PathBuf {
     repo.at(folder).join(function).join("bootstrap")
 }
 
-/// Creates the resources that the stack expects: the application's secrets and database, the tokens of channel and board.
+/// Creates the resources that the stack expects: the application's secrets and database, the tokens of channel and
+/// board.
 fn prerequisites(repo: &Repo, aws: &Aws, log: &Log) -> Result<()> {
     create_bucket(aws, ARTIFACTS)?;
     if missing(aws, JWT_SECRET)? {
@@ -416,8 +418,8 @@ fn application_service(aws: &Aws, log: &Log) -> Result<()> {
         &["ecs", "register-task-definition", "--family", SERVICE, "--container-definitions", &containers],
         log,
     )?;
-    // Deployment times are compared in whole seconds. A service started in the same second as a stored value counts as older,
-    // so the follow-up would deploy it again.
+    // Deployment times are compared in whole seconds. A service started in the same second as a stored value counts as
+    // older, so the follow-up would deploy it again.
     run::pause(Duration::from_secs(2))?;
     let service = ["ecs", "create-service", "--cluster", CLUSTER, "--service-name", SERVICE];
     aws.ask(&[&service[..], &["--task-definition", SERVICE, "--desired-count", "2"]].concat(), log)?;

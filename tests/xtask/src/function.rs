@@ -26,7 +26,8 @@ pub(crate) fn deployed_name(repo: &Repo, folder: &str) -> Result<String> {
     Ok(format!("{PREFIX}-{folder}"))
 }
 
-/// `cargo xtask invoke`: prints the answer to standard output, the log's tail to standard error. False if the function failed.
+/// `cargo xtask invoke`: prints the answer to standard output, the log's tail to standard error. False if the function
+/// failed.
 pub(crate) fn invoke(repo: &Repo, function: &str, event: &Path) -> Result<bool> {
     let name = deployed_name(repo, function)?;
     let event = if event == Path::new("-") {
@@ -79,8 +80,8 @@ pub(crate) struct Event {
     pub(crate) message: String,
 }
 
-/// The events not printed yet. The local cloud gives events no id and equal lines can be different events, so equal lines
-/// are counted.
+/// The events not printed yet. The local cloud gives events no id and equal lines can be different events, so equal
+/// lines are counted.
 fn fresh(printed: &mut BTreeMap<Event, usize>, events: Vec<Event>) -> Vec<Event> {
     let mut now = BTreeMap::new();
     let is_fresh = |event: &Event| {

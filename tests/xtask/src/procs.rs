@@ -67,8 +67,8 @@ pub(crate) fn still_alive(processes: &[Process]) -> Vec<Process> {
         .collect()
 }
 
-/// The processes of a local cloud: programs of `local` that work in or on `state`, and their children. Shells and pagers
-/// that a developer opened there are not included.
+/// The processes of a local cloud: programs of `local` that work in or on `state`, and their children. Shells and
+/// pagers that a developer opened there are not included.
 pub(crate) fn of_cloud(processes: &[Process], local: &Path, state: &Path) -> Vec<Process> {
     let mut found: BTreeSet<i32> = processes
         .iter()

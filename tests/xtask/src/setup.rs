@@ -30,8 +30,8 @@ pub(crate) fn sam(repo: &Repo, log: &Log) -> Result<()> {
     environment(repo, "sam", "requirements-sam.txt", log)
 }
 
-/// The AWS CLI 2, beside version 1 in the Python environment. Returns its program, or `None` if the package has none for
-/// this machine.
+/// The AWS CLI 2, beside version 1 in the Python environment. Returns its program, or `None` if the package has none
+/// for this machine.
 pub(crate) fn cli_2(repo: &Repo, log: &Log) -> Result<Option<PathBuf>> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         return Ok(None);
@@ -163,8 +163,8 @@ pub(crate) fn localcloud(repo: &Repo, module: &str) -> Command {
     command
 }
 
-/// cargo-deny, in the version that the checks expect. Built without optimisation if missing: it runs for seconds, and an
-/// optimised build takes minutes.
+/// cargo-deny, in the version that the checks expect. Built without optimisation if missing: it runs for seconds, and
+/// an optimised build takes minutes.
 pub(crate) fn cargo_deny(repo: &Repo, log: &Log) -> Result<PathBuf> {
     let program = repo.local().join("bin/cargo-deny");
     let version = Command::new(&program).arg("--version").stderr(Stdio::null()).output();

@@ -36,8 +36,8 @@ const DEPLOYMENT: &str = "deployment to fresh local clouds";
 const TESTS: &str = "tests of the code, the repository and the model of the rotation protocol";
 const SAM: &str = "sam validate and sam build for arm64";
 
-/// The clouds of the end-to-end tests, each with fragments of its tests' names; the last one runs all other tests. They run in
-/// parallel, because each test mostly waits. The table at the end of a run shows their times.
+/// The clouds of the end-to-end tests, each with fragments of its tests' names; the last one runs all other tests. They
+/// run in parallel, because each test mostly waits. The table at the end of a run shows their times.
 const CLOUDS: [(&str, &[&str]); 4] = [
     ("test-cloud-1", &["adversary::", "database::", "model::"]),
     ("test-cloud-2", &["of_rotate_database", "property::", "rotate_external::"]),
@@ -222,8 +222,8 @@ fn on_clouds(repo: &Repo, places: &[&Place], target: &str, which: &[String]) -> 
     Ok(tests)
 }
 
-/// The unit and wire tests of one procedure. Cargo builds the whole workspace, because the dependencies of a single package
-/// have other features and would be rebuilt.
+/// The unit and wire tests of one procedure. Cargo builds the whole workspace, because the dependencies of a single
+/// package have other features and would be rebuilt.
 fn tests_of(repo: &Repo, procedure: &str, log: &Log) -> Result<()> {
     let folder = repo.at("functions").join(procedure);
     let mut build = run::cargo();
@@ -327,8 +327,8 @@ fn state_machines(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     Ok(Verdict::Passed)
 }
 
-/// Runs the checks whose name contains `filter`, and their prerequisites. For a procedure's name, runs its tests. `full` runs all
-/// parts of the checks that take turns.
+/// Runs the checks whose name contains `filter`, and their prerequisites. For a procedure's name, runs its tests.
+/// `full` runs all parts of the checks that take turns.
 pub(crate) fn test(repo: &Repo, filter: Option<&str>, full: bool) -> Result<bool> {
     let repo = &repo.building(Build::Test);
     let _lock = repo.lock()?;
@@ -480,9 +480,9 @@ fn unreachable_database(output: &str) -> Option<String> {
     output.get(start..)?.lines().next().map(str::to_owned)
 }
 
-/// Builds with the tool that deploys to AWS, for the template's default processor, which often differs from the build machine's:
-/// one function per day in turn, or all with `--full`, because most of the time compiles the SDK once more. The dev profile
-/// compiles the same code in a third of the time.
+/// Builds with the tool that deploys to AWS, for the template's default processor, which often differs from the build
+/// machine's: one function per day in turn, or all with `--full`, because most of the time compiles the SDK once more.
+/// The dev profile compiles the same code in a third of the time.
 fn sam_build(context: &Context<'_>, log: &Log) -> Result<Verdict> {
     const TARGET: &str = "aarch64-unknown-linux-gnu";
     sam(context.repo, &["validate", "--lint"], log)?;
